@@ -1,0 +1,88 @@
+"""Element types and their promotion.
+
+float32 is the default; float64 stays float64; Python scalars are weakly typed (they take the type of the
+tensor that they meet). An integer that meets a float becomes that float; integers promote to the wider one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from deltarule.errors import DTypeError
+
+Scalar = bool | int | float
+
+
+@dataclass(frozen=True)
+class DType:
+    """An element type: its name as in NumPy, its kind, its width in bits."""
+
+    name: str
+    kind: str  # "bool", "uint", "int", "float"
+    bits: int
+
+    @property
+    def is_float(self) -> bool:
+        """Whether values are floating-point numbers (and so can carry a gradient)."""
+        return self.kind == "float"
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether values are integers, signed or not."""
+        return self.kind in {"int", "uint"}
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return max(1, self.bits // 8)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+BOOL: Final = DType("bool", "bool", 8)
+UINT8: Final = DType("uint8", "uint", 8)
+UINT32: Final = DType("uint32", "uint", 32)
+INT32: Final = DType("int32", "int", 32)
+INT64: Final = DType("int64", "int", 64)
+FLOAT32: Final = DType("float32", "float", 32)
+FLOAT64: Final = DType("float64", "float", 64)
+
+DTYPES: Final = {t.name: t for t in (BOOL, UINT8, UINT32, INT32, INT64, FLOAT32, FLOAT64)}
+_RANK: Final = {t: rank for rank, t in enumerate(DTYPES.values())}
+
+
+def dtype(name: str | DType) -> DType:
+    """Return the element type of that name.
+
+    >>> dtype("float32")
+    float32
+    """
+    if isinstance(name, DType):
+        return name
+    if name not in DTYPES:
+        raise DTypeError("dtype", expected=f"one of {', '.join(DTYPES)}", got=repr(name))
+    return DTYPES[name]
+
+
+def promote(*types: DType) -> DType:
+    """Return the type that a mixed operation computes in: the highest of bool < uint8 < … < float64.
+
+    >>> promote(INT64, FLOAT32)
+    float32
+    """
+    return max(types, key=_RANK.__getitem__)
+
+
+def of_scalar(value: Scalar, beside: DType | None = None) -> DType:
+    """Return the type of a Python scalar that meets a tensor of type ``beside`` (weak typing).
+
+    >>> of_scalar(0.5, beside=FLOAT64), of_scalar(2, beside=FLOAT32), of_scalar(0.5, beside=INT64)
+    (float64, float32, float32)
+    """
+    if isinstance(value, bool):
+        return BOOL if beside is None else beside
+    if isinstance(value, int):
+        return INT64 if beside is None or beside is BOOL else beside
+    return beside if beside is not None and beside.is_float else FLOAT32

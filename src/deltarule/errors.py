@@ -1,0 +1,79 @@
+"""One exception tree; every message says where, what was expected, what came, and the way out.
+
+::
+
+    DeltaruleError
+    ├── ShapeError        shapes that do not fit together            (also a ValueError)
+    ├── DTypeError        an element type that an operation refuses  (also a TypeError)
+    ├── ArgumentError     an argument outside its domain             (also a ValueError)
+    ├── DataError         labels, NaN, empty or mismatched data      (also a ValueError)
+    ├── GraphError        an illegal graph or a missing value        (also a ValueError)
+    ├── CheckpointError   a file that is damaged, foreign or missing (also an OSError)
+    ├── DivergenceError   a loss or parameter became NaN or infinite (also an ArithmeticError)
+    └── DependencyError   an optional package is not installed       (also an ImportError)
+"""
+
+from __future__ import annotations
+
+
+class DeltaruleError(Exception):
+    """Base of all errors raised on purpose by Deltarule.
+
+    Parameters: ``where`` (operation, layer or argument), ``expected``, ``got``, ``hint`` (the way out).
+
+    >>> print(ShapeError("matmul", expected="inner sizes to agree", got="(2, 3) @ (4, 5)", hint="transpose one"))
+    matmul: expected inner sizes to agree, got (2, 3) @ (4, 5).
+      transpose one
+    """
+
+    def __init__(self, where: str, *, expected: str = "", got: str = "", hint: str = "") -> None:
+        self.where = where
+        self.expected = expected
+        self.got = got
+        self.hint = hint
+        super().__init__(where)
+
+    def __str__(self) -> str:
+        parts = []
+        if self.expected:
+            parts.append(f"expected {self.expected}")
+        if self.got:
+            parts.append(f"got {self.got}")
+        message = f"{self.where}: {', '.join(parts)}." if parts else f"{self.where}."
+        return f"{message}\n  {self.hint}" if self.hint else message
+
+
+class ShapeError(DeltaruleError, ValueError):
+    """Shapes that do not fit together."""
+
+
+class DTypeError(DeltaruleError, TypeError):
+    """An element type that an operation refuses."""
+
+
+class ArgumentError(DeltaruleError, ValueError):
+    """An argument outside its domain."""
+
+
+class DataError(DeltaruleError, ValueError):
+    """Data that cannot be trained on: bad labels, NaN, empty, mismatched lengths."""
+
+
+class GraphError(DeltaruleError, ValueError):
+    """An illegal graph, or a graph that lacks a value to be run."""
+
+
+class CheckpointError(DeltaruleError, OSError):
+    """A checkpoint that is damaged, foreign or missing."""
+
+
+class DivergenceError(DeltaruleError, ArithmeticError):
+    """A loss or a parameter became NaN or infinite."""
+
+
+class DependencyError(DeltaruleError, ImportError):
+    """An optional package is not installed; the hint names the command that installs it."""
+
+
+class DataWarning(UserWarning):
+    """Something in data or model that is probably not what was meant; training goes on."""

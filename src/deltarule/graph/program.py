@@ -1,0 +1,48 @@
+"""Programs: what a backend is asked to run.
+
+A ``Program`` is a pure function of its inputs. A ``StepProgram`` is one training step as a pure program:
+(parameters, optimiser state, batch, counters) → (parameters, optimiser state, metrics); a backend runs a whole
+epoch of it in one call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deltarule.graph.node import Node
+
+
+@dataclass(frozen=True)
+class Program:
+    """A pure function: values for ``inputs`` (INPUT nodes, in argument order) to values of ``outputs``."""
+
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class StepProgram:
+    """One training step. All shapes are static; ``batch`` inputs share their leading size.
+
+    ``state`` and ``next_state`` correspond one to one in shape and element type (parameters, optimiser state,
+    running statistics). ``step`` counts from 0 and ``seed`` is the run's seed (both int64 scalars); ``scalars``
+    are float64 scalars that the host may change between calls (a learning-rate factor). ``metrics`` are scalars.
+    """
+
+    state: tuple[Node, ...]
+    batch: tuple[Node, ...]
+    step: Node
+    seed: Node
+    scalars: tuple[Node, ...]
+    next_state: tuple[Node, ...]
+    metrics: tuple[Node, ...]
+
+    @property
+    def batch_size(self) -> int:
+        """Number of examples in a step."""
+        return int(self.batch[0].shape[0])
+
+    def as_program(self) -> Program:
+        """Return the step as a plain program: state, batch, step, seed, scalars → next state, metrics."""
+        inputs = (*self.state, *self.batch, self.step, self.seed, *self.scalars)
+        return Program(inputs, (*self.next_state, *self.metrics))
