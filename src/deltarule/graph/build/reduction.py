@@ -1,0 +1,51 @@
+"""Reductions: sums, maxima, and the mean built on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deltarule import dtypes, shapes
+from deltarule.errors import DTypeError, ShapeError
+from deltarule.graph.build.elementwise import cast, divide
+from deltarule.graph.build.leaves import describe, size
+from deltarule.graph.build.movement import reshape
+from deltarule.graph.node import Node, intern
+from deltarule.graph.op import Op
+
+
+def _reduce(op: Op, x: Node, axes: int | Sequence[int] | None, keepdims: bool) -> Node:
+    over = shapes.axes(axes, x.rank, op.name.lower())
+    result = intern(op, (x,), {"axes": over}, shapes.reduced(x.shape, over), x.dtype) if over else x
+    return reshape(result, shapes.reduced(x.shape, over, keepdims=True)) if keepdims else result
+
+
+def sum_over(x: Node, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+    """Σ over axes (all of them by default)."""
+    return _reduce(Op.SUM, cast(x, dtypes.INT64) if x.dtype is dtypes.BOOL else x, axes, keepdims)
+
+
+def maximum_over(x: Node, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+    """The maximum over axes; at a tie the gradient goes to the first one in row-major order."""
+    over = shapes.axes(axes, x.rank, "max")
+    if any(x.shape[i] == 0 for i in over):
+        raise ShapeError("max", expected="at least one element", got=describe(x))
+    return _reduce(Op.MAX, x, over, keepdims)
+
+
+def argmax(x: Node, axis: int = -1) -> Node:
+    """The index of the first maximum along an axis, int64."""
+    where = shapes.axis(axis, x.rank, "argmax")
+    if x.shape[where] == 0:
+        raise ShapeError("argmax", expected="at least one element", got=describe(x))
+    return intern(Op.ARGMAX, (x,), {"axis": where}, shapes.reduced(x.shape, (where,)), dtypes.INT64)
+
+
+def mean(x: Node, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+    """Σ / n over axes, also where n is not known yet."""
+    over = shapes.axes(axes, x.rank, "mean")
+    if any(x.shape[i] == 0 for i in over):
+        raise ShapeError("mean", expected="at least one element", got=describe(x))
+    values = x if x.dtype.is_float else cast(x, dtypes.FLOAT32)
+    if not over and not x.dtype.is_float and x.dtype.kind not in {"int", "uint", "bool"}:
+        raise DTypeError("mean", expected="numbers", got=describe(x))
+    return divide(_reduce(Op.SUM, values, over, keepdims), size(x.shape, over, values.dtype))
