@@ -1,0 +1,220 @@
+"""The reference backend: NumPy, one table, slow and obviously right. The oracle of every engine, and the prompt's.
+
+Every node is evaluated once, in topological order, in its own element type; named functions are expanded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from deltarule import shapes
+from deltarule.backends import convolution, threefry
+from deltarule.backends.base import Array, Executable, StepRunner
+from deltarule.backends.stepper import LoopRunner
+from deltarule.errors import DataError, GraphError
+from deltarule.graph.node import Node
+from deltarule.graph.op import Op
+from deltarule.graph.program import Program, StepProgram
+from deltarule.graph.rewrite import expand_calls
+from deltarule.graph.walk import topological
+
+_erf = np.frompyfunc(math.erf, 1, 1)
+
+
+def _cast(node: Node, x: Array) -> Array:
+    return x.astype(node.dtype.name)
+
+
+def _ramp(node: Node) -> Array:
+    shape, axis = node.attributes["shape"], node.attributes["axis"]
+    ramp = np.arange(shape[axis], dtype=node.dtype.name)
+    return np.broadcast_to(ramp.reshape([-1 if i == axis else 1 for i in range(len(shape))]), shape)
+
+
+def _random(node: Node, seed: Array, step: Array) -> Array:
+    shape = node.attributes["shape"]
+    flat = threefry.uniform(shapes.count(shape), int(seed), int(step), node.attributes["stream"], node.dtype.name)
+    return flat.reshape(shape)
+
+
+def _slice(node: Node, x: Array) -> Array:
+    a = node.attributes
+    return x[tuple(map(slice, a["starts"], a["stops"], a["steps"]))]
+
+
+def _pad(node: Node, x: Array) -> Array:
+    a = node.attributes
+    result = np.zeros(node.shape, x.dtype)
+    inside = tuple(
+        slice(low, low + max(0, (size - 1) * (inner + 1) + 1), inner + 1)
+        for low, inner, size in zip(a["low"], a["interior"], x.shape, strict=True)
+    )
+    result[inside] = x
+    return result
+
+
+def _checked(node: Node, indices: Array, size: int) -> Array:
+    if indices.size and (indices.min() < 0 or indices.max() >= size):
+        bad = indices.min() if indices.min() < 0 else indices.max()
+        raise DataError(f"{node.op.name.lower()}", expected=f"indices in [0, {size})", got=str(int(bad)))
+    return indices
+
+
+def _gather(node: Node, x: Array, indices: Array) -> Array:
+    axis = node.attributes["axis"]
+    return np.take(x, _checked(node, indices, x.shape[axis]), axis=axis)
+
+
+def _scatter_add(node: Node, indices: Array, updates: Array) -> Array:
+    axis = node.attributes["axis"]
+    result = np.zeros(node.shape, updates.dtype)
+    np.add.at(result, (*([slice(None)] * axis), _checked(node, indices, node.attributes["size"])), updates)
+    return result
+
+
+def _sum(node: Node, x: Array) -> Array:
+    return np.asarray(x.sum(axis=node.attributes["axes"], dtype=x.dtype))
+
+
+def _solve(node: Node, a: Array, b: Array) -> Array:
+    try:
+        return np.asarray(np.linalg.solve(a, b))
+    except np.linalg.LinAlgError as error:
+        raise DataError("solve", expected="a regular matrix", got=str(error)) from error
+
+
+def _cholesky(node: Node, a: Array) -> Array:
+    lower = np.tril(a)
+    try:
+        return np.asarray(np.linalg.cholesky(lower + np.swapaxes(np.tril(a, -1), -1, -2)))
+    except np.linalg.LinAlgError as error:
+        raise DataError("cholesky", expected="a positive definite matrix", got=str(error)) from error
+
+
+Evaluate = Callable[..., Any]
+
+EVALUATE: dict[Op, Evaluate] = {
+    Op.CONSTANT: lambda n: np.asarray(n.attributes["value"], n.dtype.name),
+    Op.IOTA: _ramp,
+    Op.RANDOM: _random,
+    Op.NEGATE: lambda n, x: -x,
+    Op.ABS: lambda n, x: np.abs(x),
+    Op.SIGN: lambda n, x: np.sign(x),
+    Op.FLOOR: lambda n, x: np.floor(x),
+    Op.EXP: lambda n, x: np.exp(x),
+    Op.EXPM1: lambda n, x: np.expm1(x),
+    Op.LOG: lambda n, x: np.log(x),
+    Op.LOG1P: lambda n, x: np.log1p(x),
+    Op.SQRT: lambda n, x: np.sqrt(x),
+    Op.SIN: lambda n, x: np.sin(x),
+    Op.COS: lambda n, x: np.cos(x),
+    Op.TANH: lambda n, x: np.tanh(x),
+    Op.ERF: lambda n, x: np.asarray(_erf(x.astype("float64")), "float64"),
+    Op.NOT: lambda n, x: np.logical_not(x),
+    Op.CAST: _cast,
+    Op.STOP_GRADIENT: lambda n, x: x,
+    Op.ADD: lambda n, x, y: x + y,
+    Op.SUBTRACT: lambda n, x, y: x - y,
+    Op.MULTIPLY: lambda n, x, y: x * y,
+    Op.DIVIDE: lambda n, x, y: x / y,
+    Op.POWER: lambda n, x, y: np.power(x, y),
+    Op.MAXIMUM: lambda n, x, y: np.maximum(x, y),
+    Op.MINIMUM: lambda n, x, y: np.minimum(x, y),
+    Op.EQUAL: lambda n, x, y: x == y,
+    Op.LESS: lambda n, x, y: x < y,
+    Op.AND: lambda n, x, y: x & y,
+    Op.OR: lambda n, x, y: x | y,
+    Op.WHERE: lambda n, c, x, y: np.where(c, x, y),
+    Op.SUM: _sum,
+    Op.MAX: lambda n, x: x.max(axis=n.attributes["axes"]),
+    Op.ARGMAX: lambda n, x: np.argmax(x, axis=n.attributes["axis"]),
+    Op.RESHAPE: lambda n, x: x.reshape(n.shape),
+    Op.PERMUTE: lambda n, x: x.transpose(n.attributes["order"]),
+    Op.BROADCAST: lambda n, x: np.broadcast_to(x, n.shape),
+    Op.SLICE: _slice,
+    Op.PAD: _pad,
+    Op.FLIP: lambda n, x: np.flip(x, n.attributes["axes"]),
+    Op.CONCATENATE: lambda n, *parts: np.concatenate(parts, n.attributes["axis"]),
+    Op.GATHER: _gather,
+    Op.SCATTER_ADD: _scatter_add,
+    Op.ARGSORT: lambda n, x: np.argsort(x, axis=n.attributes["axis"], kind="stable"),
+    Op.MATMUL: lambda n, x, y: x @ y,
+    Op.CONVOLVE: convolution.convolve,
+    Op.CONVOLVE_TRANSPOSED: convolution.convolve_transposed,
+    Op.CONVOLVE_WEIGHT: convolution.convolve_weight,
+    Op.WINDOWS: convolution.windows,
+    Op.FOLD: convolution.fold,
+    Op.SOLVE: _solve,
+    Op.LOG_DETERMINANT: lambda n, a: np.linalg.slogdet(a)[1],
+    Op.CHOLESKY: _cholesky,
+}
+
+
+def evaluate(outputs: Sequence[Node], values: Mapping[Node, Array]) -> list[Array]:
+    """Return the values of ``outputs``; ``values`` holds the inputs, and any other node that is known.
+
+    Intermediate values are dropped as soon as their last reader has run.
+    """
+    roots = expand_calls(outputs, keep=values.__contains__)
+    return _run(roots, topological(roots, frozenset(values)), values)
+
+
+def _run(roots: Sequence[Node], order: Sequence[Node], values: Mapping[Node, Array]) -> list[Array]:
+    last: dict[Node, int] = {}
+    for position, node in enumerate(order):
+        last.update(dict.fromkeys(node.sources, position))
+    kept = set(roots)
+    known: dict[Node, Array] = {}
+    with np.errstate(all="ignore"):
+        for position, node in enumerate(order):
+            if node in values:
+                known[node] = values[node]
+                continue
+            if node.op in {Op.INPUT, Op.DIMENSION}:
+                name = node.attributes.get("name") or node.attributes["dimension"].name
+                raise GraphError(
+                    f"value of {name!r}",
+                    expected="every input to be given",
+                    got=f"a symbol of shape {shapes.show(node.shape)} without a value",
+                    hint="A symbol has a shape and no value: use dr.tensor(array) to compute with numbers.",
+                )
+            result = EVALUATE[node.op](node, *(known[source] for source in node.sources))
+            known[node] = np.asarray(result, node.dtype.name)
+            for source in node.sources:
+                if last[source] == position and source not in kept:
+                    known.pop(source, None)
+    return [known[node] for node in roots]
+
+
+class _Compiled:
+    """A program with its order of evaluation fixed."""
+
+    def __init__(self, program: Program) -> None:
+        self._inputs = program.inputs
+        self._roots = expand_calls(program.outputs)
+        self._order = topological(self._roots)
+
+    def __call__(self, *arrays: Array) -> list[Array]:
+        given = zip(self._inputs, arrays, strict=True)
+        values = {node: np.asarray(array, node.dtype.name) for node, array in given}
+        return [np.array(result) for result in _run(self._roots, self._order, values)]
+
+
+class ReferenceBackend:
+    """Run programs with NumPy, node by node."""
+
+    name = "reference"
+
+    def compile(self, program: Program) -> Executable:
+        """Fix the order of evaluation of a program."""
+        return _Compiled(program)
+
+    def compile_step(self, program: StepProgram, threads: int | None = None) -> StepRunner:
+        """Return a runner that loops over the step in Python; ``threads`` has no effect."""
+        return LoopRunner(program, self.compile(program.as_program()))
+
+

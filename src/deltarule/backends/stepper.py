@@ -1,0 +1,61 @@
+"""A step runner for any backend that can compile a program: the loop over the steps in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.backends.base import Array, Executable
+from deltarule.graph.program import StepProgram
+
+
+class LoopRunner:
+    """Run a compiled step again and again; see ``StepRunner`` for the contract."""
+
+    def __init__(self, program: StepProgram, step: Executable) -> None:
+        self._program = program
+        self._step = step
+        self._state: list[Array] = []
+        self._stop = False
+        self.steps_done = 0
+
+    def load(self, state: Sequence[Array]) -> None:
+        """Take over copies of the state arrays."""
+        nodes = self._program.state
+        self._state = [np.array(array, node.dtype.name) for array, node in zip(state, nodes, strict=True)]
+
+    def read(self) -> list[Array]:
+        """Return copies of the current state."""
+        return [array.copy() for array in self._state]
+
+    def stop(self) -> None:
+        """End the run after its current step."""
+        self._stop = True
+
+    def run(
+        self,
+        data: Sequence[Array],
+        order: npt.NDArray[np.int64],
+        first_step: int,
+        seed: int,
+        scalars: Sequence[float] = (),
+    ) -> npt.NDArray[np.float64]:
+        """Run the steps one by one and return their metrics, (steps done, n_metrics)."""
+        size = self._program.batch_size
+        n_state = len(self._program.state)
+        extra = [np.float64(value) for value in scalars]
+        metrics: list[list[float]] = []
+        self._stop, self.steps_done = False, 0
+        for step in range(len(order) // size):
+            rows = order[step * size : (step + 1) * size]
+            batch = [np.take(array, rows, axis=0) for array in data]
+            counters = (np.int64(first_step + step), np.int64(seed))
+            outputs = self._step(*self._state, *batch, *map(np.asarray, (*counters, *extra)))
+            self._state = outputs[:n_state]
+            metrics.append([float(value) for value in outputs[n_state:]])
+            self.steps_done = step + 1
+            if self._stop:
+                break
+        return np.array(metrics, np.float64).reshape(len(metrics), len(self._program.metrics))

@@ -1,0 +1,1 @@
+"""Backpropagation as a graph → graph transformation: rules, reverse mode, forward mode, checks."""

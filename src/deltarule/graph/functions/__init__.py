@@ -1,0 +1,32 @@
+"""The named functions, by chapter: activations, losses, normalisation, pooling, norms."""
+
+from deltarule.graph.functions.activations import (
+    elu,
+    gelu,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    logsumexp,
+    relu,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+)
+from deltarule.graph.functions.losses import (
+    binary_cross_entropy,
+    cross_entropy,
+    cross_entropy_of_labels,
+    hinge,
+    multiclass_hinge,
+    squared_error,
+)
+from deltarule.graph.functions.normalisation import euclidean_norm, normalize
+from deltarule.graph.functions.pooling import average_pool, max_pool
+
+__all__ = [
+    "average_pool", "binary_cross_entropy", "cross_entropy", "cross_entropy_of_labels", "elu", "euclidean_norm",
+    "gelu", "hinge", "leaky_relu", "log_sigmoid", "log_softmax", "logsumexp", "max_pool", "multiclass_hinge",
+    "normalize", "relu", "selu", "sigmoid", "silu", "softmax", "softplus", "squared_error",
+]  # fmt: skip

@@ -1,0 +1,95 @@
+"""Activations. Conventions at kinks: the derivative at the kink is the one from the left (ReLU′(0) = 0)."""
+
+from __future__ import annotations
+
+import math
+
+from deltarule.graph import build
+from deltarule.graph.function import named
+from deltarule.graph.node import Node
+
+SELU_ALPHA = 1.6732632423543772  # Klambauer et al. 2017, fixed point (0, 1)
+SELU_SCALE = 1.0507009873554805
+
+
+@named("max(0, x)")
+def relu(x: Node) -> Node:
+    """max(0, x); derivative 𝟙(x > 0), 0 at the kink (ACT-07)."""
+    return build.maximum(build.full(x.shape, 0, x.dtype), x)
+
+
+@named("max(0, x) + α min(0, x)")
+def leaky_relu(x: Node, *, slope: float) -> Node:
+    """x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (ACT-09)."""
+    return build.where(build.less(0, x), x, build.multiply(x, slope))
+
+
+@named("x for x > 0, α(eˣ − 1) otherwise")
+def elu(x: Node, *, alpha: float) -> Node:
+    """x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016)."""
+    return build.where(build.less(0, x), x, build.multiply(build.expm1(build.minimum(x, 0)), alpha))
+
+
+@named("λ(x for x > 0, α(eˣ − 1) otherwise)")
+def selu(x: Node) -> Node:
+    """λ·ELU(x; α) with the self-normalising constants (Klambauer et al. 2017)."""
+    return build.multiply(elu(x, alpha=SELU_ALPHA), SELU_SCALE)
+
+
+@named("x Φ(x)")
+def gelu(x: Node, *, approximate: bool) -> Node:
+    """x·Φ(x) exactly, or ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016)."""
+    if approximate:
+        cube = build.multiply(build.multiply(x, x), x)
+        inner = build.multiply(build.add(x, build.multiply(cube, 0.044715)), math.sqrt(2 / math.pi))
+        phi = build.multiply(build.add(build.tanh(inner), 1), 0.5)
+    else:
+        phi = build.multiply(build.add(build.erf(build.multiply(x, math.sqrt(0.5))), 1), 0.5)
+    return build.multiply(x, phi)
+
+
+@named("1/(1 + e⁻ˣ)")
+def sigmoid(x: Node) -> Node:
+    """1/(1 + e⁻ˣ), without overflow: ½(1 + tanh(x/2)); derivative σ(1 − σ)."""
+    return build.multiply(build.add(build.tanh(build.multiply(x, 0.5)), 1), 0.5)
+
+
+@named("ln(1 + eˣ)")
+def softplus(x: Node) -> Node:
+    """ln(1 + eˣ) as max(x, 0) + ln(1 + e^−|x|); derivative σ(x)."""
+    return build.add(build.maximum(x, 0), build.log1p(build.exp(build.negate(build.absolute(x)))))
+
+
+@named("ln σ(x)")
+def log_sigmoid(x: Node) -> Node:
+    """ln σ(x) = −softplus(−x); derivative σ(−x)."""
+    return build.negate(softplus(build.negate(x)))
+
+
+@named("x σ(x)")
+def silu(x: Node) -> Node:
+    """x·σ(x), also called Swish."""
+    return build.multiply(x, sigmoid(x))
+
+
+@named("ln Σ eˣ")
+def logsumexp(x: Node, *, axis: int) -> Node:
+    """ln Σ eˣ along an axis without overflow; the gradient is the softmax (LA-26)."""
+    largest = build.stop_gradient(build.maximum_over(x, axis, keepdims=True))
+    finite = build.where(build.less(build.absolute(largest), math.inf), largest, 0)
+    total = build.sum_over(build.exp(build.subtract(x, finite)), axis)
+    return build.add(build.log(total), build.reshape(finite, total.shape))
+
+
+@named("eˣ / Σ eˣ")
+def softmax(x: Node, *, axis: int) -> Node:
+    """eˣ / Σ eˣ along an axis, shifted by the maximum."""
+    shifted = build.subtract(x, build.stop_gradient(build.maximum_over(x, axis, keepdims=True)))
+    exponentials = build.exp(shifted)
+    return build.divide(exponentials, build.sum_over(exponentials, axis, keepdims=True))
+
+
+@named("x − ln Σ eˣ")
+def log_softmax(x: Node, *, axis: int) -> Node:
+    """x − ln Σ eˣ along an axis."""
+    return build.subtract(x, build.expand_dims(logsumexp(x, axis=axis), (axis % x.rank,)))

@@ -1,0 +1,71 @@
+"""Losses per example, named so that derivations read like the book (δ = ŷ − y)."""
+
+from __future__ import annotations
+
+from deltarule.errors import ShapeError
+from deltarule.graph import build
+from deltarule.graph.function import named
+from deltarule.graph.functions.activations import logsumexp
+from deltarule.graph.node import Node
+
+
+def one_hot(labels: Node, n_classes: int, like: Node) -> Node:
+    """Return 1 at the label and 0 elsewhere, along a new last axis, in the type of ``like``."""
+    shape = (*labels.shape, n_classes)
+    ramp = build.iota(shape, len(shape) - 1, labels.dtype)
+    return build.cast(build.equal(ramp, build.expand_dims(labels, (labels.rank,))), like.dtype)
+
+
+@named("½ (ŷ − y)²")
+def squared_error(prediction: Node, target: Node) -> Node:
+    """½(ŷ − y)², element by element; derivative ŷ − y."""
+    error = build.subtract(prediction, target)
+    return build.multiply(build.multiply(error, error), 0.5)
+
+
+@named("−Σ y ln softmax(z)")
+def cross_entropy(logits: Node, targets: Node) -> Node:
+    """LSE(z)·Σy − Σ y·z over the last axis; derivative ŷ·Σy − y with ŷ = softmax(z).
+
+    ``targets`` are probabilities (…, classes); Σy = 1 for those, and is kept for weighted targets.
+    """
+    if logits.shape != targets.shape:
+        raise ShapeError("cross_entropy", expected=build.describe(logits), got=build.describe(targets))
+    mass = build.sum_over(targets, -1)
+    return build.subtract(
+        build.multiply(logsumexp(logits, axis=logits.rank - 1), mass),
+        build.sum_over(build.multiply(targets, logits), -1),
+    )
+
+
+@named("−ln softmax(z)[y]")
+def cross_entropy_of_labels(logits: Node, labels: Node) -> Node:
+    """LSE(z) − z[y] over the last axis for whole-number labels; derivative softmax(z) − 𝟙(k = y) (CM-08)."""
+    if labels.shape != logits.shape[:-1]:
+        raise ShapeError(
+            "cross_entropy_of_labels", expected=f"labels for {build.describe(logits)}", got=build.describe(labels)
+        )
+    chosen = build.multiply(one_hot(labels, logits.shape[-1], logits), logits)
+    return build.subtract(logsumexp(logits, axis=logits.rank - 1), build.sum_over(chosen, -1))
+
+
+@named("−(y ln σ(z) + (1 − y) ln(1 − σ(z)))")
+def binary_cross_entropy(logits: Node, targets: Node) -> Node:
+    """max(z, 0) − z·y + ln(1 + e^−|z|), element by element; derivative σ(z) − y."""
+    tail = build.log1p(build.exp(build.negate(build.absolute(logits))))
+    return build.add(build.subtract(build.maximum(logits, 0), build.multiply(logits, targets)), tail)
+
+
+@named("max(0, 1 − y z)")
+def hinge(score: Node, target: Node) -> Node:
+    """max(0, 1 − y·z) for y = ±1, element by element; subgradient 0 at the kink (CM-09, CM-14)."""
+    return build.maximum(0, build.subtract(1, build.multiply(target, score)))
+
+
+@named("Σ_{j≠y} max(0, 1 + a_j − a_y)")
+def multiclass_hinge(scores: Node, labels: Node, *, margin: float) -> Node:
+    """Σ over the wrong classes of max(0, margin + a_j − a_y); subgradient 0 at the kink (CM-11, CM-14)."""
+    hot = one_hot(labels, scores.shape[-1], scores)
+    right = build.sum_over(build.multiply(hot, scores), -1, keepdims=True)
+    slack = build.maximum(0, build.subtract(build.add(scores, margin), right))
+    return build.sum_over(build.multiply(slack, build.subtract(1, hot)), -1)

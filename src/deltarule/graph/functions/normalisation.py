@@ -1,0 +1,21 @@
+"""Normalisation to zero mean and unit variance, and the Euclidean norm."""
+
+from __future__ import annotations
+
+from deltarule.graph import build
+from deltarule.graph.function import named
+from deltarule.graph.node import Node
+
+
+@named("(x − μ)/√(σ² + ε)")
+def normalize(x: Node, *, axes: tuple[int, ...], epsilon: float) -> Node:
+    """(x − μ)/√(σ² + ε) with mean and biased variance over ``axes``; ε inside the root (NRM)."""
+    centred = build.subtract(x, build.mean(x, axes, keepdims=True))
+    variance = build.mean(build.multiply(centred, centred), axes, keepdims=True)
+    return build.divide(centred, build.sqrt(build.add(variance, epsilon)))
+
+
+@named("√Σx²")
+def euclidean_norm(x: Node, *, axes: tuple[int, ...]) -> Node:
+    """√Σx² over axes; derivative x/‖x‖, and 0 at x = 0 (a subgradient)."""
+    return build.sqrt(build.sum_over(build.multiply(x, x), axes))

@@ -1,0 +1,100 @@
+"""Rewrites: new graphs from old ones, bottom-up, each node visited once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from deltarule.graph import build
+from deltarule.graph.function import expansion
+from deltarule.graph.node import Node, intern
+from deltarule.graph.op import Op
+from deltarule.graph.walk import topological
+from deltarule.shapes import Dimension
+
+Rule = Callable[[Node], Node | None]
+_MOST_ROUNDS = 100  # a guard against rules that undo one another
+
+
+def with_sources(node: Node, sources: Sequence[Node]) -> Node:
+    """Return the node with other sources of the same shapes and types."""
+    if all(new is old for new, old in zip(sources, node.sources, strict=True)):
+        return node
+    return intern(node.op, tuple(sources), dict(node.attributes), node.shape, node.dtype)
+
+
+def rewrite(outputs: Sequence[Node], rule: Rule) -> list[Node]:
+    """Apply ``rule`` (node → an equal node, or None) to every node bottom-up until nothing changes."""
+    known: dict[Node, Node] = {}
+
+    def apply(node: Node) -> Node:
+        for _ in range(_MOST_ROUNDS):
+            better = rule(node)
+            if better is None or better is node:
+                break
+            node = better
+        return node
+
+    def visit(roots: Sequence[Node]) -> None:
+        pending = list(roots)
+        while pending:
+            root = pending.pop()
+            for node in topological([root], frozenset(known)):
+                if node in known:
+                    continue
+                result = apply(with_sources(node, [known[source] for source in node.sources]))
+                known[node] = result
+                known.setdefault(result, result)
+
+    visit(outputs)
+    return [known[node] for node in outputs]
+
+
+def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Node]) -> list[Node]:
+    """Replace nodes by others of the same shape and type."""
+    known = dict(replacements)
+    for node in topological(outputs, frozenset(known)):
+        if node not in known:
+            known[node] = with_sources(node, [known[source] for source in node.sources])
+    return [known[node] for node in outputs]
+
+
+def expand_calls(outputs: Sequence[Node], keep: Callable[[Node], bool] = lambda node: False) -> list[Node]:
+    """Replace named functions by their expansions, except those to ``keep``."""
+    known: dict[Node, Node] = {}
+    stack = list(outputs)
+    while stack:
+        node = stack[-1]
+        if node in known:
+            stack.pop()
+            continue
+        expands = node.op is Op.CALL and not keep(node)
+        needed = (expansion(node),) if expands else node.sources
+        missing = [source for source in needed if source not in known]
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        known[node] = known[needed[0]] if expands else with_sources(node, [known[s] for s in node.sources])
+    return [known[node] for node in outputs]
+
+
+def specialise(outputs: Sequence[Node], sizes: Mapping[Dimension, int], inputs: Mapping[Node, Node]) -> list[Node]:
+    """Give unknown sizes their numbers. ``inputs`` maps each INPUT with unknown sizes to its static twin."""
+
+    def fix(value: Any) -> Any:
+        if isinstance(value, Dimension):
+            return sizes.get(value, value)
+        return tuple(fix(item) for item in value) if isinstance(value, tuple) else value
+
+    known = dict(inputs)
+    for node in topological(outputs, frozenset(known)):
+        if node in known:
+            continue
+        if node.op is Op.DIMENSION and node.attributes["dimension"] in sizes:
+            known[node] = build.constant(sizes[node.attributes["dimension"]], node.dtype)
+            continue
+        attributes = {key: fix(value) for key, value in node.attributes.items()}
+        sources = tuple(known[source] for source in node.sources)
+        known[node] = intern(node.op, sources, attributes, fix(node.shape), node.dtype)
+    return [known[node] for node in outputs]
