@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 
 
-def topological(outputs: Iterable[Node], frontier: frozenset[Node] = frozenset()) -> list[Node]:
+def topological(outputs: Iterable[Node], frontier: Container[Node] = frozenset()) -> list[Node]:
     """Return every node below ``outputs``, sources first; the walk does not go past ``frontier``."""
     order: list[Node] = []
     done: set[Node] = set()

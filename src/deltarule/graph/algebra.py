@@ -1,0 +1,164 @@
+"""NumPy's habits on nodes: what primitives compose to without being functions of the textbook."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from deltarule import dtypes, shapes
+from deltarule.errors import ArgumentError, ShapeError
+from deltarule.graph import build
+from deltarule.graph.functions import euclidean_norm
+from deltarule.graph.node import Node
+
+Axes = int | Sequence[int] | None
+
+
+def minimum_over(x: Node, axes: Axes = None, keepdims: bool = False) -> Node:
+    """The minimum over axes; at a tie the gradient goes to the first one."""
+    return build.negate(build.maximum_over(build.negate(x), axes, keepdims))
+
+
+def argmin(x: Node, axis: int = -1) -> Node:
+    """The index of the first minimum."""
+    return build.argmax(build.negate(x), axis)
+
+
+def variance(x: Node, axes: Axes = None, keepdims: bool = False, correction: int = 0) -> Node:
+    """Σ(x − mean)² / (n − correction)."""
+    over = shapes.axes(axes, x.rank, "var")
+    centred = build.subtract(x, build.mean(x, over, keepdims=True))
+    total = build.sum_over(build.multiply(centred, centred), over, keepdims)
+    return build.divide(total, build.subtract(build.size(x.shape, over, total.dtype), correction))
+
+
+def product_over(x: Node, axis: int, keepdims: bool = False) -> Node:
+    """The product along an axis, by halves."""
+    where = shapes.axis(axis, x.rank, "prod")
+    kept = x.shape[:where] + ((1,) if keepdims else ()) + x.shape[where + 1 :]
+    if x.shape[where] == 0:
+        return build.full(kept, 1, x.dtype)
+    while x.shape[where] > 1:
+        half, odd = divmod(x.shape[where], 2)
+        product = build.multiply(part(x, where, 0, half), part(x, where, half, 2 * half))
+        rest = [part(x, where, 2 * half, 2 * half + 1)] if odd else []
+        x = build.concatenate([product, *rest], where)
+    return build.reshape(x, kept)
+
+
+def part(x: Node, axis: int, start: int, stop: int) -> Node:
+    """x[start:stop] along one axis."""
+    starts = [start if i == axis else 0 for i in range(x.rank)]
+    stops = [stop if i == axis else size for i, size in enumerate(x.shape)]
+    return build.slice_axes(x, starts, stops)
+
+
+def stack(parts: Sequence[Node], axis: int = 0) -> Node:
+    """Join along a new axis."""
+    if not parts:
+        raise ArgumentError("stack", expected="at least one tensor", got="none")
+    where = shapes.axis(axis, parts[0].rank + 1, "stack")
+    return build.concatenate([build.expand_dims(x, (where,)) for x in parts], where)
+
+
+def swap_axes(x: Node, first: int, second: int) -> Node:
+    """Exchange two axes."""
+    order = list(range(x.rank))
+    a, b = shapes.axis(first, x.rank, "swapaxes"), shapes.axis(second, x.rank, "swapaxes")
+    order[a], order[b] = b, a
+    return build.permute(x, order)
+
+
+def identity(n: int, dtype: dtypes.DType) -> Node:
+    """The n × n identity."""
+    return build.cast(build.equal(build.iota((n, n), 0), build.iota((n, n), 1)), dtype)
+
+
+def triangle(x: Node, lower: bool, diagonal: int = 0) -> Node:
+    """Keep the lower (or upper) triangle of the last two axes."""
+    rows, columns = build.iota(x.shape, x.rank - 2), build.iota(x.shape, x.rank - 1)
+    beyond = build.less(build.add(rows, diagonal), columns)
+    before = build.less(columns, build.add(rows, diagonal))
+    return build.where(beyond if lower else before, 0, x)
+
+
+def diagonal(x: Node) -> Node:
+    """The main diagonal of the last two axes."""
+    if x.rank < 2:
+        raise ShapeError("diagonal", expected="a matrix in the last two axes", got=build.describe(x))
+    n = min(x.shape[-2], x.shape[-1])
+    square = part(part(x, x.rank - 2, 0, n), x.rank - 1, 0, n)
+    on = build.equal(build.iota(square.shape, x.rank - 2), build.iota(square.shape, x.rank - 1))
+    return build.sum_over(build.where(on, square, 0), -1)
+
+
+def diagonal_matrix(x: Node) -> Node:
+    """The square matrix with the last axis of ``x`` on its diagonal."""
+    shape = (*x.shape, x.shape[-1])
+    on = build.equal(build.iota(shape, x.rank - 1), build.iota(shape, x.rank))
+    return build.where(on, build.expand_dims(x, (x.rank,)), 0)
+
+
+def trace(x: Node) -> Node:
+    """Σ of the main diagonal; a scalar is its own trace (LA-01, LA-02)."""
+    return x if x.rank == 0 else build.sum_over(diagonal(x), -1)
+
+
+def outer(x: Node, y: Node) -> Node:
+    """x yᵀ of two vectors (LA-23)."""
+    if x.rank != 1 or y.rank != 1:
+        raise ShapeError("outer", expected="two vectors", got=f"{build.describe(x)} and {build.describe(y)}")
+    return build.multiply(build.expand_dims(x, (1,)), build.expand_dims(y, (0,)))
+
+
+def norm(x: Node, p: float | str = 2, axes: Axes = None, keepdims: bool = False) -> Node:
+    """(Σ|x|^p)^(1/p) of the entries; p ≥ 1, ∞, or "fro" (LA-04, LA-05, LA-09)."""
+    over = shapes.axes(axes, x.rank, "norm")
+    x = x if x.dtype.is_float else build.cast(x, dtypes.FLOAT32)
+    if p in {2, "fro"}:
+        result = euclidean_norm(x, axes=over)
+    elif isinstance(p, str) or not p >= 1:
+        raise ArgumentError("norm", expected="p ≥ 1, infinity or 'fro'", got=repr(p))
+    elif p == math.inf:
+        result = build.maximum_over(build.absolute(x), over)
+    elif p == 1:
+        result = build.sum_over(build.absolute(x), over)
+    else:
+        result = build.power(build.sum_over(build.power(build.absolute(x), p), over), 1 / p)
+    return build.reshape(result, shapes.reduced(x.shape, over, keepdims=True)) if keepdims else result
+
+
+def induced_infinity_norm(a: Node) -> Node:
+    """The largest absolute row sum, max_k Σ_j |A_kj| (LA-11)."""
+    return build.maximum_over(build.sum_over(build.absolute(a), -1), -1)
+
+
+def cumulative_sum(x: Node, axis: int) -> Node:
+    """Sums of all entries up to and including each one, along an axis."""
+    where = shapes.axis(axis, x.rank, "cumsum")
+    n = x.shape[where]
+    last = swap_axes(x, where, x.rank - 1)
+    shape = (*last.shape, n)  # (…, j, i): keep j ≤ i
+    keep = build.logical_not(build.less(build.iota(shape, x.rank), build.iota(shape, x.rank - 1)))
+    sums = build.sum_over(build.where(keep, build.expand_dims(last, (x.rank,)), 0), x.rank - 1)
+    return swap_axes(sums, where, x.rank - 1)
+
+
+def take_along_axis(x: Node, indices: Node, axis: int) -> Node:
+    """x[…, indices[…, i, …], …] along an axis, shapes equal elsewhere."""
+    where = shapes.axis(axis, x.rank, "take_along_axis")
+    if shapes.reduced(x.shape, (where,)) != shapes.reduced(indices.shape, (where,)):
+        raise ShapeError("take_along_axis", expected=build.describe(x), got=build.describe(indices))
+    linear = build.cast(indices, dtypes.INT64)
+    stride = 1
+    offset = build.full(indices.shape, 0, dtypes.INT64)
+    for i in reversed(range(x.rank)):
+        position = linear if i == where else build.iota(indices.shape, i)
+        offset = build.add(offset, build.multiply(position, stride))
+        stride *= x.shape[i]
+    return build.gather(build.reshape(x, (stride,)), offset, 0)
+
+
+def sort(x: Node, axis: int = -1) -> Node:
+    """Sort along an axis, ascending; the gradient follows each value to its place."""
+    return take_along_axis(x, build.argsort(x, axis), axis)

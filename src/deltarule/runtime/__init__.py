@@ -1,0 +1,1 @@
+"""Devices, values of leaves, evaluation at the prompt, compiled programs."""

@@ -1,0 +1,76 @@
+"""Values of nodes. A leaf made from an array keeps its value here for as long as the node lives.
+
+A node's value never changes: giving a tensor another value gives it another leaf. So an expression that was
+built before means what it meant then, and no alias can change numbers behind anybody's back.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule import dtypes
+from deltarule.dtypes import DType
+from deltarule.errors import DTypeError
+from deltarule.graph import build
+from deltarule.graph.node import Node
+from deltarule.graph.walk import topological
+
+Array = npt.NDArray[Any]
+_values: weakref.WeakKeyDictionary[Node, Array] = weakref.WeakKeyDictionary()
+_WIDENED = {"float16": "float32", "int8": "int32", "int16": "int32", "uint16": "int32", "uint64": "int64"}
+
+
+def as_array(value: object, dtype: DType | None = None, where: str = "tensor") -> Array:
+    """Return a fresh array of a supported element type; Python numbers and lists of them become float32 or int64."""
+    is_array = hasattr(value, "__array__") or hasattr(value, "dtype")
+    try:
+        array = np.array(value)
+    except (ValueError, TypeError) as error:
+        raise DTypeError(where, expected="numbers in a rectangular arrangement", got=str(error)) from error
+    if dtype is None:
+        kind = array.dtype.name
+        if kind == "float64" and not is_array:
+            kind = "float32"
+        name = _WIDENED.get(kind, kind)
+        if name not in dtypes.DTYPES:
+            raise DTypeError(
+                where,
+                expected="numbers",
+                got=f"elements of type {array.dtype}",
+                hint="Encode text as numbers first, for example with data.LabelEncoder or data.one_hot.",
+            )
+        dtype = dtypes.DTYPES[name]
+    return array.astype(dtype.name, copy=False)
+
+
+def bind(node: Node, value: Array) -> None:
+    """Record the value of a node; the array is not to be written to afterwards."""
+    value.flags.writeable = False
+    _values[node] = value
+
+
+def leaf(value: Array, name: str = "") -> Node:
+    """Return a new leaf that holds ``value`` (which is not copied)."""
+    node = build.input_node(name, value.shape, dtypes.DTYPES[value.dtype.name])
+    bind(node, value)
+    return node
+
+
+def value_of(node: Node) -> Array | None:
+    """Return the known value of a node, or None."""
+    return _values.get(node)
+
+
+def known_below(outputs: Iterable[Node]) -> dict[Node, Array]:
+    """Return the known values that the evaluation of ``outputs`` meets first."""
+    found = {}
+    for node in topological(outputs, _values):
+        value = _values.get(node)
+        if value is not None:
+            found[node] = value
+    return found

@@ -1,0 +1,33 @@
+"""Evaluation at the prompt: the reference backend at once; nobody waits for a compiler."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from deltarule.backends import reference
+from deltarule.graph.node import Node
+from deltarule.runtime.buffers import Array, bind, known_below, value_of
+from deltarule.simplify import simplify
+
+
+def realize(nodes: Sequence[Node]) -> list[Array]:
+    """Return the values of nodes and remember them."""
+    missing = [node for node in dict.fromkeys(nodes) if value_of(node) is None]
+    if missing:
+        known = known_below(missing)
+        smaller = simplify_above(missing, known)
+        for node, value in zip(missing, reference.evaluate(smaller, known), strict=True):
+            bind(node, np.array(value))
+    results = []
+    for node in nodes:
+        value = value_of(node)
+        if value is not None:
+            results.append(value)
+    return results
+
+
+def simplify_above(outputs: Sequence[Node], known: dict[Node, Array]) -> list[Node]:
+    """Simplify ``outputs`` when none of the known values is an interior node (which rewriting could miss)."""
+    return list(outputs) if any(node.sources for node in known) else simplify(outputs)

@@ -1,0 +1,1 @@
+"""The user's handle on the graph: tensors, functions on them, transforms, linear algebra, random numbers."""
