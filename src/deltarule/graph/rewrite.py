@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from deltarule.dtypes import FLOAT32, FLOAT64
 from deltarule.graph import build
 from deltarule.graph.function import expansion
 from deltarule.graph.node import Node, intern
@@ -97,4 +98,20 @@ def specialise(outputs: Sequence[Node], sizes: Mapping[Dimension, int], inputs: 
         attributes = {key: fix(value) for key, value in node.attributes.items()}
         sources = tuple(known[source] for source in node.sources)
         known[node] = intern(node.op, sources, attributes, fix(node.shape), node.dtype)
+    return [known[node] for node in outputs]
+
+
+def in_float64(outputs: Sequence[Node], inputs: Mapping[Node, Node]) -> list[Node]:
+    """Return the same expressions computed in float64. ``inputs`` maps each float INPUT to its float64 twin."""
+
+    def raised(value: Any) -> Any:
+        return FLOAT64 if value is FLOAT32 else value
+
+    known = dict(inputs)
+    for node in topological(outputs, frozenset(known)):
+        if node in known:
+            continue
+        attributes = {key: raised(value) for key, value in node.attributes.items()}
+        sources = tuple(known[source] for source in node.sources)
+        known[node] = intern(node.op, sources, attributes, node.shape, raised(node.dtype))
     return [known[node] for node in outputs]

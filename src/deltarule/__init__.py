@@ -1,0 +1,95 @@
+"""Deltarule: train it, differentiate it, explain it.
+
+::
+
+    user code      Tensor ──build──▶ Graph ──grad──▶ Graph ──simplify──▶ Graph ──lower──▶ Loops ──backend──▶ run
+                                       └──────────── explain: the same graphs, as mathematics
+
+One lazily built graph with three readers: it is run (a whole training step, an epoch in one call),
+differentiated (backpropagation as a graph → graph transformation) and explained (the steps of that very
+transformation, as matrix calculus).
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from deltarule.tensor.functional import (
+    absolute,
+    arange,
+    argsort,
+    concatenate,
+    convolve,
+    cos,
+    cosine_similarity,
+    erf,
+    exp,
+    expm1,
+    eye,
+    flip,
+    floor,
+    full,
+    log,
+    log1p,
+    logical_not,
+    logsumexp,
+    maximum,
+    minimum,
+    one_hot,
+    ones,
+    outer,
+    pad,
+    sign,
+    sin,
+    sort,
+    sqrt,
+    stack,
+    stop_gradient,
+    take,
+    take_along_axis,
+    tanh,
+    where,
+    zeros,
+)
+from deltarule.tensor.jit import jit
+from deltarule.tensor.linalg import norm, trace
+from deltarule.tensor.random import random_normal, random_uniform
+from deltarule.tensor.tensor import Tensor, parameter, symbol, tensor
+from deltarule.tensor.transforms import (
+    GradientReport,
+    check_gradients,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    per_example_grad,
+    value_and_grad,
+    vjp,
+)
+
+__version__ = "0.1.0"
+
+# Rooms above the tensor, entered on first use so that ``import deltarule`` stays instant.
+_ROOMS = {"data": "data", "linalg": "tensor.linalg", "losses": "losses", "nn": "nn", "optim": "optim", "train": "train"}
+_LATE = {"load": "nn.save"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _ROOMS:
+        room: ModuleType = importlib.import_module(f"deltarule.{_ROOMS[name]}")
+        return room
+    if name in _LATE:
+        return getattr(importlib.import_module(f"deltarule.{_LATE[name]}"), name)
+    raise AttributeError(f"module 'deltarule' has no attribute {name!r}")
+
+
+__all__ = [
+    "GradientReport", "Tensor", "absolute", "arange", "argsort", "check_gradients", "concatenate", "convolve", "cos",
+    "cosine_similarity", "erf", "exp", "expm1", "eye", "flip", "floor", "full", "grad", "hessian", "hvp", "jacobian",
+    "jit", "jvp", "log", "log1p", "logical_not", "logsumexp", "maximum", "minimum", "norm", "one_hot", "ones",
+    "outer", "pad", "parameter", "per_example_grad", "random_normal", "random_uniform", "sign", "sin", "sort", "sqrt",
+    "stack", "stop_gradient", "symbol", "take", "take_along_axis", "tanh", "tensor", "trace", "value_and_grad", "vjp",
+    "where", "zeros",
+]  # fmt: skip
