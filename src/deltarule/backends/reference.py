@@ -16,10 +16,11 @@ from deltarule.backends import convolution, threefry
 from deltarule.backends.base import Array, Executable, StepRunner
 from deltarule.backends.stepper import LoopRunner
 from deltarule.errors import DataError, GraphError
+from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.program import Program, StepProgram
-from deltarule.graph.rewrite import expand_calls
+from deltarule.graph.rewrite import expand_calls, specialise
 from deltarule.graph.walk import topological
 
 _erf = np.frompyfunc(math.erf, 1, 1)
@@ -157,10 +158,29 @@ EVALUATE: dict[Op, Evaluate] = {
 def evaluate(outputs: Sequence[Node], values: Mapping[Node, Array]) -> list[Array]:
     """Return the values of ``outputs``; ``values`` holds the inputs, and any other node that is known.
 
-    Intermediate values are dropped as soon as their last reader has run.
+    Unknown sizes are read off the values. Intermediate values are dropped as soon as their last reader has run.
     """
+    outputs, values = _with_known_sizes(outputs, values)
     roots = expand_calls(outputs, keep=values.__contains__)
     return _run(roots, topological(roots, frozenset(values)), values)
+
+
+def _with_known_sizes(
+    outputs: Sequence[Node], values: Mapping[Node, Array]
+) -> tuple[Sequence[Node], Mapping[Node, Array]]:
+    """Give unknown sizes the numbers that the given arrays have."""
+    sizes: dict[shapes.Dimension, int] = {}
+    for node, array in values.items():
+        for size, number in zip(node.shape, array.shape, strict=False):
+            if isinstance(size, shapes.Dimension) and sizes.setdefault(size, number) != number:
+                raise DataError(
+                    f"size {size}", expected=f"{sizes[size]} everywhere", got=f"{number} in {build.describe(node)}"
+                )
+    if not sizes:
+        return outputs, values
+    twins = {node: build.input_node(str(node.attributes.get("name", "")), np.shape(array), node.dtype)
+             for node, array in values.items()}  # fmt: skip
+    return specialise(outputs, sizes, twins), {twins[node]: array for node, array in values.items()}
 
 
 def _run(roots: Sequence[Node], order: Sequence[Node], values: Mapping[Node, Array]) -> list[Array]:
@@ -174,10 +194,9 @@ def _run(roots: Sequence[Node], order: Sequence[Node], values: Mapping[Node, Arr
             if node in values:
                 known[node] = values[node]
                 continue
-            if node.op in {Op.INPUT, Op.DIMENSION}:
-                name = node.attributes.get("name") or node.attributes["dimension"].name
+            if node.op in {Op.INPUT, Op.DIMENSION} or not shapes.is_static(node.shape):
                 raise GraphError(
-                    f"value of {name!r}",
+                    f"value of {node.attributes.get('name') or node.attributes.get('dimension') or 'a tensor'}",
                     expected="every input to be given",
                     got=f"a symbol of shape {shapes.show(node.shape)} without a value",
                     hint="A symbol has a shape and no value: use dr.tensor(array) to compute with numbers.",

@@ -1,0 +1,158 @@
+"""The contract of every named function: expansion, textbook pullback, torch, differences, hash-consing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as tf
+
+from deltarule import dtypes
+from deltarule.backends import reference
+from deltarule.grad.check import directional_errors
+from deltarule.grad.reverse import gradients
+from deltarule.grad.textbook import TEXTBOOK
+from deltarule.graph import build
+from deltarule.graph import functions as f
+from deltarule.graph.function import FUNCTIONS, expansion
+from deltarule.graph.node import Node
+from deltarule.graph.verify import verify
+
+F64 = dtypes.FLOAT64
+LABELS = np.array([2, 0, 1, 1])
+
+
+@dataclass(frozen=True)
+class Case:
+    """One named function: how we call it, what torch calls it, operand shapes, which operands are ±1 or labels."""
+
+    name: str
+    ours: Callable[..., Node]
+    torchs: Callable[..., torch.Tensor]
+    shapes: tuple[tuple[int, ...], ...] = ((4, 3),)
+    fixed: dict[int, Any] = field(default_factory=dict)
+
+
+def _nchw(pool: Callable[..., torch.Tensor], **options: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda x: pool(x.permute(0, 3, 1, 2), **options).permute(0, 2, 3, 1)
+
+
+def _normalized(x: torch.Tensor) -> torch.Tensor:
+    return (x - x.mean(0)) / torch.sqrt(x.var(0, unbiased=False) + 1e-5)
+
+
+def _multiclass_hinge(a: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    slack = (1 + a - a.gather(1, y[:, None])).clamp(min=0)
+    return slack.sum(1) - 1
+
+
+PROBABILITIES = np.array([[0.2, 0.3, 0.5], [1, 0, 0], [0, 0.5, 0.5], [0.1, 0.1, 0.8]])
+SIGNS = np.array([[1.0, -1, 1], [-1, 1, 1], [1, 1, -1], [-1, -1, 1]])
+POOL = {"window": (3, 2), "stride": (2, 2), "padding": ((1, 1), (0, 0))}
+CASES = [
+    Case("relu", f.relu, torch.relu),
+    Case("leaky_relu", lambda x: f.leaky_relu(x, slope=0.2), lambda x: tf.leaky_relu(x, 0.2)),
+    Case("elu", lambda x: f.elu(x, alpha=1.5), lambda x: tf.elu(x, 1.5)),
+    Case("selu", f.selu, torch.selu),
+    Case("gelu", lambda x: f.gelu(x, approximate=False), tf.gelu),
+    Case("gelu", lambda x: f.gelu(x, approximate=True), lambda x: tf.gelu(x, approximate="tanh")),
+    Case("sigmoid", f.sigmoid, torch.sigmoid),
+    Case("softplus", f.softplus, tf.softplus),
+    Case("log_sigmoid", f.log_sigmoid, tf.logsigmoid),
+    Case("silu", f.silu, tf.silu),
+    Case("logsumexp", lambda x: f.logsumexp(x, axis=1), lambda x: torch.logsumexp(x, 1)),
+    Case("softmax", lambda x: f.softmax(x, axis=0), lambda x: torch.softmax(x, 0)),
+    Case("log_softmax", lambda x: f.log_softmax(x, axis=1), lambda x: torch.log_softmax(x, 1)),
+    Case("squared_error", f.squared_error, lambda a, b: (a - b) ** 2 / 2, ((4, 3), (4, 3))),
+    Case("cross_entropy", f.cross_entropy, lambda z, t: tf.cross_entropy(z, t, reduction="none"),
+         ((4, 3), (4, 3)), {1: PROBABILITIES}),
+    Case("cross_entropy_of_labels", f.cross_entropy_of_labels, lambda z, y: tf.cross_entropy(z, y, reduction="none"),
+         ((4, 3), (4,)), {1: LABELS}),
+    Case("binary_cross_entropy", f.binary_cross_entropy,
+         lambda z, t: tf.binary_cross_entropy_with_logits(z, t, reduction="none"), ((4, 3), (4, 3)), {1: PROBABILITIES}),
+    Case("hinge", f.hinge, lambda z, y: (1 - z * y).clamp(min=0), ((4, 3), (4, 3)), {1: SIGNS}),
+    Case("multiclass_hinge", lambda a, y: f.multiclass_hinge(a, y, margin=1.0), _multiclass_hinge,
+         ((4, 3), (4,)), {1: LABELS}),
+    Case("normalize", lambda x: f.normalize(x, axes=(0,), epsilon=1e-5), _normalized),
+    Case("euclidean_norm", lambda x: f.euclidean_norm(x, axes=(1,)), lambda x: torch.linalg.vector_norm(x, dim=1)),
+    Case("max_pool", lambda x: f.max_pool(x, **POOL),
+         _nchw(tf.max_pool2d, kernel_size=(3, 2), stride=2, padding=(1, 0)), ((2, 7, 6, 3),)),
+    Case("average_pool", lambda x: f.average_pool(x, **POOL),
+         _nchw(tf.avg_pool2d, kernel_size=(3, 2), stride=2, padding=(1, 0)), ((2, 7, 6, 3),)),
+]  # fmt: skip
+
+
+def _operands(case: Case) -> tuple[list[Node], list[Any]]:
+    generator = np.random.default_rng(len(case.name))
+    nodes, arrays = [], []
+    for i, shape in enumerate(case.shapes):
+        array = case.fixed.get(i, generator.normal(size=shape))
+        arrays.append(array)
+        nodes.append(build.input_node(f"x{i}", shape, dtypes.DTYPES[array.dtype.name]))
+    return nodes, arrays
+
+
+def test_every_named_function_has_a_case() -> None:
+    assert {case.name for case in CASES} >= set(f.__all__)
+    assert set(TEXTBOOK) <= set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_forward_and_gradient_agree_with_torch(case: Case) -> None:
+    nodes, arrays = _operands(case)
+    output = case.ours(*nodes)
+    floats = [n for n in nodes if n.dtype.is_float]
+    cotangent = build.input_node("cotangent", output.shape, F64)
+    results = [output, expansion(output), *gradients(output, floats, cotangent)]
+    verify(results)
+    weight = np.cos(np.arange(np.prod(output.shape))).reshape(output.shape)
+    ours = reference.evaluate(results, {**dict(zip(nodes, arrays, strict=True)), cotangent: weight})
+    tensors = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+    expected = case.torchs(*tensors)
+    np.testing.assert_allclose(ours[0], expected.detach().numpy(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(ours[1], ours[0], rtol=1e-12, atol=1e-14)
+    slopes = torch.autograd.grad(expected, [t for t in tensors if t.requires_grad], torch.tensor(weight))
+    for mine, theirs in zip(ours[2:], slopes, strict=True):
+        np.testing.assert_allclose(mine, theirs.numpy(), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_derivatives_agree_with_differences_to_second_order(case: Case) -> None:
+    nodes, arrays = _operands(case)
+    output = case.ours(*nodes)
+    weight = build.input_node("weight", output.shape, F64)
+    loss = build.sum_over(build.multiply(weight, build.sin(output)))
+    values = {**dict(zip(nodes, arrays, strict=True)), weight: np.cos(np.arange(np.prod(output.shape))).reshape(output.shape)}
+    generator = np.random.default_rng(3)
+    floats = [n for n in nodes if n.dtype.is_float]
+    errors = directional_errors(loss, floats, values, reference.evaluate, lambda n: generator.normal(size=n.shape))
+    assert len(errors) == 2 * len(floats)
+    for error in errors:
+        assert error.error < 1e-6, error
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_equal_calls_are_the_same_node(case: Case) -> None:
+    nodes, _ = _operands(case)
+    assert case.ours(*nodes) is case.ours(*nodes)
+
+
+EXTREME = np.array([-1e4, -800.0, -40.0, 0.0, 40.0, 800.0, 1e4])
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "softplus", "log_sigmoid", "silu", "gelu"])
+def test_extreme_arguments_stay_finite_and_exact(name: str) -> None:
+    x = build.input_node("x", EXTREME.shape, F64)
+    case = next(c for c in CASES if c.name == name)
+    output = case.ours(x)
+    value, slope = reference.evaluate([output, gradients(build.sum_over(output), [x])[0]], {x: EXTREME})
+    t = torch.tensor(EXTREME, requires_grad=True)
+    expected = case.torchs(t)
+    expected.sum().backward()
+    np.testing.assert_allclose(value, expected.detach().numpy(), rtol=1e-12, atol=1e-15)
+    assert t.grad is not None
+    np.testing.assert_allclose(slope, t.grad.numpy(), rtol=1e-10, atol=1e-15)
