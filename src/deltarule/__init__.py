@@ -72,7 +72,14 @@ from deltarule.tensor.transforms import (
 __version__ = "0.1.0"
 
 # Rooms above the tensor, entered on first use so that ``import deltarule`` stays instant.
-_ROOMS = {"data": "data", "linalg": "tensor.linalg", "losses": "losses", "nn": "nn", "optim": "optim", "train": "train"}
+_ROOMS = {
+    "data": "data",
+    "linalg": "tensor.linalg",
+    "losses": "losses",
+    "nn": "nn",
+    "optim": "optim",
+    "train": "train",
+}
 _LATE = {"load": "nn.save"}
 
 

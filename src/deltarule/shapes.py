@@ -207,9 +207,7 @@ def convolved(
             got=f"{x[-1]} in {show(x)}",
         )
     out = []
-    for size, kernel, step, (low, high), spread in zip(
-        x[1:-1], weight[1:-1], stride, padding, dilation, strict=True
-    ):
+    for size, kernel, step, (low, high), spread in zip(x[1:-1], weight[1:-1], stride, padding, dilation, strict=True):
         windows = window_count(size + low + high, kernel, step, spread)
         if windows < 1:
             raise ShapeError(

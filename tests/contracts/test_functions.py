@@ -126,7 +126,10 @@ def test_derivatives_agree_with_differences_to_second_order(case: Case) -> None:
     output = case.ours(*nodes)
     weight = build.input_node("weight", output.shape, F64)
     loss = build.sum_over(build.multiply(weight, build.sin(output)))
-    values = {**dict(zip(nodes, arrays, strict=True)), weight: np.cos(np.arange(np.prod(output.shape))).reshape(output.shape)}
+    values = {
+        **dict(zip(nodes, arrays, strict=True)),
+        weight: np.cos(np.arange(np.prod(output.shape))).reshape(output.shape),
+    }
     generator = np.random.default_rng(3)
     floats = [n for n in nodes if n.dtype.is_float]
     errors = directional_errors(loss, floats, values, reference.evaluate, lambda n: generator.normal(size=n.shape))

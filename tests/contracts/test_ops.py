@@ -45,7 +45,9 @@ def _conv(x: torch.Tensor, w: torch.Tensor, **options: Any) -> torch.Tensor:
     return torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), w.permute(0, 3, 1, 2), **options).permute(0, 2, 3, 1)
 
 
-def _conv_adjoint(wrt: str, y: torch.Tensor, other: torch.Tensor, shape: tuple[int, ...], **options: Any) -> torch.Tensor:
+def _conv_adjoint(
+    wrt: str, y: torch.Tensor, other: torch.Tensor, shape: tuple[int, ...], **options: Any
+) -> torch.Tensor:
     """The adjoint of conv2d by autograd itself (differentiable once more)."""
     variable = torch.zeros(shape, dtype=torch.float64, requires_grad=True)
     out = _conv(variable, other, **options) if wrt == "x" else _conv(other, variable, **options)

@@ -72,7 +72,7 @@ def convolve(node: Node, x: Array, weight: Array) -> Array:
     patches = _patches(node, x, weight.shape[1:-1])
     grouped = _by_group(weight, node.attributes["groups"])
     result = np.einsum(f"n{out}gc{inner},go{inner}c->n{out}go", patches, grouped, optimize=True)
-    return result.reshape(node.shape)
+    return np.asarray(result).reshape(node.shape)
 
 
 def convolve_weight(node: Node, x: Array, y: Array) -> Array:
@@ -81,7 +81,7 @@ def convolve_weight(node: Node, x: Array, y: Array) -> Array:
     out, inner = _letters(len(kernel))
     signal = y.reshape(*y.shape[:-1], node.attributes["groups"], -1)
     result = np.einsum(f"n{out}gc{inner},n{out}go->go{inner}c", _patches(node, x, kernel), signal, optimize=True)
-    return result.reshape(node.shape)
+    return np.asarray(result).reshape(node.shape)
 
 
 def convolve_transposed(node: Node, y: Array, weight: Array) -> Array:

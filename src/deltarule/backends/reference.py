@@ -73,7 +73,8 @@ def _gather(node: Node, x: Array, indices: Array) -> Array:
 def _scatter_add(node: Node, indices: Array, updates: Array) -> Array:
     axis = node.attributes["axis"]
     result = np.zeros(node.shape, updates.dtype)
-    np.add.at(result, (*([slice(None)] * axis), _checked(node, indices, node.attributes["size"])), updates)
+    place: Any = (*([slice(None)] * axis), _checked(node, indices, node.attributes["size"]))
+    np.add.at(result, place, updates)
     return result
 
 
@@ -174,7 +175,9 @@ def _with_known_sizes(
         for size, number in zip(node.shape, array.shape, strict=False):
             if isinstance(size, shapes.Dimension) and sizes.setdefault(size, number) != number:
                 raise DataError(
-                    f"size {size}", expected=f"{sizes[size]} everywhere", got=f"{number} in {build.describe(node)}"
+                    f"size {size}",
+                    expected=f"{sizes[size]} everywhere",
+                    got=f"{number} in {build.describe(node)}",
                 )
     if not sizes:
         return outputs, values
@@ -235,5 +238,3 @@ class ReferenceBackend:
     def compile_step(self, program: StepProgram, threads: int | None = None) -> StepRunner:
         """Return a runner that loops over the step in Python; ``threads`` has no effect."""
         return LoopRunner(program, self.compile(program.as_program()))
-
-

@@ -25,7 +25,7 @@ def _softmax(node: Node, g: Node) -> Node:
 
 
 def _log_softmax(node: Node, g: Node) -> Node:
-    """g − softmax(x)·Σ g."""
+    """G − softmax(x)·Σ g."""
     axis = node.attributes["axis"]
     share = f.softmax(node.sources[0], axis=axis)
     return build.subtract(g, build.multiply(share, build.sum_over(g, axis, keepdims=True)))
@@ -109,13 +109,9 @@ TEXTBOOK: dict[str, Rule] = {
     ),
     "elu": rule(
         "exponential linear unit",
-        lambda n, g: build.where(
-            _positive(n.sources[0]), g, build.multiply(g, build.add(n, n.attributes["alpha"]))
-        ),
+        lambda n, g: build.where(_positive(n.sources[0]), g, build.multiply(g, build.add(n, n.attributes["alpha"]))),
     ),
-    "sigmoid": rule(
-        "σ′ = σ(1 − σ)", lambda n, g: build.multiply(g, build.multiply(n, build.subtract(1, n)))
-    ),
+    "sigmoid": rule("σ′ = σ(1 − σ)", lambda n, g: build.multiply(g, build.multiply(n, build.subtract(1, n)))),
     "softplus": rule("softplus′ = σ", lambda n, g: build.multiply(g, f.sigmoid(n.sources[0]))),
     "log_sigmoid": rule("(ln σ)′ = 1 − σ", lambda n, g: build.multiply(g, f.sigmoid(build.negate(n.sources[0])))),
     "softmax": rule("softmax: diag(S) − SSᵀ", _softmax),

@@ -105,7 +105,7 @@ def trace(x: Node) -> Node:
 
 
 def outer(x: Node, y: Node) -> Node:
-    """x yᵀ of two vectors (LA-23)."""
+    """X yᵀ of two vectors (LA-23)."""
     if x.rank != 1 or y.rank != 1:
         raise ShapeError("outer", expected="two vectors", got=f"{build.describe(x)} and {build.describe(y)}")
     return build.multiply(build.expand_dims(x, (1,)), build.expand_dims(y, (0,)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from deltarule import dtypes, shapes
@@ -56,7 +57,9 @@ def _slice(x: Node, items: list[Key]) -> tuple[Node, list[Key]]:
         start, stop, step = 0, size, 1
         if isinstance(item, int):
             if not -size <= item < size:
-                raise ShapeError(f"index of {build.describe(x)}", expected=f"an index in [{-size}, {size})", got=str(item))
+                raise ShapeError(
+                    f"index of {build.describe(x)}", expected=f"an index in [{-size}, {size})", got=str(item)
+                )
             start, stop = item % size, item % size + 1
         elif isinstance(item, slice) and item != slice(None):
             start, stop, step = item.indices(size)
@@ -76,7 +79,7 @@ def _slice(x: Node, items: list[Key]) -> tuple[Node, list[Key]]:
 def _take(x: Node, items: list[Key], arrays: list[int]) -> tuple[Node, list[Key]]:
     """Gather along the axes indexed by tensors; the result's axes stand where the first tensor stood."""
     axes = [sum(1 for item in items[:i] if item is not None) for i in arrays]
-    if any(b - a != 1 for a, b in zip(axes, axes[1:], strict=False)):
+    if any(b - a != 1 for a, b in pairwise(axes)):
         raise ShapeError(
             f"index of {build.describe(x)}",
             expected="index tensors on neighbouring axes",

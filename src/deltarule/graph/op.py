@@ -103,7 +103,5 @@ ELEMENTWISE: Final = frozenset(
     }
 )  # fmt: skip
 REDUCTIONS: Final = frozenset({Op.SUM, Op.MAX, Op.ARGMAX})
-MOVEMENT: Final = frozenset(
-    {Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.SLICE, Op.PAD, Op.FLIP, Op.CONCATENATE}
-)
+MOVEMENT: Final = frozenset({Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.SLICE, Op.PAD, Op.FLIP, Op.CONCATENATE})
 CONTRACTIONS: Final = frozenset({Op.MATMUL, Op.CONVOLVE, Op.CONVOLVE_TRANSPOSED, Op.CONVOLVE_WEIGHT})

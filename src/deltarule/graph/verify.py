@@ -19,34 +19,43 @@ _FLOATS = frozenset({
 })  # fmt: skip
 
 
-def _a(node: Node, *names: str) -> list[object]:
-    return [node.attributes[name] for name in names]
+def _again(constructor: Callable[..., Node], *attributes: str) -> Callable[[Node], Node]:
+    """Return what the constructor makes of a node's sources and attributes."""
+
+    def construct(node: Node) -> Node:
+        return constructor(*node.sources, *(node.attributes[name] for name in attributes))
+
+    return construct
+
+
+def _by_name(constructor: Callable[..., Node]) -> Callable[[Node], Node]:
+    return lambda node: constructor(*node.sources, **node.attributes)
 
 
 # What the constructor would say of the same sources and attributes: shape and element type must agree.
-_AGAIN: dict[Op, Callable[[Node], Node]] = {
-    Op.SUM: lambda n: build.sum_over(*n.sources, n.attributes["axes"]),
-    Op.MAX: lambda n: build.maximum_over(*n.sources, n.attributes["axes"]),
-    Op.ARGMAX: lambda n: build.argmax(*n.sources, n.attributes["axis"]),
-    Op.RESHAPE: lambda n: build.reshape(*n.sources, n.attributes["shape"]),
-    Op.PERMUTE: lambda n: build.permute(*n.sources, n.attributes["order"]),
-    Op.BROADCAST: lambda n: build.broadcast_to(*n.sources, n.attributes["shape"]),
-    Op.SLICE: lambda n: build.slice_axes(*n.sources, *_a(n, "starts", "stops", "steps")),  # type: ignore[arg-type]  # attributes are typed by the constructors
-    Op.PAD: lambda n: build.pad(*n.sources, *_a(n, "low", "high", "interior")),  # type: ignore[arg-type]  # as above
-    Op.FLIP: lambda n: build.flip(*n.sources, n.attributes["axes"]),
-    Op.CONCATENATE: lambda n: build.concatenate(n.sources, n.attributes["axis"]),
-    Op.GATHER: lambda n: build.gather(*n.sources, n.attributes["axis"]),
-    Op.SCATTER_ADD: lambda n: build.scatter_add(*n.sources, n.attributes["axis"], n.attributes["size"]),
-    Op.ARGSORT: lambda n: build.argsort(*n.sources, n.attributes["axis"]),
-    Op.MATMUL: lambda n: build.matmul(*n.sources),
-    Op.CONVOLVE: lambda n: build.convolve(*n.sources, **n.attributes),
-    Op.CONVOLVE_TRANSPOSED: lambda n: build.convolve_transposed(*n.sources, **n.attributes),
-    Op.CONVOLVE_WEIGHT: lambda n: build.convolve_weight(*n.sources, **n.attributes),
-    Op.WINDOWS: lambda n: build.windows(*n.sources, **n.attributes),
-    Op.FOLD: lambda n: build.fold(*n.sources, **n.attributes),
-    Op.SOLVE: lambda n: build.solve(*n.sources),
-    Op.LOG_DETERMINANT: lambda n: build.log_determinant(*n.sources),
-    Op.CHOLESKY: lambda n: build.cholesky(*n.sources),
+_CONSTRUCTED: dict[Op, Callable[[Node], Node]] = {
+    Op.SUM: _again(build.sum_over, "axes"),
+    Op.MAX: _again(build.maximum_over, "axes"),
+    Op.ARGMAX: _again(build.argmax, "axis"),
+    Op.RESHAPE: _again(build.reshape, "shape"),
+    Op.PERMUTE: _again(build.permute, "order"),
+    Op.BROADCAST: _again(build.broadcast_to, "shape"),
+    Op.SLICE: _again(build.slice_axes, "starts", "stops", "steps"),
+    Op.PAD: _again(build.pad, "low", "high", "interior"),
+    Op.FLIP: _again(build.flip, "axes"),
+    Op.CONCATENATE: lambda node: build.concatenate(node.sources, node.attributes["axis"]),
+    Op.GATHER: _again(build.gather, "axis"),
+    Op.SCATTER_ADD: _again(build.scatter_add, "axis", "size"),
+    Op.ARGSORT: _again(build.argsort, "axis"),
+    Op.MATMUL: _again(build.matmul),
+    Op.CONVOLVE: _by_name(build.convolve),
+    Op.CONVOLVE_TRANSPOSED: _by_name(build.convolve_transposed),
+    Op.CONVOLVE_WEIGHT: _by_name(build.convolve_weight),
+    Op.WINDOWS: _by_name(build.windows),
+    Op.FOLD: _by_name(build.fold),
+    Op.SOLVE: _again(build.solve),
+    Op.LOG_DETERMINANT: _again(build.log_determinant),
+    Op.CHOLESKY: _again(build.cholesky),
     Op.CALL: expansion,
 }
 
@@ -71,8 +80,8 @@ def _fault(node: Node) -> str | None:
         return "operands that are not floating-point"
     if node.op is Op.CALL and node.attributes.get("function") not in FUNCTIONS:
         return "a call of an unknown function"
-    if node.op in _AGAIN:
-        again = _AGAIN[node.op](node)
+    if node.op in _CONSTRUCTED:
+        again = _CONSTRUCTED[node.op](node)
         if (again.shape, again.dtype) != (node.shape, node.dtype):
             return f"shape {shapes.show(node.shape)} where {shapes.show(again.shape)} follows"
     return None

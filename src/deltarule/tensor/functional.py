@@ -69,7 +69,7 @@ log_sigmoid = _activation("log_sigmoid", f.log_sigmoid)
 
 
 def leaky_relu(x: TensorLike, slope: float = 0.01) -> Tensor:
-    """x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (ACT-09).
+    """X for x > 0, slope·x otherwise; derivative ``slope`` at the kink (ACT-09).
 
     >>> leaky_relu([-2.0, 3.0], slope=0.1).tolist()
     [-0.20000000298023224, 3.0]
@@ -78,7 +78,7 @@ def leaky_relu(x: TensorLike, slope: float = 0.01) -> Tensor:
 
 
 def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
-    """x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink."""
+    """X for x > 0, α(eˣ − 1) otherwise; derivative α at the kink."""
     return Tensor(f.elu(_floating(x), alpha=alpha))
 
 
@@ -102,19 +102,19 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
 
 
 def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """x − ln Σ eˣ along an axis."""
+    """X − ln Σ eˣ along an axis."""
     node = _floating(x)
     return Tensor(f.log_softmax(node, axis=_axis(node, axis)))
 
 
 def logsumexp(x: TensorLike, axis: int = -1) -> Tensor:
-    """ln Σ eˣ along an axis without overflow; its gradient is the softmax (LA-26)."""
+    """Ln Σ eˣ along an axis without overflow; its gradient is the softmax (LA-26)."""
     node = _floating(x)
     return Tensor(f.logsumexp(node, axis=_axis(node, axis)))
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
-    """x where the condition holds, y elsewhere."""
+    """X where the condition holds, y elsewhere."""
     return Tensor(build.where(operand(condition), operand(x), operand(y)))
 
 
@@ -264,7 +264,7 @@ def normalize(x: TensorLike, axis: int | Sequence[int], epsilon: float = 1e-5) -
 
 
 def outer(x: TensorLike, y: TensorLike) -> Tensor:
-    """x yᵀ of two vectors (LA-23).
+    """X yᵀ of two vectors (LA-23).
 
     >>> outer([1, 2], [3, 4]).tolist()
     [[3, 4], [6, 8]]

@@ -33,7 +33,11 @@ def _counter(value: Tensor | int) -> Node:
 
 
 def random_uniform(
-    shape: Sequence[Any], seed: Tensor | int, step: Tensor | int = 0, stream: int = 0, dtype: str | DType = "float32"
+    shape: Sequence[Any],
+    seed: Tensor | int,
+    step: Tensor | int = 0,
+    stream: int = 0,
+    dtype: str | DType = "float32",
 ) -> Tensor:
     """Numbers uniform in [0, 1), a function of (seed, step, stream, position) alone.
 
@@ -45,7 +49,11 @@ def random_uniform(
 
 
 def random_normal(
-    shape: Sequence[Any], seed: Tensor | int, step: Tensor | int = 0, stream: int = 0, dtype: str | DType = "float32"
+    shape: Sequence[Any],
+    seed: Tensor | int,
+    step: Tensor | int = 0,
+    stream: int = 0,
+    dtype: str | DType = "float32",
 ) -> Tensor:
     """Standard normal numbers by Box and Muller: √(−2 ln(1 − u₁)) cos(2πu₂).
 
@@ -53,8 +61,6 @@ def random_normal(
     """
     kind = dtypes.dtype(dtype)
     base = 0x80000000 | (2 * stream & 0x7FFFFFFF)
-    first, second = (
-        build.random_uniform(tuple(shape), _counter(seed), _counter(step), base + i, kind) for i in (0, 1)
-    )
+    first, second = (build.random_uniform(tuple(shape), _counter(seed), _counter(step), base + i, kind) for i in (0, 1))
     radius = build.sqrt(build.multiply(build.log1p(build.negate(first)), -2.0))
     return Tensor(build.multiply(radius, build.cos(build.multiply(second, 2 * math.pi))))

@@ -363,7 +363,8 @@ class Tensor:
 
     def argmin(self, axis: int | None = None) -> Tensor:
         """The index of the first minimum."""
-        return (-self).argmax(axis)
+        node = build.reshape(self.node, (-1,)) if axis is None else self.node
+        return Tensor(algebra.argmin(node, -1 if axis is None else axis))
 
     def any(self, axis: Axes = None) -> Tensor:
         """Whether some element is true."""
@@ -421,7 +422,7 @@ def _index_key(key: Any) -> Any:
     items = key if isinstance(key, tuple) else (key,)
     result: list[Any] = []
     for item in items:
-        if item is None or item is Ellipsis or isinstance(item, (slice, int)) and not isinstance(item, bool):
+        if item is None or item is Ellipsis or (isinstance(item, (slice, int)) and not isinstance(item, bool)):
             result.append(item)
             continue
         if isinstance(item, Tensor) and item.dtype is not dtypes.BOOL:

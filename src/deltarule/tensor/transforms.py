@@ -43,12 +43,12 @@ def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor) -> Any:
     """
     single = isinstance(wrt, Tensor)
     wanted: Sequence[Tensor] = [wrt] if isinstance(wrt, Tensor) else wrt
-    found = [Tensor(node) for node in gradients(output.node, [_differentiable(w, output) for w in wanted])]
+    found = [Tensor(node) for node in gradients(output.node, [_differentiable(w) for w in wanted])]
     return found[0] if single else found
 
 
-def _differentiable(variable: Tensor, output: Tensor) -> Node:
-    """Return the node of a variable as the output knows it (it may have become a leaf since)."""
+def _differentiable(variable: Tensor) -> Node:
+    """Return the node of a variable as expressions built before know it (it may have become a leaf since)."""
     if not variable.dtype.is_float:
         raise GraphError(
             f"gradient with respect to {variable.name or 'a tensor'}",
@@ -85,7 +85,7 @@ def vjp(function: Function, x: Any) -> tuple[Tensor, Callable[[Any], Tensor]]:
 
     def pull(cotangent: Any) -> Tensor:
         seed = _of_shape(as_tensor(cotangent), value, "vjp")
-        return Tensor(gradients(value.node, [_differentiable(variable, value)], seed)[0])
+        return Tensor(gradients(value.node, [_differentiable(variable)], seed)[0])
 
     return value, pull
 
@@ -95,14 +95,14 @@ def jvp(function: Function, x: Any, v: Any) -> tuple[Tensor, Tensor]:
     variable = as_tensor(x)
     value = function(variable)
     tangent = _of_shape(as_tensor(v), variable, "jvp")
-    return value, Tensor(pushforward([value.node], [_differentiable(variable, value)], [tangent])[0])
+    return value, Tensor(pushforward([value.node], [_differentiable(variable)], [tangent])[0])
 
 
 def hvp(function: Function, x: Any, v: Any) -> Tensor:
     """Return H v, the Hessian of a scalar f at x times v: forward over reverse."""
     variable = as_tensor(x)
     value = function(variable)
-    node = _differentiable(variable, value)
+    node = _differentiable(variable)
     tangent = _of_shape(as_tensor(v), variable, "hvp")
     return Tensor(pushforward(gradients(value.node, [node]), [node], [tangent])[0])
 
@@ -126,7 +126,7 @@ def jacobian(function: Function, x: Any, layout: Layout = "denominator") -> Tens
     variable = as_tensor(x)
     value = function(variable)
     cotangent = build.input_node("cotangent", value.shape, value.dtype)
-    row = gradients(value.node, [_differentiable(variable, value)], cotangent)[0]
+    row = gradients(value.node, [_differentiable(variable)], cotangent)[0]
     basis = np.eye(max(value.size, 1), dtype=value.dtype.name)[: value.size]
     rows = _for_each(row, cotangent, [e.reshape(value.shape) for e in basis])
     stacked = np.array(rows, variable.dtype.name).reshape(*value.shape, *variable.shape)
@@ -164,14 +164,16 @@ def per_example_grad(function: Function, batch: Any, wrt: Sequence[Tensor] | Ten
     """
     examples = as_tensor(batch)
     if examples.ndim == 0 or examples.shape[0] == 0:
-        raise ShapeError("per_example_grad", expected="a batch of at least one example", got=build.describe(examples.node))
+        raise ShapeError(
+            "per_example_grad", expected="a batch of at least one example", got=build.describe(examples.node)
+        )
     example = Tensor(build.input_node("example", examples.shape[1:], examples.dtype), name="example")
     value = function(example)
     single = wrt is None or isinstance(wrt, Tensor)
     wanted = [example] if wrt is None else [wrt] if isinstance(wrt, Tensor) else list(wrt)
     arrays = list(examples.numpy())
     results = []
-    for node in gradients(value.node, [_differentiable(w, value) for w in wanted]):
+    for node in gradients(value.node, [_differentiable(w) for w in wanted]):
         results.append(as_tensor(np.stack(_for_each(node, example.node, arrays))))
     return results[0] if single else results
 

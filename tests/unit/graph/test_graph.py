@@ -56,7 +56,10 @@ def test_operands_are_cast_and_broadcast() -> None:
     ("make", "message"),
     [
         (lambda x, y: build.add(x, y), r"add: expected shapes that broadcast.*x \(2, 3\) and y \(4\)"),
-        (lambda x, y: build.matmul(x, y), r"matmul of x \(2, 3\) and y \(4\): expected inner sizes to agree \(3 ≠ 4\)"),
+        (
+            lambda x, y: build.matmul(x, y),
+            r"matmul of x \(2, 3\) and y \(4\): expected inner sizes to agree \(3 ≠ 4\)",
+        ),
         (lambda x, y: build.reshape(x, (4, 2)), r"reshape of x \(2, 3\): expected a shape of 6 elements"),
         (lambda x, y: build.sum_over(x, 2), r"sum: expected an axis in \[-2, 2\), got 2"),
         (lambda x, y: build.concatenate([x, y], 0), r"concatenate: expected equal sizes except on axis 0"),

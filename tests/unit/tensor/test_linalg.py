@@ -145,7 +145,9 @@ def test_solve_and_determinants() -> None:
     np.testing.assert_allclose(linalg.solve(A, [1.0, 2.0]).numpy(), np.linalg.solve(A, [1.0, 2.0]), rtol=1e-12)
     np.testing.assert_allclose(linalg.inv(A).numpy(), np.linalg.inv(A), rtol=1e-12)
     assert linalg.logdet(A).item() == pytest.approx(math.log(2))
-    np.testing.assert_allclose(linalg.cholesky([[4.0, 2], [2, 3]]).numpy(), np.linalg.cholesky([[4.0, 2], [2, 3]]), rtol=1e-6)
+    np.testing.assert_allclose(
+        linalg.cholesky([[4.0, 2], [2, 3]]).numpy(), np.linalg.cholesky([[4.0, 2], [2, 3]]), rtol=1e-6
+    )
     with pytest.raises(DataError, match="regular"):
         linalg.solve([[1.0, 1.0], [1.0, 1.0]], [1.0, 2.0]).numpy()
     np.testing.assert_array_equal(linalg.diagonal(A).numpy(), [1, 4])

@@ -20,13 +20,13 @@ def relu(x: Node) -> Node:
 
 @named("max(0, x) + α min(0, x)")
 def leaky_relu(x: Node, *, slope: float) -> Node:
-    """x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (ACT-09)."""
+    """X for x > 0, slope·x otherwise; derivative ``slope`` at the kink (ACT-09)."""
     return build.where(build.less(0, x), x, build.multiply(x, slope))
 
 
 @named("x for x > 0, α(eˣ − 1) otherwise")
 def elu(x: Node, *, alpha: float) -> Node:
-    """x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016)."""
+    """X for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016)."""
     return build.where(build.less(0, x), x, build.multiply(build.expm1(build.minimum(x, 0)), alpha))
 
 
@@ -62,7 +62,7 @@ def softplus(x: Node) -> Node:
 
 @named("ln σ(x)")
 def log_sigmoid(x: Node) -> Node:
-    """ln σ(x) = −softplus(−x); derivative σ(−x)."""
+    """Ln σ(x) = −softplus(−x); derivative σ(−x)."""
     return build.negate(softplus(build.negate(x)))
 
 
@@ -74,7 +74,7 @@ def silu(x: Node) -> Node:
 
 @named("ln Σ eˣ")
 def logsumexp(x: Node, *, axis: int) -> Node:
-    """ln Σ eˣ along an axis without overflow; the gradient is the softmax (LA-26)."""
+    """Ln Σ eˣ along an axis without overflow; the gradient is the softmax (LA-26)."""
     largest = build.stop_gradient(build.maximum_over(x, axis, keepdims=True))
     finite = build.where(build.less(build.absolute(largest), math.inf), largest, 0)
     total = build.sum_over(build.exp(build.subtract(x, finite)), axis)
@@ -91,5 +91,5 @@ def softmax(x: Node, *, axis: int) -> Node:
 
 @named("x − ln Σ eˣ")
 def log_softmax(x: Node, *, axis: int) -> Node:
-    """x − ln Σ eˣ along an axis."""
+    """X − ln Σ eˣ along an axis."""
     return build.subtract(x, build.expand_dims(logsumexp(x, axis=axis), (axis % x.rank,)))

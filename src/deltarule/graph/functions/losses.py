@@ -43,7 +43,9 @@ def cross_entropy_of_labels(logits: Node, labels: Node) -> Node:
     """LSE(z) − z[y] over the last axis for whole-number labels; derivative softmax(z) − 𝟙(k = y) (CM-08)."""
     if labels.shape != logits.shape[:-1]:
         raise ShapeError(
-            "cross_entropy_of_labels", expected=f"labels for {build.describe(logits)}", got=build.describe(labels)
+            "cross_entropy_of_labels",
+            expected=f"labels for {build.describe(logits)}",
+            got=build.describe(labels),
         )
     chosen = build.multiply(one_hot(labels, logits.shape[-1], logits), logits)
     return build.subtract(logsumexp(logits, axis=logits.rank - 1), build.sum_over(chosen, -1))

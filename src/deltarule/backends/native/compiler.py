@@ -1,0 +1,217 @@
+"""From LLVM IR text to callable machine code, through llvmlite, with an object cache on disk.
+
+No optimisation passes run: the emitters write what they mean, so parsing and code generation are the whole cost.
+Objects are cached by the text, the target, the versions of llvmlite and LLVM, and the level of code generation.
+The cache folder is the argument ``cache``, else the variable DELTARULE_CACHE ("off" for none), else the user's
+cache folder. Files appear atomically, and a damaged one counts as absent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+from llvmlite.binding import ffi
+
+from deltarule.backends.native.machine import Machine
+from deltarule.errors import ArgumentError, GraphError
+
+CODE_GENERATION_LEVEL = 1  # higher levels take longer and gain nothing on tiles (benchmarks/kernels.py)
+_MAGIC = b"deltarule object 1\n"
+_MOST_FILES = 2000
+_EMPTY = 'source_filename = "empty"\n'
+
+
+class Library:
+    """Loaded machine code; the addresses stay valid as long as this object lives."""
+
+    def __init__(self, objects: Sequence[bytes], machine: Machine) -> None:
+        target = _target_machine(machine, CODE_GENERATION_LEVEL)
+        module = llvm.parse_assembly(f'target triple = "{machine.triple}"\n{_EMPTY}', llvm.create_context())
+        self._engine = llvm.create_mcjit_compiler(module, target)
+        for code in objects:
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self._engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """Return the address of an exported function or constant; GraphError if there is none."""
+        found: int = self._engine.get_function_address(name)
+        if not found:
+            raise GraphError("native library", expected="a compiled function", got=repr(name))
+        return found
+
+    def function(self, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+        """Return a ctypes function (which releases the interpreter lock) that keeps this library alive."""
+        function = ctypes.CFUNCTYPE(result, *arguments)(self.address(name))
+        function.library = self
+        return function
+
+
+def compile_modules(
+    texts: Sequence[str],
+    machine: Machine,
+    *,
+    cache: str | Path | None = None,
+    level: int = CODE_GENERATION_LEVEL,
+) -> Library:
+    """Compile modules (in parallel) and load them together; they may refer to each other's functions.
+
+    Raises GraphError if LLVM refuses a text.
+    """
+    return Library(compile_objects(texts, machine, cache=cache, level=level), machine)
+
+
+def compile_objects(
+    texts: Sequence[str],
+    machine: Machine,
+    *,
+    cache: str | Path | None = None,
+    level: int = CODE_GENERATION_LEVEL,
+) -> list[bytes]:
+    """Return the object code of each module, from the cache where it is there."""
+    folder = cache_folder(cache)
+
+    def obtain(text: str) -> bytes:
+        path = folder / _file_name(text, machine, level) if folder else None
+        known = _read(path) if path else None
+        if known is not None:
+            return known
+        code = _generate(text, machine, level)
+        if path:
+            _write(path, code)
+        return code
+
+    if len(texts) < 2:
+        return [obtain(text) for text in texts]
+    with ThreadPoolExecutor(min(len(texts), machine.cores)) as pool:
+        return list(pool.map(obtain, texts))
+
+
+def assembly(text: str, machine: Machine, level: int = CODE_GENERATION_LEVEL) -> str:
+    """Return the assembly language of a module, for people and for tests."""
+    module = _parse(text, llvm.create_context())
+    listing: str = _target_machine(machine, level).emit_assembly(module)
+    return listing
+
+
+def cache_folder(chosen: str | Path | None = None) -> Path | None:
+    """Return the folder of the object cache; None if caching is off.
+
+    >>> cache_folder("off") is None
+    True
+    """
+    choice = str(chosen) if chosen is not None else os.environ.get("DELTARULE_CACHE", "")
+    if choice.lower() == "off":
+        return None
+    if choice:
+        return Path(choice).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        return Path(base).expanduser() / "deltarule" / "objects"
+    except RuntimeError:  # no home folder
+        return None
+
+
+def _file_name(text: str, machine: Machine, level: int) -> str:
+    versions = f"{llvmlite.__version__}|{llvm.llvm_version_info}"
+    parts = "\0".join((versions, machine.key(), str(level), text))
+    return hashlib.sha256(parts.encode()).hexdigest() + ".object"
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    start = len(_MAGIC) + hashlib.sha256().digest_size
+    code = content[start:]
+    return code if content[:start] == _MAGIC + hashlib.sha256(code).digest() else None
+
+
+def _write(path: Path, code: bytes) -> None:
+    """Write atomically; a folder that can't be written only means that nothing is cached."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        with os.fdopen(handle, "wb") as file:
+            file.write(_MAGIC + hashlib.sha256(code).digest() + code)
+        os.replace(temporary, path)
+        _forget_oldest(path.parent)
+    except OSError:
+        return
+
+
+def _forget_oldest(folder: Path) -> None:
+    files = list(folder.glob("*.object"))
+    if len(files) > _MOST_FILES:
+        files.sort(key=lambda file: file.stat().st_mtime)
+        for file in files[: _MOST_FILES // 4]:
+            file.unlink(missing_ok=True)
+
+
+def _target_machine(machine: Machine, level: int) -> Any:
+    if not 0 <= level <= 3:
+        raise ArgumentError("level of code generation", expected="0 to 3", got=str(level))
+    target = llvm.Target.from_triple(machine.triple)
+    return target.create_target_machine(
+        cpu=machine.cpu, features=machine.features, opt=level, codemodel="default", jit=True
+    )
+
+
+def _parse(text: str, context: Any) -> Any:
+    try:
+        return llvm.parse_assembly(text, context)
+    except RuntimeError as error:
+        raise _refused(str(error)) from error
+
+
+def _refused(message: str) -> GraphError:
+    return GraphError("native compiler", expected="legal LLVM IR", got=message.strip())
+
+
+def _generate(text: str, machine: Machine, level: int) -> bytes:
+    """Return object code: in a context and a target machine of its own, so that threads work side by side."""
+    context = llvm.create_context()
+    target = _target_machine(machine, level)
+    parse, emit = _unlocked("LLVMPY_ParseAssembly"), _unlocked("LLVMPY_TargetMachineEmitToMemory")
+    with ffi.OutputString() as message:
+        module = llvm.ModuleRef(parse(context, text.encode(), message), context)
+        if message:
+            module.detach()
+            raise _refused(str(message))
+    with module, ffi.OutputString() as message:
+        buffer = emit(target, module, 1, message)
+        if not buffer:
+            raise _refused(str(message))
+    try:
+        start = ffi.lib.LLVMPY_GetBufferStart(buffer)
+        return ctypes.string_at(start, ffi.lib.LLVMPY_GetBufferSize(buffer))
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(buffer)
+
+
+@functools.cache
+def _unlocked(name: str) -> Any:
+    """Return a function of libllvmlite without llvmlite's process-wide lock.
+
+    LLVM itself needs no lock between contexts; with the lock, modules would compile one after another.
+    """
+    wrapped = getattr(ffi.lib, name)
+    function = getattr(ctypes.CDLL(ffi.lib._name), name)
+    function.argtypes, function.restype = wrapped.argtypes, wrapped.restype
+    return function

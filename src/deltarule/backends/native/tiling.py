@@ -1,0 +1,314 @@
+"""The schedule of a contraction: which register tile, how many of each size, how the reduction is blocked.
+
+Rows, columns and the reduction are lists of :class:`Level` (merged indices). One level of an axis is *blocked*:
+a tile covers a block of it and all of the levels inside it. Tile sizes are balanced (128 rows in tiles of at most
+14 are 8 of 13 and 2 of 12), so an axis has at most two sizes, plus a last partial vector of columns.
+
+An element's sum runs over the reduction in order, with one accumulator, whatever tile it falls in: bits do not
+depend on how rows and columns are split over threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from deltarule.backends.native.contraction import ContractionSpec, Index
+from deltarule.backends.native.machine import Machine, element_bytes
+
+
+@dataclass(frozen=True)
+class Level:
+    """One loop: its extent and its strides in elements."""
+
+    extent: int
+    a: int = 0
+    b: int = 0
+    c: int = 0
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Where one row, or one vector of columns, of a tile lies relative to the tile's first element."""
+
+    position: int
+    a: int
+    b: int
+    c: int
+    lanes: int | None  # valid lanes of a partial vector
+
+
+@dataclass(frozen=True)
+class Segment:
+    """``count`` tiles of ``size`` positions of the blocked level, from position ``first`` on."""
+
+    first: int
+    count: int
+    size: int
+    lanes: int | None = None  # valid lanes of the last vector
+
+
+@dataclass(frozen=True)
+class AxisPlan:
+    """How one axis (rows: width 1; columns: width = vector lanes) falls into tiles."""
+
+    levels: tuple[Level, ...]
+    blocked: int
+    segments: tuple[Segment, ...]
+    width: int
+
+    @property
+    def position_elements(self) -> int:
+        """Return how many elements of the axis one position of the blocked level stands for."""
+        if self.blocked == len(self.levels) - 1:
+            return self.width
+        return math.prod(level.extent for level in self.levels[self.blocked + 1 :])
+
+    @property
+    def group(self) -> int:
+        """Return the number of elements in one whole run of the blocked level."""
+        return math.prod(level.extent for level in self.levels[self.blocked :])
+
+    @property
+    def size(self) -> int:
+        """Return the number of elements of the axis."""
+        return math.prod(level.extent for level in self.levels)
+
+    def block_stride(self) -> Level:
+        """Return the strides of one position of the blocked level."""
+        level = self.levels[self.blocked]
+        step = self.width if self.blocked == len(self.levels) - 1 else 1
+        return Level(level.extent, level.a * step, level.b * step, level.c * step)
+
+    def lanes(self, segment: Segment) -> tuple[Lane, ...]:
+        """Return the rows or vectors of a tile of a segment."""
+        inner = self.levels[self.blocked + 1 :]
+        steps = [self.block_stride(), *inner]
+        counts = [segment.size, *(level.extent for level in inner)]
+        if inner:
+            last = inner[-1]
+            counts[-1] = last.extent // self.width
+            steps[-1] = Level(last.extent, last.a * self.width, last.b * self.width, last.c * self.width)
+        found = []
+        for place, index in enumerate(itertools.product(*(range(count) for count in counts))):
+            a, b, c = (
+                sum(i * getattr(step, operand) for i, step in zip(index, steps, strict=True)) for operand in "abc"
+            )
+            found.append(Lane(place * self.width, a, b, c, None))
+        if segment.lanes is not None:
+            end = found[-1]
+            found[-1] = Lane(end.position, end.a, end.b, end.c, segment.lanes)
+        return tuple(found)
+
+    def elements(self, segment: Segment) -> int:
+        """Return the number of elements of the axis that a tile of a segment covers."""
+        whole = segment.size * self.position_elements
+        return whole if segment.lanes is None else whole - self.width + segment.lanes
+
+    def boundaries(self) -> tuple[int, ...]:
+        """Return where tiles begin, and the end of the axis: legal bounds of a range."""
+        starts = []
+        for group in range(0, self.size, max(self.group, 1)):
+            for segment in self.segments:
+                for i in range(segment.count):
+                    starts.append(group + (segment.first + i * segment.size) * self.position_elements)
+        return (*starts, self.size)
+
+    def largest(self) -> int:
+        """Return the number of rows or vectors of the largest tile."""
+        return max((len(self.lanes(segment)) for segment in self.segments), default=0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The schedule of one contraction."""
+
+    spec: ContractionSpec
+    machine: Machine
+    batch: tuple[Level, ...]
+    rows: AxisPlan
+    columns: AxisPlan
+    reduce: tuple[Level, ...]
+    reduce_block: int  # positions of the outermost reduce level in one pass
+    row_block: int  # row tiles that are swept for one column tile before the next
+
+    def row_boundaries(self) -> tuple[int, ...]:
+        """Return the legal bounds of row ranges (rows of all batch elements)."""
+        inner = self.rows.boundaries()
+        count = math.prod(level.extent for level in self.batch)
+        starts = [batch * self.rows.size + start for batch in range(count) for start in inner[:-1]]
+        return (*starts, count * self.rows.size)
+
+    def column_boundaries(self) -> tuple[int, ...]:
+        """Return the legal bounds of column ranges."""
+        return self.columns.boundaries()
+
+    def split(self, parts: int, by: str = "auto") -> list[tuple[int, int, int, int]]:
+        """Return ``parts`` ranges (row_begin, row_end, column_begin, column_end), some of them possibly empty.
+
+        ``by`` is "rows", "columns" or "auto": whichever divides more evenly; columns if both do, because then
+        a weight never changes its core.
+        """
+        row_bounds, column_bounds = self.row_boundaries(), self.column_boundaries()
+        rows, columns = row_bounds[-1], column_bounds[-1]
+        by_rows, by_columns = _even_cuts(row_bounds, parts), _even_cuts(column_bounds, parts)
+        if by == "auto":
+            worst_rows = max(end - begin for begin, end in by_rows) * columns
+            worst_columns = max(end - begin for begin, end in by_columns) * rows
+            by = "columns" if worst_columns <= 1.02 * worst_rows else "rows"
+        if by == "rows":
+            return [(begin, end, 0, columns) for begin, end in by_rows]
+        return [(0, rows, begin, end) for begin, end in by_columns]
+
+
+def _even_cuts(bounds: Sequence[int], parts: int) -> list[tuple[int, int]]:
+    total = bounds[-1]
+    cuts = [min(bounds, key=lambda bound: abs(bound * parts - total * part)) for part in range(parts)]
+    return list(zip(cuts, [*cuts[1:], total], strict=True))
+
+
+def levels_of(indices: Iterable[Index], keep: int = 0) -> tuple[Level, ...]:
+    """Return the loops of these indices, without extent 1, neighbours merged where all strides allow it."""
+    merged: list[Level] = []
+    for index in indices:
+        level = Level(index.extent, index.a_stride, index.b_stride, index.c_stride)
+        if level.extent == 1:
+            continue
+        outer = merged[-1] if merged else None
+        if outer and all(getattr(outer, s) == level.extent * getattr(level, s) for s in "abc"):
+            merged[-1] = Level(outer.extent * level.extent, level.a, level.b, level.c)
+        else:
+            merged.append(level)
+    return tuple(merged)
+
+
+def plan_contraction(spec: ContractionSpec, machine: Machine) -> Plan | None:
+    """Return the tiled schedule, or None where only the simple loops apply.
+
+    Tiles need columns whose last index has stride 1 in B and C (or a single column).
+    """
+    width = machine.lanes(spec.dtype)
+    columns = levels_of(spec.group(spec.free_n)) or (Level(1, 0, 1, 1),)
+    rows = levels_of(spec.group(spec.free_m)) or (Level(1),)
+    if 0 in (spec.rows, spec.columns) or columns[-1].b != 1 or columns[-1].c != 1:
+        return None
+    reduce = levels_of(spec.group(spec.reduce)) or (Level(1),)
+    batch = levels_of(spec.group(spec.batch))
+    best = min(
+        _tilings(rows, columns, width, machine), key=lambda pair: _cost(*pair, max(1, spec.depth), machine)
+    )
+    block = _reduce_block(spec, machine, best[0], best[1], reduce)
+    return Plan(spec, machine, batch, *best, reduce, block, _row_block(spec, machine, best[0], reduce, block))
+
+
+def _tilings(
+    rows: tuple[Level, ...], columns: tuple[Level, ...], width: int, machine: Machine
+) -> list[tuple[AxisPlan, AxisPlan]]:
+    """Return the candidate tilings: every column tile of the table with the row tiles that fit beside it."""
+    found = []
+    most_rows = {vectors: most for most, vectors in machine.tiles()} | {7: 0}
+    for column_plan in _axis_plans(columns, 8, width):
+        vectors = column_plan.largest()
+        limit = most_rows.get(vectors, 0) or (1 if vectors <= 8 else 0)
+        for most in range(max(1, limit // 2), limit + 1):
+            found.extend((row_plan, column_plan) for row_plan in _axis_plans(rows, most, 1, only=most))
+    return found
+
+
+def _axis_plans(
+    levels: tuple[Level, ...], most: int, width: int, only: int | None = None
+) -> list[AxisPlan]:
+    """Return the ways to block one axis into balanced tiles of at most ``most`` rows or vectors."""
+    found: dict[AxisPlan, None] = {}
+    last = len(levels) - 1
+    partial = levels[last].extent % width
+    inner = 1  # vectors of the levels inside the blocked one
+    for blocked in range(last, -1, -1):
+        extent = levels[blocked].extent if blocked < last else -(-levels[last].extent // width)
+        for limit in (only,) if only else range(1, most + 1):
+            size = limit // inner
+            if size:
+                tiles = -(-extent // size)
+                found[AxisPlan(levels, blocked, _segments(extent, tiles, partial), width)] = None
+        inner *= extent
+        if inner > most or partial:
+            break
+    return list(found)
+
+
+def _segments(extent: int, tiles: int, partial: int) -> tuple[Segment, ...]:
+    size, larger = divmod(extent, tiles)
+    parts = [(larger, size + 1), (tiles - larger, size)]
+    segments: list[Segment] = []
+    first = 0
+    for count, length in parts:
+        if count:
+            segments.append(Segment(first, count, length))
+            first += count * length
+    if partial:
+        end = segments.pop()
+        if end.count > 1:
+            segments.append(Segment(end.first, end.count - 1, end.size))
+        segments.append(Segment(end.first + (end.count - 1) * end.size, 1, end.size, partial))
+    return tuple(segments)
+
+
+def _cost(rows: AxisPlan, columns: AxisPlan, depth: int, machine: Machine) -> float:
+    """Return estimated cycles of one group of rows times one group of columns, per element of it.
+
+    A step of the reduction takes the greater of its multiply-adds and its loads, and no less than what keeps the
+    pipeline full; a tile pays for starting and storing; each further body costs compilation.
+    """
+    total, area = 0.0, 0
+    for row, column in itertools.product(rows.segments, columns.segments):
+        r, v = len(rows.lanes(row)), len(columns.lanes(column))
+        products = r * v * (1.0 if machine.fused else 2.0)
+        step = max(products, 0.9 * (r + v), 8.0) + 1.0
+        partial = 0.0 if column.lanes is None or machine.masked else 4.0 * r * machine.lanes("float32")
+        tiles = row.count * column.count
+        total += tiles * (depth * step + 20.0 + 3.0 * r * v + partial)
+        area += tiles * rows.elements(row) * columns.elements(column)
+    bodies = len(rows.segments) * len(columns.segments)
+    return total / area * (1.0 + 0.01 * bodies)
+
+
+def _span(levels: Iterable[Level], operand: str) -> int:
+    return 1 + sum((level.extent - 1) * abs(getattr(level, operand)) for level in levels if level.extent)
+
+
+def _reduce_block(
+    spec: ContractionSpec, machine: Machine, rows: AxisPlan, columns: AxisPlan, reduce: tuple[Level, ...]
+) -> int:
+    """Return how much of the outermost reduce level one pass takes.
+
+    A single long loop is cut at about 512; nested loops (weight gradients of convolutions) where what one pass
+    reads of A and B fits half of the second-level cache.
+    """
+    outer = reduce[0]
+    if len(reduce) == 1:
+        passes = max(1, round(outer.extent / 512))
+        block = -(-outer.extent // passes)
+        return min(outer.extent, -(-block // 16) * 16)
+    budget = machine.caches.second // 2 // element_bytes(spec.dtype)
+    block = outer.extent
+    while block > 1:
+        inside = (Level(block, outer.a, outer.b), *reduce[1:])
+        touched = _span((*inside, *rows.levels), "a") + _span((*inside, *columns.levels), "b")
+        if touched <= budget:
+            break
+        block = -(-block // 2)
+    return block if math.prod(level.extent for level in reduce[1:]) * block >= 64 else outer.extent
+
+
+def _row_block(
+    spec: ContractionSpec, machine: Machine, rows: AxisPlan, reduce: tuple[Level, ...], block: int
+) -> int:
+    """Return how many row tiles' share of A fits half of the second-level cache."""
+    inside = (Level(block, reduce[0].a), *reduce[1:])
+    size = rows.segments[0].size
+    tile = (Level(size, rows.block_stride().a), *rows.levels[rows.blocked + 1 :])
+    touched = min(_span((*inside, *tile), "a"), size * rows.position_elements * spec.depth)
+    budget = machine.caches.second // 2 // element_bytes(spec.dtype)
+    return max(4, budget // max(1, touched))

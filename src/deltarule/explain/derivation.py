@@ -1,0 +1,280 @@
+"""The derivation of a gradient: the steps of the backward walk, one named signal a line, in matrix calculus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from deltarule.errors import ArgumentError
+from deltarule.explain.reasons import Reasons
+from deltarule.explain.signals import Signal, auxiliary_outputs, forward_signals
+from deltarule.explain.term import Matmul, Sum, Symbol, Term, cost, is_number, matrix_shape
+from deltarule.explain.translation import Translator
+from deltarule.grad.reverse import Backpropagation, backpropagate
+from deltarule.graph import build
+from deltarule.graph.node import Node
+from deltarule.graph.op import LEAVES, Op
+from deltarule.graph.walk import inputs, topological, users
+from deltarule.shapes import Shape
+
+Layout = Literal["denominator", "numerator"]
+Detail = Literal["answers", "steps", "every"]
+_SHORT = 8  # an unnamed derivative up to this length is written out where it is used
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: the symbol on the left, its formula, its shape and the reason.
+
+    ``node`` is what the line is about (a signal, or the variable of a derivative), ``value`` the node whose value
+    the line states; ``alias`` the short name (δ₂) that later lines use.
+    """
+
+    kind: Literal["forward", "backward"]
+    number: int
+    name: str
+    node: Node
+    value: Node
+    term: Term
+    shape: Shape
+    reason: str = ""
+    alias: Symbol | None = None
+    wanted: bool = False
+
+
+@dataclass
+class Derived:
+    """What a derivation consists of: lines, in order, and what they were made from."""
+
+    loss: Node
+    loss_name: str
+    wrt: tuple[Node, ...]
+    names: Mapping[Node, str]
+    layout: Layout
+    detail: Detail
+    forward: list[Line] = field(default_factory=list)
+    backward: list[Line] = field(default_factory=list)
+    closed: list[Line] = field(default_factory=list)
+    distributions: list[Symbol] = field(default_factory=list)
+    backpropagation: Backpropagation = field(default_factory=Backpropagation)
+
+    @property
+    def inputs(self) -> list[Symbol]:
+        """The inputs of the network as symbols, variables of the derivative last."""
+        found = [node for node in inputs([self.loss]) if node not in self.wrt]
+        return [Symbol(self.names[node], matrix_shape(node.shape), node) for node in (*found, *self.wrt)]
+
+
+class Deriver:
+    """Walk from the loss back to the wanted variables and write a line for each named quantity."""
+
+    def __init__(
+        self, loss: Node, wrt: Sequence[Node], names: Mapping[Node, str], layout: Layout, detail: Detail
+    ) -> None:
+        _checked(loss, wrt, layout, detail)
+        self._translator = Translator()
+        self._given = dict(names)
+        named = input_names(loss, wrt, names)
+        self._signals = forward_signals(loss, wrt, named)
+        self.result = Derived(loss, self._signals[-1].name, tuple(wrt), named, layout, detail)
+        self.result.backpropagation = backpropagate(loss, wrt)
+        self._cotangents = self.result.backpropagation.cotangents
+        self._reasons = Reasons(self.result.backpropagation)
+        self._auxiliary = auxiliary_outputs(loss)
+
+    def derive(self) -> Derived:
+        """Write all lines."""
+        for node in inputs([self.result.loss]):
+            self._translator.name(node, Symbol(self.result.names[node], matrix_shape(node.shape), node))
+        self._forward()
+        self._closed_forms()
+        self._backward()
+        return self.result
+
+    # ---------------------------------------------------------------- forward
+
+    def _forward(self) -> None:
+        for signal in self._signals:
+            if signal.kind == "loss":
+                self._write_auxiliary()
+            self._write_signal(signal)
+
+    def _write_signal(self, signal: Signal) -> None:
+        term = self._translator.term(signal.node, opened=True)
+        line = Line("forward", 0, signal.name, signal.node, signal.node, term, signal.node.shape)
+        self.result.forward.append(line)
+        self._translator.name(signal.node, Symbol(signal.name, matrix_shape(signal.node.shape), signal.node))
+
+    def _write_auxiliary(self) -> None:
+        taken = {signal.name for signal in self._signals} | set(self.result.names.values())
+        for node, name in self._auxiliary.items():
+            if node in self._translator.named:
+                continue
+            free = name.upper().replace("_HAT", "_hat") if node.rank >= 2 else name
+            while free in taken:
+                free += "'"
+            taken.add(free)
+            self._write_signal(Signal(node, free, "auxiliary", 0))
+        for node in topological([self.result.loss]):
+            if node.op is Op.CALL and node.attributes["function"] == "cross_entropy":
+                target = self._translator.term(node.sources[1])
+                if isinstance(target, Symbol) and target.node.op is Op.INPUT:
+                    self.result.distributions.append(target)
+                    self._translator.distributions.add(target)
+
+    # ---------------------------------------------------------------- backward
+
+    def _backward(self) -> None:
+        named = [signal for signal in self._signals[:-1] if signal.node in self._cotangents]
+        waiting = {node: self._readers(node) for node in self.result.wrt if node.op in LEAVES}
+        done: set[Node] = set()
+        for signal in reversed(named):
+            done.add(signal.node)
+            if not self._merged(signal):
+                self._write_derivative(signal.node, signal.name, self._delta(signal), signal.node in self.result.wrt)
+            ready = [node for node, readers in waiting.items() if readers <= done]
+            self._write_ready(ready)
+            for node in ready:
+                del waiting[node]
+        self._write_ready(list(waiting))
+
+    def _write_ready(self, ready: Sequence[Node]) -> None:
+        def length(node: Node) -> int:
+            return cost(self._translator.term(self._gradient(node)))
+
+        for node in sorted(ready, key=length):
+            self._write_derivative(node, self.result.names[node], None, True)
+
+    def _gradient(self, node: Node) -> Node:
+        known = self._cotangents.get(node)
+        return build.full(node.shape, 0.0, node.dtype) if known is None else known
+
+    def _readers(self, node: Node) -> set[Node]:
+        """Return the signals whose lines use a variable directly."""
+        order = topological([self.result.loss])
+        readers = users(order)
+        signals = {signal.node for signal in self._signals if signal.node in self._cotangents}
+        found: set[Node] = set()
+        stack = [node]
+        while stack:
+            for reader in readers[stack.pop()]:
+                if reader in signals:
+                    found.add(reader)
+                else:
+                    stack.append(reader)
+        return found - {self.result.loss}
+
+    def _merged(self, signal: Signal) -> bool:
+        """Whether the derivative of the output activation is skipped, since that of its operand is as short."""
+        if self.result.detail == "every" or signal.kind != "output" or signal.node in self.result.wrt:
+            return False
+        sources = [s for s in signal.node.sources if s in self._cotangents]
+        below = {s.node for s in self._signals}
+        if len(sources) != 1 or sources[0] not in below or len(self._reasons.readers(sources[0])) != 1:
+            return False
+        merged = cost(self._translator.term(self._cotangents[sources[0]]))
+        return merged <= cost(self._translator.term(self._cotangents[signal.node])) + 2
+
+    def _delta(self, signal: Signal) -> str | None:
+        """Return the short name of a signal's derivative."""
+        if signal.kind in {"affine", "output"}:
+            base = "Delta" if signal.node.rank >= 2 else "delta"
+            return (
+                f"{base}_{signal.layer}"
+                if signal.kind == "affine" or self._layer_ends(signal)
+                else f"{base}_{signal.name}"
+            )
+        return f"delta_{signal.name}" if signal.kind == "plain" else None
+
+    def _layer_ends(self, signal: Signal) -> bool:
+        return signal.node.op is not Op.CALL and signal.node.op is not Op.TANH
+
+    def _write_derivative(self, node: Node, name: str, delta: str | None, wanted: bool) -> None:
+        cotangent = self._gradient(node)
+        term = self._translator.term(cotangent)
+        if isinstance(term, Symbol):
+            delta = None
+        elif delta is None and not wanted and cost(term) > _SHORT:
+            delta = f"d{self.result.loss_name}/d{name}"
+        alias = None
+        if delta is not None and cotangent.op not in LEAVES and cotangent not in self._translator.named:
+            alias = Symbol(self._free(delta), matrix_shape(cotangent.shape), cotangent)
+        number = len(self.result.backward) + 1
+        reason = self._reasons.of(node, {s.node for s in self._signals}, outer=_is_outer(term))
+        line = Line("backward", number, name, node, cotangent, term, node.shape, reason, alias, wanted)
+        self.result.backward.append(line)
+        if alias is not None:
+            self._translator.name(cotangent, alias)
+
+    def _free(self, name: str) -> str:
+        taken = {line.alias.name for line in self.result.backward if line.alias}
+        taken |= set(self.result.names.values())
+        while name in taken:
+            name += "'"
+        return name
+
+    def _closed_forms(self) -> None:
+        """Write each wanted gradient in terms of forward signals alone."""
+        for node in self.result.wrt:
+            gradient = self._gradient(node)
+            name = self.result.names[node]
+            term = self._translator.term(gradient)
+            number = len(self.result.closed) + 1
+            self.result.closed.append(Line("backward", number, name, node, gradient, term, node.shape, "", None, True))
+
+
+def _is_outer(term: Term) -> bool:
+    """Whether a term is a product of a column and a row."""
+    if isinstance(term, Sum):
+        return all(_is_outer(part) for part in term.terms)
+    return (
+        isinstance(term, Matmul)
+        and len(term.factors) == 2
+        and term.factors[0].shape[1] == 1
+        and not is_number(term.factors[1].shape)
+    )
+
+
+def _checked(loss: Node, wrt: Sequence[Node], layout: str, detail: str) -> None:
+    if layout not in {"denominator", "numerator"}:
+        raise ArgumentError("derive layout", expected='"denominator" or "numerator"', got=repr(layout))
+    if detail not in {"answers", "steps", "every"}:
+        raise ArgumentError("derive detail", expected='"answers", "steps" or "every"', got=repr(detail))
+    if not wrt:
+        raise ArgumentError("derive", expected="at least one variable in wrt", got="none")
+    below = set(topological([loss]))
+    for node in wrt:
+        if node not in below:
+            raise ArgumentError(
+                "derive",
+                expected="variables that the loss depends on",
+                got=build.describe(node),
+                hint="Was the loss computed from this very tensor?",
+            )
+
+
+def input_names(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) -> dict[Node, str]:
+    """Return the name of every input and named node, each once: parameters of modules as W_1, b_1 …"""
+    result = dict(names)
+    taken = set(names.values())
+    layers: dict[str, int] = {}
+    for node in (*inputs([loss]), *wrt):
+        if node in result:
+            continue
+        raw = str(node.attributes.get("name") or "")
+        prefix, _, last = raw.rpartition(".")
+        letters = {"weight": "W", "bias": "b", "scale": "gamma", "gamma": "gamma", "shift": "beta", "beta": "beta",
+                   "slope": "alpha", "kernel": "W"}  # fmt: skip
+        if prefix and last in letters:
+            layers.setdefault(prefix, len(layers) + 1)
+            raw = f"{letters[last]}_{layers[prefix]}"
+        name = raw or "c"
+        if name in taken:
+            count = 2
+            while f"{name}_{count}" in taken:
+                count += 1
+            name = f"{name}_{count}"
+        result[node] = name
+        taken.add(name)
+    return result

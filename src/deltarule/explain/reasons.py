@@ -1,0 +1,57 @@
+"""Why a line holds: the textbook names of the steps that the backward walk took."""
+
+from __future__ import annotations
+
+from deltarule.grad.reverse import Backpropagation, Step
+from deltarule.graph.node import Node
+from deltarule.graph.op import Op
+
+_SILENT = frozenset({"reshape back", "transpose back", "change of element type", "negation", "sum distributes"})
+_FAINT = frozenset({"add gate distributes", "multiply gate switches", "total derivative over the repetitions"})
+
+
+class Reasons:
+    """The recorded steps, found by the node that receives."""
+
+    def __init__(self, walk: Backpropagation) -> None:
+        self._towards: dict[Node, list[Step]] = {}
+        for step in walk.steps:
+            self._towards.setdefault(step.source, []).append(step)
+
+    def readers(self, node: Node) -> list[Step]:
+        """Return the steps that contribute to a node."""
+        return self._towards.get(node, [])
+
+    def path(self, node: Node, stops: set[Node]) -> list[Step]:
+        """Return the steps between a node and the named signals above it, the nearest first."""
+        found: dict[int, Step] = {}
+        queue = list(self.readers(node))
+        while queue:
+            step = queue.pop(0)
+            if id(step) in found:
+                continue
+            found[id(step)] = step
+            if step.node not in stops:
+                queue.extend(self.readers(step.node))
+        return list(found.values())
+
+    def of(self, node: Node, stops: set[Node], outer: bool = False) -> str:
+        """Return the reason of a line in the words of the textbook."""
+        steps = self.path(node, stops)
+        rules = [rule for rule in dict.fromkeys(step.rule for step in steps) if rule not in _SILENT]
+        strong = [rule for rule in rules if rule not in _FAINT]
+        shown = strong[:2] or rules[:1]
+        if outer and shown == ["multiply gate switches"]:
+            shown = ["multiply gate switches: outer product"]
+        paths = self._paths(node)
+        if paths > 1:
+            shown = [f"total derivative: {paths} paths", *shown[:1]]
+        return "; ".join(shown)
+
+    def _paths(self, node: Node) -> int:
+        """Return at how many places a node is used, movement looked through."""
+        count = 0
+        for step in self.readers(node):
+            moved = step.node.op in {Op.RESHAPE, Op.PERMUTE, Op.CAST, Op.BROADCAST}
+            count += self._paths(step.node) if moved else 1
+        return count

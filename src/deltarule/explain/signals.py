@@ -1,0 +1,178 @@
+"""Which nodes of a forward pass get a name, and which: z₁ for affine results, a₁ for activations, ŷ for the output."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deltarule.graph import functions as f
+from deltarule.graph.node import Node
+from deltarule.graph.op import LEAVES, Op
+from deltarule.graph.walk import dependents, topological, users
+
+_LINEAR = frozenset({Op.MATMUL, Op.CONVOLVE, Op.CONVOLVE_TRANSPOSED})
+_CONTINUES = frozenset({Op.ADD, Op.SUBTRACT, Op.RESHAPE, Op.PERMUTE, Op.NEGATE, Op.CAST})
+_MOVES = frozenset({Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.CAST, Op.STOP_GRADIENT})
+_BENDS = frozenset({Op.TANH, Op.MAXIMUM, Op.MINIMUM, Op.MAX, Op.WHERE})
+_INLINE = frozenset({"euclidean_norm", "squared_error", "logsumexp"})
+_LOSSES = frozenset({"cross_entropy", "cross_entropy_of_labels", "binary_cross_entropy", "hinge", "multiclass_hinge",
+                     "squared_error"})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A named node of the forward pass; ``kind``: affine, activation, output, plain, loss."""
+
+    node: Node
+    name: str
+    kind: str
+    layer: int
+
+
+def peel(node: Node) -> Node:
+    """Return the node below movement."""
+    while node.op in _MOVES:
+        node = node.sources[0]
+    return node
+
+
+def forward_signals(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) -> list[Signal]:
+    """Return the signals of a forward pass in order, the loss last."""
+    order = topological([loss])
+    readers = users(order)
+    varying = dependents(order, wrt)
+    linear = _linear_nodes(order)
+    chosen: dict[Node, str] = {}
+    for node in order:
+        if node.op in LEAVES or node is loss:
+            continue
+        kind = _kind(node, readers, linear, varying)
+        if node in names and kind is None:
+            kind = "plain"
+        if kind:
+            chosen.setdefault(_narrowest(node) if kind == "affine" else node, kind)
+    chosen.pop(loss, None)
+    return _named(loss, [(n, chosen[n]) for n in order if n in chosen], readers, names)
+
+
+def auxiliary_outputs(loss: Node) -> dict[Node, str]:
+    """Return the probabilities that a loss on logits speaks of (softmax(z) or σ(z)), which are no nodes of it."""
+    found: dict[Node, str] = {}
+    for node in topological([loss]):
+        function = node.attributes.get("function") if node.op is Op.CALL else None
+        if function in {"cross_entropy", "cross_entropy_of_labels"}:
+            found[f.softmax(node.sources[0], axis=node.sources[0].rank - 1)] = "y_hat"
+        elif function == "binary_cross_entropy":
+            found[f.sigmoid(node.sources[0])] = "y_hat"
+    return found
+
+
+def _linear_nodes(order: Sequence[Node]) -> set[Node]:
+    """Return the nodes that are sums of matrix products and convolutions."""
+    linear: set[Node] = set()
+    for node in order:
+        if node.op in _LINEAR or (node.op in _CONTINUES and any(s in linear for s in node.sources)):
+            linear.add(node)
+    return linear
+
+
+def _kind(node: Node, readers: Mapping[Node, list[Node]], linear: set[Node], varying: set[Node]) -> str | None:
+    if node not in varying:
+        return "plain" if node.op is Op.CALL and node.attributes["function"] not in _INLINE | _LOSSES else None
+    reading = readers[node]
+    if node in linear and any(r.op not in _CONTINUES for r in reading):
+        return None if all(r.op is Op.BROADCAST for r in reading) and node.op in _MOVES else "affine"
+    if node.op is Op.CALL:
+        return None if node.attributes["function"] in _INLINE | _LOSSES else "activation"
+    if node.op in _BENDS and node.op is not Op.WHERE:
+        return "activation"
+    distinct = {id(reader): reader for reader in _real_readers(node, readers)}
+    if node.op in _MOVES:
+        return None
+    if len(distinct) > 1 and not _is_inner_step(node):
+        return "plain"
+    if any(r.op in _LINEAR for r in distinct.values()) and node not in linear:
+        return "plain"
+    return None
+
+
+def _is_inner_step(node: Node) -> bool:
+    """Whether a node is too small to deserve a line of its own."""
+    return node.op in {Op.EQUAL, Op.LESS, Op.NOT, Op.AND, Op.OR} or (
+        node.op is Op.CALL and node.attributes["function"] in _INLINE
+    )
+
+
+def _real_readers(node: Node, readers: Mapping[Node, list[Node]]) -> list[Node]:
+    found: list[Node] = []
+    for reader in readers[node]:
+        found.extend(_real_readers(reader, readers) if reader.op in _MOVES else [reader])
+    return found
+
+
+def _narrowest(node: Node) -> Node:
+    """Return the node of lowest rank among reshapes of one vector."""
+    best = node
+    while node.op is Op.RESHAPE and {s for s in node.shape if s != 1} == {s for s in node.sources[0].shape if s != 1}:
+        node = node.sources[0]
+        if node.rank < best.rank and node.op in _CONTINUES:
+            best = node
+    return best
+
+
+# ---------------------------------------------------------------- names
+
+
+def _named(
+    loss: Node, chosen: list[tuple[Node, str]], readers: Mapping[Node, list[Node]], names: Mapping[Node, str]
+) -> list[Signal]:
+    taken = {str(n.attributes["name"]) for n in topological([loss]) if n.op is Op.INPUT} | set(names.values())
+    layer = 0
+    signals: list[Signal] = []
+    output = _output(chosen, taken, names)
+    plain = 0
+    for node, kind in chosen:
+        layer += kind == "affine"
+        letter = {"affine": "z", "activation": "a", "plain": "u"}[kind]
+        letter = letter.upper() if node.rank >= 2 else letter
+        if kind == "plain":
+            plain += 1
+        index = plain if kind == "plain" else max(layer, 1)
+        name = names.get(node)
+        if name is None and node is output:
+            name = "Y_hat" if node.rank >= 2 else "y_hat"
+        if name is None or (node not in names and name in taken):
+            name = _free(letter, index, taken)
+        taken.add(name)
+        signals.append(Signal(node, name, "output" if node is output else kind, layer))
+    final = names.get(loss) or ("L" if "L" not in taken else "J")
+    return [*signals, Signal(loss, final, "loss", layer)]
+
+
+def _free(letter: str, index: int, taken: set[str]) -> str:
+    """Return z_2, or z_2', z_2'' where that is taken."""
+    name = f"{letter}_{index}"
+    while name in taken:
+        name += "'"
+    return name
+
+
+def _output(chosen: list[tuple[Node, str]], taken: set[str], names: Mapping[Node, str]) -> Node | None:
+    """Return the last activation or affine result, the prediction, if a target y is compared with it."""
+    if not any(re.match(r"(y|Y|t|target|targets|label|labels)([_\d].*)?$", name) for name in taken):
+        return None
+    last = next((node for node, kind in reversed(chosen) if kind in {"affine", "activation"}), None)
+    return None if last is None or last in names or {"y_hat", "Y_hat", "yhat"} & taken else last
+
+
+def display_name(name: str, position: Mapping[str, int]) -> str:
+    """Return the textbook's letter for a module's parameter: 0.weight → W_1, 2.bias → b_2.
+
+    ``position`` counts the layers by their prefix.
+    """
+    match = re.match(r"(?:(.*)\.)?(weight|bias|gamma|beta|slope|kernel)$", name)
+    if not match or not match.group(1):
+        return name
+    letter = {"weight": "W", "bias": "b", "gamma": "gamma", "beta": "beta", "slope": "alpha", "kernel": "K"}
+    return f"{letter[match.group(2)]}_{position[match.group(1)]}"

@@ -1,0 +1,337 @@
+"""From graphs to terms: one table keyed by primitive, and the textbook's form of some named functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from deltarule.explain.algebra import (
+    add,
+    common_shape,
+    divide,
+    exact,
+    lifted,
+    matmul,
+    multiply,
+    negate,
+    number,
+    power,
+    subtract,
+    total,
+    transpose,
+)
+from deltarule.explain.term import (
+    COMPLEMENT,
+    Apply,
+    Indicator,
+    Product,
+    Symbol,
+    Term,
+    is_number,
+    matrix_shape,
+)
+from deltarule.graph import build
+from deltarule.graph import functions as f
+from deltarule.graph.function import expansion
+from deltarule.graph.functions.losses import one_hot
+from deltarule.graph.node import Node
+from deltarule.graph.op import Op
+
+_ONE = Fraction(1)
+Translate = Callable[[Node, tuple[Term, ...]], Term]
+
+
+class Translator:
+    """Turn nodes into terms; nodes that have been given a name stay symbols."""
+
+    def __init__(self) -> None:
+        self._known: dict[Node, Term] = {}
+        self.named: dict[Node, Term] = {}
+        self.distributions: set[Symbol] = set()
+
+    def name(self, node: Node, term: Term) -> None:
+        """From now on print ``node`` as ``term``; the first name given stays."""
+        if node not in self.named:
+            self.named[node] = term
+            self._known = dict(self.named)
+
+    def forget(self) -> None:
+        """Translate again from the names alone."""
+        self._known = dict(self.named)
+
+    def term(self, node: Node, *, opened: bool = False) -> Term:
+        """Return the term of a node; ``opened``: its definition even where it has a name."""
+        if opened and node in self._known:
+            known = self._known.pop(node)
+            try:
+                return self._build(node)
+            finally:
+                self._known[node] = known
+        return self._build(node)
+
+    def _build(self, root: Node) -> Term:
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            if node in self._known:
+                stack.pop()
+                continue
+            if node.op is Op.CALL:
+                form = textbook_form(node, self.term)
+                if form is not None:
+                    self._known[node] = form
+                    continue
+            needed = self._needed(node)
+            missing = [source for source in needed if source not in self._known]
+            if missing:
+                stack.extend(missing)
+                continue
+            stack.pop()
+            term = translate(node, tuple(self._known[source] for source in needed))
+            self._known[node] = self._as_distribution(node, term)
+        return self._known[root]
+
+    def _as_distribution(self, node: Node, term: Term) -> Term:
+        """Replace Σy by 1 where y is known to be a distribution (along the last axis)."""
+        if node.op is not Op.SUM or node.attributes["axes"] != (node.sources[0].rank - 1,):
+            return term
+        source = self._known.get(node.sources[0])
+        return number(_ONE, term.shape) if isinstance(source, Symbol) and source in self.distributions else term
+
+    def _needed(self, node: Node) -> tuple[Node, ...]:
+        if node.op is Op.CALL and node.attributes["function"] in _OPENED:
+            return (_OPENED[node.attributes["function"]](node),)
+        if node.op is Op.WHERE and _exception_at_zero(node):
+            return (node.sources[2],)
+        return node.sources
+
+
+def translate(node: Node, arguments: tuple[Term, ...]) -> Term:
+    """Return the term of a node from those of its operands."""
+    if node.op is Op.CALL and node.attributes["function"] in _OPENED:
+        return arguments[0]
+    if node.op is Op.WHERE and len(arguments) == 1:
+        return arguments[0]
+    rule = TRANSLATE[node.op]
+    return apply(node, arguments) if rule is None else rule(node, arguments)
+
+
+def apply(node: Node, arguments: tuple[Term, ...]) -> Term:
+    """Return a node as a function of its operands, without looking inside."""
+    name = node.attributes["function"] if node.op is Op.CALL else node.op.name.lower()
+    return Apply(name, arguments, matrix_shape(node.shape), node, node.sources)
+
+
+def _exception_at_zero(node: Node) -> bool:
+    """Whether a selection only repairs the point where something is 0 (the rule's name tells the convention)."""
+    condition = node.sources[0]
+    if condition.op is not Op.EQUAL or not condition.sources[0].dtype.is_float:
+        return False
+    return _value(condition.sources[1]) == 0 and _value(node.sources[1]) in (0, 1)
+
+
+def _value(node: Node) -> float | None:
+    while node.op in {Op.BROADCAST, Op.RESHAPE, Op.CAST, Op.PERMUTE}:
+        node = node.sources[0]
+    return float(node.attributes["value"]) if node.op is Op.CONSTANT else None
+
+
+# ---------------------------------------------------------------- leaves and movement
+
+
+def _input(node: Node, _: tuple[Term, ...]) -> Term:
+    return Symbol(str(node.attributes["name"]) or "c", matrix_shape(node.shape), node)
+
+
+def _dimension(node: Node, _: tuple[Term, ...]) -> Term:
+    return Symbol(node.attributes["dimension"].name, (), node)
+
+
+def _reshape(node: Node, arguments: tuple[Term, ...]) -> Term:
+    (x,) = arguments
+    target = matrix_shape(node.shape)
+    if x.shape == target:
+        return x
+    if is_number(x.shape) and is_number(target):
+        return Product(x.coefficient, x.factors, target) if isinstance(x, Product) and not x.factors else x
+    if is_number(x.shape) or len(x.shape) > 2 or len(target) > 2:
+        return lifted(x, target) if isinstance(x, Product) and not x.factors else apply(node, arguments)
+    if 1 in x.shape and target == (x.shape[1], x.shape[0]):
+        return transpose(x)
+    return apply(node, arguments)
+
+
+def _permute(node: Node, arguments: tuple[Term, ...]) -> Term:
+    if node.attributes["order"] == (1, 0):
+        (x,) = arguments
+        return transpose(x) if len(x.shape) == 2 else x
+    return apply(node, arguments)
+
+
+def _broadcast(node: Node, arguments: tuple[Term, ...]) -> Term:
+    (x,), target = arguments, matrix_shape(node.shape)
+    source = node.sources[0].shape
+    if is_number(x.shape):
+        return lifted(x, target)
+    if x.shape == target:
+        return x
+    if isinstance(x, Product) and not x.factors:
+        return number(x.coefficient, target)
+    if len(target) != 2 or len(x.shape) != 2:
+        return apply(node, arguments)
+    if len(source) == 2 and source[1] == 1:
+        return matmul(x, number(_ONE, (1, target[1])))
+    row = transpose(x) if len(source) == 1 else x
+    return matmul(number(_ONE, (target[0], 1)), row)
+
+
+# ---------------------------------------------------------------- arithmetic
+
+
+def _pair(combine: Callable[[Term, Term], Term]) -> Translate:
+    return lambda node, xs: lifted(combine(xs[0], xs[1]), matrix_shape(node.shape))
+
+
+def _shaped(node: Node, term: Term) -> Term:
+    return lifted(term, matrix_shape(node.shape))
+
+
+def _power(node: Node, arguments: tuple[Term, ...]) -> Term:
+    base, exponent = arguments
+    if isinstance(exponent, Product) and not exponent.factors:
+        value = exponent.coefficient
+        if isinstance(value, Fraction) and value.denominator <= 4:
+            return power(base, value)
+    return apply(node, arguments)
+
+
+def _compare(relation: str) -> Translate:
+    def build(node: Node, arguments: tuple[Term, ...]) -> Term:
+        left, right = arguments
+        shape = common_shape([left.shape, right.shape, matrix_shape(node.shape)])
+        return Indicator(relation, left, right, shape)
+
+    return build
+
+
+def complement(term: Term) -> Term:
+    """Return 1 − 𝟙(…) as the indicator of the opposite."""
+    if isinstance(term, Indicator):
+        return Indicator(COMPLEMENT[term.relation], term.left, term.right, term.shape)
+    return subtract(number(_ONE, term.shape), term)
+
+
+def _where(node: Node, arguments: tuple[Term, ...]) -> Term:
+    condition, x, y = arguments
+    return _shaped(node, add(multiply(condition, x), multiply(complement(condition), y)))
+
+
+def _sum(node: Node, arguments: tuple[Term, ...]) -> Term:
+    (x,), axes = arguments, node.attributes["axes"]
+    source = node.sources[0]
+    if len(axes) == source.rank:
+        return total(x) if not is_number(x.shape) or not isinstance(x, Product) else x
+    if source.rank != 2 or len(x.shape) != 2:
+        return apply(node, arguments)
+    if axes == (1,):
+        return matmul(x, number(_ONE, (x.shape[1], 1))) if x.shape[1] != 1 else x
+    return matmul(transpose(x), number(_ONE, (x.shape[0], 1))) if x.shape[0] != 1 else transpose(x)
+
+
+def _matmul(node: Node, arguments: tuple[Term, ...]) -> Term:
+    if node.rank != 2 or any(len(x.shape) != 2 and x.shape != () for x in arguments):
+        return apply(node, arguments)
+    return matmul(*arguments)
+
+
+# ---------------------------------------------------------------- named functions in their textbook form
+
+
+_OPENED: dict[str, Callable[[Node], Node]] = {"squared_error": expansion, "hinge": expansion}
+
+
+def textbook_form(node: Node, term: Callable[[Node], Term]) -> Term | None:
+    """Return a loss on logits as the book writes it, in terms of ŷ = softmax(z) or σ(z)."""
+    function = node.attributes.get("function")
+    if function == "binary_cross_entropy":
+        y = term(node.sources[1])
+        output = f.sigmoid(node.sources[0])
+        one = number(_ONE, y.shape)
+        right = multiply(y, log_of(term(output), output))
+        wrong = multiply(subtract(one, y), log_of(subtract(one, term(output)), output))
+        return negate(add(right, wrong))
+    if function not in {"cross_entropy", "cross_entropy_of_labels"} or node.sources[0].rank > 2:
+        return None
+    logits, targets = node.sources
+    output = f.softmax(logits, axis=logits.rank - 1)
+    hot = targets if function == "cross_entropy" else one_hot(targets, logits.shape[-1], logits)
+    y, logarithm = term(hot), log_of(term(output), output)
+    if logits.rank == 1:
+        return negate(matmul(transpose(y), logarithm))
+    return negate(matmul(multiply(y, logarithm), number(_ONE, (logits.shape[-1], 1))))
+
+
+def log_of(argument: Term, like: Node) -> Term:
+    """Return ln of a term that has the shape of a node."""
+    parameter = build.input_node("x", like.shape, like.dtype)
+    return Apply("log", (argument,), matrix_shape(like.shape), build.log(parameter), (parameter,))
+
+
+TRANSLATE: dict[Op, Translate | None] = {
+    Op.INPUT: _input,
+    Op.CONSTANT: lambda n, xs: number(exact(float(n.attributes["value"]))),
+    Op.DIMENSION: _dimension,
+    Op.IOTA: None,
+    Op.RANDOM: None,
+    Op.NEGATE: lambda n, xs: negate(xs[0]),
+    Op.ABS: None,
+    Op.SIGN: None,
+    Op.FLOOR: None,
+    Op.EXP: None,
+    Op.EXPM1: None,
+    Op.LOG: None,
+    Op.LOG1P: None,
+    Op.SQRT: lambda n, xs: power(xs[0], Fraction(1, 2)),
+    Op.SIN: None,
+    Op.COS: None,
+    Op.TANH: None,
+    Op.ERF: None,
+    Op.NOT: lambda n, xs: complement(xs[0]),
+    Op.CAST: lambda n, xs: apply(n, xs) if n.sources[0].dtype.is_float and not n.dtype.is_float else xs[0],
+    Op.STOP_GRADIENT: lambda n, xs: xs[0],
+    Op.ADD: _pair(add),
+    Op.SUBTRACT: _pair(subtract),
+    Op.MULTIPLY: _pair(multiply),
+    Op.DIVIDE: _pair(divide),
+    Op.POWER: _power,
+    Op.MAXIMUM: None,
+    Op.MINIMUM: None,
+    Op.EQUAL: _compare("="),
+    Op.LESS: _compare("<"),
+    Op.AND: _pair(multiply),
+    Op.OR: lambda n, xs: complement(multiply(complement(xs[0]), complement(xs[1]))),
+    Op.WHERE: _where,
+    Op.SUM: _sum,
+    Op.MAX: None,
+    Op.ARGMAX: None,
+    Op.RESHAPE: _reshape,
+    Op.PERMUTE: _permute,
+    Op.BROADCAST: _broadcast,
+    Op.SLICE: None,
+    Op.PAD: None,
+    Op.FLIP: None,
+    Op.CONCATENATE: None,
+    Op.GATHER: None,
+    Op.SCATTER_ADD: None,
+    Op.ARGSORT: None,
+    Op.MATMUL: _matmul,
+    Op.CONVOLVE: None,
+    Op.CONVOLVE_TRANSPOSED: None,
+    Op.CONVOLVE_WEIGHT: None,
+    Op.WINDOWS: None,
+    Op.FOLD: None,
+    Op.SOLVE: None,
+    Op.LOG_DETERMINANT: None,
+    Op.CHOLESKY: None,
+    Op.CALL: None,
+}

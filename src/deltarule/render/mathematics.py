@@ -1,0 +1,290 @@
+"""Formulas as plain data, written as Unicode text, LaTeX and MathML.
+
+A formula is built from identifiers, numbers, operators, rows, scripts, fractions, roots, accents, fences and
+grids (matrices). Whoever builds it sets the parentheses; the writers only translate.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+_GREEK = ("alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi "
+          "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega")  # fmt: skip
+GREEK = {name: unicodedata.lookup(f"GREEK {'CAPITAL' if name[0].isupper() else 'SMALL'} LETTER "
+                                  f"{'LAMDA' if name.lower() == 'lambda' else name.upper()}")
+         for name in _GREEK.split()}  # fmt: skip
+_SUBSCRIPTS = str.maketrans("0123456789+-−=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
+_SUPERSCRIPTS = str.maketrans("0123456789+-−=()TijknNmx/", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵀⁱʲᵏⁿᴺᵐˣᐟ")
+_MARKS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303", "dot": "\u0307"}
+_MATHML_MARKS = {"hat": "^", "bar": "¯", "tilde": "~", "dot": "˙"}
+_LATEX_CHARACTERS = {
+    "·": r"\cdot ", "⊙": r"\odot ", "−": "-", "≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "∂": r"\partial ", "∈": r"\in ",
+    "×": r"\times ", "Σ": r"\sum ", "‖": r"\Vert ", "∇": r"\nabla ", "ℝ": r"\mathbb{R}", "𝟙": r"\mathbb{1}", "∞": r"\infty ",
+    "′": "'", "⋆": r"\star ", "→": r"\to ", "←": r"\leftarrow ", "≈": r"\approx ", "…": r"\dots ", "√": r"\surd ", "⟂": r"\perp ",
+    "½": r"\tfrac12 ", "∗": r"\ast ", "ᵀ": r"^\top ", "⊗": r"\otimes ", "|": r"\vert ", "ℓ": r"\ell ", "∘": r"\circ ",
+    "{": r"\{", "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "±": r"\pm ",
+    "⟨": r"\langle ", "⟩": r"\rangle ",
+}  # fmt: skip
+_LATEX_CHARACTERS |= {letter: rf"\{name} " for name, letter in GREEK.items()} | {"ο": "o"}
+
+
+@dataclass(frozen=True)
+class Identifier:
+    """A letter or a name; ``upright`` for functions and words."""
+
+    text: str
+    upright: bool = False
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number, as it is to be printed."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A sign between formulas; ``spaced`` puts a space on both sides."""
+
+    text: str
+    spaced: bool = False
+
+
+@dataclass(frozen=True)
+class Text:
+    """Words inside a formula."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """Formulas side by side."""
+
+    items: tuple[Formula, ...]
+
+
+@dataclass(frozen=True)
+class Scripts:
+    """A base with a subscript, a superscript, or both."""
+
+    base: Formula
+    lower: Formula | None = None
+    upper: Formula | None = None
+
+
+@dataclass(frozen=True)
+class Fraction:
+    """A numerator over a denominator; ``inline`` writes it with a slash in every medium."""
+
+    over: Formula
+    under: Formula
+    inline: bool = False
+
+
+@dataclass(frozen=True)
+class Root:
+    """A square root."""
+
+    body: Formula
+
+
+@dataclass(frozen=True)
+class Accent:
+    """A hat, bar, tilde or dot above."""
+
+    base: Formula
+    mark: str
+
+
+@dataclass(frozen=True)
+class Fenced:
+    """A formula in parentheses or other fences."""
+
+    body: Formula
+    left: str = "("
+    right: str = ")"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A matrix, row by row."""
+
+    rows: tuple[tuple[Formula, ...], ...]
+
+
+Formula = Identifier | Number | Operator | Text | Row | Scripts | Fraction | Root | Accent | Fenced | Grid
+
+
+def row(*items: Formula) -> Formula:
+    """Put formulas side by side, nested rows flattened.
+
+    >>> to_text(row(Identifier("a"), Operator("+", spaced=True), Number("1")))
+    'a + 1'
+    """
+    flat: list[Formula] = []
+    for item in items:
+        flat.extend(item.items if isinstance(item, Row) else [item])
+    return flat[0] if len(flat) == 1 else Row(tuple(flat))
+
+
+def joined(items: Sequence[Formula], separator: Formula) -> Formula:
+    """Put a separator between formulas."""
+    parts: list[Formula] = []
+    for position, item in enumerate(items):
+        parts.extend([separator, item] if position else [item])
+    return row(*parts)
+
+
+def identifier(name: str) -> Formula:
+    """Return the formula of a plain name: ``W_1``, ``y_hat``, ``alpha``, ``delta_2``, ``x'``.
+
+    >>> to_text(identifier("W_1")), to_text(identifier("y_hat")), to_text(identifier("delta_h_p"))
+    ('W₁', 'ŷ', 'δ_hₚ')
+    """
+    primes = len(name) - len(name.rstrip("'"))
+    if primes:
+        return Scripts(identifier(name[:-primes]), upper=Operator("′" * primes))
+    parts = [part for part in name.split("_") if part]
+    marks = [part for part in parts[1:] if part in _MARKS]
+    rest = [part for part in parts[1:] if part not in _MARKS]
+    base = parts[0] if parts else name
+    for mark in _MARKS:
+        if base.endswith(mark) and len(base) == len(mark) + 1:
+            base, marks = base[0], [mark, *marks]
+    digits = base[len(base.rstrip("0123456789")) :]
+    if digits and base != digits:
+        base, rest = base[: -len(digits)], [digits, *rest]
+    letter = GREEK.get(base, base)
+    result: Formula = Identifier(letter, upright=len(letter) > 1)
+    for mark in marks:
+        result = Accent(result, mark)
+    if not rest:
+        return result
+    if len(rest) > 1 and not rest[0].isdigit():
+        return Scripts(result, lower=identifier("_".join(rest)))
+    lower = [Number(part) if part.isdigit() else identifier(part) for part in rest]
+    return Scripts(result, lower=joined(lower, Operator(",")) if len(lower) > 1 else lower[0])
+
+
+def to_text(formula: Formula) -> str:
+    """Write a formula as one line of Unicode text."""
+    if isinstance(formula, (Identifier, Number, Text)):
+        return formula.text
+    if isinstance(formula, Operator):
+        return f" {formula.text} " if formula.spaced else formula.text
+    if isinstance(formula, Row):
+        return "".join(to_text(item) for item in formula.items)
+    if isinstance(formula, Scripts):
+        return to_text(formula.base) + _script(formula.lower, _SUBSCRIPTS, "_") + _script(formula.upper, _SUPERSCRIPTS, "^")
+    if isinstance(formula, Fraction):
+        return f"{_closed(formula.over)}/{_closed(formula.under)}"
+    if isinstance(formula, Root):
+        return f"√{_closed(formula.body)}"
+    if isinstance(formula, Accent):
+        return unicodedata.normalize("NFC", to_text(formula.base) + _MARKS[formula.mark])
+    if isinstance(formula, Fenced):
+        return f"{formula.left}{to_text(formula.body)}{formula.right}"
+    return "[" + "; ".join("  ".join(to_text(cell) for cell in cells) for cells in formula.rows) + "]"
+
+
+def _script(formula: Formula | None, table: dict[int, int], sign: str) -> str:
+    if formula is None:
+        return ""
+    text = to_text(formula)
+    if set(text) <= {"′"}:
+        return text
+    raised = text.translate(table)
+    if all(character not in text or ord(character) in table for character in text) and raised != text:
+        return raised
+    return f"{sign}{text}" if len(text) == 1 or isinstance(formula, (Scripts, Identifier)) else f"{sign}({text})"
+
+
+def _closed(formula: Formula) -> str:
+    text = to_text(formula)
+    plain = isinstance(formula, (Identifier, Number, Scripts, Accent, Fenced, Grid))
+    return text if plain or (isinstance(formula, Row) and text[0] in "‖∂") else f"({text})"
+
+
+def to_latex(formula: Formula) -> str:
+    """Write a formula in LaTeX (for KaTeX and any TeX with amsmath and bbm-like \\mathbb)."""
+    if isinstance(formula, Identifier):
+        body = _latex_characters(formula.text)
+        return rf"\mathrm{{{body}}}" if formula.upright else body
+    if isinstance(formula, Text):
+        return rf"\text{{{formula.text}}}"
+    if isinstance(formula, (Number, Operator)):
+        return _latex_characters(formula.text)
+    if isinstance(formula, Row):
+        return "".join(to_latex(item) for item in formula.items)
+    if isinstance(formula, Scripts):
+        base = to_latex(formula.base)
+        base = rf"{{{base}}}" if isinstance(formula.base, (Scripts, Row)) else base
+        lower = f"_{{{to_latex(formula.lower)}}}" if formula.lower else ""
+        return base + lower + (_latex_upper(formula.upper) if formula.upper else "")
+    if isinstance(formula, Fraction):
+        if formula.inline:
+            return f"{to_latex(formula.over)}/{to_latex(formula.under)}"
+        return rf"\frac{{{to_latex(formula.over)}}}{{{to_latex(formula.under)}}}"
+    if isinstance(formula, Root):
+        return rf"\sqrt{{{to_latex(formula.body)}}}"
+    if isinstance(formula, Accent):
+        return rf"\{formula.mark}{{{to_latex(formula.base)}}}"
+    if isinstance(formula, Fenced):
+        return rf"\left{_latex_fence(formula.left)}{to_latex(formula.body)}\right{_latex_fence(formula.right)}"
+    cells = r" \\ ".join(" & ".join(to_latex(cell) for cell in line) for line in formula.rows)
+    return rf"\begin{{pmatrix}}{cells}\end{{pmatrix}}"
+
+
+def _latex_upper(upper: Formula) -> str:
+    text = to_text(upper)
+    if set(text) == {"′"}:
+        return "'" * len(text)
+    return r"^{\top}" if text == "T" else f"^{{{to_latex(upper)}}}"
+
+
+def _latex_fence(fence: str) -> str:
+    return {"‖": r"\Vert ", "|": r"\vert "}.get(fence, _latex_characters(fence).strip() if fence in "{}⌊⌋⟨⟩" else fence)
+
+
+def _latex_characters(text: str) -> str:
+    return "".join(_LATEX_CHARACTERS.get(character, character) for character in text)
+
+
+def to_mathml(formula: Formula) -> str:
+    """Write a formula in presentation MathML (MathML Core: browsers show it without a script)."""
+    return f'<math xmlns="http://www.w3.org/1998/Math/MathML">{_mathml(formula)}</math>'
+
+
+def _mathml(formula: Formula) -> str:
+    if isinstance(formula, Identifier):
+        variant = ' mathvariant="normal"' if formula.upright and len(formula.text) == 1 else ""
+        return f"<mi{variant}>{escape(formula.text)}</mi>"
+    if isinstance(formula, Number):
+        return f"<mn>{escape(formula.text)}</mn>"
+    if isinstance(formula, Text):
+        return f"<mtext>{escape(formula.text)}</mtext>"
+    if isinstance(formula, Operator):
+        space = "" if formula.spaced else ' lspace="0" rspace="0"'
+        return f"<mo{space}>{escape(formula.text)}</mo>"
+    if isinstance(formula, Row):
+        return f"<mrow>{''.join(_mathml(item) for item in formula.items)}</mrow>"
+    if isinstance(formula, Scripts):
+        parts = "".join(_mathml(part) for part in (formula.base, formula.lower, formula.upper) if part is not None)
+        tag = "msubsup" if formula.lower and formula.upper else "msub" if formula.lower else "msup"
+        return f"<{tag}>{parts}</{tag}>"
+    if isinstance(formula, Fraction):
+        return f"<mfrac>{_mathml(formula.over)}{_mathml(formula.under)}</mfrac>"
+    if isinstance(formula, Root):
+        return f"<msqrt>{_mathml(formula.body)}</msqrt>"
+    if isinstance(formula, Accent):
+        return f'<mover accent="true">{_mathml(formula.base)}<mo>{_MATHML_MARKS[formula.mark]}</mo></mover>'
+    if isinstance(formula, Fenced):
+        left, right = escape(formula.left), escape(formula.right)
+        return f'<mrow><mo fence="true">{left}</mo>{_mathml(formula.body)}<mo fence="true">{right}</mo></mrow>'
+    cells = "".join(f"<mtr>{''.join(f'<mtd>{_mathml(cell)}</mtd>' for cell in line)}</mtr>" for line in formula.rows)
+    return f'<mrow><mo fence="true">(</mo><mtable>{cells}</mtable><mo fence="true">)</mo></mrow>'
