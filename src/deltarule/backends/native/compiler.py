@@ -169,7 +169,7 @@ def _target_machine(machine: Machine, level: int) -> Any:
         raise ArgumentError("level of code generation", expected="0 to 3", got=str(level))
     target = llvm.Target.from_triple(machine.triple)
     return target.create_target_machine(
-        cpu=machine.cpu, features=machine.features, opt=level, codemodel="default", jit=True
+        cpu=machine.cpu, features=machine.features, opt=level, reloc="pic", codemodel="small", jit=True
     )
 
 

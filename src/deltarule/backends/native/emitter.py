@@ -77,6 +77,10 @@ class Emitter:
         self.lines: list[str] = []
         self.block = "entry"
         self.entry: list[str] = []  # lines to go to the top of the function: stack slots
+        self.offset = (
+            "0"  # for epilogues: position of the vector's first lane in arrays laid out like the result
+        )
+        self.lanes: int | None = None  # for epilogues: valid lanes of a partial vector
         self._prefix = prefix
         self._count = 0
 
@@ -178,7 +182,9 @@ class Emitter:
         mask = _mask(lanes, width)
         name = f"@llvm.masked.load.v{width}{_mangled(dtype)}.p0"
         zero = "zeroinitializer"
-        return self.assign(f"call {kind} {name}(ptr align {align} {address}, <{width} x i1> {mask}, {kind} {zero})")
+        return self.assign(
+            f"call {kind} {name}(ptr align {align} {address}, <{width} x i1> {mask}, {kind} {zero})"
+        )
 
     def store(self, dtype: str, value: str, address: str, width: int = 1, lanes: int | None = None) -> None:
         """Write ``width`` elements to memory; of a partial vector only the first ``lanes``."""
@@ -219,6 +225,34 @@ class Emitter:
         return self.binary("fadd", dtype, self.binary("fmul", dtype, a, b, width), c, width)
 
     # control
+
+    def variable(self, value: str | int) -> str:
+        """Return the address of a new i64 variable with this value."""
+        slot = self.fresh("variable")
+        self.entry.append(f"  {slot} = alloca i64, align 8")
+        self.set(slot, value)
+        return slot
+
+    def get(self, variable: str) -> str:
+        """Return the value of an i64 variable."""
+        return self.assign(f"load i64, ptr {variable}, align 8")
+
+    def set(self, variable: str, value: str | int) -> None:
+        """Change the value of an i64 variable."""
+        self.emit(f"store i64 {value}, ptr {variable}, align 8")
+
+    @contextmanager
+    def repeat_while(self, variable: str, end: str | int) -> Iterator[str]:
+        """Write a loop that runs while an i64 variable, which the body advances, is below ``end``."""
+        head, body, done = (self.fresh_label(hint) for hint in ("while", "body", "done"))
+        self.branch(head)
+        self.label(head)
+        value = self.get(variable)
+        self.branch_if(self.compare("slt", value, end), body, done)
+        self.label(body)
+        yield value
+        self.branch(head)
+        self.label(done)
 
     @contextmanager
     def loop(self, begin: str | int, end: str | int, step: str | int = 1) -> Iterator[str]:

@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from deltarule.backends.native.contraction import ContractionSpec, Index
+from deltarule.backends.native.specification import ContractionSpec, Index
 from deltarule.backends.native.machine import Machine, element_bytes
 
 
@@ -94,7 +94,8 @@ class AxisPlan:
         found = []
         for place, index in enumerate(itertools.product(*(range(count) for count in counts))):
             a, b, c = (
-                sum(i * getattr(step, operand) for i, step in zip(index, steps, strict=True)) for operand in "abc"
+                sum(i * getattr(step, operand) for i, step in zip(index, steps, strict=True))
+                for operand in "abc"
             )
             found.append(Lane(place * self.width, a, b, c, None))
         if segment.lanes is not None:
@@ -217,9 +218,7 @@ def _tilings(
     return found
 
 
-def _axis_plans(
-    levels: tuple[Level, ...], most: int, width: int, only: int | None = None
-) -> list[AxisPlan]:
+def _axis_plans(levels: tuple[Level, ...], most: int, width: int, only: int | None = None) -> list[AxisPlan]:
     """Return the ways to block one axis into balanced tiles of at most ``most`` rows or vectors."""
     found: dict[AxisPlan, None] = {}
     last = len(levels) - 1
