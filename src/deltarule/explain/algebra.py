@@ -194,7 +194,7 @@ def multiply(*terms: Term) -> Term:
 def _repetitions(product: Product) -> Term:
     """Rewrite factors that repeat a vector: v𝟙ᵀ ⊙ X = diag(v)X, X ⊙ 𝟙wᵀ = X diag(w), v𝟙ᵀ ⊙ 𝟙wᵀ = vwᵀ."""
     rows = [f for f, e in product.factors if e == 1 and _repeats(f, -1)]
-    columns = [f for f, e in product.factors if e == 1 and _repeats(f, 0)]
+    columns = [f for f, e in product.factors if e == 1 and f not in rows and _repeats(f, 0)]
     if not rows and not columns:
         return product
     rest = tuple((f, e) for f, e in product.factors if f not in rows and f not in columns)
@@ -350,9 +350,11 @@ def matmul(*terms: Term) -> Term:
 
 
 def _contracted(chain: list[Term]) -> list[Term]:
-    """Let diagonal matrices meet vectors of ones: diag(v)𝟙 = v, 𝟙ᵀdiag(v) = vᵀ; 𝟙ᵀ𝟙 = n."""
+    """Let diagonal matrices meet vectors of ones: diag(v)𝟙 = v, 𝟙ᵀdiag(v) = vᵀ; 𝟙𝟙ᵀ is an array of ones."""
     for i in range(len(chain) - 1):
         left, right = chain[i], chain[i + 1]
+        if is_constant(left, 1) and is_constant(right, 1) and left.shape[1] == 1:
+            return _contracted([*chain[:i], number(_ONE, (left.shape[0], right.shape[1])), *chain[i + 2 :]])
         if isinstance(left, Diagonal) and is_constant(right, 1) and right.shape[1] == 1:
             return _contracted([*chain[:i], left.body, *chain[i + 2 :]])
         if isinstance(right, Diagonal) and is_constant(left, 1) and left.shape[0] == 1:
@@ -382,17 +384,8 @@ def total(term: Term) -> Term:
     body: Term = unwrapped(Product(_ONE, inner, term.shape))
     if len(term.shape) == 2 and term.shape[1] == 1 and len(inner) == 2 and all(e == 1 for _, e in inner):
         return multiply(scalars, matmul(transpose(inner[0][0]), inner[1][0]))
-    if isinstance(body, Matmul) and is_constant(body.factors[-1], 1) and len(body.factors) == 2:
-        return multiply(scalars, number(exact_size(body.factors[-1].shape)), total(body.factors[0]))
+    if isinstance(body, Matmul) and len(body.factors) == 2 and is_constant(body.factors[1], 1):
+        if body.factors[1].shape[1] == 1:  # Σ of row sums
+            return multiply(scalars, total(body.factors[0]))
     return multiply(scalars, Total(body, ())) if not isinstance(body, Symbol) or scalars.factors else scale(
         coefficient, Total(body, ()))  # fmt: skip
-
-
-def exact_size(shape: Shape) -> Coefficient:
-    """Return the number of entries of a static shape."""
-    size = 1
-    for part in shape:
-        if not isinstance(part, int):
-            raise ShapeError("size", expected="known sizes", got=show(shape))
-        size *= part
-    return Fraction(size)

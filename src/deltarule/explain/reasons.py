@@ -7,7 +7,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 
 _SILENT = frozenset({"reshape back", "transpose back", "change of element type", "negation", "sum distributes"})
-_FAINT = frozenset({"add gate distributes", "multiply gate switches", "total derivative over the repetitions"})
+_FAINT = frozenset({"add gate distributes", "multiply gate switches", "sum over the repetitions", "quotient rule"})
 
 
 class Reasons:
@@ -41,8 +41,10 @@ class Reasons:
         rules = [rule for rule in dict.fromkeys(step.rule for step in steps) if rule not in _SILENT]
         strong = [rule for rule in rules if rule not in _FAINT]
         shown = strong[:2] or rules[:1]
-        if outer and shown == ["multiply gate switches"]:
-            shown = ["multiply gate switches: outer product"]
+        if not strong and "sum over the repetitions" in rules:
+            shown = ["sum over the repetitions"]
+        if outer and shown and shown[0] in _FAINT:
+            shown = ["outer product"]
         paths = self._paths(node)
         if paths > 1:
             shown = [f"total derivative: {paths} paths", *shown[:1]]

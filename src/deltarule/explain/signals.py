@@ -72,9 +72,16 @@ def _linear_nodes(order: Sequence[Node]) -> set[Node]:
     """Return the nodes that are sums of matrix products and convolutions."""
     linear: set[Node] = set()
     for node in order:
-        if node.op in _LINEAR or (node.op in _CONTINUES and any(s in linear for s in node.sources)):
+        if (node.op in _LINEAR and not _is_inner_product(node)) or (
+            node.op in _CONTINUES and any(s in linear for s in node.sources)
+        ):
             linear.add(node)
     return linear
+
+
+def _is_inner_product(node: Node) -> bool:
+    """Whether a product of two signals is a single number, such as zᵀẑ."""
+    return all(size == 1 for size in node.shape) and all(peel(s).op not in LEAVES for s in node.sources)
 
 
 def _kind(node: Node, readers: Mapping[Node, list[Node]], linear: set[Node], varying: set[Node]) -> str | None:
@@ -87,7 +94,7 @@ def _kind(node: Node, readers: Mapping[Node, list[Node]], linear: set[Node], var
         return None if node.attributes["function"] in _INLINE | _LOSSES else "activation"
     if node.op in _BENDS and node.op is not Op.WHERE:
         return "activation"
-    distinct = {id(reader): reader for reader in _real_readers(node, readers)}
+    distinct = {id(reader): reader for reader in (reading if node in linear else _real_readers(node, readers))}
     if node.op in _MOVES:
         return None
     if len(distinct) > 1 and not _is_inner_step(node):
@@ -130,7 +137,7 @@ def _named(
     taken = {str(n.attributes["name"]) for n in topological([loss]) if n.op is Op.INPUT} | set(names.values())
     layer = 0
     signals: list[Signal] = []
-    output = _output(chosen, taken, names)
+    output = _output(loss, chosen, taken, names)
     plain = 0
     for node, kind in chosen:
         layer += kind == "affine"
@@ -158,21 +165,13 @@ def _free(letter: str, index: int, taken: set[str]) -> str:
     return name
 
 
-def _output(chosen: list[tuple[Node, str]], taken: set[str], names: Mapping[Node, str]) -> Node | None:
+def _output(
+    loss: Node, chosen: list[tuple[Node, str]], taken: set[str], names: Mapping[Node, str]
+) -> Node | None:
     """Return the last activation or affine result, the prediction, if a target y is compared with it."""
     if not any(re.match(r"(y|Y|t|target|targets|label|labels)([_\d].*)?$", name) for name in taken):
         return None
+    if auxiliary_outputs(loss):
+        return None
     last = next((node for node, kind in reversed(chosen) if kind in {"affine", "activation"}), None)
     return None if last is None or last in names or {"y_hat", "Y_hat", "yhat"} & taken else last
-
-
-def display_name(name: str, position: Mapping[str, int]) -> str:
-    """Return the textbook's letter for a module's parameter: 0.weight → W_1, 2.bias → b_2.
-
-    ``position`` counts the layers by their prefix.
-    """
-    match = re.match(r"(?:(.*)\.)?(weight|bias|gamma|beta|slope|kernel)$", name)
-    if not match or not match.group(1):
-        return name
-    letter = {"weight": "W", "bias": "b", "gamma": "gamma", "beta": "beta", "slope": "alpha", "kernel": "K"}
-    return f"{letter[match.group(2)]}_{position[match.group(1)]}"

@@ -150,9 +150,15 @@ def cost(term: Term) -> int:
         return 2
     if isinstance(term, Product):
         own = 0 if abs(term.coefficient) == 1 and term.factors else 1
-        return own + sum(cost(f) + (e not in (1, -1)) + (e < 0) + isinstance(f, Sum) for f, e in term.factors)
+        return own + sum(_powered(f, e) for f, e in term.factors)
     if isinstance(term, Sum):
         return sum(cost(t) for t in term.terms) + len(term.terms) - 1
     if isinstance(term, Indicator):
         return 2 + cost(term.left) + cost(term.right)
     return 1 + sum(cost(part) for part in children(term))
+
+
+def _powered(factor: Term, exponent: Fraction) -> int:
+    """Return the length of a power: as many times its base, a fraction and parentheses count."""
+    times = max(1, abs(int(exponent))) if exponent.denominator == 1 else 1
+    return cost(factor) * times + (exponent < 0) + isinstance(factor, Sum)

@@ -287,7 +287,7 @@ RULES: dict[Op, Rule] = {
     Op.ARGMAX: _FLAT,
     Op.RESHAPE: rule("reshape back", lambda n, g: build.reshape(g, _x(n).shape)),
     Op.PERMUTE: rule("transpose back", _unpermute),
-    Op.BROADCAST: rule("total derivative over the repetitions", _unbroadcast),
+    Op.BROADCAST: rule("sum over the repetitions", _unbroadcast),
     Op.SLICE: rule("selection routes", _unslice),
     Op.PAD: rule("selection routes", _unpad),
     Op.FLIP: rule("reverse back", lambda n, g: build.flip(g, n.attributes["axes"])),
@@ -302,7 +302,7 @@ RULES: dict[Op, Rule] = {
     ),
     Op.ARGSORT: _FLAT,
     Op.MATMUL: rule(
-        "matrix product",
+        "multiply gate switches",
         lambda n, g: build.matmul(g, build.matrix_transpose(_y(n))),
         lambda n, g: build.matmul(build.matrix_transpose(_x(n)), g),
     ),

@@ -182,7 +182,8 @@ def to_text(formula: Formula) -> str:
     if isinstance(formula, Scripts):
         return to_text(formula.base) + _script(formula.lower, _SUBSCRIPTS, "_") + _script(formula.upper, _SUPERSCRIPTS, "^")
     if isinstance(formula, Fraction):
-        return f"{_closed(formula.over)}/{_closed(formula.under)}"
+        over = to_text(formula.over) if _is_product(formula.over) else _closed(formula.over)
+        return f"{over}/{_closed(formula.under)}"
     if isinstance(formula, Root):
         return f"√{_closed(formula.body)}"
     if isinstance(formula, Accent):
@@ -207,7 +208,12 @@ def _script(formula: Formula | None, table: dict[int, int], sign: str) -> str:
 def _closed(formula: Formula) -> str:
     text = to_text(formula)
     plain = isinstance(formula, (Identifier, Number, Scripts, Accent, Fenced, Grid))
-    return text if plain or (isinstance(formula, Row) and text[0] in "‖∂") else f"({text})"
+    return text if plain or (isinstance(formula, Row) and text[0] == "∂") else f"({text})"
+
+
+def _is_product(formula: Formula) -> bool:
+    """Whether a row has no operator outside of fences that binds more loosely than a slash."""
+    return isinstance(formula, Row) and not any(isinstance(i, Operator) and i.text not in {" ", "∂"} for i in formula.items)
 
 
 def to_latex(formula: Formula) -> str:

@@ -1,0 +1,73 @@
+"""Where random values may lie: what a graph asks of its inputs (a logarithm a positive number, labels a class)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deltarule.graph.node import Node
+from deltarule.graph.op import LEAVES, Op
+from deltarule.graph.walk import inputs, topological, users
+
+
+@dataclass(frozen=True)
+class Domain:
+    """``kind``: real, positive, unit (0, 1), distribution (Σ = 1 along the last axis), definite (a positive definite
+    matrix), labels (whole numbers below ``size``), truth."""
+
+    kind: str
+    size: int = 0
+
+
+_POSITIVE = frozenset({Op.LOG, Op.SQRT, Op.POWER})
+
+
+def domains(loss: Node) -> dict[Node, Domain]:
+    """Return the domain of every input of a graph."""
+    order = topological([loss])
+    readers = users(order)
+    return {node: _domain(node, readers, order) for node in inputs([loss])}
+
+
+def _domain(node: Node, readers: dict[Node, list[Node]], order: list[Node]) -> Domain:
+    if not node.dtype.is_float:
+        return Domain("truth") if node.dtype.kind == "bool" else Domain("labels", _classes(node, readers))
+    reading = _looked_through(node, readers)
+    for reader in reading:
+        function = reader.attributes.get("function") if reader.op is Op.CALL else None
+        if function == "cross_entropy" and _below(node, reader.sources[1]):
+            return Domain("distribution")
+        if function == "binary_cross_entropy" and _below(node, reader.sources[1]):
+            return Domain("unit")
+        if reader.op is Op.CHOLESKY:
+            return Domain("definite")
+    if any(r.op in _POSITIVE and _below(node, r.sources[0]) for r in reading):
+        both = any(r.op is Op.SUBTRACT and _below(node, r.sources[1]) and r in {
+            s for log in order if log.op is Op.LOG for s in topological([log.sources[0]])} for r in reading)  # fmt: skip
+        return Domain("unit" if both else "positive")
+    return Domain("real")
+
+
+def _below(node: Node, operand: Node) -> bool:
+    while operand.op in {Op.RESHAPE, Op.BROADCAST, Op.PERMUTE, Op.CAST} and operand is not node:
+        operand = operand.sources[0]
+    return operand is node
+
+
+def _looked_through(node: Node, readers: dict[Node, list[Node]]) -> list[Node]:
+    found: list[Node] = []
+    for reader in readers[node]:
+        moved = reader.op in {Op.RESHAPE, Op.BROADCAST, Op.PERMUTE, Op.CAST}
+        found.extend(_looked_through(reader, readers) if moved else [reader])
+    return found
+
+
+def _classes(node: Node, readers: dict[Node, list[Node]]) -> int:
+    """Return below which number labels or indices must stay."""
+    for reader in _looked_through(node, readers):
+        if reader.op is Op.CALL and reader.sources[0] not in LEAVES and reader.sources[0].rank:
+            size = reader.sources[0].shape[-1]
+            return size if isinstance(size, int) else 2
+        if reader.op is Op.GATHER:
+            size = reader.sources[0].shape[reader.attributes["axis"]]
+            return size if isinstance(size, int) else 2
+    return 2

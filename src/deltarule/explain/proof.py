@@ -1,0 +1,224 @@
+"""The proof of a derivation: every line evaluated in float64 at random points, away from kinks.
+
+A line of the forward pass must equal the signal that it defines. A line of the backward pass must equal the
+gradient that the engine computes, and ∂L/∂(signal) by central differences: along a random direction v,
+(L(s + hv) − L(s − hv)) / 2h, extrapolated in h (Richardson 1911). The evaluator is an argument.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deltarule import dtypes, shapes
+from deltarule.explain.derivation import Derived, Line
+from deltarule.explain.domains import Domain, domains
+from deltarule.explain.lowering import difference, lower_to
+from deltarule.graph import build
+from deltarule.graph.node import Node
+from deltarule.graph.rewrite import in_float64, specialise, substitute
+from deltarule.graph.walk import inputs
+from deltarule.shapes import Dimension
+
+Evaluate = Callable[[Sequence[Node], Mapping[Node, Any]], list[Any]]
+Draw = Callable[[Node, Domain], Any]  # a random array of the node's shape and type
+ENGINE_TOLERANCE = 1e-9
+DIFFERENCE_TOLERANCE = 1e-6
+_STEP = 1e-4
+_KINK = 1e-6  # two step sizes disagree by more than this: the point is beside a kink
+_SIZE_OF_UNKNOWN = 4
+
+
+@dataclass(frozen=True)
+class CheckedLine:
+    """A line of a derivation and the largest relative errors found: against central differences and the engine."""
+
+    line: Line
+    difference_error: float
+    engine_error: float
+    points: int
+
+    @property
+    def proved(self) -> bool:
+        """Whether both errors are within tolerance at one point at least."""
+        smooth = self.line.kind == "forward" or self.difference_error <= DIFFERENCE_TOLERANCE
+        return self.points > 0 and smooth and self.engine_error <= ENGINE_TOLERANCE
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """The result of evaluating every line; true when all lines are proved."""
+
+    rows: tuple[CheckedLine, ...]
+    labels: tuple[str, ...]
+    points: int
+
+    def __bool__(self) -> bool:
+        return all(row.proved for row in self.rows)
+
+    @property
+    def max_error(self) -> float:
+        """The largest relative error of any line against central differences or the engine."""
+        return max((max(row.difference_error, row.engine_error) for row in self.rows), default=0.0)
+
+    @property
+    def summary(self) -> str:
+        """One line: proved, or which lines are not."""
+        backward = [row for row in self.rows if row.line.kind == "backward"]
+        numeric = max((row.difference_error for row in backward), default=0.0)
+        engine = max((row.engine_error for row in self.rows), default=0.0)
+        if self:
+            return (f"proved: {len(backward)} lines at {self.points} random points in float64, largest relative error "
+                    f"{power_of_ten(numeric)} (central differences), {power_of_ten(engine)} (engine)")  # fmt: skip
+        failed = ", ".join(label for label, row in zip(self.labels, self.rows, strict=True) if not row.proved)
+        return f"NOT proved: {failed}"
+
+    def __str__(self) -> str:
+        width = max((len(label) for label in self.labels), default=0)
+        lines = [f"{'line':<{width}}  central differences  engine"]
+        for label, row in zip(self.labels, self.rows, strict=True):
+            numeric = power_of_ten(row.difference_error) if row.line.kind == "backward" else ""
+            mark = "" if row.proved else "  ✗"
+            lines.append(f"{label:<{width}}  {numeric:<19}  {power_of_ten(row.engine_error)}{mark}")
+        return "\n".join([*lines, self.summary])
+
+
+def power_of_ten(value: float) -> str:
+    """Write a small number as 3·10⁻¹⁰.
+
+    >>> power_of_ten(3.2e-10), power_of_ten(0.0)
+    ('3·10⁻¹⁰', '0')
+    """
+    if value == 0:
+        return "0"
+    if not math.isfinite(value):
+        return "∞"
+    mantissa, exponent = f"{value:.0e}".split("e")
+    return f"{mantissa}·10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+class Precise:
+    """Twins of nodes in float64 and with known sizes, and values for their inputs."""
+
+    def __init__(self, roots: Sequence[Node], evaluate: Evaluate, draw: Draw, loss: Node) -> None:
+        self._evaluate = evaluate
+        self._draw = draw
+        self._domains = domains(loss)
+        self._leaves = inputs(roots)
+        sizes = {size: _SIZE_OF_UNKNOWN + i for i, size in enumerate(_unknown(self._leaves))}
+        static = {node: _static(node, sizes) for node in self._leaves}
+        fixed = specialise(roots, sizes, static) if sizes else list(roots)
+        leaves = [static[node] if sizes else node for node in self._leaves]
+        self.inputs = {leaf: _twin(leaf) for leaf in leaves}
+        twins = in_float64(fixed, self.inputs)
+        self._twins = dict(zip(roots, twins, strict=True))
+        self._drawn = dict(zip(self._leaves, (self.inputs[leaf] for leaf in leaves), strict=True))
+
+    def __getitem__(self, node: Node) -> Node:
+        return self._twins[node]
+
+    def draw(self) -> dict[Node, Any]:
+        """Return random values for all inputs."""
+        return {twin: self._draw(twin, self._domains.get(node, Domain("real"))) for node, twin in self._drawn.items()}
+
+    def direction(self, node: Node) -> Any:
+        """Return a random direction of a node's shape."""
+        return self._draw(build.input_node("direction", node.shape, dtypes.FLOAT64), Domain("real"))
+
+    def values(self, nodes: Sequence[Node], given: Mapping[Node, Any]) -> list[Any]:
+        """Evaluate twins."""
+        return self._evaluate(nodes, given)
+
+    def numbers(self, nodes: Sequence[Node], given: Mapping[Node, Any]) -> list[float]:
+        """Evaluate scalar twins."""
+        return [float(value) for value in self._evaluate(nodes, given)]
+
+
+def _unknown(leaves: Sequence[Node]) -> list[Dimension]:
+    return list(dict.fromkeys(size for node in leaves for size in node.shape if isinstance(size, Dimension)))
+
+
+def _static(node: Node, sizes: Mapping[Dimension, int]) -> Node:
+    if shapes.is_static(node.shape):
+        return node
+    shape = tuple(sizes.get(size, size) for size in node.shape)
+    return build.input_node(str(node.attributes["name"]), shape, node.dtype)
+
+
+def _twin(node: Node) -> Node:
+    if not node.dtype.is_float or node.dtype is dtypes.FLOAT64:
+        return node
+    return build.input_node(str(node.attributes["name"]), node.shape, dtypes.FLOAT64)
+
+
+def check(
+    derived: Derived, lines: Sequence[Line], labels: Sequence[str], evaluate: Evaluate, draw: Draw, points: int = 20
+) -> CheckReport:
+    """Evaluate every line at random points and compare."""
+    formulas = [lower_to(line.term, line.value) for line in lines]
+    roots = list(dict.fromkeys([derived.loss, *(n for line in lines for n in (line.node, line.value)), *formulas]))
+    precise = Precise(roots, evaluate, draw, derived.loss)
+    work = [_Work(line, precise[formula], precise, derived) for line, formula in zip(lines, formulas, strict=True)]
+    found = 0
+    for _ in range(3 * points):
+        if found == points:
+            break
+        given = precise.draw()
+        measured = [item.measure(given) for item in work]
+        if any(m is None for m in measured):
+            continue
+        found += 1
+        for item, errors in zip(work, measured, strict=True):
+            item.note(errors)
+    rows = tuple(CheckedLine(w.line, w.difference_error, w.engine_error, found) for w in work)
+    return CheckReport(rows, tuple(labels), found)
+
+
+class _Work:
+    """One line under examination."""
+
+    def __init__(self, line: Line, formula: Node, precise: Precise, derived: Derived) -> None:
+        self.line = line
+        self.difference_error = 0.0
+        self.engine_error = 0.0
+        self._precise = precise
+        self._formula = formula
+        self._value = precise[line.value]
+        self._node = precise[line.node]
+        self._moved = build.input_node("moved", self._node.shape, self._node.dtype)
+        (self._loss,) = substitute([precise[derived.loss]], {self._node: self._moved})
+        self._gap = difference(formula, self._value)
+        self._direction = build.input_node("direction", formula.shape, formula.dtype)
+        self._slope = build.sum_over(build.multiply(formula, self._direction))
+
+    def measure(self, given: Mapping[Node, Any]) -> tuple[float, float] | None:
+        """Return both errors at a point, or None beside a kink or outside the domain."""
+        if self.line.kind == "forward":
+            (gap,) = self._precise.numbers([self._gap], given)
+            return (0.0, gap) if math.isfinite(gap) else None
+        along = self._precise.direction(self._node)
+        known = {**given, self._direction: along}
+        gap, slope = self._precise.numbers([self._gap, self._slope], known)
+        (here,) = self._precise.values([self._node], given)
+        wide = self._central(given, here, along, _STEP)
+        narrow = self._central(given, here, along, _STEP / 2)
+        scale = max(1.0, abs(wide), abs(narrow), abs(slope))
+        if not all(map(math.isfinite, (gap, slope, wide, narrow))) or abs(wide - narrow) > _KINK * scale:
+            return None
+        numeric = (4 * narrow - wide) / 3
+        return abs(numeric - slope) / scale, gap
+
+    def _central(self, given: Mapping[Node, Any], here: Any, along: Any, step: float) -> float:
+        ahead = self._precise.numbers([self._loss], {**given, self._moved: here + step * along})[0]
+        behind = self._precise.numbers([self._loss], {**given, self._moved: here - step * along})[0]
+        return (ahead - behind) / (2 * step)
+
+    def note(self, errors: tuple[float, float] | None) -> None:
+        """Keep the largest errors."""
+        if errors is not None:
+            self.difference_error = max(self.difference_error, errors[0])
+            self.engine_error = max(self.engine_error, errors[1])
+
+

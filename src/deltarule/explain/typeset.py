@@ -1,0 +1,242 @@
+"""From terms to formulas: parentheses by precedence, fractions, ⊙ between arrays and nothing between matrices."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from deltarule.explain.algebra import scale, split
+from deltarule.explain.notation import FUNCTIONS, Typeset
+from deltarule.explain.term import (
+    MIRROR,
+    Apply,
+    Coefficient,
+    Diagonal,
+    Indicator,
+    Matmul,
+    Product,
+    Sum,
+    Symbol,
+    Term,
+    Total,
+    Transpose,
+    is_number,
+)
+from deltarule.render import mathematics as m
+from deltarule.render.mathematics import Formula
+
+SUM, PRODUCT, MATMUL, POWER, ATOM = range(5)  # precedence, loosest first
+ODOT = m.Operator("⊙", spaced=True)
+DOT = m.Operator("·")
+MINUS = m.Operator("−")
+
+
+def typeset(term: Term) -> Formula:
+    """Return the formula of a term."""
+    return _formula(term)[0]
+
+
+def derivative(loss: str, name: str) -> Formula:
+    """Return ∂L/∂name."""
+    return m.Fraction(
+        m.row(m.Operator("∂"), m.identifier(loss)), m.row(m.Operator("∂"), m.identifier(name)), inline=True
+    )
+
+
+def symbol(name: str) -> Formula:
+    """Return the formula of a symbol's name; ``dL/da_1`` is a derivative."""
+    if name.startswith("d") and "/d" in name:
+        over, under = name[1:].split("/d", 1)
+        return derivative(over, under)
+    return m.identifier(name)
+
+
+def within(term: Term, loosest: int) -> Formula:
+    """Return the formula of a term, in parentheses if it binds more loosely."""
+    formula, precedence = _formula(term)
+    return formula if precedence >= loosest else m.Fenced(formula)
+
+
+def number_formula(value: Coefficient) -> Formula:
+    """Return a number: whole, fraction or decimal."""
+    if isinstance(value, Fraction):
+        if value.denominator == 1:
+            return m.Number(str(value.numerator).replace("-", "−"))
+        if value == Fraction(1, 2):
+            return m.Number("½")
+        return m.Fraction(m.Number(str(value.numerator).replace("-", "−")), m.Number(str(value.denominator)))
+    return m.Number(f"{value:.6g}".replace("-", "−").replace("inf", "∞"))
+
+
+def _formula(term: Term) -> tuple[Formula, int]:
+    if isinstance(term, Symbol):
+        formula = symbol(term.name)
+        return formula, (POWER if isinstance(formula, m.Fraction) else ATOM)
+    if isinstance(term, Sum):
+        return _sum(term), SUM
+    if isinstance(term, Product):
+        return _product(term)
+    if isinstance(term, Matmul):
+        return _matmul(term)
+    if isinstance(term, Transpose):
+        return m.Scripts(within(term.body, ATOM), upper=m.Identifier("T", upright=True)), POWER
+    if isinstance(term, Diagonal):
+        return m.row(m.Identifier("diag", upright=True), _argument(term.body)), ATOM
+    if isinstance(term, Total):
+        return _total(term)
+    if isinstance(term, Indicator):
+        return m.row(m.Identifier("𝟙"), m.Fenced(_relation(term))), ATOM
+    return _apply(term)
+
+
+def _argument(term: Term) -> Formula:
+    return m.Fenced(typeset(term))
+
+
+def _apply(term: Apply) -> tuple[Formula, int]:
+    write: Typeset | None = FUNCTIONS.get(term.name)
+    arguments = [typeset(argument) for argument in term.arguments]
+    closed = [within(argument, POWER) for argument in term.arguments]
+    if write is None:
+        name = m.Identifier(term.name.replace("_", " "), upright=True)
+        return m.row(name, m.Fenced(m.joined(arguments, m.Operator(", ")))), ATOM
+    return write(term, arguments, closed)
+
+
+def _relation(term: Indicator) -> Formula:
+    left, right, relation = term.left, term.right, term.relation
+    if isinstance(left, Product) and not left.factors and not (isinstance(right, Product) and not right.factors):
+        left, right, relation = right, left, MIRROR[relation]
+    return m.row(typeset(left), m.Operator(relation, spaced=True), typeset(right))
+
+
+def _sum(term: Sum) -> Formula:
+    parts: list[Formula] = []
+    if all(split(part)[0] < 0 for part in term.terms):
+        return m.row(MINUS, m.Fenced(_sum(Sum(tuple(scale(Fraction(-1), part) for part in term.terms), term.shape))))
+    for position, part in enumerate(term.terms):
+        coefficient, _ = split(part)
+        negative = coefficient < 0
+        body = scale(Fraction(-1), part) if negative and not isinstance(part, Sum) else part
+        formula = within(body, PRODUCT)
+        if position == 0:
+            parts.extend([MINUS, formula] if negative else [formula])
+        else:
+            parts.extend([m.Operator("−" if negative else "+", spaced=True), formula])
+    return m.row(*parts)
+
+
+def _total(term: Total) -> tuple[Formula, int]:
+    body = term.body
+    if isinstance(body, Product) and body.coefficient == 1 and len(body.factors) == 1:
+        factor, exponent = body.factors[0]
+        if exponent == 2:
+            norm = m.Fenced(typeset(factor), "‖", "‖")
+            lower = m.Identifier("F", upright=True) if len(factor.shape) > 1 and factor.shape[1] != 1 else None
+            return m.Scripts(norm, lower=lower, upper=m.Number("2")), POWER
+    if isinstance(body, Apply) and body.name == "abs":
+        return m.Scripts(m.Fenced(typeset(body.arguments[0]), "‖", "‖"), lower=m.Number("1")), ATOM
+    return m.row(m.Operator("Σ"), m.Operator(" "), within(body, MATMUL)), PRODUCT
+
+
+def _matmul(term: Matmul) -> tuple[Formula, int]:
+    parts = [_ones(factor) or within(factor, POWER) for factor in term.factors]
+    spaced: list[Formula] = [parts[0]]
+    for before, after in zip(term.factors, parts[1:], strict=False):
+        if isinstance(before, Symbol) and _begins_long(before):
+            spaced.append(m.Operator(" "))
+        spaced.append(after)
+    return m.row(*spaced), MATMUL
+
+
+def _begins_long(symbol_: Symbol) -> bool:
+    return len(m.to_text(symbol(symbol_.name))) > 3
+
+
+def _ones(term: Term) -> Formula | None:
+    """Return 𝟙 or 𝟙ᵀ for a vector of ones."""
+    if not isinstance(term, Product) or term.factors or term.coefficient != 1:
+        return None
+    one = m.Identifier("𝟙")
+    return one if term.shape[1] == 1 else m.Scripts(one, upper=m.Identifier("T", upright=True))
+
+
+def _product(term: Product) -> tuple[Formula, int]:
+    coefficient = term.coefficient
+    sign: list[Formula] = []
+    if coefficient < 0:
+        sign, coefficient = [MINUS], -coefficient
+    above = [(f, e) for f, e in term.factors if e > 0]
+    below = [(f, -e) for f, e in term.factors if e < 0]
+    if not term.factors:
+        return m.row(*sign, number_formula(coefficient)), ATOM if not sign else SUM
+    over, precedence = _factors(coefficient, above, closing=bool(below))
+    if below:
+        under, _ = _factors(Fraction(1), below, closing=False)
+        return m.row(*sign, m.Fraction(over, under)), SUM if sign else MATMUL
+    return m.row(*sign, over), SUM if sign else precedence
+
+
+def _factors(
+    coefficient: Coefficient, factors: list[tuple[Term, Fraction]], closing: bool
+) -> tuple[Formula, int]:
+    numbers = [(f, e) for f, e in factors if is_number(f.shape)]
+    arrays = sorted(((f, e) for f, e in factors if not is_number(f.shape)), key=lambda fe: _rank(fe[0]))
+    if not factors:
+        return number_formula(coefficient), ATOM
+    single = len(factors) == 1 and coefficient == 1
+    if single:
+        factor, exponent = factors[0]
+        return (_formula(factor)) if exponent == 1 else (_power(factor, exponent), POWER)
+    front: list[Formula] = [] if coefficient == 1 else [number_formula(coefficient)]
+    front += [_power_within(f, e) for f, e in sorted(numbers, key=lambda fe: _rank(fe[0]))]
+    loosest = MATMUL
+    back = m.joined([_power(f, e) if e != 1 else within(f, loosest) for f, e in arrays], ODOT) if arrays else None
+    precedence = MATMUL if not arrays or len(arrays) == 1 else PRODUCT
+    if back is not None and front and len(arrays) > 1:
+        return m.row(*_beside(front), m.Operator(" "), back), PRODUCT
+    return m.row(*_beside([*front, *([back] if back is not None else [])])), precedence
+
+
+def _beside(parts: list[Formula]) -> list[Formula]:
+    """Put factors side by side, with a thin space where letters would run together."""
+    result: list[Formula] = []
+    for position, part in enumerate(parts):
+        if position and _needs_space(parts[position - 1], part):
+            result.append(m.Operator(" "))
+        result.append(part)
+    return result
+
+
+def _needs_space(left: Formula, right: Formula) -> bool:
+    before, after = m.to_text(left), m.to_text(right)
+    wordy = len(before) > 1 and before[-2:].isalpha() and before.isascii()
+    upright = len(after) > 1 and after[:2].isalpha() and after[0].isascii()
+    fraction = isinstance(left, m.Fraction) or isinstance(right, m.Fraction)
+    return (wordy and after[0].isalpha()) or upright or (before[-1].isdigit() and after[0].isdigit()) or fraction
+
+
+def _rank(factor: Term) -> int:
+    """Indicators come first, then symbols, then the rest; numbers keep the order in which they came."""
+    if isinstance(factor, Indicator):
+        return 0
+    if isinstance(factor, Apply):
+        return 3
+    return 2 if isinstance(factor, Sum) else 1
+
+
+def _power_within(factor: Term, exponent: Fraction) -> Formula:
+    return within(factor, MATMUL) if exponent == 1 else _power(factor, exponent)
+
+
+def _power(factor: Term, exponent: Fraction) -> Formula:
+    if exponent == Fraction(1, 2):
+        return m.Root(typeset(factor))
+    if exponent.denominator == 2 and exponent > 1:
+        whole = m.Scripts(within(factor, ATOM), upper=number_formula(exponent - Fraction(1, 2)))
+        return m.row(whole, m.Root(typeset(factor))) if exponent != Fraction(3, 2) else m.Scripts(
+            within(factor, ATOM), upper=m.Identifier("3/2"))  # fmt: skip
+    if isinstance(factor, Apply) and factor.name in {"sigmoid", "tanh", "log", "exp"}:
+        return m.Scripts(m.Fenced(typeset(factor)), upper=number_formula(exponent))
+    return m.Scripts(within(factor, ATOM), upper=number_formula(exponent))
+
+
