@@ -1,0 +1,78 @@
+"""Data sets that come with the package, each with its source and licence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.errors import ArgumentError
+
+Array = npt.NDArray[Any]
+Task = Literal["classification", "regression"]
+BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Inputs (N, …) float32, targets (N,) int64 labels or float32 numbers, and where they come from."""
+
+    name: str
+    title: str
+    task: Task
+    inputs: Array
+    targets: Array
+    feature_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    description: str = ""
+    source: str = ""
+    licence: str = ""
+
+    @property
+    def n_samples(self) -> int:
+        """Number of examples."""
+        return len(self.inputs)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+        return tuple(self.inputs.shape[1:])
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes; 0 for regression."""
+        return len(self.class_names)
+
+
+def load(name: str) -> Dataset:
+    """Return a bundled data set by name.
+
+    >>> digits = load("digits")
+    >>> digits.inputs.shape, digits.n_classes
+    ((1797, 8, 8, 1), 10)
+    """
+    if name not in BUNDLED:
+        raise ArgumentError(
+            "data set", expected=f"one of {', '.join(BUNDLED)}", got=repr(name), hint="Files: data.read_table(path)."
+        )
+    folder = files("deltarule.data") / "bundled"
+    card = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    with (folder / f"{name}.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        inputs = arrays["inputs"].astype(np.float32) / np.float32(card["input_scale"])
+        targets = arrays["targets"].astype(np.int64 if card["task"] == "classification" else np.float32)
+    return Dataset(
+        name,
+        card["title"],
+        card["task"],
+        inputs,
+        targets,
+        tuple(card["feature_names"]),
+        tuple(card["class_names"]),
+        card["description"],
+        card["source"],
+        card["licence"],
+    )
