@@ -1,22 +1,33 @@
-# make demo · make test · make check — each makes .venv and installs what it needs.
-PYTHON ?= python3
+# make demo · make test · make check: each makes .venv and installs what it needs, nothing more.
+#
+#   make demo       train a network on real handwritten digits
+#   make test       the fast tests                make test-all   also the slow ones
+#   make check      what CI runs: format, lint, types, import floors, tests
+#   make format     write the format              make docs       write the generated pages
+#   make bench      the workloads on this machine
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+            $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-JOBS ?= 2
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test test-all check format-check lint types floors bench docs clean
+.PHONY: demo test test-all check format format-check lint types floors bench docs clean
 
 $(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Deltarule needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
+# What a user needs.
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -e .
-	touch $@
+	$(PIP) -e .
+	@touch $@
 
+# What a developer needs: the test extra holds torch, SciPy and scikit-learn, the oracles of the tests.
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]"
-	touch $@ $(VENV)/.installed
+	$(PIP) -e ".[dev]"
+	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	$(BIN)/deltarule train digits
@@ -28,6 +39,10 @@ test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n $(JOBS) -m "slow or not slow"
 
 check: format-check lint types floors test
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 format-check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -44,8 +59,8 @@ floors: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python tools/notes_map.py
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed
 	$(BIN)/deltarule bench
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
