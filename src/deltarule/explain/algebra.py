@@ -150,6 +150,15 @@ def scale(coefficient: Coefficient, term: Term) -> Term:
     return Product(coefficient, ((term, _ONE),), term.shape)
 
 
+def common_factor(left: Term, right: Term) -> Term | None:
+    """Return the product of the factors that two terms share."""
+    theirs = dict(_factors(right)[1])
+    shared = tuple((f, e) for f, e in _factors(left)[1] if theirs.get(f) == e)
+    if not shared:
+        return None
+    return unwrapped(Product(_ONE, shared, common_shape([left.shape, right.shape])))
+
+
 def negate(term: Term) -> Term:
     """Return −term."""
     return scale(Fraction(-1), term)
@@ -306,6 +315,8 @@ def transpose(term: Term) -> Term:
     if isinstance(term, Diagonal):
         return term
     if isinstance(term, Sum):
+        if not any(isinstance(split(part)[1], (Matmul, Transpose)) for part in term.terms):
+            return Transpose(term, turned)
         return Sum(tuple(transpose(lifted(part, term.shape)) for part in term.terms), turned)
     if isinstance(term, Matmul):
         return Matmul(tuple(transpose(factor) for factor in reversed(term.factors)), turned)
@@ -326,6 +337,8 @@ def matmul(*terms: Term) -> Term:
     for term in terms:
         if term.shape == ():
             outside.append(term)
+        elif is_constant(term) and is_number(term.shape) and len(terms) > 1:
+            outside.append(Product(split(term)[0] if split(term)[0] != 1 else _ONE, (), ()))
         elif isinstance(term, Product):
             scalars = tuple((f, e) for f, e in term.factors if f.shape == ())
             inner = tuple((f, e) for f, e in term.factors if f.shape != ())

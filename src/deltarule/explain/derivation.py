@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from deltarule.errors import ArgumentError
+from deltarule.explain.patterns import auxiliaries, recognised
 from deltarule.explain.reasons import Reasons
 from deltarule.explain.signals import Signal, auxiliary_outputs, forward_signals
 from deltarule.explain.term import Matmul, Sum, Symbol, Term, cost, is_number, matrix_shape
@@ -95,10 +96,24 @@ class Deriver:
     # ---------------------------------------------------------------- forward
 
     def _forward(self) -> None:
+        order = topological([self.result.loss])
+        for found in recognised(order, self.result.backpropagation):
+            self._translator.patterns.setdefault(found.node, (found.operands, found.pattern))
+        beside = {node: list(auxiliaries([node])) for node in order if node.op is Op.CALL}
         for signal in self._signals:
             if signal.kind == "loss":
                 self._write_auxiliary()
+            for extra in [a for n in topological([signal.node], frozenset(self._translator.named)) for a in beside.get(n, [])]:
+                if extra.node not in self._translator.named:
+                    self._write_signal(Signal(extra.node, self._unused(extra.name), "auxiliary", 0))
             self._write_signal(signal)
+
+    def _unused(self, name: str) -> str:
+        taken = {line.name for line in self.result.forward} | set(self.result.names.values())
+        taken |= {signal.name for signal in self._signals}
+        if name not in taken:
+            return name
+        return next(f"{name}_{count}" for count in range(2, len(taken) + 3) if f"{name}_{count}" not in taken)
 
     def _write_signal(self, signal: Signal) -> None:
         term = self._translator.term(signal.node, opened=True)
@@ -107,15 +122,10 @@ class Deriver:
         self._translator.name(signal.node, Symbol(signal.name, matrix_shape(signal.node.shape), signal.node))
 
     def _write_auxiliary(self) -> None:
-        taken = {signal.name for signal in self._signals} | set(self.result.names.values())
         for node, name in self._auxiliary.items():
-            if node in self._translator.named:
-                continue
-            free = name.upper().replace("_HAT", "_hat") if node.rank >= 2 else name
-            while free in taken:
-                free += "'"
-            taken.add(free)
-            self._write_signal(Signal(node, free, "auxiliary", 0))
+            if node not in self._translator.named:
+                free = self._unused("Y_hat" if node.rank >= 2 else name)
+                self._write_signal(Signal(node, free, "auxiliary", 0))
         for node in topological([self.result.loss]):
             if node.op is Op.CALL and node.attributes["function"] == "cross_entropy":
                 target = self._translator.term(node.sources[1])

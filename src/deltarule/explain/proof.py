@@ -28,6 +28,8 @@ ENGINE_TOLERANCE = 1e-9
 DIFFERENCE_TOLERANCE = 1e-6
 _STEP = 1e-4
 _KINK = 1e-6  # two step sizes disagree by more than this: the point is beside a kink
+_BEND = 0.05  # the slopes on both sides disagree by more than this: the point is on a kink
+_JITTER = 0.1
 _SIZE_OF_UNKNOWN = 4
 
 
@@ -191,29 +193,41 @@ class _Work:
         (self._loss,) = substitute([precise[derived.loss]], {self._node: self._moved})
         self._gap = difference(formula, self._value)
         self._direction = build.input_node("direction", formula.shape, formula.dtype)
-        self._slope = build.sum_over(build.multiply(formula, self._direction))
+        if line.kind == "backward":
+            (freed,) = substitute([formula], {self._node: self._moved})
+            self._slope = build.sum_over(build.multiply(freed, self._direction))
 
     def measure(self, given: Mapping[Node, Any]) -> tuple[float, float] | None:
         """Return both errors at a point, or None beside a kink or outside the domain."""
         if self.line.kind == "forward":
             (gap,) = self._precise.numbers([self._gap], given)
             return (0.0, gap) if math.isfinite(gap) else None
-        along = self._precise.direction(self._node)
-        known = {**given, self._direction: along}
-        gap, slope = self._precise.numbers([self._gap, self._slope], known)
+        (gap,) = self._precise.numbers([self._gap], given)
         (here,) = self._precise.values([self._node], given)
-        wide = self._central(given, here, along, _STEP)
-        narrow = self._central(given, here, along, _STEP / 2)
-        scale = max(1.0, abs(wide), abs(narrow), abs(slope))
-        if not all(map(math.isfinite, (gap, slope, wide, narrow))) or abs(wide - narrow) > _KINK * scale:
+        if not math.isfinite(gap):
             return None
-        numeric = (4 * narrow - wide) / 3
-        return abs(numeric - slope) / scale, gap
+        error = self._along(given, here)
+        if error is None and self._node.sources:  # a signal at a kink, such as two zeros in one pooling window
+            error = self._along(given, here + _JITTER * self._precise.direction(self._node))
+        return None if error is None else (error, gap)
 
-    def _central(self, given: Mapping[Node, Any], here: Any, along: Any, step: float) -> float:
-        ahead = self._precise.numbers([self._loss], {**given, self._moved: here + step * along})[0]
-        behind = self._precise.numbers([self._loss], {**given, self._moved: here - step * along})[0]
-        return (ahead - behind) / (2 * step)
+    def _along(self, given: Mapping[Node, Any], here: Any) -> float | None:
+        """Return the error along a random direction at a value of the line's node, or None beside a kink."""
+        along = self._precise.direction(self._node)
+        (slope,) = self._precise.numbers([self._slope], {**given, self._moved: here, self._direction: along})
+
+        def loss(step: float) -> float:
+            return self._precise.numbers([self._loss], {**given, self._moved: here + step * along})[0]
+
+        far, near, middle = (loss(_STEP), loss(-_STEP)), (loss(_STEP / 2), loss(-_STEP / 2)), loss(0.0)
+        wide, narrow = (far[0] - far[1]) / (2 * _STEP), (near[0] - near[1]) / _STEP
+        bend = abs(far[0] - 2 * middle + far[1]) / _STEP  # the slopes on both sides
+        scale = max(1.0, abs(wide), abs(narrow), abs(slope))
+        if not all(map(math.isfinite, (slope, wide, narrow, bend))):
+            return None
+        if abs(wide - narrow) > _KINK * scale or bend > _BEND * scale:
+            return None
+        return abs((4 * narrow - wide) / 3 - slope) / scale
 
     def note(self, errors: tuple[float, float] | None) -> None:
         """Keep the largest errors."""

@@ -16,6 +16,7 @@ _CONTINUES = frozenset({Op.ADD, Op.SUBTRACT, Op.RESHAPE, Op.PERMUTE, Op.NEGATE, 
 _MOVES = frozenset({Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.CAST, Op.STOP_GRADIENT})
 _BENDS = frozenset({Op.TANH, Op.MAXIMUM, Op.MINIMUM, Op.MAX, Op.WHERE})
 _INLINE = frozenset({"euclidean_norm", "squared_error", "logsumexp"})
+_LETTERS = {"max_pool": "p", "average_pool": "p", "normalize": "x_hat"}
 _LOSSES = frozenset({"cross_entropy", "cross_entropy_of_labels", "binary_cross_entropy", "hinge", "multiclass_hinge",
                      "squared_error"})  # fmt: skip
 
@@ -42,18 +43,19 @@ def forward_signals(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) 
     order = topological([loss])
     readers = users(order)
     varying = dependents(order, wrt)
-    linear = _linear_nodes(order)
+    linear = _linear_nodes(order, varying)
+    predictions = {peel(n.sources[0]) for n in order if n.op is Op.CALL and n.attributes["function"] in _LOSSES}
     chosen: dict[Node, str] = {}
     for node in order:
         if node.op in LEAVES or node is loss:
             continue
         kind = _kind(node, readers, linear, varying)
-        if node in names and kind is None:
-            kind = "plain"
+        if kind is None and (node in names or (node in predictions and node in varying)):
+            kind = "plain" if node in names else "affine"
         if kind:
             chosen.setdefault(_narrowest(node) if kind == "affine" else node, kind)
     chosen.pop(loss, None)
-    return _named(loss, [(n, chosen[n]) for n in order if n in chosen], readers, names)
+    return _named(loss, wrt, [(n, chosen[n]) for n in order if n in chosen], names)
 
 
 def auxiliary_outputs(loss: Node) -> dict[Node, str]:
@@ -68,12 +70,14 @@ def auxiliary_outputs(loss: Node) -> dict[Node, str]:
     return found
 
 
-def _linear_nodes(order: Sequence[Node]) -> set[Node]:
+def _linear_nodes(order: Sequence[Node], varying: set[Node]) -> set[Node]:
     """Return the nodes that are sums of matrix products and convolutions."""
     linear: set[Node] = set()
     for node in order:
         if (node.op in _LINEAR and not _is_inner_product(node)) or (
-            node.op in _CONTINUES and any(s in linear for s in node.sources)
+            node.op in _CONTINUES
+            and any(s in linear for s in node.sources)
+            and (node.op is not Op.SUBTRACT or all(s in linear or s in varying for s in node.sources))
         ):
             linear.add(node)
     return linear
@@ -99,7 +103,7 @@ def _kind(node: Node, readers: Mapping[Node, list[Node]], linear: set[Node], var
         return None
     if len(distinct) > 1 and not _is_inner_step(node):
         return "plain"
-    if any(r.op in _LINEAR for r in distinct.values()) and node not in linear:
+    if any(r.op in _LINEAR for r in distinct.values()) and node not in linear:  # what a layer reads
         return "plain"
     return None
 
@@ -132,17 +136,19 @@ def _narrowest(node: Node) -> Node:
 
 
 def _named(
-    loss: Node, chosen: list[tuple[Node, str]], readers: Mapping[Node, list[Node]], names: Mapping[Node, str]
+    loss: Node, wrt: Sequence[Node], chosen: list[tuple[Node, str]], names: Mapping[Node, str]
 ) -> list[Signal]:
     taken = {str(n.attributes["name"]) for n in topological([loss]) if n.op is Op.INPUT} | set(names.values())
     layer = 0
     signals: list[Signal] = []
-    output = _output(loss, chosen, taken, names)
+    output = _output(loss, wrt, chosen, taken, names)
     plain = 0
     for node, kind in chosen:
         layer += kind == "affine"
         letter = {"affine": "z", "activation": "a", "plain": "u"}[kind]
-        letter = letter.upper() if node.rank >= 2 else letter
+        if node.op is Op.CALL:
+            letter = _LETTERS.get(node.attributes["function"], letter)
+        letter = letter[0].upper() + letter[1:] if node.rank >= 2 else letter
         if kind == "plain":
             plain += 1
         index = plain if kind == "plain" else max(layer, 1)
@@ -166,7 +172,7 @@ def _free(letter: str, index: int, taken: set[str]) -> str:
 
 
 def _output(
-    loss: Node, chosen: list[tuple[Node, str]], taken: set[str], names: Mapping[Node, str]
+    loss: Node, wrt: Sequence[Node], chosen: list[tuple[Node, str]], taken: set[str], names: Mapping[Node, str]
 ) -> Node | None:
     """Return the last activation or affine result, the prediction, if a target y is compared with it."""
     if not any(re.match(r"(y|Y|t|target|targets|label|labels)([_\d].*)?$", name) for name in taken):
@@ -174,4 +180,12 @@ def _output(
     if auxiliary_outputs(loss):
         return None
     last = next((node for node, kind in reversed(chosen) if kind in {"affine", "activation"}), None)
-    return None if last is None or last in names or {"y_hat", "Y_hat", "yhat"} & taken else last
+    if last is None or last in names or {"y_hat", "Y_hat", "yhat"} & taken:
+        return None
+    beside = topological([loss], frozenset({last}))
+    return None if loss in dependents(beside, wrt) and not _reads_only(beside, last, wrt, loss) else last
+
+
+def _reads_only(order: Sequence[Node], last: Node, wrt: Sequence[Node], loss: Node) -> bool:
+    """Whether the loss depends on the variables only through one node."""
+    return loss not in dependents([node for node in order if node is not last], [w for w in wrt if w is not last])

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 from deltarule.explain.algebra import (
     add,
+    common_factor,
     common_shape,
     divide,
     exact,
@@ -39,6 +40,7 @@ from deltarule.graph.op import Op
 
 _ONE = Fraction(1)
 Translate = Callable[[Node, tuple[Term, ...]], Term]
+Pattern = Callable[[tuple[Term, ...]], Term]  # the term of a node that is recognised as a whole, from other nodes'
 
 
 class Translator:
@@ -48,6 +50,7 @@ class Translator:
         self._known: dict[Node, Term] = {}
         self.named: dict[Node, Term] = {}
         self.distributions: set[Symbol] = set()
+        self.patterns: dict[Node, tuple[tuple[Node, ...], Pattern]] = {}
 
     def name(self, node: Node, term: Term) -> None:
         """From now on print ``node`` as ``term``; the first name given stays."""
@@ -75,6 +78,14 @@ class Translator:
             node = stack[-1]
             if node in self._known:
                 stack.pop()
+                continue
+            if node in self.patterns:
+                operands, pattern = self.patterns[node]
+                missing = [operand for operand in operands if operand not in self._known]
+                if missing:
+                    stack.extend(missing)
+                else:
+                    self._known[node] = pattern(tuple(self._known[operand] for operand in operands))
                 continue
             if node.op is Op.CALL:
                 form = textbook_form(node, self.term)
@@ -223,6 +234,11 @@ def complement(term: Term) -> Term:
 
 def _where(node: Node, arguments: tuple[Term, ...]) -> Term:
     condition, x, y = arguments
+    shared = common_factor(x, y)
+    if shared is not None:  # where(c, g, s·g) = (𝟙(c) + s𝟙(¬c)) ⊙ g
+        share = divide(y, shared)
+        gate = add(multiply(condition, divide(x, shared)), multiply(complement(condition), share))
+        return _shaped(node, multiply(gate, shared))
     return _shaped(node, add(multiply(condition, x), multiply(complement(condition), y)))
 
 

@@ -24,7 +24,8 @@ from deltarule.explain.term import (
 from deltarule.render import mathematics as m
 from deltarule.render.mathematics import Formula
 
-SUM, PRODUCT, MATMUL, POWER, ATOM = range(5)  # precedence, loosest first
+SUM, PRODUCT, MATMUL, POWER, ATOM = 0.0, 1.0, 2.0, 3.0, 4.0  # precedence, loosest first
+_LAST = 2.5  # a function of one letter (log ŷ) may end a product without parentheses
 ODOT = m.Operator("⊙", spaced=True)
 DOT = m.Operator("·")
 MINUS = m.Operator("−")
@@ -50,7 +51,7 @@ def symbol(name: str) -> Formula:
     return m.identifier(name)
 
 
-def within(term: Term, loosest: int) -> Formula:
+def within(term: Term, loosest: float) -> Formula:
     """Return the formula of a term, in parentheses if it binds more loosely."""
     formula, precedence = _formula(term)
     return formula if precedence >= loosest else m.Fenced(formula)
@@ -67,7 +68,7 @@ def number_formula(value: Coefficient) -> Formula:
     return m.Number(f"{value:.6g}".replace("-", "−").replace("inf", "∞"))
 
 
-def _formula(term: Term) -> tuple[Formula, int]:
+def _formula(term: Term) -> tuple[Formula, float]:
     if isinstance(term, Symbol):
         formula = symbol(term.name)
         return formula, (POWER if isinstance(formula, m.Fraction) else ATOM)
@@ -92,7 +93,7 @@ def _argument(term: Term) -> Formula:
     return m.Fenced(typeset(term))
 
 
-def _apply(term: Apply) -> tuple[Formula, int]:
+def _apply(term: Apply) -> tuple[Formula, float]:
     write: Typeset | None = FUNCTIONS.get(term.name)
     arguments = [typeset(argument) for argument in term.arguments]
     closed = [within(argument, POWER) for argument in term.arguments]
@@ -125,7 +126,7 @@ def _sum(term: Sum) -> Formula:
     return m.row(*parts)
 
 
-def _total(term: Total) -> tuple[Formula, int]:
+def _total(term: Total) -> tuple[Formula, float]:
     body = term.body
     if isinstance(body, Product) and body.coefficient == 1 and len(body.factors) == 1:
         factor, exponent = body.factors[0]
@@ -138,8 +139,9 @@ def _total(term: Total) -> tuple[Formula, int]:
     return m.row(m.Operator("Σ"), m.Operator(" "), within(body, MATMUL)), PRODUCT
 
 
-def _matmul(term: Matmul) -> tuple[Formula, int]:
-    parts = [_ones(factor) or within(factor, POWER) for factor in term.factors]
+def _matmul(term: Matmul) -> tuple[Formula, float]:
+    last = len(term.factors) - 1
+    parts = [_ones(factor) or within(factor, POWER if i < last else _LAST) for i, factor in enumerate(term.factors)]
     spaced: list[Formula] = [parts[0]]
     for before, after in zip(term.factors, parts[1:], strict=False):
         if isinstance(before, Symbol) and _begins_long(before):
@@ -157,10 +159,13 @@ def _ones(term: Term) -> Formula | None:
     if not isinstance(term, Product) or term.factors or term.coefficient != 1:
         return None
     one = m.Identifier("𝟙")
-    return one if term.shape[1] == 1 else m.Scripts(one, upper=m.Identifier("T", upright=True))
+    row = m.Scripts(one, upper=m.Identifier("T", upright=True))
+    if term.shape[1] == 1:
+        return one
+    return row if term.shape[0] == 1 else m.row(one, row)
 
 
-def _product(term: Product) -> tuple[Formula, int]:
+def _product(term: Product) -> tuple[Formula, float]:
     coefficient = term.coefficient
     sign: list[Formula] = []
     if coefficient < 0:
@@ -169,16 +174,17 @@ def _product(term: Product) -> tuple[Formula, int]:
     below = [(f, -e) for f, e in term.factors if e < 0]
     if not term.factors:
         return m.row(*sign, number_formula(coefficient)), ATOM if not sign else SUM
-    over, precedence = _factors(coefficient, above, closing=bool(below))
-    if below:
-        under, _ = _factors(Fraction(1), below, closing=False)
+    divisor = Fraction(1)
+    if isinstance(coefficient, Fraction) and (coefficient != Fraction(1, 2) or below):
+        coefficient, divisor = Fraction(coefficient.numerator), Fraction(coefficient.denominator)
+    over, precedence = _factors(coefficient, above)
+    if below or divisor != 1:
+        under, _ = _factors(divisor, below)
         return m.row(*sign, m.Fraction(over, under)), SUM if sign else MATMUL
     return m.row(*sign, over), SUM if sign else precedence
 
 
-def _factors(
-    coefficient: Coefficient, factors: list[tuple[Term, Fraction]], closing: bool
-) -> tuple[Formula, int]:
+def _factors(coefficient: Coefficient, factors: list[tuple[Term, Fraction]]) -> tuple[Formula, float]:
     numbers = [(f, e) for f, e in factors if is_number(f.shape)]
     arrays = sorted(((f, e) for f, e in factors if not is_number(f.shape)), key=lambda fe: _rank(fe[0]))
     if not factors:

@@ -17,7 +17,7 @@ GREEK = {name: unicodedata.lookup(f"GREEK {'CAPITAL' if name[0].isupper() else '
                                   f"{'LAMDA' if name.lower() == 'lambda' else name.upper()}")
          for name in _GREEK.split()}  # fmt: skip
 _SUBSCRIPTS = str.maketrans("0123456789+-−=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
-_SUPERSCRIPTS = str.maketrans("0123456789+-−=()TijknNmx/", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵀⁱʲᵏⁿᴺᵐˣᐟ")
+_SUPERSCRIPTS = str.maketrans("0123456789+-−=()TijknNmx×", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵀⁱʲᵏⁿᴺᵐˣˣ")
 _MARKS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303", "dot": "\u0307"}
 _MATHML_MARKS = {"hat": "^", "bar": "¯", "tilde": "~", "dot": "˙"}
 _LATEX_CHARACTERS = {
