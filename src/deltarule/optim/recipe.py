@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from deltarule.errors import ArgumentError
-from deltarule.optim.schedules import SCHEDULES, Schedule
-from deltarule.optim.transform import Transform
+from deltarule.optim.schedules import Schedule
+from deltarule.optim.schedules import from_config as schedule_from_config
+from deltarule.optim.transform import Transform, chain, clip_by_global_norm, clip_by_value
+from deltarule.tensor.functional import sqrt
+from deltarule.tensor.tensor import Tensor
 
-_KINDS: dict[str, Callable[..., Optimizer]] = {}
+Epsilon = Literal["inside", "outside"]
+_KINDS: dict[str, type[Optimizer]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer(ABC):
     """A named recipe: hyperparameters that give a transform of gradients.
 
-    ``learning_rate`` is a number > 0 or a schedule; ``clip_norm`` and ``clip_value`` limit gradients first.
+    ``learning_rate`` is a number > 0 or a schedule. ``clip_value`` limits every entry of the gradient first,
+    then ``clip_norm`` the norm of all of them together.
     """
 
-    learning_rate: float | Schedule
+    learning_rate: float | Schedule = 0.01
     clip_norm: float | None = None
     clip_value: float | None = None
+    stands_alone: ClassVar[bool] = True  # whether its name alone is enough to make one
 
     def __init_subclass__(cls) -> None:
-        _KINDS[cls.__name__] = cls
+        if not cls.__name__.startswith("_"):
+            _KINDS[cls.__name__] = cls
 
     def __post_init__(self) -> None:
         if not isinstance(self.learning_rate, Schedule):
@@ -39,18 +46,48 @@ class Optimizer(ABC):
         if not condition:
             raise ArgumentError(f"{type(self).__name__} {name}", expected=expected, got=repr(getattr(self, name)))
 
-    def _require_decay(self, name: str) -> None:
-        self._require(name, 0 <= getattr(self, name) < 1, "a number in [0, 1)")
+    def _require_decay(self, *names: str) -> None:
+        for name in names:
+            self._require(name, 0 <= getattr(self, name) < 1, "a number in [0, 1)")
+
+    def _require_nonnegative(self, *names: str) -> None:
+        for name in names:
+            self._require(name, getattr(self, name) >= 0, "a number ≥ 0")
+
+    def transform(self, names: Sequence[str] | None = None) -> Transform:
+        """Return gradients → steps, clipping first.
+
+        ``names`` of the parameters, in their order, are needed by recipes that treat them by name (``Groups``).
+        """
+        clips = [] if self.clip_value is None else [clip_by_value(self.clip_value)]
+        clips += [] if self.clip_norm is None else [clip_by_global_norm(self.clip_norm)]
+        return chain(*clips, self.steps(names))
 
     @abstractmethod
-    def transform(self) -> Transform:
+    def steps(self, names: Sequence[str] | None = None) -> Transform:
         """Return gradients → steps, clipping excluded."""
 
     def config(self) -> dict[str, Any]:
         """Return the recipe as plain data; ``from_config`` makes it again."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        plain = {key: value.config() if isinstance(value, Schedule) else value for key, value in values.items()}
-        return {"optimizer": type(self).__name__, **plain}
+        return {"optimizer": type(self).__name__, **{f.name: _plain(getattr(self, f.name)) for f in fields(self)}}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (Optimizer, Schedule)):
+        return value.config()
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _living(value: Any) -> Any:
+    if isinstance(value, dict):
+        if "optimizer" in value:
+            return from_config(value)
+        if "schedule" in value:
+            return schedule_from_config(value)
+        return {key: _living(item) for key, item in value.items()}
+    return value
 
 
 def from_config(config: dict[str, Any]) -> Optimizer:
@@ -59,11 +96,7 @@ def from_config(config: dict[str, Any]) -> Optimizer:
     kind = _KINDS.get(str(arguments.pop("optimizer", "")))
     if kind is None:
         raise ArgumentError("optimizer", expected=f"one of {', '.join(_KINDS)}", got=repr(config.get("optimizer")))
-    rate = arguments.get("learning_rate")
-    if isinstance(rate, dict):
-        schedule = dict(rate)
-        arguments["learning_rate"] = SCHEDULES[schedule.pop("schedule")](**schedule)
-    return kind(**arguments)
+    return kind(**{key: _living(value) for key, value in arguments.items()})
 
 
 def get(optimizer: str | Optimizer) -> Optimizer:
@@ -74,7 +107,12 @@ def get(optimizer: str | Optimizer) -> Optimizer:
     """
     if isinstance(optimizer, Optimizer):
         return optimizer
-    names = {name.lower(): kind for name, kind in _KINDS.items()}
+    names = {name.lower(): kind for name, kind in _KINDS.items() if kind.stands_alone}
     if str(optimizer).lower() not in names:
         raise ArgumentError("optimizer", expected=f"one of {', '.join(sorted(names))}", got=repr(optimizer))
     return names[str(optimizer).lower()]()
+
+
+def root(second: Tensor, epsilon: float, place: Epsilon) -> Tensor:
+    """√(s + ε) (inside) or √s + ε (outside); the notes use both (X-03)."""
+    return sqrt(second + epsilon) if place == "inside" else sqrt(second) + epsilon

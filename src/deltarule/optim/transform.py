@@ -1,8 +1,8 @@
-"""Transforms of gradients: (gradients, state, parameters, clock) → (updates, state), pure and composable.
+"""Transforms of gradients: pure, composable, and part of the training step's own graph.
 
-An update is added to its parameter. Every transform says how many state tensors of the parameter's shape it
-keeps; they start at zero. Scalars that depend on the step (rates, bias corrections) are computed in float64 and
-cast to the parameter's type once.
+``init(parameters)`` gives the state's first values; ``update(gradients, state, parameters, clock)`` gives the
+updates and the next state. An update is added to its parameter. Scalars that depend on the step (rates, bias
+corrections) are computed in float64 and cast to the parameter's type once.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from deltarule.errors import ArgumentError
 from deltarule.optim.schedules import Schedule
-from deltarule.tensor.functional import maximum, minimum, sqrt
+from deltarule.tensor.functional import full, maximum, minimum, sqrt
 from deltarule.tensor.tensor import Tensor
 
-State = tuple[Tensor, ...]  # slot by slot: all parameters of the first slot, then of the second …
-Update = Callable[[Sequence[Tensor], State, Sequence[Tensor], "Clock"], tuple[list[Tensor], State]]
+Tensors = Sequence[Tensor]
+State = tuple[Tensor, ...]
+Init = Callable[[Tensors], State]
+Update = Callable[[Tensors, State, Tensors, "Clock"], tuple[list[Tensor], State]]
+Point = Callable[[Tensors, State, "Clock"], list[Tensor]]
+Each = Callable[[Tensor, State, Tensor, "Clock"], tuple[Tensor, State]]
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,15 @@ class Clock:
 
 @dataclass(frozen=True)
 class Transform:
-    """A pure map of gradients; ``slots`` state tensors a parameter, zero at the start."""
+    """A pure map of gradients with its state.
 
-    slots: int
+    ``point``, where there is one, says where the gradient is to be taken: (parameters, state, clock) → points. Without
+    it that is at the parameters (Nesterov's look-ahead form takes it at θ + αv, OPT-11).
+    """
+
+    init: Init
     update: Update
+    point: Point | None = None
 
 
 def cast_scalar(value: Tensor | float, parameter: Tensor) -> Tensor | float:
@@ -48,44 +58,68 @@ def cast_scalar(value: Tensor | float, parameter: Tensor) -> Tensor | float:
     return value.astype(parameter.dtype) if isinstance(value, Tensor) else value
 
 
-Each = Callable[[Tensor, tuple[Tensor, ...], Tensor, Clock], tuple[Tensor, tuple[Tensor, ...]]]
+def filled(slots: int, parameters: Tensors, start: float = 0.0) -> State:
+    """Return ``slots`` tensors for every parameter, of its shape and type, slot by slot."""
+    return tuple(full(p.shape, start, p.dtype) for _ in range(slots) for p in parameters)
 
 
-def each_parameter(slots: int, rule: Each) -> Transform:
-    """Return the transform that treats every parameter alone: (gradient, its slots, parameter, clock)."""
+def each_parameter(slots: int, rule: Each, start: float = 0.0) -> Transform:
+    """Return the transform that treats every parameter alone: (gradient, its slots, parameter, clock).
 
-    def update(
-        gradients: Sequence[Tensor], state: State, parameters: Sequence[Tensor], clock: Clock
-    ) -> tuple[list[Tensor], State]:
+    It keeps ``slots`` state tensors of the parameter's shape and type, filled with ``start`` before the first
+    step, slot by slot: all parameters of the first slot, then of the second …
+    """
+
+    def update(gradients: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
         n = len(parameters)
         updates, news = [], []
         for i, (gradient, parameter) in enumerate(zip(gradients, parameters, strict=True)):
-            kept = tuple(state[slot * n + i] for slot in range(slots))
-            step, new = rule(gradient, kept, parameter, clock)
+            step, new = rule(gradient, tuple(state[slot * n + i] for slot in range(slots)), parameter, clock)
             updates.append(step)
             news.append(new)
         return updates, tuple(new[slot] for slot in range(slots) for new in news)
 
-    return Transform(slots, update)
+    return Transform(lambda parameters: filled(slots, parameters, start), update)
+
+
+def split_state(transforms: Sequence[Transform], parameters: Tensors, state: State) -> list[State]:
+    """Return the part of a joint state that belongs to each transform."""
+    parts, start = [], 0
+    for transform in transforms:
+        stop = start + len(transform.init(parameters))
+        parts.append(state[start:stop])
+        start = stop
+    return parts
 
 
 def chain(*transforms: Transform) -> Transform:
-    """Return the transforms one after the other."""
+    """Return the transforms one after the other; their states are joined in order."""
+    looking = [i for i, transform in enumerate(transforms) if transform.point is not None]
+    if len(looking) > 1:
+        raise ArgumentError(
+            "chain", expected="at most one transform with its own gradient point", got=str(len(looking))
+        )
 
-    def update(
-        gradients: Sequence[Tensor], state: State, parameters: Sequence[Tensor], clock: Clock
-    ) -> tuple[list[Tensor], State]:
+    def init(parameters: Tensors) -> State:
+        return tuple(part for transform in transforms for part in transform.init(parameters))
+
+    def update(gradients: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
         updates = list(gradients)
         after: list[Tensor] = []
-        start = 0
-        for transform in transforms:
-            stop = start + transform.slots * len(parameters)
-            updates, new = transform.update(updates, state[start:stop], parameters, clock)
+        for transform, own in zip(transforms, split_state(transforms, parameters, state), strict=True):
+            updates, new = transform.update(updates, own, parameters, clock)
             after.extend(new)
-            start = stop
         return updates, tuple(after)
 
-    return Transform(sum(t.slots for t in transforms), update)
+    if not looking:
+        return Transform(init, update)
+    own_point = transforms[looking[0]].point
+
+    def point(parameters: Tensors, state: State, clock: Clock) -> list[Tensor]:
+        own = split_state(transforms, parameters, state)[looking[0]]
+        return own_point(parameters, own, clock) if own_point is not None else list(parameters)
+
+    return Transform(init, update, point)
 
 
 def scale(factor: float) -> Transform:
@@ -99,25 +133,41 @@ def scale_by_learning_rate(learning_rate: float | Schedule) -> Transform:
 
 
 def add_decayed_weights(weight_decay: float) -> Transform:
-    """G + λθ: the gradient of an L2 penalty ½λ‖θ‖² (before an optimiser: coupled; after: decoupled)."""
+    """G + λθ, the gradient with that of ½λ‖θ‖² (before an optimiser: coupled decay; REG-05, OPT-23)."""
     return each_parameter(0, lambda g, _, p, clock: (g + p * weight_decay, ()))
 
 
+def decay_weights(weight_decay: float, learning_rate: float | Schedule) -> Transform:
+    """U − η_t·λθ, decoupled decay: after an optimiser's steps (Loshchilov and Hutter 2019; REG-07)."""
+
+    def rule(u: Tensor, _: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
+        return u - p * cast_scalar(clock.rate(learning_rate) * weight_decay, p), ()
+
+    return each_parameter(0, rule)
+
+
 def clip_by_value(limit: float) -> Transform:
-    """Limit every entry to [−limit, limit]."""
+    """Limit every entry of the gradient to [−limit, limit]."""
     return each_parameter(0, lambda g, _, p, clock: (maximum(minimum(g, limit), -limit), ()))
+
+
+def global_norm(tensors: Tensors) -> Tensor:
+    """√Σg² over all entries of all tensors, a float64 scalar.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> global_norm([tensor([3.0]), tensor([[4.0]])]).item()
+    5.0
+    """
+    squares = [(g * g).sum().astype("float64") for g in tensors]
+    return sqrt(sum(squares[1:], squares[0]))
 
 
 def clip_by_global_norm(limit: float) -> Transform:
     """Scale all gradients by min(1, limit/‖g‖), ‖g‖ over all parameters together (Pascanu et al. 2013)."""
 
-    def update(
-        gradients: Sequence[Tensor], state: State, parameters: Sequence[Tensor], clock: Clock
-    ) -> tuple[list[Tensor], State]:
+    def update(gradients: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
         del parameters, clock
-        squares = [(g * g).sum().astype("float64") for g in gradients]
-        length = sqrt(sum(squares[1:], squares[0]))
-        factor = minimum(limit / maximum(length, 1e-30), 1.0)
+        factor = minimum(limit / maximum(global_norm(gradients), 1e-30), 1.0)
         return [g * cast_scalar(factor, g) for g in gradients], state
 
-    return Transform(0, update)
+    return Transform(lambda parameters: (), update)

@@ -1,0 +1,145 @@
+"""Rates of their own for every parameter: AdaGrad, AdaDelta, RMSProp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from deltarule.optim.gradient_descent import Velocity
+from deltarule.optim.recipe import Epsilon, Optimizer, root
+from deltarule.optim.schedules import Schedule
+from deltarule.optim.transform import (
+    Clock,
+    State,
+    Transform,
+    add_decayed_weights,
+    cast_scalar,
+    chain,
+    each_parameter,
+)
+from deltarule.tensor.functional import maximum, sqrt
+from deltarule.tensor.tensor import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Adaptive(Optimizer):
+    """What AdaGrad, AdaDelta and RMSProp share: ε and coupled weight decay."""
+
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_nonnegative("epsilon", "weight_decay")
+
+    def _require_place(self, place: str) -> None:
+        self._require("epsilon_place", place in {"inside", "outside"}, "'inside' or 'outside'")
+
+    def _after_decay(self, transform: Transform) -> Transform:
+        return chain(add_decayed_weights(self.weight_decay), transform) if self.weight_decay else transform
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class AdaGrad(_Adaptive):
+    """a ← a + g⊙g, θ ← θ − η·g/√(a + ε) (OPT-14; Duchi et al. 2011). Rates never grow (OPT-15).
+
+    ``epsilon_place`` "inside" is √(a + ε) (the notes), "outside" √a + ε (PyTorch).
+    """
+
+    learning_rate: float | Schedule = 0.01
+    epsilon_place: Epsilon = "inside"
+    initial_accumulator: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_nonnegative("initial_accumulator")
+        self._require_place(self.epsilon_place)
+
+    def steps(self, names: Sequence[str] | None = None) -> Transform:
+        """Return gradients → steps."""
+        del names
+
+        def rule(g: Tensor, kept: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
+            total = kept[0] + g * g
+            eta = cast_scalar(clock.rate(self.learning_rate), p)
+            return -(g * eta / root(total, self.epsilon, self.epsilon_place)), (total,)
+
+        return self._after_decay(each_parameter(1, rule, self.initial_accumulator))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class AdaDelta(_Adaptive):
+    """s ← ρs + (1 − ρ)g⊙g, d = g·√(u + ε)/√(s + ε), u ← ρu + (1 − ρ)d⊙d, θ ← θ − η·d (Zeiler 2012).
+
+    The step has the parameter's own unit, so η = 1 is the published rule.
+    """
+
+    learning_rate: float | Schedule = 1.0
+    rho: float = 0.9
+    epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_decay("rho")
+
+    def steps(self, names: Sequence[str] | None = None) -> Transform:
+        """Return gradients → steps."""
+        del names
+
+        def rule(g: Tensor, kept: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
+            squares = kept[0] * self.rho + (g * g) * (1 - self.rho)
+            d = sqrt(kept[1] + self.epsilon) / sqrt(squares + self.epsilon) * g
+            travelled = kept[1] * self.rho + (d * d) * (1 - self.rho)
+            return -(d * cast_scalar(clock.rate(self.learning_rate), p)), (squares, travelled)
+
+        return self._after_decay(each_parameter(2, rule))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RMSProp(_Adaptive):
+    """s ← βs + (1 − β)g⊙g, θ ← θ − η·g/√(s + ε) (OPT-16 … OPT-18; Hinton 2012).
+
+    ``epsilon_place`` "inside" is √(s + ε) (notes 000, 003), "outside" √s + ε (002, PyTorch). With ``momentum`` α:
+    v ← αv − η·g/√…, θ ← θ + v, or with ``velocity="without_rate"`` v ← αv + g/√…, θ ← θ − η·v (PyTorch).
+    ``centred`` subtracts the squared mean gradient from s (Graves 2013; the difference is kept ≥ 0). The step
+    multiplies the gradient, not the velocity (the source of OPT-17 counts the rate twice, E002-01, C-OPT-07).
+    """
+
+    learning_rate: float | Schedule = 1e-3
+    beta: float = 0.9
+    epsilon_place: Epsilon = "inside"
+    momentum: float = 0.0
+    velocity: Velocity = "with_rate"
+    centred: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_decay("beta", "momentum")
+        self._require_place(self.epsilon_place)
+        self._require("velocity", self.velocity in {"with_rate", "without_rate"}, "'with_rate' or 'without_rate'")
+
+    def steps(self, names: Sequence[str] | None = None) -> Transform:
+        """Return gradients → steps."""
+        del names
+
+        def rule(g: Tensor, kept: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
+            slots = list(kept)
+            second = slots[0] = slots[0] * self.beta + (g * g) * (1 - self.beta)
+            if self.centred:
+                mean = slots[1] = slots[1] * self.beta + g * (1 - self.beta)
+                second = maximum(second - mean * mean, 0.0)
+            eta = cast_scalar(clock.rate(self.learning_rate), p)
+            scaled = g / root(second, self.epsilon, self.epsilon_place)
+            if not self.momentum:
+                return -(scaled * eta), tuple(slots)
+            if self.velocity == "with_rate":
+                velocity = slots[-1] = slots[-1] * self.momentum - scaled * eta
+                return velocity, tuple(slots)
+            velocity = slots[-1] = slots[-1] * self.momentum + scaled
+            return -(velocity * eta), tuple(slots)
+
+        return self._after_decay(each_parameter(1 + self.centred + (self.momentum > 0), rule))
