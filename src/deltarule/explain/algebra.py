@@ -184,7 +184,11 @@ def multiply(*terms: Term) -> Term:
         own, factors = _factors(term)
         coefficient = coefficient * own
         for factor, exponent in factors:
-            exponents[factor] = exponents.get(factor, Fraction(0)) + exponent
+            if exponent == 1 and isinstance(factor, Sum) and all(split(part)[0] < 0 for part in factor.terms):
+                coefficient, positive = -coefficient, negate(factor)  # the sign comes to the front
+            else:
+                positive = factor
+            exponents[positive] = exponents.get(positive, Fraction(0)) + exponent
     if coefficient == 0:
         return number(Fraction(0), shape)
     for factor in [f for f, e in exponents.items() if isinstance(f, Indicator) and e > 1]:
@@ -195,7 +199,8 @@ def multiply(*terms: Term) -> Term:
         return product
     if len(product.factors) == 1 and product.coefficient == -1 and isinstance(product.factors[0][0], Sum):
         factor, exponent = product.factors[0]
-        if exponent == 1 and factor.shape == shape:
+        mixed = isinstance(factor, Sum) and any(split(part)[0] < 0 for part in factor.terms)
+        if exponent == 1 and factor.shape == shape and mixed:
             return negate(factor)
     return _distributed(unwrapped(product))
 

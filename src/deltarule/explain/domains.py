@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deltarule.graph.node import Node
-from deltarule.graph.op import LEAVES, Op
+from deltarule.graph.op import Op
 from deltarule.graph.walk import inputs, topological, users
 
 
@@ -64,7 +64,7 @@ def _looked_through(node: Node, readers: dict[Node, list[Node]]) -> list[Node]:
 def _classes(node: Node, readers: dict[Node, list[Node]]) -> int:
     """Return below which number labels or indices must stay."""
     for reader in _looked_through(node, readers):
-        if reader.op is Op.CALL and reader.sources[0] not in LEAVES and reader.sources[0].rank:
+        if reader.op is Op.CALL and reader.sources[0] is not node and reader.sources[0].rank:
             size = reader.sources[0].shape[-1]
             return size if isinstance(size, int) else 2
         if reader.op is Op.GATHER:

@@ -28,7 +28,7 @@ ENGINE_TOLERANCE = 1e-9
 DIFFERENCE_TOLERANCE = 1e-6
 _STEP = 1e-4
 _KINK = 1e-6  # two step sizes disagree by more than this: the point is beside a kink
-_BEND = 0.05  # the slopes on both sides disagree by more than this: the point is on a kink
+_BEND = 2e-3  # the slopes on both sides disagree by more than this: the point is on a kink
 _JITTER = 0.1
 _SIZE_OF_UNKNOWN = 4
 

@@ -44,7 +44,7 @@ def forward_signals(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) 
     readers = users(order)
     varying = dependents(order, wrt)
     linear = _linear_nodes(order, varying)
-    predictions = {peel(n.sources[0]) for n in order if n.op is Op.CALL and n.attributes["function"] in _LOSSES}
+    predictions = {n.sources[0] for n in order if n.op is Op.CALL and n.attributes["function"] in _LOSSES} - linear
     chosen: dict[Node, str] = {}
     for node in order:
         if node.op in LEAVES or node is loss:

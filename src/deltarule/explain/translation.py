@@ -263,7 +263,7 @@ def _matmul(node: Node, arguments: tuple[Term, ...]) -> Term:
 # ---------------------------------------------------------------- named functions in their textbook form
 
 
-_OPENED: dict[str, Callable[[Node], Node]] = {"squared_error": expansion, "hinge": expansion}
+_OPENED: dict[str, Callable[[Node], Node]] = {"squared_error": expansion, "hinge": expansion, "normalize": expansion}
 
 
 def textbook_form(node: Node, term: Callable[[Node], Term]) -> Term | None:

@@ -65,7 +65,12 @@ def number_formula(value: Coefficient) -> Formula:
         if value == Fraction(1, 2):
             return m.Number("½")
         return m.Fraction(m.Number(str(value.numerator).replace("-", "−")), m.Number(str(value.denominator)))
-    return m.Number(f"{value:.6g}".replace("-", "−").replace("inf", "∞"))
+    mantissa, _, exponent = f"{value:.6g}".partition("e")
+    shown = m.Number(mantissa.replace("-", "−").replace("inf", "∞"))
+    if not exponent:
+        return shown
+    power = m.Scripts(m.Number("10"), upper=m.Number(str(int(exponent)).replace("-", "−")))
+    return power if mantissa == "1" else m.row(shown, DOT, power)
 
 
 def _formula(term: Term) -> tuple[Formula, float]:
@@ -143,15 +148,9 @@ def _matmul(term: Matmul) -> tuple[Formula, float]:
     last = len(term.factors) - 1
     parts = [_ones(factor) or within(factor, POWER if i < last else _LAST) for i, factor in enumerate(term.factors)]
     spaced: list[Formula] = [parts[0]]
-    for before, after in zip(term.factors, parts[1:], strict=False):
-        if isinstance(before, Symbol) and _begins_long(before):
-            spaced.append(m.Operator(" "))
-        spaced.append(after)
+    for before, after in zip(parts, parts[1:], strict=False):
+        spaced.extend([m.Operator(" "), after] if _needs_space(before, after) else [after])
     return m.row(*spaced), MATMUL
-
-
-def _begins_long(symbol_: Symbol) -> bool:
-    return len(m.to_text(symbol(symbol_.name))) > 3
 
 
 def _ones(term: Term) -> Formula | None:
@@ -231,7 +230,8 @@ def _rank(factor: Term) -> int:
 
 
 def _power_within(factor: Term, exponent: Fraction) -> Formula:
-    return within(factor, MATMUL) if exponent == 1 else _power(factor, exponent)
+    inner = isinstance(factor, Matmul)  # xᵀy among other factors
+    return within(factor, ATOM if inner else MATMUL) if exponent == 1 else _power(factor, exponent)
 
 
 def _power(factor: Term, exponent: Fraction) -> Formula:

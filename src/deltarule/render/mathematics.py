@@ -180,7 +180,11 @@ def to_text(formula: Formula) -> str:
     if isinstance(formula, Row):
         return "".join(to_text(item) for item in formula.items)
     if isinstance(formula, Scripts):
-        return to_text(formula.base) + _script(formula.lower, _SUBSCRIPTS, "_") + _script(formula.upper, _SUPERSCRIPTS, "^")
+        return (
+            to_text(formula.base)
+            + _script(formula.lower, _SUBSCRIPTS, "_")
+            + _script(formula.upper, _SUPERSCRIPTS, "^")
+        )
     if isinstance(formula, Fraction):
         over = to_text(formula.over) if _is_product(formula.over) else _closed(formula.over)
         return f"{over}/{_closed(formula.under)}"
@@ -213,13 +217,17 @@ def _closed(formula: Formula) -> str:
 
 def _is_product(formula: Formula) -> bool:
     """Whether a row has no operator outside of fences that binds more loosely than a slash."""
-    return isinstance(formula, Row) and not any(isinstance(i, Operator) and i.text not in {" ", "∂"} for i in formula.items)
+    return isinstance(formula, Row) and not any(
+        isinstance(i, Operator) and i.text not in {" ", "∂"} for i in formula.items
+    )
 
 
 def to_latex(formula: Formula) -> str:
     """Write a formula in LaTeX (for KaTeX and any TeX with amsmath and bbm-like \\mathbb)."""
     if isinstance(formula, Identifier):
         body = _latex_characters(formula.text)
+        if formula.upright and len(formula.text) > 1 and formula.text.isalpha():
+            return rf"\operatorname{{{body}}}"
         return rf"\mathrm{{{body}}}" if formula.upright else body
     if isinstance(formula, Text):
         return rf"\text{{{formula.text}}}"
@@ -228,6 +236,7 @@ def to_latex(formula: Formula) -> str:
     if isinstance(formula, Row):
         return "".join(to_latex(item) for item in formula.items)
     if isinstance(formula, Scripts):
+        formula = _merged(formula)
         base = to_latex(formula.base)
         base = rf"{{{base}}}" if isinstance(formula.base, (Scripts, Row)) else base
         lower = f"_{{{to_latex(formula.lower)}}}" if formula.lower else ""
@@ -244,6 +253,14 @@ def to_latex(formula: Formula) -> str:
         return rf"\left{_latex_fence(formula.left)}{to_latex(formula.body)}\right{_latex_fence(formula.right)}"
     cells = r" \\ ".join(" & ".join(to_latex(cell) for cell in line) for line in formula.rows)
     return rf"\begin{{pmatrix}}{cells}\end{{pmatrix}}"
+
+
+def _merged(formula: Scripts) -> Scripts:
+    """Write (W₁)ᵀ with both scripts on W."""
+    inner = formula.base
+    if isinstance(inner, Scripts) and inner.upper is None and formula.lower is None:
+        return Scripts(inner.base, inner.lower, formula.upper)
+    return formula
 
 
 def _latex_upper(upper: Formula) -> str:
@@ -280,6 +297,7 @@ def _mathml(formula: Formula) -> str:
     if isinstance(formula, Row):
         return f"<mrow>{''.join(_mathml(item) for item in formula.items)}</mrow>"
     if isinstance(formula, Scripts):
+        formula = _merged(formula)
         parts = "".join(_mathml(part) for part in (formula.base, formula.lower, formula.upper) if part is not None)
         tag = "msubsup" if formula.lower and formula.upper else "msub" if formula.lower else "msup"
         return f"<{tag}>{parts}</{tag}>"

@@ -1,0 +1,96 @@
+"""A derivation as LaTeX and as one HTML page with MathML (no script, no network)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from deltarule.explain.derivation import Derived, Line
+from deltarule.explain.page import Entry, entry, header, parameters
+from deltarule.render import mathematics as m
+
+_PREAMBLE = r"""\documentclass{article}
+\usepackage{amsmath,amssymb}
+\usepackage[margin=2cm]{geometry}
+\begin{document}
+"""
+_STYLE = """
+.derivation { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; overflow-x: auto; }
+.derivation h3 { font-size: 1em; margin: 1em 0 .2em; }
+.derivation td { padding: .15em .6em; vertical-align: baseline; }
+.derivation td.left { text-align: right; white-space: nowrap; }
+.derivation td.number, .derivation td.shape, .derivation td.reason, .derivation p.proof { color: #555; }
+.derivation math { font-size: 1.05em; }
+@media (prefers-color-scheme: dark) {
+  .derivation { color: #eee; background: #16181c; }
+  .derivation td.number, .derivation td.shape, .derivation td.reason, .derivation p.proof { color: #aaa; }
+}
+"""
+
+
+def latex(derived: Derived, backward: Sequence[Line], conclusion: str, standalone: bool = False) -> str:
+    """Write the derivation in LaTeX with amsmath (KaTeX and MathJax understand each environment)."""
+    parts = [rf"\[ {m.to_latex(header(derived))} \]", rf"\[ {m.to_latex(parameters(derived))} \]"]
+    if derived.detail != "answers":
+        parts.append(_aligned([entry(line, derived.loss_name) for line in derived.forward]))
+    parts.append(_aligned([entry(line, derived.loss_name) for line in backward]))
+    if conclusion:
+        parts.append(rf"% {conclusion}")
+    body = "\n".join(parts)
+    return f"{_PREAMBLE}{body}\n\\end{{document}}\n" if standalone else body
+
+
+def _aligned(entries: Sequence[Entry]) -> str:
+    lines = []
+    for e in entries:
+        alias = rf" =: {m.to_latex(e.alias)}" if e.alias is not None else ""
+        reason = rf" \quad \text{{{_words(e.reason)}}}" if e.reason else ""
+        shape = e.shape.replace("×", r" \times ")
+        lines.append(rf"{m.to_latex(e.left)} &= {m.to_latex(e.right)}{alias} && {shape}{reason}")
+    inner = " \\\\\n".join(lines)
+    return f"\\begin{{align*}}\n{inner}\n\\end{{align*}}"
+
+
+def _words(reason: str) -> str:
+    """Escape a reason for \\text; Greek letters and signs become mathematics."""
+
+    def written(match: re.Match[str]) -> str:
+        return f"${m.to_latex(m.Operator(match.group())).strip()}$"
+
+    return re.sub(r"[^ -~]+|[#%&_{}~^\\\\]+", written, reason)
+
+
+def fragment(derived: Derived, backward: Sequence[Line], conclusion: str) -> str:
+    """Write the derivation as an HTML fragment."""
+    parts = [f"<style>{_STYLE}</style>", '<div class="derivation">', f"<p>{m.to_mathml(header(derived))}</p>"]
+    if derived.detail != "answers":
+        parts += ["<h3>forward</h3>", _table([entry(line, derived.loss_name) for line in derived.forward])]
+    parts += [f"<h3>backward ({derived.layout} layout)</h3>",
+              _table([entry(line, derived.loss_name) for line in backward])]  # fmt: skip
+    if conclusion:
+        parts.append(f'<p class="proof">{escape(conclusion)}</p>')
+    return "\n".join([*parts, "</div>"])
+
+
+def _table(entries: Sequence[Entry]) -> str:
+    rows = []
+    for e in entries:
+        right = m.row(e.right) if e.alias is None else m.row(e.right, m.Operator("=:", spaced=True), e.alias)
+        equals = m.row(m.Operator("=", spaced=True), right)
+        rows.append(
+            f'<tr><td class="number">{e.number}</td><td class="left">{m.to_mathml(e.left)}</td>'
+            f'<td>{m.to_mathml(equals)}</td><td class="shape">{escape(e.shape)}</td>'
+            f'<td class="reason">{escape(e.reason)}</td></tr>'
+        )
+    return "<table>" + "\n".join(rows) + "</table>"
+
+
+def html(derived: Derived, backward: Sequence[Line], conclusion: str) -> str:
+    """Write one HTML page."""
+    body = fragment(derived, backward, conclusion)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Derivation</title></head>\n<body>\n{body}\n</body></html>\n"
+    )

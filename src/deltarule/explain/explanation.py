@@ -1,0 +1,127 @@
+"""The public face of a derivation: text, LaTeX, HTML, proof, and the numbers of one example."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+from deltarule.explain import document, page, values
+from deltarule.explain.derivation import Derived, Deriver, Detail, Layout, Line
+from deltarule.explain.layouts import in_layout
+from deltarule.explain.proof import CheckReport, Draw, Evaluate
+from deltarule.explain.proof import check as check_lines
+from deltarule.graph.node import Node
+from deltarule.render.mathematics import to_text
+
+
+@final
+class Derivation:
+    """The derivation of ∂loss/∂w for each wanted w: print it, typeset it, prove it, put numbers in.
+
+    ``evaluate`` runs graphs and ``draw`` draws random values (for the proof); both may be given later.
+    """
+
+    def __init__(self, derived: Derived, evaluate: Evaluate | None = None, draw: Draw | None = None) -> None:
+        self.derived = derived
+        self._evaluate = evaluate
+        self._draw = draw
+        self._report: CheckReport | None = None
+
+    @property
+    def steps(self) -> tuple[Line, ...]:
+        """The lines of the backward pass, in order (those of the wanted gradients if the detail is "answers")."""
+        return tuple(self._backward)
+
+    @property
+    def forward(self) -> tuple[Line, ...]:
+        """The lines of the forward pass, in order."""
+        return tuple(self.derived.forward)
+
+    @property
+    def _backward(self) -> list[Line]:
+        lines = self.derived.closed if self.derived.detail == "answers" else self.derived.backward
+        return in_layout(lines, self.derived.layout)
+
+    def gradient(self, name: str) -> str:
+        """Return the closed form of one wanted gradient as text, in terms of forward signals.
+
+        Raises:
+            KeyError: no variable of that name was asked for.
+        """
+        for line in in_layout(self.derived.closed, self.derived.layout):
+            if name in (line.name, to_text(page.entry(line, self.derived.loss_name).left)):
+                return to_text(page.entry(line, self.derived.loss_name).right)
+        raise KeyError(name)
+
+    def check(self, evaluate: Evaluate | None = None, draw: Draw | None = None, points: int = 20) -> CheckReport:
+        """Evaluate every line at random points in float64, against central differences and the engine."""
+        run, rng = evaluate or self._evaluate, draw or self._draw
+        if run is None or rng is None:
+            raise TypeError("check needs an evaluator and a source of random values")
+        lines = [*self.derived.forward, *self.derived.backward, *self.derived.closed]
+        loss = self.derived.loss_name
+        labels = [to_text(page.entry(line, loss).left) for line in lines]
+        closed = len(self.derived.closed)
+        labels[len(labels) - closed :] = [f"{label} closed" for label in labels[len(labels) - closed :]]
+        self._report = check_lines(self.derived, lines, labels, run, rng, points)
+        return self._report
+
+    def _conclusion(self) -> str:
+        if self._report is None and self._evaluate is not None and self._draw is not None:
+            self.check()
+        return "" if self._report is None else self._report.summary
+
+    def __str__(self) -> str:
+        return page.text(self.derived, self._backward, self._conclusion())
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def latex(self, standalone: bool = False) -> str:
+        """Return LaTeX: two ``align*`` environments, or with ``standalone`` a whole document."""
+        return document.latex(self.derived, self._backward, self._conclusion(), standalone)
+
+    def html(self) -> str:
+        """Return one HTML page; the formulas are MathML, readable without JavaScript or network."""
+        return document.html(self.derived, self._backward, self._conclusion())
+
+    def _repr_html_(self) -> str:
+        return document.fragment(self.derived, self._backward, self._conclusion())
+
+    def _repr_latex_(self) -> str:
+        return document.latex(self.derived, self._backward, self._conclusion())
+
+    def at(self, given: Mapping[Node, Any], evaluate: Evaluate | None = None) -> values.Example:
+        """Return the lines with the numbers of one example; ``given`` holds a value for every input."""
+        run = evaluate or self._evaluate
+        if run is None:
+            raise TypeError("at needs an evaluator")
+        return values.example(self.derived, self._backward, given, run)
+
+
+def derive(
+    loss: Node,
+    wrt: Sequence[Node],
+    *,
+    layout: Layout = "denominator",
+    names: Mapping[Node, str] | None = None,
+    detail: Detail = "steps",
+    evaluate: Evaluate | None = None,
+    draw: Draw | None = None,
+) -> Derivation:
+    """Derive ∂loss/∂w for each w in matrix calculus, a line a step.
+
+    Args:
+        loss: A scalar node.
+        wrt: Nodes below it: parameters, inputs or signals.
+        layout: "denominator" (a gradient has the shape of its variable) or "numerator" (its transpose).
+        names: Names of nodes where the textbook's (z₁, a₁, ŷ, L) are not wanted; named nodes get a line.
+        detail: "answers" (closed forms), "steps", or "every" (no step merged).
+        evaluate: Runs graphs; with ``draw`` the page ends with its proof.
+        draw: Draws random values of a node in a domain.
+
+    Raises:
+        ArgumentError: an unknown option, or a variable that the loss does not depend on.
+        GraphError: the loss is not a scalar.
+    """
+    return Derivation(Deriver(loss, wrt, names or {}, layout, detail).derive(), evaluate, draw)
