@@ -1,0 +1,52 @@
+"""Loading a state dictionary: every misfit is told at once, and nothing is changed before all fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deltarule.errors import ArgumentError
+from deltarule.shapes import show
+
+if TYPE_CHECKING:
+    from deltarule.nn.module import Module
+
+
+def load(module: Module, values: Mapping[str, Any], *, strict: bool) -> None:
+    """Give parameters and state of a module their values by name."""
+    wanted = dict(module.named_tensors())
+    arrays = {name: np.asarray(value) for name, value in values.items()}
+    missing = [name for name in wanted if name not in arrays]
+    unexpected = [name for name in arrays if name not in wanted]
+    misshapen = [name for name in wanted if name in arrays and arrays[name].shape != wanted[name].shape]
+    lines = []
+    if strict:
+        lines += [f"missing     {name} {show(wanted[name].shape)}" for name in missing]
+        lines += [f"unexpected  {name} {show(arrays[name].shape)}{_near(name, missing)}" for name in unexpected]
+    lines += [
+        f"shape       {name}: the {type(module).__name__} has {show(wanted[name].shape)}, given "
+        f"{show(arrays[name].shape)}{_transposed(wanted[name].shape, arrays[name].shape)}"
+        for name in misshapen
+    ]
+    if lines:
+        raise ArgumentError(
+            f"load_state_dict of {type(module).__name__}",
+            expected=f"{len(wanted)} entries that fit",
+            got=f"{len(missing)} missing, {len(unexpected)} unexpected, {len(misshapen)} of a wrong shape",
+            hint="\n  ".join(lines),
+        )
+    for name, item in wanted.items():
+        if name in arrays:
+            item.assign(arrays[name])
+
+
+def _near(name: str, missing: list[str]) -> str:
+    found = get_close_matches(name, missing, n=1)
+    return f" — {found[0]}?" if found else ""
+
+
+def _transposed(wanted: tuple[int, ...], given: tuple[int, ...]) -> str:
+    return " (transposed?)" if given == wanted[::-1] and len(given) > 1 else ""

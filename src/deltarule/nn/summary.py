@@ -1,0 +1,131 @@
+"""Summaries: a row for each layer that a forward pass visits, with its arithmetic, up to the fault if there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from deltarule import dtypes
+from deltarule.errors import ArgumentError, DeltaruleError
+from deltarule.graph import build
+from deltarule.nn.context import Visit
+from deltarule.nn.receptive import Field, Fields
+from deltarule.nn.sizes import fitting_inputs
+from deltarule.shapes import Dimension, Shape, count
+from deltarule.tensor.tensor import Tensor
+
+if TYPE_CHECKING:
+    from deltarule.nn.module import Module
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer of a summary, for one example."""
+
+    number: int
+    name: str
+    layer: str
+    output: Shape
+    activations: int
+    how: str = ""
+    parameters: int = 0
+    parameters_how: str = ""
+    frozen: bool = False
+    shared_with: int | None = None  # the number of the row that counts the parameters
+    flops: int | None = 0
+    receptive_field: Field = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The layers of a network with shapes, parameters, flops and receptive fields; plain data that prints well."""
+
+    model: str
+    rows: list[Row]
+    n_parameters: int
+    n_frozen: int = 0
+    fault: str = ""
+    advice: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole network fits the input."""
+        return not self.fault
+
+    @property
+    def output_shape(self) -> Shape:
+        """The last layer's output for one example."""
+        return self.rows[-1].output
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one example's forward pass, as far as layers tell."""
+        return sum(row.flops or 0 for row in self.rows)
+
+    @property
+    def activations(self) -> int:
+        """Numbers that one example's forward pass leaves, the input included."""
+        return sum(row.activations for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as plain data for JSON."""
+        return {**asdict(self), "flops": self.flops, "activations": self.activations, "complete": self.complete}
+
+
+def summarize(module: Module, input_shape: Sequence[int] | Sequence[Sequence[int]]) -> Summary:
+    """Run a network on symbols of these shapes and account for each layer."""
+    batch = Dimension("N")
+    examples = [_example(shape) for shape in _several(input_shape)]
+    inputs = tuple(Tensor(build.input_node("input", (batch, *e), dtypes.FLOAT32)) for e in examples)
+    record = module.record()
+    fault, advice = "", []
+    try:
+        module.run(record, inputs, "inference", batched=True)
+    except DeltaruleError as error:
+        fault = str(error).splitlines()[0]
+        advice = [error.hint] if error.hint else []
+        advice += fitting_inputs(record.trail, error, examples[0])
+    rows = [Row(0, "", "input", e, count(e)) for e in examples]
+    rows += _rows(record.trail, Fields(inputs, examples[0]))
+    counted = sum(row.parameters for row in rows)
+    elsewhere = module.n_parameters - counted
+    if elsewhere and not fault:
+        rows.append(Row(len(rows), "", "parameters outside layers", (), 0, parameters=elsewhere))
+    trainable = sum(item.size for item in module.parameters())
+    return Summary(type(module).__name__, rows, module.n_parameters, module.n_parameters - trainable, fault, advice)
+
+
+def _several(input_shape: Sequence[Any]) -> list[Sequence[Any]]:
+    return list(input_shape) if input_shape and isinstance(input_shape[0], (tuple, list)) else [input_shape]
+
+
+def _example(shape: Sequence[Any]) -> tuple[int, ...]:
+    if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in shape):
+        raise ArgumentError(
+            "summary",
+            expected="the shape of one example in whole numbers ≥ 1, such as (28, 28, 1)",
+            got=repr(tuple(shape)),
+            hint="Leave the batch size out.",
+        )
+    return tuple(shape)
+
+
+def _rows(trail: Sequence[Visit], fields: Fields) -> list[Row]:
+    rows: list[Row] = []
+    first: dict[int, int] = {}
+    for number, visit in enumerate(trail, start=1):
+        layer, output = visit.layer, visit.output_shape
+        account = layer.account(visit.input_shape, output)
+        n_parameters = sum(count(shape) for shape in layer.parameter_shapes().values())
+        known = first.setdefault(id(layer), number)
+        rows.append(
+            Row(
+                number, visit.name, layer.label(), output, count(output), account.how,
+                n_parameters if known == number else 0, account.parameters if known == number else "",
+                frozen=bool(n_parameters) and not layer.named_parameters(),
+                shared_with=known if known != number and n_parameters else None,
+                flops=account.flops, receptive_field=fields.after(visit, account),
+            )
+        )  # fmt: skip
+    return rows
