@@ -44,6 +44,12 @@ class Backpropagation:
 
     def receive(self, step: Step) -> None:
         """Add a contribution: at a fan-out the paths sum (total derivative)."""
+        if step.contribution.shape != step.source.shape:
+            raise GraphError(
+                f"pullback of {build.describe(step.node)} ({step.rule})",
+                expected=f"a gradient of the shape of {build.describe(step.source)}",
+                got=build.describe(step.contribution),
+            )
         self.steps.append(step)
         known = self.cotangents.get(step.source)
         self.cotangents[step.source] = step.contribution if known is None else build.add(known, step.contribution)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from deltarule.graph import build
 from deltarule.graph.node import Node, intern
 from deltarule.graph.op import Op
 
@@ -31,11 +32,11 @@ FUNCTIONS: dict[str, NamedFunction] = {}
 _expansions: weakref.WeakKeyDictionary[Node, Node] = weakref.WeakKeyDictionary()
 
 
-def named(formula: str) -> Callable[[Constructor], Constructor]:
+def named(formula: str, *, elementwise: bool = False) -> Callable[[Constructor], Constructor]:
     """Declare the decorated expansion as a named function; the result constructs ``CALL`` nodes.
 
     Operands are positional, attributes keyword-only and hashable. The expansion runs once at construction,
-    so its shape errors are raised there.
+    so its shape errors are raised there. ``elementwise`` operands are first brought to one type and one shape.
     """
 
     def declare(expand: Constructor) -> Constructor:
@@ -43,6 +44,8 @@ def named(formula: str) -> Callable[[Constructor], Constructor]:
         FUNCTIONS[name] = NamedFunction(name, formula, expand, (expand.__doc__ or "").strip())
 
         def construct(*operands: Node, **attributes: Any) -> Node:
+            if elementwise:
+                operands = build.aligned(name, *operands)
             expansion = expand(*operands, **attributes)
             described = {"function": name, **attributes}
             node = intern(Op.CALL, tuple(operands), described, expansion.shape, expansion.dtype)

@@ -18,6 +18,7 @@ from deltarule.graph.build.contraction import (
 from deltarule.graph.build.elementwise import (
     absolute,
     add,
+    aligned,
     cast,
     cos,
     divide,
@@ -74,7 +75,7 @@ from deltarule.graph.build.movement import (
 from deltarule.graph.build.reduction import argmax, maximum_over, mean, sum_over
 
 __all__ = [
-    "Operand", "absolute", "add", "argmax", "argsort", "as_node", "broadcast_to", "cast", "cholesky",
+    "Operand", "absolute", "add", "aligned", "argmax", "argsort", "as_node", "broadcast_to", "cast", "cholesky",
     "concatenate", "constant", "convolve", "convolve_transposed", "convolve_weight", "cos", "describe",
     "dimension", "divide", "equal", "erf", "exp", "expand_dims", "expm1", "flip", "floor", "fold", "full",
     "gather", "input_node", "iota", "less", "log", "log1p", "log_determinant", "logical_and", "logical_not",

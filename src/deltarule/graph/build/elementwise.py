@@ -27,7 +27,7 @@ def _unary(op: Op, x: Operand) -> Node:
     return intern(op, (node,), {}, node.shape, node.dtype)
 
 
-def _aligned(op: Op, *operands: Operand) -> tuple[Node, ...]:
+def aligned(where: str, *operands: Operand) -> tuple[Node, ...]:
     """Bring operands to one element type and one shape."""
     tensors = [x for x in operands if isinstance(x, Node)]
     beside = dtypes.promote(*(x.dtype for x in tensors)) if tensors else None
@@ -37,7 +37,7 @@ def _aligned(op: Op, *operands: Operand) -> tuple[Node, ...]:
         shape = shapes.broadcast(*(x.shape for x in nodes))
     except ShapeError as error:
         raise ShapeError(
-            op.name.lower(),
+            where,
             expected="shapes that broadcast (aligned right, sizes equal or 1)",
             got=" and ".join(describe(x) for x in nodes),
         ) from error
@@ -45,7 +45,7 @@ def _aligned(op: Op, *operands: Operand) -> tuple[Node, ...]:
 
 
 def _binary(op: Op, x: Operand, y: Operand) -> Node:
-    left, right = _aligned(op, x, y)
+    left, right = aligned(op.name.lower(), x, y)
     if op in {Op.AND, Op.OR}:
         left, right = cast(left, dtypes.BOOL), cast(right, dtypes.BOOL)
     elif op in {Op.DIVIDE, Op.POWER} and not left.dtype.is_float:
@@ -189,7 +189,7 @@ def logical_or(x: Operand, y: Operand) -> Node:
 def where(condition: Operand, x: Operand, y: Operand) -> Node:
     """x where the condition holds, y elsewhere."""
     test = cast(as_node(condition), dtypes.BOOL)
-    left, right = _aligned(Op.WHERE, x, y)
+    left, right = aligned("where", x, y)
     try:
         shape = shapes.broadcast(test.shape, left.shape)
     except ShapeError as error:

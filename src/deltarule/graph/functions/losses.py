@@ -16,7 +16,7 @@ def one_hot(labels: Node, n_classes: int, like: Node) -> Node:
     return build.cast(build.equal(ramp, build.expand_dims(labels, (labels.rank,))), like.dtype)
 
 
-@named("½ (ŷ − y)²")
+@named("½ (ŷ − y)²", elementwise=True)
 def squared_error(prediction: Node, target: Node) -> Node:
     """½(ŷ − y)², element by element; derivative ŷ − y."""
     error = build.subtract(prediction, target)
@@ -51,14 +51,14 @@ def cross_entropy_of_labels(logits: Node, labels: Node) -> Node:
     return build.subtract(logsumexp(logits, axis=logits.rank - 1), build.sum_over(chosen, -1))
 
 
-@named("−(y ln σ(z) + (1 − y) ln(1 − σ(z)))")
+@named("−(y ln σ(z) + (1 − y) ln(1 − σ(z)))", elementwise=True)
 def binary_cross_entropy(logits: Node, targets: Node) -> Node:
     """max(z, 0) − z·y + ln(1 + e^−|z|), element by element; derivative σ(z) − y."""
     tail = build.log1p(build.exp(build.negate(build.absolute(logits))))
     return build.add(build.subtract(build.maximum(logits, 0), build.multiply(logits, targets)), tail)
 
 
-@named("max(0, 1 − y z)")
+@named("max(0, 1 − y z)", elementwise=True)
 def hinge(score: Node, target: Node) -> Node:
     """max(0, 1 − y·z) for y = ±1, element by element; subgradient 0 at the kink (CM-09, CM-14)."""
     return build.maximum(0, build.subtract(1, build.multiply(target, score)))
