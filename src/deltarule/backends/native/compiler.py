@@ -52,9 +52,10 @@ class Library:
 
     def function(self, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
         """Return a ctypes function (which releases the interpreter lock) that keeps this library alive."""
-        function = ctypes.CFUNCTYPE(result, *arguments)(self.address(name))
+        function: Any = ctypes.CFUNCTYPE(result, *arguments)(self.address(name))
         function.library = self
-        return function
+        called: Callable[..., Any] = function
+        return called
 
 
 def compile_modules(

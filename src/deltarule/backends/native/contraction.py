@@ -32,9 +32,7 @@ __all__ = [
     "plan_contraction",
 ]
 
-_SIGNATURE = (
-    "ptr %A, ptr %B, ptr %C, ptr %context, i64 %row_begin, i64 %row_end, i64 %column_begin, i64 %column_end"
-)
+_SIGNATURE = "ptr %A, ptr %B, ptr %C, ptr %context, i64 %row_begin, i64 %row_end, i64 %column_begin, i64 %column_end"
 
 
 def emit_contraction(
@@ -136,9 +134,7 @@ class _Driver:
         outer = plan.reduce[0]
         begins_with = LOAD_RESULT if self.spec.accumulate else 0
         if plan.reduce_block >= outer.extent:
-            self._row_blocks(
-                a, b, c, c_batch, row_base, begin, end, str(outer.extent), str(begins_with | FINISH)
-            )
+            self._row_blocks(a, b, c, c_batch, row_base, begin, end, str(outer.extent), str(begins_with | FINISH))
             return
         with e.loop(0, outer.extent, plan.reduce_block) as k:
             rest = e.assign(f"sub i64 {outer.extent}, {k}")
@@ -250,9 +246,7 @@ def _extent(e: Emitter, axis: AxisPlan, position: str) -> str:
     return chosen
 
 
-def emit_simple_contraction(
-    spec: ContractionSpec, module: Module, name: str, epilogue: Epilogue | None = None
-) -> str:
+def emit_simple_contraction(spec: ContractionSpec, module: Module, name: str, epilogue: Epilogue | None = None) -> str:
     """Return the same function as plain loops over single elements: slow, for any strides."""
     e = Emitter(module)
     kind = type_of(spec.dtype)

@@ -77,9 +77,7 @@ class Emitter:
         self.lines: list[str] = []
         self.block = "entry"
         self.entry: list[str] = []  # lines to go to the top of the function: stack slots
-        self.offset = (
-            "0"  # for epilogues: position of the vector's first lane in arrays laid out like the result
-        )
+        self.offset = "0"  # for epilogues: position of the vector's first lane in arrays laid out like the result
         self.lanes: int | None = None  # for epilogues: valid lanes of a partial vector
         self._prefix = prefix
         self._count = 0
@@ -127,7 +125,7 @@ class Emitter:
         body = "\n".join(["entry:", *self.entry, *self.lines])
         return f"define {signature} {attributes} {{\n{body}\n}}\n"
 
-    # integers (i64)
+    # Whole numbers (64 bits).
 
     def add(self, a: str | int, b: str | int) -> str:
         """Return a + b, folding constants."""
@@ -165,7 +163,7 @@ class Emitter:
         """Return whether two signed integers are in a relation (eq, ne, slt, sge …)."""
         return self.assign(f"icmp {relation} i64 {a}, {b}")
 
-    # memory
+    # Memory.
 
     def address(self, dtype: str, base: str, index: str | int) -> str:
         """Return the address of element ``index`` of the array at ``base``."""
@@ -181,10 +179,8 @@ class Emitter:
             return self.assign(f"load {kind}, ptr {address}, align {align}")
         mask = _mask(lanes, width)
         name = f"@llvm.masked.load.v{width}{_mangled(dtype)}.p0"
-        zero = "zeroinitializer"
-        return self.assign(
-            f"call {kind} {name}(ptr align {align} {address}, <{width} x i1> {mask}, {kind} {zero})"
-        )
+        arguments = f"ptr {address}, i32 {align}, <{width} x i1> {mask}, {kind} zeroinitializer"
+        return self.assign(f"call {kind} {name}({arguments})")
 
     def store(self, dtype: str, value: str, address: str, width: int = 1, lanes: int | None = None) -> None:
         """Write ``width`` elements to memory; of a partial vector only the first ``lanes``."""
@@ -195,7 +191,7 @@ class Emitter:
             return
         mask = _mask(lanes, width)
         name = f"@llvm.masked.store.v{width}{_mangled(dtype)}.p0"
-        self.emit(f"call void {name}({kind} {value}, ptr align {align} {address}, <{width} x i1> {mask})")
+        self.emit(f"call void {name}({kind} {value}, ptr {address}, i32 {align}, <{width} x i1> {mask})")
 
     def broadcast(self, dtype: str, value: str, width: int) -> str:
         """Return a vector with the scalar ``value`` in every lane."""
@@ -205,7 +201,7 @@ class Emitter:
         first = self.assign(f"insertelement {kind} poison, {type_of(dtype)} {value}, i64 0")
         return self.assign(f"shufflevector {kind} {first}, {kind} poison, <{width} x i32> zeroinitializer")
 
-    # arithmetic of one dtype
+    # Arithmetic of one dtype.
 
     def binary(self, operation: str, dtype: str, a: str, b: str, width: int = 1) -> str:
         """Return the result of a two-operand instruction such as fadd or xor."""
@@ -224,7 +220,7 @@ class Emitter:
             return self.intrinsic("fma", dtype, (a, b, c), width)
         return self.binary("fadd", dtype, self.binary("fmul", dtype, a, b, width), c, width)
 
-    # control
+    # Control flow.
 
     def variable(self, value: str | int) -> str:
         """Return the address of a new i64 variable with this value."""

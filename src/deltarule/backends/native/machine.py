@@ -63,8 +63,10 @@ class Machine:
         return self.vector_bytes // element_bytes(dtype)
 
     def tiles(self) -> tuple[tuple[int, int], ...]:
-        """Return the largest register tiles, as (rows, vectors): rows · vectors accumulators, the vectors of
-        one row of B and one broadcast element of A (and one product where there is no fused multiply-add).
+        """Return the largest register tiles, as (rows, vectors).
+
+        The registers hold rows · vectors accumulators, the vectors of one row of B, one broadcast element of A,
+        and one product where there is no fused multiply-add.
 
         >>> host(target="avx512").tiles()
         ((28, 1), (14, 2), (9, 3), (6, 4), (5, 5), (4, 6), (2, 8))

@@ -190,9 +190,7 @@ def _put(emitter: Emitter, tile: Tile, value: str, address: str, vector: Lane) -
     emitter.store(tile.dtype, value, address, tile.width, vector.lanes)
 
 
-def _finish(
-    emitter: Emitter, tile: Tile, epilogue: Epilogue, value: str, offset: str, row: str, vector: Lane
-) -> None:
+def _finish(emitter: Emitter, tile: Tile, epilogue: Epilogue, value: str, offset: str, row: str, vector: Lane) -> None:
     emitter.offset, emitter.lanes = offset, vector.lanes
     column = emitter.add("%column", vector.position)
     result = epilogue(emitter, value, row, column, tile.width, "%context")
@@ -223,14 +221,11 @@ def _finish_in_loop(emitter: Emitter, tile: Tile, epilogue: Epilogue, accumulato
         if even:
             start = emitter.multiply(r, step)
         else:
-            start = emitter.assign(
-                f"load i64, ptr {emitter.assign(f'getelementptr i64, ptr {table}, i64 {r}')}"
-            )
+            start = emitter.assign(f"load i64, ptr {emitter.assign(f'getelementptr i64, ptr {table}, i64 {r}')}")
         first = emitter.multiply(r, n_vectors)
         row = emitter.add("%row", r)
         for v, vector in enumerate(tile.vectors):
-            slot = emitter.add(first, v)
-            address = emitter.assign(f"getelementptr {kind}, ptr {buffer}, i64 {slot}")
+            address = emitter.assign(f"getelementptr {kind}, ptr {buffer}, i64 {emitter.add(first, v)}")
             value = emitter.assign(f"load {kind}, ptr {address}")
             offset = emitter.add(emitter.add("%offset", start), vector.c)
             _finish(emitter, tile, epilogue, value, offset, row, vector)

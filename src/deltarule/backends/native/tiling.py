@@ -15,8 +15,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from deltarule.backends.native.specification import ContractionSpec, Index
 from deltarule.backends.native.machine import Machine, element_bytes
+from deltarule.backends.native.specification import ContractionSpec, Index
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,7 @@ class AxisPlan:
         found = []
         for place, index in enumerate(itertools.product(*(range(count) for count in counts))):
             a, b, c = (
-                sum(i * getattr(step, operand) for i, step in zip(index, steps, strict=True))
-                for operand in "abc"
+                sum(i * getattr(step, operand) for i, step in zip(index, steps, strict=True)) for operand in "abc"
             )
             found.append(Lane(place * self.width, a, b, c, None))
         if segment.lanes is not None:
@@ -197,9 +196,8 @@ def plan_contraction(spec: ContractionSpec, machine: Machine) -> Plan | None:
         return None
     reduce = levels_of(spec.group(spec.reduce)) or (Level(1),)
     batch = levels_of(spec.group(spec.batch))
-    best = min(
-        _tilings(rows, columns, width, machine), key=lambda pair: _cost(*pair, max(1, spec.depth), machine)
-    )
+    depth = max(1, spec.depth)
+    best = min(_tilings(rows, columns, width, machine), key=lambda pair: _cost(pair[0], pair[1], depth, machine))
     block = _reduce_block(spec, machine, best[0], best[1], reduce)
     return Plan(spec, machine, batch, *best, reduce, block, _row_block(spec, machine, best[0], reduce, block))
 
@@ -208,7 +206,7 @@ def _tilings(
     rows: tuple[Level, ...], columns: tuple[Level, ...], width: int, machine: Machine
 ) -> list[tuple[AxisPlan, AxisPlan]]:
     """Return the candidate tilings: every column tile of the table with the row tiles that fit beside it."""
-    found = []
+    found: list[tuple[AxisPlan, AxisPlan]] = []
     most_rows = {vectors: most for most, vectors in machine.tiles()} | {7: 0}
     for column_plan in _axis_plans(columns, 8, width):
         vectors = column_plan.largest()
@@ -274,7 +272,12 @@ def _cost(rows: AxisPlan, columns: AxisPlan, depth: int, machine: Machine) -> fl
 
 
 def _span(levels: Iterable[Level], operand: str) -> int:
-    return 1 + sum((level.extent - 1) * abs(getattr(level, operand)) for level in levels if level.extent)
+    """Return how many elements of an operand lie between the first and the last one that the loops touch."""
+    span = 1
+    for level in levels:
+        stride: int = getattr(level, operand)
+        span += max(level.extent - 1, 0) * abs(stride)
+    return span
 
 
 def _reduce_block(
@@ -301,9 +304,7 @@ def _reduce_block(
     return block if math.prod(level.extent for level in reduce[1:]) * block >= 64 else outer.extent
 
 
-def _row_block(
-    spec: ContractionSpec, machine: Machine, rows: AxisPlan, reduce: tuple[Level, ...], block: int
-) -> int:
+def _row_block(spec: ContractionSpec, machine: Machine, rows: AxisPlan, reduce: tuple[Level, ...], block: int) -> int:
     """Return how many row tiles' share of A fits half of the second-level cache."""
     inside = (Level(block, reduce[0].a), *reduce[1:])
     size = rows.segments[0].size
