@@ -91,15 +91,15 @@ class ForwardContext:
     def draw(self, where: str) -> tuple[Tensor | int, Tensor | int, int]:
         """Return (seed, step, stream) for one random draw; every draw of a call has its own stream."""
         seed, step = self.record.seed, self.record.step
-        if seed is None or step is None:
+        if seed is None:
             raise ArgumentError(
                 f"random numbers of {where}",
-                expected="a seed and a step, so that the numbers can be drawn again",
-                got=f"seed={seed}, step={step}",
+                expected="a seed, so that the numbers can be drawn again",
+                got="none",
                 hint='Call model(x, mode="training", seed=…, step=…), with another step each time.',
             )
         self.record.streams += 1
-        return seed, step, FIRST_STREAM + self.record.streams - 1
+        return seed, 0 if step is None else step, FIRST_STREAM + self.record.streams - 1
 
 
 _current: ContextVar[ForwardContext | None] = ContextVar("forward", default=None)
