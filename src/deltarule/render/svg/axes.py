@@ -1,0 +1,128 @@
+"""Axes: round tick values, linear and logarithmic scales, the frame around a plot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from deltarule.render import numbers
+from deltarule.render.svg.document import element, label, text_width
+
+_STEPS = ((1.5, 1), (3.2, 2), (7.0, 5), (10.1, 10))  # (up to this many powers of ten, this step)
+_SMALLEST, _LARGEST = 1e-150, 1e150  # beyond them ratios and lengths may leave the floats
+
+
+def drawable(value: float, logarithmic: bool = False) -> bool:
+    """Tell whether a value has a place on an axis: finite, and > 0 on a logarithmic one."""
+    return math.isfinite(value) and abs(value) < _LARGEST and (value > _SMALLEST or not logarithmic)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A map from values to pixels: linear, or logarithmic for values > 0."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    logarithmic: bool = False
+
+    def __call__(self, value: float) -> float:
+        """Return the pixel of a value."""
+        low, high, at = self.low, self.high, value
+        if self.logarithmic:
+            low, high, at = math.log10(low), math.log10(high), math.log10(value)
+        return self.start + (at - low) / (high - low) * (self.end - self.start)
+
+    def ticks(self, most: int = 6, whole: bool = False) -> list[float]:
+        """Return round values within the scale."""
+        if not self.logarithmic:
+            return linear_ticks(self.low, self.high, most, whole)
+        first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
+        stride = max(1, math.ceil((last - first + 1) / most))
+        decades = [10.0**power for power in range(first, last + 1, stride)]
+        return decades if len(decades) > 1 else linear_ticks(self.low, self.high, most, whole=False)
+
+
+def linear_ticks(low: float, high: float, most: int = 6, whole: bool = False) -> list[float]:
+    """Return multiples of 1, 2 or 5 times a power of ten between low and high.
+
+    >>> linear_ticks(0, 1), linear_ticks(1, 3, whole=True), linear_ticks(-4, 97, most=4)
+    ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [1.0, 2.0, 3.0], [0.0, 50.0])
+    """
+    rough = (high - low) / max(most - 1, 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for limit, factor in _STEPS if rough <= limit * power)
+    if whole:
+        step = max(1.0, step)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    digits = max(0, 2 - math.floor(math.log10(step)))
+    return [round(multiple * step, digits) for multiple in range(first, last + 1)]
+
+
+def limits(values: Iterable[float], logarithmic: bool = False, from_zero: bool = False) -> tuple[float, float]:
+    """Return the ends of an axis that shows these values; NaN and infinities are left out.
+
+    >>> limits([1.0, float("nan"), 3.0]), limits([2.0]), limits([]), limits([3.0, 8.0], from_zero=True)
+    ((1.0, 3.0), (1.5, 2.5), (0.0, 1.0), (0.0, 8.0))
+    """
+    shown = [value for value in values if drawable(value, logarithmic)]
+    if not shown:
+        return (0.1, 1.0) if logarithmic else (0.0, 1.0)
+    low, high = min(shown), max(shown)
+    if from_zero:
+        low, high = min(low, 0.0), max(high, 0.0)
+    if high - low > max(1e-12 * max(abs(low), abs(high)), _SMALLEST):
+        return low, high
+    if logarithmic:
+        return low / 2, high * 2
+    margin = 0.5 if abs(low) < _SMALLEST else abs(low) / 4
+    return low - margin, high + margin
+
+
+def padded(ends: tuple[float, float], share: float = 0.04, logarithmic: bool = False) -> tuple[float, float]:
+    """Return the ends of an axis moved out by a share of its length."""
+    low, high = ends
+    if logarithmic:
+        factor = (high / low) ** share
+        return low / factor, high * factor
+    margin = (high - low) * share
+    return low - margin, high + margin
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The plot's place in the figure and its two scales."""
+
+    x: Scale
+    y: Scale
+    whole_x: bool = False
+    whole_y: bool = False
+
+    def draw(self, x_label: str = "", y_label: str = "") -> list[str]:
+        """Return grid, tick labels and axis labels."""
+        left, right, bottom, top = self.x.start, self.x.end, self.y.start, self.y.end
+        parts: list[str] = []
+        for tick in self.y.ticks(whole=self.whole_y):
+            at = self.y(tick)
+            parts.append(element("line", x1=left, x2=right, y1=at, y2=at, class_="grid"))
+            parts.append(label(tick_text(tick), left - 6, at + 4, anchor="end"))
+        for tick in self.x.ticks(most=8, whole=self.whole_x):
+            at = self.x(tick)
+            parts.append(element("line", x1=at, x2=at, y1=bottom, y2=bottom + 4, class_="axis"))
+            parts.append(label(tick_text(tick), at, bottom + 18, anchor="middle"))
+        parts.append(element("line", x1=left, x2=right, y1=bottom, y2=bottom, class_="axis"))
+        parts.append(label(x_label, (left + right) / 2, bottom + 38, anchor="middle") if x_label else "")
+        parts.append(label(y_label, left, top - 8, anchor="start") if y_label else "")
+        return [part for part in parts if part]
+
+
+def tick_text(value: float) -> str:
+    """Return the text of a tick."""
+    return numbers.number(value, 6)
+
+
+def widest_tick(scale: Scale, whole: bool = False) -> float:
+    """Return the pixels that the tick labels of a vertical axis need."""
+    return max((text_width(tick_text(tick)) for tick in scale.ticks(whole=whole)), default=0.0)

@@ -1,0 +1,214 @@
+"""Lines, points and bars over two axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, pairwise
+
+from deltarule.errors import DataError
+from deltarule.render import numbers
+from deltarule.render.svg.axes import Frame, Scale, drawable, limits, padded, widest_tick
+from deltarule.render.svg.document import N_COLOURS, element, figure, label, number, text_width
+
+_LINE_HEIGHT = 15
+_TITLE_HEIGHT = 26
+
+
+@dataclass(frozen=True)
+class Series:
+    """A named sequence of points; ``dashed`` for what is compared with (validation)."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    dashed: bool = False
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y):
+            raise DataError(f"series {self.name!r}", expected=f"{len(self.x)} values of y", got=str(len(self.y)))
+
+    @property
+    def points(self) -> list[tuple[float, float]]:
+        """The points as pairs."""
+        return [(float(x), float(y)) for x, y in zip(self.x, self.y, strict=True)]
+
+
+def _is_whole(values: Sequence[float]) -> bool:
+    return bool(values) and all(math.isfinite(value) and value == round(value) for value in values)
+
+
+def _frame(
+    series: Sequence[Series], width: float, height: float, title: str, y_label: str, log_y: bool, margin: float = 0.0
+) -> Frame:
+    """Lay out the plot: room for the tick labels at the left, for the names of the series at the right."""
+    names = max((text_width(one.name) for one in series), default=0.0)
+    xs, ys = list(chain(*(one.x for one in series))), list(chain(*(one.y for one in series)))
+    top = (_TITLE_HEIGHT if title else 8.0) + (16 if y_label else 0)
+    vertical = Scale(*padded(limits(ys, log_y), logarithmic=log_y), height - 46, top, log_y)
+    left = widest_tick(vertical) + 16
+    horizontal = Scale(*padded(limits(xs), margin), left, width - names * 1.05 - 16)
+    return Frame(horizontal, vertical, whole_x=_is_whole(xs))
+
+
+def _visible(frame: Frame, points: Sequence[tuple[float, float]]) -> list[tuple[float, float] | None]:
+    """Return the points in pixels; None where one cannot be shown (NaN, infinite, ≤ 0 on a logarithmic axis)."""
+    return [(frame.x(x), frame.y(y)) if drawable(x) and drawable(y, frame.y.logarithmic) else None for x, y in points]
+
+
+def _path(points: Sequence[tuple[float, float] | None]) -> str:
+    """Return the commands of a path that is broken where a point is missing."""
+    commands, drawing = [], False
+    for point in points:
+        if point is not None:
+            commands.append(f"{'L' if drawing else 'M'}{number(point[0])} {number(point[1])}")
+        drawing = point is not None
+    return "".join(commands)
+
+
+def spread(positions: Sequence[float], distance: float, low: float, high: float) -> list[float]:
+    """Move positions apart so that neighbours keep a distance, within [low, high] where there is room.
+
+    >>> spread([10, 11, 40], 15, 0, 100), spread([95, 96], 15, 0, 100)
+    ([10, 25, 40], [85, 100])
+    """
+    order = sorted(range(len(positions)), key=lambda i: positions[i])
+    placed = list(positions)
+    for previous, current in pairwise(order):
+        placed[current] = max(placed[current], placed[previous] + distance)
+    limit = high
+    for current in reversed(order):
+        placed[current] = min(placed[current], limit)
+        limit = placed[current] - distance
+    floor = low
+    for current in order:
+        placed[current] = max(placed[current], floor)
+        floor = placed[current] + distance
+    return placed
+
+
+def _names(frame: Frame, ends: Sequence[tuple[str, int, float]]) -> list[str]:
+    """Write the names of the series at the right, each at the height where its line ends."""
+    heights = spread([at for _, _, at in ends], _LINE_HEIGHT, frame.y.end, frame.y.start)
+    right = frame.x.end + 8
+    return [
+        label(name, right, at + 4, class_=f"name{colour}") for (name, colour, _), at in zip(ends, heights, strict=True)
+    ]
+
+
+def line_chart(
+    series: Sequence[Series],
+    title: str = "",
+    x_label: str = "",
+    y_label: str = "",
+    width: float = 640,
+    height: float = 320,
+    log_y: bool = False,
+) -> str:
+    """Return lines over two axes, each named at its end.
+
+    A dashed series takes the colour of the series before it, so that training and validation belong together.
+    Points that are not finite break their line.
+
+    Args:
+        series: What to draw; all share the axes.
+        title: Heading of the figure.
+        x_label: What the horizontal axis counts, with its unit.
+        y_label: What the vertical axis measures, with its unit.
+        width: Pixels.
+        height: Pixels.
+        log_y: Draw powers of ten at equal distances; values ≤ 0 are left out.
+    """
+    frame = _frame(series, width, height, title, y_label, log_y)
+    body = frame.draw(x_label, y_label)
+    ends: list[tuple[str, int, float]] = []
+    colour = -1
+    for one in series:
+        colour += 0 if one.dashed and colour >= 0 else 1
+        shade = colour % N_COLOURS
+        points = _visible(frame, one.points)
+        shown = [point for point in points if point is not None]
+        dash = {"stroke_dasharray": "5 4"} if one.dashed else {}
+        body.append(element("path", d=_path(points) or "M0 0", class_=f"line{shade}", **dash))
+        if len(shown) == 1:
+            body.append(element("circle", cx=shown[0][0], cy=shown[0][1], r=3.5, class_=f"fill{shade}"))
+        if shown:
+            ends.append((one.name, shade, shown[-1][1]))
+    body.extend(_names(frame, ends))
+    return figure(body, width, height, title, _told(series, x_label, y_label))
+
+
+def _told(series: Sequence[Series], x_label: str, y_label: str) -> str:
+    """Say in words what the lines show, for those who do not see them."""
+    parts = [
+        f"{one.name} from {numbers.number(one.y[0])} to {numbers.number(one.y[-1])}" for one in series if len(one.y) > 0
+    ]
+    axes = " over ".join(part for part in (y_label, x_label) if part)
+    return ": ".join(part for part in (axes, "; ".join(parts)) if part)
+
+
+def scatter(
+    series: Sequence[Series],
+    title: str = "",
+    x_label: str = "",
+    y_label: str = "",
+    width: float = 480,
+    height: float = 420,
+    radius: float = 3.0,
+) -> str:
+    """Return points over two axes, each group in its colour and named at the height of its centre."""
+    frame = _frame(series, width, height, title, y_label, log_y=False, margin=0.04)
+    body = frame.draw(x_label, y_label)
+    ends: list[tuple[str, int, float]] = []
+    for index, one in enumerate(series):
+        shade = index % N_COLOURS
+        shown = [point for point in _visible(frame, one.points) if point is not None]
+        body.extend(element("circle", cx=x, cy=y, r=radius, class_=f"fill{shade}", fill_opacity=0.75) for x, y in shown)
+        if shown:
+            ends.append((one.name, shade, sum(y for _, y in shown) / len(shown)))
+    body.extend(_names(frame, ends))
+    told = "; ".join(f"{one.name}: {len(one.points)} points" for one in series)
+    return figure(body, width, height, title, told)
+
+
+def bar_chart(
+    names: Sequence[str],
+    values: Sequence[float],
+    title: str = "",
+    x_label: str = "",
+    width: float = 560,
+    bar_height: float = 22,
+) -> str:
+    """Return horizontal bars from zero, with the name at the left and the value at the end of each.
+
+    Args:
+        names: What each bar stands for.
+        values: How long it is; finite, may be negative.
+        title: Heading of the figure.
+        x_label: What the length measures, with its unit.
+        width: Pixels.
+        bar_height: Pixels of a bar with the gap below it.
+    """
+    if len(names) != len(values) or not all(math.isfinite(value) for value in values):
+        raise DataError("bar_chart", expected=f"{len(names)} finite values", got=f"{len(values)} values")
+    texts = [numbers.number(value) for value in values]
+    left = max((text_width(name) for name in names), default=0.0) + 16
+    room = max((text_width(text) for text in texts), default=0.0) + 14
+    below = room if any(value < 0 for value in values) else 0.0
+    top = _TITLE_HEIGHT + 4 if title else 8.0
+    bottom = top + bar_height * len(values)
+    scale = Scale(*limits([0.0, *values] if any(values) else [], from_zero=True), left + below, width - room)
+    body: list[str] = []
+    for index, (name, value, text) in enumerate(zip(names, values, texts, strict=True)):
+        y = top + bar_height * index
+        start, end = sorted((scale(0), scale(value)))
+        body.append(element("rect", x=start, y=y + 2, width=end - start, height=bar_height - 5, class_="fill0"))
+        body.append(label(name, left - 8, y + bar_height / 2 + 4, anchor="end"))
+        side = (end + 6, "start") if value >= 0 else (start - 6, "end")
+        body.append(label(text, side[0], y + bar_height / 2 + 4, anchor=side[1]))
+    body.append(element("line", x1=scale(0), x2=scale(0), y1=top, y2=bottom, class_="axis"))
+    if x_label:
+        body.append(label(x_label, (scale.start + scale.end) / 2, bottom + 18, anchor="middle"))
+    told = "; ".join(f"{name} {text}" for name, text in zip(names, texts, strict=True))
+    return figure(body, width, bottom + (28 if x_label else 8), title, told)

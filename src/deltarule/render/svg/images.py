@@ -1,0 +1,106 @@
+"""Pictures in a grid, embedded as PNG."""
+
+from __future__ import annotations
+
+import base64
+import math
+import struct
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from deltarule.errors import DataError
+from deltarule.render.svg.document import element, figure, label, text_width
+
+Grey = Sequence[Sequence[float]]
+Colour = Sequence[Sequence[Sequence[float]]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels in [0, 1], row by row: a number each (grey), or three (red, green, blue); with words below."""
+
+    pixels: Grey | Colour
+    caption: str = ""
+    wrong: bool = False
+
+
+def _bytes(pixels: Grey | Colour) -> tuple[bytes, int, int, int]:
+    """Return rows of bytes, each after a filter byte 0, with width, height and channels."""
+    flat: list[list[float]] = []
+    channels = 1
+    for row in pixels:
+        line: list[float] = []
+        for pixel in row:
+            if isinstance(pixel, Iterable):
+                values = [float(value) for value in pixel]
+                channels = len(values)
+                line.extend(values)
+            else:
+                line.append(float(pixel))
+        flat.append(line)
+    if not flat or not flat[0] or channels not in {1, 3} or len({len(line) for line in flat}) != 1:
+        raise DataError("png", expected="equal rows of numbers, or of (red, green, blue)", got=f"{len(flat)} rows")
+    raw = b"".join(b"\0" + bytes(_level(value) for value in line) for line in flat)
+    return raw, len(flat[0]) // channels, len(flat), channels
+
+
+def _level(value: float) -> int:
+    return 0 if math.isnan(value) else round(255 * min(max(value, 0.0), 1.0))
+
+
+def png(pixels: Grey | Colour) -> bytes:
+    r"""Return pixels in [0, 1] as a PNG file (W3C PNG, 8 bits a channel); values outside are cut, NaN is black.
+
+    >>> png([[0.0, 1.0]])[:8]
+    b'\x89PNG\r\n\x1a\n'
+    """
+    raw, width, height, channels = _bytes(pixels)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2 if channels == 3 else 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(raw, 9)), (b"IEND", b"")]
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def image_grid(
+    pictures: Sequence[Picture], columns: int = 8, title: str = "", size: float = 64, gap: float = 12
+) -> str:
+    """Return pictures in rows with captions; each pixel stays a square, those marked wrong have an orange caption.
+
+    Args:
+        pictures: What to show, in reading order.
+        columns: Pictures in a row.
+        title: Heading of the figure.
+        size: Pixels of the longer side of a picture.
+        gap: Pixels between pictures.
+    """
+    captioned = any(picture.caption for picture in pictures)
+    widest = max((text_width(picture.caption) for picture in pictures), default=0.0)
+    pitch_x, pitch_y = max(size, widest) + gap, size + gap + (18 if captioned else 0)
+    top = 34.0 if title else gap
+    body = []
+    for index, picture in enumerate(pictures):
+        x, y = gap + pitch_x * (index % columns), top + pitch_y * (index // columns)
+        data = base64.b64encode(png(picture.pixels)).decode("ascii")
+        inset = (pitch_x - gap - size) / 2
+        body.append(
+            element(
+                "image",
+                x=x + inset,
+                y=y,
+                width=size,
+                height=size,
+                href=f"data:image/png;base64,{data}",
+                style="image-rendering:pixelated",
+            )
+        )
+        if picture.caption:
+            class_ = "name1" if picture.wrong else ""
+            body.append(label(picture.caption, x + (pitch_x - gap) / 2, y + size + 15, "middle", class_))
+    shown = min(columns, max(len(pictures), 1))
+    n_rows = math.ceil(len(pictures) / columns)
+    width = max(gap + pitch_x * shown, text_width(title, 14) + 16)
+    told = f"{len(pictures)} pictures: " + ", ".join(picture.caption for picture in pictures if picture.caption)
+    return figure(body, width, top + pitch_y * n_rows, title, told)

@@ -1,0 +1,94 @@
+"""Text tables whose columns stand under each other, whatever alphabet the cells use."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal
+
+Align = Literal["<", ">", "^"]
+ELLIPSIS = "…"
+
+
+def width(text: str) -> int:
+    r"""Return how many terminal cells a text takes: combining marks take none, East Asian wide letters two.
+
+    >>> width("ŷ₂"), width("y\u0302"), width("数字")
+    (2, 1, 4)
+    """
+    return sum(_width_of(character) for character in text)
+
+
+def _width_of(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in {"Cf", "Cc", "Me", "Mn"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
+
+
+def shorten(text: str, most: int) -> str:
+    """Return the text, cut with an ellipsis where it takes more than ``most`` cells.
+
+    >>> shorten("a long description", 7)
+    'a long…'
+    """
+    if width(text) <= most:
+        return text
+    kept = ""
+    for character in text:
+        if width(kept) + _width_of(character) > most - 1:
+            break
+        kept += character
+    return kept + ELLIPSIS
+
+
+def pad(text: str, cells: int, align: Align = "<") -> str:
+    """Fill a text with spaces to so many cells.
+
+    >>> pad("ŷ", 3, ">"), pad("数", 4, "^")
+    ('  ŷ', ' 数 ')
+    """
+    missing = max(cells - width(text), 0)
+    left = {"<": 0, ">": missing, "^": missing // 2}[align]
+    return " " * left + text + " " * (missing - left)
+
+
+def text_table(
+    rows: Sequence[Sequence[object]],
+    header: Sequence[str] = (),
+    align: str = "",
+    gap: str = "  ",
+    rule: bool = False,
+    most: int | None = None,
+) -> str:
+    """Return aligned rows; short rows are filled with empty cells.
+
+    Args:
+        rows: The cells; anything but text is written with ``str``.
+        header: Titles of the columns.
+        align: One of ``<``, ``>``, ``^`` for each column; columns beyond it are left-aligned.
+        gap: What stands between columns.
+        rule: Draw a line of ─ under the header.
+        most: Cells that a column may take; longer texts are cut with an ellipsis.
+
+    >>> print(text_table([("Linear", 608), ("ŷ", 7)], header=("layer", "parameters"), align="<>", rule=True))
+    layer   parameters
+    ──────  ──────────
+    Linear         608
+    ŷ                7
+    """
+    cells = [[shorten(str(cell), most) if most else str(cell) for cell in row] for row in (header, *rows)]
+    n_columns = max((len(row) for row in cells), default=0)
+    for row in cells:
+        row.extend([""] * (n_columns - len(row)))
+    widths = [max(width(row[column]) for row in cells) for column in range(n_columns)]
+    sides = [_side(align[column]) if column < len(align) else "<" for column in range(n_columns)]
+    lines = [gap.join(map(pad, row, widths, sides)).rstrip() for row in cells]
+    if not header:
+        return "\n".join(lines[1:])
+    if rule:
+        lines.insert(1, gap.join("─" * cells for cells in widths).rstrip())
+    return "\n".join(lines)
+
+
+def _side(sign: str) -> Align:
+    return ">" if sign == ">" else "^" if sign == "^" else "<"
