@@ -1,0 +1,81 @@
+"""What all learners share: validated input, classes by order, the scikit-learn convention.
+
+A constructor stores its arguments and nothing else; ``fit`` checks them, learns attributes that end in ``_`` and
+returns ``self``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from deltarule.errors import ArgumentError
+
+Array = npt.NDArray[Any]
+
+
+def checked_fit(
+    learner: Any, x: Any, y: Any, *, sparse: bool = False, reset: bool = True, **options: Any
+) -> tuple[Array, Array]:
+    """Return (X, y) as float64 arrays of agreeing length; raises scikit-learn's errors for anything else."""
+    accept: Any = ["csr"] if sparse else False
+    checked = validate_data(learner, x, y, dtype=np.float64, accept_sparse=accept, reset=reset, **options)
+    return checked[0], checked[1]
+
+
+def checked_predict(learner: Any, x: Any) -> Array:
+    """Return X as a float64 array with the features that the learner was fitted on."""
+    check_is_fitted(learner)
+    return np.asarray(validate_data(learner, x, dtype=np.float64, reset=False))
+
+
+def encode_classes(learner: Any, y: Array) -> npt.NDArray[np.int64]:
+    """Learn ``classes_`` (sorted) and return labels 0 … K − 1; at least two classes are needed."""
+    check_classification_targets(y)
+    learner.classes_, labels = np.unique(y, return_inverse=True)
+    if len(learner.classes_) < 2:
+        raise ValueError(f"{type(learner).__name__} needs at least two classes, got 1 class: {learner.classes_[0]!r}.")
+    return np.asarray(labels, np.int64)
+
+
+def weights_for(x: Array, y: Array, sample_weight: Any, class_weight: Any = None) -> Array:
+    """Return one weight an example: sample weights times class weights."""
+    weights = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True))
+    if class_weight is not None:
+        weights = weights * compute_sample_weight(class_weight, y)
+    if not (weights > 0).any():
+        raise ValueError("Sample weights must contain at least one positive number.")
+    return weights
+
+
+def with_bias(x: Array) -> Array:
+    """Append a column of ones: the augmented input of the notes (DA-22)."""
+    return np.concatenate([x, np.ones((len(x), 1))], axis=1)
+
+
+def require(learner: Any, name: str, holds: Callable[[Any], bool], expected: str) -> Any:
+    """Return a hyperparameter, or raise ArgumentError with what was expected."""
+    value = getattr(learner, name)
+    try:
+        fits = bool(holds(value))
+    except TypeError:
+        fits = False
+    if not fits:
+        raise ArgumentError(f"{type(learner).__name__} {name}", expected=expected, got=repr(value))
+    return value
+
+
+def at_least(limit: float) -> Callable[[Any], bool]:
+    """Return the test "a number ≥ limit"."""
+    return lambda value: not isinstance(value, bool) and value >= limit
+
+
+def above(limit: float) -> Callable[[Any], bool]:
+    """Return the test "a number > limit"."""
+    return lambda value: not isinstance(value, bool) and value > limit

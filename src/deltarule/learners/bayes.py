@@ -1,0 +1,222 @@
+"""Generative classifiers: arg max P(x|c)P(c), in log space (PR-04, PR-07, PR-16, PR-17). They can sample."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, Self, final
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from deltarule.learners.base import (
+    Array,
+    at_least,
+    checked_fit,
+    checked_predict,
+    encode_classes,
+    require,
+    weights_for,
+)
+
+
+class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Prior times likelihood, normalised by Bayes' rule."""
+
+    classes_: Array
+    class_prior_: Array
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Estimate priors and likelihoods by (weighted) maximum likelihood."""
+        x, targets = checked_fit(self, X, y)
+        labels = encode_classes(self, targets)
+        weights = weights_for(x, targets, sample_weight)
+        mass = np.bincount(labels, weights, len(self.classes_))
+        self.class_prior_ = mass / mass.sum()
+        self._estimate(x, labels, weights)
+        return self
+
+    @abstractmethod
+    def _estimate(self, x: Array, labels: Array, weights: Array) -> None:
+        """Learn the parameters of P(x|c)."""
+
+    @abstractmethod
+    def _log_likelihood(self, x: Array) -> Array:
+        """Return ln P(x|c), (N, classes)."""
+
+    @abstractmethod
+    def _draw(self, label: int, n: int, generator: np.random.Generator) -> Array:
+        """Return n examples of a class."""
+
+    def predict_joint_log_proba(self, X: Any) -> Array:
+        """Return ln P(x|c) + ln P(c)."""
+        x = checked_predict(self, X)
+        with np.errstate(divide="ignore"):
+            return np.asarray(self._log_likelihood(x) + np.log(self.class_prior_))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return ln P(c|x) by Bayes' rule."""
+        joint = self.predict_joint_log_proba(X)
+        return np.asarray(joint - logsumexp(joint, axis=1, keepdims=True))
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return P(c|x)."""
+        return np.exp(self.predict_log_proba(X))
+
+    def predict(self, X: Any) -> Array:
+        """Return the class of the highest posterior; at a tie the first."""
+        best = self.predict_joint_log_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
+
+    def sample(self, n: int, random_state: int | None = None) -> tuple[Array, Array]:
+        """Draw classes from the prior and examples from their likelihood (PR-17)."""
+        generator = np.random.default_rng(random_state)
+        labels = generator.choice(len(self.classes_), size=n, p=self.class_prior_)
+        rows = np.empty((n, self.n_features_in_))
+        for label in range(len(self.classes_)):
+            chosen = labels == label
+            rows[chosen] = self._draw(label, int(chosen.sum()), generator)
+        return rows, self.classes_[labels]
+
+
+def _moments(x: Array, labels: Array, weights: Array, n_classes: int) -> tuple[Array, Array]:
+    """Return weighted means and biased variances by class."""
+    means = np.stack(
+        [np.average(x[labels == c], axis=0, weights=_mass(weights[labels == c])) for c in range(n_classes)]
+    )
+    variances = np.stack(
+        [
+            np.average((x[labels == c] - means[c]) ** 2, axis=0, weights=_mass(weights[labels == c]))
+            for c in range(n_classes)
+        ]
+    )
+    return means, variances
+
+
+def _mass(weights: Array) -> Array | None:
+    return weights if weights.sum() > 0 else None
+
+
+@final
+class GaussianNaiveBayes(_Generative):
+    """P(x|c) = Π_j N(x_j; μ_cj, σ²_cj), maximum likelihood; ``smoothing`` times the largest variance is added."""
+
+    def __init__(self, *, smoothing: float = 1e-9) -> None:
+        self.smoothing = smoothing
+
+    def _estimate(self, x: Array, labels: Array, weights: Array) -> None:
+        require(self, "smoothing", at_least(0), "a number ≥ 0")
+        self.theta_, variances = _moments(x, labels, weights, len(self.classes_))
+        self.var_ = variances + max(self.smoothing * float(x.var(axis=0).max(initial=0.0)), 1e-300)
+
+    def _log_likelihood(self, x: Array) -> Array:
+        distance = (x[:, None, :] - self.theta_) ** 2 / self.var_
+        return np.asarray(-0.5 * (distance + np.log(2 * np.pi * self.var_)).sum(axis=2))
+
+    def _draw(self, label: int, n: int, generator: np.random.Generator) -> Array:
+        return generator.normal(self.theta_[label], np.sqrt(self.var_[label]), (n, self.n_features_in_))
+
+
+@final
+class MultinomialNaiveBayes(_Generative):
+    """P(d|c) ∝ Π_w p(w|c)^count, p(w|c) = (count + α)/(total + α·words): naive Bayes for documents (PR-16).
+
+    ``alpha=1`` is Laplace's smoothing. ``sample`` draws documents of ``document_length_`` words, the mean length.
+    """
+
+    def __init__(self, *, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+
+    def _estimate(self, x: Array, labels: Array, weights: Array) -> None:
+        require(self, "alpha", at_least(0), "a number ≥ 0")
+        if (x < 0).any():
+            raise ValueError("Negative values in data passed to MultinomialNaiveBayes: counts are ≥ 0.")
+        counts = np.stack(
+            [(x[labels == c] * weights[labels == c, None]).sum(axis=0) for c in range(len(self.classes_))]
+        )
+        smoothed = counts + max(self.alpha, 1e-10)
+        self.feature_log_prob_ = np.log(smoothed) - np.log(smoothed.sum(axis=1, keepdims=True))
+        self.document_length_ = max(1, round(float(x.sum(axis=1).mean())))
+
+    def _log_likelihood(self, x: Array) -> Array:
+        return np.asarray(x @ self.feature_log_prob_.T)
+
+    def _draw(self, label: int, n: int, generator: np.random.Generator) -> Array:
+        probabilities = np.exp(self.feature_log_prob_[label])
+        return generator.multinomial(self.document_length_, probabilities / probabilities.sum(), size=n).astype(float)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        tags.classifier_tags.poor_score = True  # the checks' data are no counts
+        return tags
+
+
+@final
+class BernoulliNaiveBayes(_Generative):
+    """P(x|c) = Π_j p_cj^x_j (1 − p_cj)^(1 − x_j) for features above ``threshold`` or not."""
+
+    def __init__(self, *, alpha: float = 1.0, threshold: float = 0.0) -> None:
+        self.alpha = alpha
+        self.threshold = threshold
+
+    def _estimate(self, x: Array, labels: Array, weights: Array) -> None:
+        require(self, "alpha", at_least(0), "a number ≥ 0")
+        on = (x > self.threshold).astype(np.float64)
+        alpha = max(self.alpha, 1e-10)
+        counts = np.stack(
+            [(on[labels == c] * weights[labels == c, None]).sum(axis=0) for c in range(len(self.classes_))]
+        )
+        mass = np.bincount(labels, weights, len(self.classes_))[:, None]
+        self.feature_prob_ = (counts + alpha) / (mass + 2 * alpha)
+
+    def _log_likelihood(self, x: Array) -> Array:
+        on = (x > self.threshold).astype(np.float64)
+        return np.asarray(on @ np.log(self.feature_prob_).T + (1 - on) @ np.log1p(-self.feature_prob_).T)
+
+    def _draw(self, label: int, n: int, generator: np.random.Generator) -> Array:
+        on = generator.random((n, self.n_features_in_)) < self.feature_prob_[label]
+        return np.where(on, self.threshold + 1.0, self.threshold)
+
+
+@final
+class GaussianClassifier(_Generative):
+    """x|c ~ N(μ_c, Σ_c) with full covariances and Bayes' rule (PR-07).
+
+    ``covariance="own"`` gives quadratic boundaries, ``"shared"`` one Σ for all classes and linear ones.
+    ``regularization`` r blends Σ with its mean variance, (1 − r)Σ + r·tr(Σ)/n·I, which keeps it regular.
+    """
+
+    def __init__(self, *, covariance: str = "own", regularization: float = 1e-6) -> None:
+        self.covariance = covariance
+        self.regularization = regularization
+
+    def _estimate(self, x: Array, labels: Array, weights: Array) -> None:
+        require(self, "covariance", {"own", "shared"}.__contains__, "'own' or 'shared'")
+        require(self, "regularization", lambda r: 0 <= r <= 1, "a number in [0, 1]")
+        self.means_, _ = _moments(x, labels, weights, len(self.classes_))
+        scatters, masses = [], []
+        for c in range(len(self.classes_)):
+            rows, w = x[labels == c] - self.means_[c], weights[labels == c]
+            scatters.append((rows * w[:, None]).T @ rows)
+            masses.append(max(float(w.sum()), 1e-300))
+        if self.covariance == "shared":
+            pooled = sum(scatters) / sum(masses)
+            covariances = [pooled] * len(scatters)
+        else:
+            covariances = [s / m for s, m in zip(scatters, masses, strict=True)]
+        r, n = self.regularization, x.shape[1]
+        floor = 1e-12 * max(float(x.var()), 1e-12)
+        self.covariances_ = np.stack([(1 - r) * c + (r * np.trace(c) / n + floor) * np.eye(n) for c in covariances])
+
+    def _log_likelihood(self, x: Array) -> Array:
+        columns = []
+        for mean, covariance in zip(self.means_, self.covariances_, strict=True):
+            lower = np.linalg.cholesky(covariance)
+            z = np.linalg.solve(lower, (x - mean).T)
+            log_det = 2 * np.log(np.diag(lower)).sum()
+            columns.append(-0.5 * ((z**2).sum(axis=0) + log_det + x.shape[1] * np.log(2 * np.pi)))
+        return np.stack(columns, axis=1)
+
+    def _draw(self, label: int, n: int, generator: np.random.Generator) -> Array:
+        return generator.multivariate_normal(self.means_[label], self.covariances_[label], size=n)
