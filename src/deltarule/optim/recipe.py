@@ -69,7 +69,8 @@ class Optimizer(ABC):
 
     def config(self) -> dict[str, Any]:
         """Return the recipe as plain data; ``from_config`` makes it again."""
-        return {"optimizer": type(self).__name__, **{f.name: _plain(getattr(self, f.name)) for f in fields(self)}}
+        given = [f.name for f in fields(self) if f.init]
+        return {"optimizer": type(self).__name__, **{name: _plain(getattr(self, name)) for name in given}}
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,37 @@
+"""Moving averages of a series (OPT-32, OPT-33)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deltarule.errors import ArgumentError
+
+
+def moving_average(series: Sequence[float], n: int) -> list[float]:
+    """Return the means of the last n values, from the n-th on: x̄_m = (x_m + … + x_{m−n+1})/n (OPT-32).
+
+    >>> moving_average([1, 2, 3, 4, 5], 3)
+    [2.0, 3.0, 4.0]
+    """
+    if not 1 <= n <= max(len(series), 1):
+        raise ArgumentError("moving_average n", expected=f"a whole number from 1 to {len(series)}", got=repr(n))
+    return [sum(series[i - n + 1 : i + 1]) / n for i in range(n - 1, len(series))]
+
+
+def exponential_moving_average(series: Sequence[float], *, new_weight: float) -> list[float]:
+    """Return EMA_1 = Y_1, EMA_t = βY_t + (1 − β)EMA_{t−1} with β = ``new_weight`` (OPT-33).
+
+    β weighs the new value, as in the notes' definition; the decays of momentum, RMSProp and Adam weigh the old
+    one, so a decay d is new_weight = 1 − d (X-14, E002-11).
+
+    >>> exponential_moving_average([1, 2, 3, 4, 5], new_weight=0.5)
+    [1.0, 1.5, 2.25, 3.125, 4.0625]
+    """
+    if not 0 < new_weight <= 1:
+        raise ArgumentError(
+            "exponential_moving_average new_weight", expected="a number in (0, 1]", got=repr(new_weight)
+        )
+    averages = [float(value) for value in series[:1]]
+    for value in series[1:]:
+        averages.append(new_weight * value + (1 - new_weight) * averages[-1])
+    return averages

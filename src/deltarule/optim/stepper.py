@@ -1,0 +1,71 @@
+"""An optimiser at work on tensors: for loops of one's own, and for functions of a few variables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.errors import ArgumentError
+from deltarule.optim.recipe import Optimizer, get
+from deltarule.optim.transform import Clock, State
+from deltarule.tensor.tensor import Tensor, tensor
+from deltarule.tensor.transforms import evaluate
+
+Array = npt.NDArray[Any]
+
+
+@final
+class Stepper:
+    """Holds an optimiser's state for some parameters and moves them step by step.
+
+    >>> from deltarule.optim import SGD
+    >>> from deltarule.tensor.tensor import parameter
+    >>> w = parameter([3.0], name="w")
+    >>> stepper = Stepper(SGD(learning_rate=0.1), [w])
+    >>> (w * w).sum().backward()
+    >>> stepper.step()
+    >>> round(w.item(), 6), w.grad
+    (2.4, None)
+    """
+
+    def __init__(self, optimizer: str | Optimizer, parameters: Sequence[Tensor]) -> None:
+        self.parameters = list(parameters)
+        self.transform = get(optimizer).transform([p.name for p in self.parameters])
+        self.state: State = tuple(tensor(value) for value in evaluate(self.transform.init(self.parameters)))
+        self.steps_done = 0
+
+    def _clock(self, factor: float) -> Clock:
+        return Clock(tensor(self.steps_done, dtype="int64"), None if factor == 1 else tensor(factor, dtype="float64"))
+
+    def points(self) -> list[Tensor]:
+        """Return where the next gradient is to be taken: the parameters, unless the optimiser looks ahead."""
+        if self.transform.point is None:
+            return list(self.parameters)
+        points = self.transform.point([p.detach() for p in self.parameters], self.state, self._clock(1.0))
+        return [tensor(value) for value in evaluate(points)]
+
+    def step(self, gradients: Sequence[Tensor] | None = None, factor: float = 1.0) -> None:
+        """Move the parameters by one step; without gradients, along their ``grad``, which is then dropped.
+
+        ``factor`` multiplies the learning rate.
+        """
+        if gradients is None:
+            missing = [p.name or "a parameter" for p in self.parameters if p.grad is None]
+            if missing:
+                raise ArgumentError(
+                    "Stepper.step", expected="a gradient of every parameter", got=f"none for {', '.join(missing)}",
+                    hint="Call loss.backward() first, or hand over the gradients.",
+                )  # fmt: skip
+            gradients = [p.grad for p in self.parameters if p.grad is not None]
+        given = [p.detach() for p in self.parameters]
+        updates, state = self.transform.update(gradients, self.state, given, self._clock(factor))
+        moved = [(p + u).astype(p.dtype) for p, u in zip(given, updates, strict=True)]
+        values = evaluate([*moved, *state])
+        for parameter, value in zip(self.parameters, values, strict=False):
+            parameter.assign(np.array(value))
+            parameter.grad = None
+        self.state = tuple(tensor(value) for value in values[len(moved) :])
+        self.steps_done += 1
