@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from deltarule.render.mathematics import Formula, to_mathml
 from deltarule.render.svg.document import safe
@@ -30,6 +31,14 @@ pre{overflow-x:auto;padding:.8rem;border:1px solid var(--faint);border-radius:4p
 math{font-size:1.1em}@media print{body{max-width:none;padding:0}}
 """
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+class Block(Protocol):
+    """A part of a page; a report may bring blocks of its own."""
+
+    def html(self) -> str:
+        """Return the part as elements in XHTML syntax."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -127,9 +136,6 @@ class Details:
         return f"<details><summary>{safe(self.summary)}</summary>{''.join(b.html() for b in self.blocks)}</details>"
 
 
-Block = Heading | Paragraph | Code | Table | Figure | Mathematics | Details
-
-
 def anchor(text: str) -> str:
     """Return the anchor of a heading.
 
@@ -139,7 +145,7 @@ def anchor(text: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
 
 
-def page(title: str, blocks: Sequence[Block], subtitle: str = "", language: str = "en") -> str:
+def page(title: str, blocks: Sequence[Block], subtitle: str = "", language: str = "en", style: str = "") -> str:
     """Return a whole page.
 
     Args:
@@ -147,6 +153,7 @@ def page(title: str, blocks: Sequence[Block], subtitle: str = "", language: str 
         blocks: What it shows, in order.
         subtitle: A line below the title.
         language: Language of the text (BCP 47).
+        style: Style sheet for blocks of the caller's own, after the page's.
 
     >>> page("Run", [Heading("Loss"), Paragraph("It fell.")]).count("<p>It fell.</p>")
     1
@@ -157,6 +164,6 @@ def page(title: str, blocks: Sequence[Block], subtitle: str = "", language: str 
         f'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="{safe(language)}">\n<head>\n'
         '<meta charset="utf-8"/>\n<meta name="viewport" content="width=device-width, initial-scale=1"/>\n'
         f'<meta http-equiv="Content-Security-Policy" content="{safe(_POLICY)}"/>\n'
-        f"<title>{safe(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{safe(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n<body>\n"
         f"<header><h1>{safe(title)}</h1>{below}</header>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )

@@ -156,10 +156,18 @@ def scatter(
     width: float = 480,
     height: float = 420,
     radius: float = 3.0,
+    diagonal: bool = False,
 ) -> str:
-    """Return points over two axes, each group in its colour and named at the height of its centre."""
+    """Return points over two axes, each group in its colour and named at the height of its centre.
+
+    ``diagonal`` draws the dashed line y = x, as far as both axes show it.
+    """
     frame = _frame(series, width, height, title, y_label, log_y=False, margin=0.04)
     body = frame.draw(x_label, y_label)
+    low, high = max(frame.x.low, frame.y.low), min(frame.x.high, frame.y.high)
+    if diagonal and low < high:
+        path = _path([(frame.x(low), frame.y(low)), (frame.x(high), frame.y(high))])
+        body.append(element("path", d=path, class_="axis", stroke_dasharray="4 4"))
     ends: list[tuple[str, int, float]] = []
     for index, one in enumerate(series):
         shade = index % N_COLOURS

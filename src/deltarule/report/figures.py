@@ -1,0 +1,87 @@
+"""The figures of a training report: curves, confusions, what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from deltarule.render.html import Block, Table
+from deltarule.render.numbers import number, percent
+from deltarule.render.svg import Series, line_chart, scatter
+from deltarule.report.blocks import Array, Charts, Confusion, Gallery, Note, Photo, share
+from deltarule.report.run import Example, Score
+
+MOST_CLASSES = 20  # a larger matrix cannot be read; its largest confusions are listed instead
+_WIDTH, _HEIGHT = 420.0, 260.0
+_LABELS = {"accuracy": "share right", "r2": "share of the variance explained"}
+_UNITS = {"cross_entropy": "nats per example", "mean_squared_error": "squared units of the target"}
+_TITLES = {"loss": "Loss", "accuracy": "Accuracy", "r2": "R²"}
+_WIDE_RATIO = 20.0  # a loss that shrinks by more than this is drawn on a logarithmic axis
+
+
+def curves(epochs: Sequence[Mapping[str, float]], names: Sequence[str], loss: str) -> list[Block]:
+    """Return one chart a quantity ("loss", metrics) over epochs, training and validation in it."""
+    drawn = []
+    for name in names:
+        series = []
+        for key, label in ((name, "training"), (f"val_{name}", "validation")):
+            known = [(i, float(epoch[key])) for i, epoch in enumerate(epochs, start=1) if key in epoch]
+            if known:
+                series.append(Series(label, [i for i, _ in known], [v for _, v in known]))
+        values = [value for one in series for value in one.y if np.isfinite(value)]
+        if values:
+            log = name == "loss" and min(values) > 0 and max(values) / min(values) > _WIDE_RATIO
+            unit = _UNITS.get(loss, "per example") if name == "loss" else _LABELS.get(name, "")
+            drawn.append(line_chart(series, _TITLES.get(name, name), "epoch", unit, _WIDTH, _HEIGHT, log_y=log))
+    return [Charts(drawn)] if drawn else [Note("No epoch was finished.")]
+
+
+def confusion(counts: Array, classes: Sequence[str], most: int = 15) -> list[Block]:
+    """Return the confusion matrix; of many classes, the most frequent confusions."""
+    if len(classes) <= MOST_CLASSES:
+        told = (
+            "Rows are the true classes, columns what the model said. “Found” is the share of a class that was "
+            "recognised (recall), “right” the share of such answers that were true (precision)."
+        )
+        return [Confusion(counts, classes), Note(told)]
+    off = counts * (1 - np.eye(len(counts), dtype=counts.dtype))
+    order = np.argsort(-off, axis=None, kind="stable")[:most]
+    found = [divmod(int(k), len(counts)) for k in order if off.flat[k] > 0]
+    rows = [(classes[i], classes[j], f"{counts[i, j]:,}", share(counts[i, j], counts[i].sum())) for i, j in found]
+    return [Table(rows, ("true class", "taken for", "times", "of the class"), "<<>>")]
+
+
+def wrong_examples(score: Score) -> list[Block]:
+    """Return what went wrong, worst first: pictures where there are pictures, else a table."""
+    if score.metric != "accuracy":
+        rows = [(e.row, e.truth, e.said) for e in score.wrong]
+        told = f"The {len(rows)} test examples with the largest errors. Rows count from 0 in the data."
+        return [Note(told), Table(rows, ("row", "truth", "prediction"), ">>>")]
+    if not score.wrong:
+        return [Note("None: every test example was classified correctly.")]
+    shown = len(score.wrong)
+    many = f"The {shown} worst of {score.n_wrong}" if shown < score.n_wrong else f"All {shown}"
+    told_all = Note(f"{many}, the most confident first. Rows count from 0 in the data.")
+    photos = [_photo(example) for example in score.wrong if example.picture is not None]
+    if photos:
+        return [told_all, Gallery(photos)]
+    table = [(e.row, e.truth, e.said, percent(e.probability or 0.0, 1)) for e in score.wrong]
+    return [told_all, Table(table, ("row", "truth", "the model said", "with probability"), "><<>")]
+
+
+def _photo(example: Example) -> Photo:
+    sure = percent(example.probability or 0.0, 1)
+    told = f"row {example.row}: true class {example.truth}, the model said {example.said} with probability {sure}"
+    caption = f"is {example.truth}, said {example.said}"
+    return Photo(np.asarray(example.picture), caption, f"{sure} · row {example.row}", told)
+
+
+def predictions(pairs: Array) -> list[Block]:
+    """Return predictions over truths and, as the line of a perfect model, the diagonal."""
+    truth, said = pairs[:, 0].tolist(), pairs[:, 1].tolist()
+    error = float(np.abs(pairs[:, 0] - pairs[:, 1]).mean())
+    picture = scatter(
+        [Series("", truth, said)], "Prediction over truth", "truth", "prediction", _WIDTH, 360, diagonal=True
+    )
+    return [Charts([picture]), Note(f"Dashed: prediction = truth. Mean absolute error {number(error, 3)}.")]

@@ -1,0 +1,156 @@
+"""What a report is made of: a training run as plain data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.data import Dataset
+
+Array = npt.NDArray[Any]
+_MANY = 12  # names listed in full
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """What the data are: names, shapes, classes, how they were divided, source and licence.
+
+    ``parts`` gives the size of every part ("training", "validation", "test"); ``class_counts`` per part the
+    number of examples of each class (empty for regression).
+    """
+
+    data: Dataset
+    seed: int
+    parts: Mapping[str, int]
+    class_counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return labels and texts, for a terminal and for a page."""
+        found = [("what", self.data.description or self.data.title), ("inputs", self._inputs())]
+        found.append(("target", self._target()))
+        sizes = ", ".join(f"{name} {size:,}" for name, size in self.parts.items())
+        how = "shares of classes kept" if self.class_counts else "at random"
+        found.append(("split", f"{sizes}; {how}, seed {self.seed}"))
+        found += [("source", self.data.source)] if self.data.source else []
+        found += [("licence", self.data.licence)] if self.data.licence else []
+        return found
+
+    def _inputs(self) -> str:
+        shape = "×".join(map(str, self.data.input_shape))
+        if len(self.data.input_shape) == 3:
+            return f"{self.data.n_samples:,} images of {shape} (height × width × channels)"
+        names = listed(self.data.feature_names)
+        return f"{self.data.n_samples:,} rows of {shape} features" + (f": {names}" if names else "")
+
+    def _target(self) -> str:
+        if self.data.task == "classification":
+            return f"{self.data.n_classes} classes: {listed(self.data.class_names)}"
+        values = self.data.targets
+        return f"a number, {values.min():.4g} to {values.max():.4g}, mean {values.mean():.4g}"
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Return names with commas; of many, the first ones and how many more there are.
+
+    >>> listed(("a", "b"))
+    'a, b'
+    """
+    shown = names if len(names) <= _MANY else names[: _MANY - 2]
+    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(shown) < len(names) else "")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One test example that the model got wrong: its row in the data, what is true, what was said, how surely.
+
+    ``picture`` is the image (H, W, 1 or 3), or None where the inputs are no images. For regression ``truth`` and
+    ``said`` are the numbers and ``probability`` is None.
+    """
+
+    row: int
+    truth: str
+    said: str
+    probability: float | None = None
+    picture: Array | None = None
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the test part says: ``metric`` ("accuracy" or "r2") with its value, on ``n`` examples.
+
+    ``confusion`` (K, K) counts examples by true class (rows) and predicted class (columns). ``pairs`` (n, 2)
+    holds truth and prediction of a regression. ``wrong`` are the worst examples first, ``n_wrong`` counts all.
+    """
+
+    metric: str
+    value: float
+    n: int
+    loss: float
+    confusion: Array | None = None
+    pairs: Array | None = None
+    wrong: tuple[Example, ...] = ()
+    n_wrong: int = 0
+
+    def parts(self) -> tuple[str, str]:
+        """Return the score, and in words what it was measured on and how uncertain it is.
+
+        >>> Score("accuracy", 0.975, 360, 0.05).parts()
+        ('97.5 %', 'of 360 test examples right (95 % interval 95.3 … 98.7 %)')
+        """
+        if self.metric != "accuracy":
+            return f"R² = {self.value:.3f}", f"on {self.n:,} test examples"
+        low, high = wilson_interval(round(self.value * self.n), self.n)
+        interval = f"95 % interval {100 * low:.1f} … {100 * high:.1f} %"
+        return f"{100 * self.value:.1f} %", f"of {self.n:,} test examples right ({interval})"
+
+
+def wilson_interval(successes: int, n: int) -> tuple[float, float]:
+    """Return the 95 % score interval of a proportion (E. B. Wilson, JASA 22, 1927).
+
+    (p + z²/2n ± z√(p(1−p)/n + z²/4n²)) / (1 + z²/n) with z = 1.95996
+
+    >>> tuple(round(x, 4) for x in wilson_interval(10, 10))
+    (0.7225, 1.0)
+    """
+    z, share = 1.959963984540054, successes / n
+    centre, scale = share + z * z / (2 * n), 1 + z * z / n
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: everything that its page shows.
+
+    ``epochs`` holds one mapping an epoch, as in ``History.epochs``; ``summary`` is the model's table as text;
+    ``loss`` the name of the loss;
+    ``timing`` and ``versions`` are label → text; ``command`` runs it again.
+    """
+
+    card: DataCard
+    summary: str
+    loss: str
+    epochs: tuple[Mapping[str, float], ...]
+    score: Score
+    timing: tuple[tuple[str, str], ...]
+    command: str
+    weights_sha256: str
+    versions: tuple[tuple[str, str], ...]
+    files: tuple[tuple[str, str], ...] = ()
+    best_epoch: int | None = None
+
+
+def confusion_matrix(truth: Array, said: Array, n_classes: int) -> npt.NDArray[np.int64]:
+    """Return counts by true class (rows) and predicted class (columns).
+
+    >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    counts = np.zeros((n_classes, n_classes), np.int64)
+    np.add.at(counts, (truth, said), 1)
+    return counts
