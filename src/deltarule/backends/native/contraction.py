@@ -6,7 +6,7 @@ product, channels last). The schedule is in :mod:`tiling`, the innermost code in
 
     for a block of the reduction            (so that what one pass touches stays in cache)
         for a block of rows
-            for a tile of columns
+            for a tile of columns               (B copied to scratch if its columns are not contiguous)
                 for a tile of rows in the block
                     tile: rows × vectors of accumulators, epilogue after the last block
 """
@@ -14,14 +14,21 @@ product, channels last). The schedule is in :mod:`tiling`, the innermost code in
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
-from deltarule.backends.native.emitter import Emitter, Module, number, type_of
+from deltarule.backends.native.emitter import Emitter, Module
 from deltarule.backends.native.machine import Machine
+from deltarule.backends.native.packing import emit_pack_columns, emit_pack_rows, packed_columns, packed_reduce
+from deltarule.backends.native.simple_contraction import (
+    SCRATCH,
+    SIGNATURE,
+    Offsets,
+    emit_simple_contraction,
+    offsets_of,
+)
 from deltarule.backends.native.specification import ContractionSpec, Epilogue, Index
 from deltarule.backends.native.tile import FINISH, LOAD_RESULT, Tile, emit_tile
-from deltarule.backends.native.tiling import AxisPlan, Level, Plan, plan_contraction
+from deltarule.backends.native.tiling import AxisPlan, Plan, plan_contraction
 
 __all__ = [
     "ContractionSpec",
@@ -32,8 +39,6 @@ __all__ = [
     "plan_contraction",
 ]
 
-_SIGNATURE = "ptr %A, ptr %B, ptr %C, ptr %context, i64 %row_begin, i64 %row_end, i64 %column_begin, i64 %column_end"
-
 
 def emit_contraction(
     spec: ContractionSpec,
@@ -42,8 +47,12 @@ def emit_contraction(
     epilogue: Epilogue | None = None,
     module: Module | None = None,
     plan: Plan | None = None,
+    scratch: bool = False,
 ) -> str:
     """Return the IR of ``void @name(A, B, C, context, row_begin, row_end, column_begin, column_end)``.
+
+    With ``scratch`` a last argument points to ``plan.scratch_bytes`` of memory at 64 bytes, one for each
+    concurrent call; transposed operands then run as tiles too.
 
     It computes the elements of the ranges, whose bounds must be among ``plan.row_boundaries()`` and
     ``plan.column_boundaries()`` (any range for a spec without a plan). Calls for disjoint ranges may run at the
@@ -52,9 +61,9 @@ def emit_contraction(
     no tile fits runs as simple loops.
     """
     shared = module if module is not None else Module(machine)
-    schedule = plan if plan is not None else plan_contraction(spec, machine)
+    schedule = plan if plan is not None else plan_contraction(spec, machine, scratch)
     text = (
-        emit_simple_contraction(spec, shared, name, epilogue)
+        emit_simple_contraction(spec, shared, name, epilogue, scratch)
         if schedule is None
         else _Driver(schedule, name, shared, epilogue).text()
     )
@@ -79,7 +88,22 @@ class _Driver:
             for c in range(len(self.plan.columns.segments))
         ]
         self._write()
-        return "\n".join([*tiles, self.emitter.function(f"void @{self.name}({_SIGNATURE})")])
+        signature = SIGNATURE + (SCRATCH if self.plan.scratch else "")
+        return "\n".join([*tiles, *self._packs(), self.emitter.function(f"void @{self.name}({signature})")])
+
+    def _packs(self) -> list[str]:
+        """Return the functions that copy operands."""
+        plan, found = self.plan, []
+        if plan.pack_columns:
+            stride = plan.columns.levels[-1].b
+            for place, segment in enumerate(plan.columns.segments):
+                vectors = plan.columns.lanes(segment)
+                name = f"{self.name}.columns{place}"
+                found.append(emit_pack_columns(self.module, name, self.dtype, vectors, stride, plan.reduce, self.width))
+        if plan.pack_rows:
+            name, stride = f"{self.name}.rows", plan.rows.levels[0].a
+            found.append(emit_pack_rows(self.module, name, self.dtype, stride, plan.padded, self.width))
+        return found
 
     def _tile_name(self, row_segment: int, column_segment: int) -> str:
         return f"{self.name}.tile{row_segment}.{column_segment}"
@@ -87,14 +111,15 @@ class _Driver:
     def _tile(self, row_segment: int, column_segment: int) -> str:
         plan = self.plan
         divisor = math.gcd(plan.reduce[0].extent, plan.reduce_block)
-        tile = Tile(
-            self.dtype,
-            self.width,
-            plan.rows.lanes(plan.rows.segments[row_segment]),
-            plan.columns.lanes(plan.columns.segments[column_segment]),
-            plan.reduce,
-            divisor,
-        )
+        rows = plan.rows.lanes(plan.rows.segments[row_segment])
+        vectors = plan.columns.lanes(plan.columns.segments[column_segment])
+        reduce = plan.reduce
+        if plan.pack_columns:
+            reduce = packed_reduce(reduce, len(vectors) * self.width)
+            vectors = packed_columns(vectors, self.width)
+        if plan.pack_rows:
+            rows = tuple(replace(row, a=row.position * plan.padded) for row in rows)
+        tile = Tile(self.dtype, self.width, rows, vectors, reduce, divisor)
         name = self._tile_name(row_segment, column_segment)
         return emit_tile(self.module, name, tile, self.epilogue, empty=self.spec.depth == 0)
 
@@ -115,7 +140,7 @@ class _Driver:
                     batch = e.divide(current, size)
                     start = e.multiply(batch, size)
                     end = e.minimum("%row_end", e.add(start, size))
-                    offsets = _offsets(e, plan.batch, batch)
+                    offsets = offsets_of(e, plan.batch, batch)
                     e.set(row, end)
                     self._passes(
                         e.address(self.dtype, a, offsets.a),
@@ -154,10 +179,13 @@ class _Driver:
         block, following, column, row = (e.variable(begin), e.variable(begin), e.variable(0), e.variable(0))
         tiles_left = e.variable(0)
         with e.repeat_while(block, end) as block_begin:
+            a_copy = self._copy_rows(a, block_begin, end, count) if plan.pack_rows else ""
             e.set(column, "%column_begin")
             with e.repeat_while(column, "%column_end") as first_column:
                 column_position, columns = _locate(e, plan.columns, first_column)
                 b_tile = e.address(self.dtype, b, columns.b)
+                if plan.pack_columns:
+                    b_tile = self._copy_columns(b_tile, column_position, count)
                 c_column = e.add(c_batch, columns.c)
                 e.set(row, block_begin)
                 e.set(tiles_left, plan.row_block)
@@ -170,7 +198,11 @@ class _Driver:
                 e.label(body)
                 e.set(tiles_left, e.add(left, -1))
                 row_position, rows = _locate(e, plan.rows, first_row)
-                a_tile = e.address(self.dtype, a, rows.a)
+                if plan.pack_rows:
+                    within = e.multiply(e.assign(f"sub i64 {first_row}, {block_begin}"), plan.padded)
+                    a_tile = e.address(self.dtype, a_copy, within)
+                else:
+                    a_tile = e.address(self.dtype, a, rows.a)
                 offset = e.add(c_column, rows.c)
                 whole_row = e.add(row_base, first_row)
                 arguments = (
@@ -184,6 +216,26 @@ class _Driver:
                 e.set(following, first_row)
                 e.set(column, e.add(first_column, _extent(e, plan.columns, column_position)))
             e.set(block, e.get(following))
+
+    def _copy_rows(self, a: str, begin: str, end: str, count: str) -> str:
+        """Copy a block of rows of A to scratch memory; return the copy's address."""
+        e, plan = self.emitter, self.plan
+        most = plan.packed_rows_elements // plan.padded
+        rows = e.minimum(e.assign(f"sub i64 {end}, {begin}"), most)
+        source = e.address(self.dtype, a, e.multiply(begin, plan.rows.levels[0].a))
+        e.emit(f"call void @{self.name}.rows(ptr {source}, ptr %scratch, i64 {rows}, i64 {count})")
+        return "%scratch"
+
+    def _copy_columns(self, b: str, position: str, count: str) -> str:
+        """Copy a tile of columns of B to scratch memory; return the copy's address."""
+        e, plan = self.emitter, self.plan
+        copy = e.address(self.dtype, "%scratch", plan.packed_rows_elements)
+        function = f"@{self.name}.columns0"
+        for place, segment in enumerate(plan.columns.segments[1:], start=1):
+            reached = e.compare("sge", position, segment.first)
+            function = e.assign(f"select i1 {reached}, ptr @{self.name}.columns{place}, ptr {function}")
+        e.emit(f"call void {function}(ptr {b}, ptr {copy}, i64 {count})")
+        return copy
 
     def _tile_function(self, row_position: str, column_position: str) -> str:
         """Return a register with the address of the function for the tile at this position."""
@@ -201,36 +253,15 @@ class _Driver:
         return chosen
 
 
-class _Offsets(NamedTuple):
-    """Registers with positions in the operands, in elements."""
-
-    a: str
-    b: str
-    c: str
-
-
-def _offsets(e: Emitter, levels: Sequence[Level], index: str) -> _Offsets:
-    """Return where the flattened ``index`` over ``levels`` (last fastest) lies in the operands."""
-    a, b, c = "0", "0", "0"
-    for place in range(len(levels) - 1, -1, -1):
-        level = levels[place]
-        digit = index if place == 0 else e.modulo(index, level.extent)
-        index = index if place == 0 else e.divide(index, level.extent)
-        a = e.add(a, e.multiply(digit, level.a))
-        b = e.add(b, e.multiply(digit, level.b))
-        c = e.add(c, e.multiply(digit, level.c))
-    return _Offsets(a, b, c)
-
-
-def _locate(e: Emitter, axis: AxisPlan, index: str) -> tuple[str, _Offsets]:
+def _locate(e: Emitter, axis: AxisPlan, index: str) -> tuple[str, Offsets]:
     """Return the position of an element in the blocked level of an axis, and where it lies in the operands."""
     outer = axis.levels[: axis.blocked]
     group = e.divide(index, axis.group) if outer else "0"
     rest = e.modulo(index, axis.group) if outer else index
     position = e.divide(rest, axis.position_elements)
     step = axis.block_stride()
-    around = _offsets(e, outer, group)
-    return position, _Offsets(
+    around = offsets_of(e, outer, group)
+    return position, Offsets(
         e.add(around.a, e.multiply(position, step.a)),
         e.add(around.b, e.multiply(position, step.b)),
         e.add(around.c, e.multiply(position, step.c)),
@@ -244,52 +275,3 @@ def _extent(e: Emitter, axis: AxisPlan, position: str) -> str:
         reached = e.compare("sge", position, segment.first)
         chosen = e.assign(f"select i1 {reached}, i64 {axis.elements(segment)}, i64 {chosen}")
     return chosen
-
-
-def emit_simple_contraction(spec: ContractionSpec, module: Module, name: str, epilogue: Epilogue | None = None) -> str:
-    """Return the same function as plain loops over single elements: slow, for any strides."""
-    e = Emitter(module)
-    kind = type_of(spec.dtype)
-    rows = tuple(_level(index) for index in spec.group(spec.batch + spec.free_m))
-    columns = tuple(_level(index) for index in spec.group(spec.free_n))
-    a, b, c = (
-        e.address(spec.dtype, base, offset)
-        for base, offset in (("%A", spec.a_offset), ("%B", spec.b_offset), ("%C", spec.c_offset))
-    )
-    with e.loop("%row_begin", "%row_end") as row, e.loop("%column_begin", "%column_end") as column:
-        of_row, of_column = _offsets(e, rows, row), _offsets(e, columns, column)
-        offset = e.add(of_row.c, of_column.c)
-        target = e.address(spec.dtype, c, offset)
-        total = e.stack(kind)
-        start = e.load(spec.dtype, target) if spec.accumulate else number(0.0, spec.dtype)
-        e.store(spec.dtype, start, total)
-        a_row, b_column = (
-            e.address(spec.dtype, a, of_row.a),
-            e.address(spec.dtype, b, e.add(of_row.b, of_column.b)),
-        )
-        _simple_reduce(e, spec, spec.group(spec.reduce), (a_row, b_column), total)
-        value = e.load(spec.dtype, total)
-        if epilogue is not None:
-            e.offset, e.lanes = offset, None
-            value = epilogue(e, value, row, column, 1, "%context")
-        e.store(spec.dtype, value, target)
-    e.emit("ret void")
-    return e.function(f"void @{name}({_SIGNATURE})")
-
-
-def _simple_reduce(
-    e: Emitter, spec: ContractionSpec, indices: Sequence[Index], pointers: tuple[str, str], total: str
-) -> None:
-    if not indices:
-        factor, other = (e.load(spec.dtype, pointer) for pointer in pointers)
-        e.store(spec.dtype, e.multiply_add(spec.dtype, factor, other, e.load(spec.dtype, total)), total)
-        return
-    index = indices[0]
-    with e.loop(0, index.extent) as i:
-        a = e.address(spec.dtype, pointers[0], e.multiply(i, index.a_stride))
-        b = e.address(spec.dtype, pointers[1], e.multiply(i, index.b_stride))
-        _simple_reduce(e, spec, indices[1:], (a, b), total)
-
-
-def _level(index: Index) -> Level:
-    return Level(index.extent, index.a_stride, index.b_stride, index.c_stride)

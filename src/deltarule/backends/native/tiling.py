@@ -13,10 +13,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deltarule.backends.native.machine import Machine, element_bytes
 from deltarule.backends.native.specification import ContractionSpec, Index
+
+MOST_PACKED_ELEMENTS = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,37 @@ class Plan:
     reduce: tuple[Level, ...]
     reduce_block: int  # positions of the outermost reduce level in one pass
     row_block: int  # row tiles that are swept for one column tile before the next
+    pack_rows: bool = False  # copy A to a padded stride
+    pack_columns: bool = False  # copy B to contiguous columns
+    scratch: bool = False  # the function takes scratch memory
+
+    @property
+    def padded(self) -> int:
+        """Return the row stride of A's copy in elements."""
+        stride = -(-self.reduce_block // 16) * 16
+        return stride + 16 if stride * element_bytes(self.spec.dtype) % 1024 == 0 else stride
+
+    @property
+    def packed_rows_elements(self) -> int:
+        """Return the size of A's copy in elements."""
+        if not self.pack_rows:
+            return 0
+        rows = min(self.rows.size, self.row_block * max(self.rows.elements(s) for s in self.rows.segments))
+        return rows * self.padded
+
+    @property
+    def packed_columns_elements(self) -> int:
+        """Return the size of the copy of one column tile of B in elements."""
+        if not self.pack_columns:
+            return 0
+        depth = self.reduce_block * math.prod(level.extent for level in self.reduce[1:])
+        return depth * self.columns.largest() * self.columns.width
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Return how much scratch memory (at 64 bytes) each concurrent call needs."""
+        elements = self.packed_rows_elements + self.packed_columns_elements
+        return elements * element_bytes(self.spec.dtype)
 
     def row_boundaries(self) -> tuple[int, ...]:
         """Return the legal bounds of row ranges (rows of all batch elements)."""
@@ -184,22 +217,43 @@ def levels_of(indices: Iterable[Index], keep: int = 0) -> tuple[Level, ...]:
     return tuple(merged)
 
 
-def plan_contraction(spec: ContractionSpec, machine: Machine) -> Plan | None:
+def plan_contraction(spec: ContractionSpec, machine: Machine, scratch: bool = False) -> Plan | None:
     """Return the tiled schedule, or None where only the simple loops apply.
 
-    Tiles need columns whose last index has stride 1 in B and C (or a single column).
+    Tiles need columns whose last index has stride 1 in C, and in B too unless there is ``scratch`` memory to copy
+    B to (or a single column). With it, A is copied too where its rows would collide in the cache.
     """
     width = machine.lanes(spec.dtype)
     columns = levels_of(spec.group(spec.free_n)) or (Level(1, 0, 1, 1),)
     rows = levels_of(spec.group(spec.free_m)) or (Level(1),)
-    if 0 in (spec.rows, spec.columns) or columns[-1].b != 1 or columns[-1].c != 1:
+    packs = columns[-1].b != 1
+    if 0 in (spec.rows, spec.columns) or columns[-1].c != 1 or (packs and not scratch):
         return None
     reduce = levels_of(spec.group(spec.reduce)) or (Level(1),)
     batch = levels_of(spec.group(spec.batch))
     depth = max(1, spec.depth)
     best = min(_tilings(rows, columns, width, machine), key=lambda pair: _cost(pair[0], pair[1], depth, machine))
     block = _reduce_block(spec, machine, best[0], best[1], reduce)
-    return Plan(spec, machine, batch, *best, reduce, block, _row_block(spec, machine, best[0], reduce, block))
+    row_block = rows_total = sum(segment.count for segment in best[0].segments) * best[0].size
+    if not packs:
+        row_block = _row_block(spec, machine, best[0], reduce, block)
+    plan = Plan(spec, machine, batch, *best, reduce, block, min(row_block, rows_total), False, packs, scratch)
+    if scratch and _rows_collide(plan):
+        plan = replace(plan, pack_rows=True)
+        if plan.packed_rows_elements > MOST_PACKED_ELEMENTS:
+            plan = replace(plan, pack_rows=False)
+    return plan
+
+
+def _rows_collide(plan: Plan) -> bool:
+    """Return whether copying A to a padded stride pays: rows in the same cache sets, read for several tiles."""
+    rows, reduce = plan.rows.levels, plan.reduce
+    step = rows[0].a * element_bytes(plan.spec.dtype)
+    tiles = plan.columns.size // (plan.columns.largest() * plan.columns.width)
+    simple = len(rows) == 1 and len(reduce) == 1 and reduce[0].a == 1
+    return (
+        simple and step != 0 and step % 2048 == 0 and reduce[0].extent >= 64 and plan.rows.largest() > 4 and tiles > 3
+    )
 
 
 def _tilings(
@@ -262,7 +316,7 @@ def _cost(rows: AxisPlan, columns: AxisPlan, depth: int, machine: Machine) -> fl
     for row, column in itertools.product(rows.segments, columns.segments):
         r, v = len(rows.lanes(row)), len(columns.lanes(column))
         products = r * v * (1.0 if machine.fused else 2.0)
-        step = max(products, 0.9 * (r + v), 8.0) + 1.0
+        step = max(products, 1.1 * (r + v), 8.0) + 1.0
         partial = 0.0 if column.lanes is None or machine.masked else 4.0 * r * machine.lanes("float32")
         tiles = row.count * column.count
         total += tiles * (depth * step + 20.0 + 3.0 * r * v + partial)
@@ -285,12 +339,12 @@ def _reduce_block(
 ) -> int:
     """Return how much of the outermost reduce level one pass takes.
 
-    A single long loop is cut at about 512; nested loops (weight gradients of convolutions) where what one pass
+    A single long loop is cut at about 1024; nested loops (weight gradients of convolutions) where what one pass
     reads of A and B fits half of the second-level cache.
     """
     outer = reduce[0]
     if len(reduce) == 1:
-        passes = max(1, round(outer.extent / 512))
+        passes = max(1, round(outer.extent / 1024))
         block = -(-outer.extent // passes)
         return min(outer.extent, -(-block // 16) * 16)
     budget = machine.caches.second // 2 // element_bytes(spec.dtype)
