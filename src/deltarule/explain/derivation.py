@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from deltarule.errors import ArgumentError
+from deltarule.explain.names import canonical
 from deltarule.explain.patterns import auxiliaries, recognised
 from deltarule.explain.reasons import Reasons
 from deltarule.explain.signals import Signal, auxiliary_outputs, forward_signals
@@ -264,27 +265,25 @@ def _checked(loss: Node, wrt: Sequence[Node], layout: str, detail: str) -> None:
             )
 
 
+_LETTERS = {"weight": "W", "bias": "b", "scale": "gamma", "gamma": "gamma", "shift": "beta", "beta": "beta",
+            "slope": "alpha", "kernel": "W"}  # fmt: skip
+
+
 def input_names(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) -> dict[Node, str]:
     """Return the name of every input and named node, each once: parameters of modules as W_1, b_1 …"""
-    result = dict(names)
-    taken = set(names.values())
+    result: dict[Node, str] = {}
     layers: dict[str, int] = {}
-    for node in (*inputs([loss]), *wrt):
-        if node in result:
-            continue
-        raw = str(node.attributes.get("name") or "")
+    given = dict.fromkeys((*names, *inputs([loss]), *wrt))
+    taken: set[str] = set()
+    for node in given:
+        raw = names.get(node) or str(node.attributes.get("name") or "") or "c"
         prefix, _, last = raw.rpartition(".")
-        letters = {"weight": "W", "bias": "b", "scale": "gamma", "gamma": "gamma", "shift": "beta", "beta": "beta",
-                   "slope": "alpha", "kernel": "W"}  # fmt: skip
-        if prefix and last in letters:
+        if prefix and last in _LETTERS:
             layers.setdefault(prefix, len(layers) + 1)
-            raw = f"{letters[last]}_{layers[prefix]}"
-        name = raw or "c"
+            raw = f"{_LETTERS[last]}_{layers[prefix]}"
+        name = canonical(raw.replace(".", "_"))
         if name in taken:
-            count = 2
-            while f"{name}_{count}" in taken:
-                count += 1
-            name = f"{name}_{count}"
+            name = next(f"{name}_{count}" for count in range(2, len(given) + 3) if f"{name}_{count}" not in taken)
         result[node] = name
         taken.add(name)
     return result

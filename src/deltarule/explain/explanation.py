@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
+from deltarule.errors import ArgumentError
 from deltarule.explain import document, page, values
 from deltarule.explain.derivation import Derived, Deriver, Detail, Layout, Line
 from deltarule.explain.layouts import in_layout
+from deltarule.explain.names import canonical
 from deltarule.explain.proof import CheckReport, Draw, Evaluate
 from deltarule.explain.proof import check as check_lines
 from deltarule.graph.node import Node
@@ -21,7 +23,14 @@ class Derivation:
     ``evaluate`` runs graphs and ``draw`` draws random values (for the proof); both may be given later.
     """
 
-    def __init__(self, derived: Derived, evaluate: Evaluate | None = None, draw: Draw | None = None) -> None:
+    def __init__(
+        self,
+        derived: Derived,
+        evaluate: Evaluate | None = None,
+        draw: Draw | None = None,
+        known: Mapping[Node, Any] | None = None,
+    ) -> None:
+        self._known = dict(known or {})
         self.derived = derived
         self._evaluate = evaluate
         self._draw = draw
@@ -57,11 +66,13 @@ class Derivation:
         """Evaluate every line at random points in float64, against central differences and the engine."""
         run, rng = evaluate or self._evaluate, draw or self._draw
         if run is None or rng is None:
-            raise TypeError("check needs an evaluator and a source of random values")
-        lines = [*self.derived.forward, *self.derived.backward, *self.derived.closed]
+            raise ArgumentError("check", expected="an evaluator and a source of random values", got="none")
+        layout = self.derived.layout
+        backward, closed_forms = in_layout(self.derived.backward, layout), in_layout(self.derived.closed, layout)
+        lines = [*self.derived.forward, *backward, *closed_forms]
         loss = self.derived.loss_name
         labels = [to_text(page.entry(line, loss).left) for line in lines]
-        closed = len(self.derived.closed)
+        closed = len(closed_forms)
         labels[len(labels) - closed :] = [f"{label} closed" for label in labels[len(labels) - closed :]]
         self._report = check_lines(self.derived, lines, labels, run, rng, points)
         return self._report
@@ -91,12 +102,26 @@ class Derivation:
     def _repr_latex_(self) -> str:
         return document.latex(self.derived, self._backward, self._conclusion())
 
-    def at(self, given: Mapping[Node, Any], evaluate: Evaluate | None = None) -> values.Example:
-        """Return the lines with the numbers of one example; ``given`` holds a value for every input."""
+    def at(self, given: Mapping[Any, Any] | None = None, evaluate: Evaluate | None = None) -> values.Example:
+        """Return the lines with the numbers of one example.
+
+        ``given`` maps inputs (by name, tensor or node) to values; tensors that hold a value need none.
+
+        Raises:
+            ArgumentError: an unknown name.
+            GraphError: an input without a value.
+        """
         run = evaluate or self._evaluate
         if run is None:
-            raise TypeError("at needs an evaluator")
-        return values.example(self.derived, self._backward, given, run)
+            raise ArgumentError("at", expected="an evaluator", got="none")
+        by_name = {symbol.name: symbol.node for symbol in self.derived.inputs}
+        found = dict(self._known)
+        for key, value in (given or {}).items():
+            node = by_name.get(canonical(key)) if isinstance(key, str) else getattr(key, "node", key)
+            if not isinstance(node, Node):
+                raise ArgumentError("at", expected=f"names among {', '.join(by_name)}", got=repr(key))
+            found[node] = value
+        return values.example(self.derived, self._backward, found, run)
 
 
 def derive(
@@ -108,6 +133,7 @@ def derive(
     detail: Detail = "steps",
     evaluate: Evaluate | None = None,
     draw: Draw | None = None,
+    known: Mapping[Node, Any] | None = None,
 ) -> Derivation:
     """Derive ∂loss/∂w for each w in matrix calculus, a line a step.
 
@@ -119,9 +145,10 @@ def derive(
         detail: "answers" (closed forms), "steps", or "every" (no step merged).
         evaluate: Runs graphs; with ``draw`` the page ends with its proof.
         draw: Draws random values of a node in a domain.
+        known: Values of inputs that need not be given to ``at``.
 
     Raises:
         ArgumentError: an unknown option, or a variable that the loss does not depend on.
         GraphError: the loss is not a scalar.
     """
-    return Derivation(Deriver(loss, wrt, names or {}, layout, detail).derive(), evaluate, draw)
+    return Derivation(Deriver(loss, wrt, names or {}, layout, detail).derive(), evaluate, draw, known)

@@ -118,8 +118,8 @@ def _block(entries: Sequence[Entry]) -> list[str]:
 def broken(formula: str, width: int) -> list[str]:
     """Break a formula before a sum, a product or a space outside, so that each piece fits.
 
-    >>> broken("a + b + c", 5)
-    ['a + b', ' + c']
+    >>> broken("first + second + third", 16)
+    ['first + second', ' + third']
     """
     pieces: list[str] = []
     while len(formula) > width:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from deltarule import dtypes, shapes
-from deltarule.explain.derivation import Derived, Line
+from deltarule.explain.derivation import Derived, Layout, Line
 from deltarule.explain.domains import Domain, domains
-from deltarule.explain.lowering import difference, lower_to
+from deltarule.explain.lowering import difference, fitted, lower, lower_to
+from deltarule.explain.term import matrix_shape
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.rewrite import in_float64, specialise, substitute
@@ -115,11 +116,14 @@ class Precise:
         leaves = [static[node] if sizes else node for node in self._leaves]
         self.inputs = {leaf: _twin(leaf) for leaf in leaves}
         twins = in_float64(fixed, self.inputs)
-        self._twins = dict(zip(roots, twins, strict=True))
         self._drawn = dict(zip(self._leaves, (self.inputs[leaf] for leaf in leaves), strict=True))
+        self._twins = {**self._drawn, **dict(zip(roots, twins, strict=True))}
 
     def __getitem__(self, node: Node) -> Node:
         return self._twins[node]
+
+    def __contains__(self, node: Node) -> bool:
+        return node in self._twins
 
     def draw(self) -> dict[Node, Any]:
         """Return random values for all inputs."""
@@ -158,8 +162,8 @@ def _twin(node: Node) -> Node:
 def check(
     derived: Derived, lines: Sequence[Line], labels: Sequence[str], evaluate: Evaluate, draw: Draw, points: int = 20
 ) -> CheckReport:
-    """Evaluate every line at random points and compare."""
-    formulas = [lower_to(line.term, line.value) for line in lines]
+    """Evaluate every line, as it is printed, at random points and compare."""
+    formulas = lowered(lines, derived.layout)
     roots = list(dict.fromkeys([derived.loss, *(n for line in lines for n in (line.node, line.value)), *formulas]))
     precise = Precise(roots, evaluate, draw, derived.loss)
     work = [_Work(line, precise[formula], precise, derived) for line, formula in zip(lines, formulas, strict=True)]
@@ -176,6 +180,24 @@ def check(
             item.note(errors)
     rows = tuple(CheckedLine(w.line, w.difference_error, w.engine_error, found) for w in work)
     return CheckReport(rows, tuple(labels), found)
+
+
+def lowered(lines: Sequence[Line], layout: Layout) -> list[Node]:
+    """Return the graph of each line in the shape of its value; lines in numerator layout are turned back."""
+    if layout == "denominator":
+        return [lower_to(line.term, line.value) for line in lines]
+    rows = {line.alias: line.alias.node for line in lines if line.alias is not None}
+    turned = {alias: build.permute(_matrix(node), (1, 0)) for alias, node in rows.items() if len(alias.shape) == 2}
+    found = []
+    for line in lines:
+        node = lower(line.term, line.value.dtype, turned if line.kind == "backward" else None)
+        back = line.kind == "backward" and node.rank == 2
+        found.append(fitted(build.matrix_transpose(node) if back else node, line.value.shape, line.value.dtype))
+    return found
+
+
+def _matrix(node: Node) -> Node:
+    return build.reshape(node, matrix_shape(node.shape))
 
 
 class _Work:

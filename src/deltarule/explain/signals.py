@@ -92,7 +92,7 @@ def _kind(node: Node, readers: Mapping[Node, list[Node]], linear: set[Node], var
     if node not in varying:
         return "plain" if node.op is Op.CALL and node.attributes["function"] not in _INLINE | _LOSSES else None
     reading = readers[node]
-    if node in linear and any(r.op not in _CONTINUES for r in reading):
+    if node in linear and any(r.op not in _CONTINUES or r not in linear for r in reading):
         return None if all(r.op is Op.BROADCAST for r in reading) and node.op in _MOVES else "affine"
     if node.op is Op.CALL:
         return None if node.attributes["function"] in _INLINE | _LOSSES else "activation"
@@ -183,9 +183,11 @@ def _output(
     if last is None or last in names or {"y_hat", "Y_hat", "yhat"} & taken:
         return None
     beside = topological([loss], frozenset({last}))
-    return None if loss in dependents(beside, wrt) and not _reads_only(beside, last, wrt, loss) else last
+    return last if _reads_only(beside, last, wrt, loss) else None
 
 
 def _reads_only(order: Sequence[Node], last: Node, wrt: Sequence[Node], loss: Node) -> bool:
-    """Whether the loss depends on the variables only through one node."""
+    """Whether the loss depends on the variables below one node only through it."""
+    below = set(topological([last]))
+    wrt = [w for w in wrt if w in below]
     return loss not in dependents([node for node in order if node is not last], [w for w in wrt if w is not last])

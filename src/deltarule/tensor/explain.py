@@ -1,0 +1,188 @@
+"""Explanations of tensors: derive a gradient, grade one, set an exam. The reference backend does the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from deltarule.backends import reference
+from deltarule.errors import ArgumentError
+from deltarule.explain import grading
+from deltarule.explain.derivation import Detail, Layout
+from deltarule.explain.domains import Domain
+from deltarule.explain.explanation import Derivation
+from deltarule.explain.explanation import derive as derive_nodes
+from deltarule.explain.grading import Grade
+from deltarule.explain.proof import Draw
+from deltarule.graph.node import Node
+from deltarule.graph.walk import inputs
+from deltarule.runtime.buffers import Array, value_of
+from deltarule.tensor.tensor import Tensor, depends_on_parameter, symbol
+
+
+class Model(Protocol):
+    """What ``derive`` asks of a model: a call, and parameters by name."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the prediction."""
+        ...
+
+    def named_parameters(self) -> Any:
+        """Return pairs of a name and a tensor."""
+        ...
+
+
+Answer = str | Callable[..., Any]
+
+
+def run(outputs: Sequence[Node], values: Mapping[Node, Any]) -> list[Array]:
+    """Evaluate nodes with the reference backend; values may be lists and numbers."""
+    return reference.evaluate(outputs, {node: np.asarray(value, node.dtype.name) for node, value in values.items()})
+
+
+def source(seed: int) -> Draw:
+    """Return a source of random values in a domain, for proofs and grades."""
+    generator = np.random.default_rng(seed)
+
+    def draw(node: Node, domain: Domain) -> Array:
+        shape = node.shape
+        if domain.kind == "labels":
+            return generator.integers(0, domain.size, shape).astype(node.dtype.name)
+        if domain.kind == "truth":
+            return generator.random(shape) < 0.5
+        if domain.kind == "unit":
+            return generator.uniform(0.05, 0.95, shape)
+        values = np.asarray(generator.normal(size=shape))
+        if domain.kind == "positive":
+            return np.abs(values) + 0.1
+        if domain.kind == "distribution":
+            positive = np.abs(values) + 0.1
+            return np.asarray(positive / positive.sum(-1, keepdims=True))
+        if domain.kind == "definite":
+            return np.asarray(values @ np.swapaxes(values, -1, -2) + shape[-1] * np.eye(shape[-1]))
+        return values
+
+    return draw
+
+
+def derive(
+    loss: Tensor | Model,
+    criterion: Callable[[Tensor, Tensor], Tensor] | None = None,
+    *,
+    wrt: Sequence[Tensor] | Tensor | None = None,
+    layout: Layout = "denominator",
+    detail: Detail = "steps",
+    names: Mapping[Tensor, str] | None = None,
+    input_shape: Sequence[int] | None = None,
+    target_shape: Sequence[int] | None = None,
+    seed: int = 0,
+) -> Derivation:
+    """Derive the gradient of a loss in matrix calculus, a named signal a line, proved line by line.
+
+    Either ``derive(loss, wrt=[W1, b1])`` for a scalar tensor, or ``derive(model, criterion, input_shape=(784,))`` for
+    a model and a loss function of (prediction, target); the target has the shape of the prediction unless
+    ``target_shape`` is given. Without ``wrt`` the gradients of all parameters are derived.
+
+    Raises:
+        ArgumentError: options that do not fit, or no variable to derive by.
+        GraphError: the loss is not a scalar.
+
+    >>> from deltarule.tensor.tensor import parameter, symbol
+    >>> w, x, y = symbol("w", (3,)), symbol("x", (3,)), symbol("y", ())
+    >>> z = w @ x
+    >>> d = derive((z - y) * (z - y) * 0.5, wrt=[w])
+    >>> d.gradient("w")
+    '(ŷ − y)x'
+    """
+    labels = {tensor.node: name for tensor, name in (names or {}).items()}
+    if not isinstance(loss, Tensor):
+        loss, found = _of_model(loss, criterion, input_shape, target_shape)
+        labels = {**found, **labels}
+        wrt = wrt if wrt is not None else [Tensor(node) for node in found]
+    nodes = [_known(w, loss) for w in ([wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss))]
+    return derive_nodes(
+        loss.node, nodes, layout=layout, names=labels, detail=detail, evaluate=run, draw=source(seed),
+        known={node: value for node in inputs([loss.node]) if (value := value_of(node)) is not None},
+    )  # fmt: skip
+
+
+def _variables(loss: Tensor) -> list[Tensor]:
+    """Return the parameters below a loss."""
+    found = [Tensor(node) for node in inputs([loss.node]) if depends_on_parameter(node)]
+    if not found:
+        raise ArgumentError("derive", expected="variables: wrt=[W, b]", got="a loss without parameters")
+    return found
+
+
+def _known(variable: Tensor, loss: Tensor) -> Node:
+    """Return the node of a variable as the loss knows it (a realised tensor became a leaf)."""
+    former = variable._former() if variable._former is not None else None
+    return former if former is not None else variable.node
+
+
+def _of_model(
+    model: Model,
+    criterion: Callable[[Tensor, Tensor], Tensor] | None,
+    input_shape: Sequence[int] | None,
+    target_shape: Sequence[int] | None,
+) -> tuple[Tensor, dict[Node, str]]:
+    if criterion is None or input_shape is None:
+        raise ArgumentError(
+            "derive of a model",
+            expected="a loss and an input shape",
+            got=f"loss {criterion!r}, input_shape {input_shape!r}",
+            hint="dr.derive(model, losses.CrossEntropy(), input_shape=(784,))",
+        )
+    x = symbol("x", tuple(input_shape))
+    prediction = model(x)
+    target = symbol("y", prediction.shape if target_shape is None else tuple(target_shape))
+    loss = criterion(prediction, target)
+    if loss.shape != ():
+        loss = loss.sum()
+    found = {tensor.node: name for name, tensor in model.named_parameters()}
+    below = set(inputs([loss.node]))
+    return loss, {node: name for node, name in found.items() if node in below}
+
+
+def grade(
+    loss: Tensor,
+    wrt: Tensor,
+    answer: Answer,
+    *,
+    layout: Layout = "denominator",
+    language: str = "auto",
+    names: Mapping[Tensor, str] | None = None,
+    parameters: Sequence[Tensor] | None = None,
+    seed: int = 0,
+) -> Grade:
+    """Grade a gradient that a person typed: right, or which mistake it is and where it departs.
+
+    Args:
+        loss: A scalar tensor.
+        wrt: The variable that the answer is the gradient of.
+        answer: LaTeX, Unicode or ASCII mathematics, a Python expression, or a function of arrays by name.
+        layout: The layout that the answer is expected in.
+        language: "auto", "latex", "mathematics" or "python".
+        names: Names for tensors of the network that the answer may use.
+        parameters: All variables of the network (they decide which signals have names).
+        seed: Seed of the random points.
+
+    Raises:
+        ArgumentError: an answer that cannot be read; the message shows the place and what was expected.
+
+    >>> from deltarule.tensor.tensor import symbol
+    >>> w, x, y = symbol("w", (3,)), symbol("x", (3,)), symbol("y", ())
+    >>> z = w @ x
+    >>> loss = (z - y) * (z - y) * 0.5
+    >>> grade(loss, w, "x (w^T x - y)").correct
+    True
+    >>> grade(loss, w, "x (y - w^T x)").mistake
+    'sign'
+    """
+    return grading.grade(
+        loss.node, _known(wrt, loss), answer, run, source(seed), layout=layout, language=language,
+        names={tensor.node: name for tensor, name in (names or {}).items()},
+        parameters=None if parameters is None else [_known(p, loss) for p in parameters],
+    )  # fmt: skip
