@@ -3,7 +3,7 @@
 Layers take one example or a batch (first axis); images are channels last, (N, height, width, channels).
 """
 
-from deltarule.nn import init
+from deltarule.nn import init, save
 from deltarule.nn.activation import (
     ELU,
     GELU,
@@ -44,6 +44,7 @@ from deltarule.nn.pooling import (
 )
 from deltarule.nn.regularisation import Dropout
 from deltarule.nn.reshaping import Flatten
+from deltarule.nn.standardize import Standardize
 from deltarule.nn.summary import Summary
 from deltarule.tensor.functional import (
     elu,
@@ -64,7 +65,7 @@ __all__ = [
     "ELU", "GELU", "SELU", "AvgPool1d", "AvgPool2d", "AvgPool3d", "BatchNorm", "Conv1d", "Conv2d", "Conv3d",
     "Dropout", "Flatten", "Function", "GlobalAvgPool1d", "GlobalAvgPool2d", "GlobalAvgPool3d", "Identity",
     "LayerNorm", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Module",
-    "PReLU", "Parallel", "ReLU", "Sequential", "SiLU", "Sigmoid", "Sign", "Skip", "Softmax", "Softplus", "Step",
-    "Summary", "Tanh", "add_penalty", "elu", "gelu", "init", "leaky_relu", "log_sigmoid", "log_softmax", "relu",
-    "selu", "sigmoid", "sign", "silu", "softmax", "softplus", "step", "tanh",
+    "PReLU", "Parallel", "ReLU", "Sequential", "SiLU", "Sigmoid", "Sign", "Skip", "Softmax", "Softplus",
+    "Standardize", "Step", "Summary", "Tanh", "add_penalty", "elu", "gelu", "init", "leaky_relu", "log_sigmoid",
+    "log_softmax", "relu", "save", "selu", "sigmoid", "sign", "silu", "softmax", "softplus", "step", "tanh",
 ]  # fmt: skip

@@ -115,9 +115,8 @@ class Sequential(Module):
         return next((rank for layer in self._layers.values() if (rank := layer.example_rank()) is not None), None)
 
     def config(self) -> dict[str, Any] | None:
-        """Return the configs of the layers by name; None if one of them is of a class of your own."""
-        layers = {name: layer.config() for name, layer in self._layers.items()}
-        return None if None in layers.values() else {"class": "Sequential", "children": layers}
+        """Return the configs of the layers by name."""
+        return _config(self)
 
 
 @final
@@ -154,8 +153,7 @@ class Skip(Module):
 
     def config(self) -> dict[str, Any] | None:
         """Return the configs of both paths."""
-        children = {name: child.config() for name, child in self.named_children()}
-        return None if None in children.values() else {"class": "Skip", "children": children}
+        return _config(self)
 
 
 @final
@@ -192,7 +190,15 @@ class Parallel(Module):
 
     def config(self) -> dict[str, Any] | None:
         """Return the configs of the branches and how they are joined."""
-        children = {str(i): branch.config() for i, branch in enumerate(self.branches)}
-        if None in children.values():
-            return None
-        return {"class": "Parallel", "arguments": {"join": self.join}, "children": children}
+        config = _config(self)
+        return None if config is None else {**config, "arguments": {"join": self.join}}
+
+
+def _config(container: Module) -> dict[str, Any] | None:
+    """Return the configs of the children by name; None for classes of your own and for layers used twice."""
+    children = container.named_children()
+    configs = {name.removeprefix("branches."): child.config() for name, child in children}
+    once = len({id(child) for _, child in children}) == len(children)
+    if not once or None in configs.values():
+        return None
+    return {"class": type(container).__name__, "children": configs}

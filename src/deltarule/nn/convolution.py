@@ -12,7 +12,7 @@ from deltarule.nn.account import Account, Window, windows_arithmetic
 from deltarule.nn.check import whole_number
 from deltarule.nn.init import Initializer
 from deltarule.nn.module import Module
-from deltarule.nn.spatial import Padding, Sizes, as_batch, padding_of, plain, times, without_batch
+from deltarule.nn.spatial import Padding, Sizes, as_batch, padding_of, plain, short, times, without_batch
 from deltarule.shapes import Shape, count, show, spatial_tuple
 from deltarule.tensor.tensor import Tensor
 
@@ -58,7 +58,7 @@ class Convolution(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the correlation plus bias; raises ShapeError if channels or sizes do not fit."""
         name = type(self).__name__
-        batch, single = as_batch(x, self.n_axes, name)
+        batch, single = as_batch(x, self.n_axes, name, self.in_channels)
         if batch.shape[-1] != self.in_channels:
             raise ShapeError(name, expected=_channels(self.in_channels), got=f"{batch.shape[-1]} in {show(x.shape)}",
                              hint=self._way_out(batch.shape))  # fmt: skip
@@ -110,10 +110,10 @@ class Convolution(Module):
         """Return ``Conv2d(3→8, 5×5, stride 2)``."""
         w = self.window
         parts = [f"{self.in_channels}→{self.out_channels}", times(w.kernel)]
-        parts += [f"stride {times(w.stride)}"] if set(w.stride) != {1} else []
-        padding = self.padding if isinstance(self.padding, (int, str)) else times(self.padding)
+        parts += [f"stride {short(w.stride)}"] if set(w.stride) != {1} else []
+        padding = self.padding if isinstance(self.padding, (int, str)) else short(self.padding)
         parts += [f"padding {padding}"] if padding not in {0, "valid"} else []
-        parts += [f"dilation {times(w.dilation)}"] if set(w.dilation) != {1} else []
+        parts += [f"dilation {short(w.dilation)}"] if set(w.dilation) != {1} else []
         parts += [f"{self.groups} groups"] if self.groups > 1 else []
         return f"{type(self).__name__}({', '.join(parts)})"
 

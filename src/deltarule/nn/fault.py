@@ -56,6 +56,6 @@ def advice(error: DeltaruleError, trail: Sequence[Visit]) -> str:
         return error.hint
     last = trail[-1]
     account = last.layer.account(last.input_shape, last.output_shape)
-    if account.how and account.window is None:
+    if "=" in account.how and account.window is None:
         return f"{last.layer.label()} gives {account.how}: {error.hint[0].lower()}{error.hint[1:]}"
     return error.hint

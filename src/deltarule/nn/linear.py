@@ -10,7 +10,7 @@ from deltarule.nn.account import Account
 from deltarule.nn.check import whole_number
 from deltarule.nn.init import Initializer
 from deltarule.nn.module import Module
-from deltarule.shapes import Shape
+from deltarule.shapes import Shape, is_static
 from deltarule.tensor.tensor import Tensor
 
 
@@ -54,9 +54,9 @@ class Linear(Module):
             raise ShapeError("Linear", expected=_features(self.in_features), got=str(got), hint=self._way_out(x.shape))
         if x.ndim == 1:
             product = self.weight @ x
-        elif x.ndim == 2:
+        elif x.ndim == 2 or not is_static(x.shape):
             product = x @ self.weight.T
-        else:
+        else:  # one product of matrices, whatever the number of leading axes
             product = (x.reshape(-1, self.in_features) @ self.weight.T).reshape(*x.shape[:-1], self.out_features)
         return product + self.bias if self.has_bias else product
 

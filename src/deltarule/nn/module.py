@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from deltarule import dtypes
+from deltarule import dtypes, losses, train
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DTypeError, ShapeError
 from deltarule.graph.op import Op
+from deltarule.losses import Loss
 from deltarule.nn import context as contexts
-from deltarule.nn import fault, freezing, state
+from deltarule.nn import document, fault, freezing, state
 from deltarule.nn.account import Account
 from deltarule.nn.context import ForwardContext, Record, Visit
 from deltarule.nn.init import DEFAULT_SEED, Initializer, generator, xavier_uniform
@@ -21,6 +23,7 @@ from deltarule.runtime.buffers import Array
 from deltarule.shapes import Shape, count
 from deltarule.tensor.functional import TensorLike, as_tensor
 from deltarule.tensor.tensor import Tensor, parameter, tensor
+from deltarule.train import History
 from deltarule.train.protocol import Applied, Mode
 
 
@@ -45,6 +48,8 @@ class Own:
     inherited_seed: int = DEFAULT_SEED
     following: Initializer | None = None
     dtype: DType = dtypes.FLOAT32
+    loss: Loss | None = None  # of the last fit: what the outputs mean
+    history: History | None = None
 
 
 class Module:
@@ -390,7 +395,66 @@ class Module:
         """
         return summarize(self, input_shape)
 
+    # ---------------------------------------------------------------- training it
+
+    @property
+    def last_loss(self) -> Loss | None:
+        """The loss of the last ``fit``, which says what the outputs mean."""
+        return self._own.loss
+
+    @last_loss.setter
+    def last_loss(self, loss: Loss | None) -> None:
+        self._own.loss = loss
+
+    @property
+    def last_history(self) -> History | None:
+        """The history of the last ``fit``."""
+        return self._own.history
+
+    @last_history.setter
+    def last_history(self, history: History | None) -> None:
+        self._own.history = history
+
+    def fit(self, inputs: Any, targets: Any, *, loss: str | Loss, **options: Any) -> History:
+        """Train on arrays and return the history; the options are those of ``deltarule.train.fit``.
+
+        Among them ``optimizer``, ``epochs``, ``batch_size``, ``validation_data``, ``metrics``, ``regularizers``,
+        ``callbacks``, ``seed``, ``device``, ``threads``, ``verbose``, ``checkpoint`` and ``resume``.
+        """
+        self._own.loss = losses.get(loss)
+        self._own.history = train.fit(self, inputs, targets, loss=self._own.loss, **options)
+        return self._own.history
+
+    def evaluate(
+        self, inputs: Any, targets: Any, loss: str | Loss | None = None, metrics: Sequence[Any] = (),
+        **options: Any,
+    ) -> dict[str, float]:  # fmt: skip
+        """Return loss (that of the last ``fit`` unless given) and metrics in inference mode."""
+        return train.evaluate(self, inputs, targets, self._meaning("evaluate", loss), metrics, **options)
+
+    def predict(self, inputs: Any, **options: Any) -> Array:
+        """Return the outputs for all inputs in inference mode: scores where the loss takes scores (NN-02)."""
+        return train.predict(self, inputs, **options)
+
+    def predict_proba(self, inputs: Any, loss: str | Loss | None = None, **options: Any) -> Array:
+        """Return probabilities: the softmax or sigmoid that the loss of the last ``fit`` (or ``loss``) implies."""
+        return train.predict(self, inputs, loss=self._meaning("predict_proba", loss), **options)
+
+    def _meaning(self, where: str, loss: str | Loss | None) -> Loss:
+        if loss is not None:
+            return losses.get(loss)
+        if self._own.loss is None:
+            raise ArgumentError(
+                where, expected="a model that was fitted, or a loss", got="neither",
+                hint=f'Write model.{where}(…, loss="cross_entropy").',
+            )  # fmt: skip
+        return self._own.loss
+
     # ---------------------------------------------------------------- showing and saving it
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one file, atomically; ``dr.load(path)`` gives it back."""
+        document.write(self, path)
 
     def config(self) -> dict[str, Any] | None:
         """Return plain data from which ``nn.save.build`` makes the architecture again; None for own classes."""

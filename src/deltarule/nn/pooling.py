@@ -9,7 +9,7 @@ from deltarule.errors import ArgumentError, ShapeError
 from deltarule.graph import functions
 from deltarule.nn.account import Account, Window, windows_arithmetic
 from deltarule.nn.module import Module
-from deltarule.nn.spatial import Sizes, as_batch, plain, times, without_batch
+from deltarule.nn.spatial import Sizes, as_batch, plain, short, times, without_batch
 from deltarule.shapes import Shape, count, is_static, show, spatial_tuple
 from deltarule.tensor.tensor import Tensor
 
@@ -61,11 +61,11 @@ class Pooling(Module):
         return self.n_axes + 1
 
     def label(self) -> str:
-        """Return ``MaxPool2d(2)``, ``MaxPool2d(3×2, stride 2×2)``."""
+        """Return ``MaxPool2d(2)``, ``MaxPool2d(3×2, stride 2)``."""
         w = self.window
-        parts = [str(w.kernel[0]) if len(set(w.kernel)) == 1 else times(w.kernel)]
-        parts += [f"stride {times(w.stride)}"] if w.stride != w.kernel else []
-        parts += [f"padding {times([p for p, _ in w.padding])}"] if any(map(any, w.padding)) else []
+        parts = [short(w.kernel)]
+        parts += [f"stride {short(w.stride)}"] if w.stride != w.kernel else []
+        parts += [f"padding {short([p for p, _ in w.padding])}"] if any(map(any, w.padding)) else []
         return f"{type(self).__name__}({', '.join(parts)})"
 
 

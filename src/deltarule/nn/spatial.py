@@ -14,7 +14,7 @@ Padding = int | str | Sequence[int]
 AXES = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
 
-def as_batch(x: Tensor, rank: int, where: str) -> tuple[Tensor, bool]:
+def as_batch(x: Tensor, rank: int, where: str, channels: int | None = None) -> tuple[Tensor, bool]:
     """Return x as a batch (N, *spatial, channels), and whether it was a single example."""
     context = current()
     batched = None if context is None else context.batched
@@ -24,7 +24,7 @@ def as_batch(x: Tensor, rank: int, where: str) -> tuple[Tensor, bool]:
         return x.expand_dims(0), True
     one = f"({AXES[rank]}, channels)"
     hint = f"Reshape examples to {one}."
-    if x.ndim == rank + 1:
+    if x.ndim == rank + 1 and channels in {None, 1}:
         hint = f"Add the channel axis: examples {show((*x.shape[1:], 1))}, for example X[..., None]."
     raise ShapeError(
         where, expected=f"a batch (N, {AXES[rank]}, channels) or one example {one}", got=show(x.shape), hint=hint
@@ -59,6 +59,11 @@ def padding_of(
 def times(sizes: Sequence[int]) -> str:
     """Return ``5×5``."""
     return "×".join(map(str, sizes))
+
+
+def short(sizes: Sequence[int]) -> str:
+    """Return ``2`` where all axes are alike, else ``2×1``."""
+    return str(sizes[0]) if len(set(sizes)) == 1 else times(sizes)
 
 
 def plain(sizes: tuple[int, ...]) -> int | list[int]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from deltarule import dtypes
 from deltarule.errors import ArgumentError, DeltaruleError
 from deltarule.graph import build
-from deltarule.nn.context import Visit
+from deltarule.nn import layout
+from deltarule.nn.context import Visit, example_shape
 from deltarule.nn.receptive import Field, Fields
 from deltarule.nn.sizes import fitting_inputs
 from deltarule.shapes import Dimension, Shape, count
@@ -39,24 +40,25 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """The layers of a network with shapes, parameters, flops and receptive fields; plain data that prints well."""
+    """The layers of a network with shapes, parameters, flops and receptive fields; plain data that prints well.
+
+    ``output_shape`` is that of the network, or of the last layer that fits; ``fault`` and ``advice`` say what does
+    not fit and what would.
+    """
 
     model: str
     rows: list[Row]
+    output_shape: Shape
     n_parameters: int
     n_frozen: int = 0
     fault: str = ""
     advice: list[str] = field(default_factory=list)
+    bytes_per_number: int = 4
 
     @property
     def complete(self) -> bool:
         """Whether the whole network fits the input."""
         return not self.fault
-
-    @property
-    def output_shape(self) -> Shape:
-        """The last layer's output for one example."""
-        return self.rows[-1].output
 
     @property
     def flops(self) -> int:
@@ -67,6 +69,17 @@ class Summary:
     def activations(self) -> int:
         """Numbers that one example's forward pass leaves, the input included."""
         return sum(row.activations for row in self.rows)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the parameters."""
+        return self.n_parameters * self.bytes_per_number
+
+    def __str__(self) -> str:
+        return layout.text(self)
+
+    def _repr_html_(self) -> str:
+        return layout.html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain data for JSON."""
@@ -79,9 +92,9 @@ def summarize(module: Module, input_shape: Sequence[int] | Sequence[Sequence[int
     examples = [_example(shape) for shape in _several(input_shape)]
     inputs = tuple(Tensor(build.input_node("input", (batch, *e), dtypes.FLOAT32)) for e in examples)
     record = module.record()
-    fault, advice = "", []
+    fault, advice, output = "", [], None
     try:
-        module.run(record, inputs, "inference", batched=True)
+        output = module.run(record, inputs, "inference", batched=True)
     except DeltaruleError as error:
         fault = str(error).splitlines()[0]
         advice = [error.hint] if error.hint else []
@@ -91,9 +104,12 @@ def summarize(module: Module, input_shape: Sequence[int] | Sequence[Sequence[int
     counted = sum(row.parameters for row in rows)
     elsewhere = module.n_parameters - counted
     if elsewhere and not fault:
-        rows.append(Row(len(rows), "", "parameters outside layers", (), 0, parameters=elsewhere))
+        rows.append(Row(len(record.trail) + 1, "", "parameters elsewhere", (), 0, parameters=elsewhere))
     trainable = sum(item.size for item in module.parameters())
-    return Summary(type(module).__name__, rows, module.n_parameters, module.n_parameters - trainable, fault, advice)
+    reached = rows[-1].output if fault or not isinstance(output, Tensor) else example_shape(output, batched=True)
+    frozen = module.n_parameters - trainable
+    width = module._own.dtype.itemsize
+    return Summary(type(module).__name__, rows, reached, module.n_parameters, frozen, fault, advice, width)
 
 
 def _several(input_shape: Sequence[Any]) -> list[Sequence[Any]]:

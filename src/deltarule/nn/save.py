@@ -1,0 +1,101 @@
+"""Loading models: architecture as plain data, values as named arrays, one safetensors file.
+
+The architecture of built-in layers is saved with the model. A class of your own is code: make the module and
+hand it to ``load`` for its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deltarule import losses
+from deltarule.errors import CheckpointError, DeltaruleError
+from deltarule.nn import (
+    activation,
+    containers,
+    convolution,
+    linear,
+    normalisation,
+    pooling,
+    regularisation,
+    reshaping,
+    standardize,
+)
+from deltarule.nn.module import Module
+from deltarule.train import History, checkpoint
+
+_LAYERS: tuple[type[Module], ...] = (
+    activation.ELU, activation.GELU, activation.Identity, activation.LeakyReLU, activation.LogSigmoid,
+    activation.LogSoftmax, activation.PReLU, activation.ReLU, activation.SELU, activation.SiLU, activation.Sigmoid,
+    activation.Sign, activation.Softmax, activation.Softplus, activation.Step, activation.Tanh,
+    convolution.Conv1d, convolution.Conv2d, convolution.Conv3d, linear.Linear,
+    normalisation.BatchNorm, normalisation.LayerNorm,
+    pooling.AvgPool1d, pooling.AvgPool2d, pooling.AvgPool3d, pooling.MaxPool1d, pooling.MaxPool2d, pooling.MaxPool3d,
+    pooling.GlobalAvgPool1d, pooling.GlobalAvgPool2d, pooling.GlobalAvgPool3d,
+    regularisation.Dropout, reshaping.Flatten, standardize.Standardize,
+)  # fmt: skip
+LAYERS: Mapping[str, type[Module]] = {layer.__name__: layer for layer in _LAYERS}
+
+
+def build(config: Mapping[str, Any]) -> Module:
+    """Return a new module of the architecture that ``config()`` gave; raises CheckpointError for unknown classes.
+
+    >>> build({"class": "Linear", "arguments": {"in_features": 3, "out_features": 2}})
+    Linear(3→2)
+    """
+    name, arguments = str(config.get("class")), dict(config.get("arguments", {}))
+    children = {path: build(child) for path, child in config.get("children", {}).items()}
+    if name == "Sequential":
+        numbered = [child for path, child in children.items() if path.isdigit()]
+        named: dict[str, Any] = {path: child for path, child in children.items() if not path.isdigit()}
+        return containers.Sequential(*numbered, **named)
+    if name == "Skip":
+        return containers.Skip(**children)
+    if name == "Parallel":
+        return containers.Parallel(*children.values(), **arguments)
+    if name not in LAYERS:
+        raise CheckpointError(
+            f"layer {name!r}",
+            expected=f"one of {', '.join(sorted([*LAYERS, 'Parallel', 'Sequential', 'Skip']))}",
+            got="a class that this version does not have",
+            hint="Update deltarule, or make the module yourself and hand it over: load(path, model=…).",
+        )
+    try:
+        layer: Module = LAYERS[name](**arguments)
+    except TypeError as error:
+        raise CheckpointError(f"layer {name}", expected="arguments that it takes", got=str(error)) from error
+    return layer
+
+
+def load(path: str | Path, model: Module | None = None) -> Module:
+    """Return the model that ``model.save`` wrote; give ``model`` for classes of your own (it is filled and returned).
+
+    Raises CheckpointError for a file that is missing, damaged or foreign, and where the architecture is code.
+    """
+    container = checkpoint.read(path, "model")
+    document = container.document
+    architecture = document["architecture"]
+    if model is None and architecture is None:
+        name = document["class"]
+        raise CheckpointError(
+            f"file {path}",
+            expected="an architecture of built-in layers",
+            got=f"a {name}, which is code of your own (or uses one layer in several places)",
+            hint=f"Make the module and hand it over: dr.load({str(path)!r}, model={name}(…)).",
+        )
+    module = model if model is not None else build(architecture)
+    if any(array.dtype.name == "float64" for array in container.arrays.values()):
+        module.astype("float64")
+    try:
+        module.load_state_dict(container.arrays)
+    except DeltaruleError as error:
+        raise CheckpointError(
+            f"file {path}", expected=f"values for this {type(module).__name__}", got=error.got, hint=error.hint
+        ) from error
+    if document["frozen"]:
+        module.freeze(*document["frozen"])
+    module.last_loss = None if document["loss"] is None else losses.from_config(document["loss"])
+    module.last_history = None if document["history"] is None else History.from_dict(document["history"])
+    return module
