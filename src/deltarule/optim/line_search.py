@@ -14,6 +14,12 @@ ValueAndGradient = Callable[[Array], tuple[float, Array]]
 Found = tuple[float, float, Array]  # step length, value, gradient
 SUFFICIENT, CURVATURE = 1e-4, 0.9  # c₁, c₂
 _MOST_TRIALS = 50
+_ROUNDING = 4 * float(np.finfo(np.float64).eps)  # values nearer than this share of |f| count as equal
+
+
+def _rises(new: float, old: float) -> bool:
+    """Whether a value is above another by more than rounding (NaN rises)."""
+    return not new <= old + _ROUNDING * abs(old)
 
 
 def backtrack(at: ValueAndGradient, x: Array, value: float, gradient: Array, direction: Array) -> float:
@@ -21,7 +27,7 @@ def backtrack(at: ValueAndGradient, x: Array, value: float, gradient: Array, dir
     slope = float(direction @ gradient)
     length = 1.0
     for _ in range(_MOST_TRIALS):
-        if at(x + length * direction)[0] <= value + SUFFICIENT * length * slope:
+        if not _rises(at(x + length * direction)[0], value + SUFFICIENT * length * slope):
             return length
         length /= 2
     return 0.0
@@ -40,7 +46,7 @@ def strong_wolfe(
     for trial in range(_MOST_TRIALS):
         new_value, new_gradient = at(x + length * direction)
         new: Found = (length, new_value, new_gradient)
-        if not new_value <= value + SUFFICIENT * length * slope or (trial and new_value >= low[1]):
+        if _rises(new_value, value + SUFFICIENT * length * slope) or (trial and _rises(new_value, low[1])):
             return _zoom(at, x, value, slope, direction, low, new)
         new_slope = float(direction @ new_gradient)
         if abs(new_slope) <= -CURVATURE * slope:
@@ -59,7 +65,7 @@ def _zoom(
         length = _between(low, high, direction)
         new_value, new_gradient = at(x + length * direction)
         new: Found = (length, new_value, new_gradient)
-        if not new_value <= value + SUFFICIENT * length * slope or new_value >= low[1]:
+        if _rises(new_value, value + SUFFICIENT * length * slope) or _rises(new_value, low[1]):
             high = new
         else:
             new_slope = float(direction @ new_gradient)
@@ -70,7 +76,7 @@ def _zoom(
             low = new
         if abs(high[0] - low[0]) * float(np.abs(direction).max(initial=0.0)) <= 1e-16 * (1 + float(np.abs(x).max())):
             break
-    return low if low[0] > 0 and low[1] < value else None
+    return low if low[0] > 0 and low[1] < value else None  # the best point of an interval that rounding closed
 
 
 def _between(low: Found, high: Found, direction: Array) -> float:

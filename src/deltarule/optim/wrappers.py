@@ -116,10 +116,10 @@ class _Wrapper(Optimizer):
 
     stands_alone: ClassVar[bool] = False
     learning_rate: float | Schedule = field(init=False)
-    optimizer: Optimizer = field(default_factory=SGD)
+    inner: Optimizer = field(default_factory=SGD)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "learning_rate", self.optimizer.learning_rate)
+        object.__setattr__(self, "learning_rate", self.inner.learning_rate)
         super().__post_init__()
 
 
@@ -140,7 +140,7 @@ class Accumulated(_Wrapper):
 
     def steps(self, names: Sequence[str] | None = None) -> Transform:
         """Return gradients → steps."""
-        inner = self.optimizer.transform(names)
+        inner = self.inner.transform(names)
 
         def own_clock(clock: Clock) -> Clock:
             return Clock((clock.step.astype("float64") // float(self.every)).astype("int64"), clock.factor)
@@ -190,7 +190,7 @@ class Averaged(_Wrapper):
             news = zip(state, parameters, steps, strict=True)
             return list(steps), tuple(mean * d + (p + step) * (1 - d) for mean, p, step in news)
 
-        return chain(self.optimizer.transform(names), Transform(tuple, update))
+        return chain(self.inner.transform(names), Transform(tuple, update))
 
     def averages(self, state: Sequence[Any], n_parameters: int) -> list[Any]:
         """Return θ̄ of every parameter from the state (tensors or arrays)."""
@@ -217,7 +217,7 @@ class Proximal(_Wrapper):
         """Return gradients → steps."""
         if names is None and self.pattern != "*":
             raise ArgumentError("Proximal", expected="the names of the parameters", got="none", hint='Or pattern="*".')
-        inner = self.optimizer.transform(names)
+        inner = self.inner.transform(names)
 
         def shrink(step: Tensor, _: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
             moved = p + step
