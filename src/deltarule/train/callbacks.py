@@ -1,18 +1,18 @@
-"""Callbacks: what may happen at the end of every epoch. Each keeps its state as plain data, so runs resume exactly."""
+"""Callbacks: what may happen between steps and after epochs. Their state is part of a checkpoint, so runs resume."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, final
 
-import numpy as np
-import numpy.typing as npt
+from deltarule.errors import ArgumentError, DivergenceError
+from deltarule.runtime.buffers import Array
+from deltarule.train.history import History
 
-from deltarule.errors import ArgumentError
-
-Array = npt.NDArray[Any]
+_TO_GROW = ("accuracy", "r2", "precision", "recall", "f1")
 
 
 class Session(Protocol):
@@ -20,131 +20,252 @@ class Session(Protocol):
 
     stop: bool
     learning_rate_factor: float
+    history: History
 
-    def weights(self) -> list[Array]:
-        """Return copies of the current state (parameters, slots, running statistics)."""
+    @property
+    def step(self) -> int:
+        """Steps done since the first epoch."""
         ...
 
-    def set_weights(self, state: list[Array]) -> None:
-        """Go on with another state."""
+    def weights(self) -> dict[str, Array]:
+        """Return copies of parameters and running state by name."""
+        ...
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        """Go on with other weights; after the last step, leave the model with them."""
+        ...
+
+    def update_model(self) -> None:
+        """Give the model's tensors the current weights, to look at it with ``predict`` or ``evaluate``."""
         ...
 
 
 class Callback:
-    """Base of callbacks: override what you need; nothing happens by default."""
+    """Base of callbacks: override what you need; nothing happens by default.
 
-    def on_train_begin(self, session: Session) -> None:
+    ``every``: ``on_steps`` runs after each multiple of so many steps. ``adjusts_rate``: the callback changes
+    ``session.learning_rate_factor``, a factor on every learning rate. A KeyboardInterrupt raised in a hook ends
+    the run as Ctrl-C does, once all callbacks have run.
+    """
+
+    every: int | None = None
+    adjusts_rate: bool = False
+
+    def on_train_begin(self, session: Any) -> None:
         """Run before the first step."""
 
-    def on_epoch_end(self, session: Session, epoch: int, logs: dict[str, float]) -> None:
+    def on_steps(self, session: Any) -> None:
+        """Run after each multiple of ``every`` steps."""
+
+    def on_epoch_end(self, session: Any, epoch: int, logs: dict[str, float]) -> None:
         """Run after an epoch (counted from 1) with its values."""
 
-    def on_train_end(self, session: Session) -> None:
+    def on_consistent(self, session: Any, last: bool) -> None:
+        """Run when all callbacks have seen an epoch's end, and once more when they have seen the end of the run."""
+
+    def on_train_end(self, session: Any) -> None:
         """Run after the last step, also after an interrupt."""
 
-    def state(self) -> tuple[dict[str, Any], list[Array]]:
-        """Return what must be kept to resume: plain data and arrays."""
-        return {}, []
+    def on_divergence(self, session: Any, error: DivergenceError) -> bool:
+        """Return whether a loss that is not finite is to end the run in peace, not with an error."""
+        del session, error
+        return False
 
-    def load_state(self, data: dict[str, Any], arrays: list[Array]) -> None:
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return what must be kept to resume: plain data and arrays."""
+        return {}, {}
+
+    def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Take back what ``state`` returned."""
+
+
+class _Monitor:
+    """Whether a watched value is the best so far; lower is better, unless it is an accuracy, R² or the like."""
+
+    def __init__(self, owner: str, name: str, mode: str, min_delta: float) -> None:
+        if mode not in {"auto", "min", "max"}:
+            raise ArgumentError(f"{owner} mode", expected="'auto', 'min' or 'max'", got=repr(mode))
+        if not min_delta >= 0:
+            raise ArgumentError(f"{owner} min_delta", expected="a number ≥ 0", got=repr(min_delta))
+        self._owner, self._name, self._min_delta = owner, name, min_delta
+        self._sign = -1.0 if mode == "max" or (mode == "auto" and name.endswith(_TO_GROW)) else 1.0
+        self.best: float | None = None
+
+    def improved(self, logs: Mapping[str, float]) -> bool:
+        """Take note of an epoch's value; return whether it is the best by more than ``min_delta``."""
+        if self._name not in logs:
+            held_out = self._name.startswith("val_") and self._name[4:] in logs
+            raise ArgumentError(
+                f"{self._owner} monitor",
+                expected=f"one of {', '.join(logs)}",
+                got=repr(self._name),
+                hint="val_… values need validation_data or validation_split." if held_out else "",
+            )
+        value = logs[self._name]
+        better = self.best is None or self._sign * value < self._sign * self.best - self._min_delta
+        if better and not math.isnan(value):
+            self.best = value
+            return True
+        return False
+
+
+def _checked_patience(owner: str, patience: int) -> int:
+    if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
+        raise ArgumentError(f"{owner} patience", expected="a whole number ≥ 1", got=repr(patience))
+    return patience
 
 
 @final
 class EarlyStopping(Callback):
-    """Stop when a value has not improved for ``patience`` epochs, and take back the best weights (REG).
+    """Stop when a value has not improved for ``patience`` epochs; leave the model with its best weights (REG-14).
 
-    ``monitor`` is a key of the epoch's values; values named …accuracy or r2 are to grow, others to shrink.
+    ``monitor`` is a key of the epoch's values. An improvement is one by more than ``min_delta``; values named
+    accuracy, r2, precision, recall or f1 are to grow, others to shrink, unless ``mode`` is "min" or "max".
+    ``restore_best`` takes effect at the end of every run, also of one that was not stopped early.
+
+    >>> EarlyStopping("val_loss", patience=3).patience
+    3
     """
 
     def __init__(
-        self, monitor: str = "val_loss", patience: int = 5, min_delta: float = 0.0, restore_best: bool = True
+        self,
+        monitor: str = "val_loss",
+        patience: int = 5,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+        mode: str = "auto",
     ) -> None:
-        if patience < 1:
-            raise ArgumentError("EarlyStopping patience", expected="a whole number ≥ 1", got=repr(patience))
-        self.monitor, self.patience, self.min_delta, self.restore_best = monitor, patience, min_delta, restore_best
-        self._sign = -1.0 if monitor.endswith(("accuracy", "r2")) else 1.0
-        self.best: float = math.inf
+        self.monitor, self.patience = monitor, _checked_patience("EarlyStopping", patience)
+        self.restore_best = restore_best
+        self._watched = _Monitor("EarlyStopping", monitor, mode, min_delta)
         self.best_epoch = 0
-        self._best_weights: list[Array] = []
+        self._waited = 0
+        self._weights: dict[str, Array] = {}
+
+    @property
+    def best(self) -> float | None:
+        """The best value so far."""
+        return self._watched.best
 
     def on_epoch_end(self, session: Session, epoch: int, logs: dict[str, float]) -> None:
         """Compare with the best epoch so far."""
-        if self.monitor not in logs:
-            raise ArgumentError(
-                "EarlyStopping monitor",
-                expected=f"one of {', '.join(logs)}",
-                got=repr(self.monitor),
-                hint="val_… values need validation_data or validation_split.",
-            )
-        value = self._sign * logs[self.monitor]
-        if value < self.best - self.min_delta:
-            self.best, self.best_epoch = value, epoch
-            self._best_weights = session.weights() if self.restore_best else []
-        elif epoch - self.best_epoch >= self.patience:
+        if self._watched.improved(logs):
+            self.best_epoch, self._waited = epoch, 0
+            self._weights = session.weights() if self.restore_best else {}
+            session.history.best_epoch = epoch
+            return
+        self._waited += 1
+        if self._waited >= self.patience:
             session.stop = True
+            best = f"best {self.best:.6g} in epoch {self.best_epoch}" if self.best is not None else "never a number"
+            session.history.stop_reason = f"{self.monitor} has not improved for {self._waited} epochs ({best})"
 
     def on_train_end(self, session: Session) -> None:
-        """Take back the best weights."""
-        if self.restore_best and self._best_weights:
-            session.set_weights(self._best_weights)
+        """Leave the model with the best weights."""
+        if self._weights:
+            session.set_weights(self._weights)
 
-    def state(self) -> tuple[dict[str, Any], list[Array]]:
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the best value, its epoch and its weights."""
-        best = None if math.isinf(self.best) else self.best
-        return {"best": best, "best_epoch": self.best_epoch}, self._best_weights
+        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self._waited}, self._weights
 
-    def load_state(self, data: dict[str, Any], arrays: list[Array]) -> None:
+    def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Take back what ``state`` returned."""
-        self.best = math.inf if data["best"] is None else float(data["best"])
-        self.best_epoch, self._best_weights = int(data["best_epoch"]), [np.array(a) for a in arrays]
+        self._watched.best, self._weights = data["best"], dict(arrays)
+        self.best_epoch, self._waited = int(data["best_epoch"]), int(data["waited"])
 
 
 @final
 class ReduceOnPlateau(Callback):
-    """Multiply the learning rate by ``factor`` when a value has not improved for ``patience`` epochs."""
+    """Multiply every learning rate by ``factor`` when a value has not improved for ``patience`` epochs (OPT-30)."""
+
+    adjusts_rate = True
 
     def __init__(
-        self, monitor: str = "val_loss", factor: float = 0.5, patience: int = 3, min_factor: float = 1e-4
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.5,
+        patience: int = 3,
+        min_factor: float = 1e-4,
+        min_delta: float = 0.0,
+        mode: str = "auto",
     ) -> None:
         if not 0 < factor < 1:
             raise ArgumentError("ReduceOnPlateau factor", expected="a number in (0, 1)", got=repr(factor))
-        self.monitor, self.factor, self.patience, self.min_factor = monitor, factor, patience, min_factor
-        self._sign = -1.0 if monitor.endswith(("accuracy", "r2")) else 1.0
-        self._best, self._waited = math.inf, 0
+        if not 0 <= min_factor <= 1:
+            raise ArgumentError("ReduceOnPlateau min_factor", expected="a number in [0, 1]", got=repr(min_factor))
+        self.factor, self.min_factor = factor, min_factor
+        self.patience = _checked_patience("ReduceOnPlateau", patience)
+        self._watched = _Monitor("ReduceOnPlateau", monitor, mode, min_delta)
+        self._waited = 0
 
     def on_epoch_end(self, session: Session, epoch: int, logs: dict[str, float]) -> None:
         """Compare with the best value so far."""
         del epoch
-        if self.monitor not in logs:
-            raise ArgumentError("ReduceOnPlateau monitor", expected=f"one of {', '.join(logs)}", got=repr(self.monitor))
-        value = self._sign * logs[self.monitor]
-        self._waited = 0 if value < self._best else self._waited + 1
-        self._best = min(self._best, value)
+        self._waited = 0 if self._watched.improved(logs) else self._waited + 1
         if self._waited >= self.patience:
             session.learning_rate_factor = max(self.min_factor, session.learning_rate_factor * self.factor)
             self._waited = 0
 
-    def state(self) -> tuple[dict[str, Any], list[Array]]:
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the best value and how long it has stood."""
-        return {"best": None if math.isinf(self._best) else self._best, "waited": self._waited}, []
+        return {"best": self._watched.best, "waited": self._waited}, {}
 
-    def load_state(self, data: dict[str, Any], arrays: list[Array]) -> None:
+    def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Take back what ``state`` returned."""
         del arrays
-        self._best = math.inf if data["best"] is None else float(data["best"])
-        self._waited = int(data["waited"])
+        self._watched.best, self._waited = data["best"], int(data["waited"])
 
 
 @final
 class JSONLinesLogger(Callback):
-    """Append one JSON object an epoch to a file."""
+    """Append one JSON object an epoch to a file; a value that is not finite is written as null.
+
+    Objects hold epoch, step, and the epoch's values; a run that resumes goes on in the same file.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     def on_epoch_end(self, session: Session, epoch: int, logs: dict[str, float]) -> None:
         """Write the epoch's values."""
-        del session
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"epoch": epoch, **logs}) + "\n")
+        plain = {name: value if math.isfinite(value) else None for name, value in logs.items()}
+        line = json.dumps({"epoch": epoch, "step": session.step, **plain}, allow_nan=False)
+        try:
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+        except OSError as error:
+            raise ArgumentError("JSONLinesLogger path", expected="a file to write to", got=str(error)) from error
+
+
+@final
+class TerminateOnNaN(Callback):
+    """Let a run whose loss became NaN or infinite end without an error; the model keeps the weights before it."""
+
+    def on_divergence(self, session: Any, error: DivergenceError) -> bool:
+        """Say that the run is to end in peace."""
+        del session, error
+        return True
+
+
+@final
+class LearningRateFactor(Callback):
+    """Set the factor on every learning rate for each epoch by a function of its number (from 1).
+
+    A schedule of the optimiser, which counts steps and is compiled into the step, is the usual way; this one is
+    for what only the host can decide.
+    """
+
+    adjusts_rate = True
+
+    def __init__(self, factor: Callable[[int], float]) -> None:
+        self._factor = factor
+
+    def on_train_begin(self, session: Any) -> None:
+        """Set the factor of the epoch that begins."""
+        session.learning_rate_factor = float(self._factor(len(session.history.epochs) + 1))
+
+    def on_epoch_end(self, session: Any, epoch: int, logs: dict[str, float]) -> None:
+        """Set the factor of the epoch that follows."""
+        del logs
+        session.learning_rate_factor = float(self._factor(epoch + 1))

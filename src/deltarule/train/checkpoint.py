@@ -1,84 +1,134 @@
-"""Checkpoints: one safetensors file whose metadata is JSON; written atomically; never pickle.
+"""The file format: one safetensors file whose metadata is JSON; written atomically; never pickle.
 
-A reader that knows safetensors alone sees named arrays; the metadata says what they are.
+A reader that knows safetensors alone sees named arrays. The metadata holds format, version, kind ("model" or
+"checkpoint"), a JSON document, and a checksum of the arrays. Groups of arrays share a prefix: ``weights/`` is
+everything that a model needs to predict, in both kinds of file.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import tempfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from deltarule.errors import CheckpointError
+from deltarule.runtime.buffers import Array
 
-Array = npt.NDArray[Any]
 FORMAT, VERSION = "deltarule", 1
+_DAMAGED = "Copy the file again, or go back to an older one."
 
 
 @dataclass(frozen=True)
 class Container:
-    """Named arrays and a JSON document."""
+    """Named arrays and a JSON document, of some kind."""
 
     arrays: dict[str, Array]
     document: dict[str, Any]
+    kind: str = ""
+
+    def group(self, prefix: str) -> dict[str, Array]:
+        """Return the arrays whose names begin with a prefix, without it.
+
+        >>> Container({"weights/a": np.zeros(1), "b": np.zeros(1)}, {}).group("weights/").keys()
+        dict_keys(['a'])
+        """
+        return {name[len(prefix) :]: array for name, array in self.arrays.items() if name.startswith(prefix)}
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Write a file so that a crash leaves the old one or the new one, never a part."""
     target = Path(path)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with draft.open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
     except OSError as error:
-        raise CheckpointError(f"file {target}", expected="a place to write to", got=str(error)) from error
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(target)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise CheckpointError(f"file {target}", expected="a place to write to", got=str(error)) from error
+        raise CheckpointError(
+            f"file {target}", expected="a place to write to", got=str(error), hint="Choose another path, or make room."
+        ) from error
+
+
+def _checksum(arrays: Mapping[str, Array]) -> str:
+    value = 0
+    for name in sorted(arrays):
+        value = zlib.crc32(name.encode(), value)
+        value = zlib.crc32(arrays[name].tobytes(), value)
+    return f"{value:08x}"
 
 
 def write(path: str | Path, kind: str, arrays: Mapping[str, Array], document: Mapping[str, Any]) -> None:
-    """Write arrays and a JSON document to one file."""
-    header = {"format": FORMAT, "version": str(VERSION), "kind": kind, "document": json.dumps(document)}
-    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    """Write arrays and a JSON document to one file, atomically."""
+    plain = {name: np.array(array, order="C") for name, array in arrays.items()}
+    header = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "kind": kind,
+        "document": json.dumps(document),
+        "checksum": _checksum(plain),
+    }
     write_atomically(path, save(plain, metadata=header))
 
 
-def read(path: str | Path, kind: str) -> Container:
-    """Read a file of this kind back; anything else is a CheckpointError that says what is wrong."""
-    file = Path(path)
-    where = f"file {file}"
+def _contents(file: Path, kinds: tuple[str, ...]) -> tuple[dict[str, str], dict[str, Array]]:
+    where, wanted = f"file {file}", " or ".join(kinds)
     if not file.is_file():
-        raise CheckpointError(where, expected=f"a {kind} file", got="no such file", hint=f"Looked in {Path.cwd()}.")
+        raise CheckpointError(
+            where,
+            expected=f"a {wanted} file",
+            got="a folder" if file.is_dir() else "no such file",
+            hint=f"Looked in {file.absolute().parent}. A first run has nothing to go on from: leave resume out."
+            if "checkpoint" in kinds
+            else f"Looked in {file.absolute().parent}.",
+        )
     try:
         with safe_open(file, framework="numpy") as stream:
             header = stream.metadata() or {}
-            arrays = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  # not a mapping
-    except (SafetensorError, OSError, ValueError) as error:
+            return header, {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  # not a mapping
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(
-            where, expected="a whole safetensors file", got=f"damaged or foreign content ({error})",
-            hint="Copy the file again, or train again from an older checkpoint.",
-        ) from error  # fmt: skip
+            where, expected="a whole safetensors file", got=f"damaged or foreign content ({error})", hint=_DAMAGED
+        ) from error
+
+
+def read(path: str | Path, *kinds: str) -> Container:
+    """Read a file of one of these kinds; anything else is a CheckpointError that says what is wrong."""
+    header, arrays = _contents(Path(path), kinds)
+    where = f"file {path}"
     if header.get("format") != FORMAT:
-        raise CheckpointError(where, expected="a file written by Deltarule", got="another program's safetensors file")
-    if int(header.get("version", "0")) > VERSION:
         raise CheckpointError(
-            where, expected=f"format version ≤ {VERSION}", got=header["version"], hint="Update deltarule."
+            where,
+            expected="a file written by Deltarule",
+            got="a safetensors file of another program",
+            hint="Read its arrays with safetensors and hand them to model.load_state_dict.",
         )
-    if header.get("kind") != kind:
-        raise CheckpointError(where, expected=f"a {kind} file", got=f"a {header.get('kind')} file")
-    return Container(arrays, json.loads(header["document"]))
+    if not header.get("version", "").isdigit() or int(header["version"]) > VERSION:
+        raise CheckpointError(
+            where,
+            expected=f"format version ≤ {VERSION}",
+            got=repr(header.get("version")),
+            hint="Update deltarule: pip install --upgrade deltarule.",
+        )
+    if header.get("kind") not in kinds:
+        raise CheckpointError(where, expected=f"a {' or '.join(kinds)} file", got=f"a {header.get('kind')} file")
+    try:
+        document = json.loads(header.get("document", ""))
+    except ValueError as error:
+        raise CheckpointError(where, expected="a JSON document", got=str(error), hint=_DAMAGED) from error
+    if header.get("checksum") != _checksum(arrays):
+        raise CheckpointError(where, expected="arrays as they were written", got="other bytes", hint=_DAMAGED)
+    return Container(arrays, document, header["kind"])

@@ -1,9 +1,10 @@
-"""When a loss becomes NaN or infinite: find the step, the first operation, and say what helps."""
+"""When a loss becomes NaN or infinite: go back to the step, find the first operation, and say what helps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,38 +13,143 @@ from deltarule.backends import reference
 from deltarule.errors import DivergenceError
 from deltarule.graph import build
 from deltarule.graph.node import Node
+from deltarule.graph.op import Op
 from deltarule.graph.program import StepProgram
-from deltarule.graph.rewrite import expand_calls
 from deltarule.graph.walk import topological
+from deltarule.runtime.buffers import Array
+from deltarule.train.engine import Engine, Rows
 
-Array = npt.NDArray[Any]
+_SNAPSHOT_SECONDS = 5.0  # how much training a replay may have to repeat
+_ADVICE = {
+    Op.LOG: "A logarithm met a number ≤ 0: use a loss on logits, or keep its argument away from 0 (x.clip(1e-7)).",
+    Op.DIVIDE: "A division by 0: add a small constant to the divisor.",
+    Op.SQRT: "A root of a number < 0, or its slope at 0: add a small constant inside the root.",
+    Op.POWER: "A power of a number ≤ 0: keep the base above 0.",
+    Op.EXP: "An exponential overflowed: lower the learning rate, scale the inputs, or use softmax or logsumexp.",
+}
+_GENERAL = "Lower the learning rate, clip gradients (clip_norm=1.0), or scale the inputs to mean 0 and deviation 1."
+_KEPT = "The model keeps the weights from before this step."
 
 
-def first_fault(program: StepProgram, values: dict[Node, Array]) -> str:
-    """Replay one step on the reference backend; name the first node that is not finite though its operands are."""
-    roots = expand_calls([*program.metrics, *program.next_state])
+@dataclass(frozen=True)
+class Piece:
+    """Steps that ran in one call."""
+
+    rows: Rows
+    size: int
+    first_step: int
+    scalars: tuple[float, ...]
+
+
+class Tape:
+    """Runs pieces on an engine and remembers them since the last snapshot of the state, so that steps can be redone.
+
+    Steps are pure and exact, so running them again from the snapshot gives the state before any later step.
+    """
+
+    def __init__(self, engine: Engine, arrays: Sequence[Array], seed: int) -> None:
+        self._engine, self._arrays, self._seed = engine, arrays, seed
+        self._snapshot: list[Array] | None = None
+        self._taken = 0.0
+        self._pieces: list[Piece] = []
+
+    def clear(self) -> None:
+        """Forget what was run; the next piece begins with a snapshot."""
+        self._snapshot, self._pieces = None, []
+
+    def run(self, rows: Rows, size: int, first_step: int, scalars: tuple[float, ...]) -> npt.NDArray[np.float64]:
+        """Run a piece and return its metrics."""
+        now = time.perf_counter()
+        if self._snapshot is None or now - self._taken > _SNAPSHOT_SECONDS:
+            self._snapshot, self._taken, self._pieces = self._engine.read(), now, []
+        self._pieces.append(Piece(rows, size, first_step, scalars))
+        return self._again(self._pieces[-1])
+
+    def _again(self, piece: Piece) -> npt.NDArray[np.float64]:
+        rows = piece.rows
+        return self._engine.run(self._arrays, rows, piece.size, piece.first_step, self._seed, piece.scalars)
+
+    def restore(self) -> None:
+        """Go back to the last snapshot without waiting for a piece that may be at work."""
+        if self._snapshot is not None:
+            self._engine.stop()
+            self._engine.load(self._snapshot)
+
+    def _rewind(self, steps: int) -> Piece:
+        """Put the engine before step ``steps`` of the last piece, or before the last step of the piece before."""
+        *before, last = self._pieces
+        if steps < 0:
+            last = before.pop()
+            steps = len(last.rows) // last.size - 1
+        self._engine.load(self._snapshot or [])
+        for piece in before:
+            self._again(piece)
+        if steps:
+            self._again(Piece(last.rows[: steps * last.size], last.size, last.first_step, last.scalars))
+        rows = last.rows[steps * last.size : (steps + 1) * last.size]
+        return Piece(rows, last.size, last.first_step + steps, last.scalars)
+
+    def _values(self, piece: Piece) -> tuple[StepProgram, dict[Node, Array]]:
+        """Return the program of a step and the values of its inputs."""
+        step = self._engine.step(piece.size)
+        batch = [array[piece.rows] for array in self._arrays]
+        counters = (piece.first_step, self._seed, *piece.scalars)
+        given = (*self._engine.read(), *step.constants, *batch, *counters)
+        inputs = step.program.as_program().inputs
+        return step.program, {
+            node: np.asarray(value, node.dtype.name) for node, value in zip(inputs, given, strict=True)
+        }
+
+    def fault(self, step: int, epoch: int, loss: float) -> DivergenceError:
+        """Return the error for a loss that is not finite, ``step`` steps into the last piece; go back before it."""
+        piece = self._rewind(step)
+        program, values = self._values(piece)
+        broken = [node for node in program.state if not _finite(values[node])]
+        if broken and (step > 0 or len(self._pieces) > 1):
+            return self._update_fault(self._rewind(step - 1), epoch, build.describe(broken[0]))
+        what, advice = first_fault(program.metrics, values)
+        return _error(piece.first_step, epoch, "a finite loss", f"{loss}: {what}", advice)
+
+    def overflow(self, name: str, epoch: int) -> DivergenceError:
+        """Return the error for a weight that the very last step left not finite; go back before that step."""
+        last = self._pieces[-1]
+        return self._update_fault(self._rewind(len(last.rows) // last.size - 1), epoch, name)
+
+    def _update_fault(self, piece: Piece, epoch: int, name: str) -> DivergenceError:
+        program, values = self._values(piece)
+        what, advice = first_fault(program.next_state, values)
+        return _error(piece.first_step, epoch, "finite weights", f"an update that breaks {name}: {what}", advice)
+
+
+def _error(step: int, epoch: int, expected: str, got: str, advice: str) -> DivergenceError:
+    where = f"fit, step {step + 1} (epoch {epoch + 1})"
+    return DivergenceError(where, expected=expected, got=got, hint=f"{advice}\n  {_KEPT}")
+
+
+def _finite(array: Array) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+def _range(node: Node, known: Mapping[Node, Array]) -> str:
+    """Describe an operand with the range of its finite values."""
+    array = known[node]
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    span = f" in [{finite.min():.3g}, {finite.max():.3g}]" if finite.size else ""
+    return f"{build.describe(node)}{span}"
+
+
+def first_fault(outputs: Sequence[Node], values: Mapping[Node, Array]) -> tuple[str, str]:
+    """Evaluate node by node on the reference backend; tell the first one that is not finite, and what helps.
+
+    Named functions are evaluated as one, so that the answer speaks the model's language.
+    """
     known = dict(values)
-    for node in topological(roots):
+    for node in topological(outputs):
         if node not in known:
-            (known[node],) = reference.evaluate([node], {s: known[s] for s in node.sources} if node.sources else {})
-        array = known[node]
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            operands = " and ".join(build.describe(source) for source in node.sources)
-            return f"{node.op.name.lower()} of {operands}" if operands else build.describe(node)
-    return "no single operation"
-
-
-def diverged(program: StepProgram, state: Sequence[Array], batch: Sequence[Array], step: int, seed: int,
-             scalars: Sequence[float], epoch: int, loss: float) -> DivergenceError:  # fmt: skip
-    """Return the error for a step whose loss is not finite, from the state before it."""
-    counters = (np.int64(step), np.int64(seed), *map(np.float64, scalars))
-    inputs = program.as_program().inputs
-    values = {node: np.asarray(value, node.dtype.name)
-              for node, value in zip(inputs, (*state, *batch, *counters), strict=True)}  # fmt: skip
-    return DivergenceError(
-        f"fit, step {step + 1} (epoch {epoch + 1})",
-        expected="a finite loss",
-        got=f"{loss}; the first value that is not finite comes from {first_fault(program, values)}",
-        hint="Lower the learning rate, clip gradients (clip_norm=1.0), or scale the inputs. "
-        "The model keeps the weights from before this step.",
-    )
+            (known[node],) = reference.evaluate([node], {source: known[source] for source in node.sources})
+        if not _finite(known[node]):
+            operands = " and ".join(_range(source, known) for source in node.sources)
+            label = str(node.attributes.get("function") or node.op.name.lower()).replace("_", " ")
+            what = f"the first value that is not finite comes from {label}" + (f" of {operands}" if operands else "")
+            return what, _ADVICE.get(node.op, _GENERAL)
+    return "no single operation gives it", _GENERAL

@@ -1,17 +1,20 @@
-"""History: what happened in a training run, as plain data, plots and a one-file report."""
+"""History: what happened in a training run, as plain data, a plot and a one-file report."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+from deltarule.errors import ArgumentError
 
 
 @dataclass
 class History:
     """Values per epoch and per step, and how the run went.
 
-    ``epochs`` holds one dictionary an epoch (loss, metrics, ``val_`` values, learning_rate, seconds);
-    ``step_losses`` the training loss of every step.
+    ``epochs`` holds one dictionary an epoch: loss (the data loss), penalty where there is one, metrics, ``val_``
+    values, learning_rate, seconds, samples_per_second. ``step_losses`` is the training loss of every step.
+    ``best_epoch`` (from 1) is that of the weights that the model was left with, where a callback chose.
     """
 
     epochs: list[dict[str, float]] = field(default_factory=list)
@@ -19,6 +22,7 @@ class History:
     steps: int = 0
     interrupted: bool = False
     stopped_early: bool = False
+    stop_reason: str = ""
     best_epoch: int | None = None
     engine: str = ""
     threads: int | None = None
@@ -31,13 +35,23 @@ class History:
         """Training throughput, compilation and validation excluded."""
         return self.samples / self.train_seconds if self.train_seconds > 0 else 0.0
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the values that some epoch has."""
+        return list(dict.fromkeys(name for epoch in self.epochs for name in epoch))
+
     def series(self, name: str) -> list[float]:
         """Return one value for every epoch that has it.
 
         >>> History(epochs=[{"loss": 2.0}, {"loss": 1.0}]).series("loss")
         [2.0, 1.0]
         """
+        if self.epochs and name not in self.names:
+            raise ArgumentError("history", expected=f"one of {', '.join(self.names)}", got=repr(name))
         return [epoch[name] for epoch in self.epochs if name in epoch]
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self.series(name)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; ``from_dict`` makes it again."""
@@ -45,5 +59,12 @@ class History:
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> History:
-        """Return the history of a ``to_dict``."""
+        """Return the history of a ``to_dict``.
+
+        >>> History.from_dict(History(steps=3).to_dict()).steps
+        3
+        """
+        unknown = set(data) - {f.name for f in fields(History)}
+        if unknown:
+            raise ArgumentError("History.from_dict", expected="what to_dict returned", got=", ".join(sorted(unknown)))
         return History(**data)

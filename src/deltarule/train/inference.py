@@ -2,52 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from deltarule.data import check_arrays
+from deltarule.errors import ArgumentError
 from deltarule.losses import Loss
 from deltarule.losses import get as get_loss
+from deltarule.runtime.buffers import Array
 from deltarule.runtime.devices import backend
-from deltarule.tensor.tensor import Tensor
-from deltarule.train.metrics import Metric, get_all
-from deltarule.train.prepare import as_model_input, as_target, model_dtype
-from deltarule.train.program import Objective, Spec, inference_program, per_example_loss
+from deltarule.train.engine import Engine
+from deltarule.train.metrics import MetricLike, get_all
+from deltarule.train.prepare import as_model_input, check_outputs, model_dtype, targets_for
+from deltarule.train.program import Task, columns, evaluation_step, learned, prediction_program, running
 from deltarule.train.protocol import Trainable
-
-Array = npt.NDArray[Any]
-Outputs = Callable[[Tensor, Sequence[Tensor]], list[Tensor]]
+from deltarule.train.tally import tally
 
 
-def in_batches(
-    model: Trainable, arrays: Sequence[Array], batch_size: int, device: str, outputs: Outputs
-) -> list[Array]:
-    """Return the outputs for all rows, joined along the first axis."""
-    n = len(arrays[0])
-    size = min(batch_size, n)
-    specs = [Spec.of(array) for array in arrays]
-    pieces: list[list[Array]] = []
-    for count, start, stop in ((size, 0, n - n % size), (n % size, n - n % size, n)):
-        if count == 0 or start == stop:
-            continue
-        built = inference_program(model, specs, count, outputs)
-        run = backend(device).compile(built.program)
-        for row in range(start, stop, count):
-            pieces.append(run(*(array[row : row + count] for array in arrays), *built.constants))
-    return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+class Evaluation:
+    """Loss and metrics of one data set, compiled once and measured for any state of the model."""
+
+    def __init__(
+        self, task: Task, arrays: Sequence[Array], batch_size: int, device: str, threads: int | None = None
+    ) -> None:
+        self._task = replace(task, regularizers=(), optimizer=None)
+        self._arrays = list(arrays)
+        self._size = min(batch_size, len(arrays[0]))
+        described = columns(arrays)
+        self.engine = Engine(lambda size: evaluation_step(self._task, described, size), device, threads)
+
+    def measure(self, weights: Mapping[str, Array]) -> dict[str, float] | None:
+        """Return loss and metrics for these parameters and running state; None if it was stopped on the way."""
+        first = self.engine.step(self._size)
+        self.engine.load([weights[name] for name in first.layout.names])
+        n = len(self._arrays[0])
+        whole = n - n % self._size
+        rows, sizes = [], []
+        for start, stop, size in ((0, whole, self._size), (whole, n, n - whole)):
+            if start == stop:
+                continue
+            order = np.arange(start, stop, dtype=np.int64)
+            found = self.engine.run(self._arrays, order, size)
+            if len(found) < (stop - start) // size:
+                return None
+            rows.append(found)
+            sizes.extend([size] * len(found))
+        return tally(self._task, first, np.concatenate(rows), np.array(sizes))
 
 
-def predict(
-    model: Trainable, inputs: Any, batch_size: int = 256, device: str = "cpu", loss: Loss | None = None
-) -> Array:
-    """Return the model's outputs for all inputs; with a loss, what they mean (probabilities for logits)."""
-    x, _ = check_arrays(inputs, where="predict")
-    x = as_model_input(x, model_dtype(model))
-    meaning: Outputs = lambda output, batch: [loss.predict(output) if loss is not None else output]  # noqa: E731  # one line reads best
-    return in_batches(model, [x], batch_size, device, meaning)[0]
+def current_weights(model: Trainable) -> dict[str, Array]:
+    """Return the values of a model's parameters and running state by name."""
+    return {name: tensor.numpy() for name, tensor in (*learned(model), *running(model))}
+
+
+def _checked_size(batch_size: int, where: str) -> int:
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ArgumentError(f"{where} batch_size", expected="a whole number ≥ 1", got=repr(batch_size))
+    return batch_size
 
 
 def evaluate(
@@ -55,25 +69,42 @@ def evaluate(
     inputs: Any,
     targets: Any,
     loss: str | Loss,
-    metrics: Sequence[str | Metric] = (),
+    metrics: Sequence[MetricLike] = (),
     batch_size: int = 256,
     device: str = "cpu",
+    threads: int | None = None,
 ) -> dict[str, float]:
-    """Return the mean loss and metrics over a data set, computed in inference mode; penalties are left out."""
-    x, y = check_arrays(inputs, targets, where="evaluate")
+    """Return loss and metrics over a data set in inference mode; penalties are left out.
+
+    Errors: those of ``fit`` for data that do not fit the model or the loss.
+    """
     chosen = get_loss(loss)
+    x, y = check_arrays(inputs, targets, where="evaluate")
     kind = model_dtype(model)
-    arrays = [as_model_input(x, kind), as_target(np.asarray(y), kind)]
-    bound = [metric.bound_to(arrays[1]) for metric in get_all(metrics)]
-    objective = Objective(chosen, tuple(bound))
+    arrays = [as_model_input(x, kind), targets_for(np.asarray(y), chosen, kind)]
+    check_outputs(model, arrays, chosen)
+    task = Task(model, chosen, get_all(metrics, chosen))
+    evaluation = Evaluation(task, arrays, _checked_size(batch_size, "evaluate"), device, threads)
+    return evaluation.measure(current_weights(model)) or {}
 
-    def outputs(output: Tensor, batch: Sequence[Tensor]) -> list[Tensor]:
-        values = [per_example_loss(objective, output, batch)]
-        return [*values, *(m.per_example(output, batch[1], chosen) for m in objective.metrics)]
 
-    columns = in_batches(model, arrays, batch_size, device, outputs)
-    names = ["loss", *(metric.name for metric in bound)]
-    total = "sum" if chosen.reduction == "sum" else "mean"
-    values = [float(getattr(column.astype(np.float64), total if name == "loss" else "mean")())
-              for name, column in zip(names, columns, strict=True)]  # fmt: skip
-    return dict(zip(names, values, strict=True))
+def predict(
+    model: Trainable, inputs: Any, batch_size: int = 256, device: str = "cpu", loss: Loss | None = None
+) -> Array:
+    """Return the model's outputs for all inputs, (N, …); with a loss, what they mean (probabilities for logits).
+
+    Batches of ``batch_size`` go through one compiled program, what is left over through a smaller one.
+    """
+    x, _ = check_arrays(inputs, where="predict")
+    x = as_model_input(x, model_dtype(model))
+    size = min(_checked_size(batch_size, "predict"), len(x))
+    (column,) = columns([x])
+    whole = len(x) - len(x) % size
+    pieces: list[Array] = []
+    for start, stop, count in ((0, whole, size), (whole, len(x), len(x) - whole)):
+        if start == stop:
+            continue
+        program, values = prediction_program(model, column, count, None if loss is None else loss.predict)
+        run = backend(device).compile(program)
+        pieces.extend(run(*values, x[row : row + count])[0] for row in range(start, stop, count))
+    return np.concatenate(pieces)

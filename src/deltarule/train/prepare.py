@@ -6,98 +6,139 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from deltarule import dtypes
 from deltarule.data import balanced_class_weights, check_arrays, check_labels, split
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DataError
-from deltarule.losses import Loss
+from deltarule.losses import Loss, warn_if_normalized
+from deltarule.runtime.buffers import Array
+from deltarule.train.program import columns
 from deltarule.train.protocol import Trainable
 
-Array = npt.NDArray[Any]
 ClassWeight = str | Mapping[int, float] | Sequence[float] | None
 
 
 def model_dtype(model: Trainable) -> DType:
-    """Return the element type of the model's parameters (float32 where it has none)."""
-    kinds = [tensor.dtype for _, tensor in model.named_parameters()]
+    """Return the element type of the model's parameters and state (float32 where it has none)."""
+    named = (*model.named_parameters(), *model.named_state())
+    kinds = [tensor.dtype for _, tensor in named if tensor.dtype.is_float]
     return dtypes.promote(*kinds) if kinds else dtypes.FLOAT32
 
 
 def as_model_input(x: Array, kind: DType) -> Array:
     """Return floats in the model's element type; whole numbers stay (indices, grey levels)."""
-    return np.ascontiguousarray(x.astype(kind.name) if x.dtype.kind == "f" else x)
+    return np.ascontiguousarray(x.astype(kind.name, copy=False) if x.dtype.kind == "f" else x)
 
 
-def as_target(y: Array, kind: DType) -> Array:
-    """Return labels as int64, numbers in the model's element type."""
-    return np.ascontiguousarray(y.astype(np.int64) if y.dtype.kind in "iub" else y.astype(kind.name))
+def targets_for(y: Array, loss: Loss, kind: DType) -> Array:
+    """Return labels as int64, numbers in the model's element type; a binary loss takes its labels as numbers.
+
+    Raises DataError for targets outside the loss's domain: [0, 1] for a sigmoid, ±1 for a hinge.
+    """
+    if loss.link == "sign":
+        _require(y, np.isin(y, (-1, 1)), loss, "the labels -1 and 1", "Write y = 2 * y - 1 for labels 0 and 1.")
+    if loss.link == "sigmoid":
+        _require(y, (y >= 0) & (y <= 1), loss, "targets in [0, 1]", "For more classes use loss='cross_entropy'.")
+    whole = y.dtype.kind in "iub" and loss.link not in {"sign", "sigmoid"}
+    return np.ascontiguousarray(y.astype(np.int64 if whole else kind.name, copy=False))
 
 
-def sample_weights(labels: Array, class_weight: ClassWeight, sample_weight: Any, n: int) -> Array | None:
-    """Return one weight an example from class and sample weights, or None where all are 1."""
-    weights = None
+def _require(y: Array, fits: Array, loss: Loss, expected: str, hint: str) -> None:
+    if not fits.all():
+        place = np.argwhere(~fits)[0]
+        raise DataError(
+            f"targets of {loss.name}", expected=expected, got=f"{y[tuple(place)]} in row {int(place[0])}", hint=hint
+        )
+
+
+def _classes(y: Array) -> Array:
+    """Return the label of every example, from labels (N,), a column of labels (N, 1) or one-hot rows (N, K)."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        return np.asarray(y.argmax(axis=1))
+    labels = y.reshape(-1) if y.ndim == 2 else y
+    if labels.ndim != 1 or not np.equal(labels, np.floor(labels)).all() or (labels < 0).any():
+        raise ArgumentError(
+            "class_weight",
+            expected="labels 0, 1, … or one-hot rows as targets",
+            got=f"targets of shape {y.shape}",
+            hint="Hand over sample_weight, one weight an example.",
+        )
+    return labels.astype(np.int64)
+
+
+def _class_table(class_weight: str | Mapping[int, float] | Sequence[float], labels: Array, n_classes: int) -> Array:
+    """Return one weight a class."""
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ArgumentError("class_weight", expected="'balanced', a mapping or a list", got=repr(class_weight))
+        return balanced_class_weights(labels, n_classes)
+    if isinstance(class_weight, Mapping):
+        unknown = [key for key in class_weight if key not in range(n_classes)]
+        if unknown:
+            raise ArgumentError("class_weight", expected=f"classes 0 … {n_classes - 1}", got=repr(unknown[0]))
+        return np.array([class_weight.get(c, 1.0) for c in range(n_classes)], np.float64)
+    return np.asarray(class_weight, np.float64)
+
+
+def sample_weights(y: Array, class_weight: ClassWeight, sample_weight: Any) -> Array | None:
+    """Return one weight an example (class weight times sample weight), or None where all are 1."""
+    weights: Array | None = None
     if class_weight is not None:
-        if labels.dtype.kind not in "iu" or labels.ndim != 1:
-            raise ArgumentError("class_weight", expected="whole-number labels (N,)", got=f"targets {labels.shape}")
-        n_classes = int(labels.max()) + 1
-        if isinstance(class_weight, str):
-            if class_weight != "balanced":
-                raise ArgumentError("class_weight", expected="'balanced', a mapping or a list", got=repr(class_weight))
-            table = balanced_class_weights(labels, n_classes)
-        elif isinstance(class_weight, Mapping):
-            table = np.array([class_weight.get(c, 1.0) for c in range(n_classes)])
-        else:
-            table = np.asarray(class_weight, np.float64)
+        labels = _classes(y)
+        table = _class_table(class_weight, labels, int(labels.max()) + 1)
         check_labels(labels, len(table), "class_weight")
         weights = table[labels]
+        _check_weights(weights, len(y), "class_weight")
     if sample_weight is not None:
         given = np.asarray(sample_weight, np.float64)
-        if given.shape != (n,) or not np.isfinite(given).all() or (given < 0).any():
-            raise DataError("sample_weight", expected=f"{n} numbers ≥ 0", got=f"an array of shape {given.shape}")
+        _check_weights(given, len(y), "sample_weight")
         weights = given if weights is None else weights * given
-    return None if weights is None else weights.astype(np.float32)
+    return weights
+
+
+def _check_weights(weights: Array, n: int, where: str) -> None:
+    if weights.shape != (n,):
+        raise DataError(where, expected=f"{n} weights, one for each example", got=f"shape {weights.shape}")
+    if not np.isfinite(weights).all() or (weights < 0).any():
+        bad = int(np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))[0])
+        raise DataError(where, expected="finite numbers ≥ 0", got=f"{weights[bad]} in row {bad}")
 
 
 def prepared(
-    model: Trainable, inputs: Any, targets: Any, loss: Loss, class_weight: ClassWeight, sample_weight: Any
+    model: Trainable,
+    inputs: Any,
+    targets: Any,
+    loss: Loss,
+    class_weight: ClassWeight = None,
+    sample_weight: Any = None,
+    where: str = "fit",
 ) -> list[Array]:
     """Return checked [x, y] or [x, y, weight] in the model's element type."""
-    x, y = check_arrays(inputs, targets, where="fit")
+    if targets is None:
+        raise ArgumentError(f"{where} targets", expected="one target for each example", got="None",
+                            hint="An autoencoder is fitted with fit(X, X).")  # fmt: skip
+    x, y = check_arrays(inputs, targets, where=where)
+    labels = np.asarray(y)
     kind = model_dtype(model)
-    y = np.asarray(y)
-    if not model.named_parameters():
-        raise ArgumentError(
-            "fit", expected="a model with parameters to learn", got="none", hint="Unfreeze a layer: model.unfreeze()."
-        )
-    arrays = [as_model_input(x, kind), as_target(y, kind)]
-    if loss.link in {"sigmoid", "sign"} and arrays[1].dtype.kind == "i":
-        allowed = {-1, 1} if loss.link == "sign" else {0, 1}
-        _check_binary(arrays[1], allowed, loss.name)
-        arrays[1] = arrays[1].astype(kind.name)
-    weights = sample_weights(arrays[1], class_weight, sample_weight, len(x))
+    weights = sample_weights(labels, class_weight, sample_weight)
+    arrays = [as_model_input(x, kind), targets_for(labels, loss, kind)]
     return arrays if weights is None else [*arrays, weights.astype(kind.name)]
 
 
-def _check_binary(y: Array, allowed: set[int], name: str) -> None:
-    other = ~np.isin(y, sorted(allowed))
-    if other.any():
-        raise DataError(
-            f"{name} targets",
-            expected=f"the labels {' and '.join(map(str, sorted(allowed)))}",
-            got=f"{int(y[other][0])} in row {int(np.argwhere(other)[0][0])}",
-        )
-
-
-def check_label_range(y: Array, output_shape: tuple[Any, ...]) -> None:
-    """Raise where a label has no output; for scores (N, classes) and whole-number labels (N,)."""
-    if y.dtype.kind == "i" and y.ndim == len(output_shape) - 1 and len(output_shape) >= 2:
-        check_labels(y.ravel(), int(output_shape[-1]), "fit")
+def check_outputs(model: Trainable, arrays: Sequence[Array], loss: Loss) -> None:
+    """Raise where model, targets and loss do not fit together; warn where a loss on logits gets probabilities."""
+    x, y, *_ = columns(arrays)
+    batch = min(2, len(arrays[0]))
+    output = model.apply(x.symbol(batch), mode="inference", seed=None, step=None).output
+    loss.check(output.shape, (batch, *y.shape), y.dtype)
+    warn_if_normalized(loss, output)
+    if y.dtype.is_integer and len(y.shape) + 1 == output.ndim - 1:
+        check_labels(arrays[1].reshape(-1), int(output.shape[-1]), "fit")
 
 
 def held_out(arrays: list[Array], fraction: float, seed: int) -> tuple[list[Array], list[Array] | None]:
-    """Return (training arrays, validation arrays); labels keep their shares."""
+    """Return (training arrays, validation arrays); labels keep their shares, weights do not count in validation."""
     if not fraction:
         return arrays, None
     if not 0 < fraction < 1:
@@ -108,4 +149,4 @@ def held_out(arrays: list[Array], fraction: float, seed: int) -> tuple[list[Arra
         raise ArgumentError(
             "validation_split", expected="a fraction that gives at least one example", got=repr(fraction)
         )
-    return [a[rows.train] for a in arrays], [a[rows.validation] for a in arrays]
+    return [a[rows.train] for a in arrays], [a[rows.validation] for a in arrays[:2]]

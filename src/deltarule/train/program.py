@@ -1,20 +1,18 @@
-"""The training step of a model as a pure program, and its inference programs.
+"""From a model, a loss and an optimiser to step programs: the whole training step as one pure expression.
 
-Parameters are leaves of the graph already: they are the program's state, together with the optimiser's slots,
-running statistics, and every other leaf that the model reads (frozen parameters: state that does not change).
+The state of a step is, in this order: the learned parameters, the optimiser's slots, the model's running state;
+then the constants of the program (frozen parameters, class weights …), which every step hands on unchanged.
+Programs for different batch sizes share the first three parts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from dataclasses import dataclass, replace
 
 from deltarule import dtypes
-from deltarule.errors import GraphError
+from deltarule.dtypes import DType
+from deltarule.errors import GraphError, ShapeError
 from deltarule.grad.reverse import gradients
 from deltarule.graph import build
 from deltarule.graph.node import Node
@@ -22,161 +20,276 @@ from deltarule.graph.op import Op
 from deltarule.graph.program import Program, StepProgram
 from deltarule.graph.rewrite import substitute
 from deltarule.graph.walk import inputs
-from deltarule.losses import Loss, warn_if_normalized
+from deltarule.losses import Loss
 from deltarule.optim import Clock, Optimizer, Transform, chain, clip_by_global_norm, clip_by_value
-from deltarule.runtime.buffers import value_of
+from deltarule.runtime.buffers import Array, value_of
 from deltarule.simplify import simplify
 from deltarule.tensor.tensor import Tensor
 from deltarule.train.metrics import Metric
-from deltarule.train.protocol import Trainable
+from deltarule.train.protocol import Mode, Trainable
 
-Array = npt.NDArray[Any]
-Regularizer = Callable[[Sequence[tuple[str, Tensor]]], Tensor]
+Named = list[tuple[str, Tensor]]
+Regularizer = Callable[[Named], Tensor]
 
 
 @dataclass(frozen=True)
-class Spec:
-    """Shape of one example and element type of an array of a data set."""
+class Column:
+    """One input of a batch: its name, the shape of one example, its element type."""
 
+    name: str
     shape: tuple[int, ...]
-    dtype: dtypes.DType
+    dtype: DType
 
-    @staticmethod
-    def of(array: Array) -> Spec:
-        """Describe an array whose first axis counts examples."""
-        return Spec(tuple(array.shape[1:]), dtypes.DTYPES[array.dtype.name])
+    def symbol(self, batch_size: int) -> Tensor:
+        """Return the symbol of a batch."""
+        return Tensor(build.input_node(self.name, (batch_size, *self.shape), self.dtype), name=self.name)
 
-    def batch(self, name: str, size: int) -> Tensor:
-        """Return a symbol for a batch."""
-        return Tensor(build.input_node(name, (size, *self.shape), self.dtype), name=name)
+
+def columns(arrays: Sequence[Array]) -> tuple[Column, ...]:
+    """Return the columns of inputs, targets and (if there are three arrays) sample weights."""
+    names = ("inputs", "targets", "sample_weight")
+    return tuple(
+        Column(name, array.shape[1:], dtypes.DTYPES[array.dtype.name])
+        for name, array in zip(names, arrays, strict=False)
+    )
 
 
 @dataclass(frozen=True)
-class Objective:
-    """What is minimised and what is reported."""
+class Task:
+    """What is trained or evaluated, and how: the static facts that programs are made of."""
 
+    model: Trainable
     loss: Loss
     metrics: tuple[Metric, ...] = ()
+    optimizer: Optimizer | None = None
     regularizers: tuple[Regularizer, ...] = ()
-    weighted: bool = False  # a third array of a data set holds one weight an example
-
-
-def full_transform(optimizer: Optimizer) -> Transform:
-    """Return the optimiser's transform with its clipping in front."""
-    front = []
-    if optimizer.clip_value is not None:
-        front.append(clip_by_value(optimizer.clip_value))
-    if optimizer.clip_norm is not None:
-        front.append(clip_by_global_norm(optimizer.clip_norm))
-    return chain(*front, optimizer.transform())
+    adjustable_rate: bool = False  # whether the host has a factor on the learning rate
 
 
 @dataclass(frozen=True)
-class TrainingProgram:
-    """A step program and the meaning of its state: parameters, slots, running state, constants, in this order."""
+class Layout:
+    """Names of the state that lives from step to step."""
 
-    step: StepProgram
-    parameters: list[tuple[str, Tensor]]
-    slots: list[Tensor]  # the optimiser's first state
-    running: list[tuple[str, Tensor]]
-    constants: list[Node]
-    metric_names: list[str]
+    parameters: tuple[str, ...]
+    slots: tuple[str, ...]
+    running: tuple[str, ...]
 
-    def initial_state(self) -> list[Array]:
-        """Return the values that the tensors have now, slots at zero."""
-        values = [tensor.numpy() for _, tensor in self.parameters]
-        slots = [tensor.numpy() for tensor in self.slots]
-        running = [tensor.numpy() for _, tensor in self.running]
-        return [*values, *slots, *running, *(np.array(value_of(node)) for node in self.constants)]
-
-    def write_back(self, state: Sequence[Array]) -> None:
-        """Give the model's tensors the values of a state."""
-        n, m = len(self.parameters), len(self.slots)
-        for (_, tensor), value in zip(self.parameters, state[:n], strict=True):
-            tensor.assign(value)
-        for (_, tensor), value in zip(self.running, state[n + m :], strict=False):
-            tensor.assign(value)
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names in the order of the state."""
+        return (*self.parameters, *self.slots, *self.running)
 
 
-def _leaf(name: str, tensor: Tensor) -> Node:
-    if tensor.node.op is not Op.INPUT:
-        raise GraphError(f"parameter {name!r}", expected="a leaf of the graph", got=build.describe(tensor.node))
-    return tensor.node
+@dataclass(frozen=True)
+class Step:
+    """A step program for one batch size, with its layout and the values of its constants.
+
+    ``slots`` are the first values of the optimiser's slots. The program's metrics are the loss, the penalty if
+    there is one, then the totals of each metric: ``widths`` says how many each has.
+    """
+
+    program: StepProgram
+    layout: Layout
+    constants: tuple[Array, ...]
+    has_penalty: bool
+    widths: tuple[int, ...]
+    slots: tuple[Tensor, ...] = ()
 
 
-def training_program(
-    model: Trainable, objective: Objective, optimizer: Optimizer, specs: Sequence[Spec], batch_size: int
-) -> TrainingProgram:
-    """Build one step: batch → loss → gradients → updates, and the new running state."""
-    batch = [spec.batch(name, batch_size) for name, spec in zip(("x", "y", "weight"), specs, strict=False)]
-    step, seed = (Tensor(build.input_node(name, (), dtypes.INT64)) for name in ("step", "seed"))
-    factor = Tensor(build.input_node("learning_rate_factor", (), dtypes.FLOAT64))
-    parameters, running = model.named_parameters(), model.named_state()
-    nodes = [_leaf(name, tensor) for name, tensor in parameters]
-    applied = model.apply(batch[0], mode="training", seed=seed, step=step)
-    values = per_example_loss(objective, applied.output, batch)
-    total = values.sum() if objective.loss.reduction == "sum" else values.mean()
-    for regularizer in objective.regularizers:
-        total = total + regularizer(parameters).astype(total.dtype)
-    for penalty in applied.penalties:
-        total = total + penalty.astype(total.dtype)
-    transform = full_transform(optimizer)
+def learned(model: Trainable) -> Named:
+    """Return the model's parameters, each once."""
+    return _once(model.named_parameters())
+
+
+def running(model: Trainable) -> Named:
+    """Return what changes in the model without being learned, each once."""
+    return _once(model.named_state())
+
+
+def _once(named: Named) -> Named:
+    return list({id(tensor): (name, tensor) for name, tensor in reversed(named)}.values())[::-1]
+
+
+def float_dtype(model: Trainable) -> DType:
+    """Return the element type that the model computes in: that of its parameters, float32 without any."""
+    kinds = [t.dtype for _, t in learned(model) if t.dtype.is_float]
+    return dtypes.promote(*kinds) if kinds else dtypes.FLOAT32
+
+
+def transform_of(optimizer: Optimizer) -> Transform:
+    """Return clipping of gradients (values first, then the norm) followed by the optimiser."""
+    before = []
+    if optimizer.clip_value is not None:
+        before.append(clip_by_value(optimizer.clip_value))
+    if optimizer.clip_norm is not None:
+        before.append(clip_by_global_norm(optimizer.clip_norm))
+    return chain(*before, optimizer.transform()) if before else optimizer.transform()
+
+
+def _scalar(name: str, dtype: DType) -> Tensor:
+    return Tensor(build.input_node(name, (), dtype), name=name)
+
+
+@dataclass(frozen=True)
+class _Forward:
+    """The value of the objective on a batch, as expressions."""
+
+    loss: Tensor
+    penalty: Tensor | None
+    totals: list[list[Tensor]]
+    state: dict[str, Tensor]
+
+    @property
+    def metrics(self) -> list[Tensor]:
+        penalty = [] if self.penalty is None else [self.penalty]
+        return [self.loss, *penalty, *(scalar for totals in self.totals for scalar in totals)]
+
+
+def _forward(task: Task, batch: Sequence[Tensor], mode: Mode, seed: Tensor | None, step: Tensor | None) -> _Forward:
+    """Apply model, loss, penalties and metrics to a batch."""
+    applied = task.model.apply(batch[0], mode=mode, seed=seed, step=step)
+    loss = task.loss(applied.output, batch[1], *batch[2:])
+    if loss.shape != ():
+        raise ShapeError(
+            f"loss {task.loss.name}",
+            expected="one number for a batch",
+            got=build.describe(loss.node),
+            hint='Train with reduction="mean" or "sum"; "none" is for looking at single examples.',
+        )
+    penalties = list(applied.penalties) if mode == "training" else []
+    penalties += [regularizer(learned(task.model)) for regularizer in task.regularizers]
+    penalty = _sum(penalties) if penalties else None
+    totals = [metric.totals(applied.output, batch[1]) for metric in task.metrics]
+    return _Forward(loss, penalty, totals, applied.state)
+
+
+def _sum(scalars: Sequence[Tensor]) -> Tensor:
+    total = scalars[0]
+    for scalar in scalars[1:]:
+        total = total + scalar
+    return total
+
+
+def _constants(outputs: Sequence[Node], known: Sequence[Node]) -> tuple[list[Node], list[Array]]:
+    """Return the leaves with a value that the outputs need beside the known inputs, and these values."""
+    given = set(known)
+    nodes = [node for node in inputs(outputs) if node not in given]
+    values = []
+    for node in nodes:
+        value = value_of(node)
+        if value is None:
+            raise GraphError(
+                "training step",
+                expected="a model whose output depends on its input, parameters and state",
+                got=f"the symbol {build.describe(node)}, which has no value",
+                hint="Use dr.tensor or dr.parameter for what the model keeps.",
+            )
+        values.append(value)
+    return nodes, values
+
+
+def _leaves(named: Named) -> list[Node]:
+    for name, tensor in named:
+        if tensor.node.op is not Op.INPUT:
+            raise GraphError(
+                f"parameter {name!r}",
+                expected="a leaf of the graph",
+                got=build.describe(tensor.node),
+                hint="Keep dr.parameter(array) in the model, and compute from it in forward.",
+            )
+    return [tensor.node for _, tensor in named]
+
+
+def _gradients(objective: Tensor, parameters: Named, points: Sequence[Tensor] | None) -> list[Tensor]:
+    """Return ∂objective/∂parameters, taken at ``points`` where an optimiser looks ahead."""
+    nodes = [tensor.node for _, tensor in parameters]
+    slopes = gradients(objective.node, nodes)
+    if points is not None:
+        slopes = substitute(slopes, dict(zip(nodes, (point.node for point in points), strict=True)))
+    return [Tensor(node) for node in slopes]
+
+
+def training_step(task: Task, batch_columns: Sequence[Column], batch_size: int) -> Step:
+    """Return the step (parameters, slots, running state, batch, step, seed) → (their next values, metrics)."""
+    if task.optimizer is None:
+        raise GraphError("training step", expected="an optimiser", got="none")
+    parameters, kept = learned(task.model), running(task.model)
+    batch = [column.symbol(batch_size) for column in batch_columns]
+    step, seed = _scalar("step", dtypes.INT64), _scalar("seed", dtypes.INT64)
+    factor = _scalar("learning_rate_factor", dtypes.FLOAT64) if task.adjustable_rate else None
+    clock = Clock(step, factor)
+    forward = _forward(task, batch, "training", seed, step)
+    objective = forward.loss if forward.penalty is None else forward.loss + forward.penalty
+
+    transform = transform_of(task.optimizer)
     tensors = [tensor for _, tensor in parameters]
     first = transform.init(tensors)
-    slots = tuple(Tensor(build.input_node(f"slot {k}", t.shape, t.dtype)) for k, t in enumerate(first))
-    slopes = gradients(total.node, nodes)
-    if transform.point is not None:  # the gradient is taken elsewhere, as in Nesterov's look-ahead form
-        points = [point.node for point in transform.point(tensors, slots, Clock(step, factor))]
-        slopes = substitute(slopes, dict(zip(nodes, points, strict=True)))
-    updates, after = transform.update([Tensor(node) for node in slopes], slots, tensors, Clock(step, factor))
-    new_parameters = [(tensor + update).node for tensor, update in zip(tensors, updates, strict=True)]
-    new_running = [applied.state.get(name, tensor).node for name, tensor in running]
-    reported = [total, *(m.per_example(applied.output, batch[1], objective.loss).mean() for m in objective.metrics)]
-    results = simplify([*new_parameters, *(t.node for t in after), *new_running, *(t.node for t in reported)])
-    known = {
-        *nodes,
-        *(t.node for t in slots),
-        *(t.node for _, t in running),
-        *(t.node for t in (*batch, step, seed, factor)),
-    }
-    constants = [node for node in inputs(results) if node not in known]
-    state = (*nodes, *(t.node for t in slots), *(t.node for _, t in running), *constants)
-    n_state = len(state) - len(constants)
+    slots = tuple(Tensor(build.input_node(f"slot {i}", t.shape, t.dtype)) for i, t in enumerate(first))
+    points = None if transform.point is None else transform.point(tensors, slots, clock)
+    updates, next_slots = transform.update(_gradients(objective, parameters, points), slots, tensors, clock)
+    next_state = [
+        *((t + u).astype(t.dtype) for t, u in zip(tensors, updates, strict=True)),
+        *(new.astype(old.dtype) for new, old in zip(next_slots, slots, strict=True)),
+        *(forward.state.get(name, t).astype(t.dtype) for name, t in kept),
+    ]
+    state = [*_leaves(parameters), *(slot.node for slot in slots), *_leaves(kept)]
+    names = Layout(
+        tuple(name for name, _ in parameters),
+        tuple(f"{i:03d}" for i in range(len(slots))),
+        tuple(name for name, _ in kept),
+    )
+    scalars = [] if factor is None else [factor.node]
+    made = _finished(forward, names, state, [t.node for t in next_state], batch, (step, seed), scalars)
+    return replace(made, slots=first)
+
+
+def evaluation_step(task: Task, batch_columns: Sequence[Column], batch_size: int) -> Step:
+    """Return the step that leaves the state as it is and gives loss and metrics in inference mode."""
+    parameters, kept = learned(task.model), running(task.model)
+    batch = [column.symbol(batch_size) for column in batch_columns]
+    counters = (_scalar("step", dtypes.INT64), _scalar("seed", dtypes.INT64))
+    forward = _forward(task, batch, "inference", None, None)
+    names = Layout(tuple(name for name, _ in parameters), (), tuple(name for name, _ in kept))
+    state = [*_leaves(parameters), *_leaves(kept)]
+    return _finished(forward, names, state, state, batch, counters, [])
+
+
+def _finished(
+    forward: _Forward,
+    layout: Layout,
+    state: Sequence[Node],
+    next_state: Sequence[Node],
+    batch: Sequence[Tensor],
+    counters: tuple[Tensor, Tensor],
+    scalars: Sequence[Node],
+) -> Step:
+    """Simplify, find the constants, and put the program together."""
+    outputs = simplify([*next_state, *(t.node for t in forward.metrics)])
+    step, seed = (t.node for t in counters)
+    batch_nodes = [t.node for t in batch]
+    extra, values = _constants(outputs, [*state, *batch_nodes, step, seed, *scalars])
+    n = len(next_state)
     program = StepProgram(
-        state, tuple(t.node for t in batch), step.node, seed.node, (factor.node,),
-        (*results[:n_state], *constants), tuple(results[n_state:]),
-    )  # fmt: skip
-    names = ["loss", *(metric.name for metric in objective.metrics)]
-    return TrainingProgram(program, parameters, list(first), running, constants, names)
+        state=(*state, *extra),
+        batch=tuple(batch_nodes),
+        step=step,
+        seed=seed,
+        scalars=tuple(scalars),
+        next_state=(*outputs[:n], *extra),
+        metrics=tuple(outputs[n:]),
+    )
+    return Step(program, layout, tuple(values), forward.penalty is not None, tuple(map(len, forward.totals)))
 
 
-def per_example_loss(objective: Objective, output: Tensor, batch: Sequence[Tensor]) -> Tensor:
-    """Check the output against the targets and return the (weighted) loss of every example."""
-    objective.loss.check(output.shape, batch[1].shape, batch[1].dtype)
-    warn_if_normalized(objective.loss, output)
-    values = objective.loss.per_example(output, batch[1])
-    return values * batch[2].astype(values.dtype) if objective.weighted else values
+def prediction_program(
+    model: Trainable, column: Column, batch_size: int, link: Callable[[Tensor], Tensor] | None = None
+) -> tuple[Program, list[Array]]:
+    """Return the program of the model's output for a batch (through ``link`` if given), and its leaves' values.
 
-
-@dataclass(frozen=True)
-class InferenceProgram:
-    """Model outputs (and the values of an objective per example) for a batch of one size."""
-
-    program: Program
-    constants: list[Array]
-
-
-def inference_program(
-    model: Trainable,
-    specs: Sequence[Spec],
-    batch_size: int,
-    outputs: Callable[[Tensor, Sequence[Tensor]], list[Tensor]],
-) -> InferenceProgram:
-    """Build a program in inference mode; ``outputs`` says what to compute of (model output, batch)."""
-    batch = [spec.batch(name, batch_size) for name, spec in zip(("x", "y", "weight"), specs, strict=False)]
-    applied = model.apply(batch[0], mode="inference", seed=None, step=None)
-    results = simplify([t.node for t in outputs(applied.output, batch)])
-    given = tuple(t.node for t in batch)
-    leaves = [node for node in inputs(results) if node not in given]
-    values = [np.array(value_of(node)) for node in leaves]
-    return InferenceProgram(Program((*given, *leaves), tuple(results)), values)
+    The leaves come first among the inputs, the batch last.
+    """
+    batch = column.symbol(batch_size)
+    output = model.apply(batch, mode="inference", seed=None, step=None).output
+    outputs = simplify([(output if link is None else link(output)).node])
+    leaves, values = _constants(outputs, [batch.node])
+    return Program((*leaves, batch.node), tuple(outputs)), values

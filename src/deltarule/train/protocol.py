@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
+from deltarule.runtime.buffers import Array
 from deltarule.tensor.tensor import Tensor
 
 Mode = Literal["training", "inference"]
@@ -40,4 +41,17 @@ class Trainable(Protocol):
 
     def config(self) -> dict[str, Any] | None:
         """Return plain data from which the architecture can be built again, or None."""
+        ...
+
+
+@runtime_checkable
+class Saveable(Protocol):
+    """A model that has more to save than what it learns: frozen parameters."""
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of all parameters and state by name."""
+        ...
+
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        """Take over values by name."""
         ...

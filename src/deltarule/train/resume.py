@@ -1,81 +1,148 @@
-"""Exact resume: a checkpoint holds the state, the counters, the history and the callbacks of a run."""
+"""Exact resume: a checkpoint holds the state, the counters, the books and the callbacks of a run.
+
+``weights/`` are the model as a reader wants it. Where a callback chose other weights at the end (the best ones),
+those to go on from are kept beside them as ``training/``.
+"""
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, final
+
+import numpy as np
 
 from deltarule.errors import ArgumentError, CheckpointError
+from deltarule.runtime.buffers import Array
 from deltarule.train import checkpoint
+from deltarule.train.callbacks import Callback
 from deltarule.train.history import History
+from deltarule.train.program import learned, running
+from deltarule.train.protocol import Saveable
 
 if TYPE_CHECKING:
-    from deltarule.train.fit import Run
+    from deltarule.train.loop import Run
+
+
+@final
+class Checkpoint(Callback):
+    """Write the run to a file after every epoch, or every ``every`` steps, and at the end.
+
+    >>> Checkpoint("run.dr", every=100).every
+    100
+    """
+
+    def __init__(self, path: str | Path, every: int | None = None) -> None:
+        if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
+            raise ArgumentError("Checkpoint every", expected="a whole number of steps ≥ 1", got=repr(every))
+        self.path, self.every = Path(path), every
+
+    def on_steps(self, session: Run) -> None:
+        """Write between two steps."""
+        save(session, self.path)
+
+    def on_consistent(self, session: Run, last: bool) -> None:
+        """Write after an epoch, where there is no rhythm in steps, and at the end."""
+        if last or self.every is None:
+            save(session, self.path)
+
+
+def _fingerprint(arrays: list[Array]) -> str:
+    """Return a checksum of the training data."""
+    value = 0
+    for array in arrays:
+        value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
+    return f"{value:08x}"
 
 
 def _signature(run: Run) -> dict[str, Any]:
-    """Return what must be equal for a run to go on as if never stopped."""
+    """Return what must be equal for a run to go on as if never stopped, as JSON gives it back."""
+    tensors = (*learned(run.task.model), *running(run.task.model))
+    plan = {key: value for key, value in asdict(run.plan).items() if key != "epochs"}
     return {
-        "loss": run.objective.loss.config(),
-        "optimizer": run.optimizer.config(),
-        "batch_size": run.plan.batch_size,
-        "seed": run.plan.seed,
-        "shuffle": run.plan.shuffle,
-        "n_samples": run.plan.n_samples,
-        "shapes": {name: list(tensor.shape) for name, tensor in run.main_program.parameters},
+        "loss": _plain(run.task.loss.config()),
+        "optimizer": _plain(run.optimizer.config()),
+        **plan,
+        "metrics": [metric.name for metric in run.task.metrics],
+        "parameters": [[name, *tensor.shape] for name, tensor in tensors],
         "callbacks": [type(callback).__name__ for callback in run.callbacks],
+        "training data": _fingerprint(run.arrays),
     }
 
 
 def save(run: Run, path: Path) -> None:
     """Write a checkpoint of a run."""
-    arrays = {f"state.{i:04d}": array for i, array in enumerate(run.weights())}
-    names = [name for name, _ in run.main_program.parameters]
+    model = run.task.model
+    weights, training = run.weights(), run.training_weights()
+    everything = {**model.state_dict(), **weights} if isinstance(model, Saveable) else weights
+    arrays = {f"weights/{name}": array for name, array in everything.items()}
+    chosen = any(weights[name] is not training[name] and not _same(weights[name], training[name]) for name in weights)
+    if chosen:
+        arrays |= {f"training/{name}": array for name, array in training.items()}
+    arrays |= {f"optimizer/{i:03d}": array for i, array in enumerate(run.slots())}
+    if run.cursor.rows:
+        arrays["run/rows"] = np.concatenate(run.cursor.rows)
+    arrays["run/step_losses"] = np.array(run.history.step_losses, np.float64)
     states = []
     for number, callback in enumerate(run.callbacks):
         data, kept = callback.state()
-        states.append({"data": data, "arrays": len(kept)})
-        arrays.update({f"callback.{number}.{i:04d}": array for i, array in enumerate(kept)})
+        states.append(data)
+        arrays |= {f"callback/{number}/{name}": array for name, array in kept.items()}
+    cursor = {key: value for key, value in asdict(run.cursor).items() if key != "rows"}
     document = {
+        "architecture": model.config(),
         "signature": _signature(run),
-        "parameters": names,
-        "epoch": run.counters.epoch,
-        "step_in_epoch": run.counters.step_in_epoch,
-        "sums": run.counters.sums,
+        "cursor": cursor,
+        "stop": run.stop,
         "learning_rate_factor": run.learning_rate_factor,
-        "history": run.history.to_dict(),
+        "history": {key: value for key, value in run.history.to_dict().items() if key != "step_losses"},
         "callbacks": states,
-        "architecture": run.model.config(),
     }
     checkpoint.write(path, "checkpoint", arrays, document)
 
 
-def _listed(arrays: dict[str, Any], prefix: str) -> list[Any]:
-    return [arrays[name] for name in sorted(arrays) if name.startswith(prefix)]
+def _same(one: Array, other: Array) -> bool:
+    return one.tobytes() == other.tobytes()
 
 
-def load(run: Run, path: Path | None) -> None:
+def load(run: Run, path: str | Path) -> None:
     """Put a run where the checkpoint left it."""
-    if path is None:
-        raise ArgumentError("fit resume", expected="a checkpoint path", got="none", hint='Add checkpoint="run.dr".')
     container = checkpoint.read(path, "checkpoint")
     document = container.document
-    now = _signature(run)
-    for key, value in document["signature"].items():
-        if value != _plain(now[key]):
+    try:
+        _refuse_another_run(document["signature"], _signature(run), path)
+        weights = container.group("weights/")
+        if isinstance(run.task.model, Saveable):
+            run.task.model.load_state_dict(weights)
+        run.engine.step(run.plan.size)
+        slots = container.group("optimizer/")
+        run.set_state(weights | container.group("training/"), [slots[name] for name in sorted(slots)])
+        losses = container.arrays["run/step_losses"].tolist()
+        run.history = History.from_dict({**document["history"], "step_losses": losses, "interrupted": False})
+        run.stop, run.learning_rate_factor = bool(document["stop"]), float(document["learning_rate_factor"])
+        cursor = run.cursor
+        for name, value in document["cursor"].items():
+            setattr(cursor, name, value)
+        cursor.rows = [container.arrays["run/rows"]] if "run/rows" in container.arrays else []
+        for number, (callback, data) in enumerate(zip(run.callbacks, document["callbacks"], strict=True)):
+            callback.load_state(data, container.group(f"callback/{number}/"))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"file {path}", expected="the entries of a checkpoint", got=f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _refuse_another_run(kept: dict[str, Any], now: dict[str, Any], path: str | Path) -> None:
+    for key in now:
+        if kept[key] != now[key]:
             raise CheckpointError(
                 f"resume from {path}",
-                expected=f"the same {key} as in the checkpoint ({value})",
+                expected=f"the same {key} as in the file ({kept[key]})",
                 got=str(now[key]),
-                hint="Resume with the arguments of the first run, or start anew without resume=True.",
+                hint="Resume with the arguments and data of the first run (only epochs may differ); to begin another "
+                "run from these weights, use dr.load(path) and fit without resume.",
             )
-    run.set_weights(_listed(container.arrays, "state."))
-    run.counters.epoch, run.counters.step_in_epoch = document["epoch"], document["step_in_epoch"]
-    run.counters.sums = document["sums"]
-    run.learning_rate_factor = document["learning_rate_factor"]
-    run.history = History.from_dict({**document["history"], "interrupted": False})
-    for number, (callback, state) in enumerate(zip(run.callbacks, document["callbacks"], strict=True)):
-        callback.load_state(state["data"], _listed(container.arrays, f"callback.{number}."))
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,128 @@
+"""Compiled steps of one task, one for each batch size that occurs, which share one state."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.backends.base import StepRunner
+from deltarule.runtime.buffers import Array
+from deltarule.runtime.devices import backend
+from deltarule.train.program import Layout, Step
+
+Rows = npt.NDArray[np.int64]
+Result = TypeVar("Result")
+_POLL_SECONDS = 0.05  # how often the main thread looks at progress and at Ctrl-C
+
+
+class Engine:
+    """Builds and compiles a step at first use of its batch size, and hands the state from step to step.
+
+    The state that callers see leaves a program's constants out: it is the same for all batch sizes.
+    """
+
+    def __init__(self, make: Callable[[int], Step], device: str, threads: int | None) -> None:
+        self._make = make
+        self._backend = backend(device)
+        self._threads = threads
+        self._steps: dict[int, Step] = {}
+        self._runners: dict[int, StepRunner] = {}
+        self._holder: int | None = None  # the batch size whose runner has the state
+        self._state: list[Array] | None = None
+        self.compile_seconds = 0.0
+
+    @property
+    def name(self) -> str:
+        """The backend's name."""
+        return self._backend.name
+
+    def step(self, size: int) -> Step:
+        """Return the step for a batch size."""
+        if size not in self._steps:
+            start = time.perf_counter()
+            self._steps[size] = self._make(size)
+            self.compile_seconds += time.perf_counter() - start
+        return self._steps[size]
+
+    def layout(self) -> Layout:
+        """Return the names of the state."""
+        return next(iter(self._steps.values())).layout
+
+    def prepare(self, size: int) -> StepRunner:
+        """Return the runner for a batch size, compiled."""
+        step = self.step(size)
+        if size not in self._runners:
+            start = time.perf_counter()
+            self._runners[size] = self._backend.compile_step(step.program, self._threads)
+            self.compile_seconds += time.perf_counter() - start
+        return self._runners[size]
+
+    @property
+    def has_state(self) -> bool:
+        """Whether a state was loaded."""
+        return self._holder is not None or self._state is not None
+
+    def load(self, state: Sequence[Array]) -> None:
+        """Take over a state."""
+        self._state, self._holder = list(state), None
+
+    def read(self) -> list[Array]:
+        """Return copies of the state."""
+        if self._holder is None:
+            return [array.copy() for array in self._state or ()]
+        n = len(self.step(self._holder).layout.names)
+        return self._runners[self._holder].read()[:n]
+
+    def run(
+        self,
+        data: Sequence[Array],
+        rows: Rows,
+        size: int,
+        first_step: int = 0,
+        seed: int = 0,
+        scalars: Sequence[float] = (),
+    ) -> npt.NDArray[np.float64]:
+        """Run len(rows)/size steps and return their metrics, (steps, metrics)."""
+        runner = self.prepare(size)
+        if self._holder != size:
+            runner.load([*self.read(), *self.step(size).constants])
+            self._holder, self._state = size, None
+        return runner.run(data, rows, first_step, seed, scalars)
+
+    @property
+    def steps_done(self) -> int:
+        """Steps finished in the run that is at work."""
+        runner = self._runners.get(self._holder or 0)
+        return runner.steps_done if runner is not None else 0
+
+    def stop(self) -> None:
+        """Ask the run that is at work to end after its current step."""
+        runner = self._runners.get(self._holder or 0)
+        if runner is not None:
+            runner.stop()
+
+
+def in_background(work: Callable[[], Result], watch: Callable[[], None]) -> Result:
+    """Run ``work`` in a thread of its own while this one calls ``watch`` every now and then; hand on what it raises."""
+    results: list[Result] = []
+    faults: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # raised again below, in the caller's thread
+            faults.append(error)
+
+    worker = threading.Thread(target=guarded, name="deltarule-steps", daemon=True)
+    worker.start()
+    while worker.is_alive():
+        worker.join(_POLL_SECONDS)
+        watch()
+    if faults:
+        raise faults[0]
+    return results[0]

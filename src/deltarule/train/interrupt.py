@@ -1,0 +1,52 @@
+"""Ctrl-C while training: noticed at once, obeyed after the step that is at work, so that nothing is half done."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+
+
+class Interrupt:
+    """A context in which the first Ctrl-C sets ``requested`` and calls ``notify``; a second one raises as usual.
+
+    In a thread other than the main one, or where a program has its own handler, nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._notify: Callable[[], None] = _nothing
+        self._installed = False
+
+    def __enter__(self) -> Interrupt:
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._handle)
+            self._installed = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._installed = False
+
+    def calls(self, notify: Callable[[], None]) -> None:
+        """Say what to call when Ctrl-C comes."""
+        self._notify = notify
+
+    def request(self) -> None:
+        """Ask for an end, as Ctrl-C does."""
+        self.requested = True
+        self._notify()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            signal.default_int_handler(number, frame)
+        self.request()
+
+
+def _nothing() -> None:
+    """Do nothing."""

@@ -1,0 +1,316 @@
+"""One run of training: pieces of epochs in a worker thread, with books that do not depend on how they were cut.
+
+A piece is a number of steps of one batch size, about a second long, that runs in one call of the engine. Pieces
+end where a callback is due, and at the end of an epoch; where they end changes no bit of the result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.data import batches
+from deltarule.errors import ArgumentError, DivergenceError
+from deltarule.optim import Optimizer, Schedule
+from deltarule.runtime.buffers import Array
+from deltarule.train.callbacks import Callback
+from deltarule.train.divergence import Tape
+from deltarule.train.engine import Engine, in_background
+from deltarule.train.history import History
+from deltarule.train.inference import Evaluation, current_weights
+from deltarule.train.interrupt import Interrupt
+from deltarule.train.program import Task, columns, learned, running, training_step
+from deltarule.train.progress import Progress
+from deltarule.train.tally import tally
+
+_PIECE_SECONDS = 1.0
+_FIRST_PIECE = 32  # steps, before the speed is known
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What stays the same during a run."""
+
+    epochs: int
+    batch_size: int
+    n_samples: int
+    seed: int = 0
+    shuffle: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ArgumentError(f"fit {name}", expected="a whole number ≥ 1", got=repr(value))
+
+    @property
+    def size(self) -> int:
+        """Examples in a full batch."""
+        return min(self.batch_size, self.n_samples)
+
+    @property
+    def whole_steps(self) -> int:
+        """Steps of an epoch with a full batch."""
+        return self.n_samples // self.size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch, the smaller last one included."""
+        return -(-self.n_samples // self.size)
+
+    def order(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Return the rows of an epoch in the order in which they are used: a function of (seed, epoch)."""
+        return batches(self.n_samples, self.size, self.seed, epoch, self.shuffle)
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Return the batch size of every step of an epoch."""
+        sizes = np.full(self.steps_per_epoch, self.size, np.int64)
+        sizes[-1] = self.n_samples - (self.steps_per_epoch - 1) * self.size
+        return sizes
+
+
+@dataclass
+class Cursor:
+    """Where a run stands: epoch and step within it (from 0), all steps so far, this epoch's metrics and seconds."""
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+    rows: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Run:
+    """One call of ``fit``. It owns the state while training, and is the session that callbacks see."""
+
+    def __init__(
+        self,
+        task: Task,
+        optimizer: Optimizer,
+        plan: Plan,
+        arrays: Sequence[Array],
+        engine: Engine,
+        validation: Evaluation | None,
+        callbacks: Sequence[Callback],
+        progress: Progress,
+    ) -> None:
+        self.task, self.optimizer, self.plan, self.arrays = task, optimizer, plan, list(arrays)
+        self.engine, self.validation, self.progress = engine, validation, progress
+        self.callbacks = list(callbacks)
+        self.history, self.cursor = History(), Cursor()
+        self.stop, self.learning_rate_factor = False, 1.0
+        self.interrupt = Interrupt()
+        self._final: dict[str, Array] = {}  # weights that a callback chose at the end
+        self._ended = False
+        self._speed = 0.0  # steps a second
+        self._tape = Tape(engine, self.arrays, plan.seed)
+
+    # ---------------------------------------------------------------- what callbacks see
+
+    @property
+    def step(self) -> int:
+        """Steps done since the first epoch."""
+        return self.cursor.step
+
+    def weights(self) -> dict[str, Array]:
+        """Return copies of parameters and running state by name, as ``fit`` would leave them now."""
+        return self.training_weights() | self._final
+
+    def training_weights(self) -> dict[str, Array]:
+        """Return copies of parameters and running state by name, as the next step would find them."""
+        layout, state = self.engine.layout(), self.engine.read()
+        start = len(state) - len(layout.running)
+        values = [*state[: len(layout.parameters)], *state[start:]]
+        return dict(zip((*layout.parameters, *layout.running), values, strict=True))
+
+    def slots(self) -> list[Array]:
+        """Return copies of the optimiser's slots."""
+        layout, state = self.engine.layout(), self.engine.read()
+        start = len(layout.parameters)
+        return state[start : start + len(layout.slots)]
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        """Go on with other weights; after the last step, leave the model with them."""
+        if self._ended:
+            self._final = dict(weights)
+        else:
+            self.set_state({**self.training_weights(), **weights}, self.slots())
+
+    def set_state(self, weights: Mapping[str, Array], slots: Sequence[Array]) -> None:
+        """Go on from these weights and slots."""
+        layout = self.engine.layout()
+        parameters, kept = ([weights[name] for name in names] for names in (layout.parameters, layout.running))
+        self.engine.load([np.array(array) for array in (*parameters, *slots, *kept)])
+        self._tape.clear()
+
+    def update_model(self) -> None:
+        """Give the model's tensors the current weights (``fit`` does so at its end)."""
+        weights = self.weights()
+        for name, tensor in (*learned(self.task.model), *running(self.task.model)):
+            tensor.assign(weights[name])
+
+    # ---------------------------------------------------------------- the loop
+
+    def prepare(self) -> None:
+        """Build and compile before the first step, so that every error of shape comes first."""
+        self.engine.prepare(self.plan.size)
+        first = self.engine.step(self.plan.size)
+        if not self.engine.has_state:
+            self.set_state(current_weights(self.task.model), [slot.numpy() for slot in first.slots])
+        self.history.compile_seconds += self.engine.compile_seconds
+
+    def train(self) -> None:
+        """Run epochs until the plan, a callback or Ctrl-C ends them; the model keeps what was learned."""
+        self.interrupt.calls(self._stop_engines)
+        try:
+            with self.interrupt:
+                self._loop()
+        except KeyboardInterrupt:  # a second Ctrl-C, or a program with its own handler: end at once
+            self._tape.restore()
+            self.history.interrupted = True
+        finally:
+            self.update_model()
+
+    def _loop(self) -> None:
+        self._call([callback.on_train_begin for callback in self.callbacks])
+        try:
+            while self.cursor.epoch < self.plan.epochs and not (self.stop or self.interrupt.requested):
+                self._epoch()
+            self._check_weights()
+        except DivergenceError as error:
+            if not any([callback.on_divergence(self, error) for callback in self.callbacks]):
+                raise
+            self.stop, self.history.stop_reason = True, str(error)
+        self.history.interrupted = self.interrupt.requested
+        self.history.stopped_early = self.stop and self.cursor.epoch < self.plan.epochs
+        self._ended = True
+        for callback in self.callbacks:
+            callback.on_train_end(self)
+        for callback in self.callbacks:
+            callback.on_consistent(self, last=True)
+
+    def _call(self, hooks: Sequence[Callable[[Run], None]]) -> None:
+        """Call hooks one after the other; an interrupt raised in one waits until all have run."""
+        for hook in hooks:
+            try:
+                hook(self)
+            except KeyboardInterrupt:
+                self.interrupt.request()
+
+    def _stop_engines(self) -> None:
+        self.engine.stop()
+        if self.validation is not None:
+            self.validation.engine.stop()
+
+    def _epoch(self) -> None:
+        """Run what is left of the current epoch."""
+        order = self.plan.order(self.cursor.epoch)
+        while self.cursor.step_in_epoch < self.plan.steps_per_epoch:
+            self._piece(order)
+            due = [c for c in self.callbacks if c.every and self.cursor.step % c.every == 0]
+            self._call([callback.on_steps for callback in due])
+            if self.interrupt.requested:
+                return
+        self._finish_epoch()
+
+    def _steps_of_piece(self) -> int:
+        """Return how many steps the next piece has: no callback, epoch or change of batch size falls inside."""
+        done = self.cursor.step_in_epoch
+        most = self.plan.whole_steps - done if done < self.plan.whole_steps else 1
+        wanted = round(self._speed * _PIECE_SECONDS) if self._speed else _FIRST_PIECE
+        due = [callback.every - self.cursor.step % callback.every for callback in self.callbacks if callback.every]
+        return max(1, min(most, wanted, *due))
+
+    def _piece(self, order: npt.NDArray[np.int64]) -> None:
+        """Run some steps in a worker thread; stay interruptible and show progress."""
+        done, count = self.cursor.step_in_epoch, self._steps_of_piece()
+        size = int(self.plan.sizes()[done])
+        first_row = done * self.plan.size
+        rows = order[first_row : first_row + count * size]
+        scalars = (self.learning_rate_factor,) if self.task.adjustable_rate else ()
+        start = time.perf_counter()
+        work = partial(self._tape.run, rows, size, self.cursor.step, scalars)
+        metrics = in_background(work, partial(self._watch, start, count))
+        seconds = time.perf_counter() - start
+        bad = np.flatnonzero(~np.isfinite(metrics[:, : 1 + self.engine.step(size).has_penalty]).all(axis=1))
+        good = metrics[: bad[0]] if len(bad) else metrics
+        self._account(good, size, seconds)
+        if len(bad):
+            raise self._tape.fault(len(good), self.cursor.epoch, float(metrics[bad[0], 0]))
+        self._speed = len(metrics) / max(seconds, 1e-9)
+
+    def _watch(self, start: float, count: int) -> None:
+        """Show progress of the piece at work; pass on a request to stop."""
+        if self.interrupt.requested:
+            self.engine.stop()
+        done = min(self.engine.steps_done, count)
+        elapsed = time.perf_counter() - start
+        speed = done / elapsed if done else self._speed
+        step = self.cursor.step_in_epoch + done
+        left = (self.plan.epochs - self.cursor.epoch) * self.plan.steps_per_epoch - step
+        loss = float(self.history.step_losses[-1]) if self.history.step_losses else None
+        self.progress.step(self.cursor.epoch + 1, step, left / speed if speed else None, speed * self.plan.size, loss)
+
+    def _account(self, metrics: npt.NDArray[np.float64], size: int, seconds: float) -> None:
+        """Enter finished steps into the books."""
+        self.history.step_losses.extend(metrics[:, 0].tolist())
+        self.history.samples += len(metrics) * size
+        self.history.train_seconds += seconds
+        self.cursor.rows.append(metrics)
+        self.cursor.seconds += seconds
+        self.cursor.step_in_epoch += len(metrics)
+        self.cursor.step += len(metrics)
+        self.history.steps = self.cursor.step
+
+    # ---------------------------------------------------------------- the end of an epoch
+
+    def _finish_epoch(self) -> None:
+        """Close the books of an epoch, validate, and tell the callbacks."""
+        first = self.engine.step(self.plan.size)
+        logs = tally(self.task, first, np.concatenate(self.cursor.rows), self.plan.sizes())
+        if self.validation is not None:
+            measure = partial(self.validation.measure, self.training_weights())
+            held = in_background(measure, lambda: None)
+            if held is None:
+                return
+            logs.update({f"val_{name}": value for name, value in held.items()})
+        logs["learning_rate"] = self.learning_rate()
+        logs["seconds"] = self.cursor.seconds
+        logs["samples_per_second"] = self.plan.n_samples / max(self.cursor.seconds, 1e-9)
+        self.history.epochs.append(logs)
+        self.cursor = Cursor(epoch=self.cursor.epoch + 1, step=self.cursor.step)
+        number = self.cursor.epoch
+        self.progress.epoch(number, logs, logs["samples_per_second"])
+        self._call([partial(_end_epoch, callback, number, logs) for callback in self.callbacks])
+        self._call([partial(_consistent, callback) for callback in self.callbacks])
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the last step."""
+        rate = self.optimizer.learning_rate
+        now = rate.at(max(0, self.cursor.step - 1)) if isinstance(rate, Schedule) else rate
+        return float(now * self.learning_rate_factor)
+
+    def _check_weights(self) -> None:
+        """Raise DivergenceError where the last update left a weight that is not finite."""
+        for name, value in self.training_weights().items():
+            if value.dtype.kind == "f" and not np.isfinite(value).all():
+                raise self._tape.overflow(name, self.cursor.epoch)
+
+
+def _end_epoch(callback: Callback, number: int, logs: dict[str, float], run: Run) -> None:
+    callback.on_epoch_end(run, number, logs)
+
+
+def _consistent(callback: Callback, run: Run) -> None:
+    callback.on_consistent(run, last=False)
+
+
+def training_engine(task: Task, arrays: Sequence[Array], device: str, threads: int | None) -> Engine:
+    """Return the engine of a task's training steps."""
+    described = columns(arrays)
+    return Engine(lambda size: training_step(task, described, size), device, threads)
