@@ -6,10 +6,14 @@ from deltarule.learners.bayes import (
     GaussianNaiveBayes,
     MultinomialNaiveBayes,
 )
+from deltarule.learners.decomposition import PCA, FastICA
 from deltarule.learners.delta_rule import Adaline, LogisticRegression, Perceptron
 from deltarule.learners.least_squares import Lasso, LinearRegression, Ridge
+from deltarule.learners.margin import LinearSVM, SoftmaxRegression
+from deltarule.learners.neighbors import KNNClassifier, KNNRegressor
 
 __all__ = [
-    "Adaline", "BernoulliNaiveBayes", "GaussianClassifier", "GaussianNaiveBayes", "Lasso", "LinearRegression",
-    "LogisticRegression", "MultinomialNaiveBayes", "Perceptron", "Ridge",
+    "PCA", "Adaline", "BernoulliNaiveBayes", "FastICA", "GaussianClassifier", "GaussianNaiveBayes", "KNNClassifier",
+    "KNNRegressor", "Lasso", "LinearRegression", "LinearSVM", "LogisticRegression", "MultinomialNaiveBayes",
+    "Perceptron", "Ridge", "SoftmaxRegression",
 ]  # fmt: skip

@@ -1,0 +1,199 @@
+"""Linear decompositions: principal and independent components. Signs are deterministic."""
+
+from __future__ import annotations
+
+from typing import Any, Self, final
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from deltarule.learners.base import Array, above, at_least, require
+
+
+def _fixed_signs(rows: Array) -> Array:
+    """Make the entry of largest magnitude of every row positive."""
+    largest = np.abs(rows).argmax(axis=1)
+    signs = np.sign(rows[np.arange(len(rows)), largest])
+    return np.asarray(rows * np.where(signs == 0, 1, signs)[:, None])
+
+
+class _Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
+    """Rows of ``components_`` applied to centred examples."""
+
+    components_: Array
+    mean_: Array
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.components_)
+
+    def _checked(self, x: Any, reset: bool, **options: Any) -> Array:
+        if not reset:
+            check_is_fitted(self)
+        return np.asarray(validate_data(self, x, dtype=(np.float64, np.float32), reset=reset, **options))
+
+    def _count(self, n_samples: int, n_features: int) -> int:
+        limit = min(n_samples, n_features)
+        name = "n_components"
+        require(self, name, lambda n: n is None or at_least(1)(n), "a whole number ≥ 1 or None")
+        wanted = getattr(self, name)
+        if wanted is not None and wanted > limit:
+            raise ValueError(f"n_components={wanted} must be between 1 and min(n_samples, n_features)={limit}")
+        return limit if wanted is None else int(wanted)
+
+
+@final
+class PCA(_Projection):
+    """The directions of largest variance (AE: PCA): x ↦ W(x − μ), rows of W orthonormal.
+
+    ``solver``: "exact" (eigenvectors of the covariance or SVD of the data, whichever is smaller), or "randomized"
+    (range finder with power iterations, Halko, Martinsson and Tropp 2011). ``whiten`` scales every component to
+    unit variance. ``partial_fit`` learns from data larger than memory, chunk by chunk, exactly up to rounding.
+
+    >>> PCA(1).fit([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]).explained_variance_ratio_.round(6).tolist()
+    [1.0]
+    """
+
+    def __init__(self, n_components: int | None = None, *, whiten: bool = False, solver: str = "exact",
+                 n_oversamples: int = 10, n_iter: int = 4, random_state: int | None = 0) -> None:  # fmt: skip
+        self.n_components = n_components
+        self.whiten = whiten
+        self.solver = solver
+        self.n_oversamples = n_oversamples
+        self.n_iter = n_iter
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn mean, components and variances."""
+        del y
+        x = self._checked(X, reset=True, ensure_min_samples=2)
+        require(self, "solver", {"exact", "randomized"}.__contains__, "'exact' or 'randomized'")
+        k = self._count(*x.shape)
+        self.mean_ = x.mean(axis=0)
+        centred = x - self.mean_
+        total = float((centred.astype(np.float64) ** 2).sum()) / (len(x) - 1)
+        if self.solver == "randomized":
+            values, rows = self._randomized(centred, k)
+        elif x.shape[0] > x.shape[1]:
+            values, rows = _eigenvectors(centred.T @ centred, k)
+        else:
+            _, s, rows = np.linalg.svd(centred, full_matrices=False)
+            values = s**2
+        self._keep(values[:k], rows[:k], len(x), total)
+        return self
+
+    def _randomized(self, centred: Array, k: int) -> tuple[Array, Array]:
+        generator = np.random.default_rng(self.random_state)
+        width = min(k + self.n_oversamples, *centred.shape)
+        q = np.linalg.qr(centred @ generator.normal(size=(centred.shape[1], width)).astype(centred.dtype))[0]
+        for _ in range(self.n_iter):
+            q = np.linalg.qr(centred @ np.linalg.qr(centred.T @ q)[0])[0]
+        _, s, rows = np.linalg.svd(q.T @ centred, full_matrices=False)
+        return s**2, rows
+
+    def _keep(self, squares: Array, rows: Array, n: int, total: float) -> None:
+        self.components_ = _fixed_signs(rows)
+        self.explained_variance_ = np.maximum(squares, 0) / (n - 1)
+        self.explained_variance_ratio_ = self.explained_variance_ / total if total > 0 else np.zeros(len(squares))
+        self.singular_values_ = np.sqrt(np.maximum(squares, 0))
+        self.n_components_, self.n_samples_seen_ = len(rows), n
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Add a chunk: mean and scatter are merged as Chan, Golub and LeVeque (1979) do."""
+        del y
+        first = not hasattr(self, "_scatter")
+        x = self._checked(X, reset=first).astype(np.float64)
+        mean = x.mean(axis=0)
+        scatter = (x - mean).T @ (x - mean)
+        if first:
+            self._scatter, self.mean_, self.n_samples_seen_ = scatter, mean, len(x)
+        else:
+            n = self.n_samples_seen_ + len(x)
+            gap = mean - self.mean_
+            self._scatter = self._scatter + scatter + np.outer(gap, gap) * (self.n_samples_seen_ * len(x) / n)
+            self.mean_ = self.mean_ + gap * (len(x) / n)
+            self.n_samples_seen_ = n
+        if self.n_samples_seen_ > 1:
+            k = self._count(self.n_samples_seen_, x.shape[1])
+            values, rows = _eigenvectors(self._scatter, k)
+            self._keep(values, rows, self.n_samples_seen_, float(np.trace(self._scatter)) / (self.n_samples_seen_ - 1))
+        return self
+
+    def transform(self, X: Any) -> Array:
+        """Return W(x − μ), of unit variance with ``whiten``."""
+        scores = (self._checked(X, reset=False) - self.mean_) @ self.components_.T
+        return np.asarray(scores / self._scales() if self.whiten else scores)
+
+    def inverse_transform(self, X: Any) -> Array:
+        """Return Wᵀz + μ, the nearest point of the plane."""
+        check_is_fitted(self)
+        scores = np.asarray(X)
+        return np.asarray((scores * self._scales() if self.whiten else scores) @ self.components_ + self.mean_)
+
+    def _scales(self) -> Array:
+        deviation = np.sqrt(self.explained_variance_)
+        return np.where(deviation > 0, deviation, 1.0)
+
+
+def _eigenvectors(scatter: Array, k: int) -> tuple[Array, Array]:
+    values, vectors = np.linalg.eigh(scatter)
+    return values[::-1][:k], vectors.T[::-1][:k]
+
+
+@final
+class FastICA(_Projection):
+    """Independent components s = W(x − μ) by fixed-point steps with g(u) = tanh u (Hyvärinen 1999; AE: ICA).
+
+    Data are whitened first; all rows of W are updated at once and kept orthonormal by (WWᵀ)^(−1/2) W. Sources have
+    unit variance and come in the order of the rows; signs are fixed by ``mixing_``.
+    """
+
+    def __init__(self, n_components: int | None = None, *, max_iter: int = 200, tol: float = 1e-6,
+                 random_state: int | None = 0) -> None:  # fmt: skip
+        self.n_components = n_components
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn ``components_`` (unmixing) and ``mixing_``."""
+        del y
+        x = self._checked(X, reset=True, ensure_min_samples=2).astype(np.float64)
+        require(self, "max_iter", at_least(1), "a whole number ≥ 1")
+        require(self, "tol", above(0), "a number > 0")
+        k = self._count(*x.shape)
+        self.mean_ = x.mean(axis=0)
+        u, s, vt = np.linalg.svd(x - self.mean_, full_matrices=False)
+        k = min(k, int((s > 1e-10 * s.max(initial=1.0)).sum()) or 1)
+        whitening = vt[:k] * (np.sqrt(len(x)) / np.maximum(s[:k], 1e-300))[:, None]
+        white = u[:, :k] * np.sqrt(len(x))
+        rotation = self._rotate(white, np.random.default_rng(self.random_state).normal(size=(k, k)))
+        self.components_ = _fixed_signs(rotation @ whitening)
+        self.mixing_ = np.linalg.pinv(self.components_)
+        return self
+
+    def _rotate(self, white: Array, start: Array) -> Array:
+        w = _decorrelated(start)
+        for step in range(1, self.max_iter + 1):
+            g = np.tanh(white @ w.T)
+            new = _decorrelated(g.T @ white / len(white) - (1 - g**2).mean(axis=0)[:, None] * w)
+            change = float(np.abs(np.abs((new * w).sum(axis=1)) - 1).max())
+            w, self.n_iter_ = new, step
+            if change < self.tol:
+                break
+        return w
+
+    def transform(self, X: Any) -> Array:
+        """Return sources W(x − μ)."""
+        return np.asarray((self._checked(X, reset=False) - self.mean_) @ self.components_.T)
+
+    def inverse_transform(self, X: Any) -> Array:
+        """Return A s + μ."""
+        check_is_fitted(self)
+        return np.asarray(np.asarray(X) @ self.mixing_.T + self.mean_)
+
+
+def _decorrelated(w: Array) -> Array:
+    u, _, vt = np.linalg.svd(w, full_matrices=False)
+    return np.asarray(u @ vt)
