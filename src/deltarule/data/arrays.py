@@ -13,7 +13,15 @@ Array = npt.NDArray[Any]
 
 
 def _numeric(value: Any, name: str) -> Array:
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+        if array.dtype == object:
+            array = array.astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise DTypeError(
+            name, expected="numbers in rows of equal length", got=str(error),
+            hint="Encode text with data.LabelEncoder or data.one_hot; pad or cut rows to one length.",
+        ) from error  # fmt: skip
     if array.dtype.kind not in "fiub":
         raise DTypeError(
             name,
@@ -24,9 +32,11 @@ def _numeric(value: Any, name: str) -> Array:
     return array
 
 
-def _place(array: Array, bad: Array) -> str:
-    index = np.argwhere(bad)[0]
-    return "row " + ", position ".join(str(int(i)) for i in index)
+def _place(bad: Array) -> str:
+    index = [int(i) for i in np.argwhere(bad)[0]]
+    words = {2: "column", 3: "position"}.get(bad.ndim, "position")
+    rest = ", ".join(map(str, index[1:]))
+    return f"row {index[0]}" + (f", {words} {rest}" if rest else "")
 
 
 def check_finite(array: Array, name: str) -> None:
@@ -39,7 +49,7 @@ def check_finite(array: Array, name: str) -> None:
         raise DataError(
             name,
             expected="finite numbers",
-            got=f"{kind} in {_place(array, bad)} ({int(bad.sum())} in all)",
+            got=f"{kind} in {_place(bad)} ({int(bad.sum())} in all)",
             hint="Drop these rows, or fill them (for example with the column's median) before fitting.",
         )
 
@@ -47,17 +57,21 @@ def check_finite(array: Array, name: str) -> None:
 def check_arrays(inputs: Any, targets: Any = None, where: str = "fit") -> tuple[Array, Array | None]:
     """Return inputs and targets as arrays of supported types; raise where they cannot be trained on.
 
+    Inputs (N, …): float64 and whole numbers stay, other floats become float32. Targets (N, …): whole numbers
+    become int64. Raises DTypeError for what is no number and rows of unequal length, DataError for no examples,
+    NaN and infinities (with row and column), and lengths that differ.
+
     >>> check_arrays([[1.0], [float("nan")]])
     Traceback (most recent call last):
     ...
-    deltarule.errors.DataError: fit inputs: expected finite numbers, got NaN in row 1, position 0 (1 in all).
+    deltarule.errors.DataError: fit inputs: expected finite numbers, got NaN in row 1, column 0 (1 in all).
       Drop these rows, or fill them (for example with the column's median) before fitting.
     """
     x = _numeric(inputs, f"{where} inputs")
     if x.ndim == 0 or len(x) == 0:
         raise DataError(f"{where} inputs", expected="at least one example", got=f"an array of shape {x.shape}")
     check_finite(x, f"{where} inputs")
-    x = x.astype(np.float64 if x.dtype == np.float64 else x.dtype if x.dtype.kind in "iub" else np.float32)
+    x = x.astype(_kept(x.dtype), copy=False)
     if targets is None:
         return x, None
     y = _numeric(targets, f"{where} targets")
@@ -69,19 +83,25 @@ def check_arrays(inputs: Any, targets: Any = None, where: str = "fit") -> tuple[
             hint="Inputs and targets must have the same length along the first axis.",
         )
     check_finite(y, f"{where} targets")
-    return x, y.astype(np.int64) if y.dtype.kind in "iub" else y
+    return x, y.astype(np.int64 if y.dtype.kind in "iub" else _kept(y.dtype), copy=False)
+
+
+def _kept(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type in the machine's byte order; floats other than float64 as float32."""
+    if dtype.kind == "f":
+        return np.dtype(np.float64 if dtype.itemsize == 8 else np.float32)
+    return dtype.newbyteorder("=")
 
 
 def check_labels(labels: Array, n_classes: int, where: str = "fit") -> None:
-    """Raise DataError unless every label is in 0 … n_classes − 1."""
-    if not len(labels):
-        return
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= n_classes:
-        bad = (labels < 0) | (labels >= n_classes)
+    """Raise DataError unless every label is a whole number in 0 … n_classes − 1."""
+    bad = (labels < 0) | (labels >= n_classes)
+    if labels.dtype.kind == "f":
+        bad |= labels != np.floor(labels)
+    if bad.any():
         raise DataError(
             f"{where} labels",
             expected=f"whole numbers 0 … {n_classes - 1} for {n_classes} classes",
-            got=f"{int(labels[bad][0])} in row {int(np.argmax(bad))}",
+            got=f"{labels[bad][0]} in row {int(np.argwhere(bad)[0][0])}",
             hint="Give the model one output per class, or encode labels with data.LabelEncoder.",
         )

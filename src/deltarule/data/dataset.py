@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.data.schema import TableSchema
 from deltarule.errors import ArgumentError
 
 Array = npt.NDArray[Any]
@@ -19,7 +20,11 @@ BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Inputs (N, …) float32, targets (N,) int64 labels or float32 numbers, and where they come from."""
+    """Inputs (N, …) float32, targets (N,) int64 labels or float32 numbers, and where they come from.
+
+    >>> load("iris").take(np.array([0, 50, 100])).targets.tolist()
+    [0, 1, 2]
+    """
 
     name: str
     title: str
@@ -31,6 +36,11 @@ class Dataset:
     description: str = ""
     source: str = ""
     licence: str = ""
+    schema: TableSchema | None = None  # how the columns of a file became features
+
+    def take(self, rows: Array) -> Dataset:
+        """Return the data set of these rows only, in their order."""
+        return replace(self, inputs=self.inputs[rows], targets=self.targets[rows])
 
     @property
     def n_samples(self) -> int:

@@ -1,52 +1,74 @@
-"""Encodings: one-hot rows, labels from categories, standardised features, class weights."""
+"""Encodings: one-hot and multi-hot rows, labels from categories, class weights."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
 from deltarule.data.arrays import check_labels
-from deltarule.errors import DataError
+from deltarule.errors import ArgumentError, DataError
 
 Array = npt.NDArray[Any]
 
 
 def one_hot(labels: Any, num_classes: int | None = None) -> npt.NDArray[np.float32]:
-    """Return 1 at the label and 0 elsewhere; classes are max + 1 unless given (DA-07).
+    """Return 1 at the label and 0 elsewhere; there are max + 1 classes unless given (DA-07).
+
+    Labels (…) whole numbers, rows (…, classes): row i is e of label i. Raises DataError for a label outside.
 
     >>> one_hot([3, 0, 2]).tolist()
     [[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
     """
     array = np.asarray(labels)
-    if array.dtype.kind not in "iub":
-        raise DataError("one_hot", expected="whole-number labels", got=f"elements of type {array.dtype}")
+    if array.size and array.dtype.kind not in "iub":
+        raise DataError(
+            "one_hot", expected="whole-number labels", got=f"elements of type {array.dtype}",
+            hint="Turn categories into labels with data.LabelEncoder.",
+        )  # fmt: skip
     n = num_classes if num_classes is not None else int(array.max(initial=-1)) + 1
     check_labels(array.ravel(), n, "one_hot")
-    return (array[..., None] == np.arange(n)).astype(np.float32)
+    return np.asarray(array[..., None] == np.arange(n), np.float32)
 
 
 def from_one_hot(rows: Any) -> npt.NDArray[np.int64]:
-    """Return the labels of one-hot rows.
+    """Return the labels of one-hot rows; raises DataError unless every row has a single 1 and else 0.
 
     >>> from_one_hot([[0, 1], [1, 0]]).tolist()
     [1, 0]
     """
     array = np.asarray(rows)
-    if (
-        array.ndim < 2
-        or not np.array_equal(array.sum(-1), np.ones(array.shape[:-1]))
-        or not np.isin(array, (0, 1)).all()
-    ):
+    if array.ndim < 2 or not np.isin(array, (0, 1)).all() or not (array.sum(-1) == 1).all():
         raise DataError("from_one_hot", expected="rows with a single 1", got=f"an array of shape {array.shape}")
-    return array.argmax(-1)
+    return np.asarray(array.argmax(-1), np.int64)
+
+
+def multi_hot(labels: Iterable[Iterable[int]], num_classes: int | None = None) -> npt.NDArray[np.float32]:
+    """Return 1 at every label of an example: targets of which one or more may hold (DA-10).
+
+    They go with sigmoids and binary cross-entropy; one-hot rows, of which exactly one holds, with a softmax.
+
+    >>> multi_hot([[0, 2], [], [1]]).tolist()
+    [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    groups = [list(group) for group in labels]
+    flat = np.array([label for group in groups for label in group], np.int64)
+    n = num_classes if num_classes is not None else int(flat.max(initial=-1)) + 1
+    check_labels(flat, n, "multi_hot")
+    rows = np.zeros((len(groups), n), np.float32)
+    rows[np.repeat(np.arange(len(groups)), [len(group) for group in groups]), flat] = 1.0
+    return rows
 
 
 @final
 class LabelEncoder:
     """Categories to labels 0 … K − 1, in a given order or sorted, with aliases (DA-08).
+
+    Args:
+        order: The categories; label k stands for ``order[k]``. Learned by ``fit`` and sorted by default.
+        aliases: Other spellings, each with the category that it means.
 
     >>> LabelEncoder(order=["High", "Medium", "Low"], aliases={"Med": "Medium"}).fit_transform(["Med", "Low"]).tolist()
     [1, 2]
@@ -56,15 +78,26 @@ class LabelEncoder:
         self.order = list(order) if order is not None else None
         self.aliases = dict(aliases or {})
         self.classes_: list[Any] = list(order) if order is not None else []
+        if len(set(self.classes_)) != len(self.classes_):
+            raise ArgumentError("order", expected="categories that differ", got=str(self.classes_))
+        lost = [alias for alias, category in self.aliases.items() if order is not None and category not in order]
+        if lost:
+            raise ArgumentError("aliases", expected="a category of the order for each", got=f"{lost[0]!r}")
 
-    def fit(self, values: Sequence[Any]) -> LabelEncoder:
+    def fit(self, values: Any) -> LabelEncoder:
         """Learn the categories (unless their order was given)."""
         if self.order is None:
-            self.classes_ = sorted({self.aliases.get(v, v) for v in np.asarray(values).tolist()})
+            found = {self.aliases.get(value, value) for value in np.asarray(values).tolist()}
+            try:
+                self.classes_ = sorted(found)
+            except TypeError as error:
+                raise DataError(
+                    "LabelEncoder", expected="categories of one type", got=str(error), hint="Give them in order=[…]."
+                ) from error
         return self
 
-    def transform(self, values: Sequence[Any]) -> npt.NDArray[np.int64]:
-        """Return the label of every category."""
+    def transform(self, values: Any) -> npt.NDArray[np.int64]:
+        """Return the label of every category; raises DataError at the first that is unknown."""
         known = {category: i for i, category in enumerate(self.classes_)}
         labels = []
         for row, value in enumerate(np.asarray(values).tolist()):
@@ -72,13 +105,13 @@ class LabelEncoder:
             if category not in known:
                 raise DataError(
                     "LabelEncoder",
-                    expected=f"one of {', '.join(map(str, self.classes_))}",
+                    expected=f"one of {', '.join(map(str, self.classes_)) or 'no categories (fit first)'}",
                     got=f"{value!r} in row {row}",
                 )
             labels.append(known[category])
         return np.array(labels, np.int64)
 
-    def fit_transform(self, values: Sequence[Any]) -> npt.NDArray[np.int64]:
+    def fit_transform(self, values: Any) -> npt.NDArray[np.int64]:
         """Learn the categories and return labels."""
         return self.fit(values).transform(values)
 
@@ -89,43 +122,20 @@ class LabelEncoder:
         return [self.classes_[i] for i in array]
 
 
-@final
-class StandardScaler:
-    """(x − mean)/deviation per feature, learned on the training data only (DA-17); constant features become 0."""
-
-    def __init__(self) -> None:
-        self.mean_: Array | None = None
-        self.deviation_: Array | None = None
-
-    def fit(self, x: Any) -> StandardScaler:
-        """Learn mean and deviation (biased) over the examples."""
-        array = np.asarray(x, np.float64)
-        self.mean_ = array.mean(axis=0)
-        deviation = array.std(axis=0)
-        self.deviation_ = np.where(deviation > 0, deviation, 1.0)
-        return self
-
-    def transform(self, x: Any) -> npt.NDArray[np.float32]:
-        """Return standardised float32 features."""
-        if self.mean_ is None or self.deviation_ is None:
-            raise DataError("StandardScaler", expected="fit before transform", got="a scaler that saw no data")
-        return ((np.asarray(x, np.float64) - self.mean_) / self.deviation_).astype(np.float32)
-
-    def fit_transform(self, x: Any) -> npt.NDArray[np.float32]:
-        """Learn and standardise."""
-        return self.fit(x).transform(x)
-
-
 def balanced_class_weights(labels: Any, n_classes: int | None = None) -> npt.NDArray[np.float64]:
-    """N/(K·n_c): rare classes weigh more, all classes the same in total (DA-15, C-DA-08).
+    """Return w_c = N/(K·n_c): a rare class weighs more, and all classes weigh the same in total (DA-15, C-DA-08).
+
+    Raises DataError for labels outside the classes and for a class without an example.
 
     >>> balanced_class_weights([0] * 10 + [1])
     array([0.55, 5.5 ])
     """
     array = np.asarray(labels)
-    counts = np.bincount(array, minlength=n_classes or 0)
+    n = n_classes if n_classes is not None else int(array.max(initial=0)) + 1
+    check_labels(array, n, "balanced_class_weights")
+    counts = np.bincount(array.astype(np.int64), minlength=n)
     if (counts == 0).any():
         raise DataError(
             "balanced_class_weights", expected="an example of every class", got=f"none of {counts.argmin()}"
         )
-    return np.asarray(len(array) / (len(counts) * counts), np.float64)
+    return np.asarray(len(array) / (n * counts), np.float64)

@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.data.shuffling import shuffled
 from deltarule.errors import ArgumentError, DataError
 
 Rows = npt.NDArray[np.int64]
@@ -16,15 +17,14 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the parts; together they are every row once."""
+    """Row numbers of the parts, ascending; together they are every row once.
+
+    Training rows fit the parameters, validation rows choose hyperparameters, test rows score once (DA-02, DA-05).
+    """
 
     train: Rows
     validation: Rows
     test: Rows
-
-
-def _generator(seed: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=[seed & (2**64 - 1), 0x5B11]))
 
 
 def split(
@@ -32,35 +32,84 @@ def split(
 ) -> Split:
     """Divide n rows into parts of these fractions.
 
-    ``stratify`` (labels) keeps the classes' shares in every part; ``groups`` keeps rows of one group together, so
-    that no near-copy of a training row is tested on (DA-06).
+    Split first and only then cut, crop or augment: near-copies on both sides make a model look better than it is
+    (DA-06). Where examples come from the same source already, name it in ``groups``.
+
+    Args:
+        n: Number of rows.
+        validation: Fraction for validation.
+        test: Fraction for the test.
+        seed: Seed; the same one gives the same parts everywhere.
+        stratify: Labels (n,) whose shares every part keeps, to the nearest row.
+        groups: What each row belongs to (n,); rows of one group stay together, fractions hold as nearly as the
+            groups allow.
 
     >>> [len(part) for part in (split(10).train, split(10).validation, split(10).test)]
     [8, 0, 2]
     """
-    if min(validation, test) < 0 or validation + test >= 1:
+    if min(validation, test) < 0 or not validation + test < 1:
         raise ArgumentError("split", expected="fractions ≥ 0 with a sum < 1", got=f"{validation} and {test}")
     if stratify is not None and groups is not None:
         raise ArgumentError("split", expected="stratify or groups", got="both")
-    generator = _generator(seed)
-    parts: list[list[Rows]] = [[], [], []]
-    if groups is not None:
-        names, member = np.unique(np.asarray(groups), return_inverse=True)
-        chosen = split(len(names), validation, test, seed)
-        for part, wanted in zip(parts, (chosen.train, chosen.validation, chosen.test), strict=True):
-            part.append(np.flatnonzero(np.isin(member, wanted)))
-    else:
-        strata = np.zeros(n, np.int64) if stratify is None else np.unique(np.asarray(stratify), return_inverse=True)[1]
-        for label in range(int(strata.max(initial=0)) + 1):
-            rows = generator.permutation(np.flatnonzero(strata == label))
-            n_test, n_validation = round(len(rows) * test), round(len(rows) * validation)
-            for part, piece in zip(parts, np.split(rows[::-1], [len(rows) - n_test - n_validation, len(rows) - n_test]),
-                                   strict=True):  # fmt: skip
-                part.append(piece)
-    train, valid, held_out = (np.sort(np.concatenate(part)).astype(np.int64) for part in parts)
-    if not len(train):
+    names = stratify if stratify is not None else groups
+    member = _numbered(names, n) if names is not None else np.zeros(n, np.int64)
+    order = shuffled(n, seed, "split")
+    wanted = (round(n * validation), round(n * test))
+    part = _by_group(member, order, wanted) if groups is not None else _by_stratum(member, order, wanted)
+    if n == 0 or not (part == 0).any():
         raise DataError("split", expected="at least one training example", got=f"{n} rows")
-    return Split(train, valid, held_out)
+    return Split(*(np.flatnonzero(part == i).astype(np.int64) for i in range(3)))
+
+
+def _numbered(names: Any, n: int) -> Rows:
+    array = np.asarray(names)
+    if array.shape != (n,):
+        raise DataError("split", expected=f"one label or group for each of {n} rows", got=f"an array {array.shape}")
+    return np.unique(array, return_inverse=True)[1].astype(np.int64)
+
+
+def _by_stratum(member: Rows, order: Rows, wanted: tuple[int, int]) -> Rows:
+    """Return 0, 1 or 2 for each row: from every class its share of the validation and test rows."""
+    part = np.zeros(len(member), np.int64)
+    if not len(member):
+        return part
+    counts = np.bincount(member)
+    free = counts
+    taken = np.zeros_like(counts)
+    for number, total in ((1, wanted[0]), (2, wanted[1])):
+        sizes = _apportioned(counts, total, free)
+        for label, size in enumerate(sizes):
+            rows = order[member[order] == label]
+            part[rows[taken[label] : taken[label] + size]] = number
+        taken, free = taken + sizes, free - sizes
+    return part
+
+
+def _apportioned(counts: Rows, total: int, free: Rows) -> Rows:
+    """Divide a total in proportion to counts, by largest remainders, at most ``free`` each."""
+    exact = counts * total / max(int(counts.sum()), 1)
+    sizes = np.minimum(np.floor(exact).astype(np.int64), free)
+    for label in np.argsort(-(exact - sizes), kind="stable"):
+        if sizes.sum() == total:
+            break
+        sizes[label] += sizes[label] < free[label]
+    return sizes
+
+
+def _by_group(member: Rows, order: Rows, wanted: tuple[int, int]) -> Rows:
+    """Return 0, 1 or 2 for each row: whole groups, in random order, until a part is as full as it can be."""
+    counts = np.bincount(member)
+    waiting = list(dict.fromkeys(member[order].tolist()))
+    part_of = np.zeros(len(counts), np.int64)
+    for number, total in ((2, wanted[1]), (1, wanted[0])):
+        filled = 0
+        for group in list(waiting):
+            better = abs(filled + counts[group] - total) < abs(filled - total)
+            if len(waiting) > 1 and total > 0 and (better or filled == 0):
+                part_of[group] = number
+                filled += int(counts[group])
+                waiting.remove(group)
+    return np.asarray(part_of[member], np.int64)
 
 
 @dataclass(frozen=True)
@@ -77,17 +126,12 @@ def _pairs(assigned: Rows, k: int) -> Iterator[tuple[Rows, Rows]]:
         yield np.flatnonzero(assigned != fold), np.flatnonzero(assigned == fold)
 
 
-def _dealt(rows: Rows, k: int) -> Rows:
-    """Return the fold of each of some rows: equal runs, the first ones one longer."""
-    sizes = np.full(k, len(rows) // k)
-    sizes[: len(rows) % k] += 1
-    return np.repeat(np.arange(k), sizes)
-
-
 @final
 @dataclass(frozen=True)
 class KFold(_Folds):
-    """k equal folds; each row validates exactly once; fit a fresh model for every fold (DA-03, DA-04).
+    """k equal folds: each row validates exactly once and trains k − 1 times; fit a fresh model for every fold.
+
+    The first n mod k folds are one row longer (DA-03, DA-04, C-DA-06).
 
     >>> [test.tolist() for _, test in KFold(2).split(4)]
     [[0, 1], [2, 3]]
@@ -100,31 +144,31 @@ class KFold(_Folds):
         """Yield (training rows, validation rows) of every fold."""
         if n < self.k:
             raise DataError("KFold", expected=f"at least {self.k} examples", got=str(n))
-        order = _generator(self.seed).permutation(n) if self.shuffle else np.arange(n)
+        order = shuffled(n, self.seed, "split") if self.shuffle else np.arange(n)
+        sizes = [n // self.k + (fold < n % self.k) for fold in range(self.k)]
         assigned = np.empty(n, np.int64)
-        assigned[order] = _dealt(order, self.k)
+        assigned[order] = np.repeat(np.arange(self.k), sizes)
         return _pairs(assigned, self.k)
 
 
 @final
 @dataclass(frozen=True)
 class StratifiedKFold(_Folds):
-    """k folds with the classes' shares kept."""
+    """k folds with the classes' shares kept: in each class, and in all, fold sizes differ by one at most."""
 
     seed: int = 0
 
     def split(self, labels: Any) -> Iterator[tuple[Rows, Rows]]:
         """Yield (training rows, validation rows) of every fold."""
         array = np.asarray(labels)
+        classes, member, counts = np.unique(array, return_inverse=True, return_counts=True)
+        if not len(array) or counts.min() < self.k:
+            rare = "no examples" if not len(array) else f"{counts.min()} of {classes[counts.argmin()]!r}"
+            raise DataError("StratifiedKFold", expected=f"{self.k} examples of each class", got=rare)
+        order = shuffled(len(array), self.seed, "split")
+        by_class = order[np.argsort(member[order], kind="stable")]
         assigned = np.empty(len(array), np.int64)
-        generator = _generator(self.seed)
-        for label in np.unique(array):
-            rows = generator.permutation(np.flatnonzero(array == label))
-            if len(rows) < self.k:
-                raise DataError(
-                    "StratifiedKFold", expected=f"{self.k} examples a class", got=f"{len(rows)} of {label!r}"
-                )
-            assigned[rows] = _dealt(rows, self.k)
+        assigned[by_class] = np.arange(len(array)) % self.k  # dealt like cards, class after class
         return _pairs(assigned, self.k)
 
 

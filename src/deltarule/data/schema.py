@@ -1,0 +1,174 @@
+"""How the columns of a table become numbers: learned from one file, applied to the next."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.errors import DataError, DataWarning
+
+MISSING = frozenset({"", "na", "n/a", "nan", "null", "?"})  # compared in lower case
+_MANY = 20  # categories from which on a column of text is asked about
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Cells as text by column, and the line of the file where each row begins."""
+
+    where: str
+    cells: Mapping[str, Sequence[str]]
+    lines: Sequence[int]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.lines)
+
+    def place(self, row: int) -> str:
+        """Return where a row is found."""
+        return f"{self.where} line {self.lines[row]}"
+
+    def require(self, name: str) -> Sequence[str]:
+        """Return a column; raise DataError if the table lacks it."""
+        if name not in self.cells:
+            raise DataError(self.where, expected=f"a column {name!r}", got=f"the columns {', '.join(self.cells)}")
+        return self.cells[name]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers, or of text with its sorted categories."""
+
+    name: str
+    categories: tuple[str, ...] = ()
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The name, or one ``name=category`` for each category."""
+        return tuple(f"{self.name}={category}" for category in self.categories) or (self.name,)
+
+    def encode(self, table: RawTable) -> npt.NDArray[np.float64]:
+        """Return the column as numbers (N, 1), or as one-hot rows (N, categories)."""
+        cells = table.require(self.name)
+        if not self.categories:
+            return np.array([[_number(cell, table, self.name, row)] for row, cell in enumerate(cells)], np.float64)
+        known = {category: index for index, category in enumerate(self.categories)}
+        rows = np.zeros((len(cells), len(known)))
+        for row, cell in enumerate(cells):
+            if cell not in known:
+                raise DataError(
+                    table.place(row),
+                    expected=f"one of {_listed(self.categories)} in column {self.name!r}",
+                    got=repr(cell),
+                    hint="The model has not seen this category.",
+                )
+            rows[row, known[cell]] = 1.0
+        return rows
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """The feature columns in order and the target's name: what turns another file into the same features.
+
+    >>> table = RawTable("t.csv", {"size": ["1", "2"], "colour": ["red", "blue"], "y": ["0", "1"]}, [2, 3])
+    >>> schema = TableSchema.learn(table, target="y")
+    >>> schema.feature_names
+    ('size', 'colour=blue', 'colour=red')
+    >>> schema.encode(table).tolist()
+    [[1.0, 0.0, 1.0], [2.0, 1.0, 0.0]]
+    """
+
+    columns: tuple[Column, ...]
+    target: str
+
+    @classmethod
+    def learn(cls, table: RawTable, target: str, categorical: Sequence[str] = ()) -> TableSchema:
+        """Decide for each column whether it holds numbers or categories.
+
+        A column holds numbers if more than half of its cells are numbers (the others are then errors with their
+        place), unless it is named in ``categorical``.
+        """
+        table.require(target)
+        for name in categorical:
+            table.require(name)
+        columns = tuple(
+            Column(name) if name not in categorical and is_numeric(cells) else _categories(name, cells)
+            for name, cells in table.cells.items()
+            if name != target
+        )
+        if not columns:
+            raise DataError(table.where, expected="at least one column beside the target", got=f"only {target!r}")
+        return cls(columns, target)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the features, in order."""
+        return tuple(name for column in self.columns for name in column.feature_names)
+
+    def encode(self, table: RawTable) -> npt.NDArray[np.float32]:
+        """Return the features of a table (N, features); columns are found by name, others are ignored."""
+        return np.concatenate([column.encode(table) for column in self.columns], axis=1).astype(np.float32)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for a JSON file."""
+        columns = [{"name": column.name, "categories": list(column.categories)} for column in self.columns]
+        return {"columns": columns, "target": self.target}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> TableSchema:
+        """Return the schema of ``to_dict``."""
+        columns = tuple(Column(one["name"], tuple(one["categories"])) for one in plain["columns"])
+        return cls(columns, plain["target"])
+
+
+def parsed(cell: str) -> float | None:
+    """Return the number that a cell holds, or None."""
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and "_" not in cell else None
+
+
+def is_numeric(cells: Sequence[str]) -> bool:
+    """Tell whether more than half of the cells are numbers."""
+    return 2 * sum(parsed(cell) is not None for cell in cells) > len(cells)
+
+
+def _number(cell: str, table: RawTable, name: str, row: int) -> float:
+    value = parsed(cell)
+    if value is None:
+        raise DataError(
+            table.place(row),
+            expected=f"a number in column {name!r}",
+            got=repr(cell),
+            hint=f"Correct the cell, or read the column as categories: categorical=[{name!r}].",
+        )
+    return value
+
+
+def numbers(table: RawTable, name: str) -> npt.NDArray[np.float64]:
+    """Return a column as numbers (N,)."""
+    return Column(name).encode(table)[:, 0]
+
+
+def _categories(name: str, cells: Sequence[str]) -> Column:
+    categories = tuple(sorted(set(cells)))
+    if len(categories) > max(_MANY, len(cells) // 4):
+        warnings.warn(
+            f"column {name!r} holds {len(categories)} different texts in {len(cells)} rows, which become as many "
+            f"features: leave it out with ignore=[{name!r}] if it is a name or a number of a record",
+            DataWarning,
+            stacklevel=4,
+        )
+    return Column(name, categories)
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" … ({len(names)} in all)" if len(names) > most else "")
