@@ -150,8 +150,8 @@ CASES = [
     Case(Op.FOLD, lambda y: build.fold(y, **WINDOWS, shape=(2, 7, 5)), _fold, ((2, 3, 4, 3, 2),)),
     Case(Op.SOLVE, lambda a, b: build.solve(_well_node(a), b), lambda a, b: torch.linalg.solve(_well(a), b),
          ((2, 3, 3), (2, 3, 2))),
-    Case(Op.LOG_DETERMINANT, lambda a: build.log_determinant(_well_node(a)), lambda a: torch.linalg.slogdet(_well(a))[1],
-         ((2, 3, 3),)),
+    Case(Op.LOG_DETERMINANT, lambda a: build.log_determinant(_well_node(a)),
+         lambda a: torch.linalg.slogdet(_well(a))[1], ((2, 3, 3),)),
     Case(Op.CHOLESKY, lambda a: build.cholesky(_well_node(a)), lambda a: torch.linalg.cholesky(_well(a)), ((2, 3, 3),)),
 ]  # fmt: skip
 
