@@ -227,6 +227,8 @@ def plan_contraction(spec: ContractionSpec, machine: Machine, scratch: bool = Fa
     columns = levels_of(spec.group(spec.free_n)) or (Level(1, 0, 1, 1),)
     rows = levels_of(spec.group(spec.free_m)) or (Level(1),)
     packs = columns[-1].b != 1
+    while len(columns) == 1 and width > 2 and columns[0].extent <= width // 2:
+        width //= 2  # shorter vectors: no slower, and twice as many a cycle on some machines
     if 0 in (spec.rows, spec.columns) or columns[-1].c != 1 or (packs and not scratch):
         return None
     reduce = levels_of(spec.group(spec.reduce)) or (Level(1),)
@@ -339,23 +341,24 @@ def _reduce_block(
 ) -> int:
     """Return how much of the outermost reduce level one pass takes.
 
-    A single long loop is cut at about 1024; nested loops (weight gradients of convolutions) where what one pass
-    reads of A and B fits half of the second-level cache.
+    A single long loop is cut at about 1024; nested loops (convolutions) where what one pass reads, A for a run of
+    rows and B for a tile of columns, fits half of the second-level cache.
     """
     outer = reduce[0]
     if len(reduce) == 1:
         passes = max(1, round(outer.extent / 1024))
         block = -(-outer.extent // passes)
         return min(outer.extent, -(-block // 16) * 16)
+    inner = math.prod(level.extent for level in reduce[1:])
     budget = machine.caches.second // 2 // element_bytes(spec.dtype)
     block = outer.extent
-    while block > 1:
+    while block > 1 and block * inner > 1024:
         inside = (Level(block, outer.a, outer.b), *reduce[1:])
-        touched = _span((*inside, *rows.levels), "a") + _span((*inside, *columns.levels), "b")
-        if touched <= budget:
+        touched = _span((*inside, *rows.levels[rows.blocked :]), "a")
+        if touched + block * inner * columns.largest() * columns.width <= budget:
             break
         block = -(-block // 2)
-    return block if math.prod(level.extent for level in reduce[1:]) * block >= 64 else outer.extent
+    return block if inner * block >= 64 else outer.extent
 
 
 def _row_block(spec: ContractionSpec, machine: Machine, rows: AxisPlan, reduce: tuple[Level, ...], block: int) -> int:
