@@ -97,7 +97,7 @@ def add(*terms: Term) -> Term:
     """Return the sum, like terms collected, a positive term first if there is one."""
     shape = common_shape([term.shape for term in terms])
     collected: dict[Term, tuple[Coefficient, Term]] = {}
-    flat = [part for term in terms for part in (term.terms if isinstance(term, Sum) else (term,))]
+    flat = [part for term in terms for part in _summands(term)]
     for part in flat:
         coefficient, core = split(lifted(part, shape))
         key = _key(core)
@@ -110,7 +110,23 @@ def add(*terms: Term) -> Term:
     if len(kept) == 1:
         return kept[0]
     first = next((i for i, part in enumerate(kept) if split(part)[0] >= 0), 0)
-    return Sum((kept[first], *kept[:first], *kept[first + 1 :]), shape)
+    ordered = (kept[first], *kept[:first], *kept[first + 1 :])
+    shared = abs(split(ordered[0])[0])
+    if shared != 1 and all(abs(split(part)[0]) == shared for part in ordered):  # 2a − 2b = 2(a − b)
+        inner = Sum(tuple(scale(1 / shared, part) for part in ordered), shape)
+        return Product(shared, ((inner, _ONE),), shape)
+    return Sum(ordered, shape)
+
+
+def _summands(term: Term) -> tuple[Term, ...]:
+    """Return the terms of a sum, also of one with a coefficient in front."""
+    if isinstance(term, Sum):
+        return term.terms
+    if isinstance(term, Product) and len(term.factors) == 1:
+        factor, exponent = term.factors[0]
+        if isinstance(factor, Sum) and exponent == 1 and factor.shape == term.shape:
+            return tuple(scale(term.coefficient, part) for part in factor.terms)
+    return (term,)
 
 
 def _factored(terms: list[Term]) -> list[Term]:
@@ -194,6 +210,7 @@ def multiply(*terms: Term) -> Term:
     for factor in [f for f, e in exponents.items() if isinstance(f, Indicator) and e > 1]:
         exponents[factor] = _ONE
     kept = tuple((factor, exponent) for factor, exponent in exponents.items() if exponent != 0)
+    coefficient, kept = _without_sign(coefficient, kept)
     product = _repetitions(Product(coefficient, kept, shape))
     if not isinstance(product, Product):
         return product
@@ -203,6 +220,21 @@ def multiply(*terms: Term) -> Term:
         if exponent == 1 and factor.shape == shape and mixed:
             return negate(factor)
     return _distributed(unwrapped(product))
+
+
+def _without_sign(
+    coefficient: Coefficient, factors: tuple[tuple[Term, Fraction], ...]
+) -> tuple[Coefficient, tuple[tuple[Term, Fraction], ...]]:
+    """Put a minus sign into a difference: −(y − ŷ)a = (ŷ − y)a, but not into 1 − a."""
+    if coefficient >= 0:
+        return coefficient, factors
+    for i, (factor, exponent) in enumerate(factors):
+        if exponent != 1 or not isinstance(factor, Sum) or any(is_constant(part) for part in factor.terms):
+            continue
+        if any(split(part)[0] < 0 for part in factor.terms):
+            turned = add(*(scale(Fraction(-1), part) for part in factor.terms))
+            return -coefficient, (*factors[:i], (turned, exponent), *factors[i + 1 :])
+    return coefficient, factors
 
 
 def _repetitions(product: Product) -> Term:
@@ -236,7 +268,9 @@ def _repetitions(product: Product) -> Term:
 
 def _repeats(term: Term, at: int) -> bool:
     """Whether a term is v𝟙ᵀ (at −1) or 𝟙wᵀ (at 0)."""
-    return isinstance(term, Matmul) and is_constant(term.factors[at], 1) and 1 in term.factors[at].shape
+    if not isinstance(term, Matmul) or is_number(term.shape) or not is_constant(term.factors[at], 1):
+        return False
+    return bool(term.factors[at].shape[0 if at else 1] == 1)
 
 
 def _distributed(term: Term) -> Term:

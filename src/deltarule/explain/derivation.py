@@ -104,7 +104,9 @@ class Deriver:
         for signal in self._signals:
             if signal.kind == "loss":
                 self._write_auxiliary()
-            for extra in [a for n in topological([signal.node], frozenset(self._translator.named)) for a in beside.get(n, [])]:
+            for extra in [
+                a for n in topological([signal.node], frozenset(self._translator.named)) for a in beside.get(n, [])
+            ]:
                 if extra.node not in self._translator.named:
                     self._write_signal(Signal(extra.node, self._unused(extra.name), "auxiliary", 0))
             self._write_signal(signal)
@@ -189,13 +191,11 @@ class Deriver:
 
     def _delta(self, signal: Signal) -> str | None:
         """Return the short name of a signal's derivative."""
-        if signal.kind in {"affine", "output"}:
-            base = "Delta" if signal.node.rank >= 2 else "delta"
-            return (
-                f"{base}_{signal.layer}"
-                if signal.kind == "affine" or self._layer_ends(signal)
-                else f"{base}_{signal.name}"
-            )
+        if signal.kind == "affine" or (signal.kind == "output" and self._layer_ends(signal)):
+            return f"{'Delta' if signal.node.rank >= 2 else 'delta'}_{signal.layer}"
+        normal = signal.node.op is Op.CALL and signal.node.attributes["function"] == "normalize"
+        if signal.kind == "output" or "_hat" in signal.name or normal:
+            return f"d{self.result.loss_name}/d{signal.name}"
         return f"delta_{signal.name}" if signal.kind == "plain" else None
 
     def _layer_ends(self, signal: Signal) -> bool:

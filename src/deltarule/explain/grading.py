@@ -135,7 +135,13 @@ class _Grader:
     def _compare(self, answer: Node, truth: Node) -> Grade:
         candidates = list(self._candidates())
         turned = _turned(answer)
-        roots = [self._derived.loss, answer, truth, *(c.node for c in candidates), *([turned] if turned is not None else [])]
+        roots = [
+            self._derived.loss,
+            answer,
+            truth,
+            *(c.node for c in candidates),
+            *([turned] if turned is not None else []),
+        ]
         precise = Precise(list(dict.fromkeys(roots)), self._evaluate, self._draw, self._derived.loss)
         sample = _Sample(precise)
         if sample.agrees(answer, truth):
@@ -172,7 +178,12 @@ class _Grader:
                 if factor is None:
                     continue
                 scaled = "" if abs(factor - 1) < _EQUAL else f" and the whole is multiplied by {_factor_text(factor)}"
-                return Grade(False, mistake.kind, mistake.line, f"{head}{remark} {_sentence(mistake.message)} (line {mistake.line}){scaled}.")
+                return Grade(
+                    False,
+                    mistake.kind,
+                    mistake.line,
+                    f"{head}{remark} {_sentence(mistake.message)} (line {mistake.line}){scaled}.",
+                )
         if not _same_shape(answer.shape, truth.shape):
             line = self._wanted.number
             return Grade(False, "shape", line, f"{head} Your shape is {got}, {self._name} has the shape {expected}.")
@@ -209,7 +220,9 @@ class _Grader:
         wanted = list(inspect.signature(answer).parameters)
         missing = [name for name in wanted if canonical(name) not in self.known]
         if missing:
-            raise ArgumentError("answer", expected=f"arguments among {', '.join(sorted(self.known))}", got=", ".join(missing))
+            raise ArgumentError(
+                "answer", expected=f"arguments among {', '.join(sorted(self.known))}", got=", ".join(missing)
+            )
         nodes = [self.known[canonical(name)].node for name in wanted]
         roots = list(dict.fromkeys([self._derived.loss, truth, *nodes]))
         precise = Precise(roots, self._evaluate, self._draw, self._derived.loss)
@@ -298,7 +311,9 @@ class _Sample:
         if not usable and zeros >= 2:
             return [1.0]
         if usable < 2:
-            raise DataError("grade", expected="finite, non-zero gradients at random points", got=f"{usable} of {_POINTS}")
+            raise DataError(
+                "grade", expected="finite, non-zero gradients at random points", got=f"{usable} of {_POINTS}"
+            )
         return ratios
 
     def share_of_wrong(self, left: Node, right: Node) -> str:

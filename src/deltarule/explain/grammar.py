@@ -183,7 +183,9 @@ class _Parser:
             return Token("sign", sign, at)
         raised = re.match(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀ]+", rest)
         if raised:
-            return Token("superscript", raised.group()[0] if raised.group()[0] == "ᵀ" else raised.group().rstrip("ᵀ"), at)
+            return Token(
+                "superscript", raised.group()[0] if raised.group()[0] == "ᵀ" else raised.group().rstrip("ᵀ"), at
+            )
         name = self._longest_name(rest)
         if name:
             return Token("function" if self._is_function(name) else "name", name, at)

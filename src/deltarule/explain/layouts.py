@@ -48,7 +48,8 @@ def _turned(line: Line, short: dict[Symbol, Symbol]) -> Line:
 def _as_row(term: Term) -> Term:
     """Return the transpose; an element-wise factor of a column becomes a diagonal matrix on the right."""
     if isinstance(term, Sum):
-        return add(*(_as_row(part) for part in term.terms))
+        rows = [_as_row(part) for part in term.terms]
+        return add(*rows) if any(isinstance(row, Matmul) for row in rows) else transpose(term)
     if not isinstance(term, Product) or term.shape[1] != 1 or term.shape[0] == 1:
         return transpose(term)
     scalars = [(f, e) for f, e in term.factors if is_number(f.shape)]
@@ -83,5 +84,7 @@ def rewritten(term: Term, rows: dict[Symbol, Symbol]) -> Term:
         left, right = rewritten(term.left, rows), rewritten(term.right, rows)
         return Indicator(term.relation, left, right, common_shape([left.shape, right.shape, term.shape]))
     if isinstance(term, Apply):
-        return Apply(term.name, tuple(rewritten(part, rows) for part in term.arguments), term.shape, term.body, term.parameters)
+        return Apply(
+            term.name, tuple(rewritten(part, rows) for part in term.arguments), term.shape, term.body, term.parameters
+        )
     return term

@@ -256,5 +256,3 @@ class _Work:
         if errors is not None:
             self.difference_error = max(self.difference_error, errors[0])
             self.engine_error = max(self.engine_error, errors[1])
-
-

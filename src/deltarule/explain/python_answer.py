@@ -102,7 +102,9 @@ def build_answer(text: str, known: Mapping[str, Node]) -> Node:
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
-        raise ArgumentError("Python expression", expected="an expression", got=f"{error.msg} at column {error.offset}") from error
+        raise ArgumentError(
+            "Python expression", expected="an expression", got=f"{error.msg} at column {error.offset}"
+        ) from error
     return build.as_node(_Builder(text.strip(), known).value(tree.body))
 
 
@@ -124,7 +126,9 @@ class _Builder:
             return _BINARY[type(tree.op)](left, right)
         if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, (ast.USub, ast.UAdd)):
             inner = self.value(tree.operand)
-            return inner if isinstance(tree.op, ast.UAdd) else build.negate(inner) if isinstance(inner, Node) else -inner
+            return (
+                inner if isinstance(tree.op, ast.UAdd) else build.negate(inner) if isinstance(inner, Node) else -inner
+            )
         if isinstance(tree, ast.Compare) and len(tree.ops) == 1 and type(tree.ops[0]) in _COMPARE:
             return _COMPARE[type(tree.ops[0])](self.value(tree.left), self.value(tree.comparators[0]))
         if isinstance(tree, ast.Call):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from deltarule.graph import functions as f
 from deltarule.graph.node import Node
-from deltarule.graph.op import LEAVES, Op
+from deltarule.graph.op import ELEMENTWISE, LEAVES, Op
 from deltarule.graph.walk import dependents, topological, users
 
 _LINEAR = frozenset({Op.MATMUL, Op.CONVOLVE, Op.CONVOLVE_TRANSPOSED})
@@ -101,15 +101,17 @@ def _kind(node: Node, readers: Mapping[Node, list[Node]], linear: set[Node], var
     distinct = {id(reader): reader for reader in (reading if node in linear else _real_readers(node, readers))}
     if node.op in _MOVES:
         return None
-    if len(distinct) > 1 and not _is_inner_step(node):
+    if len(distinct) > 1 and not _is_inner_step(node, list(distinct.values())):
         return "plain"
     if any(r.op in _LINEAR for r in distinct.values()) and node not in linear:  # what a layer reads
         return "plain"
     return None
 
 
-def _is_inner_step(node: Node) -> bool:
+def _is_inner_step(node: Node, reading: Sequence[Node]) -> bool:
     """Whether a node is too small to deserve a line of its own."""
+    if node.op in {Op.ADD, Op.SUBTRACT, Op.NEGATE} and all(r.op in ELEMENTWISE or r.op is Op.SUM for r in reading):
+        return True
     return node.op in {Op.EQUAL, Op.LESS, Op.NOT, Op.AND, Op.OR} or (
         node.op is Op.CALL and node.attributes["function"] in _INLINE
     )
@@ -135,9 +137,7 @@ def _narrowest(node: Node) -> Node:
 # ---------------------------------------------------------------- names
 
 
-def _named(
-    loss: Node, wrt: Sequence[Node], chosen: list[tuple[Node, str]], names: Mapping[Node, str]
-) -> list[Signal]:
+def _named(loss: Node, wrt: Sequence[Node], chosen: list[tuple[Node, str]], names: Mapping[Node, str]) -> list[Signal]:
     taken = {str(n.attributes["name"]) for n in topological([loss]) if n.op is Op.INPUT} | set(names.values())
     layer = 0
     signals: list[Signal] = []

@@ -222,11 +222,17 @@ def _needs_space(left: Formula, right: Formula) -> bool:
 
 def _rank(factor: Term) -> int:
     """Indicators come first, then symbols, then the rest; numbers keep the order in which they came."""
-    if isinstance(factor, Indicator):
+    if isinstance(factor, Indicator) or (isinstance(factor, Sum) and any(map(_is_gate, factor.terms))):
         return 0
     if isinstance(factor, Apply):
         return 3
     return 2 if isinstance(factor, Sum) else 1
+
+
+def _is_gate(term: Term) -> bool:
+    """Whether an indicator is a factor of a term."""
+    parts = [f for f, _ in term.factors] if isinstance(term, Product) else [term]
+    return any(isinstance(part, Indicator) for part in parts)
 
 
 def _power_within(factor: Term, exponent: Fraction) -> Formula:
@@ -244,5 +250,3 @@ def _power(factor: Term, exponent: Fraction) -> Formula:
     if isinstance(factor, Apply) and factor.name in {"sigmoid", "tanh", "log", "exp"}:
         return m.Scripts(m.Fenced(typeset(factor)), upper=number_formula(exponent))
     return m.Scripts(within(factor, ATOM), upper=number_formula(exponent))
-
-

@@ -60,7 +60,9 @@ def example(derived: Derived, backward: Sequence[Line], given: Mapping[Node, Any
     valued = []
     for line, value in zip(lines, found, strict=True):
         shown = entry(line, derived.loss_name)
-        turned = value.T if line.kind == "backward" and derived.layout == "numerator" and len(line.shape) == 2 else value
+        turned = (
+            value.T if line.kind == "backward" and derived.layout == "numerator" and len(line.shape) == 2 else value
+        )
         valued.append(Valued(line, m.to_text(shown.left), m.to_text(shown.right), turned))
     return Example(tuple(valued), derived.loss_name)
 

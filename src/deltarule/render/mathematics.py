@@ -212,7 +212,7 @@ def _script(formula: Formula | None, table: dict[int, int], sign: str) -> str:
 def _closed(formula: Formula) -> str:
     text = to_text(formula)
     plain = isinstance(formula, (Identifier, Number, Scripts, Accent, Fenced, Grid))
-    return text if plain or (isinstance(formula, Row) and text[0] == "∂") else f"({text})"
+    return text if plain or (isinstance(formula, Row) and text[0] == "∂" and len(formula.items) == 2) else f"({text})"
 
 
 def _is_product(formula: Formula) -> bool:
