@@ -19,11 +19,12 @@ _MANY = 20  # categories from which on a column of text is asked about
 
 @dataclass(frozen=True)
 class RawTable:
-    """Cells as text by column, and the line of the file where each row begins."""
+    """Cells as text by column, and the line of the file where each row begins (``unit`` is what is counted)."""
 
     where: str
     cells: Mapping[str, Sequence[str]]
     lines: Sequence[int]
+    unit: str = "line"
 
     @property
     def n_rows(self) -> int:
@@ -32,7 +33,7 @@ class RawTable:
 
     def place(self, row: int) -> str:
         """Return where a row is found."""
-        return f"{self.where} line {self.lines[row]}"
+        return f"{self.where} {self.unit} {self.lines[row]}"
 
     def require(self, name: str) -> Sequence[str]:
         """Return a column; raise DataError if the table lacks it."""

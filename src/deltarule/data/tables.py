@@ -116,7 +116,7 @@ def _read(
     if not kept:
         raise DataError(table.where, expected="at least one row without missing cells", got=f"{table.n_rows} rows")
     cells = {name: [column[row] for row in kept] for name, column in wanted.items()}
-    return RawTable(table.where, cells, [table.lines[row] for row in kept])
+    return RawTable(table.where, cells, [table.lines[row] for row in kept], table.unit)
 
 
 def _read_csv(file: Path, header: bool | None) -> RawTable:
@@ -187,7 +187,7 @@ def _read_parquet(file: Path) -> RawTable:
         raise DataError(f"file {file}", expected="a Parquet file", got=str(error)) from error
     cells = {str(name): ["" if value is None else str(value) for value in column] for name, column in columns.items()}
     n_rows = len(next(iter(cells.values()), ()))
-    return RawTable(f"file {file}", cells, range(1, n_rows + 1))
+    return RawTable(f"file {file}", cells, range(1, n_rows + 1), unit="row")
 
 
 def _dataset(
