@@ -162,7 +162,7 @@ def evaluate(outputs: Sequence[Node], values: Mapping[Node, Array]) -> list[Arra
     Unknown sizes are read off the values. Intermediate values are dropped as soon as their last reader has run.
     """
     outputs, values = _with_known_sizes(outputs, values)
-    roots = expand_calls(outputs, keep=values.__contains__)
+    roots = expand_calls(outputs, frontier=values)
     return _run(roots, topological(roots, frozenset(values)), values)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from deltarule.dtypes import FLOAT32, FLOAT64
@@ -60,8 +60,8 @@ def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Node]) -> li
     return [known[node] for node in outputs]
 
 
-def expand_calls(outputs: Sequence[Node], keep: Callable[[Node], bool] = lambda node: False) -> list[Node]:
-    """Replace named functions by their expansions, except those to ``keep``."""
+def expand_calls(outputs: Sequence[Node], frontier: Container[Node] = frozenset()) -> list[Node]:
+    """Replace named functions by their expansions; nodes of ``frontier`` stay, and what is below them."""
     known: dict[Node, Node] = {}
     stack = list(outputs)
     while stack:
@@ -69,7 +69,10 @@ def expand_calls(outputs: Sequence[Node], keep: Callable[[Node], bool] = lambda 
         if node in known:
             stack.pop()
             continue
-        expands = node.op is Op.CALL and not keep(node)
+        if node in frontier:
+            known[stack.pop()] = node
+            continue
+        expands = node.op is Op.CALL
         needed = (expansion(node),) if expands else node.sources
         missing = [source for source in needed if source not in known]
         if missing:

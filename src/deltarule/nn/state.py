@@ -19,13 +19,11 @@ def load(module: Module, values: Mapping[str, Any], *, strict: bool) -> None:
     """Give parameters and state of a module their values by name."""
     wanted = dict(module.named_tensors())
     arrays = {name: np.asarray(value) for name, value in values.items()}
-    missing = [name for name in wanted if name not in arrays]
-    unexpected = [name for name in arrays if name not in wanted]
+    missing = [name for name in wanted if strict and name not in arrays]
+    unexpected = [name for name in arrays if strict and name not in wanted]
     misshapen = [name for name in wanted if name in arrays and arrays[name].shape != wanted[name].shape]
-    lines = []
-    if strict:
-        lines += [f"missing     {name} {show(wanted[name].shape)}" for name in missing]
-        lines += [f"unexpected  {name} {show(arrays[name].shape)}{_near(name, missing)}" for name in unexpected]
+    lines = [f"missing     {name} {show(wanted[name].shape)}" for name in missing]
+    lines += [f"unexpected  {name} {show(arrays[name].shape)}{_near(name, missing)}" for name in unexpected]
     lines += [
         f"shape       {name}: the {type(module).__name__} has {show(wanted[name].shape)}, given "
         f"{show(arrays[name].shape)}{_transposed(wanted[name].shape, arrays[name].shape)}"
