@@ -111,7 +111,8 @@ def add(*terms: Term) -> Term:
         return kept[0]
     first = next((i for i, part in enumerate(kept) if split(part)[0] >= 0), 0)
     ordered = (kept[first], *kept[:first], *kept[first + 1 :])
-    shared = abs(split(ordered[0])[0])
+    leading = split(ordered[0])[0]
+    shared: Coefficient = -leading if leading < 0 else leading
     if shared != 1 and all(abs(split(part)[0]) == shared for part in ordered):  # 2a − 2b = 2(a − b)
         inner = Sum(tuple(scale(1 / shared, part) for part in ordered), shape)
         return Product(shared, ((inner, _ONE),), shape)

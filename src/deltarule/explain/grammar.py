@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from deltarule import dtypes
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.explain import latex
 from deltarule.explain.algebra import (
@@ -50,17 +51,21 @@ class Token:
     at: int
 
 
+def _parameter(name: str, shape: Shape) -> Node:
+    return build.input_node(name, shape, dtypes.FLOAT64)
+
+
 def _element_wise(build_node: Callable[[Node], Node]) -> Callable[[str, Term], Term]:
     def make(name: str, argument: Term) -> Term:
         shape = argument.shape or ()
-        parameter = build.input_node("x", shape)
+        parameter = _parameter("x", shape)
         return Apply(name, (argument,), shape, build_node(parameter), (parameter,))
 
     return make
 
 
 def _softmax(name: str, argument: Term) -> Term:
-    parameter = build.input_node("x", argument.shape)
+    parameter = _parameter("x", argument.shape)
     axis = 0 if argument.shape[1:] == (1,) else len(argument.shape) - 1
     return Apply(name, (argument,), argument.shape, functions.softmax(parameter, axis=axis), (parameter,))
 
@@ -87,7 +92,7 @@ def _norm(name: str, argument: Term) -> Term:
 
 def _trace(name: str, argument: Term) -> Term:
     size = argument.shape[0]
-    parameter = build.input_node("A", argument.shape)
+    parameter = _parameter("A", argument.shape)
     on = build.equal(build.iota(argument.shape, 0), build.iota(argument.shape, 1))
     body = build.sum_over(build.where(on, parameter, 0.0))
     if argument.shape != (size, size):
@@ -357,8 +362,10 @@ class _Parser:
         return ""
 
     def _raised(self, base: Term, exponent: str, at: int) -> Term:
-        if exponent in {"T", "⊤", "⊺", "ᵀ", "t", "top"}:
+        if exponent in {"T", "⊤", "⊺", "ᵀ", "top"} or (exponent == "t" and "t" not in self._known):
             return _turned(base)
+        if canonical(exponent) in self._known:
+            return _variable_power(base, self._known[canonical(exponent)])
         try:
             value = Fraction(exponent)
         except (ValueError, ZeroDivisionError):
@@ -425,6 +432,13 @@ class _Parser:
             return FUNCTIONS[name](name, self._power())
         self._fail(self._token_here.at, f'"(" after {token.text}', self._token_here.text or "the end")
         return _ONES
+
+
+def _variable_power(base: Term, exponent: Symbol) -> Term:
+    """Return base to the power of a symbol."""
+    shape = common_shape([base.shape, exponent.shape])
+    parameters = (_parameter("x", base.shape), _parameter("y", exponent.shape))
+    return Apply("power", (base, exponent), shape, build.power(*parameters), parameters)
 
 
 def _as_indicator(term: Term) -> Term:

@@ -85,6 +85,10 @@ def _formula(term: Term) -> tuple[Formula, float]:
         return _matmul(term)
     if isinstance(term, Transpose):
         return m.Scripts(within(term.body, ATOM), upper=m.Identifier("T", upright=True)), POWER
+    if isinstance(term, Diagonal) and isinstance(term.body, Product) and not term.body.factors:
+        scale_ = number_formula(term.body.coefficient)
+        unit = m.Identifier("I")
+        return (unit, ATOM) if term.body.coefficient == 1 else (m.row(scale_, unit), MATMUL)
     if isinstance(term, Diagonal):
         return m.row(m.Identifier("diag", upright=True), _argument(term.body)), ATOM
     if isinstance(term, Total):
@@ -224,7 +228,7 @@ def _rank(factor: Term) -> int:
     """Indicators come first, then symbols, then the rest; numbers keep the order in which they came."""
     if isinstance(factor, Indicator) or (isinstance(factor, Sum) and any(map(_is_gate, factor.terms))):
         return 0
-    if isinstance(factor, Apply):
+    if isinstance(factor, Apply) and factor.name == "log":
         return 3
     return 2 if isinstance(factor, Sum) else 1
 
