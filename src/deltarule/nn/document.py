@@ -23,4 +23,5 @@ def write(module: Module, path: str | Path) -> None:
         "loss": None if loss is None else loss.config(),
         "history": None if history is None else history.to_dict(),
     }
-    checkpoint.write(path, "model", module.state_dict(), document)
+    arrays = {f"weights/{name}": array for name, array in module.state_dict().items()}
+    checkpoint.write(path, "model", arrays, document)

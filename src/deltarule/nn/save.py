@@ -70,15 +70,16 @@ def build(config: Mapping[str, Any]) -> Module:
 
 
 def load(path: str | Path, model: Module | None = None) -> Module:
-    """Return the model that ``model.save`` wrote; give ``model`` for classes of your own (it is filled and returned).
+    """Return the model of a file that ``model.save`` or a checkpoint of ``fit`` wrote.
 
+    Give ``model`` for classes of your own: it is filled and returned. A checkpoint gives the model as it stood.
     Raises CheckpointError for a file that is missing, damaged or foreign, and where the architecture is code.
     """
-    container = checkpoint.read(path, "model")
-    document = container.document
+    container = checkpoint.read(path, "model", "checkpoint")
+    document, weights = container.document, container.group("weights/")
     architecture = document["architecture"]
     if model is None and architecture is None:
-        name = document["class"]
+        name = document.get("class", "Module")
         raise CheckpointError(
             f"file {path}",
             expected="an architecture of built-in layers",
@@ -86,16 +87,29 @@ def load(path: str | Path, model: Module | None = None) -> Module:
             hint=f"Make the module and hand it over: dr.load({str(path)!r}, model={name}(…)).",
         )
     module = model if model is not None else build(architecture)
-    if any(array.dtype.name == "float64" for array in container.arrays.values()):
+    if any(array.dtype.name == "float64" for array in weights.values()):
         module.astype("float64")
     try:
-        module.load_state_dict(container.arrays)
+        module.load_state_dict(weights)
     except DeltaruleError as error:
         raise CheckpointError(
             f"file {path}", expected=f"values for this {type(module).__name__}", got=error.got, hint=error.hint
         ) from error
-    if document["frozen"]:
-        module.freeze(*document["frozen"])
-    module.last_loss = None if document["loss"] is None else losses.from_config(document["loss"])
-    module.last_history = None if document["history"] is None else History.from_dict(document["history"])
+    loss, history = document.get("loss"), document["history"]
+    if container.kind == "checkpoint":
+        loss = document["signature"]["loss"]
+        history = {**history, "step_losses": container.arrays["run/step_losses"].tolist()}
+    frozen = _frozen(module, document)
+    if frozen:
+        module.freeze(*frozen)
+    module.last_loss = None if loss is None else losses.from_config(loss)
+    module.last_history = None if history is None else History.from_dict(history)
     return module
+
+
+def _frozen(module: Module, document: Mapping[str, Any]) -> list[str]:
+    """Return the frozen parameters: a model's file names them, a checkpoint names those that it trains."""
+    if "frozen" in document:
+        return list(document["frozen"])
+    learned = {name for name, *_ in document["signature"]["parameters"]}
+    return [name for name, _ in module.named_parameters(include_frozen=True) if name not in learned]

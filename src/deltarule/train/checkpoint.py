@@ -92,7 +92,7 @@ def _contents(file: Path, kinds: tuple[str, ...]) -> tuple[dict[str, str], dict[
             expected=f"a {wanted} file",
             got="a folder" if file.is_dir() else "no such file",
             hint=f"Looked in {file.absolute().parent}. A first run has nothing to go on from: leave resume out."
-            if "checkpoint" in kinds
+            if kinds == ("checkpoint",)
             else f"Looked in {file.absolute().parent}.",
         )
     try:

@@ -85,3 +85,16 @@ def test_unknown_classes_and_arguments_and_missing_files(tmp_path: Path) -> None
     (tmp_path / "broken.dr").write_bytes(b"not a model")
     with pytest.raises(CheckpointError, match="damaged or foreign"):
         dr.load(tmp_path / "broken.dr")
+
+
+def test_a_checkpoint_of_a_run_is_a_model_too(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    y, path = (x[:, 0] > 0).astype(np.int64), tmp_path / "run.dr"
+    model = nn.Sequential(nn.Standardize(3).learn(x), nn.Linear(3, 4), nn.BatchNorm(4), nn.ReLU(), nn.Linear(4, 2))
+    model.freeze("1.bias")
+    history = model.fit(x, y, loss="cross_entropy", epochs=2, verbose=0, checkpoint=path)
+    twin = dr.load(path)
+    np.testing.assert_array_equal(twin(x).numpy(), model(x).numpy())
+    assert [name for name, _ in twin.named_parameters()] == [name for name, _ in model.named_parameters()]
+    assert twin.last_loss == losses.get("cross_entropy")
+    assert twin.last_history is not None and twin.last_history.step_losses == history.step_losses
