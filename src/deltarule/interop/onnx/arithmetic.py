@@ -1,0 +1,239 @@
+"""Element-wise operators and activations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce
+
+from deltarule import dtypes
+from deltarule.graph import build
+from deltarule.graph import functions as f
+from deltarule.graph.node import Node
+from deltarule.interop.onnx.call import Call, Results, Translator, element_type
+
+
+def unary(make: Callable[[Node], Node]) -> Translator:
+    """Translate by a function of one node, keeping the element type."""
+    return lambda call: build.cast(make(call[0]), call[0].dtype)
+
+
+def compare(make: Callable[[Node, Node], Node]) -> Translator:
+    """Translate by a comparison of two nodes."""
+    return lambda call: make(call[0], call[1])
+
+
+def _same_type(make: Callable[[Node, Node], Node]) -> Callable[[Node, Node], Node]:
+    return lambda x, y: build.cast(make(x, y), x.dtype)
+
+
+def _truncate(x: Node) -> Node:
+    return build.multiply(build.sign(x), build.floor(build.absolute(x)))
+
+
+def divide(x: Node, y: Node) -> Node:
+    """X / y; whole numbers are rounded towards zero."""
+    if x.dtype.is_float:
+        return build.divide(x, y)
+    quotient = build.divide(build.cast(x, dtypes.FLOAT64), build.cast(y, dtypes.FLOAT64))
+    return build.cast(_truncate(quotient), x.dtype)
+
+
+def _mod(call: Call) -> Node:
+    x, y = call[0], call[1]
+    exact = dtypes.FLOAT64
+    quotient = build.divide(build.cast(x, exact), build.cast(y, exact))
+    whole = _truncate(quotient) if call.attribute("fmod", 0) else build.floor(quotient)
+    rest = build.subtract(build.cast(x, exact), build.multiply(whole, build.cast(y, exact)))
+    return build.cast(rest, x.dtype)
+
+
+def round_half_even(x: Node) -> Node:
+    """Round to the nearest whole number, halves to the even one."""
+    low = build.floor(x)
+    rest = build.subtract(x, low)
+    odd = build.less(0, build.subtract(low, build.multiply(build.floor(build.multiply(low, 0.5)), 2)))
+    up = build.logical_or(build.less(0.5, rest), build.logical_and(build.equal(rest, 0.5), odd))
+    return build.add(low, build.cast(up, x.dtype))
+
+
+def ceiling(x: Node) -> Node:
+    """The smallest whole number ≥ x."""
+    return build.negate(build.floor(build.negate(x)))
+
+
+def _clip(call: Call) -> Node:
+    x = call[0]
+    low = call.optional(1) if call.optional(1) is not None else call.attribute("min")
+    high = call.optional(2) if call.optional(2) is not None else call.attribute("max")
+    if low is not None:
+        x = build.maximum(x, low)
+    return build.minimum(x, high) if high is not None else x
+
+
+def _fold(make: Callable[[Node, Node], Node]) -> Translator:
+    return lambda call: reduce(make, [call[i] for i in range(len(call.operands))])
+
+
+def _mean(call: Call) -> Node:
+    total = _fold(build.add)(call)
+    return build.divide(total, len(call.operands)) if isinstance(total, Node) else call[0]
+
+
+def _power(call: Call) -> Node:
+    x, y = call[0], call[1]
+    exact = dtypes.FLOAT64 if not x.dtype.is_float else x.dtype
+    return build.cast(build.power(build.cast(x, exact), build.cast(y, exact)), x.dtype)
+
+
+def _cast(call: Call) -> Node:
+    return build.cast(call[0], element_type(call.attribute("to")))
+
+
+def _gelu(call: Call) -> Node:
+    return f.gelu(call[0], approximate=_text(call.attribute("approximate", "none")) == "tanh")
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _celu(call: Call) -> Node:
+    alpha = call.attribute("alpha", 1.0)
+    x = call[0]
+    return build.add(build.maximum(x, 0), build.minimum(build.multiply(build.expm1(build.divide(x, alpha)), alpha), 0))
+
+
+def _selu(call: Call) -> Node:
+    alpha, gamma = (
+        call.attribute("alpha", 1.67326319217681884765625),
+        call.attribute("gamma", 1.05070102214813232421875),
+    )
+    return build.multiply(f.elu(call[0], alpha=alpha), gamma)
+
+
+def _hard_sigmoid(call: Call) -> Node:
+    scaled = build.add(build.multiply(call[0], call.attribute("alpha", 0.2)), call.attribute("beta", 0.5))
+    return build.maximum(0, build.minimum(1, scaled))
+
+
+def _hard_swish(x: Node) -> Node:
+    return build.multiply(x, build.maximum(0, build.minimum(1, build.add(build.divide(x, 6), 0.5))))
+
+
+def _shrink(call: Call) -> Node:
+    x, bias, limit = call[0], call.attribute("bias", 0.0), call.attribute("lambd", 0.5)
+    low = build.where(build.less(x, -limit), build.add(x, bias), 0)
+    return build.cast(build.where(build.less(limit, x), build.subtract(x, bias), low), x.dtype)
+
+
+def _thresholded(call: Call) -> Node:
+    return build.where(build.less(call.attribute("alpha", 1.0), call[0]), call[0], 0)
+
+
+def _prelu(call: Call) -> Node:
+    x, slope = call[0], call[1]
+    return build.where(build.less(x, 0), build.multiply(x, slope), x)
+
+
+def _swish(call: Call) -> Node:
+    return build.multiply(call[0], f.sigmoid(build.multiply(call[0], call.attribute("alpha", 1.0))))
+
+
+def _mish(x: Node) -> Node:
+    return build.multiply(x, build.tanh(f.softplus(x)))
+
+
+def _is_inf(call: Call) -> Node:
+    x = call[0]
+    high = build.equal(x, math.inf) if call.attribute("detect_positive", 1) else None
+    low = build.equal(x, -math.inf) if call.attribute("detect_negative", 1) else None
+    if high is not None and low is not None:
+        return build.logical_or(high, low)
+    nothing = build.full(x.shape, False, dtypes.BOOL)
+    return high if high is not None else low if low is not None else nothing
+
+
+def _xor(x: Node, y: Node) -> Node:
+    return build.logical_not(build.equal(x, y))
+
+
+def _at_most(x: Node, y: Node) -> Node:
+    return build.logical_or(build.less(x, y), build.equal(x, y))
+
+
+def _dropout(call: Call) -> Results:
+    """Inference (the identity), with a mask of ones where one is asked for."""
+    training = call.optional(2)
+    if training is not None and bool(call.values(2)) and (call.optional(1) is None or float(call.values(1)) > 0):
+        raise call.unsupported("training mode: random masks differ between programs")
+    return call[0], build.full(call[0].shape, True, dtypes.BOOL)
+
+
+OPERATORS: dict[str, Translator] = {
+    "Abs": unary(build.absolute),
+    "Acosh": unary(lambda x: build.log(build.add(x, build.sqrt(build.subtract(build.multiply(x, x), 1))))),
+    "Add": compare(_same_type(build.add)),
+    "And": compare(build.logical_and),
+    "Asinh": unary(lambda x: build.multiply(build.sign(x), build.log(build.add(
+        build.absolute(x), build.sqrt(build.add(build.multiply(x, x), 1)))))),
+    "Atanh": unary(lambda x: build.multiply(build.subtract(build.log1p(x), build.log1p(build.negate(x))), 0.5)),
+    "Binarizer": lambda call: build.cast(build.less(call.attribute("threshold", 0.0), call[0]), call[0].dtype),
+    "Cast": _cast,
+    "CastLike": lambda call: build.cast(call[0], call[1].dtype),
+    "Ceil": unary(ceiling),
+    "Celu": _celu,
+    "Clip": _clip,
+    "Cos": unary(build.cos),
+    "Cosh": unary(lambda x: build.multiply(build.add(build.exp(x), build.exp(build.negate(x))), 0.5)),
+    "Div": compare(divide),
+    "Dropout": _dropout,
+    "Elu": lambda call: f.elu(call[0], alpha=call.attribute("alpha", 1.0)),
+    "Equal": compare(build.equal),
+    "Erf": unary(build.erf),
+    "Exp": unary(build.exp),
+    "Floor": unary(build.floor),
+    "Gelu": _gelu,
+    "Greater": compare(lambda x, y: build.less(y, x)),
+    "GreaterOrEqual": compare(lambda x, y: _at_most(y, x)),
+    "HardSigmoid": _hard_sigmoid,
+    "HardSwish": unary(_hard_swish),
+    "Identity": lambda call: call[0],
+    "IsInf": _is_inf,
+    "IsNaN": lambda call: build.logical_not(build.equal(call[0], call[0])),
+    "LeakyRelu": lambda call: f.leaky_relu(call[0], slope=call.attribute("alpha", 0.01)),
+    "Less": compare(build.less),
+    "LessOrEqual": compare(_at_most),
+    "Log": unary(build.log),
+    "Max": _fold(build.maximum),
+    "Mean": _mean,
+    "Min": _fold(build.minimum),
+    "Mish": unary(_mish),
+    "Mod": _mod,
+    "Mul": compare(_same_type(build.multiply)),
+    "Neg": unary(build.negate),
+    "Not": lambda call: build.logical_not(call[0]),
+    "Or": compare(build.logical_or),
+    "PRelu": _prelu,
+    "Pow": _power,
+    "Reciprocal": unary(lambda x: build.divide(1, x)),
+    "Relu": unary(lambda x: f.relu(x) if x.dtype.is_float else build.maximum(x, 0)),
+    "Round": unary(round_half_even),
+    "Selu": _selu,
+    "Shrink": _shrink,
+    "Sigmoid": unary(f.sigmoid),
+    "Sign": unary(build.sign),
+    "Sin": unary(build.sin),
+    "Sinh": unary(lambda x: build.multiply(build.subtract(build.exp(x), build.exp(build.negate(x))), 0.5)),
+    "Softplus": unary(f.softplus),
+    "Softsign": unary(lambda x: build.divide(x, build.add(build.absolute(x), 1))),
+    "Sqrt": unary(build.sqrt),
+    "Sub": compare(_same_type(build.subtract)),
+    "Sum": _fold(build.add),
+    "Swish": _swish,
+    "Tan": unary(lambda x: build.divide(build.sin(x), build.cos(x))),
+    "Tanh": unary(build.tanh),
+    "ThresholdedRelu": _thresholded,
+    "Where": lambda call: build.where(call[0], call[1], call[2]),
+    "Xor": compare(_xor),
+}  # fmt: skip

@@ -1,0 +1,366 @@
+"""Operators that rearrange, select, repeat and make values."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from deltarule import dtypes, shapes
+from deltarule.graph import algebra, build
+from deltarule.graph.node import Node
+from deltarule.interop.onnx.call import Call, Results, Translator, element_type, tensor_node
+
+
+def _shape(call: Call) -> Node:
+    shape = call[0].shape
+    start, end = call.attribute("start", 0), call.attribute("end", len(shape))
+    return tensor_node(np.array(shape[slice(start, end)], np.int64))
+
+
+def _reshape(call: Call) -> Node:
+    x = call[0]
+    target = call.listed("shape", 1)
+    if not call.attribute("allowzero", 0):
+        target = [x.shape[i] if size == 0 else size for i, size in enumerate(target)]
+    return build.reshape(x, target)
+
+
+def _flatten(call: Call) -> Node:
+    x = call[0]
+    axis = call.attribute("axis", 1)
+    axis = axis if axis >= 0 else axis + x.rank
+    return build.reshape(x, (shapes.count(x.shape[:axis]), shapes.count(x.shape[axis:])))
+
+
+def _squeeze(call: Call) -> Node:
+    x = call[0]
+    axes = call.listed("axes", 1)
+    drop = [i for i, size in enumerate(x.shape) if size == 1] if axes is None else [a % x.rank for a in axes]
+    return build.reshape(x, shapes.reduced(x.shape, drop))
+
+
+def _unsqueeze(call: Call) -> Node:
+    axes = call.listed("axes", 1)
+    rank = call[0].rank + len(axes)
+    return build.expand_dims(call[0], [a % rank for a in axes])
+
+
+def _expand(call: Call) -> Node:
+    return build.broadcast_to(call[0], shapes.broadcast(call[0].shape, tuple(call.numbers(1))))
+
+
+def _transpose(call: Call) -> Node:
+    return build.permute(call[0], call.attribute("perm", tuple(reversed(range(call[0].rank)))))
+
+
+def _slice(call: Call) -> Node:
+    x = call[0]
+    starts, ends = call.listed("starts", 1), call.listed("ends", 2)
+    axes = call.listed("axes", 3, list(range(len(starts))))
+    steps = call.numbers(4) if call.optional(4) is not None else [1] * len(starts)
+    low, high, stride, flipped = [0] * x.rank, list(x.shape), [1] * x.rank, []
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        i = axis % x.rank
+        span = range(*slice(start, end if step > 0 or end >= -x.shape[i] else None, step).indices(x.shape[i]))
+        if step < 0:
+            flipped.append(i)
+            span = span[::-1] if len(span) else range(0)
+        low[i], stride[i] = (span.start, span.step) if len(span) else (0, 1)
+        high[i] = min(x.shape[i], span.start + (len(span) - 1) * span.step + 1) if len(span) else 0
+    result = build.slice_axes(x, low, high, stride)
+    return build.flip(result, flipped) if flipped else result
+
+
+def _split(call: Call) -> Results:
+    x = call[0]
+    axis = call.attribute("axis", 0) % x.rank
+    sizes = call.listed("split", 1)
+    if sizes is None:
+        parts = call.attribute("num_outputs", call.n_outputs)
+        width = -(-x.shape[axis] // parts)
+        sizes = [min(width, x.shape[axis] - i * width) for i in range(parts)]
+    ends = np.cumsum(sizes).tolist()
+    return tuple(algebra.part(x, axis, end - size, end) for size, end in zip(sizes, ends, strict=True))
+
+
+def take_any(x: Node, indices: Node, axis: int) -> Node:
+    """Gather with indices that may count from the end."""
+    wrapped = build.where(build.less(indices, 0), build.add(indices, x.shape[axis]), indices)
+    return build.gather(x, wrapped, axis)
+
+
+def _gather(call: Call) -> Node:
+    return take_any(call[0], call[1], call.attribute("axis", 0) % call[0].rank)
+
+
+def _gather_elements(call: Call) -> Node:
+    x, indices = call[0], call[1]
+    axis = call.attribute("axis", 0) % x.rank
+    wrapped = build.where(build.less(indices, 0), build.add(indices, x.shape[axis]), indices)
+    return algebra.take_along_axis(_cut(x, indices, axis), wrapped, axis)
+
+
+def _cut(x: Node, indices: Node, axis: int) -> Node:
+    stops = [x.shape[i] if i == axis else indices.shape[i] for i in range(x.rank)]
+    return build.slice_axes(x, [0] * x.rank, stops)
+
+
+def flat_positions(x: Node, indices: Node, batch: int) -> Node:
+    """Return positions in x flattened over its first batch + depth axes, for indices (…, depth)."""
+    depth = indices.shape[-1]
+    position = build.full(indices.shape[:-1], 0, dtypes.INT64)
+    for i in range(batch):
+        position = build.add(build.multiply(position, x.shape[i]), build.iota(position.shape, i))
+    for k in range(depth):
+        size = x.shape[batch + k]
+        part = build.cast(algebra.part(indices, indices.rank - 1, k, k + 1), dtypes.INT64)
+        part = build.reshape(part, position.shape)
+        wrapped = build.where(build.less(part, 0), build.add(part, size), part)
+        position = build.add(build.multiply(position, size), wrapped)
+    return position
+
+
+def _gather_nd(call: Call) -> Node:
+    x, indices = call[0], call[1]
+    batch = call.attribute("batch_dims", 0)
+    used = batch + indices.shape[-1]
+    flat = build.reshape(x, (shapes.count(x.shape[:used]), *x.shape[used:]))
+    return build.gather(flat, flat_positions(x, indices, batch), 0)
+
+
+def _scattered(call: Call, flat: Node, position: Node, updates: Node) -> Node:
+    """Combine updates (n, …) into rows of ``flat`` at positions (n) under the operator's reduction."""
+    reduction = call.attribute("reduction", b"none")
+    reduction = reduction.decode() if isinstance(reduction, bytes) else reduction
+    size = flat.shape[0]
+    if reduction == "add":
+        return build.add(flat, build.scatter_add(position, updates, 0, size))
+    if reduction == "none":
+        ones = build.full(position.shape, 1, dtypes.INT64)
+        number = build.iota((position.shape[0],), 0)
+        # of several updates of one row the last one holds: its number is the row's largest
+        later = build.less(build.expand_dims(number, (1,)), build.expand_dims(number, (0,)))
+        same = build.equal(build.expand_dims(position, (1,)), build.expand_dims(position, (0,)))
+        beaten = build.less(0, build.sum_over(build.cast(build.logical_and(later, same), dtypes.INT64), 1))
+        column = (size, *([1] * (flat.rank - 1)))
+        hit = build.reshape(build.less(0, build.scatter_add(position, ones, 0, size)), column)
+        kept = build.reshape(beaten, (position.shape[0], *([1] * (updates.rank - 1))))
+        chosen = build.where(kept, 0, updates)
+        return build.cast(build.where(hit, build.scatter_add(position, build.cast(chosen, flat.dtype), 0, size), flat),
+                          flat.dtype)  # fmt: skip
+    make = {"max": build.maximum, "min": build.minimum, "mul": build.multiply}[reduction]
+    for i in range(position.shape[0]):  # one after the other; the graph grows with the number of updates
+        row = algebra.part(position, 0, i, i + 1)
+        hit = build.equal(build.iota((size,), 0), row)
+        column = build.reshape(hit, (size, *([1] * (flat.rank - 1))))
+        flat = build.where(column, make(flat, algebra.part(updates, 0, i, i + 1)), flat)
+    return flat
+
+
+def _scatter_elements(call: Call) -> Node:
+    x, indices, updates = call[0], build.cast(call[1], dtypes.INT64), call[2]
+    axis = call.attribute("axis", 0) % x.rank
+    wrapped = build.where(build.less(indices, 0), build.add(indices, x.shape[axis]), indices)
+    position = build.full(indices.shape, 0, dtypes.INT64)
+    for i in range(x.rank):
+        step = wrapped if i == axis else build.iota(indices.shape, i)
+        position = build.add(build.multiply(position, x.shape[i]), step)
+    flat = _scattered(call, build.reshape(x, (-1,)), build.reshape(position, (-1,)), build.reshape(updates, (-1,)))
+    return build.reshape(flat, x.shape)
+
+
+def _scatter_nd(call: Call) -> Node:
+    x, indices, updates = call[0], call[1], call[2]
+    depth = indices.shape[-1]
+    flat = build.reshape(x, (shapes.count(x.shape[:depth]), *x.shape[depth:]))
+    position = build.reshape(flat_positions(x, indices, 0), (-1,))
+    rows = build.reshape(updates, (position.shape[0], *x.shape[depth:]))
+    return build.reshape(_scattered(call, flat, position, rows), x.shape)
+
+
+def _pad(call: Call) -> Node:
+    x = call[0]
+    widths = call.listed("pads", 1)
+    mode = call.attribute("mode", b"constant")
+    mode = mode.decode() if isinstance(mode, bytes) else mode
+    axes = [a % x.rank for a in call.numbers(3)] if call.optional(3) is not None else list(range(x.rank))
+    low, high = [0] * x.rank, [0] * x.rank
+    for k, axis in enumerate(axes):
+        low[axis], high[axis] = widths[k], widths[len(axes) + k]
+    if min((*low, *high), default=0) < 0:
+        x = build.slice_axes(x, [max(0, -a) for a in low], [s - max(0, -b) for s, b in zip(x.shape, high, strict=True)])
+        low, high = [max(0, a) for a in low], [max(0, b) for b in high]
+    if mode != "constant":
+        for axis in range(x.rank):
+            span = np.pad(np.arange(x.shape[axis]), (low[axis], high[axis]), mode=mode)  # type: ignore[call-overload]  # ONNX and NumPy name modes alike
+            x = build.gather(x, tensor_node(span), axis) if low[axis] or high[axis] else x
+        return x
+    value = call.optional(2)
+    inside = build.pad(build.full(x.shape, True, dtypes.BOOL), low, high)
+    filler: Any = value if value is not None else call.attribute("value", 0.0)
+    if isinstance(filler, Node):
+        filler = build.reshape(filler, ())
+    return build.cast(build.where(inside, build.pad(x, low, high), filler), x.dtype)
+
+
+def _tile(call: Call) -> Node:
+    x = call[0]
+    for axis, times in enumerate(call.numbers(1)):
+        x = build.concatenate([x] * times, axis) if times else algebra.part(x, axis, 0, 0)
+    return x
+
+
+def _constant(call: Call) -> Node:
+    for name, kind in (("value_float", np.float32), ("value_int", np.int64), ("value_floats", np.float32),
+                       ("value_ints", np.int64)):  # fmt: skip
+        if name in call.attributes:
+            return tensor_node(np.array(call.attributes[name], kind))
+    if "value" not in call.attributes:
+        raise call.unsupported("a constant that is no tensor of numbers")
+    return tensor_node(np.asarray(call.attributes["value"]))
+
+
+def _constant_of_shape(call: Call) -> Node:
+    value = np.asarray(call.attribute("value", np.zeros(1, np.float32)))
+    scalar = tensor_node(value.reshape(()))
+    return build.broadcast_to(scalar, tuple(call.numbers(0)))
+
+
+def _range(call: Call) -> Node:
+    start, limit, delta = (call.values(i).reshape(()).item() for i in range(3))
+    count = max(0, math.ceil((limit - start) / delta))
+    return tensor_node((start + np.arange(count) * delta).astype(call[0].dtype.name))
+
+
+def _eye_like(call: Call) -> Node:
+    x = call[0]
+    kind = element_type(call.attribute("dtype")) if "dtype" in call.attributes else x.dtype
+    rows, columns = build.iota(x.shape, 0), build.iota(x.shape, 1)
+    return build.cast(build.equal(build.add(rows, call.attribute("k", 0)), columns), kind)
+
+
+def _trilu(call: Call) -> Node:
+    x = call[0]
+    k = int(call.values(1)) if call.optional(1) is not None else 0
+    rows, columns = build.iota(x.shape, x.rank - 2), build.iota(x.shape, x.rank - 1)
+    diagonal = build.add(rows, k)
+    outside = build.less(columns, diagonal) if call.attribute("upper", 1) else build.less(diagonal, columns)
+    return build.cast(build.where(outside, build.full(x.shape, 0, x.dtype), x), x.dtype)
+
+
+def _one_hot(call: Call) -> Node:
+    indices, depth = build.cast(call[0], dtypes.INT64), int(call.values(1).ravel()[0])
+    axis = call.attribute("axis", -1) % (indices.rank + 1)
+    wrapped = build.where(build.less(indices, 0), build.add(indices, depth), indices)
+    shape = (*indices.shape[:axis], depth, *indices.shape[axis:])
+    hit = build.equal(build.iota(shape, axis), build.expand_dims(wrapped, (axis,)))
+    values = call[2]
+    return build.where(
+        hit, build.reshape(algebra.part(values, 0, 1, 2), ()), build.reshape(algebra.part(values, 0, 0, 1), ())
+    )
+
+
+def _depth_to_space(call: Call) -> Node:
+    x, b = call[0], call.attribute("blocksize")
+    n, c, h, w = x.shape
+    mode = call.attribute("mode", b"DCR")
+    if mode in {b"DCR", "DCR"}:
+        moved = build.permute(build.reshape(x, (n, b, b, c // (b * b), h, w)), (0, 3, 4, 1, 5, 2))
+    else:
+        moved = build.permute(build.reshape(x, (n, c // (b * b), b, b, h, w)), (0, 1, 4, 2, 5, 3))
+    return build.reshape(moved, (n, c // (b * b), h * b, w * b))
+
+
+def _space_to_depth(call: Call) -> Node:
+    x, b = call[0], call.attribute("blocksize")
+    n, c, h, w = x.shape
+    moved = build.permute(build.reshape(x, (n, c, h // b, b, w // b, b)), (0, 3, 5, 1, 2, 4))
+    return build.reshape(moved, (n, c * b * b, h // b, w // b))
+
+
+def _center_crop_pad(call: Call) -> Node:
+    x = call[0]
+    axes = [a % x.rank for a in call.attribute("axes", range(x.rank))]
+    for axis, size in zip(axes, call.numbers(1), strict=True):
+        if size < x.shape[axis]:
+            start = (x.shape[axis] - size) // 2
+            x = algebra.part(x, axis, start, start + size)
+        elif size > x.shape[axis]:
+            before = (size - x.shape[axis]) // 2
+            low = [before if i == axis else 0 for i in range(x.rank)]
+            high = [size - x.shape[axis] - before if i == axis else 0 for i in range(x.rank)]
+            x = build.pad(x, low, high)
+    return x
+
+
+def _reverse_sequence(call: Call) -> Node:
+    x, lengths = call[0], call[1]
+    batch, time = call.attribute("batch_axis", 1), call.attribute("time_axis", 0)
+    shape = [1] * x.rank
+    shape[batch] = x.shape[batch]
+    length = build.reshape(build.cast(lengths, dtypes.INT64), shape)
+    position = build.iota(x.shape, time)
+    mirrored = build.subtract(build.subtract(length, 1), position)
+    return algebra.take_along_axis(x, build.where(build.less(position, length), mirrored, position), time)
+
+
+def _compress(call: Call) -> Node:
+    kept = np.flatnonzero(call.values(1))
+    axis = call.attribute("axis")
+    if axis is None:
+        return build.gather(build.reshape(call[0], (-1,)), tensor_node(kept), 0)
+    return build.gather(call[0], tensor_node(kept), axis % call[0].rank)
+
+
+def _unique(call: Call) -> Results:
+    found = np.unique(call.values(0), return_index=True, return_inverse=True, return_counts=True,
+                      axis=call.attribute("axis"))  # fmt: skip
+    values, first, inverse, counts = found
+    axis = call.attribute("axis", 0) or 0
+    if not call.attribute("sorted", 1):
+        order = np.argsort(first)
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order))
+        values, first, counts = np.take(values, order, axis), first[order], counts[order]
+        inverse = rank[inverse]
+    return tuple(tensor_node(np.asarray(a)) for a in (values, first, np.ravel(inverse), counts))
+
+
+OPERATORS: dict[str, Translator] = {
+    "ArrayFeatureExtractor": lambda call: take_any(call[0], build.reshape(call[1], (-1,)), call[0].rank - 1),
+    "CenterCropPad": _center_crop_pad,
+    "Compress": _compress,
+    "Concat": lambda call: build.concatenate(
+        [call[i] for i in range(len(call.operands))], call.attribute("axis", 1)),
+    "Constant": _constant,
+    "ConstantOfShape": _constant_of_shape,
+    "DepthToSpace": _depth_to_space,
+    "Expand": _expand,
+    "EyeLike": _eye_like,
+    "Flatten": _flatten,
+    "Gather": _gather,
+    "GatherElements": _gather_elements,
+    "GatherND": _gather_nd,
+    "NonZero": lambda call: tensor_node(np.array(np.nonzero(call.values(0)), np.int64)),
+    "OneHot": _one_hot,
+    "Pad": _pad,
+    "Range": _range,
+    "Reshape": _reshape,
+    "ReverseSequence": _reverse_sequence,
+    "Scatter": _scatter_elements,
+    "ScatterElements": _scatter_elements,
+    "ScatterND": _scatter_nd,
+    "Shape": _shape,
+    "Size": lambda call: tensor_node(np.array(shapes.count(call[0].shape), np.int64)),
+    "Slice": _slice,
+    "SpaceToDepth": _space_to_depth,
+    "Split": _split,
+    "Squeeze": _squeeze,
+    "Tile": _tile,
+    "Transpose": _transpose,
+    "Trilu": _trilu,
+    "Unique": _unique,
+    "Unsqueeze": _unsqueeze,
+}  # fmt: skip
