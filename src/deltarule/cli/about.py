@@ -1,0 +1,62 @@
+"""What a model file says of its data, so that answers have names and the test part can be found again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from deltarule import nn
+from deltarule.data import Dataset
+from deltarule.data.dataset import Task
+from deltarule.errors import CheckpointError
+from deltarule.nn.save import load
+from deltarule.train import checkpoint
+
+_KEY = "about"  # entry of the file's JSON document
+_KINDS = ("model", "checkpoint")
+
+
+@dataclass(frozen=True)
+class About:
+    """The data that a model was trained on; ``fingerprint`` and ``seed`` give its test part back."""
+
+    data: str
+    task: Task
+    model: str
+    input_shape: tuple[int, ...]
+    feature_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    target: str
+    seed: int
+    fingerprint: str
+
+    @staticmethod
+    def of(data: Dataset, model: str, target: str, seed: int, fingerprint: str) -> About:
+        """Describe a data set and a run on it."""
+        return About(
+            data.name, data.task, model, data.input_shape, data.feature_names, data.class_names, target, seed,
+            fingerprint,
+        )  # fmt: skip
+
+    def write(self, path: Path) -> None:
+        """Add this to a model's file; the file is replaced as a whole."""
+        container = checkpoint.read(path, *_KINDS)
+        checkpoint.write(path, container.kind, container.arrays, {**container.document, _KEY: asdict(self)})
+
+
+def open_model(path: Path) -> tuple[nn.Module, About]:
+    """Return the model of a file and what the file says of its data."""
+    document = checkpoint.read(path, *_KINDS).document
+    if not isinstance(document.get(_KEY), dict):
+        raise CheckpointError(
+            f"file {path}",
+            expected="a model that 'deltarule train' finished",
+            got="one that does not say what its classes and features are",
+            hint="Let the run finish ('deltarule train … --resume'), or use dr.load(path) in Python.",
+        )
+    known = {field.name for field in fields(About)}
+    values: dict[str, Any] = {key: value for key, value in document[_KEY].items() if key in known}
+    for name in ("input_shape", "feature_names", "class_names"):
+        values[name] = tuple(values[name])
+    return load(path), About(**values)

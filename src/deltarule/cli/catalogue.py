@@ -1,0 +1,20 @@
+"""The commands of ``deltarule``, in the order of ``--help``. A new command is one line here and one module."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """Where a command lives (its module holds a ``click.Command`` named ``command``) and what it is for."""
+
+    module: str
+    purpose: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "train": Entry("deltarule.cli.train", "Train a network on a bundled data set or a file; write model and report."),
+    "evaluate": Entry("deltarule.cli.evaluate", "Measure a trained model on data that has answers."),
+    "predict": Entry("deltarule.cli.predict", "Write a trained model's predictions for a file."),
+    "summary": Entry("deltarule.cli.summary", "Print a model's layers with the arithmetic of shapes and parameters."),
+}

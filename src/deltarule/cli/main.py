@@ -1,0 +1,107 @@
+"""The entry point: a group that imports a command's module when the command runs, and errors as plain lines."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import TextIO
+
+import click
+
+from deltarule import __version__
+from deltarule.cli.catalogue import COMMANDS
+from deltarule.errors import DataWarning, DeltaruleError
+
+INTERRUPTED = 130  # the shell's status for a program that Ctrl-C ended
+
+
+class LazyGroup(click.Group):
+    """A group over the catalogue: ``--help`` imports no command, a command imports only its own rooms."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the catalogue's order."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module and return the command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(COMMANDS[cmd_name].module).command
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command of the first argument; an unknown name is answered with its nearest neighbour."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            guess = f" Did you mean {near[0]!r}?" if near else f" The commands are {', '.join(COMMANDS)}."
+            raise click.UsageError(f"There is no command {args[0]!r}.{guess}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with their purposes."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.purpose) for name, entry in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nExamples:\n"
+    "  deltarule train digits                        a convolutional network on real handwritten digits\n"
+    "  deltarule train flowers.csv --target species  a network on a table of your own\n"
+    "  deltarule predict digits.dr new.npz           what a trained model says of new data\n"
+    "  deltarule COMMAND --help                      options and examples of one command",
+)
+@click.version_option(__version__, prog_name="deltarule")
+def program() -> None:
+    """Train it, differentiate it, explain it: deep learning on one lazy tensor graph."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status; what a user did wrong is told on stderr, without a traceback."""
+    previous = warnings.showwarning
+    warnings.showwarning = _show_warning
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("once", DataWarning)
+            status = program.main(arguments, prog_name="deltarule", standalone_mode=False)
+            sys.stdout.flush()
+            return status if isinstance(status, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) went away; give the interpreter somewhere else to flush to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (DeltaruleError, OSError) as error:
+        click.echo(f"error: {error}", err=True)
+        return 1
+    finally:
+        warnings.showwarning = previous
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Tell a warning in one line; where in the code it was raised matters only for other people's warnings."""
+    del file, line
+    place = "" if issubclass(category, DataWarning) else f" ({category.__name__}, {filename}:{lineno})"
+    click.echo(f"warning: {message}{place}", err=True)

@@ -1,0 +1,62 @@
+"""Options that commands share, with one wording each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from deltarule.errors import ArgumentError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+
+
+def seed(function: F) -> F:
+    """Add ``--seed``."""
+    text = "Seed of split, first weights, order and dropout: the same seed gives the same bits."
+    return click.option("--seed", type=int, default=0, show_default=True, metavar="S", help=text)(function)
+
+
+def threads(function: F) -> F:
+    """Add ``--threads``."""
+    text = "Threads to compute with (default: one a core); the result does not depend on it."
+    return click.option("--threads", type=click.IntRange(min=1), default=None, metavar="T", help=text)(function)
+
+
+def device(function: F) -> F:
+    """Add ``--device``."""
+    text = "Engine: cpu (the fastest one here) or reference (NumPy, slow and obviously right)."
+    return click.option("--device", default="cpu", show_default=True, metavar="D", help=text)(function)
+
+
+def as_json(function: F) -> F:
+    """Add ``--json``."""
+    text = "Print one JSON object at the end and nothing else."
+    return click.option("--json", "as_json", is_flag=True, help=text)(function)
+
+
+def target(function: F) -> F:
+    """Add ``--target``."""
+    text = "Column (CSV, Parquet) or array (NPZ) to predict; a CSV's last column by default."
+    return click.option("--target", default=None, metavar="C", help=text)(function)
+
+
+def examples(*lines: str) -> str:
+    """Return an epilog that click does not fill into a paragraph."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def check_place(path: Path, option: str) -> None:
+    """Raise unless a file can be written there; asked before the work, so that the work is not lost."""
+    if path.is_dir():
+        raise ArgumentError(f"{option} {path}", expected="the name of a file", got="a folder")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ArgumentError(
+            f"{option} {path}", expected="a place to write to", got=f"{folder}, where this is not allowed"
+        )

@@ -1,0 +1,55 @@
+"""``deltarule predict``: what a trained model says of new data, as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.cli import answers, options, rows
+from deltarule.cli.about import open_model
+from deltarule.cli.console import Console
+from deltarule.cli.measure import outputs
+
+EXAMPLES = options.examples(
+    "deltarule predict flowers.dr new.csv                      writes new-predictions.csv",
+    "deltarule predict digits.dr new.npz --output said.npz     arrays predictions and probabilities",
+)
+_SHOWN = 5  # predictions printed
+
+
+@click.command("predict", epilog=EXAMPLES)
+@click.argument("model", type=options.PATH)
+@click.argument("data", metavar="NAME|FILE")
+@click.option("--output", type=options.PATH, default=None, metavar="PATH",
+              help="Where to write (.csv or .npz) [FILE-predictions.csv].")  # fmt: skip
+@options.device
+@options.as_json
+def command(model: Path, data: str, output: Path | None, device: str, as_json: bool) -> None:
+    """Write a trained MODEL's predictions for new data; no answers are needed.
+
+    Columns of a CSV or Parquet file are found by the names of the training data; other columns are left out. NPZ
+    files hold an array inputs (or X).
+    """
+    console = Console(as_json)
+    path = output or Path(f"{Path(data).stem}-predictions.csv")
+    answers.check_path(path)
+    module, about = open_model(model)
+    inputs = rows.read_inputs(data, about)
+    said = outputs(module, inputs, about.task, device)
+    answers.write(path, said, about, np.arange(len(inputs)))
+    for i in range(min(_SHOWN, len(said))):
+        console.say(f"row {i}: {_words(said[i], about.class_names)}")
+    if len(said) > _SHOWN:
+        console.say(f"… and {len(said) - _SHOWN:,} more")
+    console.say(f"predictions  {path}")
+    console.finish({"samples": len(said), "task": about.task, "classes": list(about.class_names), "output": str(path)})
+
+
+def _words(said: npt.NDArray[np.float32], classes: tuple[str, ...]) -> str:
+    if not classes:
+        return f"{float(said):.6g}"
+    best = int(said.argmax())
+    return f"{classes[best]} ({100 * float(said[best]):.1f} %)"

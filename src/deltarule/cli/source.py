@@ -1,0 +1,66 @@
+"""Data named on the command line: a bundled set by name, or a file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.data import BUNDLED, Dataset, Split, load, read_columns, read_table, split
+from deltarule.errors import ArgumentError, DataError
+
+Array = npt.NDArray[Any]
+TEST, VALIDATION = 0.2, 0.1  # shares of the rows
+_FILE_KINDS = (".csv", ".npz", ".parquet")
+
+
+def open_data(name: str, target: str | None) -> Dataset:
+    """Return a bundled data set by name, or a file's content; pictures without a channel axis get one."""
+    known = name.replace("-", "_")
+    if known in BUNDLED:
+        if target is not None:
+            raise ArgumentError("--target", expected="a file", got=f"the bundled data set {name!r}, which has its own")
+        return load(known)
+    if Path(name).suffix.lower() not in _FILE_KINDS and not Path(name).exists():
+        raise ArgumentError(
+            f"data set {name!r}",
+            expected=f"one of {', '.join(BUNDLED)}, or a {', '.join(_FILE_KINDS)} file",
+            got="neither",
+        )
+    data = read_table(name, target)
+    if data.n_samples < 1 / min(TEST, VALIDATION):
+        raise DataError(f"file {name}", expected="at least 10 rows", got=f"{data.n_samples}", hint="Collect more data.")
+    return replace(data, inputs=with_channels(data.inputs))
+
+
+def target_name(name: str, target: str | None) -> str:
+    """Return the column (or array) that holds the answers of a file; empty for a bundled data set."""
+    if name.replace("-", "_") in BUNDLED:
+        return ""
+    if target is not None or Path(name).suffix.lower() == ".npz":
+        return target or ""
+    return list(read_columns(name))[-1]
+
+
+def with_channels(inputs: Array) -> Array:
+    """Return pictures (N, height, width) with a channel axis; other shapes as they are."""
+    return inputs[..., None] if inputs.ndim == 3 else inputs
+
+
+def divide(data: Dataset, seed: int) -> Split:
+    """Return rows for training, validation (10 %) and test (20 %), the shares of classes kept."""
+    stratify = data.targets if data.task == "classification" else None
+    return split(data.n_samples, VALIDATION, TEST, seed, stratify)
+
+
+def fingerprint(data: Dataset) -> str:
+    """Return a SHA-256 of inputs and targets: equal for the same rows in the same order."""
+    digest = hashlib.sha256()
+    for array in (data.inputs, data.targets):
+        digest.update(str((array.dtype.str, array.shape)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,44 @@
+"""``deltarule summary``: a model's layers with their arithmetic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+
+from deltarule.cli import models, options, source
+from deltarule.cli.about import open_model
+from deltarule.cli.console import Console
+
+EXAMPLES = options.examples(
+    "deltarule summary digits.dr                a trained model",
+    "deltarule summary digits                   the model that 'train digits' would train",
+    "deltarule summary wine --model linear --json",
+)
+
+
+@click.command("summary", epilog=EXAMPLES)
+@click.argument("name", metavar="MODEL|NAME|FILE")
+@options.target
+@click.option(
+    "--model", default=None, metavar="M", help="linear, mlp or lenet, for a data set (default: by its shape)."
+)
+@options.as_json
+def command(name: str, target: str | None, model: str | None, as_json: bool) -> None:
+    """Print the layers of a trained model (a .dr file), or of the model for a data set.
+
+    Shapes and parameters come with their arithmetic.
+    """
+    console = Console(as_json)
+    if Path(name).suffix == ".dr":
+        module, about = open_model(Path(name))
+        title, shape = f"{name}: {about.model} for {about.data}", about.input_shape
+    else:
+        data = source.open_data(name, target)
+        chosen = model or models.default_model(data)
+        module = models.build(chosen, data, np.arange(data.n_samples), seed=0)
+        title, shape = f"{chosen} for {data.title}", data.input_shape
+    summary = module.summary(input_shape=shape)
+    console.say(f"{title}\n\n{summary}")
+    console.finish(summary.to_dict())
