@@ -9,7 +9,7 @@ from __future__ import annotations
 from deltarule.grad.rules import Rule, rule, unreduced
 from deltarule.graph import build
 from deltarule.graph import functions as f
-from deltarule.graph.functions.losses import one_hot
+from deltarule.graph.functions.losses import LEAST_LOGARITHM, LEAST_PROBABILITY, one_hot
 from deltarule.graph.node import Node
 
 
@@ -82,6 +82,39 @@ def _multiclass_hinge(node: Node, g: Node) -> Node:
     return build.multiply(_last(g), build.subtract(wrong, build.multiply(hot, violations)))
 
 
+def _huber(node: Node, g: Node) -> Node:
+    """The error limited to [−δ, δ]."""
+    delta = node.attributes["delta"]
+    error = build.subtract(node.sources[0], node.sources[1])
+    return build.multiply(g, build.maximum(build.minimum(error, delta), -delta))
+
+
+def _binary_of_probabilities(node: Node, g: Node) -> Node:
+    """(ŷ − y)/(ŷ(1 − ŷ)) = −y/ŷ + (1 − y)/(1 − ŷ), the denominator kept away from 0."""
+    p, y = node.sources
+    spread = build.maximum(build.multiply(p, build.subtract(1, p)), LEAST_PROBABILITY)
+    return build.multiply(g, build.divide(build.subtract(p, y), spread))
+
+
+def _binary_of_probabilities_in_target(node: Node, g: Node) -> Node:
+    """Ln(1 − ŷ) − ln ŷ, each kept ≥ −100."""
+    p = node.sources[0]
+    right = build.maximum(build.log(p), LEAST_LOGARITHM)
+    wrong = build.maximum(build.log(build.subtract(1, p)), LEAST_LOGARITHM)
+    return build.multiply(g, build.subtract(wrong, right))
+
+
+def _of_probabilities(node: Node, g: Node) -> Node:
+    """−y/ŷ, the denominator kept away from 0."""
+    p, y = node.sources
+    return build.negate(build.multiply(_last(g), build.divide(y, build.maximum(p, LEAST_PROBABILITY))))
+
+
+def _of_probabilities_in_targets(node: Node, g: Node) -> Node:
+    logarithm = build.maximum(build.log(node.sources[0]), LEAST_LOGARITHM)
+    return build.negate(build.multiply(_last(g), logarithm))
+
+
 def _normalize(node: Node, g: Node) -> Node:
     """(g − mean(g) − x̂·mean(g ⊙ x̂)) / √(σ² + ε): back through σ² and μ at once (NRM)."""
     x, axes = node.sources[0], node.attributes["axes"]
@@ -131,6 +164,13 @@ TEXTBOOK: dict[str, Rule] = {
     ),
     "hinge": rule("hinge routes (0 at the kink)", _hinge, _hinge_in_target),
     "multiclass_hinge": rule("hinge routes (0 at the kink)", _multiclass_hinge, None),
+    "huber": rule("limited error", _huber, lambda n, g: build.negate(_huber(n, g))),
+    "binary_cross_entropy_of_probabilities": rule(
+        "cross-entropy of a probability", _binary_of_probabilities, _binary_of_probabilities_in_target
+    ),
+    "cross_entropy_of_probabilities": rule(
+        "cross-entropy of probabilities", _of_probabilities, _of_probabilities_in_targets
+    ),
     "normalize": rule("normalisation: through σ² and μ", _normalize),
     "euclidean_norm": rule("x/‖x‖ (0 at the origin)", _euclidean_norm),
 }

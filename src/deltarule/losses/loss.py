@@ -1,18 +1,22 @@
-"""What every loss offers: a value per example, a reduction, a check of shapes before a step is run."""
+"""What every loss offers: a value per example, a reduction, checks of shapes and targets before a step is run."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from deltarule import shapes
 from deltarule.dtypes import DType
-from deltarule.errors import ArgumentError, DataWarning, ShapeError
+from deltarule.errors import ArgumentError, DataError, DataWarning, DTypeError, ShapeError
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
+from deltarule.runtime.buffers import Array, value_of
 from deltarule.shapes import Shape
 from deltarule.tensor.functional import as_tensor, sigmoid, softmax
 from deltarule.tensor.tensor import Tensor
@@ -24,10 +28,10 @@ _KINDS: dict[str, Callable[..., Loss]] = {}
 
 @dataclass(frozen=True, kw_only=True)
 class Loss(ABC):
-    """A loss: ``per_example`` (N,) and its reduction over examples (DA-12: the notes disagree on Σ or mean).
+    """A loss: ``per_example`` (N,) and its reduction over examples (the notes disagree on Σ or mean, X-07, X-13).
 
     ``name`` is its short name in ``fit(loss=…)``; ``link`` turns the model's output into what is predicted
-    ("softmax" and "sigmoid" losses take logits).
+    ("softmax" and "sigmoid" losses take logits unless they are made with ``from_logits=False``).
     """
 
     reduction: Reduction = "mean"
@@ -45,17 +49,37 @@ class Loss(ABC):
         if not condition:
             raise ArgumentError(f"{type(self).__name__} {field}", expected=expected, got=repr(getattr(self, field)))
 
+    @property
+    def expects_logits(self) -> bool:
+        """Whether the loss applies a softmax or sigmoid of its own."""
+        return self.link in {"softmax", "sigmoid"} and bool(getattr(self, "from_logits", True))
+
     @abstractmethod
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of every example, (N,)."""
+        """Return the loss of every example, (N,); further outputs of an example are summed or averaged."""
 
     def __call__(self, prediction: Any, target: Any, sample_weight: Any = None) -> Tensor:
-        """Return the reduced loss; weights multiply each example's loss (the mean stays over N)."""
+        """Return the reduced loss.
+
+        ``sample_weight`` (N,) multiplies the loss of each example; the mean stays a mean over the N examples
+        (PyTorch divides by the sum of its class weights instead).
+        """
         output, wanted = as_tensor(prediction), as_tensor(target)
+        output = output if output.dtype.is_float else output.astype("float32")
         self.check(output.shape, wanted.shape, wanted.dtype)
+        known = value_of(wanted.node)
+        if known is not None:
+            self.check_values(output.shape, known)
         values = self.per_example(output, wanted)
         if sample_weight is not None:
-            values = values * as_tensor(sample_weight).astype(values.dtype)
+            weight = as_tensor(sample_weight)
+            if weight.shape != values.shape:
+                raise ShapeError(
+                    f"{type(self).__name__} sample_weight",
+                    expected=f"one weight for each example, {shapes.show(values.shape)}",
+                    got=shapes.show(weight.shape),
+                )
+            values = values * weight.astype(values.dtype)
         return values if self.reduction == "none" else values.mean() if self.reduction == "mean" else values.sum()
 
     def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
@@ -69,11 +93,27 @@ class Loss(ABC):
                 hint=same_shape_hint(prediction, target),
             )
 
+    def check_values(self, prediction: Shape, target: Array) -> None:
+        """Raise DataError unless every target can be a target of this loss; ``prediction`` is the outputs' shape."""
+        del prediction
+        self.require_values(target, np.isfinite(target), "finite numbers", "Drop or fill these rows first.")
+
+    def require_values(self, target: Array, fits: Array, expected: str, hint: str = "") -> None:
+        """Raise DataError at the first target that does not fit."""
+        if not fits.all():
+            place = tuple(int(i) for i in np.argwhere(~fits)[0])
+            raise DataError(
+                f"{type(self).__name__} targets",
+                expected=expected,
+                got=f"{target[place]} in row {', position '.join(map(str, place))}" if place else str(target),
+                hint=hint,
+            )
+
     def predict(self, output: Tensor) -> Tensor:
         """Return what the output means: probabilities for logits, else the output."""
-        if self.link == "softmax":
-            return softmax(output)
-        return sigmoid(output) if self.link == "sigmoid" else output
+        if not self.expects_logits:
+            return output
+        return softmax(output) if self.link == "softmax" else sigmoid(output)
 
     def config(self) -> dict[str, Any]:
         """Return the loss as plain data; ``from_config`` makes it again."""
@@ -86,7 +126,38 @@ def same_shape_hint(prediction: Shape, target: Shape) -> str:
         return "Write y[:, None] to give the targets a column, or let the model end in one value with .squeeze(-1)."
     if target[:-1] == prediction and target[-1:] == (1,):
         return "Write y[:, 0]: the targets have a column too many; they would broadcast to a matrix."
+    if len(prediction) == 2 and len(target) == 1 and prediction[0] == target[0]:
+        return "For labels of classes use CrossEntropy(); for numbers let the model end in one output."
     return "Give one target for every output of the model."
+
+
+def require_labels(where: str, scores: Shape, target: Shape, dtype: DType) -> None:
+    """Raise unless ``target`` holds one whole-number label for each row of scores."""
+    if not scores or target != scores[:-1]:
+        column = target[:-1] == scores[:-1] and target[-1:] == (1,)
+        raise ShapeError(
+            where,
+            expected=f"one label for each row of scores {shapes.show(scores)}",
+            got=shapes.show(target),
+            hint="Write y[:, 0], or y.ravel(): the labels are a column."
+            if column
+            else "The model's last size is the number of classes; a model with one output takes BinaryCrossEntropy().",
+        )
+    if not dtype.is_integer:
+        raise DTypeError(
+            where,
+            expected="whole-number labels 0 … classes − 1",
+            got=f"{dtype} targets",
+            hint="Write y.astype('int64'), or hand over one-hot rows.",
+        )
+
+
+def over_examples(values: Tensor, how: Literal["mean", "sum"] = "mean") -> Tensor:
+    """Reduce everything but the examples: (N, …) → (N,)."""
+    if values.ndim < 2:
+        return values
+    axes = tuple(range(1, values.ndim))
+    return values.mean(axes) if how == "mean" else values.sum(axes)
 
 
 def from_config(config: dict[str, Any]) -> Loss:
@@ -95,7 +166,11 @@ def from_config(config: dict[str, Any]) -> Loss:
     name = arguments.pop("loss", "")
     if name not in _KINDS:
         raise ArgumentError("loss", expected=f"one of {', '.join(sorted(_KINDS))}", got=repr(name))
-    return _KINDS[name](**arguments)
+    return _KINDS[name](**{key: _frozen(value) for key, value in arguments.items()})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
 def get(loss: str | Loss) -> Loss:
@@ -110,13 +185,22 @@ def get(loss: str | Loss) -> Loss:
 def warn_if_normalized(loss: Loss, prediction: Tensor) -> None:
     """Warn when a loss on logits is fed with probabilities: a softmax or sigmoid at the end of the model."""
     node: Node = prediction.node
-    while node.op in {Op.RESHAPE, Op.CAST, Op.BROADCAST}:
+    while node.op in {Op.RESHAPE, Op.CAST, Op.BROADCAST, Op.PERMUTE, Op.SLICE}:
         node = node.sources[0]
     function = node.attributes.get("function") if node.op is Op.CALL else None
-    if loss.link in {"softmax", "sigmoid"} and function in {"softmax", "sigmoid"}:
+    if loss.expects_logits and function in {"softmax", "sigmoid"}:
+        other = ", or write from_logits=False" if hasattr(loss, "from_logits") else ""
         warnings.warn(
             f"{type(loss).__name__} expects logits, but the model ends in {function}: the loss would apply "
-            f"{loss.link} twice and train slowly. Remove the last activation (predict_proba applies it).",
+            f"{loss.link} twice and train slowly. Remove the last activation (predict_proba applies it){other}.",
             DataWarning,
             stacklevel=3,
         )
+
+
+def require_weights(loss: Loss, *names: str) -> None:
+    """Raise unless fields of a loss are numbers ≥ 0."""
+    for name in names:
+        value = getattr(loss, name)
+        if not 0 <= value < math.inf:
+            raise ArgumentError(f"{type(loss).__name__} {name}", expected="a number ≥ 0", got=repr(value))

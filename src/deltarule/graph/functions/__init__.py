@@ -16,9 +16,12 @@ from deltarule.graph.functions.activations import (
 )
 from deltarule.graph.functions.losses import (
     binary_cross_entropy,
+    binary_cross_entropy_of_probabilities,
     cross_entropy,
     cross_entropy_of_labels,
+    cross_entropy_of_probabilities,
     hinge,
+    huber,
     multiclass_hinge,
     squared_error,
 )
@@ -26,7 +29,8 @@ from deltarule.graph.functions.normalisation import euclidean_norm, normalize
 from deltarule.graph.functions.pooling import average_pool, max_pool
 
 __all__ = [
-    "average_pool", "binary_cross_entropy", "cross_entropy", "cross_entropy_of_labels", "elu", "euclidean_norm",
-    "gelu", "hinge", "leaky_relu", "log_sigmoid", "log_softmax", "logsumexp", "max_pool", "multiclass_hinge",
-    "normalize", "relu", "selu", "sigmoid", "silu", "softmax", "softplus", "squared_error",
+    "average_pool", "binary_cross_entropy", "binary_cross_entropy_of_probabilities", "cross_entropy",
+    "cross_entropy_of_labels", "cross_entropy_of_probabilities", "elu", "euclidean_norm", "gelu", "hinge", "huber",
+    "leaky_relu", "log_sigmoid", "log_softmax", "logsumexp", "max_pool", "multiclass_hinge", "normalize", "relu",
+    "selu", "sigmoid", "silu", "softmax", "softplus", "squared_error",
 ]  # fmt: skip

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from deltarule.errors import ShapeError
 from deltarule.graph import build
 from deltarule.graph.function import named
 from deltarule.graph.functions.activations import logsumexp
 from deltarule.graph.node import Node
+
+LEAST_LOGARITHM: Final = -100.0  # ln of a probability of 0, as in PyTorch
+LEAST_PROBABILITY: Final = 1e-12  # in the denominator of a derivative
 
 
 def one_hot(labels: Node, n_classes: int, like: Node) -> Node:
@@ -71,3 +76,35 @@ def multiclass_hinge(scores: Node, labels: Node, *, margin: float) -> Node:
     right = build.sum_over(build.multiply(hot, scores), -1, keepdims=True)
     slack = build.maximum(0, build.subtract(build.add(scores, margin), right))
     return build.sum_over(build.multiply(slack, build.subtract(1, hot)), -1)
+
+
+@named("δ-limited ½ (ŷ − y)²", elementwise=True)
+def huber(prediction: Node, target: Node, *, delta: float) -> Node:
+    """½e² for |e| ≤ δ and δ(|e| − ½δ) beyond, e = ŷ − y; derivative e limited to [−δ, δ] (Huber 1964)."""
+    error = build.subtract(prediction, target)
+    size = build.absolute(error)
+    near = build.multiply(build.multiply(error, error), 0.5)
+    far = build.multiply(build.subtract(size, 0.5 * delta), delta)
+    return build.where(build.less(delta, size), far, near)
+
+
+def _safe_log(probability: Node) -> Node:
+    return build.maximum(build.log(probability), LEAST_LOGARITHM)
+
+
+@named("−(y ln ŷ + (1 − y) ln(1 − ŷ))", elementwise=True)
+def binary_cross_entropy_of_probabilities(prediction: Node, target: Node) -> Node:
+    """−(y ln ŷ + (1 − y) ln(1 − ŷ)) with logarithms ≥ −100; derivative (ŷ − y)/(ŷ(1 − ŷ)) (OUT-08, OUT-09)."""
+    right = build.multiply(target, _safe_log(prediction))
+    wrong = build.multiply(build.subtract(1, target), _safe_log(build.subtract(1, prediction)))
+    return build.negate(build.add(right, wrong))
+
+
+@named("−Σ y ln ŷ")
+def cross_entropy_of_probabilities(prediction: Node, targets: Node) -> Node:
+    """−Σ y ln ŷ over the last axis with logarithms ≥ −100; derivative −y/ŷ (OUT-10, OUT-11)."""
+    if prediction.shape != targets.shape:
+        raise ShapeError(
+            "cross_entropy_of_probabilities", expected=build.describe(prediction), got=build.describe(targets)
+        )
+    return build.negate(build.sum_over(build.multiply(targets, _safe_log(prediction)), -1))

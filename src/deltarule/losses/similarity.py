@@ -1,0 +1,157 @@
+"""Losses on distances and angles between embeddings: cosine, contrastive, triplet.
+
+Two or three embeddings of an example come stacked in the second axis of the model's output: (N, 2, d), (N, 3, d).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final
+
+import numpy as np
+
+from deltarule import shapes
+from deltarule.dtypes import DType
+from deltarule.errors import ShapeError
+from deltarule.losses.loss import Loss
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import Shape
+from deltarule.tensor.functional import maximum
+from deltarule.tensor.tensor import Tensor
+
+
+def cosine(x: Tensor, y: Tensor, epsilon: float = 1e-8) -> Tensor:
+    """xᵀy / max(‖x‖‖y‖, ε) along the last axis: 0, with finite derivatives, where one of them is 0 (BP-13).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> cosine(tensor([3.0, 4.0]), tensor([4.0, 3.0])).item(), cosine(tensor([0.0, 0.0]), tensor([1.0, 0.0])).item()
+    (0.9599999785423279, 0.0)
+    """
+    return (x * y).sum(-1) / maximum(x.norm(axis=-1) * y.norm(axis=-1), epsilon)
+
+
+def _require_stack(where: str, prediction: Shape, target: Shape, n: int) -> None:
+    if len(prediction) != 3 or prediction[1] != n or target != prediction[:1]:
+        raise ShapeError(
+            where,
+            expected=f"embeddings (N, {n}, d) and one target for each example, (N,)",
+            got=f"outputs {shapes.show(prediction)} and targets {shapes.show(target)}",
+            hint=f"Join the {n} embeddings of an example with stack([…], axis=1).",
+        )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Cosine(Loss):
+    """−y·s with s = zᵀẑ/(‖z‖‖ẑ‖), y = ±1 (OUT-15), of embeddings z, ẑ stacked as (N, 2, d) and y (N,).
+
+    Targets of the outputs' own shape (N, d) are the vectors ẑ themselves, with y = 1. ``form="margin"`` is
+    1 − s for y = 1 and max(0, s − margin) for y = −1 (PyTorch's). The norms' product is kept ≥ ``epsilon``.
+
+    >>> Cosine()([[[1.0, 0.0], [2.0, 0.0]]], [1.0]).item()
+    -1.0
+    """
+
+    form: Literal["signed", "margin"] = "signed"
+    margin: float = 0.0
+    epsilon: float = 1e-8
+    name: ClassVar[str] = "cosine"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("form", self.form in {"signed", "margin"}, "'signed' or 'margin'")
+        self._require("margin", -1 <= self.margin <= 1, "a number in [-1, 1]")
+        self._require("epsilon", self.epsilon > 0, "a number > 0")
+
+    def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
+        """Raise unless outputs are pairs with a sign each, or vectors with a vector each."""
+        if len(prediction) == 2:
+            super().check(prediction, target, dtype)
+        else:
+            _require_stack("Cosine", prediction, target, 2)
+
+    def check_values(self, prediction: Shape, target: Array) -> None:
+        """Raise for signs other than ±1."""
+        super().check_values(prediction, target)
+        if len(prediction) == 3:
+            self.require_values(target, np.abs(target) == 1, "the signs -1 and 1", "Write y = 2 * y - 1 for 0 and 1.")
+
+    def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of every example."""
+        y = target.astype(prediction.dtype)
+        if prediction.ndim == 2:
+            s = cosine(prediction, y, self.epsilon)
+            return -s if self.form == "signed" else 1 - s
+        s = cosine(prediction[:, 0], prediction[:, 1], self.epsilon)
+        if self.form == "signed":
+            return -(y * s)
+        return (1 - s) * (1 + y) * 0.5 + maximum(0, s - self.margin) * (1 - y) * 0.5
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Contrastive(Loss):
+    """½yD² + ½(1 − y)max(0, margin − D)², D = ‖z − ẑ‖, y = 1 for a pair of one kind (Hadsell et al. 2006).
+
+    Outputs (N, 2, d), targets (N,) in {0, 1}. At D = 0 the subgradient of D is 0.
+
+    >>> Contrastive(reduction="none")([[[0.0], [0.5]], [[0.0], [0.5]]], [1, 0]).tolist()
+    [0.125, 0.125]
+    """
+
+    margin: float = 1.0
+    name: ClassVar[str] = "contrastive"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("margin", self.margin > 0, "a number > 0")
+
+    def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
+        """Raise unless outputs are pairs."""
+        del dtype
+        _require_stack("Contrastive", prediction, target, 2)
+
+    def check_values(self, prediction: Shape, target: Array) -> None:
+        """Raise for targets other than 0 and 1."""
+        super().check_values(prediction, target)
+        self.require_values(target, (target == 0) | (target == 1), "the labels 0 and 1", "1 is for a pair of one kind.")
+
+    def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of every pair."""
+        y = target.astype(prediction.dtype)
+        difference = prediction[:, 0] - prediction[:, 1]
+        gap = maximum(0, self.margin - difference.norm(axis=-1))
+        return ((difference * difference).sum(-1) * y + gap * gap * (1 - y)) * 0.5
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Triplet(Loss):
+    """max(0, ‖a − p‖ − ‖a − n‖ + margin) of anchor, positive and negative (N, 3, d) (Schroff et al. 2015).
+
+    ``squared=True`` takes the squared distances of the paper. Targets (N,) are not read: hand over labels or zeros.
+
+    >>> Triplet()([[[0.0], [1.0], [3.0]], [[0.0], [2.0], [1.5]]], [0, 0]).item()
+    0.75
+    """
+
+    margin: float = 1.0
+    squared: bool = False
+    name: ClassVar[str] = "triplet"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require("margin", self.margin > 0, "a number > 0")
+
+    def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
+        """Raise unless outputs are triples."""
+        del dtype
+        _require_stack("Triplet", prediction, target, 3)
+
+    def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of every triple."""
+        del target
+        near, far = prediction[:, 0] - prediction[:, 1], prediction[:, 0] - prediction[:, 2]
+        if self.squared:
+            return maximum(0, (near * near).sum(-1) - (far * far).sum(-1) + self.margin)
+        return maximum(0, near.norm(axis=-1) - far.norm(axis=-1) + self.margin)
