@@ -75,18 +75,19 @@ def load(path: str | Path, model: Module | None = None) -> Module:
     Give ``model`` for classes of your own: it is filled and returned. A checkpoint gives the model as it stood.
     Raises CheckpointError for a file that is missing, damaged or foreign, and where the architecture is code.
     """
-    container = checkpoint.read(path, "model", "checkpoint")
-    document, weights = container.document, container.group("weights/")
-    architecture = document["architecture"]
-    if model is None and architecture is None:
-        name = document.get("class", "Module")
+    file = checkpoint.read(path, "model", "checkpoint")
+    try:
+        return _restored(file, path, model)
+    except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"file {path}",
-            expected="an architecture of built-in layers",
-            got=f"a {name}, which is code of your own (or uses one layer in several places)",
-            hint=f"Make the module and hand it over: dr.load({str(path)!r}, model={name}(…)).",
-        )
-    module = model if model is not None else build(architecture)
+            f"file {path}", expected="the entries of a model", got=f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _restored(file: checkpoint.Container, path: str | Path, model: Module | None) -> Module:
+    """Return the module of a file's architecture (or the given one) with its values, frozen names, loss, history."""
+    document, weights = file.document, file.group("weights/")
+    module = model if model is not None else _architecture(document, path)
     if any(array.dtype.name == "float64" for array in weights.values()):
         module.astype("float64")
     try:
@@ -96,15 +97,28 @@ def load(path: str | Path, model: Module | None = None) -> Module:
             f"file {path}", expected=f"values for this {type(module).__name__}", got=error.got, hint=error.hint
         ) from error
     loss, history = document.get("loss"), document["history"]
-    if container.kind == "checkpoint":
+    if file.kind == "checkpoint":
         loss = document["signature"]["loss"]
-        history = {**history, "step_losses": container.arrays["run/step_losses"].tolist()}
+        history = {**history, "step_losses": file.arrays["run/step_losses"].tolist()}
     frozen = _frozen(module, document)
     if frozen:
         module.freeze(*frozen)
     module.last_loss = None if loss is None else losses.from_config(loss)
     module.last_history = None if history is None else History.from_dict(history)
     return module
+
+
+def _architecture(document: Mapping[str, Any], path: str | Path) -> Module:
+    """Build the architecture of a file; raises CheckpointError where it is code."""
+    if document["architecture"] is not None:
+        return build(document["architecture"])
+    name = document.get("class", "Module")
+    raise CheckpointError(
+        f"file {path}",
+        expected="an architecture of built-in layers",
+        got=f"a {name}, which is code of your own (or uses one layer in several places)",
+        hint=f"Make the module and hand it over: dr.load({str(path)!r}, model={name}(…)).",
+    )
 
 
 def _frozen(module: Module, document: Mapping[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ import deltarule as dr
 from deltarule import losses, nn
 from deltarule.errors import CheckpointError
 from deltarule.nn import save
+from deltarule.train import checkpoint
 
 
 def _network(**options: object) -> nn.Sequential:
@@ -98,3 +99,9 @@ def test_a_checkpoint_of_a_run_is_a_model_too(tmp_path: Path) -> None:
     assert [name for name, _ in twin.named_parameters()] == [name for name, _ in model.named_parameters()]
     assert twin.last_loss == losses.get("cross_entropy")
     assert twin.last_history is not None and twin.last_history.step_losses == history.step_losses
+
+
+def test_a_file_without_the_entries_of_a_model(tmp_path: Path) -> None:
+    checkpoint.write(tmp_path / "odd.dr", "model", {"weights/x": np.zeros(2)}, {"loss": None})
+    with pytest.raises(CheckpointError, match="entries of a model, got KeyError"):
+        dr.load(tmp_path / "odd.dr")
