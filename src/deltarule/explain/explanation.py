@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from deltarule.errors import ArgumentError
-from deltarule.explain import document, page, values
+from deltarule.explain import diagram, document, page, values
 from deltarule.explain.derivation import Derived, Deriver, Detail, Layout, Line
 from deltarule.explain.layouts import in_layout
 from deltarule.explain.names import canonical
@@ -95,6 +95,11 @@ class Derivation:
     def html(self) -> str:
         """Return one HTML page; the formulas are MathML, readable without JavaScript or network."""
         return document.html(self.derived, self._backward, self._conclusion())
+
+    def graph_svg(self, given: Mapping[Any, Any] | None = None) -> str:
+        """Draw the computational graph; with values, forward numbers stand above the edges and gradients below."""
+        held = {symbol.node for symbol in self.derived.inputs} <= set(self._known)
+        return diagram.svg(self.derived, self.at(given) if given is not None or held else None)
 
     def _repr_html_(self) -> str:
         return document.fragment(self.derived, self._backward, self._conclusion())

@@ -57,8 +57,8 @@ def _log_of_one_plus(term: Any, arguments: Sequence[Formula], closed: Sequence[F
 
 
 def _power(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
-    base = closed[0] if not isinstance(closed[0], m.Scripts) else m.Fenced(arguments[0])
-    return m.Scripts(base, upper=arguments[1]), POWER
+    plain = not isinstance(closed[0], m.Scripts) or closed[0].upper is None
+    return m.Scripts(closed[0] if plain else m.Fenced(arguments[0]), upper=arguments[1]), POWER
 
 
 def _convolve(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:

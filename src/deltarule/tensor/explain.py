@@ -12,9 +12,13 @@ from deltarule.errors import ArgumentError
 from deltarule.explain import grading
 from deltarule.explain.derivation import Detail, Layout
 from deltarule.explain.domains import Domain
+from deltarule.explain.exam import Exam
+from deltarule.explain.exam import exam as set_exam
 from deltarule.explain.explanation import Derivation
 from deltarule.explain.explanation import derive as derive_nodes
 from deltarule.explain.grading import Grade
+from deltarule.explain.optimizers import Walk
+from deltarule.explain.optimizers import steps as walk_steps
 from deltarule.explain.proof import Draw
 from deltarule.graph.node import Node
 from deltarule.graph.walk import inputs
@@ -186,3 +190,37 @@ def grade(
         names={tensor.node: name for tensor, name in (names or {}).items()},
         parameters=None if parameters is None else [_known(p, loss) for p in parameters],
     )  # fmt: skip
+
+
+def exam(topic: str, *, seed: int = 0, variants: int = 1, n_questions: int | None = None) -> Exam:
+    """Set question sheets on a topic, with answer keys that have been verified.
+
+    Topics: "networks", "gradients", "shapes", "convolution", "optimizers", "normalization", "divergence",
+    "initialization". ``print(e.sheet(hints=True))``, ``print(e.key())``, ``e.latex(answers=True)``, ``e.html()``.
+
+    Raises:
+        ArgumentError: an unknown topic.
+
+    >>> sheet = exam("shapes", seed=3)
+    >>> len(sheet.questions), exam("shapes", seed=3).key() == sheet.key()
+    (2, True)
+    """
+    return set_exam(topic, run, source(seed), seed=seed, variants=variants, n_questions=n_questions)
+
+
+def optimizer_steps(
+    optimizer: str, theta: Any, gradients: Sequence[Any], settings: Mapping[str, float] | None = None
+) -> Walk:
+    """Explain the steps of an optimiser with your numbers: every formula, every intermediate value.
+
+    Optimisers: sgd, weight_decay, momentum, momentum_subtracted, nesterov, adagrad, rmsprop, rmsprop_outside,
+    rmsprop_momentum, adam, adam_uncorrected, adam_l2, adamw, amsgrad, amsgrad_raw.
+
+    Raises:
+        ArgumentError: an unknown optimiser or setting.
+
+    >>> [round(float(theta), 4) for theta in optimizer_steps("momentum", 0.0, [1, -0.5, 2]).parameters]
+    [-0.1, -0.14, -0.376]
+    """
+    shape = np.shape(theta)
+    return walk_steps(optimizer, np.asarray(theta, float), gradients, run, settings, shape)

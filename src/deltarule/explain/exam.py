@@ -1,0 +1,144 @@
+"""Question sheets like those of a course, with answer keys that have been verified before they are printed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from typing import final
+
+from deltarule.errors import ArgumentError
+from deltarule.explain import exam_arithmetic, exam_networks
+from deltarule.explain.proof import Draw, Evaluate
+from deltarule.explain.questions import Question
+from deltarule.render import mathematics as m
+
+Author = Callable[[random.Random, Evaluate, Draw], Question]
+
+TOPICS: dict[str, tuple[Author, ...]] = {
+    "networks": exam_networks.AUTHORS,
+    "gradients": exam_networks.NUMERIC,
+    "shapes": (exam_arithmetic.dense_shapes, exam_arithmetic.convolutional_shapes),
+    "convolution": (exam_arithmetic.output_size, exam_arithmetic.correlate_by_hand, exam_arithmetic.transposed_size),
+    "optimizers": (exam_arithmetic.optimizer_by_hand,),
+    "normalization": (exam_arithmetic.normalise_by_hand,),
+    "divergence": (exam_arithmetic.divergence, exam_arithmetic.evidence_bound),
+    "initialization": (exam_arithmetic.initial_variance,),
+}
+
+
+@final
+@dataclass(frozen=True)
+class Exam:
+    """Sheets of one topic, one a variant; print ``sheet()`` for the students and ``key()`` for the grader."""
+
+    topic: str
+    seed: int
+    sheets: tuple[tuple[Question, ...], ...]
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """All questions of all variants."""
+        return tuple(question for sheet in self.sheets for question in sheet)
+
+    def text(self, *, answers: bool = False, hints: bool = False) -> str:
+        """Write the sheets as text, with blanks or with the answers."""
+        parts = []
+        for variant, sheet in enumerate(self.sheets, start=1):
+            parts.append(f"{self.topic.capitalize()} — variant {variant} (seed {self.seed})" + ("  KEY" if answers else ""))
+            for number, question in enumerate(sheet, start=1):
+                parts.append(f"\n{number}. {question.text}")
+                parts.extend(f"     {m.to_text(formula)}" for formula in question.given)
+                for letter, item in zip("abcdefghijklmnop", question.items, strict=False):
+                    right = m.to_text(item.answer) if answers else "_" * 20
+                    hint = f"   (hint: {item.hint})" if hints and item.hint else ""
+                    parts.append(f"   {letter}) {m.to_text(item.asked)} = {right}{hint}")
+                if answers:
+                    parts.append(f"   verified: {question.verified}")
+            parts.append("")
+        return "\n".join(parts).rstrip()
+
+    def sheet(self, *, hints: bool = False) -> str:
+        """Return the question sheets as text."""
+        return self.text(hints=hints)
+
+    def key(self) -> str:
+        """Return the answer keys as text."""
+        return self.text(answers=True)
+
+    def __str__(self) -> str:
+        return self.sheet()
+
+    def latex(self, *, answers: bool = False, hints: bool = False) -> str:
+        """Write the sheets as LaTeX (amsmath)."""
+        parts = []
+        for variant, sheet in enumerate(self.sheets, start=1):
+            parts.append(rf"\section*{{{self.topic.capitalize()}, variant {variant}}}" + "\n\\begin{enumerate}")
+            for question in sheet:
+                parts.append(rf"\item {_tex(question.text)}")
+                parts.extend(rf"\[ {m.to_latex(formula)} \]" for formula in question.given)
+                parts.append(r"\begin{enumerate}")
+                for item in question.items:
+                    right = m.to_latex(item.answer) if answers else r"\underline{\hspace{4cm}}"
+                    hint = rf" \quad (\textit{{hint: {_tex(item.hint)}}})" if hints and item.hint else ""
+                    parts.append(rf"\item ${m.to_latex(item.asked)} = {right}${hint}")
+                parts.append(r"\end{enumerate}")
+            parts.append(r"\end{enumerate}")
+        return "\n".join(parts)
+
+    def html(self, *, answers: bool = False, hints: bool = False) -> str:
+        """Write the sheets as one HTML page with MathML."""
+        parts = ['<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Exam</title><style>'
+                 "body{font:16px/1.6 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
+                 ".blank{display:inline-block;min-width:12rem;border-bottom:1px solid currentColor}"
+                 ".hint{color:#666}</style></head><body>"]  # fmt: skip
+        for variant, sheet in enumerate(self.sheets, start=1):
+            parts.append(f"<h2>{escape(self.topic.capitalize())}, variant {variant}</h2><ol>")
+            for question in sheet:
+                parts.append(f"<li><p>{escape(question.text)}</p>")
+                parts.extend(f"<p>{m.to_mathml(formula)}</p>" for formula in question.given)
+                parts.append('<ol type="a">')
+                for item in question.items:
+                    right = m.to_mathml(item.answer) if answers else '<span class="blank">&nbsp;</span>'
+                    hint = f' <span class="hint">{escape(item.hint)}</span>' if hints and item.hint else ""
+                    parts.append(f"<li>{m.to_mathml(item.asked)} = {right}{hint}</li>")
+                parts.append("</ol></li>")
+            parts.append("</ol>")
+        return "\n".join([*parts, "</body></html>"])
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+
+def _tex(text: str) -> str:
+    return "".join({"%": r"\%", "&": r"\&", "#": r"\#", "_": r"\_"}.get(c, c if c.isascii() else f"${m.to_latex(m.Operator(c)).strip()}$")
+                   for c in text)  # fmt: skip
+
+
+def exam(topic: str, evaluate: Evaluate, draw: Draw, *, seed: int = 0, variants: int = 1, n_questions: int | None = None) -> Exam:
+    """Set question sheets on a topic; the same seed gives the same sheets.
+
+    Args:
+        topic: "networks" (the hand-derived networks), "gradients" (their numbers), "shapes", "convolution",
+            "optimizers", "normalization", "divergence" or "initialization".
+        evaluate: Runs graphs.
+        draw: Draws random values for the proofs.
+        seed: Seed of the numbers.
+        variants: How many sheets.
+        n_questions: Questions a sheet; by default one of each kind.
+
+    Raises:
+        ArgumentError: an unknown topic or a count below 1.
+    """
+    if topic not in TOPICS:
+        raise ArgumentError("exam topic", expected=f"one of {', '.join(TOPICS)}", got=repr(topic))
+    if variants < 1 or (n_questions is not None and n_questions < 1):
+        raise ArgumentError("exam", expected="at least one variant and question", got=f"{variants}, {n_questions}")
+    authors = TOPICS[topic]
+    sheets = []
+    for variant in range(variants):
+        chance = random.Random(f"{topic} {seed} {variant}")
+        chosen = [authors[i % len(authors)] for i in range(n_questions or len(authors))]
+        sheets.append(tuple(author(chance, evaluate, draw) for author in chosen))
+    return Exam(topic, seed, tuple(sheets))
