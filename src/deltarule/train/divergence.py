@@ -47,8 +47,8 @@ class Tape:
     Steps are pure and exact, so running them again from the snapshot gives the state before any later step.
     """
 
-    def __init__(self, engine: Engine, arrays: Sequence[Array], seed: int) -> None:
-        self._engine, self._arrays, self._seed = engine, arrays, seed
+    def __init__(self, engine: Engine, arrays: Sequence[Array], seed: int, steps_per_epoch: int) -> None:
+        self._engine, self._arrays, self._seed, self._steps_per_epoch = engine, arrays, seed, steps_per_epoch
         self._snapshot: list[Array] | None = None
         self._taken = 0.0
         self._pieces: list[Piece] = []
@@ -100,30 +100,29 @@ class Tape:
             node: np.asarray(value, node.dtype.name) for node, value in zip(inputs, given, strict=True)
         }
 
-    def fault(self, step: int, epoch: int, loss: float) -> DivergenceError:
+    def fault(self, step: int, loss: float) -> DivergenceError:
         """Return the error for a loss that is not finite, ``step`` steps into the last piece; go back before it."""
         piece = self._rewind(step)
         program, values = self._values(piece)
         broken = [node for node in program.state if not _finite(values[node])]
         if broken and (step > 0 or len(self._pieces) > 1):
-            return self._update_fault(self._rewind(step - 1), epoch, build.describe(broken[0]))
+            return self._update_fault(self._rewind(step - 1), build.describe(broken[0]))
         what, advice = first_fault(program.metrics, values)
-        return _error(piece.first_step, epoch, "a finite loss", f"{loss}: {what}", advice)
+        return self._error(piece, "a finite loss", f"{loss}: {what}", advice)
 
-    def overflow(self, name: str, epoch: int) -> DivergenceError:
+    def overflow(self, name: str) -> DivergenceError:
         """Return the error for a weight that the very last step left not finite; go back before that step."""
         last = self._pieces[-1]
-        return self._update_fault(self._rewind(len(last.rows) // last.size - 1), epoch, name)
+        return self._update_fault(self._rewind(len(last.rows) // last.size - 1), name)
 
-    def _update_fault(self, piece: Piece, epoch: int, name: str) -> DivergenceError:
+    def _update_fault(self, piece: Piece, name: str) -> DivergenceError:
         program, values = self._values(piece)
         what, advice = first_fault(program.next_state, values)
-        return _error(piece.first_step, epoch, "finite weights", f"an update that breaks {name}: {what}", advice)
+        return self._error(piece, "finite weights", f"an update that breaks {name}: {what}", advice)
 
-
-def _error(step: int, epoch: int, expected: str, got: str, advice: str) -> DivergenceError:
-    where = f"fit, step {step + 1} (epoch {epoch + 1})"
-    return DivergenceError(where, expected=expected, got=got, hint=f"{advice}\n  {_KEPT}")
+    def _error(self, piece: Piece, expected: str, got: str, advice: str) -> DivergenceError:
+        where = f"fit, step {piece.first_step + 1} (epoch {piece.first_step // self._steps_per_epoch + 1})"
+        return DivergenceError(where, expected=expected, got=got, hint=f"{advice}\n  {_KEPT}")
 
 
 def _finite(array: Array) -> bool:

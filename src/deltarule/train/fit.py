@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deltarule.errors import ArgumentError
-from deltarule.losses import Loss
+from deltarule.losses import Loss, warn_if_normalized
 from deltarule.losses import get as get_loss
 from deltarule.optim import Optimizer
 from deltarule.optim import get as get_optimizer
@@ -130,7 +130,9 @@ def fit(
     arrays, held = held_out(arrays, validation_split, int(seed))
     if validation_data is not None:
         held = _validation_arrays(model, validation_data, chosen)
-    check_outputs(model, arrays, chosen)
+    warn_if_normalized(chosen, check_outputs(model, arrays, chosen))
+    if held is not None:
+        check_outputs(model, held, chosen, "validation")
     every_callback = _with_checkpoint(callbacks, checkpoint, checkpoint_every, resume)
     adjustable = any(callback.adjusts_rate for callback in every_callback)
     task = Task(model, chosen, get_all(metrics, chosen), recipe, tuple(regularizers), adjustable)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from deltarule.errors import ArgumentError
+from deltarule.train.checkpoint import write_atomically
+from deltarule.train.curves import curves, draw_on, history_page
 
 
 @dataclass
@@ -52,6 +55,21 @@ class History:
 
     def __getitem__(self, name: str) -> list[float]:
         return self.series(name)
+
+    def plot(self, axes: Any = None, name: str = "loss") -> Any:
+        """Return learning curves that a notebook shows (``.save(path)`` writes them, ``.svgs`` holds them).
+
+        With matplotlib ``axes`` draw the curve of ``name`` there instead, and return the axes.
+        """
+        if axes is None:
+            return curves(self.epochs, self.step_losses, self.best_epoch)
+        self.series(name)
+        return draw_on(axes, self.epochs, name, self.best_epoch)
+
+    def report(self, path: str | Path, title: str = "Training run") -> Path:
+        """Write curves, the epochs' values and times as one HTML file that needs no network; return its path."""
+        write_atomically(path, history_page(self.to_dict(), title).encode())
+        return Path(path)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data; ``from_dict`` makes it again."""

@@ -34,6 +34,10 @@ class Evaluation:
         described = columns(arrays)
         self.engine = Engine(lambda size: evaluation_step(self._task, described, size), device, threads)
 
+    def prepare(self) -> None:
+        """Build and compile now."""
+        self.engine.prepare(self._size)
+
     def measure(self, weights: Mapping[str, Array]) -> dict[str, float] | None:
         """Return loss and metrics for these parameters and running state; None if it was stopped on the way."""
         first = self.engine.step(self._size)
@@ -82,7 +86,7 @@ def evaluate(
     x, y = check_arrays(inputs, targets, where="evaluate")
     kind = model_dtype(model)
     arrays = [as_model_input(x, kind), targets_for(np.asarray(y), chosen, kind)]
-    check_outputs(model, arrays, chosen)
+    check_outputs(model, arrays, chosen, "evaluate")
     task = Task(model, chosen, get_all(metrics, chosen))
     evaluation = Evaluation(task, arrays, _checked_size(batch_size, "evaluate"), device, threads)
     return evaluation.measure(current_weights(model)) or {}

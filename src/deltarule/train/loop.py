@@ -108,7 +108,7 @@ class Run:
         self._final: dict[str, Array] = {}  # weights that a callback chose at the end
         self._ended = False
         self._speed = 0.0  # steps a second
-        self._tape = Tape(engine, self.arrays, plan.seed)
+        self._tape = Tape(engine, self.arrays, plan.seed, plan.steps_per_epoch)
 
     # ---------------------------------------------------------------- what callbacks see
 
@@ -159,10 +159,11 @@ class Run:
     def prepare(self) -> None:
         """Build and compile before the first step, so that every error of shape comes first."""
         self.engine.prepare(self.plan.size)
+        if self.validation is not None:
+            self.validation.prepare()
         first = self.engine.step(self.plan.size)
         if not self.engine.has_state:
             self.set_state(current_weights(self.task.model), [slot.numpy() for slot in first.slots])
-        self.history.compile_seconds += self.engine.compile_seconds
 
     def train(self) -> None:
         """Run epochs until the plan, a callback or Ctrl-C ends them; the model keeps what was learned."""
@@ -181,7 +182,6 @@ class Run:
         try:
             while self.cursor.epoch < self.plan.epochs and not (self.stop or self.interrupt.requested):
                 self._epoch()
-            self._check_weights()
         except DivergenceError as error:
             if not any([callback.on_divergence(self, error) for callback in self.callbacks]):
                 raise
@@ -213,6 +213,8 @@ class Run:
         while self.cursor.step_in_epoch < self.plan.steps_per_epoch:
             self._piece(order)
             due = [c for c in self.callbacks if c.every and self.cursor.step % c.every == 0]
+            if due or self.interrupt.requested or self.cursor.step_in_epoch == self.plan.steps_per_epoch:
+                self._check_weights()
             self._call([callback.on_steps for callback in due])
             if self.interrupt.requested:
                 return
@@ -233,6 +235,7 @@ class Run:
         first_row = done * self.plan.size
         rows = order[first_row : first_row + count * size]
         scalars = (self.learning_rate_factor,) if self.task.adjustable_rate else ()
+        self.engine.prepare(size)
         start = time.perf_counter()
         work = partial(self._tape.run, rows, size, self.cursor.step, scalars)
         metrics = in_background(work, partial(self._watch, start, count))
@@ -241,8 +244,9 @@ class Run:
         good = metrics[: bad[0]] if len(bad) else metrics
         self._account(good, size, seconds)
         if len(bad):
-            raise self._tape.fault(len(good), self.cursor.epoch, float(metrics[bad[0], 0]))
-        self._speed = len(metrics) / max(seconds, 1e-9)
+            raise self._tape.fault(len(good), float(metrics[bad[0], 0]))
+        if size == self.plan.size:
+            self._speed = len(metrics) / max(seconds, 1e-9)
 
     def _watch(self, start: float, count: int) -> None:
         """Show progress of the piece at work; pass on a request to stop."""
@@ -266,6 +270,7 @@ class Run:
         self.cursor.step_in_epoch += len(metrics)
         self.cursor.step += len(metrics)
         self.history.steps = self.cursor.step
+        self.history.compile_seconds = self.engine.compile_seconds
 
     # ---------------------------------------------------------------- the end of an epoch
 
@@ -299,7 +304,7 @@ class Run:
         """Raise DivergenceError where the last update left a weight that is not finite."""
         for name, value in self.training_weights().items():
             if value.dtype.kind == "f" and not np.isfinite(value).all():
-                raise self._tape.overflow(name, self.cursor.epoch)
+                raise self._tape.overflow(name)
 
 
 def _end_epoch(callback: Callback, number: int, logs: dict[str, float], run: Run) -> None:

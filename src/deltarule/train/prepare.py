@@ -11,8 +11,9 @@ from deltarule import dtypes
 from deltarule.data import balanced_class_weights, check_arrays, check_labels, split
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DataError
-from deltarule.losses import Loss, warn_if_normalized
+from deltarule.losses import Loss
 from deltarule.runtime.buffers import Array
+from deltarule.tensor.tensor import Tensor
 from deltarule.train.program import columns
 from deltarule.train.protocol import Trainable
 
@@ -126,15 +127,15 @@ def prepared(
     return arrays if weights is None else [*arrays, weights.astype(kind.name)]
 
 
-def check_outputs(model: Trainable, arrays: Sequence[Array], loss: Loss) -> None:
-    """Raise where model, targets and loss do not fit together; warn where a loss on logits gets probabilities."""
+def check_outputs(model: Trainable, arrays: Sequence[Array], loss: Loss, where: str = "fit") -> Tensor:
+    """Raise where model, targets and loss do not fit together; return the model's output as an expression."""
     x, y, *_ = columns(arrays)
     batch = min(2, len(arrays[0]))
     output = model.apply(x.symbol(batch), mode="inference", seed=None, step=None).output
     loss.check(output.shape, (batch, *y.shape), y.dtype)
-    warn_if_normalized(loss, output)
     if y.dtype.is_integer and len(y.shape) + 1 == output.ndim - 1:
-        check_labels(arrays[1].reshape(-1), int(output.shape[-1]), "fit")
+        check_labels(arrays[1].reshape(-1), int(output.shape[-1]), where)
+    return output
 
 
 def held_out(arrays: list[Array], fraction: float, seed: int) -> tuple[list[Array], list[Array] | None]:

@@ -21,7 +21,7 @@ from deltarule.graph.program import Program, StepProgram
 from deltarule.graph.rewrite import substitute
 from deltarule.graph.walk import inputs
 from deltarule.losses import Loss
-from deltarule.optim import Clock, Optimizer, Transform, chain, clip_by_global_norm, clip_by_value
+from deltarule.optim import Clock, Optimizer
 from deltarule.runtime.buffers import Array, value_of
 from deltarule.simplify import simplify
 from deltarule.tensor.tensor import Tensor
@@ -114,16 +114,6 @@ def float_dtype(model: Trainable) -> DType:
     """Return the element type that the model computes in: that of its parameters, float32 without any."""
     kinds = [t.dtype for _, t in learned(model) if t.dtype.is_float]
     return dtypes.promote(*kinds) if kinds else dtypes.FLOAT32
-
-
-def transform_of(optimizer: Optimizer) -> Transform:
-    """Return clipping of gradients (values first, then the norm) followed by the optimiser."""
-    before = []
-    if optimizer.clip_value is not None:
-        before.append(clip_by_value(optimizer.clip_value))
-    if optimizer.clip_norm is not None:
-        before.append(clip_by_global_norm(optimizer.clip_norm))
-    return chain(*before, optimizer.transform()) if before else optimizer.transform()
 
 
 def _scalar(name: str, dtype: DType) -> Tensor:
@@ -221,7 +211,7 @@ def training_step(task: Task, batch_columns: Sequence[Column], batch_size: int) 
     forward = _forward(task, batch, "training", seed, step)
     objective = forward.loss if forward.penalty is None else forward.loss + forward.penalty
 
-    transform = transform_of(task.optimizer)
+    transform = task.optimizer.transform([name for name, _ in parameters])
     tensors = [tensor for _, tensor in parameters]
     first = transform.init(tensors)
     slots = tuple(Tensor(build.input_node(f"slot {i}", t.shape, t.dtype)) for i, t in enumerate(first))
