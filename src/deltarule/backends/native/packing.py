@@ -1,9 +1,9 @@
 """Copies of operands into scratch memory, where strides would otherwise spoil a contraction.
 
-*Columns*: if B's columns are not contiguous (a transposed factor, a weight in panels read backwards), each tile of
-columns is copied as ``[depth][vectors · width]`` before its rows are swept; square blocks are transposed in
-registers. *Rows*: if the rows of A lie a multiple of 2 KiB apart, they fall into the same cache sets; a block of
-rows is copied to a padded stride.
+*Columns*: if B's columns are not contiguous (a transposed factor, a weight in panels read backwards), or if its rows
+lie pages apart, each tile of columns is copied as ``[depth][vectors · width]`` before its rows are swept; square
+blocks are transposed in registers. *Rows*: if the rows of A lie a multiple of 2 KiB apart, they fall into the same
+cache sets; a block of rows is copied to a padded stride.
 """
 
 from __future__ import annotations
@@ -62,6 +62,13 @@ def _pack_level(
             b = e.address(dtype, pointers[0], e.multiply(i, source.b))
             scratch = e.address(dtype, pointers[1], e.multiply(i, target.b))
             _pack_level(e, dtype, vectors, stride, inner, width, (b, scratch), str(inner[0][0].extent))
+        return
+    if stride == 1:
+        with e.loop(0, count) as i:
+            for position, vector in enumerate(vectors):
+                b = e.address(dtype, pointers[0], e.add(e.multiply(i, source.b), vector.b))
+                scratch = e.address(dtype, pointers[1], e.add(e.multiply(i, target.b), position * width))
+                e.store(dtype, e.load(dtype, b, width, vector.lanes), scratch, width)
         return
     square = "0"
     whole = [vector for vector in vectors if vector.lanes is None]

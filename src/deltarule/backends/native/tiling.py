@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from deltarule.backends.native.machine import Machine, element_bytes
 from deltarule.backends.native.specification import ContractionSpec, Index
 
-MOST_PACKED_ELEMENTS = 1 << 21
+MOST_PACKED_ELEMENTS = 1 << 21  # of A's copy
+FAR_BYTES = 4096  # rows of B this far apart are on different pages
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,7 @@ def plan_contraction(spec: ContractionSpec, machine: Machine, scratch: bool = Fa
     """Return the tiled schedule, or None where only the simple loops apply.
 
     Tiles need columns whose last index has stride 1 in C, and in B too unless there is ``scratch`` memory to copy
-    B to (or a single column). With it, A is copied too where its rows would collide in the cache.
+    B to (or a single column). With it, A and B are also copied where their strides would spoil caches.
     """
     width = machine.lanes(spec.dtype)
     columns = levels_of(spec.group(spec.free_n)) or (Level(1, 0, 1, 1),)
@@ -236,6 +237,7 @@ def plan_contraction(spec: ContractionSpec, machine: Machine, scratch: bool = Fa
     depth = max(1, spec.depth)
     best = min(_tilings(rows, columns, width, machine), key=lambda pair: _cost(pair[0], pair[1], depth, machine))
     block = _reduce_block(spec, machine, best[0], best[1], reduce)
+    packs = packs or (scratch and _far_apart(spec, best[0], reduce))
     row_block = rows_total = sum(segment.count for segment in best[0].segments) * best[0].size
     if not packs:
         row_block = _row_block(spec, machine, best[0], reduce, block)
@@ -245,6 +247,13 @@ def plan_contraction(spec: ContractionSpec, machine: Machine, scratch: bool = Fa
         if plan.packed_rows_elements > MOST_PACKED_ELEMENTS:
             plan = replace(plan, pack_rows=False)
     return plan
+
+
+def _far_apart(spec: ContractionSpec, rows: AxisPlan, reduce: tuple[Level, ...]) -> bool:
+    """Return whether copying contiguous columns pays: each row of B on a page of its own, read for many tiles."""
+    step = reduce[-1].b * element_bytes(spec.dtype)
+    tiles = sum(segment.count for segment in rows.segments) * rows.size // max(1, rows.group)
+    return len(reduce) == 1 and step >= FAR_BYTES and reduce[0].extent >= 32 and tiles >= 8
 
 
 def _rows_collide(plan: Plan) -> bool:

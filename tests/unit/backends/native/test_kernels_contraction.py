@@ -253,6 +253,13 @@ def test_colliding_rows_are_copied(machine):
     check(spec, machine)
 
 
+def test_rows_of_the_second_factor_on_different_pages_are_copied(machine):
+    spec = matmul(200, 1500, 40, transpose_a=True)
+    plan = plan_contraction(spec, machine, scratch=True)
+    assert plan is not None and plan.pack_columns
+    check(spec, machine)
+
+
 def test_transposed_colliding_factors(machine):
     check(matmul(30, 16 * machine.lanes("float32") + 3, 1536, transpose_b=True, accumulate=True), machine)
 
