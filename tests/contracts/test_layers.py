@@ -15,6 +15,8 @@ from deltarule import nn
 from deltarule.backends import reference
 from deltarule.errors import DeltaruleError
 from deltarule.grad.check import directional_errors
+from deltarule.grad.reverse import gradients
+from deltarule.graph.verify import verify
 from deltarule.nn import save
 from deltarule.runtime.buffers import known_below
 
@@ -202,6 +204,7 @@ def test_gradients_reach_every_parameter_and_check_to_second_order(case: Case, m
     for (name, p), slope in zip(layer.named_parameters(), dr.grad(loss, parameters), strict=True):
         assert slope.shape == p.shape
         assert np.any(slope.numpy() != 0), f"no gradient reaches {name}"
+    verify([loss.node, *gradients(loss.node, [x.node, *(p.node for p in parameters)])])
     random = np.random.default_rng(4)
     values = known_below([loss.node])
     errors = directional_errors(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from deltarule.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from deltarule.nn.module import Module
+    from deltarule.nn.tree import Tree
 
 
-def freeze(module: Module, patterns: Sequence[str], *, frozen: bool) -> None:
+def freeze(module: Tree, patterns: Sequence[str], *, frozen: bool) -> None:
     """Mark (or unmark) the parameters that some pattern names; a module's name stands for all that is in it."""
     owners = {
         f"{path}.{name}" if path else name: (owner, name)

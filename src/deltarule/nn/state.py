@@ -12,10 +12,10 @@ from deltarule.errors import ArgumentError
 from deltarule.shapes import show
 
 if TYPE_CHECKING:
-    from deltarule.nn.module import Module
+    from deltarule.nn.tree import Tree
 
 
-def load(module: Module, values: Mapping[str, Any], *, strict: bool) -> None:
+def load(module: Tree, values: Mapping[str, Any], *, strict: bool) -> None:
     """Give parameters and state of a module their values by name."""
     wanted = dict(module.named_tensors())
     arrays = {name: np.asarray(value) for name, value in values.items()}

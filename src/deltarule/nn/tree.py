@@ -1,0 +1,304 @@
+"""What a module consists of: parameters and submodules found among its attributes, by name."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from deltarule import dtypes
+from deltarule.dtypes import DType
+from deltarule.errors import DTypeError
+from deltarule.graph.op import Op
+from deltarule.losses import Loss
+from deltarule.nn import freezing, state
+from deltarule.nn.init import DEFAULT_SEED, Initializer, generator, xavier_uniform
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import count
+from deltarule.tensor.tensor import Tensor, parameter, tensor
+from deltarule.train import History
+
+if TYPE_CHECKING:
+    from deltarule.nn.module import Module
+
+
+@dataclass(frozen=True)
+class Declared:
+    """How a parameter is made; it is drawn at first use, when its name, and so its numbers, are settled."""
+
+    shape: tuple[int, ...]
+    initializer: Initializer | None  # None: chosen by the activation that follows
+    groups: int = 1
+
+
+@dataclass
+class Own:
+    """What a module keeps about itself, apart from its attributes."""
+
+    declared: dict[str, Declared] = field(default_factory=dict)
+    pending: set[str] = field(default_factory=set)  # declared and not drawn yet
+    frozen: set[str] = field(default_factory=set)
+    address: str = ""
+    seed: int | None = None
+    inherited_seed: int = DEFAULT_SEED
+    following: Initializer | None = None
+    dtype: DType = dtypes.FLOAT32
+    loss: Loss | None = None  # of the last fit: what the outputs mean
+    history: History | None = None
+
+
+class Tree:
+    """The part of ``Module`` that finds, names, freezes, draws, loads and copies parameters and submodules."""
+
+    _own: Own
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004  # so that a subclass need not call super().__init__
+        """Make a module with nothing in it."""
+        made = super().__new__(cls)
+        object.__setattr__(made, "_own", Own())
+        return made
+
+    # ---------------------------------------------------------------- parameters
+
+    def declare(
+        self, name: str, shape: tuple[int, ...], initializer: Initializer | None = None, groups: int = 1
+    ) -> None:
+        """Declare a parameter, drawn at first use by (seed, its name in the network); see ``nn.init``."""
+        self._own.declared[name] = Declared(shape, initializer, groups)
+        self._own.pending.add(name)
+
+    def _first_values(self, name: str) -> Array:
+        own = self._own
+        declared = own.declared[name]
+        rule = declared.initializer or own.following or xavier_uniform()
+        seed = own.inherited_seed if own.seed is None else own.seed
+        values = rule.draw(declared.shape, generator(seed, self._path(name)), declared.groups)
+        return values.astype(own.dtype.name)
+
+    def _path(self, name: str) -> str:
+        return f"{self._own.address}.{name}" if self._own.address else name
+
+    def __getattr__(self, name: str) -> Any:
+        own = self.__dict__.get("_own")
+        if own is not None and name in own.pending:
+            made = parameter(self._first_values(name), name=self._path(name))
+            own.pending.discard(name)
+            object.__setattr__(self, name, made)
+            return made
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._own.pending.discard(name)
+        object.__setattr__(self, name, value)
+        if isinstance(value, (Tree, list, tuple, dict)):
+            self._address_children()
+
+    def __delattr__(self, name: str) -> None:
+        if name not in self._own.pending:
+            object.__delattr__(self, name)
+        self._own.pending.discard(name)
+
+    def _address_children(self) -> None:
+        """Tell submodules their names, on which the first values of their parameters depend."""
+        own = self._own
+        for name, child in self.named_children():
+            child._own.address = self._path(name)
+            child._own.inherited_seed = own.inherited_seed if own.seed is None else own.seed
+            child._address_children()
+
+    # ---------------------------------------------------------------- what there is
+
+    def _found(self) -> Iterator[tuple[str, Module | Tensor]]:
+        """Yield modules and tensors among the attributes: declared parameters first, in order."""
+        for name in self._own.declared:
+            if name in self._own.pending or name in self.__dict__:
+                yield from _inside(getattr(self, name), name)
+        for name, value in list(self.__dict__.items()):
+            if name != "_own" and name not in self._own.declared:
+                yield from _inside(value, name)
+
+    def named_children(self) -> list[tuple[str, Module]]:
+        """Return direct submodules by name (``blocks.0`` for those in a list)."""
+        found: list[tuple[str, Module]] = []
+        for name, value in list(self.__dict__.items()):
+            if name != "_own":
+                found.extend((path, item) for path, item in _inside(value, name) if not isinstance(item, Tensor))
+        return found
+
+    def named_modules(self, prefix: str = "") -> list[tuple[str, Module]]:
+        """Return this module ("") and all below it, each once, by path."""
+        self._address_children()
+        return list(_unique(self._walk(prefix)))
+
+    def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
+        yield prefix, cast("Module", self)  # the one class that is a Tree
+        for name, child in self.named_children():
+            yield from child._walk(f"{prefix}.{name}" if prefix else name)
+
+    def own_tensors(self) -> list[tuple[str, Tensor]]:
+        """Return the tensors that are attributes of this very module: parameters and state."""
+        return [(name, item) for name, item in self._found() if isinstance(item, Tensor)]
+
+    def _tensors(self) -> Iterator[tuple[str, Module, str, Tensor]]:
+        """Yield (path, owner, name in the owner, tensor) for each tensor once."""
+        seen: set[int] = set()
+        for path, module in self.named_modules():
+            for name, item in module.own_tensors():
+                if id(item) not in seen:
+                    seen.add(id(item))
+                    yield (f"{path}.{name}" if path else name), module, name, item
+
+    def named_parameters(self, *, include_frozen: bool = False) -> list[tuple[str, Tensor]]:
+        """Return the parameters that are learned (and the frozen ones, if asked) by name, each once."""
+        return [
+            (path, item)
+            for path, owner, name, item in self._tensors()
+            if item.requires_grad and (include_frozen or name not in owner._own.frozen)
+        ]
+
+    def parameters(self, *, include_frozen: bool = False) -> list[Tensor]:
+        """Return the parameters that are learned (and the frozen ones, if asked)."""
+        return [item for _, item in self.named_parameters(include_frozen=include_frozen)]
+
+    def named_state(self) -> list[tuple[str, Tensor]]:
+        """Return the tensors that are kept and not learned: running statistics, constants."""
+        return [(path, item) for path, _, name, item in self._tensors() if _is_state(name, item)]
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of this very module's parameters, without drawing any."""
+        own = self._own
+        shapes = {name: own.declared[name].shape for name in own.declared if name in own.pending}
+        return shapes | {name: item.shape for name, item in self._drawn()}
+
+    def _drawn(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield this very module's parameters that have values already."""
+        for name, value in list(self.__dict__.items()):
+            if name != "_own":
+                for path, item in _inside(value, name):
+                    if isinstance(item, Tensor) and item.requires_grad:
+                        yield path, item
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of learnable numbers, frozen ones included, shared ones once."""
+        modules = [module for _, module in self.named_modules()]
+        drawn = {id(item): item.size for module in modules for _, item in module._drawn()}
+        pending = (m._own.declared[name].shape for m in modules for name in m._own.pending)
+        return sum(drawn.values()) + sum(count(shape) for shape in pending)
+
+    @property
+    def depth(self) -> int:
+        """Number of layers with weights; the input is no layer (NN-03)."""
+        modules = (module for _, module in self.named_modules())
+        return sum(any(len(shape) > 1 for shape in m.parameter_shapes().values()) for m in modules)
+
+    # ---------------------------------------------------------------- changing it
+
+    def freeze(self, *names: str) -> None:
+        """Keep parameters as they are: names or patterns (``"0"``, ``"encoder.*"``, ``"*.bias"``); all without names.
+
+        A module whose parameters are all frozen keeps its running statistics too.
+        """
+        freezing.freeze(self, names, frozen=True)
+
+    def unfreeze(self, *names: str) -> None:
+        """Let parameters learn again: names or patterns; all without names."""
+        freezing.freeze(self, names, frozen=False)
+
+    def initialize(self, seed: int = DEFAULT_SEED) -> None:
+        """Draw all declared parameters anew, by (seed, name); running statistics begin anew too."""
+        self._address_children()
+        for _, module in self.named_modules():
+            module._own.seed = seed
+            module.restart()
+
+    def restart(self) -> None:
+        """Draw this very module's declared parameters anew; a layer with running statistics resets those too."""
+        for name in self._own.declared:
+            if name not in self._own.pending:
+                getattr(self, name).assign(self._first_values(name))
+
+    def astype(self, dtype: str | DType) -> Self:
+        """Convert all floating-point parameters and state in place (new tensors take their places); return self."""
+        kind = dtypes.dtype(dtype)
+        if not kind.is_float:
+            raise DTypeError("astype of a module", expected="float32 or float64", got=str(kind))
+        changed: dict[int, Any] = {}
+        for _, owner, _, item in list(self._tensors()):
+            if item.dtype.is_float:
+                make = parameter if item.requires_grad else tensor
+                changed[id(item)] = make(item.numpy().astype(kind.name), name=item.name)
+            owner._own.dtype = kind
+        for _, module in self.named_modules():
+            for name, value in list(module.__dict__.items()):
+                if name != "_own":
+                    object.__setattr__(module, name, _replaced(value, changed))
+        return self
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of all parameters and state by name."""
+        return {path: item.numpy() for path, item in self.named_tensors()}
+
+    def named_tensors(self) -> list[tuple[str, Tensor]]:
+        """Return parameters, frozen or not, and state by name."""
+        return [(p, item) for p, _, name, item in self._tensors() if item.requires_grad or _is_state(name, item)]
+
+    def load_state_dict(self, values: dict[str, Any], *, strict: bool = True) -> None:
+        """Take over values by name; nothing is changed if something does not fit.
+
+        Raises ArgumentError that lists missing, unexpected and misshapen entries; with ``strict=False`` missing
+        and unexpected names are passed over, wrong shapes never.
+        """
+        state.load(self, values, strict=strict)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Copy structure and values; the copy shares nothing with the original."""
+        twin: Self = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        for _, item in self.own_tensors():
+            make = parameter if item.requires_grad else tensor
+            memo.setdefault(id(item), make(item.numpy(), name=item.name))
+        for name, value in self.__dict__.items():
+            object.__setattr__(twin, name, copy.deepcopy(value, memo))
+        return twin
+
+
+def _inside(value: Any, name: str) -> Iterator[tuple[str, Module | Tensor]]:
+    """Yield modules and tensors in a value: itself, or what is in lists, tuples and dictionaries."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Tree):
+        yield name, cast("Module", value)
+    elif isinstance(value, (list, tuple)):
+        for position, item in enumerate(value):
+            yield from _inside(item, f"{name}.{position}")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _inside(item, f"{name}.{key}")
+
+
+def _unique(found: Iterator[tuple[str, Module]]) -> Iterator[tuple[str, Module]]:
+    seen: set[int] = set()
+    for path, module in found:
+        if id(module) not in seen:
+            seen.add(id(module))
+            yield path, module
+
+
+def _is_state(name: str, item: Tensor) -> bool:
+    """Whether a tensor is a value to keep, and neither a parameter nor a result that was set aside."""
+    return not item.requires_grad and not name.startswith("_") and item._node.op is Op.INPUT
+
+
+def _replaced(value: Any, changed: dict[int, Any]) -> Any:
+    """Return a value with tensors exchanged, also in lists, tuples and dictionaries."""
+    if isinstance(value, Tensor):
+        return changed.get(id(value), value)
+    if isinstance(value, list):
+        return [_replaced(item, changed) for item in value]
+    if type(value) is tuple:
+        return tuple(_replaced(item, changed) for item in value)
+    if isinstance(value, dict):
+        return {key: _replaced(item, changed) for key, item in value.items()}
+    return value
