@@ -80,7 +80,8 @@ _ROOMS = {
     "optim": "optim",
     "train": "train",
 }
-_LATE = {"load": "nn.save"}
+_EXPLAINED = ("derive", "exam", "grade", "optimizer_steps")
+_LATE = {"load": "nn.save"} | dict.fromkeys(_EXPLAINED, "tensor.explain")
 
 
 def __getattr__(name: str) -> object:
