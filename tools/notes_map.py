@@ -188,6 +188,14 @@ def row(item: str, title: str, marks: list[Mark]) -> str:
     return f"| {item} | {title.replace('|', '∣')} | {'<br>'.join(links) or '–'} | {', '.join(shown)} |"
 
 
+def links(text: str) -> list[str]:
+    """Return a page's lines without the last column: which tests cover what.
+
+    The names that a test uses change with every edit of it; they are refreshed with the page but do not outdate it.
+    """
+    return [line.removesuffix(" |").rpartition(" | ")[0] or line for line in text.splitlines()]
+
+
 def main() -> int:
     """Write the page, or compare it."""
     titles, marks = items(), collect()
@@ -197,7 +205,7 @@ def main() -> int:
         return 1
     text = page(titles, marks)
     if "--check" in sys.argv[1:]:
-        if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
+        if not PAGE.exists() or links(PAGE.read_text(encoding="utf-8")) != links(text):
             print(f"{PAGE.relative_to(ROOT)} is out of date: run make docs")
             return 1
         return 0
