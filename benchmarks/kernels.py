@@ -34,7 +34,6 @@ from deltarule.backends.native.specification import ContractionSpec, Index
 from deltarule.backends.native.threads import Team
 from deltarule.backends.native.tiling import Plan, plan_contraction
 
-
 SETTLE_SECONDS = 0.1
 
 
@@ -60,9 +59,7 @@ class Runner:
         self.library = compile_modules([self._module(machine)], machine, cache="off")
         self.compile_seconds = time.perf_counter() - start
         self.entry = self.library.address("entry")
-        memory = [
-            _array(self._reach(f"{operand}_stride", getattr(spec, f"{operand}_offset"))) for operand in "abc"
-        ]
+        memory = [_array(self._reach(f"{operand}_stride", getattr(spec, f"{operand}_offset"))) for operand in "abc"]
         scratch = [_array(plan.scratch_bytes // 4) for _ in range(team.threads)]
         self.memory = [*memory, *scratch]
         self.table = np.array(
@@ -188,7 +185,8 @@ def measure(line: Line, machine: Machine, team: Team, rounds: int) -> float:
     rate, peer_rate = (line.spec.flops / value / 1e9 for value in (ours, theirs))
     tile = f"{runner.plan.rows.largest()}x{runner.plan.columns.largest()}"
     milliseconds = runner.compile_seconds * 1e3
-    print(f"{line.name:40} {rate:7.1f} {peer_rate:7.1f} {theirs / ours:7.2f} {tile:>7} {milliseconds:6.0f} ms", flush=True)
+    rates = f"{rate:7.1f} {peer_rate:7.1f} {theirs / ours:7.2f}"
+    print(f"{line.name:40} {rates} {tile:>7} {milliseconds:6.0f} ms", flush=True)
     return theirs / ours
 
 

@@ -1,0 +1,172 @@
+"""Teams, barriers and denormal flushing."""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from deltarule.backends.native.compiler import compile_modules, compile_objects
+from deltarule.backends.native.emitter import Emitter, Module, number
+from deltarule.backends.native.machine import TARGETS, host, runs_here
+from deltarule.backends.native.threads import Team, emit_barrier, emit_denormals
+from deltarule.errors import ArgumentError
+
+RUNNABLE = [name for name in TARGETS if runs_here(host(name))]
+
+
+def relay_module(machine):
+    """Return a module in which each thread adds its neighbour's number to its own, barrier by barrier.
+
+    The argument holds the barrier's address, the number of rounds, a stop flag, and two rows of numbers.
+    """
+    module = Module(machine)
+    emit_barrier(module)
+    e = Emitter(module)
+    barrier = e.assign("load ptr, ptr %argument, align 8")
+    rounds = e.load("int64", e.address("int64", "%argument", 1))
+    neighbour = e.assign(f"urem i64 {e.add('%thread', 1)}, %threads")
+    with e.loop(0, rounds) as turn:
+        old = e.multiply(e.modulo(turn, 2), 300)
+        new = e.multiply(e.modulo(e.add(turn, 1), 2), 300)
+        mine, theirs = (
+            e.load("int64", e.address("int64", "%argument", e.add(e.add(old, 3), thread)))
+            for thread in ("%thread", neighbour)
+        )
+        place = e.address("int64", "%argument", e.add(e.add(new, 3), "%thread"))
+        e.store("int64", e.add(mine, theirs), place)
+        e.emit(f"call void @barrier(ptr {barrier}, i64 %thread, i64 %threads)")
+    e.emit("ret void")
+    module.add("relay", e.function("void @relay(ptr %argument, i64 %thread, i64 %threads)"))
+    e = Emitter(module)
+    flag = e.address("int64", "%argument", 2)
+    e.branch("look")
+    e.label("look")
+    e.branch_if(e.compare("eq", e.assign(f"load atomic i64, ptr {flag} acquire, align 8"), 0), "look", "end")
+    e.label("end")
+    e.emit("ret void")
+    module.add("spin", e.function("void @spin(ptr %argument, i64 %thread, i64 %threads)"))
+    return module.text()
+
+
+def argument_for(team, rounds):
+    argument = np.zeros(700, np.int64)
+    argument[:2] = team.barrier, rounds
+    argument[3 : 3 + team.threads] = np.arange(team.threads) ** 2 + 1
+    return argument
+
+
+@pytest.mark.parametrize("target", RUNNABLE)
+@pytest.mark.parametrize("threads", [1, 2, 3, 4, 7])
+def test_what_was_written_before_a_barrier_is_seen_after_it(target, threads):
+    library = compile_modules([relay_module(host(target))], host(target), cache="off")
+    team = Team(threads)
+    for rounds in (1, 50, 51):
+        argument = argument_for(team, rounds)
+        wanted = argument[3 : 3 + threads].copy()
+        with np.errstate(over="ignore"):
+            for _ in range(rounds):
+                wanted = wanted + np.roll(wanted, -1)
+        team.run(library.address("relay"), argument.ctypes.data)
+        first = 3 + 300 * (rounds % 2)
+        np.testing.assert_array_equal(argument[first : first + threads], wanted)
+    team.close()
+
+
+def test_many_callers_take_turns():
+    library = compile_modules([relay_module(host())], host(), cache="off")
+    team = Team(2)
+    alone = argument_for(team, 30)
+    team.run(library.address("relay"), alone.ctypes.data)
+    results = [argument_for(team, 30) for _ in range(6)]
+    crew = [
+        threading.Thread(target=team.run, args=(library.address("relay"), result.ctypes.data)) for result in results
+    ]
+    for member in crew:
+        member.start()
+    for member in crew:
+        member.join()
+    for result in results:
+        np.testing.assert_array_equal(result, alone)
+    team.close()
+
+
+def test_an_interrupt_stops_native_code_and_is_raised():
+    library = compile_modules([relay_module(host())], host(), cache="off")
+    team = Team(2)
+    argument = argument_for(team, 0)
+    asked = []
+
+    def stop():
+        asked.append(time.monotonic())
+        argument[2] = 1
+
+    timer = threading.Timer(0.1, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        team.run(library.address("spin"), argument.ctypes.data, on_interrupt=stop)
+    assert len(asked) == 1
+    assert time.monotonic() - asked[0] < 1
+    timer.join()
+    argument = argument_for(team, 5)
+    team.run(library.address("relay"), argument.ctypes.data)  # the team still works
+    assert argument[303] > 1
+    team.close()
+
+
+def test_more_threads_than_cores_cost_little():
+    """A thousand barriers of four threads take well under a second even on two shared cores."""
+    library = compile_modules([relay_module(host())], host(), cache="off")
+    team = Team(4)
+    argument = argument_for(team, 1000)
+    start = time.perf_counter()
+    team.run(library.address("relay"), argument.ctypes.data)
+    assert time.perf_counter() - start < 5
+    team.close()
+
+
+@pytest.mark.parametrize("target", RUNNABLE)
+def test_denormals_are_zero_inside_and_numbers_after(target):
+    machine = host(target)
+    module = Module(machine)
+    flush, restore = emit_denormals(module)
+    e = Emitter(module)
+
+    def halve(place):
+        value = e.assign(f"load volatile float, ptr {e.address('float32', '%data', place)}")
+        half = e.binary("fmul", "float32", value, number(0.5, "float32"))
+        e.emit(f"store volatile float {half}, ptr {e.address('float32', '%data', place)}")
+
+    state = e.assign(f"call i64 @{flush}()")
+    halve(0)
+    halve(1)
+    e.emit(f"call void @{restore}(i64 {state})")
+    halve(2)
+    e.emit("ret void")
+    module.add("halves", e.function("void @halves(ptr %data)"))
+    library = compile_modules([module.text()], machine, cache="off")
+    smallest_normal, denormal = np.finfo(np.float32).tiny, 1e-40
+    data = np.array([smallest_normal, denormal, smallest_normal], np.float32)
+    library.function("halves", None, ctypes.c_void_p)(data.ctypes.data)
+    assert data[0] == 0 and data[1] == 0
+    assert data[2] == np.float32(smallest_normal) / 2
+    assert np.float32(1e-40) * np.float32(0.5) > 0  # and in Python too
+
+
+def test_neon_compiles():
+    machine = host("neon")
+    denormals = Module(machine)
+    flush, restore = emit_denormals(denormals)
+    body = f"  %state = call i64 @{flush}()\n  call void @{restore}(i64 %state)\n  ret void\n"
+    denormals.add("both", f"define void @both() {{\n{body}}}\n")
+    assert all(compile_objects([relay_module(machine), denormals.text()], machine, cache="off"))
+
+
+def test_thread_counts_are_checked():
+    for threads in (0, -1, 100_000):
+        with pytest.raises(ArgumentError, match="1 to 256"):
+            Team(threads)
