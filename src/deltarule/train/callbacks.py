@@ -10,6 +10,7 @@ from typing import Any, Protocol, final
 
 from deltarule.errors import ArgumentError, DivergenceError
 from deltarule.runtime.buffers import Array
+from deltarule.train.checkpoint import write_atomically
 from deltarule.train.history import History
 
 _TO_GROW = ("accuracy", "r2", "precision", "recall", "f1")
@@ -221,11 +222,20 @@ class ReduceOnPlateau(Callback):
 class JSONLinesLogger(Callback):
     """Append one JSON object an epoch to a file; a value that is not finite is written as null.
 
-    Objects hold epoch, step, and the epoch's values; a run that resumes goes on in the same file.
+    Objects hold epoch, step, and the epoch's values. A run that resumes goes on in the same file: the lines at its
+    end that tell of epochs after the checkpoint, which are run again, are taken away.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+
+    def on_train_begin(self, session: Session) -> None:
+        """Take away the lines of epochs that will be run again."""
+        if session.step > 0 and self.path.is_file():
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+            while lines and _epoch_of(lines[-1]) > len(session.history.epochs):
+                lines.pop()
+            write_atomically(self.path, "".join(f"{line}\n" for line in lines).encode())
 
     def on_epoch_end(self, session: Session, epoch: int, logs: dict[str, float]) -> None:
         """Write the epoch's values."""
@@ -236,6 +246,14 @@ class JSONLinesLogger(Callback):
                 stream.write(line + "\n")
         except OSError as error:
             raise ArgumentError("JSONLinesLogger path", expected="a file to write to", got=str(error)) from error
+
+
+def _epoch_of(line: str) -> int:
+    """Return the epoch of a line; 0 for a line that is not ours."""
+    try:
+        return int(json.loads(line)["epoch"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 @final

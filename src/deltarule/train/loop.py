@@ -29,6 +29,7 @@ from deltarule.train.progress import Progress
 from deltarule.train.tally import tally
 
 _PIECE_SECONDS = 1.0
+_SHORT_SECONDS = 0.05  # a piece that takes less needs no thread of its own: nobody waits for Ctrl-C or progress
 _FIRST_PIECE = 32  # steps, before the speed is known
 
 
@@ -108,6 +109,7 @@ class Run:
         self._final: dict[str, Array] = {}  # weights that a callback chose at the end
         self._ended = False
         self._speed = 0.0  # steps a second
+        self._validation_seconds = 0.0
         self._tape = Tape(engine, self.arrays, plan.seed, plan.steps_per_epoch)
 
     # ---------------------------------------------------------------- what callbacks see
@@ -229,7 +231,7 @@ class Run:
         return max(1, min(most, wanted, *due))
 
     def _piece(self, order: npt.NDArray[np.int64]) -> None:
-        """Run some steps in a worker thread; stay interruptible and show progress."""
+        """Run some steps, in a worker thread unless they are few; stay interruptible and show progress."""
         done, count = self.cursor.step_in_epoch, self._steps_of_piece()
         size = int(self.plan.sizes()[done])
         first_row = done * self.plan.size
@@ -238,7 +240,8 @@ class Run:
         self.engine.prepare(size)
         start = time.perf_counter()
         work = partial(self._tape.run, rows, size, self.cursor.step, scalars)
-        metrics = in_background(work, partial(self._watch, start, count))
+        short = self._speed > 0 and count / self._speed < _SHORT_SECONDS
+        metrics = work() if short else in_background(work, partial(self._watch, start, count))
         seconds = time.perf_counter() - start
         bad = np.flatnonzero(~np.isfinite(metrics[:, : 1 + self.engine.step(size).has_penalty]).all(axis=1))
         good = metrics[: bad[0]] if len(bad) else metrics
@@ -247,13 +250,17 @@ class Run:
             raise self._tape.fault(len(good), float(metrics[bad[0], 0]))
         if size == self.plan.size:
             self._speed = len(metrics) / max(seconds, 1e-9)
+        if short:
+            self._show(0.0, 0)
 
     def _watch(self, start: float, count: int) -> None:
         """Show progress of the piece at work; pass on a request to stop."""
         if self.interrupt.requested:
             self.engine.stop()
-        done = min(self.engine.steps_done, count)
-        elapsed = time.perf_counter() - start
+        self._show(time.perf_counter() - start, min(self.engine.steps_done, count))
+
+    def _show(self, elapsed: float, done: int) -> None:
+        """Show progress, ``done`` steps into a piece."""
         speed = done / elapsed if done else self._speed
         step = self.cursor.step_in_epoch + done
         left = (self.plan.epochs - self.cursor.epoch) * self.plan.steps_per_epoch - step
@@ -279,8 +286,7 @@ class Run:
         first = self.engine.step(self.plan.size)
         logs = tally(self.task, first, np.concatenate(self.cursor.rows), self.plan.sizes())
         if self.validation is not None:
-            measure = partial(self.validation.measure, self.training_weights())
-            held = in_background(measure, lambda: None)
+            held = self._validate(self.validation)
             if held is None:
                 return
             logs.update({f"val_{name}": value for name, value in held.items()})
@@ -293,6 +299,15 @@ class Run:
         self.progress.epoch(number, logs, logs["samples_per_second"])
         self._call([partial(_end_epoch, callback, number, logs) for callback in self.callbacks])
         self._call([partial(_consistent, callback) for callback in self.callbacks])
+
+    def _validate(self, validation: Evaluation) -> dict[str, float] | None:
+        """Measure on the validation data; None after an interrupt, and the epoch stays open."""
+        start = time.perf_counter()
+        measure = partial(validation.measure, self.training_weights())
+        short = 0 < self._validation_seconds < _SHORT_SECONDS
+        held = measure() if short else in_background(measure, lambda: None)
+        self._validation_seconds = time.perf_counter() - start
+        return None if self.interrupt.requested else held
 
     def learning_rate(self) -> float:
         """Return the learning rate of the last step."""

@@ -118,6 +118,28 @@ def test_the_logger_writes_one_object_an_epoch(network, blobs, tmp_path):
         JSONLinesLogger(tmp_path).on_epoch_end(Stage(), 1, {})
 
 
+def test_a_resumed_run_does_not_log_an_epoch_twice(network, blobs, tmp_path):
+    path, log = tmp_path / "run.dr", tmp_path / "log.jsonl"
+
+    class Crash(Callback):
+        def __init__(self, epoch):
+            self.epoch = epoch
+
+        def on_epoch_end(self, session, epoch, logs):
+            if epoch == self.epoch:
+                raise RuntimeError("power cut")
+
+    options = {"loss": "cross_entropy", "epochs": 4, "batch_size": 10, "verbose": 0, "checkpoint": path,
+               "checkpoint_every": 7}  # fmt: skip
+    with pytest.raises(RuntimeError):
+        fit(network(), *blobs, callbacks=[JSONLinesLogger(log), Crash(3)], **options)
+    assert [json.loads(line)["epoch"] for line in log.read_text(encoding="utf-8").splitlines()] == [1, 2, 3]
+    history = fit(network(), *blobs, callbacks=[JSONLinesLogger(log), Crash(0)], resume=True, **options)
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert [line["loss"] for line in lines] == history["loss"]
+
+
 def test_hooks_come_in_order_and_see_the_run(network, blobs):
     seen = []
     model = network()

@@ -151,6 +151,7 @@ def test_programs_are_legal_and_frozen_parameters_are_state_that_stays(network, 
     assert looked_at.program.next_state == looked_at.program.state
 
 
+@pytest.mark.notes("TRF-01")
 def test_frozen_parameters_keep_their_bytes_and_state_moves(network, blobs):
     model = network(running=True, frozen=("w1", "b1"))
     before = model.state_dict()
