@@ -1,0 +1,142 @@
+"""Rewrites that prepare a graph for loops: fewer primitives, contractions in the orientation that is stored.
+
+* named functions are expanded, gradient stops dropped;
+* padded convolutions become convolutions of padded images, transposed ones convolutions of spread-out signals;
+* the transpose of a matrix product becomes the product of the transposes;
+* 0 < x is read off max(0, x) where that is computed anyway, so that only one of both is kept in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from deltarule.graph import build
+from deltarule.graph.node import Node
+from deltarule.graph.op import Op
+from deltarule.graph.rewrite import expand_calls, rewrite
+from deltarule.graph.walk import topological, users
+from deltarule.simplify import simplify
+
+
+def canonical(outputs: Sequence[Node]) -> list[Node]:
+    """Return equal graphs in the form that lowering expects."""
+    expanded = simplify(expand_calls(outputs))
+    prepared = rewrite(expanded, _prepared)
+    return _oriented(_masks_from_rectified(simplify(prepared)))
+
+
+def _prepared(node: Node) -> Node | None:
+    if node.op is Op.STOP_GRADIENT:
+        return node.sources[0]
+    if node.op is Op.CONVOLVE and _is_padded(node):
+        x, weight = node.sources
+        return build.convolve(_padded(node, x), weight, **_without_padding(node))
+    if node.op is Op.CONVOLVE_WEIGHT and _is_padded(node):
+        x, y = node.sources
+        shape = node.attributes["weight_shape"]
+        return build.convolve_weight(_padded(node, x), y, **_without_padding(node), weight_shape=shape)
+    if node.op is Op.CONVOLVE_TRANSPOSED:
+        return _transposed(node)
+    return None
+
+
+def _is_padded(node: Node) -> bool:
+    return any(low or high for low, high in node.attributes["padding"])
+
+
+def _padded(node: Node, x: Node) -> Node:
+    padding = node.attributes["padding"]
+    return build.pad(x, (0, *(low for low, _ in padding), 0), (0, *(high for _, high in padding), 0))
+
+
+def _without_padding(node: Node) -> dict[str, Any]:
+    a = node.attributes
+    nothing = tuple((0, 0) for _ in a["padding"])
+    return {"stride": a["stride"], "padding": nothing, "dilation": a["dilation"], "groups": a["groups"]}
+
+
+def _transposed(node: Node) -> Node:
+    """The adjoint in the image: correlate the spread-out signal with the flipped, transposed kernel.
+
+    x[i] = Σ_k y[(i + low − k·d)/s]·w[k]: with zeros between the signals, and enough around them, an ordinary
+    correlation with kernel position K − 1 − k.
+    """
+    y, weight = node.sources
+    a = node.attributes
+    shape, groups = a["input_shape"], a["groups"]
+    kernel, spatial = weight.shape[1:-1], range(1, len(shape) - 1)
+    low, high, interior, starts, stops = [0], [0], [0], [0], [shape[0]]
+    for place, (axis, (before, _)) in enumerate(zip(spatial, a["padding"], strict=True)):
+        reach = (kernel[place] - 1) * a["dilation"][place]
+        spread = (y.shape[axis] - 1) * a["stride"][place] + 1
+        first = reach - before  # zeros before the first signal
+        last = shape[axis] + before - spread  # zeros after the last one
+        low.append(max(0, first))
+        high.append(max(0, last))
+        interior.append(a["stride"][place] - 1)
+        starts.append(max(0, -first))
+        stops.append(max(0, -first) + shape[axis] + reach)
+    low, high, interior = [*low, 0], [*high, 0], [*interior, 0]
+    starts, stops = [*starts, 0], [*stops, y.shape[-1]]
+    signal = build.slice_axes(build.pad(y, low, high, interior), starts, stops)
+    per_group = (groups, weight.shape[0] // groups, *kernel, weight.shape[-1])
+    last_axis = len(per_group) - 1
+    turned = build.permute(build.reshape(weight, per_group), (0, last_axis, *range(2, last_axis), 1))
+    turned = build.reshape(turned, (groups * weight.shape[-1], *kernel, weight.shape[0] // groups))
+    flipped = build.flip(turned, tuple(range(1, len(kernel) + 1)))
+    rank = len(kernel)
+    return build.convolve(signal, flipped, (1,) * rank, ((0, 0),) * rank, a["dilation"], groups)
+
+
+def _oriented(outputs: Sequence[Node]) -> list[Node]:
+    """Move a transposition of the last two axes inside a matrix product that nothing else reads."""
+    readers = users(topological(outputs))
+    kept = set(outputs)
+
+    def turn(node: Node) -> Node | None:
+        if node.op is not Op.PERMUTE or node.sources[0].op is not Op.MATMUL:
+            return None
+        product, rank = node.sources[0], node.rank
+        swapped = (*range(rank - 2), rank - 1, rank - 2)
+        alone = product not in kept and len(readers.get(product, ())) == 1
+        if node.attributes["order"] != swapped or not alone:
+            return None
+        left, right = product.sources
+        return build.matmul(_turned(right), _turned(left))
+
+    return rewrite(outputs, turn)
+
+
+def _turned(node: Node) -> Node:
+    """Transpose, cancelling a transposition."""
+    result = build.matrix_transpose(node)
+    inner = result.sources[0]
+    if inner.op is Op.PERMUTE:
+        order = [inner.attributes["order"][i] for i in result.attributes["order"]]
+        return build.permute(inner.sources[0], order)
+    return result
+
+
+def _zero(node: Node) -> bool:
+    while node.op in {Op.BROADCAST, Op.RESHAPE}:
+        node = node.sources[0]
+    return node.op is Op.CONSTANT and node.attributes["value"] == 0
+
+
+def _masks_from_rectified(outputs: Sequence[Node]) -> list[Node]:
+    rectified = {}
+    for node in topological(outputs):
+        if node.op is Op.MAXIMUM:
+            first, second = node.sources
+            if _zero(first):
+                rectified[second] = node
+            elif _zero(second):
+                rectified[first] = node
+
+    def mask(node: Node) -> Node | None:
+        if node.op is Op.LESS and _zero(node.sources[0]) and node.sources[1] in rectified:
+            return build.less(node.sources[0], rectified[node.sources[1]])
+        return None
+
+    return rewrite(outputs, mask)

@@ -1,0 +1,342 @@
+"""Which operations run together, and which values are kept in memory.
+
+A *group* is what becomes one statement: at most one producer (a contraction, or reductions over the same points)
+and the element-wise operations on its results. Groups form greedily in topological order: an operation joins the
+latest group among its operands that no other operand depends on. Then every value that another group reads is
+kept in memory, except those that are cheaper to compute again where they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from deltarule.graph.node import Node
+from deltarule.graph.op import CONTRACTIONS, ELEMENTWISE, REDUCTIONS, Op
+from deltarule.graph.walk import topological
+from deltarule.lower.views import FREE, VIEWS, tiles_exactly
+from deltarule.shapes import count
+
+ROUTINES = frozenset({Op.ARGSORT, Op.SOLVE, Op.LOG_DETERMINANT, Op.CHOLESKY})
+_EXPENSIVE = {Op.DIVIDE: 4, Op.SQRT: 4, Op.RANDOM: 14, Op.POWER: 20, Op.GATHER: 4} | dict.fromkeys(
+    (Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SIN, Op.COS, Op.TANH, Op.ERF), 10
+)
+_MOST_WORK, _MOST_LOADS = 4, 2  # of a value that several statements compute again
+
+
+@dataclass(frozen=True)
+class Use:
+    """How one operation reads a value: ``same`` element, a ``smaller`` value repeated, or ``apart``."""
+
+    reader: Node
+    kind: str
+
+
+@dataclass(eq=False)
+class Group:
+    """Operations that run as one statement."""
+
+    number: int
+    size: int
+    nodes: list[Node] = field(default_factory=list)
+    producers: list[Node] = field(default_factory=list)
+    before: set[Group] = field(default_factory=set)  # all groups that this one depends on
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Return whether nothing but element-wise work is in the group."""
+        return not self.producers
+
+
+def is_elementwise(node: Node) -> bool:
+    """Return whether each element of a node is computed alone, from few elements of its operands."""
+    if node.op is Op.FOLD:
+        return tiles_exactly(node)
+    return node.op in ELEMENTWISE or node.op in {Op.PAD, Op.CONCATENATE, Op.GATHER, Op.RANDOM}
+
+
+def base(node: Node) -> tuple[Node, str]:
+    """Follow views to the value below them; say how its elements are met ("same", "smaller", "apart")."""
+    kind = "same"
+    while node.op in VIEWS:
+        if node.op is Op.BROADCAST:
+            smaller = count(node.shape) != count(node.sources[0].shape)
+            kind = "smaller" if smaller and kind == "same" else kind
+        elif node.op is not Op.RESHAPE:
+            kind = "apart"
+        node = node.sources[0]
+    return node, kind
+
+
+class Fusion:
+    """The groups of a graph, in an order in which they can run, and the values kept in memory.
+
+    ``kept`` are values that have to be in memory anyway (results, and the operands of contractions that are not
+    plain views of something in memory).
+    """
+
+    def __init__(self, outputs: Sequence[Node], kept: Iterable[Node] = ()) -> None:
+        self.order = [node for node in topological(outputs)]
+        self.of: dict[Node, Group] = {}
+        self.groups: list[Group] = []
+        self._forced = set(outputs) | set(kept)
+        self.uses: dict[Node, list[Use]] = {node: [] for node in self.order}
+        self._positions = {node: place for place, node in enumerate(self.order)}
+        for node in self.order:
+            if self._computes(node):
+                for operand, kind in self.operands(node):
+                    self.uses[operand].append(Use(node, kind))
+        for node in self.order:
+            if self._computes(node):
+                self._place(node)
+        self._join_scalars()
+        self.stored = self._stored()
+        self.groups = self._in_order()
+
+    def _computes(self, node: Node) -> bool:
+        """Return whether a node has a place in a group: what is not a view, or is a view that is kept."""
+        if node.op is Op.INPUT:
+            return False
+        return node in self._forced or not (node.op in VIEWS or node.op in FREE)
+
+    def operands(self, node: Node) -> list[tuple[Node, str]]:
+        """Return the values that a node is computed from, each with how its elements are met."""
+        if node.op in VIEWS or node.op in FREE:
+            found = [self.base(source) for source in node.sources]
+            own = [self._worse(kind, "apart") if node.op in VIEWS else kind for _, kind in found]
+            return [(operand, kind) for (operand, _), kind in zip(found, own, strict=True)]
+        plain = node.op in ELEMENTWISE or (node.op is Op.RANDOM)
+        result = []
+        for source in node.sources:
+            operand, kind = self.base(source)
+            if operand.op in FREE:
+                continue
+            if node.op is Op.RANDOM:
+                kind = "smaller"
+            result.append((operand, kind if plain else self._worse(kind, "apart")))
+        return result
+
+    @staticmethod
+    def _worse(kind: str, other: str) -> str:
+        return other if "apart" in (kind, other) else kind
+
+    def base(self, node: Node) -> tuple[Node, str]:
+        """Follow views, but not beyond a value that is kept."""
+        kind = "same"
+        while node.op in VIEWS and node not in self._forced:
+            below, step = node.sources[0], node
+            if step.op is Op.BROADCAST:
+                smaller = count(step.shape) != count(below.shape)
+                kind = "smaller" if smaller and kind == "same" else kind
+            elif step.op is not Op.RESHAPE:
+                kind = "apart"
+            node = below
+        return node, kind
+
+    # ------------------------------------------------------------------ groups
+
+    def _new(self, node: Node, producer: bool) -> Group:
+        group = Group(len(self.groups), count(node.shape))
+        self.groups.append(group)
+        self._add(group, node)
+        if producer:
+            group.producers.append(node)
+        return group
+
+    def _add(self, group: Group, node: Node) -> None:
+        group.nodes.append(node)
+        self.of[node] = group
+        for operand, _ in self.operands(node):
+            self._depend(group, self.of.get(operand))
+
+    def _depend(self, group: Group, earlier: Group | None) -> None:
+        if earlier is None or earlier is group:
+            return
+        added = ({earlier} | earlier.before) - group.before
+        if not added:
+            return
+        group.before |= added
+        for other in self.groups:
+            if group in other.before:
+                other.before |= added
+
+    def _place(self, node: Node) -> None:
+        if node.op in REDUCTIONS:
+            self._place_reduction(node)
+        elif is_elementwise(node) or node.op in VIEWS or node.op in FREE:
+            self._place_elementwise(node)
+        else:
+            self._new(node, producer=True)
+
+    def _place_reduction(self, node: Node) -> None:
+        """Join a reduction of the same shape over the same axes that neither depends on the other."""
+        needed = [self.of.get(operand) for operand, _ in self.operands(node)]
+        for group in self.groups:
+            first = group.producers[0] if group.producers else None
+            if (
+                first is not None
+                and first.op in REDUCTIONS
+                and _reduced_axes(first) == _reduced_axes(node)
+                and first.sources[0].shape == node.sources[0].shape
+                and all(g is None or (g is not group and group not in g.before) for g in needed)
+            ):
+                group.producers.append(node)
+                self._add(group, node)
+                return
+        self._new(node, producer=True)
+
+    def _place_elementwise(self, node: Node) -> None:
+        operands = [(self.of.get(operand), kind) for operand, kind in self.operands(node)]
+        candidates = [
+            group
+            for group, kind in operands
+            if group is not None and kind == "same" and self._may_join(node, group, operands)
+        ]
+        if not candidates:
+            self._new(node, producer=False)
+            return
+        group = max(candidates, key=lambda g: (bool(g.producers), g.number))
+        for other in dict.fromkeys(candidates):
+            if other is not group and other.is_elementwise and self._may_merge(other, group):
+                self._merge(other, group)
+        self._add(group, node)
+
+    def _may_join(self, node: Node, group: Group, operands: list[tuple[Group | None, str]]) -> bool:
+        if group.size != count(node.shape) or (group.producers and not _takes_epilogue(group.producers[0])):
+            return False
+        for other, kind in operands:
+            if other is group and kind != "same":
+                return False
+            if other is not None and other is not group and group in other.before:
+                return False
+        return True
+
+    def _may_merge(self, earlier: Group, later: Group) -> bool:
+        if earlier.size != later.size or later in earlier.before:
+            return False
+        between = any(earlier in other.before for other in later.before)
+        apart = any(
+            kind != "same" and self.of.get(operand) is earlier
+            for node in later.nodes
+            for operand, kind in self.operands(node)
+        )
+        return not between and not apart
+
+    def _merge(self, earlier: Group, later: Group) -> None:
+        later.nodes = sorted([*earlier.nodes, *later.nodes], key=self._positions.__getitem__)
+        for node in earlier.nodes:
+            self.of[node] = later
+        later.before.discard(earlier)
+        added = earlier.before - later.before
+        later.before |= added
+        for other in self.groups:
+            if earlier in other.before:
+                other.before.discard(earlier)
+                if other is not later:
+                    other.before |= {later} | later.before
+        self.groups.remove(earlier)
+
+    def _join_scalars(self) -> None:
+        """Let groups of single numbers (learning rates, bias corrections) run as one statement."""
+        scalars = [group for group in self.groups if group.is_elementwise and group.size == 1]
+        for group in scalars[1:]:
+            first = scalars[0]
+            if first not in group.before and group not in first.before and self._may_merge(first, group):
+                self._merge(first, group)
+                scalars[0] = group
+
+    # ------------------------------------------------------------------ memory
+
+    def _stored(self) -> dict[Node, None]:
+        """Return the values that are kept in memory."""
+        stored: dict[Node, None] = {}
+        for node in self.order:
+            if node not in self.of:
+                continue
+            outside = any(self.of[use.reader] is not self.of[node] for use in self.uses[node])
+            if node in self._forced or outside:
+                stored[node] = None
+        for node in list(stored):
+            if node not in self._forced and self._recomputes(node, stored):
+                del stored[node]
+        return stored
+
+    def _recomputes(self, node: Node, stored: dict[Node, None]) -> bool:
+        """Return whether every reader of a kept value may compute it again from other kept values."""
+        if not is_elementwise(node) or node in self.of[node].producers:
+            return False
+        readers = [use for use in self.uses[node] if self.of[use.reader] is not self.of[node]]
+        for use in readers:
+            reader = use.reader
+            reads_points = is_elementwise(reader) or reader.op in REDUCTIONS or reader.op in VIEWS
+            if not reads_points or reader.op in {Op.GATHER, Op.RANDOM} or use.kind == "smaller":
+                return False
+            source = reader.sources[0].shape if reader.op in REDUCTIONS else reader.shape
+            if count(source) > count(node.shape):
+                return False
+        cost = self._cost(node, stored)
+        if cost is None:
+            return False
+        work, loads = cost
+        if len(readers) == 1 and loads <= _MOST_LOADS and self._is_last(node):
+            return True
+        return work <= _MOST_WORK and loads <= (1 if len(readers) > 1 else _MOST_LOADS)
+
+    def _is_last(self, node: Node) -> bool:
+        """Return whether nothing in the value's own group reads it."""
+        return all(self.of[use.reader] is not self.of[node] for use in self.uses[node])
+
+    def _cost(self, node: Node, stored: dict[Node, None]) -> tuple[int, int] | None:
+        """Return (operations, full-size loads) to compute a value from kept ones; None if that can't be."""
+        work, loads = 0, set()
+        stack, seen = [node], {node}
+        while stack:
+            current = stack.pop()
+            if current.op is Op.GATHER:  # its indices are checked once, where all of them are read
+                return None
+            work += _EXPENSIVE.get(current.op, 1)
+            if work > 60:
+                return None
+            for source in current.sources:
+                operand, _ = self.base(source)
+                if operand in seen or operand.op in FREE:
+                    continue
+                seen.add(operand)
+                if operand.op is Op.INPUT or operand in stored:
+                    if count(operand.shape) * 2 > count(node.shape):
+                        loads.add(operand)
+                elif is_elementwise(operand) and operand not in self._forced:
+                    stack.append(operand)
+                else:
+                    return None
+        return work, len(loads)
+
+    def _in_order(self) -> list[Group]:
+        """Return the groups that store something, each after those that it depends on."""
+        needed = [group for group in self.groups if any(node in self.stored for node in group.nodes)]
+        done: list[Group] = []
+        placed: set[Group] = set()
+        for group in sorted(needed, key=lambda g: min(map(self._positions.__getitem__, g.nodes))):
+            stack = [group]
+            while stack:
+                current = stack[-1]
+                missing = [g for g in needed if g in current.before and g not in placed]
+                if current in placed:
+                    stack.pop()
+                elif missing:
+                    stack.append(missing[0])
+                else:
+                    stack.pop()
+                    placed.add(current)
+                    done.append(current)
+        return done
+
+
+def _reduced_axes(node: Node) -> tuple[int, ...]:
+    axes = node.attributes.get("axes")
+    return (node.attributes["axis"],) if axes is None else tuple(axes)
+
+
+def _takes_epilogue(node: Node) -> bool:
+    """Return whether element-wise work may run on a producer's results before they are stored."""
+    return node.op in CONTRACTIONS or node.op in REDUCTIONS

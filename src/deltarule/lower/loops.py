@@ -1,0 +1,397 @@
+"""Loop IR: a program as statements over buffers.
+
+A statement is a nest (elementwise work and reductions), a contraction (sums of products, with elementwise work on
+the results), a scatter (additions at looked-up places) or a routine (sorting, linear algebra). Expressions say what
+is computed at one point of a nest; shared parts are shared objects. All sizes are numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from deltarule.dtypes import DType, Scalar
+from deltarule.graph.op import Op
+from deltarule.lower.index import Axis, Index
+
+
+@dataclass(frozen=True, eq=False)
+class Buffer:
+    """Memory for ``size`` elements. ``role``: "state", "batch", "counter", "input", "output" or "temporary"."""
+
+    name: str
+    dtype: DType
+    size: int
+    role: str = "temporary"
+
+    @property
+    def nbytes(self) -> int:
+        """Return the bytes that the elements take."""
+        return self.size * self.dtype.itemsize
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False)
+class Expr:
+    """A value at one point of a nest."""
+
+    dtype: DType
+
+    @property
+    def parts(self) -> tuple[Expr, ...]:
+        """Return the expressions that this one is computed from."""
+        return ()
+
+    @property
+    def indices(self) -> tuple[Index, ...]:
+        """Return the indices that this expression itself uses."""
+        return ()
+
+    @cached_property
+    def axes(self) -> frozenset[Axis]:
+        """Return the loop variables that the value depends on."""
+        found: frozenset[Axis] = frozenset()
+        for index in self.indices:
+            found |= index.axes
+        for part in self.parts:
+            found |= part.axes
+        return found
+
+    def replace(self, replacements: Mapping[Axis, Index]) -> Expr:
+        """Return the expression with loop variables replaced by indices."""
+        return _replaced(self, replacements, {})
+
+
+@dataclass(frozen=True, eq=False)
+class Number(Expr):
+    """A constant."""
+
+    value: Scalar
+
+    def __str__(self) -> str:
+        return repr(self.value)
+
+
+@dataclass(frozen=True, eq=False)
+class Load(Expr):
+    """An element of a buffer."""
+
+    buffer: Buffer
+    index: Index
+
+    @property
+    def indices(self) -> tuple[Index, ...]:
+        """Return the indices that this expression itself uses."""
+        return (self.index,)
+
+    def __str__(self) -> str:
+        return f"{self.buffer}[{self.index}]"
+
+
+@dataclass(frozen=True, eq=False)
+class Position(Expr):
+    """An index as a value."""
+
+    index: Index
+
+    @property
+    def indices(self) -> tuple[Index, ...]:
+        """Return the indices that this expression itself uses."""
+        return (self.index,)
+
+    def __str__(self) -> str:
+        return f"{self.dtype}({self.index})"
+
+
+@dataclass(frozen=True, eq=False)
+class Apply(Expr):
+    """An elementwise primitive of values."""
+
+    op: Op
+    operands: tuple[Expr, ...]
+
+    @property
+    def parts(self) -> tuple[Expr, ...]:
+        """Return the expressions that this one is computed from."""
+        return self.operands
+
+    def __str__(self) -> str:
+        name = str(self.dtype) if self.op is Op.CAST else self.op.name.lower()
+        return f"{name}({', '.join(map(str, self.operands))})"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """0 ≤ index < size, and index divisible by ``step``."""
+
+    index: Index
+    size: int
+    step: int = 1
+
+    def __str__(self) -> str:
+        divisible = f" by {self.step}" if self.step > 1 else ""
+        return f"0 ≤ {self.index} < {self.size}{divisible}"
+
+
+@dataclass(frozen=True, eq=False)
+class Guard(Expr):
+    """``inside`` where all conditions hold, ``outside`` elsewhere; nothing inside is read where they do not."""
+
+    conditions: tuple[Condition, ...]
+    inside: Expr
+    outside: Expr
+
+    @property
+    def parts(self) -> tuple[Expr, ...]:
+        """Return the expressions that this one is computed from."""
+        return (self.inside, self.outside)
+
+    @property
+    def indices(self) -> tuple[Index, ...]:
+        """Return the indices that this expression itself uses."""
+        return tuple(condition.index for condition in self.conditions)
+
+    def __str__(self) -> str:
+        return f"({self.inside} if {' and '.join(map(str, self.conditions))} else {self.outside})"
+
+
+@dataclass(frozen=True, eq=False)
+class Random(Expr):
+    """A uniform number in [0, 1): element ``index`` of the stream for (seed, step)."""
+
+    seed: Expr
+    step: Expr
+    stream: int
+    index: Index
+
+    @property
+    def parts(self) -> tuple[Expr, ...]:
+        """Return the expressions that this one is computed from."""
+        return (self.seed, self.step)
+
+    @property
+    def indices(self) -> tuple[Index, ...]:
+        """Return the indices that this expression itself uses."""
+        return (self.index,)
+
+    def __str__(self) -> str:
+        return f"random({self.seed}, {self.step}, {self.stream})[{self.index}]"
+
+
+@dataclass(frozen=True, eq=False)
+class Result(Expr):
+    """The finished value of reduction ``number`` of the statement (or of its contraction)."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"result{self.number}"
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """``kind`` "sum", "max" or "argmax" of a value over the reduce axes, accumulated in ``accumulator``."""
+
+    kind: str
+    value: Expr
+    accumulator: DType
+    dtype: DType
+
+    def __str__(self) -> str:
+        wide = f" in {self.accumulator}" if self.accumulator is not self.dtype else ""
+        return f"{self.kind}{wide} of {self.value}"
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """buffer[index] = value."""
+
+    buffer: Buffer
+    index: Index
+    value: Expr
+
+    def __str__(self) -> str:
+        return f"{self.buffer}[{self.index}] = {self.value}"
+
+
+@dataclass(eq=False)
+class Statement:
+    """A step of a program: loops over ``axes``, and stores at each point."""
+
+    label: str
+    axes: tuple[Axis, ...]
+    stores: tuple[Store, ...]
+
+    def roots(self) -> Iterator[Expr]:
+        """Return the outermost expressions."""
+        for store in self.stores:
+            yield store.value
+            yield from looked_up(store.index)
+
+    @property
+    def reads(self) -> list[Load]:
+        """Return every load, once."""
+        return [expr for expr in everything(self.roots()) if isinstance(expr, Load)]
+
+    @property
+    def writes(self) -> list[Buffer]:
+        """Return the buffers that the statement writes."""
+        return [store.buffer for store in self.stores]
+
+
+@dataclass(eq=False)
+class Nest(Statement):
+    """Elementwise work: for each point of ``axes``, reduce over ``reduce`` (if any), then store."""
+
+    reduce: tuple[Axis, ...] = ()
+    reductions: tuple[Reduction, ...] = ()
+
+    def roots(self) -> Iterator[Expr]:
+        """Return the outermost expressions."""
+        for reduction in self.reductions:
+            yield reduction.value
+        yield from super().roots()
+
+
+@dataclass(eq=False)
+class Contraction(Statement):
+    """``Result(0)`` = Σ over ``reduce`` of left · right, for each point of ``axes``; then store."""
+
+    reduce: tuple[Axis, ...] = ()
+    left: Load = field(kw_only=True)
+    right: Load = field(kw_only=True)
+
+    def roots(self) -> Iterator[Expr]:
+        """Return the outermost expressions."""
+        yield self.left
+        yield self.right
+        yield from super().roots()
+
+    @property
+    def flops(self) -> int:
+        """Return 2 · points · reduced points."""
+        total = 2
+        for axis in (*self.axes, *self.reduce):
+            total *= axis.extent
+        return total
+
+
+@dataclass(eq=False)
+class Scatter(Statement):
+    """Clear the buffer, then add each value at its place, in order; one store."""
+
+    sequential: int = 0  # how many of the first axes must run in order
+
+
+@dataclass(eq=False)
+class Routine(Statement):
+    """A whole-array routine: "argsort", "solve", "log_determinant", "cholesky". Sizes in ``sizes``."""
+
+    kind: str = ""
+    arguments: tuple[Buffer, ...] = ()
+    results: tuple[Buffer, ...] = ()
+    sizes: tuple[int, ...] = ()
+
+    @property
+    def writes(self) -> list[Buffer]:
+        """Return the buffers that the statement writes."""
+        return list(self.results)
+
+
+@dataclass(eq=False)
+class LoopProgram:
+    """Statements in order over buffers; ``inputs`` and ``outputs`` in the order of the graph program.
+
+    ``copies`` maps a state buffer to the temporary whose content becomes the state at the end of a step.
+    """
+
+    statements: list[Statement]
+    inputs: list[Buffer]
+    outputs: list[Buffer]
+    shapes: dict[Buffer, tuple[int, ...]]
+    layouts: dict[Buffer, Any] = field(default_factory=dict)
+
+    @property
+    def buffers(self) -> list[Buffer]:
+        """Return every buffer, in order of first use."""
+        found = dict.fromkeys(self.inputs)
+        for statement in self.statements:
+            found.update(dict.fromkeys(touched(statement)))
+        found.update(dict.fromkeys(self.outputs))
+        return list(found)
+
+
+def touched(statement: Statement) -> list[Buffer]:
+    """Return the buffers that a statement reads or writes, once each."""
+    found = dict.fromkeys(load.buffer for load in statement.reads)
+    if isinstance(statement, Routine):
+        found.update(dict.fromkeys(statement.arguments))
+    found.update(dict.fromkeys(statement.writes))
+    return list(found)
+
+
+def everything(roots: Iterator[Expr] | list[Expr]) -> list[Expr]:
+    """Return every expression below the roots, parts first, once each."""
+    order: list[Expr] = []
+    done: set[Expr] = set()
+    stack = [(root, False) for root in roots]
+    while stack:
+        expr, ready = stack.pop()
+        if expr in done:
+            continue
+        if ready:
+            done.add(expr)
+            order.append(expr)
+            continue
+        stack.append((expr, True))
+        stack.extend((part, False) for part in reversed(expr.parts))
+        for index in expr.indices:
+            stack.extend((value, False) for value in looked_up(index))
+    return order
+
+
+def looked_up(index: Index) -> list[Expr]:
+    """Return the values that an index reads from memory."""
+    found: list[Expr] = []
+    for atom, _ in index.terms:
+        value = getattr(atom, "value", None)
+        if value is not None:
+            found.append(value)
+        dividend = getattr(atom, "dividend", None)
+        if dividend is not None:
+            found.extend(looked_up(dividend))
+    return found
+
+
+def _replaced(expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]) -> Expr:
+    """Replace loop variables, keeping shared parts shared."""
+    found = known.get(expr)
+    if found is not None:
+        return found
+    if not any(axis in axes for axis in expr.axes):
+        result = expr
+    elif isinstance(expr, Load):
+        result = Load(expr.dtype, expr.buffer, expr.index.replace(axes))
+    elif isinstance(expr, Position):
+        result = Position(expr.dtype, expr.index.replace(axes))
+    elif isinstance(expr, Apply):
+        result = Apply(expr.dtype, expr.op, tuple(_replaced(part, axes, known) for part in expr.operands))
+    elif isinstance(expr, Guard):
+        conditions = tuple(Condition(c.index.replace(axes), c.size, c.step) for c in expr.conditions)
+        inside, outside = (_replaced(part, axes, known) for part in expr.parts)
+        result = Guard(expr.dtype, conditions, inside, outside)
+    elif isinstance(expr, Random):
+        result = Random(expr.dtype, expr.seed, expr.step, expr.stream, expr.index.replace(axes))
+    else:
+        result = expr
+    known[expr] = result
+    return result
+
+
+def replace_all(expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]) -> Expr:
+    """Replace loop variables in one of several expressions that share parts (``known`` remembers them)."""
+    return _replaced(expr, axes, known)

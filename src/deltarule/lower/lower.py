@@ -1,0 +1,241 @@
+"""From a program to loops: rewrite, prepare operands, fuse, build statements, order them, plan memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deltarule.errors import GraphError
+from deltarule.graph.node import Node
+from deltarule.graph.op import Op
+from deltarule.graph.program import Program, StepProgram
+from deltarule.lower.canonical import canonical
+from deltarule.lower.fuse import ROUTINES, Fusion
+from deltarule.lower.index import flatten
+from deltarule.lower.layout import Layout, RowMajor
+from deltarule.lower.loops import (
+    Buffer,
+    Contraction,
+    Expr,
+    Load,
+    LoopProgram,
+    Nest,
+    Statement,
+    Store,
+    everything,
+    touched,
+)
+from deltarule.lower.memory import MemoryPlan, plan_memory
+from deltarule.lower.operands import prepare
+from deltarule.lower.statements import Statements
+from deltarule.shapes import count, is_static, show
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A program as loops: statements, memory, and which buffer holds each input and output.
+
+    Of a step program, ``outputs`` are the buffers of the metrics; the state is updated in place.
+    """
+
+    program: LoopProgram
+    memory: MemoryPlan
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    layouts: Mapping[Buffer, Layout]
+
+
+def lower(program: Program) -> Lowered:
+    """Return a program as loops; inputs and outputs are row-major arrays of the caller."""
+    return _Lowering(program.inputs, program.outputs, "input").result("output")
+
+
+def lower_step(program: StepProgram) -> Lowered:
+    """Return a step as loops; ``inputs`` are state, batch, step, seed and scalars, in this order."""
+    inputs = (*program.state, *program.batch, program.step, program.seed, *program.scalars)
+    outputs = (*program.next_state, *program.metrics)
+    return _Lowering(inputs, outputs, "", program).step_result(program)
+
+
+class _Lowering:
+    def __init__(
+        self, inputs: Sequence[Node], outputs: Sequence[Node], role: str, step: StepProgram | None = None
+    ) -> None:
+        _check(inputs, outputs)
+        self._inputs = tuple(inputs)
+        states = step.state if step else ()
+        prepared = prepare(canonical(outputs), frozenset(states))
+        self._outputs = prepared.outputs
+        self._layouts = prepared.layouts
+        fusion = self._fusion = Fusion([*prepared.outputs], prepared.kept)
+        if step:
+            self._spread_layouts(states, prepared.outputs[: len(states)])
+        self._buffers: dict[Node, Buffer] = {}
+        for place, node in enumerate(inputs):
+            name = str(node.attributes.get("name") or f"input{place}")
+            self._buffers[node] = Buffer(name, node.dtype, count(node.shape), role or _role(node, step))
+        for node in fusion.order:
+            if node.op is Op.INPUT and node not in self._buffers:
+                raise GraphError(
+                    "compile", expected="every input in the program's inputs", got=f"{node!r} besides them"
+                )
+            if node in fusion.stored:
+                self._buffers[node] = Buffer(f"t{len(self._buffers)}", node.dtype, count(node.shape))
+
+    def result(self, role: str) -> Lowered:
+        """Return the loops of a plain program."""
+        outputs, copies = [], []
+        taken: set[Buffer] = set()
+        for place, node in enumerate(self._outputs):
+            known = self._buffers[node]
+            if known.role == "temporary" and known not in taken:
+                buffer = self._buffers[node] = Buffer(f"output{place}", node.dtype, known.size, role)
+            else:
+                buffer = Buffer(f"output{place}", node.dtype, known.size, role)
+                copies.append(_copy(known, buffer))
+            taken.add(buffer)
+            outputs.append(buffer)
+        statements = [*self._statements(), *copies]
+        inputs = [self._buffers[node] for node in self._inputs]
+        loops = LoopProgram(statements, inputs, outputs, self._shapes())
+        plan = plan_memory(loops, [], {})
+        return Lowered(loops, plan, tuple(inputs), tuple(outputs), self._layouts_of())
+
+    def step_result(self, program: StepProgram) -> Lowered:
+        """Return the loops of a training step."""
+        n_state = len(program.state)
+        inputs = [self._buffers[node] for node in self._inputs]
+        pairs = list(zip(inputs[:n_state], self._outputs[:n_state], strict=True))
+        statements = _writers_last(self._statements(), [(s, self._buffers[node]) for s, node in pairs])
+        aliases: dict[Buffer, Buffer] = {}
+        late: list[tuple[Buffer, Buffer]] = []
+        for state, node in pairs:
+            new = self._buffers[node]
+            if new is state:
+                continue
+            if new.role == "temporary" and new not in aliases and _in_place(statements, state, new):
+                aliases[new] = state
+            else:
+                late.append((state, new))
+        statements.extend(_late_copies(late, aliases))
+        metrics = [self._buffers[node] for node in self._outputs[n_state:]]
+        loops = LoopProgram(statements, inputs, metrics, self._shapes())
+        plan = plan_memory(loops, inputs, aliases)
+        return Lowered(loops, plan, tuple(inputs), tuple(metrics), self._layouts_of())
+
+    def _statements(self) -> list[Statement]:
+        builder = Statements(self._fusion, self._buffers, self._layouts)
+        return [builder.of(group) for group in self._fusion.groups]
+
+    def _shapes(self) -> dict[Buffer, tuple[int, ...]]:
+        return {buffer: node.shape for node, buffer in self._buffers.items()}
+
+    def _layouts_of(self) -> dict[Buffer, Layout]:
+        return {self._buffers[node]: layout for node, layout in self._layouts.items() if node in self._buffers}
+
+    def _spread_layouts(self, states: Sequence[Node], following: Sequence[Node]) -> None:
+        """Give what is updated together with a weight the weight's layout (velocities, moments, gradients)."""
+        fusion, layouts = self._fusion, self._layouts
+        for state, node in zip(states, following, strict=True):
+            layout = layouts.get(state)
+            if layout is None or node not in fusion.of:
+                continue
+            group = fusion.of[node]
+            read = {operand for member in group.nodes for operand, kind in fusion.operands(member) if kind == "same"}
+            for candidate in [*group.nodes, *read]:
+                fits = candidate.shape == state.shape and candidate not in layouts
+                fits = fits and all(use.reader.op not in ROUTINES for use in fusion.uses[candidate])
+                if fits and (candidate in fusion.stored or candidate in states):
+                    layouts[candidate] = layout
+        for state, node in zip(states, following, strict=True):
+            if state in layouts and node in fusion.stored:
+                layouts[node] = layouts[state]
+            elif node in layouts and node in fusion.stored and layouts.get(state) != layouts[node]:
+                layouts[state] = layouts[node]
+
+
+def _check(inputs: Sequence[Node], outputs: Sequence[Node]) -> None:
+    for node in (*inputs, *outputs):
+        if not is_static(node.shape):
+            raise GraphError("compile", expected="known sizes", got=f"{node!r} of shape {show(node.shape)}")
+
+
+def _role(node: Node, step: StepProgram | None) -> str:
+    if step is None or node in step.state:
+        return "state"
+    return "batch" if node in step.batch else "counter"
+
+
+def _copy(source: Buffer, target: Buffer) -> Nest:
+    """Return a statement that copies a whole buffer."""
+    axes, indices = RowMajor((source.size,)).walk("i")
+    flat = flatten(indices, (source.size,))
+    return Nest("copy", axes, (Store(target, flat, Load(source.dtype, source, flat)),))
+
+
+def _writers_last(statements: list[Statement], pairs: Sequence[tuple[Buffer, Buffer]]) -> list[Statement]:
+    """Move statements that write the next state behind those that read the present one, where that can be."""
+    writes = {statement: set(statement.writes) for statement in statements}
+    needs = {
+        statement: [o for o in statements if o is not statement and writes[o] & set(touched(statement))]
+        for statement in statements
+    }
+    order = list(statements)
+    for state, new in pairs:
+        writer = next((s for s in order if new in writes[s]), None)
+        if writer is None:
+            continue
+        readers = [s for s in order if s is not writer and any(load.buffer is state for load in s.reads)]
+        last = max((order.index(s) for s in readers), default=-1)
+        place = order.index(writer)
+        if last < place:
+            continue
+        moved = [writer]
+        for statement in order[place + 1 : last + 1]:  # what needs the writer moves along
+            if any(other in moved for other in needs[statement]):
+                moved.append(statement)
+        if any(statement in readers for statement in moved):
+            continue
+        rest = [statement for statement in order[: last + 1] if statement not in moved]
+        order = [*rest, *moved, *order[last + 1 :]]
+    return order
+
+
+def _in_place(statements: Sequence[Statement], state: Buffer, new: Buffer) -> bool:
+    """Return whether the next value may be written over the present one: all other reads come before.
+
+    The writing statement itself may read the present value only at the point that it writes.
+    """
+    place = next((p for p, statement in enumerate(statements) if new in statement.writes), None)
+    if place is None:
+        return False
+    if any(load.buffer is state for statement in statements[place + 1 :] for load in statement.reads):
+        return False
+    if any(state is b for statement in statements for b in getattr(statement, "arguments", ())):
+        return False
+    writer = statements[place]
+    target = next((store.index for store in writer.stores if store.buffer is new), None)
+    reads = [load for load in writer.reads if load.buffer is state]
+    if not reads:
+        return True
+    if not isinstance(writer, Nest | Contraction) or target is None:
+        return False
+    early: list[Expr] = [writer.left, writer.right] if isinstance(writer, Contraction) else []
+    early += [r.value for r in writer.reductions] if isinstance(writer, Nest) else []
+    if any(isinstance(e, Load) and e.buffer is state for e in everything(early)):
+        return False
+    return all(load.index == target for load in reads)
+
+
+def _late_copies(late: Sequence[tuple[Buffer, Buffer]], aliases: Mapping[Buffer, Buffer]) -> list[Statement]:
+    """Copy next states into place at the end of a step; first aside where one present state is another's next."""
+    result: list[Statement] = []
+    states = {state for state, _ in late} | set(aliases.values())
+    final = []
+    for state, new in late:
+        source = new
+        if aliases.get(new, new) in states:
+            source = Buffer(f"{new.name}_aside", new.dtype, new.size)
+            result.append(_copy(new, source))
+        final.append(_copy(source, state))
+    return [*result, *final]

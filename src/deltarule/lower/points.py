@@ -1,0 +1,113 @@
+"""From graph nodes to expressions at one point: views become index arithmetic, the rest is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from deltarule.graph.node import Node
+from deltarule.graph.op import ELEMENTWISE, Op
+from deltarule.lower.index import Index, Lookup, flatten
+from deltarule.lower.layout import Layout
+from deltarule.lower.loops import Apply, Buffer, Condition, Expr, Guard, Load, Number, Position, Random
+from deltarule.lower.views import VIEWS, Indices, inside_padding, inside_window, through
+from deltarule.shapes import count
+
+
+class Points:
+    """Expressions of values at indices, inside one statement; equal ones are made once.
+
+    ``buffers`` says which nodes are in memory, ``computed`` which ones this statement computes by itself.
+    """
+
+    def __init__(
+        self,
+        buffers: Mapping[Node, Buffer],
+        layouts: Mapping[Node, Layout],
+        computed: frozenset[Node] = frozenset(),
+        results: Mapping[Node, Expr] | None = None,
+    ) -> None:
+        self.buffers, self.layouts = buffers, layouts
+        self._computed = computed
+        self._results = results or {}
+        self._known: dict[tuple[Node, Indices], Expr] = {}
+        self._rules: dict[Op, Callable[[Node, Indices], Expr]] = {
+            Op.CONSTANT: lambda node, at: Number(node.dtype, node.attributes["value"]),
+            Op.IOTA: lambda node, at: Position(node.dtype, at[node.attributes["axis"]]),
+            Op.RANDOM: self._random,
+            Op.PAD: self._pad,
+            Op.CONCATENATE: self._concatenate,
+            Op.GATHER: self._gather,
+            Op.FOLD: self._fold,
+        }
+
+    def value(self, node: Node, indices: Indices) -> Expr:
+        """Return the element of a node at these indices."""
+        key = (node, indices)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._value(node, indices)
+            _ = found.axes  # computed now, while its parts have theirs: no deep recursion later
+        return found
+
+    def load(self, node: Node, indices: Indices) -> Load:
+        """Return the element of a node that is in memory."""
+        return Load(node.dtype, self.buffers[node], self.layouts[node].flat(indices))
+
+    def _value(self, node: Node, indices: Indices) -> Expr:
+        if node in self._results:
+            return self._results[node]
+        if node in self.buffers and node not in self._computed:
+            return self.load(node, indices)
+        if node.op in VIEWS:
+            return self.value(node.sources[0], through(node, indices))
+        if node.op in ELEMENTWISE:
+            operands = tuple(self.value(source, indices) for source in node.sources)
+            return operands[0] if node.op is Op.STOP_GRADIENT else Apply(node.dtype, node.op, operands)
+        return self._rules[node.op](node, indices)
+
+    def _random(self, node: Node, indices: Indices) -> Expr:
+        seed, step = (self.value(source, ()) for source in node.sources)
+        return Random(node.dtype, seed, step, node.attributes["stream"], flatten(indices, node.shape))
+
+    def _guarded(self, node: Node, conditions: tuple[Condition, ...], inside: Indices, outside: Expr) -> Expr:
+        source = node.sources[0]
+        if not count(source.shape):
+            return outside
+        value = self.value(source, inside)
+        return Guard(node.dtype, conditions, value, outside) if conditions else value
+
+    def _pad(self, node: Node, indices: Indices) -> Expr:
+        conditions, inside = inside_padding(node, indices)
+        return self._guarded(node, conditions, inside, _zero(node))
+
+    def _fold(self, node: Node, indices: Indices) -> Expr:
+        conditions, inside = inside_window(node, indices)
+        return self._guarded(node, conditions, inside, _zero(node))
+
+    def _concatenate(self, node: Node, indices: Indices) -> Expr:
+        axis = node.attributes["axis"]
+        result: Expr = _zero(node)
+        start = 0
+        for part in node.sources:
+            size = part.shape[axis]
+            shifted = indices[axis] + -start
+            start += size
+            if size:
+                inside = (*indices[:axis], shifted, *indices[axis + 1 :])
+                result = Guard(node.dtype, (Condition(shifted, size),), self.value(part, inside), result)
+        return result
+
+    def _gather(self, node: Node, indices: Indices) -> Expr:
+        x, places = node.sources
+        axis = node.attributes["axis"]
+        end = axis + places.rank
+        place = self.looked_up(places, indices[axis:end], x.shape[axis], "gather")
+        return self.value(x, (*indices[:axis], place, *indices[end:]))
+
+    def looked_up(self, places: Node, indices: Indices, size: int, label: str) -> Index:
+        """Return an index that is read from a node of indices."""
+        return Index(((Lookup(self.value(places, indices), size, label), 1),))
+
+
+def _zero(node: Node) -> Number:
+    return Number(node.dtype, False if node.dtype.kind == "bool" else 0.0 if node.dtype.is_float else 0)

@@ -1,0 +1,112 @@
+"""Views: operations that only say where a value comes from, as index arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deltarule.graph.node import Node
+from deltarule.graph.op import Op
+from deltarule.lower.index import ZERO, Index, flatten, number, unflatten
+from deltarule.lower.loops import Condition
+
+VIEWS = frozenset({Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.SLICE, Op.FLIP, Op.WINDOWS})
+FREE = frozenset({Op.CONSTANT, Op.IOTA, Op.DIMENSION})
+
+Indices = tuple[Index, ...]
+
+
+def through(node: Node, indices: Indices) -> Indices:
+    """Return where in its source the element ``indices`` of a view is."""
+    (source,) = node.sources
+    if node.op is Op.RESHAPE:
+        return _reshaped(indices, node.shape, source.shape)
+    if node.op is Op.PERMUTE:
+        placed = dict(zip(node.attributes["order"], indices, strict=True))
+        return tuple(placed[axis] for axis in range(source.rank))
+    if node.op is Op.BROADCAST:
+        skipped = node.rank - source.rank
+        return tuple(ZERO if size == 1 else index for size, index in zip(source.shape, indices[skipped:], strict=True))
+    if node.op is Op.SLICE:
+        starts, steps = node.attributes["starts"], node.attributes["steps"]
+        return tuple(index * step + start for index, start, step in zip(indices, starts, steps, strict=True))
+    if node.op is Op.FLIP:
+        flipped = node.attributes["axes"]
+        return tuple(
+            number(size - 1) + index * -1 if axis in flipped else index
+            for axis, (index, size) in enumerate(zip(indices, source.shape, strict=True))
+        )
+    return _windows(node, indices, source.rank)
+
+
+def _reshaped(indices: Indices, shape: Sequence[int], target: Sequence[int]) -> Indices:
+    """Return the indices in the target shape; axes of size 1 come and go without arithmetic."""
+    long = [(index, size) for index, size in zip(indices, shape, strict=True) if size != 1]
+    if [size for _, size in long] == [size for size in target if size != 1]:
+        rest = iter(index for index, _ in long)
+        return tuple(ZERO if size == 1 else next(rest) for size in target)
+    return unflatten(flatten(indices, shape), target)
+
+
+def _windows(node: Node, indices: Indices, rank: int) -> Indices:
+    a = node.attributes
+    result = list(indices[:rank])
+    for place, (axis, stride, dilation) in enumerate(zip(a["axes"], a["stride"], a["dilation"], strict=True)):
+        result[axis] = result[axis] * stride + indices[rank + place] * dilation
+    return tuple(result)
+
+
+def inside_padding(node: Node, indices: Indices) -> tuple[tuple[Condition, ...], Indices]:
+    """Return when an element of PAD comes from the source, and from where."""
+    a = node.attributes
+    conditions, result = [], []
+    for index, low, inner, size in zip(indices, a["low"], a["interior"], node.sources[0].shape, strict=True):
+        shifted, step = index + -low, inner + 1
+        condition = Condition(shifted, (size - 1) * step + 1, step)
+        if not holds(condition):
+            conditions.append(condition)
+        result.append(shifted // step)
+    return tuple(conditions), tuple(result)
+
+
+def holds(condition: Condition) -> bool:
+    """Return whether the range of the index alone makes a condition true."""
+    low, high = condition.index.bounds
+    return low >= 0 and high < condition.size and condition.step == 1
+
+
+def tiles_exactly(node: Node) -> bool:
+    """Return whether the windows of a FOLD do not overlap, so that each element comes from at most one."""
+    a = node.attributes
+    return all(
+        stride >= width and (dilation == 1 or width == 1)
+        for width, stride, dilation in zip(a["window"], a["stride"], a["dilation"], strict=True)
+    )
+
+
+def inside_window(node: Node, indices: Indices) -> tuple[tuple[Condition, ...], Indices]:
+    """Return when an element of a FOLD without overlaps comes from a window, and from where."""
+    a = node.attributes
+    source = node.sources[0]
+    result, offsets, conditions = list(indices), [], []
+    for axis, width, stride in zip(a["axes"], a["window"], a["stride"], strict=True):
+        position, offset = indices[axis] // stride, indices[axis] % stride
+        for condition in (Condition(position, source.shape[axis]), Condition(offset, width)):
+            if not holds(condition):
+                conditions.append(condition)
+        result[axis] = position
+        offsets.append(offset)
+    return tuple(conditions), (*result, *offsets)
+
+
+def over_windows(node: Node, indices: Indices, offsets: Indices) -> tuple[tuple[Condition, ...], Indices]:
+    """Return when window ``offsets`` of a FOLD reaches an element, and from where it comes."""
+    a = node.attributes
+    source = node.sources[0]
+    result, conditions = list(indices), []
+    for axis, stride, dilation, offset in zip(a["axes"], a["stride"], a["dilation"], offsets, strict=True):
+        start = indices[axis] + offset * -dilation
+        condition = Condition(start, (source.shape[axis] - 1) * stride + 1, stride)
+        if not holds(condition):
+            conditions.append(condition)
+        result[axis] = start // stride
+    return tuple(conditions), (*result, *offsets)
