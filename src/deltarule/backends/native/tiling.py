@@ -105,6 +105,11 @@ class AxisPlan:
             found[-1] = Lane(end.position, end.a, end.b, end.c, segment.lanes)
         return tuple(found)
 
+    def count(self, segment: Segment) -> int:
+        """Return the number of rows or vectors of a tile of a segment."""
+        inner = math.prod(level.extent for level in self.levels[self.blocked + 1 :])
+        return segment.size * inner // (self.width if self.blocked < len(self.levels) - 1 else 1)
+
     def elements(self, segment: Segment) -> int:
         """Return the number of elements of the axis that a tile of a segment covers."""
         whole = segment.size * self.position_elements
@@ -121,7 +126,7 @@ class AxisPlan:
 
     def largest(self) -> int:
         """Return the number of rows or vectors of the largest tile."""
-        return max((len(self.lanes(segment)) for segment in self.segments), default=0)
+        return max((self.count(segment) for segment in self.segments), default=0)
 
 
 @dataclass(frozen=True)
@@ -325,7 +330,7 @@ def _cost(rows: AxisPlan, columns: AxisPlan, depth: int, machine: Machine) -> fl
     """
     total, area = 0.0, 0
     for row, column in itertools.product(rows.segments, columns.segments):
-        r, v = len(rows.lanes(row)), len(columns.lanes(column))
+        r, v = rows.count(row), columns.count(column)
         products = r * v * (1.0 if machine.fused else 2.0)
         step = max(products, 1.1 * (r + v), 8.0) + 1.0
         partial = 0.0 if column.lanes is None or machine.masked else 4.0 * r * machine.lanes("float32")
