@@ -38,6 +38,10 @@ def _domain(node: Node, readers: dict[Node, list[Node]], order: list[Node]) -> D
             return Domain("distribution")
         if function == "binary_cross_entropy" and _below(node, reader.sources[1]):
             return Domain("unit")
+        if function == "cross_entropy_of_probabilities":
+            return Domain("distribution")
+        if function == "binary_cross_entropy_of_probabilities":
+            return Domain("unit")
         if reader.op is Op.CHOLESKY:
             return Domain("definite")
     if any(r.op in _POSITIVE and _below(node, r.sources[0]) for r in reading):

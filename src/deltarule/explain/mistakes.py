@@ -106,6 +106,7 @@ def _spoil_here(term: Term) -> Iterator[Spoiled]:
 
 
 def _spoil_product(term: Product) -> Iterator[Spoiled]:
+    yield from _stepped_over(term)
     for i, (factor, exponent) in enumerate(term.factors):
         rest = (*term.factors[:i], *term.factors[i + 1 :])
         if not rest or exponent < 0:
@@ -118,6 +119,17 @@ def _spoil_product(term: Product) -> Iterator[Spoiled]:
             yield Spoiled(kind, f"the factor {what} is missing: {step}", Product(term.coefficient, rest, term.shape))
         except ShapeError:
             continue
+
+
+def _stepped_over(term: Product) -> Iterator[Spoiled]:
+    """Yield a product of three or more factors with all but one of them forgotten: a whole derivative is missing."""
+    if len(term.factors) < 3:
+        return
+    for i, (factor, exponent) in enumerate(term.factors):
+        rest = Product(term.coefficient, (*term.factors[:i], *term.factors[i + 1 :]), term.shape)
+        if exponent == 1 and factor.shape == term.shape and not isinstance(factor, Indicator):
+            message = f"the derivative {_text(rest)} is missing: you stepped over the activation"
+            yield Spoiled("activation", message, factor)
 
 
 def _spoil_matmul(term: Matmul) -> Iterator[Spoiled]:

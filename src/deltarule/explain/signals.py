@@ -17,7 +17,8 @@ _MOVES = frozenset({Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.CAST, Op.STOP_GRADI
 _BENDS = frozenset({Op.TANH, Op.MAXIMUM, Op.MINIMUM, Op.MAX, Op.WHERE})
 _INLINE = frozenset({"euclidean_norm", "squared_error", "logsumexp"})
 _LETTERS = {"max_pool": "p", "average_pool": "p", "normalize": "x_hat"}
-_LOSSES = frozenset({"cross_entropy", "cross_entropy_of_labels", "binary_cross_entropy", "hinge", "multiclass_hinge",
+_LOSSES = frozenset({"cross_entropy", "cross_entropy_of_labels", "cross_entropy_of_probabilities", "hinge", "huber",
+                     "binary_cross_entropy", "binary_cross_entropy_of_probabilities", "multiclass_hinge",
                      "squared_error"})  # fmt: skip
 
 

@@ -267,24 +267,25 @@ _OPENED: dict[str, Callable[[Node], Node]] = {"squared_error": expansion, "hinge
 
 
 def textbook_form(node: Node, term: Callable[[Node], Term]) -> Term | None:
-    """Return a loss on logits as the book writes it, in terms of ŷ = softmax(z) or σ(z)."""
+    """Return a cross-entropy as the book writes it: of logits, in terms of ŷ = softmax(z) or σ(z)."""
     function = node.attributes.get("function")
-    if function == "binary_cross_entropy":
+    if function in {"binary_cross_entropy", "binary_cross_entropy_of_probabilities"}:
         y = term(node.sources[1])
-        output = f.sigmoid(node.sources[0])
+        output = f.sigmoid(node.sources[0]) if function == "binary_cross_entropy" else node.sources[0]
         one = number(_ONE, y.shape)
         right = multiply(y, log_of(term(output), output))
         wrong = multiply(subtract(one, y), log_of(subtract(one, term(output)), output))
         return negate(add(right, wrong))
-    if function not in {"cross_entropy", "cross_entropy_of_labels"} or node.sources[0].rank > 2:
+    known = {"cross_entropy", "cross_entropy_of_labels", "cross_entropy_of_probabilities"}
+    if function not in known or node.sources[0].rank > 2:
         return None
-    logits, targets = node.sources
-    output = f.softmax(logits, axis=logits.rank - 1)
-    hot = targets if function == "cross_entropy" else one_hot(targets, logits.shape[-1], logits)
+    scores, targets = node.sources
+    output = scores if function == "cross_entropy_of_probabilities" else f.softmax(scores, axis=scores.rank - 1)
+    hot = one_hot(targets, scores.shape[-1], scores) if function == "cross_entropy_of_labels" else targets
     y, logarithm = term(hot), log_of(term(output), output)
-    if logits.rank == 1:
+    if scores.rank == 1:
         return negate(matmul(transpose(y), logarithm))
-    return negate(matmul(multiply(y, logarithm), number(_ONE, (logits.shape[-1], 1))))
+    return negate(matmul(multiply(y, logarithm), number(_ONE, (scores.shape[-1], 1))))
 
 
 def log_of(argument: Term, like: Node) -> Term:
