@@ -60,8 +60,13 @@ def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Node]) -> li
     return [known[node] for node in outputs]
 
 
-def expand_calls(outputs: Sequence[Node], frontier: Container[Node] = frozenset()) -> list[Node]:
-    """Replace named functions by their expansions; nodes of ``frontier`` stay, and what is below them."""
+def expand_calls(
+    outputs: Sequence[Node], frontier: Container[Node] = frozenset(), keep: Container[str] = frozenset()
+) -> list[Node]:
+    """Replace named functions by their expansions, but those whose name is in ``keep``.
+
+    Nodes of ``frontier`` stay, and what is below them.
+    """
     known: dict[Node, Node] = {}
     stack = list(outputs)
     while stack:
@@ -72,7 +77,7 @@ def expand_calls(outputs: Sequence[Node], frontier: Container[Node] = frozenset(
         if node in frontier:
             known[stack.pop()] = node
             continue
-        expands = node.op is Op.CALL
+        expands = node.op is Op.CALL and node.attributes["function"] not in keep
         needed = (expansion(node),) if expands else node.sources
         missing = [source for source in needed if source not in known]
         if missing:

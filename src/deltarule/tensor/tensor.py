@@ -389,7 +389,7 @@ class Tensor:
 
     def dot(self, other: Any) -> Tensor:
         """The matrix (or inner) product."""
-        return self @ other
+        return self.__matmul__(other)
 
     def trace(self) -> Tensor:
         """Σ of the main diagonal."""

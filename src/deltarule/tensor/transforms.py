@@ -22,7 +22,7 @@ from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.program import Program
 from deltarule.graph.rewrite import in_float64
-from deltarule.graph.walk import inputs
+from deltarule.graph.walk import dependents, inputs, topological
 from deltarule.runtime.buffers import Array, known_below, value_of
 from deltarule.runtime.realize import realize
 from deltarule.simplify import simplify
@@ -36,6 +36,9 @@ Function = Callable[..., Any]
 def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor) -> Any:
     """Return ∂output/∂w as tensors of the shapes of ``wrt`` (LA-12); they can be differentiated again.
 
+    An output that does not depend on one of ``wrt`` is refused: most often a result was looked at (``numpy()``,
+    ``print``) and so became a constant before more was built on it.
+
     >>> from deltarule.tensor.tensor import tensor
     >>> x = tensor([1.0, -2.0])
     >>> grad((x * x).sum(), [x])[0].tolist()
@@ -43,7 +46,17 @@ def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor) -> Any:
     """
     single = isinstance(wrt, Tensor)
     wanted: Sequence[Tensor] = [wrt] if isinstance(wrt, Tensor) else wrt
-    found = [Tensor(node) for node in gradients(output.node, [_differentiable(w) for w in wanted])]
+    nodes = [_differentiable(w) for w in wanted]
+    for variable, node in zip(wanted, nodes, strict=True):
+        if output.node not in dependents(topological([output.node]), [node]):
+            raise GraphError(
+                f"gradient with respect to {variable.name or build.describe(node)}",
+                expected="an output that depends on it",
+                got=f"{build.describe(output.node)}, which does not",
+                hint="Differentiate before looking at intermediate values, or make the variable with dr.parameter: "
+                "its history is kept.",
+            )
+    found = [Tensor(node) for node in gradients(output.node, nodes)]
     return found[0] if single else found
 
 
@@ -153,7 +166,11 @@ def hessian(function: Function, x: Any) -> Tensor:
     [[2.0, 5.0], [5.0, 8.0]]
     """
     variable = as_tensor(x)
-    return jacobian(lambda point: grad(function(point), point), variable, layout="numerator")
+
+    def slope(point: Tensor) -> Tensor:
+        return Tensor(gradients(function(point).node, [_differentiable(point)])[0])
+
+    return jacobian(slope, variable, layout="numerator")
 
 
 def per_example_grad(function: Function, batch: Any, wrt: Sequence[Tensor] | Tensor | None = None) -> Any:

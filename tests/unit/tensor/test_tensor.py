@@ -96,6 +96,18 @@ def test_a_looked_at_tensor_can_still_be_differentiated() -> None:
     assert dr.grad(loss, x).tolist() == [6.0, 12.0]
 
 
+def test_a_gradient_that_lost_its_way_is_refused() -> None:
+    x = dr.tensor([1.0, 2.0])
+    y = x * 3
+    assert y.tolist() == [3.0, 6.0]
+    with pytest.raises(GraphError, match="before looking at intermediate values"):
+        dr.grad(y.sum(), x)
+    w = dr.parameter([1.0, 2.0])
+    z = w * 3
+    assert z.tolist() == [3.0, 6.0]
+    assert dr.grad(z.sum(), w).tolist() == [3.0, 3.0]
+
+
 def test_backward_accumulates_as_torch_does() -> None:
     value = np.random.default_rng(0).normal(size=(2, 3))
     w, t = dr.parameter(value, name="W"), torch.tensor(value, requires_grad=True)

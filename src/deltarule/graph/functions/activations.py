@@ -50,8 +50,9 @@ def gelu(x: Node, *, approximate: bool) -> Node:
 
 @named("1/(1 + e⁻ˣ)")
 def sigmoid(x: Node) -> Node:
-    """1/(1 + e⁻ˣ), without overflow: ½(1 + tanh(x/2)); derivative σ(1 − σ)."""
-    return build.multiply(build.add(build.tanh(build.multiply(x, 0.5)), 1), 0.5)
+    """1/(1 + e⁻ˣ), exact in both tails: with e = e^−|x| it is 1/(1 + e) or e/(1 + e); derivative σ(1 − σ)."""
+    small = build.exp(build.negate(build.absolute(x)))
+    return build.divide(build.where(build.less(x, 0), small, 1), build.add(small, 1))
 
 
 @named("ln(1 + eˣ)")

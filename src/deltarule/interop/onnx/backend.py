@@ -15,7 +15,7 @@ from deltarule.runtime.buffers import as_array, bind
 from deltarule.runtime.realize import realize
 
 
-class DeltaruleRep(BackendRep):  # type: ignore[misc]  # onnx has no types
+class DeltaruleRep(BackendRep):
     """A model that is ready to run."""
 
     def __init__(self, model: Any) -> None:
@@ -38,7 +38,7 @@ class DeltaruleRep(BackendRep):  # type: ignore[misc]  # onnx has no types
         return tuple(np.array(value) for value in outputs)
 
 
-class DeltaruleBackend(Backend):  # type: ignore[misc]  # onnx has no types
+class DeltaruleBackend(Backend):
     """Run ONNX models on the reference backend."""
 
     @classmethod

@@ -27,14 +27,14 @@ ELEMENT_TYPES: dict[int, DType] = {
 }  # fmt: skip
 
 
-class UnsupportedOperator(GraphError):
+class UnsupportedOperatorError(GraphError):
     """An ONNX operator, or a variant of one, that has no translation."""
 
 
 def element_type(number: int) -> DType:
     """Return our element type for an ONNX data type."""
     if number not in ELEMENT_TYPES:
-        raise UnsupportedOperator(
+        raise UnsupportedOperatorError(
             "onnx element type",
             expected=", ".join(t.name for t in ELEMENT_TYPES.values()),
             got=f"TensorProto data type {number}",
@@ -92,9 +92,9 @@ class Call:
             return list(self.attributes[name])
         return self.numbers(index) if self.optional(index) is not None else default
 
-    def unsupported(self, reason: str) -> UnsupportedOperator:
+    def unsupported(self, reason: str) -> UnsupportedOperatorError:
         """Return the error that this variant has no translation."""
-        return UnsupportedOperator(
+        return UnsupportedOperatorError(
             f"onnx operator {self.kind}", expected="a variant that has a translation", got=reason
         )
 

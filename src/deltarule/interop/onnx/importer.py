@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from deltarule.graph.node import Node
 from deltarule.interop.onnx import arithmetic, control, networks, recurrent, reductions, shaping
-from deltarule.interop.onnx.call import Call, Translator, UnsupportedOperator, tensor_node
+from deltarule.interop.onnx.call import Call, Translator, UnsupportedOperatorError, tensor_node
 
 OPERATORS: dict[str, Translator] = {
     **arithmetic.OPERATORS,
@@ -52,7 +52,7 @@ class Translation:
         translator = OPERATORS.get(node.op_type) if node.domain in _DOMAINS else None
         if translator is None:
             reason = "its numbers are random" if node.op_type in _UNNAMED else "it has no translation"
-            raise UnsupportedOperator(f"onnx operator {node.op_type}", expected="a known operator", got=reason)
+            raise UnsupportedOperatorError(f"onnx operator {node.op_type}", expected="a known operator", got=reason)
         attributes = {a.name: attribute_value(a) for a in node.attribute}
         operands = [known[name] if name else None for name in node.input]
         version = self.versions.get(node.domain, self.versions.get("", 1))

@@ -129,10 +129,7 @@ def _max_pool(call: Call) -> Results:
     best = build.cast(channels_first(build.maximum_over(patches, over)), x.dtype)
     if call.n_outputs == 1:
         return best
-    if call.attribute("storage_order", 0):
-        order = tuple(reversed(range(rank)))
-    else:
-        order = tuple(range(rank))
+    order = tuple(reversed(range(rank))) if call.attribute("storage_order", 0) else tuple(range(rank))
     flat = build.reshape(patches, (*patches.shape[:-rank], shapes.count(kernel)))
     winner = build.argmax(flat, -1)
     position = build.full(winner.shape, 0, dtypes.INT64)

