@@ -78,6 +78,7 @@ def _linear_nodes(order: Sequence[Node], varying: set[Node]) -> set[Node]:
         if (node.op in _LINEAR and not _is_inner_product(node)) or (
             node.op in _CONTINUES
             and any(s in linear for s in node.sources)
+            and all(s in linear or peel(s).op in LEAVES for s in node.sources)
             and (node.op is not Op.SUBTRACT or all(s in linear or s in varying for s in node.sources))
         ):
             linear.add(node)
