@@ -145,7 +145,8 @@ def _total(term: Total) -> tuple[Formula, float]:
             return m.Scripts(norm, lower=lower, upper=m.Number("2")), POWER
     if isinstance(body, Apply) and body.name == "abs":
         return m.Scripts(m.Fenced(typeset(body.arguments[0]), "‖", "‖"), lower=m.Number("1")), ATOM
-    return m.row(m.Operator("Σ"), m.Operator(" "), within(body, MATMUL)), PRODUCT
+    inner = within(body, MATMUL)
+    return m.row(m.Operator("Σ"), m.Operator(" "), inner), (MATMUL if isinstance(inner, m.Fenced) else PRODUCT)
 
 
 def _matmul(term: Matmul) -> tuple[Formula, float]:
@@ -178,7 +179,7 @@ def _product(term: Product) -> tuple[Formula, float]:
     if not term.factors:
         return m.row(*sign, number_formula(coefficient)), ATOM if not sign else SUM
     divisor = Fraction(1)
-    if isinstance(coefficient, Fraction) and (coefficient != Fraction(1, 2) or below):
+    if isinstance(coefficient, Fraction) and (coefficient.numerator == 1 or below) and (coefficient != Fraction(1, 2) or below):
         coefficient, divisor = Fraction(coefficient.numerator), Fraction(coefficient.denominator)
     over, precedence = _factors(coefficient, above)
     if below or divisor != 1:
@@ -220,6 +221,8 @@ def _needs_space(left: Formula, right: Formula) -> bool:
     before, after = m.to_text(left), m.to_text(right)
     wordy = len(before) > 1 and before[-2:].isalpha() and before.isascii()
     upright = len(after) > 1 and after[:2].isalpha() and after[:2].isascii()
+    if "_" in before and after[0].isalpha() and not before.endswith((")", "]")):
+        return True
     fraction = isinstance(left, m.Fraction) or isinstance(right, m.Fraction)
     return (wordy and after[0].isalpha()) or upright or (before[-1].isdigit() and after[0].isdigit()) or fraction
 
