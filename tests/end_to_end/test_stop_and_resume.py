@@ -36,7 +36,7 @@ for name, value in sorted(model.state_dict().items()):
 print(json.dumps({"interrupted": history.interrupted, "steps": history.steps, "sha": digest.hexdigest(),
                   "losses": history.step_losses, "best": history.best_epoch}))
 """
-EPOCHS = 60  # of 23 steps
+EPOCHS = 30  # of 23 steps
 
 
 def _start(path: Path, resume: bool = False) -> subprocess.Popen[str]:

@@ -130,7 +130,7 @@ def prepared(
 def check_outputs(model: Trainable, arrays: Sequence[Array], loss: Loss, where: str = "fit") -> Tensor:
     """Raise where model, targets and loss do not fit together; return the model's output as an expression."""
     x, y, *_ = columns(arrays)
-    batch = min(2, len(arrays[0]))
+    batch = len(arrays[0])
     output = model.apply(x.symbol(batch), mode="inference", seed=None, step=None).output
     loss.check(output.shape, (batch, *y.shape), y.dtype)
     if y.dtype.is_integer and len(y.shape) + 1 == output.ndim - 1:

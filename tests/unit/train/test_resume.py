@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 import numpy as np
 import pytest
 
 from deltarule import losses, optim
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.train import Callback, Checkpoint, EarlyStopping, ReduceOnPlateau, checkpoint, fit, loop
+from deltarule.train.inference import Evaluation
 
 CLOCK = {"seconds", "samples_per_second"}
 
@@ -140,6 +145,26 @@ def test_the_file_holds_the_best_weights_and_those_to_go_on_from(network, blobs,
     resumed, _ = run(network, blobs, path, callbacks=[EarlyStopping(patience=100, mode="max")], resume=True,
                      **{**options, "epochs": 9})  # fmt: skip
     assert resumed.bytes() == longer.bytes()
+
+
+def test_stopped_while_validating(network, blobs, tmp_path, monkeypatch):
+    """The epoch stays open: it is validated when the run goes on, and not twice."""
+    whole, expected = run(network, blobs)
+    path, calls, measure = tmp_path / "run.dr", [], Evaluation.measure
+
+    def pressed(self, weights):
+        calls.append(1)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+        return measure(self, weights)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Evaluation, "measure", pressed)
+        _, stopped = run(network, blobs, path)
+    assert stopped.interrupted and len(stopped.epochs) == 1 and stopped.steps == 10
+    resumed, history = run(network, blobs, path, resume=True)
+    assert resumed.bytes() == whole.bytes() and values_of(history) == values_of(expected)
 
 
 def test_pieces_may_be_cut_anywhere(network, blobs, monkeypatch):
