@@ -119,7 +119,9 @@ class _Driver:
             vectors = packed_columns(vectors, self.width)
         if plan.pack_rows:
             rows = tuple(replace(row, a=row.position * plan.padded) for row in rows)
-        tile = Tile(self.dtype, self.width, rows, vectors, reduce, divisor)
+        several = plan.reduce_block < plan.reduce[0].extent
+        depth, adds = self.spec.depth, self.spec.accumulate
+        tile = Tile(self.dtype, self.width, rows, vectors, reduce, divisor, several, adds, depth)
         name = self._tile_name(row_segment, column_segment)
         return emit_tile(self.module, name, tile, self.epilogue, empty=self.spec.depth == 0)
 

@@ -14,6 +14,7 @@ from deltarule.backends.native.specification import Epilogue
 from deltarule.backends.native.tiling import Lane, Level
 
 INLINE_EPILOGUE_LINES = 130
+FETCH_DEPTH = 64  # shorter sums end before their results' cache lines would have come
 LOAD_RESULT, FINISH = 1, 2  # bits of the mode: start from C instead of zero; apply the epilogue
 
 Accumulators = list[str]
@@ -29,6 +30,9 @@ class Tile:
     vectors: tuple[Lane, ...]
     reduce: tuple[Level, ...]
     divisor: int  # the outermost extent at run time is a multiple of this
+    several: bool  # the reduction takes several passes: the mode says which one this is
+    accumulate: bool  # the first pass starts from C
+    depth: int  # products that each element sums in all
 
 
 def tile_signature(name: str) -> str:
@@ -52,18 +56,18 @@ def emit_tile(module: Module, name: str, tile: Tile, epilogue: Epilogue | None, 
     accumulators = _start(emitter, tile, corner, slots)
     if not empty:
         accumulators = _reduce(emitter, tile, tile.reduce, ("%a", "%b"), accumulators, "%count")
-    if epilogue is None:
+    if epilogue is None or tile.several:
+        if epilogue is not None:
+            finish = emitter.compare("ne", emitter.assign(f"and i64 %mode, {FINISH}"), 0)
+            emitter.branch_if(finish, "finish", "keep")
+            emitter.label("keep")
         for value, place, (_, vector) in zip(accumulators, places, slots, strict=True):
             _put(emitter, tile, value, emitter.address(tile.dtype, corner, place), vector)
         emitter.emit("ret void")
+    if epilogue is None:
         return emitter.function(tile_signature(name))
-    finish = emitter.compare("ne", emitter.assign(f"and i64 %mode, {FINISH}"), 0)
-    emitter.branch_if(finish, "finish", "keep")
-    emitter.label("keep")
-    for value, place, (_, vector) in zip(accumulators, places, slots, strict=True):
-        _put(emitter, tile, value, emitter.address(tile.dtype, corner, place), vector)
-    emitter.emit("ret void")
-    emitter.label("finish")
+    if tile.several:
+        emitter.label("finish")
     lines = _epilogue_lines(module, tile, epilogue)
     if lines * len(slots) <= INLINE_EPILOGUE_LINES or len(tile.rows) == 1:
         for value, (row, vector) in zip(accumulators, slots, strict=True):
@@ -76,24 +80,32 @@ def emit_tile(module: Module, name: str, tile: Tile, epilogue: Epilogue | None, 
 
 
 def _start(emitter: Emitter, tile: Tile, corner: str, slots: Sequence[tuple[Lane, Lane]]) -> Accumulators:
-    """Return the first values of the accumulators: zero, or C (whose lines are fetched early in any case)."""
+    """Return the first values of the accumulators: zero (C's lines are fetched early then), or C."""
     kind = type_of(tile.dtype, tile.width)
+    zero = "zeroinitializer" if tile.width > 1 else "0.0"
     addresses = [emitter.address(tile.dtype, corner, row.c + vector.c) for row, vector in slots]
+
+    def loaded() -> Accumulators:
+        pairs = zip(addresses, slots, strict=True)
+        return [emitter.load(tile.dtype, address, tile.width, vector.lanes) for address, (_, vector) in pairs]
+
+    def fetched() -> Accumulators:
+        for address in addresses if tile.depth >= FETCH_DEPTH else ():
+            emitter.emit(f"call void @llvm.prefetch.p0(ptr {address}, i32 1, i32 3, i32 1)")
+        return [zero] * len(slots)
+
+    if tile.accumulate or not tile.several:
+        return loaded() if tile.accumulate else fetched()
     load = emitter.compare("ne", emitter.assign(f"and i64 %mode, {LOAD_RESULT}"), 0)
     emitter.branch_if(load, "load", "zero")
     emitter.label("load")
-    loaded = [
-        emitter.load(tile.dtype, address, tile.width, vector.lanes)
-        for address, (_, vector) in zip(addresses, slots, strict=True)
-    ]
+    values = loaded()
     emitter.branch("start")
     emitter.label("zero")
-    for address in addresses:
-        emitter.emit(f"call void @llvm.prefetch.p0(ptr {address}, i32 1, i32 3, i32 1)")
+    fetched()
     emitter.branch("start")
     emitter.label("start")
-    zero = "zeroinitializer" if tile.width > 1 else "0.0"
-    return [emitter.assign(f"phi {kind} [ {value}, %load ], [ {zero}, %zero ]") for value in loaded]
+    return [emitter.assign(f"phi {kind} [ {value}, %load ], [ {zero}, %zero ]") for value in values]
 
 
 def _reduce(

@@ -338,7 +338,7 @@ def _cost(rows: AxisPlan, columns: AxisPlan, depth: int, machine: Machine) -> fl
         total += tiles * (depth * step + 20.0 + 3.0 * r * v + partial)
         area += tiles * rows.elements(row) * columns.elements(column)
     bodies = len(rows.segments) * len(columns.segments)
-    return total / area * (1.0 + 0.01 * bodies)
+    return total / area * (1.0 + 0.02 * bodies)
 
 
 def _span(levels: Iterable[Level], operand: str) -> int:
