@@ -105,6 +105,10 @@ class L1(Penalty):
     """λ·Σ|w|; gradient λ·sign(w), 0 at 0 (REG-08).
 
     Subgradient steps make weights small and not zero; ``optim.Proximal`` makes them exactly zero.
+
+    >>> from deltarule.tensor.tensor import parameter
+    >>> L1(strength=0.5)([("weight", parameter([1.0, -3.0]))]).item()
+    2.0
     """
 
     def of(self, parameter: Tensor) -> Tensor:
@@ -119,6 +123,10 @@ class LInfinity(Penalty):
 
     The subgradient is λ/n·sign of the row of largest absolute sum, the first one at a tie (REG-13). Kernels of
     convolutions are taken as matrices with one row for each output channel; vectors are left out.
+
+    >>> from deltarule.tensor.tensor import parameter
+    >>> LInfinity(strength=0.5)([("weight", parameter([[1.0, -3.0], [2.0, 0.0]]))]).item()
+    2.0
     """
 
     def __call__(self, parameters: Named) -> Tensor:

@@ -128,7 +128,12 @@ class Adam(_Adam):
 @final
 @dataclass(frozen=True, kw_only=True)
 class AdamW(_Adam):
-    """Adam with decoupled weight decay: θ ← θ − η·λθ − η·m̂/(√ŝ + ε) (Loshchilov and Hutter 2019)."""
+    """Adam with decoupled weight decay: θ ← θ − η·λθ − η·m̂/(√ŝ + ε) (Loshchilov and Hutter 2019).
+
+    >>> from deltarule.optim import minimize
+    >>> minimize(lambda x: (x * x).sum(), [1.0], AdamW(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
+    [1.0, 0.899, 0.7985]
+    """
 
     weight_decay: float = 0.01
 
@@ -144,6 +149,10 @@ class NAdam(_Moments):
     """Adam with Nesterov's look-ahead (Dozat 2016), with the decaying momentum of his μ_t, as in PyTorch.
 
     μ_t = β₁(1 − ½·0.96^{tψ}), θ ← θ − η[(1 − μ_t)g/(1 − Π_{i≤t} μ_i) + μ_{t+1}m/(1 − Π_{i≤t+1} μ_i)]/(√ŝ + ε).
+
+    >>> from deltarule.optim import minimize
+    >>> minimize(lambda x: (x * x).sum(), [1.0], NAdam(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
+    [1.0, 0.8944, 0.82]
     """
 
     learning_rate: float | Schedule = 2e-3
@@ -190,6 +199,10 @@ class RAdam(_Moments):
 
     ρ_∞ = 2/(1 − β₂) − 1, ρ_t = ρ_∞ − 2tβ₂ᵗ/(1 − β₂ᵗ). For ρ_t > 5: θ ← θ − η·r_t·m̂·√(1 − β₂ᵗ)/(√s + ε) with
     r_t² = (ρ_t − 4)(ρ_t − 2)ρ_∞ / ((ρ_∞ − 4)(ρ_∞ − 2)ρ_t); before that θ ← θ − η·m̂.
+
+    >>> from deltarule.optim import minimize
+    >>> minimize(lambda x: (x * x).sum(), [1.0], RAdam(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
+    [1.0, 0.8, 0.6211]
     """
 
     decoupled: bool = False
@@ -220,7 +233,12 @@ class RAdam(_Moments):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Adamax(_Moments):
-    """u ← max(β₂u, |g| + ε), θ ← θ − η/(1 − β₁ᵗ)·m/u: Adam with the ∞-norm (Kingma and Ba 2015, section 7)."""
+    """u ← max(β₂u, |g| + ε), θ ← θ − η/(1 − β₁ᵗ)·m/u: Adam with the ∞-norm (Kingma and Ba 2015, section 7).
+
+    >>> from deltarule.optim import minimize
+    >>> minimize(lambda x: (x * x).sum(), [1.0], Adamax(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
+    [1.0, 0.9, 0.8052]
+    """
 
     learning_rate: float | Schedule = 2e-3
 

@@ -46,6 +46,10 @@ class AdaGrad(_Adaptive):
     """a ← a + g⊙g, θ ← θ − η·g/√(a + ε) (OPT-14; Duchi et al. 2011). Rates never grow (OPT-15).
 
     ``epsilon_place`` "inside" is √(a + ε) (the notes), "outside" √a + ε (PyTorch).
+
+    >>> from deltarule.optim import minimize
+    >>> minimize(lambda x: (x * x).sum(), [1.0], AdaGrad(learning_rate=0.5), steps=2).path.ravel().round(4).tolist()
+    [1.0, 0.5, 0.2764]
     """
 
     learning_rate: float | Schedule = 0.01
@@ -75,6 +79,10 @@ class AdaDelta(_Adaptive):
     """s ← ρs + (1 − ρ)g⊙g, d = g·√(u + ε)/√(s + ε), u ← ρu + (1 − ρ)d⊙d, θ ← θ − η·d (Zeiler 2012).
 
     The step has the parameter's own unit, so η = 1 is the published rule.
+
+    >>> from deltarule.optim import minimize
+    >>> minimize(lambda x: (x * x).sum(), [1.0], AdaDelta(), steps=2).path.ravel().round(4).tolist()
+    [1.0, 0.9968, 0.9936]
     """
 
     learning_rate: float | Schedule = 1.0
@@ -107,6 +115,10 @@ class RMSProp(_Adaptive):
     v ← αv − η·g/√…, θ ← θ + v, or with ``velocity="without_rate"`` v ← αv + g/√…, θ ← θ − η·v (PyTorch).
     ``centred`` subtracts the squared mean gradient from s (Graves 2013; the difference is kept ≥ 0). The step
     multiplies the gradient, not the velocity (the source of OPT-17 counts the rate twice, E002-01, C-OPT-07).
+
+    >>> from deltarule.optim import minimize
+    >>> minimize(lambda x: (x * x).sum(), [1.0], RMSProp(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
+    [1.0, 0.6838, 0.4989]
     """
 
     learning_rate: float | Schedule = 1e-3

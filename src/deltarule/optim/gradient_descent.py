@@ -110,6 +110,10 @@ class Lion(Optimizer):
     """θ ← θ − η(sign(β₁m + (1 − β₁)g) + λθ), m ← β₂m + (1 − β₂)g (Chen et al. 2023); sign(0) = 0.
 
     Every entry moves by ±η, so η is usually a tenth of Adam's.
+
+    >>> from deltarule.optim import minimize
+    >>> minimize(lambda x: (x * x).sum(), [1.0], Lion(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
+    [1.0, 0.9, 0.8]
     """
 
     learning_rate: float | Schedule = 1e-4

@@ -73,7 +73,11 @@ def _part(step: Tensor, steps: int) -> Tensor:
 @final
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """η_t = η."""
+    """η_t = η.
+
+    >>> [round(Constant(0.1).at(t), 6) for t in (0, 100)]
+    [0.1, 0.1]
+    """
 
     learning_rate: float
 
@@ -135,7 +139,11 @@ class Piecewise(Schedule):
 @final
 @dataclass(frozen=True)
 class ExponentialDecay(Schedule):
-    """η_t = η·decay^(t / every)."""
+    """η_t = η·decay^(t / every).
+
+    >>> [round(ExponentialDecay(0.1, decay=0.5).at(t), 6) for t in range(3)]
+    [0.1, 0.05, 0.025]
+    """
 
     learning_rate: float
     decay: float
@@ -152,7 +160,11 @@ class ExponentialDecay(Schedule):
 @final
 @dataclass(frozen=True)
 class InverseTimeDecay(Schedule):
-    """η_t = η / (1 + decay·t), the 1/t schedule of stochastic approximation (Robbins and Monro 1951)."""
+    """η_t = η / (1 + decay·t), the 1/t schedule of stochastic approximation (Robbins and Monro 1951).
+
+    >>> [round(InverseTimeDecay(0.1, decay=1.0).at(t), 6) for t in (0, 1, 9)]
+    [0.1, 0.05, 0.01]
+    """
 
     learning_rate: float
     decay: float
@@ -169,7 +181,11 @@ class InverseTimeDecay(Schedule):
 @final
 @dataclass(frozen=True)
 class PolynomialDecay(Schedule):
-    """η_t = η_end + (η − η_end)(1 − t/T)^power for t ≤ T, then η_end; power 1 is a straight line."""
+    """η_t = η_end + (η − η_end)(1 − t/T)^power for t ≤ T, then η_end; power 1 is a straight line.
+
+    >>> [round(PolynomialDecay(0.1, steps=4).at(t), 6) for t in range(6)]
+    [0.1, 0.075, 0.05, 0.025, 0.0, 0.0]
+    """
 
     learning_rate: float
     steps: int
@@ -191,6 +207,9 @@ class CosineDecay(Schedule):
     """η_t = η_end + ½(η − η_end)(1 + cos(πt/T)) for t ≤ T, then η_end (Loshchilov and Hutter 2017).
 
     ``restarts`` begins again at η after every T steps (SGDR with equal periods).
+
+    >>> [round(CosineDecay(0.1, steps=4).at(t), 6) for t in range(6)]
+    [0.1, 0.085355, 0.05, 0.014645, 0.0, 0.0]
     """
 
     learning_rate: float
@@ -240,6 +259,9 @@ class OneCycle(Schedule):
     """Cosine from η/25 up to η over the first ``rise`` of the steps, then down to η/25/10⁴ (Smith 2018).
 
     The peak is at step rise·steps, the lowest rate at step ``steps`` and after it.
+
+    >>> [round(OneCycle(1.0, steps=100).at(t), 6) for t in (0, 15, 30, 100)]
+    [0.04, 0.52, 1.0, 4e-06]
     """
 
     learning_rate: float

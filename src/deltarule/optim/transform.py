@@ -147,7 +147,13 @@ def decay_weights(weight_decay: float, learning_rate: float | Schedule) -> Trans
 
 
 def clip_by_value(limit: float) -> Transform:
-    """Limit every entry of the gradient to [−limit, limit]."""
+    """Limit every entry of the gradient to [−limit, limit].
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> g = [tensor([3.0, -0.5])]
+    >>> clip_by_value(1.0).update(g, (), g, Clock(tensor(0)))[0][0].tolist()
+    [1.0, -0.5]
+    """
     return each_parameter(0, lambda g, _, p, clock: (maximum(minimum(g, limit), -limit), ()))
 
 
@@ -163,7 +169,13 @@ def global_norm(tensors: Tensors) -> Tensor:
 
 
 def clip_by_global_norm(limit: float) -> Transform:
-    """Scale all gradients by min(1, limit/‖g‖), ‖g‖ over all parameters together (Pascanu et al. 2013)."""
+    """Scale all gradients by min(1, limit/‖g‖), ‖g‖ over all parameters together (Pascanu et al. 2013).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> g = [tensor([3.0]), tensor([4.0])]
+    >>> [u.item() for u in clip_by_global_norm(2.5).update(g, (), g, Clock(tensor(0)))[0]]
+    [1.5, 2.0]
+    """
 
     def update(gradients: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
         del parameters, clock

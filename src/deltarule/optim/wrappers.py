@@ -130,6 +130,11 @@ class Accumulated(_Wrapper):
 
     Between two such steps parameters and the optimiser's state stay as they are; its schedules and bias
     corrections count its own steps.
+
+    >>> from deltarule.optim import minimize
+    >>> recipe = Accumulated(inner=SGD(learning_rate=0.1), every=2)
+    >>> minimize(lambda x: (x * x).sum(), [1.0], recipe, steps=4).path.ravel().round(4).tolist()
+    [1.0, 1.0, 0.8, 0.8, 0.64]
     """
 
     every: int = 1
@@ -173,6 +178,14 @@ class Averaged(_Wrapper):
 
     θ̄ starts at θ. ``decay`` d weighs the old average (X-14: the notes' EMA weighs the new value by β = 1 − d).
     ``averages`` picks θ̄ from the state.
+
+    >>> from deltarule.optim import Stepper
+    >>> from deltarule.tensor.tensor import parameter, tensor
+    >>> recipe = Averaged(inner=SGD(learning_rate=1.0), decay=0.75)
+    >>> stepper = Stepper(recipe, [parameter([0.0])])
+    >>> stepper.step([tensor([-1.0])])
+    >>> stepper.parameters[0].item(), recipe.averages(stepper.state, 1)[0].item()
+    (1.0, 0.25)
     """
 
     decay: float = 0.999
@@ -204,6 +217,11 @@ class Proximal(_Wrapper):
 
     Weights become exactly 0, which subgradient steps on |θ| never reach (REG-08, REG-09; Daubechies et al. 2004).
     Parameters whose name does not match ``pattern`` are left out.
+
+    >>> from deltarule.optim import minimize
+    >>> recipe = Proximal(inner=SGD(learning_rate=0.5), strength=1.0, pattern="*")
+    >>> minimize(lambda x: ((x - 0.3) ** 2).sum() * 0.5, [1.0], recipe, steps=3).path.ravel().round(4).tolist()
+    [1.0, 0.15, 0.0, 0.0]
     """
 
     strength: float = 0.0
