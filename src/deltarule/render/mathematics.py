@@ -21,13 +21,17 @@ _SUPERSCRIPTS = str.maketrans("0123456789+-−=()TijknNmx×", "⁰¹²³⁴⁵�
 _MARKS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303", "dot": "\u0307"}
 _MATHML_MARKS = {"hat": "^", "bar": "¯", "tilde": "~", "dot": "˙"}
 _LATEX_CHARACTERS = {
-    "·": r"\cdot ", "⊙": r"\odot ", "−": "-", "≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "∂": r"\partial ", "∈": r"\in ",
-    "×": r"\times ", "Σ": r"\sum ", "‖": r"\Vert ", "∇": r"\nabla ", "ℝ": r"\mathbb{R}", "𝟙": r"\mathbb{1}", "∞": r"\infty ",
-    "′": "'", "⋆": r"\star ", "→": r"\to ", "←": r"\leftarrow ", "≈": r"\approx ", "…": r"\dots ", "√": r"\surd ", "⟂": r"\perp ",
-    "½": r"\tfrac12 ", "∗": r"\ast ", "ᵀ": r"^\top ", "⊗": r"\otimes ", "|": r"\vert ", "ℓ": r"\ell ", "∘": r"\circ ",
-    "{": r"\{", "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "±": r"\pm ",
+    "·": r"\cdot ", "⊙": r"\odot ", "−": "-", "≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "∂": r"\partial ",
+    "∈": r"\in ", "×": r"\times ", "Σ": r"\sum ", "‖": r"\Vert ", "∇": r"\nabla ", "ℝ": r"\mathbb{R}",
+    "𝟙": r"\mathbb{1}", "∞": r"\infty ", "′": "'", "⋆": r"\star ", "→": r"\to ", "←": r"\leftarrow ",
+    "≈": r"\approx ", "…": r"\dots ", "√": r"\surd ", "⟂": r"\perp ", "½": r"\tfrac12 ", "∗": r"\ast ",
+    "ᵀ": r"^\top ", "⊗": r"\otimes ", "|": r"\vert ", "ℓ": r"\ell ", "∘": r"\circ ", "{": r"\{", "}": r"\}",
+    "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "±": r"\pm ",
     "⟨": r"\langle ", "⟩": r"\rangle ",
 }  # fmt: skip
+_LATEX_TEXT = str.maketrans(
+    {sign: f"\\{sign}" for sign in "{}&%#_$"} | {"\\": r"\textbackslash ", "^": r"\textasciicircum "}
+)
 _LATEX_CHARACTERS |= {letter: rf"\{name} " for name, letter in GREEK.items()} | {"ο": "o"}
 
 
@@ -223,14 +227,14 @@ def _is_product(formula: Formula) -> bool:
 
 
 def to_latex(formula: Formula) -> str:
-    """Write a formula in LaTeX (for KaTeX and any TeX with amsmath and bbm-like \\mathbb)."""
+    """Write a formula in LaTeX, for KaTeX and any TeX with amsmath and amssymb."""
     if isinstance(formula, Identifier):
         body = _latex_characters(formula.text)
         if formula.upright and len(formula.text) > 1 and formula.text.isalpha():
             return rf"\operatorname{{{body}}}"
         return rf"\mathrm{{{body}}}" if formula.upright else body
     if isinstance(formula, Text):
-        return rf"\text{{{formula.text}}}"
+        return rf"\text{{{formula.text.translate(_LATEX_TEXT)}}}"
     if isinstance(formula, (Number, Operator)):
         return _latex_characters(formula.text)
     if isinstance(formula, Row):

@@ -20,7 +20,7 @@ def realize(nodes: Sequence[Node]) -> list[Array]:
         smaller = simplify_above(missing, known)
         for node, value in zip(missing, reference.evaluate(smaller, known), strict=True):
             bind(node, np.array(value))
-    return [value for node in nodes if (value := value_of(node)) is not None]
+    return [held for node in nodes if (held := value_of(node)) is not None]
 
 
 def simplify_above(outputs: Sequence[Node], known: dict[Node, Array]) -> list[Node]:

@@ -86,6 +86,7 @@ SUM = m.row(X, m.Operator("+", spaced=True), ONE)
         (m.Root(SUM), "√(x + 1)", r"\sqrt{x+1}"),
         (m.Fenced(SUM), "(x + 1)", r"\left(x+1\right)"),
         (m.Fenced(X, "‖", "‖"), "‖x‖", r"\left\Vert x\right\Vert "),
+        (m.Text("50 % of {a_b} & c"), "50 % of {a_b} & c", r"\text{50 \% of \{a\_b\} \& c}"),
         (m.Grid(((X, ONE), (ONE, X))), "[x  1; 1  x]", r"\begin{pmatrix}x & 1 \\ 1 & x\end{pmatrix}"),
         (m.Identifier("log", upright=True), "log", r"\operatorname{log}"),
     ],
