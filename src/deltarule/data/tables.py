@@ -218,7 +218,7 @@ def _dataset(
 
 
 def _read_npz(file: Path, target: str | None, task: Task | None) -> Dataset:
-    """Return the arrays of an NPZ file; pictures of bytes are scaled to [0, 1], one-hot targets become labels."""
+    """Return the arrays of an NPZ file, inputs as they are; one-hot targets become labels."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
             held = {name: arrays[name] for name in arrays.files}
@@ -232,12 +232,11 @@ def _read_npz(file: Path, target: str | None, task: Task | None) -> Dataset:
             expected=f"arrays inputs (or X) and {target or 'targets (or y)'}",
             got=f"the arrays {', '.join(held) or 'none'}",
         )
-    scaled = inputs / np.float32(255) if inputs.dtype == np.uint8 and inputs.ndim > 2 else inputs
     if targets.ndim == 2 and targets.shape[1] == 1:
         targets = targets[:, 0]
     elif targets.ndim == 2 and np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all():
         targets = targets.argmax(axis=1)
-    x, _ = check_arrays(scaled, targets if targets.dtype.kind in "fiub" else None, where=f"file {file}")
+    x, _ = check_arrays(inputs, targets if targets.dtype.kind in "fiub" else None, where=f"file {file}")
     if len(targets) != len(x):
         raise DataError(f"file {file}", expected=f"{len(x)} targets", got=str(len(targets)))
     return _dataset(file, x.astype(np.float32), targets, (), task)

@@ -225,7 +225,7 @@ def test_npz(tmp_path):
     pictures = data.read_table(path)
     assert (pictures.inputs.shape, float(pictures.inputs.max()), pictures.class_names) == (
         (2, 4, 4),
-        1.0,
+        255.0,
         ("cat", "dog"),
     )
     np.savez(path, X=np.zeros((3, 1)), one=np.eye(3), col=np.array([[0.5], [1.0], [2.0]]), both=np.ones((3, 2)) / 3)
