@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
+from deltarule import dtypes
 from deltarule.dtypes import DType
 from deltarule.explain.term import (
     Apply,
@@ -43,7 +44,8 @@ def lower(term: Term, dtype: DType, values: Mapping[Symbol, Node] | None = None)
 
 def lower_to(term: Term, like: Node, values: Mapping[Symbol, Node] | None = None) -> Node:
     """Return the graph of a term in the shape and type of a node that it describes."""
-    return fitted(lower(term, like.dtype, values), like.shape, like.dtype)
+    kind = like.dtype if like.dtype.is_float else dtypes.FLOAT64
+    return fitted(lower(term, kind, values), like.shape, like.dtype)
 
 
 def fitted(node: Node, shape: Shape, dtype: DType) -> Node:
@@ -140,6 +142,7 @@ def _raised(node: Node, exponent: Fraction) -> Node:
 
 def difference(left: Node, right: Node) -> Node:
     """Return max |left − right| / max(1, |left|, |right|) as a scalar graph."""
+    left, right = (build.cast(x, dtypes.FLOAT64) if not x.dtype.is_float else x for x in (left, right))
     largest = build.maximum(build.absolute(left), build.absolute(right))
     error = build.divide(build.absolute(build.subtract(left, right)), build.maximum(largest, 1.0))
     return error if error.shape == () else build.maximum_over(error)

@@ -147,7 +147,7 @@ FUNCTIONS: dict[str, Typeset] = {
     "scatter_add": function("scatter"),
     "argsort": function("argsort"),
     "iota": function("index"),
-    "random": function("U"),
+    "random": lambda term, arguments, closed: (m.Identifier("U"), ATOM),
     "matmul": lambda term, arguments, closed: (m.row(*closed), MATMUL),
     "convolve": _convolve,
     "convolve_transposed": _convolve_transposed,

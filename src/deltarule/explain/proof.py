@@ -192,7 +192,8 @@ def lowered(lines: Sequence[Line], layout: Layout) -> list[Node]:
     turned = {alias: build.permute(_matrix(node), (1, 0)) for alias, node in rows.items() if len(alias.shape) == 2}
     found = []
     for line in lines:
-        node = lower(line.term, line.value.dtype, turned if line.kind == "backward" else None)
+        kind = line.value.dtype if line.value.dtype.is_float else dtypes.FLOAT64
+        node = lower(line.term, kind, turned if line.kind == "backward" else None)
         back = line.kind == "backward" and node.rank == 2
         found.append(fitted(build.matrix_transpose(node) if back else node, line.value.shape, line.value.dtype))
     return found

@@ -10,6 +10,10 @@ _SILENT = frozenset({"reshape back", "transpose back", "change of element type",
 _FAINT = frozenset({"add gate distributes", "multiply gate switches", "sum over the repetitions", "quotient rule"})
 
 
+def _is_plain(rule: str) -> bool:
+    return rule == "add gate distributes"
+
+
 class Reasons:
     """The recorded steps, found by the node that receives."""
 
@@ -40,7 +44,7 @@ class Reasons:
         steps = self.path(node, stops)
         rules = [rule for rule in dict.fromkeys(step.rule for step in steps) if rule not in _SILENT]
         strong = [rule for rule in rules if rule not in _FAINT]
-        shown = strong[:2] or rules[:1]
+        shown = strong[:2] or sorted(rules, key=_is_plain)[:1]
         if not strong and "sum over the repetitions" in rules:
             shown = ["sum over the repetitions"]
         if outer and shown and shown[0] in _FAINT:

@@ -16,6 +16,7 @@ _CONTINUES = frozenset({Op.ADD, Op.SUBTRACT, Op.RESHAPE, Op.PERMUTE, Op.NEGATE, 
 _MOVES = frozenset({Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.CAST, Op.STOP_GRADIENT})
 _BENDS = frozenset({Op.TANH, Op.MAXIMUM, Op.MINIMUM, Op.MAX, Op.WHERE})
 _INLINE = frozenset({"euclidean_norm", "squared_error", "logsumexp"})
+_UNITS = frozenset({"sigmoid", "relu", "leaky_relu", "elu", "selu", "gelu", "softplus", "silu", "softmax"})
 _LETTERS = {"max_pool": "p", "average_pool": "p", "normalize": "x_hat"}
 _LOSSES = frozenset({"cross_entropy", "cross_entropy_of_labels", "cross_entropy_of_probabilities", "hinge", "huber",
                      "binary_cross_entropy", "binary_cross_entropy_of_probabilities", "multiclass_hinge",
@@ -46,6 +47,8 @@ def forward_signals(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) 
     varying = dependents(order, wrt)
     linear = _linear_nodes(order, varying)
     predictions = {n.sources[0] for n in order if n.op is Op.CALL and n.attributes["function"] in _LOSSES} - linear
+    bent = {n.sources[0] for n in order if n.op is Op.TANH or (n.op is Op.CALL and n.attributes["function"] in _UNITS)}
+    predictions |= {n for n in bent - linear if n.op in {Op.ADD, Op.MULTIPLY, Op.DIVIDE, Op.SUBTRACT}}
     chosen: dict[Node, str] = {}
     for node in order:
         if node.op in LEAVES or node is loss:
@@ -91,6 +94,9 @@ def _is_inner_product(node: Node) -> bool:
 
 
 def _kind(node: Node, readers: Mapping[Node, list[Node]], linear: set[Node], varying: set[Node]) -> str | None:
+    if node not in varying and node.dtype.kind == "bool" and node.op in {Op.OR, Op.LESS, Op.NOT}:
+        drawn = any(below.op is Op.RANDOM for below in topological([node]))
+        return "plain" if drawn and any(reader in varying for reader in _real_readers(node, readers)) else None
     if node not in varying:
         return "plain" if node.op is Op.CALL and node.attributes["function"] not in _INLINE | _LOSSES else None
     reading = readers[node]
@@ -148,6 +154,8 @@ def _named(loss: Node, wrt: Sequence[Node], chosen: list[tuple[Node, str]], name
     for node, kind in chosen:
         layer += kind == "affine"
         letter = {"affine": "z", "activation": "a", "plain": "u"}[kind]
+        if node.dtype.kind == "bool":
+            letter = "M"
         if node.op is Op.CALL:
             letter = _LETTERS.get(node.attributes["function"], letter)
         letter = letter[0].upper() + letter[1:] if node.rank >= 2 else letter

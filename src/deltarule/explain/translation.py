@@ -232,6 +232,17 @@ def complement(term: Term) -> Term:
     return subtract(number(_ONE, term.shape), term)
 
 
+def _either(node: Node, arguments: tuple[Term, ...]) -> Term:
+    """Return 𝟙(a ≤ b) for a < b or a = b, else 1 − (1 − x)(1 − y)."""
+    first, second = arguments
+    if isinstance(first, Indicator) and isinstance(second, Indicator):
+        less, equal = (first, second) if second.relation == "=" else (second, first)
+        same = {less.left, less.right} == {equal.left, equal.right}
+        if same and equal.relation == "=" and less.relation in {"<", ">"}:
+            return Indicator("≤" if less.relation == "<" else "≥", less.left, less.right, less.shape)
+    return complement(multiply(complement(first), complement(second)))
+
+
 def _where(node: Node, arguments: tuple[Term, ...]) -> Term:
     condition, x, y = arguments
     shared = common_factor(x, y)
@@ -326,7 +337,7 @@ TRANSLATE: dict[Op, Translate | None] = {
     Op.EQUAL: _compare("="),
     Op.LESS: _compare("<"),
     Op.AND: _pair(multiply),
-    Op.OR: lambda n, xs: complement(multiply(complement(xs[0]), complement(xs[1]))),
+    Op.OR: _either,
     Op.WHERE: _where,
     Op.SUM: _sum,
     Op.MAX: None,

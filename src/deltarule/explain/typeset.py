@@ -221,7 +221,7 @@ def _needs_space(left: Formula, right: Formula) -> bool:
     before, after = m.to_text(left), m.to_text(right)
     wordy = len(before) > 1 and before[-2:].isalpha() and before.isascii()
     upright = len(after) > 1 and after[:2].isalpha() and after[:2].isascii()
-    if "_" in before and after[0].isalpha() and not before.endswith((")", "]")):
+    if "_" in before[-3:-1] and before[-1].isalnum() and after[0].isalpha():  # an index on the line: W_d z
         return True
     fraction = isinstance(left, m.Fraction) or isinstance(right, m.Fraction)
     return (wordy and after[0].isalpha()) or upright or (before[-1].isdigit() and after[0].isdigit()) or fraction

@@ -33,6 +33,10 @@ class Model(Protocol):
         """Return the prediction."""
         ...
 
+    def apply(self, inputs: Tensor, *, mode: Any, seed: Any, step: Any) -> Any:
+        """Return the output for a batch, in a mode, as ``.output``."""
+        ...
+
     def named_parameters(self) -> Any:
         """Return pairs of a name and a tensor."""
         ...
@@ -81,13 +85,16 @@ def derive(
     names: Mapping[Tensor, str] | None = None,
     input_shape: Sequence[int] | None = None,
     target_shape: Sequence[int] | None = None,
+    mode: str = "inference",
     seed: int = 0,
 ) -> Derivation:
     """Derive the gradient of a loss in matrix calculus, a named signal a line, proved line by line.
 
     Either ``derive(loss, wrt=[W1, b1])`` for a scalar tensor, or ``derive(model, criterion, input_shape=(784,))`` for
     a model and a loss function of (prediction, target); the target has the shape of the prediction unless
-    ``target_shape`` is given. Without ``wrt`` the gradients of all parameters are derived.
+    ``target_shape`` is given. Without ``wrt`` the gradients of all parameters are derived. ``mode="training"`` takes
+    batch normalisation by the statistics of the batch and dropout with its mask; ``input_shape`` then begins with the
+    size of the batch.
 
     Raises:
         ArgumentError: options that do not fit, or no variable to derive by.
@@ -102,7 +109,7 @@ def derive(
     """
     labels = {tensor.node: name for tensor, name in (names or {}).items()}
     if not isinstance(loss, Tensor):
-        loss, found = _of_model(loss, criterion, input_shape, target_shape)
+        loss, found = _of_model(loss, criterion, input_shape, target_shape, mode, seed)
         labels = {**found, **labels}
         wrt = wrt if wrt is not None else [Tensor(node) for node in found]
     nodes = [_known(w, loss) for w in ([wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss))]
@@ -131,6 +138,8 @@ def _of_model(
     criterion: Callable[[Tensor, Tensor], Tensor] | None,
     input_shape: Sequence[int] | None,
     target_shape: Sequence[int] | None,
+    mode: str,
+    seed: int,
 ) -> tuple[Tensor, dict[Node, str]]:
     if criterion is None or input_shape is None:
         raise ArgumentError(
@@ -140,7 +149,7 @@ def _of_model(
             hint="dr.derive(model, losses.CrossEntropy(), input_shape=(784,))",
         )
     x = symbol("x", tuple(input_shape))
-    prediction = model(x)
+    prediction = model(x) if mode == "inference" else model.apply(x, mode=mode, seed=seed, step=0).output
     target = symbol("y", prediction.shape if target_shape is None else tuple(target_shape))
     loss = criterion(prediction, target)
     if loss.shape != ():
