@@ -38,7 +38,8 @@ class Library:
     def __init__(self, objects: Sequence[bytes], machine: Machine) -> None:
         target = _target_machine(machine, CODE_GENERATION_LEVEL)
         module = llvm.parse_assembly(f'target triple = "{machine.triple}"\n{_EMPTY}', llvm.create_context())
-        self._engine = llvm.create_mcjit_compiler(module, target)
+        # llvmlite's memory manager keeps code and constants of an object together, as small relocations demand
+        self._engine = llvm.create_mcjit_compiler(module, target, use_lmm=True)
         for code in objects:
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()

@@ -124,8 +124,7 @@ def runs_here(machine: Machine) -> bool:
 
 @functools.cache
 def _native() -> Machine:
-    _initialize()
-    triple = llvm.get_process_triple()
+    triple = _process_triple()
     available = llvm.get_host_cpu_features()
     name = "neon" if triple.startswith(("aarch64", "arm64")) else "sse"
     if all(available.get(feature) for feature in _AVX2_FEATURES):
@@ -138,8 +137,7 @@ def _native() -> Machine:
 
 @functools.cache
 def _plain(name: str) -> Machine:
-    _initialize()
-    process = llvm.get_process_triple()
+    process = _process_triple()
     here = process.startswith(("aarch64", "arm64")) == (name == "neon")
     triple = process if here else (_AARCH64_TRIPLE if name == "neon" else _X86_TRIPLE)
     cpu = {"avx512": "x86-64-v4", "avx2": "x86-64-v3", "sse": "x86-64", "neon": "generic"}[name]
@@ -155,6 +153,13 @@ def _plain(name: str) -> Machine:
         cores=core_count(),
         caches=cache_sizes(),
     )
+
+
+def _process_triple() -> str:
+    """Return the triple of this process; on Windows with ELF objects, the only ones that MCJIT loads there."""
+    _initialize()
+    triple: str = llvm.get_process_triple()
+    return f"{triple}-elf" if "windows" in triple and not triple.endswith("-elf") else triple
 
 
 @functools.cache

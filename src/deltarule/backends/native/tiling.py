@@ -19,7 +19,7 @@ from deltarule.backends.native.machine import Machine, element_bytes
 from deltarule.backends.native.specification import ContractionSpec, Index
 
 MOST_PACKED_ELEMENTS = 1 << 21  # of A's copy
-FAR_BYTES = 4096  # rows of B this far apart are on different pages
+FAR_BYTES = 2048  # rows of B this far apart are on different pages, or fall into the same cache sets
 
 
 @dataclass(frozen=True)
