@@ -135,6 +135,7 @@ def check_outputs(model: Trainable, arrays: Sequence[Array], loss: Loss, where: 
     loss.check(output.shape, (batch, *y.shape), y.dtype)
     if y.dtype.is_integer and len(y.shape) + 1 == output.ndim - 1:
         check_labels(arrays[1].reshape(-1), int(output.shape[-1]), where)
+    loss.check_values((len(arrays[1]), *output.shape[1:]), arrays[1])
     return output
 
 
