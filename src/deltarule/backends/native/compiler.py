@@ -38,8 +38,7 @@ class Library:
     def __init__(self, objects: Sequence[bytes], machine: Machine) -> None:
         target = _target_machine(machine, CODE_GENERATION_LEVEL)
         module = llvm.parse_assembly(f'target triple = "{machine.triple}"\n{_EMPTY}', llvm.create_context())
-        # llvmlite's memory manager keeps code and constants of an object together, as small relocations demand
-        self._engine = llvm.create_mcjit_compiler(module, target, use_lmm=True)
+        self._engine = llvm.create_mcjit_compiler(module, target)
         for code in objects:
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
@@ -170,8 +169,9 @@ def _target_machine(machine: Machine, level: int) -> Any:
     if not 0 <= level <= 3:
         raise ArgumentError("level of code generation", expected="0 to 3", got=str(level))
     target = llvm.Target.from_triple(machine.triple)
+    # addresses of 64 bits everywhere: the loader may put code and constants of one object far apart
     return target.create_target_machine(
-        cpu=machine.cpu, features=machine.features, opt=level, reloc="pic", codemodel="small", jit=True
+        cpu=machine.cpu, features=machine.features, opt=level, codemodel="large", jit=True
     )
 
 
