@@ -1,9 +1,12 @@
-"""Constructors of terms that simplify as a person would: like terms collected, powers cancelled, transposes
-pushed inwards, numbers moved to the front, outer products and diagonal matrices recognised.
+"""Constructors of terms that simplify as a person would.
+
+Like terms are collected, powers cancelled, transposes pushed inwards, numbers moved to the front, outer products
+and diagonal matrices recognised.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -391,7 +394,7 @@ def matmul(*terms: Term) -> Term:
     chain = _contracted(chain)
     if not chain:
         return multiply(*outside)
-    for left, right in zip(chain, chain[1:], strict=False):
+    for left, right in itertools.pairwise(chain):
         if len(left.shape) != 2 or len(right.shape) != 2 or left.shape[1] != right.shape[0]:
             raise ShapeError(
                 "matrix product",
@@ -438,7 +441,7 @@ def total(term: Term) -> Term:
     if len(term.shape) == 2 and term.shape[1] == 1 and len(inner) == 2 and all(e == 1 for _, e in inner):
         return multiply(scalars, matmul(transpose(inner[0][0]), inner[1][0]))
     if isinstance(body, Matmul) and len(body.factors) == 2 and is_constant(body.factors[1], 1):
-        if body.factors[1].shape[1] == 1:  # Σ of row sums
-            return multiply(scalars, total(body.factors[0]))
+        row_sums = body.factors[1].shape[1] == 1
+        return multiply(scalars, total(body.factors[0]) if row_sums else Total(body, ()))
     return multiply(scalars, Total(body, ())) if not isinstance(body, Symbol) or scalars.factors else scale(
         coefficient, Total(body, ()))  # fmt: skip

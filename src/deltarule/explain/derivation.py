@@ -270,7 +270,7 @@ _LETTERS = {"weight": "W", "bias": "b", "scale": "gamma", "gamma": "gamma", "shi
 
 
 def input_names(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) -> dict[Node, str]:
-    """Return the name of every input and named node, each once: parameters of modules as W_1, b_1 …"""
+    """Return the name of every input and named node, each once; parameters of modules become W_1, b_1 and so on."""
     result: dict[Node, str] = {}
     layers: dict[str, int] = {}
     given = dict.fromkeys((*names, *inputs([loss]), *wrt))
@@ -278,9 +278,9 @@ def input_names(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) -> d
     for node in given:
         raw = names.get(node) or str(node.attributes.get("name") or "") or "c"
         prefix, _, last = raw.rpartition(".")
-        if prefix and last in _LETTERS:
+        if prefix:
             layers.setdefault(prefix, len(layers) + 1)
-            raw = f"{_LETTERS[last]}_{layers[prefix]}"
+            raw = f"{_LETTERS.get(last, last)}_{layers[prefix]}"
         name = canonical(raw.replace(".", "_"))
         if name in taken:
             name = next(f"{name}_{count}" for count in range(2, len(given) + 3) if f"{name}_{count}" not in taken)

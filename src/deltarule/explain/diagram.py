@@ -53,10 +53,12 @@ def svg(derived: Derived, example: Example | None = None) -> str:
     width = max(box.x for box in boxes.values()) + _WIDTH + _MARGIN
     height = max(box.y for box in boxes.values()) + _HEIGHT + _MARGIN + 14
     gradients = {line.node: line for line in derived.backward}
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-             f'role="img" aria-label="computational graph"><style>{_STYLE}</style>'
-             '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-             '<path d="M0,0 L8,4 L0,8 z" style="fill:currentColor"/></marker></defs>']  # fmt: skip
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" aria-label="computational graph"><style>{_STYLE}</style>'
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<path d="M0,0 L8,4 L0,8 z" style="fill:currentColor"/></marker></defs>'
+    ]
     for source, target in edges:
         parts.append(_edge(boxes[source], boxes[target], derived, gradients.get(source), example))
     parts.extend(_box(box) for box in boxes.values())
@@ -83,7 +85,9 @@ def _placed(derived: Derived) -> tuple[dict[Node, _Box], list[tuple[Node, Node]]
             column = first[symbol_.node]
             row = rows.get(column, 0)
             rows[column] = row + 1
-            boxes[symbol_.node] = _Box(symbol_.node, to_text(symbol(symbol_.name)), size(symbol_.node.shape), column, row)
+            boxes[symbol_.node] = _Box(
+                symbol_.node, to_text(symbol(symbol_.name)), size(symbol_.node.shape), column, row
+            )
     edges = [(node, line.node) for line in derived.forward for node in dict.fromkeys(reads[line.node]) if node in boxes]
     return boxes, edges
 
@@ -92,14 +96,18 @@ def _box_of(line: Line, column: int, rows: dict[int, int]) -> _Box:
     row = rows.get(column, 0)
     rows[column] = row + 1
     formula = to_text(typeset(line.term))
-    return _Box(line.node, to_text(symbol(line.name)), formula if len(formula) <= 22 else formula[:20] + " …", column, row)
+    return _Box(
+        line.node, to_text(symbol(line.name)), formula if len(formula) <= 22 else formula[:20] + " …", column, row
+    )
 
 
 def _box(box: _Box) -> str:
     middle = box.x + _WIDTH / 2
-    return (f'<rect x="{box.x}" y="{box.y}" width="{_WIDTH}" height="{_HEIGHT}" rx="8"/>'
-            f'<text x="{middle}" y="{box.y + 18}" text-anchor="middle">{escape(box.name)}</text>'
-            f'<text class="formula" x="{middle}" y="{box.y + 34}" text-anchor="middle">{escape(box.formula)}</text>')  # fmt: skip
+    return (
+        f'<rect x="{box.x}" y="{box.y}" width="{_WIDTH}" height="{_HEIGHT}" rx="8"/>'
+        f'<text x="{middle}" y="{box.y + 18}" text-anchor="middle">{escape(box.name)}</text>'
+        f'<text class="formula" x="{middle}" y="{box.y + 34}" text-anchor="middle">{escape(box.formula)}</text>'
+    )
 
 
 def _edge(source: _Box, target: _Box, derived: Derived, gradient: Line | None, example: Example | None) -> str:
@@ -115,7 +123,11 @@ def _edge(source: _Box, target: _Box, derived: Derived, gradient: Line | None, e
 
 
 def _forward(source: _Box, derived: Derived, example: Example | None) -> str:
-    value = None if example is None else _found(example, {line.node: line.name for line in derived.forward}.get(source.node))
+    value = (
+        None
+        if example is None
+        else _found(example, {line.node: line.name for line in derived.forward}.get(source.node))
+    )
     return source.name if value is None else _short(value)
 
 

@@ -53,7 +53,7 @@ def _aligned(entries: Sequence[Entry]) -> str:
 
 
 def _words(reason: str) -> str:
-    """Escape a reason for \\text; Greek letters and signs become mathematics."""
+    """Escape a reason for a text command; Greek letters and signs become mathematics."""
 
     def written(match: re.Match[str]) -> str:
         return f"${m.to_latex(m.Operator(match.group())).strip()}$"

@@ -11,8 +11,11 @@ from deltarule.graph.walk import inputs, topological, users
 
 @dataclass(frozen=True)
 class Domain:
-    """``kind``: real, positive, unit (0, 1), distribution (Σ = 1 along the last axis), definite (a positive definite
-    matrix), labels (whole numbers below ``size``), truth."""
+    """Where a value may lie.
+
+    ``kind``: real, positive, unit (0, 1), distribution (Σ = 1 along the last axis), definite (a positive definite
+    matrix), labels (whole numbers below ``size``), truth.
+    """
 
     kind: str
     size: int = 0
@@ -45,8 +48,8 @@ def _domain(node: Node, readers: dict[Node, list[Node]], order: list[Node]) -> D
         if reader.op is Op.CHOLESKY:
             return Domain("definite")
     if any(r.op in _POSITIVE and _below(node, r.sources[0]) for r in reading):
-        both = any(r.op is Op.SUBTRACT and _below(node, r.sources[1]) and r in {
-            s for log in order if log.op is Op.LOG for s in topological([log.sources[0]])} for r in reading)  # fmt: skip
+        inside = {below for log in order if log.op is Op.LOG for below in topological([log.sources[0]])}
+        both = any(r.op is Op.SUBTRACT and _below(node, r.sources[1]) and r in inside for r in reading)
         return Domain("unit" if both else "positive")
     return Domain("real")
 

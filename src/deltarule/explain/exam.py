@@ -46,7 +46,9 @@ class Exam:
         """Write the sheets as text, with blanks or with the answers."""
         parts = []
         for variant, sheet in enumerate(self.sheets, start=1):
-            parts.append(f"{self.topic.capitalize()} — variant {variant} (seed {self.seed})" + ("  KEY" if answers else ""))
+            parts.append(
+                f"{self.topic.capitalize()} — variant {variant} (seed {self.seed})" + ("  KEY" if answers else "")
+            )
             for number, question in enumerate(sheet, start=1):
                 parts.append(f"\n{number}. {question.text}")
                 parts.extend(f"     {m.to_text(formula)}" for formula in question.given)
@@ -89,10 +91,12 @@ class Exam:
 
     def html(self, *, answers: bool = False, hints: bool = False) -> str:
         """Write the sheets as one HTML page with MathML."""
-        parts = ['<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Exam</title><style>'
-                 "body{font:16px/1.6 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
-                 ".blank{display:inline-block;min-width:12rem;border-bottom:1px solid currentColor}"
-                 ".hint{color:#666}</style></head><body>"]  # fmt: skip
+        parts = [
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Exam</title><style>'
+            "body{font:16px/1.6 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
+            ".blank{display:inline-block;min-width:12rem;border-bottom:1px solid currentColor}"
+            ".hint{color:#666}</style></head><body>"
+        ]
         for variant, sheet in enumerate(self.sheets, start=1):
             parts.append(f"<h2>{escape(self.topic.capitalize())}, variant {variant}</h2><ol>")
             for question in sheet:
@@ -112,11 +116,17 @@ class Exam:
 
 
 def _tex(text: str) -> str:
-    return "".join({"%": r"\%", "&": r"\&", "#": r"\#", "_": r"\_"}.get(c, c if c.isascii() else f"${m.to_latex(m.Operator(c)).strip()}$")
-                   for c in text)  # fmt: skip
+    return "".join(
+        {"%": r"\%", "&": r"\&", "#": r"\#", "_": r"\_"}.get(
+            c, c if c.isascii() else f"${m.to_latex(m.Operator(c)).strip()}$"
+        )
+        for c in text
+    )
 
 
-def exam(topic: str, evaluate: Evaluate, draw: Draw, *, seed: int = 0, variants: int = 1, n_questions: int | None = None) -> Exam:
+def exam(
+    topic: str, evaluate: Evaluate, draw: Draw, *, seed: int = 0, variants: int = 1, n_questions: int | None = None
+) -> Exam:
     """Set question sheets on a topic; the same seed gives the same sheets.
 
     Args:

@@ -6,6 +6,7 @@ graph that is run).
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from fractions import Fraction
@@ -45,18 +46,29 @@ def dense_shapes(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Quest
     """Count the parameters of a dense network."""
     sizes = [chance.choice([3, 4, 5, 8, 10]) for _ in range(chance.choice([3, 4]))]
     items, total = [], 0
-    for i, (inner, outer) in enumerate(zip(sizes, sizes[1:], strict=False), start=1):
+    for i, (inner, outer) in enumerate(itertools.pairwise(sizes), start=1):
         graph = build.matmul(build.input_node("W", (outer, inner)), build.input_node("x", (inner,)))
         _confirm("dense shape", outer, shapes.count(graph.shape))
         count = inner * outer + outer
         total += count
-        shown = m.row(value(inner), m.Operator("·"), value(outer), m.Operator("+", spaced=True), value(outer),
-                      m.Operator("=", spaced=True), value(count))  # fmt: skip
+        shown = m.row(
+            value(inner),
+            m.Operator("·"),
+            value(outer),
+            m.Operator("+", spaced=True),
+            value(outer),
+            m.Operator("=", spaced=True),
+            value(count),
+        )
         items.append(Item(words(f"parameters of layer {i}"), shown, "weights n_in·n_out and n_out biases"))
     items.append(Item(words("parameters in all"), value(total)))
     arrow = m.joined([value(size) for size in sizes], m.Operator("→", spaced=True))
-    return Question("A dense network with biases has these layer sizes. Count its parameters.", (arrow,), tuple(items),
-                    "shapes by the library's own rules")  # fmt: skip
+    return Question(
+        "A dense network with biases has these layer sizes. Count its parameters.",
+        (arrow,),
+        tuple(items),
+        "shapes by the library's own rules",
+    )
 
 
 def convolutional_shapes(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
@@ -76,8 +88,10 @@ def convolutional_shapes(chance: random.Random, evaluate: Evaluate, draw: Draw) 
         Item(words("output of 2×2 max pooling, stride 2"), words(f"{half} × {half} × {filters}"), "⌊(n − 2)/2⌋ + 1"),
         Item(words("length after flattening"), value(half * half * filters)),
     )
-    text = (f"An input of {size}×{size}×{channels} passes {filters} filters of {kernel}×{kernel} (stride 1, no padding), "
-            "then 2×2 max pooling.")  # fmt: skip
+    text = (
+        f"An input of {size}×{size}×{channels} passes {filters} filters of {kernel}×{kernel} (stride 1, no padding), "
+        "then 2×2 max pooling."
+    )
     return Question(text, (), items, "shapes by the library's own rules")
 
 
@@ -85,10 +99,17 @@ def output_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Questi
     """Compute output sizes of convolutions."""
     items = []
     for _ in range(4):
-        n, f, p, s = chance.choice([7, 12, 27, 32]), chance.choice([2, 3, 5]), chance.choice([0, 1, 2]), chance.choice([1, 2, 3])
+        n, f, p, s = (
+            chance.choice([7, 12, 27, 32]),
+            chance.choice([2, 3, 5]),
+            chance.choice([0, 1, 2]),
+            chance.choice([1, 2, 3]),
+        )
         by_hand = (n + 2 * p - f) // s + 1
         _confirm("output size", by_hand, shapes.window_count(n + 2 * p, f, s))
-        items.append(Item(words(f"n = {n}, f = {f}, p = {p}, s = {s}: output size"), value(by_hand), "⌊(n + 2p − f)/s⌋ + 1"))
+        items.append(
+            Item(words(f"n = {n}, f = {f}, p = {p}, s = {s}: output size"), value(by_hand), "⌊(n + 2p − f)/s⌋ + 1")
+        )
     return Question("Give the output size of each convolution.", (), tuple(items), "shapes by the library's own rules")
 
 
@@ -101,9 +122,15 @@ def transposed_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Qu
         if by_hand < 1:
             by_hand, p = by_hand + 2 * p, 0
         _confirm("transposed size", n, shapes.window_count(by_hand + 2 * p, f, s))
-        items.append(Item(words(f"n = {n}, f = {f}, p = {p}, s = {s}: output size"), value(by_hand), "s(n − 1) + f − 2p"))
-    return Question("Give the output size of each transposed convolution.", (), tuple(items),
-                    "a convolution of the answer gives n back")  # fmt: skip
+        items.append(
+            Item(words(f"n = {n}, f = {f}, p = {p}, s = {s}: output size"), value(by_hand), "s(n − 1) + f − 2p")
+        )
+    return Question(
+        "Give the output size of each transposed convolution.",
+        (),
+        tuple(items),
+        "a convolution of the answer gives n back",
+    )
 
 
 def correlate_by_hand(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
@@ -113,7 +140,9 @@ def correlate_by_hand(chance: random.Random, evaluate: Evaluate, draw: Draw) -> 
     flipped = [row[::-1] for row in kernel[::-1]]
     results = []
     for k in (kernel, flipped):
-        by_hand = [[sum(image[i + a][j + b] * k[a][b] for a in range(2) for b in range(2)) for j in range(2)] for i in range(2)]
+        by_hand = [
+            [sum(image[i + a][j + b] * k[a][b] for a in range(2) for b in range(2)) for j in range(2)] for i in range(2)
+        ]
         x = build.reshape(_array(image), (1, 3, 3, 1))
         graph = build.convolve(x, build.reshape(_array(k), (1, 2, 2, 1)), (1, 1), ((0, 0),) * 2, (1, 1))
         (found,) = evaluate([build.reshape(graph, (2, 2))], {})
@@ -125,9 +154,12 @@ def correlate_by_hand(chance: random.Random, evaluate: Evaluate, draw: Draw) -> 
         Item(words("cross-correlation"), matrix(results[0]), "slide the kernel as it is"),
         Item(words("convolution"), matrix(results[1]), "turn the kernel by 180° first"),
     )
-    return Question("Compute both for the valid positions (no padding, stride 1).",
-                    (equation(name("A"), matrix(image)), equation(name("K"), matrix(kernel))), items,
-                    "run by the convolution of the library")  # fmt: skip
+    return Question(
+        "Compute both for the valid positions (no padding, stride 1).",
+        (equation(name("A"), matrix(image)), equation(name("K"), matrix(kernel))),
+        items,
+        "run by the convolution of the library",
+    )
 
 
 # ---------------------------------------------------------------- steps, statistics, probability
@@ -147,10 +179,15 @@ def optimizer_by_hand(chance: random.Random, evaluate: Evaluate, draw: Draw) -> 
     rule = walk.rule
     settings = m.joined([equation(name(key), value(number)) for key, number in walk.settings.items()], m.Operator(", "))
     formulas = [update.formula for update in walk.updates if update.step == 1]
-    items = tuple(Item(name(f"theta_{i}"), value(float(found)), f"step t = {i}") for i, found in enumerate(walk.parameters, 1))
-    return Question(f"{rule.title}: take three steps from θ₀ = 0 (all states 0) with these gradients.",
-                    (*formulas, settings, equation(name("g"), vector(gradients))), items,
-                    "the printed formulas were run")  # fmt: skip
+    items = tuple(
+        Item(name(f"theta_{i}"), value(float(found)), f"step t = {i}") for i, found in enumerate(walk.parameters, 1)
+    )
+    return Question(
+        f"{rule.title}: take three steps from θ₀ = 0 (all states 0) with these gradients.",
+        (*formulas, settings, equation(name("g"), vector(gradients))),
+        items,
+        "the printed formulas were run",
+    )
 
 
 def normalise_by_hand(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
@@ -169,8 +206,12 @@ def normalise_by_hand(chance: random.Random, evaluate: Evaluate, draw: Draw) -> 
         Item(m.Scripts(name("sigma"), upper=m.Number("2")), value(str(variance)), "biased: divide by m"),
         Item(name("y"), vector(outputs), "γ x̂ + β"),
     )
-    return Question(f"Batch normalisation of one unit in training, ε = 0, γ = {gamma}, β = {beta}.",
-                    (equation(name("x"), vector(batch)),), items, "run by the library's normalisation")  # fmt: skip
+    return Question(
+        f"Batch normalisation of one unit in training, ε = 0, γ = {gamma}, β = {beta}.",
+        (equation(name("x"), vector(batch)),),
+        items,
+        "run by the library's normalisation",
+    )
 
 
 def divergence(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
@@ -182,8 +223,12 @@ def divergence(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Questio
         _confirm("divergence", by_hand, _integral(a, s, b, t))
         text = f"KL(N({a}, {s}²) ‖ N({b}, {t}²))".replace("-", "−")
         items.append(Item(words(text), value(by_hand), "ln(σ₁/σ₀) − ½ + (σ₀² + (μ₁ − μ₀)²)/(2σ₁²)"))
-    return Question("Compute the Kullback–Leibler divergences of these normal distributions.", (), tuple(items),
-                    "numerical integration of q ln(q/p)")  # fmt: skip
+    return Question(
+        "Compute the Kullback–Leibler divergences of these normal distributions.",
+        (),
+        tuple(items),
+        "numerical integration of q ln(q/p)",
+    )
 
 
 def _integral(a: float, s: float, b: float, t: float) -> float:
@@ -231,5 +276,9 @@ def initial_variance(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Q
     _confirm("uniform bound", rows[0][1], _number(build.divide(_array(bound * bound), 3.0), evaluate))
     items = [Item(words(label), value(number), hint) for label, number, hint in rows]
     items.append(Item(words("bound a of U(−a, a) for Xavier (average)"), value(bound), "var U(−a, a) = a²/3"))
-    return Question(f"A dense layer with n_in = {inner}, n_out = {outer}. Give the variance of its initial weights.", (),
-                    tuple(items), "n_in·var(w)·E max(0, z)² = 1 by integration, var U(−a, a) = a²/3")  # fmt: skip
+    return Question(
+        f"A dense layer with n_in = {inner}, n_out = {outer}. Give the variance of its initial weights.",
+        (),
+        tuple(items),
+        "n_in·var(w)·E max(0, z)² = 1 by integration, var U(−a, a) = a²/3",
+    )

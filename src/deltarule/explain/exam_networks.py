@@ -10,7 +10,7 @@ from deltarule import dtypes
 from deltarule.errors import GraphError
 from deltarule.explain.derivation import Line
 from deltarule.explain.explanation import Derivation, derive
-from deltarule.explain.page import entry, parameters, header
+from deltarule.explain.page import entry, header, parameters
 from deltarule.explain.proof import Draw, Evaluate
 from deltarule.explain.questions import Item, Question, equation, matrix, name, value, vector
 from deltarule.graph import build, functions
@@ -52,7 +52,9 @@ def siamese(chance: random.Random) -> Network:
     z, w = (build.matmul(W2, functions.relu(build.matmul(W1, source))) for source in (x, other))
     lengths = build.multiply(functions.euclidean_norm(z, axes=(0,)), functions.euclidean_norm(w, axes=(0,)))
     loss = build.negate(build.multiply(y, build.divide(build.matmul(z, w), lengths)))
-    return Network("A Siamese network with shared weights and the loss L = −y cos(z, ẑ)", loss, (W1, W2), {z: "z", w: "z_hat"})
+    return Network(
+        "A Siamese network with shared weights and the loss L = −y cos(z, ẑ)", loss, (W1, W2), {z: "z", w: "z_hat"}
+    )
 
 
 def leaky(chance: random.Random) -> Network:
@@ -60,8 +62,12 @@ def leaky(chance: random.Random) -> Network:
     n, p = chance.choice([2, 3]), chance.choice([2, 3])
     x, y, W, b = _input("x", n), _input("y", p), _input("W", p, n), _input("b", p)
     output = functions.leaky_relu(build.add(build.matmul(W, x), b), slope=chance.choice([0.1, 0.25, 0.5]))
-    return Network("A layer with a leaky rectifier and half squared error", build.sum_over(functions.squared_error(output, y)),
-                   (W, b, x), {})  # fmt: skip
+    return Network(
+        "A layer with a leaky rectifier and half squared error",
+        build.sum_over(functions.squared_error(output, y)),
+        (W, b, x),
+        {},
+    )
 
 
 def skip(chance: random.Random) -> Network:
@@ -69,8 +75,12 @@ def skip(chance: random.Random) -> Network:
     n, p, k = chance.choice([2, 3]), chance.choice([2, 3]), 2
     x, y, W1, W2, W3 = _input("x", n), _input("y", k), _input("W_1", p, n), _input("W_2", k, n), _input("W_3", k, p)
     z = build.add(build.matmul(W3, functions.relu(build.matmul(W1, x))), build.matmul(W2, x))
-    return Network("A rectified layer with a linear skip path", build.sum_over(functions.squared_error(z, y)),
-                   (x, W1, W2, W3), {z: "z"})  # fmt: skip
+    return Network(
+        "A rectified layer with a linear skip path",
+        build.sum_over(functions.squared_error(z, y)),
+        (x, W1, W2, W3),
+        {z: "z"},
+    )
 
 
 def exponential(chance: random.Random) -> Network:
@@ -81,8 +91,12 @@ def exponential(chance: random.Random) -> Network:
     e = build.matmul(W1, x)
     d = build.where(build.less(0, e), e, build.multiply(alpha, e))
     a = build.matmul(W3, functions.elu(build.matmul(W2, d), alpha=0.5))
-    return Network("A parametric rectifier (slope α), an ELU and a linear layer", build.sum_over(functions.squared_error(a, y)),
-                   (W1, W2, W3, alpha), {e: "e", d: "d", a: "a"})  # fmt: skip
+    return Network(
+        "A parametric rectifier (slope α), an ELU and a linear layer",
+        build.sum_over(functions.squared_error(a, y)),
+        (W1, W2, W3, alpha),
+        {e: "e", d: "d", a: "a"},
+    )
 
 
 def difference(chance: random.Random) -> Network:
@@ -94,12 +108,19 @@ def difference(chance: random.Random) -> Network:
     z = build.subtract(functions.relu(h[0]), functions.relu(h[1]))
     logit = build.add(build.matmul(W2, z), b2)
     loss = build.sum_over(functions.binary_cross_entropy(logit, y))
-    return Network("A difference network with shared W₁ and b₁", loss, (W1, b1, W2, b2), {h[0]: "h_p", h[1]: "h_q", z: "z"})
+    return Network(
+        "A difference network with shared W₁ and b₁", loss, (W1, b1, W2, b2), {h[0]: "h_p", h[1]: "h_q", z: "z"}
+    )
 
 
 NETWORKS: tuple[Callable[[random.Random], Network], ...] = (
-    weighted_cross_entropy, siamese, leaky, skip, exponential, difference,
-)  # fmt: skip
+    weighted_cross_entropy,
+    siamese,
+    leaky,
+    skip,
+    exponential,
+    difference,
+)
 
 
 def _proved(network: Network, evaluate: Evaluate, draw: Draw) -> tuple[Derivation, str]:
@@ -128,7 +149,9 @@ def _derivation_question(build_network: Callable[[random.Random], Network]) -> C
         items = []
         for line in derivation.steps:
             shown = entry(line, loss)
-            right = shown.right if shown.alias is None else m.row(shown.right, m.Operator("=:", spaced=True), shown.alias)
+            right = (
+                shown.right if shown.alias is None else m.row(shown.right, m.Operator("=:", spaced=True), shown.alias)
+            )
             items.append(Item(shown.left, right, f"{line.reason}; shape {shown.shape}"))
         text = f"{network.title}. Derive the gradients line by line (denominator layout)."
         return Question(text, _given(derivation), tuple(items), summary)
@@ -144,8 +167,10 @@ def _numeric_question(build_network: Callable[[random.Random], Network]) -> Call
         at = derivation.at(numbers)
         given = [equation(name(key), _shown(item)) for key, item in numbers.items()]
         loss = derivation.derived.loss_name
-        items = [Item(entry(line, loss).left, _shown(at[f"d{loss}/d{line.name}"].tolist()), line.reason)
-                 for line in _asked(derivation.steps)]  # fmt: skip
+        items = [
+            Item(entry(line, loss).left, _shown(at[f"d{loss}/d{line.name}"].tolist()), line.reason)
+            for line in _asked(derivation.steps)
+        ]
         text = f"{network.title}. Compute the gradients for these numbers."
         return Question(text, (*_given(derivation)[2:], *given), tuple(items), summary)
 

@@ -73,7 +73,7 @@ def grade(
     Raises:
         ArgumentError: an answer that cannot be read; the message shows the place and what was expected.
     """
-    variables = list(dict.fromkeys([wrt, *(parameters if parameters is not None else _parameters(loss))]))
+    variables = list(dict.fromkeys([wrt, *(parameters if parameters is not None else likely_parameters(loss))]))
     ordered = [node for node in inputs([loss]) if node in variables]
     ordered += [node for node in variables if node not in ordered]
     derived = Deriver(loss, ordered, names or {}, "denominator", "every").derive()
@@ -81,7 +81,7 @@ def grade(
     return _Grader(derived, steps, wrt, layout, evaluate, draw).grade(answer, language)
 
 
-def _parameters(loss: Node) -> list[Node]:
+def likely_parameters(loss: Node) -> list[Node]:
     """Return the inputs that are not data by their name."""
     found = [node for node in inputs([loss]) if node.dtype.is_float]
     return [n for n in found if not re.match(r"([xXyYt]|target|label)", canonical(str(n.attributes["name"])))]
@@ -192,8 +192,12 @@ class _Grader:
     def _unknown(self, sample: _Sample, answer: Node, truth: Node, head: str) -> Grade:
         right = to_text(entry(self._wanted, self._derived.loss_name).right)
         wrong = sample.share_of_wrong(answer, truth)
-        return Grade(False, "unknown", self._wanted.number,
-                     f"{head} {wrong} Line {self._wanted.number} of the derivation reads {self._name} = {right}.")  # fmt: skip
+        return Grade(
+            False,
+            "unknown",
+            self._wanted.number,
+            f"{head} {wrong} Line {self._wanted.number} of the derivation reads {self._name} = {right}.",
+        )
 
     def _scaled(self, ratio: float, sample: _Sample, head: str) -> Grade:
         """Name a constant factor: a sign, ½, 2, 1/m."""
@@ -206,11 +210,21 @@ class _Grader:
             for sign in (1, -1):
                 if abs(ratio * sign - examples) < 1e-7 * examples:
                     also = "" if sign == 1 else ", and the sign is wrong"
-                    return Grade(False, "mean", line, f"{head} The factor 1/{_size_name(self._derived, examples)} is missing "
-                                                      f"(the loss is a mean){also}.")  # fmt: skip
+                    return Grade(
+                        False,
+                        "mean",
+                        line,
+                        f"{head} The factor 1/{_size_name(self._derived, examples)} is missing "
+                        f"(the loss is a mean){also}.",
+                    )
                 if abs(ratio * sign * examples - 1) < 1e-7:
-                    return Grade(False, "mean", line, f"{head} There is a factor 1/{_size_name(self._derived, examples)} too "
-                                                      "many (the loss is a sum).")  # fmt: skip
+                    return Grade(
+                        False,
+                        "mean",
+                        line,
+                        f"{head} There is a factor 1/{_size_name(self._derived, examples)} too "
+                        "many (the loss is a sum).",
+                    )
         return Grade(False, "factor", line, f"{head} It is {_factor_text(ratio)} times the gradient.")
 
     # ---------------------------------------------------------------- functions

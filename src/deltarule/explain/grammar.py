@@ -1,7 +1,7 @@
-"""Formulas as people type them — LaTeX, Unicode or ASCII mathematics — to terms, with errors that point.
+r"""Formulas as people type them — LaTeX, Unicode or ASCII mathematics — to terms, with errors that point.
 
 Juxtaposition and · are the matrix product where the sizes agree, and scale where one side is a number; ⊙ is
-element by element; ``*`` is whichever of the two fits. ᵀ, ^T, ^\\top and ' transpose.
+element by element; ``*`` is whichever of the two fits. ᵀ, ^T, ^\top and ' transpose.
 """
 
 from __future__ import annotations
@@ -296,9 +296,11 @@ class _Parser:
                 result = divide(result, self._power())
             elif self._accept("*"):
                 result = self._star(result, self._power())
-            elif self._accept("·", "@", "⋅", "×"):
-                result = self._matrix(result, self._power(), token.at)
-            elif token.kind in {"number", "name", "function"} or (token.kind == "sign" and token.text in "([{‖|"):
+            elif (
+                self._accept("·", "@", "⋅", "×")
+                or token.kind in {"number", "name", "function"}
+                or (token.kind == "sign" and token.text in "([{‖|")
+            ):
                 result = self._matrix(result, self._power(), token.at)
             else:
                 return result

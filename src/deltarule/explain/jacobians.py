@@ -160,7 +160,9 @@ def _name(node: Node, names: Mapping[Node, str] | None, otherwise: str) -> str:
 
 
 def _quotient(over: str, under: str) -> m.Formula:
-    return m.Fraction(m.row(m.Operator("∂"), m.identifier(over)), m.row(m.Operator("∂"), m.identifier(under)), inline=True)
+    return m.Fraction(
+        m.row(m.Operator("∂"), m.identifier(over)), m.row(m.Operator("∂"), m.identifier(under)), inline=True
+    )
 
 
 def _translator(outputs: Sequence[Node], x: Node, names: Mapping[Node, str], direction: Node) -> Translator:

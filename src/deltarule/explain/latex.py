@@ -16,7 +16,8 @@ _CHARACTERS = {
     "odot": "⊙", "circ": "⊙", "cdot": "·", "times": "·", "top": "ᵀ", "intercal": "ᵀ", "ge": "≥", "geq": "≥", "le": "≤",
     "leq": "≤", "gt": ">", "lt": "<", "ne": "≠", "neq": "≠", "partial": "∂", "nabla": "∇", "sum": "Σ", "Vert": "‖",
     "lVert": "‖", "rVert": "‖", "vert": "|", "lvert": "|", "rvert": "|", "prime": "′", "mathbbm": "", "sqrt": "sqrt",
-    "log": " log ", "ln": " ln ", "exp": " exp ", "tanh": " tanh ", "sin": " sin ", "cos": " cos ", "max": " max ", "tr": " tr ",
+    "log": " log ", "ln": " ln ", "exp": " exp ", "tanh": " tanh ", "sin": " sin ", "cos": " cos ", "max": " max ",
+    "tr": " tr ",
     "varepsilon": "ε", "vartheta": "θ", "ell": "L", "diag": " diag ", "star": "⋆",
 }  # fmt: skip
 _MARKS = {"hat": "\u0302", "widehat": "\u0302", "bar": "\u0304", "overline": "\u0304", "tilde": "\u0303",
@@ -24,9 +25,9 @@ _MARKS = {"hat": "\u0302", "widehat": "\u0302", "bar": "\u0304", "overline": "\u
 
 
 def to_plain(text: str) -> str:
-    """Return a LaTeX formula in plain Unicode mathematics.
+    r"""Return a LaTeX formula in plain Unicode mathematics.
 
-    >>> to_plain(r"\\frac{1}{m} W_2^{\\top}(\\hat y - y) x^T")
+    >>> to_plain(r"\frac{1}{m} W_2^{\top}(\hat y - y) x^T")
     '((1)/(m)) W_2ᵀ(ŷ - y) xᵀ'
     """
     text = re.sub(r"\\begin\{[^}]*\}|\\end\{[^}]*\}|\$|&|\\\\", " ", text)
@@ -71,12 +72,13 @@ def _command(match: re.Match[str]) -> str:
 
 
 def _fraction(text: str) -> str:
-    """Replace the first \\frac{a}{b} by ((a)/(b)), or ∂L/∂x where it is a derivative."""
+    r"""Replace the first \frac{a}{b} by ((a)/(b)), or ∂L/∂x where it is a derivative."""
     start = text.index("\\frac")
     over, after = _group(text, start + 5)
     under, end = _group(text, after)
     if "\\partial" in over and "\\partial" in under:
-        return f"{text[:start]} {over.replace(chr(92) + 'partial', '∂')}/{under.replace(chr(92) + 'partial', '∂')} {text[end:]}"
+        quotient = f"{over}/{under}".replace("\\partial", "∂")
+        return f"{text[:start]} {quotient} {text[end:]}"
     return f"{text[:start]}(({over})/({under})){text[end:]}"
 
 

@@ -1,4 +1,4 @@
-"""Names as people type them: W_1, W1, W₁, W_{1}; \\hat y, ŷ, yhat; δ₂, delta_2 — one canonical spelling each."""
+r"""Names as people type them: W_1, W1, W₁, W_{1}; \hat y, ŷ, yhat; δ₂, delta_2 — one canonical spelling each."""
 
 from __future__ import annotations
 

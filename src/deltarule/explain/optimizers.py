@@ -46,7 +46,8 @@ RULES: dict[str, Rule] = {
         "momentum, velocity subtracted", ("v := rho v + eta g", "theta := theta - v"), {"eta": 0.1, "rho": 0.9},
         "the same θ with v of the other sign (OPT-06, OPT-07)"),
     "nesterov": Rule(
-        "Nesterov momentum in the changed variable", ("w := alpha v - eta g", "theta := theta + w + alpha (w - v)", "v := w"),
+        "Nesterov momentum in the changed variable",
+        ("w := alpha v - eta g", "theta := theta + w + alpha (w - v)", "v := w"),
         {"eta": 0.1, "alpha": 0.9}, "θ is the look-ahead point; g is taken at θ (OPT-12)"),
     "adagrad": Rule(
         "AdaGrad", ("a := a + g^2", "theta := theta - eta g/sqrt(a + epsilon)"), {"eta": 0.1, "epsilon": 1e-8},
@@ -74,7 +75,8 @@ RULES: dict[str, Rule] = {
     "adam_l2": Rule(
         "Adam with the penalty in the gradient",
         ("G := g + lambda theta", "m := beta_1 m + (1 - beta_1) G", "v := beta_2 v + (1 - beta_2) G^2",
-         "m_hat := m/(1 - beta_1^t)", "v_hat := v/(1 - beta_2^t)", "theta := theta - eta m_hat/(sqrt(v_hat) + epsilon)"),
+         "m_hat := m/(1 - beta_1^t)", "v_hat := v/(1 - beta_2^t)",
+         "theta := theta - eta m_hat/(sqrt(v_hat) + epsilon)"),
         {"eta": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "lambda": 0.1}, "OPT-23"),
     "adamw": Rule(
         "AdamW: decay beside the gradient",
@@ -107,7 +109,7 @@ class Update:
 
     @property
     def formula(self) -> m.Formula:
-        """name ← formula."""
+        """Name ← formula."""
         return m.row(m.identifier(self.name), m.Operator("←", spaced=True), typeset(self.term))
 
 
@@ -142,9 +144,13 @@ class Walk:
 
 
 def steps(
-    optimizer: str, theta: Any, gradients: Sequence[Any], evaluate: Evaluate, settings: Mapping[str, float] | None = None,
+    optimizer: str,
+    theta: Any,
+    gradients: Sequence[Any],
+    evaluate: Evaluate,
+    settings: Mapping[str, float] | None = None,
     shape: Shape = (),
-) -> Walk:  # fmt: skip
+) -> Walk:
     """Return the steps of an optimiser from θ along a sequence of gradients, with all intermediate numbers.
 
     Raises:

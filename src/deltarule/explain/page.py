@@ -53,7 +53,7 @@ def entry(line: Line, loss: str) -> Entry:
 
 
 def header(derived: Derived) -> Formula:
-    """Return the data of the network: x ∈ ℝ³, y ∈ ℝ, …"""
+    """Return the data of the network, such as x ∈ ℝ³, y ∈ ℝ."""
     data = [s for s in derived.inputs if s.node not in derived.wrt and (s.node.shape or s.node.dtype.is_float)]
     parts = [_member(derived, symbol_) for symbol_ in data]
     return m.joined(parts, m.Operator(", ")) if parts else m.Text("")

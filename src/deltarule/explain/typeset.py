@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 
 from deltarule.explain.algebra import scale, split
@@ -153,7 +154,7 @@ def _matmul(term: Matmul) -> tuple[Formula, float]:
     last = len(term.factors) - 1
     parts = [_ones(factor) or within(factor, POWER if i < last else _LAST) for i, factor in enumerate(term.factors)]
     spaced: list[Formula] = [parts[0]]
-    for before, after in zip(parts, parts[1:], strict=False):
+    for before, after in itertools.pairwise(parts):
         spaced.extend([m.Operator(" "), after] if _needs_space(before, after) else [after])
     return m.row(*spaced), MATMUL
 
@@ -179,7 +180,11 @@ def _product(term: Product) -> tuple[Formula, float]:
     if not term.factors:
         return m.row(*sign, number_formula(coefficient)), ATOM if not sign else SUM
     divisor = Fraction(1)
-    if isinstance(coefficient, Fraction) and (coefficient.numerator == 1 or below) and (coefficient != Fraction(1, 2) or below):
+    if (
+        isinstance(coefficient, Fraction)
+        and (coefficient.numerator == 1 or below)
+        and (coefficient != Fraction(1, 2) or below)
+    ):
         coefficient, divisor = Fraction(coefficient.numerator), Fraction(coefficient.denominator)
     over, precedence = _factors(coefficient, above)
     if below or divisor != 1:
@@ -252,8 +257,11 @@ def _power(factor: Term, exponent: Fraction) -> Formula:
         return m.Root(typeset(factor))
     if exponent.denominator == 2 and exponent > 1:
         whole = m.Scripts(within(factor, ATOM), upper=number_formula(exponent - Fraction(1, 2)))
-        return m.row(whole, m.Root(typeset(factor))) if exponent != Fraction(3, 2) else m.Scripts(
-            within(factor, ATOM), upper=m.Identifier("3/2"))  # fmt: skip
+        return (
+            m.row(whole, m.Root(typeset(factor)))
+            if exponent != Fraction(3, 2)
+            else m.Scripts(within(factor, ATOM), upper=m.Identifier("3/2"))
+        )
     if isinstance(factor, Apply) and factor.name in {"sigmoid", "tanh", "log", "exp"}:
         return m.Scripts(m.Fenced(typeset(factor)), upper=number_formula(exponent))
     return m.Scripts(within(factor, ATOM), upper=number_formula(exponent))

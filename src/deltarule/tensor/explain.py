@@ -112,7 +112,7 @@ def derive(
         loss, found = _of_model(loss, criterion, input_shape, target_shape, mode, seed)
         labels = {**found, **labels}
         wrt = wrt if wrt is not None else [Tensor(node) for node in found]
-    nodes = [_known(w, loss) for w in ([wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss))]
+    nodes = [_known(w) for w in ([wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss))]
     return derive_nodes(
         loss.node, nodes, layout=layout, names=labels, detail=detail, evaluate=run, draw=source(seed),
         known={node: value for node in inputs([loss.node]) if (value := value_of(node)) is not None},
@@ -127,8 +127,8 @@ def _variables(loss: Tensor) -> list[Tensor]:
     return found
 
 
-def _known(variable: Tensor, loss: Tensor) -> Node:
-    """Return the node of a variable as the loss knows it (a realised tensor became a leaf)."""
+def _known(variable: Tensor) -> Node:
+    """Return the node of a variable as its loss knows it (a realised tensor became a leaf)."""
     former = variable._former() if variable._former is not None else None
     return former if former is not None else variable.node
 
@@ -195,9 +195,9 @@ def grade(
     'sign'
     """
     return grading.grade(
-        loss.node, _known(wrt, loss), answer, run, source(seed), layout=layout, language=language,
+        loss.node, _known(wrt), answer, run, source(seed), layout=layout, language=language,
         names={tensor.node: name for tensor, name in (names or {}).items()},
-        parameters=None if parameters is None else [_known(p, loss) for p in parameters],
+        parameters=None if parameters is None else [_known(p) for p in parameters],
     )  # fmt: skip
 
 

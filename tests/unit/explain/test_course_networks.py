@@ -42,12 +42,24 @@ def near(actual, expected, tolerance=1e-9):
 @pytest.mark.parametrize(
     ("y", "loss", "b2", "w2", "b1", "w1"),
     [
-        (1, -3.1919593892339417, 0.9589087217995349, [0, 2.2054900601], [0, -1.4383630827],
-         [[0, 0, 0], [-1.4383630827, -2.8767261654, 1.4383630827]]),
-        (0, -0.41959389233941613, -0.41091278200465015, [0, -0.9450993986], [0, 0.6163691730],
-         [[0, 0, 0], [0.6163691730, 1.2327383460, -0.6163691730]]),
+        (
+            1,
+            -3.1919593892339417,
+            0.9589087217995349,
+            [0, 2.2054900601],
+            [0, -1.4383630827],
+            [[0, 0, 0], [-1.4383630827, -2.8767261654, 1.4383630827]],
+        ),
+        (
+            0,
+            -0.41959389233941613,
+            -0.41091278200465015,
+            [0, -0.9450993986],
+            [0, 0.6163691730],
+            [[0, 0, 0], [0.6163691730, 1.2327383460, -0.6163691730]],
+        ),
     ],
-)  # fmt: skip
+)
 def test_weighted_binary_cross_entropy(y, loss, b2, w2, b1, w1):
     x, t, a, b = symbol("x", 3), symbol("y", 1), symbol("alpha"), symbol("beta")
     W1, b_1, W2, b_2 = symbol("W_1", 2, 3), symbol("b_1", 2), symbol("W_2", 1, 2), symbol("b_2", 1)
@@ -70,8 +82,18 @@ def test_weighted_binary_cross_entropy(y, loss, b2, w2, b1, w1):
         "∂L/∂W₁": "δ₁xᵀ",
     }
     proved(d)
-    at = d.at({"x": [1, 2, -1], "y": [y], "alpha": 1, "beta": 10, "W_1": [[1, -1, 0.5], [-0.5, 2, 1]],
-               "b_1": [0.1, -0.2], "W_2": [[0.5, -1.5]], "b_2": [0.3]})  # fmt: skip
+    at = d.at(
+        {
+            "x": [1, 2, -1],
+            "y": [y],
+            "alpha": 1,
+            "beta": 10,
+            "W_1": [[1, -1, 0.5], [-0.5, 2, 1]],
+            "b_1": [0.1, -0.2],
+            "W_2": [[0.5, -1.5]],
+            "b_2": [0.3],
+        }
+    )
     near(at["z_1"], [-1.4, 2.3]), near(at["y_hat"], [0.041091278200465015])
     near(at["L"], -loss)  # the notes' δ are gradients of the log-likelihood, minus ours (E001-27)
     near(at["dL/db_2"], [-b2]), near(at["dL/dW_2"], [[-v for v in w2]])
@@ -104,8 +126,15 @@ def test_siamese_cosine(y):
     assert lines["∂L/∂z"] == "y(zᵀẑ)z/(‖z‖³‖ẑ‖) − yẑ/(‖z‖‖ẑ‖)"
     assert lines["∂L/∂m"] == "𝟙(m > 0) ⊙ W₂ᵀδ₂"
     proved(d)
-    at = d.at({"x": [2, 1, 1], "x_hat": [1, 3, -1], "y": y, "W_1": [[1, 0, -1], [0, 1, 1], [-1, 1, 0]],
-               "W_2": [[1, 2, 0], [0, 1, -1]]})  # fmt: skip
+    at = d.at(
+        {
+            "x": [2, 1, 1],
+            "x_hat": [1, 3, -1],
+            "y": y,
+            "W_1": [[1, 0, -1], [0, 1, 1], [-1, 1, 0]],
+            "W_2": [[1, 2, 0], [0, 1, -1]],
+        }
+    )
     a, c = y / (29 * 29**0.5), y / (3 * 29**0.5)
     near(at["dL/dz"], [-4 * a, 10 * a]), near(at["dL/dz_hat"], [0, -c]), near(at["L"], -y * 0.9284766908852594)
     near(at["dL/dW_1"], [[-8 * a, -4 * a, -4 * a], [4 * a - c, 2 * a - 3 * c, 2 * a + c], [c, 3 * c, -c]])
@@ -154,8 +183,15 @@ def test_linear_skip_path():
     assert "2 paths" in next(line.reason for line in d.steps if line.name == "x")
     assert d.gradient("x") == "W₂ᵀ(z − y) + W₁ᵀ(𝟙(z₁ > 0) ⊙ W₃ᵀ(z − y))"
     proved(d)
-    at = d.at({"x": [1, 2], "y": [3, 1], "W_1": [[1, -1], [2, 1], [-1, 0]], "W_2": [[1, 0], [-1, 2]],
-               "W_3": [[1, 2, 3], [0, -1, 1]]})  # fmt: skip
+    at = d.at(
+        {
+            "x": [1, 2],
+            "y": [3, 1],
+            "W_1": [[1, -1], [2, 1], [-1, 0]],
+            "W_2": [[1, 0], [-1, 2]],
+            "W_3": [[1, 2, 3], [0, -1, 1]],
+        }
+    )
     near(at["L"], 20), near(at["dL/dx"], [36, 10]), near(at["dL/dW_3"], [[0, 24, 0], [0, -8, 0]])
     near(at["dL/dW_2"], [[6, 12], [-2, -4]]), near(at["dL/dW_1"], [[0, 0], [14, 28], [0, 0]])
 
@@ -168,15 +204,26 @@ def test_parametric_rectifier_then_exponential_unit():
     hidden = dr.where(e > 0, e, alpha * e)
     b = call(f.elu, W2 @ hidden, alpha=0.5)
     a = W3 @ b
-    d = derive(call(f.squared_error, a, y).sum(), wrt=[W1, W2, W3, alpha],
-               names={e: "e", hidden: "d", W2 @ hidden: "c", b: "b", a: "a"})  # fmt: skip
+    d = derive(
+        call(f.squared_error, a, y).sum(),
+        wrt=[W1, W2, W3, alpha],
+        names={e: "e", hidden: "d", W2 @ hidden: "c", b: "b", a: "a"},
+    )
     lines = formulas(d)
     assert lines["∂L/∂a"] == "a − y" and lines["∂L/∂W₃"] == "δ₃bᵀ"
     assert lines["d"] == "(𝟙(e > 0) + α_P𝟙(e ≤ 0)) ⊙ e"
     assert lines["∂L/∂c"] == "(𝟙(c > 0) + 𝟙(c ≤ 0) ⊙ (b + ½)) ⊙ W₃ᵀδ₃"
     proved(d)
-    at = d.at({"x": [1, 2], "y": [0, 1, 1], "alpha_P": 0.25, "W_1": [[1, -1], [0.5, 1]], "W_2": [[1, -0.5], [2, 1]],
-               "W_3": [[1, -2], [0, 1], [3, 1]]})  # fmt: skip
+    at = d.at(
+        {
+            "x": [1, 2],
+            "y": [0, 1, 1],
+            "alpha_P": 0.25,
+            "W_1": [[1, -1], [0.5, 1]],
+            "W_2": [[1, -0.5], [2, 1]],
+            "W_3": [[1, -2], [0, 1], [3, 1]],
+        }
+    )
     near(at["L"], 10.142843355, 1e-8), near(at["dL/dalpha_P"], -18.6782073506)
     near(at["dL/dW_3"], [[1.7046213667, -8.7768698399], [-0.3884349199, 2], [0.0642101411, -0.3306095196]])
     near(at["dL/dW_2"], [[0.1362307024, -1.3623070238], [-2.4028912700, 24.0289127002]])
@@ -187,12 +234,20 @@ def test_parametric_rectifier_then_exponential_unit():
 @pytest.mark.parametrize(
     ("y", "delta", "w1", "w2"),
     [
-        (1, -0.02083634451868044, [[-0.0416726890, -0.0208363445], [0.0416726890, -0.0833453781], [0.0104181723, 0.0312545168]],
-         [-0.0229199790, 0.0312545168, 0.0208363445]),
-        (0, 0.9791636554813196, [[1.9583273110, 0.9791636555], [-1.9583273110, 3.9166546219], [-0.4895818277, -1.4687454832]],
-         [1.0770800210, -1.4687454832, -0.9791636555]),
+        (
+            1,
+            -0.02083634451868044,
+            [[-0.0416726890, -0.0208363445], [0.0416726890, -0.0833453781], [0.0104181723, 0.0312545168]],
+            [-0.0229199790, 0.0312545168, 0.0208363445],
+        ),
+        (
+            0,
+            0.9791636554813196,
+            [[1.9583273110, 0.9791636555], [-1.9583273110, 3.9166546219], [-0.4895818277, -1.4687454832]],
+            [1.0770800210, -1.4687454832, -0.9791636555],
+        ),
     ],
-)  # fmt: skip
+)
 def test_difference_network(y, delta, w1, w2):
     xp, xq, t = symbol("x_p", 2), symbol("x_q", 2), symbol("y", 1)
     W1, b1, W2, b2 = symbol("W_1", 3, 2), symbol("b_1", 3), symbol("W_2", 1, 3), symbol("b_2", 1)
@@ -209,8 +264,15 @@ def test_difference_network(y, delta, w1, w2):
     assert lines["∂L/∂z₁"] == "δ_z" and lines["∂L/∂z₂"] == "−δ_z"
     assert lines["∂L/∂h_q"] == "−𝟙(h_q > 0) ⊙ δ_z"
     proved(d)
-    values = {"x_p": [2, 1], "x_q": [1, 3], "y": [y], "W_1": [[1, -1], [0.5, 1], [-1, 2]], "b_1": [0.1, -0.2, -4],
-              "W_2": [[1, -2, 0.5]], "b_2": [0.25]}  # fmt: skip
+    values = {
+        "x_p": [2, 1],
+        "x_q": [1, 3],
+        "y": [y],
+        "W_1": [[1, -1], [0.5, 1], [-1, 2]],
+        "b_1": [0.1, -0.2, -4],
+        "W_2": [[1, -2, 0.5]],
+        "b_2": [0.25],
+    }
     at = d.at(values)
     near(at["z"], [1.1, -1.5, -1]), near(at["dL/dz_3"], [delta]), near(at["dL/dW_1"], w1), near(at["dL/dW_2"], [w2])
     same = d.at({**values, "x_q": [2, 1]})
@@ -293,8 +355,14 @@ def test_softmax_classifier_of_a_batch():
     assert lines["∂L/∂Z₁"] == "Ŷ − E_c" and lines["∂L/∂W"] == "Δ₁ᵀX" and lines["∂L/∂b"] == "Δ₁ᵀ𝟙"
     assert d.gradient("W") == "(Ŷ − E_c)ᵀX"
     proved(d)
-    at = d.at({"X": [[1, 2], [0, -1], [2, 1]], "c": [0, 2, 1], "W": [[0.1, 0.2], [-0.3, 0.4], [0.5, -0.6]],
-               "b": [0.1, 0, -0.1]})  # fmt: skip
+    at = d.at(
+        {
+            "X": [[1, 2], [0, -1], [2, 1]],
+            "c": [0, 2, 1],
+            "W": [[0.1, 0.2], [-0.3, 0.4], [0.5, -0.6]],
+            "b": [0.1, 0, -0.1],
+        }
+    )
     near(at["L"], 2.976266188616898)
     near(at["dL/dW"], [[0.3286191345, -0.9191484846], [-1.1504691571, -0.1522970084], [0.8218500227, 1.0714454930]])
     near(at["dL/db"], [0.1773799822, -0.1570240982, -0.0203558840])
@@ -321,8 +389,15 @@ def test_multiclass_support_vectors(W, loss, gradient):
 
 @pytest.mark.notes("C-BP-12", "CM-09", "CM-19", "CM-02", "REG-05", "REG-06", "REG-08", "OUT-05", "LA-14")
 def test_other_gradients_of_the_notes():
-    X, theta, Y, w, x, y, b = (symbol("X", 5, 3), symbol("theta", 3), symbol("Y", 5), symbol("w", 3), symbol("x", 3),
-                               symbol("y"), symbol("b"))  # fmt: skip
+    X, theta, Y, w, x, y, b = (
+        symbol("X", 5, 3),
+        symbol("theta", 3),
+        symbol("Y", 5),
+        symbol("w", 3),
+        symbol("x", 3),
+        symbol("y"),
+        symbol("b"),
+    )
     least_squares = derive(call(f.squared_error, X @ theta, Y).sum(), wrt=[theta])
     assert least_squares.gradient("theta") == "Xᵀ(ŷ − Y)"
     logistic = derive(call(f.binary_cross_entropy, X @ w + b, Y).mean(), wrt=[w, b])
@@ -368,15 +443,29 @@ def test_derivatives_by_the_prediction():
 @pytest.mark.notes("C-NN-01", "NN-15")
 def test_masked_network():
     """S⁽¹⁾ = −11, not −1 (E004-01); absent edges get no gradient."""
-    x, M, W0, b0, W1, y = (symbol("x", 3), symbol("M", 3, 3), symbol("W_0", 3, 3), symbol("b_0", 3), symbol("W_1", 1, 3),
-                           symbol("y", 1))  # fmt: skip
+    x, M, W0, b0, W1, y = (
+        symbol("x", 3),
+        symbol("M", 3, 3),
+        symbol("W_0", 3, 3),
+        symbol("b_0", 3),
+        symbol("W_1", 1, 3),
+        symbol("y", 1),
+    )
     s0 = (M * W0) @ x + b0
     s1 = W1 @ call(f.relu, s0)
     d = derive(call(f.binary_cross_entropy, s1, y).sum(), wrt=[W0, b0, W1], names={s0: "S_0", s1: "S_1"})
     proved(d)
     w = [[1, -1, 0], [2, 0, 3], [0, -2, -3]]
-    at = d.at({"x": [1, 1, 1], "M": (np.array(w) != 0).astype(float), "W_0": w, "b_0": [1, 1, 1], "W_1": [[1, -2, 1]],
-               "y": [1]})  # fmt: skip
+    at = d.at(
+        {
+            "x": [1, 1, 1],
+            "M": (np.array(w) != 0).astype(float),
+            "W_0": w,
+            "b_0": [1, 1, 1],
+            "W_1": [[1, -2, 1]],
+            "y": [1],
+        }
+    )
     delta = -0.9999832985781519
     near(at["S_0"], [1, 6, -4]), near(at["S_1"], [-11]), near(at["y_hat"], [1.670142184809518e-5])
     near(at["dL/dS_1"], [delta]), near(at["dL/dW_1"], [[delta, 6 * delta, 0]])
@@ -416,8 +505,14 @@ def test_linear_network_is_affine():
 
 @pytest.mark.notes("C-NN-04", "NN-09")
 def test_skip_in_the_hidden_layer():
-    x, W1, b1, Ws, W2, b2 = (symbol("x", 2), symbol("W_1", 2, 2), symbol("b_1", 2), symbol("W_s", 2, 2), symbol("W_2", 2),
-                             symbol("b_2"))  # fmt: skip
+    x, W1, b1, Ws, W2, b2 = (
+        symbol("x", 2),
+        symbol("W_1", 2, 2),
+        symbol("b_1", 2),
+        symbol("W_s", 2, 2),
+        symbol("W_2", 2),
+        symbol("b_2"),
+    )
     h = call(f.relu, W1 @ x + b1) + Ws @ x
     z = W2 @ h + b2
     d = derive(0.5 * z * z, wrt=[W1, b1, Ws, W2, b2], names={h: "h_1", z: "z"})
@@ -432,14 +527,24 @@ def test_skip_in_the_hidden_layer():
 @pytest.mark.parametrize(
     ("kind", "loss", "delta1", "delta0", "w1", "w0"),
     [
-        ("entropy", 0.6601139349024974, -0.48320754956, [-0.190008740952, 0.013748715947],
-         [-0.129954525195, -0.469043658367],
-         [[-0.190008740952, -0.380017481904], [0.013748715947, 0.027497431893]]),
-        ("squares", 0.233489535951938, -0.241331258873, [-0.094897210717, 0.006866604072],
-         [-0.064903971782, -0.234257301326],
-         [[-0.094897210717, -0.189794421435], [0.006866604072, 0.013733208143]]),
+        (
+            "entropy",
+            0.6601139349024974,
+            -0.48320754956,
+            [-0.190008740952, 0.013748715947],
+            [-0.129954525195, -0.469043658367],
+            [[-0.190008740952, -0.380017481904], [0.013748715947, 0.027497431893]],
+        ),
+        (
+            "squares",
+            0.233489535951938,
+            -0.241331258873,
+            [-0.094897210717, 0.006866604072],
+            [-0.064903971782, -0.234257301326],
+            [[-0.094897210717, -0.189794421435], [0.006866604072, 0.013733208143]],
+        ),
     ],
-)  # fmt: skip
+)
 def test_sigmoid_network_in_row_vectors(kind, loss, delta1, delta0, w1, w0):
     """P(2,2,1) with the row δ of the notes: δ⁽⁰⁾ = δ⁽¹⁾W⁽¹⁾ ∂G/∂s (numerator layout)."""
     x, y = symbol("x", 2), symbol("y", 1)
@@ -472,8 +577,16 @@ def test_two_examples_and_their_mean():
     lines = formulas(d)
     assert lines["∂L/∂S₁"] == "½(Ŷ − Y)" and lines["∂L/∂W₁"] == "Δ₂ᵀA₁" and lines["∂L/∂b₁"] == "Δ₂ᵀ𝟙"
     proved(d)
-    at = d.at({"X": [[1, 2], [2, -1]], "Y": [[1, 0], [0, 1]], "W_0": [[1, 0], [-1, 1], [0.5, 0.5]], "b_0": [0, 0.5, -1],
-               "W_1": [[1, 2, 0], [0, -1, 1]], "b_1": [0.1, -0.1]})  # fmt: skip
+    at = d.at(
+        {
+            "X": [[1, 2], [2, -1]],
+            "Y": [[1, 0], [0, 1]],
+            "W_0": [[1, 0], [-1, 1], [0.5, 0.5]],
+            "b_0": [0, 0.5, -1],
+            "W_1": [[1, 2, 0], [0, -1, 1]],
+            "b_1": [0.1, -0.1],
+        }
+    )
     near(at["S_0"], [[1, 1.5, 0.5], [2, -2.5, -0.5]]), near(at["L"], 1.1552923618391768)
     near(
         at["dL/dW_0"],

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import deltarule as dr
 from deltarule.errors import ArgumentError
 from deltarule.explain.derivation import Deriver
-from deltarule.explain.mistakes import chain, spoil
 from deltarule.explain.lowering import lower
+from deltarule.explain.mistakes import chain, spoil
 from deltarule.explain.page import entry
 from deltarule.explain.proof import Precise
 from deltarule.graph import functions as f
@@ -58,7 +58,11 @@ RIGHT = [
     ("two_layers", "W_1", "(x δ₁ᵀ)ᵀ"),
     ("two_layers", "W_1", r"\delta_1 x^{\top}"),
     ("two_layers", "W_1", r"\frac{\partial L}{\partial z_1} x^T"),
-    ("two_layers", "W_1", r"\left(\mathbb{1}(z_1>0)\odot W_2^{\top}\left(\beta(1-y)\hat{y}-\alpha y(1-\hat y)\right)\right)x^T"),
+    (
+        "two_layers",
+        "W_1",
+        r"\left(\mathbb{1}(z_1>0)\odot W_2^{\top}\left(\beta(1-y)\hat{y}-\alpha y(1-\hat y)\right)\right)x^T",
+    ),
     ("two_layers", "W_1", r"\operatorname{diag}(\mathbf 1(z_1 > 0)) W_2^T \delta_2 x^\top"),
     ("two_layers", "W_1", "(𝟙(a₁ > 0) ⊙ (W₂ᵀδ₂))xᵀ"),
     ("two_layers", "W_1", "np.outer((z_1 > 0) * (W_2.T @ delta_2), x)"),
@@ -77,7 +81,7 @@ RIGHT = [
     ("batch", "b_2", "Δ₂ᵀ𝟙"),
     ("batch", "b_2", "Delta_2.sum(axis=0)"),
     ("shared", "V", "(ŷ - y)(a₁ + a₂)ᵀ"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("network", "variable", "answer"), RIGHT)
@@ -199,7 +203,9 @@ def test_a_factor_anywhere_is_never_right(factor, place):
 
 @settings(max_examples=25)
 @given(
-    left=st.sampled_from(["δ₁", "(𝟙(z₁ > 0) ⊙ W₂ᵀδ₂)", "diag(𝟙(z₁ > 0)) W₂ᵀδ₂", "(W₂ᵀδ₂ ⊙ 𝟙(0 < z₁))", "(δ₂W₂ diag(𝟙(a₁ > 0)))ᵀ"]),
+    left=st.sampled_from(
+        ["δ₁", "(𝟙(z₁ > 0) ⊙ W₂ᵀδ₂)", "diag(𝟙(z₁ > 0)) W₂ᵀδ₂", "(W₂ᵀδ₂ ⊙ 𝟙(0 < z₁))", "(δ₂W₂ diag(𝟙(a₁ > 0)))ᵀ"]
+    ),
     wrap=st.sampled_from(["{l}xᵀ", "(x({l})ᵀ)ᵀ", "2{l}xᵀ - {l}xᵀ", "{l}xᵀ + 0 W₁", "({l}/2)xᵀ 2", "-(-{l})xᵀ"]),
 )
 def test_equal_forms_are_always_right(left, wrap):

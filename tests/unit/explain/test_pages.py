@@ -18,11 +18,11 @@ from deltarule.explain import exam as exams
 from deltarule.explain.derivation import Deriver
 from deltarule.explain.explanation import Derivation, derive
 from deltarule.explain.jacobians import hessian, jacobian, slices
+from deltarule.explain.notation import FUNCTIONS
 from deltarule.explain.optimizers import RULES
 from deltarule.explain.proof import check, power_of_ten
 from deltarule.explain.term import Product
 from deltarule.explain.translation import TRANSLATE
-from deltarule.explain.notation import FUNCTIONS
 from deltarule.graph import build
 from deltarule.graph import functions as f
 from deltarule.graph.op import Op
@@ -36,9 +36,7 @@ def inputs(**shapes):
 
 
 def look():
-    x, y, a, b, W1, b1, W2, b2 = inputs(
-        x=(3,), y=(1,), alpha=(), beta=(), W_1=(2, 3), b_1=(2,), W_2=(1, 2), b_2=(1,)
-    )
+    x, y, a, b, W1, b1, W2, b2 = inputs(x=(3,), y=(1,), alpha=(), beta=(), W_1=(2, 3), b_1=(2,), W_2=(1, 2), b_2=(1,))
     out = f.sigmoid(build.add(build.matmul(W2, f.relu(build.add(build.matmul(W1, x), b1))), b2))
     right = build.multiply(build.multiply(a, y), build.log(out))
     wrong = build.multiply(build.multiply(b, build.subtract(1, y)), build.log(build.subtract(1, out)))
@@ -117,8 +115,16 @@ def test_every_printed_line_is_proved_and_fits(name, layout, detail):
 def test_the_numerator_layout_is_the_transpose():
     first = written("look", evaluate=run)
     second = written("look", layout="numerator", evaluate=run)
-    values = {"x": [1, 2, -1], "y": [1], "alpha": 1, "beta": 10, "W_1": [[1, -1, 0.5], [-0.5, 2, 1]],
-              "b_1": [0.1, -0.2], "W_2": [[0.5, -1.5]], "b_2": [0.3]}  # fmt: skip
+    values = {
+        "x": [1, 2, -1],
+        "y": [1],
+        "alpha": 1,
+        "beta": 10,
+        "W_1": [[1, -1, 0.5], [-0.5, 2, 1]],
+        "b_1": [0.1, -0.2],
+        "W_2": [[0.5, -1.5]],
+        "b_2": [0.3],
+    }
     np.testing.assert_allclose(first.at(values)["dL/dW_1"], second.at(values)["dL/dW_1"].T)
     lines = str(second).splitlines()
     assert any("∂L/∂W₁ = xδ₁" in line for line in lines)
@@ -138,8 +144,18 @@ def test_a_wrong_line_is_never_printed_as_proved():
 
 def test_values_are_printed_as_matrices():
     d = written("look", evaluate=run)
-    at = d.at({"x": [1, 2, -1], "y": [1], "alpha": 1, "beta": 10, "W_1": [[1, -1, 0.5], [-0.5, 2, 1]],
-               "b_1": [0.1, -0.2], "W_2": [[0.5, -1.5]], "b_2": [0.3]})  # fmt: skip
+    at = d.at(
+        {
+            "x": [1, 2, -1],
+            "y": [1],
+            "alpha": 1,
+            "beta": 10,
+            "W_1": [[1, -1, 0.5], [-0.5, 2, 1]],
+            "b_1": [0.1, -0.2],
+            "W_2": [[0.5, -1.5]],
+            "b_2": [0.3],
+        }
+    )
     assert "⎝  1.43836   2.87673  −1.43836 ⎠" in str(at) and "(−1.4, 2.3)ᵀ" in str(at)
     with pytest.raises(ArgumentError, match="names among"):
         d.at({"nonsense": 1})
@@ -165,10 +181,14 @@ def test_latex_compiles():
             sources += [m.to_latex(item.answer) for item in question.items] + [m.to_latex(g) for g in question.given]
     script = (
         f"const k=require({json.dumps(_katex())});const s=JSON.parse(require('fs').readFileSync(0));"
-        "for(const t of s){for(const p of t.split(/(?=\\\\begin\\{align\\*\\})/)){if(p.trim()&&!p.trim().startsWith('%'))"
-        "k.renderToString(p.replace(/^%.*$/mg,''),{displayMode:true,throwOnError:true,strict:(c)=>c==='unicodeTextInMathMode'?'error':'ignore'})}}"
+        "for(const t of s){for(const p of t.split(/(?=\\\\begin\\{align\\*\\})/)){"
+        "if(p.trim()&&!p.trim().startsWith('%'))"
+        "k.renderToString(p.replace(/^%.*$/mg,''),{displayMode:true,throwOnError:true,"
+        "strict:(c)=>c==='unicodeTextInMathMode'?'error':'ignore'})}}"
     )
-    done = subprocess.run(["node", "-e", script], input=json.dumps(sources), text=True, capture_output=True, check=False)
+    done = subprocess.run(
+        ["node", "-e", script], input=json.dumps(sources), text=True, capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stderr[:2000]
 
 
@@ -216,8 +236,17 @@ def test_the_graph_is_drawn(name):
 
 def test_the_graph_carries_numbers():
     drawing = written("look", evaluate=run).graph_svg(
-        {"x": [1, 2, -1], "y": [1], "alpha": 1, "beta": 10, "W_1": [[1, -1, 0.5], [-0.5, 2, 1]], "b_1": [0.1, -0.2],
-         "W_2": [[0.5, -1.5]], "b_2": [0.3]})  # fmt: skip
+        {
+            "x": [1, 2, -1],
+            "y": [1],
+            "alpha": 1,
+            "beta": 10,
+            "W_1": [[1, -1, 0.5], [-0.5, 2, 1]],
+            "b_1": [0.1, -0.2],
+            "W_2": [[0.5, -1.5]],
+            "b_2": [0.3],
+        }
+    )
     assert "(−1.4, 2.3)" in drawing and "(0, 1.4384)" in drawing
 
 
@@ -273,8 +302,19 @@ def test_exams_are_reproducible_and_keep_their_answers(topic):
         dr.exam("nonsense")
 
 
-@pytest.mark.notes("C-OPT-01", "C-OPT-02", "C-OPT-03", "C-OPT-04", "C-OPT-05", "C-OPT-06", "C-OPT-08", "C-OPT-09",
-                   "C-OPT-11", "C-OPT-13", "C-OPT-14")  # fmt: skip
+@pytest.mark.notes(
+    "C-OPT-01",
+    "C-OPT-02",
+    "C-OPT-03",
+    "C-OPT-04",
+    "C-OPT-05",
+    "C-OPT-06",
+    "C-OPT-08",
+    "C-OPT-09",
+    "C-OPT-11",
+    "C-OPT-13",
+    "C-OPT-14",
+)
 @pytest.mark.parametrize(
     ("optimizer", "expected"),
     [
@@ -300,7 +340,9 @@ def test_optimiser_steps_by_the_printed_formulas(optimizer, expected):
 @pytest.mark.notes("C-OPT-16", "C-OPT-22", "OPT-12")
 def test_decay_and_look_ahead():
     walk = dr.optimizer_steps("adam_l2", 1.0, [1, -0.5, 2])
-    np.testing.assert_allclose([float(v) for v in walk.parameters], [0.900000000909, 0.863218354794, 0.793599917164], rtol=1e-9)
+    np.testing.assert_allclose(
+        [float(v) for v in walk.parameters], [0.900000000909, 0.863218354794, 0.793599917164], rtol=1e-9
+    )
     theta = np.array([1.0, 1.0])
     curvature = np.array([1.0, 10.0])
     seen, velocity = theta, np.zeros(2)
@@ -310,7 +352,9 @@ def test_decay_and_look_ahead():
         faster = 0.9 * velocity - 0.05 * gradients[-1]
         seen, velocity = seen + faster + 0.9 * (faster - velocity), faster
     walk = dr.optimizer_steps("nesterov", theta, gradients, {"eta": 0.05})
-    np.testing.assert_allclose(walk.parameters, [[0.905, 0.05], [0.778525, -0.4025], [0.631462625, -0.404875]], rtol=1e-9)
+    np.testing.assert_allclose(
+        walk.parameters, [[0.905, 0.05], [0.778525, -0.4025], [0.631462625, -0.404875]], rtol=1e-9
+    )
 
 
 def test_every_rule_runs_on_vectors():

@@ -1,0 +1,76 @@
+"""The commands derive, grade and exam."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from deltarule.cli.main import main
+
+SOURCE = """
+import deltarule as dr
+from deltarule import nn
+
+x, y, W_1, b_1, w_2 = (dr.symbol(n, s) for n, s in
+                       [("x", (3,)), ("y", ()), ("W_1", (2, 3)), ("b_1", (2,)), ("w_2", (2,))])
+
+def problem():
+    a = nn.relu(W_1 @ x + b_1)
+    return 0.5 * (w_2 @ a - y) ** 2, [W_1, b_1, w_2]
+
+loss = problem()[0]
+number = 3
+"""
+
+
+@pytest.fixture
+def place(tmp_path):
+    path = tmp_path / "network.py"
+    path.write_text(SOURCE, encoding="utf-8")
+    return str(path)
+
+
+def test_derive_prints_and_writes(place, tmp_path, capsys):
+    page, tex = tmp_path / "page.html", tmp_path / "page.tex"
+    assert main(["derive", f"{place}:problem", "--html", str(page), "--latex", str(tex)]) == 0
+    out = capsys.readouterr().out
+    assert "∂L/∂W₁ = δ₁xᵀ" in out and "proved:" in out and f"wrote {page}" in out
+    assert "<math" in page.read_text(encoding="utf-8") and r"\documentclass" in tex.read_text(encoding="utf-8")
+
+
+def test_derive_answers_programs(place, capsys):
+    assert main(["derive", f"{place}:loss", "--wrt", "W_1", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["proved"] and answer["lines"][-1]["right"] == "δ₁xᵀ"
+
+
+def test_grade_says_right_and_wrong(place, capsys):
+    assert main(["grade", f"{place}:problem", "W_1", "δ₁xᵀ"]) == 0
+    assert "✓" in capsys.readouterr().out
+    assert main(["grade", f"{place}:problem", "W_1", "-δ₁xᵀ", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["mistake"] == "sign"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["derive", "nowhere.py:loss"], "no such file"),
+        (["derive", "nowhere"], "no name"),
+        (["derive", "{place}:nothing"], "a name that"),
+        (["derive", "{place}:number"], "got int"),
+        (["grade", "{place}:problem", "V", "x"], "names among"),
+        (["grade", "{place}:problem", "W_1", "δ₁ +"], "the end"),
+    ],
+)
+def test_errors_are_one_clear_line(place, arguments, words, capsys):
+    assert main([part.format(place=place) for part in arguments]) not in (0, None)
+    assert words in capsys.readouterr().err
+
+
+def test_exam_sheets_and_keys(tmp_path, capsys):
+    page = tmp_path / "sheet.html"
+    assert main(["exam", "convolution", "--seed", "3", "--variants", "2", "--html", str(page)]) == 0
+    assert "variant 2" in capsys.readouterr().out and page.exists()
+    assert main(["exam", "convolution", "--seed", "3", "--key", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sheets"][0][0]["items"][0]["answer"]
