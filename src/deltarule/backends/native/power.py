@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from deltarule.backends.native.exponential import LN2_HIGH, LN2_LOW, exponential, mantissa
+from deltarule.backends.native.exponential import LN2_HIGH, LN2_LOW, exponential, logarithm, mantissa
 from deltarule.backends.native.lanes import Lanes, polynomial, two_product, two_sum, where
 
 _THIRDS = (
@@ -17,9 +17,15 @@ _SERIES = tuple(2.0 / (2 * j + 5) for j in range(11))  # log((1+s)/(1−s)) = 2s
 def power(x: Lanes, y: Lanes) -> Lanes:
     """Return xʸ; NaN for negative finite x with y not an integer."""
     if x.dtype == "float32":
-        return power(x.convert("float64"), y.convert("float64")).convert("float32")
+        wide_x, wide_y = x.convert("float64"), y.convert("float64")
+        size = wide_x.absolute()
+        return _with_limits(wide_x, wide_y, exponential(wide_y * logarithm(size))).convert("float32")
+    return _with_limits(x, y, _of_positive(x.absolute(), y))
+
+
+def _with_limits(x: Lanes, y: Lanes, value: Lanes) -> Lanes:
+    """Put in signs, zeros, infinities and NaN; ``value`` is |x|ʸ for finite x other than 0."""
     size = x.absolute()
-    value = _of_positive(size, y)
     value = where(size.equals(0.0), where(y < 0.0, math.inf, y.constant(0.0)), value)
     value = where(size.equals(math.inf), where(y < 0.0, 0.0, y.constant(math.inf)), value)
     value = where(size.equals(1.0), 1.0, value)

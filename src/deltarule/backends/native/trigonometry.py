@@ -40,27 +40,26 @@ _REDUCE = "math.reduce.large"
 
 def sine(x: Lanes) -> Lanes:
     """Return sin(x); NaN for infinities."""
-    return _evaluate(x, 0)
+    return _shifted_sine(x, 0)
 
 
 def cosine(x: Lanes) -> Lanes:
     """Return cos(x); NaN for infinities."""
-    return _evaluate(x, 1)
+    return _shifted_sine(x, 1)
 
 
-def _evaluate(x: Lanes, quarter: int) -> Lanes:
+def _shifted_sine(x: Lanes, quarter: int) -> Lanes:
     """Return sin(x + quarter·π/2)."""
     if x.dtype == "float32":
-        return _evaluate(x.convert("float64"), quarter).convert("float32")
-    n, r, tail = _reduce(x)
+        return _evaluate(x.convert("float64"), quarter, short=True).convert("float32")
+    return _evaluate(x, quarter, short=False)
+
+
+def _evaluate(x: Lanes, quarter: int, short: bool) -> Lanes:
+    """Return sin(x + quarter·π/2) of float64, of a ``short`` mantissa to 30 bits."""
+    n, r, tail = _reduce(x, short)
     n = n + quarter
-    square = r * r
-    cube = square * r
-    sine_rest = square * (tail * 0.5 - cube * polynomial(square, _SINE)) - tail
-    of_sine = r - (sine_rest - cube * _SINE_CUBIC)
-    half = square * 0.5
-    rounded = 1.0 - half
-    of_cosine = rounded + (((1.0 - rounded) - half) + (square * square * polynomial(square, _COSINE) - r * tail))
+    of_sine, of_cosine = _short_series(r) if short else _series(r, tail)
     value = where((n & 1).equals(0), of_sine, of_cosine)
     value = where((n & 2).equals(0), value, -value)
     if quarter == 0:
@@ -68,10 +67,30 @@ def _evaluate(x: Lanes, quarter: int) -> Lanes:
     return where(x.absolute() < math.inf, value, math.nan)
 
 
-def _reduce(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+def _series(r: Lanes, tail: Lanes) -> tuple[Lanes, Lanes]:
+    """Return sin(r + tail) and cos(r + tail) for |r| ≤ π/4."""
+    square = r * r
+    cube = square * r
+    sine_rest = square * (tail * 0.5 - cube * polynomial(square, _SINE)) - tail
+    of_sine = r - (sine_rest - cube * _SINE_CUBIC)
+    half = square * 0.5
+    rounded = 1.0 - half
+    of_cosine = rounded + (((1.0 - rounded) - half) + (square * square * polynomial(square, _COSINE) - r * tail))
+    return of_sine, of_cosine
+
+
+def _short_series(r: Lanes) -> tuple[Lanes, Lanes]:
+    """Return sin(r) and cos(r) to 30 bits."""
+    square = r * r
+    of_sine = (square * r).times_plus(polynomial(square, (_SINE_CUBIC, *_SINE[:3])), r)
+    of_cosine = (square * square).times_plus(polynomial(square, _COSINE[:4]), 1.0 - square * 0.5)
+    return of_sine, of_cosine
+
+
+def _reduce(x: Lanes, short: bool) -> tuple[Lanes, Lanes, Lanes]:
     """Return n (integers), r and its rounding error, with x = n·π/2 + r + error."""
     e = x.emitter
-    n, r, tail = _reduce_small(x)
+    n, r, tail = _reduce_small(x, short)
     large = x.absolute() >= _LARGE
     some = large.text
     if x.width > 1:
@@ -93,11 +112,13 @@ def _reduce(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
     return merged[0], merged[1], merged[2]
 
 
-def _reduce_small(x: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+def _reduce_small(x: Lanes, short: bool) -> tuple[Lanes, Lanes, Lanes]:
     shifted = x * (2.0 / math.pi) + _ROUNDER
     count = shifted - _ROUNDER
     n = shifted.bits() - x.constant(_ROUNDER).bits()
     first = x - count * _PARTS[0]
+    if short:
+        return n, first - count * (_PARTS[1] + _PARTS[2]), x.constant(0.0)
     second, second_lost = two_sum(first, -(count * _PARTS[1]))
     third, third_lost = two_sum(second, -(count * _PARTS[2]))
     lost = (second_lost + third_lost) - count * _REST
