@@ -201,14 +201,24 @@ def _term(atom: Atom, coefficient: int) -> str:
 
 
 def _normal(found: Mapping[Atom, int], constant: int) -> Index:
-    """Drop zeros, join c·⌊x/c⌋ + x mod c to x, and order the atoms."""
+    """Drop zeros, order the atoms, join c·⌊x/c⌋ + x mod c to x and c·(⌊x/c⌋ mod d) + x mod c to x mod c·d."""
     kept = {atom: coefficient for atom, coefficient in found.items() if coefficient}
     for atom in list(kept):
         if isinstance(atom, Remainder) and atom in kept:
             partner, coefficient = Quotient(atom.dividend, atom.divisor), kept[atom]
             if kept.get(partner) == coefficient * atom.divisor:
                 rest = {a: c for a, c in kept.items() if a not in (atom, partner)}
-                return Index(tuple(sorted(rest.items(), key=_order)), constant) + atom.dividend * coefficient
+                return _normal(rest, constant) + atom.dividend * coefficient
+            for other in kept:
+                if (
+                    isinstance(other, Remainder)
+                    and other.dividend == Index(((partner, 1),))
+                    and kept[other] == coefficient * atom.divisor
+                ):
+                    rest = {a: c for a, c in kept.items() if a not in (atom, other)}
+                    joined = Remainder(atom.dividend, atom.divisor * other.divisor)
+                    rest[joined] = rest.get(joined, 0) + coefficient
+                    return _normal(rest, constant)
     return Index(tuple(sorted(kept.items(), key=_order)), constant)
 
 

@@ -267,6 +267,8 @@ def _merge_axes(statement: Nest | Contraction, keep_reduce: bool = False) -> Non
 
         replacements |= merged(axes, indices, rename)
         new.append(tuple(made))
+    if any(is_affine(index) and not is_affine(index.replace(replacements)) for index in indices):
+        return
     statement.axes, statement.reduce = new
     _substitute(statement, replacements)
 

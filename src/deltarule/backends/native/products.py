@@ -85,7 +85,8 @@ def roles_of(statement: Contraction, lanes: int) -> Roles | None:
         for a, b in ((statement.left, statement.right), (statement.right, statement.left)):
             roles = _assigned(statement, a, b, store)
             found.append((_merit(roles, lanes), roles))
-    return max(found, key=lambda pair: pair[0])[1] if found else None
+    best = max(found, key=lambda pair: pair[0])[1] if found else None
+    return best if best is not None and best.columns else None
 
 
 def _assigned(statement: Contraction, a: Load, b: Load, store: Store) -> Roles:

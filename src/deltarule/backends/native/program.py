@@ -61,8 +61,16 @@ class StepParts:
 class Assembler:
     """Puts a program together."""
 
-    def __init__(self, lowered: Lowered, machine: Machine, threads: int | None, step: StepParts | None) -> None:
+    def __init__(
+        self,
+        lowered: Lowered,
+        machine: Machine,
+        threads: int | None,
+        step: StepParts | None,
+        measured: bool = False,
+    ) -> None:
         self.lowered, self.machine, self.step = lowered, machine, step
+        self.measured = measured  # keep the first thread's least cycles, statement by statement
         self.module = Module(machine)
         self.aliases = {
             buffer: owner
@@ -165,14 +173,29 @@ class Assembler:
         self.e.emit(f"store i64 {value}, ptr {address}, align 8")
 
     def _statements(self) -> None:
-        for call in self.calls:
+        for place, call in enumerate(self.calls):
             if call.shared is not None:
                 self._meet(call.shared)
+                begin = self._cycles() if self.measured else ""
                 if isinstance(call.kernel, Product):
                     self._call_product(call.kernel, call.shared)
                 else:
                     arguments = [self._pointer(buffer) for buffer in call.kernel.buffers]
                     self._call(call.kernel.name, arguments, call.shared)
+                if self.measured:
+                    self._count(words.TABLE + len(self.table) + place, begin)
+
+    def _cycles(self) -> str:
+        return self.e.assign("call i64 @llvm.readcyclecounter()")
+
+    def _count(self, word: int, begin: str) -> None:
+        """Keep the least number of cycles since ``begin`` in a word of the context (0: none yet)."""
+        spent = self.e.assign(f"sub i64 {self._cycles()}, {begin}")
+        with self.e.when(self.e.compare("eq", "%thread", 0)):
+            known = self._word(word, "i64")
+            most = self.e.assign(f"sub i64 {known}, 1")  # 0 becomes the largest unsigned number
+            lower = self.e.assign(f"icmp ult i64 {spent}, {most}")
+            self._set_word(word, self.e.assign(f"select i1 {lower}, i64 {spent}, i64 {known}"))
 
     def _meet(self, shared: Shared) -> None:
         """Wait for the other threads if what they did before matters now."""

@@ -26,7 +26,9 @@ from deltarule.shapes import show
 class NativeRunner:
     """A compiled training step that owns its state; see ``StepRunner`` for the contract."""
 
-    def __init__(self, program: StepProgram, machine: Machine, threads: int | None = None) -> None:
+    def __init__(
+        self, program: StepProgram, machine: Machine, threads: int | None = None, measured: bool = False
+    ) -> None:
         self._program = program
         self._lowered = lower_step(program)
         inputs = self._lowered.inputs
@@ -36,13 +38,13 @@ class NativeRunner:
         self._step, self._seed = inputs[n_state + n_batch], inputs[n_state + n_batch + 1]
         self._scalars = inputs[n_state + n_batch + 2 :]
         parts = StepParts(batch, self._step, self._lowered.outputs)
-        self.assembly = Assembler(self._lowered, machine, threads, parts).assemble()
+        self.assembly = Assembler(self._lowered, machine, threads, parts, measured).assemble()
         self._data = [self.assembly.table.index(buffer) for buffer in parts.data]
         self._library = compile_modules(self.assembly.texts, machine)
         self._entry = self._library.address("run")
         self._team = Team(self.assembly.threads)
         self._arena = aligned(self.assembly.arena_bytes)
-        self._context = np.zeros(words.TABLE + len(self.assembly.table), np.int64)
+        self._context = np.zeros(words.TABLE + len(self.assembly.table) + self.assembly.kernels, np.int64)
 
     @property
     def threads(self) -> int:
@@ -53,6 +55,12 @@ class NativeRunner:
     def steps_done(self) -> int:
         """Return the steps finished in the run that is at work, or in the last one."""
         return int(self._context[words.DONE])
+
+    @property
+    def cycles(self) -> list[tuple[str, int]]:
+        """Return the least cycles that the first thread spent in each statement (if asked to measure)."""
+        counts = self._context[words.TABLE + len(self.assembly.table) :]
+        return [(s.label, int(n)) for s, n in zip(self._lowered.program.statements, counts, strict=True)]
 
     def stop(self) -> None:
         """Ask the run that is at work to end after its current step."""
