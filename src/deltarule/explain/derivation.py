@@ -10,7 +10,7 @@ from deltarule.errors import ArgumentError
 from deltarule.explain.names import canonical
 from deltarule.explain.patterns import auxiliaries, recognised
 from deltarule.explain.reasons import Reasons
-from deltarule.explain.signals import Signal, auxiliary_outputs, forward_signals
+from deltarule.explain.signals import STYLES, Signal, Style, auxiliary_outputs, forward_signals
 from deltarule.explain.term import Matmul, Sum, Symbol, Term, cost, is_number, matrix_shape
 from deltarule.explain.translation import Translator
 from deltarule.grad.reverse import Backpropagation, backpropagate
@@ -72,13 +72,19 @@ class Deriver:
     """Walk from the loss back to the wanted variables and write a line for each named quantity."""
 
     def __init__(
-        self, loss: Node, wrt: Sequence[Node], names: Mapping[Node, str], layout: Layout, detail: Detail
+        self,
+        loss: Node,
+        wrt: Sequence[Node],
+        names: Mapping[Node, str],
+        layout: Layout,
+        detail: Detail,
+        style: Style = STYLES["textbook"],
     ) -> None:
         _checked(loss, wrt, layout, detail)
         self._translator = Translator()
-        self._given = dict(names)
         named = input_names(loss, wrt, names)
-        self._signals = forward_signals(loss, wrt, named)
+        self._first = style.first
+        self._signals = forward_signals(loss, wrt, named, style)
         self.result = Derived(loss, self._signals[-1].name, tuple(wrt), named, layout, detail)
         self.result.backpropagation = backpropagate(loss, wrt)
         self._cotangents = self.result.backpropagation.cotangents
@@ -192,11 +198,12 @@ class Deriver:
     def _delta(self, signal: Signal) -> str | None:
         """Return the short name of a signal's derivative."""
         if signal.kind == "affine" or (signal.kind == "output" and self._layer_ends(signal)):
-            return f"{'Delta' if signal.node.rank >= 2 else 'delta'}_{signal.layer}"
+            return f"{'Delta' if signal.node.rank >= 2 else 'delta'}_{signal.layer - (1 - self._first)}"
         normal = signal.node.op is Op.CALL and signal.node.attributes["function"] == "normalize"
         if signal.kind == "output" or "_hat" in signal.name or normal:
             return f"d{self.result.loss_name}/d{signal.name}"
-        return f"delta_{signal.name}" if signal.kind == "plain" else None
+        base = "Delta" if signal.node.rank >= 2 else "delta"
+        return f"{base}_{signal.name}" if signal.kind == "plain" else None
 
     def _layer_ends(self, signal: Signal) -> bool:
         return signal.node.op is not Op.CALL and signal.node.op is not Op.TANH

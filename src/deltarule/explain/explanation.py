@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from deltarule.errors import ArgumentError
-from deltarule.explain import diagram, document, page, values
+from deltarule.explain import components, diagram, document, page, values
 from deltarule.explain.derivation import Derived, Deriver, Detail, Layout, Line
 from deltarule.explain.layouts import in_layout
 from deltarule.explain.names import canonical
 from deltarule.explain.proof import CheckReport, Draw, Evaluate
 from deltarule.explain.proof import check as check_lines
+from deltarule.explain.signals import STYLES
 from deltarule.graph.node import Node
 from deltarule.render.mathematics import to_text
 
@@ -77,6 +78,10 @@ class Derivation:
         self._report = check_lines(self.derived, lines, labels, run, rng, points)
         return self._report
 
+    def components(self) -> str:
+        """Return the backward lines in index notation, beside the matrix form: (∂L/∂W₁)ᵢⱼ = (δ₁)ᵢ xⱼ."""
+        return components.page(self.derived.backward, self.derived.loss_name)
+
     def _conclusion(self) -> str:
         if self._report is None and self._evaluate is not None and self._draw is not None:
             self.check()
@@ -136,6 +141,7 @@ def derive(
     layout: Layout = "denominator",
     names: Mapping[Node, str] | None = None,
     detail: Detail = "steps",
+    style: str = "textbook",
     evaluate: Evaluate | None = None,
     draw: Draw | None = None,
     known: Mapping[Node, Any] | None = None,
@@ -147,6 +153,8 @@ def derive(
         wrt: Nodes below it: parameters, inputs or signals.
         layout: "denominator" (a gradient has the shape of its variable) or "numerator" (its transpose).
         names: Names of nodes where the textbook's (z₁, a₁, ŷ, L) are not wanted; named nodes get a line.
+        style: "textbook" (z, a), "row" (S, x and layers from 0, best in numerator layout: row-vector δ) or "sums"
+            (x, y and component formulas).
         detail: "answers" (closed forms), "steps", or "every" (no step merged).
         evaluate: Runs graphs; with ``draw`` the page ends with its proof.
         draw: Draws random values of a node in a domain.
@@ -156,4 +164,7 @@ def derive(
         ArgumentError: an unknown option, or a variable that the loss does not depend on.
         GraphError: the loss is not a scalar.
     """
-    return Derivation(Deriver(loss, wrt, names or {}, layout, detail).derive(), evaluate, draw, known)
+    if style not in STYLES:
+        raise ArgumentError("derive style", expected=f"one of {', '.join(STYLES)}", got=repr(style))
+    derived = Deriver(loss, wrt, names or {}, layout, detail, STYLES[style]).derive()
+    return Derivation(derived, evaluate, draw, known)

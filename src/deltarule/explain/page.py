@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -91,26 +92,26 @@ def _block(entries: Sequence[Entry]) -> list[str]:
     if not entries:
         return []
     number = max(len(e.number) for e in entries)
-    left = max(len(m.to_text(e.left)) for e in entries)
-    names = max((len(m.to_text(e.alias)) for e in entries if e.alias is not None), default=0)
+    left = max(columns(m.to_text(e.left)) for e in entries)
+    names = max((columns(m.to_text(e.alias)) for e in entries if e.alias is not None), default=0)
     alias = names + 3 if names else 0
     shape = max(len(e.shape) for e in entries)
     start = 2 + number + (2 if number else 0) + left + 3
-    whole = max(len(m.to_text(e.right)) for e in entries)
+    whole = max(columns(m.to_text(e.right)) for e in entries)
     room = WIDTH - start - 2 - alias - 2 - shape
     width = min(whole, room)
     result = []
     for e in entries:
         beside = start + width + 2 + alias + 2 + shape + 2 + len(e.reason) <= WIDTH
         pieces = broken(m.to_text(e.right), width)
-        head = f"  {e.number:>{number}}{'  ' if number else ''}{m.to_text(e.left):<{left}} = "
+        head = f"  {e.number:>{number}}{'  ' if number else ''}{_padded(m.to_text(e.left), left)} = "
         short = f"=: {m.to_text(e.alias)}" if e.alias is not None else ""
         tail = f"  {e.reason}" if beside else ""
         last = len(pieces) - 1
         for i, piece in enumerate(pieces):
             start_of_line = head if i == 0 else " " * start
-            end = f"  {short:<{alias}}{'  ' if alias else ''}{e.shape:<{shape}}{tail}" if i == last else ""
-            result.append(f"{start_of_line}{piece:<{width}}{end}" if i == last else f"{start_of_line}{piece}")
+            end = f"  {_padded(short, alias)}{'  ' if alias else ''}{e.shape:<{shape}}{tail}" if i == last else ""
+            result.append(f"{start_of_line}{_padded(piece, width)}{end}" if i == last else f"{start_of_line}{piece}")
         if e.reason and not beside:
             result.append(" " * start + f"({e.reason})")
     return result
@@ -132,6 +133,19 @@ def broken(formula: str, width: int) -> list[str]:
         pieces.append(formula[:at])
         formula = formula[at:]
     return [*pieces, formula]
+
+
+def columns(text_: str) -> int:
+    """Return how many columns a text takes: combining marks take none.
+
+    >>> columns("X̂₁")
+    2
+    """
+    return sum(1 for character in text_ if not unicodedata.combining(character))
+
+
+def _padded(text_: str, width: int) -> str:
+    return text_ + " " * (width - columns(text_))
 
 
 def _wrapped(label: str, content: str) -> list[str]:

@@ -40,7 +40,25 @@ def peel(node: Node) -> Node:
     return node
 
 
-def forward_signals(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) -> list[Signal]:
+@dataclass(frozen=True)
+class Style:
+    """How signals are called: a letter for affine results, one for activations, and the number of the first layer."""
+
+    affine: str
+    activation: str
+    first: int
+
+
+STYLES = {
+    "textbook": Style("z", "a", 1),
+    "row": Style("S", "x", 0),  # S⁽ˡ⁾ = W⁽ˡ⁾x⁽ˡ⁾ + b⁽ˡ⁾, x⁽ˡ⁺¹⁾ = G(S⁽ˡ⁾), δ a row (BP-09)
+    "sums": Style("x", "y", 1),  # x⁽ᵐ⁾ = W⁽ᵐ⁾y⁽ᵐ⁻¹⁾ + b⁽ᵐ⁾, y⁽ᵐ⁾ = σ(x⁽ᵐ⁾) (BP-08)
+}
+
+
+def forward_signals(
+    loss: Node, wrt: Sequence[Node], names: Mapping[Node, str], style: Style = STYLES["textbook"]
+) -> list[Signal]:
     """Return the signals of a forward pass in order, the loss last."""
     order = topological([loss])
     readers = users(order)
@@ -59,7 +77,7 @@ def forward_signals(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) 
         if kind:
             chosen.setdefault(_narrowest(node) if kind == "affine" else node, kind)
     chosen.pop(loss, None)
-    return _named(loss, wrt, [(n, chosen[n]) for n in order if n in chosen], names)
+    return _named(loss, wrt, [(n, chosen[n]) for n in order if n in chosen], names, style)
 
 
 def auxiliary_outputs(loss: Node) -> dict[Node, str]:
@@ -145,7 +163,9 @@ def _narrowest(node: Node) -> Node:
 # ---------------------------------------------------------------- names
 
 
-def _named(loss: Node, wrt: Sequence[Node], chosen: list[tuple[Node, str]], names: Mapping[Node, str]) -> list[Signal]:
+def _named(
+    loss: Node, wrt: Sequence[Node], chosen: list[tuple[Node, str]], names: Mapping[Node, str], style: Style
+) -> list[Signal]:
     taken = {str(n.attributes["name"]) for n in topological([loss]) if n.op is Op.INPUT} | set(names.values())
     layer = 0
     signals: list[Signal] = []
@@ -153,7 +173,7 @@ def _named(loss: Node, wrt: Sequence[Node], chosen: list[tuple[Node, str]], name
     plain = 0
     for node, kind in chosen:
         layer += kind == "affine"
-        letter = {"affine": "z", "activation": "a", "plain": "u"}[kind]
+        letter = {"affine": style.affine, "activation": style.activation, "plain": "u"}[kind]
         if node.dtype.kind == "bool":
             letter = "M"
         if node.op is Op.CALL:
@@ -161,7 +181,7 @@ def _named(loss: Node, wrt: Sequence[Node], chosen: list[tuple[Node, str]], name
         letter = letter[0].upper() + letter[1:] if node.rank >= 2 else letter
         if kind == "plain":
             plain += 1
-        index = plain if kind == "plain" else max(layer, 1)
+        index = plain if kind == "plain" else max(layer, 1) - (1 - style.first) * (kind == "affine")
         name = names.get(node)
         if name is None and node is output:
             name = "Y_hat" if node.rank >= 2 else "y_hat"

@@ -82,6 +82,7 @@ def derive(
     wrt: Sequence[Tensor] | Tensor | None = None,
     layout: Layout = "denominator",
     detail: Detail = "steps",
+    style: str = "textbook",
     names: Mapping[Tensor, str] | None = None,
     input_shape: Sequence[int] | None = None,
     target_shape: Sequence[int] | None = None,
@@ -114,7 +115,8 @@ def derive(
         wrt = wrt if wrt is not None else [Tensor(node) for node in found]
     nodes = [_known(w) for w in ([wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss))]
     return derive_nodes(
-        loss.node, nodes, layout=layout, names=labels, detail=detail, evaluate=run, draw=source(seed),
+        loss.node, nodes, layout=layout, names=labels, detail=detail,
+        style=style, evaluate=run, draw=source(seed),
         known={node: value for node in inputs([loss.node]) if (value := value_of(node)) is not None},
     )  # fmt: skip
 

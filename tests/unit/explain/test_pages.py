@@ -142,6 +142,23 @@ def test_a_wrong_line_is_never_printed_as_proved():
             assert not report and report.summary.startswith("NOT proved"), position
 
 
+@pytest.mark.notes("BP-08", "BP-10")
+def test_index_notation():
+    lines = written("look").components().splitlines()
+    assert lines[-1].strip() == "7  (∂L/∂W₁)ᵢⱼ = (δ₁)ᵢ xⱼ"
+    assert "(∂L/∂W₂)ᵢⱼ = Σₖ (Δ₂)ₖᵢ (A₁)ₖⱼ" in written("batch").components()
+    assert "(∂L/∂b₂)ᵢ = Σₖ (Δ₂)ₖᵢ" in written("batch").components()
+
+
+@pytest.mark.notes("BP-09", "NN-20")
+def test_named_styles():
+    row = str(written("look", style="row", layout="numerator"))
+    assert "S₀ = W₁x + b₁" in row and "∂L/∂S₀ = δ₁W₂ diag(𝟙(S₀ > 0))   =: δ₀" in row
+    assert "x₁ = W₁x + b₁" in str(written("look", style="sums"))
+    with pytest.raises(ArgumentError, match="style"):
+        written("look", style="nonsense")
+
+
 def test_values_are_printed_as_matrices():
     d = written("look", evaluate=run)
     at = d.at(
