@@ -37,7 +37,9 @@ class Library:
 
     def __init__(self, objects: Sequence[bytes], machine: Machine) -> None:
         target = _target_machine(machine, CODE_GENERATION_LEVEL)
-        module = llvm.parse_assembly(f'target triple = "{machine.triple}"\n{_EMPTY}', llvm.create_context())
+        # In the context that lives as long as the process: an engine must not outlive the context of its module,
+        # and the collector frees both in any order.
+        module = llvm.parse_assembly(f'target triple = "{machine.triple}"\n{_EMPTY}')
         self._engine = llvm.create_mcjit_compiler(module, target)
         for code in objects:
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
