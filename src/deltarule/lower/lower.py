@@ -74,13 +74,15 @@ class _Lowering:
         for place, node in enumerate(inputs):
             name = str(node.attributes.get("name") or f"input{place}")
             self._buffers[node] = Buffer(name, node.dtype, count(node.shape), role or _role(node, step))
+        names = {node: f"{state.attributes.get('name')}'" for state, node in zip(states, self._outputs, strict=False)}
         for node in fusion.order:
             if node.op is Op.INPUT and node not in self._buffers:
                 raise GraphError(
                     "compile", expected="every input in the program's inputs", got=f"{node!r} besides them"
                 )
             if node in fusion.stored:
-                self._buffers[node] = Buffer(f"t{len(self._buffers)}", node.dtype, count(node.shape))
+                name = names.get(node) or f"t{len(self._buffers) - len(inputs)}"
+                self._buffers[node] = Buffer(name, node.dtype, count(node.shape))
 
     def result(self, role: str) -> Lowered:
         """Return the loops of a plain program."""

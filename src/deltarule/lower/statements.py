@@ -64,7 +64,14 @@ class Statements:
         raise GraphError("lowering", expected="a primitive that makes a statement", got=producer.op.name)
 
     def _label(self, group: Group) -> str:
-        names = [node.op.name.lower() for node in group.nodes if node.op is not Op.STOP_GRADIENT]
+        needed, members = set[Node](), set(group.nodes)
+        stack = [node for node in group.nodes if node in self._fusion.stored]
+        while stack:
+            node = stack.pop()
+            if node not in needed:
+                needed.add(node)
+                stack.extend(self._fusion.base(s)[0] for s in node.sources if self._fusion.base(s)[0] in members)
+        names = [n.op.name.lower() for n in group.nodes if n in needed and n.op is not Op.STOP_GRADIENT]
         shown = names if len(names) <= 4 else [*names[:2], "…", names[-1]]
         return " ".join(shown) or "copy"
 
