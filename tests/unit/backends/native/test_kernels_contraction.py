@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deltarule.backends.native.compiler import compile_modules, compile_objects
@@ -225,6 +225,48 @@ def test_any_extent(shape, batch, transpose_a, transpose_b, accumulate):
         *shape, transpose_a=transpose_a, transpose_b=transpose_b, batch=batch, accumulate=accumulate, dtype="float32"
     )
     check(spec, host())
+
+
+@st.composite
+def specs(draw):
+    """Return any contraction: indices in any order in each operand, gaps, reversed and repeated elements."""
+    groups = {
+        "batch": draw(st.lists(st.integers(1, 3), max_size=2)),
+        "free_m": draw(st.lists(st.integers(1, 9), max_size=3)),
+        "free_n": draw(st.lists(st.integers(1, 36), max_size=2)),
+        "reduce": draw(st.lists(st.integers(1, 8), max_size=3)),
+    }
+    extents = {f"{group}{i}": extent for group, sizes in groups.items() for i, extent in enumerate(sizes)}
+    strides = {name: [0, 0, 0] for name in extents}
+    offsets = [0, 0, 0]
+    members = (("batch", "free_m", "reduce"), ("batch", "free_n", "reduce"), ("batch", "free_m", "free_n"))
+    for operand, of in enumerate(members):
+        names = [name for name in extents if name.startswith(of)]
+        order = names if draw(st.booleans()) else draw(st.permutations(names))
+        step = draw(st.sampled_from((1, 1, 1, 2)))
+        for name in reversed(order):
+            sign = draw(st.sampled_from((1, 1, 1, -1) if operand == 2 else (1, 1, 1, 1, -1, 0)))
+            strides[name][operand] = sign * step
+            if sign < 0:
+                offsets[operand] += step * (extents[name] - 1)
+            step = step * extents[name] + draw(st.sampled_from((0, 0, 0, 1, 16)))
+    indices = tuple(Index(name, extent, *strides[name]) for name, extent in extents.items())
+    names = {group: tuple(f"{group}{i}" for i in range(len(sizes))) for group, sizes in groups.items()}
+    options = {"dtype": draw(st.sampled_from(("float32", "float64"))), "accumulate": draw(st.booleans())}
+    a, b, c = offsets
+    return ContractionSpec(indices, **names, **options, a_offset=a, b_offset=b, c_offset=c)
+
+
+@given(specs(), st.sampled_from(RUNNABLE), st.booleans(), st.integers(0, 99))
+def test_any_contraction(spec, target, scratch, seed):
+    check(spec, host(target), scratch, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=1500)
+@given(specs(), st.sampled_from(RUNNABLE), st.booleans(), st.integers(0, 99))
+def test_very_many_contractions(spec, target, scratch, seed):
+    check(spec, host(target), scratch, seed)
 
 
 @pytest.mark.parametrize("spec", [convolution, convolution_weights, convolution_inputs])
