@@ -28,7 +28,7 @@ from deltarule.render.mathematics import to_text
 from deltarule.shapes import Dimension, Shape
 
 Answer = str | Callable[..., Any]
-_POINTS = 6
+_POINTS = 32  # so many that an indicator cannot be 1 at all of them by chance
 _EQUAL = 1e-8  # relative to the largest entry
 
 

@@ -14,6 +14,19 @@ def _is_plain(rule: str) -> bool:
     return rule == "add gate distributes"
 
 
+_WORDED = {
+    "derivative of max pool": "max gate routes to the first maximum",
+    "derivative of average pool": "each entry of a window takes its share",
+    "derivative of gelu": "GELU′(z) = Φ(z) + zφ(z)",
+    "derivative of silu": "SiLU′(z) = σ(z)(1 + z(1 − σ(z)))",
+    "derivative of selu": "SELU′(z) = λ or λαeᶻ",
+    "hyperbolic tangent": "tanh′ = 1 − tanh²",
+    "exponential": "exp′ = exp",
+    "logarithm": "log′ z = 1/z",
+    "square root": "√′ z = 1/(2√z)",
+}
+
+
 class Reasons:
     """The recorded steps, found by the node that receives."""
 
@@ -42,7 +55,7 @@ class Reasons:
     def of(self, node: Node, stops: set[Node], outer: bool = False) -> str:
         """Return the reason of a line in the words of the textbook."""
         steps = self.path(node, stops)
-        rules = [rule for rule in dict.fromkeys(step.rule for step in steps) if rule not in _SILENT]
+        rules = [_WORDED.get(rule, rule) for rule in dict.fromkeys(step.rule for step in steps) if rule not in _SILENT]
         strong = [rule for rule in rules if rule not in _FAINT]
         shown = strong[:2] or sorted(rules, key=_is_plain)[:1]
         if not strong and "sum over the repetitions" in rules:
