@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deltarule.backends.native.emitter import Emitter, Module, type_of
+from deltarule.backends.native.machine import Machine
 from deltarule.backends.native.specification import Epilogue
 from deltarule.backends.native.tiling import Lane, Level
 
@@ -120,7 +121,7 @@ def _reduce(
     if not levels:
         return _step(emitter, tile, pointers, accumulators)
     level, inner = levels[0], levels[1:]
-    unroll = _unroll(tile, level, inner, count)
+    unroll = _unroll(emitter.machine, tile, level, inner, count)
     if count is None and unroll == level.extent:
         return _copies(emitter, tile, level, inner, pointers, accumulators, unroll)
     kind = type_of(tile.dtype, tile.width)
@@ -151,16 +152,22 @@ def _reduce(
     return results
 
 
-def _unroll(tile: Tile, level: Level, inner: Sequence[Level], count: str | None) -> int:
-    """Return how many copies of the loop body to write: all of a short loop, else 2 or 4 in small tiles."""
+def _unroll(machine: Machine, tile: Tile, level: Level, inner: Sequence[Level], count: str | None) -> int:
+    """Return how many copies of the loop body to write: all of a short loop, else 2 or 4 where registers allow.
+
+    In a second copy the code generator loads early, and has registers for that only in tiles that leave some free.
+    """
     if inner:
         return 1
     products = len(tile.rows) * len(tile.vectors)
-    if count is None and level.extent * products <= 60:
+    most = 8
+    if len(tile.vectors) > 1 and machine.fused:
+        most = 26 if machine.registers >= 32 else 12
+    if count is None and products <= most and level.extent * products <= 60:
         return level.extent
     divisor = tile.divisor if count is not None else level.extent
-    for copies, most in ((4, 8), (2, 28)):
-        if divisor % copies == 0 and products <= most:
+    for copies, limit in ((4, 8), (2, most)):
+        if divisor % copies == 0 and products <= limit:
             return copies
     return 1
 
