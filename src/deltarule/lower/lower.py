@@ -10,6 +10,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.program import Program, StepProgram
 from deltarule.lower.canonical import canonical
+from deltarule.lower.divide import divided
 from deltarule.lower.fuse import ROUTINES, Fusion
 from deltarule.lower.index import flatten
 from deltarule.lower.layout import Layout, RowMajor
@@ -127,7 +128,11 @@ class _Lowering:
 
     def _statements(self) -> list[Statement]:
         builder = Statements(self._fusion, self._buffers, self._layouts)
-        return [builder.of(group) for group in self._fusion.groups]
+        statements: list[Statement] = []
+        for group in self._fusion.groups:
+            statement = builder.of(group)
+            statements.extend(divided(statement) if isinstance(statement, Nest) else [statement])
+        return statements
 
     def _shapes(self) -> dict[Buffer, tuple[int, ...]]:
         return {buffer: node.shape for node, buffer in self._buffers.items()}
