@@ -143,7 +143,7 @@ def with_torch(compiled: bool) -> dict[str, Any]:
                     value = loss(model(x[i : i + B]), y[i : i + B])
                     value.backward()
                     opt.step()
-            epoch.value = float(value)
+            epoch.value = float(value.detach())
 
         epoch.steps = limited(N)
         prepared = time.perf_counter() - start
@@ -259,10 +259,11 @@ def with_jax(scan: bool) -> dict[str, Any]:
     zeros = tree(jnp.zeros_like, parameters)
     momentum = W.optimizer.config().get("momentum", 0.0)
 
-    def update(p: Any, g: Any, m: Any, s: Any, t: Any) -> Any:
+    def update(p: Any, g: Any, first: Any, s: Any, t: Any) -> Any:
+        m = first
         if KIND == "SGD":
             m = tree(lambda a, b: momentum * a + b, m, g) if momentum else g
-            return tree(lambda a, b: a - RATE * b, p, m), (m if momentum else zeros), s
+            return tree(lambda a, b: a - RATE * b, p, m), (m if momentum else first), s
         if KIND == "RMSProp":
             s = tree(lambda a, b: 0.99 * a + 0.01 * b * b, s, g)
             return tree(lambda a, b, c: a - RATE * b / (jnp.sqrt(c) + 1e-8), p, g, s), m, s
@@ -282,7 +283,7 @@ def with_jax(scan: bool) -> dict[str, Any]:
     xs = jnp.asarray(X[: steps * B]).reshape(steps, B, *X.shape[1:])
     labels = Y.astype(np.int32) if Y.dtype == np.int64 else Y
     ys = xs if Y is X else jnp.asarray(labels[: steps * B]).reshape(steps, B, *Y.shape[1:])
-    state = [(parameters, zeros, zeros, jnp.zeros(()), jax.random.key(0))]
+    state = [(parameters, zeros, tree(jnp.zeros_like, parameters), jnp.zeros(()), jax.random.key(0))]
     if scan:
         run = jax.jit(lambda carry, x, y: lax.scan(step, carry, (x, y)), donate_argnums=0)
     else:

@@ -33,11 +33,11 @@ Layout = Literal["denominator", "numerator"]
 Function = Callable[..., Any]
 
 
-def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor) -> Any:
+def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor, *, allow_unused: bool = False) -> Any:
     """Return ∂output/∂w as tensors of the shapes of ``wrt`` (LA-12); they can be differentiated again.
 
     An output that does not depend on one of ``wrt`` is refused: most often a result was looked at (``numpy()``,
-    ``print``) and so became a constant before more was built on it.
+    ``print``) and so became a constant before more was built on it. With ``allow_unused`` its gradient is zero.
 
     >>> from deltarule.tensor.tensor import tensor
     >>> x = tensor([1.0, -2.0])
@@ -48,7 +48,7 @@ def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor) -> Any:
     wanted: Sequence[Tensor] = [wrt] if isinstance(wrt, Tensor) else wrt
     nodes = [_differentiable(w) for w in wanted]
     for variable, node in zip(wanted, nodes, strict=True):
-        if output.node not in dependents(topological([output.node]), [node]):
+        if not allow_unused and output.node not in dependents(topological([output.node]), [node]):
             raise GraphError(
                 f"gradient with respect to {variable.name or build.describe(node)}",
                 expected="an output that depends on it",

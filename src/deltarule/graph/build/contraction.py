@@ -57,7 +57,10 @@ def convolve(
     dilation: Sequence[int],
     groups: int = 1,
 ) -> Node:
-    """Correlate (N, *spatial, C_in) with (C_out, *kernel, C_in/groups): y[n,p,o] = Σ_kc x[n, p·s + k·d − low, c] w[o,k,c]."""
+    """Correlate (N, *spatial, C_in) with (C_out, *kernel, C_in/groups).
+
+    y[n, p, o] = Σ over k and c of x[n, p·stride + k·dilation − low, c]·w[o, k, c].
+    """
     image, kernel = _floats("convolve", x, weight)
     where = f"convolve {describe(x)} with {describe(weight)}"
     shape = shapes.convolved(image.shape, kernel.shape, stride, padding, dilation, groups, where)
@@ -107,8 +110,13 @@ def _geometry(
     return {"stride": tuple(stride), "padding": low_high, "dilation": tuple(dilation), "groups": groups}
 
 
-def windows(x: Node, axes: Sequence[int], window: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Node:
-    """Slide windows over axes: y[…, p, …, k] = x[…, p·stride + k·dilation, …], one trailing axis k per window axis."""
+def windows(
+    x: Node, axes: Sequence[int], window: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> Node:
+    """Slide windows over axes, with one trailing axis k for each of them.
+
+    y[…, p, …, k] = x[…, p·stride + k·dilation, …].
+    """
     over = tuple(shapes.axis(i, x.rank, "windows") for i in axes)
     shape = list(x.shape)
     for i, width, step, spread in zip(over, window, stride, dilation, strict=True):

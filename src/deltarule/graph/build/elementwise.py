@@ -87,7 +87,7 @@ def expm1(x: Operand) -> Node:
 
 
 def log(x: Operand) -> Node:
-    """ln x."""
+    """Ln x."""
     return _unary(Op.LOG, x)
 
 
@@ -102,12 +102,12 @@ def sqrt(x: Operand) -> Node:
 
 
 def sin(x: Operand) -> Node:
-    """sin x, in radians."""
+    """Sin x, in radians."""
     return _unary(Op.SIN, x)
 
 
 def cos(x: Operand) -> Node:
-    """cos x, in radians."""
+    """Cos x, in radians."""
     return _unary(Op.COS, x)
 
 
@@ -132,22 +132,22 @@ def stop_gradient(x: Operand) -> Node:
 
 
 def add(x: Operand, y: Operand) -> Node:
-    """x + y."""
+    """X + y."""
     return _binary(Op.ADD, x, y)
 
 
 def subtract(x: Operand, y: Operand) -> Node:
-    """x − y."""
+    """X − y."""
     return _binary(Op.SUBTRACT, x, y)
 
 
 def multiply(x: Operand, y: Operand) -> Node:
-    """x ⊙ y, element by element."""
+    """X ⊙ y, element by element."""
     return _binary(Op.MULTIPLY, x, y)
 
 
 def divide(x: Operand, y: Operand) -> Node:
-    """x / y in floats (integers become float32)."""
+    """X / y in floats (integers become float32)."""
     return _binary(Op.DIVIDE, x, y)
 
 
@@ -187,7 +187,7 @@ def logical_or(x: Operand, y: Operand) -> Node:
 
 
 def where(condition: Operand, x: Operand, y: Operand) -> Node:
-    """x where the condition holds, y elsewhere."""
+    """X where the condition holds, y elsewhere."""
     test = cast(as_node(condition), dtypes.BOOL)
     left, right = aligned("where", x, y)
     try:

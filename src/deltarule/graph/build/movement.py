@@ -65,7 +65,9 @@ def slice_axes(x: Node, starts: Sequence[int], stops: Sequence[Size], steps: Seq
         elif isinstance(size, int) and 0 <= start <= stop <= size and step >= 1:
             result.append(-(-(stop - start) // step))
         else:
-            raise ShapeError(f"slice of {describe(x)}", expected="ranges inside the shape", got=f"{start}:{stop}:{step}")
+            raise ShapeError(
+                f"slice of {describe(x)}", expected="ranges inside the shape", got=f"{start}:{stop}:{step}"
+            )
     if tuple(result) == x.shape and all(step == 1 for step in strides):
         return x
     ranges = {"starts": tuple(starts), "stops": tuple(stops), "steps": strides}
