@@ -331,8 +331,10 @@ def _cost(rows: AxisPlan, columns: AxisPlan, depth: int, machine: Machine) -> fl
     total, area = 0.0, 0
     for row, column in itertools.product(rows.segments, columns.segments):
         r, v = rows.count(row), columns.count(column)
-        products = r * v * (1.0 if machine.fused else 2.0)
-        step = max(products, 1.1 * (r + v), 8.0) + 1.0
+        if machine.fused:
+            step = max(r * v, 1.1 * (r + v), 8.0) + 1.0
+        else:  # a product and a sum, and two instructions to broadcast
+            step = 2.0 * r * v + 2.0 * r + v + 1.0
         partial = 0.0 if column.lanes is None or machine.masked else 4.0 * r * machine.lanes("float32")
         tiles = row.count * column.count
         total += tiles * (depth * step + 20.0 + 3.0 * r * v + partial)
