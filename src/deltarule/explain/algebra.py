@@ -405,12 +405,20 @@ def matmul(*terms: Term) -> Term:
     return multiply(*outside, body) if outside else body
 
 
+def is_identity(term: Term) -> bool:
+    """Whether a term is the identity matrix."""
+    return isinstance(term, Diagonal) and is_constant(term.body, 1)
+
+
 def _contracted(chain: list[Term]) -> list[Term]:
     """Let diagonal matrices meet vectors of ones: diag(v)𝟙 = v, 𝟙ᵀdiag(v) = vᵀ; 𝟙𝟙ᵀ is an array of ones."""
     for i in range(len(chain) - 1):
         left, right = chain[i], chain[i + 1]
         if is_constant(left, 1) and is_constant(right, 1) and left.shape[1] == 1:
             return _contracted([*chain[:i], number(_ONE, (left.shape[0], right.shape[1])), *chain[i + 2 :]])
+        for one, other in ((left, right), (right, left)):
+            if is_identity(one):
+                return _contracted([*chain[:i], other, *chain[i + 2 :]])
         if isinstance(left, Diagonal) and is_constant(right, 1) and right.shape[1] == 1:
             return _contracted([*chain[:i], left.body, *chain[i + 2 :]])
         if isinstance(right, Diagonal) and is_constant(left, 1) and left.shape[0] == 1:

@@ -63,8 +63,13 @@ class Derivation:
                 return to_text(page.entry(line, self.derived.loss_name).right)
         raise KeyError(name)
 
-    def check(self, evaluate: Evaluate | None = None, draw: Draw | None = None, points: int = 20) -> CheckReport:
-        """Evaluate every line at random points in float64, against central differences and the engine."""
+    def check(
+        self, evaluate: Evaluate | None = None, draw: Draw | None = None, points: int | None = None
+    ) -> CheckReport:
+        """Evaluate every line at random points in float64, against central differences and the engine.
+
+        Without ``points``: 20, and fewer where there are many lines.
+        """
         run, rng = evaluate or self._evaluate, draw or self._draw
         if run is None or rng is None:
             raise ArgumentError("check", expected="an evaluator and a source of random values", got="none")
@@ -75,7 +80,7 @@ class Derivation:
         labels = [to_text(page.entry(line, loss).left) for line in lines]
         closed = len(closed_forms)
         labels[len(labels) - closed :] = [f"{label} closed" for label in labels[len(labels) - closed :]]
-        self._report = check_lines(self.derived, lines, labels, run, rng, points)
+        self._report = check_lines(self.derived, lines, labels, run, rng, points, closed)
         return self._report
 
     def components(self) -> str:

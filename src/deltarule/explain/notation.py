@@ -114,6 +114,8 @@ def _routed(name: str) -> Typeset:
 
 def _inverse(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
     base = closed[0] if not isinstance(closed[0], m.Scripts) else m.Fenced(arguments[0])
+    if m.to_text(arguments[1]) == "I":
+        return m.Scripts(base, upper=m.row(m.Operator("−"), m.Number("1"))), POWER
     return m.row(m.Scripts(base, upper=m.row(m.Operator("−"), m.Number("1"))), closed[1]), MATMUL
 
 

@@ -32,6 +32,7 @@ _KINK = 1e-6  # two step sizes disagree by more than this: the point is beside a
 _BEND = 2e-3  # the slopes on both sides disagree by more than this: the point is on a kink
 _JITTER = 0.1
 _SIZE_OF_UNKNOWN = 4
+_MOST, _FEWEST, _BUDGET = 20, 4, 240  # points, and lines times points
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,11 @@ class Precise:
         leaves = [static[node] if sizes else node for node in self._leaves]
         self.inputs = {leaf: _twin(leaf) for leaf in leaves}
         twins = in_float64(fixed, self.inputs)
+        self._definite = {
+            self.inputs[leaf]
+            for leaf, own in zip(leaves, self._leaves, strict=True)
+            if self._domains.get(own, Domain("real")).kind == "definite"
+        }
         self._drawn = dict(zip(self._leaves, (self.inputs[leaf] for leaf in leaves), strict=True))
         self._twins = {**self._drawn, **dict(zip(roots, twins, strict=True))}
 
@@ -133,7 +139,8 @@ class Precise:
 
     def direction(self, node: Node) -> Any:
         """Return a random direction of a node's shape."""
-        return self._draw(build.input_node("direction", node.shape, dtypes.FLOAT64), Domain("real"))
+        along = self._draw(build.input_node("direction", node.shape, dtypes.FLOAT64), Domain("real"))
+        return along + along.T if node in self._definite else along
 
     def values(self, nodes: Sequence[Node], given: Mapping[Node, Any]) -> list[Any]:
         """Evaluate twins."""
@@ -162,26 +169,37 @@ def _twin(node: Node) -> Node:
 
 
 def check(
-    derived: Derived, lines: Sequence[Line], labels: Sequence[str], evaluate: Evaluate, draw: Draw, points: int = 20
+    derived: Derived,
+    lines: Sequence[Line],
+    labels: Sequence[str],
+    evaluate: Evaluate,
+    draw: Draw,
+    points: int | None = None,
+    closed: int = 0,
 ) -> CheckReport:
-    """Evaluate every line, as it is printed, at random points and compare."""
+    """Evaluate every line, as it is printed, at random points and compare.
+
+    Without ``points``, 20 of them, and fewer where there are many lines. The last ``closed`` lines repeat derivatives
+    in another form and are compared with the engine only.
+    """
+    wanted = points or max(_FEWEST, min(_MOST, _BUDGET // max(1, len(lines) - closed)))
     formulas = lowered(lines, derived.layout)
     roots = list(dict.fromkeys([derived.loss, *(n for line in lines for n in (line.node, line.value)), *formulas]))
     precise = Precise(roots, evaluate, draw, derived.loss)
-    work = [_Work(line, precise[formula], precise, derived) for line, formula in zip(lines, formulas, strict=True)]
-    found = 0
-    for _ in range(3 * points):
-        if found == points:
+    work = [
+        _Work(line, precise[formula], precise, derived, moved=line.kind == "backward" and i < len(lines) - closed)
+        for i, (line, formula) in enumerate(zip(lines, formulas, strict=True))
+    ]
+    for _ in range(3 * wanted):
+        waiting = [item for item in work if item.points < wanted]
+        if not waiting:
             break
         given = precise.draw()
-        measured = [item.measure(given) for item in work]
-        if any(m is None for m in measured):
-            continue
-        found += 1
-        for item, errors in zip(work, measured, strict=True):
-            item.note(errors)
-    rows = tuple(CheckedLine(w.line, w.difference_error, w.engine_error, found) for w in work)
-    return CheckReport(rows, tuple(labels), found)
+        gaps = precise.numbers([item.gap for item in waiting], given)
+        for item, gap in zip(waiting, gaps, strict=True):
+            item.measure(given, gap)
+    rows = tuple(CheckedLine(w.line, w.difference_error, w.engine_error, w.points) for w in work)
+    return CheckReport(rows, tuple(labels), min((w.points for w in work), default=0))
 
 
 def lowered(lines: Sequence[Line], layout: Layout) -> list[Node]:
@@ -204,37 +222,38 @@ def _matrix(node: Node) -> Node:
 
 
 class _Work:
-    """One line under examination."""
+    """One line under examination; ``moved``: its node is moved for central differences."""
 
-    def __init__(self, line: Line, formula: Node, precise: Precise, derived: Derived) -> None:
+    def __init__(self, line: Line, formula: Node, precise: Precise, derived: Derived, moved: bool) -> None:
         self.line = line
         self.difference_error = 0.0
         self.engine_error = 0.0
+        self.points = 0
+        self.gap = difference(formula, precise[line.value])
         self._precise = precise
-        self._formula = formula
-        self._value = precise[line.value]
+        self._moves = moved
         self._node = precise[line.node]
         self._moved = build.input_node("moved", self._node.shape, self._node.dtype)
-        (self._loss,) = substitute([precise[derived.loss]], {self._node: self._moved})
-        self._gap = difference(formula, self._value)
         self._direction = build.input_node("direction", formula.shape, formula.dtype)
-        if line.kind == "backward":
+        if moved:
+            (self._loss,) = substitute([precise[derived.loss]], {self._node: self._moved})
             (freed,) = substitute([formula], {self._node: self._moved})
             self._slope = build.sum_over(build.multiply(freed, self._direction))
 
-    def measure(self, given: Mapping[Node, Any]) -> tuple[float, float] | None:
-        """Return both errors at a point, or None beside a kink or outside the domain."""
-        if self.line.kind == "forward":
-            (gap,) = self._precise.numbers([self._gap], given)
-            return (0.0, gap) if math.isfinite(gap) else None
-        (gap,) = self._precise.numbers([self._gap], given)
-        (here,) = self._precise.values([self._node], given)
+    def measure(self, given: Mapping[Node, Any], gap: float) -> None:
+        """Note both errors at a point, unless it is beside a kink or outside the domain."""
         if not math.isfinite(gap):
-            return None
-        error = self._along(given, here)
-        if error is None and self._node.sources:  # a signal at a kink, such as two zeros in one pooling window
-            error = self._along(given, here + _JITTER * self._precise.direction(self._node))
-        return None if error is None else (error, gap)
+            return
+        error: float | None = 0.0
+        if self._moves:
+            (here,) = self._precise.values([self._node], given)
+            error = self._along(given, here)
+            if error is None and self._node.sources:  # a signal at a kink, such as two zeros in one pooling window
+                error = self._along(given, here + _JITTER * self._precise.direction(self._node))
+        if error is not None:
+            self.points += 1
+            self.difference_error = max(self.difference_error, error)
+            self.engine_error = max(self.engine_error, gap)
 
     def _along(self, given: Mapping[Node, Any], here: Any) -> float | None:
         """Return the error along a random direction at a value of the line's node, or None beside a kink."""
@@ -253,9 +272,3 @@ class _Work:
         if abs(wide - narrow) > _KINK * scale or bend > _BEND * scale:
             return None
         return abs((4 * narrow - wide) / 3 - slope) / scale
-
-    def note(self, errors: tuple[float, float] | None) -> None:
-        """Keep the largest errors."""
-        if errors is not None:
-            self.difference_error = max(self.difference_error, errors[0])
-            self.engine_error = max(self.engine_error, errors[1])

@@ -9,6 +9,7 @@ from deltarule.explain.algebra import (
     add,
     common_factor,
     common_shape,
+    diagonal,
     divide,
     exact,
     lifted,
@@ -219,10 +220,19 @@ def _power(node: Node, arguments: tuple[Term, ...]) -> Term:
 def _compare(relation: str) -> Translate:
     def build(node: Node, arguments: tuple[Term, ...]) -> Term:
         left, right = arguments
+        if relation == "=" and _is_identity(node):
+            return diagonal(number(_ONE, (node.shape[0], 1)))
         shape = common_shape([left.shape, right.shape, matrix_shape(node.shape)])
         return Indicator(relation, left, right, shape)
 
     return build
+
+
+def _is_identity(node: Node) -> bool:
+    """Whether a comparison is i = j of the two axes of a square."""
+    rows, columns = (source for source in node.sources)
+    ramps = rows.op is Op.IOTA and columns.op is Op.IOTA and rows.rank == 2 and node.shape[0] == node.shape[1]
+    return ramps and rows.attributes["axis"] != columns.attributes["axis"]
 
 
 def complement(term: Term) -> Term:

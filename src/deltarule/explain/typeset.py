@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 
-from deltarule.explain.algebra import scale, split
+from deltarule.explain.algebra import is_identity, scale, split, unwrapped
 from deltarule.explain.notation import FUNCTIONS, Typeset
 from deltarule.explain.term import (
     MIRROR,
@@ -105,8 +105,8 @@ def _argument(term: Term) -> Formula:
 
 def _apply(term: Apply) -> tuple[Formula, float]:
     write: Typeset | None = FUNCTIONS.get(term.name)
-    arguments = [typeset(argument) for argument in term.arguments]
-    closed = [within(argument, POWER) for argument in term.arguments]
+    arguments = [_ones(argument) or typeset(argument) for argument in term.arguments]
+    closed = [_ones(argument) or within(argument, POWER) for argument in term.arguments]
     if write is None:
         name = m.Identifier(term.name.replace("_", " "), upright=True)
         return m.row(name, m.Fenced(m.joined(arguments, m.Operator(", ")))), ATOM
@@ -144,6 +144,10 @@ def _total(term: Total) -> tuple[Formula, float]:
             norm = m.Fenced(typeset(factor), "‖", "‖")
             lower = m.Identifier("F", upright=True) if len(factor.shape) > 1 and factor.shape[1] != 1 else None
             return m.Scripts(norm, lower=lower, upper=m.Number("2")), POWER
+    if isinstance(body, Product) and any(is_identity(factor) for factor, _ in body.factors):
+        rest = tuple((factor, exponent) for factor, exponent in body.factors if not is_identity(factor))
+        inner = typeset(unwrapped(Product(body.coefficient, rest, body.shape)))
+        return m.row(m.Identifier("tr", upright=True), m.Fenced(inner)), ATOM
     if isinstance(body, Apply) and body.name == "abs":
         return m.Scripts(m.Fenced(typeset(body.arguments[0]), "‖", "‖"), lower=m.Number("1")), ATOM
     inner = within(body, MATMUL)
@@ -161,7 +165,9 @@ def _matmul(term: Matmul) -> tuple[Formula, float]:
 
 def _ones(term: Term) -> Formula | None:
     """Return 𝟙 or 𝟙ᵀ for a vector of ones."""
-    if not isinstance(term, Product) or term.factors or term.coefficient != 1:
+    if not isinstance(term, Product) or term.factors or term.coefficient != 1 or len(term.shape) != 2:
+        return None
+    if is_number(term.shape):
         return None
     one = m.Identifier("𝟙")
     row = m.Scripts(one, upper=m.Identifier("T", upright=True))

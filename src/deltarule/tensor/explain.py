@@ -70,7 +70,7 @@ def source(seed: int) -> Draw:
             return np.asarray(positive / positive.sum(-1, keepdims=True))
         if domain.kind == "definite":
             return np.asarray(values @ np.swapaxes(values, -1, -2) + shape[-1] * np.eye(shape[-1]))
-        return values
+        return values / np.sqrt(shape[-1]) if len(shape) > 1 else values  # so that deep networks do not saturate
 
     return draw
 

@@ -20,10 +20,11 @@ from deltarule.explain.explanation import Derivation, derive
 from deltarule.explain.jacobians import hessian, jacobian, slices
 from deltarule.explain.notation import FUNCTIONS
 from deltarule.explain.optimizers import RULES
+from deltarule.explain.page import entry
 from deltarule.explain.proof import check, power_of_ten
 from deltarule.explain.term import Product
 from deltarule.explain.translation import TRANSLATE
-from deltarule.graph import build
+from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
 from deltarule.graph.op import Op
 from deltarule.render import mathematics as m
@@ -297,6 +298,34 @@ def test_jacobians_and_hessians_in_textbook_form():
         assert derivative.formula == expected
         assert derivative.error(run, source(0)) < 1e-12
         assert derivative.latex()
+
+
+@pytest.mark.notes("LA-01", "LA-02", "LA-04", "LA-09", "LA-13", "LA-24", "LA-26")
+def test_identities_of_matrix_calculus():
+    A, B, x, y, C = inputs(A=(3, 3), B=(3, 3), x=(3,), y=(3,), C=(3, 3))
+    total = build.sum_over(x)
+    cases = [
+        (algebra.trace(build.matmul(A, B)), A, "Bᵀ"),
+        (build.matmul(x, y), x, "y"),
+        (build.matmul(x, x), x, "2x"),
+        (build.log_determinant(A), A, "(Aᵀ)⁻¹"),
+        (build.divide(build.sum_over(build.exp(x)), total), x, "eˣ/(Σ x) − L/(Σ x)"),
+        (algebra.norm(A, "fro"), A, "A/L"),  # L is the norm itself
+        (f.logsumexp(x, axis=0), x, "softmax(x)"),
+        (build.sum_over(build.multiply(algebra.outer(x, y), A)), x, "Ay"),
+        (build.sum_over(build.power(x, 3)), x, "3x²"),
+        (build.sum_over(build.multiply(build.cholesky(C), B)), C, None),
+    ]
+    for loss, variable, expected in cases:
+        d = derive(loss, [variable], evaluate=run, draw=source(0), detail="answers")
+        assert d.check(points=5), str(d.check(points=5))
+        if expected is not None:
+            assert to_right(d) == expected
+
+
+def to_right(derivation: Derivation) -> str:
+    (line,) = derivation.steps
+    return m.to_text(entry(line, "L").right)
 
 
 @pytest.mark.notes("LA-21", "LA-22", "BP-06", "C-LA-08")
