@@ -291,7 +291,8 @@ def test_long_reduction_runs_in_blocks(machine):
 def test_colliding_rows_are_copied(machine):
     spec = matmul(30, 16 * machine.lanes("float32"), 1024)
     plan = plan_contraction(spec, machine, scratch=True)
-    assert plan is not None and plan.pack_rows and plan.scratch_bytes > 0
+    assert plan is not None and plan.pack_rows == (machine.name != "sse")  # whose tiles have two rows
+    assert (plan.scratch_bytes > 0) == plan.pack_rows
     check(spec, machine)
 
 
