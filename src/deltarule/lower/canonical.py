@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from deltarule.graph import build
@@ -26,7 +27,29 @@ def canonical(outputs: Sequence[Node]) -> list[Node]:
     return _oriented(_masks_from_rectified(simplify(prepared)))
 
 
+_ARITHMETIC: dict[Op, Callable[[float, float], float]] = {
+    Op.ADD: operator.add,
+    Op.SUBTRACT: operator.sub,
+    Op.MULTIPLY: operator.mul,
+    Op.DIVIDE: operator.truediv,
+}
+
+
+def _folded(node: Node) -> Node | None:
+    """Return the value of an arithmetic operation on two floating-point constants."""
+    if node.op not in _ARITHMETIC or not node.dtype.is_float or node.shape != ():
+        return None
+    if any(source.op is not Op.CONSTANT for source in node.sources):
+        return None
+    a, b = (source.attributes["value"] for source in node.sources)
+    if node.op is Op.DIVIDE and b == 0:
+        return None
+    return build.constant(_ARITHMETIC[node.op](a, b), node.dtype)
+
+
 def _prepared(node: Node) -> Node | None:
+    if node.op in _ARITHMETIC:
+        return _folded(node)
     if node.op is Op.STOP_GRADIENT:
         return node.sources[0]
     if node.op is Op.CONVOLVE and _is_padded(node):

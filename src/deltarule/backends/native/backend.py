@@ -16,7 +16,7 @@ from deltarule.backends.native.machine import Machine, host
 from deltarule.backends.native.memory import LINE, aligned, raise_reported
 from deltarule.backends.native.program import Assembler, Assembly
 from deltarule.backends.native.runner import NativeRunner
-from deltarule.backends.native.threads import Team
+from deltarule.backends.native.threads import Entry, Team
 from deltarule.errors import DataError, ShapeError
 from deltarule.graph.program import Program, StepProgram
 from deltarule.lower.lower import Lowered, lower
@@ -49,42 +49,50 @@ class NativeExecutable:
         self._program, self._lowered, self.assembly = program, lowered, assembly
         self._library = compile_modules(assembly.texts, machine)
         self._entry = self._library.address("run")
+        self._direct = Entry(self._entry)
         self._team = Team(assembly.threads)
         self._spare: list[npt.NDArray[np.uint8]] = []
         self._lock = Lock()
-        self._places = {buffer: place for place, buffer in enumerate(assembly.table)}
+        places = {buffer: words.TABLE + place for place, buffer in enumerate(assembly.table)}
+        self._words = [places.get(buffer) for buffer in (*lowered.inputs, *lowered.outputs)]
+        self._n_words = words.TABLE + len(assembly.table)
+        self._shapes = [(node.shape, np.dtype(node.dtype.name)) for node in program.inputs]
+        self._results = [(node.shape, np.dtype(node.dtype.name)) for node in program.outputs]
 
     def __call__(self, *arrays: Array) -> list[Array]:
         """Return the values of the outputs."""
-        outputs = [np.empty(node.shape, node.dtype.name) for node in self._program.outputs]
         given = self._given(arrays)
-        context = np.zeros(words.TABLE + len(self.assembly.table), np.int64)
+        outputs = [np.empty(shape, dtype) for shape, dtype in self._results]
+        values = [0] * self._n_words
         arena = self._arena()
-        context[words.ARENA] = arena.ctypes.data
-        context[words.BARRIER] = self._team.barrier
-        pairs = (*zip(self._lowered.inputs, given, strict=True), *zip(self._lowered.outputs, outputs, strict=True))
+        values[words.ARENA], values[words.BARRIER] = arena.ctypes.data, self._team.barrier
         kept: list[Any] = []
-        for buffer, array in pairs:
-            if buffer in self._places:
+        for word, array in zip(self._words, (*given, *outputs), strict=True):
+            if word is not None:
                 memory = array if array.size else aligned(LINE)
                 kept.append(memory)
-                context[words.TABLE + self._places[buffer]] = memory.ctypes.data
-        self._team.run(self._entry, context.ctypes.data)
+                values[word] = memory.ctypes.data
+        context = np.array(values, np.int64)
+        if self.assembly.threads == 1:
+            self._direct(context.ctypes.data, 0, 1)
+        else:
+            self._team.run(self._entry, context.ctypes.data)
         self._spare.append(arena)
-        raise_reported(context)
+        if context[words.ERROR_FLAG]:
+            raise_reported(context)
         return outputs
 
     def _given(self, arrays: Sequence[Array]) -> list[Array]:
-        if len(arrays) != len(self._program.inputs):
-            raise DataError("call", expected=f"{len(self._program.inputs)} arrays", got=str(len(arrays)))
+        """Return contiguous arrays of the right types."""
+        if len(arrays) != len(self._shapes):
+            raise DataError("call", expected=f"{len(self._shapes)} arrays", got=str(len(arrays)))
         given = []
-        for node, array in zip(self._program.inputs, arrays, strict=True):
-            value = np.ascontiguousarray(array, node.dtype.name)
-            if np.shape(array) != node.shape:
-                raise ShapeError(
-                    f"input {node.attributes.get('name', '')}", expected=show(node.shape), got=show(np.shape(array))
-                )
-            given.append(value)
+        for place, ((shape, dtype), array) in enumerate(zip(self._shapes, arrays, strict=True)):
+            if np.shape(array) != shape:
+                name = self._program.inputs[place].attributes.get("name", "")
+                raise ShapeError(f"input {name}", expected=show(shape), got=show(np.shape(array)))
+            ready = isinstance(array, np.ndarray) and array.dtype == dtype and array.flags.c_contiguous
+            given.append(array if ready else np.array(array, dtype, order="C"))
         return given
 
     def _arena(self) -> npt.NDArray[np.uint8]:

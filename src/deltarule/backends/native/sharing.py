@@ -15,7 +15,7 @@ from deltarule.lower.index import Axis, Index
 from deltarule.lower.loops import Buffer, Nest, Statement, touched
 from deltarule.lower.memory import Place
 
-LEAST_WORK = 400.0  # cycles; less is not worth a second thread
+LEAST_WORK = 64.0  # cycles a thread; less is not worth sharing
 Ranges = tuple[tuple[int, ...], ...]  # for each thread: begin, end (rows and columns of a product)
 
 
@@ -77,7 +77,7 @@ def share_kernel(statement: Statement, kernel: Kernel, threads: int, places: Map
 def share_product(statement: Statement, product: Product, threads: int, places: Mapping[Buffer, Place]) -> Shared:
     """Cut a contraction by rows or columns."""
     spec, roles = product.spec, product.roles
-    if spec.flops < 16 * LEAST_WORK * threads or threads == 1:
+    if spec.flops < 100 * LEAST_WORK * threads or threads == 1:
         ranges: Ranges = ((0, spec.rows, 0, spec.columns), *((0, 0, 0, 0),) * (threads - 1))
     elif product.plan is None:
         ranges = tuple((begin, end, 0, spec.columns) for begin, end in cut(spec.rows, 1, threads))

@@ -237,3 +237,16 @@ def test_deep_graphs_do_not_recurse() -> None:
     for i in range(3000):
         node = build.add(build.multiply(node, 0.999), float(i % 3))
     agree([node], [x], [np.arange(8.0)], 1e-9)
+
+
+def test_long_reductions_are_shared_and_exact() -> None:
+    x = build.input_node("x", (50_000, 3), dtypes.FLOAT32)
+    outputs = [
+        build.sum_over(x), build.sum_over(x, 0), build.maximum_over(x, 0), build.mean(build.multiply(x, x), 0),
+        build.sum_over(build.exp(build.negate(x)), 0),
+    ]  # fmt: skip
+    array = np.random.default_rng(0).random((50_000, 3)).astype(np.float32) + 1000
+    agree(outputs, [x], [array], 1e-3)  # NumPy's own float32 sums over the first axis are that far off
+    total, columns = NativeBackend().compile(Program((x,), tuple(outputs[:2])))(array)
+    assert total == np.float32(array.astype(np.float64).sum())  # accumulated in float64
+    np.testing.assert_array_equal(columns, array.astype(np.float64).sum(0).astype(np.float32))
