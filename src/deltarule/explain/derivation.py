@@ -276,6 +276,9 @@ _LETTERS = {"weight": "W", "bias": "b", "scale": "gamma", "gamma": "gamma", "shi
             "slope": "alpha", "kernel": "W"}  # fmt: skip
 
 
+_BARE = frozenset({"weight", "bias", "scale", "shift"})  # parameters of a layer on its own
+
+
 def input_names(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) -> dict[Node, str]:
     """Return the name of every input and named node, each once; parameters of modules become W_1, b_1 and so on."""
     result: dict[Node, str] = {}
@@ -288,6 +291,8 @@ def input_names(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) -> d
         if prefix:
             layers.setdefault(prefix, len(layers) + 1)
             raw = f"{_LETTERS.get(last, last)}_{layers[prefix]}"
+        elif raw in _BARE:
+            raw = _LETTERS[raw]
         name = canonical(raw.replace(".", "_"))
         if name in taken:
             name = next(f"{name}_{count}" for count in range(2, len(given) + 3) if f"{name}_{count}" not in taken)

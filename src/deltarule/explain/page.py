@@ -124,7 +124,7 @@ def broken(formula: str, width: int) -> list[str]:
     ['first + second', ' + third']
     """
     pieces: list[str] = []
-    while len(formula) > width:
+    while columns(formula) > width:
         at = max((formula.rfind(sign, 1, width - 1) for sign in (" + ", " − ")), default=-1)
         if at <= width // 3:
             at = max(formula.rfind(sign, 1, width - 1) for sign in (" ⊙ ", " ⋆ ", " ", "("))

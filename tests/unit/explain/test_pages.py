@@ -20,7 +20,7 @@ from deltarule.explain.explanation import Derivation, derive
 from deltarule.explain.jacobians import hessian, jacobian, slices
 from deltarule.explain.notation import FUNCTIONS
 from deltarule.explain.optimizers import RULES
-from deltarule.explain.page import entry
+from deltarule.explain.page import columns, entry
 from deltarule.explain.proof import check, power_of_ten
 from deltarule.explain.term import Product
 from deltarule.explain.translation import TRANSLATE
@@ -109,7 +109,7 @@ def test_every_printed_line_is_proved_and_fits(name, layout, detail):
     report = d.check(points=4)
     assert report, str(report)
     assert report.max_error < 1e-6
-    assert all(len(line) <= 100 for line in str(d).splitlines())
+    assert all(columns(line) <= 100 for line in str(d).splitlines())
     assert str(d).splitlines()[-1].endswith("(engine)")
 
 
