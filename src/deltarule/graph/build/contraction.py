@@ -131,8 +131,9 @@ def fold(
     y: Node, axes: Sequence[int], window: Sequence[int], stride: Sequence[int], dilation: Sequence[int], shape: Shape
 ) -> Node:
     """The adjoint of ``windows``: add overlapping windows back to ``shape``."""
-    expected = [shape[i] if i not in axes else shapes.window_count(
-        shape[i], window[axes.index(i)], stride[axes.index(i)], dilation[axes.index(i)]) for i in range(len(shape))]  # fmt: skip
+    expected = list(shape)
+    for i, width, step, spread in zip(axes, window, stride, dilation, strict=True):
+        expected[i] = shapes.window_count(shape[i], width, step, spread)
     if y.shape != (*expected, *window):
         raise ShapeError("fold", expected=shapes.show((*expected, *window)), got=describe(y))
     geometry = {"axes": tuple(axes), "window": tuple(window), "stride": tuple(stride), "dilation": tuple(dilation)}
