@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import final
+from typing import Any, final
 
 from deltarule.errors import ArgumentError
 from deltarule.explain.algebra import add, diagonal, lifted, matmul, multiply, number, transpose, unwrapped
@@ -60,6 +60,11 @@ class MatrixDerivative:
 
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
+
+    def at(self, given: Mapping[Node, Any], evaluate: Evaluate) -> Any:
+        """Return the matrix as an array, for given values of the inputs."""
+        (value,) = evaluate([lower(self.term, self.applied.dtype)], given)
+        return value
 
     def error(self, evaluate: Evaluate, draw: Draw, points: int = 5) -> float:
         """Return the largest relative difference between matrix · g and the engine's product, at random points."""

@@ -143,7 +143,7 @@ def _of_model(
     mode: str,
     seed: int,
 ) -> tuple[Tensor, dict[Node, str]]:
-    if criterion is None or input_shape is None:
+    if not callable(criterion) or input_shape is None:
         raise ArgumentError(
             "derive of a model",
             expected="a loss and an input shape",

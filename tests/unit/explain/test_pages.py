@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -183,7 +184,8 @@ def test_values_are_printed_as_matrices():
 
 
 def _katex() -> str | None:
-    places = [Path(__file__).parents[3] / "node_modules" / "katex", Path("/tmp/explain_work/katex/node_modules/katex")]
+    """Return where KaTeX is installed: node_modules beside the project, or the folder that KATEX names."""
+    places = [Path(__file__).parents[3] / "node_modules" / "katex", Path(os.environ.get("KATEX", "none"))]
     return next((str(place) for place in places if place.exists()), None)
 
 
@@ -326,6 +328,22 @@ def test_identities_of_matrix_calculus():
 def to_right(derivation: Derivation) -> str:
     (line,) = derivation.steps
     return m.to_text(entry(line, "L").right)
+
+
+@pytest.mark.notes("C-ACT-03", "C-ACT-04", "C-LA-06", "C-LA-07")
+def test_jacobians_at_the_numbers_of_the_notes():
+    x, A = inputs(x=(3,), A=(2, 2))
+    share = f.softmax(x, axis=0)
+    at = jacobian(share, x, names={share: "S"}).at({x: [1.0, 2.0, 3.0]}, run)
+    expected = [[0.08192507, -0.02203304, -0.05989203], [-0.02203304, 0.18483645, -0.16280340],
+                [-0.05989203, -0.16280340, 0.22269543]]  # fmt: skip
+    np.testing.assert_allclose(at, expected, atol=1e-6)
+    (z,) = inputs(z=(2,))
+    slope = jacobian(f.sigmoid(z), z).at({z: [0.0, 1.0]}, run)
+    np.testing.assert_allclose(slope, np.diag([0.25, 0.19661193324148185]), atol=1e-7)
+    (w,) = inputs(w=(2,))
+    curvature = hessian(build.matmul(build.matmul(w, A), w), w).at({A: [[1, 2], [3, 4]], w: [1, -2]}, run)
+    np.testing.assert_allclose(curvature, [[2, 5], [5, 8]])
 
 
 @pytest.mark.notes("LA-21", "LA-22", "BP-06", "C-LA-08")
