@@ -56,6 +56,7 @@ POOL = {"window": (3, 2), "stride": (2, 2), "padding": ((1, 1), (0, 0))}
 CASES = [
     Case("relu", f.relu, torch.relu),
     Case("leaky_relu", lambda x: f.leaky_relu(x, slope=0.2), lambda x: tf.leaky_relu(x, 0.2)),
+    Case("prelu", f.prelu, tf.prelu, ((4, 3), (3,))),
     Case("elu", lambda x: f.elu(x, alpha=1.5), lambda x: tf.elu(x, 1.5)),
     Case("selu", f.selu, torch.selu),
     Case("gelu", lambda x: f.gelu(x, approximate=False), tf.gelu),
@@ -64,6 +65,13 @@ CASES = [
     Case("softplus", f.softplus, tf.softplus),
     Case("log_sigmoid", f.log_sigmoid, tf.logsigmoid),
     Case("silu", f.silu, tf.silu),
+    Case("mish", f.mish, tf.mish),
+    Case("cube", f.cube, lambda x: x**3),
+    Case("clip", lambda x: f.clip(x, low=-0.5, high=0.8), lambda x: x.clamp(-0.5, 0.8)),
+    Case("hard_sigmoid", lambda x: f.hard_sigmoid(x, slope=1 / 6, offset=0.5),
+         lambda x: (x / 6 + 0.5).clamp(0, 1)),  # torch's own derivative is 1/6 in float32
+    Case("hard_swish", f.hard_swish, tf.hardswish),
+    Case("softsign", f.softsign, tf.softsign),
     Case("logsumexp", lambda x: f.logsumexp(x, axis=1), lambda x: torch.logsumexp(x, 1)),
     Case("softmax", lambda x: f.softmax(x, axis=0), lambda x: torch.softmax(x, 0)),
     Case("log_softmax", lambda x: f.log_softmax(x, axis=1), lambda x: torch.log_softmax(x, 1)),
@@ -157,7 +165,7 @@ def test_equal_calls_are_the_same_node(case: Case) -> None:
 EXTREME = np.array([-1e4, -800.0, -40.0, 0.0, 40.0, 800.0, 1e4])
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "softplus", "log_sigmoid", "silu", "gelu"])
+@pytest.mark.parametrize("name", ["sigmoid", "softplus", "log_sigmoid", "silu", "gelu", "mish", "softsign"])
 def test_extreme_arguments_stay_finite_and_exact(name: str) -> None:
     x = build.input_node("x", EXTREME.shape, F64)
     case = next(c for c in CASES if c.name == name)
@@ -169,3 +177,15 @@ def test_extreme_arguments_stay_finite_and_exact(name: str) -> None:
     np.testing.assert_allclose(value, expected.detach().numpy(), rtol=1e-12, atol=1e-15)
     assert t.grad is not None
     np.testing.assert_allclose(slope, t.grad.numpy(), rtol=1e-10, atol=1e-15)
+
+
+@pytest.mark.notes("ACT-18", "C-ACT-12")
+def test_clip_takes_its_derivative_at_a_bound_from_the_left() -> None:
+    x = build.input_node("x", (5,), F64)
+    output = f.clip(x, low=0.0, high=1.0)
+    slope = gradients(build.sum_over(output), [x])[0]
+    value, slopes = reference.evaluate([output, slope], {x: np.array([-1.0, 0, 0.5, 1, 2])})
+    np.testing.assert_array_equal(value, [0, 0, 0.5, 1, 1])
+    np.testing.assert_array_equal(slopes, [0, 0, 1, 1, 0])
+    through = gradients(build.sum_over(expansion(output)), [x])[0]
+    np.testing.assert_array_equal(reference.evaluate([through], {x: np.array([-1.0, 0, 0.5, 1, 2])})[0], slopes)

@@ -30,6 +30,7 @@ class Case:
     name: str = ""
     single: bool = True  # whether one example may come without a batch axis
     smooth: bool = True  # whether the derivative is one
+    words: int = 0  # whole numbers below it instead of real ones
 
     @property
     def id(self) -> str:
@@ -42,13 +43,45 @@ CASES = [
     Case(lambda: nn.Linear(4, 3), VECTOR),
     Case(lambda: nn.Linear(4, 3, bias=False, init="orthogonal"), VECTOR, "no bias"),
     Case(lambda: nn.Linear(4, 3), (5, 4), "sequence", single=False),
+    Case(lambda: nn.MaskedLinear([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 1]]), VECTOR),
+    Case(lambda: nn.MaskedLinear([[1, 1, 0, 0], [0, 0, 1, 1]], [True, False]), VECTOR, "some biases"),
+    Case(lambda: nn.MaskedLinear(np.ones((2, 4)), bias=False, init="orthogonal"), VECTOR, "all edges, no bias"),
+    Case(lambda: nn.P(4, 3, 2, activations=[nn.Tanh(), nn.Identity()]), VECTOR, "P"),
+    Case(lambda: nn.GeneralNetwork([4, 2, 2], [("0.0", "1.0"), ("0.1", "1.0"), ("0.3", "1.1"), ("1.0", "2.1"),
+                                               ("1.1", "2.0"), ("1.1", "2.1")],
+                                   [[nn.Sigmoid(), nn.ELU(0.5)], nn.Softmax()], biases=["1.0", "2.1"]),
+         VECTOR, "edges"),
+    Case(lambda: nn.PerNeuron([nn.Tanh(), nn.Cubic(), nn.Cubic(), nn.Softplus()]), VECTOR),
+    Case(lambda: nn.Maxout(4, 3), VECTOR),
+    Case(lambda: nn.Maxout(4, 2, pieces=3), (5, 4), "three pieces", single=False),
+    Case(lambda: nn.Embedding(7, 3), (5,), words=7, single=False),
+    Case(lambda: nn.Heads(kind=nn.Linear(4, 3), price=nn.Linear(4, 1)), VECTOR),
     Case(lambda: nn.Conv1d(2, 3, 3), SIGNAL),
     Case(lambda: nn.Conv1d(2, 3, 4, stride=2, padding="same", dilation=2), SIGNAL, "same, even"),
     Case(lambda: nn.Conv2d(4, 6, 3), IMAGE),
     Case(lambda: nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 2), (1, 2), 2, bias=False), IMAGE, "strided"),
     Case(lambda: nn.Conv2d(4, 4, 3, padding="same", groups=4), IMAGE, "depthwise"),
     Case(lambda: nn.Conv3d(2, 3, 2, padding=1), VOLUME),
+    Case(lambda: nn.ConvTranspose1d(2, 3, 3, stride=2, padding=1, output_padding=1), SIGNAL),
+    Case(lambda: nn.ConvTranspose2d(4, 6, (3, 2), (2, 1), (1, 0), (1, 0), dilation=(1, 2), groups=2), IMAGE, "strided"),
+    Case(lambda: nn.ConvTranspose2d(4, 3, 3, bias=False), IMAGE, "no bias"),
+    Case(lambda: nn.ConvTranspose3d(2, 3, 2, stride=2), VOLUME),
     Case(lambda: nn.MaxPool1d(2), SIGNAL),
+    Case(lambda: nn.MaxPool2d((3, 2), 2, (1, 0), rounding="ceil"), IMAGE, "ceil"),
+    Case(lambda: nn.AvgPool2d(3, 2, 1, rounding="ceil"), (6, 6, 4), "ceil"),
+    Case(lambda: nn.AvgPool2d(3, 2, 1, padding_counts=False), IMAGE, "without padding"),
+    Case(lambda: nn.LpPool1d(1, 2), SIGNAL),
+    Case(lambda: nn.LpPool2d(3, 2), IMAGE),
+    Case(lambda: nn.LpPool3d(2.5, 2, rounding="ceil"), VOLUME),
+    Case(nn.GlobalMaxPool1d, SIGNAL),
+    Case(nn.GlobalMaxPool2d, IMAGE),
+    Case(nn.GlobalMaxPool3d, VOLUME),
+    Case(lambda: nn.Upsample1d(3, "linear"), SIGNAL),
+    Case(lambda: nn.Upsample2d((2, 3)), IMAGE),
+    Case(lambda: nn.Upsample2d(2, "linear", corners_aligned=True), IMAGE, "linear"),
+    Case(lambda: nn.Upsample3d(2), VOLUME),
+    Case(lambda: nn.PixelShuffle(2), IMAGE),
+    Case(lambda: nn.PixelUnshuffle(2), (4, 6, 3)),
     Case(lambda: nn.MaxPool2d(2), IMAGE),
     Case(lambda: nn.MaxPool2d(3, 2, 1), IMAGE, "overlapping"),
     Case(lambda: nn.MaxPool3d(2), VOLUME),
@@ -60,6 +93,22 @@ CASES = [
     Case(nn.GlobalAvgPool3d, VOLUME),
     Case(nn.Flatten, IMAGE, single=False),
     Case(lambda: nn.Dropout(0.4), VECTOR),
+    Case(lambda: nn.Dropout(keep_probability=0.7, scale_in="inference"), VECTOR, "standard"),
+    Case(lambda: nn.SpatialDropout(0.4), IMAGE),
+    Case(lambda: nn.GroupNorm(2, 4), IMAGE),
+    Case(lambda: nn.GroupNorm(1, 2, n_axes=1, scale_and_shift=False), SIGNAL, "signal"),
+    Case(lambda: nn.InstanceNorm(4), IMAGE),
+    Case(lambda: nn.InstanceNorm(2, n_axes=3, scale_and_shift=True), VOLUME, "volume"),
+    Case(lambda: nn.RNN(2, 3), SIGNAL),
+    Case(lambda: nn.LSTM(2, 3, returns="last"), (4, 2)),
+    Case(lambda: nn.GRU(2, 3, reverse=True), (4, 2)),
+    Case(lambda: nn.GRU(2, 2, bias=False), (3, 2), "no bias"),
+    Case(lambda: nn.MultiHeadAttention(4, 2), (5, 4)),
+    Case(lambda: nn.MultiHeadAttention(4, 1, bias=False, causal=True), (5, 4), "causal"),
+    Case(lambda: nn.TransformerBlock(4, 2, 6), (5, 4)),
+    Case(lambda: nn.TransformerBlock(4, 2, 6, activation="relu", norm_first=False, drop_probability=0.2), (5, 4),
+         "dropout", single=False),
+    Case(lambda: nn.SinusoidalPositions(4), (5, 4)),
     Case(lambda: nn.BatchNorm(4), VECTOR, single=False),
     Case(lambda: nn.BatchNorm(4, 0.2, momentum_weighs="new", running_variance_kind="unbiased"), IMAGE, "images",
          single=False),
@@ -78,6 +127,13 @@ CASES = [
     Case(nn.GELU, VECTOR),
     Case(lambda: nn.GELU(approximate=True), VECTOR, "tanh"),
     Case(nn.SiLU, VECTOR),
+    Case(nn.Mish, VECTOR),
+    Case(nn.Cubic, VECTOR),
+    Case(nn.Clip, VECTOR),
+    Case(lambda: nn.HardTanh(-0.5, 2), VECTOR),
+    Case(lambda: nn.HardSigmoid(0.2), VECTOR),
+    Case(nn.HardSwish, VECTOR),
+    Case(nn.Softsign, VECTOR),
     Case(nn.Softplus, VECTOR),
     Case(nn.Sigmoid, VECTOR),
     Case(nn.LogSigmoid, VECTOR),
@@ -96,7 +152,10 @@ every_layer = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 
 
 def _batch(case: Case, n: int = 3, seed: int = 0) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(seed).normal(size=(n, *case.shape))
+    random = np.random.default_rng(seed)
+    if case.words:
+        return random.integers(case.words, size=(n, *case.shape))
+    return random.normal(size=(n, *case.shape))
 
 
 def _made(case: Case) -> nn.Module:
@@ -188,7 +247,7 @@ def test_first_values_depend_on_the_seed_alone(case: Case) -> None:
     other.initialize(seed=4)
     for name, value in first.state_dict().items():
         np.testing.assert_array_equal(value, again.state_dict()[name])
-        drawn = name.rpartition(".")[2] == "weight"
+        drawn = name.endswith("weight")
         assert drawn != np.array_equal(value, other.state_dict()[name])
 
 
@@ -204,14 +263,14 @@ def test_gradients_reach_every_parameter_and_check_to_second_order(case: Case, m
     for (name, p), slope in zip(layer.named_parameters(), dr.grad(loss, parameters), strict=True):
         assert slope.shape == p.shape
         assert np.any(slope.numpy() != 0), f"no gradient reaches {name}"
-    verify([loss.node, *gradients(loss.node, [x.node, *(p.node for p in parameters)])])
+    verify([loss.node, *gradients(loss.node, [*([] if case.words else [x.node]), *(p.node for p in parameters)])])
     random = np.random.default_rng(4)
     values = known_below([loss.node])
+    variables = [*([] if case.words else [x.node]), *(p.node for p in parameters)]
     errors = directional_errors(
-        loss.node, [x.node, *(p.node for p in parameters)], values, reference.evaluate,
-        lambda node: random.normal(size=node.shape),
-    )  # fmt: skip
-    assert len(errors) == 2 * (1 + len(parameters))
+        loss.node, variables, values, reference.evaluate, lambda node: random.normal(size=node.shape)
+    )
+    assert len(errors) == 2 * len(variables)
     for found in errors:
         assert found.error < 2e-6, found
     if case.smooth:
@@ -224,7 +283,7 @@ def test_training_differs_from_inference_only_where_it_should(case: Case) -> Non
     inference = layer.apply(x, mode="inference")
     training = layer.apply(x, mode="training", seed=1, step=0)
     modules = [type(module) for _, module in layer.named_modules()]
-    differs = nn.Dropout in modules or nn.BatchNorm in modules
+    differs = bool({nn.Dropout, nn.SpatialDropout, nn.BatchNorm} & set(modules))
     assert differs != np.array_equal(inference.output.numpy(), training.output.numpy())
     assert inference.state == {}
     assert (nn.BatchNorm in modules) == bool(training.state)

@@ -50,12 +50,87 @@ class _Global(tnn.Module):
         return x.mean(dim=tuple(range(2, x.ndim)))
 
 
+class _Function(tnn.Module):
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x)
+
+
+class _GlobalMax(tnn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.amax(dim=tuple(range(2, x.ndim)))
+
+
+class _Sequence(tnn.Module):
+    """A recurrent torch module that gives the hidden states, or the last of them."""
+
+    def __init__(self, inner: tnn.Module, last: bool = False, reverse: bool = False) -> None:
+        super().__init__()
+        self.inner, self.last, self.reverse = inner, last, reverse
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.inner(x.flip(1) if self.reverse else x)[0]
+        return y[:, -1] if self.last else y.flip(1) if self.reverse else y
+
+
+class _SelfAttention(tnn.Module):
+    def __init__(self, n_features: int, n_heads: int, causal: bool = False) -> None:
+        super().__init__()
+        self.inner, self.causal = tnn.MultiheadAttention(n_features, n_heads, batch_first=True), causal
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = torch.ones(x.shape[1], x.shape[1]).triu(1).bool() if self.causal else None
+        return self.inner(x, x, x, need_weights=False, attn_mask=hidden)[0]
+
+
+class _Maxout(tnn.Module):
+    def __init__(self, n: int, m: int, pieces: int) -> None:
+        super().__init__()
+        self.inner, self.pieces = tnn.Linear(n, m * pieces), pieces
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x).unflatten(-1, (self.pieces, -1)).amax(-2)
+
+
+class _Masked(tnn.Module):
+    def __init__(self, mask: Any) -> None:
+        super().__init__()
+        self.mask = torch.tensor(mask).bool()
+        self.weight = tnn.Parameter(torch.zeros(int(self.mask.sum())))
+        self.bias = tnn.Parameter(torch.zeros(len(self.mask)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        whole = torch.zeros(self.mask.shape, dtype=x.dtype).masked_scatter(self.mask, self.weight)
+        return tnn.functional.linear(x, whole, self.bias)
+
+
+def _block(norm_first: bool, activation: Any) -> tnn.Module:
+    return tnn.TransformerEncoderLayer(
+        4, 2, 6, dropout=0.0, activation=activation, batch_first=True, norm_first=norm_first
+    )
+
+
 WEIGHTS = {"weight": "weight", "bias": "bias"}
 INNER = {"weight": "inner.weight", "bias": "inner.bias"}
 NORM = {"scale": "weight", "shift": "bias"}
 INNER_NORM = {"scale": "inner.weight", "shift": "inner.bias"}
 RUNNING = {"running_mean": "running_mean", "running_variance": "running_var"}
 INNER_RUNNING = {ours: f"inner.{theirs}" for ours, theirs in RUNNING.items()}
+RECURRENT = {"input_weight": "inner.weight_ih_l0", "hidden_weight": "inner.weight_hh_l0",
+             "input_bias": "inner.bias_ih_l0", "hidden_bias": "inner.bias_hh_l0"}  # fmt: skip
+NO_BIAS = {ours: theirs for ours, theirs in RECURRENT.items() if "weight" in ours}
+ATTENTION = {"projection_weight": "in_proj_weight", "output_weight": "out_proj.weight",
+             "projection_bias": "in_proj_bias", "output_bias": "out_proj.bias"}  # fmt: skip
+INNER_ATTENTION = {ours: f"inner.{theirs}" for ours, theirs in ATTENTION.items()}
+BLOCK = {
+    **{f"attention.{ours}": f"self_attn.{theirs}" for ours, theirs in ATTENTION.items()},
+    "attention_norm.scale": "norm1.weight", "attention_norm.shift": "norm1.bias", "hidden.weight": "linear1.weight",
+    "hidden.bias": "linear1.bias", "output.weight": "linear2.weight", "output.bias": "linear2.bias",
+    "output_norm.scale": "norm2.weight", "output_norm.shift": "norm2.bias",
+}  # fmt: skip
 VECTORS, SIGNALS, IMAGES, VOLUMES = (5, 4), (3, 9, 2), (3, 7, 6, 4), (2, 4, 5, 3, 2)
 
 
@@ -77,6 +152,61 @@ PAIRS = [
     Pair(lambda: nn.Conv2d(4, 4, 3, padding="same", groups=4),
          lambda: _Last(tnn.Conv2d(4, 4, 3, padding="same", groups=4)), IMAGES, INNER, name="depthwise"),
     Pair(lambda: nn.Conv3d(2, 3, 2, padding=1), lambda: _Last(tnn.Conv3d(2, 3, 2, padding=1)), VOLUMES, INNER),
+    Pair(lambda: nn.MaskedLinear([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 1]]),
+         lambda: _Masked([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 1]]), VECTORS, WEIGHTS),
+    Pair(lambda: nn.Maxout(4, 3, 3), lambda: _Maxout(4, 3, 3), VECTORS, INNER),
+    Pair(lambda: nn.ConvTranspose1d(2, 3, 3, 2, 1, 1), lambda: _Last(tnn.ConvTranspose1d(2, 3, 3, 2, 1, 1)),
+         SIGNALS, INNER),
+    Pair(lambda: nn.ConvTranspose2d(4, 6, (3, 2), (2, 1), (1, 0), (1, 0), (1, 2), 2),
+         lambda: _Last(tnn.ConvTranspose2d(4, 6, (3, 2), (2, 1), (1, 0), (1, 0), 2, True, (1, 2))), IMAGES, INNER,
+         name="strided"),
+    Pair(lambda: nn.ConvTranspose2d(4, 3, 4, 2, 1, bias=False),
+         lambda: _Last(tnn.ConvTranspose2d(4, 3, 4, 2, 1, bias=False)), IMAGES, {"weight": "inner.weight"}),
+    Pair(lambda: nn.ConvTranspose3d(2, 3, 2, 2), lambda: _Last(tnn.ConvTranspose3d(2, 3, 2, 2)), VOLUMES, INNER),
+    Pair(lambda: nn.MaxPool2d((3, 2), 2, (1, 0), rounding="ceil"),
+         lambda: _Last(tnn.MaxPool2d((3, 2), 2, (1, 0), ceil_mode=True)), IMAGES, name="ceil"),
+    Pair(lambda: nn.MaxPool1d(2, 3, 1, rounding="ceil"), lambda: _Last(tnn.MaxPool1d(2, 3, 1, ceil_mode=True)),
+         SIGNALS, name="ceil, last window left out"),
+    Pair(lambda: nn.AvgPool2d(3, 2, 1, rounding="ceil"), lambda: _Last(tnn.AvgPool2d(3, 2, 1, ceil_mode=True)),
+         (2, 6, 8, 3), name="ceil"),
+    Pair(lambda: nn.AvgPool2d(3, 2, 1, rounding="ceil", padding_counts=False),
+         lambda: _Last(tnn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False)), (2, 6, 8, 3),
+         name="ceil, without padding"),
+    Pair(lambda: nn.AvgPool3d(2, 1, 1, padding_counts=False),
+         lambda: _Last(tnn.AvgPool3d(2, 1, 1, count_include_pad=False)), VOLUMES, name="without padding"),
+    Pair(lambda: nn.LpPool1d(2, 3, 2), lambda: _Last(tnn.LPPool1d(2, 3, 2)), SIGNALS),
+    Pair(lambda: nn.LpPool2d(4, (3, 2), 1), lambda: _Last(tnn.LPPool2d(4, (3, 2), 1)), IMAGES),
+    Pair(nn.GlobalMaxPool1d, lambda: _Last(_GlobalMax()), SIGNALS),
+    Pair(nn.GlobalMaxPool2d, lambda: _Last(_GlobalMax()), IMAGES),
+    Pair(nn.GlobalMaxPool3d, lambda: _Last(_GlobalMax()), VOLUMES),
+    Pair(lambda: nn.Upsample1d(3, "linear"), lambda: _Last(tnn.Upsample(scale_factor=3, mode="linear")), SIGNALS),
+    Pair(lambda: nn.Upsample2d(2), lambda: _Last(tnn.Upsample(scale_factor=2)), IMAGES),
+    Pair(lambda: nn.Upsample2d((2, 3), "linear"), lambda: _Last(tnn.Upsample(scale_factor=(2, 3), mode="bilinear")),
+         IMAGES, name="bilinear"),
+    Pair(lambda: nn.Upsample2d(2, "linear", corners_aligned=True),
+         lambda: _Last(tnn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)), IMAGES, name="corners"),
+    Pair(lambda: nn.Upsample3d(2, "linear"), lambda: _Last(tnn.Upsample(scale_factor=2, mode="trilinear")), VOLUMES),
+    Pair(lambda: nn.PixelShuffle(2), lambda: _Last(tnn.PixelShuffle(2)), (2, 3, 5, 8)),
+    Pair(lambda: nn.PixelUnshuffle(2), lambda: _Last(tnn.PixelUnshuffle(2)), (2, 6, 4, 3)),
+    Pair(lambda: nn.RNN(2, 3), lambda: _Sequence(tnn.RNN(2, 3, batch_first=True)), SIGNALS, RECURRENT),
+    Pair(lambda: nn.LSTM(2, 3), lambda: _Sequence(tnn.LSTM(2, 3, batch_first=True)), SIGNALS, RECURRENT),
+    Pair(lambda: nn.LSTM(2, 3, returns="last"), lambda: _Sequence(tnn.LSTM(2, 3, batch_first=True), last=True),
+         SIGNALS, RECURRENT, name="last"),
+    Pair(lambda: nn.GRU(2, 3), lambda: _Sequence(tnn.GRU(2, 3, batch_first=True)), SIGNALS, RECURRENT),
+    Pair(lambda: nn.GRU(2, 3, reverse=True), lambda: _Sequence(tnn.GRU(2, 3, batch_first=True), reverse=True), SIGNALS,
+         RECURRENT, name="reverse"),
+    Pair(lambda: nn.GRU(2, 3, bias=False), lambda: _Sequence(tnn.GRU(2, 3, bias=False, batch_first=True)), SIGNALS,
+         NO_BIAS, name="no bias"),
+    Pair(lambda: nn.MultiHeadAttention(4, 2), lambda: _SelfAttention(4, 2), (3, 5, 4), INNER_ATTENTION),
+    Pair(lambda: nn.MultiHeadAttention(4, 2, causal=True), lambda: _SelfAttention(4, 2, causal=True), (3, 5, 4),
+         INNER_ATTENTION, name="causal"),
+    Pair(lambda: nn.TransformerBlock(4, 2, 6), lambda: _block(True, "gelu"), (3, 5, 4), BLOCK),
+    Pair(lambda: nn.TransformerBlock(4, 2, 6, activation="relu", norm_first=False), lambda: _block(False, "relu"),
+         (3, 5, 4), BLOCK, name="norm last"),
+    Pair(lambda: nn.GroupNorm(2, 4), lambda: _Last(tnn.GroupNorm(2, 4)), IMAGES, INNER_NORM),
+    Pair(lambda: nn.InstanceNorm(4), lambda: _Last(tnn.InstanceNorm2d(4)), IMAGES),
+    Pair(lambda: nn.InstanceNorm(2, n_axes=1, scale_and_shift=True), lambda: _Last(tnn.InstanceNorm1d(2, affine=True)),
+         SIGNALS, INNER_NORM, name="affine"),
     Pair(lambda: nn.MaxPool1d(2), lambda: _Last(tnn.MaxPool1d(2)), SIGNALS),
     Pair(lambda: nn.MaxPool2d(2), lambda: _Last(tnn.MaxPool2d(2)), IMAGES),
     Pair(lambda: nn.MaxPool2d(3, 2, 1), lambda: _Last(tnn.MaxPool2d(3, 2, 1)), IMAGES, name="padded"),
@@ -102,6 +232,13 @@ PAIRS = [
     Pair(nn.GELU, tnn.GELU, VECTORS),
     Pair(lambda: nn.GELU(approximate=True), lambda: tnn.GELU(approximate="tanh"), VECTORS, name="tanh"),
     Pair(nn.SiLU, tnn.SiLU, VECTORS),
+    Pair(nn.Mish, tnn.Mish, VECTORS),
+    Pair(lambda: nn.Clip(0, 6), tnn.ReLU6, VECTORS),
+    Pair(nn.HardTanh, tnn.Hardtanh, VECTORS),
+    Pair(nn.Softsign, tnn.Softsign, VECTORS),
+    Pair(nn.HardSwish, lambda: _Function(lambda x: x * (x / 6 + 0.5).clamp(0, 1)), VECTORS),
+    Pair(nn.HardSigmoid, lambda: _Function(lambda x: (x / 6 + 0.5).clamp(0, 1)), VECTORS),
+    Pair(nn.Cubic, lambda: _Function(lambda x: x**3), VECTORS),
     Pair(nn.Softplus, tnn.Softplus, VECTORS),
     Pair(nn.Sigmoid, tnn.Sigmoid, VECTORS),
     Pair(nn.LogSigmoid, tnn.LogSigmoid, VECTORS),
@@ -200,3 +337,130 @@ def test_a_network_trains_as_in_torch() -> None:
     _close(ours[1].running_variance.numpy(), theirs[1].running_var, "running variance")
     theirs.eval()
     _close(ours(x).numpy(), theirs(torch.tensor(x).movedim(-1, 1)), "inference")
+
+
+@pytest.mark.notes("POOL-06", "C-POOL-01")
+@pytest.mark.parametrize(
+    ("window", "stride", "padding", "shape"),
+    [(2, None, 0, (2, 6, 4, 3)), (3, 2, 1, (2, 7, 7, 2)), ((2, 3), (2, 2), (0, 1), (1, 6, 7, 2))],
+)
+def test_indices_and_unpooling(window: Any, stride: Any, padding: Any, shape: tuple[int, ...]) -> None:
+    array = np.random.default_rng(0).normal(size=shape)
+    x, tx = dr.tensor(array), torch.tensor(array, requires_grad=True)
+    values, indices = nn.MaxPool2d(window, stride, padding, return_indices=True)(x)
+    expected, places = tnn.functional.max_pool2d(tx.movedim(-1, 1), window, stride, padding, return_indices=True)
+    image = nn.MaxUnpool2d(window, stride, padding, output_size=shape[1:3])(values, indices)
+    back = tnn.functional.max_unpool2d(expected, places, window, stride, padding, shape[1:3]).movedim(1, -1)
+    if stride is None:  # elsewhere torch adds one place's gradient once for each window that chose it
+        pull = np.random.default_rng(1).normal(size=shape)
+        (back * torch.tensor(pull)).sum().backward()
+        _close(dr.grad((image * dr.tensor(pull)).sum(), [x])[0].numpy(), tx.grad, "gradient")
+    np.testing.assert_array_equal(indices.numpy(), places.movedim(1, -1).numpy())
+    _close(values.numpy(), expected.movedim(1, -1), "values")
+    _close(image.numpy(), back, "unpooled")
+
+
+@pytest.mark.parametrize(
+    ("window", "theirs"), [(1, tnn.functional.max_pool1d), (3, tnn.functional.max_pool3d)], ids=["1d", "3d"]
+)
+def test_indices_over_one_and_three_axes(window: int, theirs: Any) -> None:
+    pool, unpool, shape = (
+        (nn.MaxPool1d, nn.MaxUnpool1d, (2, 8, 3)) if window == 1 else (nn.MaxPool3d, nn.MaxUnpool3d, (2, 4, 6, 2, 3))
+    )
+    array = np.random.default_rng(0).normal(size=shape)
+    values, indices = pool(2, return_indices=True)(array)
+    _, places = theirs(torch.tensor(array).movedim(-1, 1), 2, return_indices=True)
+    np.testing.assert_array_equal(indices.numpy(), places.movedim(1, -1).numpy())
+    image = unpool(2)(values, indices).numpy()
+    np.testing.assert_array_equal(image[image != 0], array[image != 0])
+    assert np.count_nonzero(image) == values.size
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(nn.RNNCell, tnn.RNNCell), (nn.GRUCell, tnn.GRUCell), (nn.LSTMCell, tnn.LSTMCell)], ids=["RNN", "GRU", "LSTM"],
+)  # fmt: skip
+@pytest.mark.notes("NN-27")
+def test_recurrent_cells(ours: Any, theirs: Any) -> None:
+    random = np.random.default_rng(0)
+    cell, reference = ours(4, 3).astype("float64"), theirs(4, 3).double()
+    names = {"input_weight": "weight_ih", "hidden_weight": "weight_hh", "input_bias": "bias_ih",
+             "hidden_bias": "bias_hh"}  # fmt: skip
+    for name, item in cell.named_parameters():
+        item.assign(random.normal(size=item.shape))
+        reference.state_dict()[names[name]].copy_(torch.tensor(item.numpy()))
+    n_states = 2 if ours is nn.LSTMCell else 1
+    arrays = [random.normal(size=(5, 4)), *(random.normal(size=(5, 3)) for _ in range(n_states))]
+    tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
+    inputs = [dr.tensor(a) for a in arrays]
+    found, expected = cell(*inputs), reference(tensors[0], tensors[1] if n_states == 1 else tuple(tensors[1:]))
+    found, expected = (found, expected) if n_states == 2 else ((found,), (expected,))
+    loss, total = dr.tensor(np.zeros(())), torch.zeros(())
+    for mine, other in zip(found, expected, strict=True):
+        _close(mine.numpy(), other, "state")
+        pull = random.normal(size=mine.shape)
+        loss, total = loss + (mine * dr.tensor(pull)).sum(), total + (other * torch.tensor(pull)).sum()
+    total.backward()
+    for slope, tensor in zip(dr.grad(loss, inputs), tensors, strict=True):
+        _close(slope.numpy(), tensor.grad, "gradient of an input")
+    slopes = dr.grad(loss, cell.parameters())
+    theirs_by_name = dict(reference.named_parameters())
+    for (name, _), slope in zip(cell.named_parameters(), slopes, strict=True):
+        _close(slope.numpy(), theirs_by_name[names[name]].grad, f"gradient of {name}")
+    alone, *_ = cell(inputs[0][0]) if n_states == 2 else (cell(inputs[0][0]),)
+    _close(alone.numpy(), (reference(tensors[0][:1])[0] if n_states == 2 else reference(tensors[0][:1]))[0], "start")
+
+
+def test_attention_to_others_and_masks() -> None:
+    random = np.random.default_rng(0)
+    q, k, v = (random.normal(size=shape) for shape in ((2, 3, 5, 4), (2, 3, 6, 4), (2, 3, 6, 7)))
+    mask = random.random((5, 6)) < 0.6
+    mask[:, 0] = True
+    found = nn.scaled_dot_product_attention(q, k, v, mask)
+    tensors = [torch.tensor(a) for a in (q, k, v)]
+    _close(found.numpy(), tnn.functional.scaled_dot_product_attention(*tensors, torch.tensor(mask)), "masked")
+    causal = nn.scaled_dot_product_attention(q, k, v, causal=True)
+    _close(causal.numpy(), tnn.functional.scaled_dot_product_attention(*tensors, is_causal=True), "causal")
+    nowhere = nn.scaled_dot_product_attention(q, k, v, np.zeros((5, 6), bool)).numpy()
+    np.testing.assert_allclose(nowhere, np.broadcast_to(v.mean(-2, keepdims=True), nowhere.shape), atol=1e-14)
+
+    ours, theirs = (
+        nn.MultiHeadAttention(4, 2).astype("float64"),
+        tnn.MultiheadAttention(4, 2, batch_first=True).double(),
+    )
+    for name, item in ours.named_parameters():
+        item.assign(random.normal(size=item.shape))
+        theirs.state_dict()[ATTENTION[name]].copy_(torch.tensor(item.numpy()))
+    query, key, value = (random.normal(size=(3, n, 4)) for n in (5, 6, 6))
+    expected = theirs(torch.tensor(query), torch.tensor(key), torch.tensor(value))[0]
+    _close(ours(query, key, value).numpy(), expected, "others")
+    _close(ours(query, key).numpy(), theirs(*(torch.tensor(a) for a in (query, key, key)))[0], "keys are values")
+
+
+def test_bidirectional_and_stacked() -> None:
+    array = np.random.default_rng(0).normal(size=(3, 6, 2))
+    both = nn.Parallel(nn.LSTM(2, 3), nn.LSTM(2, 3, reverse=True), join="concatenate")
+    ours = nn.Sequential(both, nn.LSTM(6, 4)).astype("float64")
+    first, second = tnn.LSTM(2, 3, bidirectional=True, batch_first=True), tnn.LSTM(6, 4, batch_first=True)
+    pairs = [(both.branches[0], first, ""), (both.branches[1], first, "_reverse"), (ours[1], second, "")]
+    for layer, reference, suffix in pairs:
+        for name, item in layer.named_parameters():
+            reference.double().state_dict()[RECURRENT[name].removeprefix("inner.") + suffix].copy_(
+                torch.tensor(item.numpy())
+            )
+    _close(ours(array).numpy(), second(first(torch.tensor(array))[0])[0], "output")
+
+
+@pytest.mark.notes("DA-07")
+def test_embedding() -> None:
+    ours, theirs = nn.Embedding(7, 3).astype("float64"), tnn.Embedding(7, 3).double()
+    with torch.no_grad():
+        theirs.weight.copy_(torch.tensor(ours.weight.numpy()))
+    words = np.array([[0, 6, 2], [2, 2, 5]])
+    pull = np.random.default_rng(0).normal(size=(2, 3, 3))
+    (theirs(torch.tensor(words)) * torch.tensor(pull)).sum().backward()
+    output = ours(words)
+    _close(output.numpy(), theirs(torch.tensor(words)), "rows")
+    _close(dr.grad((output * dr.tensor(pull)).sum(), [ours.weight])[0].numpy(), theirs.weight.grad, "gradient")
+    one_hot = np.eye(7)[words]
+    np.testing.assert_allclose(output.numpy(), one_hot @ ours.weight.numpy(), atol=1e-15)

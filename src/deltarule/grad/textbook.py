@@ -17,6 +17,31 @@ def _positive(x: Node) -> Node:
     return build.less(0, x)
 
 
+def _square(node: Node) -> Node:
+    return build.multiply(node.sources[0], node.sources[0])
+
+
+def _mish(node: Node, g: Node) -> Node:
+    """Tanh ζ + x·σ(x)·(1 − tanh² ζ) with ζ = softplus(x)."""
+    x = node.sources[0]
+    gate = build.tanh(f.softplus(x))
+    steepness = build.multiply(f.sigmoid(x), build.subtract(1, build.multiply(gate, gate)))
+    return build.multiply(g, build.add(gate, build.multiply(x, steepness)))
+
+
+def _clip(node: Node, g: Node) -> Node:
+    """𝟙(low < x ≤ high)."""
+    x = node.sources[0]
+    above = build.less(node.attributes["low"], x)
+    inside = build.logical_and(above, build.logical_not(build.less(node.attributes["high"], x)))
+    return build.where(inside, g, 0)
+
+
+def _softsign(node: Node, g: Node) -> Node:
+    spread = build.add(build.absolute(node.sources[0]), 1)
+    return build.divide(g, build.multiply(spread, spread))
+
+
 def _softmax(node: Node, g: Node) -> Node:
     """S ⊙ (g − Σ g⊙S), the product of g with the Jacobian diag(S) − SSᵀ."""
     axis = node.attributes["axis"]
@@ -140,6 +165,11 @@ TEXTBOOK: dict[str, Rule] = {
         "leaky max gate",
         lambda n, g: build.where(_positive(n.sources[0]), g, build.multiply(g, n.attributes["slope"])),
     ),
+    "prelu": rule(
+        "learned leaky max gate",
+        lambda n, g: build.where(_positive(n.sources[0]), g, build.multiply(g, n.sources[1])),
+        lambda n, g: build.where(_positive(n.sources[0]), 0, build.multiply(g, n.sources[0])),
+    ),
     "elu": rule(
         "exponential linear unit",
         lambda n, g: build.where(_positive(n.sources[0]), g, build.multiply(g, build.add(n, n.attributes["alpha"]))),
@@ -147,6 +177,10 @@ TEXTBOOK: dict[str, Rule] = {
     "sigmoid": rule("σ′ = σ(1 − σ)", lambda n, g: build.multiply(g, build.multiply(n, build.subtract(1, n)))),
     "softplus": rule("softplus′ = σ", lambda n, g: build.multiply(g, f.sigmoid(n.sources[0]))),
     "log_sigmoid": rule("(ln σ)′ = 1 − σ", lambda n, g: build.multiply(g, f.sigmoid(build.negate(n.sources[0])))),
+    "mish": rule("mish′ = tanh ζ + xσ(1 − tanh² ζ)", _mish),
+    "cube": rule("(x³)′ = 3x²", lambda n, g: build.multiply(g, build.multiply(_square(n), 3))),
+    "clip": rule("clip routes between its bounds", _clip),
+    "softsign": rule("1/(1 + |x|)²", _softsign),
     "softmax": rule("softmax: diag(S) − SSᵀ", _softmax),
     "log_softmax": rule("log-softmax", _log_softmax),
     "logsumexp": rule("the gradient of LSE is the softmax", _logsumexp),

@@ -143,7 +143,7 @@ class PReLU(Rectifier):
         """Return x or α·x; raises ShapeError if the last axis is not n_channels."""
         if self.n_channels > 1 and (x.ndim == 0 or x.shape[-1] != self.n_channels):
             raise ShapeError("PReLU", expected=f"{self.n_channels} channels", got=show(x.shape))
-        return functional.where(x > 0, x, x * self.alpha)
+        return functional.prelu(x, self.alpha)
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""

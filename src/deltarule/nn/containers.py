@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal, final
 
+from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.nn.activation import Activation
 from deltarule.nn.module import Module
 from deltarule.shapes import show
-from deltarule.tensor.functional import concatenate
+from deltarule.tensor.functional import TensorLike, concatenate
 from deltarule.tensor.tensor import Tensor
 
 
@@ -33,7 +34,7 @@ def choose_initializers(layers: list[Module]) -> None:
     for layer in reversed(layers):
         if isinstance(layer, Activation):
             rule = layer.initializer()
-        elif any(len(shape) > 1 for shape in layer.parameter_shapes().values()) or layer.named_children():
+        elif layer.has_weights or layer.named_children():
             layer._own.following = rule
             rule = None
 
@@ -114,6 +115,10 @@ class Sequential(Module):
         """One example has as many axes as the first layer that minds asks for."""
         return next((rank for layer in self._layers.values() if (rank := layer.example_rank()) is not None), None)
 
+    def input_dtype(self) -> DType | None:
+        """As the first layer asks."""
+        return next((layer.input_dtype() for layer in self._layers.values()), None)
+
     def config(self) -> dict[str, Any] | None:
         """Return the configs of the layers by name."""
         return _config(self)
@@ -188,16 +193,56 @@ class Parallel(Module):
         """As the first branch that minds asks."""
         return next((rank for branch in self.branches if (rank := branch.example_rank()) is not None), None)
 
+    def input_dtype(self) -> DType | None:
+        """As the first branch asks."""
+        return self.branches[0].input_dtype()
+
     def config(self) -> dict[str, Any] | None:
         """Return the configs of the branches and how they are joined."""
         config = _config(self)
         return None if config is None else {**config, "arguments": {"join": self.join}}
 
 
+@final
+class Heads(Module):
+    """One trunk's features to several heads, whose outputs stand side by side along the last axis (TRF-02).
+
+    What ``losses.Multitask`` takes: the widths of the heads are its ``outputs``. ``apart`` gives the outputs by name.
+
+    >>> from deltarule import nn
+    >>> from deltarule.tensor.tensor import tensor
+    >>> heads = Heads(kind=nn.Linear(4, 3), price=nn.Linear(4, 1))
+    >>> x = tensor([[1.0, 2.0, 3.0, 4.0]])
+    >>> heads(x).shape, {name: part.shape for name, part in heads.apart(x).items()}
+    ((1, 4), {'kind': (1, 3), 'price': (1, 1)})
+    """
+
+    def __init__(self, **heads: Module) -> None:
+        if not heads:
+            raise ArgumentError("Heads", expected="heads by name, Heads(kind=nn.Linear(…), …)", got="none")
+        self.heads = {name: _module(head, "Heads") for name, head in heads.items()}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the outputs of all heads side by side."""
+        return concatenate([head(x) for head in self.heads.values()], axis=-1)
+
+    def apart(self, x: TensorLike) -> dict[str, Tensor]:
+        """Return each head's output by its name."""
+        return {name: head(x) for name, head in self.heads.items()}
+
+    def example_rank(self) -> int | None:
+        """As the first head that minds asks."""
+        return next((rank for head in self.heads.values() if (rank := head.example_rank()) is not None), None)
+
+    def config(self) -> dict[str, Any] | None:
+        """Return the configs of the heads by name."""
+        return _config(self)
+
+
 def _config(container: Module) -> dict[str, Any] | None:
     """Return the configs of the children by name; None for classes of your own and for layers used twice."""
     children = container.named_children()
-    configs = {name.removeprefix("branches."): child.config() for name, child in children}
+    configs = {name.removeprefix("branches.").removeprefix("heads."): child.config() for name, child in children}
     once = len({id(child) for _, child in children}) == len(children)
     if not once or None in configs.values():
         return None

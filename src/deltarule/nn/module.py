@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deltarule import losses, train
+from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DTypeError, ShapeError
 from deltarule.losses import Loss
 from deltarule.nn import context as contexts
@@ -63,6 +64,10 @@ class Module(Tree):
 
     def example_rank(self) -> int | None:
         """Return how many axes one example has (an input with one more is a batch), or None if any will do."""
+        return None
+
+    def input_dtype(self) -> DType | None:
+        """Return the element type that the input must have (whole numbers for an embedding), or None if any will do."""
         return None
 
     def label(self) -> str:
@@ -125,8 +130,9 @@ class Module(Tree):
                 raise
             record.fault = fault.located(error, self, context, inputs)
             raise record.fault from error
-        if isinstance(output, Tensor) and not self.named_children():
-            record.trail.append(Visit(self, record.names.get(id(self), ""), inputs, output, bool(context.batched)))
+        first = output[0] if isinstance(output, tuple) and output else output
+        if isinstance(first, Tensor) and not self.named_children():
+            record.trail.append(Visit(self, record.names.get(id(self), ""), inputs, first, bool(context.batched)))
         return output
 
     def hidden_features(self, x: TensorLike, *names: str) -> dict[str, Tensor]:

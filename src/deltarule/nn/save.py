@@ -6,7 +6,7 @@ hand it to ``load`` for its values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +14,70 @@ from deltarule import losses
 from deltarule.errors import CheckpointError, DeltaruleError
 from deltarule.nn import (
     activation,
+    attention,
     containers,
     convolution,
+    embedding,
+    general,
+    global_pooling,
+    grouped_normalisation,
     linear,
+    maxout,
     normalisation,
+    pieces,
     pooling,
+    recurrent,
     regularisation,
     reshaping,
+    sparse,
     standardize,
+    transformer,
+    transposed,
+    unpooling,
+    upsampling,
 )
 from deltarule.nn.module import Module
 from deltarule.train import History, checkpoint
 
 _LAYERS: tuple[type[Module], ...] = (
     activation.ELU, activation.GELU, activation.Identity, activation.LeakyReLU, activation.LogSigmoid,
-    activation.LogSoftmax, activation.PReLU, activation.ReLU, activation.SELU, activation.SiLU, activation.Sigmoid,
-    activation.Sign, activation.Softmax, activation.Softplus, activation.Step, activation.Tanh,
-    convolution.Conv1d, convolution.Conv2d, convolution.Conv3d, linear.Linear,
-    normalisation.BatchNorm, normalisation.LayerNorm,
-    pooling.AvgPool1d, pooling.AvgPool2d, pooling.AvgPool3d, pooling.MaxPool1d, pooling.MaxPool2d, pooling.MaxPool3d,
-    pooling.GlobalAvgPool1d, pooling.GlobalAvgPool2d, pooling.GlobalAvgPool3d,
-    regularisation.Dropout, reshaping.Flatten, standardize.Standardize,
+    activation.LogSoftmax, activation.PReLU, activation.ReLU, activation.SELU, activation.SiLU,
+    activation.Sigmoid, activation.Sign, activation.Softmax, activation.Softplus, activation.Step,
+    activation.Tanh, pieces.Clip, pieces.Cubic, pieces.HardSigmoid, pieces.HardSwish, pieces.HardTanh,
+    pieces.Mish, pieces.Softsign, convolution.Conv1d, convolution.Conv2d, convolution.Conv3d,
+    transposed.ConvTranspose1d, transposed.ConvTranspose2d, transposed.ConvTranspose3d, linear.Linear,
+    sparse.MaskedLinear, maxout.Maxout, embedding.Embedding, normalisation.BatchNorm, normalisation.LayerNorm,
+    grouped_normalisation.GroupNorm, grouped_normalisation.InstanceNorm, pooling.AvgPool1d, pooling.AvgPool2d,
+    pooling.AvgPool3d, pooling.LpPool1d, pooling.LpPool2d, pooling.LpPool3d, pooling.MaxPool1d,
+    pooling.MaxPool2d, pooling.MaxPool3d, global_pooling.GlobalAvgPool1d, global_pooling.GlobalAvgPool2d,
+    global_pooling.GlobalAvgPool3d, global_pooling.GlobalMaxPool1d, global_pooling.GlobalMaxPool2d,
+    global_pooling.GlobalMaxPool3d, unpooling.MaxUnpool1d, unpooling.MaxUnpool2d, unpooling.MaxUnpool3d,
+    upsampling.PixelShuffle, upsampling.PixelUnshuffle, upsampling.Upsample1d, upsampling.Upsample2d,
+    upsampling.Upsample3d, recurrent.GRU, recurrent.GRUCell, recurrent.LSTM, recurrent.LSTMCell, recurrent.RNN,
+    recurrent.RNNCell, attention.MultiHeadAttention, transformer.SinusoidalPositions,
+    transformer.TransformerBlock, regularisation.Dropout, regularisation.SpatialDropout, reshaping.Flatten,
+    standardize.Standardize,
 )  # fmt: skip
 LAYERS: Mapping[str, type[Module]] = {layer.__name__: layer for layer in _LAYERS}
+
+
+Children = dict[str, Module]
+
+
+def _sequential(children: Children, arguments: dict[str, Any]) -> Module:
+    numbered = [child for path, child in children.items() if path.isdigit()]
+    named: dict[str, Any] = {path: child for path, child in children.items() if not path.isdigit()}
+    return containers.Sequential(*numbered, **named, **arguments)
+
+
+CONTAINERS: Mapping[str, Callable[[Children, dict[str, Any]], Module]] = {
+    "GeneralNetwork": lambda children, arguments: general.GeneralNetwork(activations=[*children.values()], **arguments),
+    "Heads": lambda children, arguments: containers.Heads(**children),
+    "Parallel": lambda children, arguments: containers.Parallel(*children.values(), **arguments),
+    "PerNeuron": lambda children, arguments: pieces.PerNeuron([*children.values()]),
+    "Sequential": _sequential,
+    "Skip": lambda children, arguments: containers.Skip(**children),
+}
 
 
 def build(config: Mapping[str, Any]) -> Module:
@@ -47,18 +88,12 @@ def build(config: Mapping[str, Any]) -> Module:
     """
     name, arguments = str(config.get("class")), dict(config.get("arguments", {}))
     children = {path: build(child) for path, child in config.get("children", {}).items()}
-    if name == "Sequential":
-        numbered = [child for path, child in children.items() if path.isdigit()]
-        named: dict[str, Any] = {path: child for path, child in children.items() if not path.isdigit()}
-        return containers.Sequential(*numbered, **named)
-    if name == "Skip":
-        return containers.Skip(**children)
-    if name == "Parallel":
-        return containers.Parallel(*children.values(), **arguments)
+    if name in CONTAINERS:
+        return CONTAINERS[name](children, arguments)
     if name not in LAYERS:
         raise CheckpointError(
             f"layer {name!r}",
-            expected=f"one of {', '.join(sorted([*LAYERS, 'Parallel', 'Sequential', 'Skip']))}",
+            expected=f"one of {', '.join(sorted([*LAYERS, *CONTAINERS]))}",
             got="a class that this version does not have",
             hint="Update deltarule, or make the module yourself and hand it over: load(path, model=…).",
         )

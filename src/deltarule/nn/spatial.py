@@ -14,8 +14,15 @@ Padding = int | str | Sequence[int]
 AXES = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
 
-def as_batch(x: Tensor, rank: int, where: str, channels: int | None = None) -> tuple[Tensor, bool]:
-    """Return x as a batch (N, *spatial, channels), and whether it was a single example."""
+def as_batch(
+    x: Tensor, rank: int, where: str, channels: int | None = None, required: int | None = None
+) -> tuple[Tensor, bool]:
+    """Return x as a batch (N, *spatial, channels), and whether it was a single example.
+
+    ``channels`` helps to find the way out of a wrong rank; ``required`` channels are demanded.
+    """
+    if required is not None and x.ndim in {rank + 1, rank + 2} and x.shape[-1] != required:
+        raise ShapeError(where, expected=f"{required} channels (last axis)", got=f"{x.shape[-1]} in {show(x.shape)}")
     context = current()
     batched = None if context is None else context.batched
     if x.ndim == rank + 2 and batched is not False:

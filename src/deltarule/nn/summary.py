@@ -90,7 +90,8 @@ def summarize(module: Module, input_shape: Sequence[int] | Sequence[Sequence[int
     """Run a network on symbols of these shapes and account for each layer."""
     batch = Dimension("N")
     examples = [_example(shape) for shape in _several(input_shape)]
-    inputs = tuple(Tensor(build.input_node("input", (batch, *e), dtypes.FLOAT32)) for e in examples)
+    kind = module.input_dtype() or dtypes.FLOAT32
+    inputs = tuple(Tensor(build.input_node("input", (batch, *e), kind)) for e in examples)
     record = module.record()
     fault, advice, output = "", [], None
     try:

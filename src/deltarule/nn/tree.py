@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, cast
+
+import numpy as np
 
 from deltarule import dtypes
 from deltarule.dtypes import DType
@@ -30,6 +32,16 @@ class Declared:
     shape: tuple[int, ...]
     initializer: Initializer | None  # None: chosen by the activation that follows
     groups: int = 1
+    parts: int = 1  # equal parts along the first axis (gates, pieces), each drawn by itself
+    drawn: tuple[int, ...] = ()  # the weight (out, …, in) whose numbers are drawn, if it is not of ``shape``
+    place: Callable[[Array], Array] | None = None  # brings what is drawn to ``shape``
+
+    def draw(self, rule: Initializer, random: np.random.Generator) -> Array:
+        """Return first values by a rule, whose fans are those of one part."""
+        first, *rest = self.drawn or self.shape
+        shape = (first // self.parts, *rest)
+        values = np.concatenate([rule.draw(shape, random, self.groups) for _ in range(self.parts)])
+        return values if self.place is None else self.place(values)
 
 
 @dataclass
@@ -62,10 +74,11 @@ class Tree:
     # ---------------------------------------------------------------- parameters
 
     def declare(
-        self, name: str, shape: tuple[int, ...], initializer: Initializer | None = None, groups: int = 1
-    ) -> None:
-        """Declare a parameter, drawn at first use by (seed, its name in the network); see ``nn.init``."""
-        self._own.declared[name] = Declared(shape, initializer, groups)
+        self, name: str, shape: tuple[int, ...], initializer: Initializer | None = None, groups: int = 1,
+        **how: Any,
+    ) -> None:  # fmt: skip
+        """Declare a parameter, drawn at first use by (seed, its name in the network); see ``nn.init``, ``Declared``."""
+        self._own.declared[name] = Declared(shape, initializer, groups, **how)
         self._own.pending.add(name)
 
     def _first_values(self, name: str) -> Array:
@@ -73,8 +86,7 @@ class Tree:
         declared = own.declared[name]
         rule = declared.initializer or own.following or xavier_uniform()
         seed = own.inherited_seed if own.seed is None else own.seed
-        values = rule.draw(declared.shape, generator(seed, self._path(name)), declared.groups)
-        return values.astype(own.dtype.name)
+        return declared.draw(rule, generator(seed, self._path(name))).astype(own.dtype.name)
 
     def _path(self, name: str) -> str:
         return f"{self._own.address}.{name}" if self._own.address else name
@@ -190,8 +202,13 @@ class Tree:
     @property
     def depth(self) -> int:
         """Number of layers with weights; the input is no layer (NN-03)."""
-        modules = (module for _, module in self.named_modules())
-        return sum(any(len(shape) > 1 for shape in m.parameter_shapes().values()) for m in modules)
+        return sum(module.has_weights for _, module in self.named_modules())
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether this very module has weights, and not only biases or scales."""
+        drawn = any(len(declared.drawn) > 1 for declared in self._own.declared.values())
+        return drawn or any(len(shape) > 1 for shape in self.parameter_shapes().values())
 
     # ---------------------------------------------------------------- changing it
 

@@ -66,6 +66,10 @@ sigmoid = _activation("sigmoid", f.sigmoid)
 silu = _activation("silu", f.silu)
 softplus = _activation("softplus", f.softplus)
 log_sigmoid = _activation("log_sigmoid", f.log_sigmoid)
+mish = _activation("mish", f.mish)
+cube = _activation("cube", f.cube)
+hard_swish = _activation("hard_swish", f.hard_swish)
+softsign = _activation("softsign", f.softsign)
 
 
 def leaky_relu(x: TensorLike, slope: float = 0.01) -> Tensor:
@@ -85,6 +89,25 @@ def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
 def gelu(x: TensorLike, approximate: bool = False) -> Tensor:
     """x·Φ(x), exactly or by the tanh approximation."""
     return Tensor(f.gelu(_floating(x), approximate=approximate))
+
+
+def prelu(x: TensorLike, alpha: TensorLike) -> Tensor:
+    """X for x > 0, αx otherwise; α is learned: one number, or one for each channel of the last axis (ACT-10)."""
+    return Tensor(f.prelu(_floating(x), build.as_node(operand(alpha))))
+
+
+def clip(x: TensorLike, low: float = 0.0, high: float = 1.0) -> Tensor:
+    """The nearest number in [low, high]; derivative 𝟙(low < x ≤ high) (ACT-18).
+
+    >>> clip([-2.0, 0.5, 3.0]).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    return Tensor(f.clip(_floating(x), low=low, high=high))
+
+
+def hard_sigmoid(x: TensorLike, slope: float = 1 / 6, offset: float = 0.5) -> Tensor:
+    """slope·x + offset kept within [0, 1]."""
+    return Tensor(f.hard_sigmoid(_floating(x), slope=slope, offset=offset))
 
 
 def _axis(x: Node, axis: int) -> int:

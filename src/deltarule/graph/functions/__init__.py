@@ -1,18 +1,25 @@
 """The named functions, by chapter: activations, losses, normalisation, pooling, norms."""
 
 from deltarule.graph.functions.activations import (
+    clip,
+    cube,
     elu,
     gelu,
+    hard_sigmoid,
+    hard_swish,
     leaky_relu,
     log_sigmoid,
     log_softmax,
     logsumexp,
+    mish,
+    prelu,
     relu,
     selu,
     sigmoid,
     silu,
     softmax,
     softplus,
+    softsign,
 )
 from deltarule.graph.functions.losses import (
     binary_cross_entropy,
@@ -29,8 +36,9 @@ from deltarule.graph.functions.normalisation import euclidean_norm, normalize
 from deltarule.graph.functions.pooling import average_pool, max_pool
 
 __all__ = [
-    "average_pool", "binary_cross_entropy", "binary_cross_entropy_of_probabilities", "cross_entropy",
-    "cross_entropy_of_labels", "cross_entropy_of_probabilities", "elu", "euclidean_norm", "gelu", "hinge", "huber",
-    "leaky_relu", "log_sigmoid", "log_softmax", "logsumexp", "max_pool", "multiclass_hinge", "normalize", "relu",
-    "selu", "sigmoid", "silu", "softmax", "softplus", "squared_error",
+    "average_pool", "binary_cross_entropy", "binary_cross_entropy_of_probabilities", "clip", "cross_entropy",
+    "cross_entropy_of_labels", "cross_entropy_of_probabilities", "cube", "elu", "euclidean_norm",
+    "gelu", "hard_sigmoid", "hard_swish", "hinge", "huber", "leaky_relu", "log_sigmoid",
+    "log_softmax", "logsumexp", "max_pool", "mish", "multiclass_hinge", "normalize", "prelu", "relu", "selu",
+    "sigmoid", "silu", "softmax", "softplus", "softsign", "squared_error",
 ]  # fmt: skip

@@ -24,6 +24,12 @@ def leaky_relu(x: Node, *, slope: float) -> Node:
     return build.where(build.less(0, x), x, build.multiply(x, slope))
 
 
+@named("x for x > 0, αx otherwise", elementwise=True)
+def prelu(x: Node, alpha: Node) -> Node:
+    """X for x > 0, αx otherwise, α learned; derivative α at the kink, Σ 𝟙(x ≤ 0)·x·∂L/∂f in α (ACT-10)."""
+    return build.where(build.less(0, x), x, build.multiply(x, alpha))
+
+
 @named("x for x > 0, α(eˣ − 1) otherwise")
 def elu(x: Node, *, alpha: float) -> Node:
     """X for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016)."""
@@ -71,6 +77,43 @@ def log_sigmoid(x: Node) -> Node:
 def silu(x: Node) -> Node:
     """x·σ(x), also called Swish."""
     return build.multiply(x, sigmoid(x))
+
+
+@named("x tanh(ln(1 + eˣ))")
+def mish(x: Node) -> Node:
+    """x·tanh(softplus(x)) (Misra 2020)."""
+    return build.multiply(x, build.tanh(softplus(x)))
+
+
+@named("x³")
+def cube(x: Node) -> Node:
+    """x³: its derivative 3x² vanishes near 0 and explodes far away (ACT-17)."""
+    return build.multiply(build.multiply(x, x), x)
+
+
+@named("min(max(x, a), b)")
+def clip(x: Node, *, low: float, high: float) -> Node:
+    """The nearest number in [low, high]; derivative 𝟙(low < x ≤ high), so nothing learns outside (ACT-18)."""
+    inside = build.maximum(build.full(x.shape, low, x.dtype), x)
+    return build.minimum(inside, high)
+
+
+@named("min(max(ax + b, 0), 1)")
+def hard_sigmoid(x: Node, *, slope: float, offset: float) -> Node:
+    """slope·x + offset kept within [0, 1]: a sigmoid of three straight pieces."""
+    return clip(build.add(build.multiply(x, slope), offset), low=0.0, high=1.0)
+
+
+@named("x min(max(x/6 + ½, 0), 1)")
+def hard_swish(x: Node) -> Node:
+    """x·hard_sigmoid(x) with slope 1/6 and offset ½ (Howard et al. 2019)."""
+    return build.multiply(x, hard_sigmoid(x, slope=1 / 6, offset=0.5))
+
+
+@named("x/(1 + |x|)")
+def softsign(x: Node) -> Node:
+    """X/(1 + |x|); derivative 1/(1 + |x|)²."""
+    return build.divide(x, build.add(build.absolute(x), 1))
 
 
 @named("ln Σ eˣ")
