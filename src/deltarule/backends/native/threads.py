@@ -13,6 +13,7 @@ import os
 import queue
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -59,7 +60,8 @@ class Team:
     """``threads`` threads that run native functions together.
 
     ``barrier`` is the address that the functions hand to ``@barrier`` (:func:`emit_barrier`). One run at a time:
-    a second caller waits for the first. Workers start on first use and do not keep the process alive.
+    a second caller waits for the first. Workers start on first use, end with the team, and do not keep the
+    process alive.
     """
 
     def __init__(self, threads: int) -> None:
@@ -75,6 +77,7 @@ class Team:
         self._lock = threading.Lock()
         self._workers: list[_Tasks] = []
         self._process = os.getpid()
+        weakref.finalize(self, _dismiss, self._workers).atexit = False
 
     @property
     def barrier(self) -> int:
@@ -103,9 +106,7 @@ class Team:
     def close(self) -> None:
         """End the workers; the team can be used again."""
         with self._lock:
-            for worker in self._workers:
-                worker.put(None)
-            self._workers.clear()
+            _dismiss(self._workers)
 
     def _flags(self) -> npt.NDArray[np.int64]:
         return self._memory[_LINE // 8 :]
@@ -113,7 +114,8 @@ class Team:
     def _hired(self, count: int) -> list[_Tasks]:
         """Return the task queues of ``count`` workers; a forked child has none of its parent's."""
         if self._process != os.getpid():
-            self._workers, self._process = [], os.getpid()
+            self._workers.clear()
+            self._process = os.getpid()
         while len(self._workers) < count:
             tasks: _Tasks = queue.SimpleQueue()
             name = f"deltarule-{len(self._workers) + 1}"
@@ -126,6 +128,13 @@ def _work(tasks: _Tasks) -> None:
     while (task := tasks.get()) is not None:
         job, thread = task
         job.run(thread)
+
+
+def _dismiss(workers: list[_Tasks]) -> None:
+    """End workers that wait or will have done their task; a queue may be put to at any time, also by a collector."""
+    for tasks in workers:
+        tasks.put(None)
+    workers.clear()
 
 
 def _wait(job: _Job, on_interrupt: Callable[[], None] | None) -> None:

@@ -170,3 +170,17 @@ def test_thread_counts_are_checked():
     for threads in (0, -1, 100_000):
         with pytest.raises(ArgumentError, match="1 to 256"):
             Team(threads)
+
+
+def test_workers_end_with_their_team():
+    library = compile_modules([relay_module(host())], host(), cache="off")
+    team = Team(4)
+    before = set(threading.enumerate())
+    argument = argument_for(team, 1)  # kept alive: the threads read and write it
+    team.run(library.address("relay"), argument.ctypes.data)
+    workers = set(threading.enumerate()) - before
+    assert len(workers) == 3
+    del team
+    for worker in workers:
+        worker.join(timeout=10)
+        assert not worker.is_alive()
