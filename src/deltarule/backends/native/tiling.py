@@ -331,16 +331,20 @@ def _cost(rows: AxisPlan, columns: AxisPlan, depth: int, machine: Machine) -> fl
     total, area = 0.0, 0
     for row, column in itertools.product(rows.segments, columns.segments):
         r, v = rows.count(row), columns.count(column)
-        if machine.fused:
-            step = max(r * v, 1.1 * (r + v), 8.0) + 1.0
-        else:  # a product and a sum, and two instructions to broadcast
-            step = 2.0 * r * v + 2.0 * r + v + 1.0
+        step = _step_cycles(r, v, machine)
         partial = 0.0 if column.lanes is None or machine.masked else 4.0 * r * machine.lanes("float32")
         tiles = row.count * column.count
         total += tiles * (depth * step + 20.0 + 3.0 * r * v + partial)
         area += tiles * rows.elements(row) * columns.elements(column)
     bodies = len(rows.segments) * len(columns.segments)
     return total / area * (1.0 + 0.02 * bodies)
+
+
+def _step_cycles(rows: int, vectors: int, machine: Machine) -> float:
+    if machine.fused:
+        return max(rows * vectors, 1.1 * (rows + vectors), 8.0) + 1.0
+    # a product and a sum for each accumulator, two instructions to broadcast an element
+    return 2.0 * rows * vectors + 2.0 * rows + vectors + 1.0
 
 
 def _span(levels: Iterable[Level], operand: str) -> int:
