@@ -10,7 +10,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from deltarule import learners
 
-LEARNERS = [getattr(learners, name)() for name in learners.__all__]
+_QUICK: dict[str, dict[str, Any]] = {  # the same checks in less time: no compiler, fewer and larger steps
+    "AutoencoderTransformer": {"device": "reference", "hidden_sizes": (8,), "epochs": 5},
+    "CNNClassifier": {"device": "reference", "channels": (4,), "hidden_sizes": (8,), "learning_rate": 0.02},
+    "MLPClassifier": {"device": "reference", "hidden_sizes": (16,), "epochs": 30, "learning_rate": 0.02},
+    "MLPRegressor": {"device": "reference", "hidden_sizes": (16,), "epochs": 30, "learning_rate": 0.02},
+    "NetworkClassifier": {"device": "reference", "epochs": 60, "learning_rate": 0.2},
+    "NetworkRegressor": {"device": "reference", "epochs": 30, "learning_rate": 0.05},
+}
+LEARNERS = [getattr(learners, name)(**_QUICK.get(name, {})) for name in learners.__all__]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

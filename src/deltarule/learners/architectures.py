@@ -1,0 +1,93 @@
+"""Networks of the usual forms by their sizes: perceptrons of several layers, and convolutions before them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from deltarule import nn
+from deltarule.errors import ArgumentError
+
+ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
+    "elu": nn.ELU, "gelu": nn.GELU, "identity": nn.Identity, "leaky_relu": nn.LeakyReLU, "relu": nn.ReLU,
+    "selu": nn.SELU, "sigmoid": nn.Sigmoid, "silu": nn.SiLU, "softplus": nn.Softplus, "tanh": nn.Tanh,
+}  # fmt: skip
+
+
+def whole_numbers(where: str, values: Any) -> tuple[int, ...]:
+    """Return sizes (a number stands for one of them); raises ArgumentError unless all are whole and ≥ 1."""
+    sizes = tuple(values) if isinstance(values, (tuple, list)) else (values,)
+    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes):
+        raise ArgumentError(where, expected="whole numbers ≥ 1", got=repr(values))
+    return sizes
+
+
+def activation(where: str, name: str) -> nn.Module:
+    """Return the activation of a name."""
+    if name not in ACTIVATIONS:
+        raise ArgumentError(f"{where} activation", expected=f"one of {', '.join(ACTIVATIONS)}", got=repr(name))
+    return ACTIVATIONS[name]()
+
+
+def _dropped(where: str, drop_probability: float) -> list[nn.Module]:
+    if not 0 <= drop_probability < 1:
+        raise ArgumentError(f"{where} dropout", expected="a probability in [0, 1)", got=repr(drop_probability))
+    return [nn.Dropout(drop_probability)] if drop_probability else []
+
+
+def dense_layers(
+    where: str, n_inputs: int, sizes: Sequence[int], name: str, dropout: float = 0.0, batch_norm: bool = False
+) -> list[nn.Module]:
+    """Return hidden layers: Linear, BatchNorm if wanted, activation, Dropout if wanted, for every size."""
+    layers: list[nn.Module] = []
+    for size in whole_numbers(f"{where} hidden_sizes", sizes):
+        layers += [nn.Linear(n_inputs, size), *([nn.BatchNorm(size)] if batch_norm else []), activation(where, name)]
+        layers += _dropped(where, dropout)
+        n_inputs = size
+    return layers
+
+
+def perceptron(
+    where: str, n_inputs: int, sizes: Sequence[int], n_outputs: int, name: str, dropout: float, batch_norm: bool
+) -> nn.Sequential:
+    """Return hidden layers and a linear output: a multilayer perceptron."""
+    widths = whole_numbers(f"{where} hidden_sizes", sizes)
+    hidden = dense_layers(where, n_inputs, widths, name, dropout, batch_norm)
+    return nn.Sequential(*hidden, nn.Linear((n_inputs, *widths)[-1], n_outputs))
+
+
+def image_shape(n_features: int) -> tuple[int, int, int]:
+    """Return the shape that a row of features is given: a square grey image, or an image of one row.
+
+    >>> image_shape(64), image_shape(10)
+    ((8, 8, 1), (1, 10, 1))
+    """
+    side = math.isqrt(n_features)
+    return (side, side, 1) if side * side == n_features else (1, n_features, 1)
+
+
+def convolutional(
+    where: str, shape: Sequence[int], channels: Sequence[int], kernel_size: int, pool: int, sizes: Sequence[int],
+    n_outputs: int, name: str, dropout: float, batch_norm: bool,
+) -> nn.Sequential:  # fmt: skip
+    """Return blocks of convolution (size kept), activation and max pooling, then a multilayer perceptron.
+
+    Pooling passes over an axis that is shorter than its window.
+    """
+    (kernel,) = whole_numbers(f"{where} kernel_size", kernel_size)
+    (window,) = whole_numbers(f"{where} pool", pool)
+    if kernel % 2 == 0:
+        raise ArgumentError(f"{where} kernel_size", expected="an odd number, which keeps the size", got=repr(kernel))
+    height, width, depth = shape
+    layers: list[nn.Module] = []
+    for size in whole_numbers(f"{where} channels", channels):
+        layers.append(nn.Conv2d(depth, size, kernel_size=kernel, padding=kernel // 2))
+        layers += [*([nn.BatchNorm(size)] if batch_norm else []), activation(where, name)]
+        windows = tuple(window if axis >= window else 1 for axis in (height, width))
+        if max(windows) > 1:
+            layers.append(nn.MaxPool2d(windows))
+        height, width, depth = height // windows[0], width // windows[1], size
+    flat = height * width * depth
+    head = perceptron(where, flat, sizes, n_outputs, name, dropout, batch_norm)
+    return nn.Sequential(*layers, nn.Flatten(), *head)

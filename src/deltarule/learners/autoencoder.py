@@ -1,0 +1,122 @@
+"""An autoencoder as a transformer: the code of an example, and the way back (AE-01 … AE-07)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self, final
+
+import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from deltarule import losses, nn
+from deltarule.errors import ArgumentError
+from deltarule.learners import architectures
+from deltarule.learners.base import Array, at_least, require
+from deltarule.learners.network import Network
+from deltarule.tensor.tensor import Tensor
+
+
+@final
+class _Penalised(nn.Module):
+    """Hand the code on, and add a sparsity penalty Ω(h) = strength·mean over examples of Σ|h| to the loss."""
+
+    def __init__(self, strength: float) -> None:
+        self.strength = strength
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the code."""
+        nn.add_penalty(abs(x).sum() * (self.strength / int(x.shape[0])))
+        return x
+
+
+@final
+class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):  # type: ignore[misc]
+    """z = encoder(x) with decoder(z) ≈ x: arg min L(decoder(encoder(x)), x) + Ω(z) (AE-01, AE-06).
+
+    ``hidden_sizes`` are the layers between input and code (mirrored in the decoder); without any the autoencoder
+    is linear, and its codes span the principal subspace (AE-04). ``sparsity`` weighs the mean of Σ|z|;
+    ``corruption`` is the probability with which inputs are hidden in training, to be filled in (denoising).
+    ``transform`` gives codes, ``inverse_transform`` what they stand for.
+
+    >>> x = np.outer(np.linspace(-1, 1, 20), [1.0, 2.0, -1.0])
+    >>> learner = AutoencoderTransformer(1, hidden_sizes=(), epochs=300, learning_rate=0.02, random_state=0,
+    ...                                  device="reference").fit(x)
+    >>> bool(np.abs(learner.inverse_transform(learner.transform(x)) - x).max() < 0.01)
+    True
+    """
+
+    def __init__(
+        self, n_components: int = 2, *, hidden_sizes: int | Sequence[int] = (64,), activation: str = "relu",
+        sparsity: float = 0.0, corruption: float = 0.0, batch_norm: bool = False, alpha: float = 0.0,
+        loss: Any = "mean_squared_error", optimizer: Any = "adam", learning_rate: float | None = 1e-3,
+        epochs: int = 100, batch_size: int = 64, shuffle: bool = True, metrics: Sequence[Any] = (),
+        regularizers: Sequence[Any] = (), callbacks: Sequence[Any] = (), early_stopping: bool = False,
+        validation_fraction: float = 0.1, monitor: str = "val_loss", patience: int = 10, warm_start: bool = False,
+        random_state: Any = None, dtype: str = "auto", device: str = "cpu", threads: int | None = None,
+        verbose: int = 0,
+    ) -> None:  # fmt: skip
+        self._store(locals())
+
+    n_components: int
+    hidden_sizes: int | Sequence[int]
+    activation: str
+    sparsity: float
+    corruption: float
+    batch_norm: bool
+
+    def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+        where = "AutoencoderTransformer"
+        sizes = architectures.whole_numbers(f"{where} hidden_sizes", self.hidden_sizes)
+        require(self, "sparsity", at_least(0), "a number ≥ 0")
+        if not 0 <= self.corruption < 1:
+            raise ArgumentError(f"{where} corruption", expected="a probability in [0, 1)", got=repr(self.corruption))
+        k = require(self, "n_components", at_least(1), "a whole number ≥ 1")
+        noise = [nn.Dropout(self.corruption)] if self.corruption else []
+        inner = architectures.dense_layers(where, shape[0], sizes, self.activation, 0.0, self.batch_norm)
+        outer = architectures.dense_layers(where, k, sizes[::-1], self.activation, 0.0, self.batch_norm)
+        penalty = [_Penalised(self.sparsity)] if self.sparsity else []
+        encoder = nn.Sequential(*noise, *inner, nn.Linear((shape[0], *sizes)[-1], k), *penalty)
+        decoder = nn.Sequential(*outer, nn.Linear((k, *sizes[::-1])[-1], n_outputs))
+        return nn.Sequential(encoder=encoder, decoder=decoder)
+
+    def fit(self, X: Any, y: Any = None, *, validation_data: Any = None) -> Self:
+        """Learn to reproduce X; ``validation_data`` is further X, measured after every epoch."""
+        del y
+        x = self._dense(X, reset=True)
+        seed = self._prepare(x, x.shape[1], fresh=not self.warm_start)
+        held = None if validation_data is None else (self._dense(validation_data, reset=False),) * 2
+        self._fit_network(x, x, losses.get(self.loss), None, seed, held)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Make one pass over a chunk, with the optimiser's state of the chunk before."""
+        del y
+        x = self._dense(X, reset=not hasattr(self, "network_"))
+        seed = self._prepare(x, x.shape[1], fresh=False)
+        self._fit_part(x, x, losses.get(self.loss), np.ones(len(x)), seed)
+        return self
+
+    def _dense(self, x: Any, reset: bool) -> Array:
+        found = self._features(x, reset=reset)[0]
+        return np.asarray(found.toarray() if hasattr(found, "toarray") else found)
+
+    def transform(self, X: Any) -> Array:
+        """Return codes (N, n_components)."""
+        x = self._features(X, reset=False)[0]
+        return self._outputs(x, self.network_["encoder"])  # type: ignore[index]  # a Sequential
+
+    def inverse_transform(self, X: Any) -> Array:
+        """Return decoder(z) for codes."""
+        check_is_fitted(self, "network_")
+        codes = np.asarray(X, dtype=self.network_.parameters(include_frozen=True)[0].dtype.name)
+        return self._outputs(codes, self.network_["decoder"])  # type: ignore[index]  # a Sequential
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

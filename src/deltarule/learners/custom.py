@@ -1,0 +1,39 @@
+"""A function as a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from deltarule.dtypes import DType
+from deltarule.errors import ShapeError
+from deltarule.losses.loss import Link, Loss, over_examples
+from deltarule.shapes import Shape, show
+from deltarule.tensor.tensor import Tensor
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class FunctionLoss(Loss):
+    """A function (outputs, targets) → one value an example, from tensors to a tensor.
+
+    As loss of a classifier it is given logits and labels 0 … K − 1; probabilities are then softmax(logits).
+    """
+
+    function: Callable[[Tensor, Tensor], Tensor]
+    name: ClassVar[str] = "function"
+    link: ClassVar[Link] = "softmax"
+
+    def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
+        """Leave shapes to the function."""
+
+    def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the function's values, further axes averaged; raises ShapeError for a value that is no vector."""
+        values = self.function(prediction, target)
+        if values.ndim == 0 or values.shape[0] != prediction.shape[0]:
+            raise ShapeError(
+                f"loss {getattr(self.function, '__name__', 'function')}",
+                expected=f"one value for each of {prediction.shape[0]} examples", got=show(values.shape),
+            )  # fmt: skip
+        return over_examples(values)

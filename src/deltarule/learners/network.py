@@ -1,0 +1,239 @@
+"""What all neural learners share: scikit-learn's conventions around a network, a loss and ``train.fit``.
+
+Inputs of float32 are computed in float32, all others in float64 (``dtype`` says otherwise). Sparse inputs become
+dense: at once in ``fit``, in blocks of rows in ``predict``.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from deltarule import nn, optim, train
+from deltarule.errors import ArgumentError
+from deltarule.learners.base import Array, above, at_least, require
+from deltarule.learners.pickling import register
+from deltarule.learners.stream import Stream
+from deltarule.losses import L2, Loss
+from deltarule.train import History
+
+register()
+_SIZES = (1, 4, 16, 64, 256)  # of batches in prediction: few, so that few programs are compiled
+_BLOCK_ROWS = 4096  # of sparse inputs, made dense at a time
+
+
+class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A network with scikit-learn's ``fit``, ``partial_fit`` and ``predict``.
+
+    After ``fit``: ``network_`` (a module, which can be explained, summarised and saved), ``history_`` (values of
+    every epoch), ``loss_curve_``, ``validation_curve_`` (None without validation data), ``n_iter_`` (epochs).
+    """
+
+    loss: Any
+    optimizer: Any
+    learning_rate: float | None
+    epochs: int
+    batch_size: int
+    shuffle: bool
+    metrics: Sequence[Any]
+    regularizers: Sequence[Any]
+    callbacks: Sequence[Any]
+    early_stopping: bool
+    validation_fraction: float
+    monitor: str
+    patience: int
+    warm_start: bool
+    random_state: Any
+    dtype: str
+    device: str
+    threads: int | None
+    verbose: int
+    network_: nn.Module
+    history_: History
+    _stream: Stream | None
+    _any_rank: ClassVar[bool] = False  # whether examples may have several axes
+
+    def _store(self, arguments: Mapping[str, Any]) -> None:
+        """Keep a constructor's arguments as they are."""
+        for name, value in arguments.items():
+            if name not in {"self", "__class__"}:
+                setattr(self, name, value)
+
+    # ---------------------------------------------------------------- to be written by learners
+
+    @abstractmethod
+    def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+        """Return a network for examples of a shape."""
+
+    def _penalties(self) -> list[Any]:
+        alpha = getattr(self, "alpha", 0.0)
+        require(self, "alpha", at_least(0), "a number ≥ 0") if alpha else None
+        return [L2(strength=float(alpha), half=True)] if alpha else []
+
+    # ---------------------------------------------------------------- data
+
+    def _features(self, x: Any, y: Any = "no_validation", *, reset: bool, **options: Any) -> tuple[Any, Any]:
+        """Return checked X, dense where ``fit`` will see it, and checked y if there is one."""
+        options |= {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "allow_nd": self._any_rank}
+        if not reset:
+            check_is_fitted(self, "network_")
+        if isinstance(y, str):
+            return validate_data(self, x, reset=reset, **options), None
+        checked, targets = validate_data(self, x, y, reset=reset, **options)
+        return checked.toarray() if sparse.issparse(checked) else checked, targets
+
+    def _shape(self, x: Array) -> tuple[int, ...]:
+        """Return the shape in which the network sees one example."""
+        return tuple(x.shape[1:])
+
+    def _kind(self, x: Array) -> str:
+        if self.dtype not in {"auto", "float32", "float64"}:
+            raise ArgumentError(
+                f"{type(self).__name__} dtype", expected="'auto', 'float32' or 'float64'", got=repr(self.dtype)
+            )
+        return str(x.dtype) if self.dtype == "auto" else self.dtype
+
+    # ---------------------------------------------------------------- fitting
+
+    def _prepare(self, x: Array, n_outputs: int, fresh: bool) -> int:
+        """Make the network if there is none to go on with; return the seed."""
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        if fresh or not hasattr(self, "network_"):
+            self._shape_ = self._shape(x)
+            self.network_ = self._made(seed, n_outputs, self._kind(x))
+        return seed
+
+    def _made(self, seed: int, n_outputs: int, kind: str) -> nn.Module:
+        network = self._build(self._shape_, n_outputs).astype(kind)
+        network.initialize(seed)
+        return network
+
+    def _fit_network(
+        self, x: Array, targets: Array, loss: Loss, weights: Array | None, seed: int, validation: Any = None
+    ) -> None:
+        """Train, and keep the history."""
+        self._stream = None
+        require(self, "epochs", at_least(1), "a whole number ≥ 1")
+        require(self, "batch_size", at_least(1), "a whole number ≥ 1")
+        callbacks = copy.deepcopy(list(self.callbacks))
+        fraction = 0.0
+        if self.early_stopping:
+            callbacks.insert(0, train.EarlyStopping(self.monitor, self.patience))
+            fraction = self.validation_fraction if validation is None else 0.0
+        n_training = len(x) - round(fraction * len(x))
+        before = self.history_.epochs if self.warm_start and hasattr(self, "history_") else []
+        self.history_ = train.fit(
+            self.network_, x.reshape(-1, *self._shape_), targets, loss=loss, optimizer=self._optimizer(),
+            epochs=self.epochs, batch_size=self._batch_size(n_training), validation_data=validation,
+            validation_split=fraction, metrics=self.metrics, callbacks=callbacks, sample_weight=_uneven(weights),
+            regularizers=[*self._penalties(), *self.regularizers], seed=seed, shuffle=self.shuffle,
+            device=self.device, threads=self.threads, verbose=self.verbose,
+        )  # fmt: skip
+        self.history_.epochs[:0] = before
+        self.n_iter_ = len(self.history_.epochs)
+        self.loss_curve_ = self.history_.series("loss")
+        self.validation_curve_ = self.history_.series("val_loss") if "val_loss" in self.history_.names else None
+
+    def _optimizer(self) -> Any:
+        recipe = optim.get(self.optimizer)
+        if self.learning_rate is None:
+            return recipe
+        rate = require(self, "learning_rate", above(0), "a number > 0, or None for the optimiser's own")
+        return dataclasses.replace(recipe, learning_rate=rate)
+
+    def _batch_size(self, n: int) -> int:
+        """Return the batch size, one larger if batch normalisation would meet a batch of one example."""
+        size = min(self.batch_size, n)
+        if any(isinstance(module, nn.BatchNorm) for _, module in self.network_.named_modules()):
+            while size < n and n % size == 1:
+                size += 1
+        return size
+
+    def _fit_part(self, x: Array, targets: Array, loss: Loss, weights: Array, seed: int) -> None:
+        """Make one pass over a chunk, with the optimiser's state of the chunk before."""
+        stream = getattr(self, "_stream", None)
+        if stream is None:
+            penalties = [*self._penalties(), *self.regularizers]
+            stream = Stream(self.network_, loss, self._optimizer(), penalties, self.device, self.threads, seed)
+            self._stream = stream
+        inputs = x.reshape(-1, *self._shape_)
+        value = stream.run(inputs, targets, weights, self._batch_size(len(x)), self.shuffle)
+        self.loss_curve_ = [*getattr(self, "loss_curve_", []), value]
+        self.n_iter_ = len(self.loss_curve_)
+
+    # ---------------------------------------------------------------- prediction
+
+    def _outputs(self, x: Any, network: nn.Module | None = None, loss: Loss | None = None) -> Array:
+        """Return the network's outputs, or with a loss what they mean, in blocks of a few sizes."""
+        model = self.network_ if network is None else network
+        if sparse.issparse(x):
+            blocks = [x[row : row + _BLOCK_ROWS].toarray() for row in range(0, x.shape[0], _BLOCK_ROWS)]
+            return np.concatenate([self._outputs(block, network, loss) for block in blocks])
+        shape = self._shape_ if network is None or network is self.network_ else tuple(x.shape[1:])
+        size = next((size for size in _SIZES if len(x) <= size), _SIZES[-1])
+        missing = -len(x) % size
+        rows = x if not missing else np.concatenate([x, np.repeat(x[:1], missing, axis=0)])
+        found = train.predict(model, rows.reshape(-1, *shape), batch_size=size, device=self.device, loss=loss)
+        return found[: len(x)]
+
+    # ---------------------------------------------------------------- conventions
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what holds machine code: ``partial_fit`` begins with a fresh optimiser after a pickle."""
+        state = dict(super().__getstate__())
+        state.pop("_stream", None)
+        return state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.three_d_array = self._any_rank
+        return tags
+
+
+def _uneven(weights: Array | None) -> Array | None:
+    """Return weights, or None where all examples count the same."""
+    return None if weights is None or (weights == weights[0]).all() else weights
+
+
+def relative(weights: Array) -> Array:
+    """Return weights with mean 1, so that the loss is Σwᵢlᵢ/Σwᵢ: weight 2 is the same as an example twice."""
+    return np.asarray(weights * (len(weights) / weights.sum()))
+
+
+Factory = Callable[[tuple[int, ...], int], nn.Module]
+
+
+class WrappedNetwork(Network):
+    """A learner whose ``module`` is a module (copied with its values), a function that makes one, or None."""
+
+    module: nn.Module | Factory | None
+    _any_rank = True
+
+    def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+        if self.module is None:
+            flat = int(np.prod(shape))
+            return nn.Sequential(*([] if len(shape) == 1 else [nn.Flatten()]), nn.Linear(flat, n_outputs))
+        made = copy.deepcopy(self.module) if isinstance(self.module, nn.Module) else self.module(shape, n_outputs)
+        if not isinstance(made, nn.Module):
+            raise ArgumentError(
+                f"{type(self).__name__} module", got=repr(made),
+                expected="a Module, or a function (input_shape, n_outputs) → Module",
+            )  # fmt: skip
+        return made
+
+    def _made(self, seed: int, n_outputs: int, kind: str) -> nn.Module:
+        """Return the network; a module that was handed over keeps its values, and its type unless told otherwise."""
+        if not isinstance(self.module, nn.Module):
+            return super()._made(seed, n_outputs, kind)
+        network = self._build(self._shape_, n_outputs)
+        return network if self.dtype == "auto" else network.astype(kind)
