@@ -74,6 +74,8 @@ __version__ = "0.1.0"
 # Rooms above the tensor, entered on first use so that ``import deltarule`` stays instant.
 _ROOMS = {
     "data": "data",
+    "generative": "generative",
+    "learners": "learners",
     "linalg": "tensor.linalg",
     "losses": "losses",
     "nn": "nn",

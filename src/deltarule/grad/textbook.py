@@ -207,4 +207,6 @@ TEXTBOOK: dict[str, Rule] = {
     ),
     "normalize": rule("normalisation: through σ² and μ", _normalize),
     "euclidean_norm": rule("x/‖x‖ (0 at the origin)", _euclidean_norm),
+    "lgamma": rule("(ln Γ)′ = ψ", lambda n, g: build.multiply(g, f.digamma(n.sources[0]))),
+    "digamma": rule("ψ′, the trigamma function", lambda n, g: build.multiply(g, f.trigamma(n.sources[0]))),
 }

@@ -1,0 +1,137 @@
+"""Distributions made from others: mixtures, and images of a distribution under a bijector."""
+
+from __future__ import annotations
+
+from typing import final
+
+from deltarule.dtypes import DType
+from deltarule.errors import ShapeError
+from deltarule.generative.bijectors import Bijector
+from deltarule.generative.distributions.base import Distribution, Noise, floating
+from deltarule.generative.distributions.discrete import Categorical
+from deltarule.shapes import Shape, show
+from deltarule.tensor.functional import TensorLike, as_tensor, log_softmax, logsumexp, one_hot, softmax
+from deltarule.tensor.tensor import Tensor
+
+
+@final
+class Mixture(Distribution):
+    """p(x) = Σₖ softmax(z)ₖ pₖ(x): ``components`` is one distribution whose last batch axis is k.
+
+    >>> from deltarule.generative import Normal
+    >>> two = Mixture([0.0, 0.0], Normal([-1.0, 1.0], [1.0, 1.0]))
+    >>> round(two.log_prob(0.0).item(), 6), two.variance.item()
+    (-1.418939, 2.0)
+    """
+
+    def __init__(self, logits: TensorLike, components: Distribution) -> None:
+        (self.logits,) = floating(logits)
+        self.components = components
+        if self.logits.ndim == 0 or components.batch_shape != self.logits.shape:
+            raise ShapeError(
+                "Mixture", expected=f"components of batch shape {show(self.logits.shape)}, as the logits",
+                got=show(components.batch_shape),
+            )  # fmt: skip
+        self.event_rank = components.event_rank  # type: ignore[misc]  # a mixture has the rank of its components
+
+    @property
+    def batch_shape(self) -> Shape:
+        """The components' batch without the last axis."""
+        return self.logits.shape[:-1]
+
+    @property
+    def event_shape(self) -> Shape:
+        """The components' event."""
+        return self.components.event_shape
+
+    @property
+    def dtype(self) -> DType:
+        """The components' type."""
+        return self.components.dtype
+
+    def joint(self, value: TensorLike) -> Tensor:
+        """Return ln softmax(z)ₖ + ln pₖ(value), (…, K)."""
+        x = as_tensor(value)
+        apart = x.expand_dims(x.ndim - self.event_rank)
+        return log_softmax(self.logits) + self.components.log_prob(apart)
+
+    def log_prob(self, value: TensorLike) -> Tensor:
+        """Return ln p(value)."""
+        return logsumexp(self.joint(value))
+
+    def responsibilities(self, value: TensorLike) -> Tensor:
+        """Return p(k | value), (…, K) (PR-04)."""
+        return softmax(self.joint(value))
+
+    def _weighted(self, values: Tensor, weights: Tensor) -> Tensor:
+        """Return Σₖ wₖ valuesₖ; weights are (…, K), values have the event's axes behind k."""
+        for _ in range(self.event_rank):
+            weights = weights.expand_dims(-1)
+        return (values * weights).sum(-1 - self.event_rank)
+
+    def draw(self, noise: Noise, shape: Shape) -> Tensor:
+        """Return draws of chosen components."""
+        chosen = Categorical(self.logits).choose(noise, shape)
+        values = self.components.draw(noise, shape)
+        return self._weighted(values, one_hot(chosen, int(self.logits.shape[-1]), values.dtype))
+
+    @property
+    def mean(self) -> Tensor:
+        """Σ wₖμₖ."""
+        return self._weighted(self.components.mean, softmax(self.logits))
+
+    @property
+    def variance(self) -> Tensor:
+        """Σ wₖ(σₖ² + μₖ²) − μ²: within and between components."""
+        means = self.components.mean
+        second = self._weighted(self.components.variance + means * means, softmax(self.logits))
+        return second - self.mean * self.mean
+
+
+@final
+class Transformed(Distribution):
+    """The distribution of y = T(x), x ~ base: ln p(y) = ln p(x) − ln|det ∂T/∂x| at x = T⁻¹(y).
+
+    >>> from deltarule.generative import Normal
+    >>> from deltarule.generative.bijectors import Exp
+    >>> round(Transformed(Normal(0.0, 1.0), Exp()).log_prob(1.0).item(), 6)  # log-normal
+    -0.918939
+    """
+
+    def __init__(self, base: Distribution, bijector: Bijector) -> None:
+        if bijector.event_rank > base.event_rank:
+            raise ShapeError(
+                "Transformed", expected=f"a base whose events have {bijector.event_rank} axes",
+                got=f"{type(base).__name__}, whose events have {base.event_rank}",
+            )  # fmt: skip
+        self.base, self.bijector = base, bijector
+        self.event_rank = base.event_rank  # type: ignore[misc]  # as the base
+        self.has_rsample = base.has_rsample  # type: ignore[misc]  # as the base
+
+    @property
+    def batch_shape(self) -> Shape:
+        """The base's batch."""
+        return self.base.batch_shape
+
+    @property
+    def event_shape(self) -> Shape:
+        """The image of the base's event."""
+        return self.bijector.forward_shape(self.base.event_shape)
+
+    @property
+    def dtype(self) -> DType:
+        """The base's type."""
+        return self.base.dtype
+
+    def log_prob(self, value: TensorLike) -> Tensor:
+        """Return ln p(value); values must lie in the image of T."""
+        x = self.bijector.inverse(as_tensor(value).astype(self.dtype))
+        volume = self.bijector.log_det(x)
+        extra = self.base.event_rank - self.bijector.event_rank
+        if extra:
+            volume = volume.sum(tuple(range(volume.ndim - extra, volume.ndim)))
+        return self.base.log_prob(x) - volume
+
+    def draw(self, noise: Noise, shape: Shape) -> Tensor:
+        """Return T(draws of the base)."""
+        return self.bijector.forward(self.base.draw(noise, shape))

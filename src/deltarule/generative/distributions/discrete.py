@@ -1,0 +1,275 @@
+"""Distributions of counts and choices. Draws have no gradient; use the score function."""
+
+from __future__ import annotations
+
+import math
+from typing import final
+
+import numpy as np
+
+from deltarule import dtypes, shapes
+from deltarule.dtypes import DType
+from deltarule.errors import ArgumentError, ShapeError
+from deltarule.generative.distributions.base import (
+    Distribution,
+    Elementwise,
+    Noise,
+    floating,
+    full_shape,
+    like,
+    require,
+)
+from deltarule.generative.special import lgamma
+from deltarule.nn.check import whole_number
+from deltarule.runtime.buffers import value_of
+from deltarule.shapes import Shape
+from deltarule.tensor.functional import (
+    TensorLike,
+    arange,
+    binary_cross_entropy,
+    cross_entropy,
+    exp,
+    floor,
+    log,
+    log1p,
+    log_softmax,
+    one_hot,
+    sigmoid,
+    softmax,
+    softplus,
+    where,
+)
+from deltarule.tensor.tensor import Tensor, tensor
+
+
+@final
+class Bernoulli(Elementwise):
+    """P(x = 1) = σ(z) for logits z: ln p(x) = x ln σ(z) + (1 − x) ln(1 − σ(z)) (PR-12).
+
+    A value between 0 and 1 gives the same interpolation between both logarithms (grey pixels).
+
+    >>> round(Bernoulli.of(0.8).log_prob(1.0).item(), 6)
+    -0.223144
+    """
+
+    def __init__(self, logits: TensorLike) -> None:
+        (self.logits,) = self._set("Bernoulli", logits=logits)
+
+    @classmethod
+    def of(cls, probability: TensorLike) -> Bernoulli:
+        """Return the distribution with P(x = 1) = probability, in (0, 1)."""
+        (p,) = floating(probability)
+        require("Bernoulli probability", p, 0.0, 1.0)
+        return cls(log(p) - log1p(-p))
+
+    def log_prob(self, value: TensorLike) -> Tensor:
+        """Return ln p(value) as −softplus-cross-entropy, exact in both tails."""
+        return -binary_cross_entropy(self.logits, like(value, self))
+
+    def draw(self, noise: Noise, shape: Shape) -> Tensor:
+        """Return 𝟙(u < σ(z))."""
+        hits = noise.uniform(full_shape(shape, self), self.dtype) < sigmoid(self.logits)
+        return hits.astype(self.dtype)
+
+    @property
+    def mean(self) -> Tensor:
+        """σ(z)."""
+        return sigmoid(self.logits)
+
+    @property
+    def variance(self) -> Tensor:
+        """σ(z)(1 − σ(z))."""
+        return sigmoid(self.logits) * sigmoid(-self.logits)
+
+    def entropy(self) -> Tensor:
+        """Return softplus(z) − zσ(z)."""
+        return softplus(self.logits) - self.logits * sigmoid(self.logits)
+
+
+class _OverClasses(Distribution):
+    """What Categorical and Multinomial share: logits (…, K)."""
+
+    logits: Tensor
+
+    def _keep(self, logits: TensorLike) -> None:
+        (self.logits,) = floating(logits)
+        if self.logits.ndim == 0:
+            raise ShapeError(type(self).__name__, expected="logits (…, classes)", got="a scalar")
+
+    @property
+    def batch_shape(self) -> Shape:
+        """The axes of the logits before the classes."""
+        return self.logits.shape[:-1]
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return int(self.logits.shape[-1])
+
+    @property
+    def probabilities(self) -> Tensor:
+        """softmax(z) (…, K)."""
+        return softmax(self.logits)
+
+    @property
+    def dtype(self) -> DType:
+        """The type of the logits."""
+        return self.logits.dtype
+
+    def choose(self, noise: Noise, shape: Shape) -> Tensor:
+        """Return classes by the Gumbel-max trick: argmax(z − ln(−ln(1 − u)))."""
+        u = noise.uniform((*shape, *self.logits.shape), self.dtype)
+        smallest = float(np.finfo(self.dtype.name).tiny)
+        exponential = (-log1p(-u)).clip(low=smallest)
+        return (self.logits - log(exponential)).argmax(-1)
+
+
+@final
+class Categorical(_OverClasses):
+    """P(x = k) = softmax(z)ₖ for labels 0 … K − 1.
+
+    >>> round(Categorical.of([0.25, 0.75]).log_prob(1).item(), 6)
+    -0.287682
+    """
+
+    def __init__(self, logits: TensorLike) -> None:
+        self._keep(logits)
+
+    @classmethod
+    def of(cls, probabilities: TensorLike) -> Categorical:
+        """Return the distribution with these probabilities (…, K), each > 0; they are made to sum to 1."""
+        (p,) = floating(probabilities)
+        require("Categorical probabilities", p, 0.0)
+        return cls(log(p))
+
+    def log_prob(self, value: TensorLike) -> Tensor:
+        """Return ln softmax(z)[value]."""
+        given = value if isinstance(value, Tensor) else tensor(value)
+        known = value_of(given.node)
+        if known is not None and not ((known >= 0) & (known < self.n_classes)).all():
+            raise ArgumentError("Categorical value", expected=f"labels 0 … {self.n_classes - 1}", got=str(known))
+        labels = given.astype(dtypes.INT64)
+        whole = shapes.broadcast(labels.shape, self.batch_shape, where="Categorical value")
+        logits = self.logits.broadcast_to((*whole, self.n_classes))
+        return -cross_entropy(logits, labels.broadcast_to(whole))
+
+    def draw(self, noise: Noise, shape: Shape) -> Tensor:
+        """Return labels."""
+        return self.choose(noise, shape)
+
+    def entropy(self) -> Tensor:
+        """Return −Σ p ln p."""
+        return -(self.probabilities * log_softmax(self.logits)).sum(-1)
+
+
+@final
+class Multinomial(_OverClasses):
+    """Counts x of K classes in ``n`` choices: ln n! − Σ ln xₖ! + Σ xₖ ln pₖ; −∞ where Σx ≠ n.
+
+    >>> round(Multinomial(3, [0.0, 0.0]).log_prob([1.0, 2.0]).item(), 4)  # ln 3/8
+    -0.9808
+    """
+
+    event_rank = 1
+
+    def __init__(self, n: int, logits: TensorLike) -> None:
+        self.n = whole_number(n, "Multinomial n", 0)
+        self._keep(logits)
+
+    @property
+    def event_shape(self) -> Shape:
+        """(K,)."""
+        return self.logits.shape[-1:]
+
+    def log_prob(self, value: TensorLike) -> Tensor:
+        """Return ln p(value) for counts (…, K)."""
+        counts = like(value, self)
+        possible = ((counts < 0).sum(-1) == 0) & (counts.sum(-1) == float(self.n))
+        safe = counts.clip(low=0.0)
+        ways = math.lgamma(self.n + 1) - lgamma(safe + 1.0).sum(-1)
+        return where(possible, ways + (safe * log_softmax(self.logits)).sum(-1), -math.inf)
+
+    def draw(self, noise: Noise, shape: Shape) -> Tensor:
+        """Return the counts of n independent choices."""
+        labels = self.choose(noise, (self.n, *shape))
+        return one_hot(labels, self.n_classes, self.dtype).sum(0)
+
+    @property
+    def mean(self) -> Tensor:
+        """Np."""
+        return self.probabilities * float(self.n)
+
+    @property
+    def variance(self) -> Tensor:
+        """np(1 − p)."""
+        p = self.probabilities
+        return p * (1.0 - p) * float(self.n)
+
+    def entropy(self) -> Tensor:
+        """Return −ln n! − nΣ p ln p + Σₖ Σₓ C(n, x) pₖˣ(1 − pₖ)ⁿ⁻ˣ ln x!, exact."""
+        n, log_p = self.n, log_softmax(self.logits)
+        p = exp(log_p)
+        x = arange(n + 1, self.dtype)
+        log_factorial = lgamma(x + 1.0)
+        ways = math.lgamma(n + 1) - log_factorial - lgamma(float(n) - x + 1.0)
+        others = log1p(-p.clip(high=1 - 1e-7)).expand_dims(-1)
+        terms = exp(ways + x * log_p.expand_dims(-1) + (float(n) - x) * others) * log_factorial
+        return terms.sum((-2, -1)) - math.lgamma(n + 1) - (p * log_p).sum(-1) * float(n)
+
+
+@final
+class Poisson(Elementwise):
+    """Counts with mean λ: ln p(x) = x ln λ − λ − ln x!; −∞ for negative and broken numbers.
+
+    >>> round(Poisson(2.0).log_prob(3.0).item(), 4)
+    -1.7123
+    """
+
+    def __init__(self, rate: TensorLike) -> None:
+        (self.rate,) = self._set("Poisson", rate=rate)
+        require("Poisson rate", self.rate, 0.0)
+
+    def log_prob(self, value: TensorLike) -> Tensor:
+        """Return ln p(value)."""
+        x = like(value, self)
+        possible = (x >= 0.0) & (floor(x) == x)
+        return where(possible, self._density(where(possible, x, 0.0)), -math.inf)
+
+    def _density(self, x: Tensor) -> Tensor:
+        return x * log(self.rate) - self.rate - lgamma(x + 1.0)
+
+    def _support(self, where_: str) -> Tensor:
+        """Return 0, 1, … up to where the tail of the largest λ is below 10⁻¹⁶; the rate's value must be known."""
+        known = value_of(self.rate.node)
+        if known is None:
+            raise ArgumentError(
+                f"{where_} of Poisson", expected="a rate with a value", got="an expression without one",
+                hint="Evaluate the rate first: Poisson(rate.numpy()).",
+            )  # fmt: skip
+        largest = float(np.max(known, initial=0.0))
+        return arange(math.ceil(largest + 10 * math.sqrt(largest) + 30), dtypes.FLOAT64)
+
+    def draw(self, noise: Noise, shape: Shape) -> Tensor:
+        """Return counts by inversion: how many F(k) are ≤ u, with F in float64."""
+        x = self._support("sample")
+        rate = self.rate.astype(dtypes.FLOAT64).expand_dims(-1)
+        reached = exp(x * log(rate) - rate - lgamma(x + 1.0)).cumsum(-1)
+        u = noise.uniform(full_shape(shape, self), dtypes.FLOAT64).expand_dims(-1)
+        return (reached <= u).astype(self.dtype).sum(-1)
+
+    @property
+    def mean(self) -> Tensor:
+        """λ."""
+        return self.rate
+
+    @property
+    def variance(self) -> Tensor:
+        """λ."""
+        return self.rate
+
+    def entropy(self) -> Tensor:
+        """Return −Σ p ln p over the counts that matter; the rate's value must be known."""
+        x = self._support("entropy").astype(self.dtype)
+        rate = self.rate.expand_dims(-1)
+        log_p = x * log(rate) - rate - lgamma(x + 1.0)
+        return -(exp(log_p) * log_p).sum(-1)

@@ -1,0 +1,65 @@
+"""Gamma numbers and their derivative in the concentration.
+
+Draws: Marsaglia and Tsang (2000), x = d(1 + cε)³ accepted with probability ≥ 0.95; ten proposals are made at once
+and the first accepted one is taken, so that the number of random numbers is fixed (all ten are refused once in 10¹³
+draws; the first proposal stands then). Below a = 1 a draw for a + 1 is multiplied with u^(1/a).
+
+Derivative: a draw x solves F(x; a) = u, so dx/da = −(∂F/∂a)/p(x; a) (Figurnov, Mohamed and Mnih 2018). Here it is
+an integral over one tail, the lighter one, of p(t)(ln t − ψ(a)), with t = xe^∓ᵛ, by the double exponential rule of
+Takahasi and Mori (1974): relative error below 10⁻⁶ in float64.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from deltarule.generative.distributions.base import Noise
+from deltarule.generative.special import digamma
+from deltarule.tensor.functional import exp, expm1, log, log1p, maximum, minimum, sqrt, take_along_axis, where
+from deltarule.tensor.tensor import Tensor, tensor
+
+_PROPOSALS: Final = 10
+_STEP: Final = 0.125
+_NODES: Final = np.arange(-3.25, 4.5, _STEP)
+
+
+def standard_gamma(a: Tensor, noise: Noise) -> Tensor:
+    """Return one gamma number of rate 1 for each concentration; the gradient to ``a`` is dx/da (first order)."""
+    fixed = a.detach()
+    x = _drawn(fixed, noise).detach()
+    slope = slope_in_concentration(x, fixed).detach()
+    return x + slope * (a - fixed)
+
+
+def _drawn(a: Tensor, noise: Noise) -> Tensor:
+    smallest = float(np.finfo(a.dtype.name).tiny)
+    d = where(a < 1.0, a + 1.0, a) - 1 / 3
+    proposals = (_PROPOSALS, *a.shape)
+    normal = noise.normal(proposals, a.dtype)
+    base = 1.0 + normal / sqrt(d * 9.0)
+    v = (base * base * base).clip(low=smallest)
+    u = log1p(-noise.uniform(proposals, a.dtype))
+    accepted = (base > 0.0) & (u < normal * normal * 0.5 + d - d * v + d * log(v))
+    first = accepted.astype(a.dtype).argmax(0).expand_dims(0)
+    chosen = take_along_axis(d * v, first, 0).squeeze(0)
+    boost = log1p(-noise.uniform(a.shape, a.dtype)) / a
+    return where(a < 1.0, chosen * exp(boost), chosen).clip(low=smallest)
+
+
+def slope_in_concentration(x: Tensor, a: Tensor) -> Tensor:
+    """Return dx/da of a gamma number at fixed probability F(x; a)."""
+    side = where(x > a, 1.0, -1.0).astype(a.dtype)
+    root = sqrt(x)
+    below = 1.0 / (maximum(a - x, 0.0) + minimum(root, a))
+    above = minimum(1.0 / (maximum(x - a, 0.0) + root), log1p(1.0 / x) + 1.0)
+    width = where(x > a, above, below).expand_dims(-1)
+    kind = a.dtype.name
+    stretch = tensor(np.exp(_NODES - np.exp(-_NODES)).astype(kind))
+    weight = tensor((_STEP * np.exp(_NODES - np.exp(-_NODES)) * (1 + np.exp(-_NODES))).astype(kind))
+    s, z, shape = side.expand_dims(-1), x.expand_dims(-1), a.expand_dims(-1)
+    v = width * stretch
+    height = exp(s * shape * v - z * expm1((s * v).clip(high=80.0)))
+    terms = height * (log(z) + s * v - digamma(shape)) * weight
+    return side * x * (terms * width).sum(-1)

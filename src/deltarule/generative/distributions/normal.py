@@ -1,0 +1,293 @@
+"""Normal distributions: single numbers, and vectors with diagonal, full and low-rank covariance."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import final
+
+from deltarule import shapes
+from deltarule.dtypes import DType
+from deltarule.errors import ArgumentError, ShapeError
+from deltarule.generative.distributions.base import (
+    Distribution,
+    Elementwise,
+    Noise,
+    floating,
+    full_shape,
+    like,
+    require,
+)
+from deltarule.shapes import Shape
+from deltarule.tensor.functional import TensorLike, eye, log, sqrt
+from deltarule.tensor.linalg import cholesky, diagonal, logdet, solve
+from deltarule.tensor.tensor import Tensor
+
+LOG_TWO_PI = math.log(2 * math.pi)
+
+
+@final
+class Normal(Elementwise):
+    """𝒩(μ, σ²) of single numbers: ln p(x) = −½((x − μ)/σ)² − ln σ − ½ ln 2π (PR-10).
+
+    >>> round(Normal(0.0, 1.0).log_prob(0.0).item(), 6)
+    -0.918939
+    """
+
+    has_rsample = True
+
+    def __init__(self, mean: TensorLike = 0.0, deviation: TensorLike = 1.0) -> None:
+        self.location, self.deviation = self._set("Normal", mean=mean, deviation=deviation)
+        require("Normal deviation", self.deviation, 0.0)
+
+    def log_prob(self, value: TensorLike) -> Tensor:
+        """Return ln p(value)."""
+        scaled = (like(value, self) - self.location) / self.deviation
+        return scaled * scaled * -0.5 - log(self.deviation) - 0.5 * LOG_TWO_PI
+
+    def draw(self, noise: Noise, shape: Shape) -> Tensor:
+        """Return μ + σε (VI-12)."""
+        return self.location + self.deviation * noise.normal(full_shape(shape, self), self.dtype)
+
+    @property
+    def mean(self) -> Tensor:
+        """μ."""
+        return self.location.broadcast_to(self.batch_shape)
+
+    @property
+    def variance(self) -> Tensor:
+        """σ²."""
+        return (self.deviation * self.deviation).broadcast_to(self.batch_shape)
+
+    def entropy(self) -> Tensor:
+        """Return ½ ln(2πeσ²)."""
+        return (log(self.deviation) + 0.5 * (1 + LOG_TWO_PI)).broadcast_to(self.batch_shape)
+
+
+class MultivariateNormal(Distribution, ABC):
+    """𝒩(μ, Σ) of vectors: −½[(x − μ)ᵀΣ⁻¹(x − μ) + ln det Σ + k ln 2π] (PR-10, E004-03 corrected)."""
+
+    event_rank = 1
+    has_rsample = True
+    location: Tensor
+
+    @property
+    def batch_shape(self) -> Shape:
+        """The axes of μ before the last."""
+        return self.location.shape[:-1]
+
+    @property
+    def event_shape(self) -> Shape:
+        """(k,)."""
+        return self.location.shape[-1:]
+
+    @property
+    def dtype(self) -> DType:
+        """The type of the parameters."""
+        return self.location.dtype
+
+    @property
+    def mean(self) -> Tensor:
+        """μ (…, k)."""
+        return self.location
+
+    @property
+    @abstractmethod
+    def covariance(self) -> Tensor:
+        """Σ (…, k, k)."""
+
+    @abstractmethod
+    def squared_distance(self, error: Tensor) -> Tensor:
+        """Return eᵀΣ⁻¹e for errors (…, k) (Mahalanobis)."""
+
+    @abstractmethod
+    def log_determinant(self) -> Tensor:
+        """Return ln det Σ."""
+
+    def log_prob(self, value: TensorLike) -> Tensor:
+        """Return ln p(value)."""
+        k = int(self.event_shape[0])
+        distance = self.squared_distance(like(value, self) - self.location)
+        return (distance + self.log_determinant() + k * LOG_TWO_PI) * -0.5
+
+    def entropy(self) -> Tensor:
+        """Return ½(ln det Σ + k(1 + ln 2π))."""
+        k = int(self.event_shape[0])
+        return ((self.log_determinant() + k * (1 + LOG_TWO_PI)) * 0.5).broadcast_to(self.batch_shape)
+
+
+def _vector(where: str, mean: Tensor) -> None:
+    if mean.ndim == 0:
+        raise ShapeError(where, expected="a mean (…, k)", got="a scalar", hint="Use Normal for single numbers.")
+
+
+@final
+class DiagonalNormal(MultivariateNormal):
+    """𝒩(μ, diag σ²): k independent numbers as one event (mean-field; VI-06).
+
+    >>> round(DiagonalNormal([0.0, 4.0], [2.0**0.5, 0.5**0.5]).log_prob([1.0, 2.0]).item(), 5)  # C-PR-03
+    -6.08788
+    """
+
+    def __init__(self, mean: TensorLike, deviation: TensorLike) -> None:
+        location, self.deviation = floating(mean, deviation)
+        shape = shapes.broadcast(location.shape, self.deviation.shape, where="DiagonalNormal")
+        self.location = location.broadcast_to(shape)
+        _vector("DiagonalNormal", self.location)
+        require("DiagonalNormal deviation", self.deviation, 0.0)
+
+    def squared_distance(self, error: Tensor) -> Tensor:
+        """Return Σ(e/σ)²."""
+        scaled = error / self.deviation
+        return (scaled * scaled).sum(-1)
+
+    def log_determinant(self) -> Tensor:
+        """Return Σ ln σ²."""
+        return log(self.deviation.broadcast_to(self.location.shape)).sum(-1) * 2.0
+
+    def draw(self, noise: Noise, shape: Shape) -> Tensor:
+        """Return μ + σ ⊙ ε (VI-12)."""
+        return self.location + self.deviation * noise.normal(full_shape(shape, self), self.dtype)
+
+    @property
+    def variance(self) -> Tensor:
+        """σ²."""
+        return (self.deviation * self.deviation).broadcast_to(self.location.shape)
+
+    @property
+    def covariance(self) -> Tensor:
+        """Diag σ²."""
+        return self.variance.expand_dims(-1) * eye(int(self.event_shape[0]), self.dtype)
+
+
+@final
+class FullNormal(MultivariateNormal):
+    """𝒩(μ, Σ) with a covariance (…, k, k), or with its Cholesky factor L, Σ = LLᵀ (lower triangle, diagonal > 0).
+
+    >>> round(FullNormal([0.0, 4.0], covariance=[[2.0, 0.0], [0.0, 0.5]]).log_prob([1.0, 2.0]).item(), 5)  # C-PR-03
+    -6.08788
+    """
+
+    def __init__(
+        self, mean: TensorLike, covariance: TensorLike | None = None, factor: TensorLike | None = None
+    ) -> None:
+        given = covariance if covariance is not None else factor
+        if given is None or (covariance is not None and factor is not None):
+            raise ArgumentError("FullNormal", expected="a covariance or its factor", got="none or both")
+        location, matrix = floating(mean, given)
+        _vector("FullNormal", location)
+        k = location.shape[-1]
+        if matrix.shape[-2:] != (k, k):
+            raise ShapeError("FullNormal", expected=f"a matrix (…, {k}, {k})", got=shapes.show(matrix.shape))
+        self.factor = cholesky(matrix) if factor is None else matrix
+        batch = shapes.broadcast(location.shape[:-1], matrix.shape[:-2], where="FullNormal")
+        self.location = location.broadcast_to((*batch, k))
+
+    def squared_distance(self, error: Tensor) -> Tensor:
+        """Return ‖L⁻¹e‖²."""
+        scaled = solve_vectors(self.factor, error)
+        return (scaled * scaled).sum(-1)
+
+    def log_determinant(self) -> Tensor:
+        """Return 2 Σ ln Lᵢᵢ."""
+        return log(_diagonal(self.factor)).sum(-1) * 2.0
+
+    def draw(self, noise: Noise, shape: Shape) -> Tensor:
+        """Return μ + Lε (VI-12)."""
+        return self.location + times_vectors(self.factor, noise.normal(full_shape(shape, self), self.dtype))
+
+    @property
+    def variance(self) -> Tensor:
+        """The diagonal of Σ."""
+        return (self.factor * self.factor).sum(-1).broadcast_to(self.location.shape)
+
+    @property
+    def covariance(self) -> Tensor:
+        """LLᵀ."""
+        return self.factor @ _transposed(self.factor)
+
+
+@final
+class LowRankNormal(MultivariateNormal):
+    """𝒩(μ, WWᵀ + diag d) with W (k, r): k·r + k numbers for a covariance of k² (VI-22).
+
+    Distances by Woodbury's identity, Σ⁻¹ = D⁻¹ − D⁻¹W(I + WᵀD⁻¹W)⁻¹WᵀD⁻¹, ln det Σ by the matrix determinant lemma.
+
+    >>> LowRankNormal([0.0, 0.0], [[1.0], [1.0]], [1.0, 1.0]).covariance.tolist()
+    [[2.0, 1.0], [1.0, 2.0]]
+    """
+
+    def __init__(self, mean: TensorLike, factor: TensorLike, diagonal: TensorLike) -> None:
+        self.location, self.factor, self.diagonal = floating(mean, factor, diagonal)
+        _vector("LowRankNormal", self.location)
+        k = self.location.shape[-1]
+        if self.factor.ndim != 2 or self.factor.shape[0] != k or self.diagonal.shape != (k,):
+            raise ShapeError(
+                "LowRankNormal", expected=f"a factor ({k}, r) and a diagonal ({k},)",
+                got=f"{shapes.show(self.factor.shape)} and {shapes.show(self.diagonal.shape)}",
+            )  # fmt: skip
+        require("LowRankNormal diagonal", self.diagonal, 0.0)
+
+    def _capacitance(self) -> Tensor:
+        """Return I + WᵀD⁻¹W (r, r)."""
+        scaled = self.factor / self.diagonal.expand_dims(-1)
+        return eye(int(self.factor.shape[-1]), self.dtype) + self.factor.T @ scaled
+
+    def squared_distance(self, error: Tensor) -> Tensor:
+        """Return eᵀD⁻¹e − vᵀ(I + WᵀD⁻¹W)⁻¹v with v = WᵀD⁻¹e."""
+        scaled = error / self.diagonal
+        projected = scaled @ self.factor
+        correction = projected * solve_vectors(self._capacitance(), projected)
+        return (error * scaled).sum(-1) - correction.sum(-1)
+
+    def log_determinant(self) -> Tensor:
+        """Return ln det(I + WᵀD⁻¹W) + Σ ln d."""
+        return logdet(self._capacitance()) + log(self.diagonal).sum()
+
+    def draw(self, noise: Noise, shape: Shape) -> Tensor:
+        """Return μ + Wε₁ + √d ⊙ ε₂."""
+        whole = full_shape(shape, self)
+        rank = int(self.factor.shape[-1])
+        shared = noise.normal((*whole[:-1], rank), self.dtype) @ self.factor.T
+        return self.location + shared + sqrt(self.diagonal) * noise.normal(whole, self.dtype)
+
+    @property
+    def variance(self) -> Tensor:
+        """Σ W² + d."""
+        return ((self.factor * self.factor).sum(-1) + self.diagonal).broadcast_to(self.location.shape)
+
+    @property
+    def covariance(self) -> Tensor:
+        """WWᵀ + diag d."""
+        own = self.diagonal.expand_dims(-1) * eye(int(self.event_shape[0]), self.dtype)
+        return self.factor @ self.factor.T + own
+
+
+def _transposed(matrix: Tensor) -> Tensor:
+    axes = list(range(matrix.ndim))
+    return matrix.permute(*axes[:-2], axes[-1], axes[-2])
+
+
+def _diagonal(matrix: Tensor) -> Tensor:
+    """Return the diagonals (…, k) of matrices (…, k, k)."""
+    if matrix.ndim == 2:
+        return diagonal(matrix)
+    return (matrix * eye(int(matrix.shape[-1]), matrix.dtype)).sum(-1)
+
+
+def solve_vectors(matrix: Tensor, vectors: Tensor) -> Tensor:
+    """Return A⁻¹x for vectors (…, k) and one matrix (k, k), or one for each vector."""
+    if matrix.ndim == 2:
+        k = int(matrix.shape[-1])
+        return solve(matrix, vectors.reshape(-1, k).T).T.reshape(*vectors.shape)
+    whole = shapes.broadcast(matrix.shape[:-2], vectors.shape[:-1], where="solve")
+    k = int(matrix.shape[-1])
+    columns = vectors.broadcast_to((*whole, k)).expand_dims(-1)
+    return solve(matrix.broadcast_to((*whole, k, k)), columns).squeeze(-1)
+
+
+def times_vectors(matrix: Tensor, vectors: Tensor) -> Tensor:
+    """Return Ax for vectors (…, k)."""
+    if matrix.ndim == 2:
+        return vectors @ matrix.T
+    return (matrix @ vectors.expand_dims(-1)).squeeze(-1)

@@ -1,0 +1,52 @@
+"""The gamma function's logarithm and its derivatives, on tensors."""
+
+from __future__ import annotations
+
+from deltarule import dtypes
+from deltarule.graph import build
+from deltarule.graph import functions as f
+from deltarule.graph.node import Node
+from deltarule.tensor.functional import TensorLike
+from deltarule.tensor.tensor import Tensor, operand
+
+
+def _floating(x: TensorLike) -> Node:
+    node = build.as_node(operand(x))
+    return node if node.dtype.is_float else build.cast(node, dtypes.FLOAT32)
+
+
+def lgamma(x: TensorLike) -> Tensor:
+    """Ln Γ(x) for x > 0; derivative ψ(x).
+
+    >>> round(lgamma(5.0).item(), 4)  # ln 4! = ln 24
+    3.1781
+    """
+    return Tensor(f.lgamma(_floating(x)))
+
+
+def digamma(x: TensorLike) -> Tensor:
+    """ψ(x) = (ln Γ)′(x) for x > 0; ψ(1) = −γ, Euler's constant.
+
+    >>> round(digamma(1.0).item(), 5)
+    -0.57722
+    """
+    return Tensor(f.digamma(_floating(x)))
+
+
+def trigamma(x: TensorLike) -> Tensor:
+    """ψ′(x) for x > 0; ψ′(1) = π²/6.
+
+    >>> round(trigamma(1.0).item(), 4)
+    1.6449
+    """
+    return Tensor(f.trigamma(_floating(x)))
+
+
+def log_beta(a: TensorLike, b: TensorLike) -> Tensor:
+    """Ln B(a, b) = ln Γ(a) + ln Γ(b) − ln Γ(a + b).
+
+    >>> round(log_beta(2.0, 3.0).item(), 4)  # −ln 12
+    -2.4849
+    """
+    first, second = Tensor(_floating(a)), Tensor(_floating(b))
+    return lgamma(first) + lgamma(second) - lgamma(first + second)

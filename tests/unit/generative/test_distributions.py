@@ -1,0 +1,299 @@
+"""Densities, moments, entropies and divergences against torch.distributions and SciPy; draws against densities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.special as sp
+import scipy.stats as st
+import torch
+import torch.distributions as td
+from scipy.integrate import quad
+
+import deltarule as dr
+from deltarule import generative as g
+from deltarule.errors import ArgumentError, ShapeError
+from deltarule.generative import bijectors
+from deltarule.generative.distributions.gamma_draws import slope_in_concentration
+
+R = np.random.default_rng(0)
+LOGITS = R.normal(size=(2, 4))
+MEAN, DEVIATION = R.normal(size=(3,)), R.uniform(0.3, 2, 3)
+SQUARE = R.normal(size=(3, 3))
+COVARIANCE = SQUARE @ SQUARE.T + 0.5 * np.eye(3)
+FACTOR, DIAGONAL = R.normal(size=(3, 2)), R.uniform(0.2, 1, 3)
+POSITIVE = R.uniform(0.4, 4, 3)
+RATE = R.uniform(0.5, 2, 3)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One distribution of ours with torch's, and values to evaluate both at."""
+
+    ours: g.Distribution
+    torchs: td.Distribution
+    values: np.ndarray
+    entropy: bool = True
+    moments: bool = True
+
+    @property
+    def name(self) -> str:
+        return type(self.ours).__name__
+
+
+def t(x: Any) -> torch.Tensor:
+    return torch.tensor(np.asarray(x))
+
+
+CASES = [
+    Case(g.Normal(MEAN, DEVIATION), td.Normal(t(MEAN), t(DEVIATION)), R.normal(size=(5, 3))),
+    Case(g.DiagonalNormal(MEAN, DEVIATION), td.Independent(td.Normal(t(MEAN), t(DEVIATION)), 1), R.normal(size=(5, 3))),
+    Case(g.FullNormal(MEAN, COVARIANCE), td.MultivariateNormal(t(MEAN), t(COVARIANCE)), R.normal(size=(4, 2, 3))),
+    Case(g.FullNormal(R.normal(size=(2, 3)), factor=np.stack([np.linalg.cholesky(COVARIANCE)] * 2)),
+         td.MultivariateNormal(t(np.zeros((2, 3))), t(COVARIANCE)), R.normal(size=(5, 2, 3)), moments=False),
+    Case(g.LowRankNormal(MEAN, FACTOR, DIAGONAL), td.LowRankMultivariateNormal(t(MEAN), t(FACTOR), t(DIAGONAL)),
+         R.normal(size=(4, 2, 3))),
+    Case(g.Bernoulli(LOGITS), td.Bernoulli(logits=t(LOGITS)), R.integers(0, 2, (3, 2, 4)).astype(float)),
+    Case(g.Categorical(LOGITS), td.Categorical(logits=t(LOGITS)), R.integers(0, 4, (5, 2)), moments=False),
+    Case(g.Multinomial(6, LOGITS), td.Multinomial(6, logits=t(LOGITS)),
+         R.multinomial(6, [0.2, 0.3, 0.1, 0.4], (5, 2)).astype(float)),
+    Case(g.Poisson(RATE), td.Poisson(t(RATE)), R.integers(0, 9, (6, 3)).astype(float), entropy=False),
+    Case(g.Laplace(MEAN, DEVIATION), td.Laplace(t(MEAN), t(DEVIATION)), R.normal(size=(5, 3))),
+    Case(g.Gamma(POSITIVE, RATE), td.Gamma(t(POSITIVE), t(RATE)), R.uniform(0.1, 5, (5, 3))),
+    Case(g.Beta(POSITIVE, RATE), td.Beta(t(POSITIVE), t(RATE)), R.uniform(0.05, 0.95, (5, 3))),
+    Case(g.Dirichlet(POSITIVE), td.Dirichlet(t(POSITIVE)), R.dirichlet([1, 2, 3], 5)),
+    Case(g.Mixture(LOGITS[:, :3], g.Normal(np.stack([MEAN] * 2), np.stack([DEVIATION] * 2))),
+         td.MixtureSameFamily(td.Categorical(logits=t(LOGITS[:, :3])),
+                              td.Normal(t(np.stack([MEAN] * 2)), t(np.stack([DEVIATION] * 2)))),
+         R.normal(size=(5, 2)), entropy=False),
+    Case(g.Mixture(LOGITS[0], g.DiagonalNormal(SQUARE[:, :2].repeat(2, 0)[:4], np.ones((4, 2)) * 0.7)),
+         td.MixtureSameFamily(td.Categorical(logits=t(LOGITS[0])), td.Independent(
+             td.Normal(t(SQUARE[:, :2].repeat(2, 0)[:4]), t(np.ones((4, 2)) * 0.7)), 1)),
+         R.normal(size=(5, 2)), entropy=False),
+    Case(g.Transformed(g.Normal(MEAN, DEVIATION), bijectors.Exp()), td.LogNormal(t(MEAN), t(DEVIATION)),
+         R.uniform(0.1, 4, (5, 3)), entropy=False, moments=False),
+    Case(g.Transformed(g.DiagonalNormal(MEAN, DEVIATION), bijectors.StickBreaking()),
+         td.TransformedDistribution(td.Independent(td.Normal(t(MEAN), t(DEVIATION)), 1),
+                                    [td.StickBreakingTransform()]),
+         R.dirichlet([1, 2, 3, 2], 5), entropy=False, moments=False),
+]  # fmt: skip
+IDS = [f"{case.name}-{i}" for i, case in enumerate(CASES)]
+
+
+@pytest.mark.notes("PR-05", "PR-10", "PR-12")
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_densities_agree_with_torch(case: Case) -> None:
+    values = case.values
+    theirs = case.torchs.log_prob(t(values))
+    if case.name == "FullNormal" and case.ours.batch_shape == (2,):
+        theirs = case.torchs.log_prob(t(values) - t(case.ours.location.numpy()))
+    np.testing.assert_allclose(case.ours.log_prob(values).numpy(), theirs.numpy(), rtol=1e-9, atol=1e-10)
+
+
+def _where(name: str) -> dict[str, Any]:
+    chosen = [(case, i) for case, i in zip(CASES, IDS, strict=True) if getattr(case, name)]
+    return {"argvalues": [case for case, _ in chosen], "ids": [i for _, i in chosen]}
+
+
+@pytest.mark.parametrize("case", **_where("entropy"))
+def test_entropies_agree_with_torch(case: Case) -> None:
+    theirs = np.broadcast_to(case.torchs.entropy().numpy(), case.ours.batch_shape)
+    np.testing.assert_allclose(case.ours.entropy().numpy(), theirs, rtol=1e-7)
+
+
+@pytest.mark.parametrize("case", **_where("moments"))
+def test_moments_agree_with_torch(case: Case) -> None:
+    np.testing.assert_allclose(case.ours.mean.numpy(), case.torchs.mean.numpy(), rtol=1e-9)
+    np.testing.assert_allclose(case.ours.variance.numpy(), case.torchs.variance.numpy(), rtol=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_draws_are_reproducible_and_have_the_moments_of_the_density(case: Case) -> None:
+    n = 20_000
+    x = case.ours.sample((n,), seed=3)
+    assert x.shape == (n, *case.ours.batch_shape, *case.ours.event_shape)
+    np.testing.assert_array_equal(x.numpy(), case.ours.sample((n,), seed=3).numpy())
+    assert (x.numpy() != case.ours.sample((n,), seed=3, stream=1).numpy()).any()
+    assert (x.numpy() != case.ours.sample((n,), seed=3, step=1).numpy()).any()
+    if case.moments:
+        array, variance = x.numpy(), case.ours.variance.numpy()
+        assert (np.abs(array.mean(0) - case.ours.mean.numpy()) < 5 * np.sqrt(variance / n)).all()
+        np.testing.assert_allclose(array.var(0), variance, rtol=0.15)
+
+
+@pytest.mark.parametrize(
+    ("ours", "cdf"),
+    [(g.Normal(1.0, 2.0), st.norm(1, 2).cdf), (g.Laplace(1.0, 2.0), st.laplace(1, 2).cdf),
+     (g.Gamma(0.3, 2.0), st.gamma(0.3, scale=0.5).cdf), (g.Gamma(1.0, 1.0), st.gamma(1).cdf),
+     (g.Gamma(7.5, 1.0), st.gamma(7.5).cdf), (g.Beta(0.5, 2.5), st.beta(0.5, 2.5).cdf),
+     (g.Transformed(g.Normal(0.0, 0.5), bijectors.Exp()), st.lognorm(0.5).cdf)],
+)  # fmt: skip
+def test_draws_follow_the_distribution_function(ours: g.Distribution, cdf: Callable[[Any], Any]) -> None:
+    assert st.kstest(ours.sample((20_000,), seed=1).numpy(), cdf).pvalue > 1e-3
+
+
+def test_counts_follow_their_probabilities() -> None:
+    counts = np.bincount(g.Poisson(3.7).sample((20_000,), seed=0).numpy().astype(int), minlength=20)[:12]
+    expected = st.poisson(3.7).pmf(np.arange(12))
+    assert (np.abs(counts / 20_000 - expected) < 5 * np.sqrt(expected / 20_000)).all()
+    labels = g.Categorical.of([0.1, 0.2, 0.7]).sample((20_000,), seed=0).numpy()
+    np.testing.assert_allclose(np.bincount(labels) / 20_000, [0.1, 0.2, 0.7], atol=0.012)
+    np.testing.assert_allclose(g.Poisson(np.array([0.5, 200.0])).entropy().numpy(),
+                               [st.poisson(0.5).entropy(), st.poisson(200).entropy()], rtol=1e-8)  # fmt: skip
+
+
+@pytest.mark.notes("VI-12", "BP-23", "C-VI-09")
+def test_reparameterised_draws_pass_gradients() -> None:
+    mean, deviation = dr.parameter(np.array([1.0, -1.0])), dr.parameter(np.array([2.0, 0.5]))
+    noise = g.DiagonalNormal(np.zeros(2), np.ones(2)).sample(seed=4).numpy()
+    z = g.DiagonalNormal(mean, deviation).rsample(seed=4)
+    to_mean, to_deviation = dr.grad(z.sum(), [mean, deviation])
+    np.testing.assert_allclose(z.numpy(), [1, -1] + np.array([2, 0.5]) * noise)
+    np.testing.assert_allclose(to_mean.numpy(), [1, 1])
+    np.testing.assert_allclose(to_deviation.numpy(), noise)
+    with pytest.raises(ArgumentError, match="score-function"):
+        g.Poisson(2.0).rsample(seed=0)
+
+
+@pytest.mark.parametrize("family", ["normal", "full", "low_rank", "laplace", "gamma", "beta", "dirichlet"])
+def test_pathwise_gradients_are_those_of_the_expectation(family: str) -> None:
+    """∂E[Σx³]/∂θ of 40,000 draws against the derivative of the known third moment."""
+    make: dict[str, tuple[Callable[[Any], g.Distribution], Callable[[Any], Any]]] = {
+        "normal": (lambda p: g.Normal(p, 0.5), lambda p: (p**3 + 3 * p * 0.25).sum()),
+        "full": (lambda p: g.FullNormal(p, factor=np.eye(2) * 0.5), lambda p: (p**3 + 3 * p * 0.25).sum()),
+        "low_rank": (lambda p: g.LowRankNormal(np.ones(2), p.expand_dims(-1), np.full(2, 0.1)),
+                     lambda p: (1 + 3 * (p**2 + 0.1)).sum()),
+        "laplace": (lambda p: g.Laplace(0.5, p), lambda p: (0.125 + 1.5 * 2 * p**2).sum()),
+        "gamma": (lambda p: g.Gamma(p, 2.0), lambda p: (p * (p + 1) * (p + 2) / 8).sum()),
+        "beta": (lambda p: g.Beta(p, 1.5),
+                 lambda p: (p * (p + 1) * (p + 2) / ((p + 1.5) * (p + 2.5) * (p + 3.5))).sum()),
+        "dirichlet": (lambda p: g.Dirichlet(p), lambda p: (p * (p + 1) * (p + 2)).sum()
+                      / (p.sum() * (p.sum() + 1) * (p.sum() + 2))),
+    }  # fmt: skip
+    ours, moment = make[family]
+    p = dr.parameter(np.array([0.6, 2.3]))
+    x = ours(p).rsample((40_000,), seed=2)
+    cubes = x * x * x
+    slope = dr.grad((cubes if cubes.ndim < 2 else cubes.sum(-1)).mean(), [p])[0].numpy()
+    theta = torch.tensor([0.6, 2.3], dtype=torch.float64, requires_grad=True)
+    moment(theta).backward()
+    np.testing.assert_allclose(slope, theta.grad.numpy(), rtol=0.08, atol=0.02)
+
+
+@pytest.mark.parametrize("a", [0.02, 0.3, 1.0, 4.5, 60.0, 900.0])
+def test_gamma_slope_is_the_implicit_derivative(a: float) -> None:
+    u = np.array([1e-3, 0.05, 0.3, 0.5, 0.8, 0.99, 0.99999])
+    x = sp.gammaincinv(a, u)
+    keep = x > 1e-250
+    h = 1e-4 * a
+    numeric = (8 * (sp.gammaincinv(a + h, u) - sp.gammaincinv(a - h, u))
+               - (sp.gammaincinv(a + 2 * h, u) - sp.gammaincinv(a - 2 * h, u))) / (12 * h)  # fmt: skip
+    ours = slope_in_concentration(dr.tensor(x[keep]), dr.tensor(np.full(keep.sum(), a))).numpy()
+    np.testing.assert_allclose(ours, numeric[keep], rtol=2e-6)
+
+
+KL_PAIRS = [
+    (0, g.Normal(RATE, POSITIVE), td.Normal(t(RATE), t(POSITIVE))),
+    (1, g.DiagonalNormal(RATE, POSITIVE), td.Independent(td.Normal(t(RATE), t(POSITIVE)), 1)),
+    (
+        2,
+        g.FullNormal(RATE, COVARIANCE * 0.5 + np.eye(3)),
+        td.MultivariateNormal(t(RATE), t(COVARIANCE * 0.5 + np.eye(3))),
+    ),
+    (4, g.FullNormal(RATE, COVARIANCE), td.MultivariateNormal(t(RATE), t(COVARIANCE))),
+    (2, g.LowRankNormal(RATE, FACTOR, DIAGONAL), td.LowRankMultivariateNormal(t(RATE), t(FACTOR), t(DIAGONAL))),
+    (5, g.Bernoulli(-LOGITS * 2), td.Bernoulli(logits=t(-LOGITS * 2))),
+    (6, g.Categorical(-LOGITS), td.Categorical(logits=t(-LOGITS))),
+    (8, g.Poisson(POSITIVE), td.Poisson(t(POSITIVE))),
+    (9, g.Laplace(RATE, POSITIVE), td.Laplace(t(RATE), t(POSITIVE))),
+    (10, g.Gamma(RATE, POSITIVE), td.Gamma(t(RATE), t(POSITIVE))),
+    (11, g.Beta(RATE, POSITIVE), td.Beta(t(RATE), t(POSITIVE))),
+    (12, g.Dirichlet(RATE), td.Dirichlet(t(RATE))),
+    (15, g.Transformed(g.Normal(RATE, POSITIVE), bijectors.Exp()), td.LogNormal(t(RATE), t(POSITIVE))),
+]
+
+
+@pytest.mark.notes("VI-07", "VI-19")
+@pytest.mark.parametrize(("index", "ours", "torchs"), KL_PAIRS, ids=[type(p[1]).__name__ for p in KL_PAIRS])
+def test_divergences_agree_with_torch_and_with_sampling(index: int, ours: g.Distribution, torchs: Any) -> None:
+    case = CASES[index]
+    exact = g.kl_divergence(case.ours, ours).numpy()
+    if case.torchs.__class__ is torchs.__class__ or "Multivariate" in torchs.__class__.__name__:
+        np.testing.assert_allclose(exact, td.kl_divergence(case.torchs, torchs).numpy(), rtol=1e-8)
+    assert (exact > 0).all() and abs(g.kl_divergence(ours, ours).numpy()).max() < 1e-9
+    n = 20_000
+    x = case.ours.sample((n,), seed=7)
+    values = (case.ours.log_prob(x) - ours.log_prob(x)).numpy()
+    assert (np.abs(values.mean(0) - exact) < 5 * values.std(0) / np.sqrt(n) + 1e-9).all()
+
+
+def test_multinomial_divergence_is_n_times_that_of_one_choice() -> None:
+    one = g.kl_divergence(g.Categorical(LOGITS), g.Categorical(-LOGITS)).numpy()
+    np.testing.assert_allclose(g.kl_divergence(g.Multinomial(5, LOGITS), g.Multinomial(5, -LOGITS)).numpy(), 5 * one)
+    with pytest.raises(ArgumentError, match="equal n"):
+        g.kl_divergence(g.Multinomial(5, LOGITS), g.Multinomial(4, LOGITS))
+
+
+def test_unknown_divergence_is_estimated_with_its_error() -> None:
+    q, p = g.Normal(0.0, 1.0), g.Laplace(0.0, 1.0)
+    with pytest.raises(ArgumentError, match="monte_carlo_kl"):
+        g.kl_divergence(q, p)
+    exact = quad(lambda x: st.norm.pdf(x) * (st.norm.logpdf(x) - st.laplace.logpdf(x)), -9, 9)[0]
+    estimate = g.monte_carlo_kl(q, p, 20_000, seed=0)
+    assert abs(estimate.value - exact) < 4 * estimate.standard_error < 0.02
+    entropy = g.monte_carlo_entropy(q, 20_000, seed=0)
+    assert abs(entropy.value - q.entropy().item()) < 4 * entropy.standard_error
+
+
+def test_outside_the_support_the_density_is_zero() -> None:
+    for ours, value in [(g.Gamma(2.0, 1.0), -1.0), (g.Beta(2.0, 1.0), 1.0), (g.Poisson(2.0), 1.5),
+                        (g.Poisson(2.0), -1.0),
+                        (g.Dirichlet([1.0, 1.0]), [1.0, 0.0]), (g.Multinomial(3, [0.0, 0.0]), [1.0, 1.0])]:  # fmt: skip
+        assert ours.log_prob(value).item() == -np.inf
+    a = dr.parameter([2.0])
+    slope = dr.grad(g.Gamma(a, 1.0).log_prob([1.0]).sum(), [a])[0]
+    assert np.isfinite(slope.numpy()).all()
+
+
+def test_bad_parameters_are_told() -> None:
+    with pytest.raises(ArgumentError, match="Normal deviation: expected numbers > 0, got -1"):
+        g.Normal(0.0, -1.0)
+    with pytest.raises(ArgumentError, match="labels 0 … 1"):
+        g.Categorical([0.0, 0.0]).log_prob(2)
+    with pytest.raises(ShapeError, match="parameters whose shapes broadcast"):
+        g.Normal([0.0, 1.0], [1.0, 1.0, 1.0])
+    with pytest.raises(ShapeError, match="Use Normal for single numbers"):
+        g.DiagonalNormal(0.0, 1.0)
+    with pytest.raises(ArgumentError, match="monte_carlo_entropy"):
+        g.Mixture([0.0, 0.0], g.Normal([0.0, 1.0], 1.0)).entropy()
+
+
+BIJECTORS = [bijectors.Identity(), bijectors.Affine(1.0, -2.0), bijectors.Exp(), bijectors.Softplus(),
+             bijectors.Interval(-1.0, 3.0), bijectors.StickBreaking()]  # fmt: skip
+
+
+@pytest.mark.parametrize("bijector", BIJECTORS, ids=lambda b: type(b).__name__)
+def test_bijectors_invert_and_know_their_volume(bijector: bijectors.Bijector) -> None:
+    x = R.normal(size=(3,))
+    y = bijector.forward(dr.tensor(x))
+    np.testing.assert_allclose(bijector.inverse(y).numpy(), x, rtol=1e-9)
+    assert bijector.forward_shape((3,)) == y.shape and bijector.free_shape(y.shape) == (3,)
+    matrix = dr.jacobian(lambda v: bijector.forward(v)[..., :3], dr.tensor(x)).numpy()
+    np.testing.assert_allclose(bijector.log_det(dr.tensor(x)).numpy().sum(), np.linalg.slogdet(matrix)[1], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "points"),
+    [(g.lgamma, sp.gammaln, 1e-13), (g.digamma, sp.digamma, 1e-13), (g.trigamma, lambda x: sp.polygamma(1, x), 1e-13)],
+)
+def test_gamma_functions_are_accurate(ours: Any, theirs: Any, points: float) -> None:
+    x = np.concatenate([np.logspace(-6, 6, 2000), np.linspace(0.5, 12, 2000)])
+    exact = theirs(x)
+    error = np.abs(ours(x).numpy() - exact) / np.maximum(np.abs(exact), 1)
+    assert error.max() < points
+    single = np.abs(ours(x.astype(np.float32)).numpy() - theirs(x.astype(np.float32))) / np.maximum(np.abs(exact), 1)
+    assert single.max() < 1e-5
