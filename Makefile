@@ -58,6 +58,7 @@ floors: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python tools/notes_map.py
+	$(BIN)/python tools/derivations.py
 
 bench: $(VENV)/.installed
 	$(BIN)/deltarule bench
