@@ -372,7 +372,8 @@ def _replaced(expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]) -
     found = known.get(expr)
     if found is not None:
         return found
-    if not any(axis in axes for axis in expr.axes):
+    untouched = not any(axis in axes for axis in expr.axes)
+    if untouched and all(known.get(part, part) is part for part in expr.parts):
         result = expr
     elif isinstance(expr, Load):
         result = Load(expr.dtype, expr.buffer, expr.index.replace(axes))

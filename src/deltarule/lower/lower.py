@@ -112,16 +112,26 @@ class _Lowering:
         statements = _writers_last(self._statements(), [(s, self._buffers[node]) for s, node in pairs])
         aliases: dict[Buffer, Buffer] = {}
         late: list[tuple[Buffer, Buffer]] = []
+        # present values that are read after all statements: another state's next value is copied at the end
+        read_late = {self._buffers[node] for state, node in pairs if self._buffers[node] is not state}
         for state, node in pairs:
             new = self._buffers[node]
             if new is state:
                 continue
-            if new.role == "temporary" and new not in aliases and _in_place(statements, state, new):
+            free = new.role == "temporary" and new not in aliases and state not in read_late
+            if free and _in_place(statements, state, new):
                 aliases[new] = state
             else:
                 late.append((state, new))
         statements.extend(_late_copies(late, aliases))
-        metrics = [self._buffers[node] for node in self._outputs[n_state:]]
+        metrics = []
+        for place, node in enumerate(self._outputs[n_state:]):
+            metric = self._buffers[node]
+            if metric in inputs[:n_state]:  # the present value is asked for, which the step overwrites
+                kept = Buffer(f"metric{place}", node.dtype, metric.size)
+                statements.insert(0, _copy(metric, kept))
+                metric = kept
+            metrics.append(metric)
         loops = LoopProgram(statements, inputs, metrics, self._shapes())
         plan = plan_memory(loops, inputs, aliases)
         return Lowered(loops, plan, tuple(inputs), tuple(metrics), self._layouts_of())

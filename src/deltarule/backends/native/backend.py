@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import Lock
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from deltarule.backends.base import Array, Executable, StepRunner
 from deltarule.backends.native import context as words
@@ -51,8 +48,7 @@ class NativeExecutable:
         self._entry = self._library.address("run")
         self._direct = Entry(self._entry)
         self._team = Team(assembly.threads)
-        self._spare: list[npt.NDArray[np.uint8]] = []
-        self._lock = Lock()
+        self._spare: list[_Call] = []
         places = {buffer: words.TABLE + place for place, buffer in enumerate(assembly.table)}
         self._words = [places.get(buffer) for buffer in (*lowered.inputs, *lowered.outputs)]
         self._n_words = words.TABLE + len(assembly.table)
@@ -63,23 +59,17 @@ class NativeExecutable:
         """Return the values of the outputs."""
         given = self._given(arrays)
         outputs = [np.empty(shape, dtype) for shape, dtype in self._results]
-        values = [0] * self._n_words
-        arena = self._arena()
-        values[words.ARENA], values[words.BARRIER] = arena.ctypes.data, self._team.barrier
-        kept: list[Any] = []
+        call = self._call()
         for word, array in zip(self._words, (*given, *outputs), strict=True):
             if word is not None:
-                memory = array if array.size else aligned(LINE)
-                kept.append(memory)
-                values[word] = memory.ctypes.data
-        context = np.array(values, np.int64)
+                call.hand_over(word, array)
         if self.assembly.threads == 1:
-            self._direct(context.ctypes.data, 0, 1)
+            self._direct(call.address, 0, 1)
         else:
-            self._team.run(self._entry, context.ctypes.data)
-        self._spare.append(arena)
-        if context[words.ERROR_FLAG]:
-            raise_reported(context)
+            self._team.run(self._entry, call.address)
+        self._spare.append(call)
+        if call.context[words.ERROR_FLAG]:
+            raise_reported(call.context)
         return outputs
 
     def _given(self, arrays: Sequence[Array]) -> list[Array]:
@@ -88,16 +78,43 @@ class NativeExecutable:
             raise DataError("call", expected=f"{len(self._shapes)} arrays", got=str(len(arrays)))
         given = []
         for place, ((shape, dtype), array) in enumerate(zip(self._shapes, arrays, strict=True)):
+            if type(array) is np.ndarray and array.shape == shape and array.dtype is dtype and array.flags.c_contiguous:
+                given.append(array)
+                continue
             if np.shape(array) != shape:
                 name = self._program.inputs[place].attributes.get("name", "")
                 raise ShapeError(f"input {name}", expected=show(shape), got=show(np.shape(array)))
-            ready = isinstance(array, np.ndarray) and array.dtype == dtype and array.flags.c_contiguous
-            given.append(array if ready else np.array(array, dtype, order="C"))
+            given.append(np.array(array, dtype, order="C"))
         return given
 
-    def _arena(self) -> npt.NDArray[np.uint8]:
+    def _call(self) -> _Call:
         """Return memory for one call; calls at the same time have their own."""
-        with self._lock:
-            if self._spare:
-                return self._spare.pop()
-        return aligned(self.assembly.arena_bytes)
+        try:
+            call = self._spare.pop()
+        except IndexError:
+            call = _Call(self.assembly.arena_bytes, self._n_words, self._team.barrier)
+        call.context[words.ERROR_FLAG] = 0
+        return call
+
+
+class _Call:
+    """The memory of one call at a time: arena and context. Addresses of arrays that come again are remembered."""
+
+    def __init__(self, arena_bytes: int, n_words: int, barrier: int) -> None:
+        self._arena = aligned(arena_bytes)
+        self._empty = aligned(LINE)
+        self._held: dict[int, Array] = {}
+        self.context = np.zeros(n_words, np.int64)
+        self.context[words.ARENA], self.context[words.BARRIER] = _address(self._arena), barrier
+        self.address = _address(self.context)
+
+    def hand_over(self, word: int, array: Array) -> None:
+        """Write the address of an array to a word, and hold the array until another takes its place."""
+        if self._held.get(word) is not array:
+            self._held[word] = array
+            self.context[word] = _address(array if array.size else self._empty)
+
+
+def _address(array: Array) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address

@@ -13,6 +13,7 @@ from deltarule.backends.native import context as words
 from deltarule.backends.native.apply import cast, memory_kind
 from deltarule.backends.native.emit import Kernel, emit_nest
 from deltarule.backends.native.emitter import Emitter, Module
+from deltarule.backends.native.jam import jammed
 from deltarule.backends.native.machine import Machine
 from deltarule.backends.native.products import FIRST_POINTER, Product, as_nest, emit_product, roles_of
 from deltarule.backends.native.routines import emit_routine
@@ -24,7 +25,8 @@ from deltarule.lower.lower import Lowered
 from deltarule.lower.memory import ALIGNMENT
 
 _NAME = "KERNEL"  # stands for a function's name until it is known whether an equal one exists
-_CYCLES_OF_A_THREAD = 60_000.0  # a program of less work runs in one thread
+_CYCLES_OF_A_STEP = 60_000.0  # a step of less work runs in one thread
+_CYCLES_OF_A_CALL = 2_000_000.0  # likewise a call, whose threads Python has to wake
 
 
 @dataclass
@@ -113,6 +115,8 @@ class Assembler:
                 named = Product(self._body(text), product.roles, product.plan, product.buffers, product.spec)
                 return _Call(statement, named)
             statement = as_nest(statement)
+        if isinstance(statement, Nest):
+            statement = jammed(statement, self.machine)
         if isinstance(statement, Routine):
             kernel, text = emit_routine(statement, self.module, _NAME)
         elif isinstance(statement, Nest | Scatter):
@@ -139,7 +143,8 @@ class Assembler:
                 work += spec.flops / (4 * self.machine.lanes(spec.dtype))
             else:
                 work += call.kernel.work
-        return max(1, min(self.machine.cores, int(work / _CYCLES_OF_A_THREAD) + 1 if work > _CYCLES_OF_A_THREAD else 1))
+        least = _CYCLES_OF_A_CALL if self.step is None else _CYCLES_OF_A_STEP
+        return min(self.machine.cores, 1 + int(work / least))
 
     # ------------------------------------------------------------------ main
 

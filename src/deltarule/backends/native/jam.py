@@ -1,0 +1,65 @@
+"""Unroll and jam: several results of a reduction in one pass.
+
+A reduction with one accumulator waits for each addition to finish. Neighbouring results are independent of each
+other, and read the same lines of memory: four of them side by side keep the adders busy and read memory once.
+"""
+
+from __future__ import annotations
+
+from deltarule.backends.native.emit import lane_axis
+from deltarule.backends.native.machine import Machine
+from deltarule.lower.index import Axis, Index, of
+from deltarule.lower.loops import Expr, Nest, Reduction, Result, Store, everything, replace_all
+from deltarule.shapes import count
+
+_FACTORS = (4, 3, 2)
+_MOST_REDUCTIONS, _MOST_OPERATIONS, _LEAST_LENGTH = 2, 12, 16
+
+
+def jammed(nest: Nest, machine: Machine) -> Nest:
+    """Return a reduction that computes up to four results (or vectors of results) at a time, or the nest itself."""
+    plain = all(r.kind in {"sum", "max"} for r in nest.reductions)
+    operations = len(everything([r.value for r in nest.reductions]))
+    length = count(axis.extent for axis in nest.reduce)
+    if not nest.reductions or not plain or not nest.axes or length < _LEAST_LENGTH:
+        return nest
+    if len(nest.reductions) > _MOST_REDUCTIONS or operations > _MOST_OPERATIONS:
+        return nest
+    lane, width = lane_axis(nest, machine)
+    if lane in nest.axes:
+        blocks = lane.extent // width if lane is not None and lane.extent % width == 0 else 1
+        factor = next((f for f in _FACTORS if blocks % f == 0), 1)
+        return _split(nest, lane, factor, width) if lane is not None and factor > 1 else nest
+    axis = nest.axes[-1]
+    factor = next((f for f in _FACTORS if axis.extent % f == 0), 1)
+    return _split(nest, axis, factor, 1) if factor > 1 else nest
+
+
+def _split(nest: Nest, axis: Axis, factor: int, width: int) -> Nest:
+    """Cut an axis into blocks of ``factor`` groups of ``width``, and write out the groups."""
+    outer = Axis(f"{axis.name}o", axis.extent // (factor * width))
+    inner = Axis(f"{axis.name}l", width)
+    reductions: list[Reduction] = []
+    stores: list[Store] = []
+    for copy in range(factor):
+        place = of(outer) * (factor * width) + of(inner) + copy * width
+        known: dict[Expr, Expr] = {}
+        for number, reduction in enumerate(nest.reductions):
+            value = _moved(reduction.value, axis, place, known)
+            reductions.append(Reduction(reduction.kind, value, reduction.accumulator, reduction.dtype))
+            for expr in everything([store.value for store in nest.stores]):
+                if isinstance(expr, Result) and expr.number == number:
+                    known[expr] = Result(expr.dtype, copy * len(nest.reductions) + number)
+        for store in nest.stores:
+            value = _moved(store.value, axis, place, known)
+            stores.append(Store(store.buffer, store.index.replace({axis: place}), value))
+    at = nest.axes.index(axis)
+    new = tuple(a for a in (outer, inner) if a.extent > 1)
+    axes = (*nest.axes[:at], *new, *nest.axes[at + 1 :])
+    return Nest(nest.label, axes, tuple(stores), nest.reduce, tuple(reductions))
+
+
+def _moved(expr: Expr, axis: Axis, place: Index, known: dict[Expr, Expr]) -> Expr:
+    for part in everything([expr]):
+        replace_all(part, {axis: place}, known)
+    return known[expr]
