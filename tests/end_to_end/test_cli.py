@@ -109,7 +109,7 @@ def _step_of(path: Path) -> int:
 
 @pytest.mark.slow
 def test_killed_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
-    train = [*PROGRAM, "train", "digits", "--epochs", "4", "--json", "--checkpoint-every", "7", "--checkpoint"]
+    train = [*PROGRAM, "train", "digits", "--epochs", "12", "--json", "--checkpoint-every", "7", "--checkpoint"]
     whole = json.loads(subprocess.run([*train, "whole.dr"], check=True, capture_output=True).stdout)
     with subprocess.Popen([*train, "cut.dr"], stdout=subprocess.DEVNULL) as cut:
         while not Path("cut.dr").exists():
