@@ -109,11 +109,12 @@ def test_whole_numbers(dtype: DType) -> None:
     arrays = [generator.integers(0, 50, (5, 7)).astype(dtype.name) for _ in range(2)]
     outputs = [
         build.add(x, y), build.subtract(x, y), build.multiply(x, y), build.maximum(x, y), build.minimum(x, y),
-        build.equal(x, y), build.less(x, y), build.negate(x), build.absolute(x), build.sign(x),
+        build.equal(x, y), build.less(x, y), build.absolute(x), build.sign(x),
         build.sum_over(x, 0), build.sum_over(x, 1), build.maximum_over(x, 1), build.argmax(x, 1),
         build.argsort(x, 0), build.cast(x, dtypes.FLOAT64), build.cast(x, dtypes.BOOL), build.cast(x, dtypes.UINT8),
         build.where(build.less(x, y), x, y), build.concatenate([x, y], 0), build.pad(x, (1, 0), (0, 2)),
     ]  # fmt: skip
+    outputs += [] if dtype.kind == "uint" else [build.negate(x), build.sign(build.subtract(x, y))]
     agree(outputs, [x, y], arrays, 0)
 
 

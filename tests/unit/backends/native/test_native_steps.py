@@ -18,12 +18,15 @@ import pytest
 
 from deltarule import dtypes
 from deltarule.backends.native.backend import NativeBackend
+from deltarule.backends.native.compiler import assembly as listing
 from deltarule.backends.native.machine import host, runs_here
+from deltarule.backends.native.program import Assembler, StepParts
 from deltarule.backends.native.runner import NativeRunner
 from deltarule.backends.reference import ReferenceBackend
 from deltarule.errors import DataError, ShapeError
 from deltarule.graph import build
 from deltarule.graph.program import StepProgram
+from deltarule.lower.lower import lower_step
 
 
 def _module(name: str, path: Path) -> ModuleType:
@@ -257,3 +260,15 @@ def test_decaying_momentum_does_not_become_denormal() -> None:
 def test_small_programs_take_one_thread() -> None:
     assert NativeRunner(graphs.network((30, 64, 64, 10), 32), host()).threads == 1
     assert NativeRunner(graphs.network((30, 64, 64, 10), 32), host(), 3).threads == 3
+
+
+@pytest.mark.parametrize("target", ["neon", "sse", "avx2", "avx512"])
+def test_steps_compile_for_every_machine(target: str) -> None:
+    machine = host(target)
+    for program in (PROGRAMS["adam with dropout"](dtypes.FLOAT32), PROGRAMS["convolutional"](dtypes.FLOAT32)):
+        lowered = lower_step(program)
+        n_state, n_batch = len(program.state), len(program.batch)
+        batch, step = lowered.inputs[n_state : n_state + n_batch], lowered.inputs[n_state + n_batch]
+        assembly = Assembler(lowered, machine, 2, StepParts(batch, step, lowered.outputs)).assemble()
+        for text in assembly.texts:
+            assert len(listing(text, machine)) > 1000
