@@ -1,5 +1,6 @@
 """Data: bundled sets, tables from files, splits, folds, batches, encodings, checks."""
 
+from deltarule.data import augment
 from deltarule.data.arrays import check_arrays, check_labels
 from deltarule.data.batches import DataLoader, batches, weighted_batches
 from deltarule.data.dataset import BUNDLED, Dataset, load
@@ -12,7 +13,7 @@ from deltarule.data.tables import read_columns, read_inputs, read_table
 
 __all__ = [
     "BUNDLED", "DataLoader", "Dataset", "GroupKFold", "KFold", "LabelEncoder", "Pretext", "Split", "StandardScaler",
-    "StratifiedKFold", "TableSchema", "balanced_class_weights", "batches", "check_arrays", "check_labels",
+    "StratifiedKFold", "TableSchema", "augment", "balanced_class_weights", "batches", "check_arrays", "check_labels",
     "from_one_hot", "load", "masked_pretext", "multi_hot", "next_step_pretext", "one_hot", "read_columns",
     "read_inputs", "read_table", "split", "weighted_batches",
 ]  # fmt: skip

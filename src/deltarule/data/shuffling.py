@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from deltarule.errors import ArgumentError
 
-Purpose = Literal["epoch", "split", "sample", "mask"]
-_STREAMS: dict[Purpose, int] = {"epoch": 0, "split": 1, "sample": 2, "mask": 3}
+Purpose = Literal["epoch", "split", "sample", "mask", "augment"]
+_STREAMS: dict[Purpose, int] = {"epoch": 0, "split": 1, "sample": 2, "mask": 3, "augment": 4}
 _WORD = 2**64 - 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, final
 
 from deltarule.dtypes import DType
@@ -237,6 +238,12 @@ class Heads(Module):
     def config(self) -> dict[str, Any] | None:
         """Return the configs of the heads by name."""
         return _config(self)
+
+
+def used_twice(layers: Sequence[Module]) -> bool:
+    """Whether a layer with parameters is in several places, which a config can't say."""
+    learned = [id(layer) for layer in layers if layer.n_parameters]
+    return len(set(learned)) < len(learned)
 
 
 def _config(container: Module) -> dict[str, Any] | None:

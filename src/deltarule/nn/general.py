@@ -13,7 +13,7 @@ from deltarule import losses
 from deltarule.errors import ArgumentError
 from deltarule.losses import Loss
 from deltarule.nn.activation import Identity, ReLU
-from deltarule.nn.containers import choose_initializers
+from deltarule.nn.containers import choose_initializers, used_twice
 from deltarule.nn.module import Module
 from deltarule.nn.pieces import PerNeuron
 from deltarule.nn.sparse import MaskedLinear
@@ -130,9 +130,9 @@ class GeneralNetwork(Module):
         return 1
 
     def config(self) -> dict[str, Any] | None:
-        """Return levels, edges, biases and activations as plain data; None if an activation is code of your own."""
+        """Return levels, edges, biases and activations as plain data; None for gates that are code or shared."""
         gates = [gate.config() for gate in self.gates]
-        if None in gates:
+        if None in gates or used_twice(self.gates):
             return None
         with_bias = [
             name

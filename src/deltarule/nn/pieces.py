@@ -9,6 +9,7 @@ from typing import Any, final
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.nn.account import Account
 from deltarule.nn.activation import Activation, Rectifier
+from deltarule.nn.containers import used_twice
 from deltarule.nn.module import Module
 from deltarule.shapes import Shape, count, show
 from deltarule.tensor import functional
@@ -143,9 +144,9 @@ class PerNeuron(Module):
         return functional.concatenate(parts, axis=-1)
 
     def config(self) -> dict[str, Any] | None:
-        """Return the configs of all activations; None if one of them is code of your own."""
+        """Return the configs of all activations; None if one is code of your own, or has weights and is shared."""
         configs = [activation.config() for activation in self.activations]
-        if None in configs:
+        if None in configs or used_twice(self.activations):
             return None
         return {"class": "PerNeuron", "children": {f"activations.{i}": c for i, c in enumerate(configs)}}
 
