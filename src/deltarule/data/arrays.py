@@ -86,10 +86,15 @@ def check_arrays(inputs: Any, targets: Any = None, where: str = "fit") -> tuple[
     return x, y.astype(np.int64 if y.dtype.kind in "iub" else _kept(y.dtype), copy=False)
 
 
+_WIDENED = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint64": "int64", "bool": "uint8"}
+
+
 def _kept(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type in the machine's byte order; floats other than float64 as float32."""
     if dtype.kind == "f":
         return np.dtype(np.float64 if dtype.itemsize == 8 else np.float32)
+    if dtype.name in _WIDENED:
+        return np.dtype(_WIDENED[dtype.name])
     return dtype.newbyteorder("=")
 
 

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deltarule import shapes
-from deltarule.graph import build
+from deltarule.graph import algebra, build
+from deltarule.graph.constants import constant_everywhere
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 
@@ -49,20 +50,13 @@ def _y(node: Node) -> Node:
     return node.sources[1]
 
 
-def scalar_value(node: Node) -> float | None:
-    """Return the number that a constant (or a broadcast of one) holds everywhere, else None."""
-    while node.op in {Op.BROADCAST, Op.CAST, Op.RESHAPE}:
-        node = node.sources[0]
-    return float(node.attributes["value"]) if node.op is Op.CONSTANT else None
-
-
 # ---------------------------------------------------------------- element-wise helpers
 
 
 def _power_in_base(node: Node, g: Node) -> Node:
     """g·y·x^(y−1), and 0 where y = 0."""
     x, y = node.sources
-    if scalar_value(y) is not None:
+    if constant_everywhere(y) is not None:
         return build.multiply(g, build.multiply(y, build.power(x, build.subtract(y, 1))))
     slope = build.multiply(y, build.power(x, build.subtract(y, 1)))
     return build.multiply(g, build.where(build.equal(y, 0), 0, slope))
@@ -201,16 +195,10 @@ def _solve_left(node: Node, g: Node) -> Node:
     return build.negate(build.matmul(right, build.matrix_transpose(node)))
 
 
-def _identity_like(a: Node) -> Node:
-    shape = a.shape
-    rows, columns = build.iota(shape, len(shape) - 2), build.iota(shape, len(shape) - 1)
-    return build.cast(build.equal(rows, columns), a.dtype)
-
-
 def _log_determinant(node: Node, g: Node) -> Node:
     """g·A⁻ᵀ."""
     a = _x(node)
-    inverse = build.solve(build.matrix_transpose(a), _identity_like(a))
+    inverse = build.solve(build.matrix_transpose(a), algebra.identity(a.shape[-1], a.dtype, a.shape[:-2]))
     return build.multiply(unreduced(g, a.shape, (a.rank - 2, a.rank - 1)), inverse)
 
 

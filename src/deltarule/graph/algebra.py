@@ -14,14 +14,21 @@ from deltarule.graph.node import Node
 Axes = int | Sequence[int] | None
 
 
+def _mirrored(x: Node) -> Node:
+    """Reverse the order of values without overflow: −x, −1 − x for integers, the largest value − x without a sign."""
+    if x.dtype.is_float:
+        return build.negate(x)
+    return build.subtract(-1 if x.dtype.kind == "int" else 2**x.dtype.bits - 1, x)
+
+
 def minimum_over(x: Node, axes: Axes = None, keepdims: bool = False) -> Node:
     """The minimum over axes; at a tie the gradient goes to the first one."""
-    return build.negate(build.maximum_over(build.negate(x), axes, keepdims))
+    return _mirrored(build.maximum_over(_mirrored(x), axes, keepdims))
 
 
 def argmin(x: Node, axis: int = -1) -> Node:
     """The index of the first minimum."""
-    return build.argmax(build.negate(x), axis)
+    return build.argmax(_mirrored(x), axis)
 
 
 def variance(x: Node, axes: Axes = None, keepdims: bool = False, correction: int = 0) -> Node:
@@ -69,9 +76,10 @@ def swap_axes(x: Node, first: int, second: int) -> Node:
     return build.permute(x, order)
 
 
-def identity(n: int, dtype: dtypes.DType) -> Node:
-    """The n × n identity."""
-    return build.cast(build.equal(build.iota((n, n), 0), build.iota((n, n), 1)), dtype)
+def identity(n: int, dtype: dtypes.DType, batch: shapes.Shape = ()) -> Node:
+    """The n × n identity, repeated over leading axes."""
+    shape = (*batch, n, n)
+    return build.cast(build.equal(build.iota(shape, len(batch)), build.iota(shape, len(batch) + 1)), dtype)
 
 
 def triangle(x: Node, lower: bool, diagonal: int = 0) -> Node:
@@ -149,14 +157,18 @@ def take_along_axis(x: Node, indices: Node, axis: int) -> Node:
     where = shapes.axis(axis, x.rank, "take_along_axis")
     if shapes.reduced(x.shape, (where,)) != shapes.reduced(indices.shape, (where,)):
         raise ShapeError("take_along_axis", expected=build.describe(x), got=build.describe(indices))
-    linear = build.cast(indices, dtypes.INT64)
+    chosen = build.cast(indices, dtypes.INT64)
+    wrapped = build.where(build.less(chosen, 0), build.add(chosen, x.shape[where]), chosen)
+    inside = build.logical_and(build.less(-1, wrapped), build.less(wrapped, x.shape[where]))
+    linear = wrapped
     stride = 1
     offset = build.full(indices.shape, 0, dtypes.INT64)
     for i in reversed(range(x.rank)):
         position = linear if i == where else build.iota(indices.shape, i)
         offset = build.add(offset, build.multiply(position, stride))
         stride *= x.shape[i]
-    return build.gather(build.reshape(x, (stride,)), offset, 0)
+    # an index outside its own axis must not land in a neighbour's row: −1 is refused where the graph is run
+    return build.gather(build.reshape(x, (stride,)), build.where(inside, offset, -1), 0)
 
 
 def sort(x: Node, axis: int = -1) -> Node:

@@ -86,14 +86,18 @@ def _take(x: Node, items: list[Key], arrays: list[int]) -> tuple[Node, list[Key]
             got=f"axes {axes}",
             hint="Index in two steps, or permute the axes first.",
         )
-    linear = None
+    linear, inside = None, None
     common = shapes.broadcast(*(items[i].shape for i in arrays), where="index tensors")
     for i, axis in zip(arrays, axes, strict=True):
         position = build.broadcast_to(build.cast(items[i], dtypes.INT64), common)
         wrapped = build.where(build.less(position, 0), build.add(position, x.shape[axis]), position)
+        fits = build.logical_and(build.less(-1, wrapped), build.less(wrapped, x.shape[axis]))
+        inside = fits if inside is None else build.logical_and(inside, fits)
         linear = wrapped if linear is None else build.add(build.multiply(linear, x.shape[axis]), wrapped)
-    if linear is None:
+    if linear is None or inside is None:
         return x, items
+    if len(arrays) > 1:  # an index outside its own axis must not land elsewhere: −1 is refused where it is run
+        linear = build.where(inside, linear, -1)
     first = axes[0]
     merged = (*x.shape[:first], shapes.count(x.shape[axis] for axis in axes), *x.shape[axes[-1] + 1 :])
     result = build.gather(build.reshape(x, merged), linear, first)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 from deltarule.dtypes import FLOAT32, FLOAT64
+from deltarule.errors import GraphError
 from deltarule.graph import build
 from deltarule.graph.function import expansion
 from deltarule.graph.node import Node, intern
@@ -25,29 +26,20 @@ def with_sources(node: Node, sources: Sequence[Node]) -> Node:
 
 
 def rewrite(outputs: Sequence[Node], rule: Rule) -> list[Node]:
-    """Apply ``rule`` (node → an equal node, or None) to every node bottom-up until nothing changes."""
+    """Apply ``rule`` (node → an equal node, or None) to every node bottom-up, to each until it has no answer."""
     known: dict[Node, Node] = {}
-
-    def apply(node: Node) -> Node:
+    for node in topological(outputs):
+        result = with_sources(node, [known[source] for source in node.sources])
         for _ in range(_MOST_ROUNDS):
-            better = rule(node)
-            if better is None or better is node:
+            better = rule(result)
+            if better is None or better is result:
                 break
-            node = better
-        return node
-
-    def visit(roots: Sequence[Node]) -> None:
-        pending = list(roots)
-        while pending:
-            root = pending.pop()
-            for node in topological([root], frozenset(known)):
-                if node in known:
-                    continue
-                result = apply(with_sources(node, [known[source] for source in node.sources]))
-                known[node] = result
-                known.setdefault(result, result)
-
-    visit(outputs)
+            result = better
+        else:
+            raise GraphError(
+                "rewrite", expected="rules that come to an end", got=f"{build.describe(node)} again and again"
+            )
+        known[node] = result
     return [known[node] for node in outputs]
 
 

@@ -10,16 +10,10 @@ from collections.abc import Callable, Sequence
 
 from deltarule.graph import build
 from deltarule.graph import functions as f
+from deltarule.graph.constants import constant_everywhere
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.rewrite import rewrite
-
-
-def value_of(node: Node) -> float | None:
-    """Return the number that a node holds everywhere, else None."""
-    while node.op in {Op.BROADCAST, Op.RESHAPE, Op.CAST, Op.PERMUTE}:
-        node = node.sources[0]
-    return float(node.attributes["value"]) if node.op is Op.CONSTANT else None
 
 
 def _is_call(node: Node, name: str) -> bool:
@@ -32,9 +26,9 @@ def _zeros(node: Node) -> Node:
 
 def _add(node: Node) -> Node | None:
     x, y = node.sources
-    if value_of(x) == 0:
+    if constant_everywhere(x) == 0:
         return y
-    if value_of(y) == 0:
+    if constant_everywhere(y) == 0:
         return x
     if y.op is Op.NEGATE:
         return build.subtract(x, y.sources[0])
@@ -45,9 +39,9 @@ def _add(node: Node) -> Node | None:
 
 def _subtract(node: Node) -> Node | None:
     x, y = node.sources
-    if value_of(y) == 0:
+    if constant_everywhere(y) == 0:
         return x
-    if value_of(x) == 0:
+    if constant_everywhere(x) == 0:
         return build.negate(y)
     if y.op is Op.NEGATE:
         return build.add(x, y.sources[0])
@@ -57,7 +51,7 @@ def _subtract(node: Node) -> Node | None:
 def _multiply(node: Node) -> Node | None:
     x, y = node.sources
     for constant, other in ((x, y), (y, x)):
-        value = value_of(constant)
+        value = constant_everywhere(constant)
         if value == 1:
             return other
         if value == 0:
@@ -73,9 +67,9 @@ def _multiply(node: Node) -> Node | None:
 
 def _divide(node: Node) -> Node | None:
     x, y = node.sources
-    if value_of(y) == 1:
+    if constant_everywhere(y) == 1:
         return x
-    if value_of(x) == 0:
+    if constant_everywhere(x) == 0:
         return _zeros(node)
     return build.negate(build.divide(x.sources[0], y)) if x.op is Op.NEGATE else None
 
@@ -84,12 +78,12 @@ def _negate(node: Node) -> Node | None:
     (x,) = node.sources
     if x.op is Op.NEGATE:
         return x.sources[0]
-    return _zeros(node) if value_of(x) == 0 else None
+    return _zeros(node) if constant_everywhere(x) == 0 else None
 
 
 def _power(node: Node) -> Node | None:
     x, y = node.sources
-    exponent = value_of(y)
+    exponent = constant_everywhere(y)
     if exponent == 0:
         return build.full(node.shape, 1, node.dtype)
     if exponent == 1:
@@ -109,18 +103,18 @@ def _log(node: Node) -> Node | None:
         return f.log_softmax(x.sources[0], axis=x.attributes["axis"])
     if _is_call(x, "sigmoid"):
         return f.log_sigmoid(x.sources[0])
-    if x.op is Op.SUBTRACT and value_of(x.sources[0]) == 1 and _is_call(x.sources[1], "sigmoid"):
+    if x.op is Op.SUBTRACT and constant_everywhere(x.sources[0]) == 1 and _is_call(x.sources[1], "sigmoid"):
         return f.log_sigmoid(build.negate(x.sources[1].sources[0]))
     if x.op is Op.ADD:
         for one, other in (x.sources, x.sources[::-1]):
-            if value_of(one) == 1:
+            if constant_everywhere(one) == 1:
                 return f.softplus(other.sources[0]) if other.op is Op.EXP else build.log1p(other)
     return None
 
 
 def _sum(node: Node) -> Node | None:
     (x,) = node.sources
-    if value_of(x) == 0:
+    if constant_everywhere(x) == 0:
         return _zeros(node)
     if x.op is Op.SUM:
         inner = x.attributes["axes"]
@@ -163,18 +157,18 @@ def _cast(node: Node) -> Node | None:
 
 def _where(node: Node) -> Node | None:
     condition, x, y = node.sources
-    value = value_of(condition)
+    value = constant_everywhere(condition)
     if value is not None:
         return x if value else y
     return x if x is y else None
 
 
 def _slice(node: Node) -> Node | None:
-    return _zeros(node) if value_of(node.sources[0]) == 0 else None
+    return _zeros(node) if constant_everywhere(node.sources[0]) == 0 else None
 
 
 def _matmul(node: Node) -> Node | None:
-    return _zeros(node) if any(value_of(x) == 0 for x in node.sources) else None
+    return _zeros(node) if any(constant_everywhere(x) == 0 for x in node.sources) else None
 
 
 SIMPLER: dict[Op, Callable[[Node], Node | None]] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,15 @@ from deltarule.tensor.tensor import Tensor
 
 
 @dataclass(frozen=True)
+class _Static:
+    """An argument that is no array: part of the signature. −0.0 differs from 0.0, and NaN equals itself."""
+
+    kind: type
+    key: Any
+    value: Any = field(compare=False)
+
+
+@dataclass(frozen=True)
 class _Slot:
     """The place of an array in a structure of arguments or results."""
 
@@ -43,22 +52,22 @@ def _flatten(value: Any, arrays: list[Any]) -> Any:
         arrays.append(value)
         return _Slot(len(arrays) - 1)
     if isinstance(value, (list, tuple)):
-        return (type(value).__name__, *(_flatten(item, arrays) for item in value))
+        return (type(value), *(_flatten(item, arrays) for item in value))
     if isinstance(value, dict):
-        return ("dict", *((key, _flatten(value[key], arrays)) for key in value))
-    return ("static", type(value), value)
+        return (dict, *((key, _flatten(value[key], arrays)) for key in value))
+    return _Static(type(value), repr(value) if isinstance(value, float) else value, value)
 
 
 def _rebuild(structure: Any, arrays: list[Any]) -> Any:
     if isinstance(structure, _Slot):
         return arrays[structure.index]
+    if isinstance(structure, _Static):
+        return structure.value
     kind, *items = structure
-    if kind == "static":
-        return items[1]
-    if kind == "dict":
+    if kind is dict:
         return {key: _rebuild(item, arrays) for key, item in items}
     parts = [_rebuild(item, arrays) for item in items]
-    return tuple(parts) if kind == "tuple" else parts
+    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
 
 
 @dataclass
@@ -131,8 +140,11 @@ def _trace(function: Callable[..., Any], structure: Any, values: list[Array], de
                 tensor._node = before
     given = [s._node for s in symbols]
     all_outputs = simplify([*outputs, *(node for _, node in assigned)])
-    owners = {node: tensor for tensor, node in (*record.used.values(), *record.assigned.values())
-              if node.op is Op.INPUT}  # fmt: skip
+    owners: dict[Node, Tensor] = {}
+    for tensor, node in (*record.used.values(), *record.assigned.values()):
+        before = record.assigned.get(id(tensor), (tensor, node))[1]
+        if node.op is Op.INPUT and node is before:  # not a value that was assigned in the course of the trace
+            owners.setdefault(node, tensor)  # the first handle: later ones are views made on the way
     captured = [(owners.get(node), node) for node in inputs(all_outputs) if node not in given]
     for owner, node in captured:
         if owner is None and value_of(node) is None:

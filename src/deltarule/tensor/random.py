@@ -1,4 +1,4 @@
-"""Random tensors. Every draw has its own stream, so no two draws are ever merged; the seed is explicit.
+"""Random tensors: explicit seed, and a stream for each draw that is to differ from the others.
 
 In a training step the counter is the step's number; at the prompt it is 0. The numbers are those of the
 Threefry-2x32 counter-based generator: the same bits on every backend and for any number of threads.
@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import count
 from typing import Any
 
 import numpy as np
 
 from deltarule import dtypes
 from deltarule.dtypes import DType
+from deltarule.errors import ArgumentError
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.runtime.buffers import leaf
 from deltarule.tensor.tensor import Tensor
 
-_next_stream = count(1)
-
-
-def next_stream() -> int:
-    """Return a stream number that nobody else has in this process."""
-    return next(_next_stream)
-
 
 def _counter(value: Tensor | int) -> Node:
-    return value.node if isinstance(value, Tensor) else leaf(np.asarray(value, np.int64), "counter")
+    if isinstance(value, Tensor):
+        return value.node
+    if not 0 <= value < 2**32:
+        raise ArgumentError("seed or step", expected="a whole number in [0, 2³²)", got=repr(value))
+    return leaf(np.asarray(value, np.int64), "counter")
 
 
 def random_uniform(

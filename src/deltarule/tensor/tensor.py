@@ -15,7 +15,6 @@ from deltarule.grad.reverse import gradients
 from deltarule.graph import algebra, build
 from deltarule.graph.indexing import index
 from deltarule.graph.node import Node
-from deltarule.graph.op import Op
 from deltarule.graph.walk import inputs
 from deltarule.runtime.buffers import Array, as_array, leaf, value_of
 from deltarule.runtime.realize import realize
@@ -164,14 +163,17 @@ class Tensor:
 
     def assign(self, value: Tensor | Any) -> None:
         """Give the tensor another value of the same shape; expressions built before keep the old one."""
-        if isinstance(value, Tensor) and tracing.active():
-            new = build.cast(value.node, self.dtype)
+        if tracing.active():
+            new = build.cast(build.as_node(operand(value)), self.dtype)
+            new = build.broadcast_to(new, self.shape) if new.shape == () else new
             self._check_fits(new.shape)
             tracing.note_assignment(self)
             self._node = new
             return
         array = as_array(value._value() if isinstance(value, Tensor) else value, self.dtype, f"assign to {self.name!r}")
         self._check_fits(array.shape)
+        if self.requires_grad:
+            _parameters.pop(self._node.attributes["uid"], None)
         self._node = leaf(array, self.name)
         if self.requires_grad:
             _parameters[self._node.attributes["uid"]] = self
@@ -188,17 +190,19 @@ class Tensor:
 
     def backward(self) -> None:
         """Add ∂self/∂p to ``p.grad`` for every parameter p that this scalar depends on."""
-        found = [_parameters[uid] for node in inputs([self.node]) if (uid := node.attributes["uid"]) in _parameters]
-        wanted = [p for p in found if p._node.op is Op.INPUT]
-        if not wanted:
+        found = [
+            (node, _parameters[uid]) for node in inputs([self.node]) if (uid := node.attributes["uid"]) in _parameters
+        ]
+        if not found:
             raise GraphError(
                 "backward",
                 expected="a result that depends on a parameter",
                 got=build.describe(self._node),
-                hint="Make learnable tensors with dr.parameter(array); use dr.grad(loss, [x]) for any other tensor.",
+                hint="Make learnable tensors with dr.parameter(array); use dr.grad(loss, [x]) for any other tensor. "
+                "A parameter that was assigned another value since is not the one that this result depends on.",
             )
-        nodes = gradients(self.node, [p._node for p in wanted])
-        for parameter, value in zip(wanted, realize(nodes), strict=True):
+        slopes = realize(gradients(self.node, [node for node, _ in found]))
+        for (_, parameter), value in zip(found, slopes, strict=True):
             total = value if parameter.grad is None else parameter.grad._value() + value
             parameter.grad = Tensor(leaf(np.array(total), f"grad {parameter.name}"))
 

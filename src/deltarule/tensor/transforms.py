@@ -6,6 +6,7 @@ notes; numerator layout is (∂y/∂x)ᵢⱼ = ∂yᵢ/∂xⱼ.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -46,18 +47,27 @@ def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor, *, allow_unused: bool =
     """
     single = isinstance(wrt, Tensor)
     wanted: Sequence[Tensor] = [wrt] if isinstance(wrt, Tensor) else wrt
-    nodes = [_differentiable(w) for w in wanted]
-    for variable, node in zip(wanted, nodes, strict=True):
-        if not allow_unused and output.node not in dependents(topological([output.node]), [node]):
+    handles = [_handles(w) for w in wanted]
+    order = topological([output.node])
+    for variable, nodes in zip(wanted, handles, strict=True):
+        if not allow_unused and output.node not in dependents(order, nodes):
             raise GraphError(
-                f"gradient with respect to {variable.name or build.describe(node)}",
+                f"gradient with respect to {variable.name or build.describe(nodes[0])}",
                 expected="an output that depends on it",
                 got=f"{build.describe(output.node)}, which does not",
                 hint="Differentiate before looking at intermediate values, or make the variable with dr.parameter: "
                 "its history is kept.",
             )
-    found = [Tensor(node) for node in gradients(output.node, nodes)]
+    slopes = iter(gradients(output.node, [node for nodes in handles for node in nodes]))
+    found = [Tensor(functools.reduce(build.add, [next(slopes) for _ in nodes])) for nodes in handles]
     return found[0] if single else found
+
+
+def _handles(variable: Tensor) -> list[Node]:
+    """Return every node that a variable has been: expressions may have been built on each of them."""
+    former = variable._former() if variable._former is not None else None
+    node = _differentiable(variable)
+    return [node] if former is None or variable.node is node else [former, variable.node]
 
 
 def _differentiable(variable: Tensor) -> Node:

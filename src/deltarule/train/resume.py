@@ -52,6 +52,7 @@ def _fingerprint(arrays: list[Array]) -> str:
     """Return a checksum of the training data."""
     value = 0
     for array in arrays:
+        value = zlib.crc32(f"{array.dtype} {array.shape}".encode(), value)
         value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
     return f"{value:08x}"
 
@@ -67,6 +68,8 @@ def _signature(run: Run) -> dict[str, Any]:
         "metrics": [metric.name for metric in run.task.metrics],
         "parameters": [[name, *tensor.shape] for name, tensor in tensors],
         "callbacks": [type(callback).__name__ for callback in run.callbacks],
+        "architecture": _plain(run.task.model.config()),
+        "regularizers": [repr(regularizer) for regularizer in run.task.regularizers],
         "training data": _fingerprint(run.arrays),
     }
 
@@ -117,7 +120,7 @@ def load(run: Run, path: str | Path) -> None:
             run.task.model.load_state_dict(weights)
         run.engine.step(run.plan.size)
         slots = container.group("optimizer/")
-        run.set_state(weights | container.group("training/"), [slots[name] for name in sorted(slots)])
+        run.set_state(weights | container.group("training/"), [slots[f"{i:03d}"] for i in range(len(slots))])
         losses = container.arrays["run/step_losses"].tolist()
         run.history = History.from_dict({**document["history"], "step_losses": losses, "interrupted": False})
         run.stop, run.learning_rate_factor = bool(document["stop"]), float(document["learning_rate_factor"])

@@ -22,6 +22,10 @@ def _unary(op: Op, x: Operand) -> Node:
         node = cast(node, dtypes.BOOL)
     elif node.dtype is dtypes.BOOL:
         raise DTypeError(op.name.lower(), expected="numbers", got=describe(node))
+    elif op is Op.NEGATE and node.dtype.kind == "uint":
+        raise DTypeError(
+            "negate", expected="numbers with a sign", got=describe(node), hint="Convert with .astype('int64')."
+        )
     elif op not in {Op.NEGATE, Op.ABS, Op.SIGN} and not node.dtype.is_float:
         node = cast(node, dtypes.FLOAT32)
     return intern(op, (node,), {}, node.shape, node.dtype)

@@ -20,8 +20,8 @@ def _reduce(op: Op, x: Node, axes: int | Sequence[int] | None, keepdims: bool) -
 
 
 def sum_over(x: Node, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
-    """Σ over axes (all of them by default)."""
-    return _reduce(Op.SUM, cast(x, dtypes.INT64) if x.dtype is dtypes.BOOL else x, axes, keepdims)
+    """Σ over axes (all of them by default); whole numbers are summed in int64."""
+    return _reduce(Op.SUM, x if x.dtype.is_float else cast(x, dtypes.INT64), axes, keepdims)
 
 
 def maximum_over(x: Node, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
