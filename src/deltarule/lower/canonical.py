@@ -3,6 +3,7 @@
 * named functions are expanded, gradient stops dropped;
 * padded convolutions become convolutions of padded images, transposed ones convolutions of spread-out signals;
 * the transpose of a matrix product becomes the product of the transposes;
+* values divided by one number are multiplied by its reciprocal;
 * 0 < x is read off max(0, x) where that is computed anyway, so that only one of both is kept in memory.
 """
 
@@ -17,6 +18,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.rewrite import expand_calls, rewrite
 from deltarule.graph.walk import topological, users
+from deltarule.shapes import count
 from deltarule.simplify import simplify
 
 
@@ -27,6 +29,7 @@ def canonical(outputs: Sequence[Node]) -> list[Node]:
     return _oriented(_masks_from_rectified(simplify(prepared)))
 
 
+_MANY = 8  # quotients for one divisor
 _ARITHMETIC: dict[Op, Callable[[float, float], float]] = {
     Op.ADD: operator.add,
     Op.SUBTRACT: operator.sub,
@@ -47,9 +50,20 @@ def _folded(node: Node) -> Node | None:
     return build.constant(_ARITHMETIC[node.op](a, b), node.dtype)
 
 
+def _by_reciprocal(node: Node) -> Node | None:
+    """Divide many values by few numbers: multiply by their reciprocals (within 1.5 units in the last place)."""
+    if node.op is not Op.DIVIDE or node.sources[1].op is not Op.BROADCAST:
+        return None
+    x, divisor = node.sources
+    few = divisor.sources[0]
+    if few.op is Op.CONSTANT or count(few.shape) * _MANY > count(node.shape):
+        return None
+    return build.multiply(x, build.broadcast_to(build.divide(1.0, few), node.shape))
+
+
 def _prepared(node: Node) -> Node | None:
     if node.op in _ARITHMETIC:
-        return _folded(node)
+        return _folded(node) or _by_reciprocal(node)
     if node.op is Op.STOP_GRADIENT:
         return node.sources[0]
     if node.op is Op.CONVOLVE and _is_padded(node):
