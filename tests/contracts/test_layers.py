@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import deltarule as dr
-from deltarule import nn
+from deltarule import nn, optim
 from deltarule.backends import reference
 from deltarule.errors import DeltaruleError
 from deltarule.grad.check import directional_errors
@@ -288,6 +288,24 @@ def test_training_differs_from_inference_only_where_it_should(case: Case) -> Non
     assert inference.state == {}
     assert (nn.BatchNorm in modules) == bool(training.state)
     assert {name for name, _ in layer.named_state()} >= set(training.state)
+
+
+@every_layer
+def test_the_native_engine_computes_what_the_reference_does(case: Case) -> None:
+    """Two epochs of Adam give the same parameters and state; layers without parameters the same output."""
+    layer, twin, x = _made(case), _made(case), _batch(case)
+    y = np.random.default_rng(1).normal(size=(len(x), *layer(x).shape[1:]))
+    if not layer.named_parameters():
+        native = dr.jit(lambda a: layer(a))(dr.tensor(x))
+        np.testing.assert_allclose(native.numpy(), layer(x).numpy(), rtol=0, atol=1e-10)
+        return
+    for module, device in ((layer, "cpu"), (twin, "reference")):
+        nn.Sequential(module, nn.Flatten()).fit(
+            x, y.reshape(len(y), -1), loss="mean_squared_error", optimizer=optim.Adam(learning_rate=0.01), epochs=2,
+            batch_size=3, verbose=0, device=device,
+        )  # fmt: skip
+    for (name, mine), (_, theirs) in zip(layer.named_tensors(), twin.named_tensors(), strict=True):
+        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=0, atol=1e-8, err_msg=name)
 
 
 @every_layer

@@ -21,13 +21,22 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Enlargement:
+    """How a layer makes images larger: outputs for one input, and inputs that one output sees, per axis."""
+
+    factor: tuple[int, ...]
+    seen: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Account:
     """The arithmetic of one layer for one example.
 
     ``how`` tells how the output's shape comes about, ``parameters`` how the parameters are counted. ``flops``
     counts floating-point operations of one example's forward pass: a product, a sum, a comparison and an
     element-wise function count one each; None where nobody knows. ``window`` is None for a layer that acts
-    element by element; ``whole_input`` says that every output sees the whole input.
+    element by element; ``enlargement`` is there for one that makes images larger; ``whole_input`` says that every
+    output sees the whole input.
     """
 
     how: str = ""
@@ -35,6 +44,7 @@ class Account:
     flops: int | None = 0
     window: Window | None = None
     whole_input: bool = False
+    enlargement: Enlargement | None = None
 
 
 def windows_arithmetic(sizes: tuple[int, ...], window: Window, show_padding: bool) -> str:

@@ -18,9 +18,14 @@ def fitting_inputs(trail: Sequence[Visit], error: DeltaruleError, example: Shape
     wanted = _leading_number(error.expected)
     if len(example) < 2 or not trail or wanted is None or "feature" not in error.expected:
         return []
-    windows = [v.layer.account(v.input_shape, v.output_shape).window for v in trail]
+    accounts = [v.layer.account(v.input_shape, v.output_shape) for v in trail]
+    windows = [account.window for account in accounts]
     last_image = next((v.output_shape for v in reversed(trail) if len(v.output_shape) == len(example)), None)
-    if last_image is None or count(last_image) != count(trail[-1].output_shape):
+    if (
+        any(account.enlargement for account in accounts)
+        or last_image is None
+        or count(last_image) != count(trail[-1].output_shape)
+    ):
         return []
     n_spatial = len(example) - 1
     passes = [window for window in windows if window is not None]

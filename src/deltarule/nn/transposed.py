@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 from deltarule.errors import ArgumentError
 from deltarule.graph import build
 from deltarule.nn import init as initialisers
-from deltarule.nn.account import Account
+from deltarule.nn.account import Account, Enlargement
 from deltarule.nn.check import whole_number
 from deltarule.nn.init import Initializer
 from deltarule.nn.module import Module
@@ -105,6 +105,12 @@ class TransposedConvolution(Module):
             how=self._how(inputs[:-1]),
             parameters=f"{taps} + {self.out_channels}" if self.has_bias else taps,
             flops=2 * n_products + (count(output) if self.has_bias else 0),
+            enlargement=Enlargement(
+                self.stride,
+                tuple(
+                    -(-(d * (k - 1) + 1) // s) for k, d, s in zip(self.kernel, self.dilation, self.stride, strict=True)
+                ),
+            ),
         )
 
     def _how(self, sizes: Shape) -> str:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 
 from deltarule.errors import ShapeError
 from deltarule.graph import build
-from deltarule.nn.account import Account, Window
+from deltarule.nn.account import Account, Enlargement, Window
 from deltarule.nn.module import Module
 from deltarule.nn.positions import window_positions
 from deltarule.nn.spatial import Sizes, as_batch, plain, short, without_batch
@@ -96,7 +96,9 @@ class MaxUnpooling(Module):
             )
         ]  # fmt: skip
         how = "" if self.output_size is not None else lines[0] if len(set(lines)) == 1 else ", ".join(lines)
-        return Account(how=how, flops=count(inputs) * math.prod(self.window.kernel))
+        kernel, stride = self.window.kernel, self.window.stride
+        seen = tuple(-(-k // s) for k, s in zip(kernel, stride, strict=True))
+        return Account(how=how, flops=count(inputs) * math.prod(kernel), enlargement=Enlargement(stride, seen))
 
     def example_rank(self) -> int:
         """One example is (*spatial, channels)."""

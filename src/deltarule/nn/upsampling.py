@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, final
 import numpy as np
 
 from deltarule.errors import ArgumentError, ShapeError
-from deltarule.nn.account import Account
+from deltarule.nn.account import Account, Enlargement, Window
 from deltarule.nn.check import whole_number
 from deltarule.nn.module import Module
 from deltarule.nn.spatial import Sizes, as_batch, plain, short, without_batch
@@ -71,7 +71,9 @@ class Upsampling(Module):
         """Return the arithmetic of sizes; interpolation takes three operations per axis and pixel."""
         sizes = [f"{n}·{f} = {n * f}" for n, f in zip(inputs[:-1], self.factor, strict=True)]
         flops = 0 if self.interpolation == "nearest" else 3 * self.n_axes * count(output)
-        return Account(how=sizes[0] if len(set(sizes)) == 1 else ", ".join(sizes), flops=flops)
+        seen = tuple(1 if self.interpolation == "nearest" or f == 1 else 2 for f in self.factor)
+        how = sizes[0] if len(set(sizes)) == 1 else ", ".join(sizes)
+        return Account(how=how, flops=flops, enlargement=Enlargement(self.factor, seen))
 
     def example_rank(self) -> int:
         """One example is (*spatial, channels)."""
@@ -172,8 +174,8 @@ class PixelShuffle(Shuffle):
     def account(self, inputs: Shape, output: Shape) -> Account:
         """Return the arithmetic of sizes."""
         r = self.factor
-        return Account(how=f"{inputs[0]}·{r} = {output[0]}, {inputs[1]}·{r} = {output[1]}, "
-                           f"{inputs[2]}/{r * r} = {output[2]}")  # fmt: skip
+        how = f"{inputs[0]}·{r} = {output[0]}, {inputs[1]}·{r} = {output[1]}, {inputs[2]}/{r * r} = {output[2]}"
+        return Account(how=how, enlargement=Enlargement((r, r), (1, 1)))
 
 
 @final
@@ -193,5 +195,5 @@ class PixelUnshuffle(Shuffle):
     def account(self, inputs: Shape, output: Shape) -> Account:
         """Return the arithmetic of sizes."""
         r = self.factor
-        return Account(how=f"{inputs[0]}/{r} = {output[0]}, {inputs[1]}/{r} = {output[1]}, "
-                           f"{inputs[2]}·{r * r} = {output[2]}")  # fmt: skip
+        how = f"{inputs[0]}/{r} = {output[0]}, {inputs[1]}/{r} = {output[1]}, {inputs[2]}·{r * r} = {output[2]}"
+        return Account(how=how, window=Window((r, r), (r, r), (1, 1), ((0, 0), (0, 0))))

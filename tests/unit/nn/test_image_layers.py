@@ -294,3 +294,28 @@ def test_spatial_dropout_drops_whole_channels() -> None:
     np.testing.assert_allclose(y[y != 0], (x / 0.75)[y != 0], rtol=1e-12)
     signal_layer = nn.SpatialDropout(keep_probability=0.5, n_axes=1)
     assert signal_layer(np.ones((3, 7, 2)), mode="training", seed=0).shape == (3, 7, 2)
+
+
+@pytest.mark.notes("CNN-14")
+def test_receptive_fields_behind_layers_that_enlarge() -> None:
+    """What the summary says is what the gradient of one output sees at most."""
+    chains = {
+        "transposed": [nn.Conv2d(1, 1, 3), nn.MaxPool2d(2), nn.ConvTranspose2d(1, 1, 3, 2), nn.Conv2d(1, 1, 3)],
+        "upsampled": [nn.AvgPool2d(2), nn.Upsample2d(2), nn.Conv2d(1, 1, 3)],
+        "interpolated": [nn.Conv2d(1, 1, 2), nn.Upsample2d(3, "linear"), nn.Conv2d(1, 1, 3)],
+        "shuffled": [nn.Conv2d(1, 4, 3), nn.PixelShuffle(2), nn.Conv2d(1, 1, 4, dilation=2)],
+        "unshuffled": [nn.PixelUnshuffle(2), nn.Conv2d(4, 1, 3)],
+    }
+    for name, layers in chains.items():
+        model = nn.Sequential(*(nn.AvgPool2d(2) if isinstance(x, nn.MaxPool2d) else x for x in layers))
+        for parameter in model.parameters():
+            parameter.assign(np.ones(parameter.shape))
+        x = dr.tensor(np.ones((20, 20, 1)), name="x")
+        output = model(x)
+        rows, columns, _ = output.shape
+        seen = 0
+        for i in range(rows // 2 - 2, rows // 2 + 2):
+            slope = dr.grad(output[i, columns // 2, 0], [x])[0].numpy()[..., 0]
+            seen = max(seen, np.ptp(np.flatnonzero(slope.any(axis=1))) + 1)
+        field = model.summary((20, 20, 1)).rows[-1].receptive_field
+        assert field is not None and field[0] == seen, name
