@@ -174,6 +174,24 @@ def _evaluated(text: str) -> int:
     return int(eval(plain))
 
 
+SEVERAL_INPUTS_OR_OUTPUTS = {"GRUCell", "LSTMCell", "RNNCell", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"}
+
+
+def test_every_layer_that_can_be_saved_has_a_case() -> None:
+    """Cells and unpooling, which take several tensors, are compared with torch in tests/reference."""
+    tested = {type(module).__name__ for case in CASES for _, module in case.make().named_modules()}
+    assert {*save.LAYERS, *save.CONTAINERS} - tested == SEVERAL_INPUTS_OR_OUTPUTS
+
+
+@pytest.mark.parametrize("name", sorted(SEVERAL_INPUTS_OR_OUTPUTS))
+def test_layers_of_several_inputs_are_built_from_their_config(name: str) -> None:
+    layer = save.LAYERS[name](**({"window": 2} if "Unpool" in name else {"n_inputs": 3, "n_hidden": 2}))
+    config = layer.config()
+    assert config is not None
+    assert save.build(config).config() == config
+    assert repr(save.build(config)) == repr(layer)
+
+
 @every_layer
 def test_shape_is_that_of_the_summary_and_its_arithmetic(case: Case) -> None:
     layer = _made(case)

@@ -27,10 +27,11 @@ class MaskedLinear(Module):
     """z = Wx + b where only the edges of a mask have weights: W_ij = 0 where mask_ij = 0 (NN-15).
 
     An absent edge is no parameter: it stays exactly 0, gets no gradient, and is neither counted, penalised nor
-    decayed. ``weight`` holds the (n_edges,) weights that exist, row by row of W; ``bias`` those of the units that
-    have one. ``matrix()`` gives W (out_features, in_features) and ``biases()`` b (out_features,), zeros included;
-    ``assign_matrix`` takes W. First values: as for a dense layer, but a unit of fewer edges gets weights larger by
-    √(in_features/edges), so that its variance is right for the edges that it has.
+    decayed. ``weight`` holds the (n_edges,) weights that exist, row by row of W, or W itself where no edge is
+    absent; ``bias`` those of the units that have one. ``matrix()`` gives W (out_features, in_features) and
+    ``biases()`` b (out_features,), zeros included; ``assign_matrix`` takes W. First values: as for a dense layer,
+    but a unit of fewer edges gets weights larger by √(in_features/edges), so that its variance is right for the
+    edges that it has.
 
     ``mask`` is (out_features, in_features), true where there is an edge; ``bias`` is for all units or one each.
 
@@ -67,7 +68,10 @@ class MaskedLinear(Module):
         self._own.seed = seed
         self._edges = tensor(np.flatnonzero(self.mask))
         self._biased = tensor(np.flatnonzero(self.has_bias))
-        self.declare("weight", (self.n_edges,), self.init, drawn=self.mask.shape, place=self._on_edges)
+        if self.mask.all():
+            self.declare("weight", self.mask.shape, self.init)
+        else:
+            self.declare("weight", (self.n_edges,), self.init, drawn=self.mask.shape, place=self._on_edges)
         if any(self.has_bias):
             self.declare("bias", (sum(self.has_bias),), self.bias_init)
 
@@ -100,8 +104,8 @@ class MaskedLinear(Module):
 
     def matrix(self) -> Tensor:
         """Return W (out_features, in_features) with exact zeros for absent edges."""
-        if self.n_edges == self.mask.size:
-            return self.weight.reshape(self.out_features, self.in_features)
+        if self.mask.all():
+            return self.weight
         flat = build.scatter_add(self._edges.node, self.weight.node, 0, self.mask.size)
         return Tensor(build.reshape(flat, self.mask.shape))
 
@@ -121,7 +125,7 @@ class MaskedLinear(Module):
                 "assign_matrix", expected=f"a matrix {show(self.mask.shape)} with zeros where there is no edge",
                 got=f"shape {matrix.shape}" if matrix.shape != self.mask.shape else "other numbers there",
             )  # fmt: skip
-        self.weight.assign(matrix[self.mask])
+        self.weight.assign(matrix if self.mask.all() else matrix[self.mask])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return Wx + b; raises ShapeError if the last axis is not in_features."""

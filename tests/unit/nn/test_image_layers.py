@@ -243,6 +243,16 @@ def test_both_scalings_have_the_expectation_of_all_masks(p: float) -> None:
     assert variance == pytest.approx((1 - p) / p * np.sum((w * h) ** 2), rel=0.1)
 
 
+@pytest.mark.notes("ENS-09", "ENS-13")
+def test_the_mean_over_subnetworks_is_the_whole_linear_network() -> None:
+    model = nn.Sequential(nn.Dropout(0.5), nn.Linear(4, 2)).astype("float64")
+    x = np.array([[1.0, -1, 2, 0.5]])
+    passes = np.stack([model(x, mode="training", seed=0, step=step).numpy() for step in range(2000)])
+    spread = passes.std(0) / np.sqrt(2000)
+    assert np.all(np.abs(passes.mean(0) - model(x).numpy()) < 4 * spread)
+    assert len(np.unique(passes.round(9), axis=0)) == 16  # 2⁴ subnetworks
+
+
 @pytest.mark.notes("ENS-07", "C-ENS-04")
 def test_both_names_of_the_probability_mean_what_they_say() -> None:
     assert nn.Dropout(0.2).keep_probability == nn.Dropout(drop_probability=0.2).keep_probability == 0.8

@@ -215,3 +215,40 @@ def test_five_cubes() -> None:
     for at, expected in ((0.5, 3.438e-71), (1.5, 9.993e44)):
         x = dr.tensor(np.array([at]))
         assert dr.grad(cubes(x).sum(), x).item() == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.notes("C-NRM-05", "NRM-05")
+def test_whitening() -> None:
+    x = np.array([[1.0, 2], [3, 4], [5, 9]])
+    np.testing.assert_allclose(np.cov(x.T, bias=True), [[8 / 3, 14 / 3], [14 / 3, 26 / 3]], rtol=1e-14)
+    white = dr.linalg.whiten(x, jitter=0.0).numpy()
+    np.testing.assert_allclose(white.T @ white / 3, np.eye(2), atol=1e-13)
+    np.testing.assert_allclose(white.mean(0), 0, atol=1e-14)
+
+
+@pytest.mark.notes("NN-01", "NN-02", "NN-03", "NN-04", "NN-05", "NN-06", "CNN-17", "CNN-18", "CNN-19")
+def test_neurons_layers_and_blocks() -> None:
+    x, w, b = np.array([1.0, -2.0, 0.5]), np.array([0.3, 0.1, -0.4]), 0.2
+    neuron = nn.Sequential(_linear([w], b), nn.Sigmoid())
+    _close(neuron(x), [1 / (1 + np.exp(-(w @ x + b)))])
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    assert model.depth == 2 and model.n_parameters == 3 * 4 + 4 + 4 * 2 + 2
+    hidden = np.tanh(model[0].weight.numpy() @ x + model[0].bias.numpy())
+    np.testing.assert_allclose(model(x).numpy(), model[2].weight.numpy() @ hidden, rtol=1e-6)
+    block = nn.Sequential(nn.Conv2d(3, 4, (2, 5)), nn.ReLU(), nn.MaxPool2d(2))
+    assert block.summary((9, 12, 3)).output_shape == (4, 4, 4)
+    assert block[0].weight.shape == (4, 2, 5, 3)
+
+
+@pytest.mark.notes("NRM-04", "NRM-10", "NRM-14")
+def test_a_batch_norm_before_the_gate_centres_and_depends_on_the_batch() -> None:
+    random = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm(4), nn.ReLU()).astype("float64")
+    batch, other = random.normal(3, 2, size=(2, 16, 5))
+    other[0] = batch[0]
+    before = model[:2].apply(batch, mode="training").output.numpy()
+    np.testing.assert_allclose(before.mean(0), 0, atol=1e-12)
+    found = [model.apply(x, mode="training").output.numpy()[0] for x in (batch, other)]
+    assert not np.allclose(*found)
+    again = [model.apply(x, mode="inference").output.numpy()[0] for x in (batch, other)]
+    np.testing.assert_array_equal(*again)

@@ -55,7 +55,7 @@ def test_first_example_of_the_notes_as_a_general_network() -> None:
     slopes = dr.grad(loss, [net.maps[0].weight, net.maps[1].weight])
     outer = np.outer(deltas[0].numpy(), x)
     np.testing.assert_allclose(slopes[0].numpy(), outer[MASK.astype(bool)], atol=1e-12)
-    np.testing.assert_allclose(slopes[1].numpy(), delta * np.array([1, 6, 0]), atol=1e-12)
+    np.testing.assert_allclose(slopes[1].numpy(), delta * np.array([[1, 6, 0]]), atol=1e-12)
 
 
 @pytest.mark.notes("C-NN-05", "NN-16", "NN-17")
@@ -143,6 +143,13 @@ def test_absent_edges_stay_zero_and_are_neither_penalised_nor_decayed(optimizer:
     assert np.array_equal(after[MASK == 0], np.zeros(3))
     assert np.all(after[MASK == 1] != before[MASK == 1])
     assert layer.n_parameters == layer.summary((3,)).n_parameters == 9
+
+
+def test_a_derivation_of_a_full_network_has_matrices() -> None:
+    net = nn.P(2, 3, 1, activations=[nn.Sigmoid(), nn.Sigmoid()])
+    derivation = dr.derive(net, losses.SquaredError(), input_shape=(2,))
+    assert derivation.check()
+    assert "outer product" in str(derivation)
 
 
 def test_a_penalty_sees_the_edges_alone() -> None:
