@@ -6,19 +6,21 @@ steps: gather the batch through the order, run the statements, hand out the metr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from deltarule.backends.native import context as words
 from deltarule.backends.native.apply import cast, memory_kind
 from deltarule.backends.native.emit import Kernel, emit_nest
 from deltarule.backends.native.emitter import Emitter, Module
+from deltarule.backends.native.frame import Frame, load_word, store_word
 from deltarule.backends.native.jam import jammed
 from deltarule.backends.native.machine import Machine
-from deltarule.backends.native.products import FIRST_POINTER, Product, as_nest, emit_product, roles_of
+from deltarule.backends.native.phases import emit_phases
+from deltarule.backends.native.products import Product, as_nest, emit_product, roles_of
 from deltarule.backends.native.routines import emit_routine
 from deltarule.backends.native.sharing import Shared, Touch, alone, cut, share_kernel, share_product
-from deltarule.backends.native.threads import emit_barrier, emit_denormals
+from deltarule.backends.native.threads import emit_denormals
 from deltarule.dtypes import BOOL, FLOAT64
 from deltarule.lower.loops import Buffer, Contraction, Nest, Routine, Scatter, Statement
 from deltarule.lower.lower import Lowered
@@ -47,7 +49,6 @@ class _Call:
 
     statement: Statement
     kernel: Kernel | Product
-    shared: Shared | None = None
 
 
 @dataclass
@@ -90,12 +91,6 @@ class Assembler:
 
     def assemble(self) -> Assembly:
         """Return the finished text."""
-        places = self.lowered.memory.places
-        for call in self.calls:
-            if isinstance(call.kernel, Product):
-                call.shared = share_product(call.statement, call.kernel, self.threads, places)
-            else:
-                call.shared = share_kernel(call.statement, call.kernel, self.threads, places)
         scratch = max([0, *(c.kernel.scratch_bytes for c in self.calls if isinstance(c.kernel, Product))])
         self._scratch_bytes = -(-scratch // ALIGNMENT) * ALIGNMENT
         self._scratch_offset = -(-self.lowered.memory.nbytes // ALIGNMENT) * ALIGNMENT
@@ -149,113 +144,36 @@ class Assembler:
     # ------------------------------------------------------------------ main
 
     def _main(self) -> str:
-        e = self.e = Emitter(self.module)
+        """Return the functions of the phases and the main function."""
+        pieces = self._pieces()
+        bodies = [self._phase(number, phase) for number, phase in enumerate(_phases(pieces))]
         flush, restore = emit_denormals(self.module)
-        emit_barrier(self.module)
+        emit_phases(self.module)
+        e = Emitter(self.module)
         before = e.assign(f"call i64 @{flush}()")
-        self._arena = self._word(words.ARENA, "ptr")
-        self._barrier = self._word(words.BARRIER, "ptr")
-        self._external = {b: self._word(words.TABLE + place, "ptr") for place, b in enumerate(self.table)}
-        slots = max([0, *(len(c.kernel.buffers) for c in self.calls if isinstance(c.kernel, Product))])
-        self._slots = e.stack(f"[{slots + FIRST_POINTER} x ptr]")
-        offset = e.add(e.multiply("%thread", self._scratch_bytes), self._scratch_offset)
-        self._scratch = e.address("i8", self._arena, offset)
-        self._pending: list[Shared] = []
         if self.step is None:
-            self._statements()
+            self._run(e, len(bodies), "0", "0")
         else:
-            self._epoch(self.step)
+            self._epoch(e, len(bodies))
         e.emit(f"call void @{restore}(i64 {before})")
         e.emit("ret void")
-        return e.function("void @run(ptr %context, i64 %thread, i64 %threads)")
+        return "\n".join([*bodies, e.function("void @run(ptr %context, i64 %thread, i64 %threads)")])
 
-    def _word(self, place: int, kind: str) -> str:
-        address = self.e.assign(f"getelementptr i64, ptr %context, i64 {place}")
-        return self.e.assign(f"load {kind}, ptr {address}, align 8")
+    def _run(self, e: Emitter, phases: int, step: str, passed: str) -> None:
+        """Run all phases once; ``passed`` phases came before."""
+        barrier = load_word(e, words.BARRIER, "ptr") if self.threads > 1 else ""
+        for number in range(phases):
+            if self.threads == 1:
+                e.emit(f"call void @phase{number}(ptr %context, i64 0, i64 {step})")
+            else:
+                count = e.add(passed, number + 1)
+                e.emit(
+                    f"call void @phase(ptr {barrier}, ptr @phase{number}, ptr %context, i64 %thread, "
+                    f"i64 %threads, i64 {count}, i64 {step})"
+                )
 
-    def _set_word(self, place: int, value: str) -> None:
-        address = self.e.assign(f"getelementptr i64, ptr %context, i64 {place}")
-        self.e.emit(f"store i64 {value}, ptr {address}, align 8")
-
-    def _statements(self) -> None:
-        for place, call in enumerate(self.calls):
-            if call.shared is not None:
-                self._meet(call.shared)
-                begin = self._cycles() if self.measured else ""
-                if isinstance(call.kernel, Product):
-                    self._call_product(call.kernel, call.shared)
-                else:
-                    arguments = [self._pointer(buffer) for buffer in call.kernel.buffers]
-                    self._call(call.kernel.name, arguments, call.shared)
-                if self.measured:
-                    self._count(words.TABLE + len(self.table) + place, begin)
-
-    def _cycles(self) -> str:
-        return self.e.assign("call i64 @llvm.readcyclecounter()")
-
-    def _count(self, word: int, begin: str) -> None:
-        """Keep the least number of cycles since ``begin`` in a word of the context (0: none yet)."""
-        spent = self.e.assign(f"sub i64 {self._cycles()}, {begin}")
-        with self.e.when(self.e.compare("eq", "%thread", 0)):
-            known = self._word(word, "i64")
-            most = self.e.assign(f"sub i64 {known}, 1")  # 0 becomes the largest unsigned number
-            lower = self.e.assign(f"icmp ult i64 {spent}, {most}")
-            self._set_word(word, self.e.assign(f"select i1 {lower}, i64 {spent}, i64 {known}"))
-
-    def _meet(self, shared: Shared) -> None:
-        """Wait for the other threads if what they did before matters now."""
-        if any(shared.conflicts(earlier) for earlier in self._pending):
-            self._wait()
-        self._pending.append(shared)
-
-    def _wait(self) -> None:
-        if self.threads > 1:
-            self.e.emit(f"call void @barrier(ptr {self._barrier}, i64 %thread, i64 %threads)")
-        self._pending.clear()
-
-    def _pointer(self, buffer: Buffer) -> str:
-        place = self.lowered.memory.places.get(buffer)
-        if place is None:
-            return self._external[buffer]
-        return self.e.address("i8", self._arena, place.offset)
-
-    def _bounds(self, shared: Shared) -> list[str]:
-        """Return registers with this thread's range."""
-        if self.threads == 1:
-            return [str(bound) for bound in shared.ranges[0]]
-        bounds = []
-        for column in zip(*shared.ranges, strict=True):
-            text = str(column[0])
-            for thread in range(1, self.threads):
-                if column[thread] != column[thread - 1] or thread > 1:
-                    is_it = self.e.compare("eq", "%thread", thread)
-                    text = self.e.assign(f"select i1 {is_it}, i64 {column[thread]}, i64 {text}")
-            bounds.append(text)
-        return bounds
-
-    def _call(self, name: str, arguments: Sequence[str], shared: Shared) -> None:
-        listed = "".join(f", ptr {argument}" for argument in arguments)
-        bounds = "".join(f", i64 {bound}" for bound in self._bounds(shared))
-        self.e.emit(f"call void @{name}(ptr %context{listed}{bounds})")
-
-    def _call_product(self, product: Product, shared: Shared) -> None:
-        e, roles = self.e, product.roles
-        e.emit(f"store ptr %context, ptr {self._slots}, align 8")
-        for place, buffer in enumerate(product.buffers):
-            slot = e.assign(f"getelementptr ptr, ptr {self._slots}, i64 {FIRST_POINTER + place}")
-            e.emit(f"store ptr {self._pointer(buffer)}, ptr {slot}, align 8")
-        operands = (roles.a.buffer, roles.b.buffer, roles.store.buffer)
-        listed = ", ".join(f"ptr {self._pointer(buffer)}" for buffer in operands)
-        bounds = "".join(f", i64 {bound}" for bound in self._bounds(shared))
-        e.emit(f"call void @{product.name}({listed}, ptr {self._slots}{bounds}, ptr {self._scratch})")
-
-    # ------------------------------------------------------------------ epochs
-
-    def _epoch(self, step: StepParts) -> None:
-        e = self.e
-        steps, first = self._word(words.STEPS, "i64"), self._word(words.FIRST_STEP, "i64")
-        order, metrics = self._word(words.ORDER, "ptr"), self._word(words.METRICS, "ptr")
-        is_first = e.compare("eq", "%thread", 0)
+    def _epoch(self, e: Emitter, phases: int) -> None:
+        steps = load_word(e, words.STEPS, "i64")
         head, body, done = (e.fresh_label(hint) for hint in ("step", "run", "done"))
         count = e.variable(0)
         e.branch(head)
@@ -263,45 +181,54 @@ class Assembler:
         current = e.get(count)
         e.branch_if(e.compare("slt", current, steps), body, done)
         e.label(body)
-        with e.when(is_first):
-            e.emit(f"store i64 {e.add(current, first)}, ptr {self._pointer(step.step)}, align 8")
-        self._pending.append(self._alone([(step.step, True)]))
-        for buffer, data in zip(step.batch, step.data, strict=True):
-            self._gather(buffer, data, order, current)
-        self._statements()
-        self._meet(self._alone([(metric, False) for metric in step.metrics]))
-        with e.when(is_first):
-            self._hand_out(step, metrics, current)
-        self._wait()
+        self._run(e, phases, current, e.multiply(current, phases))
         e.set(count, e.add(current, 1))
-        halted = e.compare("ne", self._word(words.HALT, "i64"), 0)
+        halted = e.compare("ne", load_word(e, words.HALT, "i64"), 0)
         e.branch_if(halted, done, head)
         e.label(done)
 
+    def _phase(self, number: int, pieces: Sequence[_Piece]) -> str:
+        """Return the function of a phase: this part of every statement in it, in order."""
+        frame = Frame(self.module, self.lowered.memory, self.table, self._scratch_bytes, self._scratch_offset)
+        for piece in pieces:
+            piece.write(frame)
+        frame.e.emit("ret void")
+        return frame.e.function(f"internal void @phase{number}(ptr %context, i64 %part, i64 %step)")
+
+    def _pieces(self) -> list[_Piece]:
+        """Return everything that a step does, in order."""
+        pieces = [self._statement(place, call) for place, call in enumerate(self.calls)]
+        if self.step is None:
+            return pieces
+        step = self.step
+        begin = _Piece(self._alone([(step.step, True)]), lambda frame: _count_step(frame, step))
+        gathers = [self._gather(b, data) for b, data in zip(step.batch, step.data, strict=True)]
+        end = _Piece(self._alone([(m, False) for m in step.metrics]), lambda frame: _hand_out(frame, step))
+        return [begin, *gathers, *pieces, end]
+
+    def _statement(self, place: int, call: _Call) -> _Piece:
+        kernel = call.kernel
+        word = words.TABLE + len(self.table) + place if self.measured else 0
+        if isinstance(kernel, Product):
+            shared = share_product(call.statement, kernel, self.threads, self.lowered.memory.places)
+        else:
+            shared = share_kernel(call.statement, kernel, self.threads, self.lowered.memory.places)
+
+        def write(frame: Frame) -> None:
+            begin = frame.cycles() if word else ""
+            frame.call_product(kernel, shared) if isinstance(kernel, Product) else frame.call_kernel(kernel, shared)
+            if word:
+                frame.count(word, begin)
+
+        return _Piece(shared, write)
+
     def _alone(self, buffers: Sequence[tuple[Buffer, bool]]) -> Shared:
-        """Return what the first thread touches by itself."""
+        """Return what the first part touches by itself."""
         places = self.lowered.memory.places
         touches = tuple(Touch(None, places[b].offset, places[b].offset + b.nbytes, writes) for b, writes in buffers)
         return Shared(alone(1, self.threads), (touches, *((),) * (self.threads - 1)))
 
-    def _hand_out(self, step: StepParts, metrics: str, current: str) -> None:
-        """Write the metrics of a step as float64, count it, and see whether to stop."""
-        e, n = self.e, len(step.metrics)
-        row = e.multiply(current, n)
-        for place, buffer in enumerate(step.metrics):
-            held = memory_kind(buffer.dtype)
-            value = e.assign(f"load {held}, ptr {self._pointer(buffer)}")
-            if buffer.dtype is BOOL:
-                value = e.assign(f"icmp ne i8 {value}, 0")
-            value = cast(e, value, buffer.dtype, FLOAT64, 1)
-            e.store("float64", value, e.address("float64", metrics, e.add(row, place)))
-        done = e.assign(f"getelementptr i64, ptr %context, i64 {words.DONE}")
-        e.emit(f"store atomic i64 {e.add(current, 1)}, ptr {done} release, align 8")
-        stop = e.assign(f"getelementptr i64, ptr %context, i64 {words.STOP}")
-        asked = e.assign(f"load atomic i64, ptr {stop} acquire, align 8")
-        self._set_word(words.HALT, e.binary("or", "int64", asked, self._word(words.ERROR_FLAG, "i64")))
-
-    def _gather(self, buffer: Buffer, data: Buffer, order: str, current: str) -> None:
+    def _gather(self, buffer: Buffer, data: Buffer) -> _Piece:
         """Copy the rows of a batch out of a data set."""
         shape = self.lowered.program.shapes[buffer]
         rows = shape[0]
@@ -313,12 +240,59 @@ class Assembler:
             for begin, end in ranges
         )
         shared = Shared(ranges, touches)
-        if row_bytes == 0 or rows == 0:
-            return
         name = self._body(_gather_text(self.module, row_bytes))
-        first = self.e.address("int64", order, self.e.multiply(current, rows))
-        self._pending.append(shared)
-        self._call(name, [self._pointer(buffer), self._external[data], first], shared)
+
+        def write(frame: Frame) -> None:
+            if buffer.size:
+                order = load_word(frame.e, words.ORDER, "ptr")
+                first = frame.e.address("int64", order, frame.e.multiply("%step", rows))
+                frame.call(name, [frame.pointer(buffer), frame.pointer(data), first], shared)
+
+        return _Piece(shared, write)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Something that a step does: how it is shared, and how a phase calls it."""
+
+    shared: Shared
+    write: Callable[[Frame], None]
+
+
+def _phases(pieces: Sequence[_Piece]) -> list[list[_Piece]]:
+    """Cut the pieces where a part touches what another part has written, or is still to read, before."""
+    phases: list[list[_Piece]] = [[]]
+    for piece in pieces:
+        if any(piece.shared.conflicts(earlier.shared) for earlier in phases[-1]):
+            phases.append([])
+        phases[-1].append(piece)
+    return phases
+
+
+def _count_step(frame: Frame, step: StepParts) -> None:
+    """Write the step's number where the program reads it."""
+    e = frame.e
+    with e.when(frame.is_first()):
+        number = e.add("%step", load_word(e, words.FIRST_STEP, "i64"))
+        e.emit(f"store i64 {number}, ptr {frame.pointer(step.step)}, align 8")
+
+
+def _hand_out(frame: Frame, step: StepParts) -> None:
+    """Write the metrics of a step as float64, count it, and see whether to stop."""
+    e, n = frame.e, len(step.metrics)
+    with e.when(frame.is_first()):
+        metrics, row = load_word(e, words.METRICS, "ptr"), e.multiply("%step", n)
+        for place, buffer in enumerate(step.metrics):
+            value = e.assign(f"load {memory_kind(buffer.dtype)}, ptr {frame.pointer(buffer)}")
+            if buffer.dtype is BOOL:
+                value = e.assign(f"icmp ne i8 {value}, 0")
+            value = cast(e, value, buffer.dtype, FLOAT64, 1)
+            e.store("float64", value, e.address("float64", metrics, e.add(row, place)))
+        done = e.assign(f"getelementptr i64, ptr %context, i64 {words.DONE}")
+        e.emit(f"store atomic i64 {e.add('%step', 1)}, ptr {done} release, align 8")
+        stop = e.assign(f"getelementptr i64, ptr %context, i64 {words.STOP}")
+        asked = e.assign(f"load atomic i64, ptr {stop} acquire, align 8")
+        store_word(e, words.HALT, e.binary("or", "int64", asked, load_word(e, words.ERROR_FLAG, "i64")))
 
 
 def _gather_text(module: Module, row_bytes: int) -> str:

@@ -28,8 +28,8 @@ Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 """``void entry(ptr argument, i64 thread, i64 threads)``: what a team runs."""
 
 MOST_THREADS = 256
-_LINE = 128  # bytes between flags: two cache lines, because neighbours are fetched in pairs
-_YIELD, _SLEEP, _SLEEP_ARGUMENT, _SPINS, _YIELDS = range(5)  # words of the barrier's header
+LINE = 128  # bytes between flags: two cache lines, because neighbours are fetched in pairs
+YIELD, SLEEP, SLEEP_ARGUMENT, SPINS, YIELDS = range(5)  # words of the barrier's header
 _SPINS_ALONE, _SPINS_CROWDED, _YIELD_COUNT = 4000, 20, 100
 _POLL_SECONDS = 0.1
 
@@ -68,12 +68,12 @@ class Team:
         if not 1 <= threads <= MOST_THREADS:
             raise ArgumentError("threads", expected=f"1 to {MOST_THREADS}", got=str(threads))
         self.threads = threads
-        memory = np.zeros(_LINE * (threads + 2), np.uint8)
-        skip = -memory.ctypes.data % _LINE
-        self._memory = memory[skip : skip + _LINE * (threads + 1)].view(np.int64)
-        self._memory[[_YIELD, _SLEEP, _SLEEP_ARGUMENT]] = _platform_functions()
-        self._memory[_SPINS] = _SPINS_ALONE if threads <= core_count() else _SPINS_CROWDED
-        self._memory[_YIELDS] = _YIELD_COUNT
+        memory = np.zeros(LINE * (threads + 2), np.uint8)
+        skip = -memory.ctypes.data % LINE
+        self._memory = memory[skip : skip + LINE * (threads + 1)].view(np.int64)
+        self._memory[[YIELD, SLEEP, SLEEP_ARGUMENT]] = _platform_functions()
+        self._memory[SPINS] = _SPINS_ALONE if threads <= core_count() else _SPINS_CROWDED
+        self._memory[YIELDS] = _YIELD_COUNT
         self._lock = threading.Lock()
         self._workers: list[_Tasks] = []
         self._process = os.getpid()
@@ -109,7 +109,7 @@ class Team:
             _dismiss(self._workers)
 
     def _flags(self) -> npt.NDArray[np.int64]:
-        return self._memory[_LINE // 8 :]
+        return self._memory[LINE // 8 :]
 
     def _hired(self, count: int) -> list[_Tasks]:
         """Return the task queues of ``count`` workers; a forked child has none of its parent's."""
@@ -169,18 +169,18 @@ def emit_barrier(module: Module) -> str:
     No thread returns before all have called it; what they wrote before is visible to all after.
     """
     e = Emitter(module)
-    flags = e.assign(f"getelementptr i8, ptr %barrier, i64 {_LINE}")
-    mine = e.assign(f"getelementptr [{_LINE} x i8], ptr {flags}, i64 %thread")
+    flags = e.assign(f"getelementptr i8, ptr %barrier, i64 {LINE}")
+    mine = e.assign(f"getelementptr [{LINE} x i8], ptr {flags}, i64 %thread")
     generation = e.add(e.assign(f"load i64, ptr {mine}, align 8"), 1)
     e.emit(f"store atomic i64 {generation}, ptr {mine} release, align 8")
     limits = [
         e.assign(f"load i64, ptr {e.assign(f'getelementptr i64, ptr %barrier, i64 {word}')}, align 8")
-        for word in (_SPINS, _YIELDS)
+        for word in (SPINS, YIELDS)
     ]
     patience = e.add(*limits)
     waited = e.variable(0)
     with e.loop(0, "%threads") as other:
-        flag = e.assign(f"getelementptr [{_LINE} x i8], ptr {flags}, i64 {other}")
+        flag = e.assign(f"getelementptr [{LINE} x i8], ptr {flags}, i64 {other}")
         e.branch("look")
         e.label("look")
         seen = e.assign(f"load atomic i64, ptr {flag} acquire, align 8")
@@ -190,13 +190,13 @@ def emit_barrier(module: Module) -> str:
         e.set(waited, e.add(turns, 1))
         e.branch_if(e.compare("slt", turns, limits[0]), "spin", "leave")
         e.label("spin")
-        _emit_pause(e)
+        emit_pause(e)
         e.branch("look")
         e.label("leave")
         e.branch_if(e.compare("slt", turns, patience), "yield", "sleep")
-        for label, word, argument in (("yield", _YIELD, None), ("sleep", _SLEEP, _SLEEP_ARGUMENT)):
+        for label, word, argument in (("yield", YIELD, None), ("sleep", SLEEP, SLEEP_ARGUMENT)):
             e.label(label)
-            _emit_platform_call(e, word, argument)
+            emit_platform_call(e, word, argument)
             e.branch("look")
         e.label("arrived")
     e.emit("ret void")
@@ -204,14 +204,15 @@ def emit_barrier(module: Module) -> str:
     return "barrier"
 
 
-def _emit_pause(e: Emitter) -> None:
+def emit_pause(e: Emitter) -> None:
+    """Tell the processor that this thread spins."""
     if e.machine.name == "neon":
         e.emit("call void @llvm.aarch64.hint(i32 1)")
     else:
         e.emit("call void @llvm.x86.sse2.pause()")
 
 
-def _emit_platform_call(e: Emitter, word: int, argument: int | None) -> None:
+def emit_platform_call(e: Emitter, word: int, argument: int | None) -> None:
     """Call a platform function of the header (an argument that it does not take is ignored)."""
     slot = e.assign(f"getelementptr i64, ptr %barrier, i64 {word}")
     function = e.assign(f"load ptr, ptr {slot}, align 8")
