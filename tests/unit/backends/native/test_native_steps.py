@@ -22,6 +22,7 @@ from deltarule.backends.native.compiler import assembly as listing
 from deltarule.backends.native.machine import host, runs_here
 from deltarule.backends.native.program import Assembler, StepParts
 from deltarule.backends.native.runner import NativeRunner
+from deltarule.backends.native.threads import Entry
 from deltarule.backends.reference import ReferenceBackend
 from deltarule.errors import DataError, ShapeError
 from deltarule.graph import build
@@ -272,3 +273,22 @@ def test_steps_compile_for_every_machine(target: str) -> None:
         assembly = Assembler(lowered, machine, 2, StepParts(batch, step, lowered.outputs)).assemble()
         for text in assembly.texts:
             assert len(listing(text, machine)) > 1000
+
+
+def test_one_thread_finishes_what_the_others_never_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = PROGRAMS["adam with dropout"](dtypes.FLOAT32)
+    state, data = graphs.values(program, 160)
+    results = []
+    for threads in (1, 3):
+        runner = NativeRunner(program, host(), threads)
+        if threads == 3:
+
+            def alone(entry: int, argument: int, on_interrupt: Any) -> None:
+                Entry(entry)(argument, 2, 3)  # threads 0 and 1 stay away
+
+            monkeypatch.setattr(runner._team, "run", alone)
+        runner.load(state)
+        metrics = runner.run(data, np.arange(160), 0, 5, (0.02,))
+        assert runner.steps_done == 10
+        results.append([metrics.tobytes(), *(array.tobytes() for array in runner.read())])
+    assert results[0] == results[1]
