@@ -46,11 +46,15 @@ def _is_ordinary(model: Any) -> bool:
     return all(v.type.HasField("tensor_type") and v.type.tensor_type.elem_type in ORDINARY for v in values)
 
 
+def _array(value: Any) -> Any:
+    return onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else np.asarray(value)
+
+
 def _agree(case: Any) -> None:
     ready = backend.prepare(case.model)
     for inputs, outputs in case.data_sets:
-        for ours, theirs in zip(ready.run(list(inputs)), outputs, strict=False):
-            expected = np.asarray(theirs)
+        for ours, theirs in zip(ready.run([_array(x) for x in inputs]), outputs, strict=False):
+            expected = _array(theirs)
             assert (ours.dtype, ours.shape) == (expected.dtype, expected.shape)
             np.testing.assert_allclose(ours, expected, rtol=case.rtol, atol=max(case.atol, 1e-7))
 

@@ -86,7 +86,7 @@ def check_arrays(inputs: Any, targets: Any = None, where: str = "fit") -> tuple[
     return x, y.astype(np.int64 if y.dtype.kind in "iub" else _kept(y.dtype), copy=False)
 
 
-_WIDENED = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint64": "int64", "bool": "uint8"}
+_WIDENED = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint64": "int64"}
 
 
 def _kept(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -31,7 +31,7 @@ class _Penalised(nn.Module):
 
 
 @final
-class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):  # type: ignore[misc]
+class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):  # type: ignore[misc]  # scikit-learn has no types
     """z = encoder(x) with decoder(z) ≈ x: arg min L(decoder(encoder(x)), x) + Ω(z) (AE-01, AE-06).
 
     ``hidden_sizes`` are the layers between input and code (mirrored in the decoder); without any the autoencoder

@@ -28,8 +28,8 @@ def model_dtype(model: Trainable) -> DType:
 
 
 def as_model_input(x: Array, kind: DType) -> Array:
-    """Return floats in the model's element type; whole numbers stay (indices, grey levels)."""
-    return np.ascontiguousarray(x.astype(kind.name, copy=False) if x.dtype.kind == "f" else x)
+    """Return floats and truth values in the model's element type; whole numbers stay (indices, grey levels)."""
+    return np.ascontiguousarray(x.astype(kind.name, copy=False) if x.dtype.kind in "fb" else x)
 
 
 def targets_for(y: Array, loss: Loss, kind: DType) -> Array:

@@ -194,8 +194,7 @@ def _max_unpool(call: Call) -> Node:
     small = build.reshape(flat, shape)
     if target == shape:
         return small
-    grown = build.scatter_add(build.reshape(indices, (-1,)), build.reshape(x, (-1,)), 0, shapes.count(target))
-    return build.reshape(grown, target)
+    return build.pad(small, [0] * x.rank, [wanted - size for wanted, size in zip(target, shape, strict=True)])
 
 
 def _by_channel(values: Node, rank: int) -> Node:

@@ -46,8 +46,10 @@ def _square(x: Node) -> Node:
 
 
 def _maximum(x: Node, axes: tuple[int, ...]) -> Node:
-    if x.dtype is dtypes.BOOL:
+    if x.dtype is dtypes.BOOL and all(x.shape[i] for i in axes):
         return build.cast(build.maximum_over(build.cast(x, dtypes.INT32), axes), dtypes.BOOL)
+    if x.dtype is dtypes.BOOL:
+        return build.full(shapes.reduced(x.shape, axes), False, x.dtype)
     if any(x.shape[i] == 0 for i in axes):
         low = float("-inf") if x.dtype.is_float else int(np.iinfo(x.dtype.name).min)
         return build.full(shapes.reduced(x.shape, axes), low, x.dtype)
@@ -130,6 +132,7 @@ def _cumulative(call: Call) -> Node:
     total = algebra.cumulative_sum(x, axis)
     if call.attribute("exclusive", 0):
         total = build.subtract(total, x)
+    total = build.cast(total, x.dtype)
     return build.flip(total, (axis,)) if call.attribute("reverse", 0) else total
 
 

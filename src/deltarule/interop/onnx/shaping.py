@@ -277,7 +277,8 @@ def _depth_to_space(call: Call) -> Node:
 def _space_to_depth(call: Call) -> Node:
     x, b = call[0], call.attribute("blocksize")
     n, c, h, w = x.shape
-    moved = build.permute(build.reshape(x, (n, c, h // b, b, w // b, b)), (0, 3, 5, 1, 2, 4))
+    order = (0, 3, 5, 1, 2, 4) if call.attribute("mode", b"DCR") in {b"DCR", "DCR"} else (0, 1, 3, 5, 2, 4)
+    moved = build.permute(build.reshape(x, (n, c, h // b, b, w // b, b)), order)
     return build.reshape(moved, (n, c * b * b, h // b, w // b))
 
 
