@@ -21,6 +21,7 @@ from deltarule.lower.loops import (
     Load,
     LoopProgram,
     Nest,
+    Routine,
     Statement,
     Store,
     everything,
@@ -110,6 +111,7 @@ class _Lowering:
         inputs = [self._buffers[node] for node in self._inputs]
         pairs = list(zip(inputs[:n_state], self._outputs[:n_state], strict=True))
         statements = _writers_last(self._statements(), [(s, self._buffers[node]) for s, node in pairs])
+        readers = _readers(statements)
         aliases: dict[Buffer, Buffer] = {}
         late: list[tuple[Buffer, Buffer]] = []
         # present values that are read after all statements: another state's next value is copied at the end
@@ -119,7 +121,7 @@ class _Lowering:
             if new is state:
                 continue
             free = new.role == "temporary" and new not in aliases and state not in read_late
-            if free and _in_place(statements, state, new):
+            if free and _in_place(statements, readers.get(state, ()), state, new):
                 aliases[new] = state
             else:
                 late.append((state, new))
@@ -192,24 +194,25 @@ def _copy(source: Buffer, target: Buffer) -> Nest:
 
 def _writers_last(statements: list[Statement], pairs: Sequence[tuple[Buffer, Buffer]]) -> list[Statement]:
     """Move statements that write the next state behind those that read the present one, where that can be."""
-    writes = {statement: set(statement.writes) for statement in statements}
+    writers = {buffer: statement for statement in statements for buffer in statement.writes}
     needs = {
-        statement: [o for o in statements if o is not statement and writes[o] & set(touched(statement))]
+        statement: {writers[b] for b in touched(statement) if b in writers and writers[b] is not statement}
         for statement in statements
     }
+    readers_of = _readers(statements)
     order = list(statements)
     for state, new in pairs:
-        writer = next((s for s in order if new in writes[s]), None)
+        writer = writers.get(new)
         if writer is None:
             continue
-        readers = [s for s in order if s is not writer and any(load.buffer is state for load in s.reads)]
+        readers = [s for s in readers_of.get(state, ()) if s is not writer]
         last = max((order.index(s) for s in readers), default=-1)
         place = order.index(writer)
         if last < place:
             continue
         moved = [writer]
         for statement in order[place + 1 : last + 1]:  # what needs the writer moves along
-            if any(other in moved for other in needs[statement]):
+            if needs[statement] & set(moved):
                 moved.append(statement)
         if any(statement in readers for statement in moved):
             continue
@@ -218,7 +221,18 @@ def _writers_last(statements: list[Statement], pairs: Sequence[tuple[Buffer, Buf
     return order
 
 
-def _in_place(statements: Sequence[Statement], state: Buffer, new: Buffer) -> bool:
+def _readers(statements: Sequence[Statement]) -> dict[Buffer, list[Statement]]:
+    """Return the statements that read each buffer."""
+    found: dict[Buffer, list[Statement]] = {}
+    for statement in statements:
+        read = dict.fromkeys(load.buffer for load in statement.reads)
+        arguments = statement.arguments if isinstance(statement, Routine) else ()
+        for buffer in dict.fromkeys((*read, *arguments)):
+            found.setdefault(buffer, []).append(statement)
+    return found
+
+
+def _in_place(statements: Sequence[Statement], readers: Sequence[Statement], state: Buffer, new: Buffer) -> bool:
     """Return whether the next value may be written over the present one: all other reads come before.
 
     The writing statement itself may read the present value only at the point that it writes.
@@ -226,9 +240,8 @@ def _in_place(statements: Sequence[Statement], state: Buffer, new: Buffer) -> bo
     place = next((p for p, statement in enumerate(statements) if new in statement.writes), None)
     if place is None:
         return False
-    if any(load.buffer is state for statement in statements[place + 1 :] for load in statement.reads):
-        return False
-    if any(state is b for statement in statements for b in getattr(statement, "arguments", ())):
+    later = set(statements[place + 1 :])
+    if any(reader in later or isinstance(reader, Routine) for reader in readers):
         return False
     writer = statements[place]
     target = next((store.index for store in writer.stores if store.buffer is new), None)
