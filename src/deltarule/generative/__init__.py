@@ -1,6 +1,36 @@
-"""Generative models: distributions, autoencoders, variational inference, mixtures, samplers."""
+"""Generative models: distributions, autoencoders, variational inference, mixtures, samplers.
 
-from deltarule.generative import bijectors
+``GaussianMixture`` is a scikit-learn estimator and needs that package (extra ``[learn]``); the rest does not.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from deltarule.errors import DependencyError
+from deltarule.generative import bijectors, figures
+from deltarule.generative.architectures import (
+    Upsampling,
+    convolutional_autoencoder,
+    convolutional_decoder,
+    convolutional_encoder,
+    dense,
+    dense_autoencoder,
+)
+from deltarule.generative.autoencoder import (
+    Autoencoder,
+    CodePenalty,
+    Contractive,
+    GaussianCorruption,
+    KLSparsity,
+    L1Sparsity,
+    MaskingCorruption,
+    SaltAndPepper,
+    TiedLinear,
+    Unflatten,
+)
+from deltarule.generative.bound import NegativeELBO
+from deltarule.generative.chains import Chains, effective_sample_size, split_r_hat
 from deltarule.generative.distributions import (
     Bernoulli,
     Beta,
@@ -26,11 +56,38 @@ from deltarule.generative.divergence import (
     monte_carlo_entropy,
     monte_carlo_kl,
 )
+from deltarule.generative.families import Family, FullCovariance, LowRank, MeanField
+from deltarule.generative.joint import Variable
+from deltarule.generative.likelihood import BernoulliLikelihood, GaussianLikelihood, Likelihood
+from deltarule.generative.ring import ring_transform
+from deltarule.generative.samplers import hamiltonian_monte_carlo, metropolis_hastings
 from deltarule.generative.special import digamma, lgamma, log_beta, trigamma
+from deltarule.generative.vae import VAE, Annealing
+from deltarule.generative.variational import Convergence, VariationalFit, fit_variational
 
 __all__ = [
-    "Bernoulli", "Beta", "Categorical", "DiagonalNormal", "Dirichlet", "Distribution", "Estimate", "FullNormal",
-    "Gamma", "Laplace", "LowRankNormal", "Mixture", "Multinomial", "MultivariateNormal", "Normal", "Poisson",
-    "Transformed", "bijectors", "digamma", "kl_divergence", "kl_to_standard_normal", "lgamma", "log_beta",
-    "monte_carlo_entropy", "monte_carlo_kl", "trigamma",
+    "VAE", "Annealing", "Autoencoder", "Bernoulli", "BernoulliLikelihood", "Beta", "Categorical", "Chains",
+    "CodePenalty", "Contractive", "Convergence", "DiagonalNormal", "Dirichlet", "Distribution", "Estimate",
+    "Family", "FullCovariance", "FullNormal", "Gamma", "GaussianCorruption", "GaussianLikelihood",
+    "GaussianMixture", "KLSparsity", "L1Sparsity", "Laplace", "Likelihood", "LowRank", "LowRankNormal",
+    "MaskingCorruption", "MeanField", "Mixture", "Multinomial", "MultivariateNormal", "NegativeELBO", "Normal",
+    "Poisson", "SaltAndPepper", "TiedLinear", "Transformed", "Unflatten", "Upsampling", "Variable",
+    "VariationalFit", "bijectors", "convolutional_autoencoder", "convolutional_decoder",
+    "convolutional_encoder", "dense", "dense_autoencoder", "digamma", "effective_sample_size", "figures",
+    "fit_variational", "hamiltonian_monte_carlo", "kl_divergence", "kl_to_standard_normal", "lgamma",
+    "log_beta", "metropolis_hastings", "monte_carlo_entropy", "monte_carlo_kl", "ring_transform", "split_r_hat",
+    "trigamma",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    if name != "GaussianMixture":
+        raise AttributeError(f"module 'deltarule.generative' has no attribute {name!r}")
+    try:
+        room = importlib.import_module("deltarule.generative.expectation_maximization")
+    except ModuleNotFoundError as error:
+        raise DependencyError(
+            "generative.GaussianMixture", expected="scikit-learn", got=str(error),
+            hint="Install it with: pip install 'deltarule[learn]'",
+        ) from error  # fmt: skip
+    return room.GaussianMixture

@@ -1,0 +1,253 @@
+"""Autoencoders: h = f(x), r = g(h) ≈ x, trained to imitate the input under a condition that makes h worth having.
+
+The condition is a small code (under-complete, AE-02), a penalty on the code (sparse AE-06, contractive) or a
+corrupted input (denoising). Without any, a code of the input's size may copy the input (AE-03).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from deltarule import nn, train
+from deltarule.errors import ArgumentError, ShapeError
+from deltarule.grad.reverse import gradients
+from deltarule.losses import Loss
+from deltarule.nn.check import number
+from deltarule.nn.context import require
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import count, show
+from deltarule.tensor.functional import log, log1p, where
+from deltarule.tensor.random import random_normal, random_uniform
+from deltarule.tensor.tensor import Tensor, parameter
+from deltarule.train import History
+
+CodePenalty = Callable[[Tensor, Tensor], Tensor]  # (code, what the encoder was given) → scalar
+
+
+@final
+class Autoencoder(nn.Module):
+    """Encoder and decoder with penalties on the code and, in training, a corruption of the input (AE-01).
+
+    ``penalties`` are functions of (code, input) such as ``L1Sparsity``, ``KLSparsity`` and ``Contractive``, added to
+    the loss in training; ``corruption`` is a layer such as ``GaussianCorruption``: what is to be restored is the
+    clean input.
+
+    >>> from deltarule import nn
+    >>> model = Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4))
+    >>> model.reconstruct(np.zeros((3, 4))).shape
+    (3, 4)
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        penalties: Sequence[CodePenalty] = (),
+        corruption: nn.Module | None = None,
+    ) -> None:
+        self.encoder, self.decoder = encoder, decoder
+        self.penalties = tuple(penalties)
+        self.corruption = nn.Identity() if corruption is None else corruption
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the reconstruction g(f(x)), of the shape of x."""
+        given = self.corruption(x)
+        code: Tensor = self.encoder(given)
+        if require("Autoencoder").mode == "training":
+            for penalty in self.penalties:
+                nn.add_penalty(penalty(code, given))
+        output: Tensor = self.decoder(code)
+        if output.shape != x.shape:
+            raise ShapeError("Autoencoder", expected=f"a decoder that gives {show(x.shape)}", got=show(output.shape))
+        return output
+
+    def fit(
+        self, inputs: Any, targets: Any = None, *, loss: str | Loss = "mean_squared_error", **options: Any
+    ) -> History:
+        """Train on inputs alone: the targets are the inputs unless given. Options: those of ``train.fit``."""
+        return super().fit(inputs, inputs if targets is None else targets, loss=loss, **options)
+
+    def encode(self, inputs: Any) -> Array:
+        """Return the codes of all inputs."""
+        return train.predict(self.encoder, inputs)
+
+    def decode(self, codes: Any) -> Array:
+        """Return what the codes stand for."""
+        return train.predict(self.decoder, codes)
+
+    def reconstruct(self, inputs: Any) -> Array:
+        """Return g(f(x)) for all inputs."""
+        return train.predict(self, inputs)
+
+    def traverse(self, example: Any, axis: int, values: Sequence[float]) -> Array:
+        """Return decodings of one example's code with element ``axis`` set to each value."""
+        code = self.encode(np.asarray(example)[None])
+        codes = np.repeat(code, len(values), axis=0)
+        codes[:, axis] = values
+        return self.decode(codes)
+
+
+@final
+@dataclass(frozen=True)
+class L1Sparsity:
+    """λ·mean over examples of Σ|h|: codes with many zeros; the L1 norm is −ln of a Laplace prior (AE-06, AE-07)."""
+
+    strength: float
+
+    def __call__(self, code: Tensor, given: Tensor) -> Tensor:
+        """Return the penalty."""
+        del given
+        return abs(code).sum() * (self.strength / int(code.shape[0]))
+
+
+@final
+@dataclass(frozen=True)
+class KLSparsity:
+    """λ·Σⱼ KL(ρ‖ρ̂ⱼ) for codes in (0, 1): ρ̂ⱼ is the mean activity of code j in the batch (AE-06; Ng 2011).
+
+    KL(ρ‖ρ̂) = ρ ln(ρ/ρ̂) + (1 − ρ) ln((1 − ρ)/(1 − ρ̂)), ρ̂ kept within [10⁻⁶, 1 − 10⁻⁶].
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> round(KLSparsity(1.0, 0.1)(tensor([[0.3], [0.7]]), tensor([[0.0], [0.0]])).item(), 4)
+    0.3681
+    """
+
+    strength: float
+    rate: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < 1:
+            raise ArgumentError("KLSparsity rate", expected="a number in (0, 1)", got=repr(self.rate))
+
+    def __call__(self, code: Tensor, given: Tensor) -> Tensor:
+        """Return the penalty."""
+        del given
+        activity = code.mean(0).clip(1e-6, 1 - 1e-6)
+        active = self.rate * (float(np.log(self.rate)) - log(activity))
+        silent = (1 - self.rate) * (float(np.log1p(-self.rate)) - log1p(-activity))
+        return (active + silent).sum() * self.strength
+
+
+@final
+@dataclass(frozen=True)
+class Contractive:
+    """λ·mean over examples of ‖∂h/∂x‖²_F: codes that small changes of x leave alone (Rifai et al. 2011).
+
+    One backward pass for each code element, inside the training step.
+    """
+
+    strength: float
+
+    def __call__(self, code: Tensor, given: Tensor) -> Tensor:
+        """Return the penalty."""
+        if code.ndim != 2:
+            raise ShapeError("Contractive", expected="codes (N, k)", got=show(code.shape))
+        total: Tensor | None = None
+        for j in range(int(code.shape[1])):
+            slope = Tensor(gradients(code[:, j].sum().node, [given.node])[0])
+            square = (slope * slope).sum()
+            total = square if total is None else total + square
+        if total is None:
+            raise ShapeError("Contractive", expected="a code of at least one element", got="none")
+        return total * (self.strength / int(code.shape[0]))
+
+
+class _Corruption(nn.Module):
+    """What changes inputs in training and leaves them alone at inference."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x, corrupted in training."""
+        context = require(type(self).__name__)
+        if context.mode == "inference":
+            return x
+        return self.corrupted(x, *context.draw(type(self).__name__))
+
+    def corrupted(self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int) -> Tensor:
+        """Return x with noise from (seed, step, stream)."""
+        raise ArgumentError(type(self).__name__, expected="a corruption", got=f"none ({seed}, {step}, {stream}, {x})")
+
+
+@final
+class GaussianCorruption(_Corruption):
+    """x + σε in training (denoising autoencoder, Vincent et al. 2008)."""
+
+    def __init__(self, deviation: float) -> None:
+        self.deviation = number(deviation, "GaussianCorruption deviation", 0.0, float("inf"))
+
+    def corrupted(self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int) -> Tensor:
+        """Return x + σε."""
+        return x + random_normal(x.shape, seed, step, stream, x.dtype) * self.deviation
+
+
+@final
+class MaskingCorruption(_Corruption):
+    """Each element 0 with probability p in training, unscaled; what is hidden is to be filled in."""
+
+    def __init__(self, probability: float) -> None:
+        self.probability = number(probability, "MaskingCorruption probability", 0.0, 1.0)
+
+    def corrupted(self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int) -> Tensor:
+        """Return x with elements set to 0."""
+        return where(random_uniform(x.shape, seed, step, stream) < self.probability, 0.0, x)
+
+
+@final
+class SaltAndPepper(_Corruption):
+    """Each element ``low`` or ``high``, each with probability p/2, in training."""
+
+    def __init__(self, probability: float, low: float = 0.0, high: float = 1.0) -> None:
+        self.probability = number(probability, "SaltAndPepper probability", 0.0, 1.0)
+        self.low, self.high = float(low), float(high)
+
+    def corrupted(self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int) -> Tensor:
+        """Return x with elements set to low or high."""
+        u = random_uniform(x.shape, seed, step, stream)
+        return where(u < self.probability / 2, self.low, where(u < self.probability, self.high, x))
+
+
+@final
+class TiedLinear(nn.Module):
+    """x = Wᵀh + b with the weight of another Linear layer: a decoder that shares its encoder's matrix.
+
+    >>> from deltarule import nn
+    >>> layer = nn.Linear(4, 2)
+    >>> TiedLinear(layer)(np.zeros((3, 2), np.float32)).shape
+    (3, 4)
+    """
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self.layer = layer
+        self.bias = parameter(np.zeros(layer.in_features, layer.weight.dtype.name), name="bias")
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Return Wᵀh + b."""
+        if h.shape[-1] != self.layer.out_features:
+            raise ShapeError("TiedLinear", expected=f"{self.layer.out_features} features", got=show(h.shape))
+        return h @ self.layer.weight + self.bias
+
+    def label(self) -> str:
+        """Return ``TiedLinear(2→4)``."""
+        return f"TiedLinear({self.layer.out_features}→{self.layer.in_features})"
+
+
+@final
+class Unflatten(nn.Module):
+    """(N, size) → (N, *shape): a vector back to an image."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self.shape = tuple(shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the images; raises ShapeError if the sizes do not fit."""
+        if x.shape[-1] != count(self.shape):
+            raise ShapeError("Unflatten", expected=f"{count(self.shape)} features", got=show(x.shape))
+        return x.reshape(*x.shape[:-1], *self.shape)
+
+    def label(self) -> str:
+        """Return ``Unflatten(7×7×16)``."""
+        return f"Unflatten({'×'.join(map(str, self.shape))})"

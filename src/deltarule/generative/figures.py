@@ -1,0 +1,112 @@
+"""Figures of generative models as SVG: reconstructions, samples, latent maps and grids, the ring, KL's two sides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from deltarule.errors import ShapeError
+from deltarule.generative.distributions import Mixture, Normal
+from deltarule.generative.ring import ring_transform
+from deltarule.render.svg import Picture, Series, image_grid, line_chart, scatter
+from deltarule.runtime.buffers import Array
+from deltarule.tensor.random import random_normal
+from deltarule.tensor.tensor import tensor
+
+
+def _picture(pixels: Any, caption: str = "") -> Picture:
+    """Return one image (H, W), (H, W, 1) or (H, W, 3), or a square one as a vector."""
+    array = np.asarray(pixels, np.float64)
+    if array.ndim == 1:
+        side = math.isqrt(len(array))
+        if side * side != len(array):
+            raise ShapeError("figure", expected="images, or vectors of a square image", got=f"{len(array)} numbers")
+        array = array.reshape(side, side)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in {2, 3}:
+        raise ShapeError("figure", expected="images (H, W) or (H, W, 1 or 3)", got=str(array.shape))
+    return Picture(array.tolist(), caption)
+
+
+def samples(images: Sequence[Any], columns: int = 8, title: str = "Samples") -> str:
+    """Return images in rows: draws of a model, a traversal, an interpolation."""
+    return image_grid([_picture(image) for image in images], columns=columns, title=title, size=48)
+
+
+def reconstructions(inputs: Sequence[Any], outputs: Sequence[Any], title: str = "Reconstructions") -> str:
+    """Return inputs in one row and what a model made of them below."""
+    n = len(inputs)
+    if len(outputs) != n:
+        raise ShapeError("reconstructions", expected=f"{n} outputs", got=str(len(outputs)))
+    above = [_picture(image, "input") for image in inputs]
+    return image_grid([*above, *(_picture(image, "model") for image in outputs)], columns=n, title=title, size=48)
+
+
+def latent_grid(images: Sequence[Any], title: str = "Latent grid") -> str:
+    """Return n² decodings in n rows, as ``VAE.latent_grid`` gives them."""
+    return image_grid([_picture(i) for i in images], columns=math.isqrt(len(images)), title=title, size=36, gap=3)
+
+
+def latent_map(codes: Any, labels: Any = None, title: str = "Latent map", most: int = 1500) -> str:
+    """Return the first two elements of each code as a point, in the colour of its label; at most ``most`` points."""
+    z = np.asarray(codes)[:most]
+    if z.ndim != 2 or z.shape[1] < 2:
+        raise ShapeError("latent_map", expected="codes (N, at least 2)", got=str(z.shape))
+    kinds = np.zeros(len(z), int) if labels is None else np.asarray(labels)[: len(z)]
+    series = [
+        Series("" if labels is None else str(kind), z[kinds == kind, 0].tolist(), z[kinds == kind, 1].tolist())
+        for kind in np.unique(kinds)
+    ]
+    return scatter(series, title, "z₁", "z₂", radius=2.0)
+
+
+def ring(alpha: float = 10.0, n: int = 600, seed: int = 0) -> str:
+    """Return normal points and their images under z/α + z/‖z‖ (VI-05)."""
+    z = random_normal((n, 2), seed)
+    y = ring_transform(z, alpha).numpy()
+    before = Series("z ~ 𝒩(0, I)", z.numpy()[:, 0].tolist(), z.numpy()[:, 1].tolist())
+    after = Series("g(z)", y[:, 0].tolist(), y[:, 1].tolist())
+    return scatter([before, after], f"A ring from a Gaussian: g(z) = z/{alpha:g} + z/‖z‖", "z₁", "z₂", radius=1.8)
+
+
+def _two_modes() -> Mixture:
+    return Mixture(np.log([0.6, 0.4]), Normal(np.array([-2.0, 2.5]), np.array([0.7, 0.9])))
+
+
+def best_normals() -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return (μ, σ) of the normals nearest to 0.6𝒩(−2, 0.7²) + 0.4𝒩(2.5, 0.9²): by KL(q‖p), and by KL(p‖q).
+
+    KL(p‖q) is least at p's mean and variance; KL(q‖p) is searched on a grid, by quadrature.
+    """
+    p = _two_modes()
+    x = np.linspace(-12, 12, 2401)
+    log_p = p.log_prob(tensor(x)).numpy()
+    step = x[1] - x[0]
+    best, where = math.inf, (0.0, 1.0)
+    for mean in np.arange(-4, 4.01, 0.1):
+        for deviation in np.arange(0.3, 4.01, 0.1):
+            log_q = -0.5 * ((x - mean) / deviation) ** 2 - math.log(deviation) - 0.5 * math.log(2 * math.pi)
+            value = float((np.exp(log_q) * (log_q - log_p)).sum() * step)
+            if value < best:
+                best, where = value, (float(mean), float(deviation))
+    return where, (p.mean.item(), math.sqrt(p.variance.item()))
+
+
+def kl_asymmetry() -> str:
+    """Return a density with two modes and both normals nearest to it: one seeks a mode, the other covers (VI-15)."""
+    seeking, covering = best_normals()
+    x = np.linspace(-6, 6, 241)
+
+    def curve(name: str, values: Array) -> Series:
+        return Series(name, x.tolist(), values.tolist())
+
+    densities = [Normal(*pair).log_prob(tensor(x)).numpy() for pair in (seeking, covering)]
+    series = [
+        curve("p", np.exp(_two_modes().log_prob(tensor(x)).numpy())),
+        curve("min KL(q‖p)", np.exp(densities[0])), curve("min KL(p‖q)", np.exp(densities[1])),
+    ]  # fmt: skip
+    return line_chart(series, "KL(q‖p) seeks a mode, KL(p‖q) covers both", "x", "density")

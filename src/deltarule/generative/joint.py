@@ -1,0 +1,119 @@
+"""A model as its log-joint density, and its variables as one free vector without constraints.
+
+``log_joint(values)`` takes one tensor for each variable, (S, *shape): S points at once, and returns ln p(data, values)
+for each point, (S,). Constrained variables are images of free numbers under bijectors; the density of the free vector
+is ln p(data, T(ζ)) + ln|det ∂T/∂ζ|.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+
+from deltarule.errors import ArgumentError, ShapeError
+from deltarule.generative.bijectors import Bijector, Identity
+from deltarule.render.numbers import number
+from deltarule.render.table import text_table
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import Shape, count, show
+from deltarule.tensor.tensor import Tensor, tensor
+
+LogJoint = Callable[[dict[str, Tensor]], Tensor]
+
+
+@final
+@dataclass(frozen=True)
+class Variable:
+    """One unknown of a model: its shape, and the bijector from free numbers to its domain.
+
+    >>> from deltarule.generative.bijectors import Exp
+    >>> Variable((2,), Exp()).free_size
+    2
+    """
+
+    shape: Shape = ()
+    bijector: Bijector = field(default_factory=Identity)
+
+    @property
+    def free_size(self) -> int:
+        """How many free numbers it takes."""
+        return count(self.bijector.free_shape(self.shape))
+
+
+@final
+class Joint:
+    """A log-joint density of named variables, seen as a density of one free vector ζ (S, d)."""
+
+    def __init__(self, log_joint: LogJoint, variables: Mapping[str, Variable | Shape]) -> None:
+        if not variables:
+            raise ArgumentError("variables", expected="at least one variable by name", got="none")
+        self.log_joint = log_joint
+        self.variables = {k: v if isinstance(v, Variable) else Variable(tuple(v)) for k, v in variables.items()}
+
+    @property
+    def size(self) -> int:
+        """D, the number of free numbers."""
+        return sum(variable.free_size for variable in self.variables.values())
+
+    def _pieces(self, free: Tensor) -> dict[str, tuple[Variable, Tensor]]:
+        """Return each variable with its free numbers, (S, *free shape)."""
+        found, start = {}, 0
+        for name, variable in self.variables.items():
+            stop = start + variable.free_size
+            shape = variable.bijector.free_shape(variable.shape)
+            found[name] = (variable, free[:, start:stop].reshape(free.shape[0], *shape))
+            start = stop
+        return found
+
+    def values(self, free: Tensor) -> dict[str, Tensor]:
+        """Return T(ζ): each variable (S, *shape)."""
+        return {name: variable.bijector.forward(x) for name, (variable, x) in self._pieces(free).items()}
+
+    def log_density(self, free: Tensor) -> Tensor:
+        """Return ln p(data, T(ζ)) + ln|det ∂T/∂ζ| for each point, (S,)."""
+        pieces = self._pieces(free)
+        value = self.log_joint({name: variable.bijector.forward(x) for name, (variable, x) in pieces.items()})
+        if value.shape != free.shape[:1]:
+            raise ShapeError(
+                "log_joint", expected=f"one number for each point, {show(free.shape[:1])}", got=show(value.shape),
+                hint="Variables have a first axis of points; sum over the axes behind it, .sum(-1).",
+            )  # fmt: skip
+        for variable, x in pieces.values():
+            volume = variable.bijector.log_det(x)
+            value = value + (volume.sum(tuple(range(1, volume.ndim))) if volume.ndim > 1 else volume)
+        return value
+
+    def arrays(self, free: Array) -> dict[str, Array]:
+        """Return T(ζ) of many points (…, d) as arrays (…, *shape)."""
+        flat = tensor(np.ascontiguousarray(free).reshape(-1, self.size))
+        found = {name: value.numpy() for name, value in self.values(flat).items()}
+        return {name: a.reshape(*free.shape[:-1], *a.shape[1:]) for name, a in found.items()}
+
+
+def summary_rows(draws: Mapping[str, Array]) -> dict[str, dict[str, float]]:
+    """Return mean, deviation and the 5, 50 and 95 % quantiles of every element, by name, from draws (S, *shape).
+
+    >>> rows = summary_rows({"a": np.array([1.0, 2.0, 3.0])})
+    >>> rows["a"]["mean"], rows["a"]["50%"]
+    (2.0, 2.0)
+    """
+    rows: dict[str, dict[str, float]] = {}
+    for name, values in draws.items():
+        for place in np.ndindex(values.shape[1:]):
+            one = values[(slice(None), *place)]
+            label = name + (f"[{','.join(map(str, place))}]" if place else "")
+            low, middle, high = (float(q) for q in np.quantile(one, [0.05, 0.5, 0.95]))
+            rows[label] = {
+                "mean": float(one.mean()), "deviation": float(one.std()), "5%": low, "50%": middle, "95%": high,
+            }  # fmt: skip
+    return rows
+
+
+def show_summary(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the rows as a table for a terminal."""
+    names = list(next(iter(rows.values())))
+    body: list[list[Any]] = [[label, *(number(row[name], 4) for name in names)] for label, row in rows.items()]
+    return text_table(body, ["", *names], "<" + ">" * len(names), rule=True)

@@ -1,0 +1,153 @@
+"""Markov chains whose stationary distribution is the posterior: the slow, exact comparison for variational inference.
+
+Both samplers work on the free numbers of ``Joint`` (so constraints need no care), advance all chains at once, and
+adapt their step size in the warm-up only (Robbins and Monro 1951), after which the chain is a proper one (VI-20).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from deltarule.errors import DataError
+from deltarule.generative.chains import Chains
+from deltarule.generative.joint import Joint, LogJoint, Variable
+from deltarule.grad.reverse import gradients
+from deltarule.nn.check import whole_number
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import Shape
+from deltarule.tensor.jit import jit
+from deltarule.tensor.tensor import Tensor
+
+Density = Callable[[Array], tuple[Array, Array]]
+
+_FIRST_SPREAD = 0.5
+
+
+@dataclass
+class _State:
+    """Where the chains stand: points (C, d), log densities (C,), gradients (C, d)."""
+
+    points: Array
+    density: Array
+    slope: Array
+
+    def accept(self, other: _State, share: Array, generator: np.random.Generator) -> None:
+        """Move the chains whose proposal is accepted, each with probability min(1, e^share)."""
+        moved = np.log(generator.random(len(share))) < share
+        self.points = np.where(moved[:, None], other.points, self.points)
+        self.density = np.where(moved, other.density, self.density)
+        self.slope = np.where(moved[:, None], other.slope, self.slope)
+
+
+def _density(joint: Joint, device: str, with_slope: bool) -> Density:
+    """Return the compiled log density and its gradient for all chains at once."""
+
+    @jit(device=device)
+    def both(free: Tensor) -> tuple[Tensor, Tensor]:
+        value = joint.log_density(free)
+        if not with_slope:
+            return value, free
+        return value, Tensor(gradients(value.sum().node, [free.node])[0])
+
+    def call(points: Array) -> tuple[Array, Array]:
+        value, slope = both(points)
+        return value.numpy(), slope.numpy()
+
+    return call
+
+
+def _start(joint: Joint, n_chains: int, generator: np.random.Generator, density: Density) -> _State:
+    points = generator.normal(size=(n_chains, joint.size)) * _FIRST_SPREAD
+    value, slope = density(points)
+    if not np.isfinite(value).all():
+        raise DataError(
+            "log_joint", expected="finite values near 0 of the free numbers", got=str(value[~np.isfinite(value)][0]),
+            hint="Give constrained variables a bijector, and centre or scale the others.",
+        )  # fmt: skip
+    return _State(points, value, slope)
+
+
+def _run(
+    joint: Joint, state: _State, advance: Callable[[_State, float, Array], Array], target: float, first_step: float,
+    n_draws: int, n_warmup: int,
+) -> Chains:  # fmt: skip
+    """Warm up (adapting step size and scales), then draw."""
+    whole_number(n_draws, "n_draws", 4)
+    whole_number(n_warmup, "n_warmup", 10)
+    log_step, scales = math.log(first_step), np.ones(joint.size)
+    seen: list[Array] = []
+    for t in range(n_warmup):
+        share = float(np.nanmean(np.minimum(1.0, np.exp(np.minimum(advance(state, math.exp(log_step), scales), 0)))))
+        log_step += (share - target) * 2.0 / math.sqrt(t % (n_warmup // 2 + 1) + 1)
+        seen.append(state.points)
+        if t == n_warmup // 2:
+            scales = np.maximum(np.concatenate(seen[len(seen) // 2 :]).std(axis=0), 1e-6)
+            log_step = math.log(first_step)
+    kept, accepted = np.empty((n_draws, *state.points.shape)), np.zeros(len(state.points))
+    for t in range(n_draws):
+        accepted += np.exp(np.minimum(advance(state, math.exp(log_step), scales), 0))
+        kept[t] = state.points
+    return Chains(joint.arrays(kept.swapaxes(0, 1)), accepted / n_draws)
+
+
+def metropolis_hastings(
+    log_joint: LogJoint, *, variables: Mapping[str, Variable | Shape], n_draws: int = 5000, n_warmup: int = 2000,
+    n_chains: int = 4, thin: int = 1, seed: int = 0, device: str = "cpu",
+) -> Chains:  # fmt: skip
+    """Random-walk Metropolis–Hastings: propose ζ′ = ζ + sε, accept with min(1, p(ζ′)/p(ζ)) (VI-20).
+
+    The step s is adapted to an acceptance of 0.3; every ``thin``-th state is kept. Arguments as in
+    ``fit_variational``.
+    """
+    joint, generator = Joint(log_joint, variables), np.random.default_rng(seed)
+    density = _density(joint, device, with_slope=False)
+    state = _start(joint, whole_number(n_chains, "n_chains", 1), generator, density)
+    whole_number(thin, "thin", 1)
+
+    def advance(state: _State, step: float, scales: Array) -> Array:
+        shares = []
+        for _ in range(thin):
+            proposal = state.points + step * scales * generator.normal(size=state.points.shape)
+            value, slope = density(proposal)
+            share = np.nan_to_num(value, nan=-np.inf) - state.density
+            state.accept(_State(proposal, value, slope), share, generator)
+            shares.append(share)
+        return np.asarray(shares[-1])
+
+    return _run(joint, state, advance, 0.3, 2.4 / math.sqrt(joint.size), n_draws, n_warmup)
+
+
+def hamiltonian_monte_carlo(
+    log_joint: LogJoint, *, variables: Mapping[str, Variable | Shape], n_draws: int = 1000, n_warmup: int = 1000,
+    n_chains: int = 4, trajectory: float = 1.5, max_leapfrog: int = 64, seed: int = 0, device: str = "cpu",
+) -> Chains:  # fmt: skip
+    """Hamiltonian Monte Carlo: leapfrog steps along the gradient, accepted with min(1, e^−ΔH) (Neal 2011).
+
+    The step is adapted to an acceptance of 0.85 and scales to the variances seen in the warm-up; a path's length is
+    uniform in (0, 2·``trajectory``) in units of these scales, so that no chain returns to where it was.
+    """
+    joint, generator = Joint(log_joint, variables), np.random.default_rng(seed)
+    density = _density(joint, device, with_slope=True)
+    state = _start(joint, whole_number(n_chains, "n_chains", 1), generator, density)
+
+    def advance(state: _State, step: float, scales: Array) -> Array:
+        momentum = generator.normal(size=state.points.shape)
+        points, slope, value = state.points, state.slope, state.density
+        kinetic = 0.5 * (momentum**2).sum(axis=1)
+        moving = momentum
+        n_steps = min(max_leapfrog, max(1, round(2 * trajectory * generator.random() / step)))
+        for _ in range(n_steps):
+            moving = moving + 0.5 * step * scales * slope
+            points = points + step * scales * moving
+            value, slope = density(points)
+            slope = np.nan_to_num(slope, posinf=0.0, neginf=0.0)
+            moving = moving + 0.5 * step * scales * slope
+        share = np.nan_to_num(value - 0.5 * (moving**2).sum(axis=1), nan=-np.inf) - state.density + kinetic
+        state.accept(_State(points, value, slope), share, generator)
+        return np.asarray(share)
+
+    return _run(joint, state, advance, 0.85, 0.2, n_draws, n_warmup)

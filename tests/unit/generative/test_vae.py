@@ -1,0 +1,181 @@
+"""The variational autoencoder: its terms against torch, bounds against exact likelihoods, training, use."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats as st
+import torch
+import torch.distributions as td
+
+import deltarule as dr
+from deltarule import generative as g
+from deltarule import nn, optim
+from deltarule.errors import ArgumentError, ShapeError
+
+R = np.random.default_rng(1)
+X = (R.random((64, 6)) < 0.4).astype(np.float32)
+
+
+def _model(likelihood: g.Likelihood | None = None, width: int = 1, **options: object) -> g.VAE:
+    return g.VAE(
+        g.dense((6, 8, 4), nn.Tanh), g.dense((2, 8, 6 * width), nn.Tanh), 2, likelihood or g.BernoulliLikelihood(),
+        **options,
+    )  # fmt: skip
+
+
+def _terms(model: g.VAE, x: np.ndarray) -> np.ndarray:
+    return model(x).numpy()
+
+
+@pytest.mark.notes("VI-03", "VI-09", "VI-14")
+@pytest.mark.parametrize("likelihood", ["bernoulli", "fixed", "shared", "output"])
+def test_terms_agree_with_torch_on_the_same_draw(likelihood: str) -> None:
+    head = {
+        "bernoulli": g.BernoulliLikelihood(), "fixed": g.GaussianLikelihood(0.3),
+        "shared": g.GaussianLikelihood("shared"), "output": g.GaussianLikelihood("output"),
+    }[likelihood]  # fmt: skip
+    model = _model(head, 2 if likelihood == "output" else 1, beta=0.25)
+    if likelihood == "shared":
+        head.log_variance.assign(np.float32(-0.7))
+    terms = _terms(model, X)
+    code = model.encoder(X).numpy()
+    mean, log_variance = code[:, :2], code[:, 2:]
+    noise = dr.random_normal((1, 64, 2), 0, 0, 0).numpy()[0]
+    output = torch.tensor(model.decoder(mean + np.exp(log_variance / 2) * noise).numpy())
+    p = {
+        "bernoulli": lambda: td.Bernoulli(logits=output), "fixed": lambda: td.Normal(output, 0.3),
+        "shared": lambda: td.Normal(output, math.exp(-0.35)),
+        "output": lambda: td.Normal(output[:, :6], torch.exp(output[:, 6:] / 2)),
+    }[likelihood]()  # fmt: skip
+    reconstruction = -p.log_prob(torch.tensor(X)).sum(1).numpy()
+    q = td.Normal(torch.tensor(mean), torch.tensor(np.exp(log_variance / 2)))
+    kl = td.kl_divergence(q, td.Normal(0.0, 1.0)).sum(1).numpy()
+    np.testing.assert_allclose(terms, np.stack([reconstruction + 0.25 * kl, reconstruction, kl], 1), rtol=1e-4)
+
+
+def _linear_model(n_samples: int = 1, bound: str = "elbo") -> tuple[g.VAE, np.ndarray, np.ndarray]:
+    """z ~ 𝒩(0, I₂), x|z ~ 𝒩(Wz + b, σ²I): ln p(x) is known."""
+    w, b, sigma = R.normal(size=(3, 2)), R.normal(size=3), 0.6
+    decoder, encoder = nn.Linear(2, 3), nn.Linear(3, 4)
+    decoder.weight.assign(w.astype(np.float32)), decoder.bias.assign(b.astype(np.float32))
+    model = g.VAE(encoder, decoder, 2, g.GaussianLikelihood(sigma), n_samples=n_samples, bound=bound)
+    x = (R.normal(size=(5, 2)) @ w.T + b + sigma * R.normal(size=(5, 3))).astype(np.float32)
+    return model, x, st.multivariate_normal(b, w @ w.T + sigma**2 * np.eye(3)).logpdf(x)
+
+
+@pytest.mark.notes("VI-02", "VI-08", "VI-11", "VI-18", "THY-19")
+def test_exact_likelihood_less_divergence_is_the_bound() -> None:
+    model, x, log_p = _linear_model(n_samples=4000)
+    w, b, s2 = model.decoder.weight.numpy().astype(float), model.decoder.bias.numpy(), 0.36
+    precision = np.eye(2) + w.T @ w / s2
+    covariance = np.linalg.inv(precision)
+    exact = g.FullNormal((x - b) @ w @ covariance / s2, covariance=covariance)
+    code = model.encoder(x).numpy()
+    for i in range(5):
+        q = g.DiagonalNormal(code[i, :2].astype(float), np.exp(code[i, 2:].astype(float) / 2))
+        gap = g.kl_divergence(q, g.FullNormal(exact.location.numpy()[i], covariance=covariance)).item()
+        elbo = -_terms(model, x)[i, 1:].sum()
+        assert elbo == pytest.approx(log_p[i] - gap, rel=0.05)
+        assert elbo < log_p[i]
+
+
+@pytest.mark.notes("VI-02")
+def test_importance_sampling_estimates_the_likelihood_within_its_error() -> None:
+    model, x, log_p = _linear_model(n_samples=50)
+    model.encoder.weight.assign(model.encoder.weight.numpy() * 0.2)
+    found, error = model.log_likelihood(x, 20_000, seed=0)
+    assert (np.abs(found - log_p) < 5 * error + 1e-3).all() and error.max() < 0.2
+
+
+def test_importance_bound_lies_between_elbo_and_likelihood() -> None:
+    model, x, log_p = _linear_model(n_samples=64, bound="importance")
+    loss, reconstruction, kl = _terms(model, np.repeat(x, 200, 0)).reshape(5, 200, 3).mean(1).T
+    assert (-reconstruction - kl < -loss).all() and (-loss < log_p + 0.05).all()
+
+
+@pytest.mark.notes("VI-01", "VI-10")
+def test_training_writes_the_terms_and_raises_the_bound() -> None:
+    digits = dr.data.load("digits").inputs[:256].reshape(256, 64)
+    model = g.VAE(g.dense((64, 32, 4)), g.dense((2, 32, 64)), 2, g.BernoulliLikelihood())
+    history = model.fit(digits, epochs=15, batch_size=32, optimizer=optim.Adam(learning_rate=5e-3), verbose=0,
+                        validation_data=digits[:64])  # fmt: skip
+    for epoch in history.epochs:
+        assert epoch["elbo"] == pytest.approx(-epoch["reconstruction"] - epoch["kl"], rel=1e-5)
+        assert epoch["loss"] == pytest.approx(-epoch["elbo"], rel=1e-5)
+    assert history["elbo"][-1] > history["elbo"][0] + 5 and "val_elbo" in history.names
+    mean, deviation = model.encode(digits)
+    assert mean.shape == deviation.shape == (256, 2) and (deviation > 0).all()
+    assert model.reconstruct(digits).shape == digits.shape
+    samples = model.sample(7, seed=3)
+    np.testing.assert_array_equal(samples, model.sample(7, seed=3))
+    assert samples.shape == (7, 64) and (samples >= 0).all() and (samples <= 1).all()
+    assert set(np.unique(model.sample(3, seed=0, noise=True))) == {0.0, 1.0}
+    line = model.interpolate(digits[0], digits[1], 5)
+    np.testing.assert_allclose(line[[0, -1]], model.reconstruct(digits[:2]), rtol=1e-4, atol=1e-6)
+    assert model.latent_grid(4).shape == (16, 64)
+
+
+def test_annealing_raises_the_weight_of_the_divergence() -> None:
+    model = _model(beta=g.Annealing(10, 0.0, 2.0))
+    for step, weight in [(0, 0.0), (5, 1.0), (10, 2.0), (1000, 2.0)]:
+        terms = model(X, mode="training", seed=0, step=step).numpy()
+        np.testing.assert_allclose(terms[:, 0], terms[:, 1] + weight * terms[:, 2], rtol=1e-5)
+    terms = _terms(model, X)
+    np.testing.assert_allclose(terms[:, 0], terms[:, 1] + 2 * terms[:, 2], rtol=1e-5)
+
+
+@pytest.mark.notes("VI-04")
+def test_prior_deviation_moves_the_divergence() -> None:
+    model = _model(prior_deviation=2.0)
+    code = torch.tensor(model.encoder(X).numpy())
+    q = td.Normal(code[:, :2], torch.exp(code[:, 2:] / 2))
+    np.testing.assert_allclose(_terms(model, X)[:, 2], td.kl_divergence(q, td.Normal(0.0, 2.0)).sum(1), rtol=1e-5)
+    assert np.isfinite(model.log_likelihood(X[:4], 100)[0]).all()
+
+
+def test_conditional_vae_draws_what_it_is_asked_for() -> None:
+    classes = R.integers(0, 2, 256)
+    x = (np.where(classes[:, None] == 1, 2.0, -2.0) + 0.3 * R.normal(size=(256, 3))).astype(np.float32)
+    c = np.eye(2, dtype=np.float32)[classes]
+    model = g.VAE(g.dense((5, 16, 2), nn.Tanh), g.dense((3, 16, 3), nn.Tanh), 1, g.GaussianLikelihood(0.3),
+                  condition_size=2, example_shape=(3,))  # fmt: skip
+    model.fit(x, condition=c, epochs=40, batch_size=32, optimizer=optim.Adam(learning_rate=0.02), verbose=0,
+              device="reference")  # fmt: skip
+    for k, centre in ((0, -2.0), (1, 2.0)):
+        drawn = model.sample(20, seed=0, condition=np.repeat(np.eye(2)[[k]], 20, 0))
+        np.testing.assert_allclose(drawn.mean(0), centre, atol=0.4)
+    with pytest.raises(ArgumentError, match="VAE condition"):
+        model.encode(x)
+
+
+def test_convolutional_vae_trains() -> None:
+    images = dr.data.load("digits").inputs[:96]
+    model = g.VAE(g.convolutional_encoder((8, 8, 1), (6,), 4), g.convolutional_decoder((8, 8, 1), (6,), 2), 2,
+                  g.GaussianLikelihood("shared"))  # fmt: skip
+    history = model.fit(images, epochs=20, batch_size=16, optimizer=optim.Adam(learning_rate=0.01), verbose=0)
+    assert history["elbo"][-1] > history["elbo"][0]
+    assert model.sample(2, seed=0).shape == (2, 8, 8, 1)
+    assert model.likelihood.log_variance.item() < -0.5
+
+
+def test_runs_repeat_to_the_bit() -> None:
+    runs = []
+    for _ in range(2):
+        model = _model()
+        model.initialize(5)
+        model.fit(X, epochs=2, batch_size=16, seed=4, verbose=0, device="reference")
+        runs.append(model.state_dict())
+    for name in runs[0]:
+        np.testing.assert_array_equal(runs[0][name], runs[1][name])
+
+
+def test_mistakes_are_told() -> None:
+    with pytest.raises(ShapeError, match=r"an output \(N, 4\)"):
+        g.VAE(nn.Linear(6, 2), nn.Linear(2, 6), 2, g.BernoulliLikelihood())(X)
+    with pytest.raises(ArgumentError, match="with beta 1"):
+        _model(bound="importance", beta=2.0)
+    with pytest.raises(ArgumentError, match="a VAE learns the inputs"):
+        _model().fit(X, X)
