@@ -69,11 +69,21 @@ def test_best_weights_are_restored_after_an_interrupt(network, blobs):
 
 def test_a_signal_ends_the_run_after_the_step_at_work(network, blobs):
     model, handler = network(), signal.getsignal(signal.SIGINT)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    timers = []
+
+    class Later(Callback):
+        """Send the signal once training is under way: before, a slow machine may still be compiling."""
+
+        every = 1
+
+        def on_steps(self, session):
+            if not timers:
+                timers.append(threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)))
+                timers[0].start()
+
     history = fit(model, *blobs, loss="cross_entropy", batch_size=4, epochs=100_000, verbose=0,
-                  optimizer=optim.SGD(learning_rate=1e-3))  # fmt: skip
-    timer.join()
+                  callbacks=[Later()], optimizer=optim.SGD(learning_rate=1e-3))  # fmt: skip
+    timers[0].join()
     assert history.interrupted and 0 < history.steps < 100_000 * 14
     assert len(history.step_losses) == history.steps
     assert signal.getsignal(signal.SIGINT) is handler
