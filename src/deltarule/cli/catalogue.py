@@ -20,5 +20,6 @@ COMMANDS: dict[str, Entry] = {
     "grade": Entry("deltarule.cli.grade", "Grade a gradient that a person typed, and name the mistake."),
     "exam": Entry("deltarule.cli.exam", "Set question sheets with verified answer keys."),
     "summary": Entry("deltarule.cli.summary", "Print a model's layers with the arithmetic of shapes and parameters."),
+    "export": Entry("deltarule.cli.export", "Write a trained model as C or ONNX."),
     "bench": Entry("deltarule.cli.bench", "Measure training speed on the standard workloads."),
 }

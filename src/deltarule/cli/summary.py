@@ -10,6 +10,7 @@ import numpy as np
 from deltarule.cli import models, options, source
 from deltarule.cli.about import open_model
 from deltarule.cli.console import Console
+from deltarule.train.listing import training_memory
 
 EXAMPLES = options.examples(
     "deltarule summary digits.dr                a trained model",
@@ -24,8 +25,11 @@ EXAMPLES = options.examples(
 @click.option(
     "--model", default=None, metavar="M", help="linear, mlp or lenet, for a data set (default: by its shape)."
 )
+@click.option("--memory", is_flag=True, help="Print the memory plan of a training step with Adam, too.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, metavar="B",
+              help="Batch size of that step.")  # fmt: skip
 @options.as_json
-def command(name: str, target: str | None, model: str | None, as_json: bool) -> None:
+def command(name: str, target: str | None, model: str | None, memory: bool, batch_size: int, as_json: bool) -> None:
     """Print the layers of a trained model (a .dr file), or of the model for a data set.
 
     Shapes and parameters come with their arithmetic.
@@ -41,4 +45,11 @@ def command(name: str, target: str | None, model: str | None, as_json: bool) -> 
         title, shape = f"{chosen} for {data.title}", data.input_shape
     summary = module.summary(input_shape=shape)
     console.say(f"{title}\n\n{summary}")
-    console.finish(summary.to_dict())
+    record = summary.to_dict()
+    if memory:
+        classifies = about.task == "classification" if Path(name).suffix == ".dr" else data.task == "classification"
+        loss, targets = ("cross_entropy", ()) if classifies else ("mean_squared_error", (1,))
+        plan = training_memory(module, shape, targets, loss, "adam", batch_size)
+        console.say(f"\nmemory of a training step, {loss.replace('_', ' ')}, Adam, batches of {batch_size}: {plan}")
+        record["memory_bytes"] = plan.nbytes
+    console.finish(record)

@@ -22,6 +22,7 @@ from deltarule.shapes import Shape
 from deltarule.tensor.functional import TensorLike, as_tensor
 from deltarule.tensor.tensor import Tensor
 from deltarule.train import History
+from deltarule.train.listing import Form, prediction_source
 from deltarule.train.protocol import Applied, Mode
 
 
@@ -152,6 +153,17 @@ class Module(Tree):
                 "hidden_features", expected=f"layers among {', '.join(found)}", got=", ".join(map(repr, unknown))
             )
         return {name: found[name] for name in names} if names else found
+
+    def source(self, input_shape: Sequence[int], batch_size: int = 1, form: Form = "c") -> str:
+        """Return what a prediction computes: one C file with the weights, or the loop nests that are compiled.
+
+        ``form`` is "c" or "loops"; ``input_shape`` is that of one example.
+
+        >>> from deltarule import nn
+        >>> "int predict(" in nn.Linear(3, 2).source((3,))
+        True
+        """
+        return prediction_source(self, input_shape, batch_size, form)
 
     def summary(self, input_shape: Sequence[int] | Sequence[Sequence[int]]) -> Summary:
         """Return a table of layers: output shapes and parameters with their arithmetic, flops, receptive field.

@@ -1,0 +1,47 @@
+"""What a model's programs look like: loop nests, C, and the plan of their memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from deltarule import dtypes
+from deltarule.backends.native.c_source import c_source
+from deltarule.errors import ArgumentError
+from deltarule.losses import get as get_loss
+from deltarule.lower.lower import lower, lower_step
+from deltarule.lower.memory import MemoryPlan
+from deltarule.lower.show import show_program
+from deltarule.optim import get as get_optimizer
+from deltarule.train.prepare import model_dtype
+from deltarule.train.program import Column, Task, prediction_program, training_step
+from deltarule.train.protocol import Trainable
+
+Form = Literal["c", "loops"]
+
+
+def prediction_source(model: Trainable, input_shape: Sequence[int], batch_size: int = 1, form: Form = "c") -> str:
+    """Return the model's prediction as one C file with its weights, or as the loop nests that the engine compiles."""
+    if form not in {"c", "loops"}:
+        raise ArgumentError("source form", expected="'c' or 'loops'", got=repr(form))
+    column = Column("inputs", tuple(input_shape), model_dtype(model))
+    program, values = prediction_program(model, column, batch_size)
+    if form == "loops":
+        return show_program(lower(program).program)
+    return c_source(program, "predict", dict(zip(program.inputs, values, strict=False)))
+
+
+def training_memory(
+    model: Trainable,
+    input_shape: Sequence[int],
+    target_shape: Sequence[int],
+    loss: str,
+    optimizer: str,
+    batch_size: int,
+) -> MemoryPlan:
+    """Return where a training step keeps what it computes: parameters, slots and intermediate values."""
+    kind = model_dtype(model)
+    target = dtypes.INT64 if get_loss(loss).link == "softmax" and not target_shape else kind
+    columns = (Column("inputs", tuple(input_shape), kind), Column("targets", tuple(target_shape), target))
+    task = Task(model, get_loss(loss), (), get_optimizer(optimizer))
+    return lower_step(training_step(task, columns, batch_size).program).memory
