@@ -6,6 +6,7 @@ corrupted input (denoising). Without any, a code of the input's size may copy th
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -157,7 +158,7 @@ class Contractive:
         return total * (self.strength / int(code.shape[0]))
 
 
-class _Corruption(nn.Module):
+class _Corruption(nn.Module, ABC):
     """What changes inputs in training and leaves them alone at inference."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -167,9 +168,9 @@ class _Corruption(nn.Module):
             return x
         return self.corrupted(x, *context.draw(type(self).__name__))
 
+    @abstractmethod
     def corrupted(self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int) -> Tensor:
         """Return x with noise from (seed, step, stream)."""
-        raise ArgumentError(type(self).__name__, expected="a corruption", got=f"none ({seed}, {step}, {stream}, {x})")
 
 
 @final

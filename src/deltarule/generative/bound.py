@@ -47,7 +47,7 @@ class StandardError(Metric):
     name: str = "elbo_error"
 
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
-        """Return Σ(v − c) and Σ(v − c)², c = 0, in float64."""
+        """Return Σv and Σv², added in float64."""
         del target
         values = as_tensor(prediction)[:, self.column].astype("float64")
         return [values.sum(), (values * values).sum()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,3 +180,22 @@ def test_mistakes_are_told() -> None:
         _model(bound="importance", beta=2.0)
     with pytest.raises(ArgumentError, match="a VAE learns the inputs"):
         _model().fit(X, X)
+
+
+def test_models_are_saved_and_loaded(tmp_path: Path) -> None:
+    model = _model(g.GaussianLikelihood("shared"))
+    model.fit(X, epochs=1, batch_size=16, verbose=0, device="reference")
+    model.save(tmp_path / "vae.dr")
+    twin = _model(g.GaussianLikelihood("shared"))
+    nn.save.load(tmp_path / "vae.dr", twin)
+    np.testing.assert_array_equal(_terms(twin, X), _terms(model, X))
+    assert twin.last_loss == g.NegativeELBO()
+
+
+def test_noise_of_a_step_is_the_same_on_every_engine() -> None:
+    runs = []
+    for device in ("cpu", "reference"):
+        model = _model(n_samples=3, bound="importance")
+        model.initialize(1)
+        runs.append(model.fit(X, epochs=3, batch_size=16, seed=2, verbose=0, device=device)["elbo"])
+    np.testing.assert_allclose(runs[0], runs[1], rtol=1e-4)
