@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sklearn.base import BaseEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from deltarule import learners
@@ -16,9 +17,12 @@ _QUICK: dict[str, dict[str, Any]] = {  # the same checks in less time: no compil
     "MLPClassifier": {"device": "reference", "hidden_sizes": (16,), "epochs": 30, "learning_rate": 0.02},
     "MLPRegressor": {"device": "reference", "hidden_sizes": (16,), "epochs": 30, "learning_rate": 0.02},
     "NetworkClassifier": {"device": "reference", "epochs": 60, "learning_rate": 0.2},
+    "TSNE": {"max_iter": 30},
+    "UMAP": {"n_epochs": 20},
     "NetworkRegressor": {"device": "reference", "epochs": 30, "learning_rate": 0.05},
 }
-LEARNERS = [getattr(learners, name)(**_QUICK.get(name, {})) for name in learners.__all__]
+KINDS = [kind for name in learners.__all__ if isinstance(kind := getattr(learners, name), type)]
+LEARNERS = [kind(**_QUICK.get(kind.__name__, {})) for kind in KINDS if issubclass(kind, BaseEstimator)]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -13,18 +13,19 @@ from typing import Any, Self, final
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from deltarule.learners.base import Array, at_least, checked_fit, checked_predict, encode_classes, require
+from deltarule.learners.base import Array, at_least, encode_classes, require
+from deltarule.learners.search import Known
 
 Metric = str | Callable[[Array, Array], Any]
 _BLOCK_BYTES = 64 * 2**20
+_FLOATS = (np.float64, np.float32)  # float32 stays float32 in the products of matrices
 METRICS = ("euclidean", "manhattan", "chebyshev", "cosine")
 
 
 def _pairwise(x: Array, y: Array, metric: Metric) -> Array:
-    """Return distances (len(x), len(y)); for "euclidean" their squares less ‖x‖² (the order is the same)."""
-    if metric == "euclidean":
-        return np.asarray((y * y).sum(axis=1) - 2 * (x @ y.T))
+    """Return distances (len(x), len(y)) for every metric but the Euclidean one, which ``search`` measures."""
     if metric == "cosine":
         lengths = np.linalg.norm(x, axis=1)[:, None] * np.linalg.norm(y, axis=1)
         return np.asarray(1 - np.divide(x @ y.T, lengths, out=np.zeros((len(x), len(y))), where=lengths > 0))
@@ -64,24 +65,24 @@ class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
                 f"n_neighbors = {self.n_neighbors} needs n_samples ≥ {self.n_neighbors}, got n_samples = {len(x)}"
             )
         self.examples_ = x
-        self._shift = x.mean(axis=0) if self.metric == "euclidean" else 0.0  # keeps ‖x‖² small: less cancellation
+        if self.metric == "euclidean":
+            self._known = Known.of(x)
 
     def kneighbors(self, X: Any) -> tuple[Array, npt.NDArray[np.int64]]:
         """Return (distances, indices) of the k nearest training examples, nearest first."""
-        found = list(self._search(checked_predict(self, X)))
+        check_is_fitted(self)
+        found = list(self._search(np.asarray(validate_data(self, X, dtype=_FLOATS, reset=False))))
         return np.concatenate([d for d, _ in found]), np.concatenate([i for _, i in found])
 
     def _search(self, x: Array) -> Iterator[tuple[Array, npt.NDArray[np.int64]]]:
-        known = self.examples_ - self._shift
-        rows = max(1, _BLOCK_BYTES // (8 * len(known)))
+        if self.metric == "euclidean":
+            yield self._known.nearest(x, self.n_neighbors)
+            return
+        rows = max(1, _BLOCK_BYTES // (8 * len(self.examples_)))
         for start in range(0, len(x), rows):
-            block = x[start : start + rows] - self._shift
-            measured = _pairwise(block, known, self.metric)
+            measured = _pairwise(x[start : start + rows], self.examples_, self.metric)
             indices = _smallest(measured, self.n_neighbors)
-            distances = np.take_along_axis(measured, indices, axis=1)
-            if self.metric == "euclidean":
-                distances = np.sqrt(np.maximum(distances + (block * block).sum(axis=1, keepdims=True), 0))
-            yield distances, indices
+            yield np.take_along_axis(measured, indices, axis=1), indices
 
     def _vote_weights(self, distances: Array) -> Array:
         """Return 1, or 1/distance (exact hits alone where there are any)."""
@@ -116,7 +117,7 @@ class KNNClassifier(ClassifierMixin, _Neighbors):  # type: ignore[misc]  # as ab
 
     def fit(self, X: Any, y: Any) -> Self:
         """Store the examples."""
-        x, targets = checked_fit(self, X, y)
+        x, targets = validate_data(self, X, y, dtype=_FLOATS)
         self.labels_ = encode_classes(self, targets)
         self._store(x)
         return self
@@ -145,7 +146,7 @@ class KNNRegressor(RegressorMixin, _Neighbors):  # type: ignore[misc]  # as abov
 
     def fit(self, X: Any, y: Any) -> Self:
         """Store the examples."""
-        x, targets = checked_fit(self, X, y, multi_output=True, y_numeric=True)
+        x, targets = validate_data(self, X, y, dtype=_FLOATS, multi_output=True, y_numeric=True)
         self.targets_ = targets.astype(np.float64)
         self._store(x)
         return self

@@ -1,0 +1,89 @@
+"""Classical learners beside scikit-learn in one run: ``python benchmarks/classical.py``.
+
+Only ratios mean something: each line alternates ours and the peer and takes the best of the rounds. ``--rounds 3``,
+``--only knn`` (knn, pca, tsne), ``--samples 60000`` and ``--queries 2000`` for another size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+from sklearn import decomposition, manifold, neighbors
+
+from deltarule import data, learners
+
+
+def best_of(ours: Callable[[], object], peers: Callable[[], object], rounds: int) -> tuple[float, float]:
+    """Return the best seconds of both, run in turn."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for work, taken in zip((ours, peers), seconds, strict=True):
+            start = time.perf_counter()
+            work()
+            taken.append(time.perf_counter() - start)
+    return min(seconds[0]), min(seconds[1])
+
+
+def line(name: str, ours: Callable[[], object], peers: Callable[[], object], rounds: int) -> None:
+    """Print one comparison."""
+    mine, theirs = best_of(ours, peers, rounds)
+    print(f"{name:44s} ours {mine:8.3f} s   scikit-learn {theirs:8.3f} s   ratio {theirs / mine:5.2f}", flush=True)
+
+
+def knn(args: argparse.Namespace, random: np.random.Generator) -> None:
+    """Search by brute force, k = 5, float32."""
+    x = random.normal(size=(args.samples, 784)).astype(np.float32)
+    queries = random.normal(size=(args.queries, 784)).astype(np.float32)
+    ours = learners.KNNClassifier(5).fit(x, np.arange(len(x)) % 10)
+    peer = neighbors.NearestNeighbors(n_neighbors=5, algorithm="brute").fit(x)
+    found, wanted = ours.kneighbors(queries[:100])[1], peer.kneighbors(queries[:100])[1]
+    agreement = (found == wanted).mean()
+    name = f"kNN {args.samples}×784, {args.queries} queries, k = 5 ({agreement:.1%} equal)"
+    line(name, lambda: ours.kneighbors(queries), lambda: peer.kneighbors(queries), args.rounds)
+
+
+def pca(args: argparse.Namespace, random: np.random.Generator) -> None:
+    """Fit 50 components, exactly and by a randomised range finder."""
+    base = random.normal(size=(60, 784)).astype(np.float32)
+    x = random.normal(size=(args.samples, 60)).astype(np.float32) @ base
+    x += random.normal(size=x.shape).astype(np.float32)
+    for solver, peer in (("exact", "covariance_eigh"), ("randomized", "randomized")):
+        line(
+            f"PCA {args.samples}×784 to 50, {solver} ({peer})",
+            lambda solver=solver: learners.PCA(50, solver=solver).fit(x),
+            lambda peer=peer: decomposition.PCA(50, svd_solver=peer, random_state=0).fit(x),
+            args.rounds,
+        )
+
+
+def tsne(args: argparse.Namespace, random: np.random.Generator) -> None:
+    """Map the bundled digits."""
+    del random
+    images = data.load("digits").inputs
+    x = images.reshape(len(images), -1)
+    line(
+        f"t-SNE digits {len(x)}×64",
+        lambda: learners.TSNE(random_state=0).fit_transform(x),
+        lambda: manifold.TSNE(random_state=0).fit_transform(x),
+        min(args.rounds, 2),
+    )
+
+
+def main() -> None:
+    """Read the options and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--samples", type=int, default=60_000)
+    parser.add_argument("--queries", type=int, default=2_000)
+    parser.add_argument("--only", choices=["knn", "pca", "tsne"])
+    args = parser.parse_args()
+    for work in (knn, pca, tsne):
+        if args.only in {None, work.__name__}:
+            work(args, np.random.default_rng(0))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""Several models that decide together: bagging, voting, snapshots, and how alike their errors are (ENS-01 … ENS-05).
+
+The mean of k predictions whose errors have variance v and pairwise covariance c has the error variance
+v/k + (k − 1)c/k: it falls to v/k only as far as the models err independently (ENS-02, E000-11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self, final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from deltarule.errors import ArgumentError, DataError
+from deltarule.learners.base import Array, at_least, encode_classes, require
+from deltarule.learners.bayes import GaussianNaiveBayes
+from deltarule.learners.least_squares import LinearRegression
+
+Rows = npt.NDArray[np.int64]
+
+
+def bootstrap(n: int, random: np.random.Generator) -> tuple[Rows, Rows]:
+    """Return n rows drawn with replacement, and the rows that were not drawn (about n/e of them; ENS-05)."""
+    drawn = random.integers(n, size=n)
+    return drawn, np.setdiff1d(np.arange(n), drawn)
+
+
+class _Bagging(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Copies of one estimator, each fitted to its own bootstrap sample."""
+
+    estimator: Any
+    n_estimators: int
+    random_state: Any
+
+    def _fit_members(self, x: Array, y: Array, default: Any, least_values: int = 1) -> None:
+        """Fit the members; a sample with fewer than ``least_values`` different targets is drawn again."""
+        require(self, "n_estimators", at_least(1), "a whole number ≥ 1")
+        random = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        self.estimators_: list[Any] = []
+        self.out_of_bag_: list[Rows] = []
+        while len(self.estimators_) < self.n_estimators:
+            drawn, left = bootstrap(len(x), random)
+            if len(np.unique(y[drawn])) < least_values:
+                continue
+            member = clone(default if self.estimator is None else self.estimator)
+            if "random_state" in member.get_params():
+                member.set_params(random_state=int(random.integers(2**31)))
+            self.estimators_.append(member.fit(x[drawn], y[drawn]))
+            self.out_of_bag_.append(left)
+
+    def _checked(self, x: Any) -> Array:
+        check_is_fitted(self)
+        return np.asarray(validate_data(self, x, reset=False))
+
+    def _out_of_bag_mean(self, x: Array, predictions: Any) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """Return, for every example, the mean over the members that have not seen it; and whether there is one."""
+        total: Any = 0.0
+        counts = np.zeros(len(x))
+        for member, left in zip(self.estimators_, self.out_of_bag_, strict=True):
+            if len(left):
+                found = predictions(member, x[left])
+                total = np.zeros((len(x), *found.shape[1:])) if np.ndim(total) == 0 else total
+                total[left] += found
+                counts[left] += 1
+        seen = counts > 0
+        if not seen.any():
+            return np.full(len(x), np.nan), seen
+        return np.asarray(total / np.maximum(counts, 1).reshape(-1, *[1] * (np.ndim(total) - 1))), seen
+
+
+@final
+class BaggingClassifier(ClassifierMixin, _Bagging):  # type: ignore[misc]  # as above
+    """Classifiers on bootstrap samples whose probabilities (or votes) are averaged (ENS-04).
+
+    ``estimator``: any classifier; None is Gaussian naive Bayes. After ``fit``: ``estimators_``, ``out_of_bag_``
+    (rows that each has not seen), ``oob_score_`` (accuracy of each example's prediction by the members that have
+    not seen it; NaN if there is none).
+    """
+
+    def __init__(self, estimator: Any = None, *, n_estimators: int = 10, random_state: Any = None) -> None:
+        self.estimator = estimator
+        self.n_estimators = n_estimators
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Draw the samples and fit the members."""
+        x, targets = validate_data(self, X, y)
+        labels = encode_classes(self, targets)
+        self._fit_members(x, labels, GaussianNaiveBayes(), least_values=2)
+        shares, seen = self._out_of_bag_mean(x, self._shares)
+        self.oob_score_ = float((shares[seen].argmax(axis=1) == labels[seen]).mean()) if seen.any() else float("nan")
+        return self
+
+    def _shares(self, member: Any, x: Array) -> Array:
+        return class_shares(member, x, np.arange(len(self.classes_)))
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the mean of the members' probabilities (of their votes where they give none)."""
+        x = self._checked(X)
+        return np.asarray(np.mean([self._shares(member, x) for member in self.estimators_], axis=0))
+
+    def predict(self, X: Any) -> Array:
+        """Return the class with the highest mean."""
+        best = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
+
+
+@final
+class BaggingRegressor(RegressorMixin, _Bagging):  # type: ignore[misc]  # as above
+    """Regressors on bootstrap samples whose predictions are averaged (ENS-04); None is linear regression.
+
+    After ``fit``: ``estimators_``, ``out_of_bag_``, ``oob_score_`` (R² of each example's prediction by the members
+    that have not seen it; NaN if there are fewer than two such examples).
+    """
+
+    def __init__(self, estimator: Any = None, *, n_estimators: int = 10, random_state: Any = None) -> None:
+        self.estimator = estimator
+        self.n_estimators = n_estimators
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Draw the samples and fit the members."""
+        x, targets = validate_data(self, X, y, y_numeric=True)
+        self._fit_members(x, np.asarray(targets, np.float64), LinearRegression())
+        means, seen = self._out_of_bag_mean(x, lambda member, part: member.predict(part))
+        spread = float(((targets[seen] - targets[seen].mean()) ** 2).sum()) if seen.sum() > 1 else 0.0
+        error = float(((targets[seen] - means[seen]) ** 2).sum())
+        self.oob_score_ = 1 - error / spread if spread > 0 else float("nan")
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Return the mean of the members' predictions."""
+        x = self._checked(X)
+        return np.asarray(np.mean([member.predict(x) for member in self.estimators_], axis=0))
+
+
+def class_shares(member: Any, x: Any, classes: Array) -> Array:
+    """Return a fitted classifier's probabilities in the order of ``classes``; votes where it gives none."""
+    shares = np.zeros((len(x), len(classes)))
+    if hasattr(member, "predict_proba"):
+        shares[:, np.searchsorted(classes, member.classes_)] = member.predict_proba(x)
+    else:
+        shares[np.arange(len(x)), np.searchsorted(classes, member.predict(x))] = 1.0
+    return shares
+
+
+def average_proba(models: Sequence[Any], x: Any, weights: Any = None) -> Array:
+    """Return the (weighted) mean of fitted classifiers' probabilities (ENS-01): snapshots, seeds, kinds."""
+    if not models:
+        raise ArgumentError("average_proba models", expected="at least one fitted classifier", got="none")
+    classes = np.unique(np.concatenate([model.classes_ for model in models]))
+    shares = np.stack([class_shares(model, x, classes) for model in models])
+    return np.asarray(np.average(shares, axis=0, weights=weights))
+
+
+def majority(predictions: Any) -> Array:
+    """Return the value that most models predict, of equal counts the smallest; predictions (models, N) (ENS-01).
+
+    >>> majority([[1, 0, 2], [1, 2, 0], [0, 2, 1]]).tolist()
+    [1, 2, 0]
+    """
+    rows = np.asarray(predictions)
+    classes, votes = np.unique(rows, return_inverse=True)
+    counts = (votes.reshape(rows.shape)[:, :, None] == np.arange(len(classes))).sum(axis=0)
+    return np.asarray(classes[counts.argmax(axis=1)])
+
+
+@final
+@dataclass(frozen=True)
+class ErrorCorrelation:
+    """How alike the errors of k models are, and what averaging them gives (ENS-02, ENS-03).
+
+    ``correlation`` (k, k) of the errors; ``variance`` v, the mean square error of a model; ``covariance`` c, the
+    mean product of two models' errors; ``ensemble`` = v/k + (k − 1)c/k, the mean square error of their average,
+    which lies between v/k (independent errors) and v (equal ones).
+    """
+
+    correlation: npt.NDArray[np.float64]
+    variance: float
+    covariance: float
+    ensemble: float
+
+    def __str__(self) -> str:
+        k = len(self.correlation)
+        return (
+            f"{k} models: mean square error {self.variance:.4g} each, {self.ensemble:.4g} averaged "
+            f"(independent errors would give {self.variance / k:.4g}); mean product of errors {self.covariance:.4g}"
+        )
+
+
+def error_correlation(predictions: Any, targets: Any) -> ErrorCorrelation:
+    """Return how alike the errors of models are: predictions (models, N) of numbers, targets (N,).
+
+    For classifiers hand over the probability of the positive class, or 0 and 1 for right and wrong with targets 0.
+    """
+    rows, y = np.asarray(predictions, np.float64), np.asarray(targets, np.float64)
+    if rows.ndim != 2 or y.shape != rows.shape[1:] or rows.size == 0:
+        raise DataError(
+            "error_correlation", expected="predictions (models, N) and targets (N,)", got=f"{rows.shape} and {y.shape}"
+        )
+    errors = rows - y
+    products = errors @ errors.T / errors.shape[1]
+    k = len(rows)
+    variance = float(np.trace(products)) / k
+    covariance = float(products.sum() - np.trace(products)) / (k * (k - 1)) if k > 1 else 0.0
+    centred = errors - errors.mean(axis=1, keepdims=True)
+    scatter = centred @ centred.T
+    scale = np.sqrt(np.outer(np.diag(scatter), np.diag(scatter)))
+    correlation = np.divide(scatter, scale, out=np.eye(k), where=scale > 0)
+    return ErrorCorrelation(correlation, variance, covariance, variance / k + (k - 1) * covariance / k)

@@ -1,0 +1,46 @@
+"""What maps of neighbourhoods share: widths found by bisection, starts, and sums over the edges of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import sparse
+
+from deltarule.learners.base import Array
+
+
+def bisected(rises_above: Callable[[Array], Array], low: Array, high: Array, steps: int = 64) -> Array:
+    """Return for every row the number at which ``rises_above`` turns from false to true (high may be infinite)."""
+    low, high = low.copy(), high.copy()
+    middle = np.where(np.isfinite(high), (low + high) / 2, 1.0)
+    for _ in range(steps):
+        above = rises_above(middle)
+        high = np.where(above, middle, high)
+        low = np.where(above, low, middle)
+        middle = np.where(np.isfinite(high), (low + high) / 2, middle * 2)
+    return middle
+
+
+def principal_start(x: Array, k: int, deviation: float, random: np.random.Generator) -> Array:
+    """Return the first k principal components, scaled alike so that the first has a standard deviation."""
+    centred = x - x.mean(axis=0)
+    if centred.shape[1] <= centred.shape[0]:
+        _, vectors = np.linalg.eigh(centred.T @ centred)
+        rows = vectors[:, ::-1][:, :k].T
+    else:
+        rows = np.linalg.svd(centred, full_matrices=False)[2][:k]
+    largest = np.abs(rows).argmax(axis=1)
+    start = np.zeros((len(x), k))
+    start[:, : len(rows)] = centred @ (rows * np.sign(rows[np.arange(len(rows)), largest])[:, None]).T
+    spread = float(start[:, 0].std())
+    if spread == 0:
+        return random.normal(scale=deviation, size=start.shape)
+    return start / spread * deviation + random.normal(scale=deviation * 1e-4, size=start.shape)
+
+
+def neighborhood_graph(indices: Array, weights: Array) -> sparse.csr_matrix:
+    """Return the matrix with ``weights`` (N, k) at the columns ``indices`` (N, k)."""
+    n, k = indices.shape
+    rows = np.repeat(np.arange(n), k)
+    return sparse.csr_matrix((weights.ravel(), (rows, indices.ravel())), shape=(n, n))

@@ -1,0 +1,166 @@
+"""Choosing models: learning and validation curves, and checks that nothing leaks (DA-06, DA-16, DA-18).
+
+Splitters and searches are scikit-learn's: ``KFold``, ``GroupKFold``, ``GridSearchCV``, ``RandomizedSearchCV`` and
+``HalvingGridSearchCV`` take every learner here as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn import model_selection
+
+from deltarule.errors import ArgumentError, DataError
+from deltarule.render.table import text_table
+
+Numbers = npt.NDArray[np.float64]
+
+
+@final
+@dataclass(frozen=True)
+class Curve:
+    """Scores along a parameter (or a number of examples): arrays (points, folds)."""
+
+    name: str
+    points: tuple[Any, ...]
+    training: Numbers
+    validation: Numbers
+
+    @property
+    def best(self) -> Any:
+        """The point with the highest mean validation score, the first of equal ones."""
+        return self.points[int(self.validation.mean(axis=1).argmax())]
+
+    @property
+    def gap(self) -> Numbers:
+        """Training minus validation score, the mean over folds: large where a model overfits."""
+        return np.asarray(self.training.mean(axis=1) - self.validation.mean(axis=1))
+
+    def __str__(self) -> str:
+        rows = [
+            [str(point), f"{t.mean():.4f} ± {t.std():.4f}", f"{v.mean():.4f} ± {v.std():.4f}"]
+            for point, t, v in zip(self.points, self.training, self.validation, strict=True)
+        ]
+        return text_table(rows, header=(self.name, "training", "validation"), rule=True)
+
+
+def learning_curve(
+    estimator: Any, x: Any, y: Any, sizes: Sequence[float | int] = (0.1, 0.325, 0.55, 0.775, 1.0), **options: Any
+) -> Curve:
+    """Return scores against the number of training examples: do more data help (DA-16)?
+
+    ``options`` are those of scikit-learn's ``learning_curve`` (cv, groups, scoring, n_jobs, shuffle …).
+    """
+    counts, training, validation = model_selection.learning_curve(
+        estimator, x, y, train_sizes=np.asarray(sizes), **options
+    )[:3]
+    return Curve("training examples", tuple(int(n) for n in counts), training, validation)
+
+
+def validation_curve(estimator: Any, x: Any, y: Any, parameter: str, values: Sequence[Any], **options: Any) -> Curve:
+    """Return scores against a hyperparameter: too simple on one side, too complicated on the other (DA-18)."""
+    training, validation = model_selection.validation_curve(
+        estimator, x, y, param_name=parameter, param_range=values, **options
+    )
+    return Curve(parameter, tuple(values), training, validation)
+
+
+@final
+@dataclass(frozen=True)
+class Leak:
+    """One way in which validation data are known to the training: what it is, and where."""
+
+    kind: str
+    message: str
+    places: tuple[Any, ...] = field(default=())
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
+def _rows(x: Any, where: str) -> Numbers:
+    array = np.asarray(x)
+    if array.ndim < 2 or array.dtype.kind not in "fiub":
+        raise DataError(where, expected="numbers (N, features)", got=f"{array.dtype} of shape {array.shape}")
+    return np.ascontiguousarray(array.reshape(len(array), -1), np.float64) + 0.0  # −0 becomes 0
+
+
+def shared_rows(train: Any, test: Any) -> list[tuple[int, int]]:
+    """Return (row of train, row of test) of equal examples; of several equal training rows the first (DA-06)."""
+    a, b = _rows(train, "shared_rows train"), _rows(test, "shared_rows test")
+    if a.shape[1] != b.shape[1]:
+        raise DataError("shared_rows", expected=f"{a.shape[1]} features in both", got=str(b.shape[1]))
+    first: dict[bytes, int] = {}
+    for i, row in enumerate(a):
+        first.setdefault(row.tobytes(), i)
+    return [(first[key], j) for j, row in enumerate(b) if (key := row.tobytes()) in first]
+
+
+def shared_groups(train: Any, test: Any) -> list[Any]:
+    """Return the groups (patients, documents, scenes) that have examples on both sides (DA-06)."""
+    return list(np.intersect1d(np.asarray(train), np.asarray(test)).tolist())
+
+
+def revealing_features(x: Any, y: Any, threshold: float = 0.9999) -> list[tuple[int, float]]:
+    """Return (feature, how well it tells y by itself) of features that are the target in another guise.
+
+    For labels: the share of right answers when every value of the feature is read as its most frequent label,
+    counted only for features with at most half as many values as examples. For numbers: the squared correlation.
+    """
+    rows, targets = _rows(x, "revealing_features x"), np.asarray(y)
+    if targets.shape != (len(rows),):
+        raise DataError("revealing_features y", expected=f"{len(rows)} targets", got=f"shape {targets.shape}")
+    if not 0 < threshold <= 1:
+        raise ArgumentError("revealing_features threshold", expected="a number in (0, 1]", got=repr(threshold))
+    tells = _squared_correlation if targets.dtype.kind == "f" else _share_right
+    found = [(i, tells(rows[:, i], targets)) for i in range(rows.shape[1])]
+    return [(i, value) for i, value in found if value >= threshold]
+
+
+def _squared_correlation(feature: Numbers, y: Any) -> float:
+    a, b = feature - feature.mean(), y - y.mean()
+    scale = float((a * a).sum() * (b * b).sum())
+    return float((a * b).sum()) ** 2 / scale if scale > 0 else 0.0
+
+
+def _share_right(feature: Numbers, y: Any) -> float:
+    values, which = np.unique(feature, return_inverse=True)
+    classes, labels = np.unique(y, return_inverse=True)
+    if len(values) > len(feature) / 2 or len(classes) < 2:
+        return 0.0
+    counts = np.zeros((len(values), len(classes)))
+    np.add.at(counts, (which, labels), 1)
+    return float(counts.max(axis=1).sum() / len(feature))
+
+
+def find_leaks(
+    x_train: Any, x_test: Any, y_train: Any = None, groups_train: Any = None, groups_test: Any = None
+) -> list[Leak]:
+    """Return what makes validation look better than it is; an empty list if nothing was found.
+
+    Checked: equal rows on both sides; with ``y_train`` features that tell the target by themselves; with groups
+    those on both sides.
+
+    >>> [leak.kind for leak in find_leaks([[1.0, 2.0], [3.0, 4.0]], [[3.0, 4.0]])]
+    ['duplicates']
+    """
+    leaks = []
+    same = shared_rows(x_train, x_test)
+    if same:
+        message = f"{len(same)} of {len(x_test)} test rows are training rows too, the first is test row {same[0][1]}"
+        leaks.append(Leak("duplicates", message, tuple(same)))
+    if y_train is not None:
+        for feature, value in revealing_features(x_train, y_train):
+            message = f"feature {feature} tells the target by itself ({value:.2%})"
+            leaks.append(Leak("target among the features", message, (feature,)))
+    if (groups_train is None) != (groups_test is None):
+        raise ArgumentError("find_leaks groups", expected="groups of both sides, or of none", got="those of one side")
+    both = [] if groups_train is None else shared_groups(groups_train, groups_test)
+    if both:
+        message = f"{len(both)} groups are on both sides, among them {both[0]!r}: split by group"
+        leaks.append(Leak("groups", message, tuple(both)))
+    return leaks

@@ -1,0 +1,64 @@
+"""Snapshot ensembles: one run of training, a model at the end of every cycle of the learning rate (ENS-01).
+
+The rate falls along a cosine from its start to 0 in each cycle and starts anew, so that every cycle ends in a
+minimum of its own (Huang et al. 2017): k models for the price of one.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any, final
+
+from deltarule.errors import ArgumentError
+from deltarule.nn import Module
+from deltarule.train import Callback
+
+
+@final
+class Snapshots(Callback):
+    """A callback that lets the learning rate fall and rise in cycles and keeps the weights at each cycle's end.
+
+    ``models`` gives copies of a network with those weights; average what they predict.
+    """
+
+    adjusts_rate = True
+
+    def __init__(self, cycle_epochs: int) -> None:
+        if isinstance(cycle_epochs, bool) or not isinstance(cycle_epochs, int) or cycle_epochs < 1:
+            raise ArgumentError("Snapshots cycle_epochs", expected="a whole number ≥ 1", got=repr(cycle_epochs))
+        self.cycle_epochs = cycle_epochs
+        self.weights: list[dict[str, Any]] = []
+
+    def factor(self, epoch: int) -> float:
+        """Return the factor on the learning rate in an epoch, counted from 0: ½(1 + cos(π·t/T)).
+
+        >>> [round(Snapshots(4).factor(epoch), 3) for epoch in range(5)]
+        [1.0, 0.854, 0.5, 0.146, 1.0]
+        """
+        return 0.5 * (1 + math.cos(math.pi * (epoch % self.cycle_epochs) / self.cycle_epochs))
+
+    def on_train_begin(self, session: Any) -> None:
+        """Set the factor of the first epoch."""
+        session.learning_rate_factor = self.factor(len(session.history.epochs))
+
+    def on_epoch_end(self, session: Any, epoch: int, logs: dict[str, float]) -> None:
+        """Keep the weights at the end of a cycle; set the factor of the epoch that follows."""
+        del logs
+        if epoch % self.cycle_epochs == 0:
+            self.weights.append(session.weights())
+        session.learning_rate_factor = self.factor(epoch)
+
+    def models(self, network: Module) -> list[Module]:
+        """Return a copy of the network for each snapshot."""
+        copies = []
+        for weights in self.weights:
+            twin = copy.deepcopy(network)
+            twin.load_state_dict(weights, strict=False)
+            copies.append(twin)
+        return copies
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Snapshots:
+        """Stay the same object where a learner copies its callbacks, so that the snapshots can be reached."""
+        del memo
+        return self

@@ -1,0 +1,79 @@
+"""Probability on tables: marginals, conditionals and Bayes' rule (PR-02 … PR-04)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.errors import ArgumentError, ShapeError
+
+Table = npt.NDArray[np.float64]
+_ROUNDING = 1e-9
+
+
+def _probabilities(values: Any, where: str) -> Table:
+    table = np.asarray(values, np.float64)
+    if not np.isfinite(table).all() or (table < 0).any():
+        raise ArgumentError(where, expected="probabilities ≥ 0", got=repr(values))
+    return table
+
+
+def _distribution(values: Any, where: str) -> Table:
+    table = _probabilities(values, where)
+    if abs(table.sum() - 1) > _ROUNDING:
+        raise ArgumentError(where, expected="probabilities with the sum 1", got=f"the sum {table.sum():g}")
+    return table
+
+
+def marginal(joint: Any, axis: int = 0) -> Table:
+    """Return p(x) = Σ_y p(x, y): what is left of a joint table on one axis (PR-02).
+
+    >>> marginal([[0.1, 0.2], [0.3, 0.4]], axis=1).round(12).tolist()
+    [0.4, 0.6]
+    """
+    table = _distribution(joint, "marginal")
+    others = tuple(i for i in range(table.ndim) if i != axis % table.ndim)
+    return np.asarray(table.sum(axis=others))
+
+
+def conditional(joint: Any, given: int = 0) -> Table:
+    """Return p(others | axis ``given``) in the joint's shape: p(x, y) = p(x)·p(y|x) (PR-03, E000-03).
+
+    A value that has no probability gives NaN: nothing is known under a condition that never holds.
+
+    >>> conditional([[0.1, 0.2], [0.3, 0.4]], given=0).round(4).tolist()
+    [[0.3333, 0.6667], [0.4286, 0.5714]]
+    """
+    table = _distribution(joint, "conditional")
+    weights = np.expand_dims(marginal(table, given), tuple(i for i in range(table.ndim) if i != given % table.ndim))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(table / weights)
+
+
+def posterior(prior: Any, likelihood: Any) -> Table:
+    """Return p(h|e) = p(e|h)p(h)/p(e) for hypotheses h, computed with logarithms (PR-04).
+
+    ``prior`` (H,); ``likelihood`` (H,) of the evidence, or (H, E) of independent pieces of evidence, which multiply.
+    Raises ArgumentError where the evidence has no probability under any hypothesis.
+
+    >>> posterior([0.6, 0.4], [[0.1, 0.3], [0.4, 0.1]]).round(4).tolist()
+    [0.5294, 0.4706]
+    """
+    before = _distribution(prior, "posterior prior")
+    pieces = _probabilities(likelihood, "posterior likelihood")
+    if before.ndim != 1 or pieces.shape[:1] != before.shape or pieces.ndim > 2:
+        raise ShapeError(
+            "posterior", expected=f"a likelihood ({len(before)},) or ({len(before)}, pieces of evidence)",
+            got=str(pieces.shape),
+        )  # fmt: skip
+    with np.errstate(divide="ignore"):
+        scores = np.log(before) + np.log(pieces).reshape(len(before), -1).sum(axis=1)
+    top = scores.max()
+    if top == -np.inf:
+        raise ArgumentError(
+            "posterior likelihood", expected="evidence that some hypothesis allows", got="probability 0 under all"
+        )
+    after = np.exp(scores - top)
+    return np.asarray(after / after.sum())

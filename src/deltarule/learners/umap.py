@@ -1,0 +1,204 @@
+"""UMAP: a map whose fuzzy neighbourhood graph is that of the data (AE-11; McInnes, Healy and Melville 2018).
+
+w(j|i) = exp(−max(0, dᵢⱼ − ρᵢ)/σᵢ) over the k nearest, ρᵢ the nearest distance above 0 and σᵢ such that the weights
+sum to log₂ k; W = A + Aᵀ − A∘Aᵀ. The layout draws wᵢⱼ-weighted edges together and random pairs apart, by stochastic
+steps on the cross-entropy with v = 1/(1 + a‖y − y′‖²ᵇ). Edges of one epoch are taken in random parts small enough
+that a point is moved about once in a part.
+
+Cost: the exact neighbour search O(N²d); then O(epochs·N·k·(1 + negatives)).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self, final
+
+import numpy as np
+from scipy import optimize, sparse
+from scipy.sparse import csgraph
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from deltarule.learners.base import Array, at_least, require
+from deltarule.learners.manifold import bisected, neighborhood_graph, principal_start
+from deltarule.learners.search import Known, neighbors_of_each
+
+_DENSE_UP_TO = 2000
+_CLIP = 4.0
+_SMALLEST_WIDTH = 1e-3  # of σ, in mean distances
+
+
+def curve(spread: float, min_dist: float) -> tuple[float, float]:
+    """Return a, b of 1/(1 + a x²ᵇ), fitted to 1 below ``min_dist`` and exp(−(x − min_dist)/spread) above.
+
+    >>> [round(value, 3) for value in curve(1.0, 0.1)]
+    [1.577, 0.895]
+    """
+    x = np.linspace(0, 3 * spread, 300)
+    wanted = np.where(x < min_dist, 1.0, np.exp(-(x - min_dist) / spread))
+    (a, b), _ = optimize.curve_fit(lambda at, a, b: 1 / (1 + a * at ** (2 * b)), x, wanted)
+    return float(a), float(b)
+
+
+def memberships(distances: Array) -> Array:
+    """Return w(j|i) for sorted distances (N, k) to the other nearest examples."""
+    k = distances.shape[1] + 1
+    positive = np.where(distances > 0, distances, np.inf)
+    nearest = positive.min(axis=1)
+    rho = np.where(np.isfinite(nearest), nearest, 0.0)
+    beyond = np.maximum(distances - rho[:, None], 0)
+
+    def weights(sigma: Array) -> Array:
+        return np.asarray(np.exp(-beyond / np.maximum(sigma, 1e-300)[:, None]))
+
+    n, target = len(distances), np.log2(k)
+    sigma = bisected(lambda s: weights(s).sum(axis=1) > target, np.zeros(n), np.full(n, np.inf))
+    own = np.where(rho > 0, distances.mean(axis=1), distances.mean())
+    return weights(np.clip(sigma, _SMALLEST_WIDTH * own, 1e300))
+
+
+def fuzzy_graph(x: Array, n_neighbors: int) -> sparse.csr_matrix:
+    """Return the symmetric graph W; a point counts as one of its own ``n_neighbors``."""
+    distances, indices = neighbors_of_each(x, min(len(x), n_neighbors) - 1)
+    one_way = neighborhood_graph(indices, memberships(distances))
+    product = one_way.multiply(one_way.T)
+    return (one_way + one_way.T - product).tocsr()
+
+
+def spectral_start(graph: sparse.csr_matrix, x: Array, k: int, random: np.random.Generator) -> Array:
+    """Return eigenvectors of the normalised Laplacian, up to 10 in size; principal components if it falls apart."""
+    n = graph.shape[0]
+    connected = csgraph.connected_components(graph, directed=False)[0] == 1
+    if not connected or n <= k + 2:
+        return principal_start(x, k, 3.0, random)
+    root = 1 / np.sqrt(np.asarray(graph.sum(axis=1)).ravel())
+    scaled = sparse.diags(root) @ graph @ sparse.diags(root)
+    if n <= _DENSE_UP_TO:
+        vectors = np.linalg.eigh(scaled.toarray())[1][:, ::-1][:, 1 : k + 1]
+    else:
+        start = random.normal(size=n)
+        values, found = sparse.linalg.eigsh(scaled, k + 1, which="LA", tol=1e-4, v0=start, maxiter=n * 5)
+        vectors = found[:, np.argsort(-values)][:, 1 : k + 1]
+    signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(k)])
+    noise = random.normal(scale=1e-4, size=(n, k))
+    return np.asarray(vectors * signs * (10.0 / np.abs(vectors).max()) + noise)
+
+
+def _attraction(square: Array, a: float, b: float) -> Array:
+    """Return the factor of (y − y′) in the gradient of log v."""
+    safe = np.where(square > 0, square, 1.0)
+    return np.where(square > 0, -2 * a * b * safe ** (b - 1) / (1 + a * safe**b), 0.0)
+
+
+def _repulsion(square: Array, a: float, b: float) -> Array:
+    """Return the factor of (y − y′) in the gradient of log(1 − v)."""
+    return 2 * b / ((0.001 + square) * (1 + a * square**b))
+
+
+@final
+class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
+    """A map of the data by UMAP (AE-11), on which new points can be placed.
+
+    ``n_neighbors`` sets how local the picture is, ``min_dist`` how tightly points may lie; ``n_epochs`` None is
+    500 up to 10 000 examples and 200 above. After ``fit``: ``embedding_``, ``graph_``. ``transform`` gives a point
+    that was in the training data its place there; a new one begins among its neighbours and moves while they stay.
+    """
+
+    def __init__(
+        self, n_components: int = 2, *, n_neighbors: int = 15, min_dist: float = 0.1, spread: float = 1.0,
+        n_epochs: int | None = None, learning_rate: float = 1.0, n_negatives: int = 5, random_state: Any = None,
+    ) -> None:  # fmt: skip
+        self.n_components = n_components
+        self.n_neighbors = n_neighbors
+        self.min_dist = min_dist
+        self.spread = spread
+        self.n_epochs = n_epochs
+        self.learning_rate = learning_rate
+        self.n_negatives = n_negatives
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Lay the examples out."""
+        del y
+        x = np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2))
+        k = require(self, "n_components", at_least(1), "a whole number ≥ 1")
+        require(self, "n_neighbors", at_least(2), "a whole number ≥ 2")
+        require(self, "n_epochs", lambda n: n is None or at_least(1)(n), "a whole number ≥ 1 or None")
+        require(self, "n_negatives", at_least(0), "a whole number ≥ 0")
+        require(self, "min_dist", lambda d: 0 <= d <= self.spread, "a number in [0, spread]")
+        self._seed = int(check_random_state(self.random_state).randint(2**31))
+        random = np.random.default_rng(self._seed)
+        self._a, self._b = curve(self.spread, self.min_dist)
+        self._examples = x
+        self.graph_ = fuzzy_graph(x, self.n_neighbors)
+        start = spectral_start(self.graph_, np.asarray(x, np.float64), k, random)
+        self.embedding_ = self._layout(start, random)
+        return self
+
+    def _epochs(self, n: int) -> int:
+        return (500 if n <= 10_000 else 200) if self.n_epochs is None else self.n_epochs
+
+    def _layout(self, y: Array, random: np.random.Generator) -> Array:
+        """Stochastic steps; an edge of weight w is used in w/max(w) of the epochs."""
+        n, n_epochs = len(y), self._epochs(len(y))
+        edges = self.graph_.tocoo()
+        kept = edges.data >= edges.data.max() / n_epochs
+        heads, tails, share = edges.row[kept], edges.col[kept], edges.data[kept] / edges.data.max()
+        offset = random.random(len(share))
+        for epoch in range(n_epochs):
+            rate = self.learning_rate * (1 - epoch / n_epochs)
+            due = np.flatnonzero(np.floor((epoch + 1) * share + offset) > np.floor(epoch * share + offset))
+            random.shuffle(due)
+            for part in np.array_split(due, max(1, -(-2 * len(due) // n))):
+                self._move(y, heads[part], tails[part], rate, random)
+        return y
+
+    def _move(self, y: Array, heads: Array, tails: Array, rate: float, random: np.random.Generator) -> None:
+        """Draw the ends of edges together, and push the heads from random points."""
+        n, k = y.shape
+        gap = y[heads] - y[tails]
+        pull = np.clip(_attraction((gap * gap).sum(axis=1), self._a, self._b)[:, None] * gap, -_CLIP, _CLIP)
+        others = random.integers(n, size=(len(heads), self.n_negatives))
+        away = y[heads][:, None, :] - y[others]
+        push = np.clip(_repulsion((away * away).sum(axis=2), self._a, self._b)[:, :, None] * away, -_CLIP, _CLIP)
+        forward = pull + push.sum(axis=1)
+        for axis in range(k):
+            y[:, axis] += rate * (
+                np.bincount(heads, forward[:, axis], minlength=n) - np.bincount(tails, pull[:, axis], minlength=n)
+            )
+
+    def fit_transform(self, X: Any, y: Any = None) -> Array:
+        """Lay the examples out and return their places (N, n_components)."""
+        return self.fit(X, y).embedding_
+
+    def transform(self, X: Any) -> Array:
+        """Return places for points, each by itself: the result does not depend on the others."""
+        check_is_fitted(self, "embedding_")
+        x = np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), reset=False))
+        k = min(self.n_neighbors, len(self._examples))
+        distances, indices = Known.of(self._examples).nearest(x, k)
+        weights = memberships(distances)
+        weights = weights / weights.sum(axis=1, keepdims=True)
+        places = np.einsum("nk,nkd->nd", weights, self.embedding_[indices])
+        known = distances[:, 0] == 0
+        if not known.all():
+            places[~known] = self._settle(places[~known], indices[~known], weights[~known])
+        places[known] = self.embedding_[indices[known, 0]]
+        return np.asarray(places)
+
+    def _settle(self, y: Array, indices: Array, weights: Array) -> Array:
+        """Move new points along the mean gradient; every one is pushed from the same random training points."""
+        random = np.random.default_rng(self._seed)
+        n_epochs = max(30, self._epochs(len(self._examples)) // 5)
+        for epoch in range(n_epochs):
+            gap = y[:, None, :] - self.embedding_[indices]
+            pull = np.clip(_attraction((gap * gap).sum(axis=2), self._a, self._b)[:, :, None] * gap, -_CLIP, _CLIP)
+            away = y[:, None, :] - self.embedding_[random.integers(len(self.embedding_), size=self.n_negatives)]
+            push = np.clip(_repulsion((away * away).sum(axis=2), self._a, self._b)[:, :, None] * away, -_CLIP, _CLIP)
+            step = (weights[:, :, None] * pull).sum(axis=1) + push.sum(axis=1) / max(1, self.n_negatives)
+            y = y + self.learning_rate * (1 - epoch / n_epochs) * 0.25 * step
+        return y
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.embedding_.shape[1])
