@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from deltarule.backends import reference
+from deltarule.backends.base import Executable
 from deltarule.errors import ArgumentError
 from deltarule.explain import grading
 from deltarule.explain.derivation import Detail, Layout
@@ -21,8 +22,10 @@ from deltarule.explain.optimizers import Walk
 from deltarule.explain.optimizers import steps as walk_steps
 from deltarule.explain.proof import Draw
 from deltarule.graph.node import Node
+from deltarule.graph.program import Program
 from deltarule.graph.walk import inputs
 from deltarule.runtime.buffers import Array, value_of
+from deltarule.runtime.devices import backend
 from deltarule.tensor.tensor import Tensor, depends_on_parameter, symbol
 
 
@@ -48,6 +51,25 @@ Answer = str | Callable[..., Any]
 def run(outputs: Sequence[Node], values: Mapping[Node, Any]) -> list[Array]:
     """Evaluate nodes with the reference backend; values may be lists and numbers."""
     return reference.evaluate(outputs, {node: np.asarray(value, node.dtype.name) for node, value in values.items()})
+
+
+class Compiled:
+    """An evaluator that runs graphs on a device's engine: ``derivation.check(Compiled("cpu"))`` proves what it runs.
+
+    Programs are compiled once for the same outputs and inputs.
+    """
+
+    def __init__(self, device: str = "cpu") -> None:
+        self._backend = backend(device)
+        self._programs: dict[tuple[Node, ...], Executable] = {}
+
+    def __call__(self, outputs: Sequence[Node], values: Mapping[Node, Any]) -> list[Array]:
+        """Evaluate nodes; ``values`` holds inputs of known shape."""
+        inputs = tuple(values)
+        key = (*inputs, *outputs)
+        if key not in self._programs:
+            self._programs[key] = self._backend.compile(Program(inputs, tuple(outputs)))
+        return self._programs[key](*(np.asarray(values[node], node.dtype.name) for node in inputs))
 
 
 def source(seed: int) -> Draw:
