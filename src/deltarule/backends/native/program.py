@@ -27,7 +27,8 @@ from deltarule.lower.lower import Lowered
 from deltarule.lower.memory import ALIGNMENT
 
 _NAME = "KERNEL"  # stands for a function's name until it is known whether an equal one exists
-_CYCLES_OF_A_STEP = 60_000.0  # a step of less work runs in one thread
+_BYTES_OF_A_CYCLE = 8.0  # of a batch, from memory
+_CYCLES_OF_A_STEP = 40_000.0  # a step of less work runs in one thread
 _CYCLES_OF_A_CALL = 2_000_000.0  # likewise a call, whose threads Python has to wake
 
 
@@ -138,6 +139,8 @@ class Assembler:
                 work += spec.flops / (4 * self.machine.lanes(spec.dtype))
             else:
                 work += call.kernel.work
+        if self.step is not None:
+            work += sum(buffer.nbytes for buffer in self.step.batch) / _BYTES_OF_A_CYCLE
         least = _CYCLES_OF_A_CALL if self.step is None else _CYCLES_OF_A_STEP
         return min(self.machine.cores, 1 + int(work / least))
 
