@@ -189,14 +189,14 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     def _settle(self, y: Array, indices: Array, weights: Array) -> Array:
         """Move new points along the mean gradient; every one is pushed from the same random training points."""
         random = np.random.default_rng(self._seed)
-        n_epochs = max(30, self._epochs(len(self._examples)) // 5)
+        n_epochs = max(30, self._epochs(len(self._examples)) // 3)
         for epoch in range(n_epochs):
             gap = y[:, None, :] - self.embedding_[indices]
             pull = np.clip(_attraction((gap * gap).sum(axis=2), self._a, self._b)[:, :, None] * gap, -_CLIP, _CLIP)
             away = y[:, None, :] - self.embedding_[random.integers(len(self.embedding_), size=self.n_negatives)]
             push = np.clip(_repulsion((away * away).sum(axis=2), self._a, self._b)[:, :, None] * away, -_CLIP, _CLIP)
             step = (weights[:, :, None] * pull).sum(axis=1) + push.sum(axis=1) / max(1, self.n_negatives)
-            y = y + self.learning_rate * (1 - epoch / n_epochs) * 0.25 * step
+            y = y + self.learning_rate * (1 - epoch / n_epochs) * step
         return y
 
     @property
