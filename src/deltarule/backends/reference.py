@@ -38,8 +38,10 @@ def _ramp(node: Node) -> Array:
 
 def _random(node: Node, seed: Array, step: Array) -> Array:
     shape = node.attributes["shape"]
-    flat = threefry.uniform(shapes.count(shape), int(seed), int(step), node.attributes["stream"], node.dtype.name)
-    return flat.reshape(shape)
+    n, stream, kind = shapes.count(shape[seed.ndim :]), node.attributes["stream"], node.dtype.name
+    keys = zip(seed.reshape(-1).tolist(), step.reshape(-1).tolist(), strict=True)
+    parts = [threefry.uniform(n, first, second, stream, kind) for first, second in keys]
+    return np.concatenate(parts).reshape(shape) if parts else np.zeros(shape, kind)
 
 
 def _slice(node: Node, x: Array) -> Array:

@@ -54,8 +54,8 @@ class LoopRunner:
             counters = (np.int64(first_step + step), np.int64(seed))
             outputs = self._step(*self._state, *batch, *map(np.asarray, (*counters, *extra)))
             self._state = outputs[:n_state]
-            metrics.append([float(value) for value in outputs[n_state:]])
+            metrics.append([float(value) for output in outputs[n_state:] for value in output.flat])
             self.steps_done = step + 1
             if self._stop:
                 break
-        return np.array(metrics, np.float64).reshape(len(metrics), len(self._program.metrics))
+        return np.array(metrics, np.float64).reshape(len(metrics), self._program.metrics_width)

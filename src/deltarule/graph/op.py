@@ -22,7 +22,7 @@ class Op(Enum):
     CONSTANT = auto()  # value: a Python scalar, shape ()
     DIMENSION = auto()  # dimension: an unknown size as a number
     IOTA = auto()  # shape, axis: the index along ``axis``
-    RANDOM = auto()  # (seed, step) int64 scalars; shape, stream: uniform in [0, 1)
+    RANDOM = auto()  # (seed, step) int64, one for each row of leading axes; shape, stream: uniform in [0, 1)
 
     # element-wise, one operand
     NEGATE = auto()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deltarule.graph.node import Node
+from deltarule.shapes import count
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class StepProgram:
 
     ``state`` and ``next_state`` correspond one to one in shape and element type (parameters, optimiser state,
     running statistics). ``step`` counts from 0 and ``seed`` is the run's seed (both int64 scalars); ``scalars``
-    are float64 scalars that the host may change between calls (a learning-rate factor). ``metrics`` are scalars.
+    are float64 scalars that the host may change between calls (a learning-rate factor). ``metrics`` are
+    scalars, or arrays whose elements a step hands out one after the other.
     """
 
     state: tuple[Node, ...]
@@ -36,6 +38,11 @@ class StepProgram:
     scalars: tuple[Node, ...]
     next_state: tuple[Node, ...]
     metrics: tuple[Node, ...]
+
+    @property
+    def metrics_width(self) -> int:
+        """Number of values that a step hands out."""
+        return sum(count(node.shape) for node in self.metrics)
 
     @property
     def batch_size(self) -> int:

@@ -386,7 +386,8 @@ def _replaced(expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]) -
         inside, outside = (_replaced(part, axes, known) for part in expr.parts)
         result = Guard(expr.dtype, conditions, inside, outside)
     elif isinstance(expr, Random):
-        result = Random(expr.dtype, expr.seed, expr.step, expr.stream, expr.index.replace(axes))
+        seed, step = (_replaced(part, axes, known) for part in expr.parts)
+        result = Random(expr.dtype, seed, step, expr.stream, expr.index.replace(axes))
     else:
         result = expr
     known[expr] = result

@@ -66,8 +66,9 @@ class Points:
         return self._rules[node.op](node, indices)
 
     def _random(self, node: Node, indices: Indices) -> Expr:
-        seed, step = (self.value(source, ()) for source in node.sources)
-        return Random(node.dtype, seed, step, node.attributes["stream"], flatten(indices, node.shape))
+        lead = node.sources[0].rank
+        seed, step = (self.value(source, indices[:lead]) for source in node.sources)
+        return Random(node.dtype, seed, step, node.attributes["stream"], flatten(indices[lead:], node.shape[lead:]))
 
     def _guarded(self, node: Node, conditions: tuple[Condition, ...], inside: Indices, outside: Expr) -> Expr:
         source = node.sources[0]

@@ -57,7 +57,9 @@ def lane_axis(nest: Nest | Scatter, machine: Machine) -> tuple[Axis | None, int]
     """Return the axis to run in vectors, and the number of lanes."""
     width = _lanes(nest, machine)
     accesses = [load.index for load in nest.reads] + [store.index for store in nest.stores]
-    randoms = [expr.index for expr in everything(nest.roots()) if isinstance(expr, Random)]
+    drawn = [expr for expr in everything(nest.roots()) if isinstance(expr, Random)]
+    randoms = [expr.index for expr in drawn]
+    keys = frozenset().union(*(part.axes for expr in drawn for part in expr.parts))
     best, least = None, _scalar_cost(nest)
     reduce = nest.reduce if isinstance(nest, Nest) else ()
     argmax = isinstance(nest, Nest) and any(r.kind == "argmax" for r in nest.reductions)
@@ -66,7 +68,7 @@ def lane_axis(nest: Nest | Scatter, machine: Machine) -> tuple[Axis | None, int]
             continue
         if isinstance(nest, Scatter) and not _scatters_in_vectors(nest, axis):
             continue
-        if any(index.coefficient(axis) not in (0, 1) for index in randoms):
+        if axis in keys or any(index.coefficient(axis) not in (0, 1) for index in randoms):
             continue
         cost = _vector_cost(nest, axis, accesses, width, axis in reduce)
         if cost < least:

@@ -282,20 +282,33 @@ def _count_step(frame: Frame, step: StepParts) -> None:
 
 def _hand_out(frame: Frame, step: StepParts) -> None:
     """Write the metrics of a step as float64, count it, and see whether to stop."""
-    e, n = frame.e, len(step.metrics)
+    e, n = frame.e, sum(buffer.size for buffer in step.metrics)
     with e.when(frame.is_first()):
-        metrics, row = load_word(e, words.METRICS, "ptr"), e.multiply("%step", n)
-        for place, buffer in enumerate(step.metrics):
-            value = e.assign(f"load {memory_kind(buffer.dtype)}, ptr {frame.pointer(buffer)}")
-            if buffer.dtype is BOOL:
-                value = e.assign(f"icmp ne i8 {value}, 0")
-            value = cast(e, value, buffer.dtype, FLOAT64, 1)
-            e.store("float64", value, e.address("float64", metrics, e.add(row, place)))
+        metrics = e.address("float64", load_word(e, words.METRICS, "ptr"), e.multiply("%step", n))
+        place = 0
+        for buffer in step.metrics:
+            target = e.address("float64", metrics, place)
+            if buffer.size == 1:
+                _hand_over(e, buffer, frame.pointer(buffer), target, "0")
+            else:
+                with e.loop(0, buffer.size) as element:
+                    _hand_over(e, buffer, frame.pointer(buffer), target, element)
+            place += buffer.size
         done = e.assign(f"getelementptr i64, ptr %context, i64 {words.DONE}")
         e.emit(f"store atomic i64 {e.add('%step', 1)}, ptr {done} release, align 8")
         stop = e.assign(f"getelementptr i64, ptr %context, i64 {words.STOP}")
         asked = e.assign(f"load atomic i64, ptr {stop} acquire, align 8")
         store_word(e, words.HALT, e.binary("or", "int64", asked, load_word(e, words.ERROR_FLAG, "i64")))
+
+
+def _hand_over(e: Emitter, buffer: Buffer, source: str, target: str, element: str) -> None:
+    """Write one element of a metric as float64."""
+    kind = memory_kind(buffer.dtype)
+    address = source if element == "0" else e.assign(f"getelementptr {kind}, ptr {source}, i64 {element}")
+    value = e.assign(f"load {kind}, ptr {address}")
+    if buffer.dtype is BOOL:
+        value = e.assign(f"icmp ne i8 {value}, 0")
+    e.store("float64", cast(e, value, buffer.dtype, FLOAT64, 1), e.address("float64", target, element))
 
 
 def _gather_text(module: Module, row_bytes: int) -> str:

@@ -95,7 +95,7 @@ class NativeRunner:
         rows = np.ascontiguousarray(order, np.int64)
         steps = len(rows) // size if size else 0
         arrays = self._checked(data, rows[: steps * size])
-        metrics = np.zeros((steps, len(self._program.metrics)), np.float64)
+        metrics = np.zeros((steps, self._program.metrics_width), np.float64)
         context = self._context
         context[: words.TABLE] = 0
         context[words.ARENA], context[words.BARRIER] = self._arena.ctypes.data, self._team.barrier

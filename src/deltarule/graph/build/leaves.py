@@ -84,10 +84,14 @@ def random_uniform(shape: Shape, seed: Node, step: Node, stream: int, dtype: DTy
     """Return numbers uniform in [0, 1) that depend only on (seed, step, stream, position).
 
     Threefry-2x32 with 20 rounds (Salmon et al. 2011); the key is (seed, stream), the counter (step, position).
+    ``seed`` and ``step`` are scalars, or have the leading axes of ``shape``: each entry gives its part the numbers
+    that it would have by itself.
     """
     if not dtype.is_float:
         raise DTypeError("random_uniform", expected="float32 or float64", got=str(dtype))
     for name, value in (("seed", seed), ("step", step)):
-        if value.shape != () or value.dtype is not dtypes.INT64:
-            raise ArgumentError(f"random_uniform {name}", expected="an int64 scalar", got=describe(value))
+        leads = value.shape == tuple(shape)[: value.rank] and value.rank == seed.rank
+        if not leads or value.dtype is not dtypes.INT64:
+            expected = "an int64 scalar" if value.rank == 0 else f"int64 of leading axes of {shapes.show(shape)}"
+            raise ArgumentError(f"random_uniform {name}", expected=expected, got=describe(value))
     return intern(Op.RANDOM, (seed, step), {"shape": tuple(shape), "stream": stream}, tuple(shape), dtype)

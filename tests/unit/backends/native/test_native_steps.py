@@ -161,6 +161,22 @@ def test_counters_and_scalars_reach_the_program() -> None:
     assert int(runner.read()[0]) == 3 * 2**40 + 3
 
 
+@pytest.mark.parametrize("backend", [NativeBackend(), ReferenceBackend()], ids=["native", "reference"])
+def test_metrics_may_be_arrays_whose_elements_are_handed_out_in_order(backend: Any) -> None:
+    x, a = build.input_node("x", (2, 3)), build.input_node("a", (3,))
+    step, seed = (build.input_node(name, (), dtypes.INT64) for name in ("step", "seed"))
+    total = build.add(a, build.sum_over(x, 0))
+    metrics = (build.sum_over(x), total, build.less(0.0, x), build.cast(step, dtypes.FLOAT32))
+    runner = backend.compile_step(StepProgram((a,), (x,), step, seed, (), (total,), metrics))
+    runner.load([np.float32([1, 2, 3])])
+    data = np.float32([[1, -2, 0], [3, 4, 5], [-1, -1, -1]])
+    found = runner.run([data], np.array([0, 1, 1, 2]), 5, 0)
+    assert found.tolist() == [
+        [11.0, 5.0, 4.0, 8.0, 1, 0, 0, 1, 1, 1, 5],
+        [9.0, 7.0, 7.0, 12.0, 1, 1, 1, 0, 0, 0, 6],
+    ]
+
+
 def test_wrong_data_is_refused_before_anything_runs() -> None:
     program = PROGRAMS["sgd"](dtypes.FLOAT32)
     state, data = graphs.values(program, 40)

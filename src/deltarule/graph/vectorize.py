@@ -1,0 +1,205 @@
+"""One operation for many cases at once: the same primitive with a leading axis of cases.
+
+Where a graph holds the value of one case, its vectorised twin holds those of n cases along a new first axis.
+``RULES`` has one rule for every primitive; a rule is asked only if at least one operand differs from case to case,
+and gets an operand that all cases share without the leading axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from deltarule.graph import build
+from deltarule.graph.node import Node, intern
+from deltarule.graph.op import ELEMENTWISE, LEAVES, Op
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A source of the twin: with a leading axis of cases (``varies``), or one value for all cases."""
+
+    node: Node
+    varies: bool
+
+    def lifted(self, n: int) -> Node:
+        """Return the operand with the leading axis in any case."""
+        return self.node if self.varies else build.broadcast_to(self.node, (n, *self.node.shape))
+
+
+Operands = Sequence[Operand]
+Rule = Callable[[Node, Operands, int], Node]
+
+
+def vectorized(node: Node, operands: Operands, n: int) -> Node:
+    """Return the node for n cases: ``(n, *node.shape)``. At least one operand varies."""
+    return RULES[node.op](node, operands, n)
+
+
+def _elementwise(node: Node, operands: Operands, n: int) -> Node:
+    """The same operation on one more axis."""
+    sources = tuple(operand.lifted(n) for operand in operands)
+    return intern(node.op, sources, dict(node.attributes), (n, *node.shape), node.dtype)
+
+
+def _random(node: Node, operands: Operands, n: int) -> Node:
+    seed, step = (operand.lifted(n) for operand in operands)
+    return build.random_uniform((n, *node.shape), seed, step, node.attributes["stream"], node.dtype)
+
+
+def _shifted(axes: Sequence[int]) -> tuple[int, ...]:
+    return tuple(axis + 1 for axis in axes)
+
+
+def _one(make: Callable[[Node, Mapping[str, Any], int], Node]) -> Rule:
+    """Return the rule of a primitive with one operand, from (operand, attributes, n)."""
+    return lambda node, operands, n: make(operands[0].node, node.attributes, n)
+
+
+def _many(make: Callable[..., Node]) -> Rule:
+    """Return the rule of a primitive that takes any leading axes, if all operands have them."""
+    return lambda node, operands, n: make(*(operand.lifted(n) for operand in operands))
+
+
+def _broadcast(x: Node, attributes: Mapping[str, Any], n: int) -> Node:
+    shape = attributes["shape"]
+    spread = build.reshape(x, (n, *(1,) * (len(shape) - x.rank + 1), *x.shape[1:]))
+    return build.broadcast_to(spread, (n, *shape))
+
+
+def _slice(x: Node, attributes: Mapping[str, Any], n: int) -> Node:
+    starts, stops, steps = (attributes[name] for name in ("starts", "stops", "steps"))
+    return build.slice_axes(x, (0, *starts), (n, *stops), (1, *steps))
+
+
+def _pad(x: Node, attributes: Mapping[str, Any], _: int) -> Node:
+    low, high, interior = (attributes[name] for name in ("low", "high", "interior"))
+    return build.pad(x, (0, *low), (0, *high), (0, *interior))
+
+
+def _concatenate(node: Node, operands: Operands, n: int) -> Node:
+    return build.concatenate([operand.lifted(n) for operand in operands], node.attributes["axis"] + 1)
+
+
+def _to_front(x: Node, axis: int) -> Node:
+    """Move an axis to the front."""
+    return build.permute(x, (axis, *(i for i in range(x.rank) if i != axis)))
+
+
+def _own_rows(indices: Node, size: int) -> Node:
+    """Return indices (n, …) into n tables of ``size`` rows that lie one after the other."""
+    return build.add(indices, build.multiply(build.cast(build.iota(indices.shape, 0), indices.dtype), size))
+
+
+def _gather(node: Node, operands: Operands, n: int) -> Node:
+    (x, indices), axis = operands, node.attributes["axis"]
+    if not indices.varies:
+        return build.gather(x.node, indices.node, axis + 1)
+    if not x.varies:
+        return _to_front(build.gather(x.node, indices.node, axis), axis)
+    tables = build.permute(x.node, (0, axis + 1, *(i for i in range(1, x.node.rank) if i != axis + 1)))
+    size, rest = tables.shape[1], tables.shape[2:]
+    found = build.gather(build.reshape(tables, (n * size, *rest)), _own_rows(indices.node, size), 0)
+    places = indices.node.rank  # found: (n, *indices, *before, *after) → (n, *before, *indices, *after)
+    before, after = range(places, places + axis), range(places + axis, found.rank)
+    return build.permute(found, (0, *before, *range(1, places), *after))
+
+
+def _scatter_add(node: Node, operands: Operands, n: int) -> Node:
+    (indices, updates), axis, size = operands, node.attributes["axis"], node.attributes["size"]
+    values = updates.lifted(n)
+    if not indices.varies:
+        return build.scatter_add(indices.node, values, axis + 1, size)
+    places = indices.node.rank - 1
+    inner, outer = range(axis + 1, axis + 1 + places), (*range(1, axis + 1), *range(axis + 1 + places, values.rank))
+    sums = build.scatter_add(_own_rows(indices.node, size), build.permute(values, (0, *inner, *outer)), 0, n * size)
+    tables = build.reshape(sums, (n, size, *sums.shape[1:]))
+    return build.permute(tables, (0, *range(2, axis + 2), 1, *range(axis + 2, tables.rank)))
+
+
+def _as_groups(image: Node) -> Node:
+    """(n, N, *spatial, C) → (N, *spatial, n·C)."""
+    n, *_, channels = image.shape
+    moved = build.permute(image, (*range(1, image.rank - 1), 0, image.rank - 1))
+    return build.reshape(moved, (*moved.shape[:-2], n * channels))
+
+
+def _from_groups(image: Node, n: int) -> Node:
+    """(N, *spatial, n·C) → (n, N, *spatial, C)."""
+    apart = build.reshape(image, (*image.shape[:-1], n, image.shape[-1] // n))
+    return _to_front(apart, apart.rank - 2)
+
+
+def _joined(weight: Node) -> Node:
+    """(n, C_out, …) → (n·C_out, …)."""
+    return build.reshape(weight, (weight.shape[0] * weight.shape[1], *weight.shape[2:]))
+
+
+def _geometry(node: Node, n: int) -> dict[str, Any]:
+    a = node.attributes
+    return {name: a[name] for name in ("stride", "padding", "dilation")} | {"groups": n * a["groups"]}
+
+
+def _convolve(node: Node, operands: Operands, n: int) -> Node:
+    """Convolve every case as a group of channels of its own."""
+    x, weight = (operand.lifted(n) for operand in operands)
+    return _from_groups(build.convolve(_as_groups(x), _joined(weight), **_geometry(node, n)), n)
+
+
+def _convolve_transposed(node: Node, operands: Operands, n: int) -> Node:
+    y, weight = (operand.lifted(n) for operand in operands)
+    *outer, channels = node.attributes["input_shape"]
+    shape = (*outer, n * channels)
+    made = build.convolve_transposed(_as_groups(y), _joined(weight), **_geometry(node, n), input_shape=shape)
+    return _from_groups(made, n)
+
+
+def _convolve_weight(node: Node, operands: Operands, n: int) -> Node:
+    x, y = (operand.lifted(n) for operand in operands)
+    channels, *inner = node.attributes["weight_shape"]
+    shape = (n * channels, *inner)
+    made = build.convolve_weight(_as_groups(x), _as_groups(y), **_geometry(node, n), weight_shape=shape)
+    return build.reshape(made, (n, *node.shape))
+
+
+def _windows(x: Node, a: Mapping[str, Any], _: int) -> Node:
+    return build.windows(x, _shifted(a["axes"]), a["window"], a["stride"], a["dilation"])
+
+
+def _fold(y: Node, a: Mapping[str, Any], n: int) -> Node:
+    return build.fold(y, _shifted(a["axes"]), a["window"], a["stride"], a["dilation"], (n, *a["shape"]))
+
+
+def _log_determinant(node: Node, operands: Operands, n: int) -> Node:
+    del node, n
+    return build.log_determinant(operands[0].node)
+
+
+RULES: Final[dict[Op, Rule]] = {
+    **dict.fromkeys(ELEMENTWISE, _elementwise),
+    Op.RANDOM: _random,
+    Op.SUM: _one(lambda x, a, _: build.sum_over(x, _shifted(a["axes"]))),
+    Op.MAX: _one(lambda x, a, _: build.maximum_over(x, _shifted(a["axes"]))),
+    Op.ARGMAX: _one(lambda x, a, _: build.argmax(x, a["axis"] + 1)),
+    Op.RESHAPE: _one(lambda x, a, n: build.reshape(x, (n, *a["shape"]))),
+    Op.PERMUTE: _one(lambda x, a, _: build.permute(x, (0, *_shifted(a["order"])))),
+    Op.BROADCAST: _one(_broadcast),
+    Op.SLICE: _one(_slice),
+    Op.PAD: _one(_pad),
+    Op.FLIP: _one(lambda x, a, _: build.flip(x, _shifted(a["axes"]))),
+    Op.CONCATENATE: _concatenate,
+    Op.GATHER: _gather,
+    Op.SCATTER_ADD: _scatter_add,
+    Op.ARGSORT: _one(lambda x, a, _: build.argsort(x, a["axis"] + 1)),
+    Op.MATMUL: _many(build.matmul),
+    Op.CONVOLVE: _convolve,
+    Op.CONVOLVE_TRANSPOSED: _convolve_transposed,
+    Op.CONVOLVE_WEIGHT: _convolve_weight,
+    Op.WINDOWS: _one(_windows),
+    Op.FOLD: _one(_fold),
+    Op.SOLVE: _many(build.solve),
+    Op.LOG_DETERMINANT: _log_determinant,
+    Op.CHOLESKY: _many(build.cholesky),
+}
+WITHOUT_RULE: Final = (LEAVES - {Op.RANDOM}) | {Op.CALL}  # leaves have no operands; named functions are expanded
