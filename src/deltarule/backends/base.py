@@ -65,8 +65,8 @@ class Backend(Protocol):
 
     name: str
 
-    def compile(self, program: Program) -> Executable:
-        """Prepare a program of static shapes."""
+    def compile(self, program: Program, threads: int | None = None) -> Executable:
+        """Prepare a program of static shapes; ``threads`` None lets the backend choose."""
         ...
 
     def compile_step(self, program: StepProgram, threads: int | None = None) -> StepRunner:

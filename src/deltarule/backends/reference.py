@@ -233,8 +233,8 @@ class ReferenceBackend:
 
     name = "reference"
 
-    def compile(self, program: Program) -> Executable:
-        """Fix the order of evaluation of a program."""
+    def compile(self, program: Program, threads: int | None = None) -> Executable:
+        """Fix the order of evaluation of a program; ``threads`` has no effect."""
         return _Compiled(program)
 
     def compile_step(self, program: StepProgram, threads: int | None = None) -> StepRunner:

@@ -41,17 +41,21 @@ class Node:
         return f"<{label} {show(self.shape)} {self.dtype}>"
 
 
+def identity(attributes: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return attributes as a key, by value and type: ``1``, ``1.0`` and ``True`` differ, and ``0.0`` and ``-0.0``."""
+    return tuple((key, type(value), repr(value) if isinstance(value, float) else value)
+                 for key, value in sorted(attributes.items()))  # fmt: skip
+
+
 _table: weakref.WeakValueDictionary[tuple[Any, ...], Node] = weakref.WeakValueDictionary()
 
 
 def intern(op: Op, sources: tuple[Node, ...], attributes: dict[str, Any], shape: Shape, dtype: DType) -> Node:
     """Return the node with these parts, made once.
 
-    Sources are compared by identity; attributes by value and type (so that ``1`` and ``1.0`` and ``True`` differ).
+    Sources are compared by identity, attributes by value and type.
     """
-    described = tuple((key, type(value), repr(value) if isinstance(value, float) else value)
-                      for key, value in sorted(attributes.items()))  # fmt: skip
-    key = (op, sources, described, shape, dtype)
+    key = (op, sources, identity(attributes), shape, dtype)
     node = _table.get(key)
     if node is None:
         node = object.__new__(Node)

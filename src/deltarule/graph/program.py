@@ -7,9 +7,12 @@ epoch of it in one call.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 
-from deltarule.graph.node import Node
+from deltarule.graph.node import Node, identity
+from deltarule.graph.op import Op
+from deltarule.graph.walk import topological
 from deltarule.shapes import count
 
 
@@ -19,6 +22,25 @@ class Program:
 
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
+
+    def signature(self) -> Hashable:
+        """Return what the program computes without the identity of its inputs: programs of equal signature agree.
+
+        >>> from deltarule.graph.build import exp, input_node
+        >>> x, y = input_node("x", (2,)), input_node("x", (2,))
+        >>> x is y, Program((x,), (exp(x),)).signature() == Program((y,), (exp(y),)).signature()
+        (False, True)
+        """
+        order = [*self.inputs, *(node for node in topological(self.outputs) if node.op is not Op.INPUT)]
+        place: dict[Node, int] = {}
+        parts: list[Hashable] = []
+        for node in order:
+            if node not in place:
+                attributes = {key: value for key, value in node.attributes.items() if key != "uid"}
+                sources = tuple(place[source] for source in node.sources)
+                parts.append((node.op, sources, identity(attributes), node.shape, node.dtype))
+                place[node] = len(place)
+        return tuple(parts), tuple(place[node] for node in (*self.inputs, *self.outputs))
 
 
 @dataclass(frozen=True)

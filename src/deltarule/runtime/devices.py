@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import functools
 import importlib
+import threading
 import warnings
+from collections import OrderedDict
+from collections.abc import Hashable
 
-from deltarule.backends.base import Backend
+from deltarule.backends.base import Backend, Executable
 from deltarule.backends.reference import ReferenceBackend
 from deltarule.errors import ArgumentError
+from deltarule.graph.program import Program
 
 DEVICES = ("cpu", "reference")
+_KEPT = 64  # compiled programs held in memory, the least recently used goes first
+_compiled: OrderedDict[Hashable, Executable] = OrderedDict()
+_lock = threading.Lock()
 
 
 def backend(device: str) -> Backend:
@@ -43,3 +50,26 @@ def _made(device: str) -> Backend:
         )
         return ReferenceBackend()
     return native
+
+
+def compiled(program: Program, device: str, threads: int | None = None) -> Executable:
+    """Return the executable of a program; programs of equal signature are compiled once, and may run at once.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> x, y = input_node("x", (2,)), input_node("x", (2,))
+    >>> compiled(Program((x,), (exp(x),)), "reference") is compiled(Program((y,), (exp(y),)), "reference")
+    True
+    """
+    chosen = backend(device)
+    key = (device, threads, program.signature())
+    with _lock:
+        known = _compiled.get(key)
+        if known is not None:
+            _compiled.move_to_end(key)
+            return known
+    made = chosen.compile(program, threads)
+    with _lock:
+        _compiled[key] = made
+        while len(_compiled) > _KEPT:
+            _compiled.popitem(last=False)
+    return made

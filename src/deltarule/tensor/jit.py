@@ -24,7 +24,7 @@ from deltarule.graph.op import Op
 from deltarule.graph.program import Program
 from deltarule.graph.walk import inputs
 from deltarule.runtime.buffers import Array, as_array, leaf, value_of
-from deltarule.runtime.devices import backend
+from deltarule.runtime.devices import compiled as compiled_once
 from deltarule.simplify import simplify
 from deltarule.tensor import tracing
 from deltarule.tensor.tensor import Tensor
@@ -107,7 +107,7 @@ def jit(function: Callable[..., Any] | None = None, *, device: str = "cpu") -> C
         arrays: list[Any] = []
         structure = _flatten((args, kwargs), arrays)
         values = [x._value() if isinstance(x, Tensor) else as_array(x, where="argument of jit") for x in arrays]
-        key = (structure, tuple((v.shape, v.dtype.name) for v in values))
+        key = (structure, tuple((v.shape, v.dtype) for v in values))
         try:
             known = traced.get(key)
         except TypeError as error:
@@ -155,7 +155,7 @@ def _trace(function: Callable[..., Any], structure: Any, values: list[Array], de
                 hint="Hand symbols to the function as arguments.",
             )
     program = Program((*given, *(node for _, node in captured)), tuple(all_outputs))
-    run = backend(device).compile(program)
+    run = compiled_once(program, device)
     place = {id(symbol): i for i, symbol in enumerate(symbols)}
     targets = [place.get(id(tensor), tensor) for tensor, _ in assigned]
     return _Traced(run, captured, targets, shape_of_result, len(outputs))
@@ -174,8 +174,7 @@ def _call(traced: _Traced, arguments: list[Any], values: list[Array]) -> Any:
             )
     held = []
     for owner, node in traced.captured:
-        value = owner._value() if owner is not None else value_of(node)
-        held.append(np.asarray(value))
+        held.append(owner._value() if owner is not None else np.asarray(value_of(node)))
     outputs = traced.run(*values, *held)
     for target, value in zip(targets, outputs[traced.n_results :], strict=True):
         target.assign(value)

@@ -103,9 +103,10 @@ class Tensor:
         return np.array(self._value())
 
     def _value(self) -> Array:
-        if value_of(self._node) is None:
+        value = value_of(self._node)
+        if value is None:
             tracing.refuse_value(self)
-        (value,) = realize([self._node])
+            (value,) = realize([self._node])
         self._settle(value)
         return value
 

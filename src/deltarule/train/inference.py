@@ -13,10 +13,10 @@ from deltarule.errors import ArgumentError
 from deltarule.losses import Loss
 from deltarule.losses import get as get_loss
 from deltarule.runtime.buffers import Array
-from deltarule.runtime.devices import backend
+from deltarule.runtime.devices import compiled
 from deltarule.train.engine import Engine
 from deltarule.train.metrics import MetricLike, get_all
-from deltarule.train.prepare import as_model_input, check_outputs, model_dtype, targets_for
+from deltarule.train.prepare import as_model_input, check_outputs, model_dtype, prepared
 from deltarule.train.program import Task, columns, evaluation_step, learned, prediction_program, running
 from deltarule.train.protocol import Trainable
 from deltarule.train.tally import tally
@@ -77,15 +77,15 @@ def evaluate(
     batch_size: int = 256,
     device: str = "cpu",
     threads: int | None = None,
+    sample_weight: Any = None,
 ) -> dict[str, float]:
     """Return loss and metrics over a data set in inference mode; penalties are left out.
 
+    ``sample_weight`` multiplies the loss of each example, as in ``fit``; metrics count every example once.
     Errors: those of ``fit`` for data that do not fit the model or the loss.
     """
     chosen = get_loss(loss)
-    x, y = check_arrays(inputs, targets, where="evaluate")
-    kind = model_dtype(model)
-    arrays = [as_model_input(x, kind), targets_for(np.asarray(y), chosen, kind)]
+    arrays = prepared(model, inputs, targets, chosen, sample_weight=sample_weight, where="evaluate")
     check_outputs(model, arrays, chosen, "evaluate")
     task = Task(model, chosen, get_all(metrics, chosen))
     evaluation = Evaluation(task, arrays, _checked_size(batch_size, "evaluate"), device, threads)
@@ -93,11 +93,17 @@ def evaluate(
 
 
 def predict(
-    model: Trainable, inputs: Any, batch_size: int = 256, device: str = "cpu", loss: Loss | None = None
+    model: Trainable,
+    inputs: Any,
+    batch_size: int = 256,
+    device: str = "cpu",
+    loss: Loss | None = None,
+    threads: int | None = None,
 ) -> Array:
     """Return the model's outputs for all inputs, (N, …); with a loss, what they mean (probabilities for logits).
 
-    Batches of ``batch_size`` go through one compiled program, what is left over through a smaller one.
+    Batches of ``batch_size`` go through one compiled program, what is left over through a smaller one. What was
+    compiled is kept in memory: the next call of the same model on as many inputs only builds its graph.
     """
     x, _ = check_arrays(inputs, where="predict")
     x = as_model_input(x, model_dtype(model))
@@ -109,6 +115,6 @@ def predict(
         if start == stop:
             continue
         program, values = prediction_program(model, column, count, None if loss is None else loss.predict)
-        run = backend(device).compile(program)
+        run = compiled(program, device, threads)
         pieces.extend(run(*values, x[row : row + count])[0] for row in range(start, stop, count))
     return np.concatenate(pieces)

@@ -19,7 +19,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.program import Program, StepProgram
 from deltarule.graph.rewrite import substitute
-from deltarule.graph.walk import inputs
+from deltarule.graph.walk import topological
 from deltarule.losses import Loss
 from deltarule.optim import Clock, Optimizer
 from deltarule.runtime.buffers import Array, value_of
@@ -110,12 +110,6 @@ def _once(named: Named) -> Named:
     return list({id(tensor): (name, tensor) for name, tensor in reversed(named)}.values())[::-1]
 
 
-def float_dtype(model: Trainable) -> DType:
-    """Return the element type that the model computes in: that of its parameters, float32 without any."""
-    kinds = [t.dtype for _, t in learned(model) if t.dtype.is_float]
-    return dtypes.promote(*kinds) if kinds else dtypes.FLOAT32
-
-
 def _scalar(name: str, dtype: DType) -> Tensor:
     return Tensor(build.input_node(name, (), dtype), name=name)
 
@@ -161,9 +155,12 @@ def _sum(scalars: Sequence[Tensor]) -> Tensor:
 
 
 def _constants(outputs: Sequence[Node], known: Sequence[Node]) -> tuple[list[Node], list[Array]]:
-    """Return the leaves with a value that the outputs need beside the known inputs, and these values."""
+    """Return the leaves with a value that the outputs need beside the known inputs, and these values.
+
+    They come in the order of the expressions, which a new value of a parameter does not change.
+    """
     given = set(known)
-    nodes = [node for node in inputs(outputs) if node not in given]
+    nodes = [node for node in topological(outputs) if node.op is Op.INPUT and node not in given]
     values = []
     for node in nodes:
         value = value_of(node)
