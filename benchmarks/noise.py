@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     print(
-        f"{EXAMPLES:,} examples an epoch, {options.threads} threads, {options.rounds} rounds in turn; the share of the noise:"
+        f"{EXAMPLES:,} examples an epoch, {options.threads} threads, {options.rounds} rounds in turn; what noise takes:"
     )
     for case in cases():
         noisy, quiet, drawn = share(case, options.rounds, options.threads)

@@ -10,12 +10,15 @@ import importlib
 from deltarule.errors import DependencyError
 from deltarule.generative import bijectors, figures
 from deltarule.generative.architectures import (
+    ConditionPlanes,
     Upsampling,
     convolutional_autoencoder,
     convolutional_decoder,
     convolutional_encoder,
+    convolutional_vae,
     dense,
     dense_autoencoder,
+    dense_vae,
 )
 from deltarule.generative.autoencoder import (
     Autoencoder,
@@ -67,16 +70,15 @@ from deltarule.generative.variational import Convergence, VariationalFit, fit_va
 
 __all__ = [
     "VAE", "Annealing", "Autoencoder", "Bernoulli", "BernoulliLikelihood", "Beta", "Categorical", "Chains",
-    "CodePenalty", "Contractive", "Convergence", "DiagonalNormal", "Dirichlet", "Distribution", "Estimate",
-    "Family", "FullCovariance", "FullNormal", "Gamma", "GaussianCorruption", "GaussianLikelihood",
+    "CodePenalty", "ConditionPlanes", "Contractive", "Convergence", "DiagonalNormal", "Dirichlet", "Distribution",
+    "Estimate", "Family", "FullCovariance", "FullNormal", "Gamma", "GaussianCorruption", "GaussianLikelihood",
     "GaussianMixture", "KLSparsity", "L1Sparsity", "Laplace", "Likelihood", "LowRank", "LowRankNormal",
     "MaskingCorruption", "MeanField", "Mixture", "Multinomial", "MultivariateNormal", "NegativeELBO", "Normal",
     "Poisson", "SaltAndPepper", "TiedLinear", "Transformed", "Unflatten", "Upsampling", "Variable",
-    "VariationalFit", "bijectors", "convolutional_autoencoder", "convolutional_decoder",
-    "convolutional_encoder", "dense", "dense_autoencoder", "digamma", "effective_sample_size", "figures",
-    "fit_variational", "hamiltonian_monte_carlo", "kl_divergence", "kl_to_standard_normal", "lgamma",
-    "log_beta", "metropolis_hastings", "monte_carlo_entropy", "monte_carlo_kl", "ring_transform", "split_r_hat",
-    "trigamma",
+    "VariationalFit", "bijectors", "convolutional_autoencoder", "convolutional_decoder", "convolutional_encoder",
+    "convolutional_vae", "dense", "dense_autoencoder", "dense_vae", "digamma", "effective_sample_size", "figures",
+    "fit_variational", "hamiltonian_monte_carlo", "kl_divergence", "kl_to_standard_normal", "lgamma", "log_beta",
+    "metropolis_hastings", "monte_carlo_entropy", "monte_carlo_kl", "ring_transform", "split_r_hat", "trigamma",
 ]  # fmt: skip
 
 

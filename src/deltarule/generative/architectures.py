@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 from deltarule import nn
-from deltarule.errors import ArgumentError
+from deltarule.errors import ArgumentError, ShapeError
 from deltarule.generative.autoencoder import Autoencoder, TiedLinear, Unflatten
+from deltarule.generative.likelihood import BernoulliLikelihood, GaussianLikelihood, Likelihood
+from deltarule.generative.vae import VAE
+from deltarule.nn.account import Account
+from deltarule.shapes import Shape, count, show
+from deltarule.tensor.functional import concatenate
+from deltarule.tensor.tensor import Tensor
 
 Activation = Callable[[], nn.Module]
 Upsampling = Literal["transposed", "nearest"]
@@ -105,4 +111,89 @@ def convolutional_autoencoder(
     encoder = convolutional_encoder(image_shape, channels, code_size, activation)
     return Autoencoder(
         encoder, convolutional_decoder(image_shape, channels, code_size, activation, upsampling), **options
+    )
+
+
+@final
+class ConditionPlanes(nn.Module):
+    """Flat [x, c] (N, size + condition_size) → images with one more plane for each number of c, constant over it.
+
+    >>> import numpy as np
+    >>> ConditionPlanes((2, 2, 1), 3)(np.zeros((5, 7), np.float32)).shape
+    (5, 2, 2, 4)
+    """
+
+    def __init__(self, image_shape: Sequence[int], condition_size: int) -> None:
+        self.image_shape, self.condition_size = tuple(image_shape), condition_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, height, width, channels + condition_size); raises ShapeError if the sizes do not fit."""
+        size = count(self.image_shape)
+        if x.ndim != 2 or x.shape[1] != size + self.condition_size:
+            raise ShapeError("ConditionPlanes", expected=f"(N, {size + self.condition_size})", got=show(x.shape))
+        height, width, _ = self.image_shape
+        planes = x[:, size:].reshape(x.shape[0], 1, 1, self.condition_size)
+        images = x[:, :size].reshape(x.shape[0], *self.image_shape)
+        return concatenate([images, planes.broadcast_to((x.shape[0], height, width, self.condition_size))], axis=3)
+
+    def example_rank(self) -> int | None:
+        """One example is a vector."""
+        return 1
+
+    def label(self) -> str:
+        """Return ``ConditionPlanes(10)``."""
+        return f"ConditionPlanes({self.condition_size})"
+
+    def account(self, inputs: Shape, output: Shape) -> Account:
+        """Return the arithmetic: how many planes there are."""
+        del inputs
+        return Account(how=f"{self.image_shape[2]} + {self.condition_size} = {output[-1]} planes")
+
+
+def _output_shape(example_shape: Sequence[int], likelihood: Likelihood) -> tuple[int, ...]:
+    """Return what a decoder has to give: with a learned variance for each pixel, twice the last axis."""
+    *front, last = example_shape
+    twice = isinstance(likelihood, GaussianLikelihood) and likelihood.deviation == "output"
+    return (*front, 2 * last if twice else last)
+
+
+def dense_vae(
+    example_shape: Sequence[int], latent_size: int = 2, hidden: Sequence[int] = (256, 128),
+    likelihood: Likelihood | None = None, activation: Activation = nn.ReLU, *, condition_size: int = 0, **options: Any,
+) -> VAE:  # fmt: skip
+    """Return a VAE of dense layers for examples of any shape; the decoder mirrors the encoder (VI-03, VI-06).
+
+    The likelihood is Bernoulli unless given. Options: those of ``VAE``.
+
+    >>> dense_vae((8, 8, 1), 2, (16,)).sample(3, seed=0).shape
+    (3, 8, 8, 1)
+    """
+    said = BernoulliLikelihood() if likelihood is None else likelihood
+    shape, output = tuple(example_shape), _output_shape(example_shape, said)
+    encoder = dense((count(shape) + condition_size, *hidden, 2 * latent_size), activation)
+    decoder = dense((latent_size + condition_size, *reversed(hidden), count(output)), activation)
+    return VAE(
+        nn.Sequential(nn.Flatten(), *encoder), nn.Sequential(*decoder, Unflatten(output)), latent_size, said,
+        condition_size=condition_size, example_shape=shape, **options,
+    )  # fmt: skip
+
+
+def convolutional_vae(
+    image_shape: Sequence[int], latent_size: int = 2, channels: Sequence[int] = (16, 32),
+    likelihood: Likelihood | None = None, activation: Activation = nn.ReLU, upsampling: Upsampling = "transposed", *,
+    condition_size: int = 0, **options: Any,
+) -> VAE:  # fmt: skip
+    """Return a VAE of ``convolutional_encoder`` and ``convolutional_decoder``; conditions become constant planes.
+
+    The likelihood is Bernoulli unless given. Options: those of ``VAE``.
+    """
+    said = BernoulliLikelihood() if likelihood is None else likelihood
+    height, width, depth = _halvable(image_shape, len(channels))
+    encoder = convolutional_encoder((height, width, depth + condition_size), channels, 2 * latent_size, activation)
+    if condition_size:
+        encoder = nn.Sequential(ConditionPlanes(image_shape, condition_size), *encoder)
+    output = _output_shape(image_shape, said)
+    decoder = convolutional_decoder(output, channels, latent_size + condition_size, activation, upsampling)
+    return VAE(
+        encoder, decoder, latent_size, said, condition_size=condition_size, example_shape=tuple(image_shape), **options
     )

@@ -17,10 +17,11 @@ from deltarule import nn, train
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.grad.reverse import gradients
 from deltarule.losses import Loss
+from deltarule.nn.account import Account
 from deltarule.nn.check import number
 from deltarule.nn.context import require
 from deltarule.runtime.buffers import Array
-from deltarule.shapes import count, show
+from deltarule.shapes import Shape, count, show
 from deltarule.tensor.functional import log, log1p, where
 from deltarule.tensor.random import random_normal, random_uniform
 from deltarule.tensor.tensor import Tensor, parameter
@@ -248,6 +249,10 @@ class Unflatten(nn.Module):
         if x.shape[-1] != count(self.shape):
             raise ShapeError("Unflatten", expected=f"{count(self.shape)} features", got=show(x.shape))
         return x.reshape(*x.shape[:-1], *self.shape)
+
+    def account(self, inputs: Shape, output: Shape) -> Account:
+        """Return the arithmetic: how the vector is cut."""
+        return Account(how=f"{inputs[-1]} = {'·'.join(map(str, output))}")
 
     def label(self) -> str:
         """Return ``Unflatten(7×7×16)``."""

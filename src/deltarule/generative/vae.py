@@ -18,7 +18,7 @@ from deltarule.errors import ArgumentError, ShapeError
 from deltarule.generative.likelihood import Likelihood
 from deltarule.losses import Loss
 from deltarule.nn.check import whole_number
-from deltarule.nn.context import current
+from deltarule.nn.context import ForwardContext, current, entered
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
 from deltarule.tensor.functional import concatenate, exp, logsumexp, stack
@@ -95,6 +95,10 @@ class VAE(nn.Module):
         if condition_size and self.example_shape is None:
             raise ArgumentError("VAE example_shape", expected="the shape of one x, with a condition", got="None")
 
+    def example_rank(self) -> int | None:
+        """As the encoder asks."""
+        return self.encoder.example_rank()
+
     # ---------------------------------------------------------------- the bound
 
     def forward(self, x: Tensor) -> Tensor:
@@ -137,7 +141,8 @@ class VAE(nn.Module):
         self, mean: Tensor, log_variance: Tensor, x: Tensor, condition: Tensor | None, counters: tuple[Any, Any, int]
     ) -> tuple[Tensor, Tensor]:
         """Return ln p(x|z) and ln p(z) − ln q(z|x), both (K, N), of K draws z = μ + σε (VI-12)."""
-        n, k, m = int(mean.shape[0]), self.latent_size, self.n_samples
+        n, k = mean.shape[0], self.latent_size
+        m = self.n_samples if isinstance(n, int) else 1  # a summary counts one draw of a batch of unknown size
         noise = random_normal((m, n, k), *counters, mean.dtype)
         z = mean + exp(log_variance * 0.5) * noise
         log_p = self._log_likelihood(z, x, condition)
@@ -147,12 +152,14 @@ class VAE(nn.Module):
 
     def _log_likelihood(self, z: Tensor, x: Tensor, condition: Tensor | None) -> Tensor:
         m, n = z.shape[:2]
-        flat = z.reshape(m * n, self.latent_size)
+        flat = z[0] if m == 1 else z.reshape(m * n, self.latent_size)
+        if m > 1:
+            x = x.broadcast_to((m, *x.shape)).reshape(m * n, *x.shape[1:])
+            if condition is not None:
+                condition = condition.broadcast_to((m, *condition.shape)).reshape(m * n, self.condition_size)
         if condition is not None:
-            again = condition.broadcast_to((m, *condition.shape)).reshape(m * n, self.condition_size)
-            flat = concatenate([flat, again], axis=1)
-        examples = x if m == 1 else x.broadcast_to((m, *x.shape)).reshape(m * n, *x.shape[1:])
-        return self.likelihood.log_prob(self.decoder(flat), examples).reshape(m, n)
+            flat = concatenate([flat, condition], axis=1)
+        return self.likelihood.log_prob(self.decoder(flat), x).reshape(m, n)
 
     def _divergence(self, mean: Tensor, log_variance: Tensor) -> Tensor:
         """Return ½Σ((μ² + σ²)/s² − 1 − ln σ²/s²): KL(q‖p(z)) (VI-14), s the prior's deviation."""
@@ -230,23 +237,38 @@ class VAE(nn.Module):
         output = tensor(train.predict(self.decoder, whole))
         return self.likelihood.draw(output, seed, stream=1).numpy()
 
-    def interpolate(self, first: Any, second: Any, n: int = 8) -> Array:
-        """Return E[x|z] at n points on the line from μ(first) to μ(second)."""
-        (start, end), _ = self.encode(np.stack([np.asarray(first), np.asarray(second)]))
+    def interpolate(self, first: Any, second: Any, n: int = 8, *, condition: Any = None) -> Array:
+        """Return E[x|z] at n points on the line from μ(first) to μ(second); a condition (condition_size,) is theirs."""
+        pair = np.stack([np.asarray(first), np.asarray(second)])
+        (start, end), _ = self.encode(pair, self._repeated(condition, 2))
         share = np.linspace(0, 1, n)[:, None]
-        return self.decode((1 - share) * start + share * end)
+        return self.decode((1 - share) * start + share * end, self._repeated(condition, n))
 
-    def latent_grid(self, n: int = 10, span: float = 2.0) -> Array:
+    def latent_grid(self, n: int = 10, span: float = 2.0, *, condition: Any = None) -> Array:
         """Return E[x|z] over an n × n grid of the first two latent numbers in [−span, span], row by row.
 
-        Rows have z₂ falling from the top, columns z₁ growing; other latent numbers are 0.
+        Rows have z₂ falling from the top, columns z₁ growing; other latent numbers are 0, and all have the condition
+        (condition_size,).
         """
         ticks = np.linspace(-span, span, n)
         z = np.zeros((n * n, self.latent_size))
         z[:, 0] = np.tile(ticks, n)
         if self.latent_size > 1:
             z[:, 1] = np.repeat(ticks[::-1], n)
-        return self.decode(z)
+        return self.decode(z, self._repeated(condition, n * n))
+
+    @staticmethod
+    def _repeated(condition: Any, n: int) -> Array | None:
+        return None if condition is None else np.repeat(np.asarray(condition)[None], n, axis=0)
+
+    def elbo(self, inputs: Any, n_samples: int = 100, *, seed: int = 0, condition: Any = None) -> tuple[Array, Array]:
+        """Return the mean of ln p(x, z)/q(z|x) over draws z ~ q(z|x) of every example, and its standard error (VI-17).
+
+        The draws are those of ``log_likelihood`` with the same seed and number, hence elbo ≤ log_likelihood for each
+        example (Jensen's inequality), and what lies between estimates KL(q(z|x)‖p(z|x)).
+        """
+        logs = self._log_weights(inputs, n_samples, seed, condition)
+        return logs.mean(axis=0), logs.std(axis=0, ddof=1) / math.sqrt(len(logs))
 
     def log_likelihood(
         self, inputs: Any, n_samples: int = 1000, *, seed: int = 0, condition: Any = None
@@ -256,18 +278,23 @@ class VAE(nn.Module):
         ln (1/S)Σ p(x|zₛ)p(zₛ)/q(zₛ|x), a lower bound in expectation that tightens with S; the error is s/(√S·w̄) of
         the weights w (delta method).
         """
-        whole_number(n_samples, "n_samples", 2)
-        x = np.asarray(self._with_condition(inputs, condition), self._type)
-        rounds = math.ceil(n_samples / self.n_samples)
-
-        def weights(batch: Tensor, step: Tensor) -> Tensor:
-            mean, log_variance, clean, c = self._posterior(batch)
-            log_p, log_ratio = self._sampled(mean, log_variance, clean, c, (seed, step, 2))
-            return log_p + log_ratio
-
-        compiled = jit(weights)
-        logs = np.concatenate([compiled(x, np.asarray(s, np.int64)).numpy() for s in range(rounds)]).astype(np.float64)
+        logs = self._log_weights(inputs, n_samples, seed, condition)
         top = logs.max(axis=0)
         scaled = np.exp(logs - top)
         mean = scaled.mean(axis=0)
         return top + np.log(mean), scaled.std(axis=0, ddof=1) / math.sqrt(len(logs)) / mean
+
+    def _log_weights(self, inputs: Any, n_samples: int, seed: int, condition: Any) -> Array:
+        """Return ln p(x|z)p(z)/q(z|x), (S, N) in float64, of S ≥ n_samples draws z ~ q(z|x) for each example."""
+        whole_number(n_samples, "n_samples", 2)
+        x = np.asarray(self._with_condition(inputs, condition), self._type)
+
+        def weights(batch: Tensor, step: Tensor) -> Tensor:
+            with entered(ForwardContext(self.record(), "inference", batched=True)):
+                mean, log_variance, clean, c = self._posterior(batch)
+                log_p, log_ratio = self._sampled(mean, log_variance, clean, c, (seed, step, 2))
+                return log_p + log_ratio
+
+        compiled = jit(weights)
+        rounds = math.ceil(n_samples / self.n_samples)
+        return np.concatenate([compiled(x, np.asarray(s, np.int64)).numpy() for s in range(rounds)]).astype(np.float64)

@@ -15,6 +15,9 @@ import deltarule as dr
 from deltarule import generative as g
 from deltarule import nn, optim
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.graph.op import Op
+from deltarule.graph.walk import topological
+from deltarule.train.program import Task, columns, training_step
 
 R = np.random.default_rng(1)
 X = (R.random((64, 6)) < 0.4).astype(np.float32)
@@ -160,6 +163,69 @@ def test_convolutional_vae_trains() -> None:
     assert history["elbo"][-1] > history["elbo"][0]
     assert model.sample(2, seed=0).shape == (2, 8, 8, 1)
     assert model.likelihood.log_variance.item() < -0.5
+
+
+@pytest.mark.notes("VI-06")
+@pytest.mark.parametrize("kind", ["dense", "convolutional"])
+@pytest.mark.parametrize("likelihood", [None, g.GaussianLikelihood("output")], ids=["bernoulli", "output"])
+def test_ready_made_models_keep_shapes_with_and_without_a_condition(kind: str, likelihood: g.Likelihood | None) -> None:
+    x, labels = dr.data.load("digits").inputs[:12], np.eye(10, dtype=np.float32)[np.arange(12) % 10]
+    for size in (0, 10):
+        c, one = (labels, labels[0]) if size else (None, None)
+        sizes = (16,) if kind == "dense" else (4,)
+        make = g.dense_vae if kind == "dense" else g.convolutional_vae
+        model = make((8, 8, 1), 3, sizes, likelihood, condition_size=size, n_samples=2)
+        history = model.fit(x, condition=c, epochs=1, batch_size=6, verbose=0, device="reference")
+        assert np.isfinite(history["elbo"][0])
+        mean, deviation = model.encode(x, c)
+        assert mean.shape == deviation.shape == (12, 3) and (deviation > 0).all()
+        for images in (model.reconstruct(x, c), model.sample(12, seed=0, condition=c),
+                       model.sample(12, seed=0, condition=c, noise=True)):  # fmt: skip
+            assert images.shape == x.shape
+        assert model.interpolate(x[0], x[1], 5, condition=one).shape == (5, 8, 8, 1)
+        assert model.latent_grid(3, condition=one).shape == (9, 8, 8, 1)
+        given = x if c is None else np.concatenate([x.reshape(12, 64), c], axis=1)
+        assert _terms(model, given).shape == (12, 3)
+        assert model.summary(input_shape=given.shape[1:]).complete
+
+
+def test_condition_planes_are_constant() -> None:
+    x, c = R.normal(size=(3, 2, 2, 1)), R.normal(size=(3, 2))
+    found = g.ConditionPlanes((2, 2, 1), 2)(np.concatenate([x.reshape(3, 4), c], axis=1)).numpy()
+    np.testing.assert_array_equal(found[..., :1], x)
+    np.testing.assert_array_equal(found[..., 1:], np.broadcast_to(c[:, None, None], (3, 2, 2, 2)))
+    with pytest.raises(ShapeError, match=r"ConditionPlanes.*\(N, 6\), got \(3, 5\)"):
+        g.ConditionPlanes((2, 2, 1), 2)(np.zeros((3, 5)))
+
+
+@pytest.mark.notes("VI-17", "VI-18")
+def test_bound_by_draws_lies_below_the_likelihood_by_the_divergence() -> None:
+    model, x, log_p = _linear_model(n_samples=50)
+    elbo, error = model.elbo(x, 20_000, seed=1)
+    estimate, spread = model.log_likelihood(x, 20_000, seed=1)
+    assert (elbo < estimate).all()
+    w, b, s2 = model.decoder.weight.numpy().astype(float), model.decoder.bias.numpy(), 0.36
+    covariance = np.linalg.inv(np.eye(2) + w.T @ w / s2)
+    means, deviations = (a.astype(float) for a in model.encode(x))
+    for i in range(5):
+        exact = g.FullNormal((x[i] - b) @ w @ covariance / s2, covariance=covariance)
+        gap = g.kl_divergence(g.DiagonalNormal(means[i], deviations[i]), exact).item()
+        assert abs(elbo[i] - (log_p[i] - gap)) < 5 * error[i] + 1e-4 * abs(elbo[i])
+    assert np.isfinite(spread).all()
+
+
+def test_summary_counts_encoder_and_decoder() -> None:
+    told = str(g.dense_vae((8, 8, 1), 2, (16,)).summary(input_shape=(8, 8, 1)))
+    assert "encoder.1: Linear(64→16)" in told and "Unflatten(8×8×1)" in told and "64 = 8·8·1" in told
+    assert f"{64 * 16 + 16 + 16 * 4 + 4 + 2 * 16 + 16 + 16 * 64 + 64} parameters" in told
+
+
+def test_step_draws_one_normal_number_for_each_latent_one() -> None:
+    model = _model(n_samples=3)
+    task = Task(model, g.NegativeELBO(), (), optim.Adam())
+    step = training_step(task, columns((X, np.zeros(64, np.float32))), 16)
+    drawn = [node for node in topological(step.program.as_program().outputs) if node.op is Op.RANDOM]
+    assert [node.shape for node in drawn] == [(3, 16, 2)] * 2  # Box and Muller's two uniform numbers
 
 
 def test_runs_repeat_to_the_bit() -> None:
