@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from deltarule.cli.about import About
 from deltarule.cli.source import with_channels
-from deltarule.data import BUNDLED, Dataset, load, read_columns
+from deltarule.data import BUNDLED, Dataset, load, read_columns, read_folder
 from deltarule.errors import ArgumentError, DataError, ShapeError
 
 Array = npt.NDArray[Any]
@@ -35,6 +35,10 @@ def _open(name: str, about: About, target: str | None, wanted: bool) -> Dataset:
         answers = data.targets if data.task == "regression" else np.array(data.class_names)[data.targets]
         inputs: Array = data.inputs
         names: tuple[str, ...] = data.feature_names
+    elif Path(name).is_dir():
+        data = read_folder(name)
+        inputs, names = data.inputs, data.feature_names
+        answers = np.array(data.class_names)[data.targets] if data.class_names else data.targets
     elif Path(name).suffix.lower() == ".npz":
         inputs, found = _arrays(Path(name), target or about.target, wanted)
         answers, names = (found if found is not None else np.zeros(len(inputs))), ()

@@ -1,4 +1,4 @@
-"""Data named on the command line: a bundled set by name, or a file."""
+"""Data named on the command line: a bundled set by name, a file, or a folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.data import BUNDLED, Dataset, Split, load, read_columns, read_table, split
+from deltarule.data import BUNDLED, Dataset, Split, load, read_columns, read_folder, read_table, split
 from deltarule.errors import ArgumentError, DataError
 
 Array = npt.NDArray[Any]
@@ -19,7 +19,7 @@ _FILE_KINDS = (".csv", ".npz", ".parquet")
 
 
 def open_data(name: str, target: str | None) -> Dataset:
-    """Return a bundled data set by name, or a file's content; pictures without a channel axis get one."""
+    """Return a bundled data set by name, or the content of a file or folder; grey pictures get a channel axis."""
     known = name.replace("-", "_")
     if known in BUNDLED:
         if target is not None:
@@ -28,20 +28,22 @@ def open_data(name: str, target: str | None) -> Dataset:
     if Path(name).suffix.lower() not in _FILE_KINDS and not Path(name).exists():
         raise ArgumentError(
             f"data set {name!r}",
-            expected=f"one of {', '.join(BUNDLED)}, or a {', '.join(_FILE_KINDS)} file",
+            expected=f"one of {', '.join(BUNDLED)}, or a {', '.join(_FILE_KINDS)} file, or a folder",
             got="neither",
         )
-    data = read_table(name, target)
+    if Path(name).is_dir() and target is not None:
+        raise ArgumentError("--target", expected="a file with columns", got=f"the folder {name!r}, which has its own")
+    data = read_folder(name) if Path(name).is_dir() else read_table(name, target)
     if data.n_samples < 1 / min(TEST, VALIDATION):
         raise DataError(f"file {name}", expected="at least 10 rows", got=f"{data.n_samples}", hint="Collect more data.")
     return replace(data, inputs=with_channels(data.inputs))
 
 
 def target_name(name: str, target: str | None) -> str:
-    """Return the column (or array) that holds the answers of a file; empty for a bundled data set."""
+    """Return the column (or array) that holds the answers of a file; empty for a bundled data set and a folder."""
     if name.replace("-", "_") in BUNDLED:
         return ""
-    if target is not None or Path(name).suffix.lower() == ".npz":
+    if target is not None or Path(name).is_dir() or Path(name).suffix.lower() == ".npz":
         return target or ""
     return list(read_columns(name))[-1]
 

@@ -53,7 +53,7 @@ class Job:
 
 
 @click.command("train", epilog=EXAMPLES)
-@click.argument("name", metavar="NAME|FILE")
+@click.argument("name", metavar="NAME|FILE|FOLDER")
 @options.target
 @click.option("--model", default=None, metavar="M", help="linear, mlp or lenet (default: by the data's shape).")
 @click.option("--epochs", type=click.IntRange(min=1), default=None, metavar="N", help="Passes over the data, at most.")
@@ -69,9 +69,10 @@ class Job:
 @click.option("--report", type=options.PATH, default=None, metavar="PATH", help="The page's file [NAME-report.html].")
 @options.as_json
 def command(as_json: bool, **given: Any) -> None:
-    """Train a network on a bundled data set or a file.
+    """Train a network on a bundled data set, a file or a folder.
 
-    NAME is digits, iris, wine, breast_cancer or diabetes; FILE a .csv, .npz or .parquet file. 20 % of the rows are
+    NAME is digits, iris, wine, breast_cancer or diabetes; FILE a .csv, .npz or .parquet file; FOLDER holds MNIST's
+    files, CIFAR's batches, a folder of pictures for each class, or inputs.npy and targets.npy. 20 % of the rows are
     kept for the test and 10 % to stop at the best epoch. Images get a convolutional network (lenet), tables dense
     layers (mlp). Writes the model, from which a run can be resumed, and a report as one HTML file.
     """

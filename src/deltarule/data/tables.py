@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import importlib
-import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.data.arrays import check_arrays
+from deltarule.data.cells import existing, raw_tables, wanted
 from deltarule.data.dataset import Dataset, Task
 from deltarule.data.encoding import LabelEncoder
-from deltarule.data.schema import MISSING, RawTable, TableSchema, is_numeric, numbers, parsed
-from deltarule.errors import DataError, DataWarning, DependencyError
+from deltarule.data.schema import RawTable, TableSchema, is_numeric, numbers
+from deltarule.errors import DataError
 
 Array = npt.NDArray[Any]
 FEW = 20  # whole-number targets with at most so many values are classes
@@ -54,7 +52,7 @@ def read_table(
     Returns:
         The data set; its ``schema`` reads the features of another file (``read_inputs``).
     """
-    file = _existing(path)
+    file = existing(path)
     if file.suffix.lower() == ".npz":
         return _read_npz(file, target, task)
     table = _read(file, header, drop_missing, ignore)
@@ -63,12 +61,12 @@ def read_table(
     targets: Array = np.array(table.cells[chosen])
     if task == "regression" or (is_numeric(table.cells[chosen]) and chosen not in categorical):
         targets = numbers(table, chosen)
-    return _dataset(file, schema.encode(table), targets, schema.feature_names, task, schema)
+    return table_dataset(file, schema.encode(table), targets, schema.feature_names, task, schema)
 
 
 def read_inputs(path: str | Path, schema: TableSchema) -> npt.NDArray[np.float32]:
     """Return the features of another file, encoded as ``schema`` has learned; its target column may be missing."""
-    return schema.encode(_read(_existing(path), header=True, drop_missing=False, ignore=(), only=_needed(schema)))
+    return schema.encode(_read(existing(path), header=True, drop_missing=False, ignore=(), only=_needed(schema)))
 
 
 def _needed(schema: TableSchema) -> frozenset[str]:
@@ -77,120 +75,22 @@ def _needed(schema: TableSchema) -> frozenset[str]:
 
 def read_columns(path: str | Path) -> dict[str, list[str]]:
     """Return a CSV or Parquet file as columns of text by name, in the file's order; missing cells are refused."""
-    table = _read(_existing(path), header=None, drop_missing=False, ignore=())
+    table = _read(existing(path), header=None, drop_missing=False, ignore=())
     return {name: list(cells) for name, cells in table.cells.items()}
-
-
-def _existing(path: str | Path) -> Path:
-    file = Path(path)
-    if not file.is_file():
-        raise DataError(f"file {file}", expected="a file that exists", got="none", hint=f"Looked in {Path.cwd()}.")
-    if file.suffix.lower() not in {".csv", ".tsv", ".npz", ".parquet"}:
-        raise DataError(f"file {file}", expected="a .csv, .npz or .parquet file", got=repr(file.suffix))
-    return file
 
 
 def _read(
     file: Path, header: bool | None, drop_missing: bool, ignore: Sequence[str], only: frozenset[str] | None = None
 ) -> RawTable:
     """Return the cells of the wanted columns, none of them missing."""
-    if file.suffix.lower() == ".npz":
-        raise DataError(f"file {file}", expected="a .csv or .parquet file with named columns", got="'.npz'")
-    table = _read_parquet(file) if file.suffix.lower() == ".parquet" else _read_csv(file, header)
-    for name in ignore:
-        table.require(name)
-    wanted = {n: c for n, c in table.cells.items() if n not in ignore and (only is None or n in only)}
-    missing = [
-        (row, name) for name, cells in wanted.items() for row, cell in enumerate(cells) if cell.lower() in MISSING
-    ]
-    if missing and not drop_missing:
-        row, name = min(missing)
-        raise DataError(
-            table.place(row),
-            expected=f"a value in column {name!r}",
-            got=f"{wanted[name][row]!r} ({len(missing)} missing cells in the file)",
-            hint="Fill the cells, or leave their rows out: drop_missing=True.",
-        )
-    gone = {row for row, _ in missing}
-    kept = [row for row in range(table.n_rows) if row not in gone]
-    if not kept:
+    (table,) = raw_tables(file, header)
+    kept = wanted(table, ignore, drop_missing, only)
+    if not kept.n_rows:
         raise DataError(table.where, expected="at least one row without missing cells", got=f"{table.n_rows} rows")
-    cells = {name: [column[row] for row in kept] for name, column in wanted.items()}
-    return RawTable(table.where, cells, [table.lines[row] for row in kept], table.unit)
+    return kept
 
 
-def _read_csv(file: Path, header: bool | None) -> RawTable:
-    where = f"file {file}"
-    rows, lines = _csv_rows(file, where)
-    if not rows:
-        raise DataError(where, expected="at least one row", got="an empty file")
-    named = header if header is not None else all(parsed(cell) is None for cell in rows[0])
-    names = rows.pop(0) if named else [f"column {i + 1}" for i in range(len(rows[0]))]
-    lines = lines[1:] if named else lines
-    if not rows:
-        raise DataError(where, expected="at least one row below the header", got="none")
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(names):
-            raise DataError(f"{where} line {line}", expected=f"{len(names)} cells", got=str(len(row)))
-    if names[0] == "" and [row[0] for row in rows] == [str(i) for i in range(len(rows))]:
-        warnings.warn(f"{where}: the unnamed first column numbers the rows and is left out", DataWarning, stacklevel=4)
-        names, rows = names[1:], [row[1:] for row in rows]
-    if len(set(names)) != len(names) or "" in names:
-        raise DataError(where, expected="column names that differ and are not empty", got=", ".join(map(repr, names)))
-    return RawTable(where, {name: [row[i] for row in rows] for i, name in enumerate(names)}, lines)
-
-
-def _csv_rows(file: Path, where: str) -> tuple[list[list[str]], list[int]]:
-    """Return the stripped cells of all lines that are not blank, and the number of the line where each begins."""
-    rows, lines = [], []
-    before = 0
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            delimiter = _delimiter(stream.readline())
-            stream.seek(0)
-            reader = csv.reader(stream, delimiter=delimiter, strict=True)
-            for row in reader:
-                if any(cell.strip() for cell in row):
-                    rows.append([_plain(cell.strip(), delimiter) for cell in row])
-                    lines.append(before + 1)
-                before = reader.line_num
-    except UnicodeDecodeError as error:
-        raise DataError(where, expected="text in UTF-8", got=str(error), hint="Save the table as UTF-8.") from error
-    except csv.Error as error:
-        raise DataError(f"{where} line {before + 1}", expected="comma-separated cells", got=str(error)) from error
-    return rows, lines
-
-
-def _delimiter(line: str) -> str:
-    """Return the one of ``,`` ``;`` tab that the first line holds most often."""
-    return max(",;\t", key=line.count)
-
-
-def _plain(cell: str, delimiter: str) -> str:
-    """Return a cell with a decimal point where a semicolon-separated file writes a decimal comma."""
-    if delimiter == ";" and cell.count(",") == 1 and parsed(cell.replace(",", ".")) is not None:
-        return cell.replace(",", ".")
-    return cell
-
-
-def _read_parquet(file: Path) -> RawTable:
-    try:
-        parquet = importlib.import_module("pyarrow.parquet")
-        arrow = importlib.import_module("pyarrow")
-    except ImportError as error:
-        raise DependencyError(
-            f"file {file}", expected="the package pyarrow", got="none", hint="pip install 'deltarule[parquet]'"
-        ) from error
-    try:
-        columns = parquet.read_table(file).to_pydict()
-    except arrow.ArrowInvalid as error:
-        raise DataError(f"file {file}", expected="a Parquet file", got=str(error)) from error
-    cells = {str(name): ["" if value is None else str(value) for value in column] for name, column in columns.items()}
-    n_rows = len(next(iter(cells.values()), ()))
-    return RawTable(f"file {file}", cells, range(1, n_rows + 1), unit="row")
-
-
-def _dataset(
+def table_dataset(
     file: Path,
     inputs: Array,
     targets: Array,
@@ -239,4 +139,4 @@ def _read_npz(file: Path, target: str | None, task: Task | None) -> Dataset:
     x, _ = check_arrays(inputs, targets if targets.dtype.kind in "fiub" else None, where=f"file {file}")
     if len(targets) != len(x):
         raise DataError(f"file {file}", expected=f"{len(x)} targets", got=str(len(targets)))
-    return _dataset(file, x.astype(np.float32), targets, (), task)
+    return table_dataset(file, x.astype(np.float32), targets, (), task)

@@ -10,7 +10,7 @@ import pytest
 
 from deltarule.cli import answers, rows, source
 from deltarule.cli.about import About
-from deltarule.data import load
+from deltarule.data import load, write_mapped
 from deltarule.errors import ArgumentError, DataError, ShapeError
 
 FEATURES = ("width", "colour=blue", "colour=red")
@@ -174,3 +174,19 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(tmp_path: Pat
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ArgumentError, match="a place to write to"):
         answers.check_path(tmp_path / "file" / "a.csv")
+
+
+def test_folders_are_opened_by_what_lies_in_them(tmp_path: Path) -> None:
+    digits = load("digits")
+    write_mapped(tmp_path / "digits", digits)
+    opened = source.open_data(str(tmp_path / "digits"), None)
+    assert opened.input_shape == (8, 8, 1) and opened.class_names == digits.class_names
+    assert source.target_name(str(tmp_path / "digits"), None) == ""
+    assert source.fingerprint(opened) == source.fingerprint(digits)
+    with pytest.raises(ArgumentError, match="--target"):
+        source.open_data(str(tmp_path / "digits"), "y")
+    with pytest.raises(DataError, match="a folder of pictures for each class"):
+        source.open_data(str(tmp_path), None)
+    about = About.of(digits, "lenet", "", 0, "f")
+    examples = rows.read_examples(str(tmp_path / "digits"), about, None)
+    np.testing.assert_array_equal(examples.targets, digits.targets)

@@ -1,0 +1,140 @@
+"""Cells of CSV and Parquet files as text, all at once or so many rows at a time."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import warnings
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+
+from deltarule.data.schema import MISSING, RawTable, parsed
+from deltarule.errors import DataError, DataWarning, DependencyError
+
+
+def existing(path: str | Path) -> Path:
+    """Return the path of a table; raise DataError for none, and for a file of another kind."""
+    file = Path(path)
+    if not file.is_file():
+        raise DataError(f"file {file}", expected="a file that exists", got="none", hint=f"Looked in {Path.cwd()}.")
+    if file.suffix.lower() not in {".csv", ".tsv", ".npz", ".parquet"}:
+        raise DataError(f"file {file}", expected="a .csv, .npz or .parquet file", got=repr(file.suffix))
+    return file
+
+
+def raw_tables(file: Path, header: bool | None, rows: int | None = None) -> Iterator[RawTable]:
+    """Yield the file's rows, ``rows`` of them at a time; by default all in one table."""
+    if file.suffix.lower() == ".npz":
+        raise DataError(f"file {file}", expected="a .csv or .parquet file with named columns", got="'.npz'")
+    return _parquet_tables(file, rows) if file.suffix.lower() == ".parquet" else _csv_tables(file, header, rows)
+
+
+def wanted(
+    table: RawTable, ignore: Sequence[str] = (), drop_missing: bool = False, only: frozenset[str] | None = None
+) -> RawTable:
+    """Return the wanted columns of the rows without missing cells; raise DataError at one unless it may be dropped."""
+    for name in ignore:
+        table.require(name)
+    columns = {n: c for n, c in table.cells.items() if n not in ignore and (only is None or n in only)}
+    missing = [
+        (row, name) for name, cells in columns.items() for row, cell in enumerate(cells) if cell.lower() in MISSING
+    ]
+    if missing and not drop_missing:
+        row, name = min(missing)
+        raise DataError(
+            table.place(row),
+            expected=f"a value in column {name!r}",
+            got=f"{columns[name][row]!r} ({len(missing)} missing cells)",
+            hint="Fill the cells, or leave their rows out: drop_missing=True.",
+        )
+    gone = {row for row, _ in missing}
+    kept = [row for row in range(table.n_rows) if row not in gone]
+    cells = {name: [column[row] for row in kept] for name, column in columns.items()}
+    return RawTable(table.where, cells, [table.lines[row] for row in kept], table.unit)
+
+
+def _csv_tables(file: Path, header: bool | None, rows: int | None) -> Iterator[RawTable]:
+    where = f"file {file}"
+    stream = _csv_rows(file, where)
+    first = next(stream, None)
+    if first is None:
+        raise DataError(where, expected="at least one row", got="an empty file")
+    named = header if header is not None else all(parsed(cell) is None for cell in first[0])
+    names = first[0] if named else [f"column {i + 1}" for i in range(len(first[0]))]
+    stream = stream if named else chain([first], stream)
+    numbered: bool | None = None if names[0] == "" else False
+    done = 0
+    while part := list(islice(stream, rows)):
+        for row, line in part:
+            if len(row) != len(names):
+                raise DataError(f"{where} line {line}", expected=f"{len(names)} cells", got=str(len(row)))
+        counted = numbered is not False and [row[0] for row, _ in part] == [str(done + i) for i in range(len(part))]
+        if numbered is None and counted:
+            warnings.warn(f"{where}: the unnamed first column numbers the rows and is left out", DataWarning, 5)
+        elif numbered and not counted:
+            raise DataError(f"{where} line {part[0][1]}", expected="rows numbered on", got=repr(part[0][0][0]))
+        numbered = counted
+        kept = names[counted:]
+        if len(set(kept)) != len(kept) or "" in kept:
+            shown = ", ".join(map(repr, kept))
+            raise DataError(where, expected="column names that differ and are not empty", got=shown)
+        cells = {name: [row[i + counted] for row, _ in part] for i, name in enumerate(kept)}
+        yield RawTable(where, cells, [line for _, line in part])
+        done += len(part)
+    if not done:
+        raise DataError(where, expected="at least one row below the header", got="none")
+
+
+def _csv_rows(file: Path, where: str) -> Iterator[tuple[list[str], int]]:
+    """Yield the stripped cells of all lines that are not blank, and the number of the line where each begins."""
+    before = 0
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            delimiter = _delimiter(stream.readline())
+            stream.seek(0)
+            reader = csv.reader(stream, delimiter=delimiter, strict=True)
+            for row in reader:
+                if any(cell.strip() for cell in row):
+                    yield [_plain(cell.strip(), delimiter) for cell in row], before + 1
+                before = reader.line_num
+    except UnicodeDecodeError as error:
+        raise DataError(where, expected="text in UTF-8", got=str(error), hint="Save the table as UTF-8.") from error
+    except csv.Error as error:
+        raise DataError(f"{where} line {before + 1}", expected="comma-separated cells", got=str(error)) from error
+
+
+def _delimiter(line: str) -> str:
+    """Return the one of ``,`` ``;`` tab that the first line holds most often."""
+    return max(",;\t", key=line.count)
+
+
+def _plain(cell: str, delimiter: str) -> str:
+    """Return a cell with a decimal point where a semicolon-separated file writes a decimal comma."""
+    if delimiter == ";" and cell.count(",") == 1 and parsed(cell.replace(",", ".")) is not None:
+        return cell.replace(",", ".")
+    return cell
+
+
+def _parquet_tables(file: Path, rows: int | None) -> Iterator[RawTable]:
+    try:
+        parquet = importlib.import_module("pyarrow.parquet")
+        arrow = importlib.import_module("pyarrow")
+    except ImportError as error:
+        raise DependencyError(
+            f"file {file}", expected="the package pyarrow", got="none", hint="pip install 'deltarule[parquet]'"
+        ) from error
+    done = 0
+    try:
+        if rows is None:
+            parts = iter((parquet.read_table(file),))
+        else:
+            parts = parquet.ParquetFile(file).iter_batches(batch_size=rows)
+        for part in parts:
+            columns = part.to_pydict()
+            cells = {str(n): ["" if value is None else str(value) for value in c] for n, c in columns.items()}
+            count = len(next(iter(cells.values()), ()))
+            yield RawTable(f"file {file}", cells, range(done + 1, done + count + 1), unit="row")
+            done += count
+    except (arrow.ArrowInvalid, OSError) as error:
+        raise DataError(f"file {file}", expected="a Parquet file", got=str(error)) from error

@@ -1,0 +1,197 @@
+"""Data on disk that need not fit in memory: arrays that are read where they lie, page by page.
+
+A mapped folder holds ``inputs.npy``, ``targets.npy`` and ``about.json``. ``np.memmap`` arrays go into ``fit`` as any
+others do: the machine reads the rows that a batch asks for and gives their memory back when it is short.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zipfile
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.data.dataset import Dataset
+from deltarule.data.schema import TableSchema
+from deltarule.errors import DataError
+
+Array = npt.NDArray[Any]
+ABOUT = "about.json"
+_COLUMNS = ("inputs", "targets")
+_LOCAL_HEAD, _NAME_LENGTHS = 30, struct.Struct("<HH")  # of a member of a ZIP file
+
+
+def map_array(path: str | Path, member: str | None = None) -> Array:
+    """Return the array of an NPY file, or of a member of an uncompressed NPZ file, left on disk and read-only.
+
+    Raises:
+        DataError: for a file that is missing, cut short, compressed, or holds objects.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "two.npz"
+    >>> np.savez(file, x=np.arange(3.0), y=np.eye(2))
+    >>> map_array(file, "y").tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    file = Path(path)
+    where = f"file {file}" if member is None else f"{member} in {file}"
+    try:
+        with file.open("rb") as stream:
+            end = file.stat().st_size
+            if member is not None:
+                end = _to_member(stream, file, member, where)
+            shape, by_columns, kind = _head(stream, where)
+            offset = stream.tell()
+    except (OSError, ValueError, EOFError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(where, expected="an array that NumPy has written", got=str(error)) from error
+    size = int(np.prod(shape, dtype=object)) * kind.itemsize
+    if offset + size > end:
+        raise DataError(
+            where, expected=f"{size:,} bytes of elements", got=f"{end - offset:,}", hint="The file was cut short."
+        )
+    if not size:
+        return np.empty(shape, kind)
+    return np.memmap(file, kind, "r", offset, shape, "F" if by_columns else "C")
+
+
+def _head(stream: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, by_columns, kind = read(stream)
+    if kind.hasobject:
+        raise DataError(where, expected="plain numbers", got="objects", hint="Write it with a numeric dtype.")
+    return shape, by_columns, kind
+
+
+def _to_member(stream: BinaryIO, file: Path, member: str, where: str) -> int:
+    """Go to the first byte of a member and return the place after its last."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = {name.removesuffix(".npy"): name for name in archive.namelist()}
+            if member not in found:
+                raise DataError(f"file {file}", expected=f"an array {member!r}", got=", ".join(found) or "none")
+            info = archive.getinfo(found[member])
+    except zipfile.BadZipFile as error:
+        raise DataError(f"file {file}", expected="an .npz file", got=str(error)) from error
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise DataError(
+            where, expected="an array that is not compressed, to be read where it lies", got="a compressed one",
+            hint="Write it with np.savez, or read it whole with data.read_table.",
+        )  # fmt: skip
+    stream.seek(info.header_offset)
+    head = stream.read(_LOCAL_HEAD)
+    if len(head) < _LOCAL_HEAD:
+        raise DataError(where, expected="the head of a member", got="the end of the file")
+    stream.seek(sum(_NAME_LENGTHS.unpack(head[26:30])), 1)
+    return stream.tell() + info.file_size
+
+
+def read_mapped(path: str | Path) -> Dataset:
+    """Return a mapped folder (or an uncompressed NPZ file with ``inputs`` and ``targets``) as a data set on disk.
+
+    A folder without ``about.json`` is a classification if its targets are whole numbers (N,).
+    """
+    place = Path(path)
+    if place.is_dir():
+        inputs, targets = (map_array(place / f"{name}.npy") for name in _COLUMNS)
+    else:
+        inputs, targets = (map_array(place, name) for name in _COLUMNS)
+    if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets) or not len(inputs):
+        raise DataError(
+            f"data in {place}", expected="as many targets as inputs, at least one",
+            got=f"inputs {inputs.shape} and targets {targets.shape}",
+        )  # fmt: skip
+    if place.is_dir() and (place / ABOUT).is_file():
+        return _described(place, inputs, targets)
+    whole = targets.dtype.kind in "iu" and targets.ndim == 1
+    classes = tuple(str(label) for label in range(int(targets.max()) + 1)) if whole else ()
+    return Dataset(
+        place.stem, place.name, "classification" if whole else "regression", inputs, targets, class_names=classes,
+        description=f"{len(inputs):,} examples on disk",
+    )  # fmt: skip
+
+
+def _described(place: Path, inputs: Array, targets: Array) -> Dataset:
+    file = place / ABOUT
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+        schema = card["schema"]
+        return Dataset(
+            str(card["name"]), str(card["title"]), card["task"], inputs, targets,
+            tuple(card["feature_names"]), tuple(card["class_names"]), str(card["description"]), str(card["source"]),
+            str(card["licence"]), None if schema is None else TableSchema.from_dict(schema),
+        )  # fmt: skip
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DataError(
+            f"file {file}", expected="the card of a mapped folder", got=f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def write_mapped(folder: str | Path, chunks: Iterable[Dataset] | Dataset) -> Dataset:
+    """Write a data set, or its chunks one after the other, as a mapped folder; return it as ``read_mapped`` does.
+
+    No more than one chunk is in memory. The card is written last, so a folder with one is whole.
+
+    Raises:
+        DataError: for no chunks, and chunks of different shapes, types or classes.
+
+    >>> import tempfile
+    >>> from deltarule.data import load
+    >>> iris = write_mapped(Path(tempfile.mkdtemp()) / "iris", load("iris"))
+    >>> type(iris.inputs).__name__, iris.inputs.shape, iris.class_names[0]
+    ('memmap', (150, 4), 'setosa')
+    """
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    (place / ABOUT).unlink(missing_ok=True)
+    first: Dataset | None = None
+    count = 0
+    with (place / "inputs.npy").open("w+b") as x, (place / "targets.npy").open("w+b") as y:
+        for chunk in (chunks,) if isinstance(chunks, Dataset) else chunks:
+            first = first or chunk
+            _check_alike(place, first, chunk)
+            for stream, array in ((x, chunk.inputs), (y, chunk.targets)):
+                if stream.tell() == 0:
+                    _write_head(stream, array, 0)
+                np.ascontiguousarray(array).tofile(stream)
+            count += chunk.n_samples
+        if first is None or not count:
+            raise DataError(f"folder {place}", expected="at least one example to write", got="none")
+        for stream, array in ((x, first.inputs), (y, first.targets)):
+            stream.seek(0)
+            _write_head(stream, array, count)
+    card = {field.name: getattr(first, field.name) for field in fields(Dataset) if field.name not in _COLUMNS}
+    card["schema"] = None if first.schema is None else first.schema.to_dict()
+    (place / ABOUT).write_text(json.dumps(card, ensure_ascii=False), encoding="utf-8")
+    return read_mapped(place)
+
+
+def _write_head(stream: BinaryIO, array: Array, count: int) -> None:
+    """Write the head of an NPY file; NumPy leaves room in it for a larger count."""
+    kind = np.lib.format.dtype_to_descr(array.dtype)
+    head = {"descr": kind, "fortran_order": False, "shape": (count, *array.shape[1:])}
+    np.lib.format.write_array_header_1_0(stream, head)
+
+
+def _check_alike(place: Path, first: Dataset, chunk: Dataset) -> None:
+    kept = [(d.inputs.dtype, d.inputs.shape[1:], d.targets.dtype, d.targets.shape[1:], d.class_names, d.task)
+            for d in (first, chunk)]  # fmt: skip
+    if kept[0] != kept[1] or len(chunk.inputs) != len(chunk.targets):
+        raise DataError(
+            f"folder {place}", expected=f"chunks alike: {_words(first)}", got=_words(chunk),
+        )  # fmt: skip
+
+
+def _words(data: Dataset) -> str:
+    return (
+        f"inputs {data.inputs.dtype} {data.inputs.shape[1:]}, targets {data.targets.dtype} {data.targets.shape[1:]}, "
+        f"{data.n_classes} classes"
+    )
