@@ -20,6 +20,7 @@ from deltarule.graph.program import StepProgram
 from deltarule.lower.layout import Panels
 from deltarule.lower.loops import Buffer
 from deltarule.lower.lower import lower_step
+from deltarule.lower.memory import MemoryPlan
 from deltarule.shapes import show
 
 
@@ -52,6 +53,11 @@ class NativeRunner:
         return self.assembly.threads
 
     @property
+    def plan(self) -> MemoryPlan:
+        """Return the memory plan: where state, batch and temporaries lie."""
+        return self._lowered.memory
+
+    @property
     def steps_done(self) -> int:
         """Return the steps finished in the run that is at work, or in the last one."""
         return int(self._context[words.DONE])
@@ -73,7 +79,8 @@ class NativeRunner:
                 raise ShapeError(
                     f"state {node.attributes.get('name', '')}", expected=show(node.shape), got=show(np.shape(array))
                 )
-            self._view(buffer)[...] = self._packed(buffer, np.asarray(array, node.dtype.name))
+            packed = self._packed(buffer, np.asarray(array, node.dtype.name))
+            self._view(buffer).reshape(packed.shape)[...] = packed
 
     def read(self) -> list[Array]:
         """Return copies of the current state."""
@@ -131,13 +138,13 @@ class NativeRunner:
         return self._arena[offset : offset + buffer.nbytes].view(buffer.dtype.name)
 
     def _packed(self, buffer: Buffer, array: Array) -> Array:
-        """Return the elements in the order of memory."""
+        """Return a view of the elements in the order of memory."""
         layout = self._lowered.layouts.get(buffer)
         if not isinstance(layout, Panels):
-            return array.reshape(-1)
+            return array
         front = np.moveaxis(array, layout.axis, 0)
         cut = front.reshape(-1, layout.width, *front.shape[1:])
-        return np.moveaxis(cut, 1, -1).reshape(-1)
+        return np.moveaxis(cut, 1, -1)
 
     def _unpacked(self, buffer: Buffer, flat: Array, shape: tuple[int, ...]) -> Array:
         """Return a state array in its own shape."""

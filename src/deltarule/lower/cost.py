@@ -1,0 +1,80 @@
+"""What a lowered program costs: statements, floating-point operations, and bytes that have to move.
+
+Operations are the products and sums of contractions, 2 · points · reduced points; elementwise work is counted in
+points. Bytes are a floor: in each statement, every element that it reads or writes moves once, as if all that one
+statement touches stayed in cache and nothing survived from one statement to the next.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import prod
+
+from deltarule.lower.index import Index
+from deltarule.lower.loops import Buffer, Contraction, LoopProgram, Nest, Routine, Statement
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Statements by kind, operations of contractions, points of elementwise work, bytes read and written."""
+
+    kinds: tuple[tuple[str, int], ...]
+    flops: int
+    points: int
+    read: int
+    written: int
+
+    @property
+    def statements(self) -> int:
+        """Return how many statements (kernels) a run of the program has."""
+        return sum(count for _, count in self.kinds)
+
+    @property
+    def intensity(self) -> float:
+        """Return operations for each byte moved."""
+        return self.flops / max(1, self.read + self.written)
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in self.kinds)
+        return (f"{self.statements} kernels ({kinds}); {self.flops:,} flops in contractions, {self.points:,} points "
+                f"elsewhere; {self.read:,} bytes read, {self.written:,} written")  # fmt: skip
+
+
+def cost(program: LoopProgram) -> Cost:
+    """Return the cost of one run of a program (of one step, if it is a training step)."""
+    kinds = Counter(type(statement).__name__.lower() for statement in program.statements)
+    flops = points = read = written = 0
+    for statement in program.statements:
+        if isinstance(statement, Contraction):
+            flops += statement.flops
+        else:
+            reduced = statement.reduce if isinstance(statement, Nest) else ()
+            points += prod(axis.extent for axis in (*statement.axes, *reduced))
+        came, went = _moved(statement)
+        read, written = read + came, written + went
+    return Cost(tuple(sorted(kinds.items())), flops, points, read, written)
+
+
+def _moved(statement: Statement) -> tuple[int, int]:
+    """Return the bytes that a statement reads and writes at least."""
+    if isinstance(statement, Routine):
+        return _total(statement.arguments), _total(statement.results)
+    reads: dict[Buffer, list[Index]] = {}
+    for load in statement.reads:
+        reads.setdefault(load.buffer, []).append(load.index)
+    writes: dict[Buffer, list[Index]] = {}
+    for store in statement.stores:
+        writes.setdefault(store.buffer, []).append(store.index)
+    return sum(_reached(*item) for item in reads.items()), sum(_reached(*item) for item in writes.items())
+
+
+def _total(buffers: Iterable[Buffer]) -> int:
+    return sum(buffer.nbytes for buffer in buffers)
+
+
+def _reached(buffer: Buffer, indices: Iterable[Index]) -> int:
+    """Return the bytes of the elements that indices reach, at most the whole buffer."""
+    elements = sum(prod(axis.extent for axis in index.axes) for index in indices)
+    return min(buffer.size, elements) * buffer.dtype.itemsize
