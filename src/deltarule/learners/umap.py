@@ -187,15 +187,19 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         return np.asarray(places)
 
     def _settle(self, y: Array, indices: Array, weights: Array) -> Array:
-        """Move new points along the mean gradient; every one is pushed from the same random training points."""
+        """Move new points along the mean gradient; every one is pushed from the same random training points.
+
+        A point has one pull (its weights sum to 1) and ``n_negatives`` pushes, as every edge has in training; the
+        mean push is taken over ten times as many points, since all new ones share them.
+        """
         random = np.random.default_rng(self._seed)
-        n_epochs = max(30, self._epochs(len(self._examples)) // 3)
+        n_epochs, drawn = max(30, self._epochs(len(self._examples)) // 3), max(1, 10 * self.n_negatives)
         for epoch in range(n_epochs):
             gap = y[:, None, :] - self.embedding_[indices]
             pull = np.clip(_attraction((gap * gap).sum(axis=2), self._a, self._b)[:, :, None] * gap, -_CLIP, _CLIP)
-            away = y[:, None, :] - self.embedding_[random.integers(len(self.embedding_), size=self.n_negatives)]
+            away = y[:, None, :] - self.embedding_[random.integers(len(self.embedding_), size=drawn)]
             push = np.clip(_repulsion((away * away).sum(axis=2), self._a, self._b)[:, :, None] * away, -_CLIP, _CLIP)
-            step = (weights[:, :, None] * pull).sum(axis=1) + push.sum(axis=1) / max(1, self.n_negatives)
+            step = (weights[:, :, None] * pull).sum(axis=1) + self.n_negatives * push.mean(axis=1)
             y = y + self.learning_rate * (1 - epoch / n_epochs) * step
         return y
 

@@ -11,7 +11,7 @@ from sklearn.manifold import trustworthiness
 from deltarule import data
 from deltarule.errors import ArgumentError
 from deltarule.learners import TSNE, UMAP
-from deltarule.learners.search import neighbors_of_each
+from deltarule.learners.search import Known, neighbors_of_each
 from deltarule.learners.tsne import attraction, conditional, exact_repulsion, fft_repulsion, joint
 from deltarule.learners.umap import curve, fuzzy_graph, memberships
 
@@ -124,6 +124,7 @@ def test_umap_keeps_the_digits_apart_and_places_new_ones() -> None:
 
 @pytest.mark.slow
 @pytest.mark.notes("AE-11")
+@pytest.mark.filterwarnings("ignore")  # umap-learn's own
 def test_umap_is_as_good_as_umap_learn() -> None:
     reference = pytest.importorskip("umap")
     ours, theirs = UMAP(random_state=0).fit_transform(IMAGES), reference.UMAP(random_state=0).fit_transform(IMAGES)
@@ -138,3 +139,23 @@ def test_a_graph_in_pieces_and_few_points() -> None:
     assert cdist(places[:30], places[30:]).min() > 0.5
     assert UMAP(n_epochs=5, random_state=0).fit(apart[:4]).embedding_.shape == (4, 2)
     assert np.isfinite(UMAP(n_epochs=5, random_state=0).fit_transform(np.ones((20, 2)))).all()
+
+
+@pytest.mark.slow
+@pytest.mark.notes("AE-11")
+@pytest.mark.filterwarnings("ignore")  # umap-learn's own
+@pytest.mark.parametrize("seed", [0, 1])
+def test_new_points_are_placed_as_well_as_by_umap_learn(seed: int) -> None:
+    reference = pytest.importorskip("umap")
+    known, new = IMAGES[:1100], IMAGES[1100:1500]
+    wanted = neighbors_between(known, new)
+    shares = []
+    for learner in (UMAP(random_state=seed).fit(known), reference.UMAP(random_state=seed).fit(known)):
+        near = neighbors_between(learner.embedding_, learner.transform(new))
+        shares.append(np.mean([len(set(a) & set(b)) / 15 for a, b in zip(wanted, near, strict=True)]))
+    assert shares[0] > shares[1] - 0.01
+
+
+def neighbors_between(known: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Return the 15 nearest known points of each new one."""
+    return np.asarray(Known.of(np.ascontiguousarray(known)).nearest(np.ascontiguousarray(new), 15)[1])
