@@ -1,1 +1,1 @@
-"""Exchange with other programs: ONNX."""
+"""Exchange with other programs: ONNX models, PyTorch weights."""

@@ -1,0 +1,78 @@
+"""Where in a model an image was flattened, and which layers see its features: their order differs elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import final
+
+from deltarule import dtypes, nn
+from deltarule.errors import ArgumentError
+from deltarule.graph import build
+from deltarule.graph.node import Node
+from deltarule.graph.walk import topological
+from deltarule.nn.recurrent import Recurrent
+from deltarule.tensor.tensor import Tensor
+
+_BATCH = 2
+
+
+@final
+class Layouts:
+    """What each layer of a model is given: an image (channels first elsewhere), one flattened, or neither.
+
+    An input with three axes or more is an image, and so is what a layer over space gives (convolution, pooling …);
+    what recurrent layers, attention and dense layers give is not. Everything else leaves it as it was.
+    """
+
+    def __init__(self, model: nn.Module, input_shape: Sequence[int] | None) -> None:
+        self._images: dict[int, bool] = {}
+        self._flat: dict[int, tuple[int, ...]] = {}
+        if input_shape is not None:
+            self._trace(model, tuple(input_shape))
+        elif any(isinstance(module, nn.Flatten) for _, module in model.named_modules()):
+            raise ArgumentError(
+                "input_shape", expected="the shape of one example, because the model flattens", got="None",
+                hint="Features of a flattened image come in another order there; write input_shape=(height, width, C).",
+            )  # fmt: skip
+
+    def is_image(self, module: nn.Module) -> bool:
+        """Whether a layer is given an image."""
+        return self._images.get(id(module), False)
+
+    def flattened(self, module: nn.Module) -> tuple[int, ...] | None:
+        """Return the shape, channels last, of the image whose flattened features a layer is given, or None."""
+        return self._flat.get(id(module))
+
+    def _trace(self, model: nn.Module, shape: tuple[int, ...]) -> None:
+        learned = (item.dtype for _, item in model.named_parameters(include_frozen=True))
+        start = Tensor(build.input_node("x", (_BATCH, *shape), model.input_dtype() or next(learned, dtypes.FLOAT32)))
+        record = model.record()
+        model.run(record, (start,), "inference", batched=True)
+        image: dict[Node, bool] = {start.node: len(shape) >= 3}
+        flat: dict[Node, tuple[int, ...] | None] = {start.node: None}
+        for visit in record.trail:
+            if not visit.inputs:
+                continue
+            given = visit.inputs[0].node
+            self._settle(given, image, flat)
+            self._images[id(visit.layer)] = image[given]
+            layout = flat[given]
+            if layout is not None:
+                self._flat[id(visit.layer)] = layout
+            node = visit.output.node
+            if isinstance(visit.layer, nn.Flatten) and given is not node:
+                flat[node] = tuple(int(size) for size in given.shape[1:]) if image[given] else None
+                image[node] = False
+            elif hasattr(visit.layer, "n_axes"):
+                image[node], flat[node] = True, None
+            elif isinstance(visit.layer, (Recurrent, nn.MultiHeadAttention, nn.Embedding, nn.Linear, nn.Maxout)):
+                image[node], flat[node] = False, None
+
+    def _settle(self, node: Node, image: dict[Node, bool], flat: dict[Node, tuple[int, ...] | None]) -> None:
+        """Hand on what is known along the graph: a sum or a product is laid out as its first laid-out operand."""
+        for one in topological([node]):
+            if one not in image:
+                image[one] = any(image[source] for source in one.sources if source.rank == one.rank)
+            if one not in flat:
+                known = (flat[source] for source in one.sources if source.shape == one.shape)
+                flat[one] = next((shape for shape in known if shape is not None), None)
