@@ -59,4 +59,12 @@ def open_model(path: Path) -> tuple[nn.Module, About]:
     values: dict[str, Any] = {key: value for key, value in document[_KEY].items() if key in known}
     for name in ("input_shape", "feature_names", "class_names"):
         values[name] = tuple(values[name])
+    if values["model"] == "vae":
+        raise CheckpointError(
+            f"file {path}",
+            expected="a model that predicts",
+            got="a variational autoencoder, which draws and reconstructs",
+            hint="Its report shows what it does. In Python: dr.load(path, model=dr.generative.dense_vae("
+            f"{values['input_shape']}, latent_size=…)).",
+        )
     return load(path), About(**values)

@@ -2,63 +2,42 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
-import shlex
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-import numpy.typing as npt
 
-from deltarule import __version__, nn, optim, train
-from deltarule.cli import models, options, source
+from deltarule import nn, optim, train
+from deltarule.cli import models, options, source, train_vae
 from deltarule.cli.about import About
 from deltarule.cli.console import Console
+from deltarule.cli.job import Job, command_line, data_card, stopped, timing, versions, weights_sha256
 from deltarule.cli.measure import Measured, measure
 from deltarule.data import Dataset, Split
-from deltarule.render.numbers import count, rate, seconds
-from deltarule.report import DataCard, Run, training_page
+from deltarule.errors import ArgumentError
+from deltarule.report import Run, training_page
 from deltarule.train.checkpoint import write_atomically
 
 EXAMPLES = options.examples(
     "deltarule train digits",
     "deltarule train wine --model linear --epochs 50 --json",
     "deltarule train flowers.csv --target species --seed 1",
+    "deltarule train digits --model vae          (learns to draw digits, without their classes)",
     "deltarule train digits --checkpoint run.dr --checkpoint-every 20     (interrupt it, then:)",
     "deltarule train digits --checkpoint run.dr --checkpoint-every 20 --resume",
 )
 
 
-@dataclass(frozen=True)
-class Job:
-    """What the command line asks for; None leaves a choice to the model's recipe."""
-
-    name: str
-    target: str | None
-    model: str | None
-    epochs: int | None
-    batch_size: int | None
-    learning_rate: float | None
-    seed: int
-    threads: int | None
-    device: str
-    checkpoint: Path | None
-    checkpoint_every: int | None
-    resume: bool
-    report: Path | None
-
-
 @click.command("train", epilog=EXAMPLES)
 @click.argument("name", metavar="NAME|FILE|FOLDER")
 @options.target
-@click.option("--model", default=None, metavar="M", help="linear, mlp or lenet (default: by the data's shape).")
+@click.option("--model", default=None, metavar="M", help="linear, mlp, lenet (default: by the data's shape) or vae.")
 @click.option("--epochs", type=click.IntRange(min=1), default=None, metavar="N", help="Passes over the data, at most.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=None, metavar="B", help="Examples a step.")
 @click.option("--learning-rate", type=float, default=None, metavar="R", help="Step size of the optimiser (AdamW).")
+@click.option("--latent-size", type=click.IntRange(min=2), default=None, metavar="K",
+              help="Latent numbers of a vae [2].")  # fmt: skip
 @options.seed
 @options.threads
 @options.device
@@ -75,8 +54,21 @@ def command(as_json: bool, **given: Any) -> None:
     files, CIFAR's batches, a folder of pictures for each class, or inputs.npy and targets.npy. 20 % of the rows are
     kept for the test and 10 % to stop at the best epoch. Images get a convolutional network (lenet), tables dense
     layers (mlp). Writes the model, from which a run can be resumed, and a report as one HTML file.
+
+    --model vae learns the images themselves: a variational autoencoder, with the bound on their probability, new
+    images, reconstructions and the map of the latent plane in its report.
     """
-    run_job(Job(**given), Console(as_json))
+    job, console = Job(**given), Console(as_json)
+    if job.model == train_vae.NAME:
+        train_vae.run_job(job, console)
+        return
+    if job.model is not None and job.model not in models.MODELS:
+        raise ArgumentError(
+            "--model", expected=f"one of {', '.join([*models.MODELS, train_vae.NAME])}", got=repr(job.model)
+        )
+    if job.latent_size is not None:
+        raise ArgumentError("--latent-size", expected="--model vae", got=f"--model {job.model or '(by the data)'}")
+    run_job(job, console)
 
 
 def run_job(job: Job, console: Console) -> None:
@@ -95,9 +87,7 @@ def run_job(job: Job, console: Console) -> None:
     console.say(summary + "\n")
     history = fit(job, model, name, data, rows, path, console)
     if history.interrupted:
-        console.say(f"\nstopped by Ctrl-C; the run so far is in {path}")
-        console.say("go on with: " + shlex.join(["deltarule", "train", *arguments(job), "--resume"]))
-        raise click.Abort
+        raise stopped(job, path, console)
     measured = measure(model, data, rows.test, job.device)
     about = About.of(data, name, source.target_name(job.name, job.target), job.seed, source.fingerprint(data))
     about.write(path)
@@ -109,7 +99,7 @@ def run_job(job: Job, console: Console) -> None:
         epochs=tuple(history.epochs),
         score=measured.score,
         timing=timing(history, time.perf_counter() - start),
-        command=shlex.join(["deltarule", "train", *arguments(job)]),
+        command=command_line(job),
         weights_sha256=digest,
         versions=versions(),
         files=(("model", str(path)),),
@@ -145,54 +135,6 @@ def fit(
         checkpoint_every=job.checkpoint_every,
         resume=job.resume,
     )
-
-
-def data_card(data: Dataset, rows: Split, seed: int) -> DataCard:
-    """Return the card of a divided data set."""
-    parts = {"training": rows.train, "validation": rows.validation, "test": rows.test}
-    counts = {
-        part: tuple(np.bincount(data.targets[chosen], minlength=data.n_classes).tolist())
-        for part, chosen in parts.items()
-        if data.task == "classification"
-    }
-    return DataCard(data, seed, {part: len(chosen) for part, chosen in parts.items()}, counts)
-
-
-def weights_sha256(model: nn.Module) -> str:
-    """Return the SHA-256 of all parameters in the order of their names, as float32, little-endian."""
-    digest = hashlib.sha256()
-    for _, tensor in sorted(model.named_parameters(include_frozen=True), key=lambda pair: pair[0]):
-        values: npt.NDArray[Any] = tensor.numpy()
-        digest.update(np.ascontiguousarray(values, dtype="<f4").tobytes())
-    return digest.hexdigest()
-
-
-def arguments(job: Job) -> list[str]:
-    """Return the arguments that repeat a job, the seed always among them."""
-    pairs = {
-        "--target": job.target, "--model": job.model, "--epochs": job.epochs, "--batch-size": job.batch_size,
-        "--learning-rate": job.learning_rate, "--seed": job.seed, "--threads": job.threads,
-        "--device": None if job.device == "cpu" else job.device, "--checkpoint": job.checkpoint,
-        "--checkpoint-every": job.checkpoint_every, "--report": job.report,
-    }  # fmt: skip
-    return [job.name, *(str(part) for pair in pairs.items() if pair[1] is not None for part in pair)]
-
-
-def timing(history: train.History, total: float) -> tuple[tuple[str, str], ...]:
-    """Return how long what took, in words."""
-    threads = "" if history.threads is None else f", {history.threads} threads"
-    steps = f"{count(history.steps)} steps in {len(history.epochs)} epochs"
-    return (
-        ("training", f"{seconds(history.train_seconds)} for {steps}, {rate(history.samples_per_second, 'samples')}"),
-        ("compiling", seconds(history.compile_seconds)),
-        ("whole run", seconds(total)),
-        ("engine", f"{history.engine}{threads}, on {platform.machine()}"),
-    )
-
-
-def versions() -> tuple[tuple[str, str], ...]:
-    """Return the versions that a run depends on."""
-    return (("deltarule", __version__), ("Python", platform.python_version()), ("NumPy", np.__version__))
 
 
 def tell(console: Console, measured: Measured, path: Path, page: Path) -> None:

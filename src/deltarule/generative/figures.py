@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from deltarule.render.svg import Picture, Series, image_grid, line_chart, scatte
 from deltarule.runtime.buffers import Array
 from deltarule.tensor.random import random_normal
 from deltarule.tensor.tensor import tensor
+
+Images = Sequence[Any] | Array  # images one by one, or (n, …)
 
 
 def _picture(pixels: Any, caption: str = "") -> Picture:
@@ -32,12 +35,12 @@ def _picture(pixels: Any, caption: str = "") -> Picture:
     return Picture(array.tolist(), caption)
 
 
-def samples(images: Sequence[Any], columns: int = 8, title: str = "Samples") -> str:
+def samples(images: Images, columns: int = 8, title: str = "Samples") -> str:
     """Return images in rows: draws of a model, a traversal, an interpolation."""
     return image_grid([_picture(image) for image in images], columns=columns, title=title, size=48)
 
 
-def reconstructions(inputs: Sequence[Any], outputs: Sequence[Any], title: str = "Reconstructions") -> str:
+def reconstructions(inputs: Images, outputs: Images, title: str = "Reconstructions") -> str:
     """Return inputs in one row and what a model made of them below."""
     n = len(inputs)
     if len(outputs) != n:
@@ -46,12 +49,15 @@ def reconstructions(inputs: Sequence[Any], outputs: Sequence[Any], title: str = 
     return image_grid([*above, *(_picture(image, "model") for image in outputs)], columns=n, title=title, size=48)
 
 
-def latent_grid(images: Sequence[Any], title: str = "Latent grid") -> str:
+def latent_grid(images: Images, title: str = "Latent grid") -> str:
     """Return n² decodings in n rows, as ``VAE.latent_grid`` gives them."""
     return image_grid([_picture(i) for i in images], columns=math.isqrt(len(images)), title=title, size=36, gap=3)
 
 
-def latent_map(codes: Any, labels: Any = None, title: str = "Latent map", most: int = 1500) -> str:
+def latent_map(
+    codes: Any, labels: Any = None, title: str = "Latent map", most: int = 1500,
+    axes: tuple[str, str] = ("z₁", "z₂"),
+) -> str:  # fmt: skip
     """Return the first two elements of each code as a point, in the colour of its label; at most ``most`` points."""
     z = np.asarray(codes)[:most]
     if z.ndim != 2 or z.shape[1] < 2:
@@ -61,7 +67,45 @@ def latent_map(codes: Any, labels: Any = None, title: str = "Latent map", most: 
         Series("" if labels is None else str(kind), z[kinds == kind, 0].tolist(), z[kinds == kind, 1].tolist())
         for kind in np.unique(kinds)
     ]
-    return scatter(series, title, "z₁", "z₂", radius=2.0)
+    return scatter(series, title, *axes, radius=2.0, names_inside=True)
+
+
+@final
+@dataclass(frozen=True)
+class Plane:
+    """Two directions (2, k) through a centre (k,) of the latent space, and in words which plane it is."""
+
+    centre: Array
+    directions: Array
+    told: str
+
+    @staticmethod
+    def through(codes: Any) -> Plane:
+        """Return the latent plane of codes (N, 2) itself, for codes (N, k > 2) the plane of largest variance.
+
+        >>> Plane.through([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.1, 0.0]]).told
+        'the plane of largest variance of 3 latent numbers (100 % of it)'
+        """
+        z = np.asarray(codes, np.float64)
+        if z.ndim != 2 or z.shape[1] < 2:
+            raise ShapeError("Plane.through", expected="codes (N, at least 2)", got=str(z.shape))
+        if z.shape[1] == 2:
+            return Plane(np.zeros(2), np.eye(2), "the latent plane")
+        centre = z.mean(axis=0)
+        _, scales, directions = np.linalg.svd(z - centre, full_matrices=False)
+        share = (scales[:2] ** 2).sum() / max(float((scales**2).sum()), np.finfo(np.float64).tiny)
+        told = f"the plane of largest variance of {z.shape[1]} latent numbers ({100 * share:.0f} % of it)"
+        return Plane(centre, directions[:2], told)
+
+    def points(self, codes: Any) -> Array:
+        """Return the coordinates (N, 2) of codes (N, k), projected to the plane."""
+        return np.asarray((np.asarray(codes, np.float64) - self.centre) @ self.directions.T)
+
+    def grid(self, n: int, span: float) -> Array:
+        """Return n² codes (n², k) over [−span, span]², row by row from the top."""
+        ticks = np.linspace(-span, span, n)
+        places = np.stack([np.tile(ticks, n), np.repeat(ticks[::-1], n)], axis=1)
+        return np.asarray(self.centre + places @ self.directions)
 
 
 def ring(alpha: float = 10.0, n: int = 600, seed: int = 0) -> str:

@@ -14,9 +14,15 @@ from deltarule.report.run import Example, Score
 
 MOST_CLASSES = 20  # a larger matrix cannot be read; its largest confusions are listed instead
 _WIDTH, _HEIGHT = 420.0, 260.0
-_LABELS = {"accuracy": "share right", "r2": "share of the variance explained"}
+_LABELS = {
+    "accuracy": "share right", "r2": "share of the variance explained", "elbo": "nats per example",
+    "reconstruction": "nats per example", "kl": "nats per example",
+}  # fmt: skip
 _UNITS = {"cross_entropy": "nats per example", "mean_squared_error": "squared units of the target"}
-_TITLES = {"loss": "Loss", "accuracy": "Accuracy", "r2": "R²"}
+_TITLES = {
+    "loss": "Loss", "accuracy": "Accuracy", "r2": "R²", "elbo": "ELBO", "reconstruction": "Reconstruction",
+    "kl": "KL to the prior",
+}  # fmt: skip
 _WIDE_RATIO = 20.0  # a loss that shrinks by more than this is drawn on a logarithmic axis
 
 

@@ -7,11 +7,11 @@ from deltarule.report.blocks import Lead, Note, Pairs, style
 from deltarule.report.figures import confusion, curves, predictions, wrong_examples
 from deltarule.report.run import Run
 
-_WHILE_LEARNING = (
+WHILE_LEARNING = (
     "Training values are means over an epoch's steps, while the model learns; validation values are measured after "
     "the epoch."
 )
-_SAME_BITS = "The same command, versions and machine give the same weights, to the bit, with any number of threads."
+SAME_BITS = "The same command, versions and machine give the same weights, to the bit, with any number of threads."
 
 
 def training_page(run: Run) -> str:
@@ -27,13 +27,13 @@ def training_page(run: Run) -> str:
         blocks += [Heading("Predictions on the test part"), *predictions(score.pairs)]
         blocks += [Heading("Largest errors"), *wrong_examples(score)]
     blocks += [Heading("Time"), Pairs(run.timing)]
-    blocks += [Heading("How to do it again"), Code(run.command), Note(_SAME_BITS), Pairs(_made_of(run))]
+    blocks += [Heading("How to do it again"), Code(run.command), Note(SAME_BITS), Pairs(_made_of(run))]
     return page(data.title, blocks, "A training run of Deltarule", style=style())
 
 
 def _remark(run: Run) -> str:
     best = f" The weights are those of epoch {run.best_epoch}, the best on the validation part."
-    return f"Loss: {run.loss.replace('_', ' ')}. {_WHILE_LEARNING}{best if run.best_epoch is not None else ''}"
+    return f"Loss: {run.loss.replace('_', ' ')}. {WHILE_LEARNING}{best if run.best_epoch is not None else ''}"
 
 
 def _made_of(run: Run) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import sklearn.mixture
+from sklearn.decomposition import PCA
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from deltarule import data
@@ -92,6 +93,27 @@ def test_one_divergence_seeks_a_mode_and_the_other_covers() -> None:
     assert seeking == pytest.approx((-2.0, 0.7), abs=0.11)
     mean = 0.6 * -2 + 0.4 * 2.5
     assert covering == pytest.approx((mean, math.sqrt(0.6 * (0.49 + 4) + 0.4 * (0.81 + 6.25) - mean**2)), abs=1e-5)
+
+
+def test_plane_through_codes_is_that_of_largest_variance() -> None:
+    codes = R.normal(size=(200, 4)) @ np.diag([3.0, 0.1, 2.0, 0.2]) + [1.0, 2, 3, 4]
+    plane = g.figures.Plane.through(codes)
+    pca = PCA(2).fit(codes)
+    points = plane.points(codes)
+    np.testing.assert_allclose(np.abs(points), np.abs(pca.transform(codes)), atol=1e-9)
+    assert f"{100 * pca.explained_variance_ratio_.sum():.0f} % of it" in plane.told
+    grid = plane.grid(3, 2.0)
+    np.testing.assert_allclose(plane.points(grid[[0, 4, 8]]), [[-2, 2], [0, 0], [2, -2]], atol=1e-9)
+    np.testing.assert_array_equal(g.figures.Plane.through(codes[:, :2]).points(codes[:, :2]), codes[:, :2])
+    with pytest.raises(ShapeError, match="at least 2"):
+        g.figures.Plane.through(codes[:, :1])
+
+
+def test_map_names_the_classes_among_their_points() -> None:
+    tree = ElementTree.fromstring(g.figures.latent_map(X, np.where(np.arange(len(X)) < 120, "left", "right")))
+    names = [node for node in tree.findall(".//{*}text") if node.text in {"left", "right"}]
+    assert len(names) == 2 and all(node.get("text-anchor") == "middle" for node in names)
+    assert float(names[0].get("x", "0")) > float(names[1].get("x", "0"))  # the first 120 points lie around x = 4
 
 
 def test_figures_are_drawings() -> None:

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
+from statistics import median
 
 from deltarule.errors import DataError
 from deltarule.render import numbers
 from deltarule.render.svg.axes import Frame, Scale, drawable, limits, padded, widest_tick
-from deltarule.render.svg.document import N_COLOURS, element, figure, label, number, text_width
+from deltarule.render.svg.document import N_COLOURS, element, figure, label, number, safe, text_width
 
 _LINE_HEIGHT = 15
 _TITLE_HEIGHT = 26
@@ -157,10 +158,12 @@ def scatter(
     height: float = 420,
     radius: float = 3.0,
     diagonal: bool = False,
+    names_inside: bool = False,
 ) -> str:
     """Return points over two axes, each group in its colour and named at the height of its centre.
 
-    ``diagonal`` draws the dashed line y = x, as far as both axes show it.
+    ``diagonal`` draws the dashed line y = x, as far as both axes show it. ``names_inside`` writes the names among
+    the points, at each group's median: more than seven groups share colours.
     """
     frame = _frame(series, width, height, title, y_label, log_y=False, margin=0.04)
     body = frame.draw(x_label, y_label)
@@ -169,15 +172,24 @@ def scatter(
         path = _path([(frame.x(low), frame.y(low)), (frame.x(high), frame.y(high))])
         body.append(element("path", d=path, class_="axis", stroke_dasharray="4 4"))
     ends: list[tuple[str, int, float]] = []
+    inside: list[str] = []
     for index, one in enumerate(series):
         shade = index % N_COLOURS
         shown = [point for point in _visible(frame, one.points) if point is not None]
         body.extend(element("circle", cx=x, cy=y, r=radius, class_=f"fill{shade}", fill_opacity=0.75) for x, y in shown)
         if shown:
             ends.append((one.name, shade, sum(y for _, y in shown) / len(shown)))
-    body.extend(_names(frame, ends))
+            inside.append(_among(one.name, shade, shown))
+    body.extend(inside if names_inside else _names(frame, ends))
     told = "; ".join(f"{one.name}: {len(one.points)} points" for one in series)
     return figure(body, width, height, title, told)
+
+
+def _among(name: str, shade: int, points: Sequence[tuple[float, float]]) -> str:
+    """Write a group's name at the median of its points, with a border that keeps it readable among them."""
+    x, y = (float(median(point[axis] for point in points)) for axis in (0, 1))
+    border = "font-size:16px;paint-order:stroke;stroke:Canvas;stroke-width:4px;stroke-linejoin:round"
+    return element("text", safe(name), x=x, y=y + 5, text_anchor="middle", class_=f"name{shade}", style=border)
 
 
 def bar_chart(

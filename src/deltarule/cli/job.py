@@ -1,0 +1,101 @@
+"""A training run as the command line asks for it, and what every run says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from deltarule import __version__, nn, train
+from deltarule.cli.console import Console
+from deltarule.data import Dataset, Split
+from deltarule.render.numbers import count, rate, seconds
+from deltarule.report import DataCard
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the command line asks for; None leaves a choice to the model's recipe."""
+
+    name: str
+    target: str | None
+    model: str | None
+    epochs: int | None
+    batch_size: int | None
+    learning_rate: float | None
+    latent_size: int | None
+    seed: int
+    threads: int | None
+    device: str
+    checkpoint: Path | None
+    checkpoint_every: int | None
+    resume: bool
+    report: Path | None
+
+
+def data_card(data: Dataset, rows: Split, seed: int) -> DataCard:
+    """Return the card of a divided data set."""
+    parts = {"training": rows.train, "validation": rows.validation, "test": rows.test}
+    counts = {
+        part: tuple(np.bincount(data.targets[chosen], minlength=data.n_classes).tolist())
+        for part, chosen in parts.items()
+        if data.task == "classification"
+    }
+    return DataCard(data, seed, {part: len(chosen) for part, chosen in parts.items()}, counts)
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """Return the SHA-256 of all parameters in the order of their names, as float32, little-endian."""
+    digest = hashlib.sha256()
+    for _, tensor in sorted(model.named_parameters(include_frozen=True), key=lambda pair: pair[0]):
+        values: npt.NDArray[Any] = tensor.numpy()
+        digest.update(np.ascontiguousarray(values, dtype="<f4").tobytes())
+    return digest.hexdigest()
+
+
+def arguments(job: Job) -> list[str]:
+    """Return the arguments that repeat a job, the seed always among them."""
+    pairs = {
+        "--target": job.target, "--model": job.model, "--epochs": job.epochs, "--batch-size": job.batch_size,
+        "--learning-rate": job.learning_rate, "--latent-size": job.latent_size, "--seed": job.seed,
+        "--threads": job.threads,
+        "--device": None if job.device == "cpu" else job.device, "--checkpoint": job.checkpoint,
+        "--checkpoint-every": job.checkpoint_every, "--report": job.report,
+    }  # fmt: skip
+    return [job.name, *(str(part) for pair in pairs.items() if pair[1] is not None for part in pair)]
+
+
+def command_line(job: Job, *more: str) -> str:
+    """Return the command that repeats a job."""
+    return shlex.join(["deltarule", "train", *arguments(job), *more])
+
+
+def stopped(job: Job, path: Path, console: Console) -> click.Abort:
+    """Say how a run that Ctrl-C ended goes on, and return what to raise."""
+    console.say(f"\nstopped by Ctrl-C; the run so far is in {path}")
+    console.say("go on with: " + command_line(job, "--resume"))
+    return click.Abort()
+
+
+def timing(history: train.History, total: float) -> tuple[tuple[str, str], ...]:
+    """Return how long what took, in words."""
+    threads = "" if history.threads is None else f", {history.threads} threads"
+    steps = f"{count(history.steps)} steps in {len(history.epochs)} epochs"
+    return (
+        ("training", f"{seconds(history.train_seconds)} for {steps}, {rate(history.samples_per_second, 'samples')}"),
+        ("compiling", seconds(history.compile_seconds)),
+        ("whole run", seconds(total)),
+        ("engine", f"{history.engine}{threads}, on {platform.machine()}"),
+    )
+
+
+def versions() -> tuple[tuple[str, str], ...]:
+    """Return the versions that a run depends on."""
+    return (("deltarule", __version__), ("Python", platform.python_version()), ("NumPy", np.__version__))
