@@ -44,6 +44,31 @@ def encode_classes(learner: Any, y: Array) -> npt.NDArray[np.int64]:
     return np.asarray(labels, np.int64)
 
 
+def encode_part(learner: Any, y: Array, classes: Any, first: bool) -> npt.NDArray[np.int64]:
+    """Return labels of a chunk for ``partial_fit``; the first chunk comes with all ``classes``."""
+    check_classification_targets(y)
+    if first:
+        if classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        encode_classes(learner, np.asarray(classes))
+    elif classes is not None and not np.array_equal(np.unique(classes), learner.classes_):
+        raise ValueError(f"classes={classes!r} is not the same as on the last call to partial_fit: {learner.classes_}")
+    unknown = np.setdiff1d(y, learner.classes_)
+    if len(unknown):
+        raise ValueError(f"y has the classes {unknown}, which are not among {learner.classes_}")
+    return np.asarray(np.searchsorted(learner.classes_, y), np.int64)
+
+
+def class_factors(learner: Any, labels: Array) -> Array:
+    """Return the class weight of every example of a chunk; raises ValueError for "balanced", which needs all data."""
+    given = learner.class_weight
+    if given is None:
+        return np.ones(len(labels))
+    if isinstance(given, str):
+        raise ValueError(f"class_weight={given!r} needs all data at once: hand over sample_weight to partial_fit")
+    return np.array([given.get(c, 1.0) for c in learner.classes_.tolist()], np.float64)[labels]
+
+
 def weights_for(x: Array, y: Array, sample_weight: Any, class_weight: Any = None) -> Array:
     """Return one weight an example: sample weights times class weights."""
     weights = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True))

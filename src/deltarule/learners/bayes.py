@@ -15,9 +15,12 @@ from deltarule.learners.base import (
     checked_fit,
     checked_predict,
     encode_classes,
+    encode_part,
     require,
     weights_for,
 )
+from deltarule.learners.moments import Moments
+from deltarule.learners.streaming import RunningStatistics
 
 
 class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -30,15 +33,51 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         """Estimate priors and likelihoods by (weighted) maximum likelihood."""
         x, targets = checked_fit(self, X, y)
         labels = encode_classes(self, targets)
-        weights = weights_for(x, targets, sample_weight)
-        mass = np.bincount(labels, weights, len(self.classes_))
-        self.class_prior_ = mass / mass.sum()
-        self._estimate(x, labels, weights)
+        self._begin(x.shape[1])
+        return self._add(x, labels, weights_for(x, targets, sample_weight))
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Add a chunk: the estimates are those of all chunks together. The first call needs all ``classes``."""
+        first = not hasattr(self, "classes_")
+        x, targets = checked_fit(self, X, y, reset=first)
+        labels = encode_part(self, targets, classes, first)
+        if first:
+            self._begin(x.shape[1])
+        return self._add(x, labels, weights_for(x, targets, sample_weight))
+
+    def _begin(self, n_features: int) -> None:
+        """Forget what was counted."""
+        self._counts = [self._statistic(n_features) for _ in self.classes_]
+        self._whole = RunningStatistics()
+        self.class_count_ = np.zeros(len(self.classes_))
+
+    def _add(self, x: Array, labels: Array, weights: Array) -> Self:
+        self._check(x)
+        self._whole.update_many(x)
+        self.class_count_ = self.class_count_ + np.bincount(labels, weights, len(self.classes_))
+        for c, counted in enumerate(self._counts):
+            rows = (labels == c) & (weights > 0)
+            if rows.any():
+                counted.add(self._counted(x[rows]), weights[rows])
+        self.class_prior_ = self.class_count_ / self.class_count_.sum()
+        self._estimate()
         return self
 
+    def _statistic(self, n_features: int) -> Moments:
+        """Return what is counted of a class."""
+        return Moments(n_features)
+
+    def _counted(self, x: Array) -> Array:
+        """Return the numbers that are counted."""
+        return x
+
     @abstractmethod
-    def _estimate(self, x: Array, labels: Array, weights: Array) -> None:
-        """Learn the parameters of P(x|c)."""
+    def _check(self, x: Array) -> None:
+        """Refuse wrong hyperparameters and examples."""
+
+    @abstractmethod
+    def _estimate(self) -> None:
+        """Learn the parameters of P(x|c) from what was counted."""
 
     @abstractmethod
     def _log_likelihood(self, x: Array) -> Array:
@@ -79,35 +118,26 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return rows, self.classes_[labels]
 
 
-def _moments(x: Array, labels: Array, weights: Array, n_classes: int) -> tuple[Array, Array]:
-    """Return weighted means and biased variances by class."""
-    means = np.stack(
-        [np.average(x[labels == c], axis=0, weights=_mass(weights[labels == c])) for c in range(n_classes)]
-    )
-    variances = np.stack(
-        [
-            np.average((x[labels == c] - means[c]) ** 2, axis=0, weights=_mass(weights[labels == c]))
-            for c in range(n_classes)
-        ]
-    )
-    return means, variances
-
-
-def _mass(weights: Array) -> Array | None:
-    return weights if weights.sum() > 0 else None
-
-
 @final
 class GaussianNaiveBayes(_Generative):
-    """P(x|c) = Π_j N(x_j; μ_cj, σ²_cj), maximum likelihood; ``smoothing`` times the largest variance is added."""
+    """P(x|c) = Π_j N(x_j; μ_cj, σ²_cj), maximum likelihood; ``smoothing`` times the largest variance is added.
+
+    >>> learner = GaussianNaiveBayes().fit([[-1.0], [1.0], [4.0], [6.0]], list("aabb"))
+    >>> learner.predict_proba([[2.5]]).round(6).tolist()
+    [[0.5, 0.5]]
+    """
 
     def __init__(self, *, smoothing: float = 1e-9) -> None:
         self.smoothing = smoothing
 
-    def _estimate(self, x: Array, labels: Array, weights: Array) -> None:
+    def _check(self, x: Array) -> None:
+        del x
         require(self, "smoothing", at_least(0), "a number ≥ 0")
-        self.theta_, variances = _moments(x, labels, weights, len(self.classes_))
-        self.var_ = variances + max(self.smoothing * float(x.var(axis=0).max(initial=0.0)), 1e-300)
+
+    def _estimate(self) -> None:
+        self.theta_ = np.stack([counted.mean for counted in self._counts])
+        variances = np.stack([counted.scatter / (counted.weight or 1.0) for counted in self._counts])
+        self.var_ = variances + max(self.smoothing * float(self._whole.variance().max(initial=0.0)), 1e-300)
 
     def _log_likelihood(self, x: Array) -> Array:
         distance = (x[:, None, :] - self.theta_) ** 2 / self.var_
@@ -127,16 +157,15 @@ class MultinomialNaiveBayes(_Generative):
     def __init__(self, *, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
-    def _estimate(self, x: Array, labels: Array, weights: Array) -> None:
+    def _check(self, x: Array) -> None:
         require(self, "alpha", at_least(0), "a number ≥ 0")
         if (x < 0).any():
             raise ValueError("Negative values in data passed to MultinomialNaiveBayes: counts are ≥ 0.")
-        counts = np.stack(
-            [(x[labels == c] * weights[labels == c, None]).sum(axis=0) for c in range(len(self.classes_))]
-        )
-        smoothed = counts + max(self.alpha, 1e-10)
+
+    def _estimate(self) -> None:
+        smoothed = np.stack([counted.weight * counted.mean for counted in self._counts]) + max(self.alpha, 1e-10)
         self.feature_log_prob_ = np.log(smoothed) - np.log(smoothed.sum(axis=1, keepdims=True))
-        self.document_length_ = max(1, round(float(x.sum(axis=1).mean())))
+        self.document_length_ = max(1, round(float(self._whole.mean.sum())))
 
     def _log_likelihood(self, x: Array) -> Array:
         return np.asarray(x @ self.feature_log_prob_.T)
@@ -160,18 +189,20 @@ class BernoulliNaiveBayes(_Generative):
         self.alpha = alpha
         self.threshold = threshold
 
-    def _estimate(self, x: Array, labels: Array, weights: Array) -> None:
+    def _check(self, x: Array) -> None:
+        del x
         require(self, "alpha", at_least(0), "a number ≥ 0")
-        on = (x > self.threshold).astype(np.float64)
+
+    def _counted(self, x: Array) -> Array:
+        return (x > self.threshold).astype(np.float64)
+
+    def _estimate(self) -> None:
         alpha = max(self.alpha, 1e-10)
-        counts = np.stack(
-            [(on[labels == c] * weights[labels == c, None]).sum(axis=0) for c in range(len(self.classes_))]
-        )
-        mass = np.bincount(labels, weights, len(self.classes_))[:, None]
-        self.feature_prob_ = (counts + alpha) / (mass + 2 * alpha)
+        counts = np.stack([counted.weight * counted.mean for counted in self._counts])
+        self.feature_prob_ = (counts + alpha) / (self.class_count_[:, None] + 2 * alpha)
 
     def _log_likelihood(self, x: Array) -> Array:
-        on = (x > self.threshold).astype(np.float64)
+        on = self._counted(x)
         return np.asarray(on @ np.log(self.feature_prob_).T + (1 - on) @ np.log1p(-self.feature_prob_).T)
 
     def _draw(self, label: int, n: int, generator: np.random.Generator) -> Array:
@@ -191,22 +222,23 @@ class GaussianClassifier(_Generative):
         self.covariance = covariance
         self.regularization = regularization
 
-    def _estimate(self, x: Array, labels: Array, weights: Array) -> None:
+    def _statistic(self, n_features: int) -> Moments:
+        return Moments(n_features, full=True)
+
+    def _check(self, x: Array) -> None:
+        del x
         require(self, "covariance", {"own", "shared"}.__contains__, "'own' or 'shared'")
         require(self, "regularization", lambda r: 0 <= r <= 1, "a number in [0, 1]")
-        self.means_, _ = _moments(x, labels, weights, len(self.classes_))
-        scatters, masses = [], []
-        for c in range(len(self.classes_)):
-            rows, w = x[labels == c] - self.means_[c], weights[labels == c]
-            scatters.append((rows * w[:, None]).T @ rows)
-            masses.append(max(float(w.sum()), 1e-300))
+
+    def _estimate(self) -> None:
+        self.means_ = np.stack([counted.mean for counted in self._counts])
         if self.covariance == "shared":
-            pooled = sum(scatters) / sum(masses)
-            covariances = [pooled] * len(scatters)
+            pooled = sum(counted.scatter for counted in self._counts) / sum(counted.weight for counted in self._counts)
+            covariances = [pooled] * len(self._counts)
         else:
-            covariances = [s / m for s, m in zip(scatters, masses, strict=True)]
-        r, n = self.regularization, x.shape[1]
-        floor = 1e-12 * max(float(x.var()), 1e-12)
+            covariances = [counted.scatter / (counted.weight or 1.0) for counted in self._counts]
+        r, n = self.regularization, len(self.means_[0])
+        floor = 1e-12 * max(float(self._whole.variance().max(initial=0.0)), 1e-12)
         self.covariances_ = np.stack([(1 - r) * c + (r * np.trace(c) / n + floor) * np.eye(n) for c in covariances])
 
     def _log_likelihood(self, x: Array) -> Array:

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.extmath import safe_sparse_dot
 
 from deltarule.learners.base import Array, above, at_least, checked_fit, checked_predict, require, weights_for
+from deltarule.learners.moments import Moments
 
 
 def _centred(x: Array, y: Array, weights: Array, intercept: bool) -> tuple[Array, Array, Array, Array]:
@@ -35,11 +36,37 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         columns = targets.reshape(len(targets), -1).astype(np.float64)
         a, b, x_mean, y_mean = _centred(x, columns, weights, self.fit_intercept)
         theta = self._solve(a, b, float(weights.sum()))
-        flat = targets.ndim == 1
+        self._seen: Moments | None = None
+        self._keep(theta, x_mean, y_mean, flat=targets.ndim == 1)
+        return self
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Add a chunk: the solution is that for all chunks together, up to rounding; after ``fit`` it starts anew.
+
+        Of the chunks only Σw, the means and the scatter of (x, y) are kept.
+        """
+        first = getattr(self, "_seen", None) is None
+        x, targets = checked_fit(self, X, y, multi_output=True, y_numeric=True, reset=first)
+        columns = targets.reshape(len(targets), -1).astype(np.float64)
+        d = x.shape[1]
+        if first:
+            self._seen = Moments(d + columns.shape[1], full=True)
+        seen = self._seen
+        if seen is None or len(seen.mean) != d + columns.shape[1]:
+            raise ValueError(f"y has {columns.shape[1]} columns, and other chunks have had another number")
+        weights = weights_for(x, targets, sample_weight)
+        used = weights > 0
+        seen.add(np.concatenate([x, columns], axis=1)[used], weights[used])
+        means = seen.mean if self.fit_intercept else np.zeros(len(seen.mean))
+        rows = seen.rows() if self.fit_intercept else np.vstack([seen.rows(), np.sqrt(seen.weight) * seen.mean])
+        theta = self._solve(rows[:, :d], rows[:, d:], seen.weight)
+        self._keep(theta, means[:d], means[d:], flat=targets.ndim == 1)
+        return self
+
+    def _keep(self, theta: Array, x_mean: Array, y_mean: Array, flat: bool) -> None:
         self.coef_ = theta[:, 0] if flat else theta.T
         bias = y_mean - x_mean @ theta
         self.intercept_ = float(bias[0]) if flat else bias
-        return self
 
     @abstractmethod
     def _solve(self, x: Array, y: Array, mass: float) -> Array:

@@ -16,17 +16,23 @@ from deltarule.learners.base import (
     at_least,
     checked_fit,
     checked_predict,
+    class_factors,
     encode_classes,
+    encode_part,
     require,
     weights_for,
     with_bias,
 )
+from deltarule.learners.delta_step import delta_steps
 
 
 class _LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Scores a_j = w_jᵀx + b_j; the largest wins."""
 
     alpha: float
+    solver: str
+    learning_rate: float
+    batch_size: int
     max_iter: int
     tol: float
     class_weight: Any
@@ -35,17 +41,58 @@ class _LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         """Minimise the mean loss plus ½α‖W‖² (biases are free)."""
         x, targets = checked_fit(self, X, y)
         labels = encode_classes(self, targets)
-        require(self, "alpha", at_least(0), "a number ≥ 0")
-        require(self, "max_iter", at_least(1), "a whole number ≥ 1")
-        require(self, "tol", above(0), "a number > 0")
+        self._check()
         weights = weights_for(x, targets, sample_weight, self.class_weight)
         inputs = with_bias(x)
         theta = np.zeros((len(self.classes_), inputs.shape[1]))
         self.n_iter_ = 0
-        for smoothing in self._smoothings():
-            theta = self._minimize(theta, inputs, labels, weights / weights.sum(), smoothing)
+        if self.solver == "newton":
+            for smoothing in self._smoothings():
+                theta = self._minimize(theta, inputs, labels, weights / weights.sum(), smoothing)
+        else:
+            for _ in range(self.max_iter):
+                self._pass(theta, inputs, labels, weights / weights.mean())
         self.coef_, self.intercept_ = theta[:, :-1], theta[:, -1]
         return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Make one pass of the delta rule over a chunk, whatever ``solver`` is. The first call needs ``classes``."""
+        first = not hasattr(self, "coef_")
+        x, targets = checked_fit(self, X, y, reset=first)
+        labels = encode_part(self, targets, classes, first)
+        self._check()
+        weights = weights_for(x, targets, sample_weight) * class_factors(self, labels)
+        inputs = with_bias(x)
+        if first:
+            self.n_iter_, theta = 0, np.zeros((len(self.classes_), inputs.shape[1]))
+        else:
+            theta = np.concatenate([self.coef_, self.intercept_[:, None]], axis=1)
+        self._pass(theta, inputs, labels, weights)
+        self.coef_, self.intercept_ = theta[:, :-1], theta[:, -1]
+        return self
+
+    def _check(self) -> None:
+        require(self, "alpha", at_least(0), "a number ≥ 0")
+        require(self, "solver", {"newton", "delta"}.__contains__, "'newton' or 'delta'")
+        require(self, "learning_rate", above(0), "a number > 0")
+        require(self, "batch_size", at_least(1), "a whole number ≥ 1")
+        require(self, "max_iter", at_least(1), "a whole number ≥ 1")
+        require(self, "tol", above(0), "a number > 0")
+
+    def _pass(self, theta: Array, inputs: Array, labels: Array, weights: Array) -> None:
+        """Make one pass of the delta rule: the error is minus the loss's derivative in the scores."""
+        finest = self._smoothings()[-1]
+
+        def error(scores: Array, targets: Array) -> Array:
+            one = scores.ndim == 1
+            slope = self._loss(np.atleast_2d(scores), np.atleast_1d(targets), finest)[1]
+            return -slope[0] if one else -slope
+
+        shrink = self.alpha * np.append(np.ones(inputs.shape[1] - 1), 0.0)
+        options: dict[str, Any] = {"weights": weights, "shrink": shrink, "batch_size": self.batch_size}
+        for _ in delta_steps(theta, inputs, labels, error, self.learning_rate, **options):
+            pass
+        self.n_iter_ += 1
 
     def _smoothings(self) -> tuple[float, ...]:
         """Return how far the loss is rounded at its kinks, from coarse to fine (0: it has none)."""
@@ -128,13 +175,23 @@ def _conjugate_gradients(curve: Callable[[Array], Array], right: Array, most: in
 class SoftmaxRegression(_LinearClassifier):
     """P(k|x) = softmax_k(Wx + b), the maximum of the likelihood (CM-07, CM-08).
 
-    The derivative of an example's loss in the scores is softmax(a) − 𝟙(k = y).
+    The derivative of an example's loss in the scores is softmax(a) − 𝟙(k = y). ``solver="newton"`` takes Newton
+    steps; ``"delta"`` is θ ← θ + η(𝟙(k = y) − softmax(a))xᵀ for ``max_iter`` epochs in the order of the data, example
+    by example or along means over ``batch_size`` of them. ``partial_fit`` makes one pass of it over a chunk.
+
+    >>> learner = SoftmaxRegression().fit([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]], list("aabbcc"))
+    >>> learner.predict([[0.0], [2.5], [5.0]]).tolist()
+    ['a', 'b', 'c']
     """
 
     def __init__(
-        self, *, alpha: float = 1e-4, max_iter: int = 100, tol: float = 1e-10, class_weight: Any = None
-    ) -> None:
+        self, *, alpha: float = 1e-4, solver: str = "newton", learning_rate: float = 0.1, batch_size: int = 1,
+        max_iter: int = 100, tol: float = 1e-10, class_weight: Any = None,
+    ) -> None:  # fmt: skip
         self.alpha = alpha
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
         self.class_weight = class_weight
@@ -165,13 +222,21 @@ class LinearSVM(_LinearClassifier):
     """Σ_{j≠y} max(0, 1 + a_j − a_y), or its square, per example (CM-09 … CM-14); subgradient 0 at the kink.
 
     The plain hinge is rounded within 10⁻³ of its kink, which Newton steps need.
-    With two classes this is the hinge loss max(0, 1 − y·z) of the difference z of the scores.
+    With two classes this is the hinge loss max(0, 1 − y·z) of the difference z of the scores. ``solver="delta"``
+    takes subgradient steps example by example (or along means over ``batch_size``), as ``partial_fit`` does.
+
+    >>> LinearSVM().fit([[0.0], [1.0], [3.0], [4.0]], list("aabb")).predict([[1.9], [2.1]]).tolist()
+    ['a', 'b']
     """
 
-    def __init__(self, *, alpha: float = 1e-3, loss: str = "squared_hinge", max_iter: int = 100, tol: float = 1e-10,
+    def __init__(self, *, alpha: float = 1e-3, loss: str = "squared_hinge", solver: str = "newton",
+                 learning_rate: float = 0.1, batch_size: int = 1, max_iter: int = 100, tol: float = 1e-10,
                  class_weight: Any = None) -> None:  # fmt: skip
         self.alpha = alpha
         self.loss = loss
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
         self.class_weight = class_weight

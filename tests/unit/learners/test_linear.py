@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn.linear_model as reference
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.svm import LinearSVC
@@ -162,3 +163,80 @@ def test_wrong_hyperparameters_name_themselves() -> None:
         Adaline(rule="delta").fit(CORNERS, [0, 0, 0, 1])
     with pytest.raises(ValueError, match="OneVsRestClassifier"):
         Perceptron().fit(CORNERS, [0, 1, 2, 1])
+
+
+@pytest.mark.notes("CM-28")
+@pytest.mark.parametrize("learner", [LinearRegression(), LinearRegression(solver="svd"), Ridge(alpha=2.0),
+                                     Lasso(alpha=0.05), Ridge(fit_intercept=False)])  # fmt: skip
+def test_least_squares_of_chunks_is_that_of_all(learner: Any) -> None:
+    whole, parts = clone(learner).fit(X, Y, sample_weight=WEIGHTS), clone(learner)
+    for start in range(0, 60, 7):
+        rows = slice(start, start + 7)
+        parts.partial_fit(X[rows], Y[rows], sample_weight=WEIGHTS[rows])
+    np.testing.assert_allclose(parts.coef_, whole.coef_, rtol=1e-6)
+    np.testing.assert_allclose(parts.intercept_, whole.intercept_, rtol=1e-6, atol=1e-12)
+    with pytest.raises(ValueError, match="another number"):
+        parts.partial_fit(X, np.stack([Y, Y], axis=1))
+
+
+@pytest.mark.notes("CM-17", "CM-18")
+def test_the_mistake_log_is_the_solution() -> None:
+    labels = (np.array([1.0, -1.0, 2.0, 0.5]) @ X.T > 3).astype(int)
+    learner = Perceptron(learning_rate=0.5, shuffle=True, random_state=3).fit(X, labels)
+    epochs, rows, errors = learner.mistake_log_.T
+    inputs = np.concatenate([X, np.ones((60, 1))], axis=1)
+    np.testing.assert_allclose(0.5 * errors @ inputs[rows], [*learner.coef_, learner.intercept_], atol=1e-9)
+    assert np.bincount(epochs, minlength=learner.n_iter_ + 1)[1:].tolist() == learner.mistakes_
+    assert learner.converged_ and len(rows) == learner.n_mistakes_ <= learner.mistake_bound_
+    weighted = Perceptron(class_weight={0: 1.0, 1: 3.0}).fit(X, labels)
+    assert weighted.converged_ and weighted.n_mistakes_ <= weighted.mistake_bound_
+
+
+@pytest.mark.notes("CM-27")
+def test_the_family_differs_in_the_error_alone() -> None:
+    """Epochs of e·x by hand, with the three predictions of z."""
+    labels = (np.median(Y) < Y).astype(int)
+    weights = np.where(labels == 1, 2.0, 1.0)
+    rules: list[tuple[Any, Any]] = [
+        (Perceptron(learning_rate=0.1, class_weight={1: 2.0}), lambda z, y: y - (z >= 0)),
+        (Adaline(learning_rate=0.001, class_weight={1: 2.0}), lambda z, y: (2 * y - 1) - z),
+        (
+            LogisticRegression(learning_rate=0.1, alpha=0.0, class_weight={1: 2.0}),
+            lambda z, y: y - 1 / (1 + np.exp(-z)),
+        ),
+    ]
+    for learner, error in rules:
+        theta = np.zeros(5)
+        for i in range(60):
+            row = np.append(X[i], 1.0)
+            theta += learner.learning_rate * weights[i] * error(row @ theta, labels[i]) * row
+        learner.partial_fit(X[:40], labels[:40], classes=[0, 1]).partial_fit(X[40:], labels[40:])
+        np.testing.assert_allclose([*learner.coef_, learner.intercept_], theta, rtol=1e-9)
+        by_hand = type(learner)(
+            learning_rate=learner.learning_rate, **({"alpha": 0.0} if "alpha" in vars(learner) else {})
+        )
+        by_hand.partial_fit(X, labels, classes=[0, 1], sample_weight=weights)
+        np.testing.assert_allclose(by_hand.coef_, learner.coef_, rtol=1e-12)
+        with pytest.raises(ValueError, match="classes must be passed"):
+            type(learner)().partial_fit(X, labels)
+        with pytest.raises(ValueError, match="not among"):
+            learner.partial_fit(X, labels + 1)
+
+
+@pytest.mark.notes("CM-08", "CM-14", "CM-25")
+@pytest.mark.parametrize("learner", [SoftmaxRegression(alpha=0.05), LinearSVM(alpha=0.1),
+                                     LinearSVM(alpha=0.1, loss="hinge"), LogisticRegression(alpha=6.0)])  # fmt: skip
+@pytest.mark.parametrize("batch_size", [1, 10])
+def test_the_delta_rule_comes_near_newtons_solution(learner: Any, batch_size: int) -> None:
+    iris = data.load("iris")
+    x = StandardScaler().fit_transform(iris.inputs.astype(np.float64))
+    y = iris.targets > 0 if isinstance(learner, LogisticRegression) else iris.targets
+    order = np.random.default_rng(0).permutation(150)
+    x, y = x[order], y[order]
+    newton = clone(learner).fit(x, y)
+    delta = clone(learner).set_params(
+        solver="delta", learning_rate=0.003 * batch_size, max_iter=300, batch_size=batch_size
+    )
+    delta.fit(x, y)
+    np.testing.assert_allclose(delta.decision_function(x), newton.decision_function(x), atol=0.12)
+    assert delta.n_iter_ == 300 and (delta.predict(x) == newton.predict(x)).mean() > 0.98

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from sklearn import decomposition, discriminant_analysis, naive_bayes
 from sklearn import neighbors as reference_neighbors
+from sklearn.base import clone
 
 from deltarule import data
 from deltarule.learners import (
@@ -138,3 +141,19 @@ def test_ica_separates_mixed_sources() -> None:
     correlation = np.abs(np.corrcoef(found.T, sources.T)[:3, 3:])
     assert (correlation.max(axis=0) > 0.98).all()
     np.testing.assert_allclose(learner.inverse_transform(found), mixed, atol=1e-8)
+
+
+@pytest.mark.notes("PR-07", "PR-16")
+@pytest.mark.parametrize("learner", [GaussianNaiveBayes(), MultinomialNaiveBayes(), BernoulliNaiveBayes(threshold=0.5),
+                                     GaussianClassifier(), GaussianClassifier(covariance="shared")])  # fmt: skip
+def test_generative_learners_of_chunks_are_those_of_all(learner: Any) -> None:
+    x, y = FLAT[:600].astype(np.float64), np.sort(DIGITS.targets[:600])  # the first chunks lack most classes
+    weights = np.random.default_rng(0).uniform(0.5, 2, 600)
+    whole, parts = clone(learner).fit(x, y, sample_weight=weights), clone(learner)
+    for start in range(0, 600, 90):
+        rows = slice(start, start + 90)
+        parts.partial_fit(x[rows], y[rows], classes=np.arange(10) if not start else None, sample_weight=weights[rows])
+        assert np.isfinite(parts.predict_proba(x[:3])).all()
+    np.testing.assert_allclose(parts.predict_proba(x), whole.predict_proba(x), atol=1e-6)
+    with pytest.raises(ValueError, match="not the same"):
+        parts.partial_fit(x, y, classes=[0, 1])
