@@ -154,7 +154,7 @@ def _sum(scalars: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def _constants(outputs: Sequence[Node], known: Sequence[Node]) -> tuple[list[Node], list[Array]]:
+def constants_of(outputs: Sequence[Node], known: Sequence[Node]) -> tuple[list[Node], list[Array]]:
     """Return the leaves with a value that the outputs need beside the known inputs, and these values.
 
     They come in the order of the expressions, which a new value of a parameter does not change.
@@ -254,7 +254,7 @@ def _finished(
     outputs = simplify([*next_state, *(t.node for t in forward.metrics)])
     step, seed = (t.node for t in counters)
     batch_nodes = [t.node for t in batch]
-    extra, values = _constants(outputs, [*state, *batch_nodes, step, seed, *scalars])
+    extra, values = constants_of(outputs, [*state, *batch_nodes, step, seed, *scalars])
     n = len(next_state)
     program = StepProgram(
         state=(*state, *extra),
@@ -278,5 +278,5 @@ def prediction_program(
     batch = column.symbol(batch_size)
     output = model.apply(batch, mode="inference", seed=None, step=None).output
     outputs = simplify([(output if link is None else link(output)).node])
-    leaves, values = _constants(outputs, [batch.node])
+    leaves, values = constants_of(outputs, [batch.node])
     return Program((*leaves, batch.node), tuple(outputs)), values

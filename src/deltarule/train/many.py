@@ -1,0 +1,194 @@
+"""``fit_many``: folds, seeds and hyperparameters trained side by side in one program."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from deltarule.errors import ArgumentError, DataError
+from deltarule.losses import Loss
+from deltarule.losses import get as get_loss
+from deltarule.optim import Optimizer
+from deltarule.optim import get as get_optimizer
+from deltarule.runtime.buffers import Array
+from deltarule.train.callbacks import Callback
+from deltarule.train.history import History
+from deltarule.train.interrupt import Interrupt
+from deltarule.train.joint import Kind, forms
+from deltarule.train.loop import Plan
+from deltarule.train.member import Member, Rows
+from deltarule.train.metrics import MetricLike, get_all
+from deltarule.train.prepare import check_outputs, model_dtype, prepared
+from deltarule.train.program import Regularizer, Task, columns, learned, training_step
+from deltarule.train.protocol import Trainable
+from deltarule.train.together import Together
+
+T = TypeVar("T")
+
+
+def fit_many(
+    models: Sequence[Trainable],
+    inputs: Any,
+    targets: Any,
+    *,
+    loss: str | Loss,
+    optimizer: str | Optimizer | Sequence[str | Optimizer] = "adam",
+    learning_rate: float | Sequence[float] | None = None,
+    regularizers: Sequence[Regularizer] | Sequence[Sequence[Regularizer]] = (),
+    seed: int | Sequence[int] = 0,
+    train_rows: Any = None,
+    validation_rows: Any = None,
+    epochs: int = 10,
+    batch_size: int = 32,
+    metrics: Sequence[MetricLike] = (),
+    callbacks: Sequence[Callback] = (),
+    sample_weight: Any = None,
+    shuffle: bool = True,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> list[History]:
+    """Train M models side by side: each as ``fit`` would by itself, all in one program.
+
+    Every model has its own rows, order, random numbers, hyperparameters and end; what ``fit`` gives for the same
+    seed it gives here within rounding (sums may be added in another order). Models whose steps have one form (they
+    differ in numbers, not in operations) share a program; others run group after group. A model whose loss is no
+    longer finite ends alone, with the weights before that step, and its history says so.
+
+    Args:
+        models: What is trained, M different objects; each has its own first weights.
+        inputs: N examples along the first axis, shared by all models.
+        targets: N targets.
+        loss: A loss or its name, one for all.
+        optimizer: An optimiser or its name, for all or one a model.
+        learning_rate: Replaces the optimisers' learning rate, for all or one a model.
+        regularizers: Functions as for ``fit``, for all, or one list of them a model.
+        seed: Decides shuffling and dropout, for all or one a model.
+        train_rows: Row numbers to train on, for all or one array a model; None for all rows.
+        validation_rows: Row numbers to measure after every epoch, likewise; None for none.
+        epochs: How often every model sees its rows.
+        batch_size: Examples a step and model.
+        metrics: As for ``fit``.
+        callbacks: Every model gets its own copies (``EarlyStopping`` stops one model); none with ``every``.
+        sample_weight: One weight ≥ 0 an example.
+        shuffle: Whether each epoch has its own order.
+        device: "cpu" or "reference".
+        threads: How many; None lets the engine choose.
+
+    Returns:
+        The histories in the order of the models. ``train_seconds`` is the time of the joint run, so that samples of
+        all models over it are the throughput.
+
+    Raises:
+        ArgumentError, DataError, ShapeError, DTypeError: before the first step, for what does not fit.
+    """
+    if not models or len({id(model) for model in models}) < len(models):
+        got = "none" if not models else "the same one twice"
+        raise ArgumentError("fit_many models", expected="at least one model, all of them different objects", got=got)
+    if any(not learned(model) for model in models):
+        raise ArgumentError("fit_many models", expected="parameters to learn in each", got="a model without")
+    types = dict.fromkeys(model_dtype(model).name for model in models)
+    if len(types) > 1:
+        raise ArgumentError("fit_many models", expected="one element type", got=" and ".join(types))
+    n, chosen = len(models), get_loss(loss)
+    arrays = prepared(models[0], inputs, targets, chosen, None, sample_weight, "fit_many")
+    _checked_callbacks(callbacks)
+    recipes = _recipes(optimizer, learning_rate, n)
+    penalties = _penalties(regularizers, n)
+    adjustable = any(callback.adjusts_rate for callback in callbacks)
+    named = get_all(metrics, chosen)
+    kinds = [
+        Kind.of(Task(model, chosen, named, recipe, penalty, adjustable))
+        for model, recipe, penalty in zip(models, recipes, penalties, strict=True)
+    ]
+    rows = [_all_rows(arrays) if own is None else own for own in _rows("train_rows", train_rows, arrays, n)]
+    held = _rows("validation_rows", validation_rows, arrays, n)
+    plans = [
+        Plan(epochs, batch_size, len(own), number, shuffle)
+        for own, number in zip(rows, _each("seed", seed, n, (int, np.integer)), strict=True)
+    ]
+    members = [
+        Member(kind, recipe, replace(plan, seed=int(plan.seed)), own, out, copy.deepcopy(list(callbacks)))
+        for kind, recipe, plan, own, out in zip(kinds, recipes, plans, rows, held, strict=True)
+    ]
+    for model in models:
+        check_outputs(model, arrays, chosen, "fit_many")
+    described = columns(arrays)
+    groups = forms(kinds, lambda task: training_step(task, described, min(batch_size, len(arrays[0]))))
+    interrupt = Interrupt()
+    with interrupt:
+        for group in groups:
+            Together([members[i] for i in group], arrays, device, threads, interrupt).train()
+    return [member.history for member in members]
+
+
+def _all_rows(arrays: Sequence[Array]) -> Rows:
+    return np.arange(len(arrays[0]), dtype=np.int64)
+
+
+def _each(name: str, value: Any, n: int, single: type | tuple[type, ...]) -> list[Any]:
+    """Return one value a model: the same one n times, or those of a sequence of n."""
+    if isinstance(value, single) and not isinstance(value, bool):
+        return [value] * n
+    if not isinstance(value, (list, tuple, np.ndarray, range)) or len(value) != n:
+        got = f"{len(value)} of them" if isinstance(value, (list, tuple, np.ndarray, range)) else repr(value)
+        raise ArgumentError(f"fit_many {name}", expected=f"one for all models, or a list of {n}", got=got)
+    wrong = next((item for item in value if not isinstance(item, single) or isinstance(item, bool)), None)
+    if wrong is not None:
+        raise ArgumentError(
+            f"fit_many {name}", expected=f"one for all models, or a list of {n}", got=f"{wrong!r} in it"
+        )
+    return list(value)
+
+
+def _recipes(optimizer: Any, learning_rate: Any, n: int) -> list[Optimizer]:
+    recipes = [get_optimizer(item) for item in _each("optimizer", optimizer, n, (str, Optimizer))]
+    if learning_rate is None:
+        return recipes
+    rates = _each("learning_rate", learning_rate, n, (int, float, np.floating, np.integer))
+    return [replace(recipe, learning_rate=float(rate)) for recipe, rate in zip(recipes, rates, strict=True)]
+
+
+def _penalties(regularizers: Sequence[Any], n: int) -> list[tuple[Regularizer, ...]]:
+    if all(callable(item) for item in regularizers):
+        return [tuple(regularizers)] * n
+    fits = len(regularizers) == n and all(isinstance(own, (list, tuple)) for own in regularizers)
+    if not fits:
+        expected = f"functions for all models, or a list of them for each of {n}"
+        raise ArgumentError("fit_many regularizers", expected=expected, got=repr(regularizers))
+    return [tuple(own) for own in regularizers]
+
+
+def _checked_callbacks(callbacks: Sequence[Callback]) -> None:
+    for callback in callbacks:
+        if not isinstance(callback, Callback) or callback.every is not None:
+            expected = "callbacks that act at the end of epochs, with parentheses: train.EarlyStopping()"
+            raise ArgumentError("fit_many callbacks", expected=expected, got=repr(callback))
+
+
+def _rows(name: str, rows: Any, arrays: Sequence[Array], n: int) -> list[Rows | None]:
+    """Return every model's row numbers."""
+    total = len(arrays[0])
+    if rows is None:
+        return [None] * n
+    flat = not isinstance(rows, (list, tuple)) or (len(rows) > 0 and np.ndim(rows[0]) == 0)
+    found = [_checked_rows(name, rows, total)] * n if flat else []
+    if not flat:
+        if len(rows) != n:
+            raise ArgumentError(f"fit_many {name}", expected=f"one array, or one for each of {n}", got=str(len(rows)))
+        found = [_checked_rows(name, own, total) for own in rows]
+    return cast("list[Rows | None]", found)
+
+
+def _checked_rows(name: str, rows: Any, total: int) -> Rows:
+    array = np.asarray(rows)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or not array.size:
+        got = f"{array.dtype} of shape {array.shape}"
+        raise DataError(f"fit_many {name}", expected="row numbers, at least one", got=got)
+    if array.min() < 0 or array.max() >= total:
+        bad = array.min() if array.min() < 0 else array.max()
+        raise DataError(f"fit_many {name}", expected=f"row numbers in [0, {total})", got=str(int(bad)))
+    return array.astype(np.int64)

@@ -1,0 +1,229 @@
+"""Many models in one program: each is what ``fit`` makes of it by itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from deltarule import losses, nn, optim
+from deltarule.errors import ArgumentError, DataError
+from deltarule.train import Callback, EarlyStopping, ReduceOnPlateau, fit, fit_many, together
+from deltarule.train.joint import Kind, forms
+from deltarule.train.program import Task, columns, training_step
+
+FLOAT64 = {"rtol": 1e-8, "atol": 1e-11}
+
+
+def _rows(n, models, seed=0):
+    """Return (training rows, validation rows) of different sizes for each model."""
+    rng = np.random.default_rng(seed)
+    orders = [rng.permutation(n) for _ in range(models)]
+    return [o[: 30 + i % 3] for i, o in enumerate(orders)], [o[30 + i % 3 :] for i, o in enumerate(orders)]
+
+
+def _one_by_one(models, x, y, train, held, seeds, optimizers, **options):
+    return [
+        fit(m, x[a], y[a], optimizer=o, seed=s, validation_data=(x[b], y[b]), verbose=0, **options)
+        for m, a, b, s, o in zip(models, train, held, seeds, optimizers, strict=True)
+    ]  # fmt: skip
+
+
+def _same(one, other, history, joint, tolerance):
+    for (name, a), (_, b) in zip(
+        (*one.named_parameters(), *one.named_state()), (*other.named_parameters(), *other.named_state()), strict=True
+    ):
+        np.testing.assert_allclose(b.numpy(), a.numpy(), **tolerance, err_msg=name)
+    np.testing.assert_allclose(joint.step_losses, history.step_losses, **tolerance)
+    assert (joint.steps, joint.samples, joint.best_epoch) == (history.steps, history.samples, history.best_epoch)
+    assert (joint.stopped_early, joint.stop_reason[:20]) == (history.stopped_early, history.stop_reason[:20])
+    for ours, theirs in zip(joint.epochs, history.epochs, strict=True):
+        assert ours.keys() == theirs.keys()
+        timed = {"seconds", "samples_per_second"}
+        for name in ours.keys() - timed:
+            np.testing.assert_allclose(ours[name], theirs[name], **tolerance, err_msg=name)
+
+
+RECIPES = {
+    "sgd": [optim.SGD(learning_rate=0.05 * (i + 1), momentum=0.9) for i in range(4)],
+    "adam with clipping": [optim.Adam(learning_rate=0.01 * (i + 1), clip_norm=0.5 + i) for i in range(4)],
+    "decay": [optim.AdamW(learning_rate=0.01, weight_decay=0.01 * (i + 1)) for i in range(4)],
+    "schedule": [optim.SGD(learning_rate=optim.StepDecay(0.2, 0.5, 2 + i)) for i in range(4)],
+    "nesterov": [optim.SGD(learning_rate=0.1, momentum=0.8 + 0.04 * i, nesterov=True) for i in range(4)],
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("kind", [{}, {"drop": 0.3, "running": True}, {"frozen": ("w1",)}], ids=str)
+def test_each_is_what_it_would_be_by_itself(network, blobs, recipe, kind):
+    x, y = blobs
+    ones, others = ([network(seed=i, dtype="float64", **kind) for i in range(4)] for _ in range(2))
+    train, held = _rows(len(x), 4)
+    seeds, optimizers = [3, 1, 1, 7], RECIPES[recipe]
+    device = "cpu" if recipe in {"adam with clipping", "nesterov"} else "reference"
+    options = {"loss": "cross_entropy", "epochs": 3, "batch_size": 8, "metrics": ["accuracy"], "device": device}
+    expected = _one_by_one(ones, x, y, train, held, seeds, optimizers, **options)
+    found = fit_many(others, x, y, optimizer=optimizers, seed=seeds, train_rows=train, validation_rows=held, **options)
+    for a, b, history, joint in zip(ones, others, expected, found, strict=True):
+        _same(a, b, history, joint, FLOAT64)
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_each_stops_by_itself_with_its_own_best_weights(network, blobs, device, monkeypatch):
+    monkeypatch.setattr(together, "_WORTH_COMPILING", 0.0)  # and the rest goes on in a smaller program
+    x, y = blobs
+    ones, others = ([network(seed=i, dtype="float64") for i in range(5)] for _ in range(2))
+    train, held = _rows(len(x), 5, seed=2)
+    rates = [1.0, 0.3, 0.05, 0.02, 0.6]
+    options = {"loss": "cross_entropy", "epochs": 25, "batch_size": 8, "device": device}
+    stopping = lambda: [EarlyStopping(patience=2)]  # noqa: E731  # twice the same
+    expected = [
+        fit(m, x[a], y[a], optimizer=optim.SGD(learning_rate=r), validation_data=(x[b], y[b]), verbose=0,
+            callbacks=stopping(), **options)
+        for m, a, b, r in zip(ones, train, held, rates, strict=True)
+    ]  # fmt: skip
+    found = fit_many(others, x, y, optimizer="sgd", learning_rate=rates, train_rows=train, validation_rows=held,
+                     callbacks=stopping(), **options)  # fmt: skip
+    assert len({len(history.epochs) for history in found}) > 2
+    for a, b, history, joint in zip(ones, others, expected, found, strict=True):
+        _same(a, b, history, joint, FLOAT64)
+
+
+def test_every_model_has_its_own_factor_on_the_rate(network, blobs):
+    x, y = blobs
+    ones, others = ([network(seed=i, dtype="float64") for i in range(3)] for _ in range(2))
+    train, held = _rows(len(x), 3)
+    options = {"loss": "cross_entropy", "epochs": 12, "batch_size": 16}
+    rates = [2.0, 0.5, 0.01]
+    plateau = lambda: [ReduceOnPlateau(patience=1, factor=0.5)]  # noqa: E731  # twice the same
+    expected = [
+        fit(m, x[a], y[a], optimizer=optim.SGD(learning_rate=r), validation_data=(x[b], y[b]), verbose=0,
+            callbacks=plateau(), **options)
+        for m, a, b, r in zip(ones, train, held, rates, strict=True)
+    ]  # fmt: skip
+    found = fit_many(others, x, y, optimizer="sgd", learning_rate=rates, train_rows=train, validation_rows=held,
+                     callbacks=plateau(), **options)  # fmt: skip
+    assert found[0]["learning_rate"][-1] < 0.5 and found[2]["learning_rate"] == [0.01] * 12
+    for a, b, history, joint in zip(ones, others, expected, found, strict=True):
+        _same(a, b, history, joint, FLOAT64)
+
+
+def _layers(width, seed, norm=False):
+    model = nn.Sequential(
+        nn.Conv2d(1, width, kernel_size=3), *([nn.BatchNorm(width)] if norm else []), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Dropout(0.2), nn.Linear(4 * width, 3),
+    )  # fmt: skip
+    model.initialize(seed)
+    return model
+
+
+def test_convolutions_penalties_and_two_forms_at_once():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 6, 6, 1)).astype(np.float32), rng.integers(0, 3, 40)
+    sizes = [(4, False), (6, False), (4, False), (4, True)]
+    ones, others = ([_layers(w, i, norm) for i, (w, norm) in enumerate(sizes)] for _ in range(2))
+    penalties = [[losses.L2(strength=0.01 * (i + 1))] for i in range(4)]
+    options = {"loss": "cross_entropy", "optimizer": "adam", "epochs": 3, "batch_size": 16}
+    expected = [fit(m, x, y, regularizers=p, verbose=0, **options) for m, p in zip(ones, penalties, strict=True)]
+    found = fit_many(others, x, y, regularizers=penalties, **options)
+    for a, b, history, joint in zip(ones, others, expected, found, strict=True):
+        _same(a, b, history, joint, {"rtol": 2e-4, "atol": 2e-6})
+
+
+def test_numbers_make_no_other_form_and_operations_do():
+    x, y = np.zeros((8, 4), np.float32), np.zeros(8, np.int64)
+    cross_entropy = losses.get("cross_entropy")
+    described = columns([x, y])
+    models = [nn.Sequential(nn.Linear(4, n), nn.Tanh(), nn.Linear(n, 3)) for n in (5, 5, 6, 5)]
+    recipes = [optim.Adam(learning_rate=0.1, beta1=0.8), optim.Adam(), optim.Adam(), optim.Adam(weight_decay=0.1)]
+    kinds = [Kind.of(Task(m, cross_entropy, (), o)) for m, o in zip(models, recipes, strict=True)]
+    assert forms(kinds, lambda task: training_step(task, described, 4)) == [[0, 1], [2], [3]]
+
+
+def test_a_model_that_diverges_ends_alone(network, blobs):
+    x, y = blobs
+    ones, others = ([network(seed=i, dtype="float64") for i in range(3)] for _ in range(2))
+    options = {"loss": "cross_entropy", "epochs": 3, "batch_size": 8}
+    for i in (0, 2):
+        fit(ones[i], x, y, optimizer=optim.SGD(learning_rate=0.1), verbose=0, **options)
+    found = fit_many(others, x, y, optimizer="sgd", learning_rate=[0.1, 1e200, 0.1], **options)
+    assert [len(history.epochs) for history in found] == [3, 0, 3]
+    assert "loss became" in found[1].stop_reason and found[1].stopped_early
+    assert 1 <= found[1].steps < 5
+    for i in (0, 2):
+        np.testing.assert_allclose(others[i].tensors["w1"].numpy(), ones[i].tensors["w1"].numpy(), **FLOAT64)
+
+
+def test_bits_do_not_depend_on_the_number_of_threads(blobs):
+    def run(threads):
+        models = [nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, 3)) for _ in range(6)]
+        for i, model in enumerate(models):
+            model.initialize(i)
+        histories = fit_many(models, *blobs, loss="cross_entropy", epochs=4, seed=range(6), threads=threads)
+        values = [t.numpy().tobytes() for model in models for _, t in model.named_parameters()]
+        return values, [history.step_losses for history in histories]
+
+    assert run(1) == run(2) == run(3)
+
+
+def test_sample_weights_are_shared(network, blobs):
+    x, y = blobs
+    weights = np.random.default_rng(0).uniform(0, 2, len(x))
+    ones, others = ([network(seed=i, dtype="float64") for i in range(2)] for _ in range(2))
+    train, _ = _rows(len(x), 2)
+    options = {"loss": "cross_entropy", "optimizer": "sgd", "epochs": 2, "batch_size": 8}
+    for model, rows in zip(ones, train, strict=True):
+        fit(model, x[rows], y[rows], sample_weight=weights[rows], verbose=0, **options)
+    fit_many(others, x, y, train_rows=train, sample_weight=weights, **options)
+    for a, b in zip(ones, others, strict=True):
+        np.testing.assert_allclose(b.tensors["w2"].numpy(), a.tensors["w2"].numpy(), **FLOAT64)
+
+
+class _CtrlC(Callback):
+    """Press Ctrl-C after the second epoch, so many times in all."""
+
+    left = 0
+
+    def on_epoch_end(self, session, epoch, logs):
+        if epoch == 2 and _CtrlC.left:
+            _CtrlC.left -= 1
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_leaves_every_model_with_what_it_has_learned(network, blobs, times):
+    models = [network(seed=i) for i in range(2)]
+    before = [model.bytes() for model in models]
+    _CtrlC.left = times
+    found = fit_many(models, *blobs, loss="cross_entropy", epochs=50, callbacks=[_CtrlC()])
+    assert [history.interrupted for history in found] == [True, True]
+    assert [len(history.epochs) for history in found] == [2, 2]
+    assert all(model.bytes() != old for model, old in zip(models, before, strict=True))
+
+
+def test_what_does_not_fit_is_refused(network, blobs):
+    x, y = blobs
+    models = [network(seed=i) for i in range(2)]
+    options = {"loss": "cross_entropy"}
+    for wrong, message in [
+        ({"seed": [1, 2, 3]}, "seed: expected one for all models, or a list of 2, got 3 of them"),
+        ({"seed": [1, "a"]}, "seed"),
+        ({"learning_rate": [0.1]}, "learning_rate"),
+        ({"optimizer": ["sgd", 3]}, "optimizer"),
+        ({"regularizers": [[], [], []]}, "regularizers"),
+        ({"train_rows": [np.arange(3)] * 3}, "train_rows"),
+        ({"callbacks": [EarlyStopping]}, "callbacks"),
+    ]:
+        with pytest.raises(ArgumentError, match=message):
+            fit_many(models, x, y, **options, **wrong)
+    for rows in ([0, 53], [-1], [], [[0.5], [1.0]]):
+        with pytest.raises(DataError, match="train_rows"):
+            fit_many(models, x, y, train_rows=np.array(rows), **options)
+    with pytest.raises(ArgumentError, match="different objects"):
+        fit_many([models[0], models[0]], x, y, **options)
+    with pytest.raises(ArgumentError, match="at least one model"):
+        fit_many([], x, y, **options)
+    with pytest.raises(ArgumentError, match="one element type"):
+        fit_many([network(), network(dtype="float64")], x, y, **options)
