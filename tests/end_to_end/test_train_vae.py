@@ -61,7 +61,8 @@ def test_terminal_tells_data_model_progress_bound_and_files(capsys: pytest.Captu
     out = capsys.readouterr().out
     assert status == 0
     for wanted in ("Handwritten digits", "seed 0", "encoder.1: Linear(64→256)", "decoder.5: Unflatten(8×8×1)",
-                   "epoch 2/2", "reconstruction", "val_elbo", "samples/s", "test ELBO", "importance sampling, 500 draws",
+                   "epoch 2/2", "reconstruction", "val_elbo", "samples/s", "test ELBO",
+                   "importance sampling, 500 draws",
                    "v.dr",
                    "page.html"):  # fmt: skip
         assert wanted in out, wanted

@@ -12,21 +12,24 @@ from typing import Any
 
 import numpy as np
 
+from deltarule import shapes
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.generative.distributions.base import Distribution
 from deltarule.generative.distributions.compound import Transformed
 from deltarule.generative.distributions.discrete import Bernoulli, Categorical, Multinomial, Poisson
 from deltarule.generative.distributions.normal import (
+    LOG_TWO_PI,
     DiagonalNormal,
     FullNormal,
     LowRankNormal,
     MultivariateNormal,
     Normal,
+    matrix_diagonal,
 )
 from deltarule.generative.distributions.positive import Beta, Dirichlet, Gamma, Laplace
 from deltarule.generative.special import digamma, lgamma, log_beta
-from deltarule.tensor.functional import TensorLike, as_tensor, exp, log, log_softmax, sigmoid, softplus
-from deltarule.tensor.linalg import diagonal, solve
+from deltarule.tensor.functional import TensorLike, as_tensor, erf, exp, log, log_softmax, sigmoid, softplus
+from deltarule.tensor.linalg import solve
 from deltarule.tensor.tensor import Tensor
 
 
@@ -78,12 +81,11 @@ def _multivariate(q: MultivariateNormal, p: MultivariateNormal) -> Tensor:
     """½[tr(Σ₁⁻¹Σ₀) + (μ₁ − μ₀)ᵀΣ₁⁻¹(μ₁ − μ₀) − k + ln det Σ₁ − ln det Σ₀] (VI-13 in k dimensions)."""
     k = int(q.event_shape[0])
     first, second = q.covariance, p.covariance
-    if first.ndim > 2 or second.ndim > 2:
-        raise ShapeError("kl_divergence of normals", expected="one covariance (k, k) each", got="a batch of them")
-    ratio = solve(second, first)
+    batch = shapes.broadcast(first.shape[:-2], second.shape[:-2], where="kl_divergence")
+    ratio = solve(second.broadcast_to((*batch, k, k)), first.broadcast_to((*batch, k, k)))
     distance = p.squared_distance(q.location - p.location)
     volume = p.log_determinant() - q.log_determinant()
-    return (diagonal(ratio).sum() + distance - float(k) + volume) * 0.5
+    return (matrix_diagonal(ratio).sum(-1) + distance - float(k) + volume) * 0.5
 
 
 def _bernoullis(q: Bernoulli, p: Bernoulli) -> Tensor:
@@ -129,6 +131,37 @@ def _dirichlets(q: Dirichlet, p: Dirichlet) -> Tensor:
     return lgamma(q.total) - lgamma(p.total) - lgamma(a).sum(-1) + lgamma(b).sum(-1) + inner.sum(-1)
 
 
+def _to_normal(q: Normal | Laplace | Gamma | Beta, p: Normal) -> Tensor:
+    """−H(q) + ln σ + ½ ln 2π + (Var q + (E q − μ)²)/2σ²: all that a normal asks of q are two moments."""
+    gap = q.mean - p.location
+    squares = (q.variance + gap * gap) / (p.deviation * p.deviation)
+    return squares * 0.5 + log(p.deviation) + 0.5 * LOG_TWO_PI - q.entropy()
+
+
+def _normal_to_laplace(q: Normal, p: Laplace) -> Tensor:
+    """−H(q) + ln 2b + E|x − m|/b, the mean of a folded normal: σ√(2/π)e^(−d²/2σ²) + d·erf(d/σ√2), d = μ − m."""
+    gap = q.location - p.location
+    scaled = gap / q.deviation
+    folded = q.deviation * math.sqrt(2 / math.pi) * exp(scaled * scaled * -0.5) + gap * erf(scaled * math.sqrt(0.5))
+    return folded / p.scale + log(p.scale * 2.0) - q.entropy()
+
+
+def _beta_to_gamma(q: Beta, p: Gamma) -> Tensor:
+    """−H(q) − a ln β − (a − 1)E[ln x] + βE[x] + ln Γ(a), with E[ln x] = ψ(a_q) − ψ(a_q + b_q)."""
+    log_mean = digamma(q.a) - digamma(q.a + q.b)
+    a = p.concentration
+    return p.rate * q.mean + lgamma(a) - a * log(p.rate) - (a - 1.0) * log_mean - q.entropy()
+
+
+def _bernoulli_to_poisson(q: Bernoulli, p: Poisson) -> Tensor:
+    """−H(q) + λ − E[x] ln λ: ln x! is 0 for 0 and 1."""
+    return p.rate - q.mean * log(p.rate) - q.entropy()
+
+
+_MIXED: dict[tuple[type[Distribution], type[Distribution]], Callable[[Any, Any], Tensor]] = {
+    (Laplace, Normal): _to_normal, (Gamma, Normal): _to_normal, (Beta, Normal): _to_normal,
+    (Normal, Laplace): _normal_to_laplace, (Beta, Gamma): _beta_to_gamma, (Bernoulli, Poisson): _bernoulli_to_poisson,
+}  # fmt: skip
 _KNOWN: dict[type[Distribution], Callable[[Any, Any], Tensor]] = {
     Normal: _normals, DiagonalNormal: _diagonals, FullNormal: _multivariate, LowRankNormal: _multivariate,
     Bernoulli: _bernoullis, Categorical: _over_classes, Multinomial: _multinomials, Poisson: _poissons,
@@ -139,7 +172,8 @@ _KNOWN: dict[type[Distribution], Callable[[Any, Any], Tensor]] = {
 def kl_divergence(q: Distribution, p: Distribution) -> Tensor:
     """Return KL(q‖p) in closed form, of batch_shape; raises ArgumentError where none is known.
 
-    Known: two members of one family, any two multivariate normals, two images under the same bijector.
+    Known: two members of one family, any two multivariate normals, Laplace, gamma and beta from a normal, normal from
+    a Laplace, beta from a gamma, Bernoulli from a Poisson distribution, two images under the same bijector.
 
     >>> round(kl_divergence(Normal(1.0, 2.0), Normal(0.0, 1.0)).item(), 6)  # C-VI-03
     1.306853
@@ -148,6 +182,8 @@ def kl_divergence(q: Distribution, p: Distribution) -> Tensor:
         raise ShapeError("kl_divergence", expected=f"events of one shape {q.event_shape}", got=str(p.event_shape))
     if type(q) is type(p) and type(q) in _KNOWN:
         return _KNOWN[type(q)](q, p)
+    if (type(q), type(p)) in _MIXED:
+        return _MIXED[type(q), type(p)](q, p)
     if isinstance(q, MultivariateNormal) and isinstance(p, MultivariateNormal):
         return _multivariate(q, p)
     if isinstance(q, Transformed) and isinstance(p, Transformed) and q.bijector == p.bijector:

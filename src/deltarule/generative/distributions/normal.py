@@ -190,7 +190,7 @@ class FullNormal(MultivariateNormal):
 
     def log_determinant(self) -> Tensor:
         """Return 2 Σ ln Lᵢᵢ."""
-        return log(_diagonal(self.factor)).sum(-1) * 2.0
+        return log(matrix_diagonal(self.factor)).sum(-1) * 2.0
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return μ + Lε (VI-12)."""
@@ -209,7 +209,7 @@ class FullNormal(MultivariateNormal):
 
 @final
 class LowRankNormal(MultivariateNormal):
-    """𝒩(μ, WWᵀ + diag d) with W (k, r): k·r + k numbers for a covariance of k² (VI-22).
+    """𝒩(μ, WWᵀ + diag d) with W (…, k, r), d (…, k): k·r + k numbers for a covariance of k² (VI-22).
 
     Distances by Woodbury's identity, Σ⁻¹ = D⁻¹ − D⁻¹W(I + WᵀD⁻¹W)⁻¹WᵀD⁻¹, ln det Σ by the matrix determinant lemma.
 
@@ -218,37 +218,39 @@ class LowRankNormal(MultivariateNormal):
     """
 
     def __init__(self, mean: TensorLike, factor: TensorLike, diagonal: TensorLike) -> None:
-        self.location, self.factor, self.diagonal = floating(mean, factor, diagonal)
-        _vector("LowRankNormal", self.location)
-        k = self.location.shape[-1]
-        if self.factor.ndim != 2 or self.factor.shape[0] != k or self.diagonal.shape != (k,):
+        location, self.factor, self.diagonal = floating(mean, factor, diagonal)
+        _vector("LowRankNormal", location)
+        k = location.shape[-1]
+        if self.factor.ndim < 2 or self.factor.shape[-2] != k or self.diagonal.shape[-1:] != (k,):
             raise ShapeError(
-                "LowRankNormal", expected=f"a factor ({k}, r) and a diagonal ({k},)",
+                "LowRankNormal", expected=f"a factor (…, {k}, r) and a diagonal (…, {k})",
                 got=f"{shapes.show(self.factor.shape)} and {shapes.show(self.diagonal.shape)}",
             )  # fmt: skip
+        leading = (location.shape[:-1], self.factor.shape[:-2], self.diagonal.shape[:-1])
+        self.location = location.broadcast_to((*shapes.broadcast(*leading, where="LowRankNormal"), k))
         require("LowRankNormal diagonal", self.diagonal, 0.0)
 
     def _capacitance(self) -> Tensor:
-        """Return I + WᵀD⁻¹W (r, r)."""
+        """Return I + WᵀD⁻¹W (…, r, r)."""
         scaled = self.factor / self.diagonal.expand_dims(-1)
-        return eye(int(self.factor.shape[-1]), self.dtype) + self.factor.T @ scaled
+        return eye(int(self.factor.shape[-1]), self.dtype) + _transposed(self.factor) @ scaled
 
     def squared_distance(self, error: Tensor) -> Tensor:
         """Return eᵀD⁻¹e − vᵀ(I + WᵀD⁻¹W)⁻¹v with v = WᵀD⁻¹e."""
         scaled = error / self.diagonal
-        projected = scaled @ self.factor
+        projected = times_vectors(_transposed(self.factor), scaled)
         correction = projected * solve_vectors(self._capacitance(), projected)
         return (error * scaled).sum(-1) - correction.sum(-1)
 
     def log_determinant(self) -> Tensor:
         """Return ln det(I + WᵀD⁻¹W) + Σ ln d."""
-        return logdet(self._capacitance()) + log(self.diagonal).sum()
+        return logdet(self._capacitance()) + log(self.diagonal).sum(-1)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return μ + Wε₁ + √d ⊙ ε₂."""
         whole = full_shape(shape, self)
         rank = int(self.factor.shape[-1])
-        shared = noise.normal((*whole[:-1], rank), self.dtype) @ self.factor.T
+        shared = times_vectors(self.factor, noise.normal((*whole[:-1], rank), self.dtype))
         return self.location + shared + sqrt(self.diagonal) * noise.normal(whole, self.dtype)
 
     @property
@@ -260,7 +262,7 @@ class LowRankNormal(MultivariateNormal):
     def covariance(self) -> Tensor:
         """WWᵀ + diag d."""
         own = self.diagonal.expand_dims(-1) * eye(int(self.event_shape[0]), self.dtype)
-        return self.factor @ self.factor.T + own
+        return self.factor @ _transposed(self.factor) + own
 
 
 def _transposed(matrix: Tensor) -> Tensor:
@@ -268,7 +270,7 @@ def _transposed(matrix: Tensor) -> Tensor:
     return matrix.permute(*axes[:-2], axes[-1], axes[-2])
 
 
-def _diagonal(matrix: Tensor) -> Tensor:
+def matrix_diagonal(matrix: Tensor) -> Tensor:
     """Return the diagonals (…, k) of matrices (…, k, k)."""
     if matrix.ndim == 2:
         return diagonal(matrix)
