@@ -39,12 +39,20 @@ def divide(x: Node, y: Node) -> Node:
     return build.cast(_truncate(quotient), x.dtype)
 
 
+_LARGEST = 3.4028234663852886e38  # of float32
+
+
 def _mod(call: Call) -> Node:
     x, y = call[0], call[1]
     exact = dtypes.FLOAT64
     quotient = build.divide(build.cast(x, exact), build.cast(y, exact))
     whole = _truncate(quotient) if call.attribute("fmod", 0) else build.floor(quotient)
     rest = build.subtract(build.cast(x, exact), build.multiply(whole, build.cast(y, exact)))
+    if x.dtype.is_float:  # beyond all numbers: x itself, or y where the signs differ
+        endless = build.logical_and(build.less(_LARGEST, build.absolute(y)), build.less(build.absolute(x), math.inf))
+        same = build.logical_not(build.less(build.multiply(build.sign(x), build.sign(y)), 0))
+        fitting = x if call.attribute("fmod", 0) else build.where(same, x, y)
+        rest = build.where(endless, build.cast(fitting, exact), rest)
     return build.cast(rest, x.dtype)
 
 

@@ -25,8 +25,10 @@ from deltarule.runtime.buffers import value_of
 from deltarule.simplify import simplify
 from deltarule.tensor.tensor import Tensor
 from deltarule.train.checkpoint import write_atomically
+from deltarule.train.prepare import model_dtype
 
 OPSET = 20
+OUTPUT = "output"
 _UNARY = {
     Op.NEGATE: "Neg", Op.ABS: "Abs", Op.SIGN: "Sign", Op.FLOOR: "Floor", Op.EXP: "Exp", Op.LOG: "Log",
     Op.SQRT: "Sqrt", Op.SIN: "Sin", Op.COS: "Cos", Op.TANH: "Tanh", Op.ERF: "Erf", Op.NOT: "Not",
@@ -61,15 +63,18 @@ class Exporter:
         for node, name in inputs:
             self.known[node] = Stored(name, tuple(range(node.rank)))
 
-    def write(self, outputs: Sequence[Node]) -> list[str]:
-        """Return the names of the outputs."""
+    def write(self, outputs: Sequence[Node], image_order: Sequence[bool]) -> list[str]:
+        """Return the names of the outputs, channels first where asked."""
         keep = {*_FUNCTIONS, *_ALONG_AXIS, *_POOLS}
         smaller = simplify(outputs)
         roots = expand_calls(smaller, keep=keep)
         for node in topological(roots):
             if node.op is not Op.BROADCAST:  # written only where an operator does not broadcast by itself
                 self.held(node)
-        return [self._plain(node) for node in roots]
+        return [
+            self.emitter.in_order(self.held(node), _TO_FIRST[node.rank]) if first else self._plain(node)
+            for node, first in zip(roots, image_order, strict=True)
+        ]
 
     def held(self, node: Node) -> Stored:
         """Return where a node's value is stored; write it first if need be."""
@@ -388,7 +393,7 @@ def _value_info(name: str, node: Node, order: Sequence[int] | None = None) -> An
 
 
 def to_model(inputs: Sequence[tuple[Node, str]], outputs: Sequence[tuple[Node, str]], channels_last: bool) -> Any:
-    """Return an ONNX model; image inputs are (N, C, H, W) in the file unless ``channels_last``."""
+    """Return an ONNX model; images that go in and ``output`` are (N, C, H, W) in the file unless ``channels_last``."""
     exporter = Exporter(inputs)
     infos = []
     for node, name in inputs:
@@ -396,11 +401,13 @@ def to_model(inputs: Sequence[tuple[Node, str]], outputs: Sequence[tuple[Node, s
         if first is not None:
             exporter.known[node] = Stored(name, _TO_LAST[node.rank])
         infos.append(_value_info(name, node, first))
-    written = exporter.write([node for node, _ in outputs])
+    firsts = [not channels_last and name == OUTPUT and node.rank in _TO_FIRST and node.rank > 3
+              for node, name in outputs]  # fmt: skip
+    written = exporter.write([node for node, _ in outputs], firsts)
     nodes, results = exporter.emitter.nodes, []
-    for (node, name), source in zip(outputs, written, strict=True):
+    for (node, name), source, turned in zip(outputs, written, firsts, strict=True):
         nodes.append(helper.make_node("Identity", [source], [name]))
-        results.append(_value_info(name, node))
+        results.append(_value_info(name, node, _TO_FIRST[node.rank] if turned else None))
     graph = helper.make_graph(nodes, "deltarule", infos, results, list(exporter.emitter.initializers.values()))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="deltarule")
     model.ir_version = 10
@@ -422,10 +429,11 @@ def export(
     parameter, layers in inference mode (no dropout), so that any runtime can train the model.
     """
     batch = shapes.Dimension("N")
-    x = Tensor(build.input_node("x", (batch, *input_shape), dtypes.FLOAT32), name="x")
+    kind = model.input_dtype() or model_dtype(model)
+    x = Tensor(build.input_node("x", (batch, *input_shape), kind), name="x")
     output = model.apply(x, mode="inference", seed=None, step=None).output
     if not training:
-        proto = to_model([(x.node, "x")], [(output.node, "output")], channels_last)
+        proto = to_model([(x.node, "x")], [(output.node, OUTPUT)], channels_last)
     else:
         if loss is None:
             raise ArgumentError("onnx export loss", expected="a loss for training=True", got="None")

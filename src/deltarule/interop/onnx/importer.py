@@ -9,7 +9,17 @@ import onnx
 from onnx import numpy_helper
 
 from deltarule.graph.node import Node
-from deltarule.interop.onnx import arithmetic, control, networks, recurrent, reductions, shaping
+from deltarule.interop.onnx import (
+    arithmetic,
+    attention,
+    control,
+    networks,
+    recurrent,
+    reductions,
+    resizing,
+    shaping,
+    signals,
+)
 from deltarule.interop.onnx.call import Call, Translator, UnsupportedOperatorError, tensor_node
 
 OPERATORS: dict[str, Translator] = {
@@ -19,6 +29,9 @@ OPERATORS: dict[str, Translator] = {
     **networks.OPERATORS,
     **recurrent.OPERATORS,
     **control.OPERATORS,
+    **resizing.OPERATORS,
+    **attention.OPERATORS,
+    **signals.OPERATORS,
 }
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training"})
 _UNNAMED = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import accumulate
 
 import numpy as np
 
@@ -136,6 +137,18 @@ def _cumulative(call: Call) -> Node:
     return build.flip(total, (axis,)) if call.attribute("reverse", 0) else total
 
 
+def _cumulative_product(call: Call) -> Node:
+    """Running products, one step after another along the axis."""
+    x, axis = call[0], int(call.values(1).ravel()[0]) % call[0].rank
+    count, backwards = int(x.shape[axis]), bool(call.attribute("reverse", 0))
+    steps = [algebra.part(x, axis, i, i + 1) for i in range(count)]
+    steps = steps[::-1] if backwards else steps
+    if call.attribute("exclusive", 0):
+        steps = [build.full(steps[0].shape, 1, x.dtype), *steps[:-1]]
+    running = list(accumulate(steps, build.multiply))
+    return build.cast(build.concatenate(running[::-1] if backwards else running, axis), x.dtype)
+
+
 def _matmul(call: Call) -> Node:
     x, y = call[0], call[1]
     if x.dtype.is_float:
@@ -199,6 +212,7 @@ def _lp_normalization(call: Call) -> Node:
 OPERATORS: dict[str, Translator] = {
     "ArgMax": _arg,
     "ArgMin": _arg,
+    "CumProd": _cumulative_product,
     "CumSum": _cumulative,
     "Det": lambda call: _determinant(call[0]),
     "Einsum": lambda call: einsum(call.attribute("equation").decode(), [call[i] for i in range(len(call.operands))]),
@@ -230,14 +244,22 @@ def _determinant(a: Node) -> Node:
 
 
 def _sign_of_determinant(a: Node) -> Node:
-    """The parity of Gaussian elimination without pivoting's signs: the product of the signs of its pivots."""
-    n = a.shape[-1]
-    sign = build.full(a.shape[:-2], 1.0, a.dtype)
+    """The parity of Gaussian elimination: rows exchanged for the largest pivot, and the signs of the pivots."""
+    n = int(a.shape[-1])
+    batch = a.shape[:-2]
+    sign = build.full(batch, 1.0, a.dtype)
+    rows = tensor_node(np.arange(n))
     for k in range(n):
-        pivot = build.reshape(algebra.part(algebra.part(a, a.rank - 2, k, k + 1), a.rank - 1, k, k + 1), a.shape[:-2])
-        sign = build.multiply(sign, build.sign(pivot))
-        column = algebra.part(a, a.rank - 1, k, k + 1)
-        row = algebra.part(a, a.rank - 2, k, k + 1)
-        safe = build.reshape(build.where(build.equal(pivot, 0), 1.0, pivot), (*a.shape[:-2], 1, 1))
-        a = build.subtract(a, build.divide(build.multiply(column, row), safe))
+        column = build.reshape(algebra.part(a, a.rank - 1, k, k + 1), (*batch, n))
+        place = build.argmax(build.where(build.less(rows, k), -1.0, build.absolute(column)), -1)
+        chosen = build.expand_dims(build.equal(rows, build.expand_dims(place, (a.rank - 2,))), (a.rank - 1,))
+        pivot_row = build.sum_over(build.where(chosen, a, 0.0), a.rank - 2, keepdims=True)
+        exchanged = build.where(chosen, algebra.part(a, a.rank - 2, k, k + 1), a)
+        a = build.where(build.reshape(build.equal(rows, k), (n, 1)), pivot_row, exchanged)
+        pivot = build.reshape(algebra.part(pivot_row, a.rank - 1, k, k + 1), batch)
+        sign = build.multiply(sign, build.multiply(build.sign(pivot), build.where(build.equal(place, k), 1.0, -1.0)))
+        safe = build.reshape(build.where(build.equal(pivot, 0), 1.0, pivot), (*batch, 1, 1))
+        left = algebra.part(a, a.rank - 1, k, k + 1)
+        below = build.where(build.reshape(build.less(k, rows), (n, 1)), left, 0.0)
+        a = build.subtract(a, build.divide(build.multiply(below, pivot_row), safe))
     return build.stop_gradient(sign)
