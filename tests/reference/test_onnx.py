@@ -38,15 +38,14 @@ NOT_TRANSLATED = {
     "Scan": "the batched form of opset 8 alone", "TfIdfVectorizer": "text", "TreeEnsemble": "trees",
 }  # fmt: skip
 # Operators that the notes teach by name or need for what they teach: none may be missing.
-TAUGHT = set(
-    """
-    Adagrad Adam Add Attention AveragePool BatchNormalization Celu Clip Concat Conv ConvTranspose Dropout Elu
-    Exp Flatten GRU Gelu Gemm GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish InstanceNormalization LSTM
-    LayerNormalization LeakyRelu Log LogSoftmax LpPool MatMul MaxPool MaxUnpool Mish Momentum Mul
-    NegativeLogLikelihoodLoss PRelu Pad RNN Relu Reshape Resize Selu Sigmoid Sign Softmax
-    SoftmaxCrossEntropyLoss Softplus Softsign Tanh ThresholdedRelu Transpose Upsample
-    """.split()
-)
+TAUGHT = {
+    "Adagrad", "Adam", "Add", "Attention", "AveragePool", "BatchNormalization", "Celu", "Clip", "Concat", "Conv",
+    "ConvTranspose", "Dropout", "Elu", "Exp", "Flatten", "GRU", "Gelu", "Gemm", "GlobalAveragePool", "GlobalMaxPool",
+    "HardSigmoid", "HardSwish", "InstanceNormalization", "LSTM", "LayerNormalization", "LeakyRelu", "Log",
+    "LogSoftmax", "LpPool", "MatMul", "MaxPool", "MaxUnpool", "Mish", "Momentum", "Mul", "NegativeLogLikelihoodLoss",
+    "PRelu", "Pad", "RNN", "Relu", "Reshape", "Resize", "Selu", "Sigmoid", "Sign", "Softmax",
+    "SoftmaxCrossEntropyLoss", "Softplus", "Softsign", "Tanh", "ThresholdedRelu", "Transpose", "Upsample",
+}  # fmt: skip
 
 
 def _is_ordinary(model: Any) -> bool:
