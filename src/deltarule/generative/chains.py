@@ -78,10 +78,24 @@ def effective_sample_size(draws: Array) -> float:
 @final
 @dataclass(frozen=True)
 class Chains:
-    """Draws by variable, (chains, draws, *shape), with the share of accepted proposals of each chain."""
+    """Draws by variable, (chains, draws, *shape), and what happened at each draw, (chains, draws).
+
+    ``stats`` has "acceptance_rate" (of the proposal), "lp" (ln p of the free numbers), "step_size"; of Hamiltonian
+    chains also "energy", "diverging" and "n_steps".
+    """
 
     draws: Mapping[str, Array]
-    acceptance: Array
+    stats: Mapping[str, Array]
+
+    @property
+    def acceptance(self) -> Array:
+        """The mean acceptance rate of each chain."""
+        return np.asarray(self.stats["acceptance_rate"].mean(axis=1))
+
+    @property
+    def n_diverging(self) -> int:
+        """How many paths diverged: where they did, the density is too curved for the step, and draws are missing."""
+        return int(self.stats["diverging"].sum()) if "diverging" in self.stats else 0
 
     def _each(self, name: str) -> dict[tuple[int, ...], Array]:
         values = self.draws[name]
@@ -109,10 +123,10 @@ class Chains:
         return rows
 
     def to_dict(self) -> dict[str, dict[str, Array]]:
-        """Return {"posterior": draws, "sample_stats": …} as ``arviz.from_dict`` takes it (chain, draw, *shape)."""
-        n = next(iter(self.draws.values())).shape[1]
-        rate = np.repeat(np.asarray(self.acceptance)[:, None], n, axis=1)
-        return {"posterior": dict(self.draws), "sample_stats": {"acceptance_rate": rate}}
+        """Return {"posterior": draws, "sample_stats": stats} as ``arviz.from_dict`` takes it, (chain, draw, *shape)."""
+        return {"posterior": dict(self.draws), "sample_stats": dict(self.stats)}
 
     def __str__(self) -> str:
-        return show_summary(self.summary())
+        told = show_summary(self.summary())
+        n = next(iter(self.stats.values())).size
+        return f"{told}\n{self.n_diverging} of {n:,} paths diverged" if self.n_diverging else told

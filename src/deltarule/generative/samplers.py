@@ -25,6 +25,7 @@ from deltarule.tensor.tensor import Tensor
 Density = Callable[[Array], tuple[Array, Array]]
 
 _FIRST_SPREAD = 0.5
+_DIVERGED = 1000.0  # growth of the energy along a path that no longer follows the density (as in Stan)
 
 
 @dataclass
@@ -35,12 +36,21 @@ class _State:
     density: Array
     slope: Array
 
-    def accept(self, other: _State, share: Array, generator: np.random.Generator) -> None:
-        """Move the chains whose proposal is accepted, each with probability min(1, e^share)."""
-        moved = np.log(generator.random(len(share))) < share
+    def accept(self, other: _State, log_ratio: Array, generator: np.random.Generator) -> Array:
+        """Move the chains whose proposal is accepted, each with probability min(1, e^log_ratio); return which did."""
+        moved = np.log(generator.random(len(log_ratio))) < log_ratio
         self.points = np.where(moved[:, None], other.points, self.points)
         self.density = np.where(moved, other.density, self.density)
         self.slope = np.where(moved[:, None], other.slope, self.slope)
+        return np.asarray(moved)
+
+
+Advance = Callable[[_State, float, Array], dict[str, Array]]  # state, step, scales → what happened, by chain
+
+
+def _accepted(log_ratio: Array) -> Array:
+    """Return min(1, e^log_ratio)."""
+    return np.asarray(np.exp(np.minimum(log_ratio, 0.0)))
 
 
 def _density(joint: Joint, device: str, with_slope: bool) -> Density:
@@ -72,26 +82,28 @@ def _start(joint: Joint, n_chains: int, generator: np.random.Generator, density:
 
 
 def _run(
-    joint: Joint, state: _State, advance: Callable[[_State, float, Array], Array], target: float, first_step: float,
-    n_draws: int, n_warmup: int,
-) -> Chains:  # fmt: skip
+    joint: Joint, state: _State, advance: Advance, target: float, first_step: float, n_draws: int, n_warmup: int
+) -> Chains:
     """Warm up (adapting step size and scales), then draw."""
     whole_number(n_draws, "n_draws", 4)
     whole_number(n_warmup, "n_warmup", 10)
     log_step, scales = math.log(first_step), np.ones(joint.size)
     seen: list[Array] = []
     for t in range(n_warmup):
-        share = float(np.nanmean(np.minimum(1.0, np.exp(np.minimum(advance(state, math.exp(log_step), scales), 0)))))
+        share = float(np.nanmean(advance(state, math.exp(log_step), scales)["acceptance_rate"]))
         log_step += (share - target) * 2.0 / math.sqrt(t % (n_warmup // 2 + 1) + 1)
         seen.append(state.points)
         if t == n_warmup // 2:
             scales = np.maximum(np.concatenate(seen[len(seen) // 2 :]).std(axis=0), 1e-6)
             log_step = math.log(first_step)
-    kept, accepted = np.empty((n_draws, *state.points.shape)), np.zeros(len(state.points))
-    for t in range(n_draws):
-        accepted += np.exp(np.minimum(advance(state, math.exp(log_step), scales), 0))
-        kept[t] = state.points
-    return Chains(joint.arrays(kept.swapaxes(0, 1)), accepted / n_draws)
+    kept: list[Array] = []
+    stats: list[dict[str, Array]] = []
+    for _ in range(n_draws):
+        told = advance(state, math.exp(log_step), scales)
+        kept.append(state.points)
+        stats.append({**told, "lp": state.density, "step_size": np.full(len(state.points), math.exp(log_step))})
+    draws = joint.arrays(np.stack(kept, axis=1))
+    return Chains(draws, {name: np.stack([told[name] for told in stats], axis=1) for name in stats[0]})
 
 
 def metropolis_hastings(
@@ -108,15 +120,15 @@ def metropolis_hastings(
     state = _start(joint, whole_number(n_chains, "n_chains", 1), generator, density)
     whole_number(thin, "thin", 1)
 
-    def advance(state: _State, step: float, scales: Array) -> Array:
-        shares = []
+    def advance(state: _State, step: float, scales: Array) -> dict[str, Array]:
+        rates = []
         for _ in range(thin):
             proposal = state.points + step * scales * generator.normal(size=state.points.shape)
             value, slope = density(proposal)
-            share = np.nan_to_num(value, nan=-np.inf) - state.density
-            state.accept(_State(proposal, value, slope), share, generator)
-            shares.append(share)
-        return np.asarray(shares[-1])
+            log_ratio = np.nan_to_num(value, nan=-np.inf) - state.density
+            state.accept(_State(proposal, value, slope), log_ratio, generator)
+            rates.append(_accepted(log_ratio))
+        return {"acceptance_rate": np.mean(rates, axis=0)}
 
     return _run(joint, state, advance, 0.3, 2.4 / math.sqrt(joint.size), n_draws, n_warmup)
 
@@ -134,10 +146,10 @@ def hamiltonian_monte_carlo(
     density = _density(joint, device, with_slope=True)
     state = _start(joint, whole_number(n_chains, "n_chains", 1), generator, density)
 
-    def advance(state: _State, step: float, scales: Array) -> Array:
+    def advance(state: _State, step: float, scales: Array) -> dict[str, Array]:
         momentum = generator.normal(size=state.points.shape)
         points, slope, value = state.points, state.slope, state.density
-        kinetic = 0.5 * (momentum**2).sum(axis=1)
+        before = 0.5 * (momentum**2).sum(axis=1) - state.density
         moving = momentum
         n_steps = min(max_leapfrog, max(1, round(2 * trajectory * generator.random() / step)))
         for _ in range(n_steps):
@@ -146,8 +158,11 @@ def hamiltonian_monte_carlo(
             value, slope = density(points)
             slope = np.nan_to_num(slope, posinf=0.0, neginf=0.0)
             moving = moving + 0.5 * step * scales * slope
-        share = np.nan_to_num(value - 0.5 * (moving**2).sum(axis=1), nan=-np.inf) - state.density + kinetic
-        state.accept(_State(points, value, slope), share, generator)
-        return np.asarray(share)
+        after = np.nan_to_num(0.5 * (moving**2).sum(axis=1) - value, nan=np.inf)
+        moved = state.accept(_State(points, value, slope), before - after, generator)
+        return {
+            "acceptance_rate": _accepted(before - after), "energy": np.where(moved, after, before),
+            "diverging": after - before > _DIVERGED, "n_steps": np.full(len(points), n_steps),
+        }  # fmt: skip
 
     return _run(joint, state, advance, 0.85, 0.2, n_draws, n_warmup)

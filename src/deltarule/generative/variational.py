@@ -144,6 +144,10 @@ class VariationalFit:
         """Return mean, deviation and quantiles of every variable's elements, from n draws of q."""
         return summary_rows(self.sample(n, seed=seed))
 
+    def to_dict(self, n: int = 1000, *, seed: int = 0) -> dict[str, dict[str, Array]]:
+        """Return {"posterior": n draws of q} as ``arviz.from_dict`` takes it, (1, n, *shape)."""
+        return {"posterior": {name: draws[None] for name, draws in self.sample(n, seed=seed).items()}}
+
     def __str__(self) -> str:
         state = "converged" if self.converged else "not converged"
         return f"{show_summary(self.summary())}\n{state} after {self.history.steps} steps, ELBO {self.elbo()}"

@@ -372,6 +372,19 @@ def test_outside_the_support_the_density_is_zero() -> None:
     assert np.isfinite(slope.numpy()).all()
 
 
+def test_double_values_keep_their_precision_beside_plain_parameters() -> None:
+    x = np.array([1 / 3, 0.7])
+    for ours, theirs in ((g.Normal(0.0, 2.0), st.norm(0, 2)), (g.Laplace(1.0, 0.5), st.laplace(1, 0.5)),
+                         (g.Transformed(g.Normal(0.0, 2.0), bijectors.Exp()), st.lognorm(2.0))):  # fmt: skip
+        slope = dr.parameter(x)
+        density = ours.log_prob(slope)
+        assert density.dtype.name == "float64" and ours.log_prob(x.astype(np.float32)).dtype.name == "float32"
+        step = 1e-6
+        numeric = (theirs.logpdf(x + step) - theirs.logpdf(x - step)) / (2 * step)
+        np.testing.assert_allclose(dr.grad(density.sum(), [slope])[0].numpy(), numeric, rtol=1e-8)
+        assert ours.log_prob(1).dtype.name == "float32"
+
+
 def test_bad_parameters_are_told() -> None:
     with pytest.raises(ArgumentError, match="Normal deviation: expected numbers > 0, got -1"):
         g.Normal(0.0, -1.0)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -171,8 +174,52 @@ def test_samplers_draw_from_a_known_density() -> None:
         np.testing.assert_allclose(np.cov(z.T), COVARIANCE, rtol=0.2, atol=0.12)
         again = sampler(gaussian, variables={"z": (3,)}, **options)
         np.testing.assert_array_equal(again.draws["z"], chains.draws["z"])
-        told = chains.to_dict()
-        assert told["posterior"]["z"].shape[::2] == (4, 3) and told["sample_stats"]["acceptance_rate"].shape[0] == 4
+
+
+@pytest.mark.parametrize("sampler", [g.metropolis_hastings, g.hamiltonian_monte_carlo])
+def test_chains_are_told_as_arviz_takes_them(sampler: Callable[..., g.Chains]) -> None:
+    variables = {"z": (3,), "tau": g.Variable((), Exp())}
+
+    def log_joint(values: dict[str, dr.Tensor]) -> dr.Tensor:
+        return gaussian(values) + g.Gamma(3.0, 1.0).log_prob(values["tau"])
+
+    chains = sampler(log_joint, variables=variables, n_draws=60, n_warmup=50, n_chains=3)
+    told = chains.to_dict()
+    assert {name: a.shape for name, a in told["posterior"].items()} == {"z": (3, 60, 3), "tau": (3, 60)}
+    stats = told["sample_stats"]
+    extra = {"energy", "diverging", "n_steps"} if sampler is g.hamiltonian_monte_carlo else set()
+    assert set(stats) == {"acceptance_rate", "lp", "step_size"} | extra
+    assert all(a.shape == (3, 60) for a in stats.values())
+    assert (stats["acceptance_rate"] >= 0).all() and (stats["acceptance_rate"] <= 1).all()
+    np.testing.assert_allclose(chains.acceptance, stats["acceptance_rate"].mean(1))
+    tau, error = told["posterior"]["tau"], told["posterior"]["z"] - MEAN
+    lp = st.gamma(3).logpdf(tau) + np.log(tau) - 0.5 * np.einsum("cdi,ij,cdj->cd", error, PRECISION, error)
+    np.testing.assert_allclose(stats["lp"], lp, rtol=2e-6)  # the parameters 3.0 and 1.0 are float32
+    if extra:
+        assert (stats["energy"] >= -stats["lp"]).all(), "the kinetic energy is not negative"
+        assert stats["diverging"].dtype == bool and chains.n_diverging == 0 and (stats["n_steps"] >= 1).all()
+    if importlib.util.find_spec("arviz") is not None:
+        arviz = importlib.import_module("arviz")
+        kept = arviz.from_dict(told) if int(arviz.__version__.split(".")[0]) >= 1 else arviz.from_dict(**told)
+        np.testing.assert_array_equal(kept["posterior"]["tau"].values, tau)
+
+
+def test_paths_that_leave_the_density_are_told_as_diverged() -> None:
+    def funnel(values: dict[str, dr.Tensor]) -> dr.Tensor:
+        """Neal's funnel (2003): the width of x spans many orders, one step fits none."""
+        width = values["width"]
+        return g.Normal(0.0, 3.0).log_prob(width) + g.Normal(0.0, dr.exp(width * 0.5)).log_prob(values["x"])
+
+    chains = g.hamiltonian_monte_carlo(funnel, variables={"width": (), "x": ()}, n_draws=400, n_warmup=200)
+    assert chains.n_diverging > 0
+    assert str(chains).splitlines()[-1] == f"{chains.n_diverging} of 1,600 paths diverged"
+
+
+def test_draws_of_a_fit_are_one_chain_for_arviz() -> None:
+    fit = g.fit_variational(gaussian, variables={"z": (3,)}, max_steps=200)
+    told = fit.to_dict(50, seed=3)
+    assert told["posterior"]["z"].shape == (1, 50, 3)
+    np.testing.assert_array_equal(told["posterior"]["z"][0], fit.sample(50, seed=3)["z"])
 
 
 def test_effective_sample_size_of_an_autoregression() -> None:

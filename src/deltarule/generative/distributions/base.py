@@ -173,5 +173,9 @@ def full_shape(shape: Sequence[int], distribution: Distribution) -> Shape:
 
 
 def like(value: TensorLike, distribution: Distribution) -> Tensor:
-    """Return a value as a tensor of the distribution's type."""
-    return as_tensor(value).astype(distribution.dtype)
+    """Return a value as a floating-point tensor, of the wider of its own type and the distribution's.
+
+    So a density of float64 values is computed in float64, whatever the parameters were given as.
+    """
+    x = as_tensor(value)
+    return x.astype(dtypes.promote(x.dtype, distribution.dtype) if x.dtype.is_float else distribution.dtype)

@@ -7,7 +7,7 @@ from typing import final
 from deltarule.dtypes import DType
 from deltarule.errors import ShapeError
 from deltarule.generative.bijectors import Bijector
-from deltarule.generative.distributions.base import Distribution, Noise, floating
+from deltarule.generative.distributions.base import Distribution, Noise, floating, like
 from deltarule.generative.distributions.discrete import Categorical
 from deltarule.shapes import Shape, show
 from deltarule.tensor.functional import TensorLike, as_tensor, log_softmax, logsumexp, one_hot, softmax
@@ -125,7 +125,7 @@ class Transformed(Distribution):
 
     def log_prob(self, value: TensorLike) -> Tensor:
         """Return ln p(value); values must lie in the image of T."""
-        x = self.bijector.inverse(as_tensor(value).astype(self.dtype))
+        x = self.bijector.inverse(like(value, self))
         volume = self.bijector.log_det(x)
         extra = self.base.event_rank - self.bijector.event_rank
         if extra:
