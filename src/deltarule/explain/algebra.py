@@ -28,6 +28,7 @@ from deltarule.explain.term import (
 from deltarule.shapes import Shape, show
 
 _ONE = Fraction(1)
+_LARGE = 1e9  # larger numbers are written with a power of ten
 
 
 def exact(value: float) -> Coefficient:
@@ -35,7 +36,7 @@ def exact(value: float) -> Coefficient:
     if value != value or value in (float("inf"), float("-inf")):
         return value
     short = Fraction(value).limit_denominator(1000)
-    return short if float(short) == value else float(value)
+    return short if float(short) == value and abs(value) < _LARGE else float(value)
 
 
 def number(value: Coefficient, shape: Shape = ()) -> Product:
@@ -436,6 +437,8 @@ def total(term: Term) -> Term:
     if is_number(term.shape):
         return term
     if isinstance(term, Sum):
+        if all(split(part)[0] < 0 for part in term.terms):
+            return negate(total(negate(term)))
         parts = [total(part) for part in term.terms]
         if not any(isinstance(core, Total) for core in (split(part)[1] for part in parts)):
             return add(*parts)

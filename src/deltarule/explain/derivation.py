@@ -276,6 +276,17 @@ _LETTERS = {"weight": "W", "bias": "b", "scale": "gamma", "gamma": "gamma", "shi
             "slope": "alpha", "kernel": "W"}  # fmt: skip
 
 
+_STATE = {"running_mean": "mu_bar", "running_variance": "v_bar"}
+
+
+def _short_name(word: str) -> str:
+    """Return W_h for hidden_weight, b_o for output_bias, μ̄ for running_mean, and any other name as it is."""
+    front, _, kind = word.rpartition("_")
+    if word in _STATE:
+        return _STATE[word]
+    return f"{_LETTERS[kind]}_{front[0]}" if front.isalpha() and kind in {"weight", "bias"} else word
+
+
 _BARE = frozenset({"weight", "bias", "scale", "shift"})  # parameters of a layer on its own
 
 
@@ -288,11 +299,12 @@ def input_names(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) -> d
     for node in given:
         raw = names.get(node) or str(node.attributes.get("name") or "") or "c"
         prefix, _, last = raw.rpartition(".")
+        last = _short_name(last)
         if prefix:
             layers.setdefault(prefix, len(layers) + 1)
             raw = f"{_LETTERS.get(last, last)}_{layers[prefix]}"
-        elif raw in _BARE:
-            raw = _LETTERS[raw]
+        else:
+            raw = _LETTERS[raw] if raw in _BARE else last
         name = canonical(raw.replace(".", "_"))
         if name in taken:
             name = next(f"{name}_{count}" for count in range(2, len(given) + 3) if f"{name}_{count}" not in taken)

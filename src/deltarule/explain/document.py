@@ -15,6 +15,8 @@ _PREAMBLE = r"""\documentclass{article}
 \usepackage[margin=2cm]{geometry}
 \begin{document}
 """
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᶻˣᵀ"
+_LOWERED = str.maketrans(_RAISED, "0123456789-zxT")
 _STYLE = """
 .derivation { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; overflow-x: auto; }
 .derivation h3 { font-size: 1em; margin: 1em 0 .2em; }
@@ -31,7 +33,8 @@ _STYLE = """
 
 def latex(derived: Derived, backward: Sequence[Line], conclusion: str, standalone: bool = False) -> str:
     """Write the derivation in LaTeX with amsmath (KaTeX and MathJax understand each environment)."""
-    parts = [rf"\[ {m.to_latex(header(derived))} \]", rf"\[ {m.to_latex(parameters(derived))} \]"]
+    heads = [formula for formula in (header(derived), parameters(derived)) if m.to_text(formula)]
+    parts = [rf"\[ {m.to_latex(formula)} \]" for formula in heads]
     if derived.detail != "answers":
         parts.append(_aligned([entry(line, derived.loss_name) for line in derived.forward]))
     parts.append(_aligned([entry(line, derived.loss_name) for line in backward]))
@@ -56,7 +59,9 @@ def _words(reason: str) -> str:
     """Escape a reason for a text command; Greek letters and signs become mathematics."""
 
     def written(match: re.Match[str]) -> str:
-        return f"${m.to_latex(m.Operator(match.group())).strip()}$"
+        parts = re.split(f"([{_RAISED}]+)", match.group())
+        latex = [f"^{{{p.translate(_LOWERED)}}}" if p[0] in _RAISED else m.to_latex(m.Operator(p)) for p in parts if p]
+        return f"${''.join(latex).strip()}$"
 
     return re.sub(r"[^ -~]+|[#%&_{}~^\\\\]+", written, reason)
 

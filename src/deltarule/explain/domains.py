@@ -37,12 +37,15 @@ def _domain(node: Node, readers: dict[Node, list[Node]], order: list[Node]) -> D
     reading = _looked_through(node, readers)
     for reader in reading:
         function = reader.attributes.get("function") if reader.op is Op.CALL else None
+        if function in {"lgamma", "digamma", "trigamma"}:
+            return Domain("positive")
         if function == "cross_entropy" and _below(node, reader.sources[1]):
             return Domain("distribution")
         if function == "binary_cross_entropy" and _below(node, reader.sources[1]):
             return Domain("unit")
         if function == "cross_entropy_of_probabilities":
-            return Domain("distribution")
+            whole = node.rank > 0 and node.shape[-1] == reader.sources[0].shape[-1]  # else a part of the row
+            return Domain("distribution" if whole else "unit")
         if function == "binary_cross_entropy_of_probabilities":
             return Domain("unit")
         if reader.op is Op.CHOLESKY:
@@ -54,17 +57,33 @@ def _domain(node: Node, readers: dict[Node, list[Node]], order: list[Node]) -> D
     return Domain("real")
 
 
+_MOVES = frozenset({Op.RESHAPE, Op.BROADCAST, Op.PERMUTE, Op.CAST, Op.CONCATENATE})
+
+
+def _moves(node: Node) -> bool:
+    """Whether a node only moves its operand, or adds a small positive number or keeps it above."""
+    small = any(source.op is Op.CONSTANT and 0 < float(source.attributes["value"]) < 1e-2
+                for source in map(_peeled, node.sources))  # fmt: skip
+    return node.op in _MOVES or (node.op in {Op.MAXIMUM, Op.ADD} and small)
+
+
+def _peeled(node: Node) -> Node:
+    while node.op in {Op.RESHAPE, Op.BROADCAST, Op.CAST}:
+        node = node.sources[0]
+    return node
+
+
 def _below(node: Node, operand: Node) -> bool:
-    while operand.op in {Op.RESHAPE, Op.BROADCAST, Op.PERMUTE, Op.CAST} and operand is not node:
-        operand = operand.sources[0]
-    return operand is node
+    """Whether an operand is a node, movement looked through."""
+    if operand is node:
+        return True
+    return _moves(operand) and any(_below(node, source) for source in operand.sources)
 
 
 def _looked_through(node: Node, readers: dict[Node, list[Node]]) -> list[Node]:
     found: list[Node] = []
     for reader in readers[node]:
-        moved = reader.op in {Op.RESHAPE, Op.BROADCAST, Op.PERMUTE, Op.CAST}
-        found.extend(_looked_through(reader, readers) if moved else [reader])
+        found.extend(_looked_through(reader, readers) if _moves(reader) else [reader])
     return found
 
 

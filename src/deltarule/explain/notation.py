@@ -12,7 +12,7 @@ Typeset = Callable[[Any, Sequence[Formula], Sequence[Formula]], tuple[Formula, f
 PRODUCT, MATMUL, WORD, POWER, ATOM = 1.0, 2.0, 2.5, 3.0, 4.0
 _T = m.Identifier("T", upright=True)
 STAR = m.Operator("⋆", spaced=True)
-FULL = m.Operator("∗", spaced=True)
+_INDICES = "ijklnpqr"
 
 
 def function(name: str, shown: int | None = None) -> Typeset:
@@ -80,6 +80,131 @@ def _one_hot(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula])
     return m.Scripts(m.Identifier(letter), lower=arguments[0]), POWER
 
 
+def _letters(axes: Sequence[int]) -> Formula:
+    return m.row(*(m.Identifier(_INDICES[axis]) for axis in axes))
+
+
+def _index(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    """Write the index along an axis: i, j, k."""
+    return m.Identifier(_INDICES[term.body.attributes["axis"]]), ATOM
+
+
+def _partial_sum(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    """Write a sum over some axes with their indices: Σᵢⱼ x."""
+    sign = m.Scripts(m.Operator("Σ"), lower=_letters(term.body.attributes["axes"]))
+    return m.row(sign, m.Operator(" "), closed[0]), PRODUCT
+
+
+def _partial_maximum(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    """Write a maximum over some axes with their indices: maxⱼ(x)."""
+    head: Formula = m.Identifier("max", upright=True)
+    axes = term.body.attributes["axes"]
+    if len(axes) < term.parameters[0].rank:
+        head = m.Scripts(head, lower=_letters(axes))
+    return m.row(head, m.Fenced(arguments[0])), ATOM
+
+
+def _range(start: Any, stop: Any, step: int, size: Any) -> str:
+    """Write the places start … stop − 1 of an axis, counted from 1, the last one included."""
+    if (start, stop, step) == (0, size, 1):
+        return ":"
+    whole = isinstance(start, int) and isinstance(stop, int)
+    if whole and stop - start <= step:
+        return str(start + 1)
+    return f"{start + 1}:{stop}" if step == 1 else f"{start + 1}:{step}:{stop}"
+
+
+def _part(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    """Write a part of an array: x[:, 1:2]."""
+    kept = term.body.attributes
+    sizes = term.parameters[0].shape
+    ranges = [_range(*place) for place in zip(kept["starts"], kept["stops"], kept["steps"], sizes, strict=True)]
+    return m.row(closed[0], m.Fenced(m.Text(", ".join(ranges)), "[", "]")), POWER
+
+
+def _place(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    """Write an array put into zeros: place(x; :, 1:2)."""
+    given = term.body.attributes
+    ranges = []
+    for i, size in enumerate(term.parameters[0].shape):
+        low, step = given["low"][i], given["interior"][i] + 1
+        ranges.append(_range(low, low + (size - 1) * step + 1, step, term.body.shape[i]))
+    inside = m.row(arguments[0], m.Operator("; "), m.Text(", ".join(ranges)))
+    return m.row(m.Identifier("place", upright=True), m.Fenced(inside)), ATOM
+
+
+def _joined(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    """Write a concatenation: below each other along the first axis, else side by side."""
+    below = term.body.attributes["axis"] == 0
+    return m.Grid(tuple((argument,) for argument in arguments) if below else (tuple(arguments),)), ATOM
+
+
+def _rows(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    """Write the rows that indices take, E_c x; along another axis x[:, c]."""
+    axis = term.body.attributes["axis"]
+    if axis == 0:
+        return m.row(m.Scripts(m.Identifier("E"), lower=arguments[1]), m.Operator(" "), closed[0]), MATMUL
+    commas: list[Formula] = [m.Text(":, " * axis), arguments[1]]
+    return m.row(closed[0], m.Fenced(m.row(*commas), "[", "]")), POWER
+
+
+def _to_rows(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    """Write the adjoint of taking rows, E_cᵀx; along another axis place(x; :, c)."""
+    axis = term.body.attributes["axis"]
+    if axis == 0:
+        return m.row(m.Scripts(m.Identifier("E"), lower=arguments[0], upper=_T), m.Operator(" "), closed[1]), MATMUL
+    inside = m.row(arguments[1], m.Operator("; "), m.Text(":, " * axis), arguments[0])
+    return m.row(m.Identifier("place", upright=True), m.Fenced(inside)), ATOM
+
+
+def moved_axes(term: Any) -> list[int]:
+    """Return the axes of more than one entry in the order in which a permutation puts them."""
+    sizes = term.parameters[0].shape
+    return [axis for axis in term.body.attributes["order"] if sizes[axis] != 1]
+
+
+def _permuted(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    """Write xᵀ where only the last two axes change places, else perm₃₁₂(x)."""
+    order = term.body.attributes["order"]
+    moved = moved_axes(term)
+    if [*moved[:-2], *reversed(moved[-2:])] == sorted(moved):
+        return m.Scripts(closed[0], upper=_T), POWER
+    lower = m.Number("".join(str(axis + 1) for axis in order))
+    return m.row(m.Scripts(m.Identifier("perm", upright=True), lower=lower), m.Fenced(arguments[0])), ATOM
+
+
+def _with_settings(name: str, *settings: str) -> Typeset:
+    """Write name(x; a, b) with attributes of the function."""
+
+    def write(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+        numbers = ", ".join(f"{term.body.attributes[key]:g}".replace("-", "−") for key in settings)
+        inside = m.row(arguments[0], m.Operator("; "), m.Number(numbers))
+        return m.row(m.Identifier(name, upright=True), m.Fenced(inside)), ATOM
+
+    return write
+
+
+def _log_of(name: str) -> Typeset:
+    """Write log name(x)."""
+
+    def write(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+        inside = m.row(m.Identifier(name, upright=len(name) > 1), m.Fenced(arguments[0]))
+        return m.row(m.Identifier("log", upright=True), m.Operator(" "), inside), ATOM
+
+    return write
+
+
+def _huber(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    limit = m.Number(f"{term.body.attributes['delta']:g}")
+    error = m.row(closed[0], m.Operator("−", spaced=True), closed[1])
+    return m.row(m.Scripts(m.Identifier("Huber", upright=True), lower=limit), m.Fenced(error)), ATOM
+
+
+def _cube(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    plain = not isinstance(closed[0], m.Scripts) or closed[0].upper is None
+    return m.Scripts(closed[0] if plain else m.Fenced(arguments[0]), upper=m.Number("3")), POWER
+
+
 def _reshape(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
     head: Formula = m.Identifier("vec", upright=True)
     if len(term.shape) > 2 or len(term.arguments[0].shape) <= 2:
@@ -88,6 +213,11 @@ def _reshape(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula])
 
 
 def _winner(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    """Write where the maximum is: e_argmax x of a vector, else 𝟙(x = maxⱼ x)."""
+    if term.parameters[0].rank > 1:
+        head = m.Identifier("max", upright=True)
+        inside = m.row(arguments[0], m.Operator("=", spaced=True), head, m.Operator(" "), closed[0])
+        return m.row(m.Identifier("𝟙"), m.Fenced(inside)), ATOM
     chosen = m.row(m.Identifier("argmax", upright=True), m.Operator(" "), closed[0])
     return m.Scripts(m.Identifier("e"), lower=chosen), POWER
 
@@ -135,21 +265,23 @@ FUNCTIONS: dict[str, Typeset] = {
     "power": _power,
     "maximum": function("max"),
     "minimum": function("min"),
-    "max": function("max"),
+    "max": _partial_maximum,
     "argmax": function("argmax"),
-    "sum": lambda term, arguments, closed: (m.row(m.Operator("Σ"), m.Operator(" "), closed[0]), PRODUCT),
+    "sum": _partial_sum,
     "reshape": _reshape,
-    "permute": function("permute"),
+    "permute": _permuted,
     "broadcast": lambda term, arguments, closed: (closed[0], POWER),
-    "slice": function("part"),
-    "pad": function("pad"),
+    "slice": _part,
+    "pad": _place,
     "flip": function("flip"),
-    "concatenate": lambda term, arguments, closed: (m.Grid((tuple(arguments),)), ATOM),
-    "gather": function("rows"),
-    "scatter_add": function("scatter"),
+    "concatenate": _joined,
+    "gather": _rows,
+    "scatter_add": _to_rows,
     "argsort": function("argsort"),
-    "iota": function("index"),
+    "iota": _index,
+    "where": function("where"),
     "random": lambda term, arguments, closed: (m.Identifier("U"), ATOM),
+    "stop_gradient": function("sg"),
     "matmul": lambda term, arguments, closed: (m.row(*closed), MATMUL),
     "convolve": _convolve,
     "convolve_transposed": _convolve_transposed,
@@ -165,21 +297,31 @@ FUNCTIONS: dict[str, Typeset] = {
     # named functions
     "sigmoid": function("σ"),
     "relu": function("ReLU"),
+    "prelu": _routed("PReLU"),
+    "cube": _cube,
+    "clip": _with_settings("clip", "low", "high"),
+    "hard_sigmoid": _with_settings("HardSigmoid", "slope", "offset"),
+    "hard_swish": function("HardSwish"),
+    "mish": function("Mish"),
+    "softsign": function("softsign"),
+    "huber": _huber,
+    "lgamma": _log_of("Γ"),
+    "digamma": function("ψ"),
+    "trigamma": _slope("ψ"),
     "leaky_relu": function("LeakyReLU"),
     "elu": function("ELU"),
     "selu": function("SELU"),
     "gelu": function("GELU"),
     "softplus": function("softplus"),
-    "log_sigmoid": function("log σ"),
+    "log_sigmoid": _log_of("σ"),
     "silu": function("SiLU"),
     "softmax": function("softmax"),
-    "log_softmax": function("log softmax"),
+    "log_softmax": _log_of("softmax"),
     "logsumexp": function("LSE"),
     "normalize": function("normalize"),
     "euclidean_norm": _fences("‖", "‖"),
     "max_pool": function("maxpool"),
     "average_pool": function("meanpool"),
-    "multiclass_hinge": function("hinge"),
     "one_hot": _one_hot,
     "winner": _winner,
     "max_pool_pullback": _routed("unpool"),

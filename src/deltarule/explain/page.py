@@ -37,9 +37,9 @@ def size(shape: Shape) -> str:
     return "×".join(str(part) for part in shape) if shape else "1"
 
 
-def space(name: Formula, shape: Shape) -> Formula:
-    """Write x ∈ ℝ³."""
-    reals: Formula = m.Identifier("ℝ")
+def space(name: Formula, shape: Shape, whole: bool = False) -> Formula:
+    """Write x ∈ ℝ³, or of whole numbers c ∈ ℕ³."""
+    reals: Formula = m.Identifier("ℕ" if whole else "ℝ")
     if any(part != 1 for part in shape):
         reals = m.Scripts(reals, upper=m.Identifier(size(shape), upright=True))
     return m.row(name, m.Operator("∈", spaced=True), reals)
@@ -66,7 +66,7 @@ def parameters(derived: Derived) -> Formula:
 
 
 def _member(derived: Derived, symbol_: Symbol) -> Formula:
-    formula = space(symbol(symbol_.name), symbol_.node.shape)
+    formula = space(symbol(symbol_.name), symbol_.node.shape, not symbol_.node.dtype.is_float)
     if symbol_ in derived.distributions:
         return m.row(formula, m.Operator(", "), m.Operator("Σ"), symbol(symbol_.name), m.Operator("=", spaced=True),
                      m.Number("1"))  # fmt: skip
@@ -78,7 +78,8 @@ def _member(derived: Derived, symbol_: Symbol) -> Formula:
 
 def text(derived: Derived, backward: Sequence[Line], conclusion: str) -> str:
     """Write the page as Unicode text of at most 100 columns."""
-    lines = _wrapped("Network   ", m.to_text(header(derived)))
+    data = m.to_text(header(derived))
+    lines = _wrapped("Network   ", data) if data else []
     lines += _wrapped("wanted    gradients at ", m.to_text(parameters(derived)))
     if derived.detail != "answers":
         lines += ["forward", *_block([entry(line, derived.loss_name) for line in derived.forward])]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from deltarule.explain.algebra import multiply
 from deltarule.explain.term import Apply, Term, matrix_shape
-from deltarule.explain.translation import Pattern
+from deltarule.explain.translation import Pattern, hinge_parts
 from deltarule.grad.reverse import Backpropagation, Step, backpropagate
 from deltarule.grad.rules import first_maximum
 from deltarule.graph import build
@@ -56,7 +56,7 @@ def recognised(order: Sequence[Node], walk: Backpropagation) -> Iterator[Recogni
         if function in {"cross_entropy_of_labels", "multiclass_hinge"}:
             logits, labels = node.sources
             yield as_function("one_hot", one_hot(labels, logits.shape[-1], logits), (labels,))
-        if node.op is Op.MAX and node.sources[0].rank == 1:
+        if node.op is Op.MAX:
             winner = first_maximum(node.sources[0], node.attributes["axes"])
             yield as_function("winner", winner, (node.sources[0],))
     for step in walk.steps:
@@ -82,7 +82,7 @@ def _slope(step: Step, function: str) -> Recognised:
 
 
 def auxiliaries(order: Sequence[Node]) -> Iterator[Auxiliary]:
-    """Yield the mean and deviation of a normalisation, and which margins of a hinge loss are violated."""
+    """Yield mean and deviation of a normalisation, the margins of a hinge loss and which are violated."""
     for node in order:
         function = node.attributes.get("function") if node.op is Op.CALL else None
         if function == "normalize":
@@ -93,9 +93,6 @@ def auxiliaries(order: Sequence[Node]) -> Iterator[Auxiliary]:
             yield Auxiliary(mean, "mu")
             yield Auxiliary(build.sqrt(build.add(variance, node.attributes["epsilon"])), "s")
         if function == "multiclass_hinge":
-            scores, labels = node.sources
-            hot = one_hot(labels, scores.shape[-1], scores)
-            right = build.sum_over(build.multiply(hot, scores), -1, keepdims=True)
-            margins = build.subtract(build.add(scores, node.attributes["margin"]), right)
-            violated = build.cast(build.less(0, margins), scores.dtype)
-            yield Auxiliary(build.multiply(violated, build.subtract(1, hot)), "M")
+            margins, violated = hinge_parts(node)
+            yield Auxiliary(margins, "D" if margins.rank > 1 else "d")
+            yield Auxiliary(violated, "M" if margins.rank > 1 else "m")

@@ -19,8 +19,9 @@ from deltarule.explain.lowering import difference, fitted, lower, lower_to
 from deltarule.explain.term import matrix_shape
 from deltarule.graph import build
 from deltarule.graph.node import Node
+from deltarule.graph.op import Op
 from deltarule.graph.rewrite import in_float64, specialise, substitute
-from deltarule.graph.walk import inputs
+from deltarule.graph.walk import inputs, topological
 from deltarule.shapes import Dimension
 
 Evaluate = Callable[[Sequence[Node], Mapping[Node, Any]], list[Any]]
@@ -76,7 +77,8 @@ class CheckReport:
         if self:
             printed = sum(row.line.kind == "backward" and not label.endswith("closed")
                           for label, row in zip(self.labels, self.rows, strict=True))  # fmt: skip
-            return (f"proved: {printed} lines at {self.points} random points in float64, largest relative error "
+            lines = "line" if printed == 1 else "lines"
+            return (f"proved: {printed} {lines} at {self.points} random points in float64, largest relative error "
                     f"{power_of_ten(numeric)} (central differences), {power_of_ten(engine)} (engine)")  # fmt: skip
         failed = ", ".join(label for label, row in zip(self.labels, self.rows, strict=True) if not row.proved)
         return f"NOT proved: {failed}"
@@ -236,8 +238,9 @@ class _Work:
         self._moved = build.input_node("moved", self._node.shape, self._node.dtype)
         self._direction = build.input_node("direction", formula.shape, formula.dtype)
         if moved:
-            (self._loss,) = substitute([precise[derived.loss]], {self._node: self._moved})
-            (freed,) = substitute([formula], {self._node: self._moved})
+            held = {node: node for node in topological([precise[derived.loss]]) if node.op is Op.STOP_GRADIENT}
+            (self._loss,) = substitute([precise[derived.loss]], {**held, self._node: self._moved})
+            (freed,) = substitute([formula], {**held, self._node: self._moved})
             self._slope = build.sum_over(build.multiply(freed, self._direction))
 
     def measure(self, given: Mapping[Node, Any], gap: float) -> None:
@@ -250,6 +253,8 @@ class _Work:
             error = self._along(given, here)
             if error is None and self._node.sources:  # a signal at a kink, such as two zeros in one pooling window
                 error = self._along(given, here + _JITTER * self._precise.direction(self._node))
+            if error is None and self._node.sources:  # close to where a root or a logarithm ends
+                error = self._along(given, here + 1.0)
         if error is not None:
             self.points += 1
             self.difference_error = max(self.difference_error, error)

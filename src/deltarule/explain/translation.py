@@ -12,12 +12,15 @@ from deltarule.explain.algebra import (
     diagonal,
     divide,
     exact,
+    is_constant,
     lifted,
     matmul,
     multiply,
     negate,
     number,
     power,
+    scale,
+    split,
     subtract,
     total,
     transpose,
@@ -26,7 +29,9 @@ from deltarule.explain.term import (
     COMPLEMENT,
     Apply,
     Indicator,
+    Matmul,
     Product,
+    Sum,
     Symbol,
     Term,
     is_number,
@@ -40,6 +45,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 
 _ONE = Fraction(1)
+_HUGE = 1e6
 Translate = Callable[[Node, tuple[Term, ...]], Term]
 Pattern = Callable[[tuple[Term, ...]], Term]  # the term of a node that is recognised as a whole, from other nodes'
 
@@ -111,19 +117,24 @@ class Translator:
         return number(_ONE, term.shape) if isinstance(source, Symbol) and source in self.distributions else term
 
     def _needed(self, node: Node) -> tuple[Node, ...]:
-        if node.op is Op.CALL and node.attributes["function"] in _OPENED:
-            return (_OPENED[node.attributes["function"]](node),)
+        if node.op is Op.CALL and node.attributes["function"] in OPENED:
+            return (OPENED[node.attributes["function"]](node),)
         if node.op is Op.WHERE and _exception_at_zero(node):
             return (node.sources[2],)
-        return node.sources
+        labels = _labels(node)
+        return node.sources if labels is None else (labels,)
 
 
 def translate(node: Node, arguments: tuple[Term, ...]) -> Term:
     """Return the term of a node from those of its operands."""
-    if node.op is Op.CALL and node.attributes["function"] in _OPENED:
+    if node.op is Op.CALL and node.attributes["function"] in OPENED:
         return arguments[0]
     if node.op is Op.WHERE and len(arguments) == 1:
         return arguments[0]
+    if node.op is Op.EQUAL and len(arguments) == 1:
+        labels = _labels(node)
+        known = (node.sources[0],) if labels is None else (labels,)
+        return Apply("one_hot", arguments, matrix_shape(node.shape), node, known)
     rule = TRANSLATE[node.op]
     return apply(node, arguments) if rule is None else rule(node, arguments)
 
@@ -132,6 +143,21 @@ def apply(node: Node, arguments: tuple[Term, ...]) -> Term:
     """Return a node as a function of its operands, without looking inside."""
     name = node.attributes["function"] if node.op is Op.CALL else node.op.name.lower()
     return Apply(name, arguments, matrix_shape(node.shape), node, node.sources)
+
+
+def _labels(node: Node) -> Node | None:
+    """Return the whole numbers y of a comparison k = y with the index k along the last axis: one-hot rows."""
+    if node.op is not Op.EQUAL:
+        return None
+    for ramp, other in (node.sources, node.sources[::-1]):
+        if ramp.op is not Op.IOTA or ramp.attributes["axis"] != node.rank - 1:
+            continue
+        while other.op in {Op.BROADCAST, Op.RESHAPE, Op.CAST}:
+            other = other.sources[0]
+        kept = [size for size in node.shape[:-1] if size != 1]
+        if other.op is Op.INPUT and not other.dtype.is_float and [s for s in other.shape if s != 1] == kept:
+            return other
+    return None
 
 
 def _exception_at_zero(node: Node) -> bool:
@@ -162,27 +188,104 @@ def _dimension(node: Node, _: tuple[Term, ...]) -> Term:
 def _reshape(node: Node, arguments: tuple[Term, ...]) -> Term:
     (x,) = arguments
     target = matrix_shape(node.shape)
+    if isinstance(x, Apply) and x.name == "reshape":  # only the last shape counts
+        x = x.arguments[0]
     if x.shape == target:
         return x
+    linear = _along_last_axis(node, x)
+    if linear is not None:
+        return linear
     if is_number(x.shape) and is_number(target):
         return Product(x.coefficient, x.factors, target) if isinstance(x, Product) and not x.factors else x
-    if is_number(x.shape) or len(x.shape) > 2 or len(target) > 2:
-        return lifted(x, target) if isinstance(x, Product) and not x.factors else apply(node, arguments)
-    if 1 in x.shape and target == (x.shape[1], x.shape[0]):
+    if is_constant(x):
+        return number(x.coefficient if isinstance(x, Product) else _ONE, target)
+    if len(x.shape) == 2 == len(target) and 1 in x.shape and target == (x.shape[1], x.shape[0]):
         return transpose(x)
-    return apply(node, arguments)
+    if isinstance(x, Product) and x.coefficient != 1:  # a number stays in front
+        coefficient, rest = split(x)
+        return scale(coefficient, _reshaped(node, rest))
+    return _reshaped(node, x)
+
+
+def _reshaped(node: Node, x: Term) -> Term:
+    parameter = build.input_node("x", x.shape, node.dtype)
+    return Apply("reshape", (x,), matrix_shape(node.shape), build.reshape(parameter, node.shape), (parameter,))
+
+
+def _along_last_axis(node: Node, x: Term) -> Term | None:
+    """Return XW for a matrix product of the rows of an array of more axes, written with a reshape around it."""
+    if len(node.shape) < 3 or not isinstance(x, Matmul) or len(x.factors) != 2 or len(x.shape) != 2:
+        return None
+    first, second = x.factors
+    if not isinstance(first, Apply) or first.name != "reshape":
+        return None
+    (inner,) = first.arguments
+    if inner.shape[:-1] != node.shape[:-1] or inner.shape[-1] != first.shape[-1]:
+        return None
+    a, b = build.input_node("x", inner.shape, node.dtype), build.input_node("w", second.shape, node.dtype)
+    product = build.reshape(build.matmul(build.reshape(a, first.shape), b), node.shape)
+    return Apply("matmul", (inner, second), matrix_shape(node.shape), product, (a, b))
 
 
 def _permute(node: Node, arguments: tuple[Term, ...]) -> Term:
-    if node.attributes["order"] == (1, 0):
-        (x,) = arguments
+    (x,), order = arguments, tuple(node.attributes["order"])
+    if order == (1, 0):
         return transpose(x) if len(x.shape) == 2 else x
+    if isinstance(x, Apply) and x.name == "permute":
+        first = tuple(x.body.attributes["order"])
+        order = tuple(first[axis] for axis in order)
+        (x,) = x.arguments
+    if order == tuple(range(len(order))):
+        return x
+    if is_constant(x):
+        return number(split(x)[0], matrix_shape(node.shape))
+    parameter = build.input_node("x", x.shape, node.dtype)
+    return Apply("permute", (x,), matrix_shape(node.shape), build.permute(parameter, order), (parameter,))
+
+
+def _slice(node: Node, arguments: tuple[Term, ...]) -> Term:
+    """Return a part; of a concatenation the piece itself, if it is one."""
+    (x,), given = arguments, node.attributes
+    if isinstance(x, Apply) and x.name == "concatenate":
+        axis, low = x.body.attributes["axis"], 0
+        for piece, parameter in zip(x.arguments, x.parameters, strict=True):
+            high = low + parameter.shape[axis]
+            starts = tuple(low if i == axis else 0 for i in range(node.rank))
+            if tuple(given["starts"]) == starts and parameter.shape == node.shape:
+                return piece
+            low = high
     return apply(node, arguments)
+
+
+def _add(node: Node, arguments: tuple[Term, ...]) -> Term:
+    """Return a sum; one of parts put beside each other into zeros is a concatenation."""
+    term = lifted(add(*arguments), matrix_shape(node.shape))
+    parts = term.terms if isinstance(term, Sum) else ()
+    if not parts or not all(isinstance(part, Apply) and part.body.op is Op.PAD for part in parts):
+        return term
+    placed = [part for part in parts if isinstance(part, Apply)]
+    for axis in range(node.rank):
+        placed.sort(key=lambda part: int(part.body.attributes["low"][axis]))
+        sizes = [part.parameters[0].shape[axis] for part in placed]
+        offsets = [sum(sizes[:i]) for i in range(len(sizes))]
+        starts = [tuple(start if i == axis else 0 for i in range(node.rank)) for start in offsets]
+        dense = not any(any(part.body.attributes["interior"]) for part in placed)
+        tiled = all(tuple(part.body.attributes["low"]) == start for part, start in zip(placed, starts, strict=True))
+        others = all(part.parameters[0].shape[i] == node.shape[i]
+                     for part in placed for i in range(node.rank) if i != axis)  # fmt: skip
+        if dense and tiled and others and sum(sizes) == node.shape[axis]:
+            known = tuple(build.input_node("x", part.parameters[0].shape, node.dtype) for part in placed)
+            pieces = tuple(part.arguments[0] for part in placed)
+            return Apply("concatenate", pieces, matrix_shape(node.shape), build.concatenate(known, axis), known)
+    return term
 
 
 def _broadcast(node: Node, arguments: tuple[Term, ...]) -> Term:
     (x,), target = arguments, matrix_shape(node.shape)
     source = node.sources[0].shape
+    index = _index_along(node)
+    if index is not None:
+        return Apply("iota", (), target, index, ())
     if is_number(x.shape):
         return lifted(x, target)
     if x.shape == target:
@@ -195,6 +298,18 @@ def _broadcast(node: Node, arguments: tuple[Term, ...]) -> Term:
         return matmul(x, number(_ONE, (1, target[1])))
     row = transpose(x) if len(source) == 1 else x
     return matmul(number(_ONE, (target[0], 1)), row)
+
+
+def _index_along(node: Node) -> Node | None:
+    """Return the index i or j of a matrix for a repeated range 0, 1, 2, and so on."""
+    source = node.sources[0]
+    shape = source.shape
+    while source.op in {Op.RESHAPE, Op.CAST}:
+        source = source.sources[0]
+    if source.op is not Op.IOTA or source.rank != 1 or node.rank < 2:
+        return None
+    along = [i + node.rank - len(shape) for i, size in enumerate(shape) if size == source.shape[0] and size != 1]
+    return build.iota(node.shape, along[0], source.dtype) if len(along) == 1 else None
 
 
 # ---------------------------------------------------------------- arithmetic
@@ -255,6 +370,8 @@ def _either(node: Node, arguments: tuple[Term, ...]) -> Term:
 
 def _where(node: Node, arguments: tuple[Term, ...]) -> Term:
     condition, x, y = arguments
+    if any(isinstance(branch, Product) and abs(float(branch.coefficient)) > _HUGE for branch in (x, y)):
+        return apply(node, arguments)  # a mask of −∞: a sum would lose the other branch
     shared = common_factor(x, y)
     if shared is not None:  # where(c, g, s·g) = (𝟙(c) + s𝟙(¬c)) ⊙ g
         share = divide(y, shared)
@@ -284,7 +401,25 @@ def _matmul(node: Node, arguments: tuple[Term, ...]) -> Term:
 # ---------------------------------------------------------------- named functions in their textbook form
 
 
-_OPENED: dict[str, Callable[[Node], Node]] = {"squared_error": expansion, "hinge": expansion, "normalize": expansion}
+def _expm1(node: Node, arguments: tuple[Term, ...]) -> Term:
+    """Return eˣ − 1."""
+    parameter = build.input_node("x", node.shape, node.dtype)
+    exponential = Apply("exp", arguments, matrix_shape(node.shape), build.exp(parameter), (parameter,))
+    return subtract(exponential, number(_ONE, exponential.shape))
+
+
+def _log1p(node: Node, arguments: tuple[Term, ...]) -> Term:
+    """Return log(1 + x)."""
+    return log_of(add(number(_ONE, matrix_shape(node.shape)), *arguments), node)
+
+
+OPENED: dict[str, Callable[[Node], Node]] = {"squared_error": expansion, "hinge": expansion, "normalize": expansion}
+
+
+TEXTBOOK = frozenset({
+    "binary_cross_entropy", "binary_cross_entropy_of_probabilities", "cross_entropy", "cross_entropy_of_labels",
+    "cross_entropy_of_probabilities", "multiclass_hinge",
+})  # fmt: skip
 
 
 def textbook_form(node: Node, term: Callable[[Node], Term]) -> Term | None:
@@ -297,16 +432,44 @@ def textbook_form(node: Node, term: Callable[[Node], Term]) -> Term | None:
         right = multiply(y, log_of(term(output), output))
         wrong = multiply(subtract(one, y), log_of(subtract(one, term(output)), output))
         return negate(add(right, wrong))
+    if function == "multiclass_hinge":
+        return _multiclass_hinge(node, term)
     known = {"cross_entropy", "cross_entropy_of_labels", "cross_entropy_of_probabilities"}
-    if function not in known or node.sources[0].rank > 2:
+    if function not in known:
         return None
     scores, targets = node.sources
     output = scores if function == "cross_entropy_of_probabilities" else f.softmax(scores, axis=scores.rank - 1)
     hot = one_hot(targets, scores.shape[-1], scores) if function == "cross_entropy_of_labels" else targets
     y, logarithm = term(hot), log_of(term(output), output)
+    return negate(_along_classes(y, logarithm, scores))
+
+
+def _along_classes(left: Term, right: Term, scores: Node) -> Term:
+    """Return the sum of left ⊙ right over the classes."""
     if scores.rank == 1:
-        return negate(matmul(transpose(y), logarithm))
-    return negate(matmul(multiply(y, logarithm), number(_ONE, (scores.shape[-1], 1))))
+        return matmul(transpose(left), right)
+    product = multiply(left, right)
+    if scores.rank == 2:
+        return matmul(product, number(_ONE, (scores.shape[-1], 1)))
+    parameter = build.input_node("x", scores.shape, scores.dtype)
+    body = build.sum_over(parameter, -1)
+    return Apply("sum", (product,), matrix_shape(body.shape), body, (parameter,))
+
+
+def _multiclass_hinge(node: Node, term: Callable[[Node], Term]) -> Term:
+    """Return Σⱼ Mⱼ Dⱼ with the margins D = 1 + a_j − a_y and M = 𝟙(D > 0) for the wrong classes."""
+    margins, violated = hinge_parts(node)
+    return _along_classes(term(violated), term(margins), node.sources[0])
+
+
+def hinge_parts(node: Node) -> tuple[Node, Node]:
+    """Return the margins of a multi-class hinge loss, and 1 where one of a wrong class is violated."""
+    scores, labels = node.sources
+    hot = one_hot(labels, scores.shape[-1], scores)
+    right = build.sum_over(build.multiply(hot, scores), -1, keepdims=True)
+    margins = build.subtract(build.add(scores, node.attributes["margin"]), right)
+    violated = build.cast(build.less(0, margins), scores.dtype)
+    return margins, build.multiply(violated, build.subtract(1, hot))
 
 
 def log_of(argument: Term, like: Node) -> Term:
@@ -326,9 +489,9 @@ TRANSLATE: dict[Op, Translate | None] = {
     Op.SIGN: None,
     Op.FLOOR: None,
     Op.EXP: None,
-    Op.EXPM1: None,
+    Op.EXPM1: _expm1,
     Op.LOG: None,
-    Op.LOG1P: None,
+    Op.LOG1P: _log1p,
     Op.SQRT: lambda n, xs: power(xs[0], Fraction(1, 2)),
     Op.SIN: None,
     Op.COS: None,
@@ -336,8 +499,8 @@ TRANSLATE: dict[Op, Translate | None] = {
     Op.ERF: None,
     Op.NOT: lambda n, xs: complement(xs[0]),
     Op.CAST: lambda n, xs: apply(n, xs) if n.sources[0].dtype.is_float and not n.dtype.is_float else xs[0],
-    Op.STOP_GRADIENT: lambda n, xs: xs[0],
-    Op.ADD: _pair(add),
+    Op.STOP_GRADIENT: None,
+    Op.ADD: _add,
     Op.SUBTRACT: _pair(subtract),
     Op.MULTIPLY: _pair(multiply),
     Op.DIVIDE: _pair(divide),
@@ -355,7 +518,7 @@ TRANSLATE: dict[Op, Translate | None] = {
     Op.RESHAPE: _reshape,
     Op.PERMUTE: _permute,
     Op.BROADCAST: _broadcast,
-    Op.SLICE: None,
+    Op.SLICE: _slice,
     Op.PAD: None,
     Op.FLIP: None,
     Op.CONCATENATE: None,

@@ -6,7 +6,7 @@ import itertools
 from fractions import Fraction
 
 from deltarule.explain.algebra import is_identity, scale, split, unwrapped
-from deltarule.explain.notation import FUNCTIONS, Typeset
+from deltarule.explain.notation import FUNCTIONS, Typeset, moved_axes
 from deltarule.explain.term import (
     MIRROR,
     Apply,
@@ -96,7 +96,20 @@ def _formula(term: Term) -> tuple[Formula, float]:
         return _total(term)
     if isinstance(term, Indicator):
         return m.row(m.Identifier("𝟙"), m.Fenced(_relation(term))), ATOM
+    if _only_unit_axes(term):
+        return _formula(term.arguments[0])
     return _apply(term)
+
+
+def _only_unit_axes(term: Term) -> bool:
+    """Whether a term only repeats another, or adds or removes axes of one entry: the page shows what is inside."""
+    if not isinstance(term, Apply) or term.name not in {"reshape", "broadcast", "permute"}:
+        return False
+    if term.name == "permute":
+        return moved_axes(term) == sorted(moved_axes(term))
+    return term.name == "broadcast" or [s for s in term.shape if s != 1] == [
+        s for s in term.arguments[0].shape if s != 1
+    ]
 
 
 def _argument(term: Term) -> Formula:
@@ -105,8 +118,9 @@ def _argument(term: Term) -> Formula:
 
 def _apply(term: Apply) -> tuple[Formula, float]:
     write: Typeset | None = FUNCTIONS.get(term.name)
-    arguments = [_ones(argument) or typeset(argument) for argument in term.arguments]
-    closed = [_ones(argument) or within(argument, POWER) for argument in term.arguments]
+    pairs = [(one, ATOM) if (one := _ones(argument)) else _formula(argument) for argument in term.arguments]
+    arguments = [formula for formula, _ in pairs]
+    closed = [formula if precedence >= POWER else m.Fenced(formula) for formula, precedence in pairs]
     if write is None:
         name = m.Identifier(term.name.replace("_", " "), upright=True)
         return m.row(name, m.Fenced(m.joined(arguments, m.Operator(", ")))), ATOM
@@ -195,8 +209,23 @@ def _product(term: Product) -> tuple[Formula, float]:
     over, precedence = _factors(coefficient, above)
     if below or divisor != 1:
         under, _ = _factors(divisor, below)
+        if len(above) == 1 and _is_long_sum(*above[0]):  # 1/N Σ …
+            front = m.Fraction(number_formula(coefficient), under)
+            return m.row(*sign, front, m.Operator(" "), _formula(above[0][0])[0]), SUM if sign else PRODUCT
         return m.row(*sign, m.Fraction(over, under)), SUM if sign else MATMUL
+    if sign and precedence < PRODUCT:
+        over = m.Fenced(over)
     return m.row(*sign, over), SUM if sign else precedence
+
+
+def _is_long_sum(factor: Term, exponent: Fraction) -> bool:
+    """Whether a factor is Σ of something, and no norm, trace or power."""
+    if exponent != 1:
+        return False
+    while isinstance(factor, Apply) and _only_unit_axes(factor):
+        (factor,) = factor.arguments
+    partial = isinstance(factor, Apply) and factor.name == "sum"
+    return partial or (isinstance(factor, Total) and m.to_text(_total(factor)[0]).startswith("Σ"))
 
 
 def _factors(coefficient: Coefficient, factors: list[tuple[Term, Fraction]]) -> tuple[Formula, float]:
@@ -266,7 +295,7 @@ def _power(factor: Term, exponent: Fraction) -> Formula:
         return (
             m.row(whole, m.Root(typeset(factor)))
             if exponent != Fraction(3, 2)
-            else m.Scripts(within(factor, ATOM), upper=m.Identifier("3/2"))
+            else m.Scripts(within(factor, ATOM), upper=number_formula(exponent))
         )
     if isinstance(factor, Apply) and factor.name in {"sigmoid", "tanh", "log", "exp"}:
         return m.Scripts(m.Fenced(typeset(factor)), upper=number_formula(exponent))

@@ -23,8 +23,8 @@ _MATHML_MARKS = {"hat": "^", "bar": "¯", "tilde": "~", "dot": "˙"}
 _LATEX_CHARACTERS = {
     "·": r"\cdot ", "⊙": r"\odot ", "−": "-", "≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "∂": r"\partial ",
     "∈": r"\in ", "×": r"\times ", "Σ": r"\sum ", "‖": r"\Vert ", "∇": r"\nabla ", "ℝ": r"\mathbb{R}",
-    "𝟙": r"\mathbb{1}", "∞": r"\infty ", "′": "'", "⋆": r"\star ", "→": r"\to ", "←": r"\leftarrow ",
-    "≈": r"\approx ", "…": r"\dots ", "√": r"\surd ", "⟂": r"\perp ", "½": r"\tfrac12 ", "∗": r"\ast ",
+    "ℕ": r"\mathbb{N}", "𝟙": r"\mathbb{1}", "∞": r"\infty ", "′": "'", "⋆": r"\star ", "→": r"\to ",
+    "←": r"\leftarrow ", "≈": r"\approx ", "…": r"\dots ", "√": r"\surd ", "⟂": r"\perp ", "½": r"\tfrac12 ", "∗": r"\ast ",
     "ᵀ": r"^\top ", "⊗": r"\otimes ", "|": r"\vert ", "ℓ": r"\ell ", "∘": r"\circ ", "{": r"\{", "}": r"\}",
     "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "±": r"\pm ",
     "⟨": r"\langle ", "⟩": r"\rangle ",
@@ -121,6 +121,7 @@ class Grid:
     rows: tuple[tuple[Formula, ...], ...]
 
 
+_SUM = Operator("Σ")
 Formula = Identifier | Number | Operator | Text | Row | Scripts | Fraction | Root | Accent | Fenced | Grid
 
 
@@ -236,7 +237,7 @@ def to_latex(formula: Formula) -> str:
     if isinstance(formula, Text):
         return rf"\text{{{formula.text.translate(_LATEX_TEXT)}}}"
     if isinstance(formula, (Number, Operator)):
-        return _latex_characters(formula.text)
+        return r"\sum " if formula == _SUM else _latex_characters(formula.text)
     if isinstance(formula, Row):
         return "".join(to_latex(item) for item in formula.items)
     if isinstance(formula, Scripts):
@@ -275,7 +276,7 @@ def _latex_upper(upper: Formula) -> str:
 
 
 def _latex_fence(fence: str) -> str:
-    return {"‖": r"\Vert ", "|": r"\vert "}.get(fence, _latex_characters(fence).strip() if fence in "{}⌊⌋⟨⟩" else fence)
+    return {"‖": r"\Vert ", "|": r"\vert "}.get(fence, _latex_characters(fence) if fence in "{}⌊⌋⟨⟩" else fence)
 
 
 def _latex_characters(text: str) -> str:
