@@ -69,10 +69,13 @@ def dtype(name: str | DType) -> DType:
 def promote(*types: DType) -> DType:
     """Return the type that a mixed operation computes in: the highest of bool < uint8 < … < float64.
 
-    >>> promote(INT64, FLOAT32)
-    float32
+    uint32 and int32 meet in int64, which holds the values of both.
+
+    >>> promote(INT64, FLOAT32), promote(UINT32, INT32)
+    (float32, int64)
     """
-    return max(types, key=_RANK.__getitem__)
+    highest = max(types, key=_RANK.__getitem__)
+    return INT64 if highest is INT32 and UINT32 in types else highest
 
 
 def of_scalar(value: Scalar, beside: DType | None = None) -> DType:

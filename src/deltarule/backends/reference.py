@@ -27,7 +27,13 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 
 
 def _cast(node: Node, x: Array) -> Array:
-    return x.astype(node.dtype.name)
+    """Return the values in another type: floats cut towards zero, to the nearest bound if outside, NaN to 0."""
+    if not (node.dtype.is_integer and x.dtype.kind == "f"):
+        return x.astype(node.dtype.name)
+    bounds = np.iinfo(node.dtype.name)
+    low, high = x <= float(bounds.min), x >= float(bounds.max)
+    inside = np.where(low | high | np.isnan(x), 0, x).astype(node.dtype.name)
+    return np.asarray(np.where(low, bounds.min, np.where(high, bounds.max, inside)), node.dtype.name)
 
 
 def _ramp(node: Node) -> Array:

@@ -45,6 +45,8 @@ def as_array(value: object, dtype: DType | None = None, where: str = "tensor") -
                 got=f"elements of type {array.dtype}",
                 hint="Encode text as numbers first, for example with data.LabelEncoder or data.one_hot.",
             )
+        if kind == "uint64" and array.size and array.max() > np.iinfo(np.int64).max:
+            raise DTypeError(where, expected="whole numbers below 2⁶³", got=f"{array.max()} in an array of uint64")
         dtype = dtypes.DTYPES[name]
     return array.astype(dtype.name, copy=False)
 

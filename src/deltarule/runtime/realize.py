@@ -25,4 +25,4 @@ def realize(nodes: Sequence[Node]) -> list[Array]:
 
 def simplify_above(outputs: Sequence[Node], known: dict[Node, Array]) -> list[Node]:
     """Simplify ``outputs`` when none of the known values is an interior node (which rewriting could miss)."""
-    return list(outputs) if any(node.sources for node in known) else simplify(outputs)
+    return list(outputs) if any(node.sources for node in known) else simplify(outputs, exact=True)

@@ -1,7 +1,8 @@
 """Algebraic simplification and numerically safer forms, one table keyed by primitive.
 
 Each rule returns an equal, smaller node or None. A product with an exact zero becomes zero: derivatives are
-full of them, and the term that it removes is a path that carries no gradient.
+full of them, and the term that it removes is a path that carries no gradient. Compiled programs do so, too; what
+is typed at a prompt is computed as written (``exact``): 0 · ∞ is NaN there.
 """
 
 from __future__ import annotations
@@ -190,6 +191,8 @@ SIMPLER: dict[Op, Callable[[Node], Node | None]] = {
     Op.MATMUL: _matmul,
 }
 
+_VANISHING = frozenset({Op.MULTIPLY, Op.DIVIDE, Op.MATMUL})
+
 
 def simpler(node: Node) -> Node | None:
     """Return an equal, smaller node, or None."""
@@ -197,6 +200,14 @@ def simpler(node: Node) -> Node | None:
     return found(node) if found else None
 
 
-def simplify(outputs: Sequence[Node]) -> list[Node]:
-    """Return smaller, equal graphs of the same shapes and element types."""
-    return rewrite(outputs, simpler)
+def simplify(outputs: Sequence[Node], *, exact: bool = False) -> list[Node]:
+    """Return smaller, equal graphs of the same shapes and element types.
+
+    ``exact`` keeps products and quotients of an exact zero, which are NaN where the other side is infinite or NaN.
+    """
+    return rewrite(outputs, _keeping_products_of_zero if exact else simpler)
+
+
+def _keeping_products_of_zero(node: Node) -> Node | None:
+    has_zero = node.op in _VANISHING and any(constant_everywhere(x) == 0 for x in node.sources)
+    return None if has_zero else simpler(node)

@@ -234,12 +234,16 @@ class Tensor:
         return Tensor(build.divide(operand(other), self.node))
 
     def __floordiv__(self, other: Any) -> Tensor:
-        return Tensor(build.floor(build.divide(self.node, operand(other))))
+        return Tensor(build.floor_divide(self.node, operand(other)))
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return Tensor(build.floor_divide(operand(other), self.node))
 
     def __mod__(self, other: Any) -> Tensor:
-        divisor = operand(other)
-        whole = build.floor(build.divide(self.node, divisor))
-        return Tensor(build.subtract(self.node, build.multiply(whole, divisor)))
+        return Tensor(build.remainder(self.node, operand(other)))
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return Tensor(build.remainder(operand(other), self.node))
 
     def __pow__(self, other: Any) -> Tensor:
         return Tensor(build.power(self.node, operand(other)))

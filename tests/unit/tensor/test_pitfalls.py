@@ -138,3 +138,26 @@ def test_a_step_reads_the_present_state_only(case: str) -> None:
         results.append([told, *runner.read()])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_products_of_zero_at_the_prompt_are_what_ieee_says() -> None:
+    x = dr.tensor([np.inf, -np.inf, np.nan, 2.0])
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal((x * 0).numpy(), np.array([np.nan, np.nan, np.nan, 0.0]))
+        np.testing.assert_array_equal((0 / dr.tensor([0.0, 1.0])).numpy(), np.array([np.nan, 0.0]))
+        np.testing.assert_array_equal((dr.tensor([[np.inf]]) @ dr.tensor([[0.0]])).numpy(), [[np.nan]])
+
+
+def test_whole_numbers_divide_and_average_exactly() -> None:
+    x = dr.tensor(np.array([2**62 + 1, -7, 7]))
+    assert (x // 2).tolist() == [2**61, -4, 3] and (x % 2).tolist() == [1, 1, 1]
+    assert (7 // dr.tensor([2, -2])).tolist() == [3, -4] and (7 % dr.tensor([4, -4])).tolist() == [3, -1]
+    assert (dr.tensor([7.5, -7.5]) // 2).tolist() == [3.0, -4.0]
+    assert dr.tensor(np.full(3, 2**30 + 1, np.int32)).mean().item() == pytest.approx(2**30 + 1, rel=1e-7)
+
+
+def test_unsigned_and_signed_numbers_meet_in_a_type_that_holds_both() -> None:
+    total = dr.tensor(np.array([2**32 - 1], np.uint32)) + dr.tensor(np.array([-3], np.int32))
+    assert (str(total.dtype), total.tolist()) == ("int64", [2**32 - 4])
+    with pytest.raises(DTypeError, match="below 2"):
+        dr.tensor(np.array([2**63], np.uint64))

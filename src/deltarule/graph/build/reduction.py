@@ -41,11 +41,14 @@ def argmax(x: Node, axis: int = -1) -> Node:
 
 
 def mean(x: Node, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
-    """Σ / n over axes, also where n is not known yet."""
+    """Σ / n over axes, also where n is not known yet; whole numbers are added exactly, their mean is float32."""
     over = shapes.axes(axes, x.rank, "mean")
     if any(x.shape[i] == 0 for i in over):
         raise ShapeError("mean", expected="at least one element", got=describe(x))
     values = x if x.dtype.is_float else cast(x, dtypes.FLOAT32)
     if not over and not x.dtype.is_float and x.dtype.kind not in {"int", "uint", "bool"}:
         raise DTypeError("mean", expected="numbers", got=describe(x))
+    if x.dtype.is_integer:
+        total = cast(_reduce(Op.SUM, cast(x, dtypes.INT64), over, keepdims), dtypes.FLOAT64)
+        return cast(divide(total, size(x.shape, over, dtypes.FLOAT64)), dtypes.FLOAT32)
     return divide(_reduce(Op.SUM, values, over, keepdims), size(x.shape, over, values.dtype))

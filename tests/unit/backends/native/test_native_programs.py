@@ -19,7 +19,7 @@ from deltarule import dtypes
 from deltarule.backends.base import Array
 from deltarule.backends.native.backend import NativeBackend
 from deltarule.backends.native.machine import host, runs_here
-from deltarule.backends.reference import ReferenceBackend
+from deltarule.backends.reference import ReferenceBackend, evaluate
 from deltarule.dtypes import DType
 from deltarule.errors import DataError, ShapeError
 from deltarule.grad.reverse import gradients
@@ -141,11 +141,33 @@ def test_special_values() -> None:
     agree(outputs, [x], [values], 1e-14)
 
 
-def test_float_to_integer_goes_towards_zero() -> None:
-    values = np.array([-2.7, -0.5, 0.5, 2.7, 100.9])
-    x = build.input_node("x", values.shape, dtypes.FLOAT64)
-    outputs = [build.cast(x, dtype) for dtype in (dtypes.INT32, dtypes.INT64)]
-    agree(outputs, [x], [values], 0)
+@pytest.mark.parametrize("source", [dtypes.FLOAT32, dtypes.FLOAT64], ids=str)
+def test_float_to_integer_goes_towards_zero_and_stops_at_the_bounds(source: DType) -> None:
+    values = np.array([-2.7, -0.5, 0.5, 2.7, 100.9, np.nan, np.inf, -np.inf, 300.0, -3e9, 3e9, 4.4e9, 1e20, -1e20])
+    x = build.input_node("x", values.shape, source)
+    kinds = (dtypes.UINT8, dtypes.UINT32, dtypes.INT32, dtypes.INT64)
+    outputs = [build.cast(x, dtype) for dtype in kinds]
+    agree(outputs, [x], [values.astype(source.name)], 0)
+    whole = [int(np.clip(0 if np.isnan(v) else v, 0, 255)) for v in values]
+    np.testing.assert_array_equal(evaluate(outputs, {x: values.astype(source.name)})[0], whole)
+
+
+@pytest.mark.parametrize("dtype", [dtypes.UINT8, dtypes.UINT32, dtypes.INT32, dtypes.INT64], ids=str)
+def test_whole_division_is_numpys(dtype: DType) -> None:
+    generator = np.random.default_rng(0)
+    bounds = np.iinfo(dtype.name)
+    special = [bounds.min + 1 if bounds.min else 0, bounds.max, bounds.max - 1, 1, 2, 3, 7, 0]
+    a = np.array([*np.repeat(special, 8), *generator.integers(bounds.min + 1, bounds.max, 200)], dtype.name)
+    b = np.array([*special * 8, *generator.integers(bounds.min + 1, bounds.max, 100), *range(1, 101)], dtype.name)
+    x, y = (build.input_node(name, a.shape, dtype) for name in "xy")
+    outputs = [build.floor_divide(x, y), build.remainder(x, y)]
+    with np.errstate(divide="ignore"):
+        wanted = [a // b, a % b]
+    for device in (NativeBackend(), ReferenceBackend()):
+        found = device.compile(Program((x, y), tuple(outputs)))(a, b)
+        for mine, numpys in zip(found, wanted, strict=True):
+            assert mine.dtype == numpys.dtype
+            np.testing.assert_array_equal(mine, numpys)
 
 
 @pytest.mark.parametrize("shape", [(0,), (0, 4), (3, 0), (1,), (1, 1), ()])
