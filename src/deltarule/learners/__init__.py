@@ -28,6 +28,7 @@ from deltarule.learners.margin import LinearSVM, SoftmaxRegression
 from deltarule.learners.neighbors import KNNClassifier, KNNRegressor
 from deltarule.learners.network_classifier import CNNClassifier, MLPClassifier, NetworkClassifier
 from deltarule.learners.network_regressor import MLPRegressor, NetworkRegressor
+from deltarule.learners.parametric_umap import ParametricUMAP
 from deltarule.learners.sampling import oversampled, smote, undersampled
 from deltarule.learners.selection import (
     Curve,
@@ -50,7 +51,7 @@ __all__ = [
     "BernoulliNaiveBayes", "CNNClassifier", "Curve", "ErrorCorrelation", "FastICA", "GaussianClassifier",
     "GaussianNaiveBayes", "KNNClassifier", "KNNRegressor", "Lasso", "Leak", "LinearRegression", "LinearSVM",
     "LogisticRegression", "MLPClassifier", "MLPRegressor", "MultinomialNaiveBayes", "NetworkClassifier",
-    "NetworkRegressor", "Perceptron", "Ridge", "RunningStatistics", "Snapshots", "SoftmaxRegression",
+    "NetworkRegressor", "ParametricUMAP", "Perceptron", "Ridge", "RunningStatistics", "Snapshots", "SoftmaxRegression",
     "average_proba", "bootstrap", "conditional", "error_correlation", "find_leaks", "learning_curve",
     "majority", "marginal", "maximum_likelihood", "oversampled", "posterior", "revealing_features",
     "shared_groups", "shared_rows", "smote", "undersampled", "validation_curve",

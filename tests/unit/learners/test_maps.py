@@ -8,9 +8,11 @@ from scipy.spatial.distance import cdist
 from sklearn import manifold
 from sklearn.manifold import trustworthiness
 
-from deltarule import data
+import deltarule as dr
+from deltarule import data, losses, nn
 from deltarule.errors import ArgumentError
-from deltarule.learners import TSNE, UMAP
+from deltarule.learners import TSNE, UMAP, ParametricUMAP
+from deltarule.learners.parametric_umap import _Edges
 from deltarule.learners.search import Known, neighbors_of_each
 from deltarule.learners.tsne import attraction, conditional, exact_repulsion, fft_repulsion, joint
 from deltarule.learners.umap import curve, fuzzy_graph, memberships
@@ -159,3 +161,31 @@ def test_new_points_are_placed_as_well_as_by_umap_learn(seed: int) -> None:
 def neighbors_between(known: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Return the 15 nearest known points of each new one."""
     return np.asarray(Known.of(np.ascontiguousarray(known)).nearest(np.ascontiguousarray(new), 15)[1])
+
+
+@pytest.mark.notes("AE-11")
+def test_a_network_learns_the_map_and_places_new_points() -> None:
+    x = IMAGES[:1000].astype(np.float32)
+    learner = ParametricUMAP(hidden_sizes=(64,), epochs=30, learning_rate=3e-3, random_state=0)
+    places = learner.fit_transform(x)
+    assert places.dtype == np.float32 and trustworthiness(x, places, n_neighbors=15) > 0.95
+    np.testing.assert_allclose(learner.transform(x), places, rtol=1e-4, atol=1e-4)
+    assert learner.loss_curve_[-1] < 0.7 * learner.loss_curve_[0] and len(learner.loss_curve_) == 30
+    nearest = cdist(learner.transform(IMAGES[1000:1300].astype(np.float32)), places).argmin(axis=1)
+    assert (DIGITS.targets[:1000][nearest] == DIGITS.targets[1000:1300]).mean() > 0.8
+    again = ParametricUMAP(hidden_sizes=(64,), epochs=30, learning_rate=3e-3, random_state=0)
+    np.testing.assert_array_equal(again.fit_transform(x), places)
+    with pytest.raises(ArgumentError, match="n_negatives"):
+        ParametricUMAP(n_negatives=0).fit(x)
+
+
+@pytest.mark.notes("AE-11")
+def test_the_networks_objective_is_umaps_cross_entropy() -> None:
+    random = np.random.default_rng(0)
+    pairs, is_edge = random.normal(size=(30, 2, 3)), random.integers(2, size=(30, 1)).astype(float)
+    a, b = curve(1.0, 0.1)
+    logits = _Edges(nn.Identity(), a, b)(dr.tensor(pairs))
+    square = ((pairs[:, 0] - pairs[:, 1]) ** 2).sum(axis=1, keepdims=True) + 1e-3
+    v = 1 / (1 + a * square**b)
+    expected = -(is_edge * np.log(v) + (1 - is_edge) * np.log(1 - v)).mean()
+    np.testing.assert_allclose(losses.BinaryCrossEntropy()(logits, is_edge).item(), expected, rtol=1e-9)
