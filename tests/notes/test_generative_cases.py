@@ -11,10 +11,11 @@ from scipy.integrate import quad
 
 import deltarule as dr
 from deltarule import generative as g
-from deltarule import nn, optim
+from deltarule import learners, nn, optim
 from deltarule.generative.special import lgamma
 from deltarule.losses import gaussian_nll
 
+R = np.random.default_rng(6)
 PAIRS = {
     "C-VI-01": ((0.0, 1.0), (0.0, 1.0), 0.0), "C-VI-02": ((0.0, 2.0), (0.0, 2.0), 0.0),
     "C-VI-03": ((1.0, 2.0), (0.0, 1.0), 1.3068528194400546), "C-VI-04": ((0.0, 1.0), (1.0, 2.0), 0.4431471805599453),
@@ -212,3 +213,116 @@ def test_factorials_are_gammas() -> None:
     counts = np.arange(1, 12)
     factorials = [math.log(math.factorial(n)) for n in counts]
     np.testing.assert_allclose(lgamma(counts + 1.0).numpy(), factorials, rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.notes("PR-01")
+def test_probability_mass_functions_give_probabilities() -> None:
+    """Pr(X = x) = p(x): a number in [0, 1] for each value, 1 in all, and the share of draws with that value."""
+    p = g.Categorical.of(np.array([0.1, 0.6, 0.3]))
+    mass = dr.exp(p.log_prob([0, 1, 2])).numpy()
+    np.testing.assert_allclose(mass, [0.1, 0.6, 0.3])
+    assert mass.sum() == pytest.approx(1.0)
+    draws = p.sample((40_000,), seed=0).numpy()
+    np.testing.assert_allclose([(draws == x).mean() for x in range(3)], mass, atol=0.01)
+
+
+@pytest.mark.notes("PR-08")
+def test_inputs_density_does_not_move_the_best_parameters() -> None:
+    """Arg max over θ of Π p(x)p(y|x, θ) and of Π p(y|x, θ) agree, and so do their gradients."""
+    x = R.normal(size=50)
+    y = 1.5 * x + 0.3 * R.normal(size=50)
+    theta = dr.parameter(np.array(0.2))
+    conditional = g.Normal(theta * dr.tensor(x), 0.3).log_prob(y).sum()
+    whole = conditional + g.Normal(0.0, 1.0).log_prob(x).sum()
+    slopes = [dr.grad(objective, [theta])[0].item() for objective in (conditional, whole)]
+    assert slopes[0] == slopes[1] != 0.0
+    grid = np.linspace(0, 3, 301)
+
+    def scores(with_inputs: bool) -> np.ndarray:
+        columns = g.Normal(grid, 1.0).location.expand_dims(-1) * dr.tensor(x)
+        found = g.Normal(columns, 0.3).log_prob(y).sum(-1)
+        return (found + g.Normal(0.0, 1.0).log_prob(x).sum() if with_inputs else found).numpy()
+
+    best = grid[scores(False).argmax()]
+    assert best == grid[scores(True).argmax()] == pytest.approx((x @ y) / (x @ x), abs=0.01)
+
+
+@pytest.mark.notes("PR-14", "E000-09")
+def test_minibatch_gradients_have_the_full_gradient_as_mean() -> None:
+    """J = −(1/m)Σ log p (the notes leave out the sign): ∇J is the mean over all batches, and E under p is 0 (score)."""
+    y = (R.random(12) < 0.7).astype(float)
+    logit = dr.parameter(np.array(0.3))
+
+    def slope(rows: np.ndarray) -> float:
+        return dr.grad(-g.Bernoulli(logit).log_prob(rows).mean(), [logit])[0].item()
+
+    batches = [slope(y[start : start + 3]) for start in range(0, 12, 3)]
+    assert np.mean(batches) == pytest.approx(slope(y)) == pytest.approx(1 / (1 + math.exp(-0.3)) - y.mean())
+    p = 1 / (1 + math.exp(-0.3))
+    assert p * slope(np.array([1.0])) + (1 - p) * slope(np.array([0.0])) == pytest.approx(0.0, abs=1e-12)
+    draws = [slope(R.choice(y, 3, replace=False)) for _ in range(800)]
+    assert abs(np.mean(draws) - slope(y)) < 4 * np.std(draws) / math.sqrt(800)
+
+
+@pytest.mark.notes("PR-19")
+def test_function_without_randomness_is_its_mean() -> None:
+    """E[f] = f and Var[f] = 0: adding what is fixed moves the mean and leaves the variance (bias and variance)."""
+    f = 2.5
+    estimate = g.Estimate.of(np.full(100, f))
+    assert (estimate.value, estimate.standard_error) == (f, 0.0)
+    noise = g.Normal(np.array(0.0), np.array(0.7))
+    y = f + noise.sample((40_000,), seed=2).numpy()
+    assert y.mean() == pytest.approx(f, abs=5 * 0.7 / 200) and y.var() == pytest.approx(0.49, rel=0.03)
+    assert g.Normal(np.array(f), np.array(0.7)).variance.item() == noise.variance.item()
+
+
+@pytest.mark.notes("AE-07", "REG-24")
+def test_l1_penalty_is_the_likelihood_of_a_laplace_prior() -> None:
+    """Ln p(x, h) = ln p(x|h) + ln p(h) with p(h) = (λ/2)e^(−λ|h|): −ln p(h) = λ|h| − ln(λ/2), the sparse penalty."""
+    h, x = R.normal(size=(5, 4)), R.normal(size=(5, 3))
+    strength, sigma = 0.7, 0.4
+    code, weight = dr.parameter(h), dr.parameter(R.normal(size=(3, 4)))
+    error = dr.tensor(x) - code @ weight.T
+    loss = (error * error).sum() / (2 * sigma**2) / 5 + g.L1Sparsity(strength)(code, dr.tensor(x))
+    prior, said = g.Laplace(np.array(0.0), np.array(1 / strength)), g.Normal(code @ weight.T, np.array(sigma))
+    joint = (said.log_prob(x).sum() + prior.log_prob(code).sum()) / 5
+    constant = 3 * math.log(sigma * math.sqrt(2 * math.pi)) - 4 * math.log(strength / 2)
+    assert loss.item() == pytest.approx(-joint.item() - constant)
+    for ours, theirs in zip(dr.grad(loss, [code, weight]), dr.grad(-joint, [code, weight]), strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-9)
+
+
+@pytest.mark.notes("AE-09")
+def test_independent_components_are_found_where_principal_ones_are_not() -> None:
+    """x = As with independent Laplace sources: ICA undoes the mixing up to order and scale, PCA only decorrelates."""
+    sources = g.Laplace(np.zeros(2), np.ones(2)).sample((4000,), seed=3).numpy()
+    mixed = sources @ np.array([[1.0, 0.6], [0.5, 1.2]])
+
+    def likeness(found: np.ndarray) -> float:
+        both = np.abs(np.corrcoef(found.T, sources.T)[:2, 2:])
+        return float(both.max(axis=1).min())
+
+    assert likeness(learners.FastICA(2, random_state=0).fit_transform(mixed)) > 0.99
+    assert likeness(learners.PCA(2).fit_transform(mixed)) < 0.95
+
+
+@pytest.mark.notes("VI-06")
+def test_encoder_draws_where_the_likelihood_is() -> None:
+    """For most z ~ p(z) p(x|z) ≈ 0; z ~ q(z|x) = 𝒩(μ(x), Σ(x)) finds those that count: fewer draws, less error."""
+    x, sigma = 2.0, 0.05
+    prior, said = _normal(0.0, 1.0), lambda z: g.Normal(z, np.array(sigma))
+    variance = 1 / (1 + 1 / sigma**2)
+    q = _normal(x * variance / sigma**2, math.sqrt(variance))
+    exact = _normal(0.0, math.sqrt(1 + sigma**2)).log_prob(x).item()
+
+    def estimate(proposal: g.Normal, seed: int) -> float:
+        z = proposal.sample((200,), seed=seed)
+        weights = said(z).log_prob(x) + prior.log_prob(z) - proposal.log_prob(z)
+        return dr.logsumexp(weights, axis=0).item() - math.log(200)
+
+    blind = np.array([estimate(prior, seed) for seed in range(20)])
+    aimed = np.array([estimate(q, seed) for seed in range(20)])
+    z = prior.sample((2000,), seed=1)
+    assert (said(z).log_prob(x).numpy() < said(np.array(x)).log_prob(x).item() - 8).mean() > 0.95
+    np.testing.assert_allclose(aimed, exact, atol=1e-6)  # q is the posterior: each weight is p(x)
+    assert np.abs(blind - exact).mean() > 0.05
