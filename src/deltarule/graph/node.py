@@ -1,7 +1,7 @@
 """Node: the one central abstraction. Immutable, and hash-consed: equal expressions are the same object.
 
 A node is an operation, its sources, its attributes, and the shape and element type that follow from them.
-Only the checked constructors of ``graph/build.py`` and ``graph/function.py`` may call ``intern``.
+Only the checked constructors of ``graph/build/`` and ``graph/function.py`` may call ``intern``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Every pass over a graph (evaluate, differentiate, lower, explain) is one table k
 demands that each table covers them all. Functions of the textbook (sigmoid, softmax …) are not here: they are
 ``CALL`` nodes, declared with their expansion into these primitives in ``graph/functions``.
 
-Element-wise primitives take operands of one shape and one element type: the constructors of ``graph/build.py``
+Element-wise primitives take operands of one shape and one element type: the constructors of ``graph/build/``
 insert the casts and broadcasts that NumPy's habits ask for.
 """
 
