@@ -10,7 +10,6 @@ import importlib
 from deltarule.errors import DependencyError
 from deltarule.generative import bijectors, figures
 from deltarule.generative.architectures import (
-    ConditionPlanes,
     Upsampling,
     convolutional_autoencoder,
     convolutional_decoder,
@@ -29,8 +28,6 @@ from deltarule.generative.autoencoder import (
     L1Sparsity,
     MaskingCorruption,
     SaltAndPepper,
-    TiedLinear,
-    Unflatten,
 )
 from deltarule.generative.bound import NegativeELBO
 from deltarule.generative.chains import Chains, effective_sample_size, split_r_hat
@@ -61,6 +58,7 @@ from deltarule.generative.divergence import (
 )
 from deltarule.generative.families import Family, FullCovariance, LowRank, MeanField
 from deltarule.generative.joint import Variable
+from deltarule.generative.layers import ConditionPlanes, TiedLinear, Unflatten, Unpool2d
 from deltarule.generative.likelihood import BernoulliLikelihood, GaussianLikelihood, Likelihood
 from deltarule.generative.ring import ring_transform
 from deltarule.generative.samplers import hamiltonian_monte_carlo, metropolis_hastings
@@ -74,7 +72,7 @@ __all__ = [
     "Estimate", "Family", "FullCovariance", "FullNormal", "Gamma", "GaussianCorruption", "GaussianLikelihood",
     "GaussianMixture", "KLSparsity", "L1Sparsity", "Laplace", "Likelihood", "LowRank", "LowRankNormal",
     "MaskingCorruption", "MeanField", "Mixture", "Multinomial", "MultivariateNormal", "NegativeELBO", "Normal",
-    "Poisson", "SaltAndPepper", "TiedLinear", "Transformed", "Unflatten", "Upsampling", "Variable",
+    "Poisson", "SaltAndPepper", "TiedLinear", "Transformed", "Unflatten", "Unpool2d", "Upsampling", "Variable",
     "VariationalFit", "bijectors", "convolutional_autoencoder", "convolutional_decoder", "convolutional_encoder",
     "convolutional_vae", "dense", "dense_autoencoder", "dense_vae", "digamma", "effective_sample_size", "figures",
     "fit_variational", "hamiltonian_monte_carlo", "kl_divergence", "kl_to_standard_normal", "lgamma", "log_beta",

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Literal, final
+from typing import Any, Literal
 
 from deltarule import nn
-from deltarule.errors import ArgumentError, ShapeError
-from deltarule.generative.autoencoder import Autoencoder, TiedLinear, Unflatten
+from deltarule.errors import ArgumentError
+from deltarule.generative.autoencoder import Autoencoder
+from deltarule.generative.layers import ConditionPlanes, TiedLinear, Unflatten, Unpool2d
 from deltarule.generative.likelihood import BernoulliLikelihood, GaussianLikelihood, Likelihood
 from deltarule.generative.vae import VAE
-from deltarule.nn.account import Account
-from deltarule.shapes import Shape, count, show
-from deltarule.tensor.functional import concatenate
-from deltarule.tensor.tensor import Tensor
+from deltarule.shapes import count
 
 Activation = Callable[[], nn.Module]
-Upsampling = Literal["transposed", "nearest"]
+Upsampling = Literal["transposed", "nearest", "unpooling"]
 
 
 def dense(sizes: Sequence[int], activation: Activation = nn.ReLU, *, ending: nn.Module | None = None) -> nn.Sequential:
@@ -74,10 +72,10 @@ def convolutional_decoder(
     """Return the mirror of ``convolutional_encoder``: each stage doubles the image (AE-13).
 
     "transposed" doubles by a 4×4 transposed convolution of stride 2, "nearest" by repeating pixels before a 3×3
-    convolution.
+    convolution, "unpooling" by zeros between them (``Unpool2d``) before it.
     """
-    if upsampling not in {"transposed", "nearest"}:
-        raise ArgumentError("upsampling", expected="'transposed' or 'nearest'", got=repr(upsampling))
+    if upsampling not in {"transposed", "nearest", "unpooling"}:
+        raise ArgumentError("upsampling", expected="'transposed', 'nearest' or 'unpooling'", got=repr(upsampling))
     height, width, depth = _halvable(image_shape, len(channels))
     scale = 2 ** len(channels)
     small = (height // scale, width // scale, channels[-1])
@@ -87,7 +85,8 @@ def convolutional_decoder(
         if upsampling == "transposed":
             layers.append(nn.ConvTranspose2d(before, after, kernel_size=4, stride=2, padding=1))
         else:
-            layers += [nn.Upsample2d(2), nn.Conv2d(before, after, kernel_size=3, padding=1)]
+            larger = nn.Upsample2d(2) if upsampling == "nearest" else Unpool2d(2)
+            layers += [larger, nn.Conv2d(before, after, kernel_size=3, padding=1)]
         if stage < len(channels):
             layers.append(activation())
     return nn.Sequential(*layers)
@@ -112,42 +111,6 @@ def convolutional_autoencoder(
     return Autoencoder(
         encoder, convolutional_decoder(image_shape, channels, code_size, activation, upsampling), **options
     )
-
-
-@final
-class ConditionPlanes(nn.Module):
-    """Flat [x, c] (N, size + condition_size) → images with one more plane for each number of c, constant over it.
-
-    >>> import numpy as np
-    >>> ConditionPlanes((2, 2, 1), 3)(np.zeros((5, 7), np.float32)).shape
-    (5, 2, 2, 4)
-    """
-
-    def __init__(self, image_shape: Sequence[int], condition_size: int) -> None:
-        self.image_shape, self.condition_size = tuple(image_shape), condition_size
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (N, height, width, channels + condition_size); raises ShapeError if the sizes do not fit."""
-        size = count(self.image_shape)
-        if x.ndim != 2 or x.shape[1] != size + self.condition_size:
-            raise ShapeError("ConditionPlanes", expected=f"(N, {size + self.condition_size})", got=show(x.shape))
-        height, width, _ = self.image_shape
-        planes = x[:, size:].reshape(x.shape[0], 1, 1, self.condition_size)
-        images = x[:, :size].reshape(x.shape[0], *self.image_shape)
-        return concatenate([images, planes.broadcast_to((x.shape[0], height, width, self.condition_size))], axis=3)
-
-    def example_rank(self) -> int | None:
-        """One example is a vector."""
-        return 1
-
-    def label(self) -> str:
-        """Return ``ConditionPlanes(10)``."""
-        return f"ConditionPlanes({self.condition_size})"
-
-    def account(self, inputs: Shape, output: Shape) -> Account:
-        """Return the arithmetic: how many planes there are."""
-        del inputs
-        return Account(how=f"{self.image_shape[2]} + {self.condition_size} = {output[-1]} planes")
 
 
 def _output_shape(example_shape: Sequence[int], likelihood: Likelihood) -> tuple[int, ...]:

@@ -17,14 +17,13 @@ from deltarule import nn, train
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.grad.reverse import gradients
 from deltarule.losses import Loss
-from deltarule.nn.account import Account
 from deltarule.nn.check import number
 from deltarule.nn.context import require
 from deltarule.runtime.buffers import Array
-from deltarule.shapes import Shape, count, show
+from deltarule.shapes import show
 from deltarule.tensor.functional import log, log1p, where
 from deltarule.tensor.random import random_normal, random_uniform
-from deltarule.tensor.tensor import Tensor, parameter
+from deltarule.tensor.tensor import Tensor
 from deltarule.train import History
 
 CodePenalty = Callable[[Tensor, Tensor], Tensor]  # (code, what the encoder was given) → scalar
@@ -210,50 +209,3 @@ class SaltAndPepper(_Corruption):
         """Return x with elements set to low or high."""
         u = random_uniform(x.shape, seed, step, stream)
         return where(u < self.probability / 2, self.low, where(u < self.probability, self.high, x))
-
-
-@final
-class TiedLinear(nn.Module):
-    """x = Wᵀh + b with the weight of another Linear layer: a decoder that shares its encoder's matrix.
-
-    >>> from deltarule import nn
-    >>> layer = nn.Linear(4, 2)
-    >>> TiedLinear(layer)(np.zeros((3, 2), np.float32)).shape
-    (3, 4)
-    """
-
-    def __init__(self, layer: nn.Linear) -> None:
-        self.layer = layer
-        self.bias = parameter(np.zeros(layer.in_features, layer.weight.dtype.name), name="bias")
-
-    def forward(self, h: Tensor) -> Tensor:
-        """Return Wᵀh + b."""
-        if h.shape[-1] != self.layer.out_features:
-            raise ShapeError("TiedLinear", expected=f"{self.layer.out_features} features", got=show(h.shape))
-        return h @ self.layer.weight + self.bias
-
-    def label(self) -> str:
-        """Return ``TiedLinear(2→4)``."""
-        return f"TiedLinear({self.layer.out_features}→{self.layer.in_features})"
-
-
-@final
-class Unflatten(nn.Module):
-    """(N, size) → (N, *shape): a vector back to an image."""
-
-    def __init__(self, shape: Sequence[int]) -> None:
-        self.shape = tuple(shape)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the images; raises ShapeError if the sizes do not fit."""
-        if x.shape[-1] != count(self.shape):
-            raise ShapeError("Unflatten", expected=f"{count(self.shape)} features", got=show(x.shape))
-        return x.reshape(*x.shape[:-1], *self.shape)
-
-    def account(self, inputs: Shape, output: Shape) -> Account:
-        """Return the arithmetic: how the vector is cut."""
-        return Account(how=f"{inputs[-1]} = {'·'.join(map(str, output))}")
-
-    def label(self) -> str:
-        """Return ``Unflatten(7×7×16)``."""
-        return f"Unflatten({'×'.join(map(str, self.shape))})"

@@ -106,7 +106,7 @@ def test_tied_weights_are_shared() -> None:
 
 
 @pytest.mark.notes("AE-13")
-@pytest.mark.parametrize("upsampling", ["transposed", "nearest"])
+@pytest.mark.parametrize("upsampling", ["transposed", "nearest", "unpooling"])
 def test_convolutional_autoencoder_learns_digits(upsampling: g.Upsampling) -> None:
     images = dr.data.load("digits").inputs[:128]
     model = g.convolutional_autoencoder((8, 8, 1), (6, 8), 8, upsampling=upsampling)
@@ -114,6 +114,21 @@ def test_convolutional_autoencoder_learns_digits(upsampling: g.Upsampling) -> No
     assert history["loss"][-1] < 0.6 * images.var() < history["loss"][0]
     assert model.encode(images).shape == (128, 8) and model.reconstruct(images).shape == images.shape
     assert model.traverse(images[0], 1, [-1.0, 0.0, 1.0]).shape == (3, 8, 8, 1)
+
+
+@pytest.mark.notes("AE-13")
+def test_unpooling_is_a_transposed_convolution_with_one_weight() -> None:
+    x = R.normal(size=(2, 3, 2, 4))
+    corner = torch.zeros((4, 1, 3, 3), dtype=torch.float64)
+    corner[:, 0, 0, 0] = 1.0
+    theirs = torch.nn.functional.conv_transpose2d(torch.tensor(x).permute(0, 3, 1, 2), corner, stride=3, groups=4)
+    given = dr.parameter(x)
+    ours = g.Unpool2d(3)(given)
+    np.testing.assert_array_equal(ours.numpy(), theirs.permute(0, 2, 3, 1).numpy())
+    weights = R.normal(size=ours.shape)
+    np.testing.assert_array_equal(dr.grad((ours * dr.tensor(weights)).sum(), [given])[0].numpy(), weights[:, ::3, ::3])
+    with pytest.raises(ShapeError, match="Unpool2d"):
+        g.Unpool2d(2)(np.zeros((2, 3)))
 
 
 def test_shapes_that_do_not_fit_are_told() -> None:
