@@ -55,6 +55,10 @@ class StepRunner(Protocol):
         """
         ...
 
+    def twin(self) -> StepRunner:
+        """Return a runner of the same compiled step, without a state yet; both may run at once."""
+        ...
+
     def stop(self) -> None:
         """Ask the run that is at work to end after its current step."""
         ...

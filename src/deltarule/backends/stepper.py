@@ -30,6 +30,10 @@ class LoopRunner:
         """Return copies of the current state."""
         return [array.copy() for array in self._state]
 
+    def twin(self) -> LoopRunner:
+        """Return a runner of the same step with a state of its own."""
+        return LoopRunner(self._program, self._step)
+
     def stop(self) -> None:
         """End the run after its current step."""
         self._stop = True

@@ -52,6 +52,12 @@ def _made(device: str) -> Backend:
     return native
 
 
+def cores(device: str) -> int:
+    """Return how many threads of a device can compute at the same time."""
+    machine = getattr(backend(device), "machine", None)
+    return int(machine.cores) if machine is not None else 1
+
+
 def compiled(program: Program, device: str, threads: int | None = None) -> Executable:
     """Return the executable of a program; programs of equal signature are compiled once, and may run at once.
 

@@ -36,6 +36,13 @@ class Engine:
         self._state: list[Array] | None = None
         self.compile_seconds = 0.0
 
+    def twin(self) -> Engine:
+        """Return an engine with the same steps and machine code and a state of its own; both may run at once."""
+        other = Engine(self._make, self._backend.name, self._threads)
+        other._steps = dict(self._steps)
+        other._runners = {size: runner.twin() for size, runner in self._runners.items()}
+        return other
+
     @property
     def name(self) -> str:
         """The backend's name."""

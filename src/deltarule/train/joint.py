@@ -21,12 +21,11 @@ from deltarule.graph.node import Node
 from deltarule.graph.program import StepProgram
 from deltarule.graph.stacking import Row, alike, stack_graphs
 from deltarule.optim import Optimizer, Schedule
-from deltarule.runtime.buffers import Array, bind, known_below, leaf
+from deltarule.runtime.buffers import Array, known_below, leaf
 from deltarule.simplify import simplify
 from deltarule.tensor.tensor import Tensor
 from deltarule.train.program import (
     Column,
-    Layout,
     Step,
     Task,
     constants_of,
@@ -43,6 +42,7 @@ _RATE = leaf(np.zeros(()), "learning_rate")
 
 
 @final
+@dataclass(frozen=True)
 class OwnRate(Schedule):
     """A constant learning rate that every model has of its own: a symbol in the step, a number in the joint state."""
 
@@ -147,48 +147,52 @@ def _fit(drafts: Drafts, first: int, graph: Sequence[Node]) -> bool:
     return len(other) == len(graph) and alike(other, graph)
 
 
+@dataclass(frozen=True)
+class Joint:
+    """The step of ``width`` slots, and what every task brings to its slot beside its model's values.
+
+    ``own`` has one row a task: first values of the optimiser's slots, and numbers that stay (seeds, rates, constants),
+    by the name that they have in the state.
+    """
+
+    step: Step
+    own: dict[str, Array]
+
+
 def joint_training_step(
-    kinds: Sequence[Kind], columns: Sequence[Column], size: int, seeds: Sequence[int], rates: Array
-) -> Step:
-    """Return the step of all tasks for blocks of ``size`` rows; the tasks are of one form.
+    kinds: Sequence[Kind], columns: Sequence[Column], size: int, seeds: Sequence[int], rates: Array, width: int
+) -> Joint:
+    """Return the step of ``width`` tasks of one form for blocks of ``size`` rows.
 
     A model's step has the number and the seed that it would have by itself, so its random numbers are the same.
-    The metrics are arrays (n,), one for each metric of a single step.
+    The metrics are arrays (width,), one for each metric of a single step.
     """
     drafts = drafted(kinds, lambda task: training_step(task, columns, size))
-    joint = _Joint(drafts, [*columns, REAL], size)
-    n, shape = len(kinds), (len(kinds),)
-    steps, sound = (build.input_node(STEPS, shape, dtypes.INT64), build.input_node(SOUND, shape, dtypes.BOOL))
+    joint, first = _Joining(drafts, [*columns, REAL], size, width), drafts.steps[0]
+    shape = (width,)
+    steps, sound = build.input_node(STEPS, shape, dtypes.INT64), build.input_node(SOUND, shape, dtypes.BOOL)
     factors = build.input_node(FACTORS, shape, dtypes.FLOAT64)
-    counters = {drafts.row("step"): steps, drafts.row("seed"): leaf(np.array(seeds, np.int64), "seeds")}
-    first = drafts.steps[0]
     scalars = {row: factors for row in zip(*(step.program.scalars for step in drafts.steps), strict=True)}
-    own_rates = {(_RATE,) * len(drafts.steps): leaf(rates.copy(), "learning_rates")}
+    counters = {drafts.row("step"): steps, drafts.row("seed"): joint.owned("seed", np.array(seeds, np.int64))}
+    own_rates = {(_RATE,) * len(drafts.steps): joint.owned("learning_rate", rates)}
     following, metrics = joint.stacked({**counters, **scalars, **own_rates})
-    objectives = metrics[: 1 + first.has_penalty]
-    real = build.less(0.0, build.reshape(build.slice_axes(joint.blocks[-1], (0, 0), (n, 1)), shape))
-    finite = [build.less(build.absolute(value), math.inf) for value in objectives]
+    real = build.less(0.0, build.reshape(build.slice_axes(joint.blocks[-1], (0, 0), (width, 1)), shape))
+    finite = [build.less(build.absolute(value), math.inf) for value in metrics[: 1 + first.has_penalty]]
     well = reduce(build.logical_and, finite)
     takes = build.logical_and(build.logical_and(real, sound), well)
-    kept = [(steps, build.where(takes, build.add(steps, 1), steps)),
-            (sound, build.logical_and(sound, build.logical_or(build.logical_not(real), well))),
-            *((factors, factors) for _ in scalars)]  # fmt: skip
-    state = [*joint.state, *(old for old, _ in kept)]
     news = [_if(takes, new, old) for new, old in zip(following, joint.state, strict=True)]
-    names = (*first.layout.running, STEPS, SOUND, *(FACTORS for _ in scalars))
-    made = joint.step(state, [*news, *(new for _, new in kept)], metrics, replace(first.layout, running=names))
-    slots = (
-        np.stack([drafts.steps[place].slots[i].numpy() for place in drafts.which]) for i in range(len(first.slots))
-    )
-    return replace(made, slots=tuple(Tensor(leaf(values, f"slot {i}")) for i, values in enumerate(slots)))
+    counted = build.where(takes, build.add(steps, 1), steps)
+    still = build.logical_and(sound, build.logical_or(build.logical_not(real), well))
+    kept = [(STEPS, steps, counted), (SOUND, sound, still), *((FACTORS, factors, factors) for _ in scalars)]
+    return joint.finished(news, metrics, kept)
 
 
-def joint_evaluation_step(kinds: Sequence[Kind], columns: Sequence[Column], size: int) -> Step:
-    """Return the step that leaves all states as they are and gives loss and metrics (n,) in inference mode."""
+def joint_evaluation_step(kinds: Sequence[Kind], columns: Sequence[Column], size: int, width: int) -> Joint:
+    """Return the step that leaves all states as they are and gives loss and metrics (width,) in inference mode."""
     drafts = drafted(kinds, lambda task: evaluation_step(task, columns, size))
-    joint = _Joint(drafts, columns, size)
+    joint = _Joining(drafts, columns, size, width)
     _, metrics = joint.stacked({})
-    return joint.step(joint.state, joint.state, metrics, drafts.steps[0].layout)
+    return joint.finished(joint.state, metrics, [])
 
 
 def _if(takes: Node, new: Node, old: Node) -> Node:
@@ -197,45 +201,64 @@ def _if(takes: Node, new: Node, old: Node) -> Node:
     return build.where(along, new, old)
 
 
-class _Joint:
-    """Leaves of a joint step, and the program made of them."""
+class _Joining:
+    """The leaves of a joint step, and the program made of them."""
 
-    def __init__(self, drafts: Drafts, columns: Sequence[Column], size: int) -> None:
-        self._drafts, self._size = drafts, size
-        n, first = len(drafts.which), drafts.steps[0]
-        names = first.layout.names
-        own = zip(names, first.program.state[: len(names)], strict=True)
-        self.state = [build.input_node(name, (n, *node.shape), node.dtype) for name, node in own]
-        self._batch = [column.symbol(n * size).node for column in columns]
-        self.blocks = [build.reshape(node, (n, size, *node.shape[1:])) for node in self._batch]
+    def __init__(self, drafts: Drafts, columns: Sequence[Column], size: int, width: int) -> None:
+        self._drafts, self._width = drafts, width
+        self._layout = drafts.steps[0].layout
+        names = self._layout.names
+        leaves = zip(names, drafts.steps[0].program.state[: len(names)], strict=True)
+        self.state = [build.input_node(name, (width, *node.shape), node.dtype) for name, node in leaves]
+        self._batch = [column.symbol(width * size).node for column in columns]
+        self.blocks = [build.reshape(node, (width, size, *node.shape[1:])) for node in self._batch]
+        slots = zip(*(step.slots for step in drafts.steps), strict=True)
+        self._own: dict[str, Array] = {
+            name: np.stack([row[place].numpy() for place in drafts.which])
+            for name, row in zip(self._layout.slots, slots, strict=False)
+        }
+        self._constants: list[tuple[str, Node]] = []
+
+    def owned(self, name: str, values: Array) -> Node:
+        """Return the leaf for numbers of which every task has its own, (tasks, …); they stay as they are."""
+        node = build.input_node(name, (self._width, *values.shape[1:]), dtypes.DTYPES[values.dtype.name])
+        self._note(name, node, values)
+        return node
+
+    def _note(self, name: str, node: Node, values: Array) -> None:
+        self._constants.append((name, node))
+        self._own[name] = values
 
     def stacked(self, known: Mapping[Row, Node]) -> tuple[list[Node], list[Node]]:
-        """Return the next state and the metrics of all models, (n, …) each."""
-        drafts = self._drafts
+        """Return the next state and the metrics of all models, (width, …) each."""
+        drafts, n = self._drafts, len(self.state)
         states = zip(*(step.program.state for step in drafts.steps), strict=True)
         batches = zip(*(step.program.batch for step in drafts.steps), strict=True)
-        leaves = {
-            **dict(zip(states, self.state, strict=False)),
-            **dict(zip(batches, self.blocks, strict=False)),
-            **known,
-        }
-        found = stack_graphs(drafts.graphs, leaves, len(drafts.which))
+        leaves = {**dict(zip(states, self.state, strict=False)), **dict(zip(batches, self.blocks, strict=False))}
+        found = stack_graphs(drafts.graphs, {**leaves, **known}, self._width)
         for node, numbers in found.constants.items():
-            bind(node, np.array([numbers[place] for place in drafts.which], node.dtype.name))
+            values = np.array([numbers[place] for place in drafts.which], node.dtype.name)
+            self._note(f"constant {len(self._constants)}", node, values)
         for node, row in found.leaves.items():
-            values = known_below(row)
-            bind(node, np.stack([values[row[place]] for place in drafts.which]))
-        return found.outputs[: len(self.state)], found.outputs[len(self.state) :]
+            kept = known_below(row)
+            self._note(f"constant {len(self._constants)}", node, np.stack([kept[row[place]] for place in drafts.which]))
+        return found.outputs[:n], found.outputs[n:]
 
-    def step(self, state: Sequence[Node], following: Sequence[Node], metrics: Sequence[Node], layout: Layout) -> Step:
-        """Simplify, find the constants, and put the program together."""
-        first = self._drafts.steps[0]
-        outputs = simplify([*following, *metrics])
+    def finished(
+        self, following: Sequence[Node], metrics: Sequence[Node], more: Sequence[tuple[str, Node, Node]]
+    ) -> Joint:
+        """Simplify, find what all models share, and put the program together; ``more`` state is (name, old, new)."""
+        constants = [node for _, node in self._constants]
+        state = [*self.state, *(old for _, old, _ in more), *constants]
+        outputs = simplify([*following, *(new for _, _, new in more), *constants, *metrics])
         step, seed = (build.input_node(name, (), dtypes.INT64) for name in ("step", "seed"))
-        extra, values = constants_of(outputs, [*state, *self._batch])
-        n = len(following)
+        shared, values = constants_of(outputs, [*state, *self._batch])
+        n = len(state)
         program = StepProgram(
-            state=(*state, *extra), batch=tuple(self._batch), step=step, seed=seed, scalars=(),
-            next_state=(*outputs[:n], *extra), metrics=tuple(outputs[n:]),
+            state=(*state, *shared), batch=tuple(self._batch), step=step, seed=seed, scalars=(),
+            next_state=(*outputs[:n], *shared), metrics=tuple(outputs[n:]),
         )  # fmt: skip
-        return Step(program, layout, tuple(values), first.has_penalty, first.widths)
+        running_names = (*self._layout.running, *(name for name, _, _ in more), *(name for name, _ in self._constants))
+        first = self._drafts.steps[0]
+        layout = replace(self._layout, running=running_names)
+        return Joint(Step(program, layout, tuple(values), first.has_penalty, first.widths), self._own)

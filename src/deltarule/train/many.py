@@ -15,17 +15,18 @@ from deltarule.losses import get as get_loss
 from deltarule.optim import Optimizer
 from deltarule.optim import get as get_optimizer
 from deltarule.runtime.buffers import Array
+from deltarule.train.blocks import Rows
 from deltarule.train.callbacks import Callback
 from deltarule.train.history import History
 from deltarule.train.interrupt import Interrupt
 from deltarule.train.joint import Kind, forms
 from deltarule.train.loop import Plan
-from deltarule.train.member import Member, Rows
+from deltarule.train.member import Member
 from deltarule.train.metrics import MetricLike, get_all
 from deltarule.train.prepare import check_outputs, model_dtype, prepared
 from deltarule.train.program import Regularizer, Task, columns, learned, training_step
 from deltarule.train.protocol import Trainable
-from deltarule.train.together import Together
+from deltarule.train.slots import Workshop
 
 T = TypeVar("T")
 
@@ -121,7 +122,7 @@ def fit_many(
     interrupt = Interrupt()
     with interrupt:
         for group in groups:
-            Together([members[i] for i in group], arrays, device, threads, interrupt).train()
+            Workshop([members[i] for i in group], arrays, device, threads, interrupt).run()
     return [member.history for member in members]
 
 

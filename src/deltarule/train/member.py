@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from deltarule.optim import Optimizer, Schedule
 from deltarule.runtime.buffers import Array
+from deltarule.train.blocks import Numbers, Rows
 from deltarule.train.callbacks import Callback
 from deltarule.train.history import History
-from deltarule.train.joint import Kind
+from deltarule.train.joint import FACTORS, Kind
 from deltarule.train.loop import Plan
 from deltarule.train.program import learned, running
-
-Rows = npt.NDArray[np.int64]
-Numbers = npt.NDArray[np.float64]
 
 
 class Member:
@@ -30,67 +27,95 @@ class Member:
         self.history = History()
         self.stop, self.learning_rate_factor = False, 1.0
         self.step = 0
-        self.current: dict[str, Array] = {}  # weights at the end of the last epoch
-        self.chosen: dict[str, Array] | None = None  # weights that a callback wants to go on with
+        self._named = dict((*learned(self.task.model), *running(self.task.model)))
+        self._current: dict[str, Array] = {}  # weights at the end of the last epoch
+        self._chosen: dict[str, Array] = {}  # weights that a callback wants to go on with
         self._final: dict[str, Array] = {}
+        self._factor = 0.0  # what the state holds
         self._ended = False
 
     # ---------------------------------------------------------------- what callbacks see
 
     def weights(self) -> dict[str, Array]:
         """Return copies of parameters and running state by name."""
-        return {name: value.copy() for name, value in (self.current | (self.chosen or {}) | self._final).items()}
+        return {name: value.copy() for name, value in (self._current | self._chosen | self._final).items()}
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Go on with other weights; after the last step, leave the model with them."""
-        if self._ended:
-            self._final = dict(weights)
-        else:
-            self.chosen = {**(self.chosen or {}), **weights}
+        (self._final if self._ended else self._chosen).update(weights)
 
     def update_model(self) -> None:
         """Give the model's tensors the current weights."""
-        weights = self.weights()
-        for name, tensor in (*learned(self.task.model), *running(self.task.model)):
-            tensor.assign(weights[name])
+        for name, value in self.weights().items():
+            self._named[name].assign(value)
 
-    # ---------------------------------------------------------------- what the joint run tells
+    # ---------------------------------------------------------------- what the slots ask
+
+    @property
+    def epochs_left(self) -> int:
+        """Epochs of the plan that are still to be run."""
+        return self.plan.epochs - len(self.history.epochs)
 
     @property
     def at_work(self) -> bool:
         """Whether there is another epoch to run."""
-        return not self.stop and len(self.history.epochs) < self.plan.epochs
+        return not self.stop and self.epochs_left > 0
 
-    def order(self, epoch: int) -> Rows:
-        """Return the rows of an epoch in the order in which they are used."""
-        return self.rows[self.plan.order(epoch)]
+    def values(self) -> dict[str, Array]:
+        """Return the model's own values of parameters and running state."""
+        return {name: tensor.numpy() for name, tensor in self._named.items()}
+
+    def order(self) -> Rows:
+        """Return the rows of the next epoch in the order in which they are used."""
+        return self.rows[self.plan.order(len(self.history.epochs))]
+
+    @property
+    def changed(self) -> bool:
+        """Whether callbacks have changed what the next step is to find (at first: whether there was a step)."""
+        return bool(self._chosen) or self._factor != self.learning_rate_factor
+
+    def take(self) -> dict[str, Array]:
+        """Return what has changed."""
+        taken = {**self._chosen, FACTORS: np.float64(self.learning_rate_factor)}
+        self._current, self._chosen, self._factor = self._current | self._chosen, {}, self.learning_rate_factor
+        return {name: np.asarray(value) for name, value in taken.items()}
+
+    # ---------------------------------------------------------------- what the slots tell
 
     def begin(self) -> None:
         """Tell the callbacks that training begins."""
+        self._current = self.values()
         for callback in self.callbacks:
             callback.on_train_begin(self)
 
-    def account(self, losses: Numbers, sizes: npt.NDArray[np.int64], seconds: float) -> None:
-        """Enter an epoch's steps into the books."""
-        self.step += len(losses)
-        self.history.step_losses.extend(losses.tolist())
+    def see(self, state: Mapping[str, Array]) -> None:
+        """Take note of the weights at the end of an epoch."""
+        self._current = {name: state[name].copy() for name in self._named}
+
+    def account(self, rows: Numbers, sizes: Rows, seconds: float, has_penalty: bool) -> None:
+        """Enter an epoch's steps into the books, up to the first whose loss is not finite; there training ends."""
+        bad = np.flatnonzero(~np.isfinite(rows[:, : 1 + has_penalty]).all(axis=1))
+        good = int(bad[0]) if len(bad) else len(rows)
+        self.step += good
+        self.history.step_losses.extend(rows[:good, 0].tolist())
         self.history.steps = self.step
-        self.history.samples += int(sizes[: len(losses)].sum())
+        self.history.samples += int(sizes[:good].sum())
         self.history.train_seconds += seconds
+        if len(bad):
+            self.stop = True
+            self.history.stop_reason = f"the loss became {rows[good, 0]:g} in step {self.step}"
 
-    def diverged(self, reason: str) -> None:
-        """End this model's training; it keeps the weights that it has."""
-        self.stop, self.history.stop_reason = True, reason
-
-    def end_epoch(self, logs: dict[str, float]) -> None:
+    def end_epoch(self, logs: dict[str, float], seconds: float) -> None:
         """Enter the values of an epoch, and tell the callbacks."""
+        speed = self.plan.n_samples / max(seconds, 1e-9)
+        logs |= {"learning_rate": self._rate(), "seconds": seconds, "samples_per_second": speed}
         self.history.epochs.append(logs)
         for callback in self.callbacks:
             callback.on_epoch_end(self, len(self.history.epochs), logs)
         for callback in self.callbacks:
             callback.on_consistent(self, last=False)
 
-    def rate(self) -> float:
+    def _rate(self) -> float:
         """Return the learning rate of the last step."""
         rate = self.optimizer.learning_rate
         now = rate.at(max(0, self.step - 1)) if isinstance(rate, Schedule) else rate
@@ -99,7 +124,7 @@ class Member:
     def end(self, interrupted: bool) -> None:
         """Let callbacks choose the weights, and give them to the model."""
         self.history.interrupted = interrupted
-        self.history.stopped_early = self.stop and len(self.history.epochs) < self.plan.epochs
+        self.history.stopped_early = self.stop and self.epochs_left > 0
         self._ended = True
         for callback in self.callbacks:
             callback.on_train_end(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,10 @@ class NativeRunner:
         self._data = [self.assembly.table.index(buffer) for buffer in parts.data]
         self._library = compile_modules(self.assembly.texts, machine)
         self._entry = self._library.address("run")
+        self._equip()
+
+    def _equip(self) -> None:
+        """Make what each runner has of its own: threads, memory, context."""
         self._team = Team(self.assembly.threads)
         self._arena = aligned(self.assembly.arena_bytes)
         self._context = np.zeros(words.TABLE + len(self.assembly.table) + self.assembly.kernels, np.int64)
@@ -67,6 +72,12 @@ class NativeRunner:
         """Return the least cycles that the first thread spent in each statement (if asked to measure)."""
         counts = self._context[words.TABLE + len(self.assembly.table) :]
         return [(s.label, int(n)) for s, n in zip(self._lowered.program.statements, counts, strict=True)]
+
+    def twin(self) -> NativeRunner:
+        """Return a runner of the same machine code with memory and threads of its own."""
+        other = copy.copy(self)
+        other._equip()
+        return other
 
     def stop(self) -> None:
         """Ask the run that is at work to end after its current step."""

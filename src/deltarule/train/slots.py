@@ -1,0 +1,259 @@
+"""Models of one form in the slots of one program; a slot whose model has ended takes the next one.
+
+A program has few slots, so that all of its models stay in the cache, and every thread runs slots of its own: no
+thread waits for another. Which slot a model has, and in what company, makes no difference to it.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from deltarule.errors import GraphError
+from deltarule.runtime.buffers import Array
+from deltarule.runtime.devices import cores
+from deltarule.train.blocks import Books, batched_orders, cuts
+from deltarule.train.engine import Engine
+from deltarule.train.interrupt import Interrupt
+from deltarule.train.joint import (
+    FACTORS,
+    SOUND,
+    STEPS,
+    Joint,
+    constant_rates,
+    joint_evaluation_step,
+    joint_training_step,
+)
+from deltarule.train.member import Member
+from deltarule.train.program import Step, columns
+from deltarule.train.tally import tally
+
+VALIDATION_BATCH = 256
+_CACHE_BYTES = 1 << 20  # of state that a program works on
+_MOST_SLOTS = 32
+_POLL_SECONDS = 0.05  # how often the main thread looks at Ctrl-C
+
+
+def slots_for(models: int, state_bytes: int, device: str) -> int:
+    """Return how many slots a program has: what the cache holds, the models spread evenly over the cores."""
+    most = min(_MOST_SLOTS, max(1, _CACHE_BYTES // max(1, state_bytes)))
+    at_once = cores(device)
+    rounds = math.ceil(models / (at_once * most))
+    return math.ceil(models / (at_once * rounds))
+
+
+class Workshop:
+    """What all threads share: the data, the steps of a form, and the models that wait."""
+
+    def __init__(
+        self, members: Sequence[Member], data: Sequence[Array], device: str, threads: int | None, interrupt: Interrupt
+    ) -> None:
+        self.members, self.interrupt = list(members), interrupt
+        self.places = {id(member): place for place, member in enumerate(members)}
+        self.waiting = deque(members)
+        self.blank = len(data[0])
+        filled = [np.concatenate([array, np.zeros_like(array[:1])]) for array in data]
+        real = np.ones(self.blank + 1, np.float32)
+        real[-1] = 0.0
+        self.data, self.held_data = [*filled, real], filled[:2]
+        self.watched = any(member.callbacks or member.held is not None for member in members)
+        state_bytes = 4 * sum(value.nbytes for value in members[0].values().values())  # with two slots and a gradient
+        self.width = slots_for(len(members), state_bytes, device)
+        workers = min(threads or cores(device), math.ceil(len(members) / self.width))
+        self.own: dict[str, Array] = {}
+        self._engines(data, device, max(1, (threads or cores(device)) // workers))
+        self._prepare()
+        pairs = [(self._engine, self._evaluation)]
+        pairs += [(self._engine.twin(), self._evaluation.twin()) for _ in range(workers - 1)]
+        self.slots = [Slots(self, engine, evaluation) for engine, evaluation in pairs]
+        interrupt.calls(self.stop)
+
+    def _engines(self, data: Sequence[Array], device: str, threads: int) -> None:
+        kinds, width = [member.kind for member in self.members], self.width
+        seeds = [member.plan.seed for member in self.members]
+        rates = constant_rates([member.optimizer for member in self.members])
+        described, held = columns(data), columns(data[:2])
+
+        def train(size: int) -> Step:
+            return self._noted("", joint_training_step(kinds, described, size, seeds, rates, width))
+
+        def evaluate(size: int) -> Step:
+            return self._noted("held ", joint_evaluation_step(kinds, held, size, width))
+
+        self._engine, self._evaluation = Engine(train, device, threads), Engine(evaluate, device, threads)
+
+    def _noted(self, prefix: str, joint: Joint) -> Step:
+        """Keep what every model brings to its slot; it is the same for all batch sizes."""
+        for name, values in joint.own.items():
+            known = self.own.setdefault(prefix + name, values)
+            if not np.array_equal(known, values, equal_nan=True):
+                raise GraphError("fit_many", expected=f"the same {name} for all batch sizes", got="others")
+        return joint.step
+
+    def _prepare(self) -> None:
+        """Compile for every batch size that occurs."""
+        for size in {size for m in self.members for size, _ in cuts(m.plan.n_samples, m.plan.size)}:
+            self._engine.prepare(size)
+        held = [member.held for member in self.members if member.held is not None]
+        for size in {size for rows in held for size, _ in cuts(len(rows), VALIDATION_BATCH)}:
+            self._evaluation.prepare(size)
+        seconds = self._engine.compile_seconds + self._evaluation.compile_seconds
+        for member in self.members:
+            member.history.engine, member.history.compile_seconds = self._engine.name, seconds
+
+    def stop(self) -> None:
+        """Let all threads end after their current step."""
+        for slots in self.slots:
+            slots.stop()
+
+    def run(self) -> None:
+        """Train all models; what a thread raises is raised here when all have ended."""
+        faults: list[BaseException] = []
+
+        def work(slots: Slots) -> None:
+            try:
+                slots.run()
+            except BaseException as error:  # raised again below, in the caller's thread
+                faults.append(error)
+                self.waiting.clear()
+
+        workers = [threading.Thread(target=partial(work, slots), name="deltarule-slots") for slots in self.slots]
+        for worker in workers:
+            worker.start()
+        while any(worker.is_alive() for worker in workers):
+            try:
+                for worker in workers:
+                    worker.join(_POLL_SECONDS)
+            except KeyboardInterrupt:  # a second Ctrl-C: the threads end after their current step anyway
+                self.interrupt.requested = True
+            if self.interrupt.requested:
+                self.stop()
+        for member in self.members:
+            member.end(self.interrupt.requested)
+        if faults:
+            raise faults[0]
+
+
+class Slots:
+    """The slots of one thread."""
+
+    def __init__(self, workshop: Workshop, engine: Engine, evaluation: Engine) -> None:
+        self._shop, self._engine, self._evaluation = workshop, engine, evaluation
+        self._members: list[Member | None] = [None] * workshop.width
+        self._state: dict[str, Array] = {}
+
+    def stop(self) -> None:
+        """End after the current step."""
+        self._engine.stop()
+        self._evaluation.stop()
+
+    def run(self) -> None:
+        """Run epochs until no model is left."""
+        self._fill()
+        while any(self._members) and not self._shop.interrupt.requested:
+            self._epoch()
+            self._fill()
+
+    # ---------------------------------------------------------------- the state
+
+    def _fill(self) -> None:
+        """Give free slots to models that wait, and load the state if anything in it is new."""
+        changed = False
+        for i, member in enumerate(self._members):
+            if member is None or not member.at_work:
+                self._members[i] = None
+                if self._shop.waiting and not self._shop.interrupt.requested:
+                    self._members[i] = self._begin(i)
+            member = self._members[i]
+            if member is not None and member.changed:
+                changed = True
+                for name, value in member.take().items():
+                    if name in self._state:
+                        self._state[name][i] = value
+        if changed:
+            self._engine.load([self._state[name] for name in self._engine.layout().names])
+
+    def _begin(self, i: int) -> Member | None:
+        """Put the next model into slot i."""
+        try:
+            member = self._shop.waiting.popleft()
+        except IndexError:  # another thread has taken it
+            return None
+        place = self._shop.places[id(member)]
+        own = {name: values[place] for name, values in self._shop.own.items()}
+        fresh = {STEPS: np.int64(0), SOUND: np.bool_(1), **own, **member.values()}
+        if not self._state:
+            self._state = {name: np.stack([np.asarray(value)] * self._shop.width) for name, value in fresh.items()}
+            self._state[FACTORS] = np.ones(self._shop.width)
+        for name, value in fresh.items():
+            self._state[name][i] = value
+        member.begin()
+        return member
+
+    def _read(self) -> None:
+        """Let the models see their weights."""
+        self._state |= dict(zip(self._engine.layout().names, self._engine.read(), strict=True))
+        for i, member in enumerate(self._members):
+            if member is not None:
+                member.see({name: values[i] for name, values in self._state.items()})
+
+    # ---------------------------------------------------------------- an epoch
+
+    def _epoch(self) -> None:
+        start = time.perf_counter()
+        books, complete = self._steps()
+        seconds = time.perf_counter() - start
+        working = [(i, member) for i, member in enumerate(self._members) if member is not None]
+        for i, member in working:
+            member.account(books.rows(i), books.sizes(i), seconds, self._step(member).has_penalty)
+        last = any(not member.at_work or member.epochs_left == 1 for _, member in working)
+        if self._shop.watched or last or not complete:
+            self._read()
+        held = self._validate() if complete else None
+        if held is None:
+            return
+        for i, member in working:
+            if member.at_work:
+                logs = tally(member.task, self._step(member), books.rows(i), books.sizes(i))
+                member.end_epoch(logs | held.get(i, {}), seconds)
+
+    def _step(self, member: Member) -> Step:
+        return self._engine.step(member.plan.size)
+
+    def _steps(self) -> tuple[Books, bool]:
+        """Run an epoch of every model; return the metrics, and whether the epoch was completed."""
+        orders = [member.order() if member is not None else None for member in self._members]
+        size = next(member.plan.batch_size for member in self._members if member is not None)
+        books = Books(len(orders))
+        for width, blocks in batched_orders(orders, size, self._shop.blank):
+            found = self._engine.run(self._shop.data, blocks.reshape(-1), width)
+            books.enter(found, blocks[:, :, 0] != self._shop.blank, width)
+            if len(found) < len(blocks) or self._shop.interrupt.requested:
+                return books, False
+        return books, True
+
+    def _validate(self) -> dict[int, dict[str, float]] | None:
+        """Return loss and metrics on the models' held-out rows, by slot; None after an interrupt."""
+        at_work = {i: m for i, m in enumerate(self._members) if m is not None and m.at_work and m.held is not None}
+        orders = [at_work[i].held if i in at_work else None for i in range(len(self._members))]
+        books, step = Books(len(orders)), None
+        for width, blocks in batched_orders(orders, VALIDATION_BATCH, self._shop.blank):
+            step = self._evaluation.step(width)
+            self._evaluation.load([self._held(name) for name in step.layout.names])
+            found = self._evaluation.run(self._shop.held_data, blocks.reshape(-1), width)
+            books.enter(found, blocks[:, :, 0] != self._shop.blank, width)
+            if len(found) < len(blocks):
+                return None
+        if step is None:
+            return {}
+        values = {i: tally(m.task, step, books.rows(i), books.sizes(i)) for i, m in at_work.items()}
+        return {i: {f"val_{name}": value for name, value in logs.items()} for i, logs in values.items()}
+
+    def _held(self, name: str) -> Array:
+        return self._state[f"held {name}"] if f"held {name}" in self._state else self._state[name]
