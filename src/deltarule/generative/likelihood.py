@@ -9,8 +9,9 @@ from typing import Literal, final
 import numpy as np
 
 from deltarule import nn
-from deltarule.errors import ArgumentError, ShapeError
+from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.losses.loss import over_examples
+from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
 from deltarule.tensor.functional import binary_cross_entropy, exp, sigmoid
 from deltarule.tensor.random import random_normal, random_uniform
@@ -34,6 +35,10 @@ class Likelihood(nn.Module, ABC):
     def draw(self, output: Tensor, seed: int, stream: int) -> Tensor:
         """Return one x ~ p(x|z) for each output."""
 
+    def check(self, x: Array) -> None:
+        """Raise DataError for examples that have no density under it; by default all numbers have one."""
+        del x
+
     def forward(self, output: Tensor) -> Tensor:
         """Return E[x|z]."""
         return self.mean(output)
@@ -47,6 +52,14 @@ def _same(where: str, output: Tensor, x: Tensor) -> None:
 @final
 class BernoulliLikelihood(Likelihood):
     """x ∈ {0, 1} (or shares between) with logits from the decoder: Σ x ln ŷ + (1 − x) ln(1 − ŷ) (PR-12)."""
+
+    def check(self, x: Array) -> None:
+        """Raise DataError for numbers outside [0, 1], for which the bound has no limit."""
+        if x.size and not (x.min() >= 0 and x.max() <= 1):
+            raise DataError(
+                "BernoulliLikelihood", expected="values in [0, 1]", got=f"{x.min():.4g} … {x.max():.4g}",
+                hint="Scale pixels by 1/255, or use a GaussianLikelihood.",
+            )  # fmt: skip
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """Return ln p(x|z) for logits of the shape of x."""

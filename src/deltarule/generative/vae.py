@@ -195,8 +195,12 @@ class VAE(nn.Module):
         return super().fit(given, nothing, loss=loss, metrics=[*columns, *metrics], validation_data=held, **options)
 
     def _with_condition(self, inputs: Any, condition: Any) -> Array:
-        """Return inputs as they are, or [x, c] flat; raises ArgumentError if a condition is missing or too much."""
+        """Return inputs as they are, or [x, c] flat.
+
+        Raises ArgumentError if a condition is missing or too much, DataError for what the likelihood cannot give.
+        """
         x = np.asarray(inputs)
+        self.likelihood.check(x)
         if (condition is None) == bool(self.condition_size):
             expected = f"(N, {self.condition_size}) numbers" if self.condition_size else "none"
             raise ArgumentError("VAE condition", expected=expected, got="none" if condition is None else "some")
@@ -243,6 +247,13 @@ class VAE(nn.Module):
         (start, end), _ = self.encode(pair, self._repeated(condition, 2))
         share = np.linspace(0, 1, n)[:, None]
         return self.decode((1 - share) * start + share * end, self._repeated(condition, n))
+
+    def traverse(self, example: Any, axis: int, values: Sequence[float], *, condition: Any = None) -> Array:
+        """Return E[x|z] at z = μ(example) with its number ``axis`` set to each value; a condition (condition_size,)."""
+        mean, _ = self.encode(np.asarray(example)[None], self._repeated(condition, 1))
+        z = np.repeat(mean, len(values), axis=0)
+        z[:, axis] = values
+        return self.decode(z, self._repeated(condition, len(values)))
 
     def latent_grid(self, n: int = 10, span: float = 2.0, *, condition: Any = None) -> Array:
         """Return E[x|z] over an n × n grid of the first two latent numbers in [−span, span], row by row.

@@ -14,7 +14,7 @@ import torch.distributions as td
 import deltarule as dr
 from deltarule import generative as g
 from deltarule import nn, optim
-from deltarule.errors import ArgumentError, ShapeError
+from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.graph.op import Op
 from deltarule.graph.walk import topological
 from deltarule.train.program import Task, columns, training_step
@@ -184,6 +184,9 @@ def test_ready_made_models_keep_shapes_with_and_without_a_condition(kind: str, l
             assert images.shape == x.shape
         assert model.interpolate(x[0], x[1], 5, condition=one).shape == (5, 8, 8, 1)
         assert model.latent_grid(3, condition=one).shape == (9, 8, 8, 1)
+        steps = model.traverse(x[0], 1, [-2.0, float(mean[0, 1]), 2.0], condition=one)
+        np.testing.assert_allclose(steps[1], model.reconstruct(x, c)[0], rtol=1e-4, atol=1e-6)
+        assert steps.shape == (3, 8, 8, 1) and (steps[0] != steps[2]).any()
         given = x if c is None else np.concatenate([x.reshape(12, 64), c], axis=1)
         assert _terms(model, given).shape == (12, 3)
         assert model.summary(input_shape=given.shape[1:]).complete
@@ -244,6 +247,10 @@ def test_mistakes_are_told() -> None:
         g.VAE(nn.Linear(6, 2), nn.Linear(2, 6), 2, g.BernoulliLikelihood())(X)
     with pytest.raises(ArgumentError, match="with beta 1"):
         _model(bound="importance", beta=2.0)
+    with pytest.raises(DataError, match=r"values in \[0, 1\], got -3 … 1"):
+        _model().fit(X - 3 * (X == 0))
+    with pytest.raises(DataError, match=r"GaussianLikelihood"):
+        _model().encode(np.full((2, 6), np.nan))
     with pytest.raises(ArgumentError, match="a VAE learns the inputs"):
         _model().fit(X, X)
 
