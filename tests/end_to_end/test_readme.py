@@ -19,7 +19,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", README, fla
 TOLD = {
     "command_line": "predictions  said.csv",
     "derive_a_gradient": "you stepped over the activation",
-    "generative_models": "figures: denoised, kl_asymmetry, ring, vae_between, vae_grid, vae_map, vae_reconstructions",
+    "generative_models": "figures: asked, denoised, kl_asymmetry, ring, vae_between, vae_grid, vae_map",
     "interrupt_and_resume": "equal to the bit: True",
     "module_of_your_own": "still learned: ['head.weight', 'head.bias']",
     "summary_up_to_the_error": "write Linear(400, 84), or insert Linear(400, 120) before it.",
