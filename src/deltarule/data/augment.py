@@ -282,6 +282,9 @@ class Compose(Augmentation):
             raise ArgumentError("Compose", expected="augmentations", got=repr(steps))
         self.steps = steps
 
+    def __repr__(self) -> str:
+        return f"Compose({', '.join(map(repr, self.steps))})"
+
     def __call__(self, images: Any, seed: int = 0, epoch: int = 0, place: int = 0) -> Array:
         """Return changed images."""
         for i, step in enumerate(self.steps):
@@ -296,7 +299,7 @@ class Compose(Augmentation):
 
 
 def mixup(
-    inputs: Any, targets: Any, strength: float = 0.2, seed: int = 0, epoch: int = 0
+    inputs: Any, targets: Any, strength: float = 0.2, seed: int = 0, epoch: int = 0, place: int = 0
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
     """Return λx_i + (1 − λ)x_j and λy_i + (1 − λ)y_j with a random partner j and λ ~ Beta(strength, strength) each.
 
@@ -315,9 +318,31 @@ def mixup(
             "mixup", expected="examples with one-hot, soft or real targets, as many", got=f"{x.shape} and {y.shape} "
             f"of {y.dtype}", hint="Make labels one-hot first: data.one_hot(y).",
         )  # fmt: skip
-    draws = Draws(seed, epoch)
+    draws = Draws(seed, epoch, place)
     partner, shares = draws.order(len(x)), _beta(len(x), strength, draws)
     return _mixed(x, partner, shares), _mixed(y, partner, shares)
+
+
+@final
+@dataclass(frozen=True)
+class Mixup:
+    """``mixup`` with a strength, as one of the changes that ``fit(augment=…)`` takes.
+
+    >>> Mixup(0.4)(np.eye(2), np.eye(2), seed=1)[1].sum(axis=1).tolist()
+    [1.0, 1.0]
+    """
+
+    strength: float = 0.2
+
+    def __post_init__(self) -> None:
+        if not self.strength > 0:
+            raise ArgumentError("Mixup strength", expected="a number > 0", got=repr(self.strength))
+
+    def __call__(
+        self, inputs: Any, targets: Any, seed: int = 0, epoch: int = 0, place: int = 0
+    ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
+        """Return mixed inputs and mixed targets."""
+        return mixup(inputs, targets, self.strength, seed, epoch, place)
 
 
 def _mixed(values: Array, partner: Array, shares: Array) -> Array:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -122,12 +122,16 @@ class LInfinity(Penalty):
     """λ/n·Σᵢ‖Wᵢ‖_∞ over the n weight matrices, ‖W‖_∞ = max_r Σ_c |W_rc| (REG-12, E001-14).
 
     The subgradient is λ/n·sign of the row of largest absolute sum, the first one at a tie (REG-13). Kernels of
-    convolutions are taken as matrices with one row for each output channel; vectors are left out.
+    convolutions are taken as matrices with one row for each output channel; vectors are left out. The weights of a
+    layer with absent edges count as its matrix, zeros included: ``fit`` sees to it; elsewhere write
+    ``LInfinity(strength=…)(model.named_matrices())``.
 
     >>> from deltarule.tensor.tensor import parameter
     >>> LInfinity(strength=0.5)([("weight", parameter([[1.0, -3.0], [2.0, 0.0]]))]).item()
     2.0
     """
+
+    of_matrices: ClassVar[bool] = True
 
     def __call__(self, parameters: Named) -> Tensor:
         """Return the penalty as a scalar."""

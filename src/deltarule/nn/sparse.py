@@ -109,6 +109,10 @@ class MaskedLinear(Module):
         flat = build.scatter_add(self._edges.node, self.weight.node, 0, self.mask.size)
         return Tensor(build.reshape(flat, self.mask.shape))
 
+    def as_matrix(self, name: str, weight: Tensor) -> Tensor:
+        """Return W for its weights."""
+        return self.matrix() if name == "weight" else weight
+
     def biases(self) -> Tensor | None:
         """Return b (out_features,) with exact zeros for units without one; None if no unit has one."""
         if not any(self.has_bias):

@@ -169,6 +169,19 @@ class Tree:
             if item.requires_grad and (include_frozen or name not in owner._own.frozen)
         ]
 
+    def as_matrix(self, name: str, weight: Tensor) -> Tensor:
+        """Return the matrix that one of this very module's weights stands for; a layer without some edges says so."""
+        del name
+        return weight
+
+    def named_matrices(self) -> list[tuple[str, Tensor]]:
+        """Return the learned parameters by name, with the zeros of edges that are absent (for penalties of rows)."""
+        return [
+            (path, owner.as_matrix(name, item))
+            for path, owner, name, item in self._tensors()
+            if item.requires_grad and name not in owner._own.frozen
+        ]
+
     def parameters(self, *, include_frozen: bool = False) -> list[Tensor]:
         """Return the parameters that are learned (and the frozen ones, if asked)."""
         return [item for _, item in self.named_parameters(include_frozen=include_frozen)]

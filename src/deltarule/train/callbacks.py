@@ -67,6 +67,11 @@ class Callback:
     def on_train_end(self, session: Any) -> None:
         """Run after the last step, also after an interrupt."""
 
+    def weights_to_keep(self, session: Any, weights: dict[str, Array]) -> dict[str, Array]:
+        """Return what validation measures and ``fit`` leaves in place of the weights that training goes on with."""
+        del session
+        return weights
+
     def on_divergence(self, session: Any, error: DivergenceError) -> bool:
         """Return whether a loss that is not finite is to end the run in peace, not with an error."""
         del session, error

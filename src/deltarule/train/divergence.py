@@ -57,6 +57,12 @@ class Tape:
         """Forget what was run; the next piece begins with a snapshot."""
         self._snapshot, self._pieces = None, []
 
+    def feed(self, arrays: Sequence[Array]) -> None:
+        """Go on with other data; what was run on those before can't be run again."""
+        if arrays is not self._arrays:
+            self._arrays = arrays
+            self.clear()
+
     def run(self, rows: Rows, size: int, first_step: int, scalars: tuple[float, ...]) -> npt.NDArray[np.float64]:
         """Run a piece and return its metrics."""
         now = time.perf_counter()

@@ -13,6 +13,7 @@ from deltarule.optim import Optimizer
 from deltarule.optim import get as get_optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.train.callbacks import Callback
+from deltarule.train.feed import Augment, Feed
 from deltarule.train.history import History
 from deltarule.train.inference import Evaluation
 from deltarule.train.loop import Plan, Run, training_engine
@@ -70,6 +71,7 @@ def fit(
     validation_data: Any = None,
     validation_split: float = 0.0,
     metrics: Sequence[MetricLike] = (),
+    augment: Augment = None,
     regularizers: Sequence[Regularizer] = (),
     callbacks: Sequence[Callback] = (),
     class_weight: ClassWeight = None,
@@ -100,6 +102,8 @@ def fit(
         validation_data: (inputs, targets) or (inputs, targets, sample_weight), measured after every epoch.
         validation_split: Or: the fraction of the examples to hold out, by seed, with the classes' shares kept.
         metrics: Names ("accuracy", "mae", "r2" …), Metric objects, or functions (prediction, target) → (N,).
+        augment: Changes of the training examples, new in each epoch and decided by the seed: an augmentation of
+            ``data.augment``, a function (inputs, seed, epoch) → inputs, or a list of these. Validation sees none.
         regularizers: Functions of [(name, parameter)] → scalar that is added to the loss.
         callbacks: See ``Callback``.
         class_weight: "balanced", {label: weight} or one weight a class.
@@ -130,18 +134,20 @@ def fit(
     arrays, held = held_out(arrays, validation_split, int(seed))
     if validation_data is not None:
         held = _validation_arrays(model, validation_data, chosen)
-    warn_if_normalized(chosen, check_outputs(model, arrays, chosen))
+    feed = Feed(arrays, augment, int(seed))
+    seen = feed.of(0)
+    warn_if_normalized(chosen, check_outputs(model, seen, chosen))
     if held is not None:
         check_outputs(model, held, chosen, "validation")
     every_callback = _with_checkpoint(callbacks, checkpoint, checkpoint_every, resume)
     adjustable = any(callback.adjusts_rate for callback in every_callback)
     task = Task(model, chosen, get_all(metrics, chosen), recipe, tuple(regularizers), adjustable)
-    plan = Plan(epochs, batch_size, len(arrays[0]), int(seed), shuffle)
+    plan = Plan(epochs, batch_size, len(seen[0]), int(seed), shuffle)
     largest = max(_LEAST_VALIDATION_BATCH, plan.size)
     validation = None if held is None else Evaluation(task, held, largest, device, threads)
     teller = progress or for_verbosity(verbose)
-    engine = training_engine(task, arrays, device, threads)
-    run = Run(task, recipe, plan, arrays, engine, validation, every_callback, teller)
+    engine = training_engine(task, seen, device, threads)
+    run = Run(task, recipe, plan, feed, engine, validation, every_callback, teller)
     return _told(run, threads, checkpoint if resume else None)
 
 

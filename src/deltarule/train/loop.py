@@ -21,6 +21,7 @@ from deltarule.runtime.buffers import Array
 from deltarule.train.callbacks import Callback
 from deltarule.train.divergence import Tape
 from deltarule.train.engine import Engine, in_background
+from deltarule.train.feed import Feed
 from deltarule.train.history import History
 from deltarule.train.inference import Evaluation, current_weights
 from deltarule.train.interrupt import Interrupt
@@ -94,13 +95,13 @@ class Run:
         task: Task,
         optimizer: Optimizer,
         plan: Plan,
-        arrays: Sequence[Array],
+        feed: Feed,
         engine: Engine,
         validation: Evaluation | None,
         callbacks: Sequence[Callback],
         progress: Progress,
     ) -> None:
-        self.task, self.optimizer, self.plan, self.arrays = task, optimizer, plan, list(arrays)
+        self.task, self.optimizer, self.plan, self.feed = task, optimizer, plan, feed
         self.engine, self.validation, self.progress = engine, validation, progress
         self.callbacks = list(callbacks)
         self.history, self.cursor = History(), Cursor()
@@ -110,7 +111,7 @@ class Run:
         self._ended = False
         self._speed = 0.0  # steps a second
         self._validation_seconds = 0.0
-        self._tape = Tape(engine, self.arrays, plan.seed, plan.steps_per_epoch)
+        self._tape = Tape(engine, feed.of(0), plan.seed, plan.steps_per_epoch)
 
     # ---------------------------------------------------------------- what callbacks see
 
@@ -121,7 +122,10 @@ class Run:
 
     def weights(self) -> dict[str, Array]:
         """Return copies of parameters and running state by name, as ``fit`` would leave them now."""
-        return self.training_weights() | self._final
+        weights = self.training_weights()
+        for callback in self.callbacks:
+            weights = callback.weights_to_keep(self, weights)
+        return weights | self._final
 
     def training_weights(self) -> dict[str, Array]:
         """Return copies of parameters and running state by name, as the next step would find them."""
@@ -212,6 +216,7 @@ class Run:
     def _epoch(self) -> None:
         """Run what is left of the current epoch."""
         order = self.plan.order(self.cursor.epoch)
+        self._tape.feed(self.feed.of(self.cursor.epoch))
         while self.cursor.step_in_epoch < self.plan.steps_per_epoch:
             self._piece(order)
             due = [c for c in self.callbacks if c.every and self.cursor.step % c.every == 0]
@@ -303,7 +308,7 @@ class Run:
     def _validate(self, validation: Evaluation) -> dict[str, float] | None:
         """Measure on the validation data; None after an interrupt, and the epoch stays open."""
         start = time.perf_counter()
-        measure = partial(validation.measure, self.training_weights())
+        measure = partial(validation.measure, self.weights())
         short = 0 < self._validation_seconds < _SHORT_SECONDS
         held = measure() if short else in_background(measure, lambda: None)
         self._validation_seconds = time.perf_counter() - start

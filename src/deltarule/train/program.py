@@ -26,7 +26,7 @@ from deltarule.runtime.buffers import Array, value_of
 from deltarule.simplify import simplify
 from deltarule.tensor.tensor import Tensor
 from deltarule.train.metrics import Metric
-from deltarule.train.protocol import Mode, Trainable
+from deltarule.train.protocol import HasMatrices, Mode, Trainable
 
 Named = list[tuple[str, Tensor]]
 Regularizer = Callable[[Named], Tensor]
@@ -141,10 +141,19 @@ def _forward(task: Task, batch: Sequence[Tensor], mode: Mode, seed: Tensor | Non
             hint='Train with reduction="mean" or "sum"; "none" is for looking at single examples.',
         )
     penalties = list(applied.penalties) if mode == "training" else []
-    penalties += [regularizer(learned(task.model)) for regularizer in task.regularizers]
+    penalties += [regularizer(_penalised(task.model, regularizer)) for regularizer in task.regularizers]
     penalty = _sum(penalties) if penalties else None
     totals = [metric.totals(applied.output, batch[1]) for metric in task.metrics]
     return _Forward(loss, penalty, totals, applied.state)
+
+
+def _penalised(model: Trainable, regularizer: Regularizer) -> Named:
+    """Return what a regulariser is given: parameters, or matrices with their zeros where it asks for matrices."""
+    named = learned(model)
+    if not getattr(regularizer, "of_matrices", False) or not isinstance(model, HasMatrices):
+        return named
+    matrices = dict(model.named_matrices())
+    return [(name, matrices.get(name, tensor)) for name, tensor in named]
 
 
 def _sum(scalars: Sequence[Tensor]) -> Tensor:

@@ -55,3 +55,12 @@ class Saveable(Protocol):
     def load_state_dict(self, values: dict[str, Any]) -> None:
         """Take over values by name."""
         ...
+
+
+@runtime_checkable
+class HasMatrices(Protocol):
+    """A model with weights that are kept without the zeros of their matrix."""
+
+    def named_matrices(self) -> list[tuple[str, Tensor]]:
+        """Return the learned weights as the matrices that they stand for, by the parameters' names."""
+        ...

@@ -6,7 +6,6 @@ those to go on from are kept beside them as ``training/``.
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -48,15 +47,6 @@ class Checkpoint(Callback):
             save(session, self.path)
 
 
-def _fingerprint(arrays: list[Array]) -> str:
-    """Return a checksum of the training data."""
-    value = 0
-    for array in arrays:
-        value = zlib.crc32(f"{array.dtype} {array.shape}".encode(), value)
-        value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
-    return f"{value:08x}"
-
-
 def _signature(run: Run) -> dict[str, Any]:
     """Return what must be equal for a run to go on as if never stopped, as JSON gives it back."""
     tensors = (*learned(run.task.model), *running(run.task.model))
@@ -70,7 +60,8 @@ def _signature(run: Run) -> dict[str, Any]:
         "callbacks": [type(callback).__name__ for callback in run.callbacks],
         "architecture": _plain(run.task.model.config()),
         "regularizers": [repr(regularizer) for regularizer in run.task.regularizers],
-        "training data": _fingerprint(run.arrays),
+        "training data": run.feed.fingerprint,
+        "augmentation": run.feed.description,
     }
 
 

@@ -1,0 +1,84 @@
+"""What an epoch sees: the training data as they are, or a changed copy that is new in each epoch."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, cast, final
+
+import numpy as np
+
+from deltarule.data.augment import Augmentation, Mixup
+from deltarule.errors import ArgumentError, DataError
+from deltarule.runtime.buffers import Array
+
+Change = Augmentation | Mixup | Callable[[Array, int, int], Array]
+Augment = Change | Sequence[Change] | None
+_PLACES = 16  # draws of one augmentation of a chain lie apart from those of the next, also of one in several steps
+
+
+@final
+class Feed:
+    """The arrays of every epoch: a function of the data, the seed and the epoch's number, so that runs resume.
+
+    Augmentations change the inputs alone, ``data.augment.Mixup`` inputs and targets. One epoch's copy is in memory
+    beside the data.
+    """
+
+    def __init__(self, arrays: Sequence[Array], augment: Augment = None, seed: int = 0) -> None:
+        self.arrays = list(arrays)
+        several = isinstance(augment, (list, tuple))
+        self._changes: tuple[Change, ...] = tuple(cast("Sequence[Change]", augment if several else (augment,)))
+        if augment is None:
+            self._changes = ()
+        for change in self._changes:
+            if not callable(change) or isinstance(change, type):
+                raise ArgumentError(
+                    "fit augment", expected="an augmentation such as data.augment.RandomFlip(), or a list of them",
+                    got=repr(change), hint="A function takes (inputs, seed, epoch) and gives new inputs.",
+                )  # fmt: skip
+        self._seed = seed
+        self._epoch, self._copy = -1, self.arrays
+
+    def of(self, epoch: int) -> list[Array]:
+        """Return the arrays of an epoch (from 0); the same list as long as nothing changes."""
+        if self._changes and epoch != self._epoch:
+            self._copy = self._changed(epoch)
+            self._epoch = epoch
+        return self._copy
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A checksum of the data, before any change."""
+        value = 0
+        for array in self.arrays:
+            value = zlib.crc32(f"{array.dtype} {array.shape}".encode(), value)
+            value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
+        return f"{value:08x}"
+
+    @property
+    def description(self) -> str:
+        """What is done to the data, the same in every process."""
+        return ", ".join(
+            repr(change) if isinstance(change, (Augmentation, Mixup))
+            else str(getattr(change, "__qualname__", type(change).__qualname__))
+            for change in self._changes
+        )  # fmt: skip
+
+    def _changed(self, epoch: int) -> list[Array]:
+        inputs, targets, *weights = self.arrays
+        for i, change in enumerate(self._changes):
+            if isinstance(change, Mixup):
+                inputs, targets = change(inputs, targets, self._seed, epoch, i * _PLACES)
+            elif isinstance(change, Augmentation):
+                inputs = change(inputs, self._seed, epoch, i * _PLACES)
+            else:
+                inputs = np.asarray(change(inputs, self._seed, epoch))
+        if len(inputs) != len(self.arrays[0]) or inputs.dtype.kind not in "fiub":
+            raise DataError(
+                "fit augment", expected=f"{len(self.arrays[0])} changed examples, numbers",
+                got=f"{inputs.dtype} {inputs.shape}", hint="An augmentation changes every example and leaves none out.",
+            )  # fmt: skip
+        changed: list[Any] = [inputs.astype(self.arrays[0].dtype, copy=False), targets, *weights]
+        return [np.ascontiguousarray(array) for array in changed]
