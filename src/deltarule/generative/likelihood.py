@@ -13,7 +13,7 @@ from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.losses.loss import over_examples
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
-from deltarule.tensor.functional import binary_cross_entropy, exp, sigmoid
+from deltarule.tensor.functional import binary_cross_entropy, exp, sigmoid, softplus
 from deltarule.tensor.random import random_normal, random_uniform
 from deltarule.tensor.tensor import Tensor, parameter
 
@@ -81,30 +81,38 @@ class GaussianLikelihood(Likelihood):
     """x ~ 𝒩(f(z), σ²I): −½Σ[(x − f)²/σ² + ln σ² + ln 2π] (VI-03).
 
     ``deviation`` is σ: a number; "shared" for one learned number; "output" for one a pixel from the decoder, whose
-    last axis then holds means and ln σ² side by side (2 × channels).
+    last axis then holds means and s side by side (2 × channels). A learned variance is σ² = eˢ + ``least``²: without
+    a least deviation the density of a pixel that never changes grows without bound.
 
     >>> GaussianLikelihood(0.1).deviation
     0.1
     """
 
-    def __init__(self, deviation: float | Literal["shared", "output"] = 1.0) -> None:
+    def __init__(self, deviation: float | Literal["shared", "output"] = 1.0, *, least: float = 0.01) -> None:
         if isinstance(deviation, str):
             if deviation not in {"shared", "output"}:
                 raise ArgumentError("GaussianLikelihood", expected="a number, 'shared' or 'output'", got=deviation)
         elif not deviation > 0:
             raise ArgumentError("GaussianLikelihood deviation", expected="a number > 0", got=repr(deviation))
-        self.deviation = deviation
+        if not least > 0:
+            raise ArgumentError("GaussianLikelihood least", expected="a number > 0", got=repr(least))
+        self.deviation, self.least = deviation, float(least)
         if deviation == "shared":
             self.log_variance = parameter(np.zeros((), np.float32), name="log_variance")
 
     def _parts(self, output: Tensor) -> tuple[Tensor, Tensor | float]:
         """Return means and ln σ²."""
         if self.deviation == "shared":
-            return output, self.log_variance.astype(output.dtype)
+            return output, self._bounded(self.log_variance.astype(output.dtype))
         if isinstance(self.deviation, str):
             half = int(output.shape[-1]) // 2
-            return output[..., :half], output[..., half:]
+            return output[..., :half], self._bounded(output[..., half:])
         return output, 2 * math.log(self.deviation)
+
+    def _bounded(self, s: Tensor) -> Tensor:
+        """Return ln(eˢ + least²)."""
+        floor = 2 * math.log(self.least)
+        return softplus(s - floor) + floor
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """Return ln p(x|z)."""

@@ -51,8 +51,8 @@ def test_terms_agree_with_torch_on_the_same_draw(likelihood: str) -> None:
     output = torch.tensor(model.decoder(mean + np.exp(log_variance / 2) * noise).numpy())
     p = {
         "bernoulli": lambda: td.Bernoulli(logits=output), "fixed": lambda: td.Normal(output, 0.3),
-        "shared": lambda: td.Normal(output, math.exp(-0.35)),
-        "output": lambda: td.Normal(output[:, :6], torch.exp(output[:, 6:] / 2)),
+        "shared": lambda: td.Normal(output, math.sqrt(math.exp(-0.7) + 1e-4)),
+        "output": lambda: td.Normal(output[:, :6], torch.sqrt(torch.exp(output[:, 6:]) + 1e-4)),
     }[likelihood]()  # fmt: skip
     reconstruction = -p.log_prob(torch.tensor(X)).sum(1).numpy()
     q = td.Normal(torch.tensor(mean), torch.tensor(np.exp(log_variance / 2)))
@@ -229,6 +229,18 @@ def test_step_draws_one_normal_number_for_each_latent_one() -> None:
     step = training_step(task, columns((X, np.zeros(64, np.float32))), 16)
     drawn = [node for node in topological(step.program.as_program().outputs) if node.op is Op.RANDOM]
     assert [node.shape for node in drawn] == [(3, 16, 2)] * 2  # Box and Muller's two uniform numbers
+
+
+@pytest.mark.parametrize("deviation", ["shared", "output"])
+def test_learned_deviation_stays_above_the_least_one(deviation: str) -> None:
+    """Constant data, whose density a learned variance would raise without end."""
+    x = np.full((32, 6), 0.5, np.float32)
+    model = _model(g.GaussianLikelihood(deviation, least=0.2), 2 if deviation == "output" else 1)
+    history = model.fit(x, epochs=400, batch_size=32, optimizer=optim.Adam(learning_rate=0.05), verbose=0)
+    highest = -6 * math.log(0.2 * math.sqrt(2 * math.pi))
+    assert 0.9 * highest < history["elbo"][-1] < highest
+    with pytest.raises(ArgumentError, match="least"):
+        g.GaussianLikelihood("shared", least=0.0)
 
 
 def test_runs_repeat_to_the_bit() -> None:
