@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any, Self, final
 
 import numpy as np
+from scipy import linalg
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.learners.base import Array, above, at_least, require
+
+_BLOCK_ROWS = 4096  # of the data, centred and multiplied at a time
 
 
 def _fixed_signs(rows: Array) -> Array:
@@ -71,26 +74,35 @@ class PCA(_Projection):
         require(self, "solver", {"exact", "randomized"}.__contains__, "'exact' or 'randomized'")
         k = self._count(*x.shape)
         self.mean_ = x.mean(axis=0)
-        centred = x - self.mean_
-        total = float((centred.astype(np.float64) ** 2).sum()) / (len(x) - 1)
         if self.solver == "randomized":
+            centred = x - self.mean_
             values, rows = self._randomized(centred, k)
+            total = sum(float(np.vdot(part, part)) for part in np.array_split(centred, -(-len(x) // _BLOCK_ROWS)))
         elif x.shape[0] > x.shape[1]:
-            values, rows = _eigenvectors(centred.T @ centred, k)
+            scatter = _scatter(x, self.mean_)
+            values, rows = _eigenvectors(scatter.astype(x.dtype, copy=False), k)
+            total = float(np.trace(scatter))
         else:
-            _, s, rows = np.linalg.svd(centred, full_matrices=False)
+            _, s, rows = np.linalg.svd(x - self.mean_, full_matrices=False)
             values = s**2
-        self._keep(values[:k], rows[:k], len(x), total)
+            total = float(values.sum(dtype=np.float64))
+        self._keep(values[:k], rows[:k], len(x), total / (len(x) - 1))
         return self
 
     def _randomized(self, centred: Array, k: int) -> tuple[Array, Array]:
+        """Iterate on the smaller side, q ← orth(AᵀA q), so that no long matrix has to be made orthonormal."""
+        tall = centred if centred.shape[0] >= centred.shape[1] else centred.T
+        width = min(k + self.n_oversamples, tall.shape[1])
         generator = np.random.default_rng(self.random_state)
-        width = min(k + self.n_oversamples, *centred.shape)
-        q = np.linalg.qr(centred @ generator.normal(size=(centred.shape[1], width)).astype(centred.dtype))[0]
-        for _ in range(self.n_iter):
-            q = np.linalg.qr(centred @ np.linalg.qr(centred.T @ q)[0])[0]
-        _, s, rows = np.linalg.svd(q.T @ centred, full_matrices=False)
-        return s**2, rows
+        q = generator.normal(size=(tall.shape[1], width)).astype(centred.dtype)
+        for _ in range(self.n_iter + 1):
+            q = np.linalg.qr(tall.T @ (tall @ q))[0]
+        found = (tall @ q).astype(np.float64)
+        if tall is centred:
+            values, turned = _eigenvectors(found.T @ found, width)
+            return np.asarray(values.astype(q.dtype)), np.asarray(turned.astype(q.dtype) @ q.T)
+        u, s, _ = np.linalg.svd(found, full_matrices=False)
+        return np.asarray((s**2).astype(q.dtype)), np.asarray(u.T.astype(q.dtype))
 
     def _keep(self, squares: Array, rows: Array, n: int, total: float) -> None:
         self.components_ = _fixed_signs(rows)
@@ -136,9 +148,20 @@ class PCA(_Projection):
         return np.where(deviation > 0, deviation, 1.0)
 
 
+def _scatter(x: Array, mean: Array) -> Array:
+    """Return Σ(x − μ)(x − μ)ᵀ: blocks in the data's precision, added in float64, so that no copy of x is needed."""
+    total = np.zeros((x.shape[1], x.shape[1]))
+    for start in range(0, len(x), _BLOCK_ROWS):
+        centred = x[start : start + _BLOCK_ROWS] - mean
+        total += centred.T @ centred
+    return total
+
+
 def _eigenvectors(scatter: Array, k: int) -> tuple[Array, Array]:
-    values, vectors = np.linalg.eigh(scatter)
-    return values[::-1][:k], vectors.T[::-1][:k]
+    """Return the k largest eigenvalues, and their eigenvectors as rows."""
+    n = len(scatter)
+    values, vectors = linalg.eigh(scatter, subset_by_index=(n - k, n - 1), check_finite=False)
+    return values[::-1], vectors.T[::-1]
 
 
 @final

@@ -100,14 +100,14 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
         self._mean, self._scale = x.mean(axis=0), float(x.std()) or 1.0
         inputs = self._scaled(x)
         seed = self._prepare(inputs, k, fresh=True)
-        self._train(inputs, seed)
+        self._learn(inputs, seed)
         self.embedding_ = self._outputs(inputs)
         return self
 
     def _scaled(self, x: Array) -> Array:
         return np.asarray((x - self._mean) / self._scale, x.dtype)
 
-    def _train(self, x: Array, seed: int) -> None:
+    def _learn(self, x: Array, seed: int) -> None:
         edges = _Edges(self.network_, *curve(self.spread, self.min_dist))
         loss = losses.BinaryCrossEntropy()
         stream = Stream(edges, loss, self._optimizer(), (), self.device, self.threads, seed)
