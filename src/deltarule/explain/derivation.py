@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,6 +22,7 @@ from deltarule.shapes import Shape
 
 Layout = Literal["denominator", "numerator"]
 Detail = Literal["answers", "steps", "every"]
+_LONGEST = 4000  # operations of a closed form
 _SHORT = 8  # an unnamed derivative up to this length is written out where it is used
 
 
@@ -233,13 +234,24 @@ class Deriver:
         return name
 
     def _closed_forms(self) -> None:
-        """Write each wanted gradient in terms of forward signals alone."""
+        """Write each wanted gradient in terms of forward signals alone, unless that would fill pages."""
         for node in self.result.wrt:
             gradient = self._gradient(node)
+            if _written_size(gradient, self._translator.named) > _LONGEST:
+                continue
             name = self.result.names[node]
             term = self._translator.term(gradient)
             number = len(self.result.closed) + 1
             self.result.closed.append(Line("backward", number, name, node, gradient, term, node.shape, "", None, True))
+
+
+def _written_size(node: Node, named: Collection[Node]) -> int:
+    """Return how many operations a formula has in which only the named nodes are abbreviated."""
+    sizes: dict[Node, int] = dict.fromkeys(named, 1)
+    for part in topological([node], frozenset(named)):
+        if part not in sizes:
+            sizes[part] = 1 + sum(sizes[source] for source in part.sources)
+    return sizes[node]
 
 
 def _is_outer(term: Term) -> bool:

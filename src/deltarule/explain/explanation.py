@@ -49,16 +49,20 @@ class Derivation:
 
     @property
     def _backward(self) -> list[Line]:
-        lines = self.derived.closed if self.derived.detail == "answers" else self.derived.backward
+        short = self.derived.detail == "answers" and len(self.derived.closed) == len(self.derived.wrt)
+        lines = self.derived.closed if short else self.derived.backward
         return in_layout(lines, self.derived.layout)
 
     def gradient(self, name: str) -> str:
         """Return the closed form of one wanted gradient as text, in terms of forward signals.
 
+        Where that would fill pages (a network through time), the line of the derivation, in terms of the δ before it.
+
         Raises:
             KeyError: no variable of that name was asked for.
         """
-        for line in in_layout(self.derived.closed, self.derived.layout):
+        wanted = [line for line in self.derived.backward if line.wanted]
+        for line in in_layout([*self.derived.closed, *wanted], self.derived.layout):
             if name in (line.name, to_text(page.entry(line, self.derived.loss_name).left)):
                 return to_text(page.entry(line, self.derived.loss_name).right)
         raise KeyError(name)

@@ -24,9 +24,9 @@ _LATEX_CHARACTERS = {
     "·": r"\cdot ", "⊙": r"\odot ", "−": "-", "≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "∂": r"\partial ",
     "∈": r"\in ", "×": r"\times ", "Σ": r"\sum ", "‖": r"\Vert ", "∇": r"\nabla ", "ℝ": r"\mathbb{R}",
     "ℕ": r"\mathbb{N}", "𝟙": r"\mathbb{1}", "∞": r"\infty ", "′": "'", "⋆": r"\star ", "→": r"\to ",
-    "←": r"\leftarrow ", "≈": r"\approx ", "…": r"\dots ", "√": r"\surd ", "⟂": r"\perp ", "½": r"\tfrac12 ", "∗": r"\ast ",
-    "ᵀ": r"^\top ", "⊗": r"\otimes ", "|": r"\vert ", "ℓ": r"\ell ", "∘": r"\circ ", "{": r"\{", "}": r"\}",
-    "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "±": r"\pm ",
+    "←": r"\leftarrow ", "≈": r"\approx ", "…": r"\dots ", "√": r"\surd ", "⟂": r"\perp ", "½": r"\tfrac12 ",
+    "∗": r"\ast ", "ᵀ": r"^\top ", "⊗": r"\otimes ", "|": r"\vert ", "ℓ": r"\ell ", "∘": r"\circ ", "{": r"\{",
+    "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "±": r"\pm ",
     "⟨": r"\langle ", "⟩": r"\rangle ",
 }  # fmt: skip
 _LATEX_TEXT = str.maketrans(
