@@ -1,6 +1,6 @@
 """Generative models: distributions, autoencoders, variational inference, mixtures, samplers.
 
-``GaussianMixture`` is a scikit-learn estimator and needs that package (extra ``[learn]``); the rest does not.
+``GaussianMixture`` and ``LatentTransformer`` are scikit-learn estimators and need that package (extra ``[learn]``).
 """
 
 from __future__ import annotations
@@ -70,24 +70,30 @@ __all__ = [
     "VAE", "Annealing", "Autoencoder", "Bernoulli", "BernoulliLikelihood", "Beta", "Categorical", "Chains",
     "CodePenalty", "ConditionPlanes", "Contractive", "Convergence", "DiagonalNormal", "Dirichlet", "Distribution",
     "Estimate", "Family", "FullCovariance", "FullNormal", "Gamma", "GaussianCorruption", "GaussianLikelihood",
-    "GaussianMixture", "KLSparsity", "L1Sparsity", "Laplace", "Likelihood", "LowRank", "LowRankNormal",
-    "MaskingCorruption", "MeanField", "Mixture", "Multinomial", "MultivariateNormal", "NegativeELBO", "Normal",
-    "Poisson", "SaltAndPepper", "TiedLinear", "Transformed", "Unflatten", "Unpool2d", "Upsampling", "Variable",
-    "VariationalFit", "bijectors", "convolutional_autoencoder", "convolutional_decoder", "convolutional_encoder",
-    "convolutional_vae", "dense", "dense_autoencoder", "dense_vae", "digamma", "effective_sample_size", "figures",
-    "fit_variational", "hamiltonian_monte_carlo", "kl_divergence", "kl_to_standard_normal", "lgamma", "log_beta",
-    "metropolis_hastings", "monte_carlo_entropy", "monte_carlo_kl", "ring_transform", "split_r_hat", "trigamma",
+    "GaussianMixture", "KLSparsity", "L1Sparsity", "Laplace", "LatentTransformer", "Likelihood", "LowRank",
+    "LowRankNormal", "MaskingCorruption", "MeanField", "Mixture", "Multinomial", "MultivariateNormal",
+    "NegativeELBO", "Normal", "Poisson", "SaltAndPepper", "TiedLinear", "Transformed", "Unflatten", "Unpool2d",
+    "Upsampling", "Variable", "VariationalFit", "bijectors", "convolutional_autoencoder", "convolutional_decoder",
+    "convolutional_encoder", "convolutional_vae", "dense", "dense_autoencoder", "dense_vae", "digamma",
+    "effective_sample_size", "figures", "fit_variational", "hamiltonian_monte_carlo", "kl_divergence",
+    "kl_to_standard_normal", "lgamma", "log_beta", "metropolis_hastings", "monte_carlo_entropy", "monte_carlo_kl",
+    "ring_transform", "split_r_hat", "trigamma",
 ]  # fmt: skip
 
 
+_ESTIMATORS = {
+    "GaussianMixture": "deltarule.generative.expectation_maximization",
+    "LatentTransformer": "deltarule.generative.transformer",
+}
+
+
 def __getattr__(name: str) -> object:
-    if name != "GaussianMixture":
+    if name not in _ESTIMATORS:
         raise AttributeError(f"module 'deltarule.generative' has no attribute {name!r}")
     try:
-        room = importlib.import_module("deltarule.generative.expectation_maximization")
+        return getattr(importlib.import_module(_ESTIMATORS[name]), name)
     except ModuleNotFoundError as error:
         raise DependencyError(
-            "generative.GaussianMixture", expected="scikit-learn", got=str(error),
+            f"generative.{name}", expected="scikit-learn", got=str(error),
             hint="Install it with: pip install 'deltarule[learn]'",
         ) from error  # fmt: skip
-    return room.GaussianMixture
