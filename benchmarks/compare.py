@@ -74,8 +74,9 @@ def median(rows: list[dict[str, Any]], key: str) -> float | None:
 def table(results: dict[str, Any], peers: list[str], peak: float) -> list[str]:
     """Return the comparison as Markdown."""
     lines = [
-        "| workload | ours | GFLOP/s | of sgemm | " + " | ".join(peers) + " | × best peer | × torch eager | compile |",
-        "|---|---|---|---|" + "---|" * (len(peers) + 3),
+        "| workload | ours | GFLOP/s | of sgemm | " + " | ".join(peers) + " | × best peer | × torch eager "
+        "| compile (cached) | memory, torch's |",
+        "|---|---|---|---|" + "---|" * (len(peers) + 4),
     ]
     ratios, eager = [], []
     for workload, engines in results.items():
@@ -85,7 +86,8 @@ def table(results: dict[str, Any], peers: list[str], peak: float) -> list[str]:
         speeds = {peer: median(engines[peer], "samples_per_second") for peer in peers}
         best = max((s for s in speeds.values() if s), default=None)
         rate = median(engines["deltarule"], "gflops") or 0.0
-        compile_seconds = median(engines["deltarule"], "compile_seconds") or 0.0
+        compiling = [median(engines["deltarule"], f"compile_seconds{kind}") or 0.0 for kind in ("", "_cached")]
+        memory = [median(engines.get(e, []), "peak_rss_mb") for e in ("deltarule", "torch")]
         if best:
             ratios.append(ours / best)
         if speeds.get("torch"):
@@ -93,7 +95,9 @@ def table(results: dict[str, Any], peers: list[str], peak: float) -> list[str]:
         cells = [workload, f"{ours:,.0f}", f"{rate:.0f}", f"{100 * rate / peak:.0f} %"]
         cells += [f"{speeds[p]:,.0f}" if speeds[p] else "–" for p in peers]
         cells += [f"**{ours / best:.2f}**" if best else "–"]
-        cells += [f"{ours / speeds['torch']:.1f}" if speeds.get("torch") else "–", f"{compile_seconds:.2f} s"]
+        cells += [f"{ours / speeds['torch']:.1f}" if speeds.get("torch") else "–"]
+        cells += [f"{compiling[0]:.2f} s ({1000 * compiling[1]:.0f} ms)"]
+        cells += [", ".join(f"{m:.0f}" if m else "–" for m in memory) + " MB"]
         lines.append("| " + " | ".join(cells) + " |")
     if ratios:
         lines.append("")

@@ -23,6 +23,7 @@ if PEER.startswith("jax") and THREADS == 1:
 
 import numpy as np  # noqa: E402  # the number of threads is read at import
 
+from deltarule.cli.bench import peak_rss_mb  # noqa: E402
 from deltarule.cli.workloads import WORKLOADS  # noqa: E402
 
 W = WORKLOADS[NAME]
@@ -335,4 +336,7 @@ RUN = {
     "sklearn": with_sklearn,
 }
 if __name__ == "__main__":
-    print(json.dumps({"peer": PEER, "workload": NAME, "threads": THREADS, **RUN[PEER]()}))
+    BEFORE = peak_rss_mb()  # of the definitions above: NumPy, the data, and our package, of which peers need no more
+    FIGURES = RUN[PEER]()
+    print(json.dumps({"peer": PEER, "workload": NAME, "threads": THREADS, **FIGURES,
+                      "peak_rss_mb": peak_rss_mb(), "rss_before_mb": BEFORE}))  # fmt: skip
