@@ -22,7 +22,7 @@ from deltarule.graph.walk import topological
 
 Array = npt.NDArray[Any]
 _values: weakref.WeakKeyDictionary[Node, Array] = weakref.WeakKeyDictionary()
-_KINDS = {np.dtype(name): kind for name, kind in dtypes.DTYPES.items()}
+KINDS = {np.dtype(name): kind for name, kind in dtypes.DTYPES.items()}
 _WIDENED = {"float16": "float32", "int8": "int32", "int16": "int32", "uint16": "int32", "uint64": "int64"}
 
 
@@ -59,7 +59,7 @@ def bind(node: Node, value: Array) -> None:
 
 def leaf(value: Array, name: str = "") -> Node:
     """Return a new leaf that holds ``value`` (which is not copied)."""
-    node = build.input_node(name, value.shape, _KINDS.get(value.dtype) or dtypes.DTYPES[value.dtype.name])
+    node = build.input_node(name, value.shape, KINDS.get(value.dtype) or dtypes.DTYPES[value.dtype.name])
     bind(node, value)
     return node
 

@@ -23,7 +23,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.program import Program
 from deltarule.graph.walk import inputs
-from deltarule.runtime.buffers import Array, as_array, leaf, value_of
+from deltarule.runtime.buffers import KINDS, Array, as_array, leaf, value_of
 from deltarule.runtime.devices import compiled as compiled_once
 from deltarule.simplify import simplify
 from deltarule.tensor import tracing
@@ -106,7 +106,7 @@ def jit(function: Callable[..., Any] | None = None, *, device: str = "cpu") -> C
             return chosen(*args, **kwargs)
         arrays: list[Any] = []
         structure = _flatten((args, kwargs), arrays)
-        values = [x._value() if isinstance(x, Tensor) else as_array(x, where="argument of jit") for x in arrays]
+        values = [_array(x) for x in arrays]
         key = (structure, tuple((v.shape, v.dtype) for v in values))
         try:
             known = traced.get(key)
@@ -121,6 +121,13 @@ def jit(function: Callable[..., Any] | None = None, *, device: str = "cpu") -> C
         return _call(known, arrays, values)
 
     return compiled
+
+
+def _array(x: Any) -> Array:
+    """Return the value of an argument; an array of a supported type is read where it is."""
+    if isinstance(x, Tensor):
+        return x._value()
+    return x if type(x) is np.ndarray and x.dtype in KINDS else as_array(x, where="argument of jit")
 
 
 def _trace(function: Callable[..., Any], structure: Any, values: list[Array], device: str) -> _Traced:
