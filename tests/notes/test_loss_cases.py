@@ -76,7 +76,7 @@ def test_class_weighted_binary_cross_entropy(from_logits: bool) -> None:
     assert (plain.item(), rare.item(), common.item()) == pytest.approx((3.1919593892, 31.919593892, 3.1919593892))
 
 
-@pytest.mark.notes("C-OUT-05", "OUT-14", "E001-04", "X-17")
+@pytest.mark.notes("C-OUT-05", "OUT-14", "TRF-03", "E001-04", "X-17")
 def test_both_conventions_of_label_smoothing() -> None:
     z = np.array([[1.0, 2.0, 3.0, 0.0]])
     assert CrossEntropy()(z, [2]).item() == pytest.approx(0.4401896986, abs=1e-10)
