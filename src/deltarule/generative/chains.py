@@ -1,7 +1,8 @@
 """Draws of Markov chains: how well they have mixed, how many independent draws they are worth, summaries.
 
 Split R̂ and the effective sample size are those of Gelman et al., Bayesian Data Analysis (2013, 11.4 and 11.5), with
-Geyer's (1992) initial positive sequence.
+Geyer's (1992) initial positive sequence; on ranks, in the bulk and in the tails, those of Vehtari et al., Bayesian
+Analysis 16 (2021), which need no finite variance.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import final
+from statistics import NormalDist
+from typing import Final, Literal, final
 
 import numpy as np
 
-from deltarule.errors import DataError
+from deltarule.errors import ArgumentError, DataError
 from deltarule.generative.joint import show_summary, summary_rows
 from deltarule.runtime.buffers import Array
+
+Kind = Literal["mean", "bulk", "tail"]
+_KINDS: Final[tuple[Kind, ...]] = ("bulk", "tail")
 
 
 def _checked(draws: Array, where: str) -> Array:
@@ -38,14 +43,36 @@ def _variances(chains: Array) -> tuple[float, float]:
     return within, within * (n - 1) / n + between
 
 
+def _r_hat(chains: Array) -> float:
+    within, whole = _variances(chains)
+    return math.sqrt(whole / within) if within > 0 else math.inf if whole > 0 else 1.0
+
+
 def split_r_hat(draws: Array) -> float:
     """Return √(V̂/W) of the halves of the chains (chains, draws): near 1 when they have mixed, above 1.01 not yet.
 
     >>> split_r_hat(np.array([[0.0, 1, 0, 1], [10, 11, 10, 11]])) > 5
     True
     """
-    within, whole = _variances(_halves(_checked(draws, "split_r_hat")))
-    return math.sqrt(whole / within) if within > 0 else math.inf if whole > 0 else 1.0
+    return _r_hat(_halves(_checked(draws, "split_r_hat")))
+
+
+def normal_scores(values: Array) -> Array:
+    """Return Φ⁻¹((rank − 3/8)/(n + 1/4)) of every value among all n; equal values share their mean rank.
+
+    >>> normal_scores(np.array([5.0, 1.0, 100.0])).round(3).tolist()
+    [0.0, -0.869, 0.869]
+    """
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    scores = np.array([NormalDist().inv_cdf(share) for share in (ranks - 0.375) / (values.size + 0.25)])
+    return np.asarray(scores[places.reshape(values.shape)])
+
+
+def rank_r_hat(draws: Array) -> float:
+    """Return the larger split R̂ of the ranks of draws, and of their distances from the median: place and spread."""
+    chains = _halves(_checked(draws, "rank_r_hat"))
+    return max(_r_hat(normal_scores(chains)), _r_hat(normal_scores(np.abs(chains - np.median(chains)))))
 
 
 def _autocovariance(chain: Array) -> Array:
@@ -55,12 +82,23 @@ def _autocovariance(chain: Array) -> Array:
     return np.asarray(np.fft.irfft(spectrum * np.conj(spectrum))[:n] / n)
 
 
-def effective_sample_size(draws: Array) -> float:
+def effective_sample_size(draws: Array, kind: Kind = "mean") -> float:
     """Return the number of independent draws whose mean is as good: mn/(1 + 2Σρₜ), at most mn·log₁₀(mn).
 
     ρₜ = 1 − (W − mean autocovariance)/V̂; pairs of neighbours are summed while they are positive and made monotone.
+    "bulk" is that of the ranks, for the middle of the distribution; "tail" the smaller one of the 5 % and the 95 %
+    quantile.
     """
-    chains = _halves(_checked(draws, "effective_sample_size"))
+    array = _checked(draws, "effective_sample_size")
+    if kind == "tail":
+        return min(_effective(_halves((array <= np.quantile(array, q)).astype(np.float64))) for q in (0.05, 0.95))
+    if kind not in {"mean", "bulk"}:
+        raise ArgumentError("effective_sample_size kind", expected="'mean', 'bulk' or 'tail'", got=repr(kind))
+    chains = _halves(array)
+    return _effective(normal_scores(chains) if kind == "bulk" else chains)
+
+
+def _effective(chains: Array) -> float:
     m, n = chains.shape
     within, whole = _variances(chains)
     if whole == 0:
@@ -102,28 +140,32 @@ class Chains:
         return {place: values[(slice(None), slice(None), *place)] for place in np.ndindex(values.shape[2:])}
 
     def r_hat(self) -> dict[str, float]:
-        """Return the largest split R̂ of each variable's elements."""
-        return {name: max(split_r_hat(one) for one in self._each(name).values()) for name in self.draws}
+        """Return the largest R̂ of the ranks of each variable's elements."""
+        return {name: max(rank_r_hat(one) for one in self._each(name).values()) for name in self.draws}
 
-    def effective_sample_size(self) -> dict[str, float]:
+    def effective_sample_size(self, kind: Kind = "bulk") -> dict[str, float]:
         """Return the smallest effective sample size of each variable's elements."""
-        return {name: min(effective_sample_size(one) for one in self._each(name).values()) for name in self.draws}
+        return {name: min(effective_sample_size(one, kind) for one in self._each(name).values()) for name in self.draws}
 
     def flat(self) -> dict[str, Array]:
         """Return the draws of all chains together, (chains·draws, *shape)."""
         return {name: values.reshape(-1, *values.shape[2:]) for name, values in self.draws.items()}
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Return mean, deviation, quantiles, R̂ and effective sample size of every element."""
+        """Return mean, deviation, quantiles, R̂ of ranks and effective sample sizes (bulk, tail) of every element."""
         rows = summary_rows(self.flat())
         for name in self.draws:
             for place, one in self._each(name).items():
                 label = name + (f"[{','.join(map(str, place))}]" if place else "")
-                rows[label] |= {"R̂": split_r_hat(one), "effective": effective_sample_size(one)}
+                sizes: dict[str, float] = {kind: effective_sample_size(one, kind) for kind in _KINDS}
+                rows[label] |= {"R̂": rank_r_hat(one), **sizes}
         return rows
 
     def to_dict(self) -> dict[str, dict[str, Array]]:
-        """Return {"posterior": draws, "sample_stats": stats} as ``arviz.from_dict`` takes it, (chain, draw, *shape)."""
+        """Return {"posterior": draws, "sample_stats": stats} for ArviZ, each array (chain, draw, *shape).
+
+        ``arviz.from_dict(**chains.to_dict())``; from ArviZ 1.0 on without the stars.
+        """
         return {"posterior": dict(self.draws), "sample_stats": dict(self.stats)}
 
     def __str__(self) -> str:

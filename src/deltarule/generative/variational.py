@@ -145,7 +145,7 @@ class VariationalFit:
         return summary_rows(self.sample(n, seed=seed))
 
     def to_dict(self, n: int = 1000, *, seed: int = 0) -> dict[str, dict[str, Array]]:
-        """Return {"posterior": n draws of q} as ``arviz.from_dict`` takes it, (1, n, *shape)."""
+        """Return {"posterior": n draws of q} for ArviZ as one chain, (1, n, *shape) (see ``Chains.to_dict``)."""
         return {"posterior": {name: draws[None] for name, draws in self.sample(n, seed=seed).items()}}
 
     def __str__(self) -> str:

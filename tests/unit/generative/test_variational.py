@@ -16,6 +16,7 @@ import deltarule as dr
 from deltarule import generative as g
 from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.generative.bijectors import Exp, Interval, StickBreaking
+from deltarule.generative.chains import normal_scores
 from deltarule.generative.joint import Joint
 from deltarule.generative.variational import Objective
 from deltarule.grad.reverse import gradients
@@ -235,6 +236,39 @@ def test_effective_sample_size_of_an_autoregression() -> None:
     assert g.split_r_hat(drifting) > 1.2
     with pytest.raises(DataError, match="at least 4"):
         g.split_r_hat(np.zeros((2, 3)))
+
+
+def test_ranks_are_scaled_as_scipy_ranks_them() -> None:
+    x = R.integers(0, 20, (3, 40)).astype(float)  # with many ties
+    exact = st.norm.ppf((st.rankdata(x).reshape(x.shape) - 0.375) / (x.size + 0.25))
+    np.testing.assert_allclose(normal_scores(x), exact, rtol=1e-12, atol=1e-14)
+
+
+def test_diagnostics_on_ranks_see_what_moments_do_not() -> None:
+    x = R.normal(size=(4, 1000))
+    assert g.rank_r_hat(x) == pytest.approx(1.0, abs=0.01) and g.rank_r_hat(np.exp(3 * x)) < 1.01
+    assert g.effective_sample_size(np.exp(3 * x), "bulk") == pytest.approx(4000, rel=0.15)
+    wide = x * np.array([[1.0], [1], [1], [5]])
+    assert g.split_r_hat(wide) < 1.01 < 1.1 < g.rank_r_hat(wide), "chains of equal means and unequal spread"
+    cauchy = R.standard_cauchy((4, 1000))
+    assert g.rank_r_hat(cauchy) < 1.01
+    assert g.effective_sample_size(cauchy + np.array([[0.0], [0], [0], [3]]), "bulk") < 40
+    slow = R.normal(size=(4, 4000))
+    for i in range(1, 4000):
+        slow[:, i] = 0.9 * slow[:, i - 1] + slow[:, i]
+    bulk, tail = (g.effective_sample_size(slow, kind) for kind in ("bulk", "tail"))
+    assert bulk == pytest.approx(16_000 * 0.1 / 1.9, rel=0.25) and bulk < tail < 4000
+    with pytest.raises(ArgumentError, match="'bulk' or 'tail'"):
+        g.effective_sample_size(x, "middle")
+
+
+def test_diagnostics_are_arvizs() -> None:
+    """Values of ArviZ 0.23.4 for these chains: rhat(method="split", "rank"), ess(method="mean", "bulk", "tail")."""
+    steps = np.arange(200)
+    x = np.stack([np.sin(1.7 * steps + k) + 0.3 * np.cos(0.05 * steps * (k + 1)) + 0.1 * k for k in range(4)])
+    found = [g.split_r_hat(x), g.rank_r_hat(x), *(g.effective_sample_size(x, k) for k in ("mean", "bulk", "tail"))]
+    np.testing.assert_allclose(found[:2], [1.0102175910525513, 1.0186162256409153], rtol=1e-12)
+    np.testing.assert_allclose(found[2:], [822.306053409866, 747.0284817916075, 894.5987825868941], rtol=3e-3)
 
 
 def test_mistakes_are_told() -> None:
