@@ -19,6 +19,10 @@ _QUICK: dict[str, dict[str, Any]] = {  # the same checks in less time: no compil
     "MLPClassifier": {"device": "reference", "hidden_sizes": (16,), "epochs": 30, "learning_rate": 0.02},
     "MLPRegressor": {"device": "reference", "hidden_sizes": (16,), "epochs": 30, "learning_rate": 0.02},
     "NetworkClassifier": {"device": "reference", "epochs": 60, "learning_rate": 0.2},
+    "NetworkSearchCV": {
+        "cv": 2,
+        "estimator": learners.MLPClassifier((16,), device="reference", epochs=30, learning_rate=0.02, random_state=0),
+    },
     "ParametricUMAP": {"device": "reference", "hidden_sizes": (8,), "epochs": 2, "n_neighbors": 5},
     "TSNE": {"max_iter": 30},
     "UMAP": {"n_epochs": 20},

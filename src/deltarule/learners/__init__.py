@@ -28,6 +28,7 @@ from deltarule.learners.margin import LinearSVM, SoftmaxRegression
 from deltarule.learners.neighbors import KNNClassifier, KNNRegressor
 from deltarule.learners.network_classifier import CNNClassifier, MLPClassifier, NetworkClassifier
 from deltarule.learners.network_regressor import MLPRegressor, NetworkRegressor
+from deltarule.learners.network_search import NetworkSearchCV
 from deltarule.learners.parametric_umap import ParametricUMAP
 from deltarule.learners.sampling import oversampled, smote, undersampled
 from deltarule.learners.selection import (
@@ -43,6 +44,7 @@ from deltarule.learners.selection import (
 from deltarule.learners.snapshots import Snapshots
 from deltarule.learners.streaming import RunningStatistics
 from deltarule.learners.tables import conditional, marginal, posterior
+from deltarule.learners.together import fit_together
 from deltarule.learners.tsne import TSNE
 from deltarule.learners.umap import UMAP
 
@@ -51,8 +53,8 @@ __all__ = [
     "BernoulliNaiveBayes", "CNNClassifier", "Curve", "ErrorCorrelation", "FastICA", "GaussianClassifier",
     "GaussianNaiveBayes", "KNNClassifier", "KNNRegressor", "Lasso", "Leak", "LinearRegression", "LinearSVM",
     "LogisticRegression", "MLPClassifier", "MLPRegressor", "MultinomialNaiveBayes", "NetworkClassifier",
-    "NetworkRegressor", "ParametricUMAP", "Perceptron", "Ridge", "RunningStatistics", "Snapshots", "SoftmaxRegression",
-    "average_proba", "bootstrap", "conditional", "error_correlation", "find_leaks", "learning_curve",
-    "majority", "marginal", "maximum_likelihood", "oversampled", "posterior", "revealing_features",
-    "shared_groups", "shared_rows", "smote", "undersampled", "validation_curve",
+    "NetworkRegressor", "NetworkSearchCV", "ParametricUMAP", "Perceptron", "Ridge", "RunningStatistics", "Snapshots",
+    "SoftmaxRegression", "average_proba", "bootstrap", "conditional", "error_correlation", "find_leaks",
+    "fit_together", "learning_curve", "majority", "marginal", "maximum_likelihood", "oversampled", "posterior",
+    "revealing_features", "shared_groups", "shared_rows", "smote", "undersampled", "validation_curve",
 ]  # fmt: skip

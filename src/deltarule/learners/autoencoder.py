@@ -86,8 +86,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         x = self._dense(X, reset=True)
         seed = self._prepare(x, x.shape[1], fresh=not self.warm_start)
         held = None if validation_data is None else (self._dense(validation_data, reset=False),) * 2
-        self._fit_network(x, x, losses.get(self.loss), None, seed, held)
-        return self
+        return self._execute(self._job(x, x, losses.get(self.loss), None, seed, held))
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Make one pass over a chunk, with the optimiser's state of the chunk before."""

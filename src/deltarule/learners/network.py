@@ -10,7 +10,7 @@ import copy
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy import sparse
@@ -24,11 +24,30 @@ from deltarule.learners.base import Array, above, at_least, require
 from deltarule.learners.pickling import register
 from deltarule.learners.stream import Stream
 from deltarule.losses import L2, Loss
-from deltarule.train import History
+from deltarule.optim import Optimizer
+from deltarule.train import Callback, History
+from deltarule.train.program import Regularizer
 
 register()
 _SIZES = (1, 4, 16, 64, 256)  # of batches in prediction: few, so that few programs are compiled
 _BLOCK_ROWS = 4096  # of sparse inputs, made dense at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What a learner's ``fit`` asks to be trained: checked arrays, and how."""
+
+    inputs: Array
+    targets: Array
+    loss: Loss
+    weights: Array | None  # None where all examples count the same
+    seed: int
+    validation: Any
+    fraction: float  # of the examples, held out
+    callbacks: list[Callback]
+    optimizer: Optimizer
+    regularizers: tuple[Regularizer, ...]
+    batch_size: int
 
 
 class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -74,6 +93,11 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         """Return a network for examples of a shape."""
 
+    def _planned(self, x: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Job:
+        """Check the data, make the network, and return what is to be trained."""
+        del x, y, sample_weight, validation_data
+        raise ArgumentError("learners side by side", expected="classifiers or regressors", got=type(self).__name__)
+
     def _penalties(self) -> list[Any]:
         alpha = getattr(self, "alpha", 0.0)
         require(self, "alpha", at_least(0), "a number ≥ 0") if alpha else None
@@ -117,10 +141,10 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         network.initialize(seed)
         return network
 
-    def _fit_network(
+    def _job(
         self, x: Array, targets: Array, loss: Loss, weights: Array | None, seed: int, validation: Any = None
-    ) -> None:
-        """Train, and keep the history."""
+    ) -> Job:
+        """Return what is to be trained, and how."""
         self._stream = None
         require(self, "epochs", at_least(1), "a whole number ≥ 1")
         require(self, "batch_size", at_least(1), "a whole number ≥ 1")
@@ -130,18 +154,30 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             callbacks.insert(0, train.EarlyStopping(self.monitor, self.patience))
             fraction = self.validation_fraction if validation is None else 0.0
         n_training = len(x) - round(fraction * len(x))
-        before = self.history_.epochs if self.warm_start and hasattr(self, "history_") else []
-        self.history_ = train.fit(
-            self.network_, x.reshape(-1, *self._shape_), targets, loss=loss, optimizer=self._optimizer(),
-            epochs=self.epochs, batch_size=self._batch_size(n_training), validation_data=validation,
-            validation_split=fraction, metrics=self.metrics, callbacks=callbacks, sample_weight=_uneven(weights),
-            regularizers=[*self._penalties(), *self.regularizers], seed=seed, shuffle=self.shuffle,
-            device=self.device, threads=self.threads, verbose=self.verbose,
+        return Job(
+            x.reshape(-1, *self._shape_), targets, loss, _uneven(weights), seed, validation, fraction, callbacks,
+            self._optimizer(), (*self._penalties(), *self.regularizers), self._batch_size(n_training),
         )  # fmt: skip
+
+    def _execute(self, job: Job) -> Self:
+        """Train, and keep the history."""
+        return self._trained(train.fit(
+            self.network_, job.inputs, job.targets, loss=job.loss, optimizer=job.optimizer, epochs=self.epochs,
+            batch_size=job.batch_size, validation_data=job.validation, validation_split=job.fraction,
+            metrics=self.metrics, callbacks=job.callbacks, sample_weight=job.weights,
+            regularizers=job.regularizers, seed=job.seed, shuffle=self.shuffle,
+            device=self.device, threads=self.threads, verbose=self.verbose,
+        ))  # fmt: skip
+
+    def _trained(self, history: History) -> Self:
+        """Keep the history of what was trained."""
+        before = self.history_.epochs if self.warm_start and hasattr(self, "history_") else []
+        self.history_ = history
         self.history_.epochs[:0] = before
         self.n_iter_ = len(self.history_.epochs)
         self.loss_curve_ = self.history_.series("loss")
         self.validation_curve_ = self.history_.series("val_loss") if "val_loss" in self.history_.names else None
+        return self
 
     def _optimizer(self) -> Any:
         recipe = optim.get(self.optimizer)

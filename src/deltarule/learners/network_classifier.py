@@ -21,7 +21,7 @@ from deltarule.errors import ArgumentError
 from deltarule.learners import architectures
 from deltarule.learners.base import Array, encode_classes, weights_for
 from deltarule.learners.custom import FunctionLoss
-from deltarule.learners.network import Network, WrappedNetwork, relative
+from deltarule.learners.network import Job, Network, WrappedNetwork, relative
 from deltarule.losses import Loss
 
 _ONE_SCORE = frozenset({"sigmoid", "sign"})  # losses that tell two classes apart by the sign of one score
@@ -82,7 +82,10 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         ``validation_data`` (X, y) is measured after every epoch; with ``early_stopping`` and without it, the
         fraction ``validation_fraction`` of the examples is held out, with the classes' shares kept.
         """
-        x, given = self._features(X, y, reset=True, multi_output=True)
+        return self._execute(self._planned(X, y, sample_weight, validation_data))
+
+    def _planned(self, x: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Job:
+        x, given = self._features(x, y, reset=True, multi_output=True)
         before = getattr(self, "classes_", None)
         labels = self._learn_classes(given)
         self._loss = self._loss_for(self._multilabel_)
@@ -92,8 +95,7 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
             raise ValueError(f"warm_start needs the classes of the last fit, {before}, got {self.classes_}")
         seed = self._prepare(x, self._n_scores, fresh=not goes_on)
         held = None if validation_data is None else self._held_out(*validation_data)
-        self._fit_network(x, self._targets(labels, self._loss), self._loss, relative(weights), seed, held)
-        return self
+        return self._job(x, self._targets(labels, self._loss), self._loss, relative(weights), seed, held)
 
     def _held_out(self, x: Any, y: Any) -> tuple[Array, Array]:
         checked, given = self._features(x, y, reset=False, multi_output=True)

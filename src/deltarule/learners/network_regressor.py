@@ -12,7 +12,7 @@ from deltarule import losses, nn
 from deltarule.learners import architectures
 from deltarule.learners.base import Array, weights_for
 from deltarule.learners.custom import FunctionLoss
-from deltarule.learners.network import Network, WrappedNetwork, relative
+from deltarule.learners.network import Job, Network, WrappedNetwork, relative
 from deltarule.losses import Loss
 
 
@@ -33,7 +33,10 @@ class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # sciki
         ``validation_data`` (X, y) is measured after every epoch; with ``early_stopping`` and without it, the
         fraction ``validation_fraction`` of the examples is held out.
         """
-        x, given = self._features(X, y, reset=True, multi_output=True, y_numeric=True)
+        return self._execute(self._planned(X, y, sample_weight, validation_data))
+
+    def _planned(self, x: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Job:
+        x, given = self._features(x, y, reset=True, multi_output=True, y_numeric=True)
         targets = self._columns(given)
         weights = weights_for(x, given, sample_weight)
         goes_on = self.warm_start and getattr(self, "n_outputs_", None) == targets.shape[1]
@@ -45,8 +48,7 @@ class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # sciki
                 validation_data[0], validation_data[1], reset=False, multi_output=True, y_numeric=True
             )
             held = (held_x.reshape(-1, *self._shape_), self._columns(held_y))
-        self._fit_network(x, targets, self._chosen_loss(), relative(weights), seed, held)
-        return self
+        return self._job(x, targets, self._chosen_loss(), relative(weights), seed, held)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Make one pass over a chunk, with the optimiser's state of the chunk before; weights count as they are."""

@@ -17,6 +17,7 @@ class History:
 
     ``epochs`` holds one dictionary an epoch: loss (the data loss), penalty where there is one, metrics, ``val_``
     values, learning_rate, seconds, samples_per_second. ``step_losses`` is the training loss of every step.
+    ``diverged`` says that one of many models ended because its loss was no longer finite (``fit`` raises instead).
     ``best_epoch`` (from 1) is that of the weights that the model was left with, where a callback chose.
     """
 
@@ -26,6 +27,7 @@ class History:
     interrupted: bool = False
     stopped_early: bool = False
     stop_reason: str = ""
+    diverged: bool = False
     best_epoch: int | None = None
     engine: str = ""
     threads: int | None = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from deltarule.errors import ArgumentError, DataError
 from deltarule.losses import Loss
@@ -28,7 +29,7 @@ from deltarule.train.program import Regularizer, Task, columns, learned, trainin
 from deltarule.train.protocol import Trainable
 from deltarule.train.slots import Workshop
 
-T = TypeVar("T")
+_WHOLE = (int, np.integer)
 
 
 def fit_many(
@@ -43,10 +44,10 @@ def fit_many(
     seed: int | Sequence[int] = 0,
     train_rows: Any = None,
     validation_rows: Any = None,
-    epochs: int = 10,
+    epochs: int | Sequence[int] = 10,
     batch_size: int = 32,
     metrics: Sequence[MetricLike] = (),
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback] | Sequence[Sequence[Callback]] = (),
     sample_weight: Any = None,
     shuffle: bool = True,
     device: str = "cpu",
@@ -70,10 +71,11 @@ def fit_many(
         seed: Decides shuffling and dropout, for all or one a model.
         train_rows: Row numbers to train on, for all or one array a model; None for all rows.
         validation_rows: Row numbers to measure after every epoch, likewise; None for none.
-        epochs: How often every model sees its rows.
+        epochs: How often a model sees its rows, for all or one number a model.
         batch_size: Examples a step and model.
         metrics: As for ``fit``.
-        callbacks: Every model gets its own copies (``EarlyStopping`` stops one model); none with ``every``.
+        callbacks: For all, or one list of them a model; every model gets its own copies (``EarlyStopping`` stops one
+            model). None with ``every``.
         sample_weight: One weight ≥ 0 an example.
         shuffle: Whether each epoch has its own order.
         device: "cpu" or "reference".
@@ -86,6 +88,44 @@ def fit_many(
     Raises:
         ArgumentError, DataError, ShapeError, DTypeError: before the first step, for what does not fit.
     """
+    _check_models(models)
+    n, chosen = len(models), get_loss(loss)
+    arrays = prepared(models[0], inputs, targets, chosen, None, sample_weight, "fit_many")
+    hooks = _lists("callbacks", callbacks, n, lambda item: not isinstance(item, (list, tuple)))
+    for callback in (callback for own in hooks for callback in own):
+        _check_callback(callback)
+    recipes = _recipes(optimizer, learning_rate, n)
+    penalties = _lists("regularizers", regularizers, n, callable)
+    adjustable, named = any(callback.adjusts_rate for own in hooks for callback in own), get_all(metrics, chosen)
+    tasks = [
+        Task(model, chosen, named, recipe, penalty, adjustable)
+        for model, recipe, penalty in zip(models, recipes, penalties, strict=True)
+    ]
+    rows = [_all_rows(arrays) if own is None else own for own in _rows("train_rows", train_rows, arrays, n)]
+    held = _rows("validation_rows", validation_rows, arrays, n)
+    counts = zip(rows, _each("seed", seed, n, _WHOLE), _each("epochs", epochs, n, _WHOLE), strict=True)
+    plans = [Plan(int(count), batch_size, len(own), int(number), shuffle) for own, number, count in counts]
+    members = [
+        Member(Kind.of(task), recipe, plan, own, out, copy.deepcopy(list(callbacks)))
+        for task, recipe, plan, own, out, callbacks in zip(tasks, recipes, plans, rows, held, hooks, strict=True)
+    ]
+    _check_outputs(members, arrays)
+    return _run(members, arrays, device, threads)
+
+
+def _run(members: Sequence[Member], arrays: Sequence[Array], device: str, threads: int | None) -> list[History]:
+    """Train the models form by form."""
+    described, size = columns(arrays), members[0].plan.batch_size
+    kinds = [member.kind for member in members]
+    groups = forms(kinds, lambda task: training_step(task, described, min(size, len(arrays[0]))))
+    interrupt = Interrupt()
+    with interrupt:
+        for group in groups:
+            Workshop([members[i] for i in group], arrays, device, threads, interrupt).run()
+    return [member.history for member in members]
+
+
+def _check_models(models: Sequence[Trainable]) -> None:
     if not models or len({id(model) for model in models}) < len(models):
         got = "none" if not models else "the same one twice"
         raise ArgumentError("fit_many models", expected="at least one model, all of them different objects", got=got)
@@ -94,36 +134,6 @@ def fit_many(
     types = dict.fromkeys(model_dtype(model).name for model in models)
     if len(types) > 1:
         raise ArgumentError("fit_many models", expected="one element type", got=" and ".join(types))
-    n, chosen = len(models), get_loss(loss)
-    arrays = prepared(models[0], inputs, targets, chosen, None, sample_weight, "fit_many")
-    _checked_callbacks(callbacks)
-    recipes = _recipes(optimizer, learning_rate, n)
-    penalties = _penalties(regularizers, n)
-    adjustable = any(callback.adjusts_rate for callback in callbacks)
-    named = get_all(metrics, chosen)
-    kinds = [
-        Kind.of(Task(model, chosen, named, recipe, penalty, adjustable))
-        for model, recipe, penalty in zip(models, recipes, penalties, strict=True)
-    ]
-    rows = [_all_rows(arrays) if own is None else own for own in _rows("train_rows", train_rows, arrays, n)]
-    held = _rows("validation_rows", validation_rows, arrays, n)
-    plans = [
-        Plan(epochs, batch_size, len(own), number, shuffle)
-        for own, number in zip(rows, _each("seed", seed, n, (int, np.integer)), strict=True)
-    ]
-    members = [
-        Member(kind, recipe, replace(plan, seed=int(plan.seed)), own, out, copy.deepcopy(list(callbacks)))
-        for kind, recipe, plan, own, out in zip(kinds, recipes, plans, rows, held, strict=True)
-    ]
-    for model in models:
-        check_outputs(model, arrays, chosen, "fit_many")
-    described = columns(arrays)
-    groups = forms(kinds, lambda task: training_step(task, described, min(batch_size, len(arrays[0]))))
-    interrupt = Interrupt()
-    with interrupt:
-        for group in groups:
-            Workshop([members[i] for i in group], arrays, device, threads, interrupt).run()
-    return [member.history for member in members]
 
 
 def _all_rows(arrays: Sequence[Array]) -> Rows:
@@ -153,21 +163,36 @@ def _recipes(optimizer: Any, learning_rate: Any, n: int) -> list[Optimizer]:
     return [replace(recipe, learning_rate=float(rate)) for recipe, rate in zip(recipes, rates, strict=True)]
 
 
-def _penalties(regularizers: Sequence[Any], n: int) -> list[tuple[Regularizer, ...]]:
-    if all(callable(item) for item in regularizers):
-        return [tuple(regularizers)] * n
-    fits = len(regularizers) == n and all(isinstance(own, (list, tuple)) for own in regularizers)
-    if not fits:
-        expected = f"functions for all models, or a list of them for each of {n}"
-        raise ArgumentError("fit_many regularizers", expected=expected, got=repr(regularizers))
-    return [tuple(own) for own in regularizers]
+def _check_outputs(members: Sequence[Member], arrays: Sequence[Array]) -> None:
+    """Raise where a model does not fit the targets in its rows; models of one kind are checked together."""
+    used: list[tuple[Kind, npt.NDArray[np.bool_]]] = []
+    for member in members:
+        places = next((places for other, places in used if member.kind.like(other)), None)
+        if places is None:
+            places = np.zeros(len(arrays[0]), np.bool_)
+            used.append((member.kind, places))
+        for own in (member.rows, member.held):
+            if own is not None:
+                places[own] = True
+    for kind, places in used:
+        check_outputs(kind.task.model, [array[places] for array in arrays], kind.task.loss, "fit_many")
 
 
-def _checked_callbacks(callbacks: Sequence[Callback]) -> None:
-    for callback in callbacks:
-        if not isinstance(callback, Callback) or callback.every is not None:
-            expected = "callbacks that act at the end of epochs, with parentheses: train.EarlyStopping()"
-            raise ArgumentError("fit_many callbacks", expected=expected, got=repr(callback))
+def _lists(name: str, value: Sequence[Any], n: int, single: Callable[[Any], bool]) -> list[tuple[Any, ...]]:
+    """Return one tuple a model: the same one n times, or those of n lists."""
+    if all(single(item) for item in value):
+        return [tuple(value)] * n
+    if len(value) != n or not all(isinstance(own, (list, tuple)) for own in value):
+        raise ArgumentError(
+            f"fit_many {name}", expected=f"{name} for all models, or a list of them for each of {n}", got=repr(value)
+        )
+    return [tuple(own) for own in value]
+
+
+def _check_callback(callback: Callback) -> None:
+    if not isinstance(callback, Callback) or callback.every is not None:
+        expected = "callbacks that act at the end of epochs, with parentheses: train.EarlyStopping()"
+        raise ArgumentError("fit_many callbacks", expected=expected, got=repr(callback))
 
 
 def _rows(name: str, rows: Any, arrays: Sequence[Array], n: int) -> list[Rows | None]:

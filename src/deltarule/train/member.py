@@ -102,7 +102,7 @@ class Member:
         self.history.samples += int(sizes[:good].sum())
         self.history.train_seconds += seconds
         if len(bad):
-            self.stop = True
+            self.stop = self.history.diverged = True
             self.history.stop_reason = f"the loss became {rows[good, 0]:g} in step {self.step}"
 
     def end_epoch(self, logs: dict[str, float], seconds: float) -> None:

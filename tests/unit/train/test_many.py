@@ -161,6 +161,7 @@ def test_a_model_that_diverges_ends_alone(network, blobs):
     found = fit_many(others, x, y, optimizer="sgd", learning_rate=[0.1, 1e200, 0.1], **options)
     assert [len(history.epochs) for history in found] == [3, 0, 3]
     assert "loss became" in found[1].stop_reason and found[1].stopped_early
+    assert [history.diverged for history in found] == [False, True, False]
     assert 1 <= found[1].steps < 5
     for i in (0, 2):
         np.testing.assert_allclose(others[i].tensors["w1"].numpy(), ones[i].tensors["w1"].numpy(), **FLOAT64)

@@ -1,0 +1,146 @@
+"""Learners side by side: each is what its own ``fit`` makes of it, and the search is ``GridSearchCV``'s."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris, make_classification, make_regression
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold
+
+from deltarule import nn
+from deltarule.errors import ArgumentError
+from deltarule.learners import (
+    AutoencoderTransformer,
+    MLPClassifier,
+    MLPRegressor,
+    NetworkClassifier,
+    NetworkSearchCV,
+    fit_together,
+)
+
+QUICK: dict[str, Any] = {"device": "reference", "dtype": "float64"}
+
+
+def _folds(n: int, learners: int) -> list[Any]:
+    return [train for train, _ in KFold(learners, shuffle=True, random_state=0).split(np.zeros(n))]
+
+
+def _same(one: Any, other: Any, x: Any) -> None:
+    np.testing.assert_allclose(other.predict_proba(x), one.predict_proba(x), rtol=1e-7, atol=1e-10)
+    np.testing.assert_allclose(other.loss_curve_, one.loss_curve_, rtol=1e-9)
+    assert other.n_iter_ == one.n_iter_
+    assert other.history_.best_epoch == one.history_.best_epoch
+    np.testing.assert_array_equal(other.classes_, one.classes_)
+
+
+@pytest.mark.notes("ENS-01")
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_each_is_what_its_own_fit_makes_of_it(device: str) -> None:
+    x, y = load_iris(return_X_y=True)
+    x, names = (x - x.mean(0)) / x.std(0), np.array(["setosa", "versicolor", "virginica"])[y]
+    common: dict[str, Any] = {"dtype": "float64", "device": device, "epochs": 15}
+    kinds = [
+        MLPClassifier((8,), learning_rate=0.05, random_state=1, **common),
+        MLPClassifier((8,), learning_rate=0.01, random_state=2, alpha=0.01, **common),
+        MLPClassifier((8,), learning_rate=0.3, random_state=3, early_stopping=True, patience=1, **common),
+        MLPClassifier((8,), learning_rate=0.02, random_state=3, early_stopping=True, patience=2, **common),
+        MLPClassifier((5, 4), batch_norm=True, dropout=0.2, random_state=4, **common),
+        MLPClassifier((8,), random_state=5, class_weight="balanced", **common),
+    ]
+    rows = _folds(len(x), len(kinds))
+    expected = [clone(learner).fit(x[own], names[own]) for learner, own in zip(kinds, rows, strict=True)]
+    found = fit_together(kinds, x, names, rows)
+    assert all(a is b for a, b in zip(found, kinds, strict=True))
+    for one, other in zip(expected, found, strict=True):
+        _same(one, other, x)
+
+
+def test_a_fold_without_some_class_is_fitted_all_the_same() -> None:
+    x, y = load_iris(return_X_y=True)
+    rows = [np.arange(150), np.arange(100), y > 0]
+    learners = [MLPClassifier((4,), epochs=5, random_state=0, **QUICK) for _ in rows]
+    expected = [clone(learner).fit(x[own], y[own]) for learner, own in zip(learners, rows, strict=True)]
+    for one, other in zip(expected, fit_together(learners, x, y, rows), strict=True):
+        _same(one, other, x)
+
+
+def test_regressors_with_their_own_validation_rows() -> None:
+    x, y = make_regression(60, 5, noise=3.0, random_state=0)
+    y = y / y.std()
+    learners = [
+        MLPRegressor((6,), epochs=20, early_stopping=True, patience=2, random_state=i, **QUICK) for i in range(4)
+    ]
+    rows = _folds(60, 4)
+    expected = [clone(learner).fit(x[own], y[own]) for learner, own in zip(learners, rows, strict=True)]
+    for one, other in zip(expected, fit_together(learners, x, y, rows), strict=True):
+        np.testing.assert_allclose(other.predict(x), one.predict(x), rtol=1e-8)
+        np.testing.assert_allclose(other.validation_curve_, one.validation_curve_, rtol=1e-9)
+
+
+def test_a_module_with_frozen_layers_keeps_each_its_own() -> None:
+    x, y = make_classification(40, 6, random_state=1)
+    modules = [nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 2)) for _ in range(3)]
+    for seed, module in enumerate(modules):
+        module.initialize(seed)
+        module.freeze("0")
+    learners = [NetworkClassifier(module, epochs=4, random_state=0, device="reference") for module in modules]
+    expected = [clone(learner).fit(x.astype(np.float32), y) for learner in learners]
+    for one, other in zip(expected, fit_together(learners, x.astype(np.float32), y), strict=True):
+        np.testing.assert_allclose(other.predict_proba(x), one.predict_proba(x), rtol=1e-5)
+
+
+@pytest.mark.notes("DA-05", "DA-18")
+@pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
+def test_the_search_is_that_of_scikit_learn(scoring: str | None) -> None:
+    x, y = make_classification(90, 6, n_informative=4, random_state=0)
+    grid = [{"learning_rate": [0.3, 0.01, 0.001], "alpha": [0.0, 0.1]}, {"hidden_sizes": [(4,), (12,)]}]
+    learner = MLPClassifier((8,), epochs=10, random_state=0, **QUICK)
+    folds = StratifiedKFold(3, shuffle=True, random_state=1)
+    ours = NetworkSearchCV(learner, grid, cv=folds, scoring=scoring).fit(x, y)
+    theirs = GridSearchCV(learner, grid, cv=folds, scoring=scoring).fit(x, y)
+    assert ours.cv_results_["params"] == theirs.cv_results_["params"]
+    for name in ("split0_test_score", "split2_test_score", "mean_test_score", "std_test_score", "rank_test_score"):
+        np.testing.assert_allclose(ours.cv_results_[name], theirs.cv_results_[name], rtol=1e-8)
+    for name in ("param_learning_rate", "param_hidden_sizes"):
+        assert ours.cv_results_[name].tolist() == theirs.cv_results_[name].tolist()
+    assert (ours.best_params_, ours.best_index_, ours.n_splits_) == (theirs.best_params_, theirs.best_index_, 3)
+    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), rtol=1e-9)
+    np.testing.assert_allclose(ours.decision_function(x), theirs.decision_function(x), rtol=1e-7, atol=1e-9)
+    assert ours.score(x, y) == pytest.approx(theirs.score(x, y))
+
+
+def test_frames_groups_candidates_and_what_diverges() -> None:
+    x, y = make_regression(48, 3, random_state=0)
+    frame = pd.DataFrame(x, columns=["a", "b", "c"])
+    candidates = [{"learning_rate": 0.1}, {"learning_rate": 1e30}, {"learning_rate": 0.01}]
+    learner = MLPRegressor((4,), optimizer="sgd", epochs=5, random_state=0, **QUICK)
+    search = NetworkSearchCV(learner, candidates, cv=GroupKFold(4), refit=False)
+    with pytest.warns(FitFailedWarning, match="4 of 12 fits diverged"):
+        search.fit(frame, pd.Series(y / y.std()), groups=np.arange(48) // 6)
+    assert search.cv_results_["params"] == candidates
+    assert search.cv_results_["rank_test_score"][1] == 3 and np.isnan(search.cv_results_["mean_test_score"][1])
+    assert not hasattr(search, "best_estimator_") and search.n_splits_ == 4
+    refitted = NetworkSearchCV(learner, {"learning_rate": [0.01, 0.1]}, cv=2).fit(frame, y / y.std())
+    assert refitted.feature_names_in_.tolist() == ["a", "b", "c"]
+    assert refitted.predict(frame).shape == (48,)
+    assert not hasattr(refitted, "predict_proba")
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    x, y = load_iris(return_X_y=True)
+    learner = MLPClassifier((4,), epochs=1, **QUICK)
+    with pytest.raises(ArgumentError, match="different objects"):
+        fit_together([learner, learner], x, y)
+    with pytest.raises(ArgumentError, match="neural learners"):
+        fit_together([], x, y)
+    with pytest.raises(ArgumentError, match="one array for each of 1"):
+        fit_together([learner], x, y, [np.arange(5)] * 2)
+    with pytest.raises(ArgumentError, match="classifiers or regressors"):
+        fit_together([AutoencoderTransformer(2)], x, y)
+    with pytest.raises(ArgumentError, match="at least one candidate"):
+        NetworkSearchCV(learner, []).fit(x, y)
