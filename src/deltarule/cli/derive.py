@@ -26,11 +26,25 @@ EXAMPLES = options.examples(
 @click.option("--wrt", default=None, metavar="W,B", help="Variables by name (default: all parameters).")
 @click.option("--layout", type=click.Choice(["denominator", "numerator"]), default="denominator", show_default=True)
 @click.option("--detail", type=click.Choice(["answers", "steps", "every"]), default="steps", show_default=True)
+@click.option(
+    "--batch",
+    type=click.Choice(["matrices", "example"]),
+    default="matrices",
+    show_default=True,
+    help="A batch in matrices, or one example and the mean.",
+)
 @click.option("--latex", type=options.PATH, default=None, metavar="PATH", help="Write a LaTeX document.")
 @click.option("--html", type=options.PATH, default=None, metavar="PATH", help="Write an HTML page.")
 @options.as_json
 def command(
-    place: str, wrt: str | None, layout: str, detail: str, latex: Path | None, html: Path | None, as_json: bool
+    place: str,
+    wrt: str | None,
+    layout: str,
+    detail: str,
+    batch: str,
+    latex: Path | None,
+    html: Path | None,
+    as_json: bool,
 ) -> None:
     """Derive the gradient of a loss, one named signal a line, every line proved numerically.
 
@@ -41,7 +55,8 @@ def command(
         if path is not None:
             options.check_place(path, name)
     found = problem.load(place, wrt)
-    derivation = derive(found.loss, wrt=list(found.variables), layout=cast(Any, layout), detail=cast(Any, detail))
+    derivation = derive(found.loss, wrt=list(found.variables), layout=cast(Any, layout), detail=cast(Any, detail),
+                        batch=batch)  # fmt: skip
     report = derivation.check()
     console.say(str(derivation))
     written = {}

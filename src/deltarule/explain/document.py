@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from deltarule.explain.derivation import Derived, Line
-from deltarule.explain.page import Entry, entry, header, parameters
+from deltarule.explain.page import Batch, Entry, entry, header, parameters
 from deltarule.render import mathematics as m
 
 _PREAMBLE = r"""\documentclass{article}
@@ -15,8 +15,8 @@ _PREAMBLE = r"""\documentclass{article}
 \usepackage[margin=2cm]{geometry}
 \begin{document}
 """
-_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᶻˣᵀ"
-_LOWERED = str.maketrans(_RAISED, "0123456789-zxT")
+_RAISED, _SUNK = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᶻˣᵀ", "₀₁₂₃₄₅₆₇₈₉"
+_PLAIN = str.maketrans(_RAISED + _SUNK, "0123456789-zxT0123456789")
 _STYLE = """
 .derivation { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; overflow-x: auto; }
 .derivation h3 { font-size: 1em; margin: 1em 0 .2em; }
@@ -31,13 +31,21 @@ _STYLE = """
 """
 
 
-def latex(derived: Derived, backward: Sequence[Line], conclusion: str, standalone: bool = False) -> str:
+def latex(
+    derived: Derived,
+    backward: Sequence[Line],
+    conclusion: str,
+    standalone: bool = False,
+    batch: Batch | None = None,
+) -> str:
     """Write the derivation in LaTeX with amsmath (KaTeX and MathJax understand each environment)."""
     heads = [formula for formula in (header(derived), parameters(derived)) if m.to_text(formula)]
     parts = [rf"\[ {m.to_latex(formula)} \]" for formula in heads]
     if derived.detail != "answers":
         parts.append(_aligned([entry(line, derived.loss_name) for line in derived.forward]))
     parts.append(_aligned([entry(line, derived.loss_name) for line in backward]))
+    if batch is not None:
+        parts += [rf"\[ \text{{{_words(batch[0])}}} \]", _aligned(batch[1])]
     if conclusion:
         parts.append(rf"% {conclusion}")
     body = "\n".join(parts)
@@ -59,20 +67,28 @@ def _words(reason: str) -> str:
     """Escape a reason for a text command; Greek letters and signs become mathematics."""
 
     def written(match: re.Match[str]) -> str:
-        parts = re.split(f"([{_RAISED}]+)", match.group())
-        latex = [f"^{{{p.translate(_LOWERED)}}}" if p[0] in _RAISED else m.to_latex(m.Operator(p)) for p in parts if p]
-        return f"${''.join(latex).strip()}$"
+        parts = [part for part in re.split(f"([{_RAISED}]+|[{_SUNK}]+)", match.group()) if part]
+        return f"${''.join(map(_scripted, parts)).strip()}$"
 
     return re.sub(r"[^ -~]+|[#%&_{}~^\\\\]+", written, reason)
 
 
-def fragment(derived: Derived, backward: Sequence[Line], conclusion: str) -> str:
+def _scripted(part: str) -> str:
+    """Write superscripts and subscripts of Unicode as those of LaTeX."""
+    if part[0] in _RAISED:
+        return f"^{{{part.translate(_PLAIN)}}}"
+    return f"_{{{part.translate(_PLAIN)}}}" if part[0] in _SUNK else m.to_latex(m.Operator(part))
+
+
+def fragment(derived: Derived, backward: Sequence[Line], conclusion: str, batch: Batch | None = None) -> str:
     """Write the derivation as an HTML fragment."""
     parts = [f"<style>{_STYLE}</style>", '<div class="derivation">', f"<p>{m.to_mathml(header(derived))}</p>"]
     if derived.detail != "answers":
         parts += ["<h3>forward</h3>", _table([entry(line, derived.loss_name) for line in derived.forward])]
     parts += [f"<h3>backward ({derived.layout} layout)</h3>",
               _table([entry(line, derived.loss_name) for line in backward])]  # fmt: skip
+    if batch is not None:
+        parts += [f"<h3>{escape(batch[0])}</h3>", _table(batch[1])]
     if conclusion:
         parts.append(f'<p class="proof">{escape(conclusion)}</p>')
     return "\n".join([*parts, "</div>"])
@@ -91,9 +107,9 @@ def _table(entries: Sequence[Entry]) -> str:
     return "<table>" + "\n".join(rows) + "</table>"
 
 
-def html(derived: Derived, backward: Sequence[Line], conclusion: str) -> str:
+def html(derived: Derived, backward: Sequence[Line], conclusion: str, batch: Batch | None = None) -> str:
     """Write one HTML page."""
-    body = fragment(derived, backward, conclusion)
+    body = fragment(derived, backward, conclusion, batch)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

@@ -7,12 +7,15 @@ from typing import Any, final
 
 from deltarule.errors import ArgumentError
 from deltarule.explain import components, diagram, document, page, values
+from deltarule.explain.batch import Batch
 from deltarule.explain.derivation import Derived, Deriver, Detail, Layout, Line
+from deltarule.explain.examples import one_example
 from deltarule.explain.layouts import in_layout
 from deltarule.explain.names import canonical
 from deltarule.explain.proof import CheckReport, Draw, Evaluate
 from deltarule.explain.proof import check as check_lines
 from deltarule.explain.signals import STYLES
+from deltarule.explain.typeset import symbol
 from deltarule.graph.node import Node
 from deltarule.render.mathematics import to_text
 
@@ -30,8 +33,10 @@ class Derivation:
         evaluate: Evaluate | None = None,
         draw: Draw | None = None,
         known: Mapping[Node, Any] | None = None,
+        batch: Batch | None = None,
     ) -> None:
         self._known = dict(known or {})
+        self._batch = batch
         self.derived = derived
         self._evaluate = evaluate
         self._draw = draw
@@ -85,7 +90,14 @@ class Derivation:
         closed = len(closed_forms)
         labels[len(labels) - closed :] = [f"{label} closed" for label in labels[len(labels) - closed :]]
         self._report = check_lines(self.derived, lines, labels, run, rng, points, closed)
+        if self._batch is not None:
+            rows = self._batch.check(self.derived, run, rng)
+            more = tuple(f"∂J/∂{to_text(symbol(row.line.name))}" for row in rows)
+            self._report = CheckReport((*self._report.rows, *rows), (*self._report.labels, *more), self._report.points)
         return self._report
+
+    def _of_batch(self) -> page.Batch | None:
+        return None if self._batch is None else (self._batch.title, self._batch.entries(self.derived))
 
     def components(self) -> str:
         """Return the backward lines in index notation, beside the matrix form: (∂L/∂W₁)ᵢⱼ = (δ₁)ᵢ xⱼ."""
@@ -97,18 +109,18 @@ class Derivation:
         return "" if self._report is None else self._report.summary
 
     def __str__(self) -> str:
-        return page.text(self.derived, self._backward, self._conclusion())
+        return page.text(self.derived, self._backward, self._conclusion(), self._of_batch())
 
     def __repr__(self) -> str:
         return str(self)
 
     def latex(self, standalone: bool = False) -> str:
         """Return LaTeX: two ``align*`` environments, or with ``standalone`` a whole document."""
-        return document.latex(self.derived, self._backward, self._conclusion(), standalone)
+        return document.latex(self.derived, self._backward, self._conclusion(), standalone, self._of_batch())
 
     def html(self) -> str:
         """Return one HTML page; the formulas are MathML, readable without JavaScript or network."""
-        return document.html(self.derived, self._backward, self._conclusion())
+        return document.html(self.derived, self._backward, self._conclusion(), self._of_batch())
 
     def graph_svg(self, given: Mapping[Any, Any] | None = None) -> str:
         """Draw the computational graph; with values, forward numbers stand above the edges and gradients below."""
@@ -116,10 +128,10 @@ class Derivation:
         return diagram.svg(self.derived, self.at(given) if given is not None or held else None)
 
     def _repr_html_(self) -> str:
-        return document.fragment(self.derived, self._backward, self._conclusion())
+        return document.fragment(self.derived, self._backward, self._conclusion(), self._of_batch())
 
     def _repr_latex_(self) -> str:
-        return document.latex(self.derived, self._backward, self._conclusion())
+        return document.latex(self.derived, self._backward, self._conclusion(), batch=self._of_batch())
 
     def at(self, given: Mapping[Any, Any] | None = None, evaluate: Evaluate | None = None) -> values.Example:
         """Return the lines with the numbers of one example.
@@ -151,6 +163,7 @@ def derive(
     names: Mapping[Node, str] | None = None,
     detail: Detail = "steps",
     style: str = "textbook",
+    batch: str = "matrices",
     evaluate: Evaluate | None = None,
     draw: Draw | None = None,
     known: Mapping[Node, Any] | None = None,
@@ -175,5 +188,13 @@ def derive(
     """
     if style not in STYLES:
         raise ArgumentError("derive style", expected=f"one of {', '.join(STYLES)}", got=repr(style))
-    derived = Deriver(loss, wrt, names or {}, layout, detail, STYLES[style]).derive()
-    return Derivation(derived, evaluate, draw, known)
+    if batch not in {"matrices", "example"}:
+        raise ArgumentError("derive batch", expected='"matrices" or "example"', got=repr(batch))
+    if batch == "matrices":
+        derived = Deriver(loss, wrt, names or {}, layout, detail, STYLES[style]).derive()
+        return Derivation(derived, evaluate, draw, known)
+    example = one_example(loss, wrt)
+    kept = {node: name for node, name in (names or {}).items() if node in wrt}
+    derived = Deriver(example.loss, wrt, kept, layout, detail, STYLES[style]).derive()
+    held = {node: value for node, value in (known or {}).items() if node not in example.inputs}
+    return Derivation(derived, evaluate, draw, held, Batch(loss, example))

@@ -28,6 +28,9 @@ class Entry:
     reason: str
 
 
+Batch = tuple[str, Sequence[Entry]]  # the heading and lines that tell of the whole batch
+
+
 def size(shape: Shape) -> str:
     """Write a shape as in a textbook: 1, 3, 2×3.
 
@@ -76,7 +79,7 @@ def _member(derived: Derived, symbol_: Symbol) -> Formula:
 # ---------------------------------------------------------------- text
 
 
-def text(derived: Derived, backward: Sequence[Line], conclusion: str) -> str:
+def text(derived: Derived, backward: Sequence[Line], conclusion: str, batch: Batch | None = None) -> str:
     """Write the page as Unicode text of at most 100 columns."""
     data = m.to_text(header(derived))
     lines = _wrapped("Network   ", data) if data else []
@@ -84,6 +87,8 @@ def text(derived: Derived, backward: Sequence[Line], conclusion: str) -> str:
     if derived.detail != "answers":
         lines += ["forward", *_block([entry(line, derived.loss_name) for line in derived.forward])]
     lines += [f"backward ({derived.layout} layout)", *_block([entry(line, derived.loss_name) for line in backward])]
+    if batch is not None:
+        lines += [batch[0], *_block(batch[1])]
     lines += _wrapped("", conclusion) if conclusion else []
     return "\n".join(line.rstrip() for piece in lines for line in piece.split("\n"))
 

@@ -132,6 +132,11 @@ class Precise:
     def __getitem__(self, node: Node) -> Node:
         return self._twins[node]
 
+    @property
+    def leaves(self) -> list[Node]:
+        """The inputs of which these are the twins."""
+        return list(self._leaves)
+
     def __contains__(self, node: Node) -> bool:
         return node in self._twins
 

@@ -7,7 +7,8 @@ the array for images and other arrays of more axes. Every term can be turned bac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from deltarule.graph.node import Node
@@ -130,6 +131,23 @@ def children(term: Term) -> tuple[Term, ...]:
     if isinstance(term, Indicator):
         return (term.left, term.right)
     return term.arguments if isinstance(term, Apply) else ()
+
+
+def renamed(term: Term, names: Mapping[Symbol, Symbol]) -> Term:
+    """Return a term with symbols put in the place of others of the same shape."""
+    if isinstance(term, Symbol):
+        return names.get(term, term)
+    if isinstance(term, Product):
+        return replace(term, factors=tuple((renamed(factor, names), e) for factor, e in term.factors))
+    if isinstance(term, Sum):
+        return replace(term, terms=tuple(renamed(part, names) for part in term.terms))
+    if isinstance(term, Matmul):
+        return replace(term, factors=tuple(renamed(part, names) for part in term.factors))
+    if isinstance(term, (Transpose, Diagonal, Total)):
+        return replace(term, body=renamed(term.body, names))
+    if isinstance(term, Indicator):
+        return replace(term, left=renamed(term.left, names), right=renamed(term.right, names))
+    return replace(term, arguments=tuple(renamed(part, names) for part in term.arguments))
 
 
 def symbols(term: Term) -> list[Symbol]:

@@ -46,6 +46,9 @@ def derivative(loss: str, name: str) -> Formula:
 
 def symbol(name: str) -> Formula:
     """Return the formula of a symbol's name; ``dL/da_1`` is a derivative."""
+    if name.endswith("^(i)"):  # of example i
+        each = m.Fenced(m.Identifier("i"))
+        return m.Scripts(symbol(name[:-4]), upper=each)
     if name.startswith("d") and "/d" in name:
         over, under = name[1:].split("/d", 1)
         return derivative(over, under)

@@ -105,6 +105,7 @@ def derive(
     layout: Layout = "denominator",
     detail: Detail = "steps",
     style: str = "textbook",
+    batch: str = "matrices",
     names: Mapping[Tensor, str] | None = None,
     input_shape: Sequence[int] | None = None,
     target_shape: Sequence[int] | None = None,
@@ -117,7 +118,8 @@ def derive(
     a model and a loss function of (prediction, target); the target has the shape of the prediction unless
     ``target_shape`` is given. Without ``wrt`` the gradients of all parameters are derived. ``mode="training"`` takes
     batch normalisation by the statistics of the batch and dropout with its mask; ``input_shape`` then begins with the
-    size of the batch.
+    size of the batch. ``batch="example"`` writes the page of one example of a batch loss and ends with the mean
+    over the examples; by default the examples are the rows of matrices.
 
     Raises:
         ArgumentError: options that do not fit, or no variable to derive by.
@@ -138,7 +140,7 @@ def derive(
     nodes = [_known(w) for w in ([wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss))]
     return derive_nodes(
         loss.node, nodes, layout=layout, names=labels, detail=detail,
-        style=style, evaluate=run, draw=source(seed),
+        style=style, batch=batch, evaluate=run, draw=source(seed),
         known={node: value for node in inputs([loss.node]) if (value := value_of(node)) is not None},
     )  # fmt: skip
 
