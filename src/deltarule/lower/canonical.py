@@ -4,11 +4,13 @@
 * padded convolutions become convolutions of padded images, transposed ones convolutions of spread-out signals;
 * the transpose of a matrix product becomes the product of the transposes;
 * values divided by one number are multiplied by its reciprocal;
+* factors that a sum does not run over leave it;
 * 0 < x is read off max(0, x) where that is computed anyway, so that only one of both is kept in memory.
 """
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -61,7 +63,42 @@ def _by_reciprocal(node: Node) -> Node | None:
     return build.multiply(x, build.broadcast_to(build.divide(1.0, few), node.shape))
 
 
+def _factored(node: Node) -> Node | None:
+    """Take the factors of a sum that are the same at every summed place out of it: Σᵢ xᵢⱼgⱼ = gⱼ·Σᵢ xᵢⱼ."""
+    if node.op is not Op.SUM or not node.dtype.is_float or node.sources[0].op is not Op.MULTIPLY:
+        return None
+    axes = node.attributes["axes"]
+    inside, outside = [], []
+    stack = [node.sources[0]]
+    while stack:
+        factor = stack.pop()
+        if factor.op is Op.MULTIPLY:
+            stack.extend(reversed(factor.sources))
+            continue
+        fixed = _without(factor, axes)
+        (inside if fixed is None else outside).append(factor if fixed is None else fixed)
+    if not inside or not outside:
+        return None
+    product = functools.reduce(build.multiply, inside)
+    return functools.reduce(build.multiply, outside, build.sum_over(product, axes))
+
+
+def _without(node: Node, axes: Sequence[int]) -> Node | None:
+    """Return a value without axes along which it is the same everywhere; None if it changes along one of them."""
+    if node.op is not Op.BROADCAST:
+        return None
+    (few,) = node.sources
+    missing = node.rank - few.rank
+    if any(axis >= missing and few.shape[axis - missing] != 1 for axis in axes):
+        return None
+    kept = [axis for axis in range(node.rank) if axis not in axes]
+    sizes = tuple(few.shape[axis - missing] if axis >= missing else 1 for axis in kept)
+    return build.broadcast_to(build.reshape(few, sizes), tuple(node.shape[axis] for axis in kept))
+
+
 def _prepared(node: Node) -> Node | None:
+    if node.op is Op.SUM:
+        return _factored(node)
     if node.op in _ARITHMETIC:
         return _folded(node) or _by_reciprocal(node)
     if node.op is Op.STOP_GRADIENT:

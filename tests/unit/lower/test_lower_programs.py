@@ -219,3 +219,13 @@ def test_unknown_inputs_and_sizes_are_refused() -> None:
     x, y = (build.input_node(name, (3,), dtypes.FLOAT32) for name in "xy")
     with pytest.raises(GraphError, match="every input"):
         lower(Program((x,), (build.add(x, y),)))
+
+
+def test_factors_that_a_sum_does_not_run_over_leave_it() -> None:
+    x, g = build.input_node("x", (9, 5)), build.input_node("g", (5,))
+    scaled = build.multiply(build.multiply(g, x), build.multiply(x, 3.0))
+    program = lower(Program((x, g), (build.sum_over(scaled, 0), build.sum_over(scaled, 1)))).program
+    text = show_program(program)
+    assert "over k in 0..9 of (x[i + 5k] * x[i + 5k])" in text
+    assert "= ((result0 * g[i]) * 3.0)" in text
+    assert "over k in 0..5 of ((g[k] * x[5i + k]) * x[5i + k])" in text
