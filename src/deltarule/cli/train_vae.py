@@ -112,8 +112,8 @@ def fit(job: Job, model: VAE, data: Dataset, rows: Split, path: Path, console: C
 
 def measure(model: VAE, images: Array) -> Bounds:
     """Return the bound, its terms and the likelihood of images."""
-    elbo, _ = model.elbo(images, _DRAWS)
-    log_likelihood, _ = model.log_likelihood(images, _DRAWS)
+    weights = model.log_weights(images, _DRAWS)
+    elbo, log_likelihood = weights.mean(axis=0), np.logaddexp.reduce(weights, axis=0) - np.log(len(weights))
     kl = train.predict(model, images)[:, 2].astype(np.float64)
     return Bounds(
         Estimate.of(elbo), Estimate.of(-elbo - kl), Estimate.of(kl), Estimate.of(log_likelihood), len(images), _DRAWS

@@ -278,7 +278,7 @@ class VAE(nn.Module):
         The draws are those of ``log_likelihood`` with the same seed and number, hence elbo ≤ log_likelihood for each
         example (Jensen's inequality), and what lies between estimates KL(q(z|x)‖p(z|x)).
         """
-        logs = self._log_weights(inputs, n_samples, seed, condition)
+        logs = self.log_weights(inputs, n_samples, seed=seed, condition=condition)
         return logs.mean(axis=0), logs.std(axis=0, ddof=1) / math.sqrt(len(logs))
 
     def log_likelihood(
@@ -289,14 +289,17 @@ class VAE(nn.Module):
         ln (1/S)Σ p(x|zₛ)p(zₛ)/q(zₛ|x), a lower bound in expectation that tightens with S; the error is s/(√S·w̄) of
         the weights w (delta method).
         """
-        logs = self._log_weights(inputs, n_samples, seed, condition)
+        logs = self.log_weights(inputs, n_samples, seed=seed, condition=condition)
         top = logs.max(axis=0)
         scaled = np.exp(logs - top)
         mean = scaled.mean(axis=0)
         return top + np.log(mean), scaled.std(axis=0, ddof=1) / math.sqrt(len(logs)) / mean
 
-    def _log_weights(self, inputs: Any, n_samples: int, seed: int, condition: Any) -> Array:
-        """Return ln p(x|z)p(z)/q(z|x), (S, N) in float64, of S ≥ n_samples draws z ~ q(z|x) for each example."""
+    def log_weights(self, inputs: Any, n_samples: int, *, seed: int = 0, condition: Any = None) -> Array:
+        """Return ln p(x|z)p(z)/q(z|x), (S, N) in float64, of S ≥ n_samples draws z ~ q(z|x) for each example.
+
+        Their mean is the ELBO, the logarithm of the mean of their exponentials estimates ln p(x).
+        """
         whole_number(n_samples, "n_samples", 2)
         x = np.asarray(self._with_condition(inputs, condition), self._type)
 
