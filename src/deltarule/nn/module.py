@@ -196,8 +196,8 @@ class Module(Tree):
     def fit(self, inputs: Any, targets: Any, *, loss: str | Loss, **options: Any) -> History:
         """Train on arrays and return the history; the options are those of ``deltarule.train.fit``.
 
-        Among them ``optimizer``, ``epochs``, ``batch_size``, ``validation_data``, ``metrics``, ``regularizers``,
-        ``callbacks``, ``seed``, ``device``, ``threads``, ``verbose``, ``checkpoint`` and ``resume``.
+        Among them ``optimizer``, ``epochs``, ``batch_size``, ``validation_data``, ``metrics``, ``augment``,
+        ``regularizers``, ``callbacks``, ``seed``, ``device``, ``threads``, ``verbose``, ``checkpoint`` and ``resume``.
         """
         self._own.loss = losses.get(loss)
         self._own.history = train.fit(self, inputs, targets, loss=self._own.loss, **options)
