@@ -243,6 +243,17 @@ def test_learned_deviation_stays_above_the_least_one(deviation: str) -> None:
         g.GaussianLikelihood("shared", least=0.0)
 
 
+@pytest.mark.notes("VI-09", "VI-14")
+def test_gradient_of_the_loss_is_derived_and_proved() -> None:
+    model = g.VAE(nn.Linear(4, 4), nn.Linear(2, 4), 2, g.GaussianLikelihood(1.0))
+    terms = model(dr.tensor(R.normal(size=(1, 4)).astype(np.float32), name="x"))
+    report = dr.derive(terms[:, 0].sum(), wrt=model.parameters()).check()
+    assert report and report.max_error < 1e-6
+    mean, log_variance = dr.parameter(np.array([0.5, -1.0]), name="mu"), dr.parameter(np.array([0.2, 0.1]), name="s")
+    told = str(dr.derive(g.kl_to_standard_normal(mean, log_variance), wrt=[mean, log_variance]))
+    assert "∂L/∂μ = μ " in told and "∂L/∂s = ½(e^s − 1)" in told and "proved: 2 lines" in told
+
+
 def test_runs_repeat_to_the_bit() -> None:
     runs = []
     for _ in range(2):
