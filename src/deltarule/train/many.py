@@ -75,7 +75,7 @@ def fit_many(
         batch_size: Examples a step and model.
         metrics: As for ``fit``.
         callbacks: For all, or one list of them a model; every model gets its own copies (``EarlyStopping`` stops one
-            model). None with ``every``.
+            model). None with ``every``, and none that leaves other weights than the last ones.
         sample_weight: One weight ≥ 0 an example.
         shuffle: Whether each epoch has its own order.
         device: "cpu" or "reference".
@@ -190,8 +190,9 @@ def _lists(name: str, value: Sequence[Any], n: int, single: Callable[[Any], bool
 
 
 def _check_callback(callback: Callback) -> None:
-    if not isinstance(callback, Callback) or callback.every is not None:
-        expected = "callbacks that act at the end of epochs, with parentheses: train.EarlyStopping()"
+    fits = isinstance(callback, Callback) and callback.every is None
+    if not fits or type(callback).weights_to_keep is not Callback.weights_to_keep:
+        expected = "callbacks that act at the end of epochs and keep the weights, with parentheses: EarlyStopping()"
         raise ArgumentError("fit_many callbacks", expected=expected, got=repr(callback))
 
 
