@@ -200,6 +200,16 @@ def test_draws_are_reproducible_and_have_the_moments_of_the_density(case: Case) 
         np.testing.assert_allclose(array.var(0), variance, rtol=0.15)
 
 
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_compiled_densities_and_draws_are_those_of_the_reference(case: Case) -> None:
+    def both(x: dr.Tensor) -> tuple[dr.Tensor, dr.Tensor]:
+        return case.ours.log_prob(x), case.ours.sample((7,), seed=5, step=2)
+
+    density, draws = dr.jit(both, device="cpu")(case.values)
+    np.testing.assert_allclose(density.numpy(), case.ours.log_prob(case.values).numpy(), rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(draws.numpy(), case.ours.sample((7,), seed=5, step=2).numpy(), rtol=1e-9, atol=1e-11)
+
+
 @pytest.mark.parametrize(
     ("ours", "cdf"),
     [(g.Normal(1.0, 2.0), st.norm(1, 2).cdf), (g.Laplace(1.0, 2.0), st.laplace(1, 2).cdf),
