@@ -169,6 +169,41 @@ def test_gradients_of_densities_agree_with_torch(case: Case) -> None:
         np.testing.assert_allclose(slope.numpy(), value.grad.numpy(), rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("family", ["normal", "laplace"])
+def test_draws_of_mixtures_pass_the_implicit_gradient(family: str) -> None:
+    """∂E[x³]/∂(logits, locations, scales) of 100,000 draws against the derivative of the third moment."""
+    start = [np.array([0.4, -0.3, 0.0]), np.array([-1.0, 0.5, 2.0]), np.array([0.5, 0.8, 0.3])]
+    ours = [dr.parameter(value) for value in start]
+    logits, location, scale = ours
+    component = g.Normal if family == "normal" else g.Laplace
+    x = g.Mixture(logits, component(location, scale)).rsample((100_000,), seed=1)
+    np.testing.assert_array_equal(x.numpy(), g.Mixture(logits, component(location, scale)).sample((100_000,), seed=1))
+    slopes = dr.grad((x * x * x).mean(), ours)
+    theirs = [torch.tensor(value, requires_grad=True) for value in start]
+    variance = theirs[2] ** 2 * (1 if family == "normal" else 2)
+    (torch.softmax(theirs[0], 0) * (theirs[1] ** 3 + 3 * theirs[1] * variance)).sum().backward()
+    for slope, value in zip(slopes, theirs, strict=True):
+        np.testing.assert_allclose(slope.numpy(), value.grad.numpy(), rtol=0.05, atol=0.05)
+    with pytest.raises(ArgumentError, match="without a reparameterisation"):
+        g.Mixture([0.0, 0.0], g.Gamma([1.0, 2.0], 1.0)).rsample(seed=0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(g.Normal(0.3, 1.7), st.norm(0.3, 1.7)), (g.Laplace(0.3, 1.7), st.laplace(0.3, 1.7))],
+    ids=["normal", "laplace"],
+)
+def test_distribution_functions_agree_with_scipy(ours: g.Distribution, theirs: Any) -> None:
+    x = np.linspace(-6, 6, 25)
+    np.testing.assert_allclose(ours.cdf(x).numpy(), theirs.cdf(x), rtol=1e-6, atol=1e-8)
+    two = g.Mixture(np.log([0.3, 0.7]), type(ours)(np.array([0.0, 2.0]), np.array([1.0, 0.5])))
+    parts = type(theirs.dist)
+    exact = 0.3 * parts().cdf(x) + 0.7 * parts().cdf((x - 2) / 0.5)
+    np.testing.assert_allclose(two.cdf(x).numpy(), exact, rtol=1e-9, atol=1e-12)
+    with pytest.raises(ArgumentError, match="cdf of Gamma"):
+        g.Gamma(1.0, 1.0).cdf(1.0)
+
+
 def test_gamma_draws_have_torchs_implicit_gradient() -> None:
     a, rate = dr.parameter(np.array([0.3, 1.0, 4.0, 40.0])), dr.parameter(np.full(4, 1.6))
     x = g.Gamma(a, rate).rsample((50,), seed=0)

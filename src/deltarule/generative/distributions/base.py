@@ -106,6 +106,11 @@ class Distribution(ABC):
         """Var[x], for each element of an event."""
         raise self._unknown("variance")
 
+    def cdf(self, value: TensorLike) -> Tensor:
+        """Return F(value) = P(x ≤ value), for distributions of single numbers."""
+        del value
+        raise self._unknown("cdf")
+
     def entropy(self) -> Tensor:
         """Return H = −E[ln p(x)] in nats, of batch_shape."""
         raise self._unknown("entropy")

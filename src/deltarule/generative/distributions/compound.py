@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 from deltarule.dtypes import DType
@@ -9,14 +10,18 @@ from deltarule.errors import ShapeError
 from deltarule.generative.bijectors import Bijector
 from deltarule.generative.distributions.base import Distribution, Noise, floating, like
 from deltarule.generative.distributions.discrete import Categorical
+from deltarule.generative.distributions.normal import Normal
+from deltarule.generative.distributions.positive import Laplace
 from deltarule.shapes import Shape, show
-from deltarule.tensor.functional import TensorLike, as_tensor, log_softmax, logsumexp, one_hot, softmax
+from deltarule.tensor.functional import TensorLike, as_tensor, exp, log_softmax, logsumexp, one_hot, softmax
 from deltarule.tensor.tensor import Tensor
 
 
 @final
 class Mixture(Distribution):
     """p(x) = Σₖ softmax(z)ₖ pₖ(x): ``components`` is one distribution whose last batch axis is k.
+
+    Draws have gradients where the components are ``Normal`` or ``Laplace`` (see ``rsample``).
 
     >>> from deltarule.generative import Normal
     >>> two = Mixture([0.0, 0.0], Normal([-1.0, 1.0], [1.0, 1.0]))
@@ -33,6 +38,7 @@ class Mixture(Distribution):
                 got=show(components.batch_shape),
             )  # fmt: skip
         self.event_rank = components.event_rank  # type: ignore[misc]  # a mixture has the rank of its components
+        self.has_rsample = isinstance(components, Normal | Laplace)  # type: ignore[misc]  # whose cdf is known
 
     @property
     def batch_shape(self) -> Shape:
@@ -62,6 +68,24 @@ class Mixture(Distribution):
     def responsibilities(self, value: TensorLike) -> Tensor:
         """Return p(k | value), (…, K) (PR-04)."""
         return softmax(self.joint(value))
+
+    def cdf(self, value: TensorLike) -> Tensor:
+        """Return Σ wₖFₖ(value)."""
+        apart = as_tensor(value).expand_dims(-1)
+        return (softmax(self.logits) * self.components.cdf(apart)).sum(-1)
+
+    def rsample(
+        self, shape: Sequence[int] = (), *, seed: Tensor | int, step: Tensor | int = 0, stream: int = 0
+    ) -> Tensor:
+        """Return the draws of ``sample`` with gradients, also to the logits, for components Normal or Laplace.
+
+        A draw solves F(x; θ) = u: dx/dθ = −(∂F/∂θ)/p(x) (Figurnov, Mohamed and Mnih 2018).
+        """
+        if not self.has_rsample:
+            return super().rsample(shape, seed=seed, step=step, stream=stream)
+        x = self.sample(shape, seed=seed, step=step, stream=stream)
+        level = self.cdf(x)
+        return x - (level - level.detach()) / exp(self.log_prob(x)).detach()
 
     def _weighted(self, values: Tensor, weights: Tensor) -> Tensor:
         """Return Σₖ wₖ valuesₖ; weights are (…, K), values have the event's axes behind k."""

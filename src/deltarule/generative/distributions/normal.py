@@ -19,7 +19,7 @@ from deltarule.generative.distributions.base import (
     require,
 )
 from deltarule.shapes import Shape
-from deltarule.tensor.functional import TensorLike, eye, log, sqrt
+from deltarule.tensor.functional import TensorLike, erf, eye, log, sqrt
 from deltarule.tensor.linalg import cholesky, diagonal, logdet, solve
 from deltarule.tensor.tensor import Tensor
 
@@ -44,6 +44,10 @@ class Normal(Elementwise):
         """Return ln p(value)."""
         scaled = (like(value, self) - self.location) / self.deviation
         return scaled * scaled * -0.5 - log(self.deviation) - 0.5 * LOG_TWO_PI
+
+    def cdf(self, value: TensorLike) -> Tensor:
+        """Return ½(1 + erf((x − μ)/σ√2))."""
+        return erf((like(value, self) - self.location) / self.deviation * math.sqrt(0.5)) * 0.5 + 0.5
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return μ + σε (VI-12)."""

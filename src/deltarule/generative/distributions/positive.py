@@ -19,7 +19,7 @@ from deltarule.generative.distributions.base import (
 from deltarule.generative.distributions.gamma_draws import standard_gamma
 from deltarule.generative.special import digamma, lgamma, log_beta
 from deltarule.shapes import Shape
-from deltarule.tensor.functional import TensorLike, log, log1p, where
+from deltarule.tensor.functional import TensorLike, exp, log, log1p, where
 from deltarule.tensor.tensor import Tensor
 
 
@@ -40,6 +40,12 @@ class Laplace(Elementwise):
     def log_prob(self, value: TensorLike) -> Tensor:
         """Return ln p(value)."""
         return -abs(like(value, self) - self.location) / self.scale - log(self.scale * 2.0)
+
+    def cdf(self, value: TensorLike) -> Tensor:
+        """Return ½e^((x − μ)/b) below μ, 1 − ½e^((μ − x)/b) above."""
+        scaled = (like(value, self) - self.location) / self.scale
+        tail = exp(-abs(scaled)) * 0.5
+        return where(scaled < 0.0, tail, 1.0 - tail)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return μ ± b·e with an exponential number e and a fair sign."""
