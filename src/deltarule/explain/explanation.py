@@ -178,6 +178,8 @@ def derive(
         style: "textbook" (z, a), "row" (S, x and layers from 0, best in numerator layout: row-vector δ) or "sums"
             (x, y and component formulas).
         detail: "answers" (closed forms), "steps", or "every" (no step merged).
+        batch: "matrices" (the examples are rows), or "example": the page of one example, and as its last lines the
+            mean over the batch.
         evaluate: Runs graphs; with ``draw`` the page ends with its proof.
         draw: Draws random values of a node in a domain.
         known: Values of inputs that need not be given to ``at``.

@@ -37,7 +37,7 @@ class Grade:
     """The verdict on an answer.
 
     ``mistake`` is "equal" or one of: "sign", "factor", "mean", "transposed", "transpose", "order", "activation",
-    "path", "axis", "shape", "unknown". ``line`` is the first line of the derivation at which it departs.
+    "path", "term", "axis", "shape", "unknown". ``line`` is the first line of the derivation at which it departs.
     """
 
     correct: bool
@@ -152,7 +152,7 @@ class _Grader:
         found: dict[Node, Mistake] = {}
         for lines in self._lines:
             wanted = next(line for line in lines if line.node is self._wrt)
-            for mistake in mistakes(lines, wanted):
+            for mistake in mistakes(lines, wanted, self._derived.forward):
                 found.setdefault(mistake.node, mistake)
         return list(found.values())
 
@@ -222,8 +222,7 @@ class _Grader:
                         False,
                         "mean",
                         line,
-                        f"{head} There is a factor 1/{_size_name(self._derived, examples)} too "
-                        "many (the loss is a sum).",
+                        f"{head} There is a factor 1/{_size_name(self._derived, examples)} too many.",
                     )
         return Grade(False, "factor", line, f"{head} It is {_factor_text(ratio)} times the gradient.")
 
@@ -341,7 +340,7 @@ class _Sample:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return text[:1].upper() + text[1:] if text.startswith(("the ", "every ")) else text
 
 
 def _turned(node: Node) -> Node | None:
@@ -384,6 +383,10 @@ def _vocabulary(*derivations: Derived) -> dict[str, Symbol]:
                 known.setdefault(f"d{derived.loss_name}/d{canonical(line.name)}", own)
             if line.alias is not None and not line.alias.name.startswith("d" + derived.loss_name + "/"):
                 known.setdefault(canonical(line.alias.name), line.alias)
+    before = [line for line in derivations[0].forward[:-1] if line.node.dtype.is_float]
+    if before and not {"y_hat", "Y_hat"} & set(known):  # the prediction by its usual name
+        output = Symbol(before[-1].name, matrix_shape(before[-1].node.shape), before[-1].node)
+        known |= {"y_hat": output, "Y_hat": output}
     batch = [part for symbol in derivations[0].inputs for part in symbol.node.shape[:1] if len(symbol.node.shape) == 2]
     if batch:
         count = build.size((batch[0],), (0,), derivations[0].loss.dtype)

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from deltarule.errors import ShapeError
-from deltarule.explain.algebra import add, is_constant, matmul, multiply, number, power, transpose
+from deltarule.explain.algebra import (
+    add,
+    is_constant,
+    matmul,
+    multiply,
+    negate,
+    number,
+    power,
+    scale,
+    split,
+    subtract,
+    transpose,
+)
 from deltarule.explain.derivation import Line
 from deltarule.explain.lowering import lower
 from deltarule.explain.term import (
@@ -20,6 +32,7 @@ from deltarule.explain.term import (
     Term,
     Transpose,
     is_number,
+    matrix_shape,
     symbols,
 )
 from deltarule.explain.typeset import typeset
@@ -46,21 +59,77 @@ class Mistake:
     node: Node
 
 
-def mistakes(lines: Sequence[Line], wanted: Line) -> Iterator[Mistake]:
-    """Yield the wrong gradients that one mistake in one line leads to."""
+def mistakes(lines: Sequence[Line], wanted: Line, forward: Sequence[Line] = ()) -> Iterator[Mistake]:
+    """Yield the wrong gradients that one mistake in one line leads to, then those of a missing path and another."""
     needed = _needed(lines, wanted)
-    for line in needed:
-        for spoiled in spoil(line.term):
-            try:
-                node = chain(needed, wanted, {line.number: spoiled.term})
-            except ShapeError:
+    found = [(line, spoiled) for line in needed for spoiled in _spoiled(line, forward)]
+    for line, spoiled in found:
+        yield from _carried(needed, wanted, {line.number: spoiled.term}, spoiled, line.number)
+    yield from _halved_signals(needed, wanted, forward)
+    gates = {line.number: spoiled for line, spoiled in reversed(found) if spoiled.kind == "activation"}
+    if len(gates) > 1:
+        every = Spoiled("activation", "every derivative of an activation is missing", wanted.term)
+        terms = {number_: spoiled.term for number_, spoiled in gates.items()}
+        yield from _carried(needed, wanted, terms, every, min(gates))
+    for line, spoiled in found:
+        if spoiled.kind != "path":
+            continue
+        here = [(line, second) for second in spoil(spoiled.term, fan_out=False)]
+        for other, second in [*((o, s) for o, s in found if o is not line), *here]:
+            if second.kind in {"sign", "factor", "term"}:
                 continue
-            yield Mistake(spoiled.kind, spoiled.message, line.number, node)
+            both = Spoiled("path", f"{spoiled.message}; besides, {second.message}", spoiled.term)
+            terms = {line.number: spoiled.term, other.number: second.term}
+            yield from _carried(needed, wanted, terms, both, line.number)
 
 
-def chain(lines: Sequence[Line], wanted: Line, spoiled: Mapping[int, Term]) -> Node:
-    """Return the graph of a wanted gradient, line after line, some of them replaced."""
-    known: dict[Symbol, Node] = {}
+def _carried(
+    lines: Sequence[Line], wanted: Line, terms: Mapping[int, Term], spoiled: Spoiled, number_: int
+) -> Iterator[Mistake]:
+    try:
+        node = chain(lines, wanted, terms)
+    except ShapeError:
+        return
+    yield Mistake(spoiled.kind, spoiled.message, number_, node)
+
+
+def _spoiled(line: Line, forward: Sequence[Line]) -> Iterator[Spoiled]:
+    """Yield the known mistakes of one line."""
+    yield from spoil(line.term, fan_out="paths" in line.reason)
+    if "cross-entropy" not in line.reason:
+        return
+    for signal in forward:  # σ′ has been cancelled already
+        if signal.name in {"y_hat", "Y_hat"} and matrix_shape(signal.node.shape) == line.term.shape:
+            output = Symbol(signal.name, line.term.shape, signal.node)
+            slope = multiply(output, subtract(number(Fraction(1), output.shape), output))
+            message = f"the derivative {_text(slope)} is one too many: it has cancelled against the cross-entropy"
+            yield Spoiled("activation", message, multiply(line.term, slope))
+
+
+def _halved_signals(lines: Sequence[Line], wanted: Line, forward: Sequence[Line]) -> Iterator[Mistake]:
+    """Yield gradients that read a sum of signals with one of its terms forgotten."""
+    for signal in forward:
+        shape = matrix_shape(signal.node.shape)
+        symbol = Symbol(signal.name, shape, signal.node)
+        read = any(symbol in symbols(line.term) for line in lines)
+        if not read or not isinstance(signal.term, Sum) or not all(_is_signal(t) for t in signal.term.terms):
+            continue
+        for i, part in enumerate(signal.term.terms):
+            rest = add(*signal.term.terms[:i], *signal.term.terms[i + 1 :])
+            given = {symbol: lower(rest, wanted.value.dtype)}
+            message = f"the term {_text(part)} of {_text(symbol)} is missing"
+            yield Mistake("path", message, wanted.number, chain(lines, wanted, {}, given))
+
+
+def _is_signal(term: Term) -> bool:
+    return isinstance(term, Symbol) or isinstance(split(term)[1], Symbol)
+
+
+def chain(
+    lines: Sequence[Line], wanted: Line, spoiled: Mapping[int, Term], given: Mapping[Symbol, Node] | None = None
+) -> Node:
+    """Return the graph of a wanted gradient, line after line, some of them replaced; ``given`` replaces symbols."""
+    known: dict[Symbol, Node] = dict(given or {})
     result = wanted.value
     for line in lines:
         result = lower(spoiled.get(line.number, line.term), line.value.dtype, known)
@@ -83,26 +152,35 @@ def _needed(lines: Sequence[Line], wanted: Line) -> list[Line]:
     return [found[number] for number in sorted(found)]
 
 
-def spoil(term: Term) -> Iterator[Spoiled]:
-    """Yield a term with each known mistake in each of its places."""
-    yield from _spoil_here(term)
+def spoil(term: Term, *, fan_out: bool = True) -> Iterator[Spoiled]:
+    """Yield a term with each known mistake in each of its places; ``fan_out``: its sums are sums over paths."""
+    yield from _spoil_here(term, fan_out)
     for rebuild, part in _places(term):
-        for inner in spoil(part):
+        for inner in spoil(part, fan_out=fan_out):
             try:
                 yield Spoiled(inner.kind, inner.message, rebuild(inner.term))
             except ShapeError:
                 continue
 
 
-def _spoil_here(term: Term) -> Iterator[Spoiled]:
-    if isinstance(term, Sum) and any(isinstance(part, Matmul) or not is_number(part.shape) for part in term.terms):
-        for i, part in enumerate(term.terms):
-            rest = (*term.terms[:i], *term.terms[i + 1 :])
-            yield Spoiled("path", f"the path {_text(part)} is missing: at a fan-out the paths add up", add(*rest))
+def _spoil_here(term: Term, fan_out: bool) -> Iterator[Spoiled]:
+    if isinstance(term, Sum) and not any(is_constant(part) for part in term.terms):
+        yield from _spoil_sum(term, fan_out)
     if isinstance(term, Product):
         yield from _spoil_product(term)
     if isinstance(term, Matmul):
         yield from _spoil_matmul(term)
+
+
+def _spoil_sum(term: Sum, fan_out: bool) -> Iterator[Spoiled]:
+    """Yield a sum with one term missing, with the wrong sign, twice or half."""
+    for i, part in enumerate(term.terms):
+        rest = (*term.terms[:i], *term.terms[i + 1 :])
+        path = f"the path {_text(part)} is missing: at a fan-out the paths add up"
+        yield Spoiled(*(("path", path) if fan_out else ("term", f"the term {_text(part)} is missing")), add(*rest))
+        yield Spoiled("sign", f"the sign of {_text(part)} is wrong", add(*rest, negate(part)))
+        for factor, name in ((Fraction(2), "2"), (Fraction(1, 2), "½")):
+            yield Spoiled("factor", f"{_text(part)} is multiplied by {name}", add(*rest, scale(factor, part)))
 
 
 def _spoil_product(term: Product) -> Iterator[Spoiled]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ import deltarule as dr
 from deltarule.errors import ArgumentError
 from deltarule.explain.derivation import Deriver
 from deltarule.explain.lowering import lower
-from deltarule.explain.mistakes import chain, spoil
+from deltarule.explain.mistakes import chain, mistakes, spoil
 from deltarule.explain.page import entry
 from deltarule.explain.proof import Precise
 from deltarule.graph import functions as f
@@ -116,6 +118,87 @@ def test_known_mistakes_are_named(network, variable, answer, mistake):
     result = grade(loss, variables[variable], answer, parameters=list(variables.values()))
     assert not result and result.mistake == mistake, str(result)
     assert result.line is None or result.line >= 1
+
+
+def residual():
+    x, y, W, U = symbol("x", 3), symbol("y", 3), symbol("W", 3, 3), symbol("U", 3, 3)
+    h = dr.tanh(W @ x)
+    return call(f.squared_error, U @ h + h, y).sum(), {"W": W, "U": U}
+
+
+def regularised():
+    x, y, W, weight = symbol("x", 3), symbol("y", 2), symbol("W", 2, 3), symbol("alpha")
+    return call(f.squared_error, W @ x, y).sum() + 0.5 * weight * (W * W).sum(), {"W": W}
+
+
+def scalar():
+    x, g, y = symbol("x"), symbol("g"), symbol("y")
+    h = x * x
+    return h * y + dr.exp(h) * g, {"x": x}
+
+
+FANS = {"shared": shared, "residual": residual, "regularised": regularised, "scalar": scalar}
+
+
+@pytest.mark.notes("BP-05", "LA-19")
+@pytest.mark.parametrize(
+    ("network", "variable", "answer", "kind", "words"),
+    [
+        ("shared", "W", "δ₂zᵀ", "path", "δ₁xᵀ is missing"),
+        ("shared", "W", "-2 δ₁xᵀ", "path", "multiplied by −2"),
+        ("shared", "W", "xδ₁ᵀ", "path", "Transposed, it still differs"),
+        ("shared", "W", "Vᵀ(ŷ - y)xᵀ", "path", "besides, the factor 𝟙"),
+        ("shared", "W", "Vᵀ(ŷ - y)(x + z)ᵀ", "activation", "every derivative"),
+        ("shared", "W", "δ₁xᵀ - δ₂zᵀ", "sign", "the sign of δ₂zᵀ is wrong"),
+        ("shared", "V", "(ŷ - y)a₁ᵀ", "path", "a₂ of u₁ is missing"),
+        ("residual", "W", "(Uᵀ(ŷ - y) ⊙ (1 - a₁²))xᵀ", "path", "δ₃ is missing"),
+        ("residual", "W", "((ŷ - y) ⊙ (1 - a₁²))xᵀ", "path", "Uᵀδ₃ is missing"),
+        ("residual", "W", "(U(ŷ - y) ⊙ (1 - a₁²))xᵀ", "path", "besides, U stands where"),
+        ("regularised", "W", "(ŷ - y)xᵀ", "path", "αW is missing"),
+        ("regularised", "W", "(ŷ - y)xᵀ + 2αW", "factor", "αW is multiplied by 2"),
+        ("scalar", "x", "2xy", "path", "is missing"),
+        ("scalar", "x", "2x g exp(x²)", "path", "path y is missing"),
+        ("batch", "W_2", "1/5 Ŷᵀ A₁", "term", "−Y is missing"),
+        ("batch", "W_2", "1/5 ((Ŷ - Y) ⊙ Ŷ ⊙ (1 - Ŷ))ᵀ A₁", "activation", "one too many"),
+        ("batch", "W_2", "1/25 (Ŷ - Y)ᵀ A₁", "mean", "1/5 too many"),
+    ],
+)
+def test_mistakes_at_a_fan_out(network, variable, answer, kind, words):
+    loss, variables = {**FANS, "batch": batch}[network]()
+    result = grade(loss, variables[variable], answer, parameters=list(variables.values()))
+    assert not result and result.mistake == kind, str(result)
+    assert words.lower() in result.message.lower(), str(result)
+
+
+def _dropped_paths():
+    """Every term of every sum over paths dropped, in every network with a fan-out."""
+    found = []
+    for label, make in FANS.items():
+        loss, variables = make()
+        derived = Deriver(loss.node, [v.node for v in variables.values()], {}, "denominator", "steps").derive()
+        for wanted in (line for line in derived.backward if line.wanted):
+            found += [(label, wanted.name, mistake.message) for mistake in mistakes(derived.backward, wanted)
+                      if mistake.kind == "path"]  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("place", range(len(_dropped_paths())))
+def test_a_missing_path_is_never_unknown(place):
+    """Alone or with a second mistake, given as a function of arrays that runs the spoiled derivation."""
+    label, variable, message = _dropped_paths()[place]
+    loss, variables = FANS[label]()
+    derived = Deriver(loss.node, [v.node for v in variables.values()], {}, "denominator", "steps").derive()
+    wanted = next(line for line in derived.backward if line.wanted and line.name == variable)
+    spoiled = next(m for m in mistakes(derived.backward, wanted) if m.message == message)
+    nodes = {symbol_.name: symbol_.node for symbol_ in derived.inputs}
+
+    def answer(*arrays):
+        return run([spoiled.node], dict(zip(nodes.values(), arrays, strict=True)))[0]
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    answer.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in nodes])
+    result = grade(loss, variables[variable], answer, parameters=list(variables.values()))
+    assert not result and result.mistake not in {"unknown", "equal"}, str(result)
 
 
 def test_a_missing_indicator_points_to_its_line():
