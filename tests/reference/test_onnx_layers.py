@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 
 import deltarule as dr
-from deltarule import nn
+from deltarule import losses, nn
 from deltarule.interop.onnx import export, load
 from deltarule.nn import save
 
@@ -116,3 +116,25 @@ def test_round_trip(case: Any, tmp_path: Path) -> None:
         assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
         np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE, atol=TOLERANCE, err_msg="onnxruntime")
         np.testing.assert_allclose(ours, again(x).numpy(), rtol=TOLERANCE, atol=TOLERANCE, err_msg="read back")
+
+
+LEARNING = [case for case in CASES if case.make().named_parameters()]
+
+
+@pytest.mark.parametrize("case", LEARNING, ids=lambda case: case.id)
+def test_the_exported_gradient(case: Any, tmp_path: Path) -> None:
+    """A file of the training graph gives the loss and ∂L/∂p of every parameter that we compute."""
+    model = _made(case)
+    path = export(model, tmp_path / "g.onnx", input_shape=case.shape, training=True, loss="mean_squared_error")
+    x = contracts._batch(case, 3, seed=3)
+    x = x if case.words else x.astype(np.float32)
+    output = model.apply(x, mode="inference").output
+    y = np.random.default_rng(0).normal(size=output.shape).astype(np.float32)
+    first = {name: np.moveaxis(array, -1, 1) if array.ndim > 3 else array for name, array in (("x", x), ("y", y))}
+    loss, *slopes = onnxruntime.InferenceSession(str(path)).run(None, first)
+    value = losses.MeanSquaredError()(output, y)
+    assert loss == pytest.approx(value.item(), rel=1e-4)
+    named = model.named_parameters()
+    for (name, _), ours, theirs in zip(named, dr.grad(value, [p for _, p in named]), slopes, strict=True):
+        scale = max(1.0, float(np.abs(theirs).max()))
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=0, atol=2e-5 * scale, err_msg=name)

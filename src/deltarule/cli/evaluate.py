@@ -26,7 +26,7 @@ _MOST_CLASSES = 20  # classes with a line of their own
 
 @click.command("evaluate", epilog=EXAMPLES)
 @click.argument("model", type=options.PATH)
-@click.argument("data", metavar="NAME|FILE")
+@click.argument("data", metavar="NAME|FILE|FOLDER")
 @options.target
 @click.option("--all", "everything", is_flag=True, help="Measure on all rows, also those that were trained on.")
 @click.option("--output", type=options.PATH, default=None, metavar="PATH", help="Write predictions (.csv or .npz).")

@@ -22,7 +22,7 @@ _SHOWN = 5  # predictions printed
 
 @click.command("predict", epilog=EXAMPLES)
 @click.argument("model", type=options.PATH)
-@click.argument("data", metavar="NAME|FILE")
+@click.argument("data", metavar="NAME|FILE|FOLDER")
 @click.option("--output", type=options.PATH, default=None, metavar="PATH",
               help="Where to write (.csv or .npz) [FILE-predictions.csv].")  # fmt: skip
 @options.device

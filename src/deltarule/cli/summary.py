@@ -20,7 +20,7 @@ EXAMPLES = options.examples(
 
 
 @click.command("summary", epilog=EXAMPLES)
-@click.argument("name", metavar="MODEL|NAME|FILE")
+@click.argument("name", metavar="MODEL|NAME|FILE|FOLDER")
 @options.target
 @click.option(
     "--model", default=None, metavar="M", help="linear, mlp or lenet, for a data set (default: by its shape)."
