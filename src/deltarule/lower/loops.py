@@ -7,7 +7,7 @@ is computed at one point of a nest; shared parts are shared objects. All sizes a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -60,6 +60,26 @@ class Expr:
         for part in self.parts:
             found |= part.axes
         return found
+
+    @cached_property
+    def below(self) -> tuple[Expr, ...]:
+        """Return this and every expression that it is computed from, parts first, once each."""
+        order: list[Expr] = []
+        done: set[Expr] = set()
+        stack: list[tuple[Expr, bool]] = [(self, False)]
+        while stack:
+            expr, ready = stack.pop()
+            if expr in done:
+                continue
+            if ready:
+                done.add(expr)
+                order.append(expr)
+                continue
+            stack.append((expr, True))
+            stack.extend((part, False) for part in reversed(expr.parts))
+            for index in expr.indices:
+                stack.extend((value, False) for value in looked_up(index))
+        return tuple(order)
 
     def replace(self, replacements: Mapping[Axis, Index]) -> Expr:
         """Return the expression with loop variables replaced by indices."""
@@ -334,24 +354,9 @@ def touched(statement: Statement) -> list[Buffer]:
     return list(found)
 
 
-def everything(roots: Iterator[Expr] | list[Expr]) -> list[Expr]:
+def everything(roots: Iterable[Expr]) -> list[Expr]:
     """Return every expression below the roots, parts first, once each."""
-    order: list[Expr] = []
-    done: set[Expr] = set()
-    stack = [(root, False) for root in roots]
-    while stack:
-        expr, ready = stack.pop()
-        if expr in done:
-            continue
-        if ready:
-            done.add(expr)
-            order.append(expr)
-            continue
-        stack.append((expr, True))
-        stack.extend((part, False) for part in reversed(expr.parts))
-        for index in expr.indices:
-            stack.extend((value, False) for value in looked_up(index))
-    return order
+    return list(dict.fromkeys(expr for root in roots for expr in root.below))
 
 
 def looked_up(index: Index) -> list[Expr]:

@@ -10,6 +10,7 @@ depend on how rows and columns are split over threads.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -117,12 +118,9 @@ class AxisPlan:
 
     def boundaries(self) -> tuple[int, ...]:
         """Return where tiles begin, and the end of the axis: legal bounds of a range."""
-        starts = []
-        for group in range(0, self.size, max(self.group, 1)):
-            for segment in self.segments:
-                for i in range(segment.count):
-                    starts.append(group + (segment.first + i * segment.size) * self.position_elements)
-        return (*starts, self.size)
+        size, unit = self.size, self.position_elements
+        within = [(segment.first + i * segment.size) * unit for segment in self.segments for i in range(segment.count)]
+        return (*(group + start for group in range(0, size, max(self.group, 1)) for start in within), size)
 
     def largest(self) -> int:
         """Return the number of rows or vectors of the largest tile."""
@@ -175,10 +173,9 @@ class Plan:
 
     def row_boundaries(self) -> tuple[int, ...]:
         """Return the legal bounds of row ranges (rows of all batch elements)."""
-        inner = self.rows.boundaries()
+        inner, size = self.rows.boundaries(), self.rows.size
         count = math.prod(level.extent for level in self.batch)
-        starts = [batch * self.rows.size + start for batch in range(count) for start in inner[:-1]]
-        return (*starts, count * self.rows.size)
+        return (*(batch * size + start for batch in range(count) for start in inner[:-1]), count * size)
 
     def column_boundaries(self) -> tuple[int, ...]:
         """Return the legal bounds of column ranges."""
@@ -203,8 +200,13 @@ class Plan:
 
 
 def _even_cuts(bounds: Sequence[int], parts: int) -> list[tuple[int, int]]:
+    """Return the parts between the bounds that lie nearest to even cuts."""
     total = bounds[-1]
-    cuts = [min(bounds, key=lambda bound: abs(bound * parts - total * part)) for part in range(parts)]
+    cuts = []
+    for part in range(parts):
+        place = bisect.bisect_left(bounds, total * part / parts)
+        near = bounds[max(0, place - 1) : place + 1]
+        cuts.append(min(near, key=lambda bound: abs(bound * parts - total * part)))
     return list(zip(cuts, [*cuts[1:], total], strict=True))
 
 
