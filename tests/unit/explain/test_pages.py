@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -252,6 +253,46 @@ def test_the_graph_is_drawn(name):
     boxes = root.findall("{http://www.w3.org/2000/svg}rect")
     read = {s.node for s in d.derived.inputs}
     assert len(d.forward) <= len(boxes) <= len(d.forward) + len(read)
+
+
+def _points(path: str) -> list[tuple[float, float]]:
+    """Return points along a path of M, H and C commands, close to each other."""
+    found: list[tuple[float, float]] = []
+    for command, rest in re.findall(r"([MHC])([^MHC]*)", path):
+        numbers = [float(value) for value in re.findall(r"-?[\d.]+", rest)]
+        if command == "M":
+            found.append((numbers[0], numbers[1]))
+        elif command == "H":
+            x, y = found[-1]
+            found += [(x + (numbers[0] - x) * i / 50, y) for i in range(1, 51)]
+        else:
+            corners = np.array([found[-1], *zip(numbers[::2], numbers[1::2], strict=True)])
+            for t in np.linspace(0, 1, 50)[1:]:
+                weights = np.array([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])
+                found.append(tuple(weights @ corners))
+    return found
+
+
+@pytest.mark.notes("BP-01")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_edges_run_through_no_box_and_labels_stand_at_them(name):
+    root = ElementTree.fromstring(written(name).graph_svg())
+    space = "{http://www.w3.org/2000/svg}"
+    boxes = [tuple(float(rect.get(key)) for key in ("x", "y", "width", "height")) for rect in root.iter(f"{space}rect")]
+    paths = [path.get("d") for path in root.findall(f"{space}path")]
+    labels = [text for text in root.findall(f"{space}text") if text.get("class") in {"forward", "gradient"}]
+    assert paths and labels
+    for x, y, wide, high in boxes:
+        for path in paths:
+            assert not any(x + 1 < px < x + wide - 1 and y + 1 < py < y + high - 1 for px, py in _points(path)), path
+    for i, first in enumerate(boxes):
+        for second in boxes[:i]:
+            apart = abs(first[0] - second[0]) >= min(first[2], second[2]) or abs(first[1] - second[1]) > first[3]
+            assert apart
+    bends = [point for path in paths for point in _points(path) if "C" in path]
+    for label in labels:  # no edge turns through a label: above the straight piece, or below it
+        x, y, width = float(label.get("x")), float(label.get("y")), 8 * columns(label.text or "")
+        assert not any(x < px < x + width and y - 10 < py < y for px, py in bends), label.text
 
 
 def test_the_graph_carries_numbers():
