@@ -21,6 +21,7 @@ TOLD = {
     "derive_a_gradient": "you stepped over the activation",
     "generative_models": "figures: asked, denoised, kl_asymmetry, ring, vae_between, vae_grid, vae_map",
     "interrupt_and_resume": "equal to the bit: True",
+    "many_models": "sixteen averaged 0.9",
     "module_of_your_own": "still learned: ['head.weight', 'head.bias']",
     "summary_up_to_the_error": "write Linear(400, 84), or insert Linear(400, 120) before it.",
     "tensors_and_gradients": "gradients agree",

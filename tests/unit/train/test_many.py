@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from deltarule import losses, nn, optim
+from deltarule.cli.workloads import WORKLOADS
 from deltarule.errors import ArgumentError, DataError
 from deltarule.train import Callback, EarlyStopping, ReduceOnPlateau, fit, fit_many, slots
 from deltarule.train.joint import Kind, forms
@@ -108,6 +109,23 @@ def test_every_model_has_its_own_factor_on_the_rate(network, blobs):
     assert found[0]["learning_rate"][-1] < 0.5 and found[2]["learning_rate"] == [0.01] * 12
     for a, b, history, joint in zip(ones, others, expected, found, strict=True):
         _same(a, b, history, joint, FLOAT64)
+
+
+def test_the_network_of_w5_in_single_precision_is_equal_to_one_in_a_million():
+    x, y = WORKLOADS["W5"].arrays()
+    x, y = x[:400], y[:400]
+    ones, others = ([WORKLOADS["W5"].model() for _ in range(4)] for _ in range(2))
+    for seed, (one, other) in enumerate(zip(ones, others, strict=True)):
+        one.initialize(seed)
+        other.initialize(seed)
+    rates = [1e-3, 2e-3, 3e-3, 1e-2]
+    options = {"loss": "binary_cross_entropy", "epochs": 20}
+    for i, (model, rate) in enumerate(zip(ones, rates, strict=True)):
+        fit(model, x, y, optimizer=optim.Adam(learning_rate=rate), seed=i, verbose=0, **options)
+    fit_many(others, x, y, learning_rate=rates, seed=range(4), **options)
+    for one, other in zip(ones, others, strict=True):
+        for (_, a), (_, b) in zip(one.named_parameters(), other.named_parameters(), strict=True):
+            np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=0, atol=1e-6)
 
 
 def _layers(width, seed, norm=False):
