@@ -7,8 +7,6 @@ machines do; there, losses are held together for as long as that takes.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +20,7 @@ from deltarule.cli.workloads import LATENT, WORKLOADS
 from deltarule.nn.context import FIRST_STREAM
 from deltarule.runtime.devices import backend
 from deltarule.tensor.random import random_normal, random_uniform
-
-sys.path.insert(0, str(Path(__file__).parent))
-from float64 import orders, prepared
+from support.float64 import orders, prepared
 
 Array = npt.NDArray[Any]
 STEPS = 200

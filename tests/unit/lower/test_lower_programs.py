@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,20 +20,7 @@ from deltarule.lower.layout import Panels, RowMajor, panels
 from deltarule.lower.loops import Contraction, Nest, touched
 from deltarule.lower.lower import Lowered, lower, lower_step
 from deltarule.lower.show import show_program
-
-
-def _module(name: str, path: Path) -> ModuleType:
-    found = sys.modules.get(name)
-    if found is None:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
-        found = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(found)
-    return found
-
-
-graphs: Any = _module("step_graphs", Path(__file__).parent / "graphs.py")
-
+from support import graphs
 
 # ---------------------------------------------------------------- index arithmetic
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.util
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 
+from contracts import test_ops as contract
 from deltarule import dtypes
 from deltarule.backends.base import Array
 from deltarule.backends.native.c_source import c_source
@@ -26,24 +23,10 @@ from deltarule.graph import functions as f
 from deltarule.graph.node import Node
 from deltarule.graph.program import Program
 from deltarule.graph.walk import inputs
+from support import random_graphs
 
 COMPILER = shutil.which("gcc") or shutil.which("cc") or shutil.which("clang")
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
-
-
-def _module(name: str, path: Path) -> ModuleType:
-    found = sys.modules.get(name)
-    if found is None:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
-        found = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(found)
-    return found
-
-
-HERE = Path(__file__).parent
-contract: Any = _module("contract_of_operations", HERE.parents[2] / "contracts" / "test_ops.py")
-random_graphs: Any = _module("random_graphs", HERE / "random_graphs.py")
 
 
 def run_c(

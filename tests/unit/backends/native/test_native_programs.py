@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -15,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts import test_ops as contract
 from deltarule import dtypes
 from deltarule.backends.base import Array
 from deltarule.backends.native.backend import NativeBackend
@@ -27,21 +24,8 @@ from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.program import Program
 from deltarule.graph.walk import inputs
+from support import random_graphs
 
-
-def _module(name: str, path: Path) -> ModuleType:
-    found = sys.modules.get(name)
-    if found is None:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
-        found = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(found)
-    return found
-
-
-HERE = Path(__file__).parent
-contract: Any = _module("contract_of_operations", HERE.parents[2] / "contracts" / "test_ops.py")
-random_graphs: Any = _module("random_graphs", HERE / "random_graphs.py")
 TOLERANCE = {dtypes.FLOAT32: 2e-4, dtypes.FLOAT64: 1e-10}
 
 

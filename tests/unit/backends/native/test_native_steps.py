@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import sys
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -28,19 +25,7 @@ from deltarule.errors import DataError, ShapeError
 from deltarule.graph import build
 from deltarule.graph.program import StepProgram
 from deltarule.lower.lower import lower_step
-
-
-def _module(name: str, path: Path) -> ModuleType:
-    found = sys.modules.get(name)
-    if found is None:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None and spec.loader is not None
-        found = sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(found)
-    return found
-
-
-graphs: Any = _module("step_graphs", Path(__file__).parents[2] / "lower" / "graphs.py")
+from support import graphs
 
 PROGRAMS = {
     "sgd": lambda dtype: graphs.network(optimiser="sgd", dtype=dtype),
