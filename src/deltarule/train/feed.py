@@ -8,12 +8,14 @@ from functools import cached_property
 from typing import Any, cast, final
 
 import numpy as np
+import numpy.typing as npt
 
 from deltarule.data.augment import Augmentation, Mixup
 from deltarule.errors import ArgumentError, DataError
 from deltarule.runtime.buffers import Array
 
 Change = Augmentation | Mixup | Callable[[Array, int, int], Array]
+Rows = npt.NDArray[np.int64]
 Augment = Change | Sequence[Change] | None
 _PLACES = 16  # draws of one augmentation of a chain lie apart from those of the next, also of one in several steps
 
@@ -23,11 +25,12 @@ class Feed:
     """The arrays of every epoch: a function of the data, the seed and the epoch's number, so that runs resume.
 
     Augmentations change the inputs alone, ``data.augment.Mixup`` inputs and targets. One epoch's copy is in memory
-    beside the data.
+    beside the data. ``chosen`` are the rows that are trained on, all by default; without changes nothing is copied.
     """
 
-    def __init__(self, arrays: Sequence[Array], augment: Augment = None, seed: int = 0) -> None:
-        self.arrays = list(arrays)
+    def __init__(
+        self, arrays: Sequence[Array], augment: Augment = None, seed: int = 0, chosen: Rows | None = None
+    ) -> None:
         several = isinstance(augment, (list, tuple))
         self._changes: tuple[Change, ...] = tuple(cast("Sequence[Change]", augment if several else (augment,)))
         if augment is None:
@@ -38,6 +41,9 @@ class Feed:
                     "fit augment", expected="an augmentation such as data.augment.RandomFlip(), or a list of them",
                     got=repr(change), hint="A function takes (inputs, seed, epoch) and gives new inputs.",
                 )  # fmt: skip
+        copied = bool(self._changes) and chosen is not None
+        self.arrays = [array[chosen] for array in arrays] if copied else list(arrays)
+        self._chosen = None if copied else chosen
         self._seed = seed
         self._epoch, self._copy = -1, self.arrays
 
@@ -48,11 +54,20 @@ class Feed:
             self._epoch = epoch
         return self._copy
 
+    @property
+    def n_samples(self) -> int:
+        """Examples that are trained on."""
+        return len(self.arrays[0]) if self._chosen is None else len(self._chosen)
+
+    def rows(self, order: Rows) -> Rows:
+        """Return where examples stand in the arrays, by their numbers among those that are trained on."""
+        return order if self._chosen is None else self._chosen[order]
+
     @cached_property
     def fingerprint(self) -> str:
-        """A checksum of the data, before any change."""
+        """A checksum of the data before any change, and of which are trained on."""
         value = 0
-        for array in self.arrays:
+        for array in self.arrays if self._chosen is None else [*self.arrays, self._chosen]:
             value = zlib.crc32(f"{array.dtype} {array.shape}".encode(), value)
             value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
         return f"{value:08x}"

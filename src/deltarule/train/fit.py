@@ -131,10 +131,10 @@ def fit(
     arrays = prepared(model, inputs, targets, chosen, class_weight, sample_weight)
     if validation_data is not None and validation_split:
         raise ArgumentError("fit", expected="validation_data or validation_split", got="both")
-    arrays, held = held_out(arrays, validation_split, int(seed))
+    rows, held = held_out(arrays, validation_split, int(seed))
     if validation_data is not None:
         held = _validation_arrays(model, validation_data, chosen)
-    feed = Feed(arrays, augment, int(seed))
+    feed = Feed(arrays, augment, int(seed), rows)
     seen = feed.of(0)
     warn_if_normalized(chosen, check_outputs(model, seen, chosen))
     if held is not None:
@@ -142,7 +142,7 @@ def fit(
     every_callback = _with_checkpoint(callbacks, checkpoint, checkpoint_every, resume)
     adjustable = any(callback.adjusts_rate for callback in every_callback)
     task = Task(model, chosen, get_all(metrics, chosen), recipe, tuple(regularizers), adjustable)
-    plan = Plan(epochs, batch_size, len(seen[0]), int(seed), shuffle)
+    plan = Plan(epochs, batch_size, feed.n_samples, int(seed), shuffle)
     largest = max(_LEAST_VALIDATION_BATCH, plan.size)
     validation = None if held is None else Evaluation(task, held, largest, device, threads)
     teller = progress or for_verbosity(verbose)

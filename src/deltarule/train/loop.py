@@ -215,7 +215,7 @@ class Run:
 
     def _epoch(self) -> None:
         """Run what is left of the current epoch."""
-        order = self.plan.order(self.cursor.epoch)
+        order = self.feed.rows(self.plan.order(self.cursor.epoch))
         self._tape.feed(self.feed.of(self.cursor.epoch))
         while self.cursor.step_in_epoch < self.plan.steps_per_epoch:
             self._piece(order)

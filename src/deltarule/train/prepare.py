@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from deltarule import dtypes
 from deltarule.data import balanced_class_weights, check_arrays, check_labels, split
@@ -17,6 +18,7 @@ from deltarule.tensor.tensor import Tensor
 from deltarule.train.program import columns
 from deltarule.train.protocol import Trainable
 
+Rows = npt.NDArray[np.int64]
 ClassWeight = str | Mapping[int, float] | Sequence[float] | None
 
 
@@ -139,10 +141,13 @@ def check_outputs(model: Trainable, arrays: Sequence[Array], loss: Loss, where: 
     return output
 
 
-def held_out(arrays: list[Array], fraction: float, seed: int) -> tuple[list[Array], list[Array] | None]:
-    """Return (training arrays, validation arrays); labels keep their shares, weights do not count in validation."""
+def held_out(arrays: list[Array], fraction: float, seed: int) -> tuple[Rows | None, list[Array] | None]:
+    """Return (rows to train on, validation arrays), (None, None) without a fraction.
+
+    Labels keep their shares, weights do not count in validation. Training data are not copied.
+    """
     if not fraction:
-        return arrays, None
+        return None, None
     if not 0 < fraction < 1:
         raise ArgumentError("validation_split", expected="a fraction in [0, 1)", got=repr(fraction))
     labels = arrays[1] if arrays[1].dtype.kind == "i" and arrays[1].ndim == 1 else None
@@ -151,4 +156,4 @@ def held_out(arrays: list[Array], fraction: float, seed: int) -> tuple[list[Arra
         raise ArgumentError(
             "validation_split", expected="a fraction that gives at least one example", got=repr(fraction)
         )
-    return [a[rows.train] for a in arrays], [a[rows.validation] for a in arrays[:2]]
+    return rows.train, [a[rows.validation] for a in arrays[:2]]

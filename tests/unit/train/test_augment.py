@@ -64,6 +64,23 @@ def test_without_changes_nothing_is_copied() -> None:
     assert feed.of(0) is feed.of(7) and feed.of(0)[0] is IMAGES and feed.description == ""
 
 
+def test_rows_that_are_held_out_are_not_copied_and_never_seen() -> None:
+    """validation_split trains on the rows of the split as if they had been taken by hand."""
+    chosen = data.split(23, validation=0.3, test=0.0, seed=4, stratify=LABELS)
+    feed = Feed([IMAGES, LABELS], chosen=chosen.train)
+    assert feed.of(0)[0] is IMAGES and feed.n_samples == len(chosen.train)
+    np.testing.assert_array_equal(feed.rows(np.array([2, 0])), chosen.train[[2, 0]])
+    assert feed.fingerprint != Feed([IMAGES, LABELS]).fingerprint
+    for change in (None, changes.GaussianNoise(0.2)):
+        network, history = run(change, validation_split=0.3)
+        by_hand = model()
+        other = fit(by_hand, IMAGES[chosen.train], LABELS[chosen.train], loss="cross_entropy", epochs=3, batch_size=5,
+                    optimizer=optim.Adam(learning_rate=0.01), verbose=0, seed=4, augment=change,
+                    validation_data=(IMAGES[chosen.validation], LABELS[chosen.validation]))  # fmt: skip
+        assert numbers(network) == numbers(by_hand) and history.samples == other.samples
+        assert history.series("val_loss") == other.series("val_loss")
+
+
 def test_training_on_changed_epochs_is_training_on_their_copies() -> None:
     """An epoch with changes gives the weights of an epoch without on the changed data."""
     noise = changes.GaussianNoise(0.3)
