@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test test-all check format format-check lint types floors bench docs clean
+.PHONY: demo test test-all check format format-check lint types floors bench docs docs-check clean
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Deltarule needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }
@@ -55,6 +55,9 @@ types: $(VENV)/.installed-dev
 
 floors: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
+
+docs-check: $(VENV)/.installed-dev
+	$(BIN)/python tools/derivations.py --check
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python tools/notes_map.py

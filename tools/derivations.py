@@ -15,8 +15,18 @@ from pathlib import Path
 import deltarule as dr
 from deltarule import losses, nn
 from deltarule.explain.explanation import Derivation
+from deltarule.shapes import Dimension
+from deltarule.tensor.explain import grade
+from deltarule.tensor.tensor import Tensor
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "derivations.md"
+
+
+def gates() -> Derivation:
+    """The smallest: one product, used twice."""
+    x, y = dr.symbol("x", ()), dr.symbol("y", ())
+    q = x * y
+    return dr.derive(q * q + q, wrt=[x, y], names={q: "q"})
 
 
 def least_squares() -> Derivation:
@@ -38,6 +48,18 @@ def classifier() -> Derivation:
     """A dense classifier: softmax with cross-entropy."""
     model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
     return dr.derive(model, losses.CrossEntropy(), input_shape=(4,))
+
+
+def batch() -> Derivation:
+    """The same classifier for a batch of N examples: one example, then the mean."""
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    return dr.derive(model, losses.CrossEntropy(), input_shape=(Dimension("N"), 4), batch="example")
+
+
+def matrices() -> Derivation:
+    """The same batch in matrices, examples as rows."""
+    model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    return dr.derive(model, losses.CrossEntropy(), input_shape=(Dimension("N"), 4))
 
 
 def siamese() -> Derivation:
@@ -63,6 +85,22 @@ def convolutional() -> Derivation:
     return dr.derive(model, losses.CrossEntropy(), input_shape=(2, 8, 8, 1))
 
 
+def residual() -> Derivation:
+    """A skip connection: the paths add up."""
+    x, y, W1, W2 = (dr.symbol(n, s) for n, s in (("x", (3,)), ("y", (3,)), ("W_1", (3, 3)), ("W_2", (3, 3))))
+    out = x + W2 @ nn.relu(W1 @ x)
+    error = out - y
+    return dr.derive(0.5 * (error * error).sum(), wrt=[W1, W2, x])
+
+
+def attention() -> Derivation:
+    """Causal attention with one head."""
+    layer = nn.MultiHeadAttention(4, 1, bias=False, causal=True)
+    x, target = dr.symbol("x", (5, 4)), dr.symbol("y", (5, 4))
+    error = layer(x) - target
+    return dr.derive(0.5 * (error * error).sum(), wrt=[tensor for _, tensor in layer.named_parameters()])
+
+
 def variational() -> Derivation:
     """A variational autoencoder: the gradient passes through the sample."""
     x, E, S, D, noise = (dr.symbol(n, s) for n, s in (("x", (4,)), ("W_mu", (2, 4)), ("W_s", (2, 4)), ("W_d", (4, 2)),
@@ -75,16 +113,57 @@ def variational() -> Derivation:
 
 
 GALLERY: tuple[Callable[[], Derivation], ...] = (
-    least_squares, weighted, classifier, siamese, normalised, convolutional, variational,
+    gates, least_squares, weighted, classifier, batch, matrices, residual, siamese, normalised, convolutional,
+    attention, variational,
 )  # fmt: skip
+
+
+NUMBERS = {"x": [1, 2, -1], "y": [1], "alpha": 1, "beta": 10, "W_1": [[1, -1, 0.5], [-0.5, 2, 1]], "b_1": [0.1, -0.2],
+           "W_2": [[0.5, -1.5]], "b_2": [0.3]}  # fmt: skip
+HEAD = """# Derivations
+
+Made by `python tools/derivations.py`; every page is proved when it is made. From the smallest to a convolutional
+network, attention and a variational autoencoder. What the signs mean: `⊙` multiplies entry by entry, `𝟙(z > 0)` is 1
+where the condition holds, `𝟙` alone a column of ones, `E_y` one-hot rows of labels, `W ⋆ x` a correlation with the
+kernel W, `x[:, 1:2]` a part (counted from 1, the last included), `=: δ₁` names a derivative for the lines below it.
+"""
+
+
+def section(title: str, body: str, language: str = "text") -> str:
+    """Return a section with a block of text."""
+    return f"## {title}\n\n```{language}\n{body}\n```\n"
+
+
+def answers() -> str:
+    """Return graded answers about the second layer of the weighted network."""
+    derivation = weighted()
+    loss = Tensor(derivation.derived.loss)
+    variables = {line.name: Tensor(line.node) for line in derivation.steps if line.wanted}
+    written = [
+        "δ₁xᵀ",
+        r"\operatorname{diag}(\mathbb{1}(z_1 > 0)) W_2^\top \delta_2 x^\top",
+        "x δ₁ᵀ",
+        "W₂ᵀδ₂xᵀ",
+        "-δ₁xᵀ",
+    ]
+    found = []
+    for answer in written:
+        verdict = grade(loss, variables["W_1"], answer, parameters=list(variables.values()))
+        found.append(f"{answer}\n  {verdict}")
+    return "\n".join(found)
 
 
 def page() -> str:
     """Return the gallery."""
-    parts = ["# Derivations\n\nMade by `python tools/derivations.py`; every page is proved when it is made.\n"]
+    parts = [HEAD]
     for make in GALLERY:
         text = re.sub(r"largest relative error.*", "every error below 10⁻⁶", str(make()), flags=re.DOTALL)
-        parts.append(f"## {(make.__doc__ or '').rstrip('.')}\n\n```text\n{text}\n```\n")
+        parts.append(section((make.__doc__ or "").rstrip("."), text))
+    derivation = weighted()
+    parts.append(section("With the numbers of one example: `print(derivation.at(values))`",
+                         str(derivation.at(NUMBERS))))  # fmt: skip
+    parts.append(section("In components: `print(derivation.components())`", derivation.components()))
+    parts.append(section("Answers, graded", answers()))
     return "\n".join(parts)
 
 

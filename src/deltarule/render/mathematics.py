@@ -235,7 +235,7 @@ def to_latex(formula: Formula) -> str:
             return rf"\operatorname{{{body}}}"
         return rf"\mathrm{{{body}}}" if formula.upright else body
     if isinstance(formula, Text):
-        return rf"\text{{{formula.text.translate(_LATEX_TEXT)}}}"
+        return rf"\text{{{''.join(map(_latex_letter, formula.text))}}}"
     if isinstance(formula, (Number, Operator)):
         return r"\sum " if formula == _SUM else _latex_characters(formula.text)
     if isinstance(formula, Row):
@@ -258,6 +258,12 @@ def to_latex(formula: Formula) -> str:
         return rf"\left{_latex_fence(formula.left)}{to_latex(formula.body)}\right{_latex_fence(formula.right)}"
     cells = r" \\ ".join(" & ".join(to_latex(cell) for cell in line) for line in formula.rows)
     return rf"\begin{{pmatrix}}{cells}\end{{pmatrix}}"
+
+
+def _latex_letter(letter: str) -> str:
+    """Write a character of a text; a sign that is no ASCII becomes mathematics."""
+    known = _LATEX_CHARACTERS.get(letter)
+    return letter.translate(_LATEX_TEXT) if letter.isascii() or known is None else f"${known.strip()}$"
 
 
 def _merged(formula: Scripts) -> Scripts:

@@ -213,6 +213,17 @@ def test_latex_compiles():
     assert done.returncode == 0, done.stderr[:2000]
 
 
+def test_latex_has_the_structure_that_tex_asks_for(read_latex):
+    for name in NETWORKS:
+        for layout in ("denominator", "numerator"):
+            read_latex(written(name, layout=layout).latex())
+            read_latex(written(name, layout=layout).latex(standalone=True).split("begin{document}")[1][:-16])
+    for topic in exams.TOPICS:
+        for question in dr.exam(topic).questions:
+            for formula in (*question.given, *(item.answer for item in question.items)):
+                read_latex(m.to_latex(formula))
+
+
 class _Balanced(HTMLParser):
     """Collect tags and check that they close."""
 
