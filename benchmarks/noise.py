@@ -109,12 +109,13 @@ def prepared(case: Case, threads: int) -> tuple[list[StepRunner], tuple[Array, .
     return runners, arrays, sum(array.size for array in zeros)
 
 
-def epoch_seconds(runner: StepRunner, arrays: Sequence[Array], batch_size: int, epoch: int) -> float:
+def epoch_seconds(runner: StepRunner, arrays: Sequence[Array], batch_size: int, epoch: int, threads: int) -> float:
     """Return the seconds of one epoch."""
+    clock = time.process_time if threads == 1 else time.perf_counter
     order = batches(len(arrays[0]), batch_size, 0, epoch, drop_last=True)
-    start = time.perf_counter()
+    start = clock()
     runner.run(arrays, order, epoch * (len(order) // batch_size), 0)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def share(case: Case, rounds: int, threads: int) -> tuple[list[float], list[float], int]:
@@ -123,7 +124,7 @@ def share(case: Case, rounds: int, threads: int) -> tuple[list[float], list[floa
     taken: tuple[list[float], list[float]] = ([], [])
     for epoch in range(rounds + 1):
         for i in (0, 1) if epoch % 2 else (1, 0):
-            taken[i].append(epoch_seconds(runners[i], arrays, case.workload.batch_size, epoch))
+            taken[i].append(epoch_seconds(runners[i], arrays, case.workload.batch_size, epoch, threads))
     return taken[0][1:], taken[1][1:], drawn  # the first epoch warms up
 
 
