@@ -10,7 +10,7 @@ import numpy as np
 from deltarule.cli import models, options, source
 from deltarule.cli.about import open_model
 from deltarule.cli.console import Console
-from deltarule.train.listing import training_memory
+from deltarule.train.listing import training_plan
 
 EXAMPLES = options.examples(
     "deltarule summary digits.dr                a trained model",
@@ -49,7 +49,9 @@ def command(name: str, target: str | None, model: str | None, memory: bool, batc
     if memory:
         classifies = about.task == "classification" if Path(name).suffix == ".dr" else data.task == "classification"
         loss, targets = ("cross_entropy", ()) if classifies else ("mean_squared_error", (1,))
-        plan = training_memory(module, shape, targets, loss, "adam", batch_size)
-        console.say(f"\nmemory of a training step, {loss.replace('_', ' ')}, Adam, batches of {batch_size}: {plan}")
-        record["memory_bytes"] = plan.nbytes
+        plan = training_plan(module, shape, targets, loss, "adam", batch_size)
+        console.say(f"\na training step, {loss.replace('_', ' ')}, Adam, batches of {batch_size}: {plan.cost}")
+        console.say(f"\nmemory: {plan.memory}")
+        record |= {"memory_bytes": plan.memory.nbytes, "step_kernels": plan.cost.statements,
+                   "step_flops": plan.cost.flops, "step_bytes": plan.cost.read + plan.cost.written}  # fmt: skip
     console.finish(record)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from deltarule import dtypes
 from deltarule.backends.native.c_source import c_source
 from deltarule.errors import ArgumentError
 from deltarule.losses import get as get_loss
+from deltarule.lower.cost import Cost, cost
 from deltarule.lower.lower import lower, lower_step
 from deltarule.lower.memory import MemoryPlan
 from deltarule.lower.show import show_program
@@ -31,17 +33,26 @@ def prediction_source(model: Trainable, input_shape: Sequence[int], batch_size: 
     return c_source(program, "predict", dict(zip(program.inputs, values, strict=False)))
 
 
-def training_memory(
+@dataclass(frozen=True)
+class StepPlan:
+    """What a training step takes: where everything lies, how many kernels run, what they compute and move."""
+
+    memory: MemoryPlan
+    cost: Cost
+
+
+def training_plan(
     model: Trainable,
     input_shape: Sequence[int],
     target_shape: Sequence[int],
     loss: str,
     optimizer: str,
     batch_size: int,
-) -> MemoryPlan:
-    """Return where a training step keeps what it computes: parameters, slots and intermediate values."""
+) -> StepPlan:
+    """Return where a training step keeps parameters, slots and intermediate values, and what it costs."""
     kind = model_dtype(model)
     target = dtypes.INT64 if get_loss(loss).link == "softmax" and not target_shape else kind
     columns = (Column("inputs", tuple(input_shape), kind), Column("targets", tuple(target_shape), target))
     task = Task(model, get_loss(loss), (), get_optimizer(optimizer))
-    return lower_step(training_step(task, columns, batch_size).program).memory
+    lowered = lower_step(training_step(task, columns, batch_size).program)
+    return StepPlan(lowered.memory, cost(lowered.program))

@@ -15,7 +15,7 @@ import pytest
 import deltarule as dr
 from deltarule import data, nn
 from deltarule.cli.main import main
-from deltarule.train.listing import training_memory
+from deltarule.train.listing import training_plan
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +58,14 @@ def test_the_memory_plan_is_printed(trained: Path, capsys: pytest.CaptureFixture
     assert main(["summary", str(trained), "--memory", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert main(["summary", str(trained), "--memory"]) == 0
-    assert f"arena of {record['memory_bytes']:,} bytes" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"arena of {record['memory_bytes']:,} bytes" in printed
+    assert f"{record['step_kernels']} kernels" in printed and f"{record['step_flops']:,} flops" in printed
 
 
 def test_a_plan_holds_parameters_slots_and_what_lives_at_once() -> None:
     model = nn.Sequential(nn.Linear(100, 50), nn.ReLU(), nn.Linear(50, 10))
-    plan = training_memory(model, (100,), (), "cross_entropy", "adam", 32)
+    plan = training_plan(model, (100,), (), "cross_entropy", "adam", 32).memory
     lasting = 3 * 4 * model.n_parameters
     assert lasting <= plan.nbytes <= lasting + 4 * 32 * (100 + 4 * 50 + 6 * 10) + 64 * 40
 
