@@ -1,0 +1,54 @@
+"""From a folder of files to a model and back, on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deltarule import data
+from deltarule.cli.main import main
+
+RNG = np.random.default_rng(0)
+
+
+def _answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    capsys.readouterr()
+    status = main([*arguments, "--json"])
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    return json.loads(out)
+
+
+def _pictures(folder: Path) -> None:
+    """Bright and dark squares on noise, in two folders."""
+    for i in range(60):
+        pixels = RNG.integers(90, 160, (12, 12, 3))
+        pixels[3:9, 3:9] = 230 if i % 2 else 20
+        place = folder / ("bright" if i % 2 else "dark")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.astype(np.uint8)).save(place / f"{i}.png")
+
+
+def _mapped(folder: Path) -> None:
+    data.write_mapped(folder, data.load("iris"))
+
+
+@pytest.mark.parametrize(("write", "least"), [(_pictures, 1.0), (_mapped, 0.8)], ids=["pictures", "arrays"])
+def test_a_folder_is_trained_on_measured(
+    write: Any, least: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "things"
+    write(folder)
+    model, page = str(tmp_path / "m.dr"), str(tmp_path / "r.html")
+    trained = _answer(capsys, "train", str(folder), "--checkpoint", model, "--report", page)
+    assert trained["test_accuracy"] >= least and Path(page).stat().st_size > 1000
+    measured = _answer(capsys, "evaluate", model, str(folder))
+    assert measured["accuracy"] == pytest.approx(trained["test_accuracy"])
+    assert measured["part"] == "the test part" and measured["classes"] == list(data.read_folder(folder).class_names)
+    every = _answer(capsys, "evaluate", model, str(folder), "--all")
+    assert every["samples"] == data.read_folder(folder).n_samples > trained["test_samples"]
