@@ -68,7 +68,8 @@ def _factored(node: Node) -> Node | None:
     if node.op is not Op.SUM or not node.dtype.is_float or node.sources[0].op is not Op.MULTIPLY:
         return None
     axes = node.attributes["axes"]
-    inside, outside = [], []
+    inside: list[Node] = []
+    outside: list[Node] = []
     stack = [node.sources[0]]
     while stack:
         factor = stack.pop()
