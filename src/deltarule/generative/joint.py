@@ -43,6 +43,13 @@ class Variable:
         return count(self.bijector.free_shape(self.shape))
 
 
+class _Values(dict[str, Tensor]):
+    """The values of a model's variables; a name that is none of them is told."""
+
+    def __missing__(self, name: str) -> Tensor:
+        raise ArgumentError("log_joint", expected=f"names among {', '.join(map(repr, self))}", got=repr(name))
+
+
 @final
 class Joint:
     """A log-joint density of named variables, seen as a density of one free vector ζ (S, d)."""
@@ -75,7 +82,13 @@ class Joint:
     def log_density(self, free: Tensor) -> Tensor:
         """Return ln p(data, T(ζ)) + ln|det ∂T/∂ζ| for each point, (S,)."""
         pieces = self._pieces(free)
-        value = self.log_joint({name: variable.bijector.forward(x) for name, (variable, x) in pieces.items()})
+        values = {name: variable.bijector.forward(x) for name, (variable, x) in pieces.items()}
+        value = self.log_joint(_Values(values))
+        if not isinstance(value, Tensor):
+            raise ArgumentError(
+                "log_joint", expected="a tensor, ln p of each point", got=type(value).__name__,
+                hint="Compute with the values as they are given: .numpy() takes them out of the graph.",
+            )  # fmt: skip
         if value.shape != free.shape[:1]:
             raise ShapeError(
                 "log_joint", expected=f"one number for each point, {show(free.shape[:1])}", got=show(value.shape),

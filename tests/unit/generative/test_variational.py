@@ -274,6 +274,10 @@ def test_diagnostics_are_arvizs() -> None:
 def test_mistakes_are_told() -> None:
     with pytest.raises(ShapeError, match="one number for each point"):
         g.fit_variational(lambda v: v["z"].sum(), variables={"z": (3,)})
+    with pytest.raises(ArgumentError, match="names among 'z', got 'w'"):
+        g.fit_variational(lambda v: v["w"].sum(-1), variables={"z": (3,)})
+    with pytest.raises(ArgumentError, match=r"log_joint: expected a tensor.* got float"):
+        g.fit_variational(lambda v: 3.0, variables={"z": (3,)})
     with pytest.raises(ArgumentError, match="'mean_field', 'full', 'low_rank'"):
         g.fit_variational(gaussian, "wide", variables={"z": (3,)})
     with pytest.raises(ArgumentError, match="one of 3 free numbers"):
