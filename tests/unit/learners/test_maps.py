@@ -67,9 +67,22 @@ def test_interpolated_repulsion_is_near_the_exact_one(spread: float, error: floa
 
 
 @pytest.mark.notes("AE-10", "AE-12")
-@pytest.mark.parametrize("method", ["exact", pytest.param("fft", marks=pytest.mark.slow)])
-def test_tsne_is_as_good_as_scikit_learns(method: str) -> None:
+def test_tsne_is_as_good_as_scikit_learns_figures() -> None:
+    """scikit-learn 1.9 on the same 300 digits: trustworthiness 0.9860, neighbours kept 0.789, divergence 0.320."""
     x = IMAGES[:300]
+    learner = TSNE(random_state=0)
+    y = learner.fit_transform(x)
+    assert trustworthiness(x, y, n_neighbors=15) > 0.986 - 0.01
+    assert kept(x, y) > 0.789 - 0.01
+    assert learner.kl_divergence_ < 0.320 + 0.005
+    np.testing.assert_array_equal(TSNE(random_state=0).fit_transform(x), y)
+
+
+@pytest.mark.slow
+@pytest.mark.notes("AE-10", "AE-12")
+@pytest.mark.parametrize("method", ["exact", "fft"])
+def test_tsne_is_as_good_as_scikit_learns(method: str) -> None:
+    x = IMAGES[:500]
     ours = TSNE(method=method, random_state=0)
     y = ours.fit_transform(x)
     reference = manifold.TSNE(random_state=0)
