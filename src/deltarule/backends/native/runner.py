@@ -17,6 +17,7 @@ from deltarule.backends.native.memory import aligned, raise_reported
 from deltarule.backends.native.program import Assembler, StepParts
 from deltarule.backends.native.threads import Team
 from deltarule.errors import DataError, ShapeError
+from deltarule.graph.node import Node
 from deltarule.graph.program import StepProgram
 from deltarule.lower.layout import Panels
 from deltarule.lower.loops import Buffer
@@ -51,6 +52,8 @@ class NativeRunner:
         self._team = Team(self.assembly.threads)
         self._arena = aligned(self.assembly.arena_bytes)
         self._context = np.zeros(words.TABLE + len(self.assembly.table) + self.assembly.kernels, np.int64)
+        nodes = self._program.state
+        self._windows = [self._window(*pair) for pair in zip(self._states, nodes, strict=True)]
 
     @property
     def threads(self) -> int:
@@ -85,20 +88,21 @@ class NativeRunner:
 
     def load(self, state: Sequence[Array]) -> None:
         """Take over copies of the state arrays."""
-        for node, buffer, array in zip(self._program.state, self._states, state, strict=True):
+        for node, window, array in zip(self._program.state, self._windows, state, strict=True):
             if np.shape(array) != node.shape:
                 raise ShapeError(
                     f"state {node.attributes.get('name', '')}", expected=show(node.shape), got=show(np.shape(array))
                 )
-            packed = self._packed(buffer, np.asarray(array, node.dtype.name))
-            self._view(buffer).reshape(packed.shape)[...] = packed
+            window[...] = np.asarray(array, window.dtype).reshape(window.shape)
 
     def read(self) -> list[Array]:
         """Return copies of the current state."""
-        return [
-            self._unpacked(buffer, self._view(buffer).copy(), node.shape)
-            for node, buffer in zip(self._program.state, self._states, strict=True)
-        ]
+        found = []
+        for node, window in zip(self._program.state, self._windows, strict=True):
+            array = np.empty(node.shape, window.dtype)
+            array.reshape(window.shape)[...] = window
+            found.append(array)
+        return found
 
     def run(
         self,
@@ -148,21 +152,12 @@ class NativeRunner:
         offset = self._lowered.memory.places[buffer].offset
         return self._arena[offset : offset + buffer.nbytes].view(buffer.dtype.name)
 
-    def _packed(self, buffer: Buffer, array: Array) -> Array:
-        """Return a view of the elements in the order of memory."""
-        layout = self._lowered.layouts.get(buffer)
+    def _window(self, buffer: Buffer, node: Node) -> Array:
+        """Return a state in the arena in its own shape; an axis that lies in panels is cut in two there."""
+        flat, layout = self._view(buffer), self._lowered.layouts.get(buffer)
         if not isinstance(layout, Panels):
-            return array
-        front = np.moveaxis(array, layout.axis, 0)
-        cut = front.reshape(-1, layout.width, *front.shape[1:])
-        return np.moveaxis(cut, 1, -1)
-
-    def _unpacked(self, buffer: Buffer, flat: Array, shape: tuple[int, ...]) -> Array:
-        """Return a state array in its own shape."""
-        layout = self._lowered.layouts.get(buffer)
-        if not isinstance(layout, Panels):
-            return flat.reshape(shape)
-        others = [size for axis, size in enumerate(shape) if axis != layout.axis]
-        cut = np.moveaxis(flat.reshape(-1, *others, layout.width), -1, 1)
-        front = cut.reshape(shape[layout.axis], *others)
-        return np.ascontiguousarray(np.moveaxis(front, 0, layout.axis))
+            return flat.reshape(node.shape)
+        axis, rank = layout.axis, node.rank
+        others = [size for place, size in enumerate(node.shape) if place != axis]
+        stored = flat.reshape(-1, *others, layout.width)
+        return stored.transpose(*range(1, axis + 1), 0, rank, *range(axis + 1, rank))
