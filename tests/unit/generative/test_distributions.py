@@ -430,6 +430,11 @@ def test_double_values_keep_their_precision_beside_plain_parameters() -> None:
         assert ours.log_prob(1).dtype.name == "float32"
 
 
+def test_distributions_tell_their_shapes() -> None:
+    assert repr(g.Normal(MEAN, 1.0)) == "Normal(batch (3), event ())"
+    assert repr(g.FullNormal(SQUARE[:2], COVARIANCE)) == "FullNormal(batch (2), event (3))"
+
+
 def test_bad_parameters_are_told() -> None:
     with pytest.raises(ArgumentError, match="Normal deviation: expected numbers > 0, got -1"):
         g.Normal(0.0, -1.0)

@@ -115,6 +115,10 @@ class Distribution(ABC):
         """Return H = −E[ln p(x)] in nats, of batch_shape."""
         raise self._unknown("entropy")
 
+    def __repr__(self) -> str:
+        """Return ``Normal(batch (3), event ())``."""
+        return f"{type(self).__name__}(batch {shapes.show(self.batch_shape)}, event {shapes.show(self.event_shape)})"
+
     def _unknown(self, what: str) -> ArgumentError:
         return ArgumentError(
             f"{what} of {type(self).__name__}", expected="a distribution with a known formula", got="none",
