@@ -28,6 +28,7 @@ _ADVICE = {
     Op.EXP: "An exponential overflowed: lower the learning rate, scale the inputs, or use softmax or logsumexp.",
 }
 _GENERAL = "Lower the learning rate, clip gradients (clip_norm=1.0), or scale the inputs to mean 0 and deviation 1."
+_MOVES = {Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.SLICE, Op.FLIP}
 _KEPT = "The model keeps the weights from before this step."
 
 
@@ -156,5 +157,38 @@ def first_fault(outputs: Sequence[Node], values: Mapping[Node, Array]) -> tuple[
             operands = " and ".join(_range(source, known) for source in node.sources)
             label = str(node.attributes.get("function") or node.op.name.lower()).replace("_", " ")
             what = f"the first value that is not finite comes from {label}" + (f" of {operands}" if operands else "")
-            return what, _ADVICE.get(node.op, _GENERAL)
+            return what + _layer(node), _ADVICE.get(node.op, _GENERAL)
     return "no single operation gives it", _GENERAL
+
+
+def _layer(node: Node) -> str:
+    """Say where in the model a node stands: the layer whose parameter it reads, or after which layer it comes."""
+    for source in node.sources:
+        operand = source
+        while operand.op in _MOVES:
+            operand = operand.sources[0]
+        if _is_named(operand):
+            return f", in layer {_path(operand)}"
+    nearest = _nearest_parameter(node)
+    return "" if nearest is None else f", after layer {_path(nearest)}"
+
+
+def _nearest_parameter(node: Node) -> Node | None:
+    """Return the parameter of a layer that the fewest operations separate from a node."""
+    seen: set[Node] = set()
+    level = list(node.sources)
+    while level:
+        for operand in level:
+            if _is_named(operand):
+                return operand
+        seen.update(level)
+        level = list(dict.fromkeys(source for operand in level for source in operand.sources if source not in seen))
+    return None
+
+
+def _is_named(node: Node) -> bool:
+    return node.op is Op.INPUT and "." in str(node.attributes["name"])
+
+
+def _path(parameter: Node) -> str:
+    return str(parameter.attributes["name"]).rpartition(".")[0]

@@ -77,6 +77,35 @@ def test_the_first_operation_is_named_with_advice(function, word, advice):
     assert word in str(caught.value) and advice in str(caught.value)
 
 
+class Cascade:
+    """log(w·x) with parameters named as those of layers are."""
+
+    def __init__(self, weight, function):
+        self.weight, self.function = parameter(np.full((1, 1), weight, np.float32), name="encoder.1.weight"), function
+
+    def named_parameters(self):
+        return [("encoder.1.weight", self.weight)]
+
+    def named_state(self):
+        return []
+
+    def apply(self, inputs, *, mode, seed, step):
+        return Applied(self.function(inputs @ self.weight))
+
+    def config(self):
+        return None
+
+
+@pytest.mark.parametrize(
+    ("weight", "function", "place"),
+    [(3e38, lambda z: z, "in layer encoder.1"), (-1.0, log, "after layer encoder.1")],
+)
+def test_the_layer_is_named(weight, function, place):
+    with pytest.raises(DivergenceError, match=place):
+        fit(Cascade(weight, function), 10 * X, np.zeros((8, 1)), loss="mean_absolute_error", epochs=1, batch_size=4,
+            verbose=0)  # fmt: skip
+
+
 def test_an_update_that_breaks_a_weight_is_told_even_at_the_last_step():
     """The loss √w is 0 at w = 0; its slope is not finite."""
     model = Scale(sqrt, start=0.0)
