@@ -13,20 +13,22 @@ from deltarule.nn.init import Initializer
 from deltarule.nn.module import Module
 from deltarule.shapes import Shape, count, show
 from deltarule.tensor import functional
+from deltarule.tensor.functional import TensorLike
 from deltarule.tensor.tensor import Tensor
 
 
-def step(x: Tensor) -> Tensor:
+def step(x: TensorLike) -> Tensor:
     """1 where x ≥ 0, 0 elsewhere; derivative 0, so nothing learns through it (ACT-02).
 
     >>> from deltarule.tensor.tensor import tensor
     >>> step(tensor([-1.0, 0.0, 2.0])).tolist()
     [0.0, 1.0, 1.0]
     """
-    return (x >= 0).astype(x.dtype if x.dtype.is_float else "float32")
+    given = functional.as_tensor(x)
+    return (given >= 0).astype(given.dtype if given.dtype.is_float else "float32")
 
 
-def sign(x: Tensor) -> Tensor:
+def sign(x: TensorLike) -> Tensor:
     """+1 where x ≥ 0, −1 elsewhere; derivative 0 (ACT-03; unlike ``dr.sign``, which is 0 at 0).
 
     >>> from deltarule.tensor.tensor import tensor

@@ -112,7 +112,7 @@ def test_every_substep_shows_the_derivative_by_the_output():
     proved(d), proved(plain)
 
 
-@pytest.mark.notes("C-BP-02", "BP-13", "OUT-15", "NN-11", "LA-24")
+@pytest.mark.notes("C-BP-02", "BP-13", "E001-06", "OUT-15", "NN-11", "LA-24")
 @pytest.mark.parametrize("y", [1, -1])
 def test_siamese_cosine(y):
     x, xh, W1, W2, t = symbol("x", 3), symbol("x_hat", 3), symbol("W_1", 3, 3), symbol("W_2", 2, 3), symbol("y")
@@ -158,7 +158,7 @@ def test_leaky_rectifier():
     near(at["dL/dW_k"][:2], [[-0.125, -0.25], [4, 8]])
 
 
-@pytest.mark.notes("C-BP-04", "BP-15")
+@pytest.mark.notes("C-BP-04", "BP-15", "E001-07")
 def test_first_layer_under_an_invisible_shift():
     """∂L/∂W₁ at x + λz is ∂L/∂h (x + λz)ᵀ: the notes print xᵀ twice (E001-07)."""
     x, y, W1, W2 = symbol("x", 3), symbol("y", 2), symbol("W_1", 2, 3), symbol("W_2", 2, 2)
@@ -196,7 +196,7 @@ def test_linear_skip_path():
     near(at["dL/dW_2"], [[6, 12], [-2, -4]]), near(at["dL/dW_1"], [[0, 0], [14, 28], [0, 0]])
 
 
-@pytest.mark.notes("C-BP-06", "BP-17", "NN-13", "ACT-10", "ACT-11")
+@pytest.mark.notes("C-BP-06", "BP-17", "E001-10", "NN-13", "ACT-10", "ACT-11")
 def test_parametric_rectifier_then_exponential_unit():
     x, y, alpha = symbol("x", 2), symbol("y", 3), symbol("alpha_P")
     W1, W2, W3 = symbol("W_1", 2, 2), symbol("W_2", 2, 2), symbol("W_3", 3, 2)

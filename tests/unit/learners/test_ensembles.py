@@ -79,7 +79,7 @@ def test_bagging_lowers_the_error_of_unstable_regressors() -> None:
     assert many.oob_score_ == pytest.approx(truth, abs=0.12)
 
 
-@pytest.mark.notes("ENS-02", "ENS-03", "C-ENS-01")
+@pytest.mark.notes("ENS-02", "ENS-03", "C-ENS-01", "E000-11")
 def test_error_of_an_average_by_correlation() -> None:
     random = np.random.default_rng(0)
     n, k = 200_000, 4

@@ -95,7 +95,7 @@ def test_perceptron_never_learns_xor_and_says_so() -> None:
     assert not xor.converged_ and min(xor.mistakes_) > 0 and xor.mistake_bound_ == math.inf
 
 
-@pytest.mark.notes("CM-21", "CM-22", "CM-23", "C-CM-13")
+@pytest.mark.notes("CM-21", "CM-22", "CM-23", "C-CM-13", "E002-13")
 @pytest.mark.parametrize(("rule", "expected"), [("original", [0.3, 0.4]), ("unit-norm", [0.06, 0.08])])
 def test_one_widrow_hoff_step(rule: str, expected: list[float]) -> None:
     # the case has no bias: with the augmented input only the direction x/‖x‖ of the second rule changes

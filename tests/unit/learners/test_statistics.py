@@ -23,7 +23,7 @@ from deltarule.learners import (
 STREAM = [2, 4, 4, 4, 5, 5, 7, 9]
 
 
-@pytest.mark.notes("ONL-01", "ONL-04", "ONL-05", "C-ONL-01")
+@pytest.mark.notes("ONL-01", "ONL-04", "ONL-05", "C-ONL-01", "E003-16")
 def test_the_stream_of_the_notes() -> None:
     statistics, second = RunningStatistics(), 0.0
     means, scatters = [], []

@@ -135,7 +135,7 @@ def test_blur_identity_and_shift() -> None:
     assert not down[:2].any() and not down[:, -1].any()
 
 
-@pytest.mark.notes("C-KER-04", "KER-04")
+@pytest.mark.notes("C-KER-04", "KER-04", "E002-03")
 def test_sharpening_keeps_the_brightness() -> None:
     flat = np.full((3, 3), 7.0)
     for kernel, value in ((kernels.identity(), 7), (kernels.blur(), 7), (kernels.sharpen(), 7)):

@@ -143,6 +143,7 @@ def _moments(rule: init.Initializer, activation: type[nn.Module], depth: int = 8
 
 
 @pytest.mark.notes("C-INI-02", "C-INI-03", "C-INI-04", "C-INI-05", "C-INI-06", "INI-01", "INI-02", "INI-07", "INI-13")
+@pytest.mark.notes("X-19", "E000-14", "E001-21")
 def test_signals_through_deep_networks_as_the_notes_measured_them() -> None:
     linear = _moments(init.xavier_normal("fan_in"), nn.Identity)
     assert all(0.8 < m < 1.25 for m in linear)
@@ -168,7 +169,7 @@ def test_zero_weights_get_no_gradient() -> None:
         assert not slope.numpy().any()
 
 
-@pytest.mark.notes("C-INI-08", "INI-10")
+@pytest.mark.notes("C-INI-08", "INI-10", "E001-20")
 def test_equal_weights_leave_units_equal() -> None:
     one = init.constant(1)
     model = nn.Sequential(

@@ -61,7 +61,7 @@ def test_a_linear_net_is_affine() -> None:
     _close(model(x), x @ np.array([[3, 0], [1, 0]]).T + [-0.5, -1])
 
 
-@pytest.mark.notes("C-NN-04", "NN-09")
+@pytest.mark.notes("C-NN-04", "NN-09", "E001-03")
 def test_skip_network() -> None:
     made = nn.Sequential(
         nn.Skip(nn.Sequential(nn.Linear(3, 4), nn.ReLU()), nn.Linear(3, 4, bias=False)), nn.Linear(4, 2)
@@ -76,7 +76,7 @@ def test_skip_network() -> None:
     _close(model(x), [-5.5])
 
 
-@pytest.mark.notes("C-NN-05", "NN-17", "NN-18", "NN-20")
+@pytest.mark.notes("C-NN-05", "NN-17", "NN-18", "NN-20", "E004-06")
 def test_p_2_2_1() -> None:
     model = nn.Sequential(
         _linear([[1, -1], [0.5, 2]], [0, -1]), nn.Sigmoid(), _linear([[2, -1]], 0.5), nn.Sigmoid()

@@ -42,7 +42,7 @@ def test_matrix_norms() -> None:
     assert linalg.induced_infinity_norm([[1.0, -2.0], [3.0, 4.0]]).item() == 7
 
 
-@pytest.mark.notes("LA-06", "LA-07", "C-LA-04", "C-LA-09", "C-LA-10")
+@pytest.mark.notes("LA-06", "LA-07", "C-LA-04", "C-LA-09", "C-LA-10", "E000-05")
 def test_eigenvalues() -> None:
     values, vectors = linalg.eigh([[2.0, 1.0], [1.0, 2.0]])
     np.testing.assert_allclose(values.numpy(), [1, 3], rtol=1e-6)
@@ -111,7 +111,7 @@ def test_whitening() -> None:
     np.testing.assert_allclose(white.mean(0), 0, atol=1e-10)
 
 
-@pytest.mark.notes("LA-26", "C-LSE-01", "C-LSE-02", "C-LSE-03", "C-LSE-04", "C-LSE-05")
+@pytest.mark.notes("LA-26", "C-LSE-01", "C-LSE-02", "C-LSE-03", "C-LSE-04", "C-LSE-05", "E001-12", "E001-13")
 @pytest.mark.parametrize(
     ("x", "expected"),
     [([1.0, 2, 3], 3.4076059644443806), ([-5.0, -5], -4.306852819440055), ([1.0, -1], 1.1269280110429727),
