@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,23 +11,12 @@ import onnxruntime
 import pytest
 
 import deltarule as dr
+from contracts import test_layers as contracts
 from deltarule import losses, nn
 from deltarule.interop.onnx import export, load
 from deltarule.nn import save
 
 TOLERANCE = 1e-5
-
-
-def _module(name: str, path: Path) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(name, path)
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    return module
-
-
-contracts: Any = _module("layer_contracts", Path(__file__).parents[1] / "contracts" / "test_layers.py")
 
 
 class Unpooled(nn.Module):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -13,6 +10,7 @@ import numpy as np
 import pytest
 
 import deltarule as dr
+from contracts import test_functions, test_layers, test_losses, test_ops
 from deltarule.explain.notation import FUNCTIONS as NOTATION
 from deltarule.explain.page import columns
 from deltarule.explain.translation import OPENED, TEXTBOOK
@@ -23,7 +21,6 @@ from deltarule.render.mathematics import to_text
 from deltarule.tensor.explain import derive
 from deltarule.tensor.tensor import Tensor
 
-CONTRACTS = Path(__file__).parents[2] / "contracts"
 WORDS = {op.name.lower() for op in Op} - {"exp", "log", "sign", "floor", "abs", "sin", "cos", "tanh", "erf", "where",
                                           "max", "maximum", "minimum", "argmax", "argsort", "flip", "windows", "fold",
                                           "log_determinant", "solve", "not", "and", "or"}  # fmt: skip
@@ -34,16 +31,7 @@ RAW = re.compile(r"\b(" + "|".join(sorted(
     | {"mish", "cube", "prelu", "huber", "normalize", "index", "rows", "part", "permute"})) + r")\b")  # fmt: skip
 
 
-def _cases(name: str) -> Any:
-    """Return the module of another contract suite."""
-    spec = importlib.util.spec_from_file_location(f"contract_{name}", CONTRACTS / f"test_{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-LAYERS, FUNCTION_CASES, LOSSES, OPS = (_cases(name).CASES for name in ("layers", "functions", "losses", "ops"))
+LAYERS, FUNCTION_CASES, LOSSES, OPS = (suite.CASES for suite in (test_layers, test_functions, test_losses, test_ops))
 
 
 def _symbol(name: str, shape: tuple[int, ...], whole: bool) -> Tensor:
