@@ -15,8 +15,9 @@ from pathlib import Path
 import deltarule as dr
 from deltarule import losses, nn
 from deltarule.explain.explanation import Derivation
+from deltarule.explain.results import RESULTS
 from deltarule.shapes import Dimension
-from deltarule.tensor.explain import grade
+from deltarule.tensor.explain import grade, run, source
 from deltarule.tensor.tensor import Tensor
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "derivations.md"
@@ -164,6 +165,9 @@ def page() -> str:
                          str(derivation.at(NUMBERS))))  # fmt: skip
     parts.append(section("In components: `print(derivation.components())`", derivation.components()))
     parts.append(section("Answers, graded", answers()))
+    for result in (make() for make in RESULTS):
+        text = re.sub(r"largest relative error.*", "every error below 10⁻⁹", result.text(run, source(0)))
+        parts.append(section(f"Not a gradient: {result.title}", text))
     return "\n".join(parts)
 
 

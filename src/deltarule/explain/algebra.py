@@ -165,7 +165,8 @@ def scale(coefficient: Coefficient, term: Term) -> Term:
     if coefficient == 0:
         return number(Fraction(0), term.shape)
     if isinstance(term, Product):
-        return unwrapped(Product(coefficient * term.coefficient, term.factors, term.shape))
+        front, factors = _without_sign(coefficient * term.coefficient, term.factors)
+        return unwrapped(Product(front, factors, term.shape))
     if isinstance(term, Sum) and coefficient == -1:
         return add(*(scale(coefficient, part) for part in term.terms))
     return Product(coefficient, ((term, _ONE),), term.shape)
@@ -234,7 +235,9 @@ def _without_sign(
     if coefficient >= 0:
         return coefficient, factors
     for i, (factor, exponent) in enumerate(factors):
-        if exponent != 1 or not isinstance(factor, Sum) or any(is_constant(part) for part in factor.terms):
+        if exponent != 1 or not isinstance(factor, Sum):
+            continue
+        if any(is_constant(part) and split(part)[0] > 0 for part in factor.terms):
             continue
         if any(split(part)[0] < 0 for part in factor.terms):
             turned = add(*(scale(Fraction(-1), part) for part in factor.terms))

@@ -423,6 +423,8 @@ class _Parser:
             if opening.text == "_":
                 opening = self._accept("(", "{", "[") or opening
             return _as_indicator(self._inner({"(": ")", "{": "}", "[": "]"}.get(opening.text, ")")))
+        if name == "Σ" and self._token_here.text != "{":  # Σ (a − b)² adds squares
+            return FUNCTIONS["sum"]("sum", self._power())
         name = {"Σ": "sum", "√": "sqrt"}.get(name, self._function_name(name))
         opening = self._accept("(", "[", "{")
         if opening:

@@ -72,6 +72,7 @@ RIGHT = [
     ("two_layers", "b_2", "ŷ(1-ŷ)(β(1-y)/(1-ŷ) - αy/ŷ)"),
     ("two_layers", "b_2", r"\sigma(z_2)(1-\sigma(z_2))\left(\beta\frac{1-y}{1-\hat y}-\alpha\frac{y}{\hat y}\right)"),
     ("two_layers", "b_2", "β ŷ - β y ŷ - α y + α y ŷ"),
+    ("two_layers", "b_2", "δ₂ + Σ (x)² - xᵀx"),
     ("two_layers", "W_2", "δ₂ a₁ᵀ"),
     ("two_layers", "W_2", r"dL/dW_2 = \delta_2 a_1^T"),
     ("batch", "W_2", "1/5 (Ŷ - Y)ᵀ A₁"),
