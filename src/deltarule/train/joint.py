@@ -90,13 +90,15 @@ class Kind:
     task: Task
     config: dict[str, Any] | None
     state: tuple[tuple[str, tuple[object, ...], dtypes.DType], ...]
+    named: dict[str, Tensor]  # the model's parameters, then its running state
+    n_learned: int
 
     @staticmethod
     def of(task: Task) -> Kind:
         """Describe a task once."""
-        named = (*learned(task.model), *running(task.model))
-        state = tuple((name, tensor.shape, tensor.dtype) for name, tensor in named)
-        return Kind(_with_own_rate(task), task.model.config(), state)
+        parameters, kept = learned(task.model), running(task.model)
+        state = tuple((name, tensor.shape, tensor.dtype) for name, tensor in (*parameters, *kept))
+        return Kind(_with_own_rate(task), task.model.config(), state, dict((*parameters, *kept)), len(parameters))
 
     def like(self, other: Kind) -> bool:
         """Return whether two tasks differ in the values of parameters, state and learning rate only."""

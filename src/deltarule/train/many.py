@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from deltarule import dtypes
 from deltarule.errors import ArgumentError, DataError
 from deltarule.losses import Loss
 from deltarule.losses import get as get_loss
@@ -24,8 +25,8 @@ from deltarule.train.joint import Kind, forms
 from deltarule.train.loop import Plan
 from deltarule.train.member import Member
 from deltarule.train.metrics import MetricLike, get_all
-from deltarule.train.prepare import check_outputs, model_dtype, prepared
-from deltarule.train.program import Regularizer, Task, columns, learned, training_step
+from deltarule.train.prepare import check_outputs, prepared
+from deltarule.train.program import Regularizer, Task, columns, training_step
 from deltarule.train.protocol import Trainable
 from deltarule.train.slots import Workshop
 
@@ -97,17 +98,18 @@ def fit_many(
     recipes = _recipes(optimizer, learning_rate, n)
     penalties = _lists("regularizers", regularizers, n, callable)
     adjustable, named = any(callback.adjusts_rate for own in hooks for callback in own), get_all(metrics, chosen)
-    tasks = [
-        Task(model, chosen, named, recipe, penalty, adjustable)
+    kinds = [
+        Kind.of(Task(model, chosen, named, recipe, penalty, adjustable))
         for model, recipe, penalty in zip(models, recipes, penalties, strict=True)
     ]
+    _check_kinds(kinds)
     rows = [_all_rows(arrays) if own is None else own for own in _rows("train_rows", train_rows, arrays, n)]
     held = _rows("validation_rows", validation_rows, arrays, n)
     counts = zip(rows, _each("seed", seed, n, _WHOLE), _each("epochs", epochs, n, _WHOLE), strict=True)
     plans = [Plan(int(count), batch_size, len(own), int(number), shuffle) for own, number, count in counts]
     members = [
-        Member(Kind.of(task), recipe, plan, own, out, copy.deepcopy(list(callbacks)))
-        for task, recipe, plan, own, out, callbacks in zip(tasks, recipes, plans, rows, held, hooks, strict=True)
+        Member(kind, recipe, plan, own, out, copy.deepcopy(list(callbacks)))
+        for kind, recipe, plan, own, out, callbacks in zip(kinds, recipes, plans, rows, held, hooks, strict=True)
     ]
     _check_outputs(members, arrays)
     return _run(members, arrays, device, threads)
@@ -129,9 +131,13 @@ def _check_models(models: Sequence[Trainable]) -> None:
     if not models or len({id(model) for model in models}) < len(models):
         got = "none" if not models else "the same one twice"
         raise ArgumentError("fit_many models", expected="at least one model, all of them different objects", got=got)
-    if any(not learned(model) for model in models):
+
+
+def _check_kinds(kinds: Sequence[Kind]) -> None:
+    if any(not kind.n_learned for kind in kinds):
         raise ArgumentError("fit_many models", expected="parameters to learn in each", got="a model without")
-    types = dict.fromkeys(model_dtype(model).name for model in models)
+    floats = [[dtype for _, _, dtype in kind.state if dtype.is_float] or [dtypes.FLOAT32] for kind in kinds]
+    types = dict.fromkeys(dtypes.promote(*own).name for own in floats)
     if len(types) > 1:
         raise ArgumentError("fit_many models", expected="one element type", got=" and ".join(types))
 

@@ -13,7 +13,6 @@ from deltarule.train.callbacks import Callback
 from deltarule.train.history import History
 from deltarule.train.joint import FACTORS, Kind
 from deltarule.train.loop import Plan
-from deltarule.train.program import learned, running
 
 
 class Member:
@@ -27,7 +26,7 @@ class Member:
         self.history = History()
         self.stop, self.learning_rate_factor = False, 1.0
         self.step = 0
-        self._named = dict((*learned(self.task.model), *running(self.task.model)))
+        self._named = kind.named
         self._current: dict[str, Array] = {}  # weights at the end of the last epoch
         self._chosen: dict[str, Array] = {}  # weights that a callback wants to go on with
         self._final: dict[str, Array] = {}

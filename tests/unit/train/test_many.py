@@ -254,5 +254,7 @@ def test_what_does_not_fit_is_refused(network, blobs):
         fit_many([models[0], models[0]], x, y, **options)
     with pytest.raises(ArgumentError, match="at least one model"):
         fit_many([], x, y, **options)
+    with pytest.raises(ArgumentError, match="a model without"):
+        fit_many([models[0], network(frozen=("w1", "b1", "w2", "b2"))], x, y, **options)
     with pytest.raises(ArgumentError, match="one element type"):
         fit_many([network(), network(dtype="float64")], x, y, **options)
