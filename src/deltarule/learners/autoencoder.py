@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from deltarule import losses, nn
 from deltarule.errors import ArgumentError
 from deltarule.learners import architectures
-from deltarule.learners.base import Array, at_least, require
+from deltarule.learners.base import Array, at_least, require, whole
 from deltarule.learners.network import Network
 from deltarule.tensor.tensor import Tensor
 
@@ -71,7 +71,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         require(self, "sparsity", at_least(0), "a number ≥ 0")
         if not 0 <= self.corruption < 1:
             raise ArgumentError(f"{where} corruption", expected="a probability in [0, 1)", got=repr(self.corruption))
-        k = require(self, "n_components", at_least(1), "a whole number ≥ 1")
+        k = require(self, "n_components", whole(1), "a whole number ≥ 1")
         noise = [nn.Dropout(self.corruption)] if self.corruption else []
         inner = architectures.dense_layers(where, shape[0], sizes, self.activation, 0.0, self.batch_norm)
         outer = architectures.dense_layers(where, k, sizes[::-1], self.activation, 0.0, self.batch_norm)

@@ -6,16 +6,18 @@ returns ``self``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import numbers
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from deltarule.errors import ArgumentError
+from deltarule.errors import ArgumentError, ShapeError
 
 Array = npt.NDArray[Any]
 
@@ -73,6 +75,8 @@ def weights_for(x: Array, y: Array, sample_weight: Any, class_weight: Any = None
     """Return one weight an example: sample weights times class weights."""
     weights = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True))
     if class_weight is not None:
+        if not isinstance(class_weight, Mapping) and class_weight != "balanced":
+            raise ArgumentError("class_weight", expected="None, 'balanced' or {class: weight}", got=repr(class_weight))
         weights = weights * compute_sample_weight(class_weight, y)
     if not (weights > 0).any():
         raise ValueError("Sample weights must contain at least one positive number.")
@@ -96,11 +100,33 @@ def require(learner: Any, name: str, holds: Callable[[Any], bool], expected: str
     return value
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def at_least(limit: float) -> Callable[[Any], bool]:
     """Return the test "a number ≥ limit"."""
-    return lambda value: not isinstance(value, bool) and value >= limit
+    return lambda value: _is_number(value) and value >= limit
 
 
 def above(limit: float) -> Callable[[Any], bool]:
     """Return the test "a number > limit"."""
-    return lambda value: not isinstance(value, bool) and value > limit
+    return lambda value: _is_number(value) and value > limit
+
+
+def whole(limit: int) -> Callable[[Any], bool]:
+    """Return the test "a whole number ≥ limit"."""
+    return lambda value: _is_number(value) and isinstance(value, numbers.Integral) and int(value) >= limit
+
+
+def generator(random_state: Any) -> np.random.Generator:
+    """Return NumPy's generator for a seed, None or a RandomState; raises scikit-learn's error for anything else."""
+    return np.random.default_rng(check_random_state(random_state).randint(2**31))
+
+
+def coded(learner: Any, x: Any, n: int) -> Array:
+    """Return codes (N, n) for ``inverse_transform``; raises ShapeError for others."""
+    codes = np.asarray(x)
+    if codes.ndim != 2 or codes.shape[1] != n:
+        raise ShapeError(f"{type(learner).__name__}.inverse_transform", expected=f"(N, {n})", got=str(codes.shape))
+    return codes

@@ -8,7 +8,9 @@ from typing import Any, Self, final
 import numpy as np
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
 
+from deltarule.errors import ArgumentError
 from deltarule.learners.base import (
     Array,
     at_least,
@@ -18,6 +20,7 @@ from deltarule.learners.base import (
     encode_part,
     require,
     weights_for,
+    whole,
 )
 from deltarule.learners.moments import Moments
 from deltarule.learners.streaming import RunningStatistics
@@ -109,6 +112,9 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     def sample(self, n: int, random_state: int | None = None) -> tuple[Array, Array]:
         """Draw classes from the prior and examples from their likelihood (PR-17)."""
+        check_is_fitted(self, "classes_")
+        if not whole(0)(n):
+            raise ArgumentError(f"{type(self).__name__}.sample n", expected="a whole number ≥ 0", got=repr(n))
         generator = np.random.default_rng(random_state)
         labels = generator.choice(len(self.classes_), size=n, p=self.class_prior_)
         rows = np.empty((n, self.n_features_in_))
@@ -192,6 +198,7 @@ class BernoulliNaiveBayes(_Generative):
     def _check(self, x: Array) -> None:
         del x
         require(self, "alpha", at_least(0), "a number ≥ 0")
+        require(self, "threshold", at_least(-np.inf), "a number")
 
     def _counted(self, x: Array) -> Array:
         return (x > self.threshold).astype(np.float64)

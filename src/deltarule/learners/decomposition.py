@@ -9,7 +9,7 @@ from scipy import linalg
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from deltarule.learners.base import Array, above, at_least, require
+from deltarule.learners.base import Array, above, coded, generator, require, whole
 
 _BLOCK_ROWS = 4096  # of the data, centred and multiplied at a time
 
@@ -39,7 +39,7 @@ class _Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _count(self, n_samples: int, n_features: int) -> int:
         limit = min(n_samples, n_features)
         name = "n_components"
-        require(self, name, lambda n: n is None or at_least(1)(n), "a whole number ≥ 1 or None")
+        require(self, name, lambda n: n is None or whole(1)(n), "a whole number ≥ 1 or None")
         wanted = getattr(self, name)
         if wanted is not None and wanted > limit:
             raise ValueError(f"n_components={wanted} must be between 1 and min(n_samples, n_features)={limit}")
@@ -72,6 +72,8 @@ class PCA(_Projection):
         del y
         x = self._checked(X, reset=True, ensure_min_samples=2)
         require(self, "solver", {"exact", "randomized"}.__contains__, "'exact' or 'randomized'")
+        require(self, "n_oversamples", whole(0), "a whole number ≥ 0")
+        require(self, "n_iter", whole(0), "a whole number ≥ 0")
         k = self._count(*x.shape)
         self.mean_ = x.mean(axis=0)
         if self.solver == "randomized":
@@ -93,8 +95,7 @@ class PCA(_Projection):
         """Iterate on the smaller side, q ← orth(AᵀA q), so that no long matrix has to be made orthonormal."""
         tall = centred if centred.shape[0] >= centred.shape[1] else centred.T
         width = min(k + self.n_oversamples, tall.shape[1])
-        generator = np.random.default_rng(self.random_state)
-        q = generator.normal(size=(tall.shape[1], width)).astype(centred.dtype)
+        q = generator(self.random_state).normal(size=(tall.shape[1], width)).astype(centred.dtype)
         for _ in range(self.n_iter + 1):
             q = np.linalg.qr(tall.T @ (tall @ q))[0]
         found = (tall @ q).astype(np.float64)
@@ -140,7 +141,7 @@ class PCA(_Projection):
     def inverse_transform(self, X: Any) -> Array:
         """Return Wᵀz + μ, the nearest point of the plane."""
         check_is_fitted(self)
-        scores = np.asarray(X)
+        scores = coded(self, X, len(self.components_))
         return np.asarray((scores * self._scales() if self.whiten else scores) @ self.components_ + self.mean_)
 
     def _scales(self) -> Array:
@@ -183,7 +184,7 @@ class FastICA(_Projection):
         """Learn ``components_`` (unmixing) and ``mixing_``."""
         del y
         x = self._checked(X, reset=True, ensure_min_samples=2).astype(np.float64)
-        require(self, "max_iter", at_least(1), "a whole number ≥ 1")
+        require(self, "max_iter", whole(1), "a whole number ≥ 1")
         require(self, "tol", above(0), "a number > 0")
         k = self._count(*x.shape)
         self.mean_ = x.mean(axis=0)
@@ -191,7 +192,7 @@ class FastICA(_Projection):
         k = min(k, int((s > 1e-10 * s.max(initial=1.0)).sum()) or 1)
         whitening = vt[:k] * (np.sqrt(len(x)) / np.maximum(s[:k], 1e-300))[:, None]
         white = u[:, :k] * np.sqrt(len(x))
-        rotation = self._rotate(white, np.random.default_rng(self.random_state).normal(size=(k, k)))
+        rotation = self._rotate(white, generator(self.random_state).normal(size=(k, k)))
         self.components_ = _fixed_signs(rotation @ whitening)
         self.mixing_ = np.linalg.pinv(self.components_)
         return self
@@ -214,7 +215,7 @@ class FastICA(_Projection):
     def inverse_transform(self, X: Any) -> Array:
         """Return A s + μ."""
         check_is_fitted(self)
-        return np.asarray(np.asarray(X) @ self.mixing_.T + self.mean_)
+        return np.asarray(coded(self, X, len(self.components_)) @ self.mixing_.T + self.mean_)
 
 
 def _decorrelated(w: Array) -> Array:

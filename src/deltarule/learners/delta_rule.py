@@ -21,8 +21,10 @@ from deltarule.learners.base import (
     class_factors,
     encode_classes,
     encode_part,
+    generator,
     require,
     weights_for,
+    whole,
     with_bias,
 )
 from deltarule.learners.delta_step import delta_steps, linear_error, logistic_error, sigmoid, step_error
@@ -105,15 +107,15 @@ class Perceptron(_BinaryLinear):
         """Go through the data until an epoch has no mistake."""
         x, targets = checked_fit(self, X, y)
         labels = self._binary(targets)
-        epochs = require(self, "max_iter", at_least(1), "a whole number ≥ 1")
+        epochs = require(self, "max_iter", whole(1), "a whole number ≥ 1")
         inputs, weights = with_bias(x), weights_for(x, targets, None, self.class_weight)
         theta = np.zeros(inputs.shape[1])
-        generator = np.random.default_rng(_seed(self.random_state))
+        random, used = generator(self.random_state), np.flatnonzero(weights > 0)
         log: list[tuple[int, int, int]] = []
         self.mistakes_: list[int] = []
         for epoch in range(1, epochs + 1):
             before = len(log)
-            order = generator.permutation(len(x)) if self.shuffle else np.arange(len(x))
+            order = random.permutation(used) if self.shuffle else used
             log += [(epoch, row, error) for row, error in self._mistakes(theta, inputs, labels, weights, order)]
             self.mistakes_.append(len(log) - before)
             if len(log) == before:
@@ -122,7 +124,8 @@ class Perceptron(_BinaryLinear):
         self.n_iter_, self.n_mistakes_ = len(self.mistakes_), len(log)
         self.converged_ = self.mistakes_[-1] == 0
         self._keep(theta)
-        self.mistake_bound_ = _mistake_bound(inputs, labels, theta) * float(weights.max() / weights.min()) ** 2
+        uneven = float(weights.max() / weights[used].min())
+        self.mistake_bound_ = _mistake_bound(inputs[used], labels[used], theta) * uneven**2
         if not self.converged_:
             warnings.warn(
                 f"Perceptron made mistakes in each of {epochs} epochs: the classes may not be linearly separable.",
@@ -147,10 +150,6 @@ class Perceptron(_BinaryLinear):
         self.n_iter_, self.n_mistakes_ = len(self.mistakes_), sum(self.mistakes_)
         self._keep(theta)
         return self
-
-
-def _seed(random_state: Any) -> Any:
-    return random_state.randint(2**31) if isinstance(random_state, np.random.RandomState) else random_state
 
 
 def _mistake_bound(inputs: Array, labels: Array, theta: Array) -> float:
@@ -185,7 +184,7 @@ class Adaline(_BinaryLinear):
         """Go through the data ``max_iter`` times."""
         x, targets = checked_fit(self, X, y)
         labels = self._binary(targets)
-        epochs = require(self, "max_iter", at_least(1), "a whole number ≥ 1")
+        epochs = require(self, "max_iter", whole(1), "a whole number ≥ 1")
         inputs, weights = with_bias(x), weights_for(x, targets, None, self.class_weight)
         theta = np.zeros(inputs.shape[1])
         self.learning_rate_ = self._rate(inputs, weights)
@@ -250,7 +249,7 @@ class LogisticRegression(_BinaryLinear):
         labels = self._binary(targets)
         require(self, "alpha", at_least(0), "a number ≥ 0")
         require(self, "solver", {"newton", "delta"}.__contains__, "'newton' or 'delta'")
-        require(self, "max_iter", at_least(1), "a whole number ≥ 1")
+        require(self, "max_iter", whole(1), "a whole number ≥ 1")
         weights = weights_for(x, targets, sample_weight, self.class_weight)
         inputs = with_bias(x)
         if self.solver == "newton":
@@ -265,7 +264,7 @@ class LogisticRegression(_BinaryLinear):
 
     def _pass(self, theta: Array, inputs: Array, labels: Array, weights: Array) -> None:
         rate = require(self, "learning_rate", above(0), "a number > 0")
-        size = require(self, "batch_size", at_least(1), "a whole number ≥ 1")
+        size = require(self, "batch_size", whole(1), "a whole number ≥ 1")
         shrink = self.alpha * np.append(np.ones(inputs.shape[1] - 1), 0.0) / len(labels)
         options: dict[str, Any] = {"weights": weights, "shrink": shrink, "batch_size": size}
         for _ in delta_steps(theta, inputs, labels, logistic_error, rate, **options):

@@ -13,11 +13,10 @@ from typing import Any, Self, final
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.errors import ArgumentError, DataError
-from deltarule.learners.base import Array, at_least, encode_classes, require
+from deltarule.learners.base import Array, encode_classes, generator, require, whole
 from deltarule.learners.bayes import GaussianNaiveBayes
 from deltarule.learners.least_squares import LinearRegression
 
@@ -26,6 +25,8 @@ Rows = npt.NDArray[np.int64]
 
 def bootstrap(n: int, random: np.random.Generator) -> tuple[Rows, Rows]:
     """Return n rows drawn with replacement, and the rows that were not drawn (about n/e of them; ENS-05)."""
+    if not whole(1)(n):
+        raise ArgumentError("bootstrap n", expected="a whole number ≥ 1", got=repr(n))
     drawn = random.integers(n, size=n)
     return drawn, np.setdiff1d(np.arange(n), drawn)
 
@@ -39,8 +40,10 @@ class _Bagging(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
 
     def _fit_members(self, x: Array, y: Array, default: Any, least_values: int = 1) -> None:
         """Fit the members; a sample with fewer than ``least_values`` different targets is drawn again."""
-        require(self, "n_estimators", at_least(1), "a whole number ≥ 1")
-        random = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        require(self, "n_estimators", whole(1), "a whole number ≥ 1")
+        fits = self.estimator is None or (hasattr(self.estimator, "fit") and hasattr(self.estimator, "get_params"))
+        require(self, "estimator", lambda _: fits, "an estimator (an object, not a class) or None")
+        random = generator(self.random_state)
         self.estimators_: list[Any] = []
         self.out_of_bag_: list[Rows] = []
         while len(self.estimators_) < self.n_estimators:
@@ -155,6 +158,10 @@ def average_proba(models: Sequence[Any], x: Any, weights: Any = None) -> Array:
         raise ArgumentError("average_proba models", expected="at least one fitted classifier", got="none")
     classes = np.unique(np.concatenate([model.classes_ for model in models]))
     shares = np.stack([class_shares(model, x, classes) for model in models])
+    if weights is not None and (np.shape(weights) != (len(models),) or not np.sum(weights) > 0):
+        raise ArgumentError(
+            "average_proba weights", expected=f"{len(models)} numbers with a sum > 0", got=repr(weights)
+        )
     return np.asarray(np.average(shares, axis=0, weights=weights))
 
 
@@ -165,6 +172,8 @@ def majority(predictions: Any) -> Array:
     [1, 2, 0]
     """
     rows = np.asarray(predictions)
+    if rows.ndim != 2 or not rows.size:
+        raise DataError("majority", expected="predictions (models, N)", got=f"shape {rows.shape}")
     classes, votes = np.unique(rows, return_inverse=True)
     counts = (votes.reshape(rows.shape)[:, :, None] == np.arange(len(classes))).sum(axis=0)
     return np.asarray(classes[counts.argmax(axis=1)])

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.extmath import safe_sparse_dot
 
-from deltarule.learners.base import Array, above, at_least, checked_fit, checked_predict, require, weights_for
+from deltarule.errors import DataError
+from deltarule.learners.base import Array, above, at_least, checked_fit, checked_predict, require, weights_for, whole
 from deltarule.learners.moments import Moments
 
 
@@ -102,7 +103,13 @@ class LinearRegression(_LinearRegressor):
         require(self, "solver", {"auto", "normal", "svd"}.__contains__, "'auto', 'normal' or 'svd'")
         gram = x.T @ x
         if self.solver == "normal" or (self.solver == "auto" and np.linalg.cond(gram) < 1e10):
-            return np.asarray(np.linalg.solve(gram, x.T @ y))
+            try:
+                return np.asarray(np.linalg.solve(gram, x.T @ y))
+            except np.linalg.LinAlgError as error:
+                raise DataError(
+                    "LinearRegression solver='normal'", expected="features of which none depends on the others",
+                    got="a singular XᵀX", hint="Write solver='auto' or 'svd', or take Ridge.",
+                ) from error  # fmt: skip
         return np.asarray(np.linalg.lstsq(x, y, rcond=None)[0])
 
 
@@ -139,7 +146,7 @@ class Lasso(_LinearRegressor):
 
     def _solve(self, x: Array, y: Array, mass: float) -> Array:
         require(self, "alpha", at_least(0), "a number ≥ 0")
-        require(self, "max_iter", at_least(1), "a whole number ≥ 1")
+        require(self, "max_iter", whole(1), "a whole number ≥ 1")
         require(self, "tol", above(0), "a number > 0")
         gram, target = x.T @ x / mass, x.T @ y / mass
         lipschitz = float(np.linalg.eigvalsh(gram).max(initial=0.0)) or 1.0

@@ -21,6 +21,7 @@ from deltarule.learners.base import (
     encode_part,
     require,
     weights_for,
+    whole,
     with_bias,
 )
 from deltarule.learners.delta_step import delta_steps
@@ -75,8 +76,8 @@ class _LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         require(self, "alpha", at_least(0), "a number ≥ 0")
         require(self, "solver", {"newton", "delta"}.__contains__, "'newton' or 'delta'")
         require(self, "learning_rate", above(0), "a number > 0")
-        require(self, "batch_size", at_least(1), "a whole number ≥ 1")
-        require(self, "max_iter", at_least(1), "a whole number ≥ 1")
+        require(self, "batch_size", whole(1), "a whole number ≥ 1")
+        require(self, "max_iter", whole(1), "a whole number ≥ 1")
         require(self, "tol", above(0), "a number > 0")
 
     def _pass(self, theta: Array, inputs: Array, labels: Array, weights: Array) -> None:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from deltarule.learners.base import Array, at_least, encode_classes, require
+from deltarule.errors import DataError
+from deltarule.learners.base import Array, encode_classes, require, whole
 from deltarule.learners.search import Known
 
 Metric = str | Callable[[Array, Array], Any]
@@ -35,7 +36,15 @@ def _pairwise(x: Array, y: Array, metric: Metric) -> Array:
         return np.stack([np.abs(y - row).max(axis=1) for row in x])
     if not callable(metric):
         raise TypeError(f"metric must be callable or one of {METRICS}, got {metric!r}")
-    return np.array([[float(metric(a, b)) for b in y] for a in x])
+    return np.array([[_measured(metric(a, b)) for b in y] for a in x])
+
+
+def _measured(distance: Any) -> float:
+    """Return what a metric gave as a number; raises DataError for anything else."""
+    found = np.asarray(distance)
+    if found.size != 1 or found.dtype.kind not in "fiub" or np.isnan(found).any():
+        raise DataError("metric", expected="a number for two examples", got=repr(distance))
+    return float(found.reshape(()))
 
 
 def _smallest(distances: Array, k: int) -> npt.NDArray[np.int64]:
@@ -57,7 +66,7 @@ class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     weights: str
 
     def _store(self, x: Array) -> None:
-        require(self, "n_neighbors", at_least(1), "a whole number ≥ 1")
+        require(self, "n_neighbors", whole(1), "a whole number ≥ 1")
         require(self, "weights", {"uniform", "distance"}.__contains__, "'uniform' or 'distance'")
         require(self, "metric", lambda m: callable(m) or m in METRICS, f"a callable or one of {', '.join(METRICS)}")
         if self.n_neighbors > len(x):

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule import nn, optim, train
 from deltarule.errors import ArgumentError
-from deltarule.learners.base import Array, above, at_least, require
+from deltarule.learners.base import Array, above, at_least, require, whole
 from deltarule.learners.pickling import register
 from deltarule.learners.stream import Stream
 from deltarule.losses import L2, Loss
@@ -146,8 +146,15 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     ) -> Job:
         """Return what is to be trained, and how."""
         self._stream = None
-        require(self, "epochs", at_least(1), "a whole number ≥ 1")
-        require(self, "batch_size", at_least(1), "a whole number ≥ 1")
+        require(self, "epochs", whole(1), "a whole number ≥ 1")
+        require(self, "batch_size", whole(1), "a whole number ≥ 1")
+        require(self, "threads", lambda n: n is None or whole(1)(n), "a whole number ≥ 1 or None")
+        for regularizer in self.regularizers:
+            if not callable(regularizer):
+                raise ArgumentError(
+                    f"{type(self).__name__} regularizers", expected="objects such as losses.L1(strength=0.1)",
+                    got=repr(regularizer),
+                )  # fmt: skip
         callbacks = copy.deepcopy(list(self.callbacks))
         fraction = 0.0
         if self.early_stopping:
@@ -236,6 +243,15 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         return tags
 
 
+def pair(learner: Any, validation_data: Any) -> tuple[Any, Any]:
+    """Return (X, y) of validation data; raises ArgumentError for anything else."""
+    if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
+        raise ArgumentError(
+            f"{type(learner).__name__} validation_data", expected="a pair (X, y)", got=type(validation_data).__name__
+        )
+    return validation_data[0], validation_data[1]
+
+
 def _uneven(weights: Array | None) -> Array | None:
     """Return weights, or None where all examples count the same."""
     return None if weights is None or (weights == weights[0]).all() else weights
@@ -259,13 +275,16 @@ class WrappedNetwork(Network):
         if self.module is None:
             flat = int(np.prod(shape))
             return nn.Sequential(*([] if len(shape) == 1 else [nn.Flatten()]), nn.Linear(flat, n_outputs))
+        if not callable(self.module):
+            raise self._no_module(self.module)
         made = copy.deepcopy(self.module) if isinstance(self.module, nn.Module) else self.module(shape, n_outputs)
         if not isinstance(made, nn.Module):
-            raise ArgumentError(
-                f"{type(self).__name__} module", got=repr(made),
-                expected="a Module, or a function (input_shape, n_outputs) → Module",
-            )  # fmt: skip
+            raise self._no_module(made)
         return made
+
+    def _no_module(self, made: Any) -> ArgumentError:
+        expected = "a Module, or a function (input_shape, n_outputs) → Module"
+        return ArgumentError(f"{type(self).__name__} module", expected=expected, got=repr(made))
 
     def _made(self, seed: int, n_outputs: int, kind: str) -> nn.Module:
         """Return the network; a module that was handed over keeps its values, and its type unless told otherwise."""

@@ -21,7 +21,7 @@ from deltarule.errors import ArgumentError
 from deltarule.learners import architectures
 from deltarule.learners.base import Array, encode_classes, weights_for
 from deltarule.learners.custom import FunctionLoss
-from deltarule.learners.network import Job, Network, WrappedNetwork, relative
+from deltarule.learners.network import Job, Network, WrappedNetwork, pair, relative
 from deltarule.losses import Loss
 
 _ONE_SCORE = frozenset({"sigmoid", "sign"})  # losses that tell two classes apart by the sign of one score
@@ -94,7 +94,7 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         if goes_on and (before is None or not np.array_equal(before, self.classes_)):
             raise ValueError(f"warm_start needs the classes of the last fit, {before}, got {self.classes_}")
         seed = self._prepare(x, self._n_scores, fresh=not goes_on)
-        held = None if validation_data is None else self._held_out(*validation_data)
+        held = None if validation_data is None else self._held_out(*pair(self, validation_data))
         return self._job(x, self._targets(labels, self._loss), self._loss, relative(weights), seed, held)
 
     def _held_out(self, x: Any, y: Any) -> tuple[Array, Array]:

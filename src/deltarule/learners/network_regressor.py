@@ -12,7 +12,7 @@ from deltarule import losses, nn
 from deltarule.learners import architectures
 from deltarule.learners.base import Array, weights_for
 from deltarule.learners.custom import FunctionLoss
-from deltarule.learners.network import Job, Network, WrappedNetwork, relative
+from deltarule.learners.network import Job, Network, WrappedNetwork, pair, relative
 from deltarule.losses import Loss
 
 
@@ -45,7 +45,7 @@ class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # sciki
         held = None
         if validation_data is not None:
             held_x, held_y = self._features(
-                validation_data[0], validation_data[1], reset=False, multi_output=True, y_numeric=True
+                *pair(self, validation_data), reset=False, multi_output=True, y_numeric=True
             )
             held = (held_x.reshape(-1, *self._shape_), self._columns(held_y))
         return self._job(x, targets, self._chosen_loss(), relative(weights), seed, held)

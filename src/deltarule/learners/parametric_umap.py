@@ -18,7 +18,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from deltarule import losses, nn
 from deltarule.learners import architectures
-from deltarule.learners.base import Array, at_least, require
+from deltarule.learners.base import Array, above, require, whole
 from deltarule.learners.network import Network
 from deltarule.learners.stream import Stream
 from deltarule.learners.umap import curve, fuzzy_graph
@@ -90,12 +90,13 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
         del y
         found = self._features(X, reset=True, ensure_min_samples=2)[0]
         x = np.asarray(found.toarray() if sparse.issparse(found) else found)
-        k = require(self, "n_components", at_least(1), "a whole number ≥ 1")
-        require(self, "n_neighbors", at_least(2), "a whole number ≥ 2")
+        k = require(self, "n_components", whole(1), "a whole number ≥ 1")
+        require(self, "n_neighbors", whole(2), "a whole number ≥ 2")
+        require(self, "spread", above(0), "a number > 0")
         require(self, "min_dist", lambda d: 0 <= d <= self.spread, "a number in [0, spread]")
-        require(self, "n_negatives", at_least(1), "a whole number ≥ 1")
-        require(self, "epochs", at_least(1), "a whole number ≥ 1")
-        require(self, "batch_size", at_least(1), "a whole number ≥ 1")
+        require(self, "n_negatives", whole(1), "a whole number ≥ 1")
+        require(self, "epochs", whole(1), "a whole number ≥ 1")
+        require(self, "batch_size", whole(1), "a whole number ≥ 1")
         self.graph_ = fuzzy_graph(x, self.n_neighbors)
         self._mean, self._scale = x.mean(axis=0), float(x.std()) or 1.0
         inputs = self._scaled(x)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.errors import DataError
-from deltarule.learners.base import Array
+from deltarule.errors import ArgumentError, DataError
+from deltarule.learners.base import Array, whole
 from deltarule.learners.search import neighbors_of_each
 
 Rows = npt.NDArray[np.int64]
@@ -55,6 +55,8 @@ def smote(x: Any, y: Any, n_neighbors: int = 5, seed: int = 0) -> tuple[Array, A
     features, labels = np.asarray(x, np.float64), np.asarray(y)
     if features.ndim != 2 or len(features) != len(labels):
         raise DataError("smote", expected="X (N, features) and y (N,)", got=f"{features.shape} and {labels.shape}")
+    if not whole(1)(n_neighbors):
+        raise ArgumentError("smote n_neighbors", expected="a whole number ≥ 1", got=repr(n_neighbors))
     random = np.random.default_rng(seed)
     groups = _rows_by_class(labels, "smote")
     most = max(map(len, groups))

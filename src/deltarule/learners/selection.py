@@ -63,6 +63,8 @@ def learning_curve(
 
 def validation_curve(estimator: Any, x: Any, y: Any, parameter: str, values: Sequence[Any], **options: Any) -> Curve:
     """Return scores against a hyperparameter: too simple on one side, too complicated on the other (DA-18)."""
+    if not len(values):
+        raise ArgumentError("validation_curve values", expected="at least one", got="none")
     training, validation = model_selection.validation_curve(
         estimator, x, y, param_name=parameter, param_range=values, **options
     )

@@ -27,6 +27,12 @@ def _distribution(values: Any, where: str) -> Table:
     return table
 
 
+def _axis(axis: int, table: Table, where: str) -> int:
+    if isinstance(axis, bool) or not isinstance(axis, int) or not -table.ndim <= axis < table.ndim:
+        raise ArgumentError(where, expected=f"an axis of a table with {table.ndim} axes", got=repr(axis))
+    return axis % table.ndim
+
+
 def marginal(joint: Any, axis: int = 0) -> Table:
     """Return p(x) = Σ_y p(x, y): what is left of a joint table on one axis (PR-02).
 
@@ -34,7 +40,8 @@ def marginal(joint: Any, axis: int = 0) -> Table:
     [0.4, 0.6]
     """
     table = _distribution(joint, "marginal")
-    others = tuple(i for i in range(table.ndim) if i != axis % table.ndim)
+    kept = _axis(axis, table, "marginal axis")
+    others = tuple(i for i in range(table.ndim) if i != kept)
     return np.asarray(table.sum(axis=others))
 
 
@@ -47,7 +54,8 @@ def conditional(joint: Any, given: int = 0) -> Table:
     [[0.3333, 0.6667], [0.4286, 0.5714]]
     """
     table = _distribution(joint, "conditional")
-    weights = np.expand_dims(marginal(table, given), tuple(i for i in range(table.ndim) if i != given % table.ndim))
+    kept = _axis(given, table, "conditional given")
+    weights = np.expand_dims(marginal(table, kept), tuple(i for i in range(table.ndim) if i != kept))
     with np.errstate(invalid="ignore"):
         return np.asarray(table / weights)
 

@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from deltarule.learners.base import Array, above, at_least, require
+from deltarule.learners.base import Array, above, at_least, require, whole
 from deltarule.learners.manifold import bisected, neighborhood_graph, principal_start
 from deltarule.learners.search import neighbors_of_each
 
@@ -168,10 +168,10 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         """Lay the examples out and return their places (N, n_components)."""
         del y
         x = np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2))
-        k = require(self, "n_components", at_least(1), "a whole number ≥ 1")
+        k = require(self, "n_components", whole(1), "a whole number ≥ 1")
         require(self, "perplexity", at_least(1), "a number ≥ 1")
         require(self, "early_exaggeration", at_least(1), "a number ≥ 1")
-        require(self, "max_iter", at_least(1), "a whole number ≥ 1")
+        require(self, "max_iter", whole(1), "a whole number ≥ 1")
         require(self, "method", {"auto", "exact", "fft"}.__contains__, "'auto', 'exact' or 'fft'")
         if self.method == "fft" and k != 2:
             raise ValueError(f"method='fft' lays out in 2 dimensions, got n_components={k}")

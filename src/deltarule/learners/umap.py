@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from deltarule.learners.base import Array, at_least, require
+from deltarule.learners.base import Array, above, require, whole
 from deltarule.learners.manifold import bisected, neighborhood_graph, principal_start
 from deltarule.learners.search import Known, neighbors_of_each
 
@@ -121,10 +121,12 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         """Lay the examples out."""
         del y
         x = np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2))
-        k = require(self, "n_components", at_least(1), "a whole number ≥ 1")
-        require(self, "n_neighbors", at_least(2), "a whole number ≥ 2")
-        require(self, "n_epochs", lambda n: n is None or at_least(1)(n), "a whole number ≥ 1 or None")
-        require(self, "n_negatives", at_least(0), "a whole number ≥ 0")
+        k = require(self, "n_components", whole(1), "a whole number ≥ 1")
+        require(self, "n_neighbors", whole(2), "a whole number ≥ 2")
+        require(self, "n_epochs", lambda n: n is None or whole(1)(n), "a whole number ≥ 1 or None")
+        require(self, "n_negatives", whole(0), "a whole number ≥ 0")
+        require(self, "spread", above(0), "a number > 0")
+        require(self, "learning_rate", above(0), "a number > 0")
         require(self, "min_dist", lambda d: 0 <= d <= self.spread, "a number in [0, spread]")
         self._seed = int(check_random_state(self.random_state).randint(2**31))
         random = np.random.default_rng(self._seed)
