@@ -36,10 +36,10 @@ SECTIONS = (
         "Training",
         """The workloads are defined in [workloads.py](../src/deltarule/cli/workloads.py), the peers' versions in
 [peers.py](../benchmarks/peers.py): PyTorch 2.13 eager (channels-last for images, the faster of its fused and foreach
-optimisers), PyTorch with the whole step compiled, JAX with a whole epoch in one `lax.scan`, scikit-learn's MLP. Float32,
-data in memory, whole epochs after the first. "Of sgemm" divides the operations of the textbook by the rate of NumPy's
-1024³ matrix product in the same run; it says nothing about W1, W5 and W13, which are bound by memory or latency.
-Memory is the peak of the whole process, data included, ours and PyTorch's.""",
+optimisers), PyTorch with the whole step compiled, JAX with a whole epoch in one `lax.scan`, scikit-learn's MLP.
+Float32, data in memory, whole epochs after the first. "Of sgemm" divides the operations of the textbook by the rate
+of NumPy's 1024³ matrix product in the same run; it says little about W1, W5 and W13, which are bound by memory or
+latency. Memory is the peak of the whole process, data included, ours and PyTorch's.""",
         "python benchmarks/compare.py --rounds 3 --peers torch torch-compiled jax sklearn "
         "--out benchmarks/results/training.json > benchmarks/results/training.md",
         "training.md",
@@ -78,8 +78,8 @@ rows × vectors of accumulators.""",
     ),
     Section(
         "Curves",
-        """Samples per second over width, depth, batch size and threads, ours alone, with sizes between the powers of two:
-a cliff would show as a point that falls out of its line.
+        """Samples per second over width, depth, batch size and threads, ours alone, with sizes between the powers of
+two: a cliff would show as a point that falls out of its line.
 
 ![GFLOP/s over width](figures/performance-width.svg)
 ![GFLOP/s over batch size](figures/performance-batch-size.svg)
@@ -97,15 +97,13 @@ def _shown(text: str) -> str:
 
 
 def main() -> None:
-    parts = [INTRODUCTION]
+    reading = RESULTS / "reading.md"  # what the figures say about the goals, written by who ran them
+    parts = [INTRODUCTION, *([reading.read_text(encoding="utf-8")] if reading.exists() else [])]
     for section in SECTIONS:
         path = RESULTS / section.file
         if path.exists():
             shown = _shown(path.read_text(encoding="utf-8"))
             parts.append(f"## {section.title}\n\n{section.text}\n\n```sh\n{section.command}\n```\n\n{shown}\n")
-    closing = RESULTS / "reading.md"
-    if closing.exists():
-        parts.append(closing.read_text(encoding="utf-8"))
     PAGE.write_text("\n".join(parts), encoding="utf-8")
 
 
