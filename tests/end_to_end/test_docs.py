@@ -1,4 +1,4 @@
-"""The examples of the pages on data, exchange and many models run as they stand, in order, in an empty folder."""
+"""The examples of the pages run as they stand, in order, in an empty folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("page", ["data.md", "exchange.md", "many-models.md"])
+@pytest.mark.parametrize("page", ["data.md", "exchange.md", "many-models.md", "numbers.md"])
 def test_the_examples_of_a_page_run(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
@@ -22,5 +22,6 @@ def test_the_examples_of_a_page_run(page: str, tmp_path: Path, monkeypatch: pyte
         "data.md": {"long", "long.csv"},
         "exchange.md": {"model.onnx", "gradient.onnx", "weights.safetensors"},
         "many-models.md": set(),
+        "numbers.md": set(),
     }
     assert {path.name for path in tmp_path.iterdir()} == written[page]
