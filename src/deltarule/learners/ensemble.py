@@ -19,6 +19,8 @@ from deltarule.errors import ArgumentError, DataError
 from deltarule.learners.base import Array, encode_classes, generator, require, whole
 from deltarule.learners.bayes import GaussianNaiveBayes
 from deltarule.learners.least_squares import LinearRegression
+from deltarule.learners.network import Network
+from deltarule.learners.together import fit_together
 
 Rows = npt.NDArray[np.int64]
 
@@ -32,7 +34,7 @@ def bootstrap(n: int, random: np.random.Generator) -> tuple[Rows, Rows]:
 
 
 class _Bagging(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Copies of one estimator, each fitted to its own bootstrap sample."""
+    """Copies of one estimator, each fitted to its own bootstrap sample; neural learners are trained side by side."""
 
     estimator: Any
     n_estimators: int
@@ -46,6 +48,7 @@ class _Bagging(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         random = generator(self.random_state)
         self.estimators_: list[Any] = []
         self.out_of_bag_: list[Rows] = []
+        samples: list[Rows] = []
         while len(self.estimators_) < self.n_estimators:
             drawn, left = bootstrap(len(x), random)
             if len(np.unique(y[drawn])) < least_values:
@@ -53,8 +56,14 @@ class _Bagging(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
             member = clone(default if self.estimator is None else self.estimator)
             if "random_state" in member.get_params():
                 member.set_params(random_state=int(random.integers(2**31)))
-            self.estimators_.append(member.fit(x[drawn], y[drawn]))
+            self.estimators_.append(member)
             self.out_of_bag_.append(left)
+            samples.append(drawn)
+        if all(isinstance(member, Network) for member in self.estimators_):
+            fit_together(self.estimators_, x, y, samples)
+        else:
+            for member, drawn in zip(self.estimators_, samples, strict=True):
+                member.fit(x[drawn], y[drawn])
 
     def _checked(self, x: Any) -> Array:
         check_is_fitted(self)

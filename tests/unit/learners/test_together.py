@@ -16,12 +16,15 @@ from deltarule import nn
 from deltarule.errors import ArgumentError
 from deltarule.learners import (
     AutoencoderTransformer,
+    BaggingClassifier,
     MLPClassifier,
     MLPRegressor,
     NetworkClassifier,
     NetworkSearchCV,
+    bootstrap,
     fit_together,
 )
+from deltarule.learners.base import generator
 
 QUICK: dict[str, Any] = {"device": "reference", "dtype": "float64"}
 
@@ -144,3 +147,16 @@ def test_what_does_not_fit_is_refused() -> None:
         fit_together([AutoencoderTransformer(2)], x, y)
     with pytest.raises(ArgumentError, match="at least one candidate"):
         NetworkSearchCV(learner, []).fit(x, y)
+
+
+@pytest.mark.notes("ENS-05")
+def test_bagged_networks_are_trained_side_by_side() -> None:
+    x, y = load_iris(return_X_y=True)
+    bag = BaggingClassifier(MLPClassifier((6,), epochs=8, **QUICK), n_estimators=3, random_state=0).fit(x, y)
+    assert len({member.history_.train_seconds for member in bag.estimators_}) == 1  # that of the joint run
+    random = generator(0)
+    for member, left in zip(bag.estimators_, bag.out_of_bag_, strict=True):
+        drawn, expected_left = bootstrap(len(x), random)
+        np.testing.assert_array_equal(left, expected_left)
+        assert member.random_state == random.integers(2**31)
+        _same(clone(member).fit(x[drawn], y[drawn]), member, x)
