@@ -24,6 +24,7 @@ from deltarule.graph.rewrite import expand_calls, specialise
 from deltarule.graph.walk import topological
 
 _erf = np.frompyfunc(math.erf, 1, 1)
+_SHORT_SUM = 32
 
 
 def _cast(node: Node, x: Array) -> Array:
@@ -87,7 +88,11 @@ def _scatter_add(node: Node, indices: Array, updates: Array) -> Array:
 
 
 def _sum(node: Node, x: Array) -> Array:
-    return np.asarray(x.sum(axis=node.attributes["axes"], dtype=x.dtype))
+    """Return sums; those of more than a few float32 numbers are added in float64 and rounded once."""
+    axes = node.attributes["axes"]
+    length = math.prod(x.shape[axis] for axis in axes)
+    wide = x.dtype == np.float32 and length > _SHORT_SUM
+    return np.asarray(x.sum(axis=axes, dtype=np.float64 if wide else x.dtype), x.dtype)
 
 
 def _solve(node: Node, a: Array, b: Array) -> Array:

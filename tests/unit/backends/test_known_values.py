@@ -29,3 +29,11 @@ def test_a_value_that_was_looked_at_may_be_used_further() -> None:
 
 def f_relu(x: dr.Tensor) -> dr.Tensor:
     return dr.Tensor(f.relu(x.node))
+
+
+def test_long_sums_of_single_precision_are_rounded_once() -> None:
+    values = np.random.default_rng(0).random((50_000, 3), np.float32)
+    x = build.input_node("x", values.shape)
+    (total,) = reference.evaluate([build.sum_over(x, 0)], {x: values})
+    assert total.dtype == np.float32
+    np.testing.assert_array_equal(total, values.sum(0, dtype=np.float64).astype(np.float32))
