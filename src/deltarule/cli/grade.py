@@ -31,7 +31,7 @@ def command(place: str, variable: str, answer: str, layout: str, language: str, 
     console = Console(as_json)
     found = problem.load(place, None)
     result = grade(
-        found.loss, found.variable(variable), answer, layout=cast(Any, layout), language=language,
+        found.loss, found.variable(variable, "variable"), answer, layout=cast(Any, layout), language=language,
         parameters=list(found.variables),
     )  # fmt: skip
     console.say(str(result))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from deltarule.errors import ArgumentError
+from deltarule.errors import ArgumentError, DeltaruleError
 from deltarule.explain.grading import likely_parameters
 from deltarule.explain.names import canonical
 from deltarule.graph.walk import inputs
+from deltarule.shapes import show
 from deltarule.tensor.tensor import Tensor, depends_on_parameter
 
 EXPECTED = "FILE.py:NAME, NAME a scalar tensor or a function that returns a loss, or (loss, variables)"
@@ -25,7 +27,7 @@ class Problem:
     loss: Tensor
     variables: tuple[Tensor, ...]
 
-    def variable(self, name: str) -> Tensor:
+    def variable(self, name: str, what: str = "--wrt") -> Tensor:
         """Return the variable of a name.
 
         Raises:
@@ -33,7 +35,7 @@ class Problem:
         """
         known = {canonical(str(node.attributes["name"])): node for node in inputs([self.loss.node])}
         if canonical(name) not in known:
-            raise ArgumentError("--wrt", expected=f"names among {', '.join(known)}", got=repr(name))
+            raise ArgumentError(what, expected=f"names among {', '.join(known)}", got=repr(name))
         node = known[canonical(name)]
         return next((v for v in self.variables if v.node is node), Tensor(node))
 
@@ -52,10 +54,12 @@ def load(place: str, wrt: str | None) -> Problem:
     if not hasattr(module, name):
         raise ArgumentError(f"problem {place!r}", expected=f"a name that {path.name} defines", got=repr(name))
     found = getattr(module, name)
-    found = found() if callable(found) and not isinstance(found, Tensor) else found
+    if callable(found) and not isinstance(found, Tensor):
+        found = _guarded(found, path)
     loss, variables = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
     if not isinstance(loss, Tensor) or loss.shape != ():
-        raise ArgumentError(f"problem {place!r}", expected=EXPECTED, got=type(loss).__name__)
+        got = f"a tensor of shape {show(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise ArgumentError(f"problem {place!r}", expected=EXPECTED, got=got)
     problem = Problem(loss, _variables(loss, variables))
     if wrt is None:
         return problem
@@ -66,9 +70,23 @@ def _run(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ArgumentError(f"file {path}", expected="a Python file", got="something else")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module, loader = importlib.util.module_from_spec(spec), spec.loader
+    _guarded(lambda: loader.exec_module(module), path)
     return module
+
+
+def _guarded(run: Callable[[], Any], path: Path) -> Any:
+    """Run code of the user's file; what it raises becomes one line that names the place."""
+    try:
+        return run()
+    except (DeltaruleError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # whatever the user's own code raises
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
+        raise ArgumentError(
+            f"file {path}, line {line}", expected="code that runs", got=f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _variables(loss: Tensor, given: Any) -> tuple[Tensor, ...]:

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Sequence
 from fractions import Fraction
 
-from deltarule.errors import ShapeError
+from deltarule.errors import ArgumentError, ShapeError
 from deltarule.explain.term import (
     Coefficient,
     Diagonal,
@@ -334,6 +334,8 @@ def power(term: Term, exponent: Fraction) -> Term:
     if exponent == 0:
         return number(_ONE, term.shape)
     coefficient, factors = _factors(term)
+    if coefficient == 0 and exponent < 0:
+        raise ArgumentError("division", expected="a divisor that is not 0", got="0")
     whole = exponent.denominator == 1
     if coefficient != 1 and not (whole and isinstance(coefficient, Fraction)):
         if not factors and isinstance(coefficient, float) and whole:

@@ -70,7 +70,7 @@ class Derivation:
         for line in in_layout([*self.derived.closed, *wanted], self.derived.layout):
             if name in (line.name, to_text(page.entry(line, self.derived.loss_name).left)):
                 return to_text(page.entry(line, self.derived.loss_name).right)
-        raise KeyError(name)
+        raise KeyError(f"{name}: expected one of {', '.join(line.name for line in wanted)}")
 
     def check(
         self, evaluate: Evaluate | None = None, draw: Draw | None = None, points: int | None = None
@@ -79,6 +79,8 @@ class Derivation:
 
         Without ``points``: 20, and fewer where there are many lines.
         """
+        if points is not None and (not isinstance(points, int) or points < 1):
+            raise ArgumentError("check points", expected="a whole number from 1", got=repr(points))
         run, rng = evaluate or self._evaluate, draw or self._draw
         if run is None or rng is None:
             raise ArgumentError("check", expected="an evaluator and a source of random values", got="none")
@@ -145,6 +147,8 @@ class Derivation:
         run = evaluate or self._evaluate
         if run is None:
             raise ArgumentError("at", expected="an evaluator", got="none")
+        if given is not None and not isinstance(given, Mapping):
+            raise ArgumentError("at", expected="a mapping from names to values", got=type(given).__name__)
         by_name = {symbol.name: symbol.node for symbol in self.derived.inputs}
         found = dict(self._known)
         for key, value in (given or {}).items():

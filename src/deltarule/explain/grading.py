@@ -73,6 +73,8 @@ def grade(
     Raises:
         ArgumentError: an answer that cannot be read; the message shows the place and what was expected.
     """
+    if layout not in {"denominator", "numerator"}:
+        raise ArgumentError("grade layout", expected='"denominator" or "numerator"', got=repr(layout))
     variables = list(dict.fromkeys([wrt, *(parameters if parameters is not None else likely_parameters(loss))]))
     ordered = [node for node in inputs([loss]) if node in variables]
     ordered += [node for node in variables if node not in ordered]
@@ -204,6 +206,8 @@ class _Grader:
         line = self._lines[0][0].number
         data = {s.node for s in self._derived.inputs if s.node not in self._derived.wrt and s.node.rank >= 2}
         sizes = {size_ for size_ in sample.first_sizes(data) if size_ > 1}
+        if ratio == 0:
+            return Grade(False, "factor", line, f"{head} Your answer is 0.")
         if abs(ratio + 1) < _EQUAL:
             return Grade(False, "sign", line, f"{head} The sign is wrong.")
         for examples in sorted(sizes):

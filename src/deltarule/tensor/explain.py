@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from deltarule import shapes
 from deltarule.backends import reference
 from deltarule.backends.base import Executable
-from deltarule.errors import ArgumentError
+from deltarule.errors import ArgumentError, ShapeError
 from deltarule.explain import grading
 from deltarule.explain.derivation import Detail, Layout
 from deltarule.explain.domains import Domain
@@ -50,7 +52,23 @@ Answer = str | Callable[..., Any]
 
 def run(outputs: Sequence[Node], values: Mapping[Node, Any]) -> list[Array]:
     """Evaluate nodes with the reference backend; values may be lists and numbers."""
-    return reference.evaluate(outputs, {node: np.asarray(value, node.dtype.name) for node, value in values.items()})
+    return reference.evaluate(outputs, {node: _array(node, value) for node, value in values.items()})
+
+
+def _array(node: Node, value: Any) -> Array:
+    """Return a value as an array of a node's type; its sizes must be those of the node where these are known."""
+    name = f"value of {node.attributes.get('name') or 'an input'}"
+    try:
+        found = np.asarray(value, node.dtype.name)
+    except (ValueError, TypeError) as error:
+        got = f"{value!s:.60}"
+        raise ArgumentError(name, expected=f"numbers of shape {shapes.show(node.shape)}", got=got) from error
+    fits = found.ndim == node.rank and all(
+        not isinstance(size, int) or size == given for size, given in zip(node.shape, found.shape, strict=True)
+    )
+    if not fits:
+        raise ShapeError(name, expected=shapes.show(node.shape), got=shapes.show(found.shape))
+    return found
 
 
 class Compiled:
@@ -107,7 +125,7 @@ def derive(
     style: str = "textbook",
     batch: str = "matrices",
     names: Mapping[Tensor, str] | None = None,
-    input_shape: Sequence[int] | None = None,
+    input_shape: Sequence[int] | int | None = None,
     target_shape: Sequence[int] | None = None,
     mode: str = "inference",
     seed: int = 0,
@@ -132,7 +150,7 @@ def derive(
     >>> d.gradient("w")
     '(ŷ − y)x'
     """
-    labels = {tensor.node: name for tensor, name in (names or {}).items()}
+    labels = _labels(names)
     if not isinstance(loss, Tensor):
         loss, found = _of_model(loss, criterion, input_shape, target_shape, mode, seed)
         labels = {**found, **labels}
@@ -145,6 +163,15 @@ def derive(
     )  # fmt: skip
 
 
+def _labels(names: Mapping[Tensor, str] | None) -> dict[Node, str]:
+    """Return the names of nodes from those of tensors."""
+    for tensor, name in (names or {}).items():
+        if not isinstance(tensor, Tensor) or not isinstance(name, str):
+            got = f"{{{type(tensor).__name__}: {type(name).__name__}}}"
+            raise ArgumentError("names", expected="a mapping from tensors to names: names={z: 'z'}", got=got)
+    return {tensor.node: name for tensor, name in (names or {}).items()}
+
+
 def _variables(loss: Tensor) -> list[Tensor]:
     """Return the parameters below a loss."""
     found = [Tensor(node) for node in inputs([loss.node]) if depends_on_parameter(node)]
@@ -155,6 +182,8 @@ def _variables(loss: Tensor) -> list[Tensor]:
 
 def _known(variable: Tensor) -> Node:
     """Return the node of a variable as its loss knows it (a realised tensor became a leaf)."""
+    if not isinstance(variable, Tensor):
+        raise ArgumentError("variable", expected="a tensor that the loss depends on", got=type(variable).__name__)
     former = variable._former() if variable._former is not None else None
     return former if former is not None else variable.node
 
@@ -162,11 +191,13 @@ def _known(variable: Tensor) -> Node:
 def _of_model(
     model: Model,
     criterion: Callable[[Tensor, Tensor], Tensor] | None,
-    input_shape: Sequence[int] | None,
+    input_shape: Sequence[int] | int | None,
     target_shape: Sequence[int] | None,
     mode: str,
     seed: int,
 ) -> tuple[Tensor, dict[Node, str]]:
+    if not callable(model) or not hasattr(model, "named_parameters"):
+        raise ArgumentError("derive", expected="a scalar tensor, or a model and a loss", got=type(model).__name__)
     if not callable(criterion) or input_shape is None:
         raise ArgumentError(
             "derive of a model",
@@ -174,7 +205,7 @@ def _of_model(
             got=f"loss {criterion!r}, input_shape {input_shape!r}",
             hint="dr.derive(model, losses.CrossEntropy(), input_shape=(784,))",
         )
-    x = symbol("x", tuple(input_shape))
+    x = symbol("x", (input_shape,) if isinstance(input_shape, int) else tuple(input_shape))
     prediction = model(x) if mode == "inference" else model.apply(x, mode=mode, seed=seed, step=0).output
     target = symbol("y", prediction.shape if target_shape is None else tuple(target_shape))
     loss = criterion(prediction, target)
@@ -220,11 +251,28 @@ def grade(
     >>> grade(loss, w, "x (y - w^T x)").mistake
     'sign'
     """
+    if not isinstance(answer, str) and not callable(answer):
+        raise ArgumentError("answer", expected="a formula as text, or a function of arrays", got=type(answer).__name__)
+    given = answer if isinstance(answer, str) else _of_arrays(answer)
     return grading.grade(
-        loss.node, _known(wrt), answer, run, source(seed), layout=layout, language=language,
-        names={tensor.node: name for tensor, name in (names or {}).items()},
+        loss.node, _known(wrt), given, run, source(seed), layout=layout, language=language,
+        names=_labels(names),
         parameters=None if parameters is None else [_known(p) for p in parameters],
     )  # fmt: skip
+
+
+def _of_arrays(answer: Callable[..., Any]) -> Callable[..., Array]:
+    """Return a function of arrays that returns an array; what goes wrong in it is said in one line."""
+
+    @functools.wraps(answer)
+    def called(*arrays: Array) -> Array:
+        try:
+            return np.asarray(answer(*arrays), "float64")
+        except Exception as error:  # whatever the user's own code raises
+            got = f"{type(error).__name__}: {error}"
+            raise ArgumentError("answer function", expected="an array of numbers", got=got) from error
+
+    return called
 
 
 def exam(topic: str, *, seed: int = 0, variants: int = 1, n_questions: int | None = None) -> Exam:
@@ -240,6 +288,8 @@ def exam(topic: str, *, seed: int = 0, variants: int = 1, n_questions: int | Non
     >>> len(sheet.questions), exam("shapes", seed=3).key() == sheet.key()
     (2, True)
     """
+    if not isinstance(seed, int):
+        raise ArgumentError("exam seed", expected="a whole number", got=repr(seed))
     return set_exam(topic, run, source(seed), seed=seed, variants=variants, n_questions=n_questions)
 
 
@@ -257,5 +307,11 @@ def optimizer_steps(
     >>> [round(float(theta), 4) for theta in optimizer_steps("momentum", 0.0, [1, -0.5, 2]).parameters]
     [-0.1, -0.14, -0.376]
     """
-    shape = np.shape(theta)
-    return walk_steps(optimizer, np.asarray(theta, float), gradients, run, settings, shape)
+    try:
+        start, found = np.asarray(theta, float), [np.asarray(gradient, float) for gradient in gradients]
+    except (ValueError, TypeError) as error:
+        raise ArgumentError("optimizer_steps", expected="numbers", got=str(error)) from error
+    for gradient in found:
+        if gradient.shape != start.shape:
+            raise ShapeError("gradient", expected=shapes.show(start.shape), got=shapes.show(gradient.shape))
+    return walk_steps(optimizer, start, found, run, settings, start.shape)

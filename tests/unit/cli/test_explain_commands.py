@@ -21,6 +21,14 @@ def problem():
 
 loss = problem()[0]
 number = 3
+vector = W_1 @ x
+X, Y = dr.symbol("X", (5, 3)), dr.symbol("Y", (5, 2))
+
+def batch():
+    return ((X @ W_1.T - Y) ** 2).mean(), [W_1]
+
+def raising():
+    raise ValueError("boom")
 """
 
 
@@ -61,11 +69,33 @@ def test_grade_says_right_and_wrong(place, capsys):
         (["derive", "{place}:number"], "got int"),
         (["grade", "{place}:problem", "V", "x"], "names among"),
         (["grade", "{place}:problem", "W_1", "δ₁ +"], "the end"),
+        (["grade", "{place}:problem", "W_1", "1/0"], "a divisor that is not 0"),
+        (["grade", "{place}:problem", "W_1", ""], "the end"),
+        (["derive", "{place}:vector"], "a tensor of shape (2)"),
+        (["derive", "{place}:raising"], "ValueError: boom"),
+        (["derive", "{place}:problem", "--wrt", "Q"], "names among"),
+        (["derive", "{place}:problem", "--batch", "example"], "axis of the examples"),
     ],
 )
 def test_errors_are_one_clear_line(place, arguments, words, capsys):
     assert main([part.format(place=place) for part in arguments]) not in (0, None)
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "words"), [("f(", "SyntaxError"), ("import nothing_like_this", "ModuleNotFoundError")]
+)
+def test_a_file_that_does_not_run_is_one_line(source, words, tmp_path, capsys):
+    path = tmp_path / "broken.py"
+    path.write_text(source, encoding="utf-8")
+    assert main(["derive", f"{path}:loss"]) == 1
+    message = capsys.readouterr().err
+    assert words in message and "line 1" in message and "Traceback" not in message
+
+
+def test_derive_one_example_of_a_batch(place, capsys):
+    assert main(["derive", f"{place}:batch", "--batch", "example"]) == 0
+    assert "∂J/∂W₁ = 1/5 Σᵢ δ₁⁽ⁱ⁾x⁽ⁱ⁾ᵀ" in capsys.readouterr().out
 
 
 def test_exam_sheets_and_keys(tmp_path, capsys):
