@@ -1,13 +1,17 @@
 """Classical learners beside scikit-learn in one run: ``python benchmarks/classical.py``.
 
 Only ratios mean something: each line alternates ours and the peer and takes the best of the rounds. ``--rounds 3``,
-``--only knn`` (knn, pca, tsne), ``--samples 60000`` and ``--queries 2000`` for another size.
+``--only knn`` (knn, pca, tsne, umap), ``--samples 60000`` and ``--queries 2000`` for another size. UMAP needs
+umap-learn, whose compiler runs once before the clock does.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import importlib.util
 import time
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -27,10 +31,12 @@ def best_of(ours: Callable[[], object], peers: Callable[[], object], rounds: int
     return min(seconds[0]), min(seconds[1])
 
 
-def line(name: str, ours: Callable[[], object], peers: Callable[[], object], rounds: int) -> None:
+def line(
+    name: str, ours: Callable[[], object], peers: Callable[[], object], rounds: int, peer: str = "scikit-learn"
+) -> None:
     """Print one comparison."""
     mine, theirs = best_of(ours, peers, rounds)
-    print(f"{name:44s} ours {mine:8.3f} s   scikit-learn {theirs:8.3f} s   ratio {theirs / mine:5.2f}", flush=True)
+    print(f"{name:44s} ours {mine:8.3f} s   {peer} {theirs:8.3f} s   ratio {theirs / mine:5.2f}", flush=True)
 
 
 def knn(args: argparse.Namespace, random: np.random.Generator) -> None:
@@ -72,15 +78,35 @@ def tsne(args: argparse.Namespace, random: np.random.Generator) -> None:
     )
 
 
+def umap(args: argparse.Namespace, random: np.random.Generator) -> None:
+    """Map the bundled digits, if umap-learn is there to compare with."""
+    del random
+    if importlib.util.find_spec("umap") is None:
+        print("umap-learn is not installed: pip install umap-learn", flush=True)
+        return
+    images = data.load("digits").inputs
+    x = images.reshape(len(images), -1)
+    warnings.simplefilter("ignore")  # umap-learn's own
+    peer = importlib.import_module("umap").UMAP
+    peer(random_state=0).fit(x[:100])
+    line(
+        f"UMAP digits {len(x)}×64",
+        lambda: learners.UMAP(random_state=0).fit_transform(x),
+        lambda: peer(random_state=0).fit_transform(x),
+        min(args.rounds, 2),
+        "umap-learn",
+    )
+
+
 def main() -> None:
     """Read the options and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--samples", type=int, default=60_000)
     parser.add_argument("--queries", type=int, default=2_000)
-    parser.add_argument("--only", choices=["knn", "pca", "tsne"])
+    parser.add_argument("--only", choices=["knn", "pca", "tsne", "umap"])
     args = parser.parse_args()
-    for work in (knn, pca, tsne):
+    for work in (knn, pca, tsne, umap):
         if args.only in {None, work.__name__}:
             work(args, np.random.default_rng(0))
 
