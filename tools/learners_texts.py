@@ -200,8 +200,8 @@ PAGES: tuple[Page, ...] = (
         "A boundary of any form, few features of like scale, as a strong first answer. `metric` takes names or a "
         "function (a, b) → distance. With many features distances grow alike: reduce them first (`PCA`).",
         "`fit` stores the data. A query O(N·d): matrix products; other metrics and functions are slower. "
-        "`python benchmarks/classical.py` prints the ratio to scikit-learn's brute force: on 60 000 × 784 by 2 000 queries "
-        "1.4 to 2.0 times its speed on two shared cores.",
+        "`python benchmarks/classical.py` prints the ratio to scikit-learn's brute force: on 60 000 × 784 by 2 000 "
+        "queries 1.4 to 2.0 times its speed on two shared cores.",
         "Accuracy on digits against k, five folds: one neighbour learns by heart, many blur.",
     ),
     Page(
