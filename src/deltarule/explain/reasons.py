@@ -7,7 +7,9 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 
 _SILENT = frozenset({"reshape back", "transpose back", "change of element type", "negation", "sum distributes"})
-_FAINT = frozenset({"add gate distributes", "multiply gate switches", "sum over the repetitions", "quotient rule"})
+_FAINT = frozenset(
+    {"power rule", "add gate distributes", "multiply gate switches", "sum over the repetitions", "quotient rule"}
+)
 
 
 def _is_plain(rule: str) -> bool:
@@ -24,7 +26,31 @@ _WORDED = {
     "exponential": "exp′ = exp",
     "logarithm": "log′ z = 1/z",
     "square root": "√′ z = 1/(2√z)",
+    "sine": "sin′ = cos",
+    "cosine": "cos′ = −sin",
+    "x/‖x‖ (0 at the origin)": "∇‖x‖ = x/‖x‖ (0 at the origin)",
 }
+
+
+_CONVOLUTIONS = {
+    Op.CONVOLVE: "correlation with the kernel",
+    Op.CONVOLVE_WEIGHT: "correlation of the input with the derivative",
+    Op.CONVOLVE_TRANSPOSED: "full correlation with the flipped kernel",
+}
+
+
+def _is_square(node: Node) -> bool:
+    """Whether a node is x · x."""
+    return node.op is Op.MULTIPLY and node.sources[0] is node.sources[1]
+
+
+def _rule(step: Step) -> str:
+    """Return the textbook's name of a step."""
+    if _is_square(step.node):
+        return "power rule"
+    if step.rule in {"convolution", "transposed convolution"}:
+        return _CONVOLUTIONS.get(step.contribution.op, step.rule)
+    return _WORDED.get(step.rule, step.rule)
 
 
 class Reasons:
@@ -55,7 +81,7 @@ class Reasons:
     def of(self, node: Node, stops: set[Node], outer: bool = False) -> str:
         """Return the reason of a line in the words of the textbook."""
         steps = self.path(node, stops)
-        rules = [_WORDED.get(rule, rule) for rule in dict.fromkeys(step.rule for step in steps) if rule not in _SILENT]
+        rules = list(dict.fromkeys(_rule(step) for step in steps if step.rule not in _SILENT))
         strong = [rule for rule in rules if rule not in _FAINT]
         shown = strong[:2] or sorted(rules, key=_is_plain)[:1]
         if not strong and "sum over the repetitions" in rules:
@@ -68,9 +94,14 @@ class Reasons:
         return "; ".join(shown)
 
     def _paths(self, node: Node) -> int:
-        """Return at how many places a node is used, movement looked through."""
+        """Return at how many places a node is used, movement looked through; x · x is one place."""
         count = 0
+        squares: set[Node] = set()
         for step in self.readers(node):
+            if step.node in squares:
+                continue
+            if _is_square(step.node):
+                squares.add(step.node)
             moved = step.node.op in {Op.RESHAPE, Op.PERMUTE, Op.CAST, Op.BROADCAST}
             count += self._paths(step.node) if moved else 1
         return count
