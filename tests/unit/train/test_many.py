@@ -232,6 +232,20 @@ def test_an_interrupt_leaves_every_model_with_what_it_has_learned(network, blobs
     assert all(model.bytes() != old for model, old in zip(models, before, strict=True))
 
 
+class _Fails(Callback):
+    def on_epoch_end(self, session, epoch, logs):
+        if epoch == 2:
+            raise ZeroDivisionError("in a callback")
+
+
+def test_what_a_callback_raises_is_raised_when_all_threads_have_ended(network, blobs):
+    models = [network(seed=i) for i in range(3)]
+    before = [model.bytes() for model in models]
+    with pytest.raises(ZeroDivisionError, match="in a callback"):
+        fit_many(models, *blobs, loss="cross_entropy", epochs=50, callbacks=[[_Fails()], [], []], threads=2)
+    assert models[0].bytes() != before[0]
+
+
 def test_what_does_not_fit_is_refused(network, blobs):
     x, y = blobs
     models = [network(seed=i) for i in range(2)]

@@ -162,6 +162,33 @@ def test_metrics_may_be_arrays_whose_elements_are_handed_out_in_order(backend: A
     ]
 
 
+@pytest.mark.parametrize("backend", [NativeBackend(), ReferenceBackend()], ids=["native", "reference"])
+def test_twins_share_the_code_and_nothing_else(backend: Any) -> None:
+    program = PROGRAMS["adam with dropout"](dtypes.FLOAT32)
+    state, data = graphs.values(program, 64)
+    order = np.tile(np.arange(64), 20)
+    first = backend.compile_step(program)
+    twins = [first, first.twin(), first.twin()]
+    found: dict[int, Any] = {}
+
+    def work(place: int) -> None:
+        twins[place].load([array * (1 + place) for array in state])
+        metrics = twins[place].run(data, order, 0, 5, (0.01,))
+        found[place] = metrics, twins[place].read()
+
+    workers = [threading.Thread(target=work, args=(place,)) for place in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for place in range(3):
+        alone = backend.compile_step(program)
+        alone.load([array * (1 + place) for array in state])
+        np.testing.assert_array_equal(alone.run(data, order, 0, 5, (0.01,)), found[place][0])
+        for mine, wanted in zip(found[place][1], alone.read(), strict=True):
+            np.testing.assert_array_equal(mine, wanted)
+
+
 def test_wrong_data_is_refused_before_anything_runs() -> None:
     program = PROGRAMS["sgd"](dtypes.FLOAT32)
     state, data = graphs.values(program, 40)
