@@ -82,7 +82,10 @@ def _scripted(part: str) -> str:
 
 def fragment(derived: Derived, backward: Sequence[Line], conclusion: str, batch: Batch | None = None) -> str:
     """Write the derivation as an HTML fragment."""
-    parts = [f"<style>{_STYLE}</style>", '<div class="derivation">', f"<p>{m.to_mathml(header(derived))}</p>"]
+    parts = [f"<style>{_STYLE}</style>", '<div class="derivation">']
+    for label, formula in (("Network", header(derived)), ("wanted: gradients at", parameters(derived))):
+        if m.to_text(formula):
+            parts.append(f"<p>{label} {m.to_mathml(formula)}</p>")
     if derived.detail != "answers":
         parts += ["<h3>forward</h3>", _table([entry(line, derived.loss_name) for line in derived.forward])]
     parts += [f"<h3>backward ({derived.layout} layout)</h3>",

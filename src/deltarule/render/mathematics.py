@@ -303,7 +303,8 @@ def _mathml(formula: Formula) -> str:
     if isinstance(formula, Text):
         return f"<mtext>{escape(formula.text)}</mtext>"
     if isinstance(formula, Operator):
-        space = "" if formula.spaced else ' lspace="0" rspace="0"'
+        after = "0.3em" if len(formula.text) > 1 and formula.text.endswith(" ") else "0"
+        space = "" if formula.spaced else f' lspace="0" rspace="{after}"'
         return f"<mo{space}>{escape(formula.text)}</mo>"
     if isinstance(formula, Row):
         return f"<mrow>{''.join(_mathml(item) for item in formula.items)}</mrow>"
