@@ -90,6 +90,19 @@ def _read(
     return kept
 
 
+def _single(numbers: Array, where: str) -> npt.NDArray[np.float32]:
+    """Return numbers in float32, in which all of them have to stay finite."""
+    with np.errstate(over="ignore"):
+        single = numbers.astype(np.float32)
+    lost = np.isinf(single) & np.isfinite(numbers) if numbers.dtype.kind == "f" else np.zeros(1, np.bool_)
+    if lost.any():
+        raise DataError(
+            where, expected="numbers that float32 holds, up to 3.4e38", got=f"{np.abs(numbers).max():.3g}",
+            hint="Choose a larger unit, or take the logarithm.",
+        )  # fmt: skip
+    return single
+
+
 def table_dataset(
     file: Path,
     inputs: Array,
@@ -107,7 +120,7 @@ def table_dataset(
     if decided == "regression":
         if text:
             raise DataError(f"target of {file}", expected="numbers for regression", got=f"text such as {targets[0]!r}")
-        numeric = targets.astype(np.float32)
+        numeric = _single(targets, f"target of {file}")
         return Dataset(file.stem, file.name, "regression", inputs, numeric, names, description=about, schema=schema)
     if targets.ndim != 1:
         raise DataError(f"target of {file}", expected="one class for each row", got=f"an array {targets.shape}")
@@ -139,4 +152,4 @@ def _read_npz(file: Path, target: str | None, task: Task | None) -> Dataset:
     x, _ = check_arrays(inputs, targets if targets.dtype.kind in "fiub" else None, where=f"file {file}")
     if len(targets) != len(x):
         raise DataError(f"file {file}", expected=f"{len(x)} targets", got=str(len(targets)))
-    return table_dataset(file, x.astype(np.float32), targets, (), task)
+    return table_dataset(file, _single(x, f"inputs of {file}"), targets, (), task)

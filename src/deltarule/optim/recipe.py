@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any, ClassVar, Literal
 
 from deltarule.errors import ArgumentError
@@ -37,7 +38,8 @@ class Optimizer(ABC):
 
     def __post_init__(self) -> None:
         if not isinstance(self.learning_rate, Schedule):
-            self._require("learning_rate", self.learning_rate > 0, "a number > 0 or a Schedule")
+            rate = self.learning_rate
+            self._require("learning_rate", isinstance(rate, Real) and rate > 0, "a number > 0 or a Schedule")
         for name in ("clip_norm", "clip_value"):
             limit = getattr(self, name)
             self._require(name, limit is None or limit > 0, "a number > 0 or None")

@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from deltarule.errors import CheckpointError
+from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.runtime.buffers import Array
 
 FORMAT, VERSION = "deltarule", 1
@@ -43,9 +43,22 @@ class Container:
         return {name[len(prefix) :]: array for name, array in self.arrays.items() if name.startswith(prefix)}
 
 
+def checked_path(path: str | Path) -> Path:
+    """Return the path of a file, a link followed: the file that it leads to is read and replaced.
+
+    >>> checked_path("runs/last.dr").name
+    'last.dr'
+    """
+    if not isinstance(path, (str, os.PathLike)) or not str(path):
+        raise ArgumentError("path", expected="the name of a file", got=repr(path))
+    return Path(path).resolve() if Path(path).is_symlink() else Path(path)
+
+
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Write a file so that a crash leaves the old one or the new one, never a part."""
-    target = Path(path)
+    target = checked_path(path)
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise CheckpointError(f"file {target}", expected="a place to write to", got="a device or a pipe")
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +120,7 @@ def _contents(file: Path, kinds: tuple[str, ...]) -> tuple[dict[str, str], dict[
 
 def read(path: str | Path, *kinds: str) -> Container:
     """Read a file of one of these kinds; anything else is a CheckpointError that says what is wrong."""
-    header, arrays = _contents(Path(path), kinds)
+    header, arrays = _contents(checked_path(path), kinds)
     where = f"file {path}"
     if header.get("format") != FORMAT:
         raise CheckpointError(

@@ -18,7 +18,7 @@ from deltarule.train.history import History
 from deltarule.train.inference import Evaluation
 from deltarule.train.loop import Plan, Run, training_engine
 from deltarule.train.metrics import MetricLike, get_all
-from deltarule.train.prepare import ClassWeight, check_outputs, held_out, prepared
+from deltarule.train.prepare import ClassWeight, check_outputs, checked_seed, held_out, prepared
 from deltarule.train.program import Regularizer, Task, learned
 from deltarule.train.progress import Progress, for_verbosity
 from deltarule.train.protocol import Trainable
@@ -48,6 +48,9 @@ def _with_checkpoint(
             got="None",
             hint='Add checkpoint="run.dr".',
         )
+    if not isinstance(callbacks, (list, tuple)):
+        hint = "Write callbacks=[train.EarlyStopping()]."
+        raise ArgumentError("fit callbacks", expected="a list", got=repr(callbacks), hint=hint)
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise ArgumentError(
@@ -57,6 +60,17 @@ def _with_checkpoint(
                 hint="Write train.EarlyStopping(), with parentheses.",
             )
     return [*callbacks, Checkpoint(path, every)] if path is not None else list(callbacks)
+
+
+def _checked_regularizers(regularizers: Sequence[Regularizer]) -> tuple[Regularizer, ...]:
+    if isinstance(regularizers, (list, tuple)) and all(map(callable, regularizers)):
+        return tuple(regularizers)
+    raise ArgumentError(
+        "fit regularizers",
+        expected="a list of penalties, functions of [(name, parameter)]",
+        got=repr(regularizers),
+        hint="Write regularizers=[losses.L2(strength=1e-4)].",
+    )
 
 
 def fit(
@@ -131,18 +145,19 @@ def fit(
     arrays = prepared(model, inputs, targets, chosen, class_weight, sample_weight)
     if validation_data is not None and validation_split:
         raise ArgumentError("fit", expected="validation_data or validation_split", got="both")
-    rows, held = held_out(arrays, validation_split, int(seed))
+    seed = checked_seed(seed)
+    rows, held = held_out(arrays, validation_split, seed)
     if validation_data is not None:
         held = _validation_arrays(model, validation_data, chosen)
-    feed = Feed(arrays, augment, int(seed), rows)
+    feed = Feed(arrays, augment, seed, rows)
     seen = feed.of(0)
     warn_if_normalized(chosen, check_outputs(model, seen, chosen))
     if held is not None:
         check_outputs(model, held, chosen, "validation")
     every_callback = _with_checkpoint(callbacks, checkpoint, checkpoint_every, resume)
     adjustable = any(callback.adjusts_rate for callback in every_callback)
-    task = Task(model, chosen, get_all(metrics, chosen), recipe, tuple(regularizers), adjustable)
-    plan = Plan(epochs, batch_size, feed.n_samples, int(seed), shuffle)
+    task = Task(model, chosen, get_all(metrics, chosen), recipe, _checked_regularizers(regularizers), adjustable)
+    plan = Plan(epochs, batch_size, feed.n_samples, seed, shuffle)
     largest = max(_LEAST_VALIDATION_BATCH, plan.size)
     validation = None if held is None else Evaluation(task, held, largest, device, threads)
     teller = progress or for_verbosity(verbose)

@@ -47,8 +47,9 @@ class Plan:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
                 raise ArgumentError(f"fit {name}", expected="a whole number ≥ 1", got=repr(value))
+            object.__setattr__(self, name, int(value))
 
     @property
     def size(self) -> int:

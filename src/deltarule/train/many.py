@@ -25,7 +25,7 @@ from deltarule.train.joint import Kind, forms
 from deltarule.train.loop import Plan
 from deltarule.train.member import Member
 from deltarule.train.metrics import MetricLike, get_all
-from deltarule.train.prepare import check_outputs, prepared
+from deltarule.train.prepare import check_outputs, checked_seed, prepared
 from deltarule.train.program import Regularizer, Task, columns, training_step
 from deltarule.train.protocol import Trainable
 from deltarule.train.slots import Workshop
@@ -106,7 +106,7 @@ def fit_many(
     rows = [_all_rows(arrays) if own is None else own for own in _rows("train_rows", train_rows, arrays, n)]
     held = _rows("validation_rows", validation_rows, arrays, n)
     counts = zip(rows, _each("seed", seed, n, _WHOLE), _each("epochs", epochs, n, _WHOLE), strict=True)
-    plans = [Plan(int(count), batch_size, len(own), int(number), shuffle) for own, number, count in counts]
+    plans = [Plan(int(count), batch_size, len(own), checked_seed(number), shuffle) for own, number, count in counts]
     members = [
         Member(kind, recipe, plan, own, out, copy.deepcopy(list(callbacks)))
         for kind, recipe, plan, own, out, callbacks in zip(kinds, recipes, plans, rows, held, hooks, strict=True)

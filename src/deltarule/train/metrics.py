@@ -301,9 +301,9 @@ def get(metric: MetricLike, loss: Loss) -> Metric:
     """
     if isinstance(metric, Metric):
         return metric
-    if not isinstance(metric, str):
+    if callable(metric) and not isinstance(metric, type):
         return FunctionMetric(metric)
-    name = metric.lower()
+    name = metric.lower() if isinstance(metric, str) else ""
     if name in _Names.TABLE:
         return _Names.TABLE[name]()
     if name == "accuracy" and loss.link in {"softmax", "identity"}:
@@ -320,6 +320,8 @@ def get_all(metrics: Sequence[MetricLike], loss: Loss) -> tuple[Metric, ...]:
     """Return metrics by name; a single name is refused with the way out, and so are two of one name."""
     if isinstance(metrics, str):
         raise ArgumentError("metrics", expected="a list", got=repr(metrics), hint=f"Write metrics=[{metrics!r}].")
+    if not isinstance(metrics, (list, tuple)):
+        raise ArgumentError("metrics", expected="a list", got=repr(metrics), hint='Write metrics=["accuracy"].')
     found = tuple(get(metric, loss) for metric in metrics)
     names = [metric.name for metric in found]
     taken = [name for i, name in enumerate(names) if name in {"loss", "penalty"} or name in names[:i]]

@@ -15,7 +15,7 @@ from deltarule.errors import ArgumentError, DataError
 from deltarule.losses import Loss
 from deltarule.runtime.buffers import Array
 from deltarule.tensor.tensor import Tensor
-from deltarule.train.program import columns
+from deltarule.train.program import columns, output_of
 from deltarule.train.protocol import Trainable
 
 Rows = npt.NDArray[np.int64]
@@ -133,7 +133,7 @@ def check_outputs(model: Trainable, arrays: Sequence[Array], loss: Loss, where: 
     """Raise where model, targets and loss do not fit together; return the model's output as an expression."""
     x, y, *_ = columns(arrays)
     batch = len(arrays[0])
-    output = model.apply(x.symbol(batch), mode="inference", seed=None, step=None).output
+    output = output_of(model, x.symbol(batch))
     loss.check(output.shape, (batch, *y.shape), y.dtype)
     if y.dtype.is_integer and len(y.shape) + 1 == output.ndim - 1:
         check_labels(arrays[1].reshape(-1), int(output.shape[-1]), where)
@@ -157,3 +157,14 @@ def held_out(arrays: list[Array], fraction: float, seed: int) -> tuple[Rows | No
             "validation_split", expected="a fraction that gives at least one example", got=repr(fraction)
         )
     return rows.train, [a[rows.validation] for a in arrays[:2]]
+
+
+def checked_seed(value: object) -> int:
+    """Return a seed, which is one word of the random numbers' key.
+
+    >>> checked_seed(np.int64(7))
+    7
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**32:
+        raise ArgumentError("fit seed", expected="a whole number in [0, 2³²)", got=repr(value))
+    return int(value)

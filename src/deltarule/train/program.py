@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from deltarule import dtypes
 from deltarule.dtypes import DType
-from deltarule.errors import GraphError, ShapeError
+from deltarule.errors import ArgumentError, GraphError, ShapeError
 from deltarule.grad.reverse import gradients
 from deltarule.graph import build
 from deltarule.graph.node import Node
@@ -277,6 +277,19 @@ def _finished(
     return Step(program, layout, tuple(values), forward.penalty is not None, tuple(map(len, forward.totals)))
 
 
+def output_of(model: Trainable, batch: Tensor) -> Tensor:
+    """Return the model's output for a batch as an expression; it has to be one tensor."""
+    output: object = model.apply(batch, mode="inference", seed=None, step=None).output
+    if isinstance(output, Tensor):
+        return output
+    raise ArgumentError(
+        f"forward of {type(model).__name__}",
+        expected="one tensor",
+        got=f"a {type(output).__name__}",
+        hint="End forward with return." if output is None else "Let forward return one tensor of the graph.",
+    )
+
+
 def prediction_program(
     model: Trainable, column: Column, batch_size: int, link: Callable[[Tensor], Tensor] | None = None
 ) -> tuple[Program, list[Array]]:
@@ -285,7 +298,7 @@ def prediction_program(
     The leaves come first among the inputs, the batch last.
     """
     batch = column.symbol(batch_size)
-    output = model.apply(batch, mode="inference", seed=None, step=None).output
+    output = output_of(model, batch)
     outputs = simplify([(output if link is None else link(output)).node])
     leaves, values = constants_of(outputs, [batch.node])
     return Program((*leaves, batch.node), tuple(outputs)), values

@@ -253,3 +253,12 @@ def test_faults_of_npz(tmp_path):
     np.savez(path, X=np.zeros((2, 1)), y=np.zeros(2))
     with pytest.raises(DataError, match="named columns"):
         data.read_columns(path)
+
+
+def test_numbers_that_float32_does_not_hold_are_refused(tmp_path):
+    table, arrays = tmp_path / "far.csv", tmp_path / "far.npz"
+    table.write_text("a,price\n" + "\n".join(f"{i},{i}.5e300" for i in range(60)) + "\n")
+    np.savez(arrays, inputs=np.full((60, 2), 1e300), targets=np.arange(60) / 7)
+    for path in (table, arrays):
+        with pytest.raises(DataError, match="numbers that float32 holds"):
+            data.read_table(path)

@@ -20,8 +20,9 @@ from deltarule.backends.native.phases import emit_phases
 from deltarule.backends.native.products import Product, as_nest, emit_product, roles_of
 from deltarule.backends.native.routines import emit_routine
 from deltarule.backends.native.sharing import Shared, Touch, alone, cut, share_kernel, share_product
-from deltarule.backends.native.threads import emit_denormals
+from deltarule.backends.native.threads import MOST_THREADS, emit_denormals
 from deltarule.dtypes import BOOL, FLOAT64
+from deltarule.errors import ArgumentError
 from deltarule.lower.loops import Buffer, Contraction, Nest, Routine, Scatter, Statement
 from deltarule.lower.lower import Lowered
 from deltarule.lower.memory import ALIGNMENT
@@ -84,6 +85,8 @@ class Assembler:
         }
         self._bodies: dict[str, str] = {}
         self.calls = [self._compiled(statement) for statement in lowered.program.statements]
+        if threads is not None and not 1 <= threads <= MOST_THREADS:
+            raise ArgumentError("threads", expected=f"1 to {MOST_THREADS}, or None", got=str(threads))
         self.threads = threads or self._advised()
         self.table = [b for b in lowered.program.buffers if b not in lowered.memory.places]
         if step is not None:
