@@ -49,14 +49,16 @@ def run(command: list[str], limit: float) -> dict[str, Any]:
     return answer[0] if isinstance(answer, list) else answer
 
 
-def measure(workloads: list[str], peers: list[str], rounds: int, threads: int, seconds: float) -> dict[str, Any]:
-    """Return, for each workload and engine, the figures of every round."""
-    results: dict[str, Any] = {w: {e: [] for e in ["deltarule", *peers]} for w in workloads}
-    for _ in range(rounds):
+def measure(
+    workloads: list[str], peers: list[str], once: list[str], rounds: int, threads: int, seconds: float
+) -> dict[str, Any]:
+    """Return, for each workload and engine, the figures of every round (of the first only, for peers in ``once``)."""
+    results: dict[str, Any] = {w: {e: [] for e in ["deltarule", *peers, *once]} for w in workloads}
+    for turn in range(rounds):
         for workload in workloads:
             ours = [sys.executable, "-m", "deltarule", "bench", workload, "--threads", str(threads),
                     "--seconds", str(seconds), "--json"]  # fmt: skip
-            for engine in ["deltarule", *peers]:
+            for engine in ["deltarule", *peers, *(once if turn == 0 else [])]:
                 theirs = [sys.executable, str(HERE / "peers.py"), engine, workload, str(threads), str(seconds)]
                 row = run(ours if engine == "deltarule" else theirs, 180)
                 if row.get("samples_per_second"):
@@ -113,16 +115,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--peers", nargs="*", default=["torch", "jax", "sklearn"], choices=PEERS)
+    parser.add_argument("--once", nargs="*", default=[], choices=PEERS, help="peers measured in the first round only")
     parser.add_argument("--out", type=Path, default=HERE / "results.json")
     options = parser.parse_args()
     start = time.time()
     peak = sgemm_gflops(options.threads)
-    results = measure(options.workloads, options.peers, options.rounds, options.threads, options.seconds)
+    results = measure(options.workloads, options.peers, options.once, options.rounds, options.threads, options.seconds)
     peak = max(peak, sgemm_gflops(options.threads))
     header = (f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, {options.threads} threads, "
               f"sgemm {peak:.0f} GFLOP/s, {options.rounds} interleaved rounds in {time.time() - start:.0f} s; "
               "samples per second, medians.")  # fmt: skip
-    lines = [header, "", *table(results, options.peers, peak)]
+    lines = [header, "", *table(results, [*options.peers, *options.once], peak)]
     print("\n".join(lines))
     options.out.write_text(json.dumps({"header": header, "sgemm_gflops": peak, "results": results}, indent=1) + "\n")
 
