@@ -39,7 +39,8 @@ SECTIONS = (
 optimisers), PyTorch with the whole step compiled, JAX with a whole epoch in one `lax.scan`, scikit-learn's MLP.
 Float32, data in memory, whole epochs after the first. "Of sgemm" divides the operations of the textbook by the rate
 of NumPy's 1024³ matrix product in the same run; it says little about W1, W5 and W13, which are bound by memory or
-latency. PyTorch compiled and scikit-learn ran in the first round only. Memory is the peak of the whole process, data included, ours and PyTorch's.""",
+latency. PyTorch compiled and scikit-learn ran in the first round only. Memory is the peak of the whole process, data
+included, ours and PyTorch's.""",
         "python benchmarks/compare.py --rounds 3 --peers torch jax --once torch-compiled sklearn "
         "--out benchmarks/results/training.json > benchmarks/results/training.md",
         "training.md",
