@@ -22,7 +22,12 @@ EXAMPLES = options.examples(
 @click.command("exam", epilog=EXAMPLES)
 @click.argument("topic", type=click.Choice(list(TOPICS)))
 @click.option(
-    "--seed", type=int, default=0, show_default=True, metavar="S", help="The same seed gives the same sheets."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="S",
+    help="The same seed gives the same sheets.",
 )
 @click.option(
     "--variants", type=click.IntRange(min=1), default=1, show_default=True, metavar="V", help="Sheets to set."

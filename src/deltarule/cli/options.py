@@ -19,7 +19,9 @@ PATH = click.Path(path_type=Path)
 def seed(function: F) -> F:
     """Add ``--seed``."""
     text = "Seed of split, first weights, order and dropout: the same seed gives the same bits."
-    return click.option("--seed", type=int, default=0, show_default=True, metavar="S", help=text)(function)
+    return click.option(
+        "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, metavar="S", help=text
+    )(function)
 
 
 def threads(function: F) -> F:

@@ -43,7 +43,7 @@ def _open(name: str, about: About, target: str | None, wanted: bool) -> Dataset:
         inputs, found = _arrays(Path(name), target or about.target, wanted)
         answers, names = (found if found is not None else np.zeros(len(inputs))), ()
     else:
-        columns = read_columns(name)
+        columns = read_columns(name, _needed(about, (target or about.target) if wanted else None))
         inputs, names = _features(name, columns, about), about.feature_names
         answers = np.array(_column(name, columns, target or about.target)) if wanted else np.zeros(len(inputs))
     inputs = with_channels(inputs.astype(np.float32))
@@ -54,6 +54,12 @@ def _open(name: str, about: About, target: str | None, wanted: bool) -> Dataset:
         )  # fmt: skip
     targets = _targets(name, answers, about) if wanted else np.zeros(len(inputs), np.int64)
     return Dataset(Path(name).stem, name, about.task, inputs, targets, names, about.class_names)
+
+
+def _needed(about: About, target: str | None) -> frozenset[str]:
+    """Return the columns that may not have missing cells; feature ``c=a`` is value a of column c."""
+    features = {part for name in about.feature_names for part in (name, name.rpartition("=")[0])}
+    return frozenset(features | ({target} if target else set()))
 
 
 def _arrays(file: Path, target: str, wanted: bool) -> tuple[Array, Array | None]:
@@ -111,10 +117,17 @@ def _categories(features: tuple[str, ...], columns: dict[str, list[str]]) -> dic
 
 
 def _numbers(name: str, column: str, cells: list[str]) -> Array:
+    where = f"column {column!r} of {name}"
     try:
-        return np.array([float(cell) for cell in cells], np.float32)
+        exact = np.array([float(cell) for cell in cells])
     except ValueError as error:
-        raise DataError(f"column {column!r} of {name}", expected="numbers", got=str(error)) from error
+        raise DataError(where, expected="numbers", got=str(error)) from error
+    with np.errstate(over="ignore"):
+        single = exact.astype(np.float32)
+    if not np.isfinite(single).all():
+        strange = cells[int(np.isfinite(single).argmin())]
+        raise DataError(where, expected="finite numbers, up to 3.4e38", got=repr(strange))
+    return single
 
 
 def _targets(name: str, answers: Array, about: About) -> Array:

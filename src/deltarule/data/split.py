@@ -51,12 +51,14 @@ def split(
         raise ArgumentError("split", expected="fractions ≥ 0 with a sum < 1", got=f"{validation} and {test}")
     if stratify is not None and groups is not None:
         raise ArgumentError("split", expected="stratify or groups", got="both")
+    if n < 1:
+        raise DataError("split", expected="at least one training example", got=f"{n} rows")
     names = stratify if stratify is not None else groups
     member = _numbered(names, n) if names is not None else np.zeros(n, np.int64)
     order = shuffled(n, seed, "split")
     wanted = (round(n * validation), round(n * test))
     part = _by_group(member, order, wanted) if groups is not None else _by_stratum(member, order, wanted)
-    if n == 0 or not (part == 0).any():
+    if not (part == 0).any():
         raise DataError("split", expected="at least one training example", got=f"{n} rows")
     return Split(*(np.flatnonzero(part == i).astype(np.int64) for i in range(3)))
 

@@ -73,9 +73,13 @@ def _needed(schema: TableSchema) -> frozenset[str]:
     return frozenset(column.name for column in schema.columns)
 
 
-def read_columns(path: str | Path) -> dict[str, list[str]]:
-    """Return a CSV or Parquet file as columns of text by name, in the file's order; missing cells are refused."""
-    table = _read(existing(path), header=None, drop_missing=False, ignore=())
+def read_columns(path: str | Path, needed: frozenset[str] | None = None) -> dict[str, list[str]]:
+    """Return a CSV or Parquet file as columns of text by name, in the file's order.
+
+    Missing cells are refused, and if ``needed`` is given, in these columns only.
+    """
+    (table,) = raw_tables(existing(path), None)
+    wanted(table, only=needed)
     return {name: list(cells) for name, cells in table.cells.items()}
 
 

@@ -288,8 +288,9 @@ def exam(topic: str, *, seed: int = 0, variants: int = 1, n_questions: int | Non
     >>> len(sheet.questions), exam("shapes", seed=3).key() == sheet.key()
     (2, True)
     """
-    if not isinstance(seed, int):
-        raise ArgumentError("exam seed", expected="a whole number", got=repr(seed))
+    for name, number, least in (("seed", seed, 0), ("variants", variants, 1)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < least:
+            raise ArgumentError(f"exam {name}", expected=f"a whole number ≥ {least}", got=repr(number))
     return set_exam(topic, run, source(seed), seed=seed, variants=variants, n_questions=n_questions)
 
 

@@ -88,9 +88,21 @@ def test_answers_are_not_needed_to_predict(tmp_path: Path) -> None:
         rows.read_examples(path, ABOUT, None)
 
 
+def test_cells_that_the_model_does_not_need_may_be_missing(tmp_path: Path) -> None:
+    path = _write(tmp_path / "t.csv", "id,width,colour,kind", ",1,red,", ",2,blue,")
+    assert rows.read_inputs(path, ABOUT).tolist() == [[1, 0, 1], [2, 1, 0]]
+    with pytest.raises(DataError, match="line 2: expected a value in column 'kind'"):
+        rows.read_examples(path, ABOUT, None)
+    for line, column in ((",1,,yes", "colour"), (",,red,yes", "width")):
+        with pytest.raises(DataError, match=f"line 2: expected a value in column '{column}'"):
+            rows.read_inputs(_write(tmp_path / "t.csv", "id,width,colour,kind", line), ABOUT)
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
+        ("inf,red,yes", "column 'width' of .*expected finite numbers, up to 3.4e38, got 'inf'"),
+        ("1e300,red,yes", "column 'width' of .*expected finite numbers, up to 3.4e38, got '1e300'"),
         ("1,green,yes", "column 'colour' of .*expected one of blue, red, got 'green'"),
         ("wide,red,yes", "column 'width' of .*expected numbers"),
         ("1,red,maybe", "targets of .*expected one of no, yes, got 'maybe' in row 0"),

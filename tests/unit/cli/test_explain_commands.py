@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+import deltarule as dr
 from deltarule.cli.main import main
+from deltarule.errors import ArgumentError
 
 SOURCE = """
 import deltarule as dr
@@ -104,3 +106,11 @@ def test_exam_sheets_and_keys(tmp_path, capsys):
     assert "variant 2" in capsys.readouterr().out and page.exists()
     assert main(["exam", "convolution", "--seed", "3", "--key", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sheets"][0][0]["items"][0]["answer"]
+
+
+def test_exam_refuses_numbers_below_their_least(capsys):
+    assert main(["exam", "networks", "--seed", "-1"]) == 2
+    assert "-1 is not in the range" in capsys.readouterr().err
+    for arguments in ({"seed": -1}, {"variants": 1.5}, {"variants": 0}):
+        with pytest.raises(ArgumentError, match=r"expected a whole number ≥ [01]"):
+            dr.exam("networks", **arguments)

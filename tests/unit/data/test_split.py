@@ -75,8 +75,9 @@ def test_no_group_is_in_two_parts(groups, seed):
 def test_split_refuses_what_it_cannot_do(arguments, error, message):
     with pytest.raises(error, match=message):
         data.split(10, **arguments)
-    with pytest.raises(DataError, match="training example"):
-        data.split(0)
+    for count in (0, -1):
+        with pytest.raises(DataError, match=f"training example, got {count} rows"):
+            data.split(count)
 
 
 @pytest.mark.notes("C-DA-06", "DA-03", "DA-04")
