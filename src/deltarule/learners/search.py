@@ -5,23 +5,33 @@ smallest of the minima of groups of columns bounds the k-th smallest distance fr
 below that bound (and an allowance for rounding) are looked into; what they hold is measured again as Σ(q − x)² in
 float64 and sorted. Distances are therefore exact, and equal ones are ordered by index.
 
+Products and minima of a tile are one program on the native engine where there is enough to do, else NumPy's.
 Cost: O(Q·N·d) in products, one more pass over the Q·N values while they are in the cache.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from deltarule import dtypes
+from deltarule.graph import build
+from deltarule.graph.program import Program
 from deltarule.learners.base import Array
+from deltarule.runtime.devices import compiled
 
 Rows = npt.NDArray[np.int64]
 _QUERIES, _COLUMNS, _STRIPES = 512, 4096, 32  # a tile is 512 × 4096; a group is every 128th column of a tile
 _GROUPS = _COLUMNS // _STRIPES
 _BLOCK_NUMBERS = 2**25  # values of a block of queries
 _PAIR_NUMBERS = 2**22  # numbers in a block of differences
+_WORTH_COMPILING = 2**31  # products of numbers
+
+Tile = Callable[[Array, Array, Array], Sequence[Array]]
 
 
 @dataclass(frozen=True)
@@ -30,51 +40,55 @@ class Known:
 
     examples: Array
     mean: Array
-    centred: Array
-    squares: Array
+    centred: Array  # rows of 0 fill the last tile
+    squares: Array  # ∞ for these
 
     @staticmethod
     def of(examples: Array) -> Known:
         """Prepare examples (N, d) of float32 or float64, which sets the type of the products."""
+        n, width = examples.shape
         mean = examples.mean(axis=0, dtype=np.float64).astype(examples.dtype)
-        centred = examples - mean
-        return Known(examples, mean, centred, np.einsum("nd,nd->n", centred, centred))
+        padded = -(-n // _COLUMNS) * _COLUMNS
+        centred, squares = np.zeros((padded, width), examples.dtype), np.full(padded, np.inf, examples.dtype)
+        np.subtract(examples, mean, out=centred[:n])
+        squares[:n] = np.einsum("nd,nd->n", centred[:n], centred[:n])
+        return Known(examples, mean, centred, squares)
 
     def nearest(self, queries: Array, k: int) -> tuple[npt.NDArray[np.float64], Rows]:
         """Return (distances, indices), both (Q, k), nearest first, of equal ones the earlier."""
         distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
         centred = queries.astype(self.centred.dtype, copy=False) - self.mean
-        padded = -(-len(self.examples) // _COLUMNS) * _COLUMNS
+        padded, width = self.centred.shape
         size = max(1, min(_QUERIES, len(queries), _BLOCK_NUMBERS // padded))
-        values = np.full((size, padded), np.inf, self.centred.dtype)
+        large = len(queries) * padded * width >= _WORTH_COMPILING
+        tile: Tile = _compiled_tile(size, width, str(centred.dtype)) if large else _plain_tile
+        values = np.empty((size, padded), centred.dtype)
         for start in range(0, len(queries), size):
             rows = slice(start, start + size)
-            pairs = self._candidates(centred[rows], values[: len(centred[rows])], k)
+            block = centred[rows]
+            if len(block) < size and large:  # the program takes whole blocks
+                block = np.concatenate([block, np.zeros((size - len(block), width), block.dtype)])
+            pairs = self._candidates(block, len(centred[rows]), values, k, tile)
             distances[rows], indices[rows] = self._sorted(queries[rows], pairs, k)
         return distances, indices
 
-    def _candidates(self, queries: Array, values: Array, k: int) -> tuple[Rows, Rows]:
-        """Return (row, column) of all pairs among which the k nearest of every row are, ordered by row."""
-        n = len(self.examples)
-        doubled = -2 * queries
-        minima = np.empty((len(queries), values.shape[1] // _STRIPES), values.dtype)
-        for number, start in enumerate(range(0, n, _COLUMNS)):
-            stop = min(start + _COLUMNS, n)
-            tile = doubled @ self.centred[start:stop].T
-            tile += self.squares[start:stop]
-            values[:, start:stop] = tile
-            grouped = values[:, start : start + _COLUMNS].reshape(len(queries), _STRIPES, _GROUPS)
-            np.minimum.reduce(grouped, axis=1, out=minima[:, number * _GROUPS : (number + 1) * _GROUPS])
+    def _candidates(self, block: Array, n: int, values: Array, k: int, tile: Tile) -> tuple[Rows, Rows]:
+        """Return (row, column) of all pairs among which the k nearest of the first n rows are, ordered by row."""
+        minima = np.empty((len(block), values.shape[1] // _STRIPES), values.dtype)
+        for number, start in enumerate(range(0, len(self.centred), _COLUMNS)):
+            columns, groups = slice(start, start + _COLUMNS), slice(number * _GROUPS, (number + 1) * _GROUPS)
+            values[: len(block), columns], minima[:, groups] = tile(block, self.centred[columns], self.squares[columns])
+        queries, values, minima = block[:n], values[:n], minima[:n]
         finite = np.isfinite(minima).sum(axis=1).min()
         pool = minima if k <= finite else values
         bound = np.partition(pool, k - 1, axis=1)[:, k - 1]
-        scale = np.einsum("qd,qd->q", queries, queries) + self.squares.max()
+        scale = np.einsum("qd,qd->q", queries, queries) + self.squares[: len(self.examples)].max()
         bound = bound + 4 * np.finfo(values.dtype).eps * np.sqrt(queries.shape[1] + 16) * scale
         row, group = np.nonzero(minima <= bound[:, None])
         base = group // _GROUPS * _COLUMNS + group % _GROUPS
-        columns = base[:, None] + _GROUPS * np.arange(_STRIPES)
-        inside = values[row[:, None], columns] <= bound[row][:, None]
-        return np.repeat(row, inside.sum(axis=1)), columns[inside]
+        places = base[:, None] + _GROUPS * np.arange(_STRIPES)
+        inside = values[row[:, None], places] <= bound[row][:, None]
+        return np.repeat(row, inside.sum(axis=1)), places[inside]
 
     def _sorted(self, queries: Array, pairs: tuple[Rows, Rows], k: int) -> tuple[Array, Rows]:
         """Measure the candidates and return the k nearest of every row."""
@@ -89,6 +103,28 @@ class Known:
         first = np.searchsorted(row, np.arange(len(queries)))  # row is ascending, and stays so in this order
         chosen = order[first[:, None] + np.arange(k)]
         return np.sqrt(squares[chosen]), column[chosen]
+
+
+def _plain_tile(queries: Array, examples: Array, squares: Array) -> Sequence[Array]:
+    """Return ‖x‖² − 2qᵀx for all pairs of a tile, and its minima over the stripes of every group."""
+    values = (-2 * queries) @ examples.T
+    values += squares
+    return values, values.reshape(len(queries), _STRIPES, _GROUPS).min(axis=1)
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled_tile(n_queries: int, width: int, dtype: str) -> Tile:
+    """Return the same for a number of queries as a program of the native engine."""
+    kind = dtypes.DTYPES[dtype]
+    queries = build.input_node("queries", (n_queries, width), kind)
+    examples = build.input_node("examples", (_COLUMNS, width), kind)
+    squares = build.input_node("squares", (_COLUMNS,), kind)
+    products = build.matmul(queries, build.matrix_transpose(examples))
+    values = build.add(build.multiply(products, -2.0), squares)
+    striped = build.reshape(values, (n_queries, _STRIPES, _GROUPS))
+    minima = build.negate(build.maximum_over(build.negate(striped), 1))
+    run = compiled(Program((queries, examples, squares), (values, minima)), "cpu")
+    return lambda *arrays: run(*arrays)
 
 
 def neighbors_of_each(x: Array, k: int) -> tuple[npt.NDArray[np.float64], Rows]:

@@ -6,14 +6,19 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from deltarule.learners import KNNClassifier
+from deltarule.learners import KNNClassifier, search
 from deltarule.learners.search import Known, neighbors_of_each
 
 
 @pytest.mark.notes("CM-04", "CM-05")
+@pytest.mark.parametrize("native", [False, True], ids=["NumPy", "native"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("n", "k"), [(3, 3), (40, 7), (4096, 5), (9000, 300)])
-def test_the_k_nearest_are_those_of_all_distances(dtype: str, n: int, k: int) -> None:
+def test_the_k_nearest_are_those_of_all_distances(
+    dtype: str, n: int, k: int, native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_WORTH_COMPILING", 0 if native else 10**18)
+    monkeypatch.setattr(search, "_QUERIES", 64)  # blocks, the last one not full
     random = np.random.default_rng(n)
     known = random.normal(size=(n, 6)).astype(dtype) + 100  # far from 0: squares cancel
     queries = np.concatenate([random.normal(size=(150, 6)).astype(dtype) + 100, known[:3]])
