@@ -19,7 +19,6 @@ from deltarule.errors import ArgumentError, DivergenceError
 from deltarule.optim import Optimizer, Schedule
 from deltarule.runtime.buffers import Array
 from deltarule.train.callbacks import Callback
-from deltarule.train.divergence import Tape
 from deltarule.train.engine import Engine, in_background
 from deltarule.train.feed import Feed
 from deltarule.train.history import History
@@ -28,6 +27,7 @@ from deltarule.train.interrupt import Interrupt
 from deltarule.train.program import Task, columns, learned, running, training_step
 from deltarule.train.progress import Progress
 from deltarule.train.tally import tally
+from deltarule.train.tape import Tape
 
 _PIECE_SECONDS = 1.0
 _SHORT_SECONDS = 0.05  # a piece that takes less needs no thread of its own: nobody waits for Ctrl-C or progress
