@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex
 
 from deltarule.errors import ArgumentError, ShapeError
 
@@ -72,16 +72,16 @@ def axis(index: int, rank: int, where: str = "axis") -> int:
     >>> axis(-1, 3)
     2
     """
-    if not -rank <= index < rank:
-        raise ShapeError(where, expected=f"an axis in [{-rank}, {rank})", got=str(index))
-    return index % rank
+    if not isinstance(index, SupportsIndex) or not -rank <= int(index) < rank:
+        raise ShapeError(where, expected=f"an axis in [{-rank}, {rank})", got=repr(index))
+    return int(index) % rank
 
 
 def axes(indices: int | Sequence[int] | None, rank: int, where: str = "axis") -> tuple[int, ...]:
     """Normalise one, several or all (None) axes to a sorted tuple without repetition."""
     if indices is None:
         return tuple(range(rank))
-    listed = (indices,) if isinstance(indices, int) else tuple(indices)
+    listed = tuple(indices) if isinstance(indices, Iterable) and not isinstance(indices, str) else (indices,)
     normal = sorted(axis(i, rank, where) for i in listed)
     if len(set(normal)) != len(normal):
         raise ShapeError(where, expected="each axis once", got=str(tuple(listed)))

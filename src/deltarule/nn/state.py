@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 def load(module: Tree, values: Mapping[str, Any], *, strict: bool) -> None:
     """Give parameters and state of a module their values by name."""
+    if not isinstance(values, Mapping):
+        expected = "a dictionary of arrays by name, as state_dict() gives"
+        raise ArgumentError("load_state_dict", expected=expected, got=f"a {type(values).__name__}")
     wanted = dict(module.named_tensors())
     arrays = {name: np.asarray(value) for name, value in values.items()}
     missing = [name for name in wanted if strict and name not in arrays]

@@ -114,6 +114,10 @@ def summarize(module: Module, input_shape: Sequence[int] | Sequence[Sequence[int
 
 
 def _several(input_shape: Sequence[Any]) -> list[Sequence[Any]]:
+    if not isinstance(input_shape, (tuple, list)):
+        raise ArgumentError(
+            "summary input_shape", expected="the shape of one example, such as (784,)", got=repr(input_shape)
+        )
     return list(input_shape) if input_shape and isinstance(input_shape[0], (tuple, list)) else [input_shape]
 
 

@@ -11,7 +11,7 @@ from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
 from deltarule.graph.functions.losses import one_hot as one_hot_node
 from deltarule.graph.node import Node
-from deltarule.tensor.tensor import Tensor, operand
+from deltarule.tensor.tensor import Tensor, operand, sizes
 
 TensorLike = Any  # a Tensor, an array, or a number
 
@@ -205,12 +205,12 @@ def one_hot(labels: TensorLike, n_classes: int, dtype: str | DType = "float32") 
 
 def arange(n: int, dtype: str | DType = "int64") -> Tensor:
     """0, 1, …, n − 1."""
-    return Tensor(build.iota((n,), 0, dtypes.dtype(dtype)))
+    return Tensor(build.iota(sizes((n,), "arange"), 0, dtypes.dtype(dtype)))
 
 
 def full(shape: Sequence[Any], value: float, dtype: str | DType = "float32") -> Tensor:
     """A tensor that holds one number everywhere."""
-    return Tensor(build.full(tuple(shape), value, dtypes.dtype(dtype)))
+    return Tensor(build.full(sizes(shape, "full"), value, dtypes.dtype(dtype)))
 
 
 def zeros(shape: Sequence[Any], dtype: str | DType = "float32") -> Tensor:
@@ -225,6 +225,7 @@ def ones(shape: Sequence[Any], dtype: str | DType = "float32") -> Tensor:
 
 def eye(n: int, dtype: str | DType = "float32") -> Tensor:
     """The n × n identity."""
+    sizes((n, n), "eye")
     return Tensor(algebra.identity(n, dtypes.dtype(dtype)))
 
 

@@ -24,6 +24,7 @@ from deltarule.graph.op import Op
 from deltarule.graph.program import Program
 from deltarule.graph.walk import inputs
 from deltarule.runtime.buffers import KINDS, Array, as_array, leaf, value_of
+from deltarule.runtime.devices import DEVICES
 from deltarule.runtime.devices import compiled as compiled_once
 from deltarule.simplify import simplify
 from deltarule.tensor import tracing
@@ -97,6 +98,10 @@ def jit(function: Callable[..., Any] | None = None, *, device: str = "cpu") -> C
     """
     if function is None:
         return functools.partial(jit, device=device)
+    if not callable(function):
+        raise ArgumentError("jit", expected="a function of tensors", got=repr(function))
+    if device not in DEVICES:
+        raise ArgumentError("jit device", expected=" or ".join(map(repr, DEVICES)), got=repr(device))
     traced: dict[Any, _Traced] = {}
     chosen: Callable[..., Any] = function
 

@@ -18,13 +18,13 @@ from deltarule.errors import ArgumentError
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.runtime.buffers import leaf
-from deltarule.tensor.tensor import Tensor
+from deltarule.tensor.tensor import Tensor, sizes
 
 
 def _counter(value: Tensor | int) -> Node:
     if isinstance(value, Tensor):
         return value.node
-    if not 0 <= value < 2**32:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**32:
         raise ArgumentError("seed or step", expected="a whole number in [0, 2³²)", got=repr(value))
     return leaf(np.asarray(value, np.int64), "counter")
 
@@ -42,7 +42,7 @@ def random_uniform(
     True
     """
     kind = dtypes.dtype(dtype)
-    return Tensor(build.random_uniform(tuple(shape), _counter(seed), _counter(step), stream, kind))
+    return Tensor(build.random_uniform(sizes(shape, "random numbers"), _counter(seed), _counter(step), stream, kind))
 
 
 def random_normal(
@@ -58,6 +58,9 @@ def random_normal(
     """
     kind = dtypes.dtype(dtype)
     base = 0x80000000 | (2 * stream & 0x7FFFFFFF)
-    first, second = (build.random_uniform(tuple(shape), _counter(seed), _counter(step), base + i, kind) for i in (0, 1))
+    first, second = (
+        build.random_uniform(sizes(shape, "random numbers"), _counter(seed), _counter(step), base + i, kind)
+        for i in (0, 1)
+    )
     radius = build.sqrt(build.multiply(build.log1p(build.negate(first)), -2.0))
     return Tensor(build.multiply(radius, build.cos(build.multiply(second, 2 * math.pi))))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, final
 
 import numpy as np
 
 from deltarule import dtypes, shapes
 from deltarule.dtypes import DType
-from deltarule.errors import ArgumentError, GraphError, ShapeError
+from deltarule.errors import ArgumentError, DTypeError, GraphError, ShapeError
 from deltarule.grad.reverse import gradients
 from deltarule.graph import algebra, build
 from deltarule.graph.indexing import index
@@ -426,6 +426,9 @@ def _spread(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return arguments
 
 
+_INDEX = "whole numbers, slices, masks, None or …"
+
+
 def _index_key(key: Any) -> Any:
     """Turn tensors and arrays in an index into nodes; masks into the indices where they hold."""
     items = key if isinstance(key, tuple) else (key,)
@@ -435,16 +438,34 @@ def _index_key(key: Any) -> Any:
             result.append(item)
             continue
         if isinstance(item, Tensor) and item.dtype is not dtypes.BOOL:
+            if not item.dtype.is_integer:
+                raise DTypeError("index", expected=_INDEX, got=f"elements of type {item.dtype.name}")
             result.append(item.node)
             continue
         array = item.numpy() if isinstance(item, Tensor) else np.asarray(item)
         if array.dtype == np.bool_:
             result.extend(leaf(as_array(positions)) for positions in np.nonzero(array))
+        elif array.dtype.kind not in "iu" and array.size:
+            raise DTypeError("index", expected=_INDEX, got=repr(item))
         elif array.ndim == 0:
             result.append(int(array))
         else:
             result.append(leaf(as_array(array.astype(np.int64) if array.size == 0 else array, where="index")))
     return tuple(result)
+
+
+def sizes(shape: Any, where: str) -> Shape:
+    """Return a shape that a caller wrote, checked; a single size is a shape of one axis.
+
+    >>> sizes(3, "zeros"), sizes([2, 3], "zeros")
+    ((3,), (2, 3))
+    """
+    listed = tuple(shape) if isinstance(shape, Iterable) and not isinstance(shape, str) else (shape,)
+    for size in listed:
+        whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size >= 0
+        if not whole and not isinstance(size, Dimension):
+            raise ShapeError(where, expected="sizes that are whole numbers ≥ 0", got=repr(shape))
+    return tuple(size if isinstance(size, Dimension) else int(size) for size in listed)
 
 
 def tensor(value: Any, name: str = "", dtype: str | DType | None = None) -> Tensor:

@@ -45,6 +45,10 @@ def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor, *, allow_unused: bool =
     >>> grad((x * x).sum(), [x])[0].tolist()
     [2.0, -4.0]
     """
+    if not isinstance(output, Tensor):
+        raise ArgumentError(
+            "gradient of", expected="a tensor", got=repr(output), hint="Let the function return its result."
+        )
     single = isinstance(wrt, Tensor)
     wanted: Sequence[Tensor] = [wrt] if isinstance(wrt, Tensor) else wrt
     handles = [_handles(w) for w in wanted]
@@ -65,6 +69,8 @@ def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor, *, allow_unused: bool =
 
 def _handles(variable: Tensor) -> list[Node]:
     """Return every node that a variable has been: expressions may have been built on each of them."""
+    if not isinstance(variable, Tensor):
+        raise ArgumentError("gradient with respect to", expected="tensors", got=repr(variable))
     former = variable._former() if variable._former is not None else None
     node = _differentiable(variable)
     return [node] if former is None or variable.node is node else [former, variable.node]
@@ -242,7 +248,10 @@ def check_gradients(
     if order not in {1, 2}:
         raise ArgumentError("check_gradients order", expected="1 or 2", got=repr(order))
     given = [as_tensor(item) for item in (x if isinstance(x, (list, tuple)) else [x])]
-    output = function(*given).node
+    result = function(*given)
+    if not isinstance(result, Tensor):
+        raise ArgumentError("check_gradients", expected="a function that returns a tensor", got=repr(result))
+    output = result.node
     leaves = inputs([output])
     arguments = [t.node for t in given]
     twins = {leaf: build.input_node(leaf.attributes["name"] or _name(leaf, arguments), leaf.shape, dtypes.FLOAT64)
