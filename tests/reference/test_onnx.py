@@ -15,7 +15,7 @@ from onnx.backend.test.case.node import collect_testcases
 
 import deltarule as dr
 from deltarule import losses, nn
-from deltarule.errors import CheckpointError, DeltaruleError, GraphError
+from deltarule.errors import ArgumentError, CheckpointError, DeltaruleError, GraphError
 from deltarule.interop.onnx import backend, export, load
 from deltarule.interop.onnx.importer import OPERATORS
 
@@ -176,3 +176,17 @@ def test_what_onnx_cannot_say_is_refused_by_name() -> None:
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", value[:1], value[1:]))
     with pytest.raises(GraphError, match="onnx operator Acos"):
         backend.run_model(model, [np.zeros(2, np.float32)])
+
+
+def test_arguments_that_are_no_model_path_or_shape(tmp_path):
+    model, path = nn.Sequential(nn.Linear(3, 2)), tmp_path / "m.onnx"
+    with pytest.raises(CheckpointError, match="got a folder"):
+        load(tmp_path)
+    for call, told in (
+        (lambda: load(None), "path: expected the name of a file"),
+        (lambda: export(None, path, input_shape=(3,)), "expected a module"),
+        (lambda: export(model, path, input_shape=3), "the shape of one example"),
+    ):
+        with pytest.raises(ArgumentError, match=told):
+            call()
+    assert not path.exists()

@@ -15,7 +15,7 @@ from deltarule.cli.console import Console
 from deltarule.cli.job import Job, command_line, data_card, stopped, timing, versions, weights_sha256
 from deltarule.cli.measure import Measured, measure
 from deltarule.data import Dataset, Split
-from deltarule.errors import ArgumentError
+from deltarule.errors import ArgumentError, DataError
 from deltarule.report import Run, training_page
 from deltarule.train.checkpoint import write_atomically
 
@@ -78,6 +78,9 @@ def run_job(job: Job, console: Console) -> None:
     path, page = job.checkpoint or Path(f"{data.name}.dr"), job.report or Path(f"{data.name}-report.html")
     options.check_place(path, "--checkpoint")
     options.check_place(page, "--report")
+    if data.task == "classification" and len(data.class_names) == 1:
+        got, hint = f"{data.class_names[0]!r} in all {data.n_samples} rows", "Choose another column with --target."
+        raise DataError(f"target of {job.name}", expected="at least two classes", got=got, hint=hint)
     name = job.model or models.default_model(data)
     rows = source.divide(data, job.seed)
     card = data_card(data, rows, job.seed)

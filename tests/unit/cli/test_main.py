@@ -6,6 +6,7 @@ import importlib
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import click
 import pytest
@@ -112,3 +113,13 @@ def test_json_console_writes_one_object_only(capsys: pytest.CaptureFixture[str])
 def test_long_values_go_on_below_themselves(capsys: pytest.CaptureFixture[str]) -> None:
     Console().rows("title", [("a", "one two three"), ("long", "x")], width=16)
     assert capsys.readouterr().out == "title\n  a     one two\n        three\n  long  x\n\n"
+
+
+def test_a_target_of_one_class_is_not_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "same.csv"
+    table.write_text("a,kind\n" + "\n".join(f"{i},yes" for i in range(20)) + "\n")
+    model, page = tmp_path / "same.dr", tmp_path / "same.html"
+    assert entry.main(["train", str(table), "--checkpoint", str(model), "--report", str(page)]) == 1
+    told = capsys.readouterr().err
+    assert "expected at least two classes, got 'yes' in all 20 rows" in told and "--target" in told
+    assert not model.exists() and not page.exists()

@@ -208,6 +208,10 @@ def export(
     With ``training=True`` the file holds the gradient instead: inputs x and y, outputs the loss and ∂L/∂p for each
     parameter, layers in inference mode (no dropout), so that any runtime can train the model.
     """
+    if not isinstance(model, nn.Module):
+        raise ArgumentError("ONNX export", expected="a module", got=repr(model))
+    if not isinstance(input_shape, (tuple, list)):
+        raise ArgumentError("ONNX input_shape", expected="the shape of one example: (3,)", got=repr(input_shape))
     batch = shapes.Dimension("N")
     kind = model.input_dtype() or model_dtype(model)
     x = Tensor(build.input_node("x", (batch, *input_shape), kind), name="x")

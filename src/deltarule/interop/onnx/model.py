@@ -16,6 +16,7 @@ from deltarule.interop.onnx.call import element_type
 from deltarule.interop.onnx.importer import translate
 from deltarule.interop.onnx.networks import channels_first, channels_last
 from deltarule.tensor.tensor import Tensor, parameter
+from deltarule.train.checkpoint import checked_path
 
 
 @final
@@ -54,9 +55,10 @@ class ImportedModel(nn.Module):
 
 def load(path: str | Path, channels_last: bool = True) -> ImportedModel:
     """Return the model of an ONNX file, ready to predict, to be trained further and to be explained."""
-    file = Path(path)
+    file = checked_path(path)
     if not file.is_file():
-        raise CheckpointError(f"file {file}", expected="an ONNX file", got="no such file")
+        got = "a folder" if file.is_dir() else "no such file"
+        raise CheckpointError(f"file {file}", expected="an ONNX file", got=got)
     try:
         model = onnx.load(str(file))
         onnx.checker.check_model(model)
