@@ -13,7 +13,7 @@ from typing import Any, Literal, final
 
 import numpy as np
 
-from deltarule import nn, train
+from deltarule import nn, shapes, train
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.generative.likelihood import Likelihood
 from deltarule.losses import Loss
@@ -252,7 +252,7 @@ class VAE(nn.Module):
         """Return E[x|z] at z = μ(example) with its number ``axis`` set to each value; a condition (condition_size,)."""
         mean, _ = self.encode(np.asarray(example)[None], self._repeated(condition, 1))
         z = np.repeat(mean, len(values), axis=0)
-        z[:, axis] = values
+        z[:, shapes.axis(axis, self.latent_size, "VAE.traverse")] = values
         return self.decode(z, self._repeated(condition, len(values)))
 
     def latent_grid(self, n: int = 10, span: float = 2.0, *, condition: Any = None) -> Array:

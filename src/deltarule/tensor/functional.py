@@ -7,6 +7,7 @@ from typing import Any
 
 from deltarule import dtypes, shapes
 from deltarule.dtypes import DType
+from deltarule.errors import DTypeError
 from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
 from deltarule.graph.functions.losses import one_hot as one_hot_node
@@ -199,8 +200,10 @@ def one_hot(labels: TensorLike, n_classes: int, dtype: str | DType = "float32") 
     >>> one_hot([2, 0], 3).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
-    like = build.constant(0.0, dtypes.dtype(dtype))
-    return Tensor(one_hot_node(build.as_node(operand(labels)), n_classes, like))
+    node = build.as_node(operand(labels))
+    if node.dtype.is_float:
+        raise DTypeError("one_hot", expected="whole-number labels", got=build.describe(node))
+    return Tensor(one_hot_node(node, n_classes, build.constant(0.0, dtypes.dtype(dtype))))
 
 
 def arange(n: int, dtype: str | DType = "int64") -> Tensor:

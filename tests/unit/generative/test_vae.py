@@ -295,3 +295,12 @@ def test_noise_of_a_step_is_the_same_on_every_engine() -> None:
         model.initialize(1)
         runs.append(model.fit(X, epochs=3, batch_size=16, seed=2, verbose=0, device=device)["elbo"])
     np.testing.assert_allclose(runs[0], runs[1], rtol=1e-4)
+
+
+def test_a_latent_number_that_does_not_exist():
+    model = g.dense_vae((3,), latent_size=2)
+    for axis in (2, -3, "z"):
+        with pytest.raises(ShapeError, match=r"VAE.traverse: expected an axis in \[-2, 2\)"):
+            model.traverse(np.zeros(3), axis, [0.0])
+    with pytest.raises(ShapeError, match="whole numbers ≥ 0"):
+        model.sample(-1, seed=0)

@@ -25,6 +25,7 @@ W = dr.parameter(np.ones((2, 2)), name="W")
         (lambda: dr.random_normal((-2,), seed=0), ShapeError, "random numbers: expected sizes"),
         (lambda: dr.random_uniform((2,), seed="a"), ArgumentError, "seed or step"),
         (lambda: dr.random_uniform((2,), seed=1.5), ArgumentError, "seed or step"),
+        (lambda: dr.one_hot([0.7], 3), DTypeError, "one_hot: expected whole-number labels"),
         (lambda: X["a"], DTypeError, "index: expected whole numbers"),
         (lambda: X[1.5], DTypeError, "index: expected whole numbers"),
         (lambda: X[dr.tensor([0.7])], DTypeError, "index"),
