@@ -57,11 +57,14 @@ floors: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 docs-check: $(VENV)/.installed-dev
+	$(BIN)/python tools/notes_map.py --check
 	$(BIN)/python tools/derivations.py --check
+	$(BIN)/python tools/learners_pages.py --check
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python tools/notes_map.py
 	$(BIN)/python tools/derivations.py
+	$(BIN)/python tools/learners_pages.py
 
 bench: $(VENV)/.installed
 	$(BIN)/deltarule bench
