@@ -8,39 +8,24 @@ import numpy as np
 
 from deltarule.render.html import Block, Table
 from deltarule.render.numbers import number, percent
-from deltarule.render.svg import Series, line_chart, scatter
+from deltarule.render.svg import Series, scatter
 from deltarule.report.blocks import Array, Charts, Confusion, Gallery, Note, Photo, share
 from deltarule.report.run import Example, Score
+from deltarule.train.curves import curves, series_of
 
 MOST_CLASSES = 20  # a larger matrix cannot be read; its largest confusions are listed instead
 _WIDTH, _HEIGHT = 420.0, 260.0
-_LABELS = {
-    "accuracy": "share right", "r2": "share of the variance explained", "elbo": "nats per example",
-    "reconstruction": "nats per example", "kl": "nats per example",
-}  # fmt: skip
 _UNITS = {"cross_entropy": "nats per example", "mean_squared_error": "squared units of the target"}
-_TITLES = {
-    "loss": "Loss", "accuracy": "Accuracy", "r2": "R²", "elbo": "ELBO", "reconstruction": "Reconstruction",
-    "kl": "KL to the prior",
-}  # fmt: skip
-_WIDE_RATIO = 20.0  # a loss that shrinks by more than this is drawn on a logarithmic axis
 
 
-def curves(epochs: Sequence[Mapping[str, float]], names: Sequence[str], loss: str) -> list[Block]:
+def learning_curves(
+    epochs: Sequence[Mapping[str, float]], names: Sequence[str], loss: str, best_epoch: int | None = None
+) -> list[Block]:
     """Return one chart a quantity ("loss", metrics) over epochs, training and validation in it."""
-    drawn = []
-    for name in names:
-        series = []
-        for key, label in ((name, "training"), (f"val_{name}", "validation")):
-            known = [(i, float(epoch[key])) for i, epoch in enumerate(epochs, start=1) if key in epoch]
-            if known:
-                series.append(Series(label, [i for i, _ in known], [v for _, v in known]))
-        values = [value for one in series for value in one.y if np.isfinite(value)]
-        if values:
-            log = name == "loss" and min(values) > 0 and max(values) / min(values) > _WIDE_RATIO
-            unit = _UNITS.get(loss, "per example") if name == "loss" else _LABELS.get(name, "")
-            drawn.append(line_chart(series, _TITLES.get(name, name), "epoch", unit, _WIDTH, _HEIGHT, log_y=log))
-    return [Charts(drawn)] if drawn else [Note("No epoch was finished.")]
+    known = [name for name in names if any(np.isfinite(one.y).any() for one in series_of(epochs, name))]
+    unit = _UNITS.get(loss, "per example")
+    drawn = curves(epochs, (), best_epoch, names=known, unit=unit, size=(_WIDTH, _HEIGHT))
+    return [Charts(list(drawn.svgs.values()))] if known else [Note("No epoch was finished.")]
 
 
 def confusion(counts: Array, classes: Sequence[str], most: int = 15) -> list[Block]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from deltarule.generative import Estimate, figures
 from deltarule.render.html import Block, Code, Figure, Heading, page
 from deltarule.report.blocks import Array, Charts, Lead, Note, Pairs, style
-from deltarule.report.figures import curves
+from deltarule.report.figures import learning_curves
 from deltarule.report.run import DataCard
 from deltarule.report.training import SAME_BITS, WHILE_LEARNING
 
@@ -92,7 +92,7 @@ def generative_page(run: GenerativeRun) -> str:
         Lead(f"{nats(run.bounds.elbo)} nats", f"of ELBO a test image ({run.bounds.n:,} images): ln p(x) is no less"),
         Heading("Data"), Pairs(run.card.rows()),
         Heading("Model"), Code(run.summary),
-        Heading("Learning curves"), *curves(run.epochs, ("elbo", "reconstruction", "kl"), "negative_elbo"),
+        Heading("Learning curves"), *learning_curves(run.epochs, ("elbo", "reconstruction", "kl"), "negative_elbo"),
         Note(f"{WHILE_LEARNING}{best}"),
         Heading("Bound and likelihood"), Pairs(run.bounds.rows()), Note(_GREY),
         Heading("New images"), Figure(figures.samples(drawn.samples, _COLUMNS, "")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deltarule.render.html import Block, Code, Heading, page
 from deltarule.report.blocks import Lead, Note, Pairs, style
-from deltarule.report.figures import confusion, curves, predictions, wrong_examples
+from deltarule.report.figures import confusion, learning_curves, predictions, wrong_examples
 from deltarule.report.run import Run
 
 WHILE_LEARNING = (
@@ -19,7 +19,8 @@ def training_page(run: Run) -> str:
     data, score = run.card.data, run.score
     blocks: list[Block] = [Lead(*score.parts()), Heading("Data"), Pairs(run.card.rows())]
     blocks += [Heading("Model"), Code(run.summary)]
-    blocks += [Heading("Learning curves"), *curves(run.epochs, ("loss", score.metric), run.loss), Note(_remark(run))]
+    drawn = learning_curves(run.epochs, ("loss", score.metric), run.loss, run.best_epoch)
+    blocks += [Heading("Learning curves"), *drawn, Note(_remark(run))]
     if score.confusion is not None:
         blocks += [Heading("Confusion matrix of the test part"), *confusion(score.confusion, data.class_names)]
         blocks += [Heading("Wrongly classified test examples"), *wrong_examples(score)]

@@ -15,6 +15,12 @@ from deltarule.render.svg import Series, line_chart
 _MOST_POINTS = 500  # of a curve over steps; more are averaged in groups
 _WIDE = 20.0  # a loss that shrinks by more than this is drawn on a logarithmic axis
 _CLOCK = ("seconds", "samples_per_second")
+_SIZE = (640.0, 320.0)  # pixels
+_TITLES = {"r2": "R²", "elbo": "ELBO", "kl": "KL to the prior"}
+_UNITS = {
+    "accuracy": "share right", "r2": "share of the variance explained", "elbo": "nats per example",
+    "reconstruction": "nats per example", "kl": "nats per example",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,18 +73,43 @@ def _over_steps(losses: Sequence[float]) -> Series:
 
 
 def curves(
-    epochs: Sequence[Mapping[str, float]], step_losses: Sequence[float] = (), best_epoch: int | None = None
+    epochs: Sequence[Mapping[str, float]],
+    step_losses: Sequence[float] = (),
+    best_epoch: int | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    unit: str = "",
+    size: tuple[float, float] = _SIZE,
 ) -> Curves:
-    """Return one figure a quantity over epochs, and the loss over steps."""
+    """Return one figure a quantity over epochs, and the loss over steps.
+
+    Args:
+        epochs: Values by name, one mapping an epoch.
+        step_losses: The loss of every step.
+        best_epoch: The epoch, from 1, that is marked on the loss.
+        names: Quantities to draw; by default all.
+        unit: What the loss is measured in.
+        size: Width and height of a figure, in pixels.
+    """
     svgs = {}
-    for name in quantities(epochs):
+    for name in quantities(epochs) if names is None else names:
         drawn = series_of(epochs, name, best_epoch)
         wide = name == "loss" and _is_wide([y for one in drawn for y in one.y])
-        svgs[name] = line_chart(drawn, name.replace("_", " "), "epoch", log_y=wide)
+        measured = unit if name == "loss" else _UNITS.get(name, "")
+        svgs[name] = line_chart(drawn, _title(name), "epoch", measured, *size, log_y=wide)
     if step_losses:
         one = _over_steps(step_losses)
-        svgs["step_losses"] = line_chart([one], "loss of every step", "step", log_y=_is_wide(one.y))
+        svgs["step_losses"] = line_chart([one], "Loss of every step", "step", unit, *size, log_y=_is_wide(one.y))
     return Curves(svgs)
+
+
+def _title(name: str) -> str:
+    """Return the heading of a quantity's figure.
+
+    >>> _title("r2"), _title("balanced_accuracy")
+    ('R²', 'Balanced accuracy')
+    """
+    return _TITLES.get(name) or name[:1].upper() + name[1:].replace("_", " ")
 
 
 def draw_on(axes: Any, epochs: Sequence[Mapping[str, float]], name: str, best_epoch: int | None) -> Any:

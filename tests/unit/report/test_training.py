@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 import struct
 import zlib
@@ -19,6 +20,7 @@ from deltarule.report import DataCard, Example, Run, Score, training_page
 from deltarule.report.blocks import Confusion, Gallery, Photo
 from deltarule.report.figures import confusion
 from deltarule.report.run import confusion_matrix, listed, wilson_interval
+from deltarule.train.curves import curves
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
@@ -70,6 +72,18 @@ def test_page_shows_data_score_model_and_how_to_do_it_again() -> None:
                    "digits.dr", "NumPy"):  # fmt: skip
         assert wanted in text, wanted
     assert text.count("<svg") == 2 and "is 3, said 8" in text and "91.0 % · row 5" in text
+
+
+def test_learning_curves_are_those_of_a_history() -> None:
+    run = _classification()
+    page = training_page(run)
+    for svg in curves(
+        run.epochs, names=("loss", "accuracy"), unit="nats per example", size=(420.0, 260.0)
+    ).svgs.values():
+        assert svg in page
+    assert ">Accuracy</text>" in page and ">share right</text>" in page and 'stroke-dasharray="5 4"' in page
+    assert "No epoch was finished." in training_page(replace(run, epochs=()))
+    assert "No epoch was finished." in training_page(replace(run, epochs=({"loss": math.nan},)))
 
 
 def test_page_of_a_regression_has_predictions_and_no_confusion_matrix() -> None:
