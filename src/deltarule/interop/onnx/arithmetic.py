@@ -18,8 +18,8 @@ def unary(make: Callable[[Node], Node]) -> Translator:
     return lambda call: build.cast(make(call[0]), call[0].dtype)
 
 
-def compare(make: Callable[[Node, Node], Node]) -> Translator:
-    """Translate by a comparison of two nodes."""
+def binary(make: Callable[[Node, Node], Node]) -> Translator:
+    """Translate by a function of two nodes."""
     return lambda call: make(call[0], call[1])
 
 
@@ -32,7 +32,7 @@ def _truncate(x: Node) -> Node:
 
 
 def divide(x: Node, y: Node) -> Node:
-    """X / y; whole numbers are rounded towards zero."""
+    """Return x / y; whole numbers are rounded towards zero."""
     if x.dtype.is_float:
         return build.divide(x, y)
     quotient = build.divide(build.cast(x, dtypes.FLOAT64), build.cast(y, dtypes.FLOAT64))
@@ -99,11 +99,7 @@ def _cast(call: Call) -> Node:
 
 
 def _gelu(call: Call) -> Node:
-    return f.gelu(call[0], approximate=_text(call.attribute("approximate", "none")) == "tanh")
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    return f.gelu(call[0], approximate=call.text("approximate", "none") == "tanh")
 
 
 def _celu(call: Call) -> Node:
@@ -181,8 +177,8 @@ def _dropout(call: Call) -> Results:
 OPERATORS: dict[str, Translator] = {
     "Abs": unary(build.absolute),
     "Acosh": unary(lambda x: build.log(build.add(x, build.sqrt(build.subtract(build.multiply(x, x), 1))))),
-    "Add": compare(_same_type(build.add)),
-    "And": compare(build.logical_and),
+    "Add": binary(_same_type(build.add)),
+    "And": binary(build.logical_and),
     "Asinh": unary(lambda x: build.multiply(build.sign(x), build.log(build.add(
         build.absolute(x), build.sqrt(build.add(build.multiply(x, x), 1)))))),
     "Atanh": unary(lambda x: build.multiply(build.subtract(build.log1p(x), build.log1p(build.negate(x))), 0.5)),
@@ -194,34 +190,34 @@ OPERATORS: dict[str, Translator] = {
     "Clip": _clip,
     "Cos": unary(build.cos),
     "Cosh": unary(lambda x: build.multiply(build.add(build.exp(x), build.exp(build.negate(x))), 0.5)),
-    "Div": compare(divide),
+    "Div": binary(divide),
     "Dropout": _dropout,
     "Elu": lambda call: f.elu(call[0], alpha=call.attribute("alpha", 1.0)),
-    "Equal": compare(build.equal),
+    "Equal": binary(build.equal),
     "Erf": unary(build.erf),
     "Exp": unary(build.exp),
     "Floor": unary(build.floor),
     "Gelu": _gelu,
-    "Greater": compare(lambda x, y: build.less(y, x)),
-    "GreaterOrEqual": compare(lambda x, y: _at_most(y, x)),
+    "Greater": binary(lambda x, y: build.less(y, x)),
+    "GreaterOrEqual": binary(lambda x, y: _at_most(y, x)),
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": unary(_hard_swish),
     "Identity": lambda call: call[0],
     "IsInf": _is_inf,
     "IsNaN": lambda call: build.logical_not(build.equal(call[0], call[0])),
     "LeakyRelu": lambda call: f.leaky_relu(call[0], slope=call.attribute("alpha", 0.01)),
-    "Less": compare(build.less),
-    "LessOrEqual": compare(_at_most),
+    "Less": binary(build.less),
+    "LessOrEqual": binary(_at_most),
     "Log": unary(build.log),
     "Max": _fold(build.maximum),
     "Mean": _mean,
     "Min": _fold(build.minimum),
     "Mish": unary(_mish),
     "Mod": _mod,
-    "Mul": compare(_same_type(build.multiply)),
+    "Mul": binary(_same_type(build.multiply)),
     "Neg": unary(build.negate),
     "Not": lambda call: build.logical_not(call[0]),
-    "Or": compare(build.logical_or),
+    "Or": binary(build.logical_or),
     "PRelu": _prelu,
     "Pow": _power,
     "Reciprocal": unary(lambda x: build.divide(1, x)),
@@ -236,12 +232,12 @@ OPERATORS: dict[str, Translator] = {
     "Softplus": unary(f.softplus),
     "Softsign": unary(lambda x: build.divide(x, build.add(build.absolute(x), 1))),
     "Sqrt": unary(build.sqrt),
-    "Sub": compare(_same_type(build.subtract)),
+    "Sub": binary(_same_type(build.subtract)),
     "Sum": _fold(build.add),
     "Swish": _swish,
     "Tan": unary(lambda x: build.divide(build.sin(x), build.cos(x))),
     "Tanh": unary(build.tanh),
     "ThresholdedRelu": _thresholded,
     "Where": lambda call: build.where(call[0], call[1], call[2]),
-    "Xor": compare(_xor),
+    "Xor": binary(_xor),
 }  # fmt: skip

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from deltarule import dtypes
 from deltarule.dtypes import DType
-from deltarule.errors import ArgumentError, GraphError
+from deltarule.errors import GraphError
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.walk import inputs
@@ -75,6 +75,11 @@ class Call:
         """Return an attribute's value."""
         return self.attributes.get(name, default)
 
+    def text(self, name: str, default: str) -> str:
+        """Return an attribute that is a word; the helper that makes a model may hold it as bytes or as text."""
+        value = self.attribute(name, default)
+        return value.decode() if isinstance(value, bytes) else str(value)
+
     def values(self, index: int) -> Array:
         """Return the value of an operand that must be known while the graph is built (shapes, axes, counts)."""
         node = self[index]
@@ -100,9 +105,3 @@ class Call:
 
 
 Translator = Callable[[Call], Results]
-
-
-def require(condition: bool, where: str, expected: str, got: object) -> None:
-    """Raise ArgumentError unless the condition holds."""
-    if not condition:
-        raise ArgumentError(where, expected=expected, got=repr(got))

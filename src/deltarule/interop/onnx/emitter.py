@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from deltarule.dtypes import DType
+from deltarule.interop.onnx.call import ELEMENT_TYPES
 from deltarule.shapes import Dimension, Shape
 
-TENSOR_TYPES = {
-    "float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64,
-    "int32": TensorProto.INT32, "bool": TensorProto.BOOL, "uint8": TensorProto.UINT8, "uint32": TensorProto.UINT32,
-}  # fmt: skip
+STATE = "deltarule.state"  # the model property that lists, line by line, the stored floats that are no parameters
+TENSOR_TYPES = {ours.name: theirs for theirs, ours in ELEMENT_TYPES.items()}
 
 
 @dataclass(frozen=True)

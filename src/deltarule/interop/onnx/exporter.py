@@ -17,7 +17,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.rewrite import expand_calls
 from deltarule.graph.walk import topological
-from deltarule.interop.onnx.emitter import TENSOR_TYPES, Emitter, Stored, shape_proto
+from deltarule.interop.onnx.emitter import STATE, TENSOR_TYPES, Emitter, Stored, shape_proto
 from deltarule.interop.onnx.writers import PRIMITIVES, TO_FIRST, TO_LAST
 from deltarule.losses import Loss
 from deltarule.losses import get as get_loss
@@ -172,8 +172,14 @@ def _value_info(name: str, node: Node, order: Sequence[int] | None = None) -> An
     return helper.make_tensor_value_info(name, TENSOR_TYPES[node.dtype.name], shape_proto(shape))
 
 
-def to_model(inputs: Sequence[tuple[Node, str]], outputs: Sequence[tuple[Node, str]], channels_last: bool) -> Any:
-    """Return an ONNX model; images that go in and ``output`` are (N, C, H, W) in the file unless ``channels_last``."""
+def to_model(
+    inputs: Sequence[tuple[Node, str]], outputs: Sequence[tuple[Node, str]], channels_last: bool,
+    parameters: Sequence[Tensor],
+) -> Any:  # fmt: skip
+    """Return an ONNX model; images that go in and ``output`` are (N, C, H, W) in the file unless ``channels_last``.
+
+    What is stored and is none of the ``parameters`` is listed as state, so that an import does not train it.
+    """
     exporter = Exporter(inputs)
     infos = []
     for node, name in inputs:
@@ -191,6 +197,8 @@ def to_model(inputs: Sequence[tuple[Node, str]], outputs: Sequence[tuple[Node, s
     graph = helper.make_graph(nodes, "deltarule", infos, results, list(exporter.emitter.initializers.values()))
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="deltarule")
     model.ir_version = 10
+    learned = {exporter.known[p.node].name for p in parameters if p.node in exporter.known}
+    helper.set_model_props(model, {STATE: "\n".join(n for n in exporter.emitter.initializers if n not in learned)})
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -217,7 +225,7 @@ def export(
     x = Tensor(build.input_node("x", (batch, *input_shape), kind), name="x")
     output = model.apply(x, mode="inference", seed=None, step=None).output
     if not training:
-        proto = to_model([(x.node, "x")], [(output.node, OUTPUT)], channels_last)
+        proto = to_model([(x.node, "x")], [(output.node, OUTPUT)], channels_last, model.parameters(include_frozen=True))
     else:
         if loss is None:
             raise ArgumentError("onnx export loss", expected="a loss for training=True", got="None")
@@ -235,4 +243,4 @@ def _training_model(model: nn.Module, x: Tensor, output: Tensor, loss: Loss, cha
     named = model.named_parameters()
     slopes = gradients(value.node, [p.node for _, p in named])
     outputs = [(value.node, "loss"), *((g, f"gradient_{name}") for g, (name, _) in zip(slopes, named, strict=True))]
-    return to_model([(x.node, "x"), (y.node, "y")], outputs, channels_last)
+    return to_model([(x.node, "x"), (y.node, "y")], outputs, channels_last, model.parameters(include_frozen=True))

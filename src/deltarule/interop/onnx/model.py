@@ -1,7 +1,8 @@
-"""An ONNX model as a module: its floating-point weights are parameters that can be trained."""
+"""An ONNX model as a module: its weights can be trained, its running statistics are kept, its settings are fixed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -13,16 +14,35 @@ from deltarule import nn
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.graph import build
 from deltarule.interop.onnx.call import element_type
+from deltarule.interop.onnx.emitter import STATE
 from deltarule.interop.onnx.importer import translate
 from deltarule.interop.onnx.networks import channels_first, channels_last
-from deltarule.tensor.tensor import Tensor, parameter
+from deltarule.tensor.tensor import Tensor, parameter, tensor
 from deltarule.train.checkpoint import checked_path
+
+# Operands that are no weights, by operator: running statistics, and numbers that must be known to build the graph.
+_STATISTICS = {"BatchNormalization": (3, 4)}
+_SETTINGS = {
+    "Clip": (1, 2), "Compress": (1,), "Dropout": (1, 2), "NonZero": (0,), "Pad": (2,), "Range": (0, 1, 2),
+    "Resize": (1, 2), "Unique": (0,), "Upsample": (1,),
+}  # fmt: skip
+
+
+def _names(graph: Any, places: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
+    """Yield the names of the operands at some places of some operators, also inside branches and loops."""
+    for node in graph.node:
+        yield from (node.input[i] for i in places.get(node.op_type, ()) if i < len(node.input))
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from _names(attribute.g, places)
 
 
 @final
 class ImportedModel(nn.Module):
     """A model read from an ONNX file.
 
+    Floating-point weights are parameters. Running statistics of a batch normalisation, and what the exporter marked
+    as no parameter, are state: kept, and never learned. Numbers that decide shapes or limits stay as in the file.
     Inputs and outputs with two or more spatial axes are channels last, as everywhere in Deltarule; the file's own
     order (N, C, …) is kept with ``channels_last=False``.
     """
@@ -33,10 +53,14 @@ class ImportedModel(nn.Module):
         held = {initializer.name for initializer in model.graph.initializer}
         self._inputs = [value for value in model.graph.input if value.name not in held]
         self.weights: dict[str, Tensor] = {}
+        marked = next((entry.value for entry in model.metadata_props if entry.key == STATE), "").splitlines()
+        state = {*_names(model.graph, _STATISTICS), *marked}
+        fixed = set(_names(model.graph, _SETTINGS))
         for initializer in model.graph.initializer:
-            array = numpy_helper.to_array(initializer)
-            if array.dtype in (np.float32, np.float64) and array.ndim > 0:
-                self.weights[initializer.name.replace(".", "_")] = parameter(array, initializer.name)
+            name, array = initializer.name, numpy_helper.to_array(initializer)
+            if array.dtype in (np.float32, np.float64) and array.ndim > 0 and name not in fixed:
+                make = tensor if name in state else parameter
+                self.weights[name.replace(".", "_")] = make(array, name=name)
         self._names = {p.name: key for key, p in self.weights.items()}
 
     def forward(self, *inputs: Any) -> Any:

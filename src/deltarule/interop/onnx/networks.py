@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from deltarule import dtypes, shapes
 from deltarule.graph import algebra, build
@@ -24,14 +23,10 @@ def channels_first(x: Node) -> Node:
     return build.permute(x, (0, x.rank - 1, *range(1, x.rank - 1)))
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
 def _padding(call: Call, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
              ) -> list[tuple[int, int]]:  # fmt: skip
     """Return (before, after) per spatial axis from pads or auto_pad."""
-    mode, rank = _text(call.attribute("auto_pad", "NOTSET")), len(sizes)
+    mode, rank = call.text("auto_pad", "NOTSET"), len(sizes)
     if mode.startswith("SAME"):
         result = []
         for size, k, s, d in zip(sizes, kernel, stride, dilation, strict=True):
@@ -67,7 +62,7 @@ def _conv_transpose(call: Call) -> Node:
     extra = list(call.attribute("output_padding", [0] * rank))
     full = [(s - 1) * st + d * (k - 1) + 1 for s, st, d, k in zip(x.shape[2:], stride, dilation, kernel, strict=True)]
     wanted = call.attribute("output_shape")
-    mode = _text(call.attribute("auto_pad", "NOTSET"))
+    mode = call.text("auto_pad", "NOTSET")
     if wanted is None and mode.startswith("SAME"):
         wanted = [s * st for s, st in zip(x.shape[2:], stride, strict=True)]
     if wanted is not None:
@@ -83,10 +78,9 @@ def _conv_transpose(call: Call) -> Node:
         sizes = [room + more - low - high for room, more, (low, high) in zip(full, extra, padding, strict=True)]
     # the adjoint of a convolution whose input is the result: its padding may be negative at the end
     clean = [(max(0, low), max(0, high)) for low, high in padding]
-    grown = [size + max(0, -low) * 0 for size, (low, _) in zip(sizes, padding, strict=True)]
     room = [(s - 1) * st + d * (k - 1) + 1 - low - high
             for s, st, d, k, (low, high) in zip(x.shape[2:], stride, dilation, kernel, clean, strict=True)]  # fmt: skip
-    image = tuple(max(a, b) for a, b in zip(grown, room, strict=True))
+    image = tuple(max(a, b) for a, b in zip(sizes, room, strict=True))
     high = [(low, max(0, full_ - low - size)) for (low, _), full_, size in zip(clean, full, image, strict=True)]
     kernel_last = build.permute(weight, (0, *range(2, weight.rank), 1))
     n_out = weight.shape[1] * groups
@@ -224,10 +218,19 @@ def _instance_norm(call: Call) -> Node:
 
 
 def _group_norm(call: Call) -> Node:
+    """Scale and bias are one number a channel from opset 21 on, and one a group before."""
     x, groups = call[0], call.attribute("num_groups")
     split = build.reshape(x, (x.shape[0], groups, -1))
     unit = build.reshape(f.normalize(split, axes=(2,), epsilon=call.attribute("epsilon", 1e-5)), x.shape)
-    return build.add(build.multiply(unit, _by_channel(call[1], x.rank)), _by_channel(call[2], x.rank))
+    scale, bias = (_of_channels(call[i], x.shape[1]) if call.version < 21 else call[i] for i in (1, 2))
+    return build.add(build.multiply(unit, _by_channel(scale, x.rank)), _by_channel(bias, x.rank))
+
+
+def _of_channels(values: Node, n_channels: int) -> Node:
+    """Repeat one number a group for each channel of the group."""
+    groups = values.shape[0]
+    wide = build.broadcast_to(build.expand_dims(values, (1,)), (groups, n_channels // groups))
+    return build.reshape(wide, (n_channels,))
 
 
 def _layer_norm(call: Call) -> Results:
@@ -279,7 +282,7 @@ def _picked(call: Call, log_p: Node, labels: Node, weight: Node | None) -> Node:
         mass = build.where(build.equal(labels, ignored), 0, mass)
         values = build.where(build.equal(labels, ignored), 0, values)
     weighted = build.multiply(values, mass)
-    reduction = _text(call.attribute("reduction", "mean"))
+    reduction = call.text("reduction", "mean")
     if reduction == "none":
         return weighted
     return (
@@ -303,7 +306,7 @@ def _momentum(call: Call) -> Results:
         x, g, v = (call[2 + i + k * count] for k in range(3))
         g = build.add(build.multiply(x, call.attribute("norm_coefficient")), g)
         v = build.add(build.multiply(v, alpha), build.multiply(g, build.where(first, 1.0, beta)))
-        step = v if _text(call.attribute("mode")) == "standard" else build.add(g, build.multiply(v, alpha))
+        step = v if call.text("mode", "standard") == "standard" else build.add(g, build.multiply(v, alpha))
         parameters.append(build.subtract(x, build.multiply(rate, step)))
         velocities.append(v)
     return (*parameters, *velocities)

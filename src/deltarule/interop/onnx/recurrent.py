@@ -49,7 +49,7 @@ def _unrolled(call: Call, defaults: list[str], cell: Callable[..., Cell], n_stat
     x, w, r = call[0], call[1], call[2]
     x = algebra.swap_axes(x, 0, 1) if call.attribute("layout", 0) else x
     length, batch, hidden = x.shape[0], x.shape[1], r.shape[-1]
-    names = call.attribute("direction", b"forward").decode()
+    names = call.text("direction", "forward")
     turns = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[names]
     bias = call.optional(3)
     lengths = call.optional(4)
@@ -138,8 +138,9 @@ def _lstm_cell(call: Call, weights: tuple[Node, Node, Node | None], activations:
     def step(x: Node, states: list[Node]) -> list[Node]:
         h, c = states
         i, o, g, n = _gates(build.add(_affine(x, w, from_input), _affine(h, r, from_state)), 4)
-        keep = gate(peeked(g, pf, c))
-        let_in = build.subtract(1, keep) if call.attribute("input_forget", 0) else gate(peeked(i, pi, c))
+        let_in = gate(peeked(i, pi, c))
+        coupled = call.attribute("input_forget", 0)  # what is let in is forgotten: f = 1 − i
+        keep = build.subtract(1, let_in) if coupled else gate(peeked(g, pf, c))
         cell = build.add(build.multiply(keep, c), build.multiply(let_in, bend(n)))
         return [build.multiply(gate(peeked(o, po, cell)), show(cell)), cell]
 

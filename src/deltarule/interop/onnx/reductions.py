@@ -94,6 +94,8 @@ def _arg(call: Call) -> Node:
 
 
 def _softmax(make: Callable[..., Node]) -> Translator:
+    """Translate by a function along an axis; before opset 13 along all axes from ``axis`` on, as one."""
+
     def translate(call: Call) -> Node:
         x = call[0]
         if call.version >= 13:
@@ -105,9 +107,7 @@ def _softmax(make: Callable[..., Node]) -> Translator:
     return translate
 
 
-def _hardmax(call: Call) -> Node:
-    x = call[0]
-    axis = call.attribute("axis", -1 if call.version >= 13 else 1) % x.rank
+def _hardmax(x: Node, axis: int) -> Node:
     winner = build.expand_dims(build.argmax(x, axis), (axis,))
     return build.cast(build.equal(build.iota(x.shape, axis), winner), x.dtype)
 
@@ -119,11 +119,7 @@ def _top_k(call: Call) -> Results:
     key = build.cast(x, dtypes.INT64) if x.dtype.kind == "uint" else x
     order = build.argsort(build.negate(key) if call.attribute("largest", 1) else key, axis)
     best = algebra.part(order, axis, 0, k)
-    return algebra.take_along_axis(x, best, axis) if k == x.shape[axis] else _taken(x, best, axis), best
-
-
-def _taken(x: Node, indices: Node, axis: int) -> Node:
-    return algebra.take_along_axis(x, indices, axis)
+    return algebra.take_along_axis(x, best, axis), best
 
 
 def _cumulative(call: Call) -> Node:
@@ -215,9 +211,9 @@ OPERATORS: dict[str, Translator] = {
     "CumProd": _cumulative_product,
     "CumSum": _cumulative,
     "Det": lambda call: _determinant(call[0]),
-    "Einsum": lambda call: einsum(call.attribute("equation").decode(), [call[i] for i in range(len(call.operands))]),
+    "Einsum": lambda call: einsum(call.text("equation", ""), [call[i] for i in range(len(call.operands))]),
     "Gemm": _gemm,
-    "Hardmax": _hardmax,
+    "Hardmax": _softmax(_hardmax),
     "LogSoftmax": _softmax(f.log_softmax),
     "LpNormalization": _lp_normalization,
     "MatMul": _matmul,
@@ -237,7 +233,7 @@ OPERATORS: dict[str, Translator] = {
 
 
 def _determinant(a: Node) -> Node:
-    """Det A = sign·e^(ln|det A|); the sign comes from the value, so that a gradient can pass."""
+    """Return det A = sign·e^(ln|det A|); the sign comes from the value, so that a gradient can pass."""
     size = build.exp(build.log_determinant(a))
     known = tensor_node(np.ones(a.shape[:-2], a.dtype.name))
     return build.multiply(size, build.multiply(known, _sign_of_determinant(a)))

@@ -28,11 +28,6 @@ class _Axis:
     region: tuple[float, float]
 
 
-def _text(call: Call, name: str, default: str) -> str:
-    value = call.attribute(name, default)
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
 def _places(axis: _Axis, mode: str) -> Array:
     """Return where each new position lies among the old ones."""
     y, length = np.arange(axis.after, dtype=np.float64), axis.factor * axis.before
@@ -68,7 +63,7 @@ def _nearest(places: Array, rule: str) -> Array:
 def _weights(call: Call, axis: _Axis, mode: str, places: Array) -> Array:
     """Return the matrix (after, before) of one axis; positions beyond the ends count for those at the ends."""
     if mode == "nearest":
-        rule = _text(call, "nearest_mode", "round_prefer_floor")
+        rule = call.text("nearest_mode", "round_prefer_floor")
         hit = np.clip(_nearest(places, rule), 0, axis.before - 1)
         return np.asarray(hit[:, None] == np.arange(axis.before), np.float64)
     stretch = min(axis.factor, 1.0) if call.attribute("antialias", 0) else 1.0
@@ -116,10 +111,10 @@ def _resized(call: Call, axes: dict[int, _Axis], mode: str, places_by: str) -> N
 
 def _resize(call: Call) -> Node:
     """Resize of opset 10 (asymmetric places, the nearest below) and of 11 and later."""
-    x, mode = call[0], _text(call, "mode", "nearest")
+    x, mode = call[0], call.text("mode", "nearest")
     if call.version < _FIRST_WITH_REGION:
         return _scaled(call, call.values(1).ravel().tolist(), mode)
-    places_by = _text(call, "coordinate_transformation_mode", "half_pixel")
+    places_by = call.text("coordinate_transformation_mode", "half_pixel")
     chosen = [axis % x.rank for axis in call.attribute("axes", range(x.rank))]
     region = call.values(1).ravel().tolist() if call.optional(1) is not None else []
     region = region or [0.0] * len(chosen) + [1.0] * len(chosen)
@@ -128,7 +123,7 @@ def _resize(call: Call) -> Node:
     before = [int(x.shape[axis]) for axis in chosen]
     if sizes:
         scales = [size / length for size, length in zip(sizes, before, strict=True)]
-        policy = _text(call, "keep_aspect_ratio_policy", "stretch")
+        policy = call.text("keep_aspect_ratio_policy", "stretch")
         if policy != "stretch":
             scales = [min(scales) if policy == "not_larger" else max(scales)] * len(chosen)
             sizes = [int(scales[0] * length + 0.5) for length in before]
@@ -152,7 +147,7 @@ def _scaled(call: Call, scales: list[float], mode: str) -> Node:
 def _upsample(call: Call) -> Node:
     scales = call.attributes.get("scales")
     given = list(scales) if scales is not None else call.values(1).ravel().tolist()
-    return _scaled(call, [float(scale) for scale in given], _text(call, "mode", "nearest"))
+    return _scaled(call, [float(scale) for scale in given], call.text("mode", "nearest"))
 
 
 OPERATORS: dict[str, Translator] = {"Resize": _resize, "Upsample": _upsample}

@@ -132,8 +132,7 @@ def _gather_nd(call: Call) -> Node:
 
 def _scattered(call: Call, flat: Node, position: Node, updates: Node) -> Node:
     """Combine updates (n, …) into rows of ``flat`` at positions (n) under the operator's reduction."""
-    reduction = call.attribute("reduction", b"none")
-    reduction = reduction.decode() if isinstance(reduction, bytes) else reduction
+    reduction = call.text("reduction", "none")
     size = flat.shape[0]
     if reduction == "add":
         return build.add(flat, build.scatter_add(position, updates, 0, size))
@@ -183,8 +182,7 @@ def _scatter_nd(call: Call) -> Node:
 def _pad(call: Call) -> Node:
     x = call[0]
     widths = call.listed("pads", 1)
-    mode = call.attribute("mode", b"constant")
-    mode = mode.decode() if isinstance(mode, bytes) else mode
+    mode = call.text("mode", "constant")
     axes = [a % x.rank for a in call.numbers(3)] if call.optional(3) is not None else list(range(x.rank))
     low, high = [0] * x.rank, [0] * x.rank
     for k, axis in enumerate(axes):
@@ -266,8 +264,7 @@ def _one_hot(call: Call) -> Node:
 def _depth_to_space(call: Call) -> Node:
     x, b = call[0], call.attribute("blocksize")
     n, c, h, w = x.shape
-    mode = call.attribute("mode", b"DCR")
-    if mode in {b"DCR", "DCR"}:
+    if call.text("mode", "DCR") == "DCR":
         moved = build.permute(build.reshape(x, (n, b, b, c // (b * b), h, w)), (0, 3, 4, 1, 5, 2))
     else:
         moved = build.permute(build.reshape(x, (n, c // (b * b), b, b, h, w)), (0, 1, 4, 2, 5, 3))
@@ -277,7 +274,7 @@ def _depth_to_space(call: Call) -> Node:
 def _space_to_depth(call: Call) -> Node:
     x, b = call[0], call.attribute("blocksize")
     n, c, h, w = x.shape
-    order = (0, 3, 5, 1, 2, 4) if call.attribute("mode", b"DCR") in {b"DCR", "DCR"} else (0, 1, 3, 5, 2, 4)
+    order = (0, 3, 5, 1, 2, 4) if call.text("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
     moved = build.permute(build.reshape(x, (n, c, h // b, b, w // b, b)), order)
     return build.reshape(moved, (n, c * b * b, h // b, w // b))
 
