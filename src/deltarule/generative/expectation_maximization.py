@@ -7,11 +7,14 @@ log-likelihood in the parameters. The log-likelihood never falls (Dempster, Lair
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any, Final, Self, final
 
 import numpy as np
+from scipy.special import logsumexp, softmax
 from sklearn.base import BaseEstimator, DensityMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -23,7 +26,7 @@ _LOG_TWO_PI: Final = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
-class Mixture:
+class MixtureParameters:
     """Weights (K,), means (K, d) and full covariances (K, d, d), whatever ``kind`` they are restricted to."""
 
     weights: Array
@@ -42,13 +45,7 @@ class Mixture:
         return np.asarray(np.log(self.weights) - volume - 0.5 * (quadratic + x.shape[1] * _LOG_TWO_PI))
 
 
-def log_sum(joint: Array) -> Array:
-    """Return ln Σₖ e^joint over the components."""
-    top = joint.max(axis=1)
-    return np.asarray(top + np.log(np.exp(joint - top[:, None]).sum(axis=1)))
-
-
-def maximize(x: Array, responsibilities: Array, kind: str, reg_covar: float) -> Mixture:
+def maximize(x: Array, responsibilities: Array, kind: str, reg_covar: float) -> MixtureParameters:
     """Return the M step: weighted means and covariances, restricted to ``kind``.
 
     full: Σₖ by itself; tied: one Σ = Σₖ wₖΣₖ; diag: its diagonal; spherical: the mean of the diagonal, times I.
@@ -72,7 +69,7 @@ def maximize(x: Array, responsibilities: Array, kind: str, reg_covar: float) -> 
             covariances = np.broadcast_to(covariances.sum(axis=0) / counts.sum(), covariances.shape).copy()
         else:
             covariances = covariances / counts[:, None, None]
-    return Mixture(counts / counts.sum(), means, covariances + reg_covar * np.eye(d))
+    return MixtureParameters(counts / counts.sum(), means, covariances + reg_covar * np.eye(d))
 
 
 def first_responsibilities(x: Array, k: int, generator: Any) -> Array:
@@ -94,9 +91,10 @@ def first_responsibilities(x: Array, k: int, generator: Any) -> Array:
 class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """p(x) = Σ wₖ 𝒩(x; μₖ, Σₖ) by EM; ``covariance_type`` "full", "tied", "diag" or "spherical".
 
-    The best of ``n_init`` starts is kept. ``history_`` has, for every round, the mean log-likelihood and the ELBO
-    E_q[ln p(x, z)] − E_q[ln q] after its E step: they are equal. ``reg_covar`` is added to every variance, which
-    makes the rise of the log-likelihood exact only up to its size.
+    The best of ``n_init`` starts is kept. ``history_`` has, for every round (an M and an E step), the mean
+    log-likelihood and the ELBO E_q[ln p(x, z)] − E_q[ln q] after its E step: they are equal, and the last ones belong
+    to what was learned. ``ConvergenceWarning`` tells that ``max_iter`` rounds were too few for ``tol``. ``reg_covar``
+    is added to every variance, which makes the rise of the log-likelihood exact only up to its size.
 
     >>> x = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]])
     >>> GaussianMixture(2, random_state=0).fit(x).means_.round(1).ravel().tolist()
@@ -134,7 +132,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         if len(x) < self.n_components:
             raise ValueError(f"n_samples={len(x)} should be >= n_components={self.n_components}")
         generator = check_random_state(self.random_state)
-        best: tuple[float, Mixture, list[dict[str, float]], bool] | None = None
+        best: tuple[float, MixtureParameters, list[dict[str, float]], bool] | None = None
         for _ in range(self.n_init):
             found = self._climb(x, first_responsibilities(x, self.n_components, generator))
             if best is None or found[0] > best[0]:
@@ -143,27 +141,34 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
             raise ArgumentError("GaussianMixture n_init", expected="a whole number ≥ 1", got=repr(self.n_init))
         self.lower_bound_, mixture, self.history_, self.converged_ = best
         order = np.lexsort(mixture.means.T[::-1])
-        self._mixture = Mixture(mixture.weights[order], mixture.means[order], mixture.covariances[order])
+        self._mixture = MixtureParameters(mixture.weights[order], mixture.means[order], mixture.covariances[order])
         self.weights_, self.means_ = self._mixture.weights, self._mixture.means
         self.covariances_ = _restricted(self._mixture.covariances, self.covariance_type)
         self.n_iter_ = len(self.history_)
+        if not self.converged_:
+            warnings.warn(
+                f"GaussianMixture has not converged in max_iter={self.max_iter} rounds; raise it, or tol={self.tol}",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         return self
 
-    def _climb(self, x: Array, responsibilities: Array) -> tuple[float, Mixture, list[dict[str, float]], bool]:
-        """Alternate M and E steps until the mean log-likelihood grows by less than ``tol``."""
+    def _climb(
+        self, x: Array, responsibilities: Array
+    ) -> tuple[float, MixtureParameters, list[dict[str, float]], bool]:
+        """Make rounds of an M and an E step until the mean log-likelihood grows by less than ``tol``."""
         history: list[dict[str, float]] = []
         before, converged = -math.inf, False
-        mixture = maximize(x, responsibilities, self.covariance_type, self.reg_covar)
         for _ in range(self.max_iter):
+            mixture = maximize(x, responsibilities, self.covariance_type, self.reg_covar)
             joint = mixture.log_joint(x)
-            total = log_sum(joint)
+            total = logsumexp(joint, axis=1)
             responsibilities = np.exp(joint - total[:, None])
             history.append({"log_likelihood": float(total.mean()), "elbo": elbo(joint, responsibilities)})
             if total.mean() - before < self.tol:
                 converged = True
                 break
             before = float(total.mean())
-            mixture = maximize(x, responsibilities, self.covariance_type, self.reg_covar)
         return history[-1]["log_likelihood"], mixture, history, converged
 
     def _joint(self, x: Any) -> Array:
@@ -172,7 +177,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def score_samples(self, X: Any) -> Array:
         """Return ln p(x) of every example."""
-        return log_sum(self._joint(X))
+        return np.asarray(logsumexp(self._joint(X), axis=1))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of ln p(x)."""
@@ -182,7 +187,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def predict_proba(self, X: Any) -> Array:
         """Return p(k | x), (N, K)."""
         joint = self._joint(X)
-        return np.asarray(np.exp(joint - log_sum(joint)[:, None]))
+        return np.asarray(softmax(joint, axis=1))
 
     def predict(self, X: Any) -> Array:
         """Return the likeliest component of every example."""

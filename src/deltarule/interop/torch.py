@@ -3,7 +3,8 @@
 PyTorch keeps channels first and calls its tensors otherwise; here both are brought together, layer by layer::
 
     Linear, Maxout, Embedding   weight, bias                     the same
-    Conv…, ConvTranspose…       weight (O, *k, I)                weight (O, I, *k)
+    Conv…                       weight (O, *k, I)                weight (O, I, *k)
+    ConvTranspose…              weight (I, *k, O)                weight (I, O, *k)
     BatchNorm                   scale, shift, running_mean,      weight, bias, running_mean, running_var
                                 running_variance
     LayerNorm, GroupNorm, …     scale, shift                     weight, bias

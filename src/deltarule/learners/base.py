@@ -119,9 +119,14 @@ def whole(limit: int) -> Callable[[Any], bool]:
     return lambda value: _is_number(value) and isinstance(value, numbers.Integral) and int(value) >= limit
 
 
+def seed(random_state: Any) -> int:
+    """Return a number in [0, 2³¹) for a seed, None or a RandomState; raises scikit-learn's error for anything else."""
+    return int(check_random_state(random_state).randint(2**31))
+
+
 def generator(random_state: Any) -> np.random.Generator:
-    """Return NumPy's generator for a seed, None or a RandomState; raises scikit-learn's error for anything else."""
-    return np.random.default_rng(check_random_state(random_state).randint(2**31))
+    """Return NumPy's generator of ``seed(random_state)``."""
+    return np.random.default_rng(seed(random_state))
 
 
 def coded(learner: Any, x: Any, n: int) -> Array:

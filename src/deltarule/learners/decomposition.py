@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self, final
 
 import numpy as np
 from scipy import linalg
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.learners.base import Array, above, coded, generator, require, whole
+from deltarule.learners.moments import Moments
 
 _BLOCK_ROWS = 4096  # of the data, centred and multiplied at a time
 
@@ -52,7 +55,8 @@ class PCA(_Projection):
 
     ``solver``: "exact" (eigenvectors of the covariance or SVD of the data, whichever is smaller), or "randomized"
     (range finder with power iterations, Halko, Martinsson and Tropp 2011). ``whiten`` scales every component to
-    unit variance. ``partial_fit`` learns from data larger than memory, chunk by chunk, exactly up to rounding.
+    unit variance. ``partial_fit`` learns from data larger than memory, chunk by chunk, exactly up to rounding;
+    ``fit`` forgets all chunks, and ``partial_fit`` after it starts anew.
 
     >>> PCA(1).fit([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]).explained_variance_ratio_.round(6).tolist()
     [1.0]
@@ -75,6 +79,7 @@ class PCA(_Projection):
         require(self, "n_oversamples", whole(0), "a whole number ≥ 0")
         require(self, "n_iter", whole(0), "a whole number ≥ 0")
         k = self._count(*x.shape)
+        self._seen: Moments | None = None
         self.mean_ = x.mean(axis=0)
         if self.solver == "randomized":
             centred = x - self.mean_
@@ -113,24 +118,18 @@ class PCA(_Projection):
         self.n_components_, self.n_samples_seen_ = len(rows), n
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Add a chunk: mean and scatter are merged as Chan, Golub and LeVeque (1979) do."""
+        """Add a chunk to those since the last ``fit``; of the chunks only mean and scatter are kept."""
         del y
-        first = not hasattr(self, "_scatter")
-        x = self._checked(X, reset=first).astype(np.float64)
-        mean = x.mean(axis=0)
-        scatter = (x - mean).T @ (x - mean)
-        if first:
-            self._scatter, self.mean_, self.n_samples_seen_ = scatter, mean, len(x)
-        else:
-            n = self.n_samples_seen_ + len(x)
-            gap = mean - self.mean_
-            self._scatter = self._scatter + scatter + np.outer(gap, gap) * (self.n_samples_seen_ * len(x) / n)
-            self.mean_ = self.mean_ + gap * (len(x) / n)
-            self.n_samples_seen_ = n
+        seen = getattr(self, "_seen", None)
+        x = self._checked(X, reset=seen is None).astype(np.float64)
+        if seen is None:
+            self._seen = seen = Moments(x.shape[1], full=True)
+        seen.add(x, np.ones(len(x)))
+        self.mean_, self.n_samples_seen_ = seen.mean, round(seen.weight)
         if self.n_samples_seen_ > 1:
             k = self._count(self.n_samples_seen_, x.shape[1])
-            values, rows = _eigenvectors(self._scatter, k)
-            self._keep(values, rows, self.n_samples_seen_, float(np.trace(self._scatter)) / (self.n_samples_seen_ - 1))
+            values, rows = _eigenvectors(seen.scatter, k)
+            self._keep(values, rows, self.n_samples_seen_, float(np.trace(seen.scatter)) / (self.n_samples_seen_ - 1))
         return self
 
     def transform(self, X: Any) -> Array:
@@ -170,7 +169,8 @@ class FastICA(_Projection):
     """Independent components s = W(x − μ) by fixed-point steps with g(u) = tanh u (Hyvärinen 1999; AE: ICA).
 
     Data are whitened first; all rows of W are updated at once and kept orthonormal by (WWᵀ)^(−1/2) W. Sources have
-    unit variance and come in the order of the rows; signs are fixed by ``mixing_``.
+    unit variance and come in the order of the rows of ``components_``, in each of which the entry of largest magnitude
+    is positive. ``ConvergenceWarning`` tells that ``max_iter`` steps were too few for ``tol``.
     """
 
     def __init__(self, n_components: int | None = None, *, max_iter: int = 200, tol: float = 1e-6,
@@ -205,7 +205,12 @@ class FastICA(_Projection):
             change = float(np.abs(np.abs((new * w).sum(axis=1)) - 1).max())
             w, self.n_iter_ = new, step
             if change < self.tol:
-                break
+                return w
+        warnings.warn(
+            f"FastICA has not converged in max_iter={self.max_iter} steps; raise it, or tol={self.tol}",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
         return w
 
     def transform(self, X: Any) -> Array:

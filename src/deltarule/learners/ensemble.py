@@ -194,8 +194,8 @@ class ErrorCorrelation:
     """How alike the errors of k models are, and what averaging them gives (ENS-02, ENS-03).
 
     ``correlation`` (k, k) of the errors; ``variance`` v, the mean square error of a model; ``covariance`` c, the
-    mean product of two models' errors; ``ensemble`` = v/k + (k − 1)c/k, the mean square error of their average,
-    which lies between v/k (independent errors) and v (equal ones).
+    mean product of two models' errors; ``ensemble`` = v/k + (k − 1)c/k, the mean square error of their average:
+    v for equal errors, v/k for independent ones, less and down to 0 for errors that cancel (c < 0).
     """
 
     correlation: npt.NDArray[np.float64]

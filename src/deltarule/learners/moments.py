@@ -12,6 +12,20 @@ import numpy as np
 from deltarule.learners.base import Array
 
 
+def merged(
+    weight: float, mean: Array, scatter: Array, other_weight: float, other_mean: Array, other_scatter: Array
+) -> tuple[Array, Array]:
+    """Return mean and scatter of two parts: μ = μ₁ + d·w₂/w and S = S₁ + S₂ + dd·w₁w₂/w, d = μ₂ − μ₁, w = w₁ + w₂.
+
+    dd is d² by feature, or ddᵀ where the scatter has an axis more than the mean.
+    """
+    gap = other_mean - mean
+    total = weight + other_weight
+    square = np.multiply.outer(gap, gap) if scatter.ndim > gap.ndim else gap * gap
+    between = square * (weight * other_weight / total)
+    return mean + gap * (other_weight / total), scatter + other_scatter + between
+
+
 @final
 class Moments:
     """Weight, mean and scatter Σ w(x − μ)² (or Σ w(x − μ)(x − μ)ᵀ) of what was added."""
@@ -25,15 +39,10 @@ class Moments:
         """Add examples (N, n_features) with weights > 0."""
         mass = float(weights.sum())
         mean = weights @ x / mass
-        gap, shift = x - mean, mean - self.mean
-        total = self.weight + mass
-        between = self.weight * mass / total
-        if self.scatter.ndim == 2:
-            self.scatter = self.scatter + (gap * weights[:, None]).T @ gap + np.outer(shift, shift) * between
-        else:
-            self.scatter = self.scatter + weights @ (gap * gap) + shift * shift * between
-        self.mean = self.mean + shift * (mass / total)
-        self.weight = total
+        gap = x - mean
+        scatter = (gap * weights[:, None]).T @ gap if self.scatter.ndim == 2 else weights @ (gap * gap)
+        self.mean, self.scatter = merged(self.weight, self.mean, self.scatter, mass, mean, scatter)
+        self.weight += mass
 
     def rows(self) -> Array:
         """Return as many rows as features whose products are the full scatter: RᵀR = Σ w(x − μ)(x − μ)ᵀ."""

@@ -15,11 +15,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from scipy import sparse
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule import nn, optim, train
 from deltarule.errors import ArgumentError
+from deltarule.learners import base
 from deltarule.learners.base import Array, above, at_least, require, whole
 from deltarule.learners.pickling import register
 from deltarule.learners.stream import Stream
@@ -130,7 +130,7 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def _prepare(self, x: Array, n_outputs: int, fresh: bool) -> int:
         """Make the network if there is none to go on with; return the seed."""
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = base.seed(self.random_state)
         if fresh or not hasattr(self, "network_"):
             self._shape_ = self._shape(x)
             self.network_ = self._made(seed, n_outputs, self._kind(x))

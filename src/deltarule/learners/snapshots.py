@@ -1,7 +1,8 @@
 """Snapshot ensembles: one run of training, a model at the end of every cycle of the learning rate (ENS-01).
 
-The rate falls along a cosine from its start to 0 in each cycle and starts anew, so that every cycle ends in a
-minimum of its own (Huang et al. 2017): k models for the price of one.
+In a cycle of T epochs the rate falls along a cosine, from its start to ½(1 + cos(π(T − 1)/T)) of it in the last
+epoch, and starts anew, so that every cycle ends near a minimum of its own (Huang et al. 2017): k models for the
+price of one.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.errors import DataError, ShapeError
+from deltarule.learners.moments import merged
 
 Numbers = npt.NDArray[np.float64]
 
@@ -62,11 +63,8 @@ class RunningStatistics:
         if other.n == 0:
             return self
         self._checked(other.mean)
-        n = self.n + other.n
-        gap = other.mean - self.mean
-        self.scatter = self.scatter + other.scatter + gap * gap * (self.n * other.n / n)
-        self.mean = self.mean + gap * (other.n / n)
-        self.n = n
+        self.mean, self.scatter = merged(self.n, self.mean, self.scatter, other.n, other.mean, other.scatter)
+        self.n += other.n
         return self
 
     def variance(self, correction: int = 0) -> Numbers:

@@ -15,10 +15,9 @@ from typing import Any, Self, final
 import numpy as np
 from scipy import fft, sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import validate_data
 
-from deltarule.learners.base import Array, above, at_least, require, whole
+from deltarule.learners.base import Array, above, at_least, generator, require, whole
 from deltarule.learners.manifold import bisected, neighborhood_graph, principal_start
 from deltarule.learners.search import neighbors_of_each
 
@@ -142,7 +141,8 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     ``perplexity`` is about the number of neighbours that count; more than (N − 1)/3 is cut to that.
     ``method``: "exact", "fft" (two dimensions), or "auto": exact up to 3000 examples.
     After ``fit``: ``embedding_``, ``kl_divergence_``, ``n_iter_``, ``perplexity_``. The start is principal
-    components, so the same data give the same map; new points cannot be placed (use ``UMAP`` for that).
+    components and a little noise: the same data give the same map with the same ``random_state``. New points cannot
+    be placed (use ``UMAP`` for that).
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         require(self, "method", {"auto", "exact", "fft"}.__contains__, "'auto', 'exact' or 'fft'")
         if self.method == "fft" and k != 2:
             raise ValueError(f"method='fft' lays out in 2 dimensions, got n_components={k}")
-        random = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        random = generator(self.random_state)
         self.perplexity_ = float(max(1.0, min(self.perplexity, (len(x) - 1) / 3)))
         p = joint(x, self.perplexity_)
         start = principal_start(np.asarray(x, np.float64), k, 1e-4, random)

@@ -16,10 +16,9 @@ import numpy as np
 from scipy import optimize, sparse
 from scipy.sparse import csgraph
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from deltarule.learners.base import Array, above, require, whole
+from deltarule.learners.base import Array, above, require, seed, whole
 from deltarule.learners.manifold import bisected, neighborhood_graph, principal_start
 from deltarule.learners.search import Known, neighbors_of_each
 
@@ -128,7 +127,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         require(self, "spread", above(0), "a number > 0")
         require(self, "learning_rate", above(0), "a number > 0")
         require(self, "min_dist", lambda d: 0 <= d <= self.spread, "a number in [0, spread]")
-        self._seed = int(check_random_state(self.random_state).randint(2**31))
+        self._seed = seed(self.random_state)
         random = np.random.default_rng(self._seed)
         self._a, self._b = curve(self.spread, self.min_dist)
         self._examples = x

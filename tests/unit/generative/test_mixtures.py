@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import sklearn.mixture
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from deltarule import data
@@ -62,6 +63,18 @@ def test_bound_touches_the_likelihood_after_each_e_step_and_never_falls(kind: st
     joint = fitted._joint(x)
     for q in (R.dirichlet([1, 1, 1], len(x)), np.full((len(x), 3), 1 / 3)):
         assert elbo(joint, q) < rising[-1]
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_the_bound_is_that_of_what_was_learned_even_without_convergence(rounds: int) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(150, 2)) + random.integers(0, 3, (150, 1)) * [1.5, 1.0]
+    with pytest.warns(ConvergenceWarning, match=f"max_iter={rounds} rounds"):
+        fitted = g.GaussianMixture(3, max_iter=rounds, random_state=0).fit(x)
+    assert not fitted.converged_ and fitted.n_iter_ == rounds == len(fitted.history_)
+    assert fitted.lower_bound_ == pytest.approx(fitted.score(x), rel=1e-12)
+    assert fitted.history_[-1]["log_likelihood"] == fitted.lower_bound_
+    assert elbo(fitted._joint(x), fitted.predict_proba(x)) == pytest.approx(fitted.lower_bound_, rel=1e-12)
 
 
 def test_new_examples_come_from_the_mixture() -> None:

@@ -90,6 +90,8 @@ def test_error_of_an_average_by_correlation() -> None:
         assert report.ensemble == pytest.approx((errors.mean(axis=0) ** 2).mean(), rel=1e-9)
         np.testing.assert_allclose(report.correlation, np.corrcoef(errors), atol=1e-9)
     assert "4 models: mean square error" in str(report)
+    cancelling = error_correlation([[1.0, -2.0], [-1.0, 2.0]], [0.0, 0.0])
+    assert cancelling.covariance == -cancelling.variance and cancelling.ensemble == 0
     with pytest.raises(DataError, match="models, N"):
         error_correlation([1.0, 2.0], [1.0, 2.0])
 

@@ -10,6 +10,7 @@ from scipy.spatial.distance import cdist
 from sklearn import decomposition, discriminant_analysis, naive_bayes
 from sklearn import neighbors as reference_neighbors
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from deltarule import data
 from deltarule.learners import (
@@ -130,6 +131,31 @@ def test_pca_whitens_and_learns_in_chunks() -> None:
         chunks.partial_fit(x[start : start + 500])
     np.testing.assert_allclose(chunks.components_, whole.components_, atol=1e-9)
     np.testing.assert_allclose(chunks.explained_variance_ratio_, whole.explained_variance_ratio_, rtol=1e-9)
+
+
+def test_fit_of_pca_forgets_chunks_and_partial_fit_after_it_starts_anew() -> None:
+    random = np.random.default_rng(0)
+    a, b, c = (random.normal(place, 1.0, (n, 4)) for place, n in ((9.0, 30), (0.0, 50), (-4.0, 40)))
+    learner = PCA(2).partial_fit(a).fit(b)
+    np.testing.assert_array_equal(learner.components_, PCA(2).fit(b).components_)
+    learner.partial_fit(c)
+    assert learner.n_samples_seen_ == len(c)
+    np.testing.assert_allclose(learner.components_, PCA(2).fit(c).components_, atol=1e-9)
+    both = PCA(2).fit(np.concatenate([c, a]))
+    learner.partial_fit(a)
+    np.testing.assert_allclose(learner.mean_, both.mean_, atol=1e-12)
+    np.testing.assert_allclose(learner.components_, both.components_, atol=1e-9)
+    np.testing.assert_allclose(learner.explained_variance_, both.explained_variance_, rtol=1e-9)
+
+
+def test_ica_says_that_its_steps_were_too_few() -> None:
+    mixed = np.random.default_rng(0).laplace(size=(300, 3)) @ [[1.0, 1.0, 1.0], [0.5, 2.0, 1.0], [1.5, 1.0, 2.0]]
+    with pytest.warns(ConvergenceWarning, match="max_iter=1"):
+        FastICA(3, max_iter=1).fit(mixed)
+    learner = FastICA(3, max_iter=500).fit(mixed)
+    assert learner.n_iter_ < 500
+    rows = learner.components_
+    assert (rows[np.arange(3), np.abs(rows).argmax(axis=1)] > 0).all()
 
 
 def test_ica_separates_mixed_sources() -> None:
