@@ -15,7 +15,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ def table(results: dict[str, Any], peers: list[str], peak: float) -> list[str]:
         ours = median(engines["deltarule"], "samples_per_second")
         if ours is None:
             continue
-        speeds = {peer: median(engines[peer], "samples_per_second") for peer in peers}
+        speeds = {peer: median(engines.get(peer, []), "samples_per_second") for peer in peers}
         best = max((s for s in speeds.values() if s), default=None)
         rate = median(engines["deltarule"], "gflops") or 0.0
         compiling = [median(engines["deltarule"], f"compile_seconds{kind}") or 0.0 for kind in ("", "_cached")]
@@ -117,15 +116,23 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", default=["torch", "jax", "sklearn"], choices=PEERS)
     parser.add_argument("--once", nargs="*", default=[], choices=PEERS, help="peers measured in the first round only")
     parser.add_argument("--out", type=Path, default=HERE / "results.json")
+    parser.add_argument("--add", action="store_true", help="add the rounds (0: none) to those in the file of --out")
     options = parser.parse_args()
-    start = time.time()
     peak = sgemm_gflops(options.threads)
     results = measure(options.workloads, options.peers, options.once, options.rounds, options.threads, options.seconds)
     peak = max(peak, sgemm_gflops(options.threads))
+    if options.add:
+        before = json.loads(options.out.read_text())
+        peak = max(peak, before["sgemm_gflops"])
+        for workload, engines in before["results"].items():
+            for engine, rows in engines.items():
+                results.setdefault(workload, {}).setdefault(engine, [])[:0] = rows
+        results = {name: results[name] for name in ALL if name in results}
     header = (f"{datetime.date.today()}, {platform.machine()}, {os.cpu_count()} cores, {options.threads} threads, "
-              f"sgemm {peak:.0f} GFLOP/s, {options.rounds} interleaved rounds in {time.time() - start:.0f} s; "
-              "samples per second, medians.")  # fmt: skip
-    lines = [header, "", *table(results, [*options.peers, *options.once], peak)]
+              f"sgemm {peak:.0f} GFLOP/s, interleaved rounds; samples per second, "
+              "medians.")  # fmt: skip
+    shown = [peer for peer in PEERS if any(engines.get(peer) for engines in results.values())]
+    lines = [header, "", *table(results, shown, peak)]
     print("\n".join(lines))
     options.out.write_text(json.dumps({"header": header, "sgemm_gflops": peak, "results": results}, indent=1) + "\n")
 

@@ -49,6 +49,8 @@ INT64: Final = DType("int64", "int", 64)
 FLOAT32: Final = DType("float32", "float", 32)
 FLOAT64: Final = DType("float64", "float", 64)
 
+SHORT_SUM: Final = 32  # longer sums of float32 are added in float64 and rounded once, on every engine
+
 DTYPES: Final = {t.name: t for t in (BOOL, UINT8, UINT32, INT32, INT64, FLOAT32, FLOAT64)}
 _RANK: Final = {t: rank for rank, t in enumerate(DTYPES.values())}
 

@@ -15,6 +15,7 @@ from deltarule import shapes
 from deltarule.backends import convolution, threefry
 from deltarule.backends.base import Array, Executable, StepRunner
 from deltarule.backends.stepper import LoopRunner
+from deltarule.dtypes import SHORT_SUM
 from deltarule.errors import DataError, GraphError
 from deltarule.graph import build
 from deltarule.graph.node import Node
@@ -24,7 +25,6 @@ from deltarule.graph.rewrite import expand_calls, specialise
 from deltarule.graph.walk import topological
 
 _erf = np.frompyfunc(math.erf, 1, 1)
-_SHORT_SUM = 32
 
 
 def _cast(node: Node, x: Array) -> Array:
@@ -91,7 +91,7 @@ def _sum(node: Node, x: Array) -> Array:
     """Return sums; those of more than a few float32 numbers are added in float64 and rounded once."""
     axes = node.attributes["axes"]
     length = math.prod(x.shape[axis] for axis in axes)
-    wide = x.dtype == np.float32 and length > _SHORT_SUM
+    wide = x.dtype == np.float32 and length > SHORT_SUM
     return np.asarray(x.sum(axis=axes, dtype=np.float64 if wide else x.dtype), x.dtype)
 
 

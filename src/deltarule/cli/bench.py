@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ from deltarule.backends.base import Backend, StepRunner
 from deltarule.cli import options
 from deltarule.cli.workloads import WORKLOADS, Workload, chosen
 from deltarule.data import batches
+from deltarule.errors import ArgumentError, DependencyError
 from deltarule.graph.program import Program
 from deltarule.losses import get as get_loss
 from deltarule.render.numbers import rate, seconds
@@ -28,6 +30,7 @@ from deltarule.train.program import Step, Task, columns, prediction_program, tra
 Array = npt.NDArray[Any]
 CHECK_STEPS = 20
 _LEAST_SECONDS = 0.2
+_KNOWN, _QUERIES = 60_000, 2000  # examples of W11
 
 
 def built(workload: Workload, arrays: Sequence[Array]) -> tuple[Step, list[Array]]:
@@ -104,6 +107,8 @@ def check(workload: Workload, threads: int | None) -> dict[str, Any]:
     arrays = tuple(array[: CHECK_STEPS * workload.batch_size] for array in workload.arrays())
     step, state = built(workload, arrays)
     order = np.arange(len(arrays[0]) // workload.batch_size * workload.batch_size, dtype=np.int64)
+    if backend("cpu").name != "cpu":
+        raise DependencyError("bench --check", expected="the native engine", got="none", hint="pip install llvmlite")
     results = []
     for device in ("cpu", "reference"):
         runner, _ = _compiled(backend(device), step, threads)
@@ -118,9 +123,9 @@ def check(workload: Workload, threads: int | None) -> dict[str, Any]:
             "state_difference": max(spread, default=0.0)}  # fmt: skip
 
 
-def _latency(program: Program, arrays: Sequence[Array], least_seconds: float) -> float:
+def _latency(program: Program, arrays: Sequence[Array], least_seconds: float, threads: int | None) -> float:
     """Return the median time of one call in seconds."""
-    run = backend("cpu").compile(program)
+    run = backend("cpu").compile(program, threads)
     for _ in range(5):
         run(*arrays)
     times: list[float] = []
@@ -132,7 +137,7 @@ def _latency(program: Program, arrays: Sequence[Array], least_seconds: float) ->
     return float(np.median(times))
 
 
-def inference(least_seconds: float) -> list[dict[str, Any]]:
+def inference(least_seconds: float, threads: int | None = None) -> list[dict[str, Any]]:
     """Measure W10: W2 and W6 on one example and on 1024."""
     rows = []
     for name in ("W2", "W6"):
@@ -141,13 +146,41 @@ def inference(least_seconds: float) -> list[dict[str, Any]]:
         x = workload.data(1024, np.random.default_rng(0))[0]
         for n in (1, 1024):
             program, values = prediction_program(model, columns((x,))[0], n)
-            taken = _latency(program, [*values, x[:n]], max(_LEAST_SECONDS, least_seconds / 4))
+            taken = _latency(program, [*values, x[:n]], max(_LEAST_SECONDS, least_seconds / 4), threads)
             rows.append({"workload": "W10", "network": name, "examples": n, "microseconds": taken * 1e6,
                          "samples_per_second": n / taken})  # fmt: skip
     return rows
 
 
+def classical() -> list[dict[str, Any]]:
+    """Measure W11: the 5 nearest of 60,000 examples for 2,000 queries, and 50 principal components of 60,000."""
+    try:
+        learners = importlib.import_module("deltarule.learners")
+    except ImportError as error:
+        raise DependencyError(
+            "bench W11", expected="the package scikit-learn", got="none", hint='pip install "deltarule[learn]"'
+        ) from error
+    x = WORKLOADS["W1"].data(_KNOWN + _QUERIES, np.random.default_rng(0))[0]
+    known, queries = x[:_KNOWN], x[_KNOWN:]
+    nearest = learners.KNNClassifier(5).fit(known, np.arange(len(known)) % 10)
+    tasks: dict[str, Callable[[], object]] = {
+        f"5 nearest of {_KNOWN:,} × 784, {_QUERIES:,} queries": lambda: nearest.kneighbors(queries),
+        f"50 components of {_KNOWN:,} × 784": lambda: learners.PCA(50).fit(known),
+    }
+    rows = []
+    for title, work in tasks.items():
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            work()
+            times.append(time.perf_counter() - start)
+        rows.append({"workload": "W11", "title": title, "seconds": min(times)})
+    return rows
+
+
 def _line(row: dict[str, Any]) -> str:
+    if "title" in row:
+        return f"W11  {row['title']:<46} {seconds(row['seconds'])}"
     if "network" in row:
         speed = rate(row["samples_per_second"], "samples")
         return f"W10  {row['network']} × {row['examples']:<5} {row['microseconds']:10.1f} µs   {speed}"
@@ -158,6 +191,11 @@ def _line(row: dict[str, Any]) -> str:
     compiling = f"compiled in {seconds(row['compile_seconds'])} ({seconds(row['compile_seconds_cached'])} cached)"
     course = f"loss {row['loss_first']:.4g} → {row['loss_last']:.4g}"
     return f"{row['workload']:<4} {title:<46} {speed:>20} {row['gflops']:7.1f} GFLOP/s   {compiling}   {course}"
+
+
+def _available(name: str) -> bool:
+    """Return whether a workload runs with what is installed: W11 needs scikit-learn."""
+    return name != "W11" or importlib.util.find_spec("sklearn") is not None
 
 
 def _run(tasks: Sequence[Callable[[], list[dict[str, Any]]]], as_json: bool) -> list[dict[str, Any]]:
@@ -185,16 +223,19 @@ def _run(tasks: Sequence[Callable[[], list[dict[str, Any]]]], as_json: bool) -> 
 @click.option("--check", "checks", is_flag=True, help="Compare 20 steps with the reference backend instead.")
 @options.as_json
 def command(names: tuple[str, ...], threads: int | None, least: float, checks: bool, as_json: bool) -> int:
-    """Measure training speed on the standard workloads (W10: inference)."""
+    """Measure the standard workloads: training, inference (W10) and classical learners (W11)."""
     wanted = [name.upper() for name in names]
-    training = chosen(tuple(name for name in wanted if name != "W10")) if wanted != ["W10"] else []
+    others = {"W10": lambda: inference(least, threads), "W11": classical}
+    named = tuple(name for name in wanted if name not in others)
+    training = chosen(named) if named or not wanted else []
     tasks: list[Callable[[], list[dict[str, Any]]]]
+    if checks and len(named) < len(wanted):
+        raise ArgumentError("bench --check", expected="workloads that train", got=", ".join(set(wanted) - set(named)))
     if checks:
         tasks = [lambda w=w: [check(w, threads)] for w in training]  # type: ignore[misc]  # bound now
     else:
         tasks = [lambda w=w: [measure(w, threads, least)] for w in training]  # type: ignore[misc]  # bound now
-        if not wanted or "W10" in wanted:
-            tasks.append(lambda: inference(least))
+        tasks += [task for name, task in others.items() if name in wanted or (not wanted and _available(name))]
     rows = _run(tasks, as_json)
     if as_json:
         click.echo(json.dumps(rows))

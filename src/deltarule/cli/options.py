@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ def seed(function: F) -> F:
 
 def threads(function: F) -> F:
     """Add ``--threads``."""
-    text = "Threads to compute with (default: one a core); the result does not depend on it."
+    text = "Threads to compute with (default: as many as pay, at most one a core); the result does not depend on it."
     return click.option("--threads", type=click.IntRange(min=1), default=None, metavar="T", help=text)(function)
 
 
@@ -58,7 +58,10 @@ def check_place(path: Path, option: str) -> None:
     if path.is_dir():
         raise ArgumentError(f"{option} {path}", expected="the name of a file", got="a folder")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # the rights alone do not tell: nothing can be made in /proc
+            pass
+    except OSError as error:
         raise ArgumentError(
             f"{option} {path}", expected="a place to write to", got=f"{folder}, where this is not allowed"
-        )
+        ) from error

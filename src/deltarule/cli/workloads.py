@@ -201,5 +201,5 @@ def chosen(names: tuple[str, ...]) -> list[Workload]:
     """Return workloads by name, all of them without names."""
     unknown = [name for name in names if name.upper() not in WORKLOADS]
     if unknown:
-        raise ArgumentError("bench", expected=f"names among {', '.join(WORKLOADS)}, W10", got=repr(unknown[0]))
+        raise ArgumentError("bench", expected=f"names among {', '.join(WORKLOADS)}, W10, W11", got=repr(unknown[0]))
     return [WORKLOADS[name.upper()] for name in names] if names else list(WORKLOADS.values())

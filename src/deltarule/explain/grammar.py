@@ -131,6 +131,7 @@ FUNCTIONS: dict[str, Callable[[str, Term], Term]] = {
     "tanh'": _slope(lambda x: add(number(Fraction(1), x.shape), negate(multiply(_tanh(x), _tanh(x))))),
     "relu'": _step,
 }
+_MOST_CHARACTERS, _MOST_BRACKETS = 4000, 50
 _PREFIX = {"log", "ln", "exp", "tanh", "sin", "cos", "sum", "Sigma", "diag", "sign", "sgn", "tr"}
 
 
@@ -141,10 +142,23 @@ def parse(text: str, known: Mapping[str, Symbol]) -> Term:
         ArgumentError: the text is no formula; the message shows the place and what was expected there.
         ShapeError: a product or sum of sizes that do not fit.
     """
+    _check_extent(text)
     plain = latex.to_plain(text) if "\\" in text else text
     plain = re.sub(r"\^\s*(?:\{\s*T\s*\}|\(\s*T\s*\)|T(?![A-Za-z])|⊤|⊺)|\.T(?![A-Za-z])", "ᵀ", _right_side(plain))
     plain = re.sub(r"[½¼¾]", lambda match: {"½": "(1/2)", "¼": "(1/4)", "¾": "(3/4)"}[match.group()], plain)
     return _Parser(plain, known).whole()
+
+
+def _check_extent(text: str) -> None:
+    """Refuse what no person writes by hand: it would only exhaust the reader."""
+    if len(text) > _MOST_CHARACTERS:
+        raise ArgumentError("formula", expected=f"at most {_MOST_CHARACTERS} characters", got=str(len(text)))
+    depth = deepest = 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        deepest = max(deepest, depth)
+    if deepest > _MOST_BRACKETS:
+        raise ArgumentError("formula", expected=f"brackets at most {_MOST_BRACKETS} deep", got=str(deepest))
 
 
 def _right_side(text: str) -> str:

@@ -3,12 +3,42 @@
 from __future__ import annotations
 
 import math
+import struct
 
-from deltarule.dtypes import BOOL
+from deltarule.dtypes import BOOL, FLOAT32, DType, Scalar
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 
 _REARRANGES = frozenset({Op.BROADCAST, Op.RESHAPE, Op.PERMUTE})
+
+
+def cast_scalar(value: Scalar, source: DType, target: DType) -> Scalar:
+    """Return a number of one type in another, as engines convert it: rounded, cut towards zero, stopped at bounds.
+
+    >>> cast_scalar(300.7, FLOAT64, UINT8), cast_scalar(float("nan"), FLOAT64, INT64), cast_scalar(-1, INT64, UINT8)
+    (255, 0, 255)
+    """
+    exact = _single(float(value)) if source is FLOAT32 else value
+    if target is BOOL:
+        return bool(exact != 0)
+    if target.is_float:
+        return float(exact)
+    low = -(2 ** (target.bits - 1)) if target.kind == "int" else 0
+    if not isinstance(exact, float):
+        wrapped: int = (int(exact) - low) % 2**target.bits + low
+        return wrapped
+    if math.isnan(exact):
+        return 0
+    high = low + 2**target.bits - 1
+    return low if exact <= low else high if exact >= high else math.trunc(exact)
+
+
+def _single(value: float) -> float:
+    """Round to float32."""
+    try:
+        return float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def constant_everywhere(node: Node) -> float | None:
@@ -25,8 +55,4 @@ def constant_everywhere(node: Node) -> float | None:
     if node.op is not Op.CAST:
         return None
     value = constant_everywhere(node.sources[0])
-    if value is None or node.dtype.is_float:
-        return value
-    if not math.isfinite(value):
-        return None
-    return float(value != 0) if node.dtype is BOOL else float(math.trunc(value))
+    return None if value is None else float(cast_scalar(value, node.sources[0].dtype, node.dtype))

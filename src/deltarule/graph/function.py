@@ -1,6 +1,6 @@
 """Named functions of the textbook, declared once: name, formula, expansion into primitives.
 
-A use of such a function is one ``CALL`` node. Derivations print its name, ``grad/rules.py`` may hold the
+A use of such a function is one ``CALL`` node. Derivations print its name, ``grad/textbook.py`` may hold the
 textbook's own pullback for it, an engine may run it as a whole; every pass that knows nothing of it expands it.
 """
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from deltarule.dtypes import INT64
 from deltarule.graph import build
 from deltarule.graph.node import Node, intern
 from deltarule.graph.op import ELEMENTWISE, LEAVES, Op
@@ -89,7 +90,7 @@ def _to_front(x: Node, axis: int) -> Node:
 
 def _own_rows(indices: Node, size: int) -> Node:
     """Return indices (n, …) into n tables of ``size`` rows that lie one after the other."""
-    return build.add(indices, build.multiply(build.cast(build.iota(indices.shape, 0), indices.dtype), size))
+    return build.add(build.cast(indices, INT64), build.multiply(build.iota(indices.shape, 0), size))
 
 
 def _gather(node: Node, operands: Operands, n: int) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import warnings
 from abc import ABC, abstractmethod
@@ -160,12 +161,22 @@ def over_examples(values: Tensor, how: Literal["mean", "sum"] = "mean") -> Tenso
     return values.mean(axes) if how == "mean" else values.sum(axes)
 
 
+_ABBREVIATIONS = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "bce": "binary_cross_entropy",
+                  "nll": "negative_log_likelihood", "ce": "cross_entropy", "l1": "mean_absolute_error"}  # fmt: skip
+
+
 def from_config(config: dict[str, Any]) -> Loss:
     """Return the loss of a ``config()``."""
     arguments = dict(config)
     name = arguments.pop("loss", "")
     if name not in _KINDS:
-        raise ArgumentError("loss", expected=f"one of {', '.join(sorted(_KINDS))}", got=repr(name))
+        near = difflib.get_close_matches(_ABBREVIATIONS.get(name, str(name)), _KINDS, n=1)
+        raise ArgumentError(
+            "loss",
+            expected=f"one of {', '.join(sorted(_KINDS))}",
+            got=repr(name),
+            hint=f"Did you mean {near[0]!r}?" if near else "",
+        )
     return _KINDS[name](**{key: _frozen(value) for key, value in arguments.items()})
 
 

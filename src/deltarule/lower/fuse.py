@@ -55,19 +55,6 @@ def is_elementwise(node: Node) -> bool:
     return node.op in ELEMENTWISE or node.op in {Op.PAD, Op.CONCATENATE, Op.GATHER, Op.RANDOM}
 
 
-def base(node: Node) -> tuple[Node, str]:
-    """Follow views to the value below them; say how its elements are met ("same", "smaller", "apart")."""
-    kind = "same"
-    while node.op in VIEWS:
-        if node.op is Op.BROADCAST:
-            smaller = count(node.shape) != count(node.sources[0].shape)
-            kind = "smaller" if smaller and kind == "same" else kind
-        elif node.op is not Op.RESHAPE:
-            kind = "apart"
-        node = node.sources[0]
-    return node, kind
-
-
 class Fusion:
     """The groups of a graph, in an order in which they can run, and the values kept in memory.
 

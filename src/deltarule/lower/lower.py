@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deltarule.errors import GraphError
 from deltarule.graph.node import Node
@@ -37,7 +37,8 @@ from deltarule.shapes import count, is_static, show
 class Lowered:
     """A program as loops: statements, memory, and which buffer holds each input and output.
 
-    Of a step program, ``outputs`` are the buffers of the metrics; the state is updated in place.
+    Of a step program, ``outputs`` are the buffers of the metrics; the state is updated in place: ``aliases`` maps
+    the buffer of a next value to that of the present one, whose memory it takes over.
     """
 
     program: LoopProgram
@@ -45,11 +46,12 @@ class Lowered:
     inputs: tuple[Buffer, ...]
     outputs: tuple[Buffer, ...]
     layouts: Mapping[Buffer, Layout]
+    aliases: Mapping[Buffer, Buffer] = field(default_factory=dict)
 
 
 def lower(program: Program) -> Lowered:
     """Return a program as loops; inputs and outputs are row-major arrays of the caller."""
-    return _Lowering(program.inputs, program.outputs, "input").result("output")
+    return _Lowering(program.inputs, program.outputs, "input").result()
 
 
 def lower_step(program: StepProgram) -> Lowered:
@@ -86,18 +88,16 @@ class _Lowering:
                 name = names.get(node) or f"t{len(self._buffers) - len(inputs)}"
                 self._buffers[node] = Buffer(name, node.dtype, count(node.shape))
 
-    def result(self, role: str) -> Lowered:
+    def result(self) -> Lowered:
         """Return the loops of a plain program."""
         outputs, copies = [], []
-        taken: set[Buffer] = set()
         for place, node in enumerate(self._outputs):
             known = self._buffers[node]
-            if known.role == "temporary" and known not in taken:
-                buffer = self._buffers[node] = Buffer(f"output{place}", node.dtype, known.size, role)
-            else:
-                buffer = Buffer(f"output{place}", node.dtype, known.size, role)
+            buffer = Buffer(f"output{place}", node.dtype, known.size, "output")
+            if known.role == "temporary":
+                self._buffers[node] = buffer
+            else:  # an input, or a value that is an output already
                 copies.append(_copy(known, buffer))
-            taken.add(buffer)
             outputs.append(buffer)
         statements = [*self._statements(), *copies]
         inputs = [self._buffers[node] for node in self._inputs]
@@ -136,7 +136,7 @@ class _Lowering:
             metrics.append(metric)
         loops = LoopProgram(statements, inputs, metrics, self._shapes())
         plan = plan_memory(loops, inputs, aliases)
-        return Lowered(loops, plan, tuple(inputs), tuple(metrics), self._layouts_of())
+        return Lowered(loops, plan, tuple(inputs), tuple(metrics), self._layouts_of(), aliases)
 
     def _statements(self) -> list[Statement]:
         builder = Statements(self._fusion, self._buffers, self._layouts)

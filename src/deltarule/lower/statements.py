@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from deltarule.dtypes import FLOAT32, FLOAT64, INT64, DType
+from deltarule.dtypes import FLOAT32, FLOAT64, INT64, SHORT_SUM, DType
 from deltarule.errors import GraphError
 from deltarule.graph.node import Node
 from deltarule.graph.op import CONTRACTIONS, REDUCTIONS, Op
@@ -35,7 +35,6 @@ from deltarule.lower.views import Indices, over_windows
 from deltarule.shapes import count
 
 _FEW_DOTS = 4  # rows, or columns, for which dot products beat copying the other operand
-_SHORT_SUM = 32  # longer float32 sums are accumulated in float64
 
 
 class Statements:
@@ -205,7 +204,7 @@ class Statements:
 def _accumulator(node: Node, length: int) -> DType:
     if node.op is Op.ARGMAX:
         return INT64
-    long = length > _SHORT_SUM and node.op in {Op.SUM}
+    long = length > SHORT_SUM and node.op in {Op.SUM}
     return FLOAT64 if long and node.dtype is FLOAT32 else node.dtype
 
 

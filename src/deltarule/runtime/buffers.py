@@ -33,18 +33,20 @@ def as_array(value: object, dtype: DType | None = None, where: str = "tensor") -
         array = np.array(value)
     except (ValueError, TypeError) as error:
         raise DTypeError(where, expected="numbers in a rectangular arrangement", got=str(error)) from error
+    if array.dtype.kind not in "biuf":
+        raise DTypeError(
+            where,
+            expected="numbers",
+            got=f"elements of type {array.dtype}",
+            hint="Encode text as numbers first, for example with data.LabelEncoder or data.one_hot.",
+        )
     if dtype is None:
         kind = array.dtype.name
         if kind == "float64" and not is_array:
             kind = "float32"
         name = _WIDENED.get(kind, kind)
         if name not in dtypes.DTYPES:
-            raise DTypeError(
-                where,
-                expected="numbers",
-                got=f"elements of type {array.dtype}",
-                hint="Encode text as numbers first, for example with data.LabelEncoder or data.one_hot.",
-            )
+            raise DTypeError(where, expected=", ".join(dtypes.DTYPES), got=f"elements of type {array.dtype}")
         if kind == "uint64" and array.size and array.max() > np.iinfo(np.int64).max:
             raise DTypeError(where, expected="whole numbers below 2⁶³", got=f"{array.max()} in an array of uint64")
         dtype = dtypes.DTYPES[name]

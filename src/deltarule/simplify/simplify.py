@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from deltarule.graph import build
 from deltarule.graph import functions as f
-from deltarule.graph.constants import constant_everywhere
+from deltarule.graph.constants import cast_scalar, constant_everywhere
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.rewrite import rewrite
@@ -150,9 +150,10 @@ def _broadcast(node: Node) -> Node | None:
 def _cast(node: Node) -> Node | None:
     (x,) = node.sources
     if x.op is Op.CONSTANT:
-        return build.constant(x.attributes["value"], node.dtype)
+        return build.constant(cast_scalar(x.attributes["value"], x.dtype, node.dtype), node.dtype)
     if x.op is Op.BROADCAST and x.sources[0].op is Op.CONSTANT:
-        return build.full(node.shape, x.sources[0].attributes["value"], node.dtype)
+        value = cast_scalar(x.sources[0].attributes["value"], x.dtype, node.dtype)
+        return build.full(node.shape, value, node.dtype)
     return None
 
 

@@ -2,13 +2,15 @@
 
 The function runs once per signature (shapes, types, and the values of arguments that are not arrays) with
 symbols in place of arrays. Tensors that it uses without being handed them are inputs of the program whose current
-value is read at every call; tensors that it assigns get their new value after every call. A request for a number
-while tracing is refused. Python's own side effects (print, append) happen while tracing only.
+value is read at every call; tensors that it assigns get their new value after every call. A number of such a tensor
+that the function looked at belongs to the signature: another value traces again. A number of what depends on an
+argument is refused. Python's own side effects (print, append) happen while tracing only.
 """
 
 from __future__ import annotations
 
 import functools
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +31,8 @@ from deltarule.runtime.devices import compiled as compiled_once
 from deltarule.simplify import simplify
 from deltarule.tensor import tracing
 from deltarule.tensor.tensor import Tensor
+
+_MOST_SIGNATURES = 64  # of one function, the least recently used goes first
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,13 @@ class _Traced:
     run: Executable
     captured: list[tuple[Tensor | None, Node]]
     assigned: list[Tensor | int]  # an int: the argument of that number
+    looked_at: list[tuple[Tensor, Node]]  # whose values the function saw
     structure: Any
     n_results: int
 
     def still_fits(self) -> bool:
-        return all(t is None or (t.shape, t.dtype) == (node.shape, node.dtype) for t, node in self.captured)
+        same_shapes = all(t is None or (t.shape, t.dtype) == (node.shape, node.dtype) for t, node in self.captured)
+        return same_shapes and all(tensor._node is node for tensor, node in self.looked_at)
 
 
 def jit(function: Callable[..., Any] | None = None, *, device: str = "cpu") -> Callable[..., Any]:
@@ -102,7 +108,7 @@ def jit(function: Callable[..., Any] | None = None, *, device: str = "cpu") -> C
         raise ArgumentError("jit", expected="a function of tensors", got=repr(function))
     if device not in DEVICES:
         raise ArgumentError("jit device", expected=" or ".join(map(repr, DEVICES)), got=repr(device))
-    traced: dict[Any, _Traced] = {}
+    traced: OrderedDict[Any, _Traced] = OrderedDict()
     chosen: Callable[..., Any] = function
 
     @functools.wraps(chosen)
@@ -123,6 +129,10 @@ def jit(function: Callable[..., Any] | None = None, *, device: str = "cpu") -> C
             ) from error
         if known is None or not known.still_fits():
             known = traced[key] = _trace(chosen, structure, values, device)
+            if len(traced) > _MOST_SIGNATURES:
+                traced.popitem(last=False)
+        else:
+            traced.move_to_end(key)
         return _call(known, arrays, values)
 
     return compiled
@@ -170,7 +180,8 @@ def _trace(function: Callable[..., Any], structure: Any, values: list[Array], de
     run = compiled_once(program, device)
     place = {id(symbol): i for i, symbol in enumerate(symbols)}
     targets = [place.get(id(tensor), tensor) for tensor, _ in assigned]
-    return _Traced(run, captured, targets, shape_of_result, len(outputs))
+    looked_at = list(record.looked_at.values())
+    return _Traced(run, captured, targets, looked_at, shape_of_result, len(outputs))
 
 
 def _call(traced: _Traced, arguments: list[Any], values: list[Array]) -> Any:

@@ -108,6 +108,7 @@ class Tensor:
             tracing.refuse_value(self)
             (value,) = realize([self._node])
         self._settle(value)
+        tracing.note_value(self)
         return value
 
     def _settle(self, value: Array) -> None:

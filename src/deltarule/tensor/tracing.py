@@ -1,7 +1,8 @@
 """Tracing: what a function did with tensors while its graph was built (for ``jit`` and training steps).
 
-A trace notes the tensors that were used without being arguments, and those that were assigned. Asking for a
-value while tracing is an error with a way out, never a silently frozen number.
+A trace notes the tensors that were used without being arguments, those that were assigned, and those whose value
+was asked for: a function that saw a number is traced again when the number is another. Asking for the value of what
+depends on a traced argument is an error with a way out. So no number is frozen silently.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Trace:
-    """Tensors used (with the node that each had at first use) and tensors assigned, by identity."""
+    """Tensors used (with the node that each had at first use), assigned, and looked at, by identity."""
 
     used: dict[int, tuple[Tensor, Node]] = field(default_factory=dict)
     assigned: dict[int, tuple[Tensor, Node]] = field(default_factory=dict)
+    looked_at: dict[int, tuple[Tensor, Node]] = field(default_factory=dict)
 
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
@@ -59,6 +61,13 @@ def note_assignment(tensor: Tensor) -> None:
     record = _current.get()
     if record is not None:
         record.assigned.setdefault(id(tensor), (tensor, tensor._node))
+
+
+def note_value(tensor: Tensor) -> None:
+    """Record that the function saw a number of a tensor: it holds while the tensor keeps it."""
+    record = _current.get()
+    if record is not None:
+        record.looked_at.setdefault(id(tensor), (tensor, tensor._node))
 
 
 def refuse_value(tensor: Tensor) -> None:

@@ -36,7 +36,9 @@ class Evaluation:
 
     def prepare(self) -> None:
         """Build and compile now."""
-        self.engine.prepare(self._size)
+        rest = len(self._arrays[0]) % self._size
+        for size in (self._size, *([rest] if rest else [])):
+            self.engine.prepare(size)
 
     def measure(self, weights: Mapping[str, Array]) -> dict[str, float] | None:
         """Return loss and metrics for these parameters and running state; None if it was stopped on the way."""

@@ -165,7 +165,8 @@ class Run:
 
     def prepare(self) -> None:
         """Build and compile before the first step, so that every error of shape comes first."""
-        self.engine.prepare(self.plan.size)
+        for size in dict.fromkeys(self.plan.sizes().tolist()):
+            self.engine.prepare(size)
         if self.validation is not None:
             self.validation.prepare()
         first = self.engine.step(self.plan.size)
@@ -179,7 +180,7 @@ class Run:
             with self.interrupt:
                 self._loop()
         except KeyboardInterrupt:  # a second Ctrl-C, or a program with its own handler: end at once
-            self._tape.restore()
+            self._forget_after(self._tape.restore())
             self.history.interrupted = True
         finally:
             self.update_model()
@@ -200,6 +201,13 @@ class Run:
             callback.on_train_end(self)
         for callback in self.callbacks:
             callback.on_consistent(self, last=True)
+
+    def _forget_after(self, step: int | None) -> None:
+        """Take the steps that a snapshot does not have out of the books."""
+        lost = 0 if step is None else self.cursor.step - step
+        if lost > 0:
+            del self.history.step_losses[-lost:]
+            self.history.steps -= lost
 
     def _call(self, hooks: Sequence[Callable[[Run], None]]) -> None:
         """Call hooks one after the other; an interrupt raised in one waits until all have run."""

@@ -31,7 +31,24 @@ def model_dtype(model: Trainable) -> DType:
 
 def as_model_input(x: Array, kind: DType) -> Array:
     """Return floats and truth values in the model's element type; whole numbers stay (indices, grey levels)."""
-    return np.ascontiguousarray(x.astype(kind.name, copy=False) if x.dtype.kind in "fb" else x)
+    if x.dtype.kind not in "fb":
+        return np.ascontiguousarray(x)
+    if x.dtype.itemsize > kind.itemsize:
+        _require_range(x, kind)
+    return np.ascontiguousarray(x.astype(kind.name, copy=False))
+
+
+def _require_range(x: Array, kind: DType) -> None:
+    """Raise DataError for numbers that would become infinite in the model's narrower type."""
+    largest = np.finfo(kind.name).max
+    if x.size and max(x.max(), -x.min()) > largest:
+        place = np.argwhere(np.abs(x) > largest)[0]
+        raise DataError(
+            "inputs",
+            expected=f"numbers up to {largest:.3g}, the largest of the model's {kind}",
+            got=f"{x[tuple(place)]} in row {int(place[0])}",
+            hint="Scale the inputs to mean 0 and deviation 1, or give the model float64 parameters.",
+        )
 
 
 def targets_for(y: Array, loss: Loss, kind: DType) -> Array:
@@ -141,22 +158,37 @@ def check_outputs(model: Trainable, arrays: Sequence[Array], loss: Loss, where: 
     return output
 
 
-def held_out(arrays: list[Array], fraction: float, seed: int) -> tuple[Rows | None, list[Array] | None]:
+def strata(targets: Array, loss: Loss) -> Array | None:
+    """Return the class of every example, whose shares a split keeps; None where targets are numbers.
+
+    Classes are whole labels (N,) or (N, 1), one-hot rows (N, K), and for a loss of two classes 0 and 1 or −1 and 1.
+    """
+    if targets.ndim == 2 and targets.shape[1] > 1:
+        one_hot = ((targets == 0) | (targets == 1)).all() and (targets.sum(axis=1) == 1).all()
+        return np.asarray(targets.argmax(axis=1)) if one_hot else None
+    if targets.shape not in {(len(targets),), (len(targets), 1)}:
+        return None
+    column = targets.reshape(-1)
+    binary = loss.link in {"sigmoid", "sign"} and bool(np.isin(column, (-1, 0, 1)).all())
+    return column if binary or column.dtype.kind == "i" else None
+
+
+def held_out(arrays: list[Array], fraction: float, seed: int, loss: Loss) -> tuple[Rows | None, list[Array] | None]:
     """Return (rows to train on, validation arrays), (None, None) without a fraction.
 
-    Labels keep their shares, weights do not count in validation. Training data are not copied.
+    Classes keep their shares, and examples their weights. Training data are not copied.
     """
     if not fraction:
         return None, None
     if not 0 < fraction < 1:
         raise ArgumentError("validation_split", expected="a fraction in [0, 1)", got=repr(fraction))
-    labels = arrays[1] if arrays[1].dtype.kind == "i" and arrays[1].ndim == 1 else None
+    labels = strata(arrays[1], loss)
     rows = split(len(arrays[0]), validation=fraction, test=0.0, seed=seed, stratify=labels)
     if not len(rows.validation):
         raise ArgumentError(
             "validation_split", expected="a fraction that gives at least one example", got=repr(fraction)
         )
-    return rows.train, [a[rows.validation] for a in arrays[:2]]
+    return rows.train, [a[rows.validation] for a in arrays]
 
 
 def checked_seed(value: object) -> int:

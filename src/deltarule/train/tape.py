@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.errors import DivergenceError
+from deltarule.errors import DataError, DivergenceError
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.program import StepProgram
@@ -59,17 +59,27 @@ class Tape:
         if self._snapshot is None or now - self._taken > _SNAPSHOT_SECONDS:
             self._snapshot, self._taken, self._pieces = self._engine.read(), now, []
         self._pieces.append(Piece(rows, size, first_step, scalars))
-        return self._again(self._pieces[-1])
+        try:
+            metrics = self._again(self._pieces[-1])
+        except DataError:  # found on the way, in the middle of an update: back to before the piece
+            self._rewind(0)
+            raise
+        done = len(metrics) * size
+        if done < len(rows):  # it was stopped
+            self._pieces[-1] = replace(self._pieces[-1], rows=rows[:done])
+        return metrics
 
     def _again(self, piece: Piece) -> npt.NDArray[np.float64]:
         rows = piece.rows
         return self._engine.run(self._arrays, rows, piece.size, piece.first_step, self._seed, piece.scalars)
 
-    def restore(self) -> None:
-        """Go back to the last snapshot without waiting for a piece that may be at work."""
-        if self._snapshot is not None:
-            self._engine.stop()
-            self._engine.load(self._snapshot)
+    def restore(self) -> int | None:
+        """Go back to the last snapshot without waiting for a piece that may be at work; return the step it is from."""
+        if self._snapshot is None:
+            return None
+        self._engine.stop()
+        self._engine.load(self._snapshot)
+        return self._pieces[0].first_step
 
     def _rewind(self, steps: int) -> Piece:
         """Put the engine before step ``steps`` of the last piece, or before the last step of the piece before."""

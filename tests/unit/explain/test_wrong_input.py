@@ -22,6 +22,8 @@ CASES = [
     (lambda: dr.derive(LOSS, wrt=[dr.symbol("q", (2,))]), ArgumentError, "this very tensor"),
     (lambda: dr.derive(LOSS, wrt=[]), ArgumentError, "variables"),
     (lambda: dr.derive(W @ x, wrt=[W]), GraphError, "scalar"),
+    (lambda: dr.grade(LOSS, wrt=W, answer="(" * 5000), ArgumentError, "at most 4000 characters"),
+    (lambda: dr.grade(LOSS, wrt=W, answer="(" * 60 + "x" + ")" * 60), ArgumentError, "brackets at most 50 deep"),
     (lambda: dr.derive(LOSS, wrt=[W], names={"W": "V"}), ArgumentError, "from tensors to names"),
     (lambda: dr.derive(LOSS, wrt=[W], names={W: 3}), ArgumentError, "from tensors to names"),
     (lambda: dr.derive(LOSS, wrt=[W], layout="sideways"), ArgumentError, "numerator"),

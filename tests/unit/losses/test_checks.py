@@ -205,3 +205,25 @@ def test_rows_of_a_kernel_are_its_output_channels() -> None:
     kernel = np.arange(-6.0, 6.0).reshape(2, 2, 3, 1)
     value = losses.LInfinity(strength=1.0)([("weight", dr.parameter(kernel))]).item()
     assert value == max(np.abs(kernel[0]).sum(), np.abs(kernel[1]).sum())
+
+
+@pytest.mark.parametrize(("given", "meant"), [("mse", "mean_squared_error"), ("crossentropy", "cross_entropy")])
+def test_a_name_that_is_nearly_right_is_guessed(given: str, meant: str) -> None:
+    with pytest.raises(ArgumentError, match=f"Did you mean '{meant}'"):
+        losses.get(given)
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_a_logit_of_minus_infinity_is_a_class_that_cannot_be(device: str) -> None:
+    logits = np.array([[0.0, -np.inf, 0.0]])
+    loss = dr.jit(lambda z, y: CrossEntropy()(z, y), device=device)
+    assert loss(logits, np.array([0])).item() == pytest.approx(np.log(2))
+    assert loss(logits, np.array([[0.5, 0.0, 0.5]])).item() == pytest.approx(np.log(2))
+
+
+def test_small_types_of_labels_reach_every_class() -> None:
+    logits = np.zeros((1, 300))
+    logits[0, 44] = 5.0  # 300 − 256
+    assert CrossEntropy()(logits, np.array([44], np.uint8)).item() == pytest.approx(
+        CrossEntropy()(logits, np.array([44], np.int64)).item()
+    )

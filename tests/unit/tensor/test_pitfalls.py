@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +16,7 @@ from deltarule.backends import reference
 from deltarule.backends.native.backend import NativeBackend
 from deltarule.errors import ArgumentError, DataError, DTypeError, GraphError
 from deltarule.graph import build
-from deltarule.graph.program import StepProgram
+from deltarule.graph.program import Program, StepProgram
 from deltarule.simplify import simplify
 
 
@@ -161,3 +164,72 @@ def test_unsigned_and_signed_numbers_meet_in_a_type_that_holds_both() -> None:
     assert (str(total.dtype), total.tolist()) == ("int64", [2**32 - 4])
     with pytest.raises(DTypeError, match="below 2"):
         dr.tensor(np.array([2**63], np.uint64))
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_sorting_keeps_the_type(device: str) -> None:
+    whole = np.array([2**24 + 1, 2**24, 2**53 + 1, 2**53], np.int64)
+    order = dr.jit(lambda x: dr.argsort(x + 0), device=device)
+    np.testing.assert_array_equal(order(whole).numpy(), np.argsort(whole, kind="stable"))
+    np.testing.assert_array_equal(dr.jit(dr.argsort, device=device)(whole).numpy(), np.argsort(whole, kind="stable"))
+    assert dr.jit(dr.argsort, device=device)(np.array([True, False, True])).tolist() == [1, 0, 2]
+
+
+def test_a_number_that_a_function_looked_at_is_never_stale() -> None:
+    scale, calls = dr.tensor(2.0), []
+
+    @dr.jit
+    def scaled(x: dr.Tensor) -> dr.Tensor:
+        calls.append(1)
+        return x * scale.item() if float(scale) > 0 else x - x
+
+    one = np.ones(2, np.float32)
+    assert scaled(one).tolist() == [2.0, 2.0] and scaled(one).tolist() == [2.0, 2.0]
+    assert len(calls) == 1
+    scale.assign(3.0)
+    assert scaled(one).tolist() == [3.0, 3.0]
+    scale.assign(-1.0)
+    assert scaled(one).tolist() == [0.0, 0.0] and len(calls) == 3
+
+
+def test_a_function_keeps_a_limited_number_of_signatures() -> None:
+    double = dr.jit(lambda x, n: x * n)
+    one = np.ones(1, np.float32)
+    assert [double(one, n).item() for n in range(70)] == [float(n) for n in range(70)]
+    (cell,) = [c.cell_contents for c in double.__closure__ if isinstance(c.cell_contents, OrderedDict)]
+    assert len(cell) == 64
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "wanted"),
+    [
+        (np.inf, "int64", 2**63 - 1),
+        (np.nan, "int64", 0),
+        (300.0, "uint8", 255),
+        (-3.7, "int32", -3),
+        (-1.0, "uint32", 0),
+    ],
+)
+def test_constants_are_converted_as_arrays_are(value: float, dtype: str, wanted: int) -> None:
+    assert dr.full((2,), value).astype(dtype).tolist() == [wanted, wanted]
+    assert dr.tensor([value]).astype(dtype).tolist() == [wanted]
+
+
+def test_a_constant_is_rounded_before_it_is_widened() -> None:
+    assert dr.full((1,), 0.1).astype("float64").item() == float(np.float32(0.1))
+
+
+def test_elements_that_are_no_numbers_are_refused_whatever_type_is_asked_for() -> None:
+    for value in (["a"], [1j], np.array([None])):
+        with pytest.raises(DTypeError, match="expected numbers"):
+            dr.tensor(value, dtype="float32")
+
+
+def test_a_compiled_program_holds_no_arrays_between_calls() -> None:
+    run = NativeBackend().compile(Program((x := build.input_node("x", (1000,)),), (build.exp(x),)))
+    array = np.zeros(1000, np.float32)
+    kept = weakref.ref(array)
+    result = weakref.ref(run(array)[0])
+    del array
+    gc.collect()
+    assert kept() is None and result() is None

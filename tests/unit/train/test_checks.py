@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from deltarule import losses, optim
+from deltarule import losses, nn, optim
 from deltarule.errors import ArgumentError, DataError, DataWarning, DTypeError, ShapeError
 from deltarule.tensor.functional import softmax
 from deltarule.train import Applied, Callback, fit, predict
@@ -187,3 +187,33 @@ def test_both_devices_give_the_same_numbers(network, blobs):
         trained[device] = (model.tensors["w1"].numpy(), history["loss"], predict(model, x, device=device))
     for one, other in zip(trained["cpu"], trained["reference"], strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-4, atol=1e-5)
+
+
+def test_a_last_batch_that_cannot_be_is_refused_before_the_first_step() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm(4), nn.Linear(4, 1))
+    before = [p.numpy() for p in model.parameters()]
+    x = np.random.default_rng(0).normal(size=(33, 3)).astype(np.float32)
+    with pytest.raises(ShapeError, match="more than one value per channel"):
+        model.fit(x, x[:, :1], loss="mean_squared_error", epochs=1, batch_size=32, verbose=0)
+    for value, parameter in zip(before, model.parameters(), strict=True):
+        np.testing.assert_array_equal(parameter.numpy(), value)
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_an_index_outside_stops_the_run_with_the_weights_from_before(device: str) -> None:
+    model = nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), nn.Linear(8, 1))
+    x = np.random.default_rng(0).integers(0, 10, (40, 2))
+    x[37, 1] = 10
+    before = [p.numpy() for p in model.parameters()]
+    with pytest.raises(DataError, match=r"indices in \[0, 10\), got 10"):
+        model.fit(x, np.ones((40, 1)), loss="mean_squared_error", epochs=1, batch_size=4, shuffle=False, verbose=0,
+                  device=device)  # fmt: skip
+    for value, parameter in zip(before, model.parameters(), strict=True):
+        np.testing.assert_array_equal(parameter.numpy(), value)
+
+
+def test_numbers_beyond_the_models_type_are_refused() -> None:
+    x = np.ones((8, 2))
+    x[5, 1] = 1e39
+    with pytest.raises(DataError, match=r"1e\+39 in row 5"):
+        nn.Sequential(nn.Linear(2, 1)).fit(x, x[:, :1], loss="mean_squared_error", epochs=1, verbose=0)

@@ -272,3 +272,22 @@ def test_what_does_not_fit_is_refused(network, blobs):
         fit_many([models[0], network(frozen=("w1", "b1", "w2", "b2"))], x, y, **options)
     with pytest.raises(ArgumentError, match="one element type"):
         fit_many([network(), network(dtype="float64")], x, y, **options)
+
+
+def test_small_whole_numbers_index_large_tables():
+    """Three tables of 100 rows make 300 places, which uint8 does not count to."""
+    x = np.random.default_rng(0).integers(0, 100, (48, 2)).astype(np.uint8)
+    y = np.random.default_rng(1).normal(size=(48, 1)).astype(np.float32)
+
+    def made():
+        models = [nn.Sequential(nn.Embedding(100, 3), nn.Flatten(), nn.Linear(6, 1)) for _ in range(3)]
+        for seed, model in enumerate(models):
+            model.initialize(seed)
+        return models
+
+    together, alone = made(), made()
+    options = {"loss": "mean_squared_error", "optimizer": optim.SGD(learning_rate=0.1), "epochs": 2, "batch_size": 8}
+    histories = fit_many(together, x, y, seed=range(3), **options)
+    for seed, (model, other, joint) in enumerate(zip(alone, together, histories, strict=True)):
+        history = fit(model, x, y, seed=seed, verbose=0, **options)
+        _same(model, other, history, joint, {"rtol": 1e-5, "atol": 1e-6})

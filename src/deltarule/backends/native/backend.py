@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 
 import numpy as np
@@ -67,9 +68,10 @@ class NativeExecutable:
             self._direct(call.address, 0, 1)
         else:
             self._team.run(self._entry, call.address)
-        self._spare.append(call)
-        if call.context[words.ERROR_FLAG]:
-            raise_reported(call.context)
+        fault = call.context[: words.TABLE].copy() if call.context[words.ERROR_FLAG] else None
+        self._spare.append(call)  # from here on another thread may have it
+        if fault is not None:
+            raise_reported(fault)
         return outputs
 
     def _given(self, arrays: Sequence[Array]) -> list[Array]:
@@ -103,15 +105,16 @@ class _Call:
     def __init__(self, arena_bytes: int, n_words: int, barrier: int) -> None:
         self._arena = aligned(arena_bytes)
         self._empty = aligned(LINE)
-        self._held: dict[int, Array] = {}
+        self._known: dict[int, weakref.ref[Array]] = {}
         self.context = np.zeros(n_words, np.int64)
         self.context[words.ARENA], self.context[words.BARRIER] = _address(self._arena), barrier
         self.address = _address(self.context)
 
     def hand_over(self, word: int, array: Array) -> None:
-        """Write the address of an array to a word, and hold the array until another takes its place."""
-        if self._held.get(word) is not array:
-            self._held[word] = array
+        """Write the address of an array to a word, unless it is there from the call before."""
+        known = self._known.get(word)
+        if known is None or known() is not array:
+            self._known[word] = weakref.ref(array)
             self.context[word] = _address(array if array.size else self._empty)
 
 

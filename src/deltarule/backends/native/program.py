@@ -77,12 +77,6 @@ class Assembler:
         self.lowered, self.machine, self.step = lowered, machine, step
         self.measured = measured  # keep the first thread's least cycles, statement by statement
         self.module = Module(machine)
-        self.aliases = {
-            buffer: owner
-            for owner in lowered.inputs
-            for buffer, place in lowered.memory.places.items()
-            if buffer is not owner and owner in lowered.memory.places and place is lowered.memory.places[owner]
-        }
         self._bodies: dict[str, str] = {}
         self.calls = [self._compiled(statement) for statement in lowered.program.statements]
         if threads is not None and not 1 <= threads <= MOST_THREADS:
@@ -108,7 +102,7 @@ class Assembler:
     def _compiled(self, statement: Statement) -> _Call:
         if isinstance(statement, Contraction):
             roles = roles_of(statement, self.machine.lanes(statement.left.dtype.name))
-            found = emit_product(statement, roles, self.module, _NAME, self.aliases) if roles else None
+            found = emit_product(statement, roles, self.module, _NAME, self.lowered.aliases) if roles else None
             if found is not None:
                 product, text = found
                 named = Product(self._body(text), product.roles, product.plan, product.buffers, product.spec)

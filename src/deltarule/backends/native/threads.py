@@ -1,8 +1,8 @@
 """Worker threads that enter one native function together, and what they need there: barrier, denormal flushing.
 
 The workers are Python threads that sleep until a run; ctypes releases the interpreter lock while they are in
-native code. Inside, they meet at a barrier of one flag per thread, each in cache lines of its own: a wait spins,
-then yields, then sleeps, so that more threads than cores cost little. Yielding and sleeping go through function
+native code. Inside, they wait for one another at the ends of phases (``phases``): a wait spins, then yields, then
+sleeps, so that more threads than cores cost little. Yielding and sleeping go through function
 pointers of the platform, so the generated code calls no system function by name.
 """
 
@@ -98,10 +98,12 @@ class Team:
             job = _Job(entry, argument, self.threads, self.threads - first)
             for worker, thread in zip(self._hired(job.left), range(first, self.threads), strict=True):
                 worker.put((job, thread))
-            if not waits:
-                Entry(entry)(argument, 0, self.threads)
-            if self.threads > first:
-                _wait(job, on_interrupt)
+            try:
+                if not waits:
+                    Entry(entry)(argument, 0, self.threads)
+            finally:  # Ctrl-C is raised when the call above returns; the others still write to the caller's memory
+                if self.threads > first:
+                    _wait(job, on_interrupt)
 
     def close(self) -> None:
         """End the workers; the team can be used again."""

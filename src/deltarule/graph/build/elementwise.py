@@ -18,6 +18,8 @@ def cast(x: Node, dtype: DType) -> Node:
 
 def _unary(op: Op, x: Operand) -> Node:
     node = as_node(x)
+    if op is Op.STOP_GRADIENT:
+        return intern(op, (node,), {}, node.shape, node.dtype)
     if op is Op.NOT:
         node = cast(node, dtypes.BOOL)
     elif node.dtype is dtypes.BOOL:
@@ -91,7 +93,7 @@ def expm1(x: Operand) -> Node:
 
 
 def log(x: Operand) -> Node:
-    """Ln x."""
+    """The natural logarithm ln x."""
     return _unary(Op.LOG, x)
 
 
@@ -106,12 +108,12 @@ def sqrt(x: Operand) -> Node:
 
 
 def sin(x: Operand) -> Node:
-    """Sin x, in radians."""
+    """The sine of x in radians."""
     return _unary(Op.SIN, x)
 
 
 def cos(x: Operand) -> Node:
-    """Cos x, in radians."""
+    """The cosine of x in radians."""
     return _unary(Op.COS, x)
 
 
@@ -136,22 +138,22 @@ def stop_gradient(x: Operand) -> Node:
 
 
 def add(x: Operand, y: Operand) -> Node:
-    """X + y."""
+    """The sum x + y."""
     return _binary(Op.ADD, x, y)
 
 
 def subtract(x: Operand, y: Operand) -> Node:
-    """X − y."""
+    """The difference x − y."""
     return _binary(Op.SUBTRACT, x, y)
 
 
 def multiply(x: Operand, y: Operand) -> Node:
-    """X ⊙ y, element by element."""
+    """The product x ⊙ y, element by element."""
     return _binary(Op.MULTIPLY, x, y)
 
 
 def divide(x: Operand, y: Operand) -> Node:
-    """X / y in floats (integers become float32)."""
+    """The quotient x / y in floats (integers become float32)."""
     return _binary(Op.DIVIDE, x, y)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deltarule import dtypes, shapes
-from deltarule.errors import DTypeError, ShapeError
+from deltarule.errors import ShapeError
 from deltarule.graph.build.elementwise import cast, divide
 from deltarule.graph.build.leaves import describe, size
 from deltarule.graph.build.movement import reshape
@@ -46,8 +46,6 @@ def mean(x: Node, axes: int | Sequence[int] | None = None, keepdims: bool = Fals
     if any(x.shape[i] == 0 for i in over):
         raise ShapeError("mean", expected="at least one element", got=describe(x))
     values = x if x.dtype.is_float else cast(x, dtypes.FLOAT32)
-    if not over and not x.dtype.is_float and x.dtype.kind not in {"int", "uint", "bool"}:
-        raise DTypeError("mean", expected="numbers", got=describe(x))
     if x.dtype.is_integer:
         total = cast(_reduce(Op.SUM, cast(x, dtypes.INT64), over, keepdims), dtypes.FLOAT64)
         return cast(divide(total, size(x.shape, over, dtypes.FLOAT64)), dtypes.FLOAT32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from deltarule.dtypes import INT64
 from deltarule.errors import ShapeError
 from deltarule.graph import build
 from deltarule.graph.function import named
@@ -16,9 +17,14 @@ LEAST_PROBABILITY: Final = 1e-12  # in the denominator of a derivative
 
 def one_hot(labels: Node, n_classes: int, like: Node) -> Node:
     """Return 1 at the label and 0 elsewhere, along a new last axis, in the type of ``like``."""
+    return build.cast(_is_label(labels, n_classes), like.dtype)
+
+
+def _is_label(labels: Node, n_classes: int) -> Node:
+    """Return whether a class is the label, along a new last axis."""
     shape = (*labels.shape, n_classes)
-    ramp = build.iota(shape, len(shape) - 1, labels.dtype)
-    return build.cast(build.equal(ramp, build.expand_dims(labels, (labels.rank,))), like.dtype)
+    labels = labels if labels.dtype.is_float else build.cast(labels, INT64)  # uint8 has no 256
+    return build.equal(build.iota(shape, len(shape) - 1, labels.dtype), build.expand_dims(labels, (labels.rank,)))
 
 
 @named("½ (ŷ − y)²", elementwise=True)
@@ -37,10 +43,8 @@ def cross_entropy(logits: Node, targets: Node) -> Node:
     if logits.shape != targets.shape:
         raise ShapeError("cross_entropy", expected=build.describe(logits), got=build.describe(targets))
     mass = build.sum_over(targets, -1)
-    return build.subtract(
-        build.multiply(logsumexp(logits, axis=logits.rank - 1), mass),
-        build.sum_over(build.multiply(targets, logits), -1),
-    )
+    weighted = build.where(build.equal(targets, 0), 0, build.multiply(targets, logits))  # 0·(−∞) is 0 here
+    return build.subtract(build.multiply(logsumexp(logits, axis=logits.rank - 1), mass), build.sum_over(weighted, -1))
 
 
 @named("−ln softmax(z)[y]")
@@ -52,7 +56,7 @@ def cross_entropy_of_labels(logits: Node, labels: Node) -> Node:
             expected=f"labels for {build.describe(logits)}",
             got=build.describe(labels),
         )
-    chosen = build.multiply(one_hot(labels, logits.shape[-1], logits), logits)
+    chosen = build.where(_is_label(labels, logits.shape[-1]), logits, 0)  # a logit may be −∞
     return build.subtract(logsumexp(logits, axis=logits.rank - 1), build.sum_over(chosen, -1))
 
 

@@ -1,0 +1,55 @@
+"""``deltarule bench``: figures of the workloads as lines and as JSON, and the comparison with the reference backend."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from deltarule.cli import bench
+from deltarule.cli.main import main
+from deltarule.cli.workloads import WORKLOADS
+
+
+def test_training_is_measured_and_learns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "w5", "--seconds", "0.05", "--threads", "1", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["workload"] == "W5" and row["threads"] == 1
+    assert row["samples_per_second"] > 1000
+    assert row["gflops"] == pytest.approx(row["samples_per_second"] * WORKLOADS["W5"].flops / 1e9)
+    assert row["loss_last"] < row["loss_first"] / 2
+    assert 0 < row["compile_seconds_cached"] < row["compile_seconds"]
+
+
+def test_native_and_reference_agree(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "W1", "W5", "--check"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["W1", "W5"]
+    assert all("20 steps" in line for line in lines)
+
+
+def test_inference_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "W10", "--seconds", "0.05", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["network"], row["examples"]) for row in rows] == [("W2", 1), ("W2", 1024), ("W6", 1), ("W6", 1024)]
+    assert all(row["samples_per_second"] > 100 for row in rows)
+
+
+def test_classical_learners_are_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(bench, "_KNOWN", 300)
+    monkeypatch.setattr(bench, "_QUERIES", 20)
+    assert main(["bench", "W11"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("W11  5 nearest of 300 × 784, 20 queries")
+    assert lines[1].startswith("W11  50 components of 300 × 784")
+
+
+def test_unknown_workloads_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "W99"]) == 1
+    assert "names among W1, W2" in capsys.readouterr().err
+
+
+def test_only_training_is_checked_against_the_reference(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "W1", "W10", "--check"]) == 1
+    assert "workloads that train, got W10" in capsys.readouterr().err
