@@ -15,9 +15,9 @@ from pathlib import Path
 import deltarule as dr
 from deltarule import losses, nn
 from deltarule.explain.explanation import Derivation
-from deltarule.explain.results import RESULTS
+from deltarule.explain.identities import IDENTITIES
 from deltarule.shapes import Dimension
-from deltarule.tensor.explain import grade, run, source
+from deltarule.tensor.explain import grade
 from deltarule.tensor.tensor import Tensor
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "derivations.md"
@@ -154,6 +154,22 @@ def answers() -> str:
     return "\n".join(found)
 
 
+def matrices_and_more() -> str:
+    """Return derivatives that are no gradients of a scalar: a Jacobian, a Hessian, and slices by a matrix."""
+    x, W, X, w, y = (dr.symbol(n, s) for n, s in (("x", (3,)), ("W", (2, 3)), ("X", (5, 3)), ("w", (3,)), ("y", (5,))))
+    share = nn.softmax(x)
+    loss = losses.BinaryCrossEntropy(reduction="sum")(X @ w, y)
+    found = [
+        ("dr.derive_jacobian(S, x), S = softmax(x)", dr.derive_jacobian(share, x, names={share: "S"})),
+        ("dr.derive_jacobian(relu(W @ x), x)", dr.derive_jacobian(nn.relu(W @ x), x)),
+        ("dr.derive_hessian(loss, w), loss the binary cross-entropy of X @ w", dr.derive_hessian(loss, w)),
+        ("dr.derive_slices(W @ x, W)", dr.derive_slices(W @ x, W)),
+        ("dr.derive_slices(W.T @ v, W)", dr.derive_slices(W.T @ dr.symbol("v", (2,)), W)),
+    ]
+    texts = [re.sub(r"largest relative error.*", "every error below 10⁻⁶", f"{call}\n{one}") for call, one in found]
+    return "\n\n".join(texts)
+
+
 def page() -> str:
     """Return the gallery."""
     parts = [HEAD]
@@ -165,9 +181,12 @@ def page() -> str:
                          str(derivation.at(NUMBERS))))  # fmt: skip
     parts.append(section("In components: `print(derivation.components())`", derivation.components()))
     parts.append(section("Answers, graded", answers()))
-    for result in (make() for make in RESULTS):
-        text = re.sub(r"largest relative error.*", "every error below 10⁻⁹", result.text(run, source(0)))
-        parts.append(section(f"Not a gradient: {result.title}", text))
+    parts.append(
+        section("Not a gradient but a matrix, or more: Jacobian, Hessian, slices of a 3-tensor", matrices_and_more())
+    )
+    for identity in (dr.derive_identity(name) for name in IDENTITIES):
+        text = re.sub(r"largest relative error.*", "every error below 10⁻⁹", str(identity))
+        parts.append(section(f"Not a gradient: {identity.title}", text))
     return "\n".join(parts)
 
 

@@ -83,7 +83,12 @@ _ROOMS = {
     "train": "train",
 }
 _EXPLAINED = ("derive", "exam", "grade", "optimizer_steps")
-_LATE = {"load": "nn.save"} | dict.fromkeys(_EXPLAINED, "tensor.explain")
+_CLOSED_FORMS = ("derive_hessian", "derive_identity", "derive_jacobian", "derive_slices")
+_LATE = (
+    {"load": "nn.save"}
+    | dict.fromkeys(_EXPLAINED, "tensor.explain")
+    | dict.fromkeys(_CLOSED_FORMS, "tensor.closed_forms")
+)
 
 
 def __getattr__(name: str) -> object:

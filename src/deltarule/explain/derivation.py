@@ -10,7 +10,7 @@ from deltarule.errors import ArgumentError
 from deltarule.explain.names import canonical
 from deltarule.explain.patterns import auxiliaries, recognised
 from deltarule.explain.reasons import Reasons
-from deltarule.explain.signals import STYLES, Signal, Style, auxiliary_outputs, forward_signals
+from deltarule.explain.signals import STYLES, Signal, Style, auxiliary_outputs, forward_signals, random_names
 from deltarule.explain.term import Matmul, Sum, Symbol, Term, cost, is_number, matrix_shape
 from deltarule.explain.translation import Translator
 from deltarule.grad.reverse import Backpropagation, backpropagate
@@ -60,6 +60,7 @@ class Derived:
     backward: list[Line] = field(default_factory=list)
     closed: list[Line] = field(default_factory=list)
     distributions: list[Symbol] = field(default_factory=list)
+    drawn: list[Symbol] = field(default_factory=list)  # uniform random numbers
     backpropagation: Backpropagation = field(default_factory=Backpropagation)
 
     @property
@@ -96,6 +97,10 @@ class Deriver:
         """Write all lines."""
         for node in inputs([self.result.loss]):
             self._translator.name(node, Symbol(self.result.names[node], matrix_shape(node.shape), node))
+        taken = {signal.name for signal in self._signals} | set(self.result.names.values())
+        for node, name in random_names(self.result.loss, taken).items():
+            self.result.drawn.append(Symbol(name, matrix_shape(node.shape), node))
+            self._translator.name(node, self.result.drawn[-1])
         self._forward()
         self._closed_forms()
         self._backward()

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 from deltarule.explain.derivation import Derived, Line
 from deltarule.explain.page import Batch, Entry, entry, header, parameters
 from deltarule.render import mathematics as m
+from deltarule.render.html import page
 
 _PREAMBLE = r"""\documentclass{article}
 \usepackage{amsmath,amssymb}
 \usepackage[margin=2cm]{geometry}
 \begin{document}
 """
-_RAISED, _SUNK = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᶻˣᵀ", "₀₁₂₃₄₅₆₇₈₉"
-_PLAIN = str.maketrans(_RAISED + _SUNK, "0123456789-zxT0123456789")
 _STYLE = """
-.derivation { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; overflow-x: auto; }
+.derivation { font: 16px/1.5 system-ui, sans-serif; color: var(--ink, #1a1a1a);
+  background: var(--paper, #fff); overflow-x: auto; }
 .derivation h3 { font-size: 1em; margin: 1em 0 .2em; }
 .derivation td { padding: .15em .6em; vertical-align: baseline; }
 .derivation td.left { text-align: right; white-space: nowrap; }
-.derivation td.number, .derivation td.shape, .derivation td.reason, .derivation p.proof { color: #555; }
+.derivation td.number, .derivation td.shape, .derivation td.reason, .derivation p.proof { color: var(--quiet, #555); }
 .derivation math { font-size: 1.05em; }
 @media (prefers-color-scheme: dark) {
-  .derivation { color: #eee; background: #16181c; }
-  .derivation td.number, .derivation td.shape, .derivation td.reason, .derivation p.proof { color: #aaa; }
+  .derivation { color: var(--ink, #eee); background: var(--paper, #16181c); }
+  .derivation td.number, .derivation td.shape, .derivation td.reason, .derivation p.proof { color: var(--quiet, #aaa); }
 }
 """
 
@@ -45,7 +45,7 @@ def latex(
         parts.append(_aligned([entry(line, derived.loss_name) for line in derived.forward]))
     parts.append(_aligned([entry(line, derived.loss_name) for line in backward]))
     if batch is not None:
-        parts += [rf"\[ \text{{{_words(batch[0])}}} \]", _aligned(batch[1])]
+        parts += [rf"\[ \text{{{m.escape_text(batch[0])}}} \]", _aligned(batch[1])]
     if conclusion:
         parts.append(rf"% {conclusion}")
     body = "\n".join(parts)
@@ -56,45 +56,47 @@ def _aligned(entries: Sequence[Entry]) -> str:
     lines = []
     for e in entries:
         alias = rf" =: {m.to_latex(e.alias)}" if e.alias is not None else ""
-        reason = rf" \quad \text{{{_words(e.reason)}}}" if e.reason else ""
+        reason = rf" \quad \text{{{m.escape_text(e.reason)}}}" if e.reason else ""
         shape = e.shape.replace("×", r" \times ")
         lines.append(rf"{m.to_latex(e.left)} &= {m.to_latex(e.right)}{alias} && {shape}{reason}")
     inner = " \\\\\n".join(lines)
     return f"\\begin{{align*}}\n{inner}\n\\end{{align*}}"
 
 
-def _words(reason: str) -> str:
-    """Escape a reason for a text command; Greek letters and signs become mathematics."""
-
-    def written(match: re.Match[str]) -> str:
-        parts = [part for part in re.split(f"([{_RAISED}]+|[{_SUNK}]+)", match.group()) if part]
-        return f"${''.join(map(_scripted, parts)).strip()}$"
-
-    return re.sub(r"[^ -~]+|[#%&_{}~^\\\\]+", written, reason)
-
-
-def _scripted(part: str) -> str:
-    """Write superscripts and subscripts of Unicode as those of LaTeX."""
-    if part[0] in _RAISED:
-        return f"^{{{part.translate(_PLAIN)}}}"
-    return f"_{{{part.translate(_PLAIN)}}}" if part[0] in _SUNK else m.to_latex(m.Operator(part))
-
-
 def fragment(derived: Derived, backward: Sequence[Line], conclusion: str, batch: Batch | None = None) -> str:
     """Write the derivation as an HTML fragment."""
-    parts = [f"<style>{_STYLE}</style>", '<div class="derivation">']
-    for label, formula in (("Network", header(derived)), ("wanted: gradients at", parameters(derived))):
-        if m.to_text(formula):
-            parts.append(f"<p>{label} {m.to_mathml(formula)}</p>")
-    if derived.detail != "answers":
-        parts += ["<h3>forward</h3>", _table([entry(line, derived.loss_name) for line in derived.forward])]
-    parts += [f"<h3>backward ({derived.layout} layout)</h3>",
-              _table([entry(line, derived.loss_name) for line in backward])]  # fmt: skip
-    if batch is not None:
-        parts += [f"<h3>{escape(batch[0])}</h3>", _table(batch[1])]
-    if conclusion:
-        parts.append(f'<p class="proof">{escape(conclusion)}</p>')
-    return "\n".join([*parts, "</div>"])
+    return f"<style>{_STYLE}</style>\n{_Body(derived, backward, conclusion, batch).html()}"
+
+
+def html(derived: Derived, backward: Sequence[Line], conclusion: str, batch: Batch | None = None) -> str:
+    """Write one HTML page."""
+    return page("Derivation", [_Body(derived, backward, conclusion, batch)], style=_STYLE)
+
+
+@dataclass(frozen=True)
+class _Body:
+    """The derivation as a block of a page."""
+
+    derived: Derived
+    backward: Sequence[Line]
+    conclusion: str
+    batch: Batch | None
+
+    def html(self) -> str:
+        """Return the lines as tables, with what is given and wanted above and the proof below."""
+        derived, parts = self.derived, ['<div class="derivation">']
+        for label, formula in (("Network", header(derived)), ("wanted: gradients at", parameters(derived))):
+            if m.to_text(formula):
+                parts.append(f"<p>{label} {m.to_mathml(formula)}</p>")
+        if derived.detail != "answers":
+            parts += ["<h3>forward</h3>", _table([entry(line, derived.loss_name) for line in derived.forward])]
+        parts += [f"<h3>backward ({derived.layout} layout)</h3>",
+                  _table([entry(line, derived.loss_name) for line in self.backward])]  # fmt: skip
+        if self.batch is not None:
+            parts += [f"<h3>{escape(self.batch[0])}</h3>", _table(self.batch[1])]
+        if self.conclusion:
+            parts.append(f'<p class="proof">{escape(self.conclusion)}</p>')
+        return "\n".join([*parts, "</div>"])
 
 
 def _table(entries: Sequence[Entry]) -> str:
@@ -108,13 +110,3 @@ def _table(entries: Sequence[Entry]) -> str:
             f'<td class="reason">{escape(e.reason)}</td></tr>'
         )
     return "<table>" + "\n".join(rows) + "</table>"
-
-
-def html(derived: Derived, backward: Sequence[Line], conclusion: str, batch: Batch | None = None) -> str:
-    """Write one HTML page."""
-    body = fragment(derived, backward, conclusion, batch)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Derivation</title></head>\n<body>\n{body}\n</body></html>\n"
-    )

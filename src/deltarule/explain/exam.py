@@ -13,6 +13,7 @@ from deltarule.explain import exam_arithmetic, exam_networks
 from deltarule.explain.proof import Draw, Evaluate
 from deltarule.explain.questions import Question
 from deltarule.render import mathematics as m
+from deltarule.render.html import Block, Heading, page
 
 Author = Callable[[random.Random, Evaluate, Draw], Question]
 
@@ -26,6 +27,10 @@ TOPICS: dict[str, tuple[Author, ...]] = {
     "divergence": (exam_arithmetic.divergence, exam_arithmetic.evidence_bound),
     "initialization": (exam_arithmetic.initial_variance,),
 }
+_STYLE = """
+.blank{display:inline-block;min-width:12rem;border-bottom:1px solid currentColor}
+.hint{color:var(--quiet,#59636e)}
+"""
 
 
 @final
@@ -78,12 +83,12 @@ class Exam:
         for variant, sheet in enumerate(self.sheets, start=1):
             parts.append(rf"\section*{{{self.topic.capitalize()}, variant {variant}}}" + "\n\\begin{enumerate}")
             for question in sheet:
-                parts.append(rf"\item {_tex(question.text)}")
+                parts.append(rf"\item {m.escape_text(question.text)}")
                 parts.extend(rf"\[ {m.to_latex(formula)} \]" for formula in question.given)
                 parts.append(r"\begin{enumerate}")
                 for item in question.items:
                     right = m.to_latex(item.answer) if answers else r"\underline{\hspace{4cm}}"
-                    hint = rf" \quad (\textit{{hint: {_tex(item.hint)}}})" if hints and item.hint else ""
+                    hint = rf" \quad (\textit{{hint: {m.escape_text(item.hint)}}})" if hints and item.hint else ""
                     parts.append(rf"\item ${m.to_latex(item.asked)} = {right}${hint}")
                 parts.append(r"\end{enumerate}")
             parts.append(r"\end{enumerate}")
@@ -91,37 +96,40 @@ class Exam:
 
     def html(self, *, answers: bool = False, hints: bool = False) -> str:
         """Write the sheets as one HTML page with MathML."""
-        parts = [
-            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Exam</title><style>'
-            "body{font:16px/1.6 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
-            ".blank{display:inline-block;min-width:12rem;border-bottom:1px solid currentColor}"
-            ".hint{color:#666}</style></head><body>"
-        ]
+        return page(self.topic.capitalize(), self._blocks(answers, hints), f"Questions, seed {self.seed}", style=_STYLE)
+
+    def _blocks(self, answers: bool, hints: bool) -> list[Block]:
+        blocks: list[Block] = []
         for variant, sheet in enumerate(self.sheets, start=1):
-            parts.append(f"<h2>{escape(self.topic.capitalize())}, variant {variant}</h2><ol>")
-            for question in sheet:
-                parts.append(f"<li><p>{escape(question.text)}</p>")
-                parts.extend(f"<p>{m.to_mathml(formula)}</p>" for formula in question.given)
-                parts.append('<ol type="a">')
-                for item in question.items:
-                    right = m.to_mathml(item.answer) if answers else '<span class="blank">&nbsp;</span>'
-                    hint = f' <span class="hint">{escape(item.hint)}</span>' if hints and item.hint else ""
-                    parts.append(f"<li>{m.to_mathml(item.asked)} = {right}{hint}</li>")
-                parts.append("</ol></li>")
-            parts.append("</ol>")
-        return "\n".join([*parts, "</body></html>"])
+            blocks += [Heading(f"Variant {variant}"), _Sheet(sheet, answers, hints)]
+        return blocks
 
     def _repr_html_(self) -> str:
-        return self.html()
+        body = "\n".join(block.html() for block in self._blocks(answers=False, hints=False))
+        return f"<style>{_STYLE}</style>\n{body}"
 
 
-def _tex(text: str) -> str:
-    return "".join(
-        {"%": r"\%", "&": r"\&", "#": r"\#", "_": r"\_"}.get(
-            c, c if c.isascii() else f"${m.to_latex(m.Operator(c)).strip()}$"
-        )
-        for c in text
-    )
+@dataclass(frozen=True)
+class _Sheet:
+    """The questions of one variant as a block of a page."""
+
+    questions: tuple[Question, ...]
+    answers: bool
+    hints: bool
+
+    def html(self) -> str:
+        """Return the questions as a list, their parts lettered."""
+        parts = ["<ol>"]
+        for question in self.questions:
+            parts.append(f"<li><p>{escape(question.text)}</p>")
+            parts.extend(f"<p>{m.to_mathml(formula)}</p>" for formula in question.given)
+            parts.append('<ol type="a">')
+            for item in question.items:
+                right = m.to_mathml(item.answer) if self.answers else '<span class="blank">&#160;</span>'
+                hint = f' <span class="hint">{escape(item.hint)}</span>' if self.hints and item.hint else ""
+                parts.append(f"<li>{m.to_mathml(item.asked)} = {right}{hint}</li>")
+            parts.append("</ol></li>")
+        return "\n".join([*parts, "</ol>"])
 
 
 def exam(

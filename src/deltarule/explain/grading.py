@@ -377,7 +377,7 @@ def _vocabulary(*derivations: Derived) -> dict[str, Symbol]:
     """Return every name that an answer may use."""
     known: dict[str, Symbol] = {}
     for derived in derivations:
-        for symbol in derived.inputs:
+        for symbol in (*derived.drawn, *derived.inputs):
             known[canonical(symbol.name)] = symbol
         for line in derived.forward:
             known.setdefault(canonical(line.name), Symbol(line.name, matrix_shape(line.node.shape), line.node))

@@ -2,8 +2,8 @@
 
 The pullback of y = f(x) takes g to (∂y/∂x) g in denominator layout. Its term is linear in g; the matrix in front
 of g is the Jacobian: σ′ gives diag(σ(1 − σ)), softmax diag(S) − SSᵀ, Wx gives Wᵀ. The pushforward of a gradient
-takes v to Hv, and gives the Hessian: logistic regression XᵀDX. For y = Wx and a matrix W the derivative is a
-3-tensor, never built: its slices ∂yₖ/∂W are the pullbacks of the unit vectors eₖ (LA-21, LA-22).
+takes v to Hv, and gives the Hessian: logistic regression XᵀDX. The derivative of a vector by a matrix has a file of
+its own (``slices.py``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, final
 
 from deltarule.errors import ArgumentError
@@ -18,7 +19,9 @@ from deltarule.explain.algebra import add, diagonal, lifted, matmul, multiply, n
 from deltarule.explain.derivation import Layout, input_names
 from deltarule.explain.lowering import difference, lower
 from deltarule.explain.patterns import recognised
-from deltarule.explain.proof import Draw, Evaluate, Precise
+from deltarule.explain.proof import Draw, Evaluate
+from deltarule.explain.signals import random_names
+from deltarule.explain.slopes import POINTS, Claim, Measured, claim, measure
 from deltarule.explain.term import Diagonal, Matmul, Product, Sum, Symbol, Term, Total, is_number, matrix_shape, symbols
 from deltarule.explain.translation import Translator
 from deltarule.explain.typeset import typeset
@@ -26,7 +29,7 @@ from deltarule.grad.forward import pushforward
 from deltarule.grad.reverse import backpropagate, gradients
 from deltarule.graph import build
 from deltarule.graph.node import Node
-from deltarule.graph.walk import inputs, topological
+from deltarule.graph.walk import topological
 from deltarule.render import mathematics as m
 
 _ONE = Fraction(1)
@@ -37,7 +40,8 @@ _ONE = Fraction(1)
 class MatrixDerivative:
     """A derivative that is a matrix: its left side, its term, and what it maps.
 
-    ``applied`` is the graph of (matrix · direction) that the term must reproduce.
+    ``applied`` is the graph of (matrix · direction) that the term must reproduce. That product times the vector
+    ``along`` is the slope of ``scalar`` as ``variable`` moves along ``moves``: what central differences can tell.
     """
 
     left: m.Formula
@@ -45,14 +49,33 @@ class MatrixDerivative:
     direction: Node
     applied: Node
     transposed: bool
+    scalar: Node
+    variable: Node
+    along: Node
+    moves: Node
+    evaluate: Evaluate | None = None
+    draw: Draw | None = None
 
     def __str__(self) -> str:
-        return f"{m.to_text(self.left)} = {m.to_text(typeset(self.term))}"
+        proved = self.evaluate is not None and self.draw is not None
+        return "\n".join([*self.lines, str(self._proof)] if proved else self.lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    @cached_property
+    def _proof(self) -> Measured:
+        return self.check()
 
     @property
     def formula(self) -> str:
         """The right side as text."""
         return m.to_text(typeset(self.term))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The only line as text: left = right."""
+        return (f"{m.to_text(self.left)} = {self.formula}",)
 
     def latex(self) -> str:
         """Return left = right in LaTeX."""
@@ -61,123 +84,137 @@ class MatrixDerivative:
     def _repr_latex_(self) -> str:
         return f"${self.latex()}$"
 
-    def at(self, given: Mapping[Node, Any], evaluate: Evaluate) -> Any:
-        """Return the matrix as an array, for given values of the inputs."""
-        (value,) = evaluate([lower(self.term, self.applied.dtype)], given)
+    def at(self, given: Mapping[Any, Any], evaluate: Evaluate | None = None) -> Any:
+        """Return the matrix as an array, for given values of the inputs.
+
+        Raises:
+            ArgumentError: no evaluator.
+        """
+        run = evaluate or self.evaluate
+        if run is None:
+            raise ArgumentError("at", expected="an evaluator", got="none")
+        values = {getattr(key, "node", key): value for key, value in given.items()}
+        (value,) = run([lower(self.term, self.applied.dtype)], values)
         return value
 
-    def error(self, evaluate: Evaluate, draw: Draw, points: int = 5) -> float:
-        """Return the largest relative difference between matrix · g and the engine's product, at random points."""
+    def check(self, evaluate: Evaluate | None = None, draw: Draw | None = None, points: int = POINTS) -> Measured:
+        """Compare matrix · direction with the engine's product and central differences, at random points.
+
+        Raises:
+            ArgumentError: no evaluator or no source of random values.
+        """
+        run, rng = evaluate or self.evaluate, draw or self.draw
+        if run is None or rng is None:
+            raise ArgumentError("check", expected="an evaluator and a source of random values", got="none")
         matrix = lower(self.term, self.applied.dtype)
         matrix = build.matrix_transpose(matrix) if self.transposed else matrix
         column = build.reshape(self.direction, matrix_shape(self.direction.shape) or (1, 1))
         product = build.reshape(build.matmul(matrix, column), self.applied.shape)
-        gap = difference(product, self.applied)
-        precise = Precise([gap, self.applied], evaluate, draw, self.applied)
-        return max(precise.numbers([precise[gap]], precise.draw())[0] for _ in range(points))
+        slope = build.sum_over(build.multiply(self.along, product))
+        stated: list[Claim] = [claim(slope, self.scalar, self.variable, self.moves)]
+        return measure(stated, [difference(product, self.applied)], self.scalar, run, rng, points)
+
+    def error(self, evaluate: Evaluate, draw: Draw, points: int = 5) -> float:
+        """Return the largest relative difference between matrix · g and the engine's product, at random points."""
+        return self.check(evaluate, draw, points).engine_error
 
 
 def jacobian(
-    y: Node, x: Node, *, layout: Layout = "denominator", names: Mapping[Node, str] | None = None
+    y: Node,
+    x: Node,
+    *,
+    layout: Layout = "denominator",
+    names: Mapping[Node, str] | None = None,
+    evaluate: Evaluate | None = None,
+    draw: Draw | None = None,
 ) -> MatrixDerivative:
-    """Return ∂y/∂x of two vectors in closed form.
+    """Return ∂y/∂x of two vectors in closed form; with ``evaluate`` and ``draw`` it is printed with its proof.
 
     Raises:
-        ArgumentError: y or x is no vector, or no closed form is known.
+        ArgumentError: y or x is no vector, y does not depend on x, or no closed form is known.
     """
+    if layout not in {"denominator", "numerator"}:
+        raise ArgumentError("jacobian layout", expected='"denominator" or "numerator"', got=repr(layout))
     if y.rank > 1 or x.rank > 1:
         raise ArgumentError("jacobian", expected="vectors", got=f"{build.describe(y)} by {build.describe(x)}",
-                            hint="For a matrix variable ask for slices(y, W).")  # fmt: skip
-    direction = build.input_node("g", y.shape, y.dtype)
-    walk = backpropagate(y, [x], direction)
+                            hint="For a vector by a matrix ask for derive_slices(y, W).")  # fmt: skip
+    _needs(y, x, "jacobian")
+    direction = Symbol("g", matrix_shape(y.shape), build.input_node("g", y.shape, y.dtype))
+    walk = backpropagate(y, [x], direction.node)
     applied = walk.cotangents.get(x) or build.full(x.shape, 0.0, x.dtype)
-    translator = _translator([y], x, names or {}, direction)
+    translator, known = translator_of([y], x, names or {}, direction)
     for found in recognised(topological([y]), walk):
         translator.patterns.setdefault(found.node, (found.operands, found.pattern))
-    matrix = _matrix(translator.term(applied), direction, "jacobian")
+    matrix = _matrix(translator.term(applied), direction.node, "jacobian")
     turned = layout == "numerator"
-    left = _quotient(_name(y, names, "y"), _name(x, names, str(x.attributes.get("name", "x"))))
-    return MatrixDerivative(left, transpose(matrix) if turned else matrix, direction, applied, turned)
+    left = quotient(m.identifier(name_of(y, known, "y", "f")), m.identifier(known[x]))
+    towards = build.input_node("u", x.shape, x.dtype)
+    return MatrixDerivative(
+        left, transpose(matrix) if turned else matrix, direction.node, applied, turned,
+        scalar=build.sum_over(build.multiply(direction.node, y)), variable=x, along=towards, moves=towards,
+        evaluate=evaluate, draw=draw,
+    )  # fmt: skip
 
 
-def hessian(loss: Node, x: Node, *, names: Mapping[Node, str] | None = None) -> MatrixDerivative:
-    """Return ∂²loss/∂x² of a scalar by a vector in closed form.
+def hessian(
+    loss: Node,
+    x: Node,
+    *,
+    names: Mapping[Node, str] | None = None,
+    evaluate: Evaluate | None = None,
+    draw: Draw | None = None,
+) -> MatrixDerivative:
+    """Return ∂²loss/∂x² of a scalar by a vector in closed form; with ``evaluate`` and ``draw`` it is proved.
 
     Raises:
-        ArgumentError: x is no vector, or no closed form is known.
+        ArgumentError: x is no vector, the loss does not depend on it, or no closed form is known.
+        GraphError: the loss is not a scalar.
     """
     if x.rank != 1:
         raise ArgumentError("hessian", expected="a vector", got=build.describe(x))
-    direction = build.input_node("v", x.shape, x.dtype)
+    _needs(loss, x, "hessian")
+    direction = Symbol("v", matrix_shape(x.shape), build.input_node("v", x.shape, x.dtype))
     (slope,) = gradients(loss, [x])
-    (applied,) = pushforward([slope], [x], [direction])
-    translator = _translator([loss], x, names or {}, direction)
-    matrix = _matrix(translator.term(applied), direction, "hessian")
-    name = m.identifier(_name(x, names, str(x.attributes.get("name", "x"))))
-    top = m.row(m.Scripts(m.Operator("∂"), upper=m.Number("2")), m.identifier(_name(loss, names, "L")))
-    bottom = m.row(m.Operator("∂"), m.Scripts(name, upper=m.Number("2")))
-    return MatrixDerivative(m.Fraction(top, bottom, inline=True), matrix, direction, applied, False)
+    (applied,) = pushforward([slope], [x], [direction.node])
+    translator, known = translator_of([loss], x, names or {}, direction)
+    matrix = _matrix(translator.term(applied), direction.node, "hessian")
+    top = m.row(m.Scripts(m.Operator("∂"), upper=m.Number("2")), m.identifier(name_of(loss, known, "L", "J")))
+    bottom = m.row(m.Operator("∂"), m.Scripts(m.identifier(known[x]), upper=m.Number("2")))
+    left = m.Fraction(top, bottom, inline=True)
+    towards = build.input_node("u", x.shape, x.dtype)
+    return MatrixDerivative(
+        left, matrix, direction.node, applied, False,
+        scalar=build.sum_over(build.multiply(towards, slope)), variable=x, along=towards, moves=direction.node,
+        evaluate=evaluate, draw=draw,
+    )  # fmt: skip
 
 
-def slices(y: Node, w: Node, *, names: Mapping[Node, str] | None = None) -> tuple[str, ...]:
-    """Return ∂yₖ/∂W of a vector by a matrix, slice by slice: the 3-tensor of which backpropagation only needs products.
-
-    >>> from deltarule.graph import build
-    >>> W, x = build.input_node("W", (2, 3)), build.input_node("x", (3,))
-    >>> slices(build.matmul(W, x), W)
-    ('∂y₁/∂W = e₁xᵀ', '∂y₂/∂W = e₂xᵀ', '∂y/∂W_kj = x_j e_k = E_kj x')
-    """
-    direction = build.input_node("e", y.shape, y.dtype)
-    applied = backpropagate(y, [w], direction).cotangents.get(w)
-    if applied is None or y.rank != 1:
-        raise ArgumentError("slices", expected="a vector that depends on the matrix", got=build.describe(y))
-    translator = _translator([y], w, names or {}, direction)
-    term = translator.term(applied)
-    own, variable = _name(y, names, "y"), _name(w, names, str(w.attributes.get("name", "W")))
-    lines = []
-    for k in range(1, int(y.shape[0]) + 1):
-        unit = Symbol(f"e_{k}", matrix_shape(y.shape), direction)
-        shown = typeset(_renamed(term, direction, unit))
-        lines.append(f"{m.to_text(_quotient(f'{own}_{k}', variable))} = {m.to_text(shown)}")
-    linear = isinstance(term, Matmul) and len(term.factors) == 2
-    if linear and isinstance(term, Matmul):
-        source = m.to_text(typeset(transpose(term.factors[1])))
-        lines.append(f"∂{own}/∂{variable}_kj = {source}_j e_k = E_kj {source}")
-    return tuple(lines)
+def _needs(y: Node, x: Node, where: str) -> None:
+    if x not in set(topological([y])):
+        raise ArgumentError(where, expected="a variable that the value depends on", got=build.describe(x),
+                            hint="Was the value computed from this very tensor?")  # fmt: skip
 
 
-def _renamed(term: Term, node: Node, symbol: Symbol) -> Term:
-    """Print the symbol of a node under another name."""
-    if isinstance(term, Symbol):
-        return symbol if term.node is node else term
-    if isinstance(term, Product):
-        factors = tuple((_renamed(factor, node, symbol), exponent) for factor, exponent in term.factors)
-        return Product(term.coefficient, factors, term.shape)
-    if isinstance(term, Matmul):
-        return Matmul(tuple(_renamed(factor, node, symbol) for factor in term.factors), term.shape)
-    if isinstance(term, Sum):
-        return Sum(tuple(_renamed(part, node, symbol) for part in term.terms), term.shape)
-    return term
+def quotient(over: m.Formula, under: m.Formula) -> m.Formula:
+    """Return ∂over/∂under."""
+    return m.Fraction(m.row(m.Operator("∂"), over), m.row(m.Operator("∂"), under), inline=True)
 
 
-def _name(node: Node, names: Mapping[Node, str] | None, otherwise: str) -> str:
-    return (names or {}).get(node, otherwise)
+def name_of(node: Node, known: Mapping[Node, str], usual: str, otherwise: str) -> str:
+    """Return the name of a value: the one given, else the usual letter unless an input has it."""
+    return known.get(node) or (usual if usual not in known.values() else otherwise)
 
 
-def _quotient(over: str, under: str) -> m.Formula:
-    return m.Fraction(
-        m.row(m.Operator("∂"), m.identifier(over)), m.row(m.Operator("∂"), m.identifier(under)), inline=True
-    )
-
-
-def _translator(outputs: Sequence[Node], x: Node, names: Mapping[Node, str], direction: Node) -> Translator:
-    translator = Translator()
-    for node, name in input_names(outputs[0], [x], names).items():
+def translator_of(
+    outputs: Sequence[Node], x: Node, names: Mapping[Node, str], direction: Symbol
+) -> tuple[Translator, dict[Node, str]]:
+    """Return a translator that knows all names and the direction, and these names."""
+    translator, known = Translator(), input_names(outputs[0], [x], names)
+    known |= random_names(outputs[0], set(known.values()))
+    for node, name in known.items():
         translator.name(node, Symbol(name, matrix_shape(node.shape), node))
-    for node in inputs(outputs):
-        translator.name(node, Symbol(str(node.attributes["name"]), matrix_shape(node.shape), node))
-    translator.name(direction, Symbol("g", matrix_shape(direction.shape), direction))
-    return translator
+    translator.name(direction.node, direction)
+    return translator, known
 
 
 # ---------------------------------------------------------------- the matrix of a linear map

@@ -2,6 +2,10 @@
 
 What is printed is what is computed: a line is parsed, typeset and run from one text. θ is the parameter, g the
 gradient of the step, t the number of the step (from 1), η the learning rate; states start at 0.
+
+Sources: gradient descent OPT-01, weight decay REG-07, momentum OPT-05 to OPT-07, Nesterov OPT-12, AdaGrad OPT-14,
+RMSProp OPT-16 to OPT-18, Adam OPT-19, OPT-23 (penalty in the gradient) and OPT-26 (no correction), AdamW Loshchilov
+and Hutter 2019, AMSGrad OPT-24 and E002-14 (maximum of the raw moment).
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from deltarule.shapes import Shape
 
 @dataclass(frozen=True)
 class Rule:
-    """An update rule: its lines "name := formula" in order, its settings with defaults, and where it comes from."""
+    """An update rule: its lines "name := formula" in order, its settings with defaults, and what sets it apart."""
 
     title: str
     lines: tuple[str, ...]
@@ -35,49 +39,49 @@ class Rule:
 
 
 RULES: dict[str, Rule] = {
-    "sgd": Rule("gradient descent", ("theta := theta - eta g",), {"eta": 0.1}, "OPT-01"),
+    "sgd": Rule("gradient descent", ("theta := theta - eta g",), {"eta": 0.1}),
     "weight_decay": Rule(
         "gradient descent with weight decay", ("theta := (1 - eta alpha) theta - eta g",), {"eta": 0.1, "alpha": 0.1},
-        "the step of L + α/2 ‖θ‖² (REG-07)"),
+        "the step of L + α/2 ‖θ‖²"),
     "momentum": Rule(
         "momentum", ("v := alpha v - eta g", "theta := theta + v"), {"eta": 0.1, "alpha": 0.9},
-        "the learning rate inside the velocity (OPT-05)"),
+        "the learning rate inside the velocity"),
     "momentum_subtracted": Rule(
         "momentum, velocity subtracted", ("v := rho v + eta g", "theta := theta - v"), {"eta": 0.1, "rho": 0.9},
-        "the same θ with v of the other sign (OPT-06, OPT-07)"),
+        "the same θ with v of the other sign"),
     "nesterov": Rule(
         "Nesterov momentum in the changed variable",
         ("w := alpha v - eta g", "theta := theta + w + alpha (w - v)", "v := w"),
-        {"eta": 0.1, "alpha": 0.9}, "θ is the look-ahead point; g is taken at θ (OPT-12)"),
+        {"eta": 0.1, "alpha": 0.9}, "θ is the look-ahead point; g is taken at θ"),
     "adagrad": Rule(
         "AdaGrad", ("a := a + g^2", "theta := theta - eta g/sqrt(a + epsilon)"), {"eta": 0.1, "epsilon": 1e-8},
-        "ε inside the root (OPT-14)"),
+        "ε inside the root"),
     "rmsprop": Rule(
         "RMSProp, ε inside the root", ("a := beta a + (1 - beta) g^2", "theta := theta - eta g/sqrt(a + epsilon)"),
-        {"eta": 0.1, "beta": 0.9, "epsilon": 1e-5}, "OPT-16"),
+        {"eta": 0.1, "beta": 0.9, "epsilon": 1e-5}),
     "rmsprop_outside": Rule(
         "RMSProp, ε outside the root", ("a := beta a + (1 - beta) g^2", "theta := theta - eta g/(sqrt(a) + epsilon)"),
-        {"eta": 0.1, "beta": 0.9, "epsilon": 1e-5}, "OPT-17"),
+        {"eta": 0.1, "beta": 0.9, "epsilon": 1e-5}),
     "rmsprop_momentum": Rule(
         "RMSProp with momentum",
         ("a := beta a + (1 - beta) g^2", "v := alpha v - eta g/sqrt(a + epsilon)", "theta := theta + v"),
-        {"eta": 0.1, "beta": 0.9, "alpha": 0.9, "epsilon": 1e-5}, "OPT-18"),
+        {"eta": 0.1, "beta": 0.9, "alpha": 0.9, "epsilon": 1e-5}),
     "adam": Rule(
         "Adam",
         ("m := beta_1 m + (1 - beta_1) g", "v := beta_2 v + (1 - beta_2) g^2", "m_hat := m/(1 - beta_1^t)",
          "v_hat := v/(1 - beta_2^t)", "theta := theta - eta m_hat/(sqrt(v_hat) + epsilon)"),
-        {"eta": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, "ε outside the root (OPT-19)"),
+        {"eta": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, "ε outside the root"),
     "adam_uncorrected": Rule(
         "Adam without bias correction",
         ("m := beta_1 m + (1 - beta_1) g", "v := beta_2 v + (1 - beta_2) g^2",
          "theta := theta - eta m/(sqrt(v) + epsilon)"),
-        {"eta": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, "too large first steps (OPT-26)"),
+        {"eta": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, "too large first steps"),
     "adam_l2": Rule(
         "Adam with the penalty in the gradient",
         ("G := g + lambda theta", "m := beta_1 m + (1 - beta_1) G", "v := beta_2 v + (1 - beta_2) G^2",
          "m_hat := m/(1 - beta_1^t)", "v_hat := v/(1 - beta_2^t)",
          "theta := theta - eta m_hat/(sqrt(v_hat) + epsilon)"),
-        {"eta": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "lambda": 0.1}, "OPT-23"),
+        {"eta": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8, "lambda": 0.1}),
     "adamw": Rule(
         "AdamW: decay beside the gradient",
         ("m := beta_1 m + (1 - beta_1) g", "v := beta_2 v + (1 - beta_2) g^2", "m_hat := m/(1 - beta_1^t)",
@@ -88,13 +92,13 @@ RULES: dict[str, Rule] = {
         ("m := beta_1 m + (1 - beta_1) g", "v := beta_2 v + (1 - beta_2) g^2", "m_hat := m/(1 - beta_1^t)",
          "v_hat := v/(1 - beta_2^t)", "u := 1(u >= v_hat) ⊙ u + 1(u < v_hat) ⊙ v_hat",
          "theta := theta - eta m_hat/(sqrt(u) + epsilon)"),
-        {"eta": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, "u is the largest v̂ so far (OPT-24)"),
+        {"eta": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, "u is the largest v̂ so far"),
     "amsgrad_raw": Rule(
         "AMSGrad, maximum of the raw moment",
         ("m := beta_1 m + (1 - beta_1) g", "v := beta_2 v + (1 - beta_2) g^2", "m_hat := m/(1 - beta_1^t)",
          "u := 1(u >= v) ⊙ u + 1(u < v) ⊙ v", "u_hat := u/(1 - beta_2^t)",
          "theta := theta - eta m_hat/(sqrt(u_hat) + epsilon)"),
-        {"eta": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, "as PyTorch computes it (E002-14)"),
+        {"eta": 0.1, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}, "as PyTorch computes it"),
 }  # fmt: skip
 
 

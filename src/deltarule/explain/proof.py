@@ -22,6 +22,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.rewrite import in_float64, specialise, substitute
 from deltarule.graph.walk import inputs, topological
+from deltarule.render.numbers import scientific
 from deltarule.shapes import Dimension
 
 Evaluate = Callable[[Sequence[Node], Mapping[Node, Any]], list[Any]]
@@ -79,7 +80,7 @@ class CheckReport:
                           for label, row in zip(self.labels, self.rows, strict=True))  # fmt: skip
             lines = "line" if printed == 1 else "lines"
             return (f"proved: {printed} {lines} at {self.points} random points in float64, largest relative error "
-                    f"{power_of_ten(numeric)} (central differences), {power_of_ten(engine)} (engine)")  # fmt: skip
+                    f"{scientific(numeric)} (central differences), {scientific(engine)} (engine)")  # fmt: skip
         failed = ", ".join(label for label, row in zip(self.labels, self.rows, strict=True) if not row.proved)
         return f"NOT proved: {failed}"
 
@@ -87,24 +88,10 @@ class CheckReport:
         width = max((len(label) for label in self.labels), default=0)
         lines = [f"{'line':<{width}}  central differences  engine"]
         for label, row in zip(self.labels, self.rows, strict=True):
-            numeric = power_of_ten(row.difference_error) if row.line.kind == "backward" else ""
+            numeric = scientific(row.difference_error) if row.line.kind == "backward" else ""
             mark = "" if row.proved else "  ✗"
-            lines.append(f"{label:<{width}}  {numeric:<19}  {power_of_ten(row.engine_error)}{mark}")
+            lines.append(f"{label:<{width}}  {numeric:<19}  {scientific(row.engine_error)}{mark}")
         return "\n".join([*lines, self.summary])
-
-
-def power_of_ten(value: float) -> str:
-    """Write a small number as 3·10⁻¹⁰.
-
-    >>> power_of_ten(3.2e-10), power_of_ten(0.0)
-    ('3·10⁻¹⁰', '0')
-    """
-    if value == 0:
-        return "0"
-    if not math.isfinite(value):
-        return "∞"
-    mantissa, exponent = f"{value:.0e}".split("e")
-    return f"{mantissa}·10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
 class Precise:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from deltarule.graph import functions as f
@@ -90,6 +90,16 @@ def auxiliary_outputs(loss: Node) -> dict[Node, str]:
         elif function == "binary_cross_entropy":
             found[f.sigmoid(node.sources[0])] = "y_hat"
     return found
+
+
+def random_names(loss: Node, taken: Collection[str]) -> dict[Node, str]:
+    """Return a name for every stream of uniform random numbers: U, or U₁, U₂ where there are more."""
+    drawn = [node for node in topological([loss]) if node.op is Op.RANDOM]
+    for letter in ("U", "R", "Omega"):
+        names = [letter] if len(drawn) == 1 else [f"{letter}_{i}" for i in range(1, len(drawn) + 1)]
+        if not {letter, *names} & set(taken):
+            break
+    return dict(zip(drawn, names, strict=True))
 
 
 def _linear_nodes(order: Sequence[Node], varying: set[Node]) -> set[Node]:

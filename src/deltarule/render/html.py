@@ -1,4 +1,4 @@
-"""One self-contained HTML page from headings, paragraphs, tables, figures, code and formulas.
+"""One self-contained HTML page from headings, paragraphs, tables, figures, code and blocks of a caller's own.
 
 The page holds all that it shows: no script, no font and no picture is fetched, and its content policy forbids it.
 It is written as XHTML syntax, so any XML parser reads it too.
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from deltarule.render.mathematics import Formula, to_mathml
 from deltarule.render.svg.document import safe
 
 _STYLE = """
@@ -111,29 +110,6 @@ class Figure:
         """Return the element."""
         caption = f"<figcaption>{safe(self.caption)}</figcaption>" if self.caption else ""
         return f"<figure>{self.svg}{caption}</figure>"
-
-
-@dataclass(frozen=True)
-class Mathematics:
-    """A formula on its own line, as MathML."""
-
-    formula: Formula
-
-    def html(self) -> str:
-        """Return the element."""
-        return f"<p>{to_mathml(self.formula)}</p>"
-
-
-@dataclass(frozen=True)
-class Details:
-    """Blocks that are folded away under a line of words until a reader opens them."""
-
-    summary: str
-    blocks: Sequence[Block]
-
-    def html(self) -> str:
-        """Return the element."""
-        return f"<details><summary>{safe(self.summary)}</summary>{''.join(b.html() for b in self.blocks)}</details>"
 
 
 def anchor(text: str) -> str:

@@ -6,6 +6,8 @@ grids (matrices). Whoever builds it sets the parentheses; the writers only trans
 
 from __future__ import annotations
 
+import itertools
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,10 +31,20 @@ _LATEX_CHARACTERS = {
     "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "±": r"\pm ",
     "⟨": r"\langle ", "⟩": r"\rangle ",
 }  # fmt: skip
-_LATEX_TEXT = str.maketrans(
-    {sign: f"\\{sign}" for sign in "{}&%#_$"} | {"\\": r"\textbackslash ", "^": r"\textasciicircum "}
-)
+_LATEX_TEXT = {sign: f"\\{sign}" for sign in "{}&%#_$"} | {
+    "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "–": "--", "—": "---",
+}  # fmt: skip
 _LATEX_CHARACTERS |= {letter: rf"\{name} " for name, letter in GREEK.items()} | {"ο": "o"}
+# Words in LaTeX: letters with a mark, runs of superscripts or subscripts, and signs become mathematics.
+_MARK_NAMES = {mark: name for name, mark in _MARKS.items()}
+_RAISED = {chr(sign): chr(plain) for plain, sign in _SUPERSCRIPTS.items()} | {"⁻": "-", "ˣ": "x", "ᶻ": "z"}
+_RAISED["ᵀ"] = r"\top "
+_SUNK = {chr(sign): chr(plain) for plain, sign in _SUBSCRIPTS.items()} | {"₋": "-"}
+_LOWERED = str.maketrans(_RAISED | _SUNK)
+_SIGNS = "<>|" + "".join(sign for sign in _LATEX_CHARACTERS if not sign.isascii())
+_TEXT_SIGN = re.compile(rf"\w[{''.join(_MARK_NAMES)}]|[{''.join(_RAISED)}]+|[{''.join(_SUNK)}]+|[{_SIGNS}]")
+_TEXT_PIECES = re.compile(rf"((?:{_TEXT_SIGN.pattern})+)")
+_ALONE = re.compile(r"(?<![a-zà-ɏ])[^\W\d_](?![a-zà-ɏ])")  # ŷ or Wŷ, but not the ñ of señor
 
 
 @dataclass(frozen=True)
@@ -235,7 +247,7 @@ def to_latex(formula: Formula) -> str:
             return rf"\operatorname{{{body}}}"
         return rf"\mathrm{{{body}}}" if formula.upright else body
     if isinstance(formula, Text):
-        return rf"\text{{{''.join(map(_latex_letter, formula.text))}}}"
+        return rf"\text{{{escape_text(formula.text)}}}"
     if isinstance(formula, (Number, Operator)):
         return r"\sum " if formula == _SUM else _latex_characters(formula.text)
     if isinstance(formula, Row):
@@ -260,10 +272,27 @@ def to_latex(formula: Formula) -> str:
     return rf"\begin{{pmatrix}}{cells}\end{{pmatrix}}"
 
 
-def _latex_letter(letter: str) -> str:
-    """Write a character of a text; a sign that is no ASCII becomes mathematics."""
-    known = _LATEX_CHARACTERS.get(letter)
-    return letter.translate(_LATEX_TEXT) if letter.isascii() or known is None else f"${known.strip()}$"
+def escape_text(text: str) -> str:
+    r"""Write words for a text mode of LaTeX: what TeX reads as commands is escaped, signs become mathematics.
+
+    >>> print(escape_text("50 % of {a_1} ~ $2^3, ŷ < β₁² of señor"))
+    50 \% of \{a\_1\} \textasciitilde{} \$2\textasciicircum{}3, $\hat{y}$ $<$ $\beta _{1}^{2}$ of señor
+    """
+    marked = _ALONE.sub(lambda letter: unicodedata.normalize("NFD", letter[0]), text)
+    parts = _TEXT_PIECES.split(marked)  # words and mathematics in turn
+    words = ["".join(_LATEX_TEXT.get(letter, letter) for letter in part) for part in parts[::2]]
+    signs = ["".join(map(_text_sign, _TEXT_SIGN.findall(part))) for part in parts[1::2]]
+    signs = [f"${sign.strip()}$" for sign in signs]
+    return "".join(word + sign for word, sign in itertools.zip_longest(words, signs, fillvalue=""))
+
+
+def _text_sign(sign: str) -> str:
+    """Write a letter with a mark, a run of superscripts or subscripts, or a single sign."""
+    if sign[-1] in _MARK_NAMES:
+        return rf"\{_MARK_NAMES[sign[-1]]}{{{_latex_characters(sign[:-1])}}}"
+    if sign[0] in _RAISED:
+        return f"^{{{sign.translate(_LOWERED)}}}"
+    return f"_{{{sign.translate(_LOWERED)}}}" if sign[0] in _SUNK else _latex_characters(sign)
 
 
 def _merged(formula: Scripts) -> Scripts:

@@ -52,13 +52,27 @@ def number(value: float, significant: int = 4) -> str:
         return special
     if value == 0:
         return "0"
-    mantissa, power = f"{value:.{significant - 1}e}".split("e")
-    exponent = int(power)
+    exponent = int(f"{value:.{significant - 1}e}".split("e")[1])
     if -4 <= exponent < _PLAIN:
         digits = f"{value:.{max(significant - 1 - exponent, 0)}f}"
         return (digits.rstrip("0").rstrip(".") if "." in digits else digits).replace("-", MINUS)
+    return scientific(value, significant)
+
+
+def scientific(value: float, significant: int = 1) -> str:
+    """Return a number as a power of ten, whatever its size.
+
+    >>> scientific(3.2e-10), scientific(0.0), scientific(0.0125, 3)
+    ('3·10⁻¹⁰', '0', '1.25·10⁻²')
+    """
+    special = _special(value)
+    if special is not None:
+        return special
+    if value == 0:
+        return "0"
+    mantissa, power = f"{value:.{significant - 1}e}".split("e")
     head = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-    return f"{head}·10{str(exponent).translate(_SUPERSCRIPTS)}".replace("-", MINUS)
+    return f"{head}·10{str(int(power)).translate(_SUPERSCRIPTS)}".replace("-", MINUS)
 
 
 def percent(share: float, digits: int = 2) -> str:

@@ -1,4 +1,7 @@
-"""Explanations of tensors: derive a gradient, grade one, set an exam. The reference backend does the arithmetic."""
+"""Explanations of tensors: derive a gradient, grade one, set an exam. The reference backend does the arithmetic.
+
+Derivatives that are no gradients of a scalar are in ``closed_forms``.
+"""
 
 from __future__ import annotations
 
@@ -150,12 +153,12 @@ def derive(
     >>> d.gradient("w")
     '(ŷ − y)x'
     """
-    labels = _labels(names)
+    labels = node_names(names)
     if not isinstance(loss, Tensor):
         loss, found = _of_model(loss, criterion, input_shape, target_shape, mode, seed)
         labels = {**found, **labels}
         wrt = wrt if wrt is not None else [Tensor(node) for node in found]
-    nodes = [_known(w) for w in ([wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss))]
+    nodes = [known_node(w) for w in ([wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss))]
     return derive_nodes(
         loss.node, nodes, layout=layout, names=labels, detail=detail,
         style=style, batch=batch, evaluate=run, draw=source(seed),
@@ -163,7 +166,7 @@ def derive(
     )  # fmt: skip
 
 
-def _labels(names: Mapping[Tensor, str] | None) -> dict[Node, str]:
+def node_names(names: Mapping[Tensor, str] | None) -> dict[Node, str]:
     """Return the names of nodes from those of tensors."""
     for tensor, name in (names or {}).items():
         if not isinstance(tensor, Tensor) or not isinstance(name, str):
@@ -180,10 +183,10 @@ def _variables(loss: Tensor) -> list[Tensor]:
     return found
 
 
-def _known(variable: Tensor) -> Node:
+def known_node(variable: Tensor, where: str = "variable", expected: str = "a tensor that the loss depends on") -> Node:
     """Return the node of a variable as its loss knows it (a realised tensor became a leaf)."""
     if not isinstance(variable, Tensor):
-        raise ArgumentError("variable", expected="a tensor that the loss depends on", got=type(variable).__name__)
+        raise ArgumentError(where, expected=expected, got=type(variable).__name__)
     former = variable._former() if variable._former is not None else None
     return former if former is not None else variable.node
 
@@ -255,9 +258,9 @@ def grade(
         raise ArgumentError("answer", expected="a formula as text, or a function of arrays", got=type(answer).__name__)
     given = answer if isinstance(answer, str) else _of_arrays(answer)
     return grading.grade(
-        loss.node, _known(wrt), given, run, source(seed), layout=layout, language=language,
-        names=_labels(names),
-        parameters=None if parameters is None else [_known(p) for p in parameters],
+        loss.node, known_node(wrt), given, run, source(seed), layout=layout, language=language,
+        names=node_names(names),
+        parameters=None if parameters is None else [known_node(p) for p in parameters],
     )  # fmt: skip
 
 

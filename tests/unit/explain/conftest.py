@@ -100,7 +100,8 @@ class LatexReader:
                 self.mathematics("$")
                 self.at += 1
             elif sign == "\\":
-                match = re.compile(r"\\(textbackslash |textasciicircum |[{}&%#_$])").match(self.source, self.at)
+                known = re.compile(r"\\(text(backslash|asciicircum|asciitilde)\{\}|[{}&%#_$])")
+                match = known.match(self.source, self.at)
                 if match is None:
                     self.fail("a known command of text")
                 self.at = match.end()

@@ -9,8 +9,8 @@ import pytest
 
 import deltarule as dr
 from deltarule import nn
+from deltarule.explain.identities import IDENTITIES, Step, evidence_bound, momentum
 from deltarule.explain.page import columns, entry
-from deltarule.explain.results import RESULTS, Step, evidence_bound, momentum
 from deltarule.graph import functions as f
 from deltarule.render.mathematics import to_text
 from deltarule.tensor.explain import derive, run, source
@@ -38,9 +38,10 @@ def near(actual, expected, tolerance=1e-9):
 
 
 @pytest.mark.notes("C-BP-13")
-@pytest.mark.parametrize("make", RESULTS, ids=lambda make: make.__name__)
-def test_results_that_are_no_gradients(make, read_latex):
-    result = make()
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_results_that_are_no_gradients(name, read_latex):
+    result = IDENTITIES[name]()
+    assert str(dr.derive_identity(name)).startswith(str(result)) and "\nproved: " in str(dr.derive_identity(name))
     text = result.text(run, source(1))
     assert text.splitlines()[-1].startswith("proved: ")
     assert all(columns(line) <= 100 for line in text.splitlines())

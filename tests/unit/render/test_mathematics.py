@@ -1,5 +1,6 @@
 """Formulas: what is written in text, LaTeX and MathML."""
 
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -107,3 +108,29 @@ def test_every_greek_letter_has_its_latex_name():
     for name, letter in m.GREEK.items():
         assert m.to_latex(m.Identifier(letter)) == rf"\{name} "
         assert len(letter) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "latex"),
+    [
+        ("50 % of {a_1} & #2 $", r"50 \% of \{a\_1\} \& \#2 \$"),
+        ("a^b ~ c\\d", r"a\textasciicircum{}b \textasciitilde{} c\textbackslash{}d"),
+        ("z₁₂ᵀ, 10⁻³", r"z$_{12}^{\top }$, 10$^{-3}$"),
+        ("Wŷ, ŷₖ and v̂, but not señor", r"W$\hat{y}$, $\hat{y}_{k}$ and $\hat{v}$, but not señor"),
+        ("x < 3 | y > 0", r"x $<$ 3 $\vert$ y $>$ 0"),
+        ("∂L/∂θ = 0", r"$\partial$L/$\partial \theta$ = 0"),
+    ],
+)
+def test_words_in_latex(words, latex):
+    assert m.escape_text(words) == latex
+    assert m.to_latex(m.Text(words)) == rf"\text{{{latex}}}"
+
+
+@given(st.text(alphabet=[*map(chr, range(32, 127)), *"θ₁²ᵀ∂−≤"]))
+def test_any_words_are_text_for_tex(words):
+    latex = m.escape_text(words)
+    assert latex.isascii() and balanced(latex)
+    pieces = latex.replace(r"\$", "").split("$")
+    assert len(pieces) % 2 == 1
+    outside = re.sub(r"\\text(backslash|asciicircum|asciitilde)\{\}|\\[{}%&#_]", "", "".join(pieces[::2]))
+    assert not set(outside) & set(r"{}%&#_^~\<>|")

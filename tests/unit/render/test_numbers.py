@@ -36,6 +36,13 @@ def test_number_at_its_edges(value, text):
 
 
 @pytest.mark.parametrize(
+    ("value", "text"), [(math.inf, "∞"), (math.nan, "NaN"), (0.003, "3·10⁻³"), (1.0, "1·10⁰"), (-4.6e12, "−5·10¹²")]
+)
+def test_a_number_as_a_power_of_ten(value, text):
+    assert numbers.scientific(value) == text
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [(608, "608"), (99_999, "99,999"), (100_000, "0.10 M"), (940_800, "0.94 M"), (61_706_000, "61.7 M"),
      (100_000_000, "0.10 G"), (1.5e12, "1.50 T"), (-2_000_000, "−2.00 M"), (math.inf, "∞")],

@@ -105,38 +105,9 @@ def test_decades_are_the_ticks_of_a_logarithmic_axis():
     assert padded(limits([0.0, -1.0, 5.0], logarithmic=True), 0.0, logarithmic=True) == (2.5, 10.0)
 
 
-def test_bars_are_as_long_as_their_values():
-    root = parsed(svg.bar_chart(["a", "b", "c"], [4.0, -2.0, 0.0], "Bars", "mm"))
-    a, b, c = list(root.iter(f"{SVG}rect"))
-    assert float(a.get("width")) == pytest.approx(2 * float(b.get("width")), abs=0.05)
-    assert float(b.get("x")) + float(b.get("width")) == pytest.approx(float(a.get("x")), abs=0.05)
-    assert float(c.get("width")) == 0
-    assert {"4", "−2", "0", "a", "b", "c", "mm"} <= {text.text for text in root.iter(f"{SVG}text")}
-    with pytest.raises(DataError, match="finite values"):
-        svg.bar_chart(["a"], [math.nan])
-
-
 def test_scatter_draws_every_finite_point():
     root = parsed(svg.scatter([svg.Series("a", [1, 2, math.nan], [1, 2, 3]), svg.Series("b", [0], [0])]))
     assert len(list(root.iter(f"{SVG}circle"))) == 3
-
-
-def test_confusion_matrix_writes_counts_and_marks_mistakes():
-    root = parsed(svg.confusion_matrix([[48, 2], [0, 1000]], ["no", "yes"]))
-    written = [text.text for text in root.iter(f"{SVG}text")]
-    assert [text for text in written if text not in {"no", "yes", "Confusion matrix", "predicted", "true"}] == [
-        "48", "2", "1,000"
-    ]  # fmt: skip
-    colours = [rect.get("class") for rect in root.iter(f"{SVG}rect")]
-    assert colours == ["fill0", "fill1", "fill0", "fill0"]
-    depths = [float(rect.get("fill-opacity")) for rect in root.iter(f"{SVG}rect")]
-    assert depths[3] > depths[0] > depths[1] > depths[2]
-
-
-def test_heat_map_refuses_a_ragged_table():
-    with pytest.raises(DataError, match="2 rows of 2 values"):
-        svg.heat_map([[1.0, 2.0], [3.0]], ["a", "b"], ["c", "d"])
-    assert "NaN" in svg.heat_map([[math.nan, -1.0]], ["a"], ["b", "c"])
 
 
 def decoded(data: bytes) -> tuple[int, int, int, list[list[int]]]:

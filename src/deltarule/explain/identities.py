@@ -7,16 +7,18 @@ random points in float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final, final
 
 from deltarule import dtypes
+from deltarule.errors import ArgumentError
 from deltarule.explain.domains import Domain
 from deltarule.explain.grammar import parse
 from deltarule.explain.lowering import lower
 from deltarule.explain.names import canonical
 from deltarule.explain.page import columns
-from deltarule.explain.proof import ENGINE_TOLERANCE, Draw, Evaluate, power_of_ten
+from deltarule.explain.proof import ENGINE_TOLERANCE, Draw, Evaluate
 from deltarule.explain.term import Symbol, matrix_shape
 from deltarule.explain.typeset import typeset
 from deltarule.graph import build
@@ -24,6 +26,7 @@ from deltarule.graph import functions as f
 from deltarule.graph.node import Node
 from deltarule.graph.walk import inputs
 from deltarule.render.mathematics import to_latex
+from deltarule.render.numbers import scientific
 
 _POINTS = 20
 _SIGNS = {"=": "=", "≤": r"\le", "<": "<"}
@@ -39,28 +42,41 @@ class Step:
     reason: str
 
 
+@final
 @dataclass(frozen=True)
-class Result:
-    """A named result: its steps, and the nodes that the names in them stand for."""
+class Identity:
+    """A named result: its steps, and the nodes that the names in them stand for.
+
+    With ``evaluate`` and ``draw`` it is printed with its proof.
+    """
 
     title: str
     given: str
     names: Mapping[str, Node]
     steps: tuple[Step, ...]
+    evaluate: Evaluate | None = None
+    draw: Draw | None = None
 
     def known(self) -> dict[str, Symbol]:
         """Return the vocabulary of the steps."""
         return {canonical(name): Symbol(name, matrix_shape(node.shape), node) for name, node in self.names.items()}
 
-    def largest_error(self, evaluate: Evaluate, draw: Draw) -> float:
-        """Return by how much any step is violated at random points: relative error, or excess of the left side."""
+    def largest_error(self, evaluate: Evaluate | None = None, draw: Draw | None = None) -> float:
+        """Return by how much any step is violated at random points: relative error, or excess of the left side.
+
+        Raises:
+            ArgumentError: no evaluator or no source of random values.
+        """
+        run, rng = evaluate or self.evaluate, draw or self.draw
+        if run is None or rng is None:
+            raise ArgumentError("identity", expected="an evaluator and a source of random values", got="none")
         known = self.known()
         pairs = [(lower(parse(step.left, known), dtypes.FLOAT64), lower(parse(step.right, known), dtypes.FLOAT64))
                  for step in self.steps]  # fmt: skip
         leaves = inputs([node for pair in pairs for node in pair])
         worst = 0.0
         for _ in range(_POINTS):
-            values = evaluate([node for pair in pairs for node in pair], {n: draw(n, Domain("real")) for n in leaves})
+            values = run([node for pair in pairs for node in pair], {n: rng(n, Domain("real")) for n in leaves})
             for step, left, right in zip(self.steps, values[::2], values[1::2], strict=True):
                 gap = float((left - right).max()) if step.relation != "=" else float(abs(left - right).max())
                 scale = max(1.0, float(abs(left).max()), float(abs(right).max()))
@@ -69,8 +85,14 @@ class Result:
                 worst = max(worst, gap / scale)
         return worst
 
-    def text(self, evaluate: Evaluate, draw: Draw) -> str:
+    def text(self, evaluate: Evaluate | None = None, draw: Draw | None = None) -> str:
         """Write the result as text of at most 100 columns, with its proof."""
+        error = self.largest_error(evaluate, draw)
+        proved = error <= ENGINE_TOLERANCE
+        end = f"proved: {len(self.steps)} lines at {_POINTS} random points in float64, largest relative error "
+        return "\n".join([*self._lines(), end + scientific(error) if proved else f"NOT proved: {scientific(error)}"])
+
+    def _lines(self) -> list[str]:
         wide = max(columns(step.left) for step in self.steps)
         right = max(columns(step.right) for step in self.steps)
         lines = [self.given]
@@ -78,10 +100,17 @@ class Result:
             left = " " * (wide - columns(step.left)) + step.left
             gap = " " * (right - columns(step.right))
             lines.append(f"  {left} {step.relation} {step.right}{gap}  {step.reason}".rstrip())
-        error = self.largest_error(evaluate, draw)
-        proved = error <= ENGINE_TOLERANCE
-        end = f"proved: {len(self.steps)} lines at {_POINTS} random points in float64, largest relative error "
-        return "\n".join([*lines, end + power_of_ten(error) if proved else f"NOT proved: {power_of_ten(error)}"])
+        return lines
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines()) if self.evaluate is None or self.draw is None else self._proved
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    @cached_property
+    def _proved(self) -> str:
+        return self.text()
 
     def latex(self) -> str:
         """Write the steps as an ``align*`` environment."""
@@ -90,6 +119,9 @@ class Result:
                 rf"{to_latex(typeset(parse(step.right, known)))}" for step in self.steps]  # fmt: skip
         inner = " \\\\\n".join(rows)
         return f"\\begin{{align*}}\n{inner}\n\\end{{align*}}"
+
+    def _repr_latex_(self) -> str:
+        return self.latex()
 
 
 def _real(name: str, *shape: int) -> Node:
@@ -104,7 +136,7 @@ def _number(value: float) -> Node:
     return build.constant(value, dtypes.FLOAT64)
 
 
-def log_sum_exp() -> Result:
+def log_sum_exp() -> Identity:
     """The smooth maximum lies between the maximum and the maximum + ln n."""
     x, t = _real("x", 5), build.add(build.absolute(_real("t")), 0.1)
     names = {"x": x, "t": t, "M": build.maximum_over(x), "n": _number(5)}
@@ -116,10 +148,10 @@ def log_sum_exp() -> Result:
         Step("M", "<", "log(Σ exp(t x))/t", "the same of tx, divided by t > 0"),
         Step("log(Σ exp(t x))/t", "≤", "M + log(n)/t", "the gap closes as t grows"),
     )
-    return Result("LSE is a smooth maximum", "x ∈ ℝⁿ, M = max x, t > 0", names, steps)
+    return Identity("LSE is a smooth maximum", "x ∈ ℝⁿ, M = max x, t > 0", names, steps)
 
 
-def nesterov() -> Result:
+def nesterov() -> Identity:
     """Nesterov's look-ahead variable turns the gradient at θ + αv into one at the variable itself."""
     theta, v, g, alpha, epsilon = _real("theta", 3), _real("v", 3), _real("g", 3), _unit("a"), _unit("e")
     u = build.subtract(build.multiply(alpha, v), build.multiply(epsilon, g))
@@ -135,10 +167,10 @@ def nesterov() -> Result:
         Step("φ'", "=", "φ − α v + u + α u", "θ = φ − αv"),
         Step("φ'", "=", "φ + u + α(u − v)", "the update in φ alone"),
     )
-    return Result("Nesterov momentum, variable changed", "φ = θ + αv, φ₀ = θ₀ as v₀ = 0", names, steps)
+    return Identity("Nesterov momentum, variable changed", "φ = θ + αv, φ₀ = θ₀ as v₀ = 0", names, steps)
 
 
-def momentum() -> Result:
+def momentum() -> Identity:
     """Momentum is a sum of past gradients with weights that decay."""
     g, alpha, epsilon = [_real(f"g_{i}") for i in (1, 2, 3)], _unit("a"), _unit("e")
     v: list[Node] = [_number(0)]
@@ -160,20 +192,20 @@ def momentum() -> Result:
         Step("E", "=", "−ε μ(3 + 2 α + α²)", "E[θ₃ − θ₀] for gradients of mean μ"),
         Step("E", "=", "−ε μ/(1 − α) (3 − α(1 − α³)/(1 − α))", "geometric sums"),
     )
-    return Result("Momentum written out", "vₜ = αvₜ₋₁ − εgₜ, t = 3", names, steps)
+    return Identity("Momentum written out", "vₜ = αvₜ₋₁ − εgₜ, t = 3", names, steps)
 
 
-def weight_decay() -> Result:
+def weight_decay() -> Identity:
     """A penalty ½α‖θ‖² shrinks θ by a factor before each step."""
     names = {"theta": _real("theta", 3), "g": _real("g", 3), "alpha": _unit("a"), "epsilon": _unit("e")}
     steps = (
         Step("θ − ε(g + α θ)", "=", "θ − ε α θ − ε g", "g = ∇L, αθ = ∇½α‖θ‖²"),
         Step("θ − ε(g + α θ)", "=", "(1 − ε α)θ − ε g", "decay, then the step"),
     )
-    return Result("Weight decay", "gradient descent on L + ½α‖θ‖²", names, steps)
+    return Identity("Weight decay", "gradient descent on L + ½α‖θ‖²", names, steps)
 
 
-def initialisation() -> Result:
+def initialisation() -> Identity:
     """Variances of weights that keep those of signals (Xavier) and of rectified signals (He)."""
     a, b = (build.add(build.absolute(_real(name)), 1.0) for name in ("a", "b"))
     s, moment = build.add(build.absolute(_real("s")), 0.1), build.add(build.absolute(_real("q")), 0.1)
@@ -184,10 +216,10 @@ def initialisation() -> Result:
         Step("1/((nᵢ + nₒ)/2)", "=", "2/(nᵢ + nₒ)", "both: the mean of nᵢ and nₒ (Xavier)"),
         Step("½ nᵢ (2/nᵢ) q", "=", "q", "ReLU halves E[z²]: 2/nᵢ (He)"),
     )
-    return Result("Xavier and He initialisation", "nᵢ inputs, nₒ outputs, q = E[h²]", names, steps)
+    return Identity("Xavier and He initialisation", "nᵢ inputs, nₒ outputs, q = E[h²]", names, steps)
 
 
-def evidence_bound() -> Result:
+def evidence_bound() -> Identity:
     """The identity of the VAE: evidence minus the gap is the bound."""
     q, p = (f.softmax(_real(name, 4), axis=0) for name in ("a", "b"))
     likelihood = f.sigmoid(_real("c", 4))
@@ -201,12 +233,12 @@ def evidence_bound() -> Result:
         Step("log(P) − qᵀ log(q/r)", "=", "qᵀ log(l) − qᵀ log(q/p)", "ELBO = E log P(X|z) − KL(q‖p)"),
         Step("qᵀ log(l) − qᵀ log(q/p)", "≤", "log(P)", "KL(q‖r) ≥ 0"),
     )
-    return Result(
+    return Identity(
         "The evidence lower bound", "q = Q(z|X), r = P(z|X), p = P(z), l = P(X|z), KL(q‖r) = qᵀ log(q/r)", names, steps
     )
 
 
-def bias_and_variance() -> Result:
+def bias_and_variance() -> Identity:
     """Expected squared error = noise + bias² + variance."""
     truth, noise, estimates = _real("f"), _real("s"), _real("F", 5)
     mean = build.mean(estimates)
@@ -215,10 +247,10 @@ def bias_and_variance() -> Result:
         Step("(½ Σ (f + s − F)² + ½ Σ (f − s − F)²)/n", "=", "s² + Σ (f − F)²/n", "the noise ±s has mean 0"),
         Step("Σ (f − F)²/n", "=", "(f − m)² + Σ (F − m)²/n", "m = E F: the cross term is 0"),
     )
-    return Result("Bias and variance", "y = f ± s, estimates F, m their mean", names, steps)
+    return Identity("Bias and variance", "y = f ± s, estimates F, m their mean", names, steps)
 
 
-def welford() -> Result:
+def welford() -> Identity:
     """One pass over the data for mean and sum of squares."""
     x = _real("x", 5)
     first = build.slice_axes(x, (0,), (4,), (1,))
@@ -230,7 +262,7 @@ def welford() -> Result:
         Step("S", "=", "R + (x − μ)(x − ν)", "x the newest value"),
         Step("S", "=", "R + n(n − 1)(μ − ν)²", "x − ν = n(μ − ν), x − μ = (n − 1)(μ − ν)"),
     )
-    return Result("Welford's recursion", "μ, S of n values; ν, R of the first n − 1", names, steps)
+    return Identity("Welford's recursion", "μ, S of n values; ν, R of the first n − 1", names, steps)
 
 
 def _scatter(x: Node) -> Node:
@@ -238,7 +270,7 @@ def _scatter(x: Node) -> Node:
     return build.sum_over(build.multiply(centred, centred))
 
 
-def newton() -> Result:
+def newton() -> Identity:
     """The step to the lowest point of the quadratic model."""
     root, g, d = _real("A", 3, 3), _real("g", 3), _real("d", 3)
     identity = build.cast(build.equal(build.iota((3, 3), 0), build.iota((3, 3), 1)), dtypes.FLOAT64)
@@ -250,9 +282,22 @@ def newton() -> Result:
         Step("gᵀν + ½ νᵀ H ν", "=", "−½ νᵀ H ν", "g = −Hν"),
         Step("gᵀν + ½ νᵀ H ν", "≤", "gᵀd + ½ dᵀ H d", "no other step d is better (H positive definite)"),
     )
-    return Result("Newton's step", "model f(θ + ν) ≈ f + gᵀν + ½νᵀHν", names, steps)
+    return Identity("Newton's step", "model f(θ + ν) ≈ f + gᵀν + ½νᵀHν", names, steps)
 
 
-RESULTS: Final[tuple[Callable[[], Result], ...]] = (
-    log_sum_exp, nesterov, momentum, weight_decay, initialisation, evidence_bound, bias_and_variance, welford, newton,
-)  # fmt: skip
+IDENTITIES: Final[Mapping[str, Callable[[], Identity]]] = {
+    make.__name__: make
+    for make in (log_sum_exp, nesterov, momentum, weight_decay, initialisation, evidence_bound, bias_and_variance,
+                 welford, newton)
+}  # fmt: skip
+
+
+def identity(name: str, evaluate: Evaluate | None = None, draw: Draw | None = None) -> Identity:
+    """Return a result by its name.
+
+    Raises:
+        ArgumentError: no such result; the message lists the names.
+    """
+    if name not in IDENTITIES:
+        raise ArgumentError("identity", expected=f"one of {', '.join(IDENTITIES)}", got=repr(name))
+    return replace(IDENTITIES[name](), evaluate=evaluate, draw=draw)
