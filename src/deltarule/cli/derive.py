@@ -9,15 +9,21 @@ import click
 
 from deltarule.cli import options, problem
 from deltarule.cli.console import Console
-from deltarule.errors import GraphError
+from deltarule.errors import ArgumentError, GraphError
+from deltarule.explain.derivation import Layout
+from deltarule.explain.jacobians import MatrixDerivative
 from deltarule.explain.page import entry, size
+from deltarule.explain.slices import Slices
 from deltarule.render.mathematics import to_latex, to_text
+from deltarule.tensor.closed_forms import derive_jacobian, derive_slices
 from deltarule.tensor.explain import derive
+from deltarule.train.checkpoint import write_atomically
 
 EXAMPLES = options.examples(
     "deltarule derive network.py:loss                    a loss, or a function that returns one",
     "deltarule derive network.py:loss --wrt W_1,b_1 --layout numerator",
     "deltarule derive network.py:loss --html page.html   one page with MathML, readable without a script",
+    "deltarule derive network.py:z --wrt x,W_1           a vector: its Jacobian, and its slices by a matrix",
 )
 
 
@@ -48,13 +54,17 @@ def command(
 ) -> None:
     """Derive the gradient of a loss, one named signal a line, every line proved numerically.
 
-    NAME is a scalar tensor, or a function that returns a loss or (loss, variables).
+    NAME is a scalar tensor, or a function that returns a loss or (loss, variables). Of a vector in its place, the
+    Jacobian by each vector is derived, and by each matrix the slices of the 3-tensor.
     """
     console = Console(as_json)
     for path, name in ((latex, "--latex"), (html, "--html")):
         if path is not None:
             options.check_place(path, name)
-    found = problem.load(place, wrt)
+    found = problem.load(place, wrt, vectors=True)
+    if found.loss.shape != ():
+        _of_vector(found, cast(Any, layout), latex, html, console)
+        return
     derivation = derive(found.loss, wrt=list(found.variables), layout=cast(Any, layout), detail=cast(Any, detail),
                         batch=batch)  # fmt: skip
     report = derivation.check()
@@ -62,7 +72,7 @@ def command(
     written = {}
     for path, text in ((latex, derivation.latex(standalone=True)), (html, derivation.html())):
         if path is not None:
-            path.write_text(text, encoding="utf-8")
+            write_atomically(path, text.encode())
             written[path.suffix.lstrip(".")] = str(path)
             console.say(f"wrote {path}")
     lines = [
@@ -73,3 +83,26 @@ def command(
     console.finish({"lines": lines, "proved": bool(report), "max_error": report.max_error, "written": written})
     if not report:
         raise GraphError("derive", expected="every line to be proved", got=report.summary)
+
+
+def _of_vector(found: problem.Problem, layout: Layout, latex: Path | None, html: Path | None, console: Console) -> None:
+    """Derive a vector by its variables: a Jacobian by a vector, slices by a matrix."""
+    if html is not None:
+        raise ArgumentError("--html", expected="a scalar loss", got="a vector", hint="--latex writes its derivatives.")
+    derivatives: list[MatrixDerivative | Slices] = [
+        derive_slices(found.loss, one) if len(one.shape) == 2 else derive_jacobian(found.loss, one, layout=layout)
+        for one in found.variables
+    ]
+    reports = [one.check() for one in derivatives]
+    for one in derivatives:
+        console.say(str(one))
+    if latex is not None:
+        texts = [one.latex() if isinstance(one, Slices) else rf"\[ {one.latex()} \]" for one in derivatives]
+        write_atomically(latex, "\n".join(texts).encode())
+        console.say(f"wrote {latex}")
+    lines = [line for one in derivatives for line in one.lines]
+    error = max((max(report.difference_error, report.engine_error) for report in reports), default=0.0)
+    written = {"latex": str(latex)} if latex is not None else {}
+    console.finish({"lines": lines, "proved": all(reports), "max_error": error, "written": written})
+    if not all(reports):
+        raise GraphError("derive", expected="every line to be proved", got="; ".join(map(str, reports)))

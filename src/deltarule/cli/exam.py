@@ -11,6 +11,7 @@ from deltarule.cli.console import Console
 from deltarule.explain.exam import TOPICS
 from deltarule.render.mathematics import to_text
 from deltarule.tensor.explain import exam
+from deltarule.train.checkpoint import write_atomically
 
 EXAMPLES = options.examples(
     "deltarule exam networks --variants 2                  six networks to derive, two sheets",
@@ -49,7 +50,7 @@ def command(
     written = {}
     for path, text in ((latex, found.latex(answers=key, hints=hints)), (html, found.html(answers=key, hints=hints))):
         if path is not None:
-            path.write_text(text, encoding="utf-8")
+            write_atomically(path, text.encode())
             written[path.suffix.lstrip(".")] = str(path)
     console.say(found.text(answers=key, hints=hints))
     for path_text in written.values():

@@ -40,8 +40,10 @@ class Problem:
         return next((v for v in self.variables if v.node is node), Tensor(node))
 
 
-def load(place: str, wrt: str | None) -> Problem:
+def load(place: str, wrt: str | None, *, vectors: bool = False) -> Problem:
     """Run a Python file and return the problem that it defines; ``wrt`` lists names, separated by commas.
+
+    With ``vectors`` a vector may stand in the place of the loss.
 
     Raises:
         ArgumentError: no such file or name, or something that is no loss.
@@ -57,7 +59,7 @@ def load(place: str, wrt: str | None) -> Problem:
     if callable(found) and not isinstance(found, Tensor):
         found = _guarded(found, path)
     loss, variables = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
-    if not isinstance(loss, Tensor) or loss.shape != ():
+    if not isinstance(loss, Tensor) or len(loss.shape) > vectors:
         got = f"a tensor of shape {show(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise ArgumentError(f"problem {place!r}", expected=EXPECTED, got=got)
     problem = Problem(loss, _variables(loss, variables))
@@ -82,11 +84,12 @@ def _guarded(run: Callable[[], Any], path: Path) -> Any:
     except (DeltaruleError, KeyboardInterrupt):
         raise
     except Exception as error:  # whatever the user's own code raises
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename).absolute() == path.absolute()]
         line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
-        raise ArgumentError(
-            f"file {path}, line {line}", expected="code that runs", got=f"{type(error).__name__}: {error}"
-        ) from error
+        place = f"file {path}" if line is None else f"file {path}, line {line}"
+        got = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise ArgumentError(place, expected="code that runs", got=got) from error
 
 
 def _variables(loss: Tensor, given: Any) -> tuple[Tensor, ...]:

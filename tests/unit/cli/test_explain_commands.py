@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,7 @@ def problem():
 loss = problem()[0]
 number = 3
 vector = W_1 @ x
+square = W_1.T @ W_1
 X, Y = dr.symbol("X", (5, 3)), dr.symbol("Y", (5, 2))
 
 def batch():
@@ -73,7 +75,11 @@ def test_grade_says_right_and_wrong(place, capsys):
         (["grade", "{place}:problem", "W_1", "δ₁ +"], "the end"),
         (["grade", "{place}:problem", "W_1", "1/0"], "a divisor that is not 0"),
         (["grade", "{place}:problem", "W_1", ""], "the end"),
-        (["derive", "{place}:vector"], "a tensor of shape (2)"),
+        (["derive", "{place}:square"], "a tensor of shape (3, 3)"),
+        (["grade", "{place}:vector", "x", "1"], "a tensor of shape (2)"),
+        (["derive", "{place}:vector", "--html", "page.html"], "got a vector"),
+        (["derive", "{place}:loss", "--html", "/proc/x.html"], "--html /proc/x.html: expected a place to write to"),
+        (["exam", "convolution", "--latex", "/proc/x.tex"], "--latex /proc/x.tex: expected a place to write to"),
         (["derive", "{place}:raising"], "ValueError: boom"),
         (["derive", "{place}:problem", "--wrt", "Q"], "names among"),
         (["derive", "{place}:problem", "--batch", "example"], "axis of the examples"),
@@ -93,6 +99,26 @@ def test_a_file_that_does_not_run_is_one_line(source, words, tmp_path, capsys):
     assert main(["derive", f"{path}:loss"]) == 1
     message = capsys.readouterr().err
     assert words in message and "line 1" in message and "Traceback" not in message
+
+
+def test_the_line_that_raised_is_named_wherever_the_file_is(place, monkeypatch, capsys):
+    line = SOURCE.splitlines().index('    raise ValueError("boom")') + 1
+    monkeypatch.chdir(Path(place).parent)
+    for file in (place, "network.py", "./network.py"):
+        assert main(["derive", f"{file}:raising"]) == 1
+        assert f"network.py, line {line}: expected code that runs, got ValueError: boom" in capsys.readouterr().err
+
+
+def test_derive_of_a_vector_gives_its_jacobian_and_its_slices(place, tmp_path, capsys):
+    tex = tmp_path / "new" / "vector.tex"
+    assert main(["derive", f"{place}:vector", "--wrt", "x,W_1", "--latex", str(tex)]) == 0
+    out = capsys.readouterr().out
+    assert "∂y/∂x = W₁ᵀ" in out and "∂y₂/∂W₁ = e₂xᵀ" in out and "∂y/∂(W₁)ₖⱼ = xⱼ eₖ = Eₖⱼx" in out
+    assert out.count("proved: 20 random points") == 2
+    assert r"\partial y/\partial x = W_{1}^{\top}" in tex.read_text(encoding="utf-8")
+    assert main(["derive", f"{place}:vector", "--wrt", "x", "--layout", "numerator", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["lines"] == ["∂y/∂x = W₁"] and answer["proved"] and answer["max_error"] < 1e-6
 
 
 def test_derive_one_example_of_a_batch(place, capsys):
