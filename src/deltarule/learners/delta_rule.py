@@ -1,85 +1,39 @@
 """One family (CM-27): θ ← θ + η·e·x with an error e that differs only in what the prediction is (``delta_step``).
 
-Perceptron: e = y − step(z); ADALINE: e = y − z; logistic regression: e = y − σ(z), with z = θᵀ[x, 1].
+Perceptron: e = y − step(z); ADALINE: e = y − z; logistic regression: e = y − σ(z), with z = θᵀ[x, 1]. Each is minus
+the derivative of a loss in z, which is all that is written down here.
 """
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any, Self, final
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
-from deltarule.learners.base import (
-    Array,
-    above,
-    at_least,
-    checked_fit,
-    checked_predict,
-    class_factors,
-    encode_classes,
-    encode_part,
-    generator,
-    require,
-    weights_for,
-    whole,
-    with_bias,
-)
-from deltarule.learners.delta_step import delta_steps, linear_error, logistic_error, sigmoid, step_error
-
-
-class _BinaryLinear(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """A linear boundary between two classes; the second of ``classes_`` is the positive one."""
-
-    coef_: Array
-    intercept_: float
-    classes_: Array
-    class_weight: Any
-
-    def decision_function(self, X: Any) -> Array:
-        """Return z = θᵀx + b; the farther from 0, the surer (CM-15)."""
-        return np.asarray(checked_predict(self, X) @ self.coef_ + self.intercept_)
-
-    def predict(self, X: Any) -> Array:
-        """Return the class: the positive one where z ≥ 0."""
-        positive = self.decision_function(X) >= 0
-        return np.asarray(self.classes_[positive.astype(int)])
-
-    def _binary(self, y: Array) -> Array:
-        labels = encode_classes(self, y)
-        self._refuse_more_classes()
-        return labels
-
-    def _refuse_more_classes(self) -> None:
-        if len(self.classes_) > 2:
-            raise ValueError(
-                f"Only binary classification is supported. {type(self).__name__} got {len(self.classes_)} classes: "
-                "wrap it in sklearn.multiclass.OneVsRestClassifier."
-            )
-
-    def _part(self, x: Any, y: Any, classes: Any, sample_weight: Any) -> tuple[Array, Array, Array, Array]:
-        """Return (inputs with bias, labels, weights, θ so far) of a chunk."""
-        first = not hasattr(self, "coef_")
-        rows, targets = checked_fit(self, x, y, reset=first)
-        labels = encode_part(self, targets, classes, first)
-        self._refuse_more_classes()
-        weights = weights_for(rows, targets, sample_weight) * class_factors(self, labels)
-        theta = np.zeros(rows.shape[1] + 1) if first else np.append(self.coef_, self.intercept_)
-        return with_bias(rows), labels, weights, theta
-
-    def _keep(self, theta: Array) -> None:
-        self.coef_, self.intercept_ = theta[:-1].copy(), float(theta[-1])
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
+from deltarule.learners.base import Array, above, generator, require, whole
+from deltarule.learners.delta_step import DeltaRule, Rows
+from deltarule.learners.linear import BinaryClassifier, PenalisedClassifier
+from deltarule.learners.objective import Data
+from deltarule.losses import BinaryCrossEntropy, Loss, SquaredError
+from deltarule.tensor.tensor import Tensor, tensor
 
 
 @final
-class Perceptron(_BinaryLinear):
+@dataclass(frozen=True, kw_only=True)
+class _Criterion(Loss):
+    """(step(z) − y)·z: |z| on the wrong side, else 0 (CM-16). Its derivative is step(z) − y, with step(0) = 1."""
+
+    def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the criterion of every example."""
+        return ((prediction >= 0).astype(prediction.dtype) - target) * prediction
+
+
+@final
+class Perceptron(BinaryClassifier):
     """Rosenblatt's rule: θ ← θ + η(y − ŷ)x, ŷ = 1 where z ≥ 0, θ₀ = 0, one example after the other (CM-16, CM-17).
 
     After ``fit``: ``mistakes_`` (a number an epoch), ``mistake_log_`` (a row (epoch, example, y − ŷ) for every
@@ -105,51 +59,45 @@ class Perceptron(_BinaryLinear):
 
     def fit(self, X: Any, y: Any) -> Self:
         """Go through the data until an epoch has no mistake."""
-        x, targets = checked_fit(self, X, y)
-        labels = self._binary(targets)
+        data, theta = self._all(X, y)
         epochs = require(self, "max_iter", whole(1), "a whole number ≥ 1")
-        inputs, weights = with_bias(x), weights_for(x, targets, None, self.class_weight)
-        theta = np.zeros(inputs.shape[1])
+        rule = self._rule(data, theta)
+        inputs, labels, weights = data
         random, used = generator(self.random_state), np.flatnonzero(weights > 0)
-        log: list[tuple[int, int, int]] = []
-        self.mistakes_: list[int] = []
-        for epoch in range(1, epochs + 1):
-            before = len(log)
-            order = random.permutation(used) if self.shuffle else used
-            log += [(epoch, row, error) for row, error in self._mistakes(theta, inputs, labels, weights, order)]
-            self.mistakes_.append(len(log) - before)
-            if len(log) == before:
-                break
-        self.mistake_log_ = np.array(log, np.int64).reshape(-1, 3)
-        self.n_iter_, self.n_mistakes_ = len(self.mistakes_), len(log)
+        log: list[Array] = []
+        while len(log) < epochs and (not log or len(log[-1])):
+            mistakes = _mistakes(rule, random.permutation(used) if self.shuffle else used)
+            log.append(np.insert(mistakes, 0, len(log) + 1, axis=1))
+        self.mistake_log_ = np.concatenate(log)
+        self.mistakes_ = [len(mistakes) for mistakes in log]
+        self.n_iter_, self.n_mistakes_ = len(log), len(self.mistake_log_)
         self.converged_ = self.mistakes_[-1] == 0
-        self._keep(theta)
         uneven = float(weights.max() / weights[used].min())
-        self.mistake_bound_ = _mistake_bound(inputs[used], labels[used], theta) * uneven**2
+        self.mistake_bound_ = _mistake_bound(inputs[used], labels[used], rule.theta[0]) * uneven**2
         if not self.converged_:
             warnings.warn(
                 f"Perceptron made mistakes in each of {epochs} epochs: the classes may not be linearly separable.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return self
+        return self._keep(rule.theta)
 
-    def _mistakes(
-        self, theta: Array, inputs: Array, labels: Array, weights: Array, order: Array
-    ) -> list[tuple[int, int]]:
-        """Go through the examples once; return (example, y − ŷ) of every mistake."""
+    def _rule(self, data: Data, theta: Array) -> DeltaRule:
         rate = require(self, "learning_rate", above(0), "a number > 0")
-        steps = delta_steps(theta, inputs, labels, step_error, rate, weights=weights, order=order)
-        return [(int(row), int(error)) for row, error in steps if error]
+        return DeltaRule(_Criterion(), theta, data, rate)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Make one pass over a chunk; ``mistakes_`` gets its number. The first call needs ``classes``."""
-        inputs, labels, weights, theta = self._part(X, y, classes, sample_weight)
-        found = self._mistakes(theta, inputs, labels, weights, np.arange(len(inputs)))
-        self.mistakes_ = [*getattr(self, "mistakes_", []), len(found)]
+        rule = self._rule(*self._part(X, y, classes, sample_weight))
+        self.mistakes_ = [*getattr(self, "mistakes_", []), int(np.count_nonzero(rule.epoch()))]
         self.n_iter_, self.n_mistakes_ = len(self.mistakes_), sum(self.mistakes_)
-        self._keep(theta)
-        return self
+        return self._keep(rule.theta)
+
+
+def _mistakes(rule: DeltaRule, order: Rows) -> npt.NDArray[np.int64]:
+    """Go through the examples once; return (example, y − ŷ) of every mistake."""
+    errors = rule.epoch(order)
+    return np.asarray(np.stack([order, errors], axis=1)[errors != 0], np.int64)
 
 
 def _mistake_bound(inputs: Array, labels: Array, theta: Array) -> float:
@@ -160,7 +108,7 @@ def _mistake_bound(inputs: Array, labels: Array, theta: Array) -> float:
 
 
 @final
-class Adaline(_BinaryLinear):
+class Adaline(BinaryClassifier):
     """Widrow and Hoff's rule on z itself, targets ±1: θ ← θ + η(y − z)x (CM-21 … CM-23).
 
     ``rule="original"`` is that (the factor 2 of ∂(y − z)²/∂θ absorbed in η); ``"unit-norm"`` divides x by ‖x‖ (the
@@ -182,48 +130,42 @@ class Adaline(_BinaryLinear):
 
     def fit(self, X: Any, y: Any) -> Self:
         """Go through the data ``max_iter`` times."""
-        x, targets = checked_fit(self, X, y)
-        labels = self._binary(targets)
-        epochs = require(self, "max_iter", whole(1), "a whole number ≥ 1")
-        inputs, weights = with_bias(x), weights_for(x, targets, None, self.class_weight)
-        theta = np.zeros(inputs.shape[1])
-        self.learning_rate_ = self._rate(inputs, weights)
-        self.losses_ = [self._pass(theta, inputs, labels, weights) for _ in range(epochs)]
-        self.n_iter_ = epochs
-        self._keep(theta)
-        return self
+        data, theta = self._all(X, y)
+        self.n_iter_ = require(self, "max_iter", whole(1), "a whole number ≥ 1")
+        self.learning_rate_ = self._rate(data)
+        rule = self._rule(data, theta)
+        self.losses_ = [float((rule.epoch() ** 2).mean()) for _ in range(self.n_iter_)]
+        return self._keep(rule.theta)
 
-    def _rate(self, inputs: Array, weights: Array) -> float:
+    def _rate(self, data: Data) -> float:
         require(self, "rule", {"original", "unit-norm"}.__contains__, "'original' or 'unit-norm'")
         if self.learning_rate is not None:
             return float(require(self, "learning_rate", above(0), "a number > 0 or None"))
-        lengths = np.linalg.norm(inputs, axis=1)
-        return 0.1 / float((weights * (lengths if self.rule == "unit-norm" else lengths**2)).max())
+        lengths = np.linalg.norm(data[0], axis=1)
+        return 0.1 / float((data[2] * (lengths if self.rule == "unit-norm" else lengths**2)).max())
 
-    def _pass(self, theta: Array, inputs: Array, labels: Array, weights: Array) -> float:
-        """Go through the examples once; return the mean (y − z)², each measured before its step."""
-        unit = self.rule == "unit-norm"
-        along = inputs / np.linalg.norm(inputs, axis=1, keepdims=True) if unit else inputs
-        signs = 2.0 * labels - 1
-        steps = delta_steps(theta, inputs, signs, linear_error, self.learning_rate_, weights=weights, directions=along)
-        return sum(float(error**2) for _, error in steps) / len(inputs)
+    def _rule(self, data: Data, theta: Array) -> DeltaRule:
+        """Return the rule; along x/‖x‖ instead of x is a weight 1/‖x‖."""
+        inputs, labels, weights = data
+        shares = weights / np.linalg.norm(inputs, axis=1) if self.rule == "unit-norm" else weights
+        return DeltaRule(SquaredError(scale=0.5), theta, (inputs, 2 * labels - 1, shares), self.learning_rate_)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Make one pass over a chunk, with the rate of the first one. The first call needs ``classes``."""
         first = not hasattr(self, "coef_")
-        inputs, labels, weights, theta = self._part(X, y, classes, sample_weight)
-        self.learning_rate_ = self._rate(inputs, weights) if first else self.learning_rate_
-        self.losses_ = [*getattr(self, "losses_", []), self._pass(theta, inputs, labels, weights)]
+        data, theta = self._part(X, y, classes, sample_weight)
+        self.learning_rate_ = self._rate(data) if first else self.learning_rate_
+        rule = self._rule(data, theta)
+        self.losses_ = [*getattr(self, "losses_", []), float((rule.epoch() ** 2).mean())]
         self.n_iter_ = len(self.losses_)
-        self._keep(theta)
-        return self
+        return self._keep(rule.theta)
 
 
 @final
-class LogisticRegression(_BinaryLinear):
+class LogisticRegression(BinaryClassifier, PenalisedClassifier):
     """P(y = 1|x) = σ(θᵀx + b), the maximum of the likelihood with penalty ½α‖θ‖² (CM-24 … CM-26).
 
-    ``solver="newton"`` takes Newton steps with the Hessian XᵀDX (damped until the loss falls);
+    ``solver="newton"`` takes Newton steps with the Hessian XᵀDX until no derivative of the mean is above ``tol``;
     ``"delta"`` is the delta rule θ ← θ + η(y − σ(z))x for ``max_iter`` epochs, example by example or, with
     ``batch_size`` above 1, along means over batches in the order of the data. ``partial_fit`` makes one pass of it.
 
@@ -235,75 +177,16 @@ class LogisticRegression(_BinaryLinear):
     def __init__(self, *, alpha: float = 1e-4, solver: str = "newton", learning_rate: float = 0.1,
                  batch_size: int = 1, max_iter: int = 100, tol: float = 1e-8,
                  class_weight: Any = None) -> None:  # fmt: skip
-        self.alpha = alpha
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.tol = tol
-        self.class_weight = class_weight
+        super().__init__(alpha=alpha, solver=solver, learning_rate=learning_rate, batch_size=batch_size,
+                         max_iter=max_iter, tol=tol, class_weight=class_weight)  # fmt: skip
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn ``coef_`` and ``intercept_``."""
-        x, targets = checked_fit(self, X, y)
-        labels = self._binary(targets)
-        require(self, "alpha", at_least(0), "a number ≥ 0")
-        require(self, "solver", {"newton", "delta"}.__contains__, "'newton' or 'delta'")
-        require(self, "max_iter", whole(1), "a whole number ≥ 1")
-        weights = weights_for(x, targets, sample_weight, self.class_weight)
-        inputs = with_bias(x)
-        if self.solver == "newton":
-            self._keep(self._newton(inputs, labels.astype(np.float64), weights))
-            return self
-        theta = np.zeros(inputs.shape[1])
-        for _ in range(self.max_iter):
-            self._pass(theta, inputs, labels, weights)
-        self.n_iter_ = self.max_iter
-        self._keep(theta)
-        return self
+    def _loss(self) -> Loss:
+        return BinaryCrossEntropy()
 
-    def _pass(self, theta: Array, inputs: Array, labels: Array, weights: Array) -> None:
-        rate = require(self, "learning_rate", above(0), "a number > 0")
-        size = require(self, "batch_size", whole(1), "a whole number ≥ 1")
-        shrink = self.alpha * np.append(np.ones(inputs.shape[1] - 1), 0.0) / len(labels)
-        options: dict[str, Any] = {"weights": weights, "shrink": shrink, "batch_size": size}
-        for _ in delta_steps(theta, inputs, labels, logistic_error, rate, **options):
-            pass
-
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Make one pass of the delta rule over a chunk, whatever ``solver`` is. The first call needs ``classes``."""
-        inputs, labels, weights, theta = self._part(X, y, classes, sample_weight)
-        require(self, "alpha", at_least(0), "a number ≥ 0")
-        self._pass(theta, inputs, labels, weights)
-        self.n_iter_ = getattr(self, "n_iter_", 0) + 1
-        self._keep(theta)
-        return self
-
-    def _newton(self, inputs: Array, y: Array, weights: Array) -> Array:
-        penalty = np.append(np.full(inputs.shape[1] - 1, self.alpha), 0.0)
-
-        def loss(theta: Array) -> float:
-            z = inputs @ theta
-            return float((weights * (np.logaddexp(0, z) - y * z)).sum() + 0.5 * (penalty * theta * theta).sum())
-
-        theta = np.zeros(inputs.shape[1])
-        now = loss(theta)
-        for step in range(1, self.max_iter + 1):
-            self.n_iter_ = step
-            p = sigmoid(inputs @ theta)
-            gradient = inputs.T @ (weights * (p - y)) + penalty * theta
-            curvature = (inputs * (weights * p * (1 - p))[:, None]).T @ inputs + np.diag(penalty + 1e-12)
-            direction = np.linalg.lstsq(curvature, gradient, rcond=None)[0]
-            size = 1.0
-            while size > 1e-10 and loss(theta - size * direction) > now:
-                size /= 2
-            theta = theta - size * direction
-            before, now = now, loss(theta)
-            if before - now <= self.tol * max(1.0, abs(now)):
-                break
-        return theta
+    def _strength(self, mass: float) -> float:
+        return self.alpha / mass
 
     def predict_proba(self, X: Any) -> Array:
         """Return P(class|x), columns in the order of ``classes_``."""
-        positive = sigmoid(self.decision_function(X))
+        positive = self._loss().predict(tensor(self.decision_function(X))).numpy()
         return np.stack([1 - positive, positive], axis=1)

@@ -1,6 +1,6 @@
-"""The delta rule as one function: θ ← θ + η·e·x, examples one after the other or in small batches (CM-27).
+"""The delta rule as one program: θ ← θ + η·e·x, examples one after the other or in small batches (CM-27).
 
-What differs between the members of the family is the error e alone, y minus what is predicted from z = θᵀx:
+What differs between the members of the family is the error e alone, minus the derivative of the loss in the scores:
 
     perceptron           e = y − step(z)
     ADALINE              e = y − z
@@ -11,62 +11,79 @@ What differs between the members of the family is the error e alone, y minus wha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import functools
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.backends.base import StepRunner
+from deltarule.graph.program import StepProgram
 from deltarule.learners.base import Array
+from deltarule.learners.objective import Data, objective
+from deltarule.losses import Loss
+from deltarule.runtime.devices import backend
+from deltarule.simplify import simplify
+from deltarule.tensor.tensor import symbol
 
 Rows = npt.NDArray[np.int64]
-ErrorOf = Callable[[Array, Array], Array]  # (scores, targets) of a batch → errors in the scores
+WORTH_COMPILING = 250  # steps, which take NumPy as long as the compiler needs
 
 
-def delta_steps(
-    theta: Array, inputs: Array, targets: Array, error_of: ErrorOf, rate: float, *, weights: Array,
-    shrink: Array | float = 0.0, directions: Array | None = None, order: Rows | None = None, batch_size: int = 1,
-) -> Iterator[tuple[Any, Array]]:  # fmt: skip
-    """Move ``theta``, (d,) or (classes, d), in place through the examples once; yield (rows, errors) of each step.
+@functools.lru_cache(maxsize=64)
+def _runner(device: str, loss: Loss, outputs: int, features: int, rows: int) -> StepRunner:
+    """Return the step Θ ← Θ − η ∂J/∂Θ along the mean over ``rows`` examples; its metrics are their errors."""
+    j = objective(loss, outputs, features, rows)
+    rate = symbol("rate", (), "float64")
+    moved, errors = simplify([(j.theta - rate * j.gradient).node, j.errors.node])
+    program = StepProgram(
+        state=(j.theta.node,),
+        batch=tuple(t.node for t in j.batch),
+        step=symbol("step", (), "int64").node,
+        seed=symbol("seed", (), "int64").node,
+        scalars=(rate.node, j.alpha.node),
+        next_state=(moved,),
+        metrics=(errors,),
+    )
+    return backend(device).compile_step(program)
 
-    A step is θ ← θ − η·shrink·θ + η·mean over the batch of w·e·x, with x or its row of ``directions``. With
-    ``batch_size=1`` rows and errors are those of one example, without an axis for the batch.
+
+@final
+class DeltaRule:
+    """Steps of the delta rule on J (see ``objective``) from ``theta``, (outputs, features), which each epoch replaces.
+
+    The first ``WORTH_COMPILING`` steps are NumPy's; an epoch that goes beyond is one native call.
     """
-    along = inputs if directions is None else directions
-    rows = np.arange(len(inputs)) if order is None else order
-    decays = bool(np.any(shrink))
-    for start in range(0, len(rows), batch_size):
-        at: Any = rows[start] if batch_size == 1 else rows[start : start + batch_size]
-        errors = error_of(inputs[at] @ theta.T, targets[at])
-        if decays or errors.any():
-            step = _mean_step(errors, weights[at], along[at], theta.ndim)
-            theta += rate * (step - shrink * theta if decays else step)
-        yield at, errors
 
+    def __init__(
+        self, loss: Loss, theta: Array, data: Data, rate: float, alpha: float = 0.0, batch_size: int = 1
+    ) -> None:
+        self.theta = theta
+        self._loss, self._data, self._scalars = loss, data, (rate, alpha)
+        self._batch_size, self._steps = batch_size, 0
+        self._runners: dict[tuple[str, int], StepRunner] = {}
 
-def _mean_step(errors: Array, weights: Array, along: Array, rank: int) -> Array:
-    """Return the mean of w·e·x over a batch, or w·e·x of one example."""
-    if along.ndim == 1:
-        return weights * errors * along if rank == 1 else np.outer(weights * errors, along)
-    weighted = errors * (weights if rank == 1 else weights[:, None])
-    return np.asarray(weighted.T @ along / len(along))
+    def epoch(self, order: Rows | None = None) -> Array:
+        """Go through the examples once, in their order or another; return the error of each before its step.
 
+        Errors are (N,) with one output, else (N, outputs).
+        """
+        rows = np.arange(len(self._data[0])) if order is None else order
+        whole = len(rows) - len(rows) % self._batch_size
+        self._steps += -(-len(rows) // self._batch_size)
+        errors = [self._run(rows[:whole], self._batch_size), self._run(rows[whole:], len(rows) - whole)]
+        shape = (-1,) if len(self.theta) == 1 else (-1, len(self.theta))
+        return np.concatenate([part.reshape(shape) for part in errors])
 
-def sigmoid(z: Array) -> Array:
-    """Return σ(z) = ½(1 + tanh(z/2)), which does not overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * z))
-
-
-def step_error(z: Array, y: Array) -> Array:
-    """Return y − step(z), with step(0) = 1; y is 0 or 1 (CM-16)."""
-    return y - (z >= 0)
-
-
-def linear_error(z: Array, y: Array) -> Array:
-    """Return y − z; y is −1 or 1 (CM-21)."""
-    return y - z
-
-
-def logistic_error(z: Array, y: Array) -> Array:
-    """Return y − σ(z); y is 0 or 1 (CM-25)."""
-    return y - sigmoid(z)
+    def _run(self, rows: Rows, size: int) -> Array:
+        """Take steps of one batch size; return their errors."""
+        if not len(rows):
+            return np.zeros((0, len(self.theta)))
+        key = ("cpu" if self._steps > WORTH_COMPILING else "reference", size)
+        if key not in self._runners:
+            self._runners[key] = _runner(key[0], self._loss, *self.theta.shape, size).twin()
+        runner = self._runners[key]
+        runner.load([self.theta])
+        errors = runner.run(self._data, rows, 0, 0, self._scalars)
+        self.theta = runner.read()[0]
+        return errors

@@ -1,0 +1,172 @@
+"""What linear classifiers share: data with a bias column, scores Θ[x, 1], and fits of a loss with a penalty."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from deltarule.learners.base import (
+    Array,
+    above,
+    at_least,
+    checked_fit,
+    checked_predict,
+    class_factors,
+    encode_classes,
+    encode_part,
+    require,
+    weights_for,
+    whole,
+    with_bias,
+)
+from deltarule.learners.delta_step import DeltaRule
+from deltarule.learners.objective import Data, newton
+from deltarule.losses import Loss
+
+
+class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Scores Θ[x, 1], a row of Θ for each class; the largest wins, at a tie the first."""
+
+    coef_: Array
+    intercept_: Any
+    classes_: Array
+    class_weight: Any
+
+    def _all(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Data, Array]:
+        """Return (inputs with bias, targets, weights) and Θ = 0."""
+        rows, classes = checked_fit(self, x, y)
+        labels = self._targets(encode_classes(self, classes))
+        weights = weights_for(rows, classes, sample_weight, self.class_weight)
+        return (with_bias(rows), labels, weights), self._zeros(rows)
+
+    def _part(self, x: Any, y: Any, classes: Any, sample_weight: Any) -> tuple[Data, Array]:
+        """Return (inputs with bias, targets, weights) of a chunk, and Θ so far."""
+        first = not hasattr(self, "coef_")
+        rows, own = checked_fit(self, x, y, reset=first)
+        labels = self._targets(encode_part(self, own, classes, first))
+        weights = weights_for(rows, own, sample_weight) * class_factors(self, labels.astype(np.int64))
+        known = None if first else np.column_stack([np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)])
+        return (with_bias(rows), labels, weights), self._zeros(rows) if known is None else known
+
+    def _targets(self, labels: Array) -> Array:
+        """Return labels as the loss takes them."""
+        return labels
+
+    def _zeros(self, x: Array) -> Array:
+        return np.zeros((len(self.classes_), x.shape[1] + 1))
+
+    def _keep(self, theta: Array) -> Self:
+        self.coef_, self.intercept_ = theta[:, :-1], theta[:, -1]
+        return self
+
+    def _scores(self, x: Any) -> Array:
+        return np.asarray(checked_predict(self, x) @ self.coef_.T + self.intercept_)
+
+    def decision_function(self, X: Any) -> Array:
+        """Return the scores; for two classes the difference of the second to the first."""
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def predict(self, X: Any) -> Array:
+        """Return the class with the highest score; at a tie the first."""
+        best = self._scores(X).argmax(axis=1)
+        return np.asarray(self.classes_[best])
+
+
+class BinaryClassifier(LinearClassifier):
+    """A linear boundary between two classes, Θ of one row; the second of ``classes_`` is the positive one."""
+
+    def decision_function(self, X: Any) -> Array:
+        """Return z = θᵀx + b; the farther from 0, the surer (CM-15)."""
+        return self._scores(X)
+
+    def predict(self, X: Any) -> Array:
+        """Return the class: the positive one where z ≥ 0."""
+        positive = self._scores(X) >= 0
+        return np.asarray(self.classes_[positive.astype(int)])
+
+    def _targets(self, labels: Array) -> Array:
+        if len(self.classes_) > 2:
+            raise ValueError(
+                f"Only binary classification is supported. {type(self).__name__} got {len(self.classes_)} classes: "
+                "wrap it in sklearn.multiclass.OneVsRestClassifier."
+            )
+        return labels.astype(np.float64)
+
+    def _zeros(self, x: Array) -> Array:
+        return np.zeros((1, x.shape[1] + 1))
+
+    def _keep(self, theta: Array) -> Self:
+        self.coef_, self.intercept_ = theta[0, :-1], float(theta[0, -1])
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+
+class PenalisedClassifier(LinearClassifier):
+    """A loss and a penalty on the weights (not on biases), minimised by Newton steps or by the delta rule."""
+
+    def __init__(
+        self, *, alpha: float = 1e-4, solver: str = "newton", learning_rate: float = 0.1, batch_size: int = 1,
+        max_iter: int = 100, tol: float = 1e-10, class_weight: Any = None,
+    ) -> None:  # fmt: skip
+        self.alpha = alpha
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Learn ``coef_`` and ``intercept_``."""
+        (x, labels, weights), theta = self._all(X, y, sample_weight)
+        self._check()
+        data, alpha = (x, labels, weights / weights.mean()), self._strength(float(weights.sum()))
+        self.n_iter_ = 0
+        if self.solver == "delta":
+            return self._descend(data, theta, alpha, self.max_iter)
+        for loss in self._smooth_losses():
+            theta, steps = newton(loss, theta, data, alpha, self.max_iter, self.tol)
+            self.n_iter_ += steps
+        return self._keep(theta)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Make one pass of the delta rule over a chunk, whatever ``solver`` is. The first call needs ``classes``."""
+        data, theta = self._part(X, y, classes, sample_weight)
+        self._check()
+        return self._descend(data, theta, self._strength(len(data[0])), 1)
+
+    def _descend(self, data: Data, theta: Array, alpha: float, epochs: int) -> Self:
+        rule = DeltaRule(self._loss(), theta, data, self.learning_rate, alpha, self.batch_size)
+        for _ in range(epochs):
+            rule.epoch()
+        self.n_iter_ = getattr(self, "n_iter_", 0) + epochs
+        return self._keep(rule.theta)
+
+    def _check(self) -> None:
+        require(self, "alpha", at_least(0), "a number ≥ 0")
+        require(self, "solver", {"newton", "delta"}.__contains__, "'newton' or 'delta'")
+        require(self, "learning_rate", above(0), "a number > 0")
+        require(self, "batch_size", whole(1), "a whole number ≥ 1")
+        require(self, "max_iter", whole(1), "a whole number ≥ 1")
+        require(self, "tol", at_least(0), "a number ≥ 0")
+
+    def _strength(self, mass: float) -> float:
+        """Return α of the penalty on the mean loss; ``mass`` is Σw."""
+        del mass
+        return self.alpha
+
+    @abstractmethod
+    def _loss(self) -> Loss:
+        """Return the loss of scores and targets: with its derivatives it is all that tells learners apart."""
+
+    def _smooth_losses(self) -> tuple[Loss, ...]:
+        """Return what Newton steps minimise one after the other, from coarse to fine."""
+        return (self._loss(),)

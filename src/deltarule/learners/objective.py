@@ -1,0 +1,147 @@
+"""What a linear learner minimises, written once with tensors; gradient, Hessian and errors are its derivatives.
+
+    J(Θ) = mean over examples of w·loss(Θx, y) + ½α‖Θ‖²,  Θ (outputs, features)
+
+The last feature is 1 and carries the bias, which the penalty leaves out. ``newton`` minimises J over all examples;
+NumPy runs its programs, which are a few products of matrices. ``delta_step`` follows J from example to example.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import final
+
+import numpy as np
+
+from deltarule.backends.base import Executable
+from deltarule.graph.program import Program
+from deltarule.graph.rewrite import substitute
+from deltarule.learners.base import Array
+from deltarule.losses import Loss
+from deltarule.optim.line_search import strong_wolfe
+from deltarule.runtime.devices import backend
+from deltarule.simplify import simplify
+from deltarule.tensor.functional import arange, eye, ones
+from deltarule.tensor.tensor import Tensor, symbol
+from deltarule.tensor.transforms import grad, hvp
+
+Data = tuple[Array, Array, Array]  # inputs (N, features), targets (N,), weights (N,)
+_MOST_PRODUCTS = 250
+
+
+@final
+class Objective:
+    """J for a number of examples, as expressions; the symbols are ``theta``, ``batch`` (x, y, w) and ``alpha``.
+
+    Targets are numbers where there is one output, and labels where there are more. ``errors`` are −∂loss/∂scores of
+    every example, the e of the delta rule θ ← θ + η·e·x (CM-27).
+    """
+
+    def __init__(self, loss: Loss, outputs: int, features: int, rows: int) -> None:
+        self.loss = loss
+        self.theta = symbol("theta", (outputs, features), "float64")
+        x = symbol("x", (rows, features), "float64")
+        y = symbol("y", (rows,), "float64" if outputs == 1 else "int64")
+        self.batch = (x, y, symbol("w", (rows,), "float64"))
+        self.alpha = symbol("alpha", (), "float64")
+        scores = x @ self.theta.T
+        self.scores = scores[:, 0] if outputs == 1 else scores
+        self._penalised = (arange(features) < features - 1).astype("float64")
+        penalty = (self._penalised * self.theta * self.theta).sum() * 0.5 * self.alpha
+        self.value = loss(self.scores, *self.batch[1:]) + penalty
+        self.gradient: Tensor = grad(self.value, self.theta)
+        self.errors: Tensor = -grad(loss.per_example(self.scores, y).sum(), self.scores)
+
+    @functools.cached_property
+    def slopes(self) -> Executable:
+        """Return (Θ, x, y, w, α) → J, ∂J/∂Θ."""
+        return self._run((self.theta, *self.batch, self.alpha), (self.value, self.gradient))
+
+    @functools.cached_property
+    def hessian(self) -> Executable:
+        """Return (scores, x, y, w, α) → the Hessian Xᵀ diag(∂²J/∂z²) X + α·𝟙 of an objective with one output."""
+        x, *rest = self.batch
+        bends = hvp(lambda z: self.loss(z, *rest), self.scores, ones(self.scores.shape, "float64"))
+        matrix = (x * bends.expand_dims(1)).T @ x + eye(x.shape[1], "float64") * self._penalised * self.alpha
+        return self._beyond((), matrix)
+
+    @functools.cached_property
+    def product(self) -> Executable:
+        """Return (scores, V, x, y, w, α) → the Hessian times V, of the shape of Θ."""
+        v = symbol("v", self.theta.shape, "float64")
+        return self._beyond((v,), hvp(lambda _: self.value, self.theta, v))
+
+    def _beyond(self, more: Sequence[Tensor], output: Tensor) -> Executable:
+        """Return the program of what is computed from known scores."""
+        known = symbol("scores", self.scores.shape, "float64")
+        (node,) = substitute([output.node], {self.scores.node: known.node})
+        return self._run((known, *more, *self.batch, self.alpha), (Tensor(node),))
+
+    def _run(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Executable:
+        smaller = simplify([t.node for t in outputs])
+        return backend("reference").compile(Program(tuple(t.node for t in inputs), tuple(smaller)))
+
+
+@functools.lru_cache(maxsize=64)
+def objective(loss: Loss, outputs: int, features: int, rows: int) -> Objective:
+    """Return an objective; equal ones are made once."""
+    return Objective(loss, outputs, features, rows)
+
+
+def newton(loss: Loss, theta: Array, data: Data, alpha: float, max_iter: int, tol: float) -> tuple[Array, int]:
+    """Minimise J by Newton steps with strong Wolfe lengths; return Θ and the number of steps (at least 1).
+
+    One output solves with the Hessian; several take conjugate gradients on products with it (Lin, Weng and Keerthi
+    2008). Ends where no derivative is above ``tol``, after ``max_iter`` steps, or where rounding allows no descent.
+    """
+    made, strength = objective(loss, *theta.shape, len(data[0])), np.array(alpha, np.float64)
+
+    def at(flat: Array) -> tuple[float, Array]:
+        value, gradient = made.slopes(flat.reshape(theta.shape), *data, strength)
+        return float(value), gradient.ravel()
+
+    def direction(flat: Array, gradient: Array) -> Array:
+        scores = data[0] @ flat.reshape(theta.shape).T
+        if len(theta) == 1:
+            (matrix,) = made.hessian(scores[:, 0], *data, strength)
+            return -np.asarray(np.linalg.lstsq(matrix, gradient, rcond=None)[0])
+
+        def curve(v: Array) -> Array:
+            return made.product(scores, v.reshape(theta.shape), *data, strength)[0].ravel() + 1e-12 * v
+
+        return _conjugate_gradients(curve, -gradient)
+
+    x, steps = theta.ravel(), 0
+    value, gradient = at(x)
+    while steps < max_iter and np.abs(gradient).max() > tol:
+        along = direction(x, gradient)
+        found = strong_wolfe(at, x, value, gradient, along, 1.0)
+        if found is None:
+            break
+        length, lower, gradient = found
+        x, steps = x + length * along, steps + 1
+        if value - lower <= 1e-16 * max(1.0, abs(lower)):
+            break
+        value = lower
+    return x.reshape(theta.shape), max(1, steps)
+
+
+def _conjugate_gradients(curve: Callable[[Array], Array], right: Array) -> Array:
+    """Solve H x = right for a positive definite H given by its products."""
+    x, residual = np.zeros_like(right), right.copy()
+    direction, size = residual.copy(), float(residual @ residual)
+    goal = 1e-12 * size
+    for _ in range(_MOST_PRODUCTS):
+        image = curve(direction)
+        bent = float(direction @ image)
+        if bent <= 0:
+            break
+        x += (size / bent) * direction
+        residual -= (size / bent) * image
+        following = float(residual @ residual)
+        if following <= goal:
+            break
+        direction = residual + (following / size) * direction
+        size = following
+    return x

@@ -1,0 +1,153 @@
+"""Derivatives of what linear learners minimise against the formulas of the textbook, and epochs on both engines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+
+from deltarule.learners import Adaline, LogisticRegression, Perceptron, SoftmaxRegression, delta_step
+from deltarule.learners.delta_rule import _Criterion
+from deltarule.learners.delta_step import DeltaRule
+from deltarule.learners.margin import _RoundedHinge
+from deltarule.learners.objective import newton, objective
+from deltarule.losses import BinaryCrossEntropy, CrossEntropy, MulticlassHinge, SquaredError
+
+R = np.random.default_rng(0)
+N, D, K = 30, 5, 3
+X = np.column_stack([R.normal(size=(N, D - 1)), np.ones(N)])
+LABELS = R.integers(0, K, N)
+YES = (LABELS > 0).astype(np.float64)
+WEIGHTS = R.uniform(0.1, 2, N)
+ALPHA = np.array(0.3)
+FREE = np.append(np.ones(D - 1), 0.0)
+
+
+@pytest.mark.notes("CM-24", "CM-26")
+def test_logistic_derivatives_are_those_of_the_textbook() -> None:
+    """J, Xᵀ w(σ − y)/N + αθ, and Xᵀ w·σ(1 − σ) X/N + α."""
+    theta = R.normal(size=(1, D))
+    z = X @ theta[0]
+    made, data = objective(BinaryCrossEntropy(), 1, D, N), (X, YES, WEIGHTS, ALPHA)
+    value, gradient = made.slopes(theta, *data)
+    expected = (WEIGHTS * (np.logaddexp(0, z) - YES * z)).mean() + 0.15 * (FREE * theta**2).sum()
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    slope = X.T @ (WEIGHTS * (expit(z) - YES)) / N + 0.3 * FREE * theta[0]
+    np.testing.assert_allclose(gradient[0], slope, rtol=1e-9, atol=1e-12)
+    curvature = (X * (WEIGHTS * expit(z) * expit(-z))[:, None]).T @ X / N + 0.3 * np.diag(FREE)
+    np.testing.assert_allclose(made.hessian(z, *data)[0], curvature, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.notes("CM-08")
+def test_softmax_derivatives_are_those_of_the_textbook() -> None:
+    """(p − 𝟙)ᵀX/N, and the product of diag(p) − ppᵀ."""
+    theta, v = R.normal(size=(2, K, D))
+    scores = X @ theta.T
+    p, along = softmax(scores, axis=1), X @ v.T
+    made, data = objective(CrossEntropy(), K, D, N), (X, LABELS, WEIGHTS, ALPHA)
+    slope = ((p - np.eye(K)[LABELS]) * WEIGHTS[:, None]).T @ X / N + 0.3 * FREE * theta
+    np.testing.assert_allclose(made.slopes(theta, *data)[1], slope, rtol=1e-9, atol=1e-12)
+    bent = p * (along - (p * along).sum(axis=1, keepdims=True)) * WEIGHTS[:, None]
+    np.testing.assert_allclose(made.product(scores, v, *data)[0], bent.T @ X / N + 0.3 * FREE * v, rtol=1e-9)
+
+
+@pytest.mark.notes("CM-11", "CM-14")
+@pytest.mark.parametrize("loss", [MulticlassHinge(squared=True), _RoundedHinge(rounding=0.1)])
+def test_hinge_derivatives_are_differences(loss: Any) -> None:
+    theta, v = R.normal(size=(2, K, D))
+    made, data, h = objective(loss, K, D, N), (X, LABELS, WEIGHTS, ALPHA), 1e-6
+    (above, ahead), (below, behind) = (made.slopes(theta + t * v, *data) for t in (h, -h))
+    gradient = made.slopes(theta, *data)[1]
+    np.testing.assert_allclose((gradient * v).sum(), (above - below) / (2 * h), rtol=1e-6)
+    product = made.product(X @ theta.T, v, *data)[0]
+    np.testing.assert_allclose(product, (ahead - behind) / (2 * h), rtol=1e-5, atol=1e-6)
+
+
+def test_the_rounded_hinge_is_near_the_hinge() -> None:
+    scores = R.normal(size=(N, K))
+    gaps = 1 + scores - scores[np.arange(N), LABELS][:, None]
+    gaps[np.arange(N), LABELS] = 0
+    slack = np.maximum(0, gaps)
+    for r in (1.0, 0.01):
+        expected = np.where(slack < r, slack**2 / (2 * r), slack - r / 2).sum(axis=1)
+        found = _RoundedHinge(rounding=r, reduction="none")(scores, LABELS).numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+        assert (np.abs(found - slack.sum(axis=1)) <= (K - 1) * r / 2 + 1e-12).all()
+
+
+def test_newton_ends_where_no_derivative_is_left() -> None:
+    for loss, outputs, y in ((BinaryCrossEntropy(), 1, YES), (CrossEntropy(), K, LABELS)):
+        start, data = np.zeros((outputs, D)), (X, y, WEIGHTS)
+        theta, steps = newton(loss, start, data, 0.3, 100, 1e-10)
+        assert np.abs(objective(loss, outputs, D, N).slopes(theta, *data, ALPHA)[1]).max() <= 1e-10
+        assert 3 <= steps <= 12
+        one, number = newton(loss, start, data, 0.3, 1, 1e-10)
+        assert number == 1 and np.abs(one - theta).max() > 1e-4
+
+
+ERRORS: list[tuple[Any, int, Any]] = [
+    (_Criterion(), 1, lambda z, y: y - (z >= 0)),
+    (SquaredError(scale=0.5), 1, lambda z, y: y - z),
+    (BinaryCrossEntropy(), 1, lambda z, y: y - expit(z)),
+    (CrossEntropy(), K, lambda a, y: np.eye(K)[y] - softmax(a)),
+    (MulticlassHinge(), K, lambda a, y: -(_wrong(a, y) - _wrong(a, y).sum() * np.eye(K)[y])),
+]
+
+
+def _wrong(a: Any, y: int) -> Any:
+    return ((a - a[y] + 1 > 0) & (np.arange(K) != y)).astype(float)
+
+
+@pytest.mark.notes("CM-27")
+@pytest.mark.parametrize(("loss", "outputs", "error"), ERRORS)
+@pytest.mark.parametrize("batch_size", [1, 7])
+@pytest.mark.parametrize("native", [False, True])
+def test_an_epoch_is_that_of_the_formulas(
+    loss: Any, outputs: int, error: Any, batch_size: int, native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two epochs in an order of their own, with a smaller batch at the end (30 = 4·7 + 2)."""
+    monkeypatch.setattr(delta_step, "WORTH_COMPILING", 0 if native else 10**9)
+    y, order = (YES, LABELS)[outputs > 1], R.permutation(N)
+    rule = DeltaRule(loss, np.zeros((outputs, D)), (X, y, WEIGHTS), 0.1, 0.3, batch_size)
+    theta = np.zeros((outputs, D))
+    for _ in range(2):
+        errors = np.zeros((N, outputs))
+        for start in range(0, N, batch_size):
+            rows = order[start : start + batch_size]
+            for place, i in enumerate(rows, start):
+                scores = theta @ X[i]
+                errors[place] = error(scores if outputs > 1 else scores[0], y[i])
+            part = errors[start : start + batch_size] * WEIGHTS[rows][:, None]
+            theta = theta + 0.1 * (part.T @ X[rows] / len(rows) - 0.3 * FREE * theta)
+        found = rule.epoch(order)
+        np.testing.assert_allclose(found.reshape(N, -1), errors, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(rule.theta, theta, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.notes("CM-17")
+def test_the_mistake_log_goes_on_in_native_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With whole numbers there is no rounding: the engines make the same mistakes."""
+    x = R.integers(-9, 10, (50, 3))
+    y = x @ [3, -2, 1] + 2 > 0
+    logs = []
+    for limit in (10**9, 120, 0):
+        monkeypatch.setattr(delta_step, "WORTH_COMPILING", limit)
+        learner = Perceptron(shuffle=True, random_state=0).fit(x, y)
+        assert learner.converged_ and learner.n_iter_ > 3
+        logs.append((learner.mistake_log_.tolist(), learner.coef_.tolist(), learner.intercept_))
+    assert logs[0] == logs[1] == logs[2]
+
+
+@pytest.mark.parametrize(
+    "learner",
+    [Adaline(max_iter=30), LogisticRegression(solver="delta", max_iter=30),
+     SoftmaxRegression(solver="delta", batch_size=4, max_iter=30)],
+)  # fmt: skip
+def test_fits_agree_on_both_engines(learner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for limit in (10**9, 0):
+        monkeypatch.setattr(delta_step, "WORTH_COMPILING", limit)
+        found.append(learner.fit(X[:, :-1], YES).coef_)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
