@@ -80,7 +80,8 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         """Train for ``epochs``, or until early stopping; with ``warm_start`` go on from the last fit.
 
         ``validation_data`` (X, y) is measured after every epoch; with ``early_stopping`` and without it, the
-        fraction ``validation_fraction`` of the examples is held out, with the classes' shares kept.
+        fraction ``validation_fraction`` of the examples is held out, with the shares of single classes and with the
+        weights kept.
         """
         return self._execute(self._planned(X, y, sample_weight, validation_data))
 

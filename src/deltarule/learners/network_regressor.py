@@ -31,7 +31,7 @@ class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # sciki
         """Train for ``epochs``, or until early stopping; with ``warm_start`` go on from the last fit.
 
         ``validation_data`` (X, y) is measured after every epoch; with ``early_stopping`` and without it, the
-        fraction ``validation_fraction`` of the examples is held out.
+        fraction ``validation_fraction`` of the examples is held out, with their weights.
         """
         return self._execute(self._planned(X, y, sample_weight, validation_data))
 

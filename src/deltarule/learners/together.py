@@ -16,6 +16,7 @@ from deltarule.data import split
 from deltarule.errors import ArgumentError, DataError
 from deltarule.learners.base import Array
 from deltarule.learners.network import Job, Network
+from deltarule.train.prepare import strata
 
 Rows = npt.NDArray[np.int64]
 Learner = TypeVar("Learner", bound=Network)
@@ -83,8 +84,7 @@ class _Entry:
         """Return the rows to train on, and those held out for early stopping."""
         if not self.job.fraction:
             return self.rows, None
-        targets = self.job.targets
-        labels = targets if targets.dtype.kind == "i" and targets.ndim == 1 else None
+        labels = strata(self.job.targets, self.job.loss)
         found = split(len(self.rows), validation=self.job.fraction, test=0.0, seed=self.job.seed, stratify=labels)
         if not len(found.validation):
             raise DataError("validation_fraction", expected="at least one example", got=f"{self.job.fraction}")

@@ -114,7 +114,8 @@ def fit(
         epochs: How often all examples are seen.
         batch_size: Examples a step.
         validation_data: (inputs, targets) or (inputs, targets, sample_weight), measured after every epoch.
-        validation_split: Or: the fraction of the examples to hold out, by seed, with the classes' shares kept.
+        validation_split: Or: the fraction of the examples to hold out, by seed, with the classes' shares and the
+            examples' weights kept.
         metrics: Names ("accuracy", "mae", "r2" …), Metric objects, or functions (prediction, target) → (N,).
         augment: Changes of the training examples, new in each epoch and decided by the seed: an augmentation of
             ``data.augment``, a function (inputs, seed, epoch) → inputs, or a list of these. Validation sees none.
@@ -146,7 +147,7 @@ def fit(
     if validation_data is not None and validation_split:
         raise ArgumentError("fit", expected="validation_data or validation_split", got="both")
     seed = checked_seed(seed)
-    rows, held = held_out(arrays, validation_split, seed)
+    rows, held = held_out(arrays, validation_split, seed, chosen)
     if validation_data is not None:
         held = _validation_arrays(model, validation_data, chosen)
     feed = Feed(arrays, augment, seed, rows)
