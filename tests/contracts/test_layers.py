@@ -17,7 +17,7 @@ from deltarule.errors import DeltaruleError
 from deltarule.grad.check import directional_errors
 from deltarule.grad.reverse import gradients
 from deltarule.graph.verify import verify
-from deltarule.nn import save
+from deltarule.nn import corruption, save
 from deltarule.runtime.buffers import known_below
 
 
@@ -95,6 +95,9 @@ CASES = [
     Case(lambda: nn.Dropout(0.4), VECTOR),
     Case(lambda: nn.Dropout(keep_probability=0.7, scale_in="inference"), VECTOR, "standard"),
     Case(lambda: nn.SpatialDropout(0.4), IMAGE),
+    Case(lambda: corruption.GaussianCorruption(0.3), VECTOR),
+    Case(lambda: corruption.MaskingCorruption(0.4), VECTOR),
+    Case(lambda: corruption.SaltAndPepper(0.4, -1.0), VECTOR),
     Case(lambda: nn.GroupNorm(2, 4), IMAGE),
     Case(lambda: nn.GroupNorm(1, 2, n_axes=1, scale_and_shift=False), SIGNAL, "signal"),
     Case(lambda: nn.InstanceNorm(4), IMAGE),
@@ -301,7 +304,8 @@ def test_training_differs_from_inference_only_where_it_should(case: Case) -> Non
     inference = layer.apply(x, mode="inference")
     training = layer.apply(x, mode="training", seed=1, step=0)
     modules = [type(module) for _, module in layer.named_modules()]
-    differs = bool({nn.Dropout, nn.SpatialDropout, nn.BatchNorm} & set(modules))
+    corrupting = {corruption.GaussianCorruption, corruption.MaskingCorruption, corruption.SaltAndPepper}
+    differs = bool({nn.Dropout, nn.SpatialDropout, nn.BatchNorm, *corrupting} & set(modules))
     assert differs != np.array_equal(inference.output.numpy(), training.output.numpy())
     assert inference.state == {}
     assert (nn.BatchNorm in modules) == bool(training.state)

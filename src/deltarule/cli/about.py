@@ -64,7 +64,6 @@ def open_model(path: Path) -> tuple[nn.Module, About]:
             f"file {path}",
             expected="a model that predicts",
             got="a variational autoencoder, which draws and reconstructs",
-            hint="Its report shows what it does. In Python: dr.load(path, model=dr.generative.dense_vae("
-            f"{values['input_shape']}, latent_size=…)).",
+            hint="Its report shows what it does. In Python: dr.load(path).sample(10).",
         )
     return load(path), About(**values)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 
 from deltarule.errors import DependencyError
-from deltarule.generative import bijectors, figures
+from deltarule.generative import bijectors, figures, saving
 from deltarule.generative.architectures import (
     Upsampling,
     convolutional_autoencoder,
@@ -23,11 +23,8 @@ from deltarule.generative.autoencoder import (
     Autoencoder,
     CodePenalty,
     Contractive,
-    GaussianCorruption,
     KLSparsity,
     L1Sparsity,
-    MaskingCorruption,
-    SaltAndPepper,
 )
 from deltarule.generative.bound import NegativeELBO
 from deltarule.generative.chains import Chains, effective_sample_size, rank_r_hat, split_r_hat
@@ -65,6 +62,7 @@ from deltarule.generative.samplers import hamiltonian_monte_carlo, metropolis_ha
 from deltarule.generative.special import digamma, lgamma, log_beta, trigamma
 from deltarule.generative.vae import VAE, Annealing
 from deltarule.generative.variational import Convergence, VariationalFit, fit_variational
+from deltarule.nn.corruption import GaussianCorruption, MaskingCorruption, SaltAndPepper
 
 __all__ = [
     "VAE", "Annealing", "Autoencoder", "Bernoulli", "BernoulliLikelihood", "Beta", "Categorical", "Chains",
@@ -80,6 +78,8 @@ __all__ = [
     "rank_r_hat", "ring_transform", "split_r_hat", "trigamma",
 ]  # fmt: skip
 
+saving.register(Autoencoder, BernoulliLikelihood, ConditionPlanes, GaussianLikelihood, Unflatten, Unpool2d)
+saving.register(VAE, make=VAE.from_config)
 
 _ESTIMATORS = {
     "GaussianMixture": "deltarule.generative.expectation_maximization",

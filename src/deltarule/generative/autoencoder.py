@@ -6,7 +6,6 @@ corrupted input (denoising). Without any, a code of the input's size may copy th
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -15,14 +14,13 @@ import numpy as np
 
 from deltarule import nn, train
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.generative.saving import config_of
 from deltarule.grad.reverse import gradients
 from deltarule.losses import Loss
-from deltarule.nn.check import number
 from deltarule.nn.context import require
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
-from deltarule.tensor.functional import log, log1p, where
-from deltarule.tensor.random import random_normal, random_uniform
+from deltarule.tensor.functional import log, log1p
 from deltarule.tensor.tensor import Tensor
 from deltarule.train import History
 
@@ -54,6 +52,11 @@ class Autoencoder(nn.Module):
         self.encoder, self.decoder = encoder, decoder
         self.penalties = tuple(penalties)
         self.corruption = nn.Identity() if corruption is None else corruption
+
+    def config(self) -> dict[str, Any] | None:
+        """Return the parts; None where a part is code of your own, and with penalties, which are functions."""
+        parts = {"encoder": self.encoder, "decoder": self.decoder, "corruption": self.corruption}
+        return None if self.penalties else config_of(self, {}, **parts)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the reconstruction g(f(x)), of the shape of x."""
@@ -156,56 +159,3 @@ class Contractive:
         if total is None:
             raise ShapeError("Contractive", expected="a code of at least one element", got="none")
         return total * (self.strength / int(code.shape[0]))
-
-
-class _Corruption(nn.Module, ABC):
-    """What changes inputs in training and leaves them alone at inference."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x, corrupted in training."""
-        context = require(type(self).__name__)
-        if context.mode == "inference":
-            return x
-        return self.corrupted(x, *context.draw(type(self).__name__))
-
-    @abstractmethod
-    def corrupted(self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int) -> Tensor:
-        """Return x with noise from (seed, step, stream)."""
-
-
-@final
-class GaussianCorruption(_Corruption):
-    """x + σε in training (denoising autoencoder, Vincent et al. 2008)."""
-
-    def __init__(self, deviation: float) -> None:
-        self.deviation = number(deviation, "GaussianCorruption deviation", 0.0, float("inf"))
-
-    def corrupted(self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int) -> Tensor:
-        """Return x + σε."""
-        return x + random_normal(x.shape, seed, step, stream, x.dtype) * self.deviation
-
-
-@final
-class MaskingCorruption(_Corruption):
-    """Each element 0 with probability p in training, unscaled; what is hidden is to be filled in."""
-
-    def __init__(self, probability: float) -> None:
-        self.probability = number(probability, "MaskingCorruption probability", 0.0, 1.0)
-
-    def corrupted(self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int) -> Tensor:
-        """Return x with elements set to 0."""
-        return where(random_uniform(x.shape, seed, step, stream) < self.probability, 0.0, x)
-
-
-@final
-class SaltAndPepper(_Corruption):
-    """Each element ``low`` or ``high``, each with probability p/2, in training."""
-
-    def __init__(self, probability: float, low: float = 0.0, high: float = 1.0) -> None:
-        self.probability = number(probability, "SaltAndPepper probability", 0.0, 1.0)
-        self.low, self.high = float(low), float(high)
-
-    def corrupted(self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int) -> Tensor:
-        """Return x with elements set to low or high."""
-        u = random_uniform(x.shape, seed, step, stream)
-        return where(u < self.probability / 2, self.low, where(u < self.probability, self.high, x))

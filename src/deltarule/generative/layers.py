@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
 from deltarule import nn
 from deltarule.errors import ShapeError
+from deltarule.generative.saving import config_of
 from deltarule.nn.account import Account
 from deltarule.nn.check import whole_number
 from deltarule.shapes import Shape, count, show
@@ -48,6 +49,10 @@ class Unflatten(nn.Module):
     def __init__(self, shape: Sequence[int]) -> None:
         self.shape = tuple(shape)
 
+    def config(self) -> dict[str, Any] | None:
+        """Return the shape."""
+        return config_of(self, {"shape": list(self.shape)})
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the images; raises ShapeError if the sizes do not fit."""
         if x.shape[-1] != count(self.shape):
@@ -75,6 +80,10 @@ class Unpool2d(nn.Module):
 
     def __init__(self, factor: int) -> None:
         self.factor = whole_number(factor, "Unpool2d factor", 1)
+
+    def config(self) -> dict[str, Any] | None:
+        """Return the factor."""
+        return config_of(self, {"factor": self.factor})
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the larger images."""
@@ -106,6 +115,10 @@ class ConditionPlanes(nn.Module):
 
     def __init__(self, image_shape: Sequence[int], condition_size: int) -> None:
         self.image_shape, self.condition_size = tuple(image_shape), condition_size
+
+    def config(self) -> dict[str, Any] | None:
+        """Return the shape of an image and the size of a condition."""
+        return config_of(self, {"image_shape": list(self.image_shape), "condition_size": self.condition_size})
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, height, width, channels + condition_size); raises ShapeError if the sizes do not fit."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import numpy as np
 
 from deltarule import nn
 from deltarule.errors import ArgumentError, DataError, ShapeError
+from deltarule.generative.saving import config_of
 from deltarule.losses.loss import over_examples
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
@@ -52,6 +53,10 @@ def _same(where: str, output: Tensor, x: Tensor) -> None:
 @final
 class BernoulliLikelihood(Likelihood):
     """x ∈ {0, 1} (or shares between) with logits from the decoder: Σ x ln ŷ + (1 − x) ln(1 − ŷ) (PR-12)."""
+
+    def config(self) -> dict[str, Any] | None:
+        """Return the name; there is nothing to set."""
+        return config_of(self, {})
 
     def check(self, x: Array) -> None:
         """Raise DataError for numbers outside [0, 1], for which the bound has no limit."""
@@ -99,6 +104,10 @@ class GaussianLikelihood(Likelihood):
         self.deviation, self.least = deviation, float(least)
         if deviation == "shared":
             self.log_variance = parameter(np.zeros((), np.float32), name="log_variance")
+
+    def config(self) -> dict[str, Any] | None:
+        """Return the deviation and the least one."""
+        return config_of(self, {"deviation": self.deviation, "least": self.least})
 
     def _parts(self, output: Tensor) -> tuple[Tensor, Tensor | float]:
         """Return means and ln σ²."""

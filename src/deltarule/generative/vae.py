@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, final
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from deltarule import nn, shapes, train
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.generative.likelihood import Likelihood
+from deltarule.generative.saving import config_of
 from deltarule.losses import Loss
 from deltarule.nn.check import whole_number
 from deltarule.nn.context import ForwardContext, current, entered
@@ -94,6 +95,22 @@ class VAE(nn.Module):
         self.example_shape = None if example_shape is None else tuple(example_shape)
         if condition_size and self.example_shape is None:
             raise ArgumentError("VAE example_shape", expected="the shape of one x, with a condition", got="None")
+
+    def config(self) -> dict[str, Any] | None:
+        """Return settings and parts; None where a part is code of your own."""
+        arguments = {
+            "latent_size": self.latent_size, "n_samples": self.n_samples, "bound": self.bound,
+            "beta": asdict(self.beta) if isinstance(self.beta, Annealing) else self.beta,
+            "condition_size": self.condition_size, "prior_deviation": self.prior_deviation,
+            "example_shape": None if self.example_shape is None else list(self.example_shape),
+        }  # fmt: skip
+        return config_of(self, arguments, encoder=self.encoder, decoder=self.decoder, likelihood=self.likelihood)
+
+    @classmethod
+    def from_config(cls, children: dict[str, Any], arguments: dict[str, Any]) -> VAE:
+        """Return the model of parts and settings that ``config`` gave."""
+        beta = arguments.pop("beta")
+        return cls(**children, **arguments, beta=Annealing(**beta) if isinstance(beta, dict) else beta)
 
     def example_rank(self) -> int | None:
         """As the encoder asks."""

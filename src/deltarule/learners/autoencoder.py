@@ -14,6 +14,7 @@ from deltarule.errors import ArgumentError
 from deltarule.learners import architectures
 from deltarule.learners.base import Array, at_least, require, whole
 from deltarule.learners.network import Network
+from deltarule.nn.corruption import MaskingCorruption
 from deltarule.tensor.tensor import Tensor
 
 
@@ -36,7 +37,8 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
 
     ``hidden_sizes`` are the layers between input and code (mirrored in the decoder); without any the autoencoder
     is linear, and its codes span the principal subspace (AE-04). ``sparsity`` weighs the mean of Σ|z|;
-    ``corruption`` is the probability with which inputs are hidden in training, to be filled in (denoising).
+    ``corruption`` is the probability with which each number of an input is 0 in training, to be filled in from the
+    others, which stay as they are (denoising).
     ``transform`` gives codes, ``inverse_transform`` what they stand for.
 
     >>> x = np.outer(np.linspace(-1, 1, 20), [1.0, 2.0, -1.0])
@@ -72,7 +74,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         if not 0 <= self.corruption < 1:
             raise ArgumentError(f"{where} corruption", expected="a probability in [0, 1)", got=repr(self.corruption))
         k = require(self, "n_components", whole(1), "a whole number ≥ 1")
-        noise = [nn.Dropout(self.corruption)] if self.corruption else []
+        noise = [MaskingCorruption(self.corruption)] if self.corruption else []
         inner = architectures.dense_layers(where, shape[0], sizes, self.activation, 0.0, self.batch_norm)
         outer = architectures.dense_layers(where, k, sizes[::-1], self.activation, 0.0, self.batch_norm)
         penalty = [_Penalised(self.sparsity)] if self.sparsity else []

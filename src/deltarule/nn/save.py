@@ -1,11 +1,13 @@
 """Loading models: architecture as plain data, values as named arrays, one safetensors file.
 
-The architecture of built-in layers is saved with the model. A class of your own is code: make the module and
-hand it to ``load`` for its values.
+The architecture of built-in layers is saved with the model. A room above this one registers its modules under
+``room.Class``, and a file that names one of them lets ``load`` enter that room. A class of your own is code: make
+the module and hand it to ``load`` for its values.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from deltarule.nn import (
     attention,
     containers,
     convolution,
+    corruption,
     embedding,
     general,
     global_pooling,
@@ -56,12 +59,13 @@ _LAYERS: tuple[type[Module], ...] = (
     upsampling.Upsample3d, recurrent.GRU, recurrent.GRUCell, recurrent.LSTM, recurrent.LSTMCell, recurrent.RNN,
     recurrent.RNNCell, attention.MultiHeadAttention, transformer.SinusoidalPositions,
     transformer.TransformerBlock, regularisation.Dropout, regularisation.SpatialDropout, reshaping.Flatten,
-    standardize.Standardize,
+    standardize.Standardize, corruption.GaussianCorruption, corruption.MaskingCorruption, corruption.SaltAndPepper,
 )  # fmt: skip
 LAYERS: Mapping[str, type[Module]] = {layer.__name__: layer for layer in _LAYERS}
 
 
 Children = dict[str, Module]
+Maker = Callable[[Children, dict[str, Any]], Module]
 
 
 def _sequential(children: Children, arguments: dict[str, Any]) -> Module:
@@ -70,7 +74,7 @@ def _sequential(children: Children, arguments: dict[str, Any]) -> Module:
     return containers.Sequential(*numbered, **named, **arguments)
 
 
-CONTAINERS: Mapping[str, Callable[[Children, dict[str, Any]], Module]] = {
+CONTAINERS: Mapping[str, Maker] = {
     "GeneralNetwork": lambda children, arguments: general.GeneralNetwork(activations=[*children.values()], **arguments),
     "Heads": lambda children, arguments: containers.Heads(**children),
     "Parallel": lambda children, arguments: containers.Parallel(*children.values(), **arguments),
@@ -78,6 +82,25 @@ CONTAINERS: Mapping[str, Callable[[Children, dict[str, Any]], Module]] = {
     "Sequential": _sequential,
     "Skip": lambda children, arguments: containers.Skip(**children),
 }
+
+
+_ROOMS = ("generative",)  # that a file may name
+_OF_ROOMS: dict[str, Maker] = {}
+
+
+def register(name: str, make: Maker) -> None:
+    """Let files name a module of a room above this one, ``room.Class``; ``make`` takes its children and arguments."""
+    _OF_ROOMS[name] = make
+
+
+def _maker(name: str) -> Maker | None:
+    """Return how a module is made from children and arguments, None for an unknown class; enter the room it is of."""
+    room, dot, _ = name.partition(".")
+    if dot and room in _ROOMS and name not in _OF_ROOMS:
+        importlib.import_module(f"deltarule.{room}")
+    if name in LAYERS:
+        return lambda _, arguments: LAYERS[name](**arguments)
+    return CONTAINERS.get(name) or _OF_ROOMS.get(name)
 
 
 def build(config: Mapping[str, Any]) -> Module:
@@ -88,9 +111,8 @@ def build(config: Mapping[str, Any]) -> Module:
     """
     name, arguments = str(config.get("class")), dict(config.get("arguments", {}))
     children = {path: build(child) for path, child in config.get("children", {}).items()}
-    if name in CONTAINERS:
-        return CONTAINERS[name](children, arguments)
-    if name not in LAYERS:
+    make = _maker(name)
+    if make is None:
         raise CheckpointError(
             f"layer {name!r}",
             expected=f"one of {', '.join(sorted([*LAYERS, *CONTAINERS]))}",
@@ -98,10 +120,9 @@ def build(config: Mapping[str, Any]) -> Module:
             hint="Update deltarule, or make the module yourself and hand it over: load(path, model=…).",
         )
     try:
-        layer: Module = LAYERS[name](**arguments)
+        return make(children, arguments)
     except TypeError as error:
         raise CheckpointError(f"layer {name}", expected="arguments that it takes", got=str(error)) from error
-    return layer
 
 
 def load(path: str | Path, model: Module | None = None) -> Module:

@@ -30,6 +30,7 @@ from deltarule.learners import (
     NetworkClassifier,
     NetworkRegressor,
 )
+from deltarule.learners.base import seed
 
 IRIS, DIGITS = data.load("iris"), data.load("digits")
 X = (np.asarray(IRIS.inputs, np.float64) - IRIS.inputs.mean(0)) / IRIS.inputs.std(0)
@@ -39,12 +40,12 @@ QUICK: dict[str, Any] = {"device": "reference", "random_state": 0}
 
 def test_fit_is_train_fit_of_the_same_network() -> None:
     learner = MLPClassifier((8,), epochs=5, batch_size=32, alpha=0.1, **QUICK).fit(X, Y)
-    seed = int(np.random.RandomState(0).randint(2**31 - 1))
+    number = int(np.random.RandomState(0).randint(2**31))
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).astype("float64")
-    model.initialize(seed)
+    model.initialize(number)
     history = train.fit(
         model, X, IRIS.targets, loss="cross_entropy", optimizer=optim.Adam(learning_rate=1e-3), epochs=5,
-        batch_size=32, regularizers=[losses.L2(strength=0.1, half=True)], seed=seed, device="reference", verbose=0,
+        batch_size=32, regularizers=[losses.L2(strength=0.1, half=True)], seed=number, device="reference", verbose=0,
     )  # fmt: skip
     assert learner.loss_curve_ == history["loss"]
     np.testing.assert_allclose(learner.predict_proba(X), model.predict_proba(X, "cross_entropy"), rtol=1e-12)
@@ -326,10 +327,28 @@ def test_codes_as_large_as_the_input_copy_it_and_sparsity_makes_zeros() -> None:
     assert thin.get_feature_names_out().tolist() == [f"autoencodertransformer{i}" for i in range(3)]
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "binary_cross_entropy", "hinge"])
+def test_early_stopping_holds_out_classes_by_share_and_examples_with_weights(loss: str) -> None:
+    random = np.random.default_rng(0)
+    x, rare, weights = random.normal(size=(60, 3)), np.arange(60) % 12 == 0, random.uniform(0.2, 3.0, 60)
+    learner = MLPClassifier((4,), loss=loss, early_stopping=True, validation_fraction=0.2, epochs=2, random_state=0)
+    learner.set_params(**QUICK).fit(x, np.where(rare, "rare", "usual"), sample_weight=weights)
+    held = data.split(60, validation=0.2, test=0.0, seed=seed(0), stratify=rare).validation
+    assert rare[held].sum() == 1
+    usual = (~rare).astype(int)  # classes in the order of their names
+    targets = {"cross_entropy": usual, "binary_cross_entropy": usual[:, None], "hinge": 2.0 * usual[:, None] - 1}[loss]
+    share = weights * len(weights) / weights.sum()
+    found = learner.network_.evaluate(x[held], targets[held], loss, sample_weight=share[held], device="reference")
+    assert min(learner.validation_curve_ or []) == pytest.approx(found["loss"], rel=1e-6)
+
+
 def test_denoising_shrinks_as_the_best_linear_denoiser() -> None:
-    """Six copies of one number, each kept with q = 0.7: the best gain is (6q)²/(6q(1 − q) + (6q)²)."""
+    """Six copies of one number, each kept as it is with q = 0.7: min E(1 − wS)², S ~ Bin(6, q), gives w = E S/E S².
+
+    The mean gain at inference, where all six are there, is 6w = 6·6q/(6q(1 − q) + (6q)²).
+    """
     x = np.repeat(np.random.default_rng(0).normal(size=(400, 1)), 6, axis=1)
     learner = AutoencoderTransformer(1, hidden_sizes=(), corruption=0.3, epochs=300, learning_rate=0.005, **QUICK)
     back = learner.fit(x).inverse_transform(learner.transform(x))
     gain = (back * x).sum() / (x * x).sum()
-    np.testing.assert_allclose(gain, 4.2**2 / (4.2 * 0.3 + 4.2**2), atol=0.03)
+    np.testing.assert_allclose(gain, 6 * 4.2 / (4.2 * 0.3 + 4.2**2), atol=0.03)
