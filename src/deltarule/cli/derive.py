@@ -89,6 +89,8 @@ def _of_vector(found: problem.Problem, layout: Layout, latex: Path | None, html:
     """Derive a vector by its variables: a Jacobian by a vector, slices by a matrix."""
     if html is not None:
         raise ArgumentError("--html", expected="a scalar loss", got="a vector", hint="--latex writes its derivatives.")
+    if layout == "numerator" and any(len(one.shape) == 2 for one in found.variables):
+        raise ArgumentError("--layout", expected="denominator for slices by a matrix", got=layout)
     derivatives: list[MatrixDerivative | Slices] = [
         derive_slices(found.loss, one) if len(one.shape) == 2 else derive_jacobian(found.loss, one, layout=layout)
         for one in found.variables

@@ -15,13 +15,23 @@ from functools import cached_property
 from typing import Any, final
 
 from deltarule.errors import ArgumentError
-from deltarule.explain.algebra import add, diagonal, lifted, matmul, multiply, number, transpose, unwrapped
+from deltarule.explain.algebra import (
+    add,
+    diagonal,
+    is_constant,
+    lifted,
+    matmul,
+    multiply,
+    number,
+    transpose,
+    unwrapped,
+)
 from deltarule.explain.derivation import Layout, input_names
 from deltarule.explain.lowering import difference, lower
 from deltarule.explain.patterns import recognised
 from deltarule.explain.proof import Draw, Evaluate
 from deltarule.explain.signals import random_names
-from deltarule.explain.slopes import POINTS, Claim, Measured, claim, measure
+from deltarule.explain.slopes import POINTS, Claim, Measured, claim, measure, values_of
 from deltarule.explain.term import Diagonal, Matmul, Product, Sum, Symbol, Term, Total, is_number, matrix_shape, symbols
 from deltarule.explain.translation import Translator
 from deltarule.explain.typeset import typeset
@@ -85,16 +95,16 @@ class MatrixDerivative:
         return f"${self.latex()}$"
 
     def at(self, given: Mapping[Any, Any], evaluate: Evaluate | None = None) -> Any:
-        """Return the matrix as an array, for given values of the inputs.
+        """Return the matrix as an array, for values of the inputs, given by tensor or by name.
 
         Raises:
-            ArgumentError: no evaluator.
+            ArgumentError: no evaluator, or an unknown name.
+            GraphError: an input without a value.
         """
         run = evaluate or self.evaluate
         if run is None:
             raise ArgumentError("at", expected="an evaluator", got="none")
-        values = {getattr(key, "node", key): value for key, value in given.items()}
-        (value,) = run([lower(self.term, self.applied.dtype)], values)
+        (value,) = run([lower(self.term, self.applied.dtype)], values_of(given, self.scalar))
         return value
 
     def check(self, evaluate: Evaluate | None = None, draw: Draw | None = None, points: int = POINTS) -> Measured:
@@ -221,7 +231,9 @@ def translator_of(
 
 
 def _matrix(term: Term, direction: Node, where: str) -> Term:
-    found = linear_part(term, direction)
+    columns = direction.shape[0] if direction.rank else 1
+    zero = is_constant(term, 0)
+    found = number(Fraction(0), (term.shape[0] if term.shape else 1, columns)) if zero else linear_part(term, direction)
     if found is None:
         raise ArgumentError(where, expected="a derivative with a closed form as a matrix", got=m.to_text(typeset(term)))
     return found

@@ -18,7 +18,7 @@ from deltarule.explain.algebra import transpose
 from deltarule.explain.jacobians import name_of, quotient, translator_of
 from deltarule.explain.lowering import difference, lower, lower_to
 from deltarule.explain.proof import Draw, Evaluate
-from deltarule.explain.slopes import POINTS, Measured, claim, measure
+from deltarule.explain.slopes import POINTS, Measured, claim, measure, values_of
 from deltarule.explain.term import Matmul, Symbol, Term, Transpose, matrix_shape, renamed
 from deltarule.explain.typeset import ATOM, typeset, within
 from deltarule.grad.reverse import backpropagate
@@ -44,7 +44,8 @@ class _Basis:
 class Slices:
     """∂y/∂W of a vector y by a matrix W: ∂yₖ/∂W for every entry of y, and Eₖⱼ where y is a product with W.
 
-    ``term`` is the pullback of the symbol ``direction`` and ``applied`` its graph.
+    ``term`` is the pullback of the symbol ``direction`` and ``applied`` its graph. ``unit`` and ``basis`` are the
+    letters of unit vectors and basis matrices.
     """
 
     y: Node
@@ -54,6 +55,8 @@ class Slices:
     term: Term
     direction: Symbol
     applied: Node
+    unit: str = "e"
+    basis: str = "E"
     evaluate: Evaluate | None = None
     draw: Draw | None = None
 
@@ -93,16 +96,16 @@ class Slices:
         return self.latex()
 
     def at(self, given: Mapping[Any, Any], evaluate: Evaluate | None = None) -> list[Any]:
-        """Return the slices as arrays, one for each entry of y; ``given`` maps inputs to values.
+        """Return the slices as arrays, one for each entry of y; ``given`` maps inputs, by tensor or name, to values.
 
         Raises:
-            ArgumentError: no evaluator.
+            ArgumentError: no evaluator, or an unknown name.
+            GraphError: an input without a value.
         """
         run = evaluate or self.evaluate
         if run is None:
             raise ArgumentError("slices at", expected="an evaluator", got="none")
-        values = {getattr(key, "node", key): value for key, value in given.items()}
-        return run(self._graphs(lower_to(self.term, self.applied)), values)
+        return run(self._graphs(lower_to(self.term, self.applied)), values_of(given, self.y))
 
     def check(self, evaluate: Evaluate | None = None, draw: Draw | None = None, points: int = POINTS) -> Measured:
         """Evaluate every slice at random points, against the engine's pullback and central differences of y.
@@ -137,7 +140,7 @@ class Slices:
         return [substitute([pullback], {self.direction.node: self._unit(k)})[0] for k in range(len(self))]
 
     def _slice(self, index: str) -> tuple[Formula, Formula]:
-        unit = Symbol(f"e_{index}", self.direction.shape, self.direction.node)
+        unit = Symbol(f"{self.unit}_{index}", self.direction.shape, self.direction.node)
         left = quotient(m.identifier(f"{self.own}_{index}"), m.identifier(self.variable))
         return left, typeset(renamed(self.term, {self.direction: unit}))
 
@@ -158,14 +161,14 @@ class Slices:
         plain = isinstance(basis.source, Symbol) and isinstance(source, m.Identifier)
         entry, unit = ("k", "j") if basis.turned else ("j", "k")
         number = m.Scripts(source if plain else _fenced(source), lower=m.Identifier(entry))
-        matrix: Formula = m.Scripts(m.Identifier("E"), lower=m.row(m.Identifier("k"), m.Identifier("j")))
+        matrix: Formula = m.Scripts(m.Identifier(self.basis), lower=m.row(m.Identifier("k"), m.Identifier("j")))
         if basis.turned:
             matrix = m.Scripts(matrix, upper=m.Identifier("T", upright=True))
         variable = m.identifier(self.variable)
         indices = m.row(m.Identifier("k"), m.Identifier("j"))
         part = m.Scripts(variable if isinstance(variable, m.Identifier) else _fenced(variable), lower=indices)
         space = [] if isinstance(basis.source, Symbol) else [m.Operator(" ")]
-        right = m.row(number, m.Operator(" "), m.Scripts(m.Identifier("e"), lower=m.Identifier(unit)),
+        right = m.row(number, m.Operator(" "), m.Scripts(m.Identifier(self.unit), lower=m.Identifier(unit)),
                       m.Operator("=", spaced=True), matrix, *space, source)  # fmt: skip
         return quotient(m.identifier(self.own), part), right
 
@@ -203,4 +206,6 @@ def slices(
     direction = Symbol("g", matrix_shape(y.shape), node)
     translator, known = translator_of([y], w, names or {}, direction)
     own = name_of(y, known, "y", "f")
-    return Slices(y, w, own, known[w], translator.term(applied), direction, applied, evaluate, draw)
+    term, taken = translator.term(applied), {name.split("_")[0] for name in known.values()}
+    unit, basis = "i" if "e" in taken else "e", "B" if "E" in taken else "E"
+    return Slices(y, w, own, known[w], term, direction, applied, unit, basis, evaluate, draw)

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from deltarule.errors import ArgumentError
+from deltarule.explain.names import canonical
 from deltarule.explain.proof import DIFFERENCE_TOLERANCE, ENGINE_TOLERANCE, Draw, Evaluate, Precise
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.rewrite import substitute
-from deltarule.graph.walk import topological
+from deltarule.graph.walk import inputs, topological
 from deltarule.render.numbers import scientific
 
 POINTS = 20
 _STEP = 1e-4
 _KINK = 1e-6  # two step sizes disagree by more than this: the point is beside a kink
+
+
+def values_of(given: Mapping[Any, Any], graph: Node) -> dict[Node, Any]:
+    """Return values by node; they may be given by tensor, node or name.
+
+    Raises:
+        ArgumentError: a name that no input of the graph has.
+    """
+    known = {canonical(str(node.attributes["name"])): node for node in inputs([graph])}
+    found = {}
+    for key, value in given.items():
+        node = known.get(canonical(key)) if isinstance(key, str) else getattr(key, "node", key)
+        if not isinstance(node, Node):
+            raise ArgumentError("at", expected=f"names among {', '.join(known)}", got=repr(key))
+        found[node] = value
+    return found
 
 
 @dataclass(frozen=True)

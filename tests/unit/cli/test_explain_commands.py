@@ -78,6 +78,7 @@ def test_grade_says_right_and_wrong(place, capsys):
         (["derive", "{place}:square"], "a tensor of shape (3, 3)"),
         (["grade", "{place}:vector", "x", "1"], "a tensor of shape (2)"),
         (["derive", "{place}:vector", "--html", "page.html"], "got a vector"),
+        (["derive", "{place}:vector", "--wrt", "W_1", "--layout", "numerator"], "denominator for slices by a matrix"),
         (["derive", "{place}:loss", "--html", "/proc/x.html"], "--html /proc/x.html: expected a place to write to"),
         (["exam", "convolution", "--latex", "/proc/x.tex"], "--latex /proc/x.tex: expected a place to write to"),
         (["derive", "{place}:raising"], "ValueError: boom"),

@@ -69,11 +69,17 @@ def test_slices_and_matrices_name_what_they_show():
     hidden = dr.derive_slices(W @ nn.relu(a) + y, W)
     assert hidden.lines[-1] == "∂f/∂Wₖⱼ = (ReLU(a))ⱼ eₖ = Eₖⱼ ReLU(a)"  # y is an input
     assert dr.derive_slices(W @ a, W, names={W: "W_1"}).lines[-1] == "∂y/∂(W₁)ₖⱼ = aⱼ eₖ = Eₖⱼa"
+    E, e = dr.symbol("E", (2, 3)), dr.symbol("e_1", (3,))
+    assert dr.derive_slices(E @ e, E).lines == ("∂y₁/∂E = i₁e₁ᵀ", "∂y₂/∂E = i₂e₁ᵀ", "∂y/∂Eₖⱼ = (e₁)ⱼ iₖ = Bₖⱼe₁")
     square = dr.derive_jacobian(y * y, y)
     assert str(square).startswith("∂f/∂y = 2 diag(y)\nproved: 20 random points") and str(square) == repr(square)
     assert str(dr.derive_hessian((a * a * a).sum(), a)).startswith("∂²L/∂a² = 6 diag(a)\nproved: ")
-    np.testing.assert_allclose(dr.derive_jacobian(W @ a, a).at({W: np.arange(6.0).reshape(2, 3)}),
-                               np.arange(6.0).reshape(2, 3).T)  # fmt: skip
+    weights = np.arange(6.0).reshape(2, 3)
+    for given in ({W: weights}, {"W": weights}):
+        np.testing.assert_allclose(dr.derive_jacobian(W @ a, a).at(given), weights.T)
+    np.testing.assert_allclose(dr.derive_slices(W @ a, W).at({"a": [1, 2, 3]})[1], [[0, 0, 0], [1, 2, 3]])
+    flat = dr.derive_hessian(a.sum(), a)
+    assert flat.formula == "0" and flat.check() and np.array_equal(flat.at({}), np.zeros((3, 3)))
 
 
 @pytest.mark.parametrize(
@@ -87,6 +93,8 @@ def test_slices_and_matrices_name_what_they_show():
         (lambda W, x: dr.derive_jacobian(W.sum(axis=1), x), "a variable that the value depends on"),
         (lambda W, x: dr.derive_jacobian(x, x, layout="sideways"), "jacobian layout"),
         (lambda W, x: dr.derive_hessian(W.sum(), W), "hessian: expected a vector"),
+        (lambda W, x: dr.derive_slices(W @ x, W).at({"q": 1}), "names among W, x, got 'q'"),
+        (lambda W, x: dr.derive_jacobian(W @ x, x).at({"q": 1}), "names among W, x"),
         (lambda W, x: dr.derive_identity("bayes"), "one of log_sum_exp, nesterov"),
         (lambda W, x: slices((W @ x).node, W.node).at({}), "an evaluator"),
         (lambda W, x: jacobian(x.node, x.node).check(), "an evaluator"),
