@@ -67,7 +67,7 @@ def kl_to_standard_normal(mean: TensorLike, log_variance: TensorLike) -> Tensor:
 
 
 def _normals(q: Normal, p: Normal) -> Tensor:
-    """Ln σ₁/σ₀ − ½ + (σ₀² + (μ₁ − μ₀)²)/2σ₁² (VI-13 with E003-08 corrected)."""
+    """Return ln σ₁/σ₀ − ½ + (σ₀² + (μ₁ − μ₀)²)/2σ₁² (VI-13 with E003-08 corrected)."""
     ratio = q.deviation / p.deviation
     gap = (q.location - p.location) / p.deviation
     return (ratio * ratio + gap * gap - 1.0) * 0.5 - log(ratio)
@@ -108,7 +108,7 @@ def _poissons(q: Poisson, p: Poisson) -> Tensor:
 
 
 def _laplaces(q: Laplace, p: Laplace) -> Tensor:
-    """Ln b₁/b₀ + |μ₀ − μ₁|/b₁ + (b₀/b₁)e^(−|μ₀ − μ₁|/b₀) − 1."""
+    """Return ln b₁/b₀ + |μ₀ − μ₁|/b₁ + (b₀/b₁)e^(−|μ₀ − μ₁|/b₀) − 1."""
     gap = abs(q.location - p.location)
     return log(p.scale / q.scale) + (gap + q.scale * exp(-gap / q.scale)) / p.scale - 1.0
 

@@ -62,7 +62,7 @@ class Joint:
 
     @property
     def size(self) -> int:
-        """D, the number of free numbers."""
+        """The number d of free numbers."""
         return sum(variable.free_size for variable in self.variables.values())
 
     def _pieces(self, free: Tensor) -> dict[str, tuple[Variable, Tensor]]:

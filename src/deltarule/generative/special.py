@@ -16,7 +16,7 @@ def _floating(x: TensorLike) -> Node:
 
 
 def lgamma(x: TensorLike) -> Tensor:
-    """Ln Γ(x) for x > 0; derivative ψ(x).
+    """The logarithm ln Γ(x) for x > 0; derivative ψ(x).
 
     >>> round(lgamma(5.0).item(), 4)  # ln 4! = ln 24
     3.1781
@@ -43,7 +43,7 @@ def trigamma(x: TensorLike) -> Tensor:
 
 
 def log_beta(a: TensorLike, b: TensorLike) -> Tensor:
-    """Ln B(a, b) = ln Γ(a) + ln Γ(b) − ln Γ(a + b).
+    """The logarithm ln B(a, b) = ln Γ(a) + ln Γ(b) − ln Γ(a + b).
 
     >>> round(log_beta(2.0, 3.0).item(), 4)  # −ln 12
     -2.4849

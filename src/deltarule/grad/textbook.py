@@ -50,7 +50,7 @@ def _softmax(node: Node, g: Node) -> Node:
 
 
 def _log_softmax(node: Node, g: Node) -> Node:
-    """G − softmax(x)·Σ g."""
+    """Return g − softmax(x)·Σ g."""
     axis = node.attributes["axis"]
     share = f.softmax(node.sources[0], axis=axis)
     return build.subtract(g, build.multiply(share, build.sum_over(g, axis, keepdims=True)))

@@ -133,12 +133,12 @@ def scale_by_learning_rate(learning_rate: float | Schedule) -> Transform:
 
 
 def add_decayed_weights(weight_decay: float) -> Transform:
-    """G + λθ, the gradient with that of ½λ‖θ‖² (before an optimiser: coupled decay; REG-05, OPT-23)."""
+    """The gradient g + λθ, with that of ½λ‖θ‖² (before an optimiser: coupled decay; REG-05, OPT-23)."""
     return each_parameter(0, lambda g, _, p, clock: (g + p * weight_decay, ()))
 
 
 def decay_weights(weight_decay: float, learning_rate: float | Schedule) -> Transform:
-    """U − η_t·λθ, decoupled decay: after an optimiser's steps (Loshchilov and Hutter 2019; REG-07)."""
+    """The update u − η_t·λθ, decoupled decay: after an optimiser's steps (Loshchilov and Hutter 2019; REG-07)."""
 
     def rule(u: Tensor, _: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
         return u - p * cast_scalar(clock.rate(learning_rate) * weight_decay, p), ()

@@ -126,13 +126,13 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
 
 
 def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """X − ln Σ eˣ along an axis."""
+    """The logarithm of the softmax, x − ln Σ eˣ, along an axis."""
     node = _floating(x)
     return Tensor(f.log_softmax(node, axis=_axis(node, axis)))
 
 
 def logsumexp(x: TensorLike, axis: int = -1) -> Tensor:
-    """Ln Σ eˣ along an axis without overflow; its gradient is the softmax (LA-26)."""
+    """The logarithm ln Σ eˣ along an axis without overflow; its gradient is the softmax (LA-26)."""
     node = _floating(x)
     return Tensor(f.logsumexp(node, axis=_axis(node, axis)))
 

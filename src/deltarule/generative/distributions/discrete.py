@@ -196,12 +196,12 @@ class Multinomial(_OverClasses):
 
     @property
     def mean(self) -> Tensor:
-        """Np."""
+        """The mean np."""
         return self.probabilities * float(self.n)
 
     @property
     def variance(self) -> Tensor:
-        """np(1 − p)."""
+        """The variance np(1 − p)."""
         p = self.probabilities
         return p * (1.0 - p) * float(self.n)
 

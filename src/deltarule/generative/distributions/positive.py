@@ -25,7 +25,7 @@ from deltarule.tensor.tensor import Tensor
 
 @final
 class Laplace(Elementwise):
-    """Ln p(x) = −|x − μ|/b − ln 2b: the prior whose logarithm is an L1 penalty (AE-07).
+    """Log-density ln p(x) = −|x − μ|/b − ln 2b: the prior whose logarithm is an L1 penalty (AE-07).
 
     >>> round(Laplace(0.0, 1.0).log_prob(0.0).item(), 6)
     -0.693147
@@ -71,7 +71,7 @@ class Laplace(Elementwise):
 
 @final
 class Gamma(Elementwise):
-    """Ln p(x) = a ln β + (a − 1) ln x − βx − ln Γ(a) for x > 0 (concentration a, rate β); −∞ elsewhere.
+    """Log-density ln p(x) = a ln β + (a − 1) ln x − βx − ln Γ(a) for x > 0 (concentration a, rate β); −∞ elsewhere.
 
     >>> round(Gamma(2.0, 1.0).log_prob(1.0).item(), 4)
     -1.0
@@ -115,7 +115,7 @@ class Gamma(Elementwise):
 
 @final
 class Beta(Elementwise):
-    """Ln p(x) = (a − 1) ln x + (b − 1) ln(1 − x) − ln B(a, b) for 0 < x < 1; −∞ elsewhere.
+    """Log-density ln p(x) = (a − 1) ln x + (b − 1) ln(1 − x) − ln B(a, b) for 0 < x < 1; −∞ elsewhere.
 
     >>> round(Beta(2.0, 2.0).log_prob(0.5).item(), 4)  # ln 1.5
     0.4055
@@ -145,12 +145,12 @@ class Beta(Elementwise):
 
     @property
     def mean(self) -> Tensor:
-        """A/(a + b)."""
+        """The mean a/(a + b)."""
         return self.a / (self.a + self.b)
 
     @property
     def variance(self) -> Tensor:
-        """ab/((a + b)²(a + b + 1))."""
+        """The variance ab/((a + b)²(a + b + 1))."""
         total = self.a + self.b
         return self.a * self.b / (total * total * (total + 1.0))
 
@@ -163,7 +163,7 @@ class Beta(Elementwise):
 
 @final
 class Dirichlet(Distribution):
-    """Ln p(x) = Σ(αₖ − 1) ln xₖ − Σ ln Γ(αₖ) + ln Γ(Σα) for points x > 0 of the simplex (…, K).
+    """Log-density ln p(x) = Σ(αₖ − 1) ln xₖ − Σ ln Γ(αₖ) + ln Γ(Σα) for points x > 0 of the simplex (…, K).
 
     >>> round(Dirichlet([1.0, 1.0, 1.0]).log_prob([0.2, 0.3, 0.5]).item(), 4)  # ln 2!
     0.6931

@@ -69,7 +69,7 @@ def softplus(x: Node) -> Node:
 
 @named("ln σ(x)")
 def log_sigmoid(x: Node) -> Node:
-    """Ln σ(x) = −softplus(−x); derivative σ(−x)."""
+    """The logarithm ln σ(x) = −softplus(−x); derivative σ(−x)."""
     return build.negate(softplus(build.negate(x)))
 
 
@@ -112,13 +112,13 @@ def hard_swish(x: Node) -> Node:
 
 @named("x/(1 + |x|)")
 def softsign(x: Node) -> Node:
-    """X/(1 + |x|); derivative 1/(1 + |x|)²."""
+    """The bounded x/(1 + |x|); derivative 1/(1 + |x|)²."""
     return build.divide(x, build.add(build.absolute(x), 1))
 
 
 @named("ln Σ eˣ")
 def logsumexp(x: Node, *, axis: int) -> Node:
-    """Ln Σ eˣ along an axis without overflow; the gradient is the softmax (LA-26)."""
+    """The logarithm ln Σ eˣ along an axis without overflow; the gradient is the softmax (LA-26)."""
     largest = build.stop_gradient(build.maximum_over(x, axis, keepdims=True))
     finite = build.where(build.less(build.absolute(largest), math.inf), largest, 0)
     total = build.sum_over(build.exp(build.subtract(x, finite)), axis)
@@ -135,5 +135,5 @@ def softmax(x: Node, *, axis: int) -> Node:
 
 @named("x − ln Σ eˣ")
 def log_softmax(x: Node, *, axis: int) -> Node:
-    """X − ln Σ eˣ along an axis."""
+    """The logarithm of the softmax, x − ln Σ eˣ, along an axis."""
     return build.subtract(x, build.expand_dims(logsumexp(x, axis=axis), (axis % x.rank,)))

@@ -37,7 +37,7 @@ def _lifted(x: Node) -> tuple[Node, Node, Node]:
 
 @named("ln Γ(x)")
 def lgamma(x: Node) -> Node:
-    """Ln Γ(x) for x > 0, absolute error below 10⁻¹³ (float64) near 1 and 2; derivative ψ(x).
+    """The logarithm ln Γ(x) for x > 0, absolute error below 10⁻¹³ (float64) near 1 and 2; derivative ψ(x).
 
     (y − ½) ln y − y + ½ ln 2π + Σ B₂ₖ/(2k(2k − 1)y²ᵏ⁻¹), less ln x(x + 1)…(x + 7) where x was lifted to y = x + 8.
     """
