@@ -151,12 +151,14 @@ PAGES: tuple[Page, ...] = (
         "| `Perceptron` | y − step(z), step(0) = 1 | max(0, −y·z), y = ±1 |\n"
         "| `Adaline` | y − z, y = ±1; `rule=\"unit-norm\"` moves along x/‖x‖ | ½(y − z)² |\n"
         "| `LogisticRegression` | y − σ(z); or Newton steps with XᵀDX, D = σ(1 − σ) | −ln P(y\\|x) |\n\n"
+        "The loss alone is written down: e is minus its derivative in z, XᵀDX comes from its second one.\n\n"
         "Perceptron: at most (R/γ)² mistakes where a line separates the classes with margin γ (`mistake_bound_`).",
         "Two classes and a straight boundary. Logistic regression for probabilities (Newton by default); the "
         "perceptron and ADALINE to see the rules themselves: `mistake_log_` holds every mistake, and θ is η·Σ e·x over "
         "it. On XOR the perceptron never converges and says so. More classes: `SoftmaxRegression`, `LinearSVM`, or "
         "`OneVsRestClassifier`. Streams: `partial_fit`, with `sample_weight`.",
-        "An epoch of the delta rule O(N·d); a Newton step O(N·d² + d³), about ten of them.",
+        "An epoch of the delta rule O(N·d): NumPy takes epochs within the first 250 steps of a fit, each beyond is "
+        "one call of machine code. A Newton step O(N·d² + d³), about ten of them; machine code from N·d = 2²² on.",
         "Mistakes of an epoch on iris: setosa against the others (a line separates them), and versicolor (none does).",
         (("Perceptron, y = ±1", perceptron), ("ADALINE", adaline), ("Logistic regression, y = 0 or 1", logistic)),
     ),
@@ -169,7 +171,8 @@ PAGES: tuple[Page, ...] = (
         "example, or along means over `batch_size` of them.",
         "Any number of classes and straight boundaries. Softmax for probabilities; the SVM for a wide margin that "
         "easy examples do not move (their loss is exactly 0). Rare classes: `class_weight=\"balanced\"`.",
-        "A Newton step O(products·N·d·K), 5 to 20 steps; an epoch of the delta rule O(N·d·K).",
+        "A Newton step O(products·N·d·K), 5 to 20 steps, in machine code from N·d·K = 2²² on; an epoch of the delta "
+        "rule O(N·d·K), one call of machine code after the first 250 steps.",
         "Losses of an example against its margin y·z: what each learner pays for being on the wrong side.",
         (("Softmax with cross-entropy", softmax), ("Hinge, y = ±1", hinge)),
     ),

@@ -52,7 +52,7 @@ def _runner(device: str, loss: Loss, outputs: int, features: int, rows: int) -> 
 class DeltaRule:
     """Steps of the delta rule on J (see ``objective``) from ``theta``, (outputs, features), which each epoch replaces.
 
-    The first ``WORTH_COMPILING`` steps are NumPy's; an epoch that goes beyond is one native call.
+    Epochs within the first ``WORTH_COMPILING`` steps are NumPy's; each one that goes beyond is a native call.
     """
 
     def __init__(

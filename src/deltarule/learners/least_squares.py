@@ -1,4 +1,7 @@
-"""Least squares and its regularised relatives: closed forms where there are any (CM-01 … CM-03, CM-28)."""
+"""Least squares and its regularised relatives: closed forms where there are any (CM-01 … CM-03, CM-28).
+
+They are linear algebra on moments of the data, XᵀX and Xᵀy, for which a graph of single examples would do more work.
+"""
 
 from __future__ import annotations
 

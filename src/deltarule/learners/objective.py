@@ -2,8 +2,8 @@
 
     J(Θ) = mean over examples of w·loss(Θx, y) + ½α‖Θ‖²,  Θ (outputs, features)
 
-The last feature is 1 and carries the bias, which the penalty leaves out. ``newton`` minimises J over all examples;
-NumPy runs its programs, which are a few products of matrices. ``delta_step`` follows J from example to example.
+The last feature is 1 and carries the bias, which the penalty leaves out. ``newton`` minimises J over all examples,
+``delta_step`` follows it from example to example. Both run on the native engine where that is worth compiling.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from deltarule.tensor.tensor import Tensor, symbol
 from deltarule.tensor.transforms import grad, hvp
 
 Data = tuple[Array, Array, Array]  # inputs (N, features), targets (N,), weights (N,)
+WORTH_COMPILING = 2**22  # examples · size of Θ: below, NumPy ends before the compiler
 _MOST_PRODUCTS = 250
 
 
@@ -38,8 +39,8 @@ class Objective:
     every example, the e of the delta rule θ ← θ + η·e·x (CM-27).
     """
 
-    def __init__(self, loss: Loss, outputs: int, features: int, rows: int) -> None:
-        self.loss = loss
+    def __init__(self, loss: Loss, outputs: int, features: int, rows: int, device: str = "reference") -> None:
+        self.loss, self._device = loss, device
         self.theta = symbol("theta", (outputs, features), "float64")
         x = symbol("x", (rows, features), "float64")
         y = symbol("y", (rows,), "float64" if outputs == 1 else "int64")
@@ -80,7 +81,7 @@ class Objective:
 
     def _run(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Executable:
         smaller = simplify([t.node for t in outputs])
-        return backend("reference").compile(Program(tuple(t.node for t in inputs), tuple(smaller)))
+        return backend(self._device).compile(Program(tuple(t.node for t in inputs), tuple(smaller)))
 
 
 @functools.lru_cache(maxsize=64)
@@ -89,13 +90,21 @@ def objective(loss: Loss, outputs: int, features: int, rows: int) -> Objective:
     return Objective(loss, outputs, features, rows)
 
 
+def _chosen(loss: Loss, theta: Array, rows: int) -> Objective:
+    """Return an objective on the engine that its size asks for; a native one is not kept, for it holds on to data."""
+    outputs, features = theta.shape
+    if rows * theta.size < WORTH_COMPILING:
+        return objective(loss, outputs, features, rows)
+    return Objective(loss, outputs, features, rows, "cpu")
+
+
 def newton(loss: Loss, theta: Array, data: Data, alpha: float, max_iter: int, tol: float) -> tuple[Array, int]:
     """Minimise J by Newton steps with strong Wolfe lengths; return Θ and the number of steps (at least 1).
 
     One output solves with the Hessian; several take conjugate gradients on products with it (Lin, Weng and Keerthi
     2008). Ends where no derivative is above ``tol``, after ``max_iter`` steps, or where rounding allows no descent.
     """
-    made, strength = objective(loss, *theta.shape, len(data[0])), np.array(alpha, np.float64)
+    made, strength = _chosen(loss, theta, len(data[0])), np.array(alpha, np.float64)
 
     def at(flat: Array) -> tuple[float, Array]:
         value, gradient = made.slopes(flat.reshape(theta.shape), *data, strength)

@@ -9,6 +9,7 @@ import pytest
 from scipy.special import expit, softmax
 
 from deltarule.learners import Adaline, LogisticRegression, Perceptron, SoftmaxRegression, delta_step
+from deltarule.learners import objective as objectives
 from deltarule.learners.delta_rule import _Criterion
 from deltarule.learners.delta_step import DeltaRule
 from deltarule.learners.margin import _RoundedHinge
@@ -77,7 +78,9 @@ def test_the_rounded_hinge_is_near_the_hinge() -> None:
         assert (np.abs(found - slack.sum(axis=1)) <= (K - 1) * r / 2 + 1e-12).all()
 
 
-def test_newton_ends_where_no_derivative_is_left() -> None:
+@pytest.mark.parametrize("native", [False, True])
+def test_newton_ends_where_no_derivative_is_left(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objectives, "WORTH_COMPILING", 0 if native else 10**9)
     for loss, outputs, y in ((BinaryCrossEntropy(), 1, YES), (CrossEntropy(), K, LABELS)):
         start, data = np.zeros((outputs, D)), (X, y, WEIGHTS)
         theta, steps = newton(loss, start, data, 0.3, 100, 1e-10)
