@@ -16,7 +16,8 @@ import numpy as np
 
 from deltarule.backends.base import Executable
 from deltarule.graph.program import Program
-from deltarule.graph.rewrite import substitute
+from deltarule.graph.rewrite import expand_calls, substitute
+from deltarule.graph.walk import dependents, topological
 from deltarule.learners.base import Array
 from deltarule.losses import Loss
 from deltarule.optim.line_search import strong_wolfe
@@ -48,6 +49,7 @@ class Objective:
         self.alpha = symbol("alpha", (), "float64")
         scores = x @ self.theta.T
         self.scores = scores[:, 0] if outputs == 1 else scores
+        self._known = symbol("scores", self.scores.shape, "float64")
         self._penalised = (arange(features) < features - 1).astype("float64")
         penalty = (self._penalised * self.theta * self.theta).sum() * 0.5 * self.alpha
         self.value = loss(self.scores, *self.batch[1:]) + penalty
@@ -65,19 +67,32 @@ class Objective:
         x, *rest = self.batch
         bends = hvp(lambda z: self.loss(z, *rest), self.scores, ones(self.scores.shape, "float64"))
         matrix = (x * bends.expand_dims(1)).T @ x + eye(x.shape[1], "float64") * self._penalised * self.alpha
-        return self._beyond((), matrix)
+        return self._run((self._known, *self.batch, self.alpha), (self._beyond(matrix),))
+
+    def curvature(self, scores: Array, *data: Array) -> Callable[[Array], Array]:
+        """Return V ↦ the Hessian times V, of the shape of Θ, at scores of (x, y, w, α)."""
+        prepare, multiply = self._products
+        known = prepare(scores, *data)
+        return lambda v: multiply(v, *known, *data)[0]
 
     @functools.cached_property
-    def product(self) -> Executable:
-        """Return (scores, V, x, y, w, α) → the Hessian times V, of the shape of Θ."""
+    def _products(self) -> tuple[Executable, Executable]:
+        """Return (scores, x, y, w, α) → what of the product depends on scores alone, and (V, those, x, …) → product."""
         v = symbol("v", self.theta.shape, "float64")
-        return self._beyond((v,), hvp(lambda _: self.value, self.theta, v))
+        (image,) = expand_calls(simplify([self._beyond(hvp(lambda _: self.value, self.theta, v)).node]))
+        order = topological([image])
+        moving, bent = dependents(order, [v.node]), dependents(order, [self._known.node])
+        known = dict.fromkeys(s for node in order if node in moving for s in node.sources if s in bent - moving)
+        twins = [symbol("known", node.shape, node.dtype) for node in known]
+        (product,) = substitute([image], dict(zip(known, (t.node for t in twins), strict=True)))
+        rest = (*self.batch, self.alpha)
+        return self._run((self._known, *rest), [Tensor(n) for n in known]), self._run(
+            (v, *twins, *rest), (Tensor(product),)
+        )
 
-    def _beyond(self, more: Sequence[Tensor], output: Tensor) -> Executable:
-        """Return the program of what is computed from known scores."""
-        known = symbol("scores", self.scores.shape, "float64")
-        (node,) = substitute([output.node], {self.scores.node: known.node})
-        return self._run((known, *more, *self.batch, self.alpha), (Tensor(node),))
+    def _beyond(self, output: Tensor) -> Tensor:
+        """Return what is computed from known scores."""
+        return Tensor(substitute([output.node], {self.scores.node: self._known.node})[0])
 
     def _run(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Executable:
         smaller = simplify([t.node for t in outputs])
@@ -116,10 +131,8 @@ def newton(loss: Loss, theta: Array, data: Data, alpha: float, max_iter: int, to
             (matrix,) = made.hessian(scores[:, 0], *data, strength)
             return -np.asarray(np.linalg.lstsq(matrix, gradient, rcond=None)[0])
 
-        def curve(v: Array) -> Array:
-            return made.product(scores, v.reshape(theta.shape), *data, strength)[0].ravel() + 1e-12 * v
-
-        return _conjugate_gradients(curve, -gradient)
+        times = made.curvature(scores, *data, strength)
+        return _conjugate_gradients(lambda v: times(v.reshape(theta.shape)).ravel() + 1e-12 * v, -gradient)
 
     x, steps = theta.ravel(), 0
     value, gradient = at(x)

@@ -51,7 +51,7 @@ def test_softmax_derivatives_are_those_of_the_textbook() -> None:
     slope = ((p - np.eye(K)[LABELS]) * WEIGHTS[:, None]).T @ X / N + 0.3 * FREE * theta
     np.testing.assert_allclose(made.slopes(theta, *data)[1], slope, rtol=1e-9, atol=1e-12)
     bent = p * (along - (p * along).sum(axis=1, keepdims=True)) * WEIGHTS[:, None]
-    np.testing.assert_allclose(made.product(scores, v, *data)[0], bent.T @ X / N + 0.3 * FREE * v, rtol=1e-9)
+    np.testing.assert_allclose(made.curvature(scores, *data)(v), bent.T @ X / N + 0.3 * FREE * v, rtol=1e-9)
 
 
 @pytest.mark.notes("CM-11", "CM-14")
@@ -62,7 +62,7 @@ def test_hinge_derivatives_are_differences(loss: Any) -> None:
     (above, ahead), (below, behind) = (made.slopes(theta + t * v, *data) for t in (h, -h))
     gradient = made.slopes(theta, *data)[1]
     np.testing.assert_allclose((gradient * v).sum(), (above - below) / (2 * h), rtol=1e-6)
-    product = made.product(X @ theta.T, v, *data)[0]
+    product = made.curvature(X @ theta.T, *data)(v)
     np.testing.assert_allclose(product, (ahead - behind) / (2 * h), rtol=1e-5, atol=1e-6)
 
 
