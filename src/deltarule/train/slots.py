@@ -159,6 +159,8 @@ class Slots:
         while any(self._members) and not self._shop.interrupt.requested:
             self._epoch()
             self._fill()
+        if any(self._members):  # interrupted: their last epoch may not have been looked at
+            self._read()
 
     # ---------------------------------------------------------------- the state
 

@@ -229,7 +229,8 @@ def test_an_interrupt_leaves_every_model_with_what_it_has_learned(network, blobs
     found = fit_many(models, *blobs, loss="cross_entropy", epochs=50, callbacks=[_CtrlC()])
     assert [history.interrupted for history in found] == [True, True]
     assert max(len(history.epochs) for history in found) == 2
-    assert all(model.bytes() != old for model, old in zip(models, before, strict=True))
+    for model, old, history in zip(models, before, found, strict=True):  # the other thread may not have begun
+        assert (model.bytes() != old) == (history.steps > 0)
 
 
 class _Fails(Callback):
