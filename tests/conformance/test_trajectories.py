@@ -24,7 +24,6 @@ from support.float64 import orders, prepared
 
 Array = npt.NDArray[Any]
 STEPS = 200
-LARGE = {"W4", "W7"}
 QUICK = {"W1", "W2", "W5"}
 EXACT = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in WORKLOADS]
 
@@ -37,13 +36,12 @@ def _trained(engine: Backend, program: Any, state: list[Array], data: list[Array
 
 @pytest.mark.parametrize("name", EXACT)
 def test_native_steps_agree_with_the_reference(name: str) -> None:
-    steps = 20 if name in LARGE else STEPS
-    workload, program, state, data = prepared(name, steps)
-    order = orders(workload, len(data[0]), steps)
+    workload, program, state, data = prepared(name, STEPS)
+    order = orders(workload, len(data[0]), STEPS)
     (ours, mine), (theirs, wanted) = (
         _trained(backend(device), program, state, data, order) for device in ("cpu", "reference")
     )
-    assert len(ours) == steps
+    assert len(ours) == STEPS
     np.testing.assert_allclose(ours, theirs, rtol=1e-9)
     for a, b in zip(mine, wanted, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-9)
@@ -143,16 +141,15 @@ def _optimizer(name: str, parameters: list[torch.nn.Parameter]) -> torch.optim.O
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_native_steps_agree_with_pytorch(name: str) -> None:
-    steps = 20 if name in LARGE else STEPS
-    workload, program, state, data = prepared(name, steps)
-    order = orders(workload, len(data[0]), steps)
+    workload, program, state, data = prepared(name, STEPS)
+    order = orders(workload, len(data[0]), STEPS)
     ours, last = _trained(backend("cpu"), program, state, data, order)
     losses = ours[:, 0] + (ours[:, 1] if name == "W8" else 0.0)
 
     network = _network(name).double()
     optimizer = _optimizer(name, parameters := _set(network, state))
     theirs = []
-    for step, rows in enumerate(order.reshape(steps, -1)):
+    for step, rows in enumerate(order.reshape(STEPS, -1)):
         x, y = (torch.from_numpy(array[rows]) for array in data)
         x = x.permute(0, 3, 1, 2) if x.ndim == 4 else x
         optimizer.zero_grad()

@@ -17,6 +17,7 @@ from deltarule.graph.program import StepProgram
 from deltarule.graph.rewrite import in_float64
 
 Array = npt.NDArray[Any]
+SMALLER = {"W4": 16, "W7": 8}  # batches of the workloads whose steps take NumPy seconds
 
 
 def doubled(program: StepProgram) -> StepProgram:
@@ -37,7 +38,7 @@ def doubled(program: StepProgram) -> StepProgram:
 
 def prepared(name: str, steps: int) -> tuple[Workload, StepProgram, list[Array], list[Array]]:
     """Return a workload, its step in float64, its first state, and the data of some steps."""
-    workload = WORKLOADS[name]
+    workload = replace(WORKLOADS[name], batch_size=SMALLER.get(name, WORKLOADS[name].batch_size))
     arrays = workload.data(min(workload.examples, steps * workload.batch_size), np.random.default_rng(0))
     step, state = built(workload, arrays)
     return workload, doubled(step.program), [_wide(a) for a in state], [_wide(a) for a in arrays]

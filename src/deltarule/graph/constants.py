@@ -15,6 +15,7 @@ _REARRANGES = frozenset({Op.BROADCAST, Op.RESHAPE, Op.PERMUTE})
 def cast_scalar(value: Scalar, source: DType, target: DType) -> Scalar:
     """Return a number of one type in another, as engines convert it: rounded, cut towards zero, stopped at bounds.
 
+    >>> from deltarule.dtypes import FLOAT64, INT64, UINT8
     >>> cast_scalar(300.7, FLOAT64, UINT8), cast_scalar(float("nan"), FLOAT64, INT64), cast_scalar(-1, INT64, UINT8)
     (255, 0, 255)
     """
