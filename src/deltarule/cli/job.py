@@ -60,6 +60,23 @@ def weights_sha256(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
+def course(history: train.History, digest: str, path: Path, page: Path, total: float) -> dict[str, Any]:
+    """Return what every training run tells programs: how it went, and what it wrote."""
+    return {
+        "epochs": len(history.epochs),
+        "best_epoch": history.best_epoch,
+        "steps": history.steps,
+        "samples_per_second": history.samples_per_second,
+        "compile_seconds": history.compile_seconds,
+        "train_seconds": history.train_seconds,
+        "total_seconds": total,
+        "engine": history.engine,
+        "weights_sha256": digest,
+        "checkpoint": str(path),
+        "report": str(page),
+    }
+
+
 def arguments(job: Job) -> list[str]:
     """Return the arguments that repeat a job, the seed always among them."""
     pairs = {

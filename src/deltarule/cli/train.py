@@ -12,7 +12,7 @@ from deltarule import nn, optim, train
 from deltarule.cli import models, options, source, train_vae
 from deltarule.cli.about import About
 from deltarule.cli.console import Console
-from deltarule.cli.job import Job, command_line, data_card, stopped, timing, versions, weights_sha256
+from deltarule.cli.job import Job, command_line, course, data_card, stopped, timing, versions, weights_sha256
 from deltarule.cli.measure import Measured, measure
 from deltarule.data import Dataset, Split
 from deltarule.errors import ArgumentError, DataError
@@ -157,15 +157,5 @@ def record(
         f"test_{measured.score.metric}": measured.score.value,
         "test_loss": measured.score.loss,
         "test_samples": measured.score.n,
-        "epochs": len(history.epochs),
-        "best_epoch": history.best_epoch,
-        "steps": history.steps,
-        "samples_per_second": history.samples_per_second,
-        "compile_seconds": history.compile_seconds,
-        "train_seconds": history.train_seconds,
-        "total_seconds": total,
-        "engine": history.engine,
-        "weights_sha256": digest,
-        "checkpoint": str(path),
-        "report": str(page),
+        **course(history, digest, path, page, total),
     }

@@ -13,7 +13,7 @@ from deltarule import generative, optim, train
 from deltarule.cli import models, options, source
 from deltarule.cli.about import About
 from deltarule.cli.console import Console
-from deltarule.cli.job import Job, command_line, data_card, stopped, timing, versions, weights_sha256
+from deltarule.cli.job import Job, command_line, course, data_card, stopped, timing, versions, weights_sha256
 from deltarule.data import Dataset, Split
 from deltarule.errors import ArgumentError
 from deltarule.generative import VAE, Estimate
@@ -148,15 +148,5 @@ def record(history: train.History, bounds: Bounds, digest: str, path: Path, page
     return {
         **found,
         "test_samples": bounds.n,
-        "epochs": len(history.epochs),
-        "best_epoch": history.best_epoch,
-        "steps": history.steps,
-        "samples_per_second": history.samples_per_second,
-        "compile_seconds": history.compile_seconds,
-        "train_seconds": history.train_seconds,
-        "total_seconds": total,
-        "engine": history.engine,
-        "weights_sha256": digest,
-        "checkpoint": str(path),
-        "report": str(page),
+        **course(history, digest, path, page, total),
     }

@@ -75,7 +75,7 @@ def compiled(program: Program, device: str, threads: int | None = None) -> Execu
             return known
     made = chosen.compile(program, threads)
     with _lock:
-        _compiled[key] = made
+        made = _compiled.setdefault(key, made)  # another thread may have been faster
         while len(_compiled) > _KEPT:
             _compiled.popitem(last=False)
     return made
