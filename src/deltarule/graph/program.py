@@ -71,6 +71,10 @@ class StepProgram:
         """Number of examples in a step."""
         return int(self.batch[0].shape[0])
 
+    def signature(self) -> Hashable:
+        """Return what the step computes without the identity of its inputs, as ``Program.signature`` does."""
+        return len(self.state), len(self.batch), len(self.scalars), self.as_program().signature()
+
     def as_program(self) -> Program:
         """Return the step as a plain program: state, batch, step, seed, scalars → next state, metrics."""
         inputs = (*self.state, *self.batch, self.step, self.seed, *self.scalars)

@@ -9,15 +9,14 @@ import numpy as np
 
 from deltarule.backends.base import Array, Executable, StepRunner
 from deltarule.backends.native import context as words
-from deltarule.backends.native.compiler import compile_modules
+from deltarule.backends.native.image import compiled
 from deltarule.backends.native.machine import Machine, host
 from deltarule.backends.native.memory import LINE, aligned, raise_reported
-from deltarule.backends.native.program import Assembler, Assembly
+from deltarule.backends.native.program import draw
 from deltarule.backends.native.runner import NativeRunner
 from deltarule.backends.native.threads import Entry, Team
 from deltarule.errors import DataError, ShapeError
 from deltarule.graph.program import Program, StepProgram
-from deltarule.lower.lower import Lowered, lower
 from deltarule.shapes import show
 
 
@@ -31,9 +30,7 @@ class NativeBackend:
 
     def compile(self, program: Program, threads: int | None = None) -> Executable:
         """Compile a program of static shapes."""
-        lowered = lower(program)
-        assembly = Assembler(lowered, self.machine, threads, None).assemble()
-        return NativeExecutable(program, lowered, assembly, self.machine)
+        return NativeExecutable(program, self.machine, threads)
 
     def compile_step(self, program: StepProgram, threads: int | None = None) -> StepRunner:
         """Compile a training step; ``threads`` None lets a cost model choose."""
@@ -43,16 +40,15 @@ class NativeBackend:
 class NativeExecutable:
     """A compiled program; several threads may call it at once."""
 
-    def __init__(self, program: Program, lowered: Lowered, assembly: Assembly, machine: Machine) -> None:
-        self._program, self._lowered, self.assembly = program, lowered, assembly
-        self._library = compile_modules(assembly.texts, machine)
+    def __init__(self, program: Program, machine: Machine, threads: int | None = None) -> None:
+        self._program = program
+        self.image, self._library = compiled(
+            program.signature(), machine, threads, lambda: draw(program, machine, threads)
+        )
         self._entry = self._library.address("run")
         self._direct = Entry(self._entry)
-        self._team = Team(assembly.threads)
+        self._team = Team(self.image.threads)
         self._spare: list[_Call] = []
-        places = {buffer: words.TABLE + place for place, buffer in enumerate(assembly.table)}
-        self._words = [places.get(buffer) for buffer in (*lowered.inputs, *lowered.outputs)]
-        self._n_words = words.TABLE + len(assembly.table)
         self._shapes = [(node.shape, np.dtype(node.dtype.name)) for node in program.inputs]
         self._results = [(node.shape, np.dtype(node.dtype.name)) for node in program.outputs]
 
@@ -61,10 +57,10 @@ class NativeExecutable:
         given = self._given(arrays)
         outputs = [np.empty(shape, dtype) for shape, dtype in self._results]
         call = self._call()
-        for word, array in zip(self._words, (*given, *outputs), strict=True):
+        for word, array in zip(self.image.arrays, (*given, *outputs), strict=True):
             if word is not None:
                 call.hand_over(word, array)
-        if self.assembly.threads == 1:
+        if self.image.threads == 1:
             self._direct(call.address, 0, 1)
         else:
             self._team.run(self._entry, call.address)
@@ -94,7 +90,7 @@ class NativeExecutable:
         try:
             call = self._spare.pop()
         except IndexError:
-            call = _Call(self.assembly.arena_bytes, self._n_words, self._team.barrier)
+            call = _Call(self.image.arena_bytes, self.image.n_words, self._team.barrier)
         call.context[words.ERROR_FLAG] = 0
         return call
 

@@ -2,8 +2,6 @@
 
 No optimisation passes run: the emitters write what they mean, so parsing and code generation are the whole cost.
 Objects are cached by the text, the target, the versions of llvmlite and LLVM, and the level of code generation.
-The cache folder is the argument ``cache``, else the variable DELTARULE_CACHE ("off" for none), else the user's
-cache folder. Files appear atomically, and a damaged one counts as absent.
 """
 
 from __future__ import annotations
@@ -11,9 +9,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
-import os
-import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,11 +19,10 @@ import llvmlite.binding as llvm
 from llvmlite.binding import ffi
 
 from deltarule.backends.native.machine import Machine
+from deltarule.backends.native.object_cache import cache_folder, read, write
 from deltarule.errors import ArgumentError, GraphError
 
 CODE_GENERATION_LEVEL = 1  # higher levels take longer and gain nothing on tiles (benchmarks/kernels.py)
-_MAGIC = b"deltarule object 1\n"
-_MOST_FILES = 2000
 _EMPTY = 'source_filename = "empty"\n'
 
 
@@ -85,13 +79,13 @@ def compile_objects(
     folder = cache_folder(cache)
 
     def obtain(text: str) -> bytes:
-        path = folder / _file_name(text, machine, level) if folder else None
-        known = _read(path) if path else None
+        path = folder / object_name(text, machine, level) if folder else None
+        known = read(path) if path else None
         if known is not None:
             return known
         code = _generate(text, machine, level)
         if path:
-            _write(path, code)
+            write(path, code)
         return code
 
     if len(texts) < 2:
@@ -107,64 +101,11 @@ def assembly(text: str, machine: Machine, level: int = CODE_GENERATION_LEVEL) ->
     return listing
 
 
-def cache_folder(chosen: str | Path | None = None) -> Path | None:
-    """Return the folder of the object cache; None if caching is off.
-
-    >>> cache_folder("off") is None
-    True
-    """
-    choice = str(chosen) if chosen is not None else os.environ.get("DELTARULE_CACHE", "")
-    if choice.lower() == "off":
-        return None
-    if choice:
-        return Path(choice).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    try:
-        return Path(base).expanduser() / "deltarule" / "objects"
-    except RuntimeError:  # no home folder
-        return None
-
-
-def _file_name(text: str, machine: Machine, level: int) -> str:
+def object_name(text: str, machine: Machine, level: int = CODE_GENERATION_LEVEL) -> str:
+    """Return the name of a module's file in the cache."""
     versions = f"{llvmlite.__version__}|{llvm.llvm_version_info}"
     parts = "\0".join((versions, machine.key(), str(level), text))
     return hashlib.sha256(parts.encode()).hexdigest() + ".object"
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    start = len(_MAGIC) + hashlib.sha256().digest_size
-    code = content[start:]
-    return code if content[:start] == _MAGIC + hashlib.sha256(code).digest() else None
-
-
-def _write(path: Path, code: bytes) -> None:
-    """Write atomically; a folder that can't be written only means that nothing is cached."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(_MAGIC + hashlib.sha256(code).digest() + code)
-        os.replace(temporary, path)
-        _forget_oldest(path.parent)
-    except OSError:
-        return
-
-
-def _forget_oldest(folder: Path) -> None:
-    files = list(folder.glob("*.object"))
-    if len(files) > _MOST_FILES:
-        files.sort(key=lambda file: file.stat().st_mtime)
-        for file in files[: _MOST_FILES // 4]:
-            file.unlink(missing_ok=True)
 
 
 def _target_machine(machine: Machine, level: int) -> Any:

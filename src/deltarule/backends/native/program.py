@@ -14,6 +14,7 @@ from deltarule.backends.native.apply import cast, memory_kind
 from deltarule.backends.native.emit import Kernel, emit_nest
 from deltarule.backends.native.emitter import Emitter, Module
 from deltarule.backends.native.frame import Frame, load_word, store_word
+from deltarule.backends.native.image import Drawn, Image, Region
 from deltarule.backends.native.jam import jammed
 from deltarule.backends.native.machine import Machine
 from deltarule.backends.native.phases import emit_phases
@@ -23,26 +24,16 @@ from deltarule.backends.native.sharing import Shared, Touch, alone, cut, share_k
 from deltarule.backends.native.threads import MOST_THREADS, emit_denormals
 from deltarule.dtypes import BOOL, FLOAT64
 from deltarule.errors import ArgumentError
+from deltarule.graph.program import Program, StepProgram
+from deltarule.lower.layout import Panels
 from deltarule.lower.loops import Buffer, Contraction, Nest, Routine, Scatter, Statement
-from deltarule.lower.lower import Lowered
+from deltarule.lower.lower import Lowered, lower, lower_step
 from deltarule.lower.memory import ALIGNMENT
 
 _NAME = "KERNEL"  # stands for a function's name until it is known whether an equal one exists
 _BYTES_OF_A_CYCLE = 8.0  # of a batch, from memory
 _CYCLES_OF_A_STEP = 40_000.0  # a step of less work runs in one thread
 _CYCLES_OF_A_CALL = 2_000_000.0  # likewise a call, whose threads Python has to wake
-
-
-@dataclass
-class Assembly:
-    """The text of a program and what is needed to call it."""
-
-    texts: list[str]
-    arena_bytes: int
-    table: list[Buffer]  # buffers of the caller, in the order of their addresses in the context
-    threads: int
-    kernels: int  # statements that run
-    bodies: int  # distinct functions
 
 
 @dataclass
@@ -61,6 +52,41 @@ class StepParts:
     step: Buffer
     metrics: Sequence[Buffer]
     data: list[Buffer] = field(default_factory=list)
+
+
+def draw(program: Program, machine: Machine, threads: int | None) -> Drawn:
+    """Return the image and the text of a program; the arrays of the caller are its inputs, then its outputs."""
+    lowered = lower(program)
+    assembler = Assembler(lowered, machine, threads, None)
+    text = assembler.text()
+    places = {buffer: words.TABLE + place for place, buffer in enumerate(assembler.table)}
+    arrays = tuple(places.get(buffer) for buffer in (*lowered.inputs, *lowered.outputs))
+    return Image(assembler.threads, assembler.arena_bytes, words.TABLE + len(places), arrays), [text]
+
+
+def draw_step(program: StepProgram, machine: Machine, threads: int | None, measured: bool = False) -> Drawn:
+    """Return the image and the text of a step: the arrays are the data sets, the regions state, seed and scalars.
+
+    ``measured``: the step counts the cycles of every statement.
+    """
+    lowered = lower_step(program)
+    n_state, n_batch = len(program.state), len(program.batch)
+    states, batch = lowered.inputs[:n_state], lowered.inputs[n_state : n_state + n_batch]
+    step, *rest = lowered.inputs[n_state + n_batch :]
+    parts = StepParts(batch, step, lowered.outputs)
+    assembler = Assembler(lowered, machine, threads, parts, measured)
+    text = assembler.text()
+    labels = tuple(statement.label for statement in lowered.program.statements) if measured else ()
+    n_words = words.TABLE + len(assembler.table)
+    arrays = tuple(words.TABLE + assembler.table.index(buffer) for buffer in parts.data)
+    regions = tuple(_region(buffer, lowered) for buffer in (*states, *rest))
+    return Image(assembler.threads, assembler.arena_bytes, n_words + len(labels), arrays, regions, labels), [text]
+
+
+def _region(buffer: Buffer, lowered: Lowered) -> Region:
+    offset, layout = lowered.memory.places[buffer].offset, lowered.layouts.get(buffer)
+    cut = (layout.axis, layout.width) if isinstance(layout, Panels) else (0, 0)
+    return Region(offset, buffer.size, buffer.dtype.name, *cut)
 
 
 class Assembler:
@@ -87,15 +113,14 @@ class Assembler:
             step.data = [Buffer(f"data{i}", b.dtype, 0, "input") for i, b in enumerate(step.batch)]
             self.table.extend(step.data)
 
-    def assemble(self) -> Assembly:
-        """Return the finished text."""
+    def text(self) -> str:
+        """Return the finished text; from then on ``arena_bytes`` is known."""
         scratch = max([0, *(c.kernel.scratch_bytes for c in self.calls if isinstance(c.kernel, Product))])
         self._scratch_bytes = -(-scratch // ALIGNMENT) * ALIGNMENT
         self._scratch_offset = -(-self.lowered.memory.nbytes // ALIGNMENT) * ALIGNMENT
         main = self._main()
-        texts = [self.module.text() + "\n" + main]
-        nbytes = self._scratch_offset + self._scratch_bytes * self.threads
-        return Assembly(texts, nbytes, self.table, self.threads, len(self.calls), len(self._bodies))
+        self.arena_bytes = self._scratch_offset + self._scratch_bytes * self.threads
+        return self.module.text() + "\n" + main
 
     # ------------------------------------------------------------------ kernels
 

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from deltarule.backends.base import Array
 from deltarule.backends.native import context as words
-from deltarule.backends.native.compiler import compile_modules
+from deltarule.backends.native.image import Region, compiled
 from deltarule.backends.native.machine import Machine
 from deltarule.backends.native.memory import aligned, raise_reported
-from deltarule.backends.native.program import Assembler, StepParts
+from deltarule.backends.native.program import draw_step
 from deltarule.backends.native.threads import Team
 from deltarule.errors import DataError, ShapeError
-from deltarule.graph.node import Node
 from deltarule.graph.program import StepProgram
-from deltarule.lower.layout import Panels
-from deltarule.lower.loops import Buffer
 from deltarule.lower.lower import lower_step
 from deltarule.lower.memory import MemoryPlan
 from deltarule.shapes import show
@@ -33,37 +29,32 @@ class NativeRunner:
         self, program: StepProgram, machine: Machine, threads: int | None = None, measured: bool = False
     ) -> None:
         self._program = program
-        self._lowered = lower_step(program)
-        inputs = self._lowered.inputs
-        n_state, n_batch = len(program.state), len(program.batch)
-        self._states = inputs[:n_state]
-        batch = inputs[n_state : n_state + n_batch]
-        self._step, self._seed = inputs[n_state + n_batch], inputs[n_state + n_batch + 1]
-        self._scalars = inputs[n_state + n_batch + 2 :]
-        parts = StepParts(batch, self._step, self._lowered.outputs)
-        self.assembly = Assembler(self._lowered, machine, threads, parts, measured).assemble()
-        self._data = [self.assembly.table.index(buffer) for buffer in parts.data]
-        self._library = compile_modules(self.assembly.texts, machine)
+        signature = ("step", measured, program.signature())
+        self.image, self._library = compiled(
+            signature, machine, threads, lambda: draw_step(program, machine, threads, measured)
+        )
         self._entry = self._library.address("run")
         self._equip()
 
     def _equip(self) -> None:
         """Make what each runner has of its own: threads, memory, context."""
-        self._team = Team(self.assembly.threads)
-        self._arena = aligned(self.assembly.arena_bytes)
-        self._context = np.zeros(words.TABLE + len(self.assembly.table) + self.assembly.kernels, np.int64)
-        nodes = self._program.state
-        self._windows = [self._window(*pair) for pair in zip(self._states, nodes, strict=True)]
+        self._team = Team(self.image.threads)
+        self._arena = aligned(self.image.arena_bytes)
+        self._context = np.zeros(self.image.n_words, np.int64)
+        views = [self._view(region) for region in self.image.regions]
+        states = zip(views, self.image.regions, self._program.state, strict=False)
+        self._windows = [_window(view, region, node.shape) for view, region, node in states]
+        self._seed, *self._scalars = views[len(self._windows) :]
 
     @property
     def threads(self) -> int:
         """Return how many threads run a step."""
-        return self.assembly.threads
+        return self.image.threads
 
     @property
     def plan(self) -> MemoryPlan:
         """Return the memory plan: where state, batch and temporaries lie."""
-        return self._lowered.memory
+        return lower_step(self._program).memory
 
     @property
     def steps_done(self) -> int:
@@ -73,8 +64,8 @@ class NativeRunner:
     @property
     def cycles(self) -> list[tuple[str, int]]:
         """Return the least cycles that the first thread spent in each statement (if asked to measure)."""
-        counts = self._context[words.TABLE + len(self.assembly.table) :]
-        return [(s.label, int(n)) for s, n in zip(self._lowered.program.statements, counts, strict=True)]
+        labels = self.image.labels
+        return [(label, int(n)) for label, n in zip(labels, self._context[-len(labels) :], strict=True)]
 
     def twin(self) -> NativeRunner:
         """Return a runner of the same machine code with memory and threads of its own."""
@@ -123,11 +114,11 @@ class NativeRunner:
         context[words.ARENA], context[words.BARRIER] = self._arena.ctypes.data, self._team.barrier
         context[words.STEPS], context[words.FIRST_STEP] = steps, first_step
         context[words.ORDER], context[words.METRICS] = rows.ctypes.data, metrics.ctypes.data
-        for place, array in zip(self._data, arrays, strict=True):
-            context[words.TABLE + place] = array.ctypes.data
-        self._view(self._seed)[0] = seed
-        for buffer, value in zip(self._scalars, scalars, strict=True):
-            self._view(buffer)[0] = value
+        for word, array in zip(self.image.arrays, arrays, strict=True):
+            context[word] = array.ctypes.data
+        self._seed[0] = seed
+        for number, value in zip(self._scalars, scalars, strict=True):
+            number[0] = value
         self._team.run(self._entry, context.ctypes.data, self.stop)
         raise_reported(context)
         return metrics[: self.steps_done]
@@ -148,16 +139,16 @@ class NativeRunner:
             arrays.append(given)
         return arrays
 
-    def _view(self, buffer: Buffer) -> npt.NDArray[Any]:
-        offset = self._lowered.memory.places[buffer].offset
-        return self._arena[offset : offset + buffer.nbytes].view(buffer.dtype.name)
+    def _view(self, region: Region) -> Array:
+        kind = np.dtype(region.dtype)
+        return self._arena[region.offset : region.offset + region.size * kind.itemsize].view(kind)
 
-    def _window(self, buffer: Buffer, node: Node) -> Array:
-        """Return a state in the arena in its own shape; an axis that lies in panels is cut in two there."""
-        flat, layout = self._view(buffer), self._lowered.layouts.get(buffer)
-        if not isinstance(layout, Panels):
-            return flat.reshape(node.shape)
-        axis, rank = layout.axis, node.rank
-        others = [size for place, size in enumerate(node.shape) if place != axis]
-        stored = flat.reshape(-1, *others, layout.width)
-        return stored.transpose(*range(1, axis + 1), 0, rank, *range(axis + 1, rank))
+
+def _window(elements: Array, region: Region, shape: Sequence[int]) -> Array:
+    """Return a state in the arena in its own shape; an axis that lies in panels is cut in two there."""
+    if not region.width:
+        return elements.reshape(shape)
+    axis, rank = region.axis, len(shape)
+    others = [size for place, size in enumerate(shape) if place != axis]
+    stored = elements.reshape(-1, *others, region.width)
+    return stored.transpose(*range(1, axis + 1), 0, rank, *range(axis + 1, rank))

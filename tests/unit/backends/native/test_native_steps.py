@@ -17,14 +17,13 @@ from deltarule import dtypes
 from deltarule.backends.native.backend import NativeBackend
 from deltarule.backends.native.compiler import assembly as listing
 from deltarule.backends.native.machine import host, runs_here
-from deltarule.backends.native.program import Assembler, StepParts
+from deltarule.backends.native.program import draw_step
 from deltarule.backends.native.runner import NativeRunner
 from deltarule.backends.native.threads import Entry
 from deltarule.backends.reference import ReferenceBackend
 from deltarule.errors import DataError, ShapeError
 from deltarule.graph import build
 from deltarule.graph.program import StepProgram
-from deltarule.lower.lower import lower_step
 from support import graphs
 
 PROGRAMS = {
@@ -295,11 +294,7 @@ def test_small_programs_take_one_thread() -> None:
 def test_steps_compile_for_every_machine(target: str) -> None:
     machine = host(target)
     for program in (PROGRAMS["adam with dropout"](dtypes.FLOAT32), PROGRAMS["convolutional"](dtypes.FLOAT32)):
-        lowered = lower_step(program)
-        n_state, n_batch = len(program.state), len(program.batch)
-        batch, step = lowered.inputs[n_state : n_state + n_batch], lowered.inputs[n_state + n_batch]
-        assembly = Assembler(lowered, machine, 2, StepParts(batch, step, lowered.outputs)).assemble()
-        for text in assembly.texts:
+        for text in draw_step(program, machine, 2)[1]:
             assert len(listing(text, machine)) > 1000
 
 
