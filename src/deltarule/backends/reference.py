@@ -5,9 +5,10 @@ Every node is evaluated once, in topological order, in its own element type; nam
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from deltarule import shapes
 from deltarule.backends import convolution, threefry
 from deltarule.backends.base import Array, Executable, StepRunner
 from deltarule.backends.stepper import LoopRunner
-from deltarule.dtypes import SHORT_SUM
+from deltarule.dtypes import DTYPES, SHORT_SUM
 from deltarule.errors import DataError, GraphError
 from deltarule.graph import build
 from deltarule.graph.node import Node
@@ -25,12 +26,15 @@ from deltarule.graph.rewrite import expand_calls, specialise
 from deltarule.graph.walk import topological
 
 _erf = np.frompyfunc(math.erf, 1, 1)
+_KINDS = {name: np.dtype(name) for name in DTYPES}
+_KEPT = 2**16  # numbers of a value that depends on no input: the larger are computed in every run
+_SMALL = 2**12  # numbers that are copied sooner than a view of them is made
 
 
 def _cast(node: Node, x: Array) -> Array:
     """Return the values in another type: floats cut towards zero, to the nearest bound if outside, NaN to 0."""
     if not (node.dtype.is_integer and x.dtype.kind == "f"):
-        return x.astype(node.dtype.name)
+        return x.astype(_KINDS[node.dtype.name])
     bounds = np.iinfo(node.dtype.name)
     low, high = x <= float(bounds.min), x >= float(bounds.max)
     inside = np.where(low | high | np.isnan(x), 0, x).astype(node.dtype.name)
@@ -41,6 +45,14 @@ def _ramp(node: Node) -> Array:
     shape, axis = node.attributes["shape"], node.attributes["axis"]
     ramp = np.arange(shape[axis], dtype=node.dtype.name)
     return np.broadcast_to(ramp.reshape([-1 if i == axis else 1 for i in range(len(shape))]), shape)
+
+
+def _broadcast(node: Node, x: Array) -> Array:
+    if math.prod(node.shape) > _SMALL:
+        return np.broadcast_to(x, node.shape)
+    result = np.empty(node.shape, x.dtype)
+    result[...] = x
+    return result
 
 
 def _random(node: Node, seed: Array, step: Array) -> Array:
@@ -92,7 +104,7 @@ def _sum(node: Node, x: Array) -> Array:
     axes = node.attributes["axes"]
     length = math.prod(x.shape[axis] for axis in axes)
     wide = x.dtype == np.float32 and length > SHORT_SUM
-    return np.asarray(x.sum(axis=axes, dtype=np.float64 if wide else x.dtype), x.dtype)
+    return np.asarray(np.add.reduce(x, axes, np.float64 if wide else x.dtype), x.dtype)
 
 
 def _solve(node: Node, a: Array, b: Array) -> Array:
@@ -145,11 +157,11 @@ EVALUATE: dict[Op, Evaluate] = {
     Op.OR: lambda n, x, y: x | y,
     Op.WHERE: lambda n, c, x, y: np.where(c, x, y),
     Op.SUM: _sum,
-    Op.MAX: lambda n, x: x.max(axis=n.attributes["axes"]),
+    Op.MAX: lambda n, x: np.maximum.reduce(x, n.attributes["axes"]),
     Op.ARGMAX: lambda n, x: np.argmax(x, axis=n.attributes["axis"]),
     Op.RESHAPE: lambda n, x: x.reshape(n.shape),
     Op.PERMUTE: lambda n, x: x.transpose(n.attributes["order"]),
-    Op.BROADCAST: lambda n, x: np.broadcast_to(x, n.shape),
+    Op.BROADCAST: _broadcast,
     Op.SLICE: _slice,
     Op.PAD: _pad,
     Op.FLIP: lambda n, x: np.flip(x, n.attributes["axes"]),
@@ -175,8 +187,7 @@ def evaluate(outputs: Sequence[Node], values: Mapping[Node, Array]) -> list[Arra
     Unknown sizes are read off the values. Intermediate values are dropped as soon as their last reader has run.
     """
     outputs, values = _with_known_sizes(outputs, values)
-    roots = expand_calls(outputs, frontier=values)
-    return _run(roots, topological(roots, frozenset(values)), values)
+    return _Plan(expand_calls(outputs, frontier=values), tuple(values)).run(values.values())
 
 
 def _with_known_sizes(
@@ -199,44 +210,101 @@ def _with_known_sizes(
     return specialise(outputs, sizes, twins), {twins[node]: array for node, array in values.items()}
 
 
-def _run(roots: Sequence[Node], order: Sequence[Node], values: Mapping[Node, Array]) -> list[Array]:
-    last: dict[Node, int] = {}
-    for position, node in enumerate(order):
-        last.update(dict.fromkeys(node.sources, position))
-    kept = set(roots)
-    known: dict[Node, Array] = {}
-    with np.errstate(all="ignore"):
-        for position, node in enumerate(order):
-            if node in values:
-                known[node] = values[node]
+class _Line(NamedTuple):
+    """One node of a plan; values stand in a table, at the places of their nodes."""
+
+    place: int
+    node: Node
+    compute: Evaluate
+    sources: tuple[int, ...]
+    kind: np.dtype[Any]
+    finished: tuple[int, ...]  # whose last reader this is
+
+
+@final
+class _Plan:
+    """The evaluation of ``roots`` from values of the nodes ``given``: all that the graph alone decides, decided once.
+
+    Values that depend on none of ``given`` are computed in the first run and kept (those of up to ``_KEPT`` numbers).
+    """
+
+    def __init__(self, roots: Sequence[Node], given: Sequence[Node]) -> None:
+        known = frozenset(given)
+        order = topological(roots, known)
+        places = {node: place for place, node in enumerate(order)}
+        fixed = _fixed(order, known)
+        last = {source: reader for reader in order if reader not in known for source in reader.sources}
+        lasting = {*roots, *(s for node in order if node not in fixed for s in node.sources if s in fixed)}
+        self._size = len(order) + 1
+        self._given = [places.get(node, len(order)) for node in given]  # behind the others if nobody reads it
+        self._roots = [places[node] for node in roots]
+        self._first: list[_Line] = []
+        self._lines: list[_Line] = []
+        for place, node in enumerate(order):
+            if node in known:
                 continue
-            if node.op in {Op.INPUT, Op.DIMENSION} or not shapes.is_static(node.shape):
-                raise GraphError(
-                    f"value of {node.attributes.get('name') or node.attributes.get('dimension') or 'a tensor'}",
-                    expected="every input to be given",
-                    got=f"a symbol of shape {shapes.show(node.shape)} without a value",
-                    hint="A symbol has a shape and no value: use dr.tensor(array) to compute with numbers.",
-                )
-            result = EVALUATE[node.op](node, *(known[source] for source in node.sources))
-            known[node] = np.asarray(result, node.dtype.name)
-            for source in node.sources:
-                if last[source] == position and source not in kept:
-                    known.pop(source, None)
-    return [known[node] for node in roots]
+            _require_value(node)
+            sources = tuple(places[source] for source in node.sources)
+            finished = tuple({places[s] for s in node.sources if last[s] is node and s not in lasting})
+            line = _Line(place, node, EVALUATE[node.op], sources, _KINDS[node.dtype.name], finished)
+            (self._first if node in fixed else self._lines).append(line)
+
+    def run(self, given: Iterable[Array]) -> list[Array]:
+        """Return the values of the roots for these values of the nodes given."""
+        values = self._start.copy()
+        for place, array in zip(self._given, given, strict=True):
+            values[place] = array
+        _follow(self._lines, values)
+        return [values[place] for place in self._roots]
+
+    @functools.cached_property
+    def _start(self) -> list[Any]:
+        """The table before a run: what depends on nothing given."""
+        values: list[Any] = [None] * self._size
+        _follow(self._first, values)
+        return values
+
+
+def _follow(lines: Sequence[_Line], values: list[Any]) -> None:
+    """Fill in the values of the lines, one after the other, and drop those that no later line reads."""
+    with np.errstate(all="ignore"):
+        for place, node, compute, sources, kind, finished in lines:
+            values[place] = np.asarray(compute(node, *[values[source] for source in sources]), kind)
+            for source in finished:
+                values[source] = None
+
+
+def _fixed(order: Sequence[Node], known: Set[Node]) -> set[Node]:
+    """Return the nodes that depend on nothing known, and are not too large to be kept."""
+    found: set[Node] = set()
+    for node in order:
+        fixed = node not in known and shapes.is_static(node.shape) and found.issuperset(node.sources)
+        if fixed and (node.op is Op.CONSTANT or shapes.count(node.shape) <= _KEPT):
+            found.add(node)
+    return found
+
+
+def _require_value(node: Node) -> None:
+    """Raise for a symbol to which no value was given."""
+    if node.op in {Op.INPUT, Op.DIMENSION} or not shapes.is_static(node.shape):
+        raise GraphError(
+            f"value of {node.attributes.get('name') or node.attributes.get('dimension') or 'a tensor'}",
+            expected="every input to be given",
+            got=f"a symbol of shape {shapes.show(node.shape)} without a value",
+            hint="A symbol has a shape and no value: use dr.tensor(array) to compute with numbers.",
+        )
 
 
 class _Compiled:
     """A program with its order of evaluation fixed."""
 
     def __init__(self, program: Program) -> None:
-        self._inputs = program.inputs
-        self._roots = expand_calls(program.outputs)
-        self._order = topological(self._roots)
+        self._kinds = [_KINDS[node.dtype.name] for node in program.inputs]
+        self._plan = _Plan(expand_calls(program.outputs), program.inputs)
 
     def __call__(self, *arrays: Array) -> list[Array]:
-        given = zip(self._inputs, arrays, strict=True)
-        values = {node: np.asarray(array, node.dtype.name) for node, array in given}
-        return [np.array(result) for result in _run(self._roots, self._order, values)]
+        given = [np.asarray(array, kind) for array, kind in zip(arrays, self._kinds, strict=True)]
+        return [np.array(result) for result in self._plan.run(given)]
 
 
 class ReferenceBackend:

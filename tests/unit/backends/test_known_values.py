@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import deltarule as dr
 from deltarule.backends import reference
+from deltarule.dtypes import INT64
+from deltarule.errors import DataError, GraphError
 from deltarule.graph import build
 from deltarule.graph import functions as f
+from deltarule.graph.program import Program
 
 
 def test_a_known_node_above_a_named_function_is_not_computed_again() -> None:
@@ -37,3 +41,51 @@ def test_long_sums_of_single_precision_are_rounded_once() -> None:
     (total,) = reference.evaluate([build.sum_over(x, 0)], {x: values})
     assert total.dtype == np.float32
     np.testing.assert_array_equal(total, values.sum(0, dtype=np.float64).astype(np.float32))
+
+
+def test_a_compiled_program_keeps_what_no_input_decides_and_hands_out_copies() -> None:
+    x, unused = build.input_node("x", (3,)), build.input_node("unused", (2,))
+    ramp = build.multiply(build.iota((3,), 0, x.dtype), 2)
+    program = Program((x, unused), (build.add(x, ramp), ramp, x))
+    run = reference.ReferenceBackend().compile(program)
+    given = np.array([1.0, 2.0, 3.0], np.float32)
+    for _ in range(3):
+        total, fixed, same = run(given, np.zeros(2))
+        np.testing.assert_array_equal(total, [1, 4, 7])
+        np.testing.assert_array_equal(fixed, [0, 2, 4])
+        np.testing.assert_array_equal(same, [1, 2, 3])
+        total += 9
+        fixed += 9
+        same += 9
+    np.testing.assert_array_equal(given, [1, 2, 3])
+
+
+def test_large_values_without_inputs_are_made_in_every_run() -> None:
+    n = reference._KEPT + 1
+    x = build.input_node("x", (n,))
+    small = build.reshape(build.sum_over(build.iota((n,), 0, x.dtype), 0), (1,))
+    run = reference.ReferenceBackend().compile(Program((x,), (build.add(x, build.broadcast_to(small, (n,))),)))
+    for _ in range(2):
+        (found,) = run(np.ones(n))
+        np.testing.assert_array_equal(found, np.full(n, np.float32(n * (n - 1) // 2) + np.float32(1)))
+
+
+def test_wrong_indices_are_found_in_every_run_even_where_no_input_decides_them() -> None:
+    x = build.input_node("x", (3,))
+    outside = build.add(build.iota((2,), 0, INT64), 2)
+    run = reference.ReferenceBackend().compile(Program((x,), (build.gather(x, outside, 0),)))
+    wrong = build.gather(build.iota((2,), 0, x.dtype), outside, 0)
+    fixed = reference.ReferenceBackend().compile(
+        Program((x,), (build.add(wrong, build.broadcast_to(build.sum_over(x, 0), (2,))),))
+    )
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"indices in \[0, 3\), got 3"):
+            run(np.ones(3))
+        with pytest.raises(DataError, match=r"indices in \[0, 2\), got 3"):
+            fixed(np.ones(3))
+
+
+def test_a_symbol_without_a_value_is_named() -> None:
+    x, y = build.input_node("x", (3,)), build.input_node("y", (3,))
+    with pytest.raises(GraphError, match="value of y: expected every input to be given"):
+        reference.evaluate([build.add(x, y)], {x: np.ones(3, np.float32)})
