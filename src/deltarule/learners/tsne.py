@@ -4,12 +4,13 @@ pᵢⱼ = (p(j|i) + p(i|j))/2N with Gaussian p(j|i) of a width that gives ``perp
 nearest neighbours; qᵢⱼ ∝ 1/(1 + ‖yᵢ − yⱼ‖²); minimise KL(P‖Q) by gradient descent with momentum and gains:
 ∂KL/∂yᵢ = 4 Σⱼ (pᵢⱼ − qᵢⱼ)(yᵢ − yⱼ)/(1 + ‖yᵢ − yⱼ‖²).
 
-Cost of an iteration: attraction O(N·perplexity); repulsion O(N²) with matrix products ("exact"), or
-O(N + G log G) on a grid of G nodes ("fft": Linderman et al. 2019, polynomial interpolation and convolution).
+Cost of an iteration: O(N²) on the native engine ("exact", see ``tsne_step``); or attraction O(N·perplexity) and
+repulsion O(N + G log G) on a grid of G nodes ("fft": Linderman et al. 2019, polynomial interpolation, convolution).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self, final
 
 import numpy as np
@@ -20,8 +21,9 @@ from sklearn.utils.validation import validate_data
 from deltarule.learners.base import Array, above, at_least, generator, require, whole
 from deltarule.learners.manifold import bisected, neighborhood_graph, principal_start
 from deltarule.learners.search import neighbors_of_each
+from deltarule.learners.tsne_step import LEAST_GAIN, Schedule, descend
 
-_EXACT_UP_TO = 3000
+_EXACT_UP_TO = 5000  # examples; P takes 100 MB there
 _BLOCK = 2**17  # numbers in a block of pairs, which stay in the cache
 _NODES = 3  # of interpolation an interval
 _WIDTH = 1.0  # of an interval at most
@@ -134,12 +136,29 @@ def attraction(p: sparse.csr_matrix, rows: Array, y: Array) -> Array:
     return np.asarray(y * sums[:, -1:] - sums[:, :-1])
 
 
+def _descend_by_edges(
+    p: sparse.csr_matrix, rows: Array, y: Array, repulsion: Callable[[Array], tuple[Array, float]], schedule: Schedule
+) -> tuple[Array, int]:
+    """Return what ``tsne_step.descend`` does, for maps too large for a dense P."""
+    step, gains, number = np.zeros_like(y), np.ones_like(y), 0
+    for exaggeration, momentum, tol in zip(*schedule.factors(), strict=True):
+        number += 1
+        push, total = repulsion(y)
+        gradient = 4 * (exaggeration * attraction(p, rows, y) - push / max(total, 1e-300))
+        gains = np.maximum(np.where(step * gradient < 0, gains + 0.2, gains * 0.8), LEAST_GAIN)
+        step = momentum * step - schedule.rate * gains * gradient
+        y = y + step
+        if float(np.linalg.norm(gradient)) < tol:
+            break
+    return y, number
+
+
 @final
 class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
     """A map of the data by t-SNE (AE-10). Distances between far groups and sizes of groups mean nothing.
 
     ``perplexity`` is about the number of neighbours that count; more than (N − 1)/3 is cut to that.
-    ``method``: "exact", "fft" (two dimensions), or "auto": exact up to 3000 examples.
+    ``method``: "exact", "fft" (two dimensions), or "auto": exact up to 5000 examples.
     After ``fit``: ``embedding_``, ``kl_divergence_``, ``n_iter_``, ``perplexity_``. The start is principal
     components and a little noise: the same data give the same map with the same ``random_state``. New points cannot
     be placed (use ``UMAP`` for that).
@@ -179,7 +198,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         self.perplexity_ = float(max(1.0, min(self.perplexity, (len(x) - 1) / 3)))
         p = joint(x, self.perplexity_)
         start = principal_start(np.asarray(x, np.float64), k, 1e-4, random)
-        self.embedding_ = self._descend(p, start)
+        self.embedding_ = self._layout(p, start)
         return self.embedding_
 
     def _rate(self, n: int) -> float:
@@ -187,26 +206,20 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
             return max(n / self.early_exaggeration / 4, 50.0)
         return float(require(self, "learning_rate", above(0), "a number > 0 or 'auto'"))
 
-    def _descend(self, p: sparse.csr_matrix, y: Array) -> Array:
-        """Gradient descent: first with P exaggerated and momentum 0.5, then as it is and 0.8."""
-        n, rate = len(y), self._rate(len(y))
-        grid = self.method == "fft" or (self.method == "auto" and n > _EXACT_UP_TO and y.shape[1] == 2)
+    def _layout(self, p: sparse.csr_matrix, y: Array) -> Array:
+        """Descend from ``y``, centre the map and measure its divergence."""
+        n, k = y.shape
+        grid = self.method == "fft" or (self.method == "auto" and n > _EXACT_UP_TO and k == 2)
+        schedule = Schedule(
+            float(self.early_exaggeration), min(250, self.max_iter // 4 + 1), self.max_iter, self._rate(n), self.tol
+        )
         rows = np.repeat(np.arange(n), np.diff(p.indptr))
-        step, gains = np.zeros_like(y), np.ones_like(y)
-        exaggerated = min(250, self.max_iter // 4 + 1)
-        for number in range(1, self.max_iter + 1):
-            early = number <= exaggerated
-            push, total = fft_repulsion(y) if grid else exact_repulsion(y.astype(np.float32))
-            pull = attraction(p, rows, y)
-            gradient = 4 * ((self.early_exaggeration if early else 1.0) * pull - push / max(total, 1e-300))
-            against = step * gradient < 0
-            gains = np.maximum(np.where(against, gains + 0.2, gains * 0.8), 0.01)
-            step = (0.5 if early else 0.8) * step - rate * gains * gradient
-            y = y + step
-            self.n_iter_ = number
-            if not early and float(np.linalg.norm(gradient)) < self.tol:
-                break
-        y = y - y.mean(axis=0)
+        if grid or n > _EXACT_UP_TO:
+            repulsion = fft_repulsion if grid else exact_repulsion
+            y, self.n_iter_ = _descend_by_edges(p, rows, y, repulsion, schedule)
+        else:
+            y, self.n_iter_ = descend(p.astype(np.float32).toarray(), y, schedule)
+        y = np.asarray(y - y.mean(axis=0, dtype=np.float64))
         total = (fft_repulsion(y) if grid else exact_repulsion(y))[1]
         gap = y[rows] - y[p.indices]
         q = 1 / ((1 + (gap * gap).sum(axis=1)) * max(total, 1e-300))

@@ -1,0 +1,135 @@
+"""The descent of t-SNE as one program: forces, gains and momentum of an iteration, many iterations in a native call.
+
+    t_ij = 1/(1 + ‖yᵢ − yⱼ‖²),  Z = Σ_{i≠j} t_ij,  ∂KL/∂yᵢ = 4 Σⱼ (pᵢⱼ − t_ij/Z) t_ij (yᵢ − yⱼ)
+
+P is exaggerated at first: ε·pᵢⱼ in place of pᵢⱼ. The map is handed over axis by axis, P is dense, both float32. The
+pairs are gone through twice an iteration, for Z and for the forces; t is computed each time and not kept, so that P
+is all that takes N² numbers of memory.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deltarule.backends.base import StepRunner
+from deltarule.graph.program import StepProgram
+from deltarule.learners.base import Array
+from deltarule.runtime.devices import backend
+from deltarule.simplify import simplify
+from deltarule.tensor.functional import log, maximum, sqrt, where
+from deltarule.tensor.tensor import Tensor, symbol
+
+WORTH_COMPILING = 500  # iterations on few points, which take NumPy as long as the compiler needs
+_MANY_PAIRS = 2**14  # that take as long as everything else in an iteration of NumPy
+_AT_A_TIME = 50  # iterations in a native call
+LEAST_GAIN = 0.01
+
+
+def gaps(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[Tensor]:
+    """Return the differences of all pairs (N, N), axis by axis."""
+    return [a.expand_dims(1) - b.expand_dims(0) for a, b in zip(left, right, strict=True)]
+
+
+def proximity(gap: Sequence[Tensor]) -> Tensor:
+    """Return t = 1/(1 + d²) for all pairs (N, N)."""
+    squares = [along * along for along in gap]
+    return 1.0 / (1.0 + sum(squares[1:], squares[0]))
+
+
+def partition(t: Tensor) -> Tensor:
+    """Return Z, the sum of t over the pairs of different points, in float64."""
+    return maximum((t.astype("float64").sum(axis=1) - 1.0).sum(), 1e-300)
+
+
+def divergence(rows: Sequence[Tensor], columns: Sequence[Tensor], p: Tensor, exaggeration: Tensor) -> Tensor:
+    """Return the part of KL(P‖Q) that depends on the map: −Σᵢⱼ pᵢⱼ log t_ij + log Z, for P of sum 1.
+
+    ``rows`` and ``columns`` are the same map, twice: as P and Q are symmetric, its gradient is twice that in one.
+    """
+    t = proximity(gaps(rows, columns))
+    return log(partition(t)) - exaggeration * (p * log(t)).sum()
+
+
+def gradient(y: Sequence[Tensor], p: Tensor, exaggeration: Tensor) -> list[Tensor]:
+    """Return the gradient of the divergence, axis by axis."""
+    back = [a.expand_dims(0) - a.expand_dims(1) for a in y]  # of equal length, but an expression that is not kept
+    scale = (1.0 / partition(proximity(back))).astype("float32")
+    gap = gaps(y, y)
+    t = proximity(gap)
+    force = (exaggeration * p - scale * t) * t
+    return [4.0 * (force * along).sum(axis=1) for along in gap]
+
+
+@functools.lru_cache(maxsize=8)
+def _runner(device: str, n: int, k: int) -> StepRunner:
+    """Return one iteration for maps of n points in k dimensions.
+
+    It goes on until the gradient's norm was below ``tol``; from then on it changes nothing. The metric says whether
+    it still moved the map.
+    """
+    y, step, gains = ([symbol(name, (n,), "float32") for _ in range(k)] for name in ("y", "step", "gains"))
+    p, going = symbol("p", (n, n), "float32"), symbol("going", (), "float32")
+    exaggeration, momentum, tol = batch = [
+        symbol(name, (1,), "float32") for name in ("exaggeration", "momentum", "tol")
+    ]
+    rate = symbol("rate", (), "float64")
+    slopes = gradient(y, p, exaggeration[0])
+    new_gains = [
+        maximum(where(before * slope < 0.0, gain + 0.2, gain * 0.8), LEAST_GAIN)
+        for before, slope, gain in zip(step, slopes, gains, strict=True)
+    ]
+    new_step = [
+        momentum[0] * before - rate.astype("float32") * gain * slope
+        for before, slope, gain in zip(step, slopes, new_gains, strict=True)
+    ]
+    new_y = [place + going * moved for place, moved in zip(y, new_step, strict=True)]
+    squares = [(slope * slope).sum() for slope in slopes]
+    new_going = where(sqrt(sum(squares[1:], squares[0])) < tol[0], 0.0, going)
+    *following, moves = simplify([t.node for t in (*new_y, *new_step, *new_gains, p, new_going, going * 1.0)])
+    program = StepProgram(
+        state=tuple(t.node for t in (*y, *step, *gains, p, going)),
+        batch=tuple(t.node for t in batch),
+        step=symbol("number", (), "int64").node,
+        seed=symbol("seed", (), "int64").node,
+        scalars=(rate.node,),
+        next_state=tuple(following),
+        metrics=(moves,),
+    )
+    return backend(device).compile_step(program)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What changes on the way: P times ``exaggeration`` and momentum 0.5 for some iterations, then 1 and 0.8."""
+
+    exaggeration: float
+    exaggerated: int
+    max_iter: int
+    rate: float
+    tol: float  # ends where the gradient's norm is below, after the exaggeration
+
+    def factors(self) -> tuple[Array, Array, Array]:
+        """Return exaggeration, momentum and tolerance of every iteration."""
+        early = np.arange(self.max_iter) < self.exaggerated
+        return np.where(early, self.exaggeration, 1.0), np.where(early, 0.5, 0.8), np.where(early, 0.0, self.tol)
+
+
+def descend(p: Array, y: Array, schedule: Schedule) -> tuple[Array, int]:
+    """Return the map (N, k) after the descent from ``y``, float32 throughout, and the number of iterations."""
+    n, k = y.shape
+    device = "cpu" if schedule.max_iter * (1 + n * n / _MANY_PAIRS) > WORTH_COMPILING else "reference"
+    runner = _runner(device, n, k).twin()
+    still, ones = [np.zeros(n)] * k, [np.ones(n)] * k
+    runner.load([*y.T, *still, *ones, p, np.ones(())])
+    data, n_iter = schedule.factors(), 0
+    for start in range(0, schedule.max_iter, _AT_A_TIME):
+        order = np.arange(start, min(start + _AT_A_TIME, schedule.max_iter))
+        moved = int(runner.run(data, order, start, 0, (schedule.rate,)).sum())
+        n_iter += moved
+        if moved < len(order):
+            break
+    return np.stack(runner.read()[:k], axis=1), n_iter
