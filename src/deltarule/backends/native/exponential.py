@@ -28,6 +28,8 @@ _EXP_TAIL = {  # (eʳ − 1 − r)/r² for |r| ≤ 0.35, interpolated at Chebysh
         2.5101346928350340198e-8,
     ),
 }
+_TANH_ONE = 9.02  # tanh is 1 from here on in float32
+_EXP_TWICE = (1.0, 2.00000008, 2.00000002, 1.33331323, 0.66666164, 0.26800431, 0.08922316)  # e²ʳ for |r| ≤ ln 2 / 4
 _TANH_SERIES = (-0.33333330333, 0.13332915367, -0.053873948849, 0.02111095905, -0.0062691197196)  # |x| ≤ 0.6
 _LOG_SERIES = {  # fdlibm: (log(1+f) − log(1−f))/s − 2 in powers of s², s = f/(2+f)
     "float32": (0.66666662693, 0.40000972152, 0.28498786688, 0.24279078841),
@@ -136,12 +138,22 @@ def logarithm_plus_one(x: Lanes) -> Lanes:
 
 def hyperbolic_tangent(x: Lanes) -> Lanes:
     """Return tanh(x)."""
-    size = x.absolute()
-    t = exponential_minus_one(size * 2.0)
-    far = size > 0.55
     if x.dtype == "float32":
-        square = x * x
-        near = (square * polynomial(square, _TANH_SERIES)).times_plus(x, x)
-        return where(far, 1.0 - 2.0 / (t + 2.0), near).with_sign_of(x)
+        return _tanh_of_float32(x)
+    t = exponential_minus_one(x.absolute() * 2.0)
+    far = x.absolute() > 0.55
     quotient = where(far, -2.0, t) / (t + 2.0)
     return where(far, quotient + 1.0, quotient).with_sign_of(x)
+
+
+def _tanh_of_float32(x: Lanes) -> Lanes:
+    """Return a series near 0 and 1 − 2/(e²ˣ + 1) elsewhere, which forgives small errors of e²ˣ."""
+    size, rounder = x.absolute(), _ROUNDER[x.dtype]
+    bounded = where(size > _TANH_ONE, _TANH_ONE, size)  # NaN stays
+    shifted = bounded.times_plus(2.0 / math.log(2.0), rounder)
+    r = (shifted - rounder).times_plus(-math.log(2.0) / 2.0, bounded)
+    power = ((shifted.bits() << 23) + (_BIAS[x.dtype] << 23)).bits()  # the shift keeps n of the rounder's bits
+    far = 1.0 - 2.0 / (polynomial(r, _EXP_TWICE) * power + 1.0)
+    square = x * x
+    near = (square * polynomial(square, _TANH_SERIES)).times_plus(size, size)
+    return where(size > 0.6, far, near).with_sign_of(x)
