@@ -132,10 +132,12 @@ class PenalisedClassifier(LinearClassifier):
         self.n_iter_ = 0
         if self.solver == "delta":
             return self._descend(data, theta, alpha, self.max_iter)
-        for loss in self._smooth_losses():
-            theta, steps = newton(loss, theta, data, alpha, self.max_iter, self.tol)
-            self.n_iter_ += steps
+        theta, self.n_iter_ = self._minimise(data, theta, alpha)
         return self._keep(theta)
+
+    def _minimise(self, data: Data, theta: Array, alpha: float) -> tuple[Array, int]:
+        """Return the minimum and the number of Newton steps on the way."""
+        return newton(self._loss(), theta, data, (alpha,), self.max_iter, self.tol)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Make one pass of the delta rule over a chunk, whatever ``solver`` is. The first call needs ``classes``."""
@@ -166,7 +168,3 @@ class PenalisedClassifier(LinearClassifier):
     @abstractmethod
     def _loss(self) -> Loss:
         """Return the loss of scores and targets: with its derivatives it is all that tells learners apart."""
-
-    def _smooth_losses(self) -> tuple[Loss, ...]:
-        """Return what Newton steps minimise one after the other, from coarse to fine."""
-        return (self._loss(),)

@@ -8,11 +8,15 @@ from typing import Any, final
 from deltarule.dtypes import DType
 from deltarule.learners.base import Array, require
 from deltarule.learners.linear import PenalisedClassifier
-from deltarule.losses import CrossEntropy, Huber, Loss, MulticlassHinge
+from deltarule.learners.objective import Data, newton
+from deltarule.losses import CrossEntropy, Loss, MulticlassHinge
 from deltarule.losses.loss import require_labels
 from deltarule.shapes import Shape
-from deltarule.tensor.functional import log_softmax, maximum, one_hot, zeros
+from deltarule.tensor.functional import log_softmax, maximum, minimum, one_hot
 from deltarule.tensor.tensor import Tensor, tensor
+
+_SHARPER = 0.25  # one rounding of the hinge to the one before
+_ROUNDINGS = tuple(_SHARPER**power for power in range(6))
 
 
 @final
@@ -45,7 +49,7 @@ class SoftmaxRegression(PenalisedClassifier):
 class _RoundedHinge(Loss):
     """Σ_{j≠y} of max(0, 1 + a_j − a_y), a parabola s²/2r below ``rounding`` r and s − r/2 above."""
 
-    rounding: float
+    rounding: float | Tensor
 
     def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
         """Raise unless targets are labels."""
@@ -53,19 +57,22 @@ class _RoundedHinge(Loss):
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the rounded hinge of every example."""
-        n_classes = prediction.shape[-1]
-        hot = one_hot(target, n_classes, prediction.dtype)
+        hot = one_hot(target, prediction.shape[-1], prediction.dtype)
         right = (hot * prediction).sum(-1, keepdims=True)
         slack = maximum(0, prediction - right + 1) * (1 - hot)
-        mean = Huber(delta=self.rounding).per_example(slack, zeros(slack.shape, slack.dtype))
-        return mean * float(n_classes / self.rounding)
+        low = minimum(slack, self.rounding)
+        return (low * (slack - low / 2) / self.rounding).sum(-1)
+
+
+def _rounded(rounding: Tensor) -> Loss:
+    return _RoundedHinge(rounding=rounding)
 
 
 @final
 class LinearSVM(PenalisedClassifier):
     """Σ_{j≠y} max(0, 1 + a_j − a_y), or its square, per example (CM-09 … CM-14); subgradient 0 at the kink.
 
-    The plain hinge is rounded within 10⁻³ of its kink, which Newton steps need.
+    The plain hinge is rounded within 2⁻¹⁰ of its kink, which Newton steps need.
     With two classes this is the hinge loss max(0, 1 − y·z) of the difference z of the scores. ``solver="delta"``
     takes subgradient steps example by example (or along means over ``batch_size``), as ``partial_fit`` does.
 
@@ -87,7 +94,16 @@ class LinearSVM(PenalisedClassifier):
     def _loss(self) -> Loss:
         return MulticlassHinge(squared=self.loss == "squared_hinge")
 
-    def _smooth_losses(self) -> tuple[Loss, ...]:
+    def _minimise(self, data: Data, theta: Array, alpha: float) -> tuple[Array, int]:
+        """Round the hinge less and less, each time starting where the line through the last two minima leads."""
         if self.loss == "squared_hinge":
-            return (self._loss(),)
-        return tuple(_RoundedHinge(rounding=r) for r in (1.0, 0.1, 0.01, 1e-3))
+            return super()._minimise(data, theta, alpha)
+        minima: list[Array] = []
+        steps = 0
+        for rounding in _ROUNDINGS:
+            if len(minima) > 1:
+                theta = minima[-1] + _SHARPER * (minima[-1] - minima[-2])
+            theta, more = newton(_rounded, theta, data, (alpha, rounding), self.max_iter, self.tol)
+            minima.append(theta)
+            steps += more
+        return theta, steps

@@ -20,15 +20,17 @@ from deltarule.graph.rewrite import expand_calls, substitute
 from deltarule.graph.walk import dependents, topological
 from deltarule.learners.base import Array
 from deltarule.losses import Loss
-from deltarule.optim.line_search import strong_wolfe
+from deltarule.optim.line_search import descend_convex
 from deltarule.runtime.devices import backend
 from deltarule.simplify import simplify
-from deltarule.tensor.functional import arange, eye, ones
+from deltarule.tensor.functional import arange, concatenate, eye, one_hot, stack
 from deltarule.tensor.tensor import Tensor, symbol
 from deltarule.tensor.transforms import grad, hvp
 
 Data = tuple[Array, Array, Array]  # inputs (N, features), targets (N,), weights (N,)
+Family = Callable[[Tensor], Loss]  # losses that differ in one number, which is given to each run
 WORTH_COMPILING = 2**22  # examples · size of Θ: below, NumPy ends before the compiler
+_WORTH_A_MATRIX = 2**16  # examples · outputs · size of Θ: below, the Hessian takes no longer than five products
 _MOST_PRODUCTS = 250
 
 
@@ -37,47 +39,59 @@ class Objective:
     """J for a number of examples, as expressions; the symbols are ``theta``, ``batch`` (x, y, w) and ``alpha``.
 
     Targets are numbers where there is one output, and labels where there are more. ``errors`` are −∂loss/∂scores of
-    every example, the e of the delta rule θ ← θ + η·e·x (CM-27).
+    every example, the e of the delta rule θ ← θ + η·e·x (CM-27). ``scalars`` are ``alpha`` and, for a family of
+    losses, the symbol of its number.
     """
 
-    def __init__(self, loss: Loss, outputs: int, features: int, rows: int, device: str = "reference") -> None:
-        self.loss, self._device = loss, device
+    def __init__(self, loss: Loss | Family, outputs: int, features: int, rows: int, device: str = "reference") -> None:
+        self._device = device
         self.theta = symbol("theta", (outputs, features), "float64")
         x = symbol("x", (rows, features), "float64")
         y = symbol("y", (rows,), "float64" if outputs == 1 else "int64")
         self.batch = (x, y, symbol("w", (rows,), "float64"))
         self.alpha = symbol("alpha", (), "float64")
+        number = symbol("number", (), "float64")
+        self.loss: Loss = loss if isinstance(loss, Loss) else loss(number)
+        self.scalars: tuple[Tensor, ...] = (self.alpha,) if isinstance(loss, Loss) else (self.alpha, number)
         scores = x @ self.theta.T
         self.scores = scores[:, 0] if outputs == 1 else scores
         self._known = symbol("scores", self.scores.shape, "float64")
         self._penalised = (arange(features) < features - 1).astype("float64")
         penalty = (self._penalised * self.theta * self.theta).sum() * 0.5 * self.alpha
-        self.value = loss(self.scores, *self.batch[1:]) + penalty
+        self.value = self.loss(self.scores, *self.batch[1:]) + penalty
         self.gradient: Tensor = grad(self.value, self.theta)
-        self.errors: Tensor = -grad(loss.per_example(self.scores, y).sum(), self.scores)
+        self.errors: Tensor = -grad(self.loss.per_example(self.scores, y).sum(), self.scores)
 
     @functools.cached_property
     def slopes(self) -> Executable:
-        """Return (Θ, x, y, w, α) → J, ∂J/∂Θ."""
-        return self._run((self.theta, *self.batch, self.alpha), (self.value, self.gradient))
+        """Return (Θ, x, y, w, scalars) → J, ∂J/∂Θ."""
+        return self._run((self.theta, *self.batch, *self.scalars), (self.value, self.gradient))
 
     @functools.cached_property
     def hessian(self) -> Executable:
-        """Return (scores, x, y, w, α) → the Hessian Xᵀ diag(∂²J/∂z²) X + α·𝟙 of an objective with one output."""
+        """Return (scores, x, y, w, scalars) → the Hessian of J in Θ row by row, (size of Θ, size of Θ).
+
+        Its blocks are Xᵀ diag(∂²J/∂zₐ∂z_b) X of two outputs a and b, and α·𝟙 on those of one.
+        """
         x, *rest = self.batch
-        bends = hvp(lambda z: self.loss(z, *rest), self.scores, ones(self.scores.shape, "float64"))
-        matrix = (x * bends.expand_dims(1)).T @ x + eye(x.shape[1], "float64") * self._penalised * self.alpha
-        return self._run((self._known, *self.batch, self.alpha), (self._beyond(matrix),))
+        (outputs, features), (rows, _) = self.theta.shape, x.shape
+        units = [one_hot(a, outputs, "float64").broadcast_to((rows, outputs)) for a in range(outputs)]
+        bends = [hvp(lambda z: self.loss(z, *rest), self.scores, u.reshape(self.scores.shape)) for u in units]
+        pairs = stack([bend.reshape(rows, outputs) for bend in bends], axis=1).reshape(rows, -1, 1)
+        blocks = x.T @ (pairs * x.expand_dims(1)).reshape(rows, -1)
+        matrix = blocks.reshape(features, outputs, -1).permute(1, 0, 2).reshape(self.theta.size, -1)
+        penalty = eye(self.theta.size, "float64") * concatenate([self._penalised] * outputs) * self.alpha
+        return self._run((self._known, *self.batch, *self.scalars), (self._beyond(matrix + penalty),))
 
     def curvature(self, scores: Array, *data: Array) -> Callable[[Array], Array]:
-        """Return V ↦ the Hessian times V, of the shape of Θ, at scores of (x, y, w, α)."""
+        """Return V ↦ the Hessian times V, of the shape of Θ, at scores of (x, y, w, scalars)."""
         prepare, multiply = self._products
         known = prepare(scores, *data)
         return lambda v: multiply(v, *known, *data)[0]
 
     @functools.cached_property
     def _products(self) -> tuple[Executable, Executable]:
-        """Return (scores, x, y, w, α) → what of the product depends on scores alone, and (V, those, x, …) → product."""
+        """Return (scores, x, …) → what of the product depends on scores alone, and (V, those, x, …) → product."""
         v = symbol("v", self.theta.shape, "float64")
         (image,) = expand_calls(simplify([self._beyond(hvp(lambda _: self.value, self.theta, v)).node]))
         order = topological([image])
@@ -85,7 +99,7 @@ class Objective:
         known = dict.fromkeys(s for node in order if node in moving for s in node.sources if s in bent - moving)
         twins = [symbol("known", node.shape, node.dtype) for node in known]
         (product,) = substitute([image], dict(zip(known, (t.node for t in twins), strict=True)))
-        rest = (*self.batch, self.alpha)
+        rest = (*self.batch, *self.scalars)
         return self._run((self._known, *rest), [Tensor(n) for n in known]), self._run(
             (v, *twins, *rest), (Tensor(product),)
         )
@@ -100,12 +114,12 @@ class Objective:
 
 
 @functools.lru_cache(maxsize=64)
-def objective(loss: Loss, outputs: int, features: int, rows: int) -> Objective:
+def objective(loss: Loss | Family, outputs: int, features: int, rows: int) -> Objective:
     """Return an objective; equal ones are made once."""
     return Objective(loss, outputs, features, rows)
 
 
-def _chosen(loss: Loss, theta: Array, rows: int) -> Objective:
+def _chosen(loss: Loss | Family, theta: Array, rows: int) -> Objective:
     """Return an objective on the engine that its size asks for; a native one is not kept, for it holds on to data."""
     outputs, features = theta.shape
     if rows * theta.size < WORTH_COMPILING:
@@ -113,32 +127,38 @@ def _chosen(loss: Loss, theta: Array, rows: int) -> Objective:
     return Objective(loss, outputs, features, rows, "cpu")
 
 
-def newton(loss: Loss, theta: Array, data: Data, alpha: float, max_iter: int, tol: float) -> tuple[Array, int]:
-    """Minimise J by Newton steps with strong Wolfe lengths; return Θ and the number of steps (at least 1).
+def newton(
+    loss: Loss | Family, theta: Array, data: Data, scalars: Sequence[float], max_iter: int, tol: float
+) -> tuple[Array, int]:
+    """Minimise a convex J by Newton steps of lengths that lower it; return Θ and the number of steps (at least 1).
 
     One output solves with the Hessian; several take conjugate gradients on products with it (Lin, Weng and Keerthi
-    2008). Ends where no derivative is above ``tol``, after ``max_iter`` steps, or where rounding allows no descent.
+    2008), the matrix itself being made where it is small. ``scalars`` are α and the number of a family of losses.
+    Ends where no derivative is above ``tol``, after ``max_iter`` steps, or where rounding allows no descent.
     """
-    made, strength = _chosen(loss, theta, len(data[0])), np.array(alpha, np.float64)
+    made = _chosen(loss, theta, len(data[0]))
+    given = (*data, *(np.array(scalar, np.float64) for scalar in scalars))
 
     def at(flat: Array) -> tuple[float, Array]:
-        value, gradient = made.slopes(flat.reshape(theta.shape), *data, strength)
+        value, gradient = made.slopes(flat.reshape(theta.shape), *given)
         return float(value), gradient.ravel()
 
     def direction(flat: Array, gradient: Array) -> Array:
         scores = data[0] @ flat.reshape(theta.shape).T
         if len(theta) == 1:
-            (matrix,) = made.hessian(scores[:, 0], *data, strength)
+            (matrix,) = made.hessian(scores[:, 0], *given)
             return -np.asarray(np.linalg.lstsq(matrix, gradient, rcond=None)[0])
-
-        times = made.curvature(scores, *data, strength)
+        if len(data[0]) * len(theta) * theta.size <= _WORTH_A_MATRIX:
+            (matrix,) = made.hessian(scores, *given)
+            return _conjugate_gradients(lambda v: matrix @ v + 1e-12 * v, -gradient)
+        times = made.curvature(scores, *given)
         return _conjugate_gradients(lambda v: times(v.reshape(theta.shape)).ravel() + 1e-12 * v, -gradient)
 
     x, steps = theta.ravel(), 0
     value, gradient = at(x)
     while steps < max_iter and np.abs(gradient).max() > tol:
         along = direction(x, gradient)
-        found = strong_wolfe(at, x, value, gradient, along, 1.0)
+        found = descend_convex(at, x, value, gradient, along)
         if found is None:
             break
         length, lower, gradient = found

@@ -33,6 +33,26 @@ def backtrack(at: ValueAndGradient, x: Array, value: float, gradient: Array, dir
     return 0.0
 
 
+def descend_convex(at: ValueAndGradient, x: Array, value: float, gradient: Array, direction: Array) -> Found | None:
+    """Return a step with f(x + td) ≤ f + c₁·t·dᵀ∇f(x) of a convex f, from t = 1 down, or None.
+
+    From a t that is too long it goes where the tangents at 0 and t meet, which is the minimum where f has one kink
+    between them, and at most to t/1000, at least to 0.9·t.
+    """
+    slope = float(direction @ gradient)
+    if not slope < 0:
+        return None
+    length = 1.0
+    for _ in range(_MOST_TRIALS):
+        new_value, new_gradient = at(x + length * direction)
+        if not _rises(new_value, value + SUFFICIENT * length * slope):
+            return length, new_value, new_gradient
+        rise = float(direction @ new_gradient) - slope
+        meet = length - (new_value - value - slope * length) / rise if rise > 0 else math.nan
+        length = min(max(meet, 1e-3 * length), 0.9 * length) if math.isfinite(meet) else length / 2
+    return None
+
+
 def strong_wolfe(
     at: ValueAndGradient, x: Array, value: float, gradient: Array, direction: Array, first: float
 ) -> Found | None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from scipy.special import expit, softmax
 
-from deltarule.learners import Adaline, LogisticRegression, Perceptron, SoftmaxRegression, delta_step
+from deltarule.learners import Adaline, LinearSVM, LogisticRegression, Perceptron, SoftmaxRegression, delta_step
 from deltarule.learners import objective as objectives
 from deltarule.learners.delta_rule import _Criterion
 from deltarule.learners.delta_step import DeltaRule
@@ -78,15 +79,59 @@ def test_the_rounded_hinge_is_near_the_hinge() -> None:
         assert (np.abs(found - slack.sum(axis=1)) <= (K - 1) * r / 2 + 1e-12).all()
 
 
+@pytest.mark.parametrize("loss", [CrossEntropy(), MulticlassHinge(squared=True), _RoundedHinge(rounding=0.1)])
+@pytest.mark.parametrize("outputs", [2, K])
+def test_the_hessian_is_that_of_its_products(loss: Any, outputs: int) -> None:
+    theta, v = R.normal(size=(2, outputs, D))
+    made, data = objective(loss, outputs, D, N), (X, np.minimum(LABELS, outputs - 1), WEIGHTS, ALPHA)
+    matrix, scores = made.hessian(X @ theta.T, *data)[0], X @ theta.T
+    np.testing.assert_allclose(matrix, matrix.T, rtol=1e-12, atol=1e-14)
+    product = made.curvature(scores, *data)(v)
+    np.testing.assert_allclose((matrix @ v.ravel()).reshape(v.shape), product, rtol=1e-10, atol=1e-12)
+
+
+def test_newton_takes_the_same_way_with_the_hessian_and_with_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for limit in (0, 10**9):
+        monkeypatch.setattr(objectives, "_WORTH_A_MATRIX", limit)
+        found.append(newton(CrossEntropy(), np.zeros((K, D)), (X, LABELS, WEIGHTS), (0.3,), 100, 1e-10))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-8, atol=1e-10)
+    assert found[0][1] == found[1][1]
+
+
+@pytest.mark.notes("CM-09", "CM-14")
+@pytest.mark.parametrize("alpha", [1e-3, 0.1])
+def test_a_hinge_is_minimised_as_a_quadratic_program_would_be(alpha: float) -> None:
+    """SLSQP on slack variables: min mean Σ s + ½α‖Θ‖², s ≥ 1 + a_j − a_y, s ≥ 0; rounding costs 2⁻¹¹(K − 1) at most."""
+    x, y = X[:, :-1], LABELS
+    learner = LinearSVM(loss="hinge", alpha=alpha).fit(x, y)
+    wrong = np.arange(K) != y[:, None]
+
+    def gaps(theta: Any) -> Any:
+        scores = X @ theta.reshape(K, D).T
+        return (1 + scores - scores[np.arange(N), y][:, None])[wrong]
+
+    def value(both: Any) -> float:
+        return float(both[K * D :].sum() / N + 0.5 * alpha * (both[: K * D].reshape(K, D)[:, :-1] ** 2).sum())
+
+    bounds = [(None, None)] * (K * D) + [(0, None)] * int(wrong.sum())
+    start = np.concatenate([np.zeros(K * D), np.ones(int(wrong.sum()))])
+    limit = {"type": "ineq", "fun": lambda both: both[K * D :] - gaps(both[: K * D])}
+    best = minimize(value, start, bounds=bounds, constraints=[limit], options={"maxiter": 300, "ftol": 1e-10})
+    theta = np.column_stack([learner.coef_, learner.intercept_]).ravel()
+    ours = value(np.concatenate([theta, np.maximum(0, gaps(theta))]))
+    assert best.success and best.fun - 1e-7 <= ours <= best.fun + (K - 1) * 2.0**-11
+
+
 @pytest.mark.parametrize("native", [False, True])
 def test_newton_ends_where_no_derivative_is_left(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objectives, "WORTH_COMPILING", 0 if native else 10**9)
     for loss, outputs, y in ((BinaryCrossEntropy(), 1, YES), (CrossEntropy(), K, LABELS)):
         start, data = np.zeros((outputs, D)), (X, y, WEIGHTS)
-        theta, steps = newton(loss, start, data, 0.3, 100, 1e-10)
+        theta, steps = newton(loss, start, data, (0.3,), 100, 1e-10)
         assert np.abs(objective(loss, outputs, D, N).slopes(theta, *data, ALPHA)[1]).max() <= 1e-10
         assert 3 <= steps <= 12
-        one, number = newton(loss, start, data, 0.3, 1, 1e-10)
+        one, number = newton(loss, start, data, (0.3,), 1, 1e-10)
         assert number == 1 and np.abs(one - theta).max() > 1e-4
 
 

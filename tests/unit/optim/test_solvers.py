@@ -9,7 +9,7 @@ from scipy import optimize
 import deltarule as dr
 from deltarule import optim
 from deltarule.errors import ArgumentError, DivergenceError, ShapeError
-from deltarule.optim.line_search import CURVATURE, SUFFICIENT, strong_wolfe
+from deltarule.optim.line_search import CURVATURE, SUFFICIENT, descend_convex, strong_wolfe
 from deltarule.tensor.tensor import Tensor, tensor
 
 
@@ -143,3 +143,28 @@ def test_no_line_search_upwards() -> None:
 
     x = np.array([0.0])
     assert strong_wolfe(at, x, 0.0, np.array([0.0]), np.array([1.0]), 1.0) is None
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-4, 1e-8])
+def test_a_convex_function_is_lowered_and_one_kink_is_met_at_once(scale: float) -> None:
+    """3|x| + x from x = 1 along −1/scale: the tangents at both ends of a long step meet at the kink at 0."""
+    calls: list[float] = []
+
+    def at(x: np.ndarray) -> tuple[float, np.ndarray]:  # type: ignore[type-arg]  # float64 vectors
+        calls.append(float(x[0]))
+        return float(3 * np.abs(x).sum() + x.sum()), 3 * np.sign(x) + 1
+
+    x = np.ones(1)
+    found = descend_convex(at, x, *at(x), -x / scale)
+    assert found is not None
+    length, value, gradient = found
+    np.testing.assert_allclose((length, value), (scale, 0), atol=1e-7)
+    assert len(calls) <= 5 and gradient.shape == (1,)
+
+
+def test_no_convex_descent_upwards_or_from_the_minimum() -> None:
+    def at(x: np.ndarray) -> tuple[float, np.ndarray]:  # type: ignore[type-arg]  # float64 vectors
+        return float(x @ x), 2 * x
+
+    assert descend_convex(at, np.ones(1), *at(np.ones(1)), np.ones(1)) is None
+    assert descend_convex(lambda x: (np.inf, x), np.ones(1), 1.0, np.ones(1), -np.ones(1)) is None
