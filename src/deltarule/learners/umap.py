@@ -2,10 +2,10 @@
 
 w(j|i) = exp(−max(0, dᵢⱼ − ρᵢ)/σᵢ) over the k nearest, ρᵢ the nearest distance above 0 and σᵢ such that the weights
 sum to log₂ k; W = A + Aᵀ − A∘Aᵀ. The layout draws wᵢⱼ-weighted edges together and random pairs apart, by stochastic
-steps on the cross-entropy with v = 1/(1 + a‖y − y′‖²ᵇ). Edges of one epoch are taken in random parts small enough
-that a point is moved about once in a part.
+steps on the cross-entropy with v = 1/(1 + a‖y − y′‖²ᵇ) (see ``umap_step``). Edges of one epoch are taken in random
+parts small enough that a point is moved about once in a part.
 
-Cost: the exact neighbour search O(N²d); then O(epochs·N·k·(1 + negatives)).
+Cost: the exact neighbour search O(N²d); then O(epochs·N·k·(1 + negatives)) on the native engine.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from deltarule.learners.base import Array, above, require, seed, whole
 from deltarule.learners.manifold import bisected, neighborhood_graph, principal_start
 from deltarule.learners.search import Known, neighbors_of_each
+from deltarule.learners.umap_step import Layout, settled
 
-_DENSE_UP_TO = 2000
-_CLIP = 4.0
+_DENSE_UP_TO = 200  # points: above, Lanczos' iteration is the quicker one
 _SMALLEST_WIDTH = 1e-3  # of σ, in mean distances
 
 
@@ -83,17 +83,6 @@ def spectral_start(graph: sparse.csr_matrix, x: Array, k: int, random: np.random
     return np.asarray(vectors * signs * (10.0 / np.abs(vectors).max()) + noise)
 
 
-def _attraction(square: Array, a: float, b: float) -> Array:
-    """Return the factor of (y − y′) in the gradient of log v."""
-    safe = np.where(square > 0, square, 1.0)
-    return np.where(square > 0, -2 * a * b * safe ** (b - 1) / (1 + a * safe**b), 0.0)
-
-
-def _repulsion(square: Array, a: float, b: float) -> Array:
-    """Return the factor of (y − y′) in the gradient of log(1 − v)."""
-    return 2 * b / ((0.001 + square) * (1 + a * square**b))
-
-
 @final
 class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
     """A map of the data by UMAP (AE-11), on which new points can be placed.
@@ -146,27 +135,12 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         kept = edges.data >= edges.data.max() / n_epochs
         heads, tails, share = edges.row[kept], edges.col[kept], edges.data[kept] / edges.data.max()
         offset = random.random(len(share))
+        steps = n_epochs * -(-2 * int(share.sum()) // n)
+        layout = Layout(y, heads, tails, self.n_negatives, (self._a, self._b), self._seed, steps)
         for epoch in range(n_epochs):
-            rate = self.learning_rate * (1 - epoch / n_epochs)
             due = np.flatnonzero(np.floor((epoch + 1) * share + offset) > np.floor(epoch * share + offset))
-            random.shuffle(due)
-            for part in np.array_split(due, max(1, -(-2 * len(due) // n))):
-                self._move(y, heads[part], tails[part], rate, random)
-        return y
-
-    def _move(self, y: Array, heads: Array, tails: Array, rate: float, random: np.random.Generator) -> None:
-        """Draw the ends of edges together, and push the heads from random points."""
-        n, k = y.shape
-        gap = y[heads] - y[tails]
-        pull = np.clip(_attraction((gap * gap).sum(axis=1), self._a, self._b)[:, None] * gap, -_CLIP, _CLIP)
-        others = random.integers(n, size=(len(heads), self.n_negatives))
-        away = y[heads][:, None, :] - y[others]
-        push = np.clip(_repulsion((away * away).sum(axis=2), self._a, self._b)[:, :, None] * away, -_CLIP, _CLIP)
-        forward = pull + push.sum(axis=1)
-        for axis in range(k):
-            y[:, axis] += rate * (
-                np.bincount(heads, forward[:, axis], minlength=n) - np.bincount(tails, pull[:, axis], minlength=n)
-            )
+            layout.epoch(random.permutation(due), self.learning_rate * (1 - epoch / n_epochs))
+        return layout.read()
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
         """Lay the examples out and return their places (N, n_components)."""
@@ -195,14 +169,9 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         """
         random = np.random.default_rng(self._seed)
         n_epochs, drawn = max(30, self._epochs(len(self._examples)) // 3), max(1, 10 * self.n_negatives)
-        for epoch in range(n_epochs):
-            gap = y[:, None, :] - self.embedding_[indices]
-            pull = np.clip(_attraction((gap * gap).sum(axis=2), self._a, self._b)[:, :, None] * gap, -_CLIP, _CLIP)
-            away = y[:, None, :] - self.embedding_[random.integers(len(self.embedding_), size=drawn)]
-            push = np.clip(_repulsion((away * away).sum(axis=2), self._a, self._b)[:, :, None] * away, -_CLIP, _CLIP)
-            step = (weights[:, :, None] * pull).sum(axis=1) + self.n_negatives * push.mean(axis=1)
-            y = y + self.learning_rate * (1 - epoch / n_epochs) * step
-        return y
+        others = self.embedding_[random.integers(len(self.embedding_), size=(n_epochs, drawn))]
+        near, curve = self.embedding_[indices], (self._a, self._b)
+        return settled(y, near, weights, others, self.n_negatives, curve, float(self.learning_rate))
 
     @property
     def _n_features_out(self) -> int:

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from deltarule.learners import TSNE, tsne_step
+from deltarule.backends.native.backend import NativeBackend
+from deltarule.learners import TSNE, tsne_step, umap_step
 from deltarule.learners.base import Array
 from deltarule.learners.tsne import _descend_by_edges, exact_repulsion, joint
 from deltarule.learners.tsne_step import Schedule, descend, divergence, gradient
+from deltarule.learners.umap import curve
+from deltarule.learners.umap_step import Curve, Layout, settled
 from deltarule.tensor.functional import as_tensor
+from deltarule.tensor.random import random_uniform
 from deltarule.tensor.tensor import Tensor
 from deltarule.tensor.transforms import grad
 
@@ -74,3 +78,90 @@ def test_the_map_does_not_depend_on_where_the_engine_begins(monkeypatch: pytest.
     monkeypatch.setattr(tsne_step, "WORTH_COMPILING", 10**9)
     slow = TSNE(max_iter=300, random_state=0).fit(x)
     assert abs(quick.kl_divergence_ - slow.kl_divergence_) < 0.1 * slow.kl_divergence_
+
+
+A, B = curve(1.0, 0.1)
+
+
+def scalars() -> Curve:
+    """Return the curve as tensors."""
+    return Curve(as_tensor(np.array(np.log(A))), as_tensor(np.array(B)))
+
+
+def attraction(square: Array) -> Array:
+    """The closed form of the factor in the gradient of log v."""
+    safe = np.where(square > 0, square, 1.0)
+    return np.where(square > 0, -2 * A * B * safe ** (B - 1) / (1 + A * safe**B), 0.0)
+
+
+def repulsion(square: Array) -> Array:
+    """The closed form of the factor in the gradient of log(1 − v)."""
+    return 2 * B / ((0.001 + square) * (1 + A * square**B))
+
+
+@pytest.mark.notes("AE-11")
+def test_forces_of_edges_are_the_closed_forms() -> None:
+    square = np.concatenate([[0.0], np.geomspace(1e-12, 1e6, 100)])
+    np.testing.assert_allclose(scalars().attraction(as_tensor(square)).numpy(), attraction(square), rtol=1e-9)
+    np.testing.assert_allclose(scalars().repulsion(as_tensor(square)).numpy(), repulsion(square), rtol=1e-9)
+
+
+@pytest.mark.notes("AE-11")
+@pytest.mark.parametrize("n_negatives", [0, 1, 5])
+@pytest.mark.parametrize("steps", [0, 10**9])
+def test_an_epoch_is_numpys(n_negatives: int, steps: int) -> None:
+    """Two epochs of 25 edges in parts of 10: the last part is filled up with edges that do nothing."""
+    random = np.random.default_rng(0)
+    y, heads, tails = random.normal(size=(20, 2)), random.integers(20, size=60), random.integers(20, size=60)
+    layout = Layout(y, heads, tails, n_negatives, (A, B), 7, steps)
+    number, wanted = 0, y.copy()
+    for rate in (1.0, 0.3):
+        edges = random.permutation(60)[:25]
+        layout.epoch(edges, rate)
+        for start in range(0, 25, 10):
+            h, t = heads[edges[start : start + 10]], tails[edges[start : start + 10]]
+            gap = wanted[h] - wanted[t]
+            pull = np.clip(attraction((gap**2).sum(axis=1))[:, None] * gap, -4, 4)
+            total = pull
+            if n_negatives:
+                drawn = random_uniform((n_negatives, 10), 7, number).numpy()
+                away = wanted[h] - wanted[(drawn[:, : len(h)] * 20).astype(int)]
+                total = pull + np.clip(repulsion((away**2).sum(axis=2))[:, :, None] * away, -4, 4).sum(axis=0)
+            np.add.at(wanted, h, rate * total)
+            np.subtract.at(wanted, t, rate * pull)
+            number += 1
+    np.testing.assert_allclose(layout.read(), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_the_layout_does_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    y, ends = random.normal(size=(3000, 2)), random.integers(3000, size=(2, 9000))
+    maps = []
+    for threads in (1, 2):
+        engine = NativeBackend()
+        compile_step = engine.compile_step
+        monkeypatch.setattr(engine, "compile_step", lambda p, f=compile_step, n=threads: f(p, n))
+        monkeypatch.setattr(umap_step, "backend", lambda _, e=engine: e)
+        umap_step._layout_runner.cache_clear()
+        layout = Layout(y, *ends, 5, (A, B), 0, 10**9)
+        for rate in (1.0, 0.5):
+            layout.epoch(np.arange(9000), rate)
+        maps.append(layout.read())
+    umap_step._layout_runner.cache_clear()
+    assert np.abs(maps[0] - y).max() > 1
+    np.testing.assert_array_equal(*maps)
+
+
+@pytest.mark.notes("AE-11")
+@pytest.mark.parametrize("n", [1, 64, 100])
+def test_new_points_settle_as_in_numpy(n: int) -> None:
+    random = np.random.default_rng(0)
+    y, near, others = (random.normal(size=size) for size in ((n, 2), (n, 4, 2), (30, 9, 2)))
+    weights = random.dirichlet(np.ones(4), size=n)
+    found = settled(y, near, weights, others, 5, (A, B), 0.1)
+    for epoch in range(30):
+        gap, away = y[:, None] - near, y[:, None] - others[epoch]
+        pull = np.clip(attraction((gap**2).sum(axis=2))[:, :, None] * gap, -4, 4)
+        push = np.clip(repulsion((away**2).sum(axis=2))[:, :, None] * away, -4, 4)
+        y = y + 0.1 * (1 - epoch / 30) * ((weights[:, :, None] * pull).sum(axis=1) + 5 * push.mean(axis=1))
+    np.testing.assert_allclose(found, y, rtol=1e-3, atol=1e-3)
