@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.learners.base import Array, above, coded, generator, require, whole
 from deltarule.learners.moments import Moments
+from deltarule.learners.scatter import scatter
 
 _BLOCK_ROWS = 4096  # of the data, centred and multiplied at a time
 
@@ -86,9 +87,9 @@ class PCA(_Projection):
             values, rows = self._randomized(centred, k)
             total = sum(float(np.vdot(part, part)) for part in np.array_split(centred, -(-len(x) // _BLOCK_ROWS)))
         elif x.shape[0] > x.shape[1]:
-            scatter = _scatter(x, self.mean_)
-            values, rows = _eigenvectors(scatter.astype(x.dtype, copy=False), k)
-            total = float(np.trace(scatter))
+            spread = scatter([x], [self.mean_])
+            values, rows = _eigenvectors(spread.astype(x.dtype, copy=False), k)
+            total = float(np.trace(spread))
         else:
             _, s, rows = np.linalg.svd(x - self.mean_, full_matrices=False)
             values = s**2
@@ -148,19 +149,10 @@ class PCA(_Projection):
         return np.where(deviation > 0, deviation, 1.0)
 
 
-def _scatter(x: Array, mean: Array) -> Array:
-    """Return Σ(x − μ)(x − μ)ᵀ: blocks in the data's precision, added in float64, so that no copy of x is needed."""
-    total = np.zeros((x.shape[1], x.shape[1]))
-    for start in range(0, len(x), _BLOCK_ROWS):
-        centred = x[start : start + _BLOCK_ROWS] - mean
-        total += centred.T @ centred
-    return total
-
-
-def _eigenvectors(scatter: Array, k: int) -> tuple[Array, Array]:
+def _eigenvectors(spread: Array, k: int) -> tuple[Array, Array]:
     """Return the k largest eigenvalues, and their eigenvectors as rows."""
-    n = len(scatter)
-    values, vectors = linalg.eigh(scatter, subset_by_index=(n - k, n - 1), check_finite=False)
+    n = len(spread)
+    values, vectors = linalg.eigh(spread, subset_by_index=(n - k, n - 1), check_finite=False)
     return values[::-1], vectors.T[::-1]
 
 

@@ -10,6 +10,7 @@ from typing import final
 import numpy as np
 
 from deltarule.learners.base import Array
+from deltarule.learners.scatter import scatter, squares
 
 
 def merged(
@@ -39,9 +40,8 @@ class Moments:
         """Add examples (N, n_features) with weights > 0."""
         mass = float(weights.sum())
         mean = weights @ x / mass
-        gap = x - mean
-        scatter = (gap * weights[:, None]).T @ gap if self.scatter.ndim == 2 else weights @ (gap * gap)
-        self.mean, self.scatter = merged(self.weight, self.mean, self.scatter, mass, mean, scatter)
+        spread = scatter([x], [mean], weights) if self.scatter.ndim == 2 else squares(x, mean, weights)
+        self.mean, self.scatter = merged(self.weight, self.mean, self.scatter, mass, mean, spread)
         self.weight += mass
 
     def rows(self) -> Array:
