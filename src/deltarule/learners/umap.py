@@ -23,7 +23,7 @@ from deltarule.learners.manifold import bisected, neighborhood_graph, principal_
 from deltarule.learners.search import Known, neighbors_of_each
 from deltarule.learners.umap_step import Layout, settled
 
-_DENSE_UP_TO = 200  # points: above, Lanczos' iteration is the quicker one
+_DENSE_AT_ONCE, _DENSE_UP_TO = 200, 2000  # points: all eigenvectors at once, or where few do not converge
 _SMALLEST_WIDTH = 1e-3  # of σ, in mean distances
 
 
@@ -64,6 +64,26 @@ def fuzzy_graph(x: Array, n_neighbors: int) -> sparse.csr_matrix:
     return (one_way + one_way.T - product).tocsr()
 
 
+def _leading(matrix: sparse.csr_matrix, k: int, start: Array) -> Array:
+    """Return the eigenvectors (N, k) of the largest eigenvalues, in their order, of a symmetric matrix.
+
+    Lanczos' iteration finds them at once where the eigenvalues are apart. Where they are close (the graph of points
+    along a curve) all are computed, or for a large matrix those that a wide tolerance gives.
+    """
+    n = len(start)
+    if n > _DENSE_AT_ONCE:
+        basis = min(n, max(40, 2 * k))
+        try:
+            values, found = sparse.linalg.eigsh(matrix, k, which="LA", tol=1e-6, v0=start, ncv=basis, maxiter=20)
+            return np.asarray(found[:, np.argsort(-values)])
+        except sparse.linalg.ArpackNoConvergence:
+            pass
+    if n <= _DENSE_UP_TO:
+        return np.asarray(np.linalg.eigh(matrix.toarray())[1][:, ::-1][:, :k])
+    values, found = sparse.linalg.eigsh(matrix, k, which="LA", tol=1e-4, v0=start, maxiter=n * 5)
+    return np.asarray(found[:, np.argsort(-values)])
+
+
 def spectral_start(graph: sparse.csr_matrix, x: Array, k: int, random: np.random.Generator) -> Array:
     """Return eigenvectors of the normalised Laplacian, up to 10 in size; principal components if it falls apart."""
     n = graph.shape[0]
@@ -72,12 +92,7 @@ def spectral_start(graph: sparse.csr_matrix, x: Array, k: int, random: np.random
         return principal_start(x, k, 3.0, random)
     root = 1 / np.sqrt(np.asarray(graph.sum(axis=1)).ravel())
     scaled = sparse.diags(root) @ graph @ sparse.diags(root)
-    if n <= _DENSE_UP_TO:
-        vectors = np.linalg.eigh(scaled.toarray())[1][:, ::-1][:, 1 : k + 1]
-    else:
-        start = random.normal(size=n)
-        values, found = sparse.linalg.eigsh(scaled, k + 1, which="LA", tol=1e-4, v0=start, maxiter=n * 5)
-        vectors = found[:, np.argsort(-values)][:, 1 : k + 1]
+    vectors = _leading(scaled, k + 1, random.normal(size=n))[:, 1:]
     signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(k)])
     noise = random.normal(scale=1e-4, size=(n, k))
     return np.asarray(vectors * signs * (10.0 / np.abs(vectors).max()) + noise)

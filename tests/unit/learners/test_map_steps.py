@@ -11,7 +11,7 @@ from deltarule.learners import TSNE, tsne_step, umap_step
 from deltarule.learners.base import Array
 from deltarule.learners.tsne import _descend_by_edges, exact_repulsion, joint
 from deltarule.learners.tsne_step import Schedule, descend, divergence, gradient
-from deltarule.learners.umap import curve
+from deltarule.learners.umap import curve, fuzzy_graph, spectral_start
 from deltarule.learners.umap_step import Curve, Layout, settled
 from deltarule.tensor.functional import as_tensor
 from deltarule.tensor.random import random_uniform
@@ -165,3 +165,23 @@ def test_new_points_settle_as_in_numpy(n: int) -> None:
         push = np.clip(repulsion((away**2).sum(axis=2))[:, :, None] * away, -4, 4)
         y = y + 0.1 * (1 - epoch / 30) * ((weights[:, :, None] * pull).sum(axis=1) + 5 * push.mean(axis=1))
     np.testing.assert_allclose(found, y, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.notes("AE-11")
+@pytest.mark.parametrize("n_neighbors", [5, 15])
+@pytest.mark.parametrize("curved", [True, False])
+def test_the_start_is_the_smoothest_pair_of_functions_on_the_graph(n_neighbors: int, curved: bool) -> None:
+    """Along a curve the eigenvalues are too close for few steps of Lanczos' iteration; in a cloud they are apart."""
+    random = np.random.default_rng(0)
+    x = (
+        np.linspace(0, 1, 700)[:, None] + 1e-7 * random.normal(size=(700, 3))
+        if curved
+        else random.normal(size=(700, 9))
+    )
+    graph = fuzzy_graph(x, n_neighbors)
+    root = 1 / np.sqrt(np.asarray(graph.sum(axis=1)).ravel())
+    wanted = np.linalg.eigh(root[:, None] * graph.toarray() * root)[1][:, [-2, -3]]
+    start = spectral_start(graph, x, 2, random)
+    shared = np.linalg.svd(wanted.T @ (start / np.linalg.norm(start, axis=0)))[1]
+    np.testing.assert_allclose(shared, 1.0, atol=1e-3)
+    np.testing.assert_allclose(np.abs(start).max(), 10.0, rtol=1e-3)
