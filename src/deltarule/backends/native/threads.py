@@ -1,4 +1,4 @@
-"""Worker threads that enter one native function together, and what they need there: barrier, denormal flushing.
+"""Worker threads that enter one native function together: their memory for waiting, and how they treat denormals.
 
 The workers are Python threads that sleep until a run; ctypes releases the interpreter lock while they are in
 native code. Inside, they wait for one another at the ends of phases (``phases``): a wait spins, then yields, then
@@ -59,9 +59,8 @@ _Tasks = queue.SimpleQueue[tuple[_Job, int] | None]
 class Team:
     """``threads`` threads that run native functions together.
 
-    ``barrier`` is the address that the functions hand to ``@barrier`` (:func:`emit_barrier`). One run at a time:
-    a second caller waits for the first. Workers start on first use, end with the team, and do not keep the
-    process alive.
+    ``barrier`` is the address that the functions hand to ``@phase`` (see ``phases``). One run at a time: a second
+    caller waits for the first. Workers start on first use, end with the team, and do not keep the process alive.
     """
 
     def __init__(self, threads: int) -> None:
@@ -104,11 +103,6 @@ class Team:
             finally:  # Ctrl-C is raised when the call above returns; the others still write to the caller's memory
                 if self.threads > first:
                     _wait(job, on_interrupt)
-
-    def close(self) -> None:
-        """End the workers; the team can be used again."""
-        with self._lock:
-            _dismiss(self._workers)
 
     def _flags(self) -> npt.NDArray[np.int64]:
         return self._memory[LINE // 8 :]
@@ -163,47 +157,6 @@ def _platform_functions() -> tuple[int, int, int]:
         yielding, sleeping, argument = library.sched_yield, library.usleep, 50  # microseconds
     addresses = [ctypes.cast(function, ctypes.c_void_p).value or 0 for function in (yielding, sleeping)]
     return addresses[0], addresses[1], argument
-
-
-def emit_barrier(module: Module) -> str:
-    """Add ``void @barrier(ptr barrier, i64 thread, i64 threads)`` to the module; return its name.
-
-    No thread returns before all have called it; what they wrote before is visible to all after.
-    """
-    e = Emitter(module)
-    flags = e.assign(f"getelementptr i8, ptr %barrier, i64 {LINE}")
-    mine = e.assign(f"getelementptr [{LINE} x i8], ptr {flags}, i64 %thread")
-    generation = e.add(e.assign(f"load i64, ptr {mine}, align 8"), 1)
-    e.emit(f"store atomic i64 {generation}, ptr {mine} release, align 8")
-    limits = [
-        e.assign(f"load i64, ptr {e.assign(f'getelementptr i64, ptr %barrier, i64 {word}')}, align 8")
-        for word in (SPINS, YIELDS)
-    ]
-    patience = e.add(*limits)
-    waited = e.variable(0)
-    with e.loop(0, "%threads") as other:
-        flag = e.assign(f"getelementptr [{LINE} x i8], ptr {flags}, i64 {other}")
-        e.branch("look")
-        e.label("look")
-        seen = e.assign(f"load atomic i64, ptr {flag} acquire, align 8")
-        e.branch_if(e.compare("sge", seen, generation), "arrived", "wait")
-        e.label("wait")
-        turns = e.get(waited)
-        e.set(waited, e.add(turns, 1))
-        e.branch_if(e.compare("slt", turns, limits[0]), "spin", "leave")
-        e.label("spin")
-        emit_pause(e)
-        e.branch("look")
-        e.label("leave")
-        e.branch_if(e.compare("slt", turns, patience), "yield", "sleep")
-        for label, word, argument in (("yield", YIELD, None), ("sleep", SLEEP, SLEEP_ARGUMENT)):
-            e.label(label)
-            emit_platform_call(e, word, argument)
-            e.branch("look")
-        e.label("arrived")
-    e.emit("ret void")
-    module.add("barrier", e.function("internal void @barrier(ptr %barrier, i64 %thread, i64 %threads)"))
-    return "barrier"
 
 
 def emit_pause(e: Emitter) -> None:

@@ -1,4 +1,4 @@
-"""Teams, barriers and denormal flushing."""
+"""Teams, phases and denormal flushing."""
 
 from __future__ import annotations
 
@@ -13,33 +13,40 @@ import pytest
 from deltarule.backends.native.compiler import compile_modules, compile_objects
 from deltarule.backends.native.emitter import Emitter, Module, number
 from deltarule.backends.native.machine import TARGETS, host, runs_here
-from deltarule.backends.native.threads import Team, emit_barrier, emit_denormals
+from deltarule.backends.native.phases import emit_phases
+from deltarule.backends.native.threads import Team, emit_denormals
 from deltarule.errors import ArgumentError
 
+FIRST = 4  # word of the relay's first number
 RUNNABLE = [name for name in TARGETS if runs_here(host(name))]
 
 
 def relay_module(machine):
-    """Return a module in which each thread adds its neighbour's number to its own, barrier by barrier.
+    """Return a module in which each part adds its neighbour's number to its own, phase by phase.
 
-    The argument holds the barrier's address, the number of rounds, a stop flag, and two rows of numbers.
+    The argument holds the barrier's address, the number of rounds, a stop flag, the number of threads, and two rows of
+    numbers.
     """
     module = Module(machine)
-    emit_barrier(module)
+    emit_phases(module)
+    e = Emitter(module)
+    threads = e.load("int64", e.address("int64", "%argument", 3))
+    neighbour = e.assign(f"urem i64 {e.add('%part', 1)}, {threads}")
+    old = e.multiply(e.modulo("%step", 2), 300)
+    new = e.multiply(e.modulo(e.add("%step", 1), 2), 300)
+    mine, theirs = (
+        e.load("int64", e.address("int64", "%argument", e.add(e.add(old, FIRST), part)))
+        for part in ("%part", neighbour)
+    )
+    e.store("int64", e.add(mine, theirs), e.address("int64", "%argument", e.add(e.add(new, FIRST), "%part")))
+    e.emit("ret void")
+    module.add("add", e.function("internal void @add(ptr %argument, i64 %part, i64 %step)"))
     e = Emitter(module)
     barrier = e.assign("load ptr, ptr %argument, align 8")
     rounds = e.load("int64", e.address("int64", "%argument", 1))
-    neighbour = e.assign(f"urem i64 {e.add('%thread', 1)}, %threads")
     with e.loop(0, rounds) as turn:
-        old = e.multiply(e.modulo(turn, 2), 300)
-        new = e.multiply(e.modulo(e.add(turn, 1), 2), 300)
-        mine, theirs = (
-            e.load("int64", e.address("int64", "%argument", e.add(e.add(old, 3), thread)))
-            for thread in ("%thread", neighbour)
-        )
-        place = e.address("int64", "%argument", e.add(e.add(new, 3), "%thread"))
-        e.store("int64", e.add(mine, theirs), place)
-        e.emit(f"call void @barrier(ptr {barrier}, i64 %thread, i64 %threads)")
+        own = "ptr %argument, i64 %thread, i64 %threads"
+        e.emit(f"call void @phase(ptr {barrier}, ptr @add, {own}, i64 {e.add(turn, 1)}, i64 {turn})")
     e.emit("ret void")
     module.add("relay", e.function("void @relay(ptr %argument, i64 %thread, i64 %threads)"))
     e = Emitter(module)
@@ -55,26 +62,25 @@ def relay_module(machine):
 
 def argument_for(team, rounds):
     argument = np.zeros(700, np.int64)
-    argument[:2] = team.barrier, rounds
-    argument[3 : 3 + team.threads] = np.arange(team.threads) ** 2 + 1
+    argument[:4] = team.barrier, rounds, 0, team.threads
+    argument[FIRST : FIRST + team.threads] = np.arange(team.threads) ** 2 + 1
     return argument
 
 
 @pytest.mark.parametrize("target", RUNNABLE)
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 7])
-def test_what_was_written_before_a_barrier_is_seen_after_it(target, threads):
+def test_what_was_written_in_a_phase_is_seen_in_the_next(target, threads):
     library = compile_modules([relay_module(host(target))], host(target), cache="off")
     team = Team(threads)
     for rounds in (1, 50, 51):
         argument = argument_for(team, rounds)
-        wanted = argument[3 : 3 + threads].copy()
+        wanted = argument[FIRST : FIRST + threads].copy()
         with np.errstate(over="ignore"):
             for _ in range(rounds):
                 wanted = wanted + np.roll(wanted, -1)
         team.run(library.address("relay"), argument.ctypes.data)
-        first = 3 + 300 * (rounds % 2)
+        first = FIRST + 300 * (rounds % 2)
         np.testing.assert_array_equal(argument[first : first + threads], wanted)
-    team.close()
 
 
 def test_many_callers_take_turns():
@@ -92,7 +98,6 @@ def test_many_callers_take_turns():
         member.join()
     for result in results:
         np.testing.assert_array_equal(result, alone)
-    team.close()
 
 
 def test_an_interrupt_stops_native_code_and_is_raised():
@@ -114,19 +119,17 @@ def test_an_interrupt_stops_native_code_and_is_raised():
     timer.join()
     argument = argument_for(team, 5)
     team.run(library.address("relay"), argument.ctypes.data)  # the team still works
-    assert argument[303] > 1
-    team.close()
+    assert argument[FIRST + 300] > 1
 
 
 def test_more_threads_than_cores_cost_little():
-    """Barriers of four threads on two cores, shared with other work, take milliseconds and not time slices."""
+    """Phases of four threads on two cores, shared with other work, take milliseconds and not time slices."""
     library = compile_modules([relay_module(host())], host(), cache="off")
     team = Team(4)
     argument = argument_for(team, 200)
     start = time.perf_counter()
     team.run(library.address("relay"), argument.ctypes.data)
     assert time.perf_counter() - start < 15
-    team.close()
 
 
 @pytest.mark.parametrize("target", RUNNABLE)
