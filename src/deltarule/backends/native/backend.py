@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from deltarule.backends.native.threads import Entry, Team
 from deltarule.errors import DataError, ShapeError
 from deltarule.graph.program import Program, StepProgram
 from deltarule.shapes import show
+
+_first_byte: Any = ctypes.c_char.from_buffer  # NumPy's arrays are buffers, which their types do not say
 
 
 class NativeBackend:
@@ -115,5 +119,9 @@ class _Call:
 
 
 def _address(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+    """Return where the elements of an array begin that is not empty; the longer way takes what can't be written to."""
+    try:
+        return ctypes.addressof(_first_byte(array))
+    except (TypeError, BufferError):
+        address: int = array.__array_interface__["data"][0]
+        return address
