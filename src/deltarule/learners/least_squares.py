@@ -1,31 +1,80 @@
 """Least squares and its regularised relatives: closed forms where there are any (CM-01 … CM-03, CM-28).
 
-They are linear algebra on moments of the data, XᵀX and Xᵀy, for which a graph of single examples would do more work.
+J(θ) = ½Σ w(y − θᵀx)² is a quadratic: ½θᵀGθ − tᵀθ + const for centred data, with the Hessian G = Σ w xxᵀ and
+t = Σ w x y. Both grow with the data alone and are computed together, on the native engine where they are large (see
+``scatter``). What is left are matrices of d × d, for which a graph would only rename LAPACK's routines.
+
+G has the square of the condition of X. Solutions by G lose as many digits as its condition has; beyond a limit θ comes
+from a factorisation of the centred data themselves.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self, final
 
 import numpy as np
+from scipy import linalg
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.extmath import safe_sparse_dot
 
 from deltarule.errors import DataError
 from deltarule.learners.base import Array, above, at_least, checked_fit, checked_predict, require, weights_for, whole
 from deltarule.learners.moments import Moments
+from deltarule.learners.proximal import lasso
+from deltarule.learners.scatter import scatter
 
 
-def _centred(x: Array, y: Array, weights: Array, intercept: bool) -> tuple[Array, Array, Array, Array]:
-    """Return weighted-centred X and y, scaled by √w, and the means."""
-    if intercept:
-        x_mean = np.average(x, axis=0, weights=weights)
-        y_mean = np.average(y, axis=0, weights=weights)
-    else:
-        x_mean, y_mean = np.zeros(x.shape[1]), np.zeros(y.shape[1])
-    root = np.sqrt(weights)[:, None]
-    return (x - x_mean) * root, (y - y_mean) * root, x_mean, y_mean
+@dataclass(frozen=True)
+class _Quadratic:
+    """½θᵀGθ − tᵀθ: what is minimised, without its penalty."""
+
+    gram: Array  # G (d, d)
+    target: Array  # t (d, outputs)
+    mass: float  # Σw
+    regular: bool  # whether there are at least as many examples as features
+    rows: Callable[[], tuple[Array, Array]]  # (A, b) with AᵀA = G and Aᵀb = t
+
+    def condition(self, alpha: float = 0.0) -> float:
+        """Return the ratio of the largest eigenvalue of G + α to the smallest; ∞ where there is none."""
+        if not self.regular and not alpha:
+            return np.inf
+        values = linalg.eigvalsh(self.gram, check_finite=False) + alpha
+        return float(values[-1] / values[0]) if values[0] > 0 else np.inf
+
+    @staticmethod
+    def of(x: Array, y: Array, weights: Array, means: tuple[Array, Array]) -> _Quadratic:
+        """Return J of examples (N, d) with targets (N, outputs), centred about the means."""
+        d = x.shape[1]
+        mass = None if (weights == 1).all() else weights
+        if y.shape[1] <= d:
+            joint = scatter([x, y], means, mass)
+            gram, target = joint[:d, :d], joint[:d, d:]
+        else:
+            gram, target = scatter([x], means[:1], mass), (x - means[0]).T @ ((y - means[1]) * weights[:, None])
+
+        def rows() -> tuple[Array, Array]:
+            root = np.sqrt(weights)[:, None]
+            return (x - means[0]) * root, (y - means[1]) * root
+
+        return _Quadratic(gram, target, float(weights.sum()), len(x) >= d, rows)
+
+    @staticmethod
+    def seen(moments: Moments, d: int, centred: bool) -> _Quadratic:
+        """Return J of examples whose moments were counted, targets behind d features."""
+        spread = moments.scatter
+        if not centred:
+            spread = spread + moments.weight * np.outer(moments.mean, moments.mean)
+
+        def rows() -> tuple[Array, Array]:
+            found = moments.rows()
+            if not centred:
+                found = np.vstack([found, np.sqrt(moments.weight) * moments.mean])
+            return found[:, :d], found[:, d:]
+
+        return _Quadratic(spread[:d, :d], spread[:d, d:], moments.weight, True, rows)
 
 
 class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -38,10 +87,13 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         x, targets = checked_fit(self, X, y, multi_output=True, y_numeric=True)
         weights = weights_for(x, targets, sample_weight)
         columns = targets.reshape(len(targets), -1).astype(np.float64)
-        a, b, x_mean, y_mean = _centred(x, columns, weights, self.fit_intercept)
-        theta = self._solve(a, b, float(weights.sum()))
+        if self.fit_intercept:
+            means = weights @ x / weights.sum(), weights @ columns / weights.sum()
+        else:
+            means = np.zeros(x.shape[1]), np.zeros(columns.shape[1])
+        theta = self._solve(_Quadratic.of(x, columns, weights, means))
         self._seen: Moments | None = None
-        self._keep(theta, x_mean, y_mean, flat=targets.ndim == 1)
+        self._keep(theta, *means, flat=targets.ndim == 1)
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -62,8 +114,7 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         used = weights > 0
         seen.add(np.concatenate([x, columns], axis=1)[used], weights[used])
         means = seen.mean if self.fit_intercept else np.zeros(len(seen.mean))
-        rows = seen.rows() if self.fit_intercept else np.vstack([seen.rows(), np.sqrt(seen.weight) * seen.mean])
-        theta = self._solve(rows[:, :d], rows[:, d:], seen.weight)
+        theta = self._solve(_Quadratic.seen(seen, d, self.fit_intercept))
         self._keep(theta, means[:d], means[d:], flat=targets.ndim == 1)
         return self
 
@@ -73,8 +124,8 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.intercept_ = float(bias[0]) if flat else bias
 
     @abstractmethod
-    def _solve(self, x: Array, y: Array, mass: float) -> Array:
-        """Return θ for centred x and y, rows scaled by √w; ``mass`` is Σw."""
+    def _solve(self, j: _Quadratic) -> Array:
+        """Return θ, (d, outputs)."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -101,32 +152,37 @@ class LinearRegression(_LinearRegressor):
         self.fit_intercept = fit_intercept
         self.solver = solver
 
-    def _solve(self, x: Array, y: Array, mass: float) -> Array:
-        del mass
+    def _solve(self, j: _Quadratic) -> Array:
         require(self, "solver", {"auto", "normal", "svd"}.__contains__, "'auto', 'normal' or 'svd'")
-        gram = x.T @ x
-        if self.solver == "normal" or (self.solver == "auto" and np.linalg.cond(gram) < 1e10):
+        if self.solver == "normal" or (self.solver == "auto" and j.condition() < 1e10):
             try:
-                return np.asarray(np.linalg.solve(gram, x.T @ y))
+                return np.asarray(np.linalg.solve(j.gram, j.target))
             except np.linalg.LinAlgError as error:
                 raise DataError(
                     "LinearRegression solver='normal'", expected="features of which none depends on the others",
                     got="a singular XᵀX", hint="Write solver='auto' or 'svd', or take Ridge.",
                 ) from error  # fmt: skip
-        return np.asarray(np.linalg.lstsq(x, y, rcond=None)[0])
+        return np.asarray(np.linalg.lstsq(*j.rows(), rcond=None)[0])
 
 
 @final
 class Ridge(_LinearRegressor):
-    """arg min Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α‖θ‖²; the intercept is not penalised (CM-28)."""
+    """arg min Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α‖θ‖²; the intercept is not penalised (CM-28).
+
+    θ solves (XᵀX + αI)θ = Xᵀy while the matrix has a condition below 10⁶, (λ₁ + α)/(λ_d + α) for the eigenvalues λ of
+    XᵀX, so that nine digits are left; else θ comes from the singular values s of X, by s/(s² + α).
+    """
 
     def __init__(self, *, alpha: float = 1.0, fit_intercept: bool = True) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
 
-    def _solve(self, x: Array, y: Array, mass: float) -> Array:
-        del mass
+    def _solve(self, j: _Quadratic) -> Array:
         require(self, "alpha", at_least(0), "a number ≥ 0")
+        if j.regular and j.condition(self.alpha) < 1e6:
+            matrix = j.gram + self.alpha * np.eye(len(j.gram))
+            return np.asarray(linalg.solve(matrix, j.target, assume_a="pos", check_finite=False))
+        x, y = j.rows()
         u, s, vt = np.linalg.svd(x, full_matrices=False)
         shrunk = np.divide(s, s**2 + self.alpha, out=np.zeros_like(s), where=s > 1e-15 * s.max(initial=0.0))
         return np.asarray(vt.T @ (shrunk[:, None] * (u.T @ y)))
@@ -136,7 +192,8 @@ class Ridge(_LinearRegressor):
 class Lasso(_LinearRegressor):
     """arg min 1/(2Σw) Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α‖θ‖₁ by accelerated proximal steps (FISTA, Beck and Teboulle 2009).
 
-    The proximal step of α‖θ‖₁ is soft thresholding; coefficients become exactly 0 (DA-19).
+    The proximal step of α‖θ‖₁ is soft thresholding; coefficients become exactly 0 (DA-19). Steps are NumPy's at first,
+    and native when many are needed.
     """
 
     def __init__(
@@ -147,23 +204,9 @@ class Lasso(_LinearRegressor):
         self.max_iter = max_iter
         self.tol = tol
 
-    def _solve(self, x: Array, y: Array, mass: float) -> Array:
+    def _solve(self, j: _Quadratic) -> Array:
         require(self, "alpha", at_least(0), "a number ≥ 0")
         require(self, "max_iter", whole(1), "a whole number ≥ 1")
         require(self, "tol", above(0), "a number > 0")
-        gram, target = x.T @ x / mass, x.T @ y / mass
-        lipschitz = float(np.linalg.eigvalsh(gram).max(initial=0.0)) or 1.0
-        theta = ahead = np.zeros_like(target)
-        momentum = 1.0
-        for step in range(1, self.max_iter + 1):
-            moved = ahead - (gram @ ahead - target) / lipschitz
-            new = np.sign(moved) * np.maximum(np.abs(moved) - self.alpha / lipschitz, 0)
-            following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-            restart = float(((ahead - new) * (new - theta)).sum()) > 0  # O'Donoghue and Candès 2015
-            momentum, factor = (1.0, 0.0) if restart else (following, (momentum - 1) / following)
-            change = float(np.abs(new - theta).max(initial=0.0))
-            theta, ahead = new, new + factor * (new - theta)
-            self.n_iter_ = step
-            if change <= self.tol * max(1.0, float(np.abs(theta).max(initial=0.0))) and not restart:
-                break
-        return np.asarray(theta)
+        theta, self.n_iter_ = lasso(j.gram / j.mass, j.target / j.mass, self.alpha, self.max_iter, self.tol)
+        return theta
