@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import copy
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, final
 
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
-from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, check_cv
-from sklearn.utils import _safe_indexing, check_array, get_tags
+from sklearn.utils import check_array, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, indexable
 
 from deltarule.errors import ArgumentError
 from deltarule.learners.base import Array
 from deltarule.learners.network_classifier import MLPClassifier
-from deltarule.learners.together import fit_together
+from deltarule.learners.together import fit_together, scores_of, warn_of_divergence
 
 
 def _has(name: str) -> Callable[[Any], bool]:
@@ -99,12 +97,9 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
         start = time.perf_counter()
         fit_together(learners, x, targets, [train for _ in candidates for train, _ in folds], self.threads)
         seconds = (time.perf_counter() - start) / len(learners)
-        _warn_of_divergence(learners)
-        scores = np.array([
-            np.nan if learner.history_.diverged
-            else scorer(learner, _safe_indexing(x, test), _safe_indexing(targets, test))
-            for learner, (_, test) in zip(learners, folds * len(candidates), strict=True)
-        ]).reshape(len(candidates), len(folds))  # fmt: skip
+        warn_of_divergence(learners)
+        rows = [test for _, test in folds] * len(candidates)
+        scores = scores_of(learners, scorer, x, targets, rows).reshape(len(candidates), len(folds))
         self.n_splits_, self.scorer_ = len(folds), scorer
         self.cv_results_ = _results(candidates, scores, seconds)
         self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
@@ -154,15 +149,6 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
         tags.classifier_tags, tags.regressor_tags = copy.deepcopy((own.classifier_tags, own.regressor_tags))
         tags.target_tags = copy.deepcopy(own.target_tags)
         return tags
-
-
-def _warn_of_divergence(learners: Sequence[Any]) -> None:
-    bad = [learner for learner in learners if learner.history_.diverged]
-    if bad:
-        message = (
-            f"{len(bad)} of {len(learners)} fits diverged and score NaN, the first after {bad[0].history_.steps} steps"
-        )
-        warnings.warn(message, FitFailedWarning, stacklevel=3)
 
 
 def _results(candidates: Sequence[dict[str, Any]], scores: Array, seconds: float) -> dict[str, Any]:

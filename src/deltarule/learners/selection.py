@@ -6,15 +6,24 @@ Splitters and searches are scikit-learn's: ``KFold``, ``GroupKFold``, ``GridSear
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import numpy.typing as npt
 from sklearn import model_selection
+from sklearn.base import clone, is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv
+from sklearn.model_selection._validation import _translate_train_sizes
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import indexable
 
 from deltarule.errors import ArgumentError, DataError
+from deltarule.learners.network import Network
+from deltarule.learners.together import fit_together, scores_of, warn_of_divergence
 from deltarule.render.table import text_table
 
 Numbers = npt.NDArray[np.float64]
@@ -53,22 +62,88 @@ def learning_curve(
 ) -> Curve:
     """Return scores against the number of training examples: do more data help (DA-16)?
 
-    ``options`` are those of scikit-learn's ``learning_curve`` (cv, groups, scoring, n_jobs, shuffle …).
+    ``options`` are those of scikit-learn's ``learning_curve`` (cv, groups, scoring, n_jobs, shuffle …). Neural
+    learners are fitted side by side, all folds and sizes in one program, which takes a fraction of the time and finds
+    the same within rounding; with other options than those named, one after the other.
     """
+    name = "training examples"
+    if _side_by_side(estimator, y, options, {"shuffle", "random_state"}):
+        folds = _folds(estimator, x, y, options)
+        counts = _translate_train_sizes(np.asarray(sizes), len(folds[0][0]))
+        order = check_random_state(copy.deepcopy(options.get("random_state")))
+        mixed = [order.permutation(train) for train, _ in folds] if options.get("shuffle") else [a for a, _ in folds]
+        plan = [_Fit({}, train[:n], test) for n in counts for train, (_, test) in zip(mixed, folds, strict=True)]
+        found = _scores(estimator, x, y, plan, len(folds), options)
+        if found is not None:
+            return Curve(name, tuple(int(n) for n in counts), *found)
+        options |= {"cv": folds}
     counts, training, validation = model_selection.learning_curve(
         estimator, x, y, train_sizes=np.asarray(sizes), **options
     )[:3]
-    return Curve("training examples", tuple(int(n) for n in counts), training, validation)
+    return Curve(name, tuple(int(n) for n in counts), training, validation)
 
 
 def validation_curve(estimator: Any, x: Any, y: Any, parameter: str, values: Sequence[Any], **options: Any) -> Curve:
-    """Return scores against a hyperparameter: too simple on one side, too complicated on the other (DA-18)."""
+    """Return scores against a hyperparameter: too simple on one side, too complicated on the other (DA-18).
+
+    ``options`` are those of scikit-learn's ``validation_curve`` (cv, groups, scoring, n_jobs …). Neural learners are
+    fitted side by side as in ``learning_curve``.
+    """
     if not len(values):
         raise ArgumentError("validation_curve values", expected="at least one", got="none")
+    if _side_by_side(estimator, y, options, set()):
+        folds = _folds(estimator, x, y, options)
+        plan = [_Fit({parameter: value}, *fold) for value in values for fold in folds]
+        found = _scores(estimator, x, y, plan, len(folds), options)
+        if found is not None:
+            return Curve(parameter, tuple(values), *found)
+        options |= {"cv": folds}
     training, validation = model_selection.validation_curve(
         estimator, x, y, param_name=parameter, param_range=values, **options
     )
     return Curve(parameter, tuple(values), training, validation)
+
+
+class _Fit(NamedTuple):
+    """A fit for a curve: hyperparameters that differ, and the rows to fit and to score on."""
+
+    parameters: dict[str, Any]
+    train: Any
+    test: Any
+
+
+def _side_by_side(estimator: Any, y: Any, options: Mapping[str, Any], more: Set[str]) -> bool:
+    """Return whether ``fit_together`` can do what is asked."""
+    return (
+        isinstance(estimator, Network)
+        and y is not None
+        and options.keys() <= {"cv", "groups", "scoring", "n_jobs"} | more
+    )
+
+
+def _folds(estimator: Any, x: Any, y: Any, options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    rows, targets, groups = indexable(x, y, options.get("groups"))
+    return list(check_cv(options.get("cv"), targets, classifier=is_classifier(estimator)).split(rows, targets, groups))
+
+
+def _scores(
+    estimator: Any, x: Any, y: Any, plan: Sequence[_Fit], n_folds: int, options: Mapping[str, Any]
+) -> tuple[Numbers, Numbers] | None:
+    """Return training and validation scores (points, folds) of fits side by side; None if one of them cannot begin."""
+    x, y = indexable(x, y)
+    scorer = check_scoring(estimator, scoring=options.get("scoring"))
+    learners = [clone(estimator).set_params(**clone(fit.parameters, safe=False)) for fit in plan]
+    jobs = options.get("n_jobs")
+    try:
+        fit_together(learners, x, y, [fit.train for fit in plan], jobs if jobs and jobs > 0 else None)
+    except ValueError:
+        return None  # one after the other, the others are scored
+    warn_of_divergence(learners)
+    training, validation = (
+        scores_of(learners, scorer, x, y, rows).reshape(-1, n_folds)
+        for rows in ([fit.train for fit in plan], [fit.test for fit in plan])
+    )
+    return training, validation
 
 
 @final

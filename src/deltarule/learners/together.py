@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
@@ -60,6 +62,24 @@ def fit_together(
     for group in _groups(entries):
         _fit_group(group, _num_samples(x), threads)
     return list(learners)
+
+
+def scores_of(learners: Sequence[Network], scorer: Any, x: Any, y: Any, rows: Sequence[Any]) -> Array:
+    """Return the score of each learner on its rows, NaN for one whose fit diverged."""
+    return np.array([
+        np.nan if learner.history_.diverged else scorer(learner, _safe_indexing(x, own), _safe_indexing(y, own))
+        for learner, own in zip(learners, rows, strict=True)
+    ], np.float64)  # fmt: skip
+
+
+def warn_of_divergence(learners: Sequence[Network]) -> None:
+    """Warn, two calls up, if the loss of some learners became infinite or NaN."""
+    bad = [learner for learner in learners if learner.history_.diverged]
+    if bad:
+        message = (
+            f"{len(bad)} of {len(learners)} fits diverged and score NaN, the first after {bad[0].history_.steps} steps"
+        )
+        warnings.warn(message, FitFailedWarning, stacklevel=3)
 
 
 @dataclass

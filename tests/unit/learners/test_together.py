@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import model_selection
 from sklearn.base import clone
 from sklearn.datasets import load_iris, make_classification, make_regression
 from sklearn.exceptions import FitFailedWarning
@@ -21,8 +22,12 @@ from deltarule.learners import (
     MLPRegressor,
     NetworkClassifier,
     NetworkSearchCV,
+    SoftmaxRegression,
     bootstrap,
     fit_together,
+    learning_curve,
+    selection,
+    validation_curve,
 )
 from deltarule.learners.base import generator
 
@@ -132,6 +137,64 @@ def test_frames_groups_candidates_and_what_diverges() -> None:
     assert refitted.feature_names_in_.tolist() == ["a", "b", "c"]
     assert refitted.predict(frame).shape == (48,)
     assert not hasattr(refitted, "predict_proba")
+
+
+@pytest.mark.notes("DA-16")
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
+def test_learning_curves_are_those_of_fits_one_after_the_other(shuffle: bool, scoring: str | None) -> None:
+    x, y = make_classification(90, 6, n_informative=4, random_state=0)
+    learner = MLPClassifier((8,), epochs=8, random_state=0, **QUICK)
+    options: dict[str, Any] = {"cv": 3, "scoring": scoring, "shuffle": shuffle, "random_state": 1}
+    ours = learning_curve(learner, x, y, (0.3, 0.6, 1.0), **options)
+    counts, training, validation = model_selection.learning_curve(learner, x, y, train_sizes=[0.3, 0.6, 1.0], **options)
+    assert ours.points == tuple(counts.tolist()) == (18, 36, 60)
+    np.testing.assert_allclose(ours.training, training, rtol=1e-8)
+    np.testing.assert_allclose(ours.validation, validation, rtol=1e-8)
+
+
+@pytest.mark.notes("DA-18")
+@pytest.mark.parametrize(("parameter", "values"), [("alpha", (0.0, 0.1, 10.0)), ("hidden_sizes", ((2,), (8,)))])
+def test_validation_curves_are_those_of_fits_one_after_the_other(parameter: str, values: Any) -> None:
+    x, y = make_regression(60, 4, noise=2.0, random_state=0)
+    learner = MLPRegressor((6,), epochs=8, random_state=0, **QUICK)
+    options: dict[str, Any] = {"cv": GroupKFold(3), "groups": np.arange(60) // 4, "n_jobs": 1}
+    ours = validation_curve(learner, x, y / y.std(), parameter, values, **options)
+    training, validation = model_selection.validation_curve(
+        learner, x, y / y.std(), param_name=parameter, param_range=values, **options
+    )
+    assert ours.points == values
+    np.testing.assert_allclose(ours.training, training, rtol=1e-8)
+    np.testing.assert_allclose(ours.validation, validation, rtol=1e-8)
+
+
+def test_curves_of_networks_are_fitted_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counted(learners: Any, *rest: Any) -> Any:
+        calls.append(len(learners))
+        return fit_together(learners, *rest)
+
+    monkeypatch.setattr(selection, "fit_together", counted)
+    x, y = load_iris(return_X_y=True)
+    learner = MLPClassifier((4,), epochs=2, random_state=0, **QUICK)
+    validation_curve(learner, x, y, "alpha", (0.0, 0.1), cv=3)
+    learning_curve(learner, x, y, (0.5, 1.0), cv=4, shuffle=True, random_state=0)
+    learning_curve(SoftmaxRegression(), x, y, (0.5, 1.0), cv=3, shuffle=True, random_state=0)
+    learning_curve(learner, x, y, (1.0,), cv=3, error_score=0.0)
+    assert calls == [6, 8]
+
+
+def test_a_curve_has_no_score_where_a_fit_cannot_begin_or_diverges() -> None:
+    x, y = load_iris(return_X_y=True)
+    learner = MLPClassifier((4,), epochs=2, random_state=0, **QUICK)
+    with pytest.warns(FitFailedWarning, match="2 fits failed out of a total of 4"):
+        curve = learning_curve(learner, x, y, (0.2, 1.0), cv=KFold(2))  # the first 15 are of one class
+    assert np.isnan(curve.validation[0]).all() and np.isfinite(curve.validation[1]).all()
+    regressor = MLPRegressor((4,), optimizer="sgd", epochs=5, random_state=0, **QUICK)
+    with pytest.warns(FitFailedWarning, match="3 of 6 fits diverged"):
+        curve = validation_curve(regressor, x, y.astype(float), "learning_rate", (0.01, 1e30), cv=3)
+    assert np.isfinite(curve.training[0]).all() and np.isnan(curve.training[1]).all()
 
 
 def test_what_does_not_fit_is_refused() -> None:
