@@ -17,7 +17,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from deltarule.errors import ArgumentError, ShapeError
+from deltarule.errors import ArgumentError, DataError, ShapeError
 
 Array = npt.NDArray[Any]
 
@@ -37,9 +37,22 @@ def checked_predict(learner: Any, x: Any) -> Array:
     return np.asarray(validate_data(learner, x, dtype=np.float64, reset=False))
 
 
+def check_labels(learner: Any, y: Array) -> None:
+    """Raise DataError for objects that are not strings, which have no order, and ValueError for what is no class."""
+    if y.dtype == object and not all(isinstance(label, str) for label in y.flat):
+        kinds = sorted({type(label).__name__ for label in y.flat})
+        raise DataError(
+            f"{type(learner).__name__} y",
+            expected="labels of one kind, strings or an array of numbers",
+            got=f"objects of {' and '.join(kinds)}",
+            hint="Make them one kind: y = [str(label) for label in y], or np.asarray(y, int).",
+        )
+    check_classification_targets(y)
+
+
 def encode_classes(learner: Any, y: Array) -> npt.NDArray[np.int64]:
     """Learn ``classes_`` (sorted) and return labels 0 … K − 1; at least two classes are needed."""
-    check_classification_targets(y)
+    check_labels(learner, y)
     learner.classes_, labels = np.unique(y, return_inverse=True)
     if len(learner.classes_) < 2:
         raise ValueError(f"{type(learner).__name__} needs at least two classes, got 1 class: {learner.classes_[0]!r}.")
@@ -48,7 +61,7 @@ def encode_classes(learner: Any, y: Array) -> npt.NDArray[np.int64]:
 
 def encode_part(learner: Any, y: Array, classes: Any, first: bool) -> npt.NDArray[np.int64]:
     """Return labels of a chunk for ``partial_fit``; the first chunk comes with all ``classes``."""
-    check_classification_targets(y)
+    check_labels(learner, y)
     if first:
         if classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")

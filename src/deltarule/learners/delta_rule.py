@@ -42,7 +42,9 @@ class Perceptron(BinaryClassifier):
     where it separates the data (Novikoff 1962, CM-18); class weights c multiply it by (max c/min c)². Data that no
     line separates never converge (CM-19): after ``max_iter`` epochs fitting ends with a ConvergenceWarning.
 
-    ``partial_fit`` makes one pass over a chunk, with a weight for every example if wanted.
+    ``partial_fit`` makes one pass over a chunk; a weight w of an example multiplies its update, ηw(y − ŷ)x, and weights
+    multiply the mistake bound by (max w/min w)² as those of classes do. ``fit`` takes none: in scikit-learn a weight 2
+    means the example twice and order is free, but here the second copy meets the θ that the first has moved.
 
     >>> learner = Perceptron().fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 0, 0, 1])
     >>> learner.intercept_, learner.mistakes_, learner.mistake_log_[:2].tolist()
@@ -114,7 +116,8 @@ class Adaline(BinaryClassifier):
     ``rule="original"`` is that (the factor 2 of ∂(y − z)²/∂θ absorbed in η); ``"unit-norm"`` divides x by ‖x‖ (the
     norm, not its square as in normalised LMS; the augmented x is never 0). ``learning_rate=None`` takes a tenth of
     1/max w‖x‖² for the original rule (w: class weights) and of 1/max w‖x‖ for the other, below which none diverges.
-    ``losses_`` holds the mean (y − z)² of every epoch; ``partial_fit`` adds one for every chunk.
+    ``losses_`` holds the mean (y − z)² of every epoch; ``partial_fit`` adds one for every chunk. A weight w of an
+    example there makes its update ηw(y − z)x, which for w = 2 is not two updates: so ``fit`` takes none.
 
     >>> learner = Adaline(max_iter=500).fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 0, 0, 1])
     >>> learner.predict([[0, 1], [1, 1]]).tolist(), learner.losses_[-1] < learner.losses_[0]

@@ -13,13 +13,13 @@ from typing import Any, Self, final
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import column_or_1d
 
 from deltarule import losses, nn
 from deltarule.errors import ArgumentError
 from deltarule.learners import architectures
-from deltarule.learners.base import Array, encode_classes, weights_for
+from deltarule.learners.base import Array, check_labels, encode_classes, weights_for
 from deltarule.learners.custom import FunctionLoss
 from deltarule.learners.network import Job, Network, WrappedNetwork, pair, relative
 from deltarule.losses import Loss
@@ -118,7 +118,7 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         x, given = self._features(X, y, reset=first, multi_output=True)
         if isinstance(self.class_weight, str):
             raise ValueError("class_weight='balanced' needs all data at once: hand over sample_weight to partial_fit")
-        check_classification_targets(given)
+        check_labels(self, given)
         if first:
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")

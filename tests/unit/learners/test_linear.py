@@ -192,6 +192,24 @@ def test_the_mistake_log_is_the_solution() -> None:
     assert weighted.converged_ and weighted.n_mistakes_ <= weighted.mistake_bound_
 
 
+@pytest.mark.notes("CM-18")
+def test_weights_of_passes_multiply_the_mistake_bound_and_are_not_copies() -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(40, 2))
+    y = (x @ [1.0, -0.5] > 0.1).astype(int)
+    weights = random.uniform(0.5, 2.0, 40)
+    learner = Perceptron().partial_fit(x, y, classes=[0, 1], sample_weight=weights)
+    while learner.mistakes_[-1]:
+        learner.partial_fit(x, y, sample_weight=weights)
+    theta, rows = np.append(learner.coef_, learner.intercept_), np.column_stack([x, np.ones(40)])
+    margin = ((2 * y - 1) * (rows @ theta)).min() / np.linalg.norm(theta)
+    bound = (np.linalg.norm(rows, axis=1).max() / margin) ** 2
+    assert 2 < learner.n_mistakes_ <= bound * (weights.max() / weights.min()) ** 2
+    twice = Perceptron().partial_fit([[1.0], [1.0]], [0, 0], classes=[0, 1])
+    weighted = Perceptron().partial_fit([[1.0]], [0], classes=[0, 1], sample_weight=[2.0])
+    assert (twice.coef_[0], weighted.coef_[0]) == (-1.0, -2.0)  # the copy is right already
+
+
 @pytest.mark.notes("CM-27")
 def test_the_family_differs_in_the_error_alone() -> None:
     """Epochs of e·x by hand, with the three predictions of z."""

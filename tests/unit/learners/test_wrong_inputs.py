@@ -14,6 +14,7 @@ from deltarule.errors import ArgumentError, DataError, ShapeError
 
 X = np.random.default_rng(0).normal(size=(30, 3))
 LABELS, SIGNS, NUMBERS = np.arange(30) % 3, np.arange(30) % 2, X[:, 0]
+MIXED = np.array([1, "a"] * 15, object)
 QUICK: dict[str, Any] = {"device": "reference", "epochs": 1}
 
 PARAMETERS: list[tuple[Any, Any, str]] = [
@@ -59,6 +60,13 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: of.MLPClassifier(**QUICK).fit(X, LABELS, validation_data=X), ArgumentError, r"a pair \(X, y\)"),
     (lambda: of.MLPRegressor(**QUICK).fit(X, NUMBERS, validation_data=X), ArgumentError, r"a pair \(X, y\)"),
     (lambda: of.MLPClassifier(**QUICK).fit(X, NUMBERS), ValueError, "Unknown label type"),
+    (lambda: of.Perceptron().fit(X, MIXED), DataError, "Perceptron y: expected labels of one kind, .* of int and str"),
+    (lambda: of.KNNClassifier().fit(X, MIXED[::-1]), DataError, r"KNNClassifier y: .*\n.*np\.asarray"),
+    (lambda: of.MLPClassifier(**QUICK).fit(X, MIXED), DataError, "MLPClassifier y: expected labels of one kind"),
+    (lambda: of.BaggingClassifier().fit(X, MIXED), DataError, "BaggingClassifier y: expected labels of one kind"),
+    (lambda: of.LinearSVM().partial_fit(X, SIGNS, classes=MIXED[:2]), DataError, "LinearSVM y: expected labels"),
+    (lambda: of.MLPClassifier(**QUICK).partial_fit(X, MIXED, classes=[0, 1]), DataError, "MLPClassifier y: expected"),
+    (lambda: of.GaussianNaiveBayes().fit(X, np.array([None, "a"] * 15)), DataError, "objects of NoneType and str"),
     (lambda: of.MLPClassifier(**QUICK).fit(X, LABELS, sample_weight=-np.ones(30)), ValueError, "Negative values"),
     (lambda: of.MLPClassifier(**QUICK).predict(X), NotFittedError, "not fitted yet"),
     (lambda: of.LinearRegression(solver="normal").fit(np.ones((5, 2)), NUMBERS[:5]), DataError, "'auto' or 'svd'"),
