@@ -38,13 +38,13 @@ def checked_predict(learner: Any, x: Any) -> Array:
 
 
 def check_labels(learner: Any, y: Array) -> None:
-    """Raise DataError for objects that are not strings, which have no order, and ValueError for what is no class."""
-    if y.dtype == object and not all(isinstance(label, str) for label in y.flat):
-        kinds = sorted({type(label).__name__ for label in y.flat})
+    """Raise DataError for objects of several kinds, which have no order, and ValueError for what is no class."""
+    kinds = {type(label).__name__ for label in y.flat} if y.dtype == object else set()
+    if len(kinds) > 1:
         raise DataError(
             f"{type(learner).__name__} y",
-            expected="labels of one kind, strings or an array of numbers",
-            got=f"objects of {' and '.join(kinds)}",
+            expected="labels of one kind, strings or numbers",
+            got=" and ".join(sorted(kinds)),
             hint="Make them one kind: y = [str(label) for label in y], or np.asarray(y, int).",
         )
     check_classification_targets(y)
