@@ -9,7 +9,8 @@ from scipy import sparse
 from deltarule.backends.native.backend import NativeBackend
 from deltarule.learners import TSNE, tsne_step, umap_step
 from deltarule.learners.base import Array
-from deltarule.learners.tsne import _descend_by_edges, exact_repulsion, joint
+from deltarule.learners.tsne import joint
+from deltarule.learners.tsne_edges import Edges, descend_by_edges, exact_repulsion
 from deltarule.learners.tsne_step import Schedule, descend, divergence, gradient
 from deltarule.learners.umap import curve, fuzzy_graph, spectral_start
 from deltarule.learners.umap_step import Curve, Layout, settled
@@ -47,8 +48,7 @@ def test_the_program_descends_as_numpy_does(n: int, k: int) -> None:
     """The first 40 iterations, before float32 parts from float64."""
     p, y = example(n), np.random.default_rng(0).normal(size=(n, k))
     schedule = Schedule(4.0, 20, 40, 5.0, 0.0)
-    rows = np.repeat(np.arange(n), np.diff(p.indptr))
-    wanted, _ = _descend_by_edges(p, rows, y, exact_repulsion, schedule)
+    wanted, _ = descend_by_edges(Edges(p), y, exact_repulsion, schedule)
     found, n_iter = descend(p.toarray(), y, schedule)
     assert n_iter == 40
     np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=2e-3)
@@ -58,9 +58,8 @@ def test_the_program_descends_as_numpy_does(n: int, k: int) -> None:
 def test_the_descent_ends_where_the_gradient_is_small(worth: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tsne_step, "WORTH_COMPILING", worth)
     p, y = example(40), np.random.default_rng(0).normal(size=(40, 2))
-    rows = np.repeat(np.arange(40), np.diff(p.indptr))
     schedule = Schedule(4.0, 20, 120, 5.0, 0.03)
-    wanted, number = _descend_by_edges(p, rows, y, exact_repulsion, schedule)
+    wanted, number = descend_by_edges(Edges(p), y, exact_repulsion, schedule)
     assert 20 < number < 120
     found, n_iter = descend(p.toarray(), y, schedule)
     assert n_iter == number
