@@ -67,7 +67,7 @@ def emit_contraction(
         if schedule is None
         else _Driver(schedule, name, shared, epilogue).text()
     )
-    return text if module is not None else f"{shared.definitions()}\n{text}"
+    return text if module is not None else "\n".join([*shared.definitions.values(), text])
 
 
 class _Driver:

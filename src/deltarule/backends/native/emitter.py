@@ -46,22 +46,19 @@ class Module:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self._texts: dict[str, str] = {}
+        self.definitions: dict[str, str] = {}
 
     def add(self, name: str, text: str) -> None:
         """Add the text of one or more definitions under a name, unless the name is taken."""
-        self._texts.setdefault(name, text)
+        self.definitions.setdefault(name, text)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._texts
-
-    def definitions(self) -> str:
-        """Return the text of all definitions."""
-        return "\n".join(self._texts.values())
+        return name in self.definitions
 
     def text(self) -> str:
         """Return the whole module."""
-        return f'target triple = "{self.machine.triple}"\n\n{self.definitions()}\n'
+        text = "\n".join(self.definitions.values())
+        return f'target triple = "{self.machine.triple}"\n\n{text}\n'
 
 
 class Emitter:

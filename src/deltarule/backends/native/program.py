@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from deltarule.backends.native import context as words
 from deltarule.backends.native.apply import cast, memory_kind
+from deltarule.backends.native.division import divided
 from deltarule.backends.native.emit import Kernel, emit_nest
 from deltarule.backends.native.emitter import Emitter, Module
 from deltarule.backends.native.frame import Frame, load_word, store_word
@@ -55,17 +56,17 @@ class StepParts:
 
 
 def draw(program: Program, machine: Machine, threads: int | None) -> Drawn:
-    """Return the image and the text of a program; the arrays of the caller are its inputs, then its outputs."""
+    """Return the image and the modules of a program; the arrays of the caller are its inputs, then its outputs."""
     lowered = lower(program)
     assembler = Assembler(lowered, machine, threads, None)
-    text = assembler.text()
+    texts = assembler.texts()
     places = {buffer: words.TABLE + place for place, buffer in enumerate(assembler.table)}
     arrays = tuple(places.get(buffer) for buffer in (*lowered.inputs, *lowered.outputs))
-    return Image(assembler.threads, assembler.arena_bytes, words.TABLE + len(places), arrays), [text]
+    return Image(assembler.threads, assembler.arena_bytes, words.TABLE + len(places), arrays), texts
 
 
 def draw_step(program: StepProgram, machine: Machine, threads: int | None, measured: bool = False) -> Drawn:
-    """Return the image and the text of a step: the arrays are the data sets, the regions state, seed and scalars.
+    """Return the image and the modules of a step: the arrays are the data sets, the regions state, seed and scalars.
 
     ``measured``: the step counts the cycles of every statement.
     """
@@ -75,12 +76,12 @@ def draw_step(program: StepProgram, machine: Machine, threads: int | None, measu
     step, *rest = lowered.inputs[n_state + n_batch :]
     parts = StepParts(batch, step, lowered.outputs)
     assembler = Assembler(lowered, machine, threads, parts, measured)
-    text = assembler.text()
+    texts = assembler.texts()
     labels = tuple(statement.label for statement in lowered.program.statements) if measured else ()
     n_words = words.TABLE + len(assembler.table)
     arrays = tuple(words.TABLE + assembler.table.index(buffer) for buffer in parts.data)
     regions = tuple(_region(buffer, lowered) for buffer in (*states, *rest))
-    return Image(assembler.threads, assembler.arena_bytes, n_words + len(labels), arrays, regions, labels), [text]
+    return Image(assembler.threads, assembler.arena_bytes, n_words + len(labels), arrays, regions, labels), texts
 
 
 def _region(buffer: Buffer, lowered: Lowered) -> Region:
@@ -113,14 +114,14 @@ class Assembler:
             step.data = [Buffer(f"data{i}", b.dtype, 0, "input") for i, b in enumerate(step.batch)]
             self.table.extend(step.data)
 
-    def text(self) -> str:
-        """Return the finished text; from then on ``arena_bytes`` is known."""
+    def texts(self) -> list[str]:
+        """Return the finished modules; from then on ``arena_bytes`` is known."""
         scratch = max([0, *(c.kernel.scratch_bytes for c in self.calls if isinstance(c.kernel, Product))])
         self._scratch_bytes = -(-scratch // ALIGNMENT) * ALIGNMENT
         self._scratch_offset = -(-self.lowered.memory.nbytes // ALIGNMENT) * ALIGNMENT
         main = self._main()
         self.arena_bytes = self._scratch_offset + self._scratch_bytes * self.threads
-        return self.module.text() + "\n" + main
+        return divided(self.module.definitions, list(self._bodies.values()), main, self.machine)
 
     # ------------------------------------------------------------------ kernels
 
