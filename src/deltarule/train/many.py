@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import Console
 
 from deltarule import dtypes
 from deltarule.errors import ArgumentError, DataError
@@ -23,6 +24,7 @@ from deltarule.train.history import History
 from deltarule.train.interrupt import Interrupt
 from deltarule.train.joint import Kind, forms
 from deltarule.train.loop import Plan
+from deltarule.train.many_progress import TerminalWatch, Watch
 from deltarule.train.member import Member
 from deltarule.train.metrics import MetricLike, get_all
 from deltarule.train.prepare import check_outputs, checked_seed, prepared
@@ -53,6 +55,8 @@ def fit_many(
     shuffle: bool = True,
     device: str = "cpu",
     threads: int | None = None,
+    verbose: int = 0,
+    progress: Console | None = None,
 ) -> list[History]:
     """Train M models side by side: each as ``fit`` would by itself, all in one program.
 
@@ -81,6 +85,9 @@ def fit_many(
         shuffle: Whether each epoch has its own order.
         device: "cpu" or "reference".
         threads: How many; None lets the engine choose.
+        verbose: 0 silent, 1 a line a program and a last one, and on a terminal a live line that tells how many models
+            have ended, epochs, samples a second and the time left.
+        progress: Where to tell instead of standard output.
 
     Returns:
         The histories in the order of the models. ``train_seconds`` is the time of the joint run, so that samples of
@@ -112,19 +119,22 @@ def fit_many(
         for kind, recipe, plan, own, out, callbacks in zip(kinds, recipes, plans, rows, held, hooks, strict=True)
     ]
     _check_outputs(members, arrays)
-    return _run(members, arrays, device, threads)
+    _run(members, arrays, device, threads, TerminalWatch(members, progress) if verbose else Watch())
+    return [member.history for member in members]
 
 
-def _run(members: Sequence[Member], arrays: Sequence[Array], device: str, threads: int | None) -> list[History]:
+def _run(members: Sequence[Member], arrays: Sequence[Array], device: str, threads: int | None, watch: Watch) -> None:
     """Train the models form by form."""
     described, size = columns(arrays), members[0].plan.batch_size
     kinds = [member.kind for member in members]
     groups = forms(kinds, lambda task: training_step(task, described, min(size, len(arrays[0]))))
     interrupt = Interrupt()
-    with interrupt:
-        for group in groups:
-            Workshop([members[i] for i in group], arrays, device, threads, interrupt).run()
-    return [member.history for member in members]
+    try:
+        with interrupt:
+            for group in groups:
+                Workshop([members[i] for i in group], arrays, device, threads, interrupt).run(watch)
+    finally:
+        watch.end(interrupt.requested)
 
 
 def _check_models(models: Sequence[Trainable]) -> None:

@@ -89,6 +89,16 @@ def _fixed(value: float) -> str:
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else number(value)
 
 
+def bar(done: int, total: int) -> str:
+    """Return how much is done as a bar.
+
+    >>> bar(1, 3)
+    '━━━━━━━━────────────────'
+    """
+    filled = round(_BAR * done / max(1, total))
+    return "━" * filled + "─" * (_BAR - filled)
+
+
 def live_line(
     epoch: int, epochs: int, done: int, steps: int, left: float | None, samples_per_second: float, loss: float | None
 ) -> str:
@@ -97,12 +107,7 @@ def live_line(
     >>> live_line(2, 9, 5, 10, 75.0, 1000.0, 0.5)
     'epoch 2/9  ━━━━━━━━━━━━────────────  5/10 steps  loss 0.5000  1,000 samples/s  1 min 15 s left'
     """
-    filled = round(_BAR * done / max(1, steps))
-    parts = [
-        f"epoch {epoch:>{len(str(epochs))}}/{epochs}",
-        "━" * filled + "─" * (_BAR - filled),
-        f"{done}/{steps} steps",
-    ]
+    parts = [f"epoch {epoch:>{len(str(epochs))}}/{epochs}", bar(done, steps), f"{done}/{steps} steps"]
     if loss is not None:
         parts.append(f"loss {_fixed(loss)}")
     if samples_per_second:

@@ -30,6 +30,7 @@ from deltarule.train.joint import (
     joint_evaluation_step,
     joint_training_step,
 )
+from deltarule.train.many_progress import Watch
 from deltarule.train.member import Member
 from deltarule.train.program import Step, columns
 from deltarule.train.tally import tally
@@ -112,8 +113,9 @@ class Workshop:
         for slots in self.slots:
             slots.stop()
 
-    def run(self) -> None:
+    def run(self, watch: Watch) -> None:
         """Train all models; what a thread raises is raised here when all have ended."""
+        watch.compiled(self._engine.name, len(self.members), self._engine.compile_seconds)
         faults: list[BaseException] = []
 
         def work(slots: Slots) -> None:
@@ -130,6 +132,7 @@ class Workshop:
             try:
                 for worker in workers:
                     worker.join(_POLL_SECONDS)
+                watch.look()
             except KeyboardInterrupt:  # a second Ctrl-C: the threads end after their current step anyway
                 self.interrupt.requested = True
             if self.interrupt.requested:

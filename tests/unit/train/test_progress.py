@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import signal
+import time
 
 import pytest
 from rich.console import Console
 
-from deltarule.train import Callback, fit
+from deltarule.train import Callback, EarlyStopping, fit, fit_many
 from deltarule.train.progress import Silent, Terminal, for_verbosity
 
 OPTIONS = {"loss": "cross_entropy", "epochs": 3, "batch_size": 10, "metrics": ["accuracy"], "validation_split": 0.2}
@@ -73,6 +76,65 @@ def test_the_live_line_goes_away_after_an_error(network, blobs):
         fit(network(), *blobs, **OPTIONS, callbacks=[Fault()],
             progress=Terminal(Console(file=screen, force_terminal=True)))  # fmt: skip
     assert screen.getvalue().rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in screen.getvalue()
+
+
+def _many(network, blobs, **options):
+    models = [network(seed=i, n_hidden=8 + 8 * (i % 2)) for i in range(4)]
+    options = {"loss": "cross_entropy", "optimizer": "sgd", "learning_rate": [0.1, 0.1, 1e30, 0.1]} | options
+    return fit_many(models, *blobs, **options)
+
+
+def test_many_models_in_a_pipe_get_a_line_a_program_and_a_last_one(network, blobs, capsys):
+    found = _many(network, blobs, epochs=[3, 5, 7, 9], verbose=1)
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert err == "" and len(lines) == 3 and not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", out)
+    for line in lines[:2]:
+        assert re.fullmatch(r"engine cpu, 2 models side by side, compiled in [\d.]+ (µs|ms|s)", line), line
+    epochs, bad = sum(len(history.epochs) for history in found), sum(history.diverged for history in found)
+    assert bad == 1
+    assert re.fullmatch(
+        rf"4/4 models finished  {epochs} epochs  [\d,.]+ samples/s  [\d.]+ (µs|ms|s)  1 diverged", lines[2]
+    ), lines[2]
+
+
+def test_many_models_are_silent_unless_asked(network, blobs, capsys):
+    _many(network, blobs, epochs=2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_many_models_on_a_terminal_get_a_live_line_that_goes_away(network, blobs):
+    class Slow(Callback):
+        def on_epoch_end(self, session, epoch, logs):
+            time.sleep(0.01)
+
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100)
+    _many(network, blobs, epochs=20, verbose=1, progress=console, callbacks=[Slow(), EarlyStopping("loss", patience=1)])
+    text = screen.getvalue()
+    assert "\x1b[?25l" in text and "\x1b[?25h" in text and "━" in text and "left" in text
+    assert re.search(r"[0-4]/4 models finished  [━─]{24}  [\d,]+/[\d,]+ epochs", text)
+
+
+def test_what_a_callback_raises_takes_the_live_line_of_many_models_away(network, blobs):
+    class Fault(Callback):
+        def on_epoch_end(self, session, epoch, logs):
+            raise RuntimeError("mine")
+
+    screen = io.StringIO()
+    with pytest.raises(RuntimeError, match="mine"):
+        _many(network, blobs, verbose=1, progress=Console(file=screen, force_terminal=True), callbacks=[Fault()])
+    assert screen.getvalue().count("\x1b[?25l") == screen.getvalue().count("\x1b[?25h") == 1
+
+
+def test_an_interrupt_of_many_models_is_told(network, blobs, capsys):
+    class Press(Callback):
+        def on_epoch_end(self, session, epoch, logs):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    _many(network, blobs, epochs=500, verbose=1, callbacks=[Press()])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "/4 models finished" in last and last.endswith("interrupted: the models keep what was learned")
 
 
 def test_verbosity():
