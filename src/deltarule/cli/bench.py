@@ -18,30 +18,19 @@ import numpy.typing as npt
 
 from deltarule.backends.base import Backend, StepRunner
 from deltarule.cli import options
-from deltarule.cli.workloads import WORKLOADS, Workload, chosen
+from deltarule.cli.statements import spent
+from deltarule.cli.workloads import WORKLOADS, Workload, built, chosen
 from deltarule.data import batches
 from deltarule.errors import ArgumentError, DependencyError
 from deltarule.graph.program import Program
-from deltarule.losses import get as get_loss
 from deltarule.render.numbers import rate, seconds
 from deltarule.runtime.devices import backend
-from deltarule.train.program import Step, Task, columns, prediction_program, training_step
+from deltarule.train.program import Step, columns, prediction_program
 
 Array = npt.NDArray[Any]
 CHECK_STEPS = 20
 _LEAST_SECONDS = 0.2
 _KNOWN, _QUERIES = 60_000, 2000  # examples of W11
-
-
-def built(workload: Workload, arrays: Sequence[Array]) -> tuple[Step, list[Array]]:
-    """Return the step program of a workload and its first state."""
-    model = workload.model()
-    task = Task(model, get_loss(workload.loss), (), workload.optimizer)
-    step = training_step(task, columns(arrays), workload.batch_size)
-    values = [tensor.numpy() for _, tensor in model.named_parameters()]
-    slots = [tensor.numpy() for tensor in step.slots]
-    running = [tensor.numpy() for _, tensor in model.named_state()]
-    return step, [*values, *slots, *running, *step.constants]
 
 
 def _compiled(engine: Backend, step: Step, threads: int | None) -> tuple[StepRunner, float]:
@@ -181,6 +170,8 @@ def classical() -> list[dict[str, Any]]:
 def _line(row: dict[str, Any]) -> str:
     if "title" in row:
         return f"W11  {row['title']:<46} {seconds(row['seconds'])}"
+    if "statement" in row:
+        return f"{row['workload']:<4} {row['share']:6.1%} {row['cycles']:12,} cycles   {row['statement']}"
     if "network" in row:
         speed = rate(row["samples_per_second"], "samples")
         return f"W10  {row['network']} × {row['examples']:<5} {row['microseconds']:10.1f} µs   {speed}"
@@ -213,6 +204,7 @@ def _run(tasks: Sequence[Callable[[], list[dict[str, Any]]]], as_json: bool) -> 
     epilog=options.examples(
         "deltarule bench                     all workloads",
         "deltarule bench W2 W6 --threads 1   two of them on one thread",
+        "deltarule bench W3 --statements     where the time of its steps goes",
         "deltarule bench --check             native against reference backend",
     ),
 )
@@ -221,17 +213,27 @@ def _run(tasks: Sequence[Callable[[], list[dict[str, Any]]]], as_json: bool) -> 
 @click.option("--seconds", "least", type=click.FloatRange(min=0.0), default=2.0, show_default=True,
               help="Train each workload for at least so long.")  # fmt: skip
 @click.option("--check", "checks", is_flag=True, help="Compare 20 steps with the reference backend instead.")
+@click.option("--statements", "by_statement", is_flag=True,
+              help="Count the cycles of each statement of the training steps instead.")  # fmt: skip
 @options.as_json
-def command(names: tuple[str, ...], threads: int | None, least: float, checks: bool, as_json: bool) -> int:
+def command(
+    names: tuple[str, ...], threads: int | None, least: float, checks: bool, by_statement: bool, as_json: bool
+) -> int:
     """Measure the standard workloads: training, inference (W10) and classical learners (W11)."""
     wanted = [name.upper() for name in names]
     others = {"W10": lambda: inference(least, threads), "W11": classical}
     named = tuple(name for name in wanted if name not in others)
     training = chosen(named) if named or not wanted else []
     tasks: list[Callable[[], list[dict[str, Any]]]]
-    if checks and len(named) < len(wanted):
-        raise ArgumentError("bench --check", expected="workloads that train", got=", ".join(set(wanted) - set(named)))
-    if checks:
+    if checks and by_statement:
+        raise ArgumentError("bench", expected="--check or --statements", got="both")
+    if (checks or by_statement) and len(named) < len(wanted):
+        flag = "--check" if checks else "--statements"
+        others_named = ", ".join(sorted(set(wanted) - set(named)))
+        raise ArgumentError(f"bench {flag}", expected="workloads that train", got=others_named)
+    if by_statement:
+        tasks = [lambda w=w: spent(w, threads, least) for w in training]  # type: ignore[misc]  # bound now
+    elif checks:
         tasks = [lambda w=w: [check(w, threads)] for w in training]  # type: ignore[misc]  # bound now
     else:
         tasks = [lambda w=w: [measure(w, threads, least)] for w in training]  # type: ignore[misc]  # bound now

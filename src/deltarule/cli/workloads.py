@@ -6,7 +6,7 @@ features, or the digits' shape; labels from a fixed linear rule, so that the los
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, final
@@ -16,10 +16,12 @@ import numpy.typing as npt
 
 from deltarule import nn, optim
 from deltarule.errors import ArgumentError
+from deltarule.losses import get as get_loss
 from deltarule.optim import Optimizer
 from deltarule.tensor.functional import exp
 from deltarule.tensor.random import random_normal
 from deltarule.tensor.tensor import Tensor
+from deltarule.train.program import Step, Task, columns, training_step
 
 Array = npt.NDArray[Any]
 LATENT = 20
@@ -203,3 +205,14 @@ def chosen(names: tuple[str, ...]) -> list[Workload]:
     if unknown:
         raise ArgumentError("bench", expected=f"names among {', '.join(WORKLOADS)}, W10, W11", got=repr(unknown[0]))
     return [WORKLOADS[name.upper()] for name in names] if names else list(WORKLOADS.values())
+
+
+def built(workload: Workload, arrays: Sequence[Array]) -> tuple[Step, list[Array]]:
+    """Return the step program of a workload and its first state."""
+    model = workload.model()
+    task = Task(model, get_loss(workload.loss), (), workload.optimizer)
+    step = training_step(task, columns(arrays), workload.batch_size)
+    values = [tensor.numpy() for _, tensor in model.named_parameters()]
+    slots = [tensor.numpy() for tensor in step.slots]
+    running = [tensor.numpy() for _, tensor in model.named_state()]
+    return step, [*values, *slots, *running, *step.constants]

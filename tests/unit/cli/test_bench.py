@@ -28,6 +28,16 @@ def test_native_and_reference_agree(capsys: pytest.CaptureFixture[str]) -> None:
     assert all("20 steps" in line for line in lines)
 
 
+def test_cycles_are_counted_by_statement(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "W2", "--statements", "--seconds", "0.05", "--threads", "1", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    assert all(row["cycles"] > 0 for row in rows)
+    largest = max(rows, key=lambda row: row["share"])  # the first layer has 98 % of the operations
+    assert largest["statement"].startswith(("matmul", "multiply matmul"))
+    assert rows[-1]["statement"] == "others"
+
+
 def test_inference_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "W10", "--seconds", "0.05", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
@@ -50,6 +60,12 @@ def test_unknown_workloads_are_refused(capsys: pytest.CaptureFixture[str]) -> No
     assert "names among W1, W2" in capsys.readouterr().err
 
 
-def test_only_training_is_checked_against_the_reference(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "W1", "W10", "--check"]) == 1
+@pytest.mark.parametrize("flag", ["--check", "--statements"])
+def test_only_training_is_looked_into(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "W1", "W10", flag]) == 1
     assert "workloads that train, got W10" in capsys.readouterr().err
+
+
+def test_one_thing_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "W1", "--check", "--statements"]) == 1
+    assert "--check or --statements, got both" in capsys.readouterr().err

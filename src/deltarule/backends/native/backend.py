@@ -40,6 +40,10 @@ class NativeBackend:
         """Compile a training step; ``threads`` None lets a cost model choose."""
         return NativeRunner(program, self.machine, threads)
 
+    def compile_measured(self, program: StepProgram, threads: int | None = None) -> NativeRunner:
+        """Compile a training step that counts the cycles of its statements."""
+        return NativeRunner(program, self.machine, threads, measured=True)
+
 
 class NativeExecutable:
     """A compiled program; several threads may call it at once."""
