@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.errors import ArgumentError, DataError
+from deltarule.learners.scatter import scatter
 
 Numbers = npt.NDArray[np.float64]
 
@@ -24,8 +25,7 @@ def _normal(x: Numbers, mass: Numbers) -> dict[str, Any]:
 
 def _multivariate_normal(x: Numbers, mass: Numbers) -> dict[str, Any]:
     mean = mass @ x
-    gap = x - mean
-    return {"mean": mean, "covariance": (gap * mass[:, None]).T @ gap}
+    return {"mean": mean, "covariance": scatter([x], [mean], mass)}
 
 
 def _bernoulli(x: Numbers, mass: Numbers) -> dict[str, Any]:
