@@ -23,7 +23,7 @@ from deltarule.learners.search import neighbors_of_each
 from deltarule.learners.tsne_edges import Edges, descend_by_edges, exact_repulsion, fft_repulsion
 from deltarule.learners.tsne_step import Schedule, descend
 
-_EXACT_UP_TO = 4000  # examples; P takes 64 MB there
+_EXACT_UP_TO = 5000  # examples; P takes 100 MB there
 
 
 def conditional(distances: Array, perplexity: float) -> Array:
@@ -59,7 +59,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     """A map of the data by t-SNE (AE-10). Distances between far groups and sizes of groups mean nothing.
 
     ``perplexity`` is about the number of neighbours that count; more than (N − 1)/3 is cut to that.
-    ``method``: "exact", "fft" (two dimensions), or "auto": exact up to 4000 examples.
+    ``method``: "exact", "fft" (two dimensions), or "auto": exact up to 5000 examples.
     After ``fit``: ``embedding_``, ``kl_divergence_``, ``n_iter_``, ``perplexity_``. The start is principal
     components and a little noise: the same data give the same map with the same ``random_state``. New points cannot
     be placed (use ``UMAP`` for that).
