@@ -1,0 +1,165 @@
+"""Pages of ensembles, of search, and of streaming statistics."""
+
+from __future__ import annotations
+
+import math
+
+import deltarule as dr
+from deltarule.explain.explanation import Derivation
+from deltarule.explain.identities import Identity
+from deltarule.graph import build
+from deltarule.graph import functions as f
+from learners_texts.derivations import number, real, result
+from learners_texts.page import Page
+
+_SAMPLES = "each fitted to N rows drawn with replacement. A member has not seen about N/e of them: `oob_score_` is "
+_GAIN = (
+    "Models that vary with the sample gain: trees, one nearest neighbour, networks. Look at "
+    "`error_correlation` first: with c = v averaging gives nothing."
+)
+_COST = (
+    "k times the cost of the member, in training, memory and prediction; neural members are trained side by side in "
+    "one program."
+)
+
+
+def votes() -> Identity:
+    """Prove that averaged probabilities cost no more than the members do."""
+    p = f.sigmoid(real("p", 5))
+    names = {"p": p, "m": build.mean(p), "n": number(5)}
+    return result(
+        "p: what each of n members gives the true class, m their mean", names,
+        ("(1 − m)²", "=", "Σ (1 − p)²/n − Σ (p − m)²/n", "the members' mean less what they differ by"),
+        ("(1 − m)²", "≤", "Σ (1 − p)²/n", "a variance is never negative"),
+        ("−log(m)", "≤", "−Σ log(p)/n", "log is concave (Jensen)"),
+    )  # fmt: skip
+
+
+def averages() -> Identity:
+    """Prove what averaging k predictions does to the error."""
+    e = real("e", 5)
+    squares, total = build.sum_over(build.multiply(e, e)), build.sum_over(e)
+    products = build.subtract(build.multiply(total, total), squares)
+    names = {"e": e, "k": number(5), "v": build.divide(squares, number(5)), "c": build.divide(products, number(20)),
+             "m": build.mean(e)}  # fmt: skip
+    return result(
+        "e: errors of k members, m their mean, v the mean of e², c that of eᵢeⱼ, i ≠ j", names,
+        ("m²", "=", "v/k + (k − 1)c/k", "k squares and k(k − 1) products"),
+        ("m²", "=", "v − Σ (e − m)²/k", "what the members differ by is gained"),
+        ("m²", "≤", "v", "no average is worse than its members are on average"),
+    )  # fmt: skip
+
+
+def side_by_side() -> Derivation:
+    """Derive the sum of the losses of two candidates."""
+    x, y = dr.symbol("x", (3,)), dr.symbol("y", ())
+    first, second = dr.symbol("theta1", (3,)), dr.symbol("theta2", (3,))
+    one, other = first @ x - y, second @ x - y
+    return dr.derive(0.5 * one * one + 0.5 * other * other, wrt=[first, second])
+
+
+def rate() -> Derivation:
+    """Derive how the learning rate changes with the epoch t of a cycle of T."""
+    t, T, eta = dr.symbol("t", ()), dr.symbol("T", ()), dr.symbol("eta", ())
+    return dr.derive(0.5 * eta * (1 + dr.cos(math.pi * t / T)), wrt=[t])
+
+
+def recursion() -> Identity:
+    """Prove the update of mean and scatter."""
+    return dr.derive_identity("welford")
+
+
+PAGES: tuple[Page, ...] = (
+    Page(
+        "BaggingClassifier",
+        "P(c|x) = mean over k members of their P(c|x) (or votes), " + _SAMPLES
+        + "the accuracy of the mean of those that have not seen the example.",
+        _GAIN,
+        "Stable members (linear ones, [[GaussianNaiveBayes]]) all say the same: one of them suffices. k networks for "
+        "the price of one: [[Snapshots]].",
+        _COST,
+        "Error of k decision trees on digits: held out, and (dashed) as the out-of-bag examples tell without any.",
+        (("Bagging has no gradient of its own, its members do. Why the mean is no worse than they are", votes),),
+        ("BaggingRegressor", "Snapshots", "KNNClassifier"),
+        {"estimator": "any classifier; None is `GaussianNaiveBayes`"},
+        ">>> from deltarule.learners import KNNClassifier\n"
+        ">>> x, y = [[float(i)] for i in range(20)], [\"low\"] * 10 + [\"high\"] * 10\n"
+        ">>> learner = BaggingClassifier(KNNClassifier(1), n_estimators=15, random_state=0).fit(x, y)\n"
+        ">>> learner.predict([[2.2], [17.1]]).tolist(), bool(learner.oob_score_ > 0.8)\n"
+        "(['low', 'high'], True)",
+    ),
+    Page(
+        "BaggingRegressor",
+        "ŷ = mean of k members, " + _SAMPLES + "R² of the mean of those that have not seen the example.\n\n"
+        "Mean square error of the average = v/k + (k − 1)·c/k, v the error of one member, c the mean product of the "
+        "errors of two (`error_correlation`).",
+        _GAIN,
+        "Stable members such as [[LinearRegression]] or [[Ridge]]: one suffices. A smoother curve from neighbours: "
+        "[[KNNRegressor]] with a larger k is cheaper.",
+        _COST,
+        "Error of the average of k of 30 1-NN regressors (300 draws of k), and the formula with their v and c.",
+        (("Bagging has no gradient of its own, its members do. What averaging them is worth", averages),),
+        ("BaggingClassifier", "KNNRegressor", "MLPRegressor"),
+        {"estimator": "any regressor; None is `LinearRegression`"},
+        ">>> from deltarule.learners import KNNRegressor\n"
+        ">>> x, y = [[i / 10] for i in range(30)], [(i / 10) ** 2 for i in range(30)]\n"
+        ">>> learner = BaggingRegressor(KNNRegressor(1), n_estimators=20, random_state=0).fit(x, y)\n"
+        ">>> bool(learner.oob_score_ > 0.95), len(learner.estimators_)\n"
+        "(True, 20)",
+    ),
+    Page(
+        "NetworkSearchCV",
+        "best = arg max over candidates of the mean over folds of score(fit on the other folds); then one fit of the "
+        "best on all data.\n\nCandidates × folds are trained side by side: one program, one matrix product for all.",
+        "Learning rate, penalty, seed, patience or sizes of a network. Random candidates: hand over "
+        "`list(ParameterSampler(…))`. Before believing a score: `find_leaks`, groups split by `GroupKFold`, rare "
+        "classes resampled in training rows only.",
+        "Learners that are no networks ([[LogisticRegression]], [[KNNClassifier]] …): scikit-learn's `GridSearchCV` "
+        "takes them as they are. Very many candidates of very different cost: `HalvingGridSearchCV`.",
+        "Candidates × folds × a fit, 5 to 30 times as fast as one after the other where the networks are small; memory "
+        "that of all of them at once.",
+        "Accuracy in four folds of 600 digits against the learning rate, by size of the network: 30 candidates × 4 "
+        "folds.",
+        (("The search compares scores, which have no gradient. Why candidates can share a program: their losses are "
+          "added, and each gradient stays its own", side_by_side),),
+        ("MLPClassifier", "MLPRegressor", "NetworkClassifier"),
+        {"cv": "number of folds, a splitter, or pairs of row numbers",
+         "estimator": "a neural learner; None is `MLPClassifier()`",
+         "param_grid": "{parameter: values}, a list of such grids, or a list of candidates",
+         "refit": "whether the best candidate is fitted to all data",
+         "scoring": "a name, a function (learner, X, y), or None for the learner's own score"},
+    ),
+    Page(
+        "Snapshots",
+        "η(t) = ½η(1 + cos(π·t/T)) in epoch t of every cycle of T, then from the start; the weights are kept at the "
+        "end of each cycle, near a minimum of its own (Huang et al. 2017).\n\nP(c|x) = mean over the snapshots.",
+        "An ensemble of networks for the price of one run: hand it over as a callback, then average what `models` "
+        "predict.",
+        "Time for several runs: [[BaggingClassifier]] over [[MLPClassifier]] has members that differ more. One network "
+        "only: [[MLPClassifier]] with `early_stopping`.",
+        "One run of training, k copies of the weights, k predictions.",
+        "Error on held-out digits of each of eight snapshots, and of the average of the first k.",
+        (("How the rate falls: the slope is 0 at t = 0 and at t = T, so a cycle begins and ends gently", rate),),
+        ("MLPClassifier", "NetworkClassifier", "BaggingClassifier"),
+        {"cycle_epochs": "epochs T of a cycle"},
+        ">>> from deltarule.learners import MLPRegressor\n"
+        ">>> x, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 4.0, 9.0]\n"
+        ">>> snapshots = Snapshots(cycle_epochs=100)\n"
+        ">>> learner = MLPRegressor((16,), epochs=300, learning_rate=0.02, callbacks=[snapshots], random_state=0,\n"
+        "...                        device=\"reference\").fit(x, y)\n"
+        ">>> len(snapshots.models(learner.network_)), [round(snapshots.factor(t), 2) for t in (0, 50, 99)]\n"
+        "(3, [1.0, 0.5, 0.0])",
+    ),
+    Page(
+        "RunningStatistics",
+        "μₙ = μₙ₋₁ + (xₙ − μₙ₋₁)/n, Sₙ = Sₙ₋₁ + (xₙ − μₙ)(xₙ − μₙ₋₁); variance S/n, or S/(n − 1).\n\n"
+        "Parts are merged by S = S₁ + S₂ + (μ₂ − μ₁)²n₁n₂/n, in any order.",
+        "Mean and variance of a stream, of data larger than memory, or of parts counted on several machines.",
+        "Data in memory: `x.mean()` and `x.var()` of NumPy. How features move together: [[PCA]] with `partial_fit`.",
+        "Time O(d) an example, memory O(d), however long the stream.",
+        "Relative error of the variance of 1000 numbers against the size of their mean, and what Σx²/n − μ² makes of "
+        "them: it loses all digits.",
+        (("The recursion, and the merge with one example", recursion),),
+        ("PCA", "GaussianNaiveBayes"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,110 @@
+"""Pages of linear models with a closed form or a proximal one: least squares, ridge, lasso."""
+
+from __future__ import annotations
+
+import deltarule as dr
+from deltarule.explain.explanation import Derivation
+from deltarule.explain.jacobians import MatrixDerivative
+from learners_texts.derivations import table
+from learners_texts.page import Page
+
+_CHUNKS = (
+    "`partial_fit` takes data larger than memory: of the chunks only means and scatter are kept, O(d²), and the "
+    "solution is that for all of them together. A prediction is O(d)."
+)
+
+
+def _squares() -> tuple[dr.Tensor, dr.Tensor]:
+    X, theta, Y = table()
+    residual = X @ theta - Y
+    return (residual * residual).sum(), theta
+
+
+def half_squares() -> Derivation:
+    """Derive half the squared error."""
+    loss, theta = _squares()
+    return dr.derive(0.5 * loss, wrt=[theta])
+
+
+def curvature() -> MatrixDerivative:
+    """Derive its Hessian."""
+    loss, theta = _squares()
+    return dr.derive_hessian(0.5 * loss, theta)
+
+
+def shrunk() -> Derivation:
+    """Derive squared error with a squared penalty."""
+    loss, theta = _squares()
+    return dr.derive(loss + dr.symbol("alpha", ()) * (theta * theta).sum(), wrt=[theta])
+
+
+def shrunk_curvature() -> MatrixDerivative:
+    """Derive the Hessian of squared error with a squared penalty."""
+    loss, theta = _squares()
+    return dr.derive_hessian(loss + dr.symbol("alpha", ()) * (theta * theta).sum(), theta)
+
+
+def sparse() -> Derivation:
+    """Derive squared error of five examples with an absolute penalty."""
+    loss, theta = _squares()
+    return dr.derive(loss / 10 + dr.symbol("alpha", ()) * abs(theta).sum(), wrt=[theta])
+
+
+PAGES: tuple[Page, ...] = (
+    Page(
+        "LinearRegression",
+        "ŷ = θᵀx + b\n\n"
+        "θ, b = arg min ½Σ wᵢ(yᵢ − θᵀxᵢ − b)². On centred data θ solves XᵀXθ = XᵀY; where XᵀX is singular it is the "
+        "smallest solution (SVD).",
+        "A straight relation, or a first answer to compare with. Curves: scikit-learn's `PolynomialFeatures` before "
+        "it. Weights of zero are as if the example were absent.",
+        "Features that repeat each other, or more features than examples: coefficients run wild, take [[Ridge]]. Many "
+        "features of which few count: [[Lasso]]. Bends and interactions: [[MLPRegressor]] or [[KNNRegressor]].",
+        "Time O(N·d² + d³), memory O(N·d) for the centred data. " + _CHUNKS,
+        "A fit to 24 points; what is squared and summed is the length of each thin line.",
+        (
+            ("Gradient: set to zero, XᵀXθ = XᵀY, the normal equations", half_squares),
+            ("Its second derivative is never negative (vᵀXᵀXv = ‖Xv‖²), so that point is the minimum", curvature),
+        ),
+        ("Ridge", "Lasso", "NetworkRegressor"),
+        {"solver": "\"normal\" equations, \"svd\", or \"auto\": the first while they are well conditioned"},
+    ),
+    Page(
+        "Ridge",
+        "θ, b = arg min Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α‖θ‖², so (XᵀX + αI)θ = XᵀY on centred data.\n\n"
+        "By the singular values s of X: each direction of the data is kept by the share s²/(s² + α).",
+        "Features that are correlated, or as many as examples: the penalty trades a little bias for much less "
+        "variance. Scale the features first, since all are shrunk alike.",
+        "Few features should count: [[Lasso]] sets the others to zero. Plenty of data and independent features: "
+        "[[LinearRegression]] has nothing to gain from a penalty.",
+        "Time O(N·d·min(N, d)) for the singular values, memory O(N·d). " + _CHUNKS,
+        "Coefficients against α where two features are nearly the same: alone they run apart, with a penalty they "
+        "share the work.",
+        (
+            ("Gradient: set to zero, (XᵀX + αI)θ = XᵀY", shrunk),
+            ("The second derivative has no eigenvalue below 2α: there is always one solution", shrunk_curvature),
+        ),
+        ("LinearRegression", "Lasso"),
+        {"alpha": "strength of the penalty α‖θ‖²"},
+        ">>> x, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 1.0, 3.0]\n"
+        ">>> [Ridge(alpha=alpha).fit(x, y).coef_.round(3).tolist() for alpha in (0.0, 1.0, 10.0)]\n"
+        "[[0.9], [0.75], [0.3]]",
+    ),
+    Page(
+        "Lasso",
+        "θ, b = arg min 1/(2Σw)·Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α‖θ‖₁\n\n"
+        "by θ ← S_{α/L}(θ − ∇/L), accelerated, with S_t(v) = sign(v)·max(0, |v| − t) and L the largest eigenvalue of "
+        "XᵀX/Σw. S sets small coefficients to exactly 0.",
+        "Many features of which few should count, and you want to know which. Scale the features first.",
+        "Features that come in groups of like ones: the lasso keeps one of each by chance, [[Ridge]] keeps all. A "
+        "curve: choose features with the lasso, then take [[MLPRegressor]].",
+        "Time O(N·d² + steps·d²), memory O(N·d). " + _CHUNKS,
+        "Coefficients against α: they reach zero one after the other, the useless ones first.",
+        (("Gradient where θ ≠ 0 (N = 5): at the minimum |Xᵀ(Xθ − Y)|/N is α, and at most α where θⱼ = 0", sparse),),
+        ("LinearRegression", "Ridge"),
+        {"alpha": "strength of the penalty α‖θ‖₁", "tol": "largest relative change of a coefficient at the end"},
+        ">>> x = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]]\n"
+        ">>> Lasso(alpha=0.1).fit(x, [0.0, 1.0, 2.0, 3.0]).coef_.round(3).tolist()\n"
+        "[0.92, 0.0]",
+    ),
+)  # fmt: skip
