@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, final
 
@@ -248,3 +248,18 @@ class Proximal(_Wrapper):
         hit = [i for i, name in enumerate(names) if fnmatchcase(name, self.pattern)]
         rest = [i for i in range(len(names)) if i not in hit]
         return chain(inner, partition([hit, rest], [each_parameter(0, shrink), keep]))
+
+
+def with_rate(optimizer: Optimizer, rate: float | Schedule, where: str) -> Optimizer:
+    """Return the optimiser with another learning rate; that of the inner one for a wrapper.
+
+    Raises ArgumentError, which names ``where``, for ``Groups``, which have several.
+    """
+    if isinstance(optimizer, Groups):
+        raise ArgumentError(
+            f"{where} optimizer", expected="one learning rate for all parameters", got="Groups",
+            hint="Set the rates in the groups, or use the optimiser of one of them.",
+        )  # fmt: skip
+    if isinstance(optimizer, _Wrapper):
+        return replace(optimizer, inner=with_rate(optimizer.inner, rate, where))
+    return replace(optimizer, learning_rate=rate)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 from deltarule.errors import ArgumentError
 from deltarule.optim import Accumulated, Averaged, Optimizer
 from deltarule.runtime.buffers import Array
-from deltarule.train.callbacks import Callback
-
-if TYPE_CHECKING:
-    from deltarule.train.loop import Run
+from deltarule.train.callbacks import Callback, Session
 
 
 @final
@@ -34,9 +31,9 @@ class UseAverages(Callback):
         """Look for the averages."""
         self._average(session)
 
-    def weights_to_keep(self, session: Run, weights: dict[str, Array]) -> dict[str, Array]:
+    def weights_to_keep(self, session: Session, weights: dict[str, Array]) -> dict[str, Array]:
         """Return the averages in place of the parameters."""
-        names = session.engine.layout().parameters
+        names = session.parameter_names
         averages = self._average(session).averages(session.slots(), len(names))
         return weights | dict(zip(names, averages, strict=True))
 

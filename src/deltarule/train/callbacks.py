@@ -40,6 +40,15 @@ class Session(Protocol):
         """Give the model's tensors the current weights, to look at it with ``predict`` or ``evaluate``."""
         ...
 
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The names of what is learned, in the order of the optimiser's slots."""
+        ...
+
+    def slots(self) -> list[Array]:
+        """Return copies of the optimiser's slots."""
+        ...
+
 
 class Callback:
     """Base of callbacks: override what you need; nothing happens by default.

@@ -135,6 +135,11 @@ class Run:
         values = [*state[: len(layout.parameters)], *state[start:]]
         return dict(zip((*layout.parameters, *layout.running), values, strict=True))
 
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The names of what is learned, in the order of the optimiser's slots."""
+        return self.engine.layout().parameters
+
     def slots(self) -> list[Array]:
         """Return copies of the optimiser's slots."""
         layout, state = self.engine.layout(), self.engine.read()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +16,7 @@ from deltarule.losses import Loss
 from deltarule.losses import get as get_loss
 from deltarule.optim import Optimizer
 from deltarule.optim import get as get_optimizer
+from deltarule.optim.wrappers import with_rate
 from deltarule.runtime.buffers import Array
 from deltarule.train.blocks import Rows
 from deltarule.train.callbacks import Callback
@@ -80,7 +80,7 @@ def fit_many(
         batch_size: Examples a step and model.
         metrics: As for ``fit``.
         callbacks: For all, or one list of them a model; every model gets its own copies (``EarlyStopping`` stops one
-            model). None with ``every``, and none that leaves other weights than the last ones.
+            model). None with ``every``.
         sample_weight: One weight ≥ 0 an example.
         shuffle: Whether each epoch has its own order.
         device: "cpu" or "reference".
@@ -176,7 +176,7 @@ def _recipes(optimizer: Any, learning_rate: Any, n: int) -> list[Optimizer]:
     if learning_rate is None:
         return recipes
     rates = _each("learning_rate", learning_rate, n, (int, float, np.floating, np.integer))
-    return [replace(recipe, learning_rate=float(rate)) for recipe, rate in zip(recipes, rates, strict=True)]
+    return [with_rate(recipe, float(rate), "fit_many") for recipe, rate in zip(recipes, rates, strict=True)]
 
 
 def _check_outputs(members: Sequence[Member], arrays: Sequence[Array]) -> None:
@@ -206,9 +206,8 @@ def _lists(name: str, value: Sequence[Any], n: int, single: Callable[[Any], bool
 
 
 def _check_callback(callback: Callback) -> None:
-    fits = isinstance(callback, Callback) and callback.every is None
-    if not fits or type(callback).weights_to_keep is not Callback.weights_to_keep:
-        expected = "callbacks that act at the end of epochs and keep the weights, with parentheses: EarlyStopping()"
+    if not isinstance(callback, Callback) or callback.every is not None:
+        expected = "callbacks that act at the end of epochs, with parentheses: EarlyStopping()"
         raise ArgumentError("fit_many callbacks", expected=expected, got=repr(callback))
 
 

@@ -28,6 +28,7 @@ class Member:
         self.step = 0
         self._named = kind.named
         self._current: dict[str, Array] = {}  # weights at the end of the last epoch
+        self._slots: list[Array] = []  # the optimiser's, then
         self._chosen: dict[str, Array] = {}  # weights that a callback wants to go on with
         self._final: dict[str, Array] = {}
         self._factor = 0.0  # what the state holds
@@ -36,8 +37,11 @@ class Member:
     # ---------------------------------------------------------------- what callbacks see
 
     def weights(self) -> dict[str, Array]:
-        """Return copies of parameters and running state by name."""
-        return {name: value.copy() for name, value in (self._current | self._chosen | self._final).items()}
+        """Return copies of parameters and running state by name, as they would be left now."""
+        weights = {name: value.copy() for name, value in (self._current | self._chosen).items()}
+        for callback in self.callbacks if weights else ():
+            weights = callback.weights_to_keep(self, weights)
+        return weights | {name: value.copy() for name, value in self._final.items()}
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Go on with other weights; after the last step, leave the model with them."""
@@ -48,7 +52,21 @@ class Member:
         for name, value in self.weights().items():
             self._named[name].assign(value)
 
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The names of what is learned, in the order of the optimiser's slots."""
+        return tuple(self._named)[: self.kind.n_learned]
+
+    def slots(self) -> list[Array]:
+        """Return copies of the optimiser's slots."""
+        return [value.copy() for value in self._slots]
+
     # ---------------------------------------------------------------- what the slots ask
+
+    @property
+    def keeps_others(self) -> bool:
+        """Whether a callback keeps other weights than training goes on with."""
+        return any(type(callback).weights_to_keep is not Callback.weights_to_keep for callback in self.callbacks)
 
     @property
     def epochs_left(self) -> int:
@@ -81,15 +99,16 @@ class Member:
 
     # ---------------------------------------------------------------- what the slots tell
 
-    def begin(self) -> None:
-        """Tell the callbacks that training begins."""
-        self._current = self.values()
+    def begin(self, state: Mapping[str, Array], slots: Sequence[str]) -> None:
+        """Tell the callbacks that training begins, from a state."""
+        self.see(state, slots)
         for callback in self.callbacks:
             callback.on_train_begin(self)
 
-    def see(self, state: Mapping[str, Array]) -> None:
-        """Take note of the weights at the end of an epoch."""
+    def see(self, state: Mapping[str, Array], slots: Sequence[str]) -> None:
+        """Take note of the weights, and of the optimiser's slots (these are their names), at the end of an epoch."""
         self._current = {name: state[name].copy() for name in self._named}
+        self._slots = [state[name].copy() for name in slots] if self.keeps_others else []
 
     def account(self, rows: Numbers, sizes: Rows, seconds: float, has_penalty: bool) -> None:
         """Enter an epoch's steps into the books, up to the first whose loss is not finite; there training ends."""

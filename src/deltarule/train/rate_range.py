@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from deltarule.errors import ArgumentError, DataError
 from deltarule.losses import Loss
-from deltarule.optim import Accumulated, Averaged, ExponentialDecay, Groups, Optimizer, Proximal
+from deltarule.optim import ExponentialDecay, Optimizer
 from deltarule.optim import get as get_optimizer
+from deltarule.optim.wrappers import with_rate
 from deltarule.train.callbacks import TerminateOnNaN
 from deltarule.train.fit import fit
 from deltarule.train.inference import current_weights
@@ -85,7 +86,7 @@ def learning_rate_range(
     in_a_pass = math.ceil(len(inputs) / batch_size) if len(inputs) else 1
     count = steps if steps is not None else max(in_a_pass, _FEWEST_STEPS)
     growth = (highest / lowest) ** (1 / (count - 1))
-    recipe = with_rate(get_optimizer(optimizer), ExponentialDecay(lowest, decay=growth))
+    recipe = with_rate(get_optimizer(optimizer), ExponentialDecay(lowest, decay=growth), "learning_rate_range")
     before = current_weights(model)
     try:
         history = fit(
@@ -97,18 +98,6 @@ def learning_rate_range(
             tensor.assign(before[name])
     losses = np.array(history.step_losses[:count], np.float64)
     return _read(lowest * growth ** np.arange(len(losses)), losses, count, growth)
-
-
-def with_rate(optimizer: Optimizer, schedule: ExponentialDecay) -> Optimizer:
-    """Return the optimiser with another learning rate; that of the inner one for a wrapper."""
-    if isinstance(optimizer, Groups):
-        raise ArgumentError(
-            "learning_rate_range optimizer", expected="one learning rate for all parameters", got="Groups",
-            hint="Test the optimiser of one group, with the other layers frozen.",
-        )  # fmt: skip
-    if isinstance(optimizer, (Accumulated, Averaged, Proximal)):
-        return replace(optimizer, inner=with_rate(optimizer.inner, schedule))
-    return replace(optimizer, learning_rate=schedule)
 
 
 def _read(rates: Values, losses: Values, count: int, growth: float) -> RateRange:

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -198,15 +198,16 @@ class Slots:
             self._state[FACTORS] = np.ones(self._shop.width)
         for name, value in fresh.items():
             self._state[name][i] = value
-        member.begin()
+        member.begin({name: np.asarray(value) for name, value in fresh.items()}, self._engine.layout().slots)
         return member
 
     def _read(self) -> None:
         """Let the models see their weights."""
-        self._state |= dict(zip(self._engine.layout().names, self._engine.read(), strict=True))
+        layout = self._engine.layout()
+        self._state |= dict(zip(layout.names, self._engine.read(), strict=True))
         for i, member in enumerate(self._members):
             if member is not None:
-                member.see({name: values[i] for name, values in self._state.items()})
+                member.see({name: values[i] for name, values in self._state.items()}, layout.slots)
 
     # ---------------------------------------------------------------- an epoch
 
@@ -247,10 +248,11 @@ class Slots:
         """Return loss and metrics on the models' held-out rows, by slot; None after an interrupt."""
         at_work = {i: m for i, m in enumerate(self._members) if m is not None and m.at_work and m.held is not None}
         orders = [at_work[i].held if i in at_work else None for i in range(len(self._members))]
-        books, step = Books(len(orders)), None
+        books, step, state = Books(len(orders)), None, self._shown(at_work)
         for width, blocks in batched_orders(orders, VALIDATION_BATCH, self._shop.blank):
             step = self._evaluation.step(width)
-            self._evaluation.load([self._held(name) for name in step.layout.names])
+            names = (name if f"held {name}" not in state else f"held {name}" for name in step.layout.names)
+            self._evaluation.load([state[name] for name in names])
             found = self._evaluation.run(self._shop.held_data, blocks.reshape(-1), width)
             books.enter(found, blocks[:, :, 0] != self._shop.blank, width)
             if len(found) < len(blocks):
@@ -260,5 +262,11 @@ class Slots:
         values = {i: tally(m.task, step, books.rows(i), books.sizes(i)) for i, m in at_work.items()}
         return {i: {f"val_{name}": value for name, value in logs.items()} for i, logs in values.items()}
 
-    def _held(self, name: str) -> Array:
-        return self._state[f"held {name}"] if f"held {name}" in self._state else self._state[name]
+    def _shown(self, members: Mapping[int, Member]) -> dict[str, Array]:
+        """Return the state to measure: where a callback keeps other weights than training goes on with, those."""
+        state = dict(self._state)
+        for i, member in members.items():
+            for name, value in (member.weights() if member.keeps_others else {}).items():
+                state[name] = state[name].copy()
+                state[name][i] = value
+        return state

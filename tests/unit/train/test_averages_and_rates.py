@@ -11,8 +11,8 @@ import pytest
 import deltarule as dr
 from deltarule import losses, nn, optim
 from deltarule.errors import ArgumentError, DataError
+from deltarule.optim.wrappers import with_rate
 from deltarule.train import Callback, EarlyStopping, UseAverages, fit, learning_rate_range
-from deltarule.train.rate_range import with_rate
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(40, 3)).astype(np.float32)
@@ -124,10 +124,10 @@ def test_the_range_test_is_one_pass_by_default_and_puts_running_state_back() -> 
 
 def test_wrappers_take_the_growing_rate_inside() -> None:
     schedule = optim.ExponentialDecay(0.1, decay=2.0)
-    inner = with_rate(optim.Averaged(inner=optim.Accumulated(inner=optim.Adam(), every=2)), schedule)
+    inner = with_rate(optim.Averaged(inner=optim.Accumulated(inner=optim.Adam(), every=2)), schedule, "here")
     assert inner.learning_rate == schedule and inner.inner.inner == optim.Adam(learning_rate=schedule)
-    with pytest.raises(ArgumentError, match="Groups"):
-        with_rate(optim.Groups(), schedule)
+    with pytest.raises(ArgumentError, match=r"here optimizer: .* got Groups"):
+        with_rate(optim.Groups(), schedule, "here")
 
 
 def test_arguments_of_the_range_test() -> None:

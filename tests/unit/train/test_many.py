@@ -11,7 +11,7 @@ import pytest
 from deltarule import losses, nn, optim
 from deltarule.cli.workloads import WORKLOADS
 from deltarule.errors import ArgumentError, DataError
-from deltarule.train import Callback, EarlyStopping, ReduceOnPlateau, fit, fit_many, slots
+from deltarule.train import Callback, EarlyStopping, ReduceOnPlateau, UseAverages, fit, fit_many, slots
 from deltarule.train.joint import Kind, forms
 from deltarule.train.program import Task, columns, training_step
 
@@ -52,6 +52,11 @@ RECIPES = {
     "adam with clipping": [optim.Adam(learning_rate=0.01 * (i + 1), clip_norm=0.5 + i) for i in range(4)],
     "decay": [optim.AdamW(learning_rate=0.01, weight_decay=0.01 * (i + 1)) for i in range(4)],
     "schedule": [optim.SGD(learning_rate=optim.StepDecay(0.2, 0.5, 2 + i)) for i in range(4)],
+    "groups": [
+        optim.Groups(groups={"b*": optim.SGD(learning_rate=0.02 * i)}, default=optim.SGD(learning_rate=0.1))
+        for i in range(1, 5)
+    ],
+    "L1 steps": [optim.Proximal(inner=optim.SGD(learning_rate=0.1 * i), strength=0.01) for i in range(1, 5)],
     "nesterov": [optim.SGD(learning_rate=0.1, momentum=0.8 + 0.04 * i, nesterov=True) for i in range(4)],
 }
 
@@ -90,6 +95,44 @@ def test_each_stops_by_itself_with_its_own_best_weights(network, blobs, device, 
     assert len({len(history.epochs) for history in found}) > 2
     for a, b, history, joint in zip(ones, others, expected, found, strict=True):
         _same(a, b, history, joint, FLOAT64)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_each_keeps_its_own_averages(network, blobs, device, every, monkeypatch):
+    """Validation measures the averages, early stopping keeps the best of them, training goes on with its own."""
+    monkeypatch.setattr(slots, "_MOST_SLOTS", 2)  # so that models wait for a slot
+    x, y = blobs
+    ones, others = ([network(seed=i, dtype="float64", running=True) for i in range(4)] for _ in range(2))
+    train, held = _rows(len(x), 4, seed=3)
+    recipes = [
+        optim.Averaged(inner=optim.SGD(learning_rate=rate, momentum=0.9), decay=decay)
+        for rate, decay in ((0.3, 0.9), (0.02, 0.5), (1.0, 0.8), (0.1, 0.99))
+    ]
+    recipes = [optim.Accumulated(inner=recipe, every=every) for recipe in recipes] if every > 1 else recipes
+    options = {"loss": "cross_entropy", "epochs": 15, "batch_size": 8, "device": device}
+    hooks = lambda: [UseAverages(), EarlyStopping(patience=2)]  # noqa: E731  # twice the same
+    expected = _one_by_one_with(ones, x, y, train, held, recipes, hooks, options)
+    found = fit_many(others, x, y, optimizer=recipes, train_rows=train, validation_rows=held, callbacks=hooks(),
+                     **options)  # fmt: skip
+    plain = [network(seed=i, dtype="float64", running=True) for i in range(4)]
+    fit_many(plain, x, y, optimizer=recipes, train_rows=train, **options)
+    for a, b, history, joint in zip(ones, others, expected, found, strict=True):
+        _same(a, b, history, joint, FLOAT64)
+    assert any(np.abs(a.tensors["w1"].numpy() - b.tensors["w1"].numpy()).max() > 0.01
+               for a, b in zip(others, plain, strict=True))  # fmt: skip
+
+
+def _one_by_one_with(models, x, y, train, held, recipes, hooks, options):
+    return [
+        fit(m, x[a], y[a], optimizer=o, validation_data=(x[b], y[b]), verbose=0, callbacks=hooks(), **options)
+        for m, a, b, o in zip(models, train, held, recipes, strict=True)
+    ]
+
+
+def test_averages_need_an_optimiser_that_averages_in_many_models_too(network, blobs):
+    with pytest.raises(ArgumentError, match="UseAverages: expected an optimiser that averages the weights, got Adam"):
+        fit_many([network(seed=i) for i in range(2)], *blobs, loss="cross_entropy", callbacks=[UseAverages()])
 
 
 def test_every_model_has_its_own_factor_on_the_rate(network, blobs):
@@ -255,6 +298,7 @@ def test_what_does_not_fit_is_refused(network, blobs):
         ({"seed": [1, 2, 3]}, "seed: expected one for all models, or a list of 2, got 3 of them"),
         ({"seed": [1, "a"]}, "seed"),
         ({"learning_rate": [0.1]}, "learning_rate"),
+        ({"learning_rate": 0.1, "optimizer": optim.Groups()}, "fit_many optimizer: expected one learning rate"),
         ({"optimizer": ["sgd", 3]}, "optimizer"),
         ({"regularizers": [[], [], []]}, "regularizers"),
         ({"train_rows": [np.arange(3)] * 3}, "train_rows"),
