@@ -132,7 +132,7 @@ class PCA(_Projection):
         x = self._checked(X, reset=seen is None).astype(np.float64)
         if seen is None:
             self._seen = seen = Moments(x.shape[1], full=True)
-        seen.add(x, np.ones(len(x)))
+        seen.add(x)
         self.mean_, self.n_samples_seen_ = seen.mean, round(seen.weight)
         if self.n_samples_seen_ > 1:
             k = self._count(self.n_samples_seen_, x.shape[1])

@@ -36,10 +36,10 @@ class Moments:
         self.mean: Array = np.zeros(n_features)
         self.scatter: Array = np.zeros((n_features, n_features) if full else n_features)
 
-    def add(self, x: Array, weights: Array) -> None:
-        """Add examples (N, n_features) with weights > 0."""
-        mass = float(weights.sum())
-        mean = weights @ x / mass
+    def add(self, x: Array, weights: Array | None = None) -> None:
+        """Add examples (N, n_features) with weights > 0, or of weight 1."""
+        mass = float(len(x) if weights is None else weights.sum())
+        mean = x.mean(axis=0) if weights is None else weights @ x / mass
         spread = scatter([x], [mean], weights) if self.scatter.ndim == 2 else squares(x, mean, weights)
         self.mean, self.scatter = merged(self.weight, self.mean, self.scatter, mass, mean, spread)
         self.weight += mass

@@ -22,7 +22,8 @@ from deltarule.learners.base import Array
 from deltarule.runtime.devices import compiled
 from deltarule.tensor.tensor import symbol
 
-_ROWS = 2048  # of a block
+_ROWS = 2048  # of a block of the engine's
+_NUMBERS = 2**17  # in a block of NumPy's, if that are more rows
 _GROUPS, _NARROWEST = 8, 32  # groups of columns, and the fewest columns of a group
 _WORTH_COMPILING = 2**34  # products of numbers
 
@@ -33,7 +34,7 @@ def scatter(parts: Sequence[Array], means: Sequence[Array], weights: Array | Non
     """Return Σ w(x − μ)(x − μ)ᵀ, (d, d) float64, for examples whose d features are the columns of all parts together.
 
     Parts are (N, d₁), (N, d₂) …, their means (d₁,) …, and weights (N,) ≥ 0 (None: 1). The result is symmetric to
-    the bit, and the same for any number of threads.
+    the bit; the engine's is the same for any number of threads.
 
     >>> scatter([np.array([[1.0, 2.0], [3.0, 2.0]])], [np.array([2.0, 2.0])]).tolist()
     [[2.0, 0.0], [0.0, 0.0]]
@@ -43,14 +44,14 @@ def scatter(parts: Sequence[Array], means: Sequence[Array], weights: Array | Non
     mass = None if weights is None else weights.astype(dtype, copy=False)
     n, width = len(parts[0]), len(mean)
     large = n >= _ROWS and n * width * width >= _WORTH_COMPILING
-    edges = _edges(width) if large else (0, width)
+    edges, size = (_edges(width), _ROWS) if large else ((0, width), max(_ROWS, _NUMBERS // width))
     whole = _compiled_block(width, str(dtype), mass is not None) if large else _plain_block
     sums = [np.zeros((after - before, width - before)) for before, after in itertools.pairwise(edges)]
-    for start in range(0, n, _ROWS):
-        rows = slice(start, start + _ROWS)
+    for start in range(0, n, size):
+        rows = slice(start, start + size)
         block = parts[0][rows] if len(parts) == 1 else np.concatenate([part[rows] for part in parts], axis=1)
         share = None if mass is None else mass[rows]
-        if len(block) == _ROWS:
+        if len(block) == size:
             pieces = whole(block, mean, share)
         else:
             full = _plain_block(block, mean, share)[0]
@@ -60,16 +61,17 @@ def scatter(parts: Sequence[Array], means: Sequence[Array], weights: Array | Non
     return _mirrored(sums, width)
 
 
-def squares(x: Array, mean: Array, weights: Array) -> Array:
-    """Return Σ w(x − μ)² of every feature, (d,) float64.
+def squares(x: Array, mean: Array, weights: Array | None = None) -> Array:
+    """Return Σ w(x − μ)² of every feature, (d,) float64; weights None are 1.
 
     NumPy's: within blocks that stay in the cache this waits for memory, with any engine.
     """
     total = np.zeros(x.shape[1])
-    for start in range(0, len(x), _ROWS):
-        gap = x[start : start + _ROWS] - mean
+    size = max(_ROWS, _NUMBERS // x.shape[1])
+    for start in range(0, len(x), size):
+        gap = x[start : start + size] - mean
         gap *= gap
-        total += weights[start : start + _ROWS] @ gap
+        total += gap.sum(axis=0) if weights is None else weights[start : start + size] @ gap
     return total
 
 

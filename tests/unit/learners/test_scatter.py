@@ -22,6 +22,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     """Compute on one engine, in small blocks."""
     monkeypatch.setattr(scatter, "_WORTH_COMPILING", 0 if request.param else 10**18)
     monkeypatch.setattr(scatter, "_ROWS", BLOCK)
+    monkeypatch.setattr(scatter, "_NUMBERS", BLOCK)
     scatter._compiled_block.cache_clear()
     yield bool(request.param)
     scatter._compiled_block.cache_clear()
@@ -54,12 +55,20 @@ def test_parts_are_columns_of_one_matrix(engine: bool) -> None:
                                rtol=1e-10, atol=1e-10)  # fmt: skip
 
 
-def test_squares_are_the_diagonal() -> None:
+def test_squares_are_the_diagonal(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(1)
     x, weights = random.normal(size=(5000, 7)) * 3 + 1e4, random.uniform(0, 2, 5000)
     mean = weights @ x / weights.sum()
     expected = (weights[:, None] * (x - mean) ** 2).sum(axis=0)
     np.testing.assert_allclose(scatter.squares(x, mean, weights), expected, rtol=1e-12)
+    monkeypatch.setattr(scatter, "_NUMBERS", 1)
+    monkeypatch.setattr(scatter, "_ROWS", 70)
+    np.testing.assert_allclose(scatter.squares(x, mean, weights), expected, rtol=1e-12)
+    np.testing.assert_allclose(scatter.squares(x, mean), ((x - mean) ** 2).sum(axis=0), rtol=1e-12)
+    seen = Moments(7)
+    seen.add(x[:300])
+    seen.add(x[300:])
+    np.testing.assert_allclose(seen.scatter / seen.weight, x.var(axis=0), rtol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
