@@ -89,7 +89,7 @@ PAGES: tuple[Page, ...] = (
         "one Gaussian among them.",
         "Directions of large variance, compression: [[PCA]], which also orders them. Mixtures that bend: "
         "[[AutoencoderTransformer]].",
-        "Whitening O(N·d²), a step O(N·k²), ten to a hundred steps. Memory O(N·d).",
+        "Whitening O(N·d² + d³), a step O(N·k²), compiled where data are large; ten to a hundred steps. Memory O(N·d).",
         "Two mixtures of a sine and a sawtooth, and the sources found in them.",
         (("How far wᵀx is from Gaussian: δ₁ is tanh wᵀx; with ‖w‖ = 1 kept, the fixed point is the rule", contrast),),
         ("PCA",),
@@ -110,8 +110,8 @@ PAGES: tuple[Page, ...] = (
         "To look at data: groups, outliers, labels that are wrong. " + _MAPS,
         "New points to place: [[UMAP]] or [[ParametricUMAP]]. Features for another learner, or distances that mean "
         "something: [[PCA]].",
-        _NEIGHBORS + " A step O(N²) with memory O(N²) up to 5000 examples; beyond O(N + G log G) on a grid of G nodes, "
-        "memory O(N·perplexity + G). 1000 steps.",
+        _NEIGHBORS + " Up to 5000 examples a step O(N²), many steps in one call of machine code, memory N² numbers for "
+        "P; beyond, O(N·perplexity + G log G) on a grid of G nodes, and as much memory. 1000 steps.",
         "300 digits, each group named by its digit; the learner has not seen the names.",
         (("What one pair adds to KL: with q = (1/d)/(Z + 2/d), line 2 reads 4(p − q)(y − u)/d", divergence),),
         ("UMAP", "ParametricUMAP", "PCA"),
@@ -136,7 +136,8 @@ PAGES: tuple[Page, ...] = (
         + _MAPS,
         "Ever new points at no search: [[ParametricUMAP]]. Small data, the finest neighbourhoods: [[TSNE]]. Distances "
         "that mean something: [[PCA]].",
-        _NEIGHBORS + " The layout O(epochs·N·k·negatives). A new point O(N·d) for its neighbours, then O(epochs·k).",
+        _NEIGHBORS + " The layout O(epochs·N·k·(1 + negatives)), in machine code. A new point O(N·d) for its "
+        "neighbours, then O(epochs·(k + negatives)).",
         "300 digits by `UMAP(min_dist=0.5)`, each group named by its digit.",
         (("Cross-entropy of an edge of weight w between the places y and u, a = b = 1", edge),),
         ("ParametricUMAP", "TSNE", "PCA"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import deltarule as dr
 from deltarule.explain.explanation import Derivation
 from deltarule.explain.identities import Identity
@@ -18,8 +16,7 @@ _GAIN = (
     "`error_correlation` first: with c = v averaging gives nothing."
 )
 _COST = (
-    "k times the cost of the member, in training, memory and prediction; neural members are trained side by side in "
-    "one program."
+    "O(k) times the member, in training, memory and prediction; neural members are trained side by side in one program."
 )
 
 
@@ -59,9 +56,9 @@ def side_by_side() -> Derivation:
 
 
 def rate() -> Derivation:
-    """Derive how the learning rate changes with the epoch t of a cycle of T."""
-    t, T, eta = dr.symbol("t", ()), dr.symbol("T", ()), dr.symbol("eta", ())
-    return dr.derive(0.5 * eta * (1 + dr.cos(math.pi * t / T)), wrt=[t])
+    """Derive how the learning rate changes with the epoch t of a cycle of T epochs; ω = π/T."""
+    t, omega, eta = dr.symbol("t", ()), dr.symbol("omega", ()), dr.symbol("eta", ())
+    return dr.derive(0.5 * eta * (1 + dr.cos(omega * t)), wrt=[t])
 
 
 def recursion() -> Identity:
@@ -78,7 +75,8 @@ PAGES: tuple[Page, ...] = (
         "Stable members (linear ones, [[GaussianNaiveBayes]]) all say the same: one of them suffices. k networks for "
         "the price of one: [[Snapshots]].",
         _COST,
-        "Error of k decision trees on digits: held out, and (dashed) as the out-of-bag examples tell without any.",
+        "Error of k decision trees on digits: held out, and (dashed) as the out-of-bag rows tell, which are too strict "
+        "where few trees vote on a row.",
         (("Bagging has no gradient of its own, its members do. Why the mean is no worse than they are", votes),),
         ("BaggingRegressor", "Snapshots", "KNNClassifier"),
         {"estimator": "any classifier; None is `GaussianNaiveBayes`"},
@@ -116,7 +114,7 @@ PAGES: tuple[Page, ...] = (
         "classes resampled in training rows only.",
         "Learners that are no networks ([[LogisticRegression]], [[KNNClassifier]] …): scikit-learn's `GridSearchCV` "
         "takes them as they are. Very many candidates of very different cost: `HalvingGridSearchCV`.",
-        "Candidates × folds × a fit, 5 to 30 times as fast as one after the other where the networks are small; memory "
+        "O(candidates·folds) fits, 5 to 30 times as fast as one after the other where the networks are small; memory "
         "that of all of them at once.",
         "Accuracy in four folds of 600 digits against the learning rate, by size of the network: 30 candidates × 4 "
         "folds.",
@@ -137,9 +135,9 @@ PAGES: tuple[Page, ...] = (
         "predict.",
         "Time for several runs: [[BaggingClassifier]] over [[MLPClassifier]] has members that differ more. One network "
         "only: [[MLPClassifier]] with `early_stopping`.",
-        "One run of training, k copies of the weights, k predictions.",
+        "One run of training. For k snapshots memory O(k·weights), a prediction O(k·weights).",
         "Error on held-out digits of each of eight snapshots, and of the average of the first k.",
-        (("How the rate falls: the slope is 0 at t = 0 and at t = T, so a cycle begins and ends gently", rate),),
+        (("How the rate L falls, ω = π/T: the slope is 0 at t = 0 and at t = T, a gentle start and end", rate),),
         ("MLPClassifier", "NetworkClassifier", "BaggingClassifier"),
         {"cycle_epochs": "epochs T of a cycle"},
         ">>> from deltarule.learners import MLPRegressor\n"

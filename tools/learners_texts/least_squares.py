@@ -8,6 +8,7 @@ from deltarule.explain.jacobians import MatrixDerivative
 from learners_texts.derivations import table
 from learners_texts.page import Page
 
+_MOMENTS = "XᵀX and Xᵀy block by block, O(N·d²), on the engine where data are large; memory O(d²), no copy of X"
 _CHUNKS = (
     "`partial_fit` takes data larger than memory: of the chunks only means and scatter are kept, O(d²), and the "
     "solution is that for all of them together. A prediction is O(d)."
@@ -60,7 +61,7 @@ PAGES: tuple[Page, ...] = (
         "it. Weights of zero are as if the example were absent.",
         "Features that repeat each other, or more features than examples: coefficients run wild, take [[Ridge]]. Many "
         "features of which few count: [[Lasso]]. Bends and interactions: [[MLPRegressor]] or [[KNNRegressor]].",
-        "Time O(N·d² + d³), memory O(N·d) for the centred data. " + _CHUNKS,
+        _MOMENTS + "; then O(d³). The SVD O(N·d·min(N, d)), memory O(N·d). " + _CHUNKS,
         "A fit to 24 points; what is squared and summed is the length of each thin line.",
         (
             ("Gradient: set to zero, XᵀXθ = XᵀY, the normal equations", half_squares),
@@ -77,7 +78,8 @@ PAGES: tuple[Page, ...] = (
         "variance. Scale the features first, since all are shrunk alike.",
         "Few features should count: [[Lasso]] sets the others to zero. Plenty of data and independent features: "
         "[[LinearRegression]] has nothing to gain from a penalty.",
-        "Time O(N·d·min(N, d)) for the singular values, memory O(N·d). " + _CHUNKS,
+        _MOMENTS + "; then O(d³). Where the condition of XᵀX + αI is above 10⁶: singular values, O(N·d·min(N, d)), "
+        "memory O(N·d). " + _CHUNKS,
         "Coefficients against α where two features are nearly the same: alone they run apart, with a penalty they "
         "share the work.",
         (
@@ -98,7 +100,7 @@ PAGES: tuple[Page, ...] = (
         "Many features of which few should count, and you want to know which. Scale the features first.",
         "Features that come in groups of like ones: the lasso keeps one of each by chance, [[Ridge]] keeps all. A "
         "curve: choose features with the lasso, then take [[MLPRegressor]].",
-        "Time O(N·d² + steps·d²), memory O(N·d). " + _CHUNKS,
+        _MOMENTS + "; then O(steps·d²), many steps in one call of machine code. " + _CHUNKS,
         "Coefficients against α: they reach zero one after the other, the useless ones first.",
         (("Gradient where θ ≠ 0 (N = 5): at the minimum |Xᵀ(Xθ − Y)|/N is α, and at most α where θⱼ = 0", sparse),),
         ("LinearRegression", "Ridge"),

@@ -11,7 +11,10 @@ from learners_texts.page import Page
 
 _RULE = "θ ← θ + η·w·e·x with z = θᵀx (a last feature 1 carries the bias) and the error e = "
 _EPOCH = "An epoch O(N·d), one call of machine code after the first 250 steps of a fit"
-_NEWTON = "in machine code where N·d·K is 2²² or more. Memory O(N·d), and O(d) while streaming with `partial_fit`."
+_NEWTON = (
+    "An epoch of the delta rule O(N·d·K), one call of machine code after the first 250 steps. Prediction O(d·K). "
+    "Memory O(N·d + N·K), and O(d·K) while streaming with `partial_fit`."
+)
 _MEANINGS = {
     "alpha": "strength of the penalty ½·alpha·‖W‖²; biases are not penalised",
     "batch_size": "examples a step of the delta rule",
@@ -87,7 +90,7 @@ PAGES: tuple[Page, ...] = (
         "boundary that keeps its distance: [[LinearSVM]]. Probabilities, or more than two classes: "
         "[[SoftmaxRegression]].",
         _EPOCH + "; prediction O(d). Memory O(N·d), and three numbers a mistake for the log.",
-        "The boundary after each epoch, the last one strong: 40 points, and the mistakes of every epoch in the title.",
+        "The boundary after each epoch with a mistake, the last one strong; the title counts the mistakes.",
         (("Criterion max(0, −y·z), y = ±1: its step is the rule", perceptron),),
         ("Adaline", "LogisticRegression", "LinearSVM"),
         {"max_iter": "epochs at most; it ends after one without mistakes",
@@ -131,8 +134,7 @@ PAGES: tuple[Page, ...] = (
         "Any number of classes, straight boundaries, probabilities. Rare classes: `class_weight=\"balanced\"`.",
         "No probabilities wanted, and a wide margin: [[LinearSVM]]. Boundaries that bend: [[MLPClassifier]]; images: "
         "[[CNNClassifier]].",
-        "A Newton step O(products·N·d·K), 5 to 20 steps; an epoch of the delta rule O(N·d·K). Prediction O(d·K). Both "
-        + _NEWTON,
+        "A Newton step O(products·N·d·K), 5 to 20 steps, in machine code where N·d·K is 2²² or more. " + _NEWTON,
         "Three kinds of iris by petal length and width, and the lines where two classes are equally probable.",
         (
             ("Gradient: the error is ŷ − y", softmax),
@@ -149,8 +151,8 @@ PAGES: tuple[Page, ...] = (
         "A wide margin, set by the examples near the boundary alone: easy ones cost exactly 0 and do not move it.",
         "Probabilities: [[SoftmaxRegression]] or [[LogisticRegression]]. A boundary that bends: [[MLPClassifier]] with "
         "`loss=\"hinge\"`, or [[KNNClassifier]].",
-        "A Newton step O(products·N·d·K), 5 to 20 steps (six times that for the plain hinge); an epoch of the delta "
-        "rule O(N·d·K). Prediction O(d·K). Both " + _NEWTON,
+        "A Newton step O(products·N·d·K), 5 to 20 steps, in machine code where N·d·K is 2²² or more; the plain hinge "
+        "takes six such runs, each from where the last two point. " + _NEWTON,
         "Boundary z = 0, margins z = ±1 (dashed), and ringed the examples that hold them: the loss of all others is 0.",
         (("Hinge, y = ±1", hinge), ("Squared hinge, the default: it has a slope of 0 at the kink", squared_hinge)),
         ("LogisticRegression", "SoftmaxRegression", "Perceptron"),

@@ -7,13 +7,18 @@ from deltarule import losses, nn
 from deltarule.explain.explanation import Derivation
 from learners_texts.page import Page
 
-_TRAINING = "Training O(epochs·N·weights), three times a prediction's products; prediction O(weights) an example."
-_COST = (
-    _TRAINING + " Memory: weights, their gradients and the optimiser's state (Adam: four numbers a weight), and the "
+_MEMORY = (
+    " Memory: weights, their gradients and the optimiser's state (Adam: four numbers a weight), and the "
     "signals of one batch. A step is compiled once for each batch size (a part of a second); "
     '`device="reference"` spares that.'
 )
-_PENALTY = "minimise Σ wᵢ·loss(outputsᵢ, yᵢ)/Σ wᵢ + ½·alpha·‖W‖²"
+_COST = "Training O(epochs·N·weights), three times a prediction's products; prediction O(weights) an example." + _MEMORY
+_OWN_COST = (
+    "Training O(epochs·N·c), c what the module costs for one example; a step takes about 3c an example, a prediction c."
+    + _MEMORY
+)
+_LOSS = "minimise Σ wᵢ·loss(outputsᵢ, yᵢ)/Σ wᵢ"
+_PENALTY = _LOSS + " + ½·alpha·‖W‖²"
 _HABITS = "Scale the inputs first (`StandardScaler` in a `Pipeline`); `early_stopping=True` keeps the best weights."
 _MODULE = (
     "a module (copied with its values and frozen parameters), a function (input_shape, n_outputs) → module, or None: "
@@ -103,8 +108,7 @@ PAGES: tuple[Page, ...] = (
         "Small images: it sees the same pattern wherever it is, with few weights. " + _HABITS,
         "Tables, where neighbouring columns mean nothing: [[MLPClassifier]]. Large photographs, a network already "
         "trained: [[NetworkClassifier]] around it.",
-        "Training O(epochs·N·Σ positions·kernel²·channels), three times a prediction; memory: weights with the "
-        "optimiser's state, and the feature maps of one batch. A step is compiled once for each batch size.",
+        "Training O(epochs·N·Σ positions·kernel²·channels·filters), three times a prediction." + _MEMORY,
         "A handwritten three and what the eight filters of the first layer make of it, after 10 epochs on digits.",
         (("One block with softmax and cross-entropy; ⋆ is the sliding product", convolution),),
         ("MLPClassifier", "NetworkClassifier"),
@@ -123,13 +127,13 @@ PAGES: tuple[Page, ...] = (
     ),
     Page(
         "NetworkClassifier",
-        "scores = module(x), whatever the module is; " + _PENALTY + ", the loss cross-entropy unless another is "
-        "named.\n\n`regularizers` add further penalties. Without a module it is a linear layer: softmax regression.",
+        "scores = module(x), whatever the module is; " + _LOSS + " + `regularizers`, the loss cross-entropy unless "
+        "another is named.\n\nWithout a module it is a linear layer: softmax regression.",
         "An architecture of your own, a trained network to tune further (frozen layers stay frozen), examples of any "
         "shape. " + _HABITS,
         "Layers one after the other: [[MLPClassifier]] and [[CNNClassifier]] build them for you, and "
         "[[NetworkSearchCV]] may change their sizes. A linear layer alone: [[SoftmaxRegression]] finds its minimum.",
-        _COST.replace("O(weights)", "that of the module"),
+        _OWN_COST,
         "Cross-entropy of 600 digits and of 600 held out, by a residual network: where the dashed line turns up, early "
         "stopping takes its weights.",
         (("A layer with a way around it: the derivative takes both ways", skip),),
@@ -145,13 +149,13 @@ PAGES: tuple[Page, ...] = (
     ),
     Page(
         "NetworkRegressor",
-        "ŷ = module(x), whatever the module is; " + _PENALTY + ", the loss (ŷ − y)² unless another is named. Without a "
-        "module it is a linear layer: linear regression.",
+        "ŷ = module(x), whatever the module is; " + _LOSS + " + `regularizers`, the loss (ŷ − y)² unless another is "
+        "named. Without a module it is a linear layer: linear regression.",
         "A formula whose form you know and whose numbers you do not; an architecture of your own; a trained network "
         "to tune further. Module and data decide how quickly it learns: start near a sensible value.",
         "Plain layers: [[MLPRegressor]]. A formula that is linear in its parameters: [[LinearRegression]] has the "
         "answer in closed form.",
-        _COST.replace("O(weights)", "that of the module"),
+        _OWN_COST,
         "ŷ = a·sin(bx + c) fitted to 30 points left of the mark: three numbers, and it goes on where they end.",
         (("The figure's formula: three numbers, three derivatives", wave),),
         ("MLPRegressor", "NetworkClassifier", "LinearRegression"),
