@@ -94,7 +94,7 @@ class PCA(_Projection):
             values, rows = self._randomized(centred, k)
             total = sum(float(np.vdot(part, part)) for part in np.array_split(centred, -(-len(x) // _BLOCK_ROWS)))
         elif x.shape[0] > x.shape[1]:
-            spread = scatter([x], [self.mean_])
+            spread = scatter(x, self.mean_)
             values, rows = _eigenvectors(spread.astype(x.dtype, copy=False), k)
             total = float(np.trace(spread))
         else:
@@ -228,7 +228,7 @@ def _whitened(x: Array, mean: Array, k: int) -> tuple[Array, Array]:
     """
     n = len(x)
     if n > x.shape[1]:
-        values, rows = _eigenvectors(scatter([x], [mean]), k)
+        values, rows = _eigenvectors(scatter(x, mean), k)
         if values[-1] > 1e-6 * values[0]:
             whitening = _fixed_signs(rows) * np.sqrt(n / values)[:, None]
             return whitening, (x - mean) @ whitening.T

@@ -24,7 +24,7 @@ from deltarule.errors import DataError
 from deltarule.learners.base import Array, above, at_least, checked_fit, checked_predict, require, weights_for, whole
 from deltarule.learners.moments import Moments
 from deltarule.learners.proximal import lasso
-from deltarule.learners.scatter import scatter
+from deltarule.learners.scatter import scatters
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,13 @@ class _Quadratic:
     @staticmethod
     def of(x: Array, y: Array, weights: Array, means: tuple[Array, Array]) -> _Quadratic:
         """Return J of examples (N, d) with targets (N, outputs), centred about the means."""
-        d = x.shape[1]
-        mass = None if (weights == 1).all() else weights
-        if y.shape[1] <= d:
-            joint = scatter([x, y], means, mass)
-            gram, target = joint[:d, :d], joint[:d, d:]
-        else:
-            gram, target = scatter([x], means[:1], mass), (x - means[0]).T @ ((y - means[1]) * weights[:, None])
+        gram, target = scatters(x, y, means, None if (weights == 1).all() else weights)
 
         def rows() -> tuple[Array, Array]:
             root = np.sqrt(weights)[:, None]
             return (x - means[0]) * root, (y - means[1]) * root
 
-        return _Quadratic(gram, target, float(weights.sum()), len(x) >= d, rows)
+        return _Quadratic(gram, target, float(weights.sum()), len(x) >= x.shape[1], rows)
 
     @staticmethod
     def seen(moments: Moments, d: int, centred: bool) -> _Quadratic:

@@ -25,7 +25,7 @@ def _normal(x: Numbers, mass: Numbers) -> dict[str, Any]:
 
 def _multivariate_normal(x: Numbers, mass: Numbers) -> dict[str, Any]:
     mean = mass @ x
-    return {"mean": mean, "covariance": scatter([x], [mean], mass)}
+    return {"mean": mean, "covariance": scatter(x, mean, mass)}
 
 
 def _bernoulli(x: Numbers, mass: Numbers) -> dict[str, Any]:

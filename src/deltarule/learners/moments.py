@@ -40,7 +40,7 @@ class Moments:
         """Add examples (N, n_features) with weights > 0, or of weight 1."""
         mass = float(len(x) if weights is None else weights.sum())
         mean = x.mean(axis=0) if weights is None else weights @ x / mass
-        spread = scatter([x], [mean], weights) if self.scatter.ndim == 2 else squares(x, mean, weights)
+        spread = scatter(x, mean, weights) if self.scatter.ndim == 2 else squares(x, mean, weights)
         self.mean, self.scatter = merged(self.weight, self.mean, self.scatter, mass, mean, spread)
         self.weight += mass
 

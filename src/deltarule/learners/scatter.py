@@ -27,38 +27,48 @@ _NUMBERS = 2**17  # in a block of NumPy's, if that are more rows
 _GROUPS, _NARROWEST = 8, 32  # groups of columns, and the fewest columns of a group
 _WORTH_COMPILING = 2**34  # products of numbers
 
-Block = Callable[[Array, Array, Array | None], Sequence[Array]]
+Block = Callable[[Sequence[Array], Sequence[Array]], Sequence[Array]]
 
 
-def scatter(parts: Sequence[Array], means: Sequence[Array], weights: Array | None = None) -> Array:
-    """Return Σ w(x − μ)(x − μ)ᵀ, (d, d) float64, for examples whose d features are the columns of all parts together.
+def scatter(x: Array, mean: Array, weights: Array | None = None) -> Array:
+    """Return Σ w(x − μ)(x − μ)ᵀ, (d, d) float64, for examples (N, d) about μ, (d,), and weights (N,) ≥ 0 (None: 1).
 
-    Parts are (N, d₁), (N, d₂) …, their means (d₁,) …, and weights (N,) ≥ 0 (None: 1). The result is symmetric to
-    the bit; the engine's is the same for any number of threads.
+    The result is symmetric to the bit; the engine's is the same for any number of threads.
 
-    >>> scatter([np.array([[1.0, 2.0], [3.0, 2.0]])], [np.array([2.0, 2.0])]).tolist()
+    >>> scatter(np.array([[1.0, 2.0], [3.0, 2.0]]), np.array([2.0, 2.0])).tolist()
     [[2.0, 0.0], [0.0, 0.0]]
     """
-    dtype = np.result_type(*parts)
-    mean = np.concatenate(means).astype(dtype)
-    mass = None if weights is None else weights.astype(dtype, copy=False)
-    n, width = len(parts[0]), len(mean)
+    sums, _ = _sums([x], [mean], weights)
+    return sums
+
+
+def scatters(x: Array, y: Array, means: tuple[Array, Array], weights: Array | None = None) -> tuple[Array, Array]:
+    """Return Σ w(x − μ)(x − μ)ᵀ and Σ w(x − μ)(y − ν)ᵀ, (d, d) and (d, m), for x (N, d) and y (N, m) in one pass."""
+    return _sums([x, y], means, weights)
+
+
+def _sums(columns: Sequence[Array], means: Sequence[Array], weights: Array | None) -> tuple[Array, Array]:
+    """Return the scatter of the first columns, and theirs with the second ones, if there are any."""
+    n, width = columns[0].shape
+    dtype = columns[0].dtype
+    centers = [mean.astype(dtype, copy=False) for mean in means]
+    rows = [*columns] if weights is None else [*columns, weights.astype(dtype, copy=False)]
     large = n >= _ROWS and n * width * width >= _WORTH_COMPILING
     edges, size = (_edges(width), _ROWS) if large else ((0, width), max(_ROWS, _NUMBERS // width))
-    whole = _compiled_block(width, str(dtype), mass is not None) if large else _plain_block
-    sums = [np.zeros((after - before, width - before)) for before, after in itertools.pairwise(edges)]
+    others = sum(part.shape[1] for part in columns[1:])
+    shapes = [(after - before, width - before) for before, after in itertools.pairwise(edges)]
+    sums = [np.zeros(shape) for shape in (*shapes, (width, others))]
+    whole = _compiled_block(width, others, str(dtype), weights is not None) if large else _plain_block
     for start in range(0, n, size):
-        rows = slice(start, start + size)
-        block = parts[0][rows] if len(parts) == 1 else np.concatenate([part[rows] for part in parts], axis=1)
-        share = None if mass is None else mass[rows]
-        if len(block) == size:
-            pieces = whole(block, mean, share)
+        block = [part[start : start + size] for part in rows]
+        if len(block[0]) == size:
+            pieces = whole(centers, block)
         else:
-            full = _plain_block(block, mean, share)[0]
-            pieces = [full[before:after, before:] for before, after in itertools.pairwise(edges)]
-        for total, piece in zip(sums, pieces, strict=True):
+            full, *cross = _plain_block(centers, block)
+            pieces = [*(full[before:after, before:] for before, after in itertools.pairwise(edges)), *cross]
+        for total, piece in zip(sums, pieces, strict=False):  # no last piece without second columns
             total += piece
-    return _mirrored(sums, width)
+    return _mirrored(sums[:-1], width), sums[-1]
 
 
 def squares(x: Array, mean: Array, weights: Array | None = None) -> Array:
@@ -92,22 +102,28 @@ def _mirrored(sums: Sequence[Array], width: int) -> Array:
     return np.asarray(upper + np.triu(upper, 1).T)
 
 
-def _plain_block(x: Array, mean: Array, weights: Array | None) -> Sequence[Array]:
-    """Return the scatter of a block, whole."""
-    gap = x - mean
-    if weights is not None:
-        gap *= np.sqrt(weights)[:, None]
-    return [gap.T @ gap]
+def _plain_block(means: Sequence[Array], rows: Sequence[Array]) -> Sequence[Array]:
+    """Return the sums of a block, the scatter whole; ``rows`` are columns with these means, and weights, if any."""
+    gaps = [part - mean for part, mean in zip(rows, means, strict=False)]
+    if len(rows) > len(means):
+        root = np.sqrt(rows[-1])[:, None]
+        for gap in gaps:
+            gap *= root
+    return [gaps[0].T @ gap for gap in gaps]
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled_block(width: int, dtype: str, weighted: bool) -> Block:
-    """Return the groups of rows of the upper triangle, each from its first column on, as a native program."""
-    x, mean, weights = symbol("x", (_ROWS, width), dtype), symbol("mean", (width,), dtype), symbol("w", (_ROWS,), dtype)
-    gap = x - mean
-    left = gap * weights.expand_dims(1) if weighted else gap
-    edges = _edges(width)
-    pieces = [left[:, before:after].T @ gap[:, before:] for before, after in itertools.pairwise(edges)]
-    inputs = (x, mean, weights) if weighted else (x, mean)
-    run = compiled(Program(tuple(t.node for t in inputs), tuple(t.node for t in pieces)), "cpu")
-    return lambda block, center, mass: run(block, center, *(() if mass is None else (mass,)))
+def _compiled_block(width: int, others: int, dtype: str, weighted: bool) -> Block:
+    """Return the groups of rows of the upper triangle, each from its first column on, and the rest, natively."""
+    widths = [width, others] if others else [width]
+    means = [symbol("mean", (d,), dtype) for d in widths]
+    rows = [symbol("x", (_ROWS, d), dtype) for d in widths]
+    gap, *other = (part - mean for part, mean in zip(rows, means, strict=True))
+    left = gap
+    if weighted:
+        rows.append(symbol("w", (_ROWS,), dtype))
+        left = gap * rows[-1].expand_dims(1)
+    pieces = [left[:, before:after].T @ gap[:, before:] for before, after in itertools.pairwise(_edges(width))]
+    pieces += [left.T @ part for part in other]
+    run = compiled(Program(tuple(t.node for t in (*means, *rows)), tuple(t.node for t in pieces)), "cpu")
+    return lambda centers, block: run(*centers, *block)

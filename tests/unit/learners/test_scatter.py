@@ -36,7 +36,7 @@ def test_blocks_add_up_to_the_products_of_all(n: int, width: int, weighted: bool
     x = (random.normal(size=(n, width)) * random.uniform(0.1, 3, width) + 20).astype(dtype)  # far from 0
     weights = np.where(random.uniform(size=n) < 0.2, 0.0, random.uniform(0.1, 2, n)) if weighted else None
     mean = np.average(x, axis=0, weights=weights).astype(dtype)
-    found = scatter.scatter([x], [mean], weights)
+    found = scatter.scatter(x, mean, weights)
     gap = x.astype(np.float64) - mean
     expected = (gap * (1 if weights is None else weights[:, None])).T @ gap
     scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected))).max()
@@ -45,14 +45,18 @@ def test_blocks_add_up_to_the_products_of_all(n: int, width: int, weighted: bool
     np.testing.assert_array_equal(found, found.T)
 
 
-def test_parts_are_columns_of_one_matrix(engine: bool) -> None:
-    random = np.random.default_rng(0)
-    x, y = random.normal(size=(150, 40)) + 3, random.normal(size=(150, 2))
-    joint = scatter.scatter([x, y], [x.mean(axis=0), y.mean(axis=0)])
-    np.testing.assert_allclose(joint, 150 * np.cov(np.hstack([x, y]).T, bias=True), rtol=1e-10, atol=1e-10)
-    strided = np.asfortranarray(np.hstack([x, y]))[::2]
-    np.testing.assert_allclose(scatter.scatter([strided], [strided.mean(axis=0)]), 75 * np.cov(strided.T, bias=True),
-                               rtol=1e-10, atol=1e-10)  # fmt: skip
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("outputs", [1, 3, 90])
+def test_products_with_targets_are_those_of_all(outputs: int, weighted: bool, engine: bool) -> None:
+    random = np.random.default_rng(outputs)
+    x, y = random.normal(size=(150, 40)) + 3, random.normal(size=(150, outputs)) - 7
+    weights = random.uniform(0, 2, 150) if weighted else None
+    means = np.average(x, axis=0, weights=weights), np.average(y, axis=0, weights=weights)
+    joint = np.cov(np.hstack([x, y]).T, aweights=weights, ddof=0) * (150 if weights is None else weights.sum())
+    for rows in (x, np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2]):
+        gram, cross = scatter.scatters(rows, y, means, weights)
+        np.testing.assert_allclose(gram, joint[:40, :40], rtol=1e-10, atol=1e-10)
+        np.testing.assert_allclose(cross, joint[:40, 40:], rtol=1e-10, atol=1e-10)
 
 
 def test_squares_are_the_diagonal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +84,7 @@ def test_threads_change_no_bit(dtype: str, monkeypatch: pytest.MonkeyPatch) -> N
     for threads in (1, 2, 3):
         scatter._compiled_block.cache_clear()
         monkeypatch.setattr(scatter, "compiled", _with_threads(threads))
-        found.append(scatter.scatter([x], [mean], weights))
+        found.append(scatter.scatter(x, mean, weights))
     scatter._compiled_block.cache_clear()
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
@@ -97,7 +101,7 @@ def test_the_scatter_is_the_hessian_of_least_squares(engine: bool) -> None:
     x, weights = random.normal(size=(200, 66)), random.uniform(0.1, 2, 200)
     made = objective(SquaredError(scale=0.5), 1, 66, 200)
     (hessian,) = made.hessian(np.zeros(200), x, np.zeros(200), weights, np.array(0.0))
-    np.testing.assert_allclose(scatter.scatter([x], [np.zeros(66)], weights) / 200, hessian, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(scatter.scatter(x, np.zeros(66), weights) / 200, hessian, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
