@@ -57,10 +57,11 @@ def example(page: Page) -> str:
 def parameters(page: Page) -> str:
     """Return the parameters with defaults and meanings, as a table."""
     signature = inspect.signature(getattr(learners, page.learner).__init__).parameters.values()
-    rows = [
-        f"| `{one.name}` | {'' if one.default is one.empty else f'`{one.default!r}`'} | {meaning(page, one.name)} |"
-        for one in list(signature)[1:]
-    ]
+    rows = []
+    for one in list(signature)[1:]:
+        default = "" if one.default is one.empty else f"`{one.default!r}`"
+        said = meaning(page, one.name).replace("|", "\\|")
+        rows.append(f"| `{one.name}` | {default} | {said} |")
     return "\n".join(["| parameter | default | meaning |", "|---|---|---|", *rows]) if rows else "It takes none."
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from deltarule.learners.architectures import ACTIVATIONS
 from learners_texts.page import Page
 
 SHARED: Mapping[str, str] = {
-    "activation": "function between the layers, by its name in `deltarule.nn`",
+    "activation": "between the layers: " + ", ".join(sorted(ACTIVATIONS)),
     "alpha": "strength of the penalty ½·alpha·‖W‖²",
     "batch_norm": "whether batch normalisation stands before each activation",
     "batch_size": "examples a step",
