@@ -8,12 +8,13 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
 from deltarule import __version__
 from deltarule.cli.catalogue import COMMANDS
+from deltarule.cli.wording import flags_of, speak_in_flags
 from deltarule.errors import DataWarning, DeltaruleError
 
 INTERRUPTED = 130  # the shell's status for a program that Ctrl-C ended
@@ -44,6 +45,14 @@ class LazyGroup(click.Group):
             guess = f" Did you mean {near[0]!r}?" if near else f" The commands are {', '.join(COMMANDS)}."
             raise click.UsageError(f"There is no command {args[0]!r}.{guess}", ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what the library refuses is told in the command's flags."""
+        try:
+            return super().invoke(ctx)
+        except DeltaruleError as error:
+            speak_in_flags(error, flags_of(self.get_command(ctx, ctx.invoked_subcommand or "")))
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands with their purposes."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.cli.about import About
-from deltarule.cli.source import with_channels
+from deltarule.cli.source import one_each, with_channels
 from deltarule.data import BUNDLED, Dataset, load, read_columns, read_folder
 from deltarule.errors import ArgumentError, DataError, ShapeError
 
@@ -40,7 +40,7 @@ def _open(name: str, about: About, target: str | None, wanted: bool) -> Dataset:
         inputs, names = data.inputs, data.feature_names
         answers = np.array(data.class_names)[data.targets] if data.class_names else data.targets
     elif Path(name).suffix.lower() == ".npz":
-        inputs, found = _arrays(Path(name), target or about.target, wanted)
+        inputs, found = _arrays(Path(name), (target,) if target else (about.target, "targets", "y"), wanted)
         answers, names = (found if found is not None else np.zeros(len(inputs))), ()
     else:
         columns = read_columns(name, _needed(about, (target or about.target) if wanted else None))
@@ -52,7 +52,7 @@ def _open(name: str, about: About, target: str | None, wanted: bool) -> Dataset:
             f"inputs of {name}", expected=f"examples of shape {about.input_shape}, as the model was trained on",
             got=str(tuple(inputs.shape[1:])),
         )  # fmt: skip
-    targets = _targets(name, answers, about) if wanted else np.zeros(len(inputs), np.int64)
+    targets = _targets(name, one_each(name, answers, len(inputs)), about) if wanted else np.zeros(len(inputs), np.int64)
     return Dataset(Path(name).stem, name, about.task, inputs, targets, names, about.class_names)
 
 
@@ -62,7 +62,7 @@ def _needed(about: About, target: str | None) -> frozenset[str]:
     return frozenset(features | ({target} if target else set()))
 
 
-def _arrays(file: Path, target: str, wanted: bool) -> tuple[Array, Array | None]:
+def _arrays(file: Path, places: tuple[str, ...], wanted: bool) -> tuple[Array, Array | None]:
     if not file.exists():
         raise DataError(f"file {file}", expected="a file that exists", got="none", hint=f"Looked in {Path.cwd()}.")
     try:
@@ -71,9 +71,10 @@ def _arrays(file: Path, target: str, wanted: bool) -> tuple[Array, Array | None]
     except (ValueError, OSError) as error:
         raise DataError(f"file {file}", expected="an .npz file of plain arrays", got=str(error)) from error
     inputs = next((held[name] for name in ("inputs", "X", "x") if name in held), None)
-    targets = next((held[name] for name in (target, "targets", "y") if name and name in held), None)
+    targets = next((held[name] for name in places if name in held), None)
     if inputs is None or (wanted and targets is None):
-        needed = "arrays inputs and targets (or X and y)" if wanted else "an array inputs (or X)"
+        answers = "targets (or X and y)" if len(places) > 1 else f"{places[0]} (or X for inputs)"
+        needed = f"arrays inputs and {answers}" if wanted else "an array inputs (or X)"
         raise DataError(f"file {file}", expected=needed, got=", ".join(held) or "no arrays")
     return inputs, targets
 

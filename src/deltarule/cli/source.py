@@ -34,9 +34,19 @@ def open_data(name: str, target: str | None) -> Dataset:
     if Path(name).is_dir() and target is not None:
         raise ArgumentError("--target", expected="a file with columns", got=f"the folder {name!r}, which has its own")
     data = read_folder(name) if Path(name).is_dir() else read_table(name, target)
+    one_each(name, data.targets, data.n_samples)
     if data.n_samples < 1 / min(TEST, VALIDATION):
         raise DataError(f"file {name}", expected="at least 10 rows", got=f"{data.n_samples}", hint="Collect more data.")
     return replace(data, inputs=with_channels(data.inputs))
+
+
+def one_each(name: str, targets: Array, n: int) -> Array:
+    """Return targets (N,), also of a column; raises DataError unless every example has one."""
+    if targets.shape not in {(n,), (n, 1)}:
+        hint = "Name an array of one number or class an example with --target."
+        got = f"an array of shape {targets.shape}"
+        raise DataError(f"targets of {name}", expected=f"one for each of {n} examples", got=got, hint=hint)
+    return targets.reshape(n)
 
 
 def target_name(name: str, target: str | None) -> str:

@@ -35,7 +35,9 @@ EXAMPLES = options.examples(
 @click.option("--model", default=None, metavar="M", help="linear, mlp, lenet (default: by the data's shape) or vae.")
 @click.option("--epochs", type=click.IntRange(min=1), default=None, metavar="N", help="Passes over the data, at most.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=None, metavar="B", help="Examples a step.")
-@click.option("--learning-rate", type=float, default=None, metavar="R", help="Step size of the optimiser (AdamW).")
+@click.option(
+    "--learning-rate", type=options.Rate(), default=None, metavar="R", help="Step size of the optimiser (AdamW)."
+)
 @click.option("--latent-size", type=click.IntRange(min=2), default=None, metavar="K",
               help="Latent numbers of a vae [2].")  # fmt: skip
 @options.seed
