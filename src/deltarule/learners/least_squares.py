@@ -10,9 +10,9 @@ from a factorisation of the centred data themselves.
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Self, final
 
 import numpy as np
@@ -26,34 +26,43 @@ from deltarule.learners.moments import Moments
 from deltarule.learners.proximal import lasso
 from deltarule.learners.scatter import scatters
 
+Pair = tuple[Array, Array]
 
-@dataclass(frozen=True)
+
+@final
 class _Quadratic:
-    """½θᵀGθ − tᵀθ: what is minimised, without its penalty."""
+    """½θᵀGθ − tᵀθ: what is minimised, without its penalty. ``mass`` is Σw.
 
-    gram: Array  # G (d, d)
-    target: Array  # t (d, outputs)
-    mass: float  # Σw
-    regular: bool  # whether there are at least as many examples as features
-    rows: Callable[[], tuple[Array, Array]]  # (A, b) with AᵀA = G and Aᵀb = t
+    ``sums`` returns G (d, d) and t (d, outputs), ``rows`` matrices A and b with AᵀA = G and Aᵀb = t. Each is computed
+    when it is needed: with more features than examples, ``regular`` False, G is large and of no use.
+    """
+
+    def __init__(self, mass: float, regular: bool, sums: Callable[[], Pair], rows: Callable[[], Pair]) -> None:
+        self.mass, self.regular, self.rows = mass, regular, rows
+        self._sums = sums
+
+    @functools.cached_property
+    def sums(self) -> Pair:
+        """G and t."""
+        return self._sums()
 
     def condition(self, alpha: float = 0.0) -> float:
-        """Return the ratio of the largest eigenvalue of G + α to the smallest; ∞ where there is none."""
-        if not self.regular and not alpha:
+        """Return the ratio of the largest eigenvalue of G + α to the smallest; ∞ where it is singular."""
+        if not self.regular:
             return np.inf
-        values = linalg.eigvalsh(self.gram, check_finite=False) + alpha
+        values = linalg.eigvalsh(self.sums[0], check_finite=False) + alpha
         return float(values[-1] / values[0]) if values[0] > 0 else np.inf
 
     @staticmethod
-    def of(x: Array, y: Array, weights: Array, means: tuple[Array, Array]) -> _Quadratic:
+    def of(x: Array, y: Array, weights: Array, means: Pair) -> _Quadratic:
         """Return J of examples (N, d) with targets (N, outputs), centred about the means."""
-        gram, target = scatters(x, y, means, None if (weights == 1).all() else weights)
-
-        def rows() -> tuple[Array, Array]:
-            root = np.sqrt(weights)[:, None]
-            return (x - means[0]) * root, (y - means[1]) * root
-
-        return _Quadratic(gram, target, float(weights.sum()), len(x) >= x.shape[1], rows)
+        root = np.sqrt(weights)[:, None]
+        return _Quadratic(
+            float(weights.sum()),
+            len(x) >= x.shape[1],
+            lambda: scatters(x, y, means, None if (weights == 1).all() else weights),
+            lambda: ((x - means[0]) * root, (y - means[1]) * root),
+        )
 
     @staticmethod
     def seen(moments: Moments, d: int, centred: bool) -> _Quadratic:
@@ -62,13 +71,13 @@ class _Quadratic:
         if not centred:
             spread = spread + moments.weight * np.outer(moments.mean, moments.mean)
 
-        def rows() -> tuple[Array, Array]:
+        def rows() -> Pair:
             found = moments.rows()
             if not centred:
                 found = np.vstack([found, np.sqrt(moments.weight) * moments.mean])
             return found[:, :d], found[:, d:]
 
-        return _Quadratic(spread[:d, :d], spread[:d, d:], moments.weight, True, rows)
+        return _Quadratic(moments.weight, True, lambda: (spread[:d, :d], spread[:d, d:]), rows)
 
 
 class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -150,7 +159,7 @@ class LinearRegression(_LinearRegressor):
         require(self, "solver", {"auto", "normal", "svd"}.__contains__, "'auto', 'normal' or 'svd'")
         if self.solver == "normal" or (self.solver == "auto" and j.condition() < 1e10):
             try:
-                return np.asarray(np.linalg.solve(j.gram, j.target))
+                return np.asarray(np.linalg.solve(*j.sums))
             except np.linalg.LinAlgError as error:
                 raise DataError(
                     "LinearRegression solver='normal'", expected="features of which none depends on the others",
@@ -173,9 +182,10 @@ class Ridge(_LinearRegressor):
 
     def _solve(self, j: _Quadratic) -> Array:
         require(self, "alpha", at_least(0), "a number ≥ 0")
-        if j.regular and j.condition(self.alpha) < 1e6:
-            matrix = j.gram + self.alpha * np.eye(len(j.gram))
-            return np.asarray(linalg.solve(matrix, j.target, assume_a="pos", check_finite=False))
+        if j.condition(self.alpha) < 1e6:
+            gram, target = j.sums
+            matrix = gram + self.alpha * np.eye(len(gram))
+            return np.asarray(linalg.solve(matrix, target, assume_a="pos", check_finite=False))
         x, y = j.rows()
         u, s, vt = np.linalg.svd(x, full_matrices=False)
         shrunk = np.divide(s, s**2 + self.alpha, out=np.zeros_like(s), where=s > 1e-15 * s.max(initial=0.0))
@@ -202,5 +212,6 @@ class Lasso(_LinearRegressor):
         require(self, "alpha", at_least(0), "a number ≥ 0")
         require(self, "max_iter", whole(1), "a whole number ≥ 1")
         require(self, "tol", above(0), "a number > 0")
-        theta, self.n_iter_ = lasso(j.gram / j.mass, j.target / j.mass, self.alpha, self.max_iter, self.tol)
+        gram, target = j.sums
+        theta, self.n_iter_ = lasso(gram / j.mass, target / j.mass, self.alpha, self.max_iter, self.tol)
         return theta
