@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 
 from deltarule.backends.native.backend import NativeBackend
+from deltarule.backends.native.runner import NativeRunner
 from deltarule.learners import TSNE, tsne_step, umap_step
 from deltarule.learners.base import Array
 from deltarule.learners.tsne import joint
@@ -52,6 +53,12 @@ def test_the_program_descends_as_numpy_does(n: int, k: int) -> None:
     found, n_iter = descend(p.toarray(), y, schedule)
     assert n_iter == 40
     np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=2e-3)
+
+
+def test_only_p_takes_the_square_of_the_points_in_memory() -> None:
+    runner = tsne_step._runner("cpu", 400, 2)
+    assert isinstance(runner, NativeRunner)
+    assert 4 * 400**2 <= runner.plan.nbytes < 4.2 * 400**2
 
 
 @pytest.mark.parametrize("worth", [0, 10**9])
