@@ -89,7 +89,8 @@ class Identity:
         """Write the result as text of at most 100 columns, with its proof."""
         error = self.largest_error(evaluate, draw)
         proved = error <= ENGINE_TOLERANCE
-        end = f"proved: {len(self.steps)} lines at {_POINTS} random points in float64, largest relative error "
+        lines = "1 line" if len(self.steps) == 1 else f"{len(self.steps)} lines"
+        end = f"proved: {lines} at {_POINTS} random points in float64, largest relative error "
         return "\n".join([*self._lines(), end + scientific(error) if proved else f"NOT proved: {scientific(error)}"])
 
     def _lines(self) -> list[str]:
