@@ -23,7 +23,7 @@ from deltarule.learners.base import (
     with_bias,
 )
 from deltarule.learners.delta_step import DeltaRule
-from deltarule.learners.objective import Data, newton
+from deltarule.learners.objective import Data, chosen, newton
 from deltarule.losses import Loss
 
 
@@ -137,7 +137,7 @@ class PenalisedClassifier(LinearClassifier):
 
     def _minimise(self, data: Data, theta: Array, alpha: float) -> tuple[Array, int]:
         """Return the minimum and the number of Newton steps on the way."""
-        return newton(self._loss(), theta, data, (alpha,), self.max_iter, self.tol)
+        return newton(chosen(self._loss(), theta, len(data[0])), theta, data, (alpha,), self.max_iter, self.tol)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Make one pass of the delta rule over a chunk, whatever ``solver`` is. The first call needs ``classes``."""

@@ -8,7 +8,7 @@ from typing import Any, final
 from deltarule.dtypes import DType
 from deltarule.learners.base import Array, require
 from deltarule.learners.linear import PenalisedClassifier
-from deltarule.learners.objective import Data, newton
+from deltarule.learners.objective import Data, chosen, newton
 from deltarule.losses import CrossEntropy, Loss, MulticlassHinge
 from deltarule.losses.loss import require_labels
 from deltarule.shapes import Shape
@@ -98,12 +98,12 @@ class LinearSVM(PenalisedClassifier):
         """Round the hinge less and less, each time starting where the line through the last two minima leads."""
         if self.loss == "squared_hinge":
             return super()._minimise(data, theta, alpha)
+        made, steps = chosen(_rounded, theta, len(data[0])), 0
         minima: list[Array] = []
-        steps = 0
         for rounding in _ROUNDINGS:
             if len(minima) > 1:
                 theta = minima[-1] + _SHARPER * (minima[-1] - minima[-2])
-            theta, more = newton(_rounded, theta, data, (alpha, rounding), self.max_iter, self.tol)
+            theta, more = newton(made, theta, data, (alpha, rounding), self.max_iter, self.tol)
             minima.append(theta)
             steps += more
         return theta, steps

@@ -119,7 +119,7 @@ def objective(loss: Loss | Family, outputs: int, features: int, rows: int) -> Ob
     return Objective(loss, outputs, features, rows)
 
 
-def _chosen(loss: Loss | Family, theta: Array, rows: int) -> Objective:
+def chosen(loss: Loss | Family, theta: Array, rows: int) -> Objective:
     """Return an objective on the engine that its size asks for; a native one is not kept, for it holds on to data."""
     outputs, features = theta.shape
     if rows * theta.size < WORTH_COMPILING:
@@ -128,7 +128,7 @@ def _chosen(loss: Loss | Family, theta: Array, rows: int) -> Objective:
 
 
 def newton(
-    loss: Loss | Family, theta: Array, data: Data, scalars: Sequence[float], max_iter: int, tol: float
+    made: Objective, theta: Array, data: Data, scalars: Sequence[float], max_iter: int, tol: float
 ) -> tuple[Array, int]:
     """Minimise a convex J by Newton steps of lengths that lower it; return Θ and the number of steps (at least 1).
 
@@ -136,7 +136,6 @@ def newton(
     2008), the matrix itself being made where it is small. ``scalars`` are α and the number of a family of losses.
     Ends where no derivative is above ``tol``, after ``max_iter`` steps, or where rounding allows no descent.
     """
-    made = _chosen(loss, theta, len(data[0]))
     given = (*data, *(np.array(scalar, np.float64) for scalar in scalars))
 
     def at(flat: Array) -> tuple[float, Array]:

@@ -14,7 +14,7 @@ from deltarule.learners import objective as objectives
 from deltarule.learners.delta_rule import _Criterion
 from deltarule.learners.delta_step import DeltaRule
 from deltarule.learners.margin import _RoundedHinge
-from deltarule.learners.objective import newton, objective
+from deltarule.learners.objective import chosen, newton, objective
 from deltarule.losses import BinaryCrossEntropy, CrossEntropy, MulticlassHinge, SquaredError
 
 R = np.random.default_rng(0)
@@ -94,7 +94,9 @@ def test_newton_takes_the_same_way_with_the_hessian_and_with_products(monkeypatc
     found = []
     for limit in (0, 10**9):
         monkeypatch.setattr(objectives, "_WORTH_A_MATRIX", limit)
-        found.append(newton(CrossEntropy(), np.zeros((K, D)), (X, LABELS, WEIGHTS), (0.3,), 100, 1e-10))
+        found.append(
+            newton(objective(CrossEntropy(), K, D, N), np.zeros((K, D)), (X, LABELS, WEIGHTS), (0.3,), 100, 1e-10)
+        )
     np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-8, atol=1e-10)
     assert found[0][1] == found[1][1]
 
@@ -123,15 +125,26 @@ def test_a_hinge_is_minimised_as_a_quadratic_program_would_be(alpha: float) -> N
     assert best.success and best.fun - 1e-7 <= ours <= best.fun + (K - 1) * 2.0**-11
 
 
+@pytest.mark.parametrize("learner", [LinearSVM(loss="hinge"), LinearSVM(), SoftmaxRegression(), LogisticRegression()])
+def test_newton_agrees_on_both_engines(learner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for limit in (10**9, 0):
+        monkeypatch.setattr(objectives, "WORTH_COMPILING", limit)
+        theta = learner.set_params(alpha=0.1).fit(X[:, :-1], YES)
+        found.append(np.column_stack([np.atleast_2d(theta.coef_), np.atleast_1d(theta.intercept_)]))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize("native", [False, True])
 def test_newton_ends_where_no_derivative_is_left(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objectives, "WORTH_COMPILING", 0 if native else 10**9)
     for loss, outputs, y in ((BinaryCrossEntropy(), 1, YES), (CrossEntropy(), K, LABELS)):
         start, data = np.zeros((outputs, D)), (X, y, WEIGHTS)
-        theta, steps = newton(loss, start, data, (0.3,), 100, 1e-10)
+        made = chosen(loss, start, N)
+        theta, steps = newton(made, start, data, (0.3,), 100, 1e-10)
         assert np.abs(objective(loss, outputs, D, N).slopes(theta, *data, ALPHA)[1]).max() <= 1e-10
         assert 3 <= steps <= 12
-        one, number = newton(loss, start, data, (0.3,), 1, 1e-10)
+        one, number = newton(made, start, data, (0.3,), 1, 1e-10)
         assert number == 1 and np.abs(one - theta).max() > 1e-4
 
 
