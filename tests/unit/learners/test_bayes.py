@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from deltarule.learners import GaussianClassifier, GaussianNaiveBayes, maximum_likelihood, normal_scores
+from deltarule.runtime.devices import compiled
 from deltarule.tensor.transforms import value_and_grad
 
 R = np.random.default_rng(0)
@@ -36,6 +37,21 @@ def test_few_numbers_at_a_time_hold_at_least_one_example(monkeypatch: pytest.Mon
     expected = learner.predict_proba(X)
     monkeypatch.setattr(normal_scores, "_NUMBERS", 1)
     np.testing.assert_array_equal(learner.predict_proba(X), expected)
+
+
+def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    random, found = np.random.default_rng(1), []
+    x, mean = random.normal(size=(2 * normal_scores._ROWS + 5, 9)), random.normal(size=(4, 9))
+    monkeypatch.setattr(normal_scores, "_WORTH_COMPILING", 0)
+    for threads in (1, 2, 3):
+        normal_scores._compiled_block.cache_clear()
+        monkeypatch.setattr(
+            normal_scores, "compiled", lambda program, device, threads=threads: compiled(program, device, threads)
+        )
+        found.append(normal_scores.normal_scores(x, mean, mean**2))
+    normal_scores._compiled_block.cache_clear()
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
 
 
 def test_the_slope_of_a_score_leads_to_the_mean() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from deltarule.learners import FastICA, decomposition
+from deltarule.runtime.devices import compiled
 from deltarule.tensor.functional import exp, log
 from deltarule.tensor.tensor import Tensor
 from deltarule.tensor.transforms import hvp, value_and_grad
@@ -39,6 +40,19 @@ def test_both_engines_find_the_same_components(monkeypatch: pytest.MonkeyPatch) 
         found.append(FastICA(K).fit(MIXED))
     assert found[0].n_iter_ == found[1].n_iter_
     np.testing.assert_allclose(found[0].components_, found[1].components_, rtol=1e-8)
+
+
+def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    z, w, found = R.normal(size=(N, 7)), R.normal(size=(7, 7)), []
+    for threads in (1, 2, 3):
+        decomposition._compiled_update.cache_clear()
+        monkeypatch.setattr(
+            decomposition, "compiled", lambda program, device, threads=threads: compiled(program, device, threads)
+        )
+        found.append(decomposition._compiled_update(N, 7)(z, w))
+    decomposition._compiled_update.cache_clear()
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
 
 
 @pytest.mark.parametrize("k", [2, K])
