@@ -55,9 +55,7 @@ class Stream:
         step = engine.step(size)
         if not engine.has_state:
             weights = current_weights(self._network)
-            parameters, running = (
-                [weights[n] for n in names] for names in (step.layout.parameters, step.layout.running)
-            )
+            parameters, running = ([weights[n] for n in part] for part in (step.names.parameters, step.names.running))
             engine.load([*parameters, *(np.array(slot.numpy()) for slot in step.slots), *running])
         losses = engine.run(arrays, np.ascontiguousarray(rows), size, self._steps, self._seed)[:, 0]
         self._steps += len(losses)
@@ -70,10 +68,10 @@ class Stream:
 
     def _hand_over(self, engine: Engine) -> None:
         """Give the network's tensors the new values."""
-        layout, state = engine.layout(), engine.read()
-        n_parameters, n_running = len(layout.parameters), len(layout.running)
-        values = dict(zip(layout.parameters, state[:n_parameters], strict=True))
-        values |= dict(zip(layout.running, state[len(state) - n_running :], strict=True))
+        names, state = engine.names(), engine.read()
+        n_parameters, n_running = len(names.parameters), len(names.running)
+        values = dict(zip(names.parameters, state[:n_parameters], strict=True))
+        values |= dict(zip(names.running, state[len(state) - n_running :], strict=True))
         for name, item in (*self._network.named_parameters(), *self._network.named_state()):
             if name in values:
                 item.assign(values[name])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from deltarule.backends.base import StepRunner
 from deltarule.runtime.buffers import Array
 from deltarule.runtime.devices import backend
-from deltarule.train.program import Layout, Step
+from deltarule.train.program import StateNames, Step
 
 Rows = npt.NDArray[np.int64]
 Result = TypeVar("Result")
@@ -56,9 +56,9 @@ class Engine:
             self.compile_seconds += time.perf_counter() - start
         return self._steps[size]
 
-    def layout(self) -> Layout:
+    def names(self) -> StateNames:
         """Return the names of the state."""
-        return next(iter(self._steps.values())).layout
+        return next(iter(self._steps.values())).names
 
     def prepare(self, size: int) -> StepRunner:
         """Return the runner for a batch size, compiled."""
@@ -82,7 +82,7 @@ class Engine:
         """Return copies of the state."""
         if self._holder is None:
             return [array.copy() for array in self._state or ()]
-        n = len(self.step(self._holder).layout.names)
+        n = len(self.step(self._holder).names.all)
         return self._runners[self._holder].read()[:n]
 
     def run(

@@ -43,7 +43,7 @@ class Evaluation:
     def measure(self, weights: Mapping[str, Array]) -> dict[str, float] | None:
         """Return loss and metrics for these parameters and running state; None if it was stopped on the way."""
         first = self.engine.step(self._size)
-        self.engine.load([weights[name] for name in first.layout.names])
+        self.engine.load([weights[name] for name in first.names.all])
         n = len(self._arrays[0])
         whole = n - n % self._size
         rows, sizes = [], []

@@ -76,7 +76,7 @@ class Drafts:
     @property
     def graphs(self) -> list[list[Node]]:
         """The outputs of every step: next state without constants, then metrics."""
-        n = len(self.steps[0].layout.names)
+        n = len(self.steps[0].names.all)
         return [[*step.program.next_state[:n], *step.program.metrics] for step in self.steps]
 
     def row(self, name: Literal["step", "seed"]) -> Row:
@@ -109,7 +109,7 @@ class Kind:
 
 def _is_free(step: Step) -> bool:
     """Return whether a step has no constants of its model's own (frozen parameters)."""
-    return all(node is _RATE for node in step.program.state[len(step.layout.names) :])
+    return all(node is _RATE for node in step.program.state[len(step.names.all) :])
 
 
 def drafted(kinds: Sequence[Kind], draft: Draft) -> Drafts:
@@ -209,8 +209,8 @@ class _Joining:
 
     def __init__(self, drafts: Drafts, columns: Sequence[Column], size: int, width: int) -> None:
         self._drafts, self._width = drafts, width
-        self._layout = drafts.steps[0].layout
-        names = self._layout.names
+        self._names = drafts.steps[0].names
+        names = self._names.all
         leaves = zip(names, drafts.steps[0].program.state[: len(names)], strict=True)
         self.state = [build.input_node(name, (width, *node.shape), node.dtype) for name, node in leaves]
         self._batch = [column.symbol(width * size).node for column in columns]
@@ -218,7 +218,7 @@ class _Joining:
         slots = zip(*(step.slots for step in drafts.steps), strict=True)
         self._own: dict[str, Array] = {
             name: np.stack([row[place].numpy() for place in drafts.which])
-            for name, row in zip(self._layout.slots, slots, strict=False)
+            for name, row in zip(self._names.slots, slots, strict=False)
         }
         self._constants: list[tuple[str, Node]] = []
 
@@ -261,7 +261,7 @@ class _Joining:
             state=(*state, *shared), batch=tuple(self._batch), step=step, seed=seed, scalars=(),
             next_state=(*outputs[:n], *shared), metrics=tuple(outputs[n:]),
         )  # fmt: skip
-        running_names = (*self._layout.running, *(name for name, _, _ in more), *(name for name, _ in self._constants))
+        running_names = (*self._names.running, *(name for name, _, _ in more), *(name for name, _ in self._constants))
         first = self._drafts.steps[0]
-        layout = replace(self._layout, running=running_names)
-        return Joint(Step(program, layout, tuple(values), first.has_penalty, first.widths), self._own)
+        names = replace(self._names, running=running_names)
+        return Joint(Step(program, names, tuple(values), first.has_penalty, first.widths), self._own)

@@ -130,21 +130,21 @@ class Run:
 
     def training_weights(self) -> dict[str, Array]:
         """Return copies of parameters and running state by name, as the next step would find them."""
-        layout, state = self.engine.layout(), self.engine.read()
-        start = len(state) - len(layout.running)
-        values = [*state[: len(layout.parameters)], *state[start:]]
-        return dict(zip((*layout.parameters, *layout.running), values, strict=True))
+        names, state = self.engine.names(), self.engine.read()
+        start = len(state) - len(names.running)
+        values = [*state[: len(names.parameters)], *state[start:]]
+        return dict(zip((*names.parameters, *names.running), values, strict=True))
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
         """The names of what is learned, in the order of the optimiser's slots."""
-        return self.engine.layout().parameters
+        return self.engine.names().parameters
 
     def slots(self) -> list[Array]:
         """Return copies of the optimiser's slots."""
-        layout, state = self.engine.layout(), self.engine.read()
-        start = len(layout.parameters)
-        return state[start : start + len(layout.slots)]
+        names, state = self.engine.names(), self.engine.read()
+        start = len(names.parameters)
+        return state[start : start + len(names.slots)]
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Go on with other weights; after the last step, leave the model with them."""
@@ -155,8 +155,8 @@ class Run:
 
     def set_state(self, weights: Mapping[str, Array], slots: Sequence[Array]) -> None:
         """Go on from these weights and slots."""
-        layout = self.engine.layout()
-        parameters, kept = ([weights[name] for name in names] for names in (layout.parameters, layout.running))
+        names = self.engine.names()
+        parameters, kept = ([weights[name] for name in part] for part in (names.parameters, names.running))
         self.engine.load([np.array(array) for array in (*parameters, *slots, *kept)])
         self._tape.clear()
 

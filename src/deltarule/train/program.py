@@ -67,7 +67,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Layout:
+class StateNames:
     """Names of the state that lives from step to step."""
 
     parameters: tuple[str, ...]
@@ -75,21 +75,21 @@ class Layout:
     running: tuple[str, ...]
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """All names in the order of the state."""
+    def all(self) -> tuple[str, ...]:
+        """Return all names in the order of the state."""
         return (*self.parameters, *self.slots, *self.running)
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step program for one batch size, with its layout and the values of its constants.
+    """A step program for one batch size, with the names of its state and the values of its constants.
 
     ``slots`` are the first values of the optimiser's slots. The program's metrics are the loss, the penalty if
     there is one, then the totals of each metric: ``widths`` says how many each has.
     """
 
     program: StepProgram
-    layout: Layout
+    names: StateNames
     constants: tuple[Array, ...]
     has_penalty: bool
     widths: tuple[int, ...]
@@ -229,7 +229,7 @@ def training_step(task: Task, batch_columns: Sequence[Column], batch_size: int) 
         *(forward.state.get(name, t).astype(t.dtype) for name, t in kept),
     ]
     state = [*_leaves(parameters), *(slot.node for slot in slots), *_leaves(kept)]
-    names = Layout(
+    names = StateNames(
         tuple(name for name, _ in parameters),
         tuple(f"{i:03d}" for i in range(len(slots))),
         tuple(name for name, _ in kept),
@@ -245,14 +245,14 @@ def evaluation_step(task: Task, batch_columns: Sequence[Column], batch_size: int
     batch = [column.symbol(batch_size) for column in batch_columns]
     counters = (_scalar("step", dtypes.INT64), _scalar("seed", dtypes.INT64))
     forward = _forward(task, batch, "inference", None, None)
-    names = Layout(tuple(name for name, _ in parameters), (), tuple(name for name, _ in kept))
+    names = StateNames(tuple(name for name, _ in parameters), (), tuple(name for name, _ in kept))
     state = [*_leaves(parameters), *_leaves(kept)]
     return _finished(forward, names, state, state, batch, counters, [])
 
 
 def _finished(
     forward: _Forward,
-    layout: Layout,
+    names: StateNames,
     state: Sequence[Node],
     next_state: Sequence[Node],
     batch: Sequence[Tensor],
@@ -274,7 +274,7 @@ def _finished(
         next_state=(*outputs[:n], *extra),
         metrics=tuple(outputs[n:]),
     )
-    return Step(program, layout, tuple(values), forward.penalty is not None, tuple(map(len, forward.totals)))
+    return Step(program, names, tuple(values), forward.penalty is not None, tuple(map(len, forward.totals)))
 
 
 def output_of(model: Trainable, batch: Tensor) -> Tensor:

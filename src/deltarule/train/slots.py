@@ -182,7 +182,7 @@ class Slots:
                     if name in self._state:
                         self._state[name][i] = value
         if changed:
-            self._engine.load([self._state[name] for name in self._engine.layout().names])
+            self._engine.load([self._state[name] for name in self._engine.names().all])
 
     def _begin(self, i: int) -> Member | None:
         """Put the next model into slot i."""
@@ -198,16 +198,16 @@ class Slots:
             self._state[FACTORS] = np.ones(self._shop.width)
         for name, value in fresh.items():
             self._state[name][i] = value
-        member.begin({name: np.asarray(value) for name, value in fresh.items()}, self._engine.layout().slots)
+        member.begin({name: np.asarray(value) for name, value in fresh.items()}, self._engine.names().slots)
         return member
 
     def _read(self) -> None:
         """Let the models see their weights."""
-        layout = self._engine.layout()
-        self._state |= dict(zip(layout.names, self._engine.read(), strict=True))
+        names = self._engine.names()
+        self._state |= dict(zip(names.all, self._engine.read(), strict=True))
         for i, member in enumerate(self._members):
             if member is not None:
-                member.see({name: values[i] for name, values in self._state.items()}, layout.slots)
+                member.see({name: values[i] for name, values in self._state.items()}, names.slots)
 
     # ---------------------------------------------------------------- an epoch
 
@@ -251,7 +251,7 @@ class Slots:
         books, step, state = Books(len(orders)), None, self._shown(at_work)
         for width, blocks in batched_orders(orders, VALIDATION_BATCH, self._shop.blank):
             step = self._evaluation.step(width)
-            names = (name if f"held {name}" not in state else f"held {name}" for name in step.layout.names)
+            names = (name if f"held {name}" not in state else f"held {name}" for name in step.names.all)
             self._evaluation.load([state[name] for name in names])
             found = self._evaluation.run(self._shop.held_data, blocks.reshape(-1), width)
             books.enter(found, blocks[:, :, 0] != self._shop.blank, width)

@@ -139,13 +139,13 @@ def test_programs_are_legal_and_frozen_parameters_are_state_that_stays(network, 
     described = columns([x, y.astype(np.int64)])
     step = training_step(task, described, 10)
     verify([*step.program.next_state, *step.program.metrics])
-    assert step.layout.parameters == ("b1", "w2", "b2") and step.layout.running == ("mean",)
-    assert len(step.layout.slots) == 6
+    assert step.names.parameters == ("b1", "w2", "b2") and step.names.running == ("mean",)
+    assert len(step.names.slots) == 6
     frozen = model.tensors["w1"].node
     position = step.program.state.index(frozen)
     assert step.program.next_state[position] is frozen
-    assert position >= len(step.layout.names)
-    np.testing.assert_array_equal(step.constants[position - len(step.layout.names)], model.tensors["w1"].numpy())
+    assert position >= len(step.names.all)
+    np.testing.assert_array_equal(step.constants[position - len(step.names.all)], model.tensors["w1"].numpy())
     looked_at = evaluation_step(task, described, 10)
     verify(looked_at.program.metrics)
     assert looked_at.program.next_state == looked_at.program.state
