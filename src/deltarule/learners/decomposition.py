@@ -22,7 +22,7 @@ from deltarule.tensor.functional import tanh
 from deltarule.tensor.tensor import symbol
 
 _BLOCK_ROWS = 4096  # of the data, squared at a time
-_WORTH_COMPILING = 2**21  # examples · independent components: above, the compiler is paid back in about six steps
+_WORTH_COMPILING = 2**20  # examples · components: from here on about ten steps pay the compiler back
 
 
 def _fixed_signs(rows: Array) -> Array:
