@@ -8,7 +8,8 @@ has its own four-fold split, learning rate, seed and early stopping, and is meas
 epoch. "Alone" is ``train.fit`` for one model after the other, "together" is ``train.fit_many``, both with everything
 that the user waits for: building, compiling, training, validation. The last ratio is harder: all of "together"
 against nothing but the steps of "alone".
-Both sides run in turns; the table shows medians of the rounds. Compiled code is not kept on disk meanwhile.
+Both sides run in turns; the table shows medians of the rounds. Compiled code is not kept on disk meanwhile, unless
+with ``--warm``: then every round has the same learning rates, and all programs were compiled before the first one.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import tempfile
 import time
 from dataclasses import dataclass
 from typing import Any
 
-os.environ["DELTARULE_CACHE"] = "off"
-
-import numpy as np  # the cache is chosen at import
+import numpy as np
 
 from deltarule import nn, optim, train
 from deltarule.cli.workloads import WORKLOADS
@@ -94,7 +94,7 @@ def together(study: Study, x: Any, y: Any, round_number: int) -> float:
 
 
 def main() -> None:
-    """Print the table."""
+    """Read the options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--widths", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--models", type=int, nargs="+", default=[8, 32, 128])
@@ -103,7 +103,15 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--alone", type=int, default=4, help="models that are fitted alone in each round")
+    parser.add_argument("--warm", action="store_true", help="find all programs compiled")
     given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="deltarule-many-") as folder:
+        os.environ["DELTARULE_CACHE"] = folder if given.warm else "off"
+        measure(given)
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Print the table."""
     x, y = WORKLOADS["W5"].arrays()
     x, y = x[: given.examples], y[: given.examples]
     rows = []
@@ -111,9 +119,13 @@ def main() -> None:
         for models in given.models:
             for threads in given.threads:
                 study = Study(width, models, len(x), given.epochs, threads)
+                count = min(given.alone, models)
+                if given.warm:
+                    alone(study, x, y, 0, count)
+                    together(study, x, y, 0)
                 rounds = [
-                    (alone(study, x, y, number, min(given.alone, models)), together(study, x, y, number))
-                    for number in range(given.rounds)
+                    (alone(study, x, y, number, count), together(study, x, y, number))
+                    for number in ([0] * given.rounds if given.warm else range(given.rounds))
                 ]
                 one = statistics.median(a for (a, _), _ in rounds)
                 joint = statistics.median(b for _, b in rounds)
