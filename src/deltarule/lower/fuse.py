@@ -246,6 +246,13 @@ class Fusion:
         for node in list(stored):
             if node not in self._forced and self._recomputes(node, stored):
                 del stored[node]
+        for group in self.groups:  # tiles end in numbers of the type that they add up
+            kept = [node for node in group.nodes if node in stored]
+            producer = group.producers[0] if group.producers else None
+            if producer is None or producer.op not in CONTRACTIONS:
+                continue
+            if kept and all(node.dtype is not producer.dtype for node in kept):
+                stored[producer] = None
         return stored
 
     def _recomputes(self, node: Node, stored: dict[Node, None]) -> bool:

@@ -22,6 +22,8 @@ from deltarule.lower.lower import Lowered, lower, lower_step
 from deltarule.lower.show import show_program
 from support import graphs
 
+WIDE = dtypes.FLOAT64
+
 # ---------------------------------------------------------------- index arithmetic
 
 
@@ -212,3 +214,12 @@ def test_factors_that_a_sum_does_not_run_over_leave_it() -> None:
     assert "over k in 0..9 of (x[i + 5k] * x[i + 5k])" in text
     assert "= ((result0 * g[i]) * 3.0)" in text
     assert "over k in 0..5 of ((g[k] * x[5i + k]) * x[5i + k])" in text
+
+
+def test_products_of_which_only_another_type_is_kept_are_contractions() -> None:
+    x, w, t = build.input_node("x", (64, 32)), build.input_node("w", (32, 48)), build.input_node("t", (64, 48), WIDE)
+    products = build.matmul(x, w)
+    for output in (build.add(t, build.cast(products, WIDE)), build.less(0.0, products), build.cast(products, WIDE)):
+        (statement,) = lower(Program((x, w, t), (output,))).program.statements
+        assert isinstance(statement, Contraction)
+        assert {store.buffer.dtype for store in statement.stores} == {dtypes.FLOAT32, output.dtype}

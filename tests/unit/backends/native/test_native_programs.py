@@ -257,3 +257,19 @@ def test_long_reductions_are_shared_and_exact() -> None:
     total, columns = NativeBackend().compile(Program((x,), tuple(outputs[:2])))(array)
     assert total == np.float32(array.astype(np.float64).sum())  # accumulated in float64
     np.testing.assert_array_equal(columns, array.astype(np.float64).sum(0).astype(np.float32))
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (33, 17), (5, 3)])
+def test_products_that_are_kept_in_another_type(shape: tuple[int, int]) -> None:
+    m, n = shape
+    x, w = build.input_node("x", (m, 21)), build.input_node("w", (21, n))
+    t = build.input_node("t", shape, dtypes.FLOAT64)
+    products = build.matmul(x, w)
+    outputs = [
+        build.add(t, build.cast(products, dtypes.FLOAT64)), build.less(0.0, products),
+        build.cast(products, dtypes.INT32),
+    ]  # fmt: skip
+    generator = np.random.default_rng(0)
+    arrays = [generator.integers(-9, 9, node.shape).astype(node.dtype.name) for node in (x, w, t)]
+    for output in outputs:
+        agree([output], [x, w, t], arrays, 0.0)
