@@ -19,12 +19,15 @@ from sklearn import decomposition, manifold, neighbors
 
 from deltarule import data, learners
 
+PAUSE = 0.1  # seconds, so that the threads of the library before have stopped spinning
+
 
 def best_of(ours: Callable[[], object], peers: Callable[[], object], rounds: int) -> tuple[float, float]:
     """Return the best seconds of both, run in turn."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for work, taken in zip((ours, peers), seconds, strict=True):
+            time.sleep(PAUSE)
             start = time.perf_counter()
             work()
             taken.append(time.perf_counter() - start)
