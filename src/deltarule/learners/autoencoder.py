@@ -66,6 +66,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     sparsity: float
     corruption: float
     batch_norm: bool
+    _form = ("n_components", "hidden_sizes", "activation", "sparsity", "corruption", "batch_norm")
 
     def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         where = "AutoencoderTransformer"
@@ -85,8 +86,9 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def fit(self, X: Any, y: Any = None, *, validation_data: Any = None) -> Self:
         """Learn to reproduce X; ``validation_data`` is further X, measured after every epoch."""
         del y
-        x = self._dense(X, reset=True)
-        seed = self._prepare(x, x.shape[1], fresh=not self.warm_start)
+        goes_on = self._goes_on()
+        x = self._dense(X, reset=not goes_on)
+        seed = self._prepare(x, x.shape[1], fresh=not goes_on)
         held = None if validation_data is None else (self._dense(validation_data, reset=False),) * 2
         return self._execute(self._job(x, x, losses.get(self.loss), None, seed, held))
 

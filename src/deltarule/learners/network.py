@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule import nn, optim, train
 from deltarule.errors import ArgumentError
-from deltarule.learners import base
+from deltarule.learners import base, network_checks
 from deltarule.learners.base import Array, above, at_least, require, whole
 from deltarule.learners.pickling import register
 from deltarule.learners.stream import Stream
@@ -80,6 +80,7 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     history_: History
     _stream: Stream | None
     _any_rank: ClassVar[bool] = False  # whether examples may have several axes
+    _form: ClassVar[tuple[str, ...]] = ()  # the parameters that say what network is made
 
     def _store(self, arguments: Mapping[str, Any]) -> None:
         """Keep a constructor's arguments as they are."""
@@ -110,10 +111,12 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         options |= {"accept_sparse": "csr", "dtype": (np.float64, np.float32), "allow_nd": self._any_rank}
         if not reset:
             check_is_fitted(self, "network_")
-        if isinstance(y, str):
-            return validate_data(self, x, reset=reset, **options), None
-        checked, targets = validate_data(self, x, y, reset=reset, **options)
-        return checked.toarray() if sparse.issparse(checked) else checked, targets
+        alone = isinstance(y, str)
+        found = validate_data(self, x, *([] if alone else [y]), reset=reset, **options)
+        checked, targets = (found, None) if alone else found
+        if not reset:
+            network_checks.check_shape(self, self._shape(checked), self._shape_)
+        return checked.toarray() if sparse.issparse(checked) and not alone else checked, targets
 
     def _shape(self, x: Array) -> tuple[int, ...]:
         """Return the shape in which the network sees one example."""
@@ -128,11 +131,19 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     # ---------------------------------------------------------------- fitting
 
+    def _goes_on(self) -> bool:
+        """Return whether ``fit`` goes on with the network it has; raises ArgumentError if it could not be as told."""
+        if not self.warm_start or not hasattr(self, "network_"):
+            return False
+        network_checks.check_form(self, self._form_)
+        return True
+
     def _prepare(self, x: Array, n_outputs: int, fresh: bool) -> int:
         """Make the network if there is none to go on with; return the seed."""
         seed = base.seed(self.random_state)
         if fresh or not hasattr(self, "network_"):
-            self._shape_ = self._shape(x)
+            self._shape_, self._n_outputs = self._shape(x), n_outputs
+            self._form_ = network_checks.form_of(self, (*self._form, "dtype"))
             self.network_ = self._made(seed, n_outputs, self._kind(x))
         return seed
 
@@ -270,6 +281,7 @@ class WrappedNetwork(Network):
 
     module: nn.Module | Factory | None
     _any_rank = True
+    _form = ("module",)
 
     def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         if self.module is None:

@@ -18,7 +18,7 @@ from sklearn.utils.validation import column_or_1d
 
 from deltarule import losses, nn
 from deltarule.errors import ArgumentError
-from deltarule.learners import architectures
+from deltarule.learners import architectures, network_checks
 from deltarule.learners.base import Array, check_labels, encode_classes, weights_for
 from deltarule.learners.custom import FunctionLoss
 from deltarule.learners.network import Job, Network, WrappedNetwork, pair, relative
@@ -71,9 +71,8 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         columns = labels if self._multilabel_ else labels[:, None]
         return (2.0 * columns - 1.0) if loss.link == "sign" else columns.astype(np.float64)
 
-    @property
-    def _n_scores(self) -> int:
-        one = not self._multilabel_ and self._loss.link in _ONE_SCORE
+    def _n_scores(self, loss: Loss) -> int:
+        one = not self._multilabel_ and loss.link in _ONE_SCORE
         return 1 if one else len(self.classes_)
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
@@ -86,15 +85,18 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         return self._execute(self._planned(X, y, sample_weight, validation_data))
 
     def _planned(self, x: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Job:
-        x, given = self._features(x, y, reset=True, multi_output=True)
-        before = getattr(self, "classes_", None)
+        goes_on = self._goes_on()
+        x, given = self._features(x, y, reset=not goes_on, multi_output=True)
+        if goes_on:
+            network_checks.check_classes(self, given)
         labels = self._learn_classes(given)
-        self._loss = self._loss_for(self._multilabel_)
+        loss = self._loss_for(self._multilabel_)
+        n_scores = self._n_scores(loss)
+        if goes_on:
+            network_checks.check_outputs(self, "loss", n_scores, self._n_outputs)
         weights = weights_for(x, given, sample_weight, self.class_weight)
-        goes_on = self.warm_start and hasattr(self, "network_")
-        if goes_on and (before is None or not np.array_equal(before, self.classes_)):
-            raise ValueError(f"warm_start needs the classes of the last fit, {before}, got {self.classes_}")
-        seed = self._prepare(x, self._n_scores, fresh=not goes_on)
+        self._loss = loss
+        seed = self._prepare(x, n_scores, fresh=not goes_on)
         held = None if validation_data is None else self._held_out(*pair(self, validation_data))
         return self._job(x, self._targets(labels, self._loss), self._loss, relative(weights), seed, held)
 
@@ -128,7 +130,7 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
             raise ValueError(f"classes={classes!r} is not the same as on the last call to partial_fit: {self.classes_}")
         labels = self._known_labels(given)
         weights = weights_for(x, given, sample_weight, self.class_weight)
-        seed = self._prepare(x, self._n_scores, fresh=False)
+        seed = self._prepare(x, self._n_scores(self._loss), fresh=False)
         self._fit_part(x, self._targets(labels, self._loss), self._loss, weights, seed)
         return self
 
@@ -198,6 +200,7 @@ class MLPClassifier(_NetworkClassifier):
     activation: str
     dropout: float
     batch_norm: bool
+    _form = ("hidden_sizes", "activation", "dropout", "batch_norm")
 
     def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         sizes = architectures.whole_numbers("MLPClassifier hidden_sizes", self.hidden_sizes)
@@ -237,6 +240,9 @@ class CNNClassifier(_NetworkClassifier):
     dropout: float
     batch_norm: bool
     _any_rank = True
+    _form = (
+        "channels", "kernel_size", "pool", "hidden_sizes", "image_shape", "activation", "dropout", "batch_norm",
+    )  # fmt: skip
 
     def _shape(self, x: Array) -> tuple[int, ...]:
         own = x.shape[1:]

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from deltarule import losses, nn
-from deltarule.learners import architectures
+from deltarule.learners import architectures, network_checks
 from deltarule.learners.base import Array, weights_for
 from deltarule.learners.custom import FunctionLoss
 from deltarule.learners.network import Job, Network, WrappedNetwork, pair, relative
@@ -36,10 +36,12 @@ class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # sciki
         return self._execute(self._planned(X, y, sample_weight, validation_data))
 
     def _planned(self, x: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Job:
-        x, given = self._features(x, y, reset=True, multi_output=True, y_numeric=True)
+        goes_on = self._goes_on()
+        x, given = self._features(x, y, reset=not goes_on, multi_output=True, y_numeric=True)
         targets = self._columns(given)
+        if goes_on:
+            network_checks.check_outputs(self, "y", targets.shape[1], self._n_outputs)
         weights = weights_for(x, given, sample_weight)
-        goes_on = self.warm_start and getattr(self, "n_outputs_", None) == targets.shape[1]
         self._flat, self.n_outputs_ = given.ndim == 1, targets.shape[1]
         seed = self._prepare(x, self.n_outputs_, fresh=not goes_on)
         held = None
@@ -57,6 +59,8 @@ class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # sciki
         targets = self._columns(given)
         if first:
             self._flat, self.n_outputs_ = given.ndim == 1, targets.shape[1]
+        else:
+            network_checks.check_outputs(self, "y", targets.shape[1], self._n_outputs)
         seed = self._prepare(x, self.n_outputs_, fresh=False)
         self._fit_part(x, targets, self._chosen_loss(), weights_for(x, given, sample_weight), seed)
         return self
@@ -100,6 +104,7 @@ class MLPRegressor(_NetworkRegressor):
     activation: str
     dropout: float
     batch_norm: bool
+    _form = ("hidden_sizes", "activation", "dropout", "batch_norm")
 
     def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         sizes = architectures.whole_numbers("MLPRegressor hidden_sizes", self.hidden_sizes)

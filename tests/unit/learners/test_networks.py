@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from deltarule import data, losses, nn, optim, train
-from deltarule.errors import ArgumentError, DivergenceError
+from deltarule.errors import ArgumentError, DataError, DivergenceError, ShapeError
 from deltarule.learners import (
     PCA,
     AutoencoderTransformer,
@@ -150,8 +150,61 @@ def test_warm_start_goes_on() -> None:
     warm = MLPClassifier((8,), epochs=3, warm_start=True, **QUICK).fit(X, Y)
     warm.fit(X, Y)
     assert warm.n_iter_ == 6 and warm.loss_curve_[3] < warm.loss_curve_[2] < first
-    with pytest.raises(ValueError, match="warm_start needs the classes"):
+    before = warm.predict_proba(X)
+    with pytest.raises(DataError, match=r"the classes .'setosa', .* of the last fit, with warm_start, got .*'a'"):
         warm.fit(X, np.where(Y == "setosa", "a", Y))
+    with pytest.raises(DataError, match="got labels of which any may hold"):
+        warm.fit(X, np.eye(2, dtype=int)[(Y == "setosa").astype(int)])
+    np.testing.assert_array_equal(warm.predict_proba(X), before)
+
+
+WARM: list[tuple[Any, Any]] = [
+    (MLPClassifier((8,), epochs=2, warm_start=True, **QUICK), Y),
+    (MLPRegressor((8,), epochs=2, warm_start=True, **QUICK), X[:, 0]),
+    (AutoencoderTransformer(2, hidden_sizes=(8,), epochs=2, warm_start=True, **QUICK), None),
+    (NetworkRegressor(epochs=2, warm_start=True, **QUICK), X[:, 0]),
+]
+
+
+@pytest.mark.parametrize(("learner", "y"), WARM, ids=lambda value: type(value).__name__)
+def test_warm_start_refuses_other_features_before_anything_changes(learner: Any, y: Any) -> None:
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    learner = clone(learner).fit(frame, y)
+    output = learner.transform if y is None else learner.predict
+    before = output(frame)
+    with pytest.raises(ValueError, match="feature names should match"):
+        learner.fit(frame[["d", "c", "b", "a"]], y)
+    with pytest.raises(ValueError, match="feature names should match"):
+        learner.fit(frame[["a", "b"]], y)
+    plain = clone(learner).fit(X, y)
+    with pytest.raises(ValueError, match=r"X has 2 features, but .* is expecting 4"):
+        plain.fit(X[:, :2], y)
+    assert plain.n_features_in_ == 4 and plain.n_iter_ == 2
+    np.testing.assert_array_equal(output(frame), before)
+    assert learner.feature_names_in_.tolist() == list("abcd") and learner.fit(frame, y).n_iter_ == 4
+
+
+def test_warm_start_refuses_what_needs_another_network() -> None:
+    warm = MLPClassifier((8,), epochs=2, warm_start=True, **QUICK).fit(X, Y)
+    before = warm.predict_proba(X)
+    for name, value in (("hidden_sizes", [4]), ("activation", "tanh"), ("batch_norm", True), ("dtype", "float32")):
+        own = getattr(warm, name)
+        with pytest.raises(ArgumentError, match=f"MLPClassifier {name}: expected .* with warm_start(.|\n)*made anew"):
+            warm.set_params(**{name: value}).fit(X, Y)
+        warm.set_params(**{name: own})
+    assert warm.set_params(hidden_sizes=[8], learning_rate=1e-9).fit(X, Y).n_iter_ == 4
+    np.testing.assert_allclose(warm.predict_proba(X), before, atol=1e-6)
+    two = MLPClassifier((8,), epochs=2, warm_start=True, **QUICK).fit(X, Y == "setosa")
+    with pytest.raises(DataError, match=r"MLPClassifier loss: expected what needs 2 outputs, .*, got what needs 1"):
+        two.set_params(loss="hinge").fit(X, Y == "setosa")
+    numbers = MLPRegressor((8,), epochs=2, warm_start=True, **QUICK).fit(X, X[:, :2])
+    for again in (numbers.fit, numbers.partial_fit):
+        with pytest.raises(DataError, match="MLPRegressor y: expected what needs 2 outputs"):
+            again(X, X[:, :3])
+    assert numbers.predict(X).shape == (150, 2)
+    images = NetworkRegressor(epochs=1, **QUICK).fit(X.reshape(-1, 2, 2), X[:, 0])
+    with pytest.raises(ShapeError, match=r"examples of shape \(2, 2\), as in the last fit, got \(2, 3\)"):
+        images.predict(np.zeros((4, 2, 3)))
 
 
 def test_frames_and_sparse_inputs_are_arrays() -> None:
