@@ -6,6 +6,7 @@ returns ``self``.
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -74,9 +75,21 @@ def encode_part(learner: Any, y: Array, classes: Any, first: bool) -> npt.NDArra
     return np.asarray(np.searchsorted(learner.classes_, y), np.int64)
 
 
+def check_class_weight(given: Any) -> None:
+    """Raise ArgumentError unless class weights are None, "balanced", or {class: a finite number ≥ 0}."""
+    if given is None or (isinstance(given, str) and given == "balanced"):
+        return
+    if not isinstance(given, Mapping):
+        raise ArgumentError("class_weight", expected="None, 'balanced' or {class: weight}", got=repr(given))
+    wrong = {label: weight for label, weight in given.items() if not at_least(0)(weight)}
+    if wrong:
+        raise ArgumentError("class_weight", expected="finite weights ≥ 0", got=repr(wrong))
+
+
 def class_factors(learner: Any, labels: Array) -> Array:
     """Return the class weight of every example of a chunk; raises ValueError for "balanced", which needs all data."""
     given = learner.class_weight
+    check_class_weight(given)
     if given is None:
         return np.ones(len(labels))
     if isinstance(given, str):
@@ -87,9 +100,8 @@ def class_factors(learner: Any, labels: Array) -> Array:
 def weights_for(x: Array, y: Array, sample_weight: Any, class_weight: Any = None) -> Array:
     """Return one weight an example: sample weights times class weights."""
     weights = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True))
+    check_class_weight(class_weight)
     if class_weight is not None:
-        if not isinstance(class_weight, Mapping) and class_weight != "balanced":
-            raise ArgumentError("class_weight", expected="None, 'balanced' or {class: weight}", got=repr(class_weight))
         weights = weights * compute_sample_weight(class_weight, y)
     if not (weights > 0).any():
         raise ValueError("Sample weights must contain at least one positive number.")
@@ -114,16 +126,16 @@ def require(learner: Any, name: str, holds: Callable[[Any], bool], expected: str
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def at_least(limit: float) -> Callable[[Any], bool]:
-    """Return the test "a number ≥ limit"."""
+    """Return the test "a finite number ≥ limit"."""
     return lambda value: _is_number(value) and value >= limit
 
 
 def above(limit: float) -> Callable[[Any], bool]:
-    """Return the test "a number > limit"."""
+    """Return the test "a finite number > limit"."""
     return lambda value: _is_number(value) and value > limit
 
 

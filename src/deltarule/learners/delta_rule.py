@@ -15,8 +15,8 @@ import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
 from deltarule.learners.base import Array, above, generator, require, whole
-from deltarule.learners.delta_step import DeltaRule, Rows
-from deltarule.learners.linear import BinaryClassifier, PenalisedClassifier
+from deltarule.learners.delta_step import DeltaRule, Rows, require_finite
+from deltarule.learners.linear import BinaryClassifier, PenalisedClassifier, unless_diverged
 from deltarule.learners.objective import Data
 from deltarule.losses import BinaryCrossEntropy, Loss, SquaredError
 from deltarule.tensor.tensor import Tensor, tensor
@@ -61,7 +61,10 @@ class Perceptron(BinaryClassifier):
 
     def fit(self, X: Any, y: Any) -> Self:
         """Go through the data until an epoch has no mistake."""
-        data, theta = self._all(X, y)
+        with unless_diverged(self):
+            return self._learn(*self._all(X, y))
+
+    def _learn(self, data: Data, theta: Array) -> Self:
         epochs = require(self, "max_iter", whole(1), "a whole number ≥ 1")
         rule = self._rule(data, theta)
         inputs, labels, weights = data
@@ -80,7 +83,7 @@ class Perceptron(BinaryClassifier):
             warnings.warn(
                 f"Perceptron made mistakes in each of {epochs} epochs: the classes may not be linearly separable.",
                 ConvergenceWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
         return self._keep(rule.theta)
 
@@ -90,10 +93,11 @@ class Perceptron(BinaryClassifier):
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Make one pass over a chunk; ``mistakes_`` gets its number. The first call needs ``classes``."""
-        rule = self._rule(*self._part(X, y, classes, sample_weight))
-        self.mistakes_ = [*getattr(self, "mistakes_", []), int(np.count_nonzero(rule.epoch()))]
-        self.n_iter_, self.n_mistakes_ = len(self.mistakes_), sum(self.mistakes_)
-        return self._keep(rule.theta)
+        with unless_diverged(self):
+            rule = self._rule(*self._part(X, y, classes, sample_weight))
+            self.mistakes_ = [*getattr(self, "mistakes_", []), int(np.count_nonzero(rule.epoch()))]
+            self.n_iter_, self.n_mistakes_ = len(self.mistakes_), sum(self.mistakes_)
+            return self._keep(rule.theta)
 
 
 def _mistakes(rule: DeltaRule, order: Rows) -> npt.NDArray[np.int64]:
@@ -115,7 +119,8 @@ class Adaline(BinaryClassifier):
 
     ``rule="original"`` is that (the factor 2 of ∂(y − z)²/∂θ absorbed in η); ``"unit-norm"`` divides x by ‖x‖ (the
     norm, not its square as in normalised LMS; the augmented x is never 0). ``learning_rate=None`` takes a tenth of
-    1/max w‖x‖² for the original rule (w: class weights) and of 1/max w‖x‖ for the other, below which none diverges.
+    1/max w‖x‖² for the original rule (w: class weights) and of 1/max w‖x‖ for the other, below which none diverges;
+    chunks of ``partial_fit`` lower it where they ask for a smaller one. A rate that diverges raises DivergenceError.
     ``losses_`` holds the mean (y − z)² of every epoch; ``partial_fit`` adds one for every chunk. A weight w of an
     example there makes its update ηw(y − z)x, which for w = 2 is not two updates: so ``fit`` takes none.
 
@@ -133,19 +138,20 @@ class Adaline(BinaryClassifier):
 
     def fit(self, X: Any, y: Any) -> Self:
         """Go through the data ``max_iter`` times."""
-        data, theta = self._all(X, y)
-        self.n_iter_ = require(self, "max_iter", whole(1), "a whole number ≥ 1")
-        self.learning_rate_ = self._rate(data)
-        rule = self._rule(data, theta)
-        self.losses_ = [float((rule.epoch() ** 2).mean()) for _ in range(self.n_iter_)]
-        return self._keep(rule.theta)
+        with unless_diverged(self):
+            data, theta = self._all(X, y)
+            self.n_iter_ = require(self, "max_iter", whole(1), "a whole number ≥ 1")
+            self.learning_rate_ = self._rate(data)
+            rule = self._rule(data, theta)
+            self.losses_ = [_mean_square(rule.epoch()) for _ in range(self.n_iter_)]
+            return self._keep(rule.theta)
 
     def _rate(self, data: Data) -> float:
         require(self, "rule", {"original", "unit-norm"}.__contains__, "'original' or 'unit-norm'")
         if self.learning_rate is not None:
             return float(require(self, "learning_rate", above(0), "a number > 0 or None"))
         lengths = np.linalg.norm(data[0], axis=1)
-        return 0.1 / float((data[2] * (lengths if self.rule == "unit-norm" else lengths**2)).max())
+        return 0.1 / max(float((data[2] * (lengths if self.rule == "unit-norm" else lengths**2)).max()), 1e-300)
 
     def _rule(self, data: Data, theta: Array) -> DeltaRule:
         """Return the rule; along x/‖x‖ instead of x is a weight 1/‖x‖."""
@@ -154,14 +160,24 @@ class Adaline(BinaryClassifier):
         return DeltaRule(SquaredError(scale=0.5), theta, (inputs, 2 * labels - 1, shares), self.learning_rate_)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Make one pass over a chunk, with the rate of the first one. The first call needs ``classes``."""
+        """Make one pass over a chunk. The first call needs ``classes``."""
         first = not hasattr(self, "coef_")
-        data, theta = self._part(X, y, classes, sample_weight)
-        self.learning_rate_ = self._rate(data) if first else self.learning_rate_
-        rule = self._rule(data, theta)
-        self.losses_ = [*getattr(self, "losses_", []), float((rule.epoch() ** 2).mean())]
-        self.n_iter_ = len(self.losses_)
-        return self._keep(rule.theta)
+        with unless_diverged(self):
+            data, theta = self._part(X, y, classes, sample_weight)
+            rate = self._rate(data)
+            self.learning_rate_ = rate if first or self.learning_rate is not None else min(rate, self.learning_rate_)
+            rule = self._rule(data, theta)
+            self.losses_ = [*getattr(self, "losses_", []), _mean_square(rule.epoch())]
+            self.n_iter_ = len(self.losses_)
+            return self._keep(rule.theta)
+
+
+def _mean_square(errors: Array) -> float:
+    """Return the mean square of errors; raises DivergenceError where it is not finite."""
+    with np.errstate(over="ignore"):
+        found = (errors**2).mean()
+    require_finite(np.atleast_1d(found), "losses")
+    return float(found)
 
 
 @final
@@ -171,13 +187,14 @@ class LogisticRegression(BinaryClassifier, PenalisedClassifier):
     ``solver="newton"`` takes Newton steps with the Hessian XᵀDX until no derivative of the mean is above ``tol``;
     ``"delta"`` is the delta rule θ ← θ + η(y − σ(z))x for ``max_iter`` epochs, example by example or, with
     ``batch_size`` above 1, along means over batches in the order of the data. ``partial_fit`` makes one pass of it.
+    Steps are of ``learning_rate`` or, for None, of min(0.1, 0.2/(¼·max w‖x‖² + α/Σw)).
 
     >>> learner = LogisticRegression(alpha=0.0).fit([[-1.0], [0.0], [1.0], [2.0]], [0, 1, 0, 1])
     >>> learner.predict_proba([[0.5]]).round(6).tolist()
     [[0.5, 0.5]]
     """
 
-    def __init__(self, *, alpha: float = 1e-4, solver: str = "newton", learning_rate: float = 0.1,
+    def __init__(self, *, alpha: float = 1e-4, solver: str = "newton", learning_rate: float | None = 0.1,
                  batch_size: int = 1, max_iter: int = 100, tol: float = 1e-8,
                  class_weight: Any = None) -> None:  # fmt: skip
         super().__init__(alpha=alpha, solver=solver, learning_rate=learning_rate, batch_size=batch_size,
@@ -185,6 +202,9 @@ class LogisticRegression(BinaryClassifier, PenalisedClassifier):
 
     def _loss(self) -> Loss:
         return BinaryCrossEntropy()
+
+    def _curvature(self) -> float:
+        return 0.25
 
     def _strength(self, mass: float) -> float:
         return self.alpha / mass

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.backends.base import StepRunner
+from deltarule.errors import DivergenceError
 from deltarule.graph.program import StepProgram
 from deltarule.learners.base import Array
 from deltarule.learners.objective import Data, objective
@@ -48,6 +49,15 @@ def _runner(device: str, loss: Loss, outputs: int, features: int, rows: int) -> 
     return backend(device).compile_step(program)
 
 
+def require_finite(values: Array, what: str) -> None:
+    """Raise DivergenceError for values that are infinite or NaN."""
+    if not np.isfinite(values).all():
+        raise DivergenceError(
+            "delta rule", expected=f"finite {what}", got=str(values[~np.isfinite(values)][0]),
+            hint="Take a smaller learning_rate, or scale the features, for instance by StandardScaler().",
+        )  # fmt: skip
+
+
 @final
 class DeltaRule:
     """Steps of the delta rule on J (see ``objective``) from ``theta``, (outputs, features), which each epoch replaces.
@@ -66,12 +76,14 @@ class DeltaRule:
     def epoch(self, order: Rows | None = None) -> Array:
         """Go through the examples once, in their order or another; return the error of each before its step.
 
-        Errors are (N,) with one output, else (N, outputs).
+        Errors are (N,) with one output, else (N, outputs). Raises DivergenceError where Θ is no longer finite.
         """
         rows = np.arange(len(self._data[0])) if order is None else order
         whole = len(rows) - len(rows) % self._batch_size
         self._steps += -(-len(rows) // self._batch_size)
-        errors = [self._run(rows[:whole], self._batch_size), self._run(rows[whole:], len(rows) - whole)]
+        with np.errstate(over="ignore", invalid="ignore"):
+            errors = [self._run(rows[:whole], self._batch_size), self._run(rows[whole:], len(rows) - whole)]
+        require_finite(self.theta, "weights")
         shape = (-1,) if len(self.theta) == 1 else (-1, len(self.theta))
         return np.concatenate([part.reshape(shape) for part in errors])
 

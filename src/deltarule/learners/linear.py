@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 
+from deltarule.errors import DivergenceError
 from deltarule.learners.base import (
     Array,
     above,
@@ -25,6 +30,18 @@ from deltarule.learners.base import (
 from deltarule.learners.delta_step import DeltaRule
 from deltarule.learners.objective import Data, chosen, newton
 from deltarule.losses import Loss
+
+
+@contextmanager
+def unless_diverged(learner: Any) -> Iterator[None]:
+    """Give a learner back what it knew before where a DivergenceError ends its fit."""
+    before = dict(vars(learner))
+    try:
+        yield
+    except DivergenceError:
+        vars(learner).clear()
+        vars(learner).update(before)
+        raise
 
 
 class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -113,7 +130,7 @@ class PenalisedClassifier(LinearClassifier):
     """A loss and a penalty on the weights (not on biases), minimised by Newton steps or by the delta rule."""
 
     def __init__(
-        self, *, alpha: float = 1e-4, solver: str = "newton", learning_rate: float = 0.1, batch_size: int = 1,
+        self, *, alpha: float = 1e-4, solver: str = "newton", learning_rate: float | None = 0.1, batch_size: int = 1,
         max_iter: int = 100, tol: float = 1e-10, class_weight: Any = None,
     ) -> None:  # fmt: skip
         self.alpha = alpha
@@ -125,28 +142,53 @@ class PenalisedClassifier(LinearClassifier):
         self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn ``coef_`` and ``intercept_``."""
-        (x, labels, weights), theta = self._all(X, y, sample_weight)
-        self._check()
-        data, alpha = (x, labels, weights / weights.mean()), self._strength(float(weights.sum()))
-        self.n_iter_ = 0
-        if self.solver == "delta":
-            return self._descend(data, theta, alpha, self.max_iter)
-        theta, self.n_iter_ = self._minimise(data, theta, alpha)
+        """Learn ``coef_`` and ``intercept_``; a ConvergenceWarning tells that Newton steps were too few."""
+        with unless_diverged(self):
+            (x, labels, weights), theta = self._all(X, y, sample_weight)
+            self._check()
+            data, alpha = (x, labels, weights / weights.mean()), self._strength(float(weights.sum()))
+            self.n_iter_ = 0
+            self.__dict__.pop("learning_rate_", None)  # of earlier data
+            if self.solver == "delta":
+                self.learning_rate_ = self._rate(data, alpha)
+                return self._descend(data, theta, alpha, self.max_iter)
+            theta, self.n_iter_, ended = self._minimise(data, theta, alpha)
+        if not ended:
+            warnings.warn(
+                f"{type(self).__name__} has not converged in max_iter={self.max_iter} Newton steps; raise it, or "
+                f"tol={self.tol}",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         return self._keep(theta)
 
-    def _minimise(self, data: Data, theta: Array, alpha: float) -> tuple[Array, int]:
-        """Return the minimum and the number of Newton steps on the way."""
+    def _minimise(self, data: Data, theta: Array, alpha: float) -> tuple[Array, int, bool]:
+        """Return the minimum, the number of Newton steps on the way, and whether they were enough."""
         return newton(chosen(self._loss(), theta, len(data[0])), theta, data, (alpha,), self.max_iter, self.tol)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Make one pass of the delta rule over a chunk, whatever ``solver`` is. The first call needs ``classes``."""
-        data, theta = self._part(X, y, classes, sample_weight)
-        self._check()
-        return self._descend(data, theta, self._strength(len(data[0])), 1)
+        with unless_diverged(self):
+            data, theta = self._part(X, y, classes, sample_weight)
+            self._check()
+            alpha, before = self._strength(len(data[0])), getattr(self, "learning_rate_", np.inf)
+            rate = self._rate(data, alpha)
+            self.learning_rate_ = min(rate, before) if self.learning_rate is None else rate
+            return self._descend(data, theta, alpha, 1)
+
+    def _rate(self, data: Data, alpha: float) -> float:
+        """Return η, or for None min(0.1, 0.2/(c·max w‖x‖² + α)), c the largest curvature of the loss in the scores.
+
+        A step along one example, or a mean of some, raises no parabola of this curvature where η(c·w‖x‖² + α) ≤ 2.
+        """
+        if self.learning_rate is not None:
+            return self.learning_rate
+        x, _, weights = data
+        longest = float((weights * np.einsum("nd,nd->n", x, x)).max())
+        return 0.2 / max(self._curvature() * longest + alpha, 2.0)
 
     def _descend(self, data: Data, theta: Array, alpha: float, epochs: int) -> Self:
-        rule = DeltaRule(self._loss(), theta, data, self.learning_rate, alpha, self.batch_size)
+        rule = DeltaRule(self._loss(), theta, data, self.learning_rate_, alpha, self.batch_size)
         for _ in range(epochs):
             rule.epoch()
         self.n_iter_ = getattr(self, "n_iter_", 0) + epochs
@@ -155,7 +197,7 @@ class PenalisedClassifier(LinearClassifier):
     def _check(self) -> None:
         require(self, "alpha", at_least(0), "a number ≥ 0")
         require(self, "solver", {"newton", "delta"}.__contains__, "'newton' or 'delta'")
-        require(self, "learning_rate", above(0), "a number > 0")
+        require(self, "learning_rate", lambda rate: rate is None or above(0)(rate), "a number > 0 or None")
         require(self, "batch_size", whole(1), "a whole number ≥ 1")
         require(self, "max_iter", whole(1), "a whole number ≥ 1")
         require(self, "tol", at_least(0), "a number ≥ 0")
@@ -168,3 +210,7 @@ class PenalisedClassifier(LinearClassifier):
     @abstractmethod
     def _loss(self) -> Loss:
         """Return the loss of scores and targets: with its derivatives it is all that tells learners apart."""
+
+    @abstractmethod
+    def _curvature(self) -> float:
+        """Return the largest eigenvalue that the Hessian of an example's loss in its scores may have."""

@@ -25,7 +25,8 @@ class SoftmaxRegression(PenalisedClassifier):
 
     The derivative of an example's loss in the scores is softmax(a) − 𝟙(k = y). ``solver="newton"`` takes Newton
     steps; ``"delta"`` is θ ← θ + η(𝟙(k = y) − softmax(a))xᵀ for ``max_iter`` epochs in the order of the data, example
-    by example or along means over ``batch_size`` of them. ``partial_fit`` makes one pass of it over a chunk.
+    by example or along means over ``batch_size`` of them. ``partial_fit`` makes one pass of it over a chunk. Steps are
+    of ``learning_rate`` or, for None, of min(0.1, 0.2/(½·max w‖x‖² + α)).
 
     >>> learner = SoftmaxRegression().fit([[0.0], [1.0], [2.0], [3.0], [4.0], [5.0]], list("aabbcc"))
     >>> learner.predict([[0.0], [2.5], [5.0]]).tolist()
@@ -34,6 +35,9 @@ class SoftmaxRegression(PenalisedClassifier):
 
     def _loss(self) -> Loss:
         return CrossEntropy()
+
+    def _curvature(self) -> float:
+        return 0.5
 
     def predict_proba(self, X: Any) -> Array:
         """Return softmax(Wx + b)."""
@@ -74,14 +78,16 @@ class LinearSVM(PenalisedClassifier):
 
     The plain hinge is rounded within 2⁻¹⁰ of its kink, which Newton steps need.
     With two classes this is the hinge loss max(0, 1 − y·z) of the difference z of the scores. ``solver="delta"``
-    takes subgradient steps example by example (or along means over ``batch_size``), as ``partial_fit`` does.
+    takes subgradient steps example by example (or along means over ``batch_size``), as ``partial_fit`` does: of
+    ``learning_rate`` or, for None, of a tenth of the largest that is stable, but at most 0.1. That is 0.1 for the plain
+    hinge and min(0.1, 0.2/(2K·max w‖x‖² + α)) for its square with K classes, x with its 1 and w its weight.
 
     >>> LinearSVM().fit([[0.0], [1.0], [3.0], [4.0]], list("aabb")).predict([[1.9], [2.1]]).tolist()
     ['a', 'b']
     """
 
     def __init__(self, *, alpha: float = 1e-3, loss: str = "squared_hinge", solver: str = "newton",
-                 learning_rate: float = 0.1, batch_size: int = 1, max_iter: int = 100, tol: float = 1e-10,
+                 learning_rate: float | None = None, batch_size: int = 1, max_iter: int = 100, tol: float = 1e-10,
                  class_weight: Any = None) -> None:  # fmt: skip
         super().__init__(alpha=alpha, solver=solver, learning_rate=learning_rate, batch_size=batch_size,
                          max_iter=max_iter, tol=tol, class_weight=class_weight)  # fmt: skip
@@ -94,16 +100,20 @@ class LinearSVM(PenalisedClassifier):
     def _loss(self) -> Loss:
         return MulticlassHinge(squared=self.loss == "squared_hinge")
 
-    def _minimise(self, data: Data, theta: Array, alpha: float) -> tuple[Array, int]:
+    def _curvature(self) -> float:
+        """Return 2K: of the square with all slacks above 0, 2Σ_j (e_j − e_y)(e_j − e_y)ᵀ, or 0."""
+        return 2.0 * len(self.classes_) if self.loss == "squared_hinge" else 0.0
+
+    def _minimise(self, data: Data, theta: Array, alpha: float) -> tuple[Array, int, bool]:
         """Round the hinge less and less, each time starting where the line through the last two minima leads."""
         if self.loss == "squared_hinge":
             return super()._minimise(data, theta, alpha)
-        made, steps = chosen(_rounded, theta, len(data[0])), 0
+        made, steps, ended = chosen(_rounded, theta, len(data[0])), 0, True
         minima: list[Array] = []
         for rounding in _ROUNDINGS:
             if len(minima) > 1:
                 theta = minima[-1] + _SHARPER * (minima[-1] - minima[-2])
-            theta, more = newton(made, theta, data, (alpha, rounding), self.max_iter, self.tol)
+            theta, more, ended = newton(made, theta, data, (alpha, rounding), self.max_iter, self.tol)
             minima.append(theta)
             steps += more
-        return theta, steps
+        return theta, steps, ended

@@ -129,12 +129,12 @@ def chosen(loss: Loss | Family, theta: Array, rows: int) -> Objective:
 
 def newton(
     made: Objective, theta: Array, data: Data, scalars: Sequence[float], max_iter: int, tol: float
-) -> tuple[Array, int]:
-    """Minimise a convex J by Newton steps of lengths that lower it; return Θ and the number of steps (at least 1).
+) -> tuple[Array, int, bool]:
+    """Minimise a convex J by Newton steps of lengths that lower it; return Θ, how many (at least 1), and if enough.
 
     One output solves with the Hessian; several take conjugate gradients on products with it (Lin, Weng and Keerthi
     2008), the matrix itself being made where it is small. ``scalars`` are α and the number of a family of losses.
-    Ends where no derivative is above ``tol``, after ``max_iter`` steps, or where rounding allows no descent.
+    Ends where no derivative is above ``tol`` or rounding allows no descent, or after ``max_iter`` steps, too few.
     """
     given = (*data, *(np.array(scalar, np.float64) for scalar in scalars))
 
@@ -155,7 +155,9 @@ def newton(
 
     x, steps = theta.ravel(), 0
     value, gradient = at(x)
-    while steps < max_iter and np.abs(gradient).max() > tol:
+    while np.abs(gradient).max() > tol:
+        if steps == max_iter:
+            return x.reshape(theta.shape), steps, False
         along = direction(x, gradient)
         found = descend_convex(at, x, value, gradient, along)
         if found is None:
@@ -165,7 +167,7 @@ def newton(
         if value - lower <= 1e-16 * max(1.0, abs(lower)):
             break
         value = lower
-    return x.reshape(theta.shape), max(1, steps)
+    return x.reshape(theta.shape), max(1, steps), True
 
 
 def _conjugate_gradients(curve: Callable[[Array], Array], right: Array) -> Array:

@@ -141,11 +141,11 @@ def test_newton_ends_where_no_derivative_is_left(native: bool, monkeypatch: pyte
     for loss, outputs, y in ((BinaryCrossEntropy(), 1, YES), (CrossEntropy(), K, LABELS)):
         start, data = np.zeros((outputs, D)), (X, y, WEIGHTS)
         made = chosen(loss, start, N)
-        theta, steps = newton(made, start, data, (0.3,), 100, 1e-10)
+        theta, steps, ended = newton(made, start, data, (0.3,), 100, 1e-10)
         assert np.abs(objective(loss, outputs, D, N).slopes(theta, *data, ALPHA)[1]).max() <= 1e-10
-        assert 3 <= steps <= 12
-        one, number = newton(made, start, data, (0.3,), 1, 1e-10)
-        assert number == 1 and np.abs(one - theta).max() > 1e-4
+        assert 3 <= steps <= 12 and ended
+        one, number, ended = newton(made, start, data, (0.3,), 1, 1e-10)
+        assert number == 1 and not ended and np.abs(one - theta).max() > 1e-4
 
 
 ERRORS: list[tuple[Any, int, Any]] = [
