@@ -7,6 +7,7 @@ from deltarule.data.cifar import read_cifar
 from deltarule.data.dataset import BUNDLED, Dataset, load
 from deltarule.data.encoding import LabelEncoder, balanced_class_weights, from_one_hot, multi_hot, one_hot
 from deltarule.data.folders import read_folder
+from deltarule.data.folds import GroupKFold, KFold, StratifiedKFold
 from deltarule.data.idx import read_idx, read_mnist
 from deltarule.data.image_folder import image_chunks, read_image, read_image_folder
 from deltarule.data.mapped import map_array, read_mapped, write_mapped
@@ -14,7 +15,7 @@ from deltarule.data.pickles import read_pickle
 from deltarule.data.pretext import Pretext, masked_pretext, next_step_pretext
 from deltarule.data.scaling import StandardScaler
 from deltarule.data.schema import TableSchema
-from deltarule.data.split import GroupKFold, KFold, Split, StratifiedKFold, split
+from deltarule.data.split import Split, split
 from deltarule.data.streaming import read_chunks
 from deltarule.data.tables import read_columns, read_inputs, read_table
 

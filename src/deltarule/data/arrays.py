@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.errors import DataError, DTypeError
+from deltarule.errors import ArgumentError, DataError, DTypeError
 
 Array = npt.NDArray[Any]
 _LOOKED_AT = 1 << 20  # elements at a time
@@ -117,3 +117,11 @@ def check_labels(labels: Array, n_classes: int, where: str = "fit") -> None:
             got=f"{labels[bad][0]} in row {int(np.argwhere(bad)[0][0])}",
             hint="Give the model one output per class, or encode labels with data.LabelEncoder.",
         )
+
+
+def check_whole(value: Any, where: str, least: int | None = None) -> None:
+    """Raise ArgumentError unless the value is a whole number, and at least ``least``."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or (least is not None and value < least):
+        limit = "" if least is None else f" ≥ {least}"
+        raise ArgumentError(where, expected=f"a whole number{limit}", got=repr(value))

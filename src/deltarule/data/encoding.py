@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.data.arrays import check_labels
+from deltarule.data.estimator import Estimator
 from deltarule.errors import ArgumentError, DataError
 
 Array = npt.NDArray[Any]
@@ -63,8 +64,11 @@ def multi_hot(labels: Iterable[Iterable[int]], num_classes: int | None = None) -
 
 
 @final
-class LabelEncoder:
+class LabelEncoder(Estimator):
     """Categories to labels 0 … K − 1, in a given order or sorted, with aliases (DA-08).
+
+    It is for one list of categories (N,), such as targets: y goes through it before a ``Pipeline``, of which no step
+    changes targets. A table's columns of categories are for scikit-learn's ``OneHotEncoder`` or ``OrdinalEncoder``.
 
     Args:
         order: The categories; label k stands for ``order[k]``. Learned by ``fit`` and sorted by default.
@@ -75,19 +79,21 @@ class LabelEncoder:
     """
 
     def __init__(self, order: Sequence[Any] | None = None, aliases: Mapping[Any, Any] | None = None) -> None:
-        self.order = list(order) if order is not None else None
-        self.aliases = dict(aliases or {})
+        self.order = order
+        self.aliases = aliases
         self.classes_: list[Any] = list(order) if order is not None else []
         if len(set(self.classes_)) != len(self.classes_):
             raise ArgumentError("order", expected="categories that differ", got=str(self.classes_))
-        lost = [alias for alias, category in self.aliases.items() if order is not None and category not in order]
+        meant = (aliases or {}).items()
+        lost = [alias for alias, category in meant if order is not None and category not in self.classes_]
         if lost:
             raise ArgumentError("aliases", expected="a category of the order for each", got=f"{lost[0]!r}")
 
-    def fit(self, values: Any) -> LabelEncoder:
-        """Learn the categories (unless their order was given)."""
+    def fit(self, values: Any, y: Any = None) -> LabelEncoder:  # noqa: ARG002  # as every transformer's
+        """Learn the categories (unless their order was given); raises DataError for what is no list of categories."""
+        categories = self._categories(values)
         if self.order is None:
-            found = {self.aliases.get(value, value) for value in np.asarray(values).tolist()}
+            found = set(categories)
             try:
                 self.classes_ = sorted(found)
             except TypeError as error:
@@ -100,26 +106,39 @@ class LabelEncoder:
         """Return the label of every category; raises DataError at the first that is unknown."""
         known = {category: i for i, category in enumerate(self.classes_)}
         labels = []
-        for row, value in enumerate(np.asarray(values).tolist()):
-            category = self.aliases.get(value, value)
+        for row, category in enumerate(self._categories(values)):
             if category not in known:
                 raise DataError(
                     "LabelEncoder",
                     expected=f"one of {', '.join(map(str, self.classes_)) or 'no categories (fit first)'}",
-                    got=f"{value!r} in row {row}",
+                    got=f"{category!r} in row {row}",
                 )
             labels.append(known[category])
         return np.array(labels, np.int64)
 
-    def fit_transform(self, values: Any) -> npt.NDArray[np.int64]:
-        """Learn the categories and return labels."""
-        return self.fit(values).transform(values)
+    def fit_transform(self, values: Any, y: Any = None) -> npt.NDArray[np.int64]:
+        """Learn the categories and return labels; y is not looked at."""
+        return self.fit(values, y).transform(values)
 
     def inverse_transform(self, labels: Any) -> list[Any]:
         """Return the category of every label."""
         array = np.asarray(labels)
         check_labels(array, len(self.classes_), "LabelEncoder")
         return [self.classes_[i] for i in array]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return bool(self.classes_)
+
+    def _categories(self, values: Any) -> list[Any]:
+        """Return what every value means."""
+        array = np.asarray(values)
+        if array.ndim != 1:
+            raise DataError(
+                "LabelEncoder", expected="one list of categories (N,)", got=f"an array of shape {array.shape}",
+                hint="Encode a table column by column, or with scikit-learn's OneHotEncoder or OrdinalEncoder.",
+            )  # fmt: skip
+        aliases = self.aliases or {}
+        return [aliases.get(value, value) for value in array.tolist()]
 
 
 def balanced_class_weights(labels: Any, n_classes: int | None = None) -> npt.NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.data.arrays import check_arrays
+from deltarule.data.estimator import Estimator
 from deltarule.errors import DataError, ShapeError
 
 Array = npt.NDArray[Any]
@@ -15,11 +16,12 @@ _ROUNDING = 10 * float(np.finfo(np.float64).eps)
 
 
 @final
-class StandardScaler:
+class StandardScaler(Estimator):
     """z = (x − μ)/σ for each feature, with μ and the biased σ of the data given to ``fit`` (DA-17).
 
     Fit it on the training rows and transform all parts with it: what the test rows would add to μ and σ is
     leakage. A constant feature (σ within rounding of 0) becomes 0. float64 stays float64, all else is float32.
+    It is a step of scikit-learn's ``Pipeline`` too, which fits it on the training rows of every fold.
 
     >>> scaler = StandardScaler().fit([[1.0, 5.0], [3.0, 5.0]])
     >>> scaler.transform([[5.0, 5.0]]).tolist()
@@ -30,27 +32,30 @@ class StandardScaler:
         self.mean_: Array | None = None
         self.deviation_: Array | None = None
 
-    def fit(self, x: Any) -> StandardScaler:
+    def fit(self, X: Any, y: Any = None) -> StandardScaler:  # noqa: ARG002  # pipelines hand targets to every step
         """Learn μ and σ over the examples (the first axis); raises DataError for NaN, infinities and no examples."""
-        array = check_arrays(x, where="StandardScaler")[0].astype(np.float64)
+        array = check_arrays(X, where="StandardScaler")[0].astype(np.float64)
         mean, deviation = array.mean(axis=0), array.std(axis=0)
         self.mean_ = mean
         self.deviation_ = np.where(deviation > _ROUNDING * np.abs(mean), deviation, 1.0)
         return self
 
-    def transform(self, x: Any) -> Array:
+    def transform(self, X: Any) -> Array:
         """Return standardised features; raises ShapeError if their number is another than in ``fit``."""
-        array, mean, deviation = self._prepared(x)
+        array, mean, deviation = self._prepared(X)
         return np.asarray((array.astype(np.float64) - mean) / deviation, _kind(array))
 
-    def fit_transform(self, x: Any) -> Array:
-        """Learn and standardise."""
-        return self.fit(x).transform(x)
+    def fit_transform(self, X: Any, y: Any = None) -> Array:
+        """Learn and standardise; the targets y are not looked at."""
+        return self.fit(X, y).transform(X)
 
     def inverse_transform(self, z: Any) -> Array:
         """Return features in their own units, x = σz + μ."""
         array, mean, deviation = self._prepared(z)
         return np.asarray(array.astype(np.float64) * deviation + mean, _kind(array))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self.mean_ is not None
 
     def _prepared(self, x: Any) -> tuple[Array, Array, Array]:
         if self.mean_ is None or self.deviation_ is None:

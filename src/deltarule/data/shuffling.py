@@ -24,7 +24,7 @@ def words(n: int, seed: int, purpose: Purpose, counter: int = 0) -> npt.NDArray[
     """
     if not 0 <= counter <= _WORD:
         raise ArgumentError("epoch", expected="a whole number ≥ 0", got=str(counter))
-    generator = np.random.Philox(key=[seed & _WORD, _STREAMS[purpose]], counter=[0, 0, 0, counter])
+    generator = np.random.Philox(key=[int(seed) & _WORD, _STREAMS[purpose]], counter=[0, 0, 0, counter])
     return np.asarray(generator.random_raw(n), np.uint64)
 
 

@@ -1,14 +1,14 @@
-"""Splits and folds: deterministic by seed, stratified by class, whole groups together (DA-02 … DA-06)."""
+"""Splits: deterministic by seed, stratified by class, whole groups together (DA-02, DA-05, DA-06)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.data.arrays import check_whole
 from deltarule.data.shuffling import shuffled
 from deltarule.errors import ArgumentError, DataError
 
@@ -44,11 +44,19 @@ def split(
         groups: What each row belongs to (n,); rows of one group stay together, fractions hold as nearly as the
             groups allow.
 
+    Raises ArgumentError for fractions that are none, DataError where no training example is left.
+
     >>> [len(part) for part in (split(10).train, split(10).validation, split(10).test)]
     [8, 0, 2]
     """
-    if min(validation, test) < 0 or not validation + test < 1:
-        raise ArgumentError("split", expected="fractions ≥ 0 with a sum < 1", got=f"{validation} and {test}")
+    check_whole(n, "split n")
+    check_whole(seed, "split seed")
+    numeric = all(isinstance(part, int | float | np.number) for part in (validation, test))
+    if not numeric or min(validation, test) < 0 or not validation + test < 1:
+        raise ArgumentError(
+            "split", expected="fractions ≥ 0 with a sum < 1", got=f"validation={validation!r} and test={test!r}",
+            hint="Write split(n, validation=0.1, test=0.2); labels go to stratify=, groups to groups=.",
+        )  # fmt: skip
     if stratify is not None and groups is not None:
         raise ArgumentError("split", expected="stratify or groups", got="both")
     if n < 1:
@@ -112,82 +120,3 @@ def _by_group(member: Rows, order: Rows, wanted: tuple[int, int]) -> Rows:
                 filled += int(counts[group])
                 waiting.remove(group)
     return np.asarray(part_of[member], np.int64)
-
-
-@dataclass(frozen=True)
-class _Folds:
-    k: int = 5
-
-    def __post_init__(self) -> None:
-        if self.k < 2:
-            raise ArgumentError(type(self).__name__, expected="k ≥ 2", got=repr(self.k))
-
-
-def _pairs(assigned: Rows, k: int) -> Iterator[tuple[Rows, Rows]]:
-    for fold in range(k):
-        yield np.flatnonzero(assigned != fold), np.flatnonzero(assigned == fold)
-
-
-@final
-@dataclass(frozen=True)
-class KFold(_Folds):
-    """k equal folds: each row validates exactly once and trains k − 1 times; fit a fresh model for every fold.
-
-    The first n mod k folds are one row longer (DA-03, DA-04, C-DA-06).
-
-    >>> [test.tolist() for _, test in KFold(2).split(4)]
-    [[0, 1], [2, 3]]
-    """
-
-    shuffle: bool = False
-    seed: int = 0
-
-    def split(self, n: int) -> Iterator[tuple[Rows, Rows]]:
-        """Yield (training rows, validation rows) of every fold."""
-        if n < self.k:
-            raise DataError("KFold", expected=f"at least {self.k} examples", got=str(n))
-        order = shuffled(n, self.seed, "split") if self.shuffle else np.arange(n)
-        sizes = [n // self.k + (fold < n % self.k) for fold in range(self.k)]
-        assigned = np.empty(n, np.int64)
-        assigned[order] = np.repeat(np.arange(self.k), sizes)
-        return _pairs(assigned, self.k)
-
-
-@final
-@dataclass(frozen=True)
-class StratifiedKFold(_Folds):
-    """k folds with the classes' shares kept: in each class, and in all, fold sizes differ by one at most."""
-
-    seed: int = 0
-
-    def split(self, labels: Any) -> Iterator[tuple[Rows, Rows]]:
-        """Yield (training rows, validation rows) of every fold."""
-        array = np.asarray(labels)
-        classes, member, counts = np.unique(array, return_inverse=True, return_counts=True)
-        if not len(array) or counts.min() < self.k:
-            rare = "no examples" if not len(array) else f"{counts.min()} of {classes[counts.argmin()]!r}"
-            raise DataError("StratifiedKFold", expected=f"{self.k} examples of each class", got=rare)
-        order = shuffled(len(array), self.seed, "split")
-        by_class = order[np.argsort(member[order], kind="stable")]
-        assigned = np.empty(len(array), np.int64)
-        assigned[by_class] = np.arange(len(array)) % self.k  # dealt like cards, class after class
-        return _pairs(assigned, self.k)
-
-
-@final
-@dataclass(frozen=True)
-class GroupKFold(_Folds):
-    """k folds that never divide a group (DA-06)."""
-
-    def split(self, groups: Any) -> Iterator[tuple[Rows, Rows]]:
-        """Yield (training rows, validation rows) of every fold; the largest groups are dealt first."""
-        names, member, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-        if len(names) < self.k:
-            raise DataError("GroupKFold", expected=f"at least {self.k} groups", got=str(len(names)))
-        loads = np.zeros(self.k, np.int64)
-        fold_of = np.empty(len(names), np.int64)
-        for group in np.argsort(-counts, kind="stable"):
-            fold = int(loads.argmin())
-            fold_of[group] = fold
-            loads[fold] += counts[group]
-        return _pairs(fold_of[member], self.k)

@@ -70,6 +70,9 @@ def test_no_group_is_in_two_parts(groups, seed):
         ({"stratify": [0] * 10, "groups": [0] * 10}, ArgumentError, "both"),
         ({"stratify": [0, 1]}, DataError, "each of 10 rows"),
         ({"test": float("nan")}, ArgumentError, "nan"),
+        ({"validation": "a"}, ArgumentError, "split: expected fractions .* got validation='a' and test=0.2"),
+        ({"test": None}, ArgumentError, "test=None"),
+        ({"seed": "a"}, ArgumentError, "split seed: expected a whole number, got 'a'"),
     ],
 )
 def test_split_refuses_what_it_cannot_do(arguments, error, message):
@@ -78,6 +81,9 @@ def test_split_refuses_what_it_cannot_do(arguments, error, message):
     for count in (0, -1):
         with pytest.raises(DataError, match=f"training example, got {count} rows"):
             data.split(count)
+    for rows in ("a", 10.0, [1, 2], True, None):
+        with pytest.raises(ArgumentError, match="split n: expected a whole number"):
+            data.split(rows)
 
 
 @pytest.mark.notes("C-DA-06", "DA-03", "DA-04")
@@ -132,8 +138,21 @@ def test_folds_refuse_too_little():
     ):
         with pytest.raises(DataError, match=message):
             list(splitter.split(rows))
-    with pytest.raises(ArgumentError, match="k ≥ 2"):
-        data.KFold(1)
+    for k in (1, "a", 2.5, None):
+        with pytest.raises(ArgumentError, match="KFold k: expected a whole number ≥ 2"):
+            data.KFold(k)
+    with pytest.raises(ArgumentError, match="StratifiedKFold seed"):
+        data.StratifiedKFold(3, seed="a")
+    table, names = np.zeros((6, 2)), [0, 1] * 3
+    for call, message in (
+        (lambda: data.StratifiedKFold(2).split(table), r"labels \(N,\).*got an array of shape \(6, 2\)"),
+        (lambda: data.StratifiedKFold(2).split(table, names[:4]), r"got an array of shape \(4,\) for 6 rows"),
+        (lambda: data.GroupKFold(2).split(table), r"groups \(N,\)"),
+        (lambda: data.GroupKFold(2).split(table, names), r"expected groups, got X and y alone"),
+        (lambda: data.KFold(2).split(None), "a number of rows, or what has rows, got NoneType"),
+    ):
+        with pytest.raises(DataError, match=message):
+            list(call())
 
 
 @pytest.mark.notes("C-DA-09", "DA-06")
