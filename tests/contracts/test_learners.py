@@ -56,3 +56,13 @@ def test_every_estimator_is_public() -> None:
 @parametrize_with_checks([kind(**_QUICK.get(kind.__name__, {})) for kind in KINDS])
 def test_scikit_learns_checks(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
+
+
+DEFAULTS = [getattr(learners, kind.__name__)() for kind in KINDS if kind.__name__ in learners.__all__]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(DEFAULTS)
+def test_scikit_learns_checks_at_the_defaults(estimator: Any, check: Callable[[Any], None]) -> None:
+    check(estimator)

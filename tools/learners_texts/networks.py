@@ -20,6 +20,7 @@ _OWN_COST = (
 _LOSS = "minimise Σ wᵢ·loss(outputsᵢ, yᵢ)/Σ wᵢ"
 _PENALTY = _LOSS + " + ½·alpha·‖W‖²"
 _HABITS = "Scale the inputs first (`StandardScaler` in a `Pipeline`); `early_stopping=True` keeps the best weights."
+_RATE = "size η of a step; \"auto\" is 0.001 for a module, 0.02 for the linear layer that stands for None"
 _MODULE = (
     "a module (copied with its values and frozen parameters), a function (input_shape, n_outputs) → module, or None: "
     "a linear layer"
@@ -138,7 +139,7 @@ PAGES: tuple[Page, ...] = (
         "stopping takes its weights.",
         (("A layer with a way around it: the derivative takes both ways", skip),),
         ("MLPClassifier", "CNNClassifier", "NetworkRegressor"),
-        {"module": _MODULE},
+        {"learning_rate": _RATE, "module": _MODULE},
         ">>> from deltarule import nn\n"
         ">>> def two_layers(input_shape, n_outputs):\n"
         "...     return nn.Sequential(nn.Linear(*input_shape, 8), nn.Tanh(), nn.Linear(8, n_outputs))\n"
@@ -159,7 +160,7 @@ PAGES: tuple[Page, ...] = (
         "ŷ = a·sin(bx + c) fitted to 30 points left of the mark: three numbers, and it goes on where they end.",
         (("The figure's formula: three numbers, three derivatives", wave),),
         ("MLPRegressor", "NetworkClassifier", "LinearRegression"),
-        {"module": _MODULE},
+        {"learning_rate": _RATE, "module": _MODULE},
         ">>> from deltarule import nn\n"
         ">>> x = [[0.0], [1.0], [2.0], [3.0]]\n"
         ">>> module = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))\n"

@@ -12,15 +12,17 @@ from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from deltarule.errors import ArgumentError, DataError
+from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.learners.base import Array, encode_classes, generator, require, whole
 from deltarule.learners.bayes import GaussianNaiveBayes
 from deltarule.learners.least_squares import LinearRegression
 from deltarule.learners.network import Network
 from deltarule.learners.together import fit_together
+from deltarule.nn import Module
 
 Rows = npt.NDArray[np.int64]
 
@@ -162,16 +164,48 @@ def class_shares(member: Any, x: Any, classes: Array) -> Array:
 
 
 def average_proba(models: Sequence[Any], x: Any, weights: Any = None) -> Array:
-    """Return the (weighted) mean of fitted classifiers' probabilities (ENS-01): snapshots, seeds, kinds."""
+    """Return the (weighted) mean of fitted classifiers' probabilities (ENS-01): seeds, kinds, snapshots.
+
+    A module (of ``Snapshots.models``, say) takes part with the softmax of its K outputs, or for one output z with
+    1 − σ(z) and σ(z); its columns are the classes in their order. Classifiers that give no probabilities vote.
+
+    Returns:
+        (N, K), columns in the order of the classes of all classifiers; of modules alone, in that of their outputs.
+
+    >>> from deltarule import nn
+    >>> model = nn.Sequential(nn.Linear(1, 1))
+    >>> average_proba([model], [[0.0]]).tolist()  # the bias is 0 at first
+    [[0.5, 0.5]]
+    """
     if not models:
         raise ArgumentError("average_proba models", expected="at least one fitted classifier", got="none")
-    classes = np.unique(np.concatenate([model.classes_ for model in models]))
-    shares = np.stack([class_shares(model, x, classes) for model in models])
+    for model in models:
+        if not isinstance(model, Module) and not (hasattr(model, "classes_") and hasattr(model, "predict")):
+            raise ArgumentError(
+                "average_proba models", expected="fitted classifiers and modules", got=repr(model),
+                hint="Call its fit first, if it is a classifier.",
+            )  # fmt: skip
+    known = [model.classes_ for model in models if not isinstance(model, Module)]
+    classes = np.unique(np.concatenate(known)) if known else np.empty(0)
+    shares = [_module_shares(m, x, classes) if isinstance(m, Module) else class_shares(m, x, classes) for m in models]
+    if len({found.shape for found in shares}) > 1:
+        shapes = " and ".join(sorted({str(found.shape) for found in shares}))
+        raise ShapeError("average_proba models", expected="modules with one number of outputs", got=shapes)
     if weights is not None and (np.shape(weights) != (len(models),) or not np.sum(weights) > 0):
         raise ArgumentError(
             "average_proba weights", expected=f"{len(models)} numbers with a sum > 0", got=repr(weights)
         )
-    return np.asarray(np.average(shares, axis=0, weights=weights))
+    return np.asarray(np.average(np.stack(shares), axis=0, weights=weights))
+
+
+def _module_shares(model: Module, x: Any, classes: Array) -> Array:
+    """Return a module's probabilities (N, K): softmax of its outputs, of one output a sigmoid and the rest to 1."""
+    scores = np.asarray(model.predict(np.asarray(x)), np.float64)
+    if scores.ndim != 2 or (len(classes) and max(scores.shape[1], 2) != len(classes)):
+        expected = f"(N, {len(classes)}), a column for each of the classes" if len(classes) else "(N, K)"
+        raise ShapeError("average_proba: outputs of a module", expected=expected, got=str(scores.shape))
+    logits = np.concatenate([np.zeros_like(scores), scores], axis=1) if scores.shape[1] == 1 else scores
+    return np.asarray(softmax(logits, axis=1))
 
 
 def majority(predictions: Any) -> Array:

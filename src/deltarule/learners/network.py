@@ -22,6 +22,7 @@ from deltarule.errors import ArgumentError
 from deltarule.learners import base, network_checks
 from deltarule.learners.base import Array, above, at_least, require, whole
 from deltarule.learners.pickling import register
+from deltarule.learners.snapshots import Snapshots
 from deltarule.learners.stream import Stream
 from deltarule.losses import L2, Loss
 from deltarule.optim import Optimizer
@@ -30,6 +31,7 @@ from deltarule.train.program import Regularizer
 
 register()
 _SIZES = (1, 4, 16, 64, 256)  # of batches in prediction: few, so that few programs are compiled
+_MODULE_RATE, _LINEAR_RATE = 1e-3, 0.02  # learning_rate="auto"
 _BLOCK_ROWS = 4096  # of sparse inputs, made dense at a time
 
 
@@ -59,7 +61,7 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     loss: Any
     optimizer: Any
-    learning_rate: float | None
+    learning_rate: Any
     epochs: int
     batch_size: int
     shuffle: bool
@@ -166,7 +168,7 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
                     f"{type(self).__name__} regularizers", expected="objects such as losses.L1(strength=0.1)",
                     got=repr(regularizer),
                 )  # fmt: skip
-        callbacks = copy.deepcopy(list(self.callbacks))
+        callbacks = [c if isinstance(c, Snapshots) else copy.deepcopy(c) for c in self.callbacks]
         fraction = 0.0
         if self.early_stopping:
             callbacks.insert(0, train.EarlyStopping(self.monitor, self.patience))
@@ -198,11 +200,14 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         return self
 
     def _optimizer(self) -> Any:
-        recipe = optim.get(self.optimizer)
+        recipe, rate = optim.get(self.optimizer), self._rate()
+        return recipe if rate is None else dataclasses.replace(recipe, learning_rate=rate)
+
+    def _rate(self) -> float | None:
+        """Return the learning rate, None for the optimiser's own."""
         if self.learning_rate is None:
-            return recipe
-        rate = require(self, "learning_rate", above(0), "a number > 0, or None for the optimiser's own")
-        return dataclasses.replace(recipe, learning_rate=rate)
+            return None
+        return float(require(self, "learning_rate", above(0), "a number > 0, or None for the optimiser's own"))
 
     def _batch_size(self, n: int) -> int:
         """Return the batch size, one larger if batch normalisation would meet a batch of one example."""
@@ -282,6 +287,14 @@ class WrappedNetwork(Network):
     module: nn.Module | Factory | None
     _any_rank = True
     _form = ("module",)
+    learning_rate: Any
+
+    def _rate(self) -> float | None:
+        """Return the learning rate; "auto" is larger for the linear layer, whose loss has one minimum."""
+        if isinstance(self.learning_rate, str):
+            require(self, "learning_rate", lambda rate: rate == "auto", "a number > 0, 'auto', or None")
+            return _LINEAR_RATE if self.module is None else _MODULE_RATE
+        return super()._rate()
 
     def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         if self.module is None:

@@ -272,12 +272,13 @@ class NetworkClassifier(WrappedNetwork, _NetworkClassifier):
 
     ``module``: a module, which is copied with its values and frozen parameters (so that a trained one is tuned
     further); a function (input_shape, n_outputs) → module, initialised by ``random_state``; None for a linear
-    layer, which is softmax regression. Examples may have any shape.
+    layer, which is softmax regression. Examples may have any shape. ``learning_rate`` "auto" is 0.001 for a module,
+    0.02 for that linear layer.
     """
 
     def __init__(
         self, module: nn.Module | Callable[..., nn.Module] | None = None, *, loss: Any = "auto",
-        optimizer: Any = "adam", learning_rate: float | None = 1e-3, epochs: int = 100, batch_size: int = 64,
+        optimizer: Any = "adam", learning_rate: float | str | None = "auto", epochs: int = 100, batch_size: int = 64,
         shuffle: bool = True, class_weight: Any = None, metrics: Sequence[Any] = (),
         regularizers: Sequence[Any] = (), callbacks: Sequence[Any] = (), early_stopping: bool = False,
         validation_fraction: float = 0.1, monitor: str = "val_loss", patience: int = 10, warm_start: bool = False,

@@ -118,11 +118,12 @@ class NetworkRegressor(WrappedNetwork, _NetworkRegressor):
     """Any network as a regressor: ``module`` maps examples to one number a target, (N, targets).
 
     ``module`` is what it is for ``NetworkClassifier``; None is a linear layer, which is linear regression.
+    ``learning_rate`` "auto" is 0.001 for a module, 0.02 for that linear layer.
     """
 
     def __init__(
         self, module: nn.Module | Callable[..., nn.Module] | None = None, *, loss: Any = "mean_squared_error",
-        optimizer: Any = "adam", learning_rate: float | None = 1e-3, epochs: int = 100, batch_size: int = 64,
+        optimizer: Any = "adam", learning_rate: float | str | None = "auto", epochs: int = 100, batch_size: int = 64,
         shuffle: bool = True, metrics: Sequence[Any] = (), regularizers: Sequence[Any] = (),
         callbacks: Sequence[Any] = (), early_stopping: bool = False, validation_fraction: float = 0.1,
         monitor: str = "val_loss", patience: int = 10, warm_start: bool = False, random_state: Any = None,

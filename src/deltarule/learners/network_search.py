@@ -42,7 +42,8 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
     own. A fit that diverges scores NaN, with a warning, and its candidate comes last.
 
     Args:
-        estimator: ``MLPClassifier``, ``MLPRegressor``, ``NetworkClassifier`` …; None is ``MLPClassifier()``.
+        estimator: ``MLPClassifier``, ``MLPRegressor``, ``NetworkClassifier`` …; None is
+            ``MLPClassifier(random_state=0)``.
         param_grid: {parameter: values}, a list of such grids, or a list of candidates; None is the learner as it is.
         scoring: As for ``GridSearchCV``: a name, a function (learner, X, y), or None for the learner's own score.
         cv: Number of folds, a splitter, or pairs of row numbers.
@@ -71,7 +72,7 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
     best_estimator_: Any
 
     def _base(self) -> Any:
-        return MLPClassifier() if self.estimator is None else self.estimator
+        return MLPClassifier(random_state=0) if self.estimator is None else self.estimator
 
     def _candidates(self) -> list[dict[str, Any]]:
         grid = {} if self.param_grid is None else self.param_grid

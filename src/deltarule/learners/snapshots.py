@@ -13,6 +13,7 @@ from typing import Any, final
 
 from deltarule.errors import ArgumentError
 from deltarule.nn import Module
+from deltarule.runtime.buffers import Array
 from deltarule.train import Callback
 
 
@@ -20,7 +21,9 @@ from deltarule.train import Callback
 class Snapshots(Callback):
     """A callback that lets the learning rate fall and rise in cycles and keeps the weights at each cycle's end.
 
-    ``models`` gives copies of a network with those weights; average what they predict.
+    ``models`` gives copies of a network with those weights; ``average_proba`` averages what they predict. Training
+    anew begins anew, and clones of a learner (the folds of ``cross_validate``) have a callback of their own:
+    ``learner.callbacks[0].models(learner.network_)``.
     """
 
     adjusts_rate = True
@@ -40,7 +43,9 @@ class Snapshots(Callback):
         return 0.5 * (1 + math.cos(math.pi * (epoch % self.cycle_epochs) / self.cycle_epochs))
 
     def on_train_begin(self, session: Any) -> None:
-        """Set the factor of the first epoch."""
+        """Forget the snapshots of another run, unless this one is resumed; set the factor of the first epoch."""
+        if not session.history.epochs:
+            self.weights = []
         session.learning_rate_factor = self.factor(len(session.history.epochs))
 
     def on_epoch_end(self, session: Any, epoch: int, logs: dict[str, float]) -> None:
@@ -59,7 +64,18 @@ class Snapshots(Callback):
             copies.append(twin)
         return copies
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Snapshots:
-        """Stay the same object where a learner copies its callbacks, so that the snapshots can be reached."""
-        del memo
-        return self
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return the snapshots so far."""
+        arrays = {f"{i}/{name}": array for i, weights in enumerate(self.weights) for name, array in weights.items()}
+        return {"snapshots": len(self.weights)}, arrays
+
+    def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
+        """Take back the snapshots of an interrupted run."""
+        self.weights = [
+            {name.partition("/")[2]: array for name, array in arrays.items() if name.partition("/")[0] == str(i)}
+            for i in range(data["snapshots"])
+        ]
+
+    def __sklearn_clone__(self) -> Snapshots:
+        """Return one without snapshots: a clone of a learner keeps those of its own training."""
+        return Snapshots(self.cycle_epochs)

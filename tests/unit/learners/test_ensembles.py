@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn import model_selection
-from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, cross_val_score
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, cross_val_score, cross_validate
 from sklearn.svm import LinearSVC
 
-from deltarule import data, optim
-from deltarule.errors import ArgumentError, DataError
+from deltarule import data, nn, optim, train
+from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.learners import (
     BaggingClassifier,
     BaggingRegressor,
@@ -130,6 +134,64 @@ def test_snapshots_are_the_weights_at_the_ends_of_cycles() -> None:
     assert (mean.argmax(axis=1) == Y).mean() >= min(alone)
     with pytest.raises(ArgumentError, match="cycle_epochs"):
         Snapshots(0)
+
+
+@pytest.mark.notes("ENS-01")
+def test_snapshots_are_those_of_the_last_training_and_clones_have_their_own() -> None:
+    snapshots = Snapshots(2)
+    learner = MLPClassifier((4,), epochs=4, callbacks=[snapshots], random_state=0, device="reference").fit(X, Y)
+    first = snapshots.weights
+    learner.fit(X, Y)
+    assert len(first) == len(snapshots.weights) == 2
+    folds = cross_validate(learner, X, Y, cv=3, return_estimator=True)["estimator"]
+    assert snapshots.weights is not first and len(snapshots.weights) == 2
+    np.testing.assert_array_equal(snapshots.weights[1]["0.weight"], first[1]["0.weight"])
+    for fold in folds:
+        assert fold.callbacks[0] is not snapshots
+        models = fold.callbacks[0].models(fold.network_)
+        np.testing.assert_array_equal(models[-1].predict(X), fold.network_.predict(X))
+        assert len(models) == 2
+
+
+def test_snapshots_of_a_run_that_is_resumed_are_those_of_the_whole_run(tmp_path: Path) -> None:
+    def trained(epochs: int, **options: Any) -> Snapshots:
+        snapshots = Snapshots(2)
+        model = nn.Sequential(nn.Linear(4, 3))
+        model.initialize(0)
+        train.fit(model, X, Y, loss="cross_entropy", epochs=epochs, callbacks=[snapshots], device="reference",
+                  verbose=0, checkpoint=tmp_path / "run.dr", **options)  # fmt: skip
+        return snapshots
+
+    whole = trained(6).weights
+    trained(3)
+    resumed = trained(6, resume=True)
+    assert len(resumed.weights) == len(whole) == 3
+    for own, other in zip(resumed.weights, whole, strict=True):
+        for name, values in other.items():
+            np.testing.assert_array_equal(own[name], values)
+
+
+@pytest.mark.notes("ENS-01")
+def test_modules_take_part_in_averages_with_their_softmax() -> None:
+    snapshots = Snapshots(3)
+    learner = MLPClassifier((8,), epochs=9, callbacks=[snapshots], random_state=0, device="reference").fit(X, Y)
+    models = snapshots.models(learner.network_)
+    expected = np.mean([softmax(model.predict(X), axis=1) for model in models], axis=0)
+    np.testing.assert_allclose(average_proba(models, X.tolist()), expected, rtol=1e-6)
+    np.testing.assert_allclose(average_proba(models[-1:], X), learner.predict_proba(X), rtol=1e-6)
+    bayes = GaussianNaiveBayes().fit(X, Y)
+    both = average_proba([bayes, models[-1]], X, [1, 3])
+    np.testing.assert_allclose(both, (bayes.predict_proba(X) + 3 * learner.predict_proba(X)) / 4, rtol=1e-6)
+    two = MLPClassifier((4,), epochs=3, loss="binary_cross_entropy", random_state=0, device="reference")
+    two.fit(X, np.where(Y == 0, "a", "b"))
+    np.testing.assert_allclose(average_proba([two.network_, two], X), two.predict_proba(X), rtol=1e-6)
+    with pytest.raises(ShapeError, match=r"outputs of a module: expected \(N, 2\), a column for each .* \(150, 3\)"):
+        average_proba([two, models[0]], X)
+    with pytest.raises(ShapeError, match="modules with one number of outputs"):
+        average_proba([two.network_, models[0]], X)
+    for wrong in (3, GaussianNaiveBayes()):
+        with pytest.raises(ArgumentError, match="average_proba models: expected fitted classifiers and modules, got"):
+            average_proba([wrong], X)
 
 
 @pytest.mark.notes("DA-16", "DA-18")

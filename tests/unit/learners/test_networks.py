@@ -348,8 +348,11 @@ def test_given_modules_keep_values_and_frozen_layers() -> None:
     np.testing.assert_array_equal(learner.network_[0].weight.numpy(), first)
     assert not np.array_equal(learner.network_[2].weight.numpy(), module[2].weight.numpy())
     made = NetworkClassifier(lambda shape, n: nn.Sequential(nn.Linear(shape[0], n)), epochs=2, **QUICK)
-    linear = NetworkClassifier(epochs=2, **QUICK).fit(X, Y)
-    np.testing.assert_array_equal(made.fit(X, Y).predict_proba(X), linear.predict_proba(X))
+    for own, same in (({}, {"learning_rate": 1e-3}), ({"learning_rate": 0.02}, {})):  # "auto" with and without a module
+        linear = NetworkClassifier(epochs=2, **same, **QUICK).fit(X, Y)
+        np.testing.assert_array_equal(made.set_params(**own).fit(X, Y).predict_proba(X), linear.predict_proba(X))
+    with pytest.raises(ArgumentError, match="NetworkClassifier learning_rate: expected a number > 0, 'auto', or None"):
+        NetworkClassifier(learning_rate="fast").fit(X, Y)
     with pytest.raises(ArgumentError, match="a Module, or a function"):
         NetworkRegressor(lambda shape, n: 3).fit(X, X[:, 0])
 
