@@ -15,7 +15,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from deltarule.errors import DataError
+from deltarule.errors import ArgumentError, DataError
 from deltarule.learners.base import Array, encode_classes, require, whole
 from deltarule.learners.search import Known
 
@@ -77,20 +77,26 @@ class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         if self.metric == "euclidean":
             self._known = Known.of(x)
 
-    def kneighbors(self, X: Any) -> tuple[Array, npt.NDArray[np.int64]]:
-        """Return (distances, indices) of the k nearest training examples, nearest first."""
+    def kneighbors(self, X: Any, n_neighbors: int | None = None) -> tuple[Array, npt.NDArray[np.int64]]:
+        """Return (distances, indices) of the k nearest training examples, nearest first; None takes k of ``fit``.
+
+        Raises ArgumentError for a k that is no whole number from 1 to the number of training examples.
+        """
         check_is_fitted(self)
-        found = list(self._search(np.asarray(validate_data(self, X, dtype=_FLOATS, reset=False))))
+        k, limit = self.n_neighbors if n_neighbors is None else n_neighbors, len(self.examples_)
+        if not whole(1)(k) or k > limit:
+            raise ArgumentError("kneighbors n_neighbors", expected=f"a whole number from 1 to {limit}", got=repr(k))
+        found = list(self._search(np.asarray(validate_data(self, X, dtype=_FLOATS, reset=False)), k))
         return np.concatenate([d for d, _ in found]), np.concatenate([i for _, i in found])
 
-    def _search(self, x: Array) -> Iterator[tuple[Array, npt.NDArray[np.int64]]]:
+    def _search(self, x: Array, k: int) -> Iterator[tuple[Array, npt.NDArray[np.int64]]]:
         if self.metric == "euclidean":
-            yield self._known.nearest(x, self.n_neighbors)
+            yield self._known.nearest(x, k)
             return
         rows = max(1, _BLOCK_BYTES // (8 * len(self.examples_)))
         for start in range(0, len(x), rows):
             measured = _pairwise(x[start : start + rows], self.examples_, self.metric)
-            indices = _smallest(measured, self.n_neighbors)
+            indices = _smallest(measured, k)
             yield np.take_along_axis(measured, indices, axis=1), indices
 
     def _vote_weights(self, distances: Array) -> Array:

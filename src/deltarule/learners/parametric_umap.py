@@ -20,6 +20,7 @@ from deltarule import losses, nn
 from deltarule.learners import architectures
 from deltarule.learners.base import Array, above, require, whole
 from deltarule.learners.network import Network
+from deltarule.learners.search import in_reach, scaled
 from deltarule.learners.stream import Stream
 from deltarule.learners.umap import curve, fuzzy_graph
 from deltarule.tensor.functional import log
@@ -89,7 +90,7 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
         """Train the network on edges and random pairs."""
         del y
         found = self._features(X, reset=True, ensure_min_samples=2)[0]
-        x = np.asarray(found.toarray() if sparse.issparse(found) else found)
+        x, self._exponent = in_reach(np.asarray(found.toarray() if sparse.issparse(found) else found))
         k = require(self, "n_components", whole(1), "a whole number ≥ 1")
         require(self, "n_neighbors", whole(2), "a whole number ≥ 2")
         require(self, "spread", above(0), "a number > 0")
@@ -144,7 +145,8 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
     def transform(self, X: Any) -> Array:
         """Return the network's places for points (N, n_components)."""
         found = self._features(X, reset=False)[0]
-        return self._outputs(self._scaled(np.asarray(found.toarray() if sparse.issparse(found) else found)))
+        x = np.asarray(found.toarray() if sparse.issparse(found) else found)
+        return self._outputs(self._scaled(np.nan_to_num(scaled(x, -self._exponent))))
 
     @property
     def _n_features_out(self) -> int:

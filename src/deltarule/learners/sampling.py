@@ -50,11 +50,15 @@ def smote(x: Any, y: Any, n_neighbors: int = 5, seed: int = 0) -> tuple[Array, A
     """Return X and y with points added between rare examples and their neighbours (Chawla et al. 2002).
 
     A new point is x + u·(x′ − x), u uniform in [0, 1), x′ one of the ``n_neighbors`` nearest examples of the same
-    class. Every class becomes as frequent as the largest. Raises DataError for a class with a single example.
+    class. Every class becomes as frequent as the largest. Raises DataError for a class with a single example, and for
+    NaN or infinite features.
     """
     features, labels = np.asarray(x, np.float64), np.asarray(y)
     if features.ndim != 2 or len(features) != len(labels):
         raise DataError("smote", expected="X (N, features) and y (N,)", got=f"{features.shape} and {labels.shape}")
+    if not np.isfinite(features).all():
+        row = int(np.argmin(np.isfinite(features).all(axis=1)))
+        raise DataError("smote X", expected="finite numbers", got=f"NaN or infinity in row {row}")
     if not whole(1)(n_neighbors):
         raise ArgumentError("smote n_neighbors", expected="a whole number ≥ 1", got=repr(n_neighbors))
     random = np.random.default_rng(seed)

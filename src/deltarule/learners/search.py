@@ -5,6 +5,9 @@ smallest of the minima of groups of columns bounds the k-th smallest distance fr
 below that bound (and an allowance for rounding) are looked into; what they hold is measured again as Σ(q − x)² in
 float64 and sorted. Distances are therefore exact, and equal ones are ordered by index.
 
+Numbers whose squares would be infinite or 0 are divided by a power of two, which changes no other bit; queries that
+are farther out than the squares reach are measured one by one.
+
 Products and minima of a tile are one program on the native engine where there is enough to do, else NumPy's.
 Cost: O(Q·N·d) in products, one more pass over the Q·N values while they are in the cache.
 """
@@ -30,6 +33,7 @@ _GROUPS = _COLUMNS // _STRIPES
 _BLOCK_NUMBERS = 2**25  # values of a block of queries
 _PAIR_NUMBERS = 2**22  # numbers in a block of differences
 _WORTH_COMPILING = 2**31  # products of numbers
+_SAFE = {"float32": 40, "float64": 400}  # sizes 2^±these have squares, and sums of them, that are normal numbers
 
 Tile = Callable[[Array, Array, Array], Sequence[Array]]
 
@@ -42,20 +46,44 @@ class Known:
     mean: Array
     centred: Array  # rows of 0 fill the last tile
     squares: Array  # ∞ for these
+    exponent: int = 0  # examples are 2^exponent times what is stored
 
     @staticmethod
     def of(examples: Array) -> Known:
         """Prepare examples (N, d) of float32 or float64, which sets the type of the products."""
         n, width = examples.shape
+        examples, exponent = in_reach(examples)
         mean = examples.mean(axis=0, dtype=np.float64).astype(examples.dtype)
         padded = -(-n // _COLUMNS) * _COLUMNS
         centred, squares = np.zeros((padded, width), examples.dtype), np.full(padded, np.inf, examples.dtype)
         np.subtract(examples, mean, out=centred[:n])
         squares[:n] = np.einsum("nd,nd->n", centred[:n], centred[:n])
-        return Known(examples, mean, centred, squares)
+        return Known(examples, mean, centred, squares, exponent)
 
     def nearest(self, queries: Array, k: int) -> tuple[npt.NDArray[np.float64], Rows]:
         """Return (distances, indices), both (Q, k), nearest first, of equal ones the earlier."""
+        far = _exponents(queries) > self.exponent + _SAFE[str(self.centred.dtype)]
+        if not far.any():
+            return self._nearest(scaled(queries, -self.exponent), k)
+        distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
+        for row in np.flatnonzero(far):
+            distances[row], indices[row] = self._from_afar(queries[row], k)
+        if not far.all():
+            distances[~far], indices[~far] = self._nearest(scaled(queries[~far], -self.exponent), k)
+        return distances, indices
+
+    def _from_afar(self, query: Array, k: int) -> tuple[Array, Rows]:
+        """Return distances and indices of the k nearest of one query, in units of its own size."""
+        exponent = int(_exponents(query[None])[0])
+        gap = scaled(query.astype(np.float64), -exponent) - scaled(
+            self.examples.astype(np.float64), self.exponent - exponent
+        )
+        squares = np.einsum("nd,nd->n", gap, gap)
+        order = np.argsort(squares, kind="stable")[:k]
+        return scaled(np.sqrt(squares[order]), exponent), order
+
+    def _nearest(self, queries: Array, k: int) -> tuple[npt.NDArray[np.float64], Rows]:
+        """Return the same for queries in the units of what is stored."""
         distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
         centred = queries.astype(self.centred.dtype, copy=False) - self.mean
         padded, width = self.centred.shape
@@ -102,7 +130,31 @@ class Known:
         order = np.lexsort((column, squares, row))
         first = np.searchsorted(row, np.arange(len(queries)))  # row is ascending, and stays so in this order
         chosen = order[first[:, None] + np.arange(k)]
-        return np.sqrt(squares[chosen]), column[chosen]
+        return scaled(np.sqrt(squares[chosen]), self.exponent), column[chosen]
+
+
+def scaled(x: Array, exponent: int) -> Array:
+    """Return x·2^exponent; what is too large for the type becomes infinite."""
+    if not exponent:
+        return x
+    with np.errstate(over="ignore", under="ignore"):
+        return np.asarray(np.ldexp(x, exponent))
+
+
+def _exponents(x: Array) -> Rows:
+    """Return for every row of (N, d) the smallest e with |x| < 2^e (0 for a row of 0)."""
+    return np.asarray(np.frexp(np.maximum(x.max(axis=1), -x.min(axis=1)))[1], np.int64)
+
+
+def in_reach(x: Array) -> tuple[Array, int]:
+    """Return x·2^−e and e: 0, unless squares of the largest |x| would leave its type.
+
+    >>> [part.tolist() if isinstance(part, np.ndarray) else part for part in in_reach(np.array([[2.0**600, 1.0]]))]
+    [[[0.5, 1.2049...e-181]], 601]
+    """
+    exponent = int(np.frexp(max(float(x.max(initial=0)), -float(x.min(initial=0))))[1])
+    exponent = exponent if abs(exponent) > _SAFE[str(x.dtype)] else 0
+    return scaled(x, -exponent), exponent
 
 
 def _plain_tile(queries: Array, examples: Array, squares: Array) -> Sequence[Array]:

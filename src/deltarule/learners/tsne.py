@@ -19,7 +19,7 @@ from sklearn.utils.validation import validate_data
 
 from deltarule.learners.base import Array, above, at_least, generator, require, whole
 from deltarule.learners.manifold import bisected, neighborhood_graph, principal_start
-from deltarule.learners.search import neighbors_of_each
+from deltarule.learners.search import in_reach, neighbors_of_each
 from deltarule.learners.tsne_edges import Edges, descend_by_edges, exact_repulsion, fft_repulsion
 from deltarule.learners.tsne_step import Schedule, descend
 
@@ -97,6 +97,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
             raise ValueError(f"method='fft' lays out in 2 dimensions, got n_components={k}")
         random = generator(self.random_state)
         self.perplexity_ = float(max(1.0, min(self.perplexity, (len(x) - 1) / 3)))
+        x, _ = in_reach(x)  # a map of x·2^−e is one of x
         p = joint(x, self.perplexity_)
         start = principal_start(np.asarray(x, np.float64), k, 1e-4, random)
         self.embedding_ = self._layout(p, start)

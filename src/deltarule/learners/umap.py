@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.learners.base import Array, above, require, seed, whole
 from deltarule.learners.manifold import bisected, neighborhood_graph, principal_start
-from deltarule.learners.search import Known, neighbors_of_each
+from deltarule.learners.search import Known, in_reach, neighbors_of_each, scaled
 from deltarule.learners.umap_step import Layout, settled
 
 _DENSE_AT_ONCE, _DENSE_UP_TO = 200, 2000  # points: all eigenvectors at once, or where few do not converge
@@ -134,6 +134,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         self._seed = seed(self.random_state)
         random = np.random.default_rng(self._seed)
         self._a, self._b = curve(self.spread, self.min_dist)
+        x, self._exponent = in_reach(x)  # a map of x·2^−e is one of x
         self._examples = x
         self.graph_ = fuzzy_graph(x, self.n_neighbors)
         start = spectral_start(self.graph_, np.asarray(x, np.float64), k, random)
@@ -166,7 +167,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         check_is_fitted(self, "embedding_")
         x = np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), reset=False))
         k = min(self.n_neighbors, len(self._examples))
-        distances, indices = Known.of(self._examples).nearest(x, k)
+        distances, indices = Known.of(self._examples).nearest(np.nan_to_num(scaled(x, -self._exponent)), k)
         weights = memberships(distances)
         weights = weights / weights.sum(axis=1, keepdims=True)
         places = np.einsum("nk,nkd->nd", weights, self.embedding_[indices])
