@@ -11,6 +11,7 @@ from a factorisation of the centred data themselves.
 from __future__ import annotations
 
 import functools
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Self, final
@@ -18,6 +19,7 @@ from typing import Any, Self, final
 import numpy as np
 from scipy import linalg
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import safe_sparse_dot
 
 from deltarule.errors import DataError
@@ -197,7 +199,7 @@ class Lasso(_LinearRegressor):
     """arg min 1/(2Σw) Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α‖θ‖₁ by accelerated proximal steps (FISTA, Beck and Teboulle 2009).
 
     The proximal step of α‖θ‖₁ is soft thresholding; coefficients become exactly 0 (DA-19). Steps are NumPy's at first,
-    and native when many are needed.
+    and native when many are needed. ``ConvergenceWarning`` tells that ``max_iter`` steps were too few for ``tol``.
     """
 
     def __init__(
@@ -213,5 +215,12 @@ class Lasso(_LinearRegressor):
         require(self, "max_iter", whole(1), "a whole number ≥ 1")
         require(self, "tol", above(0), "a number > 0")
         gram, target = j.sums
-        theta, self.n_iter_ = lasso(gram / j.mass, target / j.mass, self.alpha, self.max_iter, self.tol)
+        theta, self.n_iter_, ended = lasso(gram / j.mass, target / j.mass, self.alpha, self.max_iter, self.tol)
+        if not ended:
+            warnings.warn(
+                f"Lasso has not converged in max_iter={self.max_iter} steps; raise it, or tol={self.tol}, or bring the "
+                "features to one scale, for instance by StandardScaler()",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         return theta

@@ -25,8 +25,8 @@ _WORTH_CALLING = 2**18  # products of numbers in a step: above, NumPy's calls ar
 _STEPS = 1000  # of a native call, after which it can be interrupted
 
 
-def lasso(gram: Array, target: Array, alpha: float, max_iter: int, tol: float) -> tuple[Array, int]:
-    """Return θ (d, outputs) and the number of steps, at most ``max_iter``.
+def lasso(gram: Array, target: Array, alpha: float, max_iter: int, tol: float) -> tuple[Array, int, bool]:
+    """Return θ (d, outputs), the number of steps, at most ``max_iter``, and whether they were enough.
 
     Ends where a step changes no coefficient by more than ``tol`` times the largest one (or than ``tol``).
     """
@@ -37,9 +37,9 @@ def lasso(gram: Array, target: Array, alpha: float, max_iter: int, tol: float) -
     for number in range(1, by_numpy + 1):
         *state, ended = _step((gram, target), state, scalars)
         if ended:
-            return np.asarray(state[0]), number
+            return np.asarray(state[0]), number, True
     if by_numpy == max_iter:
-        return np.asarray(state[0]), max_iter
+        return np.asarray(state[0]), max_iter, False
     runner = _runner(*target.shape).twin()
     runner.load([gram, target, *state, np.array(False), np.array(by_numpy)])
     number, ended = by_numpy, False
@@ -48,7 +48,7 @@ def lasso(gram: Array, target: Array, alpha: float, max_iter: int, tol: float) -
         runner.run([np.zeros(steps)], np.arange(steps), 0, 0, scalars)
         theta, *_, done, count = runner.read()[2:]
         number, ended = int(count), bool(done)
-    return theta, number
+    return theta, number, ended
 
 
 def _step(problem: Sequence[Any], state: Sequence[Any], scalars: Sequence[Any]) -> Any:

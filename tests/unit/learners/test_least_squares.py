@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import sklearn.linear_model as reference
 from sklearn.base import clone
+from sklearn.datasets import load_diabetes
+from sklearn.exceptions import ConvergenceWarning
 
 from deltarule.learners import Lasso, LinearRegression, Ridge, least_squares, proximal, scatter
 from deltarule.learners.objective import objective
@@ -107,10 +109,10 @@ def test_native_steps_are_those_of_numpy(outputs: int, monkeypatch: pytest.Monke
         monkeypatch.setattr(proximal, "WORTH_COMPILING", limit)
         monkeypatch.setattr(proximal, "_STEPS", 37)
         found.append(proximal.lasso(gram, target, 1e-3, 10_000, 1e-10))
-    theta, steps = found[0]
-    assert 100 < steps < 10_000 and (theta == 0).any()
-    for other, number in found[1:]:
-        assert number == steps
+    theta, steps, ended = found[0]
+    assert 100 < steps < 10_000 and ended and (theta == 0).any()
+    for other, number, ended in found[1:]:
+        assert number == steps and ended
         np.testing.assert_allclose(other, theta, rtol=1e-9, atol=1e-13)
         np.testing.assert_array_equal(other == 0, theta == 0)
     slope = gram @ theta - target
@@ -123,10 +125,23 @@ def test_steps_end_at_the_number_that_was_asked_for(limit: int, monkeypatch: pyt
     gram, target = _problem(1)
     monkeypatch.setattr(proximal, "WORTH_COMPILING", limit)
     monkeypatch.setattr(proximal, "_STEPS", 16)
-    theta, steps = proximal.lasso(gram, target, 1e-3, 50, 1e-300)
-    assert steps == 50
+    theta, steps, ended = proximal.lasso(gram, target, 1e-3, 50, 1e-300)
+    assert steps == 50 and not ended
     monkeypatch.setattr(proximal, "_WORTH_CALLING", 0)  # large steps are NumPy's
-    alone, number = proximal.lasso(gram, target, 1e-3, 50, 1e-300)
-    assert number == 50
+    alone, number, ended = proximal.lasso(gram, target, 1e-3, 50, 1e-300)
+    assert number == 50 and not ended
     np.testing.assert_allclose(theta, alone, rtol=1e-10, atol=1e-14)
-    assert proximal.lasso(gram, target, 1e3, 50, 1e-8) == (pytest.approx(np.zeros((12, 1))), 1)
+    assert proximal.lasso(gram, target, 1e3, 50, 1e-8) == (pytest.approx(np.zeros((12, 1))), 1, True)
+
+
+@pytest.mark.parametrize("limit", [20, 1000], ids=["native", "NumPy"])
+def test_lasso_says_that_its_steps_were_too_few(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proximal, "WORTH_COMPILING", limit)
+    x, y = load_diabetes(return_X_y=True)
+    copies = np.concatenate([x, x[:, :2] * [1.0, 1e4]], axis=1)
+    with pytest.warns(ConvergenceWarning, match=r"Lasso has not converged in max_iter=100 steps") as caught:
+        hard = Lasso(alpha=0.001, max_iter=100).fit(copies, y)
+    assert hard.n_iter_ == 100 and caught[0].filename == __file__
+    with pytest.warns(ConvergenceWarning, match="max_iter=2 steps"):
+        Lasso(max_iter=2).partial_fit(x, y)
+    assert Lasso(alpha=0.1).fit(x, y).n_iter_ < 10_000  # and no warning

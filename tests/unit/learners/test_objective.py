@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from deltarule.learners import Adaline, LinearSVM, LogisticRegression, Perceptron, SoftmaxRegression, delta_step
 from deltarule.learners import objective as objectives
@@ -212,3 +214,15 @@ def test_fits_agree_on_both_engines(learner: Any, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(delta_step, "WORTH_COMPILING", limit)
         found.append(learner.fit(X[:, :-1], YES).coef_)
     np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "learner", [LogisticRegression(), SoftmaxRegression(), LinearSVM(), LinearSVM(loss="hinge")], ids=str
+)
+def test_newton_says_that_its_steps_were_too_few(learner: Any) -> None:
+    y = YES if isinstance(learner, LogisticRegression) else LABELS
+    with pytest.warns(ConvergenceWarning, match=f"{type(learner).__name__} has not converged in max_iter=1 ") as caught:
+        clone(learner).set_params(max_iter=1).fit(X, y)
+    assert caught[0].filename == __file__
+    assert clone(learner).fit(X, y).n_iter_ > 1  # and no warning
+    assert clone(learner).set_params(max_iter=1, solver="delta").fit(X, y).n_iter_ == 1  # epochs, as many as asked for
