@@ -9,11 +9,12 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from deltarule import losses, nn
+from deltarule import nn
 from deltarule.errors import ArgumentError
 from deltarule.learners import architectures
-from deltarule.learners.base import Array, at_least, require, whole
-from deltarule.learners.network import Network
+from deltarule.learners.base import Array, at_least, require, weights_for, whole
+from deltarule.learners.custom import chosen_loss
+from deltarule.learners.network import Network, relative
 from deltarule.nn.corruption import MaskingCorruption
 from deltarule.tensor.tensor import Tensor
 
@@ -83,21 +84,26 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         decoder = nn.Sequential(*outer, nn.Linear((k, *sizes[::-1])[-1], n_outputs))
         return nn.Sequential(encoder=encoder, decoder=decoder)
 
-    def fit(self, X: Any, y: Any = None, *, validation_data: Any = None) -> Self:
-        """Learn to reproduce X; ``validation_data`` is further X, measured after every epoch."""
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
+        """Learn to reproduce X; ``validation_data`` is further X, measured after every epoch.
+
+        A weight of 2 counts as an example twice in the loss; penalties (Ω, ``alpha``) have no weights.
+        """
         del y
         goes_on = self._goes_on()
         x = self._dense(X, reset=not goes_on)
+        weights = weights_for(x, x, sample_weight)
         seed = self._prepare(x, x.shape[1], fresh=not goes_on)
         held = None if validation_data is None else (self._dense(validation_data, reset=False),) * 2
-        return self._execute(self._job(x, x, losses.get(self.loss), None, seed, held))
+        return self._execute(self._job(x, x, chosen_loss(self.loss), relative(weights), seed, held))
 
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Make one pass over a chunk, with the optimiser's state of the chunk before."""
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Make one pass over a chunk, with the optimiser's state of the chunk before; weights count as they are."""
         del y
         x = self._dense(X, reset=not hasattr(self, "network_"))
+        weights = weights_for(x, x, sample_weight)
         seed = self._prepare(x, x.shape[1], fresh=False)
-        self._fit_part(x, x, losses.get(self.loss), np.ones(len(x)), seed)
+        self._fit_part(x, x, chosen_loss(self.loss), weights, seed)
         return self
 
     def _dense(self, x: Any, reset: bool) -> Array:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 from deltarule.dtypes import DType
-from deltarule.errors import ShapeError
+from deltarule.errors import ArgumentError, ShapeError
+from deltarule.losses import get
 from deltarule.losses.loss import Link, Loss, over_examples
 from deltarule.shapes import Shape, show
 from deltarule.tensor.tensor import Tensor
@@ -31,9 +32,20 @@ class FunctionLoss(Loss):
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the function's values, further axes averaged; raises ShapeError for a value that is no vector."""
         values = self.function(prediction, target)
+        if not isinstance(values, Tensor):
+            raise ArgumentError(
+                f"loss {getattr(self.function, '__name__', 'function')}",
+                expected="a tensor with one value for each example", got=repr(values),
+                hint="Compute it from the tensors that it is given: lambda outputs, targets: (outputs - targets) ** 2.",
+            )  # fmt: skip
         if values.ndim == 0 or values.shape[0] != prediction.shape[0]:
             raise ShapeError(
                 f"loss {getattr(self.function, '__name__', 'function')}",
                 expected=f"one value for each of {prediction.shape[0]} examples", got=show(values.shape),
             )  # fmt: skip
         return over_examples(values)
+
+
+def chosen_loss(loss: Any) -> Loss:
+    """Return the loss of a name, of a function of tensors, or as it is."""
+    return FunctionLoss(function=loss) if callable(loss) and not isinstance(loss, Loss) else get(loss)

@@ -20,7 +20,7 @@ from deltarule import losses, nn
 from deltarule.errors import ArgumentError
 from deltarule.learners import architectures, network_checks
 from deltarule.learners.base import Array, check_labels, encode_classes, weights_for
-from deltarule.learners.custom import FunctionLoss
+from deltarule.learners.custom import FunctionLoss, chosen_loss
 from deltarule.learners.network import Job, Network, WrappedNetwork, pair, relative
 from deltarule.losses import Loss
 
@@ -28,8 +28,7 @@ _ONE_SCORE = frozenset({"sigmoid", "sign"})  # losses that tell two classes apar
 
 
 def _gives_probabilities(learner: Any) -> bool:
-    named = learner.loss if learner.loss != "auto" else "cross_entropy"
-    return (callable(named) and not isinstance(named, Loss)) or losses.get(named).link in {"softmax", "sigmoid"}
+    return learner.loss == "auto" or chosen_loss(learner.loss).link in {"softmax", "sigmoid"}
 
 
 class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # scikit-learn has no types
@@ -40,9 +39,9 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
     def _loss_for(self, multilabel: bool) -> Loss:
         if self.loss == "auto":
             return losses.get("binary_cross_entropy" if multilabel else "cross_entropy")
-        if callable(self.loss) and not isinstance(self.loss, Loss):
-            return FunctionLoss(function=self.loss)
-        chosen = losses.get(self.loss)
+        chosen = chosen_loss(self.loss)
+        if isinstance(chosen, FunctionLoss):
+            return chosen
         if multilabel and chosen.link not in _ONE_SCORE:
             raise ArgumentError(
                 f"{type(self).__name__} loss", expected="a loss for labels of which any may hold", got=chosen.name,

@@ -8,21 +8,15 @@ from typing import Any, Self, final
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from deltarule import losses, nn
+from deltarule import nn
 from deltarule.learners import architectures, network_checks
 from deltarule.learners.base import Array, weights_for
-from deltarule.learners.custom import FunctionLoss
+from deltarule.learners.custom import chosen_loss
 from deltarule.learners.network import Job, Network, WrappedNetwork, pair, relative
-from deltarule.losses import Loss
 
 
 class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # scikit-learn has no types
     """Numbers around a network. Scale targets that are far from 0 ± 1 (``TransformedTargetRegressor``)."""
-
-    def _chosen_loss(self) -> Loss:
-        if callable(self.loss) and not isinstance(self.loss, Loss):
-            return FunctionLoss(function=self.loss)
-        return losses.get(self.loss)
 
     def _columns(self, y: Array) -> Array:
         return np.asarray(y, np.float64).reshape(len(y), -1)
@@ -50,7 +44,7 @@ class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # sciki
                 *pair(self, validation_data), reset=False, multi_output=True, y_numeric=True
             )
             held = (held_x.reshape(-1, *self._shape_), self._columns(held_y))
-        return self._job(x, targets, self._chosen_loss(), relative(weights), seed, held)
+        return self._job(x, targets, chosen_loss(self.loss), relative(weights), seed, held)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Make one pass over a chunk, with the optimiser's state of the chunk before; weights count as they are."""
@@ -62,7 +56,7 @@ class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # sciki
         else:
             network_checks.check_outputs(self, "y", targets.shape[1], self._n_outputs)
         seed = self._prepare(x, self.n_outputs_, fresh=False)
-        self._fit_part(x, targets, self._chosen_loss(), weights_for(x, given, sample_weight), seed)
+        self._fit_part(x, targets, chosen_loss(self.loss), weights_for(x, given, sample_weight), seed)
         return self
 
     def predict(self, X: Any) -> Array:

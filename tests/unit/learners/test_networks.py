@@ -408,3 +408,22 @@ def test_denoising_shrinks_as_the_best_linear_denoiser() -> None:
     back = learner.fit(x).inverse_transform(learner.transform(x))
     gain = (back * x).sum() / (x * x).sum()
     np.testing.assert_allclose(gain, 6 * 4.2 / (4.2 * 0.3 + 4.2**2), atol=0.03)
+
+
+def test_an_autoencoders_loss_may_be_a_function_and_its_examples_may_have_weights() -> None:
+    options: dict[str, Any] = {"hidden_sizes": (8,), "epochs": 10, "batch_size": 1000, **QUICK}
+    plain = AutoencoderTransformer(2, **options).fit(X)
+    own = AutoencoderTransformer(2, loss=lambda outputs, x: ((outputs - x) ** 2).mean(-1), **options).fit(X)
+    np.testing.assert_allclose(own.transform(X), plain.transform(X), rtol=1e-9)
+    times = np.where(Y == "setosa", 3, 1)
+    repeated = AutoencoderTransformer(2, **options).fit(np.repeat(X, times, axis=0)).transform(X)
+    weighted = AutoencoderTransformer(2, **options)
+    np.testing.assert_allclose(weighted.fit(X, sample_weight=times).transform(X), repeated, rtol=1e-8)
+    np.testing.assert_allclose(weighted.fit_transform(X, sample_weight=times), repeated, rtol=1e-8)
+    assert not np.allclose(repeated, plain.transform(X))
+    parts = AutoencoderTransformer(2, optimizer="sgd", **options), AutoencoderTransformer(2, optimizer="sgd", **options)
+    parts[0].set_params(learning_rate=0.02).partial_fit(X, sample_weight=np.full(150, 0.5))
+    parts[1].set_params(learning_rate=0.01).partial_fit(X)
+    np.testing.assert_allclose(parts[0].transform(X), parts[1].transform(X), rtol=1e-9)
+    with pytest.raises(ValueError, match="Negative values"):
+        weighted.fit(X, sample_weight=-times)
