@@ -22,6 +22,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import indexable
 
 from deltarule.errors import ArgumentError, DataError
+from deltarule.learners.guises import code, coded, table, telling
 from deltarule.learners.network import Network
 from deltarule.learners.together import fit_together, scores_of, warn_of_divergence
 from deltarule.render.table import text_table
@@ -159,18 +160,16 @@ class Leak:
         return f"{self.kind}: {self.message}"
 
 
-def _rows(x: Any, where: str) -> Numbers:
-    array = np.asarray(x)
-    if array.ndim < 2 or array.dtype.kind not in "fiub":
-        raise DataError(where, expected="numbers (N, features)", got=f"{array.dtype} of shape {array.shape}")
-    return np.ascontiguousarray(array.reshape(len(array), -1), np.float64) + 0.0  # −0 becomes 0
-
-
 def shared_rows(train: Any, test: Any) -> list[tuple[int, int]]:
-    """Return (row of train, row of test) of equal examples; of several equal training rows the first (DA-06)."""
-    a, b = _rows(train, "shared_rows train"), _rows(test, "shared_rows test")
-    if a.shape[1] != b.shape[1]:
-        raise DataError("shared_rows", expected=f"{a.shape[1]} features in both", got=str(b.shape[1]))
+    """Return (row of train, row of test) of equal examples; of several equal training rows the first (DA-06).
+
+    Columns are of numbers or of categories, such as text; what is missing equals what is missing.
+    """
+    tables = table(train, "shared_rows train"), table(test, "shared_rows test")
+    wide, other = tables[0].shape[1], tables[1].shape[1]
+    if wide != other:
+        raise DataError("shared_rows", expected=f"{wide} features in both", got=str(other))
+    (a, b), _ = coded(tables, "shared_rows")
     first: dict[bytes, int] = {}
     for i, row in enumerate(a):
         first.setdefault(row.tobytes(), i)
@@ -185,33 +184,24 @@ def shared_groups(train: Any, test: Any) -> list[Any]:
 def revealing_features(x: Any, y: Any, threshold: float = 0.9999) -> list[tuple[int, float]]:
     """Return (feature, how well it tells y by itself) of features that are the target in another guise.
 
-    For labels: the share of right answers when every value of the feature is read as its most frequent label,
-    counted only for features with at most half as many values as examples. For numbers: the squared correlation.
+    The best counts of the share of right answers when every value of the feature is read as its most frequent label
+    (at most half as many values as examples, and for numbers no more than labels, or labels that alternate along
+    them); the share when it is cut half-way between the classes, if these are as narrow as labels with a little noise
+    are; and for targets that are numbers, whole ones too, the squared correlations of numbers and of ranks, so that
+    2·y and y³ are found. Text and other categories are compared by value. Rows without a target are left out.
+
+    >>> revealing_features([[2.0 * i, i % 7] for i in range(300)], range(300))
+    [(0, 1.0)]
     """
-    rows, targets = _rows(x, "revealing_features x"), np.asarray(y)
+    rows, targets = table(x, "revealing_features x"), np.asarray(y)
     if targets.shape != (len(rows),):
         raise DataError("revealing_features y", expected=f"{len(rows)} targets", got=f"shape {targets.shape}")
-    if not 0 < threshold <= 1:
+    if not (isinstance(threshold, int | float) and 0 < threshold <= 1):
         raise ArgumentError("revealing_features threshold", expected="a number in (0, 1]", got=repr(threshold))
-    tells = _squared_correlation if targets.dtype.kind == "f" else _share_right
-    found = [(i, tells(rows[:, i], targets)) for i in range(rows.shape[1])]
+    (numbers,), ordered = coded([rows], "revealing_features x")
+    wanted, as_numbers = code(targets, "revealing_features y")
+    found = [(i, telling(numbers[:, i], ordered[i], wanted, as_numbers)) for i in range(len(ordered))]
     return [(i, value) for i, value in found if value >= threshold]
-
-
-def _squared_correlation(feature: Numbers, y: Any) -> float:
-    a, b = feature - feature.mean(), y - y.mean()
-    scale = float((a * a).sum() * (b * b).sum())
-    return float((a * b).sum()) ** 2 / scale if scale > 0 else 0.0
-
-
-def _share_right(feature: Numbers, y: Any) -> float:
-    values, which = np.unique(feature, return_inverse=True)
-    classes, labels = np.unique(y, return_inverse=True)
-    if len(values) > len(feature) / 2 or len(classes) < 2:
-        return 0.0
-    counts = np.zeros((len(values), len(classes)))
-    np.add.at(counts, (which, labels), 1)
-    return float(counts.max(axis=1).sum() / len(feature))
 
 
 def find_leaks(
@@ -219,8 +209,8 @@ def find_leaks(
 ) -> list[Leak]:
     """Return what makes validation look better than it is; an empty list if nothing was found.
 
-    Checked: equal rows on both sides; with ``y_train`` features that tell the target by themselves; with groups
-    those on both sides.
+    Checked: equal rows on both sides; with ``y_train`` features that tell the target by themselves (see
+    ``revealing_features``); with groups those on both sides. Inputs are arrays, lists or frames, of numbers or text.
 
     >>> [leak.kind for leak in find_leaks([[1.0, 2.0], [3.0, 4.0]], [[3.0, 4.0]])]
     ['duplicates']
@@ -231,8 +221,10 @@ def find_leaks(
         message = f"{len(same)} of {len(x_test)} test rows are training rows too, the first is test row {same[0][1]}"
         leaks.append(Leak("duplicates", message, tuple(same)))
     if y_train is not None:
+        names = list(getattr(x_train, "columns", ()))
         for feature, value in revealing_features(x_train, y_train):
-            message = f"feature {feature} tells the target by itself ({value:.2%})"
+            name = f"{feature} ({names[feature]!r})" if names else str(feature)
+            message = f"feature {name} tells the target by itself ({value:.2%})"
             leaks.append(Leak("target among the features", message, (feature,)))
     if (groups_train is None) != (groups_test is None):
         raise ArgumentError("find_leaks groups", expected="groups of both sides, or of none", got="those of one side")
