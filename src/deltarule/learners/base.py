@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -26,16 +27,33 @@ Array = npt.NDArray[Any]
 def checked_fit(
     learner: Any, x: Any, y: Any, *, sparse: bool = False, reset: bool = True, **options: Any
 ) -> tuple[Array, Array]:
-    """Return (X, y) as float64 arrays of agreeing length; raises scikit-learn's errors for anything else."""
+    """Return (X, y) of agreeing length, X in float64; raises scikit-learn's errors for anything else.
+
+    With ``sparse`` a sparse X stays so, in rows (CSR); sparse targets of several outputs become dense.
+    """
     accept: Any = ["csr"] if sparse else False
-    checked = validate_data(learner, x, y, dtype=np.float64, accept_sparse=accept, reset=reset, **options)
+    checked = validate_data(
+        learner,
+        x,
+        dense_targets(y) if "multi_output" in options else y,
+        dtype=np.float64,
+        accept_sparse=accept,
+        reset=reset,
+        **options,
+    )
     return checked[0], checked[1]
 
 
-def checked_predict(learner: Any, x: Any) -> Array:
-    """Return X as a float64 array with the features that the learner was fitted on."""
+def dense_targets(y: Any) -> Any:
+    """Return targets as an array where they are sparse."""
+    return y.toarray() if issparse(y) else y
+
+
+def checked_predict(learner: Any, x: Any, *, sparse: bool = False) -> Any:
+    """Return X in float64 with the features that the learner was fitted on: an array, or rows that are sparse (CSR)."""
     check_is_fitted(learner)
-    return np.asarray(validate_data(learner, x, dtype=np.float64, reset=False))
+    accept: Any = ["csr"] if sparse else False
+    return validate_data(learner, x, dtype=np.float64, accept_sparse=accept, reset=False)
 
 
 def check_labels(learner: Any, y: Array) -> None:

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from typing import Any, Self, final
 
 import numpy as np
-from scipy import linalg
+from scipy import linalg, sparse
 from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
@@ -39,10 +39,11 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     classes_: Array
     class_prior_: Array
+    _sparse = False  # whether X may be sparse
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Estimate priors and likelihoods by (weighted) maximum likelihood."""
-        x, targets = checked_fit(self, X, y)
+        x, targets = checked_fit(self, X, y, sparse=self._sparse)
         labels = encode_classes(self, targets)
         self._begin(x.shape[1])
         return self._add(x, labels, weights_for(x, targets, sample_weight))
@@ -50,7 +51,7 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Add a chunk: the estimates are those of all chunks together. The first call needs all ``classes``."""
         first = not hasattr(self, "classes_")
-        x, targets = checked_fit(self, X, y, reset=first)
+        x, targets = checked_fit(self, X, y, sparse=self._sparse, reset=first)
         labels = encode_part(self, targets, classes, first)
         if first:
             self._begin(x.shape[1])
@@ -70,7 +71,7 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         for c, counted in enumerate(self._counts):
             rows = (labels == c) & (weights > 0)
             if rows.any():
-                counted.add(self._counted(x[rows]), weights[rows])
+                counted.add(x[rows], weights[rows])
         self.class_prior_ = self.class_count_ / self.class_count_.sum()
         self._estimate()
         return self
@@ -78,10 +79,6 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def _statistic(self, n_features: int) -> Moments:
         """Return what is counted of a class."""
         return Moments(n_features)
-
-    def _counted(self, x: Array) -> Array:
-        """Return the numbers that are counted."""
-        return x
 
     @abstractmethod
     def _check(self, x: Array) -> None:
@@ -101,7 +98,7 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     def predict_joint_log_proba(self, X: Any) -> Array:
         """Return ln P(x|c) + ln P(c)."""
-        x = checked_predict(self, X)
+        x = checked_predict(self, X, sparse=self._sparse)
         with np.errstate(divide="ignore"):
             return np.asarray(self._log_likelihood(x) + np.log(self.class_prior_))
 
@@ -161,25 +158,57 @@ class GaussianNaiveBayes(_Generative):
         return generator.normal(self.theta_[label], np.sqrt(self.var_[label]), (n, self.n_features_in_))
 
 
+class _Counting(_Generative):
+    """Likelihoods of sums Σ w·x by class alone, which are products of matrices, sparse ones too."""
+
+    _sparse = True
+
+    def _begin(self, n_features: int) -> None:
+        self._sums = np.zeros((len(self.classes_), n_features))
+        self.class_count_ = np.zeros(len(self.classes_))
+        self._length = self._seen = 0.0
+
+    def _add(self, x: Any, labels: Array, weights: Array) -> Self:
+        self._check(x)
+        members = sparse.csr_matrix((weights, (labels, np.arange(len(labels)))), (len(self.classes_), len(labels)))
+        sums = members @ self._counted(x)
+        self._sums = self._sums + (sums.toarray() if sparse.issparse(sums) else sums)
+        self._length, self._seen = self._length + float(x.sum()), self._seen + x.shape[0]
+        self.class_count_ = self.class_count_ + np.bincount(labels, weights, len(self.classes_))
+        self.class_prior_ = self.class_count_ / self.class_count_.sum()
+        self._estimate()
+        return self
+
+    def _counted(self, x: Any) -> Any:
+        """Return the numbers that are counted."""
+        return x
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
 @final
-class MultinomialNaiveBayes(_Generative):
+class MultinomialNaiveBayes(_Counting):
     """P(d|c) ∝ Π_w p(w|c)^count, p(w|c) = (count + α)/(total + α·words): naive Bayes for documents (PR-16).
 
     ``alpha=1`` is Laplace's smoothing. ``sample`` draws documents of ``document_length_`` words, the mean length.
+    A sparse X, such as that of scikit-learn's ``CountVectorizer``, stays sparse.
     """
 
     def __init__(self, *, alpha: float = 1.0) -> None:
         self.alpha = alpha
 
-    def _check(self, x: Array) -> None:
+    def _check(self, x: Any) -> None:
         require(self, "alpha", at_least(0), "a number ≥ 0")
-        if (x < 0).any():
+        if (x.data if sparse.issparse(x) else x).min(initial=0.0) < 0:
             raise ValueError("Negative values in data passed to MultinomialNaiveBayes: counts are ≥ 0.")
 
     def _estimate(self) -> None:
-        smoothed = np.stack([counted.weight * counted.mean for counted in self._counts]) + max(self.alpha, 1e-10)
+        smoothed = self._sums + max(self.alpha, 1e-10)
         self.feature_log_prob_ = np.log(smoothed) - np.log(smoothed.sum(axis=1, keepdims=True))
-        self.document_length_ = max(1, round(float(self._whole.mean.sum())))
+        self.document_length_ = max(1, round(self._length / self._seen))
 
     def _log_likelihood(self, x: Array) -> Array:
         return np.asarray(x @ self.feature_log_prob_.T)
@@ -196,8 +225,12 @@ class MultinomialNaiveBayes(_Generative):
 
 
 @final
-class BernoulliNaiveBayes(_Generative):
-    """P(x|c) = Π_j p_cj^x_j (1 − p_cj)^(1 − x_j) for features above ``threshold`` or not."""
+class BernoulliNaiveBayes(_Counting):
+    """P(x|c) = Π_j p_cj^x_j (1 − p_cj)^(1 − x_j) for features above ``threshold`` or not; a sparse X stays sparse.
+
+    With a threshold below 0 the features of a sparse X that are not stored, 0, are above it: then those that are not
+    above it are counted.
+    """
 
     def __init__(self, *, alpha: float = 1.0, threshold: float = 0.0) -> None:
         self.alpha = alpha
@@ -208,17 +241,19 @@ class BernoulliNaiveBayes(_Generative):
         require(self, "alpha", at_least(0), "a number ≥ 0")
         require(self, "threshold", at_least(-np.inf), "a number")
 
-    def _counted(self, x: Array) -> Array:
-        return (x > self.threshold).astype(np.float64)
+    def _counted(self, x: Any) -> Any:
+        return ((x > self.threshold) if self.threshold >= 0 else (x <= self.threshold)).astype(np.float64)
 
     def _estimate(self) -> None:
         alpha = max(self.alpha, 1e-10)
-        counts = np.stack([counted.weight * counted.mean for counted in self._counts])
+        counts = self._sums if self.threshold >= 0 else self.class_count_[:, None] - self._sums
         self.feature_prob_ = (counts + alpha) / (self.class_count_[:, None] + 2 * alpha)
 
-    def _log_likelihood(self, x: Array) -> Array:
-        on = self._counted(x)
-        return np.asarray(on @ np.log(self.feature_prob_).T + (1 - on) @ np.log1p(-self.feature_prob_).T)
+    def _log_likelihood(self, x: Any) -> Array:
+        """Return Σ_j of what is usual, and of the difference where a feature is counted."""
+        logs = np.log1p(-self.feature_prob_), np.log(self.feature_prob_)
+        usual, counted = logs if self.threshold >= 0 else logs[::-1]
+        return np.asarray(self._counted(x) @ (counted - usual).T + usual.sum(axis=1))
 
     def _draw(self, label: int, n: int, generator: np.random.Generator) -> Array:
         on = generator.random((n, self.n_features_in_)) < self.feature_prob_[label]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
@@ -45,7 +46,10 @@ def unless_diverged(learner: Any) -> Iterator[None]:
 
 
 class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Scores Θ[x, 1], a row of Θ for each class; the largest wins, at a tie the first."""
+    """Scores Θ[x, 1], a row of Θ for each class; the largest wins, at a tie the first.
+
+    A sparse X becomes dense in ``fit`` and ``partial_fit``, and stays sparse where scores are computed.
+    """
 
     coef_: Array
     intercept_: Any
@@ -54,7 +58,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def _all(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Data, Array]:
         """Return (inputs with bias, targets, weights) and Θ = 0."""
-        rows, classes = checked_fit(self, x, y)
+        rows, classes = self._dense(*checked_fit(self, x, y, sparse=True))
         labels = self._targets(encode_classes(self, classes))
         weights = weights_for(rows, classes, sample_weight, self.class_weight)
         return (with_bias(rows), labels, weights), self._zeros(rows)
@@ -62,11 +66,14 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
     def _part(self, x: Any, y: Any, classes: Any, sample_weight: Any) -> tuple[Data, Array]:
         """Return (inputs with bias, targets, weights) of a chunk, and Θ so far."""
         first = not hasattr(self, "coef_")
-        rows, own = checked_fit(self, x, y, reset=first)
+        rows, own = self._dense(*checked_fit(self, x, y, sparse=True, reset=first))
         labels = self._targets(encode_part(self, own, classes, first))
         weights = weights_for(rows, own, sample_weight) * class_factors(self, labels.astype(np.int64))
         known = None if first else np.column_stack([np.atleast_2d(self.coef_), np.atleast_1d(self.intercept_)])
         return (with_bias(rows), labels, weights), self._zeros(rows) if known is None else known
+
+    def _dense(self, x: Any, y: Array) -> tuple[Array, Array]:
+        return (x.toarray() if sparse.issparse(x) else x), y
 
     def _targets(self, labels: Array) -> Array:
         """Return labels as the loss takes them."""
@@ -80,7 +87,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         return self
 
     def _scores(self, x: Any) -> Array:
-        return np.asarray(checked_predict(self, x) @ self.coef_.T + self.intercept_)
+        return np.asarray(checked_predict(self, x, sparse=True) @ self.coef_.T + self.intercept_)
 
     def decision_function(self, X: Any) -> Array:
         """Return the scores; for two classes the difference of the second to the first."""
@@ -91,6 +98,11 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         """Return the class with the highest score; at a tie the first."""
         best = self._scores(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
 
 
 class BinaryClassifier(LinearClassifier):

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.errors import ArgumentError, DataError
-from deltarule.learners.base import Array, encode_classes, require, whole
+from deltarule.learners.base import Array, dense_targets, encode_classes, require, whole
 from deltarule.learners.search import Known
 
 Metric = str | Callable[[Array, Array], Any]
@@ -161,7 +161,7 @@ class KNNRegressor(RegressorMixin, _Neighbors):  # type: ignore[misc]  # as abov
 
     def fit(self, X: Any, y: Any) -> Self:
         """Store the examples."""
-        x, targets = validate_data(self, X, y, dtype=_FLOATS, multi_output=True, y_numeric=True)
+        x, targets = validate_data(self, X, dense_targets(y), dtype=_FLOATS, multi_output=True, y_numeric=True)
         self.targets_ = targets.astype(np.float64)
         self._store(x)
         return self
