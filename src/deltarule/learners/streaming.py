@@ -7,7 +7,7 @@ from typing import Any, Self, final
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.errors import DataError, ShapeError
+from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.learners.moments import merged
 
 Numbers = npt.NDArray[np.float64]
@@ -35,7 +35,7 @@ class RunningStatistics:
 
     def update(self, x: Any) -> Self:
         """Add one example, a number or an array."""
-        new = self._checked(np.asarray(x, np.float64))
+        new = self._checked(_numbers(x, "update"))
         self.n += 1
         before = self.mean
         self.mean = before + (new - before) / self.n
@@ -44,7 +44,7 @@ class RunningStatistics:
 
     def update_many(self, x: Any) -> Self:
         """Add the examples along the first axis."""
-        chunk = np.asarray(x, np.float64)
+        chunk = _numbers(x, "update_many")
         if chunk.ndim == 0:
             raise ShapeError(
                 "RunningStatistics.update_many", expected="examples along the first axis", got="one number",
@@ -59,7 +59,12 @@ class RunningStatistics:
         return self.merge(part)
 
     def merge(self, other: RunningStatistics) -> Self:
-        """Add what another object has seen."""
+        """Add what another object has seen; raises ArgumentError for what is no RunningStatistics."""
+        if not isinstance(other, RunningStatistics):
+            raise ArgumentError(
+                "RunningStatistics.merge", expected="another RunningStatistics", got=repr(other),
+                hint="Write update(x) for a single example, update_many(x) for examples along the first axis.",
+            )  # fmt: skip
         if other.n == 0:
             return self
         self._checked(other.mean)
@@ -69,6 +74,8 @@ class RunningStatistics:
 
     def variance(self, correction: int = 0) -> Numbers:
         """Return S/(n − correction): biased with 0, unbiased with 1; raises DataError for too few examples."""
+        if not isinstance(correction, int | float | np.number):
+            raise ArgumentError("variance correction", expected="a number such as 0 or 1", got=repr(correction))
         if self.n <= correction:
             raise DataError("variance", expected=f"more than {correction} examples", got=str(self.n))
         return np.asarray(self.scatter / (self.n - correction))
@@ -83,3 +90,10 @@ class RunningStatistics:
         if x.shape != self.mean.shape:
             raise ShapeError("RunningStatistics", expected=f"examples of shape {self.mean.shape}", got=str(x.shape))
         return x
+
+
+def _numbers(x: Any, where: str) -> Numbers:
+    try:
+        return np.asarray(x, np.float64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"RunningStatistics.{where}", expected="numbers of one shape", got=str(error)) from error

@@ -96,6 +96,15 @@ def test_streams_of_arrays_and_what_is_refused() -> None:
         statistics.update_many(1.0)
     with pytest.raises(DataError, match="more than 1"):
         RunningStatistics().update(1.0).variance(1)
+    with pytest.raises(ArgumentError, match=r"merge: expected another RunningStatistics, got 3.\n  Write update\(x\)"):
+        statistics.merge(3)  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(ArgumentError, match="variance correction: expected a number such as 0 or 1, got 'a'"):
+        statistics.deviation("a")  # type: ignore[arg-type]  # on purpose
+    for call in (statistics.update, statistics.update_many):
+        for wrong in ("a", [[1.0], [2.0, 3.0]], {}):
+            with pytest.raises(DataError, match=f"RunningStatistics.{call.__name__}: expected numbers of one shape"):
+                call(wrong)
+    assert statistics.n == 20, "what is refused changes nothing"
 
 
 @pytest.mark.notes("PR-02", "PR-03", "PR-04", "C-PR-01")
