@@ -113,7 +113,8 @@ PAGES: tuple[Page, ...] = (
         "`list(ParameterSampler(…))`. Before believing a score: `find_leaks`, groups split by `GroupKFold`, rare "
         "classes resampled in training rows only.",
         "Learners that are no networks ([[LogisticRegression]], [[KNNClassifier]] …): scikit-learn's `GridSearchCV` "
-        "takes them as they are. Very many candidates of very different cost: `HalvingGridSearchCV`.",
+        "takes them as they are, a `Pipeline` whose scaler is to be fitted in every fold, and several scorers. Very "
+        "many candidates of very different cost: `HalvingGridSearchCV`.",
         "O(candidates·folds) fits, 5 to 30 times as fast as one after the other where the networks are small; memory "
         "that of all of them at once.",
         "Accuracy in four folds of 600 digits against the learning rate, by size of the network: 30 candidates × 4 "
@@ -122,7 +123,7 @@ PAGES: tuple[Page, ...] = (
           "added, and each gradient stays its own", side_by_side),),
         ("MLPClassifier", "MLPRegressor", "NetworkClassifier"),
         {"cv": "number of folds, a splitter, or pairs of row numbers",
-         "estimator": "a neural learner; None is `MLPClassifier()`",
+         "estimator": "a neural learner; None is `MLPClassifier(random_state=0)`",
          "param_grid": "{parameter: values}, a list of such grids, or a list of candidates",
          "refit": "whether the best candidate is fitted to all data",
          "scoring": "a name, a function (learner, X, y), or None for the learner's own score"},

@@ -182,7 +182,8 @@ PAGES: tuple[Page, ...] = (
         ("PCA", "ParametricUMAP"),
         {"corruption": "probability with which a number of an input is hidden in training",
          "hidden_sizes": "units between input and code, mirrored in the decoder",
-         "loss": "a name, a `Loss`, or a function (decoder(z), x) → one value an example", "n_components": "numbers of a code",
+         "loss": "a name, a `Loss`, or a function (decoder(z), x) → one value an example",
+         "n_components": "numbers of a code",
          "sparsity": "weight of the mean of Σ|z|"},
     ),
 )  # fmt: skip

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, final
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
+from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.utils import check_array, get_tags
@@ -18,8 +21,9 @@ from sklearn.utils.validation import check_is_fitted, indexable
 
 from deltarule.errors import ArgumentError
 from deltarule.learners.base import Array
+from deltarule.learners.network import Network
 from deltarule.learners.network_classifier import MLPClassifier
-from deltarule.learners.together import fit_together, scores_of, warn_of_divergence
+from deltarule.learners.together import scores_of, try_together, warn_of_divergence
 
 
 def _has(name: str) -> Callable[[Any], bool]:
@@ -39,7 +43,10 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
     Results, attributes and scores are those of scikit-learn's ``GridSearchCV`` (of random candidates: hand over
     ``list(ParameterSampler(…))``); every fit is what the learner would do by itself, within rounding. Candidates that
     differ in numbers (learning rate, penalty, seed, patience …) share a program; other sizes make a program of their
-    own. A fit that diverges scores NaN, with a warning, and its candidate comes last.
+    own. A fit that fails or diverges scores NaN, with a ``FitFailedWarning``, and its candidate comes last; if all
+    do, the search raises. A Pipeline is refused, since its steps would have to be fitted in every fold: so that each
+    fold has a scaler of its own, take ``GridSearchCV`` over the Pipeline, or scale X beforehand by what is known
+    without it. There is one scorer.
 
     Args:
         estimator: ``MLPClassifier``, ``MLPRegressor``, ``NetworkClassifier`` …; None is
@@ -85,32 +92,75 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
             raise ArgumentError("NetworkSearchCV param_grid", expected="at least one candidate", got=repr(grid))
         return found
 
-    def fit(self, X: Any, y: Any, *, groups: Any = None) -> Self:
-        """Fit all candidates on all folds side by side, and the best one on all data."""
+    def _checked(self, base: Any) -> None:
+        if not isinstance(base, Network) or not (is_classifier(base) or is_regressor(base)):
+            kind = base if isinstance(base, type) else type(base)
+            raise ArgumentError(
+                "NetworkSearchCV estimator", expected="a neural classifier or regressor, such as MLPClassifier()",
+                got=f"the class {kind.__name__}" if kind is base else f"a {kind.__name__}",
+                hint="For a Pipeline, whose steps (a scaler …) every fold fits to its own rows, and for all other "
+                "estimators take sklearn.model_selection.GridSearchCV: it fits one after the other.",
+            )  # fmt: skip
+        if isinstance(self.scoring, (Mapping, list, tuple, set)):
+            raise ArgumentError(
+                "NetworkSearchCV scoring", expected="one scorer: a name, a function (learner, X, y), or None",
+                got=f"{len(self.scoring)} of them in a {type(self.scoring).__name__}",
+                hint="Search by one of them; the others score best_estimator_, or every candidate of GridSearchCV.",
+            )  # fmt: skip
+
+    def fit(self, X: Any, y: Any, *, groups: Any = None, **fit_params: Any) -> Self:
+        """Fit all candidates on all folds side by side, and the best one on all data.
+
+        ``sample_weight`` (in ``fit_params``) weighs the examples in all fits, which are then made one after the
+        other, and in all scores that take weights.
+
+        Raises:
+            ArgumentError: An estimator or a scorer of another kind; no candidate could be fitted.
+            ValueError: Data that no learner takes.
+        """
         base, candidates = self._base(), self._candidates()
+        self._checked(base)
+        weights = fit_params.pop("sample_weight", None)
+        if fit_params:
+            names = ", ".join(fit_params)
+            raise ArgumentError("NetworkSearchCV.fit", expected="X, y, groups or sample_weight", got=names)
         if y is None:
             raise ValueError("This NetworkSearchCV estimator requires y to be passed, but the target y is None.")
         x, targets, groups = indexable(X, y, groups)
         check_array(targets, ensure_2d=False, dtype=None, input_name="y")
+        clone(base)._features(x, targets, reset=True, multi_output=True)  # what is wrong with all data is told at once
         folds = list(check_cv(self.cv, targets, classifier=is_classifier(base)).split(x, targets, groups))
         scorer = check_scoring(base, scoring=self.scoring)
         learners = [clone(base).set_params(**clone(params, safe=False)) for params in candidates for _ in folds]
         start = time.perf_counter()
-        fit_together(learners, x, targets, [train for _ in candidates for train, _ in folds], self.threads)
+        errors = try_together(
+            learners, x, targets, [train for _ in candidates for train, _ in folds], self.threads, weights
+        )
         seconds = (time.perf_counter() - start) / len(learners)
-        warn_of_divergence(learners)
+        _warn_or_raise(learners, errors)
         rows = [test for _, test in folds] * len(candidates)
-        scores = scores_of(learners, scorer, x, targets, rows).reshape(len(candidates), len(folds))
+        shares = weights if _takes_weights(scorer) else None
+        scores = scores_of(learners, scorer, x, targets, rows, shares).reshape(len(candidates), len(folds))
         self.n_splits_, self.scorer_ = len(folds), scorer
-        self.cv_results_ = _results(candidates, scores, seconds)
-        self.best_index_ = int(self.cv_results_["rank_test_score"].argmin())
-        self.best_params_ = candidates[self.best_index_]
-        self.best_score_ = float(self.cv_results_["mean_test_score"][self.best_index_])
+        self._choose(candidates, _results(candidates, scores, seconds))
         if self.refit:
-            self.best_estimator_ = clone(base).set_params(**clone(self.best_params_, safe=False)).fit(X, y)
-            if hasattr(self.best_estimator_, "feature_names_in_"):
-                self.feature_names_in_ = self.best_estimator_.feature_names_in_
+            best = clone(base).set_params(**clone(self.best_params_, safe=False))
+            self.best_estimator_ = best.fit(X, y, **({} if weights is None else {"sample_weight": weights}))
+            if hasattr(best, "feature_names_in_"):
+                self.feature_names_in_ = best.feature_names_in_
         return self
+
+    def _choose(self, candidates: Sequence[dict[str, Any]], results: dict[str, Any]) -> None:
+        """Keep the table and the best candidate; raises ArgumentError if none has a score and one is to be fitted."""
+        self.cv_results_ = results
+        if self.refit and not np.isfinite(results["mean_test_score"]).any():
+            raise ArgumentError(
+                "NetworkSearchCV.fit", expected="a candidate with a score in every fold", got="none",
+                hint="cv_results_ has the scores of every fold; with refit=False nothing is chosen.",
+            )  # fmt: skip
+        self.best_index_ = int(results["rank_test_score"].argmin())
+        self.best_params_ = candidates[self.best_index_]
+        self.best_score_ = float(results["mean_test_score"][self.best_index_])
 
     def _best(self) -> Any:
         check_is_fitted(self, "best_estimator_")
@@ -150,6 +200,34 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
         tags.classifier_tags, tags.regressor_tags = copy.deepcopy((own.classifier_tags, own.regressor_tags))
         tags.target_tags = copy.deepcopy(own.target_tags)
         return tags
+
+
+def _takes_weights(scorer: Any) -> bool:
+    """Return whether a scorer takes ``sample_weight``."""
+    own = getattr(scorer, "_accept_sample_weight", None)
+    return bool(own()) if own else "sample_weight" in inspect.signature(scorer).parameters
+
+
+def _warn_or_raise(learners: Sequence[Any], errors: Sequence[Exception | None]) -> None:
+    """Warn, two calls up, of fits that failed; raise ArgumentError if all did, or the error that is common to all."""
+    raised = [error for error in errors if error is not None]
+    n, diverged = (
+        len(learners),
+        [learner for learner in learners if hasattr(learner, "history_") and learner.history_.diverged],
+    )
+    if len(raised) == n and len({(type(error), str(error)) for error in raised}) == 1:
+        raise raised[0]
+    if len(raised) + len(diverged) == n:
+        first = raised[0] if raised else f"the loss became infinite or NaN after {diverged[0].history_.steps} steps"
+        raise ArgumentError(
+            "NetworkSearchCV.fit", expected="a fit that succeeds", got=f"{n} fits that all failed, the first: {first}",
+            hint="Fit the estimator by itself to see more; where the loss grows, scale X or lower learning_rate.",
+        ) from (raised[0] if raised else None)  # fmt: skip
+    if raised:
+        message = f"{len(raised)} of {n} fits failed and score NaN, the first: {type(raised[0]).__name__}: {raised[0]}"
+        warnings.warn(message, FitFailedWarning, stacklevel=3)
+    if diverged:
+        warn_of_divergence(learners, stacklevel=4)
 
 
 def _results(candidates: Sequence[dict[str, Any]], scores: Array, seconds: float) -> dict[str, Any]:

@@ -11,22 +11,24 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _num_samples
+from sklearn.utils.validation import _check_sample_weight, _num_samples
 
 from deltarule import train
 from deltarule.data import split
-from deltarule.errors import ArgumentError, DataError
+from deltarule.errors import ArgumentError, DataError, DeltaruleError
 from deltarule.learners.base import Array
 from deltarule.learners.network import Job, Network
 from deltarule.train.prepare import strata
 
 Rows = npt.NDArray[np.int64]
+_FAILURES = (DeltaruleError, ValueError, TypeError)  # of one fit, beside which others may succeed
 Learner = TypeVar("Learner", bound=Network)
 
 
 def fit_together(
-    learners: Sequence[Learner], x: Any, y: Any, rows: Sequence[Any] | None = None, threads: int | None = None
-) -> list[Learner]:
+    learners: Sequence[Learner], x: Any, y: Any, rows: Sequence[Any] | None = None, threads: int | None = None, *,
+    sample_weight: Any = None,
+) -> list[Learner]:  # fmt: skip
     """Fit neural classifiers or regressors at once; each as ``learner.fit(x[rows], y[rows])`` would (ENS-01).
 
     Learners may differ in everything: folds, ``random_state``, learning rates, penalties, early stopping, sizes.
@@ -39,6 +41,7 @@ def fit_together(
         y: Targets.
         rows: Row numbers (or truth values) to fit on, one array a learner; None for all rows.
         threads: How many; None for all cores.
+        sample_weight: One weight ≥ 0 an example, shared by all.
 
     Returns:
         The learners, fitted. One whose loss became infinite or NaN keeps the weights before that step;
@@ -50,36 +53,94 @@ def fit_together(
     >>> [learner.n_iter_ for learner in fit_together(pair, x, [0.0, 1.0, 2.0, 3.0])]
     [100, 100]
     """
-    if not learners or not all(isinstance(learner, Network) for learner in learners):
-        raise ArgumentError("fit_together learners", expected="neural learners, at least one", got=repr(list(learners)))
-    if len({id(learner) for learner in learners}) < len(learners):
-        raise ArgumentError("fit_together learners", expected="different objects", got="one of them twice")
-    own = _numbers(rows, len(learners), _num_samples(x))
-    entries = []
-    for learner, places in zip(learners, own, strict=True):
-        job = learner._planned(_safe_indexing(x, places), _safe_indexing(y, places))
-        entries.append(_Entry(learner, job, places))
-    for group in _groups(entries):
+    plan = _plan(learners, x, rows, sample_weight)
+    for group in _groups([_Entry(fit.learner, fit.job(x, y), fit.rows) for fit in plan]):
         _fit_group(group, _num_samples(x), threads)
     return list(learners)
 
 
-def scores_of(learners: Sequence[Network], scorer: Any, x: Any, y: Any, rows: Sequence[Any]) -> Array:
-    """Return the score of each learner on its rows, NaN for one whose fit diverged."""
-    return np.array([
-        np.nan if learner.history_.diverged else scorer(learner, _safe_indexing(x, own), _safe_indexing(y, own))
-        for learner, own in zip(learners, rows, strict=True)
-    ], np.float64)  # fmt: skip
+def try_together(
+    learners: Sequence[Network], x: Any, y: Any, rows: Sequence[Any], threads: int | None, sample_weight: Any
+) -> list[Exception | None]:
+    """Fit learners as ``fit_together`` does; return the error of each, None for one that could be fitted."""
+    plan = _plan(learners, x, rows, sample_weight)
+    errors: dict[Network, Exception] = {}
+    entries = []
+    for fit in plan:
+        try:
+            entries.append(_Entry(fit.learner, fit.job(x, y), fit.rows))
+        except _FAILURES as error:
+            errors[fit.learner] = error
+    for group in _groups(entries):
+        try:
+            _fit_group(group, _num_samples(x), threads)
+        except _FAILURES:
+            own = {entry.learner for entry in group}
+            errors |= _one_by_one([fit for fit in plan if fit.learner in own], x, y)
+    return [errors.get(learner) for learner in learners]
 
 
-def warn_of_divergence(learners: Sequence[Network]) -> None:
-    """Warn, two calls up, if the loss of some learners became infinite or NaN."""
-    bad = [learner for learner in learners if learner.history_.diverged]
+def _one_by_one(plan: Sequence[_Fit], x: Any, y: Any) -> dict[Network, Exception]:
+    """Fit anew the learners of a group that failed; return the errors of those by which it did."""
+    errors: dict[Network, Exception] = {}
+    for fit in plan:
+        del fit.learner.network_
+        try:
+            fit.learner._execute(fit.job(x, y))
+        except _FAILURES as error:
+            errors[fit.learner] = error
+    return errors
+
+
+def scores_of(
+    learners: Sequence[Network], scorer: Any, x: Any, y: Any, rows: Sequence[Any], sample_weight: Any = None
+) -> Array:
+    """Return the score of each learner on its rows, NaN for one whose fit diverged, or could not begin."""
+    found = np.full(len(learners), np.nan)
+    for i, (learner, own) in enumerate(zip(learners, rows, strict=True)):
+        weights = {} if sample_weight is None else {"sample_weight": _safe_indexing(sample_weight, own)}
+        if not _failed(learner):
+            found[i] = scorer(learner, _safe_indexing(x, own), _safe_indexing(y, own), **weights)
+    return found
+
+
+def _failed(learner: Network) -> bool:
+    return not hasattr(learner, "history_") or learner.history_.diverged
+
+
+def warn_of_divergence(learners: Sequence[Network], stacklevel: int = 3) -> None:
+    """Warn, two calls up (or as told), if the loss of some learners became infinite or NaN."""
+    bad = [learner for learner in learners if hasattr(learner, "history_") and learner.history_.diverged]
     if bad:
         message = (
             f"{len(bad)} of {len(learners)} fits diverged and score NaN, the first after {bad[0].history_.steps} steps"
         )
-        warnings.warn(message, FitFailedWarning, stacklevel=3)
+        warnings.warn(message, FitFailedWarning, stacklevel=stacklevel)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A learner, and the rows and weights that it is to be fitted with."""
+
+    learner: Network
+    rows: Rows
+    weights: Array | None
+
+    def job(self, x: Any, y: Any) -> Job:
+        """Check the data and say what is to be trained."""
+        own = None if self.weights is None else self.weights[self.rows]
+        return self.learner._planned(_safe_indexing(x, self.rows), _safe_indexing(y, self.rows), own)
+
+
+def _plan(learners: Sequence[Network], x: Any, rows: Sequence[Any] | None, sample_weight: Any) -> list[_Fit]:
+    if not learners or not all(isinstance(learner, Network) for learner in learners):
+        raise ArgumentError("fit_together learners", expected="neural learners, at least one", got=repr(list(learners)))
+    if len({id(learner) for learner in learners}) < len(learners):
+        raise ArgumentError("fit_together learners", expected="different objects", got="one of them twice")
+    n = _num_samples(x)
+    weights = None if sample_weight is None else np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64))
+    own = _numbers(rows, len(learners), n)
+    return [_Fit(learner, places, weights) for learner, places in zip(learners, own, strict=True)]
 
 
 @dataclass

@@ -12,6 +12,8 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris, make_classification, make_regression
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from deltarule import nn
 from deltarule.errors import ArgumentError
@@ -139,6 +141,60 @@ def test_frames_groups_candidates_and_what_diverges() -> None:
     assert not hasattr(refitted, "predict_proba")
 
 
+@pytest.mark.filterwarnings("ignore:One or more of the test scores")
+def test_a_candidate_that_cannot_be_fitted_scores_nan_as_in_the_reference() -> None:
+    x, y = load_iris(return_X_y=True)
+    learner = MLPClassifier((4,), epochs=2, random_state=0, **QUICK)
+    grid = [{"dropout": 2.0}, {"dropout": 0.0}, {"loss": lambda scores, labels: scores.sum()}]  # the last fails late
+    with pytest.warns(FitFailedWarning, match=r"6 of 9 fits failed and score NaN, the first: ArgumentError: .*dropout"):
+        ours = NetworkSearchCV(learner, grid, cv=3).fit(x, y)
+    with pytest.warns(FitFailedWarning, match="6 fits failed out of a total of 9"):
+        theirs = GridSearchCV(learner, [{k: [v] for k, v in params.items()} for params in grid], cv=3).fit(x, y)
+    assert np.isnan(ours.cv_results_["mean_test_score"]).tolist() == [True, False, True]
+    assert ours.cv_results_["rank_test_score"].tolist() == theirs.cv_results_["rank_test_score"].tolist() == [2, 1, 2]
+    assert ours.best_params_ == theirs.best_params_ == {"dropout": 0.0}
+    np.testing.assert_allclose(ours.best_score_, theirs.best_score_, rtol=1e-8)
+
+
+def test_a_search_says_when_all_fits_failed() -> None:
+    x, y = make_regression(40, 3, random_state=0)
+    learner = MLPRegressor((4,), optimizer="sgd", epochs=3, random_state=0, **QUICK)
+    with pytest.raises(ArgumentError, match=r"4 fits that all failed, the first: the loss became infinite or NaN"):
+        NetworkSearchCV(learner, {"learning_rate": [1e30, 1e29]}, cv=2).fit(x, y)
+    with pytest.raises(ArgumentError, match=r"4 fits that all failed, the first: MLPRegressor dropout: expected"):
+        NetworkSearchCV(learner, {"dropout": [2.0, 3.0]}, cv=2).fit(x, y)
+    with pytest.raises(ArgumentError, match=r"^MLPRegressor dropout: expected"):
+        NetworkSearchCV(learner, {"dropout": [2.0]}, cv=2).fit(x, y)
+    flowers, kinds = load_iris(return_X_y=True)
+    cv = [(np.arange(0, 150, 2), np.arange(1, 150, 2)), (np.arange(50), np.arange(50, 150))]  # the second of one class
+    search = NetworkSearchCV(MLPClassifier((4,), epochs=2, random_state=0, **QUICK), cv=cv)
+    with (
+        pytest.warns(FitFailedWarning, match="1 of 2 fits failed and score NaN"),
+        pytest.raises(ArgumentError, match="a candidate with a score in every fold, got none"),
+    ):
+        search.fit(flowers, kinds)
+    assert np.isfinite(search.cv_results_["split0_test_score"]).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_weights_of_examples_count_in_a_search() -> None:
+    x, y = load_iris(return_X_y=True)
+    weights = np.where(y == 1, 5.0, 1.0)
+    learner = MLPClassifier((4,), epochs=5, random_state=0, **QUICK)
+    grid = {"learning_rate": [0.1, 0.001]}
+    for scoring in ("accuracy", None):
+        ours = NetworkSearchCV(learner, grid, cv=3, scoring=scoring).fit(x, y, sample_weight=weights)
+        theirs = GridSearchCV(learner, grid, cv=3, scoring=scoring).fit(x, y, sample_weight=weights)
+        np.testing.assert_allclose(ours.cv_results_["split1_test_score"], theirs.cv_results_["split1_test_score"])
+    counting = NetworkSearchCV(learner, cv=3, scoring=lambda fitted, rows, labels: len(labels))  # takes no weights
+    assert counting.fit(x, y, sample_weight=weights).best_score_ == 50
+    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), rtol=1e-9)
+    assert not np.allclose(ours.predict_proba(x), NetworkSearchCV(learner, grid, cv=3).fit(x, y).predict_proba(x))
+    pair = [clone(learner), clone(learner)]
+    fit_together(pair, x, y, [np.arange(150), np.arange(0, 150, 2)], sample_weight=weights)
+    _same(clone(learner).fit(x[::2], y[::2], weights[::2]), pair[1], x)
+
+
 @pytest.mark.notes("DA-16")
 @pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("scoring", [None, "neg_log_loss"])
@@ -210,6 +266,19 @@ def test_what_does_not_fit_is_refused() -> None:
         fit_together([AutoencoderTransformer(2)], x, y)
     with pytest.raises(ArgumentError, match="at least one candidate"):
         NetworkSearchCV(learner, []).fit(x, y)
+    pipe = make_pipeline(StandardScaler(), learner)
+    for wrong, got in (
+        (pipe, "a Pipeline"),
+        (MLPClassifier, "the class MLPClassifier"),
+        (SoftmaxRegression(), "a Sof"),
+    ):
+        with pytest.raises(ArgumentError, match=f"a neural classifier or regressor, .* got {got}(.|\n)*GridSearchCV"):
+            NetworkSearchCV(wrong).fit(x, y)
+    for scoring in ({"a": "accuracy", "b": "f1_macro"}, ["accuracy", "f1_macro"]):
+        with pytest.raises(ArgumentError, match=r"one scorer: .* got 2 of them in a"):
+            NetworkSearchCV(learner, scoring=scoring).fit(x, y)
+    with pytest.raises(ArgumentError, match="expected X, y, groups or sample_weight, got coats"):
+        NetworkSearchCV(learner).fit(x, y, coats=3)
 
 
 @pytest.mark.notes("ENS-05")
