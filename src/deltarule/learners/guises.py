@@ -20,6 +20,7 @@ Numbers = npt.NDArray[np.float64]
 CLASS_SIZE = 5  # examples that a class needs for its quartiles to say something
 SPREADS = 10.0  # interquartile ranges between the medians of classes; flowers of iris and wines are at most 5 apart
 ON_A_LINE = 4  # different targets: with 3 a squared correlation of 0.9999 is chance once in 150 features
+CHANCE = 1e-3  # with which random labels may agree within all values
 IN_ORDER = 8  # different targets: a random order is the right or the opposite one with chance 2/8! = 1/20160
 
 
@@ -95,9 +96,10 @@ def telling(feature: Numbers, ordered: bool, target: Numbers, target_ordered: bo
 def share_by_value(feature: Numbers, ordered: bool, target: Numbers) -> float:
     """Return the share of right answers when every value is read as its most frequent label.
 
-    It is 0 where that means nothing: with more values than half the examples; if answering the most frequent label
-    always is wrong less than twice as often; and for numbers with more values than there are labels, unless the
-    labels alternate along them, as those of patients by their numbers do and those of a measured size do not.
+    It is 0 where that means nothing: with more values than half the examples; and if answering the most frequent
+    label, of share p, always is wrong less than twice as often. With more values V than labels also where chance
+    suffices, p^(N − V) > ``CHANCE``, and for numbers unless the labels alternate along them, as those of patients by
+    their numbers do and those of a measured size do not.
     """
     n = len(feature)
     values, which = np.unique(feature, return_inverse=True)
@@ -109,10 +111,14 @@ def share_by_value(feature: Numbers, ordered: bool, target: Numbers) -> float:
     most, label = np.zeros(len(values), np.int64), np.zeros(len(values), np.int64)
     most[pairs[by_count] // len(classes)] = counts[by_count]  # the last one written is the largest
     label[pairs[by_count] // len(classes)] = pairs[by_count] % len(classes)
-    runs = 1 + np.count_nonzero(np.diff(label))
-    wrong = n - int(most.sum())
-    if 2 * wrong > n - int(sizes.max()) or (ordered and len(classes) < len(values) and runs <= 2 * len(classes)):
+    wrong, most_frequent = n - int(most.sum()), int(sizes.max())
+    if 2 * wrong > n - most_frequent:
         return 0.0
+    if len(values) > len(classes):
+        by_chance = (n - len(values)) * math.log(most_frequent / n) > math.log(CHANCE)
+        alternating = 1 + np.count_nonzero(np.diff(label)) > 2 * len(classes)
+        if by_chance or (ordered and not alternating):
+            return 0.0
     return 1 - wrong / n
 
 

@@ -74,6 +74,15 @@ def test_chance_is_not_accused() -> None:
                 assert revealing_features(x, y) == []
 
 
+def test_few_rows_that_agree_within_their_categories_are_chance() -> None:
+    towns = np.repeat(np.arange(6), 2)
+    x = pd.DataFrame({"town": [f"town {i}" for i in towns], "number": towns})
+    assert revealing_features(x, towns % 2) == [], "six pairs agree with a chance of 1/64"
+    many = np.repeat(np.arange(60), 2)
+    x = pd.DataFrame({"town": [f"town {i}" for i in many], "number": many})
+    assert revealing_features(x, many % 2) == [(0, 1.0), (1, 1.0)]
+
+
 def test_a_rare_label_makes_no_leak_of_a_constant() -> None:
     y = np.zeros(20_000, int)
     y[:1] = 1
