@@ -6,8 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from deltarule import nn
 from deltarule.errors import ArgumentError
+from deltarule.learners.base import at_least, whole
 
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "elu": nn.ELU, "gelu": nn.GELU, "identity": nn.Identity, "leaky_relu": nn.LeakyReLU, "relu": nn.ReLU,
@@ -23,15 +26,27 @@ def whole_numbers(where: str, values: Any) -> tuple[int, ...]:
     return sizes
 
 
+def _whole_number(where: str, value: Any) -> int:
+    if not whole(1)(value):
+        raise ArgumentError(where, expected="a whole number ≥ 1", got=repr(value))
+    return int(value)
+
+
 def activation(where: str, name: str) -> nn.Module:
     """Return the activation of a name."""
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ArgumentError(f"{where} activation", expected=f"one of {', '.join(ACTIVATIONS)}", got=repr(name))
     return ACTIVATIONS[name]()
 
 
+def _normalised(where: str, batch_norm: bool, size: int) -> list[nn.Module]:
+    if not isinstance(batch_norm, (bool, np.bool_)):
+        raise ArgumentError(f"{where} batch_norm", expected="True or False", got=repr(batch_norm))
+    return [nn.BatchNorm(size)] if batch_norm else []
+
+
 def _dropped(where: str, drop_probability: float) -> list[nn.Module]:
-    if not 0 <= drop_probability < 1:
+    if not at_least(0)(drop_probability) or drop_probability >= 1:
         raise ArgumentError(f"{where} dropout", expected="a probability in [0, 1)", got=repr(drop_probability))
     return [nn.Dropout(drop_probability)] if drop_probability else []
 
@@ -42,7 +57,7 @@ def dense_layers(
     """Return hidden layers: Linear, BatchNorm if wanted, activation, Dropout if wanted, for every size."""
     layers: list[nn.Module] = []
     for size in whole_numbers(f"{where} hidden_sizes", sizes):
-        layers += [nn.Linear(n_inputs, size), *([nn.BatchNorm(size)] if batch_norm else []), activation(where, name)]
+        layers += [nn.Linear(n_inputs, size), *_normalised(where, batch_norm, size), activation(where, name)]
         layers += _dropped(where, dropout)
         n_inputs = size
     return layers
@@ -75,15 +90,14 @@ def convolutional(
 
     Pooling passes over an axis that is shorter than its window.
     """
-    (kernel,) = whole_numbers(f"{where} kernel_size", kernel_size)
-    (window,) = whole_numbers(f"{where} pool", pool)
+    kernel, window = _whole_number(f"{where} kernel_size", kernel_size), _whole_number(f"{where} pool", pool)
     if kernel % 2 == 0:
         raise ArgumentError(f"{where} kernel_size", expected="an odd number, which keeps the size", got=repr(kernel))
     height, width, depth = shape
     layers: list[nn.Module] = []
     for size in whole_numbers(f"{where} channels", channels):
         layers.append(nn.Conv2d(depth, size, kernel_size=kernel, padding=kernel // 2))
-        layers += [*([nn.BatchNorm(size)] if batch_norm else []), activation(where, name)]
+        layers += [*_normalised(where, batch_norm, size), activation(where, name)]
         windows = tuple(window if axis >= window else 1 for axis in (height, width))
         if max(windows) > 1:
             layers.append(nn.MaxPool2d(windows))

@@ -10,7 +10,6 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from deltarule import nn
-from deltarule.errors import ArgumentError
 from deltarule.learners import architectures
 from deltarule.learners.base import Array, at_least, require, weights_for, whole
 from deltarule.learners.custom import chosen_loss
@@ -73,8 +72,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         where = "AutoencoderTransformer"
         sizes = architectures.whole_numbers(f"{where} hidden_sizes", self.hidden_sizes)
         require(self, "sparsity", at_least(0), "a number ≥ 0")
-        if not 0 <= self.corruption < 1:
-            raise ArgumentError(f"{where} corruption", expected="a probability in [0, 1)", got=repr(self.corruption))
+        require(self, "corruption", lambda share: at_least(0)(share) and share < 1, "a probability in [0, 1)")
         k = require(self, "n_components", whole(1), "a whole number ≥ 1")
         noise = [MaskingCorruption(self.corruption)] if self.corruption else []
         inner = architectures.dense_layers(where, shape[0], sizes, self.activation, 0.0, self.batch_norm)

@@ -177,8 +177,8 @@ def average_proba(models: Sequence[Any], x: Any, weights: Any = None) -> Array:
     >>> average_proba([model], [[0.0]]).tolist()  # the bias is 0 at first
     [[0.5, 0.5]]
     """
-    if not models:
-        raise ArgumentError("average_proba models", expected="at least one fitted classifier", got="none")
+    if not isinstance(models, Sequence) or not models:
+        raise ArgumentError("average_proba models", expected="a list of at least one classifier", got=repr(models))
     for model in models:
         if not isinstance(model, Module) and not (hasattr(model, "classes_") and hasattr(model, "predict")):
             raise ArgumentError(

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from deltarule import nn, optim, train
 from deltarule.errors import ArgumentError
 from deltarule.learners import base, network_checks
-from deltarule.learners.base import Array, above, at_least, require, whole
+from deltarule.learners.base import Array, above, at_least, require
 from deltarule.learners.pickling import register
 from deltarule.learners.snapshots import Snapshots
 from deltarule.learners.stream import Stream
@@ -135,6 +135,7 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def _goes_on(self) -> bool:
         """Return whether ``fit`` goes on with the network it has; raises ArgumentError if it could not be as told."""
+        network_checks.check_settings(self)
         if not self.warm_start or not hasattr(self, "network_"):
             return False
         network_checks.check_form(self, self._form_)
@@ -159,15 +160,7 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     ) -> Job:
         """Return what is to be trained, and how."""
         self._stream = None
-        require(self, "epochs", whole(1), "a whole number ≥ 1")
-        require(self, "batch_size", whole(1), "a whole number ≥ 1")
-        require(self, "threads", lambda n: n is None or whole(1)(n), "a whole number ≥ 1 or None")
-        for regularizer in self.regularizers:
-            if not callable(regularizer):
-                raise ArgumentError(
-                    f"{type(self).__name__} regularizers", expected="objects such as losses.L1(strength=0.1)",
-                    got=repr(regularizer),
-                )  # fmt: skip
+        network_checks.check_settings(self)
         callbacks = [c if isinstance(c, Snapshots) else copy.deepcopy(c) for c in self.callbacks]
         fraction = 0.0
         if self.early_stopping:
@@ -219,6 +212,7 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def _fit_part(self, x: Array, targets: Array, loss: Loss, weights: Array, seed: int) -> None:
         """Make one pass over a chunk, with the optimiser's state of the chunk before."""
+        network_checks.check_settings(self)
         stream = getattr(self, "_stream", None)
         if stream is None:
             penalties = [*self._penalties(), *self.regularizers]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,56 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import column_or_1d
 
 from deltarule.errors import ArgumentError, DataError, ShapeError
-from deltarule.learners.base import Array, check_labels
+from deltarule.learners.base import Array, above, at_least, check_labels, require, whole
+from deltarule.train import Callback
 
 _FRESH = "With warm_start=False, or in a clone, the network is made anew."
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_))
+
+
+def check_settings(learner: Any) -> None:
+    """Raise ArgumentError for a setting of the training that is of the wrong kind, or out of range."""
+    require(learner, "epochs", whole(1), "a whole number ≥ 1")
+    require(learner, "batch_size", whole(1), "a whole number ≥ 1")
+    require(learner, "threads", lambda n: n is None or whole(1)(n), "a whole number ≥ 1 or None")
+    require(learner, "verbose", lambda n: _flag(n) or whole(0)(n), "0 (silent), 1 (a line an epoch) or 2")
+    for name in ("shuffle", "early_stopping", "warm_start"):
+        require(learner, name, _flag, "True or False")
+    if learner.early_stopping:
+        require(learner, "validation_fraction", lambda share: above(0)(share) and share < 1, "a number in (0, 1)")
+        require(learner, "monitor", lambda name: isinstance(name, str), "the name of a value, such as 'val_loss'")
+    kinds: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+        ("regularizers", callable, "objects such as losses.L1(strength=0.1)"),
+        ("callbacks", lambda item: isinstance(item, Callback), "objects such as train.EarlyStopping()"),
+    )
+    for name, fits, expected in kinds:
+        given = getattr(learner, name)
+        if not isinstance(given, (list, tuple)) or not all(map(fits, given)):
+            wrong = (
+                next((item for item in given if not fits(item)), given) if isinstance(given, (list, tuple)) else given
+            )
+            raise ArgumentError(f"{type(learner).__name__} {name}", expected=f"{expected}, in a list", got=repr(wrong))
+
+
+def label_factors(learner: Any, y: Array) -> Array:
+    """Return Π over labels of the weight that ``class_weight`` (a list of dicts) gives the label's value: (N,)."""
+    given, n_labels = learner.class_weight, y.shape[1]
+    fits = isinstance(given, (list, tuple)) and len(given) == n_labels and all(map(_weighs_a_label, given))
+    if not fits:
+        raise ArgumentError(
+            f"{type(learner).__name__} class_weight", got=repr(given),
+            expected=f"None, 'balanced' or a list of {n_labels} dicts {{0: weight, 1: weight}}, one for each label",
+            hint="A number that is not named has weight 1; the weights of an example's labels are multiplied.",
+        )  # fmt: skip
+    factors = [np.where(y[:, k] == 1, part.get(1, 1.0), part.get(0, 1.0)) for k, part in enumerate(given)]
+    return np.asarray(np.prod(factors, axis=0), np.float64)
+
+
+def _weighs_a_label(part: Any) -> bool:
+    return isinstance(part, Mapping) and set(part) <= {0, 1} and all(map(at_least(0), part.values()))
 
 
 def form_of(learner: Any, names: Sequence[str]) -> dict[str, Any]:

@@ -93,11 +93,18 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         n_scores = self._n_scores(loss)
         if goes_on:
             network_checks.check_outputs(self, "loss", n_scores, self._n_outputs)
-        weights = weights_for(x, given, sample_weight, self.class_weight)
+        weights = self._weights(x, given, sample_weight)
         self._loss = loss
         seed = self._prepare(x, n_scores, fresh=not goes_on)
         held = None if validation_data is None else self._held_out(*pair(self, validation_data))
         return self._job(x, self._targets(labels, self._loss), self._loss, relative(weights), seed, held)
+
+    def _weights(self, x: Array, y: Array, sample_weight: Any) -> Array:
+        """Return one weight an example: its own, times those of its class or labels."""
+        if not self._multilabel_ or self.class_weight is None or isinstance(self.class_weight, str):
+            return weights_for(x, y, sample_weight, self.class_weight)
+        factors = network_checks.label_factors(self, y)
+        return weights_for(x, y, weights_for(x, y, sample_weight) * factors)
 
     def _held_out(self, x: Any, y: Any) -> tuple[Array, Array]:
         checked, given = self._features(x, y, reset=False, multi_output=True)
@@ -128,7 +135,7 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes={classes!r} is not the same as on the last call to partial_fit: {self.classes_}")
         labels = self._known_labels(given)
-        weights = weights_for(x, given, sample_weight, self.class_weight)
+        weights = self._weights(x, given, sample_weight)
         seed = self._prepare(x, self._n_scores(self._loss), fresh=False)
         self._fit_part(x, self._targets(labels, self._loss), self._loss, weights, seed)
         return self
@@ -177,7 +184,8 @@ class MLPClassifier(_NetworkClassifier):
 
     Every hidden layer is Linear, batch normalisation (``batch_norm``), activation, dropout (``dropout`` is the
     probability of dropping). The loss is cross-entropy plus ½·``alpha``·‖W‖². ``loss``: a name, a ``Loss``, or a
-    function (logits, labels) → one value an example. A binary y of shape (N, K) trains K independent labels.
+    function (logits, labels) → one value an example. A binary y of shape (N, K) trains K independent labels;
+    their ``class_weight`` is a list of K dicts {0: weight, 1: weight}.
 
     >>> learner = MLPClassifier((8,), epochs=200, learning_rate=0.05, random_state=0, device="reference")
     >>> learner.fit([[0, 0], [0, 1], [1, 0], [1, 1]], ["no", "yes", "yes", "no"]).predict([[0, 1], [1, 1]]).tolist()
@@ -245,7 +253,8 @@ class CNNClassifier(_NetworkClassifier):
 
     def _shape(self, x: Array) -> tuple[int, ...]:
         own = x.shape[1:]
-        shape = tuple(self.image_shape) if self.image_shape is not None else own
+        given = self.image_shape
+        shape = own if given is None else architectures.whole_numbers("CNNClassifier image_shape", given)
         if self.image_shape is None and len(own) == 1:
             shape = architectures.image_shape(own[0])
         if len(shape) == 2:

@@ -271,6 +271,20 @@ def test_labels_of_which_any_may_hold() -> None:
         MLPClassifier(loss="cross_entropy").fit(X, rows)
 
 
+def test_labels_have_weights_by_their_values() -> None:
+    options: dict[str, Any] = {"epochs": 5, "batch_size": 1000, **QUICK}
+    rows = np.stack([X[:, 0] > 0, X[:, 1] > 0], axis=1).astype(int)
+    by_label = MLPClassifier((4,), class_weight=[{1: 3.0}, {0: 0.5, 1: 2.0}], **options).fit(X, rows)
+    weights = np.where(rows[:, 0], 3.0, 1.0) * np.where(rows[:, 1], 2.0, 0.5)
+    by_hand = MLPClassifier((4,), **options).fit(X, rows, sample_weight=weights)
+    np.testing.assert_allclose(by_label.predict_proba(X), by_hand.predict_proba(X), rtol=1e-9)
+    alone = MLPClassifier((4,), **options).fit(X, rows)
+    assert not np.allclose(by_hand.predict_proba(X), alone.predict_proba(X))
+    parts = [clone(learner).partial_fit(X, rows, [0, 1], own) for learner, own in ((by_label, None), (alone, weights))]
+    np.testing.assert_allclose(parts[0].predict_proba(X), parts[1].predict_proba(X), rtol=1e-9)
+    MLPClassifier((4,), class_weight="balanced", **options).fit(X, rows)
+
+
 def _squared_margin(scores: Any, labels: Any) -> Any:
     return losses.CrossEntropy(reduction="none")(scores, labels) * 2.0
 
