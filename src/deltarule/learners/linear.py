@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 
-from deltarule.errors import DivergenceError
+from deltarule.errors import DataError, DivergenceError
 from deltarule.learners.base import (
     Array,
     above,
@@ -31,6 +31,8 @@ from deltarule.learners.base import (
 from deltarule.learners.delta_step import DeltaRule
 from deltarule.learners.objective import Data, chosen, newton
 from deltarule.losses import Loss
+
+_LARGEST = 1e150  # of inputs
 
 
 @contextmanager
@@ -73,7 +75,15 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         return (with_bias(rows), labels, weights), self._zeros(rows) if known is None else known
 
     def _dense(self, x: Any, y: Array) -> tuple[Array, Array]:
-        return (x.toarray() if sparse.issparse(x) else x), y
+        """Return X as an array; raises DataError for numbers whose squares are not finite."""
+        rows = x.toarray() if sparse.issparse(x) else x
+        largest = max(float(rows.max()), -float(rows.min()))
+        if largest > _LARGEST:
+            raise DataError(
+                f"{type(self).__name__} X", expected=f"numbers up to {_LARGEST:g}, which have finite squares",
+                got=f"{largest:g}", hint="Scale the features, for instance by MaxAbsScaler().",
+            )  # fmt: skip
+        return rows, y
 
     def _targets(self, labels: Array) -> Array:
         """Return labels as the loss takes them."""

@@ -12,8 +12,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from deltarule.errors import DivergenceError
-from deltarule.learners import Adaline, LinearSVM, LogisticRegression, SoftmaxRegression, delta_step
+from deltarule.errors import DataError, DivergenceError
+from deltarule.learners import Adaline, LinearSVM, LogisticRegression, Perceptron, SoftmaxRegression, delta_step
 
 RAW, CANCER = load_breast_cancer(return_X_y=True)
 X = StandardScaler().fit_transform(RAW)
@@ -94,3 +94,12 @@ def test_divergence_is_one_error_and_leaves_the_learner_as_it_was(
     with pytest.raises(DivergenceError, match=message):
         passes()
     assert np.isfinite(fitted.coef_).all() and fitted.coef_ is seen[-1][0] and fitted.n_iter_ == seen[-1][1]
+
+
+@pytest.mark.parametrize("learner", [Perceptron(), *DIVERGING], ids=str)
+def test_inputs_without_finite_squares_are_refused(learner: Any) -> None:
+    message = f"{type(learner).__name__} X: expected numbers up to 1e\\+150, .* got [0-9.]+e\\+20[01].\n.*MaxAbsScaler"
+    with pytest.raises(DataError, match=message):
+        clone(learner).fit(X * 1e200, CANCER)
+    with pytest.raises(DataError, match=message):
+        clone(learner).partial_fit(-X * 1e200, CANCER, classes=[0, 1])
