@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import final
 
@@ -16,7 +15,7 @@ from deltarule.backends.base import Executable
 from deltarule.graph import build
 from deltarule.graph.program import Program
 from deltarule.learners.base import Array
-from deltarule.learners.tsne_step import LEAST_GAIN, Schedule
+from deltarule.learners.tsne_step import LEAST_GAIN, Schedule, diverged
 from deltarule.runtime.devices import backend, cores
 from deltarule.simplify import simplify
 from deltarule.tensor.functional import take
@@ -26,6 +25,7 @@ _BLOCK = 2**17  # numbers in a block of pairs, which stay in the cache
 _NODES = 3  # of interpolation an interval
 _WIDTH = 1.0  # of an interval at most
 _LEAST_INTERVALS = 50
+_WIDEST = 2000.0  # a grid that would no longer be smaller than the pairs
 
 
 def exact_repulsion(y: Array) -> tuple[Array, float]:
@@ -88,9 +88,11 @@ def fft_repulsion(y: Array) -> tuple[Array, float]:
     small as in its first phase, and a few parts in a hundred at its full size, where it no longer changes the map.
     """
     low, high = float(y.min()), float(y.max())
+    if high - low > _WIDEST:
+        raise diverged(f"a map {high - low:.3g} wide")
     n_intervals = max(_LEAST_INTERVALS, int(np.ceil((high - low) / _WIDTH)))
-    n_nodes = fft.next_fast_len(2 * n_intervals * _NODES, real=True) // 2
-    n_intervals = max(n_intervals, n_nodes // _NODES)
+    while fft.next_fast_len(2 * n_intervals * _NODES, real=True) != 2 * n_intervals * _NODES:
+        n_intervals += 1
     n_nodes = n_intervals * _NODES
     width = max((high - low) / n_intervals, 1e-12) * (1 + 1e-9)
     spread = _interpolation(y, low, width, n_intervals)
@@ -107,7 +109,6 @@ def fft_repulsion(y: Array) -> tuple[Array, float]:
     return forces, total
 
 
-@functools.lru_cache(maxsize=8)
 def _attraction(n: int, k: int, n_edges: int) -> Executable:
     """Return (axes of y, first ends, second ends, p of the edges) → the attraction along every axis, in float64."""
     y = [symbol("y", (n,), "float64") for _ in range(k)]
@@ -133,11 +134,13 @@ class Edges:
         half = sparse.triu(p, 1).tocoo()
         self.n, self.p = p.shape[0], half.data.astype(np.float64)
         self.ends = half.row.astype(np.int64), half.col.astype(np.int64)
+        self._run: Executable | None = None
 
     def attraction(self, y: Array) -> Array:
         """Return Σⱼ pᵢⱼ (yᵢ − yⱼ)/(1 + ‖yᵢ − yⱼ‖²)."""
-        run = _attraction(self.n, y.shape[1], len(self.p))
-        return np.stack(run(*np.ascontiguousarray(y.T, np.float64), *self.ends, self.p), axis=1)
+        if self._run is None:
+            self._run = _attraction(self.n, y.shape[1], len(self.p))
+        return np.stack(self._run(*np.ascontiguousarray(y.T, np.float64), *self.ends, self.p), axis=1)
 
     def divergence(self, y: Array, total: float) -> float:
         """Return KL(P‖Q) = Σ pᵢⱼ log(pᵢⱼ/qᵢⱼ) with the sum Z of 1/(1 + ‖yᵢ − yⱼ‖²)."""
@@ -159,6 +162,8 @@ def descend_by_edges(
         gains = np.maximum(np.where(step * gradient < 0, gains + 0.2, gains * 0.8), LEAST_GAIN)
         step = momentum * step - schedule.rate * gains * gradient
         y = y + step
+        if not np.isfinite(y).all():
+            raise diverged("infinite or NaN places")
         if float(np.linalg.norm(gradient)) < tol:
             break
     return y, number

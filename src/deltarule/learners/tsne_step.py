@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deltarule.backends.base import StepRunner
+from deltarule.errors import DivergenceError
 from deltarule.graph.program import StepProgram
 from deltarule.learners.base import Array
 from deltarule.runtime.devices import backend
@@ -132,4 +133,12 @@ def descend(p: Array, y: Array, schedule: Schedule) -> tuple[Array, int]:
         n_iter += moved
         if moved < len(order):
             break
-    return np.stack(runner.read()[:k], axis=1), n_iter
+    found = np.stack(runner.read()[:k], axis=1)
+    if not np.isfinite(found).all():
+        raise diverged("infinite or NaN places")
+    return found, n_iter
+
+
+def diverged(what: str) -> DivergenceError:
+    """Return the error for a map that flies apart."""
+    return DivergenceError("TSNE", expected="a finite map", got=what, hint='Take a smaller learning_rate, or "auto".')

@@ -63,7 +63,7 @@ class Fusion:
     """
 
     def __init__(self, outputs: Sequence[Node], kept: Iterable[Node] = ()) -> None:
-        self.order = [node for node in topological(outputs)]
+        self.order = topological(outputs)
         self.of: dict[Node, Group] = {}
         self.groups: list[Group] = []
         self._forced = set(outputs) | set(kept)
@@ -90,7 +90,7 @@ class Fusion:
         """Return the values that a node is computed from, each with how its elements are met."""
         if node.op in VIEWS or node.op in FREE:
             found = [self.base(source) for source in node.sources]
-            own = [self._worse(kind, "apart") if node.op in VIEWS else kind for _, kind in found]
+            own = ["apart" if node.op in VIEWS else kind for _, kind in found]
             return [(operand, kind) for (operand, _), kind in zip(found, own, strict=True)]
         plain = node.op in ELEMENTWISE or (node.op is Op.RANDOM)
         result = []
@@ -100,12 +100,8 @@ class Fusion:
                 continue
             if node.op is Op.RANDOM:
                 kind = "smaller"
-            result.append((operand, kind if plain else self._worse(kind, "apart")))
+            result.append((operand, kind if plain else "apart"))
         return result
-
-    @staticmethod
-    def _worse(kind: str, other: str) -> str:
-        return other if "apart" in (kind, other) else kind
 
     def base(self, node: Node) -> tuple[Node, str]:
         """Follow views, but not beyond a value that is kept."""

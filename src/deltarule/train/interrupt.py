@@ -37,6 +37,10 @@ class Interrupt:
         """Say what to call when Ctrl-C comes."""
         self._notify = notify
 
+    def calls_nothing(self) -> None:
+        """Forget what to call, and all that it holds on to."""
+        self._notify = _nothing
+
     def request(self) -> None:
         """Ask for an end, as Ctrl-C does."""
         self.requested = True

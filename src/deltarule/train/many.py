@@ -196,6 +196,8 @@ def _check_outputs(members: Sequence[Member], arrays: Sequence[Array]) -> None:
 
 def _lists(name: str, value: Sequence[Any], n: int, single: Callable[[Any], bool]) -> list[tuple[Any, ...]]:
     """Return one tuple a model: the same one n times, or those of n lists."""
+    if not isinstance(value, (list, tuple)):
+        raise ArgumentError(f"fit_many {name}", expected="a list", got=repr(value), hint=f"Write {name}=[…].")
     if all(single(item) for item in value):
         return [tuple(value)] * n
     if len(value) != n or not all(isinstance(own, (list, tuple)) for own in value):
@@ -216,6 +218,8 @@ def _rows(name: str, rows: Any, arrays: Sequence[Array], n: int) -> list[Rows | 
     total = len(arrays[0])
     if rows is None:
         return [None] * n
+    if isinstance(rows, np.ndarray) and rows.ndim == 2:
+        rows = list(rows)
     flat = not isinstance(rows, (list, tuple)) or (len(rows) > 0 and np.ndim(rows[0]) == 0)
     found = [_checked_rows(name, rows, total)] * n if flat else []
     if not flat:

@@ -32,7 +32,7 @@ class Member:
         self._chosen: dict[str, Array] = {}  # weights that a callback wants to go on with
         self._final: dict[str, Array] = {}
         self._factor = 0.0  # what the state holds
-        self._ended = False
+        self._began = self._ended = False
 
     # ---------------------------------------------------------------- what callbacks see
 
@@ -102,6 +102,7 @@ class Member:
     def begin(self, state: Mapping[str, Array], slots: Sequence[str]) -> None:
         """Tell the callbacks that training begins, from a state."""
         self.see(state, slots)
+        self._began = True
         for callback in self.callbacks:
             callback.on_train_begin(self)
 
@@ -140,10 +141,12 @@ class Member:
         return float(now * self.learning_rate_factor)
 
     def end(self, interrupted: bool) -> None:
-        """Let callbacks choose the weights, and give them to the model."""
+        """Let callbacks choose the weights, and give them to the model; one that never began stays as it is."""
         self.history.interrupted = interrupted
         self.history.stopped_early = self.stop and self.epochs_left > 0
         self._ended = True
+        if not self._began:
+            return
         for callback in self.callbacks:
             callback.on_train_end(self)
         for callback in self.callbacks:

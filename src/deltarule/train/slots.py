@@ -68,6 +68,7 @@ class Workshop:
         self.width = slots_for(len(members), state_bytes, device)
         workers = min(threads or cores(device), math.ceil(len(members) / self.width))
         self.own: dict[str, Array] = {}
+        self.failed = False
         self._engines(data, device, max(1, (threads or cores(device)) // workers))
         self._prepare()
         pairs = [(self._engine, self._evaluation)]
@@ -108,6 +109,11 @@ class Workshop:
         for member in self.members:
             member.history.engine, member.history.compile_seconds = self._engine.name, seconds
 
+    @property
+    def halted(self) -> bool:
+        """Whether all threads are to end: after Ctrl-C, or because one of them has failed."""
+        return self.interrupt.requested or self.failed
+
     def stop(self) -> None:
         """Let all threads end after their current step."""
         for slots in self.slots:
@@ -123,7 +129,7 @@ class Workshop:
                 slots.run()
             except BaseException as error:  # raised again below, in the caller's thread
                 faults.append(error)
-                self.waiting.clear()
+                self.failed = True
 
         workers = [threading.Thread(target=partial(work, slots), name="deltarule-slots") for slots in self.slots]
         for worker in workers:
@@ -135,12 +141,15 @@ class Workshop:
                 watch.look()
             except KeyboardInterrupt:  # a second Ctrl-C: the threads end after their current step anyway
                 self.interrupt.requested = True
-            if self.interrupt.requested:
+            if self.halted:
                 self.stop()
-        for member in self.members:
-            member.end(self.interrupt.requested)
-        if faults:
-            raise faults[0]
+        self.interrupt.calls_nothing()
+        try:
+            for member in self.members:
+                member.end(self.interrupt.requested)
+        finally:
+            if faults:
+                raise faults[0]
 
 
 class Slots:
@@ -159,7 +168,7 @@ class Slots:
     def run(self) -> None:
         """Run epochs until no model is left."""
         self._fill()
-        while any(self._members) and not self._shop.interrupt.requested:
+        while any(self._members) and not self._shop.halted:
             self._epoch()
             self._fill()
         if any(self._members):  # interrupted: their last epoch may not have been looked at
@@ -173,7 +182,7 @@ class Slots:
         for i, member in enumerate(self._members):
             if member is None or not member.at_work:
                 self._members[i] = None
-                if self._shop.waiting and not self._shop.interrupt.requested:
+                if self._shop.waiting and not self._shop.halted:
                     self._members[i] = self._begin(i)
             member = self._members[i]
             if member is not None and member.changed:
@@ -240,7 +249,7 @@ class Slots:
         for width, blocks in batched_orders(orders, size, self._shop.blank):
             found = self._engine.run(self._shop.data, blocks.reshape(-1), width)
             books.enter(found, blocks[:, :, 0] != self._shop.blank, width)
-            if len(found) < len(blocks) or self._shop.interrupt.requested:
+            if len(found) < len(blocks) or self._shop.halted:
                 return books, False
         return books, True
 

@@ -69,3 +69,10 @@ def test_only_training_is_looked_into(flag: str, capsys: pytest.CaptureFixture[s
 def test_one_thing_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "W1", "--check", "--statements"]) == 1
     assert "--check or --statements, got both" in capsys.readouterr().err
+
+
+def test_nan_does_not_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = iter([1e-7, float("nan")])
+    monkeypatch.setattr(bench, "check", lambda w, threads: {"workload": w.name, "steps": 1, "state_difference": 0.0,
+                                                            "loss_difference": next(found)})  # fmt: skip
+    assert main(["bench", "W1", "W5", "--check"]) == 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import sparse
+from scipy import fft, sparse
 
 from deltarule.backends.native.backend import NativeBackend
 from deltarule.backends.native.runner import NativeRunner
-from deltarule.learners import TSNE, tsne_step, umap_step
+from deltarule.errors import DivergenceError
+from deltarule.learners import TSNE, tsne_edges, tsne_step, umap_step
 from deltarule.learners.base import Array
 from deltarule.learners.tsne import joint
 from deltarule.learners.tsne_edges import Edges, descend_by_edges, exact_repulsion
@@ -191,3 +192,18 @@ def test_the_start_is_the_smoothest_pair_of_functions_on_the_graph(n_neighbors: 
     shared = np.linalg.svd(wanted.T @ (start / np.linalg.norm(start, axis=0)))[1]
     np.testing.assert_allclose(shared, 1.0, atol=1e-3)
     np.testing.assert_allclose(np.abs(start).max(), 10.0, rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["exact", "fft"])
+def test_a_descent_that_flies_apart_says_so(method: str) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=r"finite map.*\n.*smaller learning_rate"):
+        TSNE(method=method, perplexity=5, learning_rate=1e30, max_iter=60, random_state=0).fit(x)
+
+
+def test_grids_have_sizes_of_fast_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(tsne_edges, "_convolved", lambda grid, kernel: seen.append(kernel.shape[0]) or grid)
+    for width in range(40, 400, 7):
+        tsne_edges.fft_repulsion(np.array([[0.0, 0.0], [width, 1.0]]))
+    assert all(fft.next_fast_len(size, real=True) == size for size in seen)

@@ -290,6 +290,38 @@ def test_what_a_callback_raises_is_raised_when_all_threads_have_ended(network, b
     assert models[0].bytes() != before[0]
 
 
+class _Counts(Callback):
+    """Counts what it is told; class attributes, for models get copies."""
+
+    begun = ended = 0
+
+    def on_train_begin(self, session):
+        _Counts.begun += 1
+
+    def on_train_end(self, session):
+        _Counts.ended += 1
+
+
+def test_a_fault_ends_all_threads_soon_and_what_never_began_is_not_ended(network, blobs, monkeypatch):
+    monkeypatch.setattr(slots, "_MOST_SLOTS", 2)
+    models = [network(seed=i) for i in range(12)]
+    _Counts.begun = _Counts.ended = 0
+    callbacks = [[_Counts(), _Fails()], *([_Counts()] for _ in range(11))]
+    before = models[-1].bytes()
+    with pytest.raises(ZeroDivisionError, match="in a callback"):
+        fit_many(models, *blobs, loss="cross_entropy", epochs=100_000, callbacks=callbacks, threads=2)
+    assert 0 < _Counts.begun == _Counts.ended < 12
+    assert models[-1].bytes() == before
+
+
+def test_rows_of_a_matrix_are_those_of_the_models(network, blobs):
+    rows = np.stack([np.arange(20), np.arange(20, 40)])
+    (one, two), (three, four) = ([network(seed=i) for i in range(2)] for _ in range(2))
+    fit_many([one, two], *blobs, loss="cross_entropy", epochs=2, train_rows=rows)
+    fit_many([three, four], *blobs, loss="cross_entropy", epochs=2, train_rows=list(rows))
+    assert (one.bytes(), two.bytes()) == (three.bytes(), four.bytes())
+
+
 def test_what_does_not_fit_is_refused(network, blobs):
     x, y = blobs
     models = [network(seed=i) for i in range(2)]
@@ -303,6 +335,7 @@ def test_what_does_not_fit_is_refused(network, blobs):
         ({"regularizers": [[], [], []]}, "regularizers"),
         ({"train_rows": [np.arange(3)] * 3}, "train_rows"),
         ({"callbacks": [EarlyStopping]}, "callbacks"),
+        ({"callbacks": EarlyStopping()}, r"callbacks: expected a list.*\n.*callbacks=\["),
     ]:
         with pytest.raises(ArgumentError, match=message):
             fit_many(models, x, y, **options, **wrong)

@@ -44,6 +44,7 @@ def read(path: Path) -> bytes | None:
     """Return what was written to a file; None if it is absent or damaged."""
     try:
         content = path.read_bytes()
+        os.utime(path)  # the oldest go first: those that nobody has read for longest
     except OSError:
         return None
     start = len(_MAGIC) + hashlib.sha256().digest_size
@@ -56,21 +57,24 @@ def write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(_MAGIC + hashlib.sha256(content).digest() + content)
-        os.replace(temporary, path)
-        _forget_oldest(path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_MAGIC + hashlib.sha256(content).digest() + content)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _forget_oldest(path.parent, path.suffix)
     except OSError:
         return
 
 
-def _forget_oldest(folder: Path) -> None:
-    for kind in ("*.object", "*.image"):
-        files = list(folder.glob(kind))
-        if len(files) > _MOST_FILES:
-            files.sort(key=lambda file: file.stat().st_mtime)
-            for file in files[: _MOST_FILES // 4]:
-                file.unlink(missing_ok=True)
+def _forget_oldest(folder: Path, suffix: str) -> None:
+    files = list(folder.glob(f"*{suffix}"))
+    if len(files) > _MOST_FILES:
+        files.sort(key=lambda file: file.stat().st_mtime)
+        for file in files[: _MOST_FILES // 4]:
+            file.unlink(missing_ok=True)
 
 
 @functools.cache

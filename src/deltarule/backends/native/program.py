@@ -108,7 +108,7 @@ class Assembler:
         self.calls = [self._compiled(statement) for statement in lowered.program.statements]
         if threads is not None and not 1 <= threads <= MOST_THREADS:
             raise ArgumentError("threads", expected=f"1 to {MOST_THREADS}, or None", got=str(threads))
-        self.threads = threads or self._advised()
+        self.threads = int(threads or self._advised())  # NumPy's numbers are no JSON
         self.table = [b for b in lowered.program.buffers if b not in lowered.memory.places]
         if step is not None:
             step.data = [Buffer(f"data{i}", b.dtype, 0, "input") for i, b in enumerate(step.batch)]

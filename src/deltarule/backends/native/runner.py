@@ -65,7 +65,8 @@ class NativeRunner:
     def cycles(self) -> list[tuple[str, int]]:
         """Return the least cycles that the first thread spent in each statement (if asked to measure)."""
         labels = self.image.labels
-        return [(label, int(n)) for label, n in zip(labels, self._context[-len(labels) :], strict=True)]
+        counts = self._context[len(self._context) - len(labels) :]
+        return [(label, int(n)) for label, n in zip(labels, counts, strict=True)]
 
     def twin(self) -> NativeRunner:
         """Return a runner of the same machine code with memory and threads of its own."""

@@ -109,6 +109,25 @@ def test_what_has_no_text_of_its_own_is_not_kept(tmp_path: Path, monkeypatch: py
     assert not _images(tmp_path)
 
 
+def test_numpys_numbers_of_threads_are_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DELTARULE_CACHE", str(tmp_path))
+    NativeBackend().compile(_program(2.0), np.int64(1))  # type: ignore[arg-type]  # what users hand over
+    assert len(_images(tmp_path)) == 1
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(object_cache.os, "replace", full)
+    object_cache.write(tmp_path / "a.object", b"code")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_runner_that_counts_nothing_has_no_cycles() -> None:
+    assert NativeRunner(graphs.network((4, 8, 2), 2), host()).cycles == []
+
+
 def test_nothing_is_kept_where_caching_is_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DELTARULE_CACHE", "off")
