@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import warnings
 from collections.abc import Callable
@@ -130,12 +131,12 @@ class PCA(_Projection):
         del y
         seen = getattr(self, "_seen", None)
         x = self._checked(X, reset=seen is None).astype(np.float64)
-        if seen is None:
-            self._seen = seen = Moments(x.shape[1], full=True)
+        seen = Moments(x.shape[1], full=True) if seen is None else copy.copy(seen)
         seen.add(x)
-        self.mean_, self.n_samples_seen_ = seen.mean, round(seen.weight)
-        if self.n_samples_seen_ > 1:
-            k = self._count(self.n_samples_seen_, x.shape[1])
+        count = round(seen.weight)
+        k = self._count(count, x.shape[1]) if count > 1 else 0
+        self._seen, self.mean_, self.n_samples_seen_ = seen, seen.mean, count  # nothing was wrong: a chunk counts once
+        if count > 1:
             values, rows = _eigenvectors(seen.scatter, k)
             self._keep(values, rows, self.n_samples_seen_, float(np.trace(seen.scatter)) / (self.n_samples_seen_ - 1))
         return self

@@ -10,6 +10,7 @@ from a factorisation of the centred data themselves.
 
 from __future__ import annotations
 
+import copy
 import functools
 import warnings
 from abc import abstractmethod
@@ -110,9 +111,7 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         x, targets = checked_fit(self, X, y, multi_output=True, y_numeric=True, reset=first)
         columns = targets.reshape(len(targets), -1).astype(np.float64)
         d = x.shape[1]
-        if first:
-            self._seen = Moments(d + columns.shape[1], full=True)
-        seen = self._seen
+        seen = Moments(d + columns.shape[1], full=True) if first else copy.copy(self._seen)
         if seen is None or len(seen.mean) != d + columns.shape[1]:
             raise ValueError(f"y has {columns.shape[1]} columns, and other chunks have had another number")
         weights = weights_for(x, targets, sample_weight)
@@ -120,6 +119,7 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         seen.add(np.concatenate([x, columns], axis=1)[used], weights[used])
         means = seen.mean if self.fit_intercept else np.zeros(len(seen.mean))
         theta = self._solve(_Quadratic.seen(seen, d, self.fit_intercept))
+        self._seen = seen  # now that nothing was wrong: a chunk counts once
         self._keep(theta, means[:d], means[d:], flat=targets.ndim == 1)
         return self
 
@@ -159,14 +159,14 @@ class LinearRegression(_LinearRegressor):
 
     def _solve(self, j: _Quadratic) -> Array:
         require(self, "solver", {"auto", "normal", "svd"}.__contains__, "'auto', 'normal' or 'svd'")
-        if self.solver == "normal" or (self.solver == "auto" and j.condition() < 1e10):
-            try:
-                return np.asarray(np.linalg.solve(*j.sums))
-            except np.linalg.LinAlgError as error:
-                raise DataError(
-                    "LinearRegression solver='normal'", expected="features of which none depends on the others",
-                    got="a singular XᵀX", hint="Write solver='auto' or 'svd', or take Ridge.",
-                ) from error  # fmt: skip
+        condition = np.inf if self.solver == "svd" else j.condition()
+        if self.solver == "normal" and not condition < 1 / np.finfo(np.float64).eps:
+            raise DataError(
+                "LinearRegression solver='normal'", expected="features of which none depends on the others",
+                got="a singular XᵀX", hint="Write solver='auto' or 'svd', or take Ridge.",
+            )  # fmt: skip
+        if self.solver == "normal" or condition < 1e10:
+            return np.asarray(np.linalg.solve(*j.sums))
         return np.asarray(np.linalg.lstsq(*j.rows(), rcond=None)[0])
 
 

@@ -116,4 +116,6 @@ class LinearSVM(PenalisedClassifier):
             theta, more, ended = newton(made, theta, data, (alpha, rounding), self.max_iter, self.tol)
             minima.append(theta)
             steps += more
+            if not ended:
+                break
         return theta, steps, ended

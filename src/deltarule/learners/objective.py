@@ -120,7 +120,10 @@ def objective(loss: Loss | Family, outputs: int, features: int, rows: int) -> Ob
 
 
 def chosen(loss: Loss | Family, theta: Array, rows: int) -> Objective:
-    """Return an objective on the engine that its size asks for; a native one is not kept, for it holds on to data."""
+    """Return an objective on the engine that its size asks for.
+
+    A native one is not kept: so many rows are rarely as many the next time, and if they are, the code is on disk.
+    """
     outputs, features = theta.shape
     if rows * theta.size < WORTH_COMPILING:
         return objective(loss, outputs, features, rows)

@@ -28,7 +28,7 @@ _STEPS = 1000  # of a native call, after which it can be interrupted
 def lasso(gram: Array, target: Array, alpha: float, max_iter: int, tol: float) -> tuple[Array, int, bool]:
     """Return θ (d, outputs), the number of steps, at most ``max_iter``, and whether they were enough.
 
-    Ends where a step changes no coefficient by more than ``tol`` times the largest one (or than ``tol``).
+    Ends where a step changes no coefficient by more than ``tol`` times the largest one.
     """
     rate = 1 / (float(np.linalg.eigvalsh(gram).max(initial=0.0)) or 1.0)
     scalars = (rate, rate * alpha, tol)
@@ -64,7 +64,7 @@ def _step(problem: Sequence[Any], state: Sequence[Any], scalars: Sequence[Any]) 
     going = downhill.astype("float64")
     following = going * (0.5 + (0.25 + momentum * momentum) ** 0.5) + (1 - going)
     change, size = abs(new - theta).max(), abs(theta).max()
-    ended = ((change <= tol) | (change <= tol * size)) & downhill
+    ended = (change <= tol * size) & downhill
     return new, new + going * ((momentum - 1) / following) * (new - theta), following, ended
 
 

@@ -11,7 +11,9 @@ from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 
-from deltarule.learners import Lasso, LinearRegression, Ridge, least_squares, proximal, scatter
+from deltarule.errors import ArgumentError, DataError
+from deltarule.learners import PCA, Lasso, LinearRegression, Ridge, least_squares, proximal, scatter
+from deltarule.learners.base import Array
 from deltarule.learners.objective import objective
 from deltarule.losses import SquaredError
 
@@ -145,3 +147,38 @@ def test_lasso_says_that_its_steps_were_too_few(limit: int, monkeypatch: pytest.
     with pytest.warns(ConvergenceWarning, match="max_iter=2 steps"):
         Lasso(max_iter=2).partial_fit(x, y)
     assert Lasso(alpha=0.1).fit(x, y).n_iter_ < 10_000  # and no warning
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e6])
+def test_the_lasso_does_not_mind_the_unit_of_the_targets(scale: float) -> None:
+    x, y = linear_data(40, 5)
+    wanted = Lasso(alpha=0.1).fit(x, y).coef_
+    np.testing.assert_allclose(Lasso(alpha=0.1 * scale).fit(x, y * scale).coef_ / scale, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("columns", [[0, 1, 2, 0], [0, 1, 2]])
+def test_normal_equations_that_are_singular_are_refused(columns: list[int]) -> None:
+    x, y = linear_data(40 if len(columns) == 4 else 2, 3)
+    with pytest.raises(DataError, match="singular XᵀX"):
+        LinearRegression(solver="normal").fit(x[:, columns], y)
+
+
+def test_a_chunk_that_was_refused_does_not_count() -> None:
+    x, y = linear_data(40, 4)
+    learner = Ridge(alpha=1.0).partial_fit(x[:20], y[:20])
+    with pytest.raises(ArgumentError, match="alpha"):
+        learner.set_params(alpha=-1.0).partial_fit(x[20:], y[20:])
+    learner.set_params(alpha=1.0).partial_fit(x[20:], y[20:])
+    np.testing.assert_allclose(learner.coef_, Ridge(alpha=1.0).fit(x, y).coef_, rtol=1e-10)
+    components = PCA(2).partial_fit(x[:20])
+    with pytest.raises(ArgumentError, match="n_components"):
+        components.set_params(n_components=-1).partial_fit(x[20:])
+    assert components.set_params(n_components=2).partial_fit(x[20:]).n_samples_seen_ == 40
+    np.testing.assert_allclose(components.components_, PCA(2).fit(x).components_, atol=1e-10)
+
+
+def linear_data(n: int, d: int) -> tuple[Array, Array]:
+    """Return features and targets, two of whose coefficients are 0."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(n, d))
+    return x, x @ np.array([0.0, -1.0, 0.0, 3.0, 0.5])[:d] + 0.01 * random.normal(size=n)
