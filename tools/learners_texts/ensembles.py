@@ -115,7 +115,7 @@ PAGES: tuple[Page, ...] = (
         "Learners that are no networks ([[LogisticRegression]], [[KNNClassifier]] …): scikit-learn's `GridSearchCV` "
         "takes them as they are, a `Pipeline` whose scaler is to be fitted in every fold, and several scorers. Very "
         "many candidates of very different cost: `HalvingGridSearchCV`.",
-        "O(candidates·folds) fits, 3 to 30 times as fast as one after the other where the networks are small; memory "
+        "O(candidates·folds) fits, 3 to 20 times as fast as one after the other where the networks are small; memory "
         "that of all of them at once.",
         "Accuracy in four folds of 600 digits against the learning rate, by size of the network: 30 candidates × 4 "
         "folds.",
