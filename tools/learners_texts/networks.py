@@ -20,7 +20,7 @@ _OWN_COST = (
 _LOSS = "minimise Σ wᵢ·loss(outputsᵢ, yᵢ)/Σ wᵢ"
 _PENALTY = _LOSS + " + ½·alpha·‖W‖²"
 _HABITS = "Scale the inputs first (`StandardScaler` in a `Pipeline`); `early_stopping=True` keeps the best weights."
-_RATE = "size η of a step; \"auto\" is 0.001 for a module, 0.02 for the linear layer that stands for None"
+_RATE = 'size η of a step; "auto" is 0.001 for a module, 0.02 for the linear layer that stands for None'
 _MODULE = (
     "a module (copied with its values and frozen parameters), a function (input_shape, n_outputs) → module, or None: "
     "a linear layer"
