@@ -41,7 +41,7 @@ Float32, data in memory, whole epochs after the first. "Of sgemm" divides the op
 of NumPy's 1024³ matrix product in the same run; it says little about W1, W5 and W13, which are bound by memory or
 latency. PyTorch compiled and scikit-learn ran in the first round only. Memory is the peak of the whole process, data
 included, ours and PyTorch's.""",
-        "python benchmarks/compare.py --rounds 3 --peers torch jax --once torch-compiled sklearn "
+        "python benchmarks/compare.py --rounds 2 --peers torch jax --once torch-compiled sklearn "
         "--out benchmarks/results/training.json > benchmarks/results/training.md",
         "training.md",
     ),

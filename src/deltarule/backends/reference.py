@@ -15,6 +15,7 @@ import numpy as np
 from deltarule import shapes
 from deltarule.backends import convolution, threefry
 from deltarule.backends.base import Array, Executable, StepRunner
+from deltarule.backends.given import check_arrays
 from deltarule.backends.stepper import LoopRunner
 from deltarule.dtypes import DTYPES, SHORT_SUM
 from deltarule.errors import DataError, GraphError
@@ -299,10 +300,12 @@ class _Compiled:
     """A program with its order of evaluation fixed."""
 
     def __init__(self, program: Program) -> None:
+        self._inputs = program.inputs
         self._kinds = [_KINDS[node.dtype.name] for node in program.inputs]
         self._plan = _Plan(expand_calls(program.outputs), program.inputs)
 
     def __call__(self, *arrays: Array) -> list[Array]:
+        check_arrays(self._inputs, arrays)
         given = [np.asarray(array, kind) for array, kind in zip(arrays, self._kinds, strict=True)]
         return [np.array(result) for result in self._plan.run(given)]
 

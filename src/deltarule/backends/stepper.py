@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.backends.base import Array, Executable
+from deltarule.backends.given import checked_data
 from deltarule.graph.program import StepProgram
 
 
@@ -50,6 +51,7 @@ class LoopRunner:
         size = self._program.batch_size
         n_state = len(self._program.state)
         extra = [np.float64(value) for value in scalars]
+        data = checked_data(self._program.batch, data, np.asarray(order[: len(order) // size * size]))
         metrics: list[list[float]] = []
         self._stop, self.steps_done = False, 0
         for step in range(len(order) // size):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from deltarule.backends.base import Array, Executable, StepRunner
+from deltarule.backends.given import check_arrays
 from deltarule.backends.native import context as words
 from deltarule.backends.native.image import compiled
 from deltarule.backends.native.machine import Machine, host
@@ -17,9 +18,7 @@ from deltarule.backends.native.memory import LINE, aligned, raise_reported
 from deltarule.backends.native.program import draw
 from deltarule.backends.native.runner import NativeRunner
 from deltarule.backends.native.threads import Entry, Team
-from deltarule.errors import DataError, ShapeError
 from deltarule.graph.program import Program, StepProgram
-from deltarule.shapes import show
 
 _first_byte: Any = ctypes.c_char.from_buffer  # NumPy's arrays are buffers, which their types do not say
 
@@ -81,15 +80,14 @@ class NativeExecutable:
     def _given(self, arrays: Sequence[Array]) -> list[Array]:
         """Return contiguous arrays of the right types."""
         if len(arrays) != len(self._shapes):
-            raise DataError("call", expected=f"{len(self._shapes)} arrays", got=str(len(arrays)))
+            check_arrays(self._program.inputs, arrays)
         given = []
-        for place, ((shape, dtype), array) in enumerate(zip(self._shapes, arrays, strict=True)):
+        for (shape, dtype), array in zip(self._shapes, arrays, strict=True):
             if type(array) is np.ndarray and array.shape == shape and array.dtype is dtype and array.flags.c_contiguous:
                 given.append(array)
                 continue
             if np.shape(array) != shape:
-                name = self._program.inputs[place].attributes.get("name", "")
-                raise ShapeError(f"input {name}", expected=show(shape), got=show(np.shape(array)))
+                check_arrays(self._program.inputs, arrays)
             given.append(np.array(array, dtype, order="C"))
         return given
 

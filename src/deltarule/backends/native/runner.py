@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.backends.base import Array
+from deltarule.backends.given import checked_data
 from deltarule.backends.native import context as words
 from deltarule.backends.native.image import Region, compiled
 from deltarule.backends.native.machine import Machine
 from deltarule.backends.native.memory import aligned, raise_reported
 from deltarule.backends.native.program import draw_step
 from deltarule.backends.native.threads import Team
-from deltarule.errors import DataError, ShapeError
+from deltarule.errors import ShapeError
 from deltarule.graph.program import StepProgram
 from deltarule.lower.lower import lower_step
 from deltarule.lower.memory import MemoryPlan
@@ -108,7 +109,7 @@ class NativeRunner:
         size = self._program.batch_size
         rows = np.ascontiguousarray(order, np.int64)
         steps = len(rows) // size if size else 0
-        arrays = self._checked(data, rows[: steps * size])
+        arrays = checked_data(self._program.batch, data, rows[: steps * size])
         metrics = np.zeros((steps, self._program.metrics_width), np.float64)
         context = self._context
         context[: words.TABLE] = 0
@@ -123,22 +124,6 @@ class NativeRunner:
         self._team.run(self._entry, context.ctypes.data, self.stop)
         raise_reported(context)
         return metrics[: self.steps_done]
-
-    def _checked(self, data: Sequence[Array], rows: npt.NDArray[np.int64]) -> list[Array]:
-        """Return contiguous data sets of the right types; every row of the order is inside each."""
-        arrays: list[Array] = []
-        for node, array in zip(self._program.batch, data, strict=True):
-            given = np.ascontiguousarray(array, node.dtype.name)
-            if given.shape[1:] != node.shape[1:] or given.ndim != len(node.shape):
-                expected = show(("rows", *node.shape[1:]))
-                raise ShapeError(
-                    f"data for {node.attributes.get('name', 'a batch')}", expected=expected, got=show(given.shape)
-                )
-            if rows.size and (rows.min() < 0 or rows.max() >= len(given)):
-                bad = rows.min() if rows.min() < 0 else rows.max()
-                raise DataError("order", expected=f"rows in [0, {len(given)})", got=str(int(bad)))
-            arrays.append(given)
-        return arrays
 
     def _view(self, region: Region) -> Array:
         kind = np.dtype(region.dtype)
