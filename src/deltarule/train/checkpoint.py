@@ -19,6 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from deltarule import files
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.runtime.buffers import Array
 
@@ -59,17 +60,9 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     target = checked_path(path)
     if target.exists() and not target.is_file() and not target.is_dir():
         raise CheckpointError(f"file {target}", expected="a place to write to", got="a device or a pipe")
-    draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with draft.open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
+        files.write_atomically(target, content)
     except OSError as error:
         raise CheckpointError(
             f"file {target}", expected="a place to write to", got=str(error), hint="Choose another path, or make room."

@@ -115,7 +115,7 @@ def test_a_crash_while_writing_leaves_the_old_file(path, monkeypatch, broken):
     def crash(*arguments, **options):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(*{"fsync": (os, "fsync", crash), "replace": (type(path), "replace", crash)}[broken])
+    monkeypatch.setattr(os, broken, crash)
     with pytest.raises(CheckpointError, match="No space left"):
         checkpoint.write(path, "model", {"w": np.zeros(3)}, {})
     assert path.read_bytes() == before
