@@ -54,21 +54,24 @@ def test_idx_bytes_can_stay_on_disk(tmp_path: Path) -> None:
         data.read_idx(tmp_path / "f", mapped=True)
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "the bytes of an empty file"),
-        (b"\x89PNG\r\n\x1a\n", "got the bytes 89 50 4e 47"),
-        (bytes([0, 0, 7, 1]), "got the bytes 00 00 07 01"),
-        (bytes([0, 0, 8, 3, 0, 0]), "the sizes of 3 axes"),
-        (idx_bytes(np.zeros((2, 3), np.uint8), 8)[:-1], "expected 6 bytes of elements"),
-        (idx_bytes(np.zeros((2, 3), np.uint8), 8) + b"x", "expected 6 bytes of elements, as its head says, got more"),
-        (bytes([0, 0, 14, 4]) + b"\xff" * 16, "as its head says, got at most 20"),
-        (gzip.compress(idx_bytes(np.zeros((90, 30), np.uint8), 8))[:-9], "whole gzip file"),
-        (gzip.compress(bytes([0, 0, 14, 4]) + b"\xff" * 16), "as its head says, got at most"),
-    ],
-)
-def test_broken_idx_files_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
+BROKEN_IDX = {
+    "an empty file": (b"", "the bytes of an empty file"),
+    "a PNG": (b"\x89PNG\r\n\x1a\n", "got the bytes 89 50 4e 47"),
+    "an unknown type": (bytes([0, 0, 7, 1]), "got the bytes 00 00 07 01"),
+    "a head cut short": (bytes([0, 0, 8, 3, 0, 0]), "the sizes of 3 axes"),
+    "a byte missing": (idx_bytes(np.zeros((2, 3), np.uint8), 8)[:-1], "expected 6 bytes of elements"),
+    "a byte too many": (
+        idx_bytes(np.zeros((2, 3), np.uint8), 8) + b"x", "expected 6 bytes of elements, as its head says, got more",
+    ),
+    "enormous sizes": (bytes([0, 0, 14, 4]) + b"\xff" * 16, "as its head says, got at most 20"),
+    "gzip cut short": (gzip.compress(idx_bytes(np.zeros((90, 30), np.uint8), 8))[:-9], "whole gzip file"),
+    "enormous sizes in gzip": (gzip.compress(bytes([0, 0, 14, 4]) + b"\xff" * 16), "as its head says, got at most"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BROKEN_IDX)
+def test_broken_idx_files_are_refused(kind: str, tmp_path: Path) -> None:
+    content, message = BROKEN_IDX[kind]
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(DataError, match=message):
         data.read_idx(tmp_path / "a")

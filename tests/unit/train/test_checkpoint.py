@@ -61,7 +61,9 @@ def test_every_truncation_and_flipped_byte_is_noticed(path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"hello", pickle.dumps({"w": [1.0]}), b"\x00" * 64, b"\xff" * 64, b"PK\x03\x04" + b"0" * 50]
+    "content",
+    [b"", b"hello", pickle.dumps({"w": [1.0]}), b"\x00" * 64, b"\xff" * 64, b"PK\x03\x04" + b"0" * 50],
+    ids=["nothing", "text", "a pickle", "zeros", "ones", "a zip"],
 )
 def test_foreign_content_is_told(tmp_path, content):
     file = tmp_path / "foreign.dr"
