@@ -109,11 +109,11 @@ PAGES: tuple[Page, ...] = (
         "NetworkSearchCV",
         "best = arg max over candidates of the mean over folds of score(fit on the other folds); then one fit of the "
         "best on all data.\n\nCandidates × folds are trained side by side: one program, one matrix product for all.",
-        "Learning rate, penalty, seed, patience or sizes of a network. Random candidates: hand over "
-        "`list(ParameterSampler(…))`. Before believing a score: `find_leaks`, groups split by `GroupKFold`, rare "
-        "classes resampled in training rows only.",
+        "Learning rate, penalty, seed, patience or sizes of a network. Random candidates: "
+        "`candidates=list(ParameterSampler(…))`. Before believing a score: `find_leaks`, groups split by `GroupKFold`, "
+        "rare classes resampled in training rows only.",
         "Learners that are no networks ([[LogisticRegression]], [[KNNClassifier]] …): scikit-learn's `GridSearchCV` "
-        "takes them as they are, a `Pipeline` whose scaler is to be fitted in every fold, and several scorers. Very "
+        "takes them as they are, and a `Pipeline` whose scaler is to be fitted in every fold. Very "
         "many candidates of very different cost: `HalvingGridSearchCV`.",
         "O(candidates·folds) fits, 3 to 20 times as fast as one after the other where the networks are small; memory "
         "that of all of them at once.",
@@ -124,9 +124,13 @@ PAGES: tuple[Page, ...] = (
         ("MLPClassifier", "MLPRegressor", "NetworkClassifier"),
         {"cv": "number of folds, a splitter, or pairs of row numbers",
          "estimator": "a neural learner; None is `MLPClassifier(random_state=0)`",
-         "param_grid": "{parameter: values}, a list of such grids, or a list of candidates",
-         "refit": "whether the best candidate is fitted to all data",
-         "scoring": "a name, a function (learner, X, y), or None for the learner's own score"},
+         "param_grid": "{parameter: list of its candidates}, or a list of such grids, as in `GridSearchCV`",
+         "candidates": "instead of a grid: complete settings {parameter: value}, one dict for each candidate",
+         "refit": "whether the best candidate is fitted to all data; or a function of `cv_results_` that gives its "
+         "number; of several scorers the name of the one that decides",
+         "error_score": "the score of a fit that fails, or \"raise\"",
+         "return_train_score": "whether the results have scores of the training rows, too",
+         "scoring": "a name, a function (learner, X, y), None for the learner's own score; or several scorers"},
     ),
     Page(
         "Snapshots",

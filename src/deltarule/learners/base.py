@@ -172,6 +172,12 @@ def generator(random_state: Any) -> np.random.Generator:
     return np.random.default_rng(seed(random_state))
 
 
+def log_of(probabilities: Array) -> Array:
+    """Return logarithms of probabilities, −∞ for 0."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(probabilities))
+
+
 def coded(learner: Any, x: Any, n: int) -> Array:
     """Return codes (N, n) for ``inverse_transform``; raises ShapeError for others."""
     codes = np.asarray(x)

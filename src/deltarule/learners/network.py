@@ -114,7 +114,7 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         if not reset:
             check_is_fitted(self, "network_")
         alone = isinstance(y, str)
-        found = validate_data(self, x, *([] if alone else [y]), reset=reset, **options)
+        found = validate_data(self, x, *([] if alone else [base.dense_targets(y)]), reset=reset, **options)
         checked, targets = (found, None) if alone else found
         if not reset:
             network_checks.check_shape(self, self._shape(checked), self._shape_)

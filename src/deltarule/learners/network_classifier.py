@@ -19,7 +19,7 @@ from sklearn.utils.validation import column_or_1d
 from deltarule import losses, nn
 from deltarule.errors import ArgumentError
 from deltarule.learners import architectures, network_checks
-from deltarule.learners.base import Array, check_labels, encode_classes, weights_for
+from deltarule.learners.base import Array, check_labels, encode_classes, log_of, weights_for
 from deltarule.learners.custom import FunctionLoss, chosen_loss
 from deltarule.learners.network import Job, Network, WrappedNetwork, pair, relative
 from deltarule.losses import Loss
@@ -171,6 +171,11 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
             return found
         both = np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
         return np.asarray(both / both.sum(axis=1, keepdims=True))
+
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]  # scikit-learn has no types
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return ln P(class|x), −∞ where the probability is 0."""
+        return log_of(self.predict_proba(X))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

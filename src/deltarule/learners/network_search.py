@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 import copy
-import inspect
+import numbers
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self, final
 
 import numpy as np
-from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
 from sklearn.exceptions import FitFailedWarning
-from sklearn.metrics import check_scoring
-from sklearn.model_selection import ParameterGrid, check_cv
+from sklearn.model_selection import check_cv
 from sklearn.utils import check_array, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, indexable
 
-from deltarule.errors import ArgumentError
-from deltarule.learners.base import Array
+from deltarule.errors import ArgumentError, DivergenceError
+from deltarule.learners.base import Array, dense_targets
+from deltarule.learners.candidates import candidates_of
 from deltarule.learners.network import Network
 from deltarule.learners.network_classifier import MLPClassifier
-from deltarule.learners.together import scores_of, try_together, warn_of_divergence
+from deltarule.learners.search_results import Measures, results_table, score_all
+from deltarule.learners.together import has_failed, try_together, warn_of_divergence
+
+
+def _no_learner(name: str) -> str:
+    """Return why a search with ``refit=False`` has no method that asks the best learner."""
+    return (
+        f"{name} is there after refitting: this NetworkSearchCV has refit=False, so that no learner is fitted to all "
+        "data. Set refit=True, or fit the estimator with best_params_."
+    )
 
 
 def _has(name: str) -> Callable[[Any], bool]:
-    """Return whether the learner that is searched for has a method."""
+    """Return whether the learner that is searched for has a method, and the best one will be there to have it."""
 
     def check(search: Any) -> bool:
+        if not search.refit:
+            raise AttributeError(_no_learner(name))
         learner = search.best_estimator_ if hasattr(search, "best_estimator_") else search._base()
         return hasattr(learner, name)
 
@@ -40,21 +50,27 @@ def _has(name: str) -> Callable[[Any], bool]:
 class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Grid search with cross-validation for neural learners, the fits of all candidates and folds in one program.
 
-    Results, attributes and scores are those of scikit-learn's ``GridSearchCV`` (of random candidates: hand over
-    ``list(ParameterSampler(…))``); every fit is what the learner would do by itself, within rounding. Candidates that
-    differ in numbers (learning rate, penalty, seed, patience …) share a program; other sizes make a program of their
-    own. A fit that fails or diverges scores NaN, with a ``FitFailedWarning``, and its candidate comes last; if all
-    do, the search raises. A Pipeline is refused, since its steps would have to be fitted in every fold: so that each
-    fold has a scaler of its own, take ``GridSearchCV`` over the Pipeline, or scale X beforehand by what is known
-    without it. There is one scorer.
+    Results, attributes and scores are those of scikit-learn's ``GridSearchCV``; every fit is what the learner would do
+    by itself, within rounding. Candidates that differ in numbers (learning rate, penalty, seed, patience …) share a
+    program; other sizes make a program of their own. A fit that fails or diverges scores ``error_score``, with a
+    ``FitFailedWarning``; if all do, the search raises. A Pipeline is refused, since its steps would have to be fitted
+    in every fold: so that each fold has a scaler of its own, take ``GridSearchCV`` over the Pipeline, or scale X
+    beforehand by what is known without it.
 
     Args:
         estimator: ``MLPClassifier``, ``MLPRegressor``, ``NetworkClassifier`` …; None is
             ``MLPClassifier(random_state=0)``.
-        param_grid: {parameter: values}, a list of such grids, or a list of candidates; None is the learner as it is.
-        scoring: As for ``GridSearchCV``: a name, a function (learner, X, y), or None for the learner's own score.
+        param_grid: {parameter: list of its candidates}, or a list of such grids, by the rules of
+            ``sklearn.model_selection.ParameterGrid``; None is the learner as it is.
+        candidates: Complete settings {parameter: value}, one dict for each candidate, instead of a grid: what
+            ``list(ParameterSampler(…))`` gives.
+        scoring: As for ``GridSearchCV``: a name, a function (learner, X, y), None for the learner's own score; or
+            several, as a list of names or {name: scorer}.
         cv: Number of folds, a splitter, or pairs of row numbers.
-        refit: Whether to fit the best candidate on all data.
+        refit: Whether to fit the best candidate on all data; which one, as a function of ``cv_results_`` that gives
+            its number; of several scorers the name of the one that decides.
+        error_score: The score of a fit that fails, or "raise".
+        return_train_score: Whether ``cv_results_`` has scores of the training rows, too.
         threads: How many; None for all cores.
 
     >>> from deltarule.learners import MLPRegressor
@@ -66,14 +82,18 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
     """
 
     def __init__(
-        self, estimator: Any = None, param_grid: Any = None, *, scoring: Any = None, cv: Any = None,
-        refit: bool = True, threads: int | None = None,
+        self, estimator: Any = None, param_grid: Any = None, *, candidates: Any = None, scoring: Any = None,
+        cv: Any = None, refit: Any = True, error_score: Any = np.nan, return_train_score: bool = False,
+        threads: int | None = None,
     ) -> None:  # fmt: skip
         self.estimator = estimator
         self.param_grid = param_grid
+        self.candidates = candidates
         self.scoring = scoring
         self.cv = cv
         self.refit = refit
+        self.error_score = error_score
+        self.return_train_score = return_train_score
         self.threads = threads
 
     best_estimator_: Any
@@ -81,18 +101,8 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
     def _base(self) -> Any:
         return MLPClassifier(random_state=0) if self.estimator is None else self.estimator
 
-    def _candidates(self) -> list[dict[str, Any]]:
-        grid = {} if self.param_grid is None else self.param_grid
-        plain = isinstance(grid, Sequence) and all(
-            isinstance(item, Mapping) and not any(isinstance(v, (list, tuple, np.ndarray)) for v in item.values())
-            for item in grid
-        )
-        found = [dict(item) for item in grid] if plain else list(ParameterGrid(grid))
-        if not found:
-            raise ArgumentError("NetworkSearchCV param_grid", expected="at least one candidate", got=repr(grid))
-        return found
-
-    def _checked(self, base: Any) -> None:
+    def _checked(self, base: Any) -> Measures:
+        """Return the scorers; raises ArgumentError for arguments of another kind."""
         if not isinstance(base, Network) or not (is_classifier(base) or is_regressor(base)):
             kind = base if isinstance(base, type) else type(base)
             raise ArgumentError(
@@ -101,12 +111,23 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
                 hint="For a Pipeline, whose steps (a scaler …) every fold fits to its own rows, and for all other "
                 "estimators take sklearn.model_selection.GridSearchCV: it fits one after the other.",
             )  # fmt: skip
-        if isinstance(self.scoring, (Mapping, list, tuple, set)):
+        measures = Measures.of(base, self.scoring, self.error_score)
+        if not callable(self.refit) and not isinstance(self.refit, (bool, np.bool_, str)):
             raise ArgumentError(
-                "NetworkSearchCV scoring", expected="one scorer: a name, a function (learner, X, y), or None",
-                got=f"{len(self.scoring)} of them in a {type(self.scoring).__name__}",
-                hint="Search by one of them; the others score best_estimator_, or every candidate of GridSearchCV.",
+                "NetworkSearchCV refit", expected="True, False, a scorer's name or a function of cv_results_",
+                got=repr(self.refit),
             )  # fmt: skip
+        if measures.several:
+            self._check_refit(measures.scorers)
+        return measures
+
+    def _check_refit(self, names: Iterable[str]) -> None:
+        """Raise ArgumentError unless it is said by which of several scores the best is found."""
+        if not callable(self.refit) and self.refit not in {False, *names}:
+            expected = (
+                f"{', '.join(map(repr, names))}, a function of cv_results_, or False, as there are several scores"
+            )
+            raise ArgumentError("NetworkSearchCV refit", expected=expected, got=repr(self.refit))
 
     def fit(self, X: Any, y: Any, *, groups: Any = None, **fit_params: Any) -> Self:
         """Fit all candidates on all folds side by side, and the best one on all data.
@@ -118,54 +139,66 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
             ArgumentError: An estimator or a scorer of another kind; no candidate could be fitted.
             ValueError: Data that no learner takes.
         """
-        base, candidates = self._base(), self._candidates()
-        self._checked(base)
+        base = self._base()
+        measures = self._checked(base)
+        candidates = candidates_of(base, self.param_grid, self.candidates)
         weights = fit_params.pop("sample_weight", None)
         if fit_params:
             names = ", ".join(fit_params)
             raise ArgumentError("NetworkSearchCV.fit", expected="X, y, groups or sample_weight", got=names)
         if y is None:
             raise ValueError("This NetworkSearchCV estimator requires y to be passed, but the target y is None.")
-        x, targets, groups = indexable(X, y, groups)
+        x, targets, groups = indexable(X, dense_targets(y), groups)
         check_array(targets, ensure_2d=False, dtype=None, input_name="y")
         clone(base)._features(x, targets, reset=True, multi_output=True)  # what is wrong with all data is told at once
         folds = list(check_cv(self.cv, targets, classifier=is_classifier(base)).split(x, targets, groups))
-        scorer = check_scoring(base, scoring=self.scoring)
         learners = [clone(base).set_params(**clone(params, safe=False)) for params in candidates for _ in folds]
         start = time.perf_counter()
         errors = try_together(
             learners, x, targets, [train for _ in candidates for train, _ in folds], self.threads, weights
         )
         seconds = (time.perf_counter() - start) / len(learners)
-        _warn_or_raise(learners, errors)
-        rows = [test for _, test in folds] * len(candidates)
-        shares = weights if _takes_weights(scorer) else None
-        scores = scores_of(learners, scorer, x, targets, rows, shares).reshape(len(candidates), len(folds))
-        self.n_splits_, self.scorer_ = len(folds), scorer
-        self._choose(candidates, _results(candidates, scores, seconds))
+        _warn_or_raise(learners, errors, self.error_score)
+        failed = [has_failed(learner) for learner in learners]
+        scored = score_all(measures, learners, failed, (x, targets, weights), folds, self.return_train_score)
+        self.n_splits_, self.multimetric_ = len(folds), measures.several or scored.names != ["score"]
+        self.scorer_ = measures.scorers if measures.several else measures.scorers["score"]
+        self._choose(candidates, results_table(candidates, scored, seconds), scored.names)
         if self.refit:
             best = clone(base).set_params(**clone(self.best_params_, safe=False))
+            start = time.perf_counter()
             self.best_estimator_ = best.fit(X, y, **({} if weights is None else {"sample_weight": weights}))
+            self.refit_time_ = time.perf_counter() - start
             if hasattr(best, "feature_names_in_"):
                 self.feature_names_in_ = best.feature_names_in_
         return self
 
-    def _choose(self, candidates: Sequence[dict[str, Any]], results: dict[str, Any]) -> None:
+    def _choose(self, candidates: Sequence[dict[str, Any]], results: dict[str, Any], names: Sequence[str]) -> None:
         """Keep the table and the best candidate; raises ArgumentError if none has a score and one is to be fitted."""
         self.cv_results_ = results
-        if self.refit and not np.isfinite(results["mean_test_score"]).any():
+        if self.multimetric_:
+            self._check_refit(names)
+        if callable(self.refit):
+            self.best_index_ = _index(self.refit(results), len(candidates))
+            self.best_params_ = candidates[self.best_index_]
+            return
+        if self.multimetric_ and not self.refit:
+            return
+        name = self.refit if self.multimetric_ else "score"
+        means = results[f"mean_test_{name}"]
+        if self.refit and np.isnan(means).all():
             raise ArgumentError(
                 "NetworkSearchCV.fit", expected="a candidate with a score in every fold", got="none",
                 hint="cv_results_ has the scores of every fold; with refit=False nothing is chosen.",
             )  # fmt: skip
-        self.best_index_ = int(results["rank_test_score"].argmin())
-        self.best_params_ = candidates[self.best_index_]
-        self.best_score_ = float(results["mean_test_score"][self.best_index_])
+        self.best_index_ = int(results[f"rank_test_{name}"].argmin())
+        self.best_params_, self.best_score_ = candidates[self.best_index_], float(means[self.best_index_])
 
     def _best(self) -> Any:
         check_is_fitted(self, "best_estimator_")
         return self.best_estimator_
 
+    @available_if(_has("predict"))  # type: ignore[untyped-decorator]  # scikit-learn has no types
     def predict(self, X: Any) -> Array:
         """Return the predictions of the best learner."""
         return np.asarray(self._best().predict(X))
@@ -175,6 +208,11 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
         """Return the probabilities of the best learner."""
         return np.asarray(self._best().predict_proba(X))
 
+    @available_if(_has("predict_log_proba"))  # type: ignore[untyped-decorator]  # scikit-learn has no types
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return the logarithms of the probabilities of the best learner."""
+        return np.asarray(self._best().predict_log_proba(X))
+
     @available_if(_has("decision_function"))  # type: ignore[untyped-decorator]  # scikit-learn has no types
     def decision_function(self, X: Any) -> Array:
         """Return the scores of the best learner."""
@@ -182,7 +220,24 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
 
     def score(self, X: Any, y: Any) -> float:
         """Return the score by which candidates were compared, of the best learner."""
-        return float(self.scorer_(self._best(), X, y))
+        if not self.refit:
+            raise AttributeError(_no_learner("score"))
+        best = self._best()
+        if isinstance(self.scorer_, dict):
+            self._check_refit_name()
+            return float(self.scorer_[self.refit](best, X, y))
+        found = self.scorer_(best, X, y)
+        if isinstance(found, Mapping):
+            self._check_refit_name()
+            found = found[self.refit]
+        return float(found)
+
+    def _check_refit_name(self) -> None:
+        if not isinstance(self.refit, str):
+            raise ArgumentError(
+                "NetworkSearchCV.score", expected="refit= with the name of one of several scores", got=repr(self.refit),
+                hint="scorer_ has the scorers: search.scorer_[name](search.best_estimator_, X, y).",
+            )  # fmt: skip
 
     @property
     def classes_(self) -> Array:
@@ -202,19 +257,33 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
         return tags
 
 
-def _takes_weights(scorer: Any) -> bool:
-    """Return whether a scorer takes ``sample_weight``."""
-    own = getattr(scorer, "_accept_sample_weight", None)
-    return bool(own()) if own else "sample_weight" in inspect.signature(scorer).parameters
+def _index(found: Any, n: int) -> int:
+    """Return the number of a candidate that a function for ``refit`` gave."""
+    if not isinstance(found, numbers.Integral) or isinstance(found, bool):
+        raise TypeError(f"best_index_ returned is not an integer: refit gave {found!r}")
+    if not 0 <= int(found) < n:
+        raise IndexError(f"best_index_ index out of range: refit gave {found}, there are {n} candidates")
+    return int(found)
 
 
-def _warn_or_raise(learners: Sequence[Any], errors: Sequence[Exception | None]) -> None:
-    """Warn, two calls up, of fits that failed; raise ArgumentError if all did, or the error that is common to all."""
+def _warn_or_raise(learners: Sequence[Any], errors: Sequence[Exception | None], error_score: Any) -> None:
+    """Warn, two calls up, of fits that failed; raise ArgumentError if all did, or the error that is common to all.
+
+    With the ``error_score`` "raise" the first failure is raised.
+    """
     raised = [error for error in errors if error is not None]
     n, diverged = (
         len(learners),
         [learner for learner in learners if hasattr(learner, "history_") and learner.history_.diverged],
     )
+    if error_score == "raise" and raised:
+        raise raised[0]
+    if error_score == "raise" and diverged:
+        steps = diverged[0].history_.steps
+        raise DivergenceError(
+            "NetworkSearchCV.fit", expected="a finite loss", got=f"NaN or infinity after {steps} steps",
+            hint=f"In the fit of {diverged[0]}. Scale X, or lower learning_rate.",
+        )  # fmt: skip
     if len(raised) == n and len({(type(error), str(error)) for error in raised}) == 1:
         raise raised[0]
     if len(raised) + len(diverged) == n:
@@ -224,26 +293,10 @@ def _warn_or_raise(learners: Sequence[Any], errors: Sequence[Exception | None]) 
             hint="Fit the estimator by itself to see more; where the loss grows, scale X or lower learning_rate.",
         ) from (raised[0] if raised else None)  # fmt: skip
     if raised:
-        message = f"{len(raised)} of {n} fits failed and score NaN, the first: {type(raised[0]).__name__}: {raised[0]}"
+        score = "NaN" if np.isnan(error_score) else error_score
+        message = (
+            f"{len(raised)} of {n} fits failed and score {score}, the first: {type(raised[0]).__name__}: {raised[0]}"
+        )
         warnings.warn(message, FitFailedWarning, stacklevel=3)
     if diverged:
         warn_of_divergence(learners, stacklevel=4)
-
-
-def _results(candidates: Sequence[dict[str, Any]], scores: Array, seconds: float) -> dict[str, Any]:
-    """Return the table of ``GridSearchCV``: parameters, scores of every fold, their mean, spread and rank."""
-    means = scores.mean(axis=1)
-    ranked = np.nan_to_num(means, nan=np.nanmin(means) - 1) if np.isfinite(means).any() else np.zeros_like(means)
-    n = len(candidates)
-    table: dict[str, Any] = {"mean_fit_time": np.full(n, seconds), "std_fit_time": np.zeros(n)}
-    for name in dict.fromkeys(name for params in candidates for name in params):
-        column = np.ma.MaskedArray(np.empty(n, object), mask=True)
-        for i, params in enumerate(candidates):
-            if name in params:
-                column[i] = params[name]
-        table[f"param_{name}"] = column
-    table["params"] = list(candidates)
-    table |= {f"split{fold}_test_score": scores[:, fold] for fold in range(scores.shape[1])}
-    table |= {"mean_test_score": means, "std_test_score": scores.std(axis=1)}
-    table["rank_test_score"] = rankdata(-ranked, method="min").astype(np.int32)
-    return table

@@ -99,12 +99,13 @@ def scores_of(
     found = np.full(len(learners), np.nan)
     for i, (learner, own) in enumerate(zip(learners, rows, strict=True)):
         weights = {} if sample_weight is None else {"sample_weight": _safe_indexing(sample_weight, own)}
-        if not _failed(learner):
+        if not has_failed(learner):
             found[i] = scorer(learner, _safe_indexing(x, own), _safe_indexing(y, own), **weights)
     return found
 
 
-def _failed(learner: Network) -> bool:
+def has_failed(learner: Network) -> bool:
+    """Return whether the fit of a learner could not begin, or diverged."""
     return not hasattr(learner, "history_") or learner.history_.diverged
 
 

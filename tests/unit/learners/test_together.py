@@ -274,9 +274,6 @@ def test_what_does_not_fit_is_refused() -> None:
     ):
         with pytest.raises(ArgumentError, match=f"a neural classifier or regressor, .* got {got}(.|\n)*GridSearchCV"):
             NetworkSearchCV(wrong).fit(x, y)
-    for scoring in ({"a": "accuracy", "b": "f1_macro"}, ["accuracy", "f1_macro"]):
-        with pytest.raises(ArgumentError, match=r"one scorer: .* got 2 of them in a"):
-            NetworkSearchCV(learner, scoring=scoring).fit(x, y)
     with pytest.raises(ArgumentError, match="expected X, y, groups or sample_weight, got coats"):
         NetworkSearchCV(learner).fit(x, y, coats=3)
 
