@@ -73,12 +73,45 @@ class Fusion:
             if self._computes(node):
                 for operand, kind in self.operands(node):
                     self.uses[operand].append(Use(node, kind))
+        self._alone: set[Node] = set()  # operations that may not share a group
+        self._reached: list[int] = []  # for each group: bit i where it depends on group i, directly or not
+        while cyclic := self._grouped():
+            self._alone.update(node for group in cyclic for node in group.nodes)
+        self.stored = self._stored()
+        self.groups = self._in_order()
+
+    def _grouped(self) -> list[Group]:
+        """Form the groups; return those that depend on themselves."""
+        self.of, self.groups = {}, []
         for node in self.order:
             if self._computes(node):
                 self._place(node)
         self._join_scalars()
-        self.stored = self._stored()
-        self.groups = self._in_order()
+        self._reached = self._dependencies()
+        return [group for place, group in enumerate(self.groups) if self._reached[place] >> place & 1]
+
+    def _dependencies(self) -> list[int]:
+        """Return which groups each group depends on, worked out from what its operations read."""
+        places = {group: place for place, group in enumerate(self.groups)}
+        direct: list[list[int]] = []
+        for group in self.groups:
+            read = {self.of.get(operand) for node in group.nodes for operand, _ in self.operands(node)}
+            direct.append([places[other] for other in read if other is not None and other is not group])
+        reached = [sum(1 << other for other in others) for others in direct]
+        order = sorted(places.values(), key=lambda place: self._first(self.groups[place]))
+        changed = True
+        while changed:
+            changed = False
+            for place in order:
+                found = reached[place]
+                for other in direct[place]:
+                    found |= reached[other]
+                if found != reached[place]:
+                    reached[place], changed = found, True
+        return reached
+
+    def _first(self, group: Group) -> int:
+        return min(map(self._positions.__getitem__, group.nodes))
 
     def _computes(self, node: Node) -> bool:
         """Return whether a node has a place in a group: what is not a view, or is a view that is kept."""
@@ -144,12 +177,17 @@ class Fusion:
                 other.before |= added
 
     def _place(self, node: Node) -> None:
-        if node.op in REDUCTIONS:
+        if node in self._alone:
+            self._new(node, producer=not self._is_light(node))
+        elif node.op in REDUCTIONS:
             self._place_reduction(node)
-        elif is_elementwise(node) or node.op in VIEWS or node.op in FREE:
+        elif self._is_light(node):
             self._place_elementwise(node)
         else:
             self._new(node, producer=True)
+
+    def _is_light(self, node: Node) -> bool:
+        return is_elementwise(node) or node.op in VIEWS or node.op in FREE
 
     def _place_reduction(self, node: Node) -> None:
         """Join a reduction of the same shape over the same axes that neither depends on the other."""
@@ -158,6 +196,7 @@ class Fusion:
             first = group.producers[0] if group.producers else None
             if (
                 first is not None
+                and first not in self._alone
                 and first.op in REDUCTIONS
                 and _reduced_axes(first) == _reduced_axes(node)
                 and first.sources[0].shape == node.sources[0].shape
@@ -185,6 +224,8 @@ class Fusion:
         self._add(group, node)
 
     def _may_join(self, node: Node, group: Group, operands: list[tuple[Group | None, str]]) -> bool:
+        if self._alone and not self._alone.isdisjoint(group.nodes):
+            return False
         if group.size != count(node.shape) or (group.producers and not _takes_epilogue(group.producers[0])):
             return False
         for other, kind in operands:
@@ -196,6 +237,8 @@ class Fusion:
 
     def _may_merge(self, earlier: Group, later: Group) -> bool:
         if earlier.size != later.size or later in earlier.before:
+            return False
+        if self._alone and not self._alone.isdisjoint([*earlier.nodes, *later.nodes]):
             return False
         between = any(earlier in other.before for other in later.before)
         apart = any(
@@ -209,14 +252,12 @@ class Fusion:
         later.nodes = sorted([*earlier.nodes, *later.nodes], key=self._positions.__getitem__)
         for node in earlier.nodes:
             self.of[node] = later
+        later.before |= earlier.before
         later.before.discard(earlier)
-        added = earlier.before - later.before
-        later.before |= added
-        for other in self.groups:
-            if earlier in other.before:
+        for other in self.groups:  # whoever depends on one of both depends on all that the two depend on
+            if earlier in other.before or later in other.before:
                 other.before.discard(earlier)
-                if other is not later:
-                    other.before |= {later} | later.before
+                other.before |= {later} | later.before
         self.groups.remove(earlier)
 
     def _join_scalars(self) -> None:
@@ -303,22 +344,20 @@ class Fusion:
 
     def _in_order(self) -> list[Group]:
         """Return the groups that store something, each after those that it depends on."""
-        needed = [group for group in self.groups if any(node in self.stored for node in group.nodes)]
+        needed = [place for place, group in enumerate(self.groups) if any(node in self.stored for node in group.nodes)]
+        waiting = sum(1 << place for place in needed)
         done: list[Group] = []
-        placed: set[Group] = set()
-        for group in sorted(needed, key=lambda g: min(map(self._positions.__getitem__, g.nodes))):
-            stack = [group]
+        for first in sorted(needed, key=lambda place: self._first(self.groups[place])):
+            stack = [first]
             while stack:
-                current = stack[-1]
-                missing = [g for g in needed if g in current.before and g not in placed]
-                if current in placed:
-                    stack.pop()
-                elif missing:
-                    stack.append(missing[0])
-                else:
-                    stack.pop()
-                    placed.add(current)
-                    done.append(current)
+                missing = self._reached[stack[-1]] & waiting
+                if missing:
+                    stack.append((missing & -missing).bit_length() - 1)
+                    continue
+                place = stack.pop()
+                if waiting >> place & 1:
+                    waiting &= ~(1 << place)
+                    done.append(self.groups[place])
         return done
 
 

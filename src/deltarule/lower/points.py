@@ -9,14 +9,15 @@ from deltarule.graph.op import ELEMENTWISE, Op
 from deltarule.lower.index import Index, Lookup, flatten
 from deltarule.lower.layout import Layout
 from deltarule.lower.loops import Apply, Buffer, Condition, Expr, Guard, Load, Number, Position, Random
-from deltarule.lower.views import VIEWS, Indices, inside_padding, inside_window, through
+from deltarule.lower.views import FREE, VIEWS, Indices, inside_padding, inside_window, through
 from deltarule.shapes import count
 
 
 class Points:
     """Expressions of values at indices, inside one statement; equal ones are made once.
 
-    ``buffers`` says which nodes are in memory, ``computed`` which ones this statement computes by itself.
+    ``buffers`` says which nodes are in memory, ``computed`` which ones this statement computes by itself. Constants
+    and positions are computed where they are read, even if they are results and have a buffer of their own.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Points:
     def _value(self, node: Node, indices: Indices) -> Expr:
         if node in self._results:
             return self._results[node]
-        if node in self.buffers and node not in self._computed:
+        if node.op not in FREE and node in self.buffers and node not in self._computed:
             return self.load(node, indices)
         if node.op in VIEWS:
             return self.value(node.sources[0], through(node, indices))
