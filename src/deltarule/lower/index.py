@@ -2,11 +2,14 @@
 
 An :class:`Index` is a sum of whole multiples of atoms: loop variables (:class:`Axis`), quotients and remainders of
 other indices, and values that are looked up in memory. Views (reshape, permute, broadcast, slice, flip) compose
-into such sums, and the ranges of the variables decide which quotients and remainders disappear.
+into such sums, and the ranges of the variables decide which quotients and remainders disappear. Those that stay have
+dividends that are nowhere negative: ⌊x / d⌋ is written as ⌊(x + m·d) / d⌋ − m, so that the division of machines,
+unsigned or towards zero, gives what is meant.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,7 +31,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Quotient:
-    """⌊dividend / divisor⌋."""
+    """⌊dividend / divisor⌋ of a dividend that is nowhere negative."""
 
     dividend: Index
     divisor: int
@@ -39,13 +42,20 @@ class Quotient:
 
 @dataclass(frozen=True)
 class Remainder:
-    """dividend mod divisor, in 0 … divisor − 1."""
+    """dividend mod divisor, in 0 … divisor − 1, of a dividend that is nowhere negative."""
 
     dividend: Index
     divisor: int
 
     def __str__(self) -> str:
         return f"({self.dividend})%{self.divisor}"
+
+
+def dividend_of(atom: Quotient | Remainder) -> Index:
+    """Return the dividend; GraphError if it can be negative, where engines would not divide towards −∞."""
+    if atom.dividend.bounds[0] < 0:
+        raise GraphError("index", expected="a dividend that is nowhere negative", got=str(atom))
+    return atom.dividend
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,12 +129,13 @@ class Index:
         low, high = rest.bounds
         if low // divisor == high // divisor:
             return whole + low // divisor
-        if len(rest.terms) == 1 and rest.constant == 0:
+        if len(rest.terms) == 1:
             atom, coefficient = rest.terms[0]
             if isinstance(atom, Quotient) and coefficient == 1:
-                return whole + atom.dividend // (atom.divisor * divisor)
+                return whole + (atom.dividend + rest.constant * atom.divisor) // (atom.divisor * divisor)
         reduced, smaller = rest._without_common_factor(divisor)
-        return whole + Index(((Quotient(reduced, smaller), 1),))
+        multiples = -min(0, reduced.bounds[0] // smaller)
+        return whole + Index(((Quotient(reduced + multiples * smaller, smaller), 1),), -multiples)
 
     def __mod__(self, divisor: int) -> Index:
         if divisor == 1:
@@ -135,7 +146,8 @@ class Index:
             return rest + -(low // divisor) * divisor
         reduced, smaller = rest._without_common_factor(divisor)
         factor = divisor // smaller
-        return Index(((Remainder(reduced, smaller), 1),)) * factor + rest.constant % factor
+        multiples = -min(0, reduced.bounds[0] // smaller)
+        return Index(((Remainder(reduced + multiples * smaller, smaller), factor),), rest.constant % factor)
 
     def _split(self, divisor: int) -> tuple[Index, Index]:
         """Return (q, r) with self = q · divisor + r and r free of multiples of the divisor."""
@@ -151,10 +163,7 @@ class Index:
         return _normal(whole, multiple), _normal(rest, left)
 
     def _without_common_factor(self, divisor: int) -> tuple[Index, int]:
-        factor = divisor
-        for _, coefficient in self.terms:
-            while coefficient % factor or divisor % factor:
-                factor -= 1
+        factor = math.gcd(divisor, *(coefficient for _, coefficient in self.terms))
         terms = tuple((atom, coefficient // factor) for atom, coefficient in self.terms)
         return Index(terms, self.constant // factor), divisor // factor
 

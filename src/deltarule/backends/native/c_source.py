@@ -19,7 +19,7 @@ from deltarule.errors import GraphError
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.program import Program
-from deltarule.lower.index import Axis, Index, Lookup, Quotient, Remainder
+from deltarule.lower.index import Axis, Index, Lookup, Quotient, Remainder, dividend_of
 from deltarule.lower.loops import (
     Apply,
     Buffer,
@@ -341,7 +341,7 @@ class _Point:
             self._file.helper("dr_index")
             return f"dr_index({self._text(atom.value)}, {atom.size})"
         sign = "/" if isinstance(atom, Quotient) else "%"
-        return f"(({self._index(atom.dividend)}) {sign} {atom.divisor})"
+        return f"(({self._index(dividend_of(atom))}) {sign} {atom.divisor})"
 
 
 def _lowest(dtype: DType) -> Scalar:

@@ -17,7 +17,7 @@ from deltarule.backends.native.random import Key, uniform_at
 from deltarule.dtypes import BOOL, INT64, DType
 from deltarule.errors import GraphError
 from deltarule.graph.op import Op
-from deltarule.lower.index import Axis, Index, Lookup, Quotient, Remainder
+from deltarule.lower.index import Axis, Index, Lookup, Quotient, Remainder, dividend_of
 from deltarule.lower.loops import (
     Apply,
     Buffer,
@@ -124,7 +124,7 @@ class Values:
             return self.variables[atom]
         if isinstance(atom, Lookup):
             return self._looked_up(atom, 1).text
-        inner = self.scalar_index(atom.dividend)
+        inner = self.scalar_index(dividend_of(atom))
         if isinstance(atom, Quotient):
             return self.e.divide(inner, atom.divisor)
         return self.e.modulo(inner, atom.divisor)
@@ -155,7 +155,7 @@ class Values:
         if isinstance(atom, Lookup):
             return self.widen(self._looked_up(atom, self.width), INT64).text
         operation = "udiv" if isinstance(atom, Quotient) else "urem"
-        inner, divisor = self.vector_index(atom.dividend), constant(atom.divisor, INT64, self.width)
+        inner, divisor = self.vector_index(dividend_of(atom)), constant(atom.divisor, INT64, self.width)
         return self.e.assign(f"{operation} {kind(INT64, self.width)} {inner}, {divisor}")
 
     def lane_step(self, index: Index) -> int | None:

@@ -23,7 +23,7 @@ from deltarule.graph import functions as f
 from deltarule.graph.node import Node
 from deltarule.graph.program import Program
 from deltarule.graph.walk import inputs
-from support import random_graphs
+from support import random_graphs, windows
 
 COMPILER = shutil.which("gcc") or shutil.which("cc") or shutil.which("clang")
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
@@ -83,6 +83,19 @@ def test_random_graphs(tmp_path: Path, seed: int) -> None:
     outputs = random_graphs.random_graph(generator, dtypes.FLOAT64, 30)
     nodes = inputs(outputs)
     agree(tmp_path, outputs, nodes, [generator.normal(size=node.shape) for node in nodes], 1e-9)
+
+
+@pytest.mark.parametrize("kind", ["max", "average", "lp"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_pooling_and_its_gradient(tmp_path: Path, kind: str, rank: int) -> None:
+    x, outputs = windows.pooling_program(kind, rank, dtypes.FLOAT64)
+    chosen = [node for place, node in enumerate(outputs) if place // 2 % (4 if rank < 3 else 7) == 1]
+    agree(tmp_path, chosen, [x], [np.random.default_rng(5).normal(size=x.shape)], 1e-12)
+
+
+def test_slices_of_either_direction_and_their_gradients(tmp_path: Path) -> None:
+    x, outputs = windows.slice_program(dtypes.FLOAT64)
+    agree(tmp_path, outputs[::5], [x], [np.random.default_rng(6).normal(size=x.shape)], 1e-12)
 
 
 @pytest.mark.parametrize("dtype", [dtypes.UINT8, dtypes.UINT32, dtypes.INT32, dtypes.INT64], ids=str)
