@@ -75,6 +75,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "data": "data",
     "generative": "generative",
+    "interop": "interop",
     "learners": "learners",
     "linalg": "tensor.linalg",
     "losses": "losses",
@@ -98,6 +99,10 @@ def __getattr__(name: str) -> object:
     if name in _LATE:
         return getattr(importlib.import_module(f"deltarule.{_LATE[name]}"), name)
     raise AttributeError(f"module 'deltarule' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS, *_LATE})
 
 
 __all__ = [

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from deltarule.data.shuffling import shuffled, uniform
 from deltarule.errors import ArgumentError, DataError
+from deltarule.flags import checks_flags
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int64]
@@ -20,6 +21,7 @@ def _check_size(batch_size: int) -> None:
         raise ArgumentError("batch_size", expected="a whole number ≥ 1", got=repr(batch_size))
 
 
+@checks_flags
 def batches(
     n: int, batch_size: int, seed: int = 0, epoch: int = 0, shuffle: bool = True, drop_last: bool = False
 ) -> Rows:
@@ -73,6 +75,7 @@ class DataLoader:
     (3, [[0, 1], [2, 3], [4]])
     """
 
+    @checks_flags
     def __init__(
         self, *arrays: Any, batch_size: int = 32, shuffle: bool = True, drop_last: bool = False, seed: int = 0
     ) -> None:

@@ -12,6 +12,7 @@ from deltarule.data.dataset import Dataset
 from deltarule.data.idx import Part, pictures
 from deltarule.data.pickles import read_pickle
 from deltarule.errors import ArgumentError, DataError
+from deltarule.flags import checks_flags
 
 Array = npt.NDArray[Any]
 _SIDE, _CHANNELS = 32, 3
@@ -19,6 +20,7 @@ _TEN = {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_b
 _HUNDRED = {"train": ("train",), "test": ("test",)}
 
 
+@checks_flags
 def read_cifar(
     folder: str | Path, part: Part = "all", labels: Literal["fine", "coarse"] = "fine", scale: bool = True
 ) -> Dataset:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from deltarule.data.arrays import check_whole
 from deltarule.data.shuffling import shuffled
 from deltarule.errors import DataError
+from deltarule.flags import settles_fields
 
 Rows = npt.NDArray[np.int64]
 Pairs = Iterator[tuple[Rows, Rows]]
@@ -24,6 +25,9 @@ Pairs = Iterator[tuple[Rows, Rows]]
 @dataclass(frozen=True)
 class _Folds:
     k: int = 5
+
+    def __init_subclass__(cls) -> None:
+        settles_fields(cls)
 
     def __post_init__(self) -> None:
         check_whole(self.k, f"{type(self).__name__} k", least=2)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from deltarule.data.dataset import Dataset
 from deltarule.errors import ArgumentError, DataError
+from deltarule.flags import checks_flags
 
 Array = npt.NDArray[Any]
 Part = Literal["train", "test", "all"]
@@ -23,6 +24,7 @@ _IMAGES = ("images-idx3-ubyte", "images.idx3-ubyte")
 _LABELS = ("labels-idx1-ubyte", "labels.idx1-ubyte")
 
 
+@checks_flags
 def read_idx(path: str | Path, mapped: bool = False) -> Array:
     """Return the array of an IDX file in the machine's byte order.
 
@@ -109,6 +111,7 @@ def _mapped(file: Path, kind: np.dtype[Any], shape: tuple[int, ...], offset: int
     return np.memmap(file, kind.newbyteorder("="), "r", offset, shape)
 
 
+@checks_flags
 def read_mnist(folder: str | Path, part: Part = "all", scale: bool = True) -> Dataset:
     """Return the images and labels of MNIST, Fashion-MNIST or KMNIST from the folder of their four files.
 

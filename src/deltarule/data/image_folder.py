@@ -15,12 +15,14 @@ import numpy.typing as npt
 from deltarule.data.dataset import Dataset
 from deltarule.data.idx import pictures
 from deltarule.errors import ArgumentError, DataError, DependencyError
+from deltarule.flags import checks_flags
 
 Array = npt.NDArray[Any]
 ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".ppm", ".pgm"})
 _MODES = {1: "L", 3: "RGB"}
 
 
+@checks_flags
 def read_image_folder(
     folder: str | Path, size: tuple[int, int] | None = None, channels: int = 3, scale: bool = True
 ) -> Dataset:
@@ -42,6 +44,7 @@ def read_image_folder(
     return next(image_chunks(folder, size, channels, scale, rows=None))
 
 
+@checks_flags
 def image_chunks(
     folder: str | Path, size: tuple[int, int] | None = None, channels: int = 3, scale: bool = True,
     rows: int | None = 1024,

@@ -17,11 +17,13 @@ from deltarule.data.encoding import LabelEncoder
 from deltarule.data.schema import Column, RawTable, TableSchema, numbers, parsed
 from deltarule.data.tables import FEW
 from deltarule.errors import ArgumentError, DataError
+from deltarule.flags import checks_flags
 
 Array = npt.NDArray[Any]
 Tables = Callable[[], Iterator[RawTable]]
 
 
+@checks_flags
 def read_chunks(
     path: str | Path,
     target: str | None = None,

@@ -16,12 +16,14 @@ from deltarule.data.dataset import Dataset, Task
 from deltarule.data.encoding import LabelEncoder
 from deltarule.data.schema import RawTable, TableSchema, is_numeric, numbers
 from deltarule.errors import DataError
+from deltarule.flags import checks_flags
 
 Array = npt.NDArray[Any]
 FEW = 20  # whole-number targets with at most so many values are classes
 _INPUTS, _TARGETS = ("inputs", "X", "x", "data"), ("targets", "y", "labels", "target")
 
 
+@checks_flags
 def read_table(
     path: str | Path,
     target: str | None = None,

@@ -14,6 +14,7 @@ from deltarule.explain.page import Entry, size
 from deltarule.explain.proof import CheckedLine, Draw, Evaluate, Precise
 from deltarule.explain.term import Matmul, Sum, Symbol, Term, renamed, symbols
 from deltarule.explain.typeset import derivative, symbol, typeset
+from deltarule.grad.check import largest
 from deltarule.grad.reverse import gradients
 from deltarule.graph import build
 from deltarule.graph.node import Node
@@ -92,7 +93,7 @@ class Batch:
             exact = batch.values([batch[node] for node in whole], given)
             means = self._means([single[formula] for formula in formulas], single, batch, given)
             for i, (left, right) in enumerate(zip(exact, means, strict=True)):
-                errors[i] = max(errors[i], _error(batch, batch[whole[i]], left, right))
+                errors[i] = largest([errors[i], _error(batch, batch[whole[i]], left, right)])
         return [CheckedLine(line, 0.0, error, _POINTS) for line, error in zip(lines, errors, strict=True)]
 
     def _means(self, formulas: Sequence[Node], single: Precise, batch: Precise, given: Mapping[Node, Any]) -> list[Any]:

@@ -12,6 +12,7 @@ from deltarule.errors import ArgumentError
 from deltarule.explain import exam_arithmetic, exam_networks
 from deltarule.explain.proof import Draw, Evaluate
 from deltarule.explain.questions import Question
+from deltarule.flags import checks_flags
 from deltarule.render import mathematics as m
 from deltarule.render.html import Block, Heading, page
 
@@ -47,6 +48,7 @@ class Exam:
         """All questions of all variants."""
         return tuple(question for sheet in self.sheets for question in sheet)
 
+    @checks_flags
     def text(self, *, answers: bool = False, hints: bool = False) -> str:
         """Write the sheets as text, with blanks or with the answers."""
         parts = []
@@ -66,6 +68,7 @@ class Exam:
             parts.append("")
         return "\n".join(parts).rstrip()
 
+    @checks_flags
     def sheet(self, *, hints: bool = False) -> str:
         """Return the question sheets as text."""
         return self.text(hints=hints)
@@ -77,6 +80,7 @@ class Exam:
     def __str__(self) -> str:
         return self.sheet()
 
+    @checks_flags
     def latex(self, *, answers: bool = False, hints: bool = False) -> str:
         """Write the sheets as LaTeX (amsmath)."""
         parts = []
@@ -94,6 +98,7 @@ class Exam:
             parts.append(r"\end{enumerate}")
         return "\n".join(parts)
 
+    @checks_flags
     def html(self, *, answers: bool = False, hints: bool = False) -> str:
         """Write the sheets as one HTML page with MathML."""
         return page(self.topic.capitalize(), self._blocks(answers, hints), f"Questions, seed {self.seed}", style=_STYLE)

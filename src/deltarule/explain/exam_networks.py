@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from deltarule import dtypes
 from deltarule.errors import GraphError
@@ -13,9 +15,12 @@ from deltarule.explain.explanation import Derivation, derive
 from deltarule.explain.page import entry, header, parameters
 from deltarule.explain.proof import Draw, Evaluate
 from deltarule.explain.questions import Item, Question, equation, matrix, name, value, vector
+from deltarule.explain.values import Example
 from deltarule.graph import build, functions
 from deltarule.graph.node import Node
 from deltarule.render import mathematics as m
+
+_DRAWS = 1000  # of the numbers of one question
 
 
 @dataclass(frozen=True)
@@ -163,8 +168,7 @@ def _numeric_question(build_network: Callable[[random.Random], Network]) -> Call
     def author(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
         network = build_network(chance)
         derivation, summary = _proved(network, evaluate, draw)
-        numbers = {s.name: _small(s.node, chance) for s in derivation.derived.inputs}
-        at = derivation.at(numbers)
+        numbers, at = _finite(derivation, chance)
         given = [equation(name(key), _shown(item)) for key, item in numbers.items()]
         loss = derivation.derived.loss_name
         items = [
@@ -175,6 +179,16 @@ def _numeric_question(build_network: Callable[[random.Random], Network]) -> Call
         return Question(text, (*_given(derivation)[2:], *given), tuple(items), summary)
 
     return author
+
+
+def _finite(derivation: Derivation, chance: random.Random) -> tuple[dict[str, Any], Example]:
+    """Draw numbers until every value of both passes is finite: a cosine has none where a rectifier left only zeros."""
+    for _ in range(_DRAWS):
+        numbers = {s.name: _small(s.node, chance) for s in derivation.derived.inputs}
+        at = derivation.at(numbers)
+        if all(math.isfinite(float(abs(line.value).sum())) for line in at.lines):
+            return numbers, at
+    raise GraphError("exam", expected="numbers at which the gradients are finite", got=f"none in {_DRAWS} draws")
 
 
 def _small(node: Node, chance: random.Random) -> list[list[int]] | list[int] | float | int:

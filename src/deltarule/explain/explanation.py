@@ -16,6 +16,7 @@ from deltarule.explain.proof import CheckReport, Draw, Evaluate
 from deltarule.explain.proof import check as check_lines
 from deltarule.explain.signals import STYLES
 from deltarule.explain.typeset import symbol
+from deltarule.flags import checks_flags
 from deltarule.graph.node import Node
 from deltarule.render.mathematics import to_text
 
@@ -116,6 +117,7 @@ class Derivation:
     def __repr__(self) -> str:
         return str(self)
 
+    @checks_flags
     def latex(self, standalone: bool = False) -> str:
         """Return LaTeX: two ``align*`` environments, or with ``standalone`` a whole document."""
         return document.latex(self.derived, self._backward, self._conclusion(), standalone, self._of_batch())

@@ -21,6 +21,7 @@ from deltarule.explain.page import columns
 from deltarule.explain.proof import ENGINE_TOLERANCE, Draw, Evaluate
 from deltarule.explain.term import Symbol, matrix_shape
 from deltarule.explain.typeset import typeset
+from deltarule.grad.check import largest
 from deltarule.graph import build
 from deltarule.graph import functions as f
 from deltarule.graph.node import Node
@@ -80,9 +81,9 @@ class Identity:
             for step, left, right in zip(self.steps, values[::2], values[1::2], strict=True):
                 gap = float((left - right).max()) if step.relation != "=" else float(abs(left - right).max())
                 scale = max(1.0, float(abs(left).max()), float(abs(right).max()))
-                if step.relation == "<" and gap >= 0:
+                if step.relation == "<" and not gap < 0:
                     return float("inf")
-                worst = max(worst, gap / scale)
+                worst = largest([worst, gap / scale])
         return worst
 
     def text(self, evaluate: Evaluate | None = None, draw: Draw | None = None) -> str:

@@ -17,6 +17,7 @@ from deltarule.explain.derivation import Derived, Layout, Line
 from deltarule.explain.domains import Domain, domains
 from deltarule.explain.lowering import difference, fitted, lower, lower_to
 from deltarule.explain.term import matrix_shape
+from deltarule.grad.check import largest
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
@@ -67,14 +68,14 @@ class CheckReport:
     @property
     def max_error(self) -> float:
         """The largest relative error of any line against central differences or the engine."""
-        return max((max(row.difference_error, row.engine_error) for row in self.rows), default=0.0)
+        return largest(error for row in self.rows for error in (row.difference_error, row.engine_error))
 
     @property
     def summary(self) -> str:
         """One line: proved, or which lines are not."""
         backward = [row for row in self.rows if row.line.kind == "backward"]
-        numeric = max((row.difference_error for row in backward), default=0.0)
-        engine = max((row.engine_error for row in self.rows), default=0.0)
+        numeric = largest(row.difference_error for row in backward)
+        engine = largest(row.engine_error for row in self.rows)
         if self:
             printed = sum(row.line.kind == "backward" and not label.endswith("closed")
                           for label, row in zip(self.labels, self.rows, strict=True))  # fmt: skip
@@ -224,6 +225,8 @@ class _Work:
         self.engine_error = 0.0
         self.points = 0
         self.gap = difference(formula, precise[line.value])
+        self._size = build.sum_over(build.absolute(build.cast(precise[line.value], dtypes.FLOAT64)))
+        self._whole = precise[derived.loss]
         self._precise = precise
         self._moves = moved
         self._node = precise[line.node]
@@ -238,6 +241,8 @@ class _Work:
     def measure(self, given: Mapping[Node, Any], gap: float) -> None:
         """Note both errors at a point, unless it is beside a kink or outside the domain."""
         if not math.isfinite(gap):
+            if all(map(math.isfinite, self._precise.numbers([self._whole, self._size], given))):
+                self.engine_error = math.nan  # within the domain the engine has a value where the line has none
             return
         error: float | None = 0.0
         if self._moves:
@@ -249,8 +254,8 @@ class _Work:
                 error = self._along(given, here + 1.0)
         if error is not None:
             self.points += 1
-            self.difference_error = max(self.difference_error, error)
-            self.engine_error = max(self.engine_error, gap)
+            self.difference_error = largest([self.difference_error, error])
+            self.engine_error = largest([self.engine_error, gap])
 
     def _along(self, given: Mapping[Node, Any], here: Any) -> float | None:
         """Return the error along a random direction at a value of the line's node, or None beside a kink."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from deltarule.errors import GraphError
 from deltarule.render import mathematics as m
 
 
@@ -27,9 +29,11 @@ class Question:
 
 
 def value(number: float | int | str) -> m.Formula:
-    """Return a number as a formula."""
+    """Return a number as a formula; raise GraphError for NaN and infinities, which are no answer to anything."""
     if isinstance(number, str):
         return m.Number(number)
+    if not math.isfinite(number):
+        raise GraphError("exam", expected="finite numbers to ask for", got=str(number))
     shown = str(number) if isinstance(number, int) else f"{number:.6g}"
     return m.Number(shown.replace("-", "−"))
 

@@ -10,6 +10,7 @@ from typing import Any
 from deltarule.errors import ArgumentError
 from deltarule.explain.names import canonical
 from deltarule.explain.proof import DIFFERENCE_TOLERANCE, ENGINE_TOLERANCE, Draw, Evaluate, Precise
+from deltarule.grad.check import largest
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
@@ -93,7 +94,7 @@ def measure(
         known = [error for error in errors if error is not None]
         if len(known) < len(errors):
             continue
-        differences, engine = max(differences, *known), max(engine, *numbers[: len(gaps)])
+        differences, engine = largest([differences, *known]), largest([engine, *numbers[: len(gaps)]])
         used += 1
         if used == points:
             break

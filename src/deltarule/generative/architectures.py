@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from deltarule import nn
 from deltarule.errors import ArgumentError
+from deltarule.flags import checks_flags
 from deltarule.generative.autoencoder import Autoencoder
 from deltarule.generative.layers import ConditionPlanes, TiedLinear, Unflatten, Unpool2d
 from deltarule.generative.likelihood import BernoulliLikelihood, GaussianLikelihood, Likelihood
@@ -34,6 +35,7 @@ def dense(sizes: Sequence[int], activation: Activation = nn.ReLU, *, ending: nn.
     return nn.Sequential(*layers, *([] if ending is None else [ending]))
 
 
+@checks_flags
 def dense_autoencoder(
     sizes: Sequence[int], activation: Activation = nn.ReLU, *, code_activation: nn.Module | None = None,
     tied: bool = False, **options: Any,

@@ -12,6 +12,7 @@ import numpy as np
 
 from deltarule import nn
 from deltarule.errors import ArgumentError
+from deltarule.flags import checks_flags
 from deltarule.generative.distributions import DiagonalNormal, FullNormal, LowRankNormal, MultivariateNormal
 from deltarule.nn.check import whole_number
 from deltarule.tensor.functional import exp, eye
@@ -36,6 +37,7 @@ class Family(nn.Module, ABC):
         """Return what a family learns beside locations and deviations."""
         return ()
 
+    @checks_flags
     def distribution(self, *, fixed: bool = False) -> MultivariateNormal:
         """Return q; with ``fixed`` no gradient reaches its parameters."""
         learned = (self.location, self.log_deviation, *self._further())

@@ -15,6 +15,7 @@ import numpy as np
 
 from deltarule import nn, shapes, train
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.flags import checks_flags
 from deltarule.generative.likelihood import Likelihood
 from deltarule.generative.saving import config_of
 from deltarule.losses import Loss
@@ -249,6 +250,7 @@ class VAE(nn.Module):
         """Return E[x|z] at z = μ(x)."""
         return self.decode(self.encode(inputs, condition)[0], condition)
 
+    @checks_flags
     def sample(self, n: int, *, seed: int, condition: Any = None, noise: bool = False) -> Array:
         """Return n new examples: E[x|z] for z from the prior, or draws from p(x|z) with ``noise`` (VI-01)."""
         z = random_normal((n, self.latent_size), seed, dtype=self._type).numpy() * self.prior_deviation

@@ -6,7 +6,8 @@ asked of the gradient's own directional derivative. The evaluator is an argument
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,16 @@ class DirectionalError:
     def error(self) -> float:
         """|analytic − numeric| / max(1, |analytic|, |numeric|)."""
         return abs(self.analytic - self.numeric) / max(1.0, abs(self.analytic), abs(self.numeric))
+
+
+def largest(errors: Iterable[float]) -> float:
+    """Return the largest error; NaN if one is NaN, which ``max`` may lose: what cannot be compared is not equal.
+
+    >>> largest([0.0, 1e-9]), largest([0.0, float("nan"), 1e-9]), largest([])
+    (1e-09, nan, 0.0)
+    """
+    known = list(errors)
+    return math.nan if any(map(math.isnan, known)) else max(known, default=0.0)
 
 
 def _moved(values: Values, node: Node, direction: Any, amount: float) -> dict[Node, Any]:

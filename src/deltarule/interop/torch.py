@@ -32,6 +32,7 @@ from safetensors.numpy import save
 
 from deltarule import nn
 from deltarule.errors import ArgumentError, CheckpointError
+from deltarule.flags import checks_flags
 from deltarule.interop.layouts import Layouts
 from deltarule.nn.convolution import Convolution
 from deltarule.nn.grouped_normalisation import GroupedNormalisation
@@ -102,6 +103,7 @@ def state_dict(
     return values | {name.removesuffix("running_mean") + _COUNTER: np.zeros((), np.int64) for name in counters}
 
 
+@checks_flags
 def load_state_dict(
     model: nn.Module, values: Mapping[str, Any], *, input_shape: Sequence[int] | None = None,
     names: Mapping[str, str] | None = None, strict: bool = True,
@@ -147,6 +149,7 @@ def save_weights(
     return target
 
 
+@checks_flags
 def load_weights(
     model: nn.Module, path: str | Path, *, input_shape: Sequence[int] | None = None,
     names: Mapping[str, str] | None = None, strict: bool = True,

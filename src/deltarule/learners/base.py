@@ -20,6 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from deltarule.errors import ArgumentError, DataError, ShapeError
+from deltarule.flags import check_parameters
 
 Array = npt.NDArray[Any]
 
@@ -31,6 +32,7 @@ def checked_fit(
 
     With ``sparse`` a sparse X stays so, in rows (CSR); sparse targets of several outputs become dense.
     """
+    check_parameters(learner, type(learner).__init__)
     accept: Any = ["csr"] if sparse else False
     checked = validate_data(
         learner,

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from deltarule.flags import check_parameters
 from deltarule.graph.program import Program
 from deltarule.learners.base import Array, above, coded, generator, require, whole
 from deltarule.learners.moments import Moments
@@ -46,6 +47,7 @@ class _Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _checked(self, x: Any, reset: bool, **options: Any) -> Array:
         if not reset:
             check_is_fitted(self)
+        check_parameters(self, type(self).__init__)
         return np.asarray(validate_data(self, x, dtype=(np.float64, np.float32), reset=reset, **options))
 
     def _count(self, n_samples: int, n_features: int) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from deltarule import shapes
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DataError, DataWarning, DTypeError, ShapeError
+from deltarule.flags import settles_fields
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.runtime.buffers import Array, value_of
@@ -40,6 +41,7 @@ class Loss(ABC):
     link: ClassVar[Link] = "identity"
 
     def __init_subclass__(cls) -> None:
+        settles_fields(cls)
         if hasattr(cls, "name"):
             _KINDS[cls.name] = cls
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from deltarule import shapes
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.flags import settles_fields
 from deltarule.graph import algebra
 from deltarule.tensor.functional import as_tensor
 from deltarule.tensor.tensor import Tensor
@@ -43,6 +44,9 @@ class Penalty(ABC):
 
     strength: float
     pattern: str = "*weight"
+
+    def __init_subclass__(cls) -> None:
+        settles_fields(cls)
 
     def __post_init__(self) -> None:
         if not self.strength >= 0:

@@ -191,10 +191,10 @@ class SELU(Activation):
 
 @final
 class GELU(Rectifier):
-    """x·Φ(x), or its tanh approximation (ACT-12)."""
+    """x·Φ(x), or its tanh approximation with ``approximate="tanh"`` (or True; Hendrycks and Gimpel 2016; ACT-12)."""
 
-    def __init__(self, approximate: bool = False) -> None:
-        self.approximate = bool(approximate)
+    def __init__(self, approximate: functional.Approximation = "none") -> None:
+        self.approximate = functional.is_approximate(approximate, "GELU approximate")
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x·Φ(x)."""

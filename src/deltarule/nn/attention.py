@@ -6,6 +6,7 @@ import math
 from typing import Any, final
 
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.flags import checks_flags
 from deltarule.nn import init as initialisers
 from deltarule.nn.account import Account
 from deltarule.nn.check import whole_number
@@ -18,6 +19,7 @@ from deltarule.tensor.tensor import Tensor
 NEVER = -1e30  # the score of a key that is masked: its weight is exactly 0
 
 
+@checks_flags
 def scaled_dot_product_attention(
     query: TensorLike, key: TensorLike, value: TensorLike, mask: TensorLike | None = None, *, causal: bool = False
 ) -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 
 from deltarule import losses
 from deltarule.errors import ArgumentError
+from deltarule.flags import checks_flags, flag
 from deltarule.losses import Loss
 from deltarule.nn.activation import Identity, ReLU
 from deltarule.nn.containers import choose_initializers, used_twice
@@ -65,8 +66,8 @@ class GeneralNetwork(Module):
         if len(self.levels) < 2 or not all(self.levels) or len(place) != sum(map(len, self.levels)):
             raise ArgumentError("levels", expected="at least two levels of neurons, each name once", got=str(levels))
         masks = _masks(self.levels, place, edges)
-        if isinstance(biases, bool):
-            with_bias = set(place) if biases else set()
+        if isinstance(biases, (str, bytes)) or not isinstance(biases, Iterable):
+            with_bias = set(place) if flag(biases, "GeneralNetwork biases") else set()
         else:
             with_bias = set(biases)
             _known(with_bias, place, "biases")
@@ -147,6 +148,7 @@ class GeneralNetwork(Module):
         }
 
 
+@checks_flags
 def P(*sizes: int, activations: Gates | None = None, biases: bool = True, seed: int | None = None) -> GeneralNetwork:  # noqa: N802  # the notes' name
     """Make a network with n_i neurons at level i, neighbouring levels fully connected (NN-17).
 

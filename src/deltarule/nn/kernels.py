@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.flags import checks_flags
 from deltarule.graph import build
 from deltarule.nn.spatial import Padding, padding_of
 from deltarule.shapes import show
@@ -89,6 +90,7 @@ def pad(image: TensorLike, border: int, value: float = 0.0) -> Tensor:
     return padded + value if value else padded
 
 
+@checks_flags
 def apply_kernel(image: TensorLike, kernel: Any, *, padding: Padding = "valid", flip_kernel: bool = False) -> Tensor:
     """Slide a kernel (k, l) over each channel of an image: y[p, q] = Σ_{i,j} x[p + i, q + j]·K[i, j] (KER-07).
 

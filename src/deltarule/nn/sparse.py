@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.flags import flag
 from deltarule.graph import build
 from deltarule.nn import init as initialisers
 from deltarule.nn.account import Account
@@ -59,9 +60,7 @@ class MaskedLinear(Module):
             )  # fmt: skip
         self.mask: npt.NDArray[np.bool_] = edges.astype(bool)
         self.out_features, self.in_features = self.mask.shape
-        has_bias = [bias] * self.out_features if isinstance(bias, bool) else [bool(b) for b in bias]
-        if len(has_bias) != self.out_features:
-            raise ArgumentError("bias", expected=f"true or false for {self.out_features} units", got=str(len(has_bias)))
+        has_bias = self._biases(bias)
         self.has_bias = tuple(has_bias)
         self.init = initialisers.get(init)
         self.bias_init = initialisers.get(bias_init) or initialisers.zeros()
@@ -94,6 +93,15 @@ class MaskedLinear(Module):
     def n_edges(self) -> int:
         """Number of edges, each a weight."""
         return int(self.mask.sum())
+
+    def _biases(self, bias: bool | Iterable[bool]) -> list[bool]:
+        """Return which units have a bias."""
+        if isinstance(bias, (str, bytes)) or not isinstance(bias, Iterable):
+            return [flag(bias, "MaskedLinear bias")] * self.out_features
+        has_bias = [flag(one, "MaskedLinear bias") for one in bias]
+        if len(has_bias) != self.out_features:
+            raise ArgumentError("bias", expected=f"true or false for {self.out_features} units", got=str(len(has_bias)))
+        return has_bias
 
     def _on_edges(self, drawn: Array) -> Array:
         """Take the edges of a dense matrix; a unit's variance is that of the edges that it has."""

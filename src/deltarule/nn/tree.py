@@ -12,6 +12,7 @@ import numpy as np
 from deltarule import dtypes
 from deltarule.dtypes import DType
 from deltarule.errors import DTypeError
+from deltarule.flags import check_constructor, checks_flags
 from deltarule.graph.op import Op
 from deltarule.losses import Loss
 from deltarule.nn import freezing, state
@@ -70,6 +71,10 @@ class Tree:
         made = super().__new__(cls)
         object.__setattr__(made, "_own", Own())
         return made
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        check_constructor(cls)
 
     # ---------------------------------------------------------------- parameters
 
@@ -161,6 +166,7 @@ class Tree:
                     seen.add(id(item))
                     yield (f"{path}.{name}" if path else name), module, name, item
 
+    @checks_flags
     def named_parameters(self, *, include_frozen: bool = False) -> list[tuple[str, Tensor]]:
         """Return the parameters that are learned (and the frozen ones, if asked) by name, each once."""
         return [
@@ -182,6 +188,7 @@ class Tree:
             if item.requires_grad and name not in owner._own.frozen
         ]
 
+    @checks_flags
     def parameters(self, *, include_frozen: bool = False) -> list[Tensor]:
         """Return the parameters that are learned (and the frozen ones, if asked)."""
         return [item for _, item in self.named_parameters(include_frozen=include_frozen)]
@@ -274,6 +281,7 @@ class Tree:
         """Return parameters, frozen or not, and state by name."""
         return [(p, item) for p, _, name, item in self._tensors() if item.requires_grad or _is_state(name, item)]
 
+    @checks_flags
     def load_state_dict(self, values: dict[str, Any], *, strict: bool = True) -> None:
         """Take over values by name; nothing is changed if something does not fit.
 

@@ -9,6 +9,7 @@ from numbers import Real
 from typing import Any, ClassVar, Literal
 
 from deltarule.errors import ArgumentError
+from deltarule.flags import settles_fields
 from deltarule.optim.schedules import Schedule
 from deltarule.optim.schedules import from_config as schedule_from_config
 from deltarule.optim.transform import Transform, chain, clip_by_global_norm, clip_by_value
@@ -33,6 +34,7 @@ class Optimizer(ABC):
     stands_alone: ClassVar[bool] = True  # whether its name alone is enough to make one
 
     def __init_subclass__(cls) -> None:
+        settles_fields(cls)
         if not cls.__name__.startswith("_"):
             _KINDS[cls.__name__] = cls
 

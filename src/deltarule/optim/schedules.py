@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from deltarule.errors import ArgumentError
+from deltarule.flags import settles_fields
 from deltarule.tensor.functional import cos, exp, floor, maximum, minimum, where
 from deltarule.tensor.tensor import Tensor, tensor
 
@@ -22,6 +23,7 @@ class Schedule(ABC):
     """A learning rate that depends on the step, counted from 0."""
 
     def __init_subclass__(cls) -> None:
+        settles_fields(cls)
         _KINDS[cls.__name__] = cls
 
     @abstractmethod

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from deltarule import dtypes
 from deltarule.backends.base import Executable
 from deltarule.errors import ArgumentError, DivergenceError, ShapeError
+from deltarule.flags import checks_flags
 from deltarule.grad.forward import pushforward
 from deltarule.grad.reverse import gradients
 from deltarule.graph import build
@@ -153,6 +154,7 @@ def minimize(
     return problem.minimum(path, values, gradient, tolerance)
 
 
+@checks_flags
 def newton(
     function: Function, start: Any, steps: int = 50, tolerance: float = 1e-10, line_search: bool = True
 ) -> Minimum:

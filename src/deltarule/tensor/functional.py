@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from deltarule import dtypes, shapes
 from deltarule.dtypes import DType
-from deltarule.errors import DTypeError
+from deltarule.errors import ArgumentError, DTypeError
+from deltarule.flags import flag
 from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
 from deltarule.graph.functions.losses import one_hot as one_hot_node
@@ -87,9 +88,26 @@ def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     return Tensor(f.elu(_floating(x), alpha=alpha))
 
 
-def gelu(x: TensorLike, approximate: bool = False) -> Tensor:
-    """x·Φ(x), exactly or by the tanh approximation."""
-    return Tensor(f.gelu(_floating(x), approximate=approximate))
+Approximation = bool | Literal["none", "tanh"]
+
+
+def is_approximate(approximate: Approximation, where: str) -> bool:
+    """Return whether a GELU is the tanh approximation; raise ArgumentError for what is no answer."""
+    if isinstance(approximate, str) and approximate in {"none", "tanh"}:
+        return approximate == "tanh"
+    try:
+        return flag(approximate, where)
+    except ArgumentError:
+        raise ArgumentError(where, expected="'none', 'tanh', True or False", got=repr(approximate)) from None
+
+
+def gelu(x: TensorLike, approximate: Approximation = "none") -> Tensor:
+    """x·Φ(x), or with "tanh" (or True) ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016).
+
+    >>> round(gelu(1.0).item(), 6), round(gelu(1.0, "tanh").item(), 6)
+    (0.841345, 0.841192)
+    """
+    return Tensor(f.gelu(_floating(x), approximate=is_approximate(approximate, "gelu approximate")))
 
 
 def prelu(x: TensorLike, alpha: TensorLike) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from deltarule.errors import ArgumentError, DataError, ShapeError
+from deltarule.flags import checks_flags
 from deltarule.graph import algebra, build
 from deltarule.graph.node import Node
 from deltarule.runtime.buffers import Array
@@ -49,6 +50,7 @@ def diagonal_matrix(x: Any) -> Tensor:
     return Tensor(algebra.diagonal_matrix(_node(x)))
 
 
+@checks_flags
 def norm(x: Any, p: float | str = 2, axis: Any = None, keepdims: bool = False) -> Tensor:
     """(Σ|x|^p)^(1/p) of the entries; p ≥ 1, infinity or "fro" (LA-04, LA-05, LA-09).
 
@@ -97,6 +99,7 @@ def pinv(a: Any) -> Tensor:
     return tensor(np.linalg.pinv(as_tensor(a).numpy()))
 
 
+@checks_flags
 def svd(a: Any, full_matrices: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """U, σ, Vᵀ with A = U Σ Vᵀ; exists for every matrix (LA-08).
 

@@ -11,6 +11,7 @@ import numpy as np
 from deltarule import dtypes, shapes
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DTypeError, GraphError, ShapeError
+from deltarule.flags import checks_flags
 from deltarule.grad.reverse import gradients
 from deltarule.graph import algebra, build
 from deltarule.graph.indexing import index
@@ -336,30 +337,37 @@ class Tensor:
 
     # ---------------------------------------------------------------- reductions
 
+    @checks_flags
     def sum(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
         """Σ over axes."""
         return Tensor(build.sum_over(self.node, axis, keepdims))
 
+    @checks_flags
     def mean(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
         """Σ / n over axes."""
         return Tensor(build.mean(self.node, axis, keepdims))
 
+    @checks_flags
     def var(self, axis: Axes = None, keepdims: bool = False, correction: int = 0) -> Tensor:
         """Σ(x − mean)² / (n − correction)."""
         return Tensor(algebra.variance(self.node, axis, keepdims, correction))
 
+    @checks_flags
     def std(self, axis: Axes = None, keepdims: bool = False, correction: int = 0) -> Tensor:
         """√var."""
         return Tensor(build.sqrt(algebra.variance(self.node, axis, keepdims, correction)))
 
+    @checks_flags
     def max(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
         """The maximum; at a tie the gradient goes to the first."""
         return Tensor(build.maximum_over(self.node, axis, keepdims))
 
+    @checks_flags
     def min(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
         """The minimum; at a tie the gradient goes to the first."""
         return Tensor(algebra.minimum_over(self.node, axis, keepdims))
 
+    @checks_flags
     def prod(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
         """The product along an axis (or of all elements)."""
         if axis is None:
@@ -393,6 +401,7 @@ class Tensor:
         node = self.node if low is None else build.maximum(self.node, low)
         return Tensor(node if high is None else build.minimum(node, high))
 
+    @checks_flags
     def norm(self, p: float | str = 2, axis: Axes = None, keepdims: bool = False) -> Tensor:
         """(Σ|x|^p)^(1/p) of the entries; p may be infinity or "fro"."""
         return Tensor(algebra.norm(self.node, p, axis, keepdims))

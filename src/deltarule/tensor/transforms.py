@@ -16,6 +16,7 @@ import numpy as np
 from deltarule import dtypes, shapes
 from deltarule.backends import reference
 from deltarule.errors import ArgumentError, GraphError, ShapeError
+from deltarule.flags import checks_flags
 from deltarule.grad import check
 from deltarule.grad.forward import pushforward
 from deltarule.grad.reverse import gradients
@@ -34,6 +35,7 @@ Layout = Literal["denominator", "numerator"]
 Function = Callable[..., Any]
 
 
+@checks_flags
 def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor, *, allow_unused: bool = False) -> Any:
     """Return ∂output/∂w as tensors of the shapes of ``wrt`` (LA-12); they can be differentiated again.
 
@@ -110,7 +112,7 @@ def value_and_grad(function: Function) -> Callable[..., tuple[Tensor, Any]]:
 def vjp(function: Function, x: Any) -> tuple[Tensor, Callable[[Any], Tensor]]:
     """Return f(x) and the pullback v ↦ (∂f/∂x) v, v of the shape of f(x)."""
     variable = as_tensor(x)
-    value = function(variable)
+    value = _returned(function(variable), "vjp")
 
     def pull(cotangent: Any) -> Tensor:
         seed = _of_shape(as_tensor(cotangent), value, "vjp")
@@ -122,7 +124,7 @@ def vjp(function: Function, x: Any) -> tuple[Tensor, Callable[[Any], Tensor]]:
 def jvp(function: Function, x: Any, v: Any) -> tuple[Tensor, Tensor]:
     """Return f(x) and J v, the derivative of f at x along v (forward mode)."""
     variable = as_tensor(x)
-    value = function(variable)
+    value = _returned(function(variable), "jvp")
     tangent = _of_shape(as_tensor(v), variable, "jvp")
     return value, Tensor(pushforward([value.node], [_differentiable(variable)], [tangent])[0])
 
@@ -130,10 +132,16 @@ def jvp(function: Function, x: Any, v: Any) -> tuple[Tensor, Tensor]:
 def hvp(function: Function, x: Any, v: Any) -> Tensor:
     """Return H v, the Hessian of a scalar f at x times v: forward over reverse."""
     variable = as_tensor(x)
-    value = function(variable)
+    value = _returned(function(variable), "hvp")
     node = _differentiable(variable)
     tangent = _of_shape(as_tensor(v), variable, "hvp")
     return Tensor(pushforward(gradients(value.node, [node]), [node], [tangent])[0])
+
+
+def _returned(value: Any, where: str) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise ArgumentError(where, expected="a function that returns a tensor", got=repr(value))
+    return value
 
 
 def _of_shape(given: Tensor, like: Tensor, where: str) -> Node:
@@ -153,12 +161,12 @@ def jacobian(function: Function, x: Any, layout: Layout = "denominator") -> Tens
     if layout not in {"denominator", "numerator"}:
         raise ArgumentError("jacobian layout", expected="'denominator' or 'numerator'", got=repr(layout))
     variable = as_tensor(x)
-    value = function(variable)
+    value = _returned(function(variable), "jacobian")
     cotangent = build.input_node("cotangent", value.shape, value.dtype)
     row = gradients(value.node, [_differentiable(variable)], cotangent)[0]
     basis = np.eye(max(value.size, 1), dtype=value.dtype.name)[: value.size]
     rows = _for_each(row, cotangent, [e.reshape(value.shape) for e in basis])
-    stacked = np.array(rows, variable.dtype.name).reshape(*value.shape, *variable.shape)
+    stacked = np.array(rows, variable.dtype.name).reshape(value.shape + variable.shape)
     if layout == "denominator":
         stacked = np.moveaxis(stacked, range(value.ndim), range(variable.ndim, variable.ndim + value.ndim))
     return as_tensor(stacked)
@@ -184,7 +192,13 @@ def hessian(function: Function, x: Any) -> Tensor:
     variable = as_tensor(x)
 
     def slope(point: Tensor) -> Tensor:
-        return Tensor(gradients(function(point).node, [_differentiable(point)])[0])
+        value = _returned(function(point), "hessian")
+        if value.shape:
+            raise ShapeError(
+                "hessian", expected="a function that returns a scalar", got=shapes.show(value.shape),
+                hint="Reduce it with .mean() or .sum(), or differentiate twice with jacobian.",
+            )  # fmt: skip
+        return Tensor(gradients(value.node, [_differentiable(point)])[0])
 
     return jacobian(slope, variable, layout="numerator")
 
@@ -220,8 +234,8 @@ class GradientReport:
 
     @property
     def max_error(self) -> float:
-        """The largest relative difference."""
-        return max((e.error for e in self.errors), default=0.0)
+        """The largest relative difference; NaN if one is NaN."""
+        return check.largest(e.error for e in self.errors)
 
     def __bool__(self) -> bool:
         return self.max_error <= self.tolerance

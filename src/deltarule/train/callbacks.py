@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, final
 
 from deltarule.errors import ArgumentError, DivergenceError
+from deltarule.flags import check_constructor
 from deltarule.runtime.buffers import Array
 from deltarule.train.checkpoint import write_atomically
 from deltarule.train.history import History
@@ -60,6 +61,9 @@ class Callback:
 
     every: int | None = None
     adjusts_rate: bool = False
+
+    def __init_subclass__(cls) -> None:
+        check_constructor(cls)
 
     def on_train_begin(self, session: Any) -> None:
         """Run before the first step."""

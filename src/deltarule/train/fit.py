@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from deltarule.errors import ArgumentError
+from deltarule.flags import checks_flags
 from deltarule.losses import Loss, warn_if_normalized
 from deltarule.losses import get as get_loss
 from deltarule.optim import Optimizer
@@ -73,6 +74,7 @@ def _checked_regularizers(regularizers: Sequence[Regularizer]) -> tuple[Regulari
     )
 
 
+@checks_flags
 def fit(
     model: Trainable,
     inputs: Any,

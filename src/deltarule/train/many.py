@@ -12,6 +12,7 @@ from rich.console import Console
 
 from deltarule import dtypes
 from deltarule.errors import ArgumentError, DataError
+from deltarule.flags import checks_flags
 from deltarule.losses import Loss
 from deltarule.losses import get as get_loss
 from deltarule.optim import Optimizer
@@ -35,6 +36,7 @@ from deltarule.train.slots import Workshop
 _WHOLE = (int, np.integer)
 
 
+@checks_flags
 def fit_many(
     models: Sequence[Trainable],
     inputs: Any,

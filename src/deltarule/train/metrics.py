@@ -14,6 +14,7 @@ from typing import ClassVar, final
 
 from deltarule import shapes
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.flags import settles_fields
 from deltarule.losses import Loss
 from deltarule.tensor.functional import take_along_axis
 from deltarule.tensor.tensor import Tensor, tensor
@@ -23,6 +24,9 @@ class Metric(ABC):
     """A number that tells how good predictions are; ``name`` is its column in a history."""
 
     name: str
+
+    def __init_subclass__(cls) -> None:
+        settles_fields(cls)
 
     @abstractmethod
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import deltarule as dr
 from deltarule import nn
+from deltarule.errors import ArgumentError
 
 X = np.array([-3, -2, -1, -0.5, 0, 0.5, 1, 2, 3])
 SIGMOID = [0.04742587, 0.11920292, 0.26894142, 0.37754067, 0.5, 0.62245933, 0.73105858, 0.88079708, 0.95257413]
@@ -137,3 +139,23 @@ def test_an_activation_of_ones_own_is_checked_by_differences() -> None:
     report = dr.check_gradients(lambda x: nn.Function(gate)(x).sum(), np.linspace(-2, 2, 9), order=2)
     assert report
     assert repr(nn.Function(gate)) == "Function(gate)"
+
+
+@pytest.mark.parametrize(("given", "theirs"), [
+    ("none", "none"), ("tanh", "tanh"), (False, "none"), (True, "tanh"), (np.True_, "tanh"),
+])  # fmt: skip
+def test_gelu_is_exact_unless_tanh_is_asked_for(given: Any, theirs: str) -> None:
+    x = np.linspace(-4, 4, 41)
+    expected = torch.nn.functional.gelu(torch.tensor(x), approximate=theirs).numpy()
+    layer = nn.GELU(approximate=given)
+    np.testing.assert_allclose(layer(x).numpy(), expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(nn.gelu(dr.tensor(x), given).numpy(), expected, rtol=1e-12, atol=1e-15)
+    assert layer.arguments() == {"approximate": theirs == "tanh"}
+
+
+@pytest.mark.parametrize("wrong", ["no", "erf", "", None, 1, 0.0, ["tanh"]])
+def test_gelu_refuses_other_answers(wrong: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"GELU approximate: expected 'none', 'tanh', True or False, got"):
+        nn.GELU(approximate=wrong)
+    with pytest.raises(ArgumentError, match=r"gelu approximate: expected 'none', 'tanh', True or False, got"):
+        nn.gelu(dr.tensor(1.0), wrong)

@@ -32,6 +32,49 @@ def test_jacobian_in_both_layouts() -> None:
         dr.jacobian(ours, X, layout="rows")  # type: ignore[arg-type]  # wrong on purpose
 
 
+SHAPES = [(), (1,), (3,), (2, 3), (1, 1), (2, 1, 2)]
+
+
+@pytest.mark.parametrize("of", SHAPES, ids=str)
+@pytest.mark.parametrize("by", SHAPES, ids=str)
+def test_jacobian_and_hessian_of_every_rank(by: tuple[int, ...], of: tuple[int, ...]) -> None:
+    random = np.random.default_rng(3)
+    point = random.normal(size=by)
+    mixing = random.normal(size=(*of, *by))
+    axes = tuple(range(len(of), len(of) + len(by)))
+
+    def mine(x: Any) -> dr.Tensor:
+        return dr.sin((dr.tensor(mixing) * x).sum(axes)) if axes else dr.sin(dr.tensor(mixing) * x)
+
+    def other(x: torch.Tensor) -> torch.Tensor:
+        mixed = torch.tensor(mixing) * x
+        return torch.sin(mixed.sum(axes) if axes else mixed)
+
+    expected = torch.autograd.functional.jacobian(other, torch.tensor(point)).numpy()
+    numerator = dr.jacobian(mine, point, layout="numerator")
+    assert numerator.shape == (*of, *by)
+    np.testing.assert_allclose(numerator.numpy(), expected, rtol=1e-10)
+    turned = np.moveaxis(expected, range(len(of)), range(len(by), len(by) + len(of)))
+    assert dr.jacobian(mine, point).shape == (*by, *of)
+    np.testing.assert_allclose(dr.jacobian(mine, point).numpy(), turned, rtol=1e-10)
+    curvature = torch.autograd.functional.hessian(lambda x: (other(x) ** 2).sum(), torch.tensor(point)).numpy()
+    found = dr.hessian(lambda x: (mine(x) ** 2).sum(), point)
+    assert found.shape == (*by, *by)
+    np.testing.assert_allclose(found.numpy(), curvature, rtol=1e-9, atol=1e-12)
+
+
+def test_derivatives_of_numbers() -> None:
+    assert dr.jacobian(lambda z: z * z, dr.tensor(2.0)).item() == 4.0
+    assert dr.hessian(lambda z: z**3, dr.tensor(2.0)).item() == 12.0
+    assert dr.hessian(lambda z: 3.0 * z, dr.tensor(2.0)).item() == 0.0
+    assert dr.jacobian(lambda _: dr.tensor([1.0, 2.0]), dr.tensor([3.0])).tolist() == [[0.0, 0.0]]
+    with pytest.raises(ShapeError, match=r"hessian: expected a function that returns a scalar, got \(2\)"):
+        dr.hessian(lambda z: z, dr.tensor([1.0, 2.0]))
+    for transform in (dr.jacobian, dr.hessian):
+        with pytest.raises(ArgumentError, match="a function that returns a tensor"):
+            transform(lambda _: 3.0, dr.tensor(2.0))
+
+
 def test_products_with_the_jacobian() -> None:
     v, u = np.array([1.0, 2.0, -1.0]), np.array([1.0, 0.5, -2.0, 3.0])
     value, along = dr.jvp(ours, X, v)

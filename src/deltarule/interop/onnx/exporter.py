@@ -11,6 +11,7 @@ from onnx import helper
 
 from deltarule import dtypes, nn, shapes
 from deltarule.errors import ArgumentError, GraphError
+from deltarule.flags import checks_flags
 from deltarule.grad.reverse import gradients
 from deltarule.graph import build
 from deltarule.graph.node import Node
@@ -203,6 +204,7 @@ def to_model(
     return model
 
 
+@checks_flags
 def export(
     model: nn.Module,
     path: str | Path,

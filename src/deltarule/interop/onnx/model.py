@@ -12,6 +12,7 @@ from onnx import numpy_helper
 
 from deltarule import nn
 from deltarule.errors import ArgumentError, CheckpointError
+from deltarule.flags import checks_flags
 from deltarule.graph import build
 from deltarule.interop.onnx.call import element_type
 from deltarule.interop.onnx.emitter import STATE
@@ -77,6 +78,7 @@ class ImportedModel(nn.Module):
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
+@checks_flags
 def load(path: str | Path, channels_last: bool = True) -> ImportedModel:
     """Return the model of an ONNX file, ready to predict, to be trained further and to be explained."""
     file = checked_path(path)
