@@ -64,7 +64,21 @@ class GraphError(DeltaruleError, ValueError):
 
 
 class CheckpointError(DeltaruleError, OSError):
-    """A checkpoint that is damaged, foreign or missing."""
+    """A checkpoint that is damaged, foreign or missing; the message, which may quote a file, is cut at 500 characters.
+
+    >>> len(str(CheckpointError("file run.dr", expected="a number", got="7" * 1000, hint="Copy it again."))) <= 500
+    True
+    """
+
+    def __init__(self, where: str, *, expected: str = "", got: str = "", hint: str = "") -> None:
+        super().__init__(where, expected=_cut(expected, 150), got=_cut(got, 150), hint=hint)
+
+    def __str__(self) -> str:
+        return _cut(super().__str__(), 500)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 class DivergenceError(DeltaruleError, ArithmeticError):

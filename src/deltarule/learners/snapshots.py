@@ -69,8 +69,14 @@ class Snapshots(Callback):
         arrays = {f"{i}/{name}": array for i, weights in enumerate(self.weights) for name, array in weights.items()}
         return {"snapshots": len(self.weights)}, arrays
 
+    def settings(self) -> dict[str, Any]:
+        """Return the length of a cycle."""
+        return {"cycle_epochs": self.cycle_epochs}
+
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
-        """Take back the snapshots of an interrupted run."""
+        """Take back the snapshots of an interrupted run; raises ArgumentError unless there are as many as it says."""
+        if len({name.partition("/")[0] for name in arrays}) != data["snapshots"]:
+            raise ArgumentError("Snapshots", expected=f"{data['snapshots']} snapshots", got=f"{len(arrays)} arrays")
         self.weights = [
             {name.partition("/")[2]: array for name, array in arrays.items() if name.partition("/")[0] == str(i)}
             for i in range(data["snapshots"])

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from deltarule import losses
-from deltarule.errors import CheckpointError, DeltaruleError
+from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.nn import (
     activation,
     attention,
@@ -34,12 +35,15 @@ from deltarule.nn import (
     reshaping,
     sparse,
     standardize,
+    state,
     transformer,
     transposed,
     unpooling,
     upsampling,
 )
 from deltarule.nn.module import Module
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import count, show
 from deltarule.train import History, checkpoint
 
 _LAYERS: tuple[type[Module], ...] = (
@@ -103,26 +107,63 @@ def _maker(name: str) -> Maker | None:
     return CONTAINERS.get(name) or _OF_ROOMS.get(name)
 
 
-def build(config: Mapping[str, Any]) -> Module:
+def build(config: Mapping[str, Any], weights: Mapping[str, Array] | None = None, path: str = "") -> Module:
     """Return a new module of the architecture that ``config()`` gave; raises CheckpointError for unknown classes.
+
+    With ``weights``, the arrays of a file by name, the shapes that the architecture declares are compared with them
+    layer by layer, before any memory is taken; ``path`` is the name of the module in the network.
 
     >>> build({"class": "Linear", "arguments": {"in_features": 3, "out_features": 2}})
     Linear(3→2)
     """
     name, arguments = str(config.get("class")), dict(config.get("arguments", {}))
-    children = {path: build(child) for path, child in config.get("children", {}).items()}
+    children = {
+        child: build(inner, weights, f"{path}.{child}" if path else child)
+        for child, inner in config.get("children", {}).items()
+    }
     make = _maker(name)
     if make is None:
+        near = get_close_matches(name, [*LAYERS, *CONTAINERS], n=1)
         raise CheckpointError(
-            f"layer {name!r}",
-            expected=f"one of {', '.join(sorted([*LAYERS, *CONTAINERS]))}",
+            f"layer {name[:50]!r}",
+            expected="a built-in class" + (f" such as {near[0]}" if near else ""),
             got="a class that this version does not have",
             hint="Update deltarule, or make the module yourself and hand it over: load(path, model=…).",
         )
+    if weights is not None:
+        _refuse_sizes(arguments, weights, f"layer {path or name}")
     try:
-        return make(children, arguments)
+        module = make(children, arguments)
     except TypeError as error:
         raise CheckpointError(f"layer {name}", expected="arguments that it takes", got=str(error)) from error
+    if weights is not None:
+        _refuse_shapes(module, weights, path)
+    return module
+
+
+_SMALL = 2**20  # a size up to which a layer may take memory for its state without further questions
+
+
+def _refuse_sizes(arguments: Mapping[str, Any], weights: Mapping[str, Array], where: str) -> None:
+    """Refuse sizes beyond all axes of a file's arrays: a layer takes memory for running statistics when it is made."""
+    most = max([_SMALL, *(size for array in weights.values() for size in array.shape)])
+    for name, value in arguments.items():
+        sizes = value if isinstance(value, (list, tuple)) else [value]
+        large = [size for size in sizes if isinstance(size, (int, float)) and size > most]
+        if large and "seed" not in name:
+            raise CheckpointError(where, expected=f"{name} as large as the arrays in the file", got=str(large[0]))
+
+
+def _refuse_shapes(module: Module, weights: Mapping[str, Array], path: str) -> None:
+    """Compare the parameters that a module declares itself with a file's arrays; none is drawn for that."""
+    for name, shape in module.parameter_shapes().items():
+        whole = f"{path}.{name}" if path else name
+        array = weights.get(whole)
+        if array is not None and array.shape != shape:
+            got = f"an array of shape {show(array.shape)}"
+            raise CheckpointError(f"parameter {whole}", expected=f"shape {show(shape)}", got=got)
+        if array is None and count(shape) > _SMALL:
+            raise CheckpointError(f"parameter {whole}", expected=f"an array of shape {show(shape)}", got="none")
 
 
 def load(path: str | Path, model: Module | None = None) -> Module:
@@ -132,26 +173,23 @@ def load(path: str | Path, model: Module | None = None) -> Module:
     Raises CheckpointError for a file that is missing, damaged or foreign, and where the architecture is code.
     """
     file = checkpoint.read(path, "model", "checkpoint")
-    try:
+    with checkpoint.foreign(f"file {path}", "the entries of a model"):
         return _restored(file, path, model)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"file {path}", expected="the entries of a model", got=f"{type(error).__name__}: {error}"
-        ) from error
 
 
 def _restored(file: checkpoint.Container, path: str | Path, model: Module | None) -> Module:
     """Return the module of a file's architecture (or the given one) with its values, frozen names, loss, history."""
     document, weights = file.document, file.group("weights/")
-    module = model if model is not None else _architecture(document, path)
-    if any(array.dtype.name == "float64" for array in weights.values()):
-        module.astype("float64")
+    module = model if model is not None else _architecture(document, weights, path)
     try:
-        module.load_state_dict(weights)
-    except DeltaruleError as error:
+        state.refuse_misfits(module, weights, strict=True)
+    except ArgumentError as error:
         raise CheckpointError(
             f"file {path}", expected=f"values for this {type(module).__name__}", got=error.got, hint=error.hint
         ) from error
+    if any(array.dtype.name == "float64" for array in weights.values()):
+        module.astype("float64")
+    module.load_state_dict(weights)
     loss, history = document.get("loss"), document["history"]
     if file.kind == "checkpoint":
         loss = document["signature"]["loss"]
@@ -164,10 +202,10 @@ def _restored(file: checkpoint.Container, path: str | Path, model: Module | None
     return module
 
 
-def _architecture(document: Mapping[str, Any], path: str | Path) -> Module:
+def _architecture(document: Mapping[str, Any], weights: Mapping[str, Array], path: str | Path) -> Module:
     """Build the architecture of a file; raises CheckpointError where it is code."""
     if document["architecture"] is not None:
-        return build(document["architecture"])
+        return build(document["architecture"], weights)
     name = document.get("class", "Module")
     raise CheckpointError(
         f"file {path}",

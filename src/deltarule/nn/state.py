@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 def load(module: Tree, values: Mapping[str, Any], *, strict: bool) -> None:
     """Give parameters and state of a module their values by name."""
+    refuse_misfits(module, values, strict=strict)
+    for name, item in module.named_tensors():
+        if name in values:
+            item.assign(np.asarray(values[name]))
+
+
+def refuse_misfits(module: Tree, values: Mapping[str, Any], *, strict: bool) -> None:
+    """Raise ArgumentError that lists what is missing, unexpected or of another shape."""
     if not isinstance(values, Mapping):
         expected = "a dictionary of arrays by name, as state_dict() gives"
         raise ArgumentError("load_state_dict", expected=expected, got=f"a {type(values).__name__}")
@@ -39,9 +47,6 @@ def load(module: Tree, values: Mapping[str, Any], *, strict: bool) -> None:
             got=f"{len(missing)} missing, {len(unexpected)} unexpected, {len(misshapen)} of a wrong shape",
             hint="\n  ".join(lines),
         )
-    for name, item in wanted.items():
-        if name in arrays:
-            item.assign(arrays[name])
 
 
 def _near(name: str, missing: list[str]) -> str:

@@ -90,6 +90,10 @@ class Callback:
         del session, error
         return False
 
+    def settings(self) -> dict[str, Any]:
+        """Return the settings, as plain data, that must be those of the first run when a run is resumed."""
+        return {}
+
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return what must be kept to resume: plain data and arrays."""
         return {}, {}
@@ -109,6 +113,10 @@ class _Monitor:
         self._owner, self._name, self._min_delta = owner, name, min_delta
         self._sign = -1.0 if mode == "max" or (mode == "auto" and name.endswith(_TO_GROW)) else 1.0
         self.best: float | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return what is watched and how, as plain data."""
+        return {"monitor": self._name, "min_delta": self._min_delta, "mode": "min" if self._sign > 0 else "max"}
 
     def improved(self, logs: Mapping[str, float]) -> bool:
         """Take note of an epoch's value; return whether it is the best by more than ``min_delta``."""
@@ -184,13 +192,18 @@ class EarlyStopping(Callback):
         if self._weights:
             session.set_weights(self._weights)
 
+    def settings(self) -> dict[str, Any]:
+        """Return what is watched, patience, and whether the best weights are restored."""
+        return {**self._watched.settings(), "patience": self.patience, "restore_best": self.restore_best}
+
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the best value, its epoch and its weights."""
         return {"best": self.best, "best_epoch": self.best_epoch, "waited": self._waited}, self._weights
 
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Take back what ``state`` returned."""
-        self._watched.best, self._weights = data["best"], dict(arrays)
+        best = data["best"]
+        self._watched.best, self._weights = None if best is None else float(best), dict(arrays)
         self.best_epoch, self._waited = int(data["best_epoch"]), int(data["waited"])
 
 
@@ -226,6 +239,11 @@ class ReduceOnPlateau(Callback):
             session.learning_rate_factor = max(self.min_factor, session.learning_rate_factor * self.factor)
             self._waited = 0
 
+    def settings(self) -> dict[str, Any]:
+        """Return what is watched, patience, factor and the smallest factor."""
+        rule = {"patience": self.patience, "factor": self.factor, "min_factor": self.min_factor}
+        return {**self._watched.settings(), **rule}
+
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the best value and how long it has stood."""
         return {"best": self._watched.best, "waited": self._waited}, {}
@@ -233,7 +251,8 @@ class ReduceOnPlateau(Callback):
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Take back what ``state`` returned."""
         del arrays
-        self._watched.best, self._waited = data["best"], int(data["waited"])
+        best = data["best"]
+        self._watched.best, self._waited = None if best is None else float(best), int(data["waited"])
 
 
 @final

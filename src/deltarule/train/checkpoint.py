@@ -1,16 +1,22 @@
 """The file format: one safetensors file whose metadata is JSON; written atomically; never pickle.
 
 A reader that knows safetensors alone sees named arrays. The metadata holds format, version, kind ("model" or
-"checkpoint"), a JSON document, and a checksum of the arrays. Groups of arrays share a prefix: ``weights/`` is
-everything that a model needs to predict, in both kinds of file.
+"checkpoint"), a JSON document, and a checksum: a CRC-32 of kind, document and all arrays with their names, types and
+shapes (in version 1, of names and numbers alone). Groups of arrays share a prefix: ``weights/`` is everything that a
+model needs to predict, in both kinds of file.
+
+A checksum finds damage and careless edits, not intent. So whatever a file says is taken as foreign: nothing in it is
+run, sizes are compared with the arrays before memory is taken, and what cannot be understood is a ``CheckpointError``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +26,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from deltarule import files
-from deltarule.errors import ArgumentError, CheckpointError
+from deltarule.errors import ArgumentError, CheckpointError, DeltaruleError
 from deltarule.runtime.buffers import Array
 
-FORMAT, VERSION = "deltarule", 1
+FORMAT, VERSION = "deltarule", 2
 _DAMAGED = "Copy the file again, or go back to an older one."
 
 
@@ -34,6 +40,7 @@ class Container:
     arrays: dict[str, Array]
     document: dict[str, Any]
     kind: str = ""
+    version: int = VERSION
 
     def group(self, prefix: str) -> dict[str, Array]:
         """Return the arrays whose names begin with a prefix, without it.
@@ -69,23 +76,27 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         ) from error
 
 
-def _checksum(arrays: Mapping[str, Array]) -> str:
-    value = 0
+def _checksum(version: int, kind: str, document: str, arrays: Mapping[str, Array]) -> str:
+    """Return the checksum of a file's content, as the given version of the format computes it."""
+    value = 0 if version < 2 else zlib.crc32(f"{kind}\n{document}\n".encode("utf-8", "surrogatepass"))
     for name in sorted(arrays):
-        value = zlib.crc32(name.encode(), value)
-        value = zlib.crc32(arrays[name].tobytes(), value)
+        array = arrays[name]
+        described = name if version < 2 else f"{name} {array.dtype.str} {array.shape}\n"
+        value = zlib.crc32(described.encode("utf-8", "surrogatepass"), value)
+        value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
     return f"{value:08x}"
 
 
 def write(path: str | Path, kind: str, arrays: Mapping[str, Array], document: Mapping[str, Any]) -> None:
     """Write arrays and a JSON document to one file, atomically."""
     plain = {name: np.array(array, order="C") for name, array in arrays.items()}
+    text = json.dumps(document)
     header = {
         "format": FORMAT,
         "version": str(VERSION),
         "kind": kind,
-        "document": json.dumps(document),
-        "checksum": _checksum(plain),
+        "document": text,
+        "checksum": _checksum(VERSION, kind, text, plain),
     }
     write_atomically(path, save(plain, metadata=header))
 
@@ -105,7 +116,7 @@ def _contents(file: Path, kinds: tuple[str, ...]) -> tuple[dict[str, str], dict[
         with safe_open(file, framework="numpy") as stream:
             header = stream.metadata() or {}
             return header, {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  # not a mapping
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
         raise CheckpointError(
             where, expected="a whole safetensors file", got=f"damaged or foreign content ({error})", hint=_DAMAGED
         ) from error
@@ -122,19 +133,41 @@ def read(path: str | Path, *kinds: str) -> Container:
             got="a safetensors file of another program",
             hint="Read its arrays with safetensors and hand them to model.load_state_dict.",
         )
-    if not header.get("version", "").isdigit() or int(header["version"]) > VERSION:
+    version = header.get("version", "")
+    if not re.fullmatch("[1-9][0-9]{0,8}", version) or int(version) > VERSION:
         raise CheckpointError(
             where,
             expected=f"format version ≤ {VERSION}",
-            got=repr(header.get("version")),
+            got=repr(version),
             hint="Update deltarule: pip install --upgrade deltarule.",
         )
-    if header.get("kind") not in kinds:
-        raise CheckpointError(where, expected=f"a {' or '.join(kinds)} file", got=f"a {header.get('kind')} file")
+    kind, text = header.get("kind", ""), header.get("document", "")
+    if kind not in kinds:
+        raise CheckpointError(where, expected=f"a {' or '.join(kinds)} file", got=f"a {kind} file")
+    if header.get("checksum") != _checksum(int(version), kind, text, arrays):
+        raise CheckpointError(where, expected="content as it was written", got="other bytes", hint=_DAMAGED)
+    with foreign(where, "a JSON document"):
+        document = json.loads(text)
+    if not isinstance(document, dict):
+        raise CheckpointError(where, expected="a JSON object", got=f"a {type(document).__name__}", hint=_DAMAGED)
+    return Container(arrays, document, kind, int(version))
+
+
+@contextlib.contextmanager
+def foreign(where: str, expected: str) -> Iterator[None]:
+    """Turn whatever goes wrong with a file's content into one CheckpointError.
+
+    >>> with foreign("file run.dr", "two entries"):
+    ...     {}["cursor"]
+    Traceback (most recent call last):
+    ...
+    deltarule.errors.CheckpointError: file run.dr: expected two entries, got KeyError: 'cursor'.
+    """
     try:
-        document = json.loads(header.get("document", ""))
-    except ValueError as error:
-        raise CheckpointError(where, expected="a JSON document", got=str(error), hint=_DAMAGED) from error
-    if header.get("checksum") != _checksum(arrays):
-        raise CheckpointError(where, expected="arrays as they were written", got="other bytes", hint=_DAMAGED)
-    return Container(arrays, document, header["kind"])
+        yield
+    except CheckpointError:
+        raise
+    except DeltaruleError as error:
+        raise CheckpointError(where, expected=expected, got=f"{error.where}: {error.got}", hint=error.hint) from error
+    except Exception as error:  # RecursionError, MemoryError, OverflowError …: the content decides which
+        raise CheckpointError(where, expected=expected, got=f"{type(error).__name__}: {error}") from error

@@ -20,6 +20,19 @@ Augment = Change | Sequence[Change] | None
 _PLACES = 16  # draws of one augmentation of a chain lie apart from those of the next, also of one in several steps
 
 
+def fingerprint(arrays: Sequence[npt.NDArray[Any]]) -> str:
+    """Return a checksum of arrays, with their types and shapes.
+
+    >>> fingerprint([np.zeros(3)]) == fingerprint([np.zeros(3)]) != fingerprint([np.zeros((3, 1))])
+    True
+    """
+    value = 0
+    for array in arrays:
+        value = zlib.crc32(f"{array.dtype} {array.shape}".encode(), value)
+        value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
+    return f"{value:08x}"
+
+
 @final
 class Feed:
     """The arrays of every epoch: a function of the data, the seed and the epoch's number, so that runs resume.
@@ -66,11 +79,7 @@ class Feed:
     @cached_property
     def fingerprint(self) -> str:
         """A checksum of the data before any change, and of which are trained on."""
-        value = 0
-        for array in self.arrays if self._chosen is None else [*self.arrays, self._chosen]:
-            value = zlib.crc32(f"{array.dtype} {array.shape}".encode(), value)
-            value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
-        return f"{value:08x}"
+        return fingerprint(self.arrays if self._chosen is None else [*self.arrays, self._chosen])
 
     @property
     def description(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -87,4 +88,37 @@ class History:
         unknown = set(data) - {f.name for f in fields(History)}
         if unknown:
             raise ArgumentError("History.from_dict", expected="what to_dict returned", got=", ".join(sorted(unknown)))
+        for name, value in data.items():
+            if not _FITS[name](value):
+                raise ArgumentError(f"History.from_dict {name}", expected="what to_dict returned", got=repr(value))
         return History(**data)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _values(value: Any) -> bool:
+    """Tell whether something is the values of an epoch."""
+    return isinstance(value, dict) and all(isinstance(key, str) and _number(item) for key, item in value.items())
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "epochs": lambda value: isinstance(value, list) and all(map(_values, value)),
+    "step_losses": lambda value: isinstance(value, list) and all(map(_number, value)),
+    "steps": _count,
+    "interrupted": lambda value: isinstance(value, bool),
+    "stopped_early": lambda value: isinstance(value, bool),
+    "stop_reason": lambda value: isinstance(value, str),
+    "diverged": lambda value: isinstance(value, bool),
+    "best_epoch": lambda value: value is None or _count(value),
+    "engine": lambda value: isinstance(value, str),
+    "threads": lambda value: value is None or _count(value),
+    "compile_seconds": _number,
+    "train_seconds": _number,
+    "samples": _count,
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from deltarule.losses import get as get_loss
 from deltarule.runtime.buffers import Array
 from deltarule.runtime.devices import compiled
 from deltarule.train.engine import Engine
+from deltarule.train.feed import fingerprint
 from deltarule.train.metrics import MetricLike, get_all
 from deltarule.train.prepare import as_model_input, check_outputs, model_dtype, prepared
 from deltarule.train.program import Task, columns, evaluation_step, learned, prediction_program, running
@@ -33,6 +35,11 @@ class Evaluation:
         self._size = min(batch_size, len(arrays[0]))
         described = columns(arrays)
         self.engine = Engine(lambda size: evaluation_step(self._task, described, size), device, threads)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A checksum of the data."""
+        return fingerprint(self._arrays)
 
     def prepare(self) -> None:
         """Build and compile now."""

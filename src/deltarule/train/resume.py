@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import numpy as np
 
-from deltarule.errors import ArgumentError, CheckpointError
+from deltarule.backends.given import check_arrays
+from deltarule.errors import ArgumentError, CheckpointError, ShapeError
 from deltarule.runtime.buffers import Array
+from deltarule.shapes import show
 from deltarule.train import checkpoint
 from deltarule.train.callbacks import Callback
 from deltarule.train.history import History
+from deltarule.train.loop import Cursor, Run
 from deltarule.train.program import learned, running
 from deltarule.train.protocol import Saveable
-
-if TYPE_CHECKING:
-    from deltarule.train.loop import Run
 
 
 @final
@@ -57,11 +57,12 @@ def _signature(run: Run) -> dict[str, Any]:
         **plan,
         "metrics": [metric.name for metric in run.task.metrics],
         "parameters": [[name, *tensor.shape] for name, tensor in tensors],
-        "callbacks": [type(callback).__name__ for callback in run.callbacks],
+        "callbacks": [[type(callback).__name__, _plain(callback.settings())] for callback in run.callbacks],
         "architecture": _plain(run.task.model.config()),
         "regularizers": [repr(regularizer) for regularizer in run.task.regularizers],
         "training data": run.feed.fingerprint,
         "augmentation": run.feed.description,
+        "validation data": None if run.validation is None else run.validation.fingerprint,
     }
 
 
@@ -101,42 +102,89 @@ def _same(one: Array, other: Array) -> bool:
 
 
 def load(run: Run, path: str | Path) -> None:
-    """Put a run where the checkpoint left it."""
+    """Put a run where the checkpoint left it; the model is as before if that is not possible."""
     container = checkpoint.read(path, "checkpoint")
+    where = f"resume from {path}"
+    model = run.task.model
+    before = model.state_dict() if isinstance(model, Saveable) else {}
+    with checkpoint.foreign(where, "the entries of a checkpoint"):
+        _refuse_another_run(container, _signature(run), path)
+        try:
+            _restore(run, container)
+        except BaseException:
+            if isinstance(model, Saveable):
+                model.load_state_dict(before)
+            raise
+
+
+def _restore(run: Run, container: checkpoint.Container) -> None:
+    """Take over state, counters, history and callbacks from a checkpoint of the same run."""
     document = container.document
-    try:
-        _refuse_another_run(document["signature"], _signature(run), path)
-        weights = container.group("weights/")
-        if isinstance(run.task.model, Saveable):
-            run.task.model.load_state_dict(weights)
-        run.engine.step(run.plan.size)
-        slots = container.group("optimizer/")
-        run.set_state(weights | container.group("training/"), [slots[f"{i:03d}"] for i in range(len(slots))])
-        losses = container.arrays["run/step_losses"].tolist()
-        run.history = History.from_dict({**document["history"], "step_losses": losses, "interrupted": False})
-        run.stop, run.learning_rate_factor = bool(document["stop"]), float(document["learning_rate_factor"])
-        cursor = run.cursor
-        for name, value in document["cursor"].items():
-            setattr(cursor, name, value)
-        cursor.rows = [container.arrays["run/rows"]] if "run/rows" in container.arrays else []
-        for number, (callback, data) in enumerate(zip(run.callbacks, document["callbacks"], strict=True)):
-            callback.load_state(data, container.group(f"callback/{number}/"))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(
-            f"file {path}", expected="the entries of a checkpoint", got=f"{type(error).__name__}: {error}"
-        ) from error
+    cursor, history = _cursor(run, container), _history(container)
+    stop, factor = document["stop"], document["learning_rate_factor"]
+    if not isinstance(stop, bool) or not isinstance(factor, float) or not factor >= 0:
+        raise ArgumentError("stop, learning_rate_factor", expected="true or false, a number", got=f"{stop}, {factor}")
+    weights, slots = container.group("weights/"), container.group("optimizer/")
+    if isinstance(run.task.model, Saveable):
+        run.task.model.load_state_dict(weights)
+    program = run.engine.step(run.plan.size).program
+    run.set_state(weights | container.group("training/"), [slots[f"{i:03d}"] for i in range(len(slots))])
+    state = run.engine.read()
+    check_arrays(program.state[: len(state)], state)
+    run.history, run.cursor, run.stop, run.learning_rate_factor = history, cursor, stop, factor
+    for number, (callback, data) in enumerate(zip(run.callbacks, document["callbacks"], strict=True)):
+        kept = container.group(f"callback/{number}/")
+        for name, array in kept.items():  # those with the names of weights are weights: the best, or averages
+            if name in weights and array.shape != weights[name].shape:
+                raise ShapeError(f"weight {name}", expected=show(weights[name].shape), got=show(array.shape))
+        callback.load_state(data, kept)
 
 
-def _refuse_another_run(kept: dict[str, Any], now: dict[str, Any], path: str | Path) -> None:
-    for key in now:
-        if kept[key] != now[key]:
+def _history(container: checkpoint.Container) -> History:
+    losses = container.arrays["run/step_losses"].tolist()
+    return History.from_dict({**container.document["history"], "step_losses": losses, "interrupted": False})
+
+
+def _cursor(run: Run, container: checkpoint.Container) -> Cursor:
+    """Return where a run stood; raises ArgumentError for counters that no run of this plan can have."""
+    kept = container.document["cursor"]
+    rows = [container.arrays["run/rows"]] if "run/rows" in container.arrays else []
+    cursor = Cursor(**kept, rows=rows)
+    counters = (cursor.epoch, cursor.step_in_epoch, cursor.step)
+    if not all(type(value) is int and value >= 0 for value in counters) or not isinstance(cursor.seconds, (int, float)):
+        raise ArgumentError("cursor", expected="whole numbers ≥ 0", got=str(kept))
+    every, held = run.plan.steps_per_epoch, sum(len(part) for part in rows)
+    if cursor.step_in_epoch > every or cursor.step != cursor.epoch * every + cursor.step_in_epoch:
+        raise ArgumentError("cursor", expected=f"steps of epochs of {every} steps", got=str(kept))
+    n_losses = len(container.arrays["run/step_losses"])
+    if held != cursor.step_in_epoch or any(part.ndim != 2 for part in rows) or n_losses != cursor.step:
+        raise ArgumentError("cursor", expected="the metrics of every step", got=f"{held} and {n_losses} of {kept}")
+    return cursor
+
+
+def _refuse_another_run(container: checkpoint.Container, now: dict[str, Any], path: str | Path) -> None:
+    kept = container.document["signature"]
+    if container.version < 2:  # it knew the classes of callbacks alone, and no validation data
+        now = {name: value for name, value in now.items() if name != "validation data"}
+        now["callbacks"] = [name for name, _ in now["callbacks"]]
+    for key, value in now.items():
+        if kept[key] != value:
             raise CheckpointError(
                 f"resume from {path}",
-                expected=f"the same {key} as in the file ({kept[key]})",
-                got=str(now[key]),
+                expected=f"the same {key} as in the file ({_excerpt(kept[key], value)})",
+                got=_excerpt(value, kept[key]),
                 hint="Resume with the arguments and data of the first run (only epochs may differ); to begin another "
                 "run from these weights, use dr.load(path) and fit without resume.",
             )
+
+
+def _excerpt(value: Any, other: Any) -> str:
+    """Return a value as text, of long lists and dictionaries the first entries that differ from another's."""
+    if isinstance(value, list) and isinstance(other, list) and len(value) == len(other):
+        return ", ".join(_excerpt(a, b) for a, b in zip(value, other, strict=True) if a != b)
+    if isinstance(value, dict) and isinstance(other, dict) and value.keys() == other.keys():
+        return ", ".join(f"{key} {_excerpt(value[key], other[key])}" for key in value if value[key] != other[key])
+    return str(value)
 
 
 def _plain(value: Any) -> Any:

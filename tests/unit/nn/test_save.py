@@ -105,3 +105,11 @@ def test_a_file_without_the_entries_of_a_model(tmp_path: Path) -> None:
     checkpoint.write(tmp_path / "odd.dr", "model", {"weights/x": np.zeros(2)}, {"loss": None})
     with pytest.raises(CheckpointError, match="entries of a model, got KeyError"):
         dr.load(tmp_path / "odd.dr")
+
+
+def test_a_given_model_is_as_before_where_a_file_does_not_fit(tmp_path: Path) -> None:
+    nn.Sequential(nn.Linear(3, 2)).astype("float64").save(tmp_path / "wide.dr")
+    model = nn.Sequential(nn.Linear(3, 4))
+    with pytest.raises(CheckpointError, match="values for this Sequential"):
+        dr.load(tmp_path / "wide.dr", model=model)
+    assert model[0].weight.dtype.name == "float32"

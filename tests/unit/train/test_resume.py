@@ -202,6 +202,62 @@ def test_another_run_is_refused_by_name(network, blobs, tmp_path, changed, named
         run(network, blobs, path, resume=True, **changed)
 
 
+WATCHED = {"monitor": "val_loss", "patience": 3, "mode": "min", "min_delta": 0.0, "restore_best": True}
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [({"patience": 2}, "patience 3"), ({"monitor": "loss"}, "monitor val_loss"), ({"mode": "max"}, "mode min"),
+     ({"min_delta": 0.1}, "min_delta 0.0"), ({"restore_best": False}, "restore_best True")],
+)  # fmt: skip
+def test_other_settings_of_a_callback_are_refused(network, blobs, tmp_path, changed, named):
+    path = tmp_path / "run.dr"
+    run(network, blobs, path, epochs=1, callbacks=[EarlyStopping(**WATCHED)])
+    with pytest.raises(CheckpointError, match=rf"same callbacks as in the file \({named}\)"):
+        run(network, blobs, path, resume=True, callbacks=[EarlyStopping(**{**WATCHED, **changed})])
+    run(network, blobs, path, resume=True, callbacks=[EarlyStopping(**WATCHED)])
+
+
+@pytest.mark.parametrize(
+    "changed", [{"factor": 0.3}, {"patience": 2}, {"min_factor": 0.1}, {"monitor": "loss"}, {"min_delta": 0.5}]
+)
+def test_another_plateau_rule_is_refused(network, blobs, tmp_path, changed):
+    path = tmp_path / "run.dr"
+    run(network, blobs, path, epochs=1, callbacks=[ReduceOnPlateau()])
+    with pytest.raises(CheckpointError, match=rf"same callbacks as in the file \({next(iter(changed))}"):
+        run(network, blobs, path, resume=True, callbacks=[ReduceOnPlateau(**changed)])
+
+
+def test_other_validation_data_are_refused(network, blobs, tmp_path):
+    x, y = blobs
+    held = {"validation_data": (x[:9], y[:9]), "validation_split": 0.0}
+    path, none = tmp_path / "run.dr", tmp_path / "none.dr"
+    run(network, blobs, path, epochs=1, **held)
+    run(network, blobs, none, epochs=1, validation_split=0.0)
+    for data in ((x[:8], y[:8]), (x[:9] + 1, y[:9]), (x[:9], y[1:10]), (x[:9], y[:9], np.full(9, 2.0))):
+        with pytest.raises(CheckpointError, match="same validation data"):
+            run(network, blobs, path, resume=True, **{**held, "validation_data": data})
+    with pytest.raises(CheckpointError, match="same validation data"):
+        run(network, blobs, path, resume=True, validation_split=0.0)
+    with pytest.raises(CheckpointError, match="same validation data"):
+        run(network, blobs, none, resume=True, **held)
+    run(network, blobs, path, resume=True, **held)
+
+
+def test_a_model_is_as_before_where_a_checkpoint_cannot_be_taken_over(network, blobs, tmp_path):
+    path = tmp_path / "run.dr"
+    run(network, blobs, path, epochs=1)
+    container = checkpoint.read(path, "checkpoint")
+    checkpoint.write(path, "checkpoint", container.arrays, {**container.document, "stop": "no"})
+    model = network(drop=0.3, running=True)
+    before = model.bytes()
+    with pytest.raises(CheckpointError, match="entries of a checkpoint"):
+        fit(model, *blobs, loss="cross_entropy", epochs=3, optimizer=optim.Adam(learning_rate=0.01), batch_size=10,
+            metrics=["accuracy"], validation_split=0.2, seed=5, verbose=0, callbacks=[StopAt(0)], checkpoint=path,
+            resume=True)  # fmt: skip
+    assert model.bytes() == before
+
+
 def test_other_data_and_another_model_are_refused(network, blobs, tmp_path):
     path = tmp_path / "run.dr"
     run(network, blobs, path, epochs=1)
