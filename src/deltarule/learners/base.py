@@ -26,9 +26,9 @@ Array = npt.NDArray[Any]
 
 
 def checked_fit(
-    learner: Any, x: Any, y: Any, *, sparse: bool = False, reset: bool = True, **options: Any
+    learner: Any, x: Any, y: Any, *, sparse: bool = False, reset: bool = True, dtype: Any = np.float64, **options: Any
 ) -> tuple[Array, Array]:
-    """Return (X, y) of agreeing length, X in float64; raises scikit-learn's errors for anything else.
+    """Return (X, y) of agreeing length, X in float64 (or ``dtype``); raises scikit-learn's errors for anything else.
 
     With ``sparse`` a sparse X stays so, in rows (CSR); sparse targets of several outputs become dense.
     """
@@ -38,7 +38,7 @@ def checked_fit(
         learner,
         x,
         dense_targets(y) if "multi_output" in options else y,
-        dtype=np.float64,
+        dtype=dtype,
         accept_sparse=accept,
         reset=reset,
         **options,
@@ -74,10 +74,10 @@ def check_labels(learner: Any, y: Array) -> None:
 def encode_classes(learner: Any, y: Array) -> npt.NDArray[np.int64]:
     """Learn ``classes_`` (sorted) and return labels 0 … K − 1; at least two classes are needed."""
     check_labels(learner, y)
-    learner.classes_, labels = np.unique(y, return_inverse=True)
+    learner.classes_ = np.unique(y)
     if len(learner.classes_) < 2:
         raise ValueError(f"{type(learner).__name__} needs at least two classes, got 1 class: {learner.classes_[0]!r}.")
-    return np.asarray(labels, np.int64)
+    return np.asarray(np.searchsorted(learner.classes_, y), np.int64)
 
 
 def encode_part(learner: Any, y: Array, classes: Any, first: bool) -> npt.NDArray[np.int64]:

@@ -16,8 +16,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from deltarule.learners.base import Array, above, generator, require, whole
 from deltarule.learners.delta_step import DeltaRule, Rows, require_finite
-from deltarule.learners.linear import BinaryClassifier, PenalisedClassifier, unless_diverged
+from deltarule.learners.linear import BinaryClassifier, unless_diverged
 from deltarule.learners.objective import Data
+from deltarule.learners.penalised import PenalisedClassifier
 from deltarule.losses import BinaryCrossEntropy, Loss, SquaredError
 from deltarule.tensor.tensor import Tensor, tensor
 
@@ -51,8 +52,11 @@ class Perceptron(BinaryClassifier):
     (-3.0, [2, 3, 3, 2, 1, 0], [[1, 0, -1], [1, 3, 1]])
     """
 
-    def __init__(self, *, learning_rate: float = 1.0, max_iter: int = 1000, shuffle: bool = False,
-                 class_weight: Any = None, random_state: Any = None) -> None:  # fmt: skip
+    def __init__(self, *, learning_rate: float = 1.0, fit_intercept: bool = True, max_iter: int = 1000,
+                 shuffle: bool = False, class_weight: Any = None, random_state: Any = None,
+                 warm_start: bool = False) -> None:  # fmt: skip
+        self.fit_intercept = fit_intercept
+        self.warm_start = warm_start
         self.learning_rate = learning_rate
         self.max_iter = max_iter
         self.shuffle = shuffle
@@ -129,8 +133,10 @@ class Adaline(BinaryClassifier):
     ([0, 1], True)
     """
 
-    def __init__(self, *, learning_rate: float | None = None, max_iter: int = 50, rule: str = "original",
-                 class_weight: Any = None) -> None:  # fmt: skip
+    def __init__(self, *, learning_rate: float | None = None, fit_intercept: bool = True, max_iter: int = 50,
+                 rule: str = "original", class_weight: Any = None, warm_start: bool = False) -> None:  # fmt: skip
+        self.fit_intercept = fit_intercept
+        self.warm_start = warm_start
         self.learning_rate = learning_rate
         self.max_iter = max_iter
         self.rule = rule
@@ -156,7 +162,8 @@ class Adaline(BinaryClassifier):
     def _rule(self, data: Data, theta: Array) -> DeltaRule:
         """Return the rule; along x/‖x‖ instead of x is a weight 1/‖x‖."""
         inputs, labels, weights = data
-        shares = weights / np.linalg.norm(inputs, axis=1) if self.rule == "unit-norm" else weights
+        lengths = np.linalg.norm(inputs, axis=1)
+        shares = weights / np.where(lengths > 0, lengths, 1.0) if self.rule == "unit-norm" else weights
         return DeltaRule(SquaredError(scale=0.5), theta, (inputs, 2 * labels - 1, shares), self.learning_rate_)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
@@ -194,11 +201,12 @@ class LogisticRegression(BinaryClassifier, PenalisedClassifier):
     [[0.5, 0.5]]
     """
 
-    def __init__(self, *, alpha: float = 1e-4, solver: str = "newton", learning_rate: float | None = 0.1,
-                 batch_size: int = 1, max_iter: int = 100, tol: float = 1e-8,
-                 class_weight: Any = None) -> None:  # fmt: skip
-        super().__init__(alpha=alpha, solver=solver, learning_rate=learning_rate, batch_size=batch_size,
-                         max_iter=max_iter, tol=tol, class_weight=class_weight)  # fmt: skip
+    def __init__(self, *, alpha: float = 1e-4, fit_intercept: bool = True, solver: str = "newton",
+                 learning_rate: float | None = 0.1, batch_size: int = 1, max_iter: int = 100, tol: float = 1e-8,
+                 class_weight: Any = None, warm_start: bool = False) -> None:  # fmt: skip
+        super().__init__(alpha=alpha, fit_intercept=fit_intercept, solver=solver, learning_rate=learning_rate,
+                         batch_size=batch_size, max_iter=max_iter, tol=tol, class_weight=class_weight,
+                         warm_start=warm_start)  # fmt: skip
 
     def _loss(self) -> Loss:
         return BinaryCrossEntropy()

@@ -32,9 +32,9 @@ WORTH_COMPILING = 250  # steps, which take NumPy as long as the compiler needs
 
 
 @functools.lru_cache(maxsize=64)
-def _runner(device: str, loss: Loss, outputs: int, features: int, rows: int) -> StepRunner:
+def _runner(device: str, loss: Loss, outputs: int, features: int, bias: bool, rows: int) -> StepRunner:
     """Return the step Θ ← Θ − η ∂J/∂Θ along the mean over ``rows`` examples; its metrics are their errors."""
-    j = objective(loss, outputs, features, rows)
+    j = objective(loss, outputs, features, rows, bias)
     rate = symbol("rate", (), "float64")
     moved, errors = simplify([(j.theta - rate * j.gradient).node, j.errors.node])
     program = StepProgram(
@@ -62,15 +62,18 @@ def require_finite(values: Array, what: str) -> None:
 class DeltaRule:
     """Steps of the delta rule on J (see ``objective``) from ``theta``, (outputs, features), which each epoch replaces.
 
+    The last feature carries the bias, which ``alpha`` leaves out, unless ``bias`` is False.
+
     Epochs within the first ``WORTH_COMPILING`` steps are NumPy's; each one that goes beyond is a native call.
     """
 
     def __init__(
-        self, loss: Loss, theta: Array, data: Data, rate: float, alpha: float = 0.0, batch_size: int = 1
-    ) -> None:
+        self, loss: Loss, theta: Array, data: Data, rate: float, alpha: float = 0.0, batch_size: int = 1,
+        bias: bool = True,
+    ) -> None:  # fmt: skip
         self.theta = theta
         self._loss, self._data, self._scalars = loss, data, (rate, alpha)
-        self._batch_size, self._steps = batch_size, 0
+        self._batch_size, self._steps, self._bias = batch_size, 0, bias
         self._runners: dict[tuple[str, int], StepRunner] = {}
 
     def epoch(self, order: Rows | None = None) -> Array:
@@ -93,7 +96,7 @@ class DeltaRule:
             return np.zeros((0, len(self.theta)))
         key = ("cpu" if self._steps > WORTH_COMPILING else "reference", size)
         if key not in self._runners:
-            self._runners[key] = _runner(key[0], self._loss, *self.theta.shape, size).twin()
+            self._runners[key] = _runner(key[0], self._loss, *self.theta.shape, self._bias, size).twin()
         runner = self._runners[key]
         runner.load([self.theta])
         errors = runner.run(self._data, rows, 0, 0, self._scalars)

@@ -1,0 +1,192 @@
+"""Examples as linear fits take them: centred, each feature of size about 1, a last feature 1 for the bias.
+
+Where an intercept is learnt and left out of the penalty, moving a feature changes nothing but the intercept, and a
+feature in another unit nothing but its coefficient and the strength of its penalty. A fit therefore works with
+
+    x̃ = (x − c)/s,  Φ = s·θ,  intercept = Φ₁ − cᵀθ,  αⱼ = α/sⱼ²
+
+whose minimum is that of the stated objective, and whose rounding and steps do not depend on where the data lie. The
+means c are subtracted from the numbers themselves where they are large beside the spread, and from products with them
+elsewhere, so that no copy of the data is made; sparse data stay sparse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, final
+
+import numpy as np
+from scipy import sparse
+
+from deltarule.learners.base import Array
+
+BLOCK = 4096  # rows, at most
+_NUMBERS = 2**17  # in a block, if that are more rows
+_FAR = 32.0  # means of so many standard deviations are subtracted before products are made
+_EXTREME = 300  # powers of two beyond which squares, and sums of them, may not be finite or normal
+
+
+@final
+class Design:
+    """x̃ of N examples, in blocks of rows; ``width`` counts the feature of the bias, which comes last."""
+
+    def __init__(self, rows: Any, unit: Array, center: Array, left: Array, size: Array, intercept: bool) -> None:
+        self.rows, self.intercept = rows, intercept
+        self._unit, self._center, self._left, self.size = unit, center, left, size
+        self.n, self.features = rows.shape
+        self.width = self.features + intercept
+
+    @staticmethod
+    def of(x: Any, weights: Array, intercept: bool, ridge: float = 0.0) -> Design:
+        """Return x̃ for examples (N, d), an array or CSR, with weights ≥ 0.
+
+        ``ridge`` is the α of a penalty ½α‖θ‖² on a mean: sizes are (σ² + α)½, so that features that the penalty
+        outweighs do not spoil the condition.
+        """
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            mean, square = _moments(x, weights)
+        rows, unit = x, np.ones(x.shape[1])
+        extreme = ~((square > 1e-180) & (square < 1e180))
+        if extreme.any():
+            unit = np.where(extreme, _units(x), 1.0)
+            rows = _scaled(x, unit)
+            mean, square = _moments(rows, weights)
+        center, left = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+        if intercept:
+            square = np.maximum(square - mean**2, 0.0)
+            far = (mean != 0) & (_FAR**2 * square <= mean**2)
+            if far.any():
+                rows, center[far], square[far] = _centred(rows, weights, np.flatnonzero(far))
+            left = np.where(far, 0.0, mean)
+        size = np.hypot(np.sqrt(square), np.sqrt(ridge) * unit)
+        return Design(rows, unit, center, left, np.where(size > 0, size, 1.0), intercept)
+
+    def part(self, rows: Array) -> Design:
+        """Return some of the examples, with the same centres and sizes."""
+        return Design(self.rows[rows], self._unit, self._center, self._left, self.size, self.intercept)
+
+    @property
+    def units(self) -> Array:
+        """What a coefficient of θ is for a coefficient 1 of Φ, (d,)."""
+        return np.asarray(self._unit / self.size)
+
+    def outer(self, phi: Array) -> tuple[Array, Array]:
+        """Return θ (outputs, d) and the intercepts (outputs,) of Φ."""
+        coefficients = phi[:, : self.features] / self.size
+        if not self.intercept:
+            return coefficients * self._unit, np.zeros(len(phi))
+        moved = coefficients @ (self._center + self._left)
+        return coefficients * self._unit, phi[:, -1] - moved
+
+    def inner(self, theta: Array, intercepts: Array) -> Array:
+        """Return Φ of θ (outputs, d) and intercepts."""
+        coefficients = theta / self._unit
+        phi = coefficients * self.size
+        if not self.intercept:
+            return phi
+        return np.column_stack([phi, intercepts + coefficients @ (self._center + self._left)])
+
+    def blocks(self) -> Iterator[tuple[slice, Any]]:
+        """Yield rows and their numbers, all of which a ``Block`` of products is made of; sparse ones at once."""
+        if sparse.issparse(self.rows):
+            yield slice(0, self.n), self.rows
+            return
+        step = self.block_rows
+        for start in range(0, self.n, step):
+            rows = slice(start, min(start + step, self.n))
+            yield rows, np.asarray(self.rows[rows], np.float64)
+
+    @property
+    def block_rows(self) -> int:
+        """Rows of a block: as many as stay in the cache, a power of two."""
+        if sparse.issparse(self.rows):
+            return self.n
+        return int(min(BLOCK, max(256, 2 ** int(np.log2(max(1, _NUMBERS // max(1, self.features)))))))
+
+    def forward(self, block: Any, phi: Array) -> Array:
+        """Return x̃Φᵀ of a block, (rows, outputs)."""
+        coefficients = phi[:, : self.features] / self.size
+        scores = np.asarray(block @ coefficients.T)
+        if self.intercept:
+            scores += phi[:, -1] - coefficients @ self._left
+        return scores
+
+    def backward(self, block: Any, errors: Array) -> Array:
+        """Return errorsᵀx̃ of a block, (outputs, width)."""
+        sums = np.asarray((block.T @ errors).T)
+        if not self.intercept:
+            return sums / self.size
+        total = errors.sum(axis=0)
+        return np.column_stack([(sums - np.outer(total, self._left)) / self.size, total])
+
+    def gram(self, block: Any, weights: Array) -> Array:
+        """Return x̃ᵀ diag(weights) x̃ of a block, (width, width); weights of any sign."""
+        found = np.empty((self.width, self.width))
+        inner = found[: self.features, : self.features]
+        inner[...] = _product(block, weights)
+        if self.intercept:
+            sums, total = np.asarray(block.T @ weights), float(weights.sum())
+            cross = np.outer(sums, self._left)
+            inner -= cross + cross.T - total * np.outer(self._left, self._left)
+            found[-1, :-1] = found[:-1, -1] = (sums - total * self._left) / self.size
+            found[-1, -1] = total
+        inner /= np.outer(self.size, self.size)
+        return found
+
+
+def _product(block: Any, weights: Array) -> Array:
+    if sparse.issparse(block):
+        return np.asarray((block.T @ sparse.diags_array(weights) @ block).toarray())
+    if (weights >= 0).all():
+        half = block * np.sqrt(weights)[:, None]
+        return np.asarray(half.T @ half)
+    return np.asarray((block * weights[:, None]).T @ block)
+
+
+def _moments(x: Any, weights: Array) -> tuple[Array, Array]:
+    """Return the weighted means of the columns and of their squares."""
+    total = float(weights.sum())
+    if sparse.issparse(x):
+        squares = sparse.csr_array((x.data.astype(np.float64) ** 2, x.indices, x.indptr), x.shape)
+        return np.asarray(x.T @ weights, np.float64) / total, np.asarray(squares.T @ weights) / total
+    mean, square = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    step = max(256, _NUMBERS // max(1, x.shape[1]))
+    for start in range(0, len(x), step):
+        block, part = np.asarray(x[start : start + step], np.float64), weights[start : start + step]
+        mean += part @ block
+        square += part @ (block * block)
+    return mean / total, square / total
+
+
+def _units(x: Any) -> Array:
+    """Return powers of two that bring the largest number of each column to about 1, and 1 where none is needed."""
+    largest = abs(x).max(axis=0)
+    largest = (largest.toarray() if sparse.issparse(largest) else np.asarray(largest, np.float64)).ravel()
+    exponent = np.frexp(largest)[1]
+    return np.where(np.abs(exponent) > _EXTREME, np.ldexp(1.0, np.clip(-exponent, -1040, 1000)), 1.0)
+
+
+def _scaled(x: Any, unit: Array) -> Any:
+    """Return columns times their units, in float64."""
+    if sparse.issparse(x):
+        return sparse.csr_array((x.data.astype(np.float64) * unit[x.indices], x.indices, x.indptr), x.shape)
+    return x.astype(np.float64) * unit
+
+
+def _centred(x: Any, weights: Array, columns: Array) -> tuple[Any, Array, Array]:
+    """Return the numbers with some columns centred, their centres and variances; they are 0 where all is one number."""
+    stored = sparse.issparse(x)
+    part = x[:, columns].toarray().astype(np.float64) if stored else x[:, columns].astype(np.float64)
+    lowest, total = part.min(axis=0), weights.sum()
+    part -= lowest
+    mean = weights @ part / total
+    part -= mean
+    if stored:
+        kept = np.ones(x.shape[1])
+        kept[columns] = 0.0
+        row, column = np.indices(part.shape).reshape(2, -1)
+        moved = sparse.csr_array((part.ravel(), (row, columns[column])), x.shape)
+        return (_scaled(x, kept) + moved).tocsr(), lowest + mean, weights @ (part * part) / total
+    rows = x.astype(np.float64)
+    rows[:, columns] = part
+    return rows, lowest + mean, weights @ (part * part) / total
