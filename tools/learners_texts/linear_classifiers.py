@@ -20,7 +20,7 @@ _MEANINGS = {
     "batch_size": "examples a step of the delta rule",
     "learning_rate": "η of the delta rule; None takes a tenth of the largest that is stable, and at most 0.1",
     "max_iter": "Newton steps, or epochs of the delta rule",
-    "tol": "largest derivative at which Newton's steps end",
+    "tol": "largest derivative, in features centred and of size 1, at which Newton's steps end",
 }
 
 
@@ -117,7 +117,7 @@ PAGES: tuple[Page, ...] = (
         "Two classes, a straight boundary, and probabilities that can be trusted: the first classifier to try.",
         "More than two classes: [[SoftmaxRegression]], the same for K of them. A boundary that bends: "
         "[[MLPClassifier]]. Very few examples: [[GaussianNaiveBayes]].",
-        "About ten Newton steps of O(N·d² + d³), in machine code where N·d is 2²² or more; an epoch of the delta rule "
+        "About ten Newton steps of O(N·d² + d³), most of them on a sample where N is large; an epoch of the delta rule "
         "O(N·d). Prediction O(d). Memory O(N·d), and O(d) while streaming with `partial_fit`.",
         "P(virginica|petal width) of 100 iris flowers; the dots are the flowers, at 0 versicolor, at 1 virginica.",
         (
@@ -134,7 +134,7 @@ PAGES: tuple[Page, ...] = (
         "Any number of classes, straight boundaries, probabilities. Rare classes: `class_weight=\"balanced\"`.",
         "No probabilities wanted, and a wide margin: [[LinearSVM]]. Boundaries that bend: [[MLPClassifier]]; images: "
         "[[CNNClassifier]].",
-        "A Newton step O(products·N·d·K), 5 to 20 steps, in machine code where N·d·K is 2²² or more. " + _NEWTON,
+        "A Newton step O(products·N·d·K), 5 to 20 steps. " + _NEWTON,
         "Three kinds of iris by petal length and width, and the lines where two classes are equally probable.",
         (
             ("Gradient: the error is ŷ − y", softmax),
@@ -151,7 +151,7 @@ PAGES: tuple[Page, ...] = (
         "A wide margin, set by the examples near the boundary alone: easy ones cost exactly 0 and do not move it.",
         "Probabilities: [[SoftmaxRegression]] or [[LogisticRegression]]. A boundary that bends: [[MLPClassifier]] with "
         "`loss=\"hinge\"`, or [[KNNClassifier]].",
-        "A Newton step O(products·N·d·K), 5 to 20 steps, in machine code where N·d·K is 2²² or more; the plain hinge "
+        "A Newton step O(products·N·d·K), 5 to 20 steps; the plain hinge "
         "takes six such runs, each from where the last two point. " + _NEWTON,
         "Boundary z = 0, margins z = ±1 (dashed), and ringed the examples that hold them: the loss of all others is 0.",
         (("Hinge, y = ±1", hinge), ("Squared hinge, the default: it has a slope of 0 at the kink", squared_hinge)),

@@ -191,8 +191,9 @@ def _mean_square(errors: Array) -> float:
 class LogisticRegression(BinaryClassifier, PenalisedClassifier):
     """P(y = 1|x) = σ(θᵀx + b), the maximum of the likelihood with penalty ½α‖θ‖² (CM-24 … CM-26).
 
-    ``solver="newton"`` takes Newton steps with the Hessian XᵀDX until no derivative of the mean is above ``tol``;
-    ``"delta"`` is the delta rule θ ← θ + η(y − σ(z))x for ``max_iter`` epochs, example by example or, with
+    ``solver="newton"`` takes Newton steps with the Hessian XᵀDX until no derivative of the mean is above ``tol``, in
+    features that are centred and of size 1, so that neither their place nor their unit matters; ``"delta"`` is the
+    delta rule θ ← θ + η(y − σ(z))x for ``max_iter`` epochs, example by example or, with
     ``batch_size`` above 1, along means over batches in the order of the data. ``partial_fit`` makes one pass of it.
     Steps are of ``learning_rate`` or, for None, of min(0.1, 0.2/(¼·max w‖x‖² + α/Σw)).
 

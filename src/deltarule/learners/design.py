@@ -33,8 +33,8 @@ class Design:
     def __init__(self, rows: Any, unit: Array, center: Array, left: Array, size: Array, intercept: bool) -> None:
         self.rows, self.intercept = rows, intercept
         self._unit, self._center, self._left, self.size = unit, center, left, size
-        self.n, self.features = rows.shape
-        self.width = self.features + intercept
+        self.n, self.features = int(rows.shape[0]), int(rows.shape[1])
+        self.width = self.features + int(intercept)
 
     @staticmethod
     def of(x: Any, weights: Array, intercept: bool, ridge: float = 0.0) -> Design:
@@ -65,18 +65,17 @@ class Design:
         """Return some of the examples, with the same centres and sizes."""
         return Design(self.rows[rows], self._unit, self._center, self._left, self.size, self.intercept)
 
-    @property
-    def units(self) -> Array:
-        """What a coefficient of θ is for a coefficient 1 of Φ, (d,)."""
-        return np.asarray(self._unit / self.size)
+    def penalties(self, ridge: float) -> Array:
+        """Return what multiplies ½Φ² in the penalty ½·ridge·‖θ‖², (width,); biases are free."""
+        of = (np.sqrt(ridge) * self._unit / self.size) ** 2
+        return np.append(of, 0.0) if self.intercept else of
 
     def outer(self, phi: Array) -> tuple[Array, Array]:
-        """Return θ (outputs, d) and the intercepts (outputs,) of Φ."""
+        """Return θ (outputs, d) and the intercepts (outputs,) of Φ; what is beyond the largest float is infinite."""
         coefficients = phi[:, : self.features] / self.size
-        if not self.intercept:
-            return coefficients * self._unit, np.zeros(len(phi))
         moved = coefficients @ (self._center + self._left)
-        return coefficients * self._unit, phi[:, -1] - moved
+        with np.errstate(over="ignore"):
+            return coefficients * self._unit, phi[:, -1] - moved if self.intercept else np.zeros(len(phi))
 
     def inner(self, theta: Array, intercepts: Array) -> Array:
         """Return Φ of θ (outputs, d) and intercepts."""

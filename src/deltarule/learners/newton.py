@@ -31,6 +31,8 @@ _REUSED = 0.2  # the same matrix serves again where a step has left no more than
 _PATIENCE = 8  # steps that lower neither J nor the gradient
 _ROUGHLY = 1e-4  # largest derivative of a sample's minimum
 _REGULAR = 1e-6  # least ratio of the diagonal of Cholesky's factor
+_FLAT = 1e-8  # of the largest curvature: what is taken for none, so that a slope along it is followed
+_ROUNDING = 1e-12  # of a slope along which nothing curves
 
 Solver = Callable[[Array], Array]
 
@@ -128,7 +130,7 @@ class Problem:
             for part, (z, y, w, along) in self._pieces(rows, moved):
                 images[part] = self._programs.images(along, z, y, w, *self._number)[0][: part.stop - part.start]
             found += self.design.backward(block, images)
-        return found / self.design.n + self.penalty * v
+        return np.asarray(found / self.design.n + self.penalty * v)
 
     @property
     def worth_a_matrix(self) -> bool:
@@ -207,9 +209,15 @@ def _solver(problem: Problem) -> Solver:
     if diagonal.min(initial=np.inf) > _REGULAR * diagonal.max(initial=0.0):
         return lambda right: np.asarray(linalg.cho_solve((lower, True), right, check_finite=False))
     values, vectors = linalg.eigh(matrix, check_finite=False)
-    kept = values > len(values) * np.finfo(np.float64).eps * values.max(initial=0.0)
-    inverse = np.divide(1.0, values, out=np.zeros_like(values), where=kept)
-    return lambda right: np.asarray(vectors @ (inverse * (vectors.T @ right)))
+    largest = float(values[-1])
+    flat = values <= len(values) * np.finfo(np.float64).eps * largest
+    inverse = 1 / np.where(flat, (_FLAT * largest) or 1.0, values)
+
+    def solve(right: Array) -> Array:
+        parts = vectors.T @ right
+        return np.asarray(vectors @ np.where(flat & (np.abs(parts) < _ROUNDING), 0.0, inverse * parts))
+
+    return solve
 
 
 def _conjugate_gradients(curve: Solver, right: Array) -> Array:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from deltarule.errors import DataError
 from deltarule.learners.base import Array, above, at_least, require, whole
 from deltarule.learners.delta_step import DeltaRule
 from deltarule.learners.design import Design
@@ -68,9 +69,7 @@ class PenalisedClassifier(LinearClassifier):
         if not used.all():
             x, labels, weights = x[used], labels[used], weights[used]
         design = Design.of(x, weights, bool(self.fit_intercept), alpha)
-        penalty = alpha * design.units**2
-        if self.fit_intercept:
-            penalty = np.append(penalty, 0.0)
+        penalty = design.penalties(alpha)
 
         def made(loss: Loss | Family, number: float | None = None) -> Problem:
             return Problem(loss, len(start), design, labels, weights / weights.mean(), penalty, number)
@@ -78,6 +77,11 @@ class PenalisedClassifier(LinearClassifier):
         bias = start[:, -1] if self.fit_intercept else np.zeros(len(start))
         ended = self._minimise(made, design.inner(start[:, : x.shape[1]], bias))
         theta, bias = design.outer(ended.phi)
+        if not (np.isfinite(theta).all() and np.isfinite(bias).all()):
+            raise DataError(
+                f"{type(self).__name__} X", expected="features whose coefficients are finite numbers",
+                got=f"one of size {np.abs(x).max():g}", hint="Scale the features, for instance by StandardScaler().",
+            )  # fmt: skip
         return np.column_stack([theta, bias]) if self.fit_intercept else theta, ended
 
     def _minimise(self, made: Any, phi: Array) -> Ended:

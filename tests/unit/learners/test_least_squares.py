@@ -14,7 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from deltarule.errors import ArgumentError, DataError
 from deltarule.learners import PCA, Lasso, LinearRegression, Ridge, least_squares, proximal, scatter
 from deltarule.learners.base import Array
-from deltarule.learners.objective import objective
+from deltarule.learners.design import Design
+from deltarule.learners.newton import Problem
 from deltarule.losses import SquaredError
 
 R = np.random.default_rng(0)
@@ -86,9 +87,9 @@ def test_no_derivative_of_a_lasso_is_above_its_penalty() -> None:
     """∂J/∂θ of the mean of ½w(y − θᵀx)², from the graph: −α·sign(θ) where θ ≠ 0, else within ±α."""
     y, weights = Y[:, 0], WEIGHTS / WEIGHTS.mean()
     learner = Lasso(alpha=0.4, tol=1e-12).fit(X, y, sample_weight=weights)
-    made = objective(SquaredError(scale=0.5), 1, D + 1, N)
-    theta = np.append(learner.coef_, learner.intercept_)[None, :]
-    _, gradient = made.slopes(theta, np.column_stack([X, np.ones(N)]), y, weights, np.array(0.0))
+    made = Problem(SquaredError(scale=0.5), 1, Design.of(X, np.ones(N), True), y, weights, np.zeros(D + 1))
+    _, slopes = made.slopes(made.design.inner(learner.coef_[None], np.array([learner.intercept_])))
+    gradient = np.append(slopes[0, :-1] * made.design.size + slopes[0, -1] * X.mean(axis=0), slopes[0, -1])[None]
     kept = learner.coef_ != 0
     assert 0 < kept.sum() < D
     np.testing.assert_allclose(gradient[0, :-1][kept], -0.4 * np.sign(learner.coef_[kept]), rtol=1e-8)

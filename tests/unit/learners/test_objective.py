@@ -6,17 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from deltarule.learners import Adaline, LinearSVM, LogisticRegression, Perceptron, SoftmaxRegression, delta_step
-from deltarule.learners import objective as objectives
+from deltarule.learners import newton as newton_steps
 from deltarule.learners.delta_rule import _Criterion
 from deltarule.learners.delta_step import DeltaRule
-from deltarule.learners.margin import _RoundedHinge
-from deltarule.learners.objective import chosen, newton, objective
+from deltarule.learners.design import Design
+from deltarule.learners.margin import _rounded, _RoundedHinge
+from deltarule.learners.newton import Problem, newton
 from deltarule.losses import BinaryCrossEntropy, CrossEntropy, MulticlassHinge, SquaredError
 
 R = np.random.default_rng(0)
@@ -25,48 +27,60 @@ X = np.column_stack([R.normal(size=(N, D - 1)), np.ones(N)])
 LABELS = R.integers(0, K, N)
 YES = (LABELS > 0).astype(np.float64)
 WEIGHTS = R.uniform(0.1, 2, N)
-ALPHA = np.array(0.3)
 FREE = np.append(np.ones(D - 1), 0.0)
 
 
+PENALTY = 0.3 / np.append((X[:, :-1].std(axis=0) ** 2 + 0.3), 1.0) * FREE
+SCALED = np.column_stack([(X[:, :-1] - X[:, :-1].mean(axis=0)) / np.hypot(X[:, :-1].std(axis=0), 0.3**0.5), np.ones(N)])
+
+
+def problem(loss: Any, outputs: int, y: Any, number: float | None = None, at: Any = X[:, :-1]) -> Problem:
+    """Return J on the inputs without their feature 1; ``SCALED`` and ``PENALTY`` are its x̃ and its αⱼ."""
+    design = Design.of(at, np.ones(N), True, 0.3)
+    return Problem(loss, outputs, design, y, WEIGHTS, design.penalties(0.3), number)
+
+
 @pytest.mark.notes("CM-24", "CM-26")
-def test_logistic_derivatives_are_those_of_the_textbook() -> None:
-    """J, Xᵀ w(σ − y)/N + αθ, and Xᵀ w·σ(1 − σ) X/N + α."""
+@pytest.mark.parametrize("shift", [0.0, 1e3, 1e7])
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+def test_logistic_derivatives_are_those_of_the_textbook(kind: Any, shift: float) -> None:
+    """J, x̃ᵀ w(σ − y)/N + αθ, and x̃ᵀ w·σ(1 − σ) x̃/N + α, wherever the data lie."""
     theta = R.normal(size=(1, D))
-    z = X @ theta[0]
-    made, data = objective(BinaryCrossEntropy(), 1, D, N), (X, YES, WEIGHTS, ALPHA)
-    value, gradient = made.slopes(theta, *data)
-    expected = (WEIGHTS * (np.logaddexp(0, z) - YES * z)).mean() + 0.15 * (FREE * theta**2).sum()
-    np.testing.assert_allclose(value, expected, rtol=1e-12)
-    slope = X.T @ (WEIGHTS * (expit(z) - YES)) / N + 0.3 * FREE * theta[0]
-    np.testing.assert_allclose(gradient[0], slope, rtol=1e-9, atol=1e-12)
-    curvature = (X * (WEIGHTS * expit(z) * expit(-z))[:, None]).T @ X / N + 0.3 * np.diag(FREE)
-    np.testing.assert_allclose(made.hessian(z, *data)[0], curvature, rtol=1e-9, atol=1e-12)
+    z = SCALED @ theta[0]
+    made = problem(BinaryCrossEntropy(), 1, YES, at=kind(np.round(X[:, :-1] * 2**20) / 2**20 + shift))
+    value, gradient = made.slopes(theta)
+    expected = (WEIGHTS * (np.logaddexp(0, z) - YES * z)).mean() + 0.5 * (PENALTY * theta**2).sum()
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    slope = SCALED.T @ (WEIGHTS * (expit(z) - YES)) / N + PENALTY * theta[0]
+    np.testing.assert_allclose(gradient[0], slope, rtol=1e-4, atol=1e-6)
+    curvature = (SCALED * (WEIGHTS * expit(z) * expit(-z))[:, None]).T @ SCALED / N + np.diag(PENALTY)
+    np.testing.assert_allclose(made.hessian(), curvature, rtol=1e-4, atol=1e-6)
+    exact = problem(BinaryCrossEntropy(), 1, YES)
+    np.testing.assert_allclose(exact.slopes(theta)[1][0], slope, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(exact.hessian(), curvature, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.notes("CM-08")
 def test_softmax_derivatives_are_those_of_the_textbook() -> None:
-    """(p − 𝟙)ᵀX/N, and the product of diag(p) − ppᵀ."""
+    """(p − 𝟙)ᵀx̃/N, and the product of diag(p) − ppᵀ."""
     theta, v = R.normal(size=(2, K, D))
-    scores = X @ theta.T
-    p, along = softmax(scores, axis=1), X @ v.T
-    made, data = objective(CrossEntropy(), K, D, N), (X, LABELS, WEIGHTS, ALPHA)
-    slope = ((p - np.eye(K)[LABELS]) * WEIGHTS[:, None]).T @ X / N + 0.3 * FREE * theta
-    np.testing.assert_allclose(made.slopes(theta, *data)[1], slope, rtol=1e-9, atol=1e-12)
+    p, along = softmax(SCALED @ theta.T, axis=1), SCALED @ v.T
+    made = problem(CrossEntropy(), K, LABELS)
+    slope = ((p - np.eye(K)[LABELS]) * WEIGHTS[:, None]).T @ SCALED / N + PENALTY * theta
+    np.testing.assert_allclose(made.slopes(theta)[1], slope, rtol=1e-9, atol=1e-12)
     bent = p * (along - (p * along).sum(axis=1, keepdims=True)) * WEIGHTS[:, None]
-    np.testing.assert_allclose(made.curvature(scores, *data)(v), bent.T @ X / N + 0.3 * FREE * v, rtol=1e-9)
+    np.testing.assert_allclose(made.curvature(v), bent.T @ SCALED / N + PENALTY * v, rtol=1e-9)
 
 
 @pytest.mark.notes("CM-11", "CM-14")
-@pytest.mark.parametrize("loss", [MulticlassHinge(squared=True), _RoundedHinge(rounding=0.1)])
-def test_hinge_derivatives_are_differences(loss: Any) -> None:
+@pytest.mark.parametrize(("loss", "number"), [(MulticlassHinge(squared=True), None), (_rounded, 0.1)])
+def test_hinge_derivatives_are_differences(loss: Any, number: Any) -> None:
     theta, v = R.normal(size=(2, K, D))
-    made, data, h = objective(loss, K, D, N), (X, LABELS, WEIGHTS, ALPHA), 1e-6
-    (above, ahead), (below, behind) = (made.slopes(theta + t * v, *data) for t in (h, -h))
-    gradient = made.slopes(theta, *data)[1]
+    made, h = problem(loss, K, LABELS, number), 1e-6
+    (above, ahead), (below, behind) = (made.slopes(theta + t * v) for t in (h, -h))
+    gradient = made.slopes(theta)[1]
     np.testing.assert_allclose((gradient * v).sum(), (above - below) / (2 * h), rtol=1e-6)
-    product = made.curvature(X @ theta.T, *data)(v)
-    np.testing.assert_allclose(product, (ahead - behind) / (2 * h), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(made.curvature(v), (ahead - behind) / (2 * h), rtol=1e-5, atol=1e-6)
 
 
 def test_the_rounded_hinge_is_near_the_hinge() -> None:
@@ -81,26 +95,24 @@ def test_the_rounded_hinge_is_near_the_hinge() -> None:
         assert (np.abs(found - slack.sum(axis=1)) <= (K - 1) * r / 2 + 1e-12).all()
 
 
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize("loss", [CrossEntropy(), MulticlassHinge(squared=True), _RoundedHinge(rounding=0.1)])
 @pytest.mark.parametrize("outputs", [2, K])
-def test_the_hessian_is_that_of_its_products(loss: Any, outputs: int) -> None:
+def test_the_hessian_is_that_of_its_products(loss: Any, outputs: int, kind: Any) -> None:
     theta, v = R.normal(size=(2, outputs, D))
-    made, data = objective(loss, outputs, D, N), (X, np.minimum(LABELS, outputs - 1), WEIGHTS, ALPHA)
-    matrix, scores = made.hessian(X @ theta.T, *data)[0], X @ theta.T
+    made = problem(loss, outputs, np.minimum(LABELS, outputs - 1), at=kind(X[:, :-1]))
+    made.slopes(theta)
+    matrix, product = made.hessian(), made.curvature(v)
     np.testing.assert_allclose(matrix, matrix.T, rtol=1e-12, atol=1e-14)
-    product = made.curvature(scores, *data)(v)
     np.testing.assert_allclose((matrix @ v.ravel()).reshape(v.shape), product, rtol=1e-10, atol=1e-12)
 
 
 def test_newton_takes_the_same_way_with_the_hessian_and_with_products(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for limit in (0, 10**9):
-        monkeypatch.setattr(objectives, "_WORTH_A_MATRIX", limit)
-        found.append(
-            newton(objective(CrossEntropy(), K, D, N), np.zeros((K, D)), (X, LABELS, WEIGHTS), (0.3,), 100, 1e-10)
-        )
-    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-8, atol=1e-10)
-    assert found[0][1] == found[1][1]
+        monkeypatch.setattr(newton_steps, "_WORTH_A_MATRIX_OF_SEVERAL", limit)
+        found.append(newton(problem(CrossEntropy(), K, LABELS), np.zeros((K, D)), 100, 1e-10))
+    np.testing.assert_allclose(found[0].phi, found[1].phi, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.notes("CM-09", "CM-14")
@@ -131,7 +143,7 @@ def test_a_hinge_is_minimised_as_a_quadratic_program_would_be(alpha: float) -> N
 def test_newton_agrees_on_both_engines(learner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for limit in (10**9, 0):
-        monkeypatch.setattr(objectives, "WORTH_COMPILING", limit)
+        monkeypatch.setattr(newton_steps, "WORTH_COMPILING", limit)
         theta = learner.set_params(alpha=0.1).fit(X[:, :-1], YES)
         found.append(np.column_stack([np.atleast_2d(theta.coef_), np.atleast_1d(theta.intercept_)]))
     np.testing.assert_allclose(found[0], found[1], rtol=1e-6, atol=1e-8)
@@ -139,15 +151,14 @@ def test_newton_agrees_on_both_engines(learner: Any, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("native", [False, True])
 def test_newton_ends_where_no_derivative_is_left(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objectives, "WORTH_COMPILING", 0 if native else 10**9)
+    monkeypatch.setattr(newton_steps, "WORTH_COMPILING", 0 if native else 10**9)
     for loss, outputs, y in ((BinaryCrossEntropy(), 1, YES), (CrossEntropy(), K, LABELS)):
-        start, data = np.zeros((outputs, D)), (X, y, WEIGHTS)
-        made = chosen(loss, start, N)
-        theta, steps, ended = newton(made, start, data, (0.3,), 100, 1e-10)
-        assert np.abs(objective(loss, outputs, D, N).slopes(theta, *data, ALPHA)[1]).max() <= 1e-10
-        assert 3 <= steps <= 12 and ended
-        one, number, ended = newton(made, start, data, (0.3,), 1, 1e-10)
-        assert number == 1 and not ended and np.abs(one - theta).max() > 1e-4
+        start, made = np.zeros((outputs, D)), problem(loss, outputs, y)
+        ended = newton(made, start, 100, 1e-10)
+        assert np.abs(made.slopes(ended.phi)[1]).max() == ended.slope <= 1e-10
+        assert 3 <= ended.steps <= 14 and ended.converged
+        one = newton(made, start, 1, 1e-10)
+        assert one.steps == 1 and not one.converged and np.abs(one.phi - ended.phi).max() > 1e-4
 
 
 ERRORS: list[tuple[Any, int, Any]] = [
