@@ -15,6 +15,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
+
 
 class DeltaruleError(Exception):
     """Base of all errors raised on purpose by Deltarule.
@@ -91,3 +93,29 @@ class DependencyError(DeltaruleError, ImportError):
 
 class DataWarning(UserWarning):
     """Something in data or model that is probably not what was meant; training goes on."""
+
+
+def whole_number(value: object, where: str, least: int | None = None) -> int:
+    """Return a whole number as an int; raises ArgumentError, which names ``where``, for anything else.
+
+    NumPy's whole numbers count; truth values and floats do not, and nothing below ``least``.
+
+    >>> whole_number(3, "epochs", least=1)
+    3
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or (least is not None and value < least):  # type: ignore[operator]  # a number by now
+        limit = "" if least is None else f" ≥ {least}"
+        raise ArgumentError(where, expected=f"a whole number{limit}", got=repr(value))
+    return int(value)  # type: ignore[call-overload,no-any-return]  # a number by now
+
+
+def real_number(value: object, where: str) -> float:
+    """Return a number as an int or float; raises ArgumentError for truth values and anything else.
+
+    >>> real_number(0.5, "momentum")
+    0.5
+    """
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise ArgumentError(where, expected="a number", got=repr(value))
+    return int(value) if isinstance(value, Integral) else float(value)

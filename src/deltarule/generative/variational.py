@@ -86,6 +86,10 @@ class Convergence(Callback):
             raise ArgumentError("Convergence tolerance", expected="a number ≥ 0", got=repr(tolerance))
         self.tolerance, self.patience = tolerance, whole_number(patience, "Convergence patience", 1)
         self.stages = whole_number(stages, "Convergence stages", 0)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the best ELBO, and begin with the first stage."""
         self._best, self._waited, self._stage = -np.inf, 0, 0
         self.converged = False
 

@@ -11,7 +11,7 @@ import copy
 import math
 from typing import Any, final
 
-from deltarule.errors import ArgumentError
+from deltarule.errors import whole_number
 from deltarule.nn import Module
 from deltarule.runtime.buffers import Array
 from deltarule.train import Callback
@@ -29,10 +29,12 @@ class Snapshots(Callback):
     adjusts_rate = True
 
     def __init__(self, cycle_epochs: int) -> None:
-        if isinstance(cycle_epochs, bool) or not isinstance(cycle_epochs, int) or cycle_epochs < 1:
-            raise ArgumentError("Snapshots cycle_epochs", expected="a whole number ≥ 1", got=repr(cycle_epochs))
-        self.cycle_epochs = cycle_epochs
+        self.cycle_epochs = whole_number(cycle_epochs, "Snapshots cycle_epochs", least=1)
         self.weights: list[dict[str, Any]] = []
+
+    def reset(self) -> None:
+        """Forget the snapshots of another run."""
+        self.weights = []
 
     def factor(self, epoch: int) -> float:
         """Return the factor on the learning rate in an epoch, counted from 0: ½(1 + cos(π·t/T)).
@@ -43,9 +45,7 @@ class Snapshots(Callback):
         return 0.5 * (1 + math.cos(math.pi * (epoch % self.cycle_epochs) / self.cycle_epochs))
 
     def on_train_begin(self, session: Any) -> None:
-        """Forget the snapshots of another run, unless this one is resumed; set the factor of the first epoch."""
-        if not session.history.epochs:
-            self.weights = []
+        """Set the factor of the first epoch."""
         session.learning_rate_factor = self.factor(len(session.history.epochs))
 
     def on_epoch_end(self, session: Any, epoch: int, logs: dict[str, float]) -> None:

@@ -23,16 +23,41 @@ from deltarule.tensor.tensor import Tensor
 Named = Sequence[tuple[str, Tensor]]
 
 
-def _chosen(where: str, parameters: Named, pattern: str) -> list[tuple[str, Tensor]]:
-    """Return the parameters whose name matches; at least one."""
+@final
+class Parameters(list[tuple[str, Tensor]]):
+    """Named parameters that are learned; ``frozen`` are those that are kept as they are.
+
+    Penalties sum over what is learned; a pattern that names frozen parameters alone gives 0, and one that names none
+    at all is an error.
+
+    >>> from deltarule.tensor.tensor import parameter
+    >>> L2(strength=1.0)(Parameters([], frozen=[("0.weight", parameter([2.0]))])).item()
+    0.0
+    """
+
+    def __init__(self, learned: Named, frozen: Named = ()) -> None:
+        super().__init__(learned)
+        self.frozen = list(frozen)
+
+
+def _frozen(parameters: Named) -> Named:
+    return parameters.frozen if isinstance(parameters, Parameters) else ()
+
+
+def _chosen(where: str, parameters: Named, pattern: str, frozen: Named) -> list[tuple[str, Tensor]]:
+    """Return the parameters whose name matches; none only where a frozen one matches."""
     chosen = [(name, p) for name, p in parameters if fnmatchcase(name, pattern)]
-    if not chosen:
+    if not chosen and not any(fnmatchcase(name, pattern) for name, _ in frozen):
         raise ArgumentError(
             f"{where} pattern",
-            expected=f"a pattern that matches one of {', '.join(name for name, _ in parameters)}",
+            expected=f"a pattern that matches one of {', '.join(name for name, _ in (*parameters, *frozen))}",
             got=repr(pattern),
         )
     return chosen
+
+
+def _total(values: Sequence[Tensor], factor: float) -> Tensor:
+    return sum(values[1:], values[0]) * factor if values else as_tensor(0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +79,8 @@ class Penalty(ABC):
 
     def __call__(self, parameters: Named) -> Tensor:
         """Return the penalty as a scalar."""
-        values = [self.of(p) for _, p in _chosen(type(self).__name__, parameters, self.pattern)]
-        return sum(values[1:], values[0]) * self.strength
+        chosen = _chosen(type(self).__name__, parameters, self.pattern, _frozen(parameters))
+        return _total([self.of(p) for _, p in chosen], self.strength)
 
     @abstractmethod
     def of(self, parameter: Tensor) -> Tensor:
@@ -81,14 +106,13 @@ class L2(Penalty):
     def __call__(self, parameters: Named) -> Tensor:
         """Return the penalty as a scalar."""
         center = self.center or {}
-        chosen = _chosen("L2", parameters, self.pattern)
-        unknown = [name for name in center if name not in {name for name, _ in chosen}]
+        chosen = _chosen("L2", parameters, self.pattern, _frozen(parameters))
+        known = [name for name, _ in (*chosen, *_frozen(parameters)) if fnmatchcase(name, self.pattern)]
+        unknown = [name for name in center if name not in known]
         if unknown:
-            raise ArgumentError(
-                "L2 center", expected=f"names of {', '.join(n for n, _ in chosen)}", got=", ".join(map(repr, unknown))
-            )
+            raise ArgumentError("L2 center", expected=f"names of {', '.join(known)}", got=", ".join(map(repr, unknown)))
         values = [self.of(_away(name, p, center[name]) if name in center else p) for name, p in chosen]
-        return sum(values[1:], values[0]) * self.strength
+        return _total(values, self.strength)
 
     def of(self, parameter: Tensor) -> Tensor:
         """Return Σw² or its half."""
@@ -140,8 +164,9 @@ class LInfinity(Penalty):
     def __call__(self, parameters: Named) -> Tensor:
         """Return the penalty as a scalar."""
         matrices = [(name, p) for name, p in parameters if p.ndim >= 2]
-        values = [self.of(p) for _, p in _chosen("LInfinity", matrices, self.pattern)]
-        return sum(values[1:], values[0]) * (self.strength / len(values))
+        frozen = [(name, p) for name, p in _frozen(parameters) if p.ndim >= 2]
+        values = [self.of(p) for _, p in _chosen("LInfinity", matrices, self.pattern, frozen)]
+        return _total(values, self.strength / max(1, len(values)))
 
     def of(self, parameter: Tensor) -> Tensor:
         """Return the largest absolute row sum."""
@@ -155,6 +180,8 @@ class LInfinity(Penalty):
 @dataclass(frozen=True, kw_only=True)
 class Tied:
     """½λ·‖w_i − w_j‖² for two parameters known to be close (REG-11); gradients ±λ(w_i − w_j).
+
+    One of them, or both, may be frozen: it stays as it is and draws the other to it (transfer learning).
 
     >>> from deltarule.tensor.tensor import parameter
     >>> Tied(strength=0.5, first="a", second="b")([("a", parameter([1.0])), ("b", parameter([3.0]))]).item()
@@ -171,7 +198,7 @@ class Tied:
 
     def __call__(self, parameters: Named) -> Tensor:
         """Return the penalty as a scalar."""
-        known = dict(parameters)
+        known = dict((*parameters, *((name, p.detach()) for name, p in _frozen(parameters))))
         missing = [name for name in (self.first, self.second) if name not in known]
         if missing:
             raise ArgumentError("Tied", expected=f"names among {', '.join(known)}", got=", ".join(map(repr, missing)))

@@ -175,6 +175,15 @@ class Tree:
             if item.requires_grad and (include_frozen or name not in owner._own.frozen)
         ]
 
+    def named_frozen(self) -> list[tuple[str, Tensor]]:
+        """Return the parameters that are kept as they are, by name."""
+        return [
+            (path, item)
+            for path, owner, name, item in self._tensors()
+            if (item.requires_grad and name in owner._own.frozen)
+            or (not item.requires_grad and name in owner._own.declared)
+        ]
+
     def as_matrix(self, name: str, weight: Tensor) -> Tensor:
         """Return the matrix that one of this very module's weights stands for; a layer without some edges says so."""
         del name

@@ -4,7 +4,7 @@ from deltarule.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from deltarule.optim.adaptive import AdaDelta, AdaGrad, RMSProp
 from deltarule.optim.averages import exponential_moving_average, moving_average
 from deltarule.optim.gradient_descent import SGD, Lion
-from deltarule.optim.recipe import Optimizer, from_config, get
+from deltarule.optim.recipe import Optimizer, ParameterNames, from_config, get
 from deltarule.optim.schedules import (
     Constant,
     CosineDecay,
@@ -36,8 +36,8 @@ from deltarule.optim.wrappers import Accumulated, Averaged, Groups, Proximal
 __all__ = [
     "SGD", "Accumulated", "AdaDelta", "AdaGrad", "Adam", "AdamW", "Adamax", "Averaged", "Clock", "Constant",
     "CosineDecay", "ExponentialDecay", "Groups", "InverseTimeDecay", "Lion", "Minimum", "NAdam", "OneCycle",
-    "Optimizer", "Piecewise", "PolynomialDecay", "Proximal", "RAdam", "RMSProp", "Schedule", "StepDecay", "Stepper",
-    "Transform", "WarmUp", "add_decayed_weights", "chain", "clip_by_global_norm", "clip_by_value", "decay_weights",
-    "exponential_moving_average", "from_config", "get", "global_norm", "lbfgs", "minimize", "moving_average",
+    "Optimizer", "ParameterNames", "Piecewise", "PolynomialDecay", "Proximal", "RAdam", "RMSProp", "Schedule",
+    "StepDecay", "Stepper", "Transform", "WarmUp", "add_decayed_weights", "chain", "clip_by_global_norm",
+    "clip_by_value", "decay_weights", "exponential_moving_average", "from_config", "get", "global_norm", "lbfgs", "minimize", "moving_average",
     "newton", "scale", "scale_by_learning_rate",
 ]  # fmt: skip

@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self, final
 
 from deltarule.errors import ArgumentError
 from deltarule.flags import settles_fields
-from deltarule.optim.schedules import Schedule
+from deltarule.optim.schedules import Schedule, check_numbers
 from deltarule.optim.schedules import from_config as schedule_from_config
-from deltarule.optim.transform import Transform, chain, clip_by_global_norm, clip_by_value
+from deltarule.optim.transform import Clock, Transform, chain, clip_by_global_norm, clip_by_value
 from deltarule.tensor.functional import sqrt
 from deltarule.tensor.tensor import Tensor
 
@@ -20,9 +20,37 @@ Epsilon = Literal["inside", "outside"]
 _KINDS: dict[str, type[Optimizer]] = {}
 
 
+@final
+class ParameterNames(tuple[str, ...]):
+    """The names of the parameters that are learned, in their order; ``frozen`` are those of the others.
+
+    A pattern of a recipe may name a frozen parameter: it stays as it is, and the recipe serves for every stage of
+    unfreezing.
+
+    >>> names = ParameterNames(["1.weight"], frozen=["0.weight"])
+    >>> list(names), names.frozen
+    (['1.weight'], ('0.weight',))
+    """
+
+    frozen: tuple[str, ...]
+
+    def __new__(cls, names: Sequence[str], frozen: Sequence[str] = ()) -> Self:
+        """Make the names."""
+        made = super().__new__(cls, names)
+        made.frozen = tuple(frozen)
+        return made
+
+
+def frozen_among(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the frozen parameters' names that come with those of the learned ones, if any."""
+    return names.frozen if isinstance(names, ParameterNames) else ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Optimizer(ABC):
     """A named recipe: hyperparameters that give a transform of gradients.
+
+    Whole numbers, truth values and numbers are checked by the types of the fields, in subclasses too.
 
     ``learning_rate`` is a number > 0 or a schedule. ``clip_value`` limits every entry of the gradient first,
     then ``clip_norm`` the norm of all of them together.
@@ -39,9 +67,12 @@ class Optimizer(ABC):
             _KINDS[cls.__name__] = cls
 
     def __post_init__(self) -> None:
-        if not isinstance(self.learning_rate, Schedule):
-            rate = self.learning_rate
-            self._require("learning_rate", isinstance(rate, Real) and rate > 0, "a number > 0 or a Schedule")
+        check_numbers(self)
+        rate = self.learning_rate
+        if not isinstance(rate, Schedule):
+            number = isinstance(rate, Real) and not isinstance(rate, bool) and rate > 0
+            self._require("learning_rate", number, "a number > 0 or a Schedule")
+            object.__setattr__(self, "learning_rate", float(rate))
         for name in ("clip_norm", "clip_value"):
             limit = getattr(self, name)
             self._require(name, limit is None or limit > 0, "a number > 0 or None")
@@ -61,11 +92,22 @@ class Optimizer(ABC):
     def transform(self, names: Sequence[str] | None = None) -> Transform:
         """Return gradients → steps, clipping first.
 
-        ``names`` of the parameters, in their order, are needed by recipes that treat them by name (``Groups``).
+        ``names`` of the parameters, in their order, are needed by recipes that treat them by name (``Groups``);
+        ``ParameterNames`` tell of frozen ones too.
         """
         clips = [] if self.clip_value is None else [clip_by_value(self.clip_value)]
         clips += [] if self.clip_norm is None else [clip_by_global_norm(self.clip_norm)]
         return chain(*clips, self.steps(names))
+
+    def rates(self, count: int, clock: Clock, names: Sequence[str] | None = None) -> list[Tensor | float]:
+        """Return the learning rate of each of ``count`` parameters in the step that the clock is at, 0 for no step."""
+        del names
+        return [clock.rate(self.learning_rate)] * count
+
+    def rate_at(self, step: int) -> float:
+        """Return the learning rate at a step, counted from 0, as a number; that of the default for ``Groups``."""
+        rate = self.learning_rate
+        return rate.at(step) if isinstance(rate, Schedule) else float(rate)
 
     @abstractmethod
     def steps(self, names: Sequence[str] | None = None) -> Transform:

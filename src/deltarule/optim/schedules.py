@@ -8,15 +8,29 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from numbers import Real
 from typing import Any, final
 
-from deltarule.errors import ArgumentError
+from deltarule.errors import ArgumentError, real_number, whole_number
 from deltarule.flags import settles_fields
 from deltarule.tensor.functional import cos, exp, floor, maximum, minimum, where
 from deltarule.tensor.tensor import Tensor, tensor
 
 _KINDS: dict[str, Callable[..., Schedule]] = {}
+_CHECKS: dict[str, Callable[[object, str], Any]] = {"int": whole_number, "float": real_number}
+
+
+def check_numbers(owner: object) -> None:
+    """Raise ArgumentError where a field that is declared as int or float (or None) holds something else.
+
+    Numbers of NumPy become Python's, so that a recipe is plain data.
+    """
+    for field in fields(owner) if is_dataclass(owner) else ():
+        kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
+        value, check = getattr(owner, field.name), _CHECKS.get(kind.removesuffix(" | None"))
+        if check is not None and not (value is None and kind.endswith("None")):
+            object.__setattr__(owner, field.name, check(value, f"{type(owner).__name__} {field.name}"))
 
 
 class Schedule(ABC):
@@ -25,6 +39,9 @@ class Schedule(ABC):
     def __init_subclass__(cls) -> None:
         settles_fields(cls)
         _KINDS[cls.__name__] = cls
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
     @abstractmethod
     def rate(self, step: Tensor) -> Tensor | float:
@@ -51,7 +68,11 @@ class Schedule(ABC):
     def _require_positive(self, *names: str) -> None:
         for name in names:
             value = getattr(self, name)
-            self._require(name, isinstance(value, Schedule) or value > 0, "a number > 0")
+            self._require(name, isinstance(value, Schedule) or _positive(value), "a number > 0")
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and float(value) > 0
 
 
 def from_config(config: dict[str, Any]) -> Schedule:
@@ -84,6 +105,7 @@ class Constant(Schedule):
     learning_rate: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_positive("learning_rate")
 
     def rate(self, step: Tensor) -> Tensor | float:
@@ -106,6 +128,7 @@ class StepDecay(Schedule):
     every: int
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_positive("learning_rate", "factor", "every")
 
     def rate(self, step: Tensor) -> Tensor:
@@ -126,8 +149,11 @@ class Piecewise(Schedule):
     boundaries: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require("rates", len(self.rates) == len(self.boundaries) + 1, "one rate more than boundaries")
-        self._require("rates", all(rate > 0 for rate in self.rates), "numbers > 0")
+        self._require("rates", all(map(_positive, self.rates)), "numbers > 0")
+        for boundary in self.boundaries:
+            whole_number(boundary, "Piecewise boundaries")
         self._require("boundaries", list(self.boundaries) == sorted(set(self.boundaries)), "increasing steps")
 
     def rate(self, step: Tensor) -> Tensor | float:
@@ -152,6 +178,7 @@ class ExponentialDecay(Schedule):
     every: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_positive("learning_rate", "decay", "every")
 
     def rate(self, step: Tensor) -> Tensor:
@@ -172,6 +199,7 @@ class InverseTimeDecay(Schedule):
     decay: float
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_positive("learning_rate")
         self._require("decay", self.decay >= 0, "a number ≥ 0")
 
@@ -195,6 +223,7 @@ class PolynomialDecay(Schedule):
     power: float = 1.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_positive("learning_rate", "steps", "power")
         self._require("end", self.end >= 0, "a number ≥ 0")
 
@@ -220,6 +249,7 @@ class CosineDecay(Schedule):
     restarts: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_positive("learning_rate", "steps")
         self._require("end", self.end >= 0, "a number ≥ 0")
 
@@ -245,6 +275,7 @@ class WarmUp(Schedule):
     steps: int
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_positive("learning_rate", "steps")
 
     def rate(self, step: Tensor) -> Tensor:
@@ -273,6 +304,7 @@ class OneCycle(Schedule):
     end_divisor: float = 1e4
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._require_positive("learning_rate", "steps", "start_divisor", "end_divisor")
         self._require("rise", 0 < self.rise < 1, "a number in (0, 1)")
 

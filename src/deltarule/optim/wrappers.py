@@ -9,7 +9,7 @@ from typing import Any, ClassVar, final
 
 from deltarule.errors import ArgumentError
 from deltarule.optim.gradient_descent import SGD
-from deltarule.optim.recipe import Optimizer
+from deltarule.optim.recipe import Optimizer, ParameterNames, frozen_among, get
 from deltarule.optim.schedules import Schedule
 from deltarule.optim.transform import (
     Clock,
@@ -18,7 +18,6 @@ from deltarule.optim.transform import (
     Transform,
     cast_scalar,
     chain,
-    each_parameter,
     filled,
 )
 from deltarule.tensor.functional import maximum, sign, where
@@ -31,7 +30,8 @@ class Groups(Optimizer):
     """Optimisers of their own for parameters whose name matches a pattern (``*`` and ``?`` as in file names).
 
     A parameter goes to the first pattern that matches; one that none matches goes to ``default``. Clipping of
-    this recipe sees all gradients together, that of a group its own.
+    this recipe sees all gradients together, that of a group its own. A pattern may name frozen parameters, which
+    stay as they are; one that names no parameter at all is an error. ``history["learning_rate"]`` is the default's.
 
     >>> recipe = Groups(groups={"*bias": SGD(learning_rate=0.1)}, default=SGD(learning_rate=0.01))
     >>> recipe.group_of("0.bias"), recipe.group_of("0.weight")
@@ -44,8 +44,22 @@ class Groups(Optimizer):
     default: Optimizer = field(default_factory=SGD)
 
     def __post_init__(self) -> None:
+        self._require("groups", isinstance(self.groups, dict), "a dictionary of optimisers by pattern")
+        object.__setattr__(self, "groups", {pattern: get(recipe) for pattern, recipe in self.groups.items()})
+        object.__setattr__(self, "default", get(self.default))
         object.__setattr__(self, "learning_rate", self.default.learning_rate)
         super().__post_init__()
+
+    def rate_at(self, step: int) -> float:
+        """Return the default's learning rate at a step."""
+        return self.default.rate_at(step)
+
+    def rates(self, count: int, clock: Clock, names: Sequence[str] | None = None) -> list[Tensor | float]:
+        """Return the learning rate of each parameter: that of its group."""
+        found: dict[int, Tensor | float] = {}
+        for optimizer, group, own in self._parts(names):
+            found.update(zip(group, optimizer.rates(len(group), clock, own), strict=True))
+        return [found[i] for i in range(count)]
 
     def group_of(self, name: str) -> str:
         """Return the pattern of the group of a parameter, or "default"."""
@@ -53,21 +67,28 @@ class Groups(Optimizer):
 
     def steps(self, names: Sequence[str] | None = None) -> Transform:
         """Return gradients → steps, each group by its own optimiser."""
+        parts = self._parts(names)
+        return partition([group for _, group, _ in parts], [recipe.transform(own) for recipe, _, own in parts])
+
+    def _parts(self, names: Sequence[str] | None) -> list[tuple[Optimizer, list[int], ParameterNames]]:
+        """Return, for every group with parameters to learn, its optimiser, and its parameters' positions and names."""
         if names is None:
             raise ArgumentError("Groups", expected="the names of the parameters", got="none")
         chosen = [self.group_of(name) for name in names]
-        unused = [pattern for pattern in self.groups if pattern not in chosen]
+        frozen = [(name, self.group_of(name)) for name in frozen_among(names)]
+        named = {*chosen, *(group for _, group in frozen)}
+        unused = [pattern for pattern in self.groups if pattern not in named]
         if unused:
+            known = ", ".join((*names, *frozen_among(names)))
             raise ArgumentError(
-                "Groups", expected=f"patterns that match one of {', '.join(names)}", got=", ".join(map(repr, unused))
+                "Groups", expected=f"patterns that match one of {known}", got=", ".join(map(repr, unused))
             )
-        labels = list(dict.fromkeys(chosen))
-        members = [[i for i, group in enumerate(chosen) if group == label] for label in labels]
-        optimizers = {**self.groups, "default": self.default}
-        return partition(
-            members,
-            [optimizers[label].transform([names[i] for i in of]) for label, of in zip(labels, members, strict=True)],
-        )
+        parts = []
+        for label in dict.fromkeys(chosen):
+            group = [i for i, own in enumerate(chosen) if own == label]
+            own_names = ParameterNames([names[i] for i in group], [name for name, own in frozen if own == label])
+            parts.append((self.groups.get(label, self.default), group, own_names))
+        return parts
 
 
 def partition(members: Sequence[Sequence[int]], transforms: Sequence[Transform]) -> Transform:
@@ -112,15 +133,24 @@ def partition(members: Sequence[Sequence[int]], transforms: Sequence[Transform])
 
 @dataclass(frozen=True, kw_only=True)
 class _Wrapper(Optimizer):
-    """An optimiser inside another; its learning rate is the inner one's."""
+    """An optimiser inside another; its learning rates are the inner one's, and so is its clock."""
 
     stands_alone: ClassVar[bool] = False
     learning_rate: float | Schedule = field(init=False)
     inner: Optimizer = field(default_factory=SGD)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "inner", get(self.inner))
         object.__setattr__(self, "learning_rate", self.inner.learning_rate)
         super().__post_init__()
+
+    def rate_at(self, step: int) -> float:
+        """Return the inner optimiser's learning rate at a step."""
+        return self.inner.rate_at(step)
+
+    def rates(self, count: int, clock: Clock, names: Sequence[str] | None = None) -> list[Tensor | float]:
+        """Return the learning rate of each parameter: what the inner optimiser says."""
+        return self.inner.rates(count, clock, names)
 
 
 @final
@@ -129,7 +159,8 @@ class Accumulated(_Wrapper):
     """The mean gradient of ``every`` steps, then one step of the optimiser: a batch ``every`` times as large.
 
     Between two such steps parameters and the optimiser's state stay as they are; its schedules and bias
-    corrections count its own steps.
+    corrections count its own steps. What stands around it (``Averaged``, clipping) acts at each of the ``every``
+    steps, and ``Proximal`` only where the parameters move.
 
     >>> from deltarule.optim import minimize
     >>> recipe = Accumulated(inner=SGD(learning_rate=0.1), every=2)
@@ -143,12 +174,26 @@ class Accumulated(_Wrapper):
         super().__post_init__()
         self._require("every", self.every >= 1, "a whole number ≥ 1")
 
+    def rate_at(self, step: int) -> float:
+        """Return the learning rate at a step: schedules count the optimiser's own steps."""
+        return self.inner.rate_at(step // self.every)
+
+    def rates(self, count: int, clock: Clock, names: Sequence[str] | None = None) -> list[Tensor | float]:
+        """Return the learning rate of each parameter, 0 where the step only adds to the mean gradient."""
+        moves = self._due(clock).astype("float64")
+        return [moves * rate for rate in self.inner.rates(count, self._own_clock(clock), names)]
+
+    def _own_clock(self, clock: Clock) -> Clock:
+        return Clock((clock.step.astype("float64") // float(self.every)).astype("int64"), clock.factor)
+
+    def _due(self, clock: Clock) -> Tensor:
+        """Whether the step is the last of ``every``, in which the parameters move."""
+        due: Tensor = (clock.step + 1) == (self._own_clock(clock).step + 1) * self.every
+        return due
+
     def steps(self, names: Sequence[str] | None = None) -> Transform:
         """Return gradients → steps."""
-        inner = self.inner.transform(names)
-
-        def own_clock(clock: Clock) -> Clock:
-            return Clock((clock.step.astype("float64") // float(self.every)).astype("int64"), clock.factor)
+        inner, own_clock = self.inner.transform(names), self._own_clock
 
         def init(parameters: Tensors) -> State:
             return (*filled(1, parameters), *inner.init(parameters))
@@ -156,8 +201,7 @@ class Accumulated(_Wrapper):
         def update(gradients: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
             n = len(parameters)
             sums = [total + g * (1 / self.every) for total, g in zip(state[:n], gradients, strict=True)]
-            own = own_clock(clock)
-            due = (clock.step + 1) == (own.step + 1) * self.every
+            own, due = own_clock(clock), self._due(clock)
             steps, new = inner.update(sums, state[n:], parameters, own)
             kept = [where(due, 0.0, total) for total in sums]
             after = [where(due, fresh, old) for fresh, old in zip(new, state[n:], strict=True)]
@@ -176,8 +220,9 @@ class Accumulated(_Wrapper):
 class Averaged(_Wrapper):
     """The optimiser's own steps, and beside them averaged weights θ̄ ← dθ̄ + (1 − d)θ (Polyak and Juditsky 1992).
 
-    θ̄ starts at θ. ``decay`` d weighs the old average (X-14: the notes' EMA weighs the new value by β = 1 − d).
-    ``averages`` picks θ̄ from the state.
+    θ̄ starts at θ, and is averaged at every step of training: around ``Accumulated`` at each of its ``every`` steps,
+    inside it once for all of them. ``decay`` d weighs the old average (X-14: the notes' EMA weighs the new value by
+    β = 1 − d). ``averages`` picks θ̄ from the state.
 
     >>> from deltarule.optim import Stepper
     >>> from deltarule.tensor.tensor import parameter, tensor
@@ -215,6 +260,8 @@ class Averaged(_Wrapper):
 class Proximal(_Wrapper):
     """A step of the optimiser, then the proximal step of strength·‖θ‖₁: θ ← sign(θ)·max(|θ| − η_t·strength, 0).
 
+    η_t is the inner optimiser's rate for the parameter: that of its group in ``Groups``, 0 while ``Accumulated``
+    only adds gradients up.
     Weights become exactly 0, which subgradient steps on |θ| never reach (REG-08, REG-09; Daubechies et al. 2004).
     Parameters whose name does not match ``pattern`` are left out.
 
@@ -235,19 +282,41 @@ class Proximal(_Wrapper):
         """Return gradients → steps."""
         if names is None and self.pattern != "*":
             raise ArgumentError("Proximal", expected="the names of the parameters", got="none", hint='Or pattern="*".')
-        inner = self.inner.transform(names)
 
-        def shrink(step: Tensor, _: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
-            moved = p + step
-            limit = cast_scalar(clock.rate(self.learning_rate) * self.strength, p)
-            return sign(moved) * maximum(abs(moved) - limit, 0.0) - p, ()
+        def hit(i: int) -> bool:
+            return names is None or fnmatchcase(names[i], self.pattern)
 
-        keep = each_parameter(0, lambda step, _, p, clock: (step, ()))
-        if names is None:
-            return chain(inner, each_parameter(0, shrink))
-        hit = [i for i, name in enumerate(names) if fnmatchcase(name, self.pattern)]
-        rest = [i for i in range(len(names)) if i not in hit]
-        return chain(inner, partition([hit, rest], [each_parameter(0, shrink), keep]))
+        def update(steps: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
+            rates = self.inner.rates(len(parameters), clock, names)
+            shrunk = [
+                _shrunk(step, p, rate, self.strength) if hit(i) else step
+                for i, (step, p, rate) in enumerate(zip(steps, parameters, rates, strict=True))
+            ]
+            return shrunk, state
+
+        return chain(self.inner.transform(names), Transform(lambda parameters: (), update))
+
+
+def _shrunk(step: Tensor, p: Tensor, rate: Tensor | float, strength: float) -> Tensor:
+    """Return the step after which the parameter is sign(θ)·max(|θ| − rate·strength, 0), for θ after the given one."""
+    moved = p + step
+    return sign(moved) * maximum(abs(moved) - cast_scalar(rate * strength, p), 0.0) - p
+
+
+def has_groups(optimizer: Optimizer) -> bool:
+    """Whether an optimiser, or one inside it, has groups with learning rates of their own."""
+    return isinstance(optimizer, Groups) or (isinstance(optimizer, _Wrapper) and has_groups(optimizer.inner))
+
+
+def steps_between(optimizer: Optimizer) -> int:
+    """Return how many steps of training one step of the innermost optimiser takes: ``every`` of ``Accumulated``.
+
+    >>> steps_between(Accumulated(inner=Accumulated(every=2), every=3))
+    6
+    """
+    if not isinstance(optimizer, _Wrapper):
+        return 1
+    return steps_between(optimizer.inner) * (optimizer.every if isinstance(optimizer, Accumulated) else 1)
 
 
 def with_rate(optimizer: Optimizer, rate: float | Schedule, where: str) -> Optimizer:

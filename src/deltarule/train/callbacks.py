@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, final
 
-from deltarule.errors import ArgumentError, DivergenceError
+from deltarule.errors import ArgumentError, DivergenceError, whole_number
 from deltarule.flags import check_constructor
 from deltarule.runtime.buffers import Array
 from deltarule.train.checkpoint import write_atomically
@@ -56,7 +56,17 @@ class Callback:
 
     ``every``: ``on_steps`` runs after each multiple of so many steps. ``adjusts_rate``: the callback changes
     ``session.learning_rate_factor``, a factor on every learning rate. A KeyboardInterrupt raised in a hook ends
-    the run as Ctrl-C does, once all callbacks have run.
+    the run as Ctrl-C does, once all callbacks have run. ``reset`` begins anew, ``state`` and ``load_state`` go on.
+
+    >>> class Longest(Callback):
+    ...     def reset(self):
+    ...         self.epochs = 0
+    ...     def on_epoch_end(self, session, epoch, logs):
+    ...         self.epochs = epoch
+    ...     def state(self):
+    ...         return {"epochs": self.epochs}, {}
+    ...     def load_state(self, data, arrays):
+    ...         self.epochs = data["epochs"]
     """
 
     every: int | None = None
@@ -64,6 +74,13 @@ class Callback:
 
     def __init_subclass__(cls) -> None:
         check_constructor(cls)
+
+    def reset(self) -> None:
+        """Forget what an earlier run left; called before every run, and before ``load_state`` of one that resumes.
+
+        A callback with state of its own overrides it, so that one object serves for run after run (folds, a search)
+        as a new one would. What a run found can be read until the next begins.
+        """
 
     def on_train_begin(self, session: Any) -> None:
         """Run before the first step."""
@@ -102,6 +119,12 @@ class Callback:
         """Take back what ``state`` returned."""
 
 
+def check_every(callback: Callback) -> None:
+    """Raise ArgumentError unless ``every`` is None or a whole number of steps."""
+    if callback.every is not None:
+        whole_number(callback.every, f"{type(callback).__name__} every", least=1)
+
+
 class _Monitor:
     """Whether a watched value is the best so far; lower is better, unless it is an accuracy, R² or the like."""
 
@@ -112,7 +135,7 @@ class _Monitor:
             raise ArgumentError(f"{owner} min_delta", expected="a number ≥ 0", got=repr(min_delta))
         self._owner, self._name, self._min_delta = owner, name, min_delta
         self._sign = -1.0 if mode == "max" or (mode == "auto" and name.endswith(_TO_GROW)) else 1.0
-        self.best: float | None = None
+        self.best: float | None = None  # of this run
 
     def settings(self) -> dict[str, Any]:
         """Return what is watched and how, as plain data."""
@@ -136,12 +159,6 @@ class _Monitor:
         return False
 
 
-def _checked_patience(owner: str, patience: int) -> int:
-    if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
-        raise ArgumentError(f"{owner} patience", expected="a whole number ≥ 1", got=repr(patience))
-    return patience
-
-
 @final
 class EarlyStopping(Callback):
     """Stop when a value has not improved for ``patience`` epochs; leave the model with its best weights (REG-14).
@@ -162,16 +179,19 @@ class EarlyStopping(Callback):
         restore_best: bool = True,
         mode: str = "auto",
     ) -> None:
-        self.monitor, self.patience = monitor, _checked_patience("EarlyStopping", patience)
+        self.monitor, self.patience = monitor, whole_number(patience, "EarlyStopping patience", least=1)
         self.restore_best = restore_best
         self._watched = _Monitor("EarlyStopping", monitor, mode, min_delta)
-        self.best_epoch = 0
-        self._waited = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the best value, its epoch and its weights."""
+        self._watched.best, self.best_epoch, self._waited = None, 0, 0
         self._weights: dict[str, Array] = {}
 
     @property
     def best(self) -> float | None:
-        """The best value so far."""
+        """The best value so far; after a run, that of this run."""
         return self._watched.best
 
     def on_epoch_end(self, session: Session, epoch: int, logs: dict[str, float]) -> None:
@@ -227,9 +247,13 @@ class ReduceOnPlateau(Callback):
         if not 0 <= min_factor <= 1:
             raise ArgumentError("ReduceOnPlateau min_factor", expected="a number in [0, 1]", got=repr(min_factor))
         self.factor, self.min_factor = factor, min_factor
-        self.patience = _checked_patience("ReduceOnPlateau", patience)
+        self.patience = whole_number(patience, "ReduceOnPlateau patience", least=1)
         self._watched = _Monitor("ReduceOnPlateau", monitor, mode, min_delta)
-        self._waited = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the best value and how long it has stood."""
+        self._watched.best, self._waited = None, 0
 
     def on_epoch_end(self, session: Session, epoch: int, logs: dict[str, float]) -> None:
         """Compare with the best value so far."""
@@ -260,19 +284,28 @@ class JSONLinesLogger(Callback):
     """Append one JSON object an epoch to a file; a value that is not finite is written as null.
 
     Objects hold epoch, step, and the epoch's values. A run that resumes goes on in the same file: the lines at its
-    end that tell of epochs after the checkpoint, which are run again, are taken away.
+    end that tell of epochs after the checkpoint, which are run again, are taken away. Another run with the same file
+    adds its lines to those of the runs before.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget how many lines the file has."""
+        self._lines: int | None = None  # in the file, known once a run has begun
+        self._resumed = False
 
     def on_train_begin(self, session: Session) -> None:
-        """Take away the lines of epochs that will be run again."""
-        if session.step > 0 and self.path.is_file():
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-            while lines and _epoch_of(lines[-1]) > len(session.history.epochs):
+        """Take away the lines of epochs that will be run again; lines of earlier runs stay."""
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
+        if self._resumed and lines:
+            least = self._lines or 0
+            while len(lines) > least and _epoch_of(lines[-1]) > len(session.history.epochs):
                 lines.pop()
             write_atomically(self.path, "".join(f"{line}\n" for line in lines).encode())
+        self._lines = len(lines)
 
     def on_epoch_end(self, session: Session, epoch: int, logs: dict[str, float]) -> None:
         """Write the epoch's values."""
@@ -283,6 +316,16 @@ class JSONLinesLogger(Callback):
                 stream.write(line + "\n")
         except OSError as error:
             raise ArgumentError("JSONLinesLogger path", expected="a file to write to", got=str(error)) from error
+        self._lines = (self._lines or 0) + 1
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return how many lines the file has."""
+        return {"lines": self._lines}, {}
+
+    def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
+        """Take back what ``state`` returned."""
+        del arrays
+        self._lines, self._resumed = data.get("lines"), True
 
 
 def _epoch_of(line: str) -> int:

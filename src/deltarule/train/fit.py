@@ -13,13 +13,13 @@ from deltarule.losses import get as get_loss
 from deltarule.optim import Optimizer
 from deltarule.optim import get as get_optimizer
 from deltarule.runtime.buffers import Array
-from deltarule.train.callbacks import Callback
+from deltarule.train.callbacks import Callback, check_every
 from deltarule.train.feed import Augment, Feed
 from deltarule.train.history import History
 from deltarule.train.inference import Evaluation
 from deltarule.train.loop import Plan, Run, training_engine
 from deltarule.train.metrics import MetricLike, get_all
-from deltarule.train.prepare import ClassWeight, check_outputs, checked_seed, held_out, prepared
+from deltarule.train.prepare import ClassWeight, check_outputs, checked_seed, held_out, prepared, with_class_weight
 from deltarule.train.program import Regularizer, Task, learned
 from deltarule.train.progress import Progress, for_verbosity
 from deltarule.train.protocol import Trainable
@@ -36,7 +36,7 @@ def _validation_arrays(model: Trainable, data: Any, loss: Loss) -> list[Array]:
             got=f"a {type(data).__name__}" + (f" of {len(data)}" if isinstance(data, (tuple, list)) else ""),
         )
     weight = data[2] if len(data) == 3 else None
-    return prepared(model, data[0], data[1], loss, None, weight, "validation")
+    return prepared(model, data[0], data[1], loss, weight, "validation")
 
 
 def _with_checkpoint(
@@ -60,6 +60,7 @@ def _with_checkpoint(
                 got=repr(callback),
                 hint="Write train.EarlyStopping(), with parentheses.",
             )
+        check_every(callback)
     return [*callbacks, Checkpoint(path, every)] if path is not None else list(callbacks)
 
 
@@ -123,8 +124,10 @@ def fit(
             ``data.augment``, a function (inputs, seed, epoch) → inputs, or a list of these. Validation sees none.
         regularizers: Functions of [(name, parameter)] → scalar that is added to the loss.
         callbacks: See ``Callback``.
-        class_weight: "balanced", {label: weight} or one weight a class.
-        sample_weight: One weight ≥ 0 an example.
+        class_weight: "balanced" (by the classes of the rows that are trained on), {label: weight} or one weight a
+            class. It weighs the training loss alone: ``val_loss`` is the same for the same rows, held out by
+            ``validation_split`` or handed over, and what ``evaluate`` gives.
+        sample_weight: One weight ≥ 0 an example, also in ``val_loss``.
         seed: Decides shuffling, dropout and the validation split.
         shuffle: Whether each epoch has its own order.
         device: "cpu" or "reference".
@@ -145,14 +148,14 @@ def fit(
         raise ArgumentError(
             "fit", expected="a model with parameters to learn", got="none", hint="Unfreeze a layer: model.unfreeze()."
         )
-    arrays = prepared(model, inputs, targets, chosen, class_weight, sample_weight)
+    arrays = prepared(model, inputs, targets, chosen, sample_weight)
     if validation_data is not None and validation_split:
         raise ArgumentError("fit", expected="validation_data or validation_split", got="both")
     seed = checked_seed(seed)
     rows, held = held_out(arrays, validation_split, seed, chosen)
     if validation_data is not None:
         held = _validation_arrays(model, validation_data, chosen)
-    feed = Feed(arrays, augment, seed, rows)
+    feed = Feed(with_class_weight(model, arrays, class_weight, rows), augment, seed, rows)
     seen = feed.of(0)
     warn_if_normalized(chosen, check_outputs(model, seen, chosen))
     if held is not None:
@@ -171,6 +174,8 @@ def fit(
 
 def _told(run: Run, threads: int | None, resume: str | Path | None) -> History:
     """Run, and tell what happens."""
+    for callback in run.callbacks:
+        callback.reset()
     if resume is not None:
         load(run, resume)
     run.history.engine, run.history.threads = run.engine.name, threads

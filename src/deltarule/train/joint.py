@@ -20,8 +20,8 @@ from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.program import StepProgram
 from deltarule.graph.stacking import Row, alike, stack_graphs
-from deltarule.optim import Groups, Optimizer, Schedule
-from deltarule.optim.wrappers import with_rate
+from deltarule.optim import Optimizer, Schedule
+from deltarule.optim.wrappers import has_groups, with_rate
 from deltarule.runtime.buffers import Array, known_below, leaf
 from deltarule.simplify import simplify
 from deltarule.tensor.tensor import Tensor
@@ -55,7 +55,7 @@ class OwnRate(Schedule):
 def _with_own_rate(task: Task) -> Task:
     """Return the task with a symbol for a constant learning rate, so that one step serves for all rates."""
     recipe = task.optimizer
-    if recipe is None or isinstance(recipe, Groups) or isinstance(recipe.learning_rate, Schedule):
+    if recipe is None or has_groups(recipe) or isinstance(recipe.learning_rate, Schedule):
         return task
     return replace(task, optimizer=with_rate(recipe, OwnRate(), "fit_many"))
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.data import batches
-from deltarule.errors import ArgumentError, DivergenceError
-from deltarule.optim import Optimizer, Schedule
+from deltarule.errors import DivergenceError, whole_number
+from deltarule.optim import Optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.train.callbacks import Callback
 from deltarule.train.engine import Engine, in_background
@@ -47,9 +47,7 @@ class Plan:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ArgumentError(f"fit {name}", expected="a whole number ≥ 1", got=repr(value))
-            object.__setattr__(self, name, int(value))
+            object.__setattr__(self, name, whole_number(value, f"fit {name}", least=1))
 
     @property
     def size(self) -> int:
@@ -330,9 +328,7 @@ class Run:
 
     def learning_rate(self) -> float:
         """Return the learning rate of the last step."""
-        rate = self.optimizer.learning_rate
-        now = rate.at(max(0, self.cursor.step - 1)) if isinstance(rate, Schedule) else rate
-        return float(now * self.learning_rate_factor)
+        return self.optimizer.rate_at(max(0, self.cursor.step - 1)) * self.learning_rate_factor
 
     def _check_weights(self) -> None:
         """Raise DivergenceError where the last update left a weight that is not finite."""

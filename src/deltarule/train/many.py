@@ -100,7 +100,7 @@ def fit_many(
     """
     _check_models(models)
     n, chosen = len(models), get_loss(loss)
-    arrays = prepared(models[0], inputs, targets, chosen, None, sample_weight, "fit_many")
+    arrays = prepared(models[0], inputs, targets, chosen, sample_weight, "fit_many")
     hooks = _lists("callbacks", callbacks, n, lambda item: not isinstance(item, (list, tuple)))
     for callback in (callback for own in hooks for callback in own):
         _check_callback(callback)

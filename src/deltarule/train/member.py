@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from deltarule.optim import Optimizer, Schedule
+from deltarule.optim import Optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.train.blocks import Numbers, Rows
 from deltarule.train.callbacks import Callback
@@ -104,6 +104,8 @@ class Member:
         self.see(state, slots)
         self._began = True
         for callback in self.callbacks:
+            callback.reset()
+        for callback in self.callbacks:
             callback.on_train_begin(self)
 
     def see(self, state: Mapping[str, Array], slots: Sequence[str]) -> None:
@@ -136,9 +138,7 @@ class Member:
 
     def _rate(self) -> float:
         """Return the learning rate of the last step."""
-        rate = self.optimizer.learning_rate
-        now = rate.at(max(0, self.step - 1)) if isinstance(rate, Schedule) else rate
-        return float(now * self.learning_rate_factor)
+        return self.optimizer.rate_at(max(0, self.step - 1)) * self.learning_rate_factor
 
     def end(self, interrupted: bool) -> None:
         """Let callbacks choose the weights, and give them to the model; one that never began stays as it is."""

@@ -87,12 +87,15 @@ def _classes(y: Array) -> Array:
     return labels.astype(np.int64)
 
 
-def _class_table(class_weight: str | Mapping[int, float] | Sequence[float], labels: Array, n_classes: int) -> Array:
+def _class_table(
+    class_weight: str | Mapping[int, float] | Sequence[float], labels: Array, n_classes: int, rows: Rows | None
+) -> Array:
     """Return one weight a class."""
     if isinstance(class_weight, str):
         if class_weight != "balanced":
             raise ArgumentError("class_weight", expected="'balanced', a mapping or a list", got=repr(class_weight))
-        return balanced_class_weights(labels, n_classes)
+        table = balanced_class_weights(labels, n_classes)
+        return table if rows is None else _balanced(labels[rows], n_classes)
     if isinstance(class_weight, Mapping):
         unknown = [key for key in class_weight if key not in range(n_classes)]
         if unknown:
@@ -101,20 +104,38 @@ def _class_table(class_weight: str | Mapping[int, float] | Sequence[float], labe
     return np.asarray(class_weight, np.float64)
 
 
-def sample_weights(y: Array, class_weight: ClassWeight, sample_weight: Any) -> Array | None:
-    """Return one weight an example (class weight times sample weight), or None where all are 1."""
-    weights: Array | None = None
-    if class_weight is not None:
-        labels = _classes(y)
-        table = _class_table(class_weight, labels, int(labels.max()) + 1)
-        check_labels(labels, len(table), "class_weight")
-        weights = table[labels]
-        _check_weights(weights, len(y), "class_weight")
-    if sample_weight is not None:
-        given = np.asarray(sample_weight, np.float64)
-        _check_weights(given, len(y), "sample_weight")
-        weights = given if weights is None else weights * given
-    return weights
+def _balanced(labels: Array, n_classes: int) -> Array:
+    """Return N/(K·n_c) by the labels given, for a class that is held out altogether 1: no row has its weight."""
+    counts = np.bincount(labels, minlength=n_classes)
+    present = np.count_nonzero(counts)
+    return np.where(counts > 0, len(labels) / (present * np.maximum(counts, 1)), 1.0)
+
+
+def with_class_weight(
+    model: Trainable, arrays: list[Array], class_weight: ClassWeight, rows: Rows | None
+) -> list[Array]:
+    """Return [x, y, weight] with the weights of the examples' classes, times their own where there are three arrays.
+
+    ``rows`` are those that are trained on (None: all); "balanced" counts these alone.
+    """
+    if class_weight is None:
+        return arrays
+    labels = _classes(arrays[1])
+    table = _class_table(class_weight, labels, int(labels.max()) + 1, rows)
+    check_labels(labels, len(table), "class_weight")
+    weights = table[labels]
+    _check_weights(weights, len(labels), "class_weight")
+    if len(arrays) == 3:
+        weights = weights * arrays[2].astype(np.float64)
+    return [*arrays[:2], weights.astype(model_dtype(model).name)]
+
+
+def _checked_weights(sample_weight: Any, n: int) -> Array | None:
+    if sample_weight is None:
+        return None
+    given = np.asarray(sample_weight, np.float64)
+    _check_weights(given, n, "sample_weight")
+    return given
 
 
 def _check_weights(weights: Array, n: int, where: str) -> None:
@@ -130,7 +151,6 @@ def prepared(
     inputs: Any,
     targets: Any,
     loss: Loss,
-    class_weight: ClassWeight = None,
     sample_weight: Any = None,
     where: str = "fit",
 ) -> list[Array]:
@@ -141,7 +161,7 @@ def prepared(
     x, y = check_arrays(inputs, targets, where=where)
     labels = np.asarray(y)
     kind = model_dtype(model)
-    weights = sample_weights(labels, class_weight, sample_weight)
+    weights = _checked_weights(sample_weight, len(labels))
     arrays = [as_model_input(x, kind), targets_for(labels, loss, kind)]
     return arrays if weights is None else [*arrays, weights.astype(kind.name)]
 

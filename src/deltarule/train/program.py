@@ -20,16 +20,16 @@ from deltarule.graph.op import Op
 from deltarule.graph.program import Program, StepProgram
 from deltarule.graph.rewrite import substitute
 from deltarule.graph.walk import topological
-from deltarule.losses import Loss
-from deltarule.optim import Clock, Optimizer
+from deltarule.losses import Loss, Parameters
+from deltarule.optim import Clock, Optimizer, ParameterNames
 from deltarule.runtime.buffers import Array, value_of
 from deltarule.simplify import simplify
 from deltarule.tensor.tensor import Tensor
 from deltarule.train.metrics import Metric
-from deltarule.train.protocol import HasMatrices, Mode, Trainable
+from deltarule.train.protocol import HasFrozen, HasMatrices, Mode, Trainable
 
 Named = list[tuple[str, Tensor]]
-Regularizer = Callable[[Named], Tensor]
+Regularizer = Callable[[Sequence[tuple[str, Tensor]]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,11 @@ def learned(model: Trainable) -> Named:
     return _once(model.named_parameters())
 
 
+def frozen(model: Trainable) -> Named:
+    """Return the parameters that are kept as they are, each once."""
+    return _once(model.named_frozen()) if isinstance(model, HasFrozen) else []
+
+
 def running(model: Trainable) -> Named:
     """Return what changes in the model without being learned, each once."""
     return _once(model.named_state())
@@ -147,13 +152,13 @@ def _forward(task: Task, batch: Sequence[Tensor], mode: Mode, seed: Tensor | Non
     return _Forward(loss, penalty, totals, applied.state)
 
 
-def _penalised(model: Trainable, regularizer: Regularizer) -> Named:
+def _penalised(model: Trainable, regularizer: Regularizer) -> Parameters:
     """Return what a regulariser is given: parameters, or matrices with their zeros where it asks for matrices."""
     named = learned(model)
-    if not getattr(regularizer, "of_matrices", False) or not isinstance(model, HasMatrices):
-        return named
-    matrices = dict(model.named_matrices())
-    return [(name, matrices.get(name, tensor)) for name, tensor in named]
+    if getattr(regularizer, "of_matrices", False) and isinstance(model, HasMatrices):
+        matrices = dict(model.named_matrices())
+        named = [(name, matrices.get(name, tensor)) for name, tensor in named]
+    return Parameters(named, frozen(model))
 
 
 def _sum(scalars: Sequence[Tensor]) -> Tensor:
@@ -217,7 +222,8 @@ def training_step(task: Task, batch_columns: Sequence[Column], batch_size: int) 
     forward = _forward(task, batch, "training", seed, step)
     objective = forward.loss if forward.penalty is None else forward.loss + forward.penalty
 
-    transform = task.optimizer.transform([name for name, _ in parameters])
+    known = ParameterNames([name for name, _ in parameters], [name for name, _ in frozen(task.model)])
+    transform = task.optimizer.transform(known)
     tensors = [tensor for _, tensor in parameters]
     first = transform.init(tensors)
     slots = tuple(Tensor(build.input_node(f"slot {i}", t.shape, t.dtype)) for i, t in enumerate(first))

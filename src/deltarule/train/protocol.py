@@ -64,3 +64,12 @@ class HasMatrices(Protocol):
     def named_matrices(self) -> list[tuple[str, Tensor]]:
         """Return the learned weights as the matrices that they stand for, by the parameters' names."""
         ...
+
+
+@runtime_checkable
+class HasFrozen(Protocol):
+    """A model with parameters that are kept as they are, which recipes and penalties may name."""
+
+    def named_frozen(self) -> list[tuple[str, Tensor]]:
+        """Return the frozen parameters, in a fixed order."""
+        ...

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.errors import ArgumentError, DataError
+from deltarule.errors import ArgumentError, DataError, whole_number
 from deltarule.losses import Loss
 from deltarule.optim import ExponentialDecay, Optimizer
 from deltarule.optim import get as get_optimizer
-from deltarule.optim.wrappers import with_rate
+from deltarule.optim.wrappers import steps_between, with_rate
 from deltarule.train.callbacks import TerminateOnNaN
 from deltarule.train.fit import fit
 from deltarule.train.inference import current_weights
@@ -81,12 +81,15 @@ def learning_rate_range(
     """
     if not 0 < lowest < highest:
         raise ArgumentError("learning_rate_range", expected="0 < lowest < highest", got=f"{lowest} and {highest}")
-    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 5):
-        raise ArgumentError("learning_rate_range steps", expected="a whole number ≥ 5", got=repr(steps))
+    if steps is not None:
+        steps = whole_number(steps, "learning_rate_range steps", least=5)
+    batch_size = whole_number(batch_size, "learning_rate_range batch_size", least=1)
     in_a_pass = math.ceil(len(inputs) / batch_size) if len(inputs) else 1
     count = steps if steps is not None else max(in_a_pass, _FEWEST_STEPS)
     growth = (highest / lowest) ** (1 / (count - 1))
-    recipe = with_rate(get_optimizer(optimizer), ExponentialDecay(lowest, decay=growth), "learning_rate_range")
+    chosen = get_optimizer(optimizer)
+    schedule = ExponentialDecay(lowest, decay=growth ** steps_between(chosen))
+    recipe = with_rate(chosen, schedule, "learning_rate_range")
     before = current_weights(model)
     try:
         history = fit(
@@ -97,7 +100,8 @@ def learning_rate_range(
         for name, tensor in (*learned(model), *running(model)):
             tensor.assign(before[name])
     losses = np.array(history.step_losses[:count], np.float64)
-    return _read(lowest * growth ** np.arange(len(losses)), losses, count, growth)
+    own_step = np.arange(len(losses)) // steps_between(chosen) * steps_between(chosen)
+    return _read(lowest * growth**own_step, losses, count, growth)
 
 
 def _read(rates: Values, losses: Values, count: int, growth: float) -> RateRange:
@@ -113,7 +117,7 @@ def _read(rates: Values, losses: Values, count: int, growth: float) -> RateRange
     high = np.minimum(np.arange(len(losses)) + half + 1, len(losses))
     smoothed = (sums[high] - sums[low]) / (high - low)
     least = max(2, int(smoothed.argmin()))
-    slopes = np.gradient(smoothed[: least + 1], np.log(rates[: least + 1]))
+    slopes = np.gradient(smoothed[: least + 1])  # ln η grows evenly
     beyond = np.flatnonzero(smoothed[least:] > _BROKEN * abs(smoothed[least]))
     broken = float(rates[least + beyond[0]]) if len(beyond) else None
     if broken is None and len(losses) < count:

@@ -13,7 +13,7 @@ from typing import Any, final
 import numpy as np
 
 from deltarule.backends.given import check_arrays
-from deltarule.errors import ArgumentError, CheckpointError, ShapeError
+from deltarule.errors import CheckpointError, ShapeError, whole_number
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
 from deltarule.train import checkpoint
@@ -33,9 +33,7 @@ class Checkpoint(Callback):
     """
 
     def __init__(self, path: str | Path, every: int | None = None) -> None:
-        if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
-            raise ArgumentError("Checkpoint every", expected="a whole number of steps ≥ 1", got=repr(every))
-        self.path, self.every = Path(path), every
+        self.path, self.every = Path(path), None if every is None else whole_number(every, "Checkpoint every", least=1)
 
     def on_steps(self, session: Run) -> None:
         """Write between two steps."""

@@ -10,8 +10,8 @@ import pytest
 from deltarule import losses, nn, optim
 from deltarule.errors import ArgumentError, DataError, DataWarning, DTypeError, ShapeError
 from deltarule.tensor.functional import softmax
-from deltarule.train import Applied, Callback, fit, predict
-from deltarule.train.prepare import sample_weights
+from deltarule.train import Applied, Callback, evaluate, fit, predict
+from deltarule.train.prepare import held_out, with_class_weight
 
 NO_STEP = {"loss": "cross_entropy", "verbose": 0, "epochs": 1}
 
@@ -125,15 +125,43 @@ def test_a_model_without_parameters_is_refused(network, blobs):
 
 
 @pytest.mark.notes("C-DA-08")
-def test_class_weights():
+def test_class_weights(network):
     y = np.array([0] * 10 + [1])
-    np.testing.assert_allclose(np.unique(sample_weights(y, "balanced", None)), [0.55, 5.5])
-    np.testing.assert_array_equal(sample_weights(y, {1: 3.0}, None), [1.0] * 10 + [3.0])
-    np.testing.assert_array_equal(sample_weights(y[:, None], [2, 3], np.arange(11)), [*range(0, 20, 2), 30])
-    np.testing.assert_array_equal(sample_weights(np.eye(2)[y], [2, 3], None), [2.0] * 10 + [3.0])
-    assert sample_weights(y, None, None) is None
+    model = network(dtype="float64")
+
+    def weights(targets, class_weight, *more, rows=None):
+        return with_class_weight(model, [targets, targets, *more], class_weight, rows)[2]
+
+    np.testing.assert_allclose(np.unique(weights(y, "balanced")), [0.55, 5.5])
+    np.testing.assert_array_equal(weights(y, {1: 3.0}), [1.0] * 10 + [3.0])
+    np.testing.assert_array_equal(weights(y[:, None], [2, 3], np.arange(11.0)), [*range(0, 20, 2), 30])
+    np.testing.assert_array_equal(weights(np.eye(2)[y], [2, 3]), [2.0] * 10 + [3.0])
+    assert len(with_class_weight(model, [y, y], None, None)) == 2
     with pytest.raises(ArgumentError, match="sample_weight"):
-        sample_weights(np.array([0.5]), "balanced", None)
+        weights(np.array([0.5]), "balanced")
+
+
+def test_balanced_class_weights_count_the_rows_that_are_trained_on(network):
+    y = np.array([0, 0, 0, 0, 1, 1, 1, 2])
+    rows = np.array([0, 1, 2, 4])  # three of class 0, one of class 1, none of class 2
+    found = with_class_weight(network(dtype="float64"), [y, y], "balanced", rows)[2]
+    np.testing.assert_allclose(found[rows], [4 / (2 * 3)] * 3 + [4 / 2])
+    with pytest.raises(DataError, match="none of 1"):
+        with_class_weight(network(), [y * 2, y * 2], "balanced", rows)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {1: 5.0}, [1.0, 0.25, 3.0]])
+def test_class_weight_weighs_the_training_loss_alone(network, blobs, class_weight):
+    """val_loss is the same whether rows are held out or handed over, and what ``evaluate`` gives."""
+    x, y = blobs
+    rows, held = held_out([x, y], 0.3, 5, losses.CrossEntropy())
+    recipe = {"loss": "cross_entropy", "epochs": 2, "verbose": 0, "class_weight": class_weight, "seed": 5}
+    split, given = network(dtype="float64"), network(dtype="float64")
+    one = fit(split, x, y, validation_split=0.3, **recipe)
+    other = fit(given, x[rows], y[rows], validation_data=held, **recipe)
+    np.testing.assert_allclose(one["loss"], other["loss"], rtol=1e-12)
+    np.testing.assert_allclose(one["val_loss"], other["val_loss"], rtol=1e-12)
+    assert one["val_loss"][-1] == pytest.approx(evaluate(given, *held, "cross_entropy")["loss"], rel=1e-12)
 
 
 def test_class_weights_equal_repeated_examples(network, blobs):

@@ -269,9 +269,10 @@ def test_an_interrupt_leaves_every_model_with_what_it_has_learned(network, blobs
     models = [network(seed=i) for i in range(2)]
     before = [model.bytes() for model in models]
     _CtrlC.left = times
-    found = fit_many(models, *blobs, loss="cross_entropy", epochs=50, callbacks=[_CtrlC()])
+    epochs = 1_000_000  # the main thread hears of Ctrl-C when it has its turn
+    found = fit_many(models, *blobs, loss="cross_entropy", epochs=epochs, callbacks=[_CtrlC()])
     assert [history.interrupted for history in found] == [True, True]
-    assert max(len(history.epochs) for history in found) == 2
+    assert 2 <= max(len(history.epochs) for history in found) < epochs
     for model, old, history in zip(models, before, found, strict=True):  # the other thread may not have begun
         assert (model.bytes() != old) == (history.steps > 0)
 

@@ -284,7 +284,7 @@ def test_resume_without_a_file_says_so(network, blobs, tmp_path):
         run(network, blobs, tmp_path / "none.dr", resume=True)
     with pytest.raises(ArgumentError, match="a path, with checkpoint_every or resume"):
         run(network, blobs, resume=True)
-    with pytest.raises(ArgumentError, match="a whole number of steps"):
+    with pytest.raises(ArgumentError, match="a whole number ≥ 1"):
         run(network, blobs, tmp_path / "run.dr", every=0)
 
 
