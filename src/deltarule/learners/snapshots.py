@@ -11,7 +11,7 @@ import copy
 import math
 from typing import Any, final
 
-from deltarule.errors import whole_number
+from deltarule.errors import ArgumentError, whole_number
 from deltarule.nn import Module
 from deltarule.runtime.buffers import Array
 from deltarule.train import Callback

@@ -38,6 +38,6 @@ __all__ = [
     "CosineDecay", "ExponentialDecay", "Groups", "InverseTimeDecay", "Lion", "Minimum", "NAdam", "OneCycle",
     "Optimizer", "ParameterNames", "Piecewise", "PolynomialDecay", "Proximal", "RAdam", "RMSProp", "Schedule",
     "StepDecay", "Stepper", "Transform", "WarmUp", "add_decayed_weights", "chain", "clip_by_global_norm",
-    "clip_by_value", "decay_weights", "exponential_moving_average", "from_config", "get", "global_norm", "lbfgs", "minimize", "moving_average",
-    "newton", "scale", "scale_by_learning_rate",
+    "clip_by_value", "decay_weights", "exponential_moving_average", "from_config", "get", "global_norm", "lbfgs",
+    "minimize", "moving_average", "newton", "scale", "scale_by_learning_rate",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any, final
 import numpy as np
 
 from deltarule.backends.given import check_arrays
-from deltarule.errors import CheckpointError, ShapeError, whole_number
+from deltarule.errors import ArgumentError, CheckpointError, ShapeError, whole_number
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
 from deltarule.train import checkpoint

@@ -6,13 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
+from tests.support.optimizers_by_hand import by_hand
 
 from deltarule import losses, nn, optim, train
 from deltarule.data import batches
 from deltarule.errors import ArgumentError
 from deltarule.optim.wrappers import has_groups
 from deltarule.tensor.tensor import parameter
-from tests.support.optimizers_by_hand import by_hand
 
 KINDS = ("Accumulated", "Averaged", "Groups", "Proximal")
 NESTINGS = [names for depth in (1, 2, 3) for names in itertools.product(KINDS, repeat=depth)]
@@ -73,8 +73,8 @@ def test_a_nesting_trains_as_written_out(names):
     model = nn.Sequential(nn.Linear(3, 2)).astype("float64")
     expected, rates = _by_hand(recipe, model.state_dict(), factor)
     history = model.fit(
-        *_data(), loss=losses.SquaredError(scale=0.5), optimizer=recipe, epochs=EPOCHS, batch_size=SIZE, seed=5, verbose=0,
-        device="reference", callbacks=[train.LearningRateFactor(lambda epoch: factor)],
+        *_data(), loss=losses.SquaredError(scale=0.5), optimizer=recipe, epochs=EPOCHS, batch_size=SIZE, seed=5,
+        verbose=0, device="reference", callbacks=[train.LearningRateFactor(lambda epoch: factor)],
     )  # fmt: skip
     for name, value in model.state_dict().items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-10, atol=1e-12)
