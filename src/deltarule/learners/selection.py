@@ -21,7 +21,7 @@ from sklearn.model_selection._validation import _translate_train_sizes
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import indexable
 
-from deltarule.errors import ArgumentError, DataError
+from deltarule.errors import ArgumentError, DataError, GraphError
 from deltarule.learners.guises import code, coded, table, telling
 from deltarule.learners.network import Network
 from deltarule.learners.together import fit_together, scores_of, warn_of_divergence
@@ -137,6 +137,8 @@ def _scores(
     jobs = options.get("n_jobs")
     try:
         fit_together(learners, x, y, [fit.train for fit in plan], jobs if jobs and jobs > 0 else None)
+    except GraphError:  # no property of a fit: a program that cannot be built
+        raise
     except ValueError:
         return None  # one after the other, the others are scored
     warn_of_divergence(learners)

@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, _num_samples
 
 from deltarule import train
 from deltarule.data import split
-from deltarule.errors import ArgumentError, DataError, DeltaruleError
+from deltarule.errors import ArgumentError, DataError, DeltaruleError, GraphError
 from deltarule.learners.base import Array
 from deltarule.learners.network import Job, Network
 from deltarule.train.prepare import strata
@@ -62,7 +62,11 @@ def fit_together(
 def try_together(
     learners: Sequence[Network], x: Any, y: Any, rows: Sequence[Any], threads: int | None, sample_weight: Any
 ) -> list[Exception | None]:
-    """Fit learners as ``fit_together`` does; return the error of each, None for one that could be fitted."""
+    """Fit learners as ``fit_together`` does; return the error of each, None for one that could be fitted.
+
+    Where a group fails together, its learners are fitted one after the other to tell whose error it was. An error that
+    none of them has alone is a fault of the joint run and raised.
+    """
     plan = _plan(learners, x, rows, sample_weight)
     errors: dict[Network, Exception] = {}
     entries = []
@@ -74,9 +78,14 @@ def try_together(
     for group in _groups(entries):
         try:
             _fit_group(group, _num_samples(x), threads)
-        except _FAILURES:
+        except GraphError:  # of our own: a program that cannot be built is no property of a learner
+            raise
+        except _FAILURES as joint_error:
             own = {entry.learner for entry in group}
-            errors |= _one_by_one([fit for fit in plan if fit.learner in own], x, y)
+            found = _one_by_one([fit for fit in plan if fit.learner in own], x, y)
+            if not found:
+                raise joint_error from None
+            errors |= found
     return [errors.get(learner) for learner in learners]
 
 

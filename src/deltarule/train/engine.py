@@ -23,11 +23,15 @@ _POLL_SECONDS = 0.05  # how often the main thread looks at progress and at Ctrl-
 class Engine:
     """Builds and compiles a step at first use of its batch size, and hands the state from step to step.
 
-    The state that callers see leaves a program's constants out: it is the same for all batch sizes.
+    The state that callers see leaves a program's constants out, so that it is the same for all batch sizes: those of
+    the step, and before them what ``brings`` gives for its batch size whenever a state is loaded.
     """
 
-    def __init__(self, make: Callable[[int], Step], device: str, threads: int | None) -> None:
-        self._make = make
+    def __init__(
+        self, make: Callable[[int], Step], device: str, threads: int | None,
+        brings: Callable[[int], Sequence[Array]] = lambda size: (),
+    ) -> None:  # fmt: skip
+        self._make, self.brings = make, brings
         self._backend = backend(device)
         self._threads = threads
         self._steps: dict[int, Step] = {}
@@ -97,7 +101,7 @@ class Engine:
         """Run len(rows)/size steps and return their metrics, (steps, metrics)."""
         runner = self.prepare(size)
         if self._holder != size:
-            runner.load([*self.read(), *self.step(size).constants])
+            runner.load([*self.read(), *self.brings(size), *self.step(size).constants])
             self._holder, self._state = size, None
         return runner.run(data, rows, first_step, seed, scalars)
 

@@ -154,12 +154,14 @@ def _fit(drafts: Drafts, first: int, graph: Sequence[Node]) -> bool:
 class Joint:
     """The step of ``width`` slots, and what every task brings to its slot beside its model's values.
 
-    ``own`` has one row a task: first values of the optimiser's slots, and numbers that stay (seeds, rates, constants),
-    by the name that they have in the state.
+    Both have one row a task. ``own`` are first values of the optimiser's slots by the name that they have in the
+    state, ``constants`` numbers that stay (seeds, rates, leaves with a value, which may depend on the batch size): they
+    come after the state and before the step's own constants.
     """
 
     step: Step
     own: dict[str, Array]
+    constants: tuple[Array, ...]
 
 
 def joint_training_step(
@@ -168,7 +170,8 @@ def joint_training_step(
     """Return the step of ``width`` tasks of one form for blocks of ``size`` rows.
 
     A model's step has the number and the seed that it would have by itself, so its random numbers are the same.
-    The metrics are arrays (width,), one for each metric of a single step.
+    The metrics are arrays (width,), one for each metric of a single step. A model whose loss is not finite keeps the
+    state before that step.
     """
     drafts = drafted(kinds, lambda task: training_step(task, columns, size))
     joint, first = _Joining(drafts, [*columns, REAL], size, width), drafts.steps[0]
@@ -191,8 +194,11 @@ def joint_training_step(
 
 
 def joint_evaluation_step(kinds: Sequence[Kind], columns: Sequence[Column], size: int, width: int) -> Joint:
-    """Return the step that leaves all states as they are and gives loss and metrics (width,) in inference mode."""
-    drafts = drafted(kinds, lambda task: evaluation_step(task, columns, size))
+    """Return the step that leaves all states as they are and gives loss and metrics (width,) in inference mode.
+
+    Penalties are left out, as in ``evaluate``.
+    """
+    drafts = drafted(kinds, lambda task: evaluation_step(replace(task, regularizers=()), columns, size))
     joint = _Joining(drafts, columns, size, width)
     _, metrics = joint.stacked({})
     return joint.finished(joint.state, metrics, [])
@@ -220,17 +226,13 @@ class _Joining:
             name: np.stack([row[place].numpy() for place in drafts.which])
             for name, row in zip(self._names.slots, slots, strict=False)
         }
-        self._constants: list[tuple[str, Node]] = []
+        self._constants: list[tuple[Node, Array]] = []
 
     def owned(self, name: str, values: Array) -> Node:
         """Return the leaf for numbers of which every task has its own, (tasks, …); they stay as they are."""
         node = build.input_node(name, (self._width, *values.shape[1:]), dtypes.DTYPES[values.dtype.name])
-        self._note(name, node, values)
+        self._constants.append((node, values))
         return node
-
-    def _note(self, name: str, node: Node, values: Array) -> None:
-        self._constants.append((name, node))
-        self._own[name] = values
 
     def stacked(self, known: Mapping[Row, Node]) -> tuple[list[Node], list[Node]]:
         """Return the next state and the metrics of all models, (width, …) each."""
@@ -241,17 +243,17 @@ class _Joining:
         found = stack_graphs(drafts.graphs, {**leaves, **known}, self._width)
         for node, numbers in found.constants.items():
             values = np.array([numbers[place] for place in drafts.which], node.dtype.name)
-            self._note(f"constant {len(self._constants)}", node, values)
+            self._constants.append((node, values))
         for node, row in found.leaves.items():
             kept = known_below(row)
-            self._note(f"constant {len(self._constants)}", node, np.stack([kept[row[place]] for place in drafts.which]))
+            self._constants.append((node, np.stack([kept[row[place]] for place in drafts.which])))
         return found.outputs[:n], found.outputs[n:]
 
     def finished(
         self, following: Sequence[Node], metrics: Sequence[Node], more: Sequence[tuple[str, Node, Node]]
     ) -> Joint:
         """Simplify, find what all models share, and put the program together; ``more`` state is (name, old, new)."""
-        constants = [node for _, node in self._constants]
+        constants = [node for node, _ in self._constants]
         state = [*self.state, *(old for _, old, _ in more), *constants]
         outputs = simplify([*following, *(new for _, _, new in more), *constants, *metrics])
         step, seed = (build.input_node(name, (), dtypes.INT64) for name in ("step", "seed"))
@@ -261,7 +263,7 @@ class _Joining:
             state=(*state, *shared), batch=tuple(self._batch), step=step, seed=seed, scalars=(),
             next_state=(*outputs[:n], *shared), metrics=tuple(outputs[n:]),
         )  # fmt: skip
-        running_names = (*self._names.running, *(name for name, _, _ in more), *(name for name, _ in self._constants))
         first = self._drafts.steps[0]
-        names = replace(self._names, running=running_names)
-        return Joint(Step(program, names, tuple(values), first.has_penalty, first.widths), self._own)
+        names = replace(self._names, running=(*self._names.running, *(name for name, _, _ in more)))
+        made = Step(program, names, tuple(values), first.has_penalty, first.widths)
+        return Joint(made, self._own, tuple(values for _, values in self._constants))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from deltarule.train.interrupt import Interrupt
 from deltarule.train.program import Task, columns, learned, running, training_step
 from deltarule.train.progress import Progress
 from deltarule.train.tally import tally
-from deltarule.train.tape import Tape
+from deltarule.train.tape import BrokenWeightsError, Tape
 
 _PIECE_SECONDS = 1.0
 _SHORT_SECONDS = 0.05  # a piece that takes less needs no thread of its own: nobody waits for Ctrl-C or progress
@@ -258,13 +259,16 @@ class Run:
         start = time.perf_counter()
         work = partial(self._tape.run, rows, size, self.cursor.step, scalars)
         short = self._speed > 0 and count / self._speed < _SHORT_SECONDS
-        metrics = work() if short else in_background(work, partial(self._watch, start, count))
+        try:
+            metrics = work() if short else in_background(work, partial(self._watch, start, count))
+        except BrokenWeightsError as found:
+            self._diverged(found.error, found.steps)
         seconds = time.perf_counter() - start
         bad = np.flatnonzero(~np.isfinite(metrics[:, : 1 + self.engine.step(size).has_penalty]).all(axis=1))
         good = metrics[: bad[0]] if len(bad) else metrics
         self._account(good, size, seconds)
         if len(bad):
-            raise self._tape.fault(len(good), float(metrics[bad[0], 0]))
+            self._diverged(*self._tape.fault(len(good), float(metrics[bad[0], 0])))
         if size == self.plan.size:
             self._speed = len(metrics) / max(seconds, 1e-9)
         if short:
@@ -331,10 +335,21 @@ class Run:
         return self.optimizer.rate_at(max(0, self.cursor.step - 1)) * self.learning_rate_factor
 
     def _check_weights(self) -> None:
-        """Raise DivergenceError where the last update left a weight that is not finite."""
-        for name, value in self.training_weights().items():
-            if value.dtype.kind == "f" and not np.isfinite(value).all():
-                raise self._tape.overflow(name)
+        """Raise DivergenceError where an update has left a weight that is not finite."""
+        found = self._tape.check()
+        if found is not None:
+            self._diverged(*found)
+
+    def _diverged(self, error: DivergenceError, steps: int) -> NoReturn:
+        """Take steps after the first so many out of the books, and raise."""
+        lost = self.cursor.step - steps
+        if lost > 0:
+            self._forget_after(steps)
+            rows = np.concatenate(self.cursor.rows)
+            self.cursor.rows = [rows[: len(rows) - lost]]
+            self.cursor.step -= lost
+            self.cursor.step_in_epoch -= lost
+        raise error
 
 
 def _end_epoch(callback: Callback, number: int, logs: dict[str, float], run: Run) -> None:

@@ -64,8 +64,8 @@ def fit_many(
 
     Every model has its own rows, order, random numbers, hyperparameters and end; what ``fit`` gives for the same
     seed it gives here within rounding (sums may be added in another order). Models whose steps have one form (they
-    differ in numbers, not in operations) share a program; others run group after group. A model whose loss is no
-    longer finite ends alone, with the weights before that step, and its history says so.
+    differ in numbers, not in operations) share a program; others run group after group. A model whose loss or
+    weights are no longer finite ends alone, with the weights before that step, and its history says so.
 
     Args:
         models: What is trained, M different objects; each has its own first weights.

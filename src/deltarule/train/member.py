@@ -113,18 +113,26 @@ class Member:
         self._current = {name: state[name].copy() for name in self._named}
         self._slots = [state[name].copy() for name in slots] if self.keeps_others else []
 
-    def account(self, rows: Numbers, sizes: Rows, seconds: float, has_penalty: bool) -> None:
-        """Enter an epoch's steps into the books, up to the first whose loss is not finite; there training ends."""
+    def account(self, rows: Numbers, sizes: Rows, seconds: float, has_penalty: bool, broken: int | None = None) -> None:
+        """Enter an epoch's steps into the books, up to the first whose loss or weights are not finite; there it ends.
+
+        ``broken`` is the step of the epoch, from 1, that left a weight that is not finite: undone, it counts.
+        """
         bad = np.flatnonzero(~np.isfinite(rows[:, : 1 + has_penalty]).all(axis=1))
-        good = int(bad[0]) if len(bad) else len(rows)
+        good = broken if broken is not None else int(bad[0]) if len(bad) else len(rows)
         self.step += good
         self.history.step_losses.extend(rows[:good, 0].tolist())
         self.history.steps = self.step
         self.history.samples += int(sizes[:good].sum())
         self.history.train_seconds += seconds
-        if len(bad):
-            self.stop = self.history.diverged = True
-            self.history.stop_reason = f"the loss became {rows[good, 0]:g} in step {self.step}"
+        if broken is not None:
+            self._diverge(f"a weight became infinite or NaN in step {self.step}")
+        elif len(bad):
+            self._diverge(f"the loss became {rows[good, 0]:g} in step {self.step + 1}")
+
+    def _diverge(self, reason: str) -> None:
+        self.stop = self.history.diverged = True
+        self.history.stop_reason = reason
 
     def end_epoch(self, logs: dict[str, float], seconds: float) -> None:
         """Enter the values of an epoch, and tell the callbacks."""

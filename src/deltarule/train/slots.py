@@ -12,20 +12,20 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 
-from deltarule.errors import GraphError
 from deltarule.runtime.buffers import Array
 from deltarule.runtime.devices import cores
-from deltarule.train.blocks import Books, batched_orders, cuts
+from deltarule.train.blocks import Books, Rows, batched_orders, cuts
 from deltarule.train.engine import Engine
 from deltarule.train.interrupt import Interrupt
 from deltarule.train.joint import (
     FACTORS,
     SOUND,
     STEPS,
-    Joint,
     constant_rates,
     joint_evaluation_step,
     joint_training_step,
@@ -62,12 +62,12 @@ class Workshop:
         filled = [np.concatenate([array, np.zeros_like(array[:1])]) for array in data]
         real = np.ones(self.blank + 1, np.float32)
         real[-1] = 0.0
-        self.data, self.held_data = [*filled, real], filled[:2]
+        self.data, self.held_data = [*filled, real], filled
         self.watched = any(member.callbacks or member.held is not None for member in members)
         state_bytes = 4 * sum(value.nbytes for value in members[0].values().values())  # with two slots and a gradient
         self.width = slots_for(len(members), state_bytes, device)
         workers = min(threads or cores(device), math.ceil(len(members) / self.width))
-        self.own: dict[str, Array] = {}
+        self.own: dict[str, Array] = {}  # by name, one row a model
         self.failed = False
         self._engines(data, device, max(1, (threads or cores(device)) // workers))
         self._prepare()
@@ -80,23 +80,20 @@ class Workshop:
         kinds, width = [member.kind for member in self.members], self.width
         seeds = [member.plan.seed for member in self.members]
         rates = constant_rates([member.optimizer for member in self.members])
-        described, held = columns(data), columns(data[:2])
+        described = columns(data)
+        self.constants: dict[bool, dict[int, tuple[Array, ...]]] = {False: {}, True: {}}  # by held out, batch size
 
         def train(size: int) -> Step:
-            return self._noted("", joint_training_step(kinds, described, size, seeds, rates, width))
+            joint = joint_training_step(kinds, described, size, seeds, rates, width)
+            self.own, self.constants[False][size] = joint.own, joint.constants
+            return joint.step
 
         def evaluate(size: int) -> Step:
-            return self._noted("held ", joint_evaluation_step(kinds, held, size, width))
+            joint = joint_evaluation_step(kinds, described, size, width)
+            self.constants[True][size] = joint.constants
+            return joint.step
 
         self._engine, self._evaluation = Engine(train, device, threads), Engine(evaluate, device, threads)
-
-    def _noted(self, prefix: str, joint: Joint) -> Step:
-        """Keep what every model brings to its slot; it is the same for all batch sizes."""
-        for name, values in joint.own.items():
-            known = self.own.setdefault(prefix + name, values)
-            if not np.array_equal(known, values, equal_nan=True):
-                raise GraphError("fit_many", expected=f"the same {name} for all batch sizes", got="others")
-        return joint.step
 
     def _prepare(self) -> None:
         """Compile for every batch size that occurs."""
@@ -159,6 +156,8 @@ class Slots:
         self._shop, self._engine, self._evaluation = workshop, engine, evaluation
         self._members: list[Member | None] = [None] * workshop.width
         self._state: dict[str, Array] = {}
+        self._places = [0] * workshop.width  # whose constants a slot has
+        engine.brings, evaluation.brings = partial(self._brought, False), partial(self._brought, True)
 
     def stop(self) -> None:
         """End after the current step."""
@@ -173,8 +172,13 @@ class Slots:
             self._fill()
         if any(self._members):  # interrupted: their last epoch may not have been looked at
             self._read()
+            self._show_weights()
 
     # ---------------------------------------------------------------- the state
+
+    def _brought(self, held: bool, size: int) -> list[Array]:
+        """Return the constants of the models in the slots for steps of a batch size."""
+        return [values[self._places] for values in self._shop.constants[held][size]]
 
     def _fill(self) -> None:
         """Give free slots to models that wait, and load the state if anything in it is new."""
@@ -191,7 +195,10 @@ class Slots:
                     if name in self._state:
                         self._state[name][i] = value
         if changed:
-            self._engine.load([self._state[name] for name in self._engine.names().all])
+            self._load()
+
+    def _load(self) -> None:
+        self._engine.load([self._state[name] for name in self._engine.names().all])
 
     def _begin(self, i: int) -> Member | None:
         """Put the next model into slot i."""
@@ -199,7 +206,7 @@ class Slots:
             member = self._shop.waiting.popleft()
         except IndexError:  # another thread has taken it
             return None
-        place = self._shop.places[id(member)]
+        place = self._places[i] = self._shop.places[id(member)]
         own = {name: values[place] for name, values in self._shop.own.items()}
         fresh = {STEPS: np.int64(0), SOUND: np.bool_(1), **own, **member.values()}
         if not self._state:
@@ -211,9 +218,12 @@ class Slots:
         return member
 
     def _read(self) -> None:
+        """Take note of the state."""
+        self._state |= dict(zip(self._engine.names().all, self._engine.read(), strict=True))
+
+    def _show_weights(self) -> None:
         """Let the models see their weights."""
         names = self._engine.names()
-        self._state |= dict(zip(names.all, self._engine.read(), strict=True))
         for i, member in enumerate(self._members):
             if member is not None:
                 member.see({name: values[i] for name, values in self._state.items()}, names.slots)
@@ -221,15 +231,18 @@ class Slots:
     # ---------------------------------------------------------------- an epoch
 
     def _epoch(self) -> None:
-        start = time.perf_counter()
-        books, complete = self._steps()
+        start, before = time.perf_counter(), dict(self._state)
+        books, complete, ran = self._steps()
         seconds = time.perf_counter() - start
+        self._read()
+        broken = self._undo_breaks(before, ran)
         working = [(i, member) for i, member in enumerate(self._members) if member is not None]
         for i, member in working:
-            member.account(books.rows(i), books.sizes(i), seconds, self._step(member).has_penalty)
+            penalty = self._step(member).has_penalty
+            member.account(books.rows(i), books.sizes(i), seconds, penalty, broken.get(i))
         last = any(not member.at_work or member.epochs_left == 1 for _, member in working)
         if self._shop.watched or last or not complete:
-            self._read()
+            self._show_weights()
         held = self._validate() if complete else None
         if held is None:
             return
@@ -241,17 +254,60 @@ class Slots:
     def _step(self, member: Member) -> Step:
         return self._engine.step(member.plan.size)
 
-    def _steps(self) -> tuple[Books, bool]:
-        """Run an epoch of every model; return the metrics, and whether the epoch was completed."""
+    def _steps(self) -> tuple[Books, bool, list[tuple[int, Rows]]]:
+        """Run an epoch of every model; return the metrics, whether the epoch was completed, and what was run."""
         orders = [member.order() if member is not None else None for member in self._members]
         size = next(member.plan.batch_size for member in self._members if member is not None)
-        books = Books(len(orders))
+        books, ran = Books(len(orders)), []
         for width, blocks in batched_orders(orders, size, self._shop.blank):
             found = self._engine.run(self._shop.data, blocks.reshape(-1), width)
+            ran.append((width, blocks[: len(found)]))
             books.enter(found, blocks[:, :, 0] != self._shop.blank, width)
             if len(found) < len(blocks) or self._shop.halted:
-                return books, False
-        return books, True
+                return books, False, ran
+        return books, True, ran
+
+    def _undo_breaks(self, before: dict[str, Array], ran: list[tuple[int, Rows]]) -> dict[int, int]:
+        """Put models with weights that are not finite before the step that made them so; return its number by slot.
+
+        Steps are exact, so those of the epoch are run again, to the step that is found by halves.
+        """
+        names = self._engine.names()
+        weights = [name for name in (*names.parameters, *names.running) if self._state[name].dtype.kind == "f"]
+        if all(np.isfinite(self._state[name]).all() for name in weights):
+            return {}
+        steps = [(width, block) for width, blocks in ran for block in blocks]
+        found = {}
+        for i in self._broken(self._state, weights):
+            if i in self._broken(before, weights):
+                continue
+            low, high = 0, len(steps)  # finite after low, broken after high
+            while high - low > 1:
+                middle = (low + high) // 2
+                broken = i in self._broken(self._state_after(before, steps[:middle]), weights)
+                low, high = (low, middle) if broken else (middle, high)
+            kept = self._state_after(before, steps[:low])
+            found[i] = sum(block[i, 0] != self._shop.blank for _, block in steps[:high])
+            for name, value in kept.items():
+                self._state[name][i] = value[i]
+        self._load()
+        return found
+
+    def _broken(self, state: Mapping[str, Array], weights: Sequence[str]) -> list[int]:
+        """Return the slots of models with weights that are not finite."""
+        flat = [state[name].reshape(len(self._members), -1) for name in weights]
+        fine = np.logical_and.reduce([np.isfinite(value).all(axis=1) for value in flat])
+        return [i for i, member in enumerate(self._members) if member is not None and not fine[i]]
+
+    def _state_after(self, before: Mapping[str, Array], steps: Sequence[tuple[int, Rows]]) -> dict[str, Array]:
+        """Return the state after some steps from a state."""
+        names = self._engine.names().all
+        self._engine.load([before[name] for name in names])
+        for width, group in groupby(steps, key=itemgetter(0)):
+            blocks = [block.reshape(-1) for _, block in group]
+            while blocks:  # Ctrl-C ends a run after a step
+                blocks = blocks[len(self._engine.run(self._shop.data, np.concatenate(blocks), width)) :]
+        return dict(zip(names, self._engine.read(), strict=True))
 
     def _validate(self) -> dict[int, dict[str, float]] | None:
         """Return loss and metrics on the models' held-out rows, by slot; None after an interrupt."""
@@ -260,8 +316,7 @@ class Slots:
         books, step, state = Books(len(orders)), None, self._shown(at_work)
         for width, blocks in batched_orders(orders, VALIDATION_BATCH, self._shop.blank):
             step = self._evaluation.step(width)
-            names = (name if f"held {name}" not in state else f"held {name}" for name in step.names.all)
-            self._evaluation.load([state[name] for name in names])
+            self._evaluation.load([state[name] for name in step.names.all])
             found = self._evaluation.run(self._shop.held_data, blocks.reshape(-1), width)
             books.enter(found, blocks[:, :, 0] != self._shop.blank, width)
             if len(found) < len(blocks):

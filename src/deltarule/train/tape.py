@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.errors import DataError, DivergenceError
-from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.program import StepProgram
 from deltarule.runtime.buffers import Array
@@ -29,6 +28,14 @@ class Piece:
     size: int
     first_step: int
     scalars: tuple[float, ...]
+
+
+class BrokenWeightsError(Exception):
+    """A weight became NaN or infinite some steps ago: the error to raise, and how many steps count."""
+
+    def __init__(self, error: DivergenceError, steps: int) -> None:
+        super().__init__(str(error))
+        self.error, self.steps = error, steps
 
 
 class Tape:
@@ -57,7 +64,10 @@ class Tape:
         """Run a piece and return its metrics."""
         now = time.perf_counter()
         if self._snapshot is None or now - self._taken > _SNAPSHOT_SECONDS:
-            self._snapshot, self._taken, self._pieces = self._engine.read(), now, []
+            state = self._engine.read()
+            if self._pieces and self._broken(state) is not None and (found := self.overflow()) is not None:
+                raise BrokenWeightsError(*found)
+            self._snapshot, self._taken, self._pieces = state, now, []
         self._pieces.append(Piece(rows, size, first_step, scalars))
         try:
             metrics = self._again(self._pieces[-1])
@@ -106,20 +116,64 @@ class Tape:
             node: np.asarray(value, node.dtype.name) for node, value in zip(inputs, given, strict=True)
         }
 
-    def fault(self, step: int, loss: float) -> DivergenceError:
-        """Return the error for a loss that is not finite, ``step`` steps into the last piece; go back before it."""
+    def fault(self, step: int, loss: float) -> tuple[DivergenceError, int]:
+        """Return the error for a loss that is not finite, ``step`` steps into the last piece, and how many steps count.
+
+        The engine is back before the step that went wrong: the one whose loss it is, or the first one that left a
+        weight that is not finite.
+        """
         piece = self._rewind(step)
         program, values = self._values(piece)
-        broken = [node for node in program.state if not is_finite(values[node])]
-        if broken and (step > 0 or len(self._pieces) > 1):
-            return self._update_fault(self._rewind(step - 1), build.describe(broken[0]))
+        if self._broken(self._engine.read()) is not None and (found := self.overflow()) is not None:
+            return found
         what, advice = first_fault(program.metrics, values)
-        return self._error(piece, "a finite loss", f"{loss}: {what}", advice)
+        return self._error(piece, "a finite loss", f"{loss}: {what}", advice), piece.first_step
 
-    def overflow(self, name: str) -> DivergenceError:
-        """Return the error for a weight that the very last step left not finite; go back before that step."""
-        last = self._pieces[-1]
-        return self._update_fault(self._rewind(len(last.rows) // last.size - 1), name)
+    def overflow(self) -> tuple[DivergenceError, int] | None:
+        """Return the error for the first step that left a weight that is not finite; None if it was so before all.
+
+        The engine is back before that step, which counts: its loss was finite.
+        """
+        if self._snapshot is None or self._broken(self._snapshot) is not None:
+            return None
+        self._engine.load(self._snapshot)
+        state = self._snapshot
+        for piece in self._pieces:
+            self._again(piece)
+            after = self._engine.read()
+            if self._broken(after) is not None:
+                return self._narrowed(piece, state)
+            state = after
+        return None
+
+    def _narrowed(self, piece: Piece, state: list[Array]) -> tuple[DivergenceError, int]:
+        """Find, by halves, the step of a piece that breaks a weight, and go back before it."""
+        while len(piece.rows) > piece.size:
+            n = len(piece.rows) // piece.size // 2
+            first = replace(piece, rows=piece.rows[: n * piece.size])
+            self._engine.load(state)
+            self._again(first)
+            middle = self._engine.read()
+            if self._broken(middle) is not None:
+                piece = first
+            else:
+                state = middle
+                piece = replace(piece, rows=piece.rows[n * piece.size :], first_step=piece.first_step + n)
+        self._engine.load(state)
+        self._again(piece)
+        name = self._broken(self._engine.read()) or ""
+        self._engine.load(state)
+        return self._update_fault(piece, name), piece.first_step + 1
+
+    def _broken(self, state: Sequence[Array]) -> str | None:
+        """Return the name of a parameter or of running state that is not finite."""
+        names = self._engine.names()
+        kept = [*names.parameters, *(None for _ in names.slots), *names.running]
+        return next((n for n, value in zip(kept, state, strict=True) if n is not None and not is_finite(value)), None)
+
+    def check(self) -> tuple[DivergenceError, int] | None:
+        """Return the error and the steps that count where an update has left a weight that is not finite."""
+        return self.overflow() if self._broken(self._engine.read()) is not None else None
 
     def _update_fault(self, piece: Piece, name: str) -> DivergenceError:
         program, values = self._values(piece)
