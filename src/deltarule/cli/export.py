@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 import click
@@ -41,7 +42,7 @@ def command(model: Path, c_path: Path | None, onnx_path: Path | None, batch_size
         text = prediction_source(module, about.input_shape, batch_size)
         write_atomically(c_path, text.encode())
         written["c"] = str(c_path)
-        console.say(f"wrote {c_path}: int predict(const float *inputs, float *outputs), {len(text.splitlines())} lines")
+        console.say(f"wrote {c_path}: {_signature(text)}, {len(text.splitlines())} lines")
     if onnx_path is not None:
         try:
             onnx = importlib.import_module("deltarule.interop.onnx")
@@ -53,3 +54,13 @@ def command(model: Path, c_path: Path | None, onnx_path: Path | None, batch_size
         written["onnx"] = str(onnx_path)
         console.say(f"wrote {onnx_path}")
     console.finish(written)
+
+
+def _signature(text: str) -> str:
+    r"""Return the signature of the function in a C file, on one line without the shapes.
+
+    >>> _signature("int predict(const float *inputs /* (1, 4) */,\n    float *outputs) {")
+    'int predict(const float *inputs, float *outputs)'
+    """
+    found = re.search(r"^int predict\(.*?\)(?=\s*\{)", text, re.MULTILINE | re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"\s*/\*.*?\*/", "", found[0])) if found else "int predict(…)"

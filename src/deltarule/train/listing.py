@@ -8,13 +8,16 @@ from typing import Literal
 
 from deltarule import dtypes
 from deltarule.backends.native.c_source import c_source
-from deltarule.errors import ArgumentError
+from deltarule.errors import ArgumentError, DTypeError
+from deltarule.graph.program import Program
 from deltarule.losses import get as get_loss
 from deltarule.lower.cost import Cost, cost
 from deltarule.lower.lower import lower, lower_step
 from deltarule.lower.memory import MemoryPlan
 from deltarule.lower.show import show_program
 from deltarule.optim import get as get_optimizer
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import Shape
 from deltarule.train.prepare import model_dtype
 from deltarule.train.program import Column, Task, prediction_program, training_step
 from deltarule.train.protocol import Trainable
@@ -26,11 +29,18 @@ def prediction_source(model: Trainable, input_shape: Sequence[int], batch_size: 
     """Return the model's prediction as one C file with its weights, or as the loop nests that the engine compiles."""
     if form not in {"c", "loops"}:
         raise ArgumentError("source form", expected="'c' or 'loops'", got=repr(form))
-    column = Column("inputs", tuple(input_shape), model_dtype(model))
-    program, values = prediction_program(model, column, batch_size)
+    program, values = _prediction(model, tuple(input_shape), batch_size)
     if form == "loops":
         return show_program(lower(program).program)
     return c_source(program, "predict", dict(zip(program.inputs, values, strict=False)))
+
+
+def _prediction(model: Trainable, shape: Shape, batch_size: int) -> tuple[Program, list[Array]]:
+    """Return the program of a prediction; its inputs are whole numbers where the model takes no others."""
+    try:
+        return prediction_program(model, Column("inputs", shape, model_dtype(model)), batch_size)
+    except DTypeError:
+        return prediction_program(model, Column("inputs", shape, dtypes.INT64), batch_size)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from functools import reduce
 
+import onnx
+
 from deltarule import dtypes
 from deltarule.graph import build
 from deltarule.graph import functions as f
@@ -18,9 +20,21 @@ def unary(make: Callable[[Node], Node]) -> Translator:
     return lambda call: build.cast(make(call[0]), call[0].dtype)
 
 
+def second(call: Call) -> Node:
+    """Return the second of two operands; before opset 7 its axes may be those of the first from ``axis`` on."""
+    x, y = call[0], call[1]
+    if call.version >= 7 or not call.attribute("broadcast", 0) or y.rank == 0:
+        return y
+    axis = call.attribute("axis")
+    start = x.rank - y.rank if axis is None else call.axis(x.rank)
+    if start < 0 or start + y.rank > x.rank:
+        raise call.unsupported(f"{y.rank} axes from axis {start} on of {x.rank}")
+    return build.reshape(y, (*y.shape, *([1] * (x.rank - start - y.rank))))
+
+
 def binary(make: Callable[[Node, Node], Node]) -> Translator:
     """Translate by a function of two nodes."""
-    return lambda call: make(call[0], call[1])
+    return lambda call: make(call[0], second(call))
 
 
 def _same_type(make: Callable[[Node, Node], Node]) -> Callable[[Node, Node], Node]:
@@ -89,13 +103,17 @@ def _mean(call: Call) -> Node:
 
 
 def _power(call: Call) -> Node:
-    x, y = call[0], call[1]
+    x, y = call[0], second(call)
     exact = dtypes.FLOAT64 if not x.dtype.is_float else x.dtype
     return build.cast(build.power(build.cast(x, exact), build.cast(y, exact)), x.dtype)
 
 
 def _cast(call: Call) -> Node:
-    return build.cast(call[0], element_type(call.attribute("to")))
+    target = call.attribute("to")
+    if isinstance(target, bytes):  # before opset 6
+        known = onnx.TensorProto.DataType
+        target = known.Value(target.decode().upper()) if target.decode().upper() in known.keys() else target.decode()  # noqa: SIM118  # protobuf's wrapper is no mapping
+    return build.cast(call[0], element_type(target))
 
 
 def _gelu(call: Call) -> Node:
@@ -136,7 +154,10 @@ def _thresholded(call: Call) -> Node:
 
 
 def _prelu(call: Call) -> Node:
+    """One slope for each channel, axis 1, before opset 7; broadcast as everywhere from then on."""
     x, slope = call[0], call[1]
+    if call.version < 7 and slope.rank == 1 and slope.shape[0] != 1:
+        slope = build.reshape(slope, (*slope.shape, *([1] * (x.rank - 2))))
     return build.where(build.less(x, 0), build.multiply(x, slope), x)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 
 from deltarule import dtypes
 from deltarule.dtypes import DType
@@ -25,10 +27,22 @@ ELEMENT_TYPES: dict[int, DType] = {
     1: dtypes.FLOAT32, 2: dtypes.UINT8, 6: dtypes.INT32, 7: dtypes.INT64, 9: dtypes.BOOL, 11: dtypes.FLOAT64,
     12: dtypes.UINT32,
 }  # fmt: skip
+MOST_ELEMENTS = 2**30  # of one result: 4 GiB of float32
+MOST_TURNS = 10_000  # of a loop, all of which are written out
 
 
 class UnsupportedOperatorError(GraphError):
     """An ONNX operator, or a variant of one, that has no translation."""
+
+
+def type_name(number: int) -> str:
+    """Return the name of an ONNX data type.
+
+    >>> type_name(10)
+    'float16'
+    """
+    known = onnx.TensorProto.DataType
+    return str(known.Name(number)).lower() if number in known.values() else f"data type {number}"
 
 
 def element_type(number: int) -> DType:
@@ -37,7 +51,7 @@ def element_type(number: int) -> DType:
         raise UnsupportedOperatorError(
             "onnx element type",
             expected=", ".join(t.name for t in ELEMENT_TYPES.values()),
-            got=f"TensorProto data type {number}",
+            got=type_name(number),
         )
     return ELEMENT_TYPES[number]
 
@@ -58,6 +72,12 @@ class Call:
     n_outputs: int
     run_subgraph: Callable[[Any, Sequence[Node]], list[Node]]
     outer: dict[str, Node] = field(default_factory=dict)
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """The operator and its node's name, as in ``onnx operator Conv (conv_1)``."""
+        return f"onnx operator {self.kind}" + (f" ({self.name})" if self.name else "")
 
     def __getitem__(self, index: int) -> Node:
         if index >= len(self.operands) or self.operands[index] is None:
@@ -97,11 +117,32 @@ class Call:
             return list(self.attributes[name])
         return self.numbers(index) if self.optional(index) is not None else default
 
+    def axis(self, rank: int, default: int = 0) -> int:
+        """Return the attribute ``axis``, counted from the front."""
+        return self.counted(self.attribute("axis", default), rank)
+
+    def counted(self, axis: int, rank: int) -> int:
+        """Return an axis counted from the front; raises where a tensor of this rank has none such."""
+        if not isinstance(axis, (int, np.integer)) or not -rank <= axis < rank:
+            raise self.unsupported(f"axis {axis} of a tensor with {rank} axes")
+        return int(axis) % rank
+
+    def fits(self, sizes: Sequence[Any]) -> None:
+        """Raise where a result would have more elements than memory is meant to hold, before anything is built."""
+        if math.prod(int(size) for size in sizes if isinstance(size, (int, np.integer))) > MOST_ELEMENTS:
+            shown = "×".join(str(size) for size in sizes)
+            raise self.unsupported(f"a result of {shown} elements, of which {MOST_ELEMENTS:,} are the most")
+
+    def unrolled(self, turns: int) -> None:
+        """Raise where an operator would be written out for more turns than a graph is meant to hold."""
+        if turns > MOST_TURNS:
+            raise self.unsupported(
+                f"{turns:,} turns, of which {MOST_TURNS:,} are the most: each becomes nodes of the graph"
+            )
+
     def unsupported(self, reason: str) -> UnsupportedOperatorError:
         """Return the error that this variant has no translation."""
-        return UnsupportedOperatorError(
-            f"onnx operator {self.kind}", expected="a variant that has a translation", got=reason
-        )
+        return UnsupportedOperatorError(self.title, expected="a variant that has a translation", got=reason)
 
 
 Translator = Callable[[Call], Results]

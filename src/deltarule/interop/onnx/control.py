@@ -6,10 +6,8 @@ import numpy as np
 
 from deltarule.graph import algebra, build
 from deltarule.graph.node import Node
-from deltarule.interop.onnx.call import Call, Results, Translator, tensor_node
+from deltarule.interop.onnx.call import MOST_TURNS, Call, Results, Translator, tensor_node
 from deltarule.runtime.realize import realize
-
-_MOST_TURNS = 10_000
 
 
 def _if(call: Call) -> Results:
@@ -19,12 +17,13 @@ def _if(call: Call) -> Results:
 
 def _loop(call: Call) -> Results:
     body = call.attribute("body")
-    most = int(call.values(0).reshape(())) if call.optional(0) is not None else _MOST_TURNS
+    most = int(call.values(0).reshape(())) if call.optional(0) is not None else MOST_TURNS + 1
     going = bool(call.values(1).reshape(())) if call.optional(1) is not None else True
     carried = [call[i] for i in range(2, len(call.operands))]
     scans: list[list[Node]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
     turn = 0
     while going and turn < most:
+        call.unrolled(turn + 1)
         condition = tensor_node(np.array(True))
         results = call.run_subgraph(body, [tensor_node(np.array(turn, np.int64)), condition, *carried])
         going = bool(realize([results[0]])[0].reshape(()))
@@ -48,12 +47,13 @@ def _scan(call: Call) -> Results:
     n_out = len(body.output) - len(states)
     out_axes = call.attribute("scan_output_axes", [0] * n_out)
     out_backwards = call.attribute("scan_output_directions", [0] * n_out)
-    length = series[0].shape[axes[0] % series[0].rank]
+    length = series[0].shape[call.counted(axes[0], series[0].rank)]
+    call.unrolled(length)
     collected: list[list[Node]] = [[] for _ in range(n_out)]
     for t in range(length):
         slices = []
         for x, axis, reverse in zip(series, axes, backwards, strict=True):
-            i = axis % x.rank
+            i = call.counted(axis, x.rank)
             at = length - 1 - t if reverse else t
             slices.append(build.reshape(algebra.part(x, i, at, at + 1), x.shape[:i] + x.shape[i + 1 :]))
         results = call.run_subgraph(body, [*states, *slices])

@@ -1,13 +1,15 @@
-"""From an ONNX graph to nodes: one table of operators, functions of the standard expanded where it has none."""
+"""From an ONNX graph to nodes, by one table of operators."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from deltarule.errors import CheckpointError, DeltaruleError
 from deltarule.graph.node import Node
 from deltarule.interop.onnx import (
     arithmetic,
@@ -20,7 +22,14 @@ from deltarule.interop.onnx import (
     shaping,
     signals,
 )
-from deltarule.interop.onnx.call import Call, Translator, UnsupportedOperatorError, tensor_node
+from deltarule.interop.onnx.call import (
+    ELEMENT_TYPES,
+    Call,
+    Translator,
+    UnsupportedOperatorError,
+    tensor_node,
+    type_name,
+)
 
 OPERATORS: dict[str, Translator] = {
     **arithmetic.OPERATORS,
@@ -34,6 +43,7 @@ OPERATORS: dict[str, Translator] = {
     **signals.OPERATORS,
 }
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training"})
+MOST_OPERATORS = 200_000  # of a model whose loops are written out
 _UNNAMED = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
 
 
@@ -41,39 +51,58 @@ def attribute_value(attribute: Any) -> Any:
     """Return an attribute as a Python value; tensors become arrays, graphs stay graphs."""
     value = onnx.helper.get_attribute_value(attribute)
     if isinstance(value, onnx.TensorProto):
-        return numpy_helper.to_array(value)
+        return stored(value)
     return value
 
 
 class Translation:
     """The nodes of one ONNX model, by name, as its operators are met."""
 
-    def __init__(self, versions: Mapping[str, int]) -> None:
-        self.versions = dict(versions)
+    def __init__(self, versions: Mapping[str, int], weights: Mapping[str, Node]) -> None:
+        self.versions, self.weights = dict(versions), weights
+        self._met = 0
 
     def graph(self, graph: Any, given: Mapping[str, Node], outer: Mapping[str, Node]) -> list[Node]:
         """Translate a graph whose inputs are given; return its outputs."""
         known = {**outer, **given}
         for initializer in graph.initializer:
-            if initializer.name not in given:
-                known[initializer.name] = tensor_node(numpy_helper.to_array(initializer), initializer.name)
+            name = initializer.name
+            if name not in given:
+                known[name] = self.weights[name] if name in self.weights else tensor_node(stored(initializer), name)
         for node in graph.node:
-            self._operator(node, known)
+            if node.op_type == "Constant" and node.output[0] in self.weights:
+                known[node.output[0]] = self.weights[node.output[0]]
+            else:
+                self._operator(node, known)
         return [known[output.name] for output in graph.output]
 
     def _operator(self, node: Any, known: dict[str, Node]) -> None:
-        translator = OPERATORS.get(node.op_type) if node.domain in _DOMAINS else None
+        translator = translator_of(node)
         if translator is None:
-            reason = "its numbers are random" if node.op_type in _UNNAMED else "it has no translation"
-            raise UnsupportedOperatorError(f"onnx operator {node.op_type}", expected="a known operator", got=reason)
-        attributes = {a.name: attribute_value(a) for a in node.attribute}
-        operands = [known[name] if name else None for name in node.input]
+            raise _refused(node)
+        self._met += 1
         version = self.versions.get(node.domain, self.versions.get("", 1))
-        call = Call(node.op_type, operands, attributes, version, len(node.output), self._subgraph(known), known)
-        results = translator(call)
+        call = Call(node.op_type, [], {}, version, len(node.output), self._subgraph(known), known, node.name)
+        if self._met > MOST_OPERATORS:
+            raise call.unsupported(f"loops that become more than {MOST_OPERATORS:,} operators")
+        try:
+            call.attributes.update({a.name: attribute_value(a) for a in node.attribute})
+            call.operands.extend(known[name] if name else None for name in node.input)
+            results = translator(call)
+        except UnsupportedOperatorError:
+            raise
+        except DeltaruleError as error:
+            got = f"{error.got} ({call.title})"
+            raise type(error)(error.where, expected=error.expected, got=got, hint=error.hint) from error
+        except Exception as error:  # attributes and operands of a foreign file: whatever they break
+            message = f"{type(error).__name__}: {str(error)[:200]}"
+            raise UnsupportedOperatorError(
+                call.title, expected="operands and attributes as the standard has them", got=message
+            ) from error
         listed: Sequence[Node | None] = (results,) if isinstance(results, Node) else results
         for name, result in zip(node.output, listed, strict=False):
             if name and result is not None:
+                call.fits(result.shape)
                 known[name] = result
 
     def _subgraph(self, known: dict[str, Node]) -> Any:
@@ -84,7 +113,90 @@ class Translation:
         return run
 
 
-def translate(model: Any, given: Mapping[str, Node]) -> list[Node]:
-    """Return the outputs of an ONNX model for nodes in place of its inputs."""
+def stored(tensor: Any) -> Any:
+    """Return the array of a stored tensor; half-precision numbers become float32, which holds them exactly."""
+    try:
+        array = numpy_helper.to_array(tensor)
+    except Exception as error:  # sizes, types and bytes of a foreign file
+        where = f"onnx tensor {tensor.name!r}"
+        raise CheckpointError(where, expected="an array", got=f"{type(error).__name__}: {error}") from error
+    return array.astype(np.float32) if array.dtype.name in {"float16", "bfloat16"} else array
+
+
+def translator_of(node: Any) -> Translator | None:
+    """Return how an operator is translated; None where there is no translation."""
+    return OPERATORS.get(node.op_type) if node.domain in _DOMAINS else None
+
+
+def _reason(node: Any) -> str:
+    """Return why an operator has no translation."""
+    return "its numbers are random" if node.domain in _DOMAINS and node.op_type in _UNNAMED else "it has no translation"
+
+
+def _refused(node: Any) -> UnsupportedOperatorError:
+    domain = f" of {node.domain}" if node.domain not in {"", "ai.onnx"} else ""
+    named = f" (node {node.name})" if node.name else ""
+    return UnsupportedOperatorError(
+        f"onnx operator {node.op_type}", expected="a known operator", got=f"one{domain}{named}: {_reason(node)}"
+    )
+
+
+def all_graphs(graph: Any) -> Iterator[Any]:
+    """Yield a graph and those inside its branches and loops."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from all_graphs(attribute.g)
+
+
+def refuse_unsupported(model: Any, where: str) -> None:
+    """Raise one error that lists all operators of a model without a translation: kind, version, number, nodes, reason.
+
+    A newer operator set than the installed package knows, and inputs of a type that there is not, are told too.
+    """
     versions = {entry.domain: entry.version for entry in model.opset_import}
-    return Translation(versions).graph(model.graph, given, {})
+    newest = onnx.defs.onnx_opset_version()
+    if versions.get("", 1) > newest:
+        raise UnsupportedOperatorError(
+            where, expected=f"an operator set ≤ {newest}, the newest that the package onnx {onnx.__version__} knows",
+            got=str(versions[""]), hint="Update it, pip install --upgrade onnx, or export with an older opset.",
+        )  # fmt: skip
+    missing: dict[tuple[str, str], list[Any]] = {}
+    for node in (node for graph in all_graphs(model.graph) for node in graph.node):
+        if translator_of(node) is None:
+            missing.setdefault((node.domain, node.op_type), []).append(node)
+    if missing:
+        n_nodes = sum(map(len, missing.values()))
+        lines = [_line(nodes, versions) for _, nodes in sorted(missing.items())]
+        way_out = "Export the model without them (another opset, or written out in simpler operators)."
+        raise UnsupportedOperatorError(
+            where, expected="operators that have a translation", got=f"{len(missing)} without one, in {n_nodes} nodes",
+            hint="\n  ".join([*lines, way_out]),
+        )  # fmt: skip
+    _refuse_types(model.graph, where)
+
+
+def _line(nodes: list[Any], versions: Mapping[str, int]) -> str:
+    first, shown = nodes[0], [node.name or "unnamed" for node in nodes[:3]]
+    names = ", ".join(shown) + (", …" if len(nodes) > 3 else "")
+    domain = f"{first.domain or 'ai.onnx'} {versions.get(first.domain, '?')}"
+    return f"{first.op_type} ({domain}): {len(nodes)} × in {names}; {_reason(first)}"
+
+
+def _refuse_types(graph: Any, where: str) -> None:
+    held = {initializer.name for initializer in graph.initializer}
+    for value in graph.input:
+        kind = value.type.tensor_type.elem_type
+        if value.name not in held and kind not in ELEMENT_TYPES:
+            shown = type_name(kind) if value.type.HasField("tensor_type") else str(value.type.WhichOneof("value"))
+            raise UnsupportedOperatorError(
+                f"{where}, input {value.name!r}", expected=", ".join(t.name for t in ELEMENT_TYPES.values()), got=shown,
+                hint="Convert the model to float32 before it is exported.",
+            )  # fmt: skip
+
+
+def translate(model: Any, given: Mapping[str, Node], weights: Mapping[str, Node] | None = None) -> list[Node]:
+    """Return the outputs of an ONNX model for nodes in place of its inputs, and of stored numbers by name."""
+    versions = {entry.domain: entry.version for entry in model.opset_import}
+    return Translation(versions, weights or {}).graph(model.graph, given, {})

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+import onnx.inliner
 
 from deltarule import nn
 from deltarule.errors import ArgumentError, CheckpointError
@@ -16,34 +18,102 @@ from deltarule.flags import checks_flags
 from deltarule.graph import build
 from deltarule.interop.onnx.call import element_type
 from deltarule.interop.onnx.emitter import STATE
-from deltarule.interop.onnx.importer import translate
+from deltarule.interop.onnx.importer import all_graphs, attribute_value, refuse_unsupported, stored, translate
 from deltarule.interop.onnx.networks import channels_first, channels_last
+from deltarule.runtime.buffers import Array
 from deltarule.tensor.tensor import Tensor, parameter, tensor
-from deltarule.train.checkpoint import checked_path
+from deltarule.train.checkpoint import checked_path, foreign
 
 # Operands that are no weights, by operator: running statistics, and numbers that must be known to build the graph.
 _STATISTICS = {"BatchNormalization": (3, 4)}
 _SETTINGS = {
-    "Clip": (1, 2), "Compress": (1,), "Dropout": (1, 2), "NonZero": (0,), "Pad": (2,), "Range": (0, 1, 2),
-    "Resize": (1, 2), "Unique": (0,), "Upsample": (1,),
+    "Clip": (1, 2), "Compress": (1,), "Dropout": (1, 2), "NonZero": (0,), "OneHot": (2,), "Pad": (2,), "Pow": (1,),
+    "Range": (0, 1, 2), "Resize": (1, 2), "Unique": (0,), "Upsample": (1,),
+}  # fmt: skip
+# Operands that are weights whatever their size; elsewhere a single number in a Constant node belongs to a formula.
+_WEIGHTS = {
+    "BatchNormalization": (1, 2), "Conv": (1, 2), "ConvTranspose": (1, 2), "GRU": (1, 2, 3), "Gather": (0,),
+    "Gemm": (0, 1, 2), "GroupNormalization": (1, 2), "InstanceNormalization": (1, 2), "LSTM": (1, 2, 3, 7),
+    "LayerNormalization": (1, 2), "MatMul": (0, 1), "PRelu": (1,), "RMSNormalization": (1,), "RNN": (1, 2, 3),
 }  # fmt: skip
 
 
-def _names(graph: Any, places: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
-    """Yield the names of the operands at some places of some operators, also inside branches and loops."""
+def _names(graph: Any, places: Mapping[str, tuple[int, ...]]) -> set[str]:
+    """Return the names of the operands at some places of some operators, also inside branches and loops."""
+    return {
+        node.input[i]
+        for inner in all_graphs(graph)
+        for node in inner.node
+        for i in places.get(node.op_type, ())
+        if i < len(node.input)
+    }
+
+
+def _constants(graph: Any) -> Iterator[tuple[str, Array]]:
+    """Yield the tensors in the Constant nodes of a graph by name."""
     for node in graph.node:
-        yield from (node.input[i] for i in places.get(node.op_type, ()) if i < len(node.input))
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                yield from _names(attribute.g, places)
+        if node.op_type == "Constant":
+            for attribute in node.attribute:
+                if attribute.name in {"value", "value_floats", "value_float"}:
+                    value = attribute_value(attribute)
+                    yield node.output[0], value if isinstance(value, np.ndarray) else np.array(value, np.float32)
+
+
+def _weights(graph: Any) -> Iterator[tuple[str, Array]]:
+    """Yield the stored numbers of a model that can learn, by name, also those inside branches and loops.
+
+    Those are the floating-point tensors, finite ones, that decide no shape or limit; of single numbers in Constant
+    nodes only those that a layer takes as its weights.
+    """
+    fixed, used = _names(graph, _SETTINGS), _names(graph, _WEIGHTS)
+    for inner in all_graphs(graph):
+        held = [(entry.name, stored(entry)) for entry in inner.initializer]
+        literals = [(name, array) for name, array in _constants(inner) if array.size > 1 or name in used]
+        for name, array in (*held, *literals):
+            if array.dtype in (np.float32, np.float64) and name not in fixed and np.isfinite(array).all():
+                yield name, array
+
+
+def _told_apart(graph: Any) -> None:
+    """Rename stored tensors whose name occurs in several branches or loops: each has a value of its own."""
+    seen: Counter[str] = Counter()
+    for inner in all_graphs(graph):
+        names = [entry.name for entry in inner.initializer] + [name for name, _ in _constants(inner)]
+        changed = {name: f"{name}#{seen[name] + 1}" for name in names if seen[name]}
+        seen.update(names)
+        if not changed:
+            continue
+        for entry in inner.initializer:
+            entry.name = changed.get(entry.name, entry.name)
+        for part in all_graphs(inner):
+            for node in part.node:
+                node.input[:] = [changed.get(name, name) for name in node.input]
+                node.output[:] = [changed.get(name, name) for name in node.output]
+            for output in part.output:
+                output.name = changed.get(output.name, output.name)
+
+
+def _keys(names: Sequence[str]) -> dict[str, str]:
+    """Return a name without dots for each name; where two become the same the later one is numbered."""
+    taken = {name for name in names if "." not in name}
+    keys = {name: name for name in taken}
+    for name in names:
+        if "." in name:
+            plain = name.replace(".", "_")
+            choices = chain([plain], (f"{plain}_{i}" for i in count(2)))
+            keys[name] = next(key for key in choices if key not in taken)
+            taken.add(keys[name])
+    return keys
 
 
 @final
 class ImportedModel(nn.Module):
     """A model read from an ONNX file.
 
-    Floating-point weights are parameters. Running statistics of a batch normalisation, and what the exporter marked
-    as no parameter, are state: kept, and never learned. Numbers that decide shapes or limits stay as in the file.
+    Floating-point numbers in the file are parameters: initialisers, and tensors in Constant nodes (of single numbers
+    there only a layer's weights); half-precision ones become float32. ``named_parameters()`` gives them by the names
+    in the file, a dot written as "_". Running statistics of a batch normalisation, and what the exporter marked as no
+    parameter, are state: kept, and never learned. Numbers that decide shapes or limits stay as in the file.
     Inputs and outputs with two or more spatial axes are channels last, as everywhere in Deltarule; the file's own
     order (N, C, …) is kept with ``channels_last=False``.
     """
@@ -53,34 +123,38 @@ class ImportedModel(nn.Module):
         self._channels_last = channels_last
         held = {initializer.name for initializer in model.graph.initializer}
         self._inputs = [value for value in model.graph.input if value.name not in held]
-        self.weights: dict[str, Tensor] = {}
         marked = next((entry.value for entry in model.metadata_props if entry.key == STATE), "").splitlines()
         state = {*_names(model.graph, _STATISTICS), *marked}
-        fixed = set(_names(model.graph, _SETTINGS))
-        for initializer in model.graph.initializer:
-            name, array = initializer.name, numpy_helper.to_array(initializer)
-            if array.dtype in (np.float32, np.float64) and array.ndim > 0 and name not in fixed:
-                make = tensor if name in state else parameter
-                self.weights[name.replace(".", "_")] = make(array, name=name)
-        self._names = {p.name: key for key, p in self.weights.items()}
+        _told_apart(model.graph)
+        found = dict(_weights(model.graph))
+        self._names = _keys(list(found))
+        self.weights: dict[str, Tensor] = {
+            self._names[name]: (tensor if name in state else parameter)(array, name=name)
+            for name, array in found.items()
+        }
 
     def forward(self, *inputs: Any) -> Any:
         """Return the model's output, or a tuple of its outputs."""
         if len(inputs) != len(self._inputs):
             raise ArgumentError("imported model", expected=f"{len(self._inputs)} inputs", got=str(len(inputs)))
-        given = {name: self.weights[key].node for name, key in self._names.items()}
+        weights = {name: self.weights[key].node for name, key in self._names.items()}
+        given = {}
         for value, x in zip(self._inputs, inputs, strict=True):
             node = build.cast(x.node, element_type(value.type.tensor_type.elem_type))
             given[value.name] = channels_first(node) if self._channels_last and node.rank > 3 else node
         outputs = []
-        for node in translate(self._model, given):
+        for node in translate(self._model, given, weights):
             outputs.append(Tensor(channels_last(node) if self._channels_last and node.rank > 3 else node))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
 @checks_flags
 def load(path: str | Path, channels_last: bool = True) -> ImportedModel:
-    """Return the model of an ONNX file, ready to predict, to be trained further and to be explained."""
+    """Return the model of an ONNX file, ready to predict, to be trained further and to be explained.
+
+    Functions that the file defines itself are written out. Raises CheckpointError for a file that is missing or
+    invalid, and UnsupportedOperatorError, a GraphError, that lists all operators that have no translation.
+    """
     file = checked_path(path)
     if not file.is_file():
         got = "a folder" if file.is_dir() else "no such file"
@@ -88,6 +162,11 @@ def load(path: str | Path, channels_last: bool = True) -> ImportedModel:
     try:
         model = onnx.load(str(file))
         onnx.checker.check_model(model)
+        if model.functions:
+            model = onnx.inliner.inline_local_functions(model)
     except Exception as error:  # onnx and protobuf raise errors of many kinds for a damaged file
-        raise CheckpointError(f"file {file}", expected="a valid ONNX model", got=str(error).splitlines()[0]) from error
-    return ImportedModel(model, channels_last)
+        got = (str(error).splitlines() or [type(error).__name__])[0]
+        raise CheckpointError(f"file {file}", expected="a valid ONNX model", got=got.rstrip(".")) from error
+    refuse_unsupported(model, f"file {file}")
+    with foreign(f"file {file}", "a valid ONNX model"):
+        return ImportedModel(model, channels_last)

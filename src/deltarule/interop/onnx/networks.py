@@ -235,7 +235,7 @@ def _of_channels(values: Node, n_channels: int) -> Node:
 
 def _layer_norm(call: Call) -> Results:
     x = call[0]
-    axes = tuple(range(call.attribute("axis", -1) % x.rank, x.rank))
+    axes = tuple(range(call.axis(x.rank, -1), x.rank))
     epsilon = call.attribute("epsilon", 1e-5)
     y = build.multiply(f.normalize(x, axes=axes, epsilon=epsilon), call[1])
     bias = call.optional(2)
@@ -248,14 +248,14 @@ def _layer_norm(call: Call) -> Results:
 
 def _rms_norm(call: Call) -> Node:
     x = call[0]
-    axes = tuple(range(call.attribute("axis", -1) % x.rank, x.rank))
+    axes = tuple(range(call.axis(x.rank, -1), x.rank))
     square = build.mean(build.multiply(x, x), axes, keepdims=True)
     return build.multiply(build.divide(x, build.sqrt(build.add(square, call.attribute("epsilon", 1e-5)))), call[1])
 
 
 def _mean_variance(call: Call) -> Node:
     x = call[0]
-    axes = tuple(a % x.rank for a in call.attribute("axes", [0, 2, 3]))
+    axes = tuple(call.counted(a, x.rank) for a in call.attribute("axes", [0, 2, 3]))
     return f.normalize(x, axes=axes, epsilon=1e-9)
 
 

@@ -49,6 +49,11 @@ def _unrolled(call: Call, defaults: list[str], cell: Callable[..., Cell], n_stat
     x, w, r = call[0], call[1], call[2]
     x = algebra.swap_axes(x, 0, 1) if call.attribute("layout", 0) else x
     length, batch, hidden = x.shape[0], x.shape[1], r.shape[-1]
+    call.unrolled(length)
+    if call.attribute("hidden_size", hidden) != hidden:
+        raise call.unsupported(
+            f"hidden_size {call.attribute('hidden_size')} beside recurrent weights of {hidden} units"
+        )
     names = call.text("direction", "forward")
     turns = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[names]
     bias = call.optional(3)

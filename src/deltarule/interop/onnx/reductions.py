@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from itertools import accumulate
 
 import numpy as np
 
 from deltarule import dtypes, shapes
+from deltarule.errors import GraphError
 from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
 from deltarule.graph.node import Node
@@ -22,7 +24,7 @@ def _over(call: Call) -> tuple[Node, tuple[int, ...], bool, bool]:
     if empty and call.attribute("noop_with_empty_axes", 0):
         return x, (), True, True
     chosen = range(x.rank) if empty else axes
-    return x, tuple(sorted(a % max(x.rank, 1) for a in chosen)), bool(call.attribute("keepdims", 1)), False
+    return x, tuple(sorted(call.counted(a, x.rank) for a in chosen)), bool(call.attribute("keepdims", 1)), False
 
 
 def _reduce(make: Callable[[Node, tuple[int, ...]], Node], before: Callable[[Node], Node] | None = None) -> Translator:
@@ -85,7 +87,7 @@ def _log_sum_exp(x: Node, axes: tuple[int, ...]) -> Node:
 
 def _arg(call: Call) -> Node:
     x = call[0] if call.kind == "ArgMax" else build.negate(call[0])
-    axis = call.attribute("axis", 0) % x.rank
+    axis = call.axis(x.rank)
     if call.attribute("select_last_index", 0):
         found = build.subtract(x.shape[axis] - 1, build.argmax(build.flip(x, (axis,)), axis))
     else:
@@ -99,8 +101,9 @@ def _softmax(make: Callable[..., Node]) -> Translator:
     def translate(call: Call) -> Node:
         x = call[0]
         if call.version >= 13:
-            return make(x, axis=call.attribute("axis", -1) % x.rank)
-        axis = call.attribute("axis", 1) % max(x.rank, 1)
+            return make(x, axis=call.axis(x.rank, -1))
+        axis = call.attribute("axis", 1)  # may be the rank itself: all axes before, none behind
+        axis = axis if axis == x.rank else call.counted(axis, x.rank)
         flat = build.reshape(x, (shapes.count(x.shape[:axis]), shapes.count(x.shape[axis:])))
         return build.reshape(make(flat, axis=1), x.shape)
 
@@ -115,7 +118,7 @@ def _hardmax(x: Node, axis: int) -> Node:
 def _top_k(call: Call) -> Results:
     x = call[0]
     k = int(call.values(1).ravel()[0]) if call.optional(1) is not None else call.attribute("k")
-    axis = call.attribute("axis", -1) % x.rank
+    axis = call.axis(x.rank, -1)
     key = build.cast(x, dtypes.INT64) if x.dtype.kind == "uint" else x
     order = build.argsort(build.negate(key) if call.attribute("largest", 1) else key, axis)
     best = algebra.part(order, axis, 0, k)
@@ -124,7 +127,7 @@ def _top_k(call: Call) -> Results:
 
 def _cumulative(call: Call) -> Node:
     x = call[0]
-    axis = int(call.values(1).ravel()[0]) % x.rank
+    axis = call.counted(int(call.values(1).ravel()[0]), x.rank)
     x = build.flip(x, (axis,)) if call.attribute("reverse", 0) else x
     total = algebra.cumulative_sum(x, axis)
     if call.attribute("exclusive", 0):
@@ -135,7 +138,7 @@ def _cumulative(call: Call) -> Node:
 
 def _cumulative_product(call: Call) -> Node:
     """Running products, one step after another along the axis."""
-    x, axis = call[0], int(call.values(1).ravel()[0]) % call[0].rank
+    x, axis = call[0], call.counted(int(call.values(1).ravel()[0]), call[0].rank)
     count, backwards = int(x.shape[axis]), bool(call.attribute("reverse", 0))
     steps = [algebra.part(x, axis, i, i + 1) for i in range(count)]
     steps = steps[::-1] if backwards else steps
@@ -165,7 +168,11 @@ def _gemm(call: Call) -> Node:
 def einsum(equation: str, operands: list[Node]) -> Node:
     """Σ of products over the letters that the right side lacks, by broadcasting; "…" stands for leading axes."""
     equation = equation.replace(" ", "")
+    letters_of = r"[a-zA-Z]*(\.\.\.)?[a-zA-Z]*"
     left, arrow, right = equation.partition("->")
+    fits = re.fullmatch(rf"{letters_of}(,{letters_of})*(->{letters_of})?", equation)
+    if not fits or left.count(",") + 1 != len(operands):
+        raise GraphError("einsum", expected=f"an equation for {len(operands)} operands", got=repr(equation))
     terms = left.split(",")
     dots = max(
         (x.rank - len(t.replace("...", "")) for t, x in zip(terms, operands, strict=True) if "..." in t), default=0

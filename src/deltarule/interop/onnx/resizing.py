@@ -95,6 +95,8 @@ def _along(x: Node, axis: int, matrix: Array) -> Node:
 def _resized(call: Call, axes: dict[int, _Axis], mode: str, places_by: str) -> Node:
     x = call[0] if call[0].dtype.is_float or mode == "nearest" else build.cast(call[0], dtypes.FLOAT64)
     outside: Node | None = None
+    call.fits([axes[i].after if i in axes else size for i, size in enumerate(x.shape)])
+    call.fits([max(axis.before * axis.after for axis in axes.values())])
     for i, axis in axes.items():
         if axis.before == axis.after and axis.factor == 1 and axis.region == (0.0, 1.0):
             continue
@@ -115,7 +117,7 @@ def _resize(call: Call) -> Node:
     if call.version < _FIRST_WITH_REGION:
         return _scaled(call, call.values(1).ravel().tolist(), mode)
     places_by = call.text("coordinate_transformation_mode", "half_pixel")
-    chosen = [axis % x.rank for axis in call.attribute("axes", range(x.rank))]
+    chosen = [call.counted(axis, x.rank) for axis in call.attribute("axes", range(x.rank))]
     region = call.values(1).ravel().tolist() if call.optional(1) is not None else []
     region = region or [0.0] * len(chosen) + [1.0] * len(chosen)
     scales = call.values(2).ravel().tolist() if call.optional(2) is not None else []

@@ -37,17 +37,20 @@ def _flatten(call: Call) -> Node:
 def _squeeze(call: Call) -> Node:
     x = call[0]
     axes = call.listed("axes", 1)
-    drop = [i for i, size in enumerate(x.shape) if size == 1] if axes is None else [a % x.rank for a in axes]
+    drop = (
+        [i for i, size in enumerate(x.shape) if size == 1] if axes is None else [call.counted(a, x.rank) for a in axes]
+    )
     return build.reshape(x, shapes.reduced(x.shape, drop))
 
 
 def _unsqueeze(call: Call) -> Node:
     axes = call.listed("axes", 1)
     rank = call[0].rank + len(axes)
-    return build.expand_dims(call[0], [a % rank for a in axes])
+    return build.expand_dims(call[0], [call.counted(a, rank) for a in axes])
 
 
 def _expand(call: Call) -> Node:
+    call.fits(shapes.broadcast(call[0].shape, tuple(call.numbers(1))))
     return build.broadcast_to(call[0], shapes.broadcast(call[0].shape, tuple(call.numbers(1))))
 
 
@@ -61,8 +64,10 @@ def _slice(call: Call) -> Node:
     axes = call.listed("axes", 3, list(range(len(starts))))
     steps = call.numbers(4) if call.optional(4) is not None else [1] * len(starts)
     low, high, stride, flipped = [0] * x.rank, list(x.shape), [1] * x.rank, []
+    if 0 in steps:
+        raise call.unsupported("a slice with step 0")
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        i = axis % x.rank
+        i = call.counted(axis, x.rank)
         span = range(*slice(start, end if step > 0 or end >= -x.shape[i] else None, step).indices(x.shape[i]))
         if step < 0:
             flipped.append(i)
@@ -75,7 +80,7 @@ def _slice(call: Call) -> Node:
 
 def _split(call: Call) -> Results:
     x = call[0]
-    axis = call.attribute("axis", 0) % x.rank
+    axis = call.axis(x.rank)
     sizes = call.listed("split", 1)
     if sizes is None:
         parts = call.attribute("num_outputs", call.n_outputs)
@@ -92,12 +97,12 @@ def take_any(x: Node, indices: Node, axis: int) -> Node:
 
 
 def _gather(call: Call) -> Node:
-    return take_any(call[0], call[1], call.attribute("axis", 0) % call[0].rank)
+    return take_any(call[0], call[1], call.axis(call[0].rank))
 
 
 def _gather_elements(call: Call) -> Node:
     x, indices = call[0], call[1]
-    axis = call.attribute("axis", 0) % x.rank
+    axis = call.axis(x.rank)
     wrapped = build.where(build.less(indices, 0), build.add(indices, x.shape[axis]), indices)
     return algebra.take_along_axis(_cut(x, indices, axis), wrapped, axis)
 
@@ -150,6 +155,7 @@ def _scattered(call: Call, flat: Node, position: Node, updates: Node) -> Node:
         return build.cast(build.where(hit, build.scatter_add(position, build.cast(chosen, flat.dtype), 0, size), flat),
                           flat.dtype)  # fmt: skip
     combine = {"max": build.maximum, "min": build.minimum, "mul": build.multiply}[reduction]
+    call.unrolled(position.shape[0])
     for i in range(position.shape[0]):  # one after the other; the graph grows with the number of updates
         row = algebra.part(position, 0, i, i + 1)
         hit = build.equal(build.iota((size,), 0), row)
@@ -160,7 +166,7 @@ def _scattered(call: Call, flat: Node, position: Node, updates: Node) -> Node:
 
 def _scatter_elements(call: Call) -> Node:
     x, indices, updates = call[0], build.cast(call[1], dtypes.INT64), call[2]
-    axis = call.attribute("axis", 0) % x.rank
+    axis = call.axis(x.rank)
     wrapped = build.where(build.less(indices, 0), build.add(indices, x.shape[axis]), indices)
     position = build.full(indices.shape, 0, dtypes.INT64)
     for i in range(x.rank):
@@ -183,10 +189,11 @@ def _pad(call: Call) -> Node:
     x = call[0]
     widths = call.listed("pads", 1)
     mode = call.text("mode", "constant")
-    axes = [a % x.rank for a in call.numbers(3)] if call.optional(3) is not None else list(range(x.rank))
+    axes = [call.counted(a, x.rank) for a in call.numbers(3)] if call.optional(3) is not None else list(range(x.rank))
     low, high = [0] * x.rank, [0] * x.rank
     for k, axis in enumerate(axes):
         low[axis], high[axis] = widths[k], widths[len(axes) + k]
+    call.fits([max(0, size + a + b) for size, a, b in zip(x.shape, low, high, strict=True)])
     if min((*low, *high), default=0) < 0:
         x = build.slice_axes(x, [max(0, -a) for a in low], [s - max(0, -b) for s, b in zip(x.shape, high, strict=True)])
         low, high = [max(0, a) for a in low], [max(0, b) for b in high]
@@ -205,10 +212,16 @@ def _pad(call: Call) -> Node:
 
 
 def _tile(call: Call) -> Node:
-    x = call[0]
-    for axis, times in enumerate(call.numbers(1)):
-        x = build.concatenate([x] * times, axis) if times else algebra.part(x, axis, 0, 0)
-    return x
+    x, times = call[0], call.numbers(1)
+    if len(times) != x.rank or min(times, default=0) < 0:
+        raise call.unsupported(f"repeats {times} of a tensor with {x.rank} axes")
+    call.fits([size * n for size, n in zip(x.shape, times, strict=True)])
+    pairs = [1] * (2 * x.rank)  # every axis behind one for its repetitions
+    pairs[1::2] = x.shape
+    wide = list(pairs)
+    wide[::2] = times
+    repeated = build.broadcast_to(build.reshape(x, pairs), tuple(wide))
+    return build.reshape(repeated, [size * n for size, n in zip(x.shape, times, strict=True)])
 
 
 def _constant(call: Call) -> Node:
@@ -224,12 +237,16 @@ def _constant(call: Call) -> Node:
 def _constant_of_shape(call: Call) -> Node:
     value = np.asarray(call.attribute("value", np.zeros(1, np.float32)))
     scalar = tensor_node(value.reshape(()))
+    call.fits(call.numbers(0))
     return build.broadcast_to(scalar, tuple(call.numbers(0)))
 
 
 def _range(call: Call) -> Node:
     start, limit, delta = (call.values(i).reshape(()).item() for i in range(3))
+    if delta == 0 or not math.isfinite((limit - start) / delta):
+        raise call.unsupported(f"a range from {start} to {limit} in steps of {delta}")
     count = max(0, math.ceil((limit - start) / delta))
+    call.fits((count,))
     return tensor_node((start + np.arange(count) * delta).astype(call[0].dtype.name))
 
 
@@ -251,9 +268,10 @@ def _trilu(call: Call) -> Node:
 
 def _one_hot(call: Call) -> Node:
     indices, depth = build.cast(call[0], dtypes.INT64), int(call.values(1).ravel()[0])
-    axis = call.attribute("axis", -1) % (indices.rank + 1)
+    axis = call.axis(indices.rank + 1, -1)
     wrapped = build.where(build.less(indices, 0), build.add(indices, depth), indices)
     shape = (*indices.shape[:axis], depth, *indices.shape[axis:])
+    call.fits(shape)
     hit = build.equal(build.iota(shape, axis), build.expand_dims(wrapped, (axis,)))
     values = call[2]
     return build.where(
@@ -281,7 +299,8 @@ def _space_to_depth(call: Call) -> Node:
 
 def _center_crop_pad(call: Call) -> Node:
     x = call[0]
-    axes = [a % x.rank for a in call.attribute("axes", range(x.rank))]
+    call.fits(call.numbers(1))
+    axes = [call.counted(a, x.rank) for a in call.attribute("axes", range(x.rank))]
     for axis, size in zip(axes, call.numbers(1), strict=True):
         if size < x.shape[axis]:
             start = (x.shape[axis] - size) // 2
@@ -310,7 +329,7 @@ def _compress(call: Call) -> Node:
     axis = call.attribute("axis")
     if axis is None:
         return build.gather(build.reshape(call[0], (-1,)), tensor_node(kept), 0)
-    return build.gather(call[0], tensor_node(kept), axis % call[0].rank)
+    return build.gather(call[0], tensor_node(kept), call.axis(call[0].rank))
 
 
 def _unique(call: Call) -> Results:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from contracts import test_ops as contract
-from deltarule import dtypes
+from deltarule import dtypes, nn
 from deltarule.backends.base import Array
 from deltarule.backends.native.c_source import c_source
 from deltarule.backends.reference import ReferenceBackend
@@ -23,6 +23,7 @@ from deltarule.graph import functions as f
 from deltarule.graph.node import Node
 from deltarule.graph.program import Program
 from deltarule.graph.walk import inputs
+from deltarule.tensor.tensor import Tensor
 from support import random_graphs, windows
 
 COMPILER = shutil.which("gcc") or shutil.which("cc") or shutil.which("clang")
@@ -168,3 +169,42 @@ def test_an_index_outside_is_reported(tmp_path: Path) -> None:
     program = Program((x, places), (build.gather(x, places, 0),))
     assert run_c(tmp_path, program, [np.ones(5), np.array([0, 4, 2])])[0] == 0
     assert run_c(tmp_path, program, [np.ones(5), np.array([0, 5, 2])])[0] == 1
+
+
+class Bag(nn.Module):
+    """A module of one's own, which says nothing of its input's type."""
+
+    def __init__(self) -> None:
+        self.words, self.out = nn.Embedding(7, 3), nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.words(x).mean(axis=-2))
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), nn.Linear(20, 2)), (5,)),
+        (nn.Sequential(nn.Embedding(9, 4), nn.TransformerBlock(4, 2), nn.LSTM(4, 3, returns="last")), (6,)),
+        (nn.Sequential(nn.Sequential(nn.Embedding(8, 2)), nn.Flatten()), (3,)),
+        (Bag(), (4,)),
+        (nn.Sequential(nn.Linear(3, 2)).astype("float64"), (3,)),
+    ],
+    ids=["dense", "sequence", "nested", "own class", "float64"],
+)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_models_of_words_are_exported(tmp_path: Path, model: nn.Module, shape: tuple[int, ...], batch: int) -> None:
+    text = model.source(shape, batch)
+    whole = "int64_t *inputs" in text
+    assert whole == any(isinstance(module, nn.Embedding) for _, module in model.named_modules())
+    (tmp_path / "model.c").write_text(text, encoding="utf-8")
+    library = tmp_path / f"model{batch}.so"
+    flags = ["-std=c99", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-shared", "-fPIC"]
+    subprocess.run([str(COMPILER), *flags, str(tmp_path / "model.c"), "-o", str(library), "-lm"], check=True)
+    random = np.random.default_rng(batch)
+    x = random.integers(0, 7, (batch, *shape)) if whole else random.normal(size=(batch, *shape))
+    expected = model(x).numpy()
+    said = np.empty_like(expected)
+    status = ctypes.CDLL(str(library)).predict(ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(said.ctypes.data))
+    assert status == 0
+    np.testing.assert_allclose(said, expected, rtol=1e-5, atol=1e-6)
