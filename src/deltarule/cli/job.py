@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from deltarule import __version__, nn, train
 from deltarule.cli.console import Console
+from deltarule.cli.reading import Reading
+from deltarule.cli.wording import here
 from deltarule.data import Dataset, Split
 from deltarule.render.numbers import count, rate, seconds
 from deltarule.report import DataCard
@@ -25,7 +27,7 @@ class Job:
     """What the command line asks for; None leaves a choice to the model's recipe."""
 
     name: str
-    target: str | None
+    reading: Reading
     model: str | None
     epochs: int | None
     batch_size: int | None
@@ -48,7 +50,8 @@ def data_card(data: Dataset, rows: Split, seed: int) -> DataCard:
         for part, chosen in parts.items()
         if data.task == "classification"
     }
-    return DataCard(data, seed, {part: len(chosen) for part, chosen in parts.items()}, counts)
+    told = replace(data, task_note=here(data.task_note))
+    return DataCard(told, seed, {part: len(chosen) for part, chosen in parts.items()}, counts)
 
 
 def weights_sha256(model: nn.Module) -> str:
@@ -80,13 +83,14 @@ def course(history: train.History, digest: str, path: Path, page: Path, total: f
 def arguments(job: Job) -> list[str]:
     """Return the arguments that repeat a job, the seed always among them."""
     pairs = {
-        "--target": job.target, "--model": job.model, "--epochs": job.epochs, "--batch-size": job.batch_size,
+        "--model": job.model, "--epochs": job.epochs, "--batch-size": job.batch_size,
         "--learning-rate": job.learning_rate, "--latent-size": job.latent_size, "--seed": job.seed,
         "--threads": job.threads,
         "--device": None if job.device == "cpu" else job.device, "--checkpoint": job.checkpoint,
         "--checkpoint-every": job.checkpoint_every, "--report": job.report,
     }  # fmt: skip
-    return [job.name, *(str(part) for pair in pairs.items() if pair[1] is not None for part in pair)]
+    given = [str(part) for pair in pairs.items() if pair[1] is not None for part in pair]
+    return [job.name, *job.reading.flags(), *given]
 
 
 def command_line(job: Job, *more: str) -> str:

@@ -14,7 +14,7 @@ import click
 
 from deltarule import __version__
 from deltarule.cli.catalogue import COMMANDS
-from deltarule.cli.wording import flags_of, speak_in_flags
+from deltarule.cli.wording import flags_of, here, speak_in_flags
 from deltarule.errors import DataWarning, DeltaruleError
 
 INTERRUPTED = 130  # the shell's status for a program that Ctrl-C ended
@@ -113,4 +113,4 @@ def _show_warning(
     """Tell a warning in one line; where in the code it was raised matters only for other people's warnings."""
     del file, line
     place = "" if issubclass(category, DataWarning) else f" ({category.__name__}, {filename}:{lineno})"
-    click.echo(f"warning: {message}{place}", err=True)
+    click.echo(f"warning: {here(str(message))}{place}", err=True)

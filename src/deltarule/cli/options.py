@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from deltarule.cli.reading import Reading, column_names
 from deltarule.errors import ArgumentError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,6 +62,30 @@ def target(function: F) -> F:
     """Add ``--target``."""
     text = "Column (CSV, Parquet) or array (NPZ) to predict; a CSV's last column by default."
     return click.option("--target", default=None, metavar="C", help=text)(function)
+
+
+def table(function: F) -> F:
+    """Add what says how a table is read: ``--target``, ``--task``, ``--header``, ``--ignore`` and the like."""
+    for add in (
+        click.option("--drop-missing", is_flag=True, help="Leave rows with missing cells out."),
+        click.option("--categorical", multiple=True, metavar="A,B", help="Columns of numbers that are codes."),
+        click.option("--ignore", multiple=True, metavar="A,B", help="Columns to leave out (names, record numbers)."),
+        click.option("--header/--no-header", default=None,
+                     help="Whether a CSV's first line holds names [unless it must be data]."),
+        click.option("--task", type=click.Choice(["classification", "regression"]), default=None,
+                     help="Whether to predict classes or a number [by the target]."),
+        target,
+    ):  # fmt: skip
+        function = add(function)
+    return function
+
+
+def reading(given: dict[str, Any]) -> Reading:
+    """Take the options of ``table`` out of a command's arguments."""
+    return Reading(
+        given.pop("target"), given.pop("task"), given.pop("header"), column_names(given.pop("ignore")),
+        column_names(given.pop("categorical")), given.pop("drop_missing"),
+    )  # fmt: skip
 
 
 def examples(*lines: str) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from deltarule import data as tables
 from deltarule.cli.about import About
 from deltarule.cli.source import one_each, with_channels
-from deltarule.data import BUNDLED, Dataset, load, read_columns, read_folder
+from deltarule.data import BUNDLED, Dataset, TableSchema, load, read_columns, read_folder
+from deltarule.data.schema import Column, parsed
 from deltarule.errors import ArgumentError, DataError, ShapeError
 
 Array = npt.NDArray[Any]
@@ -43,9 +46,8 @@ def _open(name: str, about: About, target: str | None, wanted: bool) -> Dataset:
         inputs, found = _arrays(Path(name), (target,) if target else (about.target, "targets", "y"), wanted)
         answers, names = (found if found is not None else np.zeros(len(inputs))), ()
     else:
-        columns = read_columns(name, _needed(about, (target or about.target) if wanted else None))
-        inputs, names = _features(name, columns, about), about.feature_names
-        answers = np.array(_column(name, columns, target or about.target)) if wanted else np.zeros(len(inputs))
+        inputs, answers = _columns(name, about, target, wanted)
+        names = about.feature_names
     inputs = with_channels(inputs.astype(np.float32))
     if tuple(inputs.shape[1:]) != about.input_shape:
         raise ShapeError(
@@ -56,10 +58,35 @@ def _open(name: str, about: About, target: str | None, wanted: bool) -> Dataset:
     return Dataset(Path(name).stem, name, about.task, inputs, targets, names, about.class_names)
 
 
-def _needed(about: About, target: str | None) -> frozenset[str]:
-    """Return the columns that may not have missing cells; feature ``c=a`` is value a of column c."""
-    features = {part for name in about.feature_names for part in (name, name.rpartition("=")[0])}
-    return frozenset(features | ({target} if target else set()))
+def _columns(name: str, about: About, target: str | None, wanted: bool) -> tuple[Array, Array]:
+    """Return the features of a table and the cells of its target column (zeros if they are not wanted)."""
+    if not about.feature_names:
+        raise DataError(
+            f"file {name}", expected="an .npz file, as the model was trained on arrays without names", got="columns"
+        )
+    schema = about.schema if about.schema is not None else _from_names(name, about)
+    if not wanted:
+        inputs: Array = tables.read_inputs(name, schema)
+        return inputs, np.zeros(len(inputs))
+    inputs, cells = tables.read_examples(name, schema, target or about.target, drop_missing=about.drop_missing)
+    return inputs, np.array(cells)
+
+
+def _from_names(name: str, about: About) -> TableSchema:
+    """Return the schema of a model whose file knows the names of its features only: ``colour=red`` is a category.
+
+    A name may hold several equals signs; the column is the first part that is one of the file's.
+    """
+    columns = set(read_columns(name, frozenset()))
+    found: dict[str, list[str]] = {}
+    for feature in about.feature_names:
+        places = [i for i, letter in enumerate(feature) if letter == "="]
+        place = next((i for i in places if feature[:i] in columns), places[-1] if places else None)
+        if feature in columns or place is None:
+            found.setdefault(feature, [])
+        else:
+            found.setdefault(feature[:place], []).append(feature[place + 1 :])
+    return TableSchema(tuple(Column(column, tuple(names)) for column, names in found.items()), about.target)
 
 
 def _arrays(file: Path, places: tuple[str, ...], wanted: bool) -> tuple[Array, Array | None]:
@@ -79,65 +106,14 @@ def _arrays(file: Path, places: tuple[str, ...], wanted: bool) -> tuple[Array, A
     return inputs, targets
 
 
-def _column(name: str, columns: dict[str, list[str]], column: str) -> list[str]:
-    if column not in columns:
-        raise DataError(f"file {name}", expected=f"a column {column!r}", got=", ".join(columns))
-    return columns[column]
-
-
-def _features(name: str, columns: dict[str, list[str]], about: About) -> Array:
-    """Return the model's features; ``colour=red`` is 1 where column ``colour`` says red, other columns are left out."""
-    if not about.feature_names:
-        raise DataError(
-            f"file {name}", expected="an .npz file, as the model was trained on arrays without names", got="columns"
-        )
-    found, known = [], _categories(about.feature_names, columns)
-    for column, categories in known.items():
-        strange = sorted(set(columns[column]) - categories)
-        if strange:
-            raise DataError(
-                f"column {column!r} of {name}", expected=f"one of {', '.join(sorted(categories))}", got=repr(strange[0])
-            )
-    for feature in about.feature_names:
-        column, _, category = feature.rpartition("=")
-        if feature not in columns and column in known:
-            found.append(np.array([cell == category for cell in columns[column]], np.float32))
-        else:
-            found.append(_numbers(name, feature, _column(name, columns, feature)))
-    return np.stack(found, axis=1)
-
-
-def _categories(features: tuple[str, ...], columns: dict[str, list[str]]) -> dict[str, set[str]]:
-    """Return the categories that the model knows of each column of text."""
-    known: dict[str, set[str]] = {}
-    for feature in features:
-        column, sign, category = feature.rpartition("=")
-        if sign and feature not in columns and column in columns:
-            known.setdefault(column, set()).add(category)
-    return known
-
-
-def _numbers(name: str, column: str, cells: list[str]) -> Array:
-    where = f"column {column!r} of {name}"
-    try:
-        exact = np.array([float(cell) for cell in cells])
-    except ValueError as error:
-        raise DataError(where, expected="numbers", got=str(error)) from error
-    with np.errstate(over="ignore"):
-        single = exact.astype(np.float32)
-    if not np.isfinite(single).all():
-        strange = cells[int(np.isfinite(single).argmin())]
-        raise DataError(where, expected="finite numbers, up to 3.4e38", got=repr(strange))
-    return single
-
-
 def _targets(name: str, answers: Array, about: About) -> Array:
     if about.task == "regression":
         return _numbers(name, about.target or "target", [str(value) for value in answers.tolist()])
     known = {text: label for label, text in enumerate(about.class_names)}
+    whole = _are_numbers(about.class_names)
     labels = []
     for row, value in enumerate(answers.tolist()):
-        text = _class_text(value)
+        text = str(value) if str(value) in known or not whole else _class_text(value)
         if text not in known:
             raise DataError(
                 f"targets of {name}", expected=f"one of {', '.join(about.class_names)}", got=f"{value!r} in row {row}"
@@ -146,14 +122,29 @@ def _targets(name: str, answers: Array, about: About) -> Array:
     return np.array(labels, np.int64)
 
 
-def _class_text(value: Any) -> str:
-    """Return a class as the model names it: whole numbers without a fraction.
+def _numbers(name: str, column: str, cells: list[str]) -> Array:
+    where = f"column {column!r} of {name}"
+    values = [parsed(cell) for cell in cells]
+    if None in values:
+        raise DataError(where, expected="numbers", got=repr(cells[values.index(None)]))
+    with np.errstate(over="ignore"):
+        single = np.array(values, np.float64).astype(np.float32)
+    if not np.isfinite(single).all():
+        strange = cells[int(np.isfinite(single).argmin())]
+        raise DataError(where, expected="finite numbers, up to 3.4e38", got=repr(strange))
+    return single
 
-    >>> _class_text("3.0"), _class_text(3), _class_text("setosa")
-    ('3', '3', 'setosa')
+
+def _are_numbers(classes: Sequence[str]) -> bool:
+    """Tell whether classes were whole numbers: then 3.0 is class 3, while of texts "007" is not class "7"."""
+    return all(_class_text(name) == name and parsed(name) is not None for name in classes)
+
+
+def _class_text(value: Any) -> str:
+    """Return a class as a model of whole numbers names it, without a fraction or leading zeros.
+
+    >>> _class_text("3.0"), _class_text(3), _class_text("007"), _class_text("1_0"), _class_text("setosa")
+    ('3', '3', '7', '1_0', 'setosa')
     """
-    try:
-        number = float(value)
-    except ValueError:
-        return str(value)
-    return str(int(number)) if number.is_integer() else str(value)
+    number = parsed(str(value))
+    return str(int(number)) if number is not None and number.is_integer() else str(value)

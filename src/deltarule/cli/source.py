@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.data import BUNDLED, Dataset, Split, load, read_columns, read_folder, read_table, split
+from deltarule.cli.reading import AS_IT_IS, Reading
+from deltarule.data import BUNDLED, Dataset, Split, load, read_folder, read_table, split
 from deltarule.errors import ArgumentError, DataError
 
 Array = npt.NDArray[Any]
@@ -18,12 +19,11 @@ TEST, VALIDATION = 0.2, 0.1  # shares of the rows
 _FILE_KINDS = (".csv", ".npz", ".parquet")
 
 
-def open_data(name: str, target: str | None) -> Dataset:
+def open_data(name: str, reading: Reading = AS_IT_IS) -> Dataset:
     """Return a bundled data set by name, or the content of a file or folder; grey pictures get a channel axis."""
     known = name.replace("-", "_")
     if known in BUNDLED:
-        if target is not None:
-            raise ArgumentError("--target", expected="a file", got=f"the bundled data set {name!r}, which has its own")
+        reading.require_table(f"the bundled data set {name!r}, which has its own")
         return load(known)
     if Path(name).suffix.lower() not in _FILE_KINDS and not Path(name).exists():
         raise ArgumentError(
@@ -31,13 +31,22 @@ def open_data(name: str, target: str | None) -> Dataset:
             expected=f"one of {', '.join(BUNDLED)}, or a {', '.join(_FILE_KINDS)} file, or a folder",
             got="neither",
         )
-    if Path(name).is_dir() and target is not None:
-        raise ArgumentError("--target", expected="a file with columns", got=f"the folder {name!r}, which has its own")
-    data = read_folder(name) if Path(name).is_dir() else read_table(name, target)
+    if Path(name).is_dir():
+        reading.require_table(f"the folder {name!r}, which has its own")
+    elif Path(name).suffix.lower() == ".npz":
+        reading.require_table("arrays", but=("--target", "--task"))
+    data = read_folder(name) if Path(name).is_dir() else _read_file(name, reading)
     one_each(name, data.targets, data.n_samples)
     if data.n_samples < 1 / min(TEST, VALIDATION):
         raise DataError(f"file {name}", expected="at least 10 rows", got=f"{data.n_samples}", hint="Collect more data.")
     return replace(data, inputs=with_channels(data.inputs))
+
+
+def _read_file(name: str, reading: Reading) -> Dataset:
+    return read_table(
+        name, reading.target, reading.task, categorical=reading.categorical, ignore=reading.ignore,
+        header=reading.header, drop_missing=reading.drop_missing,
+    )  # fmt: skip
 
 
 def one_each(name: str, targets: Array, n: int) -> Array:
@@ -49,13 +58,9 @@ def one_each(name: str, targets: Array, n: int) -> Array:
     return targets.reshape(n)
 
 
-def target_name(name: str, target: str | None) -> str:
+def target_name(data: Dataset, target: str | None) -> str:
     """Return the column (or array) that holds the answers of a file; empty for a bundled data set and a folder."""
-    if name.replace("-", "_") in BUNDLED:
-        return ""
-    if target is not None or Path(name).is_dir() or Path(name).suffix.lower() == ".npz":
-        return target or ""
-    return list(read_columns(name))[-1]
+    return data.schema.target if data.schema is not None else target or ""
 
 
 def with_channels(inputs: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -21,7 +22,7 @@ EXAMPLES = options.examples(
 
 @click.command("summary", epilog=EXAMPLES)
 @click.argument("name", metavar="MODEL|NAME|FILE|FOLDER")
-@options.target
+@options.table
 @click.option(
     "--model", default=None, metavar="M", help="linear, mlp or lenet, for a data set (default: by its shape)."
 )
@@ -29,7 +30,7 @@ EXAMPLES = options.examples(
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, metavar="B",
               help="Batch size of that step.")  # fmt: skip
 @options.as_json
-def command(name: str, target: str | None, model: str | None, memory: bool, batch_size: int, as_json: bool) -> None:
+def command(name: str, model: str | None, memory: bool, batch_size: int, as_json: bool, **given: Any) -> None:
     """Print the layers of a trained model (a .dr file), or of the model for a data set.
 
     Shapes and parameters come with their arithmetic.
@@ -39,7 +40,7 @@ def command(name: str, target: str | None, model: str | None, memory: bool, batc
         module, about = open_model(Path(name))
         title, shape = f"{name}: {about.model} for {about.data}", about.input_shape
     else:
-        data = source.open_data(name, target)
+        data = source.open_data(name, options.reading(given))
         chosen = model or models.default_model(data)
         module = models.build(chosen, data, np.arange(data.n_samples), seed=0)
         title, shape = f"{chosen} for {data.title}", data.input_shape

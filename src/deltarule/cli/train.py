@@ -31,7 +31,7 @@ EXAMPLES = options.examples(
 
 @click.command("train", epilog=EXAMPLES)
 @click.argument("name", metavar="NAME|FILE|FOLDER")
-@options.target
+@options.table
 @click.option("--model", default=None, metavar="M", help="linear, mlp, lenet (default: by the data's shape) or vae.")
 @click.option("--epochs", type=click.IntRange(min=1), default=None, metavar="N", help="Passes over the data, at most.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=None, metavar="B", help="Examples a step.")
@@ -60,7 +60,7 @@ def command(as_json: bool, **given: Any) -> None:
     --model vae learns the images themselves: a variational autoencoder, with the bound on their probability, new
     images, reconstructions and the map of the latent plane in its report.
     """
-    job, console = Job(**given), Console(as_json)
+    job, console = Job(reading=options.reading(given), **given), Console(as_json)
     if job.model == train_vae.NAME:
         train_vae.run_job(job, console)
         return
@@ -76,7 +76,7 @@ def command(as_json: bool, **given: Any) -> None:
 def run_job(job: Job, console: Console) -> None:
     """Do what the command line asks for."""
     start = time.perf_counter()
-    data = source.open_data(job.name, job.target)
+    data = source.open_data(job.name, job.reading)
     path, page = job.checkpoint or Path(f"{data.name}.dr"), job.report or Path(f"{data.name}-report.html")
     options.check_place(path, "--checkpoint")
     options.check_place(page, "--report")
@@ -94,7 +94,8 @@ def run_job(job: Job, console: Console) -> None:
     if history.interrupted:
         raise stopped(job, path, console)
     measured = measure(model, data, rows.test, job.device)
-    about = About.of(data, name, source.target_name(job.name, job.target), job.seed, source.fingerprint(data))
+    target = source.target_name(data, job.reading.target)
+    about = About.of(data, name, target, job.seed, source.fingerprint(data), job.reading.drop_missing)
     about.write(path)
     digest = weights_sha256(model)
     run = Run(

@@ -61,7 +61,7 @@ def build(data: Dataset, latent_size: int, seed: int) -> VAE:
 def run_job(job: Job, console: Console) -> None:
     """Do what the command line asks for."""
     start = time.perf_counter()
-    data = source.open_data(job.name, job.target)
+    data = source.open_data(job.name, job.reading)
     check(data)
     path, page = job.checkpoint or Path(f"{data.name}.dr"), job.report or Path(f"{data.name}-report.html")
     options.check_place(path, "--checkpoint")
@@ -76,7 +76,7 @@ def run_job(job: Job, console: Console) -> None:
     if history.interrupted:
         raise stopped(job, path, console)
     bounds = measure(model, data.inputs[rows.test][:_MOST])
-    target = source.target_name(job.name, job.target)
+    target = source.target_name(data, job.reading.target)
     About.of(data, NAME, target, job.seed, source.fingerprint(data)).write(path)
     digest = weights_sha256(model)
     run = GenerativeRun(

@@ -17,13 +17,13 @@ from deltarule.data.scaling import StandardScaler
 from deltarule.data.schema import TableSchema
 from deltarule.data.split import Split, split
 from deltarule.data.streaming import read_chunks
-from deltarule.data.tables import read_columns, read_inputs, read_table
+from deltarule.data.tables import read_columns, read_examples, read_inputs, read_table
 
 __all__ = [
     "BUNDLED", "DataLoader", "Dataset", "GroupKFold", "KFold", "LabelEncoder", "Pretext", "Split", "StandardScaler",
     "StratifiedKFold", "TableSchema", "augment", "balanced_class_weights", "batches", "check_arrays", "check_labels",
     "from_one_hot", "image_chunks", "load", "map_array", "masked_pretext", "multi_hot", "next_step_pretext", "one_hot",
-    "read_chunks", "read_cifar", "read_columns", "read_folder", "read_idx", "read_image", "read_image_folder",
-    "read_inputs", "read_mapped", "read_mnist", "read_pickle", "read_table", "split", "weighted_batches",
-    "write_mapped",
+    "read_chunks", "read_cifar", "read_columns", "read_examples", "read_folder", "read_idx", "read_image",
+    "read_image_folder", "read_inputs", "read_mapped", "read_mnist", "read_pickle", "read_table", "split",
+    "weighted_batches", "write_mapped",
 ]  # fmt: skip

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import importlib
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
+from deltarule.data.header import PEEKED, find_header
 from deltarule.data.schema import MISSING, RawTable, parsed
 from deltarule.errors import DataError, DataWarning, DependencyError
+
+_NUMBERED = re.compile(r"column \d+")  # the name that a column gets where the file has none
+_SHOWN = 6  # cells of a first line that are shown
 
 
 def existing(path: str | Path) -> Path:
@@ -23,11 +28,16 @@ def existing(path: str | Path) -> Path:
     return file
 
 
-def raw_tables(file: Path, header: bool | None, rows: int | None = None) -> Iterator[RawTable]:
-    """Yield the file's rows, ``rows`` of them at a time; by default all in one table."""
+def raw_tables(
+    file: Path, header: bool | None, rows: int | None = None, known: Sequence[str] | None = None
+) -> Iterator[RawTable]:
+    """Yield the file's rows, ``rows`` of them at a time; by default all in one table.
+
+    ``known`` are the names of columns that a model has learned: a first line that holds them is their names.
+    """
     if file.suffix.lower() == ".npz":
         raise DataError(f"file {file}", expected="a .csv or .parquet file with named columns", got="'.npz'")
-    return _parquet_tables(file, rows) if file.suffix.lower() == ".parquet" else _csv_tables(file, header, rows)
+    return _parquet_tables(file, rows) if file.suffix.lower() == ".parquet" else _csv_tables(file, header, rows, known)
 
 
 def wanted(
@@ -54,15 +64,18 @@ def wanted(
     return RawTable(table.where, cells, [table.lines[row] for row in kept], table.unit)
 
 
-def _csv_tables(file: Path, header: bool | None, rows: int | None) -> Iterator[RawTable]:
+def _csv_tables(file: Path, header: bool | None, rows: int | None, known: Sequence[str] | None) -> Iterator[RawTable]:
     where = f"file {file}"
     stream = _csv_rows(file, where)
     first = next(stream, None)
     if first is None:
         raise DataError(where, expected="at least one row", got="an empty file")
-    named = header if header is not None else all(parsed(cell) is None for cell in first[0])
+    unsure = header is None and known is None and any(parsed(cell) is not None for cell in first[0])
+    peeked = list(islice(stream, PEEKED)) if unsure else []
+    named = header if header is not None else _named(where, first[0], [row for row, _ in peeked], known)
     names = first[0] if named else [f"column {i + 1}" for i in range(len(first[0]))]
-    stream = stream if named else chain([first], stream)
+    stream = chain(peeked, stream) if named else chain([first], peeked, stream)
+    del peeked  # the rows are let go as they are read
     numbered: bool | None = None if names[0] == "" else False
     done = 0
     while part := list(islice(stream, rows)):
@@ -84,6 +97,21 @@ def _csv_tables(file: Path, header: bool | None, rows: int | None) -> Iterator[R
         done += len(part)
     if not done:
         raise DataError(where, expected="at least one row below the header", got="none")
+
+
+def _named(where: str, first: list[str], rows: list[list[str]], known: Sequence[str] | None) -> bool:
+    """Tell whether the first line holds names; a warning says so where numbers in it leave a doubt."""
+    if known is not None:
+        return set(known) <= set(first) or not all(_NUMBERED.fullmatch(name) for name in known)
+    found = find_header(first, rows)
+    if not found.named or not found.certain:
+        what, other = ("names of columns", False) if found.named else ("data", True)
+        shown = ", ".join(first[:_SHOWN]) + (", …" if len(first) > _SHOWN else "")
+        warnings.warn(
+            f"{where}: the first line ({shown}) {found.why} and is read as {what}; header={other} says otherwise",
+            DataWarning, stacklevel=6,
+        )  # fmt: skip
+    return found.named
 
 
 def _csv_rows(file: Path, where: str) -> Iterator[tuple[list[str], int]]:

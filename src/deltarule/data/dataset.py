@@ -37,6 +37,7 @@ class Dataset:
     source: str = ""
     licence: str = ""
     schema: TableSchema | None = None  # how the columns of a file became features
+    task_note: str = ""  # why the targets are classes or numbers, where that was a choice
 
     def take(self, rows: Array) -> Dataset:
         """Return the data set of these rows only, in their order."""

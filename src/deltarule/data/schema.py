@@ -108,13 +108,28 @@ class TableSchema:
         return cls(columns, target)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns that are read, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the features, in order."""
         return tuple(name for column in self.columns for name in column.feature_names)
 
     def encode(self, table: RawTable) -> npt.NDArray[np.float32]:
         """Return the features of a table (N, features); columns are found by name, others are ignored."""
-        return np.concatenate([column.encode(table) for column in self.columns], axis=1).astype(np.float32)
+        exact = np.concatenate([column.encode(table) for column in self.columns], axis=1)
+        with np.errstate(over="ignore"):
+            single = exact.astype(np.float32)
+        if not np.isfinite(single).all():
+            row, feature = (int(i) for i in np.argwhere(~np.isfinite(single))[0])
+            raise DataError(
+                table.place(row), expected=f"a number that float32 holds, up to 3.4e38, in column "
+                f"{self.feature_names[feature]!r}", got=f"{exact[row, feature]:.6g}",
+                hint="Choose a larger unit, or take the logarithm.",
+            )  # fmt: skip
+        return single
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for a JSON file."""

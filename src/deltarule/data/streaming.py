@@ -15,7 +15,7 @@ from deltarule.data.cells import existing, raw_tables, wanted
 from deltarule.data.dataset import Dataset, Task
 from deltarule.data.encoding import LabelEncoder
 from deltarule.data.schema import Column, RawTable, TableSchema, numbers, parsed
-from deltarule.data.tables import FEW
+from deltarule.data.tasks import FEW, choose_task
 from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import checks_flags
 
@@ -85,6 +85,7 @@ class _Facts:
     encoder: LabelEncoder | None
     numeric_target: bool
     n_rows: int
+    task_note: str = ""
 
 
 def _learned(file: Path, tables: Tables, target: str | None, task: Task | None, categorical: frozenset[str]) -> _Facts:
@@ -105,10 +106,11 @@ def _learned(file: Path, tables: Tables, target: str | None, task: Task | None, 
         if task == "classification" or not number or (whole and len(classes) <= FEW):
             classes.update(values)
     columns = tuple(Column(name, tuple(sorted(categories.get(name, ())))) for name in numeric if name != chosen)
-    decided = task or ("classification" if not number or (whole and len(classes) <= FEW) else "regression")
+    decided, note = (task, "") if task or not number else choose_task(classes, n_rows, whole=whole)
+    decided = decided or "classification"
     named = {int(value) for value in classes} if number and whole else classes
     encoder = LabelEncoder(sorted(named)) if decided == "classification" else None
-    return _Facts(TableSchema(columns, chosen), encoder, number, n_rows)
+    return _Facts(TableSchema(columns, chosen), encoder, number, n_rows, note)
 
 
 def _numeric(file: Path, tables: Tables, needed: frozenset[str] | set[str]) -> tuple[dict[str, bool], int]:
@@ -133,7 +135,7 @@ def _encoded(file: Path, facts: _Facts, table: RawTable) -> Dataset:
     data = Dataset(
         file.stem, file.name, "regression", facts.schema.encode(table), values.astype(np.float32)
         if facts.encoder is None else values, facts.schema.feature_names,
-        description=f"{facts.n_rows:,} rows of {file.name}", schema=facts.schema,
+        description=f"{facts.n_rows:,} rows of {file.name}", schema=facts.schema, task_note=facts.task_note,
     )  # fmt: skip
     if facts.encoder is None:
         return data

@@ -15,11 +15,11 @@ from deltarule.data.cells import existing, raw_tables, wanted
 from deltarule.data.dataset import Dataset, Task
 from deltarule.data.encoding import LabelEncoder
 from deltarule.data.schema import RawTable, TableSchema, is_numeric, numbers
+from deltarule.data.tasks import FEW, Decided, choose_task
 from deltarule.errors import DataError
 from deltarule.flags import checks_flags
 
 Array = npt.NDArray[Any]
-FEW = 20  # whole-number targets with at most so many values are classes
 _INPUTS, _TARGETS = ("inputs", "X", "x", "data"), ("targets", "y", "labels", "target")
 
 
@@ -37,9 +37,10 @@ def read_table(
     """Return a file as a data set.
 
     Columns of numbers are features as they are; columns of text become one-hot columns ``name=category``,
-    categories sorted. Text targets become classes, sorted; whole-number targets with at most 20 values are
-    classes, other numbers a regression, unless ``task`` says otherwise. A cell that is missing or no number is
-    refused with its line and column.
+    categories sorted. Text targets become classes, sorted. Whole-number targets are classes if there are two of
+    them, or if they are few, small and come often (at most 20, below 1,000, in 10 rows each on average; 3 for codes
+    0, 1, 2 …); other numbers are a regression, unless ``task`` says otherwise. The data set's ``task_note`` tells.
+    A cell that is missing or no number is refused with its line and column.
 
     Args:
         path: A ``.csv`` file (comma, semicolon or tab; UTF-8), a ``.npz`` file with ``inputs`` (or ``X``) and
@@ -48,7 +49,8 @@ def read_table(
         task: ``"classification"`` or ``"regression"`` where the rule above decides wrongly.
         categorical: Columns of numbers that are codes of categories.
         ignore: Columns to leave out (names, numbers of records).
-        header: Whether the first line of a CSV file holds names; by default it does unless a cell of it is a number.
+        header: Whether the first line of a CSV file holds names. By default it does unless it is certain to be data:
+            numbers that are no labels such as years, or texts that come again below. A warning tells which.
         drop_missing: Leave out rows with missing cells (empty, NA, NaN, null, ?) instead of refusing them.
 
     Returns:
@@ -68,11 +70,19 @@ def read_table(
 
 def read_inputs(path: str | Path, schema: TableSchema) -> npt.NDArray[np.float32]:
     """Return the features of another file, encoded as ``schema`` has learned; its target column may be missing."""
-    return schema.encode(_read(existing(path), header=True, drop_missing=False, ignore=(), only=_needed(schema)))
+    return schema.encode(_read(existing(path), None, drop_missing=False, ignore=(), schema=schema))
 
 
-def _needed(schema: TableSchema) -> frozenset[str]:
-    return frozenset(column.name for column in schema.columns)
+def read_examples(
+    path: str | Path, schema: TableSchema, target: str | None = None, *, drop_missing: bool = False
+) -> tuple[npt.NDArray[np.float32], list[str]]:
+    """Return the features of another file, encoded as ``schema`` has learned, and the cells of its target column.
+
+    ``target`` names the column where it is not the one that the schema was learned with.
+    """
+    chosen = target if target is not None else schema.target
+    table = _read(existing(path), None, drop_missing, ignore=(), schema=schema, target=chosen)
+    return schema.encode(table), list(table.require(chosen))
 
 
 def read_columns(path: str | Path, needed: frozenset[str] | None = None) -> dict[str, list[str]]:
@@ -86,10 +96,18 @@ def read_columns(path: str | Path, needed: frozenset[str] | None = None) -> dict
 
 
 def _read(
-    file: Path, header: bool | None, drop_missing: bool, ignore: Sequence[str], only: frozenset[str] | None = None
+    file: Path,
+    header: bool | None,
+    drop_missing: bool,
+    ignore: Sequence[str],
+    schema: TableSchema | None = None,
+    target: str | None = None,
 ) -> RawTable:
-    """Return the cells of the wanted columns, none of them missing."""
-    (table,) = raw_tables(file, header)
+    """Return the cells of the wanted columns, none of them missing; of a schema those that it needs."""
+    only = None if schema is None else frozenset(schema.names) | ({target} if target is not None else frozenset())
+    (table,) = raw_tables(file, header, known=None if schema is None else schema.names)
+    for name in (*(schema.names if schema is not None else ()), *([target] if target is not None else [])):
+        table.require(name)
     kept = wanted(table, ignore, drop_missing, only)
     if not kept.n_rows:
         raise DataError(table.where, expected="at least one row without missing cells", got=f"{table.n_rows} rows")
@@ -120,20 +138,32 @@ def table_dataset(
     """Return the data set after deciding between classes and numbers."""
     text = targets.dtype.kind not in "fiub"
     whole = text or bool((targets == np.floor(targets)).all())
-    few = text or len(np.unique(targets)) <= FEW
-    decided: Task = task or ("classification" if whole and few else "regression")
+    decided, note = (task, "") if task is not None else _decided(targets, text, whole)
     about = f"{len(inputs):,} rows of {file.name}"
     if decided == "regression":
         if text:
             raise DataError(f"target of {file}", expected="numbers for regression", got=f"text such as {targets[0]!r}")
         numeric = _single(targets, f"target of {file}")
-        return Dataset(file.stem, file.name, "regression", inputs, numeric, names, description=about, schema=schema)
+        return Dataset(
+            file.stem, file.name, "regression", inputs, numeric, names, description=about, schema=schema, task_note=note
+        )
     if targets.ndim != 1:
         raise DataError(f"target of {file}", expected="one class for each row", got=f"an array {targets.shape}")
     encoder = LabelEncoder()
     labels = encoder.fit_transform(targets.astype(np.int64) if whole and not text else targets)
     classes = tuple(str(category) for category in encoder.classes_)
-    return Dataset(file.stem, file.name, "classification", inputs, labels, names, classes, about, schema=schema)
+    return Dataset(
+        file.stem, file.name, "classification", inputs, labels, names, classes, about, schema=schema, task_note=note
+    )
+
+
+def _decided(targets: Array, text: bool, whole: bool) -> Decided:
+    """Return the task of targets of which nobody said what they are."""
+    if text or targets.dtype.kind == "b":
+        return Decided("classification", "")
+    if targets.ndim != 1:
+        return Decided("classification" if whole and len(np.unique(targets)) <= FEW else "regression", "")
+    return choose_task(set(np.unique(targets).tolist()), len(targets), whole=whole)
 
 
 def _read_npz(file: Path, target: str | None, task: Task | None) -> Dataset:

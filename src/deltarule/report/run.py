@@ -49,9 +49,11 @@ class DataCard:
 
     def _target(self) -> str:
         if self.data.task == "classification":
-            return f"{self.data.n_classes} classes: {listed(self.data.class_names)}"
-        values = self.data.targets
-        return f"a number, {values.min():.4g} to {values.max():.4g}, mean {values.mean():.4g}"
+            told = f"{self.data.n_classes} classes: {listed(self.data.class_names)}"
+        else:
+            values = self.data.targets
+            told = f"a number, {values.min():.4g} to {values.max():.4g}, mean {values.mean():.4g}"
+        return f"{told} ({self.data.task_note})" if self.data.task_note else told
 
 
 def listed(names: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from deltarule.cli import answers, rows, source
 from deltarule.cli.about import About
+from deltarule.cli.reading import Reading
 from deltarule.data import load, write_mapped
 from deltarule.errors import ArgumentError, DataError, ShapeError
 
@@ -27,25 +28,25 @@ def _write(path: Path, *lines: str) -> str:
 
 
 def test_bundled_names_take_hyphens_and_refuse_a_target() -> None:
-    assert source.open_data("breast-cancer", None).name == "breast_cancer"
+    assert source.open_data("breast-cancer").name == "breast_cancer"
     with pytest.raises(ArgumentError, match="--target"):
-        source.open_data("iris", "species")
+        source.open_data("iris", Reading(target="species"))
 
 
 def test_what_is_neither_name_nor_file_lists_the_names() -> None:
     with pytest.raises(ArgumentError, match=r"expected one of digits, iris, .*or a \.csv"):
-        source.open_data("digitz", None)
+        source.open_data("digitz")
 
 
 def test_pictures_without_channels_get_one(tmp_path: Path) -> None:
     path = tmp_path / "p.npz"
     np.savez(path, X=np.zeros((20, 8, 6)), y=np.arange(20) % 2)
-    assert source.open_data(str(path), None).input_shape == (8, 6, 1)
+    assert source.open_data(str(path)).input_shape == (8, 6, 1)
 
 
 def test_few_rows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected at least 10 rows, got 2"):
-        source.open_data(_write(tmp_path / "t.csv", "a,b", "1,0", "2,1"), None)
+        source.open_data(_write(tmp_path / "t.csv", "a,b", "1,0", "2,1"))
 
 
 def test_split_is_disjoint_stratified_and_by_seed() -> None:
@@ -59,9 +60,10 @@ def test_split_is_disjoint_stratified_and_by_seed() -> None:
 
 
 def test_target_of_a_file_is_the_last_column(tmp_path: Path) -> None:
-    path = _write(tmp_path / "t.csv", "a,b,kind", "1,2,x")
-    assert source.target_name(path, None) == "kind" and source.target_name(path, "a") == "a"
-    assert source.target_name("iris", None) == "" and source.target_name("x.npz", None) == ""
+    path = _write(tmp_path / "t.csv", "a,b,kind", *["1,2,x", "2,1,y"] * 5)
+    assert source.target_name(source.open_data(path), None) == "kind"
+    assert source.target_name(source.open_data(path, Reading(target="a")), "a") == "a"
+    assert source.target_name(load("iris"), None) == ""
 
 
 def test_fingerprint_sees_values_order_and_type() -> None:
@@ -101,10 +103,13 @@ def test_cells_that_the_model_does_not_need_may_be_missing(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("inf,red,yes", "column 'width' of .*expected finite numbers, up to 3.4e38, got 'inf'"),
-        ("1e300,red,yes", "column 'width' of .*expected finite numbers, up to 3.4e38, got '1e300'"),
-        ("1,green,yes", "column 'colour' of .*expected one of blue, red, got 'green'"),
-        ("wide,red,yes", "column 'width' of .*expected numbers"),
+        ("inf,red,yes", "line 2: expected a number in column 'width', got 'inf'"),
+        (
+            "1e300,red,yes",
+            r"line 2: expected a number that float32 holds, up to 3.4e38, in column 'width', got 1e\+300",
+        ),
+        ("1,green,yes", "line 2: expected one of blue, red in column 'colour', got 'green'"),
+        ("wide,red,yes", "line 2: expected a number in column 'width', got 'wide'"),
         ("1,red,maybe", "targets of .*expected one of no, yes, got 'maybe' in row 0"),
     ],
 )
@@ -116,7 +121,7 @@ def test_cells_that_the_model_does_not_know(tmp_path: Path, line: str, told: str
 
 def test_missing_column_names_the_file_and_its_columns(tmp_path: Path) -> None:
     path = _write(tmp_path / "t.csv", "colour,kind", "red,yes")
-    with pytest.raises(DataError, match="expected a column 'width', got colour, kind"):
+    with pytest.raises(DataError, match="expected a column 'width', got the columns colour, kind"):
         rows.read_inputs(path, ABOUT)
 
 
@@ -191,14 +196,14 @@ def test_places_that_cannot_be_written_are_refused_before_the_work(tmp_path: Pat
 def test_folders_are_opened_by_what_lies_in_them(tmp_path: Path) -> None:
     digits = load("digits")
     write_mapped(tmp_path / "digits", digits)
-    opened = source.open_data(str(tmp_path / "digits"), None)
+    opened = source.open_data(str(tmp_path / "digits"))
     assert opened.input_shape == (8, 8, 1) and opened.class_names == digits.class_names
-    assert source.target_name(str(tmp_path / "digits"), None) == ""
+    assert source.target_name(opened, None) == ""
     assert source.fingerprint(opened) == source.fingerprint(digits)
     with pytest.raises(ArgumentError, match="--target"):
-        source.open_data(str(tmp_path / "digits"), "y")
+        source.open_data(str(tmp_path / "digits"), Reading(target="y"))
     with pytest.raises(DataError, match="a folder of pictures for each class"):
-        source.open_data(str(tmp_path), None)
+        source.open_data(str(tmp_path))
     about = About.of(digits, "lenet", "", 0, "f")
     examples = rows.read_examples(str(tmp_path / "digits"), about, None)
     np.testing.assert_array_equal(examples.targets, digits.targets)

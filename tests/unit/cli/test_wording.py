@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from deltarule.cli import main as entry
 from deltarule.cli.catalogue import COMMANDS
-from deltarule.cli.wording import flags_of, speak_in_flags
+from deltarule.cli.wording import flags_of, in_flags, speak_in_flags
 from deltarule.errors import ArgumentError, DeltaruleError
 
 TRAIN = flags_of(importlib.import_module(COMMANDS["train"].module).command)
@@ -71,7 +73,7 @@ def _run(folder: Path, line: str) -> int:
         ("train good.npz --resume --checkpoint b.dr", 1, "leave --resume out."),
         ("train good.npz --resume --checkpoint good.dr --seed 3 --epochs 2", 1, "the same --seed as in the file (0)"),
         ("train good.npz --resume --checkpoint good.dr --batch-size 3 --epochs 2", 1, "only --epochs may differ); for"),
-        ("train gaps.csv", 1, "or leave their rows out of the file."),
+        ("train gaps.csv", 1, "or leave their rows out: --drop-missing."),
         ("train wide.npz", 1, "one for each of 40 examples, got an array of shape (40, 2).\n  Name an array of one"),
         ("evaluate good.dr wide.npz", 1, "one for each of 40 examples, got an array of shape (40, 2)."),
         ("evaluate good.dr short.npz", 1, "one for each of 40 examples, got an array of shape (30,)."),
@@ -95,3 +97,46 @@ def test_a_column_of_answers_is_as_good_as_a_list(place: Path, capsys: pytest.Ca
         assert _run(place, f"evaluate good.dr {file} --all --json") == 0
         answers.append(capsys.readouterr().out)
     assert answers[0] == answers[1] and '"samples": 40' in answers[0]
+
+
+def _library_texts() -> list[tuple[str, str]]:
+    """Return every text of ``deltarule.data`` that tells people what to write, with the file that holds it."""
+    folder = Path(importlib.import_module("deltarule.data").__file__ or "").parent
+    found = []
+    for path in sorted(folder.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = _constant(node)
+            if re.search(r"\b(ignore|header|task|categorical|drop_missing|size)=", text) and not text.count("\n"):
+                found.append((path.name, text))
+    return found
+
+
+def _constant(node: ast.AST) -> str:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        parts = [str(part.value) if isinstance(part, ast.Constant) else "" for part in node.values]
+        filled = ["True" if before.endswith("header=") else "(3, 4)" if before.endswith("size=") else "'a'"
+                  for before in ["", *parts]]  # fmt: skip
+        return "".join(part or value for part, value in zip(parts, filled, strict=False))
+    return ""
+
+
+@pytest.mark.parametrize("command", ["train", "summary", "predict", "evaluate"])
+def test_what_reading_a_table_advises_is_told_in_flags(command: str) -> None:
+    flags = flags_of(importlib.import_module(COMMANDS[command].module).command)
+    texts = [text for file, text in _library_texts() if file in {"cells.py", "schema.py", "image_folder.py"}]
+    if command not in {"train", "summary"}:  # where a schema is known, nothing is asked about
+        texts = [text for text in texts if "first line" not in text and "leave it out" not in text]
+    assert len(texts) >= 3
+    for text in texts:
+        assert not re.search(r"\b[a-z_]+=['\[(TF]", in_flags(text, flags)), in_flags(text, flags)
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("with ignore=['a b']", "with --ignore 'a b'"), ("with ignore=['it\\'s', 'b']", """with --ignore 'it'"'"'s,b'"""),
+    ("with ignore=['a,b']", """with --ignore '"a,b"'"""), ("header=True or header=False", "--header or --no-header"),
+    ('task="regression"', "--task regression"), ("drop_missing=True.", "--drop-missing."), ("header=1", "--header 1"),
+])  # fmt: skip
+def test_lists_and_answers_become_flags(text: str, told: str) -> None:
+    assert in_flags(text, TRAIN) == told

@@ -88,8 +88,9 @@ def test_decimal_commas_where_semicolons_divide(written):
     np.testing.assert_array_equal(data.read_table(written("a;y\n1,5;0\n-2,25;1\n")).inputs, [[1.5], [-2.25]])
 
 
-def test_a_first_line_with_a_number_is_no_header(written):
-    table = data.read_table(written("5.1,3.5,setosa\n7.0,3.2,versicolor\n"))
+def test_a_first_line_with_fractions_is_no_header(written):
+    with pytest.warns(DataWarning, match="header=True says otherwise"):
+        table = data.read_table(written("5.1,3.5,setosa\n7.0,3.2,versicolor\n"))
     assert table.feature_names == ("column 1", "column 2")
     assert table.n_samples == 2
     years = written("2019,2020,name\n1,2,a\n3,4,b\n", "years.csv")
