@@ -12,7 +12,7 @@ from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DTypeError, ShapeError
 from deltarule.losses import Loss
 from deltarule.nn import context as contexts
-from deltarule.nn import document, fault
+from deltarule.nn import document, effects, fault
 from deltarule.nn.account import Account
 from deltarule.nn.context import ForwardContext, Record, Visit
 from deltarule.nn.summary import Summary, summarize
@@ -33,6 +33,9 @@ class Module(Tree):
     and state (``dr.tensor`` attributes, such as running statistics; those whose name begins with ``_`` are
     private). Calling a module runs ``forward`` in a mode, ``"inference"`` unless said otherwise; a submodule
     takes the mode of the call that it is part of.
+
+    State may be assigned in ``forward``: ``self.count.assign(self.count + 1.0)``. It changes at every call at the
+    prompt and, under ``fit``, once a training step; ``evaluate``, ``predict`` and validation leave it as it is.
 
     >>> from deltarule import nn
     >>> class Skip(nn.Module):
@@ -103,8 +106,11 @@ class Module(Tree):
     ) -> Applied:  # fmt: skip
         """Return output, new state and penalties for a batch as pure expressions; nothing is assigned."""
         record = self.record(seed, step)
-        output = self.run(record, (as_tensor(inputs),), mode, batched=True)
-        new = {path: record.updates[id(item)][1] for path, item in self.named_state() if id(item) in record.updates}
+        with effects.observed(self) as seen:
+            output = self.run(record, (as_tensor(inputs),), mode, batched=True)
+        new = seen.state | {
+            path: record.updates[id(item)][1] for path, item in self.named_state() if id(item) in record.updates
+        }
         return Applied(output, new, record.penalties)
 
     def record(self, seed: Tensor | int | None = None, step: Tensor | int | None = None) -> Record:

@@ -12,7 +12,7 @@ import numpy as np
 from deltarule import dtypes
 from deltarule.dtypes import DType
 from deltarule.errors import DTypeError
-from deltarule.flags import check_constructor, checks_flags
+from deltarule.flags import check_constructor, checks_flags, flag
 from deltarule.graph.op import Op
 from deltarule.losses import Loss
 from deltarule.nn import freezing, state
@@ -52,6 +52,7 @@ class Own:
     declared: dict[str, Declared] = field(default_factory=dict)
     pending: set[str] = field(default_factory=set)  # declared and not drawn yet
     frozen: set[str] = field(default_factory=set)
+    still: bool = False  # frozen before there was a parameter: those that come are frozen too
     address: str = ""
     seed: int | None = None
     inherited_seed: int = DEFAULT_SEED
@@ -146,7 +147,12 @@ class Tree:
     def named_modules(self, prefix: str = "") -> list[tuple[str, Module]]:
         """Return this module ("") and all below it, each once, by path."""
         self._address_children()
-        return list(_unique(self._walk(prefix)))
+        found = list(_unique(self._walk(prefix)))
+        for _, module in found:
+            if module._own.still:
+                module._own.still = False
+                freezing.freeze(module, (), frozen=True)
+        return found
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
         yield prefix, cast("Module", self)  # the one class that is a Tree
@@ -247,6 +253,24 @@ class Tree:
         A module whose parameters are all frozen keeps its running statistics too.
         """
         freezing.freeze(self, names, frozen=True)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether any parameter is learned (True where there is none); setting it freezes or unfreezes all of them.
+
+        >>> from deltarule import nn
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+        >>> model[0].trainable = False
+        >>> [name for name, _ in model.named_parameters()]
+        ['1.weight', '1.bias']
+        """
+        return not self.parameters(include_frozen=True) or bool(self.parameters())
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        frozen = not flag(value, f"{type(self).__name__} trainable")
+        freezing.freeze(self, (), frozen=frozen)
+        self._own.still = frozen and not self.parameters(include_frozen=True)
 
     def unfreeze(self, *names: str) -> None:
         """Let parameters learn again: names or patterns; all without names."""

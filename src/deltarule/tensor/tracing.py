@@ -77,5 +77,5 @@ def refuse_value(tensor: Tensor) -> None:
             f"value of {build.describe(tensor._node)} while tracing",
             expected="a function whose course does not depend on values",
             got="a request for a number (numpy(), item(), float(), if, print of a value)",
-            hint="Use dr.where for choices, return the tensor to look at it, or call the function without dr.jit.",
+            hint="Use dr.where for choices, return the tensor to look at it, or call it outside dr.jit and fit.",
         )
