@@ -37,6 +37,16 @@ class DType:
         """Bytes per element."""
         return max(1, self.bits // 8)
 
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The least and the greatest value of an integer type.
+
+        >>> UINT8.bounds, INT32.bounds
+        ((0, 255), (-2147483648, 2147483647))
+        """
+        low = -(2 ** (self.bits - 1)) if self.kind == "int" else 0
+        return low, low + 2**self.bits - 1
+
     def __repr__(self) -> str:
         return self.name
 

@@ -124,6 +124,7 @@ CASES = [
     Case(Op.MAX, lambda x: build.maximum_over(x, (0, 2)), lambda x: x.amax((0, 2)), ((2, 3, 4),)),
     Case(Op.ARGMAX, lambda x: build.multiply(x, build.cast(build.argmax(x, 0), F64)),
          lambda x: x * x.argmax(0).to(torch.float64), (MATRIX,)),
+    Case(Op.CUMULATIVE_SUM, lambda x: build.cumulative_sum(x, 1), lambda x: x.cumsum(1), ((2, 5, 4),)),
     Case(Op.RESHAPE, lambda x: build.reshape(x, (2, -1)), lambda x: x.reshape(2, -1), (MATRIX,)),
     Case(Op.PERMUTE, lambda x: build.permute(x, (2, 0, 1)), lambda x: x.permute(2, 0, 1), ((2, 3, 4),)),
     Case(Op.BROADCAST, lambda x: build.broadcast_to(x, (2, 3, 4)), lambda x: x.expand(2, 3, 4), ((3, 1),)),

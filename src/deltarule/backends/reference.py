@@ -108,6 +108,11 @@ def _sum(node: Node, x: Array) -> Array:
     return np.asarray(np.add.reduce(x, axes, np.float64 if wide else x.dtype), x.dtype)
 
 
+def _cumulative_sum(node: Node, x: Array) -> Array:
+    """Return running sums; those of float32 numbers are added in float64 and each rounded once."""
+    return np.cumsum(x, node.attributes["axis"], np.float64 if x.dtype == np.float32 else x.dtype)
+
+
 def _solve(node: Node, a: Array, b: Array) -> Array:
     try:
         return np.asarray(np.linalg.solve(a, b))
@@ -160,6 +165,7 @@ EVALUATE: dict[Op, Evaluate] = {
     Op.SUM: _sum,
     Op.MAX: lambda n, x: np.maximum.reduce(x, n.attributes["axes"]),
     Op.ARGMAX: lambda n, x: np.argmax(x, axis=n.attributes["axis"]),
+    Op.CUMULATIVE_SUM: _cumulative_sum,
     Op.RESHAPE: lambda n, x: x.reshape(n.shape),
     Op.PERMUTE: lambda n, x: x.transpose(n.attributes["order"]),
     Op.BROADCAST: _broadcast,

@@ -6,7 +6,7 @@ reads none. What mixes examples, such as batch normalisation in training, has no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +20,18 @@ from deltarule.shapes import Dimension, Size
 
 HINT: Final = 'Use batch="matrices": the whole batch in matrices.'
 _POOLS = frozenset({"max_pool", "average_pool"})
+
+_OVER_AXES: Final[Mapping[Op, Callable[[Node, Sequence[int]], Node]]] = {  # the axes are those of the batch
+    Op.SUM: lambda x, axes: build.sum_over(x, [axis - 1 for axis in axes]),
+    Op.MAX: lambda x, axes: build.maximum_over(x, [axis - 1 for axis in axes]),
+    Op.CUMULATIVE_SUM: lambda x, axes: build.cumulative_sum(x, axes[0] - 1),
+}
+
+
+def _axes(node: Node) -> tuple[int, ...]:
+    """Return the axes that a reduction or a scan runs along."""
+    along = node.attributes
+    return tuple(along["axes"]) if "axes" in along else (along["axis"],)
 
 
 @dataclass(frozen=True)
@@ -157,9 +169,8 @@ class _Unbatched:
             return build.reshape(x, node.shape[1:])
         if node.op is Op.PERMUTE and given["order"][0] == 0:
             return build.permute(x, tuple(axis - 1 for axis in given["order"][1:]))
-        if node.op in {Op.SUM, Op.MAX}:
-            reduce = build.sum_over if node.op is Op.SUM else build.maximum_over
-            return reduce(x, tuple(axis - 1 for axis in given["axes"]))
+        if node.op in _OVER_AXES and 0 not in _axes(node):
+            return _OVER_AXES[node.op](x, _axes(node))
         if node.op is Op.SLICE and node.shape[0] == sources[0].shape[0]:
             return build.slice_axes(x, given["starts"][1:], given["stops"][1:], given["steps"][1:])
         if node.op is Op.CONCATENATE and given["axis"]:

@@ -268,6 +268,7 @@ FUNCTIONS: dict[str, Typeset] = {
     "max": _partial_maximum,
     "argmax": function("argmax"),
     "sum": _partial_sum,
+    "cumulative_sum": function("cumsum"),
     "reshape": _reshape,
     "permute": _permuted,
     "broadcast": lambda term, arguments, closed: (closed[0], POWER),

@@ -376,6 +376,7 @@ TRANSLATE: dict[Op, Translate | None] = {
     Op.SUM: _sum,
     Op.MAX: None,
     Op.ARGMAX: None,
+    Op.CUMULATIVE_SUM: None,
     Op.RESHAPE: reshape_rule,
     Op.PERMUTE: permute_rule,
     Op.BROADCAST: broadcast_rule,

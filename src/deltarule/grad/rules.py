@@ -110,6 +110,12 @@ def _max_routes(node: Node, g: Node) -> Node:
     return build.where(first_maximum(x, axes), unreduced(g, x.shape, axes), 0)
 
 
+def _uncumulated(node: Node, g: Node) -> Node:
+    """Each element is in its own sum and in all later ones: running sums from the end."""
+    axis = node.attributes["axis"]
+    return build.flip(build.cumulative_sum(build.flip(g, (axis,)), axis), (axis,))
+
+
 def _unbroadcast(node: Node, g: Node) -> Node:
     """Sum over the axes along which the source was repeated."""
     shape = _x(node).shape
@@ -273,6 +279,7 @@ RULES: dict[Op, Rule] = {
     Op.SUM: rule("sum distributes", lambda n, g: unreduced(g, _x(n).shape, n.attributes["axes"])),
     Op.MAX: rule("max gate routes", _max_routes),
     Op.ARGMAX: _FLAT,
+    Op.CUMULATIVE_SUM: rule("running sums from the end", _uncumulated),
     Op.RESHAPE: rule("reshape back", lambda n, g: build.reshape(g, _x(n).shape)),
     Op.PERMUTE: rule("transpose back", _unpermute),
     Op.BROADCAST: rule("sum over the repetitions", _unbroadcast),

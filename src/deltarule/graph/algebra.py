@@ -40,9 +40,10 @@ def variance(x: Node, axes: Axes = None, keepdims: bool = False, correction: int
 
 
 def product_over(x: Node, axis: int, keepdims: bool = False) -> Node:
-    """The product along an axis, by halves."""
+    """The product along an axis, by halves; whole numbers multiply in int64."""
     where = shapes.axis(axis, x.rank, "prod")
     kept = x.shape[:where] + ((1,) if keepdims else ()) + x.shape[where + 1 :]
+    x = x if x.dtype.is_float else build.cast(x, dtypes.INT64)
     if x.shape[where] == 0:
         return build.full(kept, 1, x.dtype)
     while x.shape[where] > 1:
@@ -141,15 +142,19 @@ def induced_infinity_norm(a: Node) -> Node:
     return build.maximum_over(build.sum_over(build.absolute(a), -1), -1)
 
 
-def cumulative_sum(x: Node, axis: int) -> Node:
-    """Sums of all entries up to and including each one, along an axis."""
-    where = shapes.axis(axis, x.rank, "cumsum")
-    n = x.shape[where]
-    last = swap_axes(x, where, x.rank - 1)
-    shape = (*last.shape, n)  # (…, j, i): keep j ≤ i
-    keep = build.logical_not(build.less(build.iota(shape, x.rank), build.iota(shape, x.rank - 1)))
-    sums = build.sum_over(build.where(keep, build.expand_dims(last, (x.rank,)), 0), x.rank - 1)
-    return swap_axes(sums, where, x.rank - 1)
+def cumulative_product(x: Node, axis: int) -> Node:
+    """Products of all elements up to and including each one, along an axis; whole numbers multiply in int64.
+
+    Each step doubles how many neighbours a product covers: log₂ n products of n numbers (Hillis and Steele 1986).
+    """
+    where = shapes.axis(axis, x.rank, "cumprod")
+    x = x if x.dtype.is_float else build.cast(x, dtypes.INT64)
+    n, reach = x.shape[where], 1
+    while reach < n:
+        later = build.multiply(part(x, where, reach, n), part(x, where, 0, n - reach))
+        x = build.concatenate([part(x, where, 0, reach), later], where)
+        reach *= 2
+    return x
 
 
 def take_along_axis(x: Node, indices: Node, axis: int) -> Node:

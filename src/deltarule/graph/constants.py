@@ -24,13 +24,12 @@ def cast_scalar(value: Scalar, source: DType, target: DType) -> Scalar:
         return bool(exact != 0)
     if target.is_float:
         return float(exact)
-    low = -(2 ** (target.bits - 1)) if target.kind == "int" else 0
+    low, high = target.bounds
     if not isinstance(exact, float):
         wrapped: int = (int(exact) - low) % 2**target.bits + low
         return wrapped
     if math.isnan(exact):
         return 0
-    high = low + 2**target.bits - 1
     return low if exact <= low else high if exact >= high else math.trunc(exact)
 
 

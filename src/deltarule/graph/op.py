@@ -63,6 +63,9 @@ class Op(Enum):
     MAX = auto()  # axes; at a tie the gradient goes to the first maximum in row-major order
     ARGMAX = auto()  # axis; first maximum, int64
 
+    # scans
+    CUMULATIVE_SUM = auto()  # axis: sums of all elements up to and including each one
+
     # movement
     RESHAPE = auto()  # shape
     PERMUTE = auto()  # order: result axis i is source axis order[i]

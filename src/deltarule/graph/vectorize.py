@@ -183,6 +183,7 @@ RULES: Final[dict[Op, Rule]] = {
     Op.SUM: _one(lambda x, a, _: build.sum_over(x, _shifted(a["axes"]))),
     Op.MAX: _one(lambda x, a, _: build.maximum_over(x, _shifted(a["axes"]))),
     Op.ARGMAX: _one(lambda x, a, _: build.argmax(x, a["axis"] + 1)),
+    Op.CUMULATIVE_SUM: _one(lambda x, a, _: build.cumulative_sum(x, a["axis"] + 1)),
     Op.RESHAPE: _one(lambda x, a, n: build.reshape(x, (n, *a["shape"]))),
     Op.PERMUTE: _one(lambda x, a, _: build.permute(x, (0, *_shifted(a["order"])))),
     Op.BROADCAST: _one(_broadcast),

@@ -37,6 +37,7 @@ _CONSTRUCTED: dict[Op, Callable[[Node], Node]] = {
     Op.SUM: _again(build.sum_over, "axes"),
     Op.MAX: _again(build.maximum_over, "axes"),
     Op.ARGMAX: _again(build.argmax, "axis"),
+    Op.CUMULATIVE_SUM: _again(build.cumulative_sum, "axis"),
     Op.RESHAPE: _again(build.reshape, "shape"),
     Op.PERMUTE: _again(build.permute, "order"),
     Op.BROADCAST: _again(build.broadcast_to, "shape"),

@@ -5,7 +5,8 @@
 * the transpose of a matrix product becomes the product of the transposes;
 * values divided by one number are multiplied by its reciprocal;
 * factors that a sum does not run over leave it;
-* 0 < x is read off max(0, x) where that is computed anyway, so that only one of both is kept in memory.
+* 0 < x is read off max(0, x) where that is computed anyway, so that only one of both is kept in memory;
+* what has no elements, and sums over no elements, are constants: no loop of a statement is empty.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from deltarule.graph import build
 from deltarule.graph.node import Node
-from deltarule.graph.op import Op
+from deltarule.graph.op import CONTRACTIONS, LEAVES, Op
 from deltarule.graph.rewrite import expand_calls, rewrite
 from deltarule.graph.walk import topological, users
 from deltarule.shapes import count
@@ -97,7 +98,23 @@ def _without(node: Node, axes: Sequence[int]) -> Node | None:
     return build.broadcast_to(build.reshape(few, sizes), tuple(node.shape[axis] for axis in kept))
 
 
+_ZERO_OF_NOTHING = CONTRACTIONS | {Op.SUM, Op.SCATTER_ADD, Op.PAD, Op.FOLD, Op.LOG_DETERMINANT}
+
+
+def _of_nothing(node: Node) -> bool:
+    """Return whether a node has no elements, or adds up none."""
+    if node.op in LEAVES - {Op.RANDOM}:
+        return False
+    if not count(node.shape):
+        return True
+    return node.op in _ZERO_OF_NOTHING and any(not count(source.shape) for source in node.sources)
+
+
 def _prepared(node: Node) -> Node | None:
+    if _of_nothing(node):
+        return build.full(node.shape, 0, node.dtype)
+    if node.op is Op.CONCATENATE and any(not count(part.shape) for part in node.sources):
+        return build.concatenate([part for part in node.sources if count(part.shape)], node.attributes["axis"])
     if node.op is Op.SUM:
         return _factored(node)
     if node.op in _ARITHMETIC:

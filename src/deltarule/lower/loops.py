@@ -1,8 +1,8 @@
 """Loop IR: a program as statements over buffers.
 
 A statement is a nest (elementwise work and reductions), a contraction (sums of products, with elementwise work on
-the results), a scatter (additions at looked-up places) or a routine (sorting, linear algebra). Expressions say what
-is computed at one point of a nest; shared parts are shared objects. All sizes are numbers.
+the results), a scatter (additions at looked-up places) or a routine (sorting, running sums, linear algebra).
+Expressions say what is computed at one point of a nest; shared parts are shared objects. All sizes are numbers.
 """
 
 from __future__ import annotations
@@ -309,7 +309,7 @@ class Scatter(Statement):
 
 @dataclass(eq=False)
 class Routine(Statement):
-    """A whole-array routine: "argsort", "solve", "log_determinant", "cholesky". Sizes in ``sizes``."""
+    """A whole-array routine: "argsort", "cumulative_sum", "solve", "log_determinant", "cholesky", of ``sizes``."""
 
     kind: str = ""
     arguments: tuple[Buffer, ...] = ()

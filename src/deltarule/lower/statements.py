@@ -185,7 +185,7 @@ class Statements:
     def _routine(self, node: Node) -> Statement:
         arguments = tuple(self._buffers[source] for source in node.sources)
         shape = node.sources[0].shape
-        if node.op is Op.ARGSORT:
+        if "axis" in node.attributes:
             axis = node.attributes["axis"]
             sizes = (count(shape[:axis]), shape[axis], count(shape[axis + 1 :]))
         else:
@@ -196,7 +196,7 @@ class Statements:
         extra = {Op.ARGSORT: (INT64, 2 * sizes[0] * sizes[1] * sizes[2])}.get(
             node.op, (node.dtype, sizes[0] * sizes[1] * sizes[1])
         )
-        if node.op is not Op.CHOLESKY:
+        if node.op not in {Op.CHOLESKY, Op.CUMULATIVE_SUM}:
             results.append(Buffer(f"{results[0].name}_work", *extra))
         return Routine(kind, (), (), kind, arguments, tuple(results), sizes)
 

@@ -42,7 +42,7 @@ def _subtract(node: Node) -> Node | None:
     x, y = node.sources
     if constant_everywhere(y) == 0:
         return x
-    if constant_everywhere(x) == 0:
+    if constant_everywhere(x) == 0 and y.dtype.kind != "uint":
         return build.negate(y)
     if y.op is Op.NEGATE:
         return build.add(x, y.sources[0])

@@ -170,16 +170,27 @@ def minimum(x: TensorLike, y: TensorLike) -> Tensor:
     return Tensor(build.minimum(operand(x), operand(y)))
 
 
-def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
-    """Join along an axis."""
-    nodes = [build.as_node(operand(x)) for x in tensors]
+def _of_one_type(tensors: Sequence[TensorLike]) -> list[Node]:
+    """Return tensors in the type that they promote to; Python numbers take the type of the tensors beside them."""
+    operands = [operand(x) for x in tensors]
+    known = [x.dtype for x in operands if isinstance(x, Node)]
+    nodes = [build.as_node(x, dtypes.promote(*known) if known else None) for x in operands]
     kind = dtypes.promote(*(node.dtype for node in nodes)) if nodes else dtypes.FLOAT32
-    return Tensor(build.concatenate([build.cast(node, kind) for node in nodes], axis))
+    return [build.cast(node, kind) for node in nodes]
+
+
+def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
+    """Join along an axis, in the type that all promote to."""
+    return Tensor(build.concatenate(_of_one_type(tensors), axis))
 
 
 def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
-    """Join along a new axis."""
-    return Tensor(algebra.stack([build.as_node(operand(x)) for x in tensors], axis))
+    """Join along a new axis, in the type that all promote to.
+
+    >>> stack([1.5, 2]).tolist()
+    [1.5, 2.0]
+    """
+    return Tensor(algebra.stack(_of_one_type(tensors), axis))
 
 
 def pad(x: TensorLike, widths: Sequence[tuple[int, int]]) -> Tensor:

@@ -393,8 +393,12 @@ class Tensor:
         return (self == 0).sum(axis) == 0
 
     def cumsum(self, axis: int) -> Tensor:
-        """Running sums along an axis."""
-        return Tensor(algebra.cumulative_sum(self.node, axis))
+        """Sums of all elements up to and including each one, along an axis."""
+        return Tensor(build.cumulative_sum(self.node, axis))
+
+    def cumprod(self, axis: int) -> Tensor:
+        """Products of all elements up to and including each one, along an axis."""
+        return Tensor(algebra.cumulative_product(self.node, axis))
 
     def clip(self, low: float | None = None, high: float | None = None) -> Tensor:
         """Limit values to [low, high]."""

@@ -76,6 +76,7 @@ CASES = [
       for axis in range(3)),
     *(Case(Op.SCATTER_ADD, lambda i, u, at=axis: build.scatter_add(i, u, at, 3), (ROWS, (2, 2, 2, 2)), f"axis{axis}")
       for axis in range(3)),
+    Case(Op.CUMULATIVE_SUM, lambda x: build.cumulative_sum(x, 1), (MATRIX,)),
     Case(Op.ARGSORT, lambda x: build.argsort(x, 1), (MATRIX,)),
     Case(Op.MATMUL, build.matmul, ((2, 3, 4), (2, 4, 5))),
     Case(Op.CONVOLVE, lambda x, w: build.convolve(x, w, **GEOMETRY), (X, W)),

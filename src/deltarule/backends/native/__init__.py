@@ -8,7 +8,7 @@ Reading order, from what a user calls to single instructions:
    ``phases`` say which thread does what and where all wait, ``threads`` are the workers; ``division`` cuts the text
    into parts that are compiled side by side.
 3. Nests and scatters: ``emit`` the loops, ``values`` what happens at a point, ``jam`` several results at a time,
-   ``routines`` sorting and linear algebra, ``random`` the counter-based generator.
+   ``routines`` sorting, running sums and linear algebra, ``random`` the counter-based generator.
 4. Contractions: ``specification`` what is computed, ``products`` from the loop IR to it, ``tiling`` the schedule,
    ``contraction`` the loops, ``tile`` the innermost code, ``packing`` copies, ``panels`` layouts of weights,
    ``simple_contraction`` for what no tile fits.

@@ -57,7 +57,7 @@ static double dr_random_double(int64_t seed, int64_t step, uint32_t stream, int6
 }""",
 }
 
-# Routines on whole arrays, for elements of type T (N is appended to the name).
+# Routines on whole arrays, for elements of type T (N is appended to the name); W is double for floats.
 ROUTINES: dict[str, str] = {
     "argsort": """
 /* Stable positions that sort columns of keys (outer, n, inner) along n; NaN last. */
@@ -86,6 +86,18 @@ static void dr_argsort_N(const T *keys, int64_t *result, int64_t *work, int64_t 
             to = other;
         }
         for (int64_t i = 0; i < n; ++i) place[i * inner] = from[i];
+    }
+}""",
+    "cumulative_sum": """
+/* Running sums of columns (outer, n, inner) along n, added up in type W. */
+static void dr_cumulative_sum_N(const T *x, T *result, int64_t outer, int64_t n, int64_t inner) {
+    for (int64_t item = 0; item < outer * inner; ++item) {
+        const int64_t start = item / inner * n * inner + item % inner;
+        W total = 0;
+        for (int64_t i = 0; i < n; ++i) {
+            total += (W)x[start + i * inner];
+            result[start + i * inner] = (T)total;
+        }
     }
 }""",
     "eliminate": """

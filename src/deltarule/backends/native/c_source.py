@@ -134,7 +134,8 @@ class _File:
         needed = (["eliminate"] if statement.kind in {"solve", "log_determinant"} else []) + [statement.kind]
         for kind in needed:
             text = re.sub(r"\bT\b", _TYPES[dtype.name], ROUTINES[kind]).replace("_N(", f"_{suffix}(")
-            self._helpers[f"{kind}_{suffix}"] = text
+            wide = "double" if dtype.is_float else _TYPES[dtype.name]
+            self._helpers[f"{kind}_{suffix}"] = re.sub(r"\bW\b", wide, text)
         names = [self._names[buffer] for buffer in (*statement.arguments, *statement.results)]
         sizes = [str(size) for size in statement.sizes]
         return f"    dr_{statement.kind}_{suffix}({', '.join([*names, *sizes])});"

@@ -1,4 +1,4 @@
-"""Whole-array routines as LLVM IR: stable merge sort, LU with partial pivoting, Cholesky.
+"""Whole-array routines as LLVM IR: stable merge sort, running sums, LU with partial pivoting, Cholesky.
 
 Each is ``void @name(ptr context, ptr arguments…, ptr results…, i64 begin, i64 end)`` over the items begin … end − 1
 of a batch; a singular or indefinite matrix is reported in the context.
@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from deltarule.backends.native.apply import apply, constant, memory_kind
+from deltarule.backends.native.apply import apply, cast, constant, memory_kind
 from deltarule.backends.native.context import ERROR_FLAG, INDEFINITE, SINGULAR
 from deltarule.backends.native.emit import Kernel
 from deltarule.backends.native.emitter import Emitter, Module
 from deltarule.backends.native.vector_math import call_math
-from deltarule.dtypes import DType
+from deltarule.dtypes import FLOAT32, FLOAT64, DType
 from deltarule.graph.op import Op
 from deltarule.lower.loops import Routine
+
+_OF_COLUMNS = {"argsort", "cumulative_sum"}  # sizes (outer, n, inner): each column along n is an item
+_CYCLES_OF_A_SUM = 4  # an addition waits for the one before
 
 
 def emit_routine(routine: Routine, module: Module, name: str) -> tuple[Kernel, str]:
@@ -27,6 +30,7 @@ def emit_routine(routine: Routine, module: Module, name: str) -> tuple[Kernel, s
     with e.loop("%begin", "%end") as item:
         writes: dict[str, Callable[[str], None]] = {
             "argsort": writer.argsort,
+            "cumulative_sum": writer.cumulative_sum,
             "solve": writer.solve,
             "log_determinant": writer.log_determinant,
             "cholesky": writer.cholesky,
@@ -36,8 +40,9 @@ def emit_routine(routine: Routine, module: Module, name: str) -> tuple[Kernel, s
     listed = "".join(f", ptr %b{place}" for place in range(len(buffers)))
     text = e.function(f"internal void @{name}(ptr %context{listed}, i64 %begin, i64 %end)")
     batch, n, columns = routine.sizes
-    items = batch * columns if routine.kind == "argsort" else batch
-    return Kernel(name, buffers, items, max(1, items), float(items) * n * n * max(n, 1)), text
+    items = batch * columns if routine.kind in _OF_COLUMNS else batch
+    cycles = _CYCLES_OF_A_SUM * n if routine.kind == "cumulative_sum" else n * n * max(n, 1)
+    return Kernel(name, buffers, items, max(1, items), float(items * cycles)), text
 
 
 class _Matrix:
@@ -190,14 +195,33 @@ class _Matrix:
             self.report(e.assign(f"fcmp ule {self.kind} {square}, {zero}"), INDEFINITE)
             self.put(apply(e, Op.SQRT, self.dtype, (square,), self.dtype, 1), target)
 
-    # ------------------------------------------------------------------ sorting
+    # ------------------------------------------------------------------ along columns
+
+    def _start_of_column(self, item: str) -> str:
+        """Return where a column along the middle axis of (outer, n, inner) begins."""
+        e, inner = self.e, max(1, self.columns)
+        return e.add(e.multiply(e.divide(item, inner), self.n * self.columns), e.modulo(item, inner))
+
+    def cumulative_sum(self, item: str) -> None:
+        """Add up a column; float32 in float64."""
+        e, start = self.e, self._start_of_column(item)
+        source, target = (e.address(self.kind, base, start) for base in ("%b0", "%b1"))
+        wide = FLOAT64 if self.dtype is FLOAT32 else self.dtype
+        total = e.stack(memory_kind(wide))
+        e.emit(f"store {memory_kind(wide)} {constant(0, wide, 1)}, ptr {total}")
+        with self.upward("0", self.n) as k:
+            place = e.multiply(k, self.columns)
+            new = cast(e, self.get(e.address(self.kind, source, place)), self.dtype, wide, 1)
+            before = e.assign(f"load {memory_kind(wide)}, ptr {total}")
+            now = apply(e, Op.ADD, wide, (before, new), wide, 1)
+            e.emit(f"store {memory_kind(wide)} {now}, ptr {total}")
+            self.put(cast(e, now, wide, self.dtype, 1), e.address(self.kind, target, place))
 
     def argsort(self, item: str) -> None:
         """Sort positions by their keys: runs of 1, 2, 4 … merged from one array to another and back."""
         e, n = self.e, self.n
         stride = self.columns
-        outer, inner = e.divide(item, max(1, stride)), e.modulo(item, max(1, stride))
-        start = e.add(e.multiply(outer, n * stride), inner)
+        start = self._start_of_column(item)
         keys = e.address(self.kind, "%b0", start)
         result = e.address("i64", "%b1", start)
         scratch = e.address("i64", "%b2", e.multiply(item, 2 * n))

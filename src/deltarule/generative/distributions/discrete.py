@@ -37,7 +37,9 @@ from deltarule.tensor.functional import (
     sigmoid,
     softmax,
     softplus,
+    take,
     where,
+    zeros,
 )
 from deltarule.tensor.tensor import Tensor, tensor
 
@@ -254,8 +256,7 @@ class Poisson(Elementwise):
         x = self._support("sample")
         rate = self.rate.astype(dtypes.FLOAT64).expand_dims(-1)
         reached = exp(x * log(rate) - rate - lgamma(x + 1.0)).cumsum(-1)
-        u = noise.uniform(full_shape(shape, self), dtypes.FLOAT64).expand_dims(-1)
-        return (reached <= u).astype(self.dtype).sum(-1)
+        return _count_up_to(reached, noise.uniform(full_shape(shape, self), dtypes.FLOAT64)).astype(self.dtype)
 
     @property
     def mean(self) -> Tensor:
@@ -273,3 +274,16 @@ class Poisson(Elementwise):
         rate = self.rate.expand_dims(-1)
         log_p = x * log(rate) - rate - lgamma(x + 1.0)
         return -(exp(log_p) * log_p).sum(-1)
+
+
+def _count_up_to(rows: Tensor, u: Tensor) -> Tensor:
+    """Return how many numbers of each row (…, n), in ascending order, are ≤ u (…), by bisection in log₂ n steps."""
+    n = int(rows.shape[-1])
+    starts = arange(rows.size // n).reshape(rows.shape[:-1]) * n
+    flat, found, step = rows.reshape(-1), zeros(u.shape, dtypes.INT64), 1 << (n.bit_length() - 1)
+    while step:
+        further = found + step
+        inside = further <= n
+        found = where(inside & (take(flat, starts + where(inside, further - 1, 0)) <= u), further, found)
+        step //= 2
+    return found

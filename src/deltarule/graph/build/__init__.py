@@ -73,14 +73,15 @@ from deltarule.graph.build.movement import (
     scatter_add,
     slice_axes,
 )
-from deltarule.graph.build.reduction import argmax, maximum_over, mean, sum_over
+from deltarule.graph.build.reduction import argmax, cumulative_sum, maximum_over, mean, sum_over
 
 __all__ = [
     "Operand", "absolute", "add", "aligned", "argmax", "argsort", "as_node", "broadcast_to", "cast", "cholesky",
-    "concatenate", "constant", "convolve", "convolve_transposed", "convolve_weight", "cos", "describe",
-    "dimension", "divide", "equal", "erf", "exp", "expand_dims", "expm1", "flip", "floor", "floor_divide", "fold",
-    "full", "gather", "input_node", "iota", "less", "log", "log1p", "log_determinant", "logical_and", "logical_not",
-    "logical_or", "matmul", "matrix_transpose", "maximum", "maximum_over", "mean", "minimum", "multiply",
-    "negate", "pad", "permute", "power", "random_uniform", "remainder", "reshape", "scatter_add", "sign", "sin", "size",
-    "slice_axes", "solve", "sqrt", "stop_gradient", "subtract", "sum_over", "tanh", "where", "windows",
+    "concatenate", "constant", "convolve", "convolve_transposed", "convolve_weight", "cos", "cumulative_sum",
+    "describe", "dimension", "divide", "equal", "erf", "exp", "expand_dims", "expm1", "flip", "floor",
+    "floor_divide", "fold", "full", "gather", "input_node", "iota", "less", "log", "log1p", "log_determinant",
+    "logical_and", "logical_not", "logical_or", "matmul", "matrix_transpose", "maximum", "maximum_over", "mean",
+    "minimum", "multiply", "negate", "pad", "permute", "power", "random_uniform", "remainder", "reshape",
+    "scatter_add", "sign", "sin", "size", "slice_axes", "solve", "sqrt", "stop_gradient", "subtract", "sum_over",
+    "tanh", "where", "windows",
 ]  # fmt: skip

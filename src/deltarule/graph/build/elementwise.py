@@ -51,6 +51,8 @@ def aligned(where: str, *operands: Operand) -> tuple[Node, ...]:
 
 
 def _binary(op: Op, x: Operand, y: Operand) -> Node:
+    if op in {Op.EQUAL, Op.LESS}:
+        x, y = _comparable(x, y), _comparable(y, x)
     left, right = aligned(op.name.lower(), x, y)
     if op in {Op.AND, Op.OR}:
         left, right = cast(left, dtypes.BOOL), cast(right, dtypes.BOOL)
@@ -60,6 +62,14 @@ def _binary(op: Op, x: Operand, y: Operand) -> Node:
         left, right = cast(left, dtypes.INT64), cast(right, dtypes.INT64)
     result = dtypes.BOOL if op in {Op.EQUAL, Op.LESS} else left.dtype
     return intern(op, (left, right), {}, left.shape, result)
+
+
+def _comparable(x: Operand, other: Operand) -> Operand:
+    """Return whole numbers in int64 where the Python number that they are compared with is none of their type."""
+    if not isinstance(x, Node) or not x.dtype.is_integer or isinstance(other, (Node, float)):
+        return x
+    low, high = x.dtype.bounds
+    return x if low <= other <= high else cast(x, dtypes.INT64)
 
 
 def negate(x: Operand) -> Node:

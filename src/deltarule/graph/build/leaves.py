@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import count as counter
 
 from deltarule import dtypes, shapes
@@ -34,8 +35,32 @@ def constant(value: Scalar, dtype: DType | None = None) -> Node:
     if not isinstance(value, (bool, int, float)):
         raise DTypeError("constant", expected="a Python number", got=f"{type(value).__name__} {value!r}")
     kind = dtype or dtypes.of_scalar(value)
-    exact: Scalar = float(value) if kind.is_float else bool(value) if kind is dtypes.BOOL else int(value)
-    return intern(Op.CONSTANT, (), {"value": exact}, (), kind)
+    return intern(Op.CONSTANT, (), {"value": _exact(value, kind)}, (), kind)
+
+
+def _exact(value: Scalar, kind: DType) -> Scalar:
+    """Return a Python number as a value of an element type; one that the type cannot hold is refused."""
+    if kind is dtypes.BOOL:
+        return bool(value)
+    try:
+        exact = float(value) if kind.is_float else int(value)
+    except (OverflowError, ValueError):  # too large for float64; infinity or NaN as a whole number
+        exact = None
+    low, high = kind.bounds if kind.is_integer else (-math.inf, math.inf)
+    if exact is None or (kind.is_integer and not low <= exact <= high):
+        expected = f"a whole number from {low} to {high} ({kind})" if kind.is_integer else f"a number of {kind}"
+        raise ArgumentError(
+            f"number as {kind}", expected=expected, got=_shown(value),
+            hint="A Python number takes the type of the tensor beside it: convert the tensor with .astype('int64').",
+        )  # fmt: skip
+    return exact
+
+
+def _shown(value: Scalar) -> str:
+    """Write a number of any size."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"a number of {value.bit_length()} bits"
+    return repr(value)
 
 
 def as_node(value: Operand, beside: DType | None = None) -> Node:

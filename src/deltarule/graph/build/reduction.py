@@ -1,4 +1,4 @@
-"""Reductions: sums, maxima, and the mean built on them."""
+"""Reductions and scans: sums, maxima, running sums, and the mean built on them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ def _reduce(op: Op, x: Node, axes: int | Sequence[int] | None, keepdims: bool) -
 def sum_over(x: Node, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
     """Σ over axes (all of them by default); whole numbers are summed in int64."""
     return _reduce(Op.SUM, x if x.dtype.is_float else cast(x, dtypes.INT64), axes, keepdims)
+
+
+def cumulative_sum(x: Node, axis: int) -> Node:
+    """Sums of all elements up to and including each one along an axis; whole numbers are summed in int64."""
+    where = shapes.axis(axis, x.rank, "cumsum")
+    values = x if x.dtype.is_float else cast(x, dtypes.INT64)
+    return intern(Op.CUMULATIVE_SUM, (values,), {"axis": where}, values.shape, values.dtype)
 
 
 def maximum_over(x: Node, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from itertools import accumulate
 
 import numpy as np
 
@@ -71,9 +70,10 @@ def _minimum(x: Node, axes: tuple[int, ...]) -> Node:
 
 
 def _product(x: Node, axes: tuple[int, ...]) -> Node:
+    product = x
     for axis in reversed(axes):
-        x = algebra.product_over(x, axis)
-    return x
+        product = algebra.product_over(product, axis)
+    return build.cast(product, x.dtype)
 
 
 def _log_sum_exp(x: Node, axes: tuple[int, ...]) -> Node:
@@ -129,7 +129,7 @@ def _cumulative(call: Call) -> Node:
     x = call[0]
     axis = call.counted(int(call.values(1).ravel()[0]), x.rank)
     x = build.flip(x, (axis,)) if call.attribute("reverse", 0) else x
-    total = algebra.cumulative_sum(x, axis)
+    total = build.cumulative_sum(x, axis)
     if call.attribute("exclusive", 0):
         total = build.subtract(total, x)
     total = build.cast(total, x.dtype)
@@ -137,15 +137,13 @@ def _cumulative(call: Call) -> Node:
 
 
 def _cumulative_product(call: Call) -> Node:
-    """Running products, one step after another along the axis."""
     x, axis = call[0], call.counted(int(call.values(1).ravel()[0]), call[0].rank)
-    count, backwards = int(x.shape[axis]), bool(call.attribute("reverse", 0))
-    steps = [algebra.part(x, axis, i, i + 1) for i in range(count)]
-    steps = steps[::-1] if backwards else steps
-    if call.attribute("exclusive", 0):
-        steps = [build.full(steps[0].shape, 1, x.dtype), *steps[:-1]]
-    running = list(accumulate(steps, build.multiply))
-    return build.cast(build.concatenate(running[::-1] if backwards else running, axis), x.dtype)
+    x = build.flip(x, (axis,)) if call.attribute("reverse", 0) else x
+    if call.attribute("exclusive", 0) and x.shape[axis]:
+        one = build.full(algebra.part(x, axis, 0, 1).shape, 1, x.dtype)
+        x = build.concatenate([one, algebra.part(x, axis, 0, x.shape[axis] - 1)], axis)
+    running = build.cast(algebra.cumulative_product(x, axis), x.dtype)
+    return build.flip(running, (axis,)) if call.attribute("reverse", 0) else running
 
 
 def _matmul(call: Call) -> Node:

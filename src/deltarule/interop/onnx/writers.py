@@ -133,6 +133,10 @@ def _argsort(x: Exporter, n: Node) -> str:
     return x.emitter.operators("TopK", 2, x.plain(n.sources[0]), size, axis=axis, largest=0)[1]
 
 
+def _cumulative_sum(x: Exporter, n: Node) -> str:
+    return x.emitter.operator("CumSum", x.plain(n.sources[0]), x.emitter.constant(n.attributes["axis"]))
+
+
 def _iota(x: Exporter, n: Node) -> str:
     axis, shape = n.attributes["axis"], n.shape
     if not isinstance(shape[axis], int):
@@ -247,6 +251,7 @@ PRIMITIVES: dict[Op, Writer] = {
     Op.SUM: _reduce("ReduceSum"),
     Op.MAX: _reduce("ReduceMax"),
     Op.ARGMAX: _argmax,
+    Op.CUMULATIVE_SUM: _cumulative_sum,
     Op.RESHAPE: _reshape,
     Op.BROADCAST: _broadcast,
     Op.SLICE: _slice,

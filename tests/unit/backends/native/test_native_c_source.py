@@ -109,6 +109,7 @@ def test_whole_numbers(tmp_path: Path, dtype: DType) -> None:
         build.equal(x, y), build.less(x, y), build.absolute(x), build.sum_over(x, 0),
         build.maximum_over(x, 1), build.argmax(x, 1), build.argsort(x, 0), build.cast(x, dtypes.FLOAT64),
         build.cast(x, dtypes.BOOL), build.cast(x, dtypes.UINT8), build.where(build.less(x, y), x, y),
+        build.cumulative_sum(x, 0), build.cumulative_sum(y, 1),
     ]  # fmt: skip
     outputs += [] if dtype.kind == "uint" else [build.negate(x), build.sign(build.subtract(x, y))]
     agree(tmp_path, outputs, [x, y], arrays, 0)
@@ -121,6 +122,7 @@ def test_special_values(tmp_path: Path) -> None:
     outputs = [
         build.maximum(x, y), build.minimum(x, y), build.sign(x), build.less(x, y), build.maximum_over(x),
         build.argmax(x), build.argsort(x), build.exp(x), build.multiply(x, np.inf), build.cast(x, dtypes.BOOL),
+        build.cumulative_sum(x, 0), build.cumulative_sum(build.cast(x, dtypes.FLOAT32), 0),
     ]  # fmt: skip
     agree(tmp_path, outputs, [x], [values], 1e-15)
 

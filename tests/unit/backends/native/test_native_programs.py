@@ -97,6 +97,7 @@ def test_whole_numbers(dtype: DType) -> None:
         build.sum_over(x, 0), build.sum_over(x, 1), build.maximum_over(x, 1), build.argmax(x, 1),
         build.argsort(x, 0), build.cast(x, dtypes.FLOAT64), build.cast(x, dtypes.BOOL), build.cast(x, dtypes.UINT8),
         build.where(build.less(x, y), x, y), build.concatenate([x, y], 0), build.pad(x, (1, 0), (0, 2)),
+        build.cumulative_sum(x, 0), build.cumulative_sum(build.flip(x, (1,)), 1),
     ]  # fmt: skip
     outputs += [] if dtype.kind == "uint" else [build.negate(x), build.sign(build.subtract(x, y))]
     agree(outputs, [x, y], arrays, 0)
