@@ -5,7 +5,6 @@ Every node is evaluated once, in topological order, in its own element type; nam
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple, final
@@ -17,6 +16,7 @@ from deltarule.backends import convolution, threefry
 from deltarule.backends.base import Array, Executable, StepRunner
 from deltarule.backends.given import check_arrays
 from deltarule.backends.stepper import LoopRunner
+from deltarule.cached import cached_property
 from deltarule.dtypes import DTYPES, SHORT_SUM
 from deltarule.errors import DataError, GraphError
 from deltarule.graph import build
@@ -264,7 +264,7 @@ class _Plan:
         _follow(self._lines, values)
         return [values[place] for place in self._roots]
 
-    @functools.cached_property
+    @cached_property
     def _start(self) -> list[Any]:
         """The table before a run: what depends on nothing given."""
         values: list[Any] = [None] * self._size

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Final, final
 
 from deltarule import dtypes
+from deltarule.cached import cached_property
 from deltarule.errors import ArgumentError
 from deltarule.explain.domains import Domain
 from deltarule.explain.grammar import parse

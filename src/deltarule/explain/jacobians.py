@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from typing import Any, final
 
+from deltarule.cached import cached_property
 from deltarule.errors import ArgumentError
 from deltarule.explain.algebra import (
     add,

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, final
 
 from deltarule import shapes
+from deltarule.cached import cached_property
 from deltarule.errors import ArgumentError
 from deltarule.explain.algebra import transpose
 from deltarule.explain.jacobians import name_of, quotient, translator_of

@@ -11,7 +11,6 @@ from a factorisation of the centred data themselves.
 from __future__ import annotations
 
 import copy
-import functools
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import safe_sparse_dot
 
+from deltarule.cached import cached_property
 from deltarule.errors import DataError
 from deltarule.learners.base import Array, above, at_least, checked_fit, checked_predict, require, weights_for, whole
 from deltarule.learners.moments import Moments
@@ -44,7 +44,7 @@ class _Quadratic:
         self.mass, self.regular, self.rows = mass, regular, rows
         self._sums = sums
 
-    @functools.cached_property
+    @cached_property
     def sums(self) -> Pair:
         """G and t."""
         return self._sums()

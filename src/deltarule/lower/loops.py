@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
+from deltarule.cached import cached_property
 from deltarule.dtypes import DType, Scalar
 from deltarule.graph.op import Op
 from deltarule.lower.index import Axis, Index

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import threading
 import warnings
 from collections import OrderedDict
@@ -22,6 +23,16 @@ DEVICES = ("cpu", "reference")
 _KEPT = 64  # compiled programs held in memory, the least recently used goes first
 _compiled: OrderedDict[Hashable, Executable] = OrderedDict()
 _lock = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    """Make the lock free again: a thread that the child does not have may have held it."""
+    global _lock  # a lock that nobody can release is replaced
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def backend(device: str) -> Backend:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any, cast, final
 
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.cached import cached_property
 from deltarule.data.augment import Augmentation, Mixup
 from deltarule.errors import ArgumentError, DataError
 from deltarule.runtime.buffers import Array

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +25,12 @@ from deltarule.errors import ArgumentError, GraphError
 
 CODE_GENERATION_LEVEL = 1  # higher levels take longer and gain nothing on tiles (benchmarks/kernels.py)
 _EMPTY = 'source_filename = "empty"\n'
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
+    # A fork waits until no other thread is inside llvmlite's lock, so that the child finds it free and LLVM's shared
+    # context whole. What runs without the lock (``_unlocked``) has a context of its own that the child never touches.
+    _lock = ffi.lib._lock
+    os.register_at_fork(before=_lock.__enter__, after_in_parent=_lock.__exit__, after_in_child=_lock.__exit__)
 
 
 class Library:

@@ -61,6 +61,7 @@ class Team:
 
     ``barrier`` is the address that the functions hand to ``@phase`` (see ``phases``). One run at a time: a second
     caller waits for the first. Workers start on first use, end with the team, and do not keep the process alive.
+    A forked child has none of its parent's threads: each team begins there anew, with a free lock and no workers.
     """
 
     def __init__(self, threads: int) -> None:
@@ -75,8 +76,8 @@ class Team:
         self._memory[YIELDS] = _YIELD_COUNT
         self._lock = threading.Lock()
         self._workers: list[_Tasks] = []
-        self._process = os.getpid()
         weakref.finalize(self, _dismiss, self._workers).atexit = False
+        _teams.add(self)
 
     @property
     def barrier(self) -> int:
@@ -107,17 +108,31 @@ class Team:
     def _flags(self) -> npt.NDArray[np.int64]:
         return self._memory[LINE // 8 :]
 
+    def _begin_anew(self) -> None:
+        """Forget the parent's threads, one of which may have held the lock."""
+        self._lock = threading.Lock()
+        self._workers.clear()
+
     def _hired(self, count: int) -> list[_Tasks]:
-        """Return the task queues of ``count`` workers; a forked child has none of its parent's."""
-        if self._process != os.getpid():
-            self._workers.clear()
-            self._process = os.getpid()
+        """Return the task queues of ``count`` workers."""
         while len(self._workers) < count:
             tasks: _Tasks = queue.SimpleQueue()
             name = f"deltarule-{len(self._workers) + 1}"
             threading.Thread(target=_work, args=(tasks,), name=name, daemon=True).start()
             self._workers.append(tasks)
         return self._workers[:count]
+
+
+_teams: weakref.WeakSet[Team] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for team in _teams:
+        team._begin_anew()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _work(tasks: _Tasks) -> None:
