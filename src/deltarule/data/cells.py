@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from deltarule.data.header import PEEKED, find_header
 from deltarule.data.schema import MISSING, RawTable, parsed
@@ -45,7 +46,9 @@ def wanted(
 ) -> RawTable:
     """Return the wanted columns of the rows without missing cells; raise DataError at one unless it may be dropped."""
     for name in ignore:
-        table.require(name)
+        if name not in table.nested:
+            table.require(name)
+    _refuse_nested(table, ignore, only)
     columns = {n: c for n, c in table.cells.items() if n not in ignore and (only is None or n in only)}
     missing = [
         (row, name) for name, cells in columns.items() for row, cell in enumerate(cells) if cell.lower() in MISSING
@@ -61,7 +64,7 @@ def wanted(
     gone = {row for row, _ in missing}
     kept = [row for row in range(table.n_rows) if row not in gone]
     cells = {name: [column[row] for row in kept] for name, column in columns.items()}
-    return RawTable(table.where, cells, [table.lines[row] for row in kept], table.unit)
+    return RawTable(table.where, cells, [table.lines[row] for row in kept], table.unit, table.nested)
 
 
 def _csv_tables(file: Path, header: bool | None, rows: int | None, known: Sequence[str] | None) -> Iterator[RawTable]:
@@ -154,15 +157,31 @@ def _parquet_tables(file: Path, rows: int | None) -> Iterator[RawTable]:
         ) from error
     done = 0
     try:
-        if rows is None:
-            parts = iter((parquet.read_table(file),))
-        else:
-            parts = parquet.ParquetFile(file).iter_batches(batch_size=rows)
+        content = parquet.ParquetFile(file)
+        nested = _nested(content.schema_arrow, arrow.types)
+        plain = [name for name in content.schema_arrow.names if name not in nested]
+        parts = iter((content.read(plain),)) if rows is None else content.iter_batches(rows, columns=plain)
         for part in parts:
             columns = part.to_pydict()
             cells = {str(n): ["" if value is None else str(value) for value in c] for n, c in columns.items()}
-            count = len(next(iter(cells.values()), ()))
-            yield RawTable(f"file {file}", cells, range(done + 1, done + count + 1), unit="row")
+            count = part.num_rows
+            yield RawTable(f"file {file}", cells, range(done + 1, done + count + 1), "row", nested)
             done += count
     except (arrow.ArrowInvalid, OSError) as error:
         raise DataError(f"file {file}", expected="a Parquet file", got=str(error)) from error
+
+
+def _nested(schema: Any, types: Any) -> dict[str, str]:
+    """Return the types of the columns whose cells are neither numbers nor text: pictures in bytes, lists, structs."""
+    kinds = (types.is_nested, types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
+    return {field.name: str(field.type) for field in schema if any(is_kind(field.type) for is_kind in kinds)}
+
+
+def _refuse_nested(table: RawTable, ignore: Sequence[str], only: frozenset[str] | None) -> None:
+    for name, kind in table.nested.items():
+        if name not in ignore and (only is None or name in only):
+            pictures = (
+                "Write the pictures into one folder for each class and read that folder" if "binary" in kind else ""
+            )
+            hint = f"{pictures or 'Write a column for each part'}, or leave the column out: ignore=[{name!r}]."
+            raise DataError(f"{table.where}, column {name!r}", expected="numbers or text", got=kind, hint=hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,16 @@ _MANY = 20  # categories from which on a column of text is asked about
 
 @dataclass(frozen=True)
 class RawTable:
-    """Cells as text by column, and the line of the file where each row begins (``unit`` is what is counted)."""
+    """Cells as text by column, and the line of the file where each row begins (``unit`` is what is counted).
+
+    ``nested`` names the columns that are neither numbers nor text, with their types; their cells are not read.
+    """
 
     where: str
     cells: Mapping[str, Sequence[str]]
     lines: Sequence[int]
     unit: str = "line"
+    nested: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_rows(self) -> int:
