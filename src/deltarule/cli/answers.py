@@ -29,7 +29,8 @@ def check_path(path: Path) -> None:
 def write(path: Path, outputs: Array, about: About, rows: Array, truth: Array | None = None) -> None:
     """Write row numbers, predictions, probabilities of the classes and, if known, the truth; all or nothing.
 
-    CSV: columns row, prediction, truth, p(class) …; NPZ: arrays rows, predictions, truth, probabilities, classes.
+    ``rows`` may be names of files instead. CSV: columns row (or file), prediction, truth, p(class) …; NPZ: arrays
+    rows, predictions, truth, probabilities, classes.
     """
     check_path(path)
     said = outputs.argmax(axis=1) if about.task == "classification" else outputs
@@ -53,7 +54,9 @@ def _csv(outputs: Array, said: Array, about: About, rows: Array, truth: Array | 
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     known = [] if truth is None else ["truth"]
-    writer.writerow(["row", "prediction", *known, *(f"p({name})" for name in classes)])
+    writer.writerow(
+        ["row" if rows.dtype.kind in "iu" else "file", "prediction", *known, *(f"p({name})" for name in classes)]
+    )
     for i, row in enumerate(rows.tolist()):
         right = [] if truth is None else [_text(truth[i], classes)]
         shares = [f"{share:.6g}" for share in outputs[i].tolist()] if classes else []

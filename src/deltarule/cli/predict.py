@@ -16,6 +16,7 @@ from deltarule.cli.measure import outputs
 EXAMPLES = options.examples(
     "deltarule predict flowers.dr new.csv                      writes new-predictions.csv",
     "deltarule predict digits.dr new.npz --output said.npz     arrays predictions and probabilities",
+    "deltarule predict animals.dr cat.jpg                       one picture, or a folder of pictures",
 )
 _SHOWN = 5  # predictions printed
 
@@ -31,17 +32,19 @@ def command(model: Path, data: str, output: Path | None, device: str, as_json: b
     """Write a trained MODEL's predictions for new data; no answers are needed.
 
     Columns of a CSV or Parquet file are found by the names of the training data; other columns are left out. NPZ
-    files hold an array inputs (or X).
+    files hold an array inputs (or X). A picture, or a folder of pictures, is brought to the size of those that the
+    model was trained on; the file then names the pictures instead of rows.
     """
     console = Console(as_json)
     path = output or Path(f"{Path(data).stem}-predictions.csv")
     answers.check_path(path)
     module, about = open_model(model)
-    inputs = rows.read_inputs(data, about)
+    pictures = rows.read_pictures(data, about)
+    inputs, names = pictures if pictures is not None else (rows.read_inputs(data, about), None)
     said = outputs(module, inputs, about.task, device)
-    answers.write(path, said, about, np.arange(len(inputs)))
+    answers.write(path, said, about, np.arange(len(inputs)) if names is None else np.array(names))
     for i in range(min(_SHOWN, len(said))):
-        console.say(f"row {i}: {_words(said[i], about.class_names)}")
+        console.say(f"{f'row {i}' if names is None else names[i]}: {_words(said[i], about.class_names)}")
     if len(said) > _SHOWN:
         console.say(f"… and {len(said) - _SHOWN:,} more")
     console.say(f"predictions  {path}")

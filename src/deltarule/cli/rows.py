@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from deltarule import data as tables
 from deltarule.cli.about import About
 from deltarule.cli.source import one_each, with_channels
 from deltarule.data import BUNDLED, Dataset, TableSchema, load, read_columns, read_folder
+from deltarule.data.image_folder import ENDINGS, image_size
 from deltarule.data.schema import Column, parsed
-from deltarule.errors import ArgumentError, DataError, ShapeError
+from deltarule.data.tables import npz_arrays
+from deltarule.errors import ArgumentError, DataError, DataWarning, ShapeError
 
 Array = npt.NDArray[Any]
 
@@ -22,6 +25,28 @@ Array = npt.NDArray[Any]
 def read_inputs(name: str, about: About) -> Array:
     """Return the inputs in a file (or bundled data set), in the order of the model's features; targets may lack."""
     return _open(name, about, None, wanted=False).inputs
+
+
+def read_pictures(name: str, about: About) -> tuple[Array, list[str]] | None:
+    """Return pictures without classes, of a file or a folder, and their names; None for data of another kind.
+
+    They get the model's size and channels; a warning says so where they have another size.
+    """
+    path = Path(name)
+    flat = path.is_dir() and any(file.suffix.lower() in ENDINGS for file in path.iterdir() if file.is_file())
+    if not flat and path.suffix.lower() not in ENDINGS:
+        return None
+    shape = about.input_shape
+    if len(shape) != 3 or shape[2] not in {1, 3}:
+        got = f"pictures, for a model of inputs {'×'.join(map(str, shape))}"
+        raise DataError(name, expected="data of the kind that the model was trained on", got=got)
+    pictures, names = tables.read_images(path, (shape[0], shape[1]), shape[2])
+    sizes = {image_size(path / one if path.is_dir() else path) for one in names}
+    if sizes != {(shape[0], shape[1])}:
+        shown = f"{len(sizes)} sizes" if len(sizes) > 1 else f"{'×'.join(map(str, next(iter(sizes))))} pixels"
+        text = f"{name}: pictures of {shown} are brought to {shape[0]}×{shape[1]}, the size of the training data"
+        warnings.warn(text, DataWarning, 2)
+    return pictures, names
 
 
 def read_examples(name: str, about: About, target: str | None) -> Dataset:
@@ -90,13 +115,7 @@ def _from_names(name: str, about: About) -> TableSchema:
 
 
 def _arrays(file: Path, places: tuple[str, ...], wanted: bool) -> tuple[Array, Array | None]:
-    if not file.exists():
-        raise DataError(f"file {file}", expected="a file that exists", got="none", hint=f"Looked in {Path.cwd()}.")
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            held = {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError) as error:
-        raise DataError(f"file {file}", expected="an .npz file of plain arrays", got=str(error)) from error
+    held = npz_arrays(file)
     inputs = next((held[name] for name in ("inputs", "X", "x") if name in held), None)
     targets = next((held[name] for name in places if name in held), None)
     if inputs is None or (wanted and targets is None):

@@ -24,6 +24,6 @@ __all__ = [
     "StratifiedKFold", "TableSchema", "augment", "balanced_class_weights", "batches", "check_arrays", "check_labels",
     "from_one_hot", "image_chunks", "load", "map_array", "masked_pretext", "multi_hot", "next_step_pretext", "one_hot",
     "read_chunks", "read_cifar", "read_columns", "read_examples", "read_folder", "read_idx", "read_image",
-    "read_image_folder", "read_images", "read_inputs", "read_mapped", "read_mnist", "read_pickle", "read_table", "split",
-    "weighted_batches", "write_mapped",
+    "read_image_folder", "read_images", "read_inputs", "read_mapped", "read_mnist", "read_pickle", "read_table",
+    "split", "weighted_batches", "write_mapped",
 ]  # fmt: skip

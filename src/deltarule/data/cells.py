@@ -180,8 +180,10 @@ def _nested(schema: Any, types: Any) -> dict[str, str]:
 def _refuse_nested(table: RawTable, ignore: Sequence[str], only: frozenset[str] | None) -> None:
     for name, kind in table.nested.items():
         if name not in ignore and (only is None or name in only):
-            pictures = (
-                "Write the pictures into one folder for each class and read that folder" if "binary" in kind else ""
+            way_out = (
+                "Write a column for each part"
+                if "binary" not in kind
+                else "Write pictures into a folder for each class"
             )
-            hint = f"{pictures or 'Write a column for each part'}, or leave the column out: ignore=[{name!r}]."
+            hint = f"{way_out}, or leave this one out: " + "ignore=['NAME'].".replace("NAME", name)
             raise DataError(f"{table.where}, column {name!r}", expected="numbers or text", got=kind, hint=hint)

@@ -27,6 +27,7 @@ _MODES = {1: "L", 3: "RGB"}
 _WIDE = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})  # grey levels of more than 8 bits
 _SYSTEM = frozenset({"thumbs.db", "desktop.ini"})
 _NOTES = frozenset({".txt", ".md", ".rst", ".csv", ".tsv", ".json", ".xml", ".yaml", ".yml", ".html", ".pdf"})
+_FIRST_TURNED = 5  # EXIF orientation from which on width and height are exchanged
 _BACKGROUND = 255  # what lies behind transparent pixels: white
 
 
@@ -229,6 +230,15 @@ def _flat(image: Any, picture: Any, where: str) -> Any:
     seen = picture.convert("RGBA")
     ground = image.new("RGBA", seen.size, (_BACKGROUND, _BACKGROUND, _BACKGROUND, 255))
     return image.alpha_composite(ground, seen).convert("RGB")
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Return (height, width) of a picture as it is shown, without reading its pixels."""
+    image = importlib.import_module("PIL.Image")
+    with image.open(path) as opened:
+        width, height = opened.size
+        turned = opened.getexif().get(0x0112, 1) >= _FIRST_TURNED
+    return (width, height) if turned else (height, width)
 
 
 def holds_images(folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -166,13 +167,24 @@ def _decided(targets: Array, text: bool, whole: bool) -> Decided:
     return choose_task(set(np.unique(targets).tolist()), len(targets), whole=whole)
 
 
-def _read_npz(file: Path, target: str | None, task: Task | None) -> Dataset:
-    """Return the arrays of an NPZ file, inputs as they are; one-hot targets become labels."""
+def npz_arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of an NPZ file by name; objects, which only unpickling could make, are refused."""
+    where = f"file {file}"
+    if not file.exists():
+        raise DataError(where, expected="a file that exists", got="none", hint=f"Looked in {Path.cwd()}.")
+    if not zipfile.is_zipfile(file):
+        raise DataError(where, expected="an .npz file, as numpy.savez writes it", got="other content")
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            held = {name: arrays[name] for name in arrays.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"file {file}", expected="an .npz file of plain arrays", got=str(error)) from error
+            return {name: arrays[name] for name in arrays.files}
+    except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        reason = "arrays of Python objects" if "pickle" in str(error) else f"{type(error).__name__}: {error}"
+        raise DataError(where, expected="an .npz file of plain arrays", got=reason) from error
+
+
+def _read_npz(file: Path, target: str | None, task: Task | None) -> Dataset:
+    """Return the arrays of an NPZ file, inputs as they are; one-hot targets become labels."""
+    held = npz_arrays(file)
     inputs = next((held[name] for name in _INPUTS if name in held and name != target), None)
     targets = next((held[name] for name in ((target,) if target else _TARGETS) if name in held), None)
     if inputs is None or targets is None:
