@@ -63,6 +63,7 @@ CASES = [
     Case(lambda: nn.Conv2d(4, 4, 3, padding="same", groups=4), IMAGE, "depthwise"),
     Case(lambda: nn.Conv3d(2, 3, 2, padding=1), VOLUME),
     Case(lambda: nn.ConvTranspose1d(2, 3, 3, stride=2, padding=1, output_padding=1), SIGNAL),
+    Case(lambda: nn.ConvTranspose1d(2, 3, 3, stride=2, padding=1, output_padding=3, dilation=4), SIGNAL),
     Case(lambda: nn.ConvTranspose2d(4, 6, (3, 2), (2, 1), (1, 0), (1, 0), dilation=(1, 2), groups=2), IMAGE, "strided"),
     Case(lambda: nn.ConvTranspose2d(4, 3, 3, bias=False), IMAGE, "no bias"),
     Case(lambda: nn.ConvTranspose3d(2, 3, 2, stride=2), VOLUME),

@@ -120,6 +120,8 @@ CASES = [
          lambda x, y: torch.where((x < y) | (y > 0), x, torch.exp(y)), (MATRIX, MATRIX)),
     Case(Op.WHERE, lambda x, y: build.where(build.less(x, 0), x, y), lambda x, y: torch.where(x < 0, x, y),
          (MATRIX, (4,))),
+    Case(Op.CHECK, lambda x: build.check(x, build.less(x, 9.0), where="x", expected="small numbers"), lambda x: x * 1,
+         (MATRIX,)),
     Case(Op.SUM, lambda x: build.sum_over(x, (0, 2)), lambda x: x.sum((0, 2)), ((2, 3, 4),)),
     Case(Op.MAX, lambda x: build.maximum_over(x, (0, 2)), lambda x: x.amax((0, 2)), ((2, 3, 4),)),
     Case(Op.ARGMAX, lambda x: build.multiply(x, build.cast(build.argmax(x, 0), F64)),

@@ -12,6 +12,16 @@ from deltarule.errors import DataError, ShapeError
 from deltarule.graph.node import Node
 from deltarule.shapes import show
 
+Message = tuple[str, str, str, bool]  # of a check: where, what is expected, the hint, whether values are whole numbers
+
+
+def refusal(message: Message, shown: float) -> DataError:
+    """Return the error of a check that met a value."""
+    where, expected, hint, whole = message
+    short = np.float32(shown)
+    got = str(int(shown)) if whole else str(short if short == shown else np.float64(shown))
+    return DataError(where, expected=expected, got=got, hint=hint)
+
 
 def check_arrays(inputs: Sequence[Node], arrays: Sequence[Array]) -> None:
     """Raise unless there is one array for each input, of its shape."""

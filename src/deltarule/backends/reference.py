@@ -14,7 +14,7 @@ import numpy as np
 from deltarule import shapes
 from deltarule.backends import convolution, threefry
 from deltarule.backends.base import Array, Executable, StepRunner
-from deltarule.backends.given import check_arrays
+from deltarule.backends.given import check_arrays, refusal
 from deltarule.backends.stepper import LoopRunner
 from deltarule.cached import cached_property
 from deltarule.dtypes import DTYPES, SHORT_SUM
@@ -85,6 +85,12 @@ def _checked(node: Node, indices: Array, size: int) -> Array:
         bad = indices.min() if indices.min() < 0 else indices.max()
         raise DataError(f"{node.op.name.lower()}", expected=f"indices in [0, {size})", got=str(int(bad)))
     return indices
+
+
+def _check(node: Node, x: Array, condition: Array, shown: Array) -> Array:
+    if not condition.all():
+        raise refusal(node.attributes["message"], shown[~condition].flat[0])
+    return x
 
 
 def _gather(node: Node, x: Array, indices: Array) -> Array:
@@ -162,6 +168,7 @@ EVALUATE: dict[Op, Evaluate] = {
     Op.AND: lambda n, x, y: x & y,
     Op.OR: lambda n, x, y: x | y,
     Op.WHERE: lambda n, c, x, y: np.where(c, x, y),
+    Op.CHECK: _check,
     Op.SUM: _sum,
     Op.MAX: lambda n, x: np.maximum.reduce(x, n.attributes["axes"]),
     Op.ARGMAX: lambda n, x: np.argmax(x, axis=n.attributes["axis"]),

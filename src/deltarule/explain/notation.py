@@ -314,6 +314,7 @@ FUNCTIONS: dict[str, Typeset] = {
     "selu": function("SELU"),
     "gelu": function("GELU"),
     "softplus": function("softplus"),
+    "log_cosh": _log_of("cosh"),
     "log_sigmoid": _log_of("σ"),
     "silu": function("SiLU"),
     "softmax": function("softmax"),

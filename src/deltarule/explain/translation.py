@@ -274,7 +274,12 @@ def _log1p(node: Node, arguments: tuple[Term, ...]) -> Term:
     return log_of(add(number(_ONE, matrix_shape(node.shape)), *arguments), node)
 
 
-OPENED: dict[str, Callable[[Node], Node]] = {"squared_error": expansion, "hinge": expansion, "normalize": expansion}
+OPENED: dict[str, Callable[[Node], Node]] = {
+    "squared_error": expansion,
+    "hinge": expansion,
+    "normalize": expansion,
+    "weighted": lambda node: build.multiply(*node.sources),
+}
 
 
 TEXTBOOK = frozenset({
@@ -327,7 +332,7 @@ def hinge_parts(node: Node) -> tuple[Node, Node]:
     """Return the margins of a multi-class hinge loss, and 1 where one of a wrong class is violated."""
     scores, labels = node.sources
     hot = one_hot(labels, scores.shape[-1], scores)
-    right = build.sum_over(build.multiply(hot, scores), -1, keepdims=True)
+    right = build.sum_over(f.weighted(hot, scores), -1, keepdims=True)
     margins = build.subtract(build.add(scores, node.attributes["margin"]), right)
     violated = build.cast(build.less(0, margins), scores.dtype)
     return margins, build.multiply(violated, build.subtract(1, hot))
@@ -373,6 +378,7 @@ TRANSLATE: dict[Op, Translate | None] = {
     Op.AND: _pair(multiply),
     Op.OR: _either,
     Op.WHERE: _where,
+    Op.CHECK: lambda n, xs: xs[0],
     Op.SUM: _sum,
     Op.MAX: None,
     Op.ARGMAX: None,

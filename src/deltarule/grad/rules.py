@@ -276,6 +276,7 @@ RULES: dict[Op, Rule] = {
     Op.WHERE: rule(
         "selection routes", None, lambda n, g: build.where(_x(n), g, 0), lambda n, g: build.where(_x(n), 0, g)
     ),
+    Op.CHECK: rule("a checked value", lambda n, g: g, None, None),
     Op.SUM: rule("sum distributes", lambda n, g: unreduced(g, _x(n).shape, n.attributes["axes"])),
     Op.MAX: rule("max gate routes", _max_routes),
     Op.ARGMAX: _FLAT,

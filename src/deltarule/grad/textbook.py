@@ -100,7 +100,7 @@ def _multiclass_hinge(node: Node, g: Node) -> Node:
     """𝟙(z_j > 0) for the wrong classes, −Σ_j 𝟙(z_j > 0) for the right one, z_j = margin + a_j − a_y."""
     scores, labels = node.sources
     hot = one_hot(labels, scores.shape[-1], scores)
-    right = build.sum_over(build.multiply(hot, scores), -1, keepdims=True)
+    right = build.sum_over(f.weighted(hot, scores), -1, keepdims=True)
     active = build.less(0, build.subtract(build.add(scores, node.attributes["margin"]), right))
     wrong = build.multiply(build.cast(active, scores.dtype), build.subtract(1, hot))
     violations = build.sum_over(wrong, -1, keepdims=True)
@@ -175,6 +175,7 @@ TEXTBOOK: dict[str, Rule] = {
         lambda n, g: build.where(_positive(n.sources[0]), g, build.multiply(g, build.add(n, n.attributes["alpha"]))),
     ),
     "sigmoid": rule("σ′ = σ(1 − σ)", lambda n, g: build.multiply(g, build.multiply(n, build.subtract(1, n)))),
+    "log_cosh": rule("(ln cosh)′ = tanh", lambda n, g: build.multiply(g, build.tanh(n.sources[0]))),
     "softplus": rule("softplus′ = σ", lambda n, g: build.multiply(g, f.sigmoid(n.sources[0]))),
     "log_sigmoid": rule("(ln σ)′ = 1 − σ", lambda n, g: build.multiply(g, f.sigmoid(build.negate(n.sources[0])))),
     "mish": rule("mish′ = tanh ζ + xσ(1 − tanh² ζ)", _mish),
@@ -188,6 +189,11 @@ TEXTBOOK: dict[str, Rule] = {
         "squared error",
         lambda n, g: build.multiply(g, build.subtract(n.sources[0], n.sources[1])),
         lambda n, g: build.multiply(g, build.subtract(n.sources[1], n.sources[0])),
+    ),
+    "weighted": rule(
+        "multiply gate switches",
+        lambda n, g: f.weighted(g, n.sources[1]),
+        lambda n, g: build.multiply(g, n.sources[0]),
     ),
     "cross_entropy": rule("softmax + cross-entropy", _cross_entropy, _cross_entropy_in_targets),
     "cross_entropy_of_labels": rule("softmax + cross-entropy", _cross_entropy_of_labels, None),

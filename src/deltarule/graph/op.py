@@ -57,6 +57,7 @@ class Op(Enum):
 
     # element-wise, three operands
     WHERE = auto()  # (condition bool, x, y)
+    CHECK = auto()  # (x, condition bool, shown float64); message: x, but DataError where the condition does not hold
 
     # reductions (the reduced axes disappear)
     SUM = auto()  # axes
@@ -102,7 +103,7 @@ ELEMENTWISE: Final = frozenset(
     {
         Op.NEGATE, Op.ABS, Op.SIGN, Op.FLOOR, Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SQRT, Op.SIN, Op.COS,
         Op.TANH, Op.ERF, Op.NOT, Op.CAST, Op.STOP_GRADIENT, Op.ADD, Op.SUBTRACT, Op.MULTIPLY, Op.DIVIDE,
-        Op.POWER, Op.MAXIMUM, Op.MINIMUM, Op.EQUAL, Op.LESS, Op.AND, Op.OR, Op.WHERE,
+        Op.POWER, Op.MAXIMUM, Op.MINIMUM, Op.EQUAL, Op.LESS, Op.AND, Op.OR, Op.WHERE, Op.CHECK,
     }
 )  # fmt: skip
 REDUCTIONS: Final = frozenset({Op.SUM, Op.MAX, Op.ARGMAX})

@@ -43,6 +43,11 @@ def rewrite(outputs: Sequence[Node], rule: Rule) -> list[Node]:
     return [known[node] for node in outputs]
 
 
+def without_checks(outputs: Sequence[Node]) -> list[Node]:
+    """Return the graphs without the checks of values that are made where they are run."""
+    return rewrite(outputs, lambda node: node.sources[0] if node.op is Op.CHECK else None)
+
+
 def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Node]) -> list[Node]:
     """Replace nodes by others of the same shape and type."""
     known = dict(replacements)

@@ -13,6 +13,7 @@ from deltarule.graph.op import ELEMENTWISE, Op
 from deltarule.graph.walk import topological
 
 _BOOLEAN = frozenset({Op.AND, Op.OR, Op.NOT})
+_CONDITIONS = {Op.WHERE: 0, Op.CHECK: 1}  # which operand is the condition
 _FLOATS = frozenset({
     Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SQRT, Op.SIN, Op.COS, Op.TANH, Op.ERF, Op.DIVIDE, Op.POWER,
     Op.MATMUL, Op.CONVOLVE, Op.CONVOLVE_TRANSPOSED, Op.CONVOLVE_WEIGHT, Op.SOLVE, Op.LOG_DETERMINANT, Op.CHOLESKY,
@@ -61,13 +62,18 @@ _CONSTRUCTED: dict[Op, Callable[[Node], Node]] = {
 }
 
 
+def _compared(node: Node) -> tuple[Node, ...]:
+    """Return the operands whose element type the result has."""
+    return node.sources[1:] if node.op is Op.WHERE else node.sources[:1] if node.op is Op.CHECK else node.sources
+
+
 def _fault(node: Node) -> str | None:
     """Say what is illegal about one node, or None."""
     kinds = {source.dtype for source in node.sources}
     if node.op in ELEMENTWISE:
         if any(source.shape != node.shape for source in node.sources):
             return "an element-wise node whose operands differ in shape"
-        compared = node.sources[1:] if node.op is Op.WHERE else node.sources
+        compared = _compared(node)
         if len({source.dtype for source in compared}) > 1:
             return "an element-wise node whose operands differ in element type"
         expected = dtypes.BOOL if node.op in {Op.EQUAL, Op.LESS} else compared[0].dtype
@@ -75,7 +81,7 @@ def _fault(node: Node) -> str | None:
             return f"an element type {node.dtype} that does not follow from its operands"
         if node.op in _BOOLEAN and kinds != {dtypes.BOOL}:
             return "a logical node of operands that are not bool"
-        if node.op is Op.WHERE and node.sources[0].dtype is not dtypes.BOOL:
+        if node.op in _CONDITIONS and node.sources[_CONDITIONS[node.op]].dtype is not dtypes.BOOL:
             return "a condition that is not bool"
     if node.op in _FLOATS and not all(kind.is_float for kind in kinds):
         return "operands that are not floating-point"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
@@ -12,8 +13,7 @@ from deltarule import shapes
 from deltarule.dtypes import DType
 from deltarule.errors import ShapeError
 from deltarule.graph import functions as f
-from deltarule.losses.loss import Link, Loss, over_examples, require_labels, require_weights
-from deltarule.runtime.buffers import Array
+from deltarule.losses.loss import Link, Loss, Requirement, over_examples, require_labels, require_weights
 from deltarule.shapes import Shape
 from deltarule.tensor.functional import (
     binary_cross_entropy,
@@ -25,32 +25,51 @@ from deltarule.tensor.functional import (
     softplus,
     stack,
     take,
+    weighted,
+    where,
 )
 from deltarule.tensor.tensor import Tensor, tensor
 
 
-def require_classes(loss: Loss, prediction: Shape, target: Array) -> None:
-    """Raise where a label has no class, or a row of shares is negative or does not sum to 1."""
-    n = int(prediction[-1])
-    if target.ndim == len(prediction) - 1:
-        fits = (target >= 0) & (target < n)
-        loss.require_values(target, fits, f"labels 0 … {n - 1}", "Give the model as many outputs as there are classes.")
-        return
-    loss.require_values(target, target >= 0, "shares ≥ 0")
-    sums = target.sum(axis=-1)
-    loss.require_values(sums, np.abs(sums - 1) <= 1e-3, "rows that sum to 1", "For several labels an example use "
-                         "BinaryCrossEntropy().")  # fmt: skip
+def classes_required(prediction: Shape, target: Shape, ignore_label: int | None = None) -> tuple[Requirement, ...]:
+    """Return that a label has a class (or is the ignored one), and that a row of shares is a distribution."""
+    n = prediction[-1]
+    if not isinstance(n, int):  # an unknown number of classes
+        return ()
+    if len(target) == len(prediction) - 1:
+        more, hint = "Give the model as many outputs as there are classes.", "ignore_label= leaves examples out."
+        if ignore_label is None:
+            return (Requirement(lambda y: (y < 0) | (y >= n), f"labels 0 … {n - 1}", f"{more} {hint}"),)
+        expected = f"labels 0 … {n - 1}, or {ignore_label} to be ignored"
+        return (Requirement(lambda y: ((y < 0) | (y >= n)) & (y != ignore_label), expected, more),)
+    return (
+        Requirement(lambda y: y < 0, "shares ≥ 0"),
+        Requirement(
+            lambda sums: abs(sums - 1) > 1e-3,
+            "rows that sum to 1",
+            "For several labels an example use BinaryCrossEntropy().",
+            lambda y: y.sum(-1),
+        ),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Categorical(Loss):
-    """What losses on one of several classes share: labels (N,), one-hot or soft rows (N, K)."""
+    """What losses on one of several classes share: labels (N,), one-hot or soft rows (N, K).
+
+    Examples (or positions) with the label ``ignore_label`` add nothing and do not count in the mean; where nothing
+    counts, the loss is 0.
+    """
 
     class_weights: tuple[float, ...] | None = None
+    ignore_label: int | None = None
     link: ClassVar[Link] = "softmax"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        whole = isinstance(self.ignore_label, int | np.integer) and not isinstance(self.ignore_label, bool)
+        self._require("ignore_label", self.ignore_label is None or whole, "a whole number or None")
+        object.__setattr__(self, "ignore_label", None if self.ignore_label is None else int(self.ignore_label))
         if self.class_weights is not None:
             object.__setattr__(self, "class_weights", tuple(float(w) for w in self.class_weights))
             fits = all(0 <= w < math.inf for w in self.class_weights)
@@ -68,10 +87,32 @@ class _Categorical(Loss):
                 got=str(len(self.class_weights)),
             )
 
-    def check_values(self, prediction: Shape, target: Array) -> None:
-        """Raise where a label has no class or a row is no distribution."""
-        super().check_values(prediction, target)
-        require_classes(self, prediction, target)
+    def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
+        """Return that labels have a class and rows are distributions."""
+        return classes_required(prediction, target, self.ignore_label)
+
+    def counted(self, prediction: Tensor, target: Tensor) -> Tensor | None:
+        """Return the share of each example's labels that are not ignored."""
+        if self.ignore_label is None or target.ndim != prediction.ndim - 1:
+            return None
+        return over_examples((target != self.ignore_label).astype(prediction.dtype))
+
+    def _kept(self, values: Callable[[Tensor], Tensor], prediction: Tensor, target: Tensor) -> Tensor:
+        """Return values for targets, averaged over all but the examples, with 0 for ignored labels."""
+        if self.ignore_label is None or target.ndim != prediction.ndim - 1:
+            return over_examples(values(target))
+        ignored = target == self.ignore_label
+        return over_examples(where(ignored, 0.0, values(where(ignored, 0, target))))
+
+    def _rows(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return targets as rows in the predictions' type."""
+        labels = target.ndim == prediction.ndim - 1
+        return one_hot(target, prediction.shape[-1], prediction.dtype) if labels else target.astype(prediction.dtype)
+
+    def _weighted(self, rows: Tensor) -> Tensor:
+        """Return rows of targets times the weights of the classes."""
+        weights = self._weights(rows.dtype)
+        return rows if weights is None else rows * weights
 
     def _weights(self, kind: DType) -> Tensor | None:
         return None if self.class_weights is None else tensor(np.array(self.class_weights), dtype=kind)
@@ -84,10 +125,13 @@ class CrossEntropy(_Categorical):
 
     ``label_smoothing`` α moves the mass α to other classes: convention "K" gives each class α/K (PyTorch),
     "K-1" each wrong class α/(K − 1) and the right one 1 − α (OUT-14, with E001-04 corrected).
-    ``class_weights`` w multiply the terms of the sum, −Σ_c w_c y_c ln softmax(z)_c.
+    ``class_weights`` w multiply the terms of the sum, −Σ_c w_c y_c ln softmax(z)_c. Labels ``ignore_label`` (−100,
+    say) add nothing and do not count in the mean, as PyTorch's ``ignore_index``; a batch of nothing else has loss 0.
     ``from_logits=False`` takes probabilities: −Σ y ln ŷ with logarithms kept ≥ −100 (derivative −y/ŷ, OUT-11).
 
     >>> round(CrossEntropy()([[0.0, 0.0]], [1]).item(), 6)
+    0.693147
+    >>> round(CrossEntropy(ignore_label=-100)([[0.0, 0.0], [5.0, 0.0]], [1, -100]).item(), 6)
     0.693147
     """
 
@@ -103,17 +147,17 @@ class CrossEntropy(_Categorical):
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return −Σ y ln softmax(z) of every example."""
-        labels, weights = target.ndim == prediction.ndim - 1, self._weights(prediction.dtype)
-        if labels and self.from_logits and not self.label_smoothing:
+        return self._kept(lambda y: self._values(prediction, y), prediction, target)
+
+    def _values(self, prediction: Tensor, target: Tensor) -> Tensor:
+        weights = self._weights(prediction.dtype)
+        if target.ndim == prediction.ndim - 1 and self.from_logits and not self.label_smoothing:
             values = cross_entropy(prediction, target)
-            return over_examples(values if weights is None else values * take(weights, target))
-        n = prediction.shape[-1]
-        rows = one_hot(target, n, prediction.dtype) if labels else target.astype(prediction.dtype)
-        rows = self._smoothed(rows, n)
-        rows = rows if weights is None else rows * weights
+            return values if weights is None else values * take(weights, target)
+        rows = self._weighted(self._smoothed(self._rows(prediction, target), prediction.shape[-1]))
         if self.from_logits:
-            return over_examples(cross_entropy(prediction, rows))
-        return over_examples(Tensor(f.cross_entropy_of_probabilities(prediction.node, rows.node)))
+            return cross_entropy(prediction, rows)
+        return Tensor(f.cross_entropy_of_probabilities(prediction.node, rows.node))
 
     def _smoothed(self, rows: Tensor, n: int) -> Tensor:
         if not self.label_smoothing:
@@ -138,10 +182,11 @@ class NegativeLogLikelihood(_Categorical):
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return −Σ y a of every example."""
-        labels, weights = target.ndim == prediction.ndim - 1, self._weights(prediction.dtype)
-        rows = one_hot(target, prediction.shape[-1], prediction.dtype) if labels else target.astype(prediction.dtype)
-        rows = rows if weights is None else rows * weights
-        return over_examples(-(rows * prediction).sum(-1))
+
+        def values(y: Tensor) -> Tensor:
+            return -weighted(self._weighted(self._rows(prediction, y)), prediction).sum(-1)
+
+        return self._kept(values, prediction, target)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,11 +195,11 @@ class _Binary(Loss):
 
     link: ClassVar[Link] = "sigmoid"
 
-    def check_values(self, prediction: Shape, target: Array) -> None:
-        """Raise for targets outside [0, 1]."""
-        super().check_values(prediction, target)
+    def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
+        """Return that targets are in [0, 1]."""
+        del prediction, target
         hint = "Labels -1 and 1 are for Hinge(): write (y + 1) / 2. For more classes use CrossEntropy()."
-        self.require_values(target, (target >= 0) & (target <= 1), "numbers in [0, 1]", hint)
+        return (Requirement(lambda y: (y < 0) | (y > 1), "numbers in [0, 1]", hint),)
 
 
 @final
@@ -188,7 +233,8 @@ class BinaryCrossEntropy(_Binary):
                 return over_examples(binary_cross_entropy(prediction, y))
             return over_examples(Tensor(f.binary_cross_entropy_of_probabilities(prediction.node, y.node)))
         if self.from_logits:  # −ln σ(z) and −ln(1 − σ(z))
-            return over_examples(y * softplus(-prediction) * alpha + (1 - y) * softplus(prediction) * beta)
+            yes, no = weighted(y, softplus(-prediction)), weighted(1 - y, softplus(prediction))
+            return over_examples(yes * alpha + no * beta)
         both = stack([prediction, 1 - prediction], -1)
         shares = stack([y * alpha, (1 - y) * beta], -1)
         return over_examples(Tensor(f.cross_entropy_of_probabilities(both.node, shares.node)))
@@ -222,7 +268,7 @@ class BinaryFocal(_Binary):
         alpha, beta = (1.0, 1.0) if self.balance is None else (self.balance, 1 - self.balance)
         # 1 − ŷ = e^−softplus(z): the power of a probability as an exponential, smooth also where it is 0
         focus_yes, focus_no = exp(no * -self.gamma), exp(yes * -self.gamma)
-        return over_examples(y * focus_yes * yes * alpha + (1 - y) * focus_no * no * beta)
+        return over_examples(weighted(y, yes) * focus_yes * alpha + weighted(1 - y, no) * focus_no * beta)
 
 
 @final
@@ -245,11 +291,11 @@ class Focal(_Categorical):
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the focal loss of every example."""
-        labels, weights = target.ndim == prediction.ndim - 1, self._weights(prediction.dtype)
-        rows = one_hot(target, prediction.shape[-1], prediction.dtype) if labels else target.astype(prediction.dtype)
-        rows = rows if weights is None else rows * weights
+        return self._kept(lambda y: self._values(prediction, y), prediction, target)
+
+    def _values(self, prediction: Tensor, target: Tensor) -> Tensor:
         logarithm = Tensor(f.log_softmax(prediction.node, axis=prediction.ndim - 1))
-        terms = rows * logarithm
+        terms = weighted(self._weighted(self._rows(prediction, target)), logarithm)
         if self.gamma:  # 1 − p, kept off 0 where a power below 1 has no slope
             terms = terms * maximum(-expm1(logarithm), 1e-30) ** self.gamma
-        return over_examples(-terms.sum(-1))
+        return -terms.sum(-1)

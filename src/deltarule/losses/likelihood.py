@@ -12,11 +12,10 @@ from deltarule import shapes
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.graph import algebra
-from deltarule.losses.cross_entropy import require_classes
-from deltarule.losses.loss import Link, Loss, over_examples
-from deltarule.runtime.buffers import Array
+from deltarule.losses.cross_entropy import classes_required
+from deltarule.losses.loss import Link, Loss, Requirement, over_examples
 from deltarule.shapes import Shape
-from deltarule.tensor.functional import exp, log, log_softmax, maximum, where, zeros
+from deltarule.tensor.functional import exp, log, log_softmax, maximum, weighted, where
 from deltarule.tensor.linalg import diagonal, logdet, solve
 from deltarule.tensor.tensor import Tensor, tensor
 
@@ -144,16 +143,16 @@ class PoissonNLL(Loss):
         super().__post_init__()
         self._require("epsilon", self.epsilon > 0, "a number > 0")
 
-    def check_values(self, prediction: Shape, target: Array) -> None:
-        """Raise for negative counts."""
-        super().check_values(prediction, target)
-        self.require_values(target, target >= 0, "counts ≥ 0")
+    def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
+        """Return that counts are not negative."""
+        del prediction, target
+        return (Requirement(lambda y: y < 0, "counts ≥ 0"),)
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the mean over the outputs of every example."""
         y = target.astype(prediction.dtype)
         if self.log_rate:
-            return over_examples(exp(prediction) - y * prediction)
+            return over_examples(exp(prediction) - weighted(y, prediction))
         return over_examples(prediction - y * log(maximum(prediction, self.epsilon)))
 
     def predict(self, output: Tensor) -> Tensor:
@@ -177,17 +176,16 @@ class KLDivergence(Loss):
     name: ClassVar[str] = "kl_divergence"
     link: ClassVar[Link] = "softmax"
 
-    def check_values(self, prediction: Shape, target: Array) -> None:
-        """Raise where a row is no distribution."""
-        super().check_values(prediction, target)
-        require_classes(self, prediction, target)
+    def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
+        """Return that rows are distributions."""
+        return classes_required(prediction, target)
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the divergence of every example."""
         y = target.astype(prediction.dtype)
         logarithm = log_softmax(prediction) if self.from_logits else prediction
-        own = where(y > 0, y * log(where(y > 0, y, 1.0)), zeros(y.shape, y.dtype))
-        return over_examples((own - y * logarithm).sum(-1))
+        own = log(where(y > 0, y, 1.0))
+        return over_examples(weighted(y, own - logarithm).sum(-1))
 
     def predict(self, output: Tensor) -> Tensor:
         """Return probabilities."""

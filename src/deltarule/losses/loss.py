@@ -16,16 +16,36 @@ from deltarule import shapes
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DataError, DataWarning, DTypeError, ShapeError
 from deltarule.flags import settles_fields
+from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.runtime.buffers import Array, value_of
 from deltarule.shapes import Shape
-from deltarule.tensor.functional import as_tensor, sigmoid, softmax
+from deltarule.tensor.functional import as_tensor, sigmoid, softmax, where
 from deltarule.tensor.tensor import Tensor
 
 Reduction = Literal["mean", "sum", "none"]
 Link = Literal["identity", "sigmoid", "softmax", "sign"]
 _KINDS: dict[str, Callable[..., Loss]] = {}
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What targets have to be. ``breaks`` is true where one is not, for an array or a tensor; NaN breaks nothing.
+
+    ``measured`` is what is looked at and shown in the error, such as the sum of each row; the targets without it.
+    """
+
+    breaks: Callable[[Any], Any]
+    expected: str
+    hint: str = ""
+    measured: Callable[[Any], Any] | None = None
+
+
+def one_of(pair: tuple[int, int], expected: str, hint: str) -> Requirement:
+    """Return that targets are one of two numbers, the smaller one first."""
+    low, high = pair
+    return Requirement(lambda y: (y < low) | ((y > low) & (y < high)) | (y > high), expected, hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +86,25 @@ class Loss(ABC):
 
         ``sample_weight`` (N,) multiplies the loss of each example; the mean stays a mean over the N examples
         (PyTorch divides by the sum of its class weights instead).
+
+        Targets whose values are known are checked here, others (arguments of ``dr.jit``, computed ones) where the
+        loss is run: DataError names the loss and the first target that it can't have.
         """
         output, wanted = as_tensor(prediction), as_tensor(target)
+        known = value_of(wanted.node)
+        if known is None:
+            self.check(output.shape, wanted.shape, wanted.dtype)
+            wanted = self.checked(output.shape, wanted)
+        else:
+            self.check(output.shape, wanted.shape, wanted.dtype)
+            self.check_values(output.shape, known)
+        return self.of_checked(output, wanted, sample_weight)
+
+    def of_checked(self, prediction: Tensor, target: Tensor, sample_weight: Any = None) -> Tensor:
+        """Return the reduced loss for targets that were checked before, as those of a data set are."""
+        output, wanted = prediction, target
         output = output if output.dtype.is_float else output.astype("float32")
         self.check(output.shape, wanted.shape, wanted.dtype)
-        known = value_of(wanted.node)
-        if known is not None:
-            self.check_values(output.shape, known)
         values = self.per_example(output, wanted)
         if sample_weight is not None:
             weight = as_tensor(sample_weight)
@@ -83,7 +115,15 @@ class Loss(ABC):
                     got=shapes.show(weight.shape),
                 )
             values = values * weight.astype(values.dtype)
-        return values if self.reduction == "none" else values.mean() if self.reduction == "mean" else values.sum()
+        if self.reduction != "mean":
+            return values if self.reduction == "none" else values.sum()
+        counted = self.counted(output, wanted)
+        return values.mean() if counted is None else values.sum() / at_least_one(counted.sum())
+
+    def counted(self, prediction: Tensor, target: Tensor) -> Tensor | None:
+        """Return which share of each example's targets counts in the mean, (N,); None where all of them do."""
+        del prediction, target
+        return None
 
     def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
         """Raise unless predictions and targets have the same shape; nothing broadcasts here."""
@@ -96,10 +136,30 @@ class Loss(ABC):
                 hint=same_shape_hint(prediction, target),
             )
 
+    def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
+        """Return what targets have to be beside finite, for the shapes of outputs and targets."""
+        del prediction, target
+        return ()
+
     def check_values(self, prediction: Shape, target: Array) -> None:
         """Raise DataError unless every target can be a target of this loss; ``prediction`` is the outputs' shape."""
-        del prediction
         self.require_values(target, np.isfinite(target), "finite numbers", "Drop or fill these rows first.")
+        for one in self.requirements(prediction, target.shape):
+            measured = target if one.measured is None else one.measured(target)
+            self.require_values(measured, ~np.asarray(one.breaks(measured), bool), one.expected, one.hint)
+
+    def checked(self, prediction: Shape, target: Tensor) -> Tensor:
+        """Return targets whose values are not known yet; a run with one that does not fit ends with DataError."""
+        result = target
+        for one in self.requirements(prediction, target.shape):
+            measured = target if one.measured is None else one.measured(target)
+            holds = build.logical_not(one.breaks(measured).node)
+            if measured is not target:
+                holds, shown = (build.expand_dims(node, (target.ndim - 1,)) for node in (holds, measured.node))
+            where = f"{type(self).__name__} targets"
+            known = None if measured is target else shown
+            result = Tensor(build.check(result.node, holds, known, where=where, expected=one.expected, hint=one.hint))
+        return result
 
     def require_values(self, target: Array, fits: Array, expected: str, hint: str = "") -> None:
         """Raise DataError at the first target that does not fit."""
@@ -153,6 +213,11 @@ def require_labels(where: str, scores: Shape, target: Shape, dtype: DType) -> No
             got=f"{dtype} targets",
             hint="Write y.astype('int64'), or hand over one-hot rows.",
         )
+
+
+def at_least_one(total: Tensor) -> Tensor:
+    """Return a divisor: 1 where there is nothing to divide by."""
+    return where(total > 0, total, 1.0)
 
 
 def over_examples(values: Tensor, how: Literal["mean", "sum"] = "mean") -> Tensor:

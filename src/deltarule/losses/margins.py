@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import numpy as np
-
 from deltarule.dtypes import DType
 from deltarule.graph import functions as f
-from deltarule.losses.cross_entropy import require_classes
-from deltarule.losses.loss import Link, Loss, over_examples, require_labels
-from deltarule.runtime.buffers import Array
+from deltarule.losses.cross_entropy import classes_required
+from deltarule.losses.loss import Link, Loss, Requirement, one_of, over_examples, require_labels
 from deltarule.shapes import Shape
-from deltarule.tensor.functional import maximum, one_hot
+from deltarule.tensor.functional import maximum, one_hot, weighted
 from deltarule.tensor.tensor import Tensor
 
 
@@ -30,11 +27,10 @@ class Hinge(Loss):
     name: ClassVar[str] = "hinge"
     link: ClassVar[Link] = "sign"
 
-    def check_values(self, prediction: Shape, target: Array) -> None:
-        """Raise for targets other than −1 and 1."""
-        super().check_values(prediction, target)
-        hint = "Write y = 2 * y - 1 for labels 0 and 1."
-        self.require_values(target, np.abs(target) == 1, "the labels -1 and 1", hint)
+    def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
+        """Return that targets are −1 or 1."""
+        del prediction, target
+        return (one_of((-1, 1), "the labels -1 and 1", "Write y = 2 * y - 1 for labels 0 and 1."),)
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the mean hinge over the outputs of every example."""
@@ -63,15 +59,15 @@ class MulticlassHinge(Loss):
         """Raise unless targets are labels."""
         require_labels(type(self).__name__, prediction, target, dtype)
 
-    def check_values(self, prediction: Shape, target: Array) -> None:
-        """Raise where a label has no class."""
-        require_classes(self, prediction, target)
+    def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
+        """Return that labels have a class."""
+        return classes_required(prediction, target)
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the hinge of every example."""
         if not self.squared:
             return over_examples(Tensor(f.multiclass_hinge(prediction.node, target.node, margin=self.margin)))
         hot = one_hot(target, prediction.shape[-1], prediction.dtype)
-        right = (hot * prediction).sum(-1, keepdims=True)
-        slack = maximum(0, prediction - right + self.margin) * (1 - hot)
+        right = weighted(hot, prediction).sum(-1, keepdims=True)
+        slack = weighted(1 - hot, maximum(0, prediction - right + self.margin))
         return over_examples((slack * slack).sum(-1))

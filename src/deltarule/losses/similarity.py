@@ -8,13 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
-import numpy as np
-
 from deltarule import shapes
 from deltarule.dtypes import DType
 from deltarule.errors import ShapeError
-from deltarule.losses.loss import Loss
-from deltarule.runtime.buffers import Array
+from deltarule.losses.loss import Loss, Requirement, one_of
 from deltarule.shapes import Shape
 from deltarule.tensor.functional import maximum
 from deltarule.tensor.tensor import Tensor
@@ -70,11 +67,11 @@ class Cosine(Loss):
         else:
             _require_stack("Cosine", prediction, target, 2)
 
-    def check_values(self, prediction: Shape, target: Array) -> None:
-        """Raise for signs other than ±1."""
-        super().check_values(prediction, target)
-        if len(prediction) == 3:
-            self.require_values(target, np.abs(target) == 1, "the signs -1 and 1", "Write y = 2 * y - 1 for 0 and 1.")
+    def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
+        """Return that signs are −1 or 1."""
+        del target
+        signs = one_of((-1, 1), "the signs -1 and 1", "Write y = 2 * y - 1 for 0 and 1.")
+        return (signs,) if len(prediction) == 3 else ()
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of every example."""
@@ -111,10 +108,10 @@ class Contrastive(Loss):
         del dtype
         _require_stack("Contrastive", prediction, target, 2)
 
-    def check_values(self, prediction: Shape, target: Array) -> None:
-        """Raise for targets other than 0 and 1."""
-        super().check_values(prediction, target)
-        self.require_values(target, (target == 0) | (target == 1), "the labels 0 and 1", "1 is for a pair of one kind.")
+    def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
+        """Return that targets are 0 or 1."""
+        del prediction, target
+        return (one_of((0, 1), "the labels 0 and 1", "1 is for a pair of one kind."),)
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of every pair."""

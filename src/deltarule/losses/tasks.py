@@ -10,7 +10,7 @@ from deltarule import shapes
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.losses.cross_entropy import BinaryCrossEntropy, CrossEntropy
-from deltarule.losses.loss import Loss, from_config
+from deltarule.losses.loss import Loss, at_least_one, from_config
 from deltarule.losses.regression import MeanSquaredError
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import Shape
@@ -102,6 +102,17 @@ class Multitask(Loss):
             loss.check_values((prediction[0], n_outputs), part[:, 0] if labels else part)
             start += n_targets
 
+    def checked(self, prediction: Shape, target: Tensor) -> Tensor:
+        """Return targets whose values are not known yet; each task's are checked where the loss is run."""
+        columns, start = [], 0
+        for loss, n_outputs, n_targets in zip(self.losses, self.outputs, self.targets, strict=True):
+            part = target[:, start : start + n_targets]
+            labels = _takes_labels(n_outputs, n_targets)
+            found = loss.checked((prediction[0], n_outputs), part[:, 0] if labels else part)
+            columns.append(found.expand_dims(-1) if labels else found)
+            start += n_targets
+        return concatenate(columns, axis=-1)
+
     def _parts(self, prediction: Tensor, target: Tensor) -> list[tuple[Loss, Tensor, Tensor]]:
         parts, i, j = [], 0, 0
         for loss, n_outputs, n_targets in zip(self.losses, self.outputs, self.targets, strict=True):
@@ -115,8 +126,15 @@ class Multitask(Loss):
         """Return the weighted sum of the tasks' losses of every example."""
         weights: Sequence[float] = self.weights or ()
         parts = zip(self._parts(prediction, target), weights, strict=True)
-        values = [loss.per_example(z, y) * weight for (loss, z, y), weight in parts]
+        values = [self._of_task(loss, z, y) * weight for (loss, z, y), weight in parts]
         return sum(values[1:], values[0])
+
+    def _of_task(self, loss: Loss, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return a task's values; in a mean, examples that it ignores do not count."""
+        values, counted = loss.per_example(prediction, target), loss.counted(prediction, target)
+        if counted is None or self.reduction != "mean":
+            return values
+        return values / at_least_one(counted.mean())
 
     def predict(self, output: Tensor) -> Tensor:
         """Return the predictions of the tasks side by side."""

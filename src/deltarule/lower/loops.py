@@ -180,6 +180,27 @@ class Guard(Expr):
 
 
 @dataclass(frozen=True, eq=False)
+class Check(Expr):
+    """``value``; where ``condition`` does not hold the run ends with ``message``, which tells ``shown`` (float64).
+
+    The message is (where, expected, hint, whether what is shown is a whole number).
+    """
+
+    value: Expr
+    condition: Expr
+    shown: Expr
+    message: tuple[str, str, str, bool]
+
+    @property
+    def parts(self) -> tuple[Expr, ...]:
+        """Return the expressions that this one is computed from."""
+        return (self.value, self.condition, self.shown)
+
+    def __str__(self) -> str:
+        return f"check({self.value}, {self.condition})"
+
+
+@dataclass(frozen=True, eq=False)
 class Random(Expr):
     """A uniform number in [0, 1): element ``index`` of the stream for (seed, step)."""
 
@@ -390,6 +411,9 @@ def _replaced(expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]) -
         conditions = tuple(Condition(c.index.replace(axes), c.size, c.step) for c in expr.conditions)
         inside, outside = (_replaced(part, axes, known) for part in expr.parts)
         result = Guard(expr.dtype, conditions, inside, outside)
+    elif isinstance(expr, Check):
+        value, condition, shown = (_replaced(part, axes, known) for part in expr.parts)
+        result = Check(expr.dtype, value, condition, shown, expr.message)
     elif isinstance(expr, Random):
         seed, step = (_replaced(part, axes, known) for part in expr.parts)
         result = Random(expr.dtype, seed, step, expr.stream, expr.index.replace(axes))

@@ -8,7 +8,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import ELEMENTWISE, Op
 from deltarule.lower.index import Index, Lookup, flatten
 from deltarule.lower.layout import Layout
-from deltarule.lower.loops import Apply, Buffer, Condition, Expr, Guard, Load, Number, Position, Random
+from deltarule.lower.loops import Apply, Buffer, Check, Condition, Expr, Guard, Load, Number, Position, Random
 from deltarule.lower.views import FREE, VIEWS, Indices, inside_padding, inside_window, through
 from deltarule.shapes import count
 
@@ -35,6 +35,7 @@ class Points:
             Op.CONSTANT: lambda node, at: Number(node.dtype, node.attributes["value"]),
             Op.IOTA: lambda node, at: Position(node.dtype, at[node.attributes["axis"]]),
             Op.RANDOM: self._random,
+            Op.CHECK: self._check,
             Op.PAD: self._pad,
             Op.CONCATENATE: self._concatenate,
             Op.GATHER: self._gather,
@@ -61,7 +62,7 @@ class Points:
             return self.load(node, indices)
         if node.op in VIEWS:
             return self.value(node.sources[0], through(node, indices))
-        if node.op in ELEMENTWISE:
+        if node.op in ELEMENTWISE and node.op is not Op.CHECK:
             operands = tuple(self.value(source, indices) for source in node.sources)
             return operands[0] if node.op is Op.STOP_GRADIENT else Apply(node.dtype, node.op, operands)
         return self._rules[node.op](node, indices)
@@ -70,6 +71,10 @@ class Points:
         lead = node.sources[0].rank
         seed, step = (self.value(source, indices[:lead]) for source in node.sources)
         return Random(node.dtype, seed, step, node.attributes["stream"], flatten(indices[lead:], node.shape[lead:]))
+
+    def _check(self, node: Node, indices: Indices) -> Expr:
+        value, condition, shown = (self.value(source, indices) for source in node.sources)
+        return Check(node.dtype, value, condition, shown, node.attributes["message"])
 
     def _guarded(self, node: Node, conditions: tuple[Condition, ...], inside: Indices, outside: Expr) -> Expr:
         source = node.sources[0]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from deltarule.lower.index import Axis, Index, of
 from deltarule.lower.loops import (
     Apply,
+    Check,
     Contraction,
     Expr,
     Guard,
@@ -104,7 +105,7 @@ class _Writer:
         lines = []
         for expr in order:
             text = self._text(expr)
-            if readers[expr] > 1 and isinstance(expr, Apply | Guard | Random) and expr not in self._texts:
+            if readers[expr] > 1 and isinstance(expr, Apply | Check | Guard | Random) and expr not in self._texts:
                 self._count += 1
                 lines.append(f"v{self._count} = {text}")
                 text = f"v{self._count}"
@@ -125,6 +126,8 @@ class _Writer:
         if isinstance(expr, Guard):
             conditions = " and ".join(map(str, expr.conditions))
             return f"({self._text(expr.inside)} if {conditions} else {self._text(expr.outside)})"
+        if isinstance(expr, Check):
+            return f"check({self._text(expr.value)}, {self._text(expr.condition)})"
         if isinstance(expr, Load | Number | Position | Result | Random):
             return str(expr)
         return type(expr).__name__

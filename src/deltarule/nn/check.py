@@ -17,3 +17,10 @@ def number(value: float, where: str, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value < high:
         raise ArgumentError(where, expected=f"a number in [{low}, {high})", got=repr(value))
     return float(value)
+
+
+def probability(value: float, where: str) -> float:
+    """Return ``value`` if it is a number in [0, 1]."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ArgumentError(where, expected="a number in [0, 1]", got=repr(value))
+    return float(value)

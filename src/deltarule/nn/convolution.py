@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, final
 
+from deltarule.dtypes import BOOL
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.graph import build
 from deltarule.nn import init as initialisers
@@ -63,7 +64,8 @@ class Convolution(Module):
             raise ShapeError(name, expected=_channels(self.in_channels), got=f"{batch.shape[-1]} in {show(x.shape)}",
                              hint=self._way_out(batch.shape))  # fmt: skip
         w = self.window
-        node = build.convolve(batch.node, self.weight.node, w.stride, w.padding, w.dilation, self.groups)
+        image = build.cast(batch.node, self.weight.dtype) if batch.dtype is BOOL else batch.node
+        node = build.convolve(image, self.weight.node, w.stride, w.padding, w.dilation, self.groups)
         output = Tensor(node) + self.bias if self.has_bias else Tensor(node)
         return without_batch(output, single)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, final
 
 from deltarule.errors import ArgumentError
 from deltarule.nn.account import Account
-from deltarule.nn.check import number
+from deltarule.nn.check import probability
 from deltarule.nn.context import require
 from deltarule.nn.module import Module
 from deltarule.nn.spatial import as_batch, without_batch
@@ -31,10 +31,10 @@ class Dropping(Module):
                 got=f"both, {drop_probability} and {keep_probability}",
             )  # fmt: skip
         if keep_probability is not None:
-            kept = 1 - number(1 - keep_probability, "1 − keep_probability", 0.0, 1.0)
+            kept = 1 - probability(1 - keep_probability, "1 − keep_probability")
         else:
             dropped = 0.5 if drop_probability is None else drop_probability
-            kept = 1 - number(dropped, "drop_probability", 0.0, 1.0)
+            kept = 1 - probability(dropped, "drop_probability")
         self.keep_probability = kept
         self.drop_probability = 1 - kept if drop_probability is None else float(drop_probability)
         if scale_in not in {"training", "inference"}:
@@ -49,6 +49,8 @@ class Dropping(Module):
             return x
         if context.mode == "inference":
             return x * self.keep_probability if self.scale_in == "inference" else x
+        if self.keep_probability == 0:  # nothing is left to scale
+            return where(False, x, 0.0)
         seed, step, stream = context.draw(name)
         kept = random_uniform(mask_shape, seed, step, stream) >= self.drop_probability
         return where(kept, x / self.keep_probability if self.scale_in == "training" else x, 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar, final
 
+from deltarule.dtypes import BOOL
 from deltarule.errors import ArgumentError
 from deltarule.graph import build
 from deltarule.nn import init as initialisers
@@ -44,9 +45,9 @@ class TransposedConvolution(Module):
         self.padding = spatial_tuple(padding, self.n_axes, "padding")
         self.output_padding = spatial_tuple(output_padding, self.n_axes, "output_padding")
         self.dilation = spatial_tuple(dilation, self.n_axes, "dilation", minimum=1)
-        if any(o >= s for o, s in zip(self.output_padding, self.stride, strict=True)):
-            raise ArgumentError("output_padding", expected=f"less than the stride {short(self.stride)}",
-                                got=short(self.output_padding))  # fmt: skip
+        if any(o >= max(s, d) for o, s, d in zip(self.output_padding, self.stride, self.dilation, strict=True)):
+            limits = f"less than the stride {short(self.stride)} or the dilation {short(self.dilation)}"
+            raise ArgumentError("output_padding", expected=limits, got=short(self.output_padding))
         self.has_bias = bias
         self.init = initialisers.get(init)
         self.bias_init = initialisers.get(bias_init) or initialisers.zeros()
@@ -78,13 +79,23 @@ class TransposedConvolution(Module):
         sizes = batch.shape[1:-1]
         if not is_static(sizes) or min(self.output_size(sizes)) < 1:
             raise ArgumentError(name, expected="known sizes that give an image of at least 1", got=str(sizes))
-        larger = (batch.shape[0], *self.output_size(sizes), self.out_channels)
-        borders = [(p, p) for p in self.padding]
+        # beyond the stride, output padding first takes back what padding cut off at the end, then adds zeros
+        cut = [max(0, p - o) if o >= s else p for o, s, p in self._paddings()]
+        zeros = [o - (p - high) if o >= s else 0 for (o, s, p), high in zip(self._paddings(), cut, strict=True)]
+        inner = (n - zero for n, zero in zip(self.output_size(sizes), zeros, strict=True))
+        signal = build.cast(batch.node, self.weight.dtype) if batch.dtype is BOOL else batch.node
         node = build.convolve_transposed(
-            batch.node, self.weight.node, self.stride, borders, self.dilation, self.groups, larger
-        )
+            signal, self.weight.node, self.stride, list(zip(self.padding, cut, strict=True)), self.dilation,
+            self.groups, (batch.shape[0], *inner, self.out_channels),
+        )  # fmt: skip
+        if any(zeros):
+            node = build.pad(node, (0,) * node.rank, (0, *zeros, 0))
         output = Tensor(node) + self.bias if self.has_bias else Tensor(node)
         return without_batch(output, single)
+
+    def _paddings(self) -> list[tuple[int, int, int]]:
+        """Return (output padding, stride, padding) of each axis."""
+        return list(zip(self.output_padding, self.stride, self.padding, strict=True))
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
@@ -152,7 +163,7 @@ class ConvTranspose2d(TransposedConvolution):
 
     y[n, p·s + i − P, q·s + j − P, o] += x[n, p, q, c]·w[c, i, j, o], and the bias. Each size becomes
     s(n − 1) + d(k − 1) + 1 − 2·padding + output_padding. Several sizes of an image have the same size after a
-    convolution with stride s; ``output_padding`` (< s) says which of them to give back. ``weight`` is
+    convolution with stride s; ``output_padding`` (< s, or < d) says which of them to give back. ``weight`` is
     (in_channels, kernel height, kernel width, out_channels/groups): that of the convolution whose adjoint it is.
     It undoes the convolution's sizes, not its values ("deconvolution" is a misnomer).
 

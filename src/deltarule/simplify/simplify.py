@@ -165,6 +165,10 @@ def _where(node: Node) -> Node | None:
     return x if x is y else None
 
 
+def _check(node: Node) -> Node | None:
+    return node.sources[0] if constant_everywhere(node.sources[1]) else None
+
+
 def _slice(node: Node) -> Node | None:
     return _zeros(node) if constant_everywhere(node.sources[0]) == 0 else None
 
@@ -187,6 +191,7 @@ SIMPLER: dict[Op, Callable[[Node], Node | None]] = {
     Op.BROADCAST: _broadcast,
     Op.CAST: _cast,
     Op.WHERE: _where,
+    Op.CHECK: _check,
     Op.SLICE: _slice,
     Op.PAD: _slice,
     Op.MATMUL: _matmul,

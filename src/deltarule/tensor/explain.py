@@ -28,6 +28,7 @@ from deltarule.explain.optimizers import steps as walk_steps
 from deltarule.explain.proof import Draw
 from deltarule.graph.node import Node
 from deltarule.graph.program import Program
+from deltarule.graph.rewrite import without_checks
 from deltarule.graph.walk import inputs
 from deltarule.runtime.buffers import Array, value_of
 from deltarule.runtime.devices import backend
@@ -159,11 +160,18 @@ def derive(
         labels = {**found, **labels}
         wrt = wrt if wrt is not None else [Tensor(node) for node in found]
     nodes = [known_node(w) for w in ([wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss))]
+    node, labels = _unchecked(loss.node, labels)
     return derive_nodes(
-        loss.node, nodes, layout=layout, names=labels, detail=detail,
+        node, nodes, layout=layout, names=labels, detail=detail,
         style=style, batch=batch, evaluate=run, draw=source(seed),
-        known={node: value for node in inputs([loss.node]) if (value := value_of(node)) is not None},
+        known={leaf: value for leaf in inputs([node]) if (value := value_of(leaf)) is not None},
     )  # fmt: skip
+
+
+def _unchecked(loss: Node, names: Mapping[Node, str]) -> tuple[Node, dict[Node, str]]:
+    """Return a loss and the named nodes without the checks of targets, of which mathematics knows nothing."""
+    bare, *named = without_checks([loss, *names])
+    return bare, dict(zip(named, names.values(), strict=True))
 
 
 def node_names(names: Mapping[Tensor, str] | None) -> dict[Node, str]:
@@ -257,9 +265,9 @@ def grade(
     if not isinstance(answer, str) and not callable(answer):
         raise ArgumentError("answer", expected="a formula as text, or a function of arrays", got=type(answer).__name__)
     given = answer if isinstance(answer, str) else _of_arrays(answer)
+    node, labels = _unchecked(loss.node, node_names(names))
     return grading.grade(
-        loss.node, known_node(wrt), given, run, source(seed), layout=layout, language=language,
-        names=node_names(names),
+        node, known_node(wrt), given, run, source(seed), layout=layout, language=language, names=labels,
         parameters=None if parameters is None else [known_node(p) for p in parameters],
     )  # fmt: skip
 

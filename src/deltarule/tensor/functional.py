@@ -68,6 +68,7 @@ sigmoid = _activation("sigmoid", f.sigmoid)
 silu = _activation("silu", f.silu)
 softplus = _activation("softplus", f.softplus)
 log_sigmoid = _activation("log_sigmoid", f.log_sigmoid)
+log_cosh = _activation("log_cosh", f.log_cosh)
 mish = _activation("mish", f.mish)
 cube = _activation("cube", f.cube)
 hard_swish = _activation("hard_swish", f.hard_swish)
@@ -144,7 +145,11 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
 
 
 def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """The logarithm of the softmax, x − ln Σ eˣ, along an axis."""
+    """The logarithm of the softmax, (x − m) − ln Σ e^(x − m) with m = max x, along an axis.
+
+    >>> log_softmax([1e6, 1e6]).tolist()
+    [-0.6931471824645996, -0.6931471824645996]
+    """
     node = _floating(x)
     return Tensor(f.log_softmax(node, axis=_axis(node, axis)))
 
@@ -158,6 +163,15 @@ def logsumexp(x: TensorLike, axis: int = -1) -> Tensor:
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
     """X where the condition holds, y elsewhere."""
     return Tensor(build.where(operand(condition), operand(x), operand(y)))
+
+
+def weighted(share: TensorLike, value: TensorLike) -> Tensor:
+    """The product y·a, with 0 for no share of an infinite value: 0·(±∞) = 0.
+
+    >>> weighted([0.0, 1.0], [-float("inf"), -2.0]).tolist()
+    [0.0, -2.0]
+    """
+    return Tensor(f.weighted(_floating(share), _floating(value)))
 
 
 def maximum(x: TensorLike, y: TensorLike) -> Tensor:

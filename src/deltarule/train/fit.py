@@ -155,7 +155,8 @@ def fit(
     rows, held = held_out(arrays, validation_split, seed, chosen)
     if validation_data is not None:
         held = _validation_arrays(model, validation_data, chosen)
-    feed = Feed(with_class_weight(model, arrays, class_weight, rows), augment, seed, rows)
+    ignored = getattr(chosen, "ignore_label", None)
+    feed = Feed(with_class_weight(model, arrays, class_weight, rows, ignored), augment, seed, rows)
     seen = feed.of(0)
     warn_if_normalized(chosen, check_outputs(model, seen, chosen))
     if held is not None:

@@ -265,5 +265,5 @@ class _Joining:
         )  # fmt: skip
         first = self._drafts.steps[0]
         names = replace(self._names, running=(*self._names.running, *(name for name, _, _ in more)))
-        made = Step(program, names, tuple(values), first.has_penalty, first.widths)
+        made = Step(program, names, tuple(values), first.has_penalty, first.widths, first.counts)
         return Joint(made, self._own, tuple(values for _, values in self._constants))

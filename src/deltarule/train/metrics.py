@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 from deltarule import shapes
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.flags import settles_fields
 from deltarule.losses import Loss
-from deltarule.tensor.functional import take_along_axis
+from deltarule.tensor.functional import maximum, take_along_axis, where
 from deltarule.tensor.tensor import Tensor, tensor
 
 
@@ -38,7 +38,8 @@ class Metric(ABC):
 
     def per_batch(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the metric of one batch as a scalar, for metrics that are means over examples."""
-        return self.totals(prediction, target)[0] / int(prediction.shape[0])
+        totals = self.totals(prediction, target)
+        return totals[0] / (maximum(totals[1], 1.0) if len(totals) == 2 else int(prediction.shape[0]))
 
 
 def _same_shape(name: str, prediction: Tensor, target: Tensor) -> None:
@@ -69,26 +70,50 @@ def _mean_over_rest(values: Tensor) -> Tensor:
     return values.mean(tuple(range(1, values.ndim))).sum() if values.ndim > 1 else values.sum()
 
 
+def _counted_hits(hits: Tensor, labels: Tensor, ignore_label: int | None) -> list[Tensor]:
+    """Return the number of hits; where some labels are ignored only those of the others, and how many these are."""
+    if ignore_label is None:
+        return [_mean_over_rest(hits.astype("float32"))]
+    counted = labels != ignore_label
+    return [_mean_over_rest(found.astype("float32")) for found in (hits & counted, counted)]
+
+
+def _share_of_hits(totals: Sequence[float], n: int) -> float:
+    return totals[0] / n if len(totals) == 1 else totals[0] / totals[1] if totals[1] else 0.0
+
+
 @final
 @dataclass(frozen=True)
 class Accuracy(Metric):
-    """Share of examples whose highest score is the right class (the first one at a tie)."""
+    """Share of examples whose highest score is the right class (the first one at a tie).
+
+    Labels ``ignore_label`` do not count.
+    """
 
     name: str = "accuracy"
+    ignore_label: int | None = None
 
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
-        """Return the number of hits."""
-        hits = prediction.argmax(-1) == _labels(self.name, prediction, target)
-        return [_mean_over_rest(hits.astype("float32"))]
+        """Return the number of hits, and of how many labels if some are ignored."""
+        labels = _labels(self.name, prediction, target)
+        return _counted_hits(prediction.argmax(-1) == labels, labels, self.ignore_label)
+
+    def value(self, totals: Sequence[float], n: int) -> float:
+        """Return the share of hits."""
+        return _share_of_hits(totals, n)
 
 
 @final
 @dataclass(frozen=True)
 class TopK(Metric):
-    """Share of examples whose right class is among the k highest scores; at a tie lower classes come first."""
+    """Share of examples whose right class is among the k highest scores; at a tie lower classes come first.
+
+    Labels ``ignore_label`` do not count.
+    """
 
     k: int = 5
     name: str = ""
+    ignore_label: int | None = None
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -96,13 +121,18 @@ class TopK(Metric):
         object.__setattr__(self, "name", self.name or f"top_{self.k}_accuracy")
 
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
-        """Return the number of hits."""
-        labels = _labels(self.name, prediction, target).expand_dims(-1)
+        """Return the number of hits, and of how many labels if some are ignored."""
+        given = _labels(self.name, prediction, target)
+        known = given if self.ignore_label is None else where(given == self.ignore_label, 0, given)
+        labels = known.expand_dims(-1)
         score = take_along_axis(prediction, labels, -1)
         classes = tensor(list(range(int(prediction.shape[-1]))), dtype="int64")
         before = (prediction > score) | ((prediction == score) & (classes < labels))
-        hits = before.astype("int64").sum(-1) < self.k
-        return [_mean_over_rest(hits.astype("float32"))]
+        return _counted_hits(before.astype("int64").sum(-1) < self.k, given, self.ignore_label)
+
+    def value(self, totals: Sequence[float], n: int) -> float:
+        """Return the share of hits."""
+        return _share_of_hits(totals, n)
 
 
 @dataclass(frozen=True)
@@ -308,10 +338,12 @@ def get(metric: MetricLike, loss: Loss) -> Metric:
     if callable(metric) and not isinstance(metric, type):
         return FunctionMetric(metric)
     name = metric.lower() if isinstance(metric, str) else ""
+    ignored = getattr(loss, "ignore_label", None)
     if name in _Names.TABLE:
-        return _Names.TABLE[name]()
+        found = _Names.TABLE[name]()
+        return replace(found, ignore_label=ignored) if isinstance(found, Accuracy | TopK) else found
     if name == "accuracy" and loss.link in {"softmax", "identity"}:
-        return Accuracy()
+        return Accuracy(ignore_label=ignored)
     if name == "accuracy" or name in _Names.BINARY:
         kind = _Names.BINARY["binary_accuracy" if name == "accuracy" else name]
         threshold, target_threshold = _thresholds(loss)

@@ -112,19 +112,28 @@ def _balanced(labels: Array, n_classes: int) -> Array:
 
 
 def with_class_weight(
-    model: Trainable, arrays: list[Array], class_weight: ClassWeight, rows: Rows | None
+    model: Trainable,
+    arrays: list[Array],
+    class_weight: ClassWeight,
+    rows: Rows | None,
+    ignore_label: int | None = None,
 ) -> list[Array]:
     """Return [x, y, weight] with the weights of the examples' classes, times their own where there are three arrays.
 
-    ``rows`` are those that are trained on (None: all); "balanced" counts these alone.
+    ``rows`` are those that are trained on (None: all); "balanced" counts these alone. Labels ``ignore_label`` have
+    no class: "balanced" leaves them out, and their own weight is 1.
     """
     if class_weight is None:
         return arrays
-    labels = _classes(arrays[1])
-    table = _class_table(class_weight, labels, int(labels.max()) + 1, rows)
+    given = arrays[1]
+    counted = np.ones(len(given), bool) if ignore_label is None or given.ndim > 1 else given != ignore_label
+    labels = _classes(given[counted])
+    trained = None if rows is None else (np.cumsum(counted) - 1)[rows[counted[rows]]]
+    table = _class_table(class_weight, labels, int(labels.max(initial=0)) + 1, trained)
     check_labels(labels, len(table), "class_weight")
-    weights = table[labels]
-    _check_weights(weights, len(labels), "class_weight")
+    weights = np.ones(len(given))
+    weights[counted] = table[labels]
+    _check_weights(weights, len(given), "class_weight")
     if len(arrays) == 3:
         weights = weights * arrays[2].astype(np.float64)
     return [*arrays[:2], weights.astype(model_dtype(model).name)]
@@ -173,7 +182,9 @@ def check_outputs(model: Trainable, arrays: Sequence[Array], loss: Loss, where: 
     output = output_of(model, x.symbol(batch))
     loss.check(output.shape, (batch, *y.shape), y.dtype)
     if y.dtype.is_integer and len(y.shape) + 1 == output.ndim - 1:
-        check_labels(arrays[1].reshape(-1), int(output.shape[-1]), where)
+        ignored = getattr(loss, "ignore_label", None)
+        labels = arrays[1].reshape(-1)
+        check_labels(labels if ignored is None else labels[labels != ignored], int(output.shape[-1]), where)
     loss.check_values((len(arrays[1]), *output.shape[1:]), arrays[1])
     return output
 

@@ -85,7 +85,8 @@ class Step:
     """A step program for one batch size, with the names of its state and the values of its constants.
 
     ``slots`` are the first values of the optimiser's slots. The program's metrics are the loss, the penalty if
-    there is one, then the totals of each metric: ``widths`` says how many each has.
+    there is one, then the totals of each metric: ``widths`` says how many each has; last, if ``counts``, how many
+    examples count in the loss.
     """
 
     program: StepProgram
@@ -93,6 +94,7 @@ class Step:
     constants: tuple[Array, ...]
     has_penalty: bool
     widths: tuple[int, ...]
+    counts: bool = False
     slots: tuple[Tensor, ...] = ()
 
 
@@ -127,17 +129,19 @@ class _Forward:
     penalty: Tensor | None
     totals: list[list[Tensor]]
     state: dict[str, Tensor]
+    counted: Tensor | None = None  # how many examples count in a mean loss, where not all do
 
     @property
     def metrics(self) -> list[Tensor]:
         penalty = [] if self.penalty is None else [self.penalty]
-        return [self.loss, *penalty, *(scalar for totals in self.totals for scalar in totals)]
+        counted = [] if self.counted is None else [self.counted]
+        return [self.loss, *penalty, *(scalar for totals in self.totals for scalar in totals), *counted]
 
 
 def _forward(task: Task, batch: Sequence[Tensor], mode: Mode, seed: Tensor | None, step: Tensor | None) -> _Forward:
     """Apply model, loss, penalties and metrics to a batch."""
     applied = task.model.apply(batch[0], mode=mode, seed=seed, step=step)
-    loss = task.loss(applied.output, batch[1], *batch[2:])
+    loss = task.loss.of_checked(applied.output, batch[1], *batch[2:])
     if loss.shape != ():
         raise ShapeError(
             f"loss {task.loss.name}",
@@ -149,7 +153,8 @@ def _forward(task: Task, batch: Sequence[Tensor], mode: Mode, seed: Tensor | Non
     penalties += [regularizer(_penalised(task.model, regularizer)) for regularizer in task.regularizers]
     penalty = _sum(penalties) if penalties else None
     totals = [metric.totals(applied.output, batch[1]) for metric in task.metrics]
-    return _Forward(loss, penalty, totals, applied.state)
+    counted = task.loss.counted(applied.output, batch[1]) if task.loss.reduction == "mean" else None
+    return _Forward(loss, penalty, totals, applied.state, None if counted is None else counted.sum())
 
 
 def _penalised(model: Trainable, regularizer: Regularizer) -> Parameters:
@@ -280,7 +285,8 @@ def _finished(
         next_state=(*outputs[:n], *extra),
         metrics=tuple(outputs[n:]),
     )
-    return Step(program, names, tuple(values), forward.penalty is not None, tuple(map(len, forward.totals)))
+    widths = tuple(map(len, forward.totals))
+    return Step(program, names, tuple(values), forward.penalty is not None, widths, forward.counted is not None)
 
 
 def output_of(model: Trainable, batch: Tensor) -> Tensor:

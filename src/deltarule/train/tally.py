@@ -15,11 +15,14 @@ Rows = npt.NDArray[np.float64]
 def tally(task: Task, step: Step, rows: Rows, sizes: npt.NDArray[Any]) -> dict[str, float]:
     """Return loss, penalty and metrics from the steps' metrics (steps, metrics) and batch sizes (steps,).
 
-    A mean loss is averaged over examples, a summed one added up. All is added in float64, in the order of steps.
+    A mean loss is averaged over examples (those that count), a summed one added up. All is added in float64, in the
+    order of steps.
     """
     n = int(sizes.sum())
     summed = task.loss.reduction == "sum"
-    values = {"loss": float(rows[:, 0].sum() if summed else (rows[:, 0] * sizes).sum() / n)}
+    weights = rows[:, -1] if step.counts else sizes
+    total = float(weights.sum()) or 1.0
+    values = {"loss": float(rows[:, 0].sum() if summed else (rows[:, 0] * weights).sum() / total)}
     column = 1
     if step.has_penalty:
         values["penalty"] = float((rows[:, 1] * sizes).sum() / n)

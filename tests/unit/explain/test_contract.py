@@ -26,7 +26,7 @@ WORDS = {op.name.lower() for op in Op} - {"exp", "log", "sign", "floor", "abs", 
                                           "log_determinant", "solve", "not", "and", "or"}  # fmt: skip
 RAW = re.compile(r"\b(" + "|".join(sorted(
     {word.replace("_", " ") for word in WORDS}
-    | {name.replace("_", " ") for name in FUNCTIONS if "_" in name and name != "log_softmax"}
+    | {name.replace("_", " ") for name in FUNCTIONS if "_" in name and name not in {"log_softmax", "log_cosh"}}
     | {name for name in FUNCTIONS if "_" in name}
     | {"mish", "cube", "prelu", "huber", "normalize", "index", "rows", "part", "permute"})) + r")\b")  # fmt: skip
 

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage, signal
 from sklearn.datasets import load_sample_image
 
@@ -329,3 +330,36 @@ def test_receptive_fields_behind_layers_that_enlarge() -> None:
             seen = max(seen, np.ptp(np.flatnonzero(slope.any(axis=1))) + 1)
         field = model.summary((20, 20, 1)).rows[-1].receptive_field
         assert field is not None and field[0] == seen, name
+
+
+def test_output_padding_up_to_the_dilation_as_torch_takes_it() -> None:
+    random, tried = np.random.default_rng(0), 0
+    for k, s, p, o, d in itertools.product((1, 2, 3), (1, 2, 3), (0, 1, 2), (0, 1, 2, 3), (1, 2, 4)):
+        sizes = {"stride": s, "padding": p, "output_padding": o, "dilation": d}
+        if o >= max(s, d) or 4 * s + d * (k - 1) + 1 - 2 * p + o < 1:
+            continue
+        ours, theirs = nn.ConvTranspose1d(2, 3, k, **sizes, seed=0), torch.nn.ConvTranspose1d(2, 3, k, **sizes)
+        with torch.no_grad():
+            theirs.weight.copy_(torch.tensor(ours.weight.numpy().swapaxes(1, 2).copy()))
+            theirs.bias.fill_(0.5)
+        ours.bias.assign(np.full(3, 0.5, "float32"))
+        x = random.normal(size=(2, 5, 2)).astype("float32")
+        wanted = theirs(torch.tensor(x.swapaxes(1, 2).copy())).detach().numpy().swapaxes(1, 2)
+        np.testing.assert_allclose(ours(x).numpy(), wanted, atol=1e-5, err_msg=str(sizes))
+        tried += 1
+    assert tried > 200
+
+
+def test_images_of_truth_values_are_numbers_to_convolutions() -> None:
+    image = np.random.default_rng(0).random((1, 5, 5, 2)) < 0.5
+    for layer in (nn.Conv2d(2, 3, 3, seed=0), nn.ConvTranspose2d(2, 3, 3, seed=0)):
+        np.testing.assert_array_equal(layer(image).numpy(), layer(image.astype("float32")).numpy())
+
+
+@pytest.mark.parametrize("scale_in", ["training", "inference"])
+def test_dropout_of_everything_leaves_zeros_and_no_gradient(scale_in: str) -> None:
+    layer = nn.Dropout(1.0, scale_in=scale_in)
+    x = dr.parameter(np.array([1.0, np.inf]))
+    output = layer.apply(x, mode="training", seed=0, step=0).output
+    np.testing.assert_array_equal(dr.grad(output.sum(), [x])[0].numpy(), [0, 0])
+    np.testing.assert_array_equal(output.numpy(), [0, 0])

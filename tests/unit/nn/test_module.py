@@ -317,7 +317,7 @@ def test_the_repr_shows_the_tree() -> None:
 
 def test_arguments_outside_their_domain_are_refused() -> None:
     for make in (
-        lambda: nn.Linear(0, 2), lambda: nn.Linear(2, 2.5), lambda: nn.Dropout(1.0), lambda: nn.Dropout(-0.1),
+        lambda: nn.Linear(0, 2), lambda: nn.Linear(2, 2.5), lambda: nn.Dropout(1.01), lambda: nn.Dropout(-0.1),
         lambda: nn.Conv2d(3, 4, 3, groups=2), lambda: nn.Conv2d(3, 4, 0), lambda: nn.Conv2d(3, 4, 3, padding="full"),
         lambda: nn.MaxPool2d(2, padding=2), lambda: nn.BatchNorm(2, momentum=1.5), lambda: nn.BatchNorm(2, epsilon=-1),
         lambda: nn.BatchNorm(2, momentum_weighs="both"), lambda: nn.Linear(2, 2, init="magic"), lambda: nn.Parallel(),

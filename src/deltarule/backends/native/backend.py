@@ -74,7 +74,7 @@ class NativeExecutable:
         fault = call.context[: words.TABLE].copy() if call.context[words.ERROR_FLAG] else None
         self._spare.append(call)  # from here on another thread may have it
         if fault is not None:
-            raise_reported(fault)
+            raise_reported(fault, self.image.messages)
         return outputs
 
     def _given(self, arrays: Sequence[Array]) -> list[Array]:

@@ -6,7 +6,7 @@ HELPERS: dict[str, str] = {
     "dr_index": """
 /* An index inside 0 .. size - 1; one outside is reported and replaced by 0. */
 static int64_t dr_index(int64_t index, int64_t size) {
-    if (index < 0 || index >= size) { dr_status = 1; return 0; }
+    if (index < 0 || index >= size) { if (!dr_status) dr_status = 1; return 0; }
     return index;
 }""",
     "dr_maximum": """

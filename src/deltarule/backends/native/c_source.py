@@ -23,6 +23,7 @@ from deltarule.lower.index import Axis, Index, Lookup, Quotient, Remainder, divi
 from deltarule.lower.loops import (
     Apply,
     Buffer,
+    Check,
     Condition,
     Contraction,
     Expr,
@@ -61,7 +62,8 @@ def c_source(program: Program, name: str = "predict", constants: Mapping[Node, A
     """Return a C file with the function ``int name(inputs…, outputs…)``; it returns 0, or what was wrong.
 
     Inputs with a value in ``constants`` (the weights) are written into the file; the others, and the outputs, are
-    arguments: row-major arrays. 1 means an index outside its range, 2 a singular, 3 an indefinite matrix.
+    arguments: row-major arrays. 1 means an index outside its range, 2 a singular, 3 an indefinite matrix, 4 a value
+    that a check refuses.
     """
     return _File(program, name, constants or {}).text()
 
@@ -229,7 +231,11 @@ class _Point:
             if expr in protected and len(order) < 2000:
                 continue
             deep = self._count_of_text(expr) > 400
-            if (readers[expr] > 1 or deep) and isinstance(expr, Apply | Random | Guard) and expr not in self._texts:
+            if (
+                (readers[expr] > 1 or deep)
+                and isinstance(expr, Apply | Random | Guard | Check)
+                and expr not in self._texts
+            ):
                 self._count += 1
                 lines.append(f"const {_TYPES[expr.dtype.name]} v{self._count} = {self._bare(expr)};")
                 self._texts[expr] = f"v{self._count}"
@@ -263,6 +269,9 @@ class _Point:
         if isinstance(expr, Guard):
             conditions = " && ".join(self._condition(condition) for condition in expr.conditions)
             return f"({conditions} ? {self._text(expr.inside)} : {self._text(expr.outside)})"
+        if isinstance(expr, Check):
+            value, condition, _ = (self._text(part) for part in expr.parts)
+            return f"({condition} ? {value} : (dr_status = 4, {value}))"
         if isinstance(expr, Random):
             self._file.helper("dr_random")
             words = f"{self._text(expr.seed)}, {self._text(expr.step)}, {expr.stream}u, {self._index(expr.index)}"

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from deltarule.backends.given import Message
 from deltarule.backends.native.machine import Machine, element_bytes
 
 SCALARS = {"float32": "float", "float64": "double", "int32": "i32", "int64": "i64", "bool": "i1"}
@@ -47,10 +48,17 @@ class Module:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.definitions: dict[str, str] = {}
+        self.messages: list[Message] = []  # of the checks in the functions
 
     def add(self, name: str, text: str) -> None:
         """Add the text of one or more definitions under a name, unless the name is taken."""
         self.definitions.setdefault(name, text)
+
+    def message(self, message: Message) -> int:
+        """Return the number of a message, which is added once."""
+        if message not in self.messages:
+            self.messages.append(message)
+        return self.messages.index(message)
 
     def __contains__(self, name: object) -> bool:
         return name in self.definitions

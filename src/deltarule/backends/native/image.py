@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from deltarule.backends.given import Message
 from deltarule.backends.native import object_cache
 from deltarule.backends.native.compiler import Library, compile_objects, object_name
 from deltarule.backends.native.machine import Machine
@@ -37,6 +38,7 @@ class Image:
     n_words: int  # of the context
     arrays: tuple[int | None, ...]  # word with the address of each array of the caller; None where nobody reads it
     regions: tuple[Region, ...] = ()  # what lies in the arena from call to call
+    messages: tuple[Message, ...] = ()  # of the checks
     labels: tuple[str, ...] = ()  # of the statements whose cycles are counted, in the last words
 
 

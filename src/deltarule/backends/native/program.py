@@ -62,7 +62,8 @@ def draw(program: Program, machine: Machine, threads: int | None) -> Drawn:
     texts = assembler.texts()
     places = {buffer: words.TABLE + place for place, buffer in enumerate(assembler.table)}
     arrays = tuple(places.get(buffer) for buffer in (*lowered.inputs, *lowered.outputs))
-    return Image(assembler.threads, assembler.arena_bytes, words.TABLE + len(places), arrays), texts
+    n_words, messages = words.TABLE + len(places), tuple(assembler.module.messages)
+    return Image(assembler.threads, assembler.arena_bytes, n_words, arrays, messages=messages), texts
 
 
 def draw_step(program: StepProgram, machine: Machine, threads: int | None, measured: bool = False) -> Drawn:
@@ -81,7 +82,8 @@ def draw_step(program: StepProgram, machine: Machine, threads: int | None, measu
     n_words = words.TABLE + len(assembler.table)
     arrays = tuple(words.TABLE + assembler.table.index(buffer) for buffer in parts.data)
     regions = tuple(_region(buffer, lowered) for buffer in (*states, *rest))
-    return Image(assembler.threads, assembler.arena_bytes, n_words + len(labels), arrays, regions, labels), texts
+    n_words, messages = n_words + len(labels), tuple(assembler.module.messages)
+    return Image(assembler.threads, assembler.arena_bytes, n_words, arrays, regions, messages, labels), texts
 
 
 def _region(buffer: Buffer, lowered: Lowered) -> Region:

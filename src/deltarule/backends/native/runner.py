@@ -122,7 +122,7 @@ class NativeRunner:
         for number, value in zip(self._scalars, scalars, strict=True):
             number[0] = value
         self._team.run(self._entry, context.ctypes.data, self.stop)
-        raise_reported(context)
+        raise_reported(context, self.image.messages)
         return metrics[: self.steps_done]
 
     def _view(self, region: Region) -> Array:

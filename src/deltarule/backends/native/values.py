@@ -11,16 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from deltarule.backends.native.apply import apply, cast, constant, kind, mangled, memory_kind, scalar_kind, select
-from deltarule.backends.native.context import ERROR_FLAG, ERROR_SIZE, ERROR_VALUE, OUTSIDE
+from deltarule.backends.native.context import ERROR_FLAG, ERROR_SIZE, ERROR_VALUE, OUTSIDE, REFUSED
 from deltarule.backends.native.emitter import Emitter
 from deltarule.backends.native.random import Key, uniform_at
-from deltarule.dtypes import BOOL, INT64, DType
+from deltarule.dtypes import BOOL, FLOAT64, INT64, DType
 from deltarule.errors import GraphError
 from deltarule.graph.op import Op
 from deltarule.lower.index import Axis, Index, Lookup, Quotient, Remainder, dividend_of
 from deltarule.lower.loops import (
     Apply,
     Buffer,
+    Check,
     Condition,
     Expr,
     Guard,
@@ -189,7 +190,14 @@ class Values:
             worst = select(e, bad, INT64, index.text, constant(0, INT64, lanes), lanes)
             shown = e.assign(f"call i64 @llvm.vector.reduce.umax.v{lanes}i64({kind(INT64, lanes)} {worst})")
         with e.when(some):
-            for word, content in ((ERROR_VALUE, shown), (ERROR_SIZE, str(size)), (ERROR_FLAG, str(OUTSIDE))):
+            self._write_fault((ERROR_VALUE, shown), (ERROR_SIZE, str(size)), (ERROR_FLAG, str(OUTSIDE)))
+
+    def _write_fault(self, *words: tuple[int, str]) -> None:
+        """Write words of the context, unless a fault was reported before."""
+        e = self.e
+        flag = e.assign(f"getelementptr i64, ptr {self.context}, i64 {ERROR_FLAG}")
+        with e.when(e.compare("eq", e.assign(f"load i64, ptr {flag}, align 8"), 0)):
+            for word, content in words:
                 place = e.assign(f"getelementptr i64, ptr {self.context}, i64 {word}")
                 e.emit(f"store i64 {content}, ptr {place}, align 8")
 
@@ -240,6 +248,8 @@ class Values:
             return self._apply(expr, mask)
         if isinstance(expr, Guard):
             return self._guard(expr, mask)
+        if isinstance(expr, Check):
+            return self._check(expr, mask)
         if isinstance(expr, Random):
             return self._random(expr)
         if isinstance(expr, Position):
@@ -293,6 +303,37 @@ class Values:
             types = kind(expr.dtype, width)
             text = e.assign(f"select i1 {whole}, {types} {text}, {types} {outside.text}")
         return Value(text, width)
+
+    def _check(self, expr: Check, mask: Mask) -> Value:
+        """Return the value; where the condition does not hold (in lanes that count) the message is reported."""
+        e = self.e
+        value, condition, shown = (self.value(part, mask) for part in expr.parts)
+        width = max(value.width, condition.width, self.width if mask.lanes else 1)
+        types = kind(BOOL, width)
+        holds = self.widen(condition, BOOL).text if width > 1 else condition.text
+        bad = e.assign(f"xor {types} {holds}, {constant(1, BOOL, width)}")
+        lanes = self._lane_mask(mask) if width > 1 else None
+        whole = mask.whole if mask.whole is None or width == 1 else e.broadcast("i1", mask.whole, width)
+        for allowed in (lanes, whole):
+            if allowed is not None:
+                bad = e.assign(f"and {types} {bad}, {allowed}")
+        text = self.widen(shown, FLOAT64).text if width > 1 else shown.text
+        self._refuse(bad, text, width, e.module.message(expr.message))
+        return value
+
+    def _refuse(self, bad: str, shown: str, width: int, number: int) -> None:
+        """Report message ``number`` if any lane is bad, with the float64 shown in the first of these."""
+        e = self.e
+        some = bad
+        if width > 1:
+            some = e.assign(f"call i1 @llvm.vector.reduce.or.v{width}i1(<{width} x i1> {bad})")
+        with e.when(some):
+            if width > 1:
+                bits = e.assign(f"bitcast <{width} x i1> {bad} to i{width}")
+                first = e.assign(f"call i{width} @llvm.cttz.i{width}(i{width} {bits}, i1 true)")
+                shown = e.assign(f"extractelement <{width} x double> {shown}, i{width} {first}")
+            bits = e.assign(f"bitcast double {shown} to i64")
+            self._write_fault((ERROR_VALUE, bits), (ERROR_FLAG, str(REFUSED + number)))
 
     def _both(self, a: str | None, b: str | None, width: int) -> str | None:
         if a is None or b is None:

@@ -21,6 +21,7 @@ from deltarule.graph.build.elementwise import (
     add,
     aligned,
     cast,
+    check,
     cos,
     divide,
     equal,
@@ -76,8 +77,8 @@ from deltarule.graph.build.movement import (
 from deltarule.graph.build.reduction import argmax, cumulative_sum, maximum_over, mean, sum_over
 
 __all__ = [
-    "Operand", "absolute", "add", "aligned", "argmax", "argsort", "as_node", "broadcast_to", "cast", "cholesky",
-    "concatenate", "constant", "convolve", "convolve_transposed", "convolve_weight", "cos", "cumulative_sum",
+    "Operand", "absolute", "add", "aligned", "argmax", "argsort", "as_node", "broadcast_to", "cast", "check",
+    "cholesky", "concatenate", "constant", "convolve", "convolve_transposed", "convolve_weight", "cos", "cumulative_sum",
     "describe", "dimension", "divide", "equal", "erf", "exp", "expand_dims", "expm1", "flip", "floor",
     "floor_divide", "fold", "full", "gather", "input_node", "iota", "less", "log", "log1p", "log_determinant",
     "logical_and", "logical_not", "logical_or", "matmul", "matrix_transpose", "maximum", "maximum_over", "mean",

@@ -216,3 +216,18 @@ def where(condition: Operand, x: Operand, y: Operand) -> Node:
         ) from error
     parts = tuple(broadcast_to(part, shape) for part in (test, left, right))
     return intern(Op.WHERE, parts, {}, shape, left.dtype)
+
+
+def check(
+    x: Node, condition: Operand, shown: Operand | None = None, *, where: str, expected: str, hint: str = ""
+) -> Node:
+    """Return x, and let the run end with DataError where the condition does not hold.
+
+    The error says ``where``, what was ``expected``, which value of ``shown`` (x itself without it) came, and ``hint``.
+    Only what is used of a graph is run: the check is made where the result is needed.
+    """
+    value = x if shown is None else as_node(shown)
+    parts = (x, cast(as_node(condition), dtypes.BOOL), cast(value, dtypes.FLOAT64))
+    sources = tuple(part if part.shape == x.shape else broadcast_to(part, x.shape) for part in parts)
+    message = (where, expected, hint, value.dtype.is_integer)
+    return intern(Op.CHECK, sources, {"message": message}, x.shape, x.dtype)

@@ -8,6 +8,7 @@ from deltarule.graph.functions.activations import (
     hard_sigmoid,
     hard_swish,
     leaky_relu,
+    log_cosh,
     log_sigmoid,
     log_softmax,
     logsumexp,
@@ -31,6 +32,7 @@ from deltarule.graph.functions.losses import (
     huber,
     multiclass_hinge,
     squared_error,
+    weighted,
 )
 from deltarule.graph.functions.normalisation import euclidean_norm, normalize
 from deltarule.graph.functions.pooling import average_pool, max_pool
@@ -39,7 +41,8 @@ from deltarule.graph.functions.special import digamma, lgamma, trigamma
 __all__ = [
     "average_pool", "binary_cross_entropy", "binary_cross_entropy_of_probabilities", "clip", "cross_entropy",
     "cross_entropy_of_labels", "cross_entropy_of_probabilities", "cube", "digamma", "elu", "euclidean_norm",
-    "gelu", "hard_sigmoid", "hard_swish", "hinge", "huber", "leaky_relu", "lgamma", "log_sigmoid",
+    "gelu", "hard_sigmoid", "hard_swish", "hinge", "huber", "leaky_relu", "lgamma", "log_cosh", "log_sigmoid",
     "log_softmax", "logsumexp", "max_pool", "mish", "multiclass_hinge", "normalize", "prelu", "relu", "selu",
     "sigmoid", "silu", "softmax", "softplus", "softsign", "squared_error", "trigamma",
+    "weighted",
 ]  # fmt: skip

@@ -116,13 +116,18 @@ def softsign(x: Node) -> Node:
     return build.divide(x, build.add(build.absolute(x), 1))
 
 
+def largest(x: Node, axis: int) -> Node:
+    """Return max x along an axis, which keeps size 1, without a derivative; 0 where that is not finite."""
+    top = build.stop_gradient(build.maximum_over(x, axis, keepdims=True))
+    return build.where(build.less(build.absolute(top), math.inf), top, 0)
+
+
 @named("ln Σ eˣ")
 def logsumexp(x: Node, *, axis: int) -> Node:
     """The logarithm ln Σ eˣ along an axis without overflow; the gradient is the softmax (LA-26)."""
-    largest = build.stop_gradient(build.maximum_over(x, axis, keepdims=True))
-    finite = build.where(build.less(build.absolute(largest), math.inf), largest, 0)
-    total = build.sum_over(build.exp(build.subtract(x, finite)), axis)
-    return build.add(build.log(total), build.reshape(finite, total.shape))
+    top = largest(x, axis)
+    total = build.sum_over(build.exp(build.subtract(x, top)), axis)
+    return build.add(build.log(total), build.reshape(top, total.shape))
 
 
 @named("eˣ / Σ eˣ")
@@ -135,5 +140,16 @@ def softmax(x: Node, *, axis: int) -> Node:
 
 @named("x − ln Σ eˣ")
 def log_softmax(x: Node, *, axis: int) -> Node:
-    """The logarithm of the softmax, x − ln Σ eˣ, along an axis."""
-    return build.subtract(x, build.expand_dims(logsumexp(x, axis=axis), (axis % x.rank,)))
+    """The logarithm of the softmax, (x − m) − ln Σ e^(x − m) along an axis with m the maximum: exact far from 0."""
+    shifted = build.subtract(x, largest(x, axis))
+    return build.subtract(shifted, build.log(build.sum_over(build.exp(shifted), axis, keepdims=True)))
+
+
+@named("ln cosh x")
+def log_cosh(x: Node) -> Node:
+    """−½ ln(1 − tanh² x) near 0, |x| + ln(1 + e^−2|x|) − ln 2 beyond 1; derivative tanh x."""
+    size = build.absolute(x)
+    slope = build.tanh(build.minimum(size, 1.0))
+    near = build.multiply(build.log1p(build.negate(build.multiply(slope, slope))), -0.5)
+    far = build.add(build.subtract(size, math.log(2.0)), build.log1p(build.exp(build.multiply(size, -2.0))))
+    return build.where(build.less(size, 1.0), near, far)

@@ -210,3 +210,14 @@ def test_models_of_words_are_exported(tmp_path: Path, model: nn.Module, shape: t
     status = ctypes.CDLL(str(library)).predict(ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(said.ctypes.data))
     assert status == 0
     np.testing.assert_allclose(said, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [dtypes.FLOAT32, dtypes.INT64], ids=str)
+def test_a_check_that_does_not_hold_is_the_status(tmp_path: Path, dtype: DType) -> None:
+    x = build.input_node("x", (5,), dtype)
+    checked = build.check(x, build.less(x, 4), where="x", expected="numbers below 4")
+    program = Program((x,), (build.multiply(checked, 2),))
+    for last, expected in ((3, 0), (7, 4)):
+        status, (doubled,) = run_c(tmp_path, program, [np.array([0, 1, 2, 3, last])])
+        assert status == expected
+        np.testing.assert_array_equal(doubled, [0, 2, 4, 6, 2 * last])
