@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def classes_required(prediction: Shape, target: Shape, ignore_label: int | None 
         expected = f"labels 0 … {n - 1}, or {ignore_label} to be ignored"
         return (Requirement(lambda y: ((y < 0) | (y >= n)) & (y != ignore_label), expected, more),)
     return (
-        Requirement(lambda y: y < 0, "shares ≥ 0"),
+        Requirement(lambda y: y < -1e-6, "shares ≥ 0"),
         Requirement(
             lambda sums: abs(sums - 1) > 1e-3,
             "rows that sum to 1",
@@ -96,6 +96,13 @@ class _Categorical(Loss):
         if self.ignore_label is None or target.ndim != prediction.ndim - 1:
             return None
         return over_examples((target != self.ignore_label).astype(prediction.dtype))
+
+    def config(self) -> dict[str, Any]:
+        """Return the loss as plain data; files of losses that ignore no label are those of earlier versions."""
+        found = super().config()
+        if self.ignore_label is None:
+            del found["ignore_label"]
+        return found
 
     def _kept(self, values: Callable[[Tensor], Tensor], prediction: Tensor, target: Tensor) -> Tensor:
         """Return values for targets, averaged over all but the examples, with 0 for ignored labels."""
@@ -199,7 +206,8 @@ class _Binary(Loss):
         """Return that targets are in [0, 1]."""
         del prediction, target
         hint = "Labels -1 and 1 are for Hinge(): write (y + 1) / 2. For more classes use CrossEntropy()."
-        return (Requirement(lambda y: (y < 0) | (y > 1), "numbers in [0, 1]", hint),)
+        slack = 1e-6  # mixtures of ones are rounded
+        return (Requirement(lambda y: (y < -slack) | (y > 1 + slack), "numbers in [0, 1]", hint),)
 
 
 @final

@@ -14,7 +14,7 @@ from deltarule.explain.identities import Identity
 from deltarule.explain.jacobians import MatrixDerivative
 from deltarule.explain.slices import Slices
 from deltarule.graph.node import Node
-from deltarule.tensor.explain import known_node, node_names, run, source
+from deltarule.tensor.explain import known_node, node_names, run, source, unchecked
 from deltarule.tensor.tensor import Tensor
 
 
@@ -35,8 +35,8 @@ def derive_jacobian(
     >>> derive_jacobian(s, x, names={s: "S"}).formula
     'diag(S) − SSᵀ'
     """
-    of, by = _value(y, "derive_jacobian"), known_node(x)
-    return jacobians.jacobian(of, by, layout=layout, names=node_names(names), evaluate=run, draw=source(seed))
+    (of, labels), by = unchecked(_value(y, "derive_jacobian"), node_names(names)), known_node(x)
+    return jacobians.jacobian(of, by, layout=layout, names=labels, evaluate=run, draw=source(seed))
 
 
 def derive_hessian(
@@ -54,8 +54,8 @@ def derive_hessian(
     >>> derive_hessian(0.5 * (e * e).sum(), w).formula
     'XᵀX'
     """
-    of = _value(loss, "derive_hessian")
-    return jacobians.hessian(of, known_node(x), names=node_names(names), evaluate=run, draw=source(seed))
+    of, labels = unchecked(_value(loss, "derive_hessian"), node_names(names))
+    return jacobians.hessian(of, known_node(x), names=labels, evaluate=run, draw=source(seed))
 
 
 def derive_slices(y: Tensor, W: Tensor, *, names: Mapping[Tensor, str] | None = None, seed: int = 0) -> Slices:
@@ -72,8 +72,8 @@ def derive_slices(y: Tensor, W: Tensor, *, names: Mapping[Tensor, str] | None = 
     >>> derive_slices(x @ W, W).lines
     ('∂y₁/∂W = xe₁ᵀ', '∂y₂/∂W = xe₂ᵀ', '∂y/∂Wₖⱼ = xₖ eⱼ = Eₖⱼᵀx')
     """
-    of, by = _value(y, "derive_slices"), known_node(W)
-    return three_tensors.slices(of, by, names=node_names(names), evaluate=run, draw=source(seed))
+    (of, labels), by = unchecked(_value(y, "derive_slices"), node_names(names)), known_node(W)
+    return three_tensors.slices(of, by, names=labels, evaluate=run, draw=source(seed))
 
 
 def derive_identity(name: str, *, seed: int = 0) -> Identity:

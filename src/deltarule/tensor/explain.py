@@ -160,7 +160,7 @@ def derive(
         labels = {**found, **labels}
         wrt = wrt if wrt is not None else [Tensor(node) for node in found]
     nodes = [known_node(w) for w in ([wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss))]
-    node, labels = _unchecked(loss.node, labels)
+    node, labels = unchecked(loss.node, labels)
     return derive_nodes(
         node, nodes, layout=layout, names=labels, detail=detail,
         style=style, batch=batch, evaluate=run, draw=source(seed),
@@ -168,8 +168,8 @@ def derive(
     )  # fmt: skip
 
 
-def _unchecked(loss: Node, names: Mapping[Node, str]) -> tuple[Node, dict[Node, str]]:
-    """Return a loss and the named nodes without the checks of targets, of which mathematics knows nothing."""
+def unchecked(loss: Node, names: Mapping[Node, str]) -> tuple[Node, dict[Node, str]]:
+    """Return a node and the named ones without the checks of targets, of which mathematics knows nothing."""
     bare, *named = without_checks([loss, *names])
     return bare, dict(zip(named, names.values(), strict=True))
 
@@ -265,7 +265,7 @@ def grade(
     if not isinstance(answer, str) and not callable(answer):
         raise ArgumentError("answer", expected="a formula as text, or a function of arrays", got=type(answer).__name__)
     given = answer if isinstance(answer, str) else _of_arrays(answer)
-    node, labels = _unchecked(loss.node, node_names(names))
+    node, labels = unchecked(loss.node, node_names(names))
     return grading.grade(
         node, known_node(wrt), given, run, source(seed), layout=layout, language=language, names=labels,
         parameters=None if parameters is None else [known_node(p) for p in parameters],

@@ -264,7 +264,7 @@ def test_both_names_of_the_probability_mean_what_they_say() -> None:
     ones = np.ones(2000)
     kept = standard(ones, mode="training", seed=0).numpy()
     assert set(kept) == {0.0, 1.0} and abs(kept.mean() - 0.8) < 0.04
-    for wrong in ({"drop_probability": 0.2, "keep_probability": 0.8}, {"keep_probability": 0.0}, {"scale_in": "test"}):
+    for wrong in ({"drop_probability": 0.2, "keep_probability": 0.8}, {"keep_probability": -0.1}, {"scale_in": "test"}):
         with pytest.raises(ArgumentError):
             nn.Dropout(**wrong)
 
