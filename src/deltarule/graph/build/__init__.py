@@ -78,8 +78,8 @@ from deltarule.graph.build.reduction import argmax, cumulative_sum, maximum_over
 
 __all__ = [
     "Operand", "absolute", "add", "aligned", "argmax", "argsort", "as_node", "broadcast_to", "cast", "check",
-    "cholesky", "concatenate", "constant", "convolve", "convolve_transposed", "convolve_weight", "cos", "cumulative_sum",
-    "describe", "dimension", "divide", "equal", "erf", "exp", "expand_dims", "expm1", "flip", "floor",
+    "cholesky", "concatenate", "constant", "convolve", "convolve_transposed", "convolve_weight", "cos",
+    "cumulative_sum", "describe", "dimension", "divide", "equal", "erf", "exp", "expand_dims", "expm1", "flip", "floor",
     "floor_divide", "fold", "full", "gather", "input_node", "iota", "less", "log", "log1p", "log_determinant",
     "logical_and", "logical_not", "logical_or", "matmul", "matrix_transpose", "maximum", "maximum_over", "mean",
     "minimum", "multiply", "negate", "pad", "permute", "power", "random_uniform", "remainder", "reshape",
