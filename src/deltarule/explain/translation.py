@@ -274,12 +274,8 @@ def _log1p(node: Node, arguments: tuple[Term, ...]) -> Term:
     return log_of(add(number(_ONE, matrix_shape(node.shape)), *arguments), node)
 
 
-OPENED: dict[str, Callable[[Node], Node]] = {
-    "squared_error": expansion,
-    "hinge": expansion,
-    "normalize": expansion,
-    "weighted": lambda node: build.multiply(*node.sources),
-}
+OPENED: dict[str, Callable[[Node], Node]] = dict.fromkeys(("squared_error", "hinge", "normalize"), expansion)
+OPENED["weighted"] = lambda node: build.multiply(*node.sources)
 
 
 TEXTBOOK = frozenset({
@@ -394,11 +390,7 @@ TRANSLATE: dict[Op, Translate | None] = {
     Op.SCATTER_ADD: None,
     Op.ARGSORT: None,
     Op.MATMUL: _matmul,
-    Op.CONVOLVE: None,
-    Op.CONVOLVE_TRANSPOSED: None,
-    Op.CONVOLVE_WEIGHT: None,
-    Op.WINDOWS: None,
-    Op.FOLD: None,
+    **dict.fromkeys((Op.CONVOLVE, Op.CONVOLVE_TRANSPOSED, Op.CONVOLVE_WEIGHT, Op.WINDOWS, Op.FOLD)),
     Op.SOLVE: None,
     Op.LOG_DETERMINANT: None,
     Op.CHOLESKY: None,
