@@ -61,11 +61,11 @@ def check_finite(array: Array, name: str) -> None:
         )
 
 
-def check_arrays(inputs: Any, targets: Any = None, where: str = "fit") -> tuple[Array, Array | None]:
+def check_arrays(inputs: Any, targets: Any = None, where: str = "fit", least: int = 1) -> tuple[Array, Array | None]:
     """Return inputs and targets as arrays of supported types; raise where they cannot be trained on.
 
     Inputs (N, …): float64 and whole numbers stay, other floats become float32. Targets (N, …): whole numbers
-    become int64. Raises DTypeError for what is no number and rows of unequal length, DataError for no examples,
+    become int64. Raises DTypeError for what is no number and rows of unequal length, DataError for too few examples,
     NaN and infinities (with row and column), and lengths that differ.
 
     >>> check_arrays([[1.0], [float("nan")]])
@@ -75,7 +75,7 @@ def check_arrays(inputs: Any, targets: Any = None, where: str = "fit") -> tuple[
       Drop these rows, or fill them (for example with the column's median) before fitting.
     """
     x = _numeric(inputs, f"{where} inputs")
-    if x.ndim == 0 or len(x) == 0:
+    if x.ndim == 0 or len(x) < least:
         raise DataError(f"{where} inputs", expected="at least one example", got=f"an array of shape {x.shape}")
     check_finite(x, f"{where} inputs")
     x = x.astype(_kept(x.dtype), copy=False)

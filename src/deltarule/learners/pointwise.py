@@ -13,6 +13,7 @@ from typing import final
 import numpy as np
 
 from deltarule.backends.base import Executable
+from deltarule.cached import cached_property
 from deltarule.graph.program import Program
 from deltarule.learners.base import Array
 from deltarule.losses import Loss
@@ -46,20 +47,20 @@ class Pointwise:
 
         self._value = value
 
-    @functools.cached_property
+    @cached_property
     def slopes(self) -> Executable:
         """Return (z, y, w, number) → Σ w·loss, ∂/∂z."""
         value = self._value(self._z)
         return self._run((self._z, *self._given), (value, grad(value, self._z)))
 
-    @functools.cached_property
+    @cached_property
     def bends(self) -> Executable:
         """Return (z, y, w, number) → ∂²/∂zₐ∂z_b of every example, (outputs, outputs, rows)."""
         units = [one_hot(a, self.outputs, "float64").broadcast_to(self._z.shape) for a in range(self.outputs)]
         images = [hvp(self._value, self._z, unit) for unit in units]
         return self._run((self._z, *self._given), (stack(images, axis=0).permute(0, 2, 1),))
 
-    @functools.cached_property
+    @cached_property
     def images(self) -> Executable:
         """Return (v, z, y, w, number) → the second derivatives times v, (rows, outputs)."""
         v = symbol("v", self._z.shape, "float64")

@@ -21,6 +21,7 @@ from deltarule.runtime.buffers import Array
 from deltarule.shapes import count
 from deltarule.tensor.tensor import Tensor, parameter, tensor
 from deltarule.train import History
+from deltarule.train.kept import Predictions
 
 if TYPE_CHECKING:
     from deltarule.nn.module import Module
@@ -60,6 +61,7 @@ class Own:
     dtype: DType = dtypes.FLOAT32
     loss: Loss | None = None  # of the last fit: what the outputs mean
     history: History | None = None
+    predictions: Predictions = field(default_factory=Predictions)
 
 
 class Tree:
@@ -244,6 +246,11 @@ class Tree:
         """Whether this very module has weights, and not only biases or scales."""
         drawn = any(len(declared.drawn) > 1 for declared in self._own.declared.values())
         return drawn or any(len(shape) > 1 for shape in self.parameter_shapes().values())
+
+    @property
+    def kept_predictions(self) -> Predictions:
+        """The compiled programs of ``predict``, each kept as long as it fits."""
+        return self._own.predictions
 
     # ---------------------------------------------------------------- changing it
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from deltarule.cached import cached_property
 from deltarule.data import check_arrays
 from deltarule.errors import ArgumentError
 from deltarule.losses import Loss
 from deltarule.losses import get as get_loss
 from deltarule.runtime.buffers import Array
-from deltarule.runtime.devices import compiled
 from deltarule.train.engine import Engine
 from deltarule.train.feed import fingerprint
+from deltarule.train.kept import kept_for, prediction
 from deltarule.train.metrics import MetricLike, get_all
 from deltarule.train.prepare import as_model_input, check_outputs, model_dtype, prepared
 from deltarule.train.program import Task, columns, evaluation_step, learned, prediction_program, running
@@ -111,19 +111,25 @@ def predict(
 ) -> Array:
     """Return the model's outputs for all inputs, (N, …); with a loss, what they mean (probabilities for logits).
 
-    Batches of ``batch_size`` go through one compiled program, what is left over through a smaller one. What was
-    compiled is kept in memory: the next call of the same model on as many inputs only builds its graph.
+    Batches of ``batch_size`` go through one compiled program, what is left over through a smaller one. Programs are
+    kept with the model: the next call on inputs of that shape runs at once, with the weights that the model has then.
+    Where the model has changed otherwise (a layer, a setting, a type), they are built anew. No inputs, (0, …), give
+    no outputs, (0, K).
     """
-    x, _ = check_arrays(inputs, where="predict")
-    x = as_model_input(x, model_dtype(model))
-    size = min(_checked_size(batch_size, "predict"), len(x))
-    (column,) = columns([x])
-    whole = len(x) - len(x) % size
+    x, _ = check_arrays(inputs, where="predict", least=0)
+    state = kept_for(model)
+    x = as_model_input(x, model_dtype(model) if state is None else state.kind(model))
+    n, size = len(x), min(_checked_size(batch_size, "predict"), max(1, len(x)))
+    if n == 0:
+        (column,) = columns([x])
+        program, _ = prediction_program(model, column, 1, None if loss is None else loss.predict)
+        (output,) = program.outputs
+        return np.empty((0, *output.shape[1:]), output.dtype.name)
+    whole = n - n % size
     pieces: list[Array] = []
-    for start, stop, count in ((0, whole, size), (whole, len(x), len(x) - whole)):
+    for start, stop, count in ((0, whole, size), (whole, n, n - whole)):
         if start == stop:
             continue
-        program, values = prediction_program(model, column, count, None if loss is None else loss.predict)
-        run = compiled(program, device, threads)
+        run, values = prediction(model, x, count, loss, device, threads, state)
         pieces.extend(run(*values, x[row : row + count])[0] for row in range(start, stop, count))
-    return np.concatenate(pieces)
+    return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]

@@ -33,6 +33,8 @@ def as_model_input(x: Array, kind: DType) -> Array:
     """Return floats and truth values in the model's element type; whole numbers stay (indices, grey levels)."""
     if x.dtype.kind not in "fb":
         return np.ascontiguousarray(x)
+    if x.dtype.name == kind.name and x.flags.c_contiguous:
+        return x
     if x.dtype.itemsize > kind.itemsize:
         _require_range(x, kind)
     return np.ascontiguousarray(x.astype(kind.name, copy=False))
