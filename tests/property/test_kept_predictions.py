@@ -17,8 +17,8 @@ import pytest
 
 import deltarule as dr
 from deltarule import losses, nn, optim
-from deltarule.learners import pickling
 from deltarule.errors import ShapeError
+from deltarule.learners import pickling
 from deltarule.runtime import devices
 from deltarule.tensor.tensor import Tensor
 
