@@ -36,8 +36,12 @@ class StepRunner(Protocol):
         """Take over copies of the state arrays."""
         ...
 
-    def read(self) -> list[Array]:
-        """Return copies of the current state."""
+    def read(self, part: slice = slice(None)) -> list[Array]:
+        """Return copies of the current state, or of a part of its arrays."""
+        ...
+
+    def look(self) -> list[Array]:
+        """Return the numbers of the current state where they lie, in any shape: to be read before the next run."""
         ...
 
     def run(

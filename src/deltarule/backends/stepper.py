@@ -27,9 +27,13 @@ class LoopRunner:
         nodes = self._program.state
         self._state = [np.array(array, node.dtype.name) for array, node in zip(state, nodes, strict=True)]
 
-    def read(self) -> list[Array]:
+    def read(self, part: slice = slice(None)) -> list[Array]:
         """Return copies of the current state."""
-        return [array.copy() for array in self._state]
+        return [array.copy() for array in self._state[part]]
+
+    def look(self) -> list[Array]:
+        """Return the current state where it lies."""
+        return list(self._state)
 
     def twin(self) -> LoopRunner:
         """Return a runner of the same step with a state of its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from deltarule.errors import ArgumentError
 Purpose = Literal["epoch", "split", "sample", "mask", "augment"]
 _STREAMS: dict[Purpose, int] = {"epoch": 0, "split": 1, "sample": 2, "mask": 3, "augment": 4}
 _WORD = 2**64 - 1
+_BLOCK = 1 << 15  # words that are looked at at a time
 
 
 def words(n: int, seed: int, purpose: Purpose, counter: int = 0) -> npt.NDArray[np.uint64]:
@@ -34,7 +36,60 @@ def shuffled(n: int, seed: int, purpose: Purpose, counter: int = 0) -> npt.NDArr
     >>> sorted(shuffled(5, seed=0, purpose="split").tolist())
     [0, 1, 2, 3, 4]
     """
-    return np.argsort(words(n, seed, purpose, counter), kind="stable").astype(np.int64)
+    drawn = words(n, seed, purpose, counter)
+    return order_of(drawn, lambda places: _words_at(places, seed, purpose, counter))
+
+
+def _words_at(places: npt.NDArray[np.int64], seed: int, purpose: Purpose, counter: int) -> npt.NDArray[np.uint64]:
+    """Return single ones of ``words``: a block of the generator has four of them."""
+    key = [int(seed) & _WORD, _STREAMS[purpose]]
+    blocks = (np.random.Philox(key=key, counter=[place // 4, 0, 0, counter]) for place in places.tolist())
+    found = [int(block.random_raw(4)[place % 4]) for block, place in zip(blocks, places.tolist(), strict=True)]
+    return np.array(found, np.uint64)
+
+
+def order_of(
+    drawn: npt.NDArray[np.uint64], again: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]]
+) -> npt.NDArray[np.int64]:
+    """Return the stable order of words, as ``np.argsort`` gives it, in a tenth of the time; it takes their memory.
+
+    The upper bits of each word and its place are sorted as one number. The few words that agree in the upper bits are
+    drawn ``again`` by their places, and put into the order of the lower ones.
+
+    >>> words = np.array([2**63, 5, 2**63, 4], np.uint64)
+    >>> order_of(words.copy(), lambda places: words[places]).tolist()
+    [3, 1, 0, 2]
+    """
+    n = len(drawn)
+    low = np.uint64((1 << max(1, (n - 1).bit_length())) - 1)
+    for start in range(0, n, _BLOCK):  # blocks that stay in the cache
+        block = drawn[start : start + _BLOCK]
+        block &= ~low
+        block |= np.arange(start, start + len(block), dtype=np.uint64)
+    drawn.sort()
+    equal = [np.zeros(0, np.int64)]
+    for start in range(0, n - 1, _BLOCK):
+        after = drawn[start + 1 : start + _BLOCK + 1]
+        equal.append(start + np.flatnonzero((drawn[start : start + len(after)] ^ after) <= low))
+    drawn &= low
+    order = drawn.view(np.int64)
+    for first, last in _runs(np.concatenate(equal)):
+        run = order[first:last]
+        run[:] = run[np.argsort(again(run), kind="stable")]
+    return order
+
+
+def _runs(equal: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return (first, behind the last) of runs, by the places that are equal to the next.
+
+    >>> _runs(np.array([3, 4, 8]))
+    [(3, 6), (8, 10)]
+    """
+    if not len(equal):
+        return []
+    ends = np.flatnonzero(np.diff(equal) > 1)
+    firsts, lasts = equal[np.concatenate([[0], ends + 1])], equal[np.concatenate([ends, [len(equal) - 1]])] + 2
+    return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
 def uniform(n: int, seed: int, purpose: Purpose, counter: int = 0) -> npt.NDArray[np.float64]:

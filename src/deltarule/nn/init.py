@@ -21,8 +21,10 @@ import numpy.typing as npt
 from deltarule.errors import ArgumentError
 
 Array = npt.NDArray[np.float64]
+AnyArray = npt.NDArray[Any]
 Mode = Literal["fan_in", "fan_out", "average"]
 DEFAULT_SEED = 0
+_BLOCK = 1 << 15  # numbers that are drawn at a time
 
 
 def generator(seed: int, name: str) -> np.random.Generator:
@@ -54,9 +56,37 @@ class Initializer(ABC):
     def draw(self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1) -> Array:
         """Return an array of ``shape`` in float64."""
 
+    def values(self, shape: tuple[int, ...], random: np.random.Generator, dtype: str, groups: int = 1) -> AnyArray:
+        """Return what ``draw`` returns, in an element type."""
+        return self.draw(shape, random, groups).astype(dtype, copy=False)
+
     def config(self) -> dict[str, Any]:
         """Return plain data from which ``get`` makes the same initialiser."""
         return {"name": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]  # all are dataclasses
+
+
+class _Independent(Initializer):
+    """An initialiser whose numbers are drawn one after the other, so that a block at a time is enough memory."""
+
+    @abstractmethod
+    def _block(self, block: Array, random: np.random.Generator, shape: tuple[int, ...], groups: int) -> None:
+        """Fill a block of a parameter of ``shape`` with the next numbers."""
+
+    def draw(self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1) -> Array:
+        """Return an array of ``shape`` in float64."""
+        drawn = np.empty(shape)
+        self._block(drawn.reshape(-1), random, shape, groups)
+        return drawn
+
+    def values(self, shape: tuple[int, ...], random: np.random.Generator, dtype: str, groups: int = 1) -> AnyArray:
+        """Return what ``draw`` returns, in an element type, without an array of float64 as large as it."""
+        made = np.empty(shape, dtype)
+        flat, buffer = made.reshape(-1), np.empty(min(made.size, _BLOCK))
+        for start in range(0, made.size, _BLOCK):
+            block = buffer[: min(_BLOCK, made.size - start)]
+            self._block(block, random, shape, groups)
+            flat[start : start + _BLOCK] = block
+        return made
 
 
 @final
@@ -73,33 +103,35 @@ class Constant(Initializer):
 
 @final
 @dataclass(frozen=True)
-class Normal(Initializer):
+class Normal(_Independent):
     """N(mean, std²), whatever the layer's size (INI-01, INI-02)."""
 
     std: float = 0.01
     mean: float = 0.0
 
-    def draw(self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1) -> Array:  # noqa: ARG002  # one signature for all
-        """Return an array of ``shape`` in float64."""
-        return random.standard_normal(shape) * self.std + self.mean
+    def _block(self, block: Array, random: np.random.Generator, shape: tuple[int, ...], groups: int) -> None:  # noqa: ARG002  # one signature for all
+        random.standard_normal(out=block)
+        block *= self.std
+        block += self.mean
 
 
 @final
 @dataclass(frozen=True)
-class Uniform(Initializer):
+class Uniform(_Independent):
     """Uniform in [low, high), whatever the layer's size."""
 
     low: float = -0.05
     high: float = 0.05
 
-    def draw(self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1) -> Array:  # noqa: ARG002  # one signature for all
-        """Return an array of ``shape`` in float64."""
-        return random.random(shape) * (self.high - self.low) + self.low
+    def _block(self, block: Array, random: np.random.Generator, shape: tuple[int, ...], groups: int) -> None:  # noqa: ARG002  # one signature for all
+        random.random(out=block)
+        block *= self.high - self.low
+        block += self.low
 
 
 @final
 @dataclass(frozen=True)
-class VarianceScaling(Initializer):
+class VarianceScaling(_Independent):
     """Mean 0 and variance scale/n, with n = fan_in, fan_out or (fan_in + fan_out)/2 (INI-03 … INI-07)."""
 
     scale: float = 1.0
@@ -120,12 +152,16 @@ class VarianceScaling(Initializer):
         sizes = {"fan_in": float(fan_in), "fan_out": float(fan_out), "average": (fan_in + fan_out) / 2}
         return self.scale / sizes[self.mode]
 
-    def draw(self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1) -> Array:
-        """Return an array of ``shape`` in float64."""
+    def _block(self, block: Array, random: np.random.Generator, shape: tuple[int, ...], groups: int) -> None:
         std = math.sqrt(self.variance(shape, groups))
         if self.distribution == "normal":
-            return random.standard_normal(shape) * std
-        return (random.random(shape) * 2 - 1) * (std * math.sqrt(3))
+            random.standard_normal(out=block)
+            block *= std
+            return
+        random.random(out=block)
+        block *= 2
+        block -= 1
+        block *= std * math.sqrt(3)
 
 
 @final

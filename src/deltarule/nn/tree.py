@@ -17,7 +17,7 @@ from deltarule.graph.op import Op
 from deltarule.losses import Loss
 from deltarule.nn import freezing, state
 from deltarule.nn.init import DEFAULT_SEED, Initializer, generator, xavier_uniform
-from deltarule.runtime.buffers import Array
+from deltarule.runtime.buffers import Array, leaf
 from deltarule.shapes import count
 from deltarule.tensor.tensor import Tensor, parameter, tensor
 from deltarule.train import History
@@ -38,11 +38,12 @@ class Declared:
     drawn: tuple[int, ...] = ()  # the weight (out, …, in) whose numbers are drawn, if it is not of ``shape``
     place: Callable[[Array], Array] | None = None  # brings what is drawn to ``shape``
 
-    def draw(self, rule: Initializer, random: np.random.Generator) -> Array:
-        """Return first values by a rule, whose fans are those of one part."""
+    def draw(self, rule: Initializer, random: np.random.Generator, dtype: str) -> Array:
+        """Return first values by a rule, whose fans are those of one part, in an element type."""
         first, *rest = self.drawn or self.shape
         shape = (first // self.parts, *rest)
-        values = np.concatenate([rule.draw(shape, random, self.groups) for _ in range(self.parts)])
+        drawn = [rule.values(shape, random, dtype, self.groups) for _ in range(self.parts)]
+        values = drawn[0] if self.parts == 1 else np.concatenate(drawn)
         return values if self.place is None else self.place(values)
 
 
@@ -94,7 +95,7 @@ class Tree:
         declared = own.declared[name]
         rule = declared.initializer or own.following or xavier_uniform()
         seed = own.inherited_seed if own.seed is None else own.seed
-        return declared.draw(rule, generator(seed, self._path(name))).astype(own.dtype.name)
+        return declared.draw(rule, generator(seed, self._path(name)), own.dtype.name)
 
     def _path(self, name: str) -> str:
         return f"{self._own.address}.{name}" if self._own.address else name
@@ -102,7 +103,7 @@ class Tree:
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__.get("_own")
         if own is not None and name in own.pending:
-            made = parameter(self._first_values(name), name=self._path(name))
+            made = Tensor(leaf(self._first_values(name), self._path(name)), name=self._path(name), requires_grad=True)
             own.pending.discard(name)
             object.__setattr__(self, name, made)
             return made

@@ -173,7 +173,12 @@ class Tensor:
             tracing.note_assignment(self)
             self._node = new
             return
-        array = as_array(value._value() if isinstance(value, Tensor) else value, self.dtype, f"assign to {self.name!r}")
+        self._take(
+            as_array(value._value() if isinstance(value, Tensor) else value, self.dtype, f"assign to {self.name!r}")
+        )
+
+    def _take(self, array: Array) -> None:
+        """Have an array of the tensor's type as value, without a copy: nobody may write to it afterwards."""
         self._check_fits(array.shape)
         if self.requires_grad:
             _parameters.pop(self._node.attributes["uid"], None)

@@ -119,6 +119,11 @@ class Callback:
         """Take back what ``state`` returned."""
 
 
+def keeps_others(callback: Callback) -> bool:
+    """Whether a callback keeps other weights than training goes on with."""
+    return type(callback).weights_to_keep is not Callback.weights_to_keep
+
+
 def check_every(callback: Callback) -> None:
     """Raise ArgumentError unless ``every`` is None or a whole number of steps."""
     if callback.every is not None:

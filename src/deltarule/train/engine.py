@@ -79,15 +79,25 @@ class Engine:
         return self._holder is not None or self._state is not None
 
     def load(self, state: Sequence[Array]) -> None:
-        """Take over a state."""
+        """Take over a state; its arrays are not to be written to afterwards."""
         self._state, self._holder = list(state), None
 
-    def read(self) -> list[Array]:
-        """Return copies of the state."""
+    def read(self, part: slice = slice(None)) -> list[Array]:
+        """Return copies of the state, or of a part of its arrays."""
         if self._holder is None:
-            return [array.copy() for array in self._state or ()]
-        n = len(self.step(self._holder).names.all)
-        return self._runners[self._holder].read()[:n]
+            return [array.copy() for array in (self._state or [])[part]]
+        own = range(len(self.step(self._holder).names.all))[part]
+        return self._runners[self._holder].read(slice(own.start, own.stop))
+
+    def look(self) -> list[Array]:
+        """Return the numbers of the state where they lie, in any shape: to be read before the next run."""
+        if self._holder is None:
+            return list(self._state or ())
+        return self._runners[self._holder].look()[: len(self.step(self._holder).names.all)]
+
+    def snapshot(self) -> list[Array]:
+        """Return the state as it is now, for keeps; what was loaded and not run yet is not copied."""
+        return list(self._state or ()) if self._holder is None else self.read()
 
     def run(
         self,

@@ -133,8 +133,9 @@ def fit(
         device: "cpu" or "reference".
         threads: How many; None lets the engine choose.
         verbose: 0 silent, 1 a line an epoch and a live line on a terminal, 2 lines only.
-        checkpoint: File that is written after every epoch, or every ``checkpoint_every`` steps, and at the end.
-        checkpoint_every: Steps between checkpoints.
+        checkpoint: File that is written after every epoch, or every ``checkpoint_every`` steps, and at the end. Of
+            epochs that are shorter than writing takes, only so many are written that it takes a quarter of the time.
+        checkpoint_every: Steps between checkpoints, kept to the step.
         resume: Go on from the checkpoint, to the bit as if never stopped.
         progress: Where to tell instead of standard output.
 

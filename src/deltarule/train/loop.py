@@ -18,13 +18,15 @@ import numpy.typing as npt
 from deltarule.data import batches
 from deltarule.errors import DivergenceError, whole_number
 from deltarule.optim import Optimizer
-from deltarule.runtime.buffers import Array
-from deltarule.train.callbacks import Callback
+from deltarule.runtime.buffers import Array, value_of
+from deltarule.tensor.tensor import Tensor
+from deltarule.train.callbacks import Callback, keeps_others
 from deltarule.train.engine import Engine, in_background
 from deltarule.train.feed import Feed
 from deltarule.train.history import History
-from deltarule.train.inference import Evaluation, current_weights
+from deltarule.train.inference import Evaluation
 from deltarule.train.interrupt import Interrupt
+from deltarule.train.orders import Orders
 from deltarule.train.program import Task, columns, learned, running, training_step
 from deltarule.train.progress import Progress
 from deltarule.train.tally import tally
@@ -111,6 +113,7 @@ class Run:
         self._ended = False
         self._speed = 0.0  # steps a second
         self._validation_seconds = 0.0
+        self._orders = Orders(lambda epoch: feed.rows(plan.order(epoch)), plan.n_samples, plan.epochs)
         self._tape = Tape(engine, feed.of(0), plan.seed, plan.steps_per_epoch)
 
     # ---------------------------------------------------------------- what callbacks see
@@ -129,9 +132,9 @@ class Run:
 
     def training_weights(self) -> dict[str, Array]:
         """Return copies of parameters and running state by name, as the next step would find them."""
-        names, state = self.engine.names(), self.engine.read()
-        start = len(state) - len(names.running)
-        values = [*state[: len(names.parameters)], *state[start:]]
+        names = self.engine.names()
+        n, m = len(names.parameters), len(names.parameters) + len(names.slots)
+        values = [*self.engine.read(slice(0, n)), *self.engine.read(slice(m, None))]
         return dict(zip((*names.parameters, *names.running), values, strict=True))
 
     @property
@@ -141,9 +144,9 @@ class Run:
 
     def slots(self) -> list[Array]:
         """Return copies of the optimiser's slots."""
-        names, state = self.engine.names(), self.engine.read()
-        start = len(names.parameters)
-        return state[start : start + len(names.slots)]
+        names = self.engine.names()
+        n = len(names.parameters)
+        return self.engine.read(slice(n, n + len(names.slots)))
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Go on with other weights; after the last step, leave the model with them."""
@@ -161,21 +164,27 @@ class Run:
 
     def update_model(self) -> None:
         """Give the model's tensors the current weights (``fit`` does so at its end)."""
-        weights = self.weights()
+        weights, own = self.weights(), not self._final and not any(map(keeps_others, self.callbacks))
         for name, tensor in (*learned(self.task.model), *running(self.task.model)):
-            tensor.assign(weights[name])
+            if own:  # a copy that nobody else has
+                tensor._take(weights[name])
+            else:
+                tensor.assign(weights[name])
 
     # ---------------------------------------------------------------- the loop
 
     def prepare(self) -> None:
         """Build and compile before the first step, so that every error of shape comes first."""
+        self._orders.expect(self.cursor.epoch)
         for size in dict.fromkeys(self.plan.sizes().tolist()):
             self.engine.prepare(size)
         if self.validation is not None:
             self.validation.prepare()
         first = self.engine.step(self.plan.size)
         if not self.engine.has_state:
-            self.set_state(current_weights(self.task.model), [slot.numpy() for slot in first.slots])
+            model = self.task.model
+            state = [*learned(model), *(("", slot) for slot in first.slots), *running(model)]
+            self.engine.load([_value(tensor) for _, tensor in state])
 
     def train(self) -> None:
         """Run epochs until the plan, a callback or Ctrl-C ends them; the model keeps what was learned."""
@@ -228,7 +237,7 @@ class Run:
 
     def _epoch(self) -> None:
         """Run what is left of the current epoch."""
-        order = self.feed.rows(self.plan.order(self.cursor.epoch))
+        order = self._orders.of(self.cursor.epoch)
         self._tape.feed(self.feed.of(self.cursor.epoch))
         while self.cursor.step_in_epoch < self.plan.steps_per_epoch:
             self._piece(order)
@@ -350,6 +359,12 @@ class Run:
             self.cursor.step -= lost
             self.cursor.step_in_epoch -= lost
         raise error
+
+
+def _value(tensor: Tensor) -> Array:
+    """Return the value of a tensor, which is not to be written to."""
+    value = value_of(tensor.node)
+    return tensor.numpy() if value is None else value
 
 
 def _end_epoch(callback: Callback, number: int, logs: dict[str, float], run: Run) -> None:

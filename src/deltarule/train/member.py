@@ -9,7 +9,7 @@ import numpy as np
 from deltarule.optim import Optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.train.blocks import Numbers, Rows
-from deltarule.train.callbacks import Callback
+from deltarule.train.callbacks import Callback, keeps_others
 from deltarule.train.history import History
 from deltarule.train.joint import FACTORS, Kind
 from deltarule.train.loop import Plan
@@ -66,7 +66,7 @@ class Member:
     @property
     def keeps_others(self) -> bool:
         """Whether a callback keeps other weights than training goes on with."""
-        return any(type(callback).weights_to_keep is not Callback.weights_to_keep for callback in self.callbacks)
+        return any(map(keeps_others, self.callbacks))
 
     @property
     def epochs_left(self) -> int:

@@ -64,7 +64,7 @@ class Tape:
         """Run a piece and return its metrics."""
         now = time.perf_counter()
         if self._snapshot is None or now - self._taken > _SNAPSHOT_SECONDS:
-            state = self._engine.read()
+            state = self._engine.snapshot()
             if self._pieces and self._broken(state) is not None and (found := self.overflow()) is not None:
                 raise BrokenWeightsError(*found)
             self._snapshot, self._taken, self._pieces = state, now, []
@@ -173,7 +173,7 @@ class Tape:
 
     def check(self) -> tuple[DivergenceError, int] | None:
         """Return the error and the steps that count where an update has left a weight that is not finite."""
-        return self.overflow() if self._broken(self._engine.read()) is not None else None
+        return self.overflow() if self._broken(self._engine.look()) is not None else None
 
     def _update_fault(self, piece: Piece, name: str) -> DivergenceError:
         program, values = self._values(piece)

@@ -88,14 +88,18 @@ class NativeRunner:
                 )
             window[...] = np.asarray(array, window.dtype).reshape(window.shape)
 
-    def read(self) -> list[Array]:
+    def read(self, part: slice = slice(None)) -> list[Array]:
         """Return copies of the current state."""
         found = []
-        for node, window in zip(self._program.state, self._windows, strict=True):
+        for node, window in zip(self._program.state[part], self._windows[part], strict=True):
             array = np.empty(node.shape, window.dtype)
             array.reshape(window.shape)[...] = window
             found.append(array)
         return found
+
+    def look(self) -> list[Array]:
+        """Return the current state where it lies."""
+        return list(self._windows)
 
     def run(
         self,
