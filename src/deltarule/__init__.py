@@ -13,7 +13,8 @@ transformation, as matrix calculus).
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from deltarule.tensor.functional import (
     absolute,
@@ -71,6 +72,13 @@ from deltarule.tensor.transforms import (
 
 __version__ = "0.1.0"
 
+if TYPE_CHECKING:  # editors and type checkers see what is entered on first use
+    from deltarule import data, generative, interop, learners, losses, nn, optim, train
+    from deltarule.nn.save import load
+    from deltarule.tensor import linalg
+    from deltarule.tensor.closed_forms import derive_hessian, derive_identity, derive_jacobian, derive_slices
+    from deltarule.tensor.explain import derive, exam, grade, optimizer_steps
+
 # Rooms above the tensor, entered on first use so that ``import deltarule`` stays instant.
 _ROOMS = {
     "data": "data",
@@ -91,25 +99,28 @@ _LATE = (
     | dict.fromkeys(_CLOSED_FORMS, "tensor.closed_forms")
 )
 
+__all__ = [
+    "GradientReport", "Tensor", "absolute", "arange", "argsort", "check_gradients", "concatenate", "convolve", "cos",
+    "cosine_similarity", "data", "derive", "derive_hessian", "derive_identity", "derive_jacobian", "derive_slices",
+    "erf", "exam", "exp", "expm1", "eye", "flip", "floor", "full", "generative", "grad", "grade", "hessian", "hvp",
+    "interop", "jacobian", "jit", "jvp", "learners", "linalg", "load", "log", "log1p", "logical_not", "logsumexp",
+    "losses", "maximum", "minimum", "nn", "norm", "one_hot", "ones", "optim", "optimizer_steps", "outer", "pad",
+    "parameter", "per_example_grad", "random_normal", "random_uniform", "sign", "sin", "sort", "sqrt", "stack",
+    "stop_gradient", "symbol", "take", "take_along_axis", "tanh", "tensor", "trace", "train", "value_and_grad", "vjp",
+    "where", "zeros",
+]  # fmt: skip
 
-def __getattr__(name: str) -> object:
-    if name in _ROOMS:
-        room: ModuleType = importlib.import_module(f"deltarule.{_ROOMS[name]}")
-        return room
-    if name in _LATE:
-        return getattr(importlib.import_module(f"deltarule.{_LATE[name]}"), name)
-    raise AttributeError(f"module 'deltarule' has no attribute {name!r}")
+if not TYPE_CHECKING:
+    if find_spec("sklearn") is None:  # without the extra [learn] ``from deltarule import *`` leaves learners out
+        __all__ = [name for name in __all__ if name != "learners"]
+
+    def __getattr__(name: str) -> object:
+        if name in _ROOMS:
+            return importlib.import_module(f"deltarule.{_ROOMS[name]}")
+        if name in _LATE:
+            return getattr(importlib.import_module(f"deltarule.{_LATE[name]}"), name)
+        raise AttributeError(f"module 'deltarule' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS, *_LATE})
-
-
-__all__ = [
-    "GradientReport", "Tensor", "absolute", "arange", "argsort", "check_gradients", "concatenate", "convolve", "cos",
-    "cosine_similarity", "erf", "exp", "expm1", "eye", "flip", "floor", "full", "grad", "hessian", "hvp", "jacobian",
-    "jit", "jvp", "log", "log1p", "logical_not", "logsumexp", "maximum", "minimum", "norm", "one_hot", "ones",
-    "outer", "pad", "parameter", "per_example_grad", "random_normal", "random_uniform", "sign", "sin", "sort", "sqrt",
-    "stack", "stop_gradient", "symbol", "take", "take_along_axis", "tanh", "tensor", "trace", "value_and_grad", "vjp",
-    "where", "zeros",
-]  # fmt: skip
+    return sorted({*(name for name in globals() if name.startswith("__")), "__version__", *_ROOMS, *__all__})

@@ -10,7 +10,7 @@ new arrays of the same type. What it draws depends on (seed, epoch) and the exam
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, final
@@ -18,6 +18,7 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import NamedArguments
 from deltarule.data.shuffling import shuffled, uniform
 from deltarule.errors import ArgumentError, DataError
 
@@ -53,7 +54,7 @@ class Draws:
         return shuffled(n, self._seed, "augment", self._next - 1)
 
 
-class Augmentation(ABC):
+class Augmentation(metaclass=NamedArguments):
     """A change of images that keeps their meaning."""
 
     def __call__(self, images: Any, seed: int = 0, epoch: int = 0, place: int = 0) -> Array:

@@ -74,6 +74,7 @@ def read_inputs(path: str | Path, schema: TableSchema) -> npt.NDArray[np.float32
     return schema.encode(_read(existing(path), None, drop_missing=False, ignore=(), schema=schema))
 
 
+@checks_flags
 def read_examples(
     path: str | Path, schema: TableSchema, target: str | None = None, *, drop_missing: bool = False
 ) -> tuple[npt.NDArray[np.float32], list[str]]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 from deltarule.errors import DependencyError
 from deltarule.generative import bijectors, figures, saving
@@ -64,6 +65,10 @@ from deltarule.generative.vae import VAE, Annealing
 from deltarule.generative.variational import Convergence, VariationalFit, fit_variational
 from deltarule.nn.corruption import GaussianCorruption, MaskingCorruption, SaltAndPepper
 
+if TYPE_CHECKING:  # entered on first use: they need scikit-learn
+    from deltarule.generative.expectation_maximization import GaussianMixture
+    from deltarule.generative.transformer import LatentTransformer
+
 __all__ = [
     "VAE", "Annealing", "Autoencoder", "Bernoulli", "BernoulliLikelihood", "Beta", "Categorical", "Chains",
     "CodePenalty", "ConditionPlanes", "Contractive", "Convergence", "DiagonalNormal", "Dirichlet", "Distribution",
@@ -87,13 +92,19 @@ _ESTIMATORS = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in _ESTIMATORS:
-        raise AttributeError(f"module 'deltarule.generative' has no attribute {name!r}")
-    try:
-        return getattr(importlib.import_module(_ESTIMATORS[name]), name)
-    except ModuleNotFoundError as error:
-        raise DependencyError(
-            f"generative.{name}", expected="scikit-learn", got=str(error),
-            hint="Install it with: pip install 'deltarule[learn]'",
-        ) from error  # fmt: skip
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _ESTIMATORS:
+            raise AttributeError(f"module 'deltarule.generative' has no attribute {name!r}")
+        try:
+            return getattr(importlib.import_module(_ESTIMATORS[name]), name)
+        except ModuleNotFoundError as error:
+            raise DependencyError(
+                f"generative.{name}", expected="scikit-learn", got=str(error),
+                hint="Install it with: pip install 'deltarule[learn]'",
+            ) from error  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__})

@@ -6,19 +6,20 @@ of the simplex the broken pieces of a stick (Kucukelbir et al. 2017, ADVI).
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
 
+from deltarule.arguments import NamedArguments
 from deltarule.errors import ArgumentError
 from deltarule.shapes import Shape
 from deltarule.tensor.functional import concatenate, exp, expm1, log, log1p, log_sigmoid, ones, sigmoid, softplus
 from deltarule.tensor.tensor import Tensor, tensor
 
 
-class Bijector(ABC):
+class Bijector(metaclass=NamedArguments):
     """y = T(x): ``forward``, ``inverse`` and ``log_det`` = ln|det ∂T/∂x|; ``event_rank`` axes make one point."""
 
     event_rank: ClassVar[int] = 0

@@ -5,7 +5,7 @@ More freedom, a smaller gap KL(q‖p) and more numbers to learn: mean-field 2d, 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any, final
 
 import numpy as np
@@ -21,7 +21,7 @@ from deltarule.tensor.tensor import Tensor, parameter, tensor
 FIRST_DEVIATION = 0.1
 
 
-class Family(nn.Module, ABC):
+class Family(nn.Module):
     """A normal distribution of d free numbers with parameters to learn; q begins at 𝒩(0, 0.1²I)."""
 
     def __init__(self, size: int) -> None:

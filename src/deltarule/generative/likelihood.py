@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any, Literal, final
 
 import numpy as np
@@ -21,7 +21,7 @@ from deltarule.tensor.tensor import Tensor, parameter
 LOG_TWO_PI = math.log(2 * math.pi)
 
 
-class Likelihood(nn.Module, ABC):
+class Likelihood(nn.Module):
     """From the decoder's output to p(x|z)."""
 
     @abstractmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from deltarule import shapes
+from deltarule.arguments import NamedArguments
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DataError, DataWarning, DTypeError, ShapeError
 from deltarule.flags import settles_fields
@@ -49,7 +50,7 @@ def one_of(pair: tuple[int, int], expected: str, hint: str) -> Requirement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Loss(ABC):
+class Loss(metaclass=NamedArguments):
     """A loss: ``per_example`` (N,) and its reduction over examples (the notes disagree on Σ or mean, X-07, X-13).
 
     ``name`` is its short name in ``fit(loss=…)``; ``link`` turns the model's output into what is predicted

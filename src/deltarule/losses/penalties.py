@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -14,6 +14,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from deltarule import shapes
+from deltarule.arguments import NamedArguments
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.flags import settles_fields
 from deltarule.graph import algebra
@@ -61,7 +62,7 @@ def _total(values: Sequence[Tensor], factor: float) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Penalty(ABC):
+class Penalty(metaclass=NamedArguments):
     """strength·Σ over the parameters whose name matches a pattern (weights, not biases, by default).
 
     ``of`` gives the penalty of one tensor without the strength; it serves for activations too (REG-24).

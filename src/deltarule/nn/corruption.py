@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any, final
 
 from deltarule.nn.account import Account
@@ -15,7 +15,7 @@ from deltarule.tensor.random import random_normal, random_uniform
 from deltarule.tensor.tensor import Tensor
 
 
-class Corruption(Module, ABC):
+class Corruption(Module):
     """What changes inputs in training and leaves them alone at inference."""
 
     def forward(self, x: Tensor) -> Tensor:

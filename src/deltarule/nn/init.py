@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, final
@@ -18,6 +18,7 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 
+from deltarule.arguments import NamedArguments
 from deltarule.errors import ArgumentError
 
 Array = npt.NDArray[np.float64]
@@ -49,7 +50,7 @@ def fans(shape: Sequence[int], groups: int = 1) -> tuple[int, int]:
     return kernel * shape[-1], kernel * shape[0] // groups
 
 
-class Initializer(ABC):
+class Initializer(metaclass=NamedArguments):
     """A way to draw the first values of a parameter; equal ones have equal settings."""
 
     @abstractmethod

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from deltarule import losses, train
+from deltarule.arguments import names_arguments
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DTypeError, ShapeError
+from deltarule.flags import checks_flags
 from deltarule.losses import Loss
 from deltarule.nn import context as contexts
 from deltarule.nn import document, effects, fault
@@ -17,12 +19,18 @@ from deltarule.nn.account import Account
 from deltarule.nn.context import ForwardContext, Record, Visit
 from deltarule.nn.summary import Summary, summarize
 from deltarule.nn.tree import Tree
+from deltarule.optim import Optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import Shape
 from deltarule.tensor.functional import TensorLike, as_tensor
 from deltarule.tensor.tensor import Tensor
-from deltarule.train import History
+from deltarule.train import Callback, History
+from deltarule.train.feed import Augment
 from deltarule.train.listing import Form, prediction_source
+from deltarule.train.metrics import MetricLike
+from deltarule.train.prepare import ClassWeight
+from deltarule.train.program import Regularizer
+from deltarule.train.progress import Progress
 from deltarule.train.protocol import Applied, Mode
 
 
@@ -199,30 +207,55 @@ class Module(Tree):
     def last_history(self, history: History | None) -> None:
         self._own.history = history
 
-    def fit(self, inputs: Any, targets: Any, *, loss: str | Loss, **options: Any) -> History:
-        """Train on arrays and return the history; the options are those of ``deltarule.train.fit``.
+    @names_arguments
+    @checks_flags
+    def fit(
+        self, inputs: Any, targets: Any, *, loss: str | Loss, optimizer: str | Optimizer = "adam", epochs: int = 10,
+        batch_size: int = 32, validation_data: Any = None, validation_split: float = 0.0,
+        metrics: Sequence[MetricLike] = (), augment: Augment = None, regularizers: Sequence[Regularizer] = (),
+        callbacks: Sequence[Callback] = (), class_weight: ClassWeight = None, sample_weight: Any = None, seed: int = 0,
+        shuffle: bool = True, device: str = "cpu", threads: int | None = None, verbose: int = 1,
+        checkpoint: str | Path | None = None, checkpoint_every: int | None = None, resume: bool = False,
+        progress: Progress | None = None,
+    ) -> History:  # fmt: skip
+        """Train on arrays and return the history; arguments and errors are those of ``deltarule.train.fit``.
 
-        Among them ``optimizer``, ``epochs``, ``batch_size``, ``validation_data``, ``metrics``, ``augment``,
-        ``regularizers``, ``callbacks``, ``seed``, ``device``, ``threads``, ``verbose``, ``checkpoint`` and ``resume``.
+        The loss is kept as ``last_loss``, for ``evaluate`` and ``predict_proba``.
         """
         self._own.loss = losses.get(loss)
-        self._own.history = train.fit(self, inputs, targets, loss=self._own.loss, **options)
+        self._own.history = train.fit(
+            self, inputs, targets, loss=self._own.loss, optimizer=optimizer, epochs=epochs, batch_size=batch_size,
+            validation_data=validation_data, validation_split=validation_split, metrics=metrics, augment=augment,
+            regularizers=regularizers, callbacks=callbacks, class_weight=class_weight, sample_weight=sample_weight,
+            seed=seed, shuffle=shuffle, device=device, threads=threads, verbose=verbose, checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every, resume=resume, progress=progress,
+        )  # fmt: skip
         return self._own.history
 
+    @names_arguments
     def evaluate(
-        self, inputs: Any, targets: Any, loss: str | Loss | None = None, metrics: Sequence[Any] = (),
-        **options: Any,
+        self, inputs: Any, targets: Any, loss: str | Loss | None = None, metrics: Sequence[MetricLike] = (),
+        batch_size: int = 256, device: str = "cpu", threads: int | None = None, sample_weight: Any = None,
     ) -> dict[str, float]:  # fmt: skip
-        """Return loss (that of the last ``fit`` unless given) and metrics in inference mode."""
-        return train.evaluate(self, inputs, targets, self._meaning("evaluate", loss), metrics, **options)
+        """Return loss (that of the last ``fit`` unless given) and metrics in inference mode; see ``train.evaluate``."""
+        meaning = self._meaning("evaluate", loss)
+        return train.evaluate(self, inputs, targets, meaning, metrics, batch_size, device, threads, sample_weight)
 
-    def predict(self, inputs: Any, **options: Any) -> Array:
-        """Return the outputs for all inputs in inference mode: scores where the loss takes scores (NN-02)."""
-        return train.predict(self, inputs, **options)
+    @names_arguments
+    def predict(
+        self, inputs: Any, batch_size: int = 256, device: str = "cpu", threads: int | None = None
+    ) -> Array:  # fmt: skip
+        """Return the outputs for all inputs in inference mode: scores where the loss takes scores."""
+        return train.predict(self, inputs, batch_size, device, threads=threads)
 
-    def predict_proba(self, inputs: Any, loss: str | Loss | None = None, **options: Any) -> Array:
+    @names_arguments
+    def predict_proba(
+        self, inputs: Any, loss: str | Loss | None = None, batch_size: int = 256, device: str = "cpu",
+        threads: int | None = None,
+    ) -> Array:  # fmt: skip
         """Return probabilities: the softmax or sigmoid that the loss of the last ``fit`` (or ``loss``) implies."""
-        return train.predict(self, inputs, loss=self._meaning("predict_proba", loss), **options)
+        meaning = self._meaning("predict_proba", loss)
+        return train.predict(self, inputs, batch_size, device, loss=meaning, threads=threads)
 
     def _meaning(self, where: str, loss: str | Loss | None) -> Loss:
         if loss is not None:

@@ -134,8 +134,9 @@ def build(config: Mapping[str, Any], weights: Mapping[str, Array] | None = None,
         _refuse_sizes(arguments, weights, f"layer {path or name}")
     try:
         module = make(children, arguments)
-    except TypeError as error:
-        raise CheckpointError(f"layer {name}", expected="arguments that it takes", got=str(error)) from error
+    except (TypeError, ArgumentError) as error:
+        got = f"{error.got}, where it takes {error.expected}" if isinstance(error, ArgumentError) else str(error)
+        raise CheckpointError(f"layer {name}", expected="arguments that it takes", got=got) from error
     if weights is not None:
         _refuse_shapes(module, weights, path)
     return module

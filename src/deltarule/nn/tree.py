@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 
 from deltarule import dtypes
+from deltarule.arguments import NamedArguments
 from deltarule.dtypes import DType
 from deltarule.errors import DTypeError
 from deltarule.flags import check_constructor, checks_flags, flag
@@ -65,7 +66,7 @@ class Own:
     predictions: Predictions = field(default_factory=Predictions)
 
 
-class Tree:
+class Tree(metaclass=NamedArguments):
     """The part of ``Module`` that finds, names, freezes, draws, loads and copies parameters and submodules."""
 
     _own: Own

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, ClassVar, Literal, Self, final
 
+from deltarule.arguments import NamedArguments
 from deltarule.errors import ArgumentError
 from deltarule.flags import settles_fields
 from deltarule.optim.schedules import Schedule, check_numbers
@@ -47,7 +48,7 @@ def frozen_among(names: Sequence[str]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Optimizer(ABC):
+class Optimizer(metaclass=NamedArguments):
     """A named recipe: hyperparameters that give a transform of gradients.
 
     Whole numbers, truth values and numbers are checked by the types of the fields, in subclasses too.

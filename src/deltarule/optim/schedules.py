@@ -6,12 +6,13 @@ The step counts from 0. A schedule whose ``learning_rate`` may be a schedule han
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from numbers import Real
 from typing import Any, final
 
+from deltarule.arguments import NamedArguments
 from deltarule.errors import ArgumentError, real_number, whole_number
 from deltarule.flags import settles_fields
 from deltarule.tensor.functional import cos, exp, floor, maximum, minimum, where
@@ -33,7 +34,7 @@ def check_numbers(owner: object) -> None:
             object.__setattr__(owner, field.name, check(value, f"{type(owner).__name__} {field.name}"))
 
 
-class Schedule(ABC):
+class Schedule(metaclass=NamedArguments):
     """A learning rate that depends on the step, counted from 0."""
 
     def __init_subclass__(cls) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, final
 
+from deltarule.arguments import NamedArguments
 from deltarule.errors import ArgumentError, DivergenceError, whole_number
 from deltarule.flags import check_constructor
 from deltarule.runtime.buffers import Array
@@ -51,7 +52,7 @@ class Session(Protocol):
         ...
 
 
-class Callback:
+class Callback(metaclass=NamedArguments):
     """Base of callbacks: override what you need; nothing happens by default.
 
     ``every``: ``on_steps`` runs after each multiple of so many steps. ``adjusts_rate``: the callback changes

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from deltarule.arguments import names_arguments
 from deltarule.errors import ArgumentError
 from deltarule.flags import checks_flags
 from deltarule.losses import Loss, warn_if_normalized
@@ -75,6 +76,7 @@ def _checked_regularizers(regularizers: Sequence[Regularizer]) -> tuple[Regulari
     )
 
 
+@names_arguments
 @checks_flags
 def fit(
     model: Trainable,

@@ -7,12 +7,13 @@ Predictions are the model's raw outputs (logits, where the loss takes logits). S
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, final
 
 from deltarule import shapes
+from deltarule.arguments import NamedArguments
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.flags import settles_fields
 from deltarule.losses import Loss
@@ -20,7 +21,7 @@ from deltarule.tensor.functional import maximum, take_along_axis, where
 from deltarule.tensor.tensor import Tensor, tensor
 
 
-class Metric(ABC):
+class Metric(metaclass=NamedArguments):
     """A number that tells how good predictions are; ``name`` is its column in a history."""
 
     name: str
@@ -136,7 +137,7 @@ class TopK(Metric):
 
 
 @dataclass(frozen=True)
-class _Binary(Metric, ABC):
+class _Binary(Metric):
     """Decisions: the output above ``threshold`` (0 for logits and scores), the target above ``target_threshold``."""
 
     threshold: float = 0.0

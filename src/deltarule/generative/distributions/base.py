@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from deltarule import dtypes, shapes
+from deltarule.arguments import NamedArguments
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.runtime.buffers import value_of
@@ -40,7 +41,7 @@ class Noise:
         return random_normal(shape, self.seed, self.step, self._take(), dtype)
 
 
-class Distribution(ABC):
+class Distribution(metaclass=NamedArguments):
     """A family p(x; θ) with its parameters as tensors.
 
     A value has the shape batch_shape + event_shape: θ of shape (3,) is three independent numbers of an event of
@@ -126,7 +127,7 @@ class Distribution(ABC):
         )  # fmt: skip
 
 
-class Elementwise(Distribution, ABC):
+class Elementwise(Distribution):
     """A distribution of single numbers: parameters broadcast to ``batch_shape``."""
 
     def _set(self, where: str, **parameters: TensorLike) -> tuple[Tensor, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import final
 
 from deltarule import shapes
@@ -68,7 +68,7 @@ class Normal(Elementwise):
         return (log(self.deviation) + 0.5 * (1 + LOG_TWO_PI)).broadcast_to(self.batch_shape)
 
 
-class MultivariateNormal(Distribution, ABC):
+class MultivariateNormal(Distribution):
     """𝒩(μ, Σ) of vectors: −½[(x − μ)ᵀΣ⁻¹(x − μ) + ln det Σ + k ln 2π] (PR-10, E004-03 corrected)."""
 
     event_rank = 1

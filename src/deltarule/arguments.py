@@ -1,0 +1,182 @@
+"""Calls whose arguments do not fit a signature: one error that names the parameter that was meant.
+
+People bring the names of PyTorch, Keras and scikit-learn (``lr``, ``p``, ``kernel_regularizer``). A misspelt or foreign
+keyword, one argument too many or a missing one becomes an ``ArgumentError`` with the parameters that there are;
+nothing is looked at as long as a call succeeds.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from abc import ABCMeta
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, ParamSpec, TypeVar
+
+from deltarule.errors import ArgumentError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# The names that other libraries use → ours, the first that a signature has.
+SYNONYMS: Mapping[str, tuple[str, ...]] = {
+    "lr": ("learning_rate",), "eta": ("learning_rate",), "eta0": ("learning_rate",), "base_lr": ("learning_rate",),
+    "learning_rate_init": ("learning_rate",), "initial_learning_rate": ("learning_rate",), "max_lr": ("learning_rate",),
+    "p": ("drop_probability", "probability"), "rate": ("drop_probability", "learning_rate"),
+    "dropout": ("drop_probability",), "keep_prob": ("keep_probability",),
+    "eps": ("epsilon",), "betas": ("beta1",), "beta_1": ("beta1",), "beta_2": ("beta2",), "alpha": ("beta", "slope"),
+    "rho": ("beta",), "negative_slope": ("slope", "alpha"), "centered": ("centred",), "gamma": ("decay", "factor"),
+    "step_size": ("every",), "T_max": ("steps",), "total_steps": ("steps",), "decay_steps": ("steps",),
+    "decay_rate": ("decay",), "pct_start": ("rise",),
+    "clipnorm": ("clip_norm",), "clipvalue": ("clip_value",), "global_clipnorm": ("clip_norm",),
+    "max_norm": ("clip_norm",), "max_grad_norm": ("clip_norm",),
+    "kernel_size": ("window",), "pool_size": ("window",), "strides": ("stride",), "dilation_rate": ("dilation",),
+    "ceil_mode": ("rounding",), "count_include_pad": ("padding_counts",), "align_corners": ("corners_aligned",),
+    "scale_factor": ("factor",), "upscale_factor": ("factor",), "mode": ("interpolation",), "norm_type": ("p",),
+    "units": ("out_features", "n_hidden"), "filters": ("out_channels",), "input_dim": ("n_words", "in_features"),
+    "output_dim": ("n_features", "out_features"), "input_size": ("n_inputs",), "hidden_size": ("n_hidden",),
+    "num_embeddings": ("n_words",), "embedding_dim": ("n_features",), "num_features": ("n_channels", "n_features"),
+    "num_channels": ("n_channels",), "num_groups": ("n_groups",), "num_heads": ("n_heads",), "nhead": ("n_heads",),
+    "embed_dim": ("n_features",), "d_model": ("n_features",), "dim_feedforward": ("n_hidden",),
+    "is_causal": ("causal",),
+    "normalized_shape": ("shape",), "affine": ("scale_and_shift",), "elementwise_affine": ("scale_and_shift",),
+    "use_bias": ("bias",), "kernel_initializer": ("init",), "bias_initializer": ("bias_init",), "dim": ("axis",),
+    "recurrent_initializer": ("hidden_init",), "go_backwards": ("reverse",), "num_parameters": ("n_channels",),
+    "return_sequences": ("returns",), "n_epochs": ("epochs",), "max_iter": ("epochs",), "nb_epoch": ("epochs",),
+    "weight": ("class_weights", "positive_weight", "class_weight"), "pos_weight": ("positive_weight",),
+    "ignore_index": ("ignore_label",), "label_smooth": ("label_smoothing",), "log_input": ("log_rate",),
+    "class_weights": ("class_weight",), "class_weight": ("class_weights",), "sample_weights": ("sample_weight",),
+    "lambda_": ("strength",), "l1": ("strength",), "l2": ("strength",), "decay": ("weight_decay",),
+    "weight_decay": ("strength",), "optim": ("optimizer",), "optimiser": ("optimizer",), "criterion": ("loss",),
+    "metric": ("metrics",), "callback": ("callbacks",), "regularizer": ("regularizers",),
+    "random_state": ("seed",), "n_threads": ("threads",), "n_jobs": ("threads",), "factor": ("decay",),
+    "patience_epochs": ("patience",), "restore_best_weights": ("restore_best",), "filepath": ("path",),
+}  # fmt: skip
+# Keywords of other libraries for what is said elsewhere here.
+ELSEWHERE: Mapping[str, str] = {
+    "kernel_regularizer": "Penalties are given to fit: regularizers=[losses.L2(strength=1e-4)].",
+    "bias_regularizer": "Penalties are given to fit: regularizers=[losses.L2(strength=1e-4, pattern='*.bias')].",
+    "activity_regularizer": "Write losses.sparsity(…) or nn.add_penalty in forward.",
+    "activation": "Put the activation behind the layer: nn.Linear(…), nn.ReLU().",
+    "input_shape": "Layers take the sizes of their input as first arguments; summary takes input_shape.",
+    "batch_first": "The batch is always the first axis.",
+    "data_format": "Images are channels last: (N, height, width, channels).",
+    "params": "An optimiser is told its parameters by fit, or by optim.Stepper(optimizer, parameters).",
+    "inplace": "Tensors are never changed in place.",
+    "device": "The device is chosen in fit, evaluate and predict: device=\"cpu\".",
+    "dtype": "Write model.astype(\"float64\") for another element type.",
+}  # fmt: skip
+
+
+def unfitting(
+    function: Callable[..., Any], where: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> ArgumentError | None:
+    """Return the error for a call that a signature does not take; None if the call fits, and failed otherwise."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        return _told(signature, where, args, kwargs)
+    return None
+
+
+def _told(signature: inspect.Signature, where: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ArgumentError:
+    every = [p for p in signature.parameters.values() if p.name != "self"]
+    parameters = [p for p in every if p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}]
+    names = [p.name for p in parameters]
+    placed = [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    given = len(args) - ("self" in signature.parameters)
+    expected = f"arguments among {', '.join(names)}" if names else "no arguments"
+    foreign = [name for name in kwargs if name not in names]
+    if foreign and not any(p.kind is p.VAR_KEYWORD for p in every):
+        hints = dict.fromkeys(filter(None, (_meant(name, names) for name in foreign)))
+        got = ", ".join(f"{name}=" for name in foreign)
+        return ArgumentError(where, expected=expected, got=got, hint=" ".join(hints))
+    if given > len(placed):
+        rest = ", ".join(f"{name}=" for name in names if name not in placed)
+        count = {0: "no argument", 1: "1 argument"}.get(len(placed), f"at most {len(placed)} arguments")
+        shown = f" ({', '.join(placed)})" if placed else ""
+        hint = f"By name only: {rest}." if rest else ""
+        return ArgumentError(where, expected=f"{count} by position{shown}", got=str(given), hint=hint)
+    twice = [name for name in placed[:given] if name in kwargs]
+    needed = [p.name for p in parameters if p.default is p.empty]
+    missing = [name for name in needed if name not in kwargs and name not in placed[:given]]
+    got = f"{', '.join(twice)} twice" if twice else f"no {', '.join(missing)}"
+    return ArgumentError(where, expected=expected, got=got)
+
+
+def _meant(name: str, names: Sequence[str]) -> str:
+    """Return what was probably meant by a foreign keyword."""
+    ours = next((one for one in SYNONYMS.get(name, ()) if one in names), None)
+    if ours is None and name in ELSEWHERE:
+        return ELSEWHERE[name]
+    near = [ours] if ours else get_close_matches(name, names, n=1, cutoff=0.7)
+    return f"Did you mean {near[0]}= for {name}=?" if near else ""
+
+
+def names_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function whose misspelt, foreign, missing and superfluous arguments end in an ArgumentError.
+
+    >>> @names_arguments
+    ... def fit(x, *, learning_rate=0.1): ...
+    >>> fit(0, lr=0.5)
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: fit: expected arguments among x, learning_rate, got lr=.
+      Did you mean learning_rate= for lr=?
+    """
+
+    @functools.wraps(function)
+    def told(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            wrong = unfitting(function, function.__name__, args, kwargs)
+            if wrong is None:
+                raise
+        raise wrong
+
+    return told
+
+
+class NamedArguments(ABCMeta):
+    """The metaclass of what users construct: arguments that a constructor does not take end in an ArgumentError.
+
+    >>> class Dropout(metaclass=NamedArguments):
+    ...     def __init__(self, drop_probability=0.5): ...
+    >>> Dropout(p=0.5)
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: Dropout: expected arguments among drop_probability, got p=.
+      Did you mean drop_probability= for p=?
+    """
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Construct an instance."""
+        if (args or kwargs) and _constructor(cls) is _nothing:  # object() takes anything where there is a __new__
+            raise _told(inspect.signature(_nothing), cls.__name__, (None, *args), kwargs)
+        try:
+            return super().__call__(*args, **kwargs)
+        except TypeError:
+            wrong = None
+            if not inspect.isabstract(cls):
+                wrong = unfitting(_constructor(cls), cls.__name__, (None, *args), kwargs)
+            if wrong is None:
+                raise
+        raise wrong
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """What ``help`` and editors show: the constructor's parameters."""
+        signature = inspect.signature(_constructor(cls))
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _constructor(cls: type) -> Callable[..., Any]:
+    """Return the ``__init__`` that a class has or inherits."""
+    found = (base.__dict__["__init__"] for base in cls.__mro__[:-1] if "__init__" in base.__dict__)
+    constructor: Callable[..., Any] = next(found, _nothing)
+    return constructor
+
+
+def _nothing(self: object) -> None:
+    """Stand for the constructor of a class without one."""
