@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from numbers import Integral, Real
 
+from deltarule.visible import shown, visible
+
 
 class DeltaruleError(Exception):
     """Base of all errors raised on purpose by Deltarule.
@@ -41,8 +43,9 @@ class DeltaruleError(Exception):
             parts.append(f"expected {self.expected}")
         if self.got:
             parts.append(f"got {self.got}")
-        message = f"{self.where}: {', '.join(parts)}." if parts else f"{self.where}."
-        return f"{message}\n  {self.hint}" if self.hint else message
+        where = shown(self.where)
+        message = f"{where}: {', '.join(parts)}." if parts else f"{where}."
+        return visible(f"{message}\n  {self.hint}" if self.hint else message)
 
 
 class ShapeError(DeltaruleError, ValueError):

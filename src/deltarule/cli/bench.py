@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import os
 import sys
 import tempfile
@@ -18,6 +17,8 @@ import numpy.typing as npt
 
 from deltarule.backends.base import Backend, StepRunner
 from deltarule.cli import options
+from deltarule.cli.help import command as command_with
+from deltarule.cli.output import echo, echo_json
 from deltarule.cli.statements import spent
 from deltarule.cli.workloads import WORKLOADS, Workload, built, chosen
 from deltarule.data import batches
@@ -196,22 +197,20 @@ def _run(tasks: Sequence[Callable[[], list[dict[str, Any]]]], as_json: bool) -> 
         for row in task():
             rows.append(row)
             if not as_json:
-                click.echo(_line(row))
+                echo(_line(row))
     return rows
 
 
-@click.command(
+@command_with(
     "bench",
-    epilog=options.examples(
-        "deltarule bench                     all workloads",
-        "deltarule bench W2 W6 --threads 1   two of them on one thread",
-        "deltarule bench W3 --statements     where the time of its steps goes",
-        "deltarule bench --check             native against reference backend",
-    ),
+    "deltarule bench             all workloads",
+    "deltarule bench W2 W6 --threads 1   two of them on one thread",
+    "deltarule bench W3 --statements     where the time of its steps goes",
+    "deltarule bench --check         native against reference backend",
 )
 @click.argument("names", nargs=-1, metavar="[W1 … W13]")
 @options.threads
-@click.option("--seconds", "least", type=click.FloatRange(min=0.0), default=2.0, show_default=True,
+@click.option("--seconds", "least", type=click.FloatRange(min=0.0), default=2.0, show_default=True, metavar="S",
               help="Train each workload for at least so long.")  # fmt: skip
 @click.option("--check", "checks", is_flag=True, help="Compare 20 steps with the reference backend instead.")
 @click.option("--statements", "by_statement", is_flag=True,
@@ -241,6 +240,6 @@ def command(
         tasks += [task for name, task in others.items() if name in wanted or (not wanted and _available(name))]
     rows = _run(tasks, as_json)
     if as_json:
-        click.echo(json.dumps(rows))
+        echo_json(rows)
     agree = all(row["loss_difference"] < _AGREED for row in rows) if checks else True  # NaN does not agree
     return 0 if agree else 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import click
+
+from deltarule.cli.output import echo, echo_json
+from deltarule.visible import shown
 
 
 @dataclass(frozen=True)
@@ -24,19 +26,19 @@ class Console:
     def say(self, text: str = "") -> None:
         """Print text for people."""
         if not self.json:
-            click.echo(text)
+            echo(text)
 
     def rows(self, title: str, rows: Sequence[tuple[str, str]], width: int = 100) -> None:
         """Print a title and aligned pairs; long values go on below themselves."""
-        self.say(title)
+        self.say(shown(title))
         indent = max(len(label) for label, _ in rows) + 4
         for label, text in rows:
             start = f"  {label}".ljust(indent)
-            lines = click.wrap_text(text, width, initial_indent=start, subsequent_indent=" " * indent)
+            lines = click.wrap_text(shown(text), width, initial_indent=start, subsequent_indent=" " * indent)
             self.say(lines)
         self.say()
 
     def finish(self, record: Mapping[str, Any]) -> None:
         """Write the command's answer as one JSON object, if that was asked for."""
         if self.json:
-            click.echo(json.dumps(record, ensure_ascii=False))
+            echo_json(record)

@@ -9,6 +9,7 @@ import click
 
 from deltarule.cli import options, problem
 from deltarule.cli.console import Console
+from deltarule.cli.help import command as command_with
 from deltarule.errors import ArgumentError, GraphError
 from deltarule.explain.derivation import Layout
 from deltarule.explain.jacobians import MatrixDerivative
@@ -18,8 +19,9 @@ from deltarule.render.mathematics import to_latex, to_text
 from deltarule.tensor.closed_forms import derive_jacobian, derive_slices
 from deltarule.tensor.explain import derive
 from deltarule.train.checkpoint import write_atomically
+from deltarule.visible import shown
 
-EXAMPLES = options.examples(
+EXAMPLES = (
     "deltarule derive network.py:loss                    a loss, or a function that returns one",
     "deltarule derive network.py:loss --wrt W_1,b_1 --layout numerator",
     "deltarule derive network.py:loss --html page.html   one page with MathML, readable without a script",
@@ -27,7 +29,7 @@ EXAMPLES = options.examples(
 )
 
 
-@click.command("derive", epilog=EXAMPLES)
+@command_with("derive", *EXAMPLES)
 @click.argument("place", metavar="FILE.py:NAME")
 @click.option("--wrt", default=None, metavar="W,B", help="Variables by name (default: all parameters).")
 @click.option("--layout", type=click.Choice(["denominator", "numerator"]), default="denominator", show_default=True)
@@ -74,7 +76,7 @@ def command(
         if path is not None:
             write_atomically(path, text.encode())
             written[path.suffix.lstrip(".")] = str(path)
-            console.say(f"wrote {path}")
+            console.say(f"wrote {shown(path)}")
     lines = [
         {"number": line.number, "left": to_text(e.left), "right": to_text(e.right), "latex": to_latex(e.right),
          "shape": size(line.shape), "reason": line.reason}
@@ -101,7 +103,7 @@ def _of_vector(found: problem.Problem, layout: Layout, latex: Path | None, html:
     if latex is not None:
         texts = [one.latex() if isinstance(one, Slices) else rf"\[ {one.latex()} \]" for one in derivatives]
         write_atomically(latex, "\n".join(texts).encode())
-        console.say(f"wrote {latex}")
+        console.say(f"wrote {shown(latex)}")
     lines = [line for one in derivatives for line in one.lines]
     error = max((max(report.difference_error, report.engine_error) for report in reports), default=0.0)
     written = {"latex": str(latex)} if latex is not None else {}

@@ -11,12 +11,14 @@ import numpy.typing as npt
 from deltarule.cli import answers, options, rows, source
 from deltarule.cli.about import About, open_model
 from deltarule.cli.console import Console
+from deltarule.cli.help import command as command_with
 from deltarule.cli.measure import measure
 from deltarule.data import Dataset
 from deltarule.render.numbers import number
 from deltarule.render.table import text_table
+from deltarule.visible import shown
 
-EXAMPLES = options.examples(
+EXAMPLES = (
     "deltarule evaluate digits.dr digits                 the test part of the data that it was trained on",
     "deltarule evaluate flowers.dr more.csv              columns are found by their names",
     "deltarule evaluate digits.dr new.npz --output said.csv --json",
@@ -24,16 +26,24 @@ EXAMPLES = options.examples(
 _MOST_CLASSES = 20  # classes with a line of their own
 
 
-@click.command("evaluate", epilog=EXAMPLES)
+@command_with("evaluate", *EXAMPLES)
 @click.argument("model", type=options.PATH)
 @click.argument("data", metavar="NAME|FILE|FOLDER")
 @options.target
 @click.option("--all", "everything", is_flag=True, help="Measure on all rows, also those that were trained on.")
 @click.option("--output", type=options.PATH, default=None, metavar="PATH", help="Write predictions (.csv or .npz).")
+@options.formulas
 @options.device
 @options.as_json
 def command(
-    model: Path, data: str, target: str | None, everything: bool, output: Path | None, device: str, as_json: bool
+    model: Path,
+    data: str,
+    target: str | None,
+    everything: bool,
+    output: Path | None,
+    formulas: bool,
+    device: str,
+    as_json: bool,
 ) -> None:
     """Measure a trained MODEL on data that has answers.
 
@@ -48,13 +58,13 @@ def command(
     measured = measure(module, examples, chosen, device)
     score = measured.score
     value, words = score.parts()
-    console.say(f"{model} on {part} of {data}")
+    console.say(f"{shown(model)} on {part} of {shown(data)}")
     console.say(f"{value} {words.replace('test examples', 'examples')}, loss {number(score.loss)}")
     if score.confusion is not None and examples.n_classes <= _MOST_CLASSES:
         console.say("\n" + _per_class(score.confusion, examples.class_names))
     if output is not None:
-        answers.write(output, measured.outputs, about, chosen, examples.targets[chosen])
-        console.say(f"predictions  {output}")
+        answers.write(output, measured.outputs, about, chosen, examples.targets[chosen], formulas=formulas)
+        console.say(f"predictions  {shown(output)}")
     console.finish({
         score.metric: score.value, "loss": score.loss, "samples": score.n, "part": part,
         "confusion": None if score.confusion is None else score.confusion.tolist(),
@@ -73,7 +83,7 @@ def _per_class(counts: npt.NDArray[np.int64], classes: tuple[str, ...]) -> str:
     """Return a line per class: examples, share found (recall), share right of what was said (precision)."""
     said = counts.sum(axis=0)
     lines = [
-        (name, int(counts[i].sum()), _share(counts[i, i], counts[i].sum()), _share(counts[i, i], said[i]))
+        (shown(name), int(counts[i].sum()), _share(counts[i, i], counts[i].sum()), _share(counts[i, i], said[i]))
         for i, name in enumerate(classes)
     ]
     return text_table(lines, header=("class", "examples", "found", "right"), align="<>>>", rule=True)

@@ -8,20 +8,22 @@ import click
 
 from deltarule.cli import options
 from deltarule.cli.console import Console
+from deltarule.cli.help import command as command_with
 from deltarule.explain.exam import TOPICS
 from deltarule.render.mathematics import to_text
 from deltarule.tensor.explain import exam
 from deltarule.train.checkpoint import write_atomically
+from deltarule.visible import shown
 
-EXAMPLES = options.examples(
+EXAMPLES = (
     "deltarule exam networks --variants 2                  six networks to derive, two sheets",
     "deltarule exam optimizers --seed 3 --key              with the answers",
     "deltarule exam convolution --html sheet.html --hints  one page",
 )
 
 
-@click.command("exam", epilog=EXAMPLES)
-@click.argument("topic", type=click.Choice(list(TOPICS)))
+@command_with("exam", *EXAMPLES)
+@click.argument("topic", metavar="TOPIC", type=click.Choice(list(TOPICS)))
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -41,7 +43,11 @@ EXAMPLES = options.examples(
 def command(
     topic: str, seed: int, variants: int, key: bool, hints: bool, latex: Path | None, html: Path | None, as_json: bool
 ) -> None:
-    """Set question sheets on TOPIC; every answer key has been verified."""
+    """Set question sheets on TOPIC; every answer key has been verified.
+
+    TOPIC is networks (six of them to derive), gradients (the same with numbers), shapes, convolution, optimizers,
+    normalization, divergence or initialization.
+    """
     console = Console(as_json)
     for path, name in ((latex, "--latex"), (html, "--html")):
         if path is not None:
@@ -54,7 +60,7 @@ def command(
             written[path.suffix.lstrip(".")] = str(path)
     console.say(found.text(answers=key, hints=hints))
     for path_text in written.values():
-        console.say(f"wrote {path_text}")
+        console.say(f"wrote {shown(path_text)}")
     sheets = [
         [
             {"text": q.text, "items": [{"asked": to_text(i.asked), "answer": to_text(i.answer)} for i in q.items]}

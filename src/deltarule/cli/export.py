@@ -11,17 +11,17 @@ import click
 from deltarule.cli import options
 from deltarule.cli.about import open_model
 from deltarule.cli.console import Console
+from deltarule.cli.help import command as command_with
 from deltarule.errors import ArgumentError, DependencyError
 from deltarule.train.checkpoint import write_atomically
 from deltarule.train.listing import prediction_source
+from deltarule.visible import shown
 
 
-@click.command(
+@command_with(
     "export",
-    epilog=options.examples(
-        "deltarule export digits.dr --c digits.c        a C99 file with the weights: int predict(inputs, outputs)",
-        "deltarule export digits.dr --onnx digits.onnx  for any runtime that reads ONNX",
-    ),
+    "deltarule export digits.dr --c digits.c    a C99 file with the weights: int predict(inputs, outputs)",
+    "deltarule export digits.dr --onnx digits.onnx  for any runtime that reads ONNX",
 )
 @click.argument("model", type=options.PATH)
 @click.option("--c", "c_path", type=options.PATH, default=None, metavar="FILE", help="Write C to this file.")
@@ -42,7 +42,7 @@ def command(model: Path, c_path: Path | None, onnx_path: Path | None, batch_size
         text = prediction_source(module, about.input_shape, batch_size)
         write_atomically(c_path, text.encode())
         written["c"] = str(c_path)
-        console.say(f"wrote {c_path}: {_signature(text)}, {len(text.splitlines())} lines")
+        console.say(f"wrote {shown(c_path)}: {_signature(text)}, {len(text.splitlines())} lines")
     if onnx_path is not None:
         try:
             onnx = importlib.import_module("deltarule.interop.onnx")
@@ -52,7 +52,7 @@ def command(model: Path, c_path: Path | None, onnx_path: Path | None, batch_size
             ) from error
         onnx.export(module, onnx_path, input_shape=about.input_shape)
         written["onnx"] = str(onnx_path)
-        console.say(f"wrote {onnx_path}")
+        console.say(f"wrote {shown(onnx_path)}")
     console.finish(written)
 
 

@@ -8,16 +8,17 @@ import click
 
 from deltarule.cli import options, problem
 from deltarule.cli.console import Console
+from deltarule.cli.help import command as command_with
 from deltarule.tensor.explain import grade
 
-EXAMPLES = options.examples(
+EXAMPLES = (
     "deltarule grade network.py:loss W_1 'δ₁xᵀ'                       Unicode or ASCII mathematics",
     r"deltarule grade network.py:loss W_1 '\delta_1 x^\top'            LaTeX",
     "deltarule grade network.py:loss W_1 'np.outer(delta_1, x)' --json  a Python expression",
 )
 
 
-@click.command("grade", epilog=EXAMPLES, context_settings={"ignore_unknown_options": True})
+@command_with("grade", *EXAMPLES, context_settings={"ignore_unknown_options": True})
 @click.argument("place", metavar="FILE.py:NAME")
 @click.argument("variable")
 @click.argument("answer")

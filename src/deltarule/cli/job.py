@@ -20,6 +20,7 @@ from deltarule.cli.wording import here
 from deltarule.data import Dataset, Split
 from deltarule.render.numbers import count, rate, seconds
 from deltarule.report import DataCard
+from deltarule.visible import shown
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def command_line(job: Job, *more: str) -> str:
 
 def stopped(job: Job, path: Path, console: Console) -> click.Abort:
     """Say how a run that Ctrl-C ended goes on, and return what to raise."""
-    console.say(f"\nstopped by Ctrl-C; the run so far is in {path}")
+    console.say(f"\nstopped by Ctrl-C; the run so far is in {shown(path)}")
     console.say("go on with: " + command_line(job, "--resume"))
     return click.Abort()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -14,13 +15,15 @@ import click
 
 from deltarule import __version__
 from deltarule.cli.catalogue import COMMANDS
+from deltarule.cli.help import WithExamples
+from deltarule.cli.output import echo, spelling
 from deltarule.cli.wording import flags_of, here, speak_in_flags
 from deltarule.errors import DataWarning, DeltaruleError
 
 INTERRUPTED = 130  # the shell's status for a program that Ctrl-C ended
 
 
-class LazyGroup(click.Group):
+class LazyGroup(WithExamples, click.Group):
     """A group over the catalogue: ``--help`` imports no command, a command imports only its own rooms."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -64,11 +67,10 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="\b\nExamples:\n"
-    "  deltarule train digits                        a convolutional network on real handwritten digits\n"
-    "  deltarule train flowers.csv --target species  a network on a table of your own\n"
-    "  deltarule predict digits.dr new.npz           what a trained model says of new data\n"
-    "  deltarule COMMAND --help                      options and examples of one command",
+    epilog="deltarule train digits  a convolutional network on real handwritten digits\n"
+    "deltarule train flowers.csv --target species  a network on a table of your own\n"
+    "deltarule predict digits.dr new.npz  what a trained model says of new data\n"
+    "deltarule COMMAND --help  options and examples of one command",
 )
 @click.version_option(__version__, prog_name="deltarule")
 def program() -> None:
@@ -77,6 +79,11 @@ def program() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; what a user did wrong is told on stderr, without a traceback."""
+    with spelling(sys.stdout, sys.stderr):
+        return _guarded(arguments)
+
+
+def _guarded(arguments: Sequence[str] | None) -> int:
     previous = warnings.showwarning
     warnings.showwarning = _show_warning
     try:
@@ -86,17 +93,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return status if isinstance(status, int) else 0
     except click.ClickException as error:
-        error.show()
+        told = io.StringIO()
+        error.show(told)
+        echo(told.getvalue().rstrip(), err=True)
         return error.exit_code
     except click.Abort:
-        click.echo("interrupted", err=True)
+        echo("interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe (head, less) went away; give the interpreter somewhere else to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (DeltaruleError, OSError) as error:
-        click.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
         return 1
     finally:
         warnings.showwarning = previous
@@ -113,4 +122,4 @@ def _show_warning(
     """Tell a warning in one line; where in the code it was raised matters only for other people's warnings."""
     del file, line
     place = "" if issubclass(category, DataWarning) else f" ({category.__name__}, {filename}:{lineno})"
-    click.echo(f"warning: {here(str(message))}{place}", err=True)
+    echo(f"warning: {here(str(message))}{place}", err=True)

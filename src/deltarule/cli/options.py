@@ -52,6 +52,12 @@ def device(function: F) -> F:
     return click.option("--device", default="cpu", show_default=True, metavar="D", help=text)(function)
 
 
+def formulas(function: F) -> F:
+    """Add ``--formulas``."""
+    text = "Write texts that look like spreadsheet formulas as they are, without an apostrophe in front."
+    return click.option("--formulas", is_flag=True, help=text)(function)
+
+
 def as_json(function: F) -> F:
     """Add ``--json``."""
     text = "Print one JSON object at the end and nothing else."
@@ -86,11 +92,6 @@ def reading(given: dict[str, Any]) -> Reading:
         given.pop("target"), given.pop("task"), given.pop("header"), column_names(given.pop("ignore")),
         column_names(given.pop("categorical")), given.pop("drop_missing"),
     )  # fmt: skip
-
-
-def examples(*lines: str) -> str:
-    """Return an epilog that click does not fill into a paragraph."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def check_place(path: Path, option: str) -> None:

@@ -11,9 +11,11 @@ import numpy.typing as npt
 from deltarule.cli import answers, options, rows
 from deltarule.cli.about import open_model
 from deltarule.cli.console import Console
+from deltarule.cli.help import command as command_with
 from deltarule.cli.measure import outputs
+from deltarule.visible import shown
 
-EXAMPLES = options.examples(
+EXAMPLES = (
     "deltarule predict flowers.dr new.csv                      writes new-predictions.csv",
     "deltarule predict digits.dr new.npz --output said.npz     arrays predictions and probabilities",
     "deltarule predict animals.dr cat.jpg                       one picture, or a folder of pictures",
@@ -21,14 +23,15 @@ EXAMPLES = options.examples(
 _SHOWN = 5  # predictions printed
 
 
-@click.command("predict", epilog=EXAMPLES)
+@command_with("predict", *EXAMPLES)
 @click.argument("model", type=options.PATH)
 @click.argument("data", metavar="NAME|FILE|FOLDER")
 @click.option("--output", type=options.PATH, default=None, metavar="PATH",
               help="Where to write (.csv or .npz) [FILE-predictions.csv].")  # fmt: skip
+@options.formulas
 @options.device
 @options.as_json
-def command(model: Path, data: str, output: Path | None, device: str, as_json: bool) -> None:
+def command(model: Path, data: str, output: Path | None, formulas: bool, device: str, as_json: bool) -> None:
     """Write a trained MODEL's predictions for new data; no answers are needed.
 
     Columns of a CSV or Parquet file are found by the names of the training data; other columns are left out. NPZ
@@ -42,12 +45,12 @@ def command(model: Path, data: str, output: Path | None, device: str, as_json: b
     pictures = rows.read_pictures(data, about)
     inputs, names = pictures if pictures is not None else (rows.read_inputs(data, about), None)
     said = outputs(module, inputs, about.task, device)
-    answers.write(path, said, about, np.arange(len(inputs)) if names is None else np.array(names))
+    answers.write(path, said, about, np.arange(len(inputs)) if names is None else np.array(names), formulas=formulas)
     for i in range(min(_SHOWN, len(said))):
-        console.say(f"{f'row {i}' if names is None else names[i]}: {_words(said[i], about.class_names)}")
+        console.say(f"{f'row {i}' if names is None else shown(names[i])}: {_words(said[i], about.class_names)}")
     if len(said) > _SHOWN:
         console.say(f"… and {len(said) - _SHOWN:,} more")
-    console.say(f"predictions  {path}")
+    console.say(f"predictions  {shown(path)}")
     console.finish({"samples": len(said), "task": about.task, "classes": list(about.class_names), "output": str(path)})
 
 
@@ -55,4 +58,4 @@ def _words(said: npt.NDArray[np.float32], classes: tuple[str, ...]) -> str:
     if not classes:
         return f"{float(said):.6g}"
     best = int(said.argmax())
-    return f"{classes[best]} ({100 * float(said[best]):.1f} %)"
+    return f"{shown(classes[best])} ({100 * float(said[best]):.1f} %)"

@@ -18,6 +18,7 @@ from deltarule.data.image_folder import ENDINGS, image_size
 from deltarule.data.schema import Column, parsed
 from deltarule.data.tables import npz_arrays
 from deltarule.errors import ArgumentError, DataError, DataWarning, ShapeError
+from deltarule.visible import listed
 
 Array = npt.NDArray[Any]
 
@@ -121,7 +122,7 @@ def _arrays(file: Path, places: tuple[str, ...], wanted: bool) -> tuple[Array, A
     if inputs is None or (wanted and targets is None):
         answers = "targets (or X and y)" if len(places) > 1 else f"{places[0]} (or X for inputs)"
         needed = f"arrays inputs and {answers}" if wanted else "an array inputs (or X)"
-        raise DataError(f"file {file}", expected=needed, got=", ".join(held) or "no arrays")
+        raise DataError(f"file {file}", expected=needed, got=listed(held) or "no arrays")
     return inputs, targets
 
 
@@ -135,7 +136,7 @@ def _targets(name: str, answers: Array, about: About) -> Array:
         text = str(value) if str(value) in known or not whole else _class_text(value)
         if text not in known:
             raise DataError(
-                f"targets of {name}", expected=f"one of {', '.join(about.class_names)}", got=f"{value!r} in row {row}"
+                f"targets of {name}", expected=f"one of {listed(about.class_names)}", got=f"{value!r} in row {row}"
             )
         labels.append(known[text])
     return np.array(labels, np.int64)

@@ -12,24 +12,26 @@ from deltarule import nn, optim, train
 from deltarule.cli import models, options, source, train_vae
 from deltarule.cli.about import About
 from deltarule.cli.console import Console
+from deltarule.cli.help import command as command_with
 from deltarule.cli.job import Job, command_line, course, data_card, stopped, timing, versions, weights_sha256
 from deltarule.cli.measure import Measured, measure
 from deltarule.data import Dataset, Split
 from deltarule.errors import ArgumentError, DataError
 from deltarule.report import Run, training_page
 from deltarule.train.checkpoint import write_atomically
+from deltarule.visible import shown
 
-EXAMPLES = options.examples(
+EXAMPLES = (
     "deltarule train digits",
     "deltarule train wine --model linear --epochs 50 --json",
     "deltarule train flowers.csv --target species --seed 1",
-    "deltarule train digits --model vae          (learns to draw digits, without their classes)",
-    "deltarule train digits --checkpoint run.dr --checkpoint-every 20     (interrupt it, then:)",
+    "deltarule train digits --model vae          learns to draw digits, without their classes",
+    "deltarule train digits --checkpoint run.dr --checkpoint-every 20  interrupt it and go on:",
     "deltarule train digits --checkpoint run.dr --checkpoint-every 20 --resume",
 )
 
 
-@click.command("train", epilog=EXAMPLES)
+@command_with("train", *EXAMPLES)
 @click.argument("name", metavar="NAME|FILE|FOLDER")
 @options.table
 @click.option("--model", default=None, metavar="M", help="linear, mlp, lenet (default: by the data's shape) or vae.")
@@ -148,8 +150,8 @@ def tell(console: Console, measured: Measured, path: Path, page: Path) -> None:
     value, words = measured.score.parts()
     label = "test accuracy" if measured.score.metric == "accuracy" else "test"
     console.say(f"\n{label}  {value} {words}")
-    console.say(f"model          {path}")
-    console.say(f"report         {page}")
+    console.say(f"model          {shown(path)}")
+    console.say(f"report         {shown(page)}")
 
 
 def record(

@@ -14,6 +14,7 @@ from typing import Any
 from deltarule.data.header import PEEKED, find_header
 from deltarule.data.schema import MISSING, RawTable, parsed
 from deltarule.errors import DataError, DataWarning, DependencyError
+from deltarule.visible import listed
 
 _NUMBERED = re.compile(r"column \d+")  # the name that a column gets where the file has none
 _SHOWN = 6  # cells of a first line that are shown
@@ -109,7 +110,7 @@ def _named(where: str, first: list[str], rows: list[list[str]], known: Sequence[
     found = find_header(first, rows)
     if not found.named or not found.certain:
         what, other = ("names of columns", False) if found.named else ("data", True)
-        shown = ", ".join(first[:_SHOWN]) + (", …" if len(first) > _SHOWN else "")
+        shown = listed(first[:_SHOWN]) + (", …" if len(first) > _SHOWN else "")
         warnings.warn(
             f"{where}: the first line ({shown}) {found.why} and is read as {what}; header={other} says otherwise",
             DataWarning, stacklevel=6,

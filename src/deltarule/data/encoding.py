@@ -11,6 +11,7 @@ import numpy.typing as npt
 from deltarule.data.arrays import check_labels
 from deltarule.data.estimator import Estimator
 from deltarule.errors import ArgumentError, DataError
+from deltarule.visible import listed
 
 Array = npt.NDArray[Any]
 
@@ -110,7 +111,7 @@ class LabelEncoder(Estimator):
             if category not in known:
                 raise DataError(
                     "LabelEncoder",
-                    expected=f"one of {', '.join(map(str, self.classes_)) or 'no categories (fit first)'}",
+                    expected=f"one of {listed(self.classes_) or 'no categories (fit first)'}",
                     got=f"{category!r} in row {row}",
                 )
             labels.append(known[category])

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.errors import DataError, DataWarning
+from deltarule.visible import listed
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "?"})  # compared in lower case
 _MANY = 20  # categories from which on a column of text is asked about
@@ -42,7 +43,7 @@ class RawTable:
     def require(self, name: str) -> Sequence[str]:
         """Return a column; raise DataError if the table lacks it."""
         if name not in self.cells:
-            raise DataError(self.where, expected=f"a column {name!r}", got=f"the columns {', '.join(self.cells)}")
+            raise DataError(self.where, expected=f"a column {name!r}", got=f"the columns {listed(self.cells)}")
         return self.cells[name]
 
 
@@ -191,4 +192,4 @@ def _categories(name: str, cells: Sequence[str]) -> Column:
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" … ({len(names)} in all)" if len(names) > most else "")
+    return listed(names[:most]) + (f" … ({len(names)} in all)" if len(names) > most else "")

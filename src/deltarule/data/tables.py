@@ -19,6 +19,7 @@ from deltarule.data.schema import RawTable, TableSchema, is_numeric, numbers
 from deltarule.data.tasks import FEW, Decided, choose_task
 from deltarule.errors import DataError
 from deltarule.flags import checks_flags
+from deltarule.visible import listed
 
 Array = npt.NDArray[Any]
 _INPUTS, _TARGETS = ("inputs", "X", "x", "data"), ("targets", "y", "labels", "target")
@@ -192,7 +193,7 @@ def _read_npz(file: Path, target: str | None, task: Task | None) -> Dataset:
         raise DataError(
             f"file {file}",
             expected=f"arrays inputs (or X) and {target or 'targets (or y)'}",
-            got=f"the arrays {', '.join(held) or 'none'}",
+            got=f"the arrays {listed(held) or 'none'}",
         )
     if targets.ndim == 2 and targets.shape[1] == 1:
         targets = targets[:, 0]

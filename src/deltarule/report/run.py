@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.data import Dataset
+from deltarule.visible import shown
 
 Array = npt.NDArray[Any]
 _MANY = 12  # names listed in full
@@ -62,8 +63,8 @@ def listed(names: tuple[str, ...]) -> str:
     >>> listed(("a", "b"))
     'a, b'
     """
-    shown = names if len(names) <= _MANY else names[: _MANY - 2]
-    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(shown) < len(names) else "")
+    kept = names if len(names) <= _MANY else names[: _MANY - 2]
+    return ", ".join(map(shown, kept)) + (f" and {len(names) - len(kept)} more" if len(kept) < len(names) else "")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from deltarule.render.numbers import count, rate, seconds
 from deltarule.train.member import Member
-from deltarule.train.progress import bar
+from deltarule.train.progress import bar, printable
 
 
 @final
@@ -115,7 +115,7 @@ class TerminalWatch(Watch):
         self._duration, self._seen = self._duration + now - self._seen, now
         if self._live is not None:
             line = Standing.of(self._members, self._duration).live_line()
-            self._live.update(Text(line, no_wrap=True, overflow="ellipsis"))
+            self._live.update(Text(printable(line, self._console), no_wrap=True, overflow="ellipsis"))
 
     def end(self, interrupted: bool) -> None:
         """Take the live line away, and say what there was."""
@@ -130,4 +130,4 @@ class TerminalWatch(Watch):
             self._print(standing.last_line(early, diverged, interrupted))
 
     def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(text, self._console), markup=False, highlight=False, soft_wrap=True)

@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from deltarule.render.ascii import fitted
 from deltarule.render.numbers import number, rate, seconds
+from deltarule.visible import visible
 
 _BAR = 24
 _APART = {"learning_rate", "seconds", "samples_per_second"}
@@ -117,6 +119,11 @@ def live_line(
     return "  ".join(parts)
 
 
+def printable(text: str, console: Console) -> str:
+    """Return a text as a console can print it: hidden characters visible, others spelled that its encoding lacks."""
+    return fitted(visible(text), console.encoding)
+
+
 @final
 class Terminal:
     """Lines on a terminal (with a live one below), or plain lines in a pipe."""
@@ -129,7 +136,7 @@ class Terminal:
         self._title = ""
 
     def _print(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(text, self._console), markup=False, highlight=False, soft_wrap=True)
 
     def begin(self, engine: str, threads: int | None, epochs: int, steps_per_epoch: int) -> None:
         """Remember what runs."""
@@ -149,7 +156,7 @@ class Terminal:
         """Redraw the live line."""
         if self._live is not None:
             line = live_line(epoch, self._epochs, steps_done, self._steps, seconds_left, samples_per_second, loss)
-            self._live.update(Text(line, no_wrap=True, overflow="ellipsis"))
+            self._live.update(Text(printable(line, self._console), no_wrap=True, overflow="ellipsis"))
 
     def epoch(self, epoch: int, logs: Mapping[str, float], samples_per_second: float) -> None:
         """Print the line of an epoch."""

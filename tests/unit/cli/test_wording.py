@@ -104,8 +104,10 @@ def _library_texts() -> list[tuple[str, str]]:
     folder = Path(importlib.import_module("deltarule.data").__file__ or "").parent
     found = []
     for path in sorted(folder.glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            text = _constant(node)
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        parts = {part for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in nodes:
+            text = "" if node in parts else _constant(node)
             if re.search(r"\b(ignore|header|task|categorical|drop_missing|size)=", text) and not text.count("\n"):
                 found.append((path.name, text))
     return found

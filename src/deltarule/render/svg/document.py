@@ -6,6 +6,7 @@ import re
 from html import escape
 
 from deltarule.render.table import width
+from deltarule.visible import visible
 
 FONT_SIZE = 12
 N_COLOURS = 7
@@ -37,7 +38,7 @@ def safe(text: str) -> str:
     >>> safe("a < b & \x00")
     'a &lt; b &amp; �'
     """
-    return escape(_CONTROL.sub("�", text))
+    return escape(visible(_CONTROL.sub("�", text), kept="\n\t\r"))
 
 
 def number(value: float) -> str:

@@ -1,0 +1,66 @@
+"""The border between texts and streams: hidden characters made visible, others spelled where an encoding lacks them."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import click
+
+from deltarule.render.ascii import fitted
+from deltarule.visible import visible
+
+_HANDLER = "deltarule-spelled"
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return fitted(error.object[error.start : error.end], "ascii"), error.end
+
+
+codecs.register_error(_HANDLER, _spelled)
+
+
+@contextmanager
+def spelling(*streams: TextIO) -> Iterator[None]:
+    """Let streams spell what their encoding lacks, whoever writes to them, instead of raising UnicodeEncodeError."""
+    changed = [(stream, stream.errors) for stream in streams if hasattr(stream, "reconfigure")]
+    for stream, _ in changed:
+        stream.reconfigure(errors=_HANDLER)
+    try:
+        yield
+    finally:
+        for stream, errors in changed:
+            if not stream.closed:
+                stream.reconfigure(errors=errors)
+
+
+def echo(text: str = "", *, err: bool = False) -> None:
+    """Print text for people."""
+    stream = sys.stderr if err else sys.stdout
+    click.echo(fitted(visible(text), getattr(stream, "encoding", None)), err=err)
+
+
+def echo_json(record: Mapping[str, Any] | Sequence[Any]) -> None:
+    """Print one JSON value (RFC 8259): not-a-numbers and infinities are null, and the encoding decides on escapes."""
+    plain = _finite(record)
+    text = json.dumps(plain, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        text = json.dumps(plain)
+    click.echo(text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
