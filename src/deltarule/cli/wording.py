@@ -24,6 +24,7 @@ _PHRASES = {  # where the library speaks of what can be done in Python
 _WITHOUT = {  # and of what a command has no flag for
     r"or leave their rows out: drop_missing=True": "or leave their rows out of the file",
     r", or read the column as categories: categorical=\[[^\]]*\]": "",
+    r", or leave this one out: ignore=\[[^\]]*\]": "",
     r"Bring all to one size: size=\([^)]*\)": "Bring all to one size",
 }
 

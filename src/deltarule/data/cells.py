@@ -186,5 +186,5 @@ def _refuse_nested(table: RawTable, ignore: Sequence[str], only: frozenset[str] 
                 if "binary" not in kind
                 else "Write pictures into a folder for each class"
             )
-            hint = f"{way_out}, or leave this one out: " + "ignore=['NAME'].".replace("NAME", name)
+            hint = f"{way_out}, or leave this one out: ignore=[{name!r}]."
             raise DataError(f"{table.where}, column {name!r}", expected="numbers or text", got=kind, hint=hint)
