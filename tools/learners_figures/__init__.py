@@ -9,7 +9,7 @@ from learners_figures import bayes, components, ensembles, linear, networks
 FIGURES: Mapping[str, Callable[[], str]] = {
     made.__name__: made
     for made in (
-        linear.linear_regression, linear.ridge, linear.lasso, linear.perceptron, linear.adaline,
+        linear.linear_regression, linear.ridge, linear.lasso, linear.elastic_net, linear.perceptron, linear.adaline,
         linear.logistic_regression, linear.softmax_regression, linear.linear_svm, bayes.gaussian_naive_bayes,
         bayes.multinomial_naive_bayes, bayes.bernoulli_naive_bayes, bayes.gaussian_classifier, bayes.knn_classifier,
         bayes.knn_regressor, components.pca, components.fast_ica, components.tsne, components.umap,

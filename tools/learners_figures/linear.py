@@ -48,6 +48,22 @@ def lasso() -> str:
                       "The lasso's coefficients", "α", "coefficient")  # fmt: skip
 
 
+def elastic_net() -> str:
+    """Draw the coefficients of two features that are nearly the same, by the lasso and by the elastic net."""
+    random = np.random.default_rng(3)
+    shared = random.normal(size=60)
+    x = np.stack([shared + 0.1 * random.normal(size=60) for _ in range(2)], axis=1)
+    y = x @ [1.2, 0.8] + 0.5 * random.normal(size=60)
+    strengths = np.linspace(0.01, 1.6, 33)
+    drawn = []
+    for name, ratio in (("lasso", 1.0), ("elastic net, ρ = 0.5", 0.5)):
+        paths = np.array([learners.ElasticNet(alpha=float(a), l1_ratio=ratio).fit(x, y).coef_ for a in strengths]).T
+        drawn += [
+            series(f"{name}: true {true}", strengths, path) for true, path in zip(("1.2", "0.8"), paths, strict=True)
+        ]
+    return line_chart(drawn, "Twins under two penalties", "α", "coefficient")
+
+
 def _clouds(n: int, gap: float) -> tuple[Array, Array]:
     random = np.random.default_rng(5)
     y = np.arange(n) % 2

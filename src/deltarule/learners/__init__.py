@@ -22,7 +22,7 @@ from deltarule.learners.ensemble import (
     error_correlation,
     majority,
 )
-from deltarule.learners.least_squares import Lasso, LinearRegression, Ridge
+from deltarule.learners.least_squares import ElasticNet, Lasso, LinearRegression, Ridge
 from deltarule.learners.likelihood import maximum_likelihood
 from deltarule.learners.margin import LinearSVM, SoftmaxRegression
 from deltarule.learners.neighbors import KNNClassifier, KNNRegressor
@@ -50,7 +50,7 @@ from deltarule.learners.umap import UMAP
 
 __all__ = [
     "PCA", "TSNE", "UMAP", "Adaline", "AutoencoderTransformer", "BaggingClassifier", "BaggingRegressor",
-    "BernoulliNaiveBayes", "CNNClassifier", "Curve", "ErrorCorrelation", "FastICA", "GaussianClassifier",
+    "BernoulliNaiveBayes", "CNNClassifier", "Curve", "ElasticNet", "ErrorCorrelation", "FastICA", "GaussianClassifier",
     "GaussianNaiveBayes", "KNNClassifier", "KNNRegressor", "Lasso", "Leak", "LinearRegression", "LinearSVM",
     "LogisticRegression", "MLPClassifier", "MLPRegressor", "MultinomialNaiveBayes", "NetworkClassifier",
     "NetworkRegressor", "NetworkSearchCV", "ParametricUMAP", "Perceptron", "Ridge", "RunningStatistics", "Snapshots",

@@ -145,6 +145,16 @@ def require(learner: Any, name: str, holds: Callable[[Any], bool], expected: str
     return value
 
 
+def switch(learner: Any, name: str) -> None:
+    """Raise ArgumentError for a hyperparameter that is neither True nor False."""
+    require(learner, name, lambda value: isinstance(value, bool | np.bool_), "True or False")
+
+
+def share(learner: Any, name: str) -> None:
+    """Raise ArgumentError for a hyperparameter outside [0, 1]."""
+    require(learner, name, lambda value: _is_number(value) and 0 <= value <= 1, "a number in [0, 1]")
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 

@@ -32,7 +32,7 @@ class Design:
 
     def __init__(self, rows: Any, unit: Array, center: Array, left: Array, size: Array, intercept: bool) -> None:
         self.rows, self.intercept = rows, intercept
-        self._unit, self._center, self._left, self.size = unit, center, left, size
+        self.unit, self._center, self._left, self.size = unit, center, left, size
         self.n, self.features = int(rows.shape[0]), int(rows.shape[1])
         self.width = self.features + int(intercept)
 
@@ -48,8 +48,8 @@ class Design:
         rows, unit = x, np.ones(x.shape[1])
         extreme = ~((square > 1e-180) & (square < 1e180))
         if extreme.any():
-            unit = np.where(extreme, _units(x), 1.0)
-            rows = _scaled(x, unit)
+            unit = units(x)
+            rows = scaled(x, unit)
             mean, square = _moments(rows, weights)
         center, left = np.zeros(x.shape[1]), np.zeros(x.shape[1])
         if intercept:
@@ -63,27 +63,32 @@ class Design:
 
     def part(self, rows: Array) -> Design:
         """Return some of the examples, with the same centres and sizes."""
-        return Design(self.rows[rows], self._unit, self._center, self._left, self.size, self.intercept)
+        return Design(self.rows[rows], self.unit, self._center, self._left, self.size, self.intercept)
+
+    @property
+    def means(self) -> Array:
+        """The means that were subtracted, in the units."""
+        return np.asarray(self._center + self._left)
 
     def penalties(self, ridge: float) -> Array:
         """Return what multiplies ½Φ² in the penalty ½·ridge·‖θ‖², (width,); biases are free."""
-        of = (np.sqrt(ridge) * self._unit / self.size) ** 2
+        of = (np.sqrt(ridge) * self.unit / self.size) ** 2
         return np.append(of, 0.0) if self.intercept else of
 
     def outer(self, phi: Array) -> tuple[Array, Array]:
         """Return θ (outputs, d) and the intercepts (outputs,) of Φ; what is beyond the largest float is infinite."""
         coefficients = phi[:, : self.features] / self.size
-        moved = coefficients @ (self._center + self._left)
+        moved = coefficients @ self.means
         with np.errstate(over="ignore"):
-            return coefficients * self._unit, phi[:, -1] - moved if self.intercept else np.zeros(len(phi))
+            return coefficients * self.unit, phi[:, -1] - moved if self.intercept else np.zeros(len(phi))
 
     def inner(self, theta: Array, intercepts: Array) -> Array:
         """Return Φ of θ (outputs, d) and intercepts."""
-        coefficients = theta / self._unit
+        coefficients = theta / self.unit
         phi = coefficients * self.size
         if not self.intercept:
             return phi
-        return np.column_stack([phi, intercepts + coefficients @ (self._center + self._left)])
+        return np.column_stack([phi, intercepts + coefficients @ self.means])
 
     def blocks(self) -> Iterator[tuple[slice, Any]]:
         """Yield rows and their numbers, all of which a ``Block`` of products is made of; sparse ones at once."""
@@ -157,15 +162,25 @@ def _moments(x: Any, weights: Array) -> tuple[Array, Array]:
     return mean / total, square / total
 
 
-def _units(x: Any) -> Array:
+def units(x: Any) -> Array:
     """Return powers of two that bring the largest number of each column to about 1, and 1 where none is needed."""
-    largest = abs(x).max(axis=0)
-    largest = (largest.toarray() if sparse.issparse(largest) else np.asarray(largest, np.float64)).ravel()
-    exponent = np.frexp(largest)[1]
-    return np.where(np.abs(exponent) > _EXTREME, np.ldexp(1.0, np.clip(-exponent, -1040, 1000)), 1.0)
+    found = np.ones(x.shape[1])
+    with np.errstate(over="ignore", under="ignore"):
+        if sparse.issparse(x):
+            square = np.bincount(x.indices, x.data.astype(np.float64) ** 2, x.shape[1])
+        else:
+            square = np.einsum("nd,nd->d", x, x, dtype=np.float64)
+    extreme = np.flatnonzero(~((square > 1e-180) & (square < 1e180)))
+    if len(extreme):
+        largest = abs(x[:, extreme]).max(axis=0)
+        largest = (largest.toarray() if sparse.issparse(largest) else largest).ravel().astype(np.float64)
+        exponent = np.frexp(largest)[1]
+        needed = np.abs(exponent) > _EXTREME
+        found[extreme] = np.where(needed, np.ldexp(1.0, np.clip(-exponent, -1040, 1000)), 1.0)
+    return found
 
 
-def _scaled(x: Any, unit: Array) -> Any:
+def scaled(x: Any, unit: Array) -> Any:
     """Return columns times their units, in float64."""
     if sparse.issparse(x):
         return sparse.csr_array((x.data.astype(np.float64) * unit[x.indices], x.indices, x.indptr), x.shape)
@@ -185,7 +200,7 @@ def _centred(x: Any, weights: Array, columns: Array) -> tuple[Any, Array, Array]
         kept[columns] = 0.0
         row, column = np.indices(part.shape).reshape(2, -1)
         moved = sparse.csr_array((part.ravel(), (row, columns[column])), x.shape)
-        return (_scaled(x, kept) + moved).tocsr(), lowest + mean, weights @ (part * part) / total
+        return (scaled(x, kept) + moved).tocsr(), lowest + mean, weights @ (part * part) / total
     rows = x.astype(np.float64)
     rows[:, columns] = part
     return rows, lowest + mean, weights @ (part * part) / total

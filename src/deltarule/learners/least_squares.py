@@ -1,86 +1,44 @@
 """Least squares and its regularised relatives: closed forms where there are any (CM-01 … CM-03, CM-28).
 
-J(θ) = ½Σ w(y − θᵀx)² is a quadratic: ½θᵀGθ − tᵀθ + const for centred data, with the Hessian G = Σ w xxᵀ and
-t = Σ w x y. Both grow with the data alone and are computed together, on the native engine where they are large (see
-``scatter``). What is left are matrices of d × d, for which a graph would only rename LAPACK's routines.
-
-G has the square of the condition of X. Solutions by G lose as many digits as its condition has; beyond a limit θ comes
-from a factorisation of the centred data themselves.
+J(θ) = ½Σ w(y − θᵀx)² is a quadratic, ½θᵀGθ − tᵀθ + const for centred data, with the Hessian G = Σ w xxᵀ and t = Σ w xy.
+G has the square of the condition of X: solutions by G lose as many digits as its condition has, with features brought
+to one size. Up to a condition of 10⁵ they are taken from G, which is the cheapest, and beyond from the rows themselves
+(``quadratic``, ``solutions``). Of chunks a running factorisation is kept (``factor``).
 """
 
 from __future__ import annotations
 
-import copy
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any, Self, final
 
 import numpy as np
-from scipy import linalg
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, lsqr
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.extmath import safe_sparse_dot
 
-from deltarule.cached import cached_property
-from deltarule.errors import DataError
-from deltarule.learners.base import Array, above, at_least, checked_fit, checked_predict, require, weights_for, whole
-from deltarule.learners.moments import Moments
-from deltarule.learners.proximal import lasso
-from deltarule.learners.scatter import scatters
+from deltarule.errors import ArgumentError, DataError
+from deltarule.learners.base import (
+    Array,
+    above,
+    at_least,
+    checked_fit,
+    checked_predict,
+    require,
+    share,
+    switch,
+    weights_for,
+    whole,
+)
+from deltarule.learners.factor import Factor
+from deltarule.learners.proximal import elastic_net
+from deltarule.learners.quadratic import MOST_FEATURES, OfFactor, OfRows, OfSparse, Quadratic
+from deltarule.learners.solutions import by_rows, by_sums
 
-Pair = tuple[Array, Array]
-
-
-@final
-class _Quadratic:
-    """½θᵀGθ − tᵀθ: what is minimised, without its penalty. ``mass`` is Σw.
-
-    ``sums`` returns G (d, d) and t (d, outputs), ``rows`` matrices A and b with AᵀA = G and Aᵀb = t. Each is computed
-    when it is needed: with more features than examples, ``regular`` False, G is large and of no use.
-    """
-
-    def __init__(self, mass: float, regular: bool, sums: Callable[[], Pair], rows: Callable[[], Pair]) -> None:
-        self.mass, self.regular, self.rows = mass, regular, rows
-        self._sums = sums
-
-    @cached_property
-    def sums(self) -> Pair:
-        """G and t."""
-        return self._sums()
-
-    def condition(self, alpha: float = 0.0) -> float:
-        """Return the ratio of the largest eigenvalue of G + α to the smallest; ∞ where it is singular."""
-        if not self.regular:
-            return np.inf
-        values = linalg.eigvalsh(self.sums[0], check_finite=False) + alpha
-        return float(values[-1] / values[0]) if values[0] > 0 else np.inf
-
-    @staticmethod
-    def of(x: Array, y: Array, weights: Array, means: Pair) -> _Quadratic:
-        """Return J of examples (N, d) with targets (N, outputs), centred about the means."""
-        root = np.sqrt(weights)[:, None]
-        return _Quadratic(
-            float(weights.sum()),
-            len(x) >= x.shape[1],
-            lambda: scatters(x, y, means, None if (weights == 1).all() else weights),
-            lambda: ((x - means[0]) * root, (y - means[1]) * root),
-        )
-
-    @staticmethod
-    def seen(moments: Moments, d: int, centred: bool) -> _Quadratic:
-        """Return J of examples whose moments were counted, targets behind d features."""
-        spread = moments.scatter
-        if not centred:
-            spread = spread + moments.weight * np.outer(moments.mean, moments.mean)
-
-        def rows() -> Pair:
-            found = moments.rows()
-            if not centred:
-                found = np.vstack([found, np.sqrt(moments.weight) * moments.mean])
-            return found[:, :d], found[:, d:]
-
-        return _Quadratic(moments.weight, True, lambda: (spread[:d, :d], spread[:d, d:]), rows)
+_MOST_CONDITION = 1e5  # of G, for solutions by it: ten digits are left
+_MOST_STEPS = 10  # of the iteration for sparse data of many features, for each feature
 
 
 class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -89,57 +47,91 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
     fit_intercept: bool
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn ``coef_`` and ``intercept_``."""
-        x, targets = checked_fit(self, X, y, multi_output=True, y_numeric=True)
+        """Learn ``coef_`` and ``intercept_``; sparse X stays sparse."""
+        self._check()
+        x, targets = checked_fit(self, X, y, sparse=True, multi_output=True, y_numeric=True)
         weights = weights_for(x, targets, sample_weight)
         columns = targets.reshape(len(targets), -1).astype(np.float64)
-        if self.fit_intercept:
-            means = weights @ x / weights.sum(), weights @ columns / weights.sum()
-        else:
-            means = np.zeros(x.shape[1]), np.zeros(columns.shape[1])
-        theta = self._solve(_Quadratic.of(x, columns, weights, means))
-        self._seen: Moments | None = None
-        self._keep(theta, *means, flat=targets.ndim == 1)
-        return self
+        used = weights > 0
+        if not used.all():
+            x, columns, weights = x[used], columns[used], weights[used]
+        kind = OfSparse if sparse.issparse(x) else OfRows
+        self._seen: Factor | None = None
+        return self._keep(kind(x, columns, weights, bool(self.fit_intercept)), flat=targets.ndim == 1)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Add a chunk: the solution is that for all chunks together, up to rounding; after ``fit`` it starts anew.
 
-        Of the chunks only Σw, the means and the scatter of (x, y) are kept.
+        Of the chunks only Σw, the means and a factorisation of the centred (x, y) are kept.
         """
+        self._check()
         first = getattr(self, "_seen", None) is None
-        x, targets = checked_fit(self, X, y, multi_output=True, y_numeric=True, reset=first)
+        x, targets = checked_fit(self, X, y, sparse=True, multi_output=True, y_numeric=True, reset=first)
         columns = targets.reshape(len(targets), -1).astype(np.float64)
         d = x.shape[1]
-        seen = Moments(d + columns.shape[1], full=True) if first else copy.copy(self._seen)
-        if seen is None or len(seen.mean) != d + columns.shape[1]:
+        seen = Factor(d + columns.shape[1]) if first or self._seen is None else self._seen
+        if len(seen) != d + columns.shape[1]:
             raise ValueError(f"y has {columns.shape[1]} columns, and other chunks have had another number")
         weights = weights_for(x, targets, sample_weight)
         used = weights > 0
-        seen.add(np.concatenate([x, columns], axis=1)[used], weights[used])
-        means = seen.mean if self.fit_intercept else np.zeros(len(seen.mean))
-        theta = self._solve(_Quadratic.seen(seen, d, self.fit_intercept))
+        rows: Any = x.toarray() if sparse.issparse(x) else x  # type: ignore[attr-defined]  # sparse, not an array
+        seen = seen.added(np.concatenate([rows, columns], axis=1)[used], weights[used])
+        self._keep(OfFactor(seen, d, bool(self.fit_intercept)), flat=targets.ndim == 1)
         self._seen = seen  # now that nothing was wrong: a chunk counts once
-        self._keep(theta, means[:d], means[d:], flat=targets.ndim == 1)
         return self
 
-    def _keep(self, theta: Array, x_mean: Array, y_mean: Array, flat: bool) -> None:
+    def _keep(self, j: Quadratic, flat: bool) -> Self:
+        """Solve, and learn coefficients in the units of the data; raises DataError for those that are not finite."""
+        unit, target_unit = j.units
+        theta = self._solve(j)
+        with np.errstate(over="ignore"):
+            bias = (j.means[1] - j.means[0] @ theta) / target_unit
+            theta = theta * unit[:, None] / target_unit
+        if not (np.isfinite(theta).all() and np.isfinite(bias).all()):
+            raise DataError(
+                f"{type(self).__name__} X", expected="features and targets whose coefficients are finite numbers",
+                got="others", hint="Scale the features and targets, for instance by StandardScaler().",
+            )  # fmt: skip
         self.coef_ = theta[:, 0] if flat else theta.T
-        bias = y_mean - x_mean @ theta
         self.intercept_ = float(bias[0]) if flat else bias
+        return self
 
     @abstractmethod
-    def _solve(self, j: _Quadratic) -> Array:
-        """Return θ, (d, outputs)."""
+    def _solve(self, j: Quadratic) -> Array:
+        """Return θ, (d, outputs), in the units of J."""
+
+    def _check(self) -> None:
+        """Raise ArgumentError for wrong hyperparameters."""
+        switch(self, "fit_intercept")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
+        tags.input_tags.sparse = True
         return tags
 
     def predict(self, X: Any) -> Array:
         """Return xᵀθ + b."""
-        return np.asarray(safe_sparse_dot(checked_predict(self, X), self.coef_.T) + self.intercept_)
+        return np.asarray(safe_sparse_dot(checked_predict(self, X, sparse=True), self.coef_.T) + self.intercept_)
+
+
+def _iterated(learner: BaseEstimator, j: OfSparse, alpha: float) -> Array:
+    """Return the solution for sparse data of many features by LSQR (Paige and Saunders 1982)."""
+    product, targets = j.operator
+    found = []
+    for target in targets.T:
+        theta, reason, *_ = lsqr(
+            product, target, damp=alpha**0.5, atol=1e-14, btol=1e-14, conlim=0, iter_lim=_MOST_STEPS * j.features
+        )
+        if reason == 7:
+            warnings.warn(
+                f"{type(learner).__name__} has not converged in {_MOST_STEPS * j.features} steps; bring the features "
+                "to one scale, for instance by MaxAbsScaler(), or take Ridge with a larger alpha",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+        found.append(theta)
+    return np.stack(found, axis=1)
 
 
 @final
@@ -157,70 +149,160 @@ class LinearRegression(_LinearRegressor):
         self.fit_intercept = fit_intercept
         self.solver = solver
 
-    def _solve(self, j: _Quadratic) -> Array:
+    def _check(self) -> None:
+        super()._check()
         require(self, "solver", {"auto", "normal", "svd"}.__contains__, "'auto', 'normal' or 'svd'")
-        condition = np.inf if self.solver == "svd" else j.condition()
+
+    def _solve(self, j: Quadratic) -> Array:
+        free = np.zeros(j.features)
+        condition = np.inf if self.solver == "svd" else j.condition(free)
         if self.solver == "normal" and not condition < 1 / np.finfo(np.float64).eps:
             raise DataError(
                 "LinearRegression solver='normal'", expected="features of which none depends on the others",
                 got="a singular XᵀX", hint="Write solver='auto' or 'svd', or take Ridge.",
             )  # fmt: skip
-        if self.solver == "normal" or condition < 1e10:
-            return np.asarray(np.linalg.solve(*j.sums))
-        return np.asarray(np.linalg.lstsq(*j.rows(), rcond=None)[0])
+        if self.solver == "normal" or condition < _MOST_CONDITION:
+            return by_sums(*j.sums, free)
+        if isinstance(j, OfSparse) and j.features > MOST_FEATURES:
+            return _iterated(self, j, 0.0)
+        return by_rows(*j.rows, free, j.units[0])
 
 
 @final
 class Ridge(_LinearRegressor):
     """arg min Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α‖θ‖²; the intercept is not penalised (CM-28).
 
-    θ solves (XᵀX + αI)θ = Xᵀy while the matrix has a condition below 10⁶, (λ₁ + α)/(λ_d + α) for the eigenvalues λ of
-    XᵀX, so that nine digits are left; else θ comes from the singular values s of X, by s/(s² + α).
+    θ solves (XᵀX + αI)θ = Xᵀy while that matrix, with a diagonal of 1, has a condition below 10⁵; else it comes from
+    the QR factorisation of [X; √α·I], or the singular values of X where there are fewer examples than features.
+
+    >>> Ridge(alpha=1.0).fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]).coef_.round(6).tolist()
+    [0.666667]
     """
 
     def __init__(self, *, alpha: float = 1.0, fit_intercept: bool = True) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
 
-    def _solve(self, j: _Quadratic) -> Array:
+    def _check(self) -> None:
+        super()._check()
         require(self, "alpha", at_least(0), "a number ≥ 0")
-        if j.condition(self.alpha) < 1e6:
+
+    def _solve(self, j: Quadratic) -> Array:
+        with np.errstate(over="ignore"):
+            ridge = np.minimum((np.sqrt(self.alpha) * j.units[0]) ** 2, 1e300)
+        if j.condition(ridge) < _MOST_CONDITION:
+            return by_sums(*j.sums, ridge)
+        if isinstance(j, OfSparse) and j.features > MOST_FEATURES:
+            return _iterated(self, j, self.alpha)
+        return by_rows(*j.rows, ridge, j.units[0])
+
+
+class _ElasticNet(_LinearRegressor):
+    """Penalties with a kink at 0, by proximal steps."""
+
+    alpha: float
+    max_iter: int
+    tol: float
+    warm_start: bool
+
+    def _check(self) -> None:
+        super()._check()
+        require(self, "alpha", at_least(0), "a number ≥ 0")
+        require(self, "max_iter", whole(1), "a whole number ≥ 1")
+        require(self, "tol", above(0), "a number > 0")
+        switch(self, "warm_start")
+
+    def _share(self) -> float:
+        """Return the share of ‖θ‖₁ in the penalty."""
+        return 1.0
+
+    def _solve(self, j: Quadratic) -> Array:
+        strength, unit, target_unit = self.alpha * j.mass, *j.units
+        with np.errstate(over="ignore"):
+            kink = np.minimum(strength * self._share() * unit[:, None] * target_unit, 1e300)
+            ridge = np.minimum((np.sqrt(strength * (1 - self._share())) * unit) ** 2, 1e300)
+        if j.features <= MOST_FEATURES:
             gram, target = j.sums
-            matrix = gram + self.alpha * np.eye(len(gram))
-            return np.asarray(linalg.solve(matrix, target, assume_a="pos", check_finite=False))
-        x, y = j.rows()
-        u, s, vt = np.linalg.svd(x, full_matrices=False)
-        shrunk = np.divide(s, s**2 + self.alpha, out=np.zeros_like(s), where=s > 1e-15 * s.max(initial=0.0))
-        return np.asarray(vt.T @ (shrunk[:, None] * (u.T @ y)))
+            lengths = gram.diagonal()
+        else:
+            a, b = j.operator if isinstance(j, OfSparse) else j.rows
+            gram, target = LinearOperator(2 * (j.features,), lambda v: a.T @ (a @ v), dtype=np.float64), a.T @ b
+            lengths = j.squares() if isinstance(j, OfSparse) else np.einsum("nd,nd->d", a, a)
+        start = self._start(j)
+        theta, self.n_iter_, ended = elastic_net(gram, target, lengths, kink, ridge, self.max_iter, self.tol, start)
+        if not ended:
+            warnings.warn(
+                f"{type(self).__name__} has not converged in max_iter={self.max_iter} steps; raise it, or "
+                f"tol={self.tol}",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return theta
+
+    def _start(self, j: Quadratic) -> Array:
+        """Return θ to start from, in the units of J: 0, or with ``warm_start`` that of the last fit."""
+        shape = j.features, len(j.units[1])
+        if not (self.warm_start and hasattr(self, "coef_")):
+            return np.zeros(shape)
+        known = np.atleast_2d(self.coef_).T
+        if known.shape != shape:
+            raise ArgumentError(
+                f"{type(self).__name__} warm_start",
+                expected=f"{known.shape[0]} features and {known.shape[1]} targets, as in the last fit",
+                got=f"{shape[0]} and {shape[1]}", hint="Set warm_start=False to start anew.",
+            )  # fmt: skip
+        return np.asarray(known / j.units[0][:, None] * j.units[1])
 
 
 @final
-class Lasso(_LinearRegressor):
+class Lasso(_ElasticNet):
     """arg min 1/(2Σw) Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α‖θ‖₁ by accelerated proximal steps (FISTA, Beck and Teboulle 2009).
 
-    The proximal step of α‖θ‖₁ is soft thresholding; coefficients become exactly 0 (DA-19). Steps are NumPy's at first,
-    and native when many are needed. ``ConvergenceWarning`` tells that ``max_iter`` steps were too few for ``tol``.
+    The proximal step of α‖θ‖₁ is soft thresholding; coefficients become exactly 0 (DA-19). Where the steps agree on
+    which, those that are left are solved for exactly, and the conditions of the minimum checked: |∂J/∂θ| ≤ α where
+    θ = 0, else ∂J/∂θ = −α·sign θ. ``ConvergenceWarning`` tells that ``max_iter`` steps were too few for ``tol``.
+
+    >>> x = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]]
+    >>> Lasso(alpha=0.5).fit(x, [0.0, 1.0, 2.0, 3.0]).coef_.round(6).tolist()
+    [0.6, 0.0]
     """
 
     def __init__(
-        self, *, alpha: float = 1.0, fit_intercept: bool = True, max_iter: int = 10_000, tol: float = 1e-8
-    ) -> None:
+        self, *, alpha: float = 1.0, fit_intercept: bool = True, max_iter: int = 10_000, tol: float = 1e-8,
+        warm_start: bool = False,
+    ) -> None:  # fmt: skip
         self.alpha = alpha
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
         self.tol = tol
+        self.warm_start = warm_start
 
-    def _solve(self, j: _Quadratic) -> Array:
-        require(self, "alpha", at_least(0), "a number ≥ 0")
-        require(self, "max_iter", whole(1), "a whole number ≥ 1")
-        require(self, "tol", above(0), "a number > 0")
-        gram, target = j.sums
-        theta, self.n_iter_, ended = lasso(gram / j.mass, target / j.mass, self.alpha, self.max_iter, self.tol)
-        if not ended:
-            warnings.warn(
-                f"Lasso has not converged in max_iter={self.max_iter} steps; raise it, or tol={self.tol}, or bring the "
-                "features to one scale, for instance by StandardScaler()",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        return theta
+
+@final
+class ElasticNet(_ElasticNet):
+    """arg min 1/(2Σw) Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α(ρ‖θ‖₁ + ½(1 − ρ)‖θ‖²), ρ = ``l1_ratio`` (Zou and Hastie 2005).
+
+    Between :class:`Lasso` (ρ = 1), which takes one of several features that say the same, and ridge regression (ρ = 0),
+    which divides the coefficient among them. Found as the lasso is.
+
+    >>> ElasticNet(alpha=0.5, l1_ratio=0.8).fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]).coef_.round(6).tolist()
+    [0.347826]
+    """
+
+    def __init__(
+        self, *, alpha: float = 1.0, l1_ratio: float = 0.5, fit_intercept: bool = True, max_iter: int = 10_000,
+        tol: float = 1e-8, warm_start: bool = False,
+    ) -> None:  # fmt: skip
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+
+    def _check(self) -> None:
+        super()._check()
+        share(self, "l1_ratio")
+
+    def _share(self) -> float:
+        return self.l1_ratio

@@ -18,7 +18,7 @@ from deltarule.learners.base import (
     class_factors,
     encode_classes,
     encode_part,
-    require,
+    switch,
     weights_for,
     with_bias,
 )
@@ -87,8 +87,8 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         return with_bias(rows) if self.fit_intercept else rows
 
     def _check_switches(self) -> None:
-        for name in ("fit_intercept", "warm_start"):
-            require(self, name, lambda value: isinstance(value, bool | np.bool_), "True or False")
+        switch(self, "fit_intercept")
+        switch(self, "warm_start")
 
     def _start(self, features: int) -> Array:
         """Return Θ to start from: 0, or with ``warm_start`` that of the last fit; raises ArgumentError for another."""

@@ -12,7 +12,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 
 from deltarule.errors import ArgumentError, DataError
-from deltarule.learners import PCA, Lasso, LinearRegression, Ridge, least_squares, proximal, scatter
+from deltarule.learners import PCA, Lasso, LinearRegression, Ridge, proximal, quadratic, scatter
 from deltarule.learners.base import Array
 from deltarule.learners.design import Design
 from deltarule.learners.newton import Problem
@@ -73,7 +73,7 @@ def test_ridge_keeps_its_digits_whatever_the_condition(alpha: float, digits: int
 
 
 def test_fewer_examples_than_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(least_squares, "scatters", None)  # no (d, d) matrix is made
+    monkeypatch.setattr(quadratic, "scatters", None)  # no (d, d) matrix is made
     x, y = R.normal(size=(6, 40)), R.normal(size=6)
     for alpha in (1e-3, 1.0):
         ours, theirs = Ridge(alpha=alpha).fit(x, y), reference.Ridge(alpha=alpha, solver="svd").fit(x, y)
