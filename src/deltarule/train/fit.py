@@ -133,7 +133,8 @@ def fit(
         seed: Decides shuffling, dropout and the validation split.
         shuffle: Whether each epoch has its own order.
         device: "cpu" or "reference".
-        threads: How many; None lets the engine choose.
+        threads: How many; None lets the engine choose, at most as many as the environment allows (DELTARULE_THREADS,
+            or OMP_NUM_THREADS).
         verbose: 0 silent, 1 a line an epoch and a live line on a terminal, 2 lines only.
         checkpoint: File that is written after every epoch, or every ``checkpoint_every`` steps, and at the end. Of
             epochs that are shorter than writing takes, only so many are written that it takes a quarter of the time.

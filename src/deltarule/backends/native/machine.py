@@ -14,7 +14,7 @@ import ctypes
 import functools
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -171,7 +171,7 @@ def _initialize() -> None:
 
 @functools.cache
 def core_count() -> int:
-    """Return the number of physical cores that this process may use (at least 1)."""
+    """Return the number of physical cores that this process may use (at least 1), or the limit set if it is lower."""
     affinity = getattr(os, "sched_getaffinity", None)
     usable: Iterable[int] = affinity(0) if affinity else range(os.cpu_count() or 1)
     identities = set()
@@ -182,7 +182,26 @@ def core_count() -> int:
             identities.add((package, (topology / "core_id").read_text().strip()))
         except OSError:
             identities.add(("logical", str(logical)))
-    return max(1, len(identities))
+    return max(1, min(len(identities), thread_limit(os.environ) or len(identities)))
+
+
+def thread_limit(environment: Mapping[str, str]) -> int | None:
+    """Return how many threads the environment allows where ``threads`` is None; None for no limit.
+
+    DELTARULE_THREADS goes before OMP_NUM_THREADS, which other libraries of numbers read too. Of a list (one number a
+    level of nesting) the first counts. Raises ArgumentError for a DELTARULE_THREADS that is no whole number ≥ 1; an
+    OMP_NUM_THREADS of that sort is nobody's limit.
+
+    >>> thread_limit({"OMP_NUM_THREADS": "4,2"}), thread_limit({"OMP_NUM_THREADS": "4", "DELTARULE_THREADS": "1"})
+    (4, 1)
+    """
+    for name in ("DELTARULE_THREADS", "OMP_NUM_THREADS"):
+        text = environment.get(name, "").partition(",")[0].strip()
+        if text.isascii() and text.isdigit() and int(text) >= 1:
+            return int(text)
+        if text and name == "DELTARULE_THREADS":
+            raise ArgumentError(name, expected="a whole number ≥ 1", got=repr(environment[name]))
+    return None
 
 
 @functools.cache
