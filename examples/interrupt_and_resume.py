@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from deltarule import data, nn, optim
 wine = data.load("wine")
 
 
-def run(epochs: int, **options: object) -> dict[str, np.ndarray]:
+def run(epochs: int, **options: Any) -> dict[str, np.ndarray]:
     """Train a fresh network (dropout and all) and return its weights."""
     scale = nn.Standardize(13).learn(wine.inputs)
     model = nn.Sequential(scale, nn.Linear(13, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 3), seed=1)

@@ -11,9 +11,11 @@ from deltarule import nn, train
 from deltarule.learners import MLPClassifier, NetworkSearchCV
 
 x, y = load_breast_cancer(return_X_y=True)
-x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=0.3, stratify=y, random_state=0)
-scaler = StandardScaler().fit(x_train)
-x_train, x_test = (scaler.transform(part).astype(np.float32) for part in (x_train, x_test))
+raw_train, raw_test, y_train, y_test = map(
+    np.asarray, train_test_split(x, y, test_size=0.3, stratify=y, random_state=0)
+)
+scaler = StandardScaler().fit(raw_train)
+x_train, x_test = (np.asarray(scaler.transform(part), np.float32) for part in (raw_train, raw_test))
 
 # Fifteen candidates, six folds: ninety fits of 30-64-64-1 in one program.
 learner = MLPClassifier((64, 64), loss="binary_cross_entropy", batch_size=32, epochs=20, random_state=0)

@@ -26,7 +26,7 @@ n, depth, curves = 256, 10, []
 signal = random.normal(size=(500, n))
 for name, std in (("0.01", 0.01), ("Xavier", np.sqrt(1 / n)), ("He", np.sqrt(2 / n)), ("0.25", 0.25)):
     net = nn.Sequential(*(layer for _ in range(depth) for layer in (nn.Linear(n, n), nn.ReLU()))).astype("float64")
-    for layer in net[::2]:
+    for layer in list(net)[::2]:
         layer.weight.assign(std * random.normal(size=(n, n)))
     seen = net.hidden_features(signal)
     sizes = [float(np.sqrt((seen[str(2 * i + 1)].numpy() ** 2).mean())) for i in range(depth)]

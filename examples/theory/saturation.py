@@ -38,7 +38,7 @@ norms = []
 for depth in depths:
     layers = [layer for _ in range(depth) for layer in (nn.Linear(16, 16, bias=False), nn.Sigmoid())]
     net = nn.Sequential(*layers).astype("float64")
-    for layer in net[::2]:
+    for layer in list(net)[::2]:
         layer.weight.assign(np.eye(16))
     start = dr.tensor(np.zeros(16))
     slope = dr.grad(net(start).sum(), start).numpy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, final
 
 from deltarule.dtypes import DType
@@ -109,7 +109,7 @@ class Sequential(Module):
     def __len__(self) -> int:
         return len(self._layers)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Module]:
         return iter(self._layers.values())
 
     def example_rank(self) -> int | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from deltarule import losses, train
 from deltarule.arguments import names_arguments
@@ -57,14 +57,16 @@ class Module(Tree):
 
     # ---------------------------------------------------------------- to be written by layers and networks
 
-    def forward(self, *inputs: Any) -> Any:
-        """Return the output for the inputs."""
+    def _no_forward(self, *inputs: Any) -> Any:
+        """Return the output for the inputs: what layers and networks write as ``forward``, with their own inputs."""
         raise ArgumentError(
             f"{type(self).__name__} of {len(inputs)} inputs",
             expected="a method forward(self, x)",
             got="none",
             hint="Write what the network does with its input as forward.",
         )
+
+    forward: Callable[..., Any] = _no_forward
 
     def arguments(self) -> dict[str, Any] | None:
         """Return the arguments that construct this layer again, as plain data; None for a class of your own."""
@@ -91,8 +93,8 @@ class Module(Tree):
     def __call__(
         self, *inputs: TensorLike, mode: Mode | None = None,
         seed: Tensor | int | None = None, step: Tensor | int | None = None,
-    ) -> Any:  # fmt: skip
-        """Return ``forward(*inputs)``; arrays become tensors.
+    ) -> Tensor:  # fmt: skip
+        """Return ``forward(*inputs)``, a tensor (or the tuple that ``forward`` gives); arrays become tensors.
 
         ``mode`` is that of the surrounding call, "inference" for the outermost one. In "training", dropout
         draws from (seed, step), and running statistics take their new values when the call is done.
@@ -102,11 +104,11 @@ class Module(Tree):
         if outer is not None:
             batched = self._batched(tensors) if outer.batched is None else outer.batched
             with contexts.entered(replace(outer, mode=_checked(mode or outer.mode), batched=batched)) as inner:
-                return self._visit(inner, tensors)
+                return cast("Tensor", self._visit(inner, tensors))
         record = self.record(seed, step)
         output = self.run(record, tensors, mode or "inference", self._batched(tensors))
         record.settle()
-        return output
+        return cast("Tensor", output)
 
     def apply(
         self, inputs: TensorLike, *, mode: Mode = "inference",
