@@ -52,6 +52,7 @@ lint: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
+	$(BIN)/python tools/typed_pages.py
 
 floors: $(VENV)/.installed-dev
 	$(BIN)/lint-imports

@@ -65,7 +65,7 @@ def schools(values: dict[str, dr.Tensor]) -> dr.Tensor:
     return prior + g.Normal(theta, errors).log_prob(effects).sum(-1)
 
 
-variables = {"mu": (), "tau": g.Variable((), Exp()), "eta": (8,)}
+variables: dict[str, g.Variable | tuple[int, ...]] = {"mu": (), "tau": g.Variable((), Exp()), "eta": (8,)}
 fit = g.fit_variational(schools, "full", variables=variables, n_samples=32, max_steps=8000)
 chains = g.hamiltonian_monte_carlo(schools, variables=variables)
 print(f"μ by inference {fit.summary()['mu']['mean']:.1f} ± {fit.summary()['mu']['deviation']:.1f}, "

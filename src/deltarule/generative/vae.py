@@ -267,7 +267,7 @@ class VAE(nn.Module):
         share = np.linspace(0, 1, n)[:, None]
         return self.decode((1 - share) * start + share * end, self._repeated(condition, n))
 
-    def traverse(self, example: Any, axis: int, values: Sequence[float], *, condition: Any = None) -> Array:
+    def traverse(self, example: Any, axis: int, values: Sequence[float] | Array, *, condition: Any = None) -> Array:
         """Return E[x|z] at z = μ(example) with its number ``axis`` set to each value; a condition (condition_size,)."""
         mean, _ = self.encode(np.asarray(example)[None], self._repeated(condition, 1))
         z = np.repeat(mean, len(values), axis=0)
