@@ -53,7 +53,8 @@ class Estimate:
         array = np.asarray(values, np.float64).reshape(-1)
         if len(array) < 2:
             raise ArgumentError("Estimate", expected="at least two values", got=str(len(array)))
-        return Estimate(float(array.mean()), float(array.std(ddof=1) / math.sqrt(len(array))))
+        with np.errstate(all="ignore"):  # of infinite values: an error that is no number
+            return Estimate(float(array.mean()), float(array.std(ddof=1) / math.sqrt(len(array))))
 
 
 def kl_to_standard_normal(mean: TensorLike, log_variance: TensorLike) -> Tensor:

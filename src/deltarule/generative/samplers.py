@@ -53,7 +53,7 @@ def _accepted(log_ratio: Array) -> Array:
     return np.asarray(np.exp(np.minimum(log_ratio, 0.0)))
 
 
-def _density(joint: Joint, device: str, with_slope: bool) -> Density:
+def compiled_density(joint: Joint, device: str, with_slope: bool) -> Density:
     """Return the compiled log density and its gradient for all chains at once."""
 
     @jit(device=device)
@@ -116,7 +116,7 @@ def metropolis_hastings(
     ``fit_variational``.
     """
     joint, generator = Joint(log_joint, variables), np.random.default_rng(seed)
-    density = _density(joint, device, with_slope=False)
+    density = compiled_density(joint, device, with_slope=False)
     state = _start(joint, whole_number(n_chains, "n_chains", 1), generator, density)
     whole_number(thin, "thin", 1)
 
@@ -143,7 +143,7 @@ def hamiltonian_monte_carlo(
     uniform in (0, 2·``trajectory``) in units of these scales, so that no chain returns to where it was.
     """
     joint, generator = Joint(log_joint, variables), np.random.default_rng(seed)
-    density = _density(joint, device, with_slope=True)
+    density = compiled_density(joint, device, with_slope=True)
     state = _start(joint, whole_number(n_chains, "n_chains", 1), generator, density)
 
     def advance(state: _State, step: float, scales: Array) -> dict[str, Array]:
