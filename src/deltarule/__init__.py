@@ -16,6 +16,7 @@ import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from deltarule import startup  # noqa: F401  # first, so that Ctrl-C may interrupt what is imported after it
 from deltarule.tensor.functional import (
     absolute,
     arange,

@@ -19,8 +19,9 @@ from deltarule.cli.help import WithExamples
 from deltarule.cli.output import echo, spelling
 from deltarule.cli.wording import flags_of, here, speak_in_flags
 from deltarule.errors import DataWarning, DeltaruleError
+from deltarule.startup import Termination, is_program, leave_at_interrupt, raise_at_interrupt
 
-INTERRUPTED = 130  # the shell's status for a program that Ctrl-C ended
+_TERMINATION = Termination()
 
 
 class LazyGroup(WithExamples, click.Group):
@@ -37,6 +38,8 @@ class LazyGroup(WithExamples, click.Group):
         if cmd_name not in COMMANDS:
             return None
         found: click.Command = importlib.import_module(COMMANDS[cmd_name].module).command
+        raise_at_interrupt()  # all is imported: from here on an interrupt is the command's own
+        _TERMINATION.listen()
         return found
 
     def resolve_command(
@@ -97,9 +100,9 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         error.show(told)
         echo(told.getvalue().rstrip(), err=True)
         return error.exit_code
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         echo("interrupted", err=True)
-        return INTERRUPTED
+        return _TERMINATION.status()
     except BrokenPipeError:
         # The reader of a pipe (head, less) went away; give the interpreter somewhere else to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -109,6 +112,8 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         return 1
     finally:
         warnings.showwarning = previous
+        if is_program():
+            leave_at_interrupt()
 
 
 def _show_warning(
