@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +13,18 @@ import click
 
 from deltarule.cli.output import echo, echo_json
 from deltarule.visible import shown
+
+_LEAST, _MOST = 40, 100  # columns of running text
+
+
+def columns() -> int:
+    """Return how many columns texts may take: those of the terminal, 100 at most; 80 where there is none."""
+    return min(max(shutil.get_terminal_size((80, 24)).columns, _LEAST), _MOST)
+
+
+def width() -> int | None:
+    """Return how many columns tables may take: those of the terminal; None where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else None
 
 
 @dataclass(frozen=True)
@@ -28,13 +43,13 @@ class Console:
         if not self.json:
             echo(text)
 
-    def rows(self, title: str, rows: Sequence[tuple[str, str]], width: int = 100) -> None:
+    def rows(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
         """Print a title and aligned pairs; long values go on below themselves."""
         self.say(shown(title))
         indent = max(len(label) for label, _ in rows) + 4
         for label, text in rows:
             start = f"  {label}".ljust(indent)
-            lines = click.wrap_text(shown(text), width, initial_indent=start, subsequent_indent=" " * indent)
+            lines = click.wrap_text(shown(text), columns(), initial_indent=start, subsequent_indent=" " * indent)
             self.say(lines)
         self.say()
 

@@ -13,6 +13,7 @@ from deltarule.cli.about import open_model
 from deltarule.cli.console import Console
 from deltarule.cli.help import command as command_with
 from deltarule.errors import ArgumentError, DependencyError
+from deltarule.render.numbers import counted
 from deltarule.train.checkpoint import write_atomically
 from deltarule.train.listing import prediction_source
 from deltarule.visible import shown
@@ -42,7 +43,7 @@ def command(model: Path, c_path: Path | None, onnx_path: Path | None, batch_size
         text = prediction_source(module, about.input_shape, batch_size)
         write_atomically(c_path, text.encode())
         written["c"] = str(c_path)
-        console.say(f"wrote {shown(c_path)}: {_signature(text)}, {len(text.splitlines())} lines")
+        console.say(f"wrote {shown(c_path)}: {_signature(text)}, {counted(len(text.splitlines()), 'line')}")
     if onnx_path is not None:
         try:
             onnx = importlib.import_module("deltarule.interop.onnx")

@@ -18,7 +18,7 @@ from deltarule.cli.console import Console
 from deltarule.cli.reading import Reading
 from deltarule.cli.wording import here
 from deltarule.data import Dataset, Split
-from deltarule.render.numbers import count, rate, seconds
+from deltarule.render.numbers import counted, rate, seconds
 from deltarule.report import DataCard
 from deltarule.visible import shown
 
@@ -108,8 +108,8 @@ def stopped(job: Job, path: Path, console: Console) -> click.Abort:
 
 def timing(history: train.History, total: float) -> tuple[tuple[str, str], ...]:
     """Return how long what took, in words."""
-    threads = "" if history.threads is None else f", {history.threads} threads"
-    steps = f"{count(history.steps)} steps in {len(history.epochs)} epochs"
+    threads = "" if history.threads is None else f", {counted(history.threads, 'thread')}"
+    steps = f"{counted(history.steps, 'step')} in {counted(len(history.epochs), 'epoch')}"
     return (
         ("training", f"{seconds(history.train_seconds)} for {steps}, {rate(history.samples_per_second, 'samples')}"),
         ("compiling", seconds(history.compile_seconds)),

@@ -10,7 +10,7 @@ import numpy as np
 
 from deltarule.cli import models, options, source
 from deltarule.cli.about import open_model
-from deltarule.cli.console import Console
+from deltarule.cli.console import Console, width
 from deltarule.cli.help import command as command_with
 from deltarule.train.listing import training_plan
 from deltarule.visible import shown
@@ -47,7 +47,7 @@ def command(name: str, model: str | None, memory: bool, batch_size: int, as_json
         module = models.build(chosen, data, np.arange(data.n_samples), seed=0)
         title, shape = f"{chosen} for {data.title}", data.input_shape
     summary = module.summary(input_shape=shape)
-    console.say(f"{shown(title)}\n\n{summary}")
+    console.say(f"{shown(title)}\n\n{summary.text(width())}")
     record = summary.to_dict()
     if memory:
         classifies = about.task == "classification" if Path(name).suffix == ".dr" else data.task == "classification"

@@ -11,7 +11,7 @@ import click
 from deltarule import nn, optim, train
 from deltarule.cli import models, options, source, train_vae
 from deltarule.cli.about import About
-from deltarule.cli.console import Console
+from deltarule.cli.console import Console, width
 from deltarule.cli.help import command as command_with
 from deltarule.cli.job import Job, command_line, course, data_card, stopped, timing, versions, weights_sha256
 from deltarule.cli.measure import Measured, measure
@@ -91,7 +91,7 @@ def run_job(job: Job, console: Console) -> None:
     console.rows(data.title, card.rows())
     model = models.build(name, data, rows.train, job.seed)
     summary = str(model.summary(input_shape=data.input_shape))
-    console.say(summary + "\n")
+    console.say(model.summary(input_shape=data.input_shape).text(width()) + "\n")
     history = fit(job, model, name, data, rows, path, console)
     if history.interrupted:
         raise stopped(job, path, console)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from deltarule import generative, optim, train
 from deltarule.cli import models, options, source
 from deltarule.cli.about import About
-from deltarule.cli.console import Console
+from deltarule.cli.console import Console, width
 from deltarule.cli.job import Job, command_line, course, data_card, stopped, timing, versions, weights_sha256
 from deltarule.data import Dataset, Split
 from deltarule.errors import ArgumentError
@@ -71,7 +71,7 @@ def run_job(job: Job, console: Console) -> None:
     console.rows(data.title, card.rows())
     model = build(data, job.latent_size or LATENT_SIZE, job.seed)
     summary = str(model.summary(input_shape=data.input_shape))
-    console.say(summary + "\n")
+    console.say(model.summary(input_shape=data.input_shape).text(width()) + "\n")
     history = fit(job, model, data, rows, path, console)
     if history.interrupted:
         raise stopped(job, path, console)

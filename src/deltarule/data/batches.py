@@ -11,6 +11,7 @@ import numpy.typing as npt
 from deltarule.data.shuffling import shuffled, uniform
 from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import checks_flags
+from deltarule.render.numbers import counted
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int64]
@@ -36,7 +37,7 @@ def batches(
     _check_size(batch_size)
     if drop_last and n < batch_size:
         raise DataError(
-            "batches", expected=f"at least one batch of {batch_size} examples", got=f"{n} examples",
+            "batches", expected=f"at least one batch of {counted(batch_size, 'example')}", got=counted(n, "example"),
             hint="Take a smaller batch_size, or drop_last=False.",
         )  # fmt: skip
     order = shuffled(n, seed, "epoch", epoch) if shuffle else np.arange(n, dtype=np.int64)

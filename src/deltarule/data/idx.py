@@ -14,6 +14,7 @@ import numpy.typing as npt
 from deltarule.data.dataset import Dataset
 from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import checks_flags
+from deltarule.render.numbers import counted
 
 Array = npt.NDArray[Any]
 Part = Literal["train", "test", "all"]
@@ -150,7 +151,7 @@ def pictures(place: Path, images: Array, labels: Array, scale: bool, names: tupl
     if targets.min() < 0 or targets.max() >= len(classes):
         raise DataError(f"folder {place}", expected=f"labels of {len(classes)} classes", got=f"{targets.max()}")
     height, width, channels = images.shape[1:]
-    about = f"{len(images):,} pictures of {height}×{width} pixels, {channels} channel{'s' if channels > 1 else ''}"
+    about = f"{counted(len(images), 'picture')} of {height}×{width} pixels, {counted(channels, 'channel')}"
     return Dataset(place.name, place.name, "classification", inputs, targets, class_names=classes, description=about)
 
 

@@ -17,6 +17,7 @@ from deltarule.data.dataset import Dataset
 from deltarule.data.idx import pictures
 from deltarule.errors import ArgumentError, DataError, DataWarning, DeltaruleError, DependencyError
 from deltarule.flags import checks_flags
+from deltarule.render.numbers import counted
 
 Array = npt.NDArray[Any]
 Picture = tuple[Path, int, int]  # file, height, width
@@ -75,7 +76,7 @@ def _chunks(
     place: Path, names: tuple[str, ...], files: list[tuple[Path, int]], size: tuple[int, int] | None, channels: int,
     scale: bool, rows: int,
 ) -> Iterator[Dataset]:  # fmt: skip
-    about = f"{len(files):,} pictures in {len(names)} folders"
+    about = f"{counted(len(files), 'picture')} in {counted(len(names), 'folder')}"
     first: Picture | None = None
     for start in range(0, len(files), rows):
         part = files[start : start + rows]

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from deltarule.data.dataset import Dataset
 from deltarule.data.schema import TableSchema
 from deltarule.errors import DataError
+from deltarule.render.numbers import counted
 
 Array = npt.NDArray[Any]
 ABOUT = "about.json"
@@ -115,7 +116,7 @@ def read_mapped(path: str | Path) -> Dataset:
     classes = tuple(str(label) for label in range(int(targets.max()) + 1)) if whole else ()
     return Dataset(
         place.stem, place.name, "classification" if whole else "regression", inputs, targets, class_names=classes,
-        description=f"{len(inputs):,} examples on disk",
+        description=f"{counted(len(inputs), 'example')} on disk",
     )  # fmt: skip
 
 
@@ -193,5 +194,5 @@ def _check_alike(place: Path, first: Dataset, chunk: Dataset) -> None:
 def _words(data: Dataset) -> str:
     return (
         f"inputs {data.inputs.dtype} {data.inputs.shape[1:]}, targets {data.targets.dtype} {data.targets.shape[1:]}, "
-        f"{data.n_classes} classes"
+        f"{counted(data.n_classes, 'class')}"
     )

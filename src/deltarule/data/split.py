@@ -11,6 +11,7 @@ import numpy.typing as npt
 from deltarule.data.arrays import check_whole
 from deltarule.data.shuffling import shuffled
 from deltarule.errors import ArgumentError, DataError
+from deltarule.render.numbers import counted
 
 Rows = npt.NDArray[np.int64]
 
@@ -60,14 +61,14 @@ def split(
     if stratify is not None and groups is not None:
         raise ArgumentError("split", expected="stratify or groups", got="both")
     if n < 1:
-        raise DataError("split", expected="at least one training example", got=f"{n} rows")
+        raise DataError("split", expected="at least one training example", got=counted(n, "row"))
     names = stratify if stratify is not None else groups
     member = _numbered(names, n) if names is not None else np.zeros(n, np.int64)
     order = shuffled(n, seed, "split")
     wanted = (round(n * validation), round(n * test))
     part = _by_group(member, order, wanted) if groups is not None else _by_stratum(member, order, wanted)
     if not (part == 0).any():
-        raise DataError("split", expected="at least one training example", got=f"{n} rows")
+        raise DataError("split", expected="at least one training example", got=counted(n, "row"))
     return Split(*(np.flatnonzero(part == i).astype(np.int64) for i in range(3)))
 
 

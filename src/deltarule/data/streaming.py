@@ -18,6 +18,7 @@ from deltarule.data.schema import Column, RawTable, TableSchema, numbers, parsed
 from deltarule.data.tasks import FEW, choose_task
 from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import checks_flags
+from deltarule.render.numbers import counted
 
 Array = npt.NDArray[Any]
 Tables = Callable[[], Iterator[RawTable]]
@@ -135,7 +136,7 @@ def _encoded(file: Path, facts: _Facts, table: RawTable) -> Dataset:
     data = Dataset(
         file.stem, file.name, "regression", facts.schema.encode(table), values.astype(np.float32)
         if facts.encoder is None else values, facts.schema.feature_names,
-        description=f"{facts.n_rows:,} rows of {file.name}", schema=facts.schema, task_note=facts.task_note,
+        description=f"{counted(facts.n_rows, 'row')} of {file.name}", schema=facts.schema, task_note=facts.task_note,
     )  # fmt: skip
     if facts.encoder is None:
         return data

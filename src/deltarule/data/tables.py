@@ -19,6 +19,7 @@ from deltarule.data.schema import RawTable, TableSchema, is_numeric, numbers
 from deltarule.data.tasks import FEW, Decided, choose_task
 from deltarule.errors import DataError
 from deltarule.flags import checks_flags
+from deltarule.render.numbers import counted
 from deltarule.visible import listed
 
 Array = npt.NDArray[Any]
@@ -113,7 +114,9 @@ def _read(
         table.require(name)
     kept = wanted(table, ignore, drop_missing, only)
     if not kept.n_rows:
-        raise DataError(table.where, expected="at least one row without missing cells", got=f"{table.n_rows} rows")
+        raise DataError(
+            table.where, expected="at least one row without missing cells", got=counted(table.n_rows, "row")
+        )
     return kept
 
 
@@ -142,7 +145,7 @@ def table_dataset(
     text = targets.dtype.kind not in "fiub"
     whole = text or bool((targets == np.floor(targets)).all())
     decided, note = (task, "") if task is not None else _decided(targets, text, whole)
-    about = f"{len(inputs):,} rows of {file.name}"
+    about = f"{counted(len(inputs), 'row')} of {file.name}"
     if decided == "regression":
         if text:
             raise DataError(f"target of {file}", expected="numbers for regression", got=f"text such as {targets[0]!r}")

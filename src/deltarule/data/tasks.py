@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from deltarule.data.dataset import Task
+from deltarule.render.numbers import counted
 
 FEW = 20  # whole-number targets with more values than this are numbers
 _ROWS_OF_A_CODE, _ROWS_OF_A_VALUE = 3, 10  # rows that each class needs: of codes 0, 1, 2 …, of other whole numbers
@@ -40,12 +41,12 @@ def choose_task(values: set[float], n_rows: int, *, whole: bool) -> Decided:
     enough = n_rows >= count * (_ROWS_OF_A_CODE if codes else _ROWS_OF_A_VALUE)
     if enough and max(-ordered[0], ordered[-1]) < _LARGE:
         return Decided("classification", f"{_some(count)} {_read('classes', 'regression', 'predicts a number')}")
-    reason = f"{_some(count)} in {n_rows:,} rows {_read('numbers', 'classification', 'makes them classes')}"
+    reason = f"{_some(count)} in {counted(n_rows, 'row')} {_read('numbers', 'classification', 'makes them classes')}"
     return Decided("regression", reason)
 
 
 def _some(count: int) -> str:
-    return f"{count} whole number{'s' * (count != 1)}"
+    return counted(count, "whole number")
 
 
 def _read(what: str, other: Task, outcome: str) -> str:

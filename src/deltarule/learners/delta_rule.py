@@ -20,6 +20,7 @@ from deltarule.learners.linear import BinaryClassifier, unless_diverged
 from deltarule.learners.objective import Data
 from deltarule.learners.penalised import PenalisedClassifier
 from deltarule.losses import BinaryCrossEntropy, Loss, SquaredError
+from deltarule.render.numbers import counted
 from deltarule.tensor.tensor import Tensor, tensor
 
 
@@ -85,7 +86,8 @@ class Perceptron(BinaryClassifier):
         self.mistake_bound_ = _mistake_bound(inputs[used], labels[used], rule.theta[0]) * uneven**2
         if not self.converged_:
             warnings.warn(
-                f"Perceptron made mistakes in each of {epochs} epochs: the classes may not be linearly separable.",
+                f"Perceptron made mistakes in each of {counted(epochs, 'epoch')}: the classes may not be linearly "
+                "separable.",
                 ConvergenceWarning,
                 stacklevel=3,
             )

@@ -14,6 +14,7 @@ from math import prod
 
 from deltarule.lower.index import Index
 from deltarule.lower.loops import Buffer, Contraction, LoopProgram, Nest, Routine, Statement
+from deltarule.render.numbers import counted
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Cost:
 
     def __str__(self) -> str:
         kinds = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in self.kinds)
-        return (f"{self.statements} kernels ({kinds}); {self.flops:,} flops in contractions, {self.points:,} points "
-                f"elsewhere; {self.read:,} bytes read, {self.written:,} written")  # fmt: skip
+        return (f"{counted(self.statements, 'kernel')} ({kinds}); {self.flops:,} flops in contractions, "
+                f"{self.points:,} points elsewhere; {self.read:,} bytes read, {self.written:,} written")  # fmt: skip
 
 
 def cost(program: LoopProgram) -> Cost:

@@ -6,29 +6,64 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from deltarule.nn.receptive import Field
-from deltarule.render.numbers import compact, memory
-from deltarule.render.table import text_table
+from deltarule.render.numbers import compact, memory, named
+from deltarule.render.table import text_table, width
 from deltarule.shapes import Shape
 
 if TYPE_CHECKING:
     from deltarule.nn.summary import Row, Summary
 
+_HOW, _COUNTED, _NUMBER = ("how", "<"), ("parameters", ">"), ("", "<")
 _COLUMNS = (
-    ("#", ">"), ("layer", "<"), ("output", "<"), ("how", "<"), ("activations", ">"), ("parameters", ">"),
-    ("", "<"), ("flops", ">"), ("field", ">"),
+    ("#", ">"), ("layer", "<"), ("output", "<"), _HOW, ("activations", ">"), _COUNTED, _NUMBER, ("flops", ">"),
+    ("field", ">"),
 )  # fmt: skip
+_LEAST = ("activations", "field", "flops")  # columns that a narrow terminal can do without, in this order
 
 
-def text(summary: Summary) -> str:
-    """Return the table, the totals, and where it ends, the fault."""
-    cells, columns = _cells(summary)
-    titles = [title for title, _ in columns]
-    sides = "".join(side for _, side in columns)
-    lines = [text_table(cells, titles, sides, rule=True), "", totals(summary)]
+def text(summary: Summary, columns: int | None = None) -> str:
+    """Return the table, the totals, and where it ends, the fault; in so many columns of a terminal if possible."""
+    lines = [_table(summary, columns), "", totals(summary)]
     if not summary.complete:
-        lines = [text_table(cells, titles, sides, rule=True), "", f"✗ {summary.fault}"]
+        lines = [*lines[:2], f"✗ {summary.fault}"]
         lines += [f"  {line}" for advice in summary.advice for line in advice.split("\n  ")]
     return "\n".join(lines)
+
+
+def _table(summary: Summary, columns: int | None) -> str:
+    """Return the table; where it is too wide the arithmetic goes below each row, and then columns are left out."""
+    cells, heads = _cells(summary)
+    table = _aligned(cells, heads)
+    if columns is None or _width(table) <= columns:
+        return table
+    for left_out in range(len(_LEAST) + 1):
+        table = _aligned(*_without_arithmetic(cells, heads, _LEAST[:left_out]))
+        if _width(table) <= columns:
+            break
+    lines = table.splitlines()
+    for row, line in zip(cells, lines[2:], strict=True):
+        told = dict(zip(heads, row, strict=True))
+        how = [told.get(_HOW, ""), told.get(_COUNTED, "").removesuffix(" =")]
+        place = lines.index(line) + 1
+        lines[place:place] = [f"      {', '.join(filter(None, how))}"] * any(how)
+    return "\n".join(lines)
+
+
+def _without_arithmetic(
+    cells: list[list[str]], heads: list[tuple[str, str]], left_out: tuple[str, ...]
+) -> tuple[list[list[str]], list[tuple[str, str]]]:
+    """Return the columns of a narrow table: numbers of parameters under their title, without those left out."""
+    kept = [i for i, head in enumerate(heads) if head not in {_HOW, _COUNTED} and head[0] not in left_out]
+    named = [("parameters", ">") if heads[i] == _NUMBER else heads[i] for i in kept]
+    return [[row[i] for i in kept] for row in cells], named
+
+
+def _aligned(cells: list[list[str]], heads: list[tuple[str, str]]) -> str:
+    return text_table(cells, [title for title, _ in heads], "".join(side for _, side in heads), rule=True)
+
+
+def _width(table: str) -> int:
+    return max(map(width, table.splitlines()))
 
 
 def html(summary: Summary) -> str:
@@ -49,8 +84,9 @@ def totals(summary: Summary) -> str:
     """Return ``62958 parameters (252 kB) · 1.70 M flops and 13516 activations an example``."""
     frozen = f", {summary.n_frozen} of them frozen" if summary.n_frozen else ""
     return (
-        f"{summary.n_parameters} parameters ({memory(summary.n_bytes)}){frozen} · {compact(summary.flops)} flops and "
-        f"{summary.activations} activations an example"
+        f"{summary.n_parameters} {named(summary.n_parameters, 'parameter')} ({memory(summary.n_bytes)}){frozen} · "
+        f"{compact(summary.flops)} flops and "
+        f"{summary.activations} {named(summary.activations, 'activation')} an example"
     )
 
 

@@ -78,6 +78,10 @@ class Summary:
     def __str__(self) -> str:
         return layout.text(self)
 
+    def text(self, columns: int | None = None) -> str:
+        """Return the summary for a terminal of so many columns: too wide a table has its arithmetic below each row."""
+        return layout.text(self, columns)
+
     def _repr_html_(self) -> str:
         return layout.html(self)
 

@@ -27,6 +27,20 @@ def count(value: int) -> str:
     return f"{value:,}".replace("-", MINUS)
 
 
+def counted(value: int, noun: str, plural: str = "") -> str:
+    """Return a whole number with what it counts; the plural takes an s, after s and x an es.
+
+    >>> counted(1, "epoch"), counted(1797, "row"), counted(0, "class"), counted(2, "index", "indices")
+    ('1 epoch', '1,797 rows', '0 classes', '2 indices')
+    """
+    return f"{count(value)} {named(value, noun, plural)}"
+
+
+def named(value: int, noun: str, plural: str = "") -> str:
+    """Return a noun as it follows a number: ``counted`` without the number."""
+    return noun if value == 1 else plural or noun + ("es" if noun.endswith(("s", "x")) else "s")
+
+
 def compact(value: float) -> str:
     """Return a large number in M, G or T from 0.1 M on, three digits; smaller ones in full.
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.data import Dataset
+from deltarule.render.numbers import counted
 from deltarule.visible import shown
 
 Array = npt.NDArray[Any]
@@ -44,13 +45,14 @@ class DataCard:
     def _inputs(self) -> str:
         shape = "×".join(map(str, self.data.input_shape))
         if len(self.data.input_shape) == 3:
-            return f"{self.data.n_samples:,} images of {shape} (height × width × channels)"
+            return f"{counted(self.data.n_samples, 'image')} of {shape} (height × width × channels)"
         names = listed(self.data.feature_names)
-        return f"{self.data.n_samples:,} rows of {shape} features" + (f": {names}" if names else "")
+        features = counted(int(shape), "feature") if shape.isdigit() else f"{shape} features"
+        return f"{counted(self.data.n_samples, 'row')} of {features}" + (f": {names}" if names else "")
 
     def _target(self) -> str:
         if self.data.task == "classification":
-            told = f"{self.data.n_classes} classes: {listed(self.data.class_names)}"
+            told = f"{counted(self.data.n_classes, 'class')}: {listed(self.data.class_names)}"
         else:
             values = self.data.targets
             told = f"a number, {values.min():.4g} to {values.max():.4g}, mean {values.mean():.4g}"

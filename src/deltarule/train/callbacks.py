@@ -11,6 +11,7 @@ from typing import Any, Protocol, final
 from deltarule.arguments import NamedArguments
 from deltarule.errors import ArgumentError, DivergenceError, whole_number
 from deltarule.flags import check_constructor
+from deltarule.render.numbers import counted
 from deltarule.runtime.buffers import Array
 from deltarule.train.checkpoint import write_atomically
 from deltarule.train.history import History
@@ -211,7 +212,9 @@ class EarlyStopping(Callback):
         if self._waited >= self.patience:
             session.stop = True
             best = f"best {self.best:.6g} in epoch {self.best_epoch}" if self.best is not None else "never a number"
-            session.history.stop_reason = f"{self.monitor} has not improved for {self._waited} epochs ({best})"
+            session.history.stop_reason = (
+                f"{self.monitor} has not improved for {counted(self._waited, 'epoch')} ({best})"
+            )
 
     def on_train_end(self, session: Session) -> None:
         """Leave the model with the best weights."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deltarule.render.html import Block, Figure, Heading, Paragraph, Table, page
-from deltarule.render.numbers import count, number, rate, seconds
+from deltarule.render.numbers import counted, number, rate, seconds
 from deltarule.render.svg import Series, line_chart
 
 _MOST_POINTS = 500  # of a curve over steps; more are averaged in groups
@@ -139,7 +139,8 @@ def history_page(history: Mapping[str, Any], title: str) -> str:
 def _summary(history: Mapping[str, Any]) -> str:
     speed = history["samples"] / history["train_seconds"] if history["train_seconds"] > 0 else 0.0
     parts = [
-        f"{count(len(history['epochs']))} epochs, {count(history['steps'])} steps on the {history['engine']} engine",
+        f"{counted(len(history['epochs']), 'epoch')}, {counted(history['steps'], 'step')} on the "
+        f"{history['engine']} engine",
         f"{seconds(history['train_seconds'])} of training at {rate(speed, 'samples')}",
         f"{seconds(history['compile_seconds'])} of compiling",
     ]

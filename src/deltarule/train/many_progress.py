@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from deltarule.render.numbers import count, rate, seconds
+from deltarule.render.numbers import count, counted, named, rate, seconds
 from deltarule.train.member import Member
-from deltarule.train.progress import bar, printable
+from deltarule.train.progress import fitting, printable
 
 
 @final
@@ -50,18 +50,17 @@ class Standing:
         """Samples a second, of all models together."""
         return rate(self.samples / max(self.duration, 1e-9), "samples")
 
-    def live_line(self) -> str:
-        """Return the live line.
+    def live_line(self, columns: int | None = None) -> str:
+        """Return the live line, what is waited for first, in a terminal of so many columns.
 
         >>> Standing(3, 8, 60, 20, 60_000, 6.0).live_line()
-        '3/8 models finished  ━━━━━━━━━━━━━━━━━━──────  60/80 epochs  10,000 samples/s  2.0 s left'
+        '3/8 models finished  2.0 s left  ━━━━━━━━━━━━━━━━━━──────  60/80 epochs  10,000 samples/s'
         """
         total = self.epochs + self.epochs_left
-        parts = [f"{self.finished}/{self.models} models finished", bar(self.epochs, total)]
-        parts.append(f"{count(self.epochs)}/{count(total)} epochs")
-        if self.epochs:
-            parts += [self.speed, f"{seconds(self.duration * self.epochs_left / self.epochs)} left"]
-        return "  ".join(parts)
+        left = [f"{seconds(self.duration * self.epochs_left / self.epochs)} left"] if self.epochs else []
+        more = [f"{count(self.epochs)}/{count(total)} {named(total, 'epoch')}", *[self.speed] * bool(self.epochs)]
+        first = [f"{self.finished}/{self.models} {named(self.models, 'model')} finished", *left]
+        return fitting(first, self.epochs, total, more, columns)
 
     def last_line(self, early: int, diverged: int, interrupted: bool) -> str:
         """Return the line that stays.
@@ -69,7 +68,8 @@ class Standing:
         >>> Standing(8, 8, 70, 0, 70_000, 7.0).last_line(early=3, diverged=1, interrupted=False)
         '8/8 models finished  70 epochs  10,000 samples/s  7.0 s  3 stopped early  1 diverged'
         """
-        models, epochs = f"{self.finished}/{self.models} models finished", f"{count(self.epochs)} epochs"
+        models = f"{self.finished}/{self.models} {named(self.models, 'model')} finished"
+        epochs = counted(self.epochs, "epoch")
         parts = [models, epochs, self.speed, seconds(self.duration)]
         parts += [f"{number} {what}" for number, what in ((early, "stopped early"), (diverged, "diverged")) if number]
         return "  ".join([*parts, *["interrupted: the models keep what was learned"] * interrupted])
@@ -101,9 +101,7 @@ class TerminalWatch(Watch):
 
     def compiled(self, engine: str, models: int, duration: float) -> None:
         """Say what runs and what compiling took."""
-        self._print(
-            f"engine {engine}, {models} model{'s' * (models != 1)} side by side, compiled in {seconds(duration)}"
-        )
+        self._print(f"engine {engine}, {counted(models, 'model')} side by side, compiled in {seconds(duration)}")
         self._seen = time.perf_counter()
         if self._live is None and self._console.is_terminal:
             self._live = Live(console=self._console, transient=True, refresh_per_second=8)
@@ -114,7 +112,7 @@ class TerminalWatch(Watch):
         now = time.perf_counter()
         self._duration, self._seen = self._duration + now - self._seen, now
         if self._live is not None:
-            line = Standing.of(self._members, self._duration).live_line()
+            line = Standing.of(self._members, self._duration).live_line(self._console.width)
             self._live.update(Text(printable(line, self._console), no_wrap=True, overflow="ellipsis"))
 
     def end(self, interrupted: bool) -> None:

@@ -6,7 +6,7 @@ In a pipe or a log there are no control characters and no live line; with ``verb
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, final
 
 from rich.console import Console
@@ -14,10 +14,11 @@ from rich.live import Live
 from rich.text import Text
 
 from deltarule.render.ascii import fitted
-from deltarule.render.numbers import number, rate, seconds
+from deltarule.render.numbers import counted, named, number, rate, seconds
+from deltarule.render.table import width
 from deltarule.visible import visible
 
-_BAR = 24
+_BAR, _SHORTEST_BAR = 24, 6  # cells
 _APART = {"learning_rate", "seconds", "samples_per_second"}
 
 
@@ -69,17 +70,47 @@ class Silent:
         """Say nothing."""
 
 
-def epoch_line(epoch: int, epochs: int, logs: Mapping[str, float], samples_per_second: float) -> str:
-    """Return the line of an epoch.
+def epoch_line(
+    epoch: int, epochs: int, logs: Mapping[str, float], samples_per_second: float, columns: int | None = None
+) -> str:
+    """Return the line of an epoch; in a terminal of so many columns what it can do without is left out.
 
-    >>> epoch_line(3, 20, {"loss": 0.25, "accuracy": 0.9, "learning_rate": 0.001, "seconds": 1.0}, 12345.0)
-    'epoch  3/20  loss 0.2500  accuracy 0.9000  rate 0.001  12,300 samples/s'
+    Validation first goes beside its training value, then speed and rate go; what is still too long is broken
+    between values.
+
+    >>> logs = {"loss": 0.25, "val_loss": 0.5, "learning_rate": 0.001, "seconds": 1.0}
+    >>> epoch_line(3, 20, logs, 12345.0)
+    'epoch  3/20  loss 0.2500  val_loss 0.5000  rate 0.001  12,300 samples/s'
+    >>> epoch_line(3, 20, logs, 12345.0, columns=50)
+    'epoch  3/20  loss 0.2500 val 0.5000  rate 0.001'
     """
-    width = len(str(epochs))
-    values = [f"{name} {_fixed(value)}" for name, value in logs.items() if name not in _APART]
+    head = f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
+    values = {name: _fixed(value) for name, value in logs.items() if name not in _APART}
     learning_rate = [f"rate {logs['learning_rate']:.3g}"] if "learning_rate" in logs else []
-    speed = rate(samples_per_second, "samples")
-    return "  ".join([f"epoch {epoch:>{width}}/{epochs}", *values, *learning_rate, speed])
+    speed = [rate(samples_per_second, "samples")]
+    full = [f"{name} {value}" for name, value in values.items()]
+    paired = [
+        f"{name} {value}" + (f" val {values[f'val_{name}']}" if f"val_{name}" in values else "")
+        for name, value in values.items()
+        if name.removeprefix("val_") == name or name.removeprefix("val_") not in values
+    ]
+    for parts in (
+        [head, *full, *learning_rate, *speed], [head, *paired, *learning_rate, *speed],
+        [head, *paired, *learning_rate], [head, *paired],
+    ):  # fmt: skip
+        line = "  ".join(parts)
+        if columns is None or width(line) <= columns:
+            return line
+    return _broken([head, *paired], columns or 0)
+
+
+def _broken(parts: Sequence[str], columns: int) -> str:
+    """Return parts on as few lines as they need, those after the first indented."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        longer = f"{lines[-1]}  {part}"
+        lines[-1:] = [longer] if width(longer) <= columns else [lines[-1], f"    {part}"]
+    return "\n".join(lines)
 
 
 def _fixed(value: float) -> str:
@@ -91,32 +122,41 @@ def _fixed(value: float) -> str:
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else number(value)
 
 
-def bar(done: int, total: int) -> str:
+def bar(done: int, total: int, cells: int = _BAR) -> str:
     """Return how much is done as a bar.
 
     >>> bar(1, 3)
     '━━━━━━━━────────────────'
     """
-    filled = round(_BAR * done / max(1, total))
-    return "━" * filled + "─" * (_BAR - filled)
+    filled = round(cells * done / max(1, total))
+    return "━" * filled + "─" * (cells - filled)
+
+
+def fitting(first: Sequence[str], done: int, total: int, more: Sequence[str], columns: int | None) -> str:
+    """Return a live line: what comes first, a bar, and more as far as there is room; the bar gives way first."""
+    for kept in range(len(more), -1, -1):
+        rest = "  ".join([*first, *more[:kept]])
+        room = _BAR if columns is None else min(_BAR, columns - width(rest) - 2)
+        if room >= _SHORTEST_BAR:
+            return "  ".join([*first, bar(done, total, room), *more[:kept]])
+    return "  ".join(first)
 
 
 def live_line(
-    epoch: int, epochs: int, done: int, steps: int, left: float | None, samples_per_second: float, loss: float | None
-) -> str:
-    """Return the live line.
+    epoch: int, epochs: int, done: int, steps: int, left: float | None, samples_per_second: float, loss: float | None,
+    columns: int | None = None,
+) -> str:  # fmt: skip
+    """Return the live line, what is waited for first, in a terminal of so many columns.
 
     >>> live_line(2, 9, 5, 10, 75.0, 1000.0, 0.5)
-    'epoch 2/9  ━━━━━━━━━━━━────────────  5/10 steps  loss 0.5000  1,000 samples/s  1 min 15 s left'
+    'epoch 2/9  1 min 15 s left  ━━━━━━━━━━━━────────────  5/10 steps  loss 0.5000  1,000 samples/s'
+    >>> live_line(2, 9, 5, 10, 75.0, 1000.0, 0.5, columns=70)
+    'epoch 2/9  1 min 15 s left  ━━━━━━━━─────────  5/10 steps  loss 0.5000'
     """
-    parts = [f"epoch {epoch:>{len(str(epochs))}}/{epochs}", bar(done, steps), f"{done}/{steps} steps"]
-    if loss is not None:
-        parts.append(f"loss {_fixed(loss)}")
-    if samples_per_second:
-        parts.append(rate(samples_per_second, "samples"))
-    if left is not None:
-        parts.append(f"{seconds(left)} left")
-    return "  ".join(parts)
+    first = [f"epoch {epoch:>{len(str(epochs))}}/{epochs}"] + ([] if left is None else [f"{seconds(left)} left"])
+    more = [f"{done}/{steps} {named(steps, 'step')}"] + ([] if loss is None else [f"loss {_fixed(loss)}"])
+    more += [rate(samples_per_second, "samples")] if samples_per_second else []
+    return fitting(first, done, steps, more, columns)
 
 
 def printable(text: str, console: Console) -> str:
@@ -141,7 +181,7 @@ class Terminal:
     def begin(self, engine: str, threads: int | None, epochs: int, steps_per_epoch: int) -> None:
         """Remember what runs."""
         self._epochs, self._steps = epochs, steps_per_epoch
-        self._title = f"engine {engine}" + (f", {threads} thread{'s' * (threads != 1)}" if threads else "")
+        self._title = f"engine {engine}" + (f", {counted(threads, 'thread')}" if threads else "")
 
     def compiled(self, duration: float) -> None:
         """Say what runs and what compiling took."""
@@ -155,12 +195,14 @@ class Terminal:
     ) -> None:
         """Redraw the live line."""
         if self._live is not None:
-            line = live_line(epoch, self._epochs, steps_done, self._steps, seconds_left, samples_per_second, loss)
+            line = live_line(epoch, self._epochs, steps_done, self._steps, seconds_left, samples_per_second, loss,
+                             self._console.width)  # fmt: skip
             self._live.update(Text(printable(line, self._console), no_wrap=True, overflow="ellipsis"))
 
     def epoch(self, epoch: int, logs: Mapping[str, float], samples_per_second: float) -> None:
         """Print the line of an epoch."""
-        self._print(epoch_line(epoch, self._epochs, logs, samples_per_second))
+        columns = self._console.width if self._console.is_terminal else None
+        self._print(epoch_line(epoch, self._epochs, logs, samples_per_second, columns))
 
     def end(self, note: str = "") -> None:
         """Take the live line away."""

@@ -14,6 +14,7 @@ from deltarule.losses import Loss
 from deltarule.optim import ExponentialDecay, Optimizer
 from deltarule.optim import get as get_optimizer
 from deltarule.optim.wrappers import steps_between, with_rate
+from deltarule.render.numbers import counted
 from deltarule.train.callbacks import TerminateOnNaN
 from deltarule.train.fit import fit
 from deltarule.train.inference import current_weights
@@ -41,7 +42,7 @@ class RateRange:
 
     def __repr__(self) -> str:
         broken = "no rate that breaks it" if self.highest is None else f"breaks at {self.highest:.2g}"
-        return f"RateRange({len(self.rates)} steps, suggestion {self.suggestion:.2g}, {broken})"
+        return f"RateRange({counted(len(self.rates), 'step')}, suggestion {self.suggestion:.2g}, {broken})"
 
 
 def learning_rate_range(

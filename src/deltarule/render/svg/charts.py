@@ -181,7 +181,7 @@ def scatter(
             ends.append((one.name, shade, sum(y for _, y in shown) / len(shown)))
             inside.append(_among(one.name, shade, shown))
     body.extend(inside if names_inside else _names(frame, ends))
-    told = "; ".join(f"{one.name}: {len(one.points)} points" for one in series)
+    told = "; ".join(f"{one.name}: {numbers.counted(len(one.points), 'point')}" for one in series)
     return figure(body, width, height, title, told)
 
 

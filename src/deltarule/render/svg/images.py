@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from deltarule.errors import DataError
+from deltarule.render.numbers import counted
 from deltarule.render.svg.document import element, figure, label, text_width
 
 Grey = Sequence[Sequence[float]]
@@ -40,7 +41,9 @@ def _bytes(pixels: Grey | Colour) -> tuple[bytes, int, int, int]:
                 line.append(float(pixel))
         flat.append(line)
     if not flat or not flat[0] or channels not in {1, 3} or len({len(line) for line in flat}) != 1:
-        raise DataError("png", expected="equal rows of numbers, or of (red, green, blue)", got=f"{len(flat)} rows")
+        raise DataError(
+            "png", expected="equal rows of numbers, or of (red, green, blue)", got=counted(len(flat), "row")
+        )
     raw = b"".join(b"\0" + bytes(_level(value) for value in line) for line in flat)
     return raw, len(flat[0]) // channels, len(flat), channels
 
@@ -102,5 +105,7 @@ def image_grid(
     shown = min(columns, max(len(pictures), 1))
     n_rows = math.ceil(len(pictures) / columns)
     width = max(gap + pitch_x * shown, text_width(title, 14) + 16)
-    told = f"{len(pictures)} pictures: " + ", ".join(picture.caption for picture in pictures if picture.caption)
+    told = (
+        counted(len(pictures), "picture") + ": " + ", ".join(picture.caption for picture in pictures if picture.caption)
+    )
     return figure(body, width, top + pitch_y * n_rows, title, told)
