@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+os.environ.setdefault("DELTARULE_VERIFY", "1")  # of every program that a test lowers
 
 GOLDEN = Path(__file__).parent / "golden"
 

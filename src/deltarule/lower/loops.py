@@ -423,6 +423,16 @@ def _replaced(expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]) -
     return result
 
 
+def zero(dtype: DType) -> Number:
+    """Return the constant 0 (False) of a type.
+
+    >>> from deltarule.dtypes import BOOL, FLOAT32
+    >>> print(zero(FLOAT32), zero(BOOL))
+    0.0 False
+    """
+    return Number(dtype, False if dtype.kind == "bool" else 0.0 if dtype.is_float else 0)
+
+
 def replace_all(expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]) -> Expr:
     """Replace loop variables in one of several expressions that share parts (``known`` remembers them)."""
     return _replaced(expr, axes, known)

@@ -9,8 +9,11 @@ from deltarule.errors import GraphError
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.program import Program, StepProgram
+from deltarule.lower import verify
+from deltarule.lower.bounds import check_bounds
 from deltarule.lower.canonical import canonical
 from deltarule.lower.divide import divided
+from deltarule.lower.empty import without_empty
 from deltarule.lower.fuse import ROUTINES, Fusion
 from deltarule.lower.index import flatten
 from deltarule.lower.layout import Layout, RowMajor
@@ -99,10 +102,13 @@ class _Lowering:
             else:  # an input, or a value that is an output already
                 copies.append(_copy(known, buffer))
             outputs.append(buffer)
-        statements = [*self._statements(), *copies]
+        statements = without_empty([*self._statements(), *copies])
         inputs = [self._buffers[node] for node in self._inputs]
         loops = LoopProgram(statements, inputs, outputs, self._shapes())
+        check_bounds(loops)
         plan = plan_memory(loops, [], {})
+        if verify.is_asked_for():
+            verify.verify_loops(loops, plan, {})
         return Lowered(loops, plan, tuple(inputs), tuple(outputs), self._layouts_of())
 
     def step_result(self, program: StepProgram) -> Lowered:
@@ -134,8 +140,11 @@ class _Lowering:
                 statements.insert(0, _copy(metric, kept))
                 metric = kept
             metrics.append(metric)
-        loops = LoopProgram(statements, inputs, metrics, self._shapes())
+        loops = LoopProgram(without_empty(statements), inputs, metrics, self._shapes())
+        check_bounds(loops)
         plan = plan_memory(loops, inputs, aliases)
+        if verify.is_asked_for():
+            verify.verify_loops(loops, plan, aliases)
         return Lowered(loops, plan, tuple(inputs), tuple(metrics), self._layouts_of(), aliases)
 
     def _statements(self) -> list[Statement]:

@@ -8,7 +8,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import ELEMENTWISE, Op
 from deltarule.lower.index import Index, Lookup, flatten
 from deltarule.lower.layout import Layout
-from deltarule.lower.loops import Apply, Buffer, Check, Condition, Expr, Guard, Load, Number, Position, Random
+from deltarule.lower.loops import Apply, Buffer, Check, Condition, Expr, Guard, Load, Number, Position, Random, zero
 from deltarule.lower.views import FREE, VIEWS, Indices, inside_padding, inside_window, through
 from deltarule.shapes import count
 
@@ -85,15 +85,15 @@ class Points:
 
     def _pad(self, node: Node, indices: Indices) -> Expr:
         conditions, inside = inside_padding(node, indices)
-        return self._guarded(node, conditions, inside, _zero(node))
+        return self._guarded(node, conditions, inside, zero(node.dtype))
 
     def _fold(self, node: Node, indices: Indices) -> Expr:
         conditions, inside = inside_window(node, indices)
-        return self._guarded(node, conditions, inside, _zero(node))
+        return self._guarded(node, conditions, inside, zero(node.dtype))
 
     def _concatenate(self, node: Node, indices: Indices) -> Expr:
         axis = node.attributes["axis"]
-        result: Expr = _zero(node)
+        result: Expr = zero(node.dtype)
         start = 0
         for part in node.sources:
             size = part.shape[axis]
@@ -114,7 +114,3 @@ class Points:
     def looked_up(self, places: Node, indices: Indices, size: int, label: str) -> Index:
         """Return an index that is read from a node of indices."""
         return Index(((Lookup(self.value(places, indices), size, label), 1),))
-
-
-def _zero(node: Node) -> Number:
-    return Number(node.dtype, False if node.dtype.kind == "bool" else 0.0 if node.dtype.is_float else 0)

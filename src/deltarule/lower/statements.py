@@ -20,7 +20,6 @@ from deltarule.lower.loops import (
     Guard,
     Load,
     Nest,
-    Number,
     Reduction,
     Result,
     Routine,
@@ -29,6 +28,7 @@ from deltarule.lower.loops import (
     Store,
     everything,
     replace_all,
+    zero,
 )
 from deltarule.lower.points import Points
 from deltarule.lower.views import Indices, over_windows
@@ -164,8 +164,7 @@ class Statements:
         window = tuple(Axis(f"k{place}", size) for place, size in enumerate(node.attributes["window"]))
         conditions, at = over_windows(node, indices, tuple(of(axis) for axis in window))
         inside = Points(self._buffers, self._layouts).value(node.sources[0], at)
-        zero = Number(node.dtype, 0.0 if node.dtype.is_float else 0)
-        value = Guard(node.dtype, conditions, inside, zero) if conditions else inside
+        value = Guard(node.dtype, conditions, inside, zero(node.dtype)) if conditions else inside
         sums = Reduction("sum", value, node.dtype, node.dtype)
         stores = self._stores(group, self._points(group, {node: Result(node.dtype, 0)}), flatten(indices, node.shape))
         return _simplified(Nest(self._label(group), axes, stores, window, (sums,)))

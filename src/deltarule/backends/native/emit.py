@@ -160,12 +160,9 @@ class _Writer:
     # ------------------------------------------------------------------ loops
 
     def _nest(self, nest: Nest) -> None:
-        self.values.hoist(nest.roots())
-        if not nest.axes:
-            with self.e.when(self.e.compare("slt", "%begin", "%end")), self.values.level():
-                self._point(nest)
-            return
-        self._free(nest, list(nest.axes), "%begin", "%end")
+        with self.e.when(self.e.compare("slt", "%begin", "%end")), self.values.level():  # an idle thread reads nothing
+            self.values.hoist(nest.roots())
+            self._free(nest, list(nest.axes), "%begin", "%end")
 
     def _free(self, nest: Nest, axes: list[Axis], begin: str, end: str) -> None:
         """Write the loops over the remaining free axes."""

@@ -370,6 +370,8 @@ class Values:
             return Value(self._from_memory(expr.dtype, self._address(base, expr, mask), 1))
         if step == 1:
             lanes = self._lane_mask(mask)
+            if mask.whole is not None and expr.buffer.size < self.width:  # element 0 begins no whole vector
+                lanes = self._both(lanes, self.e.broadcast("i1", mask.whole, self.width), self.width)
             address = self._address(base, expr, mask)
             return Value(self._from_memory(expr.dtype, address, self.width, lanes), self.width)
         return Value(self._gathered(expr, base, mask), self.width)

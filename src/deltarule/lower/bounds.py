@@ -1,0 +1,182 @@
+"""Every access of a loop program is inside its buffer: shown before anything is compiled.
+
+Shown by intervals (:mod:`deltarule.lower.ranges`), else point by point. A load for which neither is possible gets a
+condition of its own, so that no program, however strange its views, reads where nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+from deltarule.errors import GraphError
+from deltarule.lower.index import Axis, Index, Lookup, Quotient
+from deltarule.lower.loops import (
+    Buffer,
+    Condition,
+    Expr,
+    Guard,
+    Load,
+    LoopProgram,
+    Nest,
+    Routine,
+    Statement,
+    everything,
+    looked_up,
+    replace_all,
+    zero,
+)
+from deltarule.lower.ranges import narrowed
+from deltarule.lower.show import show_statement
+from deltarule.shapes import count
+
+Values = Mapping[Axis | Lookup, int]
+_MOST_POINTS = 30_000  # of an index that is looked at point by point
+
+
+@dataclass(frozen=True)
+class _Access:
+    """An element that a statement touches; ``load`` is None for what it stores."""
+
+    buffer: Buffer
+    index: Index
+    conditions: frozenset[Condition] = frozenset()
+    load: Load | None = None
+
+
+def check_bounds(program: LoopProgram) -> None:
+    """Show that every access is inside its buffer; raise GraphError, with the statement, where one is not."""
+    for place, statement in enumerate(program.statements):
+        if isinstance(statement, Routine):
+            _check_routine(statement, place)
+        open_loads = []
+        for access in _accesses(statement):
+            shown = _is_inside(access)
+            if shown is False or (shown is None and access.load not in _guardable(statement)):
+                low, high = access.index.bounds
+                raise _fault(f"{access.buffer}[{access.index}]", f"an index in 0 … {access.buffer.size - 1}",
+                             f"{low} … {high}", statement, place)  # fmt: skip
+            if shown is None and access.load is not None:
+                open_loads.append(access.load)
+        if open_loads:
+            _guard(statement, open_loads)
+
+
+def _guardable(statement: Statement) -> set[Expr]:
+    """Return the loads that may get a condition: those of values, not of indices or of a product's operands."""
+    values = [store.value for store in statement.stores]
+    values += [r.value for r in statement.reductions] if isinstance(statement, Nest) else []
+    found, stack = set[Expr](), values
+    while stack:
+        expr = stack.pop()
+        if expr not in found:
+            found.add(expr)
+            stack.extend(expr.parts)
+    return {expr for expr in found if isinstance(expr, Load)}
+
+
+def _is_inside(access: _Access) -> bool | None:
+    """Return whether an index stays in its buffer; None where that takes too long to say."""
+    low, high = access.index.bounds
+    size = access.buffer.size
+    if low >= 0 and high < size:
+        return True
+    if access.conditions:
+        low, high = narrowed(access.index, access.conditions)
+        if low >= 0 and high < size:
+            return True
+    indices = [access.index, *(condition.index for condition in access.conditions)]
+    variables = sorted({v for index in indices for v in _variables(index)}, key=str)
+    sizes = [v.extent if isinstance(v, Axis) else v.size for v in variables]
+    if count(sizes) > _MOST_POINTS:
+        return None
+    for point in product(*map(range, sizes)):
+        values = dict(zip(variables, point, strict=True))
+        holds = all(_holds(condition, values) for condition in access.conditions)
+        if holds and not 0 <= value_of(access.index, values) < size:
+            return False
+    return True
+
+
+def _variables(index: Index) -> Iterator[Axis | Lookup]:
+    for atom, _ in index.terms:
+        if isinstance(atom, Axis | Lookup):
+            yield atom
+        else:
+            yield from _variables(atom.dividend)
+
+
+def value_of(index: Index, values: Values) -> int:
+    """Return the value of an index at one point."""
+    total = index.constant
+    for atom, coefficient in index.terms:
+        if isinstance(atom, Axis | Lookup):
+            total += coefficient * values[atom]
+        else:
+            dividend = value_of(atom.dividend, values)
+            total += coefficient * (dividend // atom.divisor if isinstance(atom, Quotient) else dividend % atom.divisor)
+    return total
+
+
+def _holds(condition: Condition, values: Values) -> bool:
+    value = value_of(condition.index, values)
+    return 0 <= value < condition.size and value % condition.step == 0
+
+
+def _guard(statement: Statement, loads: Sequence[Load]) -> None:
+    """Put loads under the condition that their index is inside the buffer."""
+    known: dict[Expr, Expr] = {
+        load: Guard(load.dtype, (Condition(load.index, load.buffer.size),), load, zero(load.dtype)) for load in loads
+    }
+    for expr in everything(statement.roots()):
+        replace_all(expr, {}, known)
+    statement.stores = tuple(replace(store, value=known[store.value]) for store in statement.stores)
+    if isinstance(statement, Nest):
+        statement.reductions = tuple(replace(r, value=known[r.value]) for r in statement.reductions)
+
+
+def _fault(where: str, expected: str, got: str, statement: Statement, place: int) -> GraphError:
+    hint = "This is a fault of the compiler, not of your program. Please report it with the lines that follow."
+    return GraphError(f"loop program, {where}", expected=expected, got=got,
+                      hint=f"{hint}\n{show_statement(statement, place)}")  # fmt: skip
+
+
+def _check_routine(statement: Routine, place: int) -> None:
+    """Check that the arrays of a routine have the sizes that it goes through."""
+    outer, n, inner = statement.sizes
+    wanted = {
+        "argsort": ([outer * n * inner], [outer * n * inner]),
+        "solve": ([outer * n * n, outer * n * inner], [outer * n * inner]),
+        "log_determinant": ([outer * n * n], [outer]),
+        "cholesky": ([outer * n * n], [outer * n * n]),
+    }[statement.kind]
+    for buffers, sizes in zip((statement.arguments, statement.results), wanted, strict=True):
+        for buffer, size in zip(buffers, sizes, strict=False):  # working memory follows the results
+            if buffer.size < size:
+                raise _fault(f"{buffer}", f"{size} elements", str(buffer.size), statement, place)
+
+
+def _accesses(statement: Statement) -> Iterator[_Access]:
+    """Yield every access: buffer, index, and the conditions under which it happens.
+
+    A value that is looked up for an index is read whatever the conditions are.
+    """
+    always: frozenset[Condition] = frozenset()
+    for store in statement.stores:
+        yield _Access(store.buffer, store.index)
+    stack = [(root, always) for root in statement.roots()]
+    seen: set[tuple[Expr, frozenset[Condition]]] = set()
+    while stack:
+        key = stack.pop()
+        if key in seen:
+            continue
+        seen.add(key)
+        expr, conditions = key
+        stack.extend((value, always) for index in expr.indices for value in looked_up(index))
+        if isinstance(expr, Load):
+            yield _Access(expr.buffer, expr.index, conditions, expr)
+        elif isinstance(expr, Guard):
+            stack += [(expr.inside, conditions.union(expr.conditions)), (expr.outside, conditions)]
+        else:
+            stack.extend((part, conditions) for part in expr.parts)

@@ -1,0 +1,74 @@
+"""Loops that run zero times: nothing is read for them, and sums over nothing are numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from math import inf
+
+from deltarule.dtypes import DType
+from deltarule.lower.index import flatten
+from deltarule.lower.layout import RowMajor
+from deltarule.lower.loops import (
+    Contraction,
+    Expr,
+    Nest,
+    Number,
+    Result,
+    Routine,
+    Scatter,
+    Statement,
+    Store,
+    everything,
+    replace_all,
+    zero,
+)
+from deltarule.shapes import count
+
+
+def without_empty(statements: Iterable[Statement]) -> list[Statement]:
+    """Return statements that do the same and whose loops all run.
+
+    What stores nothing is left out, sums over nothing become 0 (maxima the least number), and additions of nothing
+    clear their result.
+    """
+    found: list[Statement] = []
+    for statement in statements:
+        points = count(axis.extent for axis in statement.axes)
+        if isinstance(statement, Routine):
+            found += [statement] if all(buffer.size for buffer in statement.results) else []
+        elif isinstance(statement, Scatter) and not points:
+            found += [_cleared(statement)] if statement.stores[0].buffer.size else []
+        elif not points:
+            continue
+        elif isinstance(statement, Nest | Contraction) and not count(axis.extent for axis in statement.reduce):
+            found.append(_of_nothing(statement))
+        else:
+            found.append(statement)
+    return found
+
+
+def _cleared(statement: Scatter) -> Nest:
+    (store,) = statement.stores
+    size = (store.buffer.size,)
+    axes, indices = RowMajor(size).walk("i")
+    return Nest(statement.label, axes, (Store(store.buffer, flatten(indices, size), zero(store.buffer.dtype)),))
+
+
+def _of_nothing(statement: Nest | Contraction) -> Nest:
+    """Return a statement with the results of its empty reductions written in."""
+    kinds = [r.kind for r in statement.reductions] if isinstance(statement, Nest) else ["sum"]
+    known: dict[Expr, Expr] = {}
+    values = [store.value for store in statement.stores]
+    for expr in everything(values):
+        if isinstance(expr, Result):
+            known[expr] = _least(expr.dtype) if kinds[expr.number] == "max" else zero(expr.dtype)
+        replace_all(expr, {}, known)
+    stores = tuple(replace(store, value=known[store.value]) for store in statement.stores)
+    return Nest(statement.label, statement.axes, stores)
+
+
+def _least(dtype: DType) -> Number:
+    if dtype.is_float:
+        return Number(dtype, -inf)
+    return Number(dtype, -(2 ** (dtype.bits - 1))) if dtype.kind == "int" else zero(dtype)
