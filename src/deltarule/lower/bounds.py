@@ -6,7 +6,7 @@ condition of its own, so that no program, however strange its views, reads where
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -32,6 +32,14 @@ from deltarule.lower.show import show_statement
 from deltarule.shapes import count
 
 Values = Mapping[Axis | Lookup, int]
+# What a routine goes through with sizes (outer, n, inner): the elements of its arguments and of its results.
+SIZES_OF_ROUTINES: dict[str, Callable[[int, int, int], tuple[list[int], list[int]]]] = {
+    "argsort": lambda outer, n, inner: ([outer * n * inner], [outer * n * inner]),
+    "cumulative_sum": lambda outer, n, inner: ([outer * n * inner], [outer * n * inner]),
+    "solve": lambda outer, n, inner: ([outer * n * n, outer * n * inner], [outer * n * inner]),
+    "log_determinant": lambda outer, n, inner: ([outer * n * n], [outer]),
+    "cholesky": lambda outer, n, inner: ([outer * n * n], [outer * n * n]),
+}
 _MOST_POINTS = 30_000  # of an index that is looked at point by point
 
 
@@ -144,13 +152,7 @@ def _fault(where: str, expected: str, got: str, statement: Statement, place: int
 
 def _check_routine(statement: Routine, place: int) -> None:
     """Check that the arrays of a routine have the sizes that it goes through."""
-    outer, n, inner = statement.sizes
-    wanted = {
-        "argsort": ([outer * n * inner], [outer * n * inner]),
-        "solve": ([outer * n * n, outer * n * inner], [outer * n * inner]),
-        "log_determinant": ([outer * n * n], [outer]),
-        "cholesky": ([outer * n * n], [outer * n * n]),
-    }[statement.kind]
+    wanted = SIZES_OF_ROUTINES[statement.kind](*statement.sizes)
     for buffers, sizes in zip((statement.arguments, statement.results), wanted, strict=True):
         for buffer, size in zip(buffers, sizes, strict=False):  # working memory follows the results
             if buffer.size < size:

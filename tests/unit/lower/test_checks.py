@@ -21,6 +21,7 @@ from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.program import Program
 from deltarule.lower import bounds, lower, verify
+from deltarule.lower.fuse import ROUTINES
 from deltarule.lower.index import ZERO, Axis, Index, of
 from deltarule.lower.loops import Buffer, Condition, Guard, Load, LoopProgram, Nest, Number, Store, everything
 from deltarule.lower.memory import MemoryPlan, Place
@@ -102,6 +103,10 @@ def test_what_cannot_be_shown_gets_a_condition(monkeypatch: pytest.MonkeyPatch) 
     (store,) = program.statements[0].stores
     guards = [expr for expr in everything([store.value]) if isinstance(expr, Guard)]
     assert [str(condition) for condition in guards[0].conditions] == ["0 ≤ 6i + j < 23"]
+
+
+def test_the_sizes_of_every_routine_are_known() -> None:
+    assert set(bounds.SIZES_OF_ROUTINES) == {op.name.lower() for op in ROUTINES}
 
 
 @pytest.mark.parametrize("kind", ["max", "average"])
