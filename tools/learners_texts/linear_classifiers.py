@@ -16,8 +16,9 @@ _NEWTON = (
     "Memory O(N·d + N·K), and O(d·K) while streaming with `partial_fit`."
 )
 _MEANINGS = {
-    "alpha": "strength of the penalty ½·alpha·‖W‖²; biases are not penalised",
+    "alpha": "strength of the penalty alpha·(½(1 − ρ)‖W‖² + ρ‖W‖₁); biases are not penalised",
     "batch_size": "examples a step of the delta rule",
+    "l1_ratio": "share ρ of ‖W‖₁ in the penalty, 0 to 1; above 0 for Newton's steps alone",
     "learning_rate": "η of the delta rule; None takes a tenth of the largest that is stable, and at most 0.1",
     "max_iter": "Newton steps, or epochs of the delta rule",
     "tol": "largest derivative, in features centred and of size 1, at which Newton's steps end",
@@ -112,8 +113,8 @@ PAGES: tuple[Page, ...] = (
     ),
     Page(
         "LogisticRegression",
-        "P(1|x) = σ(z), z = θᵀx + b; minimise −Σ wᵢ ln P(yᵢ|xᵢ) + ½α‖θ‖².\n\n"
-        "Newton: θ ← θ − (XᵀDX + αI)⁻¹∇, D = diag(σ(1 − σ)). The delta rule: θ ← θ + η(y − σ(z))x.",
+        "P(1|x) = σ(z), z = θᵀx + b; minimise −Σ wᵢ ln P(yᵢ|xᵢ) + α(½(1 − ρ)‖θ‖² + ρ‖θ‖₁).\n\n"
+        "Newton: θ ← θ − (XᵀDX + αI)⁻¹∇, D = diag(σ(1 − σ)), for ρ = 0. The delta rule: θ ← θ + η(y − σ(z))x.",
         "Two classes, a straight boundary, and probabilities that can be trusted: the first classifier to try.",
         "More than two classes: [[SoftmaxRegression]], the same for K of them. A boundary that bends: "
         "[[MLPClassifier]]. Very few examples: [[GaussianNaiveBayes]].",
@@ -125,11 +126,12 @@ PAGES: tuple[Page, ...] = (
             ("The matrix of Newton's steps, XᵀDX: the loss is convex", logistic_curvature),
         ),
         ("SoftmaxRegression", "LinearSVM", "Perceptron"),
-        {**_MEANINGS, "alpha": "strength of the penalty ½·alpha·‖θ‖² on the sum of the losses"},
+        {**_MEANINGS, "alpha": "strength of the penalty alpha·(½(1 − ρ)‖θ‖² + ρ‖θ‖₁) on the sum of the losses"},
     ),
     Page(
         "SoftmaxRegression",
-        "Scores a = Wx + b, P(k|x) = exp aₖ/Σⱼ exp aⱼ; minimise mean(log Σⱼ exp aⱼ − a_y) + ½α‖W‖².\n\n"
+        "Scores a = Wx + b, P(k|x) = exp aₖ/Σⱼ exp aⱼ; minimise mean(log Σⱼ exp aⱼ − a_y) + "
+        "α(½(1 − ρ)‖W‖² + ρ‖W‖₁).\n\n"
         "Newton steps by conjugate gradients, or the delta rule W ← W + η(𝟙(k = y) − P(k|x))xᵀ.",
         "Any number of classes, straight boundaries, probabilities. Rare classes: `class_weight=\"balanced\"`.",
         "No probabilities wanted, and a wide margin: [[LinearSVM]]. Boundaries that bend: [[MLPClassifier]]; images: "
@@ -145,8 +147,8 @@ PAGES: tuple[Page, ...] = (
     ),
     Page(
         "LinearSVM",
-        "Scores a = Wx + b; minimise mean Σ_{j≠y} max(0, 1 + aⱼ − a_y), or its square, + ½α‖W‖². With two classes "
-        "max(0, 1 − y·z), z the difference of the scores.\n\n"
+        "Scores a = Wx + b; minimise mean Σ_{j≠y} max(0, 1 + aⱼ − a_y), or its square, + α(½(1 − ρ)‖W‖² + ρ‖W‖₁). "
+        "With two classes max(0, 1 − y·z), z the difference of the scores.\n\n"
         "Newton steps (the plain hinge rounded ever less), or subgradient steps; at the kink the subgradient is 0.",
         "A wide margin, set by the examples near the boundary alone: easy ones cost exactly 0 and do not move it.",
         "Probabilities: [[SoftmaxRegression]] or [[LogisticRegression]]. A boundary that bends: [[MLPClassifier]] with "

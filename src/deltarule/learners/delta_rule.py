@@ -191,7 +191,9 @@ def _mean_square(errors: Array) -> float:
 
 @final
 class LogisticRegression(BinaryClassifier, PenalisedClassifier):
-    """P(y = 1|x) = σ(θᵀx + b), the maximum of the likelihood with penalty ½α‖θ‖² (CM-24 … CM-26).
+    """P(y = 1|x) = σ(θᵀx + b), the maximum of the likelihood with penalty α(½(1 − ρ)‖θ‖² + ρ‖θ‖₁) (CM-24 … CM-26).
+
+    ρ is ``l1_ratio``: above 0, coefficients become exactly 0, and Newton steps have the penalty in their model.
 
     ``solver="newton"`` takes Newton steps with the Hessian XᵀDX until no derivative of the mean is above ``tol``, in
     features that are centred and of size 1, so that neither their place nor their unit matters; ``"delta"`` is the
@@ -204,12 +206,12 @@ class LogisticRegression(BinaryClassifier, PenalisedClassifier):
     [[0.5, 0.5]]
     """
 
-    def __init__(self, *, alpha: float = 1e-4, fit_intercept: bool = True, solver: str = "newton",
-                 learning_rate: float | None = 0.1, batch_size: int = 1, max_iter: int = 100, tol: float = 1e-8,
-                 class_weight: Any = None, warm_start: bool = False) -> None:  # fmt: skip
-        super().__init__(alpha=alpha, fit_intercept=fit_intercept, solver=solver, learning_rate=learning_rate,
-                         batch_size=batch_size, max_iter=max_iter, tol=tol, class_weight=class_weight,
-                         warm_start=warm_start)  # fmt: skip
+    def __init__(self, *, alpha: float = 1e-4, l1_ratio: float = 0.0, fit_intercept: bool = True,
+                 solver: str = "newton", learning_rate: float | None = 0.1, batch_size: int = 1, max_iter: int = 100,
+                 tol: float = 1e-8, class_weight: Any = None, warm_start: bool = False) -> None:  # fmt: skip
+        super().__init__(alpha=alpha, l1_ratio=l1_ratio, fit_intercept=fit_intercept, solver=solver,
+                         learning_rate=learning_rate, batch_size=batch_size, max_iter=max_iter, tol=tol,
+                         class_weight=class_weight, warm_start=warm_start)  # fmt: skip
 
     def _loss(self) -> Loss:
         return BinaryCrossEntropy()

@@ -75,6 +75,12 @@ class Design:
         of = (np.sqrt(ridge) * self.unit / self.size) ** 2
         return np.append(of, 0.0) if self.intercept else of
 
+    def kinks(self, strength: float) -> Array:
+        """Return what multiplies |Φ| in the penalty strength·‖θ‖₁, (width,); biases are free."""
+        with np.errstate(over="ignore"):
+            of = np.minimum(strength * self.unit / self.size, 1e300)
+        return np.append(of, 0.0) if self.intercept else of
+
     def outer(self, phi: Array) -> tuple[Array, Array]:
         """Return θ (outputs, d) and the intercepts (outputs,) of Φ; what is beyond the largest float is infinite."""
         coefficients = phi[:, : self.features] / self.size
@@ -123,18 +129,22 @@ class Design:
         total = errors.sum(axis=0)
         return np.column_stack([(sums - np.outer(total, self._left)) / self.size, total])
 
-    def gram(self, block: Any, weights: Array) -> Array:
-        """Return x̃ᵀ diag(weights) x̃ of a block, (width, width); weights of any sign."""
-        found = np.empty((self.width, self.width))
-        inner = found[: self.features, : self.features]
+    def gram(self, block: Any, weights: Array, columns: Array | None = None) -> Array:
+        """Return x̃ᵀ diag(weights) x̃ of a block, (width, width), or of some features and the bias; any weights."""
+        left, size = self._left, self.size
+        if columns is not None:
+            block, left, size = block[:, columns], left[columns], size[columns]
+        d = len(size)
+        found = np.empty((d + int(self.intercept), d + int(self.intercept)))
+        inner = found[:d, :d]
         inner[...] = _product(block, weights)
         if self.intercept:
             sums, total = np.asarray(block.T @ weights), float(weights.sum())
-            cross = np.outer(sums, self._left)
-            inner -= cross + cross.T - total * np.outer(self._left, self._left)
-            found[-1, :-1] = found[:-1, -1] = (sums - total * self._left) / self.size
+            cross = np.outer(sums, left)
+            inner -= cross + cross.T - total * np.outer(left, left)
+            found[-1, :-1] = found[:-1, -1] = (sums - total * left) / size
             found[-1, -1] = total
-        inner /= np.outer(self.size, self.size)
+        inner /= np.outer(size, size)
         return found
 
 

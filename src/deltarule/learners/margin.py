@@ -7,7 +7,7 @@ from typing import Any, final
 
 from deltarule.dtypes import DType
 from deltarule.learners.base import Array, require
-from deltarule.learners.newton import Ended, newton
+from deltarule.learners.newton import Ended
 from deltarule.learners.penalised import PenalisedClassifier
 from deltarule.losses import CrossEntropy, Loss, MulticlassHinge
 from deltarule.losses.loss import require_labels
@@ -86,12 +86,13 @@ class LinearSVM(PenalisedClassifier):
     ['a', 'b']
     """
 
-    def __init__(self, *, alpha: float = 1e-3, fit_intercept: bool = True, loss: str = "squared_hinge",
-                 solver: str = "newton", learning_rate: float | None = None, batch_size: int = 1, max_iter: int = 100,
-                 tol: float = 1e-10, class_weight: Any = None, warm_start: bool = False) -> None:  # fmt: skip
-        super().__init__(alpha=alpha, fit_intercept=fit_intercept, solver=solver, learning_rate=learning_rate,
-                         batch_size=batch_size, max_iter=max_iter, tol=tol, class_weight=class_weight,
-                         warm_start=warm_start)  # fmt: skip
+    def __init__(self, *, alpha: float = 1e-3, l1_ratio: float = 0.0, fit_intercept: bool = True,
+                 loss: str = "squared_hinge", solver: str = "newton", learning_rate: float | None = None,
+                 batch_size: int = 1, max_iter: int = 100, tol: float = 1e-10, class_weight: Any = None,
+                 warm_start: bool = False) -> None:  # fmt: skip
+        super().__init__(alpha=alpha, l1_ratio=l1_ratio, fit_intercept=fit_intercept, solver=solver,
+                         learning_rate=learning_rate, batch_size=batch_size, max_iter=max_iter, tol=tol,
+                         class_weight=class_weight, warm_start=warm_start)  # fmt: skip
         self.loss = loss
 
     def _check(self) -> None:
@@ -105,17 +106,17 @@ class LinearSVM(PenalisedClassifier):
         """Return 2K: of the square with all slacks above 0, 2Σ_j (e_j − e_y)(e_j − e_y)ᵀ, or 0."""
         return 2.0 * len(self.classes_) if self.loss == "squared_hinge" else 0.0
 
-    def _minimise(self, made: Any, phi: Array) -> Ended:
+    def _minimise(self, made: Any, steps: Any, phi: Array) -> Ended:
         """Round the hinge less and less, each time starting where the line through the last two minima leads."""
         if self.loss == "squared_hinge":
-            return super()._minimise(made, phi)
-        steps, minima, ended = 0, [phi], Ended(phi, 0, 0.0, converged=True)
+            return super()._minimise(made, steps, phi)
+        taken, minima, ended = 0, [phi], Ended(phi, 0, 0.0, converged=True)
         for rounding in _ROUNDINGS:
             if len(minima) > 2:
                 phi = minima[-1] + _SHARPER * (minima[-1] - minima[-2])
-            ended = newton(made(_rounded, rounding), phi, self.max_iter, self.tol)
-            phi, steps = ended.phi, steps + ended.steps
+            ended = steps(made(_rounded, rounding), phi)
+            phi, taken = ended.phi, taken + ended.steps
             minima.append(phi)
             if not ended.converged:
                 break
-        return replace(ended, steps=steps)
+        return replace(ended, steps=taken)

@@ -103,9 +103,12 @@ class Problem:
             pieces.append((inside, tuple(filled(one, size) for one in of)))
         return pieces
 
-    def hessian(self) -> Array:
-        """Return the second derivatives, (size of Φ, size of Φ)."""
-        outputs, width = self.shape
+    def hessian(self, columns: Array | None = None) -> Array:
+        """Return the second derivatives, (size of Φ, size of Φ), or those of some features and of the biases."""
+        outputs = self.shape[0]
+        free = np.arange(self.design.features) if columns is None else columns
+        width = len(free) + int(self.design.intercept)
+        penalty = np.append(self.penalty[free], self.penalty[self.design.features :])
         found = np.zeros((outputs, outputs, width, width))
         for rows, block in self.design.blocks():
             bends = np.empty((outputs, outputs, rows.stop - rows.start))
@@ -113,12 +116,12 @@ class Problem:
                 bends[:, :, part] = self._programs.bends(z, y, w, *self._number)[0][:, :, : part.stop - part.start]
             for a in range(outputs):
                 for b in range(a, outputs):
-                    found[a, b] += self.design.gram(block, bends[a, b])
+                    found[a, b] += self.design.gram(block, bends[a, b], columns)
         for a in range(outputs):
             for b in range(a):
                 found[a, b] = found[b, a]
         matrix = found.transpose(0, 2, 1, 3).reshape(outputs * width, outputs * width) / self.design.n
-        matrix[np.diag_indices_from(matrix)] += np.tile(self.penalty, outputs)
+        matrix[np.diag_indices_from(matrix)] += np.tile(penalty, outputs)
         return matrix
 
     def curvature(self, v: Array) -> Array:
@@ -181,15 +184,23 @@ def _largest(gradient: Array) -> float:
     return float(np.abs(gradient).max(initial=0.0))
 
 
-def _sampled(problem: Problem, phi: Array, max_iter: int, tol: float) -> tuple[Array, float, Solver | None]:
-    """Return the minimum for a sample, a J that it should not exceed, and the solver there; Φ for few examples."""
+def sample(problem: Problem, phi: Array) -> tuple[Problem, float] | None:
+    """Return J of a sample and the derivative that its minimum may have, from Φ = 0 where there are many examples."""
     size = max(problem.design.n // _SHARE, _PER_COEFFICIENT * phi.size)
     if problem.design.n < _WORTH_A_SAMPLE or 2 * size > problem.design.n or phi.any():
+        return None
+    rows = np.random.default_rng(0).choice(problem.design.n, size, replace=False)
+    return problem.part(np.sort(rows)), _ROUGHLY
+
+
+def _sampled(problem: Problem, phi: Array, max_iter: int, tol: float) -> tuple[Array, float, Solver | None]:
+    """Return the minimum for a sample, a J that it should not exceed, and the solver there; Φ for few examples."""
+    found = sample(problem, phi)
+    if found is None:
         return phi.ravel(), np.inf, None
-    rows = np.sort(np.random.default_rng(0).choice(problem.design.n, size, replace=False))
-    part = problem.part(rows)
+    part, roughly = found
     bound, _ = part.slopes(phi)
-    start = newton(part, phi, max_iter, max(tol, _ROUGHLY)).phi
+    start = newton(part, phi, max_iter, max(tol, roughly)).phi
     if not problem.worth_a_matrix:
         return start.ravel(), bound, None
     part.slopes(start)

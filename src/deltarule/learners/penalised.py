@@ -10,25 +10,30 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from deltarule.errors import DataError
-from deltarule.learners.base import Array, above, at_least, require, whole
+from deltarule.learners.base import Array, above, at_least, require, share, whole
 from deltarule.learners.delta_step import DeltaRule
 from deltarule.learners.design import Design
 from deltarule.learners.linear import LinearClassifier, unless_diverged
 from deltarule.learners.newton import Ended, Problem, newton
 from deltarule.learners.objective import Data
 from deltarule.learners.pointwise import Family
+from deltarule.learners.proximal_newton import proximal_newton
 from deltarule.losses import Loss
 
 
 class PenalisedClassifier(LinearClassifier):
-    """A loss and a penalty on the weights (not on biases), minimised by Newton steps or by the delta rule."""
+    """A loss and a penalty on the weights (not on biases), minimised by Newton steps or by the delta rule.
+
+    The penalty is α(½(1 − ρ)‖Θ‖² + ρ‖Θ‖₁) with ρ = ``l1_ratio``; the delta rule takes ρ = 0 alone.
+    """
 
     def __init__(
-        self, *, alpha: float = 1e-4, fit_intercept: bool = True, solver: str = "newton",
+        self, *, alpha: float = 1e-4, l1_ratio: float = 0.0, fit_intercept: bool = True, solver: str = "newton",
         learning_rate: float | None = 0.1, batch_size: int = 1, max_iter: int = 100, tol: float = 1e-10,
         class_weight: Any = None, warm_start: bool = False,
     ) -> None:  # fmt: skip
         self.alpha = alpha
+        self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept
         self.solver = solver
         self.learning_rate = learning_rate
@@ -48,6 +53,7 @@ class PenalisedClassifier(LinearClassifier):
             self.n_iter_ = 0
             self.__dict__.pop("learning_rate_", None)  # of earlier data
             if self.solver == "delta":
+                self._check_smooth("solver='delta'")
                 data = (self._inputs(x), labels, shares)
                 self.learning_rate_ = self._rate(data, alpha)
                 return self._descend(data, start, alpha, self.max_iter)
@@ -68,14 +74,21 @@ class PenalisedClassifier(LinearClassifier):
         used = weights > 0
         if not used.all():
             x, labels, weights = x[used], labels[used], weights[used]
-        design = Design.of(x, weights, bool(self.fit_intercept), alpha)
-        penalty = design.penalties(alpha)
+        ridge = alpha * (1 - self.l1_ratio)
+        design = Design.of(x, weights, bool(self.fit_intercept), ridge)
+        penalty, kinks = design.penalties(ridge), design.kinks(alpha * self.l1_ratio)
 
         def made(loss: Loss | Family, number: float | None = None) -> Problem:
             return Problem(loss, len(start), design, labels, weights / weights.mean(), penalty, number)
 
         bias = start[:, -1] if self.fit_intercept else np.zeros(len(start))
-        ended = self._minimise(made, design.inner(start[:, : x.shape[1]], bias))
+
+        def steps(problem: Problem, phi: Array) -> Ended:
+            if not self.l1_ratio:
+                return newton(problem, phi, self.max_iter, self.tol)
+            return proximal_newton(problem, np.tile(kinks, (len(phi), 1)), phi, self.max_iter, self.tol)
+
+        ended = self._minimise(made, steps, design.inner(start[:, : x.shape[1]], bias))
         theta, bias = design.outer(ended.phi)
         if not (np.isfinite(theta).all() and np.isfinite(bias).all()):
             raise DataError(
@@ -84,15 +97,17 @@ class PenalisedClassifier(LinearClassifier):
             )  # fmt: skip
         return np.column_stack([theta, bias]) if self.fit_intercept else theta, ended
 
-    def _minimise(self, made: Any, phi: Array) -> Ended:
-        """Return the minimum; ``made`` makes the problem of a loss."""
-        return newton(made(self._loss()), phi, self.max_iter, self.tol)
+    def _minimise(self, made: Any, steps: Any, phi: Array) -> Ended:
+        """Return the minimum; ``made`` makes the problem of a loss, ``steps`` solve it from Φ."""
+        ended: Ended = steps(made(self._loss()), phi)
+        return ended
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """Make one pass of the delta rule over a chunk, whatever ``solver`` is. The first call needs ``classes``."""
         with unless_diverged(self):
             data, theta = self._part(X, y, classes, sample_weight)
             self._check()
+            self._check_smooth("partial_fit")
             alpha, before = self._strength(len(data[0])), getattr(self, "learning_rate_", np.inf)
             rate = self._rate(data, alpha)
             self.learning_rate_ = min(rate, before) if self.learning_rate is None else rate
@@ -120,12 +135,17 @@ class PenalisedClassifier(LinearClassifier):
 
     def _check(self) -> None:
         require(self, "alpha", at_least(0), "a number ≥ 0")
+        share(self, "l1_ratio")
         require(self, "solver", {"newton", "delta"}.__contains__, "'newton' or 'delta'")
         require(self, "learning_rate", lambda rate: rate is None or above(0)(rate), "a number > 0 or None")
         require(self, "batch_size", whole(1), "a whole number ≥ 1")
         require(self, "max_iter", whole(1), "a whole number ≥ 1")
         require(self, "tol", at_least(0), "a number ≥ 0")
         self._check_switches()
+
+    def _check_smooth(self, what: str) -> None:
+        """Raise ArgumentError for a penalty that the delta rule cannot follow to the zeros that it is for."""
+        require(self, "l1_ratio", lambda ratio: ratio == 0, f"0 for {what}, the steps of which end at no zeros")
 
     def _strength(self, mass: float) -> float:
         """Return α of the penalty on the mean loss; ``mass`` is Σw."""
