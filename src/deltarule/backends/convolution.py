@@ -54,7 +54,7 @@ def _patches(node: Node, x: Array, kernel: Sizes) -> Array:
     padded = np.pad(x, ((0, 0), *a["padding"], (0, 0)))
     spatial = tuple(range(1, 1 + len(kernel)))
     view = slide(padded, spatial, kernel, a["stride"], a["dilation"])
-    grouped = (*view.shape[: len(kernel) + 1], a["groups"], -1, *kernel)
+    grouped = (*view.shape[: len(kernel) + 1], a["groups"], x.shape[-1] // a["groups"], *kernel)
     return view.reshape(grouped)
 
 
@@ -63,7 +63,12 @@ def _letters(rank: int) -> tuple[str, str]:
 
 
 def _by_group(weight: Array, groups: int) -> Array:
-    return weight.reshape(groups, -1, *weight.shape[1:])  # (groups, C_out/groups, *kernel, C_in/groups)
+    """Return the weight as (groups, C_out/groups, *kernel, C_in/groups)."""
+    return weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
+
+
+def _signal_by_group(y: Array, groups: int) -> Array:
+    return y.reshape(*y.shape[:-1], groups, y.shape[-1] // groups)
 
 
 def convolve(node: Node, x: Array, weight: Array) -> Array:
@@ -79,7 +84,7 @@ def convolve_weight(node: Node, x: Array, y: Array) -> Array:
     """Evaluate CONVOLVE_WEIGHT: Σ over examples and positions of signal ⊗ window."""
     kernel = node.shape[1:-1]
     out, inner = _letters(len(kernel))
-    signal = y.reshape(*y.shape[:-1], node.attributes["groups"], -1)
+    signal = _signal_by_group(y, node.attributes["groups"])
     result = np.einsum(f"n{out}gc{inner},n{out}go->go{inner}c", _patches(node, x, kernel), signal, optimize=True)
     return np.asarray(result).reshape(node.shape)
 
@@ -89,9 +94,9 @@ def convolve_transposed(node: Node, y: Array, weight: Array) -> Array:
     a = node.attributes
     kernel = weight.shape[1:-1]
     out, inner = _letters(len(kernel))
-    signal = y.reshape(*y.shape[:-1], a["groups"], -1)
+    signal = _signal_by_group(y, a["groups"])
     spread = np.einsum(f"n{out}go,go{inner}c->n{out}gc{inner}", signal, _by_group(weight, a["groups"]), optimize=True)
-    spread = spread.reshape(*y.shape[:-1], -1, *kernel)
+    spread = spread.reshape(*y.shape[:-1], node.shape[-1], *kernel)
     padded = tuple(size + low + high for size, (low, high) in zip(node.shape[1:-1], a["padding"], strict=True))
     spatial = tuple(range(1, 1 + len(kernel)))
     whole = (node.shape[0], *padded, node.shape[-1])

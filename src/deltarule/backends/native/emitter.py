@@ -194,6 +194,10 @@ class Emitter:
         if lanes is None or lanes >= width:
             self.emit(f"store {kind} {value}, ptr {address}, align {align}")
             return
+        if lanes == 1:  # LLVM 22 writes the wide element where a masked vector of one lane was narrowed
+            first = self.assign(f"extractelement {kind} {value}, i64 0")
+            self.emit(f"store {type_of(dtype)} {first}, ptr {address}, align {align}")
+            return
         mask = _mask(lanes, width)
         name = f"@llvm.masked.store.v{width}{_mangled(dtype)}.p0"
         self.emit(f"call void {name}({kind} {value}, ptr {address}, i32 {align}, <{width} x i1> {mask})")

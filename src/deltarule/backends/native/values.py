@@ -433,7 +433,11 @@ class Values:
         tail = _first_lanes(self.tail, width) if self.tail is not None else None
         if step == 1:
             address = e.address(stored, base, self.scalar_index(index))
-            self.store_vector(dtype, text, address, tail)
+            if self.tail == 1:  # LLVM 22 writes the wide element where a masked vector of one lane was narrowed
+                first = e.assign(f"extractelement <{width} x {stored}> {text}, i64 0")
+                e.emit(f"store {stored} {first}, ptr {address}, align {_BYTES[stored]}")
+            else:
+                self.store_vector(dtype, text, address, tail)
             return
         pointers = e.assign(f"getelementptr {stored}, ptr {base}, {kind(INT64, width)} {self.vector_index(index)}")
         name = f"llvm.masked.scatter.{_in_memory(dtype, width)}.v{width}p0"

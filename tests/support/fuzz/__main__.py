@@ -1,0 +1,60 @@
+"""``python -m support.fuzz --graphs 100000 --seed 0 --jobs 2``: check many random programs, print those that fail."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterator
+
+from support.fuzz.graphs import random_case
+from support.fuzz.isolate import Outcome, fault, smallest, verdicts
+
+_CHUNK = 200
+
+
+def _chunk(seeds: range) -> list[Outcome]:
+    return list(verdicts(seeds))
+
+
+def _chunks(first: int, graphs: int, jobs: int) -> Iterator[list[Outcome]]:
+    parts = [range(at, min(at + _CHUNK, first + graphs)) for at in range(first, first + graphs, _CHUNK)]
+    if jobs == 1:
+        yield from map(_chunk, parts)
+        return
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap(_chunk, parts)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return how many programs failed, at most 100."""
+    parser = argparse.ArgumentParser(prog="python -m support.fuzz", description=__doc__)
+    parser.add_argument("--graphs", type=int, default=2000, help="how many programs")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--shrink", action="store_true", help="make every failing program small and print it")
+    options = parser.parse_args(arguments)
+    started, done, compared, elements, failed = time.time(), 0, 0, 0, []
+    for outcomes in _chunks(options.seed, options.graphs, options.jobs):
+        for outcome in outcomes:
+            compared += outcome.verdict.compared
+            elements += outcome.verdict.elements
+            if outcome.verdict.fault:
+                failed.append(outcome.seed)
+                print(f"seed {outcome.seed}: {outcome.verdict.fault}", flush=True)
+                if options.shrink:
+                    small = smallest(random_case(outcome.seed))
+                    print(f"{fault(small)}\n{small.code()}\n", flush=True)
+        done += len(outcomes)
+        if done % 1000 < _CHUNK:
+            print(f"{done:,} programs, {len(failed)} failed, {time.time() - started:.0f} s", flush=True)
+    share = compared / max(1, elements)
+    print(
+        f"{done:,} programs, {len(failed)} failed; {compared:,} elements compared, {share:.2%} of all; seeds {failed}"
+    )
+    return min(len(failed), 100)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
