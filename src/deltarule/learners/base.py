@@ -6,6 +6,7 @@ returns ``self``.
 
 from __future__ import annotations
 
+import functools
 import math
 import numbers
 from collections.abc import Callable, Mapping
@@ -21,6 +22,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.flags import check_parameters
+from deltarule.losses import Loss
+from deltarule.tensor.jit import jit
+from deltarule.tensor.tensor import Tensor
 
 Array = npt.NDArray[Any]
 
@@ -196,3 +200,29 @@ def coded(learner: Any, x: Any, n: int) -> Array:
     if codes.ndim != 2 or codes.shape[1] != n:
         raise ShapeError(f"{type(learner).__name__}.inverse_transform", expected=f"(N, {n})", got=str(codes.shape))
     return codes
+
+
+def meaning(loss: Loss, scores: Array) -> Array:
+    """Return what scores mean for a loss (probabilities), by NumPy; what is built is kept from call to call."""
+    return applied(_prediction(loss), scores)
+
+
+def applied(function: Callable[[Tensor], Tensor], scores: Array) -> Array:
+    """Return a function of tensors applied to an array, by NumPy; what it builds is kept from call to call.
+
+    >>> applied(abs, np.array([-1.0, 2.0])).tolist()
+    [1.0, 2.0]
+    """
+    result: Tensor = _interpreted(function)(scores)
+    return result.numpy()
+
+
+@functools.lru_cache(maxsize=32)
+def _interpreted(function: Callable[[Tensor], Tensor]) -> Callable[[Array], Tensor]:
+    return jit(lambda scores: function(scores), device="reference")
+
+
+@functools.lru_cache(maxsize=32)
+def _prediction(loss: Loss) -> Callable[[Tensor], Tensor]:
+    """Return one function for equal losses."""
+    return loss.predict

@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
-from deltarule.learners.base import Array, above, generator, require, whole
+from deltarule.learners.base import Array, above, generator, meaning, require, whole
 from deltarule.learners.delta_step import DeltaRule, Rows, require_finite
 from deltarule.learners.linear import BinaryClassifier, unless_diverged
 from deltarule.learners.objective import Data
 from deltarule.learners.penalised import PenalisedClassifier
 from deltarule.losses import BinaryCrossEntropy, Loss, SquaredError
 from deltarule.render.numbers import counted
-from deltarule.tensor.tensor import Tensor, tensor
+from deltarule.tensor.tensor import Tensor
 
 
 @final
@@ -224,5 +224,5 @@ class LogisticRegression(BinaryClassifier, PenalisedClassifier):
 
     def predict_proba(self, X: Any) -> Array:
         """Return P(class|x), columns in the order of ``classes_``."""
-        positive = self._loss().predict(tensor(self.decision_function(X))).numpy()
+        positive = meaning(self._loss(), self.decision_function(X))
         return np.stack([1 - positive, positive], axis=1)

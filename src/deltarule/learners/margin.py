@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 from deltarule.dtypes import DType
-from deltarule.learners.base import Array, require
+from deltarule.learners.base import Array, applied, meaning, require
 from deltarule.learners.newton import Ended
 from deltarule.learners.penalised import PenalisedClassifier
 from deltarule.losses import CrossEntropy, Loss, MulticlassHinge
 from deltarule.losses.loss import require_labels
 from deltarule.shapes import Shape
 from deltarule.tensor.functional import log_softmax, maximum, minimum, one_hot
-from deltarule.tensor.tensor import Tensor, tensor
+from deltarule.tensor.tensor import Tensor
 
 _SHARPER = 0.25  # one rounding of the hinge to the one before
 _ROUNDINGS = tuple(_SHARPER**power for power in range(6))
@@ -41,11 +41,11 @@ class SoftmaxRegression(PenalisedClassifier):
 
     def predict_proba(self, X: Any) -> Array:
         """Return softmax(Wx + b)."""
-        return self._loss().predict(tensor(self._scores(X))).numpy()
+        return meaning(self._loss(), self._scores(X))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return ln softmax(Wx + b)."""
-        return log_softmax(tensor(self._scores(X))).numpy()
+        return applied(log_softmax, self._scores(X))
 
 
 @final
