@@ -20,11 +20,14 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from deltarule.backends.base import Executable
 from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.flags import check_parameters
+from deltarule.graph.program import Program
 from deltarule.losses import Loss
-from deltarule.tensor.jit import jit
-from deltarule.tensor.tensor import Tensor
+from deltarule.runtime.devices import backend
+from deltarule.simplify import simplify
+from deltarule.tensor.tensor import Tensor, symbol
 
 Array = npt.NDArray[Any]
 
@@ -213,13 +216,13 @@ def applied(function: Callable[[Tensor], Tensor], scores: Array) -> Array:
     >>> applied(abs, np.array([-1.0, 2.0])).tolist()
     [1.0, 2.0]
     """
-    result: Tensor = _interpreted(function)(scores)
-    return result.numpy()
+    return _program(function, scores.shape, scores.dtype.name)(scores)[0]
 
 
-@functools.lru_cache(maxsize=32)
-def _interpreted(function: Callable[[Tensor], Tensor]) -> Callable[[Array], Tensor]:
-    return jit(lambda scores: function(scores), device="reference")
+@functools.lru_cache(maxsize=64)
+def _program(function: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: str) -> Executable:
+    scores = symbol("scores", shape, dtype)
+    return backend("reference").compile(Program((scores.node,), tuple(simplify([function(scores).node]))))
 
 
 @functools.lru_cache(maxsize=32)
