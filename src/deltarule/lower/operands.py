@@ -14,6 +14,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.rewrite import rewrite, with_sources
 from deltarule.lower.contract import Sum, is_affine, split, sum_of
+from deltarule.lower.depthwise import side_by_side
 from deltarule.lower.fuse import ROUTINES
 from deltarule.lower.index import Axis, Index
 from deltarule.lower.layout import Layout, Panels, RowMajor
@@ -41,6 +42,9 @@ def prepare(outputs: Sequence[Node], weights: Collection[Node] = ()) -> Operands
             return with_sources(node, [_whole(source, result) for source in node.sources])
         if node.op not in CONTRACTIONS:
             return None
+        spread = side_by_side(node, lambda source: _shared(source, result))
+        if spread is not None:
+            return spread
         loops = sum_of(node)
         left = _in_memory(node.sources[0], loops.left_at, loops, result)
         right = _in_memory(node.sources[1], loops.right_at, loops, result)
@@ -79,6 +83,18 @@ def _whole(source: Node, found: Operands) -> Node:
     """Return an operand that is in memory by itself, row-major."""
     plain = source.op not in VIEWS and source.op not in FREE and source.op is not Op.INPUT
     return source if plain or source in found.kept else _copy(source, found)
+
+
+def _shared(source: Node, found: Operands) -> Node:
+    """Return an operand of many readers that is in memory: by itself, or as an input or a plain view of one."""
+    base = source
+    while base.op in {Op.RESHAPE, Op.PERMUTE} and base not in found.kept:
+        base = base.sources[0]
+    if base.op in VIEWS | FREE | {Op.PAD}:
+        return _copy(source, found)
+    if base.op is not Op.INPUT:
+        found.kept.add(base)
+    return source if base is source else _copy(source, found)
 
 
 def _copy(source: Node, found: Operands) -> Node:

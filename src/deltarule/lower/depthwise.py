@@ -1,0 +1,89 @@
+"""Convolutions of few channels a group, as sums over the places of the kernel.
+
+As a matrix product for each group, a convolution of groups of one or two channels has columns of one or two numbers,
+of which no vector can be made. Here all channels lie side by side instead: for every place k of the kernel the image,
+moved by k, is multiplied by one row of weights, result[n, p, o] = Σ_k image[n, p·s + k·d, o]·w[k, o], and these
+products are added in the order of the kernel. Weight and image gradients are sums of the same products.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+from deltarule.graph import build
+from deltarule.graph.node import Node
+from deltarule.graph.op import Op
+from deltarule.shapes import count
+
+_MOST_TERMS = 64  # products that are written out for one result
+_FEW = 4  # columns of a group of which no vector can be made
+Copy = Callable[[Node], Node]
+
+
+def side_by_side(node: Node, whole: Copy) -> Node | None:
+    """Return a grouped convolution (without padding) or its weight gradient as sums of products, or None.
+
+    ``whole`` brings an operand to memory.
+    """
+    if node.op not in {Op.CONVOLVE, Op.CONVOLVE_WEIGHT} or node.attributes["groups"] == 1:
+        return None
+    weight = node.sources[1].shape if node.op is Op.CONVOLVE else node.shape
+    outputs, inner = weight[0] // node.attributes["groups"], weight[-1]
+    if outputs >= _FEW or count(weight[1:]) > _MOST_TERMS or not count(node.shape):
+        return None
+    made = _convolution if node.op is Op.CONVOLVE else _weight_gradient
+    return made(node, [whole(channels) for channels in _channels(node.sources[0], outputs, inner)], whole)
+
+
+def _channels(image: Node, outputs: int, inner: int) -> Iterator[Node]:
+    """Yield, for each input channel of a group, the image with the channel that each output channel reads."""
+    for place in range(inner):
+        part = image
+        if inner > 1:
+            ends = (*image.shape[:-1], image.shape[-1])
+            part = build.slice_axes(image, (*(0 for _ in ends[:-1]), place), ends, (*(1 for _ in ends[:-1]), inner))
+        if outputs > 1:
+            shape = (*part.shape, outputs)
+            part = build.reshape(
+                build.broadcast_to(build.expand_dims(part, (part.rank,)), shape), (*part.shape[:-1], -1)
+            )
+        yield part
+
+
+def _moved(image: Node, node: Node, offset: Sequence[int], positions: Sequence[int]) -> Node:
+    """Return what the kernel's place ``offset`` meets: image[n, p·stride + offset·dilation, c] for all positions p."""
+    a = node.attributes
+    starts = [k * d for k, d in zip(offset, a["dilation"], strict=True)]
+    stops = [start + (p - 1) * s + 1 for start, p, s in zip(starts, positions, a["stride"], strict=True)]
+    return build.slice_axes(image, (0, *starts, 0), (image.shape[0], *stops, image.shape[-1]), (1, *a["stride"], 1))
+
+
+def _convolution(node: Node, images: Sequence[Node], whole: Copy) -> Node:
+    weight = node.sources[1]
+    kernel = weight.shape[1:-1]
+    rank = weight.rank
+    rows = whole(build.permute(weight, (*range(1, rank), 0)))  # (*kernel, inner, outputs): channels side by side
+    terms = []
+    for offset in itertools.product(*map(range, kernel)):
+        for place, image in enumerate(images):
+            at = (*offset, place)
+            row = build.slice_axes(rows, (*at, 0), (*(k + 1 for k in at), weight.shape[0]))
+            row = build.broadcast_to(build.reshape(row, (weight.shape[0],)), node.shape)
+            terms.append(build.multiply(_moved(image, node, offset, node.shape[1:-1]), row))
+    return functools.reduce(build.add, terms)
+
+
+def _weight_gradient(node: Node, images: Sequence[Node], whole: Copy) -> Node:
+    signal = whole(node.sources[1])
+    kernel, positions = node.shape[1:-1], signal.shape[1:-1]
+    over = tuple(range(signal.rank - 1))
+    sums = [
+        build.sum_over(build.multiply(_moved(image, node, offset, positions), signal), over)
+        for offset in itertools.product(*map(range, kernel))
+        for image in images
+    ]
+    rows = build.concatenate([build.expand_dims(total, (0,)) for total in sums], 0)  # (kernel · inner, outputs)
+    shaped = build.reshape(rows, (*kernel, node.shape[-1], node.shape[0]))
+    return build.permute(shaped, (shaped.rank - 1, *range(shaped.rank - 1)))
