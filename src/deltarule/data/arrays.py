@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,28 @@ def _all_finite(array: Array) -> bool:
     """Look at some rows at a time, so that an array on disk never has to be in memory as a whole."""
     rows = max(1, _LOOKED_AT // max(1, array[:1].size))
     return all(bool(np.isfinite(array[start : start + rows]).all()) for start in range(0, len(array), rows))
+
+
+def check_squares(array: Array, name: str) -> None:
+    """Raise DataError for finite numbers so large that the sum of their squares is not finite in their type.
+
+    For what is computed from variances and distances; arrays of other types than floating point pass.
+
+    >>> check_squares(np.array([[1.0, 1e200]]), "PCA X")
+    Traceback (most recent call last):
+    deltarule.errors.DataError: PCA X: expected numbers up to 2e+153, whose squares are finite in float64, got 1e+200.
+      Divide X by its size first (a power of ten changes no digits).
+    """
+    if array.dtype.kind != "f" or not array.size:
+        return
+    largest = max(float(array.max()), -float(array.min()))
+    limit = math.sqrt(float(np.finfo(array.dtype).max) / array.size) / 4
+    if largest > limit:
+        also = ", or hand it over in float64" if array.dtype.itemsize < 8 else ""
+        raise DataError(
+            name, expected=f"numbers up to {limit:.0e}, whose squares are finite in {array.dtype}",
+            got=f"{largest:.4g}", hint=f"Divide X by its size first (a power of ten changes no digits){also}.",
+        )  # fmt: skip
 
 
 def check_finite(array: Array, name: str) -> None:

@@ -7,84 +7,24 @@ log-likelihood in the parameters. The log-likelihood never falls (Dempster, Lair
 from __future__ import annotations
 
 import math
+import numbers
 import warnings
-from dataclasses import dataclass
-from typing import Any, Final, Self, final
+from typing import Any, Self, final
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from deltarule.errors import ArgumentError
+from deltarule.data.arrays import check_squares
+from deltarule.errors import ArgumentError, DataError
+from deltarule.generative.mixture_starts import STARTS, covariances_of, given
+from deltarule.generative.mixture_steps import KINDS, MixtureParameters, collapsed, expect, log_sum, maximize
 from deltarule.runtime.buffers import Array
 
-KINDS: Final = ("full", "tied", "diag", "spherical")
-_LOG_TWO_PI: Final = math.log(2 * math.pi)
-
-
-@dataclass(frozen=True)
-class MixtureParameters:
-    """Weights (K,), means (K, d) and full covariances (K, d, d), whatever ``kind`` they are restricted to."""
-
-    weights: Array
-    means: Array
-    covariances: Array
-
-    def log_joint(self, x: Array) -> Array:
-        """Return ln wₖ + ln 𝒩(x; μₖ, Σₖ), (N, K)."""
-        factors = np.linalg.cholesky(self.covariances)
-        volume = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
-        columns = []
-        for mean, factor in zip(self.means, factors, strict=True):
-            scaled = np.linalg.solve(factor, (x - mean).T)
-            columns.append((scaled**2).sum(axis=0))
-        quadratic = np.stack(columns, axis=1)
-        return np.asarray(np.log(self.weights) - volume - 0.5 * (quadratic + x.shape[1] * _LOG_TWO_PI))
-
-
-def maximize(x: Array, responsibilities: Array, kind: str, reg_covar: float) -> MixtureParameters:
-    """Return the M step: weighted means and covariances, restricted to ``kind``.
-
-    full: Σₖ by itself; tied: one Σ = Σₖ wₖΣₖ; diag: its diagonal; spherical: the mean of the diagonal, times I.
-    """
-    d = x.shape[1]
-    counts = responsibilities.sum(axis=0) + 10 * np.finfo(np.float64).eps
-    means = responsibilities.T @ x / counts[:, None]
-    if kind in {"diag", "spherical"}:
-        errors = np.stack(
-            [(r[:, None] * (x - mean) ** 2).sum(axis=0) for r, mean in zip(responsibilities.T, means, strict=True)]
-        )
-        variances = errors / counts[:, None]
-        if kind == "spherical":
-            variances = np.repeat(variances.mean(axis=1, keepdims=True), d, axis=1)
-        covariances = variances[:, :, None] * np.eye(d)
-    else:
-        covariances = np.stack([
-            (r[:, None] * (x - mean)).T @ (x - mean) for r, mean in zip(responsibilities.T, means, strict=True)
-        ])  # fmt: skip
-        if kind == "tied":
-            covariances = np.broadcast_to(covariances.sum(axis=0) / counts.sum(), covariances.shape).copy()
-        else:
-            covariances = covariances / counts[:, None, None]
-    return MixtureParameters(counts / counts.sum(), means, covariances + reg_covar * np.eye(d))
-
-
-def first_responsibilities(x: Array, k: int, generator: Any) -> Array:
-    """Return one-hot rows by k-means++ seeds (Arthur and Vassilvitskii 2007) and ten rounds of k-means."""
-    centres = x[[generator.randint(len(x))]]
-    for _ in range(1, k):
-        nearest = ((x[:, None] - centres) ** 2).sum(axis=2).min(axis=1)
-        total = nearest.sum()
-        share = nearest / total if total > 0 else np.full(len(x), 1 / len(x))
-        centres = np.concatenate([centres, x[[generator.choice(len(x), p=share)]]])
-    for _ in range(10):
-        labels = ((x[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
-        centres = np.stack([x[labels == j].mean(axis=0) if (labels == j).any() else centres[j] for j in range(k)])
-    labels = ((x[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
-    return np.asarray(np.eye(k)[labels])
+_Run = tuple[float, MixtureParameters, list[dict[str, float]], bool]
 
 
 @final
@@ -94,7 +34,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
     The best of ``n_init`` starts is kept. ``history_`` has, for every round (an M and an E step), the mean
     log-likelihood and the ELBO E_q[ln p(x, z)] − E_q[ln q] after its E step: they are equal, and the last ones belong
     to what was learned. ``ConvergenceWarning`` tells that ``max_iter`` rounds were too few for ``tol``. ``reg_covar``
-    is added to every variance, which makes the rise of the log-likelihood exact only up to its size.
+    is added to every variance, which makes the rise of the log-likelihood exact only up to its size; with 0 a component
+    on one point or in a plane is an error (DataError).
+
+    A start gives examples to components (``init_params``: "kmeans", "k-means++", "random" or "random_from_data");
+    ``weights_init`` (K,), ``means_init`` (K, d) and ``precisions_init`` (shaped as ``covariances_``) take the place of
+    what these would be. With ``warm_start`` a fit goes on from the parameters of the last one. Components come in the
+    order of their first mean, or of ``means_init``. ``precisions_`` are the inverses of ``covariances_``,
+    ``precisions_cholesky_`` their factors P, PPᵀ = Σ⁻¹.
 
     >>> x = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]])
     >>> GaussianMixture(2, random_state=0).fit(x).means_.round(1).ravel().tolist()
@@ -102,13 +49,20 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
     """
 
     def __init__(self, n_components: int = 1, *, covariance_type: str = "full", tol: float = 1e-4, max_iter: int = 200,
-                 n_init: int = 1, reg_covar: float = 1e-6, random_state: Any = None) -> None:  # fmt: skip
+                 n_init: int = 1, reg_covar: float = 1e-6, init_params: str = "kmeans", weights_init: Any = None,
+                 means_init: Any = None, precisions_init: Any = None, warm_start: bool = False,
+                 random_state: Any = None) -> None:  # fmt: skip
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.tol = tol
         self.max_iter = max_iter
         self.n_init = n_init
         self.reg_covar = reg_covar
+        self.init_params = init_params
+        self.weights_init = weights_init
+        self.means_init = means_init
+        self.precisions_init = precisions_init
+        self.warm_start = warm_start
         self.random_state = random_state
 
     def _check(self) -> None:
@@ -116,34 +70,36 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
                 raise ArgumentError(f"GaussianMixture {name}", expected="a whole number ≥ 1", got=repr(value))
-        if self.covariance_type not in KINDS:
-            expected = f"one of {', '.join(map(repr, KINDS))}"
-            raise ArgumentError("GaussianMixture covariance_type", expected=expected, got=repr(self.covariance_type))
-        if not self.tol >= 0 or not self.reg_covar >= 0:
-            raise ArgumentError(
-                "GaussianMixture", expected="tol and reg_covar ≥ 0", got=f"{self.tol}, {self.reg_covar}"
-            )
+        for name, choices in (("covariance_type", KINDS), ("init_params", tuple(STARTS))):
+            value = getattr(self, name)
+            if value not in choices:
+                expected = f"one of {', '.join(map(repr, choices))}"
+                raise ArgumentError(f"GaussianMixture {name}", expected=expected, got=repr(value))
+        for name in ("tol", "reg_covar"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < math.inf:
+                raise ArgumentError(f"GaussianMixture {name}", expected="a number ≥ 0", got=repr(value))
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn ``weights_``, ``means_`` and ``covariances_``; components come in the order of their first mean."""
+        """Learn ``weights_``, ``means_`` and ``covariances_``.
+
+        Raises:
+            DataError: A component that ended on one point or in a plane; numbers whose squares are infinite.
+            ValueError: Fewer examples than components, and what scikit-learn refuses.
+        """
         del y
         self._check()
-        x = np.asarray(validate_data(self, X, dtype=np.float64, ensure_min_samples=2))
+        goes_on = self.warm_start and hasattr(self, "_mixture")
+        x = np.asarray(validate_data(self, X, dtype=np.float64, ensure_min_samples=2, reset=not goes_on))
+        check_squares(x, "GaussianMixture X")
         if len(x) < self.n_components:
             raise ValueError(f"n_samples={len(x)} should be >= n_components={self.n_components}")
-        generator = check_random_state(self.random_state)
-        best: tuple[float, MixtureParameters, list[dict[str, float]], bool] | None = None
-        for _ in range(self.n_init):
-            found = self._climb(x, first_responsibilities(x, self.n_components, generator))
-            if best is None or found[0] > best[0]:
-                best = found
-        if best is None:
-            raise ArgumentError("GaussianMixture n_init", expected="a whole number ≥ 1", got=repr(self.n_init))
-        self.lower_bound_, mixture, self.history_, self.converged_ = best
-        order = np.lexsort(mixture.means.T[::-1])
-        self._mixture = MixtureParameters(mixture.weights[order], mixture.means[order], mixture.covariances[order])
-        self.weights_, self.means_ = self._mixture.weights, self._mixture.means
-        self.covariances_ = _restricted(self._mixture.covariances, self.covariance_type)
+        self.lower_bound_, mixture, self.history_, self.converged_ = self._best(x, goes_on)
+        if self.means_init is None:
+            mixture = mixture.ordered(np.lexsort(mixture.means.T[::-1]))
+        self._mixture = mixture
+        self.weights_, self.means_, self.covariances_ = mixture.weights, mixture.means, mixture.covariances
+        self.precisions_, self.precisions_cholesky_ = mixture.precisions, mixture.factors
         self.n_iter_ = len(self.history_)
         if not self.converged_:
             warnings.warn(
@@ -153,31 +109,78 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
             )
         return self
 
-    def _climb(
-        self, x: Array, responsibilities: Array
-    ) -> tuple[float, MixtureParameters, list[dict[str, float]], bool]:
+    def _best(self, x: Array, goes_on: bool) -> _Run:
+        """Return the best of all starts; raises the error of the last one where all fail."""
+        if goes_on:
+            return self._climb(x, expect(x, self._last())[0])
+        generator = check_random_state(self.random_state)
+        shape = (self.n_components, x.shape[1])
+        by_hand = _by_hand(self, shape)
+        best: _Run | None = None
+        failure: DataError | None = None
+        for _ in range(self.n_init):
+            try:
+                found = self._climb(x, self._start(x, generator, by_hand))
+            except DataError as error:
+                failure = error
+                continue
+            if best is None or found[0] > best[0]:
+                best = found
+        if best is None:
+            raise failure if failure is not None else collapsed()
+        return best
+
+    def _start(self, x: Array, generator: Any, by_hand: tuple[Array | None, Array | None, Array | None]) -> Array:
+        """Return first responsibilities (K, N): those of a start, or of the parameters that were given."""
+        weights, means, covariances = by_hand
+        known = all(part is not None for part in by_hand)
+        if not known:
+            shares = STARTS[self.init_params](x, self.n_components, generator)
+            if weights is None and means is None and covariances is None:
+                return shares
+            made = maximize(x, shares, self.covariance_type, self.reg_covar)
+            weights = made.weights if weights is None else weights
+            means = made.means if means is None else means
+            covariances = made.covariances if covariances is None else covariances
+        return expect(x, MixtureParameters.of(weights, means, covariances, self.covariance_type))[0]  # type: ignore[arg-type]  # none is None
+
+    def _last(self) -> MixtureParameters:
+        """Return what the last fit learned; raises ArgumentError if it was of another form."""
+        last = self._mixture
+        for name, own, before in (
+            ("n_components", self.n_components, len(last.means)),
+            ("covariance_type", self.covariance_type, last.kind),
+        ):
+            if own != before:
+                raise ArgumentError(
+                    f"GaussianMixture {name}", expected=f"{before!r}, that of the last fit, with warm_start",
+                    got=repr(own), hint="With warm_start=False, or in a clone, everything is learned anew.",
+                )  # fmt: skip
+        return last
+
+    def _climb(self, x: Array, responsibilities: Array) -> _Run:
         """Make rounds of an M and an E step until the mean log-likelihood grows by less than ``tol``."""
         history: list[dict[str, float]] = []
         before, converged = -math.inf, False
         for _ in range(self.max_iter):
             mixture = maximize(x, responsibilities, self.covariance_type, self.reg_covar)
-            joint = mixture.log_joint(x)
-            total = logsumexp(joint, axis=1)
-            responsibilities = np.exp(joint - total[:, None])
-            history.append({"log_likelihood": float(total.mean()), "elbo": elbo(joint, responsibilities)})
-            if total.mean() - before < self.tol:
+            responsibilities, likelihood, bound = expect(x, mixture)
+            history.append({"log_likelihood": likelihood, "elbo": bound})
+            if likelihood - before < self.tol:
                 converged = True
                 break
-            before = float(total.mean())
+            before = likelihood
         return history[-1]["log_likelihood"], mixture, history, converged
 
     def _joint(self, x: Any) -> Array:
         check_is_fitted(self)
-        return self._mixture.log_joint(np.asarray(validate_data(self, x, dtype=np.float64, reset=False)))
+        checked = np.asarray(validate_data(self, x, dtype=np.float64, reset=False))
+        check_squares(checked, "GaussianMixture X")
+        return self._mixture.log_joint(checked).T
 
     def score_samples(self, X: Any) -> Array:
         """Return ln p(x) of every example."""
-        return np.asarray(logsumexp(self._joint(X), axis=1))
+        return log_sum(self._joint(X).T)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean of ln p(x)."""
@@ -186,8 +189,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
     def predict_proba(self, X: Any) -> Array:
         """Return p(k | x), (N, K)."""
-        joint = self._joint(X)
-        return np.asarray(softmax(joint, axis=1))
+        return np.asarray(softmax(self._joint(X), axis=1))
 
     def predict(self, X: Any) -> Array:
         """Return the likeliest component of every example."""
@@ -201,16 +203,23 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         """Return new examples (n, d) and their components, by ``random_state``."""
         check_is_fitted(self)
         generator = check_random_state(self.random_state)
-        labels = generator.choice(self.n_components, size=n_samples, p=self.weights_)
-        factors = np.linalg.cholesky(self._mixture.covariances)
+        labels = generator.choice(len(self.means_), size=n_samples, p=self.weights_)
         noise = generator.normal(size=(n_samples, self.means_.shape[1]))
-        return self.means_[labels] + np.einsum("nij,nj->ni", factors[labels], noise), labels
+        if self._mixture.kind in {"diag", "spherical"}:
+            deviations = np.sqrt(self.covariances_).reshape(len(self.means_), -1)
+            return self.means_[labels] + deviations[labels] * noise, labels
+        lower = np.linalg.cholesky(self.covariances_)
+        drawn = np.empty_like(noise)
+        for k in range(len(self.means_)):
+            own = labels == k
+            drawn[own] = noise[own] @ (lower if self._mixture.kind == "tied" else lower[k]).T
+        return self.means_[labels] + drawn, labels
 
     def n_parameters(self) -> int:
         """Return how many numbers are free."""
         k, d = self.means_.shape
         spread = {"full": k * d * (d + 1) // 2, "tied": d * (d + 1) // 2, "diag": k * d, "spherical": k}
-        return int(k - 1 + k * d + spread[self.covariance_type])
+        return int(k - 1 + k * d + spread[self._mixture.kind])
 
     def bic(self, X: Any) -> float:
         """Return −2 ln p(X) + n_parameters·ln N; lower is better (Schwarz 1978)."""
@@ -228,9 +237,13 @@ def elbo(joint: Array, responsibilities: Array) -> float:
     return float((responsibilities * (joint - log_q)).sum(axis=1).mean())
 
 
-def _restricted(covariances: Array, kind: str) -> Array:
-    """Return (K, d, d), (d, d), (K, d) or (K,), as scikit-learn shapes them."""
-    if kind == "tied":
-        return np.asarray(covariances[0])
-    diagonals = np.diagonal(covariances, axis1=1, axis2=2)
-    return np.asarray(covariances if kind == "full" else diagonals if kind == "diag" else diagonals[:, 0])
+def _by_hand(learner: GaussianMixture, shape: tuple[int, int]) -> tuple[Array | None, Array | None, Array | None]:
+    """Return the first weights, means and covariances that were given."""
+    k, d = shape
+    spread = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[learner.covariance_type]
+    precisions = given("precisions_init", learner.precisions_init, spread)
+    return (
+        given("weights_init", learner.weights_init, (k,)),
+        given("means_init", learner.means_init, shape),
+        None if precisions is None else covariances_of(precisions, learner.covariance_type),
+    )
