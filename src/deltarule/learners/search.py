@@ -5,6 +5,9 @@ smallest of the minima of groups of columns bounds the k-th smallest distance fr
 below that bound (and an allowance for rounding) are looked into; what they hold is measured again as Σ(q − x)² in
 float64 and sorted. Distances are therefore exact, and equal ones are ordered by index.
 
+The products are in float32, whatever the examples are: that finds the few to be measured in half the time. Where
+groups of examples lie so close together that single precision does not tell them apart, float64 takes its place.
+
 Numbers whose squares would be infinite or 0 are divided by a power of two, which changes no other bit; queries that
 are farther out than the squares reach are measured one by one.
 
@@ -15,8 +18,9 @@ Cost: O(Q·N·d) in products, one more pass over the Q·N values while they are 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,41 +32,116 @@ from deltarule.learners.base import Array
 from deltarule.runtime.devices import compiled
 
 Rows = npt.NDArray[np.int64]
-_QUERIES, _COLUMNS, _STRIPES = 512, 4096, 32  # a tile is 512 × 4096; a group is every 128th column of a tile
-_GROUPS = _COLUMNS // _STRIPES
+_QUERIES, _COLUMNS, _STRIPES = 512, 4096, 32  # a native tile is 512 × 4096; a group is every 128th column of a tile
+_GROUPS, _FEWEST_STRIPES = _COLUMNS // _STRIPES, 4  # of few examples groups are smaller
 _BLOCK_NUMBERS = 2**25  # values of a block of queries
-_PAIR_NUMBERS = 2**22  # numbers in a block of differences
+_PLAIN_NUMBERS, _FEWEST = 2**22, 64  # the same in NumPy, but not less than 64 queries
+_PAIR_NUMBERS = 2**18  # numbers in a block of differences
 _WORTH_COMPILING = 2**31  # products of numbers
 _SAFE = {"float32": 40, "float64": 400}  # sizes 2^±these have squares, and sums of them, that are normal numbers
+_ROUNDING = 6  # of products, in units of ε√d; float64 that becomes float32 is in it
 
 Tile = Callable[[Array, Array, Array], Sequence[Array]]
 
 
 @dataclass(frozen=True)
+class Filter:
+    """Examples of one type for the products: centred (which keeps ‖x‖² small, so that little cancels), and squares."""
+
+    centred: Array  # rows of 0 fill the last tile
+    squares: Array  # ∞ for these
+    n: int
+    columns: int  # of a tile
+    groups: int  # of these
+
+    @staticmethod
+    def of(examples: Array, mean: Array, dtype: str) -> Filter:
+        """Prepare examples (N, d)."""
+        n, width = examples.shape
+        stripes = min(_STRIPES, max(_FEWEST_STRIPES, 1 << (n // _GROUPS).bit_length() >> 1))
+        columns = min(_COLUMNS, -(-n // stripes) * stripes)
+        padded = -(-n // columns) * columns
+        centred, squares = np.zeros((padded, width), dtype), np.full(padded, np.inf, dtype)
+        np.subtract(examples, mean, out=centred[:n], casting="same_kind")
+        squares[:n] = np.einsum("nd,nd->n", centred[:n], centred[:n])
+        return Filter(centred, squares, n, columns, columns // stripes)
+
+    @functools.cached_property
+    def largest(self) -> float:
+        """The largest square."""
+        return float(self.squares[: self.n].max())
+
+    def blocks(self, queries: Array, k: int) -> Iterator[tuple[slice, Rows, Rows]]:
+        """Yield rows of queries, and (row, column) of all pairs among which their k nearest are, ordered by row."""
+        padded, width = self.centred.shape
+        native = self.columns == _COLUMNS and len(queries) * padded * width >= _WORTH_COMPILING
+        numbers = _BLOCK_NUMBERS if native else max(_PLAIN_NUMBERS, _FEWEST * padded)
+        size = max(1, min(_QUERIES, len(queries), numbers // padded))
+        tile: Tile = _compiled_tile(size, width, str(self.centred.dtype)) if native else _plain_tile(self.groups)
+        values = np.empty((size, padded), self.centred.dtype)
+        for start in range(0, len(queries), size):
+            rows = slice(start, min(start + size, len(queries)))
+            block = queries[rows]
+            count = len(block)
+            if count < size and native:  # the program takes whole blocks
+                block = np.concatenate([block, np.zeros((size - count, width), block.dtype)])
+            yield rows, *self._candidates(block, count, values, k, tile)
+
+    def _candidates(self, block: Array, n: int, values: Array, k: int, tile: Tile) -> tuple[Rows, Rows]:
+        """Return (row, column) of all pairs among which the k nearest of the first n rows are, ordered by row."""
+        groups, stripes = self.groups, self.columns // self.groups
+        minima = np.empty((len(block), values.shape[1] // stripes), values.dtype)
+        for number, start in enumerate(range(0, len(self.centred), self.columns)):
+            columns, own = slice(start, start + self.columns), slice(number * groups, (number + 1) * groups)
+            values[: len(block), columns], minima[:, own] = tile(block, self.centred[columns], self.squares[columns])
+        queries, values, minima = block[:n], values[:n], minima[:n]
+        finite = np.isfinite(minima).sum(axis=1).min()
+        pool = minima if k <= finite else values
+        bound = np.partition(pool, k - 1, axis=1)[:, k - 1]
+        scale = np.einsum("qd,qd->q", queries, queries) + self.largest
+        bound = bound + _ROUNDING * np.finfo(values.dtype).eps * np.sqrt(queries.shape[1] + 16) * scale
+        row, group = np.nonzero(minima <= bound[:, None])
+        base = group // groups * self.columns + group % groups
+        places = base[:, None] + groups * np.arange(stripes)
+        inside = values[row[:, None], places] <= bound[row][:, None]
+        return np.repeat(row, inside.sum(axis=1)), places[inside]
+
+
+@dataclass(frozen=True)
 class Known:
-    """Examples ready for search: centred (which keeps ‖x‖² small, so that little cancels), and their squares."""
+    """Examples ready for search."""
 
     examples: Array
     mean: Array
-    centred: Array  # rows of 0 fill the last tile
-    squares: Array  # ∞ for these
     exponent: int = 0  # examples are 2^exponent times what is stored
 
     @staticmethod
     def of(examples: Array) -> Known:
-        """Prepare examples (N, d) of float32 or float64, which sets the type of the products."""
-        n, width = examples.shape
+        """Prepare examples (N, d) of float32 or float64."""
         examples, exponent = in_reach(examples)
         mean = examples.mean(axis=0, dtype=np.float64).astype(examples.dtype)
-        padded = -(-n // _COLUMNS) * _COLUMNS
-        centred, squares = np.zeros((padded, width), examples.dtype), np.full(padded, np.inf, examples.dtype)
-        np.subtract(examples, mean, out=centred[:n])
-        squares[:n] = np.einsum("nd,nd->n", centred[:n], centred[:n])
-        return Known(examples, mean, centred, squares, exponent)
+        return Known(examples, mean, exponent)
+
+    @functools.cached_property
+    def coarse(self) -> tuple[Filter, int]:
+        """Examples in float32, divided by 2^exponent: 0 unless squares would leave the type."""
+        centred, exponent = self.examples - self.mean, 0
+        if self.examples.dtype == np.float64:
+            centred, exponent = _reduced(centred, "float32")
+        return Filter.of(centred, np.zeros_like(self.mean), "float32"), exponent
+
+    @functools.cached_property
+    def fine(self) -> Filter:
+        """Examples in float64."""
+        return Filter.of(self.examples, self.mean, "float64")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be made again."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def nearest(self, queries: Array, k: int) -> tuple[npt.NDArray[np.float64], Rows]:
         """Return (distances, indices), both (Q, k), nearest first, of equal ones the earlier."""
-        far = _exponents(queries) > self.exponent + _SAFE[str(self.centred.dtype)]
+        far = _exponents(queries) > self.exponent + _SAFE[str(self.examples.dtype)]
         if not far.any():
             return self._nearest(scaled(queries, -self.exponent), k)
         distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
@@ -85,38 +164,28 @@ class Known:
     def _nearest(self, queries: Array, k: int) -> tuple[npt.NDArray[np.float64], Rows]:
         """Return the same for queries in the units of what is stored."""
         distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
-        centred = queries.astype(self.centred.dtype, copy=False) - self.mean
-        padded, width = self.centred.shape
-        size = max(1, min(_QUERIES, len(queries), _BLOCK_NUMBERS // padded))
-        large = len(queries) * padded * width >= _WORTH_COMPILING
-        tile: Tile = _compiled_tile(size, width, str(centred.dtype)) if large else _plain_tile
-        values = np.empty((size, padded), centred.dtype)
-        for start in range(0, len(queries), size):
-            rows = slice(start, start + size)
-            block = centred[rows]
-            if len(block) < size and large:  # the program takes whole blocks
-                block = np.concatenate([block, np.zeros((size - len(block), width), block.dtype)])
-            pairs = self._candidates(block, len(centred[rows]), values, k, tile)
+        done = 0
+        for rows, pairs in self._coarse_pairs(queries, k):
             distances[rows], indices[rows] = self._sorted(queries[rows], pairs, k)
+            done = rows.stop
+        if done < len(queries):
+            rest = queries[done:]
+            for rows, *fine in self.fine.blocks(rest.astype(np.float64, copy=False) - self.mean, k):
+                place = slice(done + rows.start, done + rows.stop)
+                distances[place], indices[place] = self._sorted(rest[rows], (fine[0], fine[1]), k)
         return distances, indices
 
-    def _candidates(self, block: Array, n: int, values: Array, k: int, tile: Tile) -> tuple[Rows, Rows]:
-        """Return (row, column) of all pairs among which the k nearest of the first n rows are, ordered by row."""
-        minima = np.empty((len(block), values.shape[1] // _STRIPES), values.dtype)
-        for number, start in enumerate(range(0, len(self.centred), _COLUMNS)):
-            columns, groups = slice(start, start + _COLUMNS), slice(number * _GROUPS, (number + 1) * _GROUPS)
-            values[: len(block), columns], minima[:, groups] = tile(block, self.centred[columns], self.squares[columns])
-        queries, values, minima = block[:n], values[:n], minima[:n]
-        finite = np.isfinite(minima).sum(axis=1).min()
-        pool = minima if k <= finite else values
-        bound = np.partition(pool, k - 1, axis=1)[:, k - 1]
-        scale = np.einsum("qd,qd->q", queries, queries) + self.squares[: len(self.examples)].max()
-        bound = bound + 4 * np.finfo(values.dtype).eps * np.sqrt(queries.shape[1] + 16) * scale
-        row, group = np.nonzero(minima <= bound[:, None])
-        base = group // _GROUPS * _COLUMNS + group % _GROUPS
-        places = base[:, None] + _GROUPS * np.arange(_STRIPES)
-        inside = values[row[:, None], places] <= bound[row][:, None]
-        return np.repeat(row, inside.sum(axis=1)), places[inside]
+    def _coarse_pairs(self, queries: Array, k: int) -> Iterator[tuple[slice, tuple[Rows, Rows]]]:
+        """Yield rows of queries with pairs by float32, until these are too many, or there is a query out of reach."""
+        coarse, exponent = self.coarse
+        centred = scaled(queries - self.mean, -exponent)
+        if _exponents(centred).max(initial=0) > _SAFE["float32"]:
+            return
+        most = 2 * k + _STRIPES + len(coarse.centred) // 64
+        for rows, row, column in coarse.blocks(centred.astype(np.float32, copy=False), k):
+            if len(row) > most * (rows.stop - rows.start) and self.examples.dtype == np.float64:
+                return
+            yield rows, (row, column)
 
     def _sorted(self, queries: Array, pairs: tuple[Rows, Rows], k: int) -> tuple[Array, Rows]:
         """Measure the candidates and return the k nearest of every row."""
@@ -125,7 +194,7 @@ class Known:
         step = max(1, _PAIR_NUMBERS // queries.shape[1])
         for start in range(0, len(row), step):
             part = slice(start, start + step)
-            gap = queries[row[part]].astype(np.float64) - self.examples[column[part]]
+            gap = queries[row[part]].astype(np.float64, copy=False) - self.examples[column[part]]
             squares[part] = np.einsum("pd,pd->p", gap, gap)
         order = np.lexsort((column, squares, row))
         first = np.searchsorted(row, np.arange(len(queries)))  # row is ascending, and stays so in this order
@@ -152,16 +221,25 @@ def in_reach(x: Array) -> tuple[Array, int]:
     >>> [part.tolist() if isinstance(part, np.ndarray) else part for part in in_reach(np.array([[2.0**600, 1.0]]))]
     [[[0.5, 1.2049...e-181]], 601]
     """
+    return _reduced(x, str(x.dtype))
+
+
+def _reduced(x: Array, dtype: str) -> tuple[Array, int]:
+    """Return the same for squares in another type."""
     exponent = int(np.frexp(max(float(x.max(initial=0)), -float(x.min(initial=0))))[1])
-    exponent = exponent if abs(exponent) > _SAFE[str(x.dtype)] else 0
+    exponent = exponent if abs(exponent) > _SAFE[dtype] else 0
     return scaled(x, -exponent), exponent
 
 
-def _plain_tile(queries: Array, examples: Array, squares: Array) -> Sequence[Array]:
-    """Return ‖x‖² − 2qᵀx for all pairs of a tile, and its minima over the stripes of every group."""
-    values = (-2 * queries) @ examples.T
-    values += squares
-    return values, values.reshape(len(queries), _STRIPES, _GROUPS).min(axis=1)
+def _plain_tile(groups: int) -> Tile:
+    """Return the function of NumPy that gives ‖x‖² − 2qᵀx for a tile, and its minima over the stripes of each group."""
+
+    def tile(queries: Array, examples: Array, squares: Array) -> Sequence[Array]:
+        values = (-2 * queries) @ examples.T
+        values += squares
+        return values, values.reshape(len(queries), -1, groups).min(axis=1)
+
+    return tile
 
 
 @functools.lru_cache(maxsize=8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
@@ -46,7 +48,55 @@ def test_an_example_is_no_neighbor_of_its_own() -> None:
     assert distances[4].tolist() == [4.0, 5.0]
 
 
-def test_products_stay_in_single_precision() -> None:
-    x = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    learner = KNNClassifier(3).fit(x, np.arange(50) % 2)
-    assert learner._known.centred.dtype == np.float32 and learner.examples_.dtype == np.float32
+def test_products_are_in_single_precision_where_that_tells_neighbors_apart() -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(3000, 4))
+    learner = KNNClassifier(3).fit(x, np.arange(3000) % 2)
+    learner.predict(x[:100])
+    assert "fine" not in vars(learner._known) and learner._known.coarse[0].centred.dtype == np.float32
+    assert set(pickle.loads(pickle.dumps(learner._known)).__dict__) == {"examples", "mean", "exponent"}
+    assert KNNClassifier(3).fit(np.float32(x), np.arange(3000) % 2).examples_.dtype == np.float32
+
+
+@pytest.mark.notes("CM-04")
+@pytest.mark.parametrize("apart", [1e3, 1e6, 1e9])
+@pytest.mark.parametrize("k", [1, 5, 40])
+def test_neighbors_in_narrow_groups_far_apart_are_exact(apart: float, k: int) -> None:
+    random = np.random.default_rng(1)
+    places = random.normal(size=(6, 3)) * apart
+    known = places[np.arange(3000) % 6] + random.normal(size=(3000, 3)) * 1e-3
+    queries = places[np.arange(60) % 6] + random.normal(size=(60, 3)) * 1e-3
+    learner = Known.of(known)
+    distances, indices = learner.nearest(queries, k)
+    every = cdist(queries, known)
+    np.testing.assert_array_equal(indices, np.argsort(every, axis=1, kind="stable")[:, :k])
+    np.testing.assert_allclose(distances, np.take_along_axis(every, indices, axis=1), rtol=1e-12)
+    assert "fine" in vars(learner)
+
+
+@pytest.mark.parametrize("size", [1e-60, 1e-30, 1e30, 1e60])
+def test_doubles_beyond_single_precision_are_divided(size: float) -> None:
+    random = np.random.default_rng(2)
+    known, queries = random.normal(size=(2500, 5)) * size, random.normal(size=(40, 5)) * size
+    learner = Known.of(known)
+    assert "fine" not in vars(learner)
+    distances, indices = learner.nearest(queries, 4)
+    every = cdist(queries / size, known / size)
+    np.testing.assert_array_equal(indices, np.argsort(every, axis=1, kind="stable")[:, :4])
+    np.testing.assert_allclose(distances / size, np.take_along_axis(every, indices, axis=1), rtol=1e-12)
+    outlier = np.concatenate([known, [[1e25 * size] * 5]])
+    np.testing.assert_array_equal(Known.of(outlier).nearest(queries, 4)[1], indices)
+    afar = Known.of(known).nearest(np.concatenate([queries, [[1e13 * size] * 5]]), 4)[1]
+    np.testing.assert_array_equal(afar[:-1], indices)
+    np.testing.assert_array_equal(afar[-1], np.argsort(-known.sum(axis=1), kind="stable")[:4])
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 31, 33, 129, 511, 513, 4095, 4097])
+def test_any_number_of_examples(n: int) -> None:
+    random = np.random.default_rng(n)
+    known, queries = random.integers(0, 4, size=(n, 3)).astype(float), random.normal(size=(7, 3))
+    every = cdist(queries, known)
+    for k in {1, min(3, n), n}:
+        distances, indices = Known.of(known).nearest(queries, k)
+        np.testing.assert_allclose(distances, np.sort(every, axis=1)[:, :k], rtol=1e-12)
+        np.testing.assert_array_equal(indices, np.argsort(np.round(every, 9), axis=1, kind="stable")[:, :k])
