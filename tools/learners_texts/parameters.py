@@ -45,7 +45,7 @@ SHARED: Mapping[str, str] = {
     "validation_fraction": "share of the examples held out where `early_stopping` gets no `validation_data`",
     "verbose": "0 is silent, 1 prints a line an epoch",
     "warm_start": "whether `fit` goes on from the last weights",
-    "weights": "\"uniform\", or \"distance\": a neighbour counts 1/distance",
+    "weights": "\"uniform\", \"distance\": a neighbour counts 1/distance, or a function of the distances (N, k)",
 }  # fmt: skip
 
 

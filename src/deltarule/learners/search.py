@@ -39,6 +39,7 @@ _PLAIN_NUMBERS, _FEWEST = 2**22, 64  # the same in NumPy, but not less than 64 q
 _PAIR_NUMBERS = 2**18  # numbers in a block of differences
 _WORTH_COMPILING = 2**31  # products of numbers
 _SAFE = {"float32": 40, "float64": 400}  # sizes 2^±these have squares, and sums of them, that are normal numbers
+_NOTHING = -5000  # the exponent of 0
 _ROUNDING = 6  # of products, in units of ε√d; float64 that becomes float32 is in it
 
 Tile = Callable[[Array, Array, Array], Sequence[Array]]
@@ -211,8 +212,9 @@ def scaled(x: Array, exponent: int) -> Array:
 
 
 def _exponents(x: Array) -> Rows:
-    """Return for every row of (N, d) the smallest e with |x| < 2^e (0 for a row of 0)."""
-    return np.asarray(np.frexp(np.maximum(x.max(axis=1), -x.min(axis=1)))[1], np.int64)
+    """Return for every row of (N, d) the smallest e with |x| < 2^e (less than that of any number for a row of 0)."""
+    size = np.maximum(x.max(axis=1), -x.min(axis=1))
+    return np.where(size > 0, np.frexp(size)[1], _NOTHING).astype(np.int64)
 
 
 def in_reach(x: Array) -> tuple[Array, int]:
@@ -259,7 +261,11 @@ def _compiled_tile(n_queries: int, width: int, dtype: str) -> Tile:
 
 def neighbors_of_each(x: Array, k: int) -> tuple[npt.NDArray[np.float64], Rows]:
     """Return (distances, indices) of the k nearest other examples of every example, (N, k)."""
-    distances, indices = Known.of(x).nearest(x, k + 1)
-    own = indices == np.arange(len(x))[:, None]
+    return without_own(*Known.of(x).nearest(x, k + 1))
+
+
+def without_own(distances: Array, indices: Rows) -> tuple[npt.NDArray[np.float64], Rows]:
+    """Return neighbours (N, k) of every example without itself, from k + 1 of them."""
+    own = indices == np.arange(len(indices))[:, None]
     own[~own.any(axis=1), -1] = True  # more than k copies of an example come before it
-    return distances[~own].reshape(-1, k), indices[~own].reshape(-1, k)
+    return distances[~own].reshape(len(own), -1), indices[~own].reshape(len(own), -1)
