@@ -11,8 +11,9 @@ from learners_texts.derivations import real, result
 from learners_texts.page import Page
 
 _SEARCH = (
-    "‖q − x‖² = ‖q‖² − 2qᵀx + ‖x‖² in blocks of matrix products in float32; what may be among the k nearest within rounding is "
-    "measured again as Σ(q − x)² in float64, so that the search is exact. Of equal distances the earlier one is nearer"
+    "‖q − x‖² = ‖q‖² − 2qᵀx + ‖x‖² in blocks of matrix products in float32; what may be among the k nearest within "
+    "rounding is measured again as Σ(q − x)² in float64, so that the search is exact. Of equal distances the earlier "
+    "one is nearer"
 )
 _COST = (
     "`fit` stores the data, memory O(N·d). A query O(N·d) in matrix products, in blocks of bounded memory; other "
