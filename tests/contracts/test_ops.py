@@ -107,6 +107,7 @@ CASES = [
     Case(Op.SUBTRACT, build.subtract, torch.sub, (MATRIX, (3, 1))),
     Case(Op.MULTIPLY, build.multiply, torch.mul, (MATRIX, (2, 1, 4))),
     Case(Op.DIVIDE, build.divide, torch.div, (MATRIX, MATRIX), 0.4),
+    Case(Op.FMOD, build.fmod, torch.fmod, (MATRIX, MATRIX), 0.4),
     Case(Op.POWER, build.power, torch.pow, (MATRIX, MATRIX), 0.4),
     Case(Op.POWER, lambda x: build.power(x, 3), lambda x: x**3, (MATRIX,), name="constant"),
     Case(Op.MAXIMUM, build.maximum, torch.maximum, (MATRIX, MATRIX)),

@@ -160,6 +160,7 @@ EVALUATE: dict[Op, Evaluate] = {
     Op.SUBTRACT: lambda n, x, y: x - y,
     Op.MULTIPLY: lambda n, x, y: x * y,
     Op.DIVIDE: lambda n, x, y: x / y,
+    Op.FMOD: lambda n, x, y: np.fmod(x, y),
     Op.POWER: lambda n, x, y: np.power(x, y),
     Op.MAXIMUM: lambda n, x, y: np.maximum(x, y),
     Op.MINIMUM: lambda n, x, y: np.minimum(x, y),

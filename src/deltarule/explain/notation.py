@@ -269,6 +269,7 @@ FUNCTIONS: dict[str, Typeset] = {
     "argmax": function("argmax"),
     "sum": _partial_sum,
     "cumulative_sum": function("cumsum"),
+    "fmod": function("rem"),
     "reshape": _reshape,
     "permute": _permuted,
     "broadcast": lambda term, arguments, closed: (closed[0], POWER),

@@ -366,6 +366,7 @@ TRANSLATE: dict[Op, Translate | None] = {
     Op.SUBTRACT: _pair(subtract),
     Op.MULTIPLY: _pair(multiply),
     Op.DIVIDE: _pair(divide),
+    Op.FMOD: None,
     Op.POWER: _power,
     Op.MAXIMUM: None,
     Op.MINIMUM: None,

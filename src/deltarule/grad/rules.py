@@ -262,6 +262,11 @@ RULES: dict[Op, Rule] = {
         lambda n, g: build.divide(g, _y(n)),
         lambda n, g: build.negate(build.divide(build.multiply(g, n), _y(n))),
     ),
+    Op.FMOD: rule(
+        "remainder: the quotient stays",
+        lambda n, g: g,
+        lambda n, g: build.multiply(g, build.divide(build.subtract(n, _x(n)), _y(n))),
+    ),
     Op.POWER: rule("power rule", _power_in_base, _power_in_exponent),
     Op.MAXIMUM: rule(
         "max gate routes", _chosen(_maximum_keeps_first, first=True), _chosen(_maximum_keeps_first, first=False)

@@ -47,6 +47,7 @@ class Op(Enum):
     SUBTRACT = auto()
     MULTIPLY = auto()
     DIVIDE = auto()  # floats
+    FMOD = auto()  # floats; x less y times their quotient cut towards 0, exact: the sign of x
     POWER = auto()  # floats; derivative in the exponent is 0 where the base is 0
     MAXIMUM = auto()  # at a tie the gradient goes to the first operand
     MINIMUM = auto()  # at a tie the gradient goes to the first operand
@@ -103,7 +104,7 @@ ELEMENTWISE: Final = frozenset(
     {
         Op.NEGATE, Op.ABS, Op.SIGN, Op.FLOOR, Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SQRT, Op.SIN, Op.COS,
         Op.TANH, Op.ERF, Op.NOT, Op.CAST, Op.STOP_GRADIENT, Op.ADD, Op.SUBTRACT, Op.MULTIPLY, Op.DIVIDE,
-        Op.POWER, Op.MAXIMUM, Op.MINIMUM, Op.EQUAL, Op.LESS, Op.AND, Op.OR, Op.WHERE, Op.CHECK,
+        Op.FMOD, Op.POWER, Op.MAXIMUM, Op.MINIMUM, Op.EQUAL, Op.LESS, Op.AND, Op.OR, Op.WHERE, Op.CHECK,
     }
 )  # fmt: skip
 REDUCTIONS: Final = frozenset({Op.SUM, Op.MAX, Op.ARGMAX})

@@ -15,7 +15,7 @@ from deltarule.graph.walk import topological
 _BOOLEAN = frozenset({Op.AND, Op.OR, Op.NOT})
 _CONDITIONS = {Op.WHERE: 0, Op.CHECK: 1}  # which operand is the condition
 _FLOATS = frozenset({
-    Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SQRT, Op.SIN, Op.COS, Op.TANH, Op.ERF, Op.DIVIDE, Op.POWER,
+    Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SQRT, Op.SIN, Op.COS, Op.TANH, Op.ERF, Op.DIVIDE, Op.FMOD, Op.POWER,
     Op.MATMUL, Op.CONVOLVE, Op.CONVOLVE_TRANSPOSED, Op.CONVOLVE_WEIGHT, Op.SOLVE, Op.LOG_DETERMINANT, Op.CHOLESKY,
 })  # fmt: skip
 

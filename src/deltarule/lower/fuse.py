@@ -18,7 +18,7 @@ from deltarule.lower.views import FREE, VIEWS, tiles_exactly
 from deltarule.shapes import count
 
 ROUTINES = frozenset({Op.ARGSORT, Op.CUMULATIVE_SUM, Op.SOLVE, Op.LOG_DETERMINANT, Op.CHOLESKY})
-_EXPENSIVE = {Op.DIVIDE: 4, Op.SQRT: 4, Op.RANDOM: 14, Op.POWER: 20, Op.GATHER: 4} | dict.fromkeys(
+_EXPENSIVE = {Op.DIVIDE: 4, Op.SQRT: 4, Op.RANDOM: 14, Op.FMOD: 20, Op.POWER: 20, Op.GATHER: 4} | dict.fromkeys(
     (Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SIN, Op.COS, Op.TANH, Op.ERF), 10
 )
 _MOST_WORK, _MOST_LOADS = 4, 2  # of a value that several statements compute again

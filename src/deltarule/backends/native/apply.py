@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from deltarule.backends.native.emitter import Emitter, number
 from deltarule.backends.native.vector_math import call_math
-from deltarule.dtypes import BOOL, DType, Scalar
+from deltarule.dtypes import BOOL, INT32, INT64, DType, Scalar
 from deltarule.graph.op import Op
 
 _KINDS = {"bool": "i1", "uint8": "i8", "uint32": "i32", "int32": "i32", "int64": "i64"}
@@ -124,10 +124,22 @@ def _sign(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
     one, zero = constant(1, dtype, width), constant(0, dtype, width)
     if dtype.kind == "uint":
         return _select(e, "icmp ne", dtype, x[0], zero, one, zero, width)
-    minus = constant(-1, dtype, width)
-    above, below = ("fcmp ogt", "fcmp olt") if dtype.is_float else ("icmp sgt", "icmp slt")
-    negative = _select(e, below, dtype, x[0], zero, minus, x[0], width)  # NaN and 0 stay
-    return _select(e, above, dtype, x[0], zero, one, negative, width)
+    if dtype.is_float:
+        return _sign_of_float(e, x, dtype, width)
+    negative = _select(e, "icmp slt", dtype, x[0], zero, constant(-1, dtype, width), x[0], width)
+    return _select(e, "icmp sgt", dtype, x[0], zero, one, negative, width)
+
+
+def _sign_of_float(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
+    """1 with the sign of x, but NaN and 0 stay: told by bits, since comparisons count the least numbers as 0."""
+    whole = INT64 if dtype.bits == 64 else INT32
+    bits = e.assign(f"bitcast {kind(dtype, width)} {x[0]} to {kind(whole, width)}")
+    size = e.assign(f"and {kind(whole, width)} {bits}, {constant(2 ** (dtype.bits - 1) - 1, whole, width)}")
+    before = e.assign(f"sub {kind(whole, width)} {size}, {constant(1, whole, width)}")  # 0 becomes the largest
+    infinity = (255 << 23) if dtype.bits == 32 else (2047 << 52)
+    ordinary = e.assign(f"icmp ult {kind(whole, width)} {before}, {constant(infinity, whole, width)}")
+    unit = intrinsic(e, "copysign", dtype, (constant(1, dtype, width), x[0]), width)
+    return select(e, ordinary, dtype, unit, x[0], width)
 
 
 def _where(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
@@ -150,6 +162,7 @@ _TABLE: dict[Op, Callable[[Emitter, Operands, DType, int], str]] = {
     Op.SUBTRACT: _binary("fsub", "sub"),
     Op.MULTIPLY: _binary("fmul", "mul"),
     Op.DIVIDE: _binary("fdiv", "sdiv"),
+    Op.FMOD: _binary("frem", "srem"),  # a call of C's fmod for each element
     Op.MAXIMUM: _extreme("max"),
     Op.MINIMUM: _extreme("min"),
     Op.EQUAL: _compare("oeq", "eq", "eq"),

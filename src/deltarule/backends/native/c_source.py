@@ -53,7 +53,7 @@ _SIGNS = {
 }  # fmt: skip
 _FUNCTIONS = {
     Op.EXP: "exp", Op.EXPM1: "expm1", Op.LOG: "log", Op.LOG1P: "log1p", Op.SQRT: "sqrt", Op.SIN: "sin",
-    Op.COS: "cos", Op.TANH: "tanh", Op.ERF: "erf", Op.FLOOR: "floor", Op.POWER: "pow",
+    Op.COS: "cos", Op.TANH: "tanh", Op.ERF: "erf", Op.FLOOR: "floor", Op.POWER: "pow", Op.FMOD: "fmod",
 }  # fmt: skip
 _LETTERS = "ijlmnpqrstuvw"
 

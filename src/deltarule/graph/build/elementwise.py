@@ -56,7 +56,7 @@ def _binary(op: Op, x: Operand, y: Operand) -> Node:
     left, right = aligned(op.name.lower(), x, y)
     if op in {Op.AND, Op.OR}:
         left, right = cast(left, dtypes.BOOL), cast(right, dtypes.BOOL)
-    elif op in {Op.DIVIDE, Op.POWER} and not left.dtype.is_float:
+    elif op in {Op.DIVIDE, Op.FMOD, Op.POWER} and not left.dtype.is_float:
         left, right = cast(left, dtypes.FLOAT32), cast(right, dtypes.FLOAT32)
     elif op not in {Op.EQUAL, Op.LESS} and left.dtype is dtypes.BOOL:
         left, right = cast(left, dtypes.INT64), cast(right, dtypes.INT64)
@@ -165,6 +165,11 @@ def multiply(x: Operand, y: Operand) -> Node:
 def divide(x: Operand, y: Operand) -> Node:
     """The quotient x / y in floats (integers become float32)."""
     return _binary(Op.DIVIDE, x, y)
+
+
+def fmod(x: Operand, y: Operand) -> Node:
+    """The remainder of x / y cut towards 0, in floats: exact at every size, with the sign of x."""
+    return _binary(Op.FMOD, x, y)
 
 
 def power(x: Operand, y: Operand) -> Node:

@@ -248,6 +248,7 @@ PRIMITIVES: dict[Op, Writer] = {
         "Sub", x.emitter.operator("Exp", x.plain(n.sources[0])), x.emitter.constant(1, n.dtype)),
     Op.LOG1P: lambda x, n: x.emitter.operator(
         "Log", x.emitter.operator("Add", x.plain(n.sources[0]), x.emitter.constant(1, n.dtype))),
+    Op.FMOD: _op("Mod", fmod=1),
     Op.CHECK: lambda x, n: x.emitter.operator("Identity", x.plain(n.sources[0])),
     Op.SUM: _reduce("ReduceSum"),
     Op.MAX: _reduce("ReduceMax"),
