@@ -24,11 +24,20 @@ from deltarule.render.mathematics import to_text
 _ROW, _HEIGHT, _MARGIN, _BEND = 72, 44, 20, 56  # pixels; edges turn in the last _BEND of a gap
 _LETTER, _SMALL = 8.0, 6.2  # pixels of a letter of a label, of a formula
 _LONGEST = 24  # letters of a formula in a box
+_INKS = "--formula:#555;--forward:#00573f;--gradient:#b8371b;"
+_LIGHT_INKS = "--formula:#aaa;--forward:#56c6a3;--gradient:#f0937d;"
+# The ink is that of the page around; a file of its own (:root) chooses its ground. See render.svg.document.
 _STYLE = (
-    "text{font:13px system-ui,sans-serif;fill:#1a1a1a}.formula{font-size:10px;fill:#555}.forward{fill:#00573f}"
-    ".gradient{fill:#b8371b}rect{fill:#f4f6f8;stroke:#5b6773}path{stroke:#5b6773;fill:none;stroke-width:1.2}.tip{fill:#5b6773;stroke:none}"
-    "@media (prefers-color-scheme:dark){text{fill:#eee}.formula{fill:#aaa}.forward{fill:#56c6a3}.gradient{fill:#f0937d}"
-    "rect{fill:#1f242b;stroke:#8a96a3}path{stroke:#8a96a3}.tip{fill:#8a96a3;stroke:none}}"
+    f".dr-graph{{{_INKS}max-width:100%;height:auto}}"
+    f"[data-jp-theme-light=false] .dr-graph,.vscode-dark .dr-graph{{{_LIGHT_INKS}}}"
+    ".dr-graph:root{background:#fff;color:#1a1a1a}"
+    f"@media (prefers-color-scheme:dark){{.dr-graph:root{{background:#16181c;color:#eee;{_LIGHT_INKS}}}}}"
+    ".dr-graph text{font:13px system-ui,sans-serif;fill:currentColor}"
+    ".dr-graph .formula{font-size:10px;fill:var(--formula)}.dr-graph .forward{fill:var(--forward)}"
+    ".dr-graph .gradient{fill:var(--gradient)}"
+    ".dr-graph rect{fill:currentColor;fill-opacity:.06;stroke:currentColor;stroke-opacity:.6}"
+    ".dr-graph path{stroke:currentColor;stroke-opacity:.6;fill:none;stroke-width:1.2}"
+    ".dr-graph .tip{fill:currentColor;fill-opacity:.6;stroke:none}"
 )
 _MOST = 4  # numbers of an array written at an edge
 
@@ -54,7 +63,8 @@ def svg(derived: Derived, example: Example | None = None) -> str:
     drawing = _Drawing(boxes, edges)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {drawing.width:g} {drawing.height:g}" '
-        f'width="{drawing.width:g}" height="{drawing.height:g}" role="img" aria-label="computational graph">'
+        f'width="{drawing.width:g}" height="{drawing.height:g}" role="img" class="dr-graph" '
+        'aria-label="computational graph">'
         f"<style>{_STYLE}</style>"
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path class="tip" d="M0,0 L8,4 L0,8 z"/></marker></defs>'

@@ -17,17 +17,17 @@ _PREAMBLE = r"""\documentclass{article}
 \begin{document}
 """
 _STYLE = """
-.derivation { font: 16px/1.5 system-ui, sans-serif; color: var(--ink, #1a1a1a);
-  background: var(--paper, #fff); overflow-x: auto; }
+.derivation { font: 16px/1.5 system-ui, sans-serif; color: inherit; background: transparent; overflow-x: auto; }
 .derivation h3 { font-size: 1em; margin: 1em 0 .2em; }
-.derivation td { padding: .15em .6em; vertical-align: baseline; }
-.derivation td.left { text-align: right; white-space: nowrap; }
-.derivation td.number, .derivation td.shape, .derivation td.reason, .derivation p.proof { color: var(--quiet, #555); }
+.derivation table { border-collapse: collapse; margin: 0; background: transparent; }
+.derivation tr, .derivation tr:nth-child(odd), .derivation tr:nth-child(even), .derivation tr:hover {
+  background: transparent; }
+.derivation td, .derivation tr td { padding: .15em .6em; vertical-align: baseline; text-align: left; border: 0;
+  color: inherit; background: transparent; }
+.derivation tr td.number, .derivation tr td.left { text-align: right; }
+.derivation td.left, .derivation td.shape { white-space: nowrap; }
+.derivation td.number, .derivation td.shape, .derivation td.reason, .derivation p.proof { opacity: .72; }
 .derivation math { font-size: 1.05em; }
-@media (prefers-color-scheme: dark) {
-  .derivation { color: var(--ink, #eee); background: var(--paper, #16181c); }
-  .derivation td.number, .derivation td.shape, .derivation td.reason, .derivation p.proof { color: var(--quiet, #aaa); }
-}
 """
 
 

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from deltarule.render.svg.document import safe
+from deltarule.render.svg.document import DARK, palette, safe
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1f2328;--paper:#fff;--faint:#d0d7de;--quiet:#59636e}
 @media (prefers-color-scheme:dark){
-:root{--ink:#e6edf3;--paper:#12161b;--faint:#3d444d;--quiet:#9198a1}}
+:root{--ink:#e6edf3;--paper:#12161b;--faint:#3d444d;--quiet:#9198a1}
+:root .dr-figure{DARK}}
 body{margin:0 auto;max-width:60rem;padding:2rem 1rem 4rem;background:var(--paper);color:var(--ink);
 font:16px/1.5 system-ui,sans-serif}
 h1{font-size:1.8rem;line-height:1.2;margin:0}h2{font-size:1.25rem;margin:2.2rem 0 .6rem}
@@ -28,7 +29,7 @@ th{border-bottom:1px solid var(--faint);font-weight:600}
 .number{text-align:right}figure{margin:1rem 0}figure svg{display:block}
 pre{overflow-x:auto;padding:.8rem;border:1px solid var(--faint);border-radius:4px;font-size:.85rem;line-height:1.35}
 math{font-size:1.1em}@media print{body{max-width:none;padding:0}}
-"""
+""".replace("DARK", palette(DARK))
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 

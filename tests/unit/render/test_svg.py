@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 
 from deltarule.errors import DataError
 from deltarule.render import svg
+from deltarule.render.html import Figure, page
 from deltarule.render.svg.axes import Scale, limits, linear_ticks, padded
 from deltarule.render.svg.charts import spread
-from deltarule.render.svg.document import DARK, LIGHT, STYLE, element, safe
+from deltarule.render.svg.document import DARK, LIGHT, STYLE, element, palette, safe
+from deltarule.render.svg.images import Picture
+from deltarule.render.svg.letters import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True)
@@ -103,6 +106,59 @@ def test_decades_are_the_ticks_of_a_logarithmic_axis():
     assert Scale(1e-4, 3.0, 0, 1, logarithmic=True).ticks() == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1, 1.0])
     assert Scale(2.0, 7.0, 0, 1, logarithmic=True).ticks() == [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     assert padded(limits([0.0, -1.0, 5.0], logarithmic=True), 0.0, logarithmic=True) == (2.5, 10.0)
+
+
+@given(st.floats(-8, 8), st.floats(0.001, 12))
+def test_a_logarithmic_axis_always_has_two_ticks_or_more(start, decades):
+    low, high = 10**start, 10 ** (start + decades)
+    ticks = Scale(low, high, 0, 1, logarithmic=True).ticks()
+    assert 2 <= len(ticks) <= 8 and ticks == sorted(set(ticks))
+    assert all(low * (1 - 1e-6) <= tick <= high * (1 + 1e-6) for tick in ticks)
+    if len(ticks) > 2 and decades > 0.5:  # equal distances, within the steps of 1, 2, 5, 10
+        steps = [math.log10(later / earlier) for earlier, later in pairwise(ticks)]
+        assert max(steps) <= 3.1 * min(steps)
+
+
+def _texts(drawn):
+    """Yield every text of a figure with its anchor, place, size and weight as the style sheet sets them."""
+    root = parsed(drawn)
+    left, top, width, height = map(float, root.get("viewBox").split())
+    for node in root.iter(f"{SVG}text"):
+        kind = node.get("class") or ""
+        size, bold = (14, True) if kind == "title" else (12, kind.startswith("name"))
+        long = text_width(node.text or "", size, bold)
+        x, y = float(node.get("x")), float(node.get("y"))
+        start = x - {"start": 0, "middle": long / 2, "end": long}[node.get("text-anchor")]
+        yield node.text, start - left, left + width - (start + long), y - size - top, top + height - y
+
+
+NAMES = ["momentum", "mammography", "WWWWWWWW", "猫と犬のクラス", "Ж" * 12, "a class with a very long name " * 4, "i"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("draw", [svg.line_chart, svg.scatter])
+def test_no_text_is_cut(draw, name):
+    series = [svg.Series(name, [1, 2, 4], [0.72, 0.04, 0.013]), svg.Series("b", [1, 2, 4], [3.0, 2.0, 1e-9])]
+    drawn = draw(series, name * 3, name * 4, name * 2)
+    assert all(min(rooms) >= -0.02 for _, *rooms in _texts(drawn)), list(_texts(drawn))
+    pictures = [Picture([[0.0, 1.0]], name, wrong=True), Picture([[1.0, 0.0]], "b")]
+    assert all(min(rooms) >= -0.02 for _, *rooms in _texts(svg.image_grid(pictures, title=name * 3)))
+
+
+def test_widths_are_those_of_wide_faces():
+    """Advance widths of DejaVu Sans Bold in em: m 1.042, W 1.103, i 0.343, 0 0.696, space 0.348."""
+    for letter, advance in (("m", 1.042), ("W", 1.103), ("i", 0.343), ("0", 0.696), (" ", 0.348), ("é", 0.678)):
+        assert advance <= text_width(letter, 1, bold=True) <= advance + 0.06
+    for letter, advance in (("m", 0.974), ("W", 0.989), ("i", 0.278), ("0", 0.636), ("−", 0.838), ("…", 1.0)):
+        assert advance <= text_width(letter, 1) <= advance + 0.06
+
+
+def test_figures_take_their_ink_from_the_page_around_them():
+    assert ":root{background" in STYLE and "currentColor" in STYLE
+    outside = re.sub(r"@media \(prefers-color-scheme:dark\)\{\.dr-figure:root\{[^}]*\}\}", "", STYLE)
+    assert "prefers-color-scheme" not in outside and "background" not in outside.replace(":root{background:#fff", "")
+    shown = page("t", [Figure(svg.line_chart([svg.Series("a", [0, 1], [0, 1])]))])
+    assert f":root .dr-figure{{{palette(DARK)}}}" in shown
 
 
 def test_scatter_draws_every_finite_point():

@@ -7,9 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from deltarule.render import numbers
-from deltarule.render.svg.document import element, label, text_width
+from deltarule.render.svg.document import FONT_SIZE, element, label
+from deltarule.render.svg.letters import text_width
 
 _STEPS = ((1.5, 1), (3.2, 2), (7.0, 5), (10.1, 10))  # (up to this many powers of ten, this step)
+_MANTISSAS = (
+    (1,),
+    (1, 3),
+    (1, 2, 5),
+    (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9),
+    (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9),
+)
+_FEWEST = 2  # ticks that tell a scale
 _SMALLEST, _LARGEST = 1e-150, 1e150  # beyond them ratios and lengths may leave the floats
 
 
@@ -39,10 +48,29 @@ class Scale:
         """Return round values within the scale."""
         if not self.logarithmic:
             return linear_ticks(self.low, self.high, most, whole)
-        first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
-        stride = max(1, math.ceil((last - first + 1) / most))
-        decades = [10.0**power for power in range(first, last + 1, stride)]
-        return decades if len(decades) > 1 else linear_ticks(self.low, self.high, most, whole=False)
+        return logarithmic_ticks(self.low, self.high, most)
+
+
+def logarithmic_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Return values between low and high at about equal distances on a logarithmic axis, two at least.
+
+    Powers of ten where three or more are in range, else as many of 1, 2, 5 (or of finer steps) times them as there
+    is room for; below a tenth of a decade, where the axis is straight, the linear ones.
+
+    >>> logarithmic_ticks(0.01, 100), logarithmic_ticks(0.013, 0.72), logarithmic_ticks(2, 7)
+    ([0.01, 0.1, 1.0, 10.0, 100.0], [0.02, 0.05, 0.1, 0.2, 0.5], [2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+    """
+    first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+    if last - first >= 2:
+        stride = math.ceil((last - first + 1) / most)
+        return [10.0**power for power in range(first, last + 1, stride)]
+    found: list[float] = []
+    for mantissas in _MANTISSAS:
+        ticks = [float(f"{m}e{power}") for power in range(first - 1, last + 1) for m in mantissas]
+        inside = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+        if len(inside) <= most or len(found) < _FEWEST:
+            found = inside[:: max(1, math.ceil(len(inside) / most))]
+    return found if len(found) >= _FEWEST else linear_ticks(low, high, most)
 
 
 def linear_ticks(low: float, high: float, most: int = 6, whole: bool = False) -> list[float]:
@@ -125,4 +153,4 @@ def tick_text(value: float) -> str:
 
 def widest_tick(scale: Scale, whole: bool = False) -> float:
     """Return the pixels that the tick labels of a vertical axis need."""
-    return max((text_width(tick_text(tick)) for tick in scale.ticks(whole=whole)), default=0.0)
+    return max((text_width(tick_text(tick), FONT_SIZE) for tick in scale.ticks(whole=whole)), default=0.0)

@@ -11,10 +11,12 @@ from statistics import median
 from deltarule.errors import DataError
 from deltarule.render import numbers
 from deltarule.render.svg.axes import Frame, Scale, drawable, limits, padded, widest_tick
-from deltarule.render.svg.document import N_COLOURS, element, figure, label, number, safe, text_width
+from deltarule.render.svg.document import FONT_SIZE, N_COLOURS, element, figure, label, number, safe
+from deltarule.render.svg.letters import text_width
 
 _LINE_HEIGHT = 15
 _TITLE_HEIGHT = 26
+_LEAST_PLOT = 160.0  # pixels that names leave to the lines
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,13 @@ def _frame(
     series: Sequence[Series], width: float, height: float, title: str, y_label: str, log_y: bool, margin: float = 0.0
 ) -> Frame:
     """Lay out the plot: room for the tick labels at the left, for the names of the series at the right."""
-    names = max((text_width(one.name) for one in series), default=0.0)
+    names = max((text_width(one.name, FONT_SIZE, bold=True) for one in series), default=0.0)
     xs, ys = list(chain(*(one.x for one in series))), list(chain(*(one.y for one in series)))
     top = (_TITLE_HEIGHT if title else 8.0) + (16 if y_label else 0)
     vertical = Scale(*padded(limits(ys, log_y), logarithmic=log_y), height - 46, top, log_y)
     left = widest_tick(vertical) + 16
-    horizontal = Scale(*padded(limits(xs), margin), left, width - names * 1.05 - 16)
+    right = max(width - names - 16, left + min(_LEAST_PLOT, width - left - 16))  # long names make the figure grow
+    horizontal = Scale(*padded(limits(xs), margin), left, right)
     return Frame(horizontal, vertical, whole_x=_is_whole(xs))
 
 

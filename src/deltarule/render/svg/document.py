@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from html import escape
+from html import escape, unescape
 
-from deltarule.render.table import width
+from deltarule.render.svg.letters import text_width
 from deltarule.visible import visible
 
 FONT_SIZE = 12
@@ -13,19 +13,29 @@ N_COLOURS = 7
 # Okabe and Ito (2008); yellow is left out (it vanishes on white), the first two are lighter on dark ground.
 LIGHT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 DARK = ("#56b4e9", "#ff8c42", "#2fcf9f", "#e59cc4", "#f0b53c", "#8fd0f5", "#bbbbbb")
+_EDGE = 4.0  # pixels beyond a text that made the figure grow
+_TEXT = re.compile(
+    r'<text x="(?P<x>[-.\d]+)" y="(?P<y>[-.\d]+)" text-anchor="(?P<anchor>\w+)"(?: class="(?P<kind>[^"]*)")?'
+    r'(?: transform="(?P<turned>rotate[^"]*)")?(?: style="(?P<style>[^"]*)")?>(?P<text>[^<]*)</text>'
+)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
-def _variables(ink: str, faint: str, colours: tuple[str, ...]) -> str:
-    return f"--ink:{ink};--faint:{faint};" + "".join(f"--c{i}:{colour};" for i, colour in enumerate(colours))
+def palette(colours: tuple[str, ...]) -> str:
+    """Return the declarations of the series' colours."""
+    return "".join(f"--c{i}:{colour};" for i, colour in enumerate(colours))
 
 
+# A figure takes its ink from the page around it, whose ground nobody here knows; what the system prefers says nothing
+# about that page. Only a file of its own (:root) has a ground to choose. Notebooks tell their theme by an attribute.
 STYLE = (
-    f".dr-figure{{{_variables('#1f2328', '#d0d7de', LIGHT)}"
-    f"font:{FONT_SIZE}px system-ui,sans-serif;max-width:100%;height:auto}}"
-    f"@media (prefers-color-scheme:dark){{.dr-figure{{{_variables('#e6edf3', '#3d444d', DARK)}}}}}"
-    ".dr-figure text{fill:var(--ink)}.dr-figure .title{font-weight:600;font-size:14px}"
-    ".dr-figure .axis{stroke:var(--ink);fill:none}.dr-figure .grid{stroke:var(--faint);fill:none}"
+    f".dr-figure{{{palette(LIGHT)}font:{FONT_SIZE}px system-ui,sans-serif;max-width:100%;height:auto}}"
+    f"[data-jp-theme-light=false] .dr-figure,.vscode-dark .dr-figure{{{palette(DARK)}}}"
+    ".dr-figure:root{background:#fff;color:#1f2328}"
+    f"@media (prefers-color-scheme:dark){{.dr-figure:root{{background:#12161b;color:#e6edf3;{palette(DARK)}}}}}"
+    ".dr-figure text{fill:currentColor}.dr-figure .title{font-weight:600;font-size:14px}"
+    ".dr-figure .axis{stroke:currentColor;fill:none}"
+    ".dr-figure .grid{stroke:currentColor;stroke-opacity:.2;fill:none}"
     + "".join(f".dr-figure .line{i}{{stroke:var(--c{i});fill:none;stroke-width:2}}" for i in range(N_COLOURS))
     + "".join(f".dr-figure .fill{i}{{fill:var(--c{i})}}" for i in range(N_COLOURS))
     + "".join(f".dr-figure text.name{i}{{fill:var(--c{i});font-weight:600}}" for i in range(N_COLOURS))
@@ -74,24 +84,46 @@ def label(text: str, x: float, y: float, anchor: str = "start", class_: str = ""
     return element("text", safe(text), **attributes)
 
 
-def text_width(text: str, size: float = FONT_SIZE) -> float:
-    """Estimate how wide a text is set, in pixels (0.58 em a letter, on the safe side)."""
-    return 0.58 * size * width(text)
+def _extent(found: re.Match[str]) -> tuple[float, float, float, float]:
+    """Return the box of a text element: left, top, right, bottom."""
+    kind, style = found["kind"] or "", found["style"] or ""
+    size = 14.0 if kind == "title" else 16.0 if "font-size:16px" in style else float(FONT_SIZE)
+    long = text_width(unescape(found["text"]), size, bold=kind == "title" or kind.startswith("name"))
+    x, y = float(found["x"]), float(found["y"])
+    before = {"start": 0.0, "middle": long / 2, "end": long}[found["anchor"]]
+    if found["turned"]:
+        return x - size, y - long + before, x + size / 4, y + before
+    return x - before, y - size, x - before + long, y + size / 4
+
+
+def _room(body: str, width_: float, height: float) -> tuple[float, float, float, float]:
+    """Return the view box that shows the figure and every one of its texts: left, top, width, height."""
+    boxes = [_extent(found) for found in _TEXT.finditer(body)]
+    left = min((box[0] - _EDGE for box in boxes if box[0] < 0), default=0.0)
+    top = min((box[1] - _EDGE for box in boxes if box[1] < 0), default=0.0)
+    right = max((box[2] + _EDGE for box in boxes if box[2] > width_), default=width_)
+    bottom = max((box[3] + _EDGE for box in boxes if box[3] > height), default=height)
+    return left, top, right - left, bottom - top
 
 
 def figure(body: list[str], width_: float, height: float, title: str = "", description: str = "") -> str:
-    """Return a whole SVG document with its style and, for readers who do not see it, its title and description."""
+    """Return a whole SVG document with its style and, for readers who do not see it, its title and description.
+
+    The figure grows where a text would be cut.
+    """
     spoken = (element("title", safe(title)) if title else "") + (
         element("desc", safe(description)) if description else ""
     )
     heading = [label(title, 8, 18, class_="title")] if title else []
+    drawn = "".join(heading + body)
+    left, top, wide, high = _room(drawn, width_, height)
     return element(
         "svg",
-        spoken + element("style", STYLE) + "".join(heading + body),
+        spoken + element("style", STYLE) + drawn,
         xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {number(width_)} {number(height)}",
-        width=float(width_),
-        height=float(height),
+        viewBox=" ".join(map(number, (left, top, wide, high))),
+        width=float(wide),
+        height=float(high),
         role="img",
         class_="dr-figure",
     )

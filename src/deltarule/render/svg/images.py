@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from deltarule.errors import DataError
 from deltarule.render.numbers import counted
-from deltarule.render.svg.document import element, figure, label, text_width
+from deltarule.render.svg.document import FONT_SIZE, element, figure, label
+from deltarule.render.svg.letters import text_width
 
 Grey = Sequence[Sequence[float]]
 Colour = Sequence[Sequence[Sequence[float]]]
@@ -80,7 +81,7 @@ def image_grid(
         gap: Pixels between pictures.
     """
     captioned = any(picture.caption for picture in pictures)
-    widest = max((text_width(picture.caption) for picture in pictures), default=0.0)
+    widest = max((text_width(picture.caption, FONT_SIZE, picture.wrong) for picture in pictures), default=0.0)
     pitch_x, pitch_y = max(size, widest) + gap, size + gap + (18 if captioned else 0)
     top = 34.0 if title else gap
     body = []
@@ -104,7 +105,7 @@ def image_grid(
             body.append(label(picture.caption, x + (pitch_x - gap) / 2, y + size + 15, "middle", class_))
     shown = min(columns, max(len(pictures), 1))
     n_rows = math.ceil(len(pictures) / columns)
-    width = max(gap + pitch_x * shown, text_width(title, 14) + 16)
+    width = gap + pitch_x * shown
     told = (
         counted(len(pictures), "picture") + ": " + ", ".join(picture.caption for picture in pictures if picture.caption)
     )
