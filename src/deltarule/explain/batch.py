@@ -21,7 +21,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.walk import topological
 from deltarule.render import mathematics as m
 from deltarule.render.mathematics import Formula
-from deltarule.render.numbers import counted
+from deltarule.render.numbers import named
 
 _POINTS = 4
 EACH = "^(i)"  # what the name of a quantity of example i ends with
@@ -38,7 +38,7 @@ class Batch:
     def title(self) -> str:
         """The heading of the last lines."""
         kind = "mean" if self.example.mean else "sum"
-        return f"{kind} over a batch of {counted(self.example.size, 'example')}"
+        return f"{kind} over a batch of {self.example.size} {named(1 if self.example.size == 1 else 2, 'example')}"
 
     def entries(self, derived: Derived) -> list[Entry]:
         """Return J and its gradients as means over the examples."""

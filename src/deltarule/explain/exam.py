@@ -28,9 +28,16 @@ TOPICS: dict[str, tuple[Author, ...]] = {
     "divergence": (exam_arithmetic.divergence, exam_arithmetic.evidence_bound),
     "initialization": (exam_arithmetic.initial_variance,),
 }
+# Blanks are as high as what belongs there; formulas scroll in a narrow window instead of widening the page; fractions
+# keep apart from the lines above and below; only fonts with stretchy parentheses are asked for.
 _STYLE = """
-.blank{display:inline-block;min-width:12rem;border-bottom:1px solid currentColor}
-.hint{color:var(--quiet,#59636e)}
+.exam ol{padding-left:1.6rem}.exam li{margin:.45rem 0;line-height:1.9}.exam li p{margin:.35rem 0}
+.exam .row{overflow-x:auto;overflow-y:hidden;padding:.2rem 0}
+.exam .blank{display:inline-block;min-width:min(12rem,40vw);border-bottom:1px solid currentColor}
+.exam .hint,.exam .verified{opacity:.72}
+.exam math{font-family:"Latin Modern Math","STIX Two Math","Cambria Math","Noto Sans Math",math;font-size:1.15em}
+.exam+.exam{break-before:page}
+@media print{.exam li{break-inside:avoid}}
 """
 
 
@@ -101,12 +108,14 @@ class Exam:
     @checks_flags
     def html(self, *, answers: bool = False, hints: bool = False) -> str:
         """Write the sheets as one HTML page with MathML."""
-        return page(self.topic.capitalize(), self._blocks(answers, hints), f"Questions, seed {self.seed}", style=_STYLE)
+        title = self.topic.capitalize() + (" — KEY" if answers else "")
+        below = f"{'Answer key' if answers else 'Questions'}, seed {self.seed}"
+        return page(title, self._blocks(answers, hints), below, style=_STYLE)
 
     def _blocks(self, answers: bool, hints: bool) -> list[Block]:
         blocks: list[Block] = []
         for variant, sheet in enumerate(self.sheets, start=1):
-            blocks += [Heading(f"Variant {variant}"), _Sheet(sheet, answers, hints)]
+            blocks.append(_Sheet(f"Variant {variant}" + (" — KEY" if answers else ""), sheet, answers, hints))
         return blocks
 
     def _repr_html_(self) -> str:
@@ -116,25 +125,27 @@ class Exam:
 
 @dataclass(frozen=True)
 class _Sheet:
-    """The questions of one variant as a block of a page."""
+    """The questions of one variant as a block of a page; on paper each begins a page of its own."""
 
+    title: str
     questions: tuple[Question, ...]
     answers: bool
     hints: bool
 
     def html(self) -> str:
         """Return the questions as a list, their parts lettered."""
-        parts = ["<ol>"]
+        parts = ['<section class="exam">', Heading(self.title).html(), "<ol>"]
         for question in self.questions:
             parts.append(f"<li><p>{escape(question.text)}</p>")
-            parts.extend(f"<p>{m.to_mathml(formula)}</p>" for formula in question.given)
+            parts.extend(f'<p class="row">{m.to_mathml(formula)}</p>' for formula in question.given)
             parts.append('<ol type="a">')
             for item in question.items:
                 right = m.to_mathml(item.answer) if self.answers else '<span class="blank">&#160;</span>'
                 hint = f' <span class="hint">{escape(item.hint)}</span>' if self.hints and item.hint else ""
-                parts.append(f"<li>{m.to_mathml(item.asked)} = {right}{hint}</li>")
-            parts.append("</ol></li>")
-        return "\n".join([*parts, "</ol>"])
+                parts.append(f'<li><div class="row">{m.to_mathml(item.asked)} = {right}{hint}</div></li>')
+            checked = f'<p class="verified">verified: {escape(question.verified)}</p>' if self.answers else ""
+            parts.append(f"</ol>{checked}</li>")
+        return "\n".join([*parts, "</ol></section>"])
 
 
 def exam(

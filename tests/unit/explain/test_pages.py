@@ -400,6 +400,32 @@ def test_exams_are_reproducible_and_keep_their_answers(topic):
         dr.exam("nonsense")
 
 
+def test_the_pages_of_an_exam_tell_sheets_from_keys_and_variants_apart():
+    found = dr.exam("networks", seed=3, variants=2)
+    sheet, key = found.html(), found.html(answers=True)
+    assert "KEY" not in sheet and "<title>Networks — KEY</title>" in key and key.count("Variant 2 — KEY") == 1
+    for shown in (sheet, key):
+        assert shown.count('<section class="exam">') == 2 and ".exam+.exam{break-before:page}" in shown
+        formulas = re.findall(r'<(?:p|div) class="row"><math', shown)
+        assert len(formulas) >= 2 * 6 and ".exam .row{overflow-x:auto" in shown
+    assert key.count('<p class="verified">verified: proved') == len(found.questions) and "verified" not in tags(sheet)
+    assert 'class="blank"' in sheet and 'class="blank"' not in key
+
+
+def test_fragments_leave_colours_to_the_page_around_them():
+    x, w = dr.symbol("x", (3,)), dr.symbol("w", (3,))
+    derivation = dr.derive((w @ x) ** 2, wrt=[w])
+    for shown in (derivation._repr_html_(), dr.exam("networks")._repr_html_()):
+        assert "prefers-color-scheme" not in shown and "#fff" not in shown and "background: #" not in shown
+    assert "prefers-color-scheme" in derivation.html()
+    drawn = derivation.graph_svg()
+    scoped = re.search("<style>(.*)</style>", drawn, re.DOTALL)[1]
+    scoped = scoped.replace("@media (prefers-color-scheme:dark){.dr-graph:root", ".dr-graph:root")
+    rules = [rule for rule in re.findall(r"([^{}]+)\{", scoped) if rule.strip()]
+    assert all(".dr-graph" in part for rule in rules for part in rule.split(",")), rules
+    assert "prefers-color-scheme" not in scoped
+
+
 @pytest.mark.notes(
     "C-OPT-01",
     "C-OPT-02",
