@@ -12,12 +12,14 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 
+from deltarule.dtypes import FLOAT32, SHORT_SUM
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.shapes import count
 
 _MOST_TERMS = 64  # products that are written out for one result
+_SHORTEST = 10  # sums that are worth a stage of their own are longer
 _FEW = 4  # columns of a group of which no vector can be made
 Copy = Callable[[Node], Node]
 
@@ -78,12 +80,20 @@ def _convolution(node: Node, images: Sequence[Node], whole: Copy) -> Node:
 def _weight_gradient(node: Node, images: Sequence[Node], whole: Copy) -> Node:
     signal = whole(node.sources[1])
     kernel, positions = node.shape[1:-1], signal.shape[1:-1]
-    over = tuple(range(signal.rank - 1))
     sums = [
-        build.sum_over(build.multiply(_moved(image, node, offset, positions), signal), over)
+        _summed(build.multiply(_moved(image, node, offset, positions), signal))
         for offset in itertools.product(*map(range, kernel))
         for image in images
     ]
     rows = build.concatenate([build.expand_dims(total, (0,)) for total in sums], 0)  # (kernel · inner, outputs)
     shaped = build.reshape(rows, (*kernel, node.shape[-1], node.shape[0]))
     return build.permute(shaped, (shaped.rank - 1, *range(shaped.rank - 1)))
+
+
+def _summed(products: Node) -> Node:
+    """Return sums over all axes but the last: float32 first in short runs, then those of all in float64."""
+    *outer, width, channels = products.shape
+    short = next((n for n in range(SHORT_SUM, _SHORTEST, -1) if width % n == 0), 1)
+    if short > 1 and products.dtype is FLOAT32:
+        products = build.sum_over(build.reshape(products, (*outer, width // short, short, channels)), (len(outer) + 1,))
+    return build.sum_over(products, tuple(range(products.rank - 1)))

@@ -1,7 +1,8 @@
-"""Unroll and jam: several results of a reduction in one pass.
+"""Unroll and jam: several results in one pass.
 
 A reduction with one accumulator waits for each addition to finish. Neighbouring results are independent of each
-other, and read the same lines of memory: four of them side by side keep the adders busy and read memory once.
+other, and read the same lines of memory: four of them side by side keep the adders busy and read memory once. Sums of
+products that share many factors with their neighbours (see ``lower.depthwise``) read those once.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from deltarule.shapes import count
 
 _FACTORS = (4, 3, 2)
 _MOST_REDUCTIONS, _MOST_OPERATIONS, _LEAST_LENGTH = 2, 12, 16
+_ROW_BYTES = 1 << 16  # of the results of one pass over the axis before the lanes, which stay in cache
+_SHARED, _MOST_SHARED, _MOST_WRITTEN_OUT = 6, 64, 900  # factors worth sharing, and that registers hold; expressions
 
 
 def jammed(nest: Nest, machine: Machine) -> Nest:
-    """Return a reduction that computes up to four results (or vectors of results) at a time, or the nest itself."""
+    """Return a nest that computes up to four results (or vectors of results) at a time, or the nest itself."""
+    if not nest.reductions:
+        return _sharing(nest, machine)
     plain = all(r.kind in {"sum", "max"} for r in nest.reductions)
     operations = len(everything([r.value for r in nest.reductions]))
     length = count(axis.extent for axis in nest.reduce)
@@ -33,6 +38,24 @@ def jammed(nest: Nest, machine: Machine) -> Nest:
     axis = nest.axes[-1]
     factor = next((f for f in _FACTORS if axis.extent % f == 0), 1)
     return _split(nest, axis, factor, 1) if factor > 1 else nest
+
+
+def _sharing(nest: Nest, machine: Machine) -> Nest:
+    """Run lanes outside the axis before them, along which many of the values read are the same, in blocks of it."""
+    if len(nest.axes) < 3:
+        return nest
+    near, last = nest.axes[-2:]
+    lane, width = lane_axis(nest, machine)
+    rows = {load for load in nest.reads if load.index.axes == {last}}
+    size = len(everything([store.value for store in nest.stores]))
+    if near.extent * last.extent * nest.stores[0].buffer.dtype.bits > 8 * _ROW_BYTES:
+        return nest
+    if lane is not last or width < 2 or not _SHARED <= len(rows) <= _MOST_SHARED:
+        return nest
+    factor = next((f for f in _FACTORS if near.extent % f == 0 and size * f <= _MOST_WRITTEN_OUT), 1)
+    split = _split(nest, near, factor, 1) if factor > 1 else nest
+    *outer, inner, lanes = split.axes
+    return Nest(split.label, (*outer, lanes, inner), split.stores) if inner is not last else split
 
 
 def _split(nest: Nest, axis: Axis, factor: int, width: int) -> Nest:
