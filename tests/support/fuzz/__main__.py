@@ -7,24 +7,31 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 
+from deltarule.backends.native.machine import host
+from support.fuzz.check import ENGINES, Engine, native
 from support.fuzz.graphs import random_case
 from support.fuzz.isolate import Outcome, fault, smallest, verdicts
 
 _CHUNK = 200
 
 
-def _chunk(seeds: range) -> list[Outcome]:
-    return list(verdicts(seeds))
+def _engines(machine: str) -> dict[str, Engine]:
+    return {**ENGINES, "native": partial(native, machine=host(machine))} if machine else dict(ENGINES)
 
 
-def _chunks(first: int, graphs: int, jobs: int) -> Iterator[list[Outcome]]:
+def _chunk(seeds: range, machine: str) -> list[Outcome]:
+    return list(verdicts(seeds, engines=_engines(machine)))
+
+
+def _chunks(first: int, graphs: int, jobs: int, machine: str) -> Iterator[list[Outcome]]:
     parts = [range(at, min(at + _CHUNK, first + graphs)) for at in range(first, first + graphs, _CHUNK)]
     if jobs == 1:
-        yield from map(_chunk, parts)
+        yield from map(partial(_chunk, machine=machine), parts)
         return
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap(_chunk, parts)
+        yield from pool.imap(partial(_chunk, machine=machine), parts)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -32,11 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m support.fuzz", description=__doc__)
     parser.add_argument("--graphs", type=int, default=2000, help="how many programs")
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
+    parser.add_argument("--machine", default="", help="avx512, avx2 or sse: machine code for a lesser machine")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--shrink", action="store_true", help="make every failing program small and print it")
     options = parser.parse_args(arguments)
     started, done, compared, elements, failed = time.time(), 0, 0, 0, []
-    for outcomes in _chunks(options.seed, options.graphs, options.jobs):
+    for outcomes in _chunks(options.seed, options.graphs, options.jobs, options.machine):
         for outcome in outcomes:
             compared += outcome.verdict.compared
             elements += outcome.verdict.elements
@@ -44,8 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
                 failed.append(outcome.seed)
                 print(f"seed {outcome.seed}: {outcome.verdict.fault}", flush=True)
                 if options.shrink:
-                    small = smallest(random_case(outcome.seed))
-                    print(f"{fault(small)}\n{small.code()}\n", flush=True)
+                    engines = _engines(options.machine)
+                    small = smallest(random_case(outcome.seed), engines)
+                    print(f"{fault(small, engines)}\n{small.code()}\n", flush=True)
         done += len(outcomes)
         if done % 1000 < _CHUNK:
             print(f"{done:,} programs, {len(failed)} failed, {time.time() - started:.0f} s", flush=True)

@@ -144,6 +144,9 @@ def _constructed(node: Node, names: dict[Node, str]) -> str:
         return f"build.random_uniform({given['shape']}, {sources}, {given['stream']}, {kind})"
     if node.op is Op.CAST:
         return f"build.cast({sources}, {kind})"
+    if node.op is Op.CHECK:
+        value, condition, shown = (names[source] for source in node.sources)
+        return f"build.check({value}, {condition}, {shown}, where='a value', expected='what holds')"
     if node.op is Op.CONCATENATE:
         sources = f"[{sources}]"
     function = f"build.{_NAMES.get(node.op, node.op.name.lower())}"

@@ -247,6 +247,9 @@ def _whole_numbers(m: Maker) -> Node:
 
 def _choice(m: Maker) -> Node:
     x = m.floating()
+    if m.chance(0.1):
+        holds = build.logical_not(build.less(1.5, build.absolute(build.sin(x))))
+        return build.check(build.exp(build.minimum(x, 1.0)), holds, where="a value", expected="a sine up to 1")
     y = m.partner(x)
     condition = m.one((build.less, build.equal))(x, y)
     if m.chance(0.3):
@@ -465,10 +468,11 @@ _FUNCTIONS: list[Callable[[Maker, Node], Node]] = [
     lambda m, x: f.binary_cross_entropy(x, f.sigmoid(build.sin(x))),
     lambda m, x: f.hinge(x, build.sign(build.add(build.sin(x), 0.17))),
     lambda m, x: f.multiclass_hinge(x, build.argmax(build.cos(x), -1), margin=1.1),
-    lambda m, x: f.binary_cross_entropy_of_probabilities(f.sigmoid(x), f.sigmoid(build.sin(x))),
-    lambda m, x: f.cross_entropy_of_probabilities(*(f.softmax(y, axis=x.rank - 1) for y in (x, build.sin(x)))),
+    lambda m, x: f.binary_cross_entropy_of_probabilities(*(f.sigmoid(y) for y in (build.tanh(x), build.sin(x)))),
+    lambda m, x: f.cross_entropy_of_probabilities(*(f.softmax(g(x), axis=x.rank - 1) for g in (build.tanh, build.sin))),
     lambda m, x: f.normalize(x, axes=tuple(m.axes(x)), epsilon=0.1),
     lambda m, x: f.euclidean_norm(x, axes=tuple(m.axes(x))),
+    lambda m, x: f.log_cosh(x), lambda m, x: f.weighted(f.sigmoid(build.sin(x)), x),
     lambda m, x: f.lgamma(_positive(x)), lambda m, x: f.digamma(_positive(x)), lambda m, x: f.trigamma(_positive(x)),
 ]  # fmt: skip
 

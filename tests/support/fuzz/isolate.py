@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import resource
@@ -9,7 +10,7 @@ import select
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 
 from support.fuzz.case import Case
-from support.fuzz.check import Verdict, check
+from support.fuzz.check import ENGINES, Engine, Verdict, check
 from support.fuzz.graphs import random_case
 from support.fuzz.shrink import failing, shrunk
 
@@ -34,48 +35,50 @@ class Outcome:
     verdict: Verdict
 
 
-def verdicts(seeds: Sequence[int], make: Callable[[int], Case] = random_case) -> Iterator[Outcome]:
+def verdicts(
+    seeds: Sequence[int], make: Callable[[int], Case] = random_case, engines: Mapping[str, Engine] = ENGINES
+) -> Iterator[Outcome]:
     """Check the programs of these seeds in order, in a child process; a new one takes over after a crash."""
     rest = list(seeds)
     while rest:
         done = 0
-        for answer in _answers(partial(map, partial(_plain, make=make), rest)):
+        for answer in _answers(partial(map, partial(_plain, make=make, engines=engines), rest)):
             outcome = Outcome(rest[done], answer if isinstance(answer, Verdict) else Verdict(answer))
             done += 1
             yield outcome
         rest = rest[done:]
 
 
-def fault(case: Case) -> str:
+def fault(case: Case, engines: Mapping[str, Engine] = ENGINES) -> str:
     """Return what is wrong with one program, crashes included."""
-    for answer in _answers(lambda: map(_checked, [case])):
+    for answer in _answers(lambda: iter([_checked(case, engines)])):
         return answer.fault if isinstance(answer, Verdict) else answer
     return ""
 
 
-def smallest(case: Case) -> Case:
+def smallest(case: Case, engines: Mapping[str, Engine] = ENGINES) -> Case:
     """Return a small program with a fault of the same kind (a crash stays a crash)."""
-    kind = _kind(fault(case))
-    return shrunk(case, failing(lambda smaller: fault(smaller) if _kind(fault(smaller)) == kind else ""))
+    kind = _kind(fault(case, engines))
+    return shrunk(case, failing(lambda smaller: _kind(fault(smaller, engines)) == kind))
 
 
 def _kind(text: str) -> str:
     return " ".join(text.split()[:1])
 
 
-def _checked(case: Case) -> Verdict:
+def _checked(case: Case, engines: Mapping[str, Engine]) -> Verdict:
     try:
-        return check(case)
+        return check(case, engines)
     except Exception as error:  # what the oracle refuses is a fault of these tests
         return Verdict(f"test raises {type(error).__name__}: {str(error)[:400]}")
 
 
-def _plain(seed: int, make: Callable[[int], Case]) -> Verdict:
+def _plain(seed: int, make: Callable[[int], Case], engines: Mapping[str, Engine]) -> Verdict:
     try:
         case = make(seed)
     except Exception as error:
         return Verdict(f"building raises {type(error).__name__}: {str(error)[:400]}")
-    return _checked(case)
+    return _checked(case, engines)
 
 
 def _answers(work: Callable[[], Iterator[Verdict]]) -> Iterator[Verdict | str]:
@@ -113,6 +116,7 @@ def _child(work: Callable[[], Iterator[Verdict]], reading: int, writing: int) ->
     """Do the work, write a line for each verdict, and leave without the parent's cleaning up."""
     try:
         os.close(reading)
+        faulthandler.disable()  # a crash is reported by the parent
         os.environ["DELTARULE_CACHE"] = "off"
         torch.set_num_threads(1)
         _limit_memory()

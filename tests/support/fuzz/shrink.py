@@ -105,12 +105,12 @@ def _pruned(case: Case) -> Case:
     return replace(case, values=values, results=results, wrt=wrt)
 
 
-def failing(check: Callable[[Case], str]) -> Callable[[Case], bool]:
+def failing(check: Callable[[Case], bool]) -> Callable[[Case], bool]:
     """Return whether a check finds a fault; a program that cannot be built is none."""
 
     def fails(case: Case) -> bool:
         try:
-            return bool(check(case))
+            return check(case)
         except DeltaruleError:
             return False
 

@@ -129,19 +129,24 @@ def _cumulative(call: Call) -> Node:
     x = call[0]
     axis = call.counted(int(call.values(1).ravel()[0]), x.rank)
     x = build.flip(x, (axis,)) if call.attribute("reverse", 0) else x
-    total = build.cumulative_sum(x, axis)
-    if call.attribute("exclusive", 0):
-        total = build.subtract(total, x)
-    total = build.cast(total, x.dtype)
+    x = _before(x, axis, 0) if call.attribute("exclusive", 0) else x
+    total = build.cast(build.cumulative_sum(x, axis), x.dtype)
     return build.flip(total, (axis,)) if call.attribute("reverse", 0) else total
+
+
+def _before(x: Node, axis: int, first: int) -> Node:
+    """Return the element before each one along an axis, ``first`` before all."""
+    n = int(x.shape[axis])
+    if not n:
+        return x
+    filler = build.full(algebra.part(x, axis, 0, 1).shape, first, x.dtype)
+    return build.concatenate([filler, algebra.part(x, axis, 0, n - 1)], axis)
 
 
 def _cumulative_product(call: Call) -> Node:
     x, axis = call[0], call.counted(int(call.values(1).ravel()[0]), call[0].rank)
     x = build.flip(x, (axis,)) if call.attribute("reverse", 0) else x
-    if call.attribute("exclusive", 0) and x.shape[axis]:
-        one = build.full(algebra.part(x, axis, 0, 1).shape, 1, x.dtype)
-        x = build.concatenate([one, algebra.part(x, axis, 0, x.shape[axis] - 1)], axis)
+    x = _before(x, axis, 1) if call.attribute("exclusive", 0) else x
     running = build.cast(algebra.cumulative_product(x, axis), x.dtype)
     return build.flip(running, (axis,)) if call.attribute("reverse", 0) else running
 

@@ -24,7 +24,10 @@ from deltarule.graph.node import Node
 from deltarule.graph.program import Program
 from deltarule.graph.walk import inputs
 from deltarule.tensor.tensor import Tensor
-from support import random_graphs, windows
+from support import windows
+from support.fuzz.case import Case
+from support.fuzz.check import ENGINES, check
+from support.fuzz.graphs import random_case
 
 COMPILER = shutil.which("gcc") or shutil.which("cc") or shutil.which("clang")
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
@@ -78,12 +81,16 @@ def test_every_primitive_and_its_gradients(tmp_path: Path, dtype: DType) -> None
     agree(tmp_path, outputs, nodes, arrays, 3e-4 if dtype is dtypes.FLOAT32 else 1e-10)
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_random_graphs(tmp_path: Path, seed: int) -> None:
-    generator = np.random.default_rng(1000 + seed)
-    outputs = random_graphs.random_graph(generator, dtypes.FLOAT64, 30)
-    nodes = inputs(outputs)
-    agree(tmp_path, outputs, nodes, [generator.normal(size=node.shape) for node in nodes], 1e-9)
+@pytest.mark.parametrize("seed", range(20))
+def test_random_programs(tmp_path: Path, seed: int) -> None:
+    case = random_case(2000 + seed)
+
+    def in_c(case: Case, outputs: list[Node]) -> Sequence[Array]:
+        status, results = run_c(tmp_path, case.program(), list(case.values.values()))
+        assert status == 0
+        return results
+
+    assert check(case, {"reference": ENGINES["reference"], "C": in_c}).fault == ""
 
 
 @pytest.mark.parametrize("kind", ["max", "average", "lp"])
