@@ -28,7 +28,7 @@ from deltarule.generative.autoencoder import (
     L1Sparsity,
 )
 from deltarule.generative.bound import NegativeELBO
-from deltarule.generative.chains import Chains, effective_sample_size, rank_r_hat, split_r_hat
+from deltarule.generative.chains import Chains, effective_sample_size, pareto_k, rank_r_hat, split_r_hat
 from deltarule.generative.distributions import (
     Bernoulli,
     Beta,
@@ -80,7 +80,7 @@ __all__ = [
     "convolutional_encoder", "convolutional_vae", "dense", "dense_autoencoder", "dense_vae", "digamma",
     "effective_sample_size", "figures", "fit_variational", "hamiltonian_monte_carlo", "kl_divergence",
     "kl_to_standard_normal", "lgamma", "log_beta", "metropolis_hastings", "monte_carlo_entropy", "monte_carlo_kl",
-    "rank_r_hat", "ring_transform", "split_r_hat", "trigamma",
+    "pareto_k", "rank_r_hat", "ring_transform", "split_r_hat", "trigamma",
 ]  # fmt: skip
 
 saving.register(Autoencoder, BernoulliLikelihood, ConditionPlanes, GaussianLikelihood, Unflatten, Unpool2d)

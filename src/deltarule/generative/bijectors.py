@@ -6,6 +6,7 @@ of the simplex the broken pieces of a stick (Kucukelbir et al. 2017, ADVI).
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -15,7 +16,7 @@ import numpy as np
 from deltarule.arguments import NamedArguments
 from deltarule.errors import ArgumentError
 from deltarule.shapes import Shape
-from deltarule.tensor.functional import concatenate, exp, expm1, log, log1p, log_sigmoid, ones, sigmoid, softplus
+from deltarule.tensor.functional import concatenate, exp, expm1, log, log1p, log_sigmoid, ones, sigmoid, softplus, zeros
 from deltarule.tensor.tensor import Tensor, tensor
 
 
@@ -35,6 +36,18 @@ class Bijector(metaclass=NamedArguments):
     @abstractmethod
     def log_det(self, x: Tensor) -> Tensor:
         """Return ln|det ∂T/∂x|: for each element, or for each point where ``event_rank`` is 1."""
+
+    def contains(self, y: Tensor) -> Tensor:
+        """Return whether y is in the image of T, for each element or (``event_rank`` 1) point: all finite numbers."""
+        return abs(y) < math.inf
+
+    def inner(self, y: Tensor) -> Tensor:
+        """Return some point of the image, of the shape and type of y."""
+        return self.forward(self.inverse_zeros(y))
+
+    def inverse_zeros(self, y: Tensor) -> Tensor:
+        """Return zeros where free numbers of y would be."""
+        return zeros(self.free_shape(y.shape), y.dtype)
 
     def forward_shape(self, shape: Shape) -> Shape:
         """Return the shape of T(x) for an x of this shape."""
@@ -101,6 +114,10 @@ class Exp(Bijector):
         """Return ln y."""
         return log(y)
 
+    def contains(self, y: Tensor) -> Tensor:
+        """Return 0 < y < ∞."""
+        return (y > 0.0) & (y < math.inf)
+
     def log_det(self, x: Tensor) -> Tensor:
         """Return x."""
         return x
@@ -118,6 +135,10 @@ class Softplus(Bijector):
     def inverse(self, y: Tensor) -> Tensor:
         """Return y + ln(1 − e⁻ʸ)."""
         return y + log(-expm1(-y))
+
+    def contains(self, y: Tensor) -> Tensor:
+        """Return 0 < y < ∞."""
+        return (y > 0.0) & (y < math.inf)
 
     def log_det(self, x: Tensor) -> Tensor:
         """Return ln σ(x)."""
@@ -142,11 +163,17 @@ class Interval(Bijector):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return low + (high − low)σ(x)."""
-        return sigmoid(x) * (self.high - self.low) + self.low
+        inside = sigmoid(x) * (self.high - self.low) + self.low
+        low, high = (np.asarray(end, x.dtype.name) for end in (self.low, self.high))
+        return inside.clip(float(np.nextafter(low, high)), float(np.nextafter(high, low)))
 
     def inverse(self, y: Tensor) -> Tensor:
         """Return ln((y − low)/(high − y))."""
         return log(y - self.low) - log(self.high - y)
+
+    def contains(self, y: Tensor) -> Tensor:
+        """Return low < y < high."""
+        return (y > self.low) & (y < self.high)
 
     def log_det(self, x: Tensor) -> Tensor:
         """Return ln(high − low) + ln σ(x) + ln σ(−x)."""
@@ -189,6 +216,10 @@ class StickBreaking(Bijector):
         share = pieces / before
         free = log(share) - log1p(-share)
         return free + tensor(np.log(np.arange(int(pieces.shape[-1]), 0, -1)).astype(y.dtype.name))
+
+    def contains(self, y: Tensor) -> Tensor:
+        """Return whether the pieces are > 0 and sum to 1, to 10⁻³."""
+        return ((y > 0.0).astype("float32").sum(-1) == float(y.shape[-1])) & (abs(y.sum(-1) - 1.0) < 1e-3)
 
     def log_det(self, x: Tensor) -> Tensor:
         """Return Σ ln(share(1 − share)) + ln(left before the break)."""

@@ -28,7 +28,17 @@ from deltarule.generative.distributions.normal import (
 )
 from deltarule.generative.distributions.positive import Beta, Dirichlet, Gamma, Laplace
 from deltarule.generative.special import digamma, lgamma, log_beta
-from deltarule.tensor.functional import TensorLike, as_tensor, erf, exp, log, log_softmax, sigmoid, softplus
+from deltarule.tensor.functional import (
+    TensorLike,
+    as_tensor,
+    erf,
+    exp,
+    log,
+    log_softmax,
+    sigmoid,
+    softplus,
+    where,
+)
 from deltarule.tensor.linalg import solve
 from deltarule.tensor.tensor import Tensor
 
@@ -90,11 +100,18 @@ def _multivariate(q: MultivariateNormal, p: MultivariateNormal) -> Tensor:
 
 
 def _bernoullis(q: Bernoulli, p: Bernoulli) -> Tensor:
-    return sigmoid(q.logits) * (q.logits - p.logits) + softplus(p.logits) - softplus(q.logits)
+    """Return Σ over both outcomes of q(ln q − ln p), 0 where q is 0."""
+    yes = _share(sigmoid(q.logits), softplus(-p.logits) - softplus(-q.logits))
+    return yes + _share(sigmoid(-q.logits), softplus(p.logits) - softplus(q.logits))
+
+
+def _share(probability: Tensor, difference: Tensor) -> Tensor:
+    """Return q(ln q − ln p), 0 where q is 0 whatever p is."""
+    return probability * where(probability == 0.0, 0.0, difference)
 
 
 def _over_classes(q: Any, p: Any) -> Tensor:
-    found: Tensor = (q.probabilities * (log_softmax(q.logits) - log_softmax(p.logits))).sum(-1)
+    found: Tensor = _share(q.probabilities, log_softmax(q.logits) - log_softmax(p.logits)).sum(-1)
     return found
 
 

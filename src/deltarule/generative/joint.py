@@ -106,6 +106,7 @@ class Joint:
         return {name: a.reshape(*free.shape[:-1], *a.shape[1:]) for name, a in found.items()}
 
 
+@np.errstate(invalid="ignore")  # of draws that are no numbers: NaN
 def summary_rows(draws: Mapping[str, Array]) -> dict[str, dict[str, float]]:
     """Return mean, deviation and the 5, 50 and 95 % quantiles of every element, by name, from draws (S, *shape).
 

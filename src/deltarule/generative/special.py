@@ -6,7 +6,7 @@ from deltarule import dtypes
 from deltarule.graph import build
 from deltarule.graph import functions as f
 from deltarule.graph.node import Node
-from deltarule.tensor.functional import TensorLike
+from deltarule.tensor.functional import TensorLike, log, log1p, where
 from deltarule.tensor.tensor import Tensor, operand
 
 
@@ -50,3 +50,25 @@ def log_beta(a: TensorLike, b: TensorLike) -> Tensor:
     """
     first, second = Tensor(_floating(a)), Tensor(_floating(b))
     return lgamma(first) + lgamma(second) - lgamma(first + second)
+
+
+def times_log(factor: TensorLike, x: TensorLike) -> Tensor:
+    """The product a·ln x, with 0·ln 0 = 0 (and its derivative 0·∞ in x is 0, too).
+
+    >>> times_log([0.0, 1.0, 2.0], [0.0, 0.0, 1.0]).tolist()
+    [0.0, -inf, 0.0]
+    """
+    a, value = Tensor(_floating(factor)), Tensor(_floating(x))
+    nothing = (a == 0.0) & (value == 0.0)
+    return a * log(where(nothing, 1.0, value))
+
+
+def times_log1p(factor: TensorLike, x: TensorLike) -> Tensor:
+    """The product a·ln(1 + x), with 0·ln 0 = 0.
+
+    >>> times_log1p([0.0, 1.0], [-1.0, 0.0]).tolist()
+    [0.0, 0.0]
+    """
+    a, value = Tensor(_floating(factor)), Tensor(_floating(x))
+    nothing = (a == 0.0) & (value == -1.0)
+    return a * log1p(where(nothing, 0.0, value))

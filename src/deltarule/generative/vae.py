@@ -7,6 +7,7 @@ its negative: KL + reconstruction (VI-09). Sampling is a function of (seed, step
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, final
@@ -14,8 +15,9 @@ from typing import Any, Literal, final
 import numpy as np
 
 from deltarule import nn, shapes, train
-from deltarule.errors import ArgumentError, ShapeError
+from deltarule.errors import ArgumentError, DataWarning, ShapeError
 from deltarule.flags import checks_flags
+from deltarule.generative.chains import pareto_k
 from deltarule.generative.likelihood import Likelihood
 from deltarule.generative.saving import config_of
 from deltarule.losses import Loss
@@ -31,6 +33,8 @@ from deltarule.train import History
 from deltarule.train.metrics import FunctionMetric
 
 _RECONSTRUCTION, _KL = 1, 2  # columns of what a VAE gives; the loss is the first
+_HEAVY = 0.7  # Pareto k of importance weights above which their mean is not to be trusted
+_LEAST_WEIGHTS = 100  # for which there is a tail to look at
 
 
 @final
@@ -48,6 +52,9 @@ class Annealing:
 
     def __post_init__(self) -> None:
         whole_number(self.steps, "Annealing steps", 1)
+        for name, value in (("start", self.start), ("end", self.end)):
+            if not (_is_number(value) and 0 <= value < math.inf):
+                raise ArgumentError(f"Annealing {name}", expected="a number ≥ 0", got=repr(value))
 
     def at(self, step: Tensor) -> Tensor:
         """Return the weight at a step, counted from 0."""
@@ -85,7 +92,9 @@ class VAE(nn.Module):
             raise ArgumentError(
                 "VAE bound", expected="'elbo', or 'importance' with beta 1", got=f"{bound!r}, beta {beta}"
             )
-        if not prior_deviation > 0:
+        if not isinstance(beta, Annealing) and not (_is_number(beta) and 0 <= beta < math.inf):
+            raise ArgumentError("VAE beta", expected="a number ≥ 0, or an Annealing", got=repr(beta))
+        if not (_is_number(prior_deviation) and 0 < prior_deviation < math.inf):
             raise ArgumentError("VAE prior_deviation", expected="a number > 0", got=repr(prior_deviation))
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.latent_size = whole_number(latent_size, "latent_size", 1)
@@ -143,9 +152,19 @@ class VAE(nn.Module):
             return self.beta.end
         return self.beta.at(step if isinstance(step, Tensor) else tensor(step))
 
+    def _require_condition(self, width: int, own: int, what: str) -> None:
+        """Raise ArgumentError unless rows hold what is the model's own and its condition."""
+        if self.condition_size and width != own + self.condition_size:
+            raise ArgumentError(
+                "VAE condition", expected=f"{what} with a condition, {own} + {self.condition_size} numbers in a row",
+                got=f"{width} numbers", hint=f"Hand over condition=…, (N, {self.condition_size}); a call of the model "
+                "itself takes rows of both, [x, c].",
+            )  # fmt: skip
+
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Return μ, ln σ², x and the condition."""
         k = self.latent_size
+        self._require_condition(int(math.prod(x.shape[1:])), math.prod(self.example_shape or ()), "inputs")
         code: Tensor = self.encoder(x)
         if code.ndim != 2 or code.shape[1] != 2 * k:
             raise ShapeError("VAE encoder", expected=f"an output (N, {2 * k}): μ and ln σ²", got=show(code.shape))
@@ -212,6 +231,11 @@ class VAE(nn.Module):
         nothing = np.zeros(len(given), np.float32)
         return super().fit(given, nothing, loss=loss, metrics=[*columns, *metrics], validation_data=held, **options)
 
+    def _check_condition(self, condition: Any) -> None:
+        if (condition is None) == bool(self.condition_size):
+            expected = f"(N, {self.condition_size}) numbers" if self.condition_size else "none"
+            raise ArgumentError("VAE condition", expected=expected, got="none" if condition is None else "some")
+
     def _with_condition(self, inputs: Any, condition: Any) -> Array:
         """Return inputs as they are, or [x, c] flat.
 
@@ -219,9 +243,7 @@ class VAE(nn.Module):
         """
         x = np.asarray(inputs)
         self.likelihood.check(x)
-        if (condition is None) == bool(self.condition_size):
-            expected = f"(N, {self.condition_size}) numbers" if self.condition_size else "none"
-            raise ArgumentError("VAE condition", expected=expected, got="none" if condition is None else "some")
+        self._check_condition(condition)
         if condition is None:
             return x
         c = np.asarray(condition, x.dtype)
@@ -238,9 +260,13 @@ class VAE(nn.Module):
 
     def decode(self, latent: Any, condition: Any = None) -> Array:
         """Return E[x|z] for every z (N, k)."""
-        z = np.asarray(latent, self._type)
-        whole = z if condition is None else np.concatenate([z, np.asarray(condition, z.dtype)], axis=1)
+        whole = self._latent_with_condition(np.asarray(latent, self._type), condition)
         return self.likelihood.mean(tensor(train.predict(self.decoder, whole))).numpy()
+
+    def _latent_with_condition(self, z: Array, condition: Any) -> Array:
+        """Return z as it is, or [z, c]; raises ArgumentError if a condition is missing or too much."""
+        self._check_condition(condition)
+        return z if condition is None else np.concatenate([z, np.asarray(condition, z.dtype)], axis=1)
 
     @property
     def _type(self) -> str:
@@ -256,8 +282,7 @@ class VAE(nn.Module):
         z = random_normal((n, self.latent_size), seed, dtype=self._type).numpy() * self.prior_deviation
         if not noise:
             return self.decode(z, condition)
-        whole = z if condition is None else np.concatenate([z, np.asarray(condition, z.dtype)], axis=1)
-        output = tensor(train.predict(self.decoder, whole))
+        output = tensor(train.predict(self.decoder, self._latent_with_condition(z, condition)))
         return self.likelihood.draw(output, seed, stream=1).numpy()
 
     def interpolate(self, first: Any, second: Any, n: int = 8, *, condition: Any = None) -> Array:
@@ -306,9 +331,11 @@ class VAE(nn.Module):
         """Return ln p(x) of every example by importance sampling from q(z|x), and its standard error (VI-02).
 
         ln (1/S)Σ p(x|zₛ)p(zₛ)/q(zₛ|x), a lower bound in expectation that tightens with S; the error is s/(√S·w̄) of
-        the weights w (delta method).
+        the weights w (delta method). ``DataWarning`` tells of examples whose error is not to be trusted, by
+        ``pareto_k`` of their weights: there q(z|x) is too narrow.
         """
         logs = self.log_weights(inputs, n_samples, seed=seed, condition=condition)
+        _warn_of_heavy_tails(logs)
         top = logs.max(axis=0)
         scaled = np.exp(logs - top)
         mean = scaled.mean(axis=0)
@@ -331,3 +358,23 @@ class VAE(nn.Module):
         compiled = jit(weights)
         rounds = math.ceil(n_samples / self.n_samples)
         return np.concatenate([compiled(x, np.asarray(s, np.int64)).numpy() for s in range(rounds)]).astype(np.float64)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+
+
+def _warn_of_heavy_tails(log_weights: Array) -> None:
+    """Warn where the importance weights (S, N) of an example have a tail whose mean a few draws decide."""
+    if len(log_weights) < _LEAST_WEIGHTS:
+        return
+    shapes = np.array([pareto_k(column) for column in log_weights.T])
+    heavy = int((~(shapes <= _HEAVY)).sum())
+    if heavy:
+        warnings.warn(
+            f"ln p(x) of {heavy} of {len(shapes)} examples is not to be trusted, nor its error: the importance weights "
+            f"have heavy tails (Pareto k up to {np.max(shapes):.2g}, above {_HEAVY}). q(z|x) is too narrow there: "
+            "train longer, with more samples, or with bound='importance'.",
+            DataWarning,
+            stacklevel=3,
+        )

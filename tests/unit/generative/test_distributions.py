@@ -408,9 +408,9 @@ def test_unknown_divergence_is_estimated_with_its_error() -> None:
 
 
 def test_outside_the_support_the_density_is_zero() -> None:
-    for ours, value in [(g.Gamma(2.0, 1.0), -1.0), (g.Beta(2.0, 1.0), 1.0), (g.Poisson(2.0), 1.5),
+    for ours, value in [(g.Gamma(2.0, 1.0), -1.0), (g.Beta(2.0, 1.5), 1.0), (g.Poisson(2.0), 1.5),
                         (g.Poisson(2.0), -1.0),
-                        (g.Dirichlet([1.0, 1.0]), [1.0, 0.0]), (g.Multinomial(3, [0.0, 0.0]), [1.0, 1.0])]:  # fmt: skip
+                        (g.Dirichlet([1.0, 2.0]), [1.0, 0.0]), (g.Multinomial(3, [0.0, 0.0]), [1.0, 1.0])]:  # fmt: skip
         assert ours.log_prob(value).item() == -np.inf
     a = dr.parameter([2.0])
     slope = dr.grad(g.Gamma(a, 1.0).log_prob([1.0]).sum(), [a])[0]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import torch.distributions as td
 import deltarule as dr
 from deltarule import generative as g
 from deltarule import nn, optim
-from deltarule.errors import ArgumentError, DataError, ShapeError
+from deltarule.errors import ArgumentError, DataError, DataWarning, ShapeError
 from deltarule.graph.op import Op
 from deltarule.graph.walk import topological
 from deltarule.train.program import Task, columns, training_step
@@ -137,7 +139,8 @@ def test_prior_deviation_moves_the_divergence() -> None:
     code = torch.tensor(model.encoder(X).numpy())
     q = td.Normal(code[:, :2], torch.exp(code[:, 2:] / 2))
     np.testing.assert_allclose(_terms(model, X)[:, 2], td.kl_divergence(q, td.Normal(0.0, 2.0)).sum(1), rtol=1e-5)
-    assert np.isfinite(model.log_likelihood(X[:4], 100)[0]).all()
+    with pytest.warns(DataWarning, match=r"3 of 4 examples is not to be trusted.*Pareto k up to"):  # nothing is learned
+        assert np.isfinite(model.log_likelihood(X[:4], 100)[0]).all()
 
 
 def test_conditional_vae_draws_what_it_is_asked_for() -> None:
@@ -205,7 +208,8 @@ def test_condition_planes_are_constant() -> None:
 def test_bound_by_draws_lies_below_the_likelihood_by_the_divergence() -> None:
     model, x, log_p = _linear_model(n_samples=50)
     elbo, error = model.elbo(x, 20_000, seed=1)
-    estimate, spread = model.log_likelihood(x, 20_000, seed=1)
+    with pytest.warns(DataWarning, match="not to be trusted"):  # its encoder is no posterior
+        estimate, spread = model.log_likelihood(x, 20_000, seed=1)
     assert (elbo < estimate).all()
     w, b, s2 = model.decoder.weight.numpy().astype(float), model.decoder.bias.numpy(), 0.36
     covariance = np.linalg.inv(np.eye(2) + w.T @ w / s2)
@@ -304,3 +308,41 @@ def test_a_latent_number_that_does_not_exist():
             model.traverse(np.zeros(3), axis, [0.0])
     with pytest.raises(ShapeError, match="whole numbers ≥ 0"):
         model.sample(-1, seed=0)
+
+
+@pytest.mark.parametrize("beta", [-1.0, float("nan"), float("inf"), "1", None, True])
+def test_a_weight_that_is_none_is_refused(beta: Any) -> None:
+    with pytest.raises(ArgumentError, match="VAE beta: expected a number ≥ 0, or an Annealing"):
+        g.dense_vae((4,), 2, beta=beta)
+    if isinstance(beta, float):
+        with pytest.raises(ArgumentError, match="Annealing end"):
+            g.Annealing(10, 0.0, beta)
+    assert g.dense_vae((4,), 2, beta=0.0).beta == 0
+
+
+def test_a_condition_that_is_missing_is_asked_for() -> None:
+    model = g.dense_vae((2,), 3, condition_size=2)
+    x, c = np.zeros((4, 2), "f4"), np.zeros((4, 2), "f4")
+    calls: list[Callable[[], Any]] = [
+        lambda: model(x), lambda: model.fit(x, verbose=0), lambda: model.sample(3, seed=0), lambda: model.encode(x),
+        lambda: model.decode(np.zeros((4, 3))), lambda: model.elbo(x), lambda: model.reconstruct(x),
+        lambda: model.sample(3, seed=0, noise=True), lambda: model.interpolate(x[0], x[1]),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(ArgumentError, match="VAE condition"):
+            call()
+    assert model(np.concatenate([x, c], 1)).shape == (4, 3) and model.decode(np.zeros((4, 3)), c).shape == (4, 2)
+    with pytest.raises(ArgumentError, match="VAE condition: expected none"):
+        g.dense_vae((2,), 3).decode(np.zeros((4, 3)), c)
+
+
+def test_weights_of_a_good_encoder_are_trusted() -> None:
+    """Importance weights of 𝒩(0, s²) for 𝒩(0, 1) have the tail index k = 1 − s²."""
+    e = np.random.default_rng(0).normal(size=(20, 20_000))
+    for s, low, high in ((1.2, -5.0, 0.1), (0.9, 0.0, 0.35), (0.3, 0.75, 1.05)):
+        z = s * e
+        logs = -0.5 * z**2 + 0.5 * e**2
+        assert low < np.mean([g.pareto_k(row) for row in logs]) < high
+    assert np.isnan(g.pareto_k(np.full(100, np.nan)))
+    with pytest.raises(DataError, match="at least 25"):
+        g.pareto_k(np.zeros(5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
@@ -175,6 +176,17 @@ def require(where: str, tensor: Tensor, low: float, high: float = float("inf")) 
 
 def _interval(low: float, high: float) -> str:
     return f"numbers > {low:g}" if high == float("inf") else f"numbers in ({low:g}, {high:g})"
+
+
+def within(draws: Tensor, low: float, high: float) -> Tensor:
+    """Return draws inside the open support: what was rounded to an end becomes the number next to it.
+
+    A step from 0 goes to the smallest normal number: native code takes smaller ones for 0.
+    """
+    kind = np.dtype(draws.dtype.name).type
+    least = np.finfo(kind).tiny if low == 0.0 else np.nextafter(kind(low), kind(high))
+    most = np.finfo(kind).max if high == math.inf else np.nextafter(kind(high), kind(low))
+    return draws.clip(float(least), float(most))
 
 
 def full_shape(shape: Sequence[int], distribution: Distribution) -> Shape:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import final
 
@@ -13,7 +14,7 @@ from deltarule.generative.distributions.discrete import Categorical
 from deltarule.generative.distributions.normal import Normal
 from deltarule.generative.distributions.positive import Laplace
 from deltarule.shapes import Shape, show
-from deltarule.tensor.functional import TensorLike, as_tensor, exp, log_softmax, logsumexp, one_hot, softmax
+from deltarule.tensor.functional import TensorLike, as_tensor, exp, log_softmax, logsumexp, one_hot, softmax, where
 from deltarule.tensor.tensor import Tensor
 
 
@@ -106,10 +107,9 @@ class Mixture(Distribution):
 
     @property
     def variance(self) -> Tensor:
-        """Σ wₖ(σₖ² + μₖ²) − μ²: within and between components."""
-        means = self.components.mean
-        second = self._weighted(self.components.variance + means * means, softmax(self.logits))
-        return second - self.mean * self.mean
+        """Σ wₖ(σₖ² + (μₖ − μ)²): within and between components."""
+        apart = self.components.mean - self.mean.expand_dims(-1 - self.event_rank)
+        return self._weighted(self.components.variance + apart * apart, softmax(self.logits))
 
 
 @final
@@ -148,13 +148,22 @@ class Transformed(Distribution):
         return self.base.dtype
 
     def log_prob(self, value: TensorLike) -> Tensor:
-        """Return ln p(value); values must lie in the image of T."""
-        x = self.bijector.inverse(like(value, self))
+        """Return ln p(value), −∞ outside the image of T."""
+        y = like(value, self)
+        inside = self.bijector.contains(y)
+        points = inside
+        for _ in range(self.bijector.event_rank):
+            points = points.expand_dims(-1)
+        x = self.bijector.inverse(where(points | (y != y), y, self.bijector.inner(y)))
         volume = self.bijector.log_det(x)
         extra = self.base.event_rank - self.bijector.event_rank
         if extra:
             volume = volume.sum(tuple(range(volume.ndim - extra, volume.ndim)))
-        return self.base.log_prob(x) - volume
+            inside = inside.astype("float32").sum(tuple(range(inside.ndim - extra, inside.ndim))) == float(
+                math.prod(inside.shape[inside.ndim - extra :])
+            )
+        found = self.base.log_prob(x) - volume
+        return where(inside | (found != found), found, -math.inf)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return T(draws of the base)."""

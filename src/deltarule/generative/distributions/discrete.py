@@ -38,6 +38,7 @@ from deltarule.tensor.functional import (
     softmax,
     softplus,
     take,
+    weighted,
     where,
     zeros,
 )
@@ -48,7 +49,7 @@ from deltarule.tensor.tensor import Tensor, tensor
 class Bernoulli(Elementwise):
     """P(x = 1) = σ(z) for logits z: ln p(x) = x ln σ(z) + (1 − x) ln(1 − σ(z)) (PR-12).
 
-    A value between 0 and 1 gives the same interpolation between both logarithms (grey pixels).
+    A value between 0 and 1 gives the same interpolation between both logarithms (grey pixels); −∞ beyond.
 
     >>> round(Bernoulli.of(0.8).log_prob(1.0).item(), 6)
     -0.223144
@@ -66,7 +67,9 @@ class Bernoulli(Elementwise):
 
     def log_prob(self, value: TensorLike) -> Tensor:
         """Return ln p(value) as −softplus-cross-entropy, exact in both tails."""
-        return -binary_cross_entropy(self.logits, like(value, self))
+        x = like(value, self)
+        outside = (x < 0.0) | (x > 1.0)
+        return where(outside, -math.inf, -binary_cross_entropy(self.logits, where(outside, 0.0, x)))
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return 𝟙(u < σ(z))."""
@@ -84,8 +87,9 @@ class Bernoulli(Elementwise):
         return sigmoid(self.logits) * sigmoid(-self.logits)
 
     def entropy(self) -> Tensor:
-        """Return softplus(z) − zσ(z)."""
-        return softplus(self.logits) - self.logits * sigmoid(self.logits)
+        """Return σ(z) softplus(−z) + σ(−z) softplus(z); 0 for a certain outcome."""
+        z = self.logits
+        return weighted(sigmoid(z), softplus(-z)) + weighted(sigmoid(-z), softplus(z))
 
 
 class _OverClasses(Distribution):
@@ -145,28 +149,39 @@ class Categorical(_OverClasses):
         return cls(log(p))
 
     def log_prob(self, value: TensorLike) -> Tensor:
-        """Return ln softmax(z)[value]."""
+        """Return ln softmax(z)[value], −∞ for what is no label and is known only where it is run.
+
+        Raises ArgumentError for a value that is known and no label 0 … K − 1.
+        """
         given = value if isinstance(value, Tensor) else tensor(value)
-        known = value_of(given.node)
-        if known is not None and not ((known >= 0) & (known < self.n_classes)).all():
-            raise ArgumentError("Categorical value", expected=f"labels 0 … {self.n_classes - 1}", got=str(known))
+        known, n = value_of(given.node), self.n_classes
+        if known is not None and known.dtype.kind != "b":
+            wrong = ~((known >= 0) & (known < n) & (known == np.floor(known)))
+            if wrong.any():
+                raise ArgumentError("Categorical value", expected=f"labels 0 … {n - 1}", got=str(known[wrong][0]))
         labels = given.astype(dtypes.INT64)
+        fits = (labels >= 0) & (labels < n)
+        if given.dtype.is_float:
+            fits = fits & (labels.astype(given.dtype) == given)
         whole = shapes.broadcast(labels.shape, self.batch_shape, where="Categorical value")
-        logits = self.logits.broadcast_to((*whole, self.n_classes))
-        return -cross_entropy(logits, labels.broadcast_to(whole))
+        logits = self.logits.broadcast_to((*whole, n))
+        found = -cross_entropy(logits, where(fits, labels, 0).broadcast_to(whole))
+        return where(fits, found, -math.inf)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return labels."""
         return self.choose(noise, shape)
 
     def entropy(self) -> Tensor:
-        """Return −Σ p ln p."""
-        return -(self.probabilities * log_softmax(self.logits)).sum(-1)
+        """Return −Σ p ln p; 0·ln 0 = 0."""
+        return -weighted(self.probabilities, log_softmax(self.logits)).sum(-1)
 
 
 @final
 class Multinomial(_OverClasses):
     """Counts x of K classes in ``n`` choices: ln n! − Σ ln xₖ! + Σ xₖ ln pₖ; −∞ where Σx ≠ n.
+
+    −∞ also for negative and broken counts.
 
     >>> round(Multinomial(3, [0.0, 0.0]).log_prob([1.0, 2.0]).item(), 4)  # ln 3/8
     -0.9808
@@ -186,10 +201,11 @@ class Multinomial(_OverClasses):
     def log_prob(self, value: TensorLike) -> Tensor:
         """Return ln p(value) for counts (…, K)."""
         counts = like(value, self)
-        possible = ((counts < 0).sum(-1) == 0) & (counts.sum(-1) == float(self.n))
-        safe = counts.clip(low=0.0)
+        wrong = (counts < 0.0) | (counts > float(self.n)) | ((floor(counts) != counts) & (counts == counts))
+        outside = (wrong.astype("float32").sum(-1) > 0.0) | (abs(counts.sum(-1) - float(self.n)) > 0.5)
+        safe = where(wrong, 0.0, counts)
         ways = math.lgamma(self.n + 1) - lgamma(safe + 1.0).sum(-1)
-        return where(possible, ways + (safe * log_softmax(self.logits)).sum(-1), -math.inf)
+        return where(outside, -math.inf, ways + weighted(safe, log_softmax(self.logits)).sum(-1))
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return the counts of n independent choices."""
@@ -215,8 +231,8 @@ class Multinomial(_OverClasses):
         log_factorial = lgamma(x + 1.0)
         ways = math.lgamma(n + 1) - log_factorial - lgamma(float(n) - x + 1.0)
         others = log1p(-p.clip(high=1 - 1e-7)).expand_dims(-1)
-        terms = exp(ways + x * log_p.expand_dims(-1) + (float(n) - x) * others) * log_factorial
-        return terms.sum((-2, -1)) - math.lgamma(n + 1) - (p * log_p).sum(-1) * float(n)
+        terms = exp(ways + weighted(x, log_p.expand_dims(-1)) + (float(n) - x) * others) * log_factorial
+        return terms.sum((-2, -1)) - math.lgamma(n + 1) - weighted(p, log_p).sum(-1) * float(n)
 
 
 @final
@@ -234,8 +250,8 @@ class Poisson(Elementwise):
     def log_prob(self, value: TensorLike) -> Tensor:
         """Return ln p(value)."""
         x = like(value, self)
-        possible = (x >= 0.0) & (floor(x) == x)
-        return where(possible, self._density(where(possible, x, 0.0)), -math.inf)
+        outside = (x < 0.0) | (x == math.inf) | ((floor(x) != x) & (x == x))
+        return where(outside, -math.inf, self._density(where(outside, 0.0, x)))
 
     def _density(self, x: Tensor) -> Tensor:
         return x * log(self.rate) - self.rate - lgamma(x + 1.0)

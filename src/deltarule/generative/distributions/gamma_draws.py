@@ -2,7 +2,8 @@
 
 Draws: Marsaglia and Tsang (2000), x = d(1 + cε)³ accepted with probability ≥ 0.95; ten proposals are made at once
 and the first accepted one is taken, so that the number of random numbers is fixed (all ten are refused once in 10¹³
-draws; the first proposal stands then). Below a = 1 a draw for a + 1 is multiplied with u^(1/a).
+draws; the first proposal stands then). Below a = 1 a draw for a + 1 is multiplied with u^(1/a). All of it is done in
+logarithms, which do not underflow where a is small: ratios of such numbers (beta, Dirichlet) are right then, too.
 
 Derivative: a draw x solves F(x; a) = u, so dx/da = −(∂F/∂a)/p(x; a) (Figurnov, Mohamed and Mnih 2018). Here it is
 an integral over one tail, the lighter one, of p(t)(ln t − ψ(a)), with t = xe^∓ᵛ, by the double exponential rule of
@@ -28,12 +29,30 @@ _NODES: Final = np.arange(-3.25, 4.5, _STEP)
 def standard_gamma(a: Tensor, noise: Noise) -> Tensor:
     """Return one gamma number of rate 1 for each concentration; the gradient to ``a`` is dx/da (first order)."""
     fixed = a.detach()
-    x = _drawn(fixed, noise).detach()
+    x = _positive(_log_drawn(fixed, noise)).detach()
     slope = slope_in_concentration(x, fixed).detach()
     return x + slope * (a - fixed)
 
 
-def _drawn(a: Tensor, noise: Noise) -> Tensor:
+def log_standard_gamma(a: Tensor, noise: Noise) -> Tensor:
+    """Return the logarithm of one gamma number of rate 1 for each concentration; d ln x/da = (dx/da)/x.
+
+    Where x is too small to be a number, F(x; a) = xᵃ/Γ(a + 1) to rounding, so d ln x/da = (ψ(a + 1) − ln x)/a.
+    """
+    fixed = a.detach()
+    log_x = _log_drawn(fixed, noise).detach()
+    x = _positive(log_x)
+    smallest = float(np.finfo(a.dtype.name).tiny)
+    tiny = (digamma(fixed + 1.0) - log_x) / fixed
+    slope = where(x > smallest * 1e6, slope_in_concentration(x, fixed) / x, tiny).detach()
+    return log_x + slope * (a - fixed)
+
+
+def _positive(log_x: Tensor) -> Tensor:
+    return exp(log_x).clip(low=float(np.finfo(log_x.dtype.name).tiny))
+
+
+def _log_drawn(a: Tensor, noise: Noise) -> Tensor:
     smallest = float(np.finfo(a.dtype.name).tiny)
     d = where(a < 1.0, a + 1.0, a) - 1 / 3
     proposals = (_PROPOSALS, *a.shape)
@@ -43,9 +62,9 @@ def _drawn(a: Tensor, noise: Noise) -> Tensor:
     u = log1p(-noise.uniform(proposals, a.dtype))
     accepted = (base > 0.0) & (u < normal * normal * 0.5 + d - d * v + d * log(v))
     first = accepted.astype(a.dtype).argmax(0).expand_dims(0)
-    chosen = take_along_axis(d * v, first, 0).squeeze(0)
+    chosen = log(take_along_axis(d * v, first, 0).squeeze(0))
     boost = log1p(-noise.uniform(a.shape, a.dtype)) / a
-    return where(a < 1.0, chosen * exp(boost), chosen).clip(low=smallest)
+    return where(a < 1.0, chosen + boost, chosen)
 
 
 def slope_in_concentration(x: Tensor, a: Tensor) -> Tensor:

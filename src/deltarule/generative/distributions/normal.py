@@ -6,6 +6,8 @@ import math
 from abc import abstractmethod
 from typing import final
 
+import numpy as np
+
 from deltarule import shapes
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, ShapeError
@@ -18,12 +20,14 @@ from deltarule.generative.distributions.base import (
     like,
     require,
 )
+from deltarule.runtime.buffers import value_of
 from deltarule.shapes import Shape
 from deltarule.tensor.functional import TensorLike, erf, eye, log, sqrt
 from deltarule.tensor.linalg import cholesky, diagonal, logdet, solve
 from deltarule.tensor.tensor import Tensor
 
 LOG_TWO_PI = math.log(2 * math.pi)
+_ASYMMETRY = 1e-4  # of a covariance, relative to its diagonal: rounding in float32
 
 
 @final
@@ -120,6 +124,38 @@ class MultivariateNormal(Distribution):
         return ((self.log_determinant() + k * (1 + LOG_TWO_PI)) * 0.5).broadcast_to(self.batch_shape)
 
 
+def _require_finite(where: str, tensor: Tensor) -> None:
+    known = value_of(tensor.node)
+    if known is not None and not np.isfinite(known).all():
+        raise ArgumentError(where, expected="finite numbers", got=str(known[~np.isfinite(known)][0]))
+
+
+def _require_matrix(matrix: Tensor, *, symmetric: bool) -> None:
+    """Raise ArgumentError unless a matrix whose value is known is a covariance, or the Cholesky factor of one."""
+    known = value_of(matrix.node)
+    if known is None:
+        return
+    name = "covariance" if symmetric else "factor"
+    _require_finite(f"FullNormal {name}", matrix)
+    diagonal = np.diagonal(known, axis1=-2, axis2=-1)
+    if not (diagonal > 0).all():
+        raise ArgumentError(f"FullNormal {name}", expected="a diagonal > 0", got=str(diagonal[~(diagonal > 0)][0]))
+    if not symmetric and np.triu(known, 1).any():
+        raise ArgumentError(
+            "FullNormal factor", expected="a lower triangle, zeros above the diagonal",
+            got=str(np.triu(known, 1)[np.triu(known, 1) != 0][0]), hint="np.tril(L) keeps the triangle.",
+        )  # fmt: skip
+    if not symmetric:
+        return
+    turned = np.swapaxes(known, -1, -2)
+    scale = np.sqrt(diagonal[..., :, None] * diagonal[..., None, :])
+    if not (np.abs(known - turned) <= _ASYMMETRY * scale).all():
+        raise ArgumentError("FullNormal covariance", expected="a symmetric matrix", got="one that is not",
+                            hint="Write (S + S.T) / 2, or hand over factor= for a Cholesky factor.")  # fmt: skip
+    if not (np.linalg.eigvalsh((known + turned) / 2) > 0).all():
+        raise ArgumentError("FullNormal covariance", expected="a positive definite matrix", got="one that is not")
+
+
 def _vector(where: str, mean: Tensor) -> None:
     if mean.ndim == 0:
         raise ShapeError(where, expected="a mean (…, k)", got="a scalar", hint="Use Normal for single numbers.")
@@ -183,6 +219,7 @@ class FullNormal(MultivariateNormal):
         k = location.shape[-1]
         if matrix.shape[-2:] != (k, k):
             raise ShapeError("FullNormal", expected=f"a matrix (…, {k}, {k})", got=shapes.show(matrix.shape))
+        _require_matrix(matrix, symmetric=factor is None)
         self.factor = cholesky(matrix) if factor is None else matrix
         batch = shapes.broadcast(location.shape[:-1], matrix.shape[:-2], where="FullNormal")
         self.location = location.broadcast_to((*batch, k))
@@ -208,7 +245,8 @@ class FullNormal(MultivariateNormal):
     @property
     def covariance(self) -> Tensor:
         """LLᵀ."""
-        return self.factor @ _transposed(self.factor)
+        k = self.location.shape[-1]
+        return (self.factor @ _transposed(self.factor)).broadcast_to((*self.batch_shape, k, k))
 
 
 @final
@@ -233,6 +271,7 @@ class LowRankNormal(MultivariateNormal):
         leading = (location.shape[:-1], self.factor.shape[:-2], self.diagonal.shape[:-1])
         self.location = location.broadcast_to((*shapes.broadcast(*leading, where="LowRankNormal"), k))
         require("LowRankNormal diagonal", self.diagonal, 0.0)
+        _require_finite("LowRankNormal factor", self.factor)
 
     def _capacitance(self) -> Tensor:
         """Return I + WᵀD⁻¹W (…, r, r)."""
@@ -266,7 +305,8 @@ class LowRankNormal(MultivariateNormal):
     def covariance(self) -> Tensor:
         """WWᵀ + diag d."""
         own = self.diagonal.expand_dims(-1) * eye(int(self.event_shape[0]), self.dtype)
-        return self.factor @ _transposed(self.factor) + own
+        k = self.location.shape[-1]
+        return (self.factor @ _transposed(self.factor) + own).broadcast_to((*self.batch_shape, k, k))
 
 
 def _transposed(matrix: Tensor) -> Tensor:

@@ -15,11 +15,12 @@ from deltarule.generative.distributions.base import (
     full_shape,
     like,
     require,
+    within,
 )
-from deltarule.generative.distributions.gamma_draws import standard_gamma
-from deltarule.generative.special import digamma, lgamma, log_beta
+from deltarule.generative.distributions.gamma_draws import log_standard_gamma, standard_gamma
+from deltarule.generative.special import digamma, lgamma, log_beta, times_log, times_log1p
 from deltarule.shapes import Shape
-from deltarule.tensor.functional import TensorLike, exp, log, log1p, where
+from deltarule.tensor.functional import TensorLike, exp, log, log1p, sigmoid, softmax, where
 from deltarule.tensor.tensor import Tensor
 
 
@@ -73,6 +74,8 @@ class Laplace(Elementwise):
 class Gamma(Elementwise):
     """Log-density ln p(x) = a ln β + (a − 1) ln x − βx − ln Γ(a) for x > 0 (concentration a, rate β); −∞ elsewhere.
 
+    At 0 it is the limit: ln β for a = 1, −∞ above and ∞ below.
+
     >>> round(Gamma(2.0, 1.0).log_prob(1.0).item(), 4)
     -1.0
     """
@@ -86,16 +89,16 @@ class Gamma(Elementwise):
 
     def log_prob(self, value: TensorLike) -> Tensor:
         """Return ln p(value)."""
-        x = like(value, self)
-        safe = where(x > 0.0, x, 1.0)
-        a = self.concentration
-        inside = a * log(self.rate) + (a - 1.0) * log(safe) - self.rate * safe - lgamma(a)
-        return where(x > 0.0, inside, -math.inf)
+        x, a = like(value, self), self.concentration
+        outside = (x < 0.0) | (x == math.inf)
+        safe = where(outside, 1.0, x)
+        inside = a * log(self.rate) + times_log(a - 1.0, safe) - self.rate * safe - lgamma(a)
+        return where(outside, -math.inf, inside)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return draws; gradients to a are the implicit ones of ``standard_gamma``."""
         a = self.concentration.broadcast_to(full_shape(shape, self))
-        return standard_gamma(a, noise) / self.rate
+        return within(standard_gamma(a, noise) / self.rate, 0.0, math.inf)
 
     @property
     def mean(self) -> Tensor:
@@ -115,7 +118,9 @@ class Gamma(Elementwise):
 
 @final
 class Beta(Elementwise):
-    """Log-density ln p(x) = (a − 1) ln x + (b − 1) ln(1 − x) − ln B(a, b) for 0 < x < 1; −∞ elsewhere.
+    """Log-density ln p(x) = (a − 1) ln x + (b − 1) ln(1 − x) − ln B(a, b) for 0 ≤ x ≤ 1; −∞ elsewhere.
+
+    At 0 and 1 it is the limit, which is finite for an exponent of 0. Draws are inside (0, 1).
 
     >>> round(Beta(2.0, 2.0).log_prob(0.5).item(), 4)  # ln 1.5
     0.4055
@@ -131,17 +136,17 @@ class Beta(Elementwise):
     def log_prob(self, value: TensorLike) -> Tensor:
         """Return ln p(value)."""
         x = like(value, self)
-        possible = (x > 0.0) & (x < 1.0)
-        safe = where(possible, x, 0.5)
-        inside = (self.a - 1.0) * log(safe) + (self.b - 1.0) * log1p(-safe) - log_beta(self.a, self.b)
-        return where(possible, inside, -math.inf)
+        outside = (x < 0.0) | (x > 1.0)
+        safe = where(outside, 0.5, x)
+        inside = times_log(self.a - 1.0, safe) + times_log1p(self.b - 1.0, -safe) - log_beta(self.a, self.b)
+        return where(outside, -math.inf, inside)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return g/(g + h) of two gamma numbers."""
+        """Return g/(g + h) of two gamma numbers, by their logarithms: σ(ln g − ln h)."""
         whole = full_shape(shape, self)
-        g = standard_gamma(self.a.broadcast_to(whole), noise)
-        h = standard_gamma(self.b.broadcast_to(whole), noise)
-        return g / (g + h)
+        g = log_standard_gamma(self.a.broadcast_to(whole), noise)
+        h = log_standard_gamma(self.b.broadcast_to(whole), noise)
+        return within(sigmoid(g - h), 0.0, 1.0)
 
     @property
     def mean(self) -> Tensor:
@@ -163,7 +168,9 @@ class Beta(Elementwise):
 
 @final
 class Dirichlet(Distribution):
-    """Log-density ln p(x) = Σ(αₖ − 1) ln xₖ − Σ ln Γ(αₖ) + ln Γ(Σα) for points x > 0 of the simplex (…, K).
+    """Log-density ln p(x) = Σ(αₖ − 1) ln xₖ − Σ ln Γ(αₖ) + ln Γ(Σα) for points x ≥ 0 of the simplex (…, K).
+
+    −∞ where an element is negative or the sum is not 1 (to 10⁻³); at 0 the limit, which is finite for αₖ = 1.
 
     >>> round(Dirichlet([1.0, 1.0, 1.0]).log_prob([0.2, 0.3, 0.5]).item(), 4)  # ln 2!
     0.6931
@@ -199,17 +206,17 @@ class Dirichlet(Distribution):
         return self.concentration.sum(-1)
 
     def log_prob(self, value: TensorLike) -> Tensor:
-        """Return ln p(value); −∞ where an element is ≤ 0. That the elements sum to 1 is taken for granted."""
+        """Return ln p(value)."""
         x, alpha = like(value, self), self.concentration
-        possible = (x <= 0.0).sum(-1) == 0
-        logs = log(where(x > 0.0, x, 1.0))
-        inside = ((alpha - 1.0) * logs).sum(-1) - lgamma(alpha).sum(-1) + lgamma(self.total)
-        return where(possible, inside, -math.inf)
+        outside = ((x < 0.0).astype("float32").sum(-1) > 0.0) | (abs(x.sum(-1) - 1.0) > 1e-3)
+        safe = where(outside.expand_dims(-1), 1.0, x)
+        inside = times_log(alpha - 1.0, safe).sum(-1) - lgamma(alpha).sum(-1) + lgamma(self.total)
+        return where(outside, -math.inf, inside)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return gamma numbers over their sum."""
-        g = standard_gamma(self.concentration.broadcast_to(full_shape(shape, self)), noise)
-        return g / g.sum(-1, keepdims=True)
+        """Return gamma numbers over their sum: the softmax of their logarithms."""
+        g = log_standard_gamma(self.concentration.broadcast_to(full_shape(shape, self)), noise)
+        return within(softmax(g), 0.0, 1.0)
 
     @property
     def mean(self) -> Tensor:
