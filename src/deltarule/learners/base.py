@@ -61,8 +61,19 @@ def dense_targets(y: Any) -> Any:
 def checked_predict(learner: Any, x: Any, *, sparse: bool = False) -> Any:
     """Return X in float64 with the features that the learner was fitted on: an array, or rows that are sparse (CSR)."""
     check_is_fitted(learner)
+    if is_plain(learner, x, (np.float64,)):
+        return x
     accept: Any = ["csr"] if sparse else False
     return validate_data(learner, x, dtype=np.float64, accept_sparse=accept, reset=False)
+
+
+def is_plain(learner: Any, x: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether scikit-learn's checks would hand X back as it is, which is seen here in a tenth of the time."""
+    if type(x) is not np.ndarray or x.ndim != 2 or x.dtype.type not in kinds or not x.dtype.isnative or not len(x):
+        return False
+    known = vars(learner)
+    fits = x.shape[1] == known.get("n_features_in_") and x.shape[1] > 0 and "feature_names_in_" not in known
+    return fits and bool(np.isfinite(x).all())
 
 
 def check_labels(learner: Any, y: Array) -> None:

@@ -114,6 +114,9 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
         if not reset:
             check_is_fitted(self, "network_")
         alone = isinstance(y, str)
+        if alone and not reset and base.is_plain(self, x, (np.float64, np.float32)):
+            network_checks.check_shape(self, self._shape(x), self._shape_)
+            return x, None
         found = validate_data(self, x, *([] if alone else [base.dense_targets(y)]), reset=reset, **options)
         checked, targets = (found, None) if alone else found
         if not reset:
