@@ -23,6 +23,7 @@ from deltarule.runtime import devices
 from deltarule.tensor.tensor import Tensor
 
 X = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+Y = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
 Change = Callable[["Net", random.Random], Any]
 factor, table = 1.0, {"shift": 0.0}
 settings = SimpleNamespace(slope=0.1, inner=[1.0])
@@ -195,7 +196,10 @@ def _check(net: Net) -> None:
     for _ in range(2):
         found = net.predict(X, device="reference")
         kind = net.heads["a"].weight.dtype.name
-        np.testing.assert_allclose(found, net(X.astype(kind)).numpy(), rtol=2e-5, atol=1e-5)
+        expected = net(X.astype(kind)).numpy()
+        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-5)
+        loss = net.evaluate(X, Y, loss="mean_squared_error", batch_size=3, device="reference")["loss"]
+        np.testing.assert_allclose(loss, ((expected.astype(np.float64) - Y) ** 2).mean(), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", list(CHANGES))
@@ -277,6 +281,26 @@ def test_random_numbers_of_the_host_are_drawn_at_every_call() -> None:
 
     for net in (Noisy(), Global()):
         assert (net.predict(X, device="reference") != net.predict(X, device="reference")).all()
+
+
+def test_an_evaluation_is_kept_and_sees_frozen_weights_and_other_data() -> None:
+    net = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 3))
+    net.freeze("0")
+    data = np.random.default_rng(2)
+    for _ in range(3):
+        net[0].weight.assign(data.normal(size=(3, 4)))
+        for n in (7, 9, 7):
+            x, y, weights = data.normal(size=(n, 4)).astype("f4"), data.integers(0, 3, n), data.random(n)
+            logits = net(x).numpy().astype(float)
+            each = np.log(np.exp(logits).sum(1)) - logits[np.arange(n), y]
+            plain = net.evaluate(x, y, loss="cross_entropy", metrics=["accuracy"], batch_size=4, device="reference")
+            assert plain["loss"] == pytest.approx(each.mean(), rel=1e-5)
+            assert plain["accuracy"] == pytest.approx((logits.argmax(1) == y).mean())
+            found = net.evaluate(x, y, loss="cross_entropy", batch_size=4, sample_weight=weights, device="reference")
+            assert found["loss"] == pytest.approx((weights * each).mean(), rel=1e-5)
+    state = net.kept_predictions._state
+    assert state is not None
+    assert 0 < len(state.evaluations) <= 4
 
 
 def test_losses_have_programs_of_their_own() -> None:

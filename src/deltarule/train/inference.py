@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import copy
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from deltarule.cached import cached_property
 from deltarule.data import check_arrays
-from deltarule.errors import ArgumentError
+from deltarule.errors import ArgumentError, DeltaruleError
 from deltarule.losses import Loss
 from deltarule.losses import get as get_loss
 from deltarule.runtime.buffers import Array
+from deltarule.shapes import Shape
+from deltarule.tensor import tracing
 from deltarule.train.engine import Engine
 from deltarule.train.feed import fingerprint
-from deltarule.train.kept import kept_for, prediction
+from deltarule.train.kept import State, Unchanged, kept_for, prediction
 from deltarule.train.metrics import MetricLike, get_all
-from deltarule.train.prepare import as_model_input, check_outputs, model_dtype, prepared
+from deltarule.train.prepare import as_model_input, check_outputs, check_targets, model_dtype, prepared
 from deltarule.train.program import Task, columns, evaluation_step, learned, prediction_program, running
 from deltarule.train.protocol import Trainable
+from deltarule.train.snapshot import Snapshot
 from deltarule.train.tally import tally
 
 
@@ -30,11 +34,18 @@ class Evaluation:
     def __init__(
         self, task: Task, arrays: Sequence[Array], batch_size: int, device: str, threads: int | None = None
     ) -> None:
-        self._task = replace(task, regularizers=(), optimizer=None)
+        self.task = replace(task, regularizers=(), optimizer=None)
         self._arrays = list(arrays)
         self._size = min(batch_size, len(arrays[0]))
         described = columns(arrays)
-        self.engine = Engine(lambda size: evaluation_step(self._task, described, size), device, threads)
+        self.engine = Engine(lambda size: evaluation_step(self.task, described, size), device, threads)
+
+    def on(self, arrays: Sequence[Array]) -> Evaluation:
+        """Return the evaluation of other arrays of the same sizes, with the same machine code."""
+        other = copy.copy(self)
+        other._arrays, other.engine = list(arrays), self.engine.twin()
+        other.__dict__.pop("fingerprint", None)
+        return other
 
     @cached_property
     def fingerprint(self) -> str:
@@ -63,7 +74,7 @@ class Evaluation:
                 return None
             rows.append(found)
             sizes.extend([size] * len(found))
-        return tally(self._task, first, np.concatenate(rows), np.array(sizes))
+        return tally(self.task, first, np.concatenate(rows), np.array(sizes))
 
 
 def current_weights(model: Trainable) -> dict[str, Array]:
@@ -93,12 +104,69 @@ def evaluate(
     ``sample_weight`` multiplies the loss of each example, as in ``fit``; metrics count every example once.
     Errors: those of ``fit`` for data that do not fit the model or the loss.
     """
-    chosen = get_loss(loss)
+    chosen, size = get_loss(loss), _checked_size(batch_size, "evaluate")
     arrays = prepared(model, inputs, targets, chosen, sample_weight=sample_weight, where="evaluate")
-    check_outputs(model, arrays, chosen, "evaluate")
+    state = kept_for(model)
+    named = [(name, id(tensor)) for name, tensor in (*learned(model), *running(model))]
+    key = _evaluation_key(chosen, metrics, (*columns(arrays), min(size, len(arrays[0])), len(arrays[0]) % size, *named),
+                          device, threads)  # fmt: skip
+    kept: _KeptEvaluation | None = state.evaluations.get(key) if state is not None and key is not None else None
+    if kept is not None and kept.holds():
+        check_targets((len(arrays[0]), *kept.output), arrays, chosen, "evaluate")
+        return kept.evaluation.on(arrays).measure(current_weights(model)) or {}
+    output = check_outputs(model, arrays, chosen, "evaluate")
     task = Task(model, chosen, get_all(metrics, chosen))
-    evaluation = Evaluation(task, arrays, _checked_size(batch_size, "evaluate"), device, threads)
+    evaluation = Evaluation(task, arrays, size, device, threads)
+    if state is not None and key is not None:
+        _keep(evaluation, output.shape[1:], state, key)
     return evaluation.measure(current_weights(model)) or {}
+
+
+_MOST_EVALUATIONS = 4  # of one model, the oldest goes first
+
+
+@dataclass(frozen=True)
+class _KeptEvaluation:
+    """A compiled evaluation, the shape of one output, and what has to be as it was: loss, tensors that do not learn."""
+
+    evaluation: Evaluation
+    output: Shape
+    loss: Snapshot
+    same: Unchanged
+
+    def holds(self) -> bool:
+        return self.loss.holds() and self.same.holds()
+
+
+def _evaluation_key(loss: Loss, metrics: Sequence[MetricLike], *described: Any) -> Hashable | None:
+    """Return what an evaluation is kept by; None for metrics that are functions and losses that have no hash."""
+    key = (type(loss), loss, tuple(metrics), described)
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key if all(isinstance(metric, str) for metric in metrics) else None
+
+
+def _keep(evaluation: Evaluation, output: Shape, state: State, key: Hashable) -> None:
+    """Build an evaluation and keep it where all that it depends on can be watched."""
+    task, loss = evaluation.task, Snapshot.of(evaluation.task.loss)
+    if loss is None:
+        return
+    with tracing.trace() as record:
+        try:
+            evaluation.prepare()
+        except DeltaruleError:  # told by building it again, untraced
+            return
+    if record.assigned or not state.snapshot.holds() or not loss.holds():
+        return
+    swapped = {id(tensor) for _, tensor in (*learned(task.model), *running(task.model))} - set(record.looked_at)
+    known = (*state.snapshot.tensors.values(), *loss.tensors.values())
+    bare = evaluation.on(())  # without the data
+    while len(state.evaluations) >= _MOST_EVALUATIONS:
+        state.evaluations.pop(next(iter(state.evaluations)), None)
+    same = Unchanged(tensor for tensor in known if id(tensor) not in swapped)
+    state.evaluations[key] = _KeptEvaluation(bare, output, loss, same)
 
 
 def predict(

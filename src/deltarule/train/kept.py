@@ -9,7 +9,7 @@ the hands of ``runtime.devices``, which holds a bounded number of programs.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, is_
 from typing import Any
@@ -73,6 +73,7 @@ class State:
         self._tensors = list(snapshot.tensors.values())
         self._kinds = [tensor.dtype for tensor in self._tensors]
         self._programs: dict[Hashable, Prediction] = {}
+        self.evaluations: dict[Hashable, Any] = {}  # those of ``inference.evaluate``, which knows what they are
 
     def kind(self, model: Trainable) -> DType:
         """Return the model's element type."""
@@ -93,6 +94,18 @@ class State:
         while len(self._programs) >= _MOST_PROGRAMS:
             self._programs.pop(next(iter(self._programs)), None)
         self._programs[key] = made
+
+
+class Unchanged:
+    """Tensors that still have the values which they had at the time of construction."""
+
+    def __init__(self, tensors: Iterable[Tensor]) -> None:
+        self._tensors = list(tensors)
+        self._nodes = [weakref.ref(tensor._node) for tensor in self._tensors]
+
+    def holds(self) -> bool:
+        """Return whether none was given another value."""
+        return all(map(is_, map(_node_of, self._tensors), [ref() for ref in self._nodes]))
 
 
 @dataclass
@@ -123,8 +136,7 @@ class Prediction:
         self._values = [None if node in owners else value for node, value in zip(leaves, values, strict=True)]
         self._shapes = [(tensor.shape, tensor.dtype) for tensor in self._owners]
         swapped = set(map(id, self._owners))
-        self._same = [tensor for tensor in known if id(tensor) not in swapped]
-        self._nodes = [weakref.ref(tensor._node) for tensor in self._same]
+        self._same = Unchanged(tensor for tensor in known if id(tensor) not in swapped)
         self._watched = watched[1:]  # the first is looked at by the caller
         twins = {node: build.input_node("", node.shape, node.dtype) for node in program.inputs}  # without values
         self._program = Program(tuple(twins.values()), tuple(substitute(program.outputs, twins)))
@@ -133,9 +145,7 @@ class Prediction:
 
     def values(self) -> list[Array] | None:
         """Return the values of the leaves now; None if the program does not fit the tensors as they are now."""
-        if not all(map(is_, map(_node_of, self._same), [ref() for ref in self._nodes])):
-            return None
-        if not all(snapshot.holds() for snapshot in self._watched):
+        if not self._same.holds() or not all(snapshot.holds() for snapshot in self._watched):
             return None
         found = self._owned()
         filled = list(self._values)

@@ -14,6 +14,7 @@ from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DataError
 from deltarule.losses import Loss
 from deltarule.runtime.buffers import Array
+from deltarule.shapes import Shape
 from deltarule.tensor.tensor import Tensor
 from deltarule.train.program import columns, output_of
 from deltarule.train.protocol import Trainable
@@ -179,16 +180,22 @@ def prepared(
 
 def check_outputs(model: Trainable, arrays: Sequence[Array], loss: Loss, where: str = "fit") -> Tensor:
     """Raise where model, targets and loss do not fit together; return the model's output as an expression."""
-    x, y, *_ = columns(arrays)
+    x, *_ = columns(arrays)
     batch = len(arrays[0])
     output = output_of(model, x.symbol(batch))
-    loss.check(output.shape, (batch, *y.shape), y.dtype)
-    if y.dtype.is_integer and len(y.shape) + 1 == output.ndim - 1:
+    check_targets(output.shape, arrays, loss, where)
+    return output
+
+
+def check_targets(output: Shape, arrays: Sequence[Array], loss: Loss, where: str) -> None:
+    """Raise where targets do not fit the loss and outputs of this shape."""
+    _, y, *_ = columns(arrays)
+    loss.check(output, (len(arrays[0]), *y.shape), y.dtype)
+    if y.dtype.is_integer and len(y.shape) + 1 == len(output) - 1:
         ignored = getattr(loss, "ignore_label", None)
         labels = arrays[1].reshape(-1)
-        check_labels(labels if ignored is None else labels[labels != ignored], int(output.shape[-1]), where)
-    loss.check_values((len(arrays[1]), *output.shape[1:]), arrays[1])
-    return output
+        check_labels(labels if ignored is None else labels[labels != ignored], int(output[-1]), where)
+    loss.check_values((len(arrays[1]), *output[1:]), arrays[1])
 
 
 def strata(targets: Array, loss: Loss) -> Array | None:
