@@ -34,13 +34,10 @@ def observed(module: Tree) -> Iterator[Effects]:
     would be lost.
     """
     effects = Effects()
-    if tracing.active():  # within dr.jit, which carries assignments out itself
-        yield effects
-        return
     before = list(module._tensors())
     state = {id(item) for _, item in module.named_state()}
     kept = [entry for entry in before if entry[3].requires_grad or id(entry[3]) in state]
-    with tracing.trace() as record:
+    with tracing.inner_trace() as record:
         try:
             yield effects
             found = {id(tensor): Tensor(tensor._node) for tensor, _ in record.assigned.values()}

@@ -44,6 +44,20 @@ def trace() -> Iterator[Trace]:
         _current.reset(token)
 
 
+@contextmanager
+def inner_trace() -> Iterator[Trace]:
+    """Record as ``trace`` does, within another trace too: what is used and looked at is noted there as well."""
+    outer = _current.get()
+    with trace() as record:
+        try:
+            yield record
+        finally:
+            if outer is not None:
+                outer.used.update({key: seen for key, seen in record.used.items() if key not in outer.used})
+                looked_at = record.looked_at.items()
+                outer.looked_at.update({key: seen for key, seen in looked_at if key not in outer.looked_at})
+
+
 def active() -> bool:
     """Whether a function is being traced."""
     return _current.get() is not None
