@@ -16,7 +16,7 @@ from deltarule.lower.divide import divided
 from deltarule.lower.empty import without_empty
 from deltarule.lower.fuse import ROUTINES, Fusion
 from deltarule.lower.index import flatten
-from deltarule.lower.layout import Layout, RowMajor
+from deltarule.lower.layout import Layout, Panels, RowMajor
 from deltarule.lower.loops import (
     Buffer,
     Contraction,
@@ -74,6 +74,7 @@ class _Lowering:
         prepared = prepare(canonical(outputs), frozenset(states))
         self._outputs = prepared.outputs
         self._layouts = prepared.layouts
+        self._handed_out = frozenset(prepared.outputs[len(states) :])
         fusion = self._fusion = Fusion([*prepared.outputs], prepared.kept)
         if step:
             self._spread_layouts(states, prepared.outputs[: len(states)])
@@ -91,6 +92,8 @@ class _Lowering:
                 name = names.get(node) or f"t{len(self._buffers) - len(inputs)}"
                 self._buffers[node] = Buffer(name, node.dtype, count(node.shape))
 
+        self._owners = {buffer: node for node, buffer in self._buffers.items()}
+
     def result(self) -> Lowered:
         """Return the loops of a plain program."""
         outputs, copies = [], []
@@ -99,8 +102,9 @@ class _Lowering:
             buffer = Buffer(f"output{place}", node.dtype, known.size, "output")
             if known.role == "temporary":
                 self._buffers[node] = buffer
+                self._owners[buffer] = node
             else:  # an input, or a value that is an output already
-                copies.append(_copy(known, buffer))
+                copies.append(_copy(known, buffer, self._layout(known), RowMajor(node.shape)))
             outputs.append(buffer)
         statements = without_empty([*self._statements(), *copies])
         inputs = [self._buffers[node] for node in self._inputs]
@@ -127,17 +131,18 @@ class _Lowering:
             if new is state:
                 continue
             free = new.role == "temporary" and new not in aliases and state not in read_late
+            free = free and self._layout(new) == self._layout(state)
             if free and _in_place(statements, readers.get(state, ()), state, new):
                 aliases[new] = state
             else:
                 late.append((state, new))
-        statements.extend(_late_copies(late, aliases))
+        statements.extend(self._late_copies(late, aliases))
         metrics = []
         for place, node in enumerate(self._outputs[n_state:]):
             metric = self._buffers[node]
             if metric in inputs[:n_state]:  # the present value is asked for, which the step overwrites
                 kept = Buffer(f"metric{place}", node.dtype, metric.size)
-                statements.insert(0, _copy(metric, kept))
+                statements.insert(0, _copy(metric, kept, self._layout(metric), RowMajor(node.shape)))
                 metric = kept
             metrics.append(metric)
         loops = LoopProgram(without_empty(statements), inputs, metrics, self._shapes())
@@ -161,6 +166,29 @@ class _Lowering:
     def _layouts_of(self) -> dict[Buffer, Layout]:
         return {self._buffers[node]: layout for node, layout in self._layouts.items() if node in self._buffers}
 
+    def _layout(self, buffer: Buffer) -> Layout:
+        """Return the layout of the memory of a node."""
+        node = self._owners[buffer]
+        return self._layouts.get(node, RowMajor(node.shape))
+
+    def _late_copies(self, late: Sequence[tuple[Buffer, Buffer]], aliases: Mapping[Buffer, Buffer]) -> list[Statement]:
+        """Copy next states into place at the end of a step; first aside where one present state is another's next."""
+        result: list[Statement] = []
+        states = {state for state, _ in late} | set(aliases.values())
+        final = []
+        for state, new in late:
+            source, layout = new, self._layout(new)
+            if aliases.get(new, new) in states:
+                source = Buffer(f"{new.name}_aside", new.dtype, new.size)
+                result.append(_copy(new, source, layout, layout))
+            final.append(_copy(source, state, layout, self._layout(state)))
+        return [*result, *final]
+
+    def _is_movable(self, node: Node) -> bool:
+        """Return whether a value may lie in another layout: routines and what is handed out ask for rows."""
+        routine = node.op in ROUTINES or any(use.reader.op in ROUTINES for use in self._fusion.uses[node])
+        return not routine and node not in self._handed_out
+
     def _spread_layouts(self, states: Sequence[Node], following: Sequence[Node]) -> None:
         """Give what is updated together with a weight the weight's layout (velocities, moments, gradients)."""
         fusion, layouts = self._fusion, self._layouts
@@ -172,11 +200,11 @@ class _Lowering:
             read = {operand for member in group.nodes for operand, kind in fusion.operands(member) if kind == "same"}
             for candidate in [*group.nodes, *read]:
                 fits = candidate.shape == state.shape and candidate not in layouts
-                fits = fits and all(use.reader.op not in ROUTINES for use in fusion.uses[candidate])
+                fits = fits and self._is_movable(candidate)
                 if fits and (candidate in fusion.stored or candidate in states):
                     layouts[candidate] = layout
         for state, node in zip(states, following, strict=True):
-            if state in layouts and node in fusion.stored:
+            if state in layouts and node in fusion.stored and self._is_movable(node):
                 layouts[node] = layouts[state]
             elif node in layouts and node in fusion.stored and layouts.get(state) != layouts[node]:
                 layouts[state] = layouts[node]
@@ -194,11 +222,15 @@ def _role(node: Node, step: StepProgram | None) -> str:
     return "batch" if node in step.batch else "counter"
 
 
-def _copy(source: Buffer, target: Buffer) -> Nest:
-    """Return a statement that copies a whole buffer."""
-    axes, indices = RowMajor((source.size,)).walk("i")
-    flat = flatten(indices, (source.size,))
-    return Nest("copy", axes, (Store(target, flat, Load(source.dtype, source, flat)),))
+def _copy(source: Buffer, target: Buffer, layout: Layout, wanted: Layout) -> Nest:
+    """Return a statement that copies a whole buffer from one layout to another."""
+    if layout == wanted:
+        axes, indices = RowMajor((source.size,)).walk("i")
+        at = to = flatten(indices, (source.size,))
+    else:
+        axes, indices = (wanted if isinstance(wanted, Panels) else layout).walk("i")
+        at, to = layout.flat(indices), wanted.flat(indices)
+    return Nest("copy", axes, (Store(target, to, Load(source.dtype, source, at)),))
 
 
 def _writers_last(statements: list[Statement], pairs: Sequence[tuple[Buffer, Buffer]]) -> list[Statement]:
@@ -264,17 +296,3 @@ def _in_place(statements: Sequence[Statement], readers: Sequence[Statement], sta
     if any(isinstance(e, Load) and e.buffer is state for e in everything(early)):
         return False
     return all(load.index == target for load in reads)
-
-
-def _late_copies(late: Sequence[tuple[Buffer, Buffer]], aliases: Mapping[Buffer, Buffer]) -> list[Statement]:
-    """Copy next states into place at the end of a step; first aside where one present state is another's next."""
-    result: list[Statement] = []
-    states = {state for state, _ in late} | set(aliases.values())
-    final = []
-    for state, new in late:
-        source = new
-        if aliases.get(new, new) in states:
-            source = Buffer(f"{new.name}_aside", new.dtype, new.size)
-            result.append(_copy(new, source))
-        final.append(_copy(source, state))
-    return [*result, *final]

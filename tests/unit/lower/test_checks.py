@@ -176,6 +176,14 @@ def test_the_environment_asks_for_verification() -> None:
     assert verify.is_asked_for()  # in tests
 
 
+def test_one_value_may_be_several_results() -> None:
+    x = build.input_node("x", (3,), WIDE)
+    program = Program((x,), (build.exp(x), x, build.exp(x), x, build.exp(x)))
+    values = np.arange(3.0)
+    for got, right in zip(NativeBackend().compile(program)(values), program.outputs, strict=True):
+        np.testing.assert_allclose(got, values if right is x else np.exp(values), rtol=1e-15)
+
+
 # ---------------------------------------------------------------- loops that run zero times
 
 EMPTY: list[Callable[[Node], Node]] = [
