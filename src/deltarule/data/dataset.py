@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from deltarule.data.schema import TableSchema
 from deltarule.errors import ArgumentError
+from deltarule.render.numbers import counted
+from deltarule.visible import shown
 
 Array = npt.NDArray[Any]
 Task = Literal["classification", "regression"]
@@ -38,6 +40,16 @@ class Dataset:
     licence: str = ""
     schema: TableSchema | None = None  # how the columns of a file became features
     task_note: str = ""  # why the targets are classes or numbers, where that was a choice
+
+    def __repr__(self) -> str:
+        """Return the data set in a line.
+
+        >>> load("iris")
+        Dataset('iris': classification, 150 examples of shape (4,), 3 classes)
+        """
+        kind = f", {counted(self.n_classes, 'class')}" if self.class_names else ""
+        size = counted(self.n_samples, "example")
+        return f"Dataset({shown(self.name)!r}: {self.task}, {size} of shape {self.input_shape}{kind})"
 
     def take(self, rows: Array) -> Dataset:
         """Return the data set of these rows only, in their order."""

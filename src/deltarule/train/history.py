@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from deltarule.errors import ArgumentError
+from deltarule.render.numbers import counted
 from deltarule.train.checkpoint import write_atomically
 from deltarule.train.curves import curves, draw_on, history_page
+
+_CLOCK = ("learning_rate", "seconds", "samples_per_second")
 
 
 @dataclass
@@ -35,6 +38,20 @@ class History:
     compile_seconds: float = 0.0
     train_seconds: float = 0.0
     samples: int = 0
+
+    def __repr__(self) -> str:
+        """Return the run in a line; ``to_dict`` gives all of it.
+
+        >>> History(epochs=[{"loss": 2.0, "seconds": 1.0}], steps=7, best_epoch=1)
+        History(1 epoch, 7 steps: loss 2; best epoch 1)
+        """
+        last = self.epochs[-1] if self.epochs else {}
+        values = ", ".join(f"{name} {value:.4g}" for name, value in last.items() if name not in _CLOCK)
+        told = f"{counted(len(self.epochs), 'epoch')}, {counted(self.steps, 'step')}"
+        told += f": {values}" if values else ""
+        notes = [f"best epoch {self.best_epoch}"] if self.best_epoch is not None else []
+        notes += [name for name in ("interrupted", "stopped_early", "diverged") if getattr(self, name)]
+        return f"History({'; '.join([told, *notes])})".replace("stopped_early", "stopped early")
 
     @property
     def samples_per_second(self) -> float:
