@@ -16,6 +16,7 @@ import pytest
 
 from deltarule.cli import main as entry
 from deltarule.cli.catalogue import COMMANDS
+from deltarule.cli.console import Console
 from deltarule.render.table import width
 from deltarule.train.many_progress import Standing
 from deltarule.train.progress import epoch_line, live_line
@@ -75,6 +76,47 @@ def test_help_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyte
 def test_help_fits_a_real_terminal(tmp_path: Path) -> None:
     lines = _in_terminal(80, ["train", "--help"], tmp_path)
     assert all(width(line) <= 80 for line in lines) and "Examples:" in lines
+
+
+NETWORK = """
+import deltarule as dr
+from deltarule import nn
+x, y = dr.symbol("x", (3,)), dr.symbol("y", (1,))
+W1, b1, W2, b2 = dr.symbol("W_1", (2, 3)), dr.symbol("b_1", (2,)), dr.symbol("W_2", (1, 2)), dr.symbol("b_2", (1,))
+guess = nn.sigmoid(W2 @ nn.relu(W1 @ x + b1) + b2)
+loss = -(y * dr.log(guess) + (1 - y) * dr.log(1 - guess)).sum()
+"""
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_what_other_commands_say_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    Path("net.py").write_text(NETWORK, encoding="utf-8")
+    names = ",".join(f"a feature with a long name {i}" for i in range(9))
+    rows = [[*map(str, range(i, i + 9)), f"class number {i % 3} and its name is long"] for i in range(60)]
+    lines = "".join(",".join(row) + "\n" for row in rows)
+    Path("t.csv").write_text(f"{names},kind\n{lines}", encoding="utf-8")
+    for words, status in (
+        ("train t.csv --epochs 1 --device reference", 0), ("evaluate t.dr t.csv --all", 0), ("predict t.dr t.csv", 0),
+        ("summary digits --memory", 0), ("derive net.py:loss", 0), ("grade net.py:loss W_1 x", 1),
+        ("exam networks --key --hints", 0), ("exam gradients --key", 0), ("bench W1 --seconds 0 --threads 1", 0),
+    ):  # fmt: skip
+        assert entry.main(words.split()) == status
+        for line in capsys.readouterr().out.splitlines():
+            assert width(line) <= columns or line.startswith("epoch"), (words, line)
+
+
+def test_commands_to_be_copied_stay_whole(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    line = "go on with: deltarule train digits --seed 0 --checkpoint run.dr --resume"
+    Console().say(line, whole=True)
+    Console().say(line)
+    assert capsys.readouterr().out.splitlines() == [
+        line, "go on with: deltarule train digits", "    --seed 0 --checkpoint run.dr", "    --resume",
+    ]  # fmt: skip
 
 
 LOGS = {

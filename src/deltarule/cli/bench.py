@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from deltarule.backends.base import Backend, StepRunner
 from deltarule.cli import options
+from deltarule.cli.console import Console
 from deltarule.cli.help import command as command_with
-from deltarule.cli.output import echo, echo_json
+from deltarule.cli.output import echo_json
 from deltarule.cli.statements import spent
 from deltarule.cli.workloads import WORKLOADS, Workload, built, chosen
 from deltarule.data import batches
@@ -191,13 +192,12 @@ def _available(name: str) -> bool:
     return name != "W11" or importlib.util.find_spec("sklearn") is not None
 
 
-def _run(tasks: Sequence[Callable[[], list[dict[str, Any]]]], as_json: bool) -> list[dict[str, Any]]:
+def _run(tasks: Sequence[Callable[[], list[dict[str, Any]]]], console: Console) -> list[dict[str, Any]]:
     rows = []
     for task in tasks:
         for row in task():
             rows.append(row)
-            if not as_json:
-                echo(_line(row))
+            console.say(_line(row))
     return rows
 
 
@@ -238,7 +238,7 @@ def command(
     else:
         tasks = [lambda w=w: [measure(w, threads, least)] for w in training]  # type: ignore[misc]  # bound now
         tasks += [task for name, task in others.items() if name in wanted or (not wanted and _available(name))]
-    rows = _run(tasks, as_json)
+    rows = _run(tasks, Console(as_json))
     if as_json:
         echo_json(rows)
     agree = all(row["loss_difference"] < _AGREED for row in rows) if checks else True  # NaN does not agree

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import click
-
 from deltarule.cli.output import echo, echo_json
+from deltarule.render.table import wrap
 from deltarule.visible import shown
 
 _LEAST, _MOST = 40, 100  # columns of running text
@@ -38,10 +37,11 @@ class Console:
         """How much ``fit`` may print: 1, or 0 when a program reads the output."""
         return 0 if self.json else 1
 
-    def say(self, text: str = "") -> None:
-        """Print text for people."""
+    def say(self, text: str = "", *, whole: bool = False) -> None:
+        """Print text for people; on a terminal long lines break between words, unless they are to be copied whole."""
         if not self.json:
-            echo(text)
+            room = None if whole else width()
+            echo(text if room is None else "\n".join(part for line in text.split("\n") for part in wrap(line, room)))
 
     def rows(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
         """Print a title and aligned pairs; long values go on below themselves."""
@@ -49,8 +49,8 @@ class Console:
         indent = max(len(label) for label, _ in rows) + 4
         for label, text in rows:
             start = f"  {label}".ljust(indent)
-            lines = click.wrap_text(shown(text), columns(), initial_indent=start, subsequent_indent=" " * indent)
-            self.say(lines)
+            for number, part in enumerate(wrap(shown(text), columns() - indent, "")):
+                self.say((start if number == 0 else " " * indent) + part)
         self.say()
 
     def finish(self, record: Mapping[str, Any]) -> None:

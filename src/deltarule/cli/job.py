@@ -102,7 +102,7 @@ def command_line(job: Job, *more: str) -> str:
 def stopped(job: Job, path: Path, console: Console) -> click.Abort:
     """Say how a run that Ctrl-C ended goes on, and return what to raise."""
     console.say(f"\nstopped; the run so far is in {shown(path)}")
-    console.say("go on with: " + command_line(job, "--resume"))
+    console.say("go on with: " + command_line(job, "--resume"), whole=True)
     return click.Abort()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Literal
@@ -50,6 +51,25 @@ def pad(text: str, cells: int, align: Align = "<") -> str:
     missing = max(cells - width(text), 0)
     left = {"<": 0, ">": missing, "^": missing // 2}[align]
     return " " * left + text + " " * (missing - left)
+
+
+def wrap(line: str, cells: int, indent: str = "    ") -> list[str]:
+    """Break a line at spaces into lines of at most so many cells, those after the first indented by this much more.
+
+    A word that is longer stands on a line of its own, whole.
+
+    >>> wrap("  one two three", 11)
+    ['  one two', '      three']
+    """
+    margin = line[: len(line) - len(line.lstrip(" "))]
+    lines, current = [], margin
+    for gap, word in re.findall(r"( *)([^ ]+)", line[len(margin) :]):
+        if width(current + gap + word) > cells and current.strip():
+            lines.append(current)
+            current = margin + indent + word
+        else:
+            current += gap + word
+    return [*lines, current]
 
 
 def text_table(
