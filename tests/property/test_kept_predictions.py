@@ -225,15 +225,23 @@ def test_many_changes_are_noticed(seed: int) -> None:
     _check(net)
 
 
-def test_a_program_is_kept_until_something_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_changes_itself_is_built_at_every_call() -> None:
     net, calls = Net(), []
     original = nn.Linear.forward
     net.blocks[0].forward = lambda x: calls.append(0) or original(net.blocks[0], x)  # type: ignore[method-assign]
-    # ``calls`` grows while the program is built: such a model is built at every call, as one without a cache would be
-    for _ in range(3):
+    for n in range(1, 5):
         net.predict(X, device="reference")
-    assert len(calls) >= 3
+        assert len(calls) >= n
     del net.blocks[0].__dict__["forward"]
+    for _ in range(60):  # it is tried again after a while
+        net.predict(X, device="reference")
+    state = net.kept_predictions._state
+    assert state is not None
+    assert len(state._programs) == 1
+
+
+def test_a_program_is_kept_until_something_changes() -> None:
+    net = Net()
     net.predict(X, device="reference")
     built = net.kept_predictions._state
     weight = net.heads["a"].weight

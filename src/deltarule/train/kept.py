@@ -32,6 +32,7 @@ from deltarule.train.protocol import Trainable
 from deltarule.train.snapshot import Snapshot
 
 _MOST_PROGRAMS = 32  # of one model, the oldest goes first
+_PAUSE = 50  # calls of a model of which nothing could be kept, before it is tried again
 _node_of = attrgetter("_node")
 
 
@@ -40,6 +41,7 @@ class Predictions:
 
     def __init__(self) -> None:
         self._state: State | None = None
+        self._pause = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Predictions:
         return Predictions()
@@ -52,10 +54,19 @@ class Predictions:
         state = self._state
         if state is not None and state.model() is model and state.snapshot.holds():
             return state
+        if self._pause > 0:
+            self._pause -= 1
+            return None
         kind = model_dtype(model)  # draws parameters that have no values yet
         snapshot = Snapshot.of(model)
         state = self._state = None if snapshot is None else State(model, snapshot, kind)
+        if state is None:
+            self.pause()
         return state
+
+    def pause(self) -> None:
+        """Try nothing for a while: the model can't be watched, or changes itself."""
+        self._state, self._pause = None, _PAUSE
 
 
 def kept_for(model: Trainable) -> State | None:
@@ -207,6 +218,9 @@ def _built(model: Trainable, column: Column, count: int, loss: Loss | None, stat
         except Exception:  # the caller builds it again, untraced, and tells
             return None
     if record.assigned or not all(snapshot.holds() for snapshot in watched):
+        place = getattr(model, "kept_predictions", None)
+        if isinstance(place, Predictions):
+            place.pause()
         return None
     return Prediction(program, values, record, watched)
 

@@ -26,7 +26,7 @@ from deltarule.dtypes import DType
 from deltarule.graph.node import Node
 from deltarule.tensor.tensor import Tensor
 
-_MOST_OBJECTS = 50_000
+_MOST_OBJECTS = 20_000
 _COPIED_BYTES = 1 << 16  # larger arrays are known by a digest
 _PURE = {"abc", "collections", "contextlib", "copy", "dataclasses", "deltarule", "enum", "functools", "itertools",
          "math", "numpy", "operator", "types", "typing"}  # fmt: skip
