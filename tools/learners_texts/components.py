@@ -65,7 +65,8 @@ PAGES: tuple[Page, ...] = (
         "z = W(x − μ), rows of W the eigenvectors of the covariance with the largest eigenvalues; x ≈ Wᵀz + μ is the "
         "nearest point of the plane. `whiten` divides z by the standard deviations.\n\n" + _SIGNS,
         "To compress, to see, to whiten, before neighbours and maps. `solver=\"randomized\"` for a few of very many "
-        "components, `partial_fit` for data larger than memory (exact up to rounding).",
+        "components, `partial_fit` for data larger than memory (exact up to rounding). A sparse X is never made dense. "
+        "`score_samples` gives ln p(x) of a normal distribution that is equally wide in all directions left out.",
         "Data on a bent surface: [[AutoencoderTransformer]]. A picture of groups: [[TSNE]] or [[UMAP]]. Signals that "
         "were mixed: [[FastICA]]. Features of unlike units: scale them first, or the largest wins.",
         "Exact O(N·d² + d³), memory O(d²) beside the data; randomised O(n_iter·N·d·k), memory O(N·d); a chunk of "
@@ -77,7 +78,10 @@ PAGES: tuple[Page, ...] = (
             ("The same plane has the smallest error of projecting and coming back", rebuilt),
         ),
         ("FastICA", "AutoencoderTransformer", "TSNE"),
-        {"n_iter": "power iterations of the randomised solver", "n_oversamples": "its further directions",
+        {"n_components": "how many; a share in (0, 1) of the variance that they make up at least; \"mle\" for the "
+         "number of largest evidence (Minka 2000); None for all",
+         "n_iter": "power iterations of the randomised solver; \"auto\" is 7 for few components, else 4",
+         "n_oversamples": "its further directions",
          "random_state": "its seed", "solver": "\"exact\" or \"randomized\"",
          "whiten": "whether components get variance 1"},
     ),
@@ -118,7 +122,8 @@ PAGES: tuple[Page, ...] = (
         {"early_exaggeration": "factor on P in the first steps, which lets groups form",
          "learning_rate": "a number, or \"auto\": max(N/early_exaggeration/4, 50)",
          "method": "\"exact\", \"fft\" (a grid), or \"auto\": exact up to 5000 examples",
-         "n_components": "dimensions of the map", "perplexity": "about how many neighbours count",
+         "n_components": "dimensions of the map",
+         "perplexity": "about how many neighbours count, less than N; \"auto\" is 30, or (N − 1)/3 where that is less",
          "tol": "length of the gradient at which it ends"},
         ">>> import numpy as np\n"
         ">>> groups = np.arange(2).repeat(20)\n"
@@ -143,7 +148,7 @@ PAGES: tuple[Page, ...] = (
         ("ParametricUMAP", "TSNE", "PCA"),
         {"learning_rate": "of the first epoch; it falls to 0", "n_components": "dimensions of the map",
          "n_epochs": "None is 500 up to 10 000 examples and 200 above",
-         "n_neighbors": "how local the picture is"},
+         "n_neighbors": "how local the picture is; \"auto\" is 15, or all examples where there are fewer"},
         ">>> import numpy as np\n"
         ">>> groups = np.arange(2).repeat(20)\n"
         ">>> x = np.random.default_rng(0).normal(size=(40, 5)) + 20 * groups[:, None]\n"
@@ -167,6 +172,6 @@ PAGES: tuple[Page, ...] = (
           edge_of_network),),
         ("UMAP", "TSNE", "AutoencoderTransformer"),
         {"batch_size": "pairs a step", "epochs": "passes over the edges", "n_components": "dimensions of the map",
-         "n_neighbors": "how local the picture is"},
+         "n_neighbors": "how local the picture is; \"auto\" is 15, or all examples where there are fewer"},
     ),
 )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.data.arrays import check_arrays
-from deltarule.data.estimator import Estimator
+from deltarule.data.estimator import Transformer
 from deltarule.errors import DataError, ShapeError
 
 Array = npt.NDArray[Any]
@@ -16,12 +16,13 @@ _ROUNDING = 10 * float(np.finfo(np.float64).eps)
 
 
 @final
-class StandardScaler(Estimator):
+class StandardScaler(Transformer):
     """z = (x − μ)/σ for each feature, with μ and the biased σ of the data given to ``fit`` (DA-17).
 
     Fit it on the training rows and transform all parts with it: what the test rows would add to μ and σ is
     leakage. A constant feature (σ within rounding of 0) becomes 0. float64 stays float64, all else is float32.
-    It is a step of scikit-learn's ``Pipeline`` too, which fits it on the training rows of every fold.
+    It is a step of scikit-learn's ``Pipeline`` and ``ColumnTransformer`` too: names of columns go through it
+    (``get_feature_names_out``), and ``set_output(transform="pandas")`` gives frames.
 
     >>> scaler = StandardScaler().fit([[1.0, 5.0], [3.0, 5.0]])
     >>> scaler.transform([[5.0, 5.0]]).tolist()
@@ -36,16 +37,17 @@ class StandardScaler(Estimator):
         """Learn μ and σ over the examples (the first axis); raises DataError for NaN, infinities and no examples."""
         array = check_arrays(X, where="StandardScaler")[0].astype(np.float64)
         mean, deviation = array.mean(axis=0), array.std(axis=0)
+        self._learn_names(X)
         self.mean_ = mean
         self.deviation_ = np.where(deviation > _ROUNDING * np.abs(mean), deviation, 1.0)
         return self
 
-    def transform(self, X: Any) -> Array:
+    def transform(self, X: Any) -> Any:
         """Return standardised features; raises ShapeError if their number is another than in ``fit``."""
         array, mean, deviation = self._prepared(X)
-        return np.asarray((array.astype(np.float64) - mean) / deviation, _kind(array))
+        return self._framed(X, np.asarray((array.astype(np.float64) - mean) / deviation, _kind(array)))
 
-    def fit_transform(self, X: Any, y: Any = None) -> Array:
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Learn and standardise; the targets y are not looked at."""
         return self.fit(X, y).transform(X)
 

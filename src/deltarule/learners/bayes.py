@@ -15,6 +15,7 @@ from scipy.special import logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
+from deltarule.data.arrays import check_squares
 from deltarule.errors import ArgumentError
 from deltarule.learners.base import (
     Array,
@@ -40,10 +41,13 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
     classes_: Array
     class_prior_: Array
     _sparse = False  # whether X may be sparse
+    _squared = False  # whether squares of X are taken
+    _prior_name = "priors"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Estimate priors and likelihoods by (weighted) maximum likelihood."""
         x, targets = checked_fit(self, X, y, sparse=self._sparse)
+        self._check_squares(x)
         labels = encode_classes(self, targets)
         self._begin(x.shape[1])
         return self._add(x, labels, weights_for(x, targets, sample_weight))
@@ -52,10 +56,16 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         """Add a chunk: the estimates are those of all chunks together. The first call needs all ``classes``."""
         first = not hasattr(self, "classes_")
         x, targets = checked_fit(self, X, y, sparse=self._sparse, reset=first)
+        self._check_squares(x)
         labels = encode_part(self, targets, classes, first)
         if first:
             self._begin(x.shape[1])
         return self._add(x, labels, weights_for(x, targets, sample_weight))
+
+    def _check_squares(self, x: Array) -> None:
+        """Raise DataError for numbers whose squares, which are needed, would be infinite."""
+        if self._squared:
+            check_squares(x, f"{type(self).__name__} X")
 
     def _begin(self, n_features: int) -> None:
         """Forget what was counted."""
@@ -72,9 +82,19 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
             rows = (labels == c) & (weights > 0)
             if rows.any():
                 counted.add(x[rows], weights[rows])
-        self.class_prior_ = self.class_count_ / self.class_count_.sum()
+        self.class_prior_ = self._prior()
         self._estimate()
         return self
+
+    def _prior(self) -> Array:
+        """Return the priors that were given, else the shares of the classes; raises ArgumentError for wrong ones."""
+        name = self._prior_name
+        given = getattr(self, name)
+        if given is not None:
+            return _checked_priors(f"{type(self).__name__} {name}", given, len(self.classes_))
+        if not getattr(self, "fit_prior", True):
+            return np.full(len(self.classes_), 1 / len(self.classes_))
+        return np.asarray(self.class_count_ / self.class_count_.sum())
 
     def _statistic(self, n_features: int) -> Moments:
         """Return what is counted of a class."""
@@ -99,6 +119,7 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
     def predict_joint_log_proba(self, X: Any) -> Array:
         """Return ln P(x|c) + ln P(c)."""
         x = checked_predict(self, X, sparse=self._sparse)
+        self._check_squares(x)
         with np.errstate(divide="ignore"):
             return np.asarray(self._log_likelihood(x) + np.log(self.class_prior_))
 
@@ -130,17 +151,34 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return rows, self.classes_[labels]
 
 
+def _checked_priors(where: str, given: Any, n: int) -> Array:
+    """Return probabilities of n classes; raises ArgumentError for anything else."""
+    try:
+        priors = np.array(given, np.float64)
+    except (TypeError, ValueError):
+        priors = np.empty(0)
+    fits = priors.shape == (n,) and bool((priors >= 0).all()) and abs(float(priors.sum()) - 1) <= 1e-6
+    if not fits:
+        raise ArgumentError(where, expected=f"{n} probabilities ≥ 0 with the sum 1, one a class", got=repr(given))
+    return priors
+
+
 @final
 class GaussianNaiveBayes(_Generative):
     """P(x|c) = Π_j N(x_j; μ_cj, σ²_cj), maximum likelihood; ``smoothing`` times the largest variance is added.
+
+    ``priors``: P(c) in the order of ``classes_``; None for the shares of the classes in the data.
 
     >>> learner = GaussianNaiveBayes().fit([[-1.0], [1.0], [4.0], [6.0]], list("aabb"))
     >>> learner.predict_proba([[2.5]]).round(6).tolist()
     [[0.5, 0.5]]
     """
 
-    def __init__(self, *, smoothing: float = 1e-9) -> None:
+    _squared = True
+
+    def __init__(self, *, smoothing: float = 1e-9, priors: Any = None) -> None:
         self.smoothing = smoothing
+        self.priors = priors
 
     def _check(self, x: Array) -> None:
         del x
@@ -162,6 +200,7 @@ class _Counting(_Generative):
     """Likelihoods of sums Σ w·x by class alone, which are products of matrices, sparse ones too."""
 
     _sparse = True
+    _prior_name = "class_prior"
 
     def _begin(self, n_features: int) -> None:
         self._sums = np.zeros((len(self.classes_), n_features))
@@ -175,7 +214,7 @@ class _Counting(_Generative):
         self._sums = self._sums + (sums.toarray() if sparse.issparse(sums) else sums)
         self._length, self._seen = self._length + float(x.sum()), self._seen + x.shape[0]
         self.class_count_ = self.class_count_ + np.bincount(labels, weights, len(self.classes_))
-        self.class_prior_ = self.class_count_ / self.class_count_.sum()
+        self.class_prior_ = self._prior()
         self._estimate()
         return self
 
@@ -193,12 +232,16 @@ class _Counting(_Generative):
 class MultinomialNaiveBayes(_Counting):
     """P(d|c) ∝ Π_w p(w|c)^count, p(w|c) = (count + α)/(total + α·words): naive Bayes for documents (PR-16).
 
-    ``alpha=1`` is Laplace's smoothing. ``sample`` draws documents of ``document_length_`` words, the mean length.
-    A sparse X, such as that of scikit-learn's ``CountVectorizer``, stays sparse.
+    ``alpha=1`` is Laplace's smoothing. ``class_prior``: P(c) in the order of ``classes_``; None for the shares of the
+    classes in the data, or with ``fit_prior=False`` for equal ones. ``sample`` draws documents of
+    ``document_length_`` words, the mean length. A sparse X, such as that of scikit-learn's ``CountVectorizer``, stays
+    sparse.
     """
 
-    def __init__(self, *, alpha: float = 1.0) -> None:
+    def __init__(self, *, alpha: float = 1.0, fit_prior: bool = True, class_prior: Any = None) -> None:
         self.alpha = alpha
+        self.fit_prior = fit_prior
+        self.class_prior = class_prior
 
     def _check(self, x: Any) -> None:
         require(self, "alpha", at_least(0), "a number ≥ 0")
@@ -228,13 +271,17 @@ class MultinomialNaiveBayes(_Counting):
 class BernoulliNaiveBayes(_Counting):
     """P(x|c) = Π_j p_cj^x_j (1 − p_cj)^(1 − x_j) for features above ``threshold`` or not; a sparse X stays sparse.
 
-    With a threshold below 0 the features of a sparse X that are not stored, 0, are above it: then those that are not
-    above it are counted.
+    ``class_prior`` and ``fit_prior`` are those of ``MultinomialNaiveBayes``. With a threshold below 0 the features of a
+    sparse X that are not stored, 0, are above it: then those that are not above it are counted.
     """
 
-    def __init__(self, *, alpha: float = 1.0, threshold: float = 0.0) -> None:
+    def __init__(
+        self, *, alpha: float = 1.0, threshold: float = 0.0, fit_prior: bool = True, class_prior: Any = None
+    ) -> None:
         self.alpha = alpha
         self.threshold = threshold
+        self.fit_prior = fit_prior
+        self.class_prior = class_prior
 
     def _check(self, x: Array) -> None:
         del x
@@ -266,11 +313,15 @@ class GaussianClassifier(_Generative):
 
     ``covariance="own"`` gives quadratic boundaries, ``"shared"`` one Σ for all classes and linear ones.
     ``regularization`` r blends Σ with its mean variance, (1 − r)Σ + r·tr(Σ)/n·I, which keeps it regular.
+    ``priors``: P(c) in the order of ``classes_``; None for the shares of the classes in the data.
     """
 
-    def __init__(self, *, covariance: str = "own", regularization: float = 1e-6) -> None:
+    _squared = True
+
+    def __init__(self, *, covariance: str = "own", regularization: float = 1e-6, priors: Any = None) -> None:
         self.covariance = covariance
         self.regularization = regularization
+        self.priors = priors
 
     def _statistic(self, n_features: int) -> Moments:
         return Moments(n_features, full=True)
@@ -288,7 +339,7 @@ class GaussianClassifier(_Generative):
         else:
             covariances = [counted.scatter / (counted.weight or 1.0) for counted in self._counts]
         r, n = self.regularization, len(self.means_[0])
-        floor = 1e-12 * max(float(self._whole.variance().max(initial=0.0)), 1e-12)
+        floor = 1e-12 * (float(self._whole.variance().max(initial=0.0)) or 1e-12)
         self.covariances_ = np.stack([(1 - r) * c + (r * np.trace(c) / n + floor) * np.eye(n) for c in covariances])
 
     def _log_likelihood(self, x: Array) -> Array:

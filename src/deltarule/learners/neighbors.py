@@ -48,8 +48,7 @@ def _inverse(distances: Array) -> Array:
 def _pairwise(x: Array, y: Array, metric: Metric) -> Array:
     """Return distances (len(x), len(y)) for every metric but the Euclidean one, which ``search`` measures."""
     if metric == "cosine":
-        lengths = np.linalg.norm(x, axis=1)[:, None] * np.linalg.norm(y, axis=1)
-        return np.asarray(1 - np.divide(x @ y.T, lengths, out=np.zeros((len(x), len(y))), where=lengths > 0))
+        return np.asarray(1 - _directions(x) @ _directions(y).T)
     if metric == "manhattan":
         return np.stack([np.abs(y - row).sum(axis=1) for row in x])
     if metric == "chebyshev":
@@ -57,6 +56,14 @@ def _pairwise(x: Array, y: Array, metric: Metric) -> Array:
     if not callable(metric):
         raise TypeError(f"metric must be callable or one of {METRICS}, got {metric!r}")
     return np.array([[_measured(metric(a, b)) for b in y] for a in x])
+
+
+def _directions(x: Array) -> Array:
+    """Return x/‖x‖ of every row, of any size; 0 for 0."""
+    rows = x.astype(np.float64)
+    rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, initial=0.0))[1][:, None])
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0))
 
 
 def _measured(distance: Any) -> float:

@@ -177,13 +177,15 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
 
     def _execute(self, job: Job) -> Self:
         """Train, and keep the history."""
-        return self._trained(train.fit(
-            self.network_, job.inputs, job.targets, loss=job.loss, optimizer=job.optimizer, epochs=self.epochs,
-            batch_size=job.batch_size, validation_data=job.validation, validation_split=job.fraction,
-            metrics=self.metrics, callbacks=job.callbacks, sample_weight=job.weights,
-            regularizers=job.regularizers, seed=job.seed, shuffle=self.shuffle,
-            device=self.device, threads=self.threads, verbose=self.verbose,
-        ))  # fmt: skip
+        with network_checks.own_words(self):
+            history = train.fit(
+                self.network_, job.inputs, job.targets, loss=job.loss, optimizer=job.optimizer, epochs=self.epochs,
+                batch_size=job.batch_size, validation_data=job.validation, validation_split=job.fraction,
+                metrics=self.metrics, callbacks=job.callbacks, sample_weight=job.weights,
+                regularizers=job.regularizers, seed=job.seed, shuffle=self.shuffle,
+                device=self.device, threads=self.threads, verbose=self.verbose,
+            )  # fmt: skip
+        return self._trained(history)
 
     def _trained(self, history: History) -> Self:
         """Keep the history of what was trained."""

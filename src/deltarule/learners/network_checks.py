@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import column_or_1d
 
-from deltarule.errors import ArgumentError, DataError, ShapeError
+from deltarule.errors import ArgumentError, DataError, DeltaruleError, ShapeError
 from deltarule.learners.base import Array, above, at_least, check_labels, require, whole
 from deltarule.train import Callback
 
@@ -42,6 +44,27 @@ def check_settings(learner: Any) -> None:
                 next((item for item in given if not fits(item)), given) if isinstance(given, (list, tuple)) else given
             )
             raise ArgumentError(f"{type(learner).__name__} {name}", expected=f"{expected}, in a list", got=repr(wrong))
+
+
+_OWN_WORDS = {
+    "validation_split": "validation_fraction",
+    "validation_rows": "validation_fraction",
+    "seed": "random_state",
+}
+_WORDS = re.compile(rf"\b({'|'.join(_OWN_WORDS)})\b")
+
+
+@contextmanager
+def own_words(learner: Any) -> Iterator[None]:
+    """Tell errors of the training in the learner's words: its name, and its parameters for those of ``train.fit``."""
+    try:
+        yield
+    except DeltaruleError as error:
+        for part in ("where", "expected", "got", "hint"):
+            setattr(error, part, _WORDS.sub(lambda found: _OWN_WORDS[found.group()], getattr(error, part)))
+        if error.where.split(" ")[0] in {*_OWN_WORDS.values(), "validation_data"}:
+            error.where = f"{type(learner).__name__} {error.where}"
+        raise
 
 
 def label_factors(learner: Any, y: Array) -> Array:

@@ -22,7 +22,7 @@ from deltarule.learners.base import Array, above, require, whole
 from deltarule.learners.network import Network
 from deltarule.learners.search import in_reach, scaled
 from deltarule.learners.stream import Stream
-from deltarule.learners.umap import curve, fuzzy_graph
+from deltarule.learners.umap import curve, fuzzy_graph, neighbors_wanted
 from deltarule.tensor.functional import log
 from deltarule.tensor.tensor import Tensor
 
@@ -64,7 +64,7 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
 
     def __init__(
         self, n_components: int = 2, *, hidden_sizes: int | Sequence[int] = (100, 100), activation: str = "tanh",
-        batch_norm: bool = False, n_neighbors: int = 15, min_dist: float = 0.1, spread: float = 1.0,
+        batch_norm: bool = False, n_neighbors: int | str = "auto", min_dist: float = 0.1, spread: float = 1.0,
         n_negatives: int = 5, optimizer: Any = "adam", learning_rate: float | None = 1e-3, epochs: int = 100,
         batch_size: int = 512, random_state: Any = None, dtype: str = "auto", device: str = "cpu",
         threads: int | None = None,
@@ -75,7 +75,7 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
     hidden_sizes: int | Sequence[int]
     activation: str
     batch_norm: bool
-    n_neighbors: int
+    n_neighbors: int | str
     min_dist: float
     spread: float
     n_negatives: int
@@ -92,13 +92,12 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
         found = self._features(X, reset=True, ensure_min_samples=2)[0]
         x, self._exponent = in_reach(np.asarray(found.toarray() if sparse.issparse(found) else found))
         k = require(self, "n_components", whole(1), "a whole number ≥ 1")
-        require(self, "n_neighbors", whole(2), "a whole number ≥ 2")
         require(self, "spread", above(0), "a number > 0")
         require(self, "min_dist", lambda d: 0 <= d <= self.spread, "a number in [0, spread]")
         require(self, "n_negatives", whole(1), "a whole number ≥ 1")
         require(self, "epochs", whole(1), "a whole number ≥ 1")
         require(self, "batch_size", whole(1), "a whole number ≥ 1")
-        self.graph_ = fuzzy_graph(x, self.n_neighbors)
+        self.graph_ = fuzzy_graph(x, neighbors_wanted(self, len(x)))
         self._mean, self._scale = x.mean(axis=0), float(x.std()) or 1.0
         inputs = self._scaled(x)
         seed = self._prepare(inputs, k, fresh=True)

@@ -18,6 +18,7 @@ from deltarule.data import split
 from deltarule.errors import ArgumentError, DataError, DeltaruleError, GraphError
 from deltarule.learners.base import Array
 from deltarule.learners.network import Job, Network
+from deltarule.learners.network_checks import own_words
 from deltarule.train.prepare import strata
 
 Rows = npt.NDArray[np.int64]
@@ -178,7 +179,11 @@ class _Entry:
         labels = strata(self.job.targets, self.job.loss)
         found = split(len(self.rows), validation=self.job.fraction, test=0.0, seed=self.job.seed, stratify=labels)
         if not len(found.validation):
-            raise DataError("validation_fraction", expected="at least one example", got=f"{self.job.fraction}")
+            raise DataError(
+                f"{type(self.learner).__name__} validation_fraction",
+                expected="a fraction that gives at least one example",
+                got=f"{self.job.fraction}",
+            )
         return self.rows[found.train], self.rows[found.validation]
 
 
@@ -233,13 +238,17 @@ def _fit_joint(entries: list[_Entry], inputs: Array, targets: Array, threads: in
         chosen = [place for place, (_, out) in enumerate(parts) if (out is not None) == held]
         if not chosen:
             continue
-        histories = train.fit_many(
-            [entries[i].learner.network_ for i in chosen], inputs, targets, loss=first.job.loss,
-            optimizer=[jobs[i].optimizer for i in chosen], regularizers=[list(jobs[i].regularizers) for i in chosen],
-            callbacks=[list(jobs[i].callbacks) for i in chosen], seed=[jobs[i].seed for i in chosen],
-            train_rows=[parts[i][0] for i in chosen], validation_rows=[parts[i][1] for i in chosen] if held else None,
-            epochs=[entries[i].learner.epochs for i in chosen], batch_size=first.job.batch_size,
-            metrics=first.learner.metrics, shuffle=first.learner.shuffle, device=first.learner.device, threads=threads,
-        )  # fmt: skip
+        with own_words(first.learner):
+            histories = train.fit_many(
+                [entries[i].learner.network_ for i in chosen], inputs, targets, loss=first.job.loss,
+                optimizer=[jobs[i].optimizer for i in chosen],
+                regularizers=[list(jobs[i].regularizers) for i in chosen],
+                callbacks=[list(jobs[i].callbacks) for i in chosen], seed=[jobs[i].seed for i in chosen],
+                train_rows=[parts[i][0] for i in chosen],
+                validation_rows=[parts[i][1] for i in chosen] if held else None,
+                epochs=[entries[i].learner.epochs for i in chosen], batch_size=first.job.batch_size,
+                metrics=first.learner.metrics, shuffle=first.learner.shuffle, device=first.learner.device,
+                threads=threads,
+            )  # fmt: skip
         for i, history in zip(chosen, histories, strict=True):
             entries[i].learner._trained(history)

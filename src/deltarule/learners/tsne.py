@@ -17,6 +17,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import validate_data
 
+from deltarule.errors import ArgumentError
 from deltarule.learners.base import Array, above, at_least, generator, require, whole
 from deltarule.learners.manifold import bisected, neighborhood_graph, principal_start
 from deltarule.learners.search import in_reach, neighbors_of_each
@@ -58,7 +59,8 @@ def joint(x: Array, perplexity: float) -> sparse.csr_matrix:
 class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
     """A map of the data by t-SNE (AE-10). Distances between far groups and sizes of groups mean nothing.
 
-    ``perplexity`` is about the number of neighbours that count; more than (N − 1)/3 is cut to that.
+    ``perplexity`` is about the number of neighbours that count, less than N; more than (N − 1)/3 is cut to that. "auto"
+    is 30, or as many as there are.
     ``method``: "exact", "fft" (two dimensions), or "auto": exact up to 5000 examples.
     After ``fit``: ``embedding_``, ``kl_divergence_``, ``n_iter_``, ``perplexity_``. The start is principal
     components and a little noise: the same data give the same map with the same ``random_state``. New points cannot
@@ -66,7 +68,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     """
 
     def __init__(
-        self, n_components: int = 2, *, perplexity: float = 30.0, early_exaggeration: float = 12.0,
+        self, n_components: int = 2, *, perplexity: float | str = "auto", early_exaggeration: float = 12.0,
         learning_rate: float | str = "auto", max_iter: int = 1000, method: str = "auto", tol: float = 1e-7,
         random_state: Any = None,
     ) -> None:  # fmt: skip
@@ -89,19 +91,32 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         del y
         x = np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2))
         k = require(self, "n_components", whole(1), "a whole number ≥ 1")
-        require(self, "perplexity", at_least(1), "a number ≥ 1")
+        wanted = self._perplexity(len(x))
         require(self, "early_exaggeration", at_least(1), "a number ≥ 1")
         require(self, "max_iter", whole(1), "a whole number ≥ 1")
         require(self, "method", {"auto", "exact", "fft"}.__contains__, "'auto', 'exact' or 'fft'")
         if self.method == "fft" and k != 2:
             raise ValueError(f"method='fft' lays out in 2 dimensions, got n_components={k}")
         random = generator(self.random_state)
-        self.perplexity_ = float(max(1.0, min(self.perplexity, (len(x) - 1) / 3)))
+        self.perplexity_ = float(max(1.0, min(wanted, (len(x) - 1) / 3)))
         x, _ = in_reach(x)  # a map of x·2^−e is one of x
         p = joint(x, self.perplexity_)
         start = principal_start(np.asarray(x, np.float64), k, 1e-4, random)
         self.embedding_ = self._layout(p, start)
         return self.embedding_
+
+    def _perplexity(self, n: int) -> float:
+        """Return the perplexity wanted for n examples; raises ArgumentError for one that they cannot have."""
+        if isinstance(self.perplexity, str):
+            require(self, "perplexity", lambda given: given == "auto", "a number ≥ 1 or 'auto'")
+            return 30.0
+        given = float(require(self, "perplexity", at_least(1), "a number ≥ 1 or 'auto'"))
+        if given >= n:
+            raise ArgumentError(
+                "TSNE perplexity", expected=f"less than n_samples = {n}", got=f"{self.perplexity!r}",
+                hint="About a third of the examples may count as neighbours: 'auto' takes 30, or that.",
+            )  # fmt: skip
+        return given
 
     def _rate(self, n: int) -> float:
         if self.learning_rate == "auto":

@@ -18,6 +18,7 @@ from scipy.sparse import csgraph
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from deltarule.errors import ArgumentError
 from deltarule.learners.base import Array, above, require, seed, whole
 from deltarule.learners.manifold import bisected, neighborhood_graph, principal_start
 from deltarule.learners.search import Known, in_reach, neighbors_of_each, scaled
@@ -64,6 +65,20 @@ def fuzzy_graph(x: Array, n_neighbors: int) -> sparse.csr_matrix:
     return (one_way + one_way.T - product).tocsr()
 
 
+def neighbors_wanted(learner: Any, n: int) -> int:
+    """Return ``n_neighbors`` for n examples, "auto" is 15 or n; raises ArgumentError for more than there are."""
+    wanted = learner.n_neighbors
+    if isinstance(wanted, str) and wanted == "auto":
+        return min(15, n)
+    require(learner, "n_neighbors", whole(2), "a whole number ≥ 2 or 'auto'")
+    if wanted > n:
+        raise ArgumentError(
+            f"{type(learner).__name__} n_neighbors", expected=f"at most n_samples = {n}", got=repr(wanted),
+            hint="A point counts as one of its own neighbours; 'auto' takes 15, or all.",
+        )  # fmt: skip
+    return int(wanted)
+
+
 def _leading(matrix: sparse.csr_matrix, k: int, start: Array) -> Array:
     """Return the eigenvectors (N, k) of the largest eigenvalues, in their order, of a symmetric matrix.
 
@@ -102,13 +117,14 @@ def spectral_start(graph: sparse.csr_matrix, x: Array, k: int, random: np.random
 class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
     """A map of the data by UMAP (AE-11), on which new points can be placed.
 
-    ``n_neighbors`` sets how local the picture is, ``min_dist`` how tightly points may lie; ``n_epochs`` None is
+    ``n_neighbors`` sets how local the picture is ("auto": 15, or all examples where there are fewer),
+    ``min_dist`` how tightly points may lie; ``n_epochs`` None is
     500 up to 10 000 examples and 200 above. After ``fit``: ``embedding_``, ``graph_``. ``transform`` gives a point
     that was in the training data its place there; a new one begins among its neighbours and moves while they stay.
     """
 
     def __init__(
-        self, n_components: int = 2, *, n_neighbors: int = 15, min_dist: float = 0.1, spread: float = 1.0,
+        self, n_components: int = 2, *, n_neighbors: int | str = "auto", min_dist: float = 0.1, spread: float = 1.0,
         n_epochs: int | None = None, learning_rate: float = 1.0, n_negatives: int = 5, random_state: Any = None,
     ) -> None:  # fmt: skip
         self.n_components = n_components
@@ -125,7 +141,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         del y
         x = np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2))
         k = require(self, "n_components", whole(1), "a whole number ≥ 1")
-        require(self, "n_neighbors", whole(2), "a whole number ≥ 2")
+        self._n_neighbors = neighbors_wanted(self, len(x))
         require(self, "n_epochs", lambda n: n is None or whole(1)(n), "a whole number ≥ 1 or None")
         require(self, "n_negatives", whole(0), "a whole number ≥ 0")
         require(self, "spread", above(0), "a number > 0")
@@ -136,7 +152,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         self._a, self._b = curve(self.spread, self.min_dist)
         x, self._exponent = in_reach(x)  # a map of x·2^−e is one of x
         self._examples = x
-        self.graph_ = fuzzy_graph(x, self.n_neighbors)
+        self.graph_ = fuzzy_graph(x, self._n_neighbors)
         start = spectral_start(self.graph_, np.asarray(x, np.float64), k, random)
         self.embedding_ = self._layout(start, random)
         return self
@@ -166,7 +182,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         """Return places for points, each by itself: the result does not depend on the others."""
         check_is_fitted(self, "embedding_")
         x = np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), reset=False))
-        k = min(self.n_neighbors, len(self._examples))
+        k = self._n_neighbors
         distances, indices = Known.of(self._examples).nearest(np.nan_to_num(scaled(x, -self._exponent)), k)
         weights = memberships(distances)
         weights = weights / weights.sum(axis=1, keepdims=True)
