@@ -11,7 +11,7 @@ from deltarule.learners.bayes import (
     GaussianNaiveBayes,
     MultinomialNaiveBayes,
 )
-from deltarule.learners.decomposition import PCA, FastICA
+from deltarule.learners.decomposition import PCA
 from deltarule.learners.delta_rule import Adaline, LogisticRegression, Perceptron
 from deltarule.learners.ensemble import (
     BaggingClassifier,
@@ -22,6 +22,7 @@ from deltarule.learners.ensemble import (
     error_correlation,
     majority,
 )
+from deltarule.learners.independent import FastICA
 from deltarule.learners.least_squares import ElasticNet, Lasso, LinearRegression, Ridge
 from deltarule.learners.likelihood import maximum_likelihood
 from deltarule.learners.margin import LinearSVM, SoftmaxRegression

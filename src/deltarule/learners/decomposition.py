@@ -1,44 +1,35 @@
-"""Linear decompositions: principal and independent components. Signs are deterministic."""
+"""Principal components, and what all linear projections share. Signs are deterministic."""
 
 from __future__ import annotations
 
 import copy
-import functools
-import warnings
-from collections.abc import Callable
 from typing import Any, Self, final
 
 import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import svds
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.data.arrays import check_squares
 from deltarule.errors import ArgumentError, DataError
-from deltarule.graph.program import Program
-from deltarule.learners.base import Array, above, coded, generator, require, whole
+from deltarule.learners.base import Array, coded, generator, require, whole
 from deltarule.learners.components import Centred, most_likely, share
 from deltarule.learners.moments import Moments
 from deltarule.learners.scatter import scatter
-from deltarule.runtime.devices import compiled
-from deltarule.tensor.functional import tanh
-from deltarule.tensor.tensor import symbol
 
 _BLOCK_ROWS = 4096  # of the data, squared at a time
 _DENSE_FEATURES = 2000  # of a sparse X, up to which its covariance is made
-_WORTH_COMPILING = 2**20  # examples · components: from here on about ten steps pay the compiler back
 
 
-def _fixed_signs(rows: Array) -> Array:
+def fixed_signs(rows: Array) -> Array:
     """Make the entry of largest magnitude of every row positive."""
     largest = np.abs(rows).argmax(axis=1)
     signs = np.sign(rows[np.arange(len(rows)), largest])
     return np.asarray(rows * np.where(signs == 0, 1, signs)[:, None])
 
 
-class _Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
+class Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
     """Rows of ``components_`` applied to centred examples."""
 
     components_: Array
@@ -63,7 +54,7 @@ class _Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
 
 @final
-class PCA(_Projection):
+class PCA(Projection):
     """The directions of largest variance (AE: PCA): x ↦ W(x − μ), rows of W orthonormal.
 
     ``n_components``: how many; a share in (0, 1) of the variance that they make up at least; "mle" for the number of
@@ -112,7 +103,7 @@ class PCA(_Projection):
             total = sum(float(np.vdot(part, part)) for part in np.array_split(centred, -(-len(x) // _BLOCK_ROWS)))
         elif x.shape[0] > x.shape[1]:
             spread = scatter(x, self.mean_)
-            values, rows = _eigenvectors(spread.astype(x.dtype, copy=False), most)
+            values, rows = eigenvectors(spread.astype(x.dtype, copy=False), most)
             total = float(np.trace(spread))
         else:
             _, s, rows = np.linalg.svd(x - self.mean_, full_matrices=False)
@@ -156,7 +147,7 @@ class PCA(_Projection):
             return *self._randomized(centred, k), centred.total()
         if x.shape[1] <= _DENSE_FEATURES or k >= min(x.shape):
             spread = centred.scatter().astype(np.float64)
-            values, rows = _eigenvectors(spread, k)
+            values, rows = eigenvectors(spread, k)
             return values.astype(x.dtype), rows.astype(x.dtype), float(np.trace(spread))
         start = generator(self.random_state).normal(size=min(x.shape))
         _, s, rows = svds(Centred(x.astype(np.float64), self.mean_.astype(np.float64)), k, v0=start)
@@ -178,7 +169,7 @@ class PCA(_Projection):
         if not upright:
             q = np.linalg.qr(tall @ q)[0]
         found = (centred @ q).astype(np.float64)
-        values, turned = _eigenvectors(found.T @ found, width)
+        values, turned = eigenvectors(found.T @ found, width)
         return np.asarray(values[:k].astype(q.dtype)), np.asarray((turned.astype(q.dtype) @ q.T)[:k])
 
     def _keep(self, squares: Array, rows: Array, n: int, total: float) -> None:
@@ -190,7 +181,7 @@ class PCA(_Projection):
             k = most_likely(spectrum, n) if self._mle() else share(spectrum, float(self.n_components))
         else:
             k = self._count(n, rows.shape[1])
-        self.components_ = _fixed_signs(rows[:k])
+        self.components_ = fixed_signs(rows[:k])
         self.explained_variance_ = variances[:k]
         self.explained_variance_ratio_ = self.explained_variance_ / total if total > 0 else np.zeros(k)
         self.singular_values_ = np.sqrt(np.maximum(squares[:k], 0))
@@ -216,7 +207,7 @@ class PCA(_Projection):
         k = self._most(count, x.shape[1]) if count > 1 else 0
         self._seen, self.mean_, self.n_samples_seen_ = seen, seen.mean, count  # nothing was wrong: a chunk counts once
         if count > 1:
-            values, rows = _eigenvectors(seen.scatter, k)
+            values, rows = eigenvectors(seen.scatter, k)
             self._keep(values, rows, self.n_samples_seen_, float(np.trace(seen.scatter)) / (self.n_samples_seen_ - 1))
         return self
 
@@ -296,109 +287,8 @@ class PCA(_Projection):
         return tags
 
 
-def _eigenvectors(spread: Array, k: int) -> tuple[Array, Array]:
+def eigenvectors(spread: Array, k: int) -> tuple[Array, Array]:
     """Return the k largest eigenvalues, and their eigenvectors as rows."""
     n = len(spread)
     values, vectors = linalg.eigh(spread, subset_by_index=(n - k, n - 1), check_finite=False)
     return values[::-1], vectors.T[::-1]
-
-
-@final
-class FastICA(_Projection):
-    """Independent components s = W(x − μ) by fixed-point steps with g(u) = tanh u (Hyvärinen 1999; AE: ICA).
-
-    Data are whitened first; all rows of W are updated at once and kept orthonormal by (WWᵀ)^(−1/2) W. Sources have
-    unit variance and come in the order of the rows of ``components_``, in each of which the entry of largest magnitude
-    is positive. ``ConvergenceWarning`` tells that ``max_iter`` steps were too few for ``tol``.
-    """
-
-    def __init__(self, n_components: int | None = None, *, max_iter: int = 200, tol: float = 1e-6,
-                 random_state: int | None = 0) -> None:  # fmt: skip
-        self.n_components = n_components
-        self.max_iter = max_iter
-        self.tol = tol
-        self.random_state = random_state
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn ``components_`` (unmixing) and ``mixing_``."""
-        del y
-        x = self._checked(X, reset=True, ensure_min_samples=2).astype(np.float64)
-        check_squares(x, "FastICA X")
-        require(self, "n_components", lambda n: n is None or whole(1)(n), "a whole number ≥ 1 or None")
-        require(self, "max_iter", whole(1), "a whole number ≥ 1")
-        require(self, "tol", above(0), "a number > 0")
-        k = self._count(*x.shape)
-        self.mean_ = x.mean(axis=0)
-        whitening, white = _whitened(x, self.mean_, k)
-        start = generator(self.random_state).normal(size=(len(whitening), len(whitening)))
-        rotation = self._rotate(white, start)
-        self.components_ = _fixed_signs(rotation @ whitening)
-        self.mixing_ = np.linalg.pinv(self.components_)
-        return self
-
-    def _rotate(self, white: Array, start: Array) -> Array:
-        w = _decorrelated(start)
-        update = _compiled_update(*white.shape) if white.size >= _WORTH_COMPILING else _plain_update
-        for step in range(1, self.max_iter + 1):
-            new = _decorrelated(update(white, w))
-            change = float(np.abs(np.abs((new * w).sum(axis=1)) - 1).max())
-            w, self.n_iter_ = new, step
-            if change < self.tol:
-                return w
-        warnings.warn(
-            f"FastICA has not converged in max_iter={self.max_iter} steps; raise it, or tol={self.tol}",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
-        return w
-
-    def transform(self, X: Any) -> Array:
-        """Return sources W(x − μ)."""
-        return np.asarray((self._checked(X, reset=False) - self.mean_) @ self.components_.T)
-
-    def inverse_transform(self, X: Any) -> Array:
-        """Return A s + μ."""
-        check_is_fitted(self)
-        return np.asarray(coded(self, X, len(self.components_)) @ self.mixing_.T + self.mean_)
-
-
-def _whitened(x: Array, mean: Array, k: int) -> tuple[Array, Array]:
-    """Return K, (k, d), and z = K(x − μ), (N, k), of covariance I; fewer rows where the data have a lower rank.
-
-    K comes from the eigenvectors of the scatter matrix where its k-th largest eigenvalue is above 10⁻⁶ of the largest,
-    which leaves ten digits, else from singular vectors of the data.
-    """
-    n = len(x)
-    if n > x.shape[1]:
-        values, rows = _eigenvectors(scatter(x, mean), k)
-        if values[-1] > 1e-6 * values[0]:
-            whitening = _fixed_signs(rows) * np.sqrt(n / values)[:, None]
-            return whitening, (x - mean) @ whitening.T
-    u, s, vt = np.linalg.svd(x - mean, full_matrices=False)
-    k = min(k, int((s > 1e-10 * s.max(initial=1.0)).sum()) or 1)
-    rows = _fixed_signs(vt[:k])
-    signs = np.sign((rows * vt[:k]).sum(axis=1))
-    return rows * (np.sqrt(n) / np.maximum(s[:k], 1e-300))[:, None], u[:, :k] * (signs * np.sqrt(n))
-
-
-def _update(tanh: Callable[[Any], Any], z: Any, w: Any) -> Any:
-    """Return mean g(Wz)zᵀ − diag(mean g′(Wz))·W for g = tanh, of arrays as of tensors."""
-    g = tanh(z @ w.T)
-    return (g.T @ z - (1 - g * g).sum(axis=0, keepdims=True).T * w) / z.shape[0]
-
-
-def _plain_update(z: Array, w: Array) -> Array:
-    return np.asarray(_update(np.tanh, z, w))
-
-
-@functools.lru_cache(maxsize=8)
-def _compiled_update(n: int, k: int) -> Callable[[Array, Array], Array]:
-    """Return the update for n examples of k components as a native program."""
-    z, w = symbol("z", (n, k), "float64"), symbol("w", (k, k), "float64")
-    run = compiled(Program((z.node, w.node), (_update(tanh, z, w).node,)), "cpu")
-    return lambda *arrays: run(*arrays)[0]
-
-
-def _decorrelated(w: Array) -> Array:
-    u, _, vt = np.linalg.svd(w, full_matrices=False)
-    return np.asarray(u @ vt)

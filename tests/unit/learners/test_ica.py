@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deltarule.learners import FastICA, decomposition
+from deltarule.learners import FastICA, independent
 from deltarule.runtime.devices import compiled
 from deltarule.tensor.functional import exp, log
 from deltarule.tensor.tensor import Tensor
@@ -26,7 +26,7 @@ def _contrast(u: Tensor) -> Tensor:
 def test_the_update_is_that_of_the_contrast(native: bool) -> None:
     """Per row w: mean of z·∂(ln cosh)(wᵀz) less w times the mean of ∂²(ln cosh), both from the graph."""
     z, w = R.normal(size=(N, K)), R.normal(size=(K, K))
-    found = (decomposition._compiled_update(N, K) if native else decomposition._plain_update)(z, w)
+    found = (independent._compiled_update(N, K) if native else independent._plain_update)(z, w)
     for row, update in zip(w, found, strict=True):
         slope = value_and_grad(_contrast)(z @ row)[1].numpy()
         bend = hvp(_contrast, z @ row, np.ones(N)).numpy()
@@ -36,7 +36,7 @@ def test_the_update_is_that_of_the_contrast(native: bool) -> None:
 def test_both_engines_find_the_same_components(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for limit in (10**18, 0):
-        monkeypatch.setattr(decomposition, "_WORTH_COMPILING", limit)
+        monkeypatch.setattr(independent, "_WORTH_COMPILING", limit)
         found.append(FastICA(K).fit(MIXED))
     assert found[0].n_iter_ == found[1].n_iter_
     np.testing.assert_allclose(found[0].components_, found[1].components_, rtol=1e-8)
@@ -45,12 +45,12 @@ def test_both_engines_find_the_same_components(monkeypatch: pytest.MonkeyPatch) 
 def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     z, w, found = R.normal(size=(N, 7)), R.normal(size=(7, 7)), []
     for threads in (1, 2, 3):
-        decomposition._compiled_update.cache_clear()
+        independent._compiled_update.cache_clear()
         monkeypatch.setattr(
-            decomposition, "compiled", lambda program, device, threads=threads: compiled(program, device, threads)
+            independent, "compiled", lambda program, device, threads=threads: compiled(program, device, threads)
         )
-        found.append(decomposition._compiled_update(N, 7)(z, w))
-    decomposition._compiled_update.cache_clear()
+        found.append(independent._compiled_update(N, 7)(z, w))
+    independent._compiled_update.cache_clear()
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
 
@@ -58,9 +58,9 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("k", [2, K])
 def test_whitening_by_scatter_and_by_singular_values_agree(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
     mean = MIXED.mean(axis=0)
-    found = [decomposition._whitened(MIXED, mean, k)]
-    monkeypatch.setattr(decomposition, "_eigenvectors", lambda *_: (np.array([1.0, 0.0]), None))
-    found.append(decomposition._whitened(MIXED, mean, k))
+    found = [independent._whitened(MIXED, mean, k)]
+    monkeypatch.setattr(independent, "eigenvectors", lambda *_: (np.array([1.0, 0.0]), None))
+    found.append(independent._whitened(MIXED, mean, k))
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-9)
     for whitening, white in found:
