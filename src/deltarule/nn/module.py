@@ -42,6 +42,9 @@ class Module(Tree):
     private). Calling a module runs ``forward`` in a mode, ``"inference"`` unless said otherwise; a submodule
     takes the mode of the call that it is part of.
 
+    First weights are a function of a seed (0, or that of ``initialize``) and of the parameter's name, so that networks
+    built alike start alike.
+
     State may be assigned in ``forward``: ``self.count.assign(self.count + 1.0)``. It changes at every call at the
     prompt and, under ``fit``, once a training step; ``evaluate``, ``predict`` and validation leave it as it is.
 

@@ -286,7 +286,18 @@ class Tree(metaclass=NamedArguments):
         freezing.freeze(self, names, frozen=False)
 
     def initialize(self, seed: int = DEFAULT_SEED) -> None:
-        """Draw all declared parameters anew, by (seed, name); running statistics begin anew too."""
+        """Draw all declared parameters anew, by (seed, name); running statistics begin anew too.
+
+        Without a call of it the seed is 0: two networks built alike start with the same weights, wherever they are
+        made. Give those of an ensemble seeds of their own.
+
+        >>> from deltarule import nn
+        >>> members = [nn.Linear(2, 2) for _ in range(2)]
+        >>> for seed, member in enumerate(members):
+        ...     member.initialize(seed)
+        >>> bool((members[0].weight.numpy() == members[1].weight.numpy()).any())
+        False
+        """
         self._address_children()
         for _, module in self.named_modules():
             module._own.seed = seed

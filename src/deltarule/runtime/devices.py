@@ -16,7 +16,7 @@ from collections.abc import Hashable
 
 from deltarule.backends.base import Backend, Executable
 from deltarule.backends.reference import ReferenceBackend
-from deltarule.errors import ArgumentError
+from deltarule.errors import ArgumentError, whole_number
 from deltarule.graph.program import Program
 
 DEVICES = ("cpu", "reference")
@@ -63,6 +63,15 @@ def _made(device: str) -> Backend:
     return native
 
 
+def checked_threads(threads: int | None) -> int | None:
+    """Return a number of threads that was asked for; raises ArgumentError unless it is a whole number ≥ 1 or None.
+
+    >>> checked_threads(None) is None, checked_threads(2)
+    (True, 2)
+    """
+    return None if threads is None else whole_number(threads, "threads", least=1)
+
+
 def cores(device: str) -> int:
     """Return how many threads of a device can compute at the same time."""
     machine = getattr(backend(device), "machine", None)
@@ -77,7 +86,7 @@ def compiled(program: Program, device: str, threads: int | None = None) -> Execu
     >>> compiled(Program((x,), (exp(x),)), "reference") is compiled(Program((y,), (exp(y),)), "reference")
     True
     """
-    chosen = backend(device)
+    chosen, threads = backend(device), checked_threads(threads)
     key = (device, threads, program.signature())
     with _lock:
         known = _compiled.get(key)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, final
 
 from deltarule.arguments import NamedArguments
-from deltarule.errors import ArgumentError, DivergenceError, whole_number
+from deltarule.errors import ArgumentError, DivergenceError, real_number, whole_number
 from deltarule.flags import check_constructor
 from deltarule.render.numbers import counted
 from deltarule.runtime.buffers import Array
@@ -138,7 +138,9 @@ class _Monitor:
     def __init__(self, owner: str, name: str, mode: str, min_delta: float) -> None:
         if mode not in {"auto", "min", "max"}:
             raise ArgumentError(f"{owner} mode", expected="'auto', 'min' or 'max'", got=repr(mode))
-        if not min_delta >= 0:
+        if not isinstance(name, str):
+            raise ArgumentError(f"{owner} monitor", expected="the name of a value, such as 'val_loss'", got=repr(name))
+        if not real_number(min_delta, f"{owner} min_delta") >= 0:
             raise ArgumentError(f"{owner} min_delta", expected="a number ≥ 0", got=repr(min_delta))
         self._owner, self._name, self._min_delta = owner, name, min_delta
         self._sign = -1.0 if mode == "max" or (mode == "auto" and name.endswith(_TO_GROW)) else 1.0
@@ -251,9 +253,9 @@ class ReduceOnPlateau(Callback):
         min_delta: float = 0.0,
         mode: str = "auto",
     ) -> None:
-        if not 0 < factor < 1:
+        if not 0 < real_number(factor, "ReduceOnPlateau factor") < 1:
             raise ArgumentError("ReduceOnPlateau factor", expected="a number in (0, 1)", got=repr(factor))
-        if not 0 <= min_factor <= 1:
+        if not 0 <= real_number(min_factor, "ReduceOnPlateau min_factor") <= 1:
             raise ArgumentError("ReduceOnPlateau min_factor", expected="a number in [0, 1]", got=repr(min_factor))
         self.factor, self.min_factor = factor, min_factor
         self.patience = whole_number(patience, "ReduceOnPlateau patience", least=1)
@@ -366,6 +368,9 @@ class LearningRateFactor(Callback):
     adjusts_rate = True
 
     def __init__(self, factor: Callable[[int], float]) -> None:
+        if not callable(factor):
+            hint = "Write LearningRateFactor(lambda epoch: 0.5)."
+            raise ArgumentError("LearningRateFactor", expected="a function of the epoch", got=repr(factor), hint=hint)
         self._factor = factor
 
     def on_train_begin(self, session: Any) -> None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from deltarule.backends.base import StepRunner
 from deltarule.runtime.buffers import Array
-from deltarule.runtime.devices import backend
+from deltarule.runtime.devices import backend, checked_threads
 from deltarule.train.program import StateNames, Step
 
 Rows = npt.NDArray[np.int64]
@@ -33,7 +33,7 @@ class Engine:
     ) -> None:  # fmt: skip
         self._make, self.brings = make, brings
         self._backend = backend(device)
-        self._threads = threads
+        self._threads = checked_threads(threads)
         self._steps: dict[int, Step] = {}
         self._runners: dict[int, StepRunner] = {}
         self._holder: int | None = None  # the batch size whose runner has the state

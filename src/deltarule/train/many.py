@@ -19,6 +19,7 @@ from deltarule.optim import Optimizer
 from deltarule.optim import get as get_optimizer
 from deltarule.optim.wrappers import with_rate
 from deltarule.runtime.buffers import Array
+from deltarule.runtime.devices import checked_threads
 from deltarule.train.blocks import Rows
 from deltarule.train.callbacks import Callback
 from deltarule.train.history import History
@@ -99,6 +100,7 @@ def fit_many(
         ArgumentError, DataError, ShapeError, DTypeError: before the first step, for what does not fit.
     """
     _check_models(models)
+    threads = checked_threads(threads)
     n, chosen = len(models), get_loss(loss)
     arrays = prepared(models[0], inputs, targets, chosen, sample_weight, "fit_many")
     hooks = _lists("callbacks", callbacks, n, lambda item: not isinstance(item, (list, tuple)))

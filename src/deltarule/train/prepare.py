@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -218,7 +219,9 @@ def held_out(arrays: list[Array], fraction: float, seed: int, loss: Loss) -> tup
 
     Classes keep their shares, and examples their weights. Training data are not copied.
     """
-    if not fraction:
+    if isinstance(fraction, bool) or not isinstance(fraction, Real):
+        raise ArgumentError("validation_split", expected="a fraction in [0, 1)", got=repr(fraction))
+    if fraction == 0:
         return None, None
     if not 0 < fraction < 1:
         raise ArgumentError("validation_split", expected="a fraction in [0, 1)", got=repr(fraction))

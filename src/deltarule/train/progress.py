@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from deltarule.errors import ArgumentError
 from deltarule.render.ascii import fitted
 from deltarule.render.numbers import counted, named, number, rate, seconds
 from deltarule.render.table import width
@@ -215,4 +216,6 @@ class Terminal:
 
 def for_verbosity(verbose: int) -> Progress:
     """Return the teller for fit's ``verbose``: 0 silent, 1 with a live line on a terminal, 2 lines only."""
+    if isinstance(verbose, str) or verbose not in {0, 1, 2}:
+        raise ArgumentError("fit verbose", expected="0, 1 or 2", got=repr(verbose))
     return Terminal(live=verbose == 1) if verbose else Silent()

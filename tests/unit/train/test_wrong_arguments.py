@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from deltarule import nn, optim
+from deltarule import nn, optim, train
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.train import EarlyStopping, fit, fit_many, predict
 from deltarule.train.checkpoint import write_atomically
@@ -23,8 +23,8 @@ QUIET = {"loss": "cross_entropy", "verbose": 0, "epochs": 1}
         ({"seed": None}, "fit seed"),
         ({"seed": "a"}, "fit seed"),
         ({"seed": 1.5}, "fit seed"),
-        ({"threads": 0}, "threads: expected 1 to 256"),
-        ({"threads": -1}, "threads: expected 1 to 256"),
+        ({"threads": 0}, "threads: expected a whole number ≥ 1"),
+        ({"threads": -1}, "threads: expected a whole number ≥ 1"),
         ({"callbacks": EarlyStopping(patience=2)}, "Write callbacks=["),
         ({"regularizers": [0.1]}, "fit regularizers"),
         ({"regularizers": "l2"}, "fit regularizers"),
@@ -98,3 +98,42 @@ def test_a_pipe_is_not_replaced_and_a_link_is_kept(tmp_path):
     write_atomically(link, b"new")
     assert link.is_symlink()
     assert real.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("threads", 2.5), ("threads", True), ("threads", "2"), ("threads", 0), ("verbose", "no"), ("verbose", 3),
+        ("validation_split", "0.2"), ("validation_split", True), ("validation_split", None), ("epochs", 2.5),
+        ("batch_size", True), ("seed", 1.5), ("shuffle", 1),
+    ],
+)  # fmt: skip
+def test_options_of_another_type_are_told(network, blobs, option, value):
+    with pytest.raises(ArgumentError, match=option):
+        fit(network(), *blobs, loss="cross_entropy", **{"epochs": 1, "verbose": 0, option: value})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: train.EarlyStopping(patience=2.5), lambda: train.EarlyStopping(min_delta="1"),
+        lambda: train.EarlyStopping(min_delta=True), lambda: train.EarlyStopping(monitor=3),
+        lambda: train.EarlyStopping(restore_best=1), lambda: train.ReduceOnPlateau(factor="0.5"),
+        lambda: train.ReduceOnPlateau(patience=True), lambda: train.ReduceOnPlateau(min_factor="0"),
+        lambda: train.LearningRateFactor(0.5),
+    ],
+)  # fmt: skip
+def test_options_of_callbacks_of_another_type_are_told(make):
+    with pytest.raises(ArgumentError):
+        make()
+
+
+@pytest.mark.parametrize("every", [2.5, True, "3", 0, -1])
+def test_the_rhythm_of_a_callback_is_a_whole_number(network, blobs, every):
+    class Looking(train.Callback):
+        pass
+
+    callback = Looking()
+    callback.every = every
+    with pytest.raises(ArgumentError, match="Looking every"):
+        fit(network(), *blobs, loss="cross_entropy", epochs=1, verbose=0, callbacks=[callback])
