@@ -206,7 +206,9 @@ def _unary(m: Maker) -> Node:
 def _binary(m: Maker) -> Node:
     x = m.floating()
     y = m.partner(x)
-    kind = m.below(9)
+    kind = m.below(10)
+    if kind == 9:
+        return m.one((build.remainder, build.floor_divide, build.fmod))(x, m.one((_positive(y), build.add(y, -4.5))))
     if kind == 0:
         return _tame(m, build.divide(x, _positive(y) if m.chance(0.7) else build.add(y, 4.5)))
     if kind == 1:
@@ -500,7 +502,8 @@ def _extreme(m: Maker) -> Node:
     if kind == 1:
         return m.one((build.maximum, build.minimum, build.add, build.subtract))(x, m.partner(x))
     if kind == 2:
-        return m.one((build.multiply, build.divide))(x, m.input(x.shape, x.dtype))
+        y = m.input(x.shape, x.dtype)
+        return m.one((build.multiply, build.divide, build.fmod, build.remainder, build.floor_divide))(x, y)
     if kind == 3:
         return build.where(m.one((build.less, build.equal))(x, m.partner(x)), x, build.negate(x))
     if kind == 4:

@@ -132,6 +132,7 @@ TORCH: dict[Op, Callable[..., Tensor]] = {
     Op.SUBTRACT: lambda n, x, y: x - y,
     Op.MULTIPLY: lambda n, x, y: x * y,
     Op.DIVIDE: lambda n, x, y: x / y,
+    Op.FMOD: lambda n, x, y: torch.fmod(x, y),
     Op.POWER: lambda n, x, y: torch.pow(x, y),
     Op.MAXIMUM: lambda n, x, y: torch.where(x < y, y, x),
     Op.MINIMUM: lambda n, x, y: torch.where(y < x, y, x),
