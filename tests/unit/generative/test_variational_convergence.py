@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats as st
 
 import deltarule as dr
 from deltarule import generative as g
@@ -238,3 +239,25 @@ def test_growth_is_in_nats_whatever_the_level(constant: float) -> None:
     assert other.state()[0] == data
     with pytest.raises(ArgumentError, match="tolerance"):
         Convergence(-1.0)
+
+
+@pytest.mark.slow
+def test_ranks_of_true_parameters_are_uniform() -> None:
+    """Simulation-based calibration (Talts et al. 2018): in draws of q, the rank of what made the data is uniform."""
+    r = np.random.default_rng(12)
+    x = np.c_[np.ones(60), r.normal(3, 1, 60), r.normal(size=60)]
+    ranks = []
+    for trial in range(150):
+        truth = r.normal(0, 1, 3)
+        seen = (r.random(60) < 1 / (1 + np.exp(-x @ truth))).astype(float)
+
+        def log_joint(v: Values, seen: Any = seen) -> dr.Tensor:
+            prior = g.Normal(np.float64(0), 1.0).log_prob(v["w"]).sum(-1)
+            return prior + g.Bernoulli(v["w"] @ dr.tensor(x.T)).log_prob(seen).sum(-1)
+
+        fit = g.fit_variational(log_joint, "full", variables={"w": (3,)}, seed=trial)
+        assert fit.converged
+        draws = fit.sample(99, seed=trial)["w"]
+        ranks.append((draws < truth).sum(0) / 99 + r.random(3) / 100)
+    for one in np.array(ranks).T:
+        assert st.kstest(one, "uniform").pvalue > 1e-3
