@@ -30,6 +30,7 @@ CHUNK: Final = 64  # draws evaluated in one call
 _FIRST, _MOST, _FRESH = 256, 16_384, 4096  # draws
 _SETS, _LOOKS = 65, frozenset({1, 4, 8, 16, 32, 64})  # of draws, and after how many q is looked at
 _LEAST_PRECISION = 0.1  # of one step, relative to q's: a deviation grows threefold at most
+ROUNDING: Final = 1e-9  # nats that are no matter at all
 DIRECTIONS: Final = 500  # variables up to which curvature between all of them is measured
 _ROUNDS, _HALVINGS = 200, 20
 _ENDLESS = 1e8  # a deviation that has grown by this factor has no end
@@ -145,10 +146,10 @@ class Ascent:
         """
         n, d = draws_for(len(self.mean)), len(self.mean)
         generator = np.random.default_rng([self.seed, 0])
-        if not self._climb(matched_draws(n, d, generator), tolerance / 100, most_steps):
+        if not self._climb(matched_draws(n, d, generator), max(tolerance / 100, ROUNDING), most_steps):
             return False
         for k in range(1, _SETS):
-            if k in _LOOKS and self.gap(max(2 * n, _FRESH)) <= tolerance / 2:
+            if k in _LOOKS and self.gap(max(2 * n, _FRESH)) <= tolerance / 2 + ROUNDING:
                 break
             at = self.slopes(matched_draws(n, d, generator))
             if at is None or float(at.diagonal.max()) > k:  # a step of 1/(k + 1) that has no precision

@@ -22,7 +22,7 @@ from deltarule.generative.distributions import FullNormal, MultivariateNormal
 from deltarule.generative.divergence import Estimate
 from deltarule.generative.families import Family
 from deltarule.generative.joint import Joint, LogJoint, Variable, show_summary, summary_rows
-from deltarule.generative.natural import Ascent, gap, score_gap
+from deltarule.generative.natural import ROUNDING, Ascent, gap, score_gap
 from deltarule.generative.samplers import compiled_density
 from deltarule.nn.check import whole_number
 from deltarule.nn.context import require
@@ -339,4 +339,6 @@ class _Run:
             density = compiled_density(self.joint, self.device, with_slope=True)
             where = flat if factor is None or isinstance(self.family, families.MeanField) else factor
             left = gap(density, q.mean.numpy(), where, _FRESH, seed=self.seed + 1, tangents=self.family.tangents())
-        return VariationalFit(self.joint, self.family, self.history, bool(at_rest and left <= self.tolerance), left)
+        return VariationalFit(
+            self.joint, self.family, self.history, at_rest and left <= self.tolerance + ROUNDING, left
+        )

@@ -58,6 +58,7 @@ def test_an_uncentred_regression_ends_at_its_exact_posterior(n: int) -> None:
     assert full.converged and full.gap < 1e-6
     np.testing.assert_allclose((full.distribution().mean.numpy() - mean) / deviations, 0, atol=1e-6)
     np.testing.assert_allclose(full.distribution().covariance.numpy(), covariance, rtol=1e-6)
+    assert g.fit_variational(log_joint, "full", variables={"w": (2,)}, tolerance=0.0).converged
     independent = g.fit_variational(log_joint, variables={"w": (2,)})
     assert independent.converged
     np.testing.assert_allclose((independent.distribution().mean.numpy() - mean) / deviations, 0, atol=1e-6)
