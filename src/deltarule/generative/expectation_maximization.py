@@ -112,7 +112,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def _best(self, x: Array, goes_on: bool) -> _Run:
         """Return the best of all starts; raises the error of the last one where all fail."""
         if goes_on:
-            return self._climb(x, expect(x, self._last())[0])
+            responsibilities, before, _ = expect(x, self._last())
+            return self._climb(x, responsibilities, before)
         generator = check_random_state(self.random_state)
         shape = (self.n_components, x.shape[1])
         by_hand = _by_hand(self, shape)
@@ -158,10 +159,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
                 )  # fmt: skip
         return last
 
-    def _climb(self, x: Array, responsibilities: Array) -> _Run:
+    def _climb(self, x: Array, responsibilities: Array, before: float = -math.inf) -> _Run:
         """Make rounds of an M and an E step until the mean log-likelihood grows by less than ``tol``."""
         history: list[dict[str, float]] = []
-        before, converged = -math.inf, False
+        converged = False
         for _ in range(self.max_iter):
             mixture = maximize(x, responsibilities, self.covariance_type, self.reg_covar)
             responsibilities, likelihood, bound = expect(x, mixture)
@@ -200,8 +201,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return self.fit(X, y).predict(X)
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Array]:
-        """Return new examples (n, d) and their components, by ``random_state``."""
+        """Return new examples (n, d) and their components, by ``random_state``; raises ArgumentError for n < 1."""
         check_is_fitted(self)
+        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
+            raise ArgumentError("GaussianMixture.sample n", expected="a whole number ≥ 1", got=repr(n_samples))
         generator = check_random_state(self.random_state)
         labels = generator.choice(len(self.means_), size=n_samples, p=self.weights_)
         noise = generator.normal(size=(n_samples, self.means_.shape[1]))

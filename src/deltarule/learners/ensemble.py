@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.errors import ArgumentError, DataError, ShapeError
-from deltarule.learners.base import Array, encode_classes, generator, require, whole
+from deltarule.learners.base import Array, encode_classes, generator, log_of, require, whole
 from deltarule.learners.bayes import GaussianNaiveBayes
 from deltarule.learners.least_squares import LinearRegression
 from deltarule.learners.network import Network
@@ -117,6 +117,10 @@ class BaggingClassifier(ClassifierMixin, _Bagging):  # type: ignore[misc]  # as 
         """Return the mean of the members' probabilities (of their votes where they give none)."""
         x = self._checked(X)
         return np.asarray(np.mean([self._shares(member, x) for member in self.estimators_], axis=0))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return the logarithms of these, −∞ where the probability is 0."""
+        return log_of(self.predict_proba(X))
 
     def predict(self, X: Any) -> Array:
         """Return the class with the highest mean."""

@@ -137,6 +137,23 @@ def test_a_warm_start_goes_on(kind: str) -> None:
         parts.set_params(n_components=3).fit(X[:, :2])
 
 
+def test_rounds_of_warm_starts_know_when_they_have_converged() -> None:
+    ours = GaussianMixture(3, max_iter=1, warm_start=True, tol=1e-3, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        rounds = [ours.fit(X).lower_bound_ for _ in range(60)]
+        whole = GaussianMixture(3, max_iter=60, tol=1e-3, random_state=0).fit(X)
+    assert ours.converged_ and whole.converged_
+    first = int(np.argmax(np.diff(rounds) < 1e-3)) + 2
+    assert first == whole.n_iter_
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, True])
+def test_draws_are_at_least_one(n: Any) -> None:
+    with pytest.raises(ArgumentError, match="sample n: expected a whole number ≥ 1"):
+        GaussianMixture(2, random_state=0).fit(X).sample(n)
+
+
 COLLAPSED: dict[str, Any] = {
     "repeated rows": np.repeat(R.normal(size=(4, 2)), 10, axis=0) + 5,
     "a constant feature": np.c_[R.normal(size=40), np.full(40, 3.7)],

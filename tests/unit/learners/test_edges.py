@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from scipy.stats import multivariate_normal
@@ -138,6 +139,24 @@ def test_logarithms_of_probabilities() -> None:
         assert far.predict_log_proba(X * 1e6).min() == -np.inf
     assert not hasattr(of.MLPClassifier(loss="multiclass_hinge"), "predict_log_proba")
     assert loss_named("multiclass_hinge").link not in {"softmax", "sigmoid"}
+
+    bag = of.BaggingClassifier(random_state=0).fit(X, LABELS)
+    np.testing.assert_allclose(bag.predict_log_proba(X), np.log(bag.predict_proba(X)))
+
+
+TRANSFORMERS: list[Any] = [
+    of.PCA(2), of.FastICA(2), of.TSNE(max_iter=5), of.UMAP(n_epochs=2), of.AutoencoderTransformer(2, **QUICK),
+    of.ParametricUMAP(epochs=1, device="reference"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("learner", TRANSFORMERS, ids=lambda learner: type(learner).__name__)
+def test_every_transformer_names_its_features_and_gives_frames(learner: Any) -> None:
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    found = clone(learner).set_output(transform="pandas").fit_transform(frame)
+    names = [f"{type(learner).__name__.lower()}{i}" for i in range(2)]
+    assert found.columns.tolist() == names and found.index.tolist() == frame.index.tolist()
+    assert clone(learner).fit(frame).get_feature_names_out().tolist() == names
 
 
 def test_no_more_neighbors_than_examples() -> None:
