@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.data.arrays import check_squares
 from deltarule.errors import ArgumentError, DataError
+from deltarule.flags import check_parameters
 from deltarule.generative.mixture_starts import STARTS, covariances_of, given
 from deltarule.generative.mixture_steps import KINDS, MixtureParameters, collapsed, expect, log_sum, maximize
 from deltarule.runtime.buffers import Array
@@ -88,6 +89,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
             ValueError: Fewer examples than components, and what scikit-learn refuses.
         """
         del y
+        check_parameters(self, type(self).__init__)
         self._check()
         goes_on = self.warm_start and hasattr(self, "_mixture")
         x = np.asarray(validate_data(self, X, dtype=np.float64, ensure_min_samples=2, reset=not goes_on))
