@@ -8,12 +8,15 @@ import pickle
 import random
 import threading
 import weakref
+from collections import namedtuple
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import deltarule as dr
 from deltarule import losses, nn, optim
@@ -273,6 +276,60 @@ def test_copies_and_pickles_are_on_their_own() -> None:
     shallow._layers = {"0": net[0], "1": nn.ReLU()}
     assert (shallow.predict(X, device="reference") >= 0).all()
     assert (net.predict(X, device="reference") < 0).any()
+
+
+Pair = namedtuple("Pair", ["by", "list"])
+
+
+@pytest.mark.parametrize("kind", ["torch", "masked", "file", "named tuple", "own list", "array of objects"])
+def test_what_other_objects_hold_is_not_missed(kind: str, tmp_path: Path) -> None:
+    class Numbers(list):  # type: ignore[type-arg]
+        def total(self) -> float:
+            return sum(self) + getattr(self, "more", 0.0)
+
+    def read(path: str) -> str:
+        if kind == "file":
+            with open(path) as file:
+                return file.read()
+        return ""
+
+    class Holder(nn.Module):
+        def __init__(self) -> None:
+            self.path = str(tmp_path / "number")
+            if kind == "torch":
+                self.torch = torch.ones(1)
+            if kind == "masked":
+                self.masked = np.ma.array([1.0, 5.0], mask=[False, True])
+            if kind == "array of objects":
+                self.objects = np.array([1.0, None])
+            self.pair, self.own = Pair(1.0, [1.0]), Numbers([1.0])
+
+        def number(self) -> float:
+            found = {
+                "file": lambda: float(read(self.path)),
+                "torch": lambda: float(self.torch[0]),
+                "masked": lambda: float(self.masked.sum()),
+                "named tuple": lambda: self.pair.by * self.pair.list[0],
+                "own list": lambda: self.own.total(),
+                "array of objects": lambda: float(self.objects[0]),
+            }
+            return found[kind]()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.number()
+
+    (tmp_path / "number").write_text("1")
+    net = Holder()
+    changes: dict[str, Callable[[], Any]] = {
+        "torch": lambda: net.torch.mul_(3), "masked": lambda: net.masked.mask.__setitem__(1, False),
+        "file": lambda: (tmp_path / "number").write_text("3"), "named tuple": lambda: net.pair.list.__setitem__(0, 3.0),
+        "own list": lambda: setattr(net.own, "more", 2.0), "array of objects": lambda: net.objects.__setitem__(0, 3.0),
+    }  # fmt: skip
+    for _ in range(2):
+        np.testing.assert_array_equal(net.predict(X, device="reference"), X)
+    changes[kind]()
+    np.testing.assert_allclose(net.predict(X, device="reference"), X * net.number())
+    assert net.number() in {3.0, 6.0}
 
 
 def test_random_numbers_of_the_host_are_drawn_at_every_call() -> None:

@@ -101,7 +101,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Return loss and metrics over a data set in inference mode; penalties are left out.
 
-    ``sample_weight`` multiplies the loss of each example, as in ``fit``; metrics count every example once.
+    ``sample_weight`` multiplies the loss of each example, as in ``fit``; metrics count every example once. Programs
+    are kept with the model, as those of ``predict``.
     Errors: those of ``fit`` for data that do not fit the model or the loss.
     """
     chosen, size = get_loss(loss), _checked_size(batch_size, "evaluate")
@@ -181,8 +182,9 @@ def predict(
 
     Batches of ``batch_size`` go through one compiled program, what is left over through a smaller one. Programs are
     kept with the model: the next call on inputs of that shape runs at once, with the weights that the model has then.
-    Where the model has changed otherwise (a layer, a setting, a type), they are built anew. No inputs, (0, …), give
-    no outputs, (0, K).
+    Where the model has changed otherwise (a layer, a setting, a type), they are built anew: ``forward`` runs when a
+    program is built, and at every call where it changes the model or draws numbers of the host. No inputs, (0, …),
+    give no outputs, (0, K).
     """
     x, _ = check_arrays(inputs, where="predict", least=0)
     state = kept_for(model)

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import chain
 from operator import attrgetter, is_
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,10 +30,23 @@ _MOST_OBJECTS = 20_000
 _COPIED_BYTES = 1 << 16  # larger arrays are known by a digest
 _PURE = {"abc", "collections", "contextlib", "copy", "dataclasses", "deltarule", "enum", "functools", "itertools",
          "math", "numpy", "operator", "types", "typing"}  # fmt: skip
+
+
+class _Pair(NamedTuple):
+    first: int
+
+
 _DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
-                types.MethodDescriptorType, types.ClassMethodDescriptorType)  # fmt: skip
+                types.MethodDescriptorType, types.ClassMethodDescriptorType, type(_Pair.first))  # fmt: skip
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented), range, slice,
           np.generic, np.dtype, np.ufunc, enum.Enum, DType, Node, types.GenericAlias, *_DESCRIPTORS)  # fmt: skip
+
+
+_OUTSIDE = {"open", "input", "eval", "exec", "globals", "__import__", "id", "hash"}  # what they give is not watched
+
+
+class _Bare:
+    """An object whose whole state is in its attributes; larger ones hide some of it in C."""
 
 
 class _CannotBeWatchedError(Exception):
@@ -107,18 +120,18 @@ class Snapshot:
             self.tensors[id(value)] = value
             return ()
         if isinstance(value, np.ndarray):
-            if value.dtype.hasobject:
+            if value.dtype.hasobject or type(value) is not np.ndarray:
                 raise _CannotBeWatchedError
             if value.flags.writeable or value.base is not None:
                 self._arrays.append((value, _content(value)))
             return ()
-        if isinstance(value, (tuple, frozenset)) and type(value) in {tuple, frozenset}:
-            return value
+        if isinstance(value, (tuple, frozenset)):
+            return [*value, *self._attributes(value), *self._class(type(value))]
         if isinstance(value, (list, set, deque)):
             self._watched.append(value)
-            return [*value, *self._attributes(value)]
-        if isinstance(value, Mapping):
-            return [*self._items(value), *self._attributes(value)]
+            return [*value, *self._attributes(value), *self._class(type(value))]
+        if isinstance(value, (dict, types.MappingProxyType)):
+            return [*self._items(value), *self._attributes(value), *self._class(type(value))]
         return self._code(value)
 
     def _code(self, value: Any) -> Iterable[Any]:
@@ -151,7 +164,7 @@ class Snapshot:
         cls = type(value)
         if _root(cls) in {"onnx", "onnx_ml_pb2", "google"}:  # a file's content, which is read and never changed
             return ()
-        if not hasattr(value, "__dict__"):
+        if not hasattr(value, "__dict__") or cls.__basicsize__ > _Bare.__basicsize__:
             raise _CannotBeWatchedError
         return [*self._attributes(value), cls]
 
@@ -205,6 +218,8 @@ class Snapshot:
     def _globals(self, function: types.FunctionType) -> Iterable[Any]:
         """Watch the globals that a function names, and in modules from outside the attributes that it names."""
         names = tuple(dict.fromkeys(_names(function.__code__)))
+        if any(name in _OUTSIDE and name not in function.__globals__ for name in names):
+            raise _CannotBeWatchedError
         found: list[Any] = []
         for value in self._pick(function.__globals__.get, names):
             if not isinstance(value, types.ModuleType):
@@ -234,7 +249,7 @@ def _is_pure(value: Any) -> bool:
     if not isinstance(value, (types.ModuleType, type)):
         return False
     name = value.__name__ if isinstance(value, types.ModuleType) else value.__module__
-    return _root(value) in _PURE and not name.startswith("numpy.random")
+    return _root(value) in _PURE | {"builtins"} and not name.startswith("numpy.random")
 
 
 def _slots(cls: type) -> tuple[str, ...]:
