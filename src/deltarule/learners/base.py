@@ -95,6 +95,8 @@ def encode_classes(learner: Any, y: Array) -> npt.NDArray[np.int64]:
     learner.classes_ = np.unique(y)
     if len(learner.classes_) < 2:
         raise ValueError(f"{type(learner).__name__} needs at least two classes, got 1 class: {learner.classes_[0]!r}.")
+    if len(learner.classes_) == 2:
+        return np.asarray(y == learner.classes_[1], np.int64)
     return np.asarray(np.searchsorted(learner.classes_, y), np.int64)
 
 

@@ -20,8 +20,8 @@ from scipy import sparse
 
 from deltarule.learners.base import Array
 
-BLOCK = 4096  # rows, at most
-_NUMBERS = 2**17  # in a block, if that are more rows
+BLOCK = 2**14  # rows, at most
+_NUMBERS = 2**20  # in a block, if that are more rows
 _FAR = 32.0  # means of so many standard deviations are subtracted before products are made
 _EXTREME = 300  # powers of two beyond which squares, and sums of them, may not be finite or normal
 
@@ -97,21 +97,26 @@ class Design:
         return np.column_stack([phi, intercepts + coefficients @ self.means])
 
     def blocks(self) -> Iterator[tuple[slice, Any]]:
-        """Yield rows and their numbers, all of which a ``Block`` of products is made of; sparse ones at once."""
+        """Yield places of rows and the rows in float64, until the next is taken; sparse ones at once."""
         if sparse.issparse(self.rows):
             yield slice(0, self.n), self.rows
             return
         step = self.block_rows
+        buffer = None if self.rows.dtype == np.float64 else np.empty((min(step, self.n), self.features))
         for start in range(0, self.n, step):
             rows = slice(start, min(start + step, self.n))
-            yield rows, np.asarray(self.rows[rows], np.float64)
+            if buffer is None:
+                yield rows, self.rows[rows]
+            else:
+                np.copyto(buffer[: rows.stop - start], self.rows[rows])
+                yield rows, buffer[: rows.stop - start]
 
     @property
     def block_rows(self) -> int:
-        """Rows of a block: as many as stay in the cache, a power of two."""
+        """Rows of a block: as many as stay in the cache, or nearly as many in each of the blocks that there are."""
         if sparse.issparse(self.rows):
             return self.n
-        return int(min(BLOCK, max(256, 2 ** int(np.log2(max(1, _NUMBERS // max(1, self.features)))))))
+        return even_rows(self.n, min(BLOCK, max(1024, 2 ** int(np.log2(max(1, _NUMBERS // max(1, self.features)))))))
 
     def forward(self, block: Any, phi: Array) -> Array:
         """Return x̃Φᵀ of a block, (rows, outputs)."""
@@ -148,6 +153,19 @@ class Design:
         return found
 
 
+def even_rows(n: int, most: int) -> int:
+    """Return rows for blocks of about the same size, ``most`` of many; they round up to an eighth of a power of two.
+
+    >>> even_rows(20_000, 2**14), even_rows(900, 2**14), even_rows(10**6, 2**14)
+    (10240, 960, 16384)
+    """
+    if n >= 32 * most:
+        return most
+    rows = -(-n // -(-n // most))
+    step: int = max(16, 2 ** (rows.bit_length() - 4))
+    return min(most, -(-rows // step) * step)
+
+
 def _product(block: Any, weights: Array) -> Array:
     if sparse.issparse(block):
         return np.asarray((block.T @ sparse.diags_array(weights) @ block).toarray())
@@ -165,10 +183,14 @@ def _moments(x: Any, weights: Array) -> tuple[Array, Array]:
         return np.asarray(x.T @ weights, np.float64) / total, np.asarray(squares.T @ weights) / total
     mean, square = np.zeros(x.shape[1]), np.zeros(x.shape[1])
     step = max(256, _NUMBERS // max(1, x.shape[1]))
+    buffer = np.empty((min(step, len(x)), x.shape[1]))
     for start in range(0, len(x), step):
-        block, part = np.asarray(x[start : start + step], np.float64), weights[start : start + step]
-        mean += part @ block
-        square += part @ (block * block)
+        block, part = x[start : start + step], weights[start : start + step]
+        squares = buffer[: len(block)]
+        np.copyto(squares, block)
+        mean += part @ squares
+        squares *= squares
+        square += part @ squares
     return mean / total, square / total
 
 

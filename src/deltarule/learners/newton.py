@@ -8,7 +8,7 @@ its derivatives in the scores (``pointwise``); the gradient is Eᵀx̃ + αΦ fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -16,17 +16,19 @@ import numpy as np
 from scipy import linalg
 
 from deltarule.learners.base import Array
-from deltarule.learners.design import BLOCK, Design
+from deltarule.learners.design import BLOCK, Design, even_rows
 from deltarule.learners.pointwise import Family, Pointwise, filled, pointwise
 from deltarule.losses import Loss
 from deltarule.optim.line_search import descend_convex
 
-WORTH_COMPILING = 2**22  # scores of an evaluation: below, NumPy ends before the compiler
+WORTH_COMPILING = 2**19  # scores of an evaluation: below, NumPy ends before the compiler
 _WORTH_A_MATRIX = 1024  # coefficients of one output; of several: below, the Hessian takes no longer than its products
-_WORTH_A_MATRIX_OF_SEVERAL = 100
-_WORTH_A_SAMPLE = 2**14  # examples
-_SHARE, _PER_COEFFICIENT = 16, 32  # a sample is a 16th of the examples, and has 32 for every coefficient
+_WORTH_A_MATRIX_OF_SEVERAL = 320
+_WORTH_A_SAMPLE = 2**12  # examples
+_SHARE, _PER_COEFFICIENT = 16, 32  # a sample is a 16th of the examples at least, and has 32 for every coefficient
+_MOST_SHARE, _ENOUGH = 6, 512  # beyond 512 for each it need not be larger, nor beyond a 6th of the examples
 _MOST_PRODUCTS = 250
+_FORCING = 0.1  # of the gradient: what the first systems leave of it
 _REUSED = 0.2  # the same matrix serves again where a step has left no more than this share of the gradient
 _PATIENCE = 8  # steps that lower neither J nor the gradient
 _ROUGHLY = 1e-4  # largest derivative of a sample's minimum
@@ -35,6 +37,7 @@ _FLAT = 1e-8  # of the largest curvature: what is taken for none, so that a slop
 _ROUNDING = 1e-12  # of a slope along which nothing curves
 
 Solver = Callable[[Array], Array]
+Pair = tuple[Array, Array]  # a step, and the change of the gradient along it
 
 
 @final
@@ -60,7 +63,7 @@ class Problem:
         self.shape = (outputs, design.width)
         self._labels, self._weights = labels, weights
         self._number = () if number is None else (np.array(number, np.float64),)
-        rows = min(BLOCK, design.block_rows, max(16, 2 ** (design.n - 1).bit_length()))
+        rows = even_rows(design.n, min(BLOCK, design.block_rows))
         device = "cpu" if design.n * outputs >= WORTH_COMPILING else "reference"
         self._programs: Pointwise = pointwise(loss, outputs, rows, device)
         self._scores = np.zeros((design.n, outputs))
@@ -159,25 +162,40 @@ def newton(problem: Problem, phi: Array, max_iter: int, tol: float) -> Ended:
         x, solve = phi.ravel(), None
         value, gradient = at(x)
     slope, steps, idle = _largest(gradient), 0, 0
+    seen: list[Pair] = []
     while slope > tol and steps < max_iter and idle < _PATIENCE:
         fresh = solve is None
         solve = solve or _solver(problem)
-        along = solve(-gradient)
+        along = _corrected(solve, seen, -gradient)
         found = descend_convex(at, x, value, gradient, along)
         if found is None and fresh:
             break
         if found is None:  # the matrix is that of an earlier step
             at(x)
-            solve = None
+            solve, seen = None, []
             continue
-        length, lower, gradient = found
-        x, steps, before = x + length * along, steps + 1, slope
+        length, lower, slopes = found
+        seen.append((length * along, slopes - gradient))
+        x, gradient, steps, before = x + length * along, slopes, steps + 1, slope
         slope = _largest(gradient)
         idle = 0 if lower < value or slope < 0.9 * before else idle + 1
         value = lower
         if not (problem.worth_a_matrix and slope <= _REUSED * before):
-            solve = None
+            solve, seen = None, []
     return Ended(x.reshape(problem.shape), max(1, steps), slope, slope <= tol)
+
+
+def _corrected(solve: Solver, seen: Sequence[Pair], right: Array) -> Array:
+    """Return the solution for a matrix of earlier steps, corrected by what the gradient has done since (BFGS)."""
+    q, shares = right.copy(), []
+    known = [(step, change, 1 / float(step @ change)) for step, change in seen if step @ change > 0]
+    for step, change, scale in reversed(known):
+        shares.append(scale * float(step @ q))
+        q -= shares[-1] * change
+    found = solve(q)
+    for (step, change, scale), share in zip(known, reversed(shares), strict=True):
+        found = found + (share - scale * float(change @ found)) * step
+    return found
 
 
 def _largest(gradient: Array) -> float:
@@ -186,7 +204,8 @@ def _largest(gradient: Array) -> float:
 
 def sample(problem: Problem, phi: Array) -> tuple[Problem, float] | None:
     """Return J of a sample and the derivative that its minimum may have, from Φ = 0 where there are many examples."""
-    size = max(problem.design.n // _SHARE, _PER_COEFFICIENT * phi.size)
+    n = problem.design.n
+    size = max(n // _SHARE, _PER_COEFFICIENT * phi.size, min(n // _MOST_SHARE, _ENOUGH * phi.size))
     if problem.design.n < _WORTH_A_SAMPLE or 2 * size > problem.design.n or phi.any():
         return None
     rows = np.random.default_rng(0).choice(problem.design.n, size, replace=False)
@@ -232,10 +251,13 @@ def _solver(problem: Problem) -> Solver:
 
 
 def _conjugate_gradients(curve: Solver, right: Array) -> Array:
-    """Solve H x = right for a positive semidefinite H given by its products."""
+    """Solve H x = right for a positive semidefinite H given by its products, the better the smaller the right side.
+
+    So exact that Newton's steps still converge faster than linearly (Dembo, Eisenstat and Steihaug 1982).
+    """
     x, residual = np.zeros_like(right), right.copy()
     direction, size = residual.copy(), float(residual @ residual)
-    goal = 1e-12 * size
+    goal = min(_FORCING, _largest(right) ** 0.5) ** 2 * size
     for _ in range(_MOST_PRODUCTS):
         image = curve(direction) + 1e-12 * direction
         bent = float(direction @ image)

@@ -26,7 +26,7 @@ Pair = tuple[Array, Array]
 MOST_FEATURES = 4096  # for which G is made where it is not smaller than the data
 _NEAR = 1e-14  # a variance below this share of the squared mean is measured from the rows
 _MOST_ERROR = 1e-12  # of θ from rows that QR has rounded, above which they are summed in twice the digits
-_LARGE, _MOST_ERROR_OF_LARGE = 2**24, 1e-10  # numbers to sum at which that takes longer than a part of a second
+_LARGE, _MOST_ERROR_OF_LARGE = 2**20, 1e-10  # numbers: from so many on, that is noticed
 _NUMBERS = 2**17  # in a block of rows
 
 
