@@ -118,6 +118,7 @@ def _child(work: Callable[[], Iterator[Verdict]], reading: int, writing: int) ->
         os.close(reading)
         faulthandler.disable()  # a crash is reported by the parent
         os.environ["DELTARULE_CACHE"] = "off"
+        os.environ["DELTARULE_VERIFY"] = "1"
         torch.set_num_threads(1)
         _limit_memory()
         for verdict in work():
