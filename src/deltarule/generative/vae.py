@@ -331,8 +331,8 @@ class VAE(nn.Module):
         """Return ln p(x) of every example by importance sampling from q(z|x), and its standard error (VI-02).
 
         ln (1/S)Σ p(x|zₛ)p(zₛ)/q(zₛ|x), a lower bound in expectation that tightens with S; the error is s/(√S·w̄) of
-        the weights w (delta method). ``DataWarning`` tells of examples whose error is not to be trusted, by
-        ``pareto_k`` of their weights: there q(z|x) is too narrow.
+        the weights w (delta method). ``DataWarning`` tells where the error of more than a quarter
+        of the examples is not to be trusted, by ``pareto_k`` of their weights: there q(z|x) is too narrow.
         """
         logs = self.log_weights(inputs, n_samples, seed=seed, condition=condition)
         _warn_of_heavy_tails(logs)
@@ -365,12 +365,12 @@ def _is_number(value: object) -> bool:
 
 
 def _warn_of_heavy_tails(log_weights: Array) -> None:
-    """Warn where the importance weights (S, N) of an example have a tail whose mean a few draws decide."""
+    """Warn where the weights (S, N) of more than a quarter of the examples have a mean that a few draws decide."""
     if len(log_weights) < _LEAST_WEIGHTS:
         return
     shapes = np.array([pareto_k(column) for column in log_weights.T])
     heavy = int((~(shapes <= _HEAVY)).sum())
-    if heavy:
+    if 4 * heavy > len(shapes):
         warnings.warn(
             f"ln p(x) of {heavy} of {len(shapes)} examples is not to be trusted, nor its error: the importance weights "
             f"have heavy tails (Pareto k up to {np.max(shapes):.2g}, above {_HEAVY}). q(z|x) is too narrow there: "
