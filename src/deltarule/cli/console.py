@@ -43,13 +43,13 @@ class Console:
             room = None if whole else width()
             echo(text if room is None else "\n".join(part for line in text.split("\n") for part in wrap(line, room)))
 
-    def rows(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        """Print a title and aligned pairs; long values go on below themselves."""
+    def rows(self, title: str, rows: Sequence[tuple[str, str]], width: int | None = None) -> None:
+        """Print a title and aligned pairs; long values go on below themselves, in the terminal's width by default."""
         self.say(shown(title))
         indent = max(len(label) for label, _ in rows) + 4
         for label, text in rows:
             start = f"  {label}".ljust(indent)
-            for number, part in enumerate(wrap(shown(text), columns() - indent, "")):
+            for number, part in enumerate(wrap(shown(text), (width or columns()) - indent, "")):
                 self.say((start if number == 0 else " " * indent) + part)
         self.say()
 
