@@ -117,7 +117,7 @@ TORCH: dict[Op, Callable[..., Tensor]] = {
     Op.SIGN: lambda n, x: torch.sign(x),
     Op.FLOOR: lambda n, x: torch.floor(x),
     Op.EXP: lambda n, x: torch.exp(x),
-    Op.EXPM1: lambda n, x: torch.expm1(x),
+    Op.EXPM1: lambda n, x: torch.expm1(x).detach() + (torch.exp(x) - torch.exp(x).detach()),  # slope eˣ, not y + 1
     Op.LOG: lambda n, x: torch.log(x),
     Op.LOG1P: lambda n, x: torch.log1p(x),
     Op.SQRT: lambda n, x: torch.sqrt(x),
