@@ -262,6 +262,12 @@ def test_freezing(case: Case) -> None:
 
 
 @every_layer
+def test_parameters_have_the_element_type_of_the_network(case: Case) -> None:
+    assert {p.dtype.name for p in case.make().parameters()} <= {"float32"}
+    assert {p.dtype.name for p in case.make().astype("float64").parameters()} <= {"float64"}
+
+
+@every_layer
 def test_first_values_depend_on_the_seed_alone(case: Case) -> None:
     first, again, other = case.make(), case.make(), case.make()
     for module in (first, again):

@@ -43,9 +43,10 @@ class Declared:
         """Return first values by a rule, whose fans are those of one part, in an element type."""
         first, *rest = self.drawn or self.shape
         shape = (first // self.parts, *rest)
-        drawn = [rule.values(shape, random, dtype, self.groups) for _ in range(self.parts)]
+        kind = dtype if self.place is None else "float64"  # what is placed is rounded once, at the end
+        drawn = [rule.values(shape, random, kind, self.groups) for _ in range(self.parts)]
         values = drawn[0] if self.parts == 1 else np.concatenate(drawn)
-        return values if self.place is None else self.place(values)
+        return values if self.place is None else self.place(values).astype(dtype)
 
 
 @dataclass
