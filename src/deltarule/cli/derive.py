@@ -76,7 +76,7 @@ def command(
         if path is not None:
             write_atomically(path, text.encode())
             written[path.suffix.lstrip(".")] = str(path)
-            console.say(f"wrote {shown(path)}")
+            console.say(f"wrote {shown(path)}", whole=True)
     lines = [
         {"number": line.number, "left": to_text(e.left), "right": to_text(e.right), "latex": to_latex(e.right),
          "shape": size(line.shape), "reason": line.reason}
@@ -103,7 +103,7 @@ def _of_vector(found: problem.Problem, layout: Layout, latex: Path | None, html:
     if latex is not None:
         texts = [one.latex() if isinstance(one, Slices) else rf"\[ {one.latex()} \]" for one in derivatives]
         write_atomically(latex, "\n".join(texts).encode())
-        console.say(f"wrote {shown(latex)}")
+        console.say(f"wrote {shown(latex)}", whole=True)
     lines = [line for one in derivatives for line in one.lines]
     error = max((max(report.difference_error, report.engine_error) for report in reports), default=0.0)
     written = {"latex": str(latex)} if latex is not None else {}

@@ -60,7 +60,7 @@ def command(
             written[path.suffix.lstrip(".")] = str(path)
     console.say(found.text(answers=key, hints=hints))
     for path_text in written.values():
-        console.say(f"wrote {shown(path_text)}")
+        console.say(f"wrote {shown(path_text)}", whole=True)
     sheets = [
         [
             {"text": q.text, "items": [{"asked": to_text(i.asked), "answer": to_text(i.answer)} for i in q.items]}

@@ -53,7 +53,7 @@ def command(model: Path, c_path: Path | None, onnx_path: Path | None, batch_size
             ) from error
         onnx.export(module, onnx_path, input_shape=about.input_shape)
         written["onnx"] = str(onnx_path)
-        console.say(f"wrote {shown(onnx_path)}")
+        console.say(f"wrote {shown(onnx_path)}", whole=True)
     console.finish(written)
 
 

@@ -50,7 +50,7 @@ def command(model: Path, data: str, output: Path | None, formulas: bool, device:
         console.say(f"{f'row {i}' if names is None else shown(names[i])}: {_words(said[i], about.class_names)}")
     if len(said) > _SHOWN:
         console.say(f"… and {len(said) - _SHOWN:,} more")
-    console.say(f"predictions  {shown(path)}")
+    console.say(f"predictions  {shown(path)}", whole=True)
     console.finish({"samples": len(said), "task": about.task, "classes": list(about.class_names), "output": str(path)})
 
 

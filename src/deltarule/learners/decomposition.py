@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.data.arrays import check_squares
 from deltarule.errors import ArgumentError, DataError
+from deltarule.flags import check_parameters
 from deltarule.learners.base import Array, coded, generator, require, whole
 from deltarule.learners.components import Centred, most_likely, share
 from deltarule.learners.moments import Moments
@@ -113,6 +114,7 @@ class PCA(Projection):
         return self
 
     def _check_parameters(self, x: Any) -> None:
+        check_parameters(self, type(self).__init__)
         own = "a whole number ≥ 1, a share in (0, 1), 'mle' or None"
         chosen = self._chosen
         require(self, "n_components", lambda n: n is None or whole(1)(n) or chosen(), own)

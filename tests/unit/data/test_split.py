@@ -79,7 +79,7 @@ def test_split_refuses_what_it_cannot_do(arguments, error, message):
     with pytest.raises(error, match=message):
         data.split(10, **arguments)
     for count in (0, -1):
-        with pytest.raises(DataError, match=f"training example, got {count} rows"):
+        with pytest.raises(DataError, match=f"training example, got {count} rows".replace("-", "−")):
             data.split(count)
     for rows in ("a", 10.0, [1, 2], True, None):
         with pytest.raises(ArgumentError, match="split n: expected a whole number"):
