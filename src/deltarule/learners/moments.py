@@ -43,8 +43,3 @@ class Moments:
         spread = scatter(x, mean, weights) if self.scatter.ndim == 2 else squares(x, mean, weights)
         self.mean, self.scatter = merged(self.weight, self.mean, self.scatter, mass, mean, spread)
         self.weight += mass
-
-    def rows(self) -> Array:
-        """Return as many rows as features whose products are the full scatter: RᵀR = Σ w(x − μ)(x − μ)ᵀ."""
-        values, vectors = np.linalg.eigh(self.scatter)
-        return np.asarray(np.sqrt(np.maximum(values, 0))[:, None] * vectors.T)
