@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,27 @@ Array = npt.NDArray[Any]
 _LOOKED_AT = 1 << 20  # elements at a time
 
 
+def _refuse_other_kinds(value: Any, name: str) -> None:
+    """Raise for containers that NumPy would wrap whole, or whose missing entries it would fill with what lies there."""
+    kind, expected = f"a {type(value).__name__}", "one array of numbers"
+    if isinstance(value, (Mapping, Set)):
+        hint = "Join the columns to one array, np.stack(list(columns.values()), axis=1) for a mapping of them."
+        raise DTypeError(name, expected=expected, got=kind, hint=hint)
+    if hasattr(value, "toarray"):
+        raise DTypeError(name, expected=expected, got=f"a sparse {type(value).__name__}", hint="Write X.toarray().")
+    if isinstance(value, np.ma.MaskedArray) and bool(np.ma.getmaskarray(value).any()):
+        hint = "Drop these rows, or fill them: X.filled(value)."
+        raise DataError(name, expected="numbers without gaps", got="a masked array", hint=hint)
+
+
 def _numeric(value: Any, name: str) -> Array:
+    _refuse_other_kinds(value, name)
     try:
         array = np.asarray(value)
         if array.dtype == object:
             array = array.astype(np.float64)
     except (ValueError, TypeError) as error:
+        _refuse_several(value, name)
         raise DTypeError(
             name, expected="numbers in rows of equal length", got=str(error),
             hint="Encode text with data.LabelEncoder or data.one_hot; pad or cut rows to one length.",
@@ -106,6 +122,7 @@ def check_arrays(inputs: Any, targets: Any = None, where: str = "fit", least: in
         return x, None
     y = _numeric(targets, f"{where} targets")
     if y.ndim == 0 or len(y) != len(x):
+        _refuse_several(inputs, f"{where} inputs", len(y) if y.ndim else None)
         raise DataError(
             f"{where} targets",
             expected=f"{len(x)} targets, one for each example",
@@ -114,6 +131,16 @@ def check_arrays(inputs: Any, targets: Any = None, where: str = "fit", least: in
         )
     check_finite(y, f"{where} targets")
     return x, y.astype(np.int64 if y.dtype.kind in "iub" else _kept(y.dtype), copy=False)
+
+
+def _refuse_several(inputs: Any, name: str, rows: int | None = None) -> None:
+    """Raise where a few arrays of as many rows were handed over as a list: several inputs."""
+    if not isinstance(inputs, (list, tuple)) or len(inputs) > 8:
+        return
+    lengths = {item.shape[0] if len(getattr(item, "shape", ())) > 1 else -1 for item in inputs}
+    if len(lengths) == 1 and -1 not in lengths and (rows is None or lengths == {rows}):
+        hint = "Join them, np.concatenate([X1, X2], axis=1); forward takes them apart."
+        raise DataError(name, expected="one array", got=f"a list of {len(inputs)} arrays", hint=hint)
 
 
 _WIDENED = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint64": "int64"}

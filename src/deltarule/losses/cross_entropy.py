@@ -31,17 +31,22 @@ from deltarule.tensor.functional import (
 from deltarule.tensor.tensor import Tensor, tensor
 
 
-def classes_required(prediction: Shape, target: Shape, ignore_label: int | None = None) -> tuple[Requirement, ...]:
-    """Return that a label has a class (or is the ignored one), and that a row of shares is a distribution."""
+def classes_required(
+    prediction: Shape, target: Shape, ignore_label: int | None = None, more: str = ""
+) -> tuple[Requirement, ...]:
+    """Return that a label has a class (or is the ignored one), and that a row of shares is a distribution.
+
+    ``more`` is what the loss can do beside about labels without a class.
+    """
     n = prediction[-1]
     if not isinstance(n, int):  # an unknown number of classes
         return ()
     if len(target) == len(prediction) - 1:
-        more, hint = "Give the model as many outputs as there are classes.", "ignore_label= leaves examples out."
+        hint = "Give the model as many outputs as there are classes."
         if ignore_label is None:
-            return (Requirement(lambda y: (y < 0) | (y >= n), f"labels 0 … {n - 1}", f"{more} {hint}"),)
+            return (Requirement(lambda y: (y < 0) | (y >= n), f"labels 0 … {n - 1}", f"{hint} {more}".rstrip()),)
         expected = f"labels 0 … {n - 1}, or {ignore_label} to be ignored"
-        return (Requirement(lambda y: ((y < 0) | (y >= n)) & (y != ignore_label), expected, more),)
+        return (Requirement(lambda y: ((y < 0) | (y >= n)) & (y != ignore_label), expected, hint),)
     return (
         Requirement(lambda y: y < -1e-6, "shares ≥ 0"),
         Requirement(
@@ -89,7 +94,7 @@ class _Categorical(Loss):
 
     def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
         """Return that labels have a class and rows are distributions."""
-        return classes_required(prediction, target, self.ignore_label)
+        return classes_required(prediction, target, self.ignore_label, "ignore_label= leaves examples out.")
 
     def counted(self, prediction: Tensor, target: Tensor) -> Tensor | None:
         """Return the share of each example's labels that are not ignored."""

@@ -230,22 +230,30 @@ def over_examples(values: Tensor, how: Literal["mean", "sum"] = "mean") -> Tenso
 
 
 _ABBREVIATIONS = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "bce": "binary_cross_entropy",
-                  "nll": "negative_log_likelihood", "ce": "cross_entropy", "l1": "mean_absolute_error"}  # fmt: skip
+                  "nll": "negative_log_likelihood", "ce": "cross_entropy", "l1": "mean_absolute_error",
+                  "categorical_crossentropy": "cross_entropy", "crossentropy": "cross_entropy",
+                  "sparse_categorical_crossentropy": "cross_entropy"}  # fmt: skip
 
 
 def from_config(config: dict[str, Any]) -> Loss:
     """Return the loss of a ``config()``."""
     arguments = dict(config)
     name = arguments.pop("loss", "")
-    if name not in _KINDS:
-        near = difflib.get_close_matches(_ABBREVIATIONS.get(name, str(name)), _KINDS, n=1)
-        raise ArgumentError(
-            "loss",
-            expected=f"one of {', '.join(sorted(_KINDS))}",
-            got=repr(name),
-            hint=f"Did you mean {near[0]!r}?" if near else "",
-        )
+    if not isinstance(name, str) or name not in _KINDS:
+        raise ArgumentError("loss", expected=f"one of {', '.join(sorted(_KINDS))}", got=repr(name), hint=_meant(name))
     return _KINDS[name](**{key: _frozen(value) for key, value in arguments.items()})
+
+
+def _meant(name: Any) -> str:
+    """Return the way out for what is no loss: the name that was meant, or how a loss of one's own is written."""
+    if isinstance(name, str):
+        near = difflib.get_close_matches(_ABBREVIATIONS.get(name.lower(), name.lower()), _KINDS, n=1)
+        return f"Did you mean {near[0]!r}?" if near else ""
+    if isinstance(name, type):
+        return f"Write losses.{name.__name__}(), with parentheses." if issubclass(name, Loss) else ""
+    if callable(name):
+        return "A loss of your own is a class derived from losses.Loss with the method per_example."
+    return "For several outputs see losses.Multitask." if isinstance(name, dict) else ""
 
 
 def _frozen(value: Any) -> Any:

@@ -18,7 +18,7 @@ from deltarule.graph.op import Op
 from deltarule.losses import Loss
 from deltarule.nn import freezing, state
 from deltarule.nn.init import DEFAULT_SEED, Initializer, generator, xavier_uniform
-from deltarule.runtime.buffers import Array, leaf
+from deltarule.runtime.buffers import Array, leaf, value_of
 from deltarule.shapes import count
 from deltarule.tensor.tensor import Tensor, parameter, tensor
 from deltarule.train import History
@@ -379,8 +379,9 @@ def _unique(found: Iterator[tuple[str, Module]]) -> Iterator[tuple[str, Module]]
 
 
 def _is_state(name: str, item: Tensor) -> bool:
-    """Whether a tensor is a value to keep, and neither a parameter nor a result that was set aside."""
-    return not item.requires_grad and not name.startswith("_") and item._node.op is Op.INPUT
+    """Whether a tensor is a value to keep, and neither a parameter nor an input or result that was set aside."""
+    known = item._node.op is Op.INPUT and value_of(item._node) is not None
+    return known and not item.requires_grad and not name.startswith("_")
 
 
 def _replaced(value: Any, changed: dict[int, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -157,7 +158,11 @@ def get(optimizer: str | Optimizer) -> Optimizer:
         return optimizer
     names = {name.lower(): kind for name, kind in _KINDS.items() if kind.stands_alone}
     if str(optimizer).lower() not in names:
-        raise ArgumentError("optimizer", expected=f"one of {', '.join(sorted(names))}", got=repr(optimizer))
+        near = difflib.get_close_matches(str(optimizer).lower(), names, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else ""
+        if isinstance(optimizer, type):
+            hint = f"Write optim.{optimizer.__name__}(), with parentheses."
+        raise ArgumentError("optimizer", expected=f"one of {', '.join(sorted(names))}", got=repr(optimizer), hint=hint)
     return names[str(optimizer).lower()]()
 
 

@@ -7,6 +7,7 @@ Predictions are the model's raw outputs (logits, where the loss takes logits). S
 
 from __future__ import annotations
 
+import difflib
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -349,8 +350,10 @@ def get(metric: MetricLike, loss: Loss) -> Metric:
         kind = _Names.BINARY["binary_accuracy" if name == "accuracy" else name]
         threshold, target_threshold = _thresholds(loss)
         return kind(name=name, threshold=threshold, target_threshold=target_threshold)
-    known = ", ".join(sorted({"accuracy", *_Names.TABLE, *_Names.BINARY}))
-    raise ArgumentError("metrics", expected=f"one of {known}, a Metric or a function", got=repr(metric))
+    known = sorted({"accuracy", *_Names.TABLE, *_Names.BINARY})
+    near = ["accuracy"] if name == "acc" else difflib.get_close_matches(name, known, n=1)
+    expected, hint = f"one of {', '.join(known)}, a Metric or a function", f"Did you mean {near[0]!r}?" if near else ""
+    raise ArgumentError("metrics", expected=expected, got=repr(metric), hint=hint)
 
 
 def get_all(metrics: Sequence[MetricLike], loss: Loss) -> tuple[Metric, ...]:

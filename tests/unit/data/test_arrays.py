@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from deltarule.data import check_arrays, check_labels
 from deltarule.errors import DataError, DTypeError
@@ -24,6 +25,10 @@ GOOD = np.zeros((3, 2), np.float32)
         ([[1j]], DTypeError, "complex128"),
         (np.array([[None]]), DataError, "NaN in row 0"),
         (np.array(["2020-01-01"], "datetime64[D]"), DTypeError, "datetime64"),
+        ({"a": [1.0, 2.0]}, DTypeError, "got a dict"),
+        (sparse.csr_matrix(GOOD), DTypeError, r"Write X\.toarray\(\)"),
+        (np.ma.masked_array(GOOD, GOOD == 0), DataError, "got a masked array"),
+        ([GOOD, GOOD[:, :1]], DataError, "expected one array, got a list of 2 arrays"),
     ],
 )
 def test_inputs_that_cannot_be_trained_on(inputs, error, message):
@@ -55,6 +60,17 @@ def test_types_after_the_check(given, kept):
     assert x.dtype.isnative
     assert y.dtype == (np.dtype(kept) if kept.startswith("f") else np.int64)
     np.testing.assert_array_equal(x, 1)
+
+
+def test_several_inputs_are_told():
+    with pytest.raises(DataError, match="fit inputs: expected one array, got a list of 2 arrays"):
+        check_arrays([GOOD, GOOD], [0, 1, 0])
+    x, _ = check_arrays([GOOD, GOOD], [0, 1])  # two examples
+    assert x.shape == (2, 3, 2)
+    with pytest.raises(DataError, match="3 targets"):
+        check_arrays(list(GOOD), [0, 1])
+    x, _ = check_arrays(np.ma.masked_array(GOOD, mask=False))
+    np.testing.assert_array_equal(x, GOOD)
 
 
 def test_good_arrays_are_not_copied():

@@ -266,6 +266,8 @@ HOSTILE = {
     "endless loop": lambda: loop(10**9),
     "longest loop": lambda: loop(2**63 - 1),
     "axis 99": lambda: one("Softmax", {}, axis=99),
+    "axis of a flattening": lambda: one("Flatten", {}, axis=77),
+    "axis of a flattening from the end": lambda: one("Flatten", {}, axis=-3),
     "axis 99 of old": lambda: one("Softmax", {}, 11, axis=99),
     "axis of a sum": lambda: one("ReduceSum", {"a": lengths(7)}),
     "axis of a concatenation": lambda: one("Concat", {"w": floats(2, 3)}, axis=9),

@@ -173,3 +173,18 @@ def test_the_label_to_ignore_is_a_whole_number() -> None:
     assert losses.from_config(loss.config()) == CrossEntropy(ignore_label=-1)
     with pytest.raises(ShapeError):
         loss(np.zeros((2, 3)), np.zeros((3,), int))
+
+
+@pytest.mark.parametrize(
+    ("loss", "has"),
+    [
+        (losses.MulticlassHinge(), False),
+        (CrossEntropy(), True),
+        (losses.Focal(), True),
+        (CrossEntropy(ignore_label=-1), False),
+    ],
+)
+def test_ignored_labels_are_named_where_there_are_some(loss, has):
+    with pytest.raises(DataError) as told:
+        loss(LOGITS, _with(LABELS, 3)[1])
+    assert ("ignore_label=" in str(told.value)) == has

@@ -132,7 +132,7 @@ def test_what_would_be_lost_is_refused_and_the_model_stays(change, error, told):
     assert model.layer.weight.requires_grad
 
 
-def test_results_that_are_set_aside_do_no_harm():
+def test_results_that_are_set_aside_do_no_harm(tmp_path):
     """As before: an attribute that was no state, and private ones, may keep what was computed."""
 
     class Looking(nn.Module):
@@ -140,12 +140,18 @@ def test_results_that_are_set_aside_do_no_harm():
             self.layer = nn.Linear(4, 2)
 
         def forward(self, x):
-            self.seen = self._also_seen = self.layer(x)
+            self.given, self.seen = x, self.layer(x)
+            self._also_seen = self.seen
             return self.seen
 
     model = Looking()
     model.fit(X, Y, loss="cross_entropy", epochs=1, verbose=0)
-    assert set(model.state_dict()) == {"layer.weight", "layer.bias"}
+    names = {"layer.weight", "layer.bias"}
+    assert set(model.state_dict()) == names
+    assert model.predict(X).shape == (64, 2)
+    model.save(tmp_path / "looking.dr")
+    dr.jit(lambda x: model(x))(X)
+    assert set(model.state_dict()) == names
 
 
 # ---------------------------------------------------------------- trainable

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from deltarule import nn, optim, train
+from deltarule import losses, nn, optim, train
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.train import EarlyStopping, fit, fit_many, predict
 from deltarule.train.checkpoint import write_atomically
@@ -137,3 +137,25 @@ def test_the_rhythm_of_a_callback_is_a_whole_number(network, blobs, every):
     callback.every = every
     with pytest.raises(ArgumentError, match="Looking every"):
         fit(network(), *blobs, loss="cross_entropy", epochs=1, verbose=0, callbacks=[callback])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("loss", "categorical_crossentropy", "Did you mean 'cross_entropy'"),
+        ("loss", "sparse_categorical_crossentropy", "Did you mean 'cross_entropy'"),
+        ("loss", "Binary_CrossEntropy", "Did you mean 'binary_cross_entropy'"),
+        ("loss", "MSE", "Did you mean 'mean_squared_error'"),
+        ("loss", None, r"got None\.$"),
+        ("loss", {"a": "mse"}, "losses.Multitask"),
+        ("loss", [1], r"got \[1\]\.$"),
+        ("loss", lambda p, t: p - t, "derived from losses.Loss"),
+        ("loss", losses.Huber, r"Write losses\.Huber\(\)"),
+        ("optimizer", optim.Adam, r"Write optim\.Adam\(\)"),
+        ("optimizer", "adamm", "Did you mean 'adam'"),
+        ("metrics", ["acc"], "Did you mean 'accuracy'"),
+    ],
+)
+def test_what_was_meant_is_told(network, blobs, option, value, told):
+    with pytest.raises(ArgumentError, match=told):
+        fit(network(), *blobs, **{"loss": "cross_entropy", "epochs": 1, "verbose": 0, option: value})

@@ -30,7 +30,7 @@ def _reshape(call: Call) -> Node:
 def _flatten(call: Call) -> Node:
     x = call[0]
     axis = call.attribute("axis", 1)
-    axis = axis if axis >= 0 else axis + x.rank
+    axis = x.rank if axis == x.rank else call.counted(axis, x.rank)
     return build.reshape(x, (shapes.count(x.shape[:axis]), shapes.count(x.shape[axis:])))
 
 
