@@ -10,6 +10,7 @@ import numpy.typing as npt
 from deltarule.backends.base import Array
 from deltarule.errors import DataError, ShapeError
 from deltarule.graph.node import Node
+from deltarule.render.numbers import counted
 from deltarule.shapes import show
 
 Message = tuple[str, str, str, bool]  # of a check: where, what is expected, the hint, whether values are whole numbers
@@ -26,7 +27,7 @@ def refusal(message: Message, shown: float) -> DataError:
 def check_arrays(inputs: Sequence[Node], arrays: Sequence[Array]) -> None:
     """Raise unless there is one array for each input, of its shape."""
     if len(arrays) != len(inputs):
-        raise DataError("call", expected=f"{len(inputs)} arrays", got=str(len(arrays)))
+        raise DataError("call", expected=counted(len(inputs), "array"), got=str(len(arrays)))
     for node, array in zip(inputs, arrays, strict=True):
         if np.shape(array) != node.shape:
             name = node.attributes.get("name", "")

@@ -48,14 +48,22 @@ def echo(text: str = "", *, err: bool = False) -> None:
 
 
 def echo_json(record: Mapping[str, Any] | Sequence[Any]) -> None:
-    """Print one JSON value (RFC 8259): not-a-numbers and infinities are null, and the encoding decides on escapes."""
+    """Print one JSON value (RFC 8259): not-a-numbers and infinities are null, and the encoding decides on escapes.
+
+    Characters that a terminal hides or obeys are always escaped.
+    """
     plain = _finite(record)
-    text = json.dumps(plain, ensure_ascii=False)
+    text = "".join(c if visible(c) == c else _escaped(c) for c in json.dumps(plain, ensure_ascii=False))
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
         text = json.dumps(plain)
     click.echo(text)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
 
 
 def _finite(value: Any) -> Any:

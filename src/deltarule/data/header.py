@@ -25,7 +25,8 @@ def find_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> Header:
 
     A line without a number is names, and so is one with a text above a column of numbers. Of the others those are
     data in which a cell comes twice, whose text comes again below, or whose numbers are no labels: labels grow from
-    left to right, in equal steps (0, 1, 2), as years, or to values that their columns do not hold.
+    left to right, in equal steps (0, 1, 2), as years, or to values that their columns do not hold; in another order
+    they are whole, and none is a value that its column may hold (2010, 2000, 1990 above shares).
 
     >>> find_header(["country", "1990", "2000"], [["Chile", "0.3", "0.4"]]).named
     True
@@ -55,10 +56,12 @@ def _mostly_numbers(cells: Sequence[str]) -> bool:
 
 def _labels(numbers: Sequence[float], columns: Sequence[Sequence[str]]) -> bool:
     """Tell whether numbers of the first line may be names of the columns below them."""
+    strange = [not _within(number, cells) for number, cells in zip(numbers, columns, strict=True)]
+    whole = all(number == int(number) for number in numbers)
     if any(later <= earlier for earlier, later in pairwise(numbers)):
-        return False
-    outside = any(not _within(number, cells) for number, cells in zip(numbers, columns, strict=True))
-    if any(number != int(number) for number in numbers):
+        return whole and all(strange)
+    outside = any(strange)
+    if not whole:
         return outside and len(numbers) > 1
     steps = {later - earlier for earlier, later in pairwise(numbers)}
     years = all(_FIRST_YEAR <= number <= _LAST_YEAR for number in numbers)

@@ -147,7 +147,7 @@ def _warn_of_others(place: Path, files: list[Path]) -> None:
         counts = Counter(file.suffix.lower() or "without an ending" for file in files)
         kinds = ", ".join(f"{n} {ending}" for ending, n in counts.most_common(5))
         warnings.warn(
-            f"folder {place}: {len(files)} files are left out, as no kind of picture that is read ({kinds}); "
+            f"folder {place}: {counted(len(files), 'file')} left out, as no kind of picture that is read ({kinds}); "
             f"read are {', '.join(sorted(ENDINGS))}", DataWarning, 4,
         )  # fmt: skip
 
@@ -222,7 +222,11 @@ def _flat(image: Any, picture: Any, where: str) -> Any:
         if levels.min(initial=0) < 0 or levels.max(initial=0) > 65535:
             got = f"{levels.min()} … {levels.max()}"
             raise DataError(where, expected="grey levels of 8 or 16 bits", got=got)
-        return image.fromarray(((levels + 128) // 257).astype(np.uint8))
+        pixels = ((levels + 128) // 257).astype(np.uint8)
+        clear = picture.info.get("transparency")  # of a grey PNG: the level that is transparent
+        if isinstance(clear, int):
+            pixels[levels == clear] = _BACKGROUND
+        return image.fromarray(pixels)
     if picture.mode == "F":
         hint = "Scale the numbers to 8 or 16 bits, or read them with NumPy."
         raise DataError(where, expected="8 or 16 bits a channel", got="floating-point pixels", hint=hint)

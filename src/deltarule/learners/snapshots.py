@@ -13,6 +13,7 @@ from typing import Any, final
 
 from deltarule.errors import ArgumentError, whole_number
 from deltarule.nn import Module
+from deltarule.render.numbers import counted
 from deltarule.runtime.buffers import Array
 from deltarule.train import Callback
 
@@ -76,7 +77,9 @@ class Snapshots(Callback):
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Take back the snapshots of an interrupted run; raises ArgumentError unless there are as many as it says."""
         if len({name.partition("/")[0] for name in arrays}) != data["snapshots"]:
-            raise ArgumentError("Snapshots", expected=f"{data['snapshots']} snapshots", got=f"{len(arrays)} arrays")
+            raise ArgumentError(
+                "Snapshots", expected=counted(data["snapshots"], "snapshot"), got=counted(len(arrays), "array")
+            )
         self.weights = [
             {name.partition("/")[2]: array for name, array in arrays.items() if name.partition("/")[0] == str(i)}
             for i in range(data["snapshots"])

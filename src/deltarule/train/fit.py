@@ -21,7 +21,7 @@ from deltarule.train.inference import Evaluation
 from deltarule.train.loop import Plan, Run, training_engine
 from deltarule.train.metrics import MetricLike, get_all
 from deltarule.train.prepare import ClassWeight, check_outputs, checked_seed, held_out, prepared, with_class_weight
-from deltarule.train.program import Regularizer, Task, learned
+from deltarule.train.program import Regularizer, Task, frozen, learned
 from deltarule.train.progress import Progress, for_verbosity
 from deltarule.train.protocol import Trainable
 from deltarule.train.resume import Checkpoint, load
@@ -149,9 +149,10 @@ def fit(
     """
     chosen, recipe = get_loss(loss), get_optimizer(optimizer)
     if not learned(model):
-        raise ArgumentError(
-            "fit", expected="a model with parameters to learn", got="none", hint="Unfreeze a layer: model.unfreeze()."
+        hint = (
+            "Unfreeze a layer: model.unfreeze()." if frozen(model) else "Add a layer that has some, such as nn.Linear."
         )
+        raise ArgumentError("fit", expected="a model with parameters to learn", got="none", hint=hint)
     arrays = prepared(model, inputs, targets, chosen, sample_weight)
     if validation_data is not None and validation_split:
         raise ArgumentError("fit", expected="validation_data or validation_split", got="both")

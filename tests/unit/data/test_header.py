@@ -39,6 +39,9 @@ NAMES = [
     ("0.25,0.5,0.75", ("1{}5", "2{}7", "1{}9")),  # quantiles, and none of their columns holds such a value
     ("name,2019", ("name {}", "number")),
     ("100,200,300,400", ("number",) * 4),
+    ("2010,2000,1990", ("0.{}", "1.{}", "2.{}")),  # the newest year first
+    ("country,2000,2020,2010", ("country {}", "number", "number", "number")),
+    ("5,17,9", ("0.{}", "0.{}", "0.{}")),
     ("a,b,c", ("number",) * 3),
     ("a,b,c", ("abc",) * 3),
 ]
@@ -49,6 +52,8 @@ NO_NAMES = [
     ("1,7,a", ("{}", "{}", "a")),  # a text that comes again
     ("-1.5,0.25,3", ("number", "number", "{}")),
     ("3,1,2", ("{}", "{}", "{}")),
+    ("31,2,30", ("3{}", "{}", "{}")),
+    ("900.5,17.25,9.5", ("0.{}", "0.{}", "0.{}")),
     ("12,15", ("{}", "{}")),  # both are values of their columns
 ]
 

@@ -100,6 +100,8 @@ def test_transparent_colours_of_palettes_and_keys_lie_on_white(tmp_path):
         assert data.read_image(tmp_path / f"palette.{ending}")[0].tolist() == [[255, 255, 255], [200, 100, 50]]
     Image.fromarray(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)).save(tmp_path / "key.png", transparency=(1, 2, 3))
     assert data.read_image(tmp_path / "key.png")[0].tolist() == [[255, 255, 255], [4, 5, 6]]
+    Image.fromarray(np.array([[257, 258]], np.uint16)).save(tmp_path / "grey.png", transparency=257)
+    assert data.read_image(tmp_path / "grey.png", channels=1)[0].tolist() == [[255], [1]]
 
 
 @pytest.mark.parametrize("ending", ["png", "webp", "bmp", "gif", "tif", "tiff", "ppm", "jpg", "jfif", "PNG"])
@@ -134,7 +136,7 @@ def test_files_that_are_left_out_are_counted_in_a_warning(tmp_path):
     for name in ("cat/.DS_Store", "dog/Thumbs.db", "dog/readme.md", "__MACOSX/._0.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"?")
-    with pytest.warns(DataWarning, match=re.escape("4 files are left out, as no kind of picture")) as caught:
+    with pytest.warns(DataWarning, match=re.escape("4 files left out, as no kind of picture")) as caught:
         found = data.read_image_folder(tmp_path)
     assert found.n_samples == 6 and found.class_names == ("cat", "dog")
     assert all(part in str(caught[0].message) for part in ("2 .heic", "1 .svg", "1 without an ending"))

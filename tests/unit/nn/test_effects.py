@@ -177,6 +177,8 @@ def test_trainable_freezes_and_unfreezes():
         _learned_by(model)
     model.unfreeze("3")
     assert _learned_by(model) == {"3.weight", "3.bias"}
+    with pytest.raises(ArgumentError, match=r"Add a layer that has some, such as nn\.Linear\."):
+        _learned_by(nn.Sequential(nn.ReLU()))
 
 
 def test_trainable_set_before_there_are_parameters():

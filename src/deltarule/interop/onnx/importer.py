@@ -30,6 +30,7 @@ from deltarule.interop.onnx.call import (
     tensor_node,
     type_name,
 )
+from deltarule.render.numbers import counted
 
 OPERATORS: dict[str, Translator] = {
     **arithmetic.OPERATORS,
@@ -167,11 +168,11 @@ def refuse_unsupported(model: Any, where: str) -> None:
         if translator_of(node) is None:
             missing.setdefault((node.domain, node.op_type), []).append(node)
     if missing:
-        n_nodes = sum(map(len, missing.values()))
+        nodes_of_them = counted(sum(map(len, missing.values())), "node")
         lines = [_line(nodes, versions) for _, nodes in sorted(missing.items())]
         way_out = "Export the model without them (another opset, or written out in simpler operators)."
         raise UnsupportedOperatorError(
-            where, expected="operators that have a translation", got=f"{len(missing)} without one, in {n_nodes} nodes",
+            where, expected="operators that have a translation", got=f"{len(missing)} without one, in {nodes_of_them}",
             hint="\n  ".join([*lines, way_out]),
         )  # fmt: skip
     _refuse_types(model.graph, where)

@@ -20,6 +20,7 @@ from deltarule.interop.onnx.call import element_type
 from deltarule.interop.onnx.emitter import STATE
 from deltarule.interop.onnx.importer import all_graphs, attribute_value, refuse_unsupported, stored, translate
 from deltarule.interop.onnx.networks import channels_first, channels_last
+from deltarule.render.numbers import counted
 from deltarule.runtime.buffers import Array
 from deltarule.tensor.tensor import Tensor, parameter, tensor
 from deltarule.train.checkpoint import checked_path, foreign
@@ -136,7 +137,7 @@ class ImportedModel(nn.Module):
     def forward(self, *inputs: Any) -> Any:
         """Return the model's output, or a tuple of its outputs."""
         if len(inputs) != len(self._inputs):
-            raise ArgumentError("imported model", expected=f"{len(self._inputs)} inputs", got=str(len(inputs)))
+            raise ArgumentError("imported model", expected=counted(len(self._inputs), "input"), got=str(len(inputs)))
         weights = {name: self.weights[key].node for name, key in self._names.items()}
         given = {}
         for value, x in zip(self._inputs, inputs, strict=True):

@@ -13,6 +13,7 @@ from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
 from deltarule.graph.node import Node
 from deltarule.interop.onnx.call import Call, Results, Translator, tensor_node
+from deltarule.render.numbers import counted
 
 
 def _over(call: Call) -> tuple[Node, tuple[int, ...], bool, bool]:
@@ -175,7 +176,7 @@ def einsum(equation: str, operands: list[Node]) -> Node:
     left, arrow, right = equation.partition("->")
     fits = re.fullmatch(rf"{letters_of}(,{letters_of})*(->{letters_of})?", equation)
     if not fits or left.count(",") + 1 != len(operands):
-        raise GraphError("einsum", expected=f"an equation for {len(operands)} operands", got=repr(equation))
+        raise GraphError("einsum", expected=f"an equation for {counted(len(operands), 'operand')}", got=repr(equation))
     terms = left.split(",")
     dots = max(
         (x.rank - len(t.replace("...", "")) for t, x in zip(terms, operands, strict=True) if "..." in t), default=0

@@ -30,7 +30,9 @@ class Series:
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):
-            raise DataError(f"series {self.name!r}", expected=f"{len(self.x)} values of y", got=str(len(self.y)))
+            raise DataError(
+                f"series {self.name!r}", expected=numbers.counted(len(self.x), "value") + " of y", got=str(len(self.y))
+            )
 
     @property
     def points(self) -> list[tuple[float, float]]:
