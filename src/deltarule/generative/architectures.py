@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -19,12 +19,20 @@ Activation = Callable[[], nn.Module]
 Upsampling = Literal["transposed", "nearest", "unpooling"]
 
 
+def _sizes(value: Any, where: str, example: str) -> tuple[int, ...]:
+    """Return the sizes of a sequence; raises ArgumentError for one number."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ArgumentError(where, expected=f"a sequence of whole numbers, such as {example}", got=repr(value))
+    return tuple(value)
+
+
 def dense(sizes: Sequence[int], activation: Activation = nn.ReLU, *, ending: nn.Module | None = None) -> nn.Sequential:
     """Return Linear layers between these sizes with an activation between them, and ``ending`` after the last.
 
     >>> [layer.label() for layer in dense((4, 3, 2))]
     ['Linear(4→3)', 'ReLU', 'Linear(3→2)']
     """
+    sizes = _sizes(sizes, "dense sizes", "(64, 32, 2)")
     if len(sizes) < 2:
         raise ArgumentError("dense sizes", expected="at least two sizes", got=repr(tuple(sizes)))
     layers: list[nn.Module] = []
@@ -45,6 +53,7 @@ def dense_autoencoder(
     With two sizes and no activation it is linear and its codes span the principal subspace (AE-04). ``tied``
     decoders use the transposed weights of the encoder. Options: those of ``Autoencoder``.
     """
+    sizes = _sizes(sizes, "sizes", "(64, 32, 2)")
     encoder = dense(sizes, activation, ending=code_activation)
     if not tied:
         return Autoencoder(encoder, dense(sizes[::-1], activation), **options)
@@ -59,6 +68,7 @@ def convolutional_encoder(
     image_shape: Sequence[int], channels: Sequence[int], n_outputs: int, activation: Activation = nn.ReLU
 ) -> nn.Sequential:
     """Return 3×3 convolutions that halve the image once for each entry of ``channels``, then a dense layer."""
+    channels = _sizes(channels, "channels", "(16, 32)")
     height, width, depth = _halvable(image_shape, len(channels))
     layers: list[nn.Module] = []
     for before, after in zip((depth, *channels), channels, strict=False):
@@ -78,6 +88,7 @@ def convolutional_decoder(
     """
     if upsampling not in {"transposed", "nearest", "unpooling"}:
         raise ArgumentError("upsampling", expected="'transposed', 'nearest' or 'unpooling'", got=repr(upsampling))
+    channels = _sizes(channels, "channels", "(16, 32)")
     height, width, depth = _halvable(image_shape, len(channels))
     scale = 2 ** len(channels)
     small = (height // scale, width // scale, channels[-1])
@@ -95,6 +106,7 @@ def convolutional_decoder(
 
 
 def _halvable(image_shape: Sequence[int], times: int) -> tuple[int, int, int]:
+    image_shape = _sizes(image_shape, "image_shape", "(28, 28, 1)")
     if len(image_shape) != 3 or times < 1 or any(size % 2**times for size in image_shape[:2]):
         raise ArgumentError(
             "image_shape", expected=f"(height, width, channels) that can be halved {times} times",
@@ -134,7 +146,10 @@ def dense_vae(
     (3, 8, 8, 1)
     """
     said = BernoulliLikelihood() if likelihood is None else likelihood
-    shape, output = tuple(example_shape), _output_shape(example_shape, said)
+    shape, hidden = _sizes(example_shape, "example_shape", "(28, 28, 1)"), _sizes(hidden, "hidden", "(256, 128)")
+    if not shape:
+        raise ArgumentError("example_shape", expected="at least one axis, such as (4,)", got="()")
+    output = _output_shape(shape, said)
     encoder = dense((count(shape) + condition_size, *hidden, 2 * latent_size), activation)
     decoder = dense((latent_size + condition_size, *reversed(hidden), count(output)), activation)
     return VAE(
@@ -152,7 +167,10 @@ def convolutional_vae(
 
     The likelihood is Bernoulli unless given. Options: those of ``VAE``.
     """
-    said = BernoulliLikelihood() if likelihood is None else likelihood
+    said, channels = (
+        BernoulliLikelihood() if likelihood is None else likelihood,
+        _sizes(channels, "channels", "(16, 32)"),
+    )
     height, width, depth = _halvable(image_shape, len(channels))
     encoder = convolutional_encoder((height, width, depth + condition_size), channels, 2 * latent_size, activation)
     if condition_size:

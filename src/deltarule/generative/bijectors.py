@@ -14,10 +14,38 @@ from typing import ClassVar, final
 import numpy as np
 
 from deltarule.arguments import NamedArguments
-from deltarule.errors import ArgumentError
+from deltarule.dtypes import FLOAT32
+from deltarule.errors import ArgumentError, ShapeError
 from deltarule.shapes import Shape
-from deltarule.tensor.functional import concatenate, exp, expm1, log, log1p, log_sigmoid, ones, sigmoid, softplus, zeros
+from deltarule.tensor.functional import (
+    TensorLike,
+    as_tensor,
+    concatenate,
+    exp,
+    expm1,
+    log,
+    log1p,
+    log_sigmoid,
+    ones,
+    sigmoid,
+    softplus,
+    zeros,
+)
 from deltarule.tensor.tensor import Tensor, tensor
+
+
+def _numbers(value: TensorLike) -> Tensor:
+    """Return a floating-point tensor of numbers, lists or arrays."""
+    given = as_tensor(value)
+    return given if given.dtype.is_float else given.astype(FLOAT32)
+
+
+def _points(value: TensorLike) -> Tensor:
+    """Return numbers with a last axis; raises ShapeError for one number alone."""
+    given = _numbers(value)
+    if not given.shape:
+        raise ShapeError("StickBreaking", expected="points (…, K)", got="one number")
+    return given
 
 
 class Bijector(metaclass=NamedArguments):
@@ -26,28 +54,29 @@ class Bijector(metaclass=NamedArguments):
     event_rank: ClassVar[int] = 0
 
     @abstractmethod
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: TensorLike) -> Tensor:
         """Return T(x)."""
 
     @abstractmethod
-    def inverse(self, y: Tensor) -> Tensor:
+    def inverse(self, y: TensorLike) -> Tensor:
         """Return T⁻¹(y)."""
 
     @abstractmethod
-    def log_det(self, x: Tensor) -> Tensor:
+    def log_det(self, x: TensorLike) -> Tensor:
         """Return ln|det ∂T/∂x|: for each element, or for each point where ``event_rank`` is 1."""
 
-    def contains(self, y: Tensor) -> Tensor:
+    def contains(self, y: TensorLike) -> Tensor:
         """Return whether y is in the image of T, for each element or (``event_rank`` 1) point: all finite numbers."""
-        return abs(y) < math.inf
+        return abs(_numbers(y)) < math.inf
 
-    def inner(self, y: Tensor) -> Tensor:
+    def inner(self, y: TensorLike) -> Tensor:
         """Return some point of the image, of the shape and type of y."""
         return self.forward(self.inverse_zeros(y))
 
-    def inverse_zeros(self, y: Tensor) -> Tensor:
+    def inverse_zeros(self, y: TensorLike) -> Tensor:
         """Return zeros where free numbers of y would be."""
-        return zeros(self.free_shape(y.shape), y.dtype)
+        given = _numbers(y)
+        return zeros(self.free_shape(given.shape), given.dtype)
 
     def forward_shape(self, shape: Shape) -> Shape:
         """Return the shape of T(x) for an x of this shape."""
@@ -63,17 +92,18 @@ class Bijector(metaclass=NamedArguments):
 class Identity(Bijector):
     """y = x, for variables without constraint."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: TensorLike) -> Tensor:
         """Return x."""
-        return x
+        return _numbers(x)
 
-    def inverse(self, y: Tensor) -> Tensor:
+    def inverse(self, y: TensorLike) -> Tensor:
         """Return y."""
-        return y
+        return _numbers(y)
 
-    def log_det(self, x: Tensor) -> Tensor:
+    def log_det(self, x: TensorLike) -> Tensor:
         """Return 0."""
-        return x * 0.0
+        given = _numbers(x)
+        return given * 0.0
 
 
 @final
@@ -88,17 +118,20 @@ class Affine(Bijector):
         if self.scale == 0:
             raise ArgumentError("Affine scale", expected="a number ≠ 0", got="0")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: TensorLike) -> Tensor:
         """Return shift + scale·x."""
-        return x * self.scale + self.shift
+        given = _numbers(x)
+        return given * self.scale + self.shift
 
-    def inverse(self, y: Tensor) -> Tensor:
+    def inverse(self, y: TensorLike) -> Tensor:
         """Return (y − shift)/scale."""
-        return (y - self.shift) / self.scale
+        given = _numbers(y)
+        return (given - self.shift) / self.scale
 
-    def log_det(self, x: Tensor) -> Tensor:
+    def log_det(self, x: TensorLike) -> Tensor:
         """Return ln|scale|."""
-        return x * 0.0 + float(np.log(abs(self.scale)))
+        given = _numbers(x)
+        return given * 0.0 + float(np.log(abs(self.scale)))
 
 
 @final
@@ -106,21 +139,24 @@ class Affine(Bijector):
 class Exp(Bijector):
     """y = eˣ > 0."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: TensorLike) -> Tensor:
         """Return eˣ."""
-        return exp(x)
+        given = _numbers(x)
+        return exp(given)
 
-    def inverse(self, y: Tensor) -> Tensor:
+    def inverse(self, y: TensorLike) -> Tensor:
         """Return ln y."""
-        return log(y)
+        given = _numbers(y)
+        return log(given)
 
-    def contains(self, y: Tensor) -> Tensor:
+    def contains(self, y: TensorLike) -> Tensor:
         """Return 0 < y < ∞."""
-        return (y > 0.0) & (y < math.inf)
+        given = _numbers(y)
+        return (given > 0.0) & (given < math.inf)
 
-    def log_det(self, x: Tensor) -> Tensor:
+    def log_det(self, x: TensorLike) -> Tensor:
         """Return x."""
-        return x
+        return _numbers(x)
 
 
 @final
@@ -128,21 +164,25 @@ class Exp(Bijector):
 class Softplus(Bijector):
     """y = ln(1 + eˣ) > 0, linear for large x."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: TensorLike) -> Tensor:
         """Return ln(1 + eˣ)."""
-        return softplus(x)
+        given = _numbers(x)
+        return softplus(given)
 
-    def inverse(self, y: Tensor) -> Tensor:
+    def inverse(self, y: TensorLike) -> Tensor:
         """Return y + ln(1 − e⁻ʸ)."""
-        return y + log(-expm1(-y))
+        given = _numbers(y)
+        return given + log(-expm1(-given))
 
-    def contains(self, y: Tensor) -> Tensor:
+    def contains(self, y: TensorLike) -> Tensor:
         """Return 0 < y < ∞."""
-        return (y > 0.0) & (y < math.inf)
+        given = _numbers(y)
+        return (given > 0.0) & (given < math.inf)
 
-    def log_det(self, x: Tensor) -> Tensor:
+    def log_det(self, x: TensorLike) -> Tensor:
         """Return ln σ(x)."""
-        return log_sigmoid(x)
+        given = _numbers(x)
+        return log_sigmoid(given)
 
 
 @final
@@ -161,23 +201,27 @@ class Interval(Bijector):
         if not self.low < self.high:
             raise ArgumentError("Interval", expected="low < high", got=f"{self.low} and {self.high}")
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: TensorLike) -> Tensor:
         """Return low + (high − low)σ(x)."""
-        inside = sigmoid(x) * (self.high - self.low) + self.low
-        low, high = (np.asarray(end, x.dtype.name) for end in (self.low, self.high))
+        given = _numbers(x)
+        inside = sigmoid(given) * (self.high - self.low) + self.low
+        low, high = (np.asarray(end, given.dtype.name) for end in (self.low, self.high))
         return inside.clip(float(np.nextafter(low, high)), float(np.nextafter(high, low)))
 
-    def inverse(self, y: Tensor) -> Tensor:
+    def inverse(self, y: TensorLike) -> Tensor:
         """Return ln((y − low)/(high − y))."""
-        return log(y - self.low) - log(self.high - y)
+        given = _numbers(y)
+        return log(given - self.low) - log(self.high - given)
 
-    def contains(self, y: Tensor) -> Tensor:
+    def contains(self, y: TensorLike) -> Tensor:
         """Return low < y < high."""
-        return (y > self.low) & (y < self.high)
+        given = _numbers(y)
+        return (given > self.low) & (given < self.high)
 
-    def log_det(self, x: Tensor) -> Tensor:
+    def log_det(self, x: TensorLike) -> Tensor:
         """Return ln(high − low) + ln σ(x) + ln σ(−x)."""
-        return log_sigmoid(x) + log_sigmoid(-x) + float(np.log(self.high - self.low))
+        given = _numbers(x)
+        return log_sigmoid(given) + log_sigmoid(-given) + float(np.log(self.high - self.low))
 
 
 @final
@@ -201,29 +245,33 @@ class StickBreaking(Bijector):
         """Return ln of what is left after each break."""
         return (-softplus(shares)).cumsum(-1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: TensorLike) -> Tensor:
         """Return the pieces (…, K)."""
-        shares = self._shares(x)
+        given = _points(x)
+        shares = self._shares(given)
         left = exp(self._left(shares))
-        before = concatenate([ones((*x.shape[:-1], 1), x.dtype), left[..., :-1]], axis=-1)
+        before = concatenate([ones((*given.shape[:-1], 1), given.dtype), left[..., :-1]], axis=-1)
         return concatenate([sigmoid(shares) * before, left[..., -1:]], axis=-1)
 
-    def inverse(self, y: Tensor) -> Tensor:
+    def inverse(self, y: TensorLike) -> Tensor:
         """Return the free numbers (…, K − 1)."""
-        pieces = y[..., :-1]
+        given = _points(y)
+        pieces = given[..., :-1]
         left = 1.0 - pieces.cumsum(-1)
         before = left + pieces
         share = pieces / before
         free = log(share) - log1p(-share)
-        return free + tensor(np.log(np.arange(int(pieces.shape[-1]), 0, -1)).astype(y.dtype.name))
+        return free + tensor(np.log(np.arange(int(pieces.shape[-1]), 0, -1)).astype(given.dtype.name))
 
-    def contains(self, y: Tensor) -> Tensor:
+    def contains(self, y: TensorLike) -> Tensor:
         """Return whether the pieces are > 0 and sum to 1, to 10⁻³."""
-        return ((y > 0.0).astype("float32").sum(-1) == float(y.shape[-1])) & (abs(y.sum(-1) - 1.0) < 1e-3)
+        given = _points(y)
+        return ((given > 0.0).astype("float32").sum(-1) == float(given.shape[-1])) & (abs(given.sum(-1) - 1.0) < 1e-3)
 
-    def log_det(self, x: Tensor) -> Tensor:
+    def log_det(self, x: TensorLike) -> Tensor:
         """Return Σ ln(share(1 − share)) + ln(left before the break)."""
-        shares = self._shares(x)
+        given = _points(x)
+        shares = self._shares(given)
         left = self._left(shares)
         before = left + softplus(shares)
         return (log_sigmoid(shares) + log_sigmoid(-shares) + before).sum(-1)

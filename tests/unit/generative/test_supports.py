@@ -13,7 +13,7 @@ import torch.distributions as td
 
 import deltarule as dr
 from deltarule import generative as g
-from deltarule.errors import ArgumentError
+from deltarule.errors import ArgumentError, ShapeError
 from deltarule.generative import bijectors as b
 
 INF, NAN = math.inf, math.nan
@@ -106,7 +106,8 @@ def test_labels_that_are_none() -> None:
     for device in DEVICES:
         found = dr.jit(lambda x: q.log_prob(x), device=device)(np.array([5, -1, 2])).numpy()
         np.testing.assert_allclose(found, [-INF, -INF, q.log_prob(2).item()], rtol=1e-6)
-        assert dr.jit(lambda x: q.log_prob(x), device=device)(np.array([1.7])).numpy() == -INF
+        found = dr.jit(lambda x: q.log_prob(x), device=device)(np.array([1.7, INF, -INF, NAN, 2.0])).numpy()
+        np.testing.assert_allclose(found, [-INF, -INF, -INF, NAN, q.log_prob(2).item()], rtol=1e-6)
 
 
 def test_certain_choices_have_the_limits_of_entropy_and_divergence() -> None:
@@ -123,6 +124,26 @@ def test_certain_choices_have_the_limits_of_entropy_and_divergence() -> None:
     assert g.kl_divergence(g.Bernoulli(INF), g.Bernoulli(-INF)).item() == INF
     z = np.array([-2.0, 0.3, 5.0])
     np.testing.assert_allclose(g.Bernoulli(z).entropy().numpy(), td.Bernoulli(logits=torch.tensor(z)).entropy().numpy())
+
+
+@pytest.mark.parametrize(
+    "ours", [b.Identity(), b.Affine(1.0, -2.0), b.Exp(), b.Softplus(), b.Interval(-1.0, 30.0)], ids=str
+)
+def test_bijectors_take_numbers_lists_and_arrays(ours: b.Bijector) -> None:
+    for given in (20.0, 3, np.float64(0.5), [0.5, 0.25], [1, 2], np.array([[0.5], [20.0]]), np.arange(1, 4)):
+        x = np.asarray(given, np.float64)
+        y = ours.forward(dr.tensor(x))
+        for name, value, wanted in (
+            ("forward", given, y), ("inverse", given, ours.inverse(dr.tensor(x))),
+            ("log_det", given, ours.log_det(dr.tensor(x))), ("contains", given, ours.contains(dr.tensor(x))),
+        ):  # fmt: skip
+            np.testing.assert_allclose(getattr(ours, name)(value).numpy(), wanted.numpy(), rtol=1e-5, atol=1e-5)
+        assert ours.inner(given).shape == x.shape
+    assert b.Interval().forward(20.0).item() == np.nextafter(np.float32(1), np.float32(0))
+    np.testing.assert_allclose(b.StickBreaking().forward([0, 0]).numpy(), [1 / 3] * 3, rtol=1e-6)
+    for name in ("forward", "inverse", "log_det", "contains"):
+        with pytest.raises(ShapeError, match="StickBreaking: expected points"):
+            getattr(b.StickBreaking(), name)(0.5)
 
 
 def test_interval_is_strictly_inside() -> None:

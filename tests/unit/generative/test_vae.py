@@ -346,3 +346,19 @@ def test_weights_of_a_good_encoder_are_trusted() -> None:
     assert np.isnan(g.pareto_k(np.full(100, np.nan)))
     with pytest.raises(DataError, match="at least 25"):
         g.pareto_k(np.zeros(5))
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [(lambda: g.dense_vae(4, 2), "example_shape"), (lambda: g.dense_vae((), 2), "example_shape"),
+     (lambda: g.dense_vae((4,), 2, 8), "hidden"), (lambda: g.dense_autoencoder(4), "sizes"),
+     (lambda: g.dense_autoencoder("ab"), "sizes"), (lambda: g.convolutional_vae(8), "image_shape"),
+     (lambda: g.convolutional_vae((8, 8, 1), 2, 16), "channels"),
+     (lambda: g.convolutional_autoencoder(8), "image_shape"),
+     (lambda: g.convolutional_autoencoder((8, 8, 1), 16), "channels")],
+)  # fmt: skip
+def test_one_number_for_a_sequence_of_sizes_is_refused(make: Callable[[], Any], named: str) -> None:
+    with pytest.raises(
+        ArgumentError, match=f"^{named}: expected (a sequence of whole numbers|at least one axis), such as"
+    ):
+        make()

@@ -149,7 +149,7 @@ class Categorical(_OverClasses):
         return cls(log(p))
 
     def log_prob(self, value: TensorLike) -> Tensor:
-        """Return ln softmax(z)[value], −∞ for what is no label and is known only where it is run.
+        """Return ln softmax(z)[value], −∞ for what is no label and is known only where it is run (NaN at NaN).
 
         Raises ArgumentError for a value that is known and no label 0 … K − 1.
         """
@@ -166,7 +166,8 @@ class Categorical(_OverClasses):
         whole = shapes.broadcast(labels.shape, self.batch_shape, where="Categorical value")
         logits = self.logits.broadcast_to((*whole, n))
         found = -cross_entropy(logits, where(fits, labels, 0).broadcast_to(whole))
-        return where(fits, found, -math.inf)
+        inside = where(fits, found, -math.inf)
+        return where(given == given, inside, math.nan) if given.dtype.is_float else inside
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return labels."""
