@@ -12,6 +12,7 @@ from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import log_expit
 from sklearn.exceptions import ConvergenceWarning
 
 from deltarule.learners.base import Array, above, generator, meaning, require, whole
@@ -226,3 +227,8 @@ class LogisticRegression(BinaryClassifier, PenalisedClassifier):
         """Return P(class|x), columns in the order of ``classes_``."""
         positive = meaning(self._loss(), self.decision_function(X))
         return np.stack([1 - positive, positive], axis=1)
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return ln P(class|x) from the scores, finite however sure: ln σ(−z) and ln σ(z)."""
+        scores = self.decision_function(X)
+        return np.stack([log_expit(-scores), log_expit(scores)], axis=1)

@@ -119,6 +119,8 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
             return x, None
         found = validate_data(self, x, *([] if alone else [base.dense_targets(y)]), reset=reset, **options)
         checked, targets = (found, None) if alone else found
+        if not alone:
+            network_checks.check_size(self, checked, self._kind(checked))
         if not reset:
             network_checks.check_shape(self, self._shape(checked), self._shape_)
         return checked.toarray() if sparse.issparse(checked) and not alone else checked, targets

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import column_or_1d
 
@@ -46,6 +48,20 @@ def check_settings(learner: Any) -> None:
             raise ArgumentError(f"{type(learner).__name__} {name}", expected=f"{expected}, in a list", got=repr(wrong))
 
 
+def check_size(learner: Any, x: Any, kind: str) -> None:
+    """Raise DataError for finite numbers whose squares, as optimisers take them of gradients, overflow in ``kind``."""
+    data = x.data if sparse.issparse(x) else x
+    if not data.size:
+        return
+    largest, limit = max(float(data.max()), -float(data.min())), math.sqrt(float(np.finfo(kind).max)) / 4
+    if largest > limit:
+        also = ", or take dtype='float64'" if kind == "float32" and largest < 1e150 else ""
+        raise DataError(
+            f"{type(learner).__name__} X", expected=f"numbers up to {limit:.0e}, whose squares are finite in {kind}",
+            got=f"{largest:.4g}", hint=f"Scale the features, for instance by StandardScaler(){also}.",
+        )  # fmt: skip
+
+
 _OWN_WORDS = {
     "validation_split": "validation_fraction",
     "validation_rows": "validation_fraction",
@@ -62,7 +78,9 @@ def own_words(learner: Any) -> Iterator[None]:
     except DeltaruleError as error:
         for part in ("where", "expected", "got", "hint"):
             setattr(error, part, _WORDS.sub(lambda found: _OWN_WORDS[found.group()], getattr(error, part)))
-        if error.where.split(" ")[0] in {*_OWN_WORDS.values(), "validation_data"}:
+        if error.where == "split":  # no example is left to train on
+            error.where = f"{type(learner).__name__} validation_fraction"
+        elif error.where.split(" ")[0] in {*_OWN_WORDS.values(), "validation_data"}:
             error.where = f"{type(learner).__name__} {error.where}"
         raise
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self, final
 
 import numpy as np
+from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
@@ -174,8 +175,14 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
 
     @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]  # scikit-learn has no types
     def predict_log_proba(self, X: Any) -> Array:
-        """Return ln P(class|x), −∞ where the probability is 0."""
-        return log_of(self.predict_proba(X))
+        """Return ln P(class|x), of a loss of logits from these, so that it is finite however sure the network is."""
+        if not self._loss.expects_logits:
+            return log_of(self.predict_proba(X))
+        scores = self._scores(X).astype(np.float64)
+        if self._loss.link == "softmax":
+            return np.asarray(log_softmax(scores, axis=1))
+        right = np.asarray(log_expit(scores))
+        return right if self._multilabel_ or scores.shape[1] > 1 else np.hstack([log_expit(-scores), right])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -177,7 +177,8 @@ class _Entry:
         if not self.job.fraction:
             return self.rows, None
         labels = strata(self.job.targets, self.job.loss)
-        found = split(len(self.rows), validation=self.job.fraction, test=0.0, seed=self.job.seed, stratify=labels)
+        with own_words(self.learner):
+            found = split(len(self.rows), validation=self.job.fraction, test=0.0, seed=self.job.seed, stratify=labels)
         if not len(found.validation):
             raise DataError(
                 f"{type(self.learner).__name__} validation_fraction",

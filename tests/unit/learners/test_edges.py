@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.stats import multivariate_normal
 from sklearn import naive_bayes
 from sklearn.base import clone, is_regressor
+from sklearn.linear_model import LogisticRegression
 
 from deltarule import learners as of
 from deltarule.errors import ArgumentError, DataError, DeltaruleError
@@ -55,6 +56,23 @@ def test_numbers_of_any_size_are_right_or_one_clear_error(learner: Any, size: fl
     scaling = (of.KNNClassifier, of.GaussianNaiveBayes, of.GaussianClassifier)
     if isinstance(learner, scaling) and size > 1e-150:  # below, smoothing has a least size
         np.testing.assert_allclose(found, clone(learner).fit(X, y).predict_proba(X), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_matrix])
+@pytest.mark.parametrize("learner", [of.MLPClassifier(**QUICK), of.MLPRegressor(**QUICK)], ids=["classes", "numbers"])
+def test_networks_refuse_features_whose_gradients_have_no_squares(learner: Any, kind: Any) -> None:
+    y = NUMBERS if is_regressor(learner) else LABELS
+    for fit in (clone(learner).fit, clone(learner).partial_fit):
+        given = {"classes": [0, 1]} if not is_regressor(learner) and fit.__name__ == "partial_fit" else {}
+        with pytest.raises(DataError, match=r"MLP.* X: expected numbers up to 3e\+153, .* in float64, got .*e\+200"):
+            fit(kind(X * 1e200), y, **given)
+        with pytest.raises(DataError, match=r"in float32, got .*e\+30(.|\n)*dtype='float64'"):
+            fit(kind(np.float32(X * 1e30)), y, **given)
+    far = clone(learner).set_params(epochs=100)
+    if not is_regressor(learner):
+        for size, dtype in ((1e17, np.float32), (1e150, np.float64)):
+            x = (X * size).astype(dtype)
+            assert far.fit(kind(x), X[:, 0] > 0).score(kind(x), X[:, 0] > 0) > 0.9
 
 
 @pytest.mark.parametrize("learner", [of.GaussianNaiveBayes(), of.GaussianClassifier(), of.PCA(2)], ids=str)
@@ -135,10 +153,18 @@ def test_logarithms_of_probabilities() -> None:
     np.testing.assert_allclose(learner.predict_log_proba(X), np.log(learner.predict_proba(X)), rtol=1e-12)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        far = of.NetworkClassifier(epochs=50, learning_rate=1.0, device="reference").fit(X * 1e3, X[:, 0] > 0)
-        assert far.predict_log_proba(X * 1e6).min() == -np.inf
+        for loss in ("cross_entropy", "binary_cross_entropy"):  # where probabilities are 0, their logarithms are not
+            far = of.NetworkClassifier(loss=loss, epochs=50, learning_rate=1.0, device="reference", random_state=0)
+            scores = far.fit(X * 1e3, X[:, 0] > 0).decision_function(X * 1e6)
+            assert far.predict_proba(X * 1e6).min() == 0 and abs(scores).max() > 1e4
+            expected = -np.logaddexp(0, np.stack([scores, -scores], axis=1))
+            np.testing.assert_allclose(far.predict_log_proba(X * 1e6), expected, rtol=1e-5)
     assert not hasattr(of.MLPClassifier(loss="multiclass_hinge"), "predict_log_proba")
     assert loss_named("multiclass_hinge").link not in {"softmax", "sigmoid"}
+
+    logistic, theirs = of.LogisticRegression(alpha=1.0).fit(X, LABELS), LogisticRegression(tol=1e-10).fit(X, LABELS)
+    np.testing.assert_allclose(logistic.predict_log_proba(X), theirs.predict_log_proba(X), rtol=1e-5)
+    assert logistic.predict_log_proba(X * 1e9).min() == -abs(logistic.decision_function(X * 1e9)).max()
 
     bag = of.BaggingClassifier(random_state=0).fit(X, LABELS)
     np.testing.assert_allclose(bag.predict_log_proba(X), np.log(bag.predict_proba(X)))
@@ -179,7 +205,9 @@ def test_no_more_neighbors_than_examples() -> None:
     ("learner", "rows"),
     [(of.MLPClassifier(early_stopping=True, **QUICK), 4), (of.MLPRegressor(early_stopping=True, **QUICK), 4),
      (of.MLPRegressor(early_stopping=True, validation_fraction=0.01, **QUICK), 20),
-     (of.AutoencoderTransformer(2, early_stopping=True, **QUICK), 4)], ids=range(4),
+     (of.MLPClassifier(early_stopping=True, validation_fraction=0.9, **QUICK), 4),
+     (of.MLPRegressor(early_stopping=True, validation_fraction=0.9, **QUICK), 4),
+     (of.AutoencoderTransformer(2, early_stopping=True, **QUICK), 4)], ids=range(6),
 )  # fmt: skip
 def test_errors_name_the_learners_own_parameters(learner: Any, rows: int) -> None:
     y = NUMBERS if is_regressor(learner) else LABELS
