@@ -19,7 +19,7 @@ def cast_scalar(value: Scalar, source: DType, target: DType) -> Scalar:
     >>> cast_scalar(300.7, FLOAT64, UINT8), cast_scalar(float("nan"), FLOAT64, INT64), cast_scalar(-1, INT64, UINT8)
     (255, 0, 255)
     """
-    exact = _single(float(value)) if source is FLOAT32 else value
+    exact = single(float(value)) if source is FLOAT32 else value
     if target is BOOL:
         return bool(exact != 0)
     if target.is_float:
@@ -33,8 +33,12 @@ def cast_scalar(value: Scalar, source: DType, target: DType) -> Scalar:
     return low if exact <= low else high if exact >= high else math.trunc(exact)
 
 
-def _single(value: float) -> float:
-    """Round to float32."""
+def single(value: float) -> float:
+    """Round to float32; what lies beyond its range is infinite.
+
+    >>> single(0.1), single(-1e200)
+    (0.10000000149011612, -inf)
+    """
     try:
         return float(struct.unpack("f", struct.pack("f", value))[0])
     except OverflowError:

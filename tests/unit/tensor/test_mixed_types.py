@@ -105,3 +105,36 @@ def test_infinity_is_no_whole_number(number: float) -> None:
 def test_a_number_beyond_all_floats() -> None:
     with pytest.raises(ArgumentError, match="number as float32: expected a number of float32, got a number of 1329"):
         dr.tensor([1.0]) * 10**400
+
+
+BEYOND = {
+    "product": lambda x: x * 1e200,
+    "sum": lambda x: x + 1e39,
+    "quotient": lambda x: x / -1e200,
+    "difference": lambda x: -1e300 - x,
+    "maximum": lambda x: dr.maximum(x, 1e200),
+    "choice": lambda x: dr.where(x > 0, 1e200, x),
+    "filled": lambda x: x + dr.full((3,), -1e200, "float32"),
+    "less": lambda x: x < 1e200,
+    "more": lambda x: x > 10**50,
+    "remainder": lambda x: x % 1e200,
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("operation", BEYOND)
+def test_a_number_beyond_float32_is_infinite(operation: str, engine: str) -> None:
+    x = np.float32([0.5, 1, 3])
+    expected = {
+        "product": [np.inf] * 3,
+        "sum": [np.inf] * 3,
+        "quotient": [0, 0, 0],
+        "difference": [-np.inf] * 3,
+        "maximum": [np.inf] * 3,
+        "choice": [np.inf] * 3,
+        "filled": [-np.inf] * 3,
+        "less": [True] * 3,
+        "more": [False] * 3,
+        "remainder": x,
+    }
+    np.testing.assert_array_equal(_run(BEYOND[operation], engine, x), expected[operation])

@@ -129,3 +129,13 @@ def test_a_run_may_end_in_peace():
     step, _ = _diverging_step(30.0)
     assert history.steps == step and history.stopped_early and "learning rate" in history.stop_reason
     assert np.isfinite(history.step_losses).all() and np.isfinite(model.w.numpy()).all()
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+@pytest.mark.parametrize("rate", [1e39, 1e200])
+def test_a_rate_beyond_the_element_type_diverges(device, rate):
+    model = Scale()
+    with pytest.raises(DivergenceError, match="step 1"):
+        fit(model, X, 0 * X, loss="mean_squared_error", optimizer=optim.SGD(learning_rate=rate), epochs=1, verbose=0,
+            device=device)  # fmt: skip
+    assert model.w.item() == 1.0

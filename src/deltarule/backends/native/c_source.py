@@ -16,6 +16,7 @@ from deltarule.backends.base import Array
 from deltarule.backends.native.c_helpers import HELPERS, ROUTINES
 from deltarule.dtypes import BOOL, DType, Scalar
 from deltarule.errors import GraphError
+from deltarule.graph.constants import single
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.program import Program
@@ -365,7 +366,7 @@ def _number(value: Scalar, dtype: DType) -> str:
     if dtype is BOOL:
         return "true" if value else "false"
     if dtype.is_float:
-        number = float(np.float32(value)) if dtype.name == "float32" else float(value)
+        number = single(value) if dtype.name == "float32" else float(value)
         suffix = "f" if dtype.name == "float32" else ""
         if math.isnan(number):
             return "NAN"

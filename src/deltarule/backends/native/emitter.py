@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from deltarule.backends.given import Message
 from deltarule.backends.native.machine import Machine, element_bytes
+from deltarule.graph.constants import single
 
 SCALARS = {"float32": "float", "float64": "double", "int32": "i32", "int64": "i64", "bool": "i1"}
 
@@ -35,7 +36,7 @@ def number(value: float, dtype: str, width: int = 1) -> str:
     """
     scalar = SCALARS.get(dtype, dtype)
     if scalar in ("float", "double"):
-        rounded = struct.unpack("<f", struct.pack("<f", value))[0] if scalar == "float" else float(value)
+        rounded = single(value) if scalar == "float" else float(value)
         text = f"0x{struct.unpack('<Q', struct.pack('<d', rounded))[0]:016X}"
     else:
         text = str(int(value))
