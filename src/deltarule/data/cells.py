@@ -14,6 +14,7 @@ from typing import Any
 from deltarule.data.header import PEEKED, find_header
 from deltarule.data.schema import MISSING, RawTable, parsed
 from deltarule.errors import DataError, DataWarning, DependencyError
+from deltarule.render.numbers import counted
 from deltarule.visible import listed
 
 _NUMBERED = re.compile(r"column \d+")  # the name that a column gets where the file has none
@@ -59,7 +60,7 @@ def wanted(
         raise DataError(
             table.place(row),
             expected=f"a value in column {name!r}",
-            got=f"{columns[name][row]!r} ({len(missing)} missing cells)",
+            got=f"{columns[name][row]!r} ({counted(len(missing), 'missing cell')})",
             hint="Fill the cells, or leave their rows out: drop_missing=True.",
         )
     gone = {row for row, _ in missing}
@@ -86,17 +87,17 @@ def _csv_tables(file: Path, header: bool | None, rows: int | None, known: Sequen
         for row, line in part:
             if len(row) != len(names):
                 raise DataError(f"{where} line {line}", expected=f"{len(names)} cells", got=str(len(row)))
-        counted = numbered is not False and [row[0] for row, _ in part] == [str(done + i) for i in range(len(part))]
-        if numbered is None and counted:
+        indexed = numbered is not False and [row[0] for row, _ in part] == [str(done + i) for i in range(len(part))]
+        if numbered is None and indexed:
             warnings.warn(f"{where}: the unnamed first column numbers the rows and is left out", DataWarning, 5)
-        elif numbered and not counted:
+        elif numbered and not indexed:
             raise DataError(f"{where} line {part[0][1]}", expected="rows numbered on", got=repr(part[0][0][0]))
-        numbered = counted
-        kept = names[counted:]
+        numbered = indexed
+        kept = names[indexed:]
         if len(set(kept)) != len(kept) or "" in kept:
             shown = ", ".join(map(repr, kept))
             raise DataError(where, expected="column names that differ and are not empty", got=shown)
-        cells = {name: [row[i + counted] for row, _ in part] for i, name in enumerate(kept)}
+        cells = {name: [row[i + indexed] for row, _ in part] for i, name in enumerate(kept)}
         yield RawTable(where, cells, [line for _, line in part])
         done += len(part)
     if not done:

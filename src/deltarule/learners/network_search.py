@@ -18,6 +18,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, indexable
 
 from deltarule.errors import ArgumentError, DivergenceError
+from deltarule.flags import check_parameters
 from deltarule.learners.base import Array, dense_targets
 from deltarule.learners.candidates import candidates_of
 from deltarule.learners.network import Network
@@ -111,6 +112,7 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
                 hint="For a Pipeline, whose steps (a scaler …) every fold fits to its own rows, and for all other "
                 "estimators take sklearn.model_selection.GridSearchCV: it fits one after the other.",
             )  # fmt: skip
+        check_parameters(self, type(self).__init__)
         measures = Measures.of(base, self.scoring, self.error_score)
         if not callable(self.refit) and not isinstance(self.refit, (bool, np.bool_, str)):
             raise ArgumentError(

@@ -48,6 +48,7 @@ PARAMETERS: list[tuple[Any, Any, str]] = [
     (of.MLPRegressor(early_stopping="no"), NUMBERS, "MLPRegressor early_stopping: expected True or False, got 'no'"),
     (of.MLPRegressor(warm_start="no"), NUMBERS, "MLPRegressor warm_start: expected True or False, got 'no'"),
     (of.MLPRegressor(shuffle="no"), NUMBERS, "MLPRegressor shuffle: expected True or False, got 'no'"),
+    (of.NetworkSearchCV(return_train_score="no"), LABELS, "return_train_score: expected True or False, got 'no'"),
     (of.MLPRegressor(verbose="x"), NUMBERS, "MLPRegressor verbose: expected 0 .silent., 1 .* or 2, got 'x'"),
     (of.MLPRegressor(batch_norm="yes"), NUMBERS, "MLPRegressor batch_norm: expected True or False, got 'yes'"),
     (of.MLPRegressor(activation=[]), NUMBERS, r"MLPRegressor activation: expected one of .*, got \[\]"),

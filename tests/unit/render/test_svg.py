@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from deltarule.errors import DataError
 from deltarule.render import svg
 from deltarule.render.html import Figure, page
-from deltarule.render.svg.axes import Scale, limits, linear_ticks, padded
+from deltarule.render.svg.axes import Scale, limits, linear_ticks, padded, tick_texts
 from deltarule.render.svg.charts import spread
 from deltarule.render.svg.document import DARK, LIGHT, STYLE, element, palette, safe
 from deltarule.render.svg.images import Picture
@@ -117,6 +117,17 @@ def test_a_logarithmic_axis_always_has_two_ticks_or_more(start, decades):
     if len(ticks) > 2 and decades > 0.5:  # equal distances, within the steps of 1, 2, 5, 10
         steps = [math.log10(later / earlier) for earlier, later in pairwise(ticks)]
         assert max(steps) <= 4.5 * min(steps)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(123456, 123457), (1e6, 1e6 + 1), (0.12345678, 0.12345679), (0, 1), (-1e-9, 1e9)]
+)
+def test_texts_of_different_ticks_differ(low, high):
+    for ticks in (linear_ticks(low, high), linear_ticks(1e9, 1e9 + 1e-3)):
+        texts = tick_texts(ticks)
+        assert len(set(texts)) == len(ticks) >= 2
+    assert tick_texts([0.1, 1 / 3]) == ["0.1", "0.333333"] and tick_texts([]) == []
+    assert tick_texts([123456.0, 123456.2, 123456.4]) == ["123456", "123456.2", "123456.4"]
 
 
 def _texts(drawn):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from deltarule.render import numbers
@@ -18,6 +18,7 @@ _MANTISSAS = (
     (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9),
     (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9),
 )
+_DIGITS, _MOST_DIGITS = 6, 17  # of a tick's text; 17 tell all floats apart
 _FEWEST = 2  # ticks that tell a scale
 _SMALLEST, _LARGEST = 1e-150, 1e150  # beyond them ratios and lengths may leave the floats
 
@@ -132,25 +133,36 @@ class Frame:
         """Return grid, tick labels and axis labels."""
         left, right, bottom, top = self.x.start, self.x.end, self.y.start, self.y.end
         parts: list[str] = []
-        for tick in self.y.ticks(whole=self.whole_y):
+        ticks = self.y.ticks(whole=self.whole_y)
+        for tick, text in zip(ticks, tick_texts(ticks), strict=True):
             at = self.y(tick)
             parts.append(element("line", x1=left, x2=right, y1=at, y2=at, class_="grid"))
-            parts.append(label(tick_text(tick), left - 6, at + 4, anchor="end"))
-        for tick in self.x.ticks(most=8, whole=self.whole_x):
+            parts.append(label(text, left - 6, at + 4, anchor="end"))
+        ticks = self.x.ticks(most=8, whole=self.whole_x)
+        for tick, text in zip(ticks, tick_texts(ticks), strict=True):
             at = self.x(tick)
             parts.append(element("line", x1=at, x2=at, y1=bottom, y2=bottom + 4, class_="axis"))
-            parts.append(label(tick_text(tick), at, bottom + 18, anchor="middle"))
+            parts.append(label(text, at, bottom + 18, anchor="middle"))
         parts.append(element("line", x1=left, x2=right, y1=bottom, y2=bottom, class_="axis"))
         parts.append(label(x_label, (left + right) / 2, bottom + 38, anchor="middle") if x_label else "")
         parts.append(label(y_label, left, top - 8, anchor="start") if y_label else "")
         return [part for part in parts if part]
 
 
-def tick_text(value: float) -> str:
-    """Return the text of a tick."""
-    return numbers.number(value, 6)
+def tick_texts(ticks: Sequence[float]) -> list[str]:
+    """Return the texts of an axis's ticks, with six digits or as many as keep them apart.
+
+    >>> tick_texts([0.5, 1.0]), tick_texts([123456.0, 123456.5])
+    (['0.5', '1'], ['123456', '123456.5'])
+    """
+    texts: list[str] = []
+    for digits in range(_DIGITS, _MOST_DIGITS + 1):
+        texts = [numbers.number(tick, digits) for tick in ticks]
+        if len(set(texts)) == len(set(ticks)):
+            break
+    return texts
 
 
 def widest_tick(scale: Scale, whole: bool = False) -> float:
     """Return the pixels that the tick labels of a vertical axis need."""
-    return max((text_width(tick_text(tick), FONT_SIZE) for tick in scale.ticks(whole=whole)), default=0.0)
+    return max((text_width(text, FONT_SIZE) for text in tick_texts(scale.ticks(whole=whole))), default=0.0)
