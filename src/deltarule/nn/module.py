@@ -119,7 +119,7 @@ class Module(Tree):
     ) -> Applied:  # fmt: skip
         """Return output, new state and penalties for a batch as pure expressions; nothing is assigned."""
         record = self.record(seed, step)
-        with effects.observed(self) as seen:
+        with effects.observed(self, training=mode == "training") as seen:
             output = self.run(record, (as_tensor(inputs),), mode, batched=True)
         new = seen.state | {
             path: record.updates[id(item)][1] for path, item in self.named_state() if id(item) in record.updates

@@ -9,7 +9,7 @@ import pytest
 
 import deltarule as dr
 from deltarule import nn, optim, train
-from deltarule.errors import ArgumentError, GraphError
+from deltarule.errors import ArgumentError, GraphError, ShapeError
 
 X = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
 Y = np.zeros(64, np.int64)
@@ -96,11 +96,45 @@ def test_many_models_and_a_resumed_run_count_too(tmp_path):
 class Changing(nn.Module):
     def __init__(self, change):
         self.layer, self.change = nn.Linear(4, 2), change
-        self._private = dr.tensor(0.0)
+        self._private, self.total = dr.tensor(0.0), dr.tensor(0.0)
 
     def forward(self, x):
         self.change(self, x)
         return self.layer(x)
+
+
+class Boxes(nn.Module):
+    """Keeps its state in a list, a dictionary, a tuple and one in the other."""
+
+    def __init__(self, how):
+        self.layer, self.how = nn.Linear(4, 2), how
+        self.box = [dr.tensor(0.0), dr.tensor(np.zeros(4))]
+        self.named = {"calls": dr.tensor(0.0), "deep": [dr.tensor(0.0)]}
+        self.pair = (dr.tensor(0.0), dr.tensor(1.0))
+
+    def forward(self, x):
+        if self.how == "entries":
+            self.box[0] = self.box[0] + 1.0
+            self.box[1] = self.box[1] + x.sum(0)
+            self.named["calls"] = self.named["calls"] + 1.0
+            self.named["deep"][0] = self.named["deep"][0] + 1.0
+        else:
+            self.box = [self.box[0] + 1.0, self.box[1] + x.sum(0)]
+            self.named = {"calls": self.named["calls"] + 1.0, "deep": [self.named["deep"][0] + 1.0]}
+        self.pair = (self.pair[0] + 1.0, self.pair[1])
+        return self.layer(x)
+
+
+@pytest.mark.parametrize("how", ["entries", "new"])
+def test_state_in_containers_changes_once_a_training_step(how):
+    model = Boxes(how)
+    names = set(model.state_dict())
+    model.fit(X, Y, loss="cross_entropy", epochs=5, batch_size=20, validation_data=(X, Y), verbose=0)
+    model.predict(X)
+    counts = [model.box[0], model.named["calls"], model.named["deep"][0], model.pair[0]]
+    assert [count.item() for count in counts] == [20, 20, 20, 20] and model.pair[1].item() == 1
+    np.testing.assert_allclose(model.box[1].numpy(), 5 * X.sum(0), rtol=1e-4)
+    assert set(model.state_dict()) == names and isinstance(model.pair, tuple)
 
 
 OUTSIDE = dr.tensor(0.0, name="outside")
@@ -118,6 +152,7 @@ def _choose(model, x):
         (lambda m, x: setattr(m.layer, "weight", m.layer.weight * 0.9), ArgumentError, "layer.weight"),
         (lambda m, x: OUTSIDE.assign(x.sum()), ArgumentError, "a new value of outside"),
         (lambda m, x: m._private.assign(x.sum()), ArgumentError, "a new value of _private"),
+        (lambda m, x: setattr(m, "total", x.sum(0)), ShapeError, "state total of shape (), got (4)"),
         (_choose, GraphError, "call it outside dr.jit and fit"),
         (lambda m, x: x.numpy(), GraphError, "request for a number"),
     ],
