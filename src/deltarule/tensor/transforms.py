@@ -7,6 +7,7 @@ notes; numerator layout is (∂y/∂x)ᵢⱼ = ∂yᵢ/∂xⱼ.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.program import Program
 from deltarule.graph.rewrite import in_float64
+from deltarule.graph.stacking import stack_graphs
 from deltarule.graph.walk import dependents, inputs, topological
 from deltarule.runtime.buffers import Array, known_below, value_of
 from deltarule.runtime.realize import realize
@@ -33,6 +35,7 @@ from deltarule.tensor.tensor import Tensor
 
 Layout = Literal["denominator", "numerator"]
 Function = Callable[..., Any]
+_MOST_TOGETHER = 1 << 24  # elements of all nodes of the rows of a Jacobian that are computed as one
 
 
 @checks_flags
@@ -153,6 +156,8 @@ def _of_shape(given: Tensor, like: Tensor, where: str) -> Node:
 def jacobian(function: Function, x: Any, layout: Layout = "denominator") -> Tensor:
     """Return all ∂yⱼ/∂xᵢ: shape x.shape + y.shape (denominator) or y.shape + x.shape (numerator) (LA-15, LA-21).
 
+    It is an expression, so that it can be differentiated again. An output that does not depend on x has zeros.
+
     >>> from deltarule.tensor.tensor import tensor
     >>> W = tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     >>> jacobian(lambda x: W @ x, tensor([1.0, 1.0])).tolist()
@@ -164,12 +169,26 @@ def jacobian(function: Function, x: Any, layout: Layout = "denominator") -> Tens
     value = _returned(function(variable), "jacobian")
     cotangent = build.input_node("cotangent", value.shape, value.dtype)
     row = gradients(value.node, [_differentiable(variable)], cotangent)[0]
-    basis = np.eye(max(value.size, 1), dtype=value.dtype.name)[: value.size]
-    rows = _for_each(row, cotangent, [e.reshape(value.shape) for e in basis])
-    stacked = np.array(rows, variable.dtype.name).reshape(value.shape + variable.shape)
+    stacked = build.reshape(build.cast(_rows(row, cotangent), variable.dtype), value.shape + variable.shape)
     if layout == "denominator":
-        stacked = np.moveaxis(stacked, range(value.ndim), range(variable.ndim, variable.ndim + value.ndim))
-    return as_tensor(stacked)
+        axes = range(stacked.rank)
+        stacked = build.permute(stacked, (*axes[value.ndim :], *axes[: value.ndim]))
+    return Tensor(stacked)
+
+
+def _rows(row: Node, cotangent: Node) -> Node:
+    """Return what a row of a Jacobian is for each unit vector in place of the cotangent: (n, …), n its elements."""
+    n, dtype = math.prod(cotangent.shape), cotangent.dtype
+    if n == 0:
+        return as_tensor(np.zeros((0, *row.shape), row.dtype.name)).node
+    size = sum(math.prod(node.shape) for node in topological([row]))
+    together = max(1, _MOST_TOGETHER // max(size, 1))
+    parts = []
+    for start in range(0, n, together):
+        basis = np.eye(min(together, n - start), n, start, dtype=dtype.name)
+        units = as_tensor(basis.reshape(len(basis), *cotangent.shape)).node
+        parts += stack_graphs([[row]], {(cotangent,): units}, len(basis)).outputs
+    return parts[0] if len(parts) == 1 else build.concatenate(parts, 0)
 
 
 def _for_each(output: Node, symbol: Node, values: Sequence[Array]) -> list[Array]:
@@ -182,7 +201,7 @@ def _for_each(output: Node, symbol: Node, values: Sequence[Array]) -> list[Array
 
 
 def hessian(function: Function, x: Any) -> Tensor:
-    """Return ∂²f/∂xᵢ∂xⱼ of a scalar f, shape x.shape + x.shape (LA-16).
+    """Return ∂²f/∂xᵢ∂xⱼ of a scalar f, shape x.shape + x.shape (LA-16); it can be differentiated again.
 
     >>> from deltarule.tensor.tensor import tensor
     >>> A = tensor([[1.0, 2.0], [3.0, 4.0]])

@@ -11,6 +11,7 @@ import torch
 import deltarule as dr
 from deltarule import nn
 from deltarule.errors import ArgumentError, GraphError, ShapeError
+from deltarule.tensor import transforms
 
 W = np.random.default_rng(0).normal(size=(4, 3))
 X = np.array([0.3, -1.2, 2.0])
@@ -214,3 +215,33 @@ def test_an_error_while_tracing_leaves_tensors_as_they_were() -> None:
     with pytest.raises(ValueError, match="no"):
         step(np.float32([1]))
     assert w.tolist() == [1.0]
+
+
+def test_jacobians_and_hessians_can_be_differentiated_again() -> None:
+    point = dr.tensor(np.float64(2.0))
+    assert dr.jacobian(lambda z: dr.jacobian(lambda w: w**3, z), point).item() == 12.0
+    assert dr.hessian(lambda z: dr.hessian(lambda w: w**4, z), point).item() == 24.0
+    assert dr.grad(dr.jacobian(lambda w: w**3, point), point).item() == 12.0
+    assert dr.jit(lambda z: dr.jacobian(lambda w: w**3, z))(point).item() == 12.0
+
+    def squares(x: Any) -> Any:
+        return (torch.autograd.functional.jacobian(theirs, x, create_graph=True) ** 2).sum()
+
+    expected = torch.autograd.functional.jacobian(squares, torch.tensor(X)).numpy()
+    found = dr.jacobian(lambda x: (dr.jacobian(ours, x) ** 2).sum(), X).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_rows_of_a_jacobian_in_several_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = dr.jacobian(ours, X).numpy()
+    for most in (1, 50):
+        monkeypatch.setattr(transforms, "_MOST_TOGETHER", most)
+        np.testing.assert_array_equal(dr.jacobian(ours, X).numpy(), whole)
+
+
+def test_a_jacobian_does_not_see_later_weights() -> None:
+    model = dr.nn.Sequential(dr.nn.Linear(3, 2), dr.nn.Tanh())
+    expected = dr.jacobian(model, np.ones(3, np.float32)).numpy()
+    late = dr.jacobian(model, np.ones(3, np.float32))
+    model.fit(np.ones((8, 3)), np.ones((8, 2)), loss="squared_error", epochs=2, verbose=0)
+    np.testing.assert_array_equal(late.numpy(), expected)
