@@ -9,6 +9,7 @@ from typing import NamedTuple
 from deltarule.data.schema import parsed
 
 PEEKED = 1000  # rows below the first line that are looked at
+_ENOUGH = 5  # rows that show how a column is written
 _FIRST_YEAR, _LAST_YEAR = 1000, 2999
 
 
@@ -26,7 +27,8 @@ def find_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> Header:
     A line without a number is names, and so is one with a text above a column of numbers. Of the others those are
     data in which a cell comes twice, whose text comes again below, or whose numbers are no labels: labels grow from
     left to right, in equal steps (0, 1, 2), as years, or to values that their columns do not hold; in another order
-    they are whole, and none is a value that its column may hold (2010, 2000, 1990 above shares).
+    they are whole, and none is a value that its column may hold (2010, 2000, 1990 above shares), or whole numbers
+    stand above columns that are all written with a decimal point.
 
     >>> find_header(["country", "1990", "2000"], [["Chile", "0.3", "0.4"]]).named
     True
@@ -45,9 +47,19 @@ def find_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> Header:
         return Header(named=True, certain=True, why="holds a text above numbers")
     if any(first[i] in below[i] for i in texts):
         return Header(named=False, certain=True, why="holds a text that comes again below")
-    if _labels(numbers, [below[i] for i, value in enumerate(values) if value is not None]):
+    above = [i for i, value in enumerate(values) if value is not None]
+    columns = [below[i] for i in above]
+    if len(above) > 1 and not any("." in first[i] for i in above) and all(map(_with_points, columns)):
+        return Header(named=True, certain=False, why="holds whole numbers above decimal ones")
+    if _labels(numbers, columns):
         return Header(named=True, certain=False, why="holds numbers that read as labels")
     return Header(named=False, certain=False, why="holds numbers that are no labels")
+
+
+def _with_points(cells: Sequence[str]) -> bool:
+    """Tell whether a column's numbers, which are most of its cells, are all written with a decimal point."""
+    numbers = [cell for cell in cells if parsed(cell) is not None]
+    return len(numbers) >= _ENOUGH and _mostly_numbers(cells) and all("." in cell for cell in numbers)
 
 
 def _mostly_numbers(cells: Sequence[str]) -> bool:

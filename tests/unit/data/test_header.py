@@ -41,6 +41,8 @@ NAMES = [
     ("100,200,300,400", ("number",) * 4),
     ("2010,2000,1990", ("0.{}", "1.{}", "2.{}")),  # the newest year first
     ("country,2000,2020,2010", ("country {}", "number", "number", "number")),
+    ("0,1", ("number", "number")),
+    ("3,1,2", ("number", "number", "number")),  # in no order, but never written so below
     ("5,17,9", ("0.{}", "0.{}", "0.{}")),
     ("a,b,c", ("number",) * 3),
     ("a,b,c", ("abc",) * 3),
@@ -53,6 +55,8 @@ NO_NAMES = [
     ("-1.5,0.25,3", ("number", "number", "{}")),
     ("3,1,2", ("{}", "{}", "{}")),
     ("31,2,30", ("3{}", "{}", "{}")),
+    ("1.0,0.0", ("number", "number")),
+    ("0,3,1.5", ("number", "number", "number")),
     ("900.5,17.25,9.5", ("0.{}", "0.{}", "0.{}")),
     ("12,15", ("{}", "{}")),  # both are values of their columns
 ]
