@@ -87,8 +87,14 @@ def _convolved(x: Tensor, weight: Tensor, a: Any) -> Tensor:
     convolution = (torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d)[rank - 1]
     widths = [width for pair in reversed(a["padding"]) for width in pair]
     front = (0, rank + 1, *range(1, rank + 1))
-    padded = torch.nn.functional.pad(x.permute(front), widths)
-    result = convolution(padded, weight.permute(front), stride=a["stride"], dilation=a["dilation"], groups=a["groups"])
+    padded = torch.nn.functional.pad(x.permute(front), widths).clone(memory_format=torch.contiguous_format)
+    result = convolution(
+        padded,
+        weight.permute(front).clone(memory_format=torch.contiguous_format),
+        stride=a["stride"],
+        dilation=a["dilation"],
+        groups=a["groups"],
+    )
     return result.permute(0, *range(2, rank + 2), 1)
 
 
