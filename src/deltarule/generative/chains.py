@@ -27,7 +27,7 @@ _MIXED: Final = 1.01  # R̂ of chains that have mixed (Vehtari et al. 2021)
 
 def _checked(draws: Array, where: str) -> Array:
     array = np.asarray(draws, np.float64)
-    if array.ndim != 2 or array.shape[1] < 4:
+    if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < 4:
         raise DataError(where, expected="draws (chains, at least 4)", got=f"shape {array.shape}")
     return array
 

@@ -16,7 +16,7 @@ from deltarule import shapes
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.generative.distributions.base import Distribution
 from deltarule.generative.distributions.compound import Transformed
-from deltarule.generative.distributions.discrete import Bernoulli, Categorical, Multinomial, Poisson
+from deltarule.generative.distributions.discrete import Bernoulli, Categorical, Multinomial, Poisson, shared
 from deltarule.generative.distributions.normal import (
     LOG_TWO_PI,
     DiagonalNormal,
@@ -37,7 +37,6 @@ from deltarule.tensor.functional import (
     log_softmax,
     sigmoid,
     softplus,
-    where,
 )
 from deltarule.tensor.linalg import solve
 from deltarule.tensor.tensor import Tensor
@@ -101,17 +100,12 @@ def _multivariate(q: MultivariateNormal, p: MultivariateNormal) -> Tensor:
 
 def _bernoullis(q: Bernoulli, p: Bernoulli) -> Tensor:
     """Return Σ over both outcomes of q(ln q − ln p), 0 where q is 0."""
-    yes = _share(sigmoid(q.logits), softplus(-p.logits) - softplus(-q.logits))
-    return yes + _share(sigmoid(-q.logits), softplus(p.logits) - softplus(q.logits))
-
-
-def _share(probability: Tensor, difference: Tensor) -> Tensor:
-    """Return q(ln q − ln p), 0 where q is 0 whatever p is."""
-    return probability * where(probability == 0.0, 0.0, difference)
+    yes = shared(sigmoid(q.logits), softplus(-p.logits) - softplus(-q.logits))
+    return yes + shared(sigmoid(-q.logits), softplus(p.logits) - softplus(q.logits))
 
 
 def _over_classes(q: Any, p: Any) -> Tensor:
-    found: Tensor = _share(q.probabilities, log_softmax(q.logits) - log_softmax(p.logits)).sum(-1)
+    found: Tensor = shared(q.probabilities, log_softmax(q.logits) - log_softmax(p.logits)).sum(-1)
     return found
 
 

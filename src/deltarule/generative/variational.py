@@ -90,7 +90,7 @@ class Convergence(Callback):
     adjusts_rate = True
 
     def __init__(self, tolerance: float = 1e-2, patience: int = 5, stages: int = 2) -> None:
-        if not tolerance >= 0:
+        if not isinstance(tolerance, (int, float, np.number)) or not tolerance >= 0:
             raise ArgumentError("Convergence tolerance", expected="a number ≥ 0", got=repr(tolerance))
         self.tolerance, self.patience = tolerance, whole_number(patience, "Convergence patience", 1)
         self.stages = whole_number(stages, "Convergence stages", 0)

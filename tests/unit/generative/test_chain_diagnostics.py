@@ -11,6 +11,7 @@ import scipy.stats as st
 
 import deltarule as dr
 from deltarule import generative as g
+from deltarule.errors import DataError
 
 
 def stans_rule(chains: Any) -> float:
@@ -113,3 +114,10 @@ def test_chains_that_have_not_mixed_say_so() -> None:
     assert "the chains have not mixed" in str(apart) and "R̂ of z is" in str(apart)
     fine = g.Chains({"z": np.random.default_rng(0).normal(size=(4, 1000))}, {"lp": np.zeros((4, 1000))})
     assert "mixed" not in str(fine)
+
+
+@pytest.mark.parametrize("shape", [(0, 10), (5,), (4, 3), (2, 10, 1)])
+def test_what_is_no_table_of_draws_is_refused(shape: tuple[int, ...]) -> None:
+    for diagnose in (g.rank_r_hat, g.split_r_hat, g.effective_sample_size):
+        with pytest.raises(DataError, match="expected draws"):
+            diagnose(np.zeros(shape))

@@ -220,6 +220,49 @@ def test_logarithms_pass_the_implicit_gradient() -> None:
         assert abs(slope.mean() - exact) < 5 * slope.std() / 200
 
 
+def test_slopes_of_entropies_are_finite_where_choices_are_certain() -> None:
+    """∂H/∂z = −p(ln p + H), 0 where p is 0."""
+    z = np.array([0.0, 1.0, -INF])
+    p = np.array([1, math.e, 0]) / (1 + math.e)
+    entropy = -np.sum(p[:2] * np.log(p[:2]))
+    wanted = np.append(-p[:2] * (np.log(p[:2]) + entropy), 0.0)
+    logits = dr.parameter(z)
+    np.testing.assert_allclose(dr.grad(g.Categorical(logits).entropy(), [logits])[0].numpy(), wanted, rtol=1e-9)
+    once = dr.grad(g.Multinomial(1, logits).entropy(), [logits])[0].numpy()
+    np.testing.assert_allclose(once, wanted, rtol=1e-6, atol=1e-9)
+    for value in (INF, -INF, 0.3):
+        logit = dr.parameter(np.array(value))
+        slope = dr.grad(g.Bernoulli(logit).entropy(), [logit])[0].item()
+        chance = 1 / (1 + math.exp(-value))
+        assert slope == pytest.approx(0.0 if math.isinf(value) else -value * chance * (1 - chance))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda bad: g.Normal(np.float64(0.0), [bad]), lambda bad: g.Laplace([0.0], np.array([bad])),
+     lambda bad: g.Gamma(np.float64(1.0), [bad]), lambda bad: g.Gamma(bad, 1.0),
+     lambda bad: g.Beta([bad], np.float64(1.0)), lambda bad: g.Dirichlet([bad, 2]),
+     lambda bad: g.Poisson(np.array(bad)), lambda bad: g.Categorical.of([1, bad]),
+     lambda bad: g.DiagonalNormal(np.zeros(1), [bad]), lambda bad: g.FullNormal(np.zeros(1), factor=[[bad]]),
+     lambda bad: g.LowRankNormal([0.0, 0.0], np.ones((2, 1)), [bad, 1.0]),
+     lambda bad: g.FullNormal([0.0], covariance=np.array([[bad]]))],
+)  # fmt: skip
+@pytest.mark.parametrize("bad", [0, -1, -1.5])
+def test_parameters_are_checked_in_whatever_type_they_come(make: Any, bad: float) -> None:
+    with pytest.raises(ArgumentError, match=r"expected (numbers|a diagonal) (> 0|in \(0, 1\))"):
+        make(bad)
+
+
+def test_matrices_of_whole_numbers_are_checked() -> None:
+    for arguments, message in (
+        ({"factor": [[1, 2], [2, 1]]}, "lower triangle"), ({"covariance": [[1, 2], [2, 1]]}, "positive definite"),
+        ({"covariance": [[2, 1], [0, 2]]}, "symmetric"), ({"factor": np.array([[1, 0], [1, -1]])}, "a diagonal > 0"),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentError, match=message):
+            g.FullNormal(np.zeros(2), **arguments)
+    assert g.FullNormal([0, 0], factor=[[1, 0], [1, 2]]).covariance.tolist() == [[1, 1], [1, 5]]
+
+
 # ---------------------------------------------------------------- normals of vectors
 
 

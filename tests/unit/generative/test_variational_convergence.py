@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -238,8 +239,9 @@ def test_growth_is_in_nats_whatever_the_level(constant: float) -> None:
     other = Convergence(1e-2, patience=3)
     other.load_state(data, arrays)
     assert other.state()[0] == data
-    with pytest.raises(ArgumentError, match="tolerance"):
-        Convergence(-1.0)
+    for bad in (-1.0, math.nan, "much", None):
+        with pytest.raises(ArgumentError, match="Convergence tolerance: expected a number ≥ 0"):
+            Convergence(bad)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

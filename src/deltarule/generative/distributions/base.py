@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from deltarule import dtypes, shapes
 from deltarule.arguments import NamedArguments
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.graph.op import Op
 from deltarule.runtime.buffers import value_of
 from deltarule.shapes import Shape
 from deltarule.tensor.functional import TensorLike, as_tensor
@@ -166,9 +168,18 @@ def _scalar(value: float, kind: DType) -> Tensor:
     return as_tensor(np.asarray(value, kind.name))
 
 
+def known_value(tensor: Tensor) -> npt.NDArray[Any] | None:
+    """Return the value of a tensor that is known, or is a known one in another type; else None."""
+    node = tensor.node
+    found = value_of(node)
+    if found is None and node.op is Op.CAST and (before := value_of(node.sources[0])) is not None:
+        return before.astype(node.dtype.name)
+    return found
+
+
 def require(where: str, tensor: Tensor, low: float, high: float = float("inf")) -> None:
     """Raise ArgumentError if a value that is known leaves the open interval (low, high)."""
-    known = value_of(tensor.node)
+    known = known_value(tensor)
     if known is not None and not ((known > low) & (known < high)).all():
         bad = known[~((known > low) & (known < high))].reshape(-1)[0]
         raise ArgumentError(where, expected=_interval(low, high), got=str(bad))

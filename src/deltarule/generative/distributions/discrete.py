@@ -16,6 +16,7 @@ from deltarule.generative.distributions.base import (
     Noise,
     floating,
     full_shape,
+    known_value,
     like,
     require,
 )
@@ -43,6 +44,11 @@ from deltarule.tensor.functional import (
     zeros,
 )
 from deltarule.tensor.tensor import Tensor, tensor
+
+
+def shared(probability: Tensor, value: Tensor) -> Tensor:
+    """Return p·a, 0 and without slope where p is 0 whatever a is: a term of an entropy or a divergence."""
+    return probability * where(probability == 0.0, 0.0, value)
 
 
 @final
@@ -89,7 +95,7 @@ class Bernoulli(Elementwise):
     def entropy(self) -> Tensor:
         """Return σ(z) softplus(−z) + σ(−z) softplus(z); 0 for a certain outcome."""
         z = self.logits
-        return weighted(sigmoid(z), softplus(-z)) + weighted(sigmoid(-z), softplus(z))
+        return shared(sigmoid(z), softplus(-z)) + shared(sigmoid(-z), softplus(z))
 
 
 class _OverClasses(Distribution):
@@ -175,7 +181,7 @@ class Categorical(_OverClasses):
 
     def entropy(self) -> Tensor:
         """Return −Σ p ln p; 0·ln 0 = 0."""
-        return -weighted(self.probabilities, log_softmax(self.logits)).sum(-1)
+        return -shared(self.probabilities, log_softmax(self.logits)).sum(-1)
 
 
 @final
@@ -233,7 +239,7 @@ class Multinomial(_OverClasses):
         ways = math.lgamma(n + 1) - log_factorial - lgamma(float(n) - x + 1.0)
         others = log1p(-p.clip(high=1 - 1e-7)).expand_dims(-1)
         terms = exp(ways + weighted(x, log_p.expand_dims(-1)) + (float(n) - x) * others) * log_factorial
-        return terms.sum((-2, -1)) - math.lgamma(n + 1) - weighted(p, log_p).sum(-1) * float(n)
+        return terms.sum((-2, -1)) - math.lgamma(n + 1) - shared(p, log_p).sum(-1) * float(n)
 
 
 @final
@@ -259,7 +265,7 @@ class Poisson(Elementwise):
 
     def _support(self, where_: str) -> Tensor:
         """Return 0, 1, … up to where the tail of the largest λ is below 10⁻¹⁶; the rate's value must be known."""
-        known = value_of(self.rate.node)
+        known = known_value(self.rate)
         if known is None:
             raise ArgumentError(
                 f"{where_} of Poisson", expected="a rate with a value", got="an expression without one",

@@ -17,10 +17,10 @@ from deltarule.generative.distributions.base import (
     Noise,
     floating,
     full_shape,
+    known_value,
     like,
     require,
 )
-from deltarule.runtime.buffers import value_of
 from deltarule.shapes import Shape
 from deltarule.tensor.functional import TensorLike, erf, eye, log, sqrt
 from deltarule.tensor.linalg import cholesky, diagonal, logdet, solve
@@ -125,14 +125,14 @@ class MultivariateNormal(Distribution):
 
 
 def _require_finite(where: str, tensor: Tensor) -> None:
-    known = value_of(tensor.node)
+    known = known_value(tensor)
     if known is not None and not np.isfinite(known).all():
         raise ArgumentError(where, expected="finite numbers", got=str(known[~np.isfinite(known)][0]))
 
 
 def _require_matrix(matrix: Tensor, *, symmetric: bool) -> None:
     """Raise ArgumentError unless a matrix whose value is known is a covariance, or the Cholesky factor of one."""
-    known = value_of(matrix.node)
+    known = known_value(matrix)
     if known is None:
         return
     name = "covariance" if symmetric else "factor"
