@@ -27,6 +27,9 @@ ELEMENT_TYPES: dict[int, DType] = {
     1: dtypes.FLOAT32, 2: dtypes.UINT8, 6: dtypes.INT32, 7: dtypes.INT64, 9: dtypes.BOOL, 11: dtypes.FLOAT64,
     12: dtypes.UINT32,
 }  # fmt: skip
+_AT_LEAST_ONE = ("kernel_shape", "strides", "dilations", "group", "blocksize")
+_WINDOWS = frozenset({"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool"})
+_PADDINGS = frozenset({"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"})
 MOST_ELEMENTS = 2**30  # of one result: 4 GiB of float32
 MOST_TURNS = 10_000  # of a loop, all of which are written out
 
@@ -73,6 +76,33 @@ class Call:
     run_subgraph: Callable[[Any, Sequence[Node]], list[Node]]
     outer: dict[str, Node] = field(default_factory=dict)
     name: str = ""
+
+    def check_sizes(self) -> None:
+        """Raise for sizes, strides and groups that no operator can have."""
+        for name in _AT_LEAST_ONE:
+            if name in self.attributes and np.min(self.attributes[name], initial=1) < 1:
+                raise self.unsupported(f"{name} {self.attributes[name]}")
+        if self.kind in _WINDOWS and self.optional(0) is not None:
+            self._check_windows(self[0].rank - 2)
+
+    def _check_windows(self, n: int) -> None:
+        for name, count in (("kernel_shape", n), ("strides", n), ("dilations", n), ("pads", 2 * n)):
+            if name in self.attributes and len(self.attributes[name]) != count:
+                raise self.unsupported(f"{name} {list(self.attributes[name])} for {n} spatial axes")
+        if self.text("auto_pad", "NOTSET") not in _PADDINGS:
+            raise self.unsupported(f"auto_pad {self.text('auto_pad', '')!r}")
+        kernel = self.attribute("kernel_shape")
+        if kernel is None:
+            return
+        if self.kind.startswith("Conv"):
+            weight = self.optional(1)
+            if weight is not None and tuple(weight.shape[2:]) != tuple(kernel):
+                raise self.unsupported(f"kernel_shape {list(kernel)} beside a kernel of shape {weight.shape}")
+            return
+        reach = [d * (k - 1) for k, d in zip(kernel, self.attribute("dilations", [1] * n), strict=True)]
+        pads = self.attribute("pads", [0] * 2 * n)
+        if any(not 0 <= pad <= most for pad, most in zip(pads, reach * 2, strict=True)):
+            raise self.unsupported(f"pads {list(pads)} around windows of {list(kernel)}")
 
     @property
     def title(self) -> str:

@@ -89,6 +89,7 @@ class Translation:
         try:
             call.attributes.update({a.name: attribute_value(a) for a in node.attribute})
             call.operands.extend(known[name] if name else None for name in node.input)
+            call.check_sizes()
             results = translator(call)
         except UnsupportedOperatorError:
             raise
