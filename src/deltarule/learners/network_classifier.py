@@ -15,7 +15,7 @@ from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from deltarule import losses, nn
 from deltarule.errors import ArgumentError
@@ -176,6 +176,7 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
     @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]  # scikit-learn has no types
     def predict_log_proba(self, X: Any) -> Array:
         """Return ln P(class|x), of a loss of logits from these, so that it is finite however sure the network is."""
+        check_is_fitted(self, "network_")
         if not self._loss.expects_logits:
             return log_of(self.predict_proba(X))
         scores = self._scores(X).astype(np.float64)

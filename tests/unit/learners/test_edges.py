@@ -12,6 +12,7 @@ from scipy import sparse
 from scipy.stats import multivariate_normal
 from sklearn import naive_bayes
 from sklearn.base import clone, is_regressor
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from deltarule import learners as of
@@ -160,6 +161,9 @@ def test_logarithms_of_probabilities() -> None:
             expected = -np.logaddexp(0, np.stack([scores, -scores], axis=1))
             np.testing.assert_allclose(far.predict_log_proba(X * 1e6), expected, rtol=1e-5)
     assert not hasattr(of.MLPClassifier(loss="multiclass_hinge"), "predict_log_proba")
+    for unfitted in (of.MLPClassifier(), of.LogisticRegression(), of.SoftmaxRegression()):
+        with pytest.raises(NotFittedError):
+            unfitted.predict_log_proba(X)
     assert loss_named("multiclass_hinge").link not in {"softmax", "sigmoid"}
 
     logistic, theirs = of.LogisticRegression(alpha=1.0).fit(X, LABELS), LogisticRegression(tol=1e-10).fit(X, LABELS)
