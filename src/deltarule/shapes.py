@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, SupportsIndex
 
 from deltarule.errors import ArgumentError, ShapeError
@@ -119,12 +120,20 @@ def reduced(shape: Shape, over: Sequence[int], keepdims: bool = False) -> Shape:
     return tuple(size for i, size in enumerate(shape) if i not in over)
 
 
+def _whole(size: Any) -> Any:
+    """Return NumPy's whole numbers as Python's, everything else as it is."""
+    return int(size) if isinstance(size, Integral) and not isinstance(size, bool) else size
+
+
 def reshaped(shape: Shape, target: Sequence[Size], where: str = "reshape") -> Shape:
     """Return ``target`` with its one ``-1`` solved; the number of elements must not change.
 
     >>> reshaped((4, 6), (3, -1))
     (3, 8)
     """
+    target = tuple(_whole(size) for size in target)
+    if any(not isinstance(size, Dimension) and (type(size) is not int or size < -1) for size in target):
+        raise ShapeError(where, expected="sizes ≥ 0, or -1 for the one that follows", got=show(target))
     free = [i for i, size in enumerate(target) if isinstance(size, int) and size == -1]
     if len(free) > 1:
         raise ShapeError(where, expected="at most one -1", got=show(target))
