@@ -62,6 +62,12 @@ def _slice(x: Node, items: list[Key]) -> tuple[Node, list[Key]]:
                 )
             start, stop = item % size, item % size + 1
         elif isinstance(item, slice) and item != slice(None):
+            if item.step == 0:
+                raise ShapeError(
+                    f"index of {build.describe(x)}",
+                    expected="a step other than 0",
+                    got=f"{item.start}:{item.stop}:0".replace("None", ""),
+                )
             start, stop, step = item.indices(size)
             if step < 0:  # the same elements forwards, then flipped
                 length = len(range(start, stop, step))

@@ -25,6 +25,7 @@ W = dr.parameter(np.ones((2, 2)), name="W")
         (lambda: dr.random_normal((-2,), seed=0), ShapeError, "random numbers: expected sizes"),
         (lambda: dr.random_uniform((2,), seed="a"), ArgumentError, "seed or step"),
         (lambda: dr.random_uniform((2,), seed=1.5), ArgumentError, "seed or step"),
+        (lambda: X[::0], ShapeError, "index of input (2): expected a step other than 0, got ::0"),
         (lambda: X.reshape(-2, -1), ShapeError, "reshape of input (2): expected sizes ≥ 0, or -1"),
         (lambda: W.reshape((-2, -2)), ShapeError, "expected sizes ≥ 0, or -1"),
         (lambda: dr.jit(lambda x: x.reshape(-1, -2))(X), ShapeError, "expected sizes ≥ 0, or -1"),
