@@ -292,6 +292,7 @@ HOSTILE = {
     "negative block": lambda: one("SpaceToDepth", {}, x=(1, 1, 4, 4), blocksize=-2),
     "pads": lambda: one("MaxPool", {}, x=(1, 1, 4, 4), kernel_shape=[2, 2], pads=[1]),
     "block": lambda: one("DepthToSpace", {}, x=(1, 4, 2, 2), blocksize=0),
+    "letter of no operand": lambda: one("Einsum", {"w": floats(3)}, equation="ij,j->iz"),
     "equation": lambda: one("Einsum", {"w": floats(3)}, equation="ij,k->->"),
     "top of more than there are": lambda: made(
         [helper.make_node("TopK", ["x", "k"], ["y", "i"])], (2, 3), {"k": lengths(99)}),

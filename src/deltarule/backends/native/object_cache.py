@@ -102,9 +102,11 @@ def _warn_once(folder: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write atomically; a folder that can't be written only means that nothing is cached."""
+    """Write atomically; a folder that cannot be written, or not be trusted, only means that nothing is cached."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _trusted(path.parent.stat()):  # nothing there would be read
+            return
         if path.parent not in _swept:
             _swept.add(path.parent)
             files.remove_stale_drafts(path.parent)

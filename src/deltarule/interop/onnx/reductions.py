@@ -175,7 +175,7 @@ def einsum(equation: str, operands: list[Node]) -> Node:
     letters_of = r"[a-zA-Z]*(\.\.\.)?[a-zA-Z]*"
     left, arrow, right = equation.partition("->")
     fits = re.fullmatch(rf"{letters_of}(,{letters_of})*(->{letters_of})?", equation)
-    if not fits or left.count(",") + 1 != len(operands):
+    if not fits or left.count(",") + 1 != len(operands) or not set(right) <= set(left):
         raise GraphError("einsum", expected=f"an equation for {counted(len(operands), 'operand')}", got=repr(equation))
     terms = left.split(",")
     dots = max(

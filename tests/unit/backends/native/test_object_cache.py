@@ -48,6 +48,8 @@ def test_a_folder_that_others_may_write_to_is_not_used_and_a_warning_says_so_onc
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert object_cache.read(kept) is None
+    object_cache.write(kept.with_name("other.o"), b"code")
+    assert not kept.with_name("other.o").exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
