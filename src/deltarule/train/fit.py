@@ -23,7 +23,7 @@ from deltarule.train.metrics import MetricLike, get_all
 from deltarule.train.prepare import ClassWeight, check_outputs, checked_seed, held_out, prepared, with_class_weight
 from deltarule.train.program import Regularizer, Task, frozen, learned
 from deltarule.train.progress import Progress, for_verbosity
-from deltarule.train.protocol import Trainable
+from deltarule.train.protocol import HasFrozen, Trainable
 from deltarule.train.resume import Checkpoint, load
 
 _LEAST_VALIDATION_BATCH = 256
@@ -74,6 +74,14 @@ def _checked_regularizers(regularizers: Sequence[Regularizer]) -> tuple[Regulari
         got=repr(regularizers),
         hint="Write regularizers=[losses.L2(strength=1e-4)].",
     )
+
+
+def _without(model: Trainable) -> str:
+    """Return what to do with a model that has nothing to learn."""
+    if frozen(model):
+        return "Unfreeze a layer: model.unfreeze()."
+    more = "" if isinstance(model, HasFrozen) else ", or unfreeze those that it has"
+    return f"Add a layer that has some, such as nn.Linear{more}."
 
 
 @names_arguments
@@ -149,10 +157,7 @@ def fit(
     """
     chosen, recipe = get_loss(loss), get_optimizer(optimizer)
     if not learned(model):
-        hint = (
-            "Unfreeze a layer: model.unfreeze()." if frozen(model) else "Add a layer that has some, such as nn.Linear."
-        )
-        raise ArgumentError("fit", expected="a model with parameters to learn", got="none", hint=hint)
+        raise ArgumentError("fit", expected="a model with parameters to learn", got="none", hint=_without(model))
     arrays = prepared(model, inputs, targets, chosen, sample_weight)
     if validation_data is not None and validation_split:
         raise ArgumentError("fit", expected="validation_data or validation_split", got="both")

@@ -21,7 +21,7 @@ def test_every_backend_refuses_what_is_not_what_was_compiled(engine: Backend) ->
     for wrong in (np.ones(1, np.float32), np.ones(5, np.float32), np.ones((3, 1), np.float32)):
         with pytest.raises(ShapeError, match=r"input x: expected \(3\)"):
             run(wrong)
-    with pytest.raises(DataError, match="1 arrays, got 2"):
+    with pytest.raises(DataError, match="1 array, got 2"):
         run(np.ones(3), np.ones(3))
     step = graphs.network((4, 8, 2), 2)
     state, data = graphs.values(step, 6)

@@ -197,7 +197,7 @@ def test_wrong_shapes_raise() -> None:
     run = NativeBackend().compile(Program((x,), (build.exp(x),)))
     with pytest.raises(ShapeError, match=r"expected \(2, 3\), got \(3, 2\)"):
         run(np.zeros((3, 2), np.float32))
-    with pytest.raises(DataError, match="1 arrays"):
+    with pytest.raises(DataError, match="1 array, got"):
         run()
 
 
