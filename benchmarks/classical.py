@@ -25,7 +25,9 @@ from deltarule import data, generative, learners
 PAUSE = 0.1  # seconds, so that the threads of the library before have stopped spinning
 
 
-def best_processor_time(ours: Callable[[], object], peers: Callable[[], object], rounds: int) -> tuple[float, float]:
+def best_processor_time(
+    ours: Callable[[], object], peers: Callable[[], object], rounds: int
+) -> tuple[float, float]:
     """Return the least processor seconds of both with one thread, run in turn."""
     seconds: tuple[list[float], list[float]] = ([], [])
     with threadpool_limits(1):
@@ -37,7 +39,9 @@ def best_processor_time(ours: Callable[[], object], peers: Callable[[], object],
     return min(seconds[0]), min(seconds[1])
 
 
-def best_of(ours: Callable[[], object], peers: Callable[[], object], rounds: int) -> tuple[float, float]:
+def best_of(
+    ours: Callable[[], object], peers: Callable[[], object], rounds: int
+) -> tuple[float, float]:
     """Return the best seconds of both, run in turn."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
@@ -50,12 +54,19 @@ def best_of(ours: Callable[[], object], peers: Callable[[], object], rounds: int
 
 
 def line(
-    name: str, ours: Callable[[], object], peers: Callable[[], object], rounds: int, peer: str = "scikit-learn",
+    name: str,
+    ours: Callable[[], object],
+    peers: Callable[[], object],
+    rounds: int,
+    peer: str = "scikit-learn",
     measure: Callable[..., tuple[float, float]] = best_of,
-) -> None:  # fmt: skip
+) -> None:
     """Print one comparison."""
     mine, theirs = measure(ours, peers, rounds)
-    print(f"{name:44s} ours {mine:8.3f} s   {peer} {theirs:8.3f} s   ratio {theirs / mine:5.2f}", flush=True)
+    print(
+        f"{name:44s} ours {mine:8.3f} s   {peer} {theirs:8.3f} s   ratio {theirs / mine:5.2f}",
+        flush=True,
+    )
 
 
 def knn(args: argparse.Namespace, random: np.random.Generator) -> None:
@@ -66,45 +77,80 @@ def knn(args: argparse.Namespace, random: np.random.Generator) -> None:
     peer = neighbors.NearestNeighbors(n_neighbors=5, algorithm="brute").fit(x)
     found, wanted = ours.kneighbors(queries[:100])[1], peer.kneighbors(queries[:100])[1]
     agreement = (found == wanted).mean()
-    name = f"kNN {args.samples}×784, {args.queries} queries, k = 5 ({agreement:.1%} equal)"
-    line(name, lambda: ours.kneighbors(queries), lambda: peer.kneighbors(queries), args.rounds)
+    name = (
+        f"kNN {args.samples}×784, {args.queries} queries, k = 5 ({agreement:.1%} equal)"
+    )
+    line(
+        name,
+        lambda: ours.kneighbors(queries),
+        lambda: peer.kneighbors(queries),
+        args.rounds,
+    )
 
 
 def knn_sizes(args: argparse.Namespace, random: np.random.Generator) -> None:
     """Fit and predict by brute force at ordinary sizes, float64."""
     for n, d, queries, k in (
-        (2_000, 10, 500, 5), (20_000, 10, 1_000, 5), (20_000, 30, 1_000, 5), (20_000, 100, 1_000, 50),
-        (20_000, 200, 1_000, 5), (100_000, 10, 1_000, 5), (100_000, 30, 500, 5),
-    ):  # fmt: skip
-        x, y, asked = random.normal(size=(n, d)), np.arange(n) % 5, random.normal(size=(queries, d))
+        (2_000, 10, 500, 5),
+        (20_000, 10, 1_000, 5),
+        (20_000, 30, 1_000, 5),
+        (20_000, 100, 1_000, 50),
+        (20_000, 200, 1_000, 5),
+        (100_000, 10, 1_000, 5),
+        (100_000, 30, 500, 5),
+    ):
+        x, y, asked = (
+            random.normal(size=(n, d)),
+            np.arange(n) % 5,
+            random.normal(size=(queries, d)),
+        )
         line(
             f"kNN {n}×{d}, {queries} queries, k = {k}, fit and predict",
-            lambda x=x, y=y, asked=asked, k=k: learners.KNNClassifier(k).fit(x, y).predict(asked),
             lambda x=x, y=y, asked=asked, k=k: (
-                neighbors.KNeighborsClassifier(k, algorithm="brute").fit(x, y).predict(asked)
+                learners.KNNClassifier(k).fit(x, y).predict(asked)
             ),
-            args.rounds, "brute force", best_processor_time,
-        )  # fmt: skip
+            lambda x=x, y=y, asked=asked, k=k: (
+                neighbors.KNeighborsClassifier(k, algorithm="brute")
+                .fit(x, y)
+                .predict(asked)
+            ),
+            args.rounds,
+            "brute force",
+            best_processor_time,
+        )
 
 
 def mixtures(args: argparse.Namespace, random: np.random.Generator) -> None:
     """Make twenty rounds of expectation–maximisation, k-means at the start included."""
     warnings.simplefilter("ignore", ConvergenceWarning)
     for n, d, k in ((10_000, 5, 3), (100_000, 30, 5), (20_000, 100, 8)):
-        centres = 3 / np.sqrt(d) * random.normal(size=(k, d))  # clusters overlap: no start has converged soon
+        centres = (
+            3 / np.sqrt(d) * random.normal(size=(k, d))
+        )  # clusters overlap: no start has converged soon
         x = centres[random.integers(k, size=n)] + random.normal(size=(n, d))
         for kind in ("full", "tied", "diag", "spherical"):
-            options = {"covariance_type": kind, "max_iter": 20, "tol": 0.0, "random_state": 0}
+            options = {
+                "covariance_type": kind,
+                "max_iter": 20,
+                "tol": 0.0,
+                "random_state": 0,
+            }
             rounds = [
                 kind_of(k, **options).fit(x).n_iter_
                 for kind_of in (generative.GaussianMixture, mixture.GaussianMixture)
             ]
             line(
                 f"GaussianMixture {n}×{d}, {k} {kind}, {rounds[0]} and {rounds[1]} rounds",
-                lambda x=x, k=k, options=options: generative.GaussianMixture(k, **options).fit(x),
-                lambda x=x, k=k, options=options: mixture.GaussianMixture(k, **options).fit(x),
-                args.rounds, "scikit-learn", best_processor_time,
-            )  # fmt: skip
+                lambda x=x, k=k, options=options: generative.GaussianMixture(
+                    k, **options
+                ).fit(x),
+                lambda x=x, k=k, options=options: mixture.GaussianMixture(
+                    k, **options
+                ).fit(x),
+                args.rounds,
+                "scikit-learn",
+                best_processor_time,
+            )
 
 
 def pca(args: argparse.Namespace, random: np.random.Generator) -> None:
@@ -116,7 +162,9 @@ def pca(args: argparse.Namespace, random: np.random.Generator) -> None:
         line(
             f"PCA {args.samples}×784 to 50, {solver} ({peer})",
             lambda solver=solver: learners.PCA(50, solver=solver).fit(x),
-            lambda peer=peer: decomposition.PCA(50, svd_solver=peer, random_state=0).fit(x),
+            lambda peer=peer: decomposition.PCA(
+                50, svd_solver=peer, random_state=0
+            ).fit(x),
             args.rounds,
         )
 
@@ -160,7 +208,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--samples", type=int, default=60_000)
     parser.add_argument("--queries", type=int, default=2_000)
-    parser.add_argument("--only", choices=["knn", "knn_sizes", "mixtures", "pca", "tsne", "umap"])
+    parser.add_argument(
+        "--only", choices=["knn", "knn_sizes", "mixtures", "pca", "tsne", "umap"]
+    )
     args = parser.parse_args()
     for work in (knn, knn_sizes, mixtures, pca, tsne, umap):
         if args.only in {None, work.__name__}:

@@ -44,18 +44,26 @@ def ours(case: tuple[Any, ...], x: Any, w: Any, y: Any) -> list[Callable[[], Any
     """Return one compiled call for each pass."""
     _, _, sizes, _, groups, _, kernel, stride, dilation, _ = case
     rank = len(sizes)
-    image, weight, signal = (symbol(name, a.shape, a.dtype.name) for name, a in zip("xwy", (x, w, y), strict=True))
+    image, weight, signal = (
+        symbol(name, a.shape, a.dtype.name)
+        for name, a in zip("xwy", (x, w, y), strict=True)
+    )
     around = (dilation * (kernel - 1) // 2,) * 2
     geometry = ((stride,) * rank, (around,) * rank, (dilation,) * rank, groups)
     out = Tensor(build.convolve(image.node, weight.node, *geometry))
     outputs = [out, *grad((out * signal).sum(), [image, weight])]
     runs = [
-        backend("cpu").compile(Program((image.node, weight.node, signal.node), (result.node,)), 1) for result in outputs
+        backend("cpu").compile(
+            Program((image.node, weight.node, signal.node), (result.node,)), 1
+        )
+        for result in outputs
     ]
     return [lambda run=run: run(x, w, y) for run in runs]
 
 
-def theirs(case: tuple[Any, ...], x: Any, w: Any, y: Any, channels_last: bool) -> list[Callable[[], Any]]:
+def theirs(
+    case: tuple[Any, ...], x: Any, w: Any, y: Any, channels_last: bool
+) -> list[Callable[[], Any]]:
     """Return PyTorch's call for each pass."""
     _, _, sizes, _, groups, _, kernel, stride, dilation, _ = case
     rank = len(sizes)
@@ -100,20 +108,45 @@ def main() -> None:
     ratios: list[float] = []
     print(f"{'case':36} {'pass':16} {'deltarule':>10} {'torch':>8} {'ratio':>6}")
     for case in CASES:
-        name, batch, sizes, channels, groups, multiplier, kernel, stride, dilation, kind = case
+        (
+            name,
+            batch,
+            sizes,
+            channels,
+            groups,
+            multiplier,
+            kernel,
+            stride,
+            dilation,
+            kind,
+        ) = case
         around = dilation * (kernel - 1) // 2
-        out = [(size + 2 * around - dilation * (kernel - 1) - 1) // stride + 1 for size in sizes]
+        out = [
+            (size + 2 * around - dilation * (kernel - 1) - 1) // stride + 1
+            for size in sizes
+        ]
         x = random.normal(size=(batch, *sizes, channels)).astype(kind)
-        w = random.normal(size=(groups * multiplier, *(kernel,) * len(sizes), channels // groups)).astype(kind)
+        w = random.normal(
+            size=(groups * multiplier, *(kernel,) * len(sizes), channels // groups)
+        ).astype(kind)
         y = random.normal(size=(batch, *out, groups * multiplier)).astype(kind)
         passes = zip(
-            PASSES, ours(case, x, w, y), theirs(case, x, w, y, False), theirs(case, x, w, y, True), strict=True
+            PASSES,
+            ours(case, x, w, y),
+            theirs(case, x, w, y, False),
+            theirs(case, x, w, y, True),
+            strict=True,
         )
         for label, own, first, last in passes:
             mine, *peers = measured([own, first, last], repeats)
             ratios.append(min(peers) / mine)
-            print(f"{name:36} {label:16} {mine:10.3f} {min(peers):8.3f} {ratios[-1]:6.2f}", flush=True)
-    print(f"geometric mean of the ratios: {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}")
+            print(
+                f"{name:36} {label:16} {mine:10.3f} {min(peers):8.3f} {ratios[-1]:6.2f}",
+                flush=True,
+            )
+    print(
+        f"geometric mean of the ratios: {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,11 @@ from typing import Any
 
 import numpy as np
 
-THREADS = int(sys.argv[sys.argv.index("--threads") + 1]) if "--threads" in sys.argv else os.cpu_count() or 1
+THREADS = (
+    int(sys.argv[sys.argv.index("--threads") + 1])
+    if "--threads" in sys.argv
+    else os.cpu_count() or 1
+)
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(THREADS)
 
 import jax  # noqa: E402  # the number of threads is read at import
@@ -48,10 +52,24 @@ def _torch(name: str, x: Any) -> dict[str, Callable[[], object]]:
         batch = torch.from_numpy(x)
     else:
         model = tnn.Sequential(
-            tnn.Conv2d(3, 8, 5), tnn.ReLU(), tnn.MaxPool2d(2), tnn.Conv2d(8, 16, 5), tnn.ReLU(), tnn.MaxPool2d(2),
-            tnn.Flatten(), tnn.Linear(400, 120), tnn.ReLU(), tnn.Linear(120, 84), tnn.ReLU(), tnn.Linear(84, 10),
-        ).to(memory_format=torch.channels_last)  # fmt: skip
-        batch = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+            tnn.Conv2d(3, 8, 5),
+            tnn.ReLU(),
+            tnn.MaxPool2d(2),
+            tnn.Conv2d(8, 16, 5),
+            tnn.ReLU(),
+            tnn.MaxPool2d(2),
+            tnn.Flatten(),
+            tnn.Linear(400, 120),
+            tnn.ReLU(),
+            tnn.Linear(120, 84),
+            tnn.ReLU(),
+            tnn.Linear(84, 10),
+        ).to(memory_format=torch.channels_last)
+        batch = (
+            torch.from_numpy(x)
+            .permute(0, 3, 1, 2)
+            .contiguous(memory_format=torch.channels_last)
+        )
     model.eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -72,14 +90,22 @@ def _jax(name: str, x: Any) -> dict[str, Callable[[], object]]:
     weights = [jnp.asarray(p.numpy()) for p in WORKLOADS[name].model().parameters()]
 
     def pooled(h: Any) -> Any:
-        return jax.lax.reduce_window(h, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+        return jax.lax.reduce_window(
+            h, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID"
+        )
 
     def network(w: Any, h: Any) -> Any:
         place = 0
         if name == "W6":
             for _ in range(2):
                 kernel = w[place].transpose(1, 2, 3, 0)
-                h = jax.lax.conv_general_dilated(h, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+                h = jax.lax.conv_general_dilated(
+                    h,
+                    kernel,
+                    (1, 1),
+                    "VALID",
+                    dimension_numbers=("NHWC", "HWIO", "NHWC"),
+                )
                 h = pooled(jax.nn.relu(h + w[place + 1]))
                 place += 2
             h = h.reshape(len(h), -1)
@@ -115,15 +141,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=THREADS)
     options = parser.parse_args()
-    print("| network × examples | ours | dr.jit | torch eager | torch frozen | jax | × best peer |")
+    print(
+        "| network × examples | ours | dr.jit | torch eager | torch frozen | jax | × best peer |"
+    )
     print("|---|---:|---:|---:|---:|---:|---:|")
     for name in ("W2", "W6"):
         for n in (1, 1024):
             x = WORKLOADS[name].data(n, np.random.default_rng(0))[0]
-            found = _median({**_ours(name, x), **_torch(name, x), **_jax(name, x)}, options.rounds)
-            best = min(t for engine, t in found.items() if engine not in {"ours", "dr.jit"})
+            found = _median(
+                {**_ours(name, x), **_torch(name, x), **_jax(name, x)}, options.rounds
+            )
+            best = min(
+                t for engine, t in found.items() if engine not in {"ours", "dr.jit"}
+            )
             cells = [f"{t * 1e6:,.1f} µs" for t in found.values()]
-            print(f"| {name} × {n:,} | " + " | ".join(cells) + f" | **{best / found['ours']:.2f}** |", flush=True)
+            print(
+                f"| {name} × {n:,} | "
+                + " | ".join(cells)
+                + f" | **{best / found['ours']:.2f}** |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

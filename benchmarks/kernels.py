@@ -59,12 +59,20 @@ class Runner:
         self.library = compile_modules([self._module(machine)], machine, cache="off")
         self.compile_seconds = time.perf_counter() - start
         self.entry = self.library.address("entry")
-        memory = [_array(self._reach(f"{operand}_stride", getattr(spec, f"{operand}_offset"))) for operand in "abc"]
+        memory = [
+            _array(self._reach(f"{operand}_stride", getattr(spec, f"{operand}_offset")))
+            for operand in "abc"
+        ]
         scratch = [_array(plan.scratch_bytes // 4) for _ in range(team.threads)]
         self.memory = [*memory, *scratch]
         self.table = np.array(
             [
-                [*(array.ctypes.data for array in memory), scratch[place].ctypes.data, *part, 1]
+                [
+                    *(array.ctypes.data for array in memory),
+                    scratch[place].ctypes.data,
+                    *part,
+                    1,
+                ]
                 for place, part in enumerate(plan.split(team.threads))
             ],
             np.int64,
@@ -75,21 +83,38 @@ class Runner:
         self.team.run(self.entry, self.table.ctypes.data)
 
     def _reach(self, stride: str, offset: int) -> int:
-        return offset + sum(max(i.extent - 1, 0) * abs(getattr(i, stride)) for i in self.spec.indices) + 1
+        return (
+            offset
+            + sum(
+                max(i.extent - 1, 0) * abs(getattr(i, stride))
+                for i in self.spec.indices
+            )
+            + 1
+        )
 
     def _module(self, machine: Machine) -> str:
         module = Module(machine)
-        text = emit_contraction(self.spec, machine, "kernel", module=module, plan=self.plan)
+        text = emit_contraction(
+            self.spec, machine, "kernel", module=module, plan=self.plan
+        )
         module.add("kernel", text)
         e = Emitter(module)
         row = e.assign("getelementptr [9 x i64], ptr %table, i64 %thread")
-        values = [e.assign(f"load i64, ptr {e.address('int64', row, i)}") for i in range(9)]
-        a, b, c, scratch = (e.assign(f"inttoptr i64 {value} to ptr") for value in values[:4])
+        values = [
+            e.assign(f"load i64, ptr {e.address('int64', row, i)}") for i in range(9)
+        ]
+        a, b, c, scratch = (
+            e.assign(f"inttoptr i64 {value} to ptr") for value in values[:4]
+        )
         bounds = ", ".join(f"i64 {value}" for value in values[4:8])
         with e.loop(0, values[8]):
-            e.emit(f"call void @kernel(ptr {a}, ptr {b}, ptr {c}, ptr null, {bounds}, ptr {scratch})")
+            e.emit(
+                f"call void @kernel(ptr {a}, ptr {b}, ptr {c}, ptr null, {bounds}, ptr {scratch})"
+            )
         e.emit("ret void")
-        module.add("entry", e.function("void @entry(ptr %table, i64 %thread, i64 %threads)"))
+        module.add(
+            "entry", e.function("void @entry(ptr %table, i64 %thread, i64 %threads)")
+        )
         return module.text()
 
 
@@ -102,15 +127,35 @@ def _array(size: int) -> npt.NDArray[Any]:
 def dense_lines(rows: int, outputs: int, inputs: int) -> list[Line]:
     """Return the three products of a dense layer; activations have padded row strides, as in a program."""
     layout = PanelLayout(outputs, inputs)
-    x, w, dy = torch.rand(rows, inputs), torch.rand(outputs, inputs), torch.rand(rows, outputs)
-    y, dx, dw = torch.empty(rows, outputs), torch.empty(rows, inputs), torch.empty(outputs, inputs)
+    x, w, dy = (
+        torch.rand(rows, inputs),
+        torch.rand(outputs, inputs),
+        torch.rand(rows, outputs),
+    )
+    y, dx, dw = (
+        torch.empty(rows, outputs),
+        torch.empty(rows, inputs),
+        torch.empty(outputs, inputs),
+    )
     wide = padded_stride(inputs, "float32")
     narrow = padded_stride(layout.padded_outputs, "float32")
     name = f"dense {rows}x{inputs}x{outputs}"
     return [
-        Line(f"{name} forward", dense_forward(rows, layout, wide, narrow), lambda: torch.mm(x, w.t(), out=y)),
-        Line(f"{name} inputs", dense_input_gradient(rows, layout, narrow, wide), lambda: torch.mm(dy, w, out=dx)),
-        Line(f"{name} weights", dense_weight_gradient(rows, layout, wide, narrow), lambda: torch.mm(dy.t(), x, out=dw)),
+        Line(
+            f"{name} forward",
+            dense_forward(rows, layout, wide, narrow),
+            lambda: torch.mm(x, w.t(), out=y),
+        ),
+        Line(
+            f"{name} inputs",
+            dense_input_gradient(rows, layout, narrow, wide),
+            lambda: torch.mm(dy, w, out=dx),
+        ),
+        Line(
+            f"{name} weights",
+            dense_weight_gradient(rows, layout, wide, narrow),
+            lambda: torch.mm(dy.t(), x, out=dw),
+        ),
     ]
 
 
@@ -126,11 +171,19 @@ def row_major_line(rows: int, columns: int, depth: int) -> Line:
         free_n=("column",),
         reduce=("k",),
     )
-    a, b, c = torch.rand(rows, depth), torch.rand(depth, columns), torch.empty(rows, columns)
-    return Line(f"row-major {rows}x{depth}x{columns}", spec, lambda: torch.mm(a, b, out=c))
+    a, b, c = (
+        torch.rand(rows, depth),
+        torch.rand(depth, columns),
+        torch.empty(rows, columns),
+    )
+    return Line(
+        f"row-major {rows}x{depth}x{columns}", spec, lambda: torch.mm(a, b, out=c)
+    )
 
 
-def convolution_lines(images: int, size: int, kernel: int, channels: int, filters: int) -> list[Line]:
+def convolution_lines(
+    images: int, size: int, kernel: int, channels: int, filters: int
+) -> list[Line]:
     """Return the three passes of a convolution with its border kept in memory."""
     padding = kernel // 2
     convolution = Convolution(images, size, size, (kernel, kernel), channels, filters)
@@ -139,7 +192,9 @@ def convolution_lines(images: int, size: int, kernel: int, channels: int, filter
 
     def at(count: int, border: int) -> Images:
         """Return where images with a border lie, starting ``border`` pixels from the corner."""
-        return Images(wide * wide * count, wide * count, count, border * (wide * count + count))
+        return Images(
+            wide * wide * count, wide * count, count, border * (wide * count + count)
+        )
 
     def last(*shape: int) -> torch.Tensor:
         return torch.rand(*shape).to(memory_format=torch.channels_last)
@@ -153,7 +208,9 @@ def convolution_lines(images: int, size: int, kernel: int, channels: int, filter
 
     name = f"conv {kernel}x{kernel} {channels}->{filters} {size}x{size} N={images}"
     forward = convolution.forward(at(channels, 0), at(depth, padding))
-    inputs = convolution.input_gradient(at(depth, 2 * padding), at(channels, padding), size, size)
+    inputs = convolution.input_gradient(
+        at(depth, 2 * padding), at(channels, padding), size, size
+    )
     weights = convolution.weight_gradient(at(channels, 0), at(depth, padding))
     return [
         Line(f"{name} forward", forward, lambda: torch.conv2d(x, w, padding=padding)),
@@ -180,7 +237,10 @@ def measure(line: Line, machine: Machine, team: Team, rounds: int) -> float:
             line.peer()
 
     runner(), peer()
-    pairs = [(seconds(lambda: runner(repeats)) / repeats, seconds(peer) / repeats) for _ in range(rounds)]
+    pairs = [
+        (seconds(lambda: runner(repeats)) / repeats, seconds(peer) / repeats)
+        for _ in range(rounds)
+    ]
     ours, theirs = (float(np.min(column)) for column in zip(*pairs, strict=True))
     rate, peer_rate = (line.spec.flops / value / 1e9 for value in (ours, theirs))
     tile = f"{runner.plan.rows.largest()}x{runner.plan.columns.largest()}"
@@ -211,7 +271,11 @@ def main() -> None:
         *convolution_lines(128, 32, 3, 32, 32),
         *convolution_lines(64, 28, 5, 8, 16),
     ]
-    ratios = [measure(line, machine, team, options.rounds) for line in lines if options.only in line.name]
+    ratios = [
+        measure(line, machine, team, options.rounds)
+        for line in lines
+        if options.only in line.name
+    ]
     print(f"geometric mean of the ratios: {float(np.exp(np.mean(np.log(ratios)))):.2f}")
 
 

@@ -23,7 +23,9 @@ from threadpoolctl import threadpool_limits
 from deltarule import learners
 
 
-def best_of(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, tuple[float, Any]]:
+def best_of(
+    works: dict[str, Callable[[], Any]], rounds: int
+) -> dict[str, tuple[float, Any]]:
     """Return the least CPU seconds of each and what it made, run in turn."""
     found: dict[str, tuple[float, Any]] = {}
     for _ in range(rounds):
@@ -31,7 +33,9 @@ def best_of(works: dict[str, Callable[[], Any]], rounds: int) -> dict[str, tuple
             start = time.process_time()
             made = work()
             taken = time.process_time() - start
-            found[name] = min(found.get(name, (np.inf, None)), (taken, made), key=lambda pair: pair[0])
+            found[name] = min(
+                found.get(name, (np.inf, None)), (taken, made), key=lambda pair: pair[0]
+            )
     return found
 
 
@@ -39,7 +43,8 @@ def line(name: str, found: dict[str, tuple[float, Any]], note: str = "") -> None
     """Print one comparison."""
     (mine, _), (theirs, _) = found["ours"], found["peer"]
     print(
-        f"{name:46s} ours {mine:7.3f} s   scikit-learn {theirs:7.3f} s   ratio {theirs / mine:5.2f}{note}", flush=True
+        f"{name:46s} ours {mine:7.3f} s   scikit-learn {theirs:7.3f} s   ratio {theirs / mine:5.2f}{note}",
+        flush=True,
     )
 
 
@@ -54,7 +59,9 @@ def logistic(samples: int, features: int, rounds: int) -> None:
     """Logistic regression with the same penalty, float64 and float32, and far from 0."""
     random = np.random.default_rng(0)
     base = random.normal(size=(samples, features))
-    y = (base @ random.normal(size=features) + random.logistic(size=samples) > 0).astype(int)
+    y = (
+        base @ random.normal(size=features) + random.logistic(size=samples) > 0
+    ).astype(int)
     for dtype in ("float64", "float32"):
         x = base.astype(dtype)
         works: dict[str, Callable[[], Any]] = {
@@ -74,11 +81,26 @@ def squares(samples: int, features: int, rounds: int) -> None:
     y = x @ random.normal(size=features) + random.normal(size=samples)
     hard = x + 1e4 * random.normal(size=(samples, 1))
     pairs: list[tuple[str, Any, Any, Any]] = [
-        ("least squares", learners.LinearRegression(), linear_model.LinearRegression(), x),
-        ("least squares, condition 10⁴", learners.LinearRegression(), linear_model.LinearRegression(), hard),
+        (
+            "least squares",
+            learners.LinearRegression(),
+            linear_model.LinearRegression(),
+            x,
+        ),
+        (
+            "least squares, condition 10⁴",
+            learners.LinearRegression(),
+            linear_model.LinearRegression(),
+            hard,
+        ),
         ("ridge", learners.Ridge(), linear_model.Ridge(), x),
         ("lasso", learners.Lasso(alpha=0.1), linear_model.Lasso(alpha=0.1), x),
-        ("elastic net", learners.ElasticNet(alpha=0.1), linear_model.ElasticNet(alpha=0.1), x),
+        (
+            "elastic net",
+            learners.ElasticNet(alpha=0.1),
+            linear_model.ElasticNet(alpha=0.1),
+            x,
+        ),
     ]
     for name, ours, peer, inputs in pairs:
         works: dict[str, Callable[[], Any]] = {
@@ -91,7 +113,9 @@ def squares(samples: int, features: int, rounds: int) -> None:
 def main() -> None:
     """Read the options and run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, nargs="*", default=[1_000, 100_000, 1_000_000])
+    parser.add_argument(
+        "--samples", type=int, nargs="*", default=[1_000, 100_000, 1_000_000]
+    )
     parser.add_argument("--features", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()

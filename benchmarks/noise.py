@@ -48,7 +48,10 @@ class Case:
 def vae() -> nn.Module:
     """Return W8's network as a ``generative.VAE``: 784-400-20-400-784."""
     return generative.VAE(
-        generative.dense((784, 400, 40)), generative.dense((20, 400, 784)), 20, generative.BernoulliLikelihood()
+        generative.dense((784, 400, 40)),
+        generative.dense((20, 400, 784)),
+        20,
+        generative.BernoulliLikelihood(),
     )
 
 
@@ -69,9 +72,13 @@ def drawn_nodes(program: StepProgram) -> list[Node]:
     met: dict[Node, None] = {}
     for node in topological([*program.next_state, *program.metrics]):
         known = [source for source in node.sources if source in noise]
-        if node.op is Op.CONSTANT or (node.sources and all(source in fixed for source in node.sources)):
+        if node.op is Op.CONSTANT or (
+            node.sources and all(source in fixed for source in node.sources)
+        ):
             fixed.add(node)
-        elif node.op is Op.RANDOM or (known and all(source in noise or source in fixed for source in node.sources)):
+        elif node.op is Op.RANDOM or (
+            known and all(source in noise or source in fixed for source in node.sources)
+        ):
             noise.add(node)
         else:
             met.update(dict.fromkeys(known))
@@ -81,21 +88,33 @@ def drawn_nodes(program: StepProgram) -> list[Node]:
 def without_noise(program: StepProgram) -> tuple[StepProgram, list[Array]]:
     """Return the step that reads zeros instead of drawing numbers, and these zeros as further state."""
     nodes = drawn_nodes(program)
-    zeros = {node: build.input_node(f"zeros_{i}", node.shape, node.dtype) for i, node in enumerate(nodes)}
+    zeros = {
+        node: build.input_node(f"zeros_{i}", node.shape, node.dtype)
+        for i, node in enumerate(nodes)
+    }
     outputs = substitute([*program.next_state, *program.metrics], zeros)
     n = len(program.next_state)
     step = StepProgram(
-        (*program.state, *zeros.values()), program.batch, program.step, program.seed, program.scalars,
-        (*outputs[:n], *zeros.values()), tuple(outputs[n:]),
-    )  # fmt: skip
+        (*program.state, *zeros.values()),
+        program.batch,
+        program.step,
+        program.seed,
+        program.scalars,
+        (*outputs[:n], *zeros.values()),
+        tuple(outputs[n:]),
+    )
     return step, [np.zeros(node.shape, node.dtype.name) for node in nodes]
 
 
-def prepared(case: Case, threads: int) -> tuple[list[StepRunner], tuple[Array, ...], int]:
+def prepared(
+    case: Case, threads: int
+) -> tuple[list[StepRunner], tuple[Array, ...], int]:
     """Return the compiled steps with and without noise, the data, and how many numbers a step draws."""
     arrays = case.workload.data(EXAMPLES, np.random.default_rng(0))
     step = training_step(
-        Task(case.model, get_loss(case.loss), (), case.workload.optimizer), columns(arrays), case.workload.batch_size
+        Task(case.model, get_loss(case.loss), (), case.workload.optimizer),
+        columns(arrays),
+        case.workload.batch_size,
     )
     zeroed, zeros = without_noise(step.program)
     state = [tensor.numpy() for _, tensor in case.model.named_parameters()]
@@ -103,13 +122,21 @@ def prepared(case: Case, threads: int) -> tuple[list[StepRunner], tuple[Array, .
     state += [tensor.numpy() for _, tensor in case.model.named_state()]
     state += step.constants
     engine = backend("cpu")
-    runners = [engine.compile_step(program, threads) for program in (step.program, zeroed)]
+    runners = [
+        engine.compile_step(program, threads) for program in (step.program, zeroed)
+    ]
     runners[0].load(state)
     runners[1].load([*state, *zeros])
     return runners, arrays, sum(array.size for array in zeros)
 
 
-def epoch_seconds(runner: StepRunner, arrays: Sequence[Array], batch_size: int, epoch: int, threads: int) -> float:
+def epoch_seconds(
+    runner: StepRunner,
+    arrays: Sequence[Array],
+    batch_size: int,
+    epoch: int,
+    threads: int,
+) -> float:
     """Return the seconds of one epoch."""
     clock = time.process_time if threads == 1 else time.perf_counter
     order = batches(len(arrays[0]), batch_size, 0, epoch, drop_last=True)
@@ -118,13 +145,19 @@ def epoch_seconds(runner: StepRunner, arrays: Sequence[Array], batch_size: int, 
     return clock() - start
 
 
-def share(case: Case, rounds: int, threads: int) -> tuple[list[float], list[float], int]:
+def share(
+    case: Case, rounds: int, threads: int
+) -> tuple[list[float], list[float], int]:
     """Return the seconds of the epochs with noise and with zeros, run in turn, and the numbers drawn in a step."""
     runners, arrays, drawn = prepared(case, threads)
     taken: tuple[list[float], list[float]] = ([], [])
     for epoch in range(rounds + 1):
         for i in (0, 1) if epoch % 2 else (1, 0):
-            taken[i].append(epoch_seconds(runners[i], arrays, case.workload.batch_size, epoch, threads))
+            taken[i].append(
+                epoch_seconds(
+                    runners[i], arrays, case.workload.batch_size, epoch, threads
+                )
+            )
     return taken[0][1:], taken[1][1:], drawn  # the first epoch warms up
 
 
@@ -140,9 +173,14 @@ def main() -> None:
         noisy, quiet, drawn = share(case, options.rounds, options.threads)
         steps = EXAMPLES // case.workload.batch_size
         step = statistics.median(noisy) / steps * 1e6
-        middle, best = (100 * (1 - pick(quiet) / pick(noisy)) for pick in (statistics.median, min))
-        print(f"{case.title:36s} step {step:6.0f} µs, {drawn:7,} numbers drawn: {middle:5.1f} % of the medians, "
-              f"{best:5.1f} % of the best epochs", flush=True)  # fmt: skip
+        middle, best = (
+            100 * (1 - pick(quiet) / pick(noisy)) for pick in (statistics.median, min)
+        )
+        print(
+            f"{case.title:36s} step {step:6.0f} µs, {drawn:7,} numbers drawn: {middle:5.1f} % of the medians, "
+            f"{best:5.1f} % of the best epochs",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

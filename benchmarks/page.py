@@ -94,17 +94,28 @@ two: a cliff would show as a point that falls out of its line.
 
 def _shown(text: str) -> str:
     """Return tables as they are, other output as it was printed."""
-    return text.strip() if text.lstrip().startswith(("|", "#")) or "\n|" in text else f"```text\n{text.rstrip()}\n```"
+    return (
+        text.strip()
+        if text.lstrip().startswith(("|", "#")) or "\n|" in text
+        else f"```text\n{text.rstrip()}\n```"
+    )
 
 
 def main() -> None:
-    reading = RESULTS / "reading.md"  # what the figures say about the goals, written by who ran them
-    parts = [INTRODUCTION, *([reading.read_text(encoding="utf-8")] if reading.exists() else [])]
+    reading = (
+        RESULTS / "reading.md"
+    )  # what the figures say about the goals, written by who ran them
+    parts = [
+        INTRODUCTION,
+        *([reading.read_text(encoding="utf-8")] if reading.exists() else []),
+    ]
     for section in SECTIONS:
         path = RESULTS / section.file
         if path.exists():
             shown = _shown(path.read_text(encoding="utf-8"))
-            parts.append(f"## {section.title}\n\n{section.text}\n\n```sh\n{section.command}\n```\n\n{shown}\n")
+            parts.append(
+                f"## {section.title}\n\n{section.text}\n\n```sh\n{section.command}\n```\n\n{shown}\n"
+            )
     PAGE.write_text("\n".join(parts), encoding="utf-8")
 
 

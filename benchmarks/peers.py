@@ -13,7 +13,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-PEER, NAME, THREADS, SECONDS = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+PEER, NAME, THREADS, SECONDS = (
+    sys.argv[1],
+    sys.argv[2],
+    int(sys.argv[3]),
+    float(sys.argv[4]),
+)
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = str(THREADS)
 if PEER.startswith("jax") and THREADS == 1:
@@ -30,8 +35,15 @@ W = WORKLOADS[NAME]
 B = W.batch_size
 X, Y = W.arrays()
 N = len(X) // B
-SIZES = {"W1": (784, 10), "W2": (784, 128, 10), "W3": (784, 512, 512, 10), "W4": (1024, 2048, 2048, 2048, 10),
-         "W5": (30, 64, 64, 1), "W9": (784, 256, 64, 256, 784), "W13": (4, 32, 16, 4)}  # fmt: skip
+SIZES = {
+    "W1": (784, 10),
+    "W2": (784, 128, 10),
+    "W3": (784, 512, 512, 10),
+    "W4": (1024, 2048, 2048, 2048, 10),
+    "W5": (30, 64, 64, 1),
+    "W9": (784, 256, 64, 256, 784),
+    "W13": (4, 32, 16, 4),
+}
 RATE = float(W.optimizer.config()["learning_rate"])
 KIND = type(W.optimizer).__name__
 
@@ -75,19 +87,40 @@ def with_torch(compiled: bool) -> dict[str, Any]:
 
     def lenet(channels: int, first: int, flat: int) -> Any:
         return nn.Sequential(
-            nn.Conv2d(channels, first, 5), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(first, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-            nn.Linear(flat, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10))  # fmt: skip
+            nn.Conv2d(channels, first, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(first, 16, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(flat, 120),
+            nn.ReLU(),
+            nn.Linear(120, 84),
+            nn.ReLU(),
+            nn.Linear(84, 10),
+        )
 
     def make() -> Any:
         if NAME in {"W6", "W12"}:
             return lenet(3, 8, 400) if NAME == "W6" else lenet(1, 6, 256)
         if NAME == "W7":
             layers: list[Any] = []
-            for a, b, pool in ((3, 32, False), (32, 32, True), (32, 64, False), (64, 64, True)):
-                layers += [nn.Conv2d(a, b, 3, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
+            for a, b, pool in (
+                (3, 32, False),
+                (32, 32, True),
+                (32, 64, False),
+                (64, 64, True),
+            ):
+                layers += [
+                    nn.Conv2d(a, b, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(b),
+                    nn.ReLU(),
+                ]
                 layers += [nn.MaxPool2d(2)] if pool else []
-            return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+            return nn.Sequential(
+                *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)
+            )
         if NAME == "W8":
             return Vae()
         sizes, layers = SIZES[NAME], []
@@ -106,7 +139,9 @@ def with_torch(compiled: bool) -> dict[str, Any]:
         if NAME == "W8":
             logits, mean, lv = out
             kl = -0.5 * torch.sum(1 + lv - mean * mean - lv.exp())
-            return (f.binary_cross_entropy_with_logits(logits, y, reduction="sum") + kl) / (784 * B)
+            return (
+                f.binary_cross_entropy_with_logits(logits, y, reduction="sum") + kl
+            ) / (784 * B)
         return f.cross_entropy(out, y)
 
     x = torch.from_numpy(X)
@@ -118,7 +153,12 @@ def with_torch(compiled: bool) -> dict[str, Any]:
     def optimizer(parameters: Any, fused: bool) -> Any:
         options = {"fused": True} if fused else {"foreach": True}
         if KIND == "SGD":
-            return torch.optim.SGD(parameters, lr=RATE, momentum=W.optimizer.config()["momentum"], **options)
+            return torch.optim.SGD(
+                parameters,
+                lr=RATE,
+                momentum=W.optimizer.config()["momentum"],
+                **options,
+            )
         if KIND == "Adam":
             return torch.optim.Adam(parameters, lr=RATE, **options)
         return torch.optim.RMSprop(parameters, lr=RATE, alpha=0.99)
@@ -133,7 +173,12 @@ def with_torch(compiled: bool) -> dict[str, Any]:
         step = _whole_step(torch, model, loss) if compiled else None
         place = [0]
 
-        def epoch(model: Any = model, opt: Any = opt, step: Any = step, place: list[int] = place) -> None:
+        def epoch(
+            model: Any = model,
+            opt: Any = opt,
+            step: Any = step,
+            place: list[int] = place,
+        ) -> None:
             for _ in range(epoch.steps):
                 i = place[0] % N * B
                 place[0] += 1
@@ -150,7 +195,11 @@ def with_torch(compiled: bool) -> dict[str, Any]:
         prepared = time.perf_counter() - start
         first, speed = timed(epoch)
         if speed > best.get("samples_per_second", 0):
-            best = {"samples_per_second": speed, "first_epoch_seconds": prepared + first, "loss_last": epoch.value}
+            best = {
+                "samples_per_second": speed,
+                "first_epoch_seconds": prepared + first,
+                "loss_last": epoch.value,
+            }
     return best
 
 
@@ -166,19 +215,32 @@ def _whole_step(torch: Any, model: Any, loss: Any) -> Any:
     momentum = W.optimizer.config().get("momentum", 0.0)
 
     def step(x: Any, y: Any) -> Any:
-        g, value = grad_and_value(lambda p: loss(functional_call(model, (p, buffers), (x,)), y))(parameters)
+        g, value = grad_and_value(
+            lambda p: loss(functional_call(model, (p, buffers), (x,)), y)
+        )(parameters)
         with torch.no_grad():
             count.add_(1)
             for k, p in parameters.items():
                 if KIND == "SGD":
-                    p.sub_(RATE * (first[k].mul_(momentum).add_(g[k]) if momentum else g[k]))
+                    p.sub_(
+                        RATE
+                        * (first[k].mul_(momentum).add_(g[k]) if momentum else g[k])
+                    )
                 elif KIND == "RMSProp":
-                    p.sub_(RATE * g[k] / (second[k].mul_(0.99).add_(0.01 * g[k] * g[k]).sqrt() + 1e-8))
+                    p.sub_(
+                        RATE
+                        * g[k]
+                        / (second[k].mul_(0.99).add_(0.01 * g[k] * g[k]).sqrt() + 1e-8)
+                    )
                 else:
                     first[k].mul_(0.9).add_(0.1 * g[k])
                     second[k].mul_(0.999).add_(0.001 * g[k] * g[k])
                     size = RATE / (1 - 0.9**count)
-                    p.sub_(size * first[k] / ((second[k] / (1 - 0.999**count)).sqrt() + 1e-8))
+                    p.sub_(
+                        size
+                        * first[k]
+                        / ((second[k] / (1 - 0.999**count)).sqrt() + 1e-8)
+                    )
         return value
 
     return torch.compile(step, dynamic=False)
@@ -194,14 +256,21 @@ def with_jax(scan: bool) -> dict[str, Any]:
 
     def dense(a: int, b: int) -> list[Any]:
         bound = 1 / np.sqrt(a)
-        return [jnp.asarray(generator.uniform(-bound, bound, (a, b)).astype(np.float32)), jnp.zeros(b)]
+        return [
+            jnp.asarray(generator.uniform(-bound, bound, (a, b)).astype(np.float32)),
+            jnp.zeros(b),
+        ]
 
     def kernel(k: int, a: int, b: int) -> Any:
         bound = 1 / np.sqrt(k * k * a)
-        return jnp.asarray(generator.uniform(-bound, bound, (k, k, a, b)).astype(np.float32))
+        return jnp.asarray(
+            generator.uniform(-bound, bound, (k, k, a, b)).astype(np.float32)
+        )
 
     def convolve(x: Any, w: Any, pad: str) -> Any:
-        return lax.conv_general_dilated(x, w, (1, 1), pad, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return lax.conv_general_dilated(
+            x, w, (1, 1), pad, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
 
     def pool(x: Any) -> Any:
         n, h, v, c = x.shape
@@ -215,28 +284,43 @@ def with_jax(scan: bool) -> dict[str, Any]:
 
     if NAME in {"W6", "W12"}:
         c, first, flat = (3, 8, 400) if NAME == "W6" else (1, 6, 256)
-        parameters: Any = [kernel(5, c, first), jnp.zeros(first), kernel(5, first, 16), jnp.zeros(16),
-                           dense(flat, 120), dense(120, 84), dense(84, 10)]  # fmt: skip
+        parameters: Any = [
+            kernel(5, c, first),
+            jnp.zeros(first),
+            kernel(5, first, 16),
+            jnp.zeros(16),
+            dense(flat, 120),
+            dense(120, 84),
+            dense(84, 10),
+        ]
     elif NAME == "W7":
         pairs = ((3, 32), (32, 32), (32, 64), (64, 64))
-        parameters = [[kernel(3, a, b), jnp.ones(b), jnp.zeros(b)] for a, b in pairs] + [dense(64, 10)]
+        parameters = [
+            [kernel(3, a, b), jnp.ones(b), jnp.zeros(b)] for a, b in pairs
+        ] + [dense(64, 10)]
     elif NAME == "W8":
         parameters = [dense(784, 400), dense(400, 40), dense(20, 400), dense(400, 784)]
     else:
-        parameters = [dense(a, b) for a, b in zip(SIZES[NAME], SIZES[NAME][1:], strict=False)]
+        parameters = [
+            dense(a, b) for a, b in zip(SIZES[NAME], SIZES[NAME][1:], strict=False)
+        ]
 
     def loss(p: Any, x: Any, y: Any, key: Any) -> Any:
         if NAME in {"W6", "W12"}:
             h = pool(jax.nn.relu(convolve(x, p[0], "VALID") + p[1]))
             h = pool(jax.nn.relu(convolve(h, p[2], "VALID") + p[3])).reshape(B, -1)
             h = jax.nn.relu(h @ p[4][0] + p[4][1])
-            return cross_entropy(jax.nn.relu(h @ p[5][0] + p[5][1]) @ p[6][0] + p[6][1], y)
+            return cross_entropy(
+                jax.nn.relu(h @ p[5][0] + p[5][1]) @ p[6][0] + p[6][1], y
+            )
         if NAME == "W7":
             h = x
             for i in range(4):
                 h = convolve(h, p[i][0], "SAME")
                 mean = h.mean((0, 1, 2))
-                h = (h - mean) * (lax.rsqrt(((h - mean) ** 2).mean((0, 1, 2)) + 1e-5) * p[i][1]) + p[i][2]
+                h = (h - mean) * (
+                    lax.rsqrt(((h - mean) ** 2).mean((0, 1, 2)) + 1e-5) * p[i][1]
+                ) + p[i][2]
                 h = pool(jax.nn.relu(h)) if i in {1, 3} else jax.nn.relu(h)
             return cross_entropy(h.mean((1, 2)) @ p[4][0] + p[4][1], y)
         if NAME == "W8":
@@ -244,14 +328,20 @@ def with_jax(scan: bool) -> dict[str, Any]:
             mean, lv = m[:, :20], m[:, 20:]
             z = mean + jax.random.normal(key, mean.shape) * jnp.exp(0.5 * lv)
             out = jax.nn.relu(z @ p[2][0] + p[2][1]) @ p[3][0] + p[3][1]
-            return (binary(out, y).sum() - 0.5 * (1 + lv - mean * mean - jnp.exp(lv)).sum()) / (784 * B)
+            return (
+                binary(out, y).sum() - 0.5 * (1 + lv - mean * mean - jnp.exp(lv)).sum()
+            ) / (784 * B)
         h = x
         for i, (w, b) in enumerate(p):
             h = h @ w + b
             if i < len(p) - 1:
                 h = jnp.tanh(h) if NAME == "W13" else jax.nn.relu(h)
                 if NAME == "W3":
-                    h = jnp.where(jax.random.bernoulli(jax.random.fold_in(key, i), 0.8, h.shape), h / 0.8, 0.0)
+                    h = jnp.where(
+                        jax.random.bernoulli(jax.random.fold_in(key, i), 0.8, h.shape),
+                        h / 0.8,
+                        0.0,
+                    )
         if NAME == "W5":
             return binary(h, y).mean()
         return ((h - y) ** 2).mean() if NAME in {"W9", "W13"} else cross_entropy(h, y)
@@ -267,11 +357,19 @@ def with_jax(scan: bool) -> dict[str, Any]:
             return tree(lambda a, b: a - RATE * b, p, m), (m if momentum else first), s
         if KIND == "RMSProp":
             s = tree(lambda a, b: 0.99 * a + 0.01 * b * b, s, g)
-            return tree(lambda a, b, c: a - RATE * b / (jnp.sqrt(c) + 1e-8), p, g, s), m, s
+            return (
+                tree(lambda a, b, c: a - RATE * b / (jnp.sqrt(c) + 1e-8), p, g, s),
+                m,
+                s,
+            )
         m = tree(lambda a, b: 0.9 * a + 0.1 * b, m, g)
         s = tree(lambda a, b: 0.999 * a + 0.001 * b * b, s, g)
         size, root = RATE / (1 - 0.9**t), 1 / jnp.sqrt(1 - 0.999**t)
-        return tree(lambda a, b, c: a - size * b / (jnp.sqrt(c) * root + 1e-8), p, m, s), m, s
+        return (
+            tree(lambda a, b, c: a - size * b / (jnp.sqrt(c) * root + 1e-8), p, m, s),
+            m,
+            s,
+        )
 
     def step(carry: Any, batch: Any) -> Any:
         p, m, s, t, key = carry
@@ -283,10 +381,24 @@ def with_jax(scan: bool) -> dict[str, Any]:
     steps = limited(N)
     xs = jnp.asarray(X[: steps * B]).reshape(steps, B, *X.shape[1:])
     labels = Y.astype(np.int32) if Y.dtype == np.int64 else Y
-    ys = xs if Y is X else jnp.asarray(labels[: steps * B]).reshape(steps, B, *Y.shape[1:])
-    state = [(parameters, zeros, tree(jnp.zeros_like, parameters), jnp.zeros(()), jax.random.key(0))]
+    ys = (
+        xs
+        if Y is X
+        else jnp.asarray(labels[: steps * B]).reshape(steps, B, *Y.shape[1:])
+    )
+    state = [
+        (
+            parameters,
+            zeros,
+            tree(jnp.zeros_like, parameters),
+            jnp.zeros(()),
+            jax.random.key(0),
+        )
+    ]
     if scan:
-        run = jax.jit(lambda carry, x, y: lax.scan(step, carry, (x, y)), donate_argnums=0)
+        run = jax.jit(
+            lambda carry, x, y: lax.scan(step, carry, (x, y)), donate_argnums=0
+        )
     else:
         run = jax.jit(step, donate_argnums=0)
 
@@ -302,7 +414,11 @@ def with_jax(scan: bool) -> dict[str, Any]:
     epoch.steps = steps
     prepared = time.perf_counter() - start
     first, speed = timed(epoch)
-    return {"samples_per_second": speed, "first_epoch_seconds": prepared + first, "loss_last": epoch.value}
+    return {
+        "samples_per_second": speed,
+        "first_epoch_seconds": prepared + first,
+        "loss_last": epoch.value,
+    }
 
 
 def with_sklearn() -> dict[str, Any]:
@@ -312,7 +428,13 @@ def with_sklearn() -> dict[str, Any]:
         return {}
     solver = "adam" if KIND in {"Adam", "RMSProp"} else "sgd"
     kind = MLPRegressor if NAME == "W9" else MLPClassifier
-    model = kind(SIZES[NAME][1:-1], solver=solver, learning_rate_init=RATE, batch_size=B, alpha=0.0)
+    model = kind(
+        SIZES[NAME][1:-1],
+        solver=solver,
+        learning_rate_init=RATE,
+        batch_size=B,
+        alpha=0.0,
+    )
     n = limited(N) * B
     targets = Y[:n].ravel() if NAME == "W5" else Y[:n]
 
@@ -325,7 +447,11 @@ def with_sklearn() -> dict[str, Any]:
 
     epoch.steps = n // B
     first, speed = timed(epoch)
-    return {"samples_per_second": speed, "first_epoch_seconds": first, "loss_last": epoch.value}
+    return {
+        "samples_per_second": speed,
+        "first_epoch_seconds": first,
+        "loss_last": epoch.value,
+    }
 
 
 RUN = {
@@ -338,5 +464,15 @@ RUN = {
 if __name__ == "__main__":
     BEFORE = peak_rss_mb()  # of the definitions above: NumPy, the data, and our package, of which peers need no more
     FIGURES = RUN[PEER]()
-    print(json.dumps({"peer": PEER, "workload": NAME, "threads": THREADS, **FIGURES,
-                      "peak_rss_mb": peak_rss_mb(), "rss_before_mb": BEFORE}))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "peer": PEER,
+                "workload": NAME,
+                "threads": THREADS,
+                **FIGURES,
+                "peak_rss_mb": peak_rss_mb(),
+                "rss_before_mb": BEFORE,
+            }
+        )
+    )

@@ -27,27 +27,59 @@ def networks() -> dict[str, tuple[nn.Module, Any, tuple[int, ...]]]:
     """Return networks by name: ours, PyTorch's, the shape of one example."""
     torch.manual_seed(0)
     dense = torch.nn.Sequential(
-        torch.nn.Linear(20, 64), torch.nn.ReLU(), torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 3)
+        torch.nn.Linear(20, 64),
+        torch.nn.ReLU(),
+        torch.nn.Linear(64, 64),
+        torch.nn.ReLU(),
+        torch.nn.Linear(64, 3),
     )
     convolutional = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.BatchNorm2d(8), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
-        torch.nn.Conv2d(8, 8, 3, padding=1), torch.nn.BatchNorm2d(8), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
-        torch.nn.Flatten(), torch.nn.Linear(512, 10),
-    )  # fmt: skip
+        torch.nn.Conv2d(3, 8, 3, padding=1),
+        torch.nn.BatchNorm2d(8),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Conv2d(8, 8, 3, padding=1),
+        torch.nn.BatchNorm2d(8),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(512, 10),
+    )
     recurrent = torch.nn.LSTM(8, 32, batch_first=True)
     return {
         "dense 20-64-64-3": (
-            nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 3)), dense, (20,),
+            nn.Sequential(
+                nn.Linear(20, 64),
+                nn.ReLU(),
+                nn.Linear(64, 64),
+                nn.ReLU(),
+                nn.Linear(64, 3),
+            ),
+            dense,
+            (20,),
         ),
         "convolutional 32×32×3": (
             nn.Sequential(
-                nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm(8), nn.ReLU(), nn.MaxPool2d(2),
-                nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm(8), nn.ReLU(), nn.MaxPool2d(2),
-                nn.Flatten(), nn.Linear(512, 10),
-            ), convolutional, (32, 32, 3),
+                nn.Conv2d(3, 8, 3, padding=1),
+                nn.BatchNorm(8),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+                nn.Conv2d(8, 8, 3, padding=1),
+                nn.BatchNorm(8),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+                nn.Flatten(),
+                nn.Linear(512, 10),
+            ),
+            convolutional,
+            (32, 32, 3),
         ),
-        "LSTM, 50 steps of 8, 32 units": (nn.Sequential(nn.LSTM(8, 32)), lambda x: recurrent(x)[0][:, -1], (50, 8)),
-    }  # fmt: skip
+        "LSTM, 50 steps of 8, 32 units": (
+            nn.Sequential(nn.LSTM(8, 32)),
+            lambda x: recurrent(x)[0][:, -1],
+            (50, 8),
+        ),
+    }
 
 
 def measured(calls: dict[str, Callable[[], Any]], rounds: int = 7) -> dict[str, float]:
@@ -80,10 +112,14 @@ def _network(model: nn.Module, peer: Any, shape: tuple[int, ...]) -> dict[str, f
         with torch.inference_mode():
             return peer(tensor)
 
-    return measured({
-        "predict": lambda: model.predict(x, threads=1), "program": lambda: run(*values, x),
-        "anew": anew, "torch": eager,
-    })  # fmt: skip
+    return measured(
+        {
+            "predict": lambda: model.predict(x, threads=1),
+            "program": lambda: run(*values, x),
+            "anew": anew,
+            "torch": eager,
+        }
+    )
 
 
 def _learners() -> dict[str, dict[str, float]]:
@@ -91,7 +127,10 @@ def _learners() -> dict[str, dict[str, float]]:
     x = random.normal(size=(178, 13))
     y = (x[:, 0] + x[:, 1] > 0).astype(int) + (x[:, 2] > 1)
     pairs = {
-        "MLP": (learners.MLPClassifier((100,), epochs=2, random_state=0, threads=1), MLPClassifier((100,), max_iter=9)),
+        "MLP": (
+            learners.MLPClassifier((100,), epochs=2, random_state=0, threads=1),
+            MLPClassifier((100,), max_iter=9),
+        ),
         "softmax": (learners.SoftmaxRegression(), LogisticRegression()),
     }
     found: dict[str, dict[str, float]] = {}
@@ -110,15 +149,29 @@ def main() -> None:
     """Print both tables."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    print("| network, one example | `predict` | program alone | overhead | graph built anew | torch eager |")
+    print(
+        "| network, one example | `predict` | program alone | overhead | graph built anew | torch eager |"
+    )
     print("|---|---:|---:|---:|---:|---:|")
     for name, parts in networks().items():
         t = _network(*parts)
-        cells = (t["predict"], t["program"], t["predict"] - t["program"], t["anew"], t["torch"])
-        print(f"| {name} | " + " | ".join(f"{value:,.1f}" for value in cells) + " |", flush=True)
+        cells = (
+            t["predict"],
+            t["program"],
+            t["predict"] - t["program"],
+            t["anew"],
+            t["torch"],
+        )
+        print(
+            f"| {name} | " + " | ".join(f"{value:,.1f}" for value in cells) + " |",
+            flush=True,
+        )
     print("\n| learner, one row | deltarule | scikit-learn |\n|---|---:|---:|")
     for name, found in _learners().items():
-        print(f"| {name} | {found['ours']:,.0f} | " + (f"{found['scikit-learn']:,.0f} |" if len(found) > 1 else "– |"))
+        print(
+            f"| {name} | {found['ours']:,.0f} | "
+            + (f"{found['scikit-learn']:,.0f} |" if len(found) > 1 else "– |")
+        )
 
 
 if __name__ == "__main__":

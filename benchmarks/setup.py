@@ -40,7 +40,12 @@ def _watch_steps() -> None:
     engine.Engine.run = timed  # type: ignore[method-assign]  # to measure it
 
 
-def _fit(model: nn.Sequential, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], **options: Any) -> tuple[float, float]:
+def _fit(
+    model: nn.Sequential,
+    x: np.ndarray[Any, Any],
+    y: np.ndarray[Any, Any],
+    **options: Any,
+) -> tuple[float, float]:
     """Return processor seconds of a call of ``fit``, and of its steps."""
     global _inside
     _inside, start = 0.0, time.process_time()
@@ -58,7 +63,9 @@ def _touch_memory() -> None:
 
 
 def _small_run() -> None:
-    nn.Sequential(nn.Linear(2, 1)).fit([[0.0, 1.0]], [[1.0]], loss="mean_squared_error", epochs=1, verbose=0)
+    nn.Sequential(nn.Linear(2, 1)).fit(
+        [[0.0, 1.0]], [[1.0]], loss="mean_squared_error", epochs=1, verbose=0
+    )
 
 
 def rows(n: int = 10**7) -> None:
@@ -67,14 +74,20 @@ def rows(n: int = 10**7) -> None:
     x = random.standard_normal((n, 10), dtype=np.float32)
     for name, hidden in (("10-16-1", 16), ("10-64-1", 64)):
         model = nn.Sequential(nn.Linear(10, hidden), nn.ReLU(), nn.Linear(hidden, 1))
-        _report(f"{n:,} × 10 rows, {name}, 2 epochs", *_fit(model, x, x[:, :1], epochs=2, batch_size=1024))
+        _report(
+            f"{n:,} × 10 rows, {name}, 2 epochs",
+            *_fit(model, x, x[:, :1], epochs=2, batch_size=1024),
+        )
 
 
 def parameters(side: int = 10**4) -> None:
     """Three steps of one layer of side² weights, which are drawn in the call, and thirty."""
     random = np.random.default_rng(0)
     for steps in (3, 30):
-        x, y = (random.standard_normal((32 * steps, side), dtype=np.float32) for _ in range(2))
+        x, y = (
+            random.standard_normal((32 * steps, side), dtype=np.float32)
+            for _ in range(2)
+        )
         model = nn.Sequential(nn.Linear(side, side))
         recipe = optim.SGD(learning_rate=1e-3)
         found = _fit(model, x, y, epochs=1, batch_size=32, optimizer=recipe)
@@ -87,14 +100,27 @@ def epochs(n: int = 1000) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found: dict[str, list[tuple[float, float]]] = {}
         for _ in range(3):
-            for name, options in (("without", {}), ("checkpoint", {"checkpoint": Path(folder, "run.dr")})):
+            for name, options in (
+                ("without", {}),
+                ("checkpoint", {"checkpoint": Path(folder, "run.dr")}),
+            ):
                 start = time.perf_counter()
-                used, _ = _fit(nn.Sequential(nn.Linear(3, 1)), x, x[:, :1], epochs=n, **options)
+                used, _ = _fit(
+                    nn.Sequential(nn.Linear(3, 1)), x, x[:, :1], epochs=n, **options
+                )
                 found.setdefault(name, []).append((time.perf_counter() - start, used))
-    best = {name: [min(times) / n * 1e3 for times in zip(*pairs, strict=True)] for name, pairs in found.items()}
+    best = {
+        name: [min(times) / n * 1e3 for times in zip(*pairs, strict=True)]
+        for name, pairs in found.items()
+    }
     for name, (clock, used) in best.items():
-        print(f"{f'epoch of 20 rows, {name}':44} {clock:8.3f} ms by the clock {used:8.3f} ms by the processor")
-    ratios = [one / other for one, other in zip(best["checkpoint"], best["without"], strict=True)]
+        print(
+            f"{f'epoch of 20 rows, {name}':44} {clock:8.3f} ms by the clock {used:8.3f} ms by the processor"
+        )
+    ratios = [
+        one / other
+        for one, other in zip(best["checkpoint"], best["without"], strict=True)
+    ]
     print(f"{'ratio':44} {ratios[0]:8.2f} {ratios[1]:22.2f}")
 
 

@@ -16,7 +16,8 @@ with TemporaryDirectory() as folder:
         writer = csv.writer(stream)
         writer.writerow([*iris.feature_names, "species"])
         writer.writerows(
-            [*values, iris.class_names[label]] for values, label in zip(iris.inputs, iris.targets, strict=True)
+            [*values, iris.class_names[label]]
+            for values, label in zip(iris.inputs, iris.targets, strict=True)
         )
     main(["train", "flowers.csv", "--target", "species", "--epochs", "30"])
     main(["evaluate", "flowers.dr", "flowers.csv"])

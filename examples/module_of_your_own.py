@@ -24,8 +24,15 @@ X = np.linspace(-3, 3, 200, dtype=np.float32)[:, None]
 model = Residual(width=16)
 print([name for name, _ in model.named_parameters()])
 
-history = model.fit(X, np.sin(2 * X), loss="mean_squared_error", optimizer=optim.Adam(learning_rate=0.01), epochs=60,
-                    batch_size=50, verbose=0)  # fmt: skip
+history = model.fit(
+    X,
+    np.sin(2 * X),
+    loss="mean_squared_error",
+    optimizer=optim.Adam(learning_rate=0.01),
+    epochs=60,
+    batch_size=50,
+    verbose=0,
+)
 print(f"loss {history['loss'][0]:.3f} → {history['loss'][-1]:.4f}")
 
 model.freeze("encoder", "inner")

@@ -18,7 +18,11 @@ settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write golden texts instead of comparing")
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="write golden texts instead of comparing",
+    )
 
 
 @pytest.fixture
@@ -31,7 +35,9 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         if update:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text.rstrip() + "\n", encoding="utf-8")
-        assert path.exists(), f"no golden text {path}: run pytest --update-golden and read it"
+        assert path.exists(), (
+            f"no golden text {path}: run pytest --update-golden and read it"
+        )
         assert text.rstrip() + "\n" == path.read_text(encoding="utf-8")
 
     return compare

@@ -6,12 +6,19 @@ import notes_map as tool
 def test_every_id_on_a_test_is_an_id_of_the_notes():
     titles = tool.items()
     assert len(titles) == 432 + 201 + 133
-    unknown = {f"{mark.item} in {mark.test}" for mark in tool.collect() if mark.item not in titles}
+    unknown = {
+        f"{mark.item} in {mark.test}"
+        for mark in tool.collect()
+        if mark.item not in titles
+    }
     assert not unknown
 
 
 def test_the_page_is_up_to_date():
-    here, made = tool.PAGE.read_text(encoding="utf-8"), tool.page(tool.items(), tool.collect())
+    here, made = (
+        tool.PAGE.read_text(encoding="utf-8"),
+        tool.page(tool.items(), tool.collect()),
+    )
     assert tool.links(here) == tool.links(made), "run make docs"
 
 
@@ -36,7 +43,9 @@ def test_marks_and_names_are_read_from_source(tmp_path, monkeypatch):
     )
     marks = tool.marks_of(source)
     assert [(mark.item, mark.test) for mark in marks] == [
-        ("A-01", "test_x.py::test_one"), ("A-02", "test_x.py::test_one"), ("A-03", "test_x.py::test_one"),
+        ("A-01", "test_x.py::test_one"),
+        ("A-02", "test_x.py::test_one"),
+        ("A-03", "test_x.py::test_one"),
         ("A-04", "test_x.py"),
-    ]  # fmt: skip
+    ]
     assert marks[0].names == ("data.KFold", "exp", "nn.Linear")

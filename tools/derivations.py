@@ -39,10 +39,20 @@ def least_squares() -> Derivation:
 
 def weighted() -> Derivation:
     """Two layers, weighted binary cross-entropy."""
-    x, y, a, b = dr.symbol("x", (3,)), dr.symbol("y", (1,)), dr.symbol("alpha", ()), dr.symbol("beta", ())
-    W1, b1, W2, b2 = (dr.symbol(n, s) for n, s in (("W_1", (2, 3)), ("b_1", (2,)), ("W_2", (1, 2)), ("b_2", (1,))))
+    x, y, a, b = (
+        dr.symbol("x", (3,)),
+        dr.symbol("y", (1,)),
+        dr.symbol("alpha", ()),
+        dr.symbol("beta", ()),
+    )
+    W1, b1, W2, b2 = (
+        dr.symbol(n, s)
+        for n, s in (("W_1", (2, 3)), ("b_1", (2,)), ("W_2", (1, 2)), ("b_2", (1,)))
+    )
     p = nn.sigmoid(W2 @ nn.relu(W1 @ x + b1) + b2)
-    return dr.derive(-(a * y * dr.log(p) + b * (1 - y) * dr.log(1 - p)).sum(), wrt=[W1, b1, W2, b2])
+    return dr.derive(
+        -(a * y * dr.log(p) + b * (1 - y) * dr.log(1 - p)).sum(), wrt=[W1, b1, W2, b2]
+    )
 
 
 def classifier() -> Derivation:
@@ -54,7 +64,9 @@ def classifier() -> Derivation:
 def batch() -> Derivation:
     """The same classifier for a batch of N examples: one example, then the mean."""
     model = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
-    return dr.derive(model, losses.CrossEntropy(), input_shape=(Dimension("N"), 4), batch="example")
+    return dr.derive(
+        model, losses.CrossEntropy(), input_shape=(Dimension("N"), 4), batch="example"
+    )
 
 
 def matrices() -> Derivation:
@@ -65,8 +77,16 @@ def matrices() -> Derivation:
 
 def siamese() -> Derivation:
     """A Siamese network with shared weights and cosine similarity."""
-    x, other, y, W1, W2 = (dr.symbol(n, s) for n, s in (("x", (3,)), ("x_hat", (3,)), ("y", ()), ("W_1", (4, 3)),
-                                                        ("W_2", (2, 4))))  # fmt: skip
+    x, other, y, W1, W2 = (
+        dr.symbol(n, s)
+        for n, s in (
+            ("x", (3,)),
+            ("x_hat", (3,)),
+            ("y", ()),
+            ("W_1", (4, 3)),
+            ("W_2", (2, 4)),
+        )
+    )
     z, w = W2 @ nn.relu(W1 @ x), W2 @ nn.relu(W1 @ other)
     s = z @ w / (z.norm() * w.norm())
     return dr.derive(-y * s, wrt=[W1, W2], names={z: "z", w: "z_hat"})
@@ -74,21 +94,30 @@ def siamese() -> Derivation:
 
 def normalised() -> Derivation:
     """Batch normalisation and dropout in training."""
-    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm(4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2))
+    model = nn.Sequential(
+        nn.Linear(3, 4), nn.BatchNorm(4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2)
+    )
     return dr.derive(model, losses.CrossEntropy(), input_shape=(6, 3), mode="training")
 
 
 def convolutional() -> Derivation:
     """A convolutional network."""
     model = nn.Sequential(
-        nn.Conv2d(1, 2, kernel_size=3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32, 3)
+        nn.Conv2d(1, 2, kernel_size=3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32, 3),
     )
     return dr.derive(model, losses.CrossEntropy(), input_shape=(2, 8, 8, 1))
 
 
 def residual() -> Derivation:
     """A skip connection: the paths add up."""
-    x, y, W1, W2 = (dr.symbol(n, s) for n, s in (("x", (3,)), ("y", (3,)), ("W_1", (3, 3)), ("W_2", (3, 3))))
+    x, y, W1, W2 = (
+        dr.symbol(n, s)
+        for n, s in (("x", (3,)), ("y", (3,)), ("W_1", (3, 3)), ("W_2", (3, 3)))
+    )
     out = x + W2 @ nn.relu(W1 @ x)
     error = out - y
     return dr.derive(0.5 * (error * error).sum(), wrt=[W1, W2, x])
@@ -99,13 +128,24 @@ def attention() -> Derivation:
     layer = nn.MultiHeadAttention(4, 1, bias=False, causal=True)
     x, target = dr.symbol("x", (5, 4)), dr.symbol("y", (5, 4))
     error = layer(x) - target
-    return dr.derive(0.5 * (error * error).sum(), wrt=[tensor for _, tensor in layer.named_parameters()])
+    return dr.derive(
+        0.5 * (error * error).sum(),
+        wrt=[tensor for _, tensor in layer.named_parameters()],
+    )
 
 
 def variational() -> Derivation:
     """A variational autoencoder: the gradient passes through the sample."""
-    x, E, S, D, noise = (dr.symbol(n, s) for n, s in (("x", (4,)), ("W_mu", (2, 4)), ("W_s", (2, 4)), ("W_d", (4, 2)),
-                                                      ("epsilon", (2,))))  # fmt: skip
+    x, E, S, D, noise = (
+        dr.symbol(n, s)
+        for n, s in (
+            ("x", (4,)),
+            ("W_mu", (2, 4)),
+            ("W_s", (2, 4)),
+            ("W_d", (4, 2)),
+            ("epsilon", (2,)),
+        )
+    )
     mu, s = E @ x, S @ x
     z = mu + dr.exp(0.5 * s) * noise
     error = D @ z - x
@@ -114,13 +154,31 @@ def variational() -> Derivation:
 
 
 GALLERY: tuple[Callable[[], Derivation], ...] = (
-    gates, least_squares, weighted, classifier, batch, matrices, residual, siamese, normalised, convolutional,
-    attention, variational,
-)  # fmt: skip
+    gates,
+    least_squares,
+    weighted,
+    classifier,
+    batch,
+    matrices,
+    residual,
+    siamese,
+    normalised,
+    convolutional,
+    attention,
+    variational,
+)
 
 
-NUMBERS = {"x": [1, 2, -1], "y": [1], "alpha": 1, "beta": 10, "W_1": [[1, -1, 0.5], [-0.5, 2, 1]], "b_1": [0.1, -0.2],
-           "W_2": [[0.5, -1.5]], "b_2": [0.3]}  # fmt: skip
+NUMBERS = {
+    "x": [1, 2, -1],
+    "y": [1],
+    "alpha": 1,
+    "beta": 10,
+    "W_1": [[1, -1, 0.5], [-0.5, 2, 1]],
+    "b_1": [0.1, -0.2],
+    "W_2": [[0.5, -1.5]],
+    "b_2": [0.3],
+}
 HEAD = """# Derivations
 
 Made by `python tools/derivations.py`; every page is proved when it is made. From the smallest to a convolutional
@@ -139,7 +197,9 @@ def answers() -> str:
     """Return graded answers about the second layer of the weighted network."""
     derivation = weighted()
     loss = Tensor(derivation.derived.loss)
-    variables = {line.name: Tensor(line.node) for line in derivation.steps if line.wanted}
+    variables = {
+        line.name: Tensor(line.node) for line in derivation.steps if line.wanted
+    }
     written = [
         "δ₁xᵀ",
         r"\operatorname{diag}(\mathbb{1}(z_1 > 0)) W_2^\top \delta_2 x^\top",
@@ -149,24 +209,47 @@ def answers() -> str:
     ]
     found = []
     for answer in written:
-        verdict = grade(loss, variables["W_1"], answer, parameters=list(variables.values()))
+        verdict = grade(
+            loss, variables["W_1"], answer, parameters=list(variables.values())
+        )
         found.append(f"{answer}\n  {verdict}")
     return "\n".join(found)
 
 
 def matrices_and_more() -> str:
     """Return derivatives that are no gradients of a scalar: a Jacobian, a Hessian, and slices by a matrix."""
-    x, W, X, w, y = (dr.symbol(n, s) for n, s in (("x", (3,)), ("W", (2, 3)), ("X", (5, 3)), ("w", (3,)), ("y", (5,))))
+    x, W, X, w, y = (
+        dr.symbol(n, s)
+        for n, s in (
+            ("x", (3,)),
+            ("W", (2, 3)),
+            ("X", (5, 3)),
+            ("w", (3,)),
+            ("y", (5,)),
+        )
+    )
     share = nn.softmax(x)
     loss = losses.BinaryCrossEntropy(reduction="sum")(X @ w, y)
     found = [
-        ("dr.derive_jacobian(S, x), S = softmax(x)", dr.derive_jacobian(share, x, names={share: "S"})),
+        (
+            "dr.derive_jacobian(S, x), S = softmax(x)",
+            dr.derive_jacobian(share, x, names={share: "S"}),
+        ),
         ("dr.derive_jacobian(relu(W @ x), x)", dr.derive_jacobian(nn.relu(W @ x), x)),
-        ("dr.derive_hessian(loss, w), loss the binary cross-entropy of X @ w", dr.derive_hessian(loss, w)),
+        (
+            "dr.derive_hessian(loss, w), loss the binary cross-entropy of X @ w",
+            dr.derive_hessian(loss, w),
+        ),
         ("dr.derive_slices(W @ x, W)", dr.derive_slices(W @ x, W)),
-        ("dr.derive_slices(W.T @ v, W)", dr.derive_slices(W.T @ dr.symbol("v", (2,)), W)),
+        (
+            "dr.derive_slices(W.T @ v, W)",
+            dr.derive_slices(W.T @ dr.symbol("v", (2,)), W),
+        ),
     ]
-    texts = [re.sub(r"largest relative error.*", "every error below 10⁻⁶", f"{call}\n{one}") for call, one in found]
+    texts = [
+        re.sub(r"largest relative error.*", "every error below 10⁻⁶", f"{call}\n{one}")
+        for call, one in found
+    ]
     return "\n\n".join(texts)
 
 
@@ -174,18 +257,36 @@ def page() -> str:
     """Return the gallery."""
     parts = [HEAD]
     for make in GALLERY:
-        text = re.sub(r"largest relative error.*", "every error below 10⁻⁶", str(make()), flags=re.DOTALL)
+        text = re.sub(
+            r"largest relative error.*",
+            "every error below 10⁻⁶",
+            str(make()),
+            flags=re.DOTALL,
+        )
         parts.append(section((make.__doc__ or "").rstrip("."), text))
     derivation = weighted()
-    parts.append(section("With the numbers of one example: `print(derivation.at(values))`",
-                         str(derivation.at(NUMBERS))))  # fmt: skip
-    parts.append(section("In components: `print(derivation.components())`", derivation.components()))
+    parts.append(
+        section(
+            "With the numbers of one example: `print(derivation.at(values))`",
+            str(derivation.at(NUMBERS)),
+        )
+    )
+    parts.append(
+        section(
+            "In components: `print(derivation.components())`", derivation.components()
+        )
+    )
     parts.append(section("Answers, graded", answers()))
     parts.append(
-        section("Not a gradient but a matrix, or more: Jacobian, Hessian, slices of a 3-tensor", matrices_and_more())
+        section(
+            "Not a gradient but a matrix, or more: Jacobian, Hessian, slices of a 3-tensor",
+            matrices_and_more(),
+        )
     )
     for identity in (dr.derive_identity(name) for name in IDENTITIES):
-        text = re.sub(r"largest relative error.*", "every error below 10⁻⁹", str(identity))
+        text = re.sub(
+            r"largest relative error.*", "every error below 10⁻⁹", str(identity)
+        )
         parts.append(section(f"Not a gradient: {identity.title}", text))
     return "\n".join(parts)
 

@@ -23,14 +23,24 @@ from learners_texts.parameters import meaning
 from deltarule import learners
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "learners"
-PARTS = ("Formula", "When to use it", "Cost", "Derivation", "Parameters", "Example", "See also")
+PARTS = (
+    "Formula",
+    "When to use it",
+    "Cost",
+    "Derivation",
+    "Parameters",
+    "Example",
+    "See also",
+)
 
 
 def _wrapped(prose: str) -> str:
     """Break long lines; tables stay as they are."""
     lines = prose.split("\n")
     return "\n".join(
-        line if line.startswith("|") else textwrap.fill(line, 120, break_on_hyphens=False, break_long_words=False)
+        line
+        if line.startswith("|")
+        else textwrap.fill(line, 120, break_on_hyphens=False, break_long_words=False)
         for line in lines
     )
 
@@ -47,22 +57,38 @@ def _first_example(document: str) -> str:
 
 def example(page: Page) -> str:
     """Return lines that run as they stand: the imports, then the docstring's example or the page's own."""
-    found = _first_example(getattr(learners, page.learner).__doc__ or "") or page.example
+    found = (
+        _first_example(getattr(learners, page.learner).__doc__ or "") or page.example
+    )
     if not found:
-        raise SystemExit(f"{page.learner}: no example, neither in its docstring nor on its page")
-    numpy = [">>> import numpy as np"] if "np." in found and "import numpy" not in found else []
-    return "\n".join([*numpy, f">>> from deltarule.learners import {page.learner}", found])
+        raise SystemExit(
+            f"{page.learner}: no example, neither in its docstring nor on its page"
+        )
+    numpy = (
+        [">>> import numpy as np"]
+        if "np." in found and "import numpy" not in found
+        else []
+    )
+    return "\n".join(
+        [*numpy, f">>> from deltarule.learners import {page.learner}", found]
+    )
 
 
 def parameters(page: Page) -> str:
     """Return the parameters with defaults and meanings, as a table."""
-    signature = inspect.signature(getattr(learners, page.learner).__init__).parameters.values()
+    signature = inspect.signature(
+        getattr(learners, page.learner).__init__
+    ).parameters.values()
     rows = []
     for one in list(signature)[1:]:
         default = "" if one.default is one.empty else f"`{one.default!r}`"
         said = meaning(page, one.name).replace("|", "\\|")
         rows.append(f"| `{one.name}` | {default} | {said} |")
-    return "\n".join(["| parameter | default | meaning |", "|---|---|---|", *rows]) if rows else "It takes none."
+    return (
+        "\n".join(["| parameter | default | meaning |", "|---|---|---|", *rows])
+        if rows
+        else "It takes none."
+    )
 
 
 def derivation(page: Page) -> list[str]:
@@ -73,7 +99,12 @@ def derivation(page: Page) -> list[str]:
     """
     parts = []
     for what, derive in page.derivations:
-        text = re.sub(r"largest relative error.*", "every error below 10⁻⁶", str(derive()), flags=re.DOTALL)
+        text = re.sub(
+            r"largest relative error.*",
+            "every error below 10⁻⁶",
+            str(derive()),
+            flags=re.DOTALL,
+        )
         if "NOT proved" in text or "proved: " not in text:
             raise SystemExit(f"{page.learner}: {what} is not proved")
         parts += [_wrapped(f"{what}:"), f"```text\n{text}\n```"]
@@ -90,26 +121,45 @@ def text(page: Page) -> str:
     """Return a page."""
     formula, use, cost, proof, given, shown, see = (f"## {part}" for part in PARTS)
     parts = [
-        f"# {page.learner}", "[All learners](../learners.md). Made by `python tools/learners_pages.py`.",
-        _wrapped(summary(page)), formula, _wrapped(linked(page.formula)),
-        use, _wrapped(linked(page.use)), _wrapped(linked(f"**When not.** {page.avoid}")),
-        cost, _wrapped(linked(page.cost)),
-        f"![{page.learner}](figures/{page.file}.svg)", _wrapped(f"*{page.figure}*"), proof, *derivation(page),
-        given, parameters(page), shown, f"```pycon\n{example(page)}\n```",
-        see, _wrapped(linked(" · ".join(f"[[{name}]]" for name in page.see))),
-    ]  # fmt: skip
+        f"# {page.learner}",
+        "[All learners](../learners.md). Made by `python tools/learners_pages.py`.",
+        _wrapped(summary(page)),
+        formula,
+        _wrapped(linked(page.formula)),
+        use,
+        _wrapped(linked(page.use)),
+        _wrapped(linked(f"**When not.** {page.avoid}")),
+        cost,
+        _wrapped(linked(page.cost)),
+        f"![{page.learner}](figures/{page.file}.svg)",
+        _wrapped(f"*{page.figure}*"),
+        proof,
+        *derivation(page),
+        given,
+        parameters(page),
+        shown,
+        f"```pycon\n{example(page)}\n```",
+        see,
+        _wrapped(linked(" · ".join(f"[[{name}]]" for name in page.see))),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
 def _stale() -> list[str]:
     """Return what is out of date: pages that differ, figures that are missing, files of learners that are gone."""
     files = {page.file for page in PAGES}
-    held = {path.stem for pattern in ("*.md", "figures/*.svg") for path in FOLDER.glob(pattern)}
+    held = {
+        path.stem
+        for pattern in ("*.md", "figures/*.svg")
+        for path in FOLDER.glob(pattern)
+    }
     differing = [
-        page.file for page in PAGES
-        if not (path := FOLDER / f"{page.file}.md").exists() or path.read_text(encoding="utf-8") != text(page)
+        page.file
+        for page in PAGES
+        if not (path := FOLDER / f"{page.file}.md").exists()
+        or path.read_text(encoding="utf-8") != text(page)
         or not (FOLDER / "figures" / f"{page.file}.svg").exists()
-    ]  # fmt: skip
+    ]
     return differing + sorted(held - files)
 
 
@@ -118,7 +168,9 @@ def main() -> int:
     if "--check" in sys.argv[1:]:
         stale = _stale()
         if stale:
-            sys.stderr.write(f"out of date: {', '.join(stale)}; run python tools/learners_pages.py\n")
+            sys.stderr.write(
+                f"out of date: {', '.join(stale)}; run python tools/learners_pages.py\n"
+            )
         return 1 if stale else 0
     names = {name for name in sys.argv[1:] if not name.startswith("-")}
     (FOLDER / "figures").mkdir(parents=True, exist_ok=True)

@@ -23,16 +23,36 @@ PACKAGE = "deltarule"
 MOST_NAMES = 6
 
 CHAPTERS = {
-    "LA": "Linear algebra and matrix calculus", "PR": "Probability", "DA": "Data", "CM": "Classical models",
-    "NN": "Networks", "ACT": "Activations", "OUT": "Outputs and losses", "BP": "Backpropagation",
-    "INI": "Initialisation", "OPT": "Optimisers", "REG": "Regularisation", "NRM": "Normalisation",
-    "ENS": "Ensembles and dropout", "TRF": "Transfer and multitask learning", "CNN": "Convolutional networks",
-    "POOL": "Pooling", "KER": "Kernels", "AE": "Autoencoders", "VI": "Variational inference",
-    "ONL": "Online statistics", "DIA": "Diagnosis", "THY": "Theory", "LSE": "Log-sum-exp",
-    "E000": "Corrections to the first notes", "E001": "Corrections to the second notes",
-    "E002": "Corrections to the third notes", "E003": "Corrections to the fourth notes",
-    "E004": "Corrections to the fifth notes", "X": "Conventions where the notes disagree",
-}  # fmt: skip
+    "LA": "Linear algebra and matrix calculus",
+    "PR": "Probability",
+    "DA": "Data",
+    "CM": "Classical models",
+    "NN": "Networks",
+    "ACT": "Activations",
+    "OUT": "Outputs and losses",
+    "BP": "Backpropagation",
+    "INI": "Initialisation",
+    "OPT": "Optimisers",
+    "REG": "Regularisation",
+    "NRM": "Normalisation",
+    "ENS": "Ensembles and dropout",
+    "TRF": "Transfer and multitask learning",
+    "CNN": "Convolutional networks",
+    "POOL": "Pooling",
+    "KER": "Kernels",
+    "AE": "Autoencoders",
+    "VI": "Variational inference",
+    "ONL": "Online statistics",
+    "DIA": "Diagnosis",
+    "THY": "Theory",
+    "LSE": "Log-sum-exp",
+    "E000": "Corrections to the first notes",
+    "E001": "Corrections to the second notes",
+    "E002": "Corrections to the third notes",
+    "E003": "Corrections to the fourth notes",
+    "E004": "Corrections to the fifth notes",
+    "X": "Conventions where the notes disagree",
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +69,11 @@ def marked_ids(node: ast.AST) -> list[str]:
     ids: list[object] = []
     for call in ast.walk(node):
         if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("mark.notes"):
-            ids += [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+            ids += [
+                argument.value
+                for argument in call.args
+                if isinstance(argument, ast.Constant)
+            ]
     return [str(item) for item in ids]
 
 
@@ -58,14 +82,27 @@ def imports(tree: ast.Module) -> dict[str, str]:
     found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.asname or alias.name.split(".")[0]: alias.name for alias in node.names if alias.asname}
-            found |= {alias.name.split(".")[0]: alias.name.split(".")[0] for alias in node.names if not alias.asname}
+            found |= {
+                alias.asname or alias.name.split(".")[0]: alias.name
+                for alias in node.names
+                if alias.asname
+            }
+            found |= {
+                alias.name.split(".")[0]: alias.name.split(".")[0]
+                for alias in node.names
+                if not alias.asname
+            }
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {
+                alias.asname or alias.name: f"{node.module}.{alias.name}"
+                for alias in node.names
+            }
     return {name: path for name, path in found.items() if path.split(".")[0] == PACKAGE}
 
 
-def used_names(node: ast.AST, known: dict[str, str], helpers: dict[str, ast.AST], seen: set[str]) -> Iterator[str]:
+def used_names(
+    node: ast.AST, known: dict[str, str], helpers: dict[str, ast.AST], seen: set[str]
+) -> Iterator[str]:
     """Yield the library's names in a piece of source, and in the helpers of its file that it calls."""
     inner: set[int] = set()
     for part in ast.walk(node):
@@ -88,7 +125,11 @@ def public(path: str) -> str:
     parts = [part for part in path.split(".")[1:] if not part.startswith("_")]
     if parts[:1] == ["errors"]:
         return ""
-    kept = parts[: next((i + 1 for i, part in enumerate(parts) if part[:1].isupper()), len(parts))]
+    kept = parts[
+        : next(
+            (i + 1 for i, part in enumerate(parts) if part[:1].isupper()), len(parts)
+        )
+    ]
     return ".".join(kept[-2:] if len(kept) > 2 else kept)
 
 
@@ -101,16 +142,24 @@ def marks_of(path: Path) -> list[Mark]:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             helpers[node.name] = node
         elif isinstance(node, ast.Assign):
-            helpers |= {target.id: node.value for target in node.targets if isinstance(target, ast.Name)}
+            helpers |= {
+                target.id: node.value
+                for target in node.targets
+                if isinstance(target, ast.Name)
+            }
     found: list[Mark] = []
     where = path.relative_to(ROOT).as_posix()
     for node in tree.body:
-        classed = marked_ids_of_decorators(node) if isinstance(node, ast.ClassDef) else []
+        classed = (
+            marked_ids_of_decorators(node) if isinstance(node, ast.ClassDef) else []
+        )
         tests = node.body if isinstance(node, ast.ClassDef) else [node]
         for test in tests:
             if isinstance(test, ast.FunctionDef):
                 ids = classed + marked_ids_of_decorators(test)
-                names = tuple(sorted(set(used_names(test, known, helpers, set())) - {""}))
+                names = tuple(
+                    sorted(set(used_names(test, known, helpers, set())) - {""})
+                )
                 found += [Mark(item, f"{where}::{test.name}", names) for item in ids]
         if isinstance(node, (ast.Assign, ast.Expr)):
             names = tuple(sorted(set(used_names(node, known, helpers, set())) - {""}))
@@ -125,7 +174,11 @@ def marked_ids_of_decorators(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
 
 def collect() -> list[Mark]:
     """Return the marks of all tests."""
-    return [mark for path in sorted((ROOT / "tests").rglob("test_*.py")) for mark in marks_of(path)]
+    return [
+        mark
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for mark in marks_of(path)
+    ]
 
 
 def items() -> dict[str, str]:
@@ -139,9 +192,14 @@ def page(titles: dict[str, str], marks: list[Mark]) -> str:
     by_item: dict[str, list[Mark]] = {}
     for mark in marks:
         by_item.setdefault(mark.item, []).append(mark)
-    kinds = [("items", is_item), ("cases with numbers", is_case), ("corrections and conventions", is_correction)]
+    kinds = [
+        ("items", is_item),
+        ("cases with numbers", is_case),
+        ("corrections and conventions", is_correction),
+    ]
     counts = [
-        f"{sum(kind(item) for item in by_item)} of {sum(kind(item) for item in titles)} {what}" for what, kind in kinds
+        f"{sum(kind(item) for item in by_item)} of {sum(kind(item) for item in titles)} {what}"
+        for what, kind in kinds
     ]
     lines = [
         "# Where the course notes are tested",
@@ -152,7 +210,13 @@ def page(titles: dict[str, str], marks: list[Mark]) -> str:
         f"Tested: {', '.join(counts)}.",
     ]
     for prefix, group in groupby(titles, key=lambda item: item.rpartition("-")[0]):
-        lines += ["", f"## {heading(prefix)}", "", "| id | what | tests | names |", "|---|---|---|---|"]
+        lines += [
+            "",
+            f"## {heading(prefix)}",
+            "",
+            "| id | what | tests | names |",
+            "|---|---|---|---|",
+        ]
         lines += [row(item, titles[item], by_item.get(item, [])) for item in group]
     return "\n".join(lines) + "\n"
 
@@ -175,16 +239,23 @@ def is_item(item: str) -> bool:
 def heading(prefix: str) -> str:
     """Return the heading of a family of ids."""
     return (
-        f"Cases: {CHAPTERS[prefix[2:]].lower()} ({prefix})" if prefix[:2] == "C-" else f"{CHAPTERS[prefix]} ({prefix})"
+        f"Cases: {CHAPTERS[prefix[2:]].lower()} ({prefix})"
+        if prefix[:2] == "C-"
+        else f"{CHAPTERS[prefix]} ({prefix})"
     )
 
 
 def row(item: str, title: str, marks: list[Mark]) -> str:
     """Return one line of a table."""
     tests = sorted({mark.test for mark in marks})
-    links = [f"[{Path(test.split('::')[0]).stem}::{test.split('::')[-1]}](../{test.split('::')[0]})" for test in tests]
+    links = [
+        f"[{Path(test.split('::')[0]).stem}::{test.split('::')[-1]}](../{test.split('::')[0]})"
+        for test in tests
+    ]
     names = sorted({name for mark in marks for name in mark.names})
-    shown = [f"`{name}`" for name in names[:MOST_NAMES]] + (["…"] if len(names) > MOST_NAMES else [])
+    shown = [f"`{name}`" for name in names[:MOST_NAMES]] + (
+        ["…"] if len(names) > MOST_NAMES else []
+    )
     return f"| {item} | {title.replace('|', '∣')} | {'<br>'.join(links) or '–'} | {', '.join(shown)} |"
 
 
@@ -193,13 +264,18 @@ def links(text: str) -> list[str]:
 
     The names that a test uses change with every edit of it; they are refreshed with the page but do not outdate it.
     """
-    return [line.removesuffix(" |").rpartition(" | ")[0] or line for line in text.splitlines()]
+    return [
+        line.removesuffix(" |").rpartition(" | ")[0] or line
+        for line in text.splitlines()
+    ]
 
 
 def main() -> int:
     """Write the page, or compare it."""
     titles, marks = items(), collect()
-    unknown = sorted({f"{mark.item} in {mark.test}" for mark in marks if mark.item not in titles})
+    unknown = sorted(
+        {f"{mark.item} in {mark.test}" for mark in marks if mark.item not in titles}
+    )
     if unknown:
         print("ids that the notes do not have:\n  " + "\n  ".join(unknown))
         return 1

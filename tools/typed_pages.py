@@ -39,7 +39,11 @@ def write(folder: Path) -> list[Path]:
     for page in pages():
         text = module(page)
         if text.strip():
-            name = "_".join(page.relative_to(ROOT).with_suffix("").parts).replace("-", "_").lower()
+            name = (
+                "_".join(page.relative_to(ROOT).with_suffix("").parts)
+                .replace("-", "_")
+                .lower()
+            )
             written.append(folder / f"page_{name}.py")
             written[-1].write_text(text, encoding="utf-8")
     return written
@@ -60,9 +64,13 @@ def main() -> int:
             "--cache-dir",
             str(ROOT / ".mypy_cache"),
         ]
-        failed = subprocess.run([sys.executable, "-m", "mypy", *options, *names], check=False).returncode
+        failed = subprocess.run(
+            [sys.executable, "-m", "mypy", *options, *names], check=False
+        ).returncode
         python = ["--pythonpath", sys.executable, "--level", "error"]
-        failed |= subprocess.run([sys.executable, "-m", "pyright", *python, *names], check=False).returncode
+        failed |= subprocess.run(
+            [sys.executable, "-m", "pyright", *python, *names], check=False
+        ).returncode
     return failed
 
 

@@ -17,7 +17,9 @@ parts = []
 for degree in degrees:
     columns = np.vander(x / 3.0, degree + 1)
     hat = columns @ np.linalg.pinv(columns)
-    parts.append((12 * sigma**2, ((truth - hat @ truth) ** 2).sum(), sigma**2 * (hat**2).sum()))
+    parts.append(
+        (12 * sigma**2, ((truth - hat @ truth) ** 2).sum(), sigma**2 * (hat**2).sum())
+    )
 noise, bias, variance = (np.array(part) for part in zip(*parts, strict=True))
 total = noise + bias + variance
 
@@ -26,11 +28,19 @@ straight = np.vander(x, 2) @ np.linalg.pinv(np.vander(x, 2))
 seen = truth + sigma * random.normal(size=(20_000, 12))
 new = truth + sigma * random.normal(size=(20_000, 12))
 counted = ((new - seen @ straight.T) ** 2).sum(axis=1).mean()
-print(f"straight line: noise {noise[1]:.2f} + bias² {bias[1]:.4f} + variance {variance[1]:.2f} = {total[1]:.4f}")
+print(
+    f"straight line: noise {noise[1]:.2f} + bias² {bias[1]:.4f} + variance {variance[1]:.2f} = {total[1]:.4f}"
+)
 print(f"counted on 20,000 data sets: {counted:.3f}")
 print(f"least expected error: degree {total.argmin()}")
 curves = [("error", total), ("noise", noise), ("bias²", bias), ("variance", variance)]
 series = [Series(name, list(degrees), list(values)) for name, values in curves]
 Path("bias_variance.svg").write_text(
-    line_chart(series, "Bias falls, variance grows", "degree of the polynomial", "squared error of 12 points"), "utf-8"
+    line_chart(
+        series,
+        "Bias falls, variance grows",
+        "degree of the polynomial",
+        "squared error of 12 points",
+    ),
+    "utf-8",
 )

@@ -30,11 +30,16 @@ plain = path(optim.SGD(learning_rate=0.076))
 momentum = path(optim.SGD(learning_rate=0.03, momentum=0.7))
 for name, places in (("plain", plain), ("momentum", momentum)):
     changes = int((np.sign(places[1:, 1]) != np.sign(places[:-1, 1])).sum())
-    print(f"{name}: {changes} changes of sides in 40 steps, ends {np.linalg.norm(places[-1]):.4f} from the minimum")
+    print(
+        f"{name}: {changes} changes of sides in 40 steps, ends {np.linalg.norm(places[-1]):.4f} from the minimum"
+    )
 
 h = dr.tensor(np.array([0.2, 0.7, 0.5]))
 w = dr.tensor(np.array([1.0, -2.0, 0.3]))
 slope = dr.grad(1.0 / (1.0 + dr.exp(-(w * h).sum())), w).numpy()
 print("gradient after positive inputs:", " ".join(f"{value:.10f}" for value in slope))
-chart = scatter([Series("plain", *plain.T.tolist()), Series("momentum", *momentum.T.tolist())], "Across and along")
+chart = scatter(
+    [Series("plain", *plain.T.tolist()), Series("momentum", *momentum.T.tolist())],
+    "Across and along",
+)
 Path("zig_zag.svg").write_text(chart, "utf-8")

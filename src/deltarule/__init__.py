@@ -77,7 +77,12 @@ if TYPE_CHECKING:  # editors and type checkers see what is entered on first use
     from deltarule import data, generative, interop, learners, losses, nn, optim, train
     from deltarule.nn.save import load
     from deltarule.tensor import linalg
-    from deltarule.tensor.closed_forms import derive_hessian, derive_identity, derive_jacobian, derive_slices
+    from deltarule.tensor.closed_forms import (
+        derive_hessian,
+        derive_identity,
+        derive_jacobian,
+        derive_slices,
+    )
     from deltarule.tensor.explain import derive, exam, grade, optimizer_steps
 
 # Rooms above the tensor, entered on first use so that ``import deltarule`` stays instant.
@@ -93,7 +98,12 @@ _ROOMS = {
     "train": "train",
 }
 _EXPLAINED = ("derive", "exam", "grade", "optimizer_steps")
-_CLOSED_FORMS = ("derive_hessian", "derive_identity", "derive_jacobian", "derive_slices")
+_CLOSED_FORMS = (
+    "derive_hessian",
+    "derive_identity",
+    "derive_jacobian",
+    "derive_slices",
+)
 _LATE = (
     {"load": "nn.save"}
     | dict.fromkeys(_EXPLAINED, "tensor.explain")
@@ -101,18 +111,84 @@ _LATE = (
 )
 
 __all__ = [
-    "GradientReport", "Tensor", "absolute", "arange", "argsort", "check_gradients", "concatenate", "convolve", "cos",
-    "cosine_similarity", "data", "derive", "derive_hessian", "derive_identity", "derive_jacobian", "derive_slices",
-    "erf", "exam", "exp", "expm1", "eye", "flip", "floor", "full", "generative", "grad", "grade", "hessian", "hvp",
-    "interop", "jacobian", "jit", "jvp", "learners", "linalg", "load", "log", "log1p", "logical_not", "logsumexp",
-    "losses", "maximum", "minimum", "nn", "norm", "one_hot", "ones", "optim", "optimizer_steps", "outer", "pad",
-    "parameter", "per_example_grad", "random_normal", "random_uniform", "sign", "sin", "sort", "sqrt", "stack",
-    "stop_gradient", "symbol", "take", "take_along_axis", "tanh", "tensor", "trace", "train", "value_and_grad", "vjp",
-    "where", "zeros",
-]  # fmt: skip
+    "GradientReport",
+    "Tensor",
+    "absolute",
+    "arange",
+    "argsort",
+    "check_gradients",
+    "concatenate",
+    "convolve",
+    "cos",
+    "cosine_similarity",
+    "data",
+    "derive",
+    "derive_hessian",
+    "derive_identity",
+    "derive_jacobian",
+    "derive_slices",
+    "erf",
+    "exam",
+    "exp",
+    "expm1",
+    "eye",
+    "flip",
+    "floor",
+    "full",
+    "generative",
+    "grad",
+    "grade",
+    "hessian",
+    "hvp",
+    "interop",
+    "jacobian",
+    "jit",
+    "jvp",
+    "learners",
+    "linalg",
+    "load",
+    "log",
+    "log1p",
+    "logical_not",
+    "logsumexp",
+    "losses",
+    "maximum",
+    "minimum",
+    "nn",
+    "norm",
+    "one_hot",
+    "ones",
+    "optim",
+    "optimizer_steps",
+    "outer",
+    "pad",
+    "parameter",
+    "per_example_grad",
+    "random_normal",
+    "random_uniform",
+    "sign",
+    "sin",
+    "sort",
+    "sqrt",
+    "stack",
+    "stop_gradient",
+    "symbol",
+    "take",
+    "take_along_axis",
+    "tanh",
+    "tensor",
+    "trace",
+    "train",
+    "value_and_grad",
+    "vjp",
+    "where",
+    "zeros",
+]
 
 if not TYPE_CHECKING:
-    if find_spec("sklearn") is None:  # without the extra [learn] ``from deltarule import *`` leaves learners out
+    if (
+        find_spec("sklearn") is None
+    ):  # without the extra [learn] ``from deltarule import *`` leaves learners out
         __all__ = [name for name in __all__ if name != "learners"]
 
     def __getattr__(name: str) -> object:
@@ -124,4 +200,11 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    return sorted({*(name for name in globals() if name.startswith("__")), "__version__", *_ROOMS, *__all__})
+    return sorted(
+        {
+            *(name for name in globals() if name.startswith("__")),
+            "__version__",
+            *_ROOMS,
+            *__all__,
+        }
+    )

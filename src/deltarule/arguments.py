@@ -21,38 +21,106 @@ R = TypeVar("R")
 
 # The names that other libraries use → ours, the first that a signature has.
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
-    "lr": ("learning_rate",), "eta": ("learning_rate",), "eta0": ("learning_rate",), "base_lr": ("learning_rate",),
-    "learning_rate_init": ("learning_rate",), "initial_learning_rate": ("learning_rate",), "max_lr": ("learning_rate",),
-    "p": ("drop_probability", "probability"), "rate": ("drop_probability", "learning_rate"),
-    "dropout": ("drop_probability",), "keep_prob": ("keep_probability",),
-    "eps": ("epsilon",), "betas": ("beta1",), "beta_1": ("beta1",), "beta_2": ("beta2",), "alpha": ("beta", "slope"),
-    "rho": ("beta",), "negative_slope": ("slope", "alpha"), "centered": ("centred",), "gamma": ("decay", "factor"),
-    "step_size": ("every",), "T_max": ("steps",), "total_steps": ("steps",), "decay_steps": ("steps",),
-    "decay_rate": ("decay",), "pct_start": ("rise",),
-    "clipnorm": ("clip_norm",), "clipvalue": ("clip_value",), "global_clipnorm": ("clip_norm",),
-    "max_norm": ("clip_norm",), "max_grad_norm": ("clip_norm",),
-    "kernel_size": ("window",), "pool_size": ("window",), "strides": ("stride",), "dilation_rate": ("dilation",),
-    "ceil_mode": ("rounding",), "count_include_pad": ("padding_counts",), "align_corners": ("corners_aligned",),
-    "scale_factor": ("factor",), "upscale_factor": ("factor",), "mode": ("interpolation",), "norm_type": ("p",),
-    "units": ("out_features", "n_hidden"), "filters": ("out_channels",), "input_dim": ("n_words", "in_features"),
-    "output_dim": ("n_features", "out_features"), "input_size": ("n_inputs",), "hidden_size": ("n_hidden",),
-    "num_embeddings": ("n_words",), "embedding_dim": ("n_features",), "num_features": ("n_channels", "n_features"),
-    "num_channels": ("n_channels",), "num_groups": ("n_groups",), "num_heads": ("n_heads",), "nhead": ("n_heads",),
-    "embed_dim": ("n_features",), "d_model": ("n_features",), "dim_feedforward": ("n_hidden",),
+    "lr": ("learning_rate",),
+    "eta": ("learning_rate",),
+    "eta0": ("learning_rate",),
+    "base_lr": ("learning_rate",),
+    "learning_rate_init": ("learning_rate",),
+    "initial_learning_rate": ("learning_rate",),
+    "max_lr": ("learning_rate",),
+    "p": ("drop_probability", "probability"),
+    "rate": ("drop_probability", "learning_rate"),
+    "dropout": ("drop_probability",),
+    "keep_prob": ("keep_probability",),
+    "eps": ("epsilon",),
+    "betas": ("beta1",),
+    "beta_1": ("beta1",),
+    "beta_2": ("beta2",),
+    "alpha": ("beta", "slope"),
+    "rho": ("beta",),
+    "negative_slope": ("slope", "alpha"),
+    "centered": ("centred",),
+    "gamma": ("decay", "factor"),
+    "step_size": ("every",),
+    "T_max": ("steps",),
+    "total_steps": ("steps",),
+    "decay_steps": ("steps",),
+    "decay_rate": ("decay",),
+    "pct_start": ("rise",),
+    "clipnorm": ("clip_norm",),
+    "clipvalue": ("clip_value",),
+    "global_clipnorm": ("clip_norm",),
+    "max_norm": ("clip_norm",),
+    "max_grad_norm": ("clip_norm",),
+    "kernel_size": ("window",),
+    "pool_size": ("window",),
+    "strides": ("stride",),
+    "dilation_rate": ("dilation",),
+    "ceil_mode": ("rounding",),
+    "count_include_pad": ("padding_counts",),
+    "align_corners": ("corners_aligned",),
+    "scale_factor": ("factor",),
+    "upscale_factor": ("factor",),
+    "mode": ("interpolation",),
+    "norm_type": ("p",),
+    "units": ("out_features", "n_hidden"),
+    "filters": ("out_channels",),
+    "input_dim": ("n_words", "in_features"),
+    "output_dim": ("n_features", "out_features"),
+    "input_size": ("n_inputs",),
+    "hidden_size": ("n_hidden",),
+    "num_embeddings": ("n_words",),
+    "embedding_dim": ("n_features",),
+    "num_features": ("n_channels", "n_features"),
+    "num_channels": ("n_channels",),
+    "num_groups": ("n_groups",),
+    "num_heads": ("n_heads",),
+    "nhead": ("n_heads",),
+    "embed_dim": ("n_features",),
+    "d_model": ("n_features",),
+    "dim_feedforward": ("n_hidden",),
     "is_causal": ("causal",),
-    "normalized_shape": ("shape",), "affine": ("scale_and_shift",), "elementwise_affine": ("scale_and_shift",),
-    "use_bias": ("bias",), "kernel_initializer": ("init",), "bias_initializer": ("bias_init",), "dim": ("axis",),
-    "recurrent_initializer": ("hidden_init",), "go_backwards": ("reverse",), "num_parameters": ("n_channels",),
-    "return_sequences": ("returns",), "n_epochs": ("epochs",), "max_iter": ("epochs",), "nb_epoch": ("epochs",),
-    "weight": ("class_weights", "positive_weight", "class_weight"), "pos_weight": ("positive_weight",),
-    "ignore_index": ("ignore_label",), "label_smooth": ("label_smoothing",), "log_input": ("log_rate",),
-    "class_weights": ("class_weight",), "class_weight": ("class_weights",), "sample_weights": ("sample_weight",),
-    "lambda_": ("strength",), "l1": ("strength",), "l2": ("strength",), "decay": ("weight_decay",),
-    "weight_decay": ("strength",), "optim": ("optimizer",), "optimiser": ("optimizer",), "criterion": ("loss",),
-    "metric": ("metrics",), "callback": ("callbacks",), "regularizer": ("regularizers",),
-    "random_state": ("seed",), "n_threads": ("threads",), "n_jobs": ("threads",), "factor": ("decay",),
-    "patience_epochs": ("patience",), "restore_best_weights": ("restore_best",), "filepath": ("path",),
-}  # fmt: skip
+    "normalized_shape": ("shape",),
+    "affine": ("scale_and_shift",),
+    "elementwise_affine": ("scale_and_shift",),
+    "use_bias": ("bias",),
+    "kernel_initializer": ("init",),
+    "bias_initializer": ("bias_init",),
+    "dim": ("axis",),
+    "recurrent_initializer": ("hidden_init",),
+    "go_backwards": ("reverse",),
+    "num_parameters": ("n_channels",),
+    "return_sequences": ("returns",),
+    "n_epochs": ("epochs",),
+    "max_iter": ("epochs",),
+    "nb_epoch": ("epochs",),
+    "weight": ("class_weights", "positive_weight", "class_weight"),
+    "pos_weight": ("positive_weight",),
+    "ignore_index": ("ignore_label",),
+    "label_smooth": ("label_smoothing",),
+    "log_input": ("log_rate",),
+    "class_weights": ("class_weight",),
+    "class_weight": ("class_weights",),
+    "sample_weights": ("sample_weight",),
+    "lambda_": ("strength",),
+    "l1": ("strength",),
+    "l2": ("strength",),
+    "decay": ("weight_decay",),
+    "weight_decay": ("strength",),
+    "optim": ("optimizer",),
+    "optimiser": ("optimizer",),
+    "criterion": ("loss",),
+    "metric": ("metrics",),
+    "callback": ("callbacks",),
+    "regularizer": ("regularizers",),
+    "random_state": ("seed",),
+    "n_threads": ("threads",),
+    "n_jobs": ("threads",),
+    "factor": ("decay",),
+    "patience_epochs": ("patience",),
+    "restore_best_weights": ("restore_best",),
+    "filepath": ("path",),
+}
 # Keywords of other libraries for what is said elsewhere here.
 ELSEWHERE: Mapping[str, str] = {
     "kernel_regularizer": "Penalties are given to fit: regularizers=[losses.L2(strength=1e-4)].",
@@ -64,13 +132,16 @@ ELSEWHERE: Mapping[str, str] = {
     "data_format": "Images are channels last: (N, height, width, channels).",
     "params": "An optimiser is told its parameters by fit, or by optim.Stepper(optimizer, parameters).",
     "inplace": "Tensors are never changed in place.",
-    "device": "The device is chosen in fit, evaluate and predict: device=\"cpu\".",
-    "dtype": "Write model.astype(\"float64\") for another element type.",
-}  # fmt: skip
+    "device": 'The device is chosen in fit, evaluate and predict: device="cpu".',
+    "dtype": 'Write model.astype("float64") for another element type.',
+}
 
 
 def unfitting(
-    function: Callable[..., Any], where: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    function: Callable[..., Any],
+    where: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
 ) -> ArgumentError | None:
     """Return the error for a call that a signature does not take; None if the call fits, and failed otherwise."""
     signature = inspect.signature(function)
@@ -81,7 +152,12 @@ def unfitting(
     return None
 
 
-def _told(signature: inspect.Signature, where: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ArgumentError:
+def _told(
+    signature: inspect.Signature,
+    where: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> ArgumentError:
     every = [p for p in signature.parameters.values() if p.name != "self"]
     parameters = [p for p in every if p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}]
     names = [p.name for p in parameters]
@@ -95,13 +171,19 @@ def _told(signature: inspect.Signature, where: str, args: Sequence[Any], kwargs:
         return ArgumentError(where, expected=expected, got=got, hint=" ".join(hints))
     if given > len(placed):
         rest = ", ".join(f"{name}=" for name in names if name not in placed)
-        count = {0: "no argument", 1: "1 argument"}.get(len(placed), f"at most {len(placed)} arguments")
+        count = {0: "no argument", 1: "1 argument"}.get(
+            len(placed), f"at most {len(placed)} arguments"
+        )
         shown = f" ({', '.join(placed)})" if placed else ""
         hint = f"By name only: {rest}." if rest else ""
-        return ArgumentError(where, expected=f"{count} by position{shown}", got=str(given), hint=hint)
+        return ArgumentError(
+            where, expected=f"{count} by position{shown}", got=str(given), hint=hint
+        )
     twice = [name for name in placed[:given] if name in kwargs]
     needed = [p.name for p in parameters if p.default is p.empty]
-    missing = [name for name in needed if name not in kwargs and name not in placed[:given]]
+    missing = [
+        name for name in needed if name not in kwargs and name not in placed[:given]
+    ]
     got = f"{', '.join(twice)} twice" if twice else f"no {', '.join(missing)}"
     return ArgumentError(where, expected=expected, got=got)
 
@@ -152,14 +234,20 @@ class NamedArguments(ABCMeta):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Construct an instance."""
-        if (args or kwargs) and _constructor(cls) is _nothing:  # object() takes anything where there is a __new__
-            raise _told(inspect.signature(_nothing), cls.__name__, (None, *args), kwargs)
+        if (args or kwargs) and _constructor(
+            cls
+        ) is _nothing:  # object() takes anything where there is a __new__
+            raise _told(
+                inspect.signature(_nothing), cls.__name__, (None, *args), kwargs
+            )
         try:
             return super().__call__(*args, **kwargs)
         except TypeError:
             wrong = None
             if not inspect.isabstract(cls):
-                wrong = unfitting(_constructor(cls), cls.__name__, (None, *args), kwargs)
+                wrong = unfitting(
+                    _constructor(cls), cls.__name__, (None, *args), kwargs
+                )
             if wrong is None:
                 raise
         raise wrong
@@ -173,7 +261,11 @@ class NamedArguments(ABCMeta):
 
 def _constructor(cls: type) -> Callable[..., Any]:
     """Return the ``__init__`` that a class has or inherits."""
-    found = (base.__dict__["__init__"] for base in cls.__mro__[:-1] if "__init__" in base.__dict__)
+    found = (
+        base.__dict__["__init__"]
+        for base in cls.__mro__[:-1]
+        if "__init__" in base.__dict__
+    )
     constructor: Callable[..., Any] = next(found, _nothing)
     return constructor
 

@@ -39,8 +39,12 @@ class cached_property(Generic[Value]):  # noqa: N801  # named as in functools, w
     @overload
     def __get__(self, instance: object, owner: type | None = None) -> Value: ...
 
-    def __get__(self, instance: object | None, owner: type | None = None) -> Self | Value:
+    def __get__(
+        self, instance: object | None, owner: type | None = None
+    ) -> Self | Value:
         if instance is None:
             return self
-        value: Value = instance.__dict__.setdefault(self._name, self._function(instance))
+        value: Value = instance.__dict__.setdefault(
+            self._name, self._function(instance)
+        )
         return value

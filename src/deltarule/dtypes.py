@@ -59,9 +59,13 @@ INT64: Final = DType("int64", "int", 64)
 FLOAT32: Final = DType("float32", "float", 32)
 FLOAT64: Final = DType("float64", "float", 64)
 
-SHORT_SUM: Final = 32  # longer sums of float32 are added in float64 and rounded once, on every engine
+SHORT_SUM: Final = (
+    32  # longer sums of float32 are added in float64 and rounded once, on every engine
+)
 
-DTYPES: Final = {t.name: t for t in (BOOL, UINT8, UINT32, INT32, INT64, FLOAT32, FLOAT64)}
+DTYPES: Final = {
+    t.name: t for t in (BOOL, UINT8, UINT32, INT32, INT64, FLOAT32, FLOAT64)
+}
 _RANK: Final = {t: rank for rank, t in enumerate(DTYPES.values())}
 
 
@@ -74,7 +78,9 @@ def dtype(name: str | DType) -> DType:
     if isinstance(name, DType):
         return name
     if name not in DTYPES:
-        raise DTypeError("dtype", expected=f"one of {', '.join(DTYPES)}", got=repr(name))
+        raise DTypeError(
+            "dtype", expected=f"one of {', '.join(DTYPES)}", got=repr(name)
+        )
     return DTYPES[name]
 
 

@@ -30,7 +30,9 @@ class DeltaruleError(Exception):
       transpose one
     """
 
-    def __init__(self, where: str, *, expected: str = "", got: str = "", hint: str = "") -> None:
+    def __init__(
+        self, where: str, *, expected: str = "", got: str = "", hint: str = ""
+    ) -> None:
         self.where = where
         self.expected = expected
         self.got = got
@@ -75,8 +77,12 @@ class CheckpointError(DeltaruleError, OSError):
     True
     """
 
-    def __init__(self, where: str, *, expected: str = "", got: str = "", hint: str = "") -> None:
-        super().__init__(where, expected=_cut(expected, 150), got=_cut(got, 150), hint=hint)
+    def __init__(
+        self, where: str, *, expected: str = "", got: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(
+            where, expected=_cut(expected, 150), got=_cut(got, 150), hint=hint
+        )
 
     def __str__(self) -> str:
         return _cut(super().__str__(), 500)

@@ -52,13 +52,21 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
 @contextlib.contextmanager
 def _draft(folder: Path, prefix: str, mode: int) -> Iterator[tuple[Path, int]]:
     """Create a draft and lock it; it is removed unless it was renamed."""
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    flags = (
+        os.O_CREAT
+        | os.O_EXCL
+        | os.O_WRONLY
+        | getattr(os, "O_CLOEXEC", 0)
+        | getattr(os, "O_BINARY", 0)
+    )
     while True:
         draft = folder / f"{prefix}{secrets.token_hex(8)}{_SUFFIX}"
         handle = os.open(draft, flags, mode)
         if _locked(handle) and os.fstat(handle).st_nlink:
             break
-        os.close(handle)  # another process took it for a stale one, between creation and lock
+        os.close(
+            handle
+        )  # another process took it for a stale one, between creation and lock
         draft.unlink(missing_ok=True)
     try:
         yield draft, handle
@@ -89,7 +97,9 @@ def remove_stale_drafts(folder: Path, prefix: str = ".") -> int:
     """
     removed = 0
     try:
-        names = [entry.name for entry in os.scandir(folder) if _is_draft(entry.name, prefix)]
+        names = [
+            entry.name for entry in os.scandir(folder) if _is_draft(entry.name, prefix)
+        ]
     except OSError:
         return 0
     for name in names:

@@ -29,7 +29,10 @@ def flag(value: Any, where: str) -> bool:
     """
     if value is True or value is False:
         return value
-    if getattr(getattr(value, "dtype", None), "kind", "") == "b" and getattr(value, "shape", None) == ():
+    if (
+        getattr(getattr(value, "dtype", None), "kind", "") == "b"
+        and getattr(value, "shape", None) == ()
+    ):
         return bool(value)
     raise ArgumentError(where, expected="True or False", got=_shown(value))
 
@@ -76,11 +79,15 @@ def checks_flags(function: Callable[P, R], where: str = "") -> Callable[P, R]:
         for key, place, optional in positions:
             if key in kwargs:
                 value = kwargs[key]
-                if not (value is True or value is False or (value is None and optional)):
+                if not (
+                    value is True or value is False or (value is None and optional)
+                ):
                     kwargs[key] = flag(value, f"{name} {key}")
             elif place is not None and place < len(args):
                 value = args[place]
-                if not (value is True or value is False or (value is None and optional)):
+                if not (
+                    value is True or value is False or (value is None and optional)
+                ):
                     given = list(args) if given is None else given
                     given[place] = flag(value, f"{name} {key}")
         return function(*(args if given is None else given), **kwargs)
@@ -91,7 +98,10 @@ def checks_flags(function: Callable[P, R], where: str = "") -> Callable[P, R]:
 def check_constructor(cls: type) -> None:
     """Let a class of this package check the yes/no arguments of its own constructor."""
     own = cls.__dict__.get("__init__")
-    if own is not None and cls.__module__.partition(".")[0] == __name__.partition(".")[0]:
+    if (
+        own is not None
+        and cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+    ):
         type.__setattr__(cls, "__init__", checks_flags(own, cls.__name__))
 
 
@@ -100,7 +110,9 @@ def check_fields(made: Any) -> None:
     for field in fields(made):
         value = getattr(made, field.name)
         if field.type in _FLAG and value is not True and value is not False:
-            object.__setattr__(made, field.name, flag(value, f"{type(made).__name__} {field.name}"))
+            object.__setattr__(
+                made, field.name, flag(value, f"{type(made).__name__} {field.name}")
+            )
 
 
 def check_parameters(made: Any, names: Callable[..., Any]) -> None:

@@ -51,7 +51,9 @@ def count(shape: Iterable[Size]) -> int:
     total = 1
     for size in shape:
         if not isinstance(size, int):
-            raise ShapeError("count", expected="known sizes", got=f"unknown size {size}")
+            raise ShapeError(
+                "count", expected="known sizes", got=f"unknown size {size}"
+            )
         total *= size
     return total
 
@@ -74,15 +76,23 @@ def axis(index: int, rank: int, where: str = "axis") -> int:
     2
     """
     if not isinstance(index, SupportsIndex) or not -rank <= int(index) < rank:
-        raise ShapeError(where, expected=f"an axis in [{-rank}, {rank})", got=repr(index))
+        raise ShapeError(
+            where, expected=f"an axis in [{-rank}, {rank})", got=repr(index)
+        )
     return int(index) % rank
 
 
-def axes(indices: int | Sequence[int] | None, rank: int, where: str = "axis") -> tuple[int, ...]:
+def axes(
+    indices: int | Sequence[int] | None, rank: int, where: str = "axis"
+) -> tuple[int, ...]:
     """Normalise one, several or all (None) axes to a sorted tuple without repetition."""
     if indices is None:
         return tuple(range(rank))
-    listed = tuple(indices) if isinstance(indices, Iterable) and not isinstance(indices, str) else (indices,)
+    listed = (
+        tuple(indices)
+        if isinstance(indices, Iterable) and not isinstance(indices, str)
+        else (indices,)
+    )
     normal = sorted(axis(i, rank, where) for i in listed)
     if len(set(normal)) != len(normal):
         raise ShapeError(where, expected="each axis once", got=str(tuple(listed)))
@@ -122,7 +132,9 @@ def reduced(shape: Shape, over: Sequence[int], keepdims: bool = False) -> Shape:
 
 def _whole(size: Any) -> Any:
     """Return NumPy's whole numbers as Python's, everything else as it is."""
-    return int(size) if isinstance(size, Integral) and not isinstance(size, bool) else size
+    return (
+        int(size) if isinstance(size, Integral) and not isinstance(size, bool) else size
+    )
 
 
 def reshaped(shape: Shape, target: Sequence[Size], where: str = "reshape") -> Shape:
@@ -132,13 +144,22 @@ def reshaped(shape: Shape, target: Sequence[Size], where: str = "reshape") -> Sh
     (3, 8)
     """
     target = tuple(_whole(size) for size in target)
-    if any(not isinstance(size, Dimension) and (type(size) is not int or size < -1) for size in target):
-        raise ShapeError(where, expected="sizes ≥ 0, or -1 for the one that follows", got=show(target))
+    if any(
+        not isinstance(size, Dimension) and (type(size) is not int or size < -1)
+        for size in target
+    ):
+        raise ShapeError(
+            where,
+            expected="sizes ≥ 0, or -1 for the one that follows",
+            got=show(target),
+        )
     free = [i for i, size in enumerate(target) if isinstance(size, int) and size == -1]
     if len(free) > 1:
         raise ShapeError(where, expected="at most one -1", got=show(target))
     number, unknown = _factors(shape)
-    rest_number, rest_unknown = _factors(size for i, size in enumerate(target) if i not in free)
+    rest_number, rest_unknown = _factors(
+        size for i, size in enumerate(target) if i not in free
+    )
     result = list(target)
     if free:
         left = list(unknown)
@@ -155,13 +176,17 @@ def reshaped(shape: Shape, target: Sequence[Size], where: str = "reshape") -> Sh
     elif (number, unknown) == (rest_number, rest_unknown):
         return tuple(result)
     elements = f"{number} elements" if not unknown else f"shape {show(shape)}"
-    raise ShapeError(where, expected=f"a shape of {elements}", got=f"{show(shape)} → {show(target)}")
+    raise ShapeError(
+        where, expected=f"a shape of {elements}", got=f"{show(shape)} → {show(target)}"
+    )
 
 
 def matmul(left: Shape, right: Shape, where: str = "matmul") -> Shape:
     """Return the shape of (…, m, k) @ (…, k, n) for equal leading (batch) sizes."""
     if len(left) < 2 or len(left) != len(right) or left[:-2] != right[:-2]:
-        raise ShapeError(where, expected="equal batch sizes", got=f"{show(left)} @ {show(right)}")
+        raise ShapeError(
+            where, expected="equal batch sizes", got=f"{show(left)} @ {show(right)}"
+        )
     if left[-1] != right[-2]:
         raise ShapeError(
             where,
@@ -180,15 +205,23 @@ def window_count(size: int, window: int, stride: int, dilation: int = 1) -> int:
     return max(0, (size - dilation * (window - 1) - 1) // stride + 1)
 
 
-def spatial_tuple(value: int | Sequence[int], rank: int, where: str, minimum: int = 0) -> tuple[int, ...]:
+def spatial_tuple(
+    value: int | Sequence[int], rank: int, where: str, minimum: int = 0
+) -> tuple[int, ...]:
     """Turn one number, or one number per spatial axis, into a tuple of ``rank`` whole numbers.
 
     >>> spatial_tuple(3, 2, "kernel_size")
     (3, 3)
     """
     listed = (value,) * rank if isinstance(value, int) else tuple(value)
-    if len(listed) != rank or any(not isinstance(v, int) or v < minimum for v in listed):
-        raise ArgumentError(where, expected=f"a whole number ≥ {minimum} or {rank} of them", got=repr(value))
+    if len(listed) != rank or any(
+        not isinstance(v, int) or v < minimum for v in listed
+    ):
+        raise ArgumentError(
+            where,
+            expected=f"a whole number ≥ {minimum} or {rank} of them",
+            got=repr(value),
+        )
     return listed
 
 
@@ -208,7 +241,9 @@ def convolved(
     """
     rank = len(weight) - 2
     if rank < 1 or len(x) != rank + 2:
-        raise ShapeError(where, expected=f"an input (N, {rank} spatial sizes, channels)", got=show(x))
+        raise ShapeError(
+            where, expected=f"an input (N, {rank} spatial sizes, channels)", got=show(x)
+        )
     if x[-1] != weight[-1] * groups or weight[0] % groups:
         raise ShapeError(
             where,
@@ -216,7 +251,9 @@ def convolved(
             got=f"{x[-1]} in {show(x)}",
         )
     out = []
-    for size, kernel, step, (low, high), spread in zip(x[1:-1], weight[1:-1], stride, padding, dilation, strict=True):
+    for size, kernel, step, (low, high), spread in zip(
+        x[1:-1], weight[1:-1], stride, padding, dilation, strict=True
+    ):
         windows = window_count(size + low + high, kernel, step, spread)
         if windows < 1:
             raise ShapeError(

@@ -12,7 +12,10 @@ import signal
 import sys
 from types import FrameType
 
-INTERRUPTED, TERMINATED = 130, 143  # the shell's status for a program that Ctrl-C, or SIGTERM, ended
+INTERRUPTED, TERMINATED = (
+    130,
+    143,
+)  # the shell's status for a program that Ctrl-C, or SIGTERM, ended
 _PROGRAMS = frozenset({"deltarule", "deltarule.exe", "deltarule-script.py"})
 
 
@@ -20,7 +23,11 @@ def is_program() -> bool:
     """Tell whether this process is the command line: ``deltarule …``, or ``python -m deltarule …`` being located."""
     name = sys.argv[0] if getattr(sys, "argv", None) else ""
     folder, base = os.path.split(name)
-    return name == "-m" or base in _PROGRAMS or (base == "__main__.py" and os.path.basename(folder) == "deltarule")
+    return (
+        name == "-m"
+        or base in _PROGRAMS
+        or (base == "__main__.py" and os.path.basename(folder) == "deltarule")
+    )
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-_KEPT = frozenset("\u200c\u200d")  # joiners, which words of Persian and Hindi and emoji need
+_KEPT = frozenset(
+    "\u200c\u200d"
+)  # joiners, which words of Persian and Hindi and emoji need
 _CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 

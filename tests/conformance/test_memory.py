@@ -35,9 +35,17 @@ print(json.dumps([runner.plan.nbytes, resident() - before]))
 @pytest.mark.parametrize("name", ["W3", "W4", "W7", "W8"])
 def test_the_plan_is_what_a_step_takes(name: str) -> None:
     # Code from the cache takes its pages when it first runs, and the C library may give out what compiling freed.
-    environment = {**os.environ, "DELTARULE_CACHE": "off", "MALLOC_MMAP_THRESHOLD_": "131072"}
+    environment = {
+        **os.environ,
+        "DELTARULE_CACHE": "off",
+        "MALLOC_MMAP_THRESHOLD_": "131072",
+    }
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURE, name], capture_output=True, text=True, timeout=300, env=environment
+        [sys.executable, "-c", _MEASURE, name],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
     )
     assert not done.returncode, done.stderr
     planned, grown = json.loads(done.stdout)

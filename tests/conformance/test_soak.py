@@ -21,28 +21,44 @@ OPTIMIZERS = (optim.SGD, optim.Adam, optim.RMSProp, optim.AdaGrad)
 ACTIVATIONS = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.ELU)
 
 
-def _dense(generator: np.random.Generator) -> tuple[nn.Sequential, tuple[int, ...], int]:
+def _dense(
+    generator: np.random.Generator,
+) -> tuple[nn.Sequential, tuple[int, ...], int]:
     """Return a network of random depth and widths, the shape of its inputs, and its number of classes."""
     sizes = generator.integers(1, 80, generator.integers(2, 5))
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes):
-        layers += [nn.Linear(int(before), int(after)), generator.choice(np.array(ACTIVATIONS))()]
+        layers += [
+            nn.Linear(int(before), int(after)),
+            generator.choice(np.array(ACTIVATIONS))(),
+        ]
         if generator.random() < 0.3:
             layers.append(nn.Dropout(drop_probability=0.3))
         if generator.random() < 0.3:
             layers.append(nn.BatchNorm(int(after)))
     classes = int(generator.integers(2, 12))
-    return nn.Sequential(*layers, nn.Linear(int(sizes[-1]), classes)), (int(sizes[0]),), classes
+    return (
+        nn.Sequential(*layers, nn.Linear(int(sizes[-1]), classes)),
+        (int(sizes[0]),),
+        classes,
+    )
 
 
-def _convolutional(generator: np.random.Generator) -> tuple[nn.Sequential, tuple[int, ...], int]:
+def _convolutional(
+    generator: np.random.Generator,
+) -> tuple[nn.Sequential, tuple[int, ...], int]:
     """Return a convolution, a pooling and a dense layer of random sizes."""
-    side, channels, filters = (int(n) for n in generator.integers((6, 1, 1), (14, 5, 12)))
+    side, channels, filters = (
+        int(n) for n in generator.integers((6, 1, 1), (14, 5, 12))
+    )
     kernel = int(generator.integers(1, 4))
     network = nn.Sequential(
-        nn.Conv2d(channels, filters, kernel_size=kernel), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Conv2d(channels, filters, kernel_size=kernel),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
         nn.Linear(((side - kernel + 1) // 2) ** 2 * filters, 3),
-    )  # fmt: skip
+    )
     return network, (side, side, channels), 3
 
 
@@ -54,20 +70,34 @@ def _resident() -> int:
 
 def _train(seed: int, device: str) -> Any:
     generator = np.random.default_rng(seed)
-    network, shape, classes = (_convolutional if generator.random() < 0.3 else _dense)(generator)
+    network, shape, classes = (_convolutional if generator.random() < 0.3 else _dense)(
+        generator
+    )
     n, batch_size = int(generator.integers(4, 200)), int(generator.integers(2, 40))
     n -= n % batch_size == 1  # a batch of one example has no variance to normalise by
-    x, y = generator.normal(size=(n, *shape)).astype(np.float32), generator.integers(0, classes, n)
+    x, y = (
+        generator.normal(size=(n, *shape)).astype(np.float32),
+        generator.integers(0, classes, n),
+    )
     history = network.fit(
-        x, y, loss="cross_entropy", optimizer=generator.choice(np.array(OPTIMIZERS))(learning_rate=1e-3), epochs=2,
-        batch_size=batch_size, device=device, verbose=0, seed=seed,
-    )  # fmt: skip
+        x,
+        y,
+        loss="cross_entropy",
+        optimizer=generator.choice(np.array(OPTIMIZERS))(learning_rate=1e-3),
+        epochs=2,
+        batch_size=batch_size,
+        device=device,
+        verbose=0,
+        seed=seed,
+    )
     return np.asarray(history["loss"]), network.predict(x, device=device)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-def test_memory_stays_flat_and_results_do_not_drift(record_property: Callable[[str, object], None]) -> None:
+def test_memory_stays_flat_and_results_do_not_drift(
+    record_property: Callable[[str, object], None],
+) -> None:
     begun = time.monotonic()
     resident: list[int] = []
     seed = 0
@@ -81,5 +111,10 @@ def test_memory_stays_flat_and_results_do_not_drift(record_property: Callable[[s
             resident.append(_resident())
     third = max(1, len(resident) // 3)
     early, late = np.median(resident[:third]), np.median(resident[-third:])
-    assert late < early * 1.05 + 2e6, f"{seed} models: {early / 1e6:.0f} MB grew to {late / 1e6:.0f} MB"
-    record_property("soak", f"{seed} models, resident {early / 1e6:.0f} MB, then {late / 1e6:.0f} MB")
+    assert late < early * 1.05 + 2e6, (
+        f"{seed} models: {early / 1e6:.0f} MB grew to {late / 1e6:.0f} MB"
+    )
+    record_property(
+        "soak",
+        f"{seed} models, resident {early / 1e6:.0f} MB, then {late / 1e6:.0f} MB",
+    )

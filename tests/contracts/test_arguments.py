@@ -27,66 +27,119 @@ def constructors() -> Iterator[type]:
     seen = set()
     for room in ROOMS:
         for name, found in vars(room).items():
-            ours = inspect.isclass(found) and found.__module__.startswith("deltarule") and name[0] != "_"
-            made = ours and not inspect.isabstract(found) and not issubclass(found, Exception)
-            if made and found not in seen and isinstance(found, type) and type(found).__name__ == "NamedArguments":
+            ours = (
+                inspect.isclass(found)
+                and found.__module__.startswith("deltarule")
+                and name[0] != "_"
+            )
+            made = (
+                ours
+                and not inspect.isabstract(found)
+                and not issubclass(found, Exception)
+            )
+            if (
+                made
+                and found not in seen
+                and isinstance(found, type)
+                and type(found).__name__ == "NamedArguments"
+            ):
                 seen.add(found)
                 if found.__name__ not in LEFT_OUT:
                     yield found
 
 
-CONSTRUCTORS = sorted(constructors(), key=lambda cls: f"{cls.__module__}.{cls.__qualname__}")
+CONSTRUCTORS = sorted(
+    constructors(), key=lambda cls: f"{cls.__module__}.{cls.__qualname__}"
+)
 
 
 def test_every_family_of_what_users_construct_is_covered():
     assert len(CONSTRUCTORS) > 150
-    families = {nn.Linear, optim.Adam, optim.CosineDecay, losses.CrossEntropy, losses.L2, train.EarlyStopping,
-                augment.RandomFlip, generative.Normal, init.Orthogonal, train.Metric}  # fmt: skip
+    families = {
+        nn.Linear,
+        optim.Adam,
+        optim.CosineDecay,
+        losses.CrossEntropy,
+        losses.L2,
+        train.EarlyStopping,
+        augment.RandomFlip,
+        generative.Normal,
+        init.Orthogonal,
+        train.Metric,
+    }
     assert families - {train.Metric} <= set(CONSTRUCTORS)
 
 
 @pytest.mark.parametrize(
-    "cls", CONSTRUCTORS, ids=lambda cls: f"{cls.__module__.removeprefix('deltarule.')}.{cls.__name__}"
+    "cls",
+    CONSTRUCTORS,
+    ids=lambda cls: f"{cls.__module__.removeprefix('deltarule.')}.{cls.__name__}",
 )
 def test_unknown_keywords_and_too_many_arguments_are_told(cls):
     with pytest.raises(ArgumentError) as caught:
         cls(**{"no_such_argument": 1})
-    assert caught.value.where == cls.__name__ and "no_such_argument=" in caught.value.got
+    assert (
+        caught.value.where == cls.__name__ and "no_such_argument=" in caught.value.got
+    )
     parameters = inspect.signature(cls.__init__).parameters.values()
     if not any(p.kind is p.VAR_POSITIONAL for p in parameters):
         with pytest.raises(ArgumentError) as caught:
             cls(*range(40))  # a yes/no argument may be looked at first
-        assert "by position" in caught.value.expected or caught.value.expected == "True or False"
+        assert (
+            "by position" in caught.value.expected
+            or caught.value.expected == "True or False"
+        )
 
 
 # What people write who come from PyTorch, Keras and scikit-learn, and the name that the error must give.
 FOREIGN: list[tuple[Any, dict[str, Any], str]] = [
-    (optim.Adam, {"lr": 1e-3}, "learning_rate="), (optim.SGD, {"lr": 0.1}, "learning_rate="),
-    (optim.Adam, {"eps": 1e-8}, "epsilon="), (optim.Adam, {"betas": (0.9, 0.99)}, "beta1="),
-    (optim.RMSProp, {"alpha": 0.9}, "beta="), (optim.RMSProp, {"centered": True}, "centred="),
-    (optim.Adam, {"clipnorm": 1.0}, "clip_norm="), (optim.CosineDecay, {"T_max": 5}, "steps="),
-    (nn.Dropout, {"p": 0.5}, "drop_probability="), (nn.Dropout, {"rate": 0.5}, "drop_probability="),
-    (nn.LeakyReLU, {"negative_slope": 0.1}, "slope="), (nn.MaxPool2d, {"kernel_size": 2}, "window="),
-    (nn.MaxPool2d, {"pool_size": 2}, "window="), (nn.MaxPool2d, {"window": 2, "ceil_mode": True}, "rounding="),
-    (nn.Conv2d, {"in_channels": 1, "filters": 8}, "out_channels="), (nn.Linear, {"units": 3}, "out_features="),
+    (optim.Adam, {"lr": 1e-3}, "learning_rate="),
+    (optim.SGD, {"lr": 0.1}, "learning_rate="),
+    (optim.Adam, {"eps": 1e-8}, "epsilon="),
+    (optim.Adam, {"betas": (0.9, 0.99)}, "beta1="),
+    (optim.RMSProp, {"alpha": 0.9}, "beta="),
+    (optim.RMSProp, {"centered": True}, "centred="),
+    (optim.Adam, {"clipnorm": 1.0}, "clip_norm="),
+    (optim.CosineDecay, {"T_max": 5}, "steps="),
+    (nn.Dropout, {"p": 0.5}, "drop_probability="),
+    (nn.Dropout, {"rate": 0.5}, "drop_probability="),
+    (nn.LeakyReLU, {"negative_slope": 0.1}, "slope="),
+    (nn.MaxPool2d, {"kernel_size": 2}, "window="),
+    (nn.MaxPool2d, {"pool_size": 2}, "window="),
+    (nn.MaxPool2d, {"window": 2, "ceil_mode": True}, "rounding="),
+    (nn.Conv2d, {"in_channels": 1, "filters": 8}, "out_channels="),
+    (nn.Linear, {"units": 3}, "out_features="),
     (nn.Linear, {"in_features": 2, "out_features": 3, "use_bias": False}, "bias="),
-    (nn.Linear, {"in_features": 2, "out_features": 3, "kernel_regularizer": "l2"}, "regularizers=[losses.L2"),
-    (nn.Linear, {"in_features": 2, "out_features": 3, "activation": "relu"}, "behind the layer"),
+    (
+        nn.Linear,
+        {"in_features": 2, "out_features": 3, "kernel_regularizer": "l2"},
+        "regularizers=[losses.L2",
+    ),
+    (
+        nn.Linear,
+        {"in_features": 2, "out_features": 3, "activation": "relu"},
+        "behind the layer",
+    ),
     (nn.LSTM, {"input_size": 2, "hidden_size": 3}, "n_hidden="),
     (nn.LSTM, {"n_inputs": 2, "batch_first": True}, "first axis"),
     (nn.Embedding, {"num_embeddings": 9, "embedding_dim": 3}, "n_words="),
-    (nn.ReLU, {"inplace": True}, "never changed"), (nn.BatchNorm, {"num_features": 4}, "n_channels="),
+    (nn.ReLU, {"inplace": True}, "never changed"),
+    (nn.BatchNorm, {"num_features": 4}, "n_channels="),
     (nn.MultiHeadAttention, {"embed_dim": 4, "num_heads": 2}, "n_heads="),
     (losses.CrossEntropy, {"weight": [1, 2]}, "class_weights="),
     (losses.CrossEntropy, {"ignore_index": 0}, "ignore_label="),
-    (losses.BinaryCrossEntropy, {"pos_weight": 2.0}, "positive_weight="), (losses.L2, {"l2": 0.1}, "strength="),
+    (losses.BinaryCrossEntropy, {"pos_weight": 2.0}, "positive_weight="),
+    (losses.L2, {"l2": 0.1}, "strength="),
     (train.EarlyStopping, {"restore_best_weights": True}, "restore_best="),
-    (train.EarlyStopping, {"patiense": 3}, "patience="), (init.he_normal().__class__, {"scael": 1.0}, "scale="),
-]  # fmt: skip
+    (train.EarlyStopping, {"patiense": 3}, "patience="),
+    (init.he_normal().__class__, {"scael": 1.0}, "scale="),
+]
 
 
 @pytest.mark.parametrize(
-    ("cls", "options", "meant"), FOREIGN, ids=[f"{c.__name__}-{'-'.join(o)}" for c, o, _ in FOREIGN]
+    ("cls", "options", "meant"),
+    FOREIGN,
+    ids=[f"{c.__name__}-{'-'.join(o)}" for c, o, _ in FOREIGN],
 )
 def test_names_of_other_libraries_are_answered_with_ours(cls, options, meant):
     with pytest.raises(ArgumentError, match=f"^{cls.__name__}: expected ") as caught:
@@ -105,13 +158,16 @@ MODEL_CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
     ("fit", (1, 2), {"loss": "cross_entropy", "epoch": 3}, "epochs="),
     ("fit", (1, 2), {"criterion": "cross_entropy"}, "loss="),
     ("evaluate", (1, 2), {"metric": ["accuracy"]}, "metrics="),
-    ("predict", (1,), {"batchsize": 3}, "batch_size="), ("predict_proba", (1,), {"device_": "cpu"}, "device="),
-]  # fmt: skip
+    ("predict", (1,), {"batchsize": 3}, "batch_size="),
+    ("predict_proba", (1,), {"device_": "cpu"}, "device="),
+]
 
 
 @pytest.mark.parametrize(("method", "args", "options", "meant"), MODEL_CALLS)
 def test_misspelt_options_of_a_model_are_told(method, args, options, meant):
-    with pytest.raises(ArgumentError, match=f"^{method}: expected arguments among") as caught:
+    with pytest.raises(
+        ArgumentError, match=f"^{method}: expected arguments among"
+    ) as caught:
         getattr(nn.Sequential(nn.Linear(2, 2)), method)(*args, **options)
     assert f"Did you mean {meant}" in caught.value.hint
 
@@ -122,7 +178,8 @@ def test_missing_and_repeated_arguments_are_told():
     with pytest.raises(ArgumentError, match=r"Linear: .*got in_features twice\."):
         nn.Linear(3, in_features=3, out_features=2)
     with pytest.raises(
-        ArgumentError, match=r"(?s)Adam: expected no argument by position, got 1\..*By name only: learning_rate="
+        ArgumentError,
+        match=r"(?s)Adam: expected no argument by position, got 1\..*By name only: learning_rate=",
     ):
         optim.Adam(0.001)
     with pytest.raises(ArgumentError, match=r"fit: .*got no loss\."):
@@ -141,22 +198,32 @@ def test_errors_inside_a_constructor_stay_what_they_are():
 def test_a_models_methods_take_what_the_functions_take():
     for name in ("fit", "evaluate", "predict"):
         ours = list(inspect.signature(getattr(nn.Module, name)).parameters.values())[1:]
-        functions = list(inspect.signature(getattr(train, name)).parameters.values())[1:]
+        functions = list(inspect.signature(getattr(train, name)).parameters.values())[
+            1:
+        ]
         if name == "predict":
             functions = [p for p in functions if p.name != "loss"]
         assert [(p.name, p.annotation) for p in ours if p.name != "loss"] == [
             (p.name, p.annotation) for p in functions if p.name != "loss"
         ]
-        assert [p.default for p in ours if p.name != "loss"] == [p.default for p in functions if p.name != "loss"]
+        assert [p.default for p in ours if p.name != "loss"] == [
+            p.default for p in functions if p.name != "loss"
+        ]
 
 
 def test_help_shows_the_parameters():
-    assert list(inspect.signature(nn.Linear).parameters)[:3] == ["in_features", "out_features", "bias"]
-    assert list(inspect.signature(nn.ReLU).parameters) == [] and "Linear(in_features: 'int'" in pydoc.render_doc(
-        nn.Linear
-    )
+    assert list(inspect.signature(nn.Linear).parameters)[:3] == [
+        "in_features",
+        "out_features",
+        "bias",
+    ]
+    assert list(
+        inspect.signature(nn.ReLU).parameters
+    ) == [] and "Linear(in_features: 'int'" in pydoc.render_doc(nn.Linear)
 
 
 def test_dataclasses_can_be_copied_and_compared_as_ever():
     recipe = optim.Adam(learning_rate=0.1)
-    assert dataclasses.replace(recipe, beta1=0.8).beta1 == 0.8 and recipe == optim.Adam(learning_rate=0.1)
+    assert dataclasses.replace(recipe, beta1=0.8).beta1 == 0.8 and recipe == optim.Adam(
+        learning_rate=0.1
+    )

@@ -22,16 +22,42 @@ from deltarule.interop import onnx
 from deltarule.interop import torch as exchange
 from deltarule.tensor import linalg
 
-ROOMS: list[ModuleType] = [dr, linalg, nn, losses, optim, train, data, generative, onnx, exchange, exam, explanation]
+ROOMS: list[ModuleType] = [
+    dr,
+    linalg,
+    nn,
+    losses,
+    optim,
+    train,
+    data,
+    generative,
+    onnx,
+    exchange,
+    exam,
+    explanation,
+]
 WRONG = ["no", "none", "False", "", 1, 0, 0.0, [True], np.array([True, False])]
 # Handles and results that users do not make, hooks that the training loop calls, and scikit-learn's own protocol.
-UNCHECKED = {"Tensor", "History", "Minimum", "VariationalFit", "Eigendecomposition", "Line", "Tree.run", "Module.run",
-             "Callback.on_consistent", "Convergence.on_consistent", "UseAverages.on_consistent",
-             "Checkpoint.on_consistent", "Estimator.get_params"}  # fmt: skip
+UNCHECKED = {
+    "Tensor",
+    "History",
+    "Minimum",
+    "VariationalFit",
+    "Eigendecomposition",
+    "Line",
+    "Tree.run",
+    "Module.run",
+    "Callback.on_consistent",
+    "Convergence.on_consistent",
+    "UseAverages.on_consistent",
+    "Checkpoint.on_consistent",
+    "Estimator.get_params",
+}
 # Arguments that a dataclass needs before its own checks are reached.
 NEEDED: dict[str, dict[str, Any]] = {
-    "L2": {"strength": 0.1}, "CosineDecay": {"learning_rate": 0.1, "steps": 10},
-}  # fmt: skip
+    "L2": {"strength": 0.1},
+    "CosineDecay": {"learning_rate": 0.1, "steps": 10},
+}
 
 
 def _flags(function: Callable[..., Any]) -> list[str]:
@@ -42,7 +68,9 @@ def _flags(function: Callable[..., Any]) -> list[str]:
 
 
 def _public(room: ModuleType) -> Iterator[tuple[str, Any]]:
-    for name in getattr(room, "__all__", [name for name in vars(room) if not name.startswith("_")]):
+    for name in getattr(
+        room, "__all__", [name for name in vars(room) if not name.startswith("_")]
+    ):
         found = getattr(room, name)
         if callable(found) and getattr(found, "__module__", "").startswith("deltarule"):
             yield name, found
@@ -55,17 +83,31 @@ def _takers() -> Iterator[tuple[str, Any, str, bool]]:
             if inspect.isclass(found) and issubclass(found, BaseEstimator):
                 continue  # they follow scikit-learn: ``fit`` checks
             if inspect.isclass(found):
-                yield from ((name, found, key, dataclasses.is_dataclass(found)) for key in _flags(found.__init__))
+                yield from (
+                    (name, found, key, dataclasses.is_dataclass(found))
+                    for key in _flags(found.__init__)
+                )
                 for _, method in inspect.getmembers(found, inspect.isfunction):
-                    if method.__name__[0] != "_" and method.__module__.startswith("deltarule"):
-                        yield from ((method.__qualname__, method, key, False) for key in _flags(method))
+                    if method.__name__[0] != "_" and method.__module__.startswith(
+                        "deltarule"
+                    ):
+                        yield from (
+                            (method.__qualname__, method, key, False)
+                            for key in _flags(method)
+                        )
             else:
                 yield from ((name, found, key, False) for key in _flags(found))
 
 
 def _known() -> dict[str, tuple[Any, str, bool]]:
-    found = {f"{name}-{key}": (taker, key, fields) for name, taker, key, fields in _takers()}
-    return {name: case for name, case in found.items() if name.rpartition("-")[0] not in UNCHECKED}
+    found = {
+        f"{name}-{key}": (taker, key, fields) for name, taker, key, fields in _takers()
+    }
+    return {
+        name: case
+        for name, case in found.items()
+        if name.rpartition("-")[0] not in UNCHECKED
+    }
 
 
 CASES = _known()
@@ -73,8 +115,16 @@ CASES = _known()
 
 def test_there_are_many_to_check() -> None:
     assert len(CASES) > 80
-    for expected in ("Linear-bias", "MultiHeadAttention-causal", "SGD-nesterov", "Tensor.sum-keepdims", "L2-half",
-                     "CrossEntropy-from_logits", "EarlyStopping-restore_best", "KFold-shuffle"):  # fmt: skip
+    for expected in (
+        "Linear-bias",
+        "MultiHeadAttention-causal",
+        "SGD-nesterov",
+        "Tensor.sum-keepdims",
+        "L2-half",
+        "CrossEntropy-from_logits",
+        "EarlyStopping-restore_best",
+        "KFold-shuffle",
+    ):
         assert expected in CASES
 
 
@@ -82,7 +132,10 @@ def test_there_are_many_to_check() -> None:
 def test_yes_no_arguments_are_checked(name: str) -> None:
     taker, key, fields = CASES[name]
     arguments = NEEDED.get(taker.__name__, {}) if fields else {}
-    optional = not fields and flags_of(taker.__init__ if inspect.isclass(taker) else taker)[key][1]
+    optional = (
+        not fields
+        and flags_of(taker.__init__ if inspect.isclass(taker) else taker)[key][1]
+    )
     for wrong in [*WRONG, *([] if optional else [None])]:
         with pytest.raises(ArgumentError, match=rf"{key}: expected True or False, got"):
             taker(**arguments, **{key: wrong})
@@ -117,12 +170,20 @@ def test_a_module_of_ones_own_is_not_checked() -> None:
 
 def _estimators() -> Iterator[tuple[str, Any]]:
     for room in (learners, generative):
-        yield from ((name, found) for name in room.__all__ if hasattr(found := getattr(room, name), "get_params"))
+        yield from (
+            (name, found)
+            for name in room.__all__
+            if hasattr(found := getattr(room, name), "get_params")
+        )
 
 
 def _learner_flags() -> Iterator[tuple[str, str]]:
     for name, found in _estimators():
-        if inspect.isclass(found) and hasattr(found, "fit") and name != "NetworkSearchCV":  # as in scikit-learn
+        if (
+            inspect.isclass(found)
+            and hasattr(found, "fit")
+            and name != "NetworkSearchCV"
+        ):  # as in scikit-learn
             yield from ((name, key) for key in _flags(found.__init__))
 
 

@@ -37,7 +37,9 @@ class Case:
     fixed: dict[int, Any] = field(default_factory=dict)
 
 
-def _nchw(pool: Callable[..., torch.Tensor], **options: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+def _nchw(
+    pool: Callable[..., torch.Tensor], **options: Any
+) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda x: pool(x.permute(0, 3, 1, 2), **options).permute(0, 2, 3, 1)
 
 
@@ -57,16 +59,26 @@ def _inverses(x: torch.Tensor, power: int) -> torch.Tensor:
 
 PROBABILITIES = np.array([[0.2, 0.3, 0.5], [1, 0, 0], [0, 0.5, 0.5], [0.1, 0.1, 0.8]])
 SIGNS = np.array([[1.0, -1, 1], [-1, 1, 1], [1, 1, -1], [-1, -1, 1]])
-POSITIVE = np.array([[0.7, 0.9, 1.3], [1.7, 2.6, 5.0], [7.9, 8.1, 30.0], [1.2, 150.0, 3.0]])
+POSITIVE = np.array(
+    [[0.7, 0.9, 1.3], [1.7, 2.6, 5.0], [7.9, 8.1, 30.0], [1.2, 150.0, 3.0]]
+)
 POOL = {"window": (3, 2), "stride": (2, 2), "padding": ((1, 1), (0, 0))}
 CASES = [
     Case("relu", f.relu, torch.relu),
-    Case("leaky_relu", lambda x: f.leaky_relu(x, slope=0.2), lambda x: tf.leaky_relu(x, 0.2)),
+    Case(
+        "leaky_relu",
+        lambda x: f.leaky_relu(x, slope=0.2),
+        lambda x: tf.leaky_relu(x, 0.2),
+    ),
     Case("prelu", f.prelu, tf.prelu, ((4, 3), (3,))),
     Case("elu", lambda x: f.elu(x, alpha=1.5), lambda x: tf.elu(x, 1.5)),
     Case("selu", f.selu, torch.selu),
     Case("gelu", lambda x: f.gelu(x, approximate=False), tf.gelu),
-    Case("gelu", lambda x: f.gelu(x, approximate=True), lambda x: tf.gelu(x, approximate="tanh")),
+    Case(
+        "gelu",
+        lambda x: f.gelu(x, approximate=True),
+        lambda x: tf.gelu(x, approximate="tanh"),
+    ),
     Case("sigmoid", f.sigmoid, torch.sigmoid),
     Case("softplus", f.softplus, tf.softplus),
     Case("log_sigmoid", f.log_sigmoid, tf.logsigmoid),
@@ -75,44 +87,116 @@ CASES = [
     Case("mish", f.mish, tf.mish),
     Case("cube", f.cube, lambda x: x**3),
     Case("clip", lambda x: f.clip(x, low=-0.5, high=0.8), lambda x: x.clamp(-0.5, 0.8)),
-    Case("hard_sigmoid", lambda x: f.hard_sigmoid(x, slope=1 / 6, offset=0.5),
-         lambda x: (x / 6 + 0.5).clamp(0, 1)),  # torch's own derivative is 1/6 in float32
+    Case(
+        "hard_sigmoid",
+        lambda x: f.hard_sigmoid(x, slope=1 / 6, offset=0.5),
+        lambda x: (x / 6 + 0.5).clamp(0, 1),
+    ),  # torch's own derivative is 1/6 in float32
     Case("hard_swish", f.hard_swish, tf.hardswish),
     Case("softsign", f.softsign, tf.softsign),
-    Case("logsumexp", lambda x: f.logsumexp(x, axis=1), lambda x: torch.logsumexp(x, 1)),
+    Case(
+        "logsumexp", lambda x: f.logsumexp(x, axis=1), lambda x: torch.logsumexp(x, 1)
+    ),
     Case("softmax", lambda x: f.softmax(x, axis=0), lambda x: torch.softmax(x, 0)),
-    Case("log_softmax", lambda x: f.log_softmax(x, axis=1), lambda x: torch.log_softmax(x, 1)),
+    Case(
+        "log_softmax",
+        lambda x: f.log_softmax(x, axis=1),
+        lambda x: torch.log_softmax(x, 1),
+    ),
     Case("weighted", f.weighted, lambda y, a: y * a, ((4, 3), (4, 3))),
-    Case("squared_error", f.squared_error, lambda a, b: (a - b) ** 2 / 2, ((4, 3), (4, 3))),
-    Case("cross_entropy", f.cross_entropy, lambda z, t: tf.cross_entropy(z, t, reduction="none"),
-         ((4, 3), (4, 3)), {1: PROBABILITIES}),
-    Case("cross_entropy_of_labels", f.cross_entropy_of_labels, lambda z, y: tf.cross_entropy(z, y, reduction="none"),
-         ((4, 3), (4,)), {1: LABELS}),
-    Case("binary_cross_entropy", f.binary_cross_entropy,
-         lambda z, t: tf.binary_cross_entropy_with_logits(z, t, reduction="none"),
-         ((4, 3), (4, 3)), {1: PROBABILITIES}),
-    Case("binary_cross_entropy_of_probabilities",
-         lambda z, y: f.binary_cross_entropy_of_probabilities(f.sigmoid(z), y),
-         lambda z, t: tf.binary_cross_entropy(torch.sigmoid(z), t, reduction="none"), ((4, 3), (4, 3)),
-         {1: PROBABILITIES}),
-    Case("cross_entropy_of_probabilities",
-         lambda z, y: f.cross_entropy_of_probabilities(f.softmax(z, axis=1), y),
-         lambda z, t: -(t * torch.softmax(z, 1).log()).sum(1), ((4, 3), (4, 3)), {1: PROBABILITIES}),
-    Case("huber", lambda a, b: f.huber(a, b, delta=0.7), lambda a, b: tf.huber_loss(a, b, reduction="none", delta=0.7),
-         ((4, 3), (4, 3))),
-    Case("hinge", f.hinge, lambda z, y: (1 - z * y).clamp(min=0), ((4, 3), (4, 3)), {1: SIGNS}),
-    Case("multiclass_hinge", lambda a, y: f.multiclass_hinge(a, y, margin=1.0), _multiclass_hinge,
-         ((4, 3), (4,)), {1: LABELS}),
+    Case(
+        "squared_error",
+        f.squared_error,
+        lambda a, b: (a - b) ** 2 / 2,
+        ((4, 3), (4, 3)),
+    ),
+    Case(
+        "cross_entropy",
+        f.cross_entropy,
+        lambda z, t: tf.cross_entropy(z, t, reduction="none"),
+        ((4, 3), (4, 3)),
+        {1: PROBABILITIES},
+    ),
+    Case(
+        "cross_entropy_of_labels",
+        f.cross_entropy_of_labels,
+        lambda z, y: tf.cross_entropy(z, y, reduction="none"),
+        ((4, 3), (4,)),
+        {1: LABELS},
+    ),
+    Case(
+        "binary_cross_entropy",
+        f.binary_cross_entropy,
+        lambda z, t: tf.binary_cross_entropy_with_logits(z, t, reduction="none"),
+        ((4, 3), (4, 3)),
+        {1: PROBABILITIES},
+    ),
+    Case(
+        "binary_cross_entropy_of_probabilities",
+        lambda z, y: f.binary_cross_entropy_of_probabilities(f.sigmoid(z), y),
+        lambda z, t: tf.binary_cross_entropy(torch.sigmoid(z), t, reduction="none"),
+        ((4, 3), (4, 3)),
+        {1: PROBABILITIES},
+    ),
+    Case(
+        "cross_entropy_of_probabilities",
+        lambda z, y: f.cross_entropy_of_probabilities(f.softmax(z, axis=1), y),
+        lambda z, t: -(t * torch.softmax(z, 1).log()).sum(1),
+        ((4, 3), (4, 3)),
+        {1: PROBABILITIES},
+    ),
+    Case(
+        "huber",
+        lambda a, b: f.huber(a, b, delta=0.7),
+        lambda a, b: tf.huber_loss(a, b, reduction="none", delta=0.7),
+        ((4, 3), (4, 3)),
+    ),
+    Case(
+        "hinge",
+        f.hinge,
+        lambda z, y: (1 - z * y).clamp(min=0),
+        ((4, 3), (4, 3)),
+        {1: SIGNS},
+    ),
+    Case(
+        "multiclass_hinge",
+        lambda a, y: f.multiclass_hinge(a, y, margin=1.0),
+        _multiclass_hinge,
+        ((4, 3), (4,)),
+        {1: LABELS},
+    ),
     Case("normalize", lambda x: f.normalize(x, axes=(0,), epsilon=1e-5), _normalized),
-    Case("euclidean_norm", lambda x: f.euclidean_norm(x, axes=(1,)), lambda x: torch.linalg.vector_norm(x, dim=1)),
+    Case(
+        "euclidean_norm",
+        lambda x: f.euclidean_norm(x, axes=(1,)),
+        lambda x: torch.linalg.vector_norm(x, dim=1),
+    ),
     Case("lgamma", f.lgamma, torch.lgamma, fixed={0: POSITIVE}),
-    Case("digamma", f.digamma, lambda x: torch.digamma(x + 30) - _inverses(x, 1), fixed={0: POSITIVE}),
-    Case("trigamma", f.trigamma, lambda x: torch.special.polygamma(1, x + 30) + _inverses(x, 2), fixed={0: POSITIVE}),
-    Case("max_pool", lambda x: f.max_pool(x, **POOL),
-         _nchw(tf.max_pool2d, kernel_size=(3, 2), stride=2, padding=(1, 0)), ((2, 7, 6, 3),)),
-    Case("average_pool", lambda x: f.average_pool(x, **POOL),
-         _nchw(tf.avg_pool2d, kernel_size=(3, 2), stride=2, padding=(1, 0)), ((2, 7, 6, 3),)),
-]  # fmt: skip
+    Case(
+        "digamma",
+        f.digamma,
+        lambda x: torch.digamma(x + 30) - _inverses(x, 1),
+        fixed={0: POSITIVE},
+    ),
+    Case(
+        "trigamma",
+        f.trigamma,
+        lambda x: torch.special.polygamma(1, x + 30) + _inverses(x, 2),
+        fixed={0: POSITIVE},
+    ),
+    Case(
+        "max_pool",
+        lambda x: f.max_pool(x, **POOL),
+        _nchw(tf.max_pool2d, kernel_size=(3, 2), stride=2, padding=(1, 0)),
+        ((2, 7, 6, 3),),
+    ),
+    Case(
+        "average_pool",
+        lambda x: f.average_pool(x, **POOL),
+        _nchw(tf.avg_pool2d, kernel_size=(3, 2), stride=2, padding=(1, 0)),
+        ((2, 7, 6, 3),),
+    ),
+]
 
 
 def _operands(case: Case) -> tuple[list[Node], list[Any]]:
@@ -139,12 +223,18 @@ def test_forward_and_gradient_agree_with_torch(case: Case) -> None:
     results = [output, expansion(output), *gradients(output, floats, cotangent)]
     verify(results)
     weight = np.cos(np.arange(np.prod(output.shape))).reshape(output.shape)
-    ours = reference.evaluate(results, {**dict(zip(nodes, arrays, strict=True)), cotangent: weight})
+    ours = reference.evaluate(
+        results, {**dict(zip(nodes, arrays, strict=True)), cotangent: weight}
+    )
     tensors = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
     expected = case.torchs(*tensors)
-    np.testing.assert_allclose(ours[0], expected.detach().numpy(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        ours[0], expected.detach().numpy(), rtol=1e-10, atol=1e-12
+    )
     np.testing.assert_allclose(ours[1], ours[0], rtol=1e-12, atol=1e-14)
-    slopes = torch.autograd.grad(expected, [t for t in tensors if t.requires_grad], torch.tensor(weight))
+    slopes = torch.autograd.grad(
+        expected, [t for t in tensors if t.requires_grad], torch.tensor(weight)
+    )
     for mine, theirs in zip(ours[2:], slopes, strict=True):
         np.testing.assert_allclose(mine, theirs.numpy(), rtol=1e-10, atol=1e-10)
 
@@ -161,7 +251,13 @@ def test_derivatives_agree_with_differences_to_second_order(case: Case) -> None:
     }
     generator = np.random.default_rng(3)
     floats = [n for n in nodes if n.dtype.is_float]
-    errors = directional_errors(loss, floats, values, reference.evaluate, lambda n: generator.normal(size=n.shape))
+    errors = directional_errors(
+        loss,
+        floats,
+        values,
+        reference.evaluate,
+        lambda n: generator.normal(size=n.shape),
+    )
     assert len(errors) == 2 * len(floats)
     for error in errors:
         assert error.error < 1e-6, error
@@ -176,12 +272,16 @@ def test_equal_calls_are_the_same_node(case: Case) -> None:
 EXTREME = np.array([-1e4, -800.0, -40.0, 0.0, 40.0, 800.0, 1e4])
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "softplus", "log_sigmoid", "silu", "gelu", "mish", "softsign"])
+@pytest.mark.parametrize(
+    "name", ["sigmoid", "softplus", "log_sigmoid", "silu", "gelu", "mish", "softsign"]
+)
 def test_extreme_arguments_stay_finite_and_exact(name: str) -> None:
     x = build.input_node("x", EXTREME.shape, F64)
     case = next(c for c in CASES if c.name == name)
     output = case.ours(x)
-    value, slope = reference.evaluate([output, gradients(build.sum_over(output), [x])[0]], {x: EXTREME})
+    value, slope = reference.evaluate(
+        [output, gradients(build.sum_over(output), [x])[0]], {x: EXTREME}
+    )
     t = torch.tensor(EXTREME, requires_grad=True)
     expected = case.torchs(t)
     expected.sum().backward()
@@ -195,8 +295,12 @@ def test_clip_takes_its_derivative_at_a_bound_from_the_left() -> None:
     x = build.input_node("x", (5,), F64)
     output = f.clip(x, low=0.0, high=1.0)
     slope = gradients(build.sum_over(output), [x])[0]
-    value, slopes = reference.evaluate([output, slope], {x: np.array([-1.0, 0, 0.5, 1, 2])})
+    value, slopes = reference.evaluate(
+        [output, slope], {x: np.array([-1.0, 0, 0.5, 1, 2])}
+    )
     np.testing.assert_array_equal(value, [0, 0, 0.5, 1, 1])
     np.testing.assert_array_equal(slopes, [0, 0, 1, 1, 0])
     through = gradients(build.sum_over(expansion(output)), [x])[0]
-    np.testing.assert_array_equal(reference.evaluate([through], {x: np.array([-1.0, 0, 0.5, 1, 2])})[0], slopes)
+    np.testing.assert_array_equal(
+        reference.evaluate([through], {x: np.array([-1.0, 0, 0.5, 1, 2])})[0], slopes
+    )

@@ -44,27 +44,72 @@ CASES = [
     Case(lambda: nn.Linear(4, 3, bias=False, init="orthogonal"), VECTOR, "no bias"),
     Case(lambda: nn.Linear(4, 3), (5, 4), "sequence", single=False),
     Case(lambda: nn.MaskedLinear([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 1]]), VECTOR),
-    Case(lambda: nn.MaskedLinear([[1, 1, 0, 0], [0, 0, 1, 1]], [True, False]), VECTOR, "some biases"),
-    Case(lambda: nn.MaskedLinear(np.ones((2, 4)), bias=False, init="orthogonal"), VECTOR, "all edges, no bias"),
+    Case(
+        lambda: nn.MaskedLinear([[1, 1, 0, 0], [0, 0, 1, 1]], [True, False]),
+        VECTOR,
+        "some biases",
+    ),
+    Case(
+        lambda: nn.MaskedLinear(np.ones((2, 4)), bias=False, init="orthogonal"),
+        VECTOR,
+        "all edges, no bias",
+    ),
     Case(lambda: nn.P(4, 3, 2, activations=[nn.Tanh(), nn.Identity()]), VECTOR, "P"),
-    Case(lambda: nn.GeneralNetwork([4, 2, 2], [("0.0", "1.0"), ("0.1", "1.0"), ("0.3", "1.1"), ("1.0", "2.1"),
-                                               ("1.1", "2.0"), ("1.1", "2.1")],
-                                   [[nn.Sigmoid(), nn.ELU(0.5)], nn.Softmax()], biases=["1.0", "2.1"]),
-         VECTOR, "edges"),
-    Case(lambda: nn.PerNeuron([nn.Tanh(), nn.Cubic(), nn.Cubic(), nn.Softplus()]), VECTOR),
+    Case(
+        lambda: nn.GeneralNetwork(
+            [4, 2, 2],
+            [
+                ("0.0", "1.0"),
+                ("0.1", "1.0"),
+                ("0.3", "1.1"),
+                ("1.0", "2.1"),
+                ("1.1", "2.0"),
+                ("1.1", "2.1"),
+            ],
+            [[nn.Sigmoid(), nn.ELU(0.5)], nn.Softmax()],
+            biases=["1.0", "2.1"],
+        ),
+        VECTOR,
+        "edges",
+    ),
+    Case(
+        lambda: nn.PerNeuron([nn.Tanh(), nn.Cubic(), nn.Cubic(), nn.Softplus()]), VECTOR
+    ),
     Case(lambda: nn.Maxout(4, 3), VECTOR),
     Case(lambda: nn.Maxout(4, 2, pieces=3), (5, 4), "three pieces", single=False),
     Case(lambda: nn.Embedding(7, 3), (5,), words=7, single=False),
     Case(lambda: nn.Heads(kind=nn.Linear(4, 3), price=nn.Linear(4, 1)), VECTOR),
     Case(lambda: nn.Conv1d(2, 3, 3), SIGNAL),
-    Case(lambda: nn.Conv1d(2, 3, 4, stride=2, padding="same", dilation=2), SIGNAL, "same, even"),
+    Case(
+        lambda: nn.Conv1d(2, 3, 4, stride=2, padding="same", dilation=2),
+        SIGNAL,
+        "same, even",
+    ),
     Case(lambda: nn.Conv2d(4, 6, 3), IMAGE),
-    Case(lambda: nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 2), (1, 2), 2, bias=False), IMAGE, "strided"),
+    Case(
+        lambda: nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 2), (1, 2), 2, bias=False),
+        IMAGE,
+        "strided",
+    ),
     Case(lambda: nn.Conv2d(4, 4, 3, padding="same", groups=4), IMAGE, "depthwise"),
     Case(lambda: nn.Conv3d(2, 3, 2, padding=1), VOLUME),
-    Case(lambda: nn.ConvTranspose1d(2, 3, 3, stride=2, padding=1, output_padding=1), SIGNAL),
-    Case(lambda: nn.ConvTranspose1d(2, 3, 3, stride=2, padding=1, output_padding=3, dilation=4), SIGNAL),
-    Case(lambda: nn.ConvTranspose2d(4, 6, (3, 2), (2, 1), (1, 0), (1, 0), dilation=(1, 2), groups=2), IMAGE, "strided"),
+    Case(
+        lambda: nn.ConvTranspose1d(2, 3, 3, stride=2, padding=1, output_padding=1),
+        SIGNAL,
+    ),
+    Case(
+        lambda: nn.ConvTranspose1d(
+            2, 3, 3, stride=2, padding=1, output_padding=3, dilation=4
+        ),
+        SIGNAL,
+    ),
+    Case(
+        lambda: nn.ConvTranspose2d(
+            4, 6, (3, 2), (2, 1), (1, 0), (1, 0), dilation=(1, 2), groups=2
+        ),
+        IMAGE,
+        "strided",
+    ),
     Case(lambda: nn.ConvTranspose2d(4, 3, 3, bias=False), IMAGE, "no bias"),
     Case(lambda: nn.ConvTranspose3d(2, 3, 2, stride=2), VOLUME),
     Case(lambda: nn.MaxPool1d(2), SIGNAL),
@@ -94,7 +139,11 @@ CASES = [
     Case(nn.GlobalAvgPool3d, VOLUME),
     Case(nn.Flatten, IMAGE, single=False),
     Case(lambda: nn.Dropout(0.4), VECTOR),
-    Case(lambda: nn.Dropout(keep_probability=0.7, scale_in="inference"), VECTOR, "standard"),
+    Case(
+        lambda: nn.Dropout(keep_probability=0.7, scale_in="inference"),
+        VECTOR,
+        "standard",
+    ),
     Case(lambda: nn.SpatialDropout(0.4), IMAGE),
     Case(lambda: corruption.GaussianCorruption(0.3), VECTOR),
     Case(lambda: corruption.MaskingCorruption(0.4), VECTOR),
@@ -108,14 +157,28 @@ CASES = [
     Case(lambda: nn.GRU(2, 3, reverse=True), (4, 2)),
     Case(lambda: nn.GRU(2, 2, bias=False), (3, 2), "no bias"),
     Case(lambda: nn.MultiHeadAttention(4, 2), (5, 4)),
-    Case(lambda: nn.MultiHeadAttention(4, 1, bias=False, causal=True), (5, 4), "causal"),
+    Case(
+        lambda: nn.MultiHeadAttention(4, 1, bias=False, causal=True), (5, 4), "causal"
+    ),
     Case(lambda: nn.TransformerBlock(4, 2, 6), (5, 4)),
-    Case(lambda: nn.TransformerBlock(4, 2, 6, activation="relu", norm_first=False, drop_probability=0.2), (5, 4),
-         "dropout", single=False),
+    Case(
+        lambda: nn.TransformerBlock(
+            4, 2, 6, activation="relu", norm_first=False, drop_probability=0.2
+        ),
+        (5, 4),
+        "dropout",
+        single=False,
+    ),
     Case(lambda: nn.SinusoidalPositions(4), (5, 4)),
     Case(lambda: nn.BatchNorm(4), VECTOR, single=False),
-    Case(lambda: nn.BatchNorm(4, 0.2, momentum_weighs="new", running_variance_kind="unbiased"), IMAGE, "images",
-         single=False),
+    Case(
+        lambda: nn.BatchNorm(
+            4, 0.2, momentum_weighs="new", running_variance_kind="unbiased"
+        ),
+        IMAGE,
+        "images",
+        single=False,
+    ),
     Case(lambda: nn.BatchNorm(4, scale_and_shift=False), VECTOR, "plain", single=False),
     Case(lambda: nn.LayerNorm(4), VECTOR),
     Case(lambda: nn.LayerNorm((7, 6, 4)), IMAGE, "images"),
@@ -146,12 +209,27 @@ CASES = [
     Case(nn.LogSoftmax, VECTOR),
     Case(lambda: nn.Standardize(4), VECTOR),
     Case(lambda: nn.Skip(nn.Linear(4, 4)), VECTOR),
-    Case(lambda: nn.Skip(nn.Linear(4, 3), nn.Linear(4, 3, bias=False)), VECTOR, "shortcut"),
+    Case(
+        lambda: nn.Skip(nn.Linear(4, 3), nn.Linear(4, 3, bias=False)),
+        VECTOR,
+        "shortcut",
+    ),
     Case(lambda: nn.Parallel(nn.Linear(4, 2), nn.Tanh(), join="concatenate"), VECTOR),
     Case(lambda: nn.Parallel(nn.Linear(4, 2), nn.Linear(4, 2)), VECTOR, "add"),
-    Case(lambda: nn.Sequential(nn.Conv2d(4, 3, 3), nn.BatchNorm(3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-                               nn.Dropout(0.2), nn.Linear(12, 2)), IMAGE, single=False),
-]  # fmt: skip
+    Case(
+        lambda: nn.Sequential(
+            nn.Conv2d(4, 3, 3),
+            nn.BatchNorm(3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(0.2),
+            nn.Linear(12, 2),
+        ),
+        IMAGE,
+        single=False,
+    ),
+]
 every_layer = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 
 
@@ -168,28 +246,51 @@ def _made(case: Case) -> nn.Module:
     random = np.random.default_rng(1)
     for name, item in layer.named_tensors():
         positive = name.endswith(("variance", "deviation"))
-        item.assign(random.uniform(0.5, 1.5, item.shape) if positive else random.normal(size=item.shape))
+        item.assign(
+            random.uniform(0.5, 1.5, item.shape)
+            if positive
+            else random.normal(size=item.shape)
+        )
     return layer
 
 
 def _evaluated(text: str) -> int:
     """The value of arithmetic as a summary writes it."""
-    plain = text.replace("·", "*").replace("−", "-").replace("⌊", "(").replace("⌋", ")").replace("/", "//")
+    plain = (
+        text.replace("·", "*")
+        .replace("−", "-")
+        .replace("⌊", "(")
+        .replace("⌋", ")")
+        .replace("/", "//")
+    )
     return int(eval(plain))
 
 
-SEVERAL_INPUTS_OR_OUTPUTS = {"GRUCell", "LSTMCell", "RNNCell", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"}
+SEVERAL_INPUTS_OR_OUTPUTS = {
+    "GRUCell",
+    "LSTMCell",
+    "RNNCell",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
+}
 
 
 def test_every_layer_that_can_be_saved_has_a_case() -> None:
     """Cells and unpooling, which take several tensors, are compared with torch in tests/reference."""
-    tested = {type(module).__name__ for case in CASES for _, module in case.make().named_modules()}
+    tested = {
+        type(module).__name__
+        for case in CASES
+        for _, module in case.make().named_modules()
+    }
     assert {*save.LAYERS, *save.CONTAINERS} - tested == SEVERAL_INPUTS_OR_OUTPUTS
 
 
 @pytest.mark.parametrize("name", sorted(SEVERAL_INPUTS_OR_OUTPUTS))
 def test_layers_of_several_inputs_are_built_from_their_config(name: str) -> None:
-    layer = save.LAYERS[name](**({"window": 2} if "Unpool" in name else {"n_inputs": 3, "n_hidden": 2}))
+    layer = save.LAYERS[name](
+        **({"window": 2} if "Unpool" in name else {"n_inputs": 3, "n_hidden": 2})
+    )
     config = layer.config()
     assert config is not None
     assert save.build(config).config() == config
@@ -209,7 +310,9 @@ def test_shape_is_that_of_the_summary_and_its_arithmetic(case: Case) -> None:
             assert int(right) in row.output
         if row.parameters_how:
             assert _evaluated(row.parameters_how) == row.parameters
-    assert summary.n_parameters == sum(p.size for p in layer.parameters(include_frozen=True))
+    assert summary.n_parameters == sum(
+        p.size for p in layer.parameters(include_frozen=True)
+    )
     assert sum(row.parameters for row in summary.rows) == summary.n_parameters
     assert re.search(r"\d+ parameters?", str(summary))
 
@@ -241,7 +344,9 @@ def test_config_round_trip(case: Case) -> None:
     assert config is not None
     twin = save.build(config)
     assert twin.config() == config
-    assert [(n, p.shape) for n, p in twin.named_tensors()] == [(n, p.shape) for n, p in layer.named_tensors()]
+    assert [(n, p.shape) for n, p in twin.named_tensors()] == [
+        (n, p.shape) for n, p in layer.named_tensors()
+    ]
     assert repr(twin) == repr(layer)
     twin.astype("float64").load_state_dict(layer.state_dict())
     np.testing.assert_array_equal(twin(x).numpy(), layer(x).numpy())
@@ -264,7 +369,9 @@ def test_freezing(case: Case) -> None:
 @every_layer
 def test_parameters_have_the_element_type_of_the_network(case: Case) -> None:
     assert {p.dtype.name for p in case.make().parameters()} <= {"float32"}
-    assert {p.dtype.name for p in case.make().astype("float64").parameters()} <= {"float64"}
+    assert {p.dtype.name for p in case.make().astype("float64").parameters()} <= {
+        "float64"
+    }
 
 
 @every_layer
@@ -281,22 +388,38 @@ def test_first_values_depend_on_the_seed_alone(case: Case) -> None:
 
 @every_layer
 @pytest.mark.parametrize("mode", ["inference", "training"])
-def test_gradients_reach_every_parameter_and_check_to_second_order(case: Case, mode: Any) -> None:
+def test_gradients_reach_every_parameter_and_check_to_second_order(
+    case: Case, mode: Any
+) -> None:
     layer = _made(case)
     x = dr.tensor(_batch(case), name="x")
     output = layer.apply(x, mode=mode, seed=5, step=2).output
     weights = dr.tensor(np.random.default_rng(2).normal(size=output.shape))
     loss = (output * output * weights + output * weights).sum()
     parameters = [p for _, p in layer.named_parameters()]
-    for (name, p), slope in zip(layer.named_parameters(), dr.grad(loss, parameters), strict=True):
+    for (name, p), slope in zip(
+        layer.named_parameters(), dr.grad(loss, parameters), strict=True
+    ):
         assert slope.shape == p.shape
         assert np.any(slope.numpy() != 0), f"no gradient reaches {name}"
-    verify([loss.node, *gradients(loss.node, [*([] if case.words else [x.node]), *(p.node for p in parameters)])])
+    verify(
+        [
+            loss.node,
+            *gradients(
+                loss.node,
+                [*([] if case.words else [x.node]), *(p.node for p in parameters)],
+            ),
+        ]
+    )
     random = np.random.default_rng(4)
     values = known_below([loss.node])
     variables = [*([] if case.words else [x.node]), *(p.node for p in parameters)]
     errors = directional_errors(
-        loss.node, variables, values, reference.evaluate, lambda node: random.normal(size=node.shape)
+        loss.node,
+        variables,
+        values,
+        reference.evaluate,
+        lambda node: random.normal(size=node.shape),
     )
     assert len(errors) == 2 * len(variables)
     for found in errors:
@@ -311,8 +434,14 @@ def test_training_differs_from_inference_only_where_it_should(case: Case) -> Non
     inference = layer.apply(x, mode="inference")
     training = layer.apply(x, mode="training", seed=1, step=0)
     modules = [type(module) for _, module in layer.named_modules()]
-    corrupting = {corruption.GaussianCorruption, corruption.MaskingCorruption, corruption.SaltAndPepper}
-    differs = bool({nn.Dropout, nn.SpatialDropout, nn.BatchNorm, *corrupting} & set(modules))
+    corrupting = {
+        corruption.GaussianCorruption,
+        corruption.MaskingCorruption,
+        corruption.SaltAndPepper,
+    }
+    differs = bool(
+        {nn.Dropout, nn.SpatialDropout, nn.BatchNorm, *corrupting} & set(modules)
+    )
     assert differs != np.array_equal(inference.output.numpy(), training.output.numpy())
     assert inference.state == {}
     assert (nn.BatchNorm in modules) == bool(training.state)
@@ -330,15 +459,27 @@ def test_the_native_engine_computes_what_the_reference_does(case: Case) -> None:
         return
     for module, device in ((layer, "cpu"), (twin, "reference")):
         nn.Sequential(module, nn.Flatten()).fit(
-            x, y.reshape(len(y), -1), loss="mean_squared_error", optimizer=optim.Adam(learning_rate=0.01), epochs=2,
-            batch_size=3, verbose=0, device=device,
-        )  # fmt: skip
-    for (name, mine), (_, theirs) in zip(layer.named_tensors(), twin.named_tensors(), strict=True):
-        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=0, atol=1e-8, err_msg=name)
+            x,
+            y.reshape(len(y), -1),
+            loss="mean_squared_error",
+            optimizer=optim.Adam(learning_rate=0.01),
+            epochs=2,
+            batch_size=3,
+            verbose=0,
+            device=device,
+        )
+    for (name, mine), (_, theirs) in zip(
+        layer.named_tensors(), twin.named_tensors(), strict=True
+    ):
+        np.testing.assert_allclose(
+            mine.numpy(), theirs.numpy(), rtol=0, atol=1e-8, err_msg=name
+        )
 
 
 @every_layer
 def test_repeats_to_the_bit(case: Case) -> None:
     layer, x = _made(case), dr.tensor(_batch(case))
-    one, two = (layer.apply(x, mode="training", seed=1, step=7).output.numpy() for _ in range(2))
+    one, two = (
+        layer.apply(x, mode="training", seed=1, step=7).output.numpy() for _ in range(2)
+    )
     np.testing.assert_array_equal(one, two)

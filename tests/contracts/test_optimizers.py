@@ -22,32 +22,54 @@ Make = Callable[[], Optimizer]
 OPTIMIZERS: dict[str, Make] = {
     "SGD": lambda: optim.SGD(learning_rate=0.05),
     "SGD momentum": lambda: optim.SGD(learning_rate=0.02, momentum=0.9),
-    "SGD momentum, rate outside": lambda: optim.SGD(learning_rate=0.02, momentum=0.9, velocity="without_rate"),
+    "SGD momentum, rate outside": lambda: optim.SGD(
+        learning_rate=0.02, momentum=0.9, velocity="without_rate"
+    ),
     "SGD Nesterov": lambda: optim.SGD(learning_rate=0.02, momentum=0.9, nesterov=True),
     "SGD Nesterov, look-ahead": lambda: optim.SGD(
-        learning_rate=0.02, momentum=0.9, nesterov=True, nesterov_form="look_ahead", weight_decay=1e-3
+        learning_rate=0.02,
+        momentum=0.9,
+        nesterov=True,
+        nesterov_form="look_ahead",
+        weight_decay=1e-3,
     ),
-    "SGD decoupled decay": lambda: optim.SGD(learning_rate=0.05, weight_decay=1e-3, decoupled=True),
+    "SGD decoupled decay": lambda: optim.SGD(
+        learning_rate=0.05, weight_decay=1e-3, decoupled=True
+    ),
     "Lion": lambda: optim.Lion(learning_rate=0.05, weight_decay=1e-3),
     "AdaGrad": lambda: optim.AdaGrad(learning_rate=0.3),
     "AdaDelta": lambda: optim.AdaDelta(learning_rate=20.0),
     "RMSProp": lambda: optim.RMSProp(learning_rate=0.03, epsilon=1e-6),
-    "RMSProp centred, momentum": lambda: optim.RMSProp(learning_rate=0.01, epsilon=1e-3, momentum=0.5, centred=True),
+    "RMSProp centred, momentum": lambda: optim.RMSProp(
+        learning_rate=0.01, epsilon=1e-3, momentum=0.5, centred=True
+    ),
     "Adam": lambda: optim.Adam(learning_rate=0.1),
-    "Adam AMSGrad": lambda: optim.Adam(learning_rate=0.1, amsgrad="corrected", weight_decay=1e-3),
-    "Adam uncorrected": lambda: optim.Adam(learning_rate=0.03, bias_correction=False, epsilon_place="inside"),
+    "Adam AMSGrad": lambda: optim.Adam(
+        learning_rate=0.1, amsgrad="corrected", weight_decay=1e-3
+    ),
+    "Adam uncorrected": lambda: optim.Adam(
+        learning_rate=0.03, bias_correction=False, epsilon_place="inside"
+    ),
     "AdamW": lambda: optim.AdamW(learning_rate=0.1),
     "NAdam": lambda: optim.NAdam(learning_rate=0.1),
     "RAdam": lambda: optim.RAdam(learning_rate=0.2),
     "Adamax": lambda: optim.Adamax(learning_rate=0.1),
-    "scheduled": lambda: optim.Adam(learning_rate=optim.WarmUp(optim.CosineDecay(0.2, steps=100), steps=5)),
+    "scheduled": lambda: optim.Adam(
+        learning_rate=optim.WarmUp(optim.CosineDecay(0.2, steps=100), steps=5)
+    ),
     "clipped": lambda: optim.SGD(learning_rate=0.05, clip_value=2.0, clip_norm=3.0),
     "Groups": lambda: optim.Groups(
-        groups={"*bias": optim.Adam(learning_rate=0.1)}, default=optim.SGD(learning_rate=0.05), clip_norm=5.0
+        groups={"*bias": optim.Adam(learning_rate=0.1)},
+        default=optim.SGD(learning_rate=0.05),
+        clip_norm=5.0,
     ),
-    "Accumulated": lambda: optim.Accumulated(inner=optim.Adam(learning_rate=0.2), every=3),
+    "Accumulated": lambda: optim.Accumulated(
+        inner=optim.Adam(learning_rate=0.2), every=3
+    ),
     "Averaged": lambda: optim.Averaged(inner=optim.SGD(learning_rate=0.05), decay=0.9),
-    "Proximal": lambda: optim.Proximal(inner=optim.SGD(learning_rate=0.05), strength=1e-3),
+    "Proximal": lambda: optim.Proximal(
+        inner=optim.SGD(learning_rate=0.05), strength=1e-3
+    ),
 }
 NAMES = ["0.weight", "0.bias"]
 SHAPES = [(3, 2), (3,)]
@@ -60,27 +82,47 @@ def _bowl(parameters: list[np.ndarray[Any, Any]]) -> float:
     return sum(float((c * (p - t) ** 2).sum()) / 2 for p, t, c in parts)
 
 
-def _run(optimizer: Optimizer, dtype: str, steps: int) -> tuple[list[np.ndarray[Any, Any]], list[np.ndarray[Any, Any]]]:
+def _run(
+    optimizer: Optimizer, dtype: str, steps: int
+) -> tuple[list[np.ndarray[Any, Any]], list[np.ndarray[Any, Any]]]:
     """Run a pure step, built once with symbols, on a convex quadratic."""
     kind = dtypes.DTYPES[dtype]
     transform = optimizer.transform(NAMES)
-    symbols = [Tensor(build.input_node(n, s, kind), name=n) for n, s in zip(NAMES, SHAPES, strict=True)]
+    symbols = [
+        Tensor(build.input_node(n, s, kind), name=n)
+        for n, s in zip(NAMES, SHAPES, strict=True)
+    ]
     now = [np.zeros(s, dtype) for s in SHAPES]
     first = evaluate(transform.init([tensor(p) for p in now]))
-    slots = [Tensor(build.input_node(f"slot {i}", v.shape, dtypes.DTYPES[v.dtype.name])) for i, v in enumerate(first)]
+    slots = [
+        Tensor(build.input_node(f"slot {i}", v.shape, dtypes.DTYPES[v.dtype.name]))
+        for i, v in enumerate(first)
+    ]
     step = Tensor(build.input_node("step", (), dtypes.INT64))
     clock = Clock(step, Tensor(build.input_node("factor", (), dtypes.FLOAT64)))
-    points = symbols if transform.point is None else transform.point(symbols, tuple(slots), clock)
+    points = (
+        symbols
+        if transform.point is None
+        else transform.point(symbols, tuple(slots), clock)
+    )
     constants = zip(points, TARGETS, CURVATURES, strict=True)
-    gradients = [(p - tensor(t, dtype=dtype)) * tensor(c, dtype=dtype) for p, t, c in constants]
+    gradients = [
+        (p - tensor(t, dtype=dtype)) * tensor(c, dtype=dtype) for p, t, c in constants
+    ]
     updates, after = transform.update(gradients, tuple(slots), symbols, clock)
     assert [(t.shape, t.dtype) for t in after] == [(t.shape, t.dtype) for t in slots]
-    assert [(u.shape, u.dtype) for u in updates] == [(t.shape, t.dtype) for t in symbols]
-    outputs = [(p + u).node for p, u in zip(symbols, updates, strict=True)] + [t.node for t in after]
+    assert [(u.shape, u.dtype) for u in updates] == [
+        (t.shape, t.dtype) for t in symbols
+    ]
+    outputs = [(p + u).node for p, u in zip(symbols, updates, strict=True)] + [
+        t.node for t in after
+    ]
     verify(outputs)
     assert clock.factor is not None
     leaves = [*(t.node for t in (*symbols, *slots))]
-    held = {node: value for node, value in _constants(outputs).items() if node not in leaves}
+    held = {
+        node: value for node, value in _constants(outputs).items() if node not in leaves
+    }
     state: list[np.ndarray[Any, Any]] = [*now, *first]
     for k in range(steps):
         values = {
@@ -134,7 +176,9 @@ def test_zero_gradient_at_the_start_moves_nothing_but_decay(name: str) -> None:
     transform = OPTIMIZERS[name]().transform(NAMES)
     parameters = [tensor(np.zeros(s)) for s in SHAPES]
     zeros = [tensor(np.zeros(s)) for s in SHAPES]
-    updates, _ = transform.update(zeros, transform.init(parameters), parameters, Clock(tensor(0)))
+    updates, _ = transform.update(
+        zeros, transform.init(parameters), parameters, Clock(tensor(0))
+    )
     for update in evaluate(updates):
         np.testing.assert_array_equal(update, np.zeros_like(update))
 
@@ -163,7 +207,9 @@ WRONG: list[tuple[type[Optimizer], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "arguments", "field"), WRONG, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("kind", "arguments", "field"), WRONG, ids=lambda value: str(value)[:40]
+)
 def test_wrong_hyperparameters_are_refused_by_name(
     kind: type[Optimizer], arguments: dict[str, Any], field: str
 ) -> None:
@@ -172,7 +218,19 @@ def test_wrong_hyperparameters_are_refused_by_name(
 
 
 def test_get_knows_every_recipe_that_needs_no_arguments() -> None:
-    for name in ("sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw", "nadam", "radam", "adamax", "lion", "ADAM"):
+    for name in (
+        "sgd",
+        "adagrad",
+        "adadelta",
+        "rmsprop",
+        "adam",
+        "adamw",
+        "nadam",
+        "radam",
+        "adamax",
+        "lion",
+        "ADAM",
+    ):
         assert optim.get(name).config()["optimizer"].lower() == name.lower()
     given = optim.Adam()
     assert optim.get(given) is given

@@ -45,15 +45,23 @@ LINES = {
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("encodings")
-    rows = "".join(f"{i},{'猫' if i % 2 else '犬'},{['α→β', 'naïve', '½'][i % 3]}\n" for i in range(60))
+    rows = "".join(
+        f"{i},{'猫' if i % 2 else '犬'},{['α→β', 'naïve', '½'][i % 3]}\n"
+        for i in range(60)
+    )
     (folder / "täble.csv").write_text("größe,art,klasse\n" + rows, encoding="utf-8")
     (folder / "net.py").write_text(LOSS, encoding="utf-8")
     return folder
 
 
-def _under(encoding: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
+def _under(
+    encoding: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, str, str]:
     """Run a command with streams of an encoding and return its status and what it said, decoded."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict", newline="\n") for _ in range(2))
+    out, err = (
+        io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict", newline="\n")
+        for _ in range(2)
+    )
     with monkeypatch.context() as patched:
         patched.setattr(sys, "stdout", out)
         patched.setattr(sys, "stderr", err)
@@ -81,7 +89,9 @@ def known() -> dict[str, Any]:
     return {}
 
 
-def _once(known: dict[str, Any], words: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
+def _once(
+    known: dict[str, Any], words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, str, str]:
     key = " ".join(words)
     if key not in known:
         known[key] = _under("utf-8", words, monkeypatch)
@@ -92,7 +102,11 @@ def _once(known: dict[str, Any], words: list[str], monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("name", LINES)
 def test_commands_speak_every_encoding(
-    trained: Path, known: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str, encoding: str
+    trained: Path,
+    known: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    encoding: str,
 ) -> None:
     monkeypatch.chdir(trained)
     words = LINES[name].split()
@@ -103,18 +117,30 @@ def test_commands_speak_every_encoding(
         assert "?" not in said or "?" in wanted
         assert len(said.splitlines()) == len(wanted.splitlines())
         assert "Traceback" not in said
-    assert "\\u2" not in out  # what the package writes itself is spelled; \u732b is 猫 of the data
+    assert (
+        "\\u2" not in out
+    )  # what the package writes itself is spelled; \u732b is 猫 of the data
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
-@pytest.mark.parametrize("name", [name for name in LINES if name not in {"error", "usage", "no command"}])
+@pytest.mark.parametrize(
+    "name", [name for name in LINES if name not in {"error", "usage", "no command"}]
+)
 def test_json_is_the_same_in_every_encoding(
-    trained: Path, known: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str, encoding: str
+    trained: Path,
+    known: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    encoding: str,
 ) -> None:
     monkeypatch.chdir(trained)
     words = [*LINES[name].split(), "--json"]
     found, right = (
-        json.loads(said[1]) for said in (_under(encoding, words, monkeypatch), _once(known, words, monkeypatch))
+        json.loads(said[1])
+        for said in (
+            _under(encoding, words, monkeypatch),
+            _once(known, words, monkeypatch),
+        )
     )
     assert _shape(found) == _shape(right)
     if name in {"evaluate", "derive", "grade", "exam"}:
@@ -125,24 +151,39 @@ def _shape(value: object) -> object:
     """Return keys and kinds: times differ from run to run."""
     if isinstance(value, dict):
         return {key: _shape(item) for key, item in value.items()}
-    return [_shape(item) for item in value] if isinstance(value, list) else type(value).__name__
+    return (
+        [_shape(item) for item in value]
+        if isinstance(value, list)
+        else type(value).__name__
+    )
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help_speaks_every_encoding(monkeypatch: pytest.MonkeyPatch, command: str, encoding: str) -> None:
+def test_help_speaks_every_encoding(
+    monkeypatch: pytest.MonkeyPatch, command: str, encoding: str
+) -> None:
     words = [*command.split(), "--help"]
     right, found = (_under(one, words, monkeypatch) for one in ("utf-8", encoding))
     assert found[0] == right[0] == 0
     assert len(found[1].splitlines()) == len(right[1].splitlines())
 
 
-def test_files_are_utf8_whatever_the_output(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_utf8_whatever_the_output(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(trained)
     for name in ("train", "evaluate", "predict", "derive", "exam", "export"):
         assert _under("ascii", LINES[name].split(), monkeypatch)[0] == 0
-    texts = {name: (trained / name).read_text(encoding="utf-8") for name in ("r.html", "said.csv", "d.html", "e.tex")}
-    assert "α→β" in texts["r.html"] and "α→β" in texts["said.csv"] and "δ" in texts["d.html"]
+    texts = {
+        name: (trained / name).read_text(encoding="utf-8")
+        for name in ("r.html", "said.csv", "d.html", "e.tex")
+    }
+    assert (
+        "α→β" in texts["r.html"]
+        and "α→β" in texts["said.csv"]
+        and "δ" in texts["d.html"]
+    )
     assert "prediction,truth,p(naïve),p(½),p(α→β)" in texts["said.csv"]
 
 
@@ -150,10 +191,16 @@ def test_files_are_utf8_whatever_the_output(trained: Path, monkeypatch: pytest.M
 def test_a_process_under_another_encoding(trained: Path, encoding: str) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
     words = [sys.executable, "-m", "deltarule", *LINES["train"].split()]
-    done = subprocess.run(words, cwd=trained, env=environment, capture_output=True, check=False)
+    done = subprocess.run(
+        words, cwd=trained, env=environment, capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     said = done.stdout.decode(encoding.partition(":")[0])
-    assert "Standardize" in said and "2->64" in said.replace("3->64", "2->64") and "test accuracy" in said
+    assert (
+        "Standardize" in said
+        and "2->64" in said.replace("3->64", "2->64")
+        and "test accuracy" in said
+    )
 
 
 def test_fitting_in_python_needs_no_utf8(trained: Path) -> None:
@@ -164,6 +211,12 @@ eye = np.eye(2, dtype="f4")
 nn.Sequential(nn.Linear(2, 2)).fit(eye * 1e-9, eye * 1e-9, loss="mean_squared_error", epochs=1, device="reference")
 """
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False, cwd=trained)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        check=False,
+        cwd=trained,
+    )
     assert done.returncode == 0, done.stderr
     assert b"epoch 1/1  loss" in done.stdout

@@ -38,53 +38,110 @@ def _mapped(folder: Path) -> None:
     data.write_mapped(folder, data.load("iris"))
 
 
-@pytest.mark.parametrize(("write", "least"), [(_pictures, 1.0), (_mapped, 0.8)], ids=["pictures", "arrays"])
+@pytest.mark.parametrize(
+    ("write", "least"), [(_pictures, 1.0), (_mapped, 0.8)], ids=["pictures", "arrays"]
+)
 def test_a_folder_is_trained_on_measured(
     write: Any, least: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "things"
     write(folder)
     model, page = str(tmp_path / "m.dr"), str(tmp_path / "r.html")
-    trained = _answer(capsys, "train", str(folder), "--checkpoint", model, "--report", page)
+    trained = _answer(
+        capsys, "train", str(folder), "--checkpoint", model, "--report", page
+    )
     assert trained["test_accuracy"] >= least and Path(page).stat().st_size > 1000
     measured = _answer(capsys, "evaluate", model, str(folder))
     assert measured["accuracy"] == pytest.approx(trained["test_accuracy"])
-    assert measured["part"] == "the test part" and measured["classes"] == list(data.read_folder(folder).class_names)
+    assert measured["part"] == "the test part" and measured["classes"] == list(
+        data.read_folder(folder).class_names
+    )
     every = _answer(capsys, "evaluate", model, str(folder), "--all")
-    assert every["samples"] == data.read_folder(folder).n_samples > trained["test_samples"]
+    assert (
+        every["samples"] == data.read_folder(folder).n_samples > trained["test_samples"]
+    )
 
 
-def test_pictures_without_classes_are_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_without_classes_are_predicted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, model = tmp_path / "things", str(tmp_path / "m.dr")
     _pictures(folder)
-    _answer(capsys, "train", str(folder), "--checkpoint", model, "--report", str(tmp_path / "r.html"))
+    _answer(
+        capsys,
+        "train",
+        str(folder),
+        "--checkpoint",
+        model,
+        "--report",
+        str(tmp_path / "r.html"),
+    )
     one, unsorted = folder / "bright" / "1.png", tmp_path / "new"
     unsorted.mkdir()
     for i, label in enumerate(["bright", "dark", "dark"]):
         source = next(iter(sorted((folder / label).glob("*.png"))[i : i + 1]))
         (unsorted / f"{i}-{label}.png").write_bytes(source.read_bytes())
     written = tmp_path / "said.csv"
-    assert _answer(capsys, "predict", model, str(one), "--output", str(written))["samples"] == 1
+    assert (
+        _answer(capsys, "predict", model, str(one), "--output", str(written))["samples"]
+        == 1
+    )
     assert written.read_text().splitlines()[1].startswith("1.png,bright,")
-    assert _answer(capsys, "predict", model, str(unsorted), "--output", str(written))["samples"] == 3
+    assert (
+        _answer(capsys, "predict", model, str(unsorted), "--output", str(written))[
+            "samples"
+        ]
+        == 3
+    )
     rows = [line.split(",")[:2] for line in written.read_text().splitlines()]
-    assert rows == [["file", "prediction"], ["0-bright.png", "bright"], ["1-dark.png", "dark"], ["2-dark.png", "dark"]]
+    assert rows == [
+        ["file", "prediction"],
+        ["0-bright.png", "bright"],
+        ["1-dark.png", "dark"],
+        ["2-dark.png", "dark"],
+    ]
 
 
-def test_a_picture_of_another_size_is_brought_to_the_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_picture_of_another_size_is_brought_to_the_models(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, model = tmp_path / "things", str(tmp_path / "m.dr")
     _pictures(folder)
-    _answer(capsys, "train", str(folder), "--checkpoint", model, "--report", str(tmp_path / "r.html"))
+    _answer(
+        capsys,
+        "train",
+        str(folder),
+        "--checkpoint",
+        model,
+        "--report",
+        str(tmp_path / "r.html"),
+    )
     large = tmp_path / "photo.jpg"
     with Image.open(folder / "bright" / "1.png") as opened:
         opened.resize((48, 36)).save(large, quality=95)
-    assert main(["predict", model, str(large), "--output", str(tmp_path / "said.csv")]) == 0
+    assert (
+        main(["predict", model, str(large), "--output", str(tmp_path / "said.csv")])
+        == 0
+    )
     out, err = capsys.readouterr()
     assert "photo.jpg: bright" in out
-    assert "pictures of 36×48 pixels are brought to 12×12, the size of the training data" in " ".join(
-        (out + err).split()
+    assert (
+        "pictures of 36×48 pixels are brought to 12×12, the size of the training data"
+        in " ".join((out + err).split())
     )
     iris = str(tmp_path / "iris.dr")
-    _answer(capsys, "train", "iris", "--epochs", "1", "--checkpoint", iris, "--report", str(tmp_path / "i.html"))
+    _answer(
+        capsys,
+        "train",
+        "iris",
+        "--epochs",
+        "1",
+        "--checkpoint",
+        iris,
+        "--report",
+        str(tmp_path / "i.html"),
+    )
     assert main(["predict", iris, str(large)]) == 1
-    assert "got pictures, for a model of inputs 4" in " ".join(capsys.readouterr().err.split())
+    assert "got pictures, for a model of inputs 4" in " ".join(
+        capsys.readouterr().err.split()
+    )

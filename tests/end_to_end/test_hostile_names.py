@@ -22,21 +22,40 @@ from deltarule.render.html import Paragraph
 from deltarule.visible import shown, visible
 
 HOSTILE = [
-    "\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\u202e89\u202c", "\u2066x\u2069", "\x08\x08", "a\rb", "\x00", "\x7f",
-    "\u200fא", "\u2028", "\ufeffz", "\U000e0041", "two\nlines",
-]  # fmt: skip
+    "\x1b[2J",
+    "\x1b]0;title\x07",
+    "\x9b31m",
+    "\u202e89\u202c",
+    "\u2066x\u2069",
+    "\x08\x08",
+    "a\rb",
+    "\x00",
+    "\x7f",
+    "\u200fא",
+    "\u2028",
+    "\ufeffz",
+    "\U000e0041",
+    "two\nlines",
+]
 
 
 def _harmless(text: str) -> bool:
-    return all(c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in text)
+    return all(
+        c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        for c in text
+    )
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_hidden_characters_become_visible(name: str) -> None:
-    assert _harmless(visible(name)) and _harmless(shown(name)) and "\n" not in shown(name)
+    assert (
+        _harmless(visible(name)) and _harmless(shown(name)) and "\n" not in shown(name)
+    )
     error = DeltaruleError(name, expected=name, got=name, hint=name)
     assert _harmless(str(error))
-    assert "\u202e" not in Paragraph(name).html() and "\x1b" not in Paragraph(name).html()
+    assert (
+        "\u202e" not in Paragraph(name).html() and "\x1b" not in Paragraph(name).html()
+    )
 
 
 @given(st.text())
@@ -52,33 +71,53 @@ def test_words_of_people_stay() -> None:
         assert shown(text) == text
 
 
-@pytest.mark.parametrize("name", [name for name in HOSTILE if name != "\x00"], ids=ascii)
+@pytest.mark.parametrize(
+    "name", [name for name in HOSTILE if name != "\x00"], ids=ascii
+)
 def test_commands_show_names_without_obeying_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    rows = [[f"col{name}umn", f"cat{name}", "y"], *([str(i), f"k{name}{i % 2}", f"c{name}{i % 2}"] for i in range(40))]
+    rows = [
+        [f"col{name}umn", f"cat{name}", "y"],
+        *([str(i), f"k{name}{i % 2}", f"c{name}{i % 2}"] for i in range(40)),
+    ]
     file = f"t{shown(name)}.csv".replace("\\", "_") if "/" in name else f"t{name}.csv"
     with Path(file).open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows(rows)
     quick = ["--epochs", "1", "--device", "reference"]
     for words, status in (
-        (["train", file, *quick, "--checkpoint", "m.dr"], 0), (["evaluate", "m.dr", file, "--all"], 0),
-        (["predict", "m.dr", file], 0), (["summary", file], 0), (["train", file, "--target", f"no{name}ne"], 1),
-        (["train", f"{name}.parquet"], 1), (["train", file, f"--{name}"], 2), ([f"x{name}"], 2),
-    ):  # fmt: skip
+        (["train", file, *quick, "--checkpoint", "m.dr"], 0),
+        (["evaluate", "m.dr", file, "--all"], 0),
+        (["predict", "m.dr", file], 0),
+        (["summary", file], 0),
+        (["train", file, "--target", f"no{name}ne"], 1),
+        (["train", f"{name}.parquet"], 1),
+        (["train", file, f"--{name}"], 2),
+        ([f"x{name}"], 2),
+    ):
         assert entry.main(words) == status
         said = capsys.readouterr()
         assert _harmless(said.out) and _harmless(said.err), words
-        assert all(not line.startswith("lines") for line in (said.out + said.err).splitlines()), said
+        assert all(
+            not line.startswith("lines") for line in (said.out + said.err).splitlines()
+        ), said
     assert entry.main(["evaluate", "m.dr", file, "--all", "--json"]) == 0
     printed = capsys.readouterr().out
-    assert _harmless(printed) and json.loads(printed)["classes"] == sorted(f"c{name}{i}".strip() for i in range(2))
+    assert _harmless(printed) and json.loads(printed)["classes"] == sorted(
+        f"c{name}{i}".strip() for i in range(2)
+    )
 
 
 def test_warnings_and_errors_of_the_library_show_names_too(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_text("\x1b[2J,y\n" + "".join(f"p{i}\u202e,{i % 2}\n" for i in range(60)), encoding="utf-8")
+    path.write_text(
+        "\x1b[2J,y\n" + "".join(f"p{i}\u202e,{i % 2}\n" for i in range(60)),
+        encoding="utf-8",
+    )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DataWarning)
         data.read_table(path)
@@ -92,7 +131,16 @@ def test_warnings_and_errors_of_the_library_show_names_too(tmp_path: Path) -> No
     assert _harmless(str(refused.value))
 
 
-FORMULAS = ["=cmd|' /C calc'!A0", "+1+cmd", "-2+3", "@SUM(A1)", "\tx", "=1", "＝1+1", "--"]
+FORMULAS = [
+    "=cmd|' /C calc'!A0",
+    "+1+cmd",
+    "-2+3",
+    "@SUM(A1)",
+    "\tx",
+    "=1",
+    "＝1+1",
+    "--",
+]
 NUMBERS = ["-1.5", "+3", "1e-5", "-0", "7"]
 
 
@@ -112,14 +160,37 @@ def test_predictions_hold_no_formula_unless_asked(
     monkeypatch.chdir(tmp_path)
     classes = ["=1+1", "@x", "-1", "rose"]
     with Path("t.csv").open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows([["a", "y"], *([str(i % 4), classes[i % 4]] for i in range(80))])
-    assert entry.main(["train", "t.csv", "--epochs", "60", "--device", "reference", "--checkpoint", "m.dr"]) == 0
+        csv.writer(stream).writerows(
+            [["a", "y"], *([str(i % 4), classes[i % 4]] for i in range(80))]
+        )
+    assert (
+        entry.main(
+            [
+                "train",
+                "t.csv",
+                "--epochs",
+                "60",
+                "--device",
+                "reference",
+                "--checkpoint",
+                "m.dr",
+            ]
+        )
+        == 0
+    )
     for words, cell in (([], "'=1+1"), (["--formulas"], "=1+1")):
         for command in ("predict", "evaluate"):
-            assert entry.main([command, "m.dr", "t.csv", "--output", "said.csv", *words]) == 0
+            assert (
+                entry.main([command, "m.dr", "t.csv", "--output", "said.csv", *words])
+                == 0
+            )
             with Path("said.csv").open(newline="", encoding="utf-8") as stream:
                 rows = list(csv.DictReader(stream))
-            found = {row["prediction"] for row in rows} | {row.get("truth", cell) for row in rows}
+            found = {row["prediction"] for row in rows} | {
+                row.get("truth", cell) for row in rows
+            }
             assert cell in found and {"-1", "rose"} <= found
-            np.testing.assert_allclose(sum(float(rows[0][f"p({name})"]) for name in classes), 1, rtol=1e-4)
+            np.testing.assert_allclose(
+                sum(float(rows[0][f"p({name})"]) for name in classes), 1, rtol=1e-4
+            )
     capsys.readouterr()

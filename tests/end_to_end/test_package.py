@@ -11,8 +11,16 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists() or shutil.which("git") is None, reason="not a git checkout")
+@pytest.mark.skipif(
+    not (ROOT / ".git").exists() or shutil.which("git") is None,
+    reason="not a git checkout",
+)
 def test_no_source_file_is_ignored() -> None:
     """The wheel's builder leaves out what .gitignore names, even when git keeps it."""
     command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
-    assert subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout == ""
+    assert (
+        subprocess.run(
+            command, cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout
+        == ""
+    )

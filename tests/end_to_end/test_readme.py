@@ -15,7 +15,9 @@ from deltarule.cli.catalogue import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", README, flags=re.DOTALL)
+BLOCKS = re.findall(
+    r"```python\n(.*?)```(?:\n+```text\n(.*?)```)?", README, flags=re.DOTALL
+)
 TOLD = {
     "command_line": "predictions  said.csv",
     "derive_a_gradient": "you stepped over the activation",
@@ -34,7 +36,9 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_first_program_trains_digits_in_ten_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_first_program_trains_digits_in_ten_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     program = BLOCKS[0][0]
     names: dict[str, Any] = {}
     exec(compile(program, "README.md", "exec"), names)
@@ -43,7 +47,9 @@ def test_first_program_trains_digits_in_ten_lines(capsys: pytest.CaptureFixture[
     assert len(re.findall(r"^\S", program, flags=re.MULTILINE)) <= 10
 
 
-@pytest.mark.parametrize(("program", "printed"), [block for block in BLOCKS if block[1]])
+@pytest.mark.parametrize(
+    ("program", "printed"), [block for block in BLOCKS if block[1]]
+)
 def test_printed_output_is_what_the_program_prints(
     program: str, printed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,10 +60,14 @@ def test_printed_output_is_what_the_program_prints(
 
 
 def test_dependencies_are_those_of_the_package() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     declared = {re.split(r"[<>=]", name)[0] for name in project["dependencies"]}
     table = README.partition("| package |")[2].partition("\n\n")[0]
-    assert {name.lower() for name in re.findall(r"^\| (\w+) \|", table, flags=re.MULTILINE)} == declared
+    assert {
+        name.lower() for name in re.findall(r"^\| (\w+) \|", table, flags=re.MULTILINE)
+    } == declared
 
 
 def test_commands_and_links_exist() -> None:
@@ -67,8 +77,12 @@ def test_commands_and_links_exist() -> None:
         assert (ROOT / target).exists(), target
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
-def test_example_runs_and_says_what_it_found(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem
+)
+def test_example_runs_and_says_what_it_found(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     runpy.run_path(str(path), run_name="__main__")
     assert TOLD[path.stem] in capsys.readouterr().out
 

@@ -24,9 +24,13 @@ def _start(folder: Path, *words: str, script: bool = False) -> subprocess.Popen[
         )
     program = [str(folder / "deltarule")] if script else ["-m", "deltarule"]
     return subprocess.Popen(
-        [sys.executable, "-X", "importtime", *program, *words], cwd=folder, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+        [sys.executable, "-X", "importtime", *program, *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
 
 
 def _until_guarded(process: subprocess.Popen[str]) -> None:
@@ -40,20 +44,30 @@ def _until_guarded(process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.parametrize("script", [False, True], ids=["module", "script"])
 @pytest.mark.parametrize("moment", range(8))
-def test_an_interrupt_while_importing_is_one_line(tmp_path: Path, moment: int, script: bool) -> None:
+def test_an_interrupt_while_importing_is_one_line(
+    tmp_path: Path, moment: int, script: bool
+) -> None:
     process = _start(tmp_path, *TRAIN, script=script)
     _until_guarded(process)
     time.sleep(random.Random(moment + 100 * script).uniform(0, 0.06 * (1 + moment)))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    said = [line for line in err.splitlines() if not line.startswith("import time:") and line.strip()]
+    said = [
+        line
+        for line in err.splitlines()
+        if not line.startswith("import time:") and line.strip()
+    ]
     assert process.returncode == 130, err[-2000:]
     assert said == ["interrupted"], said
     assert "Traceback" not in out + err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_a_signal_in_training_keeps_the_run(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"]
+)
+def test_a_signal_in_training_keeps_the_run(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     process = _start(tmp_path, *TRAIN)
     assert process.stdout is not None
     for line in process.stdout:
@@ -62,7 +76,11 @@ def test_a_signal_in_training_keeps_the_run(tmp_path: Path, number: signal.Signa
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert process.returncode == (130 if number == signal.SIGINT else 143)
-    assert "the run so far is in digits.dr" in out and "--resume" in out and (tmp_path / "digits.dr").exists()
+    assert (
+        "the run so far is in digits.dr" in out
+        and "--resume" in out
+        and (tmp_path / "digits.dr").exists()
+    )
     assert "Traceback" not in out + err and err.rstrip().endswith("interrupted")
 
 
@@ -75,7 +93,11 @@ def test_a_termination_while_importing_ends_at_once(tmp_path: Path) -> None:
 
 
 def test_a_program_that_imports_the_package_keeps_its_handlers() -> None:
-    code = ("import signal; before = signal.getsignal(signal.SIGINT); import deltarule; "
-            "print(signal.getsignal(signal.SIGINT) is before is signal.default_int_handler)")  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = (
+        "import signal; before = signal.getsignal(signal.SIGINT); import deltarule; "
+        "print(signal.getsignal(signal.SIGINT) is before is signal.default_int_handler)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "True"

@@ -40,8 +40,17 @@ EPOCHS = 30  # of 23 steps
 
 
 def _start(path: Path, resume: bool = False) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", SCRIPT, str(path), str(EPOCHS), "resume" if resume else "anew"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-c",
+        SCRIPT,
+        str(path),
+        str(EPOCHS),
+        "resume" if resume else "anew",
+    ]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def _finish(process: subprocess.Popen[str]) -> dict[str, object]:
@@ -51,7 +60,9 @@ def _finish(process: subprocess.Popen[str]) -> dict[str, object]:
     return answer
 
 
-def _stopped_after(process: subprocess.Popen[str], step: int, number: signal.Signals) -> None:
+def _stopped_after(
+    process: subprocess.Popen[str], step: int, number: signal.Signals
+) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         if int(line) >= step:
@@ -80,5 +91,7 @@ def test_a_kill_in_mid_epoch(tmp_path, whole):
     _stopped_after(process, 300, signal.SIGKILL)
     process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
-    assert [file.name for file in tmp_path.iterdir() if not file.name.startswith(".")] == ["run.dr"]
+    assert [
+        file.name for file in tmp_path.iterdir() if not file.name.startswith(".")
+    ] == ["run.dr"]
     assert _finish(_start(path, resume=True)) == whole

@@ -31,8 +31,14 @@ def test_what_is_learned_and_what_is_given() -> None:
 def test_empirical_risk_as_sum_and_as_mean() -> None:
     target, prediction = np.array([1.0, 2.0, 4.0]), np.array([1.5, 2.0, 3.0])
     each = (prediction - target) ** 2
-    for reduction, wanted in (("sum", each.sum()), ("mean", each.mean()), ("none", each)):
-        found = losses.MeanSquaredError(reduction=reduction)(dr.tensor(prediction), dr.tensor(target))
+    for reduction, wanted in (
+        ("sum", each.sum()),
+        ("mean", each.mean()),
+        ("none", each),
+    ):
+        found = losses.MeanSquaredError(reduction=reduction)(
+            dr.tensor(prediction), dr.tensor(target)
+        )
         np.testing.assert_allclose(found.numpy(), wanted)
 
 
@@ -50,18 +56,30 @@ def test_l1_selects_features_where_l2_only_shrinks_them() -> None:
     ):
         model = nn.Sequential(nn.Linear(10, 1, bias=False))
         model.initialize(seed=0)
-        model.fit(x.astype(np.float32), y.astype(np.float32), loss="mean_squared_error", optimizer=optimizer,
-                  regularizers=regularizers, epochs=60, batch_size=50, verbose=0)  # fmt: skip
+        model.fit(
+            x.astype(np.float32),
+            y.astype(np.float32),
+            loss="mean_squared_error",
+            optimizer=optimizer,
+            regularizers=regularizers,
+            epochs=60,
+            batch_size=50,
+            verbose=0,
+        )
         found[name] = model.parameters()[0].numpy().ravel()
     assert set(np.flatnonzero(found["l1"])) == {0, 4}
     assert np.count_nonzero(found["l2"]) == 10
-    assert np.abs(found["l2"][[0, 4]]).sum() < np.abs(found["plain"][[0, 4]]).sum() - 0.1
+    assert (
+        np.abs(found["l2"][[0, 4]]).sum() < np.abs(found["plain"][[0, 4]]).sum() - 0.1
+    )
 
 
 @pytest.mark.notes("DA-20")
 def test_an_image_becomes_a_vector_row_by_row() -> None:
     image = np.arange(12.0).reshape(1, 2, 3, 2)
-    np.testing.assert_array_equal(nn.Flatten()(dr.tensor(image)).numpy(), image.reshape(1, 12))
+    np.testing.assert_array_equal(
+        nn.Flatten()(dr.tensor(image)).numpy(), image.reshape(1, 12)
+    )
 
 
 @pytest.mark.notes("CM-15")
@@ -84,18 +102,26 @@ def test_gradients_are_checked_by_differences() -> None:
 def test_subgradients_at_kinks() -> None:
     zero = dr.tensor([0.0])
     kinks = {
-        "ReLU": (nn.relu, 0.0), "leaky": (lambda z: nn.leaky_relu(z, 0.1), 0.1), "abs": (dr.absolute, 0.0),
+        "ReLU": (nn.relu, 0.0),
+        "leaky": (lambda z: nn.leaky_relu(z, 0.1), 0.1),
+        "abs": (dr.absolute, 0.0),
         "maximum": (lambda z: dr.maximum(z, 0.0), 1.0),
-    }  # fmt: skip
+    }
     for name, (function, slope) in kinks.items():
-        assert dr.grad(function(zero).sum(), zero).tolist() == pytest.approx([slope]), name
+        assert dr.grad(function(zero).sum(), zero).tolist() == pytest.approx([slope]), (
+            name
+        )
     at_the_margin = dr.tensor([1.0])
-    assert dr.grad(losses.Hinge()(at_the_margin, dr.tensor([1.0])), at_the_margin).tolist() == [0.0]
+    assert dr.grad(
+        losses.Hinge()(at_the_margin, dr.tensor([1.0])), at_the_margin
+    ).tolist() == [0.0]
 
 
 @pytest.mark.notes("BP-25")
 @pytest.mark.parametrize("depth", [1, 4, 16])
-def test_the_backward_pass_costs_a_constant_number_of_forward_passes(depth: int) -> None:
+def test_the_backward_pass_costs_a_constant_number_of_forward_passes(
+    depth: int,
+) -> None:
     """Each layer's δ is computed once: all gradients of a deep network take less than three forward passes."""
     x = signal = build.input_node("x", (8, 32))
     weights = [build.input_node(f"W{i}", (32, 32)) for i in range(depth)]
@@ -115,12 +141,23 @@ def test_moving_averages_react_and_agree() -> None:
     simple = [0.0] * 8 + moving_average(series, 9)
     exponential = exponential_moving_average(series, new_weight=0.2)
     assert exponential[20] > simple[20]
-    assert simple[-1] == pytest.approx(1.0) and exponential[-1] == pytest.approx(1.0, abs=1e-3)
+    assert simple[-1] == pytest.approx(1.0) and exponential[-1] == pytest.approx(
+        1.0, abs=1e-3
+    )
     average = nn.BatchNorm(1)
     for step in range(3):
-        average(dr.tensor(np.array([[1.0], [3.0]], np.float32)), mode="training", seed=0, step=step)
+        average(
+            dr.tensor(np.array([[1.0], [3.0]], np.float32)),
+            mode="training",
+            seed=0,
+            step=step,
+        )
     running = dict(average.named_state())["running_mean"].numpy()
-    np.testing.assert_allclose(running, exponential_moving_average([0.0, 2.0, 2.0, 2.0], new_weight=0.1)[-1], rtol=1e-6)
+    np.testing.assert_allclose(
+        running,
+        exponential_moving_average([0.0, 2.0, 2.0, 2.0], new_weight=0.1)[-1],
+        rtol=1e-6,
+    )
 
 
 @pytest.mark.notes("DIA-11")
@@ -143,7 +180,9 @@ def test_the_expected_velocity_of_momentum() -> None:
         stepper.step()
         velocity = theta.numpy() - before
         expected = -epsilon * mu * (1 - alpha ** (step + 1)) / (1 - alpha)
-        assert velocity.mean() == pytest.approx(expected, abs=4 * velocity.std() / np.sqrt(n))
+        assert velocity.mean() == pytest.approx(
+            expected, abs=4 * velocity.std() / np.sqrt(n)
+        )
 
 
 @pytest.mark.notes("THY-04")
@@ -153,11 +192,17 @@ def test_both_forms_of_nesterov_walk_the_same_way() -> None:
     def loss(z: dr.Tensor) -> dr.Tensor:
         return (z * z * dr.tensor([1.0, 10.0])).sum()
 
-    forms = [optim.SGD(learning_rate=0.01, momentum=0.9, nesterov=True, nesterov_form=form)
-             for form in ("look_ahead", "changed_variable")]  # fmt: skip
-    ahead, rewritten = (optim.minimize(loss, [1.0, 1.0], form, steps=30).path for form in forms)
+    forms = [
+        optim.SGD(learning_rate=0.01, momentum=0.9, nesterov=True, nesterov_form=form)
+        for form in ("look_ahead", "changed_variable")
+    ]
+    ahead, rewritten = (
+        optim.minimize(loss, [1.0, 1.0], form, steps=30).path for form in forms
+    )
     velocity = np.diff(ahead, axis=0)
-    np.testing.assert_allclose(rewritten[1:], ahead[1:] + 0.9 * velocity, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        rewritten[1:], ahead[1:] + 0.9 * velocity, rtol=1e-4, atol=1e-6
+    )
 
 
 @pytest.mark.notes("THY-11")
@@ -175,7 +220,10 @@ def test_inputs_hidden_in_the_null_space_of_the_first_layer() -> None:
     w = build.input_node("W", (2, 5), dr.dtypes.FLOAT64)
     s = build.input_node("x", (5, 1), dr.dtypes.FLOAT64)
     output = build.tanh(build.matmul(w, s))
-    (a,), (b,) = (evaluate([output], {w: weight, s: (x + shift * hidden)[:, None]}) for shift in (0.0, 100.0))
+    (a,), (b,) = (
+        evaluate([output], {w: weight, s: (x + shift * hidden)[:, None]})
+        for shift in (0.0, 100.0)
+    )
     np.testing.assert_allclose(a, b, atol=1e-12)
 
 

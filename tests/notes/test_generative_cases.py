@@ -17,10 +17,12 @@ from deltarule.losses import gaussian_nll
 
 R = np.random.default_rng(6)
 PAIRS = {
-    "C-VI-01": ((0.0, 1.0), (0.0, 1.0), 0.0), "C-VI-02": ((0.0, 2.0), (0.0, 2.0), 0.0),
-    "C-VI-03": ((1.0, 2.0), (0.0, 1.0), 1.3068528194400546), "C-VI-04": ((0.0, 1.0), (1.0, 2.0), 0.4431471805599453),
+    "C-VI-01": ((0.0, 1.0), (0.0, 1.0), 0.0),
+    "C-VI-02": ((0.0, 2.0), (0.0, 2.0), 0.0),
+    "C-VI-03": ((1.0, 2.0), (0.0, 1.0), 1.3068528194400546),
+    "C-VI-04": ((0.0, 1.0), (1.0, 2.0), 0.4431471805599453),
     "C-VI-05": ((-1.0, 0.5), (2.0, 1.5), 2.6541678442236654),
-}  # fmt: skip
+}
 
 
 def _normal(mean: float, deviation: float) -> g.Normal:
@@ -36,9 +38,15 @@ def test_joint_table() -> None:
     np.testing.assert_allclose((joint[0] / p_x[0]).numpy(), [1 / 3, 2 / 3])
     np.testing.assert_allclose((joint[:, 0] / p_y[0]).numpy(), [0.25, 0.75])
     y_given_x, x_given_y = joint[0, 0] / p_x[0], joint[0, 0] / p_y[0]
-    assert (p_x[0] * y_given_x).item() == pytest.approx(0.1) == (p_y[0] * x_given_y).item()
-    assert (p_y[0] * y_given_x).item() == pytest.approx(0.4 / 3)  # the notes' chain rule, which is wrong
-    np.testing.assert_allclose(dr.logsumexp(dr.log(joint), axis=1).numpy(), np.log([0.3, 0.7]))
+    assert (
+        (p_x[0] * y_given_x).item() == pytest.approx(0.1) == (p_y[0] * x_given_y).item()
+    )
+    assert (p_y[0] * y_given_x).item() == pytest.approx(
+        0.4 / 3
+    )  # the notes' chain rule, which is wrong
+    np.testing.assert_allclose(
+        dr.logsumexp(dr.log(joint), axis=1).numpy(), np.log([0.3, 0.7])
+    )
 
 
 @pytest.mark.notes("PR-04", "PR-07", "C-PR-02")
@@ -52,7 +60,9 @@ def test_posterior_of_two_classes() -> None:
 def test_gaussian_model_density() -> None:
     p = g.FullNormal(np.array([0.0, 4.0]), covariance=np.diag([2.0, 0.5]))
     y = np.array([1.0, 2.0])
-    assert p.squared_distance(dr.tensor(y) - p.location).item() / 2 == pytest.approx(4.25)
+    assert p.squared_distance(dr.tensor(y) - p.location).item() / 2 == pytest.approx(
+        4.25
+    )
     assert -p.log_prob(y).item() == pytest.approx(6.087877066409345, abs=1e-12)
 
 
@@ -62,7 +72,9 @@ def test_gaussian_likelihood_and_squared_error_have_one_gradient() -> None:
     target = dr.tensor(np.array([[0.0, 1.0], [2.0, 2.0]]))
     nll = gaussian_nll(prediction, target, dr.tensor(np.eye(2))).mean()
     squares = ((prediction - target) * (prediction - target)).sum(-1).mean() * 0.5
-    np.testing.assert_allclose(dr.grad(nll, [prediction])[0].numpy(), dr.grad(squares, [prediction])[0].numpy())
+    np.testing.assert_allclose(
+        dr.grad(nll, [prediction])[0].numpy(), dr.grad(squares, [prediction])[0].numpy()
+    )
 
 
 @pytest.mark.notes("PR-06", "PR-09", "C-PR-05")
@@ -72,14 +84,26 @@ def test_maximum_likelihood_of_three_numbers() -> None:
     nll = -best.log_prob(data).sum().item()
     assert nll == pytest.approx(6.567483161034741, abs=1e-12)
     fitted = g.GaussianMixture(1, reg_covar=0.0).fit(data[:, None])
-    assert (fitted.means_.item(), fitted.covariances_.item()) == (pytest.approx(3), pytest.approx(14 / 3))
+    assert (fitted.means_.item(), fitted.covariances_.item()) == (
+        pytest.approx(3),
+        pytest.approx(14 / 3),
+    )
     for mean, variance in ((3.1, 14 / 3), (2.9, 14 / 3), (3.0, 5.0), (3.0, 4.0)):
-        assert -g.Normal(np.array(mean), np.array(variance**0.5)).log_prob(data).sum().item() > nll
+        assert (
+            -g.Normal(np.array(mean), np.array(variance**0.5))
+            .log_prob(data)
+            .sum()
+            .item()
+            > nll
+        )
 
 
 @pytest.mark.notes("PR-16", "C-PR-06")
 def test_naive_bayes_scores() -> None:
-    prior, likelihood = g.Categorical.of(np.array([0.6, 0.4])), np.array([[0.1, 0.3], [0.4, 0.1]])
+    prior, likelihood = (
+        g.Categorical.of(np.array([0.6, 0.4])),
+        np.array([[0.1, 0.3], [0.4, 0.1]]),
+    )
     scores = dr.exp(prior.log_prob([0, 1]) + dr.log(dr.tensor(likelihood)).sum(-1))
     np.testing.assert_allclose(scores.numpy(), [0.018, 0.016])
 
@@ -102,10 +126,19 @@ def test_bernoulli_likelihood() -> None:
 def test_linear_autoencoder_finds_the_principal_direction() -> None:
     x = np.array([[2.0, 0], [0, 2], [3, 1], [1, 3], [4, 4]], np.float32)
     model = g.Autoencoder(nn.Linear(2, 1, seed=0), nn.Linear(1, 2, seed=1))
-    model.fit(x, optimizer=optim.Adam(learning_rate=0.02), epochs=1500, batch_size=5, verbose=0, device="reference")
+    model.fit(
+        x,
+        optimizer=optim.Adam(learning_rate=0.02),
+        epochs=1500,
+        batch_size=5,
+        verbose=0,
+        device="reference",
+    )
     assert ((model.reconstruct(x) - x) ** 2).sum() == pytest.approx(8.0, abs=1e-3)
     direction = model.decoder.weight.numpy()[:, 0]
-    np.testing.assert_allclose(np.abs(direction / np.linalg.norm(direction)), [0.5**0.5] * 2, atol=0.01)
+    np.testing.assert_allclose(
+        np.abs(direction / np.linalg.norm(direction)), [0.5**0.5] * 2, atol=0.01
+    )
     product = model.decoder.weight.numpy() @ model.encoder.weight.numpy()
     np.testing.assert_allclose(product, [[0.5, 0.5], [0.5, 0.5]], atol=0.01)
     covariance = np.cov(x.T, bias=True)
@@ -119,19 +152,29 @@ def test_equal_dimension_copies() -> None:
     x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     model = g.Autoencoder(nn.Linear(3, 3), nn.Linear(3, 3))
     for layer in (model.encoder, model.decoder):
-        layer.weight.assign(np.eye(3, dtype=np.float32)), layer.bias.assign(np.zeros(3, np.float32))
-    assert model.evaluate(x, x, loss="mean_squared_error", device="reference")["loss"] == 0.0
+        (
+            layer.weight.assign(np.eye(3, dtype=np.float32)),
+            layer.bias.assign(np.zeros(3, np.float32)),
+        )
+    assert (
+        model.evaluate(x, x, loss="mean_squared_error", device="reference")["loss"]
+        == 0.0
+    )
     np.testing.assert_array_equal(model.encode(x), x)
 
 
-@pytest.mark.notes("VI-13", "VI-15", "E003-08", "C-VI-01", "C-VI-02", "C-VI-03", "C-VI-04", "C-VI-05")
+@pytest.mark.notes(
+    "VI-13", "VI-15", "E003-08", "C-VI-01", "C-VI-02", "C-VI-03", "C-VI-04", "C-VI-05"
+)
 @pytest.mark.parametrize("case", PAIRS)
 def test_divergence_of_two_normals(case: str) -> None:
     first, second, expected = PAIRS[case]
     q, p = _normal(*first), _normal(*second)
     assert g.kl_divergence(q, p).item() == pytest.approx(expected, abs=1e-12)
     a, b = st.norm(*first), st.norm(*second)
-    quadrature = quad(lambda x: a.pdf(x) * (a.logpdf(x) - b.logpdf(x)), *a.interval(1 - 1e-14))[0]
+    quadrature = quad(
+        lambda x: a.pdf(x) * (a.logpdf(x) - b.logpdf(x)), *a.interval(1 - 1e-14)
+    )[0]
     assert quadrature == pytest.approx(expected, abs=1e-8)
     estimate = g.monte_carlo_kl(q, p, 20_000, seed=1)
     assert abs(estimate.value - expected) <= 4 * estimate.standard_error
@@ -142,7 +185,10 @@ def test_divergence_to_the_standard_normal() -> None:
     mean, deviation = np.array([0.5, -1.0]), np.array([1.5, 0.5])
     found = g.kl_to_standard_normal(mean, np.log(deviation**2)).item()
     assert found == pytest.approx(1.1626820724517808, abs=1e-12)
-    general = g.kl_divergence(g.DiagonalNormal(mean, deviation), g.FullNormal(np.zeros(2), covariance=np.eye(2)))
+    general = g.kl_divergence(
+        g.DiagonalNormal(mean, deviation),
+        g.FullNormal(np.zeros(2), covariance=np.eye(2)),
+    )
     assert general.item() == pytest.approx(1.1626820724517808, abs=1e-12)
 
 
@@ -159,22 +205,35 @@ def test_identity_of_the_bound_on_a_conjugate_model() -> None:
 
     assert elbo(1.0, math.sqrt(0.5)) == pytest.approx(log_p, abs=1e-12)
     assert elbo(0.0, 1.0) == pytest.approx(-3.4189385332046727, abs=1e-12)
-    assert g.kl_divergence(_normal(0.0, 1.0), posterior).item() == pytest.approx(1.1534264097200277, abs=1e-12)
+    assert g.kl_divergence(_normal(0.0, 1.0), posterior).item() == pytest.approx(
+        1.1534264097200277, abs=1e-12
+    )
     for mean, deviation in ((0.0, 1.0), (1.5, 0.3), (-1.0, 2.0)):
         gap = g.kl_divergence(_normal(mean, deviation), posterior).item()
-        assert log_p - gap == pytest.approx(elbo(mean, deviation), abs=1e-12) and gap > 0
+        assert (
+            log_p - gap == pytest.approx(elbo(mean, deviation), abs=1e-12) and gap > 0
+        )
 
 
 @pytest.mark.notes("VI-07", "VI-17", "C-VI-08", "E003-09")
 def test_identity_of_the_bound_with_two_states() -> None:
-    prior, likelihood, q = np.array([0.5, 0.5]), np.array([0.9, 0.2]), g.Categorical.of(np.array([0.7, 0.3]))
+    prior, likelihood, q = (
+        np.array([0.5, 0.5]),
+        np.array([0.9, 0.2]),
+        g.Categorical.of(np.array([0.7, 0.3])),
+    )
     evidence = float(prior @ likelihood)
     posterior = g.Categorical.of(prior * likelihood)
-    np.testing.assert_allclose(posterior.probabilities.numpy(), [0.8181818182, 0.1818181818], atol=1e-10)
+    np.testing.assert_allclose(
+        posterior.probabilities.numpy(), [0.8181818182, 0.1818181818], atol=1e-10
+    )
     reconstruction = float(np.array([0.7, 0.3]) @ np.log(likelihood))
     to_prior = g.kl_divergence(q, g.Categorical.of(prior)).item()
     to_posterior = g.kl_divergence(q, posterior).item()
-    assert (reconstruction, to_prior) == (pytest.approx(-0.5565837346907084), pytest.approx(0.08228287850505178))
+    assert (reconstruction, to_prior) == (
+        pytest.approx(-0.5565837346907084),
+        pytest.approx(0.08228287850505178),
+    )
     assert reconstruction - to_prior == pytest.approx(-0.6388666131957603)
     assert to_posterior == pytest.approx(0.04102961244013985)
     assert reconstruction - to_prior + to_posterior == pytest.approx(math.log(evidence))
@@ -183,7 +242,11 @@ def test_identity_of_the_bound_with_two_states() -> None:
 
 @pytest.mark.notes("VI-12", "C-VI-09")
 def test_reparameterisation() -> None:
-    mean, deviation, noise = dr.parameter([1.0, -1.0]), dr.parameter([2.0, 0.5]), dr.tensor([0.5, 2.0])
+    mean, deviation, noise = (
+        dr.parameter([1.0, -1.0]),
+        dr.parameter([2.0, 0.5]),
+        dr.tensor([0.5, 2.0]),
+    )
     z = mean + deviation * noise
     assert z.tolist() == [2.0, 0.0]
     to_mean, to_deviation = dr.grad(z.sum(), [mean, deviation])
@@ -192,7 +255,9 @@ def test_reparameterisation() -> None:
 
 @pytest.mark.notes("VI-05", "THY-17", "C-VI-10")
 def test_ring() -> None:
-    np.testing.assert_allclose(g.ring_transform(np.array([3.0, 4.0]), 10.0).numpy(), [0.9, 1.2])
+    np.testing.assert_allclose(
+        g.ring_transform(np.array([3.0, 4.0]), 10.0).numpy(), [0.9, 1.2]
+    )
     z = g.Normal(0.0, 1.0).sample((400_000, 2), seed=0)
     radius = g.ring_transform(z, 10.0).norm(axis=-1).numpy()
     np.testing.assert_allclose(radius, 1 + z.norm(axis=-1).numpy() / 10, rtol=1e-5)
@@ -212,7 +277,9 @@ def test_expected_square_is_a_half() -> None:
 def test_factorials_are_gammas() -> None:
     counts = np.arange(1, 12)
     factorials = [math.log(math.factorial(n)) for n in counts]
-    np.testing.assert_allclose(lgamma(counts + 1.0).numpy(), factorials, rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(
+        lgamma(counts + 1.0).numpy(), factorials, rtol=1e-13, atol=1e-14
+    )
 
 
 @pytest.mark.notes("PR-01")
@@ -234,17 +301,25 @@ def test_inputs_density_does_not_move_the_best_parameters() -> None:
     theta = dr.parameter(np.array(0.2))
     conditional = g.Normal(theta * dr.tensor(x), 0.3).log_prob(y).sum()
     whole = conditional + g.Normal(0.0, 1.0).log_prob(x).sum()
-    slopes = [dr.grad(objective, [theta])[0].item() for objective in (conditional, whole)]
+    slopes = [
+        dr.grad(objective, [theta])[0].item() for objective in (conditional, whole)
+    ]
     assert slopes[0] == slopes[1] != 0.0
     grid = np.linspace(0, 3, 301)
 
     def scores(with_inputs: bool) -> np.ndarray:
         columns = g.Normal(grid, 1.0).location.expand_dims(-1) * dr.tensor(x)
         found = g.Normal(columns, 0.3).log_prob(y).sum(-1)
-        return (found + g.Normal(0.0, 1.0).log_prob(x).sum() if with_inputs else found).numpy()
+        return (
+            found + g.Normal(0.0, 1.0).log_prob(x).sum() if with_inputs else found
+        ).numpy()
 
     best = grid[scores(False).argmax()]
-    assert best == grid[scores(True).argmax()] == pytest.approx((x @ y) / (x @ x), abs=0.01)
+    assert (
+        best
+        == grid[scores(True).argmax()]
+        == pytest.approx((x @ y) / (x @ x), abs=0.01)
+    )
 
 
 @pytest.mark.notes("PR-14", "E000-09")
@@ -257,9 +332,15 @@ def test_minibatch_gradients_have_the_full_gradient_as_mean() -> None:
         return dr.grad(-g.Bernoulli(logit).log_prob(rows).mean(), [logit])[0].item()
 
     batches = [slope(y[start : start + 3]) for start in range(0, 12, 3)]
-    assert np.mean(batches) == pytest.approx(slope(y)) == pytest.approx(1 / (1 + math.exp(-0.3)) - y.mean())
+    assert (
+        np.mean(batches)
+        == pytest.approx(slope(y))
+        == pytest.approx(1 / (1 + math.exp(-0.3)) - y.mean())
+    )
     p = 1 / (1 + math.exp(-0.3))
-    assert p * slope(np.array([1.0])) + (1 - p) * slope(np.array([0.0])) == pytest.approx(0.0, abs=1e-12)
+    assert p * slope(np.array([1.0])) + (1 - p) * slope(
+        np.array([0.0])
+    ) == pytest.approx(0.0, abs=1e-12)
     draws = [slope(R.choice(y, 3, replace=False)) for _ in range(800)]
     assert abs(np.mean(draws) - slope(y)) < 4 * np.std(draws) / math.sqrt(800)
 
@@ -272,7 +353,9 @@ def test_function_without_randomness_is_its_mean() -> None:
     assert (estimate.value, estimate.standard_error) == (f, 0.0)
     noise = g.Normal(np.array(0.0), np.array(0.7))
     y = f + noise.sample((40_000,), seed=2).numpy()
-    assert y.mean() == pytest.approx(f, abs=5 * 0.7 / 200) and y.var() == pytest.approx(0.49, rel=0.03)
+    assert y.mean() == pytest.approx(f, abs=5 * 0.7 / 200) and y.var() == pytest.approx(
+        0.49, rel=0.03
+    )
     assert g.Normal(np.array(f), np.array(0.7)).variance.item() == noise.variance.item()
 
 
@@ -283,12 +366,19 @@ def test_l1_penalty_is_the_likelihood_of_a_laplace_prior() -> None:
     strength, sigma = 0.7, 0.4
     code, weight = dr.parameter(h), dr.parameter(R.normal(size=(3, 4)))
     error = dr.tensor(x) - code @ weight.T
-    loss = (error * error).sum() / (2 * sigma**2) / 5 + g.L1Sparsity(strength)(code, dr.tensor(x))
-    prior, said = g.Laplace(np.array(0.0), np.array(1 / strength)), g.Normal(code @ weight.T, np.array(sigma))
+    loss = (error * error).sum() / (2 * sigma**2) / 5 + g.L1Sparsity(strength)(
+        code, dr.tensor(x)
+    )
+    prior, said = (
+        g.Laplace(np.array(0.0), np.array(1 / strength)),
+        g.Normal(code @ weight.T, np.array(sigma)),
+    )
     joint = (said.log_prob(x).sum() + prior.log_prob(code).sum()) / 5
     constant = 3 * math.log(sigma * math.sqrt(2 * math.pi)) - 4 * math.log(strength / 2)
     assert loss.item() == pytest.approx(-joint.item() - constant)
-    for ours, theirs in zip(dr.grad(loss, [code, weight]), dr.grad(-joint, [code, weight]), strict=True):
+    for ours, theirs in zip(
+        dr.grad(loss, [code, weight]), dr.grad(-joint, [code, weight]), strict=True
+    ):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-9)
 
 
@@ -323,6 +413,10 @@ def test_encoder_draws_where_the_likelihood_is() -> None:
     blind = np.array([estimate(prior, seed) for seed in range(20)])
     aimed = np.array([estimate(q, seed) for seed in range(20)])
     z = prior.sample((2000,), seed=1)
-    assert (said(z).log_prob(x).numpy() < said(np.array(x)).log_prob(x).item() - 8).mean() > 0.95
-    np.testing.assert_allclose(aimed, exact, atol=1e-6)  # q is the posterior: each weight is p(x)
+    assert (
+        said(z).log_prob(x).numpy() < said(np.array(x)).log_prob(x).item() - 8
+    ).mean() > 0.95
+    np.testing.assert_allclose(
+        aimed, exact, atol=1e-6
+    )  # q is the posterior: each weight is p(x)
     assert np.abs(blind - exact).mean() > 0.05

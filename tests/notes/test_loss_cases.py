@@ -10,7 +10,17 @@ import pytest
 import deltarule as dr
 from deltarule import losses, optim
 from deltarule.errors import ArgumentError
-from deltarule.losses import L1, L2, BinaryCrossEntropy, Cosine, CrossEntropy, Hinge, LInfinity, MulticlassHinge, Tied
+from deltarule.losses import (
+    L1,
+    L2,
+    BinaryCrossEntropy,
+    Cosine,
+    CrossEntropy,
+    Hinge,
+    LInfinity,
+    MulticlassHinge,
+    Tied,
+)
 from deltarule.tensor.functional import sigmoid, softmax
 from deltarule.tensor.tensor import parameter, tensor
 
@@ -27,9 +37,15 @@ def test_squared_error_saturates_behind_a_sigmoid_and_cross_entropy_does_not() -
     z = np.array([-10.0, -5.0, 0.0, 5.0])
     half = losses.SquaredError(scale=0.5, reduction="sum")
     _, squared = value_and_slope(lambda s: half(sigmoid(s), np.ones(4)), z)
-    _, entropy = value_and_slope(lambda s: BinaryCrossEntropy(reduction="sum")(s, np.ones(4)), z)
-    np.testing.assert_allclose(squared, (-4.5393746863e-5, -0.0066035622, -0.125, -4.4494452e-5), rtol=1e-7)
-    np.testing.assert_allclose(entropy, (-0.9999546021, -0.9933071491, -0.5, -0.0066928509), rtol=1e-8)
+    _, entropy = value_and_slope(
+        lambda s: BinaryCrossEntropy(reduction="sum")(s, np.ones(4)), z
+    )
+    np.testing.assert_allclose(
+        squared, (-4.5393746863e-5, -0.0066035622, -0.125, -4.4494452e-5), rtol=1e-7
+    )
+    np.testing.assert_allclose(
+        entropy, (-0.9999546021, -0.9933071491, -0.5, -0.0066928509), rtol=1e-8
+    )
 
 
 @pytest.mark.notes("C-OUT-02", "OUT-09", "OUT-12")
@@ -71,9 +87,15 @@ def test_class_weighted_binary_cross_entropy(from_logits: bool) -> None:
     z = np.array([-3.15])
     prediction = z if from_logits else 1 / (1 + np.exp(-z))
     plain = BinaryCrossEntropy(from_logits=from_logits)(prediction, [1.0])
-    rare = BinaryCrossEntropy(from_logits=from_logits, positive_weight=10.0)(prediction, [1.0])
-    common = BinaryCrossEntropy(from_logits=from_logits, negative_weight=10.0)(prediction, [1.0])
-    assert (plain.item(), rare.item(), common.item()) == pytest.approx((3.1919593892, 31.919593892, 3.1919593892))
+    rare = BinaryCrossEntropy(from_logits=from_logits, positive_weight=10.0)(
+        prediction, [1.0]
+    )
+    common = BinaryCrossEntropy(from_logits=from_logits, negative_weight=10.0)(
+        prediction, [1.0]
+    )
+    assert (plain.item(), rare.item(), common.item()) == pytest.approx(
+        (3.1919593892, 31.919593892, 3.1919593892)
+    )
 
 
 @pytest.mark.notes("C-OUT-05", "OUT-14", "TRF-03", "E001-04", "X-17")
@@ -83,8 +105,12 @@ def test_both_conventions_of_label_smoothing() -> None:
     notes = CrossEntropy(label_smoothing=0.1, smoothing_convention="K-1")
     value, slope = value_and_slope(lambda s: notes(s, [2]), z)
     assert value == pytest.approx(0.6401896986, abs=1e-10)
-    np.testing.assert_allclose(slope, [[0.0538109854, 0.2035494848, -0.2560857401, -0.0012747301]], atol=1e-10)
-    assert CrossEntropy(label_smoothing=0.1)(z, [2]).item() == pytest.approx(0.5901896986, abs=1e-10)
+    np.testing.assert_allclose(
+        slope, [[0.0538109854, 0.2035494848, -0.2560857401, -0.0012747301]], atol=1e-10
+    )
+    assert CrossEntropy(label_smoothing=0.1)(z, [2]).item() == pytest.approx(
+        0.5901896986, abs=1e-10
+    )
 
 
 @pytest.mark.notes("C-OUT-06", "OUT-15")
@@ -94,7 +120,11 @@ def test_cosine_loss() -> None:
     pairs = np.stack([np.stack([z, z]), np.stack([z, orthogonal]), np.stack([z, -z])])
     values = Cosine(reduction="none")(pairs, [1.0, 1.0, 1.0]).numpy()
     np.testing.assert_allclose(values, (-1, 0, 1), atol=1e-15)
-    np.testing.assert_allclose(Cosine(reduction="none")(pairs, [-1.0, -1.0, -1.0]).numpy(), (1, 0, -1), atol=1e-15)
+    np.testing.assert_allclose(
+        Cosine(reduction="none")(pairs, [-1.0, -1.0, -1.0]).numpy(),
+        (1, 0, -1),
+        atol=1e-15,
+    )
     zero = np.stack([np.zeros(3), z])[None]
     value, slope = value_and_slope(lambda s: Cosine()(s, [1.0]), zero)
     assert value == 0 and np.isfinite(slope).all()
@@ -107,7 +137,9 @@ def test_soft_and_many_labels() -> None:
     entropy = -(y * np.log(y) + (1 - y) * np.log(1 - y))
     each = BinaryCrossEntropy(reduction="none")
     np.testing.assert_allclose(each(logit, y).numpy(), entropy, rtol=1e-12)
-    assert (each(logit + 0.1, y).numpy() > entropy).all() and (each(logit - 0.1, y).numpy() > entropy).all()
+    assert (each(logit + 0.1, y).numpy() > entropy).all() and (
+        each(logit - 0.1, y).numpy() > entropy
+    ).all()
     many = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
     z = np.array([[2.0, -1.0, 0.5], [0.0, 1.0, -3.0]])
     wanted = (np.logaddexp(0, z) - many * z).mean()
@@ -117,17 +149,33 @@ def test_soft_and_many_labels() -> None:
 @pytest.mark.notes("C-OUT-08")
 def test_cross_entropy_of_ignorance_is_the_logarithm_of_the_classes() -> None:
     for n in (2, 10, 1000):
-        assert CrossEntropy()(np.zeros((1, n)), [n - 1]).item() == pytest.approx(np.log(n), rel=1e-14)
+        assert CrossEntropy()(np.zeros((1, n)), [n - 1]).item() == pytest.approx(
+            np.log(n), rel=1e-14
+        )
 
 
 @pytest.mark.notes("OUT-18", "OUT-01", "OUT-02", "OUT-03")
 def test_heads_of_the_five_tasks() -> None:
     heads = {
         task: losses.head_for(task)
-        for task in ("binary", "multiclass", "multilabel", "regression", "bounded_regression")
+        for task in (
+            "binary",
+            "multiclass",
+            "multilabel",
+            "regression",
+            "bounded_regression",
+        )
     }
-    assert [h.activation for h in heads.values()] == ["sigmoid", "softmax", "sigmoid", "identity", "sigmoid"]
-    assert [h.loss.link for h in heads.values()] == [h.activation for h in heads.values()]
+    assert [h.activation for h in heads.values()] == [
+        "sigmoid",
+        "softmax",
+        "sigmoid",
+        "identity",
+        "sigmoid",
+    ]
+    assert [h.loss.link for h in heads.values()] == [
+        h.activation for h in heads.values()
+    ]
     with pytest.raises(ArgumentError, match="multiclass"):
         losses.head_for("ranking")
 
@@ -138,18 +186,26 @@ def test_gaussian_likelihood() -> None:
     y, mean = np.array([[1.0, -1.0], [0.5, 2.0]]), np.array([[0.0, 0.5], [1.0, 1.0]])
     e = y - mean
     wanted = 0.5 * (
-        np.einsum("ni,ij,nj->n", e, np.linalg.inv(covariance), e) + np.log(np.linalg.det(2 * np.pi * covariance))
+        np.einsum("ni,ij,nj->n", e, np.linalg.inv(covariance), e)
+        + np.log(np.linalg.det(2 * np.pi * covariance))
     )
     fixed = losses.GaussianNLL(covariance=((2.0, 0.6), (0.6, 1.0)), reduction="none")
     np.testing.assert_allclose(fixed(mean, y).numpy(), wanted, rtol=1e-12)
-    each = losses.gaussian_nll(tensor(mean), tensor(y), tensor(np.stack([covariance, np.eye(2)]))).numpy()
-    np.testing.assert_allclose(each, (wanted[0], 0.5 * (e[1] @ e[1]) + np.log(2 * np.pi)), rtol=1e-12)
+    each = losses.gaussian_nll(
+        tensor(mean), tensor(y), tensor(np.stack([covariance, np.eye(2)]))
+    ).numpy()
+    np.testing.assert_allclose(
+        each, (wanted[0], 0.5 * (e[1] @ e[1]) + np.log(2 * np.pi)), rtol=1e-12
+    )
 
 
 @pytest.mark.notes("C-CM-05", "CM-09", "CM-10", "E000-20", "OUT-16")
 def test_hinge_and_its_bounds() -> None:
     w, b = np.array([1.0, -1.0]), 0.5
-    x, y = np.array([[2, 0], [0.2, 0], [0, 1], [0, 2], [1, 0]]), np.array([1.0, 1, 1, -1, -1])
+    x, y = (
+        np.array([[2, 0], [0.2, 0], [0, 1], [0, 2], [1, 0]]),
+        np.array([1.0, 1, 1, -1, -1]),
+    )
     scores = x @ w + b
     values = Hinge(reduction="none")(scores, y).numpy()
     np.testing.assert_allclose(values, (0, 0.3, 1.5, 0, 2.5), atol=1e-14)
@@ -161,20 +217,31 @@ def test_hinge_and_its_bounds() -> None:
 @pytest.mark.notes("C-CM-06", "CM-11", "CM-12")
 def test_multiclass_hinge_and_its_bound() -> None:
     scores = np.array([[2.0, 1.5, 4.0, -3.0]] * 4)
-    np.testing.assert_allclose(MulticlassHinge(reduction="none")(scores, [0, 1, 2, 3]).numpy(), (3.5, 5, 0, 19.5))
+    np.testing.assert_allclose(
+        MulticlassHinge(reduction="none")(scores, [0, 1, 2, 3]).numpy(),
+        (3.5, 5, 0, 19.5),
+    )
 
 
 @pytest.mark.parametrize(
     ("weights", "value", "slope"),
     [
         ([[1, 0], [0, 1.5], [1, 1], [-1, 0]], 1.0, [[0, 0], [-1, -2], [1, 2], [0, 0]]),
-        ([[2, 1], [0, 1.5], [1, 1.5], [-1, 0]], 4.0, [[1, 2], [-2, -4], [1, 2], [0, 0]]),
+        (
+            [[2, 1], [0, 1.5], [1, 1.5], [-1, 0]],
+            4.0,
+            [[1, 2], [-2, -4], [1, 2], [0, 0]],
+        ),
     ],
 )
 @pytest.mark.notes("C-CM-07", "C-CM-08", "CM-14", "E000-08")
-def test_subgradients_of_the_multiclass_hinge(weights: Any, value: float, slope: Any) -> None:
+def test_subgradients_of_the_multiclass_hinge(
+    weights: Any, value: float, slope: Any
+) -> None:
     x = tensor(np.array([[1.0, 2.0]]))
-    found, gradient = value_and_slope(lambda w: MulticlassHinge()(x @ w.T, [1]), weights)
+    found, gradient = value_and_slope(
+        lambda w: MulticlassHinge()(x @ w.T, [1]), weights
+    )
     assert found == value
     np.testing.assert_array_equal(gradient, slope)
 
@@ -187,15 +254,25 @@ def test_gradients_of_softmax_regression() -> None:
     value, dw = value_and_slope(lambda v: loss(tensor(x) @ v.T + tensor(b), y), w)
     _, db = value_and_slope(lambda v: loss(tensor(x @ w.T) + v, y), b)
     assert value == pytest.approx(2.976266188616898, rel=1e-14)
-    wanted = [[0.3286191345, -0.9191484846], [-1.1504691571, -0.1522970084], [0.8218500227, 1.0714454930]]
+    wanted = [
+        [0.3286191345, -0.9191484846],
+        [-1.1504691571, -0.1522970084],
+        [0.8218500227, 1.0714454930],
+    ]
     np.testing.assert_allclose(dw, wanted, atol=1e-10)
-    np.testing.assert_allclose(db, (0.1773799822, -0.1570240982, -0.0203558840), atol=1e-10)
+    np.testing.assert_allclose(
+        db, (0.1773799822, -0.1570240982, -0.0203558840), atol=1e-10
+    )
 
 
 def slope_of(penalty: Any, *arrays: tuple[str, Any]) -> tuple[float, list[Array]]:
-    named = [(name, parameter(np.asarray(a, np.float64), name=name)) for name, a in arrays]
+    named = [
+        (name, parameter(np.asarray(a, np.float64), name=name)) for name, a in arrays
+    ]
     value = penalty(named)
-    touched = [(p * 0.0).sum() for _, p in named]  # so that every parameter has a derivative, also one left out
+    touched = [
+        (p * 0.0).sum() for _, p in named
+    ]  # so that every parameter has a derivative, also one left out
     slopes = dr.grad(sum(touched, value), [p for _, p in named])
     return value.item(), [s.numpy() for s in slopes]
 
@@ -206,7 +283,9 @@ def test_both_forms_of_l2() -> None:
     value, (slope,) = slope_of(L2(strength=1.0), ("0.weight", w))
     assert value == pytest.approx((w**2).sum())
     np.testing.assert_allclose(slope, 2 * w)
-    value, (slope, untouched) = slope_of(L2(strength=0.4, half=True), ("0.weight", w), ("0.bias", [1.0]))
+    value, (slope, untouched) = slope_of(
+        L2(strength=0.4, half=True), ("0.weight", w), ("0.bias", [1.0])
+    )
     assert value == pytest.approx(0.2 * (w**2).sum())
     np.testing.assert_allclose(slope, 0.4 * w)
     np.testing.assert_array_equal(untouched, [0.0])
@@ -223,7 +302,10 @@ def test_derivative_of_l1_is_the_sign() -> None:
 def test_l2_shrinks_without_zeros() -> None:
     c = tensor(np.array([3.0, 0.5, -0.2]))
     found = optim.newton(
-        lambda w: ((w - c) ** 2).sum() * 0.5 + L2(strength=1.0, half=True)([("weight", w)]), np.zeros(3)
+        lambda w: (
+            ((w - c) ** 2).sum() * 0.5 + L2(strength=1.0, half=True)([("weight", w)])
+        ),
+        np.zeros(3),
     )
     np.testing.assert_allclose(found.x, (1.5, 0.25, -0.1), atol=1e-12)
 
@@ -238,22 +320,36 @@ def test_l2_shrinks_without_zeros() -> None:
         (1e6, (1.2e-5, 5e-6), 5.49983),
     ],
 )
-def test_penalised_least_squares(strength: float, theta: tuple[float, float], half_sum: float) -> None:
-    x, y = tensor(np.array([[0.0, 1], [1, 1], [2, 1], [3, 1]])), tensor(np.array([0.0, 1, 1, 3]))
-    half, penalty = losses.SquaredError(scale=0.5, reduction="sum"), L2(strength=strength, half=True)
-    found = optim.newton(lambda w: half(x @ w, y) + penalty([("weight", w)]), np.zeros(2))
+def test_penalised_least_squares(
+    strength: float, theta: tuple[float, float], half_sum: float
+) -> None:
+    x, y = (
+        tensor(np.array([[0.0, 1], [1, 1], [2, 1], [3, 1]])),
+        tensor(np.array([0.0, 1, 1, 3])),
+    )
+    half, penalty = (
+        losses.SquaredError(scale=0.5, reduction="sum"),
+        L2(strength=strength, half=True),
+    )
+    found = optim.newton(
+        lambda w: half(x @ w, y) + penalty([("weight", w)]), np.zeros(2)
+    )
     np.testing.assert_allclose(found.x, theta, rtol=1e-4 if strength > 100 else 1e-9)
     assert half(x @ tensor(found.x), y).item() == pytest.approx(half_sum, rel=1e-6)
 
 
 @pytest.mark.notes("C-REG-07", "REG-10", "REG-11")
 def test_tied_weights_and_weights_near_a_prior() -> None:
-    value, slopes = slope_of(Tied(strength=0.5, first="a", second="b"), ("a", [1.0]), ("b", [3.0]))
+    value, slopes = slope_of(
+        Tied(strength=0.5, first="a", second="b"), ("a", [1.0]), ("b", [3.0])
+    )
     assert value == 1.0
     np.testing.assert_array_equal(np.ravel(slopes), (-1.0, 1.0))
     prior = np.array([0.5, -1.0])
     value, (slope, other) = slope_of(
-        L2(strength=0.7, half=True, center={"0.weight": prior}), ("0.weight", [2.0, 1.0]), ("1.weight", [3.0])
+        L2(strength=0.7, half=True, center={"0.weight": prior}),
+        ("0.weight", [2.0, 1.0]),
+        ("1.weight", [3.0]),
     )
     np.testing.assert_allclose(slope, 0.7 * (np.array([2.0, 1.0]) - prior))
     np.testing.assert_allclose(other, [2.1])
@@ -270,7 +366,9 @@ def test_largest_row_penalty() -> None:
     np.testing.assert_allclose(first, [[0, 0, 0], [-0.15, 0.15, -0.15], [0, 0, 0]])
     np.testing.assert_allclose(second, [[0, 0], [0.15, 0.15]])
     np.testing.assert_array_equal(bias, [0.0])
-    _, (tied,) = slope_of(LInfinity(strength=1.0), ("weight", [[1.0, 2.0], [-3.0, 0.0]]))
+    _, (tied,) = slope_of(
+        LInfinity(strength=1.0), ("weight", [[1.0, 2.0], [-3.0, 0.0]])
+    )
     np.testing.assert_array_equal(tied, [[1, 1], [0, 0]])  # the first of two equal rows
 
 

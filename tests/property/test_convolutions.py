@@ -18,7 +18,11 @@ from support.fuzz.isolate import fault
 
 KERNELS, STRIDES, DILATIONS = (1, 2, 3, 5), (1, 2, 3, 5), (1, 2, 3)
 PADDINGS = ((0, 0), (1, 1), (2, 0), (2, 3))
-CHANNELS = {1: (1, 3, 2), 2: (2, 4, 6), 4: (4, 4, 4)}  # groups → groups, channels in and out; the last is depthwise
+CHANNELS = {
+    1: (1, 3, 2),
+    2: (2, 4, 6),
+    4: (4, 4, 4),
+}  # groups → groups, channels in and out; the last is depthwise
 IMAGES = {1: (13,), 2: (9, 6), 3: (5, 4, 6)}
 
 
@@ -33,7 +37,9 @@ class Geometry:
     dilation: int
     groups: int
 
-    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, object]] | None:
+    def shapes(
+        self,
+    ) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, object]] | None:
         """Return the shapes of image and weight and the other arguments; None where the kernel does not fit."""
         kernel = [self.kernel, max(1, self.kernel - 1), 2][: self.rank]
         stride = [self.stride, max(1, self.stride - 1), 1][: self.rank]
@@ -42,7 +48,12 @@ class Geometry:
         groups, channels, outputs = CHANNELS[self.groups]
         image = (2, *IMAGES[self.rank], channels)
         weight = (outputs, *kernel, channels // groups)
-        options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        options = {
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
+            "groups": groups,
+        }
         try:
             shapes.convolved(image, weight, stride, padding, dilation, groups, "")
         except ShapeError:
@@ -53,7 +64,10 @@ class Geometry:
 def geometries(rank: int, kernel: int) -> list[Geometry]:
     """Return every convolution of a rank and a kernel that fits."""
     every = itertools.product(STRIDES, PADDINGS, DILATIONS, CHANNELS)
-    found = [Geometry(rank, kernel, stride, padding, dilation, groups) for stride, padding, dilation, groups in every]
+    found = [
+        Geometry(rank, kernel, stride, padding, dilation, groups)
+        for stride, padding, dilation, groups in every
+    ]
     return [geometry for geometry in found if geometry.shapes() is not None]
 
 
@@ -84,7 +98,8 @@ def _agree(several: list[Geometry], kind: DType) -> None:
         if fault(_case(part, kind)):
             faults = {geometry: fault(_case([geometry], kind)) for geometry in part}
             pytest.fail(
-                f"{ {g: text for g, text in faults.items() if text} or fault(_case(part, kind)) }", pytrace=False
+                f"{ {g: text for g, text in faults.items() if text} or fault(_case(part, kind)) }",
+                pytrace=False,
             )
 
 
@@ -104,8 +119,18 @@ def test_all_convolutions(rank: int, kernel: int, kind: DType) -> None:
 
 
 def test_there_are_convolutions_of_every_kind() -> None:
-    every = [geometry for rank in IMAGES for kernel in KERNELS for geometry in geometries(rank, kernel)]
+    every = [
+        geometry
+        for rank in IMAGES
+        for kernel in KERNELS
+        for geometry in geometries(rank, kernel)
+    ]
     assert len(every) > 1_200
-    for name, wanted in (("kernel", KERNELS), ("stride", STRIDES), ("padding", PADDINGS), ("dilation", DILATIONS),
-                         ("groups", CHANNELS)):  # fmt: skip
+    for name, wanted in (
+        ("kernel", KERNELS),
+        ("stride", STRIDES),
+        ("padding", PADDINGS),
+        ("dilation", DILATIONS),
+        ("groups", CHANNELS),
+    ):
         assert {getattr(geometry, name) for geometry in every[::29]} == set(wanted)

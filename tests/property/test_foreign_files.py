@@ -25,18 +25,33 @@ N_MUTATED = 10_000  # of the slow test, over all kinds of file
 
 
 def dense() -> nn.Sequential:
-    return nn.Sequential(nn.Standardize(4), nn.Linear(4, 3), nn.BatchNorm(3), nn.LeakyReLU(0.25), nn.Linear(3, 3))
+    return nn.Sequential(
+        nn.Standardize(4),
+        nn.Linear(4, 3),
+        nn.BatchNorm(3),
+        nn.LeakyReLU(0.25),
+        nn.Linear(3, 3),
+    )
 
 
 def convolutional() -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(1, 2, 3, padding=1), nn.GroupNorm(1, 2), nn.MaxPool2d(2), nn.Skip(nn.Conv2d(2, 2, 1)), nn.Flatten(),
-        nn.Dropout(0.5), nn.MaskedLinear(np.eye(8)), nn.Maxout(8, 2), head=nn.Linear(2, 2),
-    )  # fmt: skip
+        nn.Conv2d(1, 2, 3, padding=1),
+        nn.GroupNorm(1, 2),
+        nn.MaxPool2d(2),
+        nn.Skip(nn.Conv2d(2, 2, 1)),
+        nn.Flatten(),
+        nn.Dropout(0.5),
+        nn.MaskedLinear(np.eye(8)),
+        nn.Maxout(8, 2),
+        head=nn.Linear(2, 2),
+    )
 
 
 def sequences() -> nn.Sequential:
-    return nn.Sequential(nn.Embedding(5, 4), nn.TransformerBlock(4, 2), nn.LSTM(4, 3), nn.Linear(3, 2))
+    return nn.Sequential(
+        nn.Embedding(5, 4), nn.TransformerBlock(4, 2), nn.LSTM(4, 3), nn.Linear(3, 2)
+    )
 
 
 def write_model(kind: str, folder: Path) -> Path:
@@ -49,7 +64,9 @@ def write_model(kind: str, folder: Path) -> Path:
         model.freeze("1.bias")
         model.save(path)
     else:
-        {"dense": dense, "convolutional": convolutional, "sequences": sequences}[kind]().save(path)
+        {"dense": dense, "convolutional": convolutional, "sequences": sequences}[
+            kind
+        ]().save(path)
     return path
 
 
@@ -57,9 +74,26 @@ MODELS = ("dense", "convolutional", "sequences", "vae", "trained")
 
 
 def resume(path: Path, epochs: int = 3) -> None:
-    callbacks = [train.EarlyStopping("loss", patience=9), train.ReduceOnPlateau("loss", patience=5)]
-    options = {"loss": "cross_entropy", "batch_size": 5, "optimizer": optim.Adam(), "verbose": 0, "device": "reference"}
-    dense().fit(X, Y, epochs=epochs, callbacks=callbacks, checkpoint=path, resume=path.exists(), **options)
+    callbacks = [
+        train.EarlyStopping("loss", patience=9),
+        train.ReduceOnPlateau("loss", patience=5),
+    ]
+    options = {
+        "loss": "cross_entropy",
+        "batch_size": 5,
+        "optimizer": optim.Adam(),
+        "verbose": 0,
+        "device": "reference",
+    }
+    dense().fit(
+        X,
+        Y,
+        epochs=epochs,
+        callbacks=callbacks,
+        checkpoint=path,
+        resume=path.exists(),
+        **options,
+    )
 
 
 def answered(path: Path, content: bytes, read) -> str:
@@ -70,7 +104,9 @@ def answered(path: Path, content: bytes, read) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             read(path)
-    except DivergenceError:  # the file holds weights that are NaN: read rightly, and training says so
+    except (
+        DivergenceError
+    ):  # the file holds weights that are NaN: read rightly, and training says so
         return "read"
     except CheckpointError as error:
         message = str(error)
@@ -86,7 +122,9 @@ def sweep(original: Path, target: Path, read, seeds: range) -> dict[str, int]:
         try:
             counts[answered(target, content, read)] += 1
         except Exception as error:
-            raise AssertionError(f"seed {seed}: {type(error).__name__}: {str(error)[:300]}") from error
+            raise AssertionError(
+                f"seed {seed}: {type(error).__name__}: {str(error)[:300]}"
+            ) from error
         assert time.process_time() - start < 20, f"seed {seed} took too long"
     return counts
 
@@ -97,14 +135,19 @@ def read_and_resume(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_mutated_models(tmp_path, kind):
-    counts = sweep(write_model(kind, tmp_path), tmp_path / "mutated.dr", dr.load, range(60))
+    counts = sweep(
+        write_model(kind, tmp_path), tmp_path / "mutated.dr", dr.load, range(60)
+    )
     assert counts["refused"] > 20
 
 
 def test_mutated_checkpoints(tmp_path):
     original = tmp_path / "run.dr"
     resume(original, epochs=1)
-    assert sweep(original, tmp_path / "mutated.dr", read_and_resume, range(60))["refused"] > 20
+    assert (
+        sweep(original, tmp_path / "mutated.dr", read_and_resume, range(60))["refused"]
+        > 20
+    )
 
 
 @pytest.mark.slow
@@ -116,7 +159,12 @@ def test_many_mutated_files(tmp_path, kind):
         resume(original := tmp_path / "run.dr", epochs=1)
         sweep(original, tmp_path / "mutated.dr", read_and_resume, range(1000, 1000 + n))
     else:
-        sweep(write_model(kind, tmp_path), tmp_path / "mutated.dr", dr.load, range(1000, 1000 + n))
+        sweep(
+            write_model(kind, tmp_path),
+            tmp_path / "mutated.dr",
+            dr.load,
+            range(1000, 1000 + n),
+        )
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert sys.platform != "linux" or grown < 400_000  # kilobytes
 
@@ -140,7 +188,9 @@ def test_sizes_are_compared_with_the_arrays_before_memory_is_taken(tmp_path, kin
         holder[place[-1]] = 10**9
         answered(
             tmp_path / "large.dr",
-            mutations.whole({**header, "document": json.dumps(changed)}, arrays, sealed=True),
+            mutations.whole(
+                {**header, "document": json.dumps(changed)}, arrays, sealed=True
+            ),
             dr.load,
         )
     peak = tracemalloc.get_traced_memory()[1]
@@ -156,8 +206,16 @@ def _at(value, place):
 
 def test_a_small_file_of_a_large_network_takes_no_memory(tmp_path):
     small = tmp_path / "small.dr"
-    architecture = {"class": "Linear", "arguments": {"in_features": 20_000, "out_features": 20_000}}
-    checkpoint.write(small, "model", {"weights/bias": np.zeros(3)}, {"architecture": architecture, "history": None})
+    architecture = {
+        "class": "Linear",
+        "arguments": {"in_features": 20_000, "out_features": 20_000},
+    }
+    checkpoint.write(
+        small,
+        "model",
+        {"weights/bias": np.zeros(3)},
+        {"architecture": architecture, "history": None},
+    )
     tracemalloc.start()
     with pytest.raises(CheckpointError, match="expected"):
         dr.load(small)
@@ -170,5 +228,7 @@ def test_a_changed_setting_is_damage(tmp_path):
     content = path.read_bytes()
     assert content.count(b"0.25") == 1
     path.write_bytes(content.replace(b"0.25", b"0.75"))
-    with pytest.raises(CheckpointError, match="expected content as it was written, got other bytes"):
+    with pytest.raises(
+        CheckpointError, match="expected content as it was written, got other bytes"
+    ):
         dr.load(path)

@@ -86,7 +86,9 @@ def _number(r: random.Random) -> float:
 
 
 def _some(r: random.Random, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(r.randrange(10**6)).normal(size=shape).astype(np.float32)
+    return (
+        np.random.default_rng(r.randrange(10**6)).normal(size=shape).astype(np.float32)
+    )
 
 
 def _assign(net: Net, r: random.Random) -> None:
@@ -95,8 +97,14 @@ def _assign(net: Net, r: random.Random) -> None:
 
 
 def _load(net: Net, r: random.Random) -> None:
-    net.load_state_dict({name: value * np.asarray(_number(r) ** 2, value.dtype) + 0.01
-                         for name, value in net.state_dict().items() if name != "gate"}, strict=False)  # fmt: skip
+    net.load_state_dict(
+        {
+            name: value * np.asarray(_number(r) ** 2, value.dtype) + 0.01
+            for name, value in net.state_dict().items()
+            if name != "gate"
+        },
+        strict=False,
+    )
 
 
 def _replace_parameter(net: Net, r: random.Random) -> None:
@@ -104,8 +112,16 @@ def _replace_parameter(net: Net, r: random.Random) -> None:
 
 
 def _fit(net: Net, r: random.Random) -> None:
-    net.fit(X, np.arange(5) % 3, loss="cross_entropy", epochs=1, optimizer=optim.SGD(learning_rate=0.1), verbose=0,
-            seed=r.randrange(99), device="reference")  # fmt: skip
+    net.fit(
+        X,
+        np.arange(5) % 3,
+        loss="cross_entropy",
+        epochs=1,
+        optimizer=optim.SGD(learning_rate=0.1),
+        verbose=0,
+        seed=r.randrange(99),
+        device="reference",
+    )
 
 
 def _train_mode(net: Net, r: random.Random) -> None:
@@ -152,10 +168,16 @@ CHANGES: dict[str, Change] = {
     "initialize": lambda net, r: net.initialize(r.randrange(99)),
     "replace a parameter": _replace_parameter,
     "replace a layer in a list": _block,
-    "replace a layer in a dictionary": lambda net, r: net.heads.__setitem__("a", nn.Linear(6, 3, seed=r.randrange(99))),
-    "append a layer": lambda net, r: net.blocks.append(nn.Tanh()) if len(net.blocks) < 6 else net.blocks.pop(),
+    "replace a layer in a dictionary": lambda net, r: net.heads.__setitem__(
+        "a", nn.Linear(6, 3, seed=r.randrange(99))
+    ),
+    "append a layer": lambda net, r: (
+        net.blocks.append(nn.Tanh()) if len(net.blocks) < 6 else net.blocks.pop()
+    ),
     "replace a layer of a Sequential": _layer,
-    "setting of a layer": lambda net, r: setattr(net.first[1], "epsilon", r.choice([1e-5, 0.1, 1.0])),
+    "setting of a layer": lambda net, r: setattr(
+        net.first[1], "epsilon", r.choice([1e-5, 0.1, 1.0])
+    ),
     "freeze": _freeze,
     "fit": _fit,
     "a call in training mode": _train_mode,
@@ -164,7 +186,9 @@ CHANGES: dict[str, Change] = {
     "attribute": _set("power", _number),
     "flag": _set("use_abs", lambda r: r.random() < 0.5),
     "array in place": lambda net, r: net.mask.__setitem__(r.randrange(6), _number(r)),
-    "large array in place": lambda net, r: net.large.__setitem__((r.randrange(200), 7), _number(r)),
+    "large array in place": lambda net, r: net.large.__setitem__(
+        (r.randrange(200), 7), _number(r)
+    ),
     "view of an array": lambda net, r: net.mask[::-1].__setitem__(0, _number(r)),
     "list of numbers": lambda net, r: net.weights.__setitem__(0, _number(r)),
     "closure": lambda net, r: net.closed.__setitem__(0, _number(r)),
@@ -180,7 +204,7 @@ CHANGES: dict[str, Change] = {
     "tensor that is looked at": lambda net, r: net.gate.assign([_number(r), 0.0]),
     "function": _set("inner", lambda r: r.choice([dr.exp, dr.tanh, lambda h: h + 1])),
     "forward of one layer": _forward,
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)
@@ -201,8 +225,12 @@ def _check(net: Net) -> None:
         kind = net.heads["a"].weight.dtype.name
         expected = net(X.astype(kind)).numpy()
         np.testing.assert_allclose(found, expected, rtol=2e-5, atol=1e-5)
-        loss = net.evaluate(X, Y, loss="mean_squared_error", batch_size=3, device="reference")["loss"]
-        np.testing.assert_allclose(loss, ((expected.astype(np.float64) - Y) ** 2).mean(), rtol=1e-4, atol=1e-6)
+        loss = net.evaluate(
+            X, Y, loss="mean_squared_error", batch_size=3, device="reference"
+        )["loss"]
+        np.testing.assert_allclose(
+            loss, ((expected.astype(np.float64) - Y) ** 2).mean(), rtol=1e-4, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("name", list(CHANGES))
@@ -255,7 +283,9 @@ def test_a_program_is_kept_until_something_changes() -> None:
     assert built is not None and len(built._programs) == 1
 
 
-def test_a_method_of_the_library_that_is_replaced_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_of_the_library_that_is_replaced_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     net = nn.Sequential(nn.Linear(4, 3), nn.ReLU())
     before = net.predict(X, device="reference")
     monkeypatch.setattr(nn.ReLU, "forward", lambda self, x: x * 0)
@@ -281,7 +311,9 @@ def test_copies_and_pickles_are_on_their_own() -> None:
 Pair = namedtuple("Pair", ["by", "list"])
 
 
-@pytest.mark.parametrize("kind", ["torch", "masked", "file", "named tuple", "own list", "array of objects"])
+@pytest.mark.parametrize(
+    "kind", ["torch", "masked", "file", "named tuple", "own list", "array of objects"]
+)
 def test_what_other_objects_hold_is_not_missed(kind: str, tmp_path: Path) -> None:
     class Numbers(list):  # type: ignore[type-arg]
         def total(self) -> float:
@@ -321,10 +353,13 @@ def test_what_other_objects_hold_is_not_missed(kind: str, tmp_path: Path) -> Non
     (tmp_path / "number").write_text("1")
     net = Holder()
     changes: dict[str, Callable[[], Any]] = {
-        "torch": lambda: net.torch.mul_(3), "masked": lambda: net.masked.mask.__setitem__(1, False),
-        "file": lambda: (tmp_path / "number").write_text("3"), "named tuple": lambda: net.pair.list.__setitem__(0, 3.0),
-        "own list": lambda: setattr(net.own, "more", 2.0), "array of objects": lambda: net.objects.__setitem__(0, 3.0),
-    }  # fmt: skip
+        "torch": lambda: net.torch.mul_(3),
+        "masked": lambda: net.masked.mask.__setitem__(1, False),
+        "file": lambda: (tmp_path / "number").write_text("3"),
+        "named tuple": lambda: net.pair.list.__setitem__(0, 3.0),
+        "own list": lambda: setattr(net.own, "more", 2.0),
+        "array of objects": lambda: net.objects.__setitem__(0, 3.0),
+    }
     for _ in range(2):
         np.testing.assert_array_equal(net.predict(X, device="reference"), X)
     changes[kind]()
@@ -345,7 +380,9 @@ def test_random_numbers_of_the_host_are_drawn_at_every_call() -> None:
             return x + random.random() + float(np.random.default_rng().normal())
 
     for net in (Noisy(), Global()):
-        assert (net.predict(X, device="reference") != net.predict(X, device="reference")).all()
+        assert (
+            net.predict(X, device="reference") != net.predict(X, device="reference")
+        ).all()
 
 
 def test_an_evaluation_is_kept_and_sees_frozen_weights_and_other_data() -> None:
@@ -355,13 +392,31 @@ def test_an_evaluation_is_kept_and_sees_frozen_weights_and_other_data() -> None:
     for _ in range(3):
         net[0].weight.assign(data.normal(size=(3, 4)))
         for n in (7, 9, 7):
-            x, y, weights = data.normal(size=(n, 4)).astype("f4"), data.integers(0, 3, n), data.random(n)
+            x, y, weights = (
+                data.normal(size=(n, 4)).astype("f4"),
+                data.integers(0, 3, n),
+                data.random(n),
+            )
             logits = net(x).numpy().astype(float)
             each = np.log(np.exp(logits).sum(1)) - logits[np.arange(n), y]
-            plain = net.evaluate(x, y, loss="cross_entropy", metrics=["accuracy"], batch_size=4, device="reference")
+            plain = net.evaluate(
+                x,
+                y,
+                loss="cross_entropy",
+                metrics=["accuracy"],
+                batch_size=4,
+                device="reference",
+            )
             assert plain["loss"] == pytest.approx(each.mean(), rel=1e-5)
             assert plain["accuracy"] == pytest.approx((logits.argmax(1) == y).mean())
-            found = net.evaluate(x, y, loss="cross_entropy", batch_size=4, sample_weight=weights, device="reference")
+            found = net.evaluate(
+                x,
+                y,
+                loss="cross_entropy",
+                batch_size=4,
+                sample_weight=weights,
+                device="reference",
+            )
             assert found["loss"] == pytest.approx((weights * each).mean(), rel=1e-5)
     state = net.kept_predictions._state
     assert state is not None
@@ -374,10 +429,16 @@ def test_losses_have_programs_of_their_own() -> None:
     exponentials = np.exp(logits)
     for _ in range(2):
         soft = net.predict_proba(X, loss="cross_entropy", device="reference")
-        np.testing.assert_allclose(soft, exponentials / exponentials.sum(1, keepdims=True), rtol=1e-5)
-        sigmoid = net.predict_proba(X, loss=losses.BinaryCrossEntropy(), device="reference")
+        np.testing.assert_allclose(
+            soft, exponentials / exponentials.sum(1, keepdims=True), rtol=1e-5
+        )
+        sigmoid = net.predict_proba(
+            X, loss=losses.BinaryCrossEntropy(), device="reference"
+        )
         np.testing.assert_allclose(sigmoid, 1 / (1 + np.exp(-logits)), rtol=1e-5)
-        np.testing.assert_allclose(net.predict(X, device="reference"), logits, rtol=1e-6)
+        np.testing.assert_allclose(
+            net.predict(X, device="reference"), logits, rtol=1e-6
+        )
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 4, 9])
@@ -389,7 +450,9 @@ def test_batches_and_rests(n: int) -> None:
         assert found.shape == (n, 3)
         assert found.dtype == np.float32
         if n:
-            np.testing.assert_allclose(found, net(x.astype("f4")).numpy(), rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(
+                found, net(x.astype("f4")).numpy(), rtol=1e-5, atol=1e-6
+            )
 
 
 def test_no_rows_of_the_wrong_shape_are_refused() -> None:
@@ -426,7 +489,9 @@ def test_threads_predict_at_once_while_weights_change() -> None:
         while not done.is_set():
             found = net.predict(X[:n])
             scale = found[0, 0] / X[0, 0]
-            if not np.allclose(found, X[:n] * scale) or round(float(scale)) not in range(1, 60):
+            if not np.allclose(found, X[:n] * scale) or round(
+                float(scale)
+            ) not in range(1, 60):
                 faults.append(f"{scale}")
 
     threads = [threading.Thread(target=predicts, args=(n,)) for n in (1, 2, 5, 5)]

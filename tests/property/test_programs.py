@@ -38,10 +38,18 @@ def _agree(seeds: Sequence[int]) -> None:
     wrong = [outcome for outcome in outcomes if outcome.verdict.fault]
     if wrong:
         small = smallest(random_case(wrong[0].seed))
-        listed = "\n".join(f"seed {outcome.seed}: {outcome.verdict.fault}" for outcome in wrong)
-        pytest.fail(f"{listed}\n\nThe first of them, made small ({fault(small)}):\n\n{small.code()}", pytrace=False)
+        listed = "\n".join(
+            f"seed {outcome.seed}: {outcome.verdict.fault}" for outcome in wrong
+        )
+        pytest.fail(
+            f"{listed}\n\nThe first of them, made small ({fault(small)}):\n\n{small.code()}",
+            pytrace=False,
+        )
     assert [outcome.seed for outcome in outcomes] == list(seeds)
-    compared, elements = (sum(getattr(o.verdict, name) for o in outcomes) for name in ("compared", "elements"))
+    compared, elements = (
+        sum(getattr(o.verdict, name) for o in outcomes)
+        for name in ("compared", "elements")
+    )
     assert compared > 0.95 * elements  # rounding leaves the rest undecided, at jumps
 
 
@@ -68,20 +76,35 @@ def test_the_programs_hold_everything() -> None:
         case = random_case(seed)
         results = [node for node, _ in case.results]
         nodes = topological(results)
-        functions |= {node.attributes["function"] for node in nodes if node.op is Op.CALL}
+        functions |= {
+            node.attributes["function"] for node in nodes if node.op is Op.CALL
+        }
         nodes += topological(expand_calls(results))
         ops |= {node.op for node in nodes}
         kinds |= {node.dtype.name for node in nodes}
         sizes |= {size for node in nodes for size in node.shape}
         orders.add(case.order)
         if case.special:
-            values = np.concatenate([values, *(x.reshape(-1) for x in case.values.values() if x.dtype.kind == "f")])
+            values = np.concatenate(
+                [
+                    values,
+                    *(
+                        x.reshape(-1)
+                        for x in case.values.values()
+                        if x.dtype.kind == "f"
+                    ),
+                ]
+            )
     assert ops == set(Op) - {Op.DIMENSION}
     assert functions == set(FUNCTIONS)
     assert kinds == set(dtypes.DTYPES)
     assert {0, 1, 2, 3, 17} <= sizes
     assert orders == {0, 1, 2}
-    assert np.isnan(values).any() and np.isposinf(values).any() and np.isneginf(values).any()
+    assert (
+        np.isnan(values).any()
+        and np.isposinf(values).any()
+        and np.isneginf(values).any()
+    )
 
 
 def test_a_seed_is_always_the_same_program() -> None:
@@ -110,7 +133,10 @@ def _off(amount: float) -> dict[str, object]:
     return {"reference": ENGINES["reference"], "native": engine}
 
 
-@pytest.mark.parametrize(("kind", "amount"), [("float32", 1e-4), ("float64", 1e-12), ("int64", 1), ("uint8", 1)])
+@pytest.mark.parametrize(
+    ("kind", "amount"),
+    [("float32", 1e-4), ("float64", 1e-12), ("int64", 1), ("uint8", 1)],
+)
 def test_a_small_error_is_found(kind: str, amount: float) -> None:
     values = (np.arange(1, 13).reshape(3, 4) * 1.3).astype(kind)
     case = _matrix(values, lambda x: build.sum_over(build.multiply(x, x), 0))
@@ -124,7 +150,9 @@ def test_cancellation_and_jumps_are_no_errors() -> None:
     case = _matrix(values, lambda x: build.sum_over(build.multiply(x, 1.1), 1))
     assert check(case, _off(0.5)).fault == ""  # type: ignore[arg-type]
     whole = np.arange(1, 101).astype(np.float32)
-    verdict = check(_matrix(whole, lambda x: build.floor(build.multiply(build.divide(x, 0.3), 0.3))))
+    verdict = check(
+        _matrix(whole, lambda x: build.floor(build.multiply(build.divide(x, 0.3), 0.3)))
+    )
     assert verdict.fault == "" and verdict.compared < 60
 
 
@@ -132,21 +160,32 @@ def test_a_failing_program_is_made_small() -> None:
     """A program is wrong where it sorts: one sorting operation of an input is left."""
 
     def fails(case: Case) -> bool:
-        return any(node.op is Op.ARGSORT for node in topological([node for node, _ in case.results]))
+        return any(
+            node.op is Op.ARGSORT
+            for node in topological([node for node, _ in case.results])
+        )
 
-    seed = next(seed for seed in range(10_000) if fails(random_case(seed)) and random_case(seed).size > 8)
+    seed = next(
+        seed
+        for seed in range(10_000)
+        if fails(random_case(seed)) and random_case(seed).size > 8
+    )
     small = shrunk(random_case(seed), fails)
     assert small.size == 1 and len(small.results) == 1 and small.order == 0
     assert "build.argsort(x0, axis=" in small.code()
 
 
-def test_the_text_of_a_program_runs_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_text_of_a_program_runs_by_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     for seed in (3, 5, 8, 13):
         exec(random_case(seed).code(), {})
     assert len(capsys.readouterr().out.splitlines()) == 8  # two engines each
 
 
-def test_a_crash_and_an_endless_loop_have_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_and_an_endless_loop_have_a_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(isolate, "_SECONDS", 2.0)
 
     def make(seed: int) -> Case:
@@ -160,6 +199,8 @@ def test_a_crash_and_an_endless_loop_have_a_seed(monkeypatch: pytest.MonkeyPatch
 
     found = {outcome.seed: outcome.verdict for outcome in verdicts(range(7), make)}
     assert list(found) == list(range(7))
-    assert found[2].fault == "crashes: SIGSEGV" and found[4].fault.startswith("hangs: no answer for 2 seconds")
+    assert found[2].fault == "crashes: SIGSEGV" and found[4].fault.startswith(
+        "hangs: no answer for 2 seconds"
+    )
     assert found[5].fault == "building raises ValueError: no such program"
     assert {found[seed] for seed in (0, 1, 3, 6)} == {Verdict("", 3, 3)}

@@ -24,7 +24,13 @@ def test_options_together_in_machine_code(seed, tmp_path):
 
 def _as_many(case: Case) -> bool:
     """Whether ``fit_many`` takes these options."""
-    return not (case.augmented or case.class_weight or case.halt or case.validation.endswith("data") or case.fits > 1)
+    return not (
+        case.augmented
+        or case.class_weight
+        or case.halt
+        or case.validation.endswith("data")
+        or case.fits > 1
+    )
 
 
 def _check_many(case: Case, device: str) -> None:
@@ -32,17 +38,34 @@ def _check_many(case: Case, device: str) -> None:
     x, y, w = case.data()
     rows, held = np.arange(case.n), None
     if case.validation == "split":
-        parts = split(case.n, validation=0.3, test=0.0, seed=case.seed % 100, stratify=y if case.n_out == 3 else None)
+        parts = split(
+            case.n,
+            validation=0.3,
+            test=0.0,
+            seed=case.seed % 100,
+            stratify=y if case.n_out == 3 else None,
+        )
         rows, held = parts.train, parts.validation
     models, seed = [case.model() for _ in range(3)], case.seed % 100
     expected, epochs, step_losses = by_the_loop(case, models[1].state_dict(), 0)
     found = train.fit_many(
-        models, x, y, loss=case.loss, optimizer=[case.optimizer] * 3, regularizers=list(case.regularizers),
-        seed=[seed + 1, seed, seed + 2], train_rows=[rows] * 3, validation_rows=None if held is None else [held] * 3,
-        epochs=[1, case.epochs, case.epochs + 1], batch_size=case.batch_size, callbacks=callbacks_of(case),
-        metrics=["rmse"] if case.n_out == 2 else [], sample_weight=w if case.weighted else None, shuffle=case.shuffle,
+        models,
+        x,
+        y,
+        loss=case.loss,
+        optimizer=[case.optimizer] * 3,
+        regularizers=list(case.regularizers),
+        seed=[seed + 1, seed, seed + 2],
+        train_rows=[rows] * 3,
+        validation_rows=None if held is None else [held] * 3,
+        epochs=[1, case.epochs, case.epochs + 1],
+        batch_size=case.batch_size,
+        callbacks=callbacks_of(case),
+        metrics=["rmse"] if case.n_out == 2 else [],
+        sample_weight=w if case.weighted else None,
+        shuffle=case.shuffle,
         device=device,
-    )[1]  # fmt: skip
+    )[1]
     close = {"rtol": 1e-6, "atol": 1e-8, "err_msg": str(case)}
     np.testing.assert_allclose(found.step_losses, step_losses, **close)
     for ours, theirs in zip(found.epochs, epochs, strict=True):
@@ -53,7 +76,9 @@ def _check_many(case: Case, device: str) -> None:
         np.testing.assert_allclose(value, expected[name], **close)
 
 
-@pytest.mark.parametrize("seed", [seed for seed in range(2000, 2150) if _as_many(draw(seed))][:8])
+@pytest.mark.parametrize(
+    "seed", [seed for seed in range(2000, 2150) if _as_many(draw(seed))][:8]
+)
 def test_options_of_many_models(seed):
     _check_many(draw(seed), "reference")
 
@@ -76,5 +101,7 @@ def test_many_options_together_in_machine_code(block, tmp_path):
 @pytest.mark.parametrize("device", ["reference", "cpu"])
 def test_many_options_of_many_models(device):
     count = 150 if device == "reference" else 30
-    for seed in [seed for seed in range(30_000, 31_000) if _as_many(draw(seed))][:count]:
+    for seed in [seed for seed in range(30_000, 31_000) if _as_many(draw(seed))][
+        :count
+    ]:
         _check_many(draw(seed), device)

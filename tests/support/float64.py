@@ -26,22 +26,44 @@ def doubled(program: StepProgram) -> StepProgram:
     def twin(node: Node) -> Node:
         if node.dtype is not dtypes.FLOAT32:
             return node
-        return build.input_node(str(node.attributes["name"]), node.shape, dtypes.FLOAT64)
+        return build.input_node(
+            str(node.attributes["name"]), node.shape, dtypes.FLOAT64
+        )
 
     state, batch = tuple(map(twin, program.state)), tuple(map(twin, program.batch))
     same = {node: node for node in (program.step, program.seed, *program.scalars)}
-    twins = dict(zip((*program.state, *program.batch), (*state, *batch), strict=True)) | same
+    twins = (
+        dict(zip((*program.state, *program.batch), (*state, *batch), strict=True))
+        | same
+    )
     outputs = in_float64([*program.next_state, *program.metrics], twins)
     n = len(state)
-    return replace(program, state=state, batch=batch, next_state=tuple(outputs[:n]), metrics=tuple(outputs[n:]))
+    return replace(
+        program,
+        state=state,
+        batch=batch,
+        next_state=tuple(outputs[:n]),
+        metrics=tuple(outputs[n:]),
+    )
 
 
-def prepared(name: str, steps: int) -> tuple[Workload, StepProgram, list[Array], list[Array]]:
+def prepared(
+    name: str, steps: int
+) -> tuple[Workload, StepProgram, list[Array], list[Array]]:
     """Return a workload, its step in float64, its first state, and the data of some steps."""
-    workload = replace(WORKLOADS[name], batch_size=SMALLER.get(name, WORKLOADS[name].batch_size))
-    arrays = workload.data(min(workload.examples, steps * workload.batch_size), np.random.default_rng(0))
+    workload = replace(
+        WORKLOADS[name], batch_size=SMALLER.get(name, WORKLOADS[name].batch_size)
+    )
+    arrays = workload.data(
+        min(workload.examples, steps * workload.batch_size), np.random.default_rng(0)
+    )
     step, state = built(workload, arrays)
-    return workload, doubled(step.program), [_wide(a) for a in state], [_wide(a) for a in arrays]
+    return (
+        workload,
+        doubled(step.program),
+        [_wide(a) for a in state],
+        [_wide(a) for a in arrays],
+    )
 
 
 def orders(workload: Workload, rows: int, steps: int) -> npt.NDArray[np.int64]:

@@ -32,13 +32,19 @@ def rate_of(schedule: Any, t: int) -> float:
             return float(eta / (1 + s["decay"] * t))
         case "CosineDecay":
             part = (t / s["steps"]) % 1 if s["restarts"] else min(1, t / s["steps"])
-            return float(s["end"] + (eta - s["end"]) * (1 + math.cos(math.pi * part)) / 2)
+            return float(
+                s["end"] + (eta - s["end"]) * (1 + math.cos(math.pi * part)) / 2
+            )
         case "PolynomialDecay":
-            return float(s["end"] + (eta - s["end"]) * (1 - min(1, t / s["steps"])) ** s["power"])
+            return float(
+                s["end"] + (eta - s["end"]) * (1 - min(1, t / s["steps"])) ** s["power"]
+            )
         case "Piecewise":
             return float(s["rates"][sum(t >= boundary for boundary in s["boundaries"])])
         case "WarmUp":
-            later = rate_of(eta, max(t - s["steps"], 0)) if isinstance(eta, dict) else eta
+            later = (
+                rate_of(eta, max(t - s["steps"], 0)) if isinstance(eta, dict) else eta
+            )
             return float(min(1, (t + 1) / s["steps"]) * later)
     raise ValueError(s["schedule"])
 
@@ -50,7 +56,14 @@ class ByHand:
         self.c = config
         self.kept: dict[str, list[Array]] = {}
 
-    def step(self, names: list[str], p: list[Array], g: list[Array], t: int, factor: float = 1.0) -> list[Array]:
+    def step(
+        self,
+        names: list[str],
+        p: list[Array],
+        g: list[Array],
+        t: int,
+        factor: float = 1.0,
+    ) -> list[Array]:
         return self.moved(names, p, self.clipped(g), t, factor)
 
     def clipped(self, g: list[Array]) -> list[Array]:
@@ -67,9 +80,14 @@ class ByHand:
     def rates(self, names: list[str], t: int) -> list[float]:
         return [self.rate(t)] * len(names)
 
-    def moved(self, names: list[str], p: list[Array], g: list[Array], t: int, factor: float) -> list[Array]:
+    def moved(
+        self, names: list[str], p: list[Array], g: list[Array], t: int, factor: float
+    ) -> list[Array]:
         eta = self.rate(t) * factor
-        return [self.one(self.kept.setdefault(n, []), x, d, t, eta) for n, x, d in zip(names, p, g, strict=True)]
+        return [
+            self.one(self.kept.setdefault(n, []), x, d, t, eta)
+            for n, x, d in zip(names, p, g, strict=True)
+        ]
 
     def one(self, kept: list[Array], p: Array, g: Array, t: int, eta: float) -> Array:
         c = self.c
@@ -89,7 +107,10 @@ class ByHand:
             case "Adam" | "AdamW":
                 kept[0] = c["beta1"] * kept[0] + (1 - c["beta1"]) * g
                 kept[1] = c["beta2"] * kept[1] + (1 - c["beta2"]) * g * g
-                first, second = kept[0] / (1 - c["beta1"] ** (t + 1)), kept[1] / (1 - c["beta2"] ** (t + 1))
+                first, second = (
+                    kept[0] / (1 - c["beta1"] ** (t + 1)),
+                    kept[1] / (1 - c["beta2"] ** (t + 1)),
+                )
                 return -eta * first / (np.sqrt(second) + c["epsilon"])
             case "RMSProp":
                 kept[0] = c["beta"] * kept[0] + (1 - c["beta"]) * g * g
@@ -106,7 +127,9 @@ class ByHand:
             return -eta * g
         if self.c["velocity"] == "with_rate":
             kept[0] = alpha * old - eta * g
-            return (1 + alpha) * kept[0] - alpha * old if self.c["nesterov"] else kept[0]
+            return (
+                (1 + alpha) * kept[0] - alpha * old if self.c["nesterov"] else kept[0]
+            )
         kept[0] = alpha * old + g
         return -eta * (g + alpha * kept[0] if self.c["nesterov"] else kept[0])
 
@@ -114,10 +137,16 @@ class ByHand:
 class Grouped(ByHand):
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.inner = {key: by_hand(value) for key, value in {**config["groups"], "default": config["default"]}.items()}
+        self.inner = {
+            key: by_hand(value)
+            for key, value in {**config["groups"], "default": config["default"]}.items()
+        }
 
     def of(self, name: str) -> str:
-        return next((pattern for pattern in self.c["groups"] if fnmatchcase(name, pattern)), "default")
+        return next(
+            (pattern for pattern in self.c["groups"] if fnmatchcase(name, pattern)),
+            "default",
+        )
 
     def rate(self, t: int) -> float:
         return self.inner["default"].rate(t)
@@ -125,13 +154,17 @@ class Grouped(ByHand):
     def rates(self, names: list[str], t: int) -> list[float]:
         return [self.inner[self.of(name)].rates([name], t)[0] for name in names]
 
-    def moved(self, names: list[str], p: list[Array], g: list[Array], t: int, factor: float) -> list[Array]:
+    def moved(
+        self, names: list[str], p: list[Array], g: list[Array], t: int, factor: float
+    ) -> list[Array]:
         updates: dict[str, Array] = {}
         for key, optimizer in self.inner.items():
             own = [i for i, name in enumerate(names) if self.of(name) == key]
             if own:
                 mine = [names[i] for i in own]
-                steps = optimizer.step(mine, [p[i] for i in own], [g[i] for i in own], t, factor)
+                steps = optimizer.step(
+                    mine, [p[i] for i in own], [g[i] for i in own], t, factor
+                )
                 updates |= dict(zip(mine, steps, strict=True))
         return [updates[name] for name in names]
 
@@ -154,9 +187,13 @@ class AccumulatedByHand(_Around):
 
     def rates(self, names: list[str], t: int) -> list[float]:
         k = self.c["every"]
-        return self.inside.rates(names, t // k) if t % k == k - 1 else [0.0] * len(names)
+        return (
+            self.inside.rates(names, t // k) if t % k == k - 1 else [0.0] * len(names)
+        )
 
-    def moved(self, names: list[str], p: list[Array], g: list[Array], t: int, factor: float) -> list[Array]:
+    def moved(
+        self, names: list[str], p: list[Array], g: list[Array], t: int, factor: float
+    ) -> list[Array]:
         k = self.c["every"]
         for name, slope in zip(names, g, strict=True):
             self.kept.setdefault(name, []).append(slope)
@@ -167,11 +204,15 @@ class AccumulatedByHand(_Around):
 
 
 class AveragedByHand(_Around):
-    def moved(self, names: list[str], p: list[Array], g: list[Array], t: int, factor: float) -> list[Array]:
+    def moved(
+        self, names: list[str], p: list[Array], g: list[Array], t: int, factor: float
+    ) -> list[Array]:
         steps = self.inside.step(names, p, g, t, factor)
         for name, x, step in zip(names, p, steps, strict=True):
             (mean,) = self.kept.get(name, [x])
-            self.kept[name] = [self.c["decay"] * mean + (1 - self.c["decay"]) * (x + step)]
+            self.kept[name] = [
+                self.c["decay"] * mean + (1 - self.c["decay"]) * (x + step)
+            ]
         return steps
 
     def averages(self) -> dict[str, Array]:
@@ -179,20 +220,33 @@ class AveragedByHand(_Around):
 
 
 class ProximalByHand(_Around):
-    def moved(self, names: list[str], p: list[Array], g: list[Array], t: int, factor: float) -> list[Array]:
+    def moved(
+        self, names: list[str], p: list[Array], g: list[Array], t: int, factor: float
+    ) -> list[Array]:
         updates = []
-        steps = zip(names, p, self.inside.step(names, p, g, t, factor), self.rates(names, t), strict=True)
+        steps = zip(
+            names,
+            p,
+            self.inside.step(names, p, g, t, factor),
+            self.rates(names, t),
+            strict=True,
+        )
         for name, x, step, eta in steps:
             moved = x + step
             if fnmatchcase(name, self.c["pattern"]):
-                moved = np.sign(moved) * np.maximum(np.abs(moved) - eta * factor * self.c["strength"], 0.0)
+                moved = np.sign(moved) * np.maximum(
+                    np.abs(moved) - eta * factor * self.c["strength"], 0.0
+                )
             updates.append(moved - x)
         return updates
 
 
 _KINDS = {
-    "Groups": Grouped, "Accumulated": AccumulatedByHand, "Averaged": AveragedByHand, "Proximal": ProximalByHand,
-}  # fmt: skip
+    "Groups": Grouped,
+    "Accumulated": AccumulatedByHand,
+    "Averaged": AveragedByHand,
+    "Proximal": ProximalByHand,
+}
 
 
 def by_hand(config: Config) -> ByHand:

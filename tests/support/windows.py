@@ -34,7 +34,9 @@ class Pooling:
 def poolings(rank: int) -> Iterator[Pooling]:
     """Return every window, stride and padding that fits the image of this rank."""
     largest = {1: 7, 2: 5, 3: 4}[rank]
-    for window, stride in itertools.product(range(1, largest + 1), range(1, largest + 2)):
+    for window, stride in itertools.product(
+        range(1, largest + 1), range(1, largest + 2)
+    ):
         for padding in range(window // 2 + 1):
             if rank < 3 or padding in (0, window // 2):
                 yield Pooling(rank, window, stride, padding)
@@ -42,12 +44,18 @@ def poolings(rank: int) -> Iterator[Pooling]:
 
 def pooled(kind: str, x: Node, p: Pooling) -> Node:
     """Return "max", "average" or "lp" (p = 2) of each window."""
-    sizes = {"window": (p.window,) * p.rank, "stride": (p.stride,) * p.rank, "padding": p.borders}
+    sizes = {
+        "window": (p.window,) * p.rank,
+        "stride": (p.stride,) * p.rank,
+        "padding": p.borders,
+    }
     if kind == "max":
         return f.max_pool(x, **sizes)
     if kind == "average":
         return f.average_pool(x, **sizes)
-    total = build.multiply(f.average_pool(build.multiply(x, x), **sizes), float(p.window**p.rank))
+    total = build.multiply(
+        f.average_pool(build.multiply(x, x), **sizes), float(p.window**p.rank)
+    )
     return build.sqrt(total)
 
 
@@ -59,7 +67,9 @@ def with_gradient(x: Node, y: Node) -> list[Node]:
 def pooling_program(kind: str, rank: int, dtype: DType) -> tuple[Node, list[Node]]:
     """Return an image, and for every pooling of a rank its result and gradient."""
     x = build.input_node("x", (2, *SIZES[rank], 2), dtype)
-    return x, [node for p in poolings(rank) for node in with_gradient(x, pooled(kind, x, p))]
+    return x, [
+        node for p in poolings(rank) for node in with_gradient(x, pooled(kind, x, p))
+    ]
 
 
 SLICED = (13, 3)
@@ -68,7 +78,11 @@ SLICED = (13, 3)
 def slices() -> list[slice]:
     """Return slices of 13 rows with steps of either sign, from and to everywhere."""
     steps = (-7, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 7)
-    return [slice(start, stop, step) for step in steps for start, stop in ((None, None), (3, None), (-2, 1), (1, -2))]
+    return [
+        slice(start, stop, step)
+        for step in steps
+        for start, stop in ((None, None), (3, None), (-2, 1), (1, -2))
+    ]
 
 
 def slice_program(dtype: DType) -> tuple[Node, list[Node]]:
@@ -80,7 +94,9 @@ def slice_program(dtype: DType) -> tuple[Node, list[Node]]:
         lambda x, part: index(build.flip(x, (0,)), part),
         lambda x, part: index(build.reshape(build.flip(x, (1,)), (-1,)), part),
         lambda x, part: index(build.reshape(algebra.swap_axes(x, 0, 1), (-1,)), part),
-        lambda x, part: build.reshape(index(build.pad(x, (2, 1), (1, 2), (1, 0)), part), (-1,)),
+        lambda x, part: build.reshape(
+            index(build.pad(x, (2, 1), (1, 2), (1, 0)), part), (-1,)
+        ),
     ]
     for part, form in itertools.product(slices(), forms):
         y = form(x, part)

@@ -14,7 +14,9 @@ import pytest
 
 from deltarule import files
 
-posix = pytest.mark.skipif(sys.platform == "win32", reason="links, locks and signals of POSIX")
+posix = pytest.mark.skipif(
+    sys.platform == "win32", reason="links, locks and signals of POSIX"
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -48,7 +50,9 @@ def test_a_failure_leaves_the_old_content_and_no_draft(tmp_path, monkeypatch, st
 
 
 def test_long_names_are_written(tmp_path):
-    target = tmp_path / ("δ" * 120 + ".dr")  # 243 bytes of the 255 that file systems take
+    target = tmp_path / (
+        "δ" * 120 + ".dr"
+    )  # 243 bytes of the 255 that file systems take
     files.write_atomically(target, b"x")
     assert target.read_bytes() == b"x"
 
@@ -61,11 +65,17 @@ def test_threads_on_one_path_leave_whole_files(tmp_path):
 
     def read() -> None:
         while not done.is_set():
-            torn.extend([len(found)] if (found := target.read_bytes()) not in contents else [])
+            torn.extend(
+                [len(found)] if (found := target.read_bytes()) not in contents else []
+            )
 
     reader = threading.Thread(target=read)
     writers = [
-        threading.Thread(target=lambda content=content: [files.write_atomically(target, content) for _ in range(10)])
+        threading.Thread(
+            target=lambda content=content: [
+                files.write_atomically(target, content) for _ in range(10)
+            ]
+        )
         for content in contents
     ]
     reader.start()
@@ -75,7 +85,9 @@ def test_threads_on_one_path_leave_whole_files(tmp_path):
         writer.join()
     done.set()
     reader.join()
-    assert torn == [] and target.read_bytes() in contents and names(tmp_path) == ["run.dr"]
+    assert (
+        torn == [] and target.read_bytes() in contents and names(tmp_path) == ["run.dr"]
+    )
 
 
 @posix
@@ -103,7 +115,10 @@ def test_drafts_of_killed_writers_are_removed_and_those_at_work_are_kept(tmp_pat
     target = tmp_path / "run.dr"
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(target)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITER, str(target)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for _ in range(2)
     ]
@@ -117,7 +132,11 @@ def test_drafts_of_killed_writers_are_removed_and_those_at_work_are_kept(tmp_pat
     files.write_atomically(target, b"ours")
     assert len(names(tmp_path)) == 2 and target.read_bytes() == b"ours"
     working.communicate("")
-    assert working.returncode == 0 and target.read_bytes() == b"from the child" and names(tmp_path) == ["run.dr"]
+    assert (
+        working.returncode == 0
+        and target.read_bytes() == b"from the child"
+        and names(tmp_path) == ["run.dr"]
+    )
 
 
 @posix

@@ -9,24 +9,52 @@ import pytest
 
 import deltarule as dr
 
-ROOMS = ["nn", "optim", "losses", "train", "data", "learners", "generative", "linalg", "interop"]
-LATE = ["derive", "grade", "exam", "load", "optimizer_steps", "derive_hessian", "derive_jacobian"]
+ROOMS = [
+    "nn",
+    "optim",
+    "losses",
+    "train",
+    "data",
+    "learners",
+    "generative",
+    "linalg",
+    "interop",
+]
+LATE = [
+    "derive",
+    "grade",
+    "exam",
+    "load",
+    "optimizer_steps",
+    "derive_hessian",
+    "derive_jacobian",
+]
 
 
 def _fresh(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 
 @pytest.mark.parametrize(
-    "place", ["interop.onnx.load", "interop.onnx.export", "interop.torch.load_weights", "nn.Linear"]
+    "place",
+    [
+        "interop.onnx.load",
+        "interop.onnx.export",
+        "interop.torch.load_weights",
+        "nn.Linear",
+    ],
 )
 def test_rooms_are_entered_on_first_use(place: str) -> None:
     assert _fresh(f"import deltarule as dr; print(callable(dr.{place}))") == "True"
 
 
 def test_completion_lists_what_is_there() -> None:
-    listed = _fresh("import deltarule; print(*dir(deltarule)); print(*dir(deltarule.interop))").split()
+    listed = _fresh(
+        "import deltarule; print(*dir(deltarule)); print(*dir(deltarule.interop))"
+    ).split()
     assert set(ROOMS) | set(LATE) | {"Tensor", "onnx", "torch"} <= set(listed)
     for name in dir(dr):
         assert hasattr(dr, name), name
@@ -34,7 +62,8 @@ def test_completion_lists_what_is_there() -> None:
 
 def test_importing_stays_light() -> None:
     code = (
-        "import sys, deltarule; print([n for n in ('sklearn', 'onnx', 'llvmlite', 'deltarule.nn') if n in sys.modules])"
+        "import sys, deltarule; "
+        "print([n for n in ('sklearn', 'onnx', 'llvmlite', 'deltarule.nn') if n in sys.modules])"
     )
     assert _fresh(code) == "[]"
 

@@ -17,9 +17,17 @@ def pca() -> str:
     x = random.normal(size=(150, 2)) @ [[2.0, 1.1], [-0.3, 0.6]] + [1.0, 2.0]
     learner = learners.PCA().fit(x)
     strokes = []
-    for k, (axis, variance) in enumerate(zip(learner.components_, learner.explained_variance_, strict=True)):
+    for k, (axis, variance) in enumerate(
+        zip(learner.components_, learner.explained_variance_, strict=True)
+    ):
         tip = learner.mean_ + 2 * np.sqrt(variance) * axis
-        strokes.append(Stroke(*np.stack([learner.mean_, tip]).T, k + 1, f"{'first' if k == 0 else 'second'} axis"))
+        strokes.append(
+            Stroke(
+                *np.stack([learner.mean_, tip]).T,
+                k + 1,
+                f"{'first' if k == 0 else 'second'} axis",
+            )
+        )
     first, second = learner.explained_variance_ratio_
     title = f"{first:.0%} of the variance along the first axis, {second:.0%} along the second"
     return scene([("", x)], strokes, title, "x₁", "x₂", size=(560, 330))
@@ -29,7 +37,9 @@ def fast_ica() -> str:
     """Draw mixtures and the sources found in them."""
     t = np.arange(240) / 10.0
     sources = np.stack([np.sin(2 * t), 2 * (t / 1.9 % 1) - 1], axis=1)
-    mixed = sources @ [[1.0, 0.6], [0.7, 1.0]] + 0.02 * np.random.default_rng(0).normal(size=(240, 2))
+    mixed = sources @ [[1.0, 0.6], [0.7, 1.0]] + 0.02 * np.random.default_rng(0).normal(
+        size=(240, 2)
+    )
     found = learners.FastICA().fit_transform(mixed)
     rows = [
         ("mixture 1", mixed[:, 0]),
@@ -37,8 +47,13 @@ def fast_ica() -> str:
         ("source 1", found[:, 0]),
         ("source 2", found[:, 1]),
     ]
-    lines = [series(name, t, row / row.std() + 4.5 * (3 - k)) for k, (name, row) in enumerate(rows)]
-    return line_chart(lines, "Two mixtures, and what FastICA finds in them", "time", "", height=360)
+    lines = [
+        series(name, t, row / row.std() + 4.5 * (3 - k))
+        for k, (name, row) in enumerate(rows)
+    ]
+    return line_chart(
+        lines, "Two mixtures, and what FastICA finds in them", "time", "", height=360
+    )
 
 
 def _map(places: Array, labels: Array, title: str) -> str:
@@ -56,11 +71,21 @@ def tsne() -> str:
 def umap() -> str:
     """Draw a map of digits."""
     x, y = (part[:_N_ON_MAP] for part in digits())
-    return _map(learners.UMAP(min_dist=0.5, random_state=0).fit_transform(x), y, f"{_N_ON_MAP} digits by UMAP")
+    return _map(
+        learners.UMAP(min_dist=0.5, random_state=0).fit_transform(x),
+        y,
+        f"{_N_ON_MAP} digits by UMAP",
+    )
 
 
 def parametric_umap() -> str:
     """Draw digits that the network has not seen."""
     x, y = digits()
-    learner = learners.ParametricUMAP(min_dist=0.5, epochs=40, random_state=0).fit(x[_N_ON_MAP:1000])
-    return _map(learner.transform(x[:_N_ON_MAP]), y[:_N_ON_MAP], f"{_N_ON_MAP} digits that the network has not seen")
+    learner = learners.ParametricUMAP(min_dist=0.5, epochs=40, random_state=0).fit(
+        x[_N_ON_MAP:1000]
+    )
+    return _map(
+        learner.transform(x[:_N_ON_MAP]),
+        y[:_N_ON_MAP],
+        f"{_N_ON_MAP} digits that the network has not seen",
+    )

@@ -19,12 +19,18 @@ def bagging_classifier() -> str:
     counts = (5, 8, 12, 18, 27, 40, 60)
     held, bag = [], []
     for k in counts:
-        learner = learners.BaggingClassifier(DecisionTreeClassifier(), n_estimators=k, random_state=0)
+        learner = learners.BaggingClassifier(
+            DecisionTreeClassifier(), n_estimators=k, random_state=0
+        )
         learner.fit(x[:1000], y[:1000])
         held.append(1 - learner.score(x[1000:], y[1000:]))
         bag.append(1 - learner.oob_score_)
-    return line_chart([series("held out", counts, held), series("out of bag", counts, bag, True)],
-                      "k trees on 1000 digits", "k", "error")  # fmt: skip
+    return line_chart(
+        [series("held out", counts, held), series("out of bag", counts, bag, True)],
+        "k trees on 1000 digits",
+        "k",
+        "error",
+    )
 
 
 def bagging_regressor() -> str:
@@ -33,18 +39,41 @@ def bagging_regressor() -> str:
     x = random.uniform(0, 6, size=(200, 1))
     y = np.sin(x[:, 0]) + 0.5 * random.normal(size=200)
     at = np.linspace(0.3, 5.7, 200)[:, None]
-    members = learners.BaggingRegressor(learners.KNNRegressor(1), n_estimators=30, random_state=0).fit(x, y).estimators_
+    members = (
+        learners.BaggingRegressor(
+            learners.KNNRegressor(1), n_estimators=30, random_state=0
+        )
+        .fit(x, y)
+        .estimators_
+    )
     predictions = np.stack([member.predict(at) for member in members])
     truth = np.sin(at[:, 0])
     counts = (1, 2, 3, 5, 8, 12, 20, 30)
-    draws = [[random.choice(30, size=k, replace=False) for _ in range(300)] for k in counts]
+    draws = [
+        [random.choice(30, size=k, replace=False) for _ in range(300)] for k in counts
+    ]
     measured = [
-        float(np.mean([np.mean((predictions[rows].mean(axis=0) - truth) ** 2) for rows in some])) for some in draws
+        float(
+            np.mean(
+                [
+                    np.mean((predictions[rows].mean(axis=0) - truth) ** 2)
+                    for rows in some
+                ]
+            )
+        )
+        for some in draws
     ]
     report = learners.error_correlation(predictions, truth)
     expected = [report.variance / k + (k - 1) * report.covariance / k for k in counts]
-    return line_chart([series("measured", counts, measured), series("v/k + (k − 1)c/k", counts, expected, True)],
-                      "Averages of k 1-NN regressors", "k", "mean square error")  # fmt: skip
+    return line_chart(
+        [
+            series("measured", counts, measured),
+            series("v/k + (k − 1)c/k", counts, expected, True),
+        ],
+        "Averages of k 1-NN regressors",
+        "k",
+        "mean square error",
+    )
 
 
 def network_search_cv() -> str:
@@ -55,12 +84,23 @@ def network_search_cv() -> str:
     sizes = [(4,), (16,), (64,)]
     learner = learners.MLPClassifier(epochs=15, random_state=0)
     folds = StratifiedKFold(4, shuffle=True, random_state=0)
-    search = learners.NetworkSearchCV(learner, {"hidden_sizes": sizes, "learning_rate": rates}, cv=folds).fit(x, y)
+    search = learners.NetworkSearchCV(
+        learner, {"hidden_sizes": sizes, "learning_rate": rates}, cv=folds
+    ).fit(x, y)
     found = {
         (p["hidden_sizes"], p["learning_rate"]): score
-        for p, score in zip(search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True)
+        for p, score in zip(
+            search.cv_results_["params"],
+            search.cv_results_["mean_test_score"],
+            strict=True,
+        )
     }
-    lines = [series(f"{size[0]} units", np.log10(rates), [found[size, rate] for rate in rates]) for size in sizes]
+    lines = [
+        series(
+            f"{size[0]} units", np.log10(rates), [found[size, rate] for rate in rates]
+        )
+        for size in sizes
+    ]
     best = search.best_params_
     title = f"Best: {best['hidden_sizes'][0]} units, η = {best['learning_rate']:.2g}, {search.best_score_:.1%} right"
     return line_chart(lines, title, "log₁₀ η", "accuracy in the folds left out")
@@ -71,14 +111,30 @@ def snapshots() -> str:
     x, y = digits()
     x = x / x.max()
     kept = learners.Snapshots(cycle_epochs=12)
-    learner = learners.MLPClassifier((24,), epochs=96, learning_rate=0.03, callbacks=[kept], random_state=0)
+    learner = learners.MLPClassifier(
+        (24,), epochs=96, learning_rate=0.03, callbacks=[kept], random_state=0
+    )
     learner.fit(x[:500], y[:500])
-    shares = np.stack([_softmax(train.predict(model, x[500:])) for model in kept.models(learner.network_)])
+    shares = np.stack(
+        [
+            _softmax(train.predict(model, x[500:]))
+            for model in kept.models(learner.network_)
+        ]
+    )
     count = np.arange(1, len(shares) + 1)
     single = [float((share.argmax(axis=1) != y[500:]).mean()) for share in shares]
-    joint = [float((shares[:k].mean(axis=0).argmax(axis=1) != y[500:]).mean()) for k in count]
-    return line_chart([series("k-th snapshot", count, single), series("mean of the first k", count, joint)],
-                      "Eight snapshots of one run, 500 digits", "k", "error on 1297 other digits")  # fmt: skip
+    joint = [
+        float((shares[:k].mean(axis=0).argmax(axis=1) != y[500:]).mean()) for k in count
+    ]
+    return line_chart(
+        [
+            series("k-th snapshot", count, single),
+            series("mean of the first k", count, joint),
+        ],
+        "Eight snapshots of one run, 500 digits",
+        "k",
+        "error on 1297 other digits",
+    )
 
 
 def _softmax(scores: Array) -> Array:
@@ -100,7 +156,10 @@ def running_statistics() -> str:
         running.append(max(abs(float(statistics.variance()) / truth - 1), 1e-17))
         naive.append(max(abs(float((x * x).mean() - x.mean() ** 2) / truth - 1), 1e-17))
     return line_chart(
-        [series("Σx²/n − μ²", powers, naive), series("RunningStatistics", powers, running)],
+        [
+            series("Σx²/n − μ²", powers, naive),
+            series("RunningStatistics", powers, running),
+        ],
         "Variance of 1000 numbers of deviation 1",
         "log₁₀ of their mean",
         "relative error",

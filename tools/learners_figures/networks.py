@@ -13,13 +13,26 @@ from learners_figures.scene import Array, Stroke, boundary, digits, moons, scene
 def mlp_classifier() -> str:
     """Draw the boundaries of a network and of the best line."""
     x, y = moons(160, 0.18)
-    net = learners.MLPClassifier((32,), activation="tanh", epochs=200, learning_rate=0.02, random_state=0).fit(x, y)
+    net = learners.MLPClassifier(
+        (32,), activation="tanh", epochs=200, learning_rate=0.02, random_state=0
+    ).fit(x, y)
     line = learners.LogisticRegression().fit(x, y)
     strokes = [
-        Stroke(*boundary(lambda points: line.decision_function(points), x), 3, "straight", faint=True),
-        Stroke(*boundary(lambda points: net.predict_proba(points)[:, 1] - 0.5, x), 2, "32 units"),
+        Stroke(
+            *boundary(lambda points: line.decision_function(points), x),
+            3,
+            "straight",
+            faint=True,
+        ),
+        Stroke(
+            *boundary(lambda points: net.predict_proba(points)[:, 1] - 0.5, x),
+            2,
+            "32 units",
+        ),
     ]
-    title = f"Right: {net.score(x, y):.0%}, and {line.score(x, y):.0%} by a straight line"
+    title = (
+        f"Right: {net.score(x, y):.0%}, and {line.score(x, y):.0%} by a straight line"
+    )
     return scene([("", x[y == 0]), ("", x[y == 1])], strokes, title, "x₁", "x₂")
 
 
@@ -32,35 +45,53 @@ def _wave(n: int, end: float, noise: float) -> tuple[Array, Array]:
 def mlp_regressor() -> str:
     """Draw a noisy curve and the fit."""
     x, y = _wave(80, 6.0, 0.25)
-    net = learners.MLPRegressor((32, 32), activation="tanh", epochs=300, learning_rate=0.01, batch_size=16,
-                                random_state=0)  # fmt: skip
+    net = learners.MLPRegressor(
+        (32, 32),
+        activation="tanh",
+        epochs=300,
+        learning_rate=0.01,
+        batch_size=16,
+        random_state=0,
+    )
     net.fit(x[:, None] / 3 - 1, y)
     at = np.linspace(0, 6, 121)
     fit = Stroke(at, net.predict(at[:, None] / 3 - 1), 2, "fit")
-    return scene([("", np.stack([x, y], axis=1))], [fit], "Two hidden layers of 32", "x", "y")
+    return scene(
+        [("", np.stack([x, y], axis=1))], [fit], "Two hidden layers of 32", "x", "y"
+    )
 
 
 def cnn_classifier() -> str:
     """Draw a digit and the feature maps of the first layer."""
     x, y = digits()
     images = x.reshape(-1, 8, 8) / x.max()
-    learner = learners.CNNClassifier((8, 16), epochs=10, learning_rate=3e-3, random_state=0).fit(
-        images[:1200], y[:1200]
-    )
+    learner = learners.CNNClassifier(
+        (8, 16), epochs=10, learning_rate=3e-3, random_state=0
+    ).fit(images[:1200], y[:1200])
     three = images[1200:][y[1200:] == 3][:1, :, :, None]
     first = nn.Sequential(*list(learner.network_)[:2])
     maps = train.predict(first, three)[0]
     pictures = [Picture(three[0, :, :, 0].tolist(), "input")]
-    pictures += [Picture((maps[:, :, k] / maps.max()).tolist(), f"filter {k + 1}") for k in range(8)]
+    pictures += [
+        Picture((maps[:, :, k] / maps.max()).tolist(), f"filter {k + 1}")
+        for k in range(8)
+    ]
     right = learner.score(images[1200:], y[1200:])
-    return image_grid(pictures, columns=9, title=f"What the first layer sees; {right:.0%} of 597 new digits right")
+    return image_grid(
+        pictures,
+        columns=9,
+        title=f"What the first layer sees; {right:.0%} of 597 new digits right",
+    )
 
 
 class _Residual(nn.Module):
     """x + tanh(Wx + b), then a linear layer."""
 
     def __init__(self, n_inputs: int, n_outputs: int) -> None:
-        self.inner, self.last = nn.Linear(n_inputs, n_inputs), nn.Linear(n_inputs, n_outputs)
+        self.inner, self.last = (
+            nn.Linear(n_inputs, n_inputs),
+            nn.Linear(n_inputs, n_outputs),
+        )
 
     def forward(self, x: dr.Tensor) -> dr.Tensor:
         """Return logits."""
@@ -72,12 +103,17 @@ def network_classifier() -> str:
     x, y = digits()
     x = x / x.max()
     learner = learners.NetworkClassifier(
-        lambda shape, n_outputs: _Residual(shape[0], n_outputs), epochs=60, learning_rate=5e-3, random_state=0
+        lambda shape, n_outputs: _Residual(shape[0], n_outputs),
+        epochs=60,
+        learning_rate=5e-3,
+        random_state=0,
     )
     learner.fit(x[:600], y[:600], validation_data=(x[600:1200], y[600:1200]))
     epochs = range(1, 61)
-    lines = [series("training", epochs, learner.loss_curve_),
-             series("held out", epochs, learner.validation_curve_, True)]  # fmt: skip
+    lines = [
+        series("training", epochs, learner.loss_curve_),
+        series("held out", epochs, learner.validation_curve_, True),
+    ]
     return line_chart(lines, "Cross-entropy of 600 digits", "epoch", "loss", log_y=True)
 
 
@@ -97,14 +133,21 @@ def network_regressor() -> str:
     random = np.random.default_rng(0)
     x = np.sort(random.uniform(0, 5, 30))
     y = 1.4 * np.sin(1.2 * x + 0.5) + 0.15 * random.normal(size=30)
-    net = learners.NetworkRegressor(_Wave(), epochs=600, learning_rate=0.02, batch_size=30, random_state=0)
+    net = learners.NetworkRegressor(
+        _Wave(), epochs=600, learning_rate=0.02, batch_size=30, random_state=0
+    )
     net.fit(x[:, None], y)
     at = np.linspace(0, 10, 161)
-    strokes = [Stroke(at, 1.4 * np.sin(1.2 * at + 0.5), 1, "truth", dashed=True),
-               Stroke(at, net.predict(at[:, None]), 2, "a·sin(bx + c)"), Stroke([5, 5], [-1.4, 1.4], 3)]  # fmt: skip
+    strokes = [
+        Stroke(at, 1.4 * np.sin(1.2 * at + 0.5), 1, "truth", dashed=True),
+        Stroke(at, net.predict(at[:, None]), 2, "a·sin(bx + c)"),
+        Stroke([5, 5], [-1.4, 1.4], 3),
+    ]
     amplitude = abs(float(net.network_.amplitude.weight.numpy()[0, 0]))
     title = f"Three numbers from 30 points: amplitude {amplitude:.2f}, true 1.40"
-    return scene([("", np.stack([x, y], axis=1))], strokes, title, "x", "y", reach=(10.0, 1.45))
+    return scene(
+        [("", np.stack([x, y], axis=1))], strokes, title, "x", "y", reach=(10.0, 1.45)
+    )
 
 
 def autoencoder_transformer() -> str:
@@ -114,9 +157,21 @@ def autoencoder_transformer() -> str:
     plane, bent = [], []
     for k in sizes:
         pca = learners.PCA(k).fit(x)
-        plane.append(float(((pca.inverse_transform(pca.transform(x)) - x) ** 2).sum(axis=1).mean()))
-        net = learners.AutoencoderTransformer(k, hidden_sizes=(64,), epochs=150, learning_rate=3e-3, random_state=0)
+        plane.append(
+            float(
+                ((pca.inverse_transform(pca.transform(x)) - x) ** 2).sum(axis=1).mean()
+            )
+        )
+        net = learners.AutoencoderTransformer(
+            k, hidden_sizes=(64,), epochs=150, learning_rate=3e-3, random_state=0
+        )
         net.fit(x)
-        bent.append(float(((net.inverse_transform(net.transform(x)) - x) ** 2).sum(axis=1).mean()))
+        bent.append(
+            float(
+                ((net.inverse_transform(net.transform(x)) - x) ** 2).sum(axis=1).mean()
+            )
+        )
     lines = [series("PCA", sizes, plane), series("autoencoder", sizes, bent)]
-    return line_chart(lines, "Digits rebuilt from k numbers", "k", "squared error of a digit")
+    return line_chart(
+        lines, "Digits rebuilt from k numbers", "k", "squared error of a digit"
+    )

@@ -14,9 +14,15 @@ _NEIGHBORS = "Neighbours O(N²·d), exact, memory O(N·k) for the graph."
 
 def principal() -> Derivation:
     """Derive the largest variance under ‖w‖ = 1; X is centred."""
-    X, w, multiplier = dr.symbol("X", (5, 3)), dr.symbol("w", (3,)), dr.symbol("lambda", ())
+    X, w, multiplier = (
+        dr.symbol("X", (5, 3)),
+        dr.symbol("w", (3,)),
+        dr.symbol("lambda", ()),
+    )
     z = X @ w
-    return dr.derive(0.5 * (multiplier * ((w * w).sum() - 1) - (z * z).sum()), wrt=[w, multiplier])
+    return dr.derive(
+        0.5 * (multiplier * ((w * w).sum() - 1) - (z * z).sum()), wrt=[w, multiplier]
+    )
 
 
 def rebuilt() -> Derivation:
@@ -35,7 +41,12 @@ def contrast() -> Derivation:
 
 def divergence() -> Derivation:
     """Derive what one pair adds to KL(P‖Q), counted in both directions; Z is the sum over all other pairs."""
-    p, y, u, Z = dr.symbol("p", ()), dr.symbol("y", (2,)), dr.symbol("u", (2,)), dr.symbol("Z", ())
+    p, y, u, Z = (
+        dr.symbol("p", ()),
+        dr.symbol("y", (2,)),
+        dr.symbol("u", (2,)),
+        dr.symbol("Z", ()),
+    )
     gap = y - u
     d = 1 + (gap * gap).sum()
     return dr.derive(2 * p * dr.log(d) + dr.log(Z + 2 / d), wrt=[y], names={d: "d"})
@@ -47,24 +58,34 @@ def edge() -> Derivation:
     gap = y - u
     s = (gap * gap).sum()
     v = 1 / (1 + s)
-    return dr.derive(-(w * dr.log(v) + (1 - w) * dr.log(1 - v)), wrt=[y, u], names={v: "v", s: "s"})
+    return dr.derive(
+        -(w * dr.log(v) + (1 - w) * dr.log(1 - v)), wrt=[y, u], names={v: "v", s: "s"}
+    )
 
 
 def edge_of_network() -> Derivation:
     """Derive the same where both places come from one layer: x and r are the ends of the edge."""
-    W, x, r, w = dr.symbol("W", (2, 3)), dr.symbol("x", (3,)), dr.symbol("r", (3,)), dr.symbol("w", ())
+    W, x, r, w = (
+        dr.symbol("W", (2, 3)),
+        dr.symbol("x", (3,)),
+        dr.symbol("r", (3,)),
+        dr.symbol("w", ()),
+    )
     gap = nn.tanh(W @ x) - nn.tanh(W @ r)
     s = (gap * gap).sum()
     v = nn.sigmoid(-dr.log(s))
-    return dr.derive(-(w * dr.log(v) + (1 - w) * dr.log(1 - v)), wrt=[W], names={v: "v", s: "s"})
+    return dr.derive(
+        -(w * dr.log(v) + (1 - w) * dr.log(1 - v)), wrt=[W], names={v: "v", s: "s"}
+    )
 
 
 PAGES: tuple[Page, ...] = (
     Page(
         "PCA",
         "z = W(x − μ), rows of W the eigenvectors of the covariance with the largest eigenvalues; x ≈ Wᵀz + μ is the "
-        "nearest point of the plane. `whiten` divides z by the standard deviations.\n\n" + _SIGNS,
-        "To compress, to see, to whiten, before neighbours and maps. `solver=\"randomized\"` for a few of very many "
+        "nearest point of the plane. `whiten` divides z by the standard deviations.\n\n"
+        + _SIGNS,
+        'To compress, to see, to whiten, before neighbours and maps. `solver="randomized"` for a few of very many '
         "components, `partial_fit` for data larger than memory (exact up to rounding). A sparse X is never made dense. "
         "`score_samples` gives ln p(x) of a normal distribution that is equally wide in all directions left out.",
         "Data on a bent surface: [[AutoencoderTransformer]]. A picture of groups: [[TSNE]] or [[UMAP]]. Signals that "
@@ -74,16 +95,25 @@ PAGES: tuple[Page, ...] = (
         "A cloud and its two axes, each two standard deviations long; the title says which share of the variance lies "
         "along them.",
         (
-            ("The largest variance with ‖w‖ = 1, X centred: zero where XᵀXw = λw, an eigenvector", principal),
-            ("The same plane has the smallest error of projecting and coming back", rebuilt),
+            (
+                "The largest variance with ‖w‖ = 1, X centred: zero where XᵀXw = λw, an eigenvector",
+                principal,
+            ),
+            (
+                "The same plane has the smallest error of projecting and coming back",
+                rebuilt,
+            ),
         ),
         ("FastICA", "AutoencoderTransformer", "TSNE"),
-        {"n_components": "how many; a share in (0, 1) of the variance that they make up at least; \"mle\" for the "
-         "number of largest evidence (Minka 2000); None for all",
-         "n_iter": "power iterations of the randomised solver; \"auto\" is 7 for few components, else 4",
-         "n_oversamples": "its further directions",
-         "random_state": "its seed", "solver": "\"exact\" or \"randomized\"",
-         "whiten": "whether components get variance 1"},
+        {
+            "n_components": 'how many; a share in (0, 1) of the variance that they make up at least; "mle" for the '
+            "number of largest evidence (Minka 2000); None for all",
+            "n_iter": 'power iterations of the randomised solver; "auto" is 7 for few components, else 4',
+            "n_oversamples": "its further directions",
+            "random_state": "its seed",
+            "solver": '"exact" or "randomized"',
+            "whiten": "whether components get variance 1",
+        },
     ),
     Page(
         "FastICA",
@@ -95,9 +125,17 @@ PAGES: tuple[Page, ...] = (
         "[[AutoencoderTransformer]].",
         "Whitening O(N·d² + d³), a step O(N·k²), compiled where data are large; ten to a hundred steps. Memory O(N·d).",
         "Two mixtures of a sine and a sawtooth, and the sources found in them.",
-        (("How far wᵀx is from Gaussian: δ₁ is tanh wᵀx; with ‖w‖ = 1 kept, the fixed point is the rule", contrast),),
+        (
+            (
+                "How far wᵀx is from Gaussian: δ₁ is tanh wᵀx; with ‖w‖ = 1 kept, the fixed point is the rule",
+                contrast,
+            ),
+        ),
         ("PCA",),
-        {"max_iter": "steps at most", "tol": "largest change of a direction at the end"},
+        {
+            "max_iter": "steps at most",
+            "tol": "largest change of a direction at the end",
+        },
         ">>> import numpy as np\n"
         ">>> t = np.arange(400)\n"
         ">>> sources = np.stack([np.sin(t / 7), (t % 31) / 31], axis=1)\n"
@@ -114,17 +152,25 @@ PAGES: tuple[Page, ...] = (
         "To look at data: groups, outliers, labels that are wrong. " + _MAPS,
         "New points to place: [[UMAP]] or [[ParametricUMAP]]. Features for another learner, or distances that mean "
         "something: [[PCA]].",
-        _NEIGHBORS + " Up to 5000 examples a step O(N²), many steps in one call of machine code, memory N² numbers for "
+        _NEIGHBORS
+        + " Up to 5000 examples a step O(N²), many steps in one call of machine code, memory N² numbers for "
         "P; beyond, O(N·perplexity + G log G) on a grid of G nodes, and as much memory. 1000 steps.",
         "300 digits, each group named by its digit; the learner has not seen the names.",
-        (("What one pair adds to KL: with q = (1/d)/(Z + 2/d), line 2 reads 4(p − q)(y − u)/d", divergence),),
+        (
+            (
+                "What one pair adds to KL: with q = (1/d)/(Z + 2/d), line 2 reads 4(p − q)(y − u)/d",
+                divergence,
+            ),
+        ),
         ("UMAP", "ParametricUMAP", "PCA"),
-        {"early_exaggeration": "factor on P in the first steps, which lets groups form",
-         "learning_rate": "a number, or \"auto\": max(N/early_exaggeration/4, 50)",
-         "method": "\"exact\", \"fft\" (a grid), or \"auto\": exact up to 5000 examples",
-         "n_components": "dimensions of the map",
-         "perplexity": "about how many neighbours count, less than N; \"auto\" is 30, or (N − 1)/3 where that is less",
-         "tol": "length of the gradient at which it ends"},
+        {
+            "early_exaggeration": "factor on P in the first steps, which lets groups form",
+            "learning_rate": 'a number, or "auto": max(N/early_exaggeration/4, 50)',
+            "method": '"exact", "fft" (a grid), or "auto": exact up to 5000 examples',
+            "n_components": "dimensions of the map",
+            "perplexity": 'about how many neighbours count, less than N; "auto" is 30, or (N − 1)/3 where that is less',
+            "tol": "length of the gradient at which it ends",
+        },
         ">>> import numpy as np\n"
         ">>> groups = np.arange(2).repeat(20)\n"
         ">>> x = np.random.default_rng(0).normal(size=(40, 5)) + 20 * groups[:, None]\n"
@@ -141,14 +187,23 @@ PAGES: tuple[Page, ...] = (
         + _MAPS,
         "Ever new points at no search: [[ParametricUMAP]]. Small data, the finest neighbourhoods: [[TSNE]]. Distances "
         "that mean something: [[PCA]].",
-        _NEIGHBORS + " The layout O(epochs·N·k·(1 + negatives)), in machine code. A new point O(N·d) for its "
+        _NEIGHBORS
+        + " The layout O(epochs·N·k·(1 + negatives)), in machine code. A new point O(N·d) for its "
         "neighbours, then O(epochs·(k + negatives)).",
         "300 digits by `UMAP(min_dist=0.5)`, each group named by its digit.",
-        (("Cross-entropy of an edge of weight w between the places y and u, a = b = 1", edge),),
+        (
+            (
+                "Cross-entropy of an edge of weight w between the places y and u, a = b = 1",
+                edge,
+            ),
+        ),
         ("ParametricUMAP", "TSNE", "PCA"),
-        {"learning_rate": "of the first epoch; it falls to 0", "n_components": "dimensions of the map",
-         "n_epochs": "None is 500 up to 10 000 examples and 200 above",
-         "n_neighbors": "how local the picture is; \"auto\" is 15, or all examples where there are fewer"},
+        {
+            "learning_rate": "of the first epoch; it falls to 0",
+            "n_components": "dimensions of the map",
+            "n_epochs": "None is 500 up to 10 000 examples and 200 above",
+            "n_neighbors": 'how local the picture is; "auto" is 15, or all examples where there are fewer',
+        },
         ">>> import numpy as np\n"
         ">>> groups = np.arange(2).repeat(20)\n"
         ">>> x = np.random.default_rng(0).normal(size=(40, 5)) + 20 * groups[:, None]\n"
@@ -166,12 +221,21 @@ PAGES: tuple[Page, ...] = (
         "model. " + _MAPS,
         "One picture of fixed data: [[UMAP]] and [[TSNE]] keep neighbourhoods better, and this one is less exact for "
         "what it has not seen. A linear picture: [[PCA]].",
-        _NEIGHBORS + " Training O(epochs·edges·(1 + negatives)·weights); a new point O(weights).",
+        _NEIGHBORS
+        + " Training O(epochs·edges·(1 + negatives)·weights); a new point O(weights).",
         "300 digits placed by a network that was trained on 700 others.",
-        (("An edge of weight w whose ends x and r go through the same layer, a = b = 1: both paths add up",
-          edge_of_network),),
+        (
+            (
+                "An edge of weight w whose ends x and r go through the same layer, a = b = 1: both paths add up",
+                edge_of_network,
+            ),
+        ),
         ("UMAP", "TSNE", "AutoencoderTransformer"),
-        {"batch_size": "pairs a step", "epochs": "passes over the edges", "n_components": "dimensions of the map",
-         "n_neighbors": "how local the picture is; \"auto\" is 15, or all examples where there are fewer"},
+        {
+            "batch_size": "pairs a step",
+            "epochs": "passes over the edges",
+            "n_components": "dimensions of the map",
+            "n_neighbors": 'how local the picture is; "auto" is 15, or all examples where there are fewer',
+        },
     ),
-)  # fmt: skip
+)

@@ -32,6 +32,10 @@ def number(value: float) -> Node:
     return build.constant(value, dtypes.FLOAT64)
 
 
-def result(given: str, names: Mapping[str, Node], *steps: tuple[str, str, str, str]) -> Identity:
+def result(
+    given: str, names: Mapping[str, Node], *steps: tuple[str, str, str, str]
+) -> Identity:
     """Return steps (left, relation, right, reason), each proved by evaluation."""
-    return Identity("", given, names, tuple(Step(*step) for step in steps), run, source(0))
+    return Identity(
+        "", given, names, tuple(Step(*step) for step in steps), run, source(0)
+    )

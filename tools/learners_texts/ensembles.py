@@ -16,7 +16,8 @@ _GAIN = (
     "`error_correlation` first: with c = v averaging gives nothing."
 )
 _COST = (
-    "O(k) times the member, in training, memory and prediction; neural members are trained side by side in one program."
+    "O(k) times the member, in training, memory and prediction; neural members are "
+    "trained side by side in one program."
 )
 
 
@@ -25,11 +26,17 @@ def votes() -> Identity:
     p = f.sigmoid(real("p", 5))
     names = {"p": p, "m": build.mean(p), "n": number(5)}
     return result(
-        "p: what each of n members gives the true class, m their mean", names,
-        ("(1 − m)²", "=", "Σ (1 − p)²/n − Σ (p − m)²/n", "the members' mean less what they differ by"),
+        "p: what each of n members gives the true class, m their mean",
+        names,
+        (
+            "(1 − m)²",
+            "=",
+            "Σ (1 − p)²/n − Σ (p − m)²/n",
+            "the members' mean less what they differ by",
+        ),
         ("(1 − m)²", "≤", "Σ (1 − p)²/n", "a variance is never negative"),
         ("−log(m)", "≤", "−Σ log(p)/n", "log is concave (Jensen)"),
-    )  # fmt: skip
+    )
 
 
 def averages() -> Identity:
@@ -37,14 +44,20 @@ def averages() -> Identity:
     e = real("e", 5)
     squares, total = build.sum_over(build.multiply(e, e)), build.sum_over(e)
     products = build.subtract(build.multiply(total, total), squares)
-    names = {"e": e, "k": number(5), "v": build.divide(squares, number(5)), "c": build.divide(products, number(20)),
-             "m": build.mean(e)}  # fmt: skip
+    names = {
+        "e": e,
+        "k": number(5),
+        "v": build.divide(squares, number(5)),
+        "c": build.divide(products, number(20)),
+        "m": build.mean(e),
+    }
     return result(
-        "e: errors of k members, m their mean, v the mean of e², c that of eᵢeⱼ, i ≠ j", names,
+        "e: errors of k members, m their mean, v the mean of e², c that of eᵢeⱼ, i ≠ j",
+        names,
         ("m²", "=", "v/k + (k − 1)c/k", "k squares and k(k − 1) products"),
         ("m²", "=", "v − Σ (e − m)²/k", "what the members differ by is gained"),
         ("m²", "≤", "v", "no average is worse than its members are on average"),
-    )  # fmt: skip
+    )
 
 
 def side_by_side() -> Derivation:
@@ -69,7 +82,8 @@ def recursion() -> Identity:
 PAGES: tuple[Page, ...] = (
     Page(
         "BaggingClassifier",
-        "P(c|x) = mean over k members of their P(c|x) (or votes), " + _SAMPLES
+        "P(c|x) = mean over k members of their P(c|x) (or votes), "
+        + _SAMPLES
         + "the accuracy of the mean of those that have not seen the example.",
         _GAIN,
         "Stable members (linear ones, [[GaussianNaiveBayes]]) all say the same: one of them suffices. k networks for "
@@ -77,18 +91,25 @@ PAGES: tuple[Page, ...] = (
         _COST,
         "Error of k decision trees on digits: held out, and (dashed) as the out-of-bag rows tell, which are too strict "
         "where few trees vote on a row.",
-        (("Bagging has no gradient of its own, its members do. Why the mean is no worse than they are", votes),),
+        (
+            (
+                "Bagging has no gradient of its own, its members do. Why the mean is no worse than they are",
+                votes,
+            ),
+        ),
         ("BaggingRegressor", "Snapshots", "KNNClassifier"),
         {"estimator": "any classifier; None is `GaussianNaiveBayes`"},
         ">>> from deltarule.learners import KNNClassifier\n"
-        ">>> x, y = [[float(i)] for i in range(20)], [\"low\"] * 10 + [\"high\"] * 10\n"
+        '>>> x, y = [[float(i)] for i in range(20)], ["low"] * 10 + ["high"] * 10\n'
         ">>> learner = BaggingClassifier(KNNClassifier(1), n_estimators=15, random_state=0).fit(x, y)\n"
         ">>> learner.predict([[2.2], [17.1]]).tolist(), bool(learner.oob_score_ > 0.8)\n"
         "(['low', 'high'], True)",
     ),
     Page(
         "BaggingRegressor",
-        "ŷ = mean of k members, " + _SAMPLES + "R² of the mean of those that have not seen the example.\n\n"
+        "ŷ = mean of k members, "
+        + _SAMPLES
+        + "R² of the mean of those that have not seen the example.\n\n"
         "Mean square error of the average = v/k + (k − 1)·c/k, v the error of one member, c the mean product of the "
         "errors of two (`error_correlation`).",
         _GAIN,
@@ -96,7 +117,12 @@ PAGES: tuple[Page, ...] = (
         "[[KNNRegressor]] with a larger k is cheaper.",
         _COST,
         "Error of the average of k of 30 1-NN regressors (300 draws of k), and the formula with their v and c.",
-        (("Bagging has no gradient of its own, its members do. What averaging them is worth", averages),),
+        (
+            (
+                "Bagging has no gradient of its own, its members do. What averaging them is worth",
+                averages,
+            ),
+        ),
         ("BaggingClassifier", "KNNRegressor", "MLPRegressor"),
         {"estimator": "any regressor; None is `LinearRegression`"},
         ">>> from deltarule.learners import KNNRegressor\n"
@@ -119,18 +145,25 @@ PAGES: tuple[Page, ...] = (
         "that of all of them at once.",
         "Accuracy in four folds of 600 digits against the learning rate, by size of the network: 30 candidates × 4 "
         "folds.",
-        (("The search compares scores, which have no gradient. Why candidates can share a program: their losses are "
-          "added, and each gradient stays its own", side_by_side),),
+        (
+            (
+                "The search compares scores, which have no gradient. Why candidates can share a program: their "
+                "losses are added, and each gradient stays its own",
+                side_by_side,
+            ),
+        ),
         ("MLPClassifier", "MLPRegressor", "NetworkClassifier"),
-        {"cv": "number of folds, a splitter, or pairs of row numbers",
-         "estimator": "a neural learner; None is `MLPClassifier(random_state=0)`",
-         "param_grid": "{parameter: list of its candidates}, or a list of such grids, as in `GridSearchCV`",
-         "candidates": "instead of a grid: complete settings {parameter: value}, one dict for each candidate",
-         "refit": "whether the best candidate is fitted to all data; or a function of `cv_results_` that gives its "
-         "number; of several scorers the name of the one that decides",
-         "error_score": "the score of a fit that fails, or \"raise\"",
-         "return_train_score": "whether the results have scores of the training rows, too",
-         "scoring": "a name, a function (learner, X, y), None for the learner's own score; or several scorers"},
+        {
+            "cv": "number of folds, a splitter, or pairs of row numbers",
+            "estimator": "a neural learner; None is `MLPClassifier(random_state=0)`",
+            "param_grid": "{parameter: list of its candidates}, or a list of such grids, as in `GridSearchCV`",
+            "candidates": "instead of a grid: complete settings {parameter: value}, one dict for each candidate",
+            "refit": "whether the best candidate is fitted to all data; or a function of `cv_results_` that gives its "
+            "number; of several scorers the name of the one that decides",
+            "error_score": 'the score of a fit that fails, or "raise"',
+            "return_train_score": "whether the results have scores of the training rows, too",
+            "scoring": "a name, a function (learner, X, y), None for the learner's own score; or several scorers",
+        },
     ),
     Page(
         "Snapshots",
@@ -142,14 +175,19 @@ PAGES: tuple[Page, ...] = (
         "only: [[MLPClassifier]] with `early_stopping`.",
         "One run of training. For k snapshots memory O(k·weights), a prediction O(k·weights).",
         "Error on held-out digits of each of eight snapshots, and of the average of the first k.",
-        (("How the rate L falls, ω = π/T: the slope is 0 at t = 0 and at t = T, a gentle start and end", rate),),
+        (
+            (
+                "How the rate L falls, ω = π/T: the slope is 0 at t = 0 and at t = T, a gentle start and end",
+                rate,
+            ),
+        ),
         ("MLPClassifier", "NetworkClassifier", "BaggingClassifier"),
         {"cycle_epochs": "epochs T of a cycle"},
         ">>> from deltarule.learners import MLPRegressor\n"
         ">>> x, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 4.0, 9.0]\n"
         ">>> snapshots = Snapshots(cycle_epochs=100)\n"
         ">>> learner = MLPRegressor((16,), epochs=300, learning_rate=0.02, callbacks=[snapshots], random_state=0,\n"
-        "...                        device=\"reference\").fit(x, y)\n"
+        '...                        device="reference").fit(x, y)\n'
         ">>> len(snapshots.models(learner.network_)), [round(snapshots.factor(t), 2) for t in (0, 50, 99)]\n"
         "(3, [1.0, 0.5, 0.0])",
     ),
@@ -165,4 +203,4 @@ PAGES: tuple[Page, ...] = (
         (("The recursion, and the merge with one example", recursion),),
         ("PCA", "GaussianNaiveBayes"),
     ),
-)  # fmt: skip
+)

@@ -51,7 +51,9 @@ def shrunk() -> Derivation:
 def shrunk_curvature() -> MatrixDerivative:
     """Derive the Hessian of squared error with a squared penalty."""
     loss, theta = _squares()
-    return dr.derive_hessian(loss + dr.symbol("alpha", ()) * (theta * theta).sum(), theta)
+    return dr.derive_hessian(
+        loss + dr.symbol("alpha", ()) * (theta * theta).sum(), theta
+    )
 
 
 def sparse() -> Derivation:
@@ -64,7 +66,10 @@ def mixed() -> Derivation:
     """Derive squared error of five examples with an absolute and a squared penalty."""
     loss, theta = _squares()
     kink, ridge = dr.symbol("alpha_1", ()), dr.symbol("alpha_2", ())
-    return dr.derive(loss / 10 + kink * abs(theta).sum() + 0.5 * ridge * (theta * theta).sum(), wrt=[theta])
+    return dr.derive(
+        loss / 10 + kink * abs(theta).sum() + 0.5 * ridge * (theta * theta).sum(),
+        wrt=[theta],
+    )
 
 
 PAGES: tuple[Page, ...] = (
@@ -81,11 +86,16 @@ PAGES: tuple[Page, ...] = (
         "A fit to 24 points; what is squared and summed is the length of each thin line.",
         (
             ("Gradient: set to zero, XᵀXθ = XᵀY, the normal equations", half_squares),
-            ("Its second derivative is never negative (vᵀXᵀXv = ‖Xv‖²), so that point is the minimum", curvature),
+            (
+                "Its second derivative is never negative (vᵀXᵀXv = ‖Xv‖²), so that point is the minimum",
+                curvature,
+            ),
         ),
         ("Ridge", "Lasso", "NetworkRegressor"),
-        {"solver": "\"normal\" equations, \"svd\": from the rows, whatever their rank, or \"auto\": the first while "
-         "they are well conditioned"},
+        {
+            "solver": '"normal" equations, "svd": from the rows, whatever their rank, or "auto": the first while '
+            "they are well conditioned"
+        },
     ),
     Page(
         "Ridge",
@@ -100,7 +110,10 @@ PAGES: tuple[Page, ...] = (
         "share the work.",
         (
             ("Gradient: set to zero, (XᵀX + αI)θ = XᵀY", shrunk),
-            ("The second derivative has no eigenvalue below 2α: there is always one solution", shrunk_curvature),
+            (
+                "The second derivative has no eigenvalue below 2α: there is always one solution",
+                shrunk_curvature,
+            ),
         ),
         ("LinearRegression", "Lasso"),
         {"alpha": "strength of the penalty α‖θ‖²"},
@@ -117,9 +130,16 @@ PAGES: tuple[Page, ...] = (
         "Many features of which few should count, and you want to know which. Scale the features first.",
         "Features that come in groups of like ones: the lasso keeps one of each by chance, [[Ridge]] keeps all and "
         "[[ElasticNet]] groups of them. A curve: choose features with the lasso, then take [[MLPRegressor]].",
-        _MOMENTS + "; then O(steps·d²), many steps in one call of machine code. " + _CHUNKS,
+        _MOMENTS
+        + "; then O(steps·d²), many steps in one call of machine code. "
+        + _CHUNKS,
         "Coefficients against α: they reach zero one after the other, the useless ones first.",
-        (("Gradient where θ ≠ 0 (N = 5): at the minimum |Xᵀ(Xθ − Y)|/N is α, and at most α where θⱼ = 0", sparse),),
+        (
+            (
+                "Gradient where θ ≠ 0 (N = 5): at the minimum |Xᵀ(Xθ − Y)|/N is α, and at most α where θⱼ = 0",
+                sparse,
+            ),
+        ),
         ("LinearRegression", "Ridge", "ElasticNet"),
         {"alpha": "strength of the penalty α‖θ‖₁", **_STEPS},
         ">>> x = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]]\n"
@@ -139,6 +159,10 @@ PAGES: tuple[Page, ...] = (
         "net both.",
         (("Gradient where θ ≠ 0 (N = 5), α₁ = αρ and α₂ = α(1 − ρ)", mixed),),
         ("Lasso", "Ridge", "LogisticRegression"),
-        {"alpha": "strength of the penalty", "l1_ratio": "share ρ of ‖θ‖₁ in it, 0 to 1", **_STEPS},
+        {
+            "alpha": "strength of the penalty",
+            "l1_ratio": "share ρ of ‖θ‖₁ in it, 0 to 1",
+            **_STEPS,
+        },
     ),
-)  # fmt: skip
+)

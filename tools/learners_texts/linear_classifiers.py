@@ -57,7 +57,9 @@ def logistic_curvature() -> MatrixDerivative:
 
 def softmax() -> Derivation:
     """Derive cross-entropy of a linear softmax."""
-    return dr.derive(nn.Sequential(nn.Linear(4, 3)), losses.CrossEntropy(), input_shape=(4,))
+    return dr.derive(
+        nn.Sequential(nn.Linear(4, 3)), losses.CrossEntropy(), input_shape=(4,)
+    )
 
 
 def softmax_jacobian() -> MatrixDerivative:
@@ -83,33 +85,46 @@ def squared_hinge() -> Derivation:
 PAGES: tuple[Page, ...] = (
     Page(
         "Perceptron",
-        _RULE + "y − step(z), step(0) = 1: nothing happens unless the prediction is wrong.\n\n"
+        _RULE
+        + "y − step(z), step(0) = 1: nothing happens unless the prediction is wrong.\n\n"
         "Where a line separates the classes with margin γ, and no example is longer than R, there are at most (R/γ)² "
         "mistakes (`mistake_bound_`). `mistake_log_` holds every one, and θ = η·Σ e·x over it.",
         "To see how a machine learns from mistakes alone, step by step; streams (`partial_fit`).",
         "Classes that overlap: it never settles (XOR is the classic), and says so; take [[LogisticRegression]]. A "
         "boundary that keeps its distance: [[LinearSVM]]. Probabilities, or more than two classes: "
         "[[SoftmaxRegression]].",
-        _EPOCH + "; prediction O(d). Memory O(N·d), and three numbers a mistake for the log.",
+        _EPOCH
+        + "; prediction O(d). Memory O(N·d), and three numbers a mistake for the log.",
         "The boundary after each epoch with a mistake, the last one strong; the title counts the mistakes.",
         (("Criterion max(0, −y·z), y = ±1: its step is the rule", perceptron),),
         ("Adaline", "LogisticRegression", "LinearSVM"),
-        {"max_iter": "epochs at most; it ends after one without mistakes",
-         "shuffle": "whether every epoch has an order of its own"},
+        {
+            "max_iter": "epochs at most; it ends after one without mistakes",
+            "shuffle": "whether every epoch has an order of its own",
+        },
     ),
     Page(
         "Adaline",
-        _RULE + "y − z, y = ±1: every example pulls, by how far z is from its target.\n\n"
-        "`rule=\"unit-norm\"` moves along x/‖x‖.",
+        _RULE
+        + "y − z, y = ±1: every example pulls, by how far z is from its target.\n\n"
+        '`rule="unit-norm"` moves along x/‖x‖.',
         "To see the Widrow–Hoff rule itself, the ancestor of stochastic gradient descent; streams (`partial_fit`).",
         "Points far on the right side pull as well, and may spoil the boundary: [[LogisticRegression]] and "
         "[[LinearSVM]] let them be. The exact minimum of the same loss at once: [[LinearRegression]] on ±1.",
         _EPOCH + "; prediction O(d). Memory O(N·d).",
         "Mean squared error of every epoch for both rules, versicolor against virginica.",
-        (("Half the squared error of z itself, y = ±1: minus the gradient is the step", adaline),),
+        (
+            (
+                "Half the squared error of z itself, y = ±1: minus the gradient is the step",
+                adaline,
+            ),
+        ),
         ("Perceptron", "LogisticRegression", "LinearRegression"),
-        {"learning_rate": "η; None takes a tenth of the largest one that is safe", "max_iter": "epochs",
-         "rule": "\"original\", or \"unit-norm\": along x/‖x‖"},
+        {
+            "learning_rate": "η; None takes a tenth of the largest one that is safe",
+            "max_iter": "epochs",
+            "rule": '"original", or "unit-norm": along x/‖x‖',
+        },
     ),
     Page(
         "LogisticRegression",
@@ -123,17 +138,23 @@ PAGES: tuple[Page, ...] = (
         "P(virginica|petal width) of 100 iris flowers; the dots are the flowers, at 0 versicolor, at 1 virginica.",
         (
             ("Gradient: error y − σ(z) times x", logistic),
-            ("The matrix of Newton's steps, XᵀDX: the loss is convex", logistic_curvature),
+            (
+                "The matrix of Newton's steps, XᵀDX: the loss is convex",
+                logistic_curvature,
+            ),
         ),
         ("SoftmaxRegression", "LinearSVM", "Perceptron"),
-        {**_MEANINGS, "alpha": "strength of the penalty alpha·(½(1 − ρ)‖θ‖² + ρ‖θ‖₁) on the sum of the losses"},
+        {
+            **_MEANINGS,
+            "alpha": "strength of the penalty alpha·(½(1 − ρ)‖θ‖² + ρ‖θ‖₁) on the sum of the losses",
+        },
     ),
     Page(
         "SoftmaxRegression",
         "Scores a = Wx + b, P(k|x) = exp aₖ/Σⱼ exp aⱼ; minimise mean(log Σⱼ exp aⱼ − a_y) + "
         "α(½(1 − ρ)‖W‖² + ρ‖W‖₁).\n\n"
         "Newton steps by conjugate gradients, or the delta rule W ← W + η(𝟙(k = y) − P(k|x))xᵀ.",
-        "Any number of classes, straight boundaries, probabilities. Rare classes: `class_weight=\"balanced\"`.",
+        'Any number of classes, straight boundaries, probabilities. Rare classes: `class_weight="balanced"`.',
         "No probabilities wanted, and a wide margin: [[LinearSVM]]. Boundaries that bend: [[MLPClassifier]]; images: "
         "[[CNNClassifier]].",
         "A Newton step O(products·N·d·K), 5 to 20 steps. " + _NEWTON,
@@ -152,12 +173,18 @@ PAGES: tuple[Page, ...] = (
         "Newton steps (the plain hinge rounded ever less), or subgradient steps; at the kink the subgradient is 0.",
         "A wide margin, set by the examples near the boundary alone: easy ones cost exactly 0 and do not move it.",
         "Probabilities: [[SoftmaxRegression]] or [[LogisticRegression]]. A boundary that bends: [[MLPClassifier]] with "
-        "`loss=\"hinge\"`, or [[KNNClassifier]].",
+        '`loss="hinge"`, or [[KNNClassifier]].',
         "A Newton step O(products·N·d·K), 5 to 20 steps; the plain hinge "
         "takes six such runs, each from where the last two point. " + _NEWTON,
         "Boundary z = 0, margins z = ±1 (dashed), and ringed the examples that hold them: the loss of all others is 0.",
-        (("Hinge, y = ±1", hinge), ("Squared hinge, the default: it has a slope of 0 at the kink", squared_hinge)),
+        (
+            ("Hinge, y = ±1", hinge),
+            (
+                "Squared hinge, the default: it has a slope of 0 at the kink",
+                squared_hinge,
+            ),
+        ),
         ("LogisticRegression", "SoftmaxRegression", "Perceptron"),
-        {**_MEANINGS, "loss": "\"squared_hinge\" or \"hinge\""},
+        {**_MEANINGS, "loss": '"squared_hinge" or "hinge"'},
     ),
-)  # fmt: skip
+)

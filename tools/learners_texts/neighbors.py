@@ -26,10 +26,16 @@ def distances() -> Identity:
     q, x, r = real("q", 4), real("x", 4), real("r", 4)
     names = {"q": q, "x": x, "r": r, "D": _square(q, x), "E": _square(q, r)}
     return result(
-        "q a query, x and r two examples, D = ‖q − x‖², E = ‖q − r‖²", names,
+        "q a query, x and r two examples, D = ‖q − x‖², E = ‖q − r‖²",
+        names,
         ("D", "=", "qᵀq − 2 qᵀx + xᵀx", "the square of a difference"),
-        ("D − E", "=", "xᵀx − rᵀr − 2 qᵀ(x − r)", "qᵀq cancels: who is nearer takes no more than products"),
-    )  # fmt: skip
+        (
+            "D − E",
+            "=",
+            "xᵀx − rᵀr − 2 qᵀ(x − r)",
+            "qᵀq cancels: who is nearer takes no more than products",
+        ),
+    )
 
 
 def _square(a: Node, b: Node) -> Node:
@@ -47,31 +53,45 @@ def mean() -> Derivation:
 PAGES: tuple[Page, ...] = (
     Page(
         "KNNClassifier",
-        "ŷ = the vote of the k nearest training examples; `weights=\"distance\"` counts 1/distance.\n\n" + _SEARCH
+        'ŷ = the vote of the k nearest training examples; `weights="distance"` counts 1/distance.\n\n'
+        + _SEARCH
         + "; of equal votes the first class wins.",
         "A boundary of any form, few features of like scale, a strong first answer that needs no training.",
         "With many features all distances grow alike: reduce them first ([[PCA]]), or take [[MLPClassifier]]. Many "
         "queries on large data: a model that forgets the examples, such as [[SoftmaxRegression]], answers in O(d·K).",
-        _COST + " `python benchmarks/classical.py` prints the ratio to scikit-learn's brute force: on 60 000 × 784 by "
+        _COST
+        + " `python benchmarks/classical.py` prints the ratio to scikit-learn's brute force: on 60 000 × 784 by "
         "2 000 queries 1.4 to 2.0 times its speed on two shared cores, on 20 000 to 100 000 × 10 to 200 in float64 1.1 "
         "to 2.3 times with one thread. In three dimensions or fewer scikit-learn's trees are faster.",
         "Two half moons of 60 points: the boundary of one neighbour follows every point (thin), that of 15 the shape.",
-        (("`fit` only stores: there is no loss, and nothing to differentiate. What the search rests on", distances),),
+        (
+            (
+                "`fit` only stores: there is no loss, and nothing to differentiate. What the search rests on",
+                distances,
+            ),
+        ),
         ("KNNRegressor", "GaussianNaiveBayes", "MLPClassifier"),
     ),
     Page(
         "KNNRegressor",
-        "ŷ = Σ wᵢyᵢ/Σ wᵢ over the k nearest training examples, wᵢ = 1 or 1/distance.\n\n" + _SEARCH + ".",
+        "ŷ = Σ wᵢyᵢ/Σ wᵢ over the k nearest training examples, wᵢ = 1 or 1/distance.\n\n"
+        + _SEARCH
+        + ".",
         "A curve of any form in few dimensions, with examples close enough together; several targets at once.",
         "Beyond the data it stays flat: [[LinearRegression]] or [[MLPRegressor]] go on. Noise and few examples: "
         "average several, [[BaggingRegressor]]. Many features: [[PCA]] first.",
         _COST,
         "A sine with noise, 60 points: one neighbour learns the noise by heart, nine keep the curve.",
-        (("The constant with the smallest weighted error: zero at c = Σwy/Σw, the mean that is predicted", mean),),
+        (
+            (
+                "The constant with the smallest weighted error: zero at c = Σwy/Σw, the mean that is predicted",
+                mean,
+            ),
+        ),
         ("KNNClassifier", "LinearRegression", "BaggingRegressor"),
         {},
         ">>> x, y = [[0.0], [1.0], [2.0], [10.0]], [0.0, 1.0, 4.0, 100.0]\n"
         ">>> [KNNRegressor(k).fit(x, y).predict([[1.2]]).round(3).tolist() for k in (1, 2, 4)]\n"
         "[[1.0], [2.5], [26.25]]",
     ),
-)  # fmt: skip
+)

@@ -12,7 +12,10 @@ _MEMORY = (
     "signals of one batch. A step is compiled once for each batch size (a part of a second); "
     '`device="reference"` spares that.'
 )
-_COST = "Training O(epochs·N·weights), three times a prediction's products; prediction O(weights) an example." + _MEMORY
+_COST = (
+    "Training O(epochs·N·weights), three times a prediction's products; prediction O(weights) an example."
+    + _MEMORY
+)
 _OWN_COST = (
     "Training O(epochs·N·c), c what the module costs for one example; a step takes about 3c an example, a prediction c."
     + _MEMORY
@@ -52,7 +55,9 @@ def regressor() -> Derivation:
 
 def convolution() -> Derivation:
     """Derive one block of convolution and pooling with cross-entropy."""
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3))
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3)
+    )
     return dr.derive(model, losses.CrossEntropy(), input_shape=(6, 6, 1))
 
 
@@ -70,7 +75,12 @@ def wave() -> Derivation:
 
 def autoencoder() -> Derivation:
     """Derive the linear autoencoder with its sparsity."""
-    x, E, D, s = dr.symbol("x", (4,)), dr.symbol("E", (2, 4)), dr.symbol("D", (4, 2)), dr.symbol("s", ())
+    x, E, D, s = (
+        dr.symbol("x", (4,)),
+        dr.symbol("E", (2, 4)),
+        dr.symbol("D", (4, 2)),
+        dr.symbol("s", ()),
+    )
     z = E @ x
     gap = D @ z - x
     return dr.derive((gap * gap).sum() + s * abs(z).sum(), wrt=[E, D], names={z: "z"})
@@ -79,7 +89,9 @@ def autoencoder() -> Derivation:
 PAGES: tuple[Page, ...] = (
     Page(
         "MLPClassifier",
-        "a₀ = x, aₗ = g(Wₗaₗ₋₁ + bₗ), scores W_L a_{L−1} + b_L; " + _PENALTY + ", the loss cross-entropy.\n\n"
+        "a₀ = x, aₗ = g(Wₗaₗ₋₁ + bₗ), scores W_L a_{L−1} + b_L; "
+        + _PENALTY
+        + ", the loss cross-entropy.\n\n"
         "`predict_proba` is softmax(scores) (sigmoid for labels of which any may hold).",
         "Tables of numbers with a boundary that no line draws. " + _HABITS,
         "Few examples, or a straight boundary: [[LogisticRegression]] or [[SoftmaxRegression]] are quicker and as "
@@ -91,12 +103,15 @@ PAGES: tuple[Page, ...] = (
     ),
     Page(
         "MLPRegressor",
-        "a₀ = x, aₗ = g(Wₗaₗ₋₁ + bₗ), ŷ = W_L a_{L−1} + b_L; " + _PENALTY + ", the loss (ŷ − y)² unless another is "
+        "a₀ = x, aₗ = g(Wₗaₗ₋₁ + bₗ), ŷ = W_L a_{L−1} + b_L; "
+        + _PENALTY
+        + ", the loss (ŷ − y)² unless another is "
         "named.",
-        "Numbers that depend on the features in no straight way; several targets at once. " + _HABITS
+        "Numbers that depend on the features in no straight way; several targets at once. "
+        + _HABITS
         + " Scale targets that are far from 0 ± 1 (`TransformedTargetRegressor`).",
         "A straight relation: [[LinearRegression]] or [[Ridge]]. A formula whose form you know: [[NetworkRegressor]]. "
-        "One or two features: [[KNNRegressor]]. Outliers: keep it, with `loss=\"huber\"`.",
+        'One or two features: [[KNNRegressor]]. Outliers: keep it, with `loss="huber"`.',
         _COST,
         "A noisy curve of 80 points and the fit of two hidden layers.",
         (("Two layers with squared error", regressor),),
@@ -105,30 +120,45 @@ PAGES: tuple[Page, ...] = (
     Page(
         "CNNClassifier",
         "Blocks A = pool(g(W ⋆ A′ + b)): every filter W is slid over the image, and the largest value of each pool × "
-        "pool square is kept; then the layers of [[MLPClassifier]], whose scores go through softmax; " + _PENALTY + ".",
-        "Small images: it sees the same pattern wherever it is, with few weights. " + _HABITS,
+        "pool square is kept; then the layers of [[MLPClassifier]], whose scores go through softmax; "
+        + _PENALTY
+        + ".",
+        "Small images: it sees the same pattern wherever it is, with few weights. "
+        + _HABITS,
         "Tables, where neighbouring columns mean nothing: [[MLPClassifier]]. Large photographs, a network already "
         "trained: [[NetworkClassifier]] around it.",
-        "Training O(epochs·N·Σ positions·kernel²·channels·filters), three times a prediction." + _MEMORY,
+        "Training O(epochs·N·Σ positions·kernel²·channels·filters), three times a prediction."
+        + _MEMORY,
         "A handwritten three and what the eight filters of the first layer make of it, after 10 epochs on digits.",
-        (("One block with softmax and cross-entropy; ⋆ is the sliding product", convolution),),
+        (
+            (
+                "One block with softmax and cross-entropy; ⋆ is the sliding product",
+                convolution,
+            ),
+        ),
         ("MLPClassifier", "NetworkClassifier"),
-        {"channels": "filters of each block", "image_shape": "(height, width, channels) of rows; None guesses a square",
-         "kernel_size": "height and width of a filter", "pool": "side of the squares that are pooled"},
+        {
+            "channels": "filters of each block",
+            "image_shape": "(height, width, channels) of rows; None guesses a square",
+            "kernel_size": "height and width of a filter",
+            "pool": "side of the squares that are pooled",
+        },
         ">>> import numpy as np\n"
         ">>> images = np.zeros((40, 6, 6))  # a bar, upright or lying, anywhere\n"
         ">>> for i in range(40):\n"
         "...     images[i, :, i % 6] = 1.0\n"
         "...     images[i] = images[i].T if i >= 20 else images[i]\n"
-        ">>> labels = np.array([\"upright\", \"lying\"]).repeat(20)\n"
+        '>>> labels = np.array(["upright", "lying"]).repeat(20)\n'
         ">>> learner = CNNClassifier((4,), hidden_sizes=(), epochs=60, learning_rate=0.02, random_state=0,\n"
-        "...                         device=\"reference\").fit(images, labels)\n"
+        '...                         device="reference").fit(images, labels)\n'
         ">>> learner.predict(images[[0, 39]]).tolist(), learner.score(images, labels)\n"
         "(['upright', 'lying'], 1.0)",
     ),
     Page(
         "NetworkClassifier",
-        "scores = module(x), whatever the module is; " + _LOSS + " + `regularizers`, the loss cross-entropy unless "
+        "scores = module(x), whatever the module is; "
+        + _LOSS
+        + " + `regularizers`, the loss cross-entropy unless "
         "another is named.\n\nWithout a module it is a linear layer: softmax regression.",
         "An architecture of your own, a trained network to tune further (frozen layers stay frozen), examples of any "
         "shape. " + _HABITS,
@@ -144,13 +174,15 @@ PAGES: tuple[Page, ...] = (
         ">>> def two_layers(input_shape, n_outputs):\n"
         "...     return nn.Sequential(nn.Linear(*input_shape, 8), nn.Tanh(), nn.Linear(8, n_outputs))\n"
         ">>> learner = NetworkClassifier(two_layers, epochs=200, learning_rate=0.05, random_state=0,\n"
-        "...                             device=\"reference\")\n"
+        '...                             device="reference")\n'
         ">>> learner.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]).predict([[0, 1], [1, 1]]).tolist()\n"
         "[1, 0]",
     ),
     Page(
         "NetworkRegressor",
-        "ŷ = module(x), whatever the module is; " + _LOSS + " + `regularizers`, the loss (ŷ − y)² unless another is "
+        "ŷ = module(x), whatever the module is; "
+        + _LOSS
+        + " + `regularizers`, the loss (ŷ − y)² unless another is "
         "named. Without a module it is a linear layer: linear regression.",
         "A formula whose form you know and whose numbers you do not; an architecture of your own; a trained network "
         "to tune further. Module and data decide how quickly it learns: start near a sensible value.",
@@ -164,7 +196,7 @@ PAGES: tuple[Page, ...] = (
         ">>> from deltarule import nn\n"
         ">>> x = [[0.0], [1.0], [2.0], [3.0]]\n"
         ">>> module = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))\n"
-        ">>> learner = NetworkRegressor(module, epochs=400, learning_rate=0.03, random_state=0, device=\"reference\")\n"
+        '>>> learner = NetworkRegressor(module, epochs=400, learning_rate=0.03, random_state=0, device="reference")\n'
         ">>> bool(learner.fit(x, [0.0, 1.0, 4.0, 9.0]).score(x, [0.0, 1.0, 4.0, 9.0]) > 0.99)\n"
         "True",
     ),
@@ -180,10 +212,12 @@ PAGES: tuple[Page, ...] = (
         "Squared error of digits rebuilt from k numbers: bent surfaces keep more than planes.",
         (("Linear autoencoder with sparsity s", autoencoder),),
         ("PCA", "ParametricUMAP"),
-        {"corruption": "probability with which a number of an input is hidden in training",
-         "hidden_sizes": "units between input and code, mirrored in the decoder",
-         "loss": "a name, a `Loss`, or a function (decoder(z), x) → one value an example",
-         "n_components": "numbers of a code",
-         "sparsity": "weight of the mean of Σ|z|"},
+        {
+            "corruption": "probability with which a number of an input is hidden in training",
+            "hidden_sizes": "units between input and code, mirrored in the decoder",
+            "loss": "a name, a `Loss`, or a function (decoder(z), x) → one value an example",
+            "n_components": "numbers of a code",
+            "sparsity": "weight of the mean of Σ|z|",
+        },
     ),
-)  # fmt: skip
+)

@@ -55,4 +55,6 @@ def snake(name: str) -> str:
 
 def linked(text: str) -> str:
     """Turn every ``[[Name]]`` into a link to its page."""
-    return re.sub(r"\[\[(\w+)\]\]", lambda found: f"[`{found[1]}`]({snake(found[1])}.md)", text)
+    return re.sub(
+        r"\[\[(\w+)\]\]", lambda found: f"[`{found[1]}`]({snake(found[1])}.md)", text
+    )

@@ -14,10 +14,10 @@ SHARED: Mapping[str, str] = {
     "batch_size": "examples a step",
     "callbacks": "objects of `deltarule.train.Callback` that watch or steer the training",
     "class_prior": "P(c) in the order of `classes_`; None for the shares of the classes in the data",
-    "class_weight": "None, \"balanced\", or {class: weight}",
-    "device": "\"cpu\" compiles machine code, \"reference\" is plain NumPy and starts at once",
+    "class_weight": 'None, "balanced", or {class: weight}',
+    "device": '"cpu" compiles machine code, "reference" is plain NumPy and starts at once',
     "dropout": "probability with which a hidden unit is dropped in training",
-    "dtype": "\"auto\" follows the data: float32 stays float32, all else is float64",
+    "dtype": '"auto" follows the data: float32 stays float32, all else is float64',
     "early_stopping": "whether to stop when `monitor` no longer falls, and keep the best weights",
     "epochs": "passes over the data",
     "fit_intercept": "whether b is learnt, or 0",
@@ -27,7 +27,7 @@ SHARED: Mapping[str, str] = {
     "learning_rate": "size η of a step",
     "loss": "a name, a `Loss` of `deltarule.losses`, or a function (outputs, targets) → one value an example",
     "max_iter": "steps at most",
-    "metric": "\"euclidean\", \"manhattan\", \"chebyshev\", \"cosine\", or a function (a, b) → distance",
+    "metric": '"euclidean", "manhattan", "chebyshev", "cosine", or a function (a, b) → distance',
     "metrics": "what else to measure every epoch",
     "min_dist": "how tightly points may lie on the map",
     "monitor": "the value that early stopping watches",
@@ -41,15 +41,15 @@ SHARED: Mapping[str, str] = {
     "random_state": "seed: the same one gives the same result",
     "regularizers": "further penalties of `deltarule.losses`",
     "shuffle": "whether every epoch has an order of its own",
-    "solver": "\"newton\", or \"delta\": the delta rule",
+    "solver": '"newton", or "delta": the delta rule',
     "spread": "scale of the map, with `min_dist`",
     "threads": "how many; None takes all cores",
     "tol": "change below which the work is done",
     "validation_fraction": "share of the examples held out where `early_stopping` gets no `validation_data`",
     "verbose": "0 is silent, 1 prints a line an epoch",
     "warm_start": "whether `fit` goes on from the last weights",
-    "weights": "\"uniform\", \"distance\": a neighbour counts 1/distance, or a function of the distances (N, k)",
-}  # fmt: skip
+    "weights": '"uniform", "distance": a neighbour counts 1/distance, or a function of the distances (N, k)',
+}
 
 
 def meaning(page: Page, name: str) -> str:

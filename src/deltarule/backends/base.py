@@ -77,6 +77,8 @@ class Backend(Protocol):
         """Prepare a program of static shapes; ``threads`` None lets the backend choose."""
         ...
 
-    def compile_step(self, program: StepProgram, threads: int | None = None) -> StepRunner:
+    def compile_step(
+        self, program: StepProgram, threads: int | None = None
+    ) -> StepRunner:
         """Prepare a training step; ``threads`` None lets the backend choose."""
         ...

@@ -13,7 +13,9 @@ Array = npt.NDArray[Any]
 Sizes = tuple[int, ...]
 
 
-def slide(x: Array, axes: Sizes, window: Sizes, stride: Sizes, dilation: Sizes) -> Array:
+def slide(
+    x: Array, axes: Sizes, window: Sizes, stride: Sizes, dilation: Sizes
+) -> Array:
     """Return a read-only view with one trailing axis per window axis."""
     shape, strides = list(x.shape), list(x.strides)
     tail_strides = []
@@ -21,15 +23,21 @@ def slide(x: Array, axes: Sizes, window: Sizes, stride: Sizes, dilation: Sizes) 
         shape[axis] = (x.shape[axis] - spread * (width - 1) - 1) // step + 1
         strides[axis] = x.strides[axis] * step
         tail_strides.append(x.strides[axis] * spread)
-    return np.lib.stride_tricks.as_strided(x, (*shape, *window), (*strides, *tail_strides), writeable=False)
+    return np.lib.stride_tricks.as_strided(
+        x, (*shape, *window), (*strides, *tail_strides), writeable=False
+    )
 
 
-def add_back(y: Array, axes: Sizes, window: Sizes, stride: Sizes, dilation: Sizes, shape: Sizes) -> Array:
+def add_back(
+    y: Array, axes: Sizes, window: Sizes, stride: Sizes, dilation: Sizes, shape: Sizes
+) -> Array:
     """Add windows back to where they were read from."""
     result = np.zeros(shape, y.dtype)
     for offset in np.ndindex(*window):
         place: list[slice] = [slice(None)] * len(shape)
-        for axis, start, step, spread in zip(axes, offset, stride, dilation, strict=True):
+        for axis, start, step, spread in zip(
+            axes, offset, stride, dilation, strict=True
+        ):
             first = start * spread
             place[axis] = slice(first, first + (y.shape[axis] - 1) * step + 1, step)
         result[tuple(place)] += y[(..., *offset)]
@@ -54,7 +62,12 @@ def _patches(node: Node, x: Array, kernel: Sizes) -> Array:
     padded = np.pad(x, ((0, 0), *a["padding"], (0, 0)))
     spatial = tuple(range(1, 1 + len(kernel)))
     view = slide(padded, spatial, kernel, a["stride"], a["dilation"])
-    grouped = (*view.shape[: len(kernel) + 1], a["groups"], x.shape[-1] // a["groups"], *kernel)
+    grouped = (
+        *view.shape[: len(kernel) + 1],
+        a["groups"],
+        x.shape[-1] // a["groups"],
+        *kernel,
+    )
     return view.reshape(grouped)
 
 
@@ -76,7 +89,9 @@ def convolve(node: Node, x: Array, weight: Array) -> Array:
     out, inner = _letters(weight.ndim - 2)
     patches = _patches(node, x, weight.shape[1:-1])
     grouped = _by_group(weight, node.attributes["groups"])
-    result = np.einsum(f"n{out}gc{inner},go{inner}c->n{out}go", patches, grouped, optimize=True)
+    result = np.einsum(
+        f"n{out}gc{inner},go{inner}c->n{out}go", patches, grouped, optimize=True
+    )
     return np.asarray(result).reshape(node.shape)
 
 
@@ -85,7 +100,12 @@ def convolve_weight(node: Node, x: Array, y: Array) -> Array:
     kernel = node.shape[1:-1]
     out, inner = _letters(len(kernel))
     signal = _signal_by_group(y, node.attributes["groups"])
-    result = np.einsum(f"n{out}gc{inner},n{out}go->go{inner}c", _patches(node, x, kernel), signal, optimize=True)
+    result = np.einsum(
+        f"n{out}gc{inner},n{out}go->go{inner}c",
+        _patches(node, x, kernel),
+        signal,
+        optimize=True,
+    )
     return np.asarray(result).reshape(node.shape)
 
 
@@ -95,11 +115,22 @@ def convolve_transposed(node: Node, y: Array, weight: Array) -> Array:
     kernel = weight.shape[1:-1]
     out, inner = _letters(len(kernel))
     signal = _signal_by_group(y, a["groups"])
-    spread = np.einsum(f"n{out}go,go{inner}c->n{out}gc{inner}", signal, _by_group(weight, a["groups"]), optimize=True)
+    spread = np.einsum(
+        f"n{out}go,go{inner}c->n{out}gc{inner}",
+        signal,
+        _by_group(weight, a["groups"]),
+        optimize=True,
+    )
     spread = spread.reshape(*y.shape[:-1], node.shape[-1], *kernel)
-    padded = tuple(size + low + high for size, (low, high) in zip(node.shape[1:-1], a["padding"], strict=True))
+    padded = tuple(
+        size + low + high
+        for size, (low, high) in zip(node.shape[1:-1], a["padding"], strict=True)
+    )
     spatial = tuple(range(1, 1 + len(kernel)))
     whole = (node.shape[0], *padded, node.shape[-1])
     result = add_back(spread, spatial, kernel, a["stride"], a["dilation"], whole)
-    inside = tuple(slice(low, low + size) for size, (low, _) in zip(node.shape[1:-1], a["padding"], strict=True))
+    inside = tuple(
+        slice(low, low + size)
+        for size, (low, _) in zip(node.shape[1:-1], a["padding"], strict=True)
+    )
     return result[(slice(None), *inside)]

@@ -28,7 +28,9 @@ from deltarule.graph.walk import topological
 
 _erf = np.frompyfunc(math.erf, 1, 1)
 _KINDS = {name: np.dtype(name) for name in DTYPES}
-_KEPT = 2**16  # numbers of a value that depends on no input: the larger are computed in every run
+_KEPT = (
+    2**16
+)  # numbers of a value that depends on no input: the larger are computed in every run
 _SMALL = 2**12  # numbers that are copied sooner than a view of them is made
 
 
@@ -39,13 +41,17 @@ def _cast(node: Node, x: Array) -> Array:
     bounds = np.iinfo(node.dtype.name)
     low, high = x <= float(bounds.min), x >= float(bounds.max)
     inside = np.where(low | high | np.isnan(x), 0, x).astype(node.dtype.name)
-    return np.asarray(np.where(low, bounds.min, np.where(high, bounds.max, inside)), node.dtype.name)
+    return np.asarray(
+        np.where(low, bounds.min, np.where(high, bounds.max, inside)), node.dtype.name
+    )
 
 
 def _ramp(node: Node) -> Array:
     shape, axis = node.attributes["shape"], node.attributes["axis"]
     ramp = np.arange(shape[axis], dtype=node.dtype.name)
-    return np.broadcast_to(ramp.reshape([-1 if i == axis else 1 for i in range(len(shape))]), shape)
+    return np.broadcast_to(
+        ramp.reshape([-1 if i == axis else 1 for i in range(len(shape))]), shape
+    )
 
 
 def _broadcast(node: Node, x: Array) -> Array:
@@ -58,7 +64,11 @@ def _broadcast(node: Node, x: Array) -> Array:
 
 def _random(node: Node, seed: Array, step: Array) -> Array:
     shape = node.attributes["shape"]
-    n, stream, kind = shapes.count(shape[seed.ndim :]), node.attributes["stream"], node.dtype.name
+    n, stream, kind = (
+        shapes.count(shape[seed.ndim :]),
+        node.attributes["stream"],
+        node.dtype.name,
+    )
     keys = zip(seed.reshape(-1).tolist(), step.reshape(-1).tolist(), strict=True)
     parts = [threefry.uniform(n, first, second, stream, kind) for first, second in keys]
     return np.concatenate(parts).reshape(shape) if parts else np.zeros(shape, kind)
@@ -83,7 +93,11 @@ def _pad(node: Node, x: Array) -> Array:
 def _checked(node: Node, indices: Array, size: int) -> Array:
     if indices.size and (indices.min() < 0 or indices.max() >= size):
         bad = indices.min() if indices.min() < 0 else indices.max()
-        raise DataError(f"{node.op.name.lower()}", expected=f"indices in [0, {size})", got=str(int(bad)))
+        raise DataError(
+            f"{node.op.name.lower()}",
+            expected=f"indices in [0, {size})",
+            got=str(int(bad)),
+        )
     return indices
 
 
@@ -101,7 +115,10 @@ def _gather(node: Node, x: Array, indices: Array) -> Array:
 def _scatter_add(node: Node, indices: Array, updates: Array) -> Array:
     axis = node.attributes["axis"]
     result = np.zeros(node.shape, updates.dtype)
-    place: Any = (*([slice(None)] * axis), _checked(node, indices, node.attributes["size"]))
+    place: Any = (
+        *([slice(None)] * axis),
+        _checked(node, indices, node.attributes["size"]),
+    )
     np.add.at(result, place, updates)
     return result
 
@@ -116,7 +133,9 @@ def _sum(node: Node, x: Array) -> Array:
 
 def _cumulative_sum(node: Node, x: Array) -> Array:
     """Return running sums; those of float32 numbers are added in float64 and each rounded once."""
-    return np.cumsum(x, node.attributes["axis"], np.float64 if x.dtype == np.float32 else x.dtype)
+    return np.cumsum(
+        x, node.attributes["axis"], np.float64 if x.dtype == np.float32 else x.dtype
+    )
 
 
 def _solve(node: Node, a: Array, b: Array) -> Array:
@@ -129,9 +148,13 @@ def _solve(node: Node, a: Array, b: Array) -> Array:
 def _cholesky(node: Node, a: Array) -> Array:
     lower = np.tril(a)
     try:
-        return np.asarray(np.linalg.cholesky(lower + np.swapaxes(np.tril(a, -1), -1, -2)))
+        return np.asarray(
+            np.linalg.cholesky(lower + np.swapaxes(np.tril(a, -1), -1, -2))
+        )
     except np.linalg.LinAlgError as error:
-        raise DataError("cholesky", expected="a positive definite matrix", got=str(error)) from error
+        raise DataError(
+            "cholesky", expected="a positive definite matrix", got=str(error)
+        ) from error
 
 
 Evaluate = Callable[..., Any]
@@ -202,7 +225,9 @@ def evaluate(outputs: Sequence[Node], values: Mapping[Node, Array]) -> list[Arra
     Unknown sizes are read off the values. Intermediate values are dropped as soon as their last reader has run.
     """
     outputs, values = _with_known_sizes(outputs, values)
-    return _Plan(expand_calls(outputs, frontier=values), tuple(values)).run(values.values())
+    return _Plan(expand_calls(outputs, frontier=values), tuple(values)).run(
+        values.values()
+    )
 
 
 def _with_known_sizes(
@@ -212,7 +237,10 @@ def _with_known_sizes(
     sizes: dict[shapes.Dimension, int] = {}
     for node, array in values.items():
         for size, number in zip(node.shape, array.shape, strict=False):
-            if isinstance(size, shapes.Dimension) and sizes.setdefault(size, number) != number:
+            if (
+                isinstance(size, shapes.Dimension)
+                and sizes.setdefault(size, number) != number
+            ):
                 raise DataError(
                     f"size {size}",
                     expected=f"{sizes[size]} everywhere",
@@ -220,9 +248,15 @@ def _with_known_sizes(
                 )
     if not sizes:
         return outputs, values
-    twins = {node: build.input_node(str(node.attributes.get("name", "")), np.shape(array), node.dtype)
-             for node, array in values.items()}  # fmt: skip
-    return specialise(outputs, sizes, twins), {twins[node]: array for node, array in values.items()}
+    twins = {
+        node: build.input_node(
+            str(node.attributes.get("name", "")), np.shape(array), node.dtype
+        )
+        for node, array in values.items()
+    }
+    return specialise(outputs, sizes, twins), {
+        twins[node]: array for node, array in values.items()
+    }
 
 
 class _Line(NamedTuple):
@@ -248,10 +282,26 @@ class _Plan:
         order = topological(roots, known)
         places = {node: place for place, node in enumerate(order)}
         fixed = _fixed(order, known)
-        last = {source: reader for reader in order if reader not in known for source in reader.sources}
-        lasting = {*roots, *(s for node in order if node not in fixed for s in node.sources if s in fixed)}
+        last = {
+            source: reader
+            for reader in order
+            if reader not in known
+            for source in reader.sources
+        }
+        lasting = {
+            *roots,
+            *(
+                s
+                for node in order
+                if node not in fixed
+                for s in node.sources
+                if s in fixed
+            ),
+        }
         self._size = len(order) + 1
-        self._given = [places.get(node, len(order)) for node in given]  # behind the others if nobody reads it
+        self._given = [
+            places.get(node, len(order)) for node in given
+        ]  # behind the others if nobody reads it
         self._roots = [places[node] for node in roots]
         self._first: list[_Line] = []
         self._lines: list[_Line] = []
@@ -260,8 +310,21 @@ class _Plan:
                 continue
             _require_value(node)
             sources = tuple(places[source] for source in node.sources)
-            finished = tuple({places[s] for s in node.sources if last[s] is node and s not in lasting})
-            line = _Line(place, node, EVALUATE[node.op], sources, _KINDS[node.dtype.name], finished)
+            finished = tuple(
+                {
+                    places[s]
+                    for s in node.sources
+                    if last[s] is node and s not in lasting
+                }
+            )
+            line = _Line(
+                place,
+                node,
+                EVALUATE[node.op],
+                sources,
+                _KINDS[node.dtype.name],
+                finished,
+            )
             (self._first if node in fixed else self._lines).append(line)
 
     def run(self, given: Iterable[Array]) -> list[Array]:
@@ -284,7 +347,9 @@ def _follow(lines: Sequence[_Line], values: list[Any]) -> None:
     """Fill in the values of the lines, one after the other, and drop those that no later line reads."""
     with np.errstate(all="ignore"):
         for place, node, compute, sources, kind, finished in lines:
-            values[place] = np.asarray(compute(node, *[values[source] for source in sources]), kind)
+            values[place] = np.asarray(
+                compute(node, *[values[source] for source in sources]), kind
+            )
             for source in finished:
                 values[source] = None
 
@@ -293,7 +358,11 @@ def _fixed(order: Sequence[Node], known: Set[Node]) -> set[Node]:
     """Return the nodes that depend on nothing known, and are not too large to be kept."""
     found: set[Node] = set()
     for node in order:
-        fixed = node not in known and shapes.is_static(node.shape) and found.issuperset(node.sources)
+        fixed = (
+            node not in known
+            and shapes.is_static(node.shape)
+            and found.issuperset(node.sources)
+        )
         if fixed and (node.op is Op.CONSTANT or shapes.count(node.shape) <= _KEPT):
             found.add(node)
     return found
@@ -320,7 +389,10 @@ class _Compiled:
 
     def __call__(self, *arrays: Array) -> list[Array]:
         check_arrays(self._inputs, arrays)
-        given = [np.asarray(array, kind) for array, kind in zip(arrays, self._kinds, strict=True)]
+        given = [
+            np.asarray(array, kind)
+            for array, kind in zip(arrays, self._kinds, strict=True)
+        ]
         return [np.array(result) for result in self._plan.run(given)]
 
 
@@ -333,6 +405,8 @@ class ReferenceBackend:
         """Fix the order of evaluation of a program; ``threads`` has no effect."""
         return _Compiled(program)
 
-    def compile_step(self, program: StepProgram, threads: int | None = None) -> StepRunner:
+    def compile_step(
+        self, program: StepProgram, threads: int | None = None
+    ) -> StepRunner:
         """Return a runner that loops over the step in Python; ``threads`` has no effect."""
         return LoopRunner(program, self.compile(program.as_program()))

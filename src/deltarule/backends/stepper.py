@@ -25,7 +25,10 @@ class LoopRunner:
     def load(self, state: Sequence[Array]) -> None:
         """Take over copies of the state arrays."""
         nodes = self._program.state
-        self._state = [np.array(array, node.dtype.name) for array, node in zip(state, nodes, strict=True)]
+        self._state = [
+            np.array(array, node.dtype.name)
+            for array, node in zip(state, nodes, strict=True)
+        ]
 
     def read(self, part: slice = slice(None)) -> list[Array]:
         """Return copies of the current state."""
@@ -55,17 +58,25 @@ class LoopRunner:
         size = self._program.batch_size
         n_state = len(self._program.state)
         extra = [np.float64(value) for value in scalars]
-        data = checked_data(self._program.batch, data, np.asarray(order[: len(order) // size * size]))
+        data = checked_data(
+            self._program.batch, data, np.asarray(order[: len(order) // size * size])
+        )
         metrics: list[list[float]] = []
         self._stop, self.steps_done = False, 0
         for step in range(len(order) // size):
             rows = order[step * size : (step + 1) * size]
             batch = [np.take(array, rows, axis=0) for array in data]
             counters = (np.int64(first_step + step), np.int64(seed))
-            outputs = self._step(*self._state, *batch, *map(np.asarray, (*counters, *extra)))
+            outputs = self._step(
+                *self._state, *batch, *map(np.asarray, (*counters, *extra))
+            )
             self._state = outputs[:n_state]
-            metrics.append([float(value) for output in outputs[n_state:] for value in output.flat])
+            metrics.append(
+                [float(value) for output in outputs[n_state:] for value in output.flat]
+            )
             self.steps_done = step + 1
             if self._stop:
                 break
-        return np.array(metrics, np.float64).reshape(len(metrics), self._program.metrics_width)
+        return np.array(metrics, np.float64).reshape(
+            len(metrics), self._program.metrics_width
+        )

@@ -26,7 +26,10 @@ def threefry(key: tuple[int, int], first: int, second: _Words) -> tuple[_Words, 
     k0, k1 = (np.uint32(k & 0xFFFFFFFF) for k in key)
     schedule = (k0, k1, k0 ^ k1 ^ _PARITY)
     with np.errstate(over="ignore"):
-        x0 = np.full(second.shape, np.uint32(first & 0xFFFFFFFF), np.uint32) + schedule[0]
+        x0 = (
+            np.full(second.shape, np.uint32(first & 0xFFFFFFFF), np.uint32)
+            + schedule[0]
+        )
         x1 = second + schedule[1]
         for group in range(5):
             for rotation in _ROTATIONS[4 * (group % 2) : 4 * (group % 2) + 4]:
@@ -37,14 +40,20 @@ def threefry(key: tuple[int, int], first: int, second: _Words) -> tuple[_Words, 
     return x0, x1
 
 
-def uniform(count: int, seed: int, step: int, stream: int, dtype: str) -> npt.NDArray[Any]:
+def uniform(
+    count: int, seed: int, step: int, stream: int, dtype: str
+) -> npt.NDArray[Any]:
     """Return ``count`` numbers in [0, 1)."""
     position = np.arange(count, dtype=np.uint32)
     if dtype == "float64":
         high, low = threefry((seed, stream), step, position)
-        bits = (high.astype(np.uint64) << np.uint64(21)) ^ (low.astype(np.uint64) >> np.uint64(11))
+        bits = (high.astype(np.uint64) << np.uint64(21)) ^ (
+            low.astype(np.uint64) >> np.uint64(11)
+        )
         return bits.astype(np.float64) * 2.0**-53
     call = (position // 32) * 16 + position % 16
     even, odd = threefry((seed, stream), step, call)
     word = np.where((position // 16) % 2 == 0, even, odd)
-    return ((word >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)).astype(dtype)
+    return ((word >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)).astype(
+        dtype
+    )

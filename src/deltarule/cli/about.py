@@ -37,22 +37,46 @@ class About:
     drop_missing: bool = False
 
     @staticmethod
-    def of(data: Dataset, model: str, target: str, seed: int, fingerprint: str, drop_missing: bool = False) -> About:
+    def of(
+        data: Dataset,
+        model: str,
+        target: str,
+        seed: int,
+        fingerprint: str,
+        drop_missing: bool = False,
+    ) -> About:
         """Describe a data set and a run on it."""
         return About(
-            data.name, data.task, model, data.input_shape, data.feature_names, data.class_names, target, seed,
-            fingerprint, data.schema, drop_missing,
-        )  # fmt: skip
+            data.name,
+            data.task,
+            model,
+            data.input_shape,
+            data.feature_names,
+            data.class_names,
+            target,
+            seed,
+            fingerprint,
+            data.schema,
+            drop_missing,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for a JSON document."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**values, "schema": None if self.schema is None else self.schema.to_dict()}
+        return {
+            **values,
+            "schema": None if self.schema is None else self.schema.to_dict(),
+        }
 
     def write(self, path: Path) -> None:
         """Add this to a model's file; the file is replaced as a whole."""
         container = checkpoint.read(path, *_KINDS)
-        checkpoint.write(path, container.kind, container.arrays, {**container.document, _KEY: self.to_dict()})
+        checkpoint.write(
+            path,
+            container.kind,
+            container.arrays,
+            {**container.document, _KEY: self.to_dict()},
+        )
 
 
 def open_model(path: Path) -> tuple[nn.Module, About]:
@@ -66,7 +90,9 @@ def open_model(path: Path) -> tuple[nn.Module, About]:
             hint="Let the run finish ('deltarule train … --resume'), or use dr.load(path) in Python.",
         )
     known = {field.name for field in fields(About)}
-    values: dict[str, Any] = {key: value for key, value in document[_KEY].items() if key in known}
+    values: dict[str, Any] = {
+        key: value for key, value in document[_KEY].items() if key in known
+    }
     for name in ("input_shape", "feature_names", "class_names"):
         values[name] = tuple(values[name])
     if values.get("schema") is not None:

@@ -37,12 +37,20 @@ _FORMULA = (
 def check_path(path: Path) -> None:
     """Raise unless ``write`` knows the kind of file and may write it; called before anything is computed."""
     if path.suffix.lower() not in KINDS:
-        raise ArgumentError("--output", expected=f"a {' or '.join(KINDS)} file", got=repr(str(path)))
+        raise ArgumentError(
+            "--output", expected=f"a {' or '.join(KINDS)} file", got=repr(str(path))
+        )
     options.check_place(path, "--output")
 
 
 def write(
-    path: Path, outputs: Array, about: About, rows: Array, truth: Array | None = None, *, formulas: bool = False
+    path: Path,
+    outputs: Array,
+    about: About,
+    rows: Array,
+    truth: Array | None = None,
+    *,
+    formulas: bool = False,
 ) -> None:
     """Write row numbers, predictions, probabilities of the classes and, if known, the truth; all or nothing.
 
@@ -55,10 +63,17 @@ def write(
     if path.suffix.lower() == ".npz":
         write_atomically(path, _npz(outputs, said, about, rows, truth))
     else:
-        write_atomically(path, _csv(outputs, said, about, rows, truth, _as_it_is if formulas else harmless))
+        write_atomically(
+            path,
+            _csv(
+                outputs, said, about, rows, truth, _as_it_is if formulas else harmless
+            ),
+        )
 
 
-def _npz(outputs: Array, said: Array, about: About, rows: Array, truth: Array | None) -> bytes:
+def _npz(
+    outputs: Array, said: Array, about: About, rows: Array, truth: Array | None
+) -> bytes:
     arrays = {"rows": rows, "predictions": said}
     if truth is not None:
         arrays["truth"] = truth
@@ -85,18 +100,32 @@ def _as_it_is(text: str) -> str:
 
 
 def _csv(
-    outputs: Array, said: Array, about: About, rows: Array, truth: Array | None, cell: Callable[[str], str]
+    outputs: Array,
+    said: Array,
+    about: About,
+    rows: Array,
+    truth: Array | None,
+    cell: Callable[[str], str],
 ) -> bytes:
     classes = about.class_names if about.task == "classification" else ()
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     known = [] if truth is None else ["truth"]
     what = "row" if rows.dtype.kind in "iu" else "file"
-    writer.writerow([what, "prediction", *known, *(cell(f"p({name})") for name in classes)])
+    writer.writerow(
+        [what, "prediction", *known, *(cell(f"p({name})") for name in classes)]
+    )
     for i, row in enumerate(rows.tolist()):
         right = [] if truth is None else [cell(_text(truth[i], classes))]
         shares = [f"{share:.6g}" for share in outputs[i].tolist()] if classes else []
-        writer.writerow([cell(row) if isinstance(row, str) else row, cell(_text(said[i], classes)), *right, *shares])
+        writer.writerow(
+            [
+                cell(row) if isinstance(row, str) else row,
+                cell(_text(said[i], classes)),
+                *right,
+                *shares,
+            ]
+        )
     return stream.getvalue().encode("utf-8")
 
 

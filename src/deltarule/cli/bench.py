@@ -36,7 +36,9 @@ _AGREED = 1e-2  # relative difference of losses, which grows where a rectifier t
 _KNOWN, _QUERIES = 60_000, 2000  # examples of W11
 
 
-def _compiled(engine: Backend, step: Step, threads: int | None) -> tuple[StepRunner, float]:
+def _compiled(
+    engine: Backend, step: Step, threads: int | None
+) -> tuple[StepRunner, float]:
     start = time.perf_counter()
     runner = engine.compile_step(step.program, threads)
     return runner, time.perf_counter() - start
@@ -52,7 +54,9 @@ def peak_rss_mb() -> float | None:
     return largest / (1e6 if sys.platform == "darwin" else 1e3)
 
 
-def measure(workload: Workload, threads: int | None, least_seconds: float, device: str = "cpu") -> dict[str, Any]:
+def measure(
+    workload: Workload, threads: int | None, least_seconds: float, device: str = "cpu"
+) -> dict[str, Any]:
     """Train a workload for some seconds and return its figures; compilation is timed without and with the cache."""
     arrays = workload.arrays()
     step, state = built(workload, arrays)
@@ -96,11 +100,20 @@ def measure(workload: Workload, threads: int | None, least_seconds: float, devic
 
 def check(workload: Workload, threads: int | None) -> dict[str, Any]:
     """Train some steps on the native and on the reference backend; return the largest relative difference."""
-    arrays = tuple(array[: CHECK_STEPS * workload.batch_size] for array in workload.arrays())
+    arrays = tuple(
+        array[: CHECK_STEPS * workload.batch_size] for array in workload.arrays()
+    )
     step, state = built(workload, arrays)
-    order = np.arange(len(arrays[0]) // workload.batch_size * workload.batch_size, dtype=np.int64)
+    order = np.arange(
+        len(arrays[0]) // workload.batch_size * workload.batch_size, dtype=np.int64
+    )
     if backend("cpu").name != "cpu":
-        raise DependencyError("bench --check", expected="the native engine", got="none", hint="pip install llvmlite")
+        raise DependencyError(
+            "bench --check",
+            expected="the native engine",
+            got="none",
+            hint="pip install llvmlite",
+        )
     results = []
     for device in ("cpu", "reference"):
         runner, _ = _compiled(backend(device), step, threads)
@@ -109,13 +122,23 @@ def check(workload: Workload, threads: int | None) -> dict[str, Any]:
         results.append((metrics[:, 0], runner.read()))
     (a, states_a), (b, states_b) = results
     loss = float(np.max(np.abs(a - b) / np.maximum(1e-12, np.abs(b))))
-    spread = [float(np.abs(x.astype(float) - y).max() / max(1e-12, np.abs(y).max())) if x.size else 0.0
-              for x, y in zip(states_a, states_b, strict=True)]  # fmt: skip
-    return {"workload": workload.name, "steps": len(order) // workload.batch_size, "loss_difference": loss,
-            "state_difference": max(spread, default=0.0)}  # fmt: skip
+    spread = [
+        float(np.abs(x.astype(float) - y).max() / max(1e-12, np.abs(y).max()))
+        if x.size
+        else 0.0
+        for x, y in zip(states_a, states_b, strict=True)
+    ]
+    return {
+        "workload": workload.name,
+        "steps": len(order) // workload.batch_size,
+        "loss_difference": loss,
+        "state_difference": max(spread, default=0.0),
+    }
 
 
-def _latency(program: Program, arrays: Sequence[Array], least_seconds: float, threads: int | None) -> float:
+def _latency(
+    program: Program, arrays: Sequence[Array], least_seconds: float, threads: int | None
+) -> float:
     """Return the median time of one call in seconds."""
     run = backend("cpu").compile(program, threads)
     for _ in range(5):
@@ -138,9 +161,21 @@ def inference(least_seconds: float, threads: int | None = None) -> list[dict[str
         x = workload.data(1024, np.random.default_rng(0))[0]
         for n in (1, 1024):
             program, values = prediction_program(model, columns((x,))[0], n)
-            taken = _latency(program, [*values, x[:n]], max(_LEAST_SECONDS, least_seconds / 4), threads)
-            rows.append({"workload": "W10", "network": name, "examples": n, "microseconds": taken * 1e6,
-                         "samples_per_second": n / taken})  # fmt: skip
+            taken = _latency(
+                program,
+                [*values, x[:n]],
+                max(_LEAST_SECONDS, least_seconds / 4),
+                threads,
+            )
+            rows.append(
+                {
+                    "workload": "W10",
+                    "network": name,
+                    "examples": n,
+                    "microseconds": taken * 1e6,
+                    "samples_per_second": n / taken,
+                }
+            )
     return rows
 
 
@@ -150,13 +185,18 @@ def classical() -> list[dict[str, Any]]:
         learners = importlib.import_module("deltarule.learners")
     except ImportError as error:
         raise DependencyError(
-            "bench W11", expected="the package scikit-learn", got="none", hint='pip install "deltarule[learn]"'
+            "bench W11",
+            expected="the package scikit-learn",
+            got="none",
+            hint='pip install "deltarule[learn]"',
         ) from error
     x = WORKLOADS["W1"].data(_KNOWN + _QUERIES, np.random.default_rng(0))[0]
     known, queries = x[:_KNOWN], x[_KNOWN:]
     nearest = learners.KNNClassifier(5).fit(known, np.arange(len(known)) % 10)
     tasks: dict[str, Callable[[], object]] = {
-        f"5 nearest of {_KNOWN:,} × 784, {_QUERIES:,} queries": lambda: nearest.kneighbors(queries),
+        f"5 nearest of {_KNOWN:,} × 784, {_QUERIES:,} queries": lambda: (
+            nearest.kneighbors(queries)
+        ),
         f"50 components of {_KNOWN:,} × 784": lambda: learners.PCA(50).fit(known),
     }
     rows = []
@@ -179,9 +219,14 @@ def _line(row: dict[str, Any]) -> str:
         speed = rate(row["samples_per_second"], "samples")
         return f"W10  {row['network']} × {row['examples']:<5} {row['microseconds']:10.1f} µs   {speed}"
     if "steps" in row:
-        return (f"{row['workload']:<4} {row['steps']:3} steps   loss differs by {row['loss_difference']:.1e}, "
-                f"state by {row['state_difference']:.1e}")  # fmt: skip
-    title, speed = WORKLOADS[row["workload"]].title, rate(row["samples_per_second"], "samples")
+        return (
+            f"{row['workload']:<4} {row['steps']:3} steps   loss differs by {row['loss_difference']:.1e}, "
+            f"state by {row['state_difference']:.1e}"
+        )
+    title, speed = (
+        WORKLOADS[row["workload"]].title,
+        rate(row["samples_per_second"], "samples"),
+    )
     compiling = f"compiled in {seconds(row['compile_seconds'])} ({seconds(row['compile_seconds_cached'])} cached)"
     course = f"loss {row['loss_first']:.4g} → {row['loss_last']:.4g}"
     return f"{row['workload']:<4} {title:<46} {speed:>20} {row['gflops']:7.1f} GFLOP/s   {compiling}   {course}"
@@ -192,7 +237,9 @@ def _available(name: str) -> bool:
     return name != "W11" or importlib.util.find_spec("sklearn") is not None
 
 
-def _run(tasks: Sequence[Callable[[], list[dict[str, Any]]]], console: Console) -> list[dict[str, Any]]:
+def _run(
+    tasks: Sequence[Callable[[], list[dict[str, Any]]]], console: Console
+) -> list[dict[str, Any]]:
     rows = []
     for task in tasks:
         for row in task():
@@ -210,14 +257,35 @@ def _run(tasks: Sequence[Callable[[], list[dict[str, Any]]]], console: Console) 
 )
 @click.argument("names", nargs=-1, metavar="[W1 … W13]")
 @options.threads
-@click.option("--seconds", "least", type=click.FloatRange(min=0.0), default=2.0, show_default=True, metavar="S",
-              help="Train each workload for at least so long.")  # fmt: skip
-@click.option("--check", "checks", is_flag=True, help="Compare 20 steps with the reference backend instead.")
-@click.option("--statements", "by_statement", is_flag=True,
-              help="Count the cycles of each statement of the training steps instead.")  # fmt: skip
+@click.option(
+    "--seconds",
+    "least",
+    type=click.FloatRange(min=0.0),
+    default=2.0,
+    show_default=True,
+    metavar="S",
+    help="Train each workload for at least so long.",
+)
+@click.option(
+    "--check",
+    "checks",
+    is_flag=True,
+    help="Compare 20 steps with the reference backend instead.",
+)
+@click.option(
+    "--statements",
+    "by_statement",
+    is_flag=True,
+    help="Count the cycles of each statement of the training steps instead.",
+)
 @options.as_json
 def command(
-    names: tuple[str, ...], threads: int | None, least: float, checks: bool, by_statement: bool, as_json: bool
+    names: tuple[str, ...],
+    threads: int | None,
+    least: float,
+    checks: bool,
+    by_statement: bool,
+    as_json: bool,
 ) -> int:
     """Measure the standard workloads: training, inference (W10) and classical learners (W11)."""
     wanted = [name.upper() for name in names]
@@ -230,16 +298,24 @@ def command(
     if (checks or by_statement) and len(named) < len(wanted):
         flag = "--check" if checks else "--statements"
         others_named = ", ".join(sorted(set(wanted) - set(named)))
-        raise ArgumentError(f"bench {flag}", expected="workloads that train", got=others_named)
+        raise ArgumentError(
+            f"bench {flag}", expected="workloads that train", got=others_named
+        )
     if by_statement:
         tasks = [lambda w=w: spent(w, threads, least) for w in training]  # type: ignore[misc]  # bound now
     elif checks:
         tasks = [lambda w=w: [check(w, threads)] for w in training]  # type: ignore[misc]  # bound now
     else:
         tasks = [lambda w=w: [measure(w, threads, least)] for w in training]  # type: ignore[misc]  # bound now
-        tasks += [task for name, task in others.items() if name in wanted or (not wanted and _available(name))]
+        tasks += [
+            task
+            for name, task in others.items()
+            if name in wanted or (not wanted and _available(name))
+        ]
     rows = _run(tasks, Console(as_json))
     if as_json:
         echo_json(rows)
-    agree = all(row["loss_difference"] < _AGREED for row in rows) if checks else True  # NaN does not agree
+    agree = (
+        all(row["loss_difference"] < _AGREED for row in rows) if checks else True
+    )  # NaN does not agree
     return 0 if agree else 1

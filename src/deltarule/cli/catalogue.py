@@ -13,13 +13,32 @@ class Entry(NamedTuple):
 
 
 COMMANDS: dict[str, Entry] = {
-    "train": Entry("deltarule.cli.train", "Train a network on a bundled data set or a file; write model and report."),
-    "evaluate": Entry("deltarule.cli.evaluate", "Measure a trained model on data that has answers."),
-    "predict": Entry("deltarule.cli.predict", "Write a trained model's predictions for a file."),
-    "derive": Entry("deltarule.cli.derive", "Derive the gradient of a loss, every line proved."),
-    "grade": Entry("deltarule.cli.grade", "Grade a gradient that a person typed, and name the mistake."),
-    "exam": Entry("deltarule.cli.exam", "Set question sheets with verified answer keys."),
-    "summary": Entry("deltarule.cli.summary", "Print a model's layers with the arithmetic of shapes and parameters."),
+    "train": Entry(
+        "deltarule.cli.train",
+        "Train a network on a bundled data set or a file; write model and report.",
+    ),
+    "evaluate": Entry(
+        "deltarule.cli.evaluate", "Measure a trained model on data that has answers."
+    ),
+    "predict": Entry(
+        "deltarule.cli.predict", "Write a trained model's predictions for a file."
+    ),
+    "derive": Entry(
+        "deltarule.cli.derive", "Derive the gradient of a loss, every line proved."
+    ),
+    "grade": Entry(
+        "deltarule.cli.grade",
+        "Grade a gradient that a person typed, and name the mistake.",
+    ),
+    "exam": Entry(
+        "deltarule.cli.exam", "Set question sheets with verified answer keys."
+    ),
+    "summary": Entry(
+        "deltarule.cli.summary",
+        "Print a model's layers with the arithmetic of shapes and parameters.",
+    ),
     "export": Entry("deltarule.cli.export", "Write a trained model as C or ONNX."),
-    "bench": Entry("deltarule.cli.bench", "Measure training speed on the standard workloads."),
+    "bench": Entry(
+        "deltarule.cli.bench", "Measure training speed on the standard workloads."
+    ),
 }

@@ -23,7 +23,11 @@ def columns() -> int:
 
 def width() -> int | None:
     """Return how many columns tables may take: those of the terminal; None where there is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else None
+    return (
+        shutil.get_terminal_size().columns
+        if sys.stdout.isatty() or "COLUMNS" in os.environ
+        else None
+    )
 
 
 @dataclass(frozen=True)
@@ -41,15 +45,25 @@ class Console:
         """Print text for people; on a terminal long lines break between words, unless they are to be copied whole."""
         if not self.json:
             room = None if whole else width()
-            echo(text if room is None else "\n".join(part for line in text.split("\n") for part in wrap(line, room)))
+            echo(
+                text
+                if room is None
+                else "\n".join(
+                    part for line in text.split("\n") for part in wrap(line, room)
+                )
+            )
 
-    def rows(self, title: str, rows: Sequence[tuple[str, str]], width: int | None = None) -> None:
+    def rows(
+        self, title: str, rows: Sequence[tuple[str, str]], width: int | None = None
+    ) -> None:
         """Print a title and aligned pairs; long values go on below themselves, in the terminal's width by default."""
         self.say(shown(title))
         indent = max(len(label) for label, _ in rows) + 4
         for label, text in rows:
             start = f"  {label}".ljust(indent)
-            for number, part in enumerate(wrap(shown(text), (width or columns()) - indent, "")):
+            for number, part in enumerate(
+                wrap(shown(text), (width or columns()) - indent, "")
+            ):
                 self.say((start if number == 0 else " " * indent) + part)
         self.say()
 

@@ -31,9 +31,24 @@ EXAMPLES = (
 
 @command_with("derive", *EXAMPLES)
 @click.argument("place", metavar="FILE.py:NAME")
-@click.option("--wrt", default=None, metavar="W,B", help="Variables by name (default: all parameters).")
-@click.option("--layout", type=click.Choice(["denominator", "numerator"]), default="denominator", show_default=True)
-@click.option("--detail", type=click.Choice(["answers", "steps", "every"]), default="steps", show_default=True)
+@click.option(
+    "--wrt",
+    default=None,
+    metavar="W,B",
+    help="Variables by name (default: all parameters).",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(["denominator", "numerator"]),
+    default="denominator",
+    show_default=True,
+)
+@click.option(
+    "--detail",
+    type=click.Choice(["answers", "steps", "every"]),
+    default="steps",
+    show_default=True,
+)
 @click.option(
     "--batch",
     type=click.Choice(["matrices", "example"]),
@@ -41,8 +56,20 @@ EXAMPLES = (
     show_default=True,
     help="A batch in matrices, or one example and the mean.",
 )
-@click.option("--latex", type=options.PATH, default=None, metavar="PATH", help="Write a LaTeX document.")
-@click.option("--html", type=options.PATH, default=None, metavar="PATH", help="Write an HTML page.")
+@click.option(
+    "--latex",
+    type=options.PATH,
+    default=None,
+    metavar="PATH",
+    help="Write a LaTeX document.",
+)
+@click.option(
+    "--html",
+    type=options.PATH,
+    default=None,
+    metavar="PATH",
+    help="Write an HTML page.",
+)
 @options.as_json
 def command(
     place: str,
@@ -67,46 +94,97 @@ def command(
     if found.loss.shape != ():
         _of_vector(found, cast(Any, layout), latex, html, console)
         return
-    derivation = derive(found.loss, wrt=list(found.variables), layout=cast(Any, layout), detail=cast(Any, detail),
-                        batch=batch)  # fmt: skip
+    derivation = derive(
+        found.loss,
+        wrt=list(found.variables),
+        layout=cast(Any, layout),
+        detail=cast(Any, detail),
+        batch=batch,
+    )
     report = derivation.check()
     console.say(str(derivation))
     written = {}
-    for path, text in ((latex, derivation.latex(standalone=True)), (html, derivation.html())):
+    for path, text in (
+        (latex, derivation.latex(standalone=True)),
+        (html, derivation.html()),
+    ):
         if path is not None:
             write_atomically(path, text.encode())
             written[path.suffix.lstrip(".")] = str(path)
             console.say(f"wrote {shown(path)}", whole=True)
     lines = [
-        {"number": line.number, "left": to_text(e.left), "right": to_text(e.right), "latex": to_latex(e.right),
-         "shape": size(line.shape), "reason": line.reason}
-        for line in derivation.steps for e in [entry(line, derivation.derived.loss_name)]
-    ]  # fmt: skip
-    console.finish({"lines": lines, "proved": bool(report), "max_error": report.max_error, "written": written})
+        {
+            "number": line.number,
+            "left": to_text(e.left),
+            "right": to_text(e.right),
+            "latex": to_latex(e.right),
+            "shape": size(line.shape),
+            "reason": line.reason,
+        }
+        for line in derivation.steps
+        for e in [entry(line, derivation.derived.loss_name)]
+    ]
+    console.finish(
+        {
+            "lines": lines,
+            "proved": bool(report),
+            "max_error": report.max_error,
+            "written": written,
+        }
+    )
     if not report:
-        raise GraphError("derive", expected="every line to be proved", got=report.summary)
+        raise GraphError(
+            "derive", expected="every line to be proved", got=report.summary
+        )
 
 
-def _of_vector(found: problem.Problem, layout: Layout, latex: Path | None, html: Path | None, console: Console) -> None:
+def _of_vector(
+    found: problem.Problem,
+    layout: Layout,
+    latex: Path | None,
+    html: Path | None,
+    console: Console,
+) -> None:
     """Derive a vector by its variables: a Jacobian by a vector, slices by a matrix."""
     if html is not None:
-        raise ArgumentError("--html", expected="a scalar loss", got="a vector", hint="--latex writes its derivatives.")
+        raise ArgumentError(
+            "--html",
+            expected="a scalar loss",
+            got="a vector",
+            hint="--latex writes its derivatives.",
+        )
     if layout == "numerator" and any(len(one.shape) == 2 for one in found.variables):
-        raise ArgumentError("--layout", expected="denominator for slices by a matrix", got=layout)
+        raise ArgumentError(
+            "--layout", expected="denominator for slices by a matrix", got=layout
+        )
     derivatives: list[MatrixDerivative | Slices] = [
-        derive_slices(found.loss, one) if len(one.shape) == 2 else derive_jacobian(found.loss, one, layout=layout)
+        derive_slices(found.loss, one)
+        if len(one.shape) == 2
+        else derive_jacobian(found.loss, one, layout=layout)
         for one in found.variables
     ]
     reports = [one.check() for one in derivatives]
     for one in derivatives:
         console.say(str(one))
     if latex is not None:
-        texts = [one.latex() if isinstance(one, Slices) else rf"\[ {one.latex()} \]" for one in derivatives]
+        texts = [
+            one.latex() if isinstance(one, Slices) else rf"\[ {one.latex()} \]"
+            for one in derivatives
+        ]
         write_atomically(latex, "\n".join(texts).encode())
         console.say(f"wrote {shown(latex)}", whole=True)
     lines = [line for one in derivatives for line in one.lines]
-    error = max((max(report.difference_error, report.engine_error) for report in reports), default=0.0)
+    error = max(
+        (max(report.difference_error, report.engine_error) for report in reports),
+        default=0.0,
+    )
     written = {"latex": str(latex)} if latex is not None else {}
-    console.finish({"lines": lines, "proved": all(reports), "max_error": error, "written": written})
+    console.finish(
+        {"lines": lines, "proved": all(reports), "max_error": error, "written": written}
+    )
     if not all(reports):
-        raise GraphError("derive", expected="every line to be proved", got="; ".join(map(str, reports)))
+        raise GraphError(
+            "derive",
+            expected="every line to be proved",
+            got="; ".join(map(str, reports)),
+        )

@@ -30,8 +30,19 @@ _MOST_CLASSES = 20  # classes with a line of their own
 @click.argument("model", type=options.PATH)
 @click.argument("data", metavar="NAME|FILE|FOLDER")
 @options.target
-@click.option("--all", "everything", is_flag=True, help="Measure on all rows, also those that were trained on.")
-@click.option("--output", type=options.PATH, default=None, metavar="PATH", help="Write predictions (.csv or .npz).")
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Measure on all rows, also those that were trained on.",
+)
+@click.option(
+    "--output",
+    type=options.PATH,
+    default=None,
+    metavar="PATH",
+    help="Write predictions (.csv or .npz).",
+)
 @options.formulas
 @options.device
 @options.as_json
@@ -59,20 +70,37 @@ def command(
     score = measured.score
     value, words = score.parts()
     console.say(f"{shown(model)} on {part} of {shown(data)}")
-    console.say(f"{value} {words.replace('test examples', 'examples')}, loss {number(score.loss)}")
+    console.say(
+        f"{value} {words.replace('test examples', 'examples')}, loss {number(score.loss)}"
+    )
     if score.confusion is not None and examples.n_classes <= _MOST_CLASSES:
         console.say("\n" + _per_class(score.confusion, examples.class_names))
     if output is not None:
-        answers.write(output, measured.outputs, about, chosen, examples.targets[chosen], formulas=formulas)
+        answers.write(
+            output,
+            measured.outputs,
+            about,
+            chosen,
+            examples.targets[chosen],
+            formulas=formulas,
+        )
         console.say(f"predictions  {shown(output)}")
-    console.finish({
-        score.metric: score.value, "loss": score.loss, "samples": score.n, "part": part,
-        "confusion": None if score.confusion is None else score.confusion.tolist(),
-        "classes": list(about.class_names), "output": None if output is None else str(output),
-    })  # fmt: skip
+    console.finish(
+        {
+            score.metric: score.value,
+            "loss": score.loss,
+            "samples": score.n,
+            "part": part,
+            "confusion": None if score.confusion is None else score.confusion.tolist(),
+            "classes": list(about.class_names),
+            "output": None if output is None else str(output),
+        }
+    )
 
 
-def _part(examples: Dataset, about: About, everything: bool) -> tuple[npt.NDArray[np.int64], str]:
+def _part(
+    examples: Dataset, about: About, everything: bool
+) -> tuple[npt.NDArray[np.int64], str]:
     """Return the rows to measure on: of the training's own data those that it has not seen."""
     if not everything and source.fingerprint(examples) == about.fingerprint:
         return source.divide(examples, about.seed).test, "the test part"
@@ -83,10 +111,17 @@ def _per_class(counts: npt.NDArray[np.int64], classes: tuple[str, ...]) -> str:
     """Return a line per class: examples, share found (recall), share right of what was said (precision)."""
     said = counts.sum(axis=0)
     lines = [
-        (shown(name), int(counts[i].sum()), _share(counts[i, i], counts[i].sum()), _share(counts[i, i], said[i]))
+        (
+            shown(name),
+            int(counts[i].sum()),
+            _share(counts[i, i], counts[i].sum()),
+            _share(counts[i, i], said[i]),
+        )
         for i, name in enumerate(classes)
     ]
-    return text_table(lines, header=("class", "examples", "found", "right"), align="<>>>", rule=True)
+    return text_table(
+        lines, header=("class", "examples", "found", "right"), align="<>>>", rule=True
+    )
 
 
 def _share(part: int, whole: int) -> str:

@@ -33,15 +33,35 @@ EXAMPLES = (
     help="The same seed gives the same sheets.",
 )
 @click.option(
-    "--variants", type=click.IntRange(min=1), default=1, show_default=True, metavar="V", help="Sheets to set."
+    "--variants",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="V",
+    help="Sheets to set.",
 )
 @click.option("--key", is_flag=True, help="With the answers, which have been verified.")
 @click.option("--hints", is_flag=True, help="With a hint at each question.")
-@click.option("--latex", type=options.PATH, default=None, metavar="PATH", help="Write LaTeX.")
-@click.option("--html", type=options.PATH, default=None, metavar="PATH", help="Write an HTML page.")
+@click.option(
+    "--latex", type=options.PATH, default=None, metavar="PATH", help="Write LaTeX."
+)
+@click.option(
+    "--html",
+    type=options.PATH,
+    default=None,
+    metavar="PATH",
+    help="Write an HTML page.",
+)
 @options.as_json
 def command(
-    topic: str, seed: int, variants: int, key: bool, hints: bool, latex: Path | None, html: Path | None, as_json: bool
+    topic: str,
+    seed: int,
+    variants: int,
+    key: bool,
+    hints: bool,
+    latex: Path | None,
+    html: Path | None,
+    as_json: bool,
 ) -> None:
     """Set question sheets on TOPIC; every answer key has been verified.
 
@@ -54,7 +74,10 @@ def command(
             options.check_place(path, name)
     found = exam(topic, seed=seed, variants=variants)
     written = {}
-    for path, text in ((latex, found.latex(answers=key, hints=hints)), (html, found.html(answers=key, hints=hints))):
+    for path, text in (
+        (latex, found.latex(answers=key, hints=hints)),
+        (html, found.html(answers=key, hints=hints)),
+    ):
         if path is not None:
             write_atomically(path, text.encode())
             written[path.suffix.lstrip(".")] = str(path)
@@ -63,7 +86,13 @@ def command(
         console.say(f"wrote {shown(path_text)}", whole=True)
     sheets = [
         [
-            {"text": q.text, "items": [{"asked": to_text(i.asked), "answer": to_text(i.answer)} for i in q.items]}
+            {
+                "text": q.text,
+                "items": [
+                    {"asked": to_text(i.asked), "answer": to_text(i.answer)}
+                    for i in q.items
+                ],
+            }
             for q in s
         ]
         for s in found.sheets

@@ -25,12 +25,38 @@ from deltarule.visible import shown
     "deltarule export digits.dr --onnx digits.onnx  for any runtime that reads ONNX",
 )
 @click.argument("model", type=options.PATH)
-@click.option("--c", "c_path", type=options.PATH, default=None, metavar="FILE", help="Write C to this file.")
-@click.option("--onnx", "onnx_path", type=options.PATH, default=None, metavar="FILE", help="Write ONNX to this file.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=1, show_default=True, metavar="B",
-              help="Examples that one call of the C function takes.")  # fmt: skip
+@click.option(
+    "--c",
+    "c_path",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="Write C to this file.",
+)
+@click.option(
+    "--onnx",
+    "onnx_path",
+    type=options.PATH,
+    default=None,
+    metavar="FILE",
+    help="Write ONNX to this file.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="B",
+    help="Examples that one call of the C function takes.",
+)
 @options.as_json
-def command(model: Path, c_path: Path | None, onnx_path: Path | None, batch_size: int, as_json: bool) -> None:
+def command(
+    model: Path,
+    c_path: Path | None,
+    onnx_path: Path | None,
+    batch_size: int,
+    as_json: bool,
+) -> None:
     """Write a trained model (a .dr file) in a form that other programs can run."""
     if c_path is None and onnx_path is None:
         raise ArgumentError("export", expected="--c FILE or --onnx FILE", got="neither")
@@ -43,13 +69,18 @@ def command(model: Path, c_path: Path | None, onnx_path: Path | None, batch_size
         text = prediction_source(module, about.input_shape, batch_size)
         write_atomically(c_path, text.encode())
         written["c"] = str(c_path)
-        console.say(f"wrote {shown(c_path)}: {_signature(text)}, {counted(len(text.splitlines()), 'line')}")
+        console.say(
+            f"wrote {shown(c_path)}: {_signature(text)}, {counted(len(text.splitlines()), 'line')}"
+        )
     if onnx_path is not None:
         try:
             onnx = importlib.import_module("deltarule.interop.onnx")
         except ImportError as error:
             raise DependencyError(
-                "export --onnx", expected="the package onnx", got="none", hint='pip install "deltarule[onnx]"'
+                "export --onnx",
+                expected="the package onnx",
+                got="none",
+                hint='pip install "deltarule[onnx]"',
             ) from error
         onnx.export(module, onnx_path, input_shape=about.input_shape)
         written["onnx"] = str(onnx_path)
@@ -64,4 +95,8 @@ def _signature(text: str) -> str:
     'int predict(const float *inputs, float *outputs)'
     """
     found = re.search(r"^int predict\(.*?\)(?=\s*\{)", text, re.MULTILINE | re.DOTALL)
-    return re.sub(r"\s+", " ", re.sub(r"\s*/\*.*?\*/", "", found[0])) if found else "int predict(…)"
+    return (
+        re.sub(r"\s+", " ", re.sub(r"\s*/\*.*?\*/", "", found[0]))
+        if found
+        else "int predict(…)"
+    )

@@ -22,21 +22,40 @@ EXAMPLES = (
 @click.argument("place", metavar="FILE.py:NAME")
 @click.argument("variable")
 @click.argument("answer")
-@click.option("--layout", type=click.Choice(["denominator", "numerator"]), default="denominator", show_default=True)
 @click.option(
-    "--language", type=click.Choice(["auto", "latex", "mathematics", "python"]), default="auto", show_default=True
+    "--layout",
+    type=click.Choice(["denominator", "numerator"]),
+    default="denominator",
+    show_default=True,
+)
+@click.option(
+    "--language",
+    type=click.Choice(["auto", "latex", "mathematics", "python"]),
+    default="auto",
+    show_default=True,
 )
 @options.as_json
-def command(place: str, variable: str, answer: str, layout: str, language: str, as_json: bool) -> int:
+def command(
+    place: str, variable: str, answer: str, layout: str, language: str, as_json: bool
+) -> int:
     """Grade ANSWER as the gradient of a loss with respect to VARIABLE; the status is 1 if it is wrong."""
     console = Console(as_json)
     found = problem.load(place, None)
     result = grade(
-        found.loss, found.variable(variable, "variable"), answer, layout=cast(Any, layout), language=language,
+        found.loss,
+        found.variable(variable, "variable"),
+        answer,
+        layout=cast(Any, layout),
+        language=language,
         parameters=list(found.variables),
-    )  # fmt: skip
+    )
     console.say(str(result))
     console.finish(
-        {"correct": result.correct, "mistake": result.mistake, "line": result.line, "message": result.message}
+        {
+            "correct": result.correct,
+            "mistake": result.mistake,
+            "line": result.line,
+            "message": result.message,
+        }
     )
     return 0 if result.correct else 1

@@ -32,11 +32,17 @@ class WithExamples(click.Command):
         if self.epilog:
             formatter.write_paragraph()
             formatter.write(
-                "Examples:\n" + "".join(f"  {line}\n" for line in _laid_out(self.epilog, formatter.width - 2))
+                "Examples:\n"
+                + "".join(
+                    f"  {line}\n"
+                    for line in _laid_out(self.epilog, formatter.width - 2)
+                )
             )
 
 
-def command(name: str, *examples: str, **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
+def command(
+    name: str, *examples: str, **settings: Any
+) -> Callable[[Callable[..., Any]], click.Command]:
     """Return a decorator that makes a command with examples."""
     return click.command(name, cls=WithExamples, epilog="\n".join(examples), **settings)
 
@@ -52,5 +58,12 @@ def _laid_out(text: str, room: int) -> list[str]:
     pairs = [re.split(r" {2,}", line.strip(), maxsplit=1) for line in text.splitlines()]
     wide = max((width(pair[0]) for pair in pairs if len(pair) > 1), default=0)
     if all(wide + 2 + width(pair[1]) <= room for pair in pairs if len(pair) > 1):
-        return ["  ".join([pad(pair[0], wide), pair[1]]) if len(pair) > 1 else pair[0] for pair in pairs]
-    return [line for pair in pairs for line in (*(f"# {told}" for told in pair[1:]), pair[0])]
+        return [
+            "  ".join([pad(pair[0], wide), pair[1]]) if len(pair) > 1 else pair[0]
+            for pair in pairs
+        ]
+    return [
+        line
+        for pair in pairs
+        for line in (*(f"# {told}" for told in pair[1:]), pair[0])
+    ]

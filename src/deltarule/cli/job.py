@@ -47,24 +47,32 @@ def data_card(data: Dataset, rows: Split, seed: int) -> DataCard:
     """Return the card of a divided data set."""
     parts = {"training": rows.train, "validation": rows.validation, "test": rows.test}
     counts = {
-        part: tuple(np.bincount(data.targets[chosen], minlength=data.n_classes).tolist())
+        part: tuple(
+            np.bincount(data.targets[chosen], minlength=data.n_classes).tolist()
+        )
         for part, chosen in parts.items()
         if data.task == "classification"
     }
     told = replace(data, task_note=here(data.task_note))
-    return DataCard(told, seed, {part: len(chosen) for part, chosen in parts.items()}, counts)
+    return DataCard(
+        told, seed, {part: len(chosen) for part, chosen in parts.items()}, counts
+    )
 
 
 def weights_sha256(model: nn.Module) -> str:
     """Return the SHA-256 of all parameters in the order of their names, as float32, little-endian."""
     digest = hashlib.sha256()
-    for _, tensor in sorted(model.named_parameters(include_frozen=True), key=lambda pair: pair[0]):
+    for _, tensor in sorted(
+        model.named_parameters(include_frozen=True), key=lambda pair: pair[0]
+    ):
         values: npt.NDArray[Any] = tensor.numpy()
         digest.update(np.ascontiguousarray(values, dtype="<f4").tobytes())
     return digest.hexdigest()
 
 
-def course(history: train.History, digest: str, path: Path, page: Path, total: float) -> dict[str, Any]:
+def course(
+    history: train.History, digest: str, path: Path, page: Path, total: float
+) -> dict[str, Any]:
     """Return what every training run tells programs: how it went, and what it wrote."""
     return {
         "epochs": len(history.epochs),
@@ -84,13 +92,21 @@ def course(history: train.History, digest: str, path: Path, page: Path, total: f
 def arguments(job: Job) -> list[str]:
     """Return the arguments that repeat a job, the seed always among them."""
     pairs = {
-        "--model": job.model, "--epochs": job.epochs, "--batch-size": job.batch_size,
-        "--learning-rate": job.learning_rate, "--latent-size": job.latent_size, "--seed": job.seed,
+        "--model": job.model,
+        "--epochs": job.epochs,
+        "--batch-size": job.batch_size,
+        "--learning-rate": job.learning_rate,
+        "--latent-size": job.latent_size,
+        "--seed": job.seed,
         "--threads": job.threads,
-        "--device": None if job.device == "cpu" else job.device, "--checkpoint": job.checkpoint,
-        "--checkpoint-every": job.checkpoint_every, "--report": job.report,
-    }  # fmt: skip
-    given = [str(part) for pair in pairs.items() if pair[1] is not None for part in pair]
+        "--device": None if job.device == "cpu" else job.device,
+        "--checkpoint": job.checkpoint,
+        "--checkpoint-every": job.checkpoint_every,
+        "--report": job.report,
+    }
+    given = [
+        str(part) for pair in pairs.items() if pair[1] is not None for part in pair
+    ]
     return [job.name, *job.reading.flags(), *given]
 
 
@@ -108,10 +124,17 @@ def stopped(job: Job, path: Path, console: Console) -> click.Abort:
 
 def timing(history: train.History, total: float) -> tuple[tuple[str, str], ...]:
     """Return how long what took, in words."""
-    threads = "" if history.threads is None else f", {counted(history.threads, 'thread')}"
-    steps = f"{counted(history.steps, 'step')} in {counted(len(history.epochs), 'epoch')}"
+    threads = (
+        "" if history.threads is None else f", {counted(history.threads, 'thread')}"
+    )
+    steps = (
+        f"{counted(history.steps, 'step')} in {counted(len(history.epochs), 'epoch')}"
+    )
     return (
-        ("training", f"{seconds(history.train_seconds)} for {steps}, {rate(history.samples_per_second, 'samples')}"),
+        (
+            "training",
+            f"{seconds(history.train_seconds)} for {steps}, {rate(history.samples_per_second, 'samples')}",
+        ),
         ("compiling", seconds(history.compile_seconds)),
         ("whole run", seconds(total)),
         ("engine", f"{history.engine}{threads}, on {platform.machine()}"),
@@ -120,4 +143,8 @@ def timing(history: train.History, total: float) -> tuple[tuple[str, str], ...]:
 
 def versions() -> tuple[tuple[str, str], ...]:
     """Return the versions that a run depends on."""
-    return (("deltarule", __version__), ("Python", platform.python_version()), ("NumPy", np.__version__))
+    return (
+        ("deltarule", __version__),
+        ("Python", platform.python_version()),
+        ("NumPy", np.__version__),
+    )

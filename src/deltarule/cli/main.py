@@ -19,7 +19,12 @@ from deltarule.cli.help import WithExamples
 from deltarule.cli.output import echo, spelling
 from deltarule.cli.wording import flags_of, here, speak_in_flags
 from deltarule.errors import DataWarning, DeltaruleError
-from deltarule.startup import Termination, is_program, leave_at_interrupt, raise_at_interrupt
+from deltarule.startup import (
+    Termination,
+    is_program,
+    leave_at_interrupt,
+    raise_at_interrupt,
+)
 
 _TERMINATION = Termination()
 
@@ -37,7 +42,9 @@ class LazyGroup(WithExamples, click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(COMMANDS[cmd_name].module).command
+        found: click.Command = importlib.import_module(
+            COMMANDS[cmd_name].module
+        ).command
         raise_at_interrupt()  # all is imported: from here on an interrupt is the command's own
         _TERMINATION.listen()
         return found
@@ -48,7 +55,11 @@ class LazyGroup(WithExamples, click.Group):
         """Return the command of the first argument; an unknown name is answered with its nearest neighbour."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            guess = f" Did you mean {near[0]!r}?" if near else f" The commands are {', '.join(COMMANDS)}."
+            guess = (
+                f" Did you mean {near[0]!r}?"
+                if near
+                else f" The commands are {', '.join(COMMANDS)}."
+            )
             raise click.UsageError(f"There is no command {args[0]!r}.{guess}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -57,14 +68,20 @@ class LazyGroup(WithExamples, click.Group):
         try:
             return super().invoke(ctx)
         except DeltaruleError as error:
-            speak_in_flags(error, flags_of(self.get_command(ctx, ctx.invoked_subcommand or "")))
+            speak_in_flags(
+                error, flags_of(self.get_command(ctx, ctx.invoked_subcommand or ""))
+            )
             raise
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
         """List the commands with their purposes."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.purpose) for name, entry in COMMANDS.items()])
+            formatter.write_dl(
+                [(name, entry.purpose) for name, entry in COMMANDS.items()]
+            )
 
 
 @click.group(
@@ -92,7 +109,9 @@ def _guarded(arguments: Sequence[str] | None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("once", DataWarning)
-            status = program.main(arguments, prog_name="deltarule", standalone_mode=False)
+            status = program.main(
+                arguments, prog_name="deltarule", standalone_mode=False
+            )
             sys.stdout.flush()
             return status if isinstance(status, int) else 0
     except click.ClickException as error:
@@ -126,5 +145,9 @@ def _show_warning(
 ) -> None:
     """Tell a warning in one line; where in the code it was raised matters only for other people's warnings."""
     del file, line
-    place = "" if issubclass(category, DataWarning) else f" ({category.__name__}, {filename}:{lineno})"
+    place = (
+        ""
+        if issubclass(category, DataWarning)
+        else f" ({category.__name__}, {filename}:{lineno})"
+    )
     echo(f"warning: {here(str(message))}{place}", err=True)

@@ -33,9 +33,15 @@ class Recipe:
 
 
 RECIPES = {
-    "linear": Recipe(epochs=200, batch_size=32, learning_rate=0.01, weight_decay=1e-4, patience=20),
-    "mlp": Recipe(epochs=100, batch_size=32, learning_rate=0.003, weight_decay=1e-2, patience=15),
-    "lenet": Recipe(epochs=25, batch_size=32, learning_rate=0.002, weight_decay=1e-2, patience=8),
+    "linear": Recipe(
+        epochs=200, batch_size=32, learning_rate=0.01, weight_decay=1e-4, patience=20
+    ),
+    "mlp": Recipe(
+        epochs=100, batch_size=32, learning_rate=0.003, weight_decay=1e-2, patience=15
+    ),
+    "lenet": Recipe(
+        epochs=25, batch_size=32, learning_rate=0.002, weight_decay=1e-2, patience=8
+    ),
 }
 
 
@@ -54,14 +60,18 @@ def default_model(data: Dataset) -> str:
     return "lenet" if is_image(data.input_shape) else "mlp"
 
 
-def build(name: str, data: Dataset, rows: npt.NDArray[np.int64], seed: int) -> nn.Sequential:
+def build(
+    name: str, data: Dataset, rows: npt.NDArray[np.int64], seed: int
+) -> nn.Sequential:
     """Return a model for a data set; what it standardises by is learned from the given rows alone.
 
     Inputs are standardised by the model's first layer; a regression ends in the layer that brings its answer back
     to the target's units. So the saved model takes raw data and answers in the units of the target.
     """
     if name not in MODELS:
-        raise ArgumentError("--model", expected=f"one of {', '.join(MODELS)}", got=repr(name))
+        raise ArgumentError(
+            "--model", expected=f"one of {', '.join(MODELS)}", got=repr(name)
+        )
     if name == "lenet" and not is_image(data.input_shape):
         raise ArgumentError(
             "--model lenet",
@@ -71,7 +81,11 @@ def build(name: str, data: Dataset, rows: npt.NDArray[np.int64], seed: int) -> n
         )
     scale = nn.Standardize(data.input_shape[-1]).learn(data.inputs[rows])
     n_outputs = data.n_classes if data.task == "classification" else 1
-    middle = _lenet(data.input_shape, n_outputs) if name == "lenet" else _dense(name, data.input_shape, n_outputs)
+    middle = (
+        _lenet(data.input_shape, n_outputs)
+        if name == "lenet"
+        else _dense(name, data.input_shape, n_outputs)
+    )
     end: list[nn.Module] = []
     if data.task == "regression":
         end.append(nn.Standardize(1, inverse=True).learn(targets(data)[rows]))
@@ -101,10 +115,12 @@ def _dense(name: str, shape: tuple[int, ...], n_outputs: int) -> list[nn.Module]
         return [*flat, nn.Linear(n_inputs, n_outputs)]
     return [
         *flat,
-        nn.Linear(n_inputs, _HIDDEN), nn.ReLU(),
-        nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(),
+        nn.Linear(n_inputs, _HIDDEN),
+        nn.ReLU(),
+        nn.Linear(_HIDDEN, _HIDDEN),
+        nn.ReLU(),
         nn.Linear(_HIDDEN, n_outputs),
-    ]  # fmt: skip
+    ]
 
 
 def _lenet(shape: tuple[int, ...], n_outputs: int) -> list[nn.Module]:
@@ -116,9 +132,14 @@ def _lenet(shape: tuple[int, ...], n_outputs: int) -> list[nn.Module]:
     first, second = _CHANNELS
     n_features = (height // 4) * (width // 4) * second
     return [
-        nn.Conv2d(channels, first, kernel_size=3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(first, second, kernel_size=3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(channels, first, kernel_size=3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(first, second, kernel_size=3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(n_features, _HIDDEN), nn.ReLU(),
+        nn.Linear(n_features, _HIDDEN),
+        nn.ReLU(),
         nn.Linear(_HIDDEN, n_outputs),
-    ]  # fmt: skip
+    ]

@@ -24,7 +24,9 @@ class Rate(click.FloatRange):
     def __init__(self) -> None:
         super().__init__(min=0.0, min_open=True)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """Return the number."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
@@ -36,20 +38,29 @@ def seed(function: F) -> F:
     """Add ``--seed``."""
     text = "Seed of split, first weights, order and dropout: the same seed gives the same bits."
     return click.option(
-        "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, metavar="S", help=text
+        "--seed",
+        type=click.IntRange(0, 2**32 - 1),
+        default=0,
+        show_default=True,
+        metavar="S",
+        help=text,
     )(function)
 
 
 def threads(function: F) -> F:
     """Add ``--threads``."""
     text = "Threads to compute with (default: as many as pay, at most one a core); the result does not depend on it."
-    return click.option("--threads", type=click.IntRange(min=1), default=None, metavar="T", help=text)(function)
+    return click.option(
+        "--threads", type=click.IntRange(min=1), default=None, metavar="T", help=text
+    )(function)
 
 
 def device(function: F) -> F:
     """Add ``--device``."""
     text = "Engine: cpu (the fastest one here) or reference (NumPy, slow and obviously right)."
-    return click.option("--device", default="cpu", show_default=True, metavar="D", help=text)(function)
+    return click.option(
+        "--device", default="cpu", show_default=True, metavar="D", help=text
+    )(function)
 
 
 def formulas(function: F) -> F:
@@ -73,15 +84,34 @@ def target(function: F) -> F:
 def table(function: F) -> F:
     """Add what says how a table is read: ``--target``, ``--task``, ``--header``, ``--ignore`` and the like."""
     for add in (
-        click.option("--drop-missing", is_flag=True, help="Leave rows with missing cells out."),
-        click.option("--categorical", multiple=True, metavar="A,B", help="Columns of numbers that are codes."),
-        click.option("--ignore", multiple=True, metavar="A,B", help="Columns to leave out (names, record numbers)."),
-        click.option("--header/--no-header", default=None,
-                     help="Whether a CSV's first line holds names [unless it must be data]."),
-        click.option("--task", type=click.Choice(["classification", "regression"]), default=None,
-                     help="Whether to predict classes or a number [by the target]."),
+        click.option(
+            "--drop-missing", is_flag=True, help="Leave rows with missing cells out."
+        ),
+        click.option(
+            "--categorical",
+            multiple=True,
+            metavar="A,B",
+            help="Columns of numbers that are codes.",
+        ),
+        click.option(
+            "--ignore",
+            multiple=True,
+            metavar="A,B",
+            help="Columns to leave out (names, record numbers).",
+        ),
+        click.option(
+            "--header/--no-header",
+            default=None,
+            help="Whether a CSV's first line holds names [unless it must be data].",
+        ),
+        click.option(
+            "--task",
+            type=click.Choice(["classification", "regression"]),
+            default=None,
+            help="Whether to predict classes or a number [by the target].",
+        ),
         target,
-    ):  # fmt: skip
+    ):
         function = add(function)
     return function
 
@@ -89,20 +119,30 @@ def table(function: F) -> F:
 def reading(given: dict[str, Any]) -> Reading:
     """Take the options of ``table`` out of a command's arguments."""
     return Reading(
-        given.pop("target"), given.pop("task"), given.pop("header"), column_names(given.pop("ignore")),
-        column_names(given.pop("categorical")), given.pop("drop_missing"),
-    )  # fmt: skip
+        given.pop("target"),
+        given.pop("task"),
+        given.pop("header"),
+        column_names(given.pop("ignore")),
+        column_names(given.pop("categorical")),
+        given.pop("drop_missing"),
+    )
 
 
 def check_place(path: Path, option: str) -> None:
     """Raise unless a file can be written there; asked before the work, so that the work is not lost."""
     if path.is_dir():
-        raise ArgumentError(f"{option} {path}", expected="the name of a file", got="a folder")
+        raise ArgumentError(
+            f"{option} {path}", expected="the name of a file", got="a folder"
+        )
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     try:
-        with tempfile.TemporaryFile(dir=folder):  # the rights alone do not tell: nothing can be made in /proc
+        with tempfile.TemporaryFile(
+            dir=folder
+        ):  # the rights alone do not tell: nothing can be made in /proc
             pass
     except OSError as error:
         raise ArgumentError(
-            f"{option} {path}", expected="a place to write to", got=f"{folder}, where this is not allowed"
+            f"{option} {path}",
+            expected="a place to write to",
+            got=f"{folder}, where this is not allowed",
         ) from error

@@ -30,7 +30,9 @@ codecs.register_error(_HANDLER, _spelled)
 @contextmanager
 def spelling(*streams: TextIO) -> Iterator[None]:
     """Let streams spell what their encoding lacks, whoever writes to them, instead of raising UnicodeEncodeError."""
-    changed = [(stream, stream.errors) for stream in streams if hasattr(stream, "reconfigure")]
+    changed = [
+        (stream, stream.errors) for stream in streams if hasattr(stream, "reconfigure")
+    ]
     for stream, _ in changed:
         stream.reconfigure(errors=_HANDLER)
     try:
@@ -53,7 +55,10 @@ def echo_json(record: Mapping[str, Any] | Sequence[Any]) -> None:
     Characters that a terminal hides or obeys are always escaped.
     """
     plain = _finite(record)
-    text = "".join(c if visible(c) == c else _escaped(c) for c in json.dumps(plain, ensure_ascii=False))
+    text = "".join(
+        c if visible(c) == c else _escaped(c)
+        for c in json.dumps(plain, ensure_ascii=False)
+    )
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -71,4 +76,6 @@ def _finite(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+    return (
+        [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+    )

@@ -26,12 +26,24 @@ _SHOWN = 5  # predictions printed
 @command_with("predict", *EXAMPLES)
 @click.argument("model", type=options.PATH)
 @click.argument("data", metavar="NAME|FILE|FOLDER")
-@click.option("--output", type=options.PATH, default=None, metavar="PATH",
-              help="Where to write (.csv or .npz) [FILE-predictions.csv].")  # fmt: skip
+@click.option(
+    "--output",
+    type=options.PATH,
+    default=None,
+    metavar="PATH",
+    help="Where to write (.csv or .npz) [FILE-predictions.csv].",
+)
 @options.formulas
 @options.device
 @options.as_json
-def command(model: Path, data: str, output: Path | None, formulas: bool, device: str, as_json: bool) -> None:
+def command(
+    model: Path,
+    data: str,
+    output: Path | None,
+    formulas: bool,
+    device: str,
+    as_json: bool,
+) -> None:
     """Write a trained MODEL's predictions for new data; no answers are needed.
 
     Columns of a CSV or Parquet file are found by the names of the training data; other columns are left out. NPZ
@@ -43,15 +55,32 @@ def command(model: Path, data: str, output: Path | None, formulas: bool, device:
     answers.check_path(path)
     module, about = open_model(model)
     pictures = rows.read_pictures(data, about)
-    inputs, names = pictures if pictures is not None else (rows.read_inputs(data, about), None)
+    inputs, names = (
+        pictures if pictures is not None else (rows.read_inputs(data, about), None)
+    )
     said = outputs(module, inputs, about.task, device)
-    answers.write(path, said, about, np.arange(len(inputs)) if names is None else np.array(names), formulas=formulas)
+    answers.write(
+        path,
+        said,
+        about,
+        np.arange(len(inputs)) if names is None else np.array(names),
+        formulas=formulas,
+    )
     for i in range(min(_SHOWN, len(said))):
-        console.say(f"{f'row {i}' if names is None else shown(names[i])}: {_words(said[i], about.class_names)}")
+        console.say(
+            f"{f'row {i}' if names is None else shown(names[i])}: {_words(said[i], about.class_names)}"
+        )
     if len(said) > _SHOWN:
         console.say(f"… and {len(said) - _SHOWN:,} more")
     console.say(f"predictions  {shown(path)}", whole=True)
-    console.finish({"samples": len(said), "task": about.task, "classes": list(about.class_names), "output": str(path)})
+    console.finish(
+        {
+            "samples": len(said),
+            "task": about.task,
+            "classes": list(about.class_names),
+            "output": str(path),
+        }
+    )
 
 
 def _words(said: npt.NDArray[np.float32], classes: tuple[str, ...]) -> str:

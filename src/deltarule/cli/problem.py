@@ -33,9 +33,14 @@ class Problem:
         Raises:
             ArgumentError: there is none; the message lists the names.
         """
-        known = {canonical(str(node.attributes["name"])): node for node in inputs([self.loss.node])}
+        known = {
+            canonical(str(node.attributes["name"])): node
+            for node in inputs([self.loss.node])
+        }
         if canonical(name) not in known:
-            raise ArgumentError(what, expected=f"names among {', '.join(known)}", got=repr(name))
+            raise ArgumentError(
+                what, expected=f"names among {', '.join(known)}", got=repr(name)
+            )
         node = known[canonical(name)]
         return next((v for v in self.variables if v.node is node), Tensor(node))
 
@@ -51,27 +56,45 @@ def load(place: str, wrt: str | None, *, vectors: bool = False) -> Problem:
     file, separator, name = place.rpartition(":")
     path = Path(file)
     if not separator or path.suffix != ".py" or not path.is_file():
-        raise ArgumentError(f"problem {place!r}", expected=EXPECTED, got="no such file" if separator else "no name")
+        raise ArgumentError(
+            f"problem {place!r}",
+            expected=EXPECTED,
+            got="no such file" if separator else "no name",
+        )
     module = _run(path)
     if not hasattr(module, name):
-        raise ArgumentError(f"problem {place!r}", expected=f"a name that {path.name} defines", got=repr(name))
+        raise ArgumentError(
+            f"problem {place!r}",
+            expected=f"a name that {path.name} defines",
+            got=repr(name),
+        )
     found = getattr(module, name)
     if callable(found) and not isinstance(found, Tensor):
         found = _guarded(found, path)
-    loss, variables = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+    loss, variables = (
+        found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+    )
     if not isinstance(loss, Tensor) or len(loss.shape) > vectors:
-        got = f"a tensor of shape {show(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        got = (
+            f"a tensor of shape {show(loss.shape)}"
+            if isinstance(loss, Tensor)
+            else type(loss).__name__
+        )
         raise ArgumentError(f"problem {place!r}", expected=EXPECTED, got=got)
     problem = Problem(loss, _variables(loss, variables))
     if wrt is None:
         return problem
-    return Problem(loss, tuple(problem.variable(part.strip()) for part in wrt.split(",")))
+    return Problem(
+        loss, tuple(problem.variable(part.strip()) for part in wrt.split(","))
+    )
 
 
 def _run(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise ArgumentError(f"file {path}", expected="a Python file", got="something else")
+        raise ArgumentError(
+            f"file {path}", expected="a Python file", got="something else"
+        )
     module, loader = importlib.util.module_from_spec(spec), spec.loader
     _guarded(lambda: loader.exec_module(module), path)
     return module
@@ -85,7 +108,11 @@ def _guarded(run: Callable[[], Any], path: Path) -> Any:
         raise
     except Exception as error:  # whatever the user's own code raises
         frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if Path(frame.filename).absolute() == path.absolute()]
+        lines = [
+            frame.lineno
+            for frame in frames
+            if Path(frame.filename).absolute() == path.absolute()
+        ]
         line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
         place = f"file {path}" if line is None else f"file {path}, line {line}"
         got = f"{type(error).__name__}: {error}".rstrip(": ")

@@ -13,7 +13,14 @@ import numpy.typing as npt
 from deltarule import data as tables
 from deltarule.cli.about import About
 from deltarule.cli.source import one_each, with_channels
-from deltarule.data import BUNDLED, Dataset, TableSchema, load, read_columns, read_folder
+from deltarule.data import (
+    BUNDLED,
+    Dataset,
+    TableSchema,
+    load,
+    read_columns,
+    read_folder,
+)
 from deltarule.data.image_folder import ENDINGS, image_size
 from deltarule.data.schema import Column, parsed
 from deltarule.data.tables import npz_arrays
@@ -34,17 +41,25 @@ def read_pictures(name: str, about: About) -> tuple[Array, list[str]] | None:
     They get the model's size and channels; a warning says so where they have another size.
     """
     path = Path(name)
-    flat = path.is_dir() and any(file.suffix.lower() in ENDINGS for file in path.iterdir() if file.is_file())
+    flat = path.is_dir() and any(
+        file.suffix.lower() in ENDINGS for file in path.iterdir() if file.is_file()
+    )
     if not flat and path.suffix.lower() not in ENDINGS:
         return None
     shape = about.input_shape
     if len(shape) != 3 or shape[2] not in {1, 3}:
         got = f"pictures, for a model of inputs {'×'.join(map(str, shape))}"
-        raise DataError(name, expected="data of the kind that the model was trained on", got=got)
+        raise DataError(
+            name, expected="data of the kind that the model was trained on", got=got
+        )
     pictures, names = tables.read_images(path, (shape[0], shape[1]), shape[2])
     sizes = {image_size(path / one if path.is_dir() else path) for one in names}
     if sizes != {(shape[0], shape[1])}:
-        shown = f"{len(sizes)} sizes" if len(sizes) > 1 else f"{'×'.join(map(str, next(iter(sizes))))} pixels"
+        shown = (
+            f"{len(sizes)} sizes"
+            if len(sizes) > 1
+            else f"{'×'.join(map(str, next(iter(sizes))))} pixels"
+        )
         text = f"{name}: pictures of {shown} are brought to {shape[0]}×{shape[1]}, the size of the training data"
         warnings.warn(text, DataWarning, 2)
     return pictures, names
@@ -59,17 +74,31 @@ def _open(name: str, about: About, target: str | None, wanted: bool) -> Dataset:
     known = name.replace("-", "_")
     if known in BUNDLED:
         if target is not None:
-            raise ArgumentError("--target", expected="a file", got=f"the bundled data set {name!r}, which has its own")
+            raise ArgumentError(
+                "--target",
+                expected="a file",
+                got=f"the bundled data set {name!r}, which has its own",
+            )
         data = load(known)
-        answers = data.targets if data.task == "regression" else np.array(data.class_names)[data.targets]
+        answers = (
+            data.targets
+            if data.task == "regression"
+            else np.array(data.class_names)[data.targets]
+        )
         inputs: Array = data.inputs
         names: tuple[str, ...] = data.feature_names
     elif Path(name).is_dir():
         data = read_folder(name)
         inputs, names = data.inputs, data.feature_names
-        answers = np.array(data.class_names)[data.targets] if data.class_names else data.targets
+        answers = (
+            np.array(data.class_names)[data.targets]
+            if data.class_names
+            else data.targets
+        )
     elif Path(name).suffix.lower() == ".npz":
-        inputs, found = _arrays(Path(name), (target,) if target else (about.target, "targets", "y"), wanted)
+        inputs, found = _arrays(
+            Path(name), (target,) if target else (about.target, "targets", "y"), wanted
+        )
         answers, names = (found if found is not None else np.zeros(len(inputs))), ()
     else:
         inputs, answers = _columns(name, about, target, wanted)
@@ -77,24 +106,37 @@ def _open(name: str, about: About, target: str | None, wanted: bool) -> Dataset:
     inputs = with_channels(inputs.astype(np.float32))
     if tuple(inputs.shape[1:]) != about.input_shape:
         raise ShapeError(
-            f"inputs of {name}", expected=f"examples of shape {about.input_shape}, as the model was trained on",
+            f"inputs of {name}",
+            expected=f"examples of shape {about.input_shape}, as the model was trained on",
             got=str(tuple(inputs.shape[1:])),
-        )  # fmt: skip
-    targets = _targets(name, one_each(name, answers, len(inputs)), about) if wanted else np.zeros(len(inputs), np.int64)
-    return Dataset(Path(name).stem, name, about.task, inputs, targets, names, about.class_names)
+        )
+    targets = (
+        _targets(name, one_each(name, answers, len(inputs)), about)
+        if wanted
+        else np.zeros(len(inputs), np.int64)
+    )
+    return Dataset(
+        Path(name).stem, name, about.task, inputs, targets, names, about.class_names
+    )
 
 
-def _columns(name: str, about: About, target: str | None, wanted: bool) -> tuple[Array, Array]:
+def _columns(
+    name: str, about: About, target: str | None, wanted: bool
+) -> tuple[Array, Array]:
     """Return the features of a table and the cells of its target column (zeros if they are not wanted)."""
     if not about.feature_names:
         raise DataError(
-            f"file {name}", expected="an .npz file, as the model was trained on arrays without names", got="columns"
+            f"file {name}",
+            expected="an .npz file, as the model was trained on arrays without names",
+            got="columns",
         )
     schema = about.schema if about.schema is not None else _from_names(name, about)
     if not wanted:
         inputs: Array = tables.read_inputs(name, schema)
         return inputs, np.zeros(len(inputs))
-    inputs, cells = tables.read_examples(name, schema, target or about.target, drop_missing=about.drop_missing)
+    inputs, cells = tables.read_examples(
+        name, schema, target or about.target, drop_missing=about.drop_missing
+    )
     return inputs, np.array(cells)
 
 
@@ -107,28 +149,44 @@ def _from_names(name: str, about: About) -> TableSchema:
     found: dict[str, list[str]] = {}
     for feature in about.feature_names:
         places = [i for i, letter in enumerate(feature) if letter == "="]
-        place = next((i for i in places if feature[:i] in columns), places[-1] if places else None)
+        place = next(
+            (i for i in places if feature[:i] in columns),
+            places[-1] if places else None,
+        )
         if feature in columns or place is None:
             found.setdefault(feature, [])
         else:
             found.setdefault(feature[:place], []).append(feature[place + 1 :])
-    return TableSchema(tuple(Column(column, tuple(names)) for column, names in found.items()), about.target)
+    return TableSchema(
+        tuple(Column(column, tuple(names)) for column, names in found.items()),
+        about.target,
+    )
 
 
-def _arrays(file: Path, places: tuple[str, ...], wanted: bool) -> tuple[Array, Array | None]:
+def _arrays(
+    file: Path, places: tuple[str, ...], wanted: bool
+) -> tuple[Array, Array | None]:
     held = npz_arrays(file)
     inputs = next((held[name] for name in ("inputs", "X", "x") if name in held), None)
     targets = next((held[name] for name in places if name in held), None)
     if inputs is None or (wanted and targets is None):
-        answers = "targets (or X and y)" if len(places) > 1 else f"{places[0]} (or X for inputs)"
+        answers = (
+            "targets (or X and y)"
+            if len(places) > 1
+            else f"{places[0]} (or X for inputs)"
+        )
         needed = f"arrays inputs and {answers}" if wanted else "an array inputs (or X)"
-        raise DataError(f"file {file}", expected=needed, got=listed(held) or "no arrays")
+        raise DataError(
+            f"file {file}", expected=needed, got=listed(held) or "no arrays"
+        )
     return inputs, targets
 
 
 def _targets(name: str, answers: Array, about: About) -> Array:
     if about.task == "regression":
-        return _numbers(name, about.target or "target", [str(value) for value in answers.tolist()])
+        return _numbers(
+            name, about.target or "target", [str(value) for value in answers.tolist()]
+        )
     known = {text: label for label, text in enumerate(about.class_names)}
     whole = _are_numbers(about.class_names)
     labels = []
@@ -136,7 +194,9 @@ def _targets(name: str, answers: Array, about: About) -> Array:
         text = str(value) if str(value) in known or not whole else _class_text(value)
         if text not in known:
             raise DataError(
-                f"targets of {name}", expected=f"one of {listed(about.class_names)}", got=f"{value!r} in row {row}"
+                f"targets of {name}",
+                expected=f"one of {listed(about.class_names)}",
+                got=f"{value!r} in row {row}",
             )
         labels.append(known[text])
     return np.array(labels, np.int64)
@@ -151,13 +211,17 @@ def _numbers(name: str, column: str, cells: list[str]) -> Array:
         single = np.array(values, np.float64).astype(np.float32)
     if not np.isfinite(single).all():
         strange = cells[int(np.isfinite(single).argmin())]
-        raise DataError(where, expected="finite numbers, up to 3.4e38", got=repr(strange))
+        raise DataError(
+            where, expected="finite numbers, up to 3.4e38", got=repr(strange)
+        )
     return single
 
 
 def _are_numbers(classes: Sequence[str]) -> bool:
     """Tell whether classes were whole numbers: then 3.0 is class 3, while of texts "007" is not class "7"."""
-    return all(_class_text(name) == name and parsed(name) is not None for name in classes)
+    return all(
+        _class_text(name) == name and parsed(name) is not None for name in classes
+    )
 
 
 def _class_text(value: Any) -> str:
@@ -167,4 +231,6 @@ def _class_text(value: Any) -> str:
     ('3', '3', '7', '1_0', 'setosa')
     """
     number = parsed(str(value))
-    return str(int(number)) if number is not None and number.is_integer() else str(value)
+    return (
+        str(int(number)) if number is not None and number.is_integer() else str(value)
+    )

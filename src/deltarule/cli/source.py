@@ -38,15 +38,25 @@ def open_data(name: str, reading: Reading = AS_IT_IS) -> Dataset:
     data = read_folder(name) if Path(name).is_dir() else _read_file(name, reading)
     one_each(name, data.targets, data.n_samples)
     if data.n_samples < 1 / min(TEST, VALIDATION):
-        raise DataError(f"file {name}", expected="at least 10 rows", got=f"{data.n_samples}", hint="Collect more data.")
+        raise DataError(
+            f"file {name}",
+            expected="at least 10 rows",
+            got=f"{data.n_samples}",
+            hint="Collect more data.",
+        )
     return replace(data, inputs=with_channels(data.inputs))
 
 
 def _read_file(name: str, reading: Reading) -> Dataset:
     return read_table(
-        name, reading.target, reading.task, categorical=reading.categorical, ignore=reading.ignore,
-        header=reading.header, drop_missing=reading.drop_missing,
-    )  # fmt: skip
+        name,
+        reading.target,
+        reading.task,
+        categorical=reading.categorical,
+        ignore=reading.ignore,
+        header=reading.header,
+        drop_missing=reading.drop_missing,
+    )
 
 
 def one_each(name: str, targets: Array, n: int) -> Array:
@@ -54,7 +64,12 @@ def one_each(name: str, targets: Array, n: int) -> Array:
     if targets.shape not in {(n,), (n, 1)}:
         hint = "Name an array of one number or class an example with --target."
         got = f"an array of shape {targets.shape}"
-        raise DataError(f"targets of {name}", expected=f"one for each of {n} examples", got=got, hint=hint)
+        raise DataError(
+            f"targets of {name}",
+            expected=f"one for each of {n} examples",
+            got=got,
+            hint=hint,
+        )
     return targets.reshape(n)
 
 

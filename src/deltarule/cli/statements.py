@@ -15,7 +15,9 @@ _LEAST_SHARE = 0.01
 _STEPS = 20  # in a run
 
 
-def spent(workload: Workload, threads: int | None, least_seconds: float) -> list[dict[str, Any]]:
+def spent(
+    workload: Workload, threads: int | None, least_seconds: float
+) -> list[dict[str, Any]]:
     """Return the statements of a step with the cycles that the first thread spends in each: the least of all steps.
 
     Statements below a hundredth of the whole are one row, "others". Counting takes some 50 cycles a statement.
@@ -23,19 +25,32 @@ def spent(workload: Workload, threads: int | None, least_seconds: float) -> list
     measured = getattr(backend("cpu"), "compile_measured", None)
     if measured is None:
         hint = "pip install llvmlite"
-        raise DependencyError("bench --statements", expected="the native engine", got="none", hint=hint)
+        raise DependencyError(
+            "bench --statements", expected="the native engine", got="none", hint=hint
+        )
     arrays = workload.arrays()
     step, state = built(workload, arrays)
     runner = measured(step.program, threads)
     runner.load(state)
-    order = np.arange(min(len(arrays[0]) // workload.batch_size, _STEPS) * workload.batch_size)
+    order = np.arange(
+        min(len(arrays[0]) // workload.batch_size, _STEPS) * workload.batch_size
+    )
     start, first = time.perf_counter(), 0
     while first < 2 * _STEPS or time.perf_counter() - start < least_seconds:
         first += len(runner.run(arrays, order, first, 0))
     total = sum(cycles for _, cycles in runner.cycles)
-    rows = [(label, cycles) for label, cycles in runner.cycles if cycles >= _LEAST_SHARE * total]
+    rows = [
+        (label, cycles)
+        for label, cycles in runner.cycles
+        if cycles >= _LEAST_SHARE * total
+    ]
     rows.append(("others", total - sum(cycles for _, cycles in rows)))
     return [
-        {"workload": workload.name, "statement": label, "cycles": cycles, "share": cycles / max(1, total)}
+        {
+            "workload": workload.name,
+            "statement": label,
+            "cycles": cycles,
+            "share": cycles / max(1, total),
+        }
         for label, cycles in rows
     ]

@@ -26,13 +26,33 @@ EXAMPLES = (
 @click.argument("name", metavar="MODEL|NAME|FILE|FOLDER")
 @options.table
 @click.option(
-    "--model", default=None, metavar="M", help="linear, mlp or lenet, for a data set (default: by its shape)."
+    "--model",
+    default=None,
+    metavar="M",
+    help="linear, mlp or lenet, for a data set (default: by its shape).",
 )
-@click.option("--memory", is_flag=True, help="Print the memory plan of a training step with Adam, too.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, metavar="B",
-              help="Batch size of that step.")  # fmt: skip
+@click.option(
+    "--memory",
+    is_flag=True,
+    help="Print the memory plan of a training step with Adam, too.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    metavar="B",
+    help="Batch size of that step.",
+)
 @options.as_json
-def command(name: str, model: str | None, memory: bool, batch_size: int, as_json: bool, **given: Any) -> None:
+def command(
+    name: str,
+    model: str | None,
+    memory: bool,
+    batch_size: int,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Print the layers of a trained model (a .dr file), or of the model for a data set.
 
     Shapes and parameters come with their arithmetic.
@@ -50,11 +70,23 @@ def command(name: str, model: str | None, memory: bool, batch_size: int, as_json
     console.say(f"{shown(title)}\n\n{summary.text(width())}")
     record = summary.to_dict()
     if memory:
-        classifies = about.task == "classification" if Path(name).suffix == ".dr" else data.task == "classification"
-        loss, targets = ("cross_entropy", ()) if classifies else ("mean_squared_error", (1,))
+        classifies = (
+            about.task == "classification"
+            if Path(name).suffix == ".dr"
+            else data.task == "classification"
+        )
+        loss, targets = (
+            ("cross_entropy", ()) if classifies else ("mean_squared_error", (1,))
+        )
         plan = training_plan(module, shape, targets, loss, "adam", batch_size)
-        console.say(f"\na training step, {loss.replace('_', ' ')}, Adam, batches of {batch_size}: {plan.cost}")
+        console.say(
+            f"\na training step, {loss.replace('_', ' ')}, Adam, batches of {batch_size}: {plan.cost}"
+        )
         console.say(f"\nmemory: {plan.memory}")
-        record |= {"memory_bytes": plan.memory.nbytes, "step_kernels": plan.cost.statements,
-                   "step_flops": plan.cost.flops, "step_bytes": plan.cost.read + plan.cost.written}  # fmt: skip
+        record |= {
+            "memory_bytes": plan.memory.nbytes,
+            "step_kernels": plan.cost.statements,
+            "step_flops": plan.cost.flops,
+            "step_bytes": plan.cost.read + plan.cost.written,
+        }
     console.finish(record)

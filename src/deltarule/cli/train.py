@@ -13,7 +13,16 @@ from deltarule.cli import models, options, source, train_vae
 from deltarule.cli.about import About
 from deltarule.cli.console import Console, width
 from deltarule.cli.help import command as command_with
-from deltarule.cli.job import Job, command_line, course, data_card, stopped, timing, versions, weights_sha256
+from deltarule.cli.job import (
+    Job,
+    command_line,
+    course,
+    data_card,
+    stopped,
+    timing,
+    versions,
+    weights_sha256,
+)
 from deltarule.cli.measure import Measured, measure
 from deltarule.data import Dataset, Split
 from deltarule.errors import ArgumentError, DataError
@@ -34,22 +43,69 @@ EXAMPLES = (
 @command_with("train", *EXAMPLES)
 @click.argument("name", metavar="NAME|FILE|FOLDER")
 @options.table
-@click.option("--model", default=None, metavar="M", help="linear, mlp, lenet (default: by the data's shape) or vae.")
-@click.option("--epochs", type=click.IntRange(min=1), default=None, metavar="N", help="Passes over the data, at most.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=None, metavar="B", help="Examples a step.")
 @click.option(
-    "--learning-rate", type=options.Rate(), default=None, metavar="R", help="Step size of the optimiser (AdamW)."
+    "--model",
+    default=None,
+    metavar="M",
+    help="linear, mlp, lenet (default: by the data's shape) or vae.",
 )
-@click.option("--latent-size", type=click.IntRange(min=2), default=None, metavar="K",
-              help="Latent numbers of a vae [2].")  # fmt: skip
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="N",
+    help="Passes over the data, at most.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="B",
+    help="Examples a step.",
+)
+@click.option(
+    "--learning-rate",
+    type=options.Rate(),
+    default=None,
+    metavar="R",
+    help="Step size of the optimiser (AdamW).",
+)
+@click.option(
+    "--latent-size",
+    type=click.IntRange(min=2),
+    default=None,
+    metavar="K",
+    help="Latent numbers of a vae [2].",
+)
 @options.seed
 @options.threads
 @options.device
-@click.option("--checkpoint", type=options.PATH, default=None, metavar="PATH", help="The model's file [NAME.dr].")
-@click.option("--checkpoint-every", type=click.IntRange(min=1), default=None, metavar="STEPS",
-              help="Write the file every so many steps, instead of every epoch.")  # fmt: skip
-@click.option("--resume", is_flag=True, help="Go on from the file, to the bit as if never stopped.")
-@click.option("--report", type=options.PATH, default=None, metavar="PATH", help="The page's file [NAME-report.html].")
+@click.option(
+    "--checkpoint",
+    type=options.PATH,
+    default=None,
+    metavar="PATH",
+    help="The model's file [NAME.dr].",
+)
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=1),
+    default=None,
+    metavar="STEPS",
+    help="Write the file every so many steps, instead of every epoch.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from the file, to the bit as if never stopped.",
+)
+@click.option(
+    "--report",
+    type=options.PATH,
+    default=None,
+    metavar="PATH",
+    help="The page's file [NAME-report.html].",
+)
 @options.as_json
 def command(as_json: bool, **given: Any) -> None:
     """Train a network on a bundled data set, a file or a folder.
@@ -68,10 +124,16 @@ def command(as_json: bool, **given: Any) -> None:
         return
     if job.model is not None and job.model not in models.MODELS:
         raise ArgumentError(
-            "--model", expected=f"one of {', '.join([*models.MODELS, train_vae.NAME])}", got=repr(job.model)
+            "--model",
+            expected=f"one of {', '.join([*models.MODELS, train_vae.NAME])}",
+            got=repr(job.model),
         )
     if job.latent_size is not None:
-        raise ArgumentError("--latent-size", expected="--model vae", got=f"--model {job.model or '(by the data)'}")
+        raise ArgumentError(
+            "--latent-size",
+            expected="--model vae",
+            got=f"--model {job.model or '(by the data)'}",
+        )
     run_job(job, console)
 
 
@@ -79,12 +141,20 @@ def run_job(job: Job, console: Console) -> None:
     """Do what the command line asks for."""
     start = time.perf_counter()
     data = source.open_data(job.name, job.reading)
-    path, page = job.checkpoint or Path(f"{data.name}.dr"), job.report or Path(f"{data.name}-report.html")
+    path, page = (
+        job.checkpoint or Path(f"{data.name}.dr"),
+        job.report or Path(f"{data.name}-report.html"),
+    )
     options.check_place(path, "--checkpoint")
     options.check_place(page, "--report")
     if data.task == "classification" and len(data.class_names) == 1:
-        got, hint = f"{data.class_names[0]!r} in all {data.n_samples} rows", "Choose another column with --target."
-        raise DataError(f"target of {job.name}", expected="at least two classes", got=got, hint=hint)
+        got, hint = (
+            f"{data.class_names[0]!r} in all {data.n_samples} rows",
+            "Choose another column with --target.",
+        )
+        raise DataError(
+            f"target of {job.name}", expected="at least two classes", got=got, hint=hint
+        )
     name = job.model or models.default_model(data)
     rows = source.divide(data, job.seed)
     card = data_card(data, rows, job.seed)
@@ -97,7 +167,9 @@ def run_job(job: Job, console: Console) -> None:
         raise stopped(job, path, console)
     measured = measure(model, data, rows.test, job.device)
     target = source.target_name(data, job.reading.target)
-    about = About.of(data, name, target, job.seed, source.fingerprint(data), job.reading.drop_missing)
+    about = About.of(
+        data, name, target, job.seed, source.fingerprint(data), job.reading.drop_missing
+    )
     about.write(path)
     digest = weights_sha256(model)
     run = Run(
@@ -115,11 +187,19 @@ def run_job(job: Job, console: Console) -> None:
     )
     write_atomically(page, training_page(run).encode("utf-8"))
     tell(console, measured, path, page)
-    console.finish(record(history, measured, digest, path, page, time.perf_counter() - start))
+    console.finish(
+        record(history, measured, digest, path, page, time.perf_counter() - start)
+    )
 
 
 def fit(
-    job: Job, model: nn.Module, name: str, data: Dataset, rows: Split, path: Path, console: Console
+    job: Job,
+    model: nn.Module,
+    name: str,
+    data: Dataset,
+    rows: Split,
+    path: Path,
+    console: Console,
 ) -> train.History:
     """Train with the model's recipe where the command line does not say otherwise."""
     recipe = models.RECIPES[name]
@@ -155,7 +235,12 @@ def tell(console: Console, measured: Measured, path: Path, page: Path) -> None:
 
 
 def record(
-    history: train.History, measured: Measured, digest: str, path: Path, page: Path, total: float
+    history: train.History,
+    measured: Measured,
+    digest: str,
+    path: Path,
+    page: Path,
+    total: float,
 ) -> dict[str, Any]:
     """Return the answer for programs."""
     return {

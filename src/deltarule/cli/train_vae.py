@@ -13,7 +13,16 @@ from deltarule import generative, optim, train
 from deltarule.cli import models, options, source
 from deltarule.cli.about import About
 from deltarule.cli.console import Console, width
-from deltarule.cli.job import Job, command_line, course, data_card, stopped, timing, versions, weights_sha256
+from deltarule.cli.job import (
+    Job,
+    command_line,
+    course,
+    data_card,
+    stopped,
+    timing,
+    versions,
+    weights_sha256,
+)
 from deltarule.data import Dataset, Split
 from deltarule.errors import ArgumentError
 from deltarule.generative import VAE, Estimate
@@ -24,8 +33,13 @@ from deltarule.train.checkpoint import write_atomically
 Array = npt.NDArray[Any]
 NAME: Final = "vae"
 LATENT_SIZE: Final = 2
-RECIPE: Final = models.Recipe(epochs=150, batch_size=32, learning_rate=0.002, weight_decay=0.0, patience=25)
-_HIDDEN = (256, 128)  # units of the encoder's hidden layers; the decoder has them in reverse
+RECIPE: Final = models.Recipe(
+    epochs=150, batch_size=32, learning_rate=0.002, weight_decay=0.0, patience=25
+)
+_HIDDEN = (
+    256,
+    128,
+)  # units of the encoder's hidden layers; the decoder has them in reverse
 _DRAWS = 500  # of z for each test image
 _MOST = 1000  # test images that the likelihood is estimated for
 _LINE = 8  # images of a row
@@ -35,20 +49,38 @@ _GRID, _SPAN = 12, 2.0
 
 def check(data: Dataset) -> None:
     """Raise ArgumentError unless the data are images with values in [0, 1] and classes to colour the map with."""
-    shape, low, high = data.input_shape, float(data.inputs.min()), float(data.inputs.max())
+    shape, low, high = (
+        data.input_shape,
+        float(data.inputs.min()),
+        float(data.inputs.max()),
+    )
     if len(shape) < 3:
-        got = f"a table of {shape[0]} features" if len(shape) == 1 else f"examples of shape {'×'.join(map(str, shape))}"
+        got = (
+            f"a table of {shape[0]} features"
+            if len(shape) == 1
+            else f"examples of shape {'×'.join(map(str, shape))}"
+        )
         hint = "In Python, generative.VAE with a GaussianLikelihood learns tables."
     elif not models.is_image(shape) or shape[-1] not in {1, 3}:
         got, hint = f"images of {'×'.join(map(str, shape))}", ""
     elif data.task != "classification":
-        got, hint = "images with numbers to predict", "Name an array of classes with --target."
+        got, hint = (
+            "images with numbers to predict",
+            "Name an array of classes with --target.",
+        )
     elif low < 0 or high > 1:
-        got, hint = f"values from {low:.4g} to {high:.4g}", "Scale them: pixels of 0 … 255 are divided by 255."
+        got, hint = (
+            f"values from {low:.4g} to {high:.4g}",
+            "Scale them: pixels of 0 … 255 are divided by 255.",
+        )
     else:
         return
-    expected = "images of classes, height × width × 1 or 3 channels, with values in [0, 1]"
-    raise ArgumentError(f"--model {NAME} for {data.name}", expected=expected, got=got, hint=hint)
+    expected = (
+        "images of classes, height × width × 1 or 3 channels, with values in [0, 1]"
+    )
+    raise ArgumentError(
+        f"--model {NAME} for {data.name}", expected=expected, got=got, hint=hint
+    )
 
 
 def build(data: Dataset, latent_size: int, seed: int) -> VAE:
@@ -63,7 +95,10 @@ def run_job(job: Job, console: Console) -> None:
     start = time.perf_counter()
     data = source.open_data(job.name, job.reading)
     check(data)
-    path, page = job.checkpoint or Path(f"{data.name}.dr"), job.report or Path(f"{data.name}-report.html")
+    path, page = (
+        job.checkpoint or Path(f"{data.name}.dr"),
+        job.report or Path(f"{data.name}-report.html"),
+    )
     options.check_place(path, "--checkpoint")
     options.check_place(page, "--report")
     rows = source.divide(data, job.seed)
@@ -80,17 +115,31 @@ def run_job(job: Job, console: Console) -> None:
     About.of(data, NAME, target, job.seed, source.fingerprint(data)).write(path)
     digest = weights_sha256(model)
     run = GenerativeRun(
-        card, summary, tuple(history.epochs), bounds, drawings(model, data, rows.test),
-        timing(history, time.perf_counter() - start), command_line(job), digest, versions(),
-        (("model", str(path)),), history.best_epoch,
-    )  # fmt: skip
+        card,
+        summary,
+        tuple(history.epochs),
+        bounds,
+        drawings(model, data, rows.test),
+        timing(history, time.perf_counter() - start),
+        command_line(job),
+        digest,
+        versions(),
+        (("model", str(path)),),
+        history.best_epoch,
+    )
     write_atomically(page, generative_page(run).encode("utf-8"))
     console.say()
-    console.rows("test images", [*bounds.rows(), ("model", str(path)), ("report", str(page))])
-    console.finish(record(history, bounds, digest, path, page, time.perf_counter() - start))
+    console.rows(
+        "test images", [*bounds.rows(), ("model", str(path)), ("report", str(page))]
+    )
+    console.finish(
+        record(history, bounds, digest, path, page, time.perf_counter() - start)
+    )
 
 
-def fit(job: Job, model: VAE, data: Dataset, rows: Split, path: Path, console: Console) -> train.History:
+def fit(
+    job: Job, model: VAE, data: Dataset, rows: Split, path: Path, console: Console
+) -> train.History:
     """Train with the recipe where the command line does not say otherwise."""
     rate = RECIPE.learning_rate if job.learning_rate is None else job.learning_rate
     return model.fit(
@@ -113,38 +162,69 @@ def fit(job: Job, model: VAE, data: Dataset, rows: Split, path: Path, console: C
 def measure(model: VAE, images: Array) -> Bounds:
     """Return the bound, its terms and the likelihood of images."""
     weights = model.log_weights(images, _DRAWS)
-    elbo, log_likelihood = weights.mean(axis=0), np.logaddexp.reduce(weights, axis=0) - np.log(len(weights))
+    elbo, log_likelihood = (
+        weights.mean(axis=0),
+        np.logaddexp.reduce(weights, axis=0) - np.log(len(weights)),
+    )
     kl = train.predict(model, images)[:, 2].astype(np.float64)
     return Bounds(
-        Estimate.of(elbo), Estimate.of(-elbo - kl), Estimate.of(kl), Estimate.of(log_likelihood), len(images), _DRAWS
+        Estimate.of(elbo),
+        Estimate.of(-elbo - kl),
+        Estimate.of(kl),
+        Estimate.of(log_likelihood),
+        len(images),
+        _DRAWS,
     )
 
 
 def drawings(model: VAE, data: Dataset, test: npt.NDArray[np.int64]) -> Drawings:
     """Return what the page shows: new images, reconstructions, lines, the grid and the map of test images."""
     images, classes = data.inputs[test], data.targets[test]
-    first = np.unique(classes, return_index=True)[1]  # one image of each class, then any
+    first = np.unique(classes, return_index=True)[
+        1
+    ]  # one image of each class, then any
     order = np.concatenate([first, np.delete(np.arange(len(images)), first)])
     shown = images[order[: min(_SHOWN, len(order) // 2 * 2)]]
-    lines = [model.interpolate(a, b, _LINE) for a, b in zip(shown[::2], shown[1::2], strict=False)]
+    lines = [
+        model.interpolate(a, b, _LINE)
+        for a, b in zip(shown[::2], shown[1::2], strict=False)
+    ]
     codes = model.encode(images)[0]
     plane = Plane.through(codes)
     return Drawings(
-        model.sample(4 * _LINE, seed=0), shown, model.reconstruct(shown), np.concatenate(lines),
-        model.decode(plane.grid(_GRID, _SPAN)), plane.points(codes), np.array(data.class_names)[classes],
-        plane.told, _SPAN,
-    )  # fmt: skip
+        model.sample(4 * _LINE, seed=0),
+        shown,
+        model.reconstruct(shown),
+        np.concatenate(lines),
+        model.decode(plane.grid(_GRID, _SPAN)),
+        plane.points(codes),
+        np.array(data.class_names)[classes],
+        plane.told,
+        _SPAN,
+    )
 
 
-def record(history: train.History, bounds: Bounds, digest: str, path: Path, page: Path, total: float) -> dict[str, Any]:
+def record(
+    history: train.History,
+    bounds: Bounds,
+    digest: str,
+    path: Path,
+    page: Path,
+    total: float,
+) -> dict[str, Any]:
     """Return the answer for programs."""
     terms = {
-        "elbo": bounds.elbo, "reconstruction": bounds.reconstruction, "kl": bounds.kl,
+        "elbo": bounds.elbo,
+        "reconstruction": bounds.reconstruction,
+        "kl": bounds.kl,
         "log_likelihood": bounds.log_likelihood,
-    }  # fmt: skip
+    }
     found: dict[str, Any] = {}
     for name, estimate in terms.items():
-        found |= {f"test_{name}": estimate.value, f"test_{name}_error": estimate.standard_error}
+        found |= {
+            f"test_{name}": estimate.value,
+            f"test_{name}_error": estimate.standard_error,
+        }
     return {
         **found,
         "test_samples": bounds.n,

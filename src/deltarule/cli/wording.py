@@ -31,7 +31,11 @@ _WITHOUT = {  # and of what a command has no flag for
 
 def flags_of(command: click.Command | None) -> dict[str, str]:
     """Return the flag of each option, by the name that the argument has in Python."""
-    options = [option for option in (command.params if command else ()) if isinstance(option, click.Option)]
+    options = [
+        option
+        for option in (command.params if command else ())
+        if isinstance(option, click.Option)
+    ]
     return {option.name: option.opts[0] for option in options if option.name}
 
 
@@ -46,7 +50,9 @@ def speak_in_flags(error: DeltaruleError, flags: Mapping[str, str]) -> None:
     """
     owner, _, last = error.where.rpartition(" ")
     error.where = flags[last] if last in flags and " " not in owner else error.where
-    error.expected, error.got, error.hint = (in_flags(text, flags) for text in (error.expected, error.got, error.hint))
+    error.expected, error.got, error.hint = (
+        in_flags(text, flags) for text in (error.expected, error.got, error.hint)
+    )
 
 
 def here(text: str) -> str:
@@ -76,7 +82,9 @@ def in_flags(text: str, flags: Mapping[str, str]) -> str:
     for name, flag in flags.items():
         text = re.sub(rf"(?<![\w.-]){name}=\[([^\]]*)\]", partial(_listed, flag), text)
         text = re.sub(rf"(?<![\w.-]){name}=True\b", flag, text)
-        text = re.sub(rf"(?<![\w.-]){name}=False\b", f"--no-{flag.removeprefix('--')}", text)
+        text = re.sub(
+            rf"(?<![\w.-]){name}=False\b", f"--no-{flag.removeprefix('--')}", text
+        )
         text = re.sub(rf'(?<![\w.-]){name}="([^"]*)"', rf"{flag} \1", text)
         text = re.sub(rf"(?<![\w.-]){name}=(?=[\w+-])", f"{flag} ", text)
         text = re.sub(rf"\bthe same {name}\b", f"the same {flag}", text)

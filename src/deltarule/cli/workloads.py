@@ -34,7 +34,9 @@ class VariationalAutoencoder(nn.Module):
     def __init__(self) -> None:
         self.encoder = nn.Linear(784, 400)
         self.moments = nn.Linear(400, 2 * LATENT)
-        self.decoder = nn.Sequential(nn.Linear(LATENT, 400), nn.ReLU(), nn.Linear(400, 784))
+        self.decoder = nn.Sequential(
+            nn.Linear(LATENT, 400), nn.ReLU(), nn.Linear(400, 784)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of a reconstruction from a sampled code."""
@@ -46,7 +48,9 @@ class VariationalAutoencoder(nn.Module):
         seed, step, stream = context.draw("VariationalAutoencoder")
         noise = random_normal(mean.shape, seed, step, stream)
         divergence = (exp(log_variance) + mean * mean - log_variance - 1.0).sum(1) * 0.5
-        nn.add_penalty(divergence.mean() / 784.0)  # the loss is a mean over 784 pixels, too
+        nn.add_penalty(
+            divergence.mean() / 784.0
+        )  # the loss is a mean over 784 pixels, too
         return self._decoded(mean + noise * exp(log_variance * 0.5))
 
     def _decoded(self, code: Tensor) -> Tensor:
@@ -54,7 +58,9 @@ class VariationalAutoencoder(nn.Module):
         return logits
 
 
-def _mlp(*sizes: int, activation: Callable[[], nn.Module] = nn.ReLU, drop: float = 0.0) -> nn.Module:
+def _mlp(
+    *sizes: int, activation: Callable[[], nn.Module] = nn.ReLU, drop: float = 0.0
+) -> nn.Module:
     layers: list[nn.Module] = []
     for i, (before, after) in enumerate(pairwise(sizes)):
         layers.append(nn.Linear(before, after))
@@ -67,26 +73,56 @@ def _mlp(*sizes: int, activation: Callable[[], nn.Module] = nn.ReLU, drop: float
 
 def _lenet() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(3, 8, kernel_size=5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, kernel_size=5), nn.ReLU(),
-        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
-    )  # fmt: skip
+        nn.Conv2d(3, 8, kernel_size=5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, kernel_size=5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(400, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, 10),
+    )
 
 
 def _small_lenet() -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(1, 6, kernel_size=5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, kernel_size=5), nn.ReLU(),
-        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(256, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
-    )  # fmt: skip
+        nn.Conv2d(1, 6, kernel_size=5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, kernel_size=5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(256, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, 10),
+    )
 
 
 def _vgg_like() -> nn.Module:
     def block(before: int, after: int) -> list[nn.Module]:
-        return [nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False), nn.BatchNorm(after), nn.ReLU()]
+        return [
+            nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm(after),
+            nn.ReLU(),
+        ]
 
     return nn.Sequential(
-        *block(3, 32), *block(32, 32), nn.MaxPool2d(2), *block(32, 64), *block(64, 64), nn.MaxPool2d(2),
-        nn.GlobalAvgPool2d(), nn.Linear(64, 10),
-    )  # fmt: skip
+        *block(3, 32),
+        *block(32, 32),
+        nn.MaxPool2d(2),
+        *block(32, 64),
+        *block(64, 64),
+        nn.MaxPool2d(2),
+        nn.GlobalAvgPool2d(),
+        nn.Linear(64, 10),
+    )
 
 
 def _pixels(n: int, generator: np.random.Generator) -> Array:
@@ -100,7 +136,9 @@ def _labelled_pixels(n: int, generator: np.random.Generator) -> tuple[Array, Arr
     return x, ((x - x.mean(0)) @ rule).argmax(1).astype(np.int64)
 
 
-def _reconstructed_pixels(n: int, generator: np.random.Generator) -> tuple[Array, Array]:
+def _reconstructed_pixels(
+    n: int, generator: np.random.Generator
+) -> tuple[Array, Array]:
     x = _pixels(n, generator)
     return x, x
 
@@ -108,19 +146,27 @@ def _reconstructed_pixels(n: int, generator: np.random.Generator) -> tuple[Array
 def _features(width: int) -> Callable[[int, np.random.Generator], tuple[Array, Array]]:
     def make(n: int, generator: np.random.Generator) -> tuple[Array, Array]:
         x = generator.standard_normal((n, width), dtype=np.float32)
-        return x, (x @ generator.standard_normal((width, 10), dtype=np.float32)).argmax(1).astype(np.int64)
+        return x, (x @ generator.standard_normal((width, 10), dtype=np.float32)).argmax(
+            1
+        ).astype(np.int64)
 
     return make
 
 
 def _binary(n: int, generator: np.random.Generator) -> tuple[Array, Array]:
     x = generator.standard_normal((n, 30), dtype=np.float32)
-    return x, (x @ generator.standard_normal((30, 1), dtype=np.float32) > 0).astype(np.float32)
+    return x, (x @ generator.standard_normal((30, 1), dtype=np.float32) > 0).astype(
+        np.float32
+    )
 
 
-def _images(side: int, channels: int) -> Callable[[int, np.random.Generator], tuple[Array, Array]]:
+def _images(
+    side: int, channels: int
+) -> Callable[[int, np.random.Generator], tuple[Array, Array]]:
     def make(n: int, generator: np.random.Generator) -> tuple[Array, Array]:
-        x = generator.standard_normal((n, side, side, channels), dtype=np.float32) * np.float32(0.5)
+        x = generator.standard_normal(
+            (n, side, side, channels), dtype=np.float32
+        ) * np.float32(0.5)
         rule = generator.standard_normal((channels, 10), dtype=np.float32)
         return x, (x.mean((1, 2)) @ rule).argmax(1).astype(np.int64)
 
@@ -134,10 +180,14 @@ def _regression(n: int, generator: np.random.Generator) -> tuple[Array, Array]:
 
 def dense_flops(*sizes: int) -> int:
     """Forward, weight gradient and input gradient of dense layers; the first layer needs no input gradient."""
-    return sum(2 * a * b * (2 if i == 0 else 3) for i, (a, b) in enumerate(pairwise(sizes)))
+    return sum(
+        2 * a * b * (2 if i == 0 else 3) for i, (a, b) in enumerate(pairwise(sizes))
+    )
 
 
-def convolution_flops(kernel: int, before: int, after: int, height: int, width: int, first: bool = False) -> int:
+def convolution_flops(
+    kernel: int, before: int, after: int, height: int, width: int, first: bool = False
+) -> int:
     """The same for one convolution with height × width outputs."""
     return 2 * kernel * kernel * before * after * height * width * (2 if first else 3)
 
@@ -161,50 +211,165 @@ class Workload:
         return self.data(self.examples, np.random.default_rng(0))
 
 
-_W6 = convolution_flops(5, 3, 8, 28, 28, True) + convolution_flops(5, 8, 16, 10, 10) + 3 * 2 * (48000 + 10080 + 840)
-_W7 = (convolution_flops(3, 3, 32, 32, 32, True) + convolution_flops(3, 32, 32, 32, 32)
-       + convolution_flops(3, 32, 64, 16, 16) + convolution_flops(3, 64, 64, 16, 16) + 3 * 2 * 640)  # fmt: skip
-_W12 = convolution_flops(5, 1, 6, 24, 24, True) + convolution_flops(5, 6, 16, 8, 8) + 3 * 2 * (30720 + 10080 + 840)
+_W6 = (
+    convolution_flops(5, 3, 8, 28, 28, True)
+    + convolution_flops(5, 8, 16, 10, 10)
+    + 3 * 2 * (48000 + 10080 + 840)
+)
+_W7 = (
+    convolution_flops(3, 3, 32, 32, 32, True)
+    + convolution_flops(3, 32, 32, 32, 32)
+    + convolution_flops(3, 32, 64, 16, 16)
+    + convolution_flops(3, 64, 64, 16, 16)
+    + 3 * 2 * 640
+)
+_W12 = (
+    convolution_flops(5, 1, 6, 24, 24, True)
+    + convolution_flops(5, 6, 16, 8, 8)
+    + 3 * 2 * (30720 + 10080 + 840)
+)
 WORKLOADS: dict[str, Workload] = {
     w.name: w
     for w in (
-        Workload("W1", "softmax regression 784→10", 64, 60_000, "cross_entropy", optim.SGD(learning_rate=0.05),
-                 lambda: _mlp(784, 10), _labelled_pixels, dense_flops(784, 10)),
-        Workload("W2", "MLP 784-128-10", 64, 60_000, "cross_entropy", optim.SGD(learning_rate=0.02, momentum=0.9),
-                 lambda: _mlp(784, 128, 10), _labelled_pixels, dense_flops(784, 128, 10)),
-        Workload("W3", "MLP 784-512-512-10, dropout 0.2", 128, 60_000, "cross_entropy", optim.Adam(learning_rate=1e-3),
-                 lambda: _mlp(784, 512, 512, 10, drop=0.2), _labelled_pixels, dense_flops(784, 512, 512, 10)),
-        Workload("W4", "MLP 1024-2048-2048-2048-10", 512, 8192, "cross_entropy", optim.Adam(learning_rate=1e-4),
-                 lambda: _mlp(1024, 2048, 2048, 2048, 10), _features(1024), dense_flops(1024, 2048, 2048, 2048, 10)),
-        Workload("W5", "MLP 30-64-64-1", 32, 20_480, "binary_cross_entropy", optim.Adam(learning_rate=1e-3),
-                 lambda: _mlp(30, 64, 64, 1), _binary, dense_flops(30, 64, 64, 1)),
-        Workload("W6", "LeNet-5-like on 32×32×3", 64, 10_240, "cross_entropy", optim.Adam(learning_rate=1e-3),
-                 _lenet, _images(32, 3), _W6),
-        Workload("W7", "four conv-BN-ReLU, 32 and 64 channels, 32×32×3", 128, 2560, "cross_entropy",
-                 optim.SGD(learning_rate=0.02, momentum=0.9), _vgg_like, _images(32, 3), _W7),
-        Workload("W8", "VAE 784-400-20-400-784", 128, 60_000,
-                 "binary_cross_entropy", optim.Adam(learning_rate=1e-3),
-                 VariationalAutoencoder, _reconstructed_pixels,
-                 dense_flops(784, 400) + 3 * 2 * (400 * 40 + 20 * 400 + 400 * 784)),
-        Workload("W9", "autoencoder 784-256-64-256-784", 128, 60_000, "mean_squared_error",
-                 optim.RMSProp(learning_rate=1e-3, beta=0.99, epsilon_place="outside"),
-                 lambda: _mlp(784, 256, 64, 256, 784),
-                 _reconstructed_pixels, dense_flops(784, 256, 64, 256, 784)),
-        Workload("W12", "LeNet-5 on 28×28×1", 64, 60_000, "cross_entropy", optim.Adam(learning_rate=1e-3),
-                 _small_lenet, _images(28, 1), _W12),
-        Workload("W13", "tanh net 4-32-16-4, full batch", 10_000, 10_000, "mean_squared_error",
-                 optim.Adam(learning_rate=1e-3), lambda: _mlp(4, 32, 16, 4, activation=nn.Tanh), _regression,
-                 dense_flops(4, 32, 16, 4)),
+        Workload(
+            "W1",
+            "softmax regression 784→10",
+            64,
+            60_000,
+            "cross_entropy",
+            optim.SGD(learning_rate=0.05),
+            lambda: _mlp(784, 10),
+            _labelled_pixels,
+            dense_flops(784, 10),
+        ),
+        Workload(
+            "W2",
+            "MLP 784-128-10",
+            64,
+            60_000,
+            "cross_entropy",
+            optim.SGD(learning_rate=0.02, momentum=0.9),
+            lambda: _mlp(784, 128, 10),
+            _labelled_pixels,
+            dense_flops(784, 128, 10),
+        ),
+        Workload(
+            "W3",
+            "MLP 784-512-512-10, dropout 0.2",
+            128,
+            60_000,
+            "cross_entropy",
+            optim.Adam(learning_rate=1e-3),
+            lambda: _mlp(784, 512, 512, 10, drop=0.2),
+            _labelled_pixels,
+            dense_flops(784, 512, 512, 10),
+        ),
+        Workload(
+            "W4",
+            "MLP 1024-2048-2048-2048-10",
+            512,
+            8192,
+            "cross_entropy",
+            optim.Adam(learning_rate=1e-4),
+            lambda: _mlp(1024, 2048, 2048, 2048, 10),
+            _features(1024),
+            dense_flops(1024, 2048, 2048, 2048, 10),
+        ),
+        Workload(
+            "W5",
+            "MLP 30-64-64-1",
+            32,
+            20_480,
+            "binary_cross_entropy",
+            optim.Adam(learning_rate=1e-3),
+            lambda: _mlp(30, 64, 64, 1),
+            _binary,
+            dense_flops(30, 64, 64, 1),
+        ),
+        Workload(
+            "W6",
+            "LeNet-5-like on 32×32×3",
+            64,
+            10_240,
+            "cross_entropy",
+            optim.Adam(learning_rate=1e-3),
+            _lenet,
+            _images(32, 3),
+            _W6,
+        ),
+        Workload(
+            "W7",
+            "four conv-BN-ReLU, 32 and 64 channels, 32×32×3",
+            128,
+            2560,
+            "cross_entropy",
+            optim.SGD(learning_rate=0.02, momentum=0.9),
+            _vgg_like,
+            _images(32, 3),
+            _W7,
+        ),
+        Workload(
+            "W8",
+            "VAE 784-400-20-400-784",
+            128,
+            60_000,
+            "binary_cross_entropy",
+            optim.Adam(learning_rate=1e-3),
+            VariationalAutoencoder,
+            _reconstructed_pixels,
+            dense_flops(784, 400) + 3 * 2 * (400 * 40 + 20 * 400 + 400 * 784),
+        ),
+        Workload(
+            "W9",
+            "autoencoder 784-256-64-256-784",
+            128,
+            60_000,
+            "mean_squared_error",
+            optim.RMSProp(learning_rate=1e-3, beta=0.99, epsilon_place="outside"),
+            lambda: _mlp(784, 256, 64, 256, 784),
+            _reconstructed_pixels,
+            dense_flops(784, 256, 64, 256, 784),
+        ),
+        Workload(
+            "W12",
+            "LeNet-5 on 28×28×1",
+            64,
+            60_000,
+            "cross_entropy",
+            optim.Adam(learning_rate=1e-3),
+            _small_lenet,
+            _images(28, 1),
+            _W12,
+        ),
+        Workload(
+            "W13",
+            "tanh net 4-32-16-4, full batch",
+            10_000,
+            10_000,
+            "mean_squared_error",
+            optim.Adam(learning_rate=1e-3),
+            lambda: _mlp(4, 32, 16, 4, activation=nn.Tanh),
+            _regression,
+            dense_flops(4, 32, 16, 4),
+        ),
     )
-}  # fmt: skip
+}
 
 
 def chosen(names: tuple[str, ...]) -> list[Workload]:
     """Return workloads by name, all of them without names."""
     unknown = [name for name in names if name.upper() not in WORKLOADS]
     if unknown:
-        raise ArgumentError("bench", expected=f"names among {', '.join(WORKLOADS)}, W10, W11", got=repr(unknown[0]))
-    return [WORKLOADS[name.upper()] for name in names] if names else list(WORKLOADS.values())
+        raise ArgumentError(
+            "bench",
+            expected=f"names among {', '.join(WORKLOADS)}, W10, W11",
+            got=repr(unknown[0]),
+        )
+    return (
+        [WORKLOADS[name.upper()] for name in names]
+        if names
+        else list(WORKLOADS.values())
+    )
 
 
 def built(workload: Workload, arrays: Sequence[Array]) -> tuple[Step, list[Array]]:

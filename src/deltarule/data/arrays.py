@@ -22,10 +22,17 @@ def _refuse_other_kinds(value: Any, name: str) -> None:
         hint = "Join the columns to one array, np.stack(list(columns.values()), axis=1) for a mapping of them."
         raise DTypeError(name, expected=expected, got=kind, hint=hint)
     if hasattr(value, "toarray"):
-        raise DTypeError(name, expected=expected, got=f"a sparse {type(value).__name__}", hint="Write X.toarray().")
+        raise DTypeError(
+            name,
+            expected=expected,
+            got=f"a sparse {type(value).__name__}",
+            hint="Write X.toarray().",
+        )
     if isinstance(value, np.ma.MaskedArray) and bool(np.ma.getmaskarray(value).any()):
         hint = "Drop these rows, or fill them: X.filled(value)."
-        raise DataError(name, expected="numbers without gaps", got="a masked array", hint=hint)
+        raise DataError(
+            name, expected="numbers without gaps", got="a masked array", hint=hint
+        )
 
 
 def _numeric(value: Any, name: str) -> Array:
@@ -37,9 +44,11 @@ def _numeric(value: Any, name: str) -> Array:
     except (ValueError, TypeError) as error:
         _refuse_several(value, name)
         raise DTypeError(
-            name, expected="numbers in rows of equal length", got=str(error),
+            name,
+            expected="numbers in rows of equal length",
+            got=str(error),
             hint="Encode text with data.LabelEncoder or data.one_hot; pad or cut rows to one length.",
-        ) from error  # fmt: skip
+        ) from error
     if array.dtype.kind not in "fiub":
         raise DTypeError(
             name,
@@ -60,7 +69,10 @@ def _place(bad: Array) -> str:
 def _all_finite(array: Array) -> bool:
     """Look at some rows at a time, so that an array on disk never has to be in memory as a whole."""
     rows = max(1, _LOOKED_AT // max(1, array[:1].size))
-    return all(bool(np.isfinite(array[start : start + rows]).all()) for start in range(0, len(array), rows))
+    return all(
+        bool(np.isfinite(array[start : start + rows]).all())
+        for start in range(0, len(array), rows)
+    )
 
 
 def check_squares(array: Array, name: str) -> None:
@@ -80,9 +92,11 @@ def check_squares(array: Array, name: str) -> None:
     if largest > limit:
         also = ", or hand it over in float64" if array.dtype.itemsize < 8 else ""
         raise DataError(
-            name, expected=f"numbers up to {limit:.0e}, whose squares are finite in {array.dtype}",
-            got=f"{largest:.4g}", hint=f"Divide X by its size first (a power of ten changes no digits){also}.",
-        )  # fmt: skip
+            name,
+            expected=f"numbers up to {limit:.0e}, whose squares are finite in {array.dtype}",
+            got=f"{largest:.4g}",
+            hint=f"Divide X by its size first (a power of ten changes no digits){also}.",
+        )
 
 
 def check_finite(array: Array, name: str) -> None:
@@ -100,7 +114,9 @@ def check_finite(array: Array, name: str) -> None:
         )
 
 
-def check_arrays(inputs: Any, targets: Any = None, where: str = "fit", least: int = 1) -> tuple[Array, Array | None]:
+def check_arrays(
+    inputs: Any, targets: Any = None, where: str = "fit", least: int = 1
+) -> tuple[Array, Array | None]:
     """Return inputs and targets as arrays of supported types; raise where they cannot be trained on.
 
     Inputs (N, …): float64 and whole numbers stay, other floats become float32. Targets (N, …): whole numbers
@@ -115,7 +131,11 @@ def check_arrays(inputs: Any, targets: Any = None, where: str = "fit", least: in
     """
     x = _numeric(inputs, f"{where} inputs")
     if x.ndim == 0 or len(x) < least:
-        raise DataError(f"{where} inputs", expected="at least one example", got=f"an array of shape {x.shape}")
+        raise DataError(
+            f"{where} inputs",
+            expected="at least one example",
+            got=f"an array of shape {x.shape}",
+        )
     check_finite(x, f"{where} inputs")
     x = x.astype(_kept(x.dtype), copy=False)
     if targets is None:
@@ -130,17 +150,23 @@ def check_arrays(inputs: Any, targets: Any = None, where: str = "fit", least: in
             hint="Inputs and targets must have the same length along the first axis.",
         )
     check_finite(y, f"{where} targets")
-    return x, y.astype(np.int64 if y.dtype.kind in "iub" else _kept(y.dtype), copy=False)
+    return x, y.astype(
+        np.int64 if y.dtype.kind in "iub" else _kept(y.dtype), copy=False
+    )
 
 
 def _refuse_several(inputs: Any, name: str, rows: int | None = None) -> None:
     """Raise where a few arrays of as many rows were handed over as a list: several inputs."""
     if not isinstance(inputs, (list, tuple)) or len(inputs) > 8:
         return
-    lengths = {item.shape[0] if len(getattr(item, "shape", ())) > 1 else -1 for item in inputs}
+    lengths = {
+        item.shape[0] if len(getattr(item, "shape", ())) > 1 else -1 for item in inputs
+    }
     if len(lengths) == 1 and -1 not in lengths and (rows is None or lengths == {rows}):
         hint = "Join them, np.concatenate([X1, X2], axis=1); forward takes them apart."
-        raise DataError(name, expected="one array", got=f"a list of {len(inputs)} arrays", hint=hint)
+        raise DataError(
+            name, expected="one array", got=f"a list of {len(inputs)} arrays", hint=hint
+        )
 
 
 _WIDENED = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint64": "int64"}

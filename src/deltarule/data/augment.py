@@ -34,7 +34,9 @@ class Draws:
         self._seed = seed
         self._next = epoch * _DRAWS + place * _PLACES
 
-    def uniform(self, n: int, low: float = 0.0, high: float = 1.0) -> npt.NDArray[np.float64]:
+    def uniform(
+        self, n: int, low: float = 0.0, high: float = 1.0
+    ) -> npt.NDArray[np.float64]:
         """Return n numbers in [low, high)."""
         self._next += 1
         return low + (high - low) * uniform(n, self._seed, "augment", self._next - 1)
@@ -57,14 +59,18 @@ class Draws:
 class Augmentation(metaclass=NamedArguments):
     """A change of images that keeps their meaning."""
 
-    def __call__(self, images: Any, seed: int = 0, epoch: int = 0, place: int = 0) -> Array:
+    def __call__(
+        self, images: Any, seed: int = 0, epoch: int = 0, place: int = 0
+    ) -> Array:
         """Return changed images; ``place`` tells augmentations of one chain apart."""
         batch = np.asarray(images)
         if batch.ndim not in {3, 4} or len(batch) == 0:
             raise DataError(
-                type(self).__name__, expected="images (N, height, width) or (N, height, width, channels)",
-                got=f"an array of shape {batch.shape}", hint="Give one image as image[None].",
-            )  # fmt: skip
+                type(self).__name__,
+                expected="images (N, height, width) or (N, height, width, channels)",
+                got=f"an array of shape {batch.shape}",
+                hint="Give one image as image[None].",
+            )
         return self.change(batch, Draws(seed, epoch, place))
 
     @abstractmethod
@@ -105,7 +111,11 @@ class RandomFlip(Augmentation):
     def __post_init__(self) -> None:
         _share(self.probability, "RandomFlip probability")
         if self.axis not in {"horizontal", "vertical"}:
-            raise ArgumentError("RandomFlip axis", expected="'horizontal' or 'vertical'", got=repr(self.axis))
+            raise ArgumentError(
+                "RandomFlip axis",
+                expected="'horizontal' or 'vertical'",
+                got=repr(self.axis),
+            )
 
     def change(self, images: Array, draws: Draws) -> Array:
         """Return new images."""
@@ -119,8 +129,14 @@ def _moved(image: Array, down: int, right: int, fill: float) -> Array:
     height, width = image.shape[:2]
     result = np.full_like(image, fill)
     if abs(down) < height and abs(right) < width:
-        target = (slice(max(down, 0), height + min(down, 0)), slice(max(right, 0), width + min(right, 0)))
-        source = (slice(max(-down, 0), height - max(down, 0)), slice(max(-right, 0), width - max(right, 0)))
+        target = (
+            slice(max(down, 0), height + min(down, 0)),
+            slice(max(right, 0), width + min(right, 0)),
+        )
+        source = (
+            slice(max(-down, 0), height - max(down, 0)),
+            slice(max(-right, 0), width - max(right, 0)),
+        )
         result[target] = image[source]
     return result
 
@@ -135,7 +151,11 @@ class RandomShift(Augmentation):
 
     def __post_init__(self) -> None:
         if self.largest < 0:
-            raise ArgumentError("RandomShift largest", expected="a whole number ≥ 0", got=repr(self.largest))
+            raise ArgumentError(
+                "RandomShift largest",
+                expected="a whole number ≥ 0",
+                got=repr(self.largest),
+            )
 
     def change(self, images: Array, draws: Draws) -> Array:
         """Return new images."""
@@ -162,13 +182,23 @@ class RandomCrop(Augmentation):
         down, right = padded.shape[1] - self.height, padded.shape[2] - self.width
         if min(down, right, self.height - 1, self.width - 1, self.border) < 0:
             raise DataError(
-                "RandomCrop", expected=f"images of at least {self.height}×{self.width} with their border",
+                "RandomCrop",
+                expected=f"images of at least {self.height}×{self.width} with their border",
                 got=f"{padded.shape[1]}×{padded.shape[2]}",
-            )  # fmt: skip
-        tops, lefts = draws.whole(len(images), 0, down), draws.whole(len(images), 0, right)
+            )
+        tops, lefts = (
+            draws.whole(len(images), 0, down),
+            draws.whole(len(images), 0, right),
+        )
         rows = tops[:, None] + np.arange(self.height)
         columns = lefts[:, None] + np.arange(self.width)
-        return np.asarray(padded[np.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None, :]])
+        return np.asarray(
+            padded[
+                np.arange(len(images))[:, None, None],
+                rows[:, :, None],
+                columns[:, None, :],
+            ]
+        )
 
 
 @final
@@ -186,7 +216,10 @@ class RandomRotation(Augmentation):
         """Return new images."""
         angles = draws.uniform(len(images), -self.largest, self.largest)
         return np.stack(
-            [rotated(image, angle, self.fill) for image, angle in zip(images, angles.tolist(), strict=True)]
+            [
+                rotated(image, angle, self.fill)
+                for image, angle in zip(images, angles.tolist(), strict=True)
+            ]
         )
 
 
@@ -198,16 +231,31 @@ def rotated(image: Array, degrees: float, fill: float = 0.0) -> Array:
     """
     height, width = image.shape[:2]
     angle = math.radians(degrees)
-    y, x = np.meshgrid(np.arange(height) - (height - 1) / 2, np.arange(width) - (width - 1) / 2, indexing="ij")
-    rows = (height - 1) / 2 + math.cos(angle) * y + math.sin(angle) * x  # where each new pixel was
+    y, x = np.meshgrid(
+        np.arange(height) - (height - 1) / 2,
+        np.arange(width) - (width - 1) / 2,
+        indexing="ij",
+    )
+    rows = (
+        (height - 1) / 2 + math.cos(angle) * y + math.sin(angle) * x
+    )  # where each new pixel was
     columns = (width - 1) / 2 - math.sin(angle) * y + math.cos(angle) * x
     rows, columns = rows.round(9), columns.round(9)
-    padded = np.pad(image.astype(np.float64), [(1, 1), (1, 1), (0, 0)][: image.ndim], constant_values=fill)
+    padded = np.pad(
+        image.astype(np.float64),
+        [(1, 1), (1, 1), (0, 0)][: image.ndim],
+        constant_values=fill,
+    )
     top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
     total = np.zeros(image.shape)
     for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        share = np.where(down, rows - top, 1 - rows + top) * np.where(right, columns - left, 1 - columns + left)
-        i, j = np.clip(top + down + 1, 0, height + 1), np.clip(left + right + 1, 0, width + 1)
+        share = np.where(down, rows - top, 1 - rows + top) * np.where(
+            right, columns - left, 1 - columns + left
+        )
+        i, j = (
+            np.clip(top + down + 1, 0, height + 1),
+            np.clip(left + right + 1, 0, width + 1),
+        )
         total += share.reshape(share.shape + (1,) * (image.ndim - 2)) * padded[i, j]
     return _as_before(total, image)
 
@@ -226,7 +274,9 @@ class RandomBrightness(Augmentation):
 
     def change(self, images: Array, draws: Draws) -> Array:
         """Return new images."""
-        factors = _per_image(draws.uniform(len(images), 1 - self.most, 1 + self.most), images)
+        factors = _per_image(
+            draws.uniform(len(images), 1 - self.most, 1 + self.most), images
+        )
         brighter = images * factors
         if self.low is not None or self.high is not None:
             brighter = np.clip(brighter, self.low, self.high)
@@ -243,7 +293,9 @@ class CutOut(Augmentation):
 
     def __post_init__(self) -> None:
         if self.size < 1:
-            raise ArgumentError("CutOut size", expected="a whole number ≥ 1", got=repr(self.size))
+            raise ArgumentError(
+                "CutOut size", expected="a whole number ≥ 1", got=repr(self.size)
+            )
 
     def change(self, images: Array, draws: Draws) -> Array:
         """Return new images."""
@@ -251,7 +303,9 @@ class CutOut(Augmentation):
         top = draws.whole(n, 0, height - 1)[:, None] - self.size // 2
         left = draws.whole(n, 0, width - 1)[:, None] - self.size // 2
         i, j = np.arange(height), np.arange(width)
-        covered = ((i >= top) & (i < top + self.size))[:, :, None] & ((j >= left) & (j < left + self.size))[:, None, :]
+        covered = ((i >= top) & (i < top + self.size))[:, :, None] & (
+            (j >= left) & (j < left + self.size)
+        )[:, None, :]
         covered = covered[..., None] if images.ndim == 4 else covered
         return np.where(covered, np.asarray(self.fill, images.dtype), images)
 
@@ -265,7 +319,10 @@ class GaussianNoise(Augmentation):
 
     def change(self, images: Array, draws: Draws) -> Array:
         """Return new images."""
-        return _as_before(images + self.deviation * draws.normal(images.size).reshape(images.shape), images)
+        return _as_before(
+            images + self.deviation * draws.normal(images.size).reshape(images.shape),
+            images,
+        )
 
 
 @final
@@ -286,7 +343,9 @@ class Compose(Augmentation):
     def __repr__(self) -> str:
         return f"Compose({', '.join(map(repr, self.steps))})"
 
-    def __call__(self, images: Any, seed: int = 0, epoch: int = 0, place: int = 0) -> Array:
+    def __call__(
+        self, images: Any, seed: int = 0, epoch: int = 0, place: int = 0
+    ) -> Array:
         """Return changed images."""
         for i, step in enumerate(self.steps):
             images = step(images, seed, epoch, place + i)
@@ -300,7 +359,12 @@ class Compose(Augmentation):
 
 
 def mixup(
-    inputs: Any, targets: Any, strength: float = 0.2, seed: int = 0, epoch: int = 0, place: int = 0
+    inputs: Any,
+    targets: Any,
+    strength: float = 0.2,
+    seed: int = 0,
+    epoch: int = 0,
+    place: int = 0,
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
     """Return λx_i + (1 − λ)x_j and λy_i + (1 − λ)y_j with a random partner j and λ ~ Beta(strength, strength) each.
 
@@ -313,12 +377,22 @@ def mixup(
     """
     x, y = np.asarray(inputs), np.asarray(targets)
     if not strength > 0:
-        raise ArgumentError("mixup strength", expected="a number > 0", got=repr(strength))
-    if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0 or y.dtype.kind not in "fb":
+        raise ArgumentError(
+            "mixup strength", expected="a number > 0", got=repr(strength)
+        )
+    if (
+        x.ndim == 0
+        or y.ndim == 0
+        or len(x) != len(y)
+        or len(x) == 0
+        or y.dtype.kind not in "fb"
+    ):
         raise DataError(
-            "mixup", expected="examples with one-hot, soft or real targets, as many", got=f"{x.shape} and {y.shape} "
-            f"of {y.dtype}", hint="Make labels one-hot first: data.one_hot(y).",
-        )  # fmt: skip
+            "mixup",
+            expected="examples with one-hot, soft or real targets, as many",
+            got=f"{x.shape} and {y.shape} of {y.dtype}",
+            hint="Make labels one-hot first: data.one_hot(y).",
+        )
     draws = Draws(seed, epoch, place)
     partner, shares = draws.order(len(x)), _beta(len(x), strength, draws)
     return _mixed(x, partner, shares), _mixed(y, partner, shares)
@@ -337,7 +411,9 @@ class Mixup:
 
     def __post_init__(self) -> None:
         if not self.strength > 0:
-            raise ArgumentError("Mixup strength", expected="a number > 0", got=repr(self.strength))
+            raise ArgumentError(
+                "Mixup strength", expected="a number > 0", got=repr(self.strength)
+            )
 
     def __call__(
         self, inputs: Any, targets: Any, seed: int = 0, epoch: int = 0, place: int = 0
@@ -357,15 +433,22 @@ def _beta(n: int, strength: float, draws: Draws) -> npt.NDArray[np.float64]:
     result = np.empty(n)
     left = np.arange(n)
     while len(left):
-        first, second = (np.log1p(-draws.uniform(len(left))) / strength for _ in range(2))
+        first, second = (
+            np.log1p(-draws.uniform(len(left))) / strength for _ in range(2)
+        )
         accepted = np.logaddexp(first, second) <= 0
-        result[left[accepted]] = 1 / (1 + np.exp(np.minimum(second - first, 700.0)[accepted]))
+        result[left[accepted]] = 1 / (
+            1 + np.exp(np.minimum(second - first, 700.0)[accepted])
+        )
         left = left[~accepted]
     return result
 
 
 def balance(
-    images: Any, labels: Any, augmentation: Augmentation | Callable[[Array, int, int], Array], seed: int = 0
+    images: Any,
+    labels: Any,
+    augmentation: Augmentation | Callable[[Array, int, int], Array],
+    seed: int = 0,
 ) -> tuple[Array, Array]:
     """Return the data with augmented copies of the rarer classes until all are as frequent (TRF-07, DA-15).
 
@@ -377,7 +460,9 @@ def balance(
     """
     x, y = np.asarray(images), np.asarray(labels)
     if y.ndim != 1 or len(x) != len(y) or len(y) == 0:
-        raise DataError("balance", expected="a label for each image", got=f"{x.shape} and {y.shape}")
+        raise DataError(
+            "balance", expected="a label for each image", got=f"{x.shape} and {y.shape}"
+        )
     classes, counts = np.unique(y, return_counts=True)
     parts: list[Array] = [x]
     kinds: list[Array] = [y]

@@ -19,12 +19,19 @@ Rows = npt.NDArray[np.int64]
 
 def _check_size(batch_size: int) -> None:
     if isinstance(batch_size, bool) or batch_size != int(batch_size) or batch_size < 1:
-        raise ArgumentError("batch_size", expected="a whole number ≥ 1", got=repr(batch_size))
+        raise ArgumentError(
+            "batch_size", expected="a whole number ≥ 1", got=repr(batch_size)
+        )
 
 
 @checks_flags
 def batches(
-    n: int, batch_size: int, seed: int = 0, epoch: int = 0, shuffle: bool = True, drop_last: bool = False
+    n: int,
+    batch_size: int,
+    seed: int = 0,
+    epoch: int = 0,
+    shuffle: bool = True,
+    drop_last: bool = False,
 ) -> Rows:
     """Return the row numbers of one epoch; batch k is ``order[k·B : (k+1)·B]``, the last one may be smaller.
 
@@ -37,14 +44,20 @@ def batches(
     _check_size(batch_size)
     if drop_last and n < batch_size:
         raise DataError(
-            "batches", expected=f"at least one batch of {counted(batch_size, 'example')}", got=counted(n, "example"),
+            "batches",
+            expected=f"at least one batch of {counted(batch_size, 'example')}",
+            got=counted(n, "example"),
             hint="Take a smaller batch_size, or drop_last=False.",
-        )  # fmt: skip
-    order = shuffled(n, seed, "epoch", epoch) if shuffle else np.arange(n, dtype=np.int64)
+        )
+    order = (
+        shuffled(n, seed, "epoch", epoch) if shuffle else np.arange(n, dtype=np.int64)
+    )
     return order[: n - n % batch_size] if drop_last else order
 
 
-def weighted_batches(weights: Any, seed: int = 0, epoch: int = 0, n: int | None = None) -> Rows:
+def weighted_batches(
+    weights: Any, seed: int = 0, epoch: int = 0, n: int | None = None
+) -> Rows:
     """Return n rows drawn with replacement, row i with probability wᵢ/Σw: a cure for rare classes (DA-15).
 
     Args:
@@ -57,11 +70,26 @@ def weighted_batches(weights: Any, seed: int = 0, epoch: int = 0, n: int | None 
     [1, 1, 1]
     """
     chances = np.asarray(weights, np.float64)
-    if chances.ndim != 1 or not np.isfinite(chances).all() or (chances < 0).any() or not chances.sum() > 0:
-        raise DataError("weights", expected="numbers ≥ 0, not all 0", got=f"an array of shape {chances.shape}")
+    if (
+        chances.ndim != 1
+        or not np.isfinite(chances).all()
+        or (chances < 0).any()
+        or not chances.sum() > 0
+    ):
+        raise DataError(
+            "weights",
+            expected="numbers ≥ 0, not all 0",
+            got=f"an array of shape {chances.shape}",
+        )
     ends = np.cumsum(chances) / chances.sum()
-    drawn = np.searchsorted(ends, uniform(len(chances) if n is None else n, seed, "sample", epoch), side="right")
-    last = int(np.flatnonzero(chances)[-1])  # rounding may leave the sum a little below 1
+    drawn = np.searchsorted(
+        ends,
+        uniform(len(chances) if n is None else n, seed, "sample", epoch),
+        side="right",
+    )
+    last = int(
+        np.flatnonzero(chances)[-1]
+    )  # rounding may leave the sum a little below 1
     return np.minimum(drawn, last).astype(np.int64)
 
 
@@ -78,15 +106,29 @@ class DataLoader:
 
     @checks_flags
     def __init__(
-        self, *arrays: Any, batch_size: int = 32, shuffle: bool = True, drop_last: bool = False, seed: int = 0
+        self,
+        *arrays: Any,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        seed: int = 0,
     ) -> None:
         _check_size(batch_size)
         self.arrays: tuple[Array, ...] = tuple(np.asarray(array) for array in arrays)
         lengths = [len(array) if array.ndim else 0 for array in self.arrays]
         if not lengths or len(set(lengths)) != 1 or lengths[0] == 0:
-            raise DataError("DataLoader", expected="arrays of one length, at least 1", got=f"the lengths {lengths}")
+            raise DataError(
+                "DataLoader",
+                expected="arrays of one length, at least 1",
+                got=f"the lengths {lengths}",
+            )
         self.n_samples = lengths[0]
-        self.batch_size, self.shuffle, self.drop_last, self.seed = batch_size, shuffle, drop_last, seed
+        self.batch_size, self.shuffle, self.drop_last, self.seed = (
+            batch_size,
+            shuffle,
+            drop_last,
+            seed,
+        )
         self.next_epoch = 0
 
     def __len__(self) -> int:
@@ -95,7 +137,14 @@ class DataLoader:
 
     def epoch(self, number: int) -> Iterator[tuple[Array, ...]]:
         """Yield the batches of an epoch, a tuple with one part of each array."""
-        order = batches(self.n_samples, self.batch_size, self.seed, number, self.shuffle, self.drop_last)
+        order = batches(
+            self.n_samples,
+            self.batch_size,
+            self.seed,
+            number,
+            self.shuffle,
+            self.drop_last,
+        )
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
             yield tuple(array[rows] for array in self.arrays)

@@ -39,7 +39,9 @@ class Dataset:
     source: str = ""
     licence: str = ""
     schema: TableSchema | None = None  # how the columns of a file became features
-    task_note: str = ""  # why the targets are classes or numbers, where that was a choice
+    task_note: str = (
+        ""  # why the targets are classes or numbers, where that was a choice
+    )
 
     def __repr__(self) -> str:
         """Return the data set in a line.
@@ -80,13 +82,21 @@ def load(name: str) -> Dataset:
     """
     if name not in BUNDLED:
         raise ArgumentError(
-            "data set", expected=f"one of {', '.join(BUNDLED)}", got=repr(name), hint="Files: data.read_table(path)."
+            "data set",
+            expected=f"one of {', '.join(BUNDLED)}",
+            got=repr(name),
+            hint="Files: data.read_table(path).",
         )
     folder = files("deltarule.data") / "bundled"
     card = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-    with (folder / f"{name}.npz").open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+    with (
+        (folder / f"{name}.npz").open("rb") as stream,
+        np.load(stream, allow_pickle=False) as arrays,
+    ):
         inputs = arrays["inputs"].astype(np.float32) / np.float32(card["input_scale"])
-        targets = arrays["targets"].astype(np.int64 if card["task"] == "classification" else np.float32)
+        targets = arrays["targets"].astype(
+            np.int64 if card["task"] == "classification" else np.float32
+        )
     return Dataset(
         name,
         card["title"],

@@ -27,9 +27,11 @@ def one_hot(labels: Any, num_classes: int | None = None) -> npt.NDArray[np.float
     array = np.asarray(labels)
     if array.size and array.dtype.kind not in "iub":
         raise DataError(
-            "one_hot", expected="whole-number labels", got=f"elements of type {array.dtype}",
+            "one_hot",
+            expected="whole-number labels",
+            got=f"elements of type {array.dtype}",
             hint="Turn categories into labels with data.LabelEncoder.",
-        )  # fmt: skip
+        )
     n = num_classes if num_classes is not None else int(array.max(initial=-1)) + 1
     check_labels(array.ravel(), n, "one_hot")
     return np.asarray(array[..., None] == np.arange(n), np.float32)
@@ -42,12 +44,22 @@ def from_one_hot(rows: Any) -> npt.NDArray[np.int64]:
     [1, 0]
     """
     array = np.asarray(rows)
-    if array.ndim < 2 or not np.isin(array, (0, 1)).all() or not (array.sum(-1) == 1).all():
-        raise DataError("from_one_hot", expected="rows with a single 1", got=f"an array of shape {array.shape}")
+    if (
+        array.ndim < 2
+        or not np.isin(array, (0, 1)).all()
+        or not (array.sum(-1) == 1).all()
+    ):
+        raise DataError(
+            "from_one_hot",
+            expected="rows with a single 1",
+            got=f"an array of shape {array.shape}",
+        )
     return np.asarray(array.argmax(-1), np.int64)
 
 
-def multi_hot(labels: Iterable[Iterable[int]], num_classes: int | None = None) -> npt.NDArray[np.float32]:
+def multi_hot(
+    labels: Iterable[Iterable[int]], num_classes: int | None = None
+) -> npt.NDArray[np.float32]:
     """Return 1 at every label of an example: targets of which one or more may hold (DA-10).
 
     They go with sigmoids and binary cross-entropy; one-hot rows, of which exactly one holds, with a softmax.
@@ -60,7 +72,9 @@ def multi_hot(labels: Iterable[Iterable[int]], num_classes: int | None = None) -
     n = num_classes if num_classes is not None else int(flat.max(initial=-1)) + 1
     check_labels(flat, n, "multi_hot")
     rows = np.zeros((len(groups), n), np.float32)
-    rows[np.repeat(np.arange(len(groups)), [len(group) for group in groups]), flat] = 1.0
+    rows[np.repeat(np.arange(len(groups)), [len(group) for group in groups]), flat] = (
+        1.0
+    )
     return rows
 
 
@@ -79,16 +93,30 @@ class LabelEncoder(Estimator):
     [1, 2]
     """
 
-    def __init__(self, order: Sequence[Any] | None = None, aliases: Mapping[Any, Any] | None = None) -> None:
+    def __init__(
+        self,
+        order: Sequence[Any] | None = None,
+        aliases: Mapping[Any, Any] | None = None,
+    ) -> None:
         self.order = order
         self.aliases = aliases
         self.classes_: list[Any] = list(order) if order is not None else []
         if len(set(self.classes_)) != len(self.classes_):
-            raise ArgumentError("order", expected="categories that differ", got=str(self.classes_))
+            raise ArgumentError(
+                "order", expected="categories that differ", got=str(self.classes_)
+            )
         meant = (aliases or {}).items()
-        lost = [alias for alias, category in meant if order is not None and category not in self.classes_]
+        lost = [
+            alias
+            for alias, category in meant
+            if order is not None and category not in self.classes_
+        ]
         if lost:
-            raise ArgumentError("aliases", expected="a category of the order for each", got=f"{lost[0]!r}")
+            raise ArgumentError(
+                "aliases",
+                expected="a category of the order for each",
+                got=f"{lost[0]!r}",
+            )
 
     def fit(self, values: Any, y: Any = None) -> LabelEncoder:  # noqa: ARG002  # as every transformer's
         """Learn the categories (unless their order was given); raises DataError for what is no list of categories."""
@@ -99,7 +127,10 @@ class LabelEncoder(Estimator):
                 self.classes_ = sorted(found)
             except TypeError as error:
                 raise DataError(
-                    "LabelEncoder", expected="categories of one type", got=str(error), hint="Give them in order=[…]."
+                    "LabelEncoder",
+                    expected="categories of one type",
+                    got=str(error),
+                    hint="Give them in order=[…].",
                 ) from error
         return self
 
@@ -135,14 +166,18 @@ class LabelEncoder(Estimator):
         array = np.asarray(values)
         if array.ndim != 1:
             raise DataError(
-                "LabelEncoder", expected="one list of categories (N,)", got=f"an array of shape {array.shape}",
+                "LabelEncoder",
+                expected="one list of categories (N,)",
+                got=f"an array of shape {array.shape}",
                 hint="Encode a table column by column, or with scikit-learn's OneHotEncoder or OrdinalEncoder.",
-            )  # fmt: skip
+            )
         aliases = self.aliases or {}
         return [aliases.get(value, value) for value in array.tolist()]
 
 
-def balanced_class_weights(labels: Any, n_classes: int | None = None) -> npt.NDArray[np.float64]:
+def balanced_class_weights(
+    labels: Any, n_classes: int | None = None
+) -> npt.NDArray[np.float64]:
     """Return w_c = N/(K·n_c): a rare class weighs more, and all classes weigh the same in total (DA-15, C-DA-08).
 
     Raises DataError for labels outside the classes and for a class without an example.
@@ -156,6 +191,8 @@ def balanced_class_weights(labels: Any, n_classes: int | None = None) -> npt.NDA
     counts = np.bincount(array.astype(np.int64), minlength=n)
     if (counts == 0).any():
         raise DataError(
-            "balanced_class_weights", expected="an example of every class", got=f"none of {counts.argmin()}"
+            "balanced_class_weights",
+            expected="an example of every class",
+            got=f"none of {counts.argmin()}",
         )
     return np.asarray(len(array) / (n * counts), np.float64)

@@ -35,7 +35,9 @@ class Estimator:
             if name not in known:
                 raise ArgumentError(
                     f"{type(self).__name__}.set_params",
-                    expected=f"one of {', '.join(known)}" if known else "no parameters, as it has none",
+                    expected=f"one of {', '.join(known)}"
+                    if known
+                    else "no parameters, as it has none",
                     got=repr(name),
                 )
         if parameters:
@@ -63,9 +65,15 @@ class Transformer(Estimator):
         """Make ``transform`` return arrays ("default") or data frames ("pandas", "polars"); None changes nothing."""
         if transform is not None and transform not in _CONTAINERS:
             expected = f"one of {', '.join(map(repr, _CONTAINERS))}, or None"
-            raise ArgumentError(f"{type(self).__name__}.set_output transform", expected=expected, got=repr(transform))
+            raise ArgumentError(
+                f"{type(self).__name__}.set_output transform",
+                expected=expected,
+                got=repr(transform),
+            )
         if transform is not None:
-            self._sklearn_output_config = {"transform": transform}  # by this name scikit-learn's clone takes it along
+            self._sklearn_output_config = {
+                "transform": transform
+            }  # by this name scikit-learn's clone takes it along
         return self
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
@@ -76,22 +84,30 @@ class Transformer(Estimator):
         n = getattr(self, "n_features_in_", None)
         if n is None:
             raise ArgumentError(
-                f"{type(self).__name__}.get_feature_names_out", expected="an object that fit has seen rows of features",
+                f"{type(self).__name__}.get_feature_names_out",
+                expected="an object that fit has seen rows of features",
                 got="one that has not",
-            )  # fmt: skip
+            )
         known = getattr(self, "feature_names_in_", None)
         if input_features is None:
-            return np.array([f"x{i}" for i in range(n)], object) if known is None else known
+            return (
+                np.array([f"x{i}" for i in range(n)], object)
+                if known is None
+                else known
+            )
         names = np.asarray(input_features, object)
         if names.shape != (n,):
             raise ShapeError(
-                f"{type(self).__name__} input_features", expected=f"{n} names, one a feature", got=str(names.shape)
+                f"{type(self).__name__} input_features",
+                expected=f"{n} names, one a feature",
+                got=str(names.shape),
             )
         if known is not None and not np.array_equal(known, names):
             raise ArgumentError(
-                f"{type(self).__name__} input_features", expected=f"the names of fit, {known.tolist()}",
+                f"{type(self).__name__} input_features",
+                expected=f"the names of fit, {known.tolist()}",
                 got=str(names.tolist()),
-            )  # fmt: skip
+            )
         return names
 
     def _learn_names(self, x: Any) -> None:
@@ -108,11 +124,24 @@ class Transformer(Estimator):
     def _framed(self, x: Any, result: Any) -> Any:
         """Return what ``transform`` made of x as an array, or as a frame with the names and the index of x."""
         own = getattr(self, "_sklearn_output_config", None)
-        kit = sys.modules.get("sklearn")  # its set_config(transform_output=…) counts where it is there
-        wanted = own["transform"] if own else kit.get_config().get("transform_output", "default") if kit else "default"
+        kit = sys.modules.get(
+            "sklearn"
+        )  # its set_config(transform_output=…) counts where it is there
+        wanted = (
+            own["transform"]
+            if own
+            else kit.get_config().get("transform_output", "default")
+            if kit
+            else "default"
+        )
         if wanted == "default" or np.ndim(result) != 2:
             return result
-        library, names = importlib.import_module(wanted), list(self.get_feature_names_out())
+        library, names = (
+            importlib.import_module(wanted),
+            list(self.get_feature_names_out()),
+        )
         if wanted == "polars":
             return library.DataFrame(result, schema=names, orient="row")
-        return library.DataFrame(result, columns=names, index=getattr(x, "index", None), copy=False)
+        return library.DataFrame(
+            result, columns=names, index=getattr(x, "index", None), copy=False
+        )

@@ -21,7 +21,11 @@ def read_folder(path: str | Path) -> Dataset:
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise DataError(f"folder {folder}", expected="a folder", got="a file" if folder.exists() else "none")
+        raise DataError(
+            f"folder {folder}",
+            expected="a folder",
+            got="a file" if folder.exists() else "none",
+        )
     if (folder / "inputs.npy").is_file():
         return read_mapped(folder)
     if holds_mnist(folder):

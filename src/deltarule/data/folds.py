@@ -49,18 +49,24 @@ def _count(X: Any, where: str) -> int:
     try:
         return int(shape[0]) if shape else len(X)
     except TypeError as error:
-        raise DataError(where, expected="a number of rows, or what has rows", got=type(X).__name__) from error
+        raise DataError(
+            where, expected="a number of rows, or what has rows", got=type(X).__name__
+        ) from error
 
 
 def _named(X: Any, given: Any, where: str, what: str) -> npt.NDArray[Any]:
     """Return one name for each row: those given beside X, or else X itself."""
     array = np.asarray(X if given is None else given)
     if array.ndim != 1 or (given is not None and len(array) != _count(X, where)):
-        got = f"an array of shape {array.shape}" + ("" if given is None else f" for {_count(X, where)} rows")
+        got = f"an array of shape {array.shape}" + (
+            "" if given is None else f" for {_count(X, where)} rows"
+        )
         raise DataError(
-            where, expected=f"{what} (N,), one for each row", got=got,
+            where,
+            expected=f"{what} (N,), one for each row",
+            got=got,
             hint=f"Write split({what}), or split(X, y, groups) with {what} (N,) in their place.",
-        )  # fmt: skip
+        )
     return array
 
 
@@ -111,14 +117,24 @@ class StratifiedKFold(_Folds):
         looked at.
         """
         array = _named(X, y, "StratifiedKFold", "labels")
-        classes, member, counts = np.unique(array, return_inverse=True, return_counts=True)
+        classes, member, counts = np.unique(
+            array, return_inverse=True, return_counts=True
+        )
         if not len(array) or counts.min() < self.k:
-            rare = "no examples" if not len(array) else f"{counts.min()} of {classes[counts.argmin()]!r}"
-            raise DataError("StratifiedKFold", expected=f"{self.k} examples of each class", got=rare)
+            rare = (
+                "no examples"
+                if not len(array)
+                else f"{counts.min()} of {classes[counts.argmin()]!r}"
+            )
+            raise DataError(
+                "StratifiedKFold", expected=f"{self.k} examples of each class", got=rare
+            )
         order = shuffled(len(array), self.seed, "split")
         by_class = order[np.argsort(member[order], kind="stable")]
         assigned = np.empty(len(array), np.int64)
-        assigned[by_class] = np.arange(len(array)) % self.k  # dealt like cards, class after class
+        assigned[by_class] = (
+            np.arange(len(array)) % self.k
+        )  # dealt like cards, class after class
         return _pairs(assigned, self.k)
 
 
@@ -139,13 +155,19 @@ class GroupKFold(_Folds):
         """
         if groups is None and y is not None:
             raise DataError(
-                "GroupKFold", expected="groups", got="X and y alone",
+                "GroupKFold",
+                expected="groups",
+                got="X and y alone",
                 hint="Write split(groups), or hand groups=… to cross_val_score and the like.",
-            )  # fmt: skip
+            )
         array = _named(X, groups, "GroupKFold", "groups")
-        names, member, counts = np.unique(array, return_inverse=True, return_counts=True)
+        names, member, counts = np.unique(
+            array, return_inverse=True, return_counts=True
+        )
         if len(names) < self.k:
-            raise DataError("GroupKFold", expected=f"at least {self.k} groups", got=str(len(names)))
+            raise DataError(
+                "GroupKFold", expected=f"at least {self.k} groups", got=str(len(names))
+            )
         loads = np.zeros(self.k, np.int64)
         fold_of = np.empty(len(names), np.int64)
         for group in np.argsort(-counts, kind="stable"):

@@ -46,20 +46,34 @@ def find_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> Header:
     if any(_mostly_numbers(below[i]) for i in texts):
         return Header(named=True, certain=True, why="holds a text above numbers")
     if any(first[i] in below[i] for i in texts):
-        return Header(named=False, certain=True, why="holds a text that comes again below")
+        return Header(
+            named=False, certain=True, why="holds a text that comes again below"
+        )
     above = [i for i, value in enumerate(values) if value is not None]
     columns = [below[i] for i in above]
-    if len(above) > 1 and not any("." in first[i] for i in above) and all(map(_with_points, columns)):
-        return Header(named=True, certain=False, why="holds whole numbers above decimal ones")
+    if (
+        len(above) > 1
+        and not any("." in first[i] for i in above)
+        and all(map(_with_points, columns))
+    ):
+        return Header(
+            named=True, certain=False, why="holds whole numbers above decimal ones"
+        )
     if _labels(numbers, columns):
-        return Header(named=True, certain=False, why="holds numbers that read as labels")
+        return Header(
+            named=True, certain=False, why="holds numbers that read as labels"
+        )
     return Header(named=False, certain=False, why="holds numbers that are no labels")
 
 
 def _with_points(cells: Sequence[str]) -> bool:
     """Tell whether a column's numbers, which are most of its cells, are all written with a decimal point."""
     numbers = [cell for cell in cells if parsed(cell) is not None]
-    return len(numbers) >= _ENOUGH and _mostly_numbers(cells) and all("." in cell for cell in numbers)
+    return (
+        len(numbers) >= _ENOUGH
+        and _mostly_numbers(cells)
+        and all("." in cell for cell in numbers)
+    )
 
 
 def _mostly_numbers(cells: Sequence[str]) -> bool:
@@ -68,7 +82,10 @@ def _mostly_numbers(cells: Sequence[str]) -> bool:
 
 def _labels(numbers: Sequence[float], columns: Sequence[Sequence[str]]) -> bool:
     """Tell whether numbers of the first line may be names of the columns below them."""
-    strange = [not _within(number, cells) for number, cells in zip(numbers, columns, strict=True)]
+    strange = [
+        not _within(number, cells)
+        for number, cells in zip(numbers, columns, strict=True)
+    ]
     whole = all(number == int(number) for number in numbers)
     if any(later <= earlier for earlier, later in pairwise(numbers)):
         return whole and all(strange)
@@ -77,7 +94,11 @@ def _labels(numbers: Sequence[float], columns: Sequence[Sequence[str]]) -> bool:
         return outside and len(numbers) > 1
     steps = {later - earlier for earlier, later in pairwise(numbers)}
     years = all(_FIRST_YEAR <= number <= _LAST_YEAR for number in numbers)
-    return outside or (len(numbers) > 2 and len(steps) == 1) or (years and len(numbers) > 1)
+    return (
+        outside
+        or (len(numbers) > 2 and len(steps) == 1)
+        or (years and len(numbers) > 1)
+    )
 
 
 def _within(number: float, cells: Sequence[str]) -> bool:

@@ -53,9 +53,16 @@ def read_idx(path: str | Path, mapped: bool = False) -> Array:
             _check_possible(where, file, size)
             content = stream.read(size + 1)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(where, expected="a whole gzip file", got=str(error), hint="Download it again.") from error
+        raise DataError(
+            where,
+            expected="a whole gzip file",
+            got=str(error),
+            hint="Download it again.",
+        ) from error
     except OSError as error:
-        raise DataError(where, expected="a file that can be read", got=str(error)) from error
+        raise DataError(
+            where, expected="a file that can be read", got=str(error)
+        ) from error
     _check_size(where, size, len(content))
     array = np.frombuffer(content, kind).reshape(shape)
     return array.astype(kind.newbyteorder("="))
@@ -75,39 +82,67 @@ def _check_possible(where: str, file: Path, size: int) -> None:
     held = file.stat().st_size * (_MOST_COMPRESSED if _is_compressed(file) else 1)
     if size > held:
         raise DataError(
-            where, expected=f"{size:,} bytes of elements, as its head says", got=f"at most {held:,}",
+            where,
+            expected=f"{size:,} bytes of elements, as its head says",
+            got=f"at most {held:,}",
             hint="Download it again.",
-        )  # fmt: skip
+        )
 
 
-def _head(stream: BinaryIO | gzip.GzipFile, where: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def _head(
+    stream: BinaryIO | gzip.GzipFile, where: str
+) -> tuple[np.dtype[Any], tuple[int, ...]]:
     """Return element type and shape."""
     magic = stream.read(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in _KINDS or magic[3] == 0:
+    if (
+        len(magic) < 4
+        or magic[:2] != b"\0\0"
+        or magic[2] not in _KINDS
+        or magic[3] == 0
+    ):
         raise DataError(
-            where, expected="an IDX file: 0, 0, a code of the element type, the number of axes",
+            where,
+            expected="an IDX file: 0, 0, a code of the element type, the number of axes",
             got=f"the bytes {magic.hex(' ') or 'of an empty file'}",
-        )  # fmt: skip
+        )
     sizes = stream.read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
-        raise DataError(where, expected=f"the sizes of {magic[3]} axes", got="the end of the file")
-    return np.dtype(_KINDS[magic[2]]), tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
+        raise DataError(
+            where, expected=f"the sizes of {magic[3]} axes", got="the end of the file"
+        )
+    return np.dtype(_KINDS[magic[2]]), tuple(
+        int(size) for size in np.frombuffer(sizes, ">u4")
+    )
 
 
 def _check_size(where: str, expected: int, got: int) -> None:
     if got != expected:
         more = "more" if got > expected else f"{got:,}"
         raise DataError(
-            where, expected=f"{expected:,} bytes of elements, as its head says", got=more, hint="Download it again."
+            where,
+            expected=f"{expected:,} bytes of elements, as its head says",
+            got=more,
+            hint="Download it again.",
         )
 
 
-def _mapped(file: Path, kind: np.dtype[Any], shape: tuple[int, ...], offset: int) -> Array:
+def _mapped(
+    file: Path, kind: np.dtype[Any], shape: tuple[int, ...], offset: int
+) -> Array:
     where = f"file {file}"
     compressed = _is_compressed(file)
     if compressed or kind.itemsize > 1:
-        got = "a gzip file" if compressed else f"elements of {kind.itemsize} bytes, big end first"
-        raise DataError(where, expected="a plain file of single bytes to map", got=got, hint="Read it: mapped=False.")
+        got = (
+            "a gzip file"
+            if compressed
+            else f"elements of {kind.itemsize} bytes, big end first"
+        )
+        raise DataError(
+            where,
+            expected="a plain file of single bytes to map",
+            got=got,
+            hint="Read it: mapped=False.",
+        )
     _check_size(where, math.prod(shape), file.stat().st_size - offset)
     return np.memmap(file, kind.newbyteorder("="), "r", offset, shape)
 
@@ -126,22 +161,40 @@ def read_mnist(folder: str | Path, part: Part = "all", scale: bool = True) -> Da
     """
     place = Path(folder)
     if part not in {"train", "test", "all"}:
-        raise ArgumentError("read_mnist part", expected="'train', 'test' or 'all'", got=repr(part))
-    prefixes = [_PREFIXES[one] for one in (("train", "test") if part == "all" else (part,))]
+        raise ArgumentError(
+            "read_mnist part", expected="'train', 'test' or 'all'", got=repr(part)
+        )
+    prefixes = [
+        _PREFIXES[one] for one in (("train", "test") if part == "all" else (part,))
+    ]
     images, labels = [], []
     for prefix in prefixes:
-        x, y = read_idx(_found(place, prefix, _IMAGES)), read_idx(_found(place, prefix, _LABELS))
-        if x.ndim != 3 or y.ndim != 1 or len(x) != len(y) or x.dtype != np.uint8 or y.dtype.kind not in "ui":
+        x, y = (
+            read_idx(_found(place, prefix, _IMAGES)),
+            read_idx(_found(place, prefix, _LABELS)),
+        )
+        if (
+            x.ndim != 3
+            or y.ndim != 1
+            or len(x) != len(y)
+            or x.dtype != np.uint8
+            or y.dtype.kind not in "ui"
+        ):
             raise DataError(
-                f"folder {place}", expected=f"{prefix} images (N, height, width) of bytes, and N labels",
+                f"folder {place}",
+                expected=f"{prefix} images (N, height, width) of bytes, and N labels",
                 got=f"{x.dtype} {x.shape} and {y.dtype} {y.shape}",
-            )  # fmt: skip
+            )
         images.append(x)
         labels.append(y)
-    return pictures(place, np.concatenate(images)[..., None], np.concatenate(labels), scale)
+    return pictures(
+        place, np.concatenate(images)[..., None], np.concatenate(labels), scale
+    )
 
 
-def pictures(place: Path, images: Array, labels: Array, scale: bool, names: tuple[str, ...] = ()) -> Dataset:
+def pictures(
+    place: Path, images: Array, labels: Array, scale: bool, names: tuple[str, ...] = ()
+) -> Dataset:
     """Return a data set of byte images (N, height, width, C) and labels (N,)."""
     if not len(labels):
         raise DataError(f"folder {place}", expected="at least one picture", got="none")
@@ -149,18 +202,36 @@ def pictures(place: Path, images: Array, labels: Array, scale: bool, names: tupl
     targets = labels.astype(np.int64)
     classes = names or tuple(str(label) for label in range(int(targets.max()) + 1))
     if targets.min() < 0 or targets.max() >= len(classes):
-        raise DataError(f"folder {place}", expected=f"labels of {len(classes)} classes", got=f"{targets.max()}")
+        raise DataError(
+            f"folder {place}",
+            expected=f"labels of {len(classes)} classes",
+            got=f"{targets.max()}",
+        )
     height, width, channels = images.shape[1:]
     about = f"{counted(len(images), 'picture')} of {height}×{width} pixels, {counted(channels, 'channel')}"
-    return Dataset(place.name, place.name, "classification", inputs, targets, class_names=classes, description=about)
+    return Dataset(
+        place.name,
+        place.name,
+        "classification",
+        inputs,
+        targets,
+        class_names=classes,
+        description=about,
+    )
 
 
 def _found(place: Path, prefix: str, endings: tuple[str, ...]) -> Path:
-    candidates = [place / f"{prefix}-{ending}{gz}" for ending in endings for gz in ("", ".gz")]
+    candidates = [
+        place / f"{prefix}-{ending}{gz}" for ending in endings for gz in ("", ".gz")
+    ]
     for candidate in candidates:
         if candidate.is_file():
             return candidate
-    raise DataError(f"folder {place}", expected=f"a file {candidates[0].name} (or {candidates[1].name})", got="none")
+    raise DataError(
+        f"folder {place}",
+        expected=f"a file {candidates[0].name} (or {candidates[1].name})",
+        got="none",
+    )
 
 
 def holds_mnist(folder: Path) -> bool:

@@ -52,11 +52,16 @@ def map_array(path: str | Path, member: str | None = None) -> Array:
     except (OSError, ValueError, EOFError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(where, expected="an array that NumPy has written", got=str(error)) from error
+        raise DataError(
+            where, expected="an array that NumPy has written", got=str(error)
+        ) from error
     size = int(np.prod(shape, dtype=object)) * kind.itemsize
     if offset + size > end:
         raise DataError(
-            where, expected=f"{size:,} bytes of elements", got=f"{end - offset:,}", hint="The file was cut short."
+            where,
+            expected=f"{size:,} bytes of elements",
+            got=f"{end - offset:,}",
+            hint="The file was cut short.",
         )
     if not size:
         return np.empty(shape, kind)
@@ -65,10 +70,19 @@ def map_array(path: str | Path, member: str | None = None) -> Array:
 
 def _head(stream: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    read = (
+        np.lib.format.read_array_header_1_0
+        if version == (1, 0)
+        else np.lib.format.read_array_header_2_0
+    )
     shape, by_columns, kind = read(stream)
     if kind.hasobject:
-        raise DataError(where, expected="plain numbers", got="objects", hint="Write it with a numeric dtype.")
+        raise DataError(
+            where,
+            expected="plain numbers",
+            got="objects",
+            hint="Write it with a numeric dtype.",
+        )
     return shape, by_columns, kind
 
 
@@ -78,19 +92,29 @@ def _to_member(stream: BinaryIO, file: Path, member: str, where: str) -> int:
         with zipfile.ZipFile(file) as archive:
             found = {name.removesuffix(".npy"): name for name in archive.namelist()}
             if member not in found:
-                raise DataError(f"file {file}", expected=f"an array {member!r}", got=", ".join(found) or "none")
+                raise DataError(
+                    f"file {file}",
+                    expected=f"an array {member!r}",
+                    got=", ".join(found) or "none",
+                )
             info = archive.getinfo(found[member])
     except zipfile.BadZipFile as error:
-        raise DataError(f"file {file}", expected="an .npz file", got=str(error)) from error
+        raise DataError(
+            f"file {file}", expected="an .npz file", got=str(error)
+        ) from error
     if info.compress_type != zipfile.ZIP_STORED:
         raise DataError(
-            where, expected="an array that is not compressed, to be read where it lies", got="a compressed one",
+            where,
+            expected="an array that is not compressed, to be read where it lies",
+            got="a compressed one",
             hint="Write it with np.savez, or read it whole with data.read_table.",
-        )  # fmt: skip
+        )
     stream.seek(info.header_offset)
     head = stream.read(_LOCAL_HEAD)
     if len(head) < _LOCAL_HEAD:
-        raise DataError(where, expected="the head of a member", got="the end of the file")
+        raise DataError(
+            where, expected="the head of a member", got="the end of the file"
+        )
     stream.seek(sum(_NAME_LENGTHS.unpack(head[26:30])), 1)
     return stream.tell() + info.file_size
 
@@ -105,19 +129,32 @@ def read_mapped(path: str | Path) -> Dataset:
         inputs, targets = (map_array(place / f"{name}.npy") for name in _COLUMNS)
     else:
         inputs, targets = (map_array(place, name) for name in _COLUMNS)
-    if inputs.ndim == 0 or targets.ndim == 0 or len(inputs) != len(targets) or not len(inputs):
+    if (
+        inputs.ndim == 0
+        or targets.ndim == 0
+        or len(inputs) != len(targets)
+        or not len(inputs)
+    ):
         raise DataError(
-            f"data in {place}", expected="as many targets as inputs, at least one",
+            f"data in {place}",
+            expected="as many targets as inputs, at least one",
             got=f"inputs {inputs.shape} and targets {targets.shape}",
-        )  # fmt: skip
+        )
     if place.is_dir() and (place / ABOUT).is_file():
         return _described(place, inputs, targets)
     whole = targets.dtype.kind in "iu" and targets.ndim == 1
-    classes = tuple(str(label) for label in range(int(targets.max()) + 1)) if whole else ()
+    classes = (
+        tuple(str(label) for label in range(int(targets.max()) + 1)) if whole else ()
+    )
     return Dataset(
-        place.stem, place.name, "classification" if whole else "regression", inputs, targets, class_names=classes,
+        place.stem,
+        place.name,
+        "classification" if whole else "regression",
+        inputs,
+        targets,
+        class_names=classes,
         description=f"{counted(len(inputs), 'example')} on disk",
-    )  # fmt: skip
+    )
 
 
 def _described(place: Path, inputs: Array, targets: Array) -> Dataset:
@@ -126,13 +163,23 @@ def _described(place: Path, inputs: Array, targets: Array) -> Dataset:
         card = json.loads(file.read_text(encoding="utf-8"))
         schema = card["schema"]
         return Dataset(
-            str(card["name"]), str(card["title"]), card["task"], inputs, targets,
-            tuple(card["feature_names"]), tuple(card["class_names"]), str(card["description"]), str(card["source"]),
-            str(card["licence"]), None if schema is None else TableSchema.from_dict(schema),
-        )  # fmt: skip
+            str(card["name"]),
+            str(card["title"]),
+            card["task"],
+            inputs,
+            targets,
+            tuple(card["feature_names"]),
+            tuple(card["class_names"]),
+            str(card["description"]),
+            str(card["source"]),
+            str(card["licence"]),
+            None if schema is None else TableSchema.from_dict(schema),
+        )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(
-            f"file {file}", expected="the card of a mapped folder", got=f"{type(error).__name__}: {error}"
+            f"file {file}",
+            expected="the card of a mapped folder",
+            got=f"{type(error).__name__}: {error}",
         ) from error
 
 
@@ -155,7 +202,10 @@ def write_mapped(folder: str | Path, chunks: Iterable[Dataset] | Dataset) -> Dat
     (place / ABOUT).unlink(missing_ok=True)
     first: Dataset | None = None
     count = 0
-    with (place / "inputs.npy").open("w+b") as x, (place / "targets.npy").open("w+b") as y:
+    with (
+        (place / "inputs.npy").open("w+b") as x,
+        (place / "targets.npy").open("w+b") as y,
+    ):
         for chunk in (chunks,) if isinstance(chunks, Dataset) else chunks:
             first = first or chunk
             _check_alike(place, first, chunk)
@@ -165,11 +215,17 @@ def write_mapped(folder: str | Path, chunks: Iterable[Dataset] | Dataset) -> Dat
                 np.ascontiguousarray(array).tofile(stream)
             count += chunk.n_samples
         if first is None or not count:
-            raise DataError(f"folder {place}", expected="at least one example to write", got="none")
+            raise DataError(
+                f"folder {place}", expected="at least one example to write", got="none"
+            )
         for stream, array in ((x, first.inputs), (y, first.targets)):
             stream.seek(0)
             _write_head(stream, array, count)
-    card = {field.name: getattr(first, field.name) for field in fields(Dataset) if field.name not in _COLUMNS}
+    card = {
+        field.name: getattr(first, field.name)
+        for field in fields(Dataset)
+        if field.name not in _COLUMNS
+    }
     card["schema"] = None if first.schema is None else first.schema.to_dict()
     (place / ABOUT).write_text(json.dumps(card, ensure_ascii=False), encoding="utf-8")
     return read_mapped(place)
@@ -183,12 +239,23 @@ def _write_head(stream: BinaryIO, array: Array, count: int) -> None:
 
 
 def _check_alike(place: Path, first: Dataset, chunk: Dataset) -> None:
-    kept = [(d.inputs.dtype, d.inputs.shape[1:], d.targets.dtype, d.targets.shape[1:], d.class_names, d.task)
-            for d in (first, chunk)]  # fmt: skip
+    kept = [
+        (
+            d.inputs.dtype,
+            d.inputs.shape[1:],
+            d.targets.dtype,
+            d.targets.shape[1:],
+            d.class_names,
+            d.task,
+        )
+        for d in (first, chunk)
+    ]
     if kept[0] != kept[1] or len(chunk.inputs) != len(chunk.targets):
         raise DataError(
-            f"folder {place}", expected=f"chunks alike: {_words(first)}", got=_words(chunk),
-        )  # fmt: skip
+            f"folder {place}",
+            expected=f"chunks alike: {_words(first)}",
+            got=_words(chunk),
+        )
 
 
 def _words(data: Dataset) -> str:

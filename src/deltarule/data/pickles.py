@@ -21,9 +21,20 @@ _KINDS = frozenset("uifb")
 _DEEPEST = 16
 _ARRAY_STATE = 5  # version, shape, type, whether columns come first, bytes
 _BROKEN = (
-    pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError,
-    MemoryError, struct.error, UnicodeError, ImportError, RecursionError,
-)  # fmt: skip
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    UnicodeError,
+    ImportError,
+    RecursionError,
+)
 
 
 class _Refused(pickle.UnpicklingError):
@@ -37,7 +48,12 @@ class _Type:
     def __init__(self, code: Any = None, align: Any = False, copy: Any = False) -> None:
         del align, copy
         text = code.decode("ascii") if isinstance(code, bytes) else code
-        if not isinstance(text, str) or len(text) not in {2, 3} or text[0] not in _KINDS or not text[1:].isdigit():
+        if (
+            not isinstance(text, str)
+            or len(text) not in {2, 3}
+            or text[0] not in _KINDS
+            or not text[1:].isdigit()
+        ):
             raise _Refused(f"elements of type {text!r}")
         self.kind = np.dtype(text)
 
@@ -62,7 +78,9 @@ class _Array:
         if not isinstance(kind, _Type) or not isinstance(content, bytes):
             raise _Refused("an array of objects")
         sizes = tuple(int(size) for size in shape)
-        if min(sizes, default=1) < 0 or math.prod(sizes) * kind.kind.itemsize != len(content):
+        if min(sizes, default=1) < 0 or math.prod(sizes) * kind.kind.itemsize != len(
+            content
+        ):
             raise _Refused(f"an array {sizes} of {kind.kind} in {len(content)} bytes")
         flat = np.frombuffer(content, kind.kind).astype(kind.kind.newbyteorder("="))
         self.value = flat.reshape(sizes, order="F" if by_columns else "C")
@@ -133,14 +151,22 @@ def _plain(value: Any, known: dict[int, Any], deep: int = 0) -> Any:
         raise _Refused(f"an object of {type(value).__name__.lstrip('_').lower()}")
     if id(value) not in known:
         parts: list[Any] = [_plain(item, known, deep + 1) for item in _items(value)]
-        known[id(value)] = dict(zip(parts[::2], parts[1::2], strict=True)) if isinstance(value, dict) else parts
+        known[id(value)] = (
+            dict(zip(parts[::2], parts[1::2], strict=True))
+            if isinstance(value, dict)
+            else parts
+        )
     made = known[id(value)]
     return tuple(made) if isinstance(value, tuple) else made
 
 
 def _items(value: Any) -> list[Any]:
     """Return what a container holds; keys and values of a dictionary in turn."""
-    return [part for pair in value.items() for part in pair] if isinstance(value, dict) else list(value)
+    return (
+        [part for pair in value.items() for part in pair]
+        if isinstance(value, dict)
+        else list(value)
+    )
 
 
 def read_pickle(path: str | Path) -> Any:
@@ -155,15 +181,22 @@ def read_pickle(path: str | Path) -> Any:
     try:
         content = Path(path).read_bytes()
     except OSError as error:
-        raise DataError(where, expected="a file that can be read", got=str(error)) from error
+        raise DataError(
+            where, expected="a file that can be read", got=str(error)
+        ) from error
     try:
         return _plain(_Reader(io.BytesIO(content), encoding="bytes").load(), {})
     except _Refused as error:
         raise DataError(
-            where, expected="arrays of numbers in plain containers", got=str(error),
+            where,
+            expected="arrays of numbers in plain containers",
+            got=str(error),
             hint="A pickle can run any program; this one asks for more than data and is not read.",
-        ) from error  # fmt: skip
+        ) from error
     except _BROKEN as error:
         raise DataError(
-            where, expected="a whole pickle", got=f"{type(error).__name__}: {error}", hint="Download it again."
+            where,
+            expected="a whole pickle",
+            got=f"{type(error).__name__}: {error}",
+            hint="Download it again.",
         ) from error

@@ -24,7 +24,11 @@ class Pretext(NamedTuple):
 
 
 def masked_pretext(
-    inputs: Any, fraction: float = 0.25, seed: int = 0, fill: float = 0.0, patch: Sequence[int] | None = None
+    inputs: Any,
+    fraction: float = 0.25,
+    seed: int = 0,
+    fill: float = 0.0,
+    patch: Sequence[int] | None = None,
 ) -> Pretext:
     """Hide a part of every example; the task is to reconstruct it.
 
@@ -44,17 +48,32 @@ def masked_pretext(
     """
     x = np.asarray(inputs)
     if not 0 < fraction < 1:
-        raise ArgumentError("fraction", expected="a share in (0, 1)", got=repr(fraction))
+        raise ArgumentError(
+            "fraction", expected="a share in (0, 1)", got=repr(fraction)
+        )
     if x.ndim < 2 or len(x) == 0:
-        raise DataError("masked_pretext", expected="examples (N, …)", got=f"an array of shape {x.shape}")
+        raise DataError(
+            "masked_pretext",
+            expected="examples (N, …)",
+            got=f"an array of shape {x.shape}",
+        )
     shape = x.shape[1:]
     block = tuple(patch) if patch is not None else (1,) * len(shape)
-    if len(block) != len(shape) or any(p < 1 or size % p for p, size in zip(block, shape, strict=True)):
-        raise ArgumentError("patch", expected=f"sizes that divide the example's {shape}", got=str(block))
+    if len(block) != len(shape) or any(
+        p < 1 or size % p for p, size in zip(block, shape, strict=True)
+    ):
+        raise ArgumentError(
+            "patch", expected=f"sizes that divide the example's {shape}", got=str(block)
+        )
     grid = tuple(size // p for size, p in zip(shape, block, strict=True))
     n_patches = math.prod(grid)
     n_hidden = math.floor(fraction * n_patches + 0.5)
-    ranks = words(len(x) * n_patches, seed, "mask").reshape(len(x), n_patches).argsort(axis=1).argsort(axis=1)
+    ranks = (
+        words(len(x) * n_patches, seed, "mask")
+        .reshape(len(x), n_patches)
+        .argsort(axis=1)
+        .argsort(axis=1)
+    )
     mask = (ranks < n_hidden).reshape(len(x), *grid)
     for axis, p in enumerate(block, start=1):
         mask = mask.repeat(p, axis=axis)
@@ -74,6 +93,10 @@ def next_step_pretext(sequence: Any, length: int) -> Pretext:
     if length < 1:
         raise ArgumentError("length", expected="a whole number ≥ 1", got=repr(length))
     if steps.ndim == 0 or len(steps) <= length:
-        raise DataError("sequence", expected=f"more than {length} steps", got=f"an array of shape {steps.shape}")
+        raise DataError(
+            "sequence",
+            expected=f"more than {length} steps",
+            got=f"an array of shape {steps.shape}",
+        )
     rows = np.arange(len(steps) - length)[:, None] + np.arange(length)
     return Pretext(steps[rows], steps[length:], None)

@@ -45,7 +45,9 @@ class StandardScaler(Transformer):
     def transform(self, X: Any) -> Any:
         """Return standardised features; raises ShapeError if their number is another than in ``fit``."""
         array, mean, deviation = self._prepared(X)
-        return self._framed(X, np.asarray((array.astype(np.float64) - mean) / deviation, _kind(array)))
+        return self._framed(
+            X, np.asarray((array.astype(np.float64) - mean) / deviation, _kind(array))
+        )
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
         """Learn and standardise; the targets y are not looked at."""
@@ -61,11 +63,17 @@ class StandardScaler(Transformer):
 
     def _prepared(self, x: Any) -> tuple[Array, Array, Array]:
         if self.mean_ is None or self.deviation_ is None:
-            raise DataError("StandardScaler", expected="fit before transform", got="a scaler that saw no data")
+            raise DataError(
+                "StandardScaler",
+                expected="fit before transform",
+                got="a scaler that saw no data",
+            )
         array = np.asarray(x)
         if array.shape[1:] != self.mean_.shape:
             raise ShapeError(
-                "StandardScaler", expected=f"examples of shape {self.mean_.shape}", got=str(array.shape[1:])
+                "StandardScaler",
+                expected=f"examples of shape {self.mean_.shape}",
+                got=str(array.shape[1:]),
             )
         return array, self.mean_, self.deviation_
 

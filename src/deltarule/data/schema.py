@@ -43,7 +43,11 @@ class RawTable:
     def require(self, name: str) -> Sequence[str]:
         """Return a column; raise DataError if the table lacks it."""
         if name not in self.cells:
-            raise DataError(self.where, expected=f"a column {name!r}", got=f"the columns {listed(self.cells)}")
+            raise DataError(
+                self.where,
+                expected=f"a column {name!r}",
+                got=f"the columns {listed(self.cells)}",
+            )
         return self.cells[name]
 
 
@@ -57,13 +61,21 @@ class Column:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The name, or one ``name=category`` for each category."""
-        return tuple(f"{self.name}={category}" for category in self.categories) or (self.name,)
+        return tuple(f"{self.name}={category}" for category in self.categories) or (
+            self.name,
+        )
 
     def encode(self, table: RawTable) -> npt.NDArray[np.float64]:
         """Return the column as numbers (N, 1), or as one-hot rows (N, categories)."""
         cells = table.require(self.name)
         if not self.categories:
-            return np.array([[_number(cell, table, self.name, row)] for row, cell in enumerate(cells)], np.float64)
+            return np.array(
+                [
+                    [_number(cell, table, self.name, row)]
+                    for row, cell in enumerate(cells)
+                ],
+                np.float64,
+            )
         known = {category: index for index, category in enumerate(self.categories)}
         rows = np.zeros((len(cells), len(known)))
         for row, cell in enumerate(cells):
@@ -94,7 +106,9 @@ class TableSchema:
     target: str
 
     @classmethod
-    def learn(cls, table: RawTable, target: str, categorical: Sequence[str] = ()) -> TableSchema:
+    def learn(
+        cls, table: RawTable, target: str, categorical: Sequence[str] = ()
+    ) -> TableSchema:
         """Decide for each column whether it holds numbers or categories.
 
         A column holds numbers if more than half of its cells are numbers (the others are then errors with their
@@ -104,12 +118,18 @@ class TableSchema:
         for name in categorical:
             table.require(name)
         columns = tuple(
-            Column(name) if name not in categorical and is_numeric(cells) else _categories(name, cells)
+            Column(name)
+            if name not in categorical and is_numeric(cells)
+            else _categories(name, cells)
             for name, cells in table.cells.items()
             if name != target
         )
         if not columns:
-            raise DataError(table.where, expected="at least one column beside the target", got=f"only {target!r}")
+            raise DataError(
+                table.where,
+                expected="at least one column beside the target",
+                got=f"only {target!r}",
+            )
         return cls(columns, target)
 
     @property
@@ -124,27 +144,36 @@ class TableSchema:
 
     def encode(self, table: RawTable) -> npt.NDArray[np.float32]:
         """Return the features of a table (N, features); columns are found by name, others are ignored."""
-        exact = np.concatenate([column.encode(table) for column in self.columns], axis=1)
+        exact = np.concatenate(
+            [column.encode(table) for column in self.columns], axis=1
+        )
         with np.errstate(over="ignore"):
             single = exact.astype(np.float32)
         if not np.isfinite(single).all():
             row, feature = (int(i) for i in np.argwhere(~np.isfinite(single))[0])
             raise DataError(
-                table.place(row), expected=f"a number that float32 holds, up to 3.4e38, in column "
-                f"{self.feature_names[feature]!r}", got=f"{exact[row, feature]:.6g}",
+                table.place(row),
+                expected=f"a number that float32 holds, up to 3.4e38, in column "
+                f"{self.feature_names[feature]!r}",
+                got=f"{exact[row, feature]:.6g}",
                 hint="Choose a larger unit, or take the logarithm.",
-            )  # fmt: skip
+            )
         return single
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for a JSON file."""
-        columns = [{"name": column.name, "categories": list(column.categories)} for column in self.columns]
+        columns = [
+            {"name": column.name, "categories": list(column.categories)}
+            for column in self.columns
+        ]
         return {"columns": columns, "target": self.target}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> TableSchema:
         """Return the schema of ``to_dict``."""
-        columns = tuple(Column(one["name"], tuple(one["categories"])) for one in plain["columns"])
+        columns = tuple(
+            Column(one["name"], tuple(one["categories"])) for one in plain["columns"]
+        )
         return cls(columns, plain["target"])
 
 
@@ -192,4 +221,6 @@ def _categories(name: str, cells: Sequence[str]) -> Column:
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
-    return listed(names[:most]) + (f" … ({len(names)} in all)" if len(names) > most else "")
+    return listed(names[:most]) + (
+        f" … ({len(names)} in all)" if len(names) > most else ""
+    )

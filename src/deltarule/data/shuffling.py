@@ -11,12 +11,20 @@ import numpy.typing as npt
 from deltarule.errors import ArgumentError
 
 Purpose = Literal["epoch", "split", "sample", "mask", "augment"]
-_STREAMS: dict[Purpose, int] = {"epoch": 0, "split": 1, "sample": 2, "mask": 3, "augment": 4}
+_STREAMS: dict[Purpose, int] = {
+    "epoch": 0,
+    "split": 1,
+    "sample": 2,
+    "mask": 3,
+    "augment": 4,
+}
 _WORD = 2**64 - 1
 _BLOCK = 1 << 15  # words that are looked at at a time
 
 
-def words(n: int, seed: int, purpose: Purpose, counter: int = 0) -> npt.NDArray[np.uint64]:
+def words(
+    n: int, seed: int, purpose: Purpose, counter: int = 0
+) -> npt.NDArray[np.uint64]:
     """Return n random words of 64 bits: Philox 4×64 with the key (seed, purpose) from the block ``counter``.
 
     Only the words of a NumPy bit generator are promised to stay the same between releases; the methods that
@@ -26,11 +34,15 @@ def words(n: int, seed: int, purpose: Purpose, counter: int = 0) -> npt.NDArray[
     """
     if not 0 <= counter <= _WORD:
         raise ArgumentError("epoch", expected="a whole number ≥ 0", got=str(counter))
-    generator = np.random.Philox(key=[int(seed) & _WORD, _STREAMS[purpose]], counter=[0, 0, 0, counter])
+    generator = np.random.Philox(
+        key=[int(seed) & _WORD, _STREAMS[purpose]], counter=[0, 0, 0, counter]
+    )
     return np.asarray(generator.random_raw(n), np.uint64)
 
 
-def shuffled(n: int, seed: int, purpose: Purpose, counter: int = 0) -> npt.NDArray[np.int64]:
+def shuffled(
+    n: int, seed: int, purpose: Purpose, counter: int = 0
+) -> npt.NDArray[np.int64]:
     """Return 0 … n − 1 in random order: the order of n random words.
 
     >>> sorted(shuffled(5, seed=0, purpose="split").tolist())
@@ -40,16 +52,25 @@ def shuffled(n: int, seed: int, purpose: Purpose, counter: int = 0) -> npt.NDArr
     return order_of(drawn, lambda places: _words_at(places, seed, purpose, counter))
 
 
-def _words_at(places: npt.NDArray[np.int64], seed: int, purpose: Purpose, counter: int) -> npt.NDArray[np.uint64]:
+def _words_at(
+    places: npt.NDArray[np.int64], seed: int, purpose: Purpose, counter: int
+) -> npt.NDArray[np.uint64]:
     """Return single ones of ``words``: a block of the generator has four of them."""
     key = [int(seed) & _WORD, _STREAMS[purpose]]
-    blocks = (np.random.Philox(key=key, counter=[place // 4, 0, 0, counter]) for place in places.tolist())
-    found = [int(block.random_raw(4)[place % 4]) for block, place in zip(blocks, places.tolist(), strict=True)]
+    blocks = (
+        np.random.Philox(key=key, counter=[place // 4, 0, 0, counter])
+        for place in places.tolist()
+    )
+    found = [
+        int(block.random_raw(4)[place % 4])
+        for block, place in zip(blocks, places.tolist(), strict=True)
+    ]
     return np.array(found, np.uint64)
 
 
 def order_of(
-    drawn: npt.NDArray[np.uint64], again: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]]
+    drawn: npt.NDArray[np.uint64],
+    again: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]],
 ) -> npt.NDArray[np.int64]:
     """Return the stable order of words, as ``np.argsort`` gives it, in a tenth of the time; it takes their memory.
 
@@ -70,7 +91,9 @@ def order_of(
     equal = [np.zeros(0, np.int64)]
     for start in range(0, n - 1, _BLOCK):
         after = drawn[start + 1 : start + _BLOCK + 1]
-        equal.append(start + np.flatnonzero((drawn[start : start + len(after)] ^ after) <= low))
+        equal.append(
+            start + np.flatnonzero((drawn[start : start + len(after)] ^ after) <= low)
+        )
     drawn &= low
     order = drawn.view(np.int64)
     for first, last in _runs(np.concatenate(equal)):
@@ -88,10 +111,17 @@ def _runs(equal: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
     if not len(equal):
         return []
     ends = np.flatnonzero(np.diff(equal) > 1)
-    firsts, lasts = equal[np.concatenate([[0], ends + 1])], equal[np.concatenate([ends, [len(equal) - 1]])] + 2
+    firsts, lasts = (
+        equal[np.concatenate([[0], ends + 1])],
+        equal[np.concatenate([ends, [len(equal) - 1]])] + 2,
+    )
     return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
-def uniform(n: int, seed: int, purpose: Purpose, counter: int = 0) -> npt.NDArray[np.float64]:
+def uniform(
+    n: int, seed: int, purpose: Purpose, counter: int = 0
+) -> npt.NDArray[np.float64]:
     """Return n numbers in [0, 1): the upper 53 bits of random words, times 2⁻⁵³."""
-    return np.asarray((words(n, seed, purpose, counter) >> np.uint64(11)) * 2.0**-53, np.float64)
+    return np.asarray(
+        (words(n, seed, purpose, counter) >> np.uint64(11)) * 2.0**-53, np.float64
+    )

@@ -29,7 +29,12 @@ class Split:
 
 
 def split(
-    n: int, validation: float = 0.0, test: float = 0.2, seed: int = 0, stratify: Any = None, groups: Any = None
+    n: int,
+    validation: float = 0.0,
+    test: float = 0.2,
+    seed: int = 0,
+    stratify: Any = None,
+    groups: Any = None,
 ) -> Split:
     """Divide n rows into parts of these fractions.
 
@@ -52,30 +57,46 @@ def split(
     """
     check_whole(n, "split n")
     check_whole(seed, "split seed")
-    numeric = all(isinstance(part, int | float | np.number) for part in (validation, test))
+    numeric = all(
+        isinstance(part, int | float | np.number) for part in (validation, test)
+    )
     if not numeric or min(validation, test) < 0 or not validation + test < 1:
         raise ArgumentError(
-            "split", expected="fractions ≥ 0 with a sum < 1", got=f"validation={validation!r} and test={test!r}",
+            "split",
+            expected="fractions ≥ 0 with a sum < 1",
+            got=f"validation={validation!r} and test={test!r}",
             hint="Write split(n, validation=0.1, test=0.2); labels go to stratify=, groups to groups=.",
-        )  # fmt: skip
+        )
     if stratify is not None and groups is not None:
         raise ArgumentError("split", expected="stratify or groups", got="both")
     if n < 1:
-        raise DataError("split", expected="at least one training example", got=counted(n, "row"))
+        raise DataError(
+            "split", expected="at least one training example", got=counted(n, "row")
+        )
     names = stratify if stratify is not None else groups
     member = _numbered(names, n) if names is not None else np.zeros(n, np.int64)
     order = shuffled(n, seed, "split")
     wanted = (round(n * validation), round(n * test))
-    part = _by_group(member, order, wanted) if groups is not None else _by_stratum(member, order, wanted)
+    part = (
+        _by_group(member, order, wanted)
+        if groups is not None
+        else _by_stratum(member, order, wanted)
+    )
     if not (part == 0).any():
-        raise DataError("split", expected="at least one training example", got=counted(n, "row"))
+        raise DataError(
+            "split", expected="at least one training example", got=counted(n, "row")
+        )
     return Split(*(np.flatnonzero(part == i).astype(np.int64) for i in range(3)))
 
 
 def _numbered(names: Any, n: int) -> Rows:
     array = np.asarray(names)
     if array.shape != (n,):
-        raise DataError("split", expected=f"one label or group for each of {n} rows", got=f"an array {array.shape}")
+        raise DataError(
+            "split",
+            expected=f"one label or group for each of {n} rows",
+            got=f"an array {array.shape}",
+        )
     return np.unique(array, return_inverse=True)[1].astype(np.int64)
 
 

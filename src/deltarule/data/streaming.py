@@ -62,7 +62,9 @@ def read_chunks(
     [([[1.0, 0.0, 1.0], [2.0, 1.0, 0.0]], [0, 1]), ([[3.0, 0.0, 1.0]], [0])]
     """
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
-        raise ArgumentError("read_chunks rows", expected="a whole number ≥ 1", got=repr(rows))
+        raise ArgumentError(
+            "read_chunks rows", expected="a whole number ≥ 1", got=repr(rows)
+        )
     file = existing(path)
     tables = partial(_kept_tables, file, header, rows, tuple(ignore), drop_missing)
     facts = _learned(file, tables, target, task, frozenset(categorical))
@@ -70,7 +72,11 @@ def read_chunks(
 
 
 def _kept_tables(
-    file: Path, header: bool | None, rows: int, ignore: tuple[str, ...], drop_missing: bool
+    file: Path,
+    header: bool | None,
+    rows: int,
+    ignore: tuple[str, ...],
+    drop_missing: bool,
 ) -> Iterator[RawTable]:
     for table in raw_tables(file, header, rows):
         kept = wanted(table, ignore, drop_missing)
@@ -89,12 +95,28 @@ class _Facts:
     task_note: str = ""
 
 
-def _learned(file: Path, tables: Tables, target: str | None, task: Task | None, categorical: frozenset[str]) -> _Facts:
-    numeric, n_rows = _numeric(file, tables, categorical | ({target} if target is not None else set()))
+def _learned(
+    file: Path,
+    tables: Tables,
+    target: str | None,
+    task: Task | None,
+    categorical: frozenset[str],
+) -> _Facts:
+    numeric, n_rows = _numeric(
+        file, tables, categorical | ({target} if target is not None else set())
+    )
     chosen = target if target is not None else list(numeric)[-1]
-    text = {name for name, is_number in numeric.items() if not is_number or name in categorical}
+    text = {
+        name
+        for name, is_number in numeric.items()
+        if not is_number or name in categorical
+    }
     if len(numeric) < 2:
-        raise DataError(f"file {file}", expected="at least one column beside the target", got=f"only {chosen!r}")
+        raise DataError(
+            f"file {file}",
+            expected="at least one column beside the target",
+            got=f"only {chosen!r}",
+        )
     number = chosen not in text or task == "regression"
     categories: dict[str, set[str]] = {name: set() for name in text if name != chosen}
     classes: set[Any] = set()
@@ -102,19 +124,29 @@ def _learned(file: Path, tables: Tables, target: str | None, task: Task | None, 
     for table in tables():
         for name, seen in categories.items():
             seen.update(table.cells[name])
-        values = numbers(table, chosen).tolist() if number else list(table.cells[chosen])
+        values = (
+            numbers(table, chosen).tolist() if number else list(table.cells[chosen])
+        )
         whole = whole and (not number or all(value == int(value) for value in values))
         if task == "classification" or not number or (whole and len(classes) <= FEW):
             classes.update(values)
-    columns = tuple(Column(name, tuple(sorted(categories.get(name, ())))) for name in numeric if name != chosen)
-    decided, note = (task, "") if task or not number else choose_task(classes, n_rows, whole=whole)
+    columns = tuple(
+        Column(name, tuple(sorted(categories.get(name, ()))))
+        for name in numeric
+        if name != chosen
+    )
+    decided, note = (
+        (task, "") if task or not number else choose_task(classes, n_rows, whole=whole)
+    )
     decided = decided or "classification"
     named = {int(value) for value in classes} if number and whole else classes
     encoder = LabelEncoder(sorted(named)) if decided == "classification" else None
     return _Facts(TableSchema(columns, chosen), encoder, number, n_rows, note)
 
 
-def _numeric(file: Path, tables: Tables, needed: frozenset[str] | set[str]) -> tuple[dict[str, bool], int]:
+def _numeric(
+    file: Path, tables: Tables, needed: frozenset[str] | set[str]
+) -> tuple[dict[str, bool], int]:
     """Return for each column whether more than half of its cells are numbers, and the number of rows."""
     hits: dict[str, int] = {}
     n_rows = 0
@@ -122,22 +154,38 @@ def _numeric(file: Path, tables: Tables, needed: frozenset[str] | set[str]) -> t
         for name in needed:
             table.require(name)
         for name, cells in table.cells.items():
-            hits[name] = hits.get(name, 0) + sum(parsed(cell) is not None for cell in cells)
+            hits[name] = hits.get(name, 0) + sum(
+                parsed(cell) is not None for cell in cells
+            )
         n_rows += table.n_rows
     if not n_rows:
-        raise DataError(f"file {file}", expected="at least one row without missing cells", got="none")
+        raise DataError(
+            f"file {file}",
+            expected="at least one row without missing cells",
+            got="none",
+        )
     return {name: 2 * count > n_rows for name, count in hits.items()}, n_rows
 
 
 def _encoded(file: Path, facts: _Facts, table: RawTable) -> Dataset:
     """Return one part as a data set."""
     target = facts.schema.target
-    values: Array = numbers(table, target) if facts.numeric_target else np.array(table.cells[target])
+    values: Array = (
+        numbers(table, target)
+        if facts.numeric_target
+        else np.array(table.cells[target])
+    )
     data = Dataset(
-        file.stem, file.name, "regression", facts.schema.encode(table), values.astype(np.float32)
-        if facts.encoder is None else values, facts.schema.feature_names,
-        description=f"{counted(facts.n_rows, 'row')} of {file.name}", schema=facts.schema, task_note=facts.task_note,
-    )  # fmt: skip
+        file.stem,
+        file.name,
+        "regression",
+        facts.schema.encode(table),
+        values.astype(np.float32) if facts.encoder is None else values,
+        facts.schema.feature_names,
+        description=f"{counted(facts.n_rows, 'row')} of {file.name}",
+        schema=facts.schema,
+        task_note=facts.task_note,
+    )
     if facts.encoder is None:
         return data
     labels = facts.encoder.transform(values)

@@ -8,7 +8,10 @@ from deltarule.data.dataset import Task
 from deltarule.render.numbers import counted
 
 FEW = 20  # whole-number targets with more values than this are numbers
-_ROWS_OF_A_CODE, _ROWS_OF_A_VALUE = 3, 10  # rows that each class needs: of codes 0, 1, 2 …, of other whole numbers
+_ROWS_OF_A_CODE, _ROWS_OF_A_VALUE = (
+    3,
+    10,
+)  # rows that each class needs: of codes 0, 1, 2 …, of other whole numbers
 _LARGE = 1000.0  # whole numbers this far from 0 measure or count something
 
 
@@ -35,12 +38,18 @@ def choose_task(values: set[float], n_rows: int, *, whole: bool) -> Decided:
     if count > FEW:
         return Decided("regression", "")
     if count <= 2:
-        return Decided("classification", f"{_some(count)} {_read('classes', 'regression', 'predicts a number')}")
+        return Decided(
+            "classification",
+            f"{_some(count)} {_read('classes', 'regression', 'predicts a number')}",
+        )
     ordered = sorted(values)
     codes = ordered[0] in {0.0, 1.0} and ordered[-1] - ordered[0] == count - 1
     enough = n_rows >= count * (_ROWS_OF_A_CODE if codes else _ROWS_OF_A_VALUE)
     if enough and max(-ordered[0], ordered[-1]) < _LARGE:
-        return Decided("classification", f"{_some(count)} {_read('classes', 'regression', 'predicts a number')}")
+        return Decided(
+            "classification",
+            f"{_some(count)} {_read('classes', 'regression', 'predicts a number')}",
+        )
     reason = f"{_some(count)} in {counted(n_rows, 'row')} {_read('numbers', 'classification', 'makes them classes')}"
     return Decided("regression", reason)
 

@@ -46,7 +46,11 @@ def number(value: Coefficient, shape: Shape = ()) -> Product:
 
 def is_constant(term: Term, value: Coefficient | None = None) -> bool:
     """Whether a term is a number (that number) or an array filled with it."""
-    return isinstance(term, Product) and not term.factors and (value is None or term.coefficient == value)
+    return (
+        isinstance(term, Product)
+        and not term.factors
+        and (value is None or term.coefficient == value)
+    )
 
 
 def common_shape(shapes: Sequence[Shape]) -> Shape:
@@ -58,7 +62,11 @@ def common_shape(shapes: Sequence[Shape]) -> Shape:
         elif is_number(result) or shape == result:
             result = shape
         else:
-            raise ShapeError("element-wise operation", expected=f"the shape {show(result)}", got=show(shape))
+            raise ShapeError(
+                "element-wise operation",
+                expected=f"the shape {show(result)}",
+                got=show(shape),
+            )
     return result
 
 
@@ -90,7 +98,9 @@ def lifted(term: Term, shape: Shape) -> Term:
 def _key(term: Term) -> Term:
     """Return what is equal for terms that differ only in the order of factors."""
     if isinstance(term, Product):
-        return Product(term.coefficient, tuple(sorted(term.factors, key=repr)), term.shape)
+        return Product(
+            term.coefficient, tuple(sorted(term.factors, key=repr)), term.shape
+        )
     if isinstance(term, Matmul) and is_number(term.shape):
         other = Matmul(tuple(transpose(f) for f in reversed(term.factors)), term.shape)
         return min(term, other, key=repr)
@@ -106,8 +116,14 @@ def add(*terms: Term) -> Term:
         coefficient, core = split(lifted(part, shape))
         key = _key(core)
         known = collected.get(key)
-        collected[key] = (coefficient + known[0], known[1]) if known else (coefficient, core)
-    kept = [scale(coefficient, core) for coefficient, core in collected.values() if coefficient != 0]
+        collected[key] = (
+            (coefficient + known[0], known[1]) if known else (coefficient, core)
+        )
+    kept = [
+        scale(coefficient, core)
+        for coefficient, core in collected.values()
+        if coefficient != 0
+    ]
     kept = _factored(kept)
     if not kept:
         return number(Fraction(0), shape)
@@ -117,7 +133,9 @@ def add(*terms: Term) -> Term:
     ordered = (kept[first], *kept[:first], *kept[first + 1 :])
     leading = split(ordered[0])[0]
     shared: Coefficient = -leading if leading < 0 else leading
-    if shared != 1 and all(abs(split(part)[0]) == shared for part in ordered):  # 2a − 2b = 2(a − b)
+    if shared != 1 and all(
+        abs(split(part)[0]) == shared for part in ordered
+    ):  # 2a − 2b = 2(a − b)
         inner = Sum(tuple(scale(1 / shared, part) for part in ordered), shape)
         return Product(shared, ((inner, _ONE),), shape)
     return Sum(ordered, shape)
@@ -140,7 +158,9 @@ def _factored(terms: list[Term]) -> list[Term]:
         for j in range(i + 1, len(terms)):
             joined = _join(first, terms[j])
             if joined is not None:
-                return _factored([*terms[:i], joined, *terms[i + 1 : j], *terms[j + 1 :]])
+                return _factored(
+                    [*terms[:i], joined, *terms[i + 1 : j], *terms[j + 1 :]]
+                )
     return terms
 
 
@@ -149,12 +169,18 @@ def _join(first: Term, second: Term) -> Term | None:
     if not (isinstance(x, Matmul) and isinstance(y, Matmul)) or is_number(x.shape):
         return None
     for at, rest in ((-1, slice(0, -1)), (0, slice(1, None))):
-        if x.factors[at] == y.factors[at] and len(x.factors[rest]) == 1 == len(y.factors[rest]):
+        if x.factors[at] == y.factors[at] and len(x.factors[rest]) == 1 == len(
+            y.factors[rest]
+        ):
             left, right = scale(a, x.factors[rest][0]), scale(b, y.factors[rest][0])
             if left.shape != right.shape or 1 in left.shape:
                 continue
             inner = add(left, right)
-            return matmul(inner, x.factors[-1]) if at == -1 else matmul(x.factors[0], inner)
+            return (
+                matmul(inner, x.factors[-1])
+                if at == -1
+                else matmul(x.factors[0], inner)
+            )
     return None
 
 
@@ -206,23 +232,40 @@ def multiply(*terms: Term) -> Term:
         own, factors = _factors(term)
         coefficient = coefficient * own
         for factor, exponent in factors:
-            if exponent == 1 and isinstance(factor, Sum) and all(split(part)[0] < 0 for part in factor.terms):
-                coefficient, positive = -coefficient, negate(factor)  # the sign comes to the front
+            if (
+                exponent == 1
+                and isinstance(factor, Sum)
+                and all(split(part)[0] < 0 for part in factor.terms)
+            ):
+                coefficient, positive = (
+                    -coefficient,
+                    negate(factor),
+                )  # the sign comes to the front
             else:
                 positive = factor
             exponents[positive] = exponents.get(positive, Fraction(0)) + exponent
     if coefficient == 0:
         return number(Fraction(0), shape)
-    for factor in [f for f, e in exponents.items() if isinstance(f, Indicator) and e > 1]:
+    for factor in [
+        f for f, e in exponents.items() if isinstance(f, Indicator) and e > 1
+    ]:
         exponents[factor] = _ONE
-    kept = tuple((factor, exponent) for factor, exponent in exponents.items() if exponent != 0)
+    kept = tuple(
+        (factor, exponent) for factor, exponent in exponents.items() if exponent != 0
+    )
     coefficient, kept = _without_sign(coefficient, kept)
     product = _repetitions(Product(coefficient, kept, shape))
     if not isinstance(product, Product):
         return product
-    if len(product.factors) == 1 and product.coefficient == -1 and isinstance(product.factors[0][0], Sum):
+    if (
+        len(product.factors) == 1
+        and product.coefficient == -1
+        and isinstance(product.factors[0][0], Sum)
+    ):
         factor, exponent = product.factors[0]
-        mixed = isinstance(factor, Sum) and any(split(part)[0] < 0 for part in factor.terms)
+        mixed = isinstance(factor, Sum) and any(
+            split(part)[0] < 0 for part in factor.terms
+        )
         if exponent == 1 and factor.shape == shape and mixed:
             return negate(factor)
     return _distributed(unwrapped(product))
@@ -248,15 +291,19 @@ def _without_sign(
 def _repetitions(product: Product) -> Term:
     """Rewrite factors that repeat a vector: v𝟙ᵀ ⊙ X = diag(v)X, X ⊙ 𝟙wᵀ = X diag(w), v𝟙ᵀ ⊙ 𝟙wᵀ = vwᵀ."""
     rows = [f for f, e in product.factors if e == 1 and _repeats(f, -1)]
-    columns = [f for f, e in product.factors if e == 1 and f not in rows and _repeats(f, 0)]
+    columns = [
+        f for f, e in product.factors if e == 1 and f not in rows and _repeats(f, 0)
+    ]
     if not rows and not columns:
         return product
-    rest = tuple((f, e) for f, e in product.factors if f not in rows and f not in columns)
-    matrices = [f for f, _ in rest if not is_number(f.shape)]
-    left = multiply(*(matmul(*f.factors[:-1]) for f in rows if isinstance(f, Matmul))) if rows else None
-    right = (
-        multiply(*(transpose(matmul(*f.factors[1:])) for f in columns if isinstance(f, Matmul))) if columns else None
+    rest = tuple(
+        (f, e) for f, e in product.factors if f not in rows and f not in columns
     )
+    matrices = [f for f, _ in rest if not is_number(f.shape)]
+    lefts = [matmul(*f.factors[:-1]) for f in rows if isinstance(f, Matmul)]
+    rights = [matmul(*f.factors[1:]) for f in columns if isinstance(f, Matmul)]
+    left = multiply(*lefts) if lefts else None
+    right = multiply(*map(transpose, rights)) if rights else None
     if matrices:
         body: Term = unwrapped(Product(product.coefficient, rest, product.shape))
         if left is not None:
@@ -270,13 +317,19 @@ def _repetitions(product: Product) -> Term:
     if left is not None:
         return multiply(scalars, matmul(left, number(_ONE, (1, product.shape[1]))))
     if right is not None:
-        return multiply(scalars, matmul(number(_ONE, (product.shape[0], 1)), transpose(right)))
+        return multiply(
+            scalars, matmul(number(_ONE, (product.shape[0], 1)), transpose(right))
+        )
     return product
 
 
 def _repeats(term: Term, at: int) -> bool:
     """Whether a term is v𝟙ᵀ (at −1) or 𝟙wᵀ (at 0)."""
-    if not isinstance(term, Matmul) or is_number(term.shape) or not is_constant(term.factors[at], 1):
+    if (
+        not isinstance(term, Matmul)
+        or is_number(term.shape)
+        or not is_constant(term.factors[at], 1)
+    ):
         return False
     return bool(term.factors[at].shape[0 if at else 1] == 1)
 
@@ -286,10 +339,21 @@ def _distributed(term: Term) -> Term:
     if not isinstance(term, Product):
         return term
     for position, (factor, exponent) in enumerate(term.factors):
-        if not isinstance(factor, Sum) or exponent != 1 or len(term.factors) == 1 or len(factor.terms) > 6:
+        if (
+            not isinstance(factor, Sum)
+            or exponent != 1
+            or len(term.factors) == 1
+            or len(factor.terms) > 6
+        ):
             continue
-        rest = Product(term.coefficient, (*term.factors[:position], *term.factors[position + 1 :]), term.shape)
-        if isinstance(rest.shape, tuple) and any(isinstance(f, Matmul) for f, _ in rest.factors):
+        rest = Product(
+            term.coefficient,
+            (*term.factors[:position], *term.factors[position + 1 :]),
+            term.shape,
+        )
+        if isinstance(rest.shape, tuple) and any(
+            isinstance(f, Matmul) for f, _ in rest.factors
+        ):
             continue
         spread = add(*(multiply(part, rest) for part in factor.terms))
         candidates = [spread, expanded(spread)]
@@ -307,12 +371,21 @@ def expanded(term: Term, limit: int = 24) -> Term:
         return term
     parts: list[Term] = [Product(term.coefficient, (), term.shape)]
     for factor, exponent in term.factors:
-        repeated = int(exponent) if isinstance(factor, Sum) and exponent in (1, 2, 3) else 0
-        if repeated and isinstance(factor, Sum) and len(parts) * len(factor.terms) ** repeated <= limit:
+        repeated = (
+            int(exponent) if isinstance(factor, Sum) and exponent in (1, 2, 3) else 0
+        )
+        if (
+            repeated
+            and isinstance(factor, Sum)
+            and len(parts) * len(factor.terms) ** repeated <= limit
+        ):
             for _ in range(repeated):
                 parts = [_plain_product(a, b) for a in parts for b in factor.terms]
         else:
-            parts = [_plain_product(a, Product(_ONE, ((factor, exponent),), factor.shape)) for a in parts]
+            parts = [
+                _plain_product(a, Product(_ONE, ((factor, exponent),), factor.shape))
+                for a in parts
+            ]
     return add(*parts)
 
 
@@ -323,7 +396,9 @@ def _plain_product(left: Term, right: Term) -> Term:
     exponents: dict[Term, Fraction] = {}
     for factor, exponent in (*first, *second):
         exponents[factor] = exponents.get(factor, Fraction(0)) + exponent
-    kept = tuple((factor, exponent) for factor, exponent in exponents.items() if exponent != 0)
+    kept = tuple(
+        (factor, exponent) for factor, exponent in exponents.items() if exponent != 0
+    )
     return unwrapped(Product(a * b, kept, shape))
 
 
@@ -344,7 +419,9 @@ def power(term: Term, exponent: Fraction) -> Term:
     if not whole and any(e != 1 for _, e in factors):  # √(x²) is |x|, not x
         return Product(_ONE, ((term, exponent),), term.shape)
     raised = coefficient ** int(exponent) if whole else coefficient
-    return unwrapped(Product(raised, tuple((f, e * exponent) for f, e in factors), term.shape))
+    return unwrapped(
+        Product(raised, tuple((f, e * exponent) for f, e in factors), term.shape)
+    )
 
 
 def divide(left: Term, right: Term) -> Term:
@@ -364,18 +441,36 @@ def transpose(term: Term) -> Term:
     if isinstance(term, Diagonal):
         return term
     if isinstance(term, Sum):
-        if not any(isinstance(split(part)[1], (Matmul, Transpose)) for part in term.terms):
+        if not any(
+            isinstance(split(part)[1], (Matmul, Transpose)) for part in term.terms
+        ):
             return Transpose(term, turned)
-        return Sum(tuple(transpose(lifted(part, term.shape)) for part in term.terms), turned)
+        return Sum(
+            tuple(transpose(lifted(part, term.shape)) for part in term.terms), turned
+        )
     if isinstance(term, Matmul):
-        return Matmul(tuple(transpose(factor) for factor in reversed(term.factors)), turned)
+        return Matmul(
+            tuple(transpose(factor) for factor in reversed(term.factors)), turned
+        )
     if isinstance(term, Product):
         inner = [(f, e) for f, e in term.factors if not is_number(f.shape)]
         if len(inner) > 1 or any(e != 1 for _, e in inner):
             scalars = tuple((f, e) for f, e in term.factors if is_number(f.shape))
             body = Product(_ONE, tuple(inner), term.shape)
-            return unwrapped(Product(term.coefficient, (*scalars, (Transpose(body, turned), _ONE)), turned))
-        return unwrapped(Product(term.coefficient, tuple((transpose(f), e) for f, e in term.factors), turned))
+            return unwrapped(
+                Product(
+                    term.coefficient,
+                    (*scalars, (Transpose(body, turned), _ONE)),
+                    turned,
+                )
+            )
+        return unwrapped(
+            Product(
+                term.coefficient,
+                tuple((transpose(f), e) for f, e in term.factors),
+                turned,
+            )
+        )
     return Transpose(term, turned)
 
 
@@ -387,7 +482,9 @@ def matmul(*terms: Term) -> Term:
         if term.shape == ():
             outside.append(term)
         elif is_constant(term) and is_number(term.shape) and len(terms) > 1:
-            outside.append(Product(split(term)[0] if split(term)[0] != 1 else _ONE, (), ()))
+            outside.append(
+                Product(split(term)[0] if split(term)[0] != 1 else _ONE, (), ())
+            )
         elif isinstance(term, Product):
             scalars = tuple((f, e) for f, e in term.factors if f.shape == ())
             inner = tuple((f, e) for f, e in term.factors if f.shape != ())
@@ -401,13 +498,21 @@ def matmul(*terms: Term) -> Term:
     if not chain:
         return multiply(*outside)
     for left, right in itertools.pairwise(chain):
-        if len(left.shape) != 2 or len(right.shape) != 2 or left.shape[1] != right.shape[0]:
+        if (
+            len(left.shape) != 2
+            or len(right.shape) != 2
+            or left.shape[1] != right.shape[0]
+        ):
             raise ShapeError(
                 "matrix product",
                 expected=f"{show(left.shape)} to meet as many rows as it has columns",
                 got=show(right.shape),
             )
-    body = chain[0] if len(chain) == 1 else Matmul(tuple(chain), (chain[0].shape[0], chain[-1].shape[1]))
+    body = (
+        chain[0]
+        if len(chain) == 1
+        else Matmul(tuple(chain), (chain[0].shape[0], chain[-1].shape[1]))
+    )
     return multiply(*outside, body) if outside else body
 
 
@@ -421,7 +526,13 @@ def _contracted(chain: list[Term]) -> list[Term]:
     for i in range(len(chain) - 1):
         left, right = chain[i], chain[i + 1]
         if is_constant(left, 1) and is_constant(right, 1) and left.shape[1] == 1:
-            return _contracted([*chain[:i], number(_ONE, (left.shape[0], right.shape[1])), *chain[i + 2 :]])
+            return _contracted(
+                [
+                    *chain[:i],
+                    number(_ONE, (left.shape[0], right.shape[1])),
+                    *chain[i + 2 :],
+                ]
+            )
         for one, other in ((left, right), (right, left)):
             if is_identity(one):
                 return _contracted([*chain[:i], other, *chain[i + 2 :]])
@@ -445,19 +556,37 @@ def total(term: Term) -> Term:
         if all(split(part)[0] < 0 for part in term.terms):
             return negate(total(negate(term)))
         parts = [total(part) for part in term.terms]
-        if not any(isinstance(core, Total) for core in (split(part)[1] for part in parts)):
+        if not any(
+            isinstance(core, Total) for core in (split(part)[1] for part in parts)
+        ):
             return add(*parts)
         return Total(term, ())
     coefficient, factors = _factors(term)
-    scalars = Product(coefficient, tuple((f, e) for f, e in factors if is_number(f.shape)), ())
+    scalars = Product(
+        coefficient, tuple((f, e) for f, e in factors if is_number(f.shape)), ()
+    )
     inner = tuple((f, e) for f, e in factors if not is_number(f.shape))
     if not inner:
         return Total(term, ())
     body: Term = unwrapped(Product(_ONE, inner, term.shape))
-    if len(term.shape) == 2 and term.shape[1] == 1 and len(inner) == 2 and all(e == 1 for _, e in inner):
+    if (
+        len(term.shape) == 2
+        and term.shape[1] == 1
+        and len(inner) == 2
+        and all(e == 1 for _, e in inner)
+    ):
         return multiply(scalars, matmul(transpose(inner[0][0]), inner[1][0]))
-    if isinstance(body, Matmul) and len(body.factors) == 2 and is_constant(body.factors[1], 1):
+    if (
+        isinstance(body, Matmul)
+        and len(body.factors) == 2
+        and is_constant(body.factors[1], 1)
+    ):
         row_sums = body.factors[1].shape[1] == 1
-        return multiply(scalars, total(body.factors[0]) if row_sums else Total(body, ()))
-    return multiply(scalars, Total(body, ())) if not isinstance(body, Symbol) or scalars.factors else scale(
-        coefficient, Total(body, ()))  # fmt: skip
+        return multiply(
+            scalars, total(body.factors[0]) if row_sums else Total(body, ())
+        )
+    return (
+        multiply(scalars, Total(body, ()))
+        if not isinstance(body, Symbol) or scalars.factors
+        else scale(coefficient, Total(body, ()))
+    )

@@ -47,14 +47,29 @@ class Batch:
         found = [Entry("", symbol(name), self._over(loss), None, "1", "")]
         own = set(self.example.inputs.values())
         first = len(derived.backward)
-        wanted = [line for line in in_layout(derived.backward, derived.layout) if line.wanted]
+        wanted = [
+            line for line in in_layout(derived.backward, derived.layout) if line.wanted
+        ]
         for i, line in enumerate(wanted):
             reads = {s for s in symbols(line.term) if own & set(topological([s.node]))}
-            term = renamed(line.term, {s: replace(s, name=s.name + EACH) for s in reads})
-            formula = m.Fenced(typeset(term)) if isinstance(term, Sum) else typeset(term)
+            term = renamed(
+                line.term, {s: replace(s, name=s.name + EACH) for s in reads}
+            )
+            formula = (
+                m.Fenced(typeset(term)) if isinstance(term, Sum) else typeset(term)
+            )
             reason = "" if derived.layout == "numerator" else self._stacked(line.term)
             left = derivative(name, line.name)
-            found.append(Entry(str(first + i + 1), left, self._over(formula), None, size(line.shape), reason))
+            found.append(
+                Entry(
+                    str(first + i + 1),
+                    left,
+                    self._over(formula),
+                    None,
+                    size(line.shape),
+                    reason,
+                )
+            )
         return found
 
     def lines(self, derived: Derived) -> list[Line]:
@@ -63,9 +78,20 @@ class Batch:
 
     def _over(self, formula: Formula) -> Formula:
         count = self.example.size
-        number: Formula = m.Number(str(count)) if isinstance(count, int) else m.Identifier(count.name)
-        front: list[Formula] = [m.Fraction(m.Number("1"), number), m.Operator(" ")] if self.example.mean else []
-        return m.row(*front, m.Scripts(m.Operator("Σ"), lower=m.Identifier("i")), m.Operator(" "), formula)
+        number: Formula = (
+            m.Number(str(count)) if isinstance(count, int) else m.Identifier(count.name)
+        )
+        front: list[Formula] = (
+            [m.Fraction(m.Number("1"), number), m.Operator(" ")]
+            if self.example.mean
+            else []
+        )
+        return m.row(
+            *front,
+            m.Scripts(m.Operator("Σ"), lower=m.Identifier("i")),
+            m.Operator(" "),
+            formula,
+        )
 
     def _stacked(self, term: Term) -> str:
         """Return the matrix form of a mean of outer products, examples as rows: Δ₂ᵀA₁/N."""
@@ -81,30 +107,59 @@ class Batch:
             return ""
         return f"= {_rows(found[0])}ᵀ{_rows(found[1])}{over}, examples as rows"
 
-    def check(self, derived: Derived, evaluate: Evaluate, draw: Draw) -> list[CheckedLine]:
+    def check(
+        self, derived: Derived, evaluate: Evaluate, draw: Draw
+    ) -> list[CheckedLine]:
         """Evaluate the gradients of the batch, and the means of the printed lines over its examples; compare."""
         lines = self.lines(derived)
         whole = gradients(self.loss, [line.node for line in lines])
         batch = Precise([self.loss, *whole], evaluate, draw, self.loss)
         formulas = [lower_to(line.term, line.value) for line in lines]
-        single = Precise([self.example.loss, *formulas], evaluate, draw, self.example.loss)
+        single = Precise(
+            [self.example.loss, *formulas], evaluate, draw, self.example.loss
+        )
         errors = [0.0] * len(lines)
         for _ in range(_POINTS):
             given = batch.draw()
             exact = batch.values([batch[node] for node in whole], given)
-            means = self._means([single[formula] for formula in formulas], single, batch, given)
+            means = self._means(
+                [single[formula] for formula in formulas], single, batch, given
+            )
             for i, (left, right) in enumerate(zip(exact, means, strict=True)):
-                errors[i] = largest([errors[i], _error(batch, batch[whole[i]], left, right)])
-        return [CheckedLine(line, 0.0, error, _POINTS) for line, error in zip(lines, errors, strict=True)]
+                errors[i] = largest(
+                    [errors[i], _error(batch, batch[whole[i]], left, right)]
+                )
+        return [
+            CheckedLine(line, 0.0, error, _POINTS)
+            for line, error in zip(lines, errors, strict=True)
+        ]
 
-    def _means(self, formulas: Sequence[Node], single: Precise, batch: Precise, given: Mapping[Node, Any]) -> list[Any]:
-        rows = {single[row]: given[batch[node]] for node, row in self.example.inputs.items() if row in single}
-        shared = {single[node]: given[batch[node]] for node in batch.leaves if node in single}
+    def _means(
+        self,
+        formulas: Sequence[Node],
+        single: Precise,
+        batch: Precise,
+        given: Mapping[Node, Any],
+    ) -> list[Any]:
+        rows = {
+            single[row]: given[batch[node]]
+            for node, row in self.example.inputs.items()
+            if row in single
+        }
+        shared = {
+            single[node]: given[batch[node]] for node in batch.leaves if node in single
+        }
         count = len(next(iter(rows.values())))
-        found = [single.values(formulas, {**shared, **{node: value[i] for node, value in rows.items()}})
-                 for i in range(count)]  # fmt: skip
-        return [sum(values[1:], values[0]) / (count if self.example.mean else 1)
-                for values in zip(*found, strict=True)]  # fmt: skip
+        found = [
+            single.values(
+                formulas, {**shared, **{node: value[i] for node, value in rows.items()}}
+            )
+            for i in range(count)
+        ]
+        return [
+            sum(values[1:], values[0]) / (count if self.example.mean else 1)
+            for values in zip(*found, strict=True)
+        ]
 
 
 def _rows(term: Symbol) -> str:
@@ -113,5 +168,7 @@ def _rows(term: Symbol) -> str:
 
 
 def _error(precise: Precise, like: Node, left: Any, right: Any) -> float:
-    a, b = (build.input_node(name, like.shape, like.dtype) for name in ("left", "right"))
+    a, b = (
+        build.input_node(name, like.shape, like.dtype) for name in ("left", "right")
+    )
     return precise.numbers([difference(a, b)], {a: left, b: right})[0]

@@ -37,7 +37,11 @@ def page(lines: Sequence[Line], loss: str) -> str:
         if len(line.term.shape) > 2:
             continue
         row, column = _free(line)
-        left = _indexed(m.Fenced(derivative(loss, line.name)), (row, column)) if row else derivative(loss, line.name)
+        left = (
+            _indexed(m.Fenced(derivative(loss, line.name)), (row, column))
+            if row
+            else derivative(loss, line.name)
+        )
         right = component(line.term, row or "1", column or "1")
         written.append(f"{line.number:>3}  {m.to_text(left)} = {m.to_text(right)}")
     return "\n".join(written)
@@ -74,7 +78,12 @@ class _Indices:
         if isinstance(term, Transpose):
             return self.entry(term.body, column, row)
         if isinstance(term, Diagonal):
-            same = m.row(m.Identifier("𝟙"), m.Fenced(m.row(_index(row), m.Operator("=", spaced=True), _index(column))))
+            same = m.row(
+                m.Identifier("𝟙"),
+                m.Fenced(
+                    m.row(_index(row), m.Operator("=", spaced=True), _index(column))
+                ),
+            )
             return m.row(same, m.Operator(" "), self.entry(term.body, row, "1"))
         if isinstance(term, Indicator):
             return self._indicator(term, row, column)
@@ -97,12 +106,18 @@ class _Indices:
         above = [self._power(f, e, row, column) for f, e in term.factors if e > 0]
         below = [self._power(f, -e, row, column) for f, e in term.factors if e < 0]
         sign: list[Formula] = [_MINUS] if term.coefficient < 0 else []
-        size: Coefficient = -term.coefficient if term.coefficient < 0 else term.coefficient
+        size: Coefficient = (
+            -term.coefficient if term.coefficient < 0 else term.coefficient
+        )
         front = [number_formula(size)] if size != 1 or not above else []
         over = m.joined([*front, *above], m.Operator(" "))
-        return m.row(*sign, m.Fraction(over, m.joined(below, m.Operator(" "))) if below else over)
+        return m.row(
+            *sign, m.Fraction(over, m.joined(below, m.Operator(" "))) if below else over
+        )
 
-    def _power(self, factor: Term, exponent: Fraction, row: str, column: str) -> Formula:
+    def _power(
+        self, factor: Term, exponent: Fraction, row: str, column: str
+    ) -> Formula:
         body = self.entry(factor, row, column)
         if isinstance(factor, Sum):
             body = m.Fenced(body)
@@ -111,26 +126,43 @@ class _Indices:
         if exponent == Fraction(1, 2):
             return m.Root(body)
         return m.Scripts(
-            m.Fenced(body) if isinstance(body, (m.Row, m.Scripts)) else body, upper=number_formula(exponent)
+            m.Fenced(body) if isinstance(body, (m.Row, m.Scripts)) else body,
+            upper=number_formula(exponent),
         )
 
     def _chain(self, term: Matmul, row: str, column: str) -> Formula:
-        inner = [next(self._fresh) if f.shape[1] != 1 else "1" for f in term.factors[:-1]]
+        inner = [
+            next(self._fresh) if f.shape[1] != 1 else "1" for f in term.factors[:-1]
+        ]
         ends = [row, *inner, column]
-        signs = [m.Scripts(m.Operator("Σ"), lower=_index(index)) for index in inner if index != "1"]
+        signs = [
+            m.Scripts(m.Operator("Σ"), lower=_index(index))
+            for index in inner
+            if index != "1"
+        ]
         factors = []
         for factor, (left, right) in zip(term.factors, pairwise(ends), strict=True):
-            if isinstance(factor, Product) and not factor.factors and factor.coefficient == 1:
+            if (
+                isinstance(factor, Product)
+                and not factor.factors
+                and factor.coefficient == 1
+            ):
                 continue
             entry = self.entry(factor, left, right)
-            factors.append(m.Fenced(entry) if isinstance(factor, (Sum, Product)) else entry)
+            factors.append(
+                m.Fenced(entry) if isinstance(factor, (Sum, Product)) else entry
+            )
         return m.joined([*signs, *factors], m.Operator(" "))
 
     def _indicator(self, term: Indicator, row: str, column: str) -> Formula:
         left, right, relation = term.left, term.right, term.relation
         if isinstance(left, Product) and not left.factors:
             left, right, relation = right, left, MIRROR[relation]
-        inner = m.row(self.entry(left, row, column), m.Operator(relation, spaced=True), self.entry(right, row, column))
+        inner = m.row(
+            self.entry(left, row, column),
+            m.Operator(relation, spaced=True),
+            self.entry(right, row, column),
+        )
         return m.row(m.Identifier("𝟙"), m.Fenced(inner))
 
     def _total(self, term: Total) -> Formula:
@@ -139,7 +171,9 @@ class _Indices:
         used = [next(self._fresh) if size != 1 else "1" for size in term.body.shape]
         lower = m.row(*(_index(index) for index in used if index != "1"))
         body = self.entry(term.body, used[0], used[1])
-        return m.row(m.Scripts(m.Operator("Σ"), lower=lower), m.Operator(" "), m.Fenced(body))
+        return m.row(
+            m.Scripts(m.Operator("Σ"), lower=lower), m.Operator(" "), m.Fenced(body)
+        )
 
     def _apply(self, term: Apply, row: str, column: str) -> Formula:
         return _indexed(_closed(typeset(term)), _kept(term, row, column))

@@ -10,8 +10,23 @@ from deltarule.errors import ArgumentError
 from deltarule.explain.names import canonical
 from deltarule.explain.patterns import auxiliaries, recognised
 from deltarule.explain.reasons import Reasons
-from deltarule.explain.signals import STYLES, Signal, Style, auxiliary_outputs, forward_signals, random_names
-from deltarule.explain.term import Matmul, Sum, Symbol, Term, cost, is_number, matrix_shape
+from deltarule.explain.signals import (
+    STYLES,
+    Signal,
+    Style,
+    auxiliary_outputs,
+    forward_signals,
+    random_names,
+)
+from deltarule.explain.term import (
+    Matmul,
+    Sum,
+    Symbol,
+    Term,
+    cost,
+    is_number,
+    matrix_shape,
+)
 from deltarule.explain.translation import Translator
 from deltarule.grad.reverse import Backpropagation, backpropagate
 from deltarule.graph import build
@@ -67,7 +82,10 @@ class Derived:
     def inputs(self) -> list[Symbol]:
         """The inputs of the network as symbols, variables of the derivative last."""
         found = [node for node in inputs([self.loss]) if node not in self.wrt]
-        return [Symbol(self.names[node], matrix_shape(node.shape), node) for node in (*found, *self.wrt)]
+        return [
+            Symbol(self.names[node], matrix_shape(node.shape), node)
+            for node in (*found, *self.wrt)
+        ]
 
 
 class Deriver:
@@ -87,7 +105,9 @@ class Deriver:
         named = input_names(loss, wrt, names)
         self._first = style.first
         self._signals = forward_signals(loss, wrt, named, style)
-        self.result = Derived(loss, self._signals[-1].name, tuple(wrt), named, layout, detail)
+        self.result = Derived(
+            loss, self._signals[-1].name, tuple(wrt), named, layout, detail
+        )
         self.result.backpropagation = backpropagate(loss, wrt)
         self._cotangents = self.result.backpropagation.cotangents
         self._reasons = Reasons(self.result.backpropagation)
@@ -96,8 +116,12 @@ class Deriver:
     def derive(self) -> Derived:
         """Write all lines."""
         for node in inputs([self.result.loss]):
-            self._translator.name(node, Symbol(self.result.names[node], matrix_shape(node.shape), node))
-        taken = {signal.name for signal in self._signals} | set(self.result.names.values())
+            self._translator.name(
+                node, Symbol(self.result.names[node], matrix_shape(node.shape), node)
+            )
+        taken = {signal.name for signal in self._signals} | set(
+            self.result.names.values()
+        )
         for node, name in random_names(self.result.loss, taken).items():
             self.result.drawn.append(Symbol(name, matrix_shape(node.shape), node))
             self._translator.name(node, self.result.drawn[-1])
@@ -111,30 +135,49 @@ class Deriver:
     def _forward(self) -> None:
         order = topological([self.result.loss])
         for found in recognised(order, self.result.backpropagation):
-            self._translator.patterns.setdefault(found.node, (found.operands, found.pattern))
-        beside = {node: list(auxiliaries([node])) for node in order if node.op is Op.CALL}
+            self._translator.patterns.setdefault(
+                found.node, (found.operands, found.pattern)
+            )
+        beside = {
+            node: list(auxiliaries([node])) for node in order if node.op is Op.CALL
+        }
         for signal in self._signals:
             if signal.kind == "loss":
                 self._write_auxiliary()
             for extra in [
-                a for n in topological([signal.node], frozenset(self._translator.named)) for a in beside.get(n, [])
+                a
+                for n in topological([signal.node], frozenset(self._translator.named))
+                for a in beside.get(n, [])
             ]:
                 if extra.node not in self._translator.named:
-                    self._write_signal(Signal(extra.node, self._unused(extra.name), "auxiliary", 0))
+                    self._write_signal(
+                        Signal(extra.node, self._unused(extra.name), "auxiliary", 0)
+                    )
             self._write_signal(signal)
 
     def _unused(self, name: str) -> str:
-        taken = {line.name for line in self.result.forward} | set(self.result.names.values())
+        taken = {line.name for line in self.result.forward} | set(
+            self.result.names.values()
+        )
         taken |= {signal.name for signal in self._signals}
         if name not in taken:
             return name
-        return next(f"{name}_{count}" for count in range(2, len(taken) + 3) if f"{name}_{count}" not in taken)
+        return next(
+            f"{name}_{count}"
+            for count in range(2, len(taken) + 3)
+            if f"{name}_{count}" not in taken
+        )
 
     def _write_signal(self, signal: Signal) -> None:
         term = self._translator.term(signal.node, opened=True)
-        line = Line("forward", 0, signal.name, signal.node, signal.node, term, signal.node.shape)
+        line = Line(
+            "forward", 0, signal.name, signal.node, signal.node, term, signal.node.shape
+        )
         self.result.forward.append(line)
-        self._translator.name(signal.node, Symbol(signal.name, matrix_shape(signal.node.shape), signal.node))
+        self._translator.name(
+            signal.node,
+            Symbol(signal.name, matrix_shape(signal.node.shape), signal.node),
+        )
 
     def _write_auxiliary(self) -> None:
         for node, name in self._auxiliary.items():
@@ -151,13 +194,22 @@ class Deriver:
     # ---------------------------------------------------------------- backward
 
     def _backward(self) -> None:
-        named = [signal for signal in self._signals[:-1] if signal.node in self._cotangents]
-        waiting = {node: self._readers(node) for node in self.result.wrt if node.op in LEAVES}
+        named = [
+            signal for signal in self._signals[:-1] if signal.node in self._cotangents
+        ]
+        waiting = {
+            node: self._readers(node) for node in self.result.wrt if node.op in LEAVES
+        }
         done: set[Node] = set()
         for signal in reversed(named):
             done.add(signal.node)
             if not self._merged(signal):
-                self._write_derivative(signal.node, signal.name, self._delta(signal), signal.node in self.result.wrt)
+                self._write_derivative(
+                    signal.node,
+                    signal.name,
+                    self._delta(signal),
+                    signal.node in self.result.wrt,
+                )
             ready = [node for node, readers in waiting.items() if readers <= done]
             self._write_ready(ready)
             for node in ready:
@@ -179,7 +231,9 @@ class Deriver:
         """Return the signals whose lines use a variable directly."""
         order = topological([self.result.loss])
         readers = users(order)
-        signals = {signal.node for signal in self._signals if signal.node in self._cotangents}
+        signals = {
+            signal.node for signal in self._signals if signal.node in self._cotangents
+        }
         found: set[Node] = set()
         stack = [node]
         while stack:
@@ -192,20 +246,33 @@ class Deriver:
 
     def _merged(self, signal: Signal) -> bool:
         """Whether the derivative of the output activation is skipped, since that of its operand is as short."""
-        if self.result.detail == "every" or signal.kind != "output" or signal.node in self.result.wrt:
+        if (
+            self.result.detail == "every"
+            or signal.kind != "output"
+            or signal.node in self.result.wrt
+        ):
             return False
         sources = [s for s in signal.node.sources if s in self._cotangents]
         below = {s.node for s in self._signals}
-        if len(sources) != 1 or sources[0] not in below or len(self._reasons.readers(sources[0])) != 1:
+        if (
+            len(sources) != 1
+            or sources[0] not in below
+            or len(self._reasons.readers(sources[0])) != 1
+        ):
             return False
         merged = cost(self._translator.term(self._cotangents[sources[0]]))
         return merged <= cost(self._translator.term(self._cotangents[signal.node])) + 2
 
     def _delta(self, signal: Signal) -> str | None:
         """Return the short name of a signal's derivative."""
-        if signal.kind == "affine" or (signal.kind == "output" and self._layer_ends(signal)):
+        if signal.kind == "affine" or (
+            signal.kind == "output" and self._layer_ends(signal)
+        ):
             return f"{'Delta' if signal.node.rank >= 2 else 'delta'}_{signal.layer - (1 - self._first)}"
-        normal = signal.node.op is Op.CALL and signal.node.attributes["function"] == "normalize"
+        normal = (
+            signal.node.op is Op.CALL
+            and signal.node.attributes["function"] == "normalize"
+        )
         if signal.kind == "output" or "_hat" in signal.name or normal:
             return f"d{self.result.loss_name}/d{signal.name}"
         base = "Delta" if signal.node.rank >= 2 else "delta"
@@ -214,7 +281,9 @@ class Deriver:
     def _layer_ends(self, signal: Signal) -> bool:
         return signal.node.op is not Op.CALL and signal.node.op is not Op.TANH
 
-    def _write_derivative(self, node: Node, name: str, delta: str | None, wanted: bool) -> None:
+    def _write_derivative(
+        self, node: Node, name: str, delta: str | None, wanted: bool
+    ) -> None:
         cotangent = self._gradient(node)
         term = self._translator.term(cotangent)
         if isinstance(term, Symbol):
@@ -222,11 +291,28 @@ class Deriver:
         elif delta is None and not wanted and cost(term) > _SHORT:
             delta = f"d{self.result.loss_name}/d{name}"
         alias = None
-        if delta is not None and cotangent.op not in LEAVES and cotangent not in self._translator.named:
+        if (
+            delta is not None
+            and cotangent.op not in LEAVES
+            and cotangent not in self._translator.named
+        ):
             alias = Symbol(self._free(delta), matrix_shape(cotangent.shape), cotangent)
         number = len(self.result.backward) + 1
-        reason = self._reasons.of(node, {s.node for s in self._signals}, outer=_is_outer(term))
-        line = Line("backward", number, name, node, cotangent, term, node.shape, reason, alias, wanted)
+        reason = self._reasons.of(
+            node, {s.node for s in self._signals}, outer=_is_outer(term)
+        )
+        line = Line(
+            "backward",
+            number,
+            name,
+            node,
+            cotangent,
+            term,
+            node.shape,
+            reason,
+            alias,
+            wanted,
+        )
         self.result.backward.append(line)
         if alias is not None:
             self._translator.name(cotangent, alias)
@@ -247,7 +333,20 @@ class Deriver:
             name = self.result.names[node]
             term = self._translator.term(gradient)
             number = len(self.result.closed) + 1
-            self.result.closed.append(Line("backward", number, name, node, gradient, term, node.shape, "", None, True))
+            self.result.closed.append(
+                Line(
+                    "backward",
+                    number,
+                    name,
+                    node,
+                    gradient,
+                    term,
+                    node.shape,
+                    "",
+                    None,
+                    True,
+                )
+            )
 
 
 def _written_size(node: Node, named: Collection[Node]) -> int:
@@ -273,11 +372,17 @@ def _is_outer(term: Term) -> bool:
 
 def _checked(loss: Node, wrt: Sequence[Node], layout: str, detail: str) -> None:
     if layout not in {"denominator", "numerator"}:
-        raise ArgumentError("derive layout", expected='"denominator" or "numerator"', got=repr(layout))
+        raise ArgumentError(
+            "derive layout", expected='"denominator" or "numerator"', got=repr(layout)
+        )
     if detail not in {"answers", "steps", "every"}:
-        raise ArgumentError("derive detail", expected='"answers", "steps" or "every"', got=repr(detail))
+        raise ArgumentError(
+            "derive detail", expected='"answers", "steps" or "every"', got=repr(detail)
+        )
     if not wrt:
-        raise ArgumentError("derive", expected="at least one variable in wrt", got="none")
+        raise ArgumentError(
+            "derive", expected="at least one variable in wrt", got="none"
+        )
     below = set(topological([loss]))
     for node in wrt:
         if node not in below:
@@ -289,8 +394,16 @@ def _checked(loss: Node, wrt: Sequence[Node], layout: str, detail: str) -> None:
             )
 
 
-_LETTERS = {"weight": "W", "bias": "b", "scale": "gamma", "gamma": "gamma", "shift": "beta", "beta": "beta",
-            "slope": "alpha", "kernel": "W"}  # fmt: skip
+_LETTERS = {
+    "weight": "W",
+    "bias": "b",
+    "scale": "gamma",
+    "gamma": "gamma",
+    "shift": "beta",
+    "beta": "beta",
+    "slope": "alpha",
+    "kernel": "W",
+}
 
 
 _STATE = {"running_mean": "mu_bar", "running_variance": "v_bar"}
@@ -301,13 +414,21 @@ def _short_name(word: str) -> str:
     front, _, kind = word.rpartition("_")
     if word in _STATE:
         return _STATE[word]
-    return f"{_LETTERS[kind]}_{front[0]}" if front.isalpha() and kind in {"weight", "bias"} else word
+    return (
+        f"{_LETTERS[kind]}_{front[0]}"
+        if front.isalpha() and kind in {"weight", "bias"}
+        else word
+    )
 
 
-_BARE = frozenset({"weight", "bias", "scale", "shift"})  # parameters of a layer on its own
+_BARE = frozenset(
+    {"weight", "bias", "scale", "shift"}
+)  # parameters of a layer on its own
 
 
-def input_names(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) -> dict[Node, str]:
+def input_names(
+    loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]
+) -> dict[Node, str]:
     """Return the name of every input and named node, each once; parameters of modules become W_1, b_1 and so on."""
     result: dict[Node, str] = {}
     layers: dict[str, int] = {}
@@ -324,7 +445,11 @@ def input_names(loss: Node, wrt: Sequence[Node], names: Mapping[Node, str]) -> d
             raw = _LETTERS[raw] if raw in _BARE else last
         name = canonical(raw.replace(".", "_"))
         if name in taken:
-            name = next(f"{name}_{count}" for count in range(2, len(given) + 3) if f"{name}_{count}" not in taken)
+            name = next(
+                f"{name}_{count}"
+                for count in range(2, len(given) + 3)
+                if f"{name}_{count}" not in taken
+            )
         result[node] = name
         taken.add(name)
     return result

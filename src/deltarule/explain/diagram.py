@@ -21,7 +21,12 @@ from deltarule.explain.values import Example, number
 from deltarule.graph.node import Node
 from deltarule.render.mathematics import to_text
 
-_ROW, _HEIGHT, _MARGIN, _BEND = 72, 44, 20, 56  # pixels; edges turn in the last _BEND of a gap
+_ROW, _HEIGHT, _MARGIN, _BEND = (
+    72,
+    44,
+    20,
+    56,
+)  # pixels; edges turn in the last _BEND of a gap
 _LETTER, _SMALL = 8.0, 6.2  # pixels of a letter of a label, of a formula
 _LONGEST = 24  # letters of a formula in a box
 _INKS = "--formula:#555;--forward:#00573f;--gradient:#b8371b;"
@@ -74,39 +79,72 @@ def svg(derived: Derived, example: Example | None = None) -> str:
     return "\n".join([*parts, "</svg>"])
 
 
-def _boxes(derived: Derived, example: Example | None) -> tuple[dict[Node, _Box], list[tuple[Node, Node]]]:
+def _boxes(
+    derived: Derived, example: Example | None
+) -> tuple[dict[Node, _Box], list[tuple[Node, Node]]]:
     """Give each input and signal a column by its depth; inputs stand just before their first reader."""
-    reads = {line.node: [s.node for s in symbols(line.term)] for line in derived.forward}
+    reads = {
+        line.node: [s.node for s in symbols(line.term)] for line in derived.forward
+    }
     depth: dict[Node, int] = {}
     for line in derived.forward:
-        depth[line.node] = 1 + max((depth.get(node, 0) for node in reads[line.node]), default=0)
+        depth[line.node] = 1 + max(
+            (depth.get(node, 0) for node in reads[line.node]), default=0
+        )
     first: dict[Node, int] = {}
     for line in derived.forward:
         for node in reads[line.node]:
             if node not in reads:
-                first[node] = min(first.get(node, depth[line.node] - 1), depth[line.node] - 1)
+                first[node] = min(
+                    first.get(node, depth[line.node] - 1), depth[line.node] - 1
+                )
     gradients = {line.node: line for line in derived.backward}
     boxes: dict[Node, _Box] = {}
     for symbol_ in derived.inputs:
-        if symbol_.node in first and (symbol_.node.shape or symbol_.node.dtype.is_float):  # no seeds, no counters
-            name, below = to_text(symbol(symbol_.name)), _gradient(gradients.get(symbol_.node), derived, example)
-            boxes[symbol_.node] = _Box(symbol_.node, name, size(symbol_.node.shape), name, below, first[symbol_.node])
+        if symbol_.node in first and (
+            symbol_.node.shape or symbol_.node.dtype.is_float
+        ):  # no seeds, no counters
+            name, below = (
+                to_text(symbol(symbol_.name)),
+                _gradient(gradients.get(symbol_.node), derived, example),
+            )
+            boxes[symbol_.node] = _Box(
+                symbol_.node,
+                name,
+                size(symbol_.node.shape),
+                name,
+                below,
+                first[symbol_.node],
+            )
     for line in derived.forward:
         formula = to_text(typeset(line.term))
-        shown = formula if columns(formula) <= _LONGEST else formula[: _LONGEST - 2] + " …"
+        shown = (
+            formula if columns(formula) <= _LONGEST else formula[: _LONGEST - 2] + " …"
+        )
         below = _gradient(gradients.get(line.node), derived, example)
         above = _forward(line, example)
-        boxes[line.node] = _Box(line.node, to_text(symbol(line.name)), shown, above, below, depth[line.node])
-    edges = [(node, line.node) for line in derived.forward for node in dict.fromkeys(reads[line.node]) if node in boxes]
+        boxes[line.node] = _Box(
+            line.node, to_text(symbol(line.name)), shown, above, below, depth[line.node]
+        )
+    edges = [
+        (node, line.node)
+        for line in derived.forward
+        for node in dict.fromkeys(reads[line.node])
+        if node in boxes
+    ]
     return boxes, edges
 
 
 class _Drawing:
     """Where boxes and lanes stand, in pixels."""
 
-    def __init__(self, boxes: Mapping[Node, _Box], edges: list[tuple[Node, Node]]) -> None:
+    def __init__(
+        self, boxes: Mapping[Node, _Box], edges: list[tuple[Node, Node]]
+    ) -> None:
         self._boxes = boxes
-        self._last: dict[Node, int] = {}  # the last column that the edges of a box reach
+        self._last: dict[
+            Node, int
+        ] = {}  # the last column that the edges of a box reach
         for source, target in edges:
             self._last[source] = max(self._last.get(source, 0), boxes[target].column)
         self._sources: dict[Node, list[Node]] = {}
@@ -119,8 +157,15 @@ class _Drawing:
         at = float(_MARGIN)
         for column in range(n_columns):
             here = [box for box in boxes.values() if box.column == column]
-            letters = [max(columns(box.formula) * _SMALL, columns(box.name) * _LETTER) for box in here]
-            labels = [max(columns(box.above), columns(box.below)) * _LETTER for box in here if box.node in self._last]
+            letters = [
+                max(columns(box.formula) * _SMALL, columns(box.name) * _LETTER)
+                for box in here
+            ]
+            labels = [
+                max(columns(box.above), columns(box.below)) * _LETTER
+                for box in here
+                if box.node in self._last
+            ]
             self._left.append(at)
             self._wide.append(max([60.0, *letters]) + 16)
             at += self._wide[-1] + max([24.0, *labels]) + 12 + _BEND
@@ -134,10 +179,20 @@ class _Drawing:
             wished: list[tuple[float, _Place]] = []
             for box in self._boxes.values():
                 if box.column == column:
-                    before = [rows[self._lane(source, column - 1)] for source in self._sources.get(box.node, [])]
-                    wished.append((sum(before) / len(before) if before else float("inf"), (box.node, column)))
+                    before = [
+                        rows[self._lane(source, column - 1)]
+                        for source in self._sources.get(box.node, [])
+                    ]
+                    wished.append(
+                        (
+                            sum(before) / len(before) if before else float("inf"),
+                            (box.node, column),
+                        )
+                    )
                 elif box.column < column < self._last.get(box.node, 0):
-                    wished.append((rows[self._lane(box.node, column - 1)], (box.node, column)))
+                    wished.append(
+                        (rows[self._lane(box.node, column - 1)], (box.node, column))
+                    )
             free = 0
             for wish, place in sorted(wished, key=lambda item: item[0]):
                 row = max(free, round(wish)) if wish < float("inf") else free
@@ -154,9 +209,16 @@ class _Drawing:
     def _port(self, source: Node, target: Node) -> float:
         """Return where an edge enters a box: those that come from above enter above."""
         column = self._boxes[target].column
-        entering = sorted(self._sources[target], key=lambda node: self._middle(self._lane(node, column - 1)))
+        entering = sorted(
+            self._sources[target],
+            key=lambda node: self._middle(self._lane(node, column - 1)),
+        )
         step = _HEIGHT / (len(entering) + 1)
-        return self._middle((target, column)) - _HEIGHT / 2 + step * (1 + entering.index(source))
+        return (
+            self._middle((target, column))
+            - _HEIGHT / 2
+            + step * (1 + entering.index(source))
+        )
 
     def edge(self, source: Node, target: Node) -> str:
         """Draw an edge: straight behind its box and along its lanes, turning only between columns."""
@@ -164,8 +226,13 @@ class _Drawing:
         places = [(source, column) for column in range(first, last)]
         x, y = self._left[first] + self._wide[first], self._middle(places[0])
         path = [f"M{x:g},{y:g}"]
-        heights = [*(self._middle(place) for place in places), self._port(source, target)]
-        for column, (here, there) in zip(range(first, last), pairwise(heights), strict=True):
+        heights = [
+            *(self._middle(place) for place in places),
+            self._port(source, target),
+        ]
+        for column, (here, there) in zip(
+            range(first, last), pairwise(heights), strict=True
+        ):
             end = self._left[column + 1]
             path.append(
                 f"H{end - _BEND:g} C{end - _BEND / 2:g},{here:g} {end - _BEND / 2:g},{there:g} {end:g},{there:g}"
@@ -184,8 +251,12 @@ class _Drawing:
         ]
         if box.node in self._last:
             at, middle = x + wide + 6, y + _HEIGHT / 2
-            parts.append(f'<text class="forward" x="{at:g}" y="{middle - 6:g}">{escape(box.above)}</text>')
-            parts.append(f'<text class="gradient" x="{at:g}" y="{middle + 16:g}">{escape(box.below)}</text>')
+            parts.append(
+                f'<text class="forward" x="{at:g}" y="{middle - 6:g}">{escape(box.above)}</text>'
+            )
+            parts.append(
+                f'<text class="gradient" x="{at:g}" y="{middle + 16:g}">{escape(box.below)}</text>'
+            )
         return "".join(parts)
 
 
@@ -197,10 +268,18 @@ def _forward(line: Line, example: Example | None) -> str:
 def _gradient(line: Line | None, derived: Derived, example: Example | None) -> str:
     if line is None:
         return ""
-    value = None if example is None else _found(example, f"d{derived.loss_name}/d{line.name}")
+    value = (
+        None
+        if example is None
+        else _found(example, f"d{derived.loss_name}/d{line.name}")
+    )
     if value is not None:
         return _short(value)
-    return to_text(symbol(line.alias.name)) if line.alias else f"∂{derived.loss_name}/∂{to_text(symbol(line.name))}"
+    return (
+        to_text(symbol(line.alias.name))
+        if line.alias
+        else f"∂{derived.loss_name}/∂{to_text(symbol(line.name))}"
+    )
 
 
 def _found(example: Example, name: str) -> Any:

@@ -39,10 +39,16 @@ def latex(
     batch: Batch | None = None,
 ) -> str:
     """Write the derivation in LaTeX with amsmath (KaTeX and MathJax understand each environment)."""
-    heads = [formula for formula in (header(derived), parameters(derived)) if m.to_text(formula)]
+    heads = [
+        formula
+        for formula in (header(derived), parameters(derived))
+        if m.to_text(formula)
+    ]
     parts = [rf"\[ {m.to_latex(formula)} \]" for formula in heads]
     if derived.detail != "answers":
-        parts.append(_aligned([entry(line, derived.loss_name) for line in derived.forward]))
+        parts.append(
+            _aligned([entry(line, derived.loss_name) for line in derived.forward])
+        )
     parts.append(_aligned([entry(line, derived.loss_name) for line in backward]))
     if batch is not None:
         parts += [rf"\[ \text{{{m.escape_text(batch[0])}}} \]", _aligned(batch[1])]
@@ -58,19 +64,35 @@ def _aligned(entries: Sequence[Entry]) -> str:
         alias = rf" =: {m.to_latex(e.alias)}" if e.alias is not None else ""
         reason = rf" \quad \text{{{m.escape_text(e.reason)}}}" if e.reason else ""
         shape = e.shape.replace("×", r" \times ")
-        lines.append(rf"{m.to_latex(e.left)} &= {m.to_latex(e.right)}{alias} && {shape}{reason}")
+        lines.append(
+            rf"{m.to_latex(e.left)} &= {m.to_latex(e.right)}{alias} && {shape}{reason}"
+        )
     inner = " \\\\\n".join(lines)
     return f"\\begin{{align*}}\n{inner}\n\\end{{align*}}"
 
 
-def fragment(derived: Derived, backward: Sequence[Line], conclusion: str, batch: Batch | None = None) -> str:
+def fragment(
+    derived: Derived,
+    backward: Sequence[Line],
+    conclusion: str,
+    batch: Batch | None = None,
+) -> str:
     """Write the derivation as an HTML fragment."""
-    return f"<style>{_STYLE}</style>\n{_Body(derived, backward, conclusion, batch).html()}"
+    return (
+        f"<style>{_STYLE}</style>\n{_Body(derived, backward, conclusion, batch).html()}"
+    )
 
 
-def html(derived: Derived, backward: Sequence[Line], conclusion: str, batch: Batch | None = None) -> str:
+def html(
+    derived: Derived,
+    backward: Sequence[Line],
+    conclusion: str,
+    batch: Batch | None = None,
+) -> str:
     """Write one HTML page."""
-    return page("Derivation", [_Body(derived, backward, conclusion, batch)], style=_STYLE)
+    return page(
+        "Derivation", [_Body(derived, backward, conclusion, batch)], style=_STYLE
+    )
 
 
 @dataclass(frozen=True)
@@ -85,13 +107,21 @@ class _Body:
     def html(self) -> str:
         """Return the lines as tables, with what is given and wanted above and the proof below."""
         derived, parts = self.derived, ['<div class="derivation">']
-        for label, formula in (("Network", header(derived)), ("wanted: gradients at", parameters(derived))):
+        for label, formula in (
+            ("Network", header(derived)),
+            ("wanted: gradients at", parameters(derived)),
+        ):
             if m.to_text(formula):
                 parts.append(f"<p>{label} {m.to_mathml(formula)}</p>")
         if derived.detail != "answers":
-            parts += ["<h3>forward</h3>", _table([entry(line, derived.loss_name) for line in derived.forward])]
-        parts += [f"<h3>backward ({derived.layout} layout)</h3>",
-                  _table([entry(line, derived.loss_name) for line in self.backward])]  # fmt: skip
+            parts += [
+                "<h3>forward</h3>",
+                _table([entry(line, derived.loss_name) for line in derived.forward]),
+            ]
+        parts += [
+            f"<h3>backward ({derived.layout} layout)</h3>",
+            _table([entry(line, derived.loss_name) for line in self.backward]),
+        ]
         if self.batch is not None:
             parts += [f"<h3>{escape(self.batch[0])}</h3>", _table(self.batch[1])]
         if self.conclusion:
@@ -102,7 +132,11 @@ class _Body:
 def _table(entries: Sequence[Entry]) -> str:
     rows = []
     for e in entries:
-        right = m.row(e.right) if e.alias is None else m.row(e.right, m.Operator("=:", spaced=True), e.alias)
+        right = (
+            m.row(e.right)
+            if e.alias is None
+            else m.row(e.right, m.Operator("=:", spaced=True), e.alias)
+        )
         equals = m.row(m.Operator("=", spaced=True), right)
         rows.append(
             f'<tr><td class="number">{e.number}</td><td class="left">{m.to_mathml(e.left)}</td>'

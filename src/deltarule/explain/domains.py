@@ -33,7 +33,11 @@ def domains(loss: Node) -> dict[Node, Domain]:
 
 def _domain(node: Node, readers: dict[Node, list[Node]], order: list[Node]) -> Domain:
     if not node.dtype.is_float:
-        return Domain("truth") if node.dtype.kind == "bool" else Domain("labels", _classes(node, readers))
+        return (
+            Domain("truth")
+            if node.dtype.kind == "bool"
+            else Domain("labels", _classes(node, readers))
+        )
     reading = _looked_through(node, readers)
     for reader in reading:
         function = reader.attributes.get("function") if reader.op is Op.CALL else None
@@ -44,15 +48,25 @@ def _domain(node: Node, readers: dict[Node, list[Node]], order: list[Node]) -> D
         if function == "binary_cross_entropy" and _below(node, reader.sources[1]):
             return Domain("unit")
         if function == "cross_entropy_of_probabilities":
-            whole = node.rank > 0 and node.shape[-1] == reader.sources[0].shape[-1]  # else a part of the row
+            whole = (
+                node.rank > 0 and node.shape[-1] == reader.sources[0].shape[-1]
+            )  # else a part of the row
             return Domain("distribution" if whole else "unit")
         if function == "binary_cross_entropy_of_probabilities":
             return Domain("unit")
         if reader.op is Op.CHOLESKY:
             return Domain("definite")
     if any(r.op in _POSITIVE and _below(node, r.sources[0]) for r in reading):
-        inside = {below for log in order if log.op is Op.LOG for below in topological([log.sources[0]])}
-        both = any(r.op is Op.SUBTRACT and _below(node, r.sources[1]) and r in inside for r in reading)
+        inside = {
+            below
+            for log in order
+            if log.op is Op.LOG
+            for below in topological([log.sources[0]])
+        }
+        both = any(
+            r.op is Op.SUBTRACT and _below(node, r.sources[1]) and r in inside
+            for r in reading
+        )
         return Domain("unit" if both else "positive")
     return Domain("real")
 
@@ -62,8 +76,10 @@ _MOVES = frozenset({Op.RESHAPE, Op.BROADCAST, Op.PERMUTE, Op.CAST, Op.CONCATENAT
 
 def _moves(node: Node) -> bool:
     """Whether a node only moves its operand, or adds a small positive number or keeps it above."""
-    small = any(source.op is Op.CONSTANT and 0 < float(source.attributes["value"]) < 1e-2
-                for source in map(_peeled, node.sources))  # fmt: skip
+    small = any(
+        source.op is Op.CONSTANT and 0 < float(source.attributes["value"]) < 1e-2
+        for source in map(_peeled, node.sources)
+    )
     return node.op in _MOVES or (node.op in {Op.MAXIMUM, Op.ADD} and small)
 
 
@@ -90,7 +106,11 @@ def _looked_through(node: Node, readers: dict[Node, list[Node]]) -> list[Node]:
 def _classes(node: Node, readers: dict[Node, list[Node]]) -> int:
     """Return below which number labels or indices must stay."""
     for reader in _looked_through(node, readers):
-        if reader.op is Op.CALL and reader.sources[0] is not node and reader.sources[0].rank:
+        if (
+            reader.op is Op.CALL
+            and reader.sources[0] is not node
+            and reader.sources[0].rank
+        ):
             size = reader.sources[0].shape[-1]
             return size if isinstance(size, int) else 2
         if reader.op is Op.GATHER:

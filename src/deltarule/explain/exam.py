@@ -22,7 +22,11 @@ TOPICS: dict[str, tuple[Author, ...]] = {
     "networks": exam_networks.AUTHORS,
     "gradients": exam_networks.NUMERIC,
     "shapes": (exam_arithmetic.dense_shapes, exam_arithmetic.convolutional_shapes),
-    "convolution": (exam_arithmetic.output_size, exam_arithmetic.correlate_by_hand, exam_arithmetic.transposed_size),
+    "convolution": (
+        exam_arithmetic.output_size,
+        exam_arithmetic.correlate_by_hand,
+        exam_arithmetic.transposed_size,
+    ),
     "optimizers": (exam_arithmetic.optimizer_by_hand,),
     "normalization": (exam_arithmetic.normalise_by_hand,),
     "divergence": (exam_arithmetic.divergence, exam_arithmetic.evidence_bound),
@@ -61,15 +65,20 @@ class Exam:
         parts = []
         for variant, sheet in enumerate(self.sheets, start=1):
             parts.append(
-                f"{self.topic.capitalize()} — variant {variant} (seed {self.seed})" + ("  KEY" if answers else "")
+                f"{self.topic.capitalize()} — variant {variant} (seed {self.seed})"
+                + ("  KEY" if answers else "")
             )
             for number, question in enumerate(sheet, start=1):
                 parts.append(f"\n{number}. {question.text}")
                 parts.extend(f"     {m.to_text(formula)}" for formula in question.given)
-                for letter, item in zip("abcdefghijklmnop", question.items, strict=False):
+                for letter, item in zip(
+                    "abcdefghijklmnop", question.items, strict=False
+                ):
                     right = m.to_text(item.answer) if answers else "_" * 20
                     hint = f"   (hint: {item.hint})" if hints and item.hint else ""
-                    parts.append(f"   {letter}) {m.to_text(item.asked)} = {right}{hint}")
+                    parts.append(
+                        f"   {letter}) {m.to_text(item.asked)} = {right}{hint}"
+                    )
                 if answers:
                     parts.append(f"   verified: {question.verified}")
             parts.append("")
@@ -92,14 +101,27 @@ class Exam:
         """Write the sheets as LaTeX (amsmath)."""
         parts = []
         for variant, sheet in enumerate(self.sheets, start=1):
-            parts.append(rf"\section*{{{self.topic.capitalize()}, variant {variant}}}" + "\n\\begin{enumerate}")
+            parts.append(
+                rf"\section*{{{self.topic.capitalize()}, variant {variant}}}"
+                + "\n\\begin{enumerate}"
+            )
             for question in sheet:
                 parts.append(rf"\item {m.escape_text(question.text)}")
-                parts.extend(rf"\[ {m.to_latex(formula)} \]" for formula in question.given)
+                parts.extend(
+                    rf"\[ {m.to_latex(formula)} \]" for formula in question.given
+                )
                 parts.append(r"\begin{enumerate}")
                 for item in question.items:
-                    right = m.to_latex(item.answer) if answers else r"\underline{\hspace{4cm}}"
-                    hint = rf" \quad (\textit{{hint: {m.escape_text(item.hint)}}})" if hints and item.hint else ""
+                    right = (
+                        m.to_latex(item.answer)
+                        if answers
+                        else r"\underline{\hspace{4cm}}"
+                    )
+                    hint = (
+                        rf" \quad (\textit{{hint: {m.escape_text(item.hint)}}})"
+                        if hints and item.hint
+                        else ""
+                    )
                     parts.append(rf"\item ${m.to_latex(item.asked)} = {right}${hint}")
                 parts.append(r"\end{enumerate}")
             parts.append(r"\end{enumerate}")
@@ -115,11 +137,20 @@ class Exam:
     def _blocks(self, answers: bool, hints: bool) -> list[Block]:
         blocks: list[Block] = []
         for variant, sheet in enumerate(self.sheets, start=1):
-            blocks.append(_Sheet(f"Variant {variant}" + (" — KEY" if answers else ""), sheet, answers, hints))
+            blocks.append(
+                _Sheet(
+                    f"Variant {variant}" + (" — KEY" if answers else ""),
+                    sheet,
+                    answers,
+                    hints,
+                )
+            )
         return blocks
 
     def _repr_html_(self) -> str:
-        body = "\n".join(block.html() for block in self._blocks(answers=False, hints=False))
+        body = "\n".join(
+            block.html() for block in self._blocks(answers=False, hints=False)
+        )
         return f"<style>{_STYLE}</style>\n{body}"
 
 
@@ -137,19 +168,42 @@ class _Sheet:
         parts = ['<section class="exam">', Heading(self.title).html(), "<ol>"]
         for question in self.questions:
             parts.append(f"<li><p>{escape(question.text)}</p>")
-            parts.extend(f'<p class="row">{m.to_mathml(formula)}</p>' for formula in question.given)
+            parts.extend(
+                f'<p class="row">{m.to_mathml(formula)}</p>'
+                for formula in question.given
+            )
             parts.append('<ol type="a">')
             for item in question.items:
-                right = m.to_mathml(item.answer) if self.answers else '<span class="blank">&#160;</span>'
-                hint = f' <span class="hint">{escape(item.hint)}</span>' if self.hints and item.hint else ""
-                parts.append(f'<li><div class="row">{m.to_mathml(item.asked)} = {right}{hint}</div></li>')
-            checked = f'<p class="verified">verified: {escape(question.verified)}</p>' if self.answers else ""
+                right = (
+                    m.to_mathml(item.answer)
+                    if self.answers
+                    else '<span class="blank">&#160;</span>'
+                )
+                hint = (
+                    f' <span class="hint">{escape(item.hint)}</span>'
+                    if self.hints and item.hint
+                    else ""
+                )
+                parts.append(
+                    f'<li><div class="row">{m.to_mathml(item.asked)} = {right}{hint}</div></li>'
+                )
+            checked = (
+                f'<p class="verified">verified: {escape(question.verified)}</p>'
+                if self.answers
+                else ""
+            )
             parts.append(f"</ol>{checked}</li>")
         return "\n".join([*parts, "</ol></section>"])
 
 
 def exam(
-    topic: str, evaluate: Evaluate, draw: Draw, *, seed: int = 0, variants: int = 1, n_questions: int | None = None
+    topic: str,
+    evaluate: Evaluate,
+    draw: Draw,
+    *,
+    seed: int = 0,
+    variants: int = 1,
+    n_questions: int | None = None,
 ) -> Exam:
     """Set question sheets on a topic; the same seed gives the same sheets.
 
@@ -166,9 +220,15 @@ def exam(
         ArgumentError: an unknown topic or a count below 1.
     """
     if topic not in TOPICS:
-        raise ArgumentError("exam topic", expected=f"one of {', '.join(TOPICS)}", got=repr(topic))
+        raise ArgumentError(
+            "exam topic", expected=f"one of {', '.join(TOPICS)}", got=repr(topic)
+        )
     if variants < 1 or (n_questions is not None and n_questions < 1):
-        raise ArgumentError("exam", expected="at least one variant and question", got=f"{variants}, {n_questions}")
+        raise ArgumentError(
+            "exam",
+            expected="at least one variant and question",
+            got=f"{variants}, {n_questions}",
+        )
     authors = TOPICS[topic]
     sheets = []
     for variant in range(variants):

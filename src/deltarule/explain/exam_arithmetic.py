@@ -16,15 +16,28 @@ from deltarule import dtypes, shapes
 from deltarule.errors import GraphError
 from deltarule.explain import optimizers
 from deltarule.explain.proof import Draw, Evaluate
-from deltarule.explain.questions import Item, Question, equation, matrix, name, value, vector, words
+from deltarule.explain.questions import (
+    Item,
+    Question,
+    equation,
+    matrix,
+    name,
+    value,
+    vector,
+    words,
+)
 from deltarule.graph import build, functions
 from deltarule.graph.node import Node
 from deltarule.render import mathematics as m
 
 
 def _confirm(where: str, by_hand: float, by_library: float) -> None:
-    if not abs(by_hand - by_library) <= 1e-9 * max(1.0, abs(by_hand)):  # NaN confirms nothing
-        raise GraphError(f"exam key, {where}", expected=str(by_hand), got=str(by_library))
+    if not abs(by_hand - by_library) <= 1e-9 * max(
+        1.0, abs(by_hand)
+    ):  # NaN confirms nothing
+        raise GraphError(
+            f"exam key, {where}", expected=str(by_hand), got=str(by_library)
+        )
 
 
 def _array(rows: Any) -> Node:
@@ -47,7 +60,9 @@ def dense_shapes(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Quest
     sizes = [chance.choice([3, 4, 5, 8, 10]) for _ in range(chance.choice([3, 4]))]
     items, total = [], 0
     for i, (inner, outer) in enumerate(itertools.pairwise(sizes), start=1):
-        graph = build.matmul(build.input_node("W", (outer, inner)), build.input_node("x", (inner,)))
+        graph = build.matmul(
+            build.input_node("W", (outer, inner)), build.input_node("x", (inner,))
+        )
         _confirm("dense shape", outer, shapes.count(graph.shape))
         count = inner * outer + outer
         total += count
@@ -60,7 +75,13 @@ def dense_shapes(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Quest
             m.Operator("=", spaced=True),
             value(count),
         )
-        items.append(Item(words(f"parameters of layer {i}"), shown, "weights n_in·n_out and n_out biases"))
+        items.append(
+            Item(
+                words(f"parameters of layer {i}"),
+                shown,
+                "weights n_in·n_out and n_out biases",
+            )
+        )
     items.append(Item(words("parameters in all"), value(total)))
     arrow = m.joined([value(size) for size in sizes], m.Operator("→", spaced=True))
     return Question(
@@ -71,21 +92,43 @@ def dense_shapes(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Quest
     )
 
 
-def convolutional_shapes(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+def convolutional_shapes(
+    chance: random.Random, evaluate: Evaluate, draw: Draw
+) -> Question:
     """Follow the shapes through convolution, pooling and flattening."""
     size, channels = chance.choice([28, 32, 64]), chance.choice([1, 3])
     kernel, filters = chance.choice([3, 5]), chance.choice([8, 16])
     x = build.input_node("x", (1, size, size, channels))
-    z = build.convolve(x, build.input_node("K", (filters, kernel, kernel, channels)), (1, 1), ((0, 0),) * 2, (1, 1))
-    pooled = functions.max_pool(z, window=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)))
+    z = build.convolve(
+        x,
+        build.input_node("K", (filters, kernel, kernel, channels)),
+        (1, 1),
+        ((0, 0),) * 2,
+        (1, 1),
+    )
+    pooled = functions.max_pool(
+        z, window=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0))
+    )
     after, half = size - kernel + 1, (size - kernel - 1) // 2 + 1
     _confirm("convolution", after, z.shape[1])
     _confirm("pooling", half, pooled.shape[1])
     count = (kernel * kernel * channels + 1) * filters
     items = (
-        Item(words("output of the convolution"), words(f"{after} × {after} × {filters}"), "(n − f)/1 + 1"),
-        Item(words("parameters of the convolution"), value(count), "(f·f·channels + 1)·filters"),
-        Item(words("output of 2×2 max pooling, stride 2"), words(f"{half} × {half} × {filters}"), "⌊(n − 2)/2⌋ + 1"),
+        Item(
+            words("output of the convolution"),
+            words(f"{after} × {after} × {filters}"),
+            "(n − f)/1 + 1",
+        ),
+        Item(
+            words("parameters of the convolution"),
+            value(count),
+            "(f·f·channels + 1)·filters",
+        ),
+        Item(
+            words("output of 2×2 max pooling, stride 2"),
+            words(f"{half} × {half} × {filters}"),
+            "⌊(n − 2)/2⌋ + 1",
+        ),
         Item(words("length after flattening"), value(half * half * filters)),
     )
     text = (
@@ -108,22 +151,40 @@ def output_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Questi
         by_hand = (n + 2 * p - f) // s + 1
         _confirm("output size", by_hand, shapes.window_count(n + 2 * p, f, s))
         items.append(
-            Item(words(f"n = {n}, f = {f}, p = {p}, s = {s}: output size"), value(by_hand), "⌊(n + 2p − f)/s⌋ + 1")
+            Item(
+                words(f"n = {n}, f = {f}, p = {p}, s = {s}: output size"),
+                value(by_hand),
+                "⌊(n + 2p − f)/s⌋ + 1",
+            )
         )
-    return Question("Give the output size of each convolution.", (), tuple(items), "shapes by the library's own rules")
+    return Question(
+        "Give the output size of each convolution.",
+        (),
+        tuple(items),
+        "shapes by the library's own rules",
+    )
 
 
 def transposed_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
     """Compute output sizes of transposed convolutions."""
     items = []
     for _ in range(3):
-        n, f, p, s = chance.choice([2, 3, 4, 5]), chance.choice([2, 3, 4]), chance.choice([0, 1]), chance.choice([1, 2])
+        n, f, p, s = (
+            chance.choice([2, 3, 4, 5]),
+            chance.choice([2, 3, 4]),
+            chance.choice([0, 1]),
+            chance.choice([1, 2]),
+        )
         by_hand = s * (n - 1) + f - 2 * p
         if by_hand < 1:
             by_hand, p = by_hand + 2 * p, 0
         _confirm("transposed size", n, shapes.window_count(by_hand + 2 * p, f, s))
         items.append(
-            Item(words(f"n = {n}, f = {f}, p = {p}, s = {s}: output size"), value(by_hand), "s(n − 1) + f − 2p")
+            Item(
+                words(f"n = {n}, f = {f}, p = {p}, s = {s}: output size"),
+                value(by_hand),
+                "s(n − 1) + f − 2p",
+            )
         )
     return Question(
         "Give the output size of each transposed convolution.",
@@ -133,7 +194,9 @@ def transposed_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Qu
     )
 
 
-def correlate_by_hand(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+def correlate_by_hand(
+    chance: random.Random, evaluate: Evaluate, draw: Draw
+) -> Question:
     """Correlate and convolve a small image with a small kernel."""
     image = [[chance.randint(0, 4) for _ in range(3)] for _ in range(3)]
     kernel = [[chance.randint(-2, 2) for _ in range(2)] for _ in range(2)]
@@ -141,17 +204,25 @@ def correlate_by_hand(chance: random.Random, evaluate: Evaluate, draw: Draw) -> 
     results = []
     for k in (kernel, flipped):
         by_hand = [
-            [sum(image[i + a][j + b] * k[a][b] for a in range(2) for b in range(2)) for j in range(2)] for i in range(2)
+            [
+                sum(image[i + a][j + b] * k[a][b] for a in range(2) for b in range(2))
+                for j in range(2)
+            ]
+            for i in range(2)
         ]
         x = build.reshape(_array(image), (1, 3, 3, 1))
-        graph = build.convolve(x, build.reshape(_array(k), (1, 2, 2, 1)), (1, 1), ((0, 0),) * 2, (1, 1))
+        graph = build.convolve(
+            x, build.reshape(_array(k), (1, 2, 2, 1)), (1, 1), ((0, 0),) * 2, (1, 1)
+        )
         (found,) = evaluate([build.reshape(graph, (2, 2))], {})
         for i in range(2):
             for j in range(2):
                 _confirm("correlation", by_hand[i][j], float(found[i][j]))
         results.append(by_hand)
     items = (
-        Item(words("cross-correlation"), matrix(results[0]), "slide the kernel as it is"),
+        Item(
+            words("cross-correlation"), matrix(results[0]), "slide the kernel as it is"
+        ),
         Item(words("convolution"), matrix(results[1]), "turn the kernel by 180° first"),
     )
     return Question(
@@ -165,7 +236,9 @@ def correlate_by_hand(chance: random.Random, evaluate: Evaluate, draw: Draw) -> 
 # ---------------------------------------------------------------- steps, statistics, probability
 
 
-def optimizer_by_hand(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+def optimizer_by_hand(
+    chance: random.Random, evaluate: Evaluate, draw: Draw
+) -> Question:
     """Take steps of an optimiser with small numbers."""
     kind = chance.choice(["sgd", "momentum", "adagrad", "rmsprop", "adam"])
     gradients = [float(chance.choice([-2, -1, 1, 2, 3])) for _ in range(3)]
@@ -173,14 +246,20 @@ def optimizer_by_hand(chance: random.Random, evaluate: Evaluate, draw: Draw) -> 
     if kind in {"sgd", "momentum"}:
         velocity, theta = Fraction(0), Fraction(0)
         for gradient, found in zip(gradients, walk.parameters, strict=True):
-            velocity = (Fraction(9, 10) if kind == "momentum" else 0) * velocity - Fraction(gradient) / 10
+            velocity = (
+                Fraction(9, 10) if kind == "momentum" else 0
+            ) * velocity - Fraction(gradient) / 10
             theta += velocity
             _confirm(kind, float(theta), float(found))
     rule = walk.rule
-    settings = m.joined([equation(name(key), value(number)) for key, number in walk.settings.items()], m.Operator(", "))
+    settings = m.joined(
+        [equation(name(key), value(number)) for key, number in walk.settings.items()],
+        m.Operator(", "),
+    )
     formulas = [update.formula for update in walk.updates if update.step == 1]
     items = tuple(
-        Item(name(f"theta_{i}"), value(float(found)), f"step t = {i}") for i, found in enumerate(walk.parameters, 1)
+        Item(name(f"theta_{i}"), value(float(found)), f"step t = {i}")
+        for i, found in enumerate(walk.parameters, 1)
     )
     return Question(
         f"{rule.title}: take three steps from θ₀ = 0 (all states 0) with these gradients.",
@@ -190,20 +269,30 @@ def optimizer_by_hand(chance: random.Random, evaluate: Evaluate, draw: Draw) -> 
     )
 
 
-def normalise_by_hand(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Question:
+def normalise_by_hand(
+    chance: random.Random, evaluate: Evaluate, draw: Draw
+) -> Question:
     """Normalise one feature of a batch."""
     middle, spread = chance.randint(-3, 5), chance.choice([1, 2, 3])
     batch = [middle - spread, middle, middle, middle + spread]
     gamma, beta = chance.choice([2, 3]), chance.choice([-1, 1])
     mean, variance = Fraction(sum(batch), 4), Fraction(2 * spread * spread, 4)
     outputs = [gamma * float(x - mean) / math.sqrt(variance) + beta for x in batch]
-    graph = functions.normalize(_array([float(x) for x in batch]), axes=(0,), epsilon=0.0)
-    (found,) = evaluate([build.add(build.multiply(graph, float(gamma)), float(beta))], {})
+    graph = functions.normalize(
+        _array([float(x) for x in batch]), axes=(0,), epsilon=0.0
+    )
+    (found,) = evaluate(
+        [build.add(build.multiply(graph, float(gamma)), float(beta))], {}
+    )
     for by_hand, by_library in zip(outputs, found, strict=True):
         _confirm("normalisation", by_hand, float(by_library))
     items = (
         Item(name("mu"), value(str(mean)), "mean of the batch"),
-        Item(m.Scripts(name("sigma"), upper=m.Number("2")), value(str(variance)), "biased: divide by m"),
+        Item(
+            m.Scripts(name("sigma"), upper=m.Number("2")),
+            value(str(variance)),
+            "biased: divide by m",
+        ),
         Item(name("y"), vector(outputs), "γ x̂ + β"),
     )
     return Question(
@@ -218,11 +307,20 @@ def divergence(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Questio
     """Compute KL divergences between Gaussians."""
     items = []
     for _ in range(3):
-        a, s, b, t = chance.randint(-2, 2), chance.choice([1, 2]), chance.randint(-2, 2), chance.choice([1, 2, 3])
+        a, s, b, t = (
+            chance.randint(-2, 2),
+            chance.choice([1, 2]),
+            chance.randint(-2, 2),
+            chance.choice([1, 2, 3]),
+        )
         by_hand = math.log(t / s) - 0.5 + (s * s + (a - b) ** 2) / (2 * t * t)
         _confirm("divergence", by_hand, _integral(a, s, b, t))
         text = f"KL(N({a}, {s}²) ‖ N({b}, {t}²))".replace("-", "−")
-        items.append(Item(words(text), value(by_hand), "ln(σ₁/σ₀) − ½ + (σ₀² + (μ₁ − μ₀)²)/(2σ₁²)"))
+        items.append(
+            Item(
+                words(text), value(by_hand), "ln(σ₁/σ₀) − ½ + (σ₀² + (μ₁ − μ₀)²)/(2σ₁²)"
+            )
+        )
     return Question(
         "Compute the Kullback–Leibler divergences of these normal distributions.",
         (),
@@ -237,7 +335,9 @@ def _integral(a: float, s: float, b: float, t: float) -> float:
     for i in range(-64 * 12, 64 * 12 + 1):
         x = a + i * step
         q = math.exp(-0.5 * ((x - a) / s) ** 2) / (s * math.sqrt(2 * math.pi))
-        log_ratio = math.log(t / s) - 0.5 * ((x - a) / s) ** 2 + 0.5 * ((x - b) / t) ** 2
+        log_ratio = (
+            math.log(t / s) - 0.5 * ((x - a) / s) ** 2 + 0.5 * ((x - b) / t) ** 2
+        )
         total += q * log_ratio * step
     return total
 
@@ -249,11 +349,18 @@ def evidence_bound(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Que
     q[1] = round(1 - q[0], 10)
     evidence = 0.5 * sum(likelihood)
     posterior = [0.5 * p / evidence for p in likelihood]
-    bound = sum(qi * (math.log(p) + math.log(0.5) - math.log(qi)) for qi, p in zip(q, likelihood, strict=True))
+    bound = sum(
+        qi * (math.log(p) + math.log(0.5) - math.log(qi))
+        for qi, p in zip(q, likelihood, strict=True)
+    )
     gap = sum(qi * math.log(qi / pi) for qi, pi in zip(q, posterior, strict=True))
     _confirm("evidence", math.log(evidence), bound + gap)
     items = (
-        Item(m.row(words("ln p"), m.Fenced(name("x"))), value(math.log(evidence)), "p(x) = Σ p(z)p(x|z)"),
+        Item(
+            m.row(words("ln p"), m.Fenced(name("x"))),
+            value(math.log(evidence)),
+            "p(x) = Σ p(z)p(x|z)",
+        ),
         Item(words("ELBO"), value(bound), "E_q ln p(x|z) − KL(q ‖ p(z))"),
         Item(words("KL(q ‖ p(z|x))"), value(gap), "ln p(x) − ELBO"),
     )
@@ -270,12 +377,29 @@ def initial_variance(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Q
         ("He", 2 / inner, "2/n_in: a rectifier halves the second moment"),
     ]
     grid = [(-12 + i / 64) for i in range(24 * 64 + 1)]
-    rectified = sum(max(0.0, z) ** 2 * math.exp(-z * z / 2) / math.sqrt(2 * math.pi) / 64 for z in grid)
-    _confirm("He keeps the second moment behind a rectifier", 1.0, inner * rows[2][1] * rectified)
+    rectified = sum(
+        max(0.0, z) ** 2 * math.exp(-z * z / 2) / math.sqrt(2 * math.pi) / 64
+        for z in grid
+    )
+    _confirm(
+        "He keeps the second moment behind a rectifier",
+        1.0,
+        inner * rows[2][1] * rectified,
+    )
     bound = math.sqrt(3 * rows[0][1])
-    _confirm("uniform bound", rows[0][1], _number(build.divide(_array(bound * bound), 3.0), evaluate))
+    _confirm(
+        "uniform bound",
+        rows[0][1],
+        _number(build.divide(_array(bound * bound), 3.0), evaluate),
+    )
     items = [Item(words(label), value(number), hint) for label, number, hint in rows]
-    items.append(Item(words("bound a of U(−a, a) for Xavier (average)"), value(bound), "var U(−a, a) = a²/3"))
+    items.append(
+        Item(
+            words("bound a of U(−a, a) for Xavier (average)"),
+            value(bound),
+            "var U(−a, a) = a²/3",
+        )
+    )
     return Question(
         f"A dense layer with n_in = {inner}, n_out = {outer}. Give the variance of its initial weights.",
         (),

@@ -21,7 +21,9 @@ from deltarule.shapes import Dimension, Size
 HINT: Final = 'Use batch="matrices": the whole batch in matrices.'
 _POOLS = frozenset({"max_pool", "average_pool"})
 
-_OVER_AXES: Final[Mapping[Op, Callable[[Node, Sequence[int]], Node]]] = {  # the axes are those of the batch
+_OVER_AXES: Final[
+    Mapping[Op, Callable[[Node, Sequence[int]], Node]]
+] = {  # the axes are those of the batch
     Op.SUM: lambda x, axes: build.sum_over(x, [axis - 1 for axis in axes]),
     Op.MAX: lambda x, axes: build.maximum_over(x, [axis - 1 for axis in axes]),
     Op.CUMULATIVE_SUM: lambda x, axes: build.cumulative_sum(x, axes[0] - 1),
@@ -52,9 +54,18 @@ def one_example(loss: Node, wrt: Sequence[Node]) -> OneExample:
     """
     data = [node for node in inputs([loss]) if node not in wrt and node.rank]
     unknown = [node.shape[0] for node in data if isinstance(node.shape[0], Dimension)]
-    sizes = unknown or [node.shape[0] for node in data if node.rank > 1] or [node.shape[0] for node in data]
+    sizes = (
+        unknown
+        or [node.shape[0] for node in data if node.rank > 1]
+        or [node.shape[0] for node in data]
+    )
     if not sizes:
-        raise GraphError("one example", expected="data with an axis of examples", got="no such input", hint=HINT)
+        raise GraphError(
+            "one example",
+            expected="data with an axis of examples",
+            got="no such input",
+            hint=HINT,
+        )
     size = max(sizes, key=sizes.count)
     batched = [node for node in data if node.shape[0] == size]
     return _Unbatched(loss, batched, size).result()
@@ -68,10 +79,15 @@ class _Unbatched:
     batched: Sequence[Node]
     size: Size
     rows: dict[Node, Node] = field(default_factory=dict)
-    summed: dict[Node, tuple[Node, bool]] = field(default_factory=dict)  # the term of one example, whether divided by N
+    summed: dict[Node, tuple[Node, bool]] = field(
+        default_factory=dict
+    )  # the term of one example, whether divided by N
 
     def result(self) -> OneExample:
-        found = {node: build.input_node(_small(node, self.loss), node.shape[1:], node.dtype) for node in self.batched}
+        found = {
+            node: build.input_node(_small(node, self.loss), node.shape[1:], node.dtype)
+            for node in self.batched
+        }
         self.rows.update(found)
         for node in topological([self.loss]):
             if node in self.rows or node.op in LEAVES:
@@ -86,7 +102,9 @@ class _Unbatched:
         return OneExample(term, found, self.size, mean)
 
     def _refuse(self, node: Node, expected: str) -> None:
-        raise GraphError("one example", expected=expected, got=build.describe(node), hint=HINT)
+        raise GraphError(
+            "one example", expected=expected, got=build.describe(node), hint=HINT
+        )
 
     # ---------------------------------------------------------------- above the sum over the examples
 
@@ -94,9 +112,14 @@ class _Unbatched:
         """Return the term of one example of something linear in the sum, and whether it has been divided by N."""
         known = [self.summed.get(source) for source in node.sources]
         means = [mean for pair in known if pair is not None for mean in (pair[1],)]
-        terms = [source if pair is None else pair[0] for pair, source in zip(known, node.sources, strict=True)]
+        terms = [
+            source if pair is None else pair[0]
+            for pair, source in zip(known, node.sources, strict=True)
+        ]
         if node.op in {Op.NEGATE, Op.CAST, Op.RESHAPE}:
-            return intern(node.op, tuple(terms), dict(node.attributes), node.shape, node.dtype), means[0]
+            return intern(
+                node.op, tuple(terms), dict(node.attributes), node.shape, node.dtype
+            ), means[0]
         if node.op is Op.DIVIDE and known[1] is None:
             divisor, left = self._without_size(node.sources[1])
             if left and means[0]:
@@ -104,8 +127,14 @@ class _Unbatched:
             return build.divide(terms[0], divisor), means[0] or left
         if node.op is Op.MULTIPLY and len(means) == 1:
             return build.multiply(*terms), means[0]
-        if node.op in {Op.ADD, Op.SUBTRACT} and (len(means) == 2 or all(means)) and len(set(means)) == 1:
-            return intern(node.op, tuple(terms), dict(node.attributes), node.shape, node.dtype), means[0]
+        if (
+            node.op in {Op.ADD, Op.SUBTRACT}
+            and (len(means) == 2 or all(means))
+            and len(set(means)) == 1
+        ):
+            return intern(
+                node.op, tuple(terms), dict(node.attributes), node.shape, node.dtype
+            ), means[0]
         self._refuse(node, "a mean over the examples, with a penalty beside it at most")
         return terms[0], False
 
@@ -116,10 +145,17 @@ class _Unbatched:
         if node.op is Op.CONSTANT and isinstance(self.size, int):
             value = float(node.attributes["value"])
             whole = self.size > 1 and value % self.size == 0
-            return (build.constant(value / self.size, node.dtype), True) if whole else (node, False)
+            return (
+                (build.constant(value / self.size, node.dtype), True)
+                if whole
+                else (node, False)
+            )
         if node.op is Op.MULTIPLY:
             left, right = node.sources
-            (a, in_left), (b, in_right) = self._without_size(left), self._without_size(right)
+            (a, in_left), (b, in_right) = (
+                self._without_size(left),
+                self._without_size(right),
+            )
             return build.multiply(a, b), in_left or in_right
         return node, False
 
@@ -150,7 +186,9 @@ class _Unbatched:
             return build.iota(node.shape[1:], node.attributes["axis"] - 1, node.dtype)
         if node.op in ELEMENTWISE:
             sources = tuple(self._lost(source) for source in node.sources)
-            return intern(node.op, sources, dict(node.attributes), node.shape[1:], node.dtype)
+            return intern(
+                node.op, sources, dict(node.attributes), node.shape[1:], node.dtype
+            )
         self._refuse(node, "values that do not differ from example to example")
         return node
 
@@ -172,15 +210,27 @@ class _Unbatched:
         if node.op in _OVER_AXES and 0 not in _axes(node):
             return _OVER_AXES[node.op](x, _axes(node))
         if node.op is Op.SLICE and node.shape[0] == sources[0].shape[0]:
-            return build.slice_axes(x, given["starts"][1:], given["stops"][1:], given["steps"][1:])
+            return build.slice_axes(
+                x, given["starts"][1:], given["stops"][1:], given["steps"][1:]
+            )
         if node.op is Op.CONCATENATE and given["axis"]:
-            return build.concatenate([self._lost(source) for source in sources], given["axis"] - 1)
+            return build.concatenate(
+                [self._lost(source) for source in sources], given["axis"] - 1
+            )
         if node.op is Op.GATHER and sources[0] not in self.rows and given["axis"] == 0:
             return build.gather(sources[0], self.rows[sources[1]], 0)
         if node.op is Op.CONVOLVE and sources[1] not in self.rows:
             one = build.reshape(x, (1, *x.shape))
-            return build.reshape(intern(node.op, (one, sources[1]), dict(given), (1, *node.shape[1:]), node.dtype),
-                                 node.shape[1:])  # fmt: skip
+            return build.reshape(
+                intern(
+                    node.op,
+                    (one, sources[1]),
+                    dict(given),
+                    (1, *node.shape[1:]),
+                    node.dtype,
+                ),
+                node.shape[1:],
+            )
         self._refuse(node, "steps that treat every example by itself")
         return node
 
@@ -199,11 +249,15 @@ class _Unbatched:
 
     def _call(self, node: Node) -> Node:
         name = str(node.attributes["function"])
-        settings = {key: value for key, value in node.attributes.items() if key != "function"}
+        settings = {
+            key: value for key, value in node.attributes.items() if key != "function"
+        }
         make = getattr(f, name)
         if name in _POOLS:
             x = self.rows[node.sources[0]]
-            return build.reshape(make(build.reshape(x, (1, *x.shape)), **settings), node.shape[1:])
+            return build.reshape(
+                make(build.reshape(x, (1, *x.shape)), **settings), node.shape[1:]
+            )
         axes = settings.get("axes", (settings["axis"],) if "axis" in settings else ())
         if 0 in axes:
             self._refuse(node, "steps that treat every example by itself")

@@ -55,7 +55,9 @@ class Derivation:
 
     @property
     def _backward(self) -> list[Line]:
-        short = self.derived.detail == "answers" and len(self.derived.closed) == len(self.derived.wrt)
+        short = self.derived.detail == "answers" and len(self.derived.closed) == len(
+            self.derived.wrt
+        )
         lines = self.derived.closed if short else self.derived.backward
         return in_layout(lines, self.derived.layout)
 
@@ -69,50 +71,85 @@ class Derivation:
         """
         wanted = [line for line in self.derived.backward if line.wanted]
         for line in in_layout([*self.derived.closed, *wanted], self.derived.layout):
-            if name in (line.name, to_text(page.entry(line, self.derived.loss_name).left)):
+            if name in (
+                line.name,
+                to_text(page.entry(line, self.derived.loss_name).left),
+            ):
                 return to_text(page.entry(line, self.derived.loss_name).right)
-        raise KeyError(f"{name}: expected one of {', '.join(line.name for line in wanted)}")
+        raise KeyError(
+            f"{name}: expected one of {', '.join(line.name for line in wanted)}"
+        )
 
     def check(
-        self, evaluate: Evaluate | None = None, draw: Draw | None = None, points: int | None = None
+        self,
+        evaluate: Evaluate | None = None,
+        draw: Draw | None = None,
+        points: int | None = None,
     ) -> CheckReport:
         """Evaluate every line at random points in float64, against central differences and the engine.
 
         Without ``points``: 20, and fewer where there are many lines.
         """
         if points is not None and (not isinstance(points, int) or points < 1):
-            raise ArgumentError("check points", expected="a whole number from 1", got=repr(points))
+            raise ArgumentError(
+                "check points", expected="a whole number from 1", got=repr(points)
+            )
         run, rng = evaluate or self._evaluate, draw or self._draw
         if run is None or rng is None:
-            raise ArgumentError("check", expected="an evaluator and a source of random values", got="none")
+            raise ArgumentError(
+                "check",
+                expected="an evaluator and a source of random values",
+                got="none",
+            )
         layout = self.derived.layout
-        backward, closed_forms = in_layout(self.derived.backward, layout), in_layout(self.derived.closed, layout)
+        backward, closed_forms = (
+            in_layout(self.derived.backward, layout),
+            in_layout(self.derived.closed, layout),
+        )
         lines = [*self.derived.forward, *backward, *closed_forms]
         loss = self.derived.loss_name
         labels = [to_text(page.entry(line, loss).left) for line in lines]
         closed = len(closed_forms)
-        labels[len(labels) - closed :] = [f"{label} closed" for label in labels[len(labels) - closed :]]
-        self._report = check_lines(self.derived, lines, labels, run, rng, points, closed)
+        labels[len(labels) - closed :] = [
+            f"{label} closed" for label in labels[len(labels) - closed :]
+        ]
+        self._report = check_lines(
+            self.derived, lines, labels, run, rng, points, closed
+        )
         if self._batch is not None:
             rows = self._batch.check(self.derived, run, rng)
             more = tuple(f"∂J/∂{to_text(symbol(row.line.name))}" for row in rows)
-            self._report = CheckReport((*self._report.rows, *rows), (*self._report.labels, *more), self._report.points)
+            self._report = CheckReport(
+                (*self._report.rows, *rows),
+                (*self._report.labels, *more),
+                self._report.points,
+            )
         return self._report
 
     def _of_batch(self) -> page.Batch | None:
-        return None if self._batch is None else (self._batch.title, self._batch.entries(self.derived))
+        return (
+            None
+            if self._batch is None
+            else (self._batch.title, self._batch.entries(self.derived))
+        )
 
     def components(self) -> str:
         """Return the backward lines in index notation, beside the matrix form: (∂L/∂W₁)ᵢⱼ = (δ₁)ᵢ xⱼ."""
         return components.page(self.derived.backward, self.derived.loss_name)
 
     def _conclusion(self) -> str:
-        if self._report is None and self._evaluate is not None and self._draw is not None:
+        if (
+            self._report is None
+            and self._evaluate is not None
+            and self._draw is not None
+        ):
             self.check()
         return "" if self._report is None else self._report.summary
 
     def __str__(self) -> str:
-        return page.text(self.derived, self._backward, self._conclusion(), self._of_batch())
+        return page.text(
+            self.derived, self._backward, self._conclusion(), self._of_batch()
+        )
 
     def __repr__(self) -> str:
         return str(self)
@@ -120,24 +157,40 @@ class Derivation:
     @checks_flags
     def latex(self, standalone: bool = False) -> str:
         """Return LaTeX: two ``align*`` environments, or with ``standalone`` a whole document."""
-        return document.latex(self.derived, self._backward, self._conclusion(), standalone, self._of_batch())
+        return document.latex(
+            self.derived,
+            self._backward,
+            self._conclusion(),
+            standalone,
+            self._of_batch(),
+        )
 
     def html(self) -> str:
         """Return one HTML page; the formulas are MathML, readable without JavaScript or network."""
-        return document.html(self.derived, self._backward, self._conclusion(), self._of_batch())
+        return document.html(
+            self.derived, self._backward, self._conclusion(), self._of_batch()
+        )
 
     def graph_svg(self, given: Mapping[Any, Any] | None = None) -> str:
         """Draw the computational graph; with values, forward numbers stand above the edges and gradients below."""
         held = {symbol.node for symbol in self.derived.inputs} <= set(self._known)
-        return diagram.svg(self.derived, self.at(given) if given is not None or held else None)
+        return diagram.svg(
+            self.derived, self.at(given) if given is not None or held else None
+        )
 
     def _repr_html_(self) -> str:
-        return document.fragment(self.derived, self._backward, self._conclusion(), self._of_batch())
+        return document.fragment(
+            self.derived, self._backward, self._conclusion(), self._of_batch()
+        )
 
     def _repr_latex_(self) -> str:
-        return document.latex(self.derived, self._backward, self._conclusion(), batch=self._of_batch())
+        return document.latex(
+            self.derived, self._backward, self._conclusion(), batch=self._of_batch()
+        )
 
-    def at(self, given: Mapping[Any, Any] | None = None, evaluate: Evaluate | None = None) -> values.Example:
+    def at(
+        self, given: Mapping[Any, Any] | None = None, evaluate: Evaluate | None = None
+    ) -> values.Example:
         """Return the lines with the numbers of one example.
 
         ``given`` maps inputs (by name, tensor or node) to values; tensors that hold a value need none.
@@ -150,13 +203,23 @@ class Derivation:
         if run is None:
             raise ArgumentError("at", expected="an evaluator", got="none")
         if given is not None and not isinstance(given, Mapping):
-            raise ArgumentError("at", expected="a mapping from names to values", got=type(given).__name__)
+            raise ArgumentError(
+                "at",
+                expected="a mapping from names to values",
+                got=type(given).__name__,
+            )
         by_name = {symbol.name: symbol.node for symbol in self.derived.inputs}
         found = dict(self._known)
         for key, value in (given or {}).items():
-            node = by_name.get(canonical(key)) if isinstance(key, str) else getattr(key, "node", key)
+            node = (
+                by_name.get(canonical(key))
+                if isinstance(key, str)
+                else getattr(key, "node", key)
+            )
             if not isinstance(node, Node):
-                raise ArgumentError("at", expected=f"names among {', '.join(by_name)}", got=repr(key))
+                raise ArgumentError(
+                    "at", expected=f"names among {', '.join(by_name)}", got=repr(key)
+                )
             found[node] = value
         return values.example(self.derived, self._backward, found, run)
 
@@ -195,14 +258,24 @@ def derive(
         GraphError: the loss is not a scalar.
     """
     if style not in STYLES:
-        raise ArgumentError("derive style", expected=f"one of {', '.join(STYLES)}", got=repr(style))
+        raise ArgumentError(
+            "derive style", expected=f"one of {', '.join(STYLES)}", got=repr(style)
+        )
     if batch not in {"matrices", "example"}:
-        raise ArgumentError("derive batch", expected='"matrices" or "example"', got=repr(batch))
+        raise ArgumentError(
+            "derive batch", expected='"matrices" or "example"', got=repr(batch)
+        )
     if batch == "matrices":
-        derived = Deriver(loss, wrt, names or {}, layout, detail, STYLES[style]).derive()
+        derived = Deriver(
+            loss, wrt, names or {}, layout, detail, STYLES[style]
+        ).derive()
         return Derivation(derived, evaluate, draw, known)
     example = one_example(loss, wrt)
     kept = {node: name for node, name in (names or {}).items() if node in wrt}
     derived = Deriver(example.loss, wrt, kept, layout, detail, STYLES[style]).derive()
-    held = {node: value for node, value in (known or {}).items() if node not in example.inputs}
+    held = {
+        node: value
+        for node, value in (known or {}).items()
+        if node not in example.inputs
+    }
     return Derivation(derived, evaluate, draw, held, Batch(loss, example))

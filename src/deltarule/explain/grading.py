@@ -74,8 +74,14 @@ def grade(
         ArgumentError: an answer that cannot be read; the message shows the place and what was expected.
     """
     if layout not in {"denominator", "numerator"}:
-        raise ArgumentError("grade layout", expected='"denominator" or "numerator"', got=repr(layout))
-    variables = list(dict.fromkeys([wrt, *(parameters if parameters is not None else likely_parameters(loss))]))
+        raise ArgumentError(
+            "grade layout", expected='"denominator" or "numerator"', got=repr(layout)
+        )
+    variables = list(
+        dict.fromkeys(
+            [wrt, *(parameters if parameters is not None else likely_parameters(loss))]
+        )
+    )
     ordered = [node for node in inputs([loss]) if node in variables]
     ordered += [node for node in variables if node not in ordered]
     derived = Deriver(loss, ordered, names or {}, "denominator", "every").derive()
@@ -86,12 +92,22 @@ def grade(
 def likely_parameters(loss: Node) -> list[Node]:
     """Return the inputs that are not data by their name."""
     found = [node for node in inputs([loss]) if node.dtype.is_float]
-    return [n for n in found if not re.match(r"([xXyYt]|target|label)", canonical(str(n.attributes["name"])))]
+    return [
+        n
+        for n in found
+        if not re.match(r"([xXyYt]|target|label)", canonical(str(n.attributes["name"])))
+    ]
 
 
 class _Grader:
     def __init__(
-        self, derived: Derived, steps: Derived, wrt: Node, layout: Layout, evaluate: Evaluate, draw: Draw
+        self,
+        derived: Derived,
+        steps: Derived,
+        wrt: Node,
+        layout: Layout,
+        evaluate: Evaluate,
+        draw: Draw,
     ) -> None:
         self._lines = [steps.backward, derived.backward]
         self._derived = derived
@@ -111,7 +127,9 @@ class _Grader:
         try:
             node = self._read(answer, language)
         except ShapeError as error:
-            return Grade(False, "shape", self._wanted.number, f"The sizes do not fit. {error}")
+            return Grade(
+                False, "shape", self._wanted.number, f"The sizes do not fit. {error}"
+            )
         return self._compare(node, truth)
 
     def _truth(self) -> Node:
@@ -122,7 +140,11 @@ class _Grader:
 
     def _read(self, answer: str, language: str) -> Node:
         if language not in {"auto", "latex", "mathematics", "python"}:
-            raise ArgumentError("grade language", expected="auto, latex, mathematics or python", got=repr(language))
+            raise ArgumentError(
+                "grade language",
+                expected="auto, latex, mathematics or python",
+                got=repr(language),
+            )
         if language == "python" or (language == "auto" and is_python(answer)):
             nodes = {name: symbol.node for name, symbol in self.known.items()}
             built = build_answer(answer, nodes)
@@ -144,7 +166,9 @@ class _Grader:
             *(c.node for c in candidates),
             *([turned] if turned is not None else []),
         ]
-        precise = Precise(list(dict.fromkeys(roots)), self._evaluate, self._draw, self._derived.loss)
+        precise = Precise(
+            list(dict.fromkeys(roots)), self._evaluate, self._draw, self._derived.loss
+        )
         sample = _Sample(precise)
         if sample.agrees(answer, truth):
             return Grade(True, "equal", None, f"This is {self._name}.")
@@ -158,7 +182,9 @@ class _Grader:
                 found.setdefault(mistake.node, mistake)
         return list(found.values())
 
-    def _diagnose(self, sample: _Sample, answer: Node, truth: Node, candidates: Sequence[Mistake]) -> Grade:
+    def _diagnose(
+        self, sample: _Sample, answer: Node, truth: Node, candidates: Sequence[Mistake]
+    ) -> Grade:
         head = f"This is not {self._name}."
         expected, got = _shape_text(truth.shape), _shape_text(answer.shape)
         other = "numerator" if self._layout == "denominator" else "denominator"
@@ -170,7 +196,9 @@ class _Grader:
             if flipped:
                 remark = f" Your shape is {got}, the gradient is {expected}: you have the transposed ({other}) layout."
                 if sample.agrees(shown, truth):
-                    return Grade(False, "transposed", self._wanted.number, head + remark)
+                    return Grade(
+                        False, "transposed", self._wanted.number, head + remark
+                    )
                 remark += " Transposed, it still differs:"
             ratio = sample.ratio(shown, truth)
             if ratio is not None:
@@ -179,7 +207,11 @@ class _Grader:
                 factor = sample.ratio(shown, mistake.node)
                 if factor is None:
                     continue
-                scaled = "" if abs(factor - 1) < _EQUAL else f" and the whole is multiplied by {_factor_text(factor)}"
+                scaled = (
+                    ""
+                    if abs(factor - 1) < _EQUAL
+                    else f" and the whole is multiplied by {_factor_text(factor)}"
+                )
                 return Grade(
                     False,
                     mistake.kind,
@@ -188,7 +220,12 @@ class _Grader:
                 )
         if not _same_shape(answer.shape, truth.shape):
             line = self._wanted.number
-            return Grade(False, "shape", line, f"{head} Your shape is {got}, {self._name} has the shape {expected}.")
+            return Grade(
+                False,
+                "shape",
+                line,
+                f"{head} Your shape is {got}, {self._name} has the shape {expected}.",
+            )
         return self._unknown(sample, answer, truth, head)
 
     def _unknown(self, sample: _Sample, answer: Node, truth: Node, head: str) -> Grade:
@@ -204,7 +241,11 @@ class _Grader:
     def _scaled(self, ratio: float, sample: _Sample, head: str) -> Grade:
         """Name a constant factor: a sign, ½, 2, 1/m."""
         line = self._lines[0][0].number
-        data = {s.node for s in self._derived.inputs if s.node not in self._derived.wrt and s.node.rank >= 2}
+        data = {
+            s.node
+            for s in self._derived.inputs
+            if s.node not in self._derived.wrt and s.node.rank >= 2
+        }
         sizes = {size_ for size_ in sample.first_sizes(data) if size_ > 1}
         if ratio == 0:
             return Grade(False, "factor", line, f"{head} Your answer is 0.")
@@ -228,7 +269,12 @@ class _Grader:
                         line,
                         f"{head} There is a factor 1/{_size_name(self._derived, examples)} too many.",
                     )
-        return Grade(False, "factor", line, f"{head} It is {_factor_text(ratio)} times the gradient.")
+        return Grade(
+            False,
+            "factor",
+            line,
+            f"{head} It is {_factor_text(ratio)} times the gradient.",
+        )
 
     # ---------------------------------------------------------------- functions
 
@@ -238,7 +284,9 @@ class _Grader:
         missing = [name for name in wanted if canonical(name) not in self.known]
         if missing:
             raise ArgumentError(
-                "answer", expected=f"arguments among {', '.join(sorted(self.known))}", got=", ".join(missing)
+                "answer",
+                expected=f"arguments among {', '.join(sorted(self.known))}",
+                got=", ".join(missing),
             )
         nodes = [self.known[canonical(name)].node for name in wanted]
         roots = list(dict.fromkeys([self._derived.loss, truth, *nodes]))
@@ -254,8 +302,12 @@ class _Grader:
 
         def called(given: Mapping[Node, Any]) -> dict[Node, Any]:
             value = answer(*precise.values(twins, given))
-            flat = build.input_node("raw", tuple(getattr(value, "shape", ())), dtypes.FLOAT64)
-            (shaped,) = precise.values([build.reshape(flat, stand_in.shape)], {flat: value + 0.0})
+            flat = build.input_node(
+                "raw", tuple(getattr(value, "shape", ())), dtypes.FLOAT64
+            )
+            (shaped,) = precise.values(
+                [build.reshape(flat, stand_in.shape)], {flat: value + 0.0}
+            )
             return {stand_in: shaped}
 
         sample = _Sample(precise, called, stand_in)
@@ -282,10 +334,14 @@ class _Sample:
 
     def first_sizes(self, nodes: set[Node]) -> set[int]:
         """Return the numbers of examples in data."""
-        return {int(self._precise[node].shape[0]) for node in nodes if node in self._precise}
+        return {
+            int(self._precise[node].shape[0]) for node in nodes if node in self._precise
+        }
 
     def _twin(self, node: Node) -> Node:
-        if node is self._stand_in or (node.sources and node.sources[0] is self._stand_in):
+        if node is self._stand_in or (
+            node.sources and node.sources[0] is self._stand_in
+        ):
             return node
         return self._precise[node]
 
@@ -300,15 +356,27 @@ class _Sample:
         if ratios is None or not ratios:
             return None
         first = ratios[0]
-        return first if all(abs(value - first) < _EQUAL * max(1.0, abs(first)) for value in ratios) else None
+        return (
+            first
+            if all(
+                abs(value - first) < _EQUAL * max(1.0, abs(first)) for value in ratios
+            )
+            else None
+        )
 
     def _ratio(self, left: Node, right: Node) -> list[float] | None:
         """Return left/right at each point if they are proportional there."""
         if not _same_shape(left.shape, right.shape):
             return None
-        a, b = self._twin(left), build.reshape(self._twin(right), self._twin(left).shape)
+        a, b = (
+            self._twin(left),
+            build.reshape(self._twin(right), self._twin(left).shape),
+        )
         dot = build.sum_over(build.multiply(a, b))
-        square, own = build.sum_over(build.multiply(b, b)), build.sum_over(build.multiply(a, a))
+        square, own = (
+            build.sum_over(build.multiply(b, b)),
+            build.sum_over(build.multiply(a, a)),
+        )
         ratios: list[float] = []
         usable = zeros = 0
         for given in self._points:
@@ -329,13 +397,18 @@ class _Sample:
             return [1.0]
         if usable < 2:
             raise DataError(
-                "grade", expected="finite, non-zero gradients at random points", got=f"{usable} of {_POINTS}"
+                "grade",
+                expected="finite, non-zero gradients at random points",
+                got=f"{usable} of {_POINTS}",
             )
         return ratios
 
     def share_of_wrong(self, left: Node, right: Node) -> str:
         """Say how many entries differ at the first point."""
-        a, b = self._twin(left), build.reshape(self._twin(right), self._twin(left).shape)
+        a, b = (
+            self._twin(left),
+            build.reshape(self._twin(right), self._twin(left).shape),
+        )
         differs = build.less(1e-8, build.absolute(build.subtract(a, b)))
         count = build.sum_over(build.cast(differs, dtypes.FLOAT64))
         (wrong,) = self._precise.numbers([count], self._points[0])
@@ -348,7 +421,11 @@ def _sentence(text: str) -> str:
 
 
 def _turned(node: Node) -> Node | None:
-    return build.matrix_transpose(node) if node.rank == 2 and not is_number(node.shape) else None
+    return (
+        build.matrix_transpose(node)
+        if node.rank == 2 and not is_number(node.shape)
+        else None
+    )
 
 
 def _same_shape(left: Shape, right: Shape) -> bool:
@@ -380,18 +457,36 @@ def _vocabulary(*derivations: Derived) -> dict[str, Symbol]:
         for symbol in (*derived.drawn, *derived.inputs):
             known[canonical(symbol.name)] = symbol
         for line in derived.forward:
-            known.setdefault(canonical(line.name), Symbol(line.name, matrix_shape(line.node.shape), line.node))
+            known.setdefault(
+                canonical(line.name),
+                Symbol(line.name, matrix_shape(line.node.shape), line.node),
+            )
         for line in derived.backward:
-            own = Symbol(f"d{derived.loss_name}/d{line.name}", matrix_shape(line.value.shape), line.value)
+            own = Symbol(
+                f"d{derived.loss_name}/d{line.name}",
+                matrix_shape(line.value.shape),
+                line.value,
+            )
             if not line.wanted:
                 known.setdefault(f"d{derived.loss_name}/d{canonical(line.name)}", own)
-            if line.alias is not None and not line.alias.name.startswith("d" + derived.loss_name + "/"):
+            if line.alias is not None and not line.alias.name.startswith(
+                "d" + derived.loss_name + "/"
+            ):
                 known.setdefault(canonical(line.alias.name), line.alias)
     before = [line for line in derivations[0].forward[:-1] if line.node.dtype.is_float]
-    if before and not {"y_hat", "Y_hat"} & set(known):  # the prediction by its usual name
-        output = Symbol(before[-1].name, matrix_shape(before[-1].node.shape), before[-1].node)
+    if before and not {"y_hat", "Y_hat"} & set(
+        known
+    ):  # the prediction by its usual name
+        output = Symbol(
+            before[-1].name, matrix_shape(before[-1].node.shape), before[-1].node
+        )
         known |= {"y_hat": output, "Y_hat": output}
-    batch = [part for symbol in derivations[0].inputs for part in symbol.node.shape[:1] if len(symbol.node.shape) == 2]
+    batch = [
+        part
+        for symbol in derivations[0].inputs
+        for part in symbol.node.shape[:1]
+        if len(symbol.node.shape) == 2
+    ]
     if batch:
         count = build.size((batch[0],), (0,), derivations[0].loss.dtype)
         for name in ("m", "N", "n"):

@@ -7,17 +7,15 @@ element by element; ``*`` is whichever of the two fits. ᵀ, ^T, ^\top and ' tra
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from deltarule import dtypes
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.explain import latex
 from deltarule.explain.algebra import (
     add,
     common_shape,
-    diagonal,
     divide,
     exact,
     matmul,
@@ -25,19 +23,31 @@ from deltarule.explain.algebra import (
     negate,
     number,
     power,
-    total,
     transpose,
 )
+from deltarule.explain.known_functions import FUNCTIONS, norm, parameter_node
 from deltarule.explain.names import canonical
 from deltarule.explain.term import Apply, Indicator, Symbol, Term, is_number
-from deltarule.graph import build, functions
-from deltarule.graph.node import Node
+from deltarule.graph import build
 from deltarule.shapes import Shape, show
 
-_NAME = re.compile(r"[A-Za-zͰ-Ͽ\u1d00-\u1dbf𝟙ℓ][\u0300-\u036f]*(?:_\{[^{}]*\}|_[A-Za-z0-9]+|[₀-₉ₐ-ₜᵢᵣᵤᵥⱼ]+)*'*")
+_NAME = re.compile(
+    r"[A-Za-zͰ-Ͽ\u1d00-\u1dbf𝟙ℓ][\u0300-\u036f]*(?:_\{[^{}]*\}|_[A-Za-z0-9]+|[₀-₉ₐ-ₜᵢᵣᵤᵥⱼ]+)*'*"
+)
 _WORD = re.compile(r"[A-Za-z]+")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+")
-_RELATIONS = {">": ">", "<": "<", "≥": "≥", "≤": "≤", ">=": "≥", "<=": "≤", "==": "=", "=": "=", "≠": "≠", "!=": "≠"}
+_RELATIONS = {
+    ">": ">",
+    "<": "<",
+    "≥": "≥",
+    "≤": "≤",
+    ">=": "≥",
+    "<=": "≤",
+    "==": "=",
+    "=": "=",
+    "≠": "≠",
+    "!=": "≠",
+}
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _SIGNS = ("<=", ">=", "==", "!=", "**", "@")
 
@@ -51,88 +61,21 @@ class Token:
     at: int
 
 
-def _parameter(name: str, shape: Shape) -> Node:
-    return build.input_node(name, shape, dtypes.FLOAT64)
-
-
-def _element_wise(build_node: Callable[[Node], Node]) -> Callable[[str, Term], Term]:
-    def make(name: str, argument: Term) -> Term:
-        shape = argument.shape or ()
-        parameter = _parameter("x", shape)
-        return Apply(name, (argument,), shape, build_node(parameter), (parameter,))
-
-    return make
-
-
-def _softmax(name: str, argument: Term) -> Term:
-    parameter = _parameter("x", argument.shape)
-    axis = 0 if argument.shape[1:] == (1,) else len(argument.shape) - 1
-    return Apply(name, (argument,), argument.shape, functions.softmax(parameter, axis=axis), (parameter,))
-
-
-def _step(name: str, argument: Term) -> Term:
-    return Indicator(">", argument, number(Fraction(0)), argument.shape)
-
-
-def _slope(function: Callable[[Term], Term]) -> Callable[[str, Term], Term]:
-    return lambda name, argument: function(argument)
-
-
-def _sigmoid(argument: Term) -> Term:
-    return _element_wise(functions.sigmoid)("sigmoid", argument)
-
-
-def _tanh(argument: Term) -> Term:
-    return _element_wise(build.tanh)("tanh", argument)
-
-
-def _norm(name: str, argument: Term) -> Term:
-    return power(total(multiply(argument, argument)), Fraction(1, 2))
-
-
-def _trace(name: str, argument: Term) -> Term:
-    size = argument.shape[0]
-    parameter = _parameter("A", argument.shape)
-    on = build.equal(build.iota(argument.shape, 0), build.iota(argument.shape, 1))
-    body = build.sum_over(build.where(on, parameter, 0.0))
-    if argument.shape != (size, size):
-        raise ShapeError("tr", expected="a square matrix", got=show(argument.shape))
-    return Apply("tr", (argument,), (), body, (parameter,))
-
-
-FUNCTIONS: dict[str, Callable[[str, Term], Term]] = {
-    "sigma": lambda name, x: _sigmoid(x),
-    "sigmoid": lambda name, x: _sigmoid(x),
-    "tanh": lambda name, x: _tanh(x),
-    "relu": _element_wise(functions.relu),
-    "exp": _element_wise(build.exp),
-    "log": _element_wise(build.log),
-    "ln": _element_wise(build.log),
-    "abs": _element_wise(build.absolute),
-    "sign": _element_wise(build.sign),
-    "sgn": _element_wise(build.sign),
-    "sqrt": lambda name, x: power(x, Fraction(1, 2)),
-    "sin": _element_wise(build.sin),
-    "cos": _element_wise(build.cos),
-    "softplus": _element_wise(functions.softplus),
-    "gelu": lambda name, x: _element_wise(lambda p: functions.gelu(p, approximate=False))(name, x),
-    "silu": _element_wise(functions.silu),
-    "softmax": _softmax,
-    "diag": lambda name, x: diagonal(x if x.shape[1:] == (1,) else transpose(x)),
-    "sum": lambda name, x: total(x),
-    "Sigma": lambda name, x: total(x),
-    "norm": _norm,
-    "tr": _trace,
-    "trace": _trace,
-    "step": _step,
-    "I": _step,
-    "sigma'": _slope(lambda x: multiply(_sigmoid(x), add(number(Fraction(1), x.shape), negate(_sigmoid(x))))),
-    "sigmoid'": _slope(lambda x: multiply(_sigmoid(x), add(number(Fraction(1), x.shape), negate(_sigmoid(x))))),
-    "tanh'": _slope(lambda x: add(number(Fraction(1), x.shape), negate(multiply(_tanh(x), _tanh(x))))),
-    "relu'": _step,
-}
 _MOST_CHARACTERS, _MOST_BRACKETS = 4000, 50
-_PREFIX = {"log", "ln", "exp", "tanh", "sin", "cos", "sum", "Sigma", "diag", "sign", "sgn", "tr"}
+_PREFIX = {
+    "log",
+    "ln",
+    "exp",
+    "tanh",
+    "sin",
+    "cos",
+    "sum",
+    "Sigma",
+    "diag",
+    "sign",
+    "sgn",
+    "tr",
+}
 
 
 def parse(text: str, known: Mapping[str, Symbol]) -> Term:
@@ -144,21 +87,37 @@ def parse(text: str, known: Mapping[str, Symbol]) -> Term:
     """
     _check_extent(text)
     plain = latex.to_plain(text) if "\\" in text else text
-    plain = re.sub(r"\^\s*(?:\{\s*T\s*\}|\(\s*T\s*\)|T(?![A-Za-z])|⊤|⊺)|\.T(?![A-Za-z])", "ᵀ", _right_side(plain))
-    plain = re.sub(r"[½¼¾]", lambda match: {"½": "(1/2)", "¼": "(1/4)", "¾": "(3/4)"}[match.group()], plain)
+    plain = re.sub(
+        r"\^\s*(?:\{\s*T\s*\}|\(\s*T\s*\)|T(?![A-Za-z])|⊤|⊺)|\.T(?![A-Za-z])",
+        "ᵀ",
+        _right_side(plain),
+    )
+    plain = re.sub(
+        r"[½¼¾]",
+        lambda match: {"½": "(1/2)", "¼": "(1/4)", "¾": "(3/4)"}[match.group()],
+        plain,
+    )
     return _Parser(plain, known).whole()
 
 
 def _check_extent(text: str) -> None:
     """Refuse what no person writes by hand: it would only exhaust the reader."""
     if len(text) > _MOST_CHARACTERS:
-        raise ArgumentError("formula", expected=f"at most {_MOST_CHARACTERS} characters", got=str(len(text)))
+        raise ArgumentError(
+            "formula",
+            expected=f"at most {_MOST_CHARACTERS} characters",
+            got=str(len(text)),
+        )
     depth = deepest = 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")
         deepest = max(deepest, depth)
     if deepest > _MOST_BRACKETS:
-        raise ArgumentError("formula", expected=f"brackets at most {_MOST_BRACKETS} deep", got=str(deepest))
+        raise ArgumentError(
+            "formula",
+            expected=f"brackets at most {_MOST_BRACKETS} deep",
+            got=str(deepest),
+        )
 
 
 def _right_side(text: str) -> str:
@@ -192,7 +151,11 @@ class _Parser:
     def _token(self, at: int) -> Token:
         rest = self._text[at:]
         derivative = re.match(r"∂\s*(\w+)\s*/\s*∂\s*(" + _NAME.pattern + ")", rest)
-        if derivative and f"d{derivative.group(1)}/d{canonical(derivative.group(2))}" in self._known:
+        if (
+            derivative
+            and f"d{derivative.group(1)}/d{canonical(derivative.group(2))}"
+            in self._known
+        ):
             return Token("name", derivative.group(0), at)
         match = _NUMBER.match(rest)
         if match:
@@ -203,7 +166,11 @@ class _Parser:
         raised = re.match(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀ]+", rest)
         if raised:
             return Token(
-                "superscript", raised.group()[0] if raised.group()[0] == "ᵀ" else raised.group().rstrip("ᵀ"), at
+                "superscript",
+                raised.group()[0]
+                if raised.group()[0] == "ᵀ"
+                else raised.group().rstrip("ᵀ"),
+                at,
             )
         name = self._longest_name(rest)
         if name:
@@ -220,12 +187,16 @@ class _Parser:
         limit = min(len(rest), 24)
         for length in range(limit, 0, -1):
             piece = rest[:length]
-            if not re.fullmatch(r"[\w\u0300-\u036f{}'′𝟙ℓ]+", piece) or piece.count("{") != piece.count("}"):
+            if not re.fullmatch(r"[\w\u0300-\u036f{}'′𝟙ℓ]+", piece) or piece.count(
+                "{"
+            ) != piece.count("}"):
                 continue
             if not (piece[0].isalpha() or piece[0] in "𝟙"):
                 continue
             following = rest[length : length + 1]
-            if re.fullmatch(r"[\u0300-\u036f]", following or " ") or self._splits_word(piece, following):
+            if re.fullmatch(r"[\u0300-\u036f]", following or " ") or self._splits_word(
+                piece, following
+            ):
                 continue
             name = canonical(piece)
             if name in self._known or self._is_function(piece):
@@ -234,9 +205,16 @@ class _Parser:
 
     def _splits_word(self, piece: str, following: str) -> bool:
         """Whether a name would end inside an ASCII word or before its own index."""
-        if following in {"_"} or (following and following in "₀₁₂₃₄₅₆₇₈₉" and piece[-1].isalpha()):
+        if following in {"_"} or (
+            following and following in "₀₁₂₃₄₅₆₇₈₉" and piece[-1].isalpha()
+        ):
             return canonical(piece) not in self._known or following == "_"
-        return bool(following) and following.isdigit() and following.isascii() and piece[-1].isalpha()
+        return (
+            bool(following)
+            and following.isdigit()
+            and following.isascii()
+            and piece[-1].isalpha()
+        )
 
     def _is_function(self, name: str) -> bool:
         if canonical(name) in self._known:
@@ -266,7 +244,9 @@ class _Parser:
 
     def _expect(self, text: str) -> None:
         if not self._accept(text):
-            self._fail(self._token_here.at, f'"{text}"', self._token_here.text or "the end")
+            self._fail(
+                self._token_here.at, f'"{text}"', self._token_here.text or "the end"
+            )
 
     def _fail(self, at: int, expected: str, got: str) -> None:
         names = ", ".join(sorted(name for name in self._known if "/" not in name)[:24])
@@ -283,7 +263,9 @@ class _Parser:
         """Parse the text to its end."""
         term = self._sum()
         if self._token_here.kind != "end":
-            self._fail(self._token_here.at, "an operator or the end", self._token_here.text)
+            self._fail(
+                self._token_here.at, "an operator or the end", self._token_here.text
+            )
         return term
 
     def _sum(self) -> Term:
@@ -351,7 +333,9 @@ class _Parser:
             token = self._token_here
             if token.kind == "superscript":
                 self._take()
-                result = self._raised(result, token.text.translate(_SUPERSCRIPTS), token.at)
+                result = self._raised(
+                    result, token.text.translate(_SUPERSCRIPTS), token.at
+                )
             elif self._accept("^", "**"):
                 result = self._raised(result, self._exponent(), token.at)
             elif self._accept("'", "′"):
@@ -378,7 +362,9 @@ class _Parser:
         return ""
 
     def _raised(self, base: Term, exponent: str, at: int) -> Term:
-        if exponent in {"T", "⊤", "⊺", "ᵀ", "top"} or (exponent == "t" and "t" not in self._known):
+        if exponent in {"T", "⊤", "⊺", "ᵀ", "top"} or (
+            exponent == "t" and "t" not in self._known
+        ):
             return _turned(base)
         if canonical(exponent) in self._known:
             return _variable_power(base, self._known[canonical(exponent)])
@@ -405,16 +391,24 @@ class _Parser:
             lower = self._accept("_")
             if lower:
                 self._take()
-            return _norm("norm", inner) if token.text == "‖" else FUNCTIONS["abs"]("abs", inner)
+            return (
+                norm("norm", inner)
+                if token.text == "‖"
+                else FUNCTIONS["abs"]("abs", inner)
+            )
         if token.text in {"-", "−"}:
             return negate(self._power())
-        self._fail(token.at, "a name, a number or a parenthesis", token.text or "the end")
+        self._fail(
+            token.at, "a name, a number or a parenthesis", token.text or "the end"
+        )
         return number(Fraction(0))
 
     def _symbol(self, token: Token) -> Symbol:
         derivative = re.match(r"∂\s*(\w+)\s*/\s*∂\s*(.+)", token.text)
         if derivative:
-            return self._known[f"d{derivative.group(1)}/d{canonical(derivative.group(2))}"]
+            return self._known[
+                f"d{derivative.group(1)}/d{canonical(derivative.group(2))}"
+            ]
         return self._known[canonical(token.text)]
 
     def _inner(self, closing: str) -> Term:
@@ -424,7 +418,12 @@ class _Parser:
         if token.kind == "sign" and token.text in _RELATIONS:
             self._take()
             right = self._sum()
-            left = Indicator(_RELATIONS[token.text], left, right, common_shape([left.shape, right.shape]))
+            left = Indicator(
+                _RELATIONS[token.text],
+                left,
+                right,
+                common_shape([left.shape, right.shape]),
+            )
         self._expect(closing)
         return left
 
@@ -436,7 +435,9 @@ class _Parser:
                 return _ONES
             if opening.text == "_":
                 opening = self._accept("(", "{", "[") or opening
-            return _as_indicator(self._inner({"(": ")", "{": "}", "[": "]"}.get(opening.text, ")")))
+            return _as_indicator(
+                self._inner({"(": ")", "{": "}", "[": "]"}.get(opening.text, ")"))
+            )
         if name == "Σ" and self._token_here.text != "{":  # Σ (a − b)² adds squares
             return FUNCTIONS["sum"]("sum", self._power())
         name = {"Σ": "sum", "√": "sqrt"}.get(name, self._function_name(name))
@@ -448,19 +449,27 @@ class _Parser:
             return FUNCTIONS[name](name, inner)
         if name in _PREFIX or token.text in {"Σ", "√"}:
             return FUNCTIONS[name](name, self._power())
-        self._fail(self._token_here.at, f'"(" after {token.text}', self._token_here.text or "the end")
+        self._fail(
+            self._token_here.at,
+            f'"(" after {token.text}',
+            self._token_here.text or "the end",
+        )
         return _ONES
 
 
 def _variable_power(base: Term, exponent: Symbol) -> Term:
     """Return base to the power of a symbol."""
     shape = common_shape([base.shape, exponent.shape])
-    parameters = (_parameter("x", base.shape), _parameter("y", exponent.shape))
+    parameters = (parameter_node("x", base.shape), parameter_node("y", exponent.shape))
     return Apply("power", (base, exponent), shape, build.power(*parameters), parameters)
 
 
 def _as_indicator(term: Term) -> Term:
-    return term if isinstance(term, Indicator) else Indicator(">", term, number(Fraction(0)), term.shape)
+    return (
+        term
+        if isinstance(term, Indicator)
+        else Indicator(">", term, number(Fraction(0)), term.shape)
+    )
 
 
 _ONES = number(Fraction(1), ("ones", 1))
@@ -479,7 +488,11 @@ def _with_ones(left: Term, right: Term) -> Term:
         return matmul(left, number(Fraction(1), (left.shape[1], 1)))
     if left is _ONES_ROW and len(right.shape) == 2 and right is not _ONES:
         return matmul(number(Fraction(1), (1, right.shape[0])), right)
-    raise ShapeError("𝟙", expected="a neighbour that tells its length", got="𝟙 beside 𝟙 or a free side")
+    raise ShapeError(
+        "𝟙",
+        expected="a neighbour that tells its length",
+        got="𝟙 beside 𝟙 or a free side",
+    )
 
 
 def shape_of(term: Term) -> Shape:
@@ -489,5 +502,7 @@ def shape_of(term: Term) -> Shape:
         ShapeError: the answer is 𝟙 alone.
     """
     if term is _ONES or term is _ONES_ROW:
-        raise ShapeError("answer", expected="a formula", got="𝟙 alone, whose length nothing tells")
+        raise ShapeError(
+            "answer", expected="a formula", got="𝟙 alone, whose length nothing tells"
+        )
     return term.shape

@@ -32,7 +32,18 @@ from deltarule.explain.patterns import recognised
 from deltarule.explain.proof import Draw, Evaluate
 from deltarule.explain.signals import random_names
 from deltarule.explain.slopes import POINTS, Claim, Measured, claim, measure, values_of
-from deltarule.explain.term import Diagonal, Matmul, Product, Sum, Symbol, Term, Total, is_number, matrix_shape, symbols
+from deltarule.explain.term import (
+    Diagonal,
+    Matmul,
+    Product,
+    Sum,
+    Symbol,
+    Term,
+    Total,
+    is_number,
+    matrix_shape,
+    symbols,
+)
 from deltarule.explain.translation import Translator
 from deltarule.explain.typeset import typeset
 from deltarule.grad.forward import pushforward
@@ -104,10 +115,17 @@ class MatrixDerivative:
         run = evaluate or self.evaluate
         if run is None:
             raise ArgumentError("at", expected="an evaluator", got="none")
-        (value,) = run([lower(self.term, self.applied.dtype)], values_of(given, self.scalar))
+        (value,) = run(
+            [lower(self.term, self.applied.dtype)], values_of(given, self.scalar)
+        )
         return value
 
-    def check(self, evaluate: Evaluate | None = None, draw: Draw | None = None, points: int = POINTS) -> Measured:
+    def check(
+        self,
+        evaluate: Evaluate | None = None,
+        draw: Draw | None = None,
+        points: int = POINTS,
+    ) -> Measured:
         """Compare matrix · direction with the engine's product and central differences, at random points.
 
         Raises:
@@ -115,14 +133,22 @@ class MatrixDerivative:
         """
         run, rng = evaluate or self.evaluate, draw or self.draw
         if run is None or rng is None:
-            raise ArgumentError("check", expected="an evaluator and a source of random values", got="none")
+            raise ArgumentError(
+                "check",
+                expected="an evaluator and a source of random values",
+                got="none",
+            )
         matrix = lower(self.term, self.applied.dtype)
         matrix = build.matrix_transpose(matrix) if self.transposed else matrix
-        column = build.reshape(self.direction, matrix_shape(self.direction.shape) or (1, 1))
+        column = build.reshape(
+            self.direction, matrix_shape(self.direction.shape) or (1, 1)
+        )
         product = build.reshape(build.matmul(matrix, column), self.applied.shape)
         slope = build.sum_over(build.multiply(self.along, product))
         stated: list[Claim] = [claim(slope, self.scalar, self.variable, self.moves)]
-        return measure(stated, [difference(product, self.applied)], self.scalar, run, rng, points)
+        return measure(
+            stated, [difference(product, self.applied)], self.scalar, run, rng, points
+        )
 
     def error(self, evaluate: Evaluate, draw: Draw, points: int = 5) -> float:
         """Return the largest relative difference between matrix · g and the engine's product, at random points."""
@@ -144,12 +170,20 @@ def jacobian(
         ArgumentError: y or x is no vector, y does not depend on x, or no closed form is known.
     """
     if layout not in {"denominator", "numerator"}:
-        raise ArgumentError("jacobian layout", expected='"denominator" or "numerator"', got=repr(layout))
+        raise ArgumentError(
+            "jacobian layout", expected='"denominator" or "numerator"', got=repr(layout)
+        )
     if y.rank > 1 or x.rank > 1:
-        raise ArgumentError("jacobian", expected="vectors", got=f"{build.describe(y)} by {build.describe(x)}",
-                            hint="For a vector by a matrix ask for derive_slices(y, W).")  # fmt: skip
+        raise ArgumentError(
+            "jacobian",
+            expected="vectors",
+            got=f"{build.describe(y)} by {build.describe(x)}",
+            hint="For a vector by a matrix ask for derive_slices(y, W).",
+        )
     _needs(y, x, "jacobian")
-    direction = Symbol("g", matrix_shape(y.shape), build.input_node("g", y.shape, y.dtype))
+    direction = Symbol(
+        "g", matrix_shape(y.shape), build.input_node("g", y.shape, y.dtype)
+    )
     walk = backpropagate(y, [x], direction.node)
     applied = walk.cotangents.get(x) or build.full(x.shape, 0.0, x.dtype)
     translator, known = translator_of([y], x, names or {}, direction)
@@ -160,10 +194,18 @@ def jacobian(
     left = quotient(m.identifier(name_of(y, known, "y", "f")), m.identifier(known[x]))
     towards = build.input_node("u", x.shape, x.dtype)
     return MatrixDerivative(
-        left, transpose(matrix) if turned else matrix, direction.node, applied, turned,
-        scalar=build.sum_over(build.multiply(direction.node, y)), variable=x, along=towards, moves=towards,
-        evaluate=evaluate, draw=draw,
-    )  # fmt: skip
+        left,
+        transpose(matrix) if turned else matrix,
+        direction.node,
+        applied,
+        turned,
+        scalar=build.sum_over(build.multiply(direction.node, y)),
+        variable=x,
+        along=towards,
+        moves=towards,
+        evaluate=evaluate,
+        draw=draw,
+    )
 
 
 def hessian(
@@ -183,31 +225,52 @@ def hessian(
     if x.rank != 1:
         raise ArgumentError("hessian", expected="a vector", got=build.describe(x))
     _needs(loss, x, "hessian")
-    direction = Symbol("v", matrix_shape(x.shape), build.input_node("v", x.shape, x.dtype))
+    direction = Symbol(
+        "v", matrix_shape(x.shape), build.input_node("v", x.shape, x.dtype)
+    )
     (slope,) = gradients(loss, [x])
     (applied,) = pushforward([slope], [x], [direction.node])
     translator, known = translator_of([loss], x, names or {}, direction)
     matrix = _matrix(translator.term(applied), direction.node, "hessian")
-    top = m.row(m.Scripts(m.Operator("∂"), upper=m.Number("2")), m.identifier(name_of(loss, known, "L", "J")))
-    bottom = m.row(m.Operator("∂"), m.Scripts(m.identifier(known[x]), upper=m.Number("2")))
+    top = m.row(
+        m.Scripts(m.Operator("∂"), upper=m.Number("2")),
+        m.identifier(name_of(loss, known, "L", "J")),
+    )
+    bottom = m.row(
+        m.Operator("∂"), m.Scripts(m.identifier(known[x]), upper=m.Number("2"))
+    )
     left = m.Fraction(top, bottom, inline=True)
     towards = build.input_node("u", x.shape, x.dtype)
     return MatrixDerivative(
-        left, matrix, direction.node, applied, False,
-        scalar=build.sum_over(build.multiply(towards, slope)), variable=x, along=towards, moves=direction.node,
-        evaluate=evaluate, draw=draw,
-    )  # fmt: skip
+        left,
+        matrix,
+        direction.node,
+        applied,
+        False,
+        scalar=build.sum_over(build.multiply(towards, slope)),
+        variable=x,
+        along=towards,
+        moves=direction.node,
+        evaluate=evaluate,
+        draw=draw,
+    )
 
 
 def _needs(y: Node, x: Node, where: str) -> None:
     if x not in set(topological([y])):
-        raise ArgumentError(where, expected="a variable that the value depends on", got=build.describe(x),
-                            hint="Was the value computed from this very tensor?")  # fmt: skip
+        raise ArgumentError(
+            where,
+            expected="a variable that the value depends on",
+            got=build.describe(x),
+            hint="Was the value computed from this very tensor?",
+        )
 
 
 def quotient(over: m.Formula, under: m.Formula) -> m.Formula:
     """Return ∂over/∂under."""
-    return m.Fraction(m.row(m.Operator("∂"), over), m.row(m.Operator("∂"), under), inline=True)
+    return m.Fraction(
+        m.row(m.Operator("∂"), over), m.row(m.Operator("∂"), under), inline=True
+    )
 
 
 def name_of(node: Node, known: Mapping[Node, str], usual: str, otherwise: str) -> str:
@@ -233,9 +296,17 @@ def translator_of(
 def _matrix(term: Term, direction: Node, where: str) -> Term:
     columns = direction.shape[0] if direction.rank else 1
     zero = is_constant(term, 0)
-    found = number(Fraction(0), (term.shape[0] if term.shape else 1, columns)) if zero else linear_part(term, direction)
+    found = (
+        number(Fraction(0), (term.shape[0] if term.shape else 1, columns))
+        if zero
+        else linear_part(term, direction)
+    )
     if found is None:
-        raise ArgumentError(where, expected="a derivative with a closed form as a matrix", got=m.to_text(typeset(term)))
+        raise ArgumentError(
+            where,
+            expected="a derivative with a closed form as a matrix",
+            got=m.to_text(typeset(term)),
+        )
     return found
 
 
@@ -258,7 +329,11 @@ def linear_part(term: Term, node: Node) -> Term | None:
         return _of_chain(term, node)
     if isinstance(term, Total):
         inner = linear_part(term.body, node)
-        return None if inner is None else matmul(number(_ONE, (1, term.body.shape[0])), inner)
+        return (
+            None
+            if inner is None
+            else matmul(number(_ONE, (1, term.body.shape[0])), inner)
+        )
     return None
 
 
@@ -271,14 +346,20 @@ def _of_product(term: Product, node: Node) -> Term | None:
     if inner is None:
         return None
     rest = tuple((f, e) for f, e in term.factors if f is not factor)
-    scalars = Product(term.coefficient, tuple((f, e) for f, e in rest if is_number(f.shape)), ())
+    scalars = Product(
+        term.coefficient, tuple((f, e) for f, e in rest if is_number(f.shape)), ()
+    )
     columns = tuple((f, e) for f, e in rest if not is_number(f.shape))
-    if is_number(factor.shape) and not is_number(term.shape):  # a number times a vector: v(uᵀg) = (vuᵀ)g
+    if is_number(factor.shape) and not is_number(
+        term.shape
+    ):  # a number times a vector: v(uᵀg) = (vuᵀ)g
         vector = unwrapped(Product(_ONE, columns, term.shape))
         return multiply(scalars, matmul(vector, inner))
     if not columns:
         return multiply(scalars, inner)
-    return multiply(scalars, _gated(unwrapped(Product(_ONE, columns, term.shape)), inner))
+    return multiply(
+        scalars, _gated(unwrapped(Product(_ONE, columns, term.shape)), inner)
+    )
 
 
 def _gated(column: Term, inner: Term) -> Term:
@@ -291,8 +372,14 @@ def _gated(column: Term, inner: Term) -> Term:
         factor, exponent = inner.factors[0]
         if exponent == 1 and factor.shape == inner.shape:
             return multiply(number(inner.coefficient), _gated(column, factor))
-    if isinstance(inner, Matmul) and isinstance(inner.factors[0], Product) and not inner.factors[0].factors:
-        return matmul(multiply(column, inner.factors[0]), *inner.factors[1:])  # diag(v)𝟙uᵀ = vuᵀ
+    if (
+        isinstance(inner, Matmul)
+        and isinstance(inner.factors[0], Product)
+        and not inner.factors[0].factors
+    ):
+        return matmul(
+            multiply(column, inner.factors[0]), *inner.factors[1:]
+        )  # diag(v)𝟙uᵀ = vuᵀ
     return matmul(diagonal(column), inner)
 
 
@@ -310,7 +397,9 @@ def _of_chain(term: Matmul, node: Node) -> Term | None:
             return matmul(*front)
         return matmul(*front, inner)
     if at == 0 and is_number(term.shape):
-        return linear_part(matmul(*(transpose(factor) for factor in reversed(term.factors))), node)
+        return linear_part(
+            matmul(*(transpose(factor) for factor in reversed(term.factors))), node
+        )
     row = matmul(*term.factors[: at + 1])
     if is_number(row.shape):
         inner = linear_part(row, node)
@@ -319,4 +408,8 @@ def _of_chain(term: Matmul, node: Node) -> Term | None:
 
 
 def _is_identity(term: Diagonal) -> bool:
-    return isinstance(term.body, Product) and not term.body.factors and term.body.coefficient == 1
+    return (
+        isinstance(term.body, Product)
+        and not term.body.factors
+        and term.body.coefficient == 1
+    )

@@ -9,19 +9,86 @@ from functools import partial
 from deltarule.errors import ArgumentError
 from deltarule.render.mathematics import GREEK
 
-_DROPPED = ("left", "right", "bigl", "bigr", "Bigl", "Bigr", "big", "Big", "displaystyle", "textstyle", "limits",
-            "quad", "qquad", "boldsymbol", "mathbf", "mathrm", "mathsf", "mathit", "operatorname", "text", "textbf",
-            "mathcal", "bm", "vec", "mathop", "nolimits", "tfrac", "dfrac")  # fmt: skip
+_DROPPED = (
+    "left",
+    "right",
+    "bigl",
+    "bigr",
+    "Bigl",
+    "Bigr",
+    "big",
+    "Big",
+    "displaystyle",
+    "textstyle",
+    "limits",
+    "quad",
+    "qquad",
+    "boldsymbol",
+    "mathbf",
+    "mathrm",
+    "mathsf",
+    "mathit",
+    "operatorname",
+    "text",
+    "textbf",
+    "mathcal",
+    "bm",
+    "vec",
+    "mathop",
+    "nolimits",
+    "tfrac",
+    "dfrac",
+)
 _CHARACTERS = {
-    "odot": "⊙", "circ": "⊙", "cdot": "·", "times": "·", "top": "ᵀ", "intercal": "ᵀ", "ge": "≥", "geq": "≥", "le": "≤",
-    "leq": "≤", "gt": ">", "lt": "<", "ne": "≠", "neq": "≠", "partial": "∂", "nabla": "∇", "sum": "Σ", "Vert": "‖",
-    "lVert": "‖", "rVert": "‖", "vert": "|", "lvert": "|", "rvert": "|", "prime": "′", "mathbbm": "", "sqrt": "sqrt",
-    "log": " log ", "ln": " ln ", "exp": " exp ", "tanh": " tanh ", "sin": " sin ", "cos": " cos ", "max": " max ",
+    "odot": "⊙",
+    "circ": "⊙",
+    "cdot": "·",
+    "times": "·",
+    "top": "ᵀ",
+    "intercal": "ᵀ",
+    "ge": "≥",
+    "geq": "≥",
+    "le": "≤",
+    "leq": "≤",
+    "gt": ">",
+    "lt": "<",
+    "ne": "≠",
+    "neq": "≠",
+    "partial": "∂",
+    "nabla": "∇",
+    "sum": "Σ",
+    "Vert": "‖",
+    "lVert": "‖",
+    "rVert": "‖",
+    "vert": "|",
+    "lvert": "|",
+    "rvert": "|",
+    "prime": "′",
+    "mathbbm": "",
+    "sqrt": "sqrt",
+    "log": " log ",
+    "ln": " ln ",
+    "exp": " exp ",
+    "tanh": " tanh ",
+    "sin": " sin ",
+    "cos": " cos ",
+    "max": " max ",
     "tr": " tr ",
-    "varepsilon": "ε", "vartheta": "θ", "ell": "L", "diag": " diag ", "star": "⋆",
-}  # fmt: skip
-_MARKS = {"hat": "\u0302", "widehat": "\u0302", "bar": "\u0304", "overline": "\u0304", "tilde": "\u0303",
-          "widetilde": "\u0303", "dot": "\u0307"}  # fmt: skip
+    "varepsilon": "ε",
+    "vartheta": "θ",
+    "ell": "L",
+    "diag": " diag ",
+    "star": "⋆",
+}
+_MARKS = {
+    "hat": "\u0302",
+    "widehat": "\u0302",
+    "bar": "\u0304",
+    "overline": "\u0304",
+    "tilde": "\u0303",
+    "widetilde": "\u0303",
+    "dot": "\u0307",
+}
 
 
 def to_plain(text: str) -> str:
@@ -33,11 +100,18 @@ def to_plain(text: str) -> str:
     text = re.sub(r"\\begin\{[^}]*\}|\\end\{[^}]*\}|\$|&|\\\\", " ", text)
     text = re.sub(r"\\[dt]frac", r"\\frac", text)
     text = re.sub(r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}", text)
-    text = re.sub(r"\\(?:mathbb|mathbbm|mathbf|bm|boldsymbol|mathds)\s*(?:\{\s*([1I])\s*\}|([1I]))", "𝟙", text)
+    text = re.sub(
+        r"\\(?:mathbb|mathbbm|mathbf|bm|boldsymbol|mathds)\s*(?:\{\s*([1I])\s*\}|([1I]))",
+        "𝟙",
+        text,
+    )
     text = re.sub(r"\\(?:mathsf|mathrm|text|mathit)\s*\{\s*T\s*\}", "T", text)
     for command, mark in _MARKS.items():
-        text = re.sub(rf"\\{command}\s*(?:\{{\s*(\\?[A-Za-z]+)\s*\}}|(\\[A-Za-z]+)|([A-Za-z]))",
-                      partial(_accented, mark), text)  # fmt: skip
+        text = re.sub(
+            rf"\\{command}\s*(?:\{{\s*(\\?[A-Za-z]+)\s*\}}|(\\[A-Za-z]+)|([A-Za-z]))",
+            partial(_accented, mark),
+            text,
+        )
     while "\\frac" in text:
         text = _fraction(text)
     text = text.replace("\\|", "‖").replace("\\{", "(").replace("\\}", ")")
@@ -87,7 +161,11 @@ def _group(text: str, at: int) -> tuple[str, int]:
     while at < len(text) and text[at].isspace():
         at += 1
     if at >= len(text):
-        raise ArgumentError(f"formula, position {at + 1}", expected="two arguments of \\frac", got="the end")
+        raise ArgumentError(
+            f"formula, position {at + 1}",
+            expected="two arguments of \\frac",
+            got="the end",
+        )
     if text[at] != "{":
         return text[at], at + 1
     depth = 0
@@ -95,4 +173,8 @@ def _group(text: str, at: int) -> tuple[str, int]:
         depth += {"{": 1, "}": -1}.get(text[position], 0)
         if depth == 0:
             return text[at + 1 : position], position + 1
-    raise ArgumentError(f"formula, position {at + 1}", expected="a closing brace", got="the end of the formula")
+    raise ArgumentError(
+        f"formula, position {at + 1}",
+        expected="a closing brace",
+        got="the end of the formula",
+    )

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from deltarule.explain.algebra import add, common_shape, matmul, multiply, power, transpose, unwrapped
+from deltarule.explain.algebra import (
+    add,
+    common_shape,
+    matmul,
+    multiply,
+    power,
+    transpose,
+    unwrapped,
+)
 from deltarule.explain.derivation import Layout, Line
 from deltarule.explain.term import (
     Apply,
@@ -27,7 +35,11 @@ def in_layout(lines: Sequence[Line], layout: Layout) -> list[Line]:
     """Return the lines of a backward pass in a layout; the lines are written in denominator layout."""
     if layout == "denominator":
         return list(lines)
-    short = {line.alias: _row(line.alias) for line in lines if line.alias is not None and len(line.alias.shape) == 2}
+    short = {
+        line.alias: _row(line.alias)
+        for line in lines
+        if line.alias is not None and len(line.alias.shape) == 2
+    }
     return [_turned(line, short) for line in lines]
 
 
@@ -41,7 +53,13 @@ def _turned(line: Line, short: dict[Symbol, Symbol]) -> Line:
     term = rewritten(line.term, short)
     term = _as_row(term) if len(term.shape) == 2 else term
     alias = short.get(line.alias, line.alias) if line.alias is not None else None
-    shape = tuple(reversed(line.shape)) if len(line.shape) == 2 else (1, *line.shape) if line.shape else ()
+    shape = (
+        tuple(reversed(line.shape))
+        if len(line.shape) == 2
+        else (1, *line.shape)
+        if line.shape
+        else ()
+    )
     return replace(line, term=term, alias=alias, shape=shape)
 
 
@@ -49,17 +67,26 @@ def _as_row(term: Term) -> Term:
     """Return the transpose; an element-wise factor of a column becomes a diagonal matrix on the right."""
     if isinstance(term, Sum):
         rows = [_as_row(part) for part in term.terms]
-        return add(*rows) if any(isinstance(row, Matmul) for row in rows) else transpose(term)
+        return (
+            add(*rows)
+            if any(isinstance(row, Matmul) for row in rows)
+            else transpose(term)
+        )
     if not isinstance(term, Product) or term.shape[1] != 1 or term.shape[0] == 1:
         return transpose(term)
     scalars = [(f, e) for f, e in term.factors if is_number(f.shape)]
     arrays = [(f, e) for f, e in term.factors if not is_number(f.shape)]
-    carried = next((f for f, e in arrays if e == 1 and isinstance(f, (Matmul, Transpose))), None)
+    carried = next(
+        (f for f, e in arrays if e == 1 and isinstance(f, (Matmul, Transpose))), None
+    )
     rest = tuple((f, e) for f, e in arrays if f is not carried)
     if carried is None or not rest:
         return transpose(term)
     scale = Product(term.coefficient, tuple(scalars), ())
-    gate = Diagonal(unwrapped(Product(Fraction(1), rest, term.shape)), (term.shape[0], term.shape[0]))
+    gate = Diagonal(
+        unwrapped(Product(Fraction(1), rest, term.shape)),
+        (term.shape[0], term.shape[0]),
+    )
     return multiply(scale, matmul(transpose(carried), gate))
 
 
@@ -70,7 +97,10 @@ def rewritten(term: Term, rows: dict[Symbol, Symbol]) -> Term:
     if isinstance(term, Sum):
         return add(*(rewritten(part, rows) for part in term.terms))
     if isinstance(term, Product):
-        factors = [power(rewritten(factor, rows), exponent) for factor, exponent in term.factors]
+        factors = [
+            power(rewritten(factor, rows), exponent)
+            for factor, exponent in term.factors
+        ]
         return multiply(Product(term.coefficient, (), term.shape), *factors)
     if isinstance(term, Matmul):
         return matmul(*(rewritten(factor, rows) for factor in term.factors))
@@ -82,9 +112,18 @@ def rewritten(term: Term, rows: dict[Symbol, Symbol]) -> Term:
         return Total(rewritten(term.body, rows), term.shape)
     if isinstance(term, Indicator):
         left, right = rewritten(term.left, rows), rewritten(term.right, rows)
-        return Indicator(term.relation, left, right, common_shape([left.shape, right.shape, term.shape]))
+        return Indicator(
+            term.relation,
+            left,
+            right,
+            common_shape([left.shape, right.shape, term.shape]),
+        )
     if isinstance(term, Apply):
         return Apply(
-            term.name, tuple(rewritten(part, rows) for part in term.arguments), term.shape, term.body, term.parameters
+            term.name,
+            tuple(rewritten(part, rows) for part in term.arguments),
+            term.shape,
+            term.body,
+            term.parameters,
         )
     return term

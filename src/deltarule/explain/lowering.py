@@ -37,12 +37,16 @@ _RELATIONS: Mapping[str, Callable[[Node, Node], Node]] = {
 }
 
 
-def lower(term: Term, dtype: DType, values: Mapping[Symbol, Node] | None = None) -> Node:
+def lower(
+    term: Term, dtype: DType, values: Mapping[Symbol, Node] | None = None
+) -> Node:
     """Return the graph of a term; its shape is the term's. ``values`` replaces symbols by other nodes."""
     return _Lowering(dtype, values or {}).node(term)
 
 
-def lower_to(term: Term, like: Node, values: Mapping[Symbol, Node] | None = None) -> Node:
+def lower_to(
+    term: Term, like: Node, values: Mapping[Symbol, Node] | None = None
+) -> Node:
     """Return the graph of a term in the shape and type of a node that it describes."""
     kind = like.dtype if like.dtype.is_float else dtypes.FLOAT64
     return fitted(lower(term, kind, values), like.shape, like.dtype)
@@ -77,12 +81,18 @@ class _Lowering:
     def _aligned(self, term: Term, shape: Shape) -> Node:
         """Return an operand of an element-wise operation, a single entry as a scalar."""
         node = self.node(term)
-        return build.reshape(node, ()) if is_number(node.shape) and not is_number(shape) else self._shaped(node, shape)
+        return (
+            build.reshape(node, ())
+            if is_number(node.shape) and not is_number(shape)
+            else self._shaped(node, shape)
+        )
 
     def _build(self, term: Term) -> Node:
         if isinstance(term, Symbol):
             node = self._values.get(term, term.node)
-            return build.reshape(build.cast(node, self._dtype), matrix_shape(node.shape))
+            return build.reshape(
+                build.cast(node, self._dtype), matrix_shape(node.shape)
+            )
         if isinstance(term, Product):
             return self._product(term)
         if isinstance(term, Sum):
@@ -98,11 +108,16 @@ class _Lowering:
         if isinstance(term, Transpose):
             return build.matrix_transpose(self.node(term.body))
         if isinstance(term, Diagonal):
-            return diagonal_matrix(build.reshape(self.node(term.body), (term.shape[0],)))
+            return diagonal_matrix(
+                build.reshape(self.node(term.body), (term.shape[0],))
+            )
         if isinstance(term, Total):
             return build.sum_over(self.node(term.body))
         if isinstance(term, Indicator):
-            left, right = self._aligned(term.left, term.shape), self._aligned(term.right, term.shape)
+            left, right = (
+                self._aligned(term.left, term.shape),
+                self._aligned(term.right, term.shape),
+            )
             return build.cast(_RELATIONS[term.relation](left, right), self._dtype)
         return self._apply(term)
 
@@ -114,7 +129,9 @@ class _Lowering:
             result = node if result is None else build.multiply(result, node)
         if result is None:
             return build.full(term.shape, float(coefficient), self._dtype)
-        return result if coefficient == 1 else build.multiply(result, float(coefficient))
+        return (
+            result if coefficient == 1 else build.multiply(result, float(coefficient))
+        )
 
     def _apply(self, term: Apply) -> Node:
         replacements = {
@@ -122,7 +139,11 @@ class _Lowering:
             for parameter, argument in zip(term.parameters, term.arguments, strict=True)
         }
         (result,) = substitute([term.body], replacements)
-        return build.cast(result, self._dtype) if result.dtype is not self._dtype else result
+        return (
+            build.cast(result, self._dtype)
+            if result.dtype is not self._dtype
+            else result
+        )
 
 
 def _raised(node: Node, exponent: Fraction) -> Node:
@@ -142,7 +163,12 @@ def _raised(node: Node, exponent: Fraction) -> Node:
 
 def difference(left: Node, right: Node) -> Node:
     """Return max |left − right| / max(1, |left|, |right|) as a scalar graph."""
-    left, right = (build.cast(x, dtypes.FLOAT64) if not x.dtype.is_float else x for x in (left, right))
+    left, right = (
+        build.cast(x, dtypes.FLOAT64) if not x.dtype.is_float else x
+        for x in (left, right)
+    )
     largest = build.maximum(build.absolute(left), build.absolute(right))
-    error = build.divide(build.absolute(build.subtract(left, right)), build.maximum(largest, 1.0))
+    error = build.divide(
+        build.absolute(build.subtract(left, right)), build.maximum(largest, 1.0)
+    )
     return error if error.shape == () else build.maximum_over(error)

@@ -59,16 +59,26 @@ class Mistake:
     node: Node
 
 
-def mistakes(lines: Sequence[Line], wanted: Line, forward: Sequence[Line] = ()) -> Iterator[Mistake]:
+def mistakes(
+    lines: Sequence[Line], wanted: Line, forward: Sequence[Line] = ()
+) -> Iterator[Mistake]:
     """Yield the wrong gradients that one mistake in one line leads to, then those of a missing path and another."""
     needed = _needed(lines, wanted)
     found = [(line, spoiled) for line in needed for spoiled in _spoiled(line, forward)]
     for line, spoiled in found:
-        yield from _carried(needed, wanted, {line.number: spoiled.term}, spoiled, line.number)
+        yield from _carried(
+            needed, wanted, {line.number: spoiled.term}, spoiled, line.number
+        )
     yield from _halved_signals(needed, wanted, forward)
-    gates = {line.number: spoiled for line, spoiled in reversed(found) if spoiled.kind == "activation"}
+    gates = {
+        line.number: spoiled
+        for line, spoiled in reversed(found)
+        if spoiled.kind == "activation"
+    }
     if len(gates) > 1:
-        every = Spoiled("activation", "every derivative of an activation is missing", wanted.term)
+        every = Spoiled(
+            "activation", "every derivative of an activation is missing", wanted.term
+        )
         terms = {number_: spoiled.term for number_, spoiled in gates.items()}
         yield from _carried(needed, wanted, terms, every, min(gates))
     for line, spoiled in found:
@@ -78,13 +88,19 @@ def mistakes(lines: Sequence[Line], wanted: Line, forward: Sequence[Line] = ()) 
         for other, second in [*((o, s) for o, s in found if o is not line), *here]:
             if second.kind in {"sign", "factor", "term"}:
                 continue
-            both = Spoiled("path", f"{spoiled.message}; besides, {second.message}", spoiled.term)
+            both = Spoiled(
+                "path", f"{spoiled.message}; besides, {second.message}", spoiled.term
+            )
             terms = {line.number: spoiled.term, other.number: second.term}
             yield from _carried(needed, wanted, terms, both, line.number)
 
 
 def _carried(
-    lines: Sequence[Line], wanted: Line, terms: Mapping[int, Term], spoiled: Spoiled, number_: int
+    lines: Sequence[Line],
+    wanted: Line,
+    terms: Mapping[int, Term],
+    spoiled: Spoiled,
+    number_: int,
 ) -> Iterator[Mistake]:
     try:
         node = chain(lines, wanted, terms)
@@ -99,26 +115,39 @@ def _spoiled(line: Line, forward: Sequence[Line]) -> Iterator[Spoiled]:
     if "cross-entropy" not in line.reason:
         return
     for signal in forward:  # σ′ has been cancelled already
-        if signal.name in {"y_hat", "Y_hat"} and matrix_shape(signal.node.shape) == line.term.shape:
+        if (
+            signal.name in {"y_hat", "Y_hat"}
+            and matrix_shape(signal.node.shape) == line.term.shape
+        ):
             output = Symbol(signal.name, line.term.shape, signal.node)
-            slope = multiply(output, subtract(number(Fraction(1), output.shape), output))
+            slope = multiply(
+                output, subtract(number(Fraction(1), output.shape), output)
+            )
             message = f"the derivative {_text(slope)} is one too many: it has cancelled against the cross-entropy"
             yield Spoiled("activation", message, multiply(line.term, slope))
 
 
-def _halved_signals(lines: Sequence[Line], wanted: Line, forward: Sequence[Line]) -> Iterator[Mistake]:
+def _halved_signals(
+    lines: Sequence[Line], wanted: Line, forward: Sequence[Line]
+) -> Iterator[Mistake]:
     """Yield gradients that read a sum of signals with one of its terms forgotten."""
     for signal in forward:
         shape = matrix_shape(signal.node.shape)
         symbol = Symbol(signal.name, shape, signal.node)
         read = any(symbol in symbols(line.term) for line in lines)
-        if not read or not isinstance(signal.term, Sum) or not all(_is_signal(t) for t in signal.term.terms):
+        if (
+            not read
+            or not isinstance(signal.term, Sum)
+            or not all(_is_signal(t) for t in signal.term.terms)
+        ):
             continue
         for i, part in enumerate(signal.term.terms):
             rest = add(*signal.term.terms[:i], *signal.term.terms[i + 1 :])
             given = {symbol: lower(rest, wanted.value.dtype)}
             message = f"the term {_text(part)} of {_text(symbol)} is missing"
-            yield Mistake("path", message, wanted.number, chain(lines, wanted, {}, given))
+            yield Mistake(
+                "path", message, wanted.number, chain(lines, wanted, {}, given)
+            )
 
 
 def _is_signal(term: Term) -> bool:
@@ -126,7 +155,10 @@ def _is_signal(term: Term) -> bool:
 
 
 def chain(
-    lines: Sequence[Line], wanted: Line, spoiled: Mapping[int, Term], given: Mapping[Symbol, Node] | None = None
+    lines: Sequence[Line],
+    wanted: Line,
+    spoiled: Mapping[int, Term],
+    given: Mapping[Symbol, Node] | None = None,
 ) -> Node:
     """Return the graph of a wanted gradient, line after line, some of them replaced; ``given`` replaces symbols."""
     known: dict[Symbol, Node] = dict(given or {})
@@ -177,10 +209,23 @@ def _spoil_sum(term: Sum, fan_out: bool) -> Iterator[Spoiled]:
     for i, part in enumerate(term.terms):
         rest = (*term.terms[:i], *term.terms[i + 1 :])
         path = f"the path {_text(part)} is missing: at a fan-out the paths add up"
-        yield Spoiled(*(("path", path) if fan_out else ("term", f"the term {_text(part)} is missing")), add(*rest))
-        yield Spoiled("sign", f"the sign of {_text(part)} is wrong", add(*rest, negate(part)))
+        yield Spoiled(
+            *(
+                ("path", path)
+                if fan_out
+                else ("term", f"the term {_text(part)} is missing")
+            ),
+            add(*rest),
+        )
+        yield Spoiled(
+            "sign", f"the sign of {_text(part)} is wrong", add(*rest, negate(part))
+        )
         for factor, name in ((Fraction(2), "2"), (Fraction(1, 2), "½")):
-            yield Spoiled("factor", f"{_text(part)} is multiplied by {name}", add(*rest, scale(factor, part)))
+            yield Spoiled(
+                "factor",
+                f"{_text(part)} is multiplied by {name}",
+                add(*rest, scale(factor, part)),
+            )
 
 
 def _spoil_product(term: Product) -> Iterator[Spoiled]:
@@ -189,12 +234,22 @@ def _spoil_product(term: Product) -> Iterator[Spoiled]:
         rest = (*term.factors[:i], *term.factors[i + 1 :])
         if not rest or exponent < 0:
             continue
-        gate = isinstance(factor, (Indicator, Sum)) or (isinstance(factor, Apply) and factor.name.endswith("slope"))
+        gate = isinstance(factor, (Indicator, Sum)) or (
+            isinstance(factor, Apply) and factor.name.endswith("slope")
+        )
         what = _text(factor if exponent == 1 else power(factor, exponent))
         kind = "activation" if gate else "factor"
-        step = "you stepped over the activation" if gate else "a multiply gate hands its other operand on"
+        step = (
+            "you stepped over the activation"
+            if gate
+            else "a multiply gate hands its other operand on"
+        )
         try:
-            yield Spoiled(kind, f"the factor {what} is missing: {step}", Product(term.coefficient, rest, term.shape))
+            yield Spoiled(
+                kind,
+                f"the factor {what} is missing: {step}",
+                Product(term.coefficient, rest, term.shape),
+            )
         except ShapeError:
             continue
 
@@ -204,8 +259,14 @@ def _stepped_over(term: Product) -> Iterator[Spoiled]:
     if len(term.factors) < 3:
         return
     for i, (factor, exponent) in enumerate(term.factors):
-        rest = Product(term.coefficient, (*term.factors[:i], *term.factors[i + 1 :]), term.shape)
-        if exponent == 1 and factor.shape == term.shape and not isinstance(factor, Indicator):
+        rest = Product(
+            term.coefficient, (*term.factors[:i], *term.factors[i + 1 :]), term.shape
+        )
+        if (
+            exponent == 1
+            and factor.shape == term.shape
+            and not isinstance(factor, Indicator)
+        ):
             message = f"the derivative {_text(rest)} is missing: you stepped over the activation"
             yield Spoiled("activation", message, factor)
 
@@ -220,14 +281,20 @@ def _spoil_matmul(term: Matmul) -> Iterator[Spoiled]:
                 turned = None
             if turned is not None:
                 shown, other = _text(factor), _text(transpose(factor))
-                yield Spoiled("transpose", f"{other} stands where {shown} belongs", turned)
+                yield Spoiled(
+                    "transpose", f"{other} stands where {shown} belongs", turned
+                )
     if is_constant(factors[-1], 1) and len(factors) == 2 and len(factors[0].shape) == 2:
         rows = factors[0].shape[0]
         wrong = matmul(transpose(factors[0]), number(Fraction(1), (rows, 1)))
         yield Spoiled("axis", f"{_text(term)} sums over the other axis", wrong)
     if len(factors) == 2:
         try:
-            yield Spoiled("order", f"the order of {_text(term)} is reversed", matmul(factors[1], factors[0]))
+            yield Spoiled(
+                "order",
+                f"the order of {_text(term)} is reversed",
+                matmul(factors[1], factors[0]),
+            )
         except ShapeError:
             return
 
@@ -262,7 +329,11 @@ class _Rebuild:
         if isinstance(term, Matmul):
             return matmul(*term.factors[:at], part, *term.factors[at + 1 :])
         if isinstance(term, Product):
-            rest = Product(term.coefficient, (*term.factors[:at], *term.factors[at + 1 :]), term.shape)
+            rest = Product(
+                term.coefficient,
+                (*term.factors[:at], *term.factors[at + 1 :]),
+                term.shape,
+            )
             return multiply(part, rest)
         return transpose(part)
 

@@ -4,8 +4,26 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from deltarule.explain.algebra import add, is_constant, lifted, matmul, number, scale, split, transpose
-from deltarule.explain.term import Apply, Matmul, Product, Sum, Symbol, Term, is_number, matrix_shape
+from deltarule.explain.algebra import (
+    add,
+    is_constant,
+    lifted,
+    matmul,
+    number,
+    scale,
+    split,
+    transpose,
+)
+from deltarule.explain.term import (
+    Apply,
+    Matmul,
+    Product,
+    Sum,
+    Symbol,
+    Term,
+    is_number,
+    matrix_shape,
+)
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
@@ -41,10 +59,18 @@ def reshape_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
     if linear is not None:
         return linear
     if is_number(x.shape) and is_number(target):
-        return Product(x.coefficient, x.factors, target) if isinstance(x, Product) and not x.factors else x
+        return (
+            Product(x.coefficient, x.factors, target)
+            if isinstance(x, Product) and not x.factors
+            else x
+        )
     if is_constant(x):
         return number(x.coefficient if isinstance(x, Product) else _ONE, target)
-    if len(x.shape) == 2 == len(target) and 1 in x.shape and target == (x.shape[1], x.shape[0]):
+    if (
+        len(x.shape) == 2 == len(target)
+        and 1 in x.shape
+        and target == (x.shape[1], x.shape[0])
+    ):
         return transpose(x)
     if isinstance(x, Product) and x.coefficient != 1:  # a number stays in front
         coefficient, rest = split(x)
@@ -54,12 +80,23 @@ def reshape_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
 
 def _reshaped(node: Node, x: Term) -> Term:
     parameter = build.input_node("x", x.shape, node.dtype)
-    return Apply("reshape", (x,), matrix_shape(node.shape), build.reshape(parameter, node.shape), (parameter,))
+    return Apply(
+        "reshape",
+        (x,),
+        matrix_shape(node.shape),
+        build.reshape(parameter, node.shape),
+        (parameter,),
+    )
 
 
 def _along_last_axis(node: Node, x: Term) -> Term | None:
     """Return XW for a matrix product of the rows of an array of more axes, written with a reshape around it."""
-    if len(node.shape) < 3 or not isinstance(x, Matmul) or len(x.factors) != 2 or len(x.shape) != 2:
+    if (
+        len(node.shape) < 3
+        or not isinstance(x, Matmul)
+        or len(x.factors) != 2
+        or len(x.shape) != 2
+    ):
         return None
     first, second = x.factors
     if not isinstance(first, Apply) or first.name != "reshape":
@@ -67,7 +104,10 @@ def _along_last_axis(node: Node, x: Term) -> Term | None:
     (inner,) = first.arguments
     if inner.shape[:-1] != node.shape[:-1] or inner.shape[-1] != first.shape[-1]:
         return None
-    a, b = build.input_node("x", inner.shape, node.dtype), build.input_node("w", second.shape, node.dtype)
+    a, b = (
+        build.input_node("x", inner.shape, node.dtype),
+        build.input_node("w", second.shape, node.dtype),
+    )
     product = build.reshape(build.matmul(build.reshape(a, first.shape), b), node.shape)
     return Apply("matmul", (inner, second), matrix_shape(node.shape), product, (a, b))
 
@@ -86,7 +126,13 @@ def permute_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
     if is_constant(x):
         return number(split(x)[0], matrix_shape(node.shape))
     parameter = build.input_node("x", x.shape, node.dtype)
-    return Apply("permute", (x,), matrix_shape(node.shape), build.permute(parameter, order), (parameter,))
+    return Apply(
+        "permute",
+        (x,),
+        matrix_shape(node.shape),
+        build.permute(parameter, order),
+        (parameter,),
+    )
 
 
 def slice_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
@@ -107,22 +153,43 @@ def add_rule(node: Node, arguments: tuple[Term, ...]) -> Term:
     """Return a sum; one of parts put beside each other into zeros is a concatenation."""
     term = lifted(add(*arguments), matrix_shape(node.shape))
     parts = term.terms if isinstance(term, Sum) else ()
-    if not parts or not all(isinstance(part, Apply) and part.body.op is Op.PAD for part in parts):
+    if not parts or not all(
+        isinstance(part, Apply) and part.body.op is Op.PAD for part in parts
+    ):
         return term
     placed = [part for part in parts if isinstance(part, Apply)]
     for axis in range(node.rank):
         placed.sort(key=lambda part: int(part.body.attributes["low"][axis]))
         sizes = [part.parameters[0].shape[axis] for part in placed]
         offsets = [sum(sizes[:i]) for i in range(len(sizes))]
-        starts = [tuple(start if i == axis else 0 for i in range(node.rank)) for start in offsets]
+        starts = [
+            tuple(start if i == axis else 0 for i in range(node.rank))
+            for start in offsets
+        ]
         dense = not any(any(part.body.attributes["interior"]) for part in placed)
-        tiled = all(tuple(part.body.attributes["low"]) == start for part, start in zip(placed, starts, strict=True))
-        others = all(part.parameters[0].shape[i] == node.shape[i]
-                     for part in placed for i in range(node.rank) if i != axis)  # fmt: skip
+        tiled = all(
+            tuple(part.body.attributes["low"]) == start
+            for part, start in zip(placed, starts, strict=True)
+        )
+        others = all(
+            part.parameters[0].shape[i] == node.shape[i]
+            for part in placed
+            for i in range(node.rank)
+            if i != axis
+        )
         if dense and tiled and others and sum(sizes) == node.shape[axis]:
-            known = tuple(build.input_node("x", part.parameters[0].shape, node.dtype) for part in placed)
+            known = tuple(
+                build.input_node("x", part.parameters[0].shape, node.dtype)
+                for part in placed
+            )
             pieces = tuple(part.arguments[0] for part in placed)
-            return Apply("concatenate", pieces, matrix_shape(node.shape), build.concatenate(known, axis), known)
+            return Apply(
+                "concatenate",
+                pieces,
+                matrix_shape(node.shape),
+                build.concatenate(known, axis),
+                known,
+            )
     return term
 
 
@@ -155,5 +222,9 @@ def _index_along(node: Node) -> Node | None:
         source = source.sources[0]
     if source.op is not Op.IOTA or source.rank != 1 or node.rank < 2:
         return None
-    along = [i + node.rank - len(shape) for i, size in enumerate(shape) if size == source.shape[0] and size != 1]
+    along = [
+        i + node.rank - len(shape)
+        for i, size in enumerate(shape)
+        if size == source.shape[0] and size != 1
+    ]
     return build.iota(node.shape, along[0], source.dtype) if len(along) == 1 else None

@@ -9,7 +9,9 @@ from deltarule.render.mathematics import GREEK
 
 _LETTERS = {letter: name for name, letter in GREEK.items()}
 _MARKS = {"\u0302": "hat", "\u0304": "bar", "\u0303": "tilde", "\u0307": "dot"}
-_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", "0123456789+-aehijklmnoprstuvx")
+_SUBSCRIPTS = str.maketrans(
+    "₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", "0123456789+-aehijklmnoprstuvx"
+)
 _IS_SUBSCRIPT = "₀₁₂₃₄₅₆₇₈₉₊₋ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ"
 
 
@@ -20,10 +22,18 @@ def canonical(name: str) -> str:
     ('W_1', 'W_1', 'y_hat', 'delta_2', 'y_hat')
     """
     text = unicodedata.normalize("NFD", name)
-    text = re.sub(f"([{_IS_SUBSCRIPT}]+)", lambda match: "_" + match.group(1).translate(_SUBSCRIPTS), text)
+    text = re.sub(
+        f"([{_IS_SUBSCRIPT}]+)",
+        lambda match: "_" + match.group(1).translate(_SUBSCRIPTS),
+        text,
+    )
     for mark, word in _MARKS.items():
         text = text.replace(mark, "_" + word)
-    text = "".join(_LETTERS.get(character, character) for character in text).replace("{", "").replace("}", "")
+    text = (
+        "".join(_LETTERS.get(character, character) for character in text)
+        .replace("{", "")
+        .replace("}", "")
+    )
     text = text.replace("′", "'").replace("_'", "'")
     text = re.sub(r"^([A-Za-z])(hat|bar|tilde)\b", r"\1_\2", text)
     text = re.sub(r"^([A-Za-z]+)(\d+)", r"\1_\2", text)

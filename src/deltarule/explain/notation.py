@@ -18,7 +18,9 @@ _INDICES = "ijklnpqr"
 def function(name: str, shown: int | None = None) -> Typeset:
     """Write name(arguments); only the first ``shown`` of them."""
 
-    def write(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    def write(
+        term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+    ) -> tuple[Formula, float]:
         head = m.Identifier(name, upright=len(name) > 1)
         body = m.joined(list(arguments[:shown]), m.Operator(", "))
         return m.row(head, m.Fenced(body)), ATOM
@@ -29,7 +31,9 @@ def function(name: str, shown: int | None = None) -> Typeset:
 def _word(name: str) -> Typeset:
     """Write a function of one short operand without parentheses: log ŷ."""
 
-    def write(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    def write(
+        term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+    ) -> tuple[Formula, float]:
         head = m.Identifier(name, upright=True)
         if isinstance(arguments[0], (m.Identifier, m.Scripts, m.Accent)):
             return m.row(head, m.Operator(" "), arguments[0]), WORD
@@ -42,40 +46,58 @@ def _fences(left: str, right: str) -> Typeset:
     return lambda term, arguments, closed: (m.Fenced(arguments[0], left, right), ATOM)
 
 
-def _exponential(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _exponential(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     return m.Scripts(m.Identifier("e"), upper=arguments[0]), POWER
 
 
-def _exponential_minus_one(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _exponential_minus_one(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     power = m.Scripts(m.Identifier("e"), upper=arguments[0])
     return m.row(power, m.Operator("−", spaced=True), m.Number("1")), 0
 
 
-def _log_of_one_plus(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _log_of_one_plus(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     inner = m.row(m.Number("1"), m.Operator("+", spaced=True), arguments[0])
     return m.row(m.Identifier("log", upright=True), m.Fenced(inner)), ATOM
 
 
-def _power(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _power(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     plain = not isinstance(closed[0], m.Scripts) or closed[0].upper is None
-    return m.Scripts(closed[0] if plain else m.Fenced(arguments[0]), upper=arguments[1]), POWER
+    return m.Scripts(
+        closed[0] if plain else m.Fenced(arguments[0]), upper=arguments[1]
+    ), POWER
 
 
-def _convolve(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _convolve(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     return m.row(closed[1], STAR, closed[0]), PRODUCT
 
 
-def _convolve_transposed(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _convolve_transposed(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     flipped = m.row(m.Identifier("flip", upright=True), m.Fenced(arguments[1]))
     star = m.Scripts(m.Operator("⋆"), lower=m.Identifier("full", upright=True))
     return m.row(flipped, m.Operator(" "), star, m.Operator(" "), closed[0]), PRODUCT
 
 
-def _convolve_weight(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _convolve_weight(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     return m.row(closed[0], STAR, closed[1]), PRODUCT
 
 
-def _one_hot(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _one_hot(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     letter = "e" if term.shape[1:] in ((), (1,)) else "E"
     return m.Scripts(m.Identifier(letter), lower=arguments[0]), POWER
 
@@ -84,18 +106,24 @@ def _letters(axes: Sequence[int]) -> Formula:
     return m.row(*(m.Identifier(_INDICES[axis]) for axis in axes))
 
 
-def _index(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _index(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     """Write the index along an axis: i, j, k."""
     return m.Identifier(_INDICES[term.body.attributes["axis"]]), ATOM
 
 
-def _partial_sum(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _partial_sum(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     """Write a sum over some axes with their indices: Σᵢⱼ x."""
     sign = m.Scripts(m.Operator("Σ"), lower=_letters(term.body.attributes["axes"]))
     return m.row(sign, m.Operator(" "), closed[0]), PRODUCT
 
 
-def _partial_maximum(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _partial_maximum(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     """Write a maximum over some axes with their indices: maxⱼ(x)."""
     head: Formula = m.Identifier("max", upright=True)
     axes = term.body.attributes["axes"]
@@ -114,45 +142,70 @@ def _range(start: Any, stop: Any, step: int, size: Any) -> str:
     return f"{start + 1}:{stop}" if step == 1 else f"{start + 1}:{step}:{stop}"
 
 
-def _part(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _part(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     """Write a part of an array: x[:, 1:2]."""
     kept = term.body.attributes
     sizes = term.parameters[0].shape
-    ranges = [_range(*place) for place in zip(kept["starts"], kept["stops"], kept["steps"], sizes, strict=True)]
+    ranges = [
+        _range(*place)
+        for place in zip(
+            kept["starts"], kept["stops"], kept["steps"], sizes, strict=True
+        )
+    ]
     return m.row(closed[0], m.Fenced(m.Text(", ".join(ranges)), "[", "]")), POWER
 
 
-def _place(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _place(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     """Write an array put into zeros: place(x; :, 1:2)."""
     given = term.body.attributes
     ranges = []
     for i, size in enumerate(term.parameters[0].shape):
         low, step = given["low"][i], given["interior"][i] + 1
-        ranges.append(_range(low, low + (size - 1) * step + 1, step, term.body.shape[i]))
+        ranges.append(
+            _range(low, low + (size - 1) * step + 1, step, term.body.shape[i])
+        )
     inside = m.row(arguments[0], m.Operator("; "), m.Text(", ".join(ranges)))
     return m.row(m.Identifier("place", upright=True), m.Fenced(inside)), ATOM
 
 
-def _joined(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _joined(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     """Write a concatenation: below each other along the first axis, else side by side."""
     below = term.body.attributes["axis"] == 0
-    return m.Grid(tuple((argument,) for argument in arguments) if below else (tuple(arguments),)), ATOM
+    return m.Grid(
+        tuple((argument,) for argument in arguments) if below else (tuple(arguments),)
+    ), ATOM
 
 
-def _rows(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _rows(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     """Write the rows that indices take, E_c x; along another axis x[:, c]."""
     axis = term.body.attributes["axis"]
     if axis == 0:
-        return m.row(m.Scripts(m.Identifier("E"), lower=arguments[1]), m.Operator(" "), closed[0]), MATMUL
+        return m.row(
+            m.Scripts(m.Identifier("E"), lower=arguments[1]), m.Operator(" "), closed[0]
+        ), MATMUL
     commas: list[Formula] = [m.Text(":, " * axis), arguments[1]]
     return m.row(closed[0], m.Fenced(m.row(*commas), "[", "]")), POWER
 
 
-def _to_rows(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _to_rows(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     """Write the adjoint of taking rows, E_cᵀx; along another axis place(x; :, c)."""
     axis = term.body.attributes["axis"]
     if axis == 0:
-        return m.row(m.Scripts(m.Identifier("E"), lower=arguments[0], upper=_T), m.Operator(" "), closed[1]), MATMUL
+        return m.row(
+            m.Scripts(m.Identifier("E"), lower=arguments[0], upper=_T),
+            m.Operator(" "),
+            closed[1],
+        ), MATMUL
     inside = m.row(arguments[1], m.Operator("; "), m.Text(":, " * axis), arguments[0])
     return m.row(m.Identifier("place", upright=True), m.Fenced(inside)), ATOM
 
@@ -163,21 +216,30 @@ def moved_axes(term: Any) -> list[int]:
     return [axis for axis in term.body.attributes["order"] if sizes[axis] != 1]
 
 
-def _permuted(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _permuted(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     """Write xᵀ where only the last two axes change places, else perm₃₁₂(x)."""
     order = term.body.attributes["order"]
     moved = moved_axes(term)
     if [*moved[:-2], *reversed(moved[-2:])] == sorted(moved):
         return m.Scripts(closed[0], upper=_T), POWER
     lower = m.Number("".join(str(axis + 1) for axis in order))
-    return m.row(m.Scripts(m.Identifier("perm", upright=True), lower=lower), m.Fenced(arguments[0])), ATOM
+    return m.row(
+        m.Scripts(m.Identifier("perm", upright=True), lower=lower),
+        m.Fenced(arguments[0]),
+    ), ATOM
 
 
 def _with_settings(name: str, *settings: str) -> Typeset:
     """Write name(x; a, b) with attributes of the function."""
 
-    def write(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
-        numbers = ", ".join(f"{term.body.attributes[key]:g}".replace("-", "−") for key in settings)
+    def write(
+        term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+    ) -> tuple[Formula, float]:
+        numbers = ", ".join(
+            f"{term.body.attributes[key]:g}".replace("-", "−") for key in settings
+        )
         inside = m.row(arguments[0], m.Operator("; "), m.Number(numbers))
         return m.row(m.Identifier(name, upright=True), m.Fenced(inside)), ATOM
 
@@ -187,36 +249,54 @@ def _with_settings(name: str, *settings: str) -> Typeset:
 def _log_of(name: str) -> Typeset:
     """Write log name(x)."""
 
-    def write(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
-        inside = m.row(m.Identifier(name, upright=len(name) > 1), m.Fenced(arguments[0]))
+    def write(
+        term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+    ) -> tuple[Formula, float]:
+        inside = m.row(
+            m.Identifier(name, upright=len(name) > 1), m.Fenced(arguments[0])
+        )
         return m.row(m.Identifier("log", upright=True), m.Operator(" "), inside), ATOM
 
     return write
 
 
-def _huber(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _huber(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     limit = m.Number(f"{term.body.attributes['delta']:g}")
     error = m.row(closed[0], m.Operator("−", spaced=True), closed[1])
-    return m.row(m.Scripts(m.Identifier("Huber", upright=True), lower=limit), m.Fenced(error)), ATOM
+    return m.row(
+        m.Scripts(m.Identifier("Huber", upright=True), lower=limit), m.Fenced(error)
+    ), ATOM
 
 
-def _cube(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _cube(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     plain = not isinstance(closed[0], m.Scripts) or closed[0].upper is None
-    return m.Scripts(closed[0] if plain else m.Fenced(arguments[0]), upper=m.Number("3")), POWER
+    return m.Scripts(
+        closed[0] if plain else m.Fenced(arguments[0]), upper=m.Number("3")
+    ), POWER
 
 
-def _reshape(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _reshape(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     head: Formula = m.Identifier("vec", upright=True)
     if len(term.shape) > 2 or len(term.arguments[0].shape) <= 2:
         head = m.Scripts(head, upper=m.row(m.Operator("−"), m.Number("1")))
     return m.row(head, m.Fenced(arguments[0])), ATOM
 
 
-def _winner(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _winner(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     """Write where the maximum is: e_argmax x of a vector, else 𝟙(x = maxⱼ x)."""
     if term.parameters[0].rank > 1:
         head = m.Identifier("max", upright=True)
-        inside = m.row(arguments[0], m.Operator("=", spaced=True), head, m.Operator(" "), closed[0])
+        inside = m.row(
+            arguments[0], m.Operator("=", spaced=True), head, m.Operator(" "), closed[0]
+        )
         return m.row(m.Identifier("𝟙"), m.Fenced(inside)), ATOM
     chosen = m.row(m.Identifier("argmax", upright=True), m.Operator(" "), closed[0])
     return m.Scripts(m.Identifier("e"), lower=chosen), POWER
@@ -225,8 +305,12 @@ def _winner(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) 
 def _slope(name: str) -> Typeset:
     """Write f′(z)."""
 
-    def write(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
-        head = m.Scripts(m.Identifier(name, upright=len(name) > 1), upper=m.Operator("′"))
+    def write(
+        term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+    ) -> tuple[Formula, float]:
+        head = m.Scripts(
+            m.Identifier(name, upright=len(name) > 1), upper=m.Operator("′")
+        )
         return m.row(head, m.Fenced(arguments[0])), ATOM
 
     return write
@@ -235,18 +319,24 @@ def _slope(name: str) -> Typeset:
 def _routed(name: str) -> Typeset:
     """Write a pullback as name(upstream; operand)."""
 
-    def write(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+    def write(
+        term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+    ) -> tuple[Formula, float]:
         head = m.Identifier(name, upright=True)
         return m.row(head, m.Fenced(m.joined(list(arguments), m.Operator("; ")))), ATOM
 
     return write
 
 
-def _inverse(term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]) -> tuple[Formula, float]:
+def _inverse(
+    term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
+) -> tuple[Formula, float]:
     base = closed[0] if not isinstance(closed[0], m.Scripts) else m.Fenced(arguments[0])
     if m.to_text(arguments[1]) == "I":
         return m.Scripts(base, upper=m.row(m.Operator("−"), m.Number("1"))), POWER
-    return m.row(m.Scripts(base, upper=m.row(m.Operator("−"), m.Number("1"))), closed[1]), MATMUL
+    return m.row(
+        m.Scripts(base, upper=m.row(m.Operator("−"), m.Number("1"))), closed[1]
+    ), MATMUL
 
 
 FUNCTIONS: dict[str, Typeset] = {
@@ -292,8 +382,17 @@ FUNCTIONS: dict[str, Typeset] = {
     "fold": function("fold"),
     "solve": _inverse,
     "log_determinant": lambda term, arguments, closed: (
-        m.row(m.Identifier("log", upright=True), m.Operator(" "), m.Fenced(
-            m.row(m.Identifier("det", upright=True), m.Operator(" "), closed[0]), "|", "|")), MATMUL),
+        m.row(
+            m.Identifier("log", upright=True),
+            m.Operator(" "),
+            m.Fenced(
+                m.row(m.Identifier("det", upright=True), m.Operator(" "), closed[0]),
+                "|",
+                "|",
+            ),
+        ),
+        MATMUL,
+    ),
     "cholesky": function("chol"),
     "cast": lambda term, arguments, closed: (closed[0], POWER),
     # named functions
@@ -332,4 +431,4 @@ FUNCTIONS: dict[str, Typeset] = {
     "gelu_slope": _slope("GELU"),
     "silu_slope": _slope("SiLU"),
     "selu_slope": _slope("SELU"),
-}  # fmt: skip
+}

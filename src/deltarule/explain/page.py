@@ -28,7 +28,9 @@ class Entry:
     reason: str
 
 
-Batch = tuple[str, Sequence[Entry]]  # the heading and lines that tell of the whole batch
+Batch = tuple[
+    str, Sequence[Entry]
+]  # the heading and lines that tell of the whole batch
 
 
 def size(shape: Shape) -> str:
@@ -51,42 +53,72 @@ def space(name: Formula, shape: Shape, whole: bool = False) -> Formula:
 def entry(line: Line, loss: str) -> Entry:
     """Return what is printed of a line."""
     left = symbol(line.name) if line.kind == "forward" else derivative(loss, line.name)
-    alias = symbol(line.alias.name) if line.alias is not None and not line.alias.name.startswith("d" + loss) else None
+    alias = (
+        symbol(line.alias.name)
+        if line.alias is not None and not line.alias.name.startswith("d" + loss)
+        else None
+    )
     number = str(line.number) if line.kind == "backward" else ""
     return Entry(number, left, typeset(line.term), alias, size(line.shape), line.reason)
 
 
 def header(derived: Derived) -> Formula:
     """Return the data of the network, such as x ∈ ℝ³, y ∈ ℝ."""
-    data = [s for s in derived.inputs if s.node not in derived.wrt and (s.node.shape or s.node.dtype.is_float)]
+    data = [
+        s
+        for s in derived.inputs
+        if s.node not in derived.wrt and (s.node.shape or s.node.dtype.is_float)
+    ]
     parts = [_member(derived, symbol_) for symbol_ in data]
     return m.joined(parts, m.Operator(", ")) if parts else m.Text("")
 
 
 def parameters(derived: Derived) -> Formula:
     """Return the variables of the derivative and their spaces."""
-    return m.joined([_member(derived, s) for s in derived.inputs if s.node in derived.wrt], m.Operator(", "))
+    return m.joined(
+        [_member(derived, s) for s in derived.inputs if s.node in derived.wrt],
+        m.Operator(", "),
+    )
 
 
 def _member(derived: Derived, symbol_: Symbol) -> Formula:
-    formula = space(symbol(symbol_.name), symbol_.node.shape, not symbol_.node.dtype.is_float)
+    formula = space(
+        symbol(symbol_.name), symbol_.node.shape, not symbol_.node.dtype.is_float
+    )
     if symbol_ in derived.distributions:
-        return m.row(formula, m.Operator(", "), m.Operator("Σ"), symbol(symbol_.name), m.Operator("=", spaced=True),
-                     m.Number("1"))  # fmt: skip
+        return m.row(
+            formula,
+            m.Operator(", "),
+            m.Operator("Σ"),
+            symbol(symbol_.name),
+            m.Operator("=", spaced=True),
+            m.Number("1"),
+        )
     return formula
 
 
 # ---------------------------------------------------------------- text
 
 
-def text(derived: Derived, backward: Sequence[Line], conclusion: str, batch: Batch | None = None) -> str:
+def text(
+    derived: Derived,
+    backward: Sequence[Line],
+    conclusion: str,
+    batch: Batch | None = None,
+) -> str:
     """Write the page as Unicode text of at most 100 columns."""
     data = m.to_text(header(derived))
     lines = _wrapped("Network   ", data) if data else []
     lines += _wrapped("wanted    gradients at ", m.to_text(parameters(derived)))
     if derived.detail != "answers":
-        lines += ["forward", *_block([entry(line, derived.loss_name) for line in derived.forward])]
-    lines += [f"backward ({derived.layout} layout)", *_block([entry(line, derived.loss_name) for line in backward])]
+        lines += [
+            "forward",
+            *_block([entry(line, derived.loss_name) for line in derived.forward]),
+        ]
+    lines += [
+        f"backward ({derived.layout} layout)",
+        *_block([entry(line, derived.loss_name) for line in backward]),
+    ]
     if batch is not None:
         lines += [batch[0], *_block(batch[1])]
     lines += _wrapped("", conclusion) if conclusion else []
@@ -99,7 +131,9 @@ def _block(entries: Sequence[Entry]) -> list[str]:
         return []
     number = max(len(e.number) for e in entries)
     left = max(columns(m.to_text(e.left)) for e in entries)
-    names = max((columns(m.to_text(e.alias)) for e in entries if e.alias is not None), default=0)
+    names = max(
+        (columns(m.to_text(e.alias)) for e in entries if e.alias is not None), default=0
+    )
     alias = names + 3 if names else 0
     shape = max(len(e.shape) for e in entries)
     start = 2 + number + (2 if number else 0) + left + 3
@@ -116,8 +150,16 @@ def _block(entries: Sequence[Entry]) -> list[str]:
         last = len(pieces) - 1
         for i, piece in enumerate(pieces):
             start_of_line = head if i == 0 else " " * start
-            end = f"  {_padded(short, alias)}{'  ' if alias else ''}{e.shape:<{shape}}{tail}" if i == last else ""
-            result.append(f"{start_of_line}{_padded(piece, width)}{end}" if i == last else f"{start_of_line}{piece}")
+            end = (
+                f"  {_padded(short, alias)}{'  ' if alias else ''}{e.shape:<{shape}}{tail}"
+                if i == last
+                else ""
+            )
+            result.append(
+                f"{start_of_line}{_padded(piece, width)}{end}"
+                if i == last
+                else f"{start_of_line}{piece}"
+            )
         if e.reason and not beside:
             result.append(" " * start + f"({e.reason})")
     return result
@@ -131,9 +173,13 @@ def broken(formula: str, width: int) -> list[str]:
     """
     pieces: list[str] = []
     while columns(formula) > width:
-        at = max((formula.rfind(sign, 1, width - 1) for sign in (" + ", " − ")), default=-1)
+        at = max(
+            (formula.rfind(sign, 1, width - 1) for sign in (" + ", " − ")), default=-1
+        )
         if at <= width // 3:
-            at = max(formula.rfind(sign, 1, width - 1) for sign in (" ⊙ ", " ⋆ ", " ", "("))
+            at = max(
+                formula.rfind(sign, 1, width - 1) for sign in (" ⊙ ", " ⋆ ", " ", "(")
+            )
         if at <= 0:
             at = width
         pieces.append(formula[:at])

@@ -55,14 +55,20 @@ def recognised(order: Sequence[Node], walk: Backpropagation) -> Iterator[Recogni
         function = node.attributes.get("function") if node.op is Op.CALL else None
         if function in {"cross_entropy_of_labels", "multiclass_hinge"}:
             logits, labels = node.sources
-            yield as_function("one_hot", one_hot(labels, logits.shape[-1], logits), (labels,))
+            yield as_function(
+                "one_hot", one_hot(labels, logits.shape[-1], logits), (labels,)
+            )
         if node.op is Op.MAX:
             winner = first_maximum(node.sources[0], node.attributes["axes"])
             yield as_function("winner", winner, (node.sources[0],))
     for step in walk.steps:
-        function = step.node.attributes.get("function") if step.node.op is Op.CALL else None
+        function = (
+            step.node.attributes.get("function") if step.node.op is Op.CALL else None
+        )
         if function in _POOL:
-            yield as_function(f"{function}_pullback", step.contribution, (step.cotangent, step.source))
+            yield as_function(
+                f"{function}_pullback", step.contribution, (step.cotangent, step.source)
+            )
         if function in _BEND:
             yield _slope(step, str(function))
 
@@ -70,13 +76,18 @@ def recognised(order: Sequence[Node], walk: Backpropagation) -> Iterator[Recogni
 def _slope(step: Step, function: str) -> Recognised:
     """Print the share of an element-wise function as g ⊙ f′(z)."""
     ones = build.full(step.node.shape, 1.0, step.node.dtype)
-    inner = backpropagate(expansion(step.node), [step.source], ones, frozenset({step.source}))
+    inner = backpropagate(
+        expansion(step.node), [step.source], ones, frozenset({step.source})
+    )
     slope = inner.cotangents[step.source]
 
     def pattern(arguments: tuple[Term, ...]) -> Term:
         cotangent, source = arguments
         shape = matrix_shape(step.node.shape)
-        return multiply(cotangent, Apply(f"{function}_slope", (source,), shape, slope, (step.source,)))
+        return multiply(
+            cotangent,
+            Apply(f"{function}_slope", (source,), shape, slope, (step.source,)),
+        )
 
     return Recognised(step.contribution, (step.cotangent, step.source), pattern)
 
@@ -91,7 +102,9 @@ def auxiliaries(order: Sequence[Node]) -> Iterator[Auxiliary]:
             centred = build.subtract(x, mean)
             variance = build.mean(build.multiply(centred, centred), axes, keepdims=True)
             yield Auxiliary(mean, "mu")
-            yield Auxiliary(build.sqrt(build.add(variance, node.attributes["epsilon"])), "s")
+            yield Auxiliary(
+                build.sqrt(build.add(variance, node.attributes["epsilon"])), "s"
+            )
         if function == "multiclass_hinge":
             margins, violated = hinge_parts(node)
             yield Auxiliary(margins, "D" if margins.rank > 1 else "d")

@@ -41,11 +41,15 @@ def _softmax(x: Node, axis: int = -1) -> Node:
     return functions.softmax(x, axis=axis % x.rank)
 
 
-def _sum(x: Node, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node:
+def _sum(
+    x: Node, axis: int | tuple[int, ...] | None = None, keepdims: bool = False
+) -> Node:
     return build.sum_over(x, axis, keepdims)
 
 
-def _mean(x: Node, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node:
+def _mean(
+    x: Node, axis: int | tuple[int, ...] | None = None, keepdims: bool = False
+) -> Node:
     return build.mean(x, axis, keepdims)
 
 
@@ -103,7 +107,9 @@ def build_answer(text: str, known: Mapping[str, Node]) -> Node:
         tree = ast.parse(text.strip(), mode="eval")
     except SyntaxError as error:
         raise ArgumentError(
-            "Python expression", expected="an expression", got=f"{error.msg} at column {error.offset}"
+            "Python expression",
+            expected="an expression",
+            got=f"{error.msg} at column {error.offset}",
         ) from error
     return build.as_node(_Builder(text.strip(), known).value(tree.body))
 
@@ -127,10 +133,20 @@ class _Builder:
         if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, (ast.USub, ast.UAdd)):
             inner = self.value(tree.operand)
             return (
-                inner if isinstance(tree.op, ast.UAdd) else build.negate(inner) if isinstance(inner, Node) else -inner
+                inner
+                if isinstance(tree.op, ast.UAdd)
+                else build.negate(inner)
+                if isinstance(inner, Node)
+                else -inner
             )
-        if isinstance(tree, ast.Compare) and len(tree.ops) == 1 and type(tree.ops[0]) in _COMPARE:
-            return _COMPARE[type(tree.ops[0])](self.value(tree.left), self.value(tree.comparators[0]))
+        if (
+            isinstance(tree, ast.Compare)
+            and len(tree.ops) == 1
+            and type(tree.ops[0]) in _COMPARE
+        ):
+            return _COMPARE[type(tree.ops[0])](
+                self.value(tree.left), self.value(tree.comparators[0])
+            )
         if isinstance(tree, ast.Call):
             return self._call(tree)
         if isinstance(tree, ast.Attribute) and tree.attr == "T":
@@ -151,22 +167,42 @@ class _Builder:
 
     def _call(self, tree: ast.Call) -> Node:
         method = isinstance(tree.func, ast.Attribute) and not (
-            isinstance(tree.func.value, ast.Name) and tree.func.value.id in {"np", "numpy", "dr", "nn", "torch", "jnp"}
+            isinstance(tree.func.value, ast.Name)
+            and tree.func.value.id in {"np", "numpy", "dr", "nn", "torch", "jnp"}
         )
-        name = tree.func.attr if isinstance(tree.func, ast.Attribute) else getattr(tree.func, "id", "")
+        name = (
+            tree.func.attr
+            if isinstance(tree.func, ast.Attribute)
+            else getattr(tree.func, "id", "")
+        )
         if name == "astype" and isinstance(tree.func, ast.Attribute):
             return self._node(tree.func.value)
         if name not in _FUNCTIONS:
             self._fail(tree, f"one of {', '.join(sorted(_FUNCTIONS))}")
-        own = [self._node(tree.func.value)] if method and isinstance(tree.func, ast.Attribute) else []
+        own = (
+            [self._node(tree.func.value)]
+            if method and isinstance(tree.func, ast.Attribute)
+            else []
+        )
         arguments = [*own, *(self._argument(argument) for argument in tree.args)]
         try:
-            return _FUNCTIONS[name](*arguments, **{str(k.arg): self._literal(k.value) for k in tree.keywords})
+            return _FUNCTIONS[name](
+                *arguments,
+                **{str(k.arg): self._literal(k.value) for k in tree.keywords},
+            )
         except TypeError as error:
-            raise ArgumentError(f"Python expression, {name}", expected="its NumPy arguments", got=str(error)) from error
+            raise ArgumentError(
+                f"Python expression, {name}",
+                expected="its NumPy arguments",
+                got=str(error),
+            ) from error
 
     def _argument(self, tree: ast.expr) -> object:
-        value = self._literal(tree) if isinstance(tree, (ast.Constant, ast.Tuple, ast.UnaryOp)) else None
+        value = (
+            self._literal(tree)
+            if isinstance(tree, (ast.Constant, ast.Tuple, ast.UnaryOp))
+            else None
+        )
         return self.value(tree) if value is None else value
 
     def _literal(self, tree: ast.expr) -> object:
@@ -180,7 +216,10 @@ class _Builder:
         key: list[object] = []
         for part in parts:
             if isinstance(part, ast.Slice):
-                bounds = [None if b is None else self._literal(b) for b in (part.lower, part.upper, part.step)]
+                bounds = [
+                    None if b is None else self._literal(b)
+                    for b in (part.lower, part.upper, part.step)
+                ]
                 key.append(slice(*bounds))
             elif isinstance(part, ast.Attribute) and part.attr == "newaxis":
                 key.append(None)

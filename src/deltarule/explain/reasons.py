@@ -6,9 +6,23 @@ from deltarule.grad.reverse import Backpropagation, Step
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 
-_SILENT = frozenset({"reshape back", "transpose back", "change of element type", "negation", "sum distributes"})
+_SILENT = frozenset(
+    {
+        "reshape back",
+        "transpose back",
+        "change of element type",
+        "negation",
+        "sum distributes",
+    }
+)
 _FAINT = frozenset(
-    {"power rule", "add gate distributes", "multiply gate switches", "sum over the repetitions", "quotient rule"}
+    {
+        "power rule",
+        "add gate distributes",
+        "multiply gate switches",
+        "sum over the repetitions",
+        "quotient rule",
+    }
 )
 
 
@@ -81,7 +95,9 @@ class Reasons:
     def of(self, node: Node, stops: set[Node], outer: bool = False) -> str:
         """Return the reason of a line in the words of the textbook."""
         steps = self.path(node, stops)
-        rules = list(dict.fromkeys(_rule(step) for step in steps if step.rule not in _SILENT))
+        rules = list(
+            dict.fromkeys(_rule(step) for step in steps if step.rule not in _SILENT)
+        )
         strong = [rule for rule in rules if rule not in _FAINT]
         shown = strong[:2] or sorted(rules, key=_is_plain)[:1]
         if not strong and "sum over the repetitions" in rules:

@@ -12,15 +12,39 @@ from deltarule.graph.op import ELEMENTWISE, LEAVES, Op
 from deltarule.graph.walk import dependents, topological, users
 
 _LINEAR = frozenset({Op.MATMUL, Op.CONVOLVE, Op.CONVOLVE_TRANSPOSED})
-_CONTINUES = frozenset({Op.ADD, Op.SUBTRACT, Op.RESHAPE, Op.PERMUTE, Op.NEGATE, Op.CAST})
+_CONTINUES = frozenset(
+    {Op.ADD, Op.SUBTRACT, Op.RESHAPE, Op.PERMUTE, Op.NEGATE, Op.CAST}
+)
 _MOVES = frozenset({Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.CAST, Op.STOP_GRADIENT})
 _BENDS = frozenset({Op.TANH, Op.MAXIMUM, Op.MINIMUM, Op.MAX, Op.WHERE})
 _INLINE = frozenset({"euclidean_norm", "squared_error", "logsumexp", "weighted"})
-_UNITS = frozenset({"sigmoid", "relu", "leaky_relu", "elu", "selu", "gelu", "softplus", "silu", "softmax"})
+_UNITS = frozenset(
+    {
+        "sigmoid",
+        "relu",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "gelu",
+        "softplus",
+        "silu",
+        "softmax",
+    }
+)
 _LETTERS = {"max_pool": "p", "average_pool": "p", "normalize": "x_hat"}
-_LOSSES = frozenset({"cross_entropy", "cross_entropy_of_labels", "cross_entropy_of_probabilities", "hinge", "huber",
-                     "binary_cross_entropy", "binary_cross_entropy_of_probabilities", "multiclass_hinge",
-                     "squared_error"})  # fmt: skip
+_LOSSES = frozenset(
+    {
+        "cross_entropy",
+        "cross_entropy_of_labels",
+        "cross_entropy_of_probabilities",
+        "hinge",
+        "huber",
+        "binary_cross_entropy",
+        "binary_cross_entropy_of_probabilities",
+        "multiclass_hinge",
+        "squared_error",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -51,33 +75,54 @@ class Style:
 
 STYLES = {
     "textbook": Style("z", "a", 1),
-    "row": Style("S", "x", 0),  # S⁽ˡ⁾ = W⁽ˡ⁾x⁽ˡ⁾ + b⁽ˡ⁾, x⁽ˡ⁺¹⁾ = G(S⁽ˡ⁾), δ a row (BP-09)
+    "row": Style(
+        "S", "x", 0
+    ),  # S⁽ˡ⁾ = W⁽ˡ⁾x⁽ˡ⁾ + b⁽ˡ⁾, x⁽ˡ⁺¹⁾ = G(S⁽ˡ⁾), δ a row (BP-09)
     "sums": Style("x", "y", 1),  # x⁽ᵐ⁾ = W⁽ᵐ⁾y⁽ᵐ⁻¹⁾ + b⁽ᵐ⁾, y⁽ᵐ⁾ = σ(x⁽ᵐ⁾) (BP-08)
 }
 
 
 def forward_signals(
-    loss: Node, wrt: Sequence[Node], names: Mapping[Node, str], style: Style = STYLES["textbook"]
+    loss: Node,
+    wrt: Sequence[Node],
+    names: Mapping[Node, str],
+    style: Style = STYLES["textbook"],
 ) -> list[Signal]:
     """Return the signals of a forward pass in order, the loss last."""
     order = topological([loss])
     readers = users(order)
     varying = dependents(order, wrt)
     linear = _linear_nodes(order, varying)
-    predictions = {n.sources[0] for n in order if n.op is Op.CALL and n.attributes["function"] in _LOSSES} - linear
-    bent = {n.sources[0] for n in order if n.op is Op.TANH or (n.op is Op.CALL and n.attributes["function"] in _UNITS)}
-    predictions |= {n for n in bent - linear if n.op in {Op.ADD, Op.MULTIPLY, Op.DIVIDE, Op.SUBTRACT}}
+    predictions = {
+        n.sources[0]
+        for n in order
+        if n.op is Op.CALL and n.attributes["function"] in _LOSSES
+    } - linear
+    bent = {
+        n.sources[0]
+        for n in order
+        if n.op is Op.TANH or (n.op is Op.CALL and n.attributes["function"] in _UNITS)
+    }
+    predictions |= {
+        n
+        for n in bent - linear
+        if n.op in {Op.ADD, Op.MULTIPLY, Op.DIVIDE, Op.SUBTRACT}
+    }
     chosen: dict[Node, str] = {}
     for node in order:
         if node.op in LEAVES or node is loss:
             continue
         kind = _kind(node, readers, linear, varying)
-        if kind is None and (node in names or (node in predictions and node in varying)):
+        if kind is None and (
+            node in names or (node in predictions and node in varying)
+        ):
             kind = "plain" if node in names else "affine"
         if kind:
             chosen.setdefault(_narrowest(node) if kind == "affine" else node, kind)
     chosen.pop(loss, None)
-    return _named(loss, wrt, [(n, chosen[n]) for n in order if n in chosen], names, style)
+    return _named(
+        loss, wrt, [(n, chosen[n]) for n in order if n in chosen], names, style
+    )
 
 
 def auxiliary_outputs(loss: Node) -> dict[Node, str]:
@@ -96,7 +141,11 @@ def random_names(loss: Node, taken: Collection[str]) -> dict[Node, str]:
     """Return a name for every stream of uniform random numbers: U, or U₁, U₂ where there are more."""
     drawn = [node for node in topological([loss]) if node.op is Op.RANDOM]
     for letter in ("U", "R", "Omega"):
-        names = [letter] if len(drawn) == 1 else [f"{letter}_{i}" for i in range(1, len(drawn) + 1)]
+        names = (
+            [letter]
+            if len(drawn) == 1
+            else [f"{letter}_{i}" for i in range(1, len(drawn) + 1)]
+        )
         if not {letter, *names} & set(taken):
             break
     return dict(zip(drawn, names, strict=True))
@@ -110,7 +159,10 @@ def _linear_nodes(order: Sequence[Node], varying: set[Node]) -> set[Node]:
             node.op in _CONTINUES
             and any(s in linear for s in node.sources)
             and all(s in linear or peel(s).op in LEAVES for s in node.sources)
-            and (node.op is not Op.SUBTRACT or all(s in linear or s in varying for s in node.sources))
+            and (
+                node.op is not Op.SUBTRACT
+                or all(s in linear or s in varying for s in node.sources)
+            )
         ):
             linear.add(node)
     return linear
@@ -118,35 +170,71 @@ def _linear_nodes(order: Sequence[Node], varying: set[Node]) -> set[Node]:
 
 def _is_inner_product(node: Node) -> bool:
     """Whether a product of two signals is a single number, such as zᵀẑ."""
-    return all(size == 1 for size in node.shape) and all(peel(s).op not in LEAVES for s in node.sources)
+    return all(size == 1 for size in node.shape) and all(
+        peel(s).op not in LEAVES for s in node.sources
+    )
 
 
-def _kind(node: Node, readers: Mapping[Node, list[Node]], linear: set[Node], varying: set[Node]) -> str | None:
-    if node not in varying and node.dtype.kind == "bool" and node.op in {Op.OR, Op.LESS, Op.NOT}:
+def _kind(
+    node: Node,
+    readers: Mapping[Node, list[Node]],
+    linear: set[Node],
+    varying: set[Node],
+) -> str | None:
+    if (
+        node not in varying
+        and node.dtype.kind == "bool"
+        and node.op in {Op.OR, Op.LESS, Op.NOT}
+    ):
         drawn = any(below.op is Op.RANDOM for below in topological([node]))
-        return "plain" if drawn and any(reader in varying for reader in _real_readers(node, readers)) else None
+        return (
+            "plain"
+            if drawn
+            and any(reader in varying for reader in _real_readers(node, readers))
+            else None
+        )
     if node not in varying:
-        return "plain" if node.op is Op.CALL and node.attributes["function"] not in _INLINE | _LOSSES else None
+        return (
+            "plain"
+            if node.op is Op.CALL
+            and node.attributes["function"] not in _INLINE | _LOSSES
+            else None
+        )
     reading = readers[node]
-    if node in linear and any(r.op not in _CONTINUES or r not in linear for r in reading):
-        return None if all(r.op is Op.BROADCAST for r in reading) and node.op in _MOVES else "affine"
+    if node in linear and any(
+        r.op not in _CONTINUES or r not in linear for r in reading
+    ):
+        return (
+            None
+            if all(r.op is Op.BROADCAST for r in reading) and node.op in _MOVES
+            else "affine"
+        )
     if node.op is Op.CALL:
-        return None if node.attributes["function"] in _INLINE | _LOSSES else "activation"
+        return (
+            None if node.attributes["function"] in _INLINE | _LOSSES else "activation"
+        )
     if node.op in _BENDS and node.op is not Op.WHERE:
         return "activation"
-    distinct = {id(reader): reader for reader in (reading if node in linear else _real_readers(node, readers))}
+    distinct = {
+        id(reader): reader
+        for reader in (reading if node in linear else _real_readers(node, readers))
+    }
     if node.op in _MOVES:
         return None
     if len(distinct) > 1 and not _is_inner_step(node, list(distinct.values())):
         return "plain"
-    if any(r.op in _LINEAR for r in distinct.values()) and node not in linear:  # what a layer reads
+    if (
+        any(r.op in _LINEAR for r in distinct.values()) and node not in linear
+    ):  # what a layer reads
         return "plain"
     return None
 
 
 def _is_inner_step(node: Node, reading: Sequence[Node]) -> bool:
     """Whether a node is too small to deserve a line of its own."""
-    if node.op in {Op.ADD, Op.SUBTRACT, Op.NEGATE} and all(r.op in ELEMENTWISE or r.op is Op.SUM for r in reading):
+    if node.op in {Op.ADD, Op.SUBTRACT, Op.NEGATE} and all(
+        r.op in ELEMENTWISE or r.op is Op.SUM for r in reading
+    ):
         return True
     return node.op in {Op.EQUAL, Op.LESS, Op.NOT, Op.AND, Op.OR} or (
         node.op is Op.CALL and node.attributes["function"] in _INLINE
@@ -156,14 +244,18 @@ def _is_inner_step(node: Node, reading: Sequence[Node]) -> bool:
 def _real_readers(node: Node, readers: Mapping[Node, list[Node]]) -> list[Node]:
     found: list[Node] = []
     for reader in readers[node]:
-        found.extend(_real_readers(reader, readers) if reader.op in _MOVES else [reader])
+        found.extend(
+            _real_readers(reader, readers) if reader.op in _MOVES else [reader]
+        )
     return found
 
 
 def _narrowest(node: Node) -> Node:
     """Return the node of lowest rank among reshapes of one vector."""
     best = node
-    while node.op is Op.RESHAPE and {s for s in node.shape if s != 1} == {s for s in node.sources[0].shape if s != 1}:
+    while node.op is Op.RESHAPE and {s for s in node.shape if s != 1} == {
+        s for s in node.sources[0].shape if s != 1
+    }:
         node = node.sources[0]
         if node.rank < best.rank and node.op in _CONTINUES:
             best = node
@@ -174,16 +266,24 @@ def _narrowest(node: Node) -> Node:
 
 
 def _named(
-    loss: Node, wrt: Sequence[Node], chosen: list[tuple[Node, str]], names: Mapping[Node, str], style: Style
+    loss: Node,
+    wrt: Sequence[Node],
+    chosen: list[tuple[Node, str]],
+    names: Mapping[Node, str],
+    style: Style,
 ) -> list[Signal]:
-    taken = {str(n.attributes["name"]) for n in topological([loss]) if n.op is Op.INPUT} | set(names.values())
+    taken = {
+        str(n.attributes["name"]) for n in topological([loss]) if n.op is Op.INPUT
+    } | set(names.values())
     layer = 0
     signals: list[Signal] = []
     output = _output(loss, wrt, chosen, taken, names)
     plain = 0
     for node, kind in chosen:
         layer += kind == "affine"
-        letter = {"affine": style.affine, "activation": style.activation, "plain": "u"}[kind]
+        letter = {"affine": style.affine, "activation": style.activation, "plain": "u"}[
+            kind
+        ]
         if node.dtype.kind == "bool":
             letter = "M"
         if node.op is Op.CALL:
@@ -191,7 +291,11 @@ def _named(
         letter = letter[0].upper() + letter[1:] if node.rank >= 2 else letter
         if kind == "plain":
             plain += 1
-        index = plain if kind == "plain" else max(layer, 1) - (1 - style.first) * (kind == "affine")
+        index = (
+            plain
+            if kind == "plain"
+            else max(layer, 1) - (1 - style.first) * (kind == "affine")
+        )
         name = names.get(node)
         if name is None and node is output:
             name = "Y_hat" if node.rank >= 2 else "y_hat"
@@ -212,22 +316,36 @@ def _free(letter: str, index: int, taken: set[str]) -> str:
 
 
 def _output(
-    loss: Node, wrt: Sequence[Node], chosen: list[tuple[Node, str]], taken: set[str], names: Mapping[Node, str]
+    loss: Node,
+    wrt: Sequence[Node],
+    chosen: list[tuple[Node, str]],
+    taken: set[str],
+    names: Mapping[Node, str],
 ) -> Node | None:
     """Return the last activation or affine result, the prediction, if a target y is compared with it."""
-    if not any(re.match(r"(y|Y|t|target|targets|label|labels)([_\d].*)?$", name) for name in taken):
+    if not any(
+        re.match(r"(y|Y|t|target|targets|label|labels)([_\d].*)?$", name)
+        for name in taken
+    ):
         return None
     if auxiliary_outputs(loss):
         return None
-    last = next((node for node, kind in reversed(chosen) if kind in {"affine", "activation"}), None)
+    last = next(
+        (node for node, kind in reversed(chosen) if kind in {"affine", "activation"}),
+        None,
+    )
     if last is None or last in names or {"y_hat", "Y_hat", "yhat"} & taken:
         return None
     beside = topological([loss], frozenset({last}))
     return last if _reads_only(beside, last, wrt, loss) else None
 
 
-def _reads_only(order: Sequence[Node], last: Node, wrt: Sequence[Node], loss: Node) -> bool:
+def _reads_only(
+    order: Sequence[Node], last: Node, wrt: Sequence[Node], loss: Node
+) -> bool:
     """Whether the loss depends on the variables below one node only through it."""
     below = set(topological([last]))
     wrt = [w for w in wrt if w in below]
-    return loss not in dependents([node for node in order if node is not last], [w for w in wrt if w is not last])
+    return loss not in dependents(
+        [node for node in order if node is not last], [w for w in wrt if w is not last]
+    )

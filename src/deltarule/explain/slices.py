@@ -19,7 +19,14 @@ from deltarule.explain.jacobians import name_of, quotient, translator_of
 from deltarule.explain.lowering import difference, lower, lower_to
 from deltarule.explain.proof import Draw, Evaluate
 from deltarule.explain.slopes import POINTS, Measured, claim, measure, values_of
-from deltarule.explain.term import Matmul, Symbol, Term, Transpose, matrix_shape, renamed
+from deltarule.explain.term import (
+    Matmul,
+    Symbol,
+    Term,
+    Transpose,
+    matrix_shape,
+    renamed,
+)
 from deltarule.explain.typeset import ATOM, typeset, within
 from deltarule.grad.reverse import backpropagate
 from deltarule.graph import build
@@ -66,7 +73,9 @@ class Slices:
     @property
     def formulas(self) -> tuple[tuple[Formula, Formula], ...]:
         """The lines as left and right sides."""
-        shown = [str(k) for k in range(1, len(self) + 1)] if len(self) <= _MOST else ["k"]
+        shown = (
+            [str(k) for k in range(1, len(self) + 1)] if len(self) <= _MOST else ["k"]
+        )
         lines = [self._slice(index) for index in shown]
         basis = self._basis()
         return (*lines, *([self._of_entry(basis)] if basis is not None else []))
@@ -74,7 +83,9 @@ class Slices:
     @property
     def lines(self) -> tuple[str, ...]:
         """The lines as text."""
-        return tuple(f"{m.to_text(left)} = {m.to_text(right)}" for left, right in self.formulas)
+        return tuple(
+            f"{m.to_text(left)} = {m.to_text(right)}" for left, right in self.formulas
+        )
 
     def __str__(self) -> str:
         proved = self.evaluate is not None and self.draw is not None
@@ -89,13 +100,18 @@ class Slices:
 
     def latex(self) -> str:
         """Return the lines as an ``align*`` environment."""
-        body = " \\\\\n".join(f"{m.to_latex(left)} &= {m.to_latex(right)}" for left, right in self.formulas)
+        body = " \\\\\n".join(
+            f"{m.to_latex(left)} &= {m.to_latex(right)}"
+            for left, right in self.formulas
+        )
         return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
 
     def _repr_latex_(self) -> str:
         return self.latex()
 
-    def at(self, given: Mapping[Any, Any], evaluate: Evaluate | None = None) -> list[Any]:
+    def at(
+        self, given: Mapping[Any, Any], evaluate: Evaluate | None = None
+    ) -> list[Any]:
         """Return the slices as arrays, one for each entry of y; ``given`` maps inputs, by tensor or name, to values.
 
         Raises:
@@ -105,9 +121,16 @@ class Slices:
         run = evaluate or self.evaluate
         if run is None:
             raise ArgumentError("slices at", expected="an evaluator", got="none")
-        return run(self._graphs(lower_to(self.term, self.applied)), values_of(given, self.y))
+        return run(
+            self._graphs(lower_to(self.term, self.applied)), values_of(given, self.y)
+        )
 
-    def check(self, evaluate: Evaluate | None = None, draw: Draw | None = None, points: int = POINTS) -> Measured:
+    def check(
+        self,
+        evaluate: Evaluate | None = None,
+        draw: Draw | None = None,
+        points: int = POINTS,
+    ) -> Measured:
         """Evaluate every slice at random points, against the engine's pullback and central differences of y.
 
         Raises:
@@ -115,18 +138,33 @@ class Slices:
         """
         run, rng = evaluate or self.evaluate, draw or self.draw
         if run is None or rng is None:
-            raise ArgumentError("slices check", expected="an evaluator and a source of random values", got="none")
+            raise ArgumentError(
+                "slices check",
+                expected="an evaluator and a source of random values",
+                got="none",
+            )
         found = self._graphs(lower_to(self.term, self.applied))
-        gaps = [difference(one, own) for one, own in zip(found, self._graphs(self.applied), strict=True)]
+        gaps = [
+            difference(one, own)
+            for one, own in zip(found, self._graphs(self.applied), strict=True)
+        ]
         towards = build.input_node("direction of W", self.w.shape, self.w.dtype)
         claims = []
         for k, one in enumerate(found):
             entry = build.sum_over(build.multiply(self._unit(k), self.y))
-            claims.append(claim(build.sum_over(build.multiply(one, towards)), entry, self.w, towards))
+            claims.append(
+                claim(
+                    build.sum_over(build.multiply(one, towards)), entry, self.w, towards
+                )
+            )
         basis = self._basis()
-        if basis is not None:  # towards = Σ of entries times Eₖⱼ, so y moves along towards · x
+        if (
+            basis is not None
+        ):  # towards = Σ of entries times Eₖⱼ, so y moves along towards · x
             matrix = build.matrix_transpose(towards) if basis.turned else towards
-            moved = build.reshape(build.matmul(matrix, lower(basis.source, self.y.dtype)), self.y.shape)
+            moved = build.reshape(
+                build.matmul(matrix, lower(basis.source, self.y.dtype)), self.y.shape
+            )
             along = build.multiply(self.direction.node, moved)
             scalar = build.sum_over(build.multiply(self.direction.node, self.y))
             claims.append(claim(build.sum_over(along), scalar, self.w, towards))
@@ -137,11 +175,16 @@ class Slices:
 
     def _graphs(self, pullback: Node) -> list[Node]:
         """Return the pullback of every unit vector."""
-        return [substitute([pullback], {self.direction.node: self._unit(k)})[0] for k in range(len(self))]
+        return [
+            substitute([pullback], {self.direction.node: self._unit(k)})[0]
+            for k in range(len(self))
+        ]
 
     def _slice(self, index: str) -> tuple[Formula, Formula]:
         unit = Symbol(f"{self.unit}_{index}", self.direction.shape, self.direction.node)
-        left = quotient(m.identifier(f"{self.own}_{index}"), m.identifier(self.variable))
+        left = quotient(
+            m.identifier(f"{self.own}_{index}"), m.identifier(self.variable)
+        )
         return left, typeset(renamed(self.term, {self.direction: unit}))
 
     def _basis(self) -> _Basis | None:
@@ -160,16 +203,30 @@ class Slices:
         source = within(basis.source, ATOM)
         plain = isinstance(basis.source, Symbol) and isinstance(source, m.Identifier)
         entry, unit = ("k", "j") if basis.turned else ("j", "k")
-        number = m.Scripts(source if plain else _fenced(source), lower=m.Identifier(entry))
-        matrix: Formula = m.Scripts(m.Identifier(self.basis), lower=m.row(m.Identifier("k"), m.Identifier("j")))
+        number = m.Scripts(
+            source if plain else _fenced(source), lower=m.Identifier(entry)
+        )
+        matrix: Formula = m.Scripts(
+            m.Identifier(self.basis), lower=m.row(m.Identifier("k"), m.Identifier("j"))
+        )
         if basis.turned:
             matrix = m.Scripts(matrix, upper=m.Identifier("T", upright=True))
         variable = m.identifier(self.variable)
         indices = m.row(m.Identifier("k"), m.Identifier("j"))
-        part = m.Scripts(variable if isinstance(variable, m.Identifier) else _fenced(variable), lower=indices)
+        part = m.Scripts(
+            variable if isinstance(variable, m.Identifier) else _fenced(variable),
+            lower=indices,
+        )
         space = [] if isinstance(basis.source, Symbol) else [m.Operator(" ")]
-        right = m.row(number, m.Operator(" "), m.Scripts(m.Identifier(self.unit), lower=m.Identifier(unit)),
-                      m.Operator("=", spaced=True), matrix, *space, source)  # fmt: skip
+        right = m.row(
+            number,
+            m.Operator(" "),
+            m.Scripts(m.Identifier(self.unit), lower=m.Identifier(unit)),
+            m.Operator("=", spaced=True),
+            matrix,
+            *space,
+            source,
+        )
         return quotient(m.identifier(self.own), part), right
 
 
@@ -198,14 +255,25 @@ def slices(
     ∂y/∂Wₖⱼ = xⱼ eₖ = Eₖⱼx
     """
     if y.rank != 1 or not shapes.is_static(y.shape):
-        raise ArgumentError("slices", expected="a vector of known size", got=build.describe(y))
+        raise ArgumentError(
+            "slices", expected="a vector of known size", got=build.describe(y)
+        )
     node = build.input_node("g", y.shape, y.dtype)
     applied = backpropagate(y, [w], node).cotangents.get(w)
     if applied is None or w.rank != 2:
-        raise ArgumentError("slices", expected="a matrix that the vector depends on", got=build.describe(w))
+        raise ArgumentError(
+            "slices",
+            expected="a matrix that the vector depends on",
+            got=build.describe(w),
+        )
     direction = Symbol("g", matrix_shape(y.shape), node)
     translator, known = translator_of([y], w, names or {}, direction)
     own = name_of(y, known, "y", "f")
-    term, taken = translator.term(applied), {name.split("_")[0] for name in known.values()}
+    term, taken = (
+        translator.term(applied),
+        {name.split("_")[0] for name in known.values()},
+    )
     unit, basis = "i" if "e" in taken else "e", "B" if "E" in taken else "E"
-    return Slices(y, w, own, known[w], term, direction, applied, unit, basis, evaluate, draw)
+    return Slices(
+        y, w, own, known[w], term, direction, applied, unit, basis, evaluate, draw
+    )

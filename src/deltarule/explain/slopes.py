@@ -9,7 +9,13 @@ from typing import Any
 
 from deltarule.errors import ArgumentError
 from deltarule.explain.names import canonical
-from deltarule.explain.proof import DIFFERENCE_TOLERANCE, ENGINE_TOLERANCE, Draw, Evaluate, Precise
+from deltarule.explain.proof import (
+    DIFFERENCE_TOLERANCE,
+    ENGINE_TOLERANCE,
+    Draw,
+    Evaluate,
+    Precise,
+)
 from deltarule.grad.check import largest
 from deltarule.graph import build
 from deltarule.graph.node import Node
@@ -32,9 +38,15 @@ def values_of(given: Mapping[Any, Any], graph: Node) -> dict[Node, Any]:
     known = {canonical(str(node.attributes["name"])): node for node in inputs([graph])}
     found = {}
     for key, value in given.items():
-        node = known.get(canonical(key)) if isinstance(key, str) else getattr(key, "node", key)
+        node = (
+            known.get(canonical(key))
+            if isinstance(key, str)
+            else getattr(key, "node", key)
+        )
         if not isinstance(node, Node):
-            raise ArgumentError("at", expected=f"names among {', '.join(known)}", got=repr(key))
+            raise ArgumentError(
+                "at", expected=f"names among {', '.join(known)}", got=repr(key)
+            )
         found[node] = value
     return found
 
@@ -71,17 +83,27 @@ class Measured:
     points: int
 
     def __bool__(self) -> bool:
-        small = self.difference_error <= DIFFERENCE_TOLERANCE and self.engine_error <= ENGINE_TOLERANCE
+        small = (
+            self.difference_error <= DIFFERENCE_TOLERANCE
+            and self.engine_error <= ENGINE_TOLERANCE
+        )
         return self.points > 0 and small
 
     def __str__(self) -> str:
-        found = (f"largest relative error {scientific(self.difference_error)} (central differences), "
-                 f"{scientific(self.engine_error)} (engine)")  # fmt: skip
+        found = (
+            f"largest relative error {scientific(self.difference_error)} (central differences), "
+            f"{scientific(self.engine_error)} (engine)"
+        )
         return f"{'' if self else 'NOT '}proved: {self.points} random points in float64, {found}"
 
 
 def measure(
-    claims: Sequence[Claim], gaps: Sequence[Node], graph: Node, evaluate: Evaluate, draw: Draw, points: int = POINTS
+    claims: Sequence[Claim],
+    gaps: Sequence[Node],
+    graph: Node,
+    evaluate: Evaluate,
+    draw: Draw,
+    points: int = POINTS,
 ) -> Measured:
     """Evaluate claims, and gaps to the engine's values, at random points of the inputs of ``graph``."""
     sides = [node for one in claims for node in (one.predicted, one.wide, one.narrow)]
@@ -90,11 +112,16 @@ def measure(
     differences, engine, used = 0.0, 0.0, 0
     for _ in range(3 * points):
         numbers = precise.numbers(twins, precise.draw())
-        errors = [_error(*numbers[i : i + 3]) for i in range(len(gaps), len(numbers), 3)]
+        errors = [
+            _error(*numbers[i : i + 3]) for i in range(len(gaps), len(numbers), 3)
+        ]
         known = [error for error in errors if error is not None]
         if len(known) < len(errors):
             continue
-        differences, engine = largest([differences, *known]), largest([engine, *numbers[: len(gaps)]])
+        differences, engine = (
+            largest([differences, *known]),
+            largest([engine, *numbers[: len(gaps)]]),
+        )
         used += 1
         if used == points:
             break
@@ -104,6 +131,9 @@ def measure(
 def _error(predicted: float, wide: float, narrow: float) -> float | None:
     """Return the relative error of a slope (Richardson 1911), or None beside a kink."""
     scale = max(1.0, abs(predicted), abs(wide), abs(narrow))
-    if not all(map(math.isfinite, (predicted, wide, narrow))) or abs(wide - narrow) > _KINK * scale:
+    if (
+        not all(map(math.isfinite, (predicted, wide, narrow)))
+        or abs(wide - narrow) > _KINK * scale
+    ):
         return None
     return abs((4 * narrow - wide) / 3 - predicted) / scale

@@ -99,7 +99,9 @@ class Apply:
     parameters: tuple[Node, ...]
 
 
-Term = Symbol | Product | Sum | Matmul | Transpose | Diagonal | Total | Indicator | Apply
+Term = (
+    Symbol | Product | Sum | Matmul | Transpose | Diagonal | Total | Indicator | Apply
+)
 COMPLEMENT = {"<": "≥", "≥": "<", ">": "≤", "≤": ">", "=": "≠", "≠": "="}
 MIRROR = {"<": ">", ">": "<", "≤": "≥", "≥": "≤", "=": "=", "≠": "≠"}
 
@@ -138,16 +140,25 @@ def renamed(term: Term, names: Mapping[Symbol, Symbol]) -> Term:
     if isinstance(term, Symbol):
         return names.get(term, term)
     if isinstance(term, Product):
-        return replace(term, factors=tuple((renamed(factor, names), e) for factor, e in term.factors))
+        return replace(
+            term,
+            factors=tuple((renamed(factor, names), e) for factor, e in term.factors),
+        )
     if isinstance(term, Sum):
         return replace(term, terms=tuple(renamed(part, names) for part in term.terms))
     if isinstance(term, Matmul):
-        return replace(term, factors=tuple(renamed(part, names) for part in term.factors))
+        return replace(
+            term, factors=tuple(renamed(part, names) for part in term.factors)
+        )
     if isinstance(term, (Transpose, Diagonal, Total)):
         return replace(term, body=renamed(term.body, names))
     if isinstance(term, Indicator):
-        return replace(term, left=renamed(term.left, names), right=renamed(term.right, names))
-    return replace(term, arguments=tuple(renamed(part, names) for part in term.arguments))
+        return replace(
+            term, left=renamed(term.left, names), right=renamed(term.right, names)
+        )
+    return replace(
+        term, arguments=tuple(renamed(part, names) for part in term.arguments)
+    )
 
 
 def symbols(term: Term) -> list[Symbol]:

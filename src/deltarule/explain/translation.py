@@ -52,7 +52,9 @@ from deltarule.graph.op import Op
 _ONE = Fraction(1)
 _HUGE = 1e6
 Translate = Callable[[Node, tuple[Term, ...]], Term]
-Pattern = Callable[[tuple[Term, ...]], Term]  # the term of a node that is recognised as a whole, from other nodes'
+Pattern = Callable[
+    [tuple[Term, ...]], Term
+]  # the term of a node that is recognised as a whole, from other nodes'
 
 
 class Translator:
@@ -93,11 +95,15 @@ class Translator:
                 continue
             if node in self.patterns:
                 operands, pattern = self.patterns[node]
-                missing = [operand for operand in operands if operand not in self._known]
+                missing = [
+                    operand for operand in operands if operand not in self._known
+                ]
                 if missing:
                     stack.extend(missing)
                 else:
-                    self._known[node] = pattern(tuple(self._known[operand] for operand in operands))
+                    self._known[node] = pattern(
+                        tuple(self._known[operand] for operand in operands)
+                    )
                 continue
             if node.op is Op.CALL:
                 form = textbook_form(node, self.term)
@@ -116,10 +122,16 @@ class Translator:
 
     def _as_distribution(self, node: Node, term: Term) -> Term:
         """Replace Σy by 1 where y is known to be a distribution (along the last axis)."""
-        if node.op is not Op.SUM or node.attributes["axes"] != (node.sources[0].rank - 1,):
+        if node.op is not Op.SUM or node.attributes["axes"] != (
+            node.sources[0].rank - 1,
+        ):
             return term
         source = self._known.get(node.sources[0])
-        return number(_ONE, term.shape) if isinstance(source, Symbol) and source in self.distributions else term
+        return (
+            number(_ONE, term.shape)
+            if isinstance(source, Symbol) and source in self.distributions
+            else term
+        )
 
     def _needed(self, node: Node) -> tuple[Node, ...]:
         if node.op is Op.CALL and node.attributes["function"] in OPENED:
@@ -154,7 +166,11 @@ def _labels(node: Node) -> Node | None:
         while other.op in {Op.BROADCAST, Op.RESHAPE, Op.CAST}:
             other = other.sources[0]
         kept = [size for size in node.shape[:-1] if size != 1]
-        if other.op is Op.INPUT and not other.dtype.is_float and [s for s in other.shape if s != 1] == kept:
+        if (
+            other.op is Op.INPUT
+            and not other.dtype.is_float
+            and [s for s in other.shape if s != 1] == kept
+        ):
             return other
     return None
 
@@ -207,7 +223,12 @@ def _compare(relation: str) -> Translate:
 def _is_identity(node: Node) -> bool:
     """Whether a comparison is i = j of the two axes of a square."""
     rows, columns = (source for source in node.sources)
-    ramps = rows.op is Op.IOTA and columns.op is Op.IOTA and rows.rank == 2 and node.shape[0] == node.shape[1]
+    ramps = (
+        rows.op is Op.IOTA
+        and columns.op is Op.IOTA
+        and rows.rank == 2
+        and node.shape[0] == node.shape[1]
+    )
     return ramps and rows.attributes["axis"] != columns.attributes["axis"]
 
 
@@ -225,20 +246,30 @@ def _either(node: Node, arguments: tuple[Term, ...]) -> Term:
         less, equal = (first, second) if second.relation == "=" else (second, first)
         same = {less.left, less.right} == {equal.left, equal.right}
         if same and equal.relation == "=" and less.relation in {"<", ">"}:
-            return Indicator("≤" if less.relation == "<" else "≥", less.left, less.right, less.shape)
+            return Indicator(
+                "≤" if less.relation == "<" else "≥", less.left, less.right, less.shape
+            )
     return complement(multiply(complement(first), complement(second)))
 
 
 def _where(node: Node, arguments: tuple[Term, ...]) -> Term:
     condition, x, y = arguments
-    if any(isinstance(branch, Product) and abs(float(branch.coefficient)) > _HUGE for branch in (x, y)):
+    if any(
+        isinstance(branch, Product) and abs(float(branch.coefficient)) > _HUGE
+        for branch in (x, y)
+    ):
         return apply(node, arguments)  # a mask of −∞: a sum would lose the other branch
     shared = common_factor(x, y)
     if shared is not None:  # where(c, g, s·g) = (𝟙(c) + s𝟙(¬c)) ⊙ g
         share = divide(y, shared)
-        gate = add(multiply(condition, divide(x, shared)), multiply(complement(condition), share))
+        gate = add(
+            multiply(condition, divide(x, shared)),
+            multiply(complement(condition), share),
+        )
         return _shaped(node, multiply(gate, shared))
-    return _shaped(node, add(multiply(condition, x), multiply(complement(condition), y)))
+    return _shaped(
+        node, add(multiply(condition, x), multiply(complement(condition), y))
+    )
 
 
 def _sum(node: Node, arguments: tuple[Term, ...]) -> Term:
@@ -250,7 +281,11 @@ def _sum(node: Node, arguments: tuple[Term, ...]) -> Term:
         return apply(node, arguments)
     if axes == (1,):
         return matmul(x, number(_ONE, (x.shape[1], 1))) if x.shape[1] != 1 else x
-    return matmul(transpose(x), number(_ONE, (x.shape[0], 1))) if x.shape[0] != 1 else transpose(x)
+    return (
+        matmul(transpose(x), number(_ONE, (x.shape[0], 1)))
+        if x.shape[0] != 1
+        else transpose(x)
+    )
 
 
 def _matmul(node: Node, arguments: tuple[Term, ...]) -> Term:
@@ -265,7 +300,9 @@ def _matmul(node: Node, arguments: tuple[Term, ...]) -> Term:
 def _expm1(node: Node, arguments: tuple[Term, ...]) -> Term:
     """Return eˣ − 1."""
     parameter = build.input_node("x", node.shape, node.dtype)
-    exponential = Apply("exp", arguments, matrix_shape(node.shape), build.exp(parameter), (parameter,))
+    exponential = Apply(
+        "exp", arguments, matrix_shape(node.shape), build.exp(parameter), (parameter,)
+    )
     return subtract(exponential, number(_ONE, exponential.shape))
 
 
@@ -274,14 +311,22 @@ def _log1p(node: Node, arguments: tuple[Term, ...]) -> Term:
     return log_of(add(number(_ONE, matrix_shape(node.shape)), *arguments), node)
 
 
-OPENED: dict[str, Callable[[Node], Node]] = dict.fromkeys(("squared_error", "hinge", "normalize"), expansion)
+OPENED: dict[str, Callable[[Node], Node]] = dict.fromkeys(
+    ("squared_error", "hinge", "normalize"), expansion
+)
 OPENED["weighted"] = lambda node: build.multiply(*node.sources)
 
 
-TEXTBOOK = frozenset({
-    "binary_cross_entropy", "binary_cross_entropy_of_probabilities", "cross_entropy", "cross_entropy_of_labels",
-    "cross_entropy_of_probabilities", "multiclass_hinge",
-})  # fmt: skip
+TEXTBOOK = frozenset(
+    {
+        "binary_cross_entropy",
+        "binary_cross_entropy_of_probabilities",
+        "cross_entropy",
+        "cross_entropy_of_labels",
+        "cross_entropy_of_probabilities",
+        "multiclass_hinge",
+    }
+)
 
 
 def textbook_form(node: Node, term: Callable[[Node], Term]) -> Term | None:
@@ -289,19 +334,35 @@ def textbook_form(node: Node, term: Callable[[Node], Term]) -> Term | None:
     function = node.attributes.get("function")
     if function in {"binary_cross_entropy", "binary_cross_entropy_of_probabilities"}:
         y = term(node.sources[1])
-        output = f.sigmoid(node.sources[0]) if function == "binary_cross_entropy" else node.sources[0]
+        output = (
+            f.sigmoid(node.sources[0])
+            if function == "binary_cross_entropy"
+            else node.sources[0]
+        )
         one = number(_ONE, y.shape)
         right = multiply(y, log_of(term(output), output))
         wrong = multiply(subtract(one, y), log_of(subtract(one, term(output)), output))
         return negate(add(right, wrong))
     if function == "multiclass_hinge":
         return _multiclass_hinge(node, term)
-    known = {"cross_entropy", "cross_entropy_of_labels", "cross_entropy_of_probabilities"}
+    known = {
+        "cross_entropy",
+        "cross_entropy_of_labels",
+        "cross_entropy_of_probabilities",
+    }
     if function not in known:
         return None
     scores, targets = node.sources
-    output = scores if function == "cross_entropy_of_probabilities" else f.softmax(scores, axis=scores.rank - 1)
-    hot = one_hot(targets, scores.shape[-1], scores) if function == "cross_entropy_of_labels" else targets
+    output = (
+        scores
+        if function == "cross_entropy_of_probabilities"
+        else f.softmax(scores, axis=scores.rank - 1)
+    )
+    hot = (
+        one_hot(targets, scores.shape[-1], scores)
+        if function == "cross_entropy_of_labels"
+        else targets
+    )
     y, logarithm = term(hot), log_of(term(output), output)
     return negate(_along_classes(y, logarithm, scores))
 
@@ -337,7 +398,9 @@ def hinge_parts(node: Node) -> tuple[Node, Node]:
 def log_of(argument: Term, like: Node) -> Term:
     """Return ln of a term that has the shape of a node."""
     parameter = build.input_node("x", like.shape, like.dtype)
-    return Apply("log", (argument,), matrix_shape(like.shape), build.log(parameter), (parameter,))
+    return Apply(
+        "log", (argument,), matrix_shape(like.shape), build.log(parameter), (parameter,)
+    )
 
 
 TRANSLATE: dict[Op, Translate | None] = {
@@ -360,7 +423,9 @@ TRANSLATE: dict[Op, Translate | None] = {
     Op.TANH: None,
     Op.ERF: None,
     Op.NOT: lambda n, xs: complement(xs[0]),
-    Op.CAST: lambda n, xs: apply(n, xs) if n.sources[0].dtype.is_float and not n.dtype.is_float else xs[0],
+    Op.CAST: lambda n, xs: (
+        apply(n, xs) if n.sources[0].dtype.is_float and not n.dtype.is_float else xs[0]
+    ),
     Op.STOP_GRADIENT: None,
     Op.ADD: add_rule,
     Op.SUBTRACT: _pair(subtract),
@@ -391,7 +456,9 @@ TRANSLATE: dict[Op, Translate | None] = {
     Op.SCATTER_ADD: None,
     Op.ARGSORT: None,
     Op.MATMUL: _matmul,
-    **dict.fromkeys((Op.CONVOLVE, Op.CONVOLVE_TRANSPOSED, Op.CONVOLVE_WEIGHT, Op.WINDOWS, Op.FOLD)),
+    **dict.fromkeys(
+        (Op.CONVOLVE, Op.CONVOLVE_TRANSPOSED, Op.CONVOLVE_WEIGHT, Op.WINDOWS, Op.FOLD)
+    ),
     Op.SOLVE: None,
     Op.LOG_DETERMINANT: None,
     Op.CHOLESKY: None,

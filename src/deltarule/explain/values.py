@@ -35,7 +35,11 @@ class Example:
     def __getitem__(self, name: str) -> Any:
         """Return the value of a signal (``z_1``) or a derivative (``dL/dz_1``)."""
         for item in self.lines:
-            own = item.line.name if item.line.kind == "forward" else f"d{self.loss}/d{item.line.name}"
+            own = (
+                item.line.name
+                if item.line.kind == "forward"
+                else f"d{self.loss}/d{item.line.name}"
+            )
             alias = item.line.alias.name if item.line.alias else own
             if name in (own, alias):
                 return item.value
@@ -48,12 +52,26 @@ class Example:
             head = f"{item.left:<{width}} = {item.right}"
             pieces = matrix(item.value)
             margin = " " * width + " = "
-            blocks.append("\n".join([head, *(margin + piece if i == 0 else " " * len(margin) + piece
-                                             for i, piece in enumerate(pieces))]))  # fmt: skip
+            blocks.append(
+                "\n".join(
+                    [
+                        head,
+                        *(
+                            margin + piece if i == 0 else " " * len(margin) + piece
+                            for i, piece in enumerate(pieces)
+                        ),
+                    ]
+                )
+            )
         return "\n".join(blocks)
 
 
-def example(derived: Derived, backward: Sequence[Line], given: Mapping[Node, Any], evaluate: Evaluate) -> Example:
+def example(
+    derived: Derived,
+    backward: Sequence[Line],
+    given: Mapping[Node, Any],
+    evaluate: Evaluate,
+) -> Example:
     """Evaluate every line at the given values."""
     lines = [*derived.forward, *backward]
     found = evaluate([line.value for line in lines], given)
@@ -61,9 +79,15 @@ def example(derived: Derived, backward: Sequence[Line], given: Mapping[Node, Any
     for line, value in zip(lines, found, strict=True):
         shown = entry(line, derived.loss_name)
         turned = (
-            value.T if line.kind == "backward" and derived.layout == "numerator" and len(line.shape) == 2 else value
+            value.T
+            if line.kind == "backward"
+            and derived.layout == "numerator"
+            and len(line.shape) == 2
+            else value
         )
-        valued.append(Valued(line, m.to_text(shown.left), m.to_text(shown.right), turned))
+        valued.append(
+            Valued(line, m.to_text(shown.left), m.to_text(shown.right), turned)
+        )
     return Example(tuple(valued), derived.loss_name)
 
 
@@ -87,17 +111,27 @@ def matrix(value: Any) -> list[str]:
     ['2']
     """
     if value.size > _MOST or len(value.shape) > 2:
-        return [f"{size(value.shape)} numbers, mean {number(value.mean())}, from {number(value.min())} to "
-                f"{number(value.max())}"]  # fmt: skip
+        return [
+            f"{size(value.shape)} numbers, mean {number(value.mean())}, from {number(value.min())} to "
+            f"{number(value.max())}"
+        ]
     listed = value.tolist()
     if not value.shape:
         return [number(listed)]
     if len(value.shape) == 1:
-        return ["(" + ", ".join(number(item) for item in listed) + ")" + ("ᵀ" if len(listed) > 1 else "")]
+        return [
+            "("
+            + ", ".join(number(item) for item in listed)
+            + ")"
+            + ("ᵀ" if len(listed) > 1 else "")
+        ]
     cells = [[number(item) for item in items] for items in listed]
     width = max(len(cell) for line in cells for cell in line)
     rows = ["  ".join(f"{cell:>{width}}" for cell in line) for line in cells]
     if len(rows) == 1:
         return [f"( {rows[0].strip()} )"]
-    left, right = ["⎛", *["⎜"] * (len(rows) - 2), "⎝"], ["⎞", *["⎟"] * (len(rows) - 2), "⎠"]
+    left, right = (
+        ["⎛", *["⎜"] * (len(rows) - 2), "⎝"],
+        ["⎞", *["⎟"] * (len(rows) - 2), "⎠"],
+    )
     return [f"{a} {line} {b}" for a, line, b in zip(left, rows, right, strict=True)]

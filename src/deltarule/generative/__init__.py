@@ -28,7 +28,13 @@ from deltarule.generative.autoencoder import (
     L1Sparsity,
 )
 from deltarule.generative.bound import NegativeELBO
-from deltarule.generative.chains import Chains, effective_sample_size, pareto_k, rank_r_hat, split_r_hat
+from deltarule.generative.chains import (
+    Chains,
+    effective_sample_size,
+    pareto_k,
+    rank_r_hat,
+    split_r_hat,
+)
 from deltarule.generative.distributions import (
     Bernoulli,
     Beta,
@@ -57,12 +63,20 @@ from deltarule.generative.divergence import (
 from deltarule.generative.families import Family, FullCovariance, LowRank, MeanField
 from deltarule.generative.joint import Variable
 from deltarule.generative.layers import ConditionPlanes, TiedLinear, Unflatten, Unpool2d
-from deltarule.generative.likelihood import BernoulliLikelihood, GaussianLikelihood, Likelihood
+from deltarule.generative.likelihood import (
+    BernoulliLikelihood,
+    GaussianLikelihood,
+    Likelihood,
+)
 from deltarule.generative.ring import ring_transform
 from deltarule.generative.samplers import hamiltonian_monte_carlo, metropolis_hastings
 from deltarule.generative.special import digamma, lgamma, log_beta, trigamma
 from deltarule.generative.vae import VAE, Annealing
-from deltarule.generative.variational import Convergence, VariationalFit, fit_variational
+from deltarule.generative.variational import (
+    Convergence,
+    VariationalFit,
+    fit_variational,
+)
 from deltarule.nn.corruption import GaussianCorruption, MaskingCorruption, SaltAndPepper
 
 if TYPE_CHECKING:  # entered on first use: they need scikit-learn
@@ -70,20 +84,87 @@ if TYPE_CHECKING:  # entered on first use: they need scikit-learn
     from deltarule.generative.transformer import LatentTransformer
 
 __all__ = [
-    "VAE", "Annealing", "Autoencoder", "Bernoulli", "BernoulliLikelihood", "Beta", "Categorical", "Chains",
-    "CodePenalty", "ConditionPlanes", "Contractive", "Convergence", "DiagonalNormal", "Dirichlet", "Distribution",
-    "Estimate", "Family", "FullCovariance", "FullNormal", "Gamma", "GaussianCorruption", "GaussianLikelihood",
-    "GaussianMixture", "KLSparsity", "L1Sparsity", "Laplace", "LatentTransformer", "Likelihood", "LowRank",
-    "LowRankNormal", "MaskingCorruption", "MeanField", "Mixture", "Multinomial", "MultivariateNormal",
-    "NegativeELBO", "Normal", "Poisson", "SaltAndPepper", "TiedLinear", "Transformed", "Unflatten", "Unpool2d",
-    "Upsampling", "Variable", "VariationalFit", "bijectors", "convolutional_autoencoder", "convolutional_decoder",
-    "convolutional_encoder", "convolutional_vae", "dense", "dense_autoencoder", "dense_vae", "digamma",
-    "effective_sample_size", "figures", "fit_variational", "hamiltonian_monte_carlo", "kl_divergence",
-    "kl_to_standard_normal", "lgamma", "log_beta", "metropolis_hastings", "monte_carlo_entropy", "monte_carlo_kl",
-    "pareto_k", "rank_r_hat", "ring_transform", "split_r_hat", "trigamma",
-]  # fmt: skip
+    "VAE",
+    "Annealing",
+    "Autoencoder",
+    "Bernoulli",
+    "BernoulliLikelihood",
+    "Beta",
+    "Categorical",
+    "Chains",
+    "CodePenalty",
+    "ConditionPlanes",
+    "Contractive",
+    "Convergence",
+    "DiagonalNormal",
+    "Dirichlet",
+    "Distribution",
+    "Estimate",
+    "Family",
+    "FullCovariance",
+    "FullNormal",
+    "Gamma",
+    "GaussianCorruption",
+    "GaussianLikelihood",
+    "GaussianMixture",
+    "KLSparsity",
+    "L1Sparsity",
+    "Laplace",
+    "LatentTransformer",
+    "Likelihood",
+    "LowRank",
+    "LowRankNormal",
+    "MaskingCorruption",
+    "MeanField",
+    "Mixture",
+    "Multinomial",
+    "MultivariateNormal",
+    "NegativeELBO",
+    "Normal",
+    "Poisson",
+    "SaltAndPepper",
+    "TiedLinear",
+    "Transformed",
+    "Unflatten",
+    "Unpool2d",
+    "Upsampling",
+    "Variable",
+    "VariationalFit",
+    "bijectors",
+    "convolutional_autoencoder",
+    "convolutional_decoder",
+    "convolutional_encoder",
+    "convolutional_vae",
+    "dense",
+    "dense_autoencoder",
+    "dense_vae",
+    "digamma",
+    "effective_sample_size",
+    "figures",
+    "fit_variational",
+    "hamiltonian_monte_carlo",
+    "kl_divergence",
+    "kl_to_standard_normal",
+    "lgamma",
+    "log_beta",
+    "metropolis_hastings",
+    "monte_carlo_entropy",
+    "monte_carlo_kl",
+    "pareto_k",
+    "rank_r_hat",
+    "ring_transform",
+    "split_r_hat",
+    "trigamma",
+]
 
-saving.register(Autoencoder, BernoulliLikelihood, ConditionPlanes, GaussianLikelihood, Unflatten, Unpool2d)
+saving.register(
+    Autoencoder,
+    BernoulliLikelihood,
+    ConditionPlanes,
+    GaussianLikelihood,
+    Unflatten,
+    Unpool2d,
+)
 saving.register(VAE, make=VAE.from_config)
 
 _ESTIMATORS = {
@@ -96,14 +177,18 @@ if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
         if name not in _ESTIMATORS:
-            raise AttributeError(f"module 'deltarule.generative' has no attribute {name!r}")
+            raise AttributeError(
+                f"module 'deltarule.generative' has no attribute {name!r}"
+            )
         try:
             return getattr(importlib.import_module(_ESTIMATORS[name]), name)
         except ModuleNotFoundError as error:
             raise DependencyError(
-                f"generative.{name}", expected="scikit-learn", got=str(error),
+                f"generative.{name}",
+                expected="scikit-learn",
+                got=str(error),
                 hint="Install it with: pip install 'deltarule[learn]'",
-            ) from error  # fmt: skip
+            ) from error
 
 
 def __dir__() -> list[str]:

@@ -24,7 +24,9 @@ from deltarule.tensor.functional import log, log1p
 from deltarule.tensor.tensor import Tensor
 from deltarule.train import History
 
-CodePenalty = Callable[[Tensor, Tensor], Tensor]  # (code, what the encoder was given) → scalar
+CodePenalty = Callable[
+    [Tensor, Tensor], Tensor
+]  # (code, what the encoder was given) → scalar
 
 
 @final
@@ -55,7 +57,11 @@ class Autoencoder(nn.Module):
 
     def config(self) -> dict[str, Any] | None:
         """Return the parts; None where a part is code of your own, and with penalties, which are functions."""
-        parts = {"encoder": self.encoder, "decoder": self.decoder, "corruption": self.corruption}
+        parts = {
+            "encoder": self.encoder,
+            "decoder": self.decoder,
+            "corruption": self.corruption,
+        }
         return None if self.penalties else config_of(self, {}, **parts)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,14 +73,25 @@ class Autoencoder(nn.Module):
                 nn.add_penalty(penalty(code, given))
         output: Tensor = self.decoder(code)
         if output.shape != x.shape:
-            raise ShapeError("Autoencoder", expected=f"a decoder that gives {show(x.shape)}", got=show(output.shape))
+            raise ShapeError(
+                "Autoencoder",
+                expected=f"a decoder that gives {show(x.shape)}",
+                got=show(output.shape),
+            )
         return output
 
     def fit(
-        self, inputs: Any, targets: Any = None, *, loss: str | Loss = "mean_squared_error", **options: Any
+        self,
+        inputs: Any,
+        targets: Any = None,
+        *,
+        loss: str | Loss = "mean_squared_error",
+        **options: Any,
     ) -> History:
         """Train on inputs alone: the targets are the inputs unless given. Options: those of ``train.fit``."""
-        return super().fit(inputs, inputs if targets is None else targets, loss=loss, **options)
+        return super().fit(
+            inputs, inputs if targets is None else targets, loss=loss, **options
+        )
 
     def encode(self, inputs: Any) -> Array:
         """Return the codes of all inputs."""
@@ -126,7 +143,9 @@ class KLSparsity:
 
     def __post_init__(self) -> None:
         if not 0 < self.rate < 1:
-            raise ArgumentError("KLSparsity rate", expected="a number in (0, 1)", got=repr(self.rate))
+            raise ArgumentError(
+                "KLSparsity rate", expected="a number in (0, 1)", got=repr(self.rate)
+            )
 
     def __call__(self, code: Tensor, given: Tensor) -> Tensor:
         """Return the penalty."""
@@ -150,12 +169,16 @@ class Contractive:
     def __call__(self, code: Tensor, given: Tensor) -> Tensor:
         """Return the penalty."""
         if code.ndim != 2:
-            raise ShapeError("Contractive", expected="codes (N, k)", got=show(code.shape))
+            raise ShapeError(
+                "Contractive", expected="codes (N, k)", got=show(code.shape)
+            )
         total: Tensor | None = None
         for j in range(int(code.shape[1])):
             slope = Tensor(gradients(code[:, j].sum().node, [given.node])[0])
             square = (slope * slope).sum()
             total = square if total is None else total + square
         if total is None:
-            raise ShapeError("Contractive", expected="a code of at least one element", got="none")
+            raise ShapeError(
+                "Contractive", expected="a code of at least one element", got="none"
+            )
         return total * (self.strength / int(code.shape[0]))

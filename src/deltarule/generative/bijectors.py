@@ -199,14 +199,18 @@ class Interval(Bijector):
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
-            raise ArgumentError("Interval", expected="low < high", got=f"{self.low} and {self.high}")
+            raise ArgumentError(
+                "Interval", expected="low < high", got=f"{self.low} and {self.high}"
+            )
 
     def forward(self, x: TensorLike) -> Tensor:
         """Return low + (high − low)σ(x)."""
         given = _numbers(x)
         inside = sigmoid(given) * (self.high - self.low) + self.low
         low, high = (np.asarray(end, given.dtype.name) for end in (self.low, self.high))
-        return inside.clip(float(np.nextafter(low, high)), float(np.nextafter(high, low)))
+        return inside.clip(
+            float(np.nextafter(low, high)), float(np.nextafter(high, low))
+        )
 
     def inverse(self, y: TensorLike) -> Tensor:
         """Return ln((y − low)/(high − y))."""
@@ -221,7 +225,11 @@ class Interval(Bijector):
     def log_det(self, x: TensorLike) -> Tensor:
         """Return ln(high − low) + ln σ(x) + ln σ(−x)."""
         given = _numbers(x)
-        return log_sigmoid(given) + log_sigmoid(-given) + float(np.log(self.high - self.low))
+        return (
+            log_sigmoid(given)
+            + log_sigmoid(-given)
+            + float(np.log(self.high - self.low))
+        )
 
 
 @final
@@ -250,7 +258,9 @@ class StickBreaking(Bijector):
         given = _points(x)
         shares = self._shares(given)
         left = exp(self._left(shares))
-        before = concatenate([ones((*given.shape[:-1], 1), given.dtype), left[..., :-1]], axis=-1)
+        before = concatenate(
+            [ones((*given.shape[:-1], 1), given.dtype), left[..., :-1]], axis=-1
+        )
         return concatenate([sigmoid(shares) * before, left[..., -1:]], axis=-1)
 
     def inverse(self, y: TensorLike) -> Tensor:
@@ -261,12 +271,16 @@ class StickBreaking(Bijector):
         before = left + pieces
         share = pieces / before
         free = log(share) - log1p(-share)
-        return free + tensor(np.log(np.arange(int(pieces.shape[-1]), 0, -1)).astype(given.dtype.name))
+        return free + tensor(
+            np.log(np.arange(int(pieces.shape[-1]), 0, -1)).astype(given.dtype.name)
+        )
 
     def contains(self, y: TensorLike) -> Tensor:
         """Return whether the pieces are > 0 and sum to 1, to 10⁻³."""
         given = _points(y)
-        return ((given > 0.0).astype("float32").sum(-1) == float(given.shape[-1])) & (abs(given.sum(-1) - 1.0) < 1e-3)
+        return ((given > 0.0).astype("float32").sum(-1) == float(given.shape[-1])) & (
+            abs(given.sum(-1) - 1.0) < 1e-3
+        )
 
     def log_det(self, x: TensorLike) -> Tensor:
         """Return Σ ln(share(1 − share)) + ln(left before the break)."""

@@ -35,7 +35,11 @@ class NegativeELBO(Loss):
         """Raise unless the output is a table of terms."""
         del target, dtype
         if len(prediction) != 2 or not prediction[1]:
-            raise ShapeError("NegativeELBO", expected="a table of terms (N, terms)", got=show(prediction))
+            raise ShapeError(
+                "NegativeELBO",
+                expected="a table of terms (N, terms)",
+                got=show(prediction),
+            )
 
 
 @final

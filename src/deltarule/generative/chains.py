@@ -28,7 +28,9 @@ _MIXED: Final = 1.01  # R̂ of chains that have mixed (Vehtari et al. 2021)
 def _checked(draws: Array, where: str) -> Array:
     array = np.asarray(draws, np.float64)
     if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] < 4:
-        raise DataError(where, expected="draws (chains, at least 4)", got=f"shape {array.shape}")
+        raise DataError(
+            where, expected="draws (chains, at least 4)", got=f"shape {array.shape}"
+        )
     return array
 
 
@@ -69,7 +71,12 @@ def normal_scores(values: Array) -> Array:
     """
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2
-    scores = np.array([NormalDist().inv_cdf(share) for share in (ranks - 0.375) / (values.size + 0.25)])
+    scores = np.array(
+        [
+            NormalDist().inv_cdf(share)
+            for share in (ranks - 0.375) / (values.size + 0.25)
+        ]
+    )
     return np.asarray(scores[places.reshape(values.shape)])
 
 
@@ -78,7 +85,10 @@ def rank_r_hat(draws: Array) -> float:
     chains = _halves(_checked(draws, "rank_r_hat"))
     if not np.isfinite(chains).all():
         return math.nan
-    return max(_r_hat(normal_scores(chains)), _r_hat(normal_scores(np.abs(chains - np.median(chains)))))
+    return max(
+        _r_hat(normal_scores(chains)),
+        _r_hat(normal_scores(np.abs(chains - np.median(chains)))),
+    )
 
 
 def _autocovariance(chain: Array) -> Array:
@@ -97,11 +107,18 @@ def effective_sample_size(draws: Array, kind: Kind = "mean") -> float:
     """
     array = _checked(draws, "effective_sample_size")
     if kind not in {"mean", "bulk", "tail"}:
-        raise ArgumentError("effective_sample_size kind", expected="'mean', 'bulk' or 'tail'", got=repr(kind))
+        raise ArgumentError(
+            "effective_sample_size kind",
+            expected="'mean', 'bulk' or 'tail'",
+            got=repr(kind),
+        )
     if not np.isfinite(array).all():
         return math.nan
     if kind == "tail":
-        return min(_effective(_halves((array <= np.quantile(array, q)).astype(np.float64))) for q in (0.05, 0.95))
+        return min(
+            _effective(_halves((array <= np.quantile(array, q)).astype(np.float64)))
+            for q in (0.05, 0.95)
+        )
     chains = _halves(array)
     return _effective(normal_scores(chains) if kind == "bulk" else chains)
 
@@ -151,14 +168,16 @@ def _pareto_shape(excess: Array) -> float:
     """Return k̂ of numbers > 0 in ascending order."""
     n = len(excess)
     n_points = 30 + int(math.sqrt(n))
-    b = (1 - np.sqrt(n_points / (np.arange(1, n_points + 1) - 0.5))) / (3 * excess[int(n / 4 + 0.5) - 1]) + 1 / excess[
-        -1
-    ]
+    b = (1 - np.sqrt(n_points / (np.arange(1, n_points + 1) - 0.5))) / (
+        3 * excess[int(n / 4 + 0.5) - 1]
+    ) + 1 / excess[-1]
     with np.errstate(all="ignore"):
         k = np.log1p(-b[:, None] * excess).mean(axis=1)
         likelihood = n * (np.log(-b / k) - k - 1)
     weights = np.exp(likelihood - np.nanmax(likelihood))
-    weights = np.where(weights >= 10 * np.finfo(np.float64).eps * np.nansum(weights), weights, 0.0)
+    weights = np.where(
+        weights >= 10 * np.finfo(np.float64).eps * np.nansum(weights), weights, 0.0
+    )
     center = float((b * weights).sum() / weights.sum())
     shape = float(np.log1p(-center * excess).mean())
     return (n * shape + 5.0) / (n + 10)
@@ -188,22 +207,38 @@ class Chains:
 
     def _each(self, name: str) -> dict[tuple[int, ...], Array]:
         values = self.draws[name]
-        return {place: values[(slice(None), slice(None), *place)] for place in np.ndindex(values.shape[2:])}
+        return {
+            place: values[(slice(None), slice(None), *place)]
+            for place in np.ndindex(values.shape[2:])
+        }
 
     def r_hat(self) -> dict[str, float]:
         """Return the largest R̂ of the ranks of each variable's elements; NaN if one of them is."""
-        return {name: float(np.max([rank_r_hat(one) for one in self._each(name).values()])) for name in self.draws}
+        return {
+            name: float(np.max([rank_r_hat(one) for one in self._each(name).values()]))
+            for name in self.draws
+        }
 
     def effective_sample_size(self, kind: Kind = "bulk") -> dict[str, float]:
         """Return the smallest effective sample size of each variable's elements."""
         return {
-            name: float(np.min([effective_sample_size(one, kind) for one in self._each(name).values()]))
+            name: float(
+                np.min(
+                    [
+                        effective_sample_size(one, kind)
+                        for one in self._each(name).values()
+                    ]
+                )
+            )
             for name in self.draws
         }
 
     def flat(self) -> dict[str, Array]:
         """Return the draws of all chains together, (chains·draws, *shape)."""
-        return {name: values.reshape(-1, *values.shape[2:]) for name, values in self.draws.items()}
+        return {
+            name: values.reshape(-1, *values.shape[2:])
+            for name, values in self.draws.items()
+        }
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Return mean, deviation, quantiles, R̂ of ranks and effective sample sizes (bulk, tail) of every element."""
@@ -211,7 +246,9 @@ class Chains:
         for name in self.draws:
             for place, one in self._each(name).items():
                 label = name + (f"[{','.join(map(str, place))}]" if place else "")
-                sizes: dict[str, float] = {kind: effective_sample_size(one, kind) for kind in _KINDS}
+                sizes: dict[str, float] = {
+                    kind: effective_sample_size(one, kind) for kind in _KINDS
+                }
                 rows[label] |= {"R̂": rank_r_hat(one), **sizes}
         return rows
 
@@ -225,7 +262,9 @@ class Chains:
     def __str__(self) -> str:
         lines = [show_summary(self.summary())]
         n, mixed = next(iter(self.stats.values())).size, self.r_hat()
-        worst = max(mixed, key=lambda name: math.inf if math.isnan(mixed[name]) else mixed[name])
+        worst = max(
+            mixed, key=lambda name: math.inf if math.isnan(mixed[name]) else mixed[name]
+        )
         if not mixed[worst] <= _MIXED:
             lines.append(
                 f"R̂ of {worst} is {mixed[worst]:.3g}, above {_MIXED}: the chains have not mixed. Take more draws, a "

@@ -16,7 +16,13 @@ from deltarule import shapes
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.generative.distributions.base import Distribution
 from deltarule.generative.distributions.compound import Transformed
-from deltarule.generative.distributions.discrete import Bernoulli, Categorical, Multinomial, Poisson, shared
+from deltarule.generative.distributions.discrete import (
+    Bernoulli,
+    Categorical,
+    Multinomial,
+    Poisson,
+    shared,
+)
 from deltarule.generative.distributions.normal import (
     LOG_TWO_PI,
     DiagonalNormal,
@@ -61,9 +67,15 @@ class Estimate:
         """
         array = np.asarray(values, np.float64).reshape(-1)
         if len(array) < 2:
-            raise ArgumentError("Estimate", expected="at least two values", got=str(len(array)))
-        with np.errstate(all="ignore"):  # of infinite values: an error that is no number
-            return Estimate(float(array.mean()), float(array.std(ddof=1) / math.sqrt(len(array))))
+            raise ArgumentError(
+                "Estimate", expected="at least two values", got=str(len(array))
+            )
+        with np.errstate(
+            all="ignore"
+        ):  # of infinite values: an error that is no number
+            return Estimate(
+                float(array.mean()), float(array.std(ddof=1) / math.sqrt(len(array)))
+            )
 
 
 def kl_to_standard_normal(mean: TensorLike, log_variance: TensorLike) -> Tensor:
@@ -84,7 +96,9 @@ def _normals(q: Normal, p: Normal) -> Tensor:
 
 
 def _diagonals(q: DiagonalNormal, p: DiagonalNormal) -> Tensor:
-    return _normals(Normal(q.location, q.deviation), Normal(p.location, p.deviation)).sum(-1)
+    return _normals(
+        Normal(q.location, q.deviation), Normal(p.location, p.deviation)
+    ).sum(-1)
 
 
 def _multivariate(q: MultivariateNormal, p: MultivariateNormal) -> Tensor:
@@ -92,7 +106,9 @@ def _multivariate(q: MultivariateNormal, p: MultivariateNormal) -> Tensor:
     k = int(q.event_shape[0])
     first, second = q.covariance, p.covariance
     batch = shapes.broadcast(first.shape[:-2], second.shape[:-2], where="kl_divergence")
-    ratio = solve(second.broadcast_to((*batch, k, k)), first.broadcast_to((*batch, k, k)))
+    ratio = solve(
+        second.broadcast_to((*batch, k, k)), first.broadcast_to((*batch, k, k))
+    )
     distance = p.squared_distance(q.location - p.location)
     volume = p.log_determinant() - q.log_determinant()
     return (matrix_diagonal(ratio).sum(-1) + distance - float(k) + volume) * 0.5
@@ -105,13 +121,17 @@ def _bernoullis(q: Bernoulli, p: Bernoulli) -> Tensor:
 
 
 def _over_classes(q: Any, p: Any) -> Tensor:
-    found: Tensor = shared(q.probabilities, log_softmax(q.logits) - log_softmax(p.logits)).sum(-1)
+    found: Tensor = shared(
+        q.probabilities, log_softmax(q.logits) - log_softmax(p.logits)
+    ).sum(-1)
     return found
 
 
 def _multinomials(q: Multinomial, p: Multinomial) -> Tensor:
     if q.n != p.n:
-        raise ArgumentError("kl_divergence of multinomials", expected=f"equal n ({q.n})", got=str(p.n))
+        raise ArgumentError(
+            "kl_divergence of multinomials", expected=f"equal n ({q.n})", got=str(p.n)
+        )
     return _over_classes(q, p) * float(q.n)
 
 
@@ -122,7 +142,9 @@ def _poissons(q: Poisson, p: Poisson) -> Tensor:
 def _laplaces(q: Laplace, p: Laplace) -> Tensor:
     """Return ln b₁/b₀ + |μ₀ − μ₁|/b₁ + (b₀/b₁)e^(−|μ₀ − μ₁|/b₀) − 1."""
     gap = abs(q.location - p.location)
-    return log(p.scale / q.scale) + (gap + q.scale * exp(-gap / q.scale)) / p.scale - 1.0
+    return (
+        log(p.scale / q.scale) + (gap + q.scale * exp(-gap / q.scale)) / p.scale - 1.0
+    )
 
 
 def _gammas(q: Gamma, p: Gamma) -> Tensor:
@@ -140,7 +162,13 @@ def _betas(q: Beta, p: Beta) -> Tensor:
 def _dirichlets(q: Dirichlet, p: Dirichlet) -> Tensor:
     a, b = q.concentration, p.concentration
     inner = (a - b) * (digamma(a) - digamma(q.total).expand_dims(-1))
-    return lgamma(q.total) - lgamma(p.total) - lgamma(a).sum(-1) + lgamma(b).sum(-1) + inner.sum(-1)
+    return (
+        lgamma(q.total)
+        - lgamma(p.total)
+        - lgamma(a).sum(-1)
+        + lgamma(b).sum(-1)
+        + inner.sum(-1)
+    )
 
 
 def _to_normal(q: Normal | Laplace | Gamma | Beta, p: Normal) -> Tensor:
@@ -154,7 +182,9 @@ def _normal_to_laplace(q: Normal, p: Laplace) -> Tensor:
     """−H(q) + ln 2b + E|x − m|/b, the mean of a folded normal: σ√(2/π)e^(−d²/2σ²) + d·erf(d/σ√2), d = μ − m."""
     gap = q.location - p.location
     scaled = gap / q.deviation
-    folded = q.deviation * math.sqrt(2 / math.pi) * exp(scaled * scaled * -0.5) + gap * erf(scaled * math.sqrt(0.5))
+    folded = q.deviation * math.sqrt(2 / math.pi) * exp(
+        scaled * scaled * -0.5
+    ) + gap * erf(scaled * math.sqrt(0.5))
     return folded / p.scale + log(p.scale * 2.0) - q.entropy()
 
 
@@ -162,7 +192,13 @@ def _beta_to_gamma(q: Beta, p: Gamma) -> Tensor:
     """−H(q) − a ln β − (a − 1)E[ln x] + βE[x] + ln Γ(a), with E[ln x] = ψ(a_q) − ψ(a_q + b_q)."""
     log_mean = digamma(q.a) - digamma(q.a + q.b)
     a = p.concentration
-    return p.rate * q.mean + lgamma(a) - a * log(p.rate) - (a - 1.0) * log_mean - q.entropy()
+    return (
+        p.rate * q.mean
+        + lgamma(a)
+        - a * log(p.rate)
+        - (a - 1.0) * log_mean
+        - q.entropy()
+    )
 
 
 def _bernoulli_to_poisson(q: Bernoulli, p: Poisson) -> Tensor:
@@ -170,15 +206,30 @@ def _bernoulli_to_poisson(q: Bernoulli, p: Poisson) -> Tensor:
     return p.rate - q.mean * log(p.rate) - q.entropy()
 
 
-_MIXED: dict[tuple[type[Distribution], type[Distribution]], Callable[[Any, Any], Tensor]] = {
-    (Laplace, Normal): _to_normal, (Gamma, Normal): _to_normal, (Beta, Normal): _to_normal,
-    (Normal, Laplace): _normal_to_laplace, (Beta, Gamma): _beta_to_gamma, (Bernoulli, Poisson): _bernoulli_to_poisson,
-}  # fmt: skip
+_MIXED: dict[
+    tuple[type[Distribution], type[Distribution]], Callable[[Any, Any], Tensor]
+] = {
+    (Laplace, Normal): _to_normal,
+    (Gamma, Normal): _to_normal,
+    (Beta, Normal): _to_normal,
+    (Normal, Laplace): _normal_to_laplace,
+    (Beta, Gamma): _beta_to_gamma,
+    (Bernoulli, Poisson): _bernoulli_to_poisson,
+}
 _KNOWN: dict[type[Distribution], Callable[[Any, Any], Tensor]] = {
-    Normal: _normals, DiagonalNormal: _diagonals, FullNormal: _multivariate, LowRankNormal: _multivariate,
-    Bernoulli: _bernoullis, Categorical: _over_classes, Multinomial: _multinomials, Poisson: _poissons,
-    Laplace: _laplaces, Gamma: _gammas, Beta: _betas, Dirichlet: _dirichlets,
-}  # fmt: skip
+    Normal: _normals,
+    DiagonalNormal: _diagonals,
+    FullNormal: _multivariate,
+    LowRankNormal: _multivariate,
+    Bernoulli: _bernoullis,
+    Categorical: _over_classes,
+    Multinomial: _multinomials,
+    Poisson: _poissons,
+    Laplace: _laplaces,
+    Gamma: _gammas,
+    Beta: _betas,
+    Dirichlet: _dirichlets,
+}
 
 
 def kl_divergence(q: Distribution, p: Distribution) -> Tensor:
@@ -191,22 +242,34 @@ def kl_divergence(q: Distribution, p: Distribution) -> Tensor:
     1.306853
     """
     if q.event_shape != p.event_shape:
-        raise ShapeError("kl_divergence", expected=f"events of one shape {q.event_shape}", got=str(p.event_shape))
+        raise ShapeError(
+            "kl_divergence",
+            expected=f"events of one shape {q.event_shape}",
+            got=str(p.event_shape),
+        )
     if type(q) is type(p) and type(q) in _KNOWN:
         return _KNOWN[type(q)](q, p)
     if (type(q), type(p)) in _MIXED:
         return _MIXED[type(q), type(p)](q, p)
     if isinstance(q, MultivariateNormal) and isinstance(p, MultivariateNormal):
         return _multivariate(q, p)
-    if isinstance(q, Transformed) and isinstance(p, Transformed) and q.bijector == p.bijector:
+    if (
+        isinstance(q, Transformed)
+        and isinstance(p, Transformed)
+        and q.bijector == p.bijector
+    ):
         return kl_divergence(q.base, p.base)
     raise ArgumentError(
-        "kl_divergence", expected="a pair with a known formula", got=f"{type(q).__name__} and {type(p).__name__}",
+        "kl_divergence",
+        expected="a pair with a known formula",
+        got=f"{type(q).__name__} and {type(p).__name__}",
         hint="Estimate it: generative.monte_carlo_kl(q, p, n=10_000, seed=0).",
-    )  # fmt: skip
+    )
 
 
-def monte_carlo_kl(q: Distribution, p: Distribution, n: int = 10_000, *, seed: int) -> Estimate:
+def monte_carlo_kl(
+    q: Distribution, p: Distribution, n: int = 10_000, *, seed: int
+) -> Estimate:
     """Return the mean of ln q(x) − ln p(x) over n draws x ~ q, with its standard error.
 
     >>> estimate = monte_carlo_kl(Normal(1.0, 2.0), Normal(0.0, 1.0), 4000, seed=0)

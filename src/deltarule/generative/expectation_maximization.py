@@ -22,7 +22,14 @@ from deltarule.data.arrays import check_squares
 from deltarule.errors import ArgumentError, DataError
 from deltarule.flags import check_parameters
 from deltarule.generative.mixture_starts import STARTS, covariances_of, given
-from deltarule.generative.mixture_steps import KINDS, MixtureParameters, collapsed, expect, log_sum, maximize
+from deltarule.generative.mixture_steps import (
+    KINDS,
+    MixtureParameters,
+    collapsed,
+    expect,
+    log_sum,
+    maximize,
+)
 from deltarule.runtime.buffers import Array
 
 _Run = tuple[float, MixtureParameters, list[dict[str, float]], bool]
@@ -49,10 +56,22 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
     [0.1, 5.1]
     """
 
-    def __init__(self, n_components: int = 1, *, covariance_type: str = "full", tol: float = 1e-4, max_iter: int = 200,
-                 n_init: int = 1, reg_covar: float = 1e-6, init_params: str = "kmeans", weights_init: Any = None,
-                 means_init: Any = None, precisions_init: Any = None, warm_start: bool = False,
-                 random_state: Any = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        n_components: int = 1,
+        *,
+        covariance_type: str = "full",
+        tol: float = 1e-4,
+        max_iter: int = 200,
+        n_init: int = 1,
+        reg_covar: float = 1e-6,
+        init_params: str = "kmeans",
+        weights_init: Any = None,
+        means_init: Any = None,
+        precisions_init: Any = None,
+        warm_start: bool = False,
+        random_state: Any = None,
+    ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.tol = tol
@@ -69,17 +88,36 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def _check(self) -> None:
         for name in ("n_components", "max_iter", "n_init"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ArgumentError(f"GaussianMixture {name}", expected="a whole number ≥ 1", got=repr(value))
-        for name, choices in (("covariance_type", KINDS), ("init_params", tuple(STARTS))):
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, (int, np.integer))
+                or value < 1
+            ):
+                raise ArgumentError(
+                    f"GaussianMixture {name}",
+                    expected="a whole number ≥ 1",
+                    got=repr(value),
+                )
+        for name, choices in (
+            ("covariance_type", KINDS),
+            ("init_params", tuple(STARTS)),
+        ):
             value = getattr(self, name)
             if value not in choices:
                 expected = f"one of {', '.join(map(repr, choices))}"
-                raise ArgumentError(f"GaussianMixture {name}", expected=expected, got=repr(value))
+                raise ArgumentError(
+                    f"GaussianMixture {name}", expected=expected, got=repr(value)
+                )
         for name in ("tol", "reg_covar"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= float(value) < math.inf:
-                raise ArgumentError(f"GaussianMixture {name}", expected="a number ≥ 0", got=repr(value))
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, numbers.Real)
+                or not 0 <= float(value) < math.inf
+            ):
+                raise ArgumentError(
+                    f"GaussianMixture {name}", expected="a number ≥ 0", got=repr(value)
+                )
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn ``weights_``, ``means_`` and ``covariances_``.
@@ -92,16 +130,31 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         check_parameters(self, type(self).__init__)
         self._check()
         goes_on = self.warm_start and hasattr(self, "_mixture")
-        x = np.asarray(validate_data(self, X, dtype=np.float64, ensure_min_samples=2, reset=not goes_on))
+        x = np.asarray(
+            validate_data(
+                self, X, dtype=np.float64, ensure_min_samples=2, reset=not goes_on
+            )
+        )
         check_squares(x, "GaussianMixture X")
         if len(x) < self.n_components:
-            raise ValueError(f"n_samples={len(x)} should be >= n_components={self.n_components}")
-        self.lower_bound_, mixture, self.history_, self.converged_ = self._best(x, goes_on)
+            raise ValueError(
+                f"n_samples={len(x)} should be >= n_components={self.n_components}"
+            )
+        self.lower_bound_, mixture, self.history_, self.converged_ = self._best(
+            x, goes_on
+        )
         if self.means_init is None:
             mixture = mixture.ordered(np.lexsort(mixture.means.T[::-1]))
         self._mixture = mixture
-        self.weights_, self.means_, self.covariances_ = mixture.weights, mixture.means, mixture.covariances
-        self.precisions_, self.precisions_cholesky_ = mixture.precisions, mixture.factors
+        self.weights_, self.means_, self.covariances_ = (
+            mixture.weights,
+            mixture.means,
+            mixture.covariances,
+        )
+        self.precisions_, self.precisions_cholesky_ = (
+            mixture.precisions,
+            mixture.factors,
+        )
         self.n_iter_ = len(self.history_)
         if not self.converged_:
             warnings.warn(
@@ -133,11 +186,15 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
             raise failure if failure is not None else collapsed()
         return best
 
-    def _start(self, x: Array, generator: Any, by_hand: tuple[Array | None, Array | None, Array | None]) -> Array:
+    def _start(
+        self,
+        x: Array,
+        generator: Any,
+        by_hand: tuple[Array | None, Array | None, Array | None],
+    ) -> Array:
         """Return first responsibilities (K, N): those of a start, or of the parameters that were given."""
         weights, means, covariances = by_hand
-        known = all(part is not None for part in by_hand)
-        if not known:
+        if weights is None or means is None or covariances is None:
             shares = STARTS[self.init_params](x, self.n_components, generator)
             if weights is None and means is None and covariances is None:
                 return shares
@@ -145,7 +202,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
             weights = made.weights if weights is None else weights
             means = made.means if means is None else means
             covariances = made.covariances if covariances is None else covariances
-        return expect(x, MixtureParameters.of(weights, means, covariances, self.covariance_type))[0]  # type: ignore[arg-type]  # none is None
+        given = MixtureParameters.of(weights, means, covariances, self.covariance_type)
+        return expect(x, given)[0]
 
     def _last(self) -> MixtureParameters:
         """Return what the last fit learned; raises ArgumentError if it was of another form."""
@@ -156,17 +214,23 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         ):
             if own != before:
                 raise ArgumentError(
-                    f"GaussianMixture {name}", expected=f"{before!r}, that of the last fit, with warm_start",
-                    got=repr(own), hint="With warm_start=False, or in a clone, everything is learned anew.",
-                )  # fmt: skip
+                    f"GaussianMixture {name}",
+                    expected=f"{before!r}, that of the last fit, with warm_start",
+                    got=repr(own),
+                    hint="With warm_start=False, or in a clone, everything is learned anew.",
+                )
         return last
 
-    def _climb(self, x: Array, responsibilities: Array, before: float = -math.inf) -> _Run:
+    def _climb(
+        self, x: Array, responsibilities: Array, before: float = -math.inf
+    ) -> _Run:
         """Make rounds of an M and an E step until the mean log-likelihood grows by less than ``tol``."""
         history: list[dict[str, float]] = []
         converged = False
         for _ in range(self.max_iter):
-            mixture = maximize(x, responsibilities, self.covariance_type, self.reg_covar)
+            mixture = maximize(
+                x, responsibilities, self.covariance_type, self.reg_covar
+            )
             responsibilities, likelihood, bound = expect(x, mixture)
             history.append({"log_likelihood": likelihood, "elbo": bound})
             if likelihood - before < self.tol:
@@ -205,8 +269,16 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def sample(self, n_samples: int = 1) -> tuple[Array, Array]:
         """Return new examples (n, d) and their components, by ``random_state``; raises ArgumentError for n < 1."""
         check_is_fitted(self)
-        if isinstance(n_samples, bool) or not isinstance(n_samples, (int, np.integer)) or n_samples < 1:
-            raise ArgumentError("GaussianMixture.sample n", expected="a whole number ≥ 1", got=repr(n_samples))
+        if (
+            isinstance(n_samples, bool)
+            or not isinstance(n_samples, (int, np.integer))
+            or n_samples < 1
+        ):
+            raise ArgumentError(
+                "GaussianMixture.sample n",
+                expected="a whole number ≥ 1",
+                got=repr(n_samples),
+            )
         generator = check_random_state(self.random_state)
         labels = generator.choice(len(self.means_), size=n_samples, p=self.weights_)
         noise = generator.normal(size=(n_samples, self.means_.shape[1]))
@@ -217,13 +289,20 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         drawn = np.empty_like(noise)
         for k in range(len(self.means_)):
             own = labels == k
-            drawn[own] = noise[own] @ (lower if self._mixture.kind == "tied" else lower[k]).T
+            drawn[own] = (
+                noise[own] @ (lower if self._mixture.kind == "tied" else lower[k]).T
+            )
         return self.means_[labels] + drawn, labels
 
     def n_parameters(self) -> int:
         """Return how many numbers are free."""
         k, d = self.means_.shape
-        spread = {"full": k * d * (d + 1) // 2, "tied": d * (d + 1) // 2, "diag": k * d, "spherical": k}
+        spread = {
+            "full": k * d * (d + 1) // 2,
+            "tied": d * (d + 1) // 2,
+            "diag": k * d,
+            "spherical": k,
+        }
         return int(k - 1 + k * d + spread[self._mixture.kind])
 
     def bic(self, X: Any) -> float:
@@ -238,17 +317,27 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
 
 def elbo(joint: Array, responsibilities: Array) -> float:
     """Return the mean over examples of Σₖ q(k)(ln p(x, k) − ln q(k)) for any responsibilities q (VI-17)."""
-    log_q = np.log(responsibilities, out=np.zeros_like(responsibilities), where=responsibilities > 0)
+    log_q = np.log(
+        responsibilities,
+        out=np.zeros_like(responsibilities),
+        where=responsibilities > 0,
+    )
     return float((responsibilities * (joint - log_q)).sum(axis=1).mean())
 
 
-def _by_hand(learner: GaussianMixture, shape: tuple[int, int]) -> tuple[Array | None, Array | None, Array | None]:
+def _by_hand(
+    learner: GaussianMixture, shape: tuple[int, int]
+) -> tuple[Array | None, Array | None, Array | None]:
     """Return the first weights, means and covariances that were given."""
     k, d = shape
-    spread = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[learner.covariance_type]
+    spread = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[
+        learner.covariance_type
+    ]
     precisions = given("precisions_init", learner.precisions_init, spread)
     return (
         given("weights_init", learner.weights_init, (k,)),
         given("means_init", learner.means_init, shape),
-        None if precisions is None else covariances_of(precisions, learner.covariance_type),
+        None
+        if precisions is None
+        else covariances_of(precisions, learner.covariance_type),
     )

@@ -13,7 +13,12 @@ import numpy as np
 from deltarule import nn
 from deltarule.errors import ArgumentError
 from deltarule.flags import checks_flags
-from deltarule.generative.distributions import DiagonalNormal, FullNormal, LowRankNormal, MultivariateNormal
+from deltarule.generative.distributions import (
+    DiagonalNormal,
+    FullNormal,
+    LowRankNormal,
+    MultivariateNormal,
+)
 from deltarule.generative.distributions.normal import times_vectors
 from deltarule.generative.natural import DIRECTIONS, low_rank_tangents
 from deltarule.nn.check import whole_number
@@ -36,10 +41,14 @@ class Family(nn.Module):
         self.size = whole_number(size, f"{type(self).__name__} size", 1)
         self._shift, self._scale = np.zeros(self.size), np.ones(self.size)
         self.location = parameter(np.zeros(size), name="location")
-        self.log_deviation = parameter(np.full(size, np.log(FIRST_DEVIATION)), name="log_deviation")
+        self.log_deviation = parameter(
+            np.full(size, np.log(FIRST_DEVIATION)), name="log_deviation"
+        )
 
     @abstractmethod
-    def build(self, location: Tensor, log_deviation: Tensor, *further: Tensor) -> MultivariateNormal:
+    def build(
+        self, location: Tensor, log_deviation: Tensor, *further: Tensor
+    ) -> MultivariateNormal:
         """Return the distribution of these parameters."""
 
     def _further(self) -> tuple[Tensor, ...]:
@@ -50,18 +59,28 @@ class Family(nn.Module):
     def distribution(self, *, fixed: bool = False) -> MultivariateNormal:
         """Return q; with ``fixed`` no gradient reaches its parameters."""
         learned = (self.location, self.log_deviation, *self._further())
-        return self._placed(*(x.detach() for x in learned)) if fixed else self._placed(*learned)
+        return (
+            self._placed(*(x.detach() for x in learned))
+            if fixed
+            else self._placed(*learned)
+        )
 
-    def _placed(self, location: Tensor, log_deviation: Tensor, *further: Tensor) -> MultivariateNormal:
+    def _placed(
+        self, location: Tensor, log_deviation: Tensor, *further: Tensor
+    ) -> MultivariateNormal:
         """Return the distribution of parameters that count from the frame."""
         scale = tensor(self._scale)
-        return self.build(location * scale + tensor(self._shift), log_deviation + log(scale), *further)
+        return self.build(
+            location * scale + tensor(self._shift), log_deviation + log(scale), *further
+        )
 
     def into_frame(self) -> None:
         """Let the parameters count from the present q."""
         q = self.distribution(fixed=True)
         mean, scale = q.mean.numpy(), np.sqrt(q.variance.numpy())
-        self.log_deviation.assign(self.log_deviation.numpy() + np.log(self._scale / scale))
+        self.log_deviation.assign(
+            self.log_deviation.numpy() + np.log(self._scale / scale)
+        )
         self.location.assign(np.zeros(self.size))
         self._shift, self._scale = mean, scale
 
@@ -88,7 +107,9 @@ class MeanField(Family):
     6
     """
 
-    def build(self, location: Tensor, log_deviation: Tensor, *further: Tensor) -> MultivariateNormal:
+    def build(
+        self, location: Tensor, log_deviation: Tensor, *further: Tensor
+    ) -> MultivariateNormal:
         """Return the diagonal normal."""
         del further
         return DiagonalNormal(location, exp(log_deviation))
@@ -115,19 +136,28 @@ class FullCovariance(Family):
     def _further(self) -> tuple[Tensor, ...]:
         return (self.below,)
 
-    def build(self, location: Tensor, log_deviation: Tensor, *further: Tensor) -> MultivariateNormal:
+    def build(
+        self, location: Tensor, log_deviation: Tensor, *further: Tensor
+    ) -> MultivariateNormal:
         """Return the full normal."""
         scale = exp(log_deviation)
-        factor = (further[0] * tensor(self._mask) + eye(self.size, "float64")) * scale.expand_dims(-1)
+        factor = (
+            further[0] * tensor(self._mask) + eye(self.size, "float64")
+        ) * scale.expand_dims(-1)
         return FullNormal(location, factor=factor)
 
-    def _placed(self, location: Tensor, log_deviation: Tensor, *further: Tensor) -> MultivariateNormal:
+    def _placed(
+        self, location: Tensor, log_deviation: Tensor, *further: Tensor
+    ) -> MultivariateNormal:
         """Return μ = m + Sμ′, L = SL′ in the frame 𝒩(m, SSᵀ)."""
         q = self.build(location, log_deviation, *further)
         if self._scale.ndim == 1 or not isinstance(q, FullNormal):
             return q
         scale = tensor(self._scale)
-        return FullNormal(times_vectors(scale, q.location) + tensor(self._shift), factor=scale @ q.factor)
+        return FullNormal(
+            times_vectors(scale, q.location) + tensor(self._shift),
+            factor=scale @ q.factor,
+        )
 
     def into_frame(self) -> None:
         """Let the parameters count from the present q."""
@@ -164,11 +194,15 @@ class LowRank(Family):
     def _further(self) -> tuple[Tensor, ...]:
         return (self.shared,)
 
-    def build(self, location: Tensor, log_deviation: Tensor, *further: Tensor) -> MultivariateNormal:
+    def build(
+        self, location: Tensor, log_deviation: Tensor, *further: Tensor
+    ) -> MultivariateNormal:
         """Return the low-rank normal."""
         return LowRankNormal(location, further[0], exp(log_deviation * 2.0))
 
-    def _placed(self, location: Tensor, log_deviation: Tensor, *further: Tensor) -> MultivariateNormal:
+    def _placed(
+        self, location: Tensor, log_deviation: Tensor, *further: Tensor
+    ) -> MultivariateNormal:
         """Return the distribution of parameters that count from the frame; W is in its units, too."""
         shared = further[0] * tensor(self._scale).expand_dims(-1)
         return super()._placed(location, log_deviation, shared)
@@ -195,10 +229,16 @@ class LowRank(Family):
         if self.size > DIRECTIONS:
             return "diagonal"
         q = self.distribution(fixed=True)
-        return low_rank_tangents(np.linalg.cholesky(q.covariance.numpy()), self.shared.numpy())
+        return low_rank_tangents(
+            np.linalg.cholesky(q.covariance.numpy()), self.shared.numpy()
+        )
 
 
-_NAMES: dict[str, Any] = {"mean_field": MeanField, "full": FullCovariance, "low_rank": LowRank}
+_NAMES: dict[str, Any] = {
+    "mean_field": MeanField,
+    "full": FullCovariance,
+    "low_rank": LowRank,
+}
 
 
 def get(family: str | Family, size: int) -> Family:
@@ -209,9 +249,17 @@ def get(family: str | Family, size: int) -> Family:
     """
     if isinstance(family, Family):
         if family.size != size:
-            raise ArgumentError("family", expected=f"one of {size} free numbers", got=f"one of {family.size}")
+            raise ArgumentError(
+                "family",
+                expected=f"one of {size} free numbers",
+                got=f"one of {family.size}",
+            )
         return family
     if family not in _NAMES:
-        raise ArgumentError("family", expected=f"one of {', '.join(map(repr, _NAMES))}, or a Family", got=repr(family))
+        raise ArgumentError(
+            "family",
+            expected=f"one of {', '.join(map(repr, _NAMES))}, or a Family",
+            got=repr(family),
+        )
     made: Family = _NAMES[family](size)
     return made

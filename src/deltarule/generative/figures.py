@@ -26,45 +26,77 @@ def _picture(pixels: Any, caption: str = "") -> Picture:
     if array.ndim == 1:
         side = math.isqrt(len(array))
         if side * side != len(array):
-            raise ShapeError("figure", expected="images, or vectors of a square image", got=f"{len(array)} numbers")
+            raise ShapeError(
+                "figure",
+                expected="images, or vectors of a square image",
+                got=f"{len(array)} numbers",
+            )
         array = array.reshape(side, side)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in {2, 3}:
-        raise ShapeError("figure", expected="images (H, W) or (H, W, 1 or 3)", got=str(array.shape))
+        raise ShapeError(
+            "figure", expected="images (H, W) or (H, W, 1 or 3)", got=str(array.shape)
+        )
     return Picture(array.tolist(), caption)
 
 
 def samples(images: Images, columns: int = 8, title: str = "Samples") -> str:
     """Return images in rows: draws of a model, a traversal, an interpolation."""
-    return image_grid([_picture(image) for image in images], columns=columns, title=title, size=48)
+    return image_grid(
+        [_picture(image) for image in images], columns=columns, title=title, size=48
+    )
 
 
-def reconstructions(inputs: Images, outputs: Images, title: str = "Reconstructions") -> str:
+def reconstructions(
+    inputs: Images, outputs: Images, title: str = "Reconstructions"
+) -> str:
     """Return inputs in one row and what a model made of them below."""
     n = len(inputs)
     if len(outputs) != n:
-        raise ShapeError("reconstructions", expected=f"{n} outputs", got=str(len(outputs)))
+        raise ShapeError(
+            "reconstructions", expected=f"{n} outputs", got=str(len(outputs))
+        )
     above = [_picture(image, "input") for image in inputs]
-    return image_grid([*above, *(_picture(image, "model") for image in outputs)], columns=n, title=title, size=48)
+    return image_grid(
+        [*above, *(_picture(image, "model") for image in outputs)],
+        columns=n,
+        title=title,
+        size=48,
+    )
 
 
 def latent_grid(images: Images, title: str = "Latent grid") -> str:
     """Return n² decodings in n rows, as ``VAE.latent_grid`` gives them."""
-    return image_grid([_picture(i) for i in images], columns=math.isqrt(len(images)), title=title, size=36, gap=3)
+    return image_grid(
+        [_picture(i) for i in images],
+        columns=math.isqrt(len(images)),
+        title=title,
+        size=36,
+        gap=3,
+    )
 
 
 def latent_map(
-    codes: Any, labels: Any = None, title: str = "Latent map", most: int = 1500,
+    codes: Any,
+    labels: Any = None,
+    title: str = "Latent map",
+    most: int = 1500,
     axes: tuple[str, str] = ("z₁", "z₂"),
-) -> str:  # fmt: skip
+) -> str:
     """Return the first two elements of each code as a point, in the colour of its label; at most ``most`` points."""
     z = np.asarray(codes)[:most]
     if z.ndim != 2 or z.shape[1] < 2:
-        raise ShapeError("latent_map", expected="codes (N, at least 2)", got=str(z.shape))
+        raise ShapeError(
+            "latent_map", expected="codes (N, at least 2)", got=str(z.shape)
+        )
     kinds = np.zeros(len(z), int) if labels is None else np.asarray(labels)[: len(z)]
     series = [
-        Series("" if labels is None else str(kind), z[kinds == kind, 0].tolist(), z[kinds == kind, 1].tolist())
+        Series(
+            "" if labels is None else str(kind),
+            z[kinds == kind, 0].tolist(),
+            z[kinds == kind, 1].tolist(),
+        )
         for kind in np.unique(kinds)
     ]
     return scatter(series, title, *axes, radius=2.0, names_inside=True)
@@ -88,18 +120,24 @@ class Plane:
         """
         z = np.asarray(codes, np.float64)
         if z.ndim != 2 or z.shape[1] < 2:
-            raise ShapeError("Plane.through", expected="codes (N, at least 2)", got=str(z.shape))
+            raise ShapeError(
+                "Plane.through", expected="codes (N, at least 2)", got=str(z.shape)
+            )
         if z.shape[1] == 2:
             return Plane(np.zeros(2), np.eye(2), "the latent plane")
         centre = z.mean(axis=0)
         _, scales, directions = np.linalg.svd(z - centre, full_matrices=False)
-        share = (scales[:2] ** 2).sum() / max(float((scales**2).sum()), np.finfo(np.float64).tiny)
+        share = (scales[:2] ** 2).sum() / max(
+            float((scales**2).sum()), np.finfo(np.float64).tiny
+        )
         told = f"the plane of largest variance of {z.shape[1]} latent numbers ({100 * share:.0f} % of it)"
         return Plane(centre, directions[:2], told)
 
     def points(self, codes: Any) -> Array:
         """Return the coordinates (N, 2) of codes (N, k), projected to the plane."""
-        return np.asarray((np.asarray(codes, np.float64) - self.centre) @ self.directions.T)
+        return np.asarray(
+            (np.asarray(codes, np.float64) - self.centre) @ self.directions.T
+        )
 
     def grid(self, n: int, span: float) -> Array:
         """Return n² codes (n², k) over [−span, span]², row by row from the top."""
@@ -114,11 +152,19 @@ def ring(alpha: float = 10.0, n: int = 600, seed: int = 0) -> str:
     y = ring_transform(z, alpha).numpy()
     before = Series("z ~ 𝒩(0, I)", z.numpy()[:, 0].tolist(), z.numpy()[:, 1].tolist())
     after = Series("g(z)", y[:, 0].tolist(), y[:, 1].tolist())
-    return scatter([before, after], f"A ring from a Gaussian: g(z) = z/{alpha:g} + z/‖z‖", "z₁", "z₂", radius=1.8)
+    return scatter(
+        [before, after],
+        f"A ring from a Gaussian: g(z) = z/{alpha:g} + z/‖z‖",
+        "z₁",
+        "z₂",
+        radius=1.8,
+    )
 
 
 def _two_modes() -> Mixture:
-    return Mixture(np.log([0.6, 0.4]), Normal(np.array([-2.0, 2.5]), np.array([0.7, 0.9])))
+    return Mixture(
+        np.log([0.6, 0.4]), Normal(np.array([-2.0, 2.5]), np.array([0.7, 0.9]))
+    )
 
 
 def best_normals() -> tuple[tuple[float, float], tuple[float, float]]:
@@ -133,7 +179,11 @@ def best_normals() -> tuple[tuple[float, float], tuple[float, float]]:
     best, where = math.inf, (0.0, 1.0)
     for mean in np.arange(-4, 4.01, 0.1):
         for deviation in np.arange(0.3, 4.01, 0.1):
-            log_q = -0.5 * ((x - mean) / deviation) ** 2 - math.log(deviation) - 0.5 * math.log(2 * math.pi)
+            log_q = (
+                -0.5 * ((x - mean) / deviation) ** 2
+                - math.log(deviation)
+                - 0.5 * math.log(2 * math.pi)
+            )
             value = float((np.exp(log_q) * (log_q - log_p)).sum() * step)
             if value < best:
                 best, where = value, (float(mean), float(deviation))
@@ -148,9 +198,14 @@ def kl_asymmetry() -> str:
     def curve(name: str, values: Array) -> Series:
         return Series(name, x.tolist(), values.tolist())
 
-    densities = [Normal(*pair).log_prob(tensor(x)).numpy() for pair in (seeking, covering)]
+    densities = [
+        Normal(*pair).log_prob(tensor(x)).numpy() for pair in (seeking, covering)
+    ]
     series = [
         curve("p", np.exp(_two_modes().log_prob(tensor(x)).numpy())),
-        curve("min KL(q‖p)", np.exp(densities[0])), curve("min KL(p‖q)", np.exp(densities[1])),
-    ]  # fmt: skip
-    return line_chart(series, "KL(q‖p) seeks a mode, KL(p‖q) covers both", "x", "density")
+        curve("min KL(q‖p)", np.exp(densities[0])),
+        curve("min KL(p‖q)", np.exp(densities[1])),
+    ]
+    return line_chart(
+        series, "KL(q‖p) seeks a mode, KL(p‖q) covers both", "x", "density"
+    )

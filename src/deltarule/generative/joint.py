@@ -47,18 +47,29 @@ class _Values(dict[str, Tensor]):
     """The values of a model's variables; a name that is none of them is told."""
 
     def __missing__(self, name: str) -> Tensor:
-        raise ArgumentError("log_joint", expected=f"names among {', '.join(map(repr, self))}", got=repr(name))
+        raise ArgumentError(
+            "log_joint",
+            expected=f"names among {', '.join(map(repr, self))}",
+            got=repr(name),
+        )
 
 
 @final
 class Joint:
     """A log-joint density of named variables, seen as a density of one free vector ζ (S, d)."""
 
-    def __init__(self, log_joint: LogJoint, variables: Mapping[str, Variable | Shape]) -> None:
+    def __init__(
+        self, log_joint: LogJoint, variables: Mapping[str, Variable | Shape]
+    ) -> None:
         if not variables:
-            raise ArgumentError("variables", expected="at least one variable by name", got="none")
+            raise ArgumentError(
+                "variables", expected="at least one variable by name", got="none"
+            )
         self.log_joint = log_joint
-        self.variables = {k: v if isinstance(v, Variable) else Variable(tuple(v)) for k, v in variables.items()}
+        self.variables = {
+            k: v if isinstance(v, Variable) else Variable(tuple(v))
+            for k, v in variables.items()
+        }
 
     @property
     def size(self) -> int:
@@ -77,33 +88,46 @@ class Joint:
 
     def values(self, free: Tensor) -> dict[str, Tensor]:
         """Return T(ζ): each variable (S, *shape)."""
-        return {name: variable.bijector.forward(x) for name, (variable, x) in self._pieces(free).items()}
+        return {
+            name: variable.bijector.forward(x)
+            for name, (variable, x) in self._pieces(free).items()
+        }
 
     def log_density(self, free: Tensor) -> Tensor:
         """Return ln p(data, T(ζ)) + ln|det ∂T/∂ζ| for each point, (S,)."""
         pieces = self._pieces(free)
-        values = {name: variable.bijector.forward(x) for name, (variable, x) in pieces.items()}
+        values = {
+            name: variable.bijector.forward(x) for name, (variable, x) in pieces.items()
+        }
         value = self.log_joint(_Values(values))
         if not isinstance(value, Tensor):
             raise ArgumentError(
-                "log_joint", expected="a tensor, ln p of each point", got=type(value).__name__,
+                "log_joint",
+                expected="a tensor, ln p of each point",
+                got=type(value).__name__,
                 hint="Compute with the values as they are given: .numpy() takes them out of the graph.",
-            )  # fmt: skip
+            )
         if value.shape != free.shape[:1]:
             raise ShapeError(
-                "log_joint", expected=f"one number for each point, {show(free.shape[:1])}", got=show(value.shape),
+                "log_joint",
+                expected=f"one number for each point, {show(free.shape[:1])}",
+                got=show(value.shape),
                 hint="Variables have a first axis of points; sum over the axes behind it, .sum(-1).",
-            )  # fmt: skip
+            )
         for variable, x in pieces.values():
             volume = variable.bijector.log_det(x)
-            value = value + (volume.sum(tuple(range(1, volume.ndim))) if volume.ndim > 1 else volume)
+            value = value + (
+                volume.sum(tuple(range(1, volume.ndim))) if volume.ndim > 1 else volume
+            )
         return value
 
     def arrays(self, free: Array) -> dict[str, Array]:
         """Return T(ζ) of many points (…, d) as arrays (…, *shape)."""
         flat = tensor(np.ascontiguousarray(free).reshape(-1, self.size))
         found = {name: value.numpy() for name, value in self.values(flat).items()}
-        return {name: a.reshape(*free.shape[:-1], *a.shape[1:]) for name, a in found.items()}
+        return {
+            name: a.reshape(*free.shape[:-1], *a.shape[1:]) for name, a in found.items()
+        }
 
 
 @np.errstate(invalid="ignore")  # of draws that are no numbers: NaN
@@ -121,13 +145,20 @@ def summary_rows(draws: Mapping[str, Array]) -> dict[str, dict[str, float]]:
             label = name + (f"[{','.join(map(str, place))}]" if place else "")
             low, middle, high = (float(q) for q in np.quantile(one, [0.05, 0.5, 0.95]))
             rows[label] = {
-                "mean": float(one.mean()), "deviation": float(one.std()), "5%": low, "50%": middle, "95%": high,
-            }  # fmt: skip
+                "mean": float(one.mean()),
+                "deviation": float(one.std()),
+                "5%": low,
+                "50%": middle,
+                "95%": high,
+            }
     return rows
 
 
 def show_summary(rows: Mapping[str, Mapping[str, float]]) -> str:
     """Return the rows as a table for a terminal."""
     names = list(next(iter(rows.values())))
-    body: list[list[Any]] = [[label, *(number(row[name], 4) for name in names)] for label, row in rows.items()]
+    body: list[list[Any]] = [
+        [label, *(number(row[name], 4) for name in names)]
+        for label, row in rows.items()
+    ]
     return text_table(body, ["", *names], "<" + ">" * len(names), rule=True)

@@ -29,12 +29,18 @@ class TiedLinear(nn.Module):
 
     def __init__(self, layer: nn.Linear) -> None:
         self.layer = layer
-        self.bias = parameter(np.zeros(layer.in_features, layer.weight.dtype.name), name="bias")
+        self.bias = parameter(
+            np.zeros(layer.in_features, layer.weight.dtype.name), name="bias"
+        )
 
     def forward(self, h: Tensor) -> Tensor:
         """Return Wᵀh + b."""
         if h.shape[-1] != self.layer.out_features:
-            raise ShapeError("TiedLinear", expected=f"{self.layer.out_features} features", got=show(h.shape))
+            raise ShapeError(
+                "TiedLinear",
+                expected=f"{self.layer.out_features} features",
+                got=show(h.shape),
+            )
         return h @ self.layer.weight + self.bias
 
     def label(self) -> str:
@@ -56,7 +62,9 @@ class Unflatten(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the images; raises ShapeError if the sizes do not fit."""
         if x.shape[-1] != count(self.shape):
-            raise ShapeError("Unflatten", expected=f"{count(self.shape)} features", got=show(x.shape))
+            raise ShapeError(
+                "Unflatten", expected=f"{count(self.shape)} features", got=show(x.shape)
+            )
         return x.reshape(*x.shape[:-1], *self.shape)
 
     def account(self, inputs: Shape, output: Shape) -> Account:
@@ -88,11 +96,18 @@ class Unpool2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the larger images."""
         if x.ndim != 4:
-            raise ShapeError("Unpool2d", expected="images (N, height, width, channels)", got=show(x.shape))
+            raise ShapeError(
+                "Unpool2d",
+                expected="images (N, height, width, channels)",
+                got=show(x.shape),
+            )
         n, height, width, channels = x.shape
         f = self.factor
         gap, none = (0, f - 1), (0, 0)
-        spread = pad(x.reshape(n, height, 1, width, 1, channels), [none, none, gap, none, gap, none])
+        spread = pad(
+            x.reshape(n, height, 1, width, 1, channels),
+            [none, none, gap, none, gap, none],
+        )
         return spread.reshape(n, height * f, width * f, channels)
 
     def account(self, inputs: Shape, output: Shape) -> Account:
@@ -118,17 +133,33 @@ class ConditionPlanes(nn.Module):
 
     def config(self) -> dict[str, Any] | None:
         """Return the shape of an image and the size of a condition."""
-        return config_of(self, {"image_shape": list(self.image_shape), "condition_size": self.condition_size})
+        return config_of(
+            self,
+            {
+                "image_shape": list(self.image_shape),
+                "condition_size": self.condition_size,
+            },
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, height, width, channels + condition_size); raises ShapeError if the sizes do not fit."""
         size = count(self.image_shape)
         if x.ndim != 2 or x.shape[1] != size + self.condition_size:
-            raise ShapeError("ConditionPlanes", expected=f"(N, {size + self.condition_size})", got=show(x.shape))
+            raise ShapeError(
+                "ConditionPlanes",
+                expected=f"(N, {size + self.condition_size})",
+                got=show(x.shape),
+            )
         height, width, _ = self.image_shape
         planes = x[:, size:].reshape(x.shape[0], 1, 1, self.condition_size)
         images = x[:, :size].reshape(x.shape[0], *self.image_shape)
-        return concatenate([images, planes.broadcast_to((x.shape[0], height, width, self.condition_size))], axis=3)
+        return concatenate(
+            [
+                images,
+                planes.broadcast_to((x.shape[0], height, width, self.condition_size)),
+            ],
+            axis=3,
+        )
 
     def example_rank(self) -> int | None:
         """One example is a vector."""
@@ -141,4 +172,6 @@ class ConditionPlanes(nn.Module):
     def account(self, inputs: Shape, output: Shape) -> Account:
         """Return the arithmetic: how many planes there are."""
         del inputs
-        return Account(how=f"{self.image_shape[2]} + {self.condition_size} = {output[-1]} planes")
+        return Account(
+            how=f"{self.image_shape[2]} + {self.condition_size} = {output[-1]} planes"
+        )

@@ -47,7 +47,11 @@ class Likelihood(nn.Module):
 
 def _same(where: str, output: Tensor, x: Tensor) -> None:
     if output.shape != x.shape:
-        raise ShapeError(where, expected=f"a decoder that gives {show(x.shape)}", got=show(output.shape))
+        raise ShapeError(
+            where,
+            expected=f"a decoder that gives {show(x.shape)}",
+            got=show(output.shape),
+        )
 
 
 @final
@@ -62,14 +66,18 @@ class BernoulliLikelihood(Likelihood):
         """Raise DataError for numbers outside [0, 1], for which the bound has no limit."""
         if x.size and not (x.min() >= 0 and x.max() <= 1):
             raise DataError(
-                "BernoulliLikelihood", expected="values in [0, 1]", got=f"{x.min():.4g} … {x.max():.4g}",
+                "BernoulliLikelihood",
+                expected="values in [0, 1]",
+                got=f"{x.min():.4g} … {x.max():.4g}",
                 hint="Scale pixels by 1/255, or use a GaussianLikelihood.",
-            )  # fmt: skip
+            )
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """Return ln p(x|z) for logits of the shape of x."""
         _same("BernoulliLikelihood", output, x)
-        return -over_examples(binary_cross_entropy(output, x.astype(output.dtype)), "sum")
+        return -over_examples(
+            binary_cross_entropy(output, x.astype(output.dtype)), "sum"
+        )
 
     def mean(self, output: Tensor) -> Tensor:
         """Return the probabilities σ(logits)."""
@@ -93,14 +101,29 @@ class GaussianLikelihood(Likelihood):
     0.1
     """
 
-    def __init__(self, deviation: float | Literal["shared", "output"] = 1.0, *, least: float = 0.01) -> None:
+    def __init__(
+        self,
+        deviation: float | Literal["shared", "output"] = 1.0,
+        *,
+        least: float = 0.01,
+    ) -> None:
         if isinstance(deviation, str):
             if deviation not in {"shared", "output"}:
-                raise ArgumentError("GaussianLikelihood", expected="a number, 'shared' or 'output'", got=deviation)
+                raise ArgumentError(
+                    "GaussianLikelihood",
+                    expected="a number, 'shared' or 'output'",
+                    got=deviation,
+                )
         elif not deviation > 0:
-            raise ArgumentError("GaussianLikelihood deviation", expected="a number > 0", got=repr(deviation))
+            raise ArgumentError(
+                "GaussianLikelihood deviation",
+                expected="a number > 0",
+                got=repr(deviation),
+            )
         if not least > 0:
-            raise ArgumentError("GaussianLikelihood least", expected="a number > 0", got=repr(least))
+            raise ArgumentError(
+                "GaussianLikelihood least", expected="a number > 0", got=repr(least)
+            )
         self.deviation, self.least = deviation, float(least)
         if deviation == "shared":
             self.log_variance = parameter(np.zeros((), np.float32), name="log_variance")
@@ -128,8 +151,15 @@ class GaussianLikelihood(Likelihood):
         mean, log_variance = self._parts(output)
         _same("GaussianLikelihood", mean, x)
         error = x.astype(mean.dtype) - mean
-        precision = exp(-log_variance) if isinstance(log_variance, Tensor) else math.exp(-log_variance)
-        return over_examples(error * error * precision + log_variance + LOG_TWO_PI, "sum") * -0.5
+        precision = (
+            exp(-log_variance)
+            if isinstance(log_variance, Tensor)
+            else math.exp(-log_variance)
+        )
+        return (
+            over_examples(error * error * precision + log_variance + LOG_TWO_PI, "sum")
+            * -0.5
+        )
 
     def mean(self, output: Tensor) -> Tensor:
         """Return f(z)."""
@@ -138,5 +168,9 @@ class GaussianLikelihood(Likelihood):
     def draw(self, output: Tensor, seed: int, stream: int) -> Tensor:
         """Return f(z) + σε."""
         mean, log_variance = self._parts(output)
-        scale = exp(log_variance * 0.5) if isinstance(log_variance, Tensor) else math.exp(log_variance / 2)
+        scale = (
+            exp(log_variance * 0.5)
+            if isinstance(log_variance, Tensor)
+            else math.exp(log_variance / 2)
+        )
         return mean + random_normal(mean.shape, seed, 0, stream, mean.dtype) * scale

@@ -74,7 +74,9 @@ def _k_means(x: Array, k: int, generator: Any) -> Array:
     centres = x[_seeds(x, k, generator)] - common
     for _ in range(_ROUNDS):
         _, sums, counts = _assigned(x, common, centres)
-        centres = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres)
+        centres = np.where(
+            counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres
+        )
     labels, _, counts = _assigned(x, common, centres)
     found = int((counts > 0).sum())
     if found < k:
@@ -110,8 +112,11 @@ def _random(x: Array, k: int, generator: Any) -> Array:
 
 
 STARTS: Final[Mapping[str, Callable[[Array, int, Any], Array]]] = {
-    "kmeans": _k_means, "k-means++": _seeded, "random": _random, "random_from_data": _drawn,
-}  # fmt: skip
+    "kmeans": _k_means,
+    "k-means++": _seeded,
+    "random": _random,
+    "random_from_data": _drawn,
+}
 
 
 def given(name: str, value: Any, shape: tuple[int, ...]) -> Array | None:
@@ -120,11 +125,21 @@ def given(name: str, value: Any, shape: tuple[int, ...]) -> Array | None:
         return None
     array = np.array(value, np.float64)
     if array.shape != shape:
-        raise ShapeError(f"GaussianMixture {name}", expected=str(shape), got=str(array.shape))
+        raise ShapeError(
+            f"GaussianMixture {name}", expected=str(shape), got=str(array.shape)
+        )
     if not np.isfinite(array).all():
-        raise ArgumentError(f"GaussianMixture {name}", expected="finite numbers", got=repr(value))
-    if name == "weights_init" and ((array < 0).any() or (array > 1).any() or abs(array.sum() - 1) > 1e-6):
-        raise ArgumentError(f"GaussianMixture {name}", expected="shares in [0, 1] with the sum 1", got=repr(value))
+        raise ArgumentError(
+            f"GaussianMixture {name}", expected="finite numbers", got=repr(value)
+        )
+    if name == "weights_init" and (
+        (array < 0).any() or (array > 1).any() or abs(array.sum() - 1) > 1e-6
+    ):
+        raise ArgumentError(
+            f"GaussianMixture {name}",
+            expected="shares in [0, 1] with the sum 1",
+            got=repr(value),
+        )
     return array
 
 
@@ -133,11 +148,17 @@ def covariances_of(precisions: Array, kind: str) -> Array:
     where = "GaussianMixture precisions_init"
     if kind in {"diag", "spherical"}:
         if not (precisions > 0).all():
-            raise ArgumentError(where, expected="numbers > 0", got=f"{float(precisions.min())}")
+            raise ArgumentError(
+                where, expected="numbers > 0", got=f"{float(precisions.min())}"
+            )
         return np.asarray(1 / precisions)
     turned = np.swapaxes(precisions, -1, -2)
-    fits = np.allclose(precisions, turned) and (np.linalg.eigvalsh(precisions) > 0).all()
+    fits = (
+        np.allclose(precisions, turned) and (np.linalg.eigvalsh(precisions) > 0).all()
+    )
     if not fits:
-        raise ArgumentError(where, expected="symmetric matrices with positive eigenvalues", got="others")
+        raise ArgumentError(
+            where, expected="symmetric matrices with positive eigenvalues", got="others"
+        )
     inverse = np.linalg.inv(precisions)
     return np.asarray((inverse + np.swapaxes(inverse, -1, -2)) / 2)

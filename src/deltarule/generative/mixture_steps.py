@@ -38,15 +38,23 @@ class MixtureParameters:
     kind: str
 
     @staticmethod
-    def of(weights: Array, means: Array, covariances: Array, kind: str) -> MixtureParameters:
+    def of(
+        weights: Array, means: Array, covariances: Array, kind: str
+    ) -> MixtureParameters:
         """Return the parameters with their precisions; raises DataError for a covariance that is not definite."""
-        return MixtureParameters(weights, means, covariances, precision_factors(covariances, kind), kind)
+        return MixtureParameters(
+            weights, means, covariances, precision_factors(covariances, kind), kind
+        )
 
     def ordered(self, order: Array) -> MixtureParameters:
         """Return the components in another order."""
         shared = self.kind == "tied"
-        covariances, factors = (part if shared else part[order] for part in (self.covariances, self.factors))
-        return MixtureParameters(self.weights[order], self.means[order], covariances, factors, self.kind)
+        covariances, factors = (
+            part if shared else part[order] for part in (self.covariances, self.factors)
+        )
+        return MixtureParameters(
+            self.weights[order], self.means[order], covariances, factors, self.kind
+        )
 
     @property
     def precisions(self) -> Array:
@@ -58,30 +66,47 @@ class MixtureParameters:
     def log_joint(self, x: Array) -> Array:
         """Return ln wₖ + ln 𝒩(x; μₖ, Σₖ), (K, N)."""
         joint = np.empty((len(self.means), len(x)))
-        measure = self._squares if self.kind in {"full", "tied"} else self._independent_squares()
+        measure = (
+            self._squares
+            if self.kind in {"full", "tied"}
+            else self._independent_squares()
+        )
         for rows in blocks(*x.shape):
             measure(x[rows], joint[:, rows])
         joint *= -0.5
         with np.errstate(divide="ignore"):
-            joint += (np.log(self.weights) + self._log_volume() - 0.5 * x.shape[1] * _LOG_TWO_PI)[:, None]
+            joint += (
+                np.log(self.weights)
+                + self._log_volume()
+                - 0.5 * x.shape[1] * _LOG_TWO_PI
+            )[:, None]
         return joint
 
     def _log_volume(self) -> Array:
         """Return ½ ln det Σ⁻¹ of every component (or of all)."""
         if self.kind in {"full", "tied"}:
-            return np.asarray(np.log(np.diagonal(self.factors, axis1=-2, axis2=-1)).sum(axis=-1))
+            return np.asarray(
+                np.log(np.diagonal(self.factors, axis1=-2, axis2=-1)).sum(axis=-1)
+            )
         logs = np.log(self.factors)
-        return np.asarray(logs.sum(axis=1) if self.kind == "diag" else logs * self.means.shape[1])
+        return np.asarray(
+            logs.sum(axis=1) if self.kind == "diag" else logs * self.means.shape[1]
+        )
 
     def _squares(self, x: Array, out: Array) -> None:
         """Write (x − μₖ)ᵀ Σₖ⁻¹ (x − μₖ) of a block."""
         for k, mean in enumerate(self.means):
-            scaled = (x - mean) @ (self.factors if self.kind == "tied" else self.factors[k])
+            scaled = (x - mean) @ (
+                self.factors if self.kind == "tied" else self.factors[k]
+            )
             np.einsum("nd,nd->n", scaled, scaled, out=out[k])
 
     def _independent_squares(self) -> Any:
         """Return the function that writes Σⱼ (xⱼ − μₖⱼ)² pₖⱼ of a block."""
-        root = np.broadcast_to(self.factors if self.kind == "diag" else self.factors[:, None], self.means.shape)
+        root = np.broadcast_to(
+            self.factors if self.kind == "diag" else self.factors[:, None],
+            self.means.shape,
+        )
         common = self.means.mean(axis=0)
         scaled = (self.means - common) * root
         if (scaled**2).max(initial=0.0) > _CANCELS:
@@ -93,7 +118,11 @@ class MixtureParameters:
 
             return one_by_one
         alike = self.kind == "spherical"
-        precision, linear, constant = root**2, 2 * scaled * root, (scaled**2).sum(axis=1)[:, None]
+        precision, linear, constant = (
+            root**2,
+            2 * scaled * root,
+            (scaled**2).sum(axis=1)[:, None],
+        )
 
         def at_once(x: Array, out: Array) -> None:
             gap = x - common
@@ -132,7 +161,9 @@ def precision_factors(covariances: Array, kind: str) -> Array:
             lower = np.linalg.cholesky(covariance)
         except np.linalg.LinAlgError as error:
             raise collapsed() from error
-        left = np.diagonal(lower) ** 2  # of the variance of a feature, given those before it
+        left = (
+            np.diagonal(lower) ** 2
+        )  # of the variance of a feature, given those before it
         if not (left > 4 * _EPS * len(left) * np.diagonal(covariance)).all():
             raise collapsed()
         factors[k] = solve_triangular(lower, identity, lower=True, check_finite=False).T
@@ -142,10 +173,11 @@ def precision_factors(covariances: Array, kind: str) -> Array:
 def collapsed() -> DataError:
     """Return the error for a component whose covariance has no inverse."""
     return DataError(
-        "GaussianMixture", expected="examples that spread in all directions in every component",
+        "GaussianMixture",
+        expected="examples that spread in all directions in every component",
         got="a component on one point, or in a plane (repeated rows, a constant or a redundant feature)",
         hint="Take fewer components, raise reg_covar, or scale the data.",
-    )  # fmt: skip
+    )
 
 
 def expect(x: Array, mixture: MixtureParameters) -> tuple[Array, float, float]:
@@ -160,7 +192,9 @@ def expect(x: Array, mixture: MixtureParameters) -> tuple[Array, float, float]:
         total += float((np.log(sums) + top).sum())
         shares /= sums
         logs = np.log(np.maximum(shares, _TINY))
-        bound += float(np.vdot(shares, np.maximum(part, -_HUGE) - logs))  # 0 of a component without weight
+        bound += float(
+            np.vdot(shares, np.maximum(part, -_HUGE) - logs)
+        )  # 0 of a component without weight
         joint[:, rows] = shares
     return joint, total / len(x), bound / len(x)
 
@@ -171,7 +205,9 @@ def log_sum(joint: Array) -> Array:
     return np.asarray(np.log(np.exp(joint - top).sum(axis=0)) + top)
 
 
-def maximize(x: Array, responsibilities: Array, kind: str, reg_covar: float) -> MixtureParameters:
+def maximize(
+    x: Array, responsibilities: Array, kind: str, reg_covar: float
+) -> MixtureParameters:
     """Return the M step for p(k|x), (K, N): weighted means and covariances, restricted to ``kind``.
 
     full: Σₖ by itself; tied: one Σ = Σₖ wₖΣₖ; diag: its diagonal; spherical: the mean of the diagonal, times I.
@@ -185,7 +221,9 @@ def maximize(x: Array, responsibilities: Array, kind: str, reg_covar: float) -> 
         gap = x[rows] - common
         sums += responsibilities[:, rows] @ gap
         if kind == "spherical":
-            squares += responsibilities[:, rows] @ np.einsum("nd,nd->n", gap, gap)[:, None]
+            squares += (
+                responsibilities[:, rows] @ np.einsum("nd,nd->n", gap, gap)[:, None]
+            )
         elif kind == "diag":
             gap *= gap
             squares += responsibilities[:, rows] @ gap
@@ -196,19 +234,31 @@ def maximize(x: Array, responsibilities: Array, kind: str, reg_covar: float) -> 
     elif kind == "tied":
         covariances = _shared(x, responsibilities, means) / counts.sum()
     else:
-        between = shifts**2 if kind == "diag" else (shifts**2).sum(axis=1, keepdims=True)
+        between = (
+            shifts**2 if kind == "diag" else (shifts**2).sum(axis=1, keepdims=True)
+        )
         covariances = squares / counts[:, None] - between
         if (covariances * _CANCELS < between).any():
             covariances = _variances(x, responsibilities, means) / counts[:, None]
-        covariances = covariances.sum(axis=1) / x.shape[1] if kind == "spherical" else covariances
-    resolution = float(np.abs(x).max(initial=0.0)) * _EPS  # of equal numbers the mean may be off by that
+        covariances = (
+            covariances.sum(axis=1) / x.shape[1] if kind == "spherical" else covariances
+        )
+    resolution = (
+        float(np.abs(x).max(initial=0.0)) * _EPS
+    )  # of equal numbers the mean may be off by that
     _regularize(covariances, kind, reg_covar, resolution)
     return MixtureParameters.of(counts / counts.sum(), means, covariances, kind)
 
 
-def _regularize(covariances: Array, kind: str, reg_covar: float, resolution: float) -> None:
+def _regularize(
+    covariances: Array, kind: str, reg_covar: float, resolution: float
+) -> None:
     """Add to all variances; raises DataError if those of a component are but rounding, and nothing is added."""
-    variances = covariances if kind in {"diag", "spherical"} else np.diagonal(covariances, axis1=-2, axis2=-1)
+    variances = (
+        covariances
+        if kind in {"diag", "spherical"}
+        else np.diagonal(covariances, axis1=-2, axis2=-1)
+    )
     if not reg_covar and not (variances > (4 * resolution) ** 2).all():
         raise collapsed()
     if kind in {"diag", "spherical"}:

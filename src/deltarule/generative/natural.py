@@ -24,14 +24,23 @@ from deltarule.generative.joint import Joint
 from deltarule.runtime.buffers import Array
 from deltarule.tensor.tensor import tensor
 
-Density = Callable[[Array], tuple[Array, Array]]  # points (n, d) → ln p (n,), its gradients (n, d)
+Density = Callable[
+    [Array], tuple[Array, Array]
+]  # points (n, d) → ln p (n,), its gradients (n, d)
 
 CHUNK: Final = 64  # draws evaluated in one call
 _FIRST, _MOST, _FRESH = 256, 16_384, 4096  # draws
-_SETS, _LOOKS = 65, frozenset({1, 4, 8, 16, 32, 64})  # of draws, and after how many q is looked at
-_LEAST_PRECISION = 0.1  # of one step, relative to q's: a deviation grows threefold at most
+_SETS, _LOOKS = (
+    65,
+    frozenset({1, 4, 8, 16, 32, 64}),
+)  # of draws, and after how many q is looked at
+_LEAST_PRECISION = (
+    0.1  # of one step, relative to q's: a deviation grows threefold at most
+)
 ROUNDING: Final = 1e-9  # nats that are no matter at all
-DIRECTIONS: Final = 500  # variables up to which curvature between all of them is measured
+DIRECTIONS: Final = (
+    500  # variables up to which curvature between all of them is measured
+)
 _ROUNDS, _HALVINGS = 200, 20
 _ENDLESS = 1e8  # a deviation that has grown by this factor has no end
 
@@ -46,13 +55,17 @@ def matched_draws(n: int, d: int, generator: np.random.Generator) -> Array:
     half = generator.normal(size=(n // 2, d))
     draws = np.concatenate([half, -half])
     if n >= 4 * d:
-        return np.asarray(np.linalg.solve(np.linalg.cholesky(draws.T @ draws / n), draws.T).T)
+        return np.asarray(
+            np.linalg.solve(np.linalg.cholesky(draws.T @ draws / n), draws.T).T
+        )
     return np.asarray(draws / np.sqrt((draws**2).mean(axis=0)))
 
 
 def evaluated(density: Density, points: Array) -> tuple[Array, Array]:
     """Return ln p and its gradients at many points, a chunk at a time."""
-    parts = [density(points[start : start + CHUNK]) for start in range(0, len(points), CHUNK)]
+    parts = [
+        density(points[start : start + CHUNK]) for start in range(0, len(points), CHUNK)
+    ]
     return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
 
@@ -67,12 +80,16 @@ class Slopes:
 
     values: Array
     mean: Array  # g (d,)
-    spread: Array  # M (d, d), made symmetric; its diagonal alone (d,) for many variables
+    spread: (
+        Array  # M (d, d), made symmetric; its diagonal alone (d,) for many variables
+    )
 
     @property
     def diagonal(self) -> Array:
         """The diagonal of M."""
-        return np.asarray(np.diag(self.spread) if self.spread.ndim == 2 else self.spread)
+        return np.asarray(
+            np.diag(self.spread) if self.spread.ndim == 2 else self.spread
+        )
 
 
 def slopes_of(values: Array, s: Array, draws: Array, whole: bool) -> Slopes:
@@ -89,14 +106,23 @@ def slopes_of(values: Array, s: Array, draws: Array, whole: bool) -> Slopes:
 def _moved(slopes: Slopes, rho: float, least: float = 1e-6) -> Array:
     """Return ρ|I − ρM|⁻¹g: the Newton step of μ, uphill also where the ELBO is not concave."""
     if slopes.spread.ndim == 1:
-        return np.asarray(rho * slopes.mean / np.maximum(np.abs(1 - rho * slopes.spread), least))
-    curvature, directions = np.linalg.eigh(np.eye(len(slopes.mean)) - rho * slopes.spread)
-    return np.asarray(directions @ (rho * (directions.T @ slopes.mean) / np.maximum(np.abs(curvature), least)))
+        return np.asarray(
+            rho * slopes.mean / np.maximum(np.abs(1 - rho * slopes.spread), least)
+        )
+    curvature, directions = np.linalg.eigh(
+        np.eye(len(slopes.mean)) - rho * slopes.spread
+    )
+    return np.asarray(
+        directions
+        @ (rho * (directions.T @ slopes.mean) / np.maximum(np.abs(curvature), least))
+    )
 
 
 def _decrement(slopes: Slopes, spread: Array) -> float:
     """Return about how many nats are left to gain: ½gᵀ(I − M)⁻¹g + ¼‖M‖² for the part of M that is free."""
-    return 0.5 * float(slopes.mean @ _moved(slopes, 1.0)) + 0.25 * float((spread**2).sum())
+    return 0.5 * float(slopes.mean @ _moved(slopes, 1.0)) + 0.25 * float(
+        (spread**2).sum()
+    )
 
 
 @dataclass
@@ -108,7 +134,9 @@ class Ascent:
     factor: Array
     seed: int = 0
     steps: int = 0
-    elbos: list[tuple[float, float]] = field(default_factory=list)  # with standard errors
+    elbos: list[tuple[float, float]] = field(
+        default_factory=list
+    )  # with standard errors
     endless: bool = False
 
     def __post_init__(self) -> None:
@@ -119,20 +147,31 @@ class Ascent:
         return self.factor.ndim == 2 or len(self.mean) <= DIRECTIONS
 
     def _deviations(self) -> Array:
-        return np.sqrt((self.factor**2).sum(axis=1)) if self.factor.ndim == 2 else self.factor
+        return (
+            np.sqrt((self.factor**2).sum(axis=1))
+            if self.factor.ndim == 2
+            else self.factor
+        )
 
     def _points(self, draws: Array) -> Array:
-        return np.asarray(self.mean + (draws @ self.factor.T if self.factor.ndim == 2 else draws * self.factor))
+        return np.asarray(
+            self.mean
+            + (draws @ self.factor.T if self.factor.ndim == 2 else draws * self.factor)
+        )
 
     def _log_volume(self) -> float:
-        return float(np.log(np.diag(self.factor) if self.factor.ndim == 2 else self.factor).sum())
+        return float(
+            np.log(np.diag(self.factor) if self.factor.ndim == 2 else self.factor).sum()
+        )
 
     def slopes(self, draws: Array) -> Slopes | None:
         """Return the slopes at these draws; None where ln p or a gradient is not finite."""
         values, gradient = evaluated(self.density, self._points(draws))
         if not (np.isfinite(values).all() and np.isfinite(gradient).all()):
             return None
-        pulled = gradient @ self.factor if self.factor.ndim == 2 else gradient * self.factor
+        pulled = (
+            gradient @ self.factor if self.factor.ndim == 2 else gradient * self.factor
+        )
         return slopes_of(values, pulled + draws, draws, self._whole)
 
     def _free(self, slopes: Slopes) -> Array:
@@ -146,13 +185,17 @@ class Ascent:
         """
         n, d = draws_for(len(self.mean)), len(self.mean)
         generator = np.random.default_rng([self.seed, 0])
-        if not self._climb(matched_draws(n, d, generator), max(tolerance / 100, ROUNDING), most_steps):
+        if not self._climb(
+            matched_draws(n, d, generator), max(tolerance / 100, ROUNDING), most_steps
+        ):
             return False
         for k in range(1, _SETS):
             if k in _LOOKS and self.gap(max(2 * n, _FRESH)) <= tolerance / 2 + ROUNDING:
                 break
             at = self.slopes(matched_draws(n, d, generator))
-            if at is None or float(at.diagonal.max()) > k:  # a step of 1/(k + 1) that has no precision
+            if (
+                at is None or float(at.diagonal.max()) > k
+            ):  # a step of 1/(k + 1) that has no precision
                 return False
             self._to(self.mean, self.factor, at, 1 / (k + 1), _moved(at, 1 / (k + 1)))
             self.steps += 1
@@ -182,29 +225,48 @@ class Ascent:
 
     def _note(self, at: Slopes, draws: Array) -> None:
         """Keep the ELBO: the mean of ln p − ln q over the draws, and its standard error."""
-        log_q = -0.5 * (draws**2).sum(axis=1) - 0.5 * draws.shape[1] * math.log(2 * math.pi) - self._log_volume()
+        log_q = (
+            -0.5 * (draws**2).sum(axis=1)
+            - 0.5 * draws.shape[1] * math.log(2 * math.pi)
+            - self._log_volume()
+        )
         ratio = at.values - log_q
-        self.elbos.append((float(ratio.mean()), float(ratio.std(ddof=1) / math.sqrt(len(ratio)))))
+        self.elbos.append(
+            (float(ratio.mean()), float(ratio.std(ddof=1) / math.sqrt(len(ratio))))
+        )
 
     def _step(self, at: Slopes, draws: Array, left: float) -> Slopes | None:
         """Take the longest step, of 1, ½, ¼ …, that gains; None where none does."""
         mean, factor, volume = self.mean, self.factor, self._log_volume()
-        largest = float(np.linalg.eigvalsh(at.spread)[-1]) if factor.ndim == 2 else float(at.diagonal.max())
+        largest = (
+            float(np.linalg.eigvalsh(at.spread)[-1])
+            if factor.ndim == 2
+            else float(at.diagonal.max())
+        )
         rho = min(1.0, (1 - _LEAST_PRECISION) / largest) if largest > 0 else 1.0
         for _ in range(_HALVINGS):
             self._to(mean, factor, at, rho, _moved(at, rho))
             found = self.slopes(draws)
             if found is not None:
-                gain = float((found.values - at.values).mean()) + self._log_volume() - volume
+                gain = (
+                    float((found.values - at.values).mean())
+                    + self._log_volume()
+                    - volume
+                )
                 if gain >= 1e-3 * rho * left or left < 1e-7:
                     return found
             self.mean, self.factor = mean, factor
             rho /= 2
         return None
 
-    def _to(self, mean: Array, factor: Array, at: Slopes, rho: float, move: Array) -> None:
+    def _to(
+        self, mean: Array, factor: Array, at: Slopes, rho: float, move: Array
+    ) -> None:
         if factor.ndim == 1:
-            self.mean, self.factor = mean + factor * move, factor / np.sqrt(1 - rho * at.diagonal)
+            self.mean, self.factor = (
+                mean + factor * move,
+                factor / np.sqrt(1 - rho * at.diagonal),
+            )
             return
         precision = np.eye(len(mean)) - rho * at.spread
         inverse = np.linalg.inv(precision)
@@ -214,12 +276,20 @@ class Ascent:
     def gap(self, n: int) -> float:
         """Return about how many nats q is below the best of its kind, by n fresh draws; inf where that is no number."""
         tangents = None if self.factor.ndim == 2 else "diagonal"
-        return gap(self.density, self.mean, self.factor, n, seed=self.seed, tangents=tangents)
+        return gap(
+            self.density, self.mean, self.factor, n, seed=self.seed, tangents=tangents
+        )
 
 
 @np.errstate(all="ignore")  # what overflows is inf, and no convergence
 def gap(
-    density: Density, mean: Array, factor: Array, n: int, *, seed: int, tangents: Array | str | None = None
+    density: Density,
+    mean: Array,
+    factor: Array,
+    n: int,
+    *,
+    seed: int,
+    tangents: Array | str | None = None,
 ) -> float:
     """Return about how many nats q = 𝒩(μ, LLᵀ) is below the best of its family; inf where that is no number.
 
@@ -229,7 +299,9 @@ def gap(
     here = Ascent(density, mean, factor)
     d, halves = len(mean), []
     for part in (1, 2):
-        draws = matched_draws(-(-n // (2 * CHUNK)) * CHUNK, d, np.random.default_rng([seed, part, n]))
+        draws = matched_draws(
+            -(-n // (2 * CHUNK)) * CHUNK, d, np.random.default_rng([seed, part, n])
+        )
         found = here.slopes(draws)
         if found is None:
             return math.inf
@@ -238,13 +310,18 @@ def gap(
 
 
 @np.errstate(all="ignore")  # what overflows is inf, and no convergence
-def score_gap(joint: Joint, mean: Array, factor: Array, tangents: Array | str | None, seed: int) -> float:
+def score_gap(
+    joint: Joint, mean: Array, factor: Array, tangents: Array | str | None, seed: int
+) -> float:
     """Return the same for a joint without slopes: g = E[(f − b)ε], M = E[(f − b)(εεᵀ − I)] with f = ln p − ln q."""
     d, halves = len(mean), []
     for part in (1, 2):
         draws = np.random.default_rng([seed, part]).normal(size=(_MOST, d))
         points = mean + (draws @ factor.T if factor.ndim == 2 else draws * factor)
-        parts = [joint.log_density(tensor(points[i : i + 16 * CHUNK])).numpy() for i in range(0, _MOST, 16 * CHUNK)]
+        parts = [
+            joint.log_density(tensor(points[i : i + 16 * CHUNK])).numpy()
+            for i in range(0, _MOST, 16 * CHUNK)
+        ]
         ratio = np.concatenate(parts) + 0.5 * (draws**2).sum(axis=1)
         if not np.isfinite(ratio).all():
             return math.inf
@@ -255,7 +332,9 @@ def score_gap(joint: Joint, mean: Array, factor: Array, tangents: Array | str | 
 
 
 @np.errstate(all="ignore")
-def between_halves(first: Slopes, second: Slopes, tangents: Array | str | None) -> float:
+def between_halves(
+    first: Slopes, second: Slopes, tangents: Array | str | None
+) -> float:
     """Return ½g₁ᵀ(I − M)⁻¹g₂ + ¼⟨M₁, M₂⟩: what is left to gain, from slopes by two independent sets of draws."""
     both = replace(first, mean=second.mean, spread=(first.spread + second.spread) / 2)
     if not all(np.isfinite(part).all() for part in (both.mean, both.spread)):
@@ -266,7 +345,10 @@ def between_halves(first: Slopes, second: Slopes, tangents: Array | str | None) 
     elif tangents is None:
         square = float((first.spread * second.spread).sum())
     else:
-        square = float((tangents.T @ first.spread.reshape(-1)) @ (tangents.T @ second.spread.reshape(-1)))
+        square = float(
+            (tangents.T @ first.spread.reshape(-1))
+            @ (tangents.T @ second.spread.reshape(-1))
+        )
     left = 0.5 * linear + 0.25 * square
     return left if math.isfinite(left) else math.inf
 

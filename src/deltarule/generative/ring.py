@@ -16,6 +16,8 @@ def ring_transform(z: TensorLike, alpha: float = 10.0) -> Tensor:
     [0.8999999761581421, 1.2000000476837158]
     """
     if not alpha > 0:
-        raise ArgumentError("ring_transform alpha", expected="a number > 0", got=repr(alpha))
+        raise ArgumentError(
+            "ring_transform alpha", expected="a number > 0", got=repr(alpha)
+        )
     points = as_tensor(z)
     return points / alpha + points / points.norm(axis=-1, keepdims=True)

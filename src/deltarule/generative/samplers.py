@@ -36,7 +36,9 @@ class _State:
     density: Array
     slope: Array
 
-    def accept(self, other: _State, log_ratio: Array, generator: np.random.Generator) -> Array:
+    def accept(
+        self, other: _State, log_ratio: Array, generator: np.random.Generator
+    ) -> Array:
         """Move the chains whose proposal is accepted, each with probability min(1, e^log_ratio); return which did."""
         moved = np.log(generator.random(len(log_ratio))) < log_ratio
         self.points = np.where(moved[:, None], other.points, self.points)
@@ -45,7 +47,9 @@ class _State:
         return np.asarray(moved)
 
 
-Advance = Callable[[_State, float, Array], dict[str, Array]]  # state, step, scales → what happened, by chain
+Advance = Callable[
+    [_State, float, Array], dict[str, Array]
+]  # state, step, scales → what happened, by chain
 
 
 def _accepted(log_ratio: Array) -> Array:
@@ -70,19 +74,29 @@ def compiled_density(joint: Joint, device: str, with_slope: bool) -> Density:
     return call
 
 
-def _start(joint: Joint, n_chains: int, generator: np.random.Generator, density: Density) -> _State:
+def _start(
+    joint: Joint, n_chains: int, generator: np.random.Generator, density: Density
+) -> _State:
     points = generator.normal(size=(n_chains, joint.size)) * _FIRST_SPREAD
     value, slope = density(points)
     if not np.isfinite(value).all():
         raise DataError(
-            "log_joint", expected="finite values near 0 of the free numbers", got=str(value[~np.isfinite(value)][0]),
+            "log_joint",
+            expected="finite values near 0 of the free numbers",
+            got=str(value[~np.isfinite(value)][0]),
             hint="Give constrained variables a bijector, and centre or scale the others.",
-        )  # fmt: skip
+        )
     return _State(points, value, slope)
 
 
 def _run(
-    joint: Joint, state: _State, advance: Advance, target: float, first_step: float, n_draws: int, n_warmup: int
+    joint: Joint,
+    state: _State,
+    advance: Advance,
+    target: float,
+    first_step: float,
+    n_draws: int,
+    n_warmup: int,
 ) -> Chains:
     """Warm up (adapting step size and scales), then draw."""
     whole_number(n_draws, "n_draws", 4)
@@ -90,26 +104,46 @@ def _run(
     log_step, scales = math.log(first_step), np.ones(joint.size)
     seen: list[Array] = []
     for t in range(n_warmup):
-        share = float(np.nanmean(advance(state, math.exp(log_step), scales)["acceptance_rate"]))
+        share = float(
+            np.nanmean(advance(state, math.exp(log_step), scales)["acceptance_rate"])
+        )
         log_step += (share - target) * 2.0 / math.sqrt(t % (n_warmup // 2 + 1) + 1)
         seen.append(state.points)
         if t == n_warmup // 2:
-            scales = np.maximum(np.concatenate(seen[len(seen) // 2 :]).std(axis=0), 1e-6)
+            scales = np.maximum(
+                np.concatenate(seen[len(seen) // 2 :]).std(axis=0), 1e-6
+            )
             log_step = math.log(first_step)
     kept: list[Array] = []
     stats: list[dict[str, Array]] = []
     for _ in range(n_draws):
         told = advance(state, math.exp(log_step), scales)
         kept.append(state.points)
-        stats.append({**told, "lp": state.density, "step_size": np.full(len(state.points), math.exp(log_step))})
+        stats.append(
+            {
+                **told,
+                "lp": state.density,
+                "step_size": np.full(len(state.points), math.exp(log_step)),
+            }
+        )
     draws = joint.arrays(np.stack(kept, axis=1))
-    return Chains(draws, {name: np.stack([told[name] for told in stats], axis=1) for name in stats[0]})
+    return Chains(
+        draws,
+        {name: np.stack([told[name] for told in stats], axis=1) for name in stats[0]},
+    )
 
 
 def metropolis_hastings(
-    log_joint: LogJoint, *, variables: Mapping[str, Variable | Shape], n_draws: int = 5000, n_warmup: int = 2000,
-    n_chains: int = 4, thin: int = 1, seed: int = 0, device: str = "cpu",
-) -> Chains:  # fmt: skip
+    log_joint: LogJoint,
+    *,
+    variables: Mapping[str, Variable | Shape],
+    n_draws: int = 5000,
+    n_warmup: int = 2000,
+    n_chains: int = 4,
+    thin: int = 1,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Chains:
     """Random-walk Metropolis–Hastings: propose ζ′ = ζ + sε, accept with min(1, p(ζ′)/p(ζ)) (VI-20).
 
     The step s is adapted to an acceptance of 0.3; every ``thin``-th state is kept. Arguments as in
@@ -123,20 +157,32 @@ def metropolis_hastings(
     def advance(state: _State, step: float, scales: Array) -> dict[str, Array]:
         rates = []
         for _ in range(thin):
-            proposal = state.points + step * scales * generator.normal(size=state.points.shape)
+            proposal = state.points + step * scales * generator.normal(
+                size=state.points.shape
+            )
             value, slope = density(proposal)
             log_ratio = np.nan_to_num(value, nan=-np.inf) - state.density
             state.accept(_State(proposal, value, slope), log_ratio, generator)
             rates.append(_accepted(log_ratio))
         return {"acceptance_rate": np.mean(rates, axis=0)}
 
-    return _run(joint, state, advance, 0.3, 2.4 / math.sqrt(joint.size), n_draws, n_warmup)
+    return _run(
+        joint, state, advance, 0.3, 2.4 / math.sqrt(joint.size), n_draws, n_warmup
+    )
 
 
 def hamiltonian_monte_carlo(
-    log_joint: LogJoint, *, variables: Mapping[str, Variable | Shape], n_draws: int = 1000, n_warmup: int = 1000,
-    n_chains: int = 4, trajectory: float = 1.5, max_leapfrog: int = 64, seed: int = 0, device: str = "cpu",
-) -> Chains:  # fmt: skip
+    log_joint: LogJoint,
+    *,
+    variables: Mapping[str, Variable | Shape],
+    n_draws: int = 1000,
+    n_warmup: int = 1000,
+    n_chains: int = 4,
+    trajectory: float = 1.5,
+    max_leapfrog: int = 64,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Chains:
     """Hamiltonian Monte Carlo: leapfrog steps along the gradient, accepted with min(1, e^−ΔH) (Neal 2011).
 
     The step is adapted to an acceptance of 0.85 and scales to the variances seen in the warm-up; a path's length is
@@ -151,7 +197,9 @@ def hamiltonian_monte_carlo(
         points, slope, value = state.points, state.slope, state.density
         before = 0.5 * (momentum**2).sum(axis=1) - state.density
         moving = momentum
-        n_steps = min(max_leapfrog, max(1, round(2 * trajectory * generator.random() / step)))
+        n_steps = min(
+            max_leapfrog, max(1, round(2 * trajectory * generator.random() / step))
+        )
         for _ in range(n_steps):
             moving = moving + 0.5 * step * scales * slope
             points = points + step * scales * moving
@@ -161,8 +209,10 @@ def hamiltonian_monte_carlo(
         after = np.nan_to_num(0.5 * (moving**2).sum(axis=1) - value, nan=np.inf)
         moved = state.accept(_State(points, value, slope), before - after, generator)
         return {
-            "acceptance_rate": _accepted(before - after), "energy": np.where(moved, after, before),
-            "diverging": after - before > _DIVERGED, "n_steps": np.full(len(points), n_steps),
-        }  # fmt: skip
+            "acceptance_rate": _accepted(before - after),
+            "energy": np.where(moved, after, before),
+            "diverging": after - before > _DIVERGED,
+            "n_steps": np.full(len(points), n_steps),
+        }
 
     return _run(joint, state, advance, 0.85, 0.2, n_draws, n_warmup)

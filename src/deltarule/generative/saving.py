@@ -11,12 +11,18 @@ from deltarule.nn import save
 _ROOM = "generative"
 
 
-def config_of(module: nn.Module, arguments: dict[str, Any], **children: nn.Module) -> dict[str, Any] | None:
+def config_of(
+    module: nn.Module, arguments: dict[str, Any], **children: nn.Module
+) -> dict[str, Any] | None:
     """Return plain data from which a module is made again; None where one of its children is code of your own."""
     configs = {name: child.config() for name, child in children.items()}
     if None in configs.values():
         return None
-    return {"class": f"{_ROOM}.{type(module).__name__}", "arguments": arguments, "children": configs}
+    return {
+        "class": f"{_ROOM}.{type(module).__name__}",
+        "arguments": arguments,
+        "children": configs,
+    }
 
 
 def register(*kinds: type[nn.Module], make: save.Maker | None = None) -> None:

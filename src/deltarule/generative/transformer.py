@@ -6,7 +6,11 @@ from collections.abc import Callable
 from typing import Any, Self, final
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -24,7 +28,11 @@ Model = Autoencoder | VAE
 
 
 @final
-class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class LatentTransformer(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # scikit-learn has no types
+    TransformerMixin,  # type: ignore[misc]  # scikit-learn has no types
+    BaseEstimator,  # type: ignore[misc]  # scikit-learn has no types
+):
     """Codes of an ``Autoencoder`` (f(x)) or a ``VAE`` (μ(x)) that is trained on the rows of a table (AE-01).
 
     ``model`` makes a new one from the number of features: sparse, contractive, denoising, tied, convolutional or
@@ -40,10 +48,18 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     """
 
     def __init__(
-        self, model: Callable[[int], Model] | None = None, *, n_components: int = 2,
-        example_shape: tuple[int, ...] | None = None, learning_rate: float = 1e-3, epochs: int = 100,
-        batch_size: int = 32, random_state: Any = None, device: str = "cpu", verbose: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        model: Callable[[int], Model] | None = None,
+        *,
+        n_components: int = 2,
+        example_shape: tuple[int, ...] | None = None,
+        learning_rate: float = 1e-3,
+        epochs: int = 100,
+        batch_size: int = 32,
+        random_state: Any = None,
+        device: str = "cpu",
+        verbose: int = 0,
+    ) -> None:
         self.model = model
         self.n_components = n_components
         self.example_shape = example_shape
@@ -57,15 +73,22 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train the model on the rows of X, in their own precision."""
         del y
-        x = np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2))
+        x = np.asarray(
+            validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        )
         seed = int(check_random_state(self.random_state).randint(2**31))
         self.model_ = self._made(x.shape[1])
         self.model_.astype(x.dtype.name)
         self.model_.initialize(seed)
         self.history_ = self.model_.fit(
-            self._shaped(x), optimizer=Adam(learning_rate=self.learning_rate), epochs=self.epochs,
-            batch_size=self.batch_size, seed=seed, device=self.device, verbose=self.verbose,
-        )  # fmt: skip
+            self._shaped(x),
+            optimizer=Adam(learning_rate=self.learning_rate),
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            seed=seed,
+            device=self.device,
+            verbose=self.verbose,
+        )
         self.n_iter_ = len(self.history_.epochs)
         self._n_features_out = self.transform(x[:1]).shape[1]
         return self
@@ -75,7 +98,9 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             size = whole_number(self.n_components, "LatentTransformer n_components", 1)
             return dense_autoencoder((n_features, 64, size))
         made = self.model(n_features)
-        if not isinstance(made, Autoencoder | VAE) or (isinstance(made, VAE) and made.condition_size):
+        if not isinstance(made, Autoencoder | VAE) or (
+            isinstance(made, VAE) and made.condition_size
+        ):
             raise ArgumentError(
                 "LatentTransformer model",
                 expected="a function from the number of features to an Autoencoder, or to a VAE without a condition",
@@ -89,13 +114,19 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             return rows
         if count(self.example_shape) != rows.shape[1]:
             expected = f"a shape of {rows.shape[1]} numbers"
-            raise ArgumentError("LatentTransformer example_shape", expected=expected, got=str(self.example_shape))
+            raise ArgumentError(
+                "LatentTransformer example_shape",
+                expected=expected,
+                got=str(self.example_shape),
+            )
         return rows.reshape(len(rows), *self.example_shape)
 
     def transform(self, X: Any) -> Array:
         """Return the codes (N, k): f(x), or the mean μ(x) of q(z|x)."""
         check_is_fitted(self)
-        x = np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], reset=False))
+        x = np.asarray(
+            validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        )
         examples = self._shaped(x.astype(self._type))
         codes = self.model_.encode(examples)
         found = codes[0] if isinstance(codes, tuple) else codes
@@ -106,13 +137,17 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         check_is_fitted(self)
         codes = np.asarray(X, self._type)
         if codes.ndim != 2 or codes.shape[1] != self._n_features_out:
-            raise ValueError(f"X has shape {codes.shape}, but codes of shape (N, {self._n_features_out}) are expected")
+            raise ValueError(
+                f"X has shape {codes.shape}, but codes of shape (N, {self._n_features_out}) are expected"
+            )
         return np.asarray(self.model_.decode(codes).reshape(len(codes), -1))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean ELBO of a VAE, of others minus the mean squared error of reconstructions; more is better."""
         del y
-        x = np.asarray(validate_data(self, X, dtype=[np.float64, np.float32], reset=False)).astype(self._type)
+        x = np.asarray(
+            validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        ).astype(self._type)
         if isinstance(self.model_, VAE):
             terms = train.predict(self.model_, self._shaped(x))
             return float(-terms[:, 1:].sum(axis=1).mean())
@@ -122,7 +157,11 @@ class LatentTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """Return the settings and, of a fitted model, its values alone: graphs are not for pickles."""
         state: dict[str, Any] = super().__getstate__()
         if "model_" in state:
-            state = {**state, "model_": self.model_.state_dict(), "history_": self.history_.to_dict()}
+            state = {
+                **state,
+                "model_": self.model_.state_dict(),
+                "history_": self.history_.to_dict(),
+            }
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -33,7 +33,9 @@ from deltarule.train import History
 from deltarule.train.metrics import FunctionMetric
 
 _RECONSTRUCTION, _KL = 1, 2  # columns of what a VAE gives; the loss is the first
-_HEAVY = 0.7  # Pareto k of importance weights above which their mean is not to be trusted
+_HEAVY = (
+    0.7  # Pareto k of importance weights above which their mean is not to be trusted
+)
 _LEAST_WEIGHTS = 100  # for which there is a tail to look at
 
 
@@ -54,7 +56,9 @@ class Annealing:
         whole_number(self.steps, "Annealing steps", 1)
         for name, value in (("start", self.start), ("end", self.end)):
             if not (_is_number(value) and 0 <= value < math.inf):
-                raise ArgumentError(f"Annealing {name}", expected="a number ≥ 0", got=repr(value))
+                raise ArgumentError(
+                    f"Annealing {name}", expected="a number ≥ 0", got=repr(value)
+                )
 
     def at(self, step: Tensor) -> Tensor:
         """Return the weight at a step, counted from 0."""
@@ -84,18 +88,39 @@ class VAE(nn.Module):
     """
 
     def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, latent_size: int, likelihood: Likelihood, *,
-        beta: float | Annealing = 1.0, n_samples: int = 1, bound: Literal["elbo", "importance"] = "elbo",
-        condition_size: int = 0, prior_deviation: float = 1.0, example_shape: Sequence[int] | None = None,
-    ) -> None:  # fmt: skip
-        if bound not in {"elbo", "importance"} or (bound == "importance" and beta != 1.0):
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        latent_size: int,
+        likelihood: Likelihood,
+        *,
+        beta: float | Annealing = 1.0,
+        n_samples: int = 1,
+        bound: Literal["elbo", "importance"] = "elbo",
+        condition_size: int = 0,
+        prior_deviation: float = 1.0,
+        example_shape: Sequence[int] | None = None,
+    ) -> None:
+        if bound not in {"elbo", "importance"} or (
+            bound == "importance" and beta != 1.0
+        ):
             raise ArgumentError(
-                "VAE bound", expected="'elbo', or 'importance' with beta 1", got=f"{bound!r}, beta {beta}"
+                "VAE bound",
+                expected="'elbo', or 'importance' with beta 1",
+                got=f"{bound!r}, beta {beta}",
             )
-        if not isinstance(beta, Annealing) and not (_is_number(beta) and 0 <= beta < math.inf):
-            raise ArgumentError("VAE beta", expected="a number ≥ 0, or an Annealing", got=repr(beta))
+        if not isinstance(beta, Annealing) and not (
+            _is_number(beta) and 0 <= beta < math.inf
+        ):
+            raise ArgumentError(
+                "VAE beta", expected="a number ≥ 0, or an Annealing", got=repr(beta)
+            )
         if not (_is_number(prior_deviation) and 0 < prior_deviation < math.inf):
-            raise ArgumentError("VAE prior_deviation", expected="a number > 0", got=repr(prior_deviation))
+            raise ArgumentError(
+                "VAE prior_deviation",
+                expected="a number > 0",
+                got=repr(prior_deviation),
+            )
         self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
         self.latent_size = whole_number(latent_size, "latent_size", 1)
         self.beta, self.bound = beta, bound
@@ -104,23 +129,44 @@ class VAE(nn.Module):
         self.prior_deviation = float(prior_deviation)
         self.example_shape = None if example_shape is None else tuple(example_shape)
         if condition_size and self.example_shape is None:
-            raise ArgumentError("VAE example_shape", expected="the shape of one x, with a condition", got="None")
+            raise ArgumentError(
+                "VAE example_shape",
+                expected="the shape of one x, with a condition",
+                got="None",
+            )
 
     def config(self) -> dict[str, Any] | None:
         """Return settings and parts; None where a part is code of your own."""
         arguments = {
-            "latent_size": self.latent_size, "n_samples": self.n_samples, "bound": self.bound,
-            "beta": asdict(self.beta) if isinstance(self.beta, Annealing) else self.beta,
-            "condition_size": self.condition_size, "prior_deviation": self.prior_deviation,
-            "example_shape": None if self.example_shape is None else list(self.example_shape),
-        }  # fmt: skip
-        return config_of(self, arguments, encoder=self.encoder, decoder=self.decoder, likelihood=self.likelihood)
+            "latent_size": self.latent_size,
+            "n_samples": self.n_samples,
+            "bound": self.bound,
+            "beta": asdict(self.beta)
+            if isinstance(self.beta, Annealing)
+            else self.beta,
+            "condition_size": self.condition_size,
+            "prior_deviation": self.prior_deviation,
+            "example_shape": None
+            if self.example_shape is None
+            else list(self.example_shape),
+        }
+        return config_of(
+            self,
+            arguments,
+            encoder=self.encoder,
+            decoder=self.decoder,
+            likelihood=self.likelihood,
+        )
 
     @classmethod
     def from_config(cls, children: dict[str, Any], arguments: dict[str, Any]) -> VAE:
         """Return the model of parts and settings that ``config`` gave."""
         beta = arguments.pop("beta")
-        return cls(**children, **arguments, beta=Annealing(**beta) if isinstance(beta, dict) else beta)
+        return cls(
+            **children,
+            **arguments,
+            beta=Annealing(**beta) if isinstance(beta, dict) else beta,
+        )
 
     def example_rank(self) -> int | None:
         """As the encoder asks."""
@@ -133,12 +179,18 @@ class VAE(nn.Module):
         mean, log_variance, clean, condition = self._posterior(x)
         context = current()
         training = context is not None and context.mode == "training"
-        seed, step, stream = context.draw("VAE") if context is not None and training else (0, 0, 0)
-        reconstruction, log_ratio = self._sampled(mean, log_variance, clean, condition, (seed, step, stream))
+        seed, step, stream = (
+            context.draw("VAE") if context is not None and training else (0, 0, 0)
+        )
+        reconstruction, log_ratio = self._sampled(
+            mean, log_variance, clean, condition, (seed, step, stream)
+        )
         divergence = self._divergence(mean, log_variance)
         loss = -reconstruction.mean(0)
         if self.bound == "importance":
-            objective = math.log(self.n_samples) - logsumexp(reconstruction + log_ratio, axis=0)
+            objective = math.log(self.n_samples) - logsumexp(
+                reconstruction + log_ratio, axis=0
+            )
         else:
             now = context.record.step if context is not None and training else None
             objective = loss + divergence * self._weight(now)
@@ -156,35 +208,54 @@ class VAE(nn.Module):
         """Raise ArgumentError unless rows hold what is the model's own and its condition."""
         if self.condition_size and width != own + self.condition_size:
             raise ArgumentError(
-                "VAE condition", expected=f"{what} with a condition, {own} + {self.condition_size} numbers in a row",
-                got=f"{width} numbers", hint=f"Hand over condition=…, (N, {self.condition_size}); a call of the model "
+                "VAE condition",
+                expected=f"{what} with a condition, {own} + {self.condition_size} numbers in a row",
+                got=f"{width} numbers",
+                hint=f"Hand over condition=…, (N, {self.condition_size}); a call of the model "
                 "itself takes rows of both, [x, c].",
-            )  # fmt: skip
+            )
 
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         """Return μ, ln σ², x and the condition."""
         k = self.latent_size
-        self._require_condition(int(math.prod(x.shape[1:])), math.prod(self.example_shape or ()), "inputs")
+        self._require_condition(
+            int(math.prod(x.shape[1:])), math.prod(self.example_shape or ()), "inputs"
+        )
         code: Tensor = self.encoder(x)
         if code.ndim != 2 or code.shape[1] != 2 * k:
-            raise ShapeError("VAE encoder", expected=f"an output (N, {2 * k}): μ and ln σ²", got=show(code.shape))
+            raise ShapeError(
+                "VAE encoder",
+                expected=f"an output (N, {2 * k}): μ and ln σ²",
+                got=show(code.shape),
+            )
         clean, condition = x, None
         if self.condition_size:
-            clean = x[:, : -self.condition_size].reshape(x.shape[0], *(self.example_shape or ()))
+            clean = x[:, : -self.condition_size].reshape(
+                x.shape[0], *(self.example_shape or ())
+            )
             condition = x[:, -self.condition_size :]
         return code[:, :k], code[:, k:], clean, condition
 
     def _sampled(
-        self, mean: Tensor, log_variance: Tensor, x: Tensor, condition: Tensor | None, counters: tuple[Any, Any, int]
+        self,
+        mean: Tensor,
+        log_variance: Tensor,
+        x: Tensor,
+        condition: Tensor | None,
+        counters: tuple[Any, Any, int],
     ) -> tuple[Tensor, Tensor]:
         """Return ln p(x|z) and ln p(z) − ln q(z|x), both (K, N), of K draws z = μ + σε (VI-12)."""
         n, k = mean.shape[0], self.latent_size
-        m = self.n_samples if isinstance(n, int) else 1  # a summary counts one draw of a batch of unknown size
+        m = (
+            self.n_samples if isinstance(n, int) else 1
+        )  # a summary counts one draw of a batch of unknown size
         noise = random_normal((m, n, k), *counters, mean.dtype)
         z = mean + exp(log_variance * 0.5) * noise
         log_p = self._log_likelihood(z, x, condition)
         scaled = z / self.prior_deviation
-        log_ratio = (noise * noise - scaled * scaled + log_variance).sum(-1) * 0.5 - k * math.log(self.prior_deviation)
+        log_ratio = (noise * noise - scaled * scaled + log_variance).sum(
+            -1
+        ) * 0.5 - k * math.log(self.prior_deviation)
         return log_p, log_ratio
 
     def _log_likelihood(self, z: Tensor, x: Tensor, condition: Tensor | None) -> Tensor:
@@ -193,7 +264,9 @@ class VAE(nn.Module):
         if m > 1:
             x = x.broadcast_to((m, *x.shape)).reshape(m * n, *x.shape[1:])
             if condition is not None:
-                condition = condition.broadcast_to((m, *condition.shape)).reshape(m * n, self.condition_size)
+                condition = condition.broadcast_to((m, *condition.shape)).reshape(
+                    m * n, self.condition_size
+                )
         if condition is not None:
             flat = concatenate([flat, condition], axis=1)
         return self.likelihood.log_prob(self.decoder(flat), x).reshape(m, n)
@@ -202,39 +275,73 @@ class VAE(nn.Module):
         """Return ½Σ((μ² + σ²)/s² − 1 − ln σ²/s²): KL(q‖p(z)) (VI-14), s the prior's deviation."""
         s = self.prior_deviation
         squares = (mean * mean + exp(log_variance)) / (s * s)
-        return (squares - 1.0 - log_variance).sum(-1) * 0.5 + self.latent_size * math.log(s)
+        return (squares - 1.0 - log_variance).sum(
+            -1
+        ) * 0.5 + self.latent_size * math.log(s)
 
     # ---------------------------------------------------------------- training
 
     def fit(
-        self, inputs: Any, targets: Any = None, *, loss: str | Loss = "negative_elbo", condition: Any = None,
-        validation_data: Any = None, metrics: Sequence[Any] = (), **options: Any,
-    ) -> History:  # fmt: skip
+        self,
+        inputs: Any,
+        targets: Any = None,
+        *,
+        loss: str | Loss = "negative_elbo",
+        condition: Any = None,
+        validation_data: Any = None,
+        metrics: Sequence[Any] = (),
+        **options: Any,
+    ) -> History:
         """Train on inputs alone (and conditions (N, condition_size)); options: those of ``train.fit``.
 
         The history has ``reconstruction``, ``kl`` and ``elbo`` (with β = 1) of every epoch. ``validation_data`` is
         an array of inputs, or (inputs, condition).
         """
         if targets is not None:
-            raise ArgumentError("VAE fit targets", expected="none: a VAE learns the inputs", got=type(targets).__name__)
+            raise ArgumentError(
+                "VAE fit targets",
+                expected="none: a VAE learns the inputs",
+                got=type(targets).__name__,
+            )
         given = self._with_condition(inputs, condition)
         held = None
         if validation_data is not None:
-            pair = validation_data if isinstance(validation_data, tuple) else (validation_data, None)
+            pair = (
+                validation_data
+                if isinstance(validation_data, tuple)
+                else (validation_data, None)
+            )
             checked = self._with_condition(*pair)
             held = (checked, np.zeros(len(checked), np.float32))
         columns = [
-            FunctionMetric(lambda terms, _: terms[:, _RECONSTRUCTION], "reconstruction"),
+            FunctionMetric(
+                lambda terms, _: terms[:, _RECONSTRUCTION], "reconstruction"
+            ),
             FunctionMetric(lambda terms, _: terms[:, _KL], "kl"),
-            FunctionMetric(lambda terms, _: -terms[:, _RECONSTRUCTION] - terms[:, _KL], "elbo"),
+            FunctionMetric(
+                lambda terms, _: -terms[:, _RECONSTRUCTION] - terms[:, _KL], "elbo"
+            ),
         ]
         nothing = np.zeros(len(given), np.float32)
-        return super().fit(given, nothing, loss=loss, metrics=[*columns, *metrics], validation_data=held, **options)
+        return super().fit(
+            given,
+            nothing,
+            loss=loss,
+            metrics=[*columns, *metrics],
+            validation_data=held,
+            **options,
+        )
 
     def _check_condition(self, condition: Any) -> None:
         if (condition is None) == bool(self.condition_size):
-            expected = f"(N, {self.condition_size}) numbers" if self.condition_size else "none"
-            raise ArgumentError("VAE condition", expected=expected, got="none" if condition is None else "some")
+            expected = (
+                f"(N, {self.condition_size}) numbers" if self.condition_size else "none"
+            )
+            raise ArgumentError(
+                "VAE condition",
+                expected=expected,
+                got="none" if condition is None else "some",
+            )
 
     def _with_condition(self, inputs: Any, condition: Any) -> Array:
         """Return inputs as they are, or [x, c] flat.
@@ -248,7 +355,11 @@ class VAE(nn.Module):
             return x
         c = np.asarray(condition, x.dtype)
         if c.shape != (len(x), self.condition_size):
-            raise ShapeError("VAE condition", expected=f"({len(x)}, {self.condition_size})", got=str(c.shape))
+            raise ShapeError(
+                "VAE condition",
+                expected=f"({len(x)}, {self.condition_size})",
+                got=str(c.shape),
+            )
         return np.concatenate([x.reshape(len(x), -1), c], axis=1)
 
     # ---------------------------------------------------------------- use
@@ -266,7 +377,11 @@ class VAE(nn.Module):
     def _latent_with_condition(self, z: Array, condition: Any) -> Array:
         """Return z as it is, or [z, c]; raises ArgumentError if a condition is missing or too much."""
         self._check_condition(condition)
-        return z if condition is None else np.concatenate([z, np.asarray(condition, z.dtype)], axis=1)
+        return (
+            z
+            if condition is None
+            else np.concatenate([z, np.asarray(condition, z.dtype)], axis=1)
+        )
 
     @property
     def _type(self) -> str:
@@ -277,29 +392,49 @@ class VAE(nn.Module):
         return self.decode(self.encode(inputs, condition)[0], condition)
 
     @checks_flags
-    def sample(self, n: int, *, seed: int, condition: Any = None, noise: bool = False) -> Array:
+    def sample(
+        self, n: int, *, seed: int, condition: Any = None, noise: bool = False
+    ) -> Array:
         """Return n new examples: E[x|z] for z from the prior, or draws from p(x|z) with ``noise`` (VI-01)."""
-        z = random_normal((n, self.latent_size), seed, dtype=self._type).numpy() * self.prior_deviation
+        z = (
+            random_normal((n, self.latent_size), seed, dtype=self._type).numpy()
+            * self.prior_deviation
+        )
         if not noise:
             return self.decode(z, condition)
-        output = tensor(train.predict(self.decoder, self._latent_with_condition(z, condition)))
+        output = tensor(
+            train.predict(self.decoder, self._latent_with_condition(z, condition))
+        )
         return self.likelihood.draw(output, seed, stream=1).numpy()
 
-    def interpolate(self, first: Any, second: Any, n: int = 8, *, condition: Any = None) -> Array:
+    def interpolate(
+        self, first: Any, second: Any, n: int = 8, *, condition: Any = None
+    ) -> Array:
         """Return E[x|z] at n points on the line from μ(first) to μ(second); a condition (condition_size,) is theirs."""
         pair = np.stack([np.asarray(first), np.asarray(second)])
         (start, end), _ = self.encode(pair, self._repeated(condition, 2))
         share = np.linspace(0, 1, n)[:, None]
-        return self.decode((1 - share) * start + share * end, self._repeated(condition, n))
+        return self.decode(
+            (1 - share) * start + share * end, self._repeated(condition, n)
+        )
 
-    def traverse(self, example: Any, axis: int, values: Sequence[float] | Array, *, condition: Any = None) -> Array:
+    def traverse(
+        self,
+        example: Any,
+        axis: int,
+        values: Sequence[float] | Array,
+        *,
+        condition: Any = None,
+    ) -> Array:
         """Return E[x|z] at z = μ(example) with its number ``axis`` set to each value; a condition (condition_size,)."""
         mean, _ = self.encode(np.asarray(example)[None], self._repeated(condition, 1))
         z = np.repeat(mean, len(values), axis=0)
         z[:, shapes.axis(axis, self.latent_size, "VAE.traverse")] = values
         return self.decode(z, self._repeated(condition, len(values)))
 
-    def latent_grid(self, n: int = 10, span: float = 2.0, *, condition: Any = None) -> Array:
+    def latent_grid(
+        self, n: int = 10, span: float = 2.0, *, condition: Any = None
+    ) -> Array:
         """Return E[x|z] over an n × n grid of the first two latent numbers in [−span, span], row by row.
 
         Rows have z₂ falling from the top, columns z₁ growing; other latent numbers are 0, and all have the condition
@@ -314,9 +449,15 @@ class VAE(nn.Module):
 
     @staticmethod
     def _repeated(condition: Any, n: int) -> Array | None:
-        return None if condition is None else np.repeat(np.asarray(condition)[None], n, axis=0)
+        return (
+            None
+            if condition is None
+            else np.repeat(np.asarray(condition)[None], n, axis=0)
+        )
 
-    def elbo(self, inputs: Any, n_samples: int = 100, *, seed: int = 0, condition: Any = None) -> tuple[Array, Array]:
+    def elbo(
+        self, inputs: Any, n_samples: int = 100, *, seed: int = 0, condition: Any = None
+    ) -> tuple[Array, Array]:
         """Return the mean of ln p(x, z)/q(z|x) over draws z ~ q(z|x) of every example, and its standard error (VI-17).
 
         The draws are those of ``log_likelihood`` with the same seed and number, hence elbo ≤ log_likelihood for each
@@ -326,7 +467,12 @@ class VAE(nn.Module):
         return logs.mean(axis=0), logs.std(axis=0, ddof=1) / math.sqrt(len(logs))
 
     def log_likelihood(
-        self, inputs: Any, n_samples: int = 1000, *, seed: int = 0, condition: Any = None
+        self,
+        inputs: Any,
+        n_samples: int = 1000,
+        *,
+        seed: int = 0,
+        condition: Any = None,
     ) -> tuple[Array, Array]:
         """Return ln p(x) of every example by importance sampling from q(z|x), and its standard error (VI-02).
 
@@ -339,9 +485,13 @@ class VAE(nn.Module):
         top = logs.max(axis=0)
         scaled = np.exp(logs - top)
         mean = scaled.mean(axis=0)
-        return top + np.log(mean), scaled.std(axis=0, ddof=1) / math.sqrt(len(logs)) / mean
+        return top + np.log(mean), scaled.std(axis=0, ddof=1) / math.sqrt(
+            len(logs)
+        ) / mean
 
-    def log_weights(self, inputs: Any, n_samples: int, *, seed: int = 0, condition: Any = None) -> Array:
+    def log_weights(
+        self, inputs: Any, n_samples: int, *, seed: int = 0, condition: Any = None
+    ) -> Array:
         """Return ln p(x|z)p(z)/q(z|x), (S, N) in float64, of S ≥ n_samples draws z ~ q(z|x) for each example.
 
         Their mean is the ELBO, the logarithm of the mean of their exponentials estimates ln p(x).
@@ -352,16 +502,22 @@ class VAE(nn.Module):
         def weights(batch: Tensor, step: Tensor) -> Tensor:
             with entered(ForwardContext(self.record(), "inference", batched=True)):
                 mean, log_variance, clean, c = self._posterior(batch)
-                log_p, log_ratio = self._sampled(mean, log_variance, clean, c, (seed, step, 2))
+                log_p, log_ratio = self._sampled(
+                    mean, log_variance, clean, c, (seed, step, 2)
+                )
                 return log_p + log_ratio
 
         compiled = jit(weights)
         rounds = math.ceil(n_samples / self.n_samples)
-        return np.concatenate([compiled(x, np.asarray(s, np.int64)).numpy() for s in range(rounds)]).astype(np.float64)
+        return np.concatenate(
+            [compiled(x, np.asarray(s, np.int64)).numpy() for s in range(rounds)]
+        ).astype(np.float64)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(
+        value, bool
+    )
 
 
 def _warn_of_heavy_tails(log_weights: Array) -> None:

@@ -21,7 +21,13 @@ from deltarule.generative.bound import NegativeELBO, StandardError
 from deltarule.generative.distributions import FullNormal, MultivariateNormal
 from deltarule.generative.divergence import Estimate
 from deltarule.generative.families import Family
-from deltarule.generative.joint import Joint, LogJoint, Variable, show_summary, summary_rows
+from deltarule.generative.joint import (
+    Joint,
+    LogJoint,
+    Variable,
+    show_summary,
+    summary_rows,
+)
 from deltarule.generative.natural import ROUNDING, Ascent, gap, score_gap
 from deltarule.generative.samplers import compiled_density
 from deltarule.nn.check import whole_number
@@ -45,18 +51,34 @@ ControlVariate = Literal["leave_one_out", "none"]
 class Objective(nn.Module):
     """Draws ζ ~ q and gives, for each draw, the loss whose gradient is that of −ELBO, and ln p(x, ζ) − ln q(ζ)."""
 
-    def __init__(self, joint: Joint, family: Family, gradient: Gradient, control_variate: ControlVariate) -> None:
+    def __init__(
+        self,
+        joint: Joint,
+        family: Family,
+        gradient: Gradient,
+        control_variate: ControlVariate,
+    ) -> None:
         if gradient not in {"reparameterised", "path", "score"}:
-            raise ArgumentError("gradient", expected="'reparameterised', 'path' or 'score'", got=repr(gradient))
+            raise ArgumentError(
+                "gradient",
+                expected="'reparameterised', 'path' or 'score'",
+                got=repr(gradient),
+            )
         if control_variate not in {"leave_one_out", "none"}:
-            raise ArgumentError("control_variate", expected="'leave_one_out' or 'none'", got=repr(control_variate))
+            raise ArgumentError(
+                "control_variate",
+                expected="'leave_one_out' or 'none'",
+                got=repr(control_variate),
+            )
         self.joint, self.family = joint, family
         self.gradient, self.control_variate = gradient, control_variate
 
     def forward(self, draws: Tensor) -> Tensor:
         """Return (S, 2) for S draws; ``draws`` (S, 1) only says how many."""
         context = require("Objective")
-        seed, step, stream = context.draw("Objective") if context.mode == "training" else (0, 0, 0)
+        seed, step, stream = (
+            context.draw("Objective") if context.mode == "training" else (0, 0, 0)
+        )
         n = int(draws.shape[0])
         q = self.family.distribution()
         if self.gradient == "score":
@@ -89,10 +111,17 @@ class Convergence(Callback):
 
     adjusts_rate = True
 
-    def __init__(self, tolerance: float = 1e-2, patience: int = 5, stages: int = 2) -> None:
+    def __init__(
+        self, tolerance: float = 1e-2, patience: int = 5, stages: int = 2
+    ) -> None:
         if not isinstance(tolerance, (int, float, np.number)) or not tolerance >= 0:
-            raise ArgumentError("Convergence tolerance", expected="a number ≥ 0", got=repr(tolerance))
-        self.tolerance, self.patience = tolerance, whole_number(patience, "Convergence patience", 1)
+            raise ArgumentError(
+                "Convergence tolerance", expected="a number ≥ 0", got=repr(tolerance)
+            )
+        self.tolerance, self.patience = (
+            tolerance,
+            whole_number(patience, "Convergence patience", 1),
+        )
         self.stages = whole_number(stages, "Convergence stages", 0)
         self.reset()
 
@@ -111,7 +140,11 @@ class Convergence(Callback):
             session.history.stop_reason = "q grows without end"
             return
         self._seen.append((logs["elbo"], logs["elbo_error"]))
-        self._weights = [*self._weights[-self.patience + 1 :], session.weights()] if self.patience > 1 else []
+        self._weights = (
+            [*self._weights[-self.patience + 1 :], session.weights()]
+            if self.patience > 1
+            else []
+        )
         if len(self._seen) < 2 * self.patience or self._grows():
             return
         self._seen, self._stage = [], self._stage + 1
@@ -119,10 +152,17 @@ class Convergence(Callback):
             session.learning_rate_factor /= 10.0
             return
         self.at_rest = session.stop = True
-        session.history.stop_reason = f"the ELBO no longer grows ({logs['elbo']:.6g} ± {logs['elbo_error']:.2g})"
+        session.history.stop_reason = (
+            f"the ELBO no longer grows ({logs['elbo']:.6g} ± {logs['elbo_error']:.2g})"
+        )
         if self._weights:
             names = self._weights[0]
-            session.set_weights({name: np.mean([w[name] for w in self._weights], axis=0) for name in names})
+            session.set_weights(
+                {
+                    name: np.mean([w[name] for w in self._weights], axis=0)
+                    for name in names
+                }
+            )
 
     def _grows(self) -> bool:
         """Whether the ELBO grows, or is no number."""
@@ -135,15 +175,30 @@ class Convergence(Callback):
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the epochs that count, their weights, and the stage."""
-        arrays = {f"{i}/{name}": a for i, weights in enumerate(self._weights) for name, a in weights.items()}
-        return {"seen": [list(pair) for pair in self._seen], "stage": self._stage}, arrays
+        arrays = {
+            f"{i}/{name}": a
+            for i, weights in enumerate(self._weights)
+            for name, a in weights.items()
+        }
+        return {
+            "seen": [list(pair) for pair in self._seen],
+            "stage": self._stage,
+        }, arrays
 
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Take back what ``state`` returned."""
-        self._seen, self._stage = [(float(a), float(b)) for a, b in data["seen"]], int(data["stage"])
+        self._seen, self._stage = (
+            [(float(a), float(b)) for a, b in data["seen"]],
+            int(data["stage"]),
+        )
         numbers = sorted({int(key.split("/", 1)[0]) for key in arrays})
         self._weights = [
-            {key.split("/", 1)[1]: a for key, a in arrays.items() if key.split("/", 1)[0] == str(i)} for i in numbers
+            {
+                key.split("/", 1)[1]: a
+                for key, a in arrays.items()
+                if key.split("/", 1)[0] == str(i)
+            }
+            for i in numbers
         ]
 
 
@@ -182,7 +237,11 @@ class VariationalFit:
 
     def to_dict(self, n: int = 1000, *, seed: int = 0) -> dict[str, dict[str, Array]]:
         """Return {"posterior": n draws of q} for ArviZ as one chain, (1, n, *shape) (see ``Chains.to_dict``)."""
-        return {"posterior": {name: draws[None] for name, draws in self.sample(n, seed=seed).items()}}
+        return {
+            "posterior": {
+                name: draws[None] for name, draws in self.sample(n, seed=seed).items()
+            }
+        }
 
     def __str__(self) -> str:
         state = "converged" if self.converged else "not converged"
@@ -190,11 +249,22 @@ class VariationalFit:
 
 
 def fit_variational(
-    log_joint: LogJoint, family: str | Family = "mean_field", *, variables: Mapping[str, Variable | Shape],
-    gradient: Gradient = "reparameterised", control_variate: ControlVariate = "leave_one_out", n_samples: int = 16,
-    optimizer: Optimizer | None = None, max_steps: int = 20_000, steps_per_epoch: int = 100,
-    tolerance: float = 1e-2, patience: int = 5, seed: int = 0, device: str = "cpu", verbose: int = 0,
-) -> VariationalFit:  # fmt: skip
+    log_joint: LogJoint,
+    family: str | Family = "mean_field",
+    *,
+    variables: Mapping[str, Variable | Shape],
+    gradient: Gradient = "reparameterised",
+    control_variate: ControlVariate = "leave_one_out",
+    n_samples: int = 16,
+    optimizer: Optimizer | None = None,
+    max_steps: int = 20_000,
+    steps_per_epoch: int = 100,
+    tolerance: float = 1e-2,
+    patience: int = 5,
+    seed: int = 0,
+    device: str = "cpu",
+    verbose: int = 0,
+) -> VariationalFit:
     """Fit q from a family of normals to the posterior of a model given as its log-joint (VI-16).
 
     Mean-field and full families climb by natural gradients unless an optimiser is named (see ``natural``): steps in
@@ -235,7 +305,9 @@ def fit_variational(
         found = run.by_natural_gradients(max_steps)
         if found is not None:
             return found
-    step = _Stochastic(objective, optimizer, n_samples, steps_per_epoch, convergence, verbose)
+    step = _Stochastic(
+        objective, optimizer, n_samples, steps_per_epoch, convergence, verbose
+    )
     return run.by_steps(step, max_steps)
 
 
@@ -254,12 +326,23 @@ class _Stochastic:
         """Climb until the ELBO rests or the steps are used up."""
         draws = np.zeros((self.steps_per_epoch * self.n_samples, 1))
         return train.fit(
-            self.objective, draws, draws[:, 0], loss=NegativeELBO(),
+            self.objective,
+            draws,
+            draws[:, 0],
+            loss=NegativeELBO(),
             optimizer=self.optimizer or Adam(learning_rate=0.05),
-            epochs=max(1, max_steps // self.steps_per_epoch), batch_size=self.n_samples, shuffle=False, seed=seed,
-            device=device, callbacks=[self.convergence], verbose=self.verbose,
-            metrics=[FunctionMetric(lambda terms, _: terms[:, 1], "elbo"), StandardError()],
-        )  # fmt: skip
+            epochs=max(1, max_steps // self.steps_per_epoch),
+            batch_size=self.n_samples,
+            shuffle=False,
+            seed=seed,
+            device=device,
+            callbacks=[self.convergence],
+            verbose=self.verbose,
+            metrics=[
+                FunctionMetric(lambda terms, _: terms[:, 1], "elbo"),
+                StandardError(),
+            ],
+        )
 
 
 @dataclass
@@ -276,10 +359,17 @@ class _Run:
 
     def by_natural_gradients(self, max_steps: int) -> VariationalFit | None:
         """Climb by natural gradients; None where the family or the joint asks for stochastic steps."""
-        family, density = self.family, compiled_density(self.joint, self.device, with_slope=True)
+        family, density = (
+            self.family,
+            compiled_density(self.joint, self.device, with_slope=True),
+        )
         q = family.distribution(fixed=True)
         full = isinstance(family, families.FullCovariance) and isinstance(q, FullNormal)
-        start = q.factor.numpy() if full and isinstance(q, FullNormal) else np.sqrt(q.variance.numpy())
+        start = (
+            q.factor.numpy()
+            if full and isinstance(q, FullNormal)
+            else np.sqrt(q.variance.numpy())
+        )
         ascent = Ascent(density, q.mean.numpy(), start, self.seed)
         if full and self.joint.size > _MOST_FULL:
             return None
@@ -295,24 +385,36 @@ class _Run:
 
     def _keep(self, ascent: Ascent) -> None:
         """Write the natural steps into the history."""
-        rows = [{"loss": -elbo, "elbo": elbo, "elbo_error": error} for elbo, error in ascent.elbos]
+        rows = [
+            {"loss": -elbo, "elbo": elbo, "elbo_error": error}
+            for elbo, error in ascent.elbos
+        ]
         self.history = History(
-            epochs=rows, step_losses=[row["loss"] for row in rows], steps=ascent.steps, engine=self.device,
+            epochs=rows,
+            step_losses=[row["loss"] for row in rows],
+            steps=ascent.steps,
+            engine=self.device,
             stop_reason="q grows without end" if ascent.endless else "",
-        )  # fmt: skip
+        )
 
     def by_steps(self, stochastic: _Stochastic, max_steps: int) -> VariationalFit:
         """Climb by stochastic steps, again from where the last round ended until nothing is left to gain."""
         n_rounds, left = 0, max_steps
         while True:
-            if n_rounds or self.history.steps or isinstance(self.family, families.LowRank):
+            if (
+                n_rounds
+                or self.history.steps
+                or isinstance(self.family, families.LowRank)
+            ):
                 self.family.into_frame()
             found = stochastic.round(left, self.seed + n_rounds, self.device)
             self.family.out_of_frame()
             self._join(found)
             n_rounds, left = n_rounds + 1, left - found.steps
             fit = self._verdict(stochastic.convergence.at_rest)
-            done = fit.converged or found.interrupted or left < stochastic.steps_per_epoch
+            done = (
+                fit.converged or found.interrupted or left < stochastic.steps_per_epoch
+            )
             if done or not stochastic.convergence.at_rest or not np.isfinite(fit.gap):
                 return fit
 
@@ -328,17 +430,41 @@ class _Run:
     def _verdict(self, at_rest: bool) -> VariationalFit:
         """Measure what is left to gain at fresh draws."""
         q = self.family.distribution(fixed=True)
-        factor = np.linalg.cholesky(q.covariance.numpy()) if self.joint.size <= _MOST_FULL else None
+        factor = (
+            np.linalg.cholesky(q.covariance.numpy())
+            if self.joint.size <= _MOST_FULL
+            else None
+        )
         flat = np.sqrt(q.variance.numpy())
         finite = bool(np.isfinite(flat).all() and np.isfinite(q.mean.numpy()).all())
         left = np.inf
         if finite and self.by_score:
-            left = score_gap(self.joint, q.mean.numpy(), flat if factor is None else factor, self.family.tangents(),
-                             self.seed)  # fmt: skip
+            left = score_gap(
+                self.joint,
+                q.mean.numpy(),
+                flat if factor is None else factor,
+                self.family.tangents(),
+                self.seed,
+            )
         elif finite:
             density = compiled_density(self.joint, self.device, with_slope=True)
-            where = flat if factor is None or isinstance(self.family, families.MeanField) else factor
-            left = gap(density, q.mean.numpy(), where, _FRESH, seed=self.seed + 1, tangents=self.family.tangents())
+            where = (
+                flat
+                if factor is None or isinstance(self.family, families.MeanField)
+                else factor
+            )
+            left = gap(
+                density,
+                q.mean.numpy(),
+                where,
+                _FRESH,
+                seed=self.seed + 1,
+                tangents=self.family.tangents(),
+            )
         return VariationalFit(
-            self.joint, self.family, self.history, at_rest and left <= self.tolerance + ROUNDING, left
+            self.joint,
+            self.family,
+            self.history,
+            at_rest and left <= self.tolerance + ROUNDING,
+            left,
         )

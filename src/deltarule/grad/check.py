@@ -33,7 +33,9 @@ class DirectionalError:
     @property
     def error(self) -> float:
         """|analytic − numeric| / max(1, |analytic|, |numeric|)."""
-        return abs(self.analytic - self.numeric) / max(1.0, abs(self.analytic), abs(self.numeric))
+        return abs(self.analytic - self.numeric) / max(
+            1.0, abs(self.analytic), abs(self.numeric)
+        )
 
 
 def largest(errors: Iterable[float]) -> float:
@@ -46,14 +48,21 @@ def largest(errors: Iterable[float]) -> float:
     return math.nan if any(map(math.isnan, known)) else max(known, default=0.0)
 
 
-def _moved(values: Values, node: Node, direction: Any, amount: float) -> dict[Node, Any]:
+def _moved(
+    values: Values, node: Node, direction: Any, amount: float
+) -> dict[Node, Any]:
     return {**values, node: values[node] + amount * direction}
 
 
 def directional_errors(
-    output: Node, wrt: Sequence[Node], values: Values, evaluate: Evaluate, direction: Direction,
-    order: int = 2, step: float = 1e-5,
-) -> list[DirectionalError]:  # fmt: skip
+    output: Node,
+    wrt: Sequence[Node],
+    values: Values,
+    evaluate: Evaluate,
+    direction: Direction,
+    order: int = 2,
+    step: float = 1e-5,
+) -> list[DirectionalError]:
     """Compare the first (and second) derivative of a scalar output with central differences, per variable."""
     errors = []
     for node, gradient in zip(wrt, gradients(output, wrt), strict=True):
@@ -63,10 +72,14 @@ def directional_errors(
         slope = build.sum_over(build.multiply(gradient, tangent))
         functions = [output, slope][:order]
         derivatives = [slope, *pushforward([slope], [node], [tangent])][:order]
-        for degree, (function, derivative) in enumerate(zip(functions, derivatives, strict=True), start=1):
+        for degree, (function, derivative) in enumerate(
+            zip(functions, derivatives, strict=True), start=1
+        ):
             given = {**values, tangent: along}
             analytic = float(evaluate([derivative], given)[0])
             ahead = float(evaluate([function], _moved(given, node, along, step))[0])
             behind = float(evaluate([function], _moved(given, node, along, -step))[0])
-            errors.append(DirectionalError(name, degree, analytic, (ahead - behind) / (2 * step)))
+            errors.append(
+                DirectionalError(name, degree, analytic, (ahead - behind) / (2 * step))
+            )
     return errors

@@ -14,7 +14,9 @@ from deltarule.graph import build
 from deltarule.graph.node import Node
 
 
-def pushforward(outputs: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[Node]) -> list[Node]:
+def pushforward(
+    outputs: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[Node]
+) -> list[Node]:
     """Return J·v for each output, v the tangents of ``wrt``: Σ ∂output/∂w · tangent."""
     results = []
     for output in outputs:
@@ -24,8 +26,12 @@ def pushforward(outputs: Sequence[Node], wrt: Sequence[Node], tangents: Sequence
         for node, tangent in zip(wrt, tangents, strict=True):
             if node not in found:
                 continue
-            share = backpropagate(found[node], [cotangent], tangent).cotangents.get(cotangent)
+            share = backpropagate(found[node], [cotangent], tangent).cotangents.get(
+                cotangent
+            )
             if share is not None:
                 total = share if total is None else build.add(total, share)
-        results.append(build.full(output.shape, 0.0, output.dtype) if total is None else total)
+        results.append(
+            build.full(output.shape, 0.0, output.dtype) if total is None else total
+        )
     return results

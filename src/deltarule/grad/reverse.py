@@ -52,18 +52,25 @@ class Backpropagation:
             )
         self.steps.append(step)
         known = self.cotangents.get(step.source)
-        self.cotangents[step.source] = step.contribution if known is None else build.add(known, step.contribution)
+        self.cotangents[step.source] = (
+            step.contribution if known is None else build.add(known, step.contribution)
+        )
 
 
 def backpropagate(
-    output: Node, wrt: Sequence[Node], cotangent: Node | None = None, frontier: frozenset[Node] = frozenset()
+    output: Node,
+    wrt: Sequence[Node],
+    cotangent: Node | None = None,
+    frontier: frozenset[Node] = frozenset(),
 ) -> Backpropagation:
     """Walk back from ``output``; ``cotangent`` is ∂L/∂output, 1 for a scalar output.
 
     Only nodes that depend on ``wrt`` are visited, and the walk does not go past ``frontier``.
     """
     if not output.dtype.is_float:
-        raise GraphError("gradient", expected="a floating-point output", got=build.describe(output))
+        raise GraphError(
+            "gradient", expected="a floating-point output", got=build.describe(output)
+        )
     if cotangent is None:
         if output.shape != ():
             raise GraphError(
@@ -88,7 +95,11 @@ def backpropagate(
 
 def _pull(node: Node, cotangent: Node, wanted: set[Node]) -> list[Step]:
     """Return the steps from one node to those of its operands that lead to a wanted node."""
-    table = TEXTBOOK.get(node.attributes["function"]) if node.op is Op.CALL else RULES[node.op]
+    table = (
+        TEXTBOOK.get(node.attributes["function"])
+        if node.op is Op.CALL
+        else RULES[node.op]
+    )
     if table is None:
         return _pull_expansion(node, cotangent, wanted)
     steps = []
@@ -106,13 +117,17 @@ def _pull_expansion(node: Node, cotangent: Node, wanted: set[Node]) -> list[Step
     inner = backpropagate(expansion(node), list(operands & wanted), cotangent, operands)
     name = f"derivative of {node.attributes['function'].replace('_', ' ')}"
     return [
-        Step(node, node.sources.index(source), name, cotangent, inner.cotangents[source])
+        Step(
+            node, node.sources.index(source), name, cotangent, inner.cotangents[source]
+        )
         for source in dict.fromkeys(node.sources)
         if source in wanted and source in inner.cotangents
     ]
 
 
-def gradients(output: Node, wrt: Sequence[Node], cotangent: Node | None = None) -> list[Node]:
+def gradients(
+    output: Node, wrt: Sequence[Node], cotangent: Node | None = None
+) -> list[Node]:
     """Return ∂L/∂w for each wanted node, of its shape; zeros where the output does not depend on it."""
     found = backpropagate(output, wrt, cotangent).cotangents
     return [found.get(node) or build.full(node.shape, 0.0, node.dtype) for node in wrt]

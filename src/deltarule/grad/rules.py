@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from deltarule import shapes
 from deltarule.graph import algebra, build
@@ -27,7 +28,9 @@ class Rule:
 
     name: str
     pullbacks: tuple[Pullback | None, ...]
-    each: Callable[[Node, Node, int], Node] | None = None  # for operations with any number of operands
+    each: Callable[[Node, Node, int], Node] | None = (
+        None  # for operations with any number of operands
+    )
 
     def pull(self, node: Node, cotangent: Node, index: int) -> Node | None:
         """Return the cotangent of operand ``index``."""
@@ -57,7 +60,9 @@ def _power_in_base(node: Node, g: Node) -> Node:
     """g·y·x^(y−1), and 0 where y = 0."""
     x, y = node.sources
     if constant_everywhere(y) is not None:
-        return build.multiply(g, build.multiply(y, build.power(x, build.subtract(y, 1))))
+        return build.multiply(
+            g, build.multiply(y, build.power(x, build.subtract(y, 1)))
+        )
     slope = build.multiply(y, build.power(x, build.subtract(y, 1)))
     return build.multiply(g, build.where(build.equal(y, 0), 0, slope))
 
@@ -98,7 +103,10 @@ def first_maximum(x: Node, axes: tuple[int, ...]) -> Node:
     """Return True at the first maximum over ``axes`` in row-major order, and only there."""
     order = (*(i for i in range(x.rank) if i not in axes), *axes)
     moved = build.permute(x, order)
-    flat = build.reshape(moved, (*moved.shape[: x.rank - len(axes)], shapes.count(x.shape[i] for i in axes)))
+    flat = build.reshape(
+        moved,
+        (*moved.shape[: x.rank - len(axes)], shapes.count(x.shape[i] for i in axes)),
+    )
     winner = build.expand_dims(build.argmax(flat, -1), (flat.rank - 1,))
     hit = build.equal(build.iota(flat.shape, flat.rank - 1), winner)
     back = [order.index(i) for i in range(x.rank)]
@@ -120,7 +128,11 @@ def _unbroadcast(node: Node, g: Node) -> Node:
     """Sum over the axes along which the source was repeated."""
     shape = _x(node).shape
     new = node.rank - len(shape)
-    stretched = [i for i in range(node.rank) if i < new or (shape[i - new] == 1 and node.shape[i] != 1)]
+    stretched = [
+        i
+        for i in range(node.rank)
+        if i < new or (shape[i - new] == 1 and node.shape[i] != 1)
+    ]
     return build.reshape(build.sum_over(g, stretched), shape) if stretched else g
 
 
@@ -134,7 +146,9 @@ def _unslice(node: Node, g: Node) -> Node:
     shape = _x(node).shape
     low, high, interior = [], [], []
     a = node.attributes
-    for start, step, kept, size in zip(a["starts"], a["steps"], node.shape, shape, strict=True):
+    for start, step, kept, size in zip(
+        a["starts"], a["steps"], node.shape, shape, strict=True
+    ):
         whole = kept == size and step == 1
         used = 0 if kept == 0 else start + (kept - 1) * step + 1 if not whole else 0
         low.append(0 if whole or kept == 0 else start)
@@ -168,20 +182,26 @@ def _part(node: Node, g: Node, index: int) -> Node:
 # ---------------------------------------------------------------- contractions
 
 
-def _geometry(node: Node) -> dict[str, object]:
-    return {key: node.attributes[key] for key in ("stride", "padding", "dilation", "groups")}
+def _geometry(node: Node) -> dict[str, Any]:
+    return {
+        key: node.attributes[key] for key in ("stride", "padding", "dilation", "groups")
+    }
 
 
 def _to_image(signal: Node, weight: Node, node: Node, image: Node) -> Node:
-    return build.convolve_transposed(signal, weight, **_geometry(node), input_shape=image.shape)  # type: ignore[arg-type]  # typed by the constructor
+    geometry = _geometry(node)
+    return build.convolve_transposed(
+        signal, weight, **geometry, input_shape=image.shape
+    )
 
 
 def _to_weight(image: Node, signal: Node, node: Node, weight: Node) -> Node:
-    return build.convolve_weight(image, signal, **_geometry(node), weight_shape=weight.shape)  # type: ignore[arg-type]  # typed by the constructor
+    geometry = _geometry(node)
+    return build.convolve_weight(image, signal, **geometry, weight_shape=weight.shape)
 
 
 def _to_signal(image: Node, weight: Node, node: Node) -> Node:
-    return build.convolve(image, weight, **_geometry(node))  # type: ignore[arg-type]  # typed by the constructor
+    return build.convolve(image, weight, **_geometry(node))
 
 
 def _unwindow(node: Node, g: Node) -> Node:
@@ -189,7 +209,9 @@ def _unwindow(node: Node, g: Node) -> Node:
 
 
 def _unfold(node: Node, g: Node) -> Node:
-    return build.windows(g, **{key: value for key, value in node.attributes.items() if key != "shape"})
+    return build.windows(
+        g, **{key: value for key, value in node.attributes.items() if key != "shape"}
+    )
 
 
 # ---------------------------------------------------------------- linear algebra
@@ -204,7 +226,9 @@ def _solve_left(node: Node, g: Node) -> Node:
 def _log_determinant(node: Node, g: Node) -> Node:
     """g·A⁻ᵀ."""
     a = _x(node)
-    inverse = build.solve(build.matrix_transpose(a), algebra.identity(a.shape[-1], a.dtype, a.shape[:-2]))
+    inverse = build.solve(
+        build.matrix_transpose(a), algebra.identity(a.shape[-1], a.dtype, a.shape[:-2])
+    )
     return build.multiply(unreduced(g, a.shape, (a.rank - 2, a.rank - 1)), inverse)
 
 
@@ -213,11 +237,20 @@ def _cholesky(node: Node, g: Node) -> Node:
     lower = node
     upper = build.matrix_transpose(lower)
     product = build.matmul(upper, g)
-    rows, columns = build.iota(product.shape, product.rank - 2), build.iota(product.shape, product.rank - 1)
-    weight = build.where(build.less(columns, rows), 1.0, build.where(build.equal(columns, rows), 0.5, 0.0))
+    rows, columns = (
+        build.iota(product.shape, product.rank - 2),
+        build.iota(product.shape, product.rank - 1),
+    )
+    weight = build.where(
+        build.less(columns, rows),
+        1.0,
+        build.where(build.equal(columns, rows), 0.5, 0.0),
+    )
     middle = build.multiply(product, build.cast(weight, product.dtype))
     left = build.solve(upper, middle)  # L⁻ᵀ Φ
-    whole = build.matrix_transpose(build.solve(upper, build.matrix_transpose(left)))  # (L⁻ᵀ Φ) L⁻¹
+    whole = build.matrix_transpose(
+        build.solve(upper, build.matrix_transpose(left))
+    )  # (L⁻ᵀ Φ) L⁻¹
     return build.multiply(build.add(whole, build.matrix_transpose(whole)), 0.5)
 
 
@@ -241,21 +274,31 @@ RULES: dict[Op, Rule] = {
     Op.LOG1P: rule("logarithm", lambda n, g: build.divide(g, build.add(_x(n), 1))),
     Op.SQRT: rule("square root", lambda n, g: build.divide(g, build.multiply(n, 2))),
     Op.SIN: rule("sine", lambda n, g: build.multiply(g, build.cos(_x(n)))),
-    Op.COS: rule("cosine", lambda n, g: build.negate(build.multiply(g, build.sin(_x(n))))),
-    Op.TANH: rule("hyperbolic tangent", lambda n, g: build.multiply(g, build.subtract(1, build.multiply(n, n)))),
+    Op.COS: rule(
+        "cosine", lambda n, g: build.negate(build.multiply(g, build.sin(_x(n))))
+    ),
+    Op.TANH: rule(
+        "hyperbolic tangent",
+        lambda n, g: build.multiply(g, build.subtract(1, build.multiply(n, n))),
+    ),
     Op.ERF: rule(
         "error function",
         lambda n, g: build.multiply(
-            build.multiply(g, 2 / math.sqrt(math.pi)), build.exp(build.negate(build.multiply(_x(n), _x(n))))
+            build.multiply(g, 2 / math.sqrt(math.pi)),
+            build.exp(build.negate(build.multiply(_x(n), _x(n)))),
         ),
     ),
     Op.NOT: _FLAT,
     Op.CAST: rule("change of element type", lambda n, g: build.cast(g, _x(n).dtype)),
     Op.STOP_GRADIENT: rule("gradient stopped", None),
     Op.ADD: rule("add gate distributes", lambda n, g: g, lambda n, g: g),
-    Op.SUBTRACT: rule("add gate distributes", lambda n, g: g, lambda n, g: build.negate(g)),
+    Op.SUBTRACT: rule(
+        "add gate distributes", lambda n, g: g, lambda n, g: build.negate(g)
+    ),
     Op.MULTIPLY: rule(
-        "multiply gate switches", lambda n, g: build.multiply(g, _y(n)), lambda n, g: build.multiply(g, _x(n))
+        "multiply gate switches",
+        lambda n, g: build.multiply(g, _y(n)),
+        lambda n, g: build.multiply(g, _x(n)),
     ),
     Op.DIVIDE: rule(
         "quotient rule",
@@ -269,20 +312,29 @@ RULES: dict[Op, Rule] = {
     ),
     Op.POWER: rule("power rule", _power_in_base, _power_in_exponent),
     Op.MAXIMUM: rule(
-        "max gate routes", _chosen(_maximum_keeps_first, first=True), _chosen(_maximum_keeps_first, first=False)
+        "max gate routes",
+        _chosen(_maximum_keeps_first, first=True),
+        _chosen(_maximum_keeps_first, first=False),
     ),
     Op.MINIMUM: rule(
-        "min gate routes", _chosen(_minimum_keeps_first, first=True), _chosen(_minimum_keeps_first, first=False)
+        "min gate routes",
+        _chosen(_minimum_keeps_first, first=True),
+        _chosen(_minimum_keeps_first, first=False),
     ),
     Op.EQUAL: _FLAT_PAIR,
     Op.LESS: _FLAT_PAIR,
     Op.AND: _FLAT_PAIR,
     Op.OR: _FLAT_PAIR,
     Op.WHERE: rule(
-        "selection routes", None, lambda n, g: build.where(_x(n), g, 0), lambda n, g: build.where(_x(n), 0, g)
+        "selection routes",
+        None,
+        lambda n, g: build.where(_x(n), g, 0),
+        lambda n, g: build.where(_x(n), 0, g),
     ),
     Op.CHECK: rule("a checked value", lambda n, g: g, None, None),
-    Op.SUM: rule("sum distributes", lambda n, g: unreduced(g, _x(n).shape, n.attributes["axes"])),
+    Op.SUM: rule(
+        "sum distributes", lambda n, g: unreduced(g, _x(n).shape, n.attributes["axes"])
+    ),
     Op.MAX: rule("max gate routes", _max_routes),
     Op.ARGMAX: _FLAT,
     Op.CUMULATIVE_SUM: rule("running sums from the end", _uncumulated),
@@ -295,11 +347,15 @@ RULES: dict[Op, Rule] = {
     Op.CONCATENATE: Rule("each part takes its share", (), _part),
     Op.GATHER: rule(
         "gradients gather at the rows taken",
-        lambda n, g: build.scatter_add(_y(n), g, n.attributes["axis"], _x(n).shape[n.attributes["axis"]]),
+        lambda n, g: build.scatter_add(
+            _y(n), g, n.attributes["axis"], _x(n).shape[n.attributes["axis"]]
+        ),
         None,
     ),
     Op.SCATTER_ADD: rule(
-        "each update reads its row", None, lambda n, g: build.gather(g, _x(n), n.attributes["axis"])
+        "each update reads its row",
+        None,
+        lambda n, g: build.gather(g, _x(n), n.attributes["axis"]),
     ),
     Op.ARGSORT: _FLAT,
     Op.MATMUL: rule(
@@ -325,9 +381,11 @@ RULES: dict[Op, Rule] = {
     Op.WINDOWS: rule("overlapping windows add up", _unwindow),
     Op.FOLD: rule("each window reads its share", _unfold),
     Op.SOLVE: rule(
-        "linear solve", _solve_left, lambda n, g: build.solve(build.matrix_transpose(_x(n)), g)
+        "linear solve",
+        _solve_left,
+        lambda n, g: build.solve(build.matrix_transpose(_x(n)), g),
     ),
     Op.LOG_DETERMINANT: rule("log-determinant", _log_determinant),
     Op.CHOLESKY: rule("Cholesky factor", _cholesky),
     Op.CALL: _LEAF,  # named functions: grad/textbook.py, or the derivative of their expansion
-}  # fmt: skip
+}

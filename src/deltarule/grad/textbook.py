@@ -25,7 +25,9 @@ def _mish(node: Node, g: Node) -> Node:
     """Tanh ζ + x·σ(x)·(1 − tanh² ζ) with ζ = softplus(x)."""
     x = node.sources[0]
     gate = build.tanh(f.softplus(x))
-    steepness = build.multiply(f.sigmoid(x), build.subtract(1, build.multiply(gate, gate)))
+    steepness = build.multiply(
+        f.sigmoid(x), build.subtract(1, build.multiply(gate, gate))
+    )
     return build.multiply(g, build.add(gate, build.multiply(x, steepness)))
 
 
@@ -33,7 +35,9 @@ def _clip(node: Node, g: Node) -> Node:
     """𝟙(low < x ≤ high)."""
     x = node.sources[0]
     above = build.less(node.attributes["low"], x)
-    inside = build.logical_and(above, build.logical_not(build.less(node.attributes["high"], x)))
+    inside = build.logical_and(
+        above, build.logical_not(build.less(node.attributes["high"], x))
+    )
     return build.where(inside, g, 0)
 
 
@@ -53,12 +57,17 @@ def _log_softmax(node: Node, g: Node) -> Node:
     """Return g − softmax(x)·Σ g."""
     axis = node.attributes["axis"]
     share = f.softmax(node.sources[0], axis=axis)
-    return build.subtract(g, build.multiply(share, build.sum_over(g, axis, keepdims=True)))
+    return build.subtract(
+        g, build.multiply(share, build.sum_over(g, axis, keepdims=True))
+    )
 
 
 def _logsumexp(node: Node, g: Node) -> Node:
     axis = node.attributes["axis"]
-    return build.multiply(build.expand_dims(g, (axis % node.sources[0].rank,)), f.softmax(node.sources[0], axis=axis))
+    return build.multiply(
+        build.expand_dims(g, (axis % node.sources[0].rank,)),
+        f.softmax(node.sources[0], axis=axis),
+    )
 
 
 def _last(g: Node) -> Node:
@@ -68,18 +77,25 @@ def _last(g: Node) -> Node:
 def _cross_entropy(node: Node, g: Node) -> Node:
     logits, targets = node.sources
     mass = build.sum_over(targets, -1, keepdims=True)
-    delta = build.subtract(build.multiply(f.softmax(logits, axis=logits.rank - 1), mass), targets)
+    delta = build.subtract(
+        build.multiply(f.softmax(logits, axis=logits.rank - 1), mass), targets
+    )
     return build.multiply(_last(g), delta)
 
 
 def _cross_entropy_in_targets(node: Node, g: Node) -> Node:
     logits = node.sources[0]
-    return build.negate(build.multiply(_last(g), f.log_softmax(logits, axis=logits.rank - 1)))
+    return build.negate(
+        build.multiply(_last(g), f.log_softmax(logits, axis=logits.rank - 1))
+    )
 
 
 def _cross_entropy_of_labels(node: Node, g: Node) -> Node:
     logits, labels = node.sources
-    delta = build.subtract(f.softmax(logits, axis=logits.rank - 1), one_hot(labels, logits.shape[-1], logits))
+    delta = build.subtract(
+        f.softmax(logits, axis=logits.rank - 1),
+        one_hot(labels, logits.shape[-1], logits),
+    )
     return build.multiply(_last(g), delta)
 
 
@@ -101,10 +117,14 @@ def _multiclass_hinge(node: Node, g: Node) -> Node:
     scores, labels = node.sources
     hot = one_hot(labels, scores.shape[-1], scores)
     right = build.sum_over(f.weighted(hot, scores), -1, keepdims=True)
-    active = build.less(0, build.subtract(build.add(scores, node.attributes["margin"]), right))
+    active = build.less(
+        0, build.subtract(build.add(scores, node.attributes["margin"]), right)
+    )
     wrong = build.multiply(build.cast(active, scores.dtype), build.subtract(1, hot))
     violations = build.sum_over(wrong, -1, keepdims=True)
-    return build.multiply(_last(g), build.subtract(wrong, build.multiply(hot, violations)))
+    return build.multiply(
+        _last(g), build.subtract(wrong, build.multiply(hot, violations))
+    )
 
 
 def _huber(node: Node, g: Node) -> Node:
@@ -132,7 +152,9 @@ def _binary_of_probabilities_in_target(node: Node, g: Node) -> Node:
 def _of_probabilities(node: Node, g: Node) -> Node:
     """−y/ŷ, the denominator kept away from 0."""
     p, y = node.sources
-    return build.negate(build.multiply(_last(g), build.divide(y, build.maximum(p, LEAST_PROBABILITY))))
+    return build.negate(
+        build.multiply(_last(g), build.divide(y, build.maximum(p, LEAST_PROBABILITY)))
+    )
 
 
 def _of_probabilities_in_targets(node: Node, g: Node) -> Node:
@@ -147,8 +169,12 @@ def _normalize(node: Node, g: Node) -> Node:
     variance = build.mean(build.multiply(centred, centred), axes, keepdims=True)
     deviation = build.sqrt(build.add(variance, node.attributes["epsilon"]))
     through_mean = build.mean(g, axes, keepdims=True)
-    through_variance = build.multiply(node, build.mean(build.multiply(g, node), axes, keepdims=True))
-    return build.divide(build.subtract(build.subtract(g, through_mean), through_variance), deviation)
+    through_variance = build.multiply(
+        node, build.mean(build.multiply(g, node), axes, keepdims=True)
+    )
+    return build.divide(
+        build.subtract(build.subtract(g, through_mean), through_variance), deviation
+    )
 
 
 def _euclidean_norm(node: Node, g: Node) -> Node:
@@ -156,30 +182,57 @@ def _euclidean_norm(node: Node, g: Node) -> Node:
     length = unreduced(node, x.shape, axes)
     at_zero = build.equal(length, 0)
     direction = build.divide(x, build.where(at_zero, 1, length))
-    return build.multiply(unreduced(g, x.shape, axes), build.where(at_zero, 0, direction))
+    return build.multiply(
+        unreduced(g, x.shape, axes), build.where(at_zero, 0, direction)
+    )
 
 
 TEXTBOOK: dict[str, Rule] = {
-    "relu": rule("max gate routes (0 at the kink)", lambda n, g: build.where(_positive(n.sources[0]), g, 0)),
+    "relu": rule(
+        "max gate routes (0 at the kink)",
+        lambda n, g: build.where(_positive(n.sources[0]), g, 0),
+    ),
     "leaky_relu": rule(
         "leaky max gate",
-        lambda n, g: build.where(_positive(n.sources[0]), g, build.multiply(g, n.attributes["slope"])),
+        lambda n, g: build.where(
+            _positive(n.sources[0]), g, build.multiply(g, n.attributes["slope"])
+        ),
     ),
     "prelu": rule(
         "learned leaky max gate",
-        lambda n, g: build.where(_positive(n.sources[0]), g, build.multiply(g, n.sources[1])),
-        lambda n, g: build.where(_positive(n.sources[0]), 0, build.multiply(g, n.sources[0])),
+        lambda n, g: build.where(
+            _positive(n.sources[0]), g, build.multiply(g, n.sources[1])
+        ),
+        lambda n, g: build.where(
+            _positive(n.sources[0]), 0, build.multiply(g, n.sources[0])
+        ),
     ),
     "elu": rule(
         "exponential linear unit",
-        lambda n, g: build.where(_positive(n.sources[0]), g, build.multiply(g, build.add(n, n.attributes["alpha"]))),
+        lambda n, g: build.where(
+            _positive(n.sources[0]),
+            g,
+            build.multiply(g, build.add(n, n.attributes["alpha"])),
+        ),
     ),
-    "sigmoid": rule("σ′ = σ(1 − σ)", lambda n, g: build.multiply(g, build.multiply(n, build.subtract(1, n)))),
-    "log_cosh": rule("(ln cosh)′ = tanh", lambda n, g: build.multiply(g, build.tanh(n.sources[0]))),
-    "softplus": rule("softplus′ = σ", lambda n, g: build.multiply(g, f.sigmoid(n.sources[0]))),
-    "log_sigmoid": rule("(ln σ)′ = 1 − σ", lambda n, g: build.multiply(g, f.sigmoid(build.negate(n.sources[0])))),
+    "sigmoid": rule(
+        "σ′ = σ(1 − σ)",
+        lambda n, g: build.multiply(g, build.multiply(n, build.subtract(1, n))),
+    ),
+    "log_cosh": rule(
+        "(ln cosh)′ = tanh", lambda n, g: build.multiply(g, build.tanh(n.sources[0]))
+    ),
+    "softplus": rule(
+        "softplus′ = σ", lambda n, g: build.multiply(g, f.sigmoid(n.sources[0]))
+    ),
+    "log_sigmoid": rule(
+        "(ln σ)′ = 1 − σ",
+        lambda n, g: build.multiply(g, f.sigmoid(build.negate(n.sources[0]))),
+    ),
     "mish": rule("mish′ = tanh ζ + xσ(1 − tanh² ζ)", _mish),
-    "cube": rule("(x³)′ = 3x²", lambda n, g: build.multiply(g, build.multiply(_square(n), 3))),
+    "cube": rule(
+        "(x³)′ = 3x²", lambda n, g: build.multiply(g, build.multiply(_square(n), 3))
+    ),
     "clip": rule("clip routes between its bounds", _clip),
     "softsign": rule("1/(1 + |x|)²", _softsign),
     "softmax": rule("softmax: diag(S) − SSᵀ", _softmax),
@@ -195,24 +248,39 @@ TEXTBOOK: dict[str, Rule] = {
         lambda n, g: f.weighted(g, n.sources[1]),
         lambda n, g: build.multiply(g, n.sources[0]),
     ),
-    "cross_entropy": rule("softmax + cross-entropy", _cross_entropy, _cross_entropy_in_targets),
-    "cross_entropy_of_labels": rule("softmax + cross-entropy", _cross_entropy_of_labels, None),
+    "cross_entropy": rule(
+        "softmax + cross-entropy", _cross_entropy, _cross_entropy_in_targets
+    ),
+    "cross_entropy_of_labels": rule(
+        "softmax + cross-entropy", _cross_entropy_of_labels, None
+    ),
     "binary_cross_entropy": rule(
         "sigmoid + cross-entropy",
-        lambda n, g: build.multiply(g, build.subtract(f.sigmoid(n.sources[0]), n.sources[1])),
+        lambda n, g: build.multiply(
+            g, build.subtract(f.sigmoid(n.sources[0]), n.sources[1])
+        ),
         lambda n, g: build.negate(build.multiply(g, n.sources[0])),
     ),
     "hinge": rule("hinge routes (0 at the kink)", _hinge, _hinge_in_target),
     "multiclass_hinge": rule("hinge routes (0 at the kink)", _multiclass_hinge, None),
     "huber": rule("limited error", _huber, lambda n, g: build.negate(_huber(n, g))),
     "binary_cross_entropy_of_probabilities": rule(
-        "cross-entropy of a probability", _binary_of_probabilities, _binary_of_probabilities_in_target
+        "cross-entropy of a probability",
+        _binary_of_probabilities,
+        _binary_of_probabilities_in_target,
     ),
     "cross_entropy_of_probabilities": rule(
-        "cross-entropy of probabilities", _of_probabilities, _of_probabilities_in_targets
+        "cross-entropy of probabilities",
+        _of_probabilities,
+        _of_probabilities_in_targets,
     ),
     "normalize": rule("normalisation: through σ² and μ", _normalize),
     "euclidean_norm": rule("x/‖x‖ (0 at the origin)", _euclidean_norm),
-    "lgamma": rule("(ln Γ)′ = ψ", lambda n, g: build.multiply(g, f.digamma(n.sources[0]))),
-    "digamma": rule("ψ′, the trigamma function", lambda n, g: build.multiply(g, f.trigamma(n.sources[0]))),
+    "lgamma": rule(
+        "(ln Γ)′ = ψ", lambda n, g: build.multiply(g, f.digamma(n.sources[0]))
+    ),
+    "digamma": rule(
+        "ψ′, the trigamma function",
+        lambda n, g: build.multiply(g, f.trigamma(n.sources[0])),
+    ),
 }

@@ -31,12 +31,16 @@ def argmin(x: Node, axis: int = -1) -> Node:
     return build.argmax(_mirrored(x), axis)
 
 
-def variance(x: Node, axes: Axes = None, keepdims: bool = False, correction: int = 0) -> Node:
+def variance(
+    x: Node, axes: Axes = None, keepdims: bool = False, correction: int = 0
+) -> Node:
     """Σ(x − mean)² / (n − correction)."""
     over = shapes.axes(axes, x.rank, "var")
     centred = build.subtract(x, build.mean(x, over, keepdims=True))
     total = build.sum_over(build.multiply(centred, centred), over, keepdims)
-    return build.divide(total, build.subtract(build.size(x.shape, over, total.dtype), correction))
+    return build.divide(
+        total, build.subtract(build.size(x.shape, over, total.dtype), correction)
+    )
 
 
 def product_over(x: Node, axis: int, keepdims: bool = False) -> Node:
@@ -48,7 +52,9 @@ def product_over(x: Node, axis: int, keepdims: bool = False) -> Node:
         return build.full(kept, 1, x.dtype)
     while x.shape[where] > 1:
         half, odd = divmod(x.shape[where], 2)
-        product = build.multiply(part(x, where, 0, half), part(x, where, half, 2 * half))
+        product = build.multiply(
+            part(x, where, 0, half), part(x, where, half, 2 * half)
+        )
         rest = [part(x, where, 2 * half, 2 * half + 1)] if odd else []
         x = build.concatenate([product, *rest], where)
     return build.reshape(x, kept)
@@ -72,7 +78,10 @@ def stack(parts: Sequence[Node], axis: int = 0) -> Node:
 def swap_axes(x: Node, first: int, second: int) -> Node:
     """Exchange two axes."""
     order = list(range(x.rank))
-    a, b = shapes.axis(first, x.rank, "swapaxes"), shapes.axis(second, x.rank, "swapaxes")
+    a, b = (
+        shapes.axis(first, x.rank, "swapaxes"),
+        shapes.axis(second, x.rank, "swapaxes"),
+    )
     order[a], order[b] = b, a
     return build.permute(x, order)
 
@@ -80,7 +89,10 @@ def swap_axes(x: Node, first: int, second: int) -> Node:
 def identity(n: int, dtype: dtypes.DType, batch: shapes.Shape = ()) -> Node:
     """The n × n identity, repeated over leading axes."""
     shape = (*batch, n, n)
-    return build.cast(build.equal(build.iota(shape, len(batch)), build.iota(shape, len(batch) + 1)), dtype)
+    return build.cast(
+        build.equal(build.iota(shape, len(batch)), build.iota(shape, len(batch) + 1)),
+        dtype,
+    )
 
 
 def triangle(x: Node, lower: bool, diagonal: int = 0) -> Node:
@@ -94,10 +106,14 @@ def triangle(x: Node, lower: bool, diagonal: int = 0) -> Node:
 def diagonal(x: Node) -> Node:
     """The main diagonal of the last two axes."""
     if x.rank < 2:
-        raise ShapeError("diagonal", expected="a matrix in the last two axes", got=build.describe(x))
+        raise ShapeError(
+            "diagonal", expected="a matrix in the last two axes", got=build.describe(x)
+        )
     n = min(x.shape[-2], x.shape[-1])
     square = part(part(x, x.rank - 2, 0, n), x.rank - 1, 0, n)
-    on = build.equal(build.iota(square.shape, x.rank - 2), build.iota(square.shape, x.rank - 1))
+    on = build.equal(
+        build.iota(square.shape, x.rank - 2), build.iota(square.shape, x.rank - 1)
+    )
     return build.sum_over(build.where(on, square, 0), -1)
 
 
@@ -116,11 +132,17 @@ def trace(x: Node) -> Node:
 def outer(x: Node, y: Node) -> Node:
     """X yᵀ of two vectors (LA-23)."""
     if x.rank != 1 or y.rank != 1:
-        raise ShapeError("outer", expected="two vectors", got=f"{build.describe(x)} and {build.describe(y)}")
+        raise ShapeError(
+            "outer",
+            expected="two vectors",
+            got=f"{build.describe(x)} and {build.describe(y)}",
+        )
     return build.multiply(build.expand_dims(x, (1,)), build.expand_dims(y, (0,)))
 
 
-def norm(x: Node, p: float | str = 2, axes: Axes = None, keepdims: bool = False) -> Node:
+def norm(
+    x: Node, p: float | str = 2, axes: Axes = None, keepdims: bool = False
+) -> Node:
     """(Σ|x|^p)^(1/p) of the entries; p ≥ 1, ∞, or "fro" (LA-04, LA-05, LA-09)."""
     over = shapes.axes(axes, x.rank, "norm")
     x = x if x.dtype.is_float else build.cast(x, dtypes.FLOAT32)
@@ -133,8 +155,14 @@ def norm(x: Node, p: float | str = 2, axes: Axes = None, keepdims: bool = False)
     elif p == 1:
         result = build.sum_over(build.absolute(x), over)
     else:
-        result = build.power(build.sum_over(build.power(build.absolute(x), p), over), 1 / p)
-    return build.reshape(result, shapes.reduced(x.shape, over, keepdims=True)) if keepdims else result
+        result = build.power(
+            build.sum_over(build.power(build.absolute(x), p), over), 1 / p
+        )
+    return (
+        build.reshape(result, shapes.reduced(x.shape, over, keepdims=True))
+        if keepdims
+        else result
+    )
 
 
 def induced_infinity_norm(a: Node) -> Node:
@@ -161,10 +189,16 @@ def take_along_axis(x: Node, indices: Node, axis: int) -> Node:
     """x[…, indices[…, i, …], …] along an axis, shapes equal elsewhere."""
     where = shapes.axis(axis, x.rank, "take_along_axis")
     if shapes.reduced(x.shape, (where,)) != shapes.reduced(indices.shape, (where,)):
-        raise ShapeError("take_along_axis", expected=build.describe(x), got=build.describe(indices))
+        raise ShapeError(
+            "take_along_axis", expected=build.describe(x), got=build.describe(indices)
+        )
     chosen = build.cast(indices, dtypes.INT64)
-    wrapped = build.where(build.less(chosen, 0), build.add(chosen, x.shape[where]), chosen)
-    inside = build.logical_and(build.less(-1, wrapped), build.less(wrapped, x.shape[where]))
+    wrapped = build.where(
+        build.less(chosen, 0), build.add(chosen, x.shape[where]), chosen
+    )
+    inside = build.logical_and(
+        build.less(-1, wrapped), build.less(wrapped, x.shape[where])
+    )
     linear = wrapped
     stride = 1
     offset = build.full(indices.shape, 0, dtypes.INT64)

@@ -59,4 +59,8 @@ def constant_everywhere(node: Node) -> float | None:
     if node.op is not Op.CAST:
         return None
     value = constant_everywhere(node.sources[0])
-    return None if value is None else float(cast_scalar(value, node.sources[0].dtype, node.dtype))
+    return (
+        None
+        if value is None
+        else float(cast_scalar(value, node.sources[0].dtype, node.dtype))
+    )

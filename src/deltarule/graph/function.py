@@ -32,7 +32,9 @@ FUNCTIONS: dict[str, NamedFunction] = {}
 _expansions: weakref.WeakKeyDictionary[Node, Node] = weakref.WeakKeyDictionary()
 
 
-def named(formula: str, *, elementwise: bool = False) -> Callable[[Constructor], Constructor]:
+def named(
+    formula: str, *, elementwise: bool = False
+) -> Callable[[Constructor], Constructor]:
     """Declare the decorated expansion as a named function; the result constructs ``CALL`` nodes.
 
     Operands are positional, attributes keyword-only and hashable. The expansion runs once at construction,
@@ -41,14 +43,18 @@ def named(formula: str, *, elementwise: bool = False) -> Callable[[Constructor],
 
     def declare(expand: Constructor) -> Constructor:
         name = expand.__name__
-        FUNCTIONS[name] = NamedFunction(name, formula, expand, (expand.__doc__ or "").strip())
+        FUNCTIONS[name] = NamedFunction(
+            name, formula, expand, (expand.__doc__ or "").strip()
+        )
 
         def construct(*operands: Node, **attributes: Any) -> Node:
             if elementwise:
                 operands = build.aligned(name, *operands)
             expansion = expand(*operands, **attributes)
             described = {"function": name, **attributes}
-            node = intern(Op.CALL, tuple(operands), described, expansion.shape, expansion.dtype)
+            node = intern(
+                Op.CALL, tuple(operands), described, expansion.shape, expansion.dtype
+            )
             _expansions.setdefault(node, expansion)
             return node
 
@@ -63,7 +69,11 @@ def expansion(node: Node) -> Node:
     """Return the graph in primitives (and other named functions) that a ``CALL`` node stands for."""
     known = _expansions.get(node)
     if known is None:
-        attributes = {key: value for key, value in node.attributes.items() if key != "function"}
-        known = FUNCTIONS[node.attributes["function"]].expand(*node.sources, **attributes)
+        attributes = {
+            key: value for key, value in node.attributes.items() if key != "function"
+        }
+        known = FUNCTIONS[node.attributes["function"]].expand(
+            *node.sources, **attributes
+        )
         _expansions[node] = known
     return known

@@ -18,18 +18,24 @@ def _spelled_out(key: Sequence[Key], rank: int, shown: str) -> list[Key]:
     """Replace the Ellipsis (or the missing end) by full slices."""
     used = sum(1 for item in key if item is not None and item is not Ellipsis)
     if used > rank:
-        raise ShapeError(f"index of {shown}", expected=f"at most {rank} indices", got=str(used))
+        raise ShapeError(
+            f"index of {shown}", expected=f"at most {rank} indices", got=str(used)
+        )
     fill = [slice(None)] * (rank - used)
     dots = [i for i, item in enumerate(key) if item is Ellipsis]
     if len(dots) > 1:
-        raise ShapeError(f"index of {shown}", expected="one Ellipsis", got=str(len(dots)))
+        raise ShapeError(
+            f"index of {shown}", expected="one Ellipsis", got=str(len(dots))
+        )
     at = dots[0] if dots else len(key)
     return [*key[:at], *fill, *key[at + 1 :]]
 
 
 def index(x: Node, key: Key) -> Node:
     """Return x[key]."""
-    items = _spelled_out(key if isinstance(key, tuple) else (key,), x.rank, build.describe(x))
+    items = _spelled_out(
+        key if isinstance(key, tuple) else (key,), x.rank, build.describe(x)
+    )
     sliced, items = _slice(x, items)
     arrays = [i for i, item in enumerate(items) if isinstance(item, Node)]
     if arrays:
@@ -58,7 +64,9 @@ def _slice(x: Node, items: list[Key]) -> tuple[Node, list[Key]]:
         if isinstance(item, int):
             if not -size <= item < size:
                 raise ShapeError(
-                    f"index of {build.describe(x)}", expected=f"an index in [{-size}, {size})", got=str(item)
+                    f"index of {build.describe(x)}",
+                    expected=f"an index in [{-size}, {size})",
+                    got=str(item),
                 )
             start, stop = item % size, item % size + 1
         elif isinstance(item, slice) and item != slice(None):
@@ -71,7 +79,11 @@ def _slice(x: Node, items: list[Key]) -> tuple[Node, list[Key]]:
             start, stop, step = item.indices(size)
             if step < 0:  # the same elements forwards, then flipped
                 length = len(range(start, stop, step))
-                start, stop, step = (start + (length - 1) * step, start + 1, -step) if length else (0, 0, 1)
+                start, stop, step = (
+                    (start + (length - 1) * step, start + 1, -step)
+                    if length
+                    else (0, 0, 1)
+                )
                 flipped.append(axis)
             stop = max(start, stop)
         starts.append(start)
@@ -96,16 +108,34 @@ def _take(x: Node, items: list[Key], arrays: list[int]) -> tuple[Node, list[Key]
     common = shapes.broadcast(*(items[i].shape for i in arrays), where="index tensors")
     for i, axis in zip(arrays, axes, strict=True):
         position = build.broadcast_to(build.cast(items[i], dtypes.INT64), common)
-        wrapped = build.where(build.less(position, 0), build.add(position, x.shape[axis]), position)
-        fits = build.logical_and(build.less(-1, wrapped), build.less(wrapped, x.shape[axis]))
+        wrapped = build.where(
+            build.less(position, 0), build.add(position, x.shape[axis]), position
+        )
+        fits = build.logical_and(
+            build.less(-1, wrapped), build.less(wrapped, x.shape[axis])
+        )
         inside = fits if inside is None else build.logical_and(inside, fits)
-        linear = wrapped if linear is None else build.add(build.multiply(linear, x.shape[axis]), wrapped)
+        linear = (
+            wrapped
+            if linear is None
+            else build.add(build.multiply(linear, x.shape[axis]), wrapped)
+        )
     if linear is None or inside is None:
         return x, items
-    if len(arrays) > 1:  # an index outside its own axis must not land elsewhere: −1 is refused where it is run
+    if (
+        len(arrays) > 1
+    ):  # an index outside its own axis must not land elsewhere: −1 is refused where it is run
         linear = build.where(inside, linear, -1)
     first = axes[0]
-    merged = (*x.shape[:first], shapes.count(x.shape[axis] for axis in axes), *x.shape[axes[-1] + 1 :])
+    merged = (
+        *x.shape[:first],
+        shapes.count(x.shape[axis] for axis in axes),
+        *x.shape[axes[-1] + 1 :],
+    )
     result = build.gather(build.reshape(x, merged), linear, first)
-    rest = [*items[: arrays[0]], *([slice(None)] * len(common)), *items[arrays[-1] + 1 :]]
+    rest = [
+        *items[: arrays[0]],
+        *([slice(None)] * len(common)),
+        *items[arrays[-1] + 1 :],
+    ]
     return result, rest

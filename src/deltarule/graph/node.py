@@ -37,20 +37,34 @@ class Node:
         return len(self.shape)
 
     def __repr__(self) -> str:
-        label = self.attributes.get("name") or self.attributes.get("function") or self.op.name.lower()
+        label = (
+            self.attributes.get("name")
+            or self.attributes.get("function")
+            or self.op.name.lower()
+        )
         return f"<{label} {show(self.shape)} {self.dtype}>"
 
 
 def identity(attributes: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return attributes as a key, by value and type: ``1``, ``1.0`` and ``True`` differ, and ``0.0`` and ``-0.0``."""
-    return tuple((key, type(value), repr(value) if isinstance(value, float) else value)
-                 for key, value in sorted(attributes.items()))  # fmt: skip
+    return tuple(
+        (key, type(value), repr(value) if isinstance(value, float) else value)
+        for key, value in sorted(attributes.items())
+    )
 
 
-_table: weakref.WeakValueDictionary[tuple[Any, ...], Node] = weakref.WeakValueDictionary()
+_table: weakref.WeakValueDictionary[tuple[Any, ...], Node] = (
+    weakref.WeakValueDictionary()
+)
 
 
-def intern(op: Op, sources: tuple[Node, ...], attributes: dict[str, Any], shape: Shape, dtype: DType) -> Node:
+def intern(
+    op: Op,
+    sources: tuple[Node, ...],
+    attributes: dict[str, Any],
+    shape: Shape,
+    dtype: DType,
+) -> Node:
     """Return the node with these parts, made once.
 
     Sources are compared by identity, attributes by value and type.
@@ -59,8 +73,13 @@ def intern(op: Op, sources: tuple[Node, ...], attributes: dict[str, Any], shape:
     node = _table.get(key)
     if node is None:
         node = object.__new__(Node)
-        fields = {"op": op, "sources": sources, "attributes": MappingProxyType(attributes),
-                  "shape": shape, "dtype": dtype}  # fmt: skip
+        fields = {
+            "op": op,
+            "sources": sources,
+            "attributes": MappingProxyType(attributes),
+            "shape": shape,
+            "dtype": dtype,
+        }
         for name, value in fields.items():
             object.__setattr__(node, name, value)
         node = _table.setdefault(key, node)

@@ -47,7 +47,9 @@ class Op(Enum):
     SUBTRACT = auto()
     MULTIPLY = auto()
     DIVIDE = auto()  # floats
-    FMOD = auto()  # floats; x less y times their quotient cut towards 0, exact: the sign of x
+    FMOD = (
+        auto()
+    )  # floats; x less y times their quotient cut towards 0, exact: the sign of x
     POWER = auto()  # floats; derivative in the exponent is 0 where the base is 0
     MAXIMUM = auto()  # at a tie the gradient goes to the first operand
     MINIMUM = auto()  # at a tie the gradient goes to the first operand
@@ -62,7 +64,9 @@ class Op(Enum):
 
     # reductions (the reduced axes disappear)
     SUM = auto()  # axes
-    MAX = auto()  # axes; at a tie the gradient goes to the first maximum in row-major order
+    MAX = (
+        auto()
+    )  # axes; at a tie the gradient goes to the first maximum in row-major order
     ARGMAX = auto()  # axis; first maximum, int64
 
     # scans
@@ -73,27 +77,41 @@ class Op(Enum):
     PERMUTE = auto()  # order: result axis i is source axis order[i]
     BROADCAST = auto()  # shape, NumPy's rule
     SLICE = auto()  # starts, stops, steps (≥ 1)
-    PAD = auto()  # low, high (≥ 0), interior (zeros between neighbours, ≥ 0); fills with 0
+    PAD = (
+        auto()
+    )  # low, high (≥ 0), interior (zeros between neighbours, ≥ 0); fills with 0
     FLIP = auto()  # axes
     CONCATENATE = auto()  # axis
 
     # indexing
-    GATHER = auto()  # (x, indices); axis: x.shape[:axis] + indices.shape + x.shape[axis+1:]
+    GATHER = (
+        auto()
+    )  # (x, indices); axis: x.shape[:axis] + indices.shape + x.shape[axis+1:]
     SCATTER_ADD = auto()  # (indices, updates); axis, size: the adjoint of GATHER
     ARGSORT = auto()  # axis: stable, ascending, int64
 
     # contractions
     MATMUL = auto()  # (…, m, k) @ (…, k, n), equal leading sizes
-    CONVOLVE = auto()  # (x, weight); stride, padding, dilation, groups: correlation, channels last
-    CONVOLVE_TRANSPOSED = auto()  # (y, weight); + input_shape: the adjoint of CONVOLVE in x
-    CONVOLVE_WEIGHT = auto()  # (x, y); + weight_shape: the adjoint of CONVOLVE in the weight
-    WINDOWS = auto()  # (x); axes, window, stride, dilation: x with a trailing axis per window axis
+    CONVOLVE = (
+        auto()
+    )  # (x, weight); stride, padding, dilation, groups: correlation, channels last
+    CONVOLVE_TRANSPOSED = (
+        auto()
+    )  # (y, weight); + input_shape: the adjoint of CONVOLVE in x
+    CONVOLVE_WEIGHT = (
+        auto()
+    )  # (x, y); + weight_shape: the adjoint of CONVOLVE in the weight
+    WINDOWS = (
+        auto()
+    )  # (x); axes, window, stride, dilation: x with a trailing axis per window axis
     FOLD = auto()  # (y); axes, window, stride, dilation, shape: the adjoint of WINDOWS (overlap-add)
 
     # linear algebra on the last two axes
     SOLVE = auto()  # (A, B): A⁻¹B
     LOG_DETERMINANT = auto()  # (A): ln|det A|
-    CHOLESKY = auto()  # (A): lower L with LLᵀ = A; reads the lower triangle, gradient symmetrised
+    CHOLESKY = (
+        auto()
+    )  # (A): lower L with LLᵀ = A; reads the lower triangle, gradient symmetrised
 
     # a named function of the textbook
     CALL = auto()  # function, and its own attributes; sources are its operands
@@ -102,11 +120,42 @@ class Op(Enum):
 LEAVES: Final = frozenset({Op.INPUT, Op.CONSTANT, Op.DIMENSION, Op.IOTA, Op.RANDOM})
 ELEMENTWISE: Final = frozenset(
     {
-        Op.NEGATE, Op.ABS, Op.SIGN, Op.FLOOR, Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SQRT, Op.SIN, Op.COS,
-        Op.TANH, Op.ERF, Op.NOT, Op.CAST, Op.STOP_GRADIENT, Op.ADD, Op.SUBTRACT, Op.MULTIPLY, Op.DIVIDE,
-        Op.FMOD, Op.POWER, Op.MAXIMUM, Op.MINIMUM, Op.EQUAL, Op.LESS, Op.AND, Op.OR, Op.WHERE, Op.CHECK,
+        Op.NEGATE,
+        Op.ABS,
+        Op.SIGN,
+        Op.FLOOR,
+        Op.EXP,
+        Op.EXPM1,
+        Op.LOG,
+        Op.LOG1P,
+        Op.SQRT,
+        Op.SIN,
+        Op.COS,
+        Op.TANH,
+        Op.ERF,
+        Op.NOT,
+        Op.CAST,
+        Op.STOP_GRADIENT,
+        Op.ADD,
+        Op.SUBTRACT,
+        Op.MULTIPLY,
+        Op.DIVIDE,
+        Op.FMOD,
+        Op.POWER,
+        Op.MAXIMUM,
+        Op.MINIMUM,
+        Op.EQUAL,
+        Op.LESS,
+        Op.AND,
+        Op.OR,
+        Op.WHERE,
+        Op.CHECK,
     }
-)  # fmt: skip
+)
 REDUCTIONS: Final = frozenset({Op.SUM, Op.MAX, Op.ARGMAX})
-MOVEMENT: Final = frozenset({Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.SLICE, Op.PAD, Op.FLIP, Op.CONCATENATE})
-CONTRACTIONS: Final = frozenset({Op.MATMUL, Op.CONVOLVE, Op.CONVOLVE_TRANSPOSED, Op.CONVOLVE_WEIGHT})
+MOVEMENT: Final = frozenset(
+    {Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.SLICE, Op.PAD, Op.FLIP, Op.CONCATENATE}
+)
+CONTRACTIONS: Final = frozenset(
+    {Op.MATMUL, Op.CONVOLVE, Op.CONVOLVE_TRANSPOSED, Op.CONVOLVE_WEIGHT}
+)

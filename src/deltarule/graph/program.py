@@ -31,16 +31,25 @@ class Program:
         >>> x is y, Program((x,), (exp(x),)).signature() == Program((y,), (exp(y),)).signature()
         (False, True)
         """
-        order = [*self.inputs, *(node for node in topological(self.outputs) if node.op is not Op.INPUT)]
+        order = [
+            *self.inputs,
+            *(node for node in topological(self.outputs) if node.op is not Op.INPUT),
+        ]
         place: dict[Node, int] = {}
         parts: list[Hashable] = []
         for node in order:
             if node not in place:
-                attributes = {key: value for key, value in node.attributes.items() if key != "uid"}
+                attributes = {
+                    key: value for key, value in node.attributes.items() if key != "uid"
+                }
                 sources = tuple(place[source] for source in node.sources)
-                parts.append((node.op, sources, identity(attributes), node.shape, node.dtype))
+                parts.append(
+                    (node.op, sources, identity(attributes), node.shape, node.dtype)
+                )
                 place[node] = len(place)
-        return tuple(parts), tuple(place[node] for node in (*self.inputs, *self.outputs))
+        return tuple(parts), tuple(
+            place[node] for node in (*self.inputs, *self.outputs)
+        )
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,12 @@ class StepProgram:
 
     def signature(self) -> Hashable:
         """Return what the step computes without the identity of its inputs, as ``Program.signature`` does."""
-        return len(self.state), len(self.batch), len(self.scalars), self.as_program().signature()
+        return (
+            len(self.state),
+            len(self.batch),
+            len(self.scalars),
+            self.as_program().signature(),
+        )
 
     def as_program(self) -> Program:
         """Return the step as a plain program: state, batch, step, seed, scalars → next state, metrics."""

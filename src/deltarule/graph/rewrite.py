@@ -22,7 +22,9 @@ def with_sources(node: Node, sources: Sequence[Node]) -> Node:
     """Return the node with other sources of the same shapes and types."""
     if all(new is old for new, old in zip(sources, node.sources, strict=True)):
         return node
-    return intern(node.op, tuple(sources), dict(node.attributes), node.shape, node.dtype)
+    return intern(
+        node.op, tuple(sources), dict(node.attributes), node.shape, node.dtype
+    )
 
 
 def rewrite(outputs: Sequence[Node], rule: Rule) -> list[Node]:
@@ -37,7 +39,9 @@ def rewrite(outputs: Sequence[Node], rule: Rule) -> list[Node]:
             result = better
         else:
             raise GraphError(
-                "rewrite", expected="rules that come to an end", got=f"{build.describe(node)} again and again"
+                "rewrite",
+                expected="rules that come to an end",
+                got=f"{build.describe(node)} again and again",
             )
         known[node] = result
     return [known[node] for node in outputs]
@@ -45,10 +49,14 @@ def rewrite(outputs: Sequence[Node], rule: Rule) -> list[Node]:
 
 def without_checks(outputs: Sequence[Node]) -> list[Node]:
     """Return the graphs without the checks of values that are made where they are run."""
-    return rewrite(outputs, lambda node: node.sources[0] if node.op is Op.CHECK else None)
+    return rewrite(
+        outputs, lambda node: node.sources[0] if node.op is Op.CHECK else None
+    )
 
 
-def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Node]) -> list[Node]:
+def substitute(
+    outputs: Sequence[Node], replacements: Mapping[Node, Node]
+) -> list[Node]:
     """Replace nodes by others of the same shape and type."""
     known = dict(replacements)
     for node in topological(outputs, frozenset(known)):
@@ -58,7 +66,9 @@ def substitute(outputs: Sequence[Node], replacements: Mapping[Node, Node]) -> li
 
 
 def expand_calls(
-    outputs: Sequence[Node], frontier: Container[Node] = frozenset(), keep: Container[str] = frozenset()
+    outputs: Sequence[Node],
+    frontier: Container[Node] = frozenset(),
+    keep: Container[str] = frozenset(),
 ) -> list[Node]:
     """Replace named functions by their expansions, but those whose name is in ``keep``.
 
@@ -81,11 +91,17 @@ def expand_calls(
             stack.extend(missing)
             continue
         stack.pop()
-        known[node] = known[needed[0]] if expands else with_sources(node, [known[s] for s in node.sources])
+        known[node] = (
+            known[needed[0]]
+            if expands
+            else with_sources(node, [known[s] for s in node.sources])
+        )
     return [known[node] for node in outputs]
 
 
-def specialise(outputs: Sequence[Node], sizes: Mapping[Dimension, int], inputs: Mapping[Node, Node]) -> list[Node]:
+def specialise(
+    outputs: Sequence[Node], sizes: Mapping[Dimension, int], inputs: Mapping[Node, Node]
+) -> list[Node]:
     """Give unknown sizes their numbers. ``inputs`` maps each INPUT with unknown sizes to its static twin."""
 
     def fix(value: Any) -> Any:
@@ -98,7 +114,9 @@ def specialise(outputs: Sequence[Node], sizes: Mapping[Dimension, int], inputs: 
         if node in known:
             continue
         if node.op is Op.DIMENSION and node.attributes["dimension"] in sizes:
-            known[node] = build.constant(sizes[node.attributes["dimension"]], node.dtype)
+            known[node] = build.constant(
+                sizes[node.attributes["dimension"]], node.dtype
+            )
             continue
         attributes = {key: fix(value) for key, value in node.attributes.items()}
         sources = tuple(known[source] for source in node.sources)
@@ -118,5 +136,7 @@ def in_float64(outputs: Sequence[Node], inputs: Mapping[Node, Node]) -> list[Nod
             continue
         attributes = {key: raised(value) for key, value in node.attributes.items()}
         sources = tuple(known[source] for source in node.sources)
-        known[node] = intern(node.op, sources, attributes, node.shape, raised(node.dtype))
+        known[node] = intern(
+            node.op, sources, attributes, node.shape, raised(node.dtype)
+        )
     return [known[node] for node in outputs]

@@ -15,11 +15,19 @@ _HIDDEN = frozenset({"name", "uid", "function", "value"})
 def _label(node: Node) -> str:
     if node.op is Op.CONSTANT:
         return repr(node.attributes["value"])
-    return str(node.attributes.get("name") or node.attributes.get("function") or node.op.name.lower())
+    return str(
+        node.attributes.get("name")
+        or node.attributes.get("function")
+        or node.op.name.lower()
+    )
 
 
 def _attributes(node: Node) -> str:
-    shown = [f"{key}={value}" for key, value in sorted(node.attributes.items()) if key not in _HIDDEN]
+    shown = [
+        f"{key}={value}"
+        for key, value in sorted(node.attributes.items())
+        if key not in _HIDDEN
+    ]
     return f" [{', '.join(shown)}]" if shown else ""
 
 
@@ -38,7 +46,9 @@ def to_text(outputs: Iterable[Node]) -> str:
         numbers[node] = len(numbers)
         operands = ", ".join(f"%{numbers[source]}" for source in node.sources)
         call = f"{_label(node)}({operands})" if node.sources else _label(node)
-        lines.append(f"%{numbers[node]} = {call}{_attributes(node)}  : {shapes.show(node.shape)} {node.dtype}")
+        lines.append(
+            f"%{numbers[node]} = {call}{_attributes(node)}  : {shapes.show(node.shape)} {node.dtype}"
+        )
     return "\n".join(lines)
 
 
@@ -50,5 +60,7 @@ def to_dot(outputs: Iterable[Node]) -> str:
         numbers[node] = len(numbers)
         label = f"{_label(node)}\\n{shapes.show(node.shape)}".replace('"', '\\"')
         lines.append(f'  n{numbers[node]} [label="{label}"];')
-        lines.extend(f"  n{numbers[source]} -> n{numbers[node]};" for source in node.sources)
+        lines.extend(
+            f"  n{numbers[source]} -> n{numbers[node]};" for source in node.sources
+        )
     return "\n".join([*lines, "}"])

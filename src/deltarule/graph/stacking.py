@@ -27,7 +27,12 @@ def below(node: Node) -> Row:
 
 
 def _same(a: Node, b: Node) -> bool:
-    if (a.op, a.shape, a.dtype, len(a.sources)) != (b.op, b.shape, b.dtype, len(b.sources)):
+    if (a.op, a.shape, a.dtype, len(a.sources)) != (
+        b.op,
+        b.shape,
+        b.dtype,
+        len(b.sources),
+    ):
         return False
     return a.op in {Op.CONSTANT, Op.INPUT} or a.attributes == b.attributes
 
@@ -65,7 +70,9 @@ class Stacked:
     leaves: dict[Node, Row] = field(default_factory=dict)
 
 
-def stack_graphs(graphs: Sequence[Sequence[Node]], known: Mapping[Row, Node], n: int) -> Stacked:
+def stack_graphs(
+    graphs: Sequence[Sequence[Node]], known: Mapping[Row, Node], n: int
+) -> Stacked:
     """Return the graphs as one, for n cases.
 
     Args:
@@ -100,14 +107,20 @@ class _Stacking:
             if missing:
                 stack.extend(missing)
                 continue
-            self._done[stack.pop()] = self._made(row, [self._done[part] for part in needed])
+            self._done[stack.pop()] = self._made(
+                row, [self._done[part] for part in needed]
+            )
         self._result.outputs = [self._done[row].lifted(self._n) for row in rows]
         return self._result
 
     def _check(self, row: Row) -> None:
         other = next((node for node in row if not _same(row[0], node)), None)
         if other is not None:
-            raise GraphError("stacking", expected=f"graphs of one form, with {row[0]!r} in each", got=repr(other))
+            raise GraphError(
+                "stacking",
+                expected=f"graphs of one form, with {row[0]!r} in each",
+                got=repr(other),
+            )
 
     def _made(self, row: Row, operands: Sequence[Operand]) -> Operand:
         first = row[0]
@@ -126,7 +139,9 @@ class _Stacking:
         name = str(first.attributes.get("name", "")) or first.op.name.lower()
         node = build.input_node(name, (self._n, *first.shape), first.dtype)
         if first.op is Op.CONSTANT:
-            self._result.constants[node] = tuple(other.attributes["value"] for other in row)
+            self._result.constants[node] = tuple(
+                other.attributes["value"] for other in row
+            )
         else:
             self._result.leaves[node] = row
         return Operand(node, varies=True)

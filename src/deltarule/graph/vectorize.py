@@ -26,7 +26,11 @@ class Operand:
 
     def lifted(self, n: int) -> Node:
         """Return the operand with the leading axis in any case."""
-        return self.node if self.varies else build.broadcast_to(self.node, (n, *self.node.shape))
+        return (
+            self.node
+            if self.varies
+            else build.broadcast_to(self.node, (n, *self.node.shape))
+        )
 
 
 Operands = Sequence[Operand]
@@ -46,7 +50,9 @@ def _elementwise(node: Node, operands: Operands, n: int) -> Node:
 
 def _random(node: Node, operands: Operands, n: int) -> Node:
     seed, step = (operand.lifted(n) for operand in operands)
-    return build.random_uniform((n, *node.shape), seed, step, node.attributes["stream"], node.dtype)
+    return build.random_uniform(
+        (n, *node.shape), seed, step, node.attributes["stream"], node.dtype
+    )
 
 
 def _shifted(axes: Sequence[int]) -> tuple[int, ...]:
@@ -80,7 +86,9 @@ def _pad(x: Node, attributes: Mapping[str, Any], _: int) -> Node:
 
 
 def _concatenate(node: Node, operands: Operands, n: int) -> Node:
-    return build.concatenate([operand.lifted(n) for operand in operands], node.attributes["axis"] + 1)
+    return build.concatenate(
+        [operand.lifted(n) for operand in operands], node.attributes["axis"] + 1
+    )
 
 
 def _to_front(x: Node, axis: int) -> Node:
@@ -90,7 +98,9 @@ def _to_front(x: Node, axis: int) -> Node:
 
 def _own_rows(indices: Node, size: int) -> Node:
     """Return indices (n, …) into n tables of ``size`` rows that lie one after the other."""
-    return build.add(build.cast(indices, INT64), build.multiply(build.iota(indices.shape, 0), size))
+    return build.add(
+        build.cast(indices, INT64), build.multiply(build.iota(indices.shape, 0), size)
+    )
 
 
 def _gather(node: Node, operands: Operands, n: int) -> Node:
@@ -99,24 +109,44 @@ def _gather(node: Node, operands: Operands, n: int) -> Node:
         return build.gather(x.node, indices.node, axis + 1)
     if not x.varies:
         return _to_front(build.gather(x.node, indices.node, axis), axis)
-    tables = build.permute(x.node, (0, axis + 1, *(i for i in range(1, x.node.rank) if i != axis + 1)))
+    tables = build.permute(
+        x.node, (0, axis + 1, *(i for i in range(1, x.node.rank) if i != axis + 1))
+    )
     size, rest = tables.shape[1], tables.shape[2:]
-    found = build.gather(build.reshape(tables, (n * size, *rest)), _own_rows(indices.node, size), 0)
-    places = indices.node.rank  # found: (n, *indices, *before, *after) → (n, *before, *indices, *after)
+    found = build.gather(
+        build.reshape(tables, (n * size, *rest)), _own_rows(indices.node, size), 0
+    )
+    places = (
+        indices.node.rank
+    )  # found: (n, *indices, *before, *after) → (n, *before, *indices, *after)
     before, after = range(places, places + axis), range(places + axis, found.rank)
     return build.permute(found, (0, *before, *range(1, places), *after))
 
 
 def _scatter_add(node: Node, operands: Operands, n: int) -> Node:
-    (indices, updates), axis, size = operands, node.attributes["axis"], node.attributes["size"]
+    (indices, updates), axis, size = (
+        operands,
+        node.attributes["axis"],
+        node.attributes["size"],
+    )
     values = updates.lifted(n)
     if not indices.varies:
         return build.scatter_add(indices.node, values, axis + 1, size)
     places = indices.node.rank - 1
-    inner, outer = range(axis + 1, axis + 1 + places), (*range(1, axis + 1), *range(axis + 1 + places, values.rank))
-    sums = build.scatter_add(_own_rows(indices.node, size), build.permute(values, (0, *inner, *outer)), 0, n * size)
+    inner, outer = (
+        range(axis + 1, axis + 1 + places),
+        (*range(1, axis + 1), *range(axis + 1 + places, values.rank)),
+    )
+    sums = build.scatter_add(
+        _own_rows(indices.node, size),
+        build.permute(values, (0, *inner, *outer)),
+        0,
+        n * size,
+    )
     tables = build.reshape(sums, (n, size, *sums.shape[1:]))
-    return build.permute(tables, (0, *range(2, axis + 2), 1, *range(axis + 2, tables.rank)))
+    return build.permute(
+        tables, (0, *range(2, axis + 2), 1, *range(axis + 2, tables.rank))
+    )
 
 
 def _as_groups(image: Node) -> Node:
@@ -139,20 +169,26 @@ def _joined(weight: Node) -> Node:
 
 def _geometry(node: Node, n: int) -> dict[str, Any]:
     a = node.attributes
-    return {name: a[name] for name in ("stride", "padding", "dilation")} | {"groups": n * a["groups"]}
+    return {name: a[name] for name in ("stride", "padding", "dilation")} | {
+        "groups": n * a["groups"]
+    }
 
 
 def _convolve(node: Node, operands: Operands, n: int) -> Node:
     """Convolve every case as a group of channels of its own."""
     x, weight = (operand.lifted(n) for operand in operands)
-    return _from_groups(build.convolve(_as_groups(x), _joined(weight), **_geometry(node, n)), n)
+    return _from_groups(
+        build.convolve(_as_groups(x), _joined(weight), **_geometry(node, n)), n
+    )
 
 
 def _convolve_transposed(node: Node, operands: Operands, n: int) -> Node:
     y, weight = (operand.lifted(n) for operand in operands)
     *outer, channels = node.attributes["input_shape"]
     shape = (*outer, n * channels)
-    made = build.convolve_transposed(_as_groups(y), _joined(weight), **_geometry(node, n), input_shape=shape)
+    made = build.convolve_transposed(
+        _as_groups(y), _joined(weight), **_geometry(node, n), input_shape=shape
+    )
     return _from_groups(made, n)
 
 
@@ -160,16 +196,27 @@ def _convolve_weight(node: Node, operands: Operands, n: int) -> Node:
     x, y = (operand.lifted(n) for operand in operands)
     channels, *inner = node.attributes["weight_shape"]
     shape = (n * channels, *inner)
-    made = build.convolve_weight(_as_groups(x), _as_groups(y), **_geometry(node, n), weight_shape=shape)
+    made = build.convolve_weight(
+        _as_groups(x), _as_groups(y), **_geometry(node, n), weight_shape=shape
+    )
     return build.reshape(made, (n, *node.shape))
 
 
 def _windows(x: Node, a: Mapping[str, Any], _: int) -> Node:
-    return build.windows(x, _shifted(a["axes"]), a["window"], a["stride"], a["dilation"])
+    return build.windows(
+        x, _shifted(a["axes"]), a["window"], a["stride"], a["dilation"]
+    )
 
 
 def _fold(y: Node, a: Mapping[str, Any], n: int) -> Node:
-    return build.fold(y, _shifted(a["axes"]), a["window"], a["stride"], a["dilation"], (n, *a["shape"]))
+    return build.fold(
+        y,
+        _shifted(a["axes"]),
+        a["window"],
+        a["stride"],
+        a["dilation"],
+        (n, *a["shape"]),
+    )
 
 
 def _log_determinant(node: Node, operands: Operands, n: int) -> Node:
@@ -204,4 +251,6 @@ RULES: Final[dict[Op, Rule]] = {
     Op.LOG_DETERMINANT: _log_determinant,
     Op.CHOLESKY: _many(build.cholesky),
 }
-WITHOUT_RULE: Final = (LEAVES - {Op.RANDOM}) | {Op.CALL}  # leaves have no operands; named functions are expanded
+WITHOUT_RULE: Final = (LEAVES - {Op.RANDOM}) | {
+    Op.CALL
+}  # leaves have no operands; named functions are expanded

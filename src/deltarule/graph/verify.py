@@ -14,17 +14,40 @@ from deltarule.graph.walk import topological
 
 _BOOLEAN = frozenset({Op.AND, Op.OR, Op.NOT})
 _CONDITIONS = {Op.WHERE: 0, Op.CHECK: 1}  # which operand is the condition
-_FLOATS = frozenset({
-    Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SQRT, Op.SIN, Op.COS, Op.TANH, Op.ERF, Op.DIVIDE, Op.FMOD, Op.POWER,
-    Op.MATMUL, Op.CONVOLVE, Op.CONVOLVE_TRANSPOSED, Op.CONVOLVE_WEIGHT, Op.SOLVE, Op.LOG_DETERMINANT, Op.CHOLESKY,
-})  # fmt: skip
+_FLOATS = frozenset(
+    {
+        Op.EXP,
+        Op.EXPM1,
+        Op.LOG,
+        Op.LOG1P,
+        Op.SQRT,
+        Op.SIN,
+        Op.COS,
+        Op.TANH,
+        Op.ERF,
+        Op.DIVIDE,
+        Op.FMOD,
+        Op.POWER,
+        Op.MATMUL,
+        Op.CONVOLVE,
+        Op.CONVOLVE_TRANSPOSED,
+        Op.CONVOLVE_WEIGHT,
+        Op.SOLVE,
+        Op.LOG_DETERMINANT,
+        Op.CHOLESKY,
+    }
+)
 
 
-def _again(constructor: Callable[..., Node], *attributes: str) -> Callable[[Node], Node]:
+def _again(
+    constructor: Callable[..., Node], *attributes: str
+) -> Callable[[Node], Node]:
     """Return what the constructor makes of a node's sources and attributes."""
 
     def construct(node: Node) -> Node:
-        return constructor(*node.sources, *(node.attributes[name] for name in attributes))
+        return constructor(
+            *node.sources, *(node.attributes[name] for name in attributes)
+        )
 
     return construct
 
@@ -45,7 +68,9 @@ _CONSTRUCTED: dict[Op, Callable[[Node], Node]] = {
     Op.SLICE: _again(build.slice_axes, "starts", "stops", "steps"),
     Op.PAD: _again(build.pad, "low", "high", "interior"),
     Op.FLIP: _again(build.flip, "axes"),
-    Op.CONCATENATE: lambda node: build.concatenate(node.sources, node.attributes["axis"]),
+    Op.CONCATENATE: lambda node: build.concatenate(
+        node.sources, node.attributes["axis"]
+    ),
     Op.GATHER: _again(build.gather, "axis"),
     Op.SCATTER_ADD: _again(build.scatter_add, "axis", "size"),
     Op.ARGSORT: _again(build.argsort, "axis"),
@@ -64,7 +89,13 @@ _CONSTRUCTED: dict[Op, Callable[[Node], Node]] = {
 
 def _compared(node: Node) -> tuple[Node, ...]:
     """Return the operands whose element type the result has."""
-    return node.sources[1:] if node.op is Op.WHERE else node.sources[:1] if node.op is Op.CHECK else node.sources
+    return (
+        node.sources[1:]
+        if node.op is Op.WHERE
+        else node.sources[:1]
+        if node.op is Op.CHECK
+        else node.sources
+    )
 
 
 def _fault(node: Node) -> str | None:
@@ -78,10 +109,15 @@ def _fault(node: Node) -> str | None:
             return "an element-wise node whose operands differ in element type"
         expected = dtypes.BOOL if node.op in {Op.EQUAL, Op.LESS} else compared[0].dtype
         if node.op is not Op.CAST and node.dtype is not expected:
-            return f"an element type {node.dtype} that does not follow from its operands"
+            return (
+                f"an element type {node.dtype} that does not follow from its operands"
+            )
         if node.op in _BOOLEAN and kinds != {dtypes.BOOL}:
             return "a logical node of operands that are not bool"
-        if node.op in _CONDITIONS and node.sources[_CONDITIONS[node.op]].dtype is not dtypes.BOOL:
+        if (
+            node.op in _CONDITIONS
+            and node.sources[_CONDITIONS[node.op]].dtype is not dtypes.BOOL
+        ):
             return "a condition that is not bool"
     if node.op in _FLOATS and not all(kind.is_float for kind in kinds):
         return "operands that are not floating-point"
@@ -102,4 +138,6 @@ def verify(outputs: Iterable[Node]) -> None:
         except DeltaruleError as error:
             fault = str(error)
         if fault:
-            raise GraphError(f"illegal node {node!r}", expected="a legal graph", got=fault)
+            raise GraphError(
+                f"illegal node {node!r}", expected="a legal graph", got=fault
+            )

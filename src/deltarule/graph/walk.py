@@ -8,7 +8,9 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 
 
-def topological(outputs: Iterable[Node], frontier: Container[Node] = frozenset()) -> list[Node]:
+def topological(
+    outputs: Iterable[Node], frontier: Container[Node] = frozenset()
+) -> list[Node]:
     """Return every node below ``outputs``, sources first; the walk does not go past ``frontier``."""
     order: list[Node] = []
     done: set[Node] = set()
@@ -22,7 +24,11 @@ def topological(outputs: Iterable[Node], frontier: Container[Node] = frozenset()
             order.append(node)
         else:
             stack.append((node, True))
-            stack.extend((source, False) for source in reversed(node.sources) if source not in done)
+            stack.extend(
+                (source, False)
+                for source in reversed(node.sources)
+                if source not in done
+            )
     return order
 
 

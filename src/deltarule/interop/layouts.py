@@ -31,9 +31,11 @@ class Layouts:
             self._trace(model, tuple(input_shape))
         elif any(isinstance(module, nn.Flatten) for _, module in model.named_modules()):
             raise ArgumentError(
-                "input_shape", expected="the shape of one example, because the model flattens", got="None",
+                "input_shape",
+                expected="the shape of one example, because the model flattens",
+                got="None",
                 hint="Features of a flattened image come in another order there; write input_shape=(height, width, C).",
-            )  # fmt: skip
+            )
 
     def is_image(self, module: nn.Module) -> bool:
         """Whether a layer is given an image."""
@@ -44,8 +46,16 @@ class Layouts:
         return self._flat.get(id(module))
 
     def _trace(self, model: nn.Module, shape: tuple[int, ...]) -> None:
-        learned = (item.dtype for _, item in model.named_parameters(include_frozen=True))
-        start = Tensor(build.input_node("x", (_BATCH, *shape), model.input_dtype() or next(learned, dtypes.FLOAT32)))
+        learned = (
+            item.dtype for _, item in model.named_parameters(include_frozen=True)
+        )
+        start = Tensor(
+            build.input_node(
+                "x",
+                (_BATCH, *shape),
+                model.input_dtype() or next(learned, dtypes.FLOAT32),
+            )
+        )
         record = model.record()
         model.run(record, (start,), "inference", batched=True)
         image: dict[Node, bool] = {start.node: len(shape) >= 3}
@@ -61,18 +71,34 @@ class Layouts:
                 self._flat[id(visit.layer)] = layout
             node = visit.output.node
             if isinstance(visit.layer, nn.Flatten) and given is not node:
-                flat[node] = tuple(int(size) for size in given.shape[1:]) if image[given] else None
+                flat[node] = (
+                    tuple(int(size) for size in given.shape[1:])
+                    if image[given]
+                    else None
+                )
                 image[node] = False
             elif hasattr(visit.layer, "n_axes"):
                 image[node], flat[node] = True, None
-            elif isinstance(visit.layer, (Recurrent, nn.MultiHeadAttention, nn.Embedding, nn.Linear, nn.Maxout)):
+            elif isinstance(
+                visit.layer,
+                (Recurrent, nn.MultiHeadAttention, nn.Embedding, nn.Linear, nn.Maxout),
+            ):
                 image[node], flat[node] = False, None
 
-    def _settle(self, node: Node, image: dict[Node, bool], flat: dict[Node, tuple[int, ...] | None]) -> None:
+    def _settle(
+        self,
+        node: Node,
+        image: dict[Node, bool],
+        flat: dict[Node, tuple[int, ...] | None],
+    ) -> None:
         """Hand on what is known along the graph: a sum or a product is laid out as its first laid-out operand."""
         for one in topological([node]):
             if one not in image:
-                image[one] = any(image[source] for source in one.sources if source.rank == one.rank)
+                image[one] = any(
+                    image[source] for source in one.sources if source.rank == one.rank
+                )
             if one not in flat:
-                known = (flat[source] for source in one.sources if source.shape == one.shape)
+                known = (
+                    flat[source] for source in one.sources if source.shape == one.shape
+                )
                 flat[one] = next((shape for shape in known if shape is not None), None)

@@ -44,9 +44,18 @@ from deltarule.train.checkpoint import write_atomically
 
 Array = npt.NDArray[Any]
 _NORM = {"scale": "weight", "shift": "bias", "running_variance": "running_var"}
-_CELL = {"input_weight": "weight_ih", "hidden_weight": "weight_hh", "input_bias": "bias_ih", "hidden_bias": "bias_hh"}
-_ATTENTION = {"projection_weight": "in_proj_weight", "projection_bias": "in_proj_bias",
-              "output_weight": "out_proj.weight", "output_bias": "out_proj.bias"}  # fmt: skip
+_CELL = {
+    "input_weight": "weight_ih",
+    "hidden_weight": "weight_hh",
+    "input_bias": "bias_ih",
+    "hidden_bias": "bias_hh",
+}
+_ATTENTION = {
+    "projection_weight": "in_proj_weight",
+    "projection_bias": "in_proj_bias",
+    "output_weight": "out_proj.weight",
+    "output_bias": "out_proj.bias",
+}
 _TENSORS: tuple[tuple[type[nn.Module], dict[str, str]], ...] = (
     (nn.BatchNorm, _NORM),
     (nn.LayerNorm, _NORM),
@@ -57,12 +66,26 @@ _TENSORS: tuple[tuple[type[nn.Module], dict[str, str]], ...] = (
     (nn.MultiHeadAttention, _ATTENTION),
 )
 _CHILDREN: dict[type[nn.Module], dict[str, str]] = {
-    nn.TransformerBlock: {"attention": "self_attn", "attention_norm": "norm1", "hidden": "linear1",
-                          "output": "linear2", "output_norm": "norm2"},
-}  # fmt: skip
+    nn.TransformerBlock: {
+        "attention": "self_attn",
+        "attention_norm": "norm1",
+        "hidden": "linear1",
+        "output": "linear2",
+        "output_norm": "norm2",
+    },
+}
 _COUNTER = "num_batches_tracked"  # of PyTorch's batch norm; nothing here depends on it
-_KINDS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
-          "BOOL": "?"}  # fmt: skip
+_KINDS = {
+    "F64": "<f8",
+    "F32": "<f4",
+    "F16": "<f2",
+    "I64": "<i8",
+    "I32": "<i4",
+    "I16": "<i2",
+    "I8": "i1",
+    "U8": "u1",
+    "BOOL": "?",
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +103,10 @@ class _Entry:
 
 
 def state_dict(
-    model: nn.Module, *, input_shape: Sequence[int] | None = None, names: Mapping[str, str] | None = None
+    model: nn.Module,
+    *,
+    input_shape: Sequence[int] | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> dict[str, Array]:
     """Return a model's weights and running statistics as PyTorch names and lays them out.
 
@@ -98,16 +124,26 @@ def state_dict(
     {'0.weight': (8, 3, 5, 5), '0.bias': (8,), 'norm.weight': (8,), ..., 'norm.num_batches_tracked': ()}
     """
     entries = _entries(model, input_shape, names or {})
-    values = {entry.name: np.ascontiguousarray(entry.to_torch(entry.item.numpy())) for entry in entries}
+    values = {
+        entry.name: np.ascontiguousarray(entry.to_torch(entry.item.numpy()))
+        for entry in entries
+    }
     counters = [name for name in values if name.rpartition(".")[2] == "running_mean"]
-    return values | {name.removesuffix("running_mean") + _COUNTER: np.zeros((), np.int64) for name in counters}
+    return values | {
+        name.removesuffix("running_mean") + _COUNTER: np.zeros((), np.int64)
+        for name in counters
+    }
 
 
 @checks_flags
 def load_state_dict(
-    model: nn.Module, values: Mapping[str, Any], *, input_shape: Sequence[int] | None = None,
-    names: Mapping[str, str] | None = None, strict: bool = True,
-) -> None:  # fmt: skip
+    model: nn.Module,
+    values: Mapping[str, Any],
+    *,
+    input_shape: Sequence[int] | None = None,
+    names: Mapping[str, str] | None = None,
+    strict: bool = True,
+) -> None:
     """Give a model the arrays of a PyTorch state dictionary, ``{name: t.numpy() for name, t in d.items()}``.
 
     Arguments as in ``state_dict``. Raises ArgumentError that lists what is missing, unexpected or of another
@@ -115,21 +151,34 @@ def load_state_dict(
     entries are passed over.
     """
     entries = _entries(model, input_shape, names or {})
-    given = {name: np.asarray(value) for name, value in values.items() if not name.endswith(_COUNTER)}
+    given = {
+        name: np.asarray(value)
+        for name, value in values.items()
+        if not name.endswith(_COUNTER)
+    }
     wanted = {entry.name: entry for entry in entries}
     missing = [entry for entry in entries if strict and entry.name not in given]
     unexpected = [name for name in given if strict and name not in wanted]
-    wrong = [entry for entry in entries if entry.name in given and given[entry.name].shape != entry.shape]
+    wrong = [
+        entry
+        for entry in entries
+        if entry.name in given and given[entry.name].shape != entry.shape
+    ]
     lines = [f"missing     {entry.name} {show(entry.shape)}" for entry in missing]
     lines += [f"unexpected  {name} {show(given[name].shape)}" for name in unexpected]
-    lines += [f"shape       {entry.name}: the model asks for {show(entry.shape)}, given {show(given[entry.name].shape)}"
-              for entry in wrong]  # fmt: skip
+    lines += [
+        f"shape       {entry.name}: the model asks for {show(entry.shape)}, given {show(given[entry.name].shape)}"
+        for entry in wrong
+    ]
     if lines:
         raise ArgumentError(
-            f"PyTorch weights for {type(model).__name__}", expected=f"{len(entries)} entries that fit",
+            f"PyTorch weights for {type(model).__name__}",
+            expected=f"{len(entries)} entries that fit",
             got=f"{len(missing)} missing, {len(unexpected)} unexpected, {len(wrong)} of another shape",
-            hint="\n  ".join([*lines, "Other names go into names={our name: PyTorch's name}."]),
-        )  # fmt: skip
+            hint="\n  ".join(
+                [*lines, "Other names go into names={our name: PyTorch's name}."]
+            ),
+        )
     for entry in entries:
         if entry.name in given:
             value = entry.from_torch(given[entry.name])
@@ -137,29 +186,48 @@ def load_state_dict(
 
 
 def save_weights(
-    model: nn.Module, path: str | Path, *, input_shape: Sequence[int] | None = None,
+    model: nn.Module,
+    path: str | Path,
+    *,
+    input_shape: Sequence[int] | None = None,
     names: Mapping[str, str] | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """Write a safetensors file that ``torch_model.load_state_dict(safetensors.torch.load_file(path))`` takes.
 
     Arguments and errors as in ``state_dict``; the file is replaced as a whole.
     """
     target = Path(path)
-    write_atomically(target, save(state_dict(model, input_shape=input_shape, names=names), metadata={"format": "pt"}))
+    write_atomically(
+        target,
+        save(
+            state_dict(model, input_shape=input_shape, names=names),
+            metadata={"format": "pt"},
+        ),
+    )
     return target
 
 
 @checks_flags
 def load_weights(
-    model: nn.Module, path: str | Path, *, input_shape: Sequence[int] | None = None,
-    names: Mapping[str, str] | None = None, strict: bool = True,
-) -> None:  # fmt: skip
+    model: nn.Module,
+    path: str | Path,
+    *,
+    input_shape: Sequence[int] | None = None,
+    names: Mapping[str, str] | None = None,
+    strict: bool = True,
+) -> None:
     """Give a model the weights of a file that ``safetensors.torch.save_file(torch_model.state_dict(), path)`` wrote.
 
     Half precision becomes the model's element type. Arguments and errors as in ``load_state_dict``, and
     CheckpointError for a file that is missing, damaged or no safetensors file.
     """
-    load_state_dict(model, read_safetensors(path), input_shape=input_shape, names=names, strict=strict)
+    load_state_dict(
+        model,
+        read_safetensors(path),
+        input_shape=input_shape,
+        names=names,
+        strict=strict,
+    )
 
 
 def read_safetensors(path: str | Path) -> dict[str, Array]:
@@ -169,18 +237,30 @@ def read_safetensors(path: str | Path) -> dict[str, Array]:
         held = deserialize(Path(path).read_bytes())  # type: ignore[no-untyped-call]  # safetensors declares none
     except SafetensorError as error:
         hint = "Files of torch.save are programs and are not read: write it with safetensors.torch.save_file."
-        raise CheckpointError(where, expected="a whole safetensors file", got=str(error), hint=hint) from error
+        raise CheckpointError(
+            where, expected="a whole safetensors file", got=str(error), hint=hint
+        ) from error
     except OSError as error:
-        raise CheckpointError(where, expected="a file that can be read", got=str(error)) from error
+        raise CheckpointError(
+            where, expected="a file that can be read", got=str(error)
+        ) from error
     arrays = {}
     for name, entry in held:
         if entry["dtype"] == "BF16":  # the upper half of a float32
-            wide = np.frombuffer(entry["data"], "<u2").astype(np.uint32) << np.uint32(16)
+            wide = np.frombuffer(entry["data"], "<u2").astype(np.uint32) << np.uint32(
+                16
+            )
             arrays[name] = wide.view(np.float32).reshape(entry["shape"])
         elif entry["dtype"] in _KINDS:
-            arrays[name] = np.frombuffer(entry["data"], _KINDS[entry["dtype"]]).reshape(entry["shape"])
+            arrays[name] = np.frombuffer(entry["data"], _KINDS[entry["dtype"]]).reshape(
+                entry["shape"]
+            )
         else:
-            raise CheckpointError(f"{name} in {path}", expected=f"one of {', '.join(_KINDS)}", got=entry["dtype"])
+            raise CheckpointError(
+                f"{name} in {path}",
+                expected=f"one of {', '.join(_KINDS)}",
+                got=entry["dtype"],
+            )
     return arrays
 
 
@@ -191,7 +271,9 @@ def _same(array: Array) -> Array:
     return array
 
 
-def _entries(model: nn.Module, input_shape: Sequence[int] | None, names: Mapping[str, str]) -> list[_Entry]:
+def _entries(
+    model: nn.Module, input_shape: Sequence[int] | None, names: Mapping[str, str]
+) -> list[_Entry]:
     """Return every parameter and running statistic of a model, each once."""
     layouts = Layouts(model, input_shape)
     unused = set(names)
@@ -199,7 +281,9 @@ def _entries(model: nn.Module, input_shape: Sequence[int] | None, names: Mapping
     entries = []
     for path, theirs, module in _walk(model, "", names.get("", ""), names):
         unused.discard(path)
-        table = next((table for kind, table in _TENSORS if isinstance(module, kind)), {})
+        table = next(
+            (table for kind, table in _TENSORS if isinstance(module, kind)), {}
+        )
         kept = dict(module.named_tensors())
         for name, item in module.own_tensors():
             if name not in kept or id(item) in seen:
@@ -207,22 +291,35 @@ def _entries(model: nn.Module, input_shape: Sequence[int] | None, names: Mapping
             seen.add(id(item))
             ours = f"{path}.{name}" if path else name
             unused.discard(ours)
-            called = names.get(ours) or (f"{theirs}.{table.get(name, name)}" if theirs else table.get(name, name))
+            called = names.get(ours) or (
+                f"{theirs}.{table.get(name, name)}" if theirs else table.get(name, name)
+            )
             entries.append(_Entry(called, item, *_ways(module, name, item, layouts)))
     if unused:
         known = ", ".join(path for path, _ in model.named_modules() if path)
-        raise ArgumentError("names", expected=f"modules of the model ({known})", got=", ".join(sorted(unused)))
+        raise ArgumentError(
+            "names",
+            expected=f"modules of the model ({known})",
+            got=", ".join(sorted(unused)),
+        )
     return entries
 
 
-def _walk(module: nn.Module, path: str, theirs: str, names: Mapping[str, str]) -> Iterator[tuple[str, str, nn.Module]]:
+def _walk(
+    module: nn.Module, path: str, theirs: str, names: Mapping[str, str]
+) -> Iterator[tuple[str, str, nn.Module]]:
     """Yield (our path, PyTorch's path, module) of a module and all below it."""
     yield path, theirs, module
     renamed = _CHILDREN.get(type(module), {})
     for name, child in module.named_children():
         below = f"{path}.{name}" if path else name
         usual = renamed.get(name, name)
-        yield from _walk(child, below, names.get(below, f"{theirs}.{usual}" if theirs else usual), names)
+        yield from _walk(
+            child,
+            below,
+            names.get(below, f"{theirs}.{usual}" if theirs else usual),
+            names,
+        )
 
 
 def _ways(
@@ -233,18 +330,22 @@ def _ways(
         return lambda a: np.moveaxis(a, -1, 1), lambda a: np.moveaxis(a, 1, -1)
     if isinstance(module, nn.LayerNorm) and item.ndim > 1 and layouts.is_image(module):
         return lambda a: np.moveaxis(a, -1, 0), lambda a: np.moveaxis(a, 0, -1)
-    by_feature = (isinstance(module, (nn.Linear, nn.Maxout)) and name == "weight") or isinstance(
-        module, (nn.BatchNorm, nn.LayerNorm, nn.PReLU)
-    )
+    by_feature = (
+        isinstance(module, (nn.Linear, nn.Maxout)) and name == "weight"
+    ) or isinstance(module, (nn.BatchNorm, nn.LayerNorm, nn.PReLU))
     flat = layouts.flattened(module)
     if flat is None or not by_feature or item.shape[-1] != int(np.prod(flat)):
         return _same, _same
     *sizes, channels = flat
 
     def to_torch(array: Array) -> Array:
-        return np.moveaxis(array.reshape(*array.shape[:-1], *sizes, channels), -1, array.ndim - 1).reshape(array.shape)
+        return np.moveaxis(
+            array.reshape(*array.shape[:-1], *sizes, channels), -1, array.ndim - 1
+        ).reshape(array.shape)
 
     def from_torch(array: Array) -> Array:
-        return np.moveaxis(array.reshape(*array.shape[:-1], channels, *sizes), array.ndim - 1, -1).reshape(array.shape)
+        return np.moveaxis(
+            array.reshape(*array.shape[:-1], channels, *sizes), array.ndim - 1, -1
+        ).reshape(array.shape)
 
     return to_torch, from_torch

@@ -27,7 +27,11 @@ from deltarule.learners.least_squares import ElasticNet, Lasso, LinearRegression
 from deltarule.learners.likelihood import maximum_likelihood
 from deltarule.learners.margin import LinearSVM, SoftmaxRegression
 from deltarule.learners.neighbors import KNNClassifier, KNNRegressor
-from deltarule.learners.network_classifier import CNNClassifier, MLPClassifier, NetworkClassifier
+from deltarule.learners.network_classifier import (
+    CNNClassifier,
+    MLPClassifier,
+    NetworkClassifier,
+)
 from deltarule.learners.network_regressor import MLPRegressor, NetworkRegressor
 from deltarule.learners.network_search import NetworkSearchCV
 from deltarule.learners.parametric_umap import ParametricUMAP
@@ -50,12 +54,56 @@ from deltarule.learners.tsne import TSNE
 from deltarule.learners.umap import UMAP
 
 __all__ = [
-    "PCA", "TSNE", "UMAP", "Adaline", "AutoencoderTransformer", "BaggingClassifier", "BaggingRegressor",
-    "BernoulliNaiveBayes", "CNNClassifier", "Curve", "ElasticNet", "ErrorCorrelation", "FastICA", "GaussianClassifier",
-    "GaussianNaiveBayes", "KNNClassifier", "KNNRegressor", "Lasso", "Leak", "LinearRegression", "LinearSVM",
-    "LogisticRegression", "MLPClassifier", "MLPRegressor", "MultinomialNaiveBayes", "NetworkClassifier",
-    "NetworkRegressor", "NetworkSearchCV", "ParametricUMAP", "Perceptron", "Ridge", "RunningStatistics", "Snapshots",
-    "SoftmaxRegression", "average_proba", "bootstrap", "conditional", "error_correlation", "find_leaks",
-    "fit_together", "learning_curve", "majority", "marginal", "maximum_likelihood", "oversampled", "posterior",
-    "revealing_features", "shared_groups", "shared_rows", "smote", "undersampled", "validation_curve",
-]  # fmt: skip
+    "PCA",
+    "TSNE",
+    "UMAP",
+    "Adaline",
+    "AutoencoderTransformer",
+    "BaggingClassifier",
+    "BaggingRegressor",
+    "BernoulliNaiveBayes",
+    "CNNClassifier",
+    "Curve",
+    "ElasticNet",
+    "ErrorCorrelation",
+    "FastICA",
+    "GaussianClassifier",
+    "GaussianNaiveBayes",
+    "KNNClassifier",
+    "KNNRegressor",
+    "Lasso",
+    "Leak",
+    "LinearRegression",
+    "LinearSVM",
+    "LogisticRegression",
+    "MLPClassifier",
+    "MLPRegressor",
+    "MultinomialNaiveBayes",
+    "NetworkClassifier",
+    "NetworkRegressor",
+    "NetworkSearchCV",
+    "ParametricUMAP",
+    "Perceptron",
+    "Ridge",
+    "RunningStatistics",
+    "Snapshots",
+    "SoftmaxRegression",
+    "average_proba",
+    "bootstrap",
+    "conditional",
+    "error_correlation",
+    "find_leaks",
+    "fit_together",
+    "learning_curve",
+    "majority",
+    "marginal",
+    "maximum_likelihood",
+    "oversampled",
+    "posterior",
+    "revealing_features",
+    "shared_groups",
+    "shared_rows",
+    "smote",
+    "undersampled",
+    "validation_curve",
+]

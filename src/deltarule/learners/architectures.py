@@ -13,15 +13,25 @@ from deltarule.errors import ArgumentError
 from deltarule.learners.base import at_least, whole
 
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
-    "elu": nn.ELU, "gelu": nn.GELU, "identity": nn.Identity, "leaky_relu": nn.LeakyReLU, "relu": nn.ReLU,
-    "selu": nn.SELU, "sigmoid": nn.Sigmoid, "silu": nn.SiLU, "softplus": nn.Softplus, "tanh": nn.Tanh,
-}  # fmt: skip
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "identity": nn.Identity,
+    "leaky_relu": nn.LeakyReLU,
+    "relu": nn.ReLU,
+    "selu": nn.SELU,
+    "sigmoid": nn.Sigmoid,
+    "silu": nn.SiLU,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+}
 
 
 def whole_numbers(where: str, values: Any) -> tuple[int, ...]:
     """Return sizes (a number stands for one of them); raises ArgumentError unless all are whole and ≥ 1."""
     sizes = tuple(values) if isinstance(values, (tuple, list)) else (values,)
-    if not all(isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes):
+    if not all(
+        isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes
+    ):
         raise ArgumentError(where, expected="whole numbers ≥ 1", got=repr(values))
     return sizes
 
@@ -35,36 +45,61 @@ def _whole_number(where: str, value: Any) -> int:
 def activation(where: str, name: str) -> nn.Module:
     """Return the activation of a name."""
     if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise ArgumentError(f"{where} activation", expected=f"one of {', '.join(ACTIVATIONS)}", got=repr(name))
+        raise ArgumentError(
+            f"{where} activation",
+            expected=f"one of {', '.join(ACTIVATIONS)}",
+            got=repr(name),
+        )
     return ACTIVATIONS[name]()
 
 
 def _normalised(where: str, batch_norm: bool, size: int) -> list[nn.Module]:
     if not isinstance(batch_norm, (bool, np.bool_)):
-        raise ArgumentError(f"{where} batch_norm", expected="True or False", got=repr(batch_norm))
+        raise ArgumentError(
+            f"{where} batch_norm", expected="True or False", got=repr(batch_norm)
+        )
     return [nn.BatchNorm(size)] if batch_norm else []
 
 
 def _dropped(where: str, drop_probability: float) -> list[nn.Module]:
     if not at_least(0)(drop_probability) or drop_probability >= 1:
-        raise ArgumentError(f"{where} dropout", expected="a probability in [0, 1)", got=repr(drop_probability))
+        raise ArgumentError(
+            f"{where} dropout",
+            expected="a probability in [0, 1)",
+            got=repr(drop_probability),
+        )
     return [nn.Dropout(drop_probability)] if drop_probability else []
 
 
 def dense_layers(
-    where: str, n_inputs: int, sizes: Sequence[int], name: str, dropout: float = 0.0, batch_norm: bool = False
+    where: str,
+    n_inputs: int,
+    sizes: Sequence[int],
+    name: str,
+    dropout: float = 0.0,
+    batch_norm: bool = False,
 ) -> list[nn.Module]:
     """Return hidden layers: Linear, BatchNorm if wanted, activation, Dropout if wanted, for every size."""
     layers: list[nn.Module] = []
     for size in whole_numbers(f"{where} hidden_sizes", sizes):
-        layers += [nn.Linear(n_inputs, size), *_normalised(where, batch_norm, size), activation(where, name)]
+        layers += [
+            nn.Linear(n_inputs, size),
+            *_normalised(where, batch_norm, size),
+            activation(where, name),
+        ]
         layers += _dropped(where, dropout)
         n_inputs = size
     return layers
 
 
 def perceptron(
-    where: str, n_inputs: int, sizes: Sequence[int], n_outputs: int, name: str, dropout: float, batch_norm: bool
+    where: str,
+    n_inputs: int,
+    sizes: Sequence[int],
+    n_outputs: int,
+    name: str,
+    dropout: float,
+    batch_norm: bool,
 ) -> nn.Sequential:
     """Return hidden layers and a linear output: a multilayer perceptron."""
     widths = whole_numbers(f"{where} hidden_sizes", sizes)
@@ -83,16 +118,31 @@ def image_shape(n_features: int) -> tuple[int, int, int]:
 
 
 def convolutional(
-    where: str, shape: Sequence[int], channels: Sequence[int], kernel_size: int, pool: int, sizes: Sequence[int],
-    n_outputs: int, name: str, dropout: float, batch_norm: bool,
-) -> nn.Sequential:  # fmt: skip
+    where: str,
+    shape: Sequence[int],
+    channels: Sequence[int],
+    kernel_size: int,
+    pool: int,
+    sizes: Sequence[int],
+    n_outputs: int,
+    name: str,
+    dropout: float,
+    batch_norm: bool,
+) -> nn.Sequential:
     """Return blocks of convolution (size kept), activation and max pooling, then a multilayer perceptron.
 
     Pooling passes over an axis that is shorter than its window.
     """
-    kernel, window = _whole_number(f"{where} kernel_size", kernel_size), _whole_number(f"{where} pool", pool)
+    kernel, window = (
+        _whole_number(f"{where} kernel_size", kernel_size),
+        _whole_number(f"{where} pool", pool),
+    )
     if kernel % 2 == 0:
-        raise ArgumentError(f"{where} kernel_size", expected="an odd number, which keeps the size", got=repr(kernel))
+        raise ArgumentError(
+            f"{where} kernel_size",
+            expected="an odd number, which keeps the size",
+            got=repr(kernel),
+        )
     height, width, depth = shape
     layers: list[nn.Module] = []
     for size in whole_numbers(f"{where} channels", channels):

@@ -32,7 +32,11 @@ class _Penalised(nn.Module):
 
 
 @final
-class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):  # type: ignore[misc]  # scikit-learn has no types
+class AutoencoderTransformer(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # scikit-learn has no types
+    TransformerMixin,  # type: ignore[misc]  # scikit-learn has no types
+    Network,
+):
     """z = encoder(x) with decoder(z) ≈ x: arg min L(decoder(encoder(x)), x) + Ω(z) (AE-01, AE-06).
 
     ``hidden_sizes`` are the layers between input and code (mirrored in the decoder); without any the autoencoder
@@ -49,15 +53,35 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     """
 
     def __init__(
-        self, n_components: int = 2, *, hidden_sizes: int | Sequence[int] = (64,), activation: str = "relu",
-        sparsity: float = 0.0, corruption: float = 0.0, batch_norm: bool = False, alpha: float = 0.0,
-        loss: Any = "mean_squared_error", optimizer: Any = "adam", learning_rate: float | None = 1e-3,
-        epochs: int = 100, batch_size: int = 64, shuffle: bool = True, metrics: Sequence[Any] = (),
-        regularizers: Sequence[Any] = (), callbacks: Sequence[Any] = (), early_stopping: bool = False,
-        validation_fraction: float = 0.1, monitor: str = "val_loss", patience: int = 10, warm_start: bool = False,
-        random_state: Any = None, dtype: str = "auto", device: str = "cpu", threads: int | None = None,
+        self,
+        n_components: int = 2,
+        *,
+        hidden_sizes: int | Sequence[int] = (64,),
+        activation: str = "relu",
+        sparsity: float = 0.0,
+        corruption: float = 0.0,
+        batch_norm: bool = False,
+        alpha: float = 0.0,
+        loss: Any = "mean_squared_error",
+        optimizer: Any = "adam",
+        learning_rate: float | None = 1e-3,
+        epochs: int = 100,
+        batch_size: int = 64,
+        shuffle: bool = True,
+        metrics: Sequence[Any] = (),
+        regularizers: Sequence[Any] = (),
+        callbacks: Sequence[Any] = (),
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        warm_start: bool = False,
+        random_state: Any = None,
+        dtype: str = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
         verbose: int = 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store(locals())
 
     n_components: int
@@ -66,23 +90,48 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     sparsity: float
     corruption: float
     batch_norm: bool
-    _form = ("n_components", "hidden_sizes", "activation", "sparsity", "corruption", "batch_norm")
+    _form = (
+        "n_components",
+        "hidden_sizes",
+        "activation",
+        "sparsity",
+        "corruption",
+        "batch_norm",
+    )
 
     def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         where = "AutoencoderTransformer"
         sizes = architectures.whole_numbers(f"{where} hidden_sizes", self.hidden_sizes)
         require(self, "sparsity", at_least(0), "a number ≥ 0")
-        require(self, "corruption", lambda share: at_least(0)(share) and share < 1, "a probability in [0, 1)")
+        require(
+            self,
+            "corruption",
+            lambda share: at_least(0)(share) and share < 1,
+            "a probability in [0, 1)",
+        )
         k = require(self, "n_components", whole(1), "a whole number ≥ 1")
         noise = [MaskingCorruption(self.corruption)] if self.corruption else []
-        inner = architectures.dense_layers(where, shape[0], sizes, self.activation, 0.0, self.batch_norm)
-        outer = architectures.dense_layers(where, k, sizes[::-1], self.activation, 0.0, self.batch_norm)
+        inner = architectures.dense_layers(
+            where, shape[0], sizes, self.activation, 0.0, self.batch_norm
+        )
+        outer = architectures.dense_layers(
+            where, k, sizes[::-1], self.activation, 0.0, self.batch_norm
+        )
         penalty = [_Penalised(self.sparsity)] if self.sparsity else []
-        encoder = nn.Sequential(*noise, *inner, nn.Linear((shape[0], *sizes)[-1], k), *penalty)
+        encoder = nn.Sequential(
+            *noise, *inner, nn.Linear((shape[0], *sizes)[-1], k), *penalty
+        )
         decoder = nn.Sequential(*outer, nn.Linear((k, *sizes[::-1])[-1], n_outputs))
         return nn.Sequential(encoder=encoder, decoder=decoder)
 
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        validation_data: Any = None,
+    ) -> Self:
         """Learn to reproduce X; ``validation_data`` is further X, measured after every epoch.
 
         A weight of 2 counts as an example twice in the loss; penalties (Ω, ``alpha``) have no weights.
@@ -92,8 +141,14 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         x = self._dense(X, reset=not goes_on)
         weights = weights_for(x, x, sample_weight)
         seed = self._prepare(x, x.shape[1], fresh=not goes_on)
-        held = None if validation_data is None else (self._dense(validation_data, reset=False),) * 2
-        return self._execute(self._job(x, x, chosen_loss(self.loss), relative(weights), seed, held))
+        held = (
+            None
+            if validation_data is None
+            else (self._dense(validation_data, reset=False),) * 2
+        )
+        return self._execute(
+            self._job(x, x, chosen_loss(self.loss), relative(weights), seed, held)
+        )
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Make one pass over a chunk, with the optimiser's state of the chunk before; weights count as they are."""
@@ -116,7 +171,9 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     def inverse_transform(self, X: Any) -> Array:
         """Return decoder(z) for codes."""
         check_is_fitted(self, "network_")
-        codes = np.asarray(X, dtype=self.network_.parameters(include_frozen=True)[0].dtype.name)
+        codes = np.asarray(
+            X, dtype=self.network_.parameters(include_frozen=True)[0].dtype.name
+        )
         return self._outputs(codes, self.network_["decoder"])  # type: ignore[index]  # a Sequential
 
     @property

@@ -18,7 +18,11 @@ from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
 
 from deltarule.backends.base import Executable
 from deltarule.errors import ArgumentError, DataError, ShapeError
@@ -33,7 +37,14 @@ Array = npt.NDArray[Any]
 
 
 def checked_fit(
-    learner: Any, x: Any, y: Any, *, sparse: bool = False, reset: bool = True, dtype: Any = np.float64, **options: Any
+    learner: Any,
+    x: Any,
+    y: Any,
+    *,
+    sparse: bool = False,
+    reset: bool = True,
+    dtype: Any = np.float64,
+    **options: Any,
 ) -> tuple[Array, Array]:
     """Return (X, y) of agreeing length, X in float64 (or ``dtype``); raises scikit-learn's errors for anything else.
 
@@ -64,15 +75,27 @@ def checked_predict(learner: Any, x: Any, *, sparse: bool = False) -> Any:
     if is_plain(learner, x, (np.float64,)):
         return x
     accept: Any = ["csr"] if sparse else False
-    return validate_data(learner, x, dtype=np.float64, accept_sparse=accept, reset=False)
+    return validate_data(
+        learner, x, dtype=np.float64, accept_sparse=accept, reset=False
+    )
 
 
 def is_plain(learner: Any, x: Any, kinds: tuple[type, ...]) -> bool:
     """Whether scikit-learn's checks would hand X back as it is, which is seen here in a tenth of the time."""
-    if type(x) is not np.ndarray or x.ndim != 2 or x.dtype.type not in kinds or not x.dtype.isnative or not len(x):
+    if (
+        type(x) is not np.ndarray
+        or x.ndim != 2
+        or x.dtype.type not in kinds
+        or not x.dtype.isnative
+        or not len(x)
+    ):
         return False
     known = vars(learner)
-    fits = x.shape[1] == known.get("n_features_in_") and x.shape[1] > 0 and "feature_names_in_" not in known
+    fits = (
+        x.shape[1] == known.get("n_features_in_")
+        and x.shape[1] > 0
+        and "feature_names_in_" not in known
+    )
     return fits and bool(np.isfinite(x).all())
 
 
@@ -94,24 +117,34 @@ def encode_classes(learner: Any, y: Array) -> npt.NDArray[np.int64]:
     check_labels(learner, y)
     learner.classes_ = np.unique(y)
     if len(learner.classes_) < 2:
-        raise ValueError(f"{type(learner).__name__} needs at least two classes, got 1 class: {learner.classes_[0]!r}.")
+        raise ValueError(
+            f"{type(learner).__name__} needs at least two classes, got 1 class: {learner.classes_[0]!r}."
+        )
     if len(learner.classes_) == 2:
         return np.asarray(y == learner.classes_[1], np.int64)
     return np.asarray(np.searchsorted(learner.classes_, y), np.int64)
 
 
-def encode_part(learner: Any, y: Array, classes: Any, first: bool) -> npt.NDArray[np.int64]:
+def encode_part(
+    learner: Any, y: Array, classes: Any, first: bool
+) -> npt.NDArray[np.int64]:
     """Return labels of a chunk for ``partial_fit``; the first chunk comes with all ``classes``."""
     check_labels(learner, y)
     if first:
         if classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         encode_classes(learner, np.asarray(classes))
-    elif classes is not None and not np.array_equal(np.unique(classes), learner.classes_):
-        raise ValueError(f"classes={classes!r} is not the same as on the last call to partial_fit: {learner.classes_}")
+    elif classes is not None and not np.array_equal(
+        np.unique(classes), learner.classes_
+    ):
+        raise ValueError(
+            f"classes={classes!r} is not the same as on the last call to partial_fit: {learner.classes_}"
+        )
     unknown = np.setdiff1d(y, learner.classes_)
     if len(unknown):
-        raise ValueError(f"y has the classes {unknown}, which are not among {learner.classes_}")
+        raise ValueError(
+            f"y has the classes {unknown}, which are not among {learner.classes_}"
+        )
     return np.asarray(np.searchsorted(learner.classes_, y), np.int64)
 
 
@@ -120,10 +153,18 @@ def check_class_weight(given: Any) -> None:
     if given is None or (isinstance(given, str) and given == "balanced"):
         return
     if not isinstance(given, Mapping):
-        raise ArgumentError("class_weight", expected="None, 'balanced' or {class: weight}", got=repr(given))
-    wrong = {label: weight for label, weight in given.items() if not at_least(0)(weight)}
+        raise ArgumentError(
+            "class_weight",
+            expected="None, 'balanced' or {class: weight}",
+            got=repr(given),
+        )
+    wrong = {
+        label: weight for label, weight in given.items() if not at_least(0)(weight)
+    }
     if wrong:
-        raise ArgumentError("class_weight", expected="finite weights ≥ 0", got=repr(wrong))
+        raise ArgumentError(
+            "class_weight", expected="finite weights ≥ 0", got=repr(wrong)
+        )
 
 
 def class_factors(learner: Any, labels: Array) -> Array:
@@ -133,13 +174,23 @@ def class_factors(learner: Any, labels: Array) -> Array:
     if given is None:
         return np.ones(len(labels))
     if isinstance(given, str):
-        raise ValueError(f"class_weight={given!r} needs all data at once: hand over sample_weight to partial_fit")
-    return np.array([given.get(c, 1.0) for c in learner.classes_.tolist()], np.float64)[labels]
+        raise ValueError(
+            f"class_weight={given!r} needs all data at once: hand over sample_weight to partial_fit"
+        )
+    return np.array([given.get(c, 1.0) for c in learner.classes_.tolist()], np.float64)[
+        labels
+    ]
 
 
-def weights_for(x: Array, y: Array, sample_weight: Any, class_weight: Any = None) -> Array:
+def weights_for(
+    x: Array, y: Array, sample_weight: Any, class_weight: Any = None
+) -> Array:
     """Return one weight an example: sample weights times class weights."""
-    weights = np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True))
+    weights = np.asarray(
+        _check_sample_weight(
+            sample_weight, x, dtype=np.float64, ensure_non_negative=True
+        )
+    )
     check_class_weight(class_weight)
     if class_weight is not None:
         weights = weights * compute_sample_weight(class_weight, y)
@@ -153,7 +204,9 @@ def with_bias(x: Array) -> Array:
     return np.concatenate([x, np.ones((len(x), 1))], axis=1)
 
 
-def require(learner: Any, name: str, holds: Callable[[Any], bool], expected: str) -> Any:
+def require(
+    learner: Any, name: str, holds: Callable[[Any], bool], expected: str
+) -> Any:
     """Return a hyperparameter, or raise ArgumentError with what was expected."""
     value = getattr(learner, name)
     try:
@@ -161,22 +214,35 @@ def require(learner: Any, name: str, holds: Callable[[Any], bool], expected: str
     except TypeError:
         fits = False
     if not fits:
-        raise ArgumentError(f"{type(learner).__name__} {name}", expected=expected, got=repr(value))
+        raise ArgumentError(
+            f"{type(learner).__name__} {name}", expected=expected, got=repr(value)
+        )
     return value
 
 
 def switch(learner: Any, name: str) -> None:
     """Raise ArgumentError for a hyperparameter that is neither True nor False."""
-    require(learner, name, lambda value: isinstance(value, bool | np.bool_), "True or False")
+    require(
+        learner, name, lambda value: isinstance(value, bool | np.bool_), "True or False"
+    )
 
 
 def share(learner: Any, name: str) -> None:
     """Raise ArgumentError for a hyperparameter outside [0, 1]."""
-    require(learner, name, lambda value: _is_number(value) and 0 <= value <= 1, "a number in [0, 1]")
+    require(
+        learner,
+        name,
+        lambda value: _is_number(value) and 0 <= value <= 1,
+        "a number in [0, 1]",
+    )
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    return (
+        isinstance(value, numbers.Real)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
 
 
 def at_least(limit: float) -> Callable[[Any], bool]:
@@ -191,7 +257,11 @@ def above(limit: float) -> Callable[[Any], bool]:
 
 def whole(limit: int) -> Callable[[Any], bool]:
     """Return the test "a whole number ≥ limit"."""
-    return lambda value: _is_number(value) and isinstance(value, numbers.Integral) and int(value) >= limit
+    return lambda value: (
+        _is_number(value)
+        and isinstance(value, numbers.Integral)
+        and int(value) >= limit
+    )
 
 
 def seed(random_state: Any) -> int:
@@ -214,7 +284,11 @@ def coded(learner: Any, x: Any, n: int) -> Array:
     """Return codes (N, n) for ``inverse_transform``; raises ShapeError for others."""
     codes = np.asarray(x)
     if codes.ndim != 2 or codes.shape[1] != n:
-        raise ShapeError(f"{type(learner).__name__}.inverse_transform", expected=f"(N, {n})", got=str(codes.shape))
+        raise ShapeError(
+            f"{type(learner).__name__}.inverse_transform",
+            expected=f"(N, {n})",
+            got=str(codes.shape),
+        )
     return codes
 
 
@@ -233,9 +307,13 @@ def applied(function: Callable[[Tensor], Tensor], scores: Array) -> Array:
 
 
 @functools.lru_cache(maxsize=64)
-def _program(function: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: str) -> Executable:
+def _program(
+    function: Callable[[Tensor], Tensor], shape: tuple[int, ...], dtype: str
+) -> Executable:
     scores = symbol("scores", shape, dtype)
-    return backend("reference").compile(Program((scores.node,), tuple(simplify([function(scores).node]))))
+    return backend("reference").compile(
+        Program((scores.node,), tuple(simplify([function(scores).node])))
+    )
 
 
 @functools.lru_cache(maxsize=32)

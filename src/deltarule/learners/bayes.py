@@ -52,7 +52,9 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self._begin(x.shape[1])
         return self._add(x, labels, weights_for(x, targets, sample_weight))
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Add a chunk: the estimates are those of all chunks together. The first call needs all ``classes``."""
         first = not hasattr(self, "classes_")
         x, targets = checked_fit(self, X, y, sparse=self._sparse, reset=first)
@@ -77,7 +79,9 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         self._check(x)
         for start in range(0, len(x), _ROWS):
             self._whole.update_many(x[start : start + _ROWS])
-        self.class_count_ = self.class_count_ + np.bincount(labels, weights, len(self.classes_))
+        self.class_count_ = self.class_count_ + np.bincount(
+            labels, weights, len(self.classes_)
+        )
         for c, counted in enumerate(self._counts):
             rows = (labels == c) & (weights > 0)
             if rows.any():
@@ -91,7 +95,9 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         name = self._prior_name
         given = getattr(self, name)
         if given is not None:
-            return _checked_priors(f"{type(self).__name__} {name}", given, len(self.classes_))
+            return _checked_priors(
+                f"{type(self).__name__} {name}", given, len(self.classes_)
+            )
         if not getattr(self, "fit_prior", True):
             return np.full(len(self.classes_), 1 / len(self.classes_))
         return np.asarray(self.class_count_ / self.class_count_.sum())
@@ -141,7 +147,11 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         """Draw classes from the prior and examples from their likelihood (PR-17)."""
         check_is_fitted(self, "classes_")
         if not whole(0)(n):
-            raise ArgumentError(f"{type(self).__name__}.sample n", expected="a whole number ≥ 0", got=repr(n))
+            raise ArgumentError(
+                f"{type(self).__name__}.sample n",
+                expected="a whole number ≥ 0",
+                got=repr(n),
+            )
         generator = np.random.default_rng(random_state)
         labels = generator.choice(len(self.classes_), size=n, p=self.class_prior_)
         rows = np.empty((n, self.n_features_in_))
@@ -157,9 +167,17 @@ def _checked_priors(where: str, given: Any, n: int) -> Array:
         priors = np.array(given, np.float64)
     except (TypeError, ValueError):
         priors = np.empty(0)
-    fits = priors.shape == (n,) and bool((priors >= 0).all()) and abs(float(priors.sum()) - 1) <= 1e-6
+    fits = (
+        priors.shape == (n,)
+        and bool((priors >= 0).all())
+        and abs(float(priors.sum()) - 1) <= 1e-6
+    )
     if not fits:
-        raise ArgumentError(where, expected=f"{n} probabilities ≥ 0 with the sum 1, one a class", got=repr(given))
+        raise ArgumentError(
+            where,
+            expected=f"{n} probabilities ≥ 0 with the sum 1, one a class",
+            got=repr(given),
+        )
     return priors
 
 
@@ -186,14 +204,20 @@ class GaussianNaiveBayes(_Generative):
 
     def _estimate(self) -> None:
         self.theta_ = np.stack([counted.mean for counted in self._counts])
-        variances = np.stack([counted.scatter / (counted.weight or 1.0) for counted in self._counts])
-        self.var_ = variances + max(self.smoothing * float(self._whole.variance().max(initial=0.0)), 1e-300)
+        variances = np.stack(
+            [counted.scatter / (counted.weight or 1.0) for counted in self._counts]
+        )
+        self.var_ = variances + max(
+            self.smoothing * float(self._whole.variance().max(initial=0.0)), 1e-300
+        )
 
     def _log_likelihood(self, x: Array) -> Array:
         return normal_scores(x, self.theta_, self.var_)
 
     def _draw(self, label: int, n: int, generator: np.random.Generator) -> Array:
-        return generator.normal(self.theta_[label], np.sqrt(self.var_[label]), (n, self.n_features_in_))
+        return generator.normal(
+            self.theta_[label], np.sqrt(self.var_[label]), (n, self.n_features_in_)
+        )
 
 
 class _Counting(_Generative):
@@ -209,11 +233,19 @@ class _Counting(_Generative):
 
     def _add(self, x: Any, labels: Array, weights: Array) -> Self:
         self._check(x)
-        members = sparse.csr_matrix((weights, (labels, np.arange(len(labels)))), (len(self.classes_), len(labels)))
+        members = sparse.csr_matrix(
+            (weights, (labels, np.arange(len(labels)))),
+            (len(self.classes_), len(labels)),
+        )
         sums = members @ self._counted(x)
         self._sums = self._sums + (sums.toarray() if sparse.issparse(sums) else sums)
-        self._length, self._seen = self._length + float(x.sum()), self._seen + x.shape[0]
-        self.class_count_ = self.class_count_ + np.bincount(labels, weights, len(self.classes_))
+        self._length, self._seen = (
+            self._length + float(x.sum()),
+            self._seen + x.shape[0],
+        )
+        self.class_count_ = self.class_count_ + np.bincount(
+            labels, weights, len(self.classes_)
+        )
         self.class_prior_ = self._prior()
         self._estimate()
         return self
@@ -238,7 +270,9 @@ class MultinomialNaiveBayes(_Counting):
     sparse.
     """
 
-    def __init__(self, *, alpha: float = 1.0, fit_prior: bool = True, class_prior: Any = None) -> None:
+    def __init__(
+        self, *, alpha: float = 1.0, fit_prior: bool = True, class_prior: Any = None
+    ) -> None:
         self.alpha = alpha
         self.fit_prior = fit_prior
         self.class_prior = class_prior
@@ -246,11 +280,15 @@ class MultinomialNaiveBayes(_Counting):
     def _check(self, x: Any) -> None:
         require(self, "alpha", at_least(0), "a number ≥ 0")
         if (x.data if sparse.issparse(x) else x).min(initial=0.0) < 0:
-            raise ValueError("Negative values in data passed to MultinomialNaiveBayes: counts are ≥ 0.")
+            raise ValueError(
+                "Negative values in data passed to MultinomialNaiveBayes: counts are ≥ 0."
+            )
 
     def _estimate(self) -> None:
         smoothed = self._sums + max(self.alpha, 1e-10)
-        self.feature_log_prob_ = np.log(smoothed) - np.log(smoothed.sum(axis=1, keepdims=True))
+        self.feature_log_prob_ = np.log(smoothed) - np.log(
+            smoothed.sum(axis=1, keepdims=True)
+        )
         self.document_length_ = max(1, round(self._length / self._seen))
 
     def _log_likelihood(self, x: Array) -> Array:
@@ -258,7 +296,9 @@ class MultinomialNaiveBayes(_Counting):
 
     def _draw(self, label: int, n: int, generator: np.random.Generator) -> Array:
         probabilities = np.exp(self.feature_log_prob_[label])
-        return generator.multinomial(self.document_length_, probabilities / probabilities.sum(), size=n).astype(float)
+        return generator.multinomial(
+            self.document_length_, probabilities / probabilities.sum(), size=n
+        ).astype(float)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -276,7 +316,12 @@ class BernoulliNaiveBayes(_Counting):
     """
 
     def __init__(
-        self, *, alpha: float = 1.0, threshold: float = 0.0, fit_prior: bool = True, class_prior: Any = None
+        self,
+        *,
+        alpha: float = 1.0,
+        threshold: float = 0.0,
+        fit_prior: bool = True,
+        class_prior: Any = None,
     ) -> None:
         self.alpha = alpha
         self.threshold = threshold
@@ -289,11 +334,17 @@ class BernoulliNaiveBayes(_Counting):
         require(self, "threshold", at_least(-np.inf), "a number")
 
     def _counted(self, x: Any) -> Any:
-        return ((x > self.threshold) if self.threshold >= 0 else (x <= self.threshold)).astype(np.float64)
+        return (
+            (x > self.threshold) if self.threshold >= 0 else (x <= self.threshold)
+        ).astype(np.float64)
 
     def _estimate(self) -> None:
         alpha = max(self.alpha, 1e-10)
-        counts = self._sums if self.threshold >= 0 else self.class_count_[:, None] - self._sums
+        counts = (
+            self._sums
+            if self.threshold >= 0
+            else self.class_count_[:, None] - self._sums
+        )
         self.feature_prob_ = (counts + alpha) / (self.class_count_[:, None] + 2 * alpha)
 
     def _log_likelihood(self, x: Any) -> Array:
@@ -318,7 +369,13 @@ class GaussianClassifier(_Generative):
 
     _squared = True
 
-    def __init__(self, *, covariance: str = "own", regularization: float = 1e-6, priors: Any = None) -> None:
+    def __init__(
+        self,
+        *,
+        covariance: str = "own",
+        regularization: float = 1e-6,
+        priors: Any = None,
+    ) -> None:
         self.covariance = covariance
         self.regularization = regularization
         self.priors = priors
@@ -334,22 +391,42 @@ class GaussianClassifier(_Generative):
     def _estimate(self) -> None:
         self.means_ = np.stack([counted.mean for counted in self._counts])
         if self.covariance == "shared":
-            pooled = sum(counted.scatter for counted in self._counts) / sum(counted.weight for counted in self._counts)
+            pooled = sum(counted.scatter for counted in self._counts) / sum(
+                counted.weight for counted in self._counts
+            )
             covariances = [pooled] * len(self._counts)
         else:
-            covariances = [counted.scatter / (counted.weight or 1.0) for counted in self._counts]
+            covariances = [
+                counted.scatter / (counted.weight or 1.0) for counted in self._counts
+            ]
         r, n = self.regularization, len(self.means_[0])
         floor = 1e-12 * (float(self._whole.variance().max(initial=0.0)) or 1e-12)
-        self.covariances_ = np.stack([(1 - r) * c + (r * np.trace(c) / n + floor) * np.eye(n) for c in covariances])
+        self.covariances_ = np.stack(
+            [
+                (1 - r) * c + (r * np.trace(c) / n + floor) * np.eye(n)
+                for c in covariances
+            ]
+        )
 
     def _log_likelihood(self, x: Array) -> Array:
         columns = []
         for mean, covariance in zip(self.means_, self.covariances_, strict=True):
             lower = np.linalg.cholesky(covariance)
-            z = linalg.solve_triangular(lower, (x - mean).T, lower=True, overwrite_b=True, check_finite=False)
+            z = linalg.solve_triangular(
+                lower, (x - mean).T, lower=True, overwrite_b=True, check_finite=False
+            )
             log_det = 2 * np.log(np.diag(lower)).sum()
-            columns.append(-0.5 * (np.einsum("dn,dn->n", z, z) + log_det + x.shape[1] * np.log(2 * np.pi)))
+            columns.append(
+                -0.5
+                * (
+                    np.einsum("dn,dn->n", z, z)
+                    + log_det
+                    + x.shape[1] * np.log(2 * np.pi)
+                )
+            )
         return np.stack(columns, axis=1)
 
     def _draw(self, label: int, n: int, generator: np.random.Generator) -> Array:
-        return generator.multivariate_normal(self.means_[label], self.covariances_[label], size=n)
+        return generator.multivariate_normal(
+            self.means_[label], self.covariances_[label], size=n
+        )

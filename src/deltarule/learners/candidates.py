@@ -28,50 +28,77 @@ def candidates_of(learner: Any, grid: Any, candidates: Any) -> list[Settings]:
     """
     if candidates is not None:
         if grid is not None:
-            raise ArgumentError(_WHERE, expected="param_grid or candidates", got="both", hint=_WAY_OUT)
+            raise ArgumentError(
+                _WHERE, expected="param_grid or candidates", got="both", hint=_WAY_OUT
+            )
         return _complete(candidates)
     if grid is None:
         return [{}]
     if _settings(grid) and not any(
-        isinstance(value, (list, tuple, np.ndarray)) for part in grid for value in part.values()
+        isinstance(value, (list, tuple, np.ndarray))
+        for part in grid
+        for value in part.values()
     ):
         return _complete(grid, "param_grid")
-    for part in [grid] if isinstance(grid, Mapping) else grid if _settings(grid) else []:
+    for part in (
+        [grid] if isinstance(grid, Mapping) else grid if _settings(grid) else []
+    ):
         for name, values in part.items():
             _check_tuple(learner, name, values)
     try:
         found = list(ParameterGrid(grid))
     except (TypeError, ValueError) as error:
-        raise ArgumentError(f"{_WHERE} param_grid", got=str(error), hint=_WAY_OUT) from error
+        raise ArgumentError(
+            f"{_WHERE} param_grid", got=str(error), hint=_WAY_OUT
+        ) from error
     if not found:
-        raise ArgumentError(f"{_WHERE} param_grid", expected="at least one candidate", got=repr(grid), hint=_WAY_OUT)
+        raise ArgumentError(
+            f"{_WHERE} param_grid",
+            expected="at least one candidate",
+            got=repr(grid),
+            hint=_WAY_OUT,
+        )
     return found
 
 
 def _settings(given: Any) -> bool:
     """Return whether something is a list of dicts."""
-    return isinstance(given, Sequence) and bool(given) and all(isinstance(part, Mapping) for part in given)
+    return (
+        isinstance(given, Sequence)
+        and bool(given)
+        and all(isinstance(part, Mapping) for part in given)
+    )
 
 
 def _complete(given: Any, name: str = "candidates") -> list[Settings]:
-    found = given if isinstance(given, Mapping | str) or not hasattr(given, "__iter__") else list(given)
+    found = (
+        given
+        if isinstance(given, Mapping | str) or not hasattr(given, "__iter__")
+        else list(given)
+    )
     if not _settings(found):
         raise ArgumentError(
-            f"{_WHERE} {name}", expected="a list of at least one dict {parameter: value}", got=repr(given),
+            f"{_WHERE} {name}",
+            expected="a list of at least one dict {parameter: value}",
+            got=repr(given),
             hint=_WAY_OUT,
-        )  # fmt: skip
+        )
     return [dict(part) for part in found]
 
 
 def _check_tuple(learner: Any, name: str, values: Any) -> None:
     """Raise ArgumentError for a tuple of single values where the parameter itself may be a sequence of them."""
-    if not isinstance(values, tuple) or any(v is None or isinstance(v, (list, tuple, np.ndarray)) for v in values):
+    if not isinstance(values, tuple) or any(
+        v is None or isinstance(v, (list, tuple, np.ndarray)) for v in values
+    ):
         return
     declared = inspect.signature(type(learner)).parameters.get(name)
     own = "" if declared is None else f"{declared.annotation}"
     if "Sequence" in own or isinstance(getattr(learner, name, None), (list, tuple)):
         each = ", ".join(map(repr, values))
         raise ArgumentError(
-            f"{_WHERE} param_grid {name}", expected="a list of candidates", got=f"the tuple {values!r}",
+            f"{_WHERE} param_grid {name}",
+            expected="a list of candidates",
+            got=f"the tuple {values!r}",
             hint=f"It may be one value or several: write [{values!r}] or [{each}]. {_WAY_OUT}",
-        )  # fmt: skip
+        )

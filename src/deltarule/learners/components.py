@@ -51,13 +51,20 @@ def share(spectrum: Array, wanted: float) -> int:
     total = spectrum.sum()
     if not total > 0:
         return 1
-    return min(len(spectrum), int(np.searchsorted(np.cumsum(spectrum / total), wanted, side="right")) + 1)
+    return min(
+        len(spectrum),
+        int(np.searchsorted(np.cumsum(spectrum / total), wanted, side="right")) + 1,
+    )
 
 
 def most_likely(spectrum: Array, n: int) -> int:
     """Return the number of components of largest evidence, 1 … d − 1, for n examples of d features (Minka 2000)."""
     d = len(spectrum)
-    return 1 + int(np.argmax([_evidence(spectrum, k, n) for k in range(1, d)])) if d > 1 else 1
+    return (
+        1 + int(np.argmax([_evidence(spectrum, k, n) for k in range(1, d)]))
+        if d > 1
+        else 1
+    )
 
 
 def _evidence(spectrum: Array, k: int, n: int) -> float:
@@ -66,7 +73,10 @@ def _evidence(spectrum: Array, k: int, n: int) -> float:
     if spectrum[k - 1] < tiny:
         return -np.inf
     ranks = np.arange(1, k + 1)
-    prior = -k * np.log(2.0) + (gammaln((d - ranks + 1) / 2) - np.log(np.pi) * (d - ranks + 1) / 2).sum()
+    prior = (
+        -k * np.log(2.0)
+        + (gammaln((d - ranks + 1) / 2) - np.log(np.pi) * (d - ranks + 1) / 2).sum()
+    )
     noise = max(tiny, float(spectrum[k:].sum()) / (d - k))
     fit = -0.5 * n * (np.log(spectrum[:k]).sum() + (d - k) * np.log(noise))
     m = d * k - k * (k + 1) / 2
@@ -74,5 +84,14 @@ def _evidence(spectrum: Array, k: int, n: int) -> float:
     rows, columns = np.triu_indices(d, 1)
     rows, columns = rows[rows < k], columns[rows < k]
     with np.errstate(divide="ignore", invalid="ignore"):
-        bends = np.log((spectrum[rows] - spectrum[columns]) * (1 / smooth[columns] - 1 / smooth[rows])) + np.log(n)
-    return float(prior + fit + np.log(2 * np.pi) * (m + k) / 2 - 0.5 * bends.sum() - 0.5 * k * np.log(n))
+        bends = np.log(
+            (spectrum[rows] - spectrum[columns])
+            * (1 / smooth[columns] - 1 / smooth[rows])
+        ) + np.log(n)
+    return float(
+        prior
+        + fit
+        + np.log(2 * np.pi) * (m + k) / 2
+        - 0.5 * bends.sum()
+        - 0.5 * k * np.log(n)
+    )

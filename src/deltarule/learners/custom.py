@@ -35,17 +35,23 @@ class FunctionLoss(Loss):
         if not isinstance(values, Tensor):
             raise ArgumentError(
                 f"loss {getattr(self.function, '__name__', 'function')}",
-                expected="a tensor with one value for each example", got=repr(values),
+                expected="a tensor with one value for each example",
+                got=repr(values),
                 hint="Compute it from the tensors that it is given: lambda outputs, targets: (outputs - targets) ** 2.",
-            )  # fmt: skip
+            )
         if values.ndim == 0 or values.shape[0] != prediction.shape[0]:
             raise ShapeError(
                 f"loss {getattr(self.function, '__name__', 'function')}",
-                expected=f"one value for each of {prediction.shape[0]} examples", got=show(values.shape),
-            )  # fmt: skip
+                expected=f"one value for each of {prediction.shape[0]} examples",
+                got=show(values.shape),
+            )
         return over_examples(values)
 
 
 def chosen_loss(loss: Any) -> Loss:
     """Return the loss of a name, of a function of tensors, or as it is."""
-    return FunctionLoss(function=loss) if callable(loss) and not isinstance(loss, Loss) else get(loss)
+    return (
+        FunctionLoss(function=loss)
+        if callable(loss) and not isinstance(loss, Loss)
+        else get(loss)
+    )

@@ -8,7 +8,11 @@ from typing import Any, Self, final
 import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import svds
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.data.arrays import check_squares
@@ -44,13 +48,17 @@ class Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _checked(self, x: Any, reset: bool, **options: Any) -> Any:
         if not reset:
             check_is_fitted(self)
-        return validate_data(self, x, dtype=(np.float64, np.float32), reset=reset, **options)
+        return validate_data(
+            self, x, dtype=(np.float64, np.float32), reset=reset, **options
+        )
 
     def _count(self, n_samples: int, n_features: int) -> int:
         limit = min(n_samples, n_features)
         wanted = self.n_components
         if wanted is not None and wanted > limit:
-            raise ValueError(f"n_components={wanted} must be between 1 and min(n_samples, n_features)={limit}")
+            raise ValueError(
+                f"n_components={wanted} must be between 1 and min(n_samples, n_features)={limit}"
+            )
         return limit if wanted is None else int(wanted)
 
 
@@ -73,9 +81,16 @@ class PCA(Projection):
     [1.0]
     """
 
-    def __init__(self, n_components: float | str | None = None, *, whiten: bool = False, solver: str = "exact",
-                 n_oversamples: int = 10, n_iter: int | str = "auto",
-                 random_state: int | None = 0) -> None:  # fmt: skip
+    def __init__(
+        self,
+        n_components: float | str | None = None,
+        *,
+        whiten: bool = False,
+        solver: str = "exact",
+        n_oversamples: int = 10,
+        n_iter: int | str = "auto",
+        random_state: int | None = 0,
+    ) -> None:
         self.n_components = n_components
         self.whiten = whiten
         self.solver = solver
@@ -101,7 +116,10 @@ class PCA(Projection):
         elif self.solver == "randomized":
             centred = x - self.mean_
             values, rows = self._randomized(centred, most)
-            total = sum(float(np.vdot(part, part)) for part in np.array_split(centred, -(-len(x) // _BLOCK_ROWS)))
+            total = sum(
+                float(np.vdot(part, part))
+                for part in np.array_split(centred, -(-len(x) // _BLOCK_ROWS))
+            )
         elif x.shape[0] > x.shape[1]:
             spread = scatter(x, self.mean_)
             values, rows = eigenvectors(spread.astype(x.dtype, copy=False), most)
@@ -117,18 +135,34 @@ class PCA(Projection):
         check_parameters(self, type(self).__init__)
         own = "a whole number ≥ 1, a share in (0, 1), 'mle' or None"
         chosen = self._chosen
-        require(self, "n_components", lambda n: n is None or whole(1)(n) or chosen(), own)
-        require(self, "solver", {"exact", "randomized"}.__contains__, "'exact' or 'randomized'")
+        require(
+            self, "n_components", lambda n: n is None or whole(1)(n) or chosen(), own
+        )
+        require(
+            self,
+            "solver",
+            {"exact", "randomized"}.__contains__,
+            "'exact' or 'randomized'",
+        )
         require(self, "n_oversamples", whole(0), "a whole number ≥ 0")
         automatic = isinstance(self.n_iter, str) and self.n_iter == "auto"
-        require(self, "n_iter", lambda n: automatic or whole(0)(n), "a whole number ≥ 0, or 'auto'")
+        require(
+            self,
+            "n_iter",
+            lambda n: automatic or whole(0)(n),
+            "a whole number ≥ 0, or 'auto'",
+        )
         if chosen() and self.solver == "randomized":
             raise ArgumentError(
-                "PCA n_components", expected="a whole number or None with solver='randomized'",
-                got=repr(self.n_components), hint="The number is chosen from all variances: take solver='exact'.",
-            )  # fmt: skip
+                "PCA n_components",
+                expected="a whole number or None with solver='randomized'",
+                got=repr(self.n_components),
+                hint="The number is chosen from all variances: take solver='exact'.",
+            )
         if self._mle() and x is not None and x.shape[0] < x.shape[1]:
-            raise ValueError("n_components='mle' is only supported if n_samples >= n_features")
+            raise ValueError(
+                "n_components='mle' is only supported if n_samples >= n_features"
+            )
 
     def _mle(self) -> bool:
         return isinstance(self.n_components, str) and self.n_components == "mle"
@@ -140,7 +174,11 @@ class PCA(Projection):
 
     def _most(self, n_samples: int, n_features: int) -> int:
         """Return how many components are to be computed."""
-        return min(n_samples, n_features) if self._chosen() else self._count(n_samples, n_features)
+        return (
+            min(n_samples, n_features)
+            if self._chosen()
+            else self._count(n_samples, n_features)
+        )
 
     def _of_sparse(self, x: Any, k: int) -> tuple[Array, Array, float]:
         """Return squared singular values, rows and the total of a sparse X about its mean."""
@@ -152,9 +190,15 @@ class PCA(Projection):
             values, rows = eigenvectors(spread, k)
             return values.astype(x.dtype), rows.astype(x.dtype), float(np.trace(spread))
         start = generator(self.random_state).normal(size=min(x.shape))
-        _, s, rows = svds(Centred(x.astype(np.float64), self.mean_.astype(np.float64)), k, v0=start)
+        _, s, rows = svds(
+            Centred(x.astype(np.float64), self.mean_.astype(np.float64)), k, v0=start
+        )
         order = np.argsort(-s)
-        return (s[order] ** 2).astype(x.dtype), rows[order].astype(x.dtype), centred.total()
+        return (
+            (s[order] ** 2).astype(x.dtype),
+            rows[order].astype(x.dtype),
+            centred.total(),
+        )
 
     def _randomized(self, centred: Any, k: int) -> tuple[Array, Array]:
         """Iterate on the smaller side, q ← orth(AᵀA q), so that no long matrix has to be made orthonormal.
@@ -164,15 +208,27 @@ class PCA(Projection):
         upright = centred.shape[0] >= centred.shape[1]
         tall = centred if upright else centred.T
         width = min(k + self.n_oversamples, tall.shape[1])
-        steps = self.n_iter if not isinstance(self.n_iter, str) else 7 if k < 0.1 * min(centred.shape) else 4
-        q = generator(self.random_state).normal(size=(tall.shape[1], width)).astype(centred.dtype)
+        steps = (
+            self.n_iter
+            if not isinstance(self.n_iter, str)
+            else 7
+            if k < 0.1 * min(centred.shape)
+            else 4
+        )
+        q = (
+            generator(self.random_state)
+            .normal(size=(tall.shape[1], width))
+            .astype(centred.dtype)
+        )
         for _ in range(steps + 1):
             q = np.linalg.qr(tall.T @ (tall @ q))[0]
         if not upright:
             q = np.linalg.qr(tall @ q)[0]
         found = (centred @ q).astype(np.float64)
         values, turned = eigenvectors(found.T @ found, width)
-        return np.asarray(values[:k].astype(q.dtype)), np.asarray((turned.astype(q.dtype) @ q.T)[:k])
+        return np.asarray(values[:k].astype(q.dtype)), np.asarray(
+            (turned.astype(q.dtype) @ q.T)[:k]
+        )
 
     def _keep(self, squares: Array, rows: Array, n: int, total: float) -> None:
         """Keep as many components as are wanted; ``total`` is the sum of all variances."""
@@ -180,12 +236,18 @@ class PCA(Projection):
         k = len(rows)
         if self._chosen():
             spectrum = variances.astype(np.float64)
-            k = most_likely(spectrum, n) if self._mle() else share(spectrum, float(self.n_components))
+            k = (
+                most_likely(spectrum, n)
+                if self._mle()
+                else share(spectrum, float(self.n_components))
+            )
         else:
             k = self._count(n, rows.shape[1])
         self.components_ = fixed_signs(rows[:k])
         self.explained_variance_ = variances[:k]
-        self.explained_variance_ratio_ = self.explained_variance_ / total if total > 0 else np.zeros(k)
+        self.explained_variance_ratio_ = (
+            self.explained_variance_ / total if total > 0 else np.zeros(k)
+        )
         self.singular_values_ = np.sqrt(np.maximum(squares[:k], 0))
         self.n_components_, self.n_samples_seen_, self.n_samples_ = k, n, n
         others = min(n, rows.shape[1]) - k
@@ -207,10 +269,19 @@ class PCA(Projection):
         seen.add(x)
         count = round(seen.weight)
         k = self._most(count, x.shape[1]) if count > 1 else 0
-        self._seen, self.mean_, self.n_samples_seen_ = seen, seen.mean, count  # nothing was wrong: a chunk counts once
+        self._seen, self.mean_, self.n_samples_seen_ = (
+            seen,
+            seen.mean,
+            count,
+        )  # nothing was wrong: a chunk counts once
         if count > 1:
             values, rows = eigenvectors(seen.scatter, k)
-            self._keep(values, rows, self.n_samples_seen_, float(np.trace(seen.scatter)) / (self.n_samples_seen_ - 1))
+            self._keep(
+                values,
+                rows,
+                self.n_samples_seen_,
+                float(np.trace(seen.scatter)) / (self.n_samples_seen_ - 1),
+            )
         return self
 
     def transform(self, X: Any) -> Array:
@@ -226,7 +297,10 @@ class PCA(Projection):
         """Return Wᵀz + μ, the nearest point of the plane."""
         check_is_fitted(self)
         scores = coded(self, X, len(self.components_))
-        return np.asarray((scores * self._scales() if self.whiten else scores) @ self.components_ + self.mean_)
+        return np.asarray(
+            (scores * self._scales() if self.whiten else scores) @ self.components_
+            + self.mean_
+        )
 
     def get_covariance(self) -> Array:
         """Return Σ = Σⱼ (λⱼ − σ²) wⱼwⱼᵀ + σ²I, (d, d)."""
@@ -241,7 +315,9 @@ class PCA(Projection):
         variances, noise = self._model()
         if noise is None:
             return np.asarray((self.components_.T / variances) @ self.components_)
-        precision = (self.components_.T * (1 / variances - 1 / noise)) @ self.components_
+        precision = (
+            self.components_.T * (1 / variances - 1 / noise)
+        ) @ self.components_
         precision.flat[:: len(precision) + 1] += 1 / noise
         return np.asarray(precision)
 
@@ -250,12 +326,16 @@ class PCA(Projection):
         check_is_fitted(self)
         k, d = self.components_.shape
         noise = None if k == d else float(self.noise_variance_)
-        variances = np.maximum(self.explained_variance_.astype(np.float64), noise or 0.0)
+        variances = np.maximum(
+            self.explained_variance_.astype(np.float64), noise or 0.0
+        )
         if noise == 0 or not (variances > 0).all():
             raise DataError(
-                "PCA", expected="variance in all directions", got="a covariance without an inverse",
+                "PCA",
+                expected="variance in all directions",
+                got="a covariance without an inverse",
                 hint="Take fewer n_components, so that the others give noise_variance_.",
-            )  # fmt: skip
+            )
         return variances, noise
 
     def score_samples(self, X: Any) -> Array:
@@ -292,5 +372,7 @@ class PCA(Projection):
 def eigenvectors(spread: Array, k: int) -> tuple[Array, Array]:
     """Return the k largest eigenvalues, and their eigenvectors as rows."""
     n = len(spread)
-    values, vectors = linalg.eigh(spread, subset_by_index=(n - k, n - 1), check_finite=False)
+    values, vectors = linalg.eigh(
+        spread, subset_by_index=(n - k, n - 1), check_finite=False
+    )
     return values[::-1], vectors.T[::-1]

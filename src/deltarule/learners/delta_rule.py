@@ -54,9 +54,17 @@ class Perceptron(BinaryClassifier):
     (-3.0, [2, 3, 3, 2, 1, 0], [[1, 0, -1], [1, 3, 1]])
     """
 
-    def __init__(self, *, learning_rate: float = 1.0, fit_intercept: bool = True, max_iter: int = 1000,
-                 shuffle: bool = False, class_weight: Any = None, random_state: Any = None,
-                 warm_start: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self,
+        *,
+        learning_rate: float = 1.0,
+        fit_intercept: bool = True,
+        max_iter: int = 1000,
+        shuffle: bool = False,
+        class_weight: Any = None,
+        random_state: Any = None,
+        warm_start: bool = False,
+    ) -> None:
         self.fit_intercept = fit_intercept
         self.warm_start = warm_start
         self.learning_rate = learning_rate
@@ -77,14 +85,18 @@ class Perceptron(BinaryClassifier):
         random, used = generator(self.random_state), np.flatnonzero(weights > 0)
         log: list[Array] = []
         while len(log) < epochs and (not log or len(log[-1])):
-            mistakes = _mistakes(rule, random.permutation(used) if self.shuffle else used)
+            mistakes = _mistakes(
+                rule, random.permutation(used) if self.shuffle else used
+            )
             log.append(np.insert(mistakes, 0, len(log) + 1, axis=1))
         self.mistake_log_ = np.concatenate(log)
         self.mistakes_ = [len(mistakes) for mistakes in log]
         self.n_iter_, self.n_mistakes_ = len(log), len(self.mistake_log_)
         self.converged_ = self.mistakes_[-1] == 0
         uneven = float(weights.max() / weights[used].min())
-        self.mistake_bound_ = _mistake_bound(inputs[used], labels[used], rule.theta[0]) * uneven**2
+        self.mistake_bound_ = (
+            _mistake_bound(inputs[used], labels[used], rule.theta[0]) * uneven**2
+        )
         if not self.converged_:
             warnings.warn(
                 f"Perceptron made mistakes in each of {counted(epochs, 'epoch')}: the classes may not be linearly "
@@ -98,11 +110,16 @@ class Perceptron(BinaryClassifier):
         rate = require(self, "learning_rate", above(0), "a number > 0")
         return DeltaRule(_Criterion(), theta, data, rate)
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Make one pass over a chunk; ``mistakes_`` gets its number. The first call needs ``classes``."""
         with unless_diverged(self):
             rule = self._rule(*self._part(X, y, classes, sample_weight))
-            self.mistakes_ = [*getattr(self, "mistakes_", []), int(np.count_nonzero(rule.epoch()))]
+            self.mistakes_ = [
+                *getattr(self, "mistakes_", []),
+                int(np.count_nonzero(rule.epoch())),
+            ]
             self.n_iter_, self.n_mistakes_ = len(self.mistakes_), sum(self.mistakes_)
             return self._keep(rule.theta)
 
@@ -116,8 +133,14 @@ def _mistakes(rule: DeltaRule, order: Rows) -> npt.NDArray[np.int64]:
 def _mistake_bound(inputs: Array, labels: Array, theta: Array) -> float:
     """(R/γ)² for the unit vector along θ; infinite where it does not separate."""
     length = float(np.linalg.norm(theta))
-    margin = float(((2 * labels - 1) * (inputs @ theta)).min()) / length if length else 0.0
-    return float((np.linalg.norm(inputs, axis=1).max() / margin) ** 2) if margin > 0 else np.inf
+    margin = (
+        float(((2 * labels - 1) * (inputs @ theta)).min()) / length if length else 0.0
+    )
+    return (
+        float((np.linalg.norm(inputs, axis=1).max() / margin) ** 2)
+        if margin > 0
+        else np.inf
+    )
 
 
 @final
@@ -136,8 +159,16 @@ class Adaline(BinaryClassifier):
     ([0, 1], True)
     """
 
-    def __init__(self, *, learning_rate: float | None = None, fit_intercept: bool = True, max_iter: int = 50,
-                 rule: str = "original", class_weight: Any = None, warm_start: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self,
+        *,
+        learning_rate: float | None = None,
+        fit_intercept: bool = True,
+        max_iter: int = 50,
+        rule: str = "original",
+        class_weight: Any = None,
+        warm_start: bool = False,
+    ) -> None:
         self.fit_intercept = fit_intercept
         self.warm_start = warm_start
         self.learning_rate = learning_rate
@@ -156,26 +187,53 @@ class Adaline(BinaryClassifier):
             return self._keep(rule.theta)
 
     def _rate(self, data: Data) -> float:
-        require(self, "rule", {"original", "unit-norm"}.__contains__, "'original' or 'unit-norm'")
+        require(
+            self,
+            "rule",
+            {"original", "unit-norm"}.__contains__,
+            "'original' or 'unit-norm'",
+        )
         if self.learning_rate is not None:
-            return float(require(self, "learning_rate", above(0), "a number > 0 or None"))
+            return float(
+                require(self, "learning_rate", above(0), "a number > 0 or None")
+            )
         lengths = np.linalg.norm(data[0], axis=1)
-        return 0.1 / max(float((data[2] * (lengths if self.rule == "unit-norm" else lengths**2)).max()), 1e-300)
+        return 0.1 / max(
+            float(
+                (data[2] * (lengths if self.rule == "unit-norm" else lengths**2)).max()
+            ),
+            1e-300,
+        )
 
     def _rule(self, data: Data, theta: Array) -> DeltaRule:
         """Return the rule; along x/‖x‖ instead of x is a weight 1/‖x‖."""
         inputs, labels, weights = data
         lengths = np.linalg.norm(inputs, axis=1)
-        shares = weights / np.where(lengths > 0, lengths, 1.0) if self.rule == "unit-norm" else weights
-        return DeltaRule(SquaredError(scale=0.5), theta, (inputs, 2 * labels - 1, shares), self.learning_rate_)
+        shares = (
+            weights / np.where(lengths > 0, lengths, 1.0)
+            if self.rule == "unit-norm"
+            else weights
+        )
+        return DeltaRule(
+            SquaredError(scale=0.5),
+            theta,
+            (inputs, 2 * labels - 1, shares),
+            self.learning_rate_,
+        )
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Make one pass over a chunk. The first call needs ``classes``."""
         first = not hasattr(self, "coef_")
         with unless_diverged(self):
             data, theta = self._part(X, y, classes, sample_weight)
             rate = self._rate(data)
-            self.learning_rate_ = rate if first or self.learning_rate is not None else min(rate, self.learning_rate_)
+            self.learning_rate_ = (
+                rate
+                if first or self.learning_rate is not None
+                else min(rate, self.learning_rate_)
+            )
             rule = self._rule(data, theta)
             self.losses_ = [*getattr(self, "losses_", []), _mean_square(rule.epoch())]
             self.n_iter_ = len(self.losses_)
@@ -207,12 +265,32 @@ class LogisticRegression(BinaryClassifier, PenalisedClassifier):
     [[0.5, 0.5]]
     """
 
-    def __init__(self, *, alpha: float = 1e-4, l1_ratio: float = 0.0, fit_intercept: bool = True,
-                 solver: str = "newton", learning_rate: float | None = 0.1, batch_size: int = 1, max_iter: int = 100,
-                 tol: float = 1e-8, class_weight: Any = None, warm_start: bool = False) -> None:  # fmt: skip
-        super().__init__(alpha=alpha, l1_ratio=l1_ratio, fit_intercept=fit_intercept, solver=solver,
-                         learning_rate=learning_rate, batch_size=batch_size, max_iter=max_iter, tol=tol,
-                         class_weight=class_weight, warm_start=warm_start)  # fmt: skip
+    def __init__(
+        self,
+        *,
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str = "newton",
+        learning_rate: float | None = 0.1,
+        batch_size: int = 1,
+        max_iter: int = 100,
+        tol: float = 1e-8,
+        class_weight: Any = None,
+        warm_start: bool = False,
+    ) -> None:
+        super().__init__(
+            alpha=alpha,
+            l1_ratio=l1_ratio,
+            fit_intercept=fit_intercept,
+            solver=solver,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            tol=tol,
+            class_weight=class_weight,
+            warm_start=warm_start,
+        )
 
     def _loss(self) -> Loss:
         return BinaryCrossEntropy()

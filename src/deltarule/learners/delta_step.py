@@ -32,7 +32,9 @@ WORTH_COMPILING = 250  # steps, which take NumPy as long as the compiler needs
 
 
 @functools.lru_cache(maxsize=64)
-def _runner(device: str, loss: Loss, outputs: int, features: int, bias: bool, rows: int) -> StepRunner:
+def _runner(
+    device: str, loss: Loss, outputs: int, features: int, bias: bool, rows: int
+) -> StepRunner:
     """Return the step Θ ← Θ − η ∂J/∂Θ along the mean over ``rows`` examples; its metrics are their errors."""
     j = objective(loss, outputs, features, rows, bias)
     rate = symbol("rate", (), "float64")
@@ -53,9 +55,11 @@ def require_finite(values: Array, what: str) -> None:
     """Raise DivergenceError for values that are infinite or NaN."""
     if not np.isfinite(values).all():
         raise DivergenceError(
-            "delta rule", expected=f"finite {what}", got=str(values[~np.isfinite(values)][0]),
+            "delta rule",
+            expected=f"finite {what}",
+            got=str(values[~np.isfinite(values)][0]),
             hint="Take a smaller learning_rate, or scale the features, for instance by StandardScaler().",
-        )  # fmt: skip
+        )
 
 
 @final
@@ -68,9 +72,15 @@ class DeltaRule:
     """
 
     def __init__(
-        self, loss: Loss, theta: Array, data: Data, rate: float, alpha: float = 0.0, batch_size: int = 1,
+        self,
+        loss: Loss,
+        theta: Array,
+        data: Data,
+        rate: float,
+        alpha: float = 0.0,
+        batch_size: int = 1,
         bias: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.theta = theta
         self._loss, self._data, self._scalars = loss, data, (rate, alpha)
         self._batch_size, self._steps, self._bias = batch_size, 0, bias
@@ -85,7 +95,10 @@ class DeltaRule:
         whole = len(rows) - len(rows) % self._batch_size
         self._steps += -(-len(rows) // self._batch_size)
         with np.errstate(over="ignore", invalid="ignore"):
-            errors = [self._run(rows[:whole], self._batch_size), self._run(rows[whole:], len(rows) - whole)]
+            errors = [
+                self._run(rows[:whole], self._batch_size),
+                self._run(rows[whole:], len(rows) - whole),
+            ]
         require_finite(self.theta, "weights")
         shape = (-1,) if len(self.theta) == 1 else (-1, len(self.theta))
         return np.concatenate([part.reshape(shape) for part in errors])
@@ -96,7 +109,9 @@ class DeltaRule:
             return np.zeros((0, len(self.theta)))
         key = ("cpu" if self._steps > WORTH_COMPILING else "reference", size)
         if key not in self._runners:
-            self._runners[key] = _runner(key[0], self._loss, *self.theta.shape, self._bias, size).twin()
+            self._runners[key] = _runner(
+                key[0], self._loss, *self.theta.shape, self._bias, size
+            ).twin()
         runner = self._runners[key]
         runner.load([self.theta])
         errors = runner.run(self._data, rows, 0, 0, self._scalars)

@@ -22,7 +22,9 @@ from deltarule.learners.base import Array
 
 BLOCK = 2**14  # rows, at most
 _NUMBERS = 2**20  # in a block, if that are more rows
-_FAR = 32.0  # means of so many standard deviations are subtracted before products are made
+_FAR = (
+    32.0  # means of so many standard deviations are subtracted before products are made
+)
 _EXTREME = 300  # powers of two beyond which squares, and sums of them, may not be finite or normal
 
 
@@ -30,7 +32,15 @@ _EXTREME = 300  # powers of two beyond which squares, and sums of them, may not 
 class Design:
     """x̃ of N examples, in blocks of rows; ``width`` counts the feature of the bias, which comes last."""
 
-    def __init__(self, rows: Any, unit: Array, center: Array, left: Array, size: Array, intercept: bool) -> None:
+    def __init__(
+        self,
+        rows: Any,
+        unit: Array,
+        center: Array,
+        left: Array,
+        size: Array,
+        intercept: bool,
+    ) -> None:
         self.rows, self.intercept = rows, intercept
         self.unit, self._center, self._left, self.size = unit, center, left, size
         self.n, self.features = int(rows.shape[0]), int(rows.shape[1])
@@ -56,14 +66,25 @@ class Design:
             square = np.maximum(square - mean**2, 0.0)
             far = (mean != 0) & (_FAR**2 * square <= mean**2)
             if far.any():
-                rows, center[far], square[far] = _centred(rows, weights, np.flatnonzero(far))
+                rows, center[far], square[far] = _centred(
+                    rows, weights, np.flatnonzero(far)
+                )
             left = np.where(far, 0.0, mean)
         size = np.hypot(np.sqrt(square), np.sqrt(ridge) * unit)
-        return Design(rows, unit, center, left, np.where(size > 0, size, 1.0), intercept)
+        return Design(
+            rows, unit, center, left, np.where(size > 0, size, 1.0), intercept
+        )
 
     def part(self, rows: Array) -> Design:
         """Return some of the examples, with the same centres and sizes."""
-        return Design(self.rows[rows], self.unit, self._center, self._left, self.size, self.intercept)
+        return Design(
+            self.rows[rows],
+            self.unit,
+            self._center,
+            self._left,
+            self.size,
+            self.intercept,
+        )
 
     @property
     def means(self) -> Array:
@@ -86,7 +107,9 @@ class Design:
         coefficients = phi[:, : self.features] / self.size
         moved = coefficients @ self.means
         with np.errstate(over="ignore"):
-            return coefficients * self.unit, phi[:, -1] - moved if self.intercept else np.zeros(len(phi))
+            return coefficients * self.unit, phi[
+                :, -1
+            ] - moved if self.intercept else np.zeros(len(phi))
 
     def inner(self, theta: Array, intercepts: Array) -> Array:
         """Return Φ of θ (outputs, d) and intercepts."""
@@ -102,7 +125,11 @@ class Design:
             yield slice(0, self.n), self.rows
             return
         step = self.block_rows
-        buffer = None if self.rows.dtype == np.float64 else np.empty((min(step, self.n), self.features))
+        buffer = (
+            None
+            if self.rows.dtype == np.float64
+            else np.empty((min(step, self.n), self.features))
+        )
         for start in range(0, self.n, step):
             rows = slice(start, min(start + step, self.n))
             if buffer is None:
@@ -116,7 +143,13 @@ class Design:
         """Rows of a block: as many as stay in the cache, or nearly as many in each of the blocks that there are."""
         if sparse.issparse(self.rows):
             return self.n
-        return even_rows(self.n, min(BLOCK, max(1024, 2 ** int(np.log2(max(1, _NUMBERS // max(1, self.features)))))))
+        return even_rows(
+            self.n,
+            min(
+                BLOCK,
+                max(1024, 2 ** int(np.log2(max(1, _NUMBERS // max(1, self.features))))),
+            ),
+        )
 
     def forward(self, block: Any, phi: Array) -> Array:
         """Return x̃Φᵀ of a block, (rows, outputs)."""
@@ -132,7 +165,9 @@ class Design:
         if not self.intercept:
             return sums / self.size
         total = errors.sum(axis=0)
-        return np.column_stack([(sums - np.outer(total, self._left)) / self.size, total])
+        return np.column_stack(
+            [(sums - np.outer(total, self._left)) / self.size, total]
+        )
 
     def gram(self, block: Any, weights: Array, columns: Array | None = None) -> Array:
         """Return x̃ᵀ diag(weights) x̃ of a block, (width, width), or of some features and the bias; any weights."""
@@ -179,8 +214,12 @@ def _moments(x: Any, weights: Array) -> tuple[Array, Array]:
     """Return the weighted means of the columns and of their squares."""
     total = float(weights.sum())
     if sparse.issparse(x):
-        squares = sparse.csr_array((x.data.astype(np.float64) ** 2, x.indices, x.indptr), x.shape)
-        return np.asarray(x.T @ weights, np.float64) / total, np.asarray(squares.T @ weights) / total
+        squares = sparse.csr_array(
+            (x.data.astype(np.float64) ** 2, x.indices, x.indptr), x.shape
+        )
+        return np.asarray(x.T @ weights, np.float64) / total, np.asarray(
+            squares.T @ weights
+        ) / total
     mean, square = np.zeros(x.shape[1]), np.zeros(x.shape[1])
     step = max(256, _NUMBERS // max(1, x.shape[1]))
     buffer = np.empty((min(step, len(x)), x.shape[1]))
@@ -205,24 +244,36 @@ def units(x: Any) -> Array:
     extreme = np.flatnonzero(~((square > 1e-180) & (square < 1e180)))
     if len(extreme):
         largest = abs(x[:, extreme]).max(axis=0)
-        largest = (largest.toarray() if sparse.issparse(largest) else largest).ravel().astype(np.float64)
+        largest = (
+            (largest.toarray() if sparse.issparse(largest) else largest)
+            .ravel()
+            .astype(np.float64)
+        )
         exponent = np.frexp(largest)[1]
         needed = np.abs(exponent) > _EXTREME
-        found[extreme] = np.where(needed, np.ldexp(1.0, np.clip(-exponent, -1040, 1000)), 1.0)
+        found[extreme] = np.where(
+            needed, np.ldexp(1.0, np.clip(-exponent, -1040, 1000)), 1.0
+        )
     return found
 
 
 def scaled(x: Any, unit: Array) -> Any:
     """Return columns times their units, in float64."""
     if sparse.issparse(x):
-        return sparse.csr_array((x.data.astype(np.float64) * unit[x.indices], x.indices, x.indptr), x.shape)
+        return sparse.csr_array(
+            (x.data.astype(np.float64) * unit[x.indices], x.indices, x.indptr), x.shape
+        )
     return x.astype(np.float64) * unit
 
 
 def _centred(x: Any, weights: Array, columns: Array) -> tuple[Any, Array, Array]:
     """Return the numbers with some columns centred, their centres and variances; they are 0 where all is one number."""
     stored = sparse.issparse(x)
-    part = x[:, columns].toarray().astype(np.float64) if stored else x[:, columns].astype(np.float64)
+    part = (
+        x[:, columns].toarray().astype(np.float64)
+        if stored
+        else x[:, columns].astype(np.float64)
+    )
     lowest, total = part.min(axis=0), weights.sum()
     part -= lowest
     mean = weights @ part / total
@@ -232,7 +283,11 @@ def _centred(x: Any, weights: Array, columns: Array) -> tuple[Any, Array, Array]
         kept[columns] = 0.0
         row, column = np.indices(part.shape).reshape(2, -1)
         moved = sparse.csr_array((part.ravel(), (row, columns[column])), x.shape)
-        return (scaled(x, kept) + moved).tocsr(), lowest + mean, weights @ (part * part) / total
+        return (
+            (scaled(x, kept) + moved).tocsr(),
+            lowest + mean,
+            weights @ (part * part) / total,
+        )
     rows = x.astype(np.float64)
     rows[:, columns] = part
     return rows, lowest + mean, weights @ (part * part) / total

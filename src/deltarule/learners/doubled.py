@@ -18,7 +18,9 @@ from deltarule.learners.base import Array
 _ROWS = 2**12
 _BITS, _SLICES = 20, 4
 _SPLITTER = 2.0**27 + 1
-_NOTHING = 1e-26  # of a column's square: what is left of one that depends on those before
+_NOTHING = (
+    1e-26  # of a column's square: what is left of one that depends on those before
+)
 
 Pair = tuple[Array, Array]  # high and low
 
@@ -56,7 +58,9 @@ class DoubledSums:
             share = _over(row, (pivot, low[k, k]))
             product = _times((row[0][:, None], row[1][:, None]), share)
             rest = slice(k + 1, None)
-            high[rest, rest], low[rest, rest] = _plus((high[rest, rest], low[rest, rest]), (-product[0], -product[1]))
+            high[rest, rest], low[rest, rest] = _plus(
+                (high[rest, rest], low[rest, rest]), (-product[0], -product[1])
+            )
         return found
 
 

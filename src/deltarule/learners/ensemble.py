@@ -17,7 +17,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.errors import ArgumentError, DataError, ShapeError
-from deltarule.learners.base import Array, encode_classes, generator, log_of, require, whole
+from deltarule.learners.base import (
+    Array,
+    encode_classes,
+    generator,
+    log_of,
+    require,
+    whole,
+)
 from deltarule.learners.bayes import GaussianNaiveBayes
 from deltarule.learners.least_squares import LinearRegression
 from deltarule.learners.network import Network
@@ -42,11 +49,20 @@ class _Bagging(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
     n_estimators: int
     random_state: Any
 
-    def _fit_members(self, x: Array, y: Array, default: Any, least_values: int = 1) -> None:
+    def _fit_members(
+        self, x: Array, y: Array, default: Any, least_values: int = 1
+    ) -> None:
         """Fit the members; a sample with fewer than ``least_values`` different targets is drawn again."""
         require(self, "n_estimators", whole(1), "a whole number ≥ 1")
-        fits = self.estimator is None or (hasattr(self.estimator, "fit") and hasattr(self.estimator, "get_params"))
-        require(self, "estimator", lambda _: fits, "an estimator (an object, not a class) or None")
+        fits = self.estimator is None or (
+            hasattr(self.estimator, "fit") and hasattr(self.estimator, "get_params")
+        )
+        require(
+            self,
+            "estimator",
+            lambda _: fits,
+            "an estimator (an object, not a class) or None",
+        )
         random = generator(self.random_state)
         self.estimators_: list[Any] = []
         self.out_of_bag_: list[Rows] = []
@@ -71,20 +87,28 @@ class _Bagging(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
         check_is_fitted(self)
         return np.asarray(validate_data(self, x, reset=False))
 
-    def _out_of_bag_mean(self, x: Array, predictions: Any) -> tuple[Array, npt.NDArray[np.bool_]]:
+    def _out_of_bag_mean(
+        self, x: Array, predictions: Any
+    ) -> tuple[Array, npt.NDArray[np.bool_]]:
         """Return, for every example, the mean over the members that have not seen it; and whether there is one."""
         total: Any = 0.0
         counts = np.zeros(len(x))
         for member, left in zip(self.estimators_, self.out_of_bag_, strict=True):
             if len(left):
                 found = predictions(member, x[left])
-                total = np.zeros((len(x), *found.shape[1:])) if np.ndim(total) == 0 else total
+                total = (
+                    np.zeros((len(x), *found.shape[1:]))
+                    if np.ndim(total) == 0
+                    else total
+                )
                 total[left] += found
                 counts[left] += 1
         seen = counts > 0
         if not seen.any():
             return np.full(len(x), np.nan), seen
-        return np.asarray(total / np.maximum(counts, 1).reshape(-1, *[1] * (np.ndim(total) - 1))), seen
+        return np.asarray(
+            total / np.maximum(counts, 1).reshape(-1, *[1] * (np.ndim(total) - 1))
+        ), seen
 
 
 @final
@@ -96,7 +120,9 @@ class BaggingClassifier(ClassifierMixin, _Bagging):  # type: ignore[misc]  # as 
     not seen it; NaN if there is none).
     """
 
-    def __init__(self, estimator: Any = None, *, n_estimators: int = 10, random_state: Any = None) -> None:
+    def __init__(
+        self, estimator: Any = None, *, n_estimators: int = 10, random_state: Any = None
+    ) -> None:
         self.estimator = estimator
         self.n_estimators = n_estimators
         self.random_state = random_state
@@ -107,7 +133,11 @@ class BaggingClassifier(ClassifierMixin, _Bagging):  # type: ignore[misc]  # as 
         labels = encode_classes(self, targets)
         self._fit_members(x, labels, GaussianNaiveBayes(), least_values=2)
         shares, seen = self._out_of_bag_mean(x, self._shares)
-        self.oob_score_ = float((shares[seen].argmax(axis=1) == labels[seen]).mean()) if seen.any() else float("nan")
+        self.oob_score_ = (
+            float((shares[seen].argmax(axis=1) == labels[seen]).mean())
+            if seen.any()
+            else float("nan")
+        )
         return self
 
     def _shares(self, member: Any, x: Array) -> Array:
@@ -116,7 +146,9 @@ class BaggingClassifier(ClassifierMixin, _Bagging):  # type: ignore[misc]  # as 
     def predict_proba(self, X: Any) -> Array:
         """Return the mean of the members' probabilities (of their votes where they give none)."""
         x = self._checked(X)
-        return np.asarray(np.mean([self._shares(member, x) for member in self.estimators_], axis=0))
+        return np.asarray(
+            np.mean([self._shares(member, x) for member in self.estimators_], axis=0)
+        )
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithms of these, −∞ where the probability is 0."""
@@ -136,7 +168,9 @@ class BaggingRegressor(RegressorMixin, _Bagging):  # type: ignore[misc]  # as ab
     that have not seen it; NaN if there are fewer than two such examples).
     """
 
-    def __init__(self, estimator: Any = None, *, n_estimators: int = 10, random_state: Any = None) -> None:
+    def __init__(
+        self, estimator: Any = None, *, n_estimators: int = 10, random_state: Any = None
+    ) -> None:
         self.estimator = estimator
         self.n_estimators = n_estimators
         self.random_state = random_state
@@ -145,8 +179,14 @@ class BaggingRegressor(RegressorMixin, _Bagging):  # type: ignore[misc]  # as ab
         """Draw the samples and fit the members."""
         x, targets = validate_data(self, X, y, y_numeric=True)
         self._fit_members(x, np.asarray(targets, np.float64), LinearRegression())
-        means, seen = self._out_of_bag_mean(x, lambda member, part: member.predict(part))
-        spread = float(((targets[seen] - targets[seen].mean()) ** 2).sum()) if seen.sum() > 1 else 0.0
+        means, seen = self._out_of_bag_mean(
+            x, lambda member, part: member.predict(part)
+        )
+        spread = (
+            float(((targets[seen] - targets[seen].mean()) ** 2).sum())
+            if seen.sum() > 1
+            else 0.0
+        )
         error = float(((targets[seen] - means[seen]) ** 2).sum())
         self.oob_score_ = 1 - error / spread if spread > 0 else float("nan")
         return self
@@ -154,7 +194,9 @@ class BaggingRegressor(RegressorMixin, _Bagging):  # type: ignore[misc]  # as ab
     def predict(self, X: Any) -> Array:
         """Return the mean of the members' predictions."""
         x = self._checked(X)
-        return np.asarray(np.mean([member.predict(x) for member in self.estimators_], axis=0))
+        return np.asarray(
+            np.mean([member.predict(x) for member in self.estimators_], axis=0)
+        )
 
 
 def class_shares(member: Any, x: Any, classes: Array) -> Array:
@@ -182,22 +224,43 @@ def average_proba(models: Sequence[Any], x: Any, weights: Any = None) -> Array:
     [[0.5, 0.5]]
     """
     if not isinstance(models, Sequence) or not models:
-        raise ArgumentError("average_proba models", expected="a list of at least one classifier", got=repr(models))
+        raise ArgumentError(
+            "average_proba models",
+            expected="a list of at least one classifier",
+            got=repr(models),
+        )
     for model in models:
-        if not isinstance(model, Module) and not (hasattr(model, "classes_") and hasattr(model, "predict")):
+        if not isinstance(model, Module) and not (
+            hasattr(model, "classes_") and hasattr(model, "predict")
+        ):
             raise ArgumentError(
-                "average_proba models", expected="fitted classifiers and modules", got=repr(model),
+                "average_proba models",
+                expected="fitted classifiers and modules",
+                got=repr(model),
                 hint="Call its fit first, if it is a classifier.",
-            )  # fmt: skip
+            )
     known = [model.classes_ for model in models if not isinstance(model, Module)]
     classes = np.unique(np.concatenate(known)) if known else np.empty(0)
-    shares = [_module_shares(m, x, classes) if isinstance(m, Module) else class_shares(m, x, classes) for m in models]
+    shares = [
+        _module_shares(m, x, classes)
+        if isinstance(m, Module)
+        else class_shares(m, x, classes)
+        for m in models
+    ]
     if len({found.shape for found in shares}) > 1:
         shapes = " and ".join(sorted({str(found.shape) for found in shares}))
-        raise ShapeError("average_proba models", expected="modules with one number of outputs", got=shapes)
-    if weights is not None and (np.shape(weights) != (len(models),) or not np.sum(weights) > 0):
+        raise ShapeError(
+            "average_proba models",
+            expected="modules with one number of outputs",
+            got=shapes,
+        )
+    if weights is not None and (
+        np.shape(weights) != (len(models),) or not np.sum(weights) > 0
+    ):
         raise ArgumentError(
-            "average_proba weights", expected=f"{len(models)} numbers with a sum > 0", got=repr(weights)
+            "average_proba weights",
+            expected=f"{len(models)} numbers with a sum > 0",
+            got=repr(weights),
         )
     return np.asarray(np.average(np.stack(shares), axis=0, weights=weights))
 
@@ -206,9 +269,21 @@ def _module_shares(model: Module, x: Any, classes: Array) -> Array:
     """Return a module's probabilities (N, K): softmax of its outputs, of one output a sigmoid and the rest to 1."""
     scores = np.asarray(model.predict(np.asarray(x)), np.float64)
     if scores.ndim != 2 or (len(classes) and max(scores.shape[1], 2) != len(classes)):
-        expected = f"(N, {len(classes)}), a column for each of the classes" if len(classes) else "(N, K)"
-        raise ShapeError("average_proba: outputs of a module", expected=expected, got=str(scores.shape))
-    logits = np.concatenate([np.zeros_like(scores), scores], axis=1) if scores.shape[1] == 1 else scores
+        expected = (
+            f"(N, {len(classes)}), a column for each of the classes"
+            if len(classes)
+            else "(N, K)"
+        )
+        raise ShapeError(
+            "average_proba: outputs of a module",
+            expected=expected,
+            got=str(scores.shape),
+        )
+    logits = (
+        np.concatenate([np.zeros_like(scores), scores], axis=1)
+        if scores.shape[1] == 1
+        else scores
+    )
     return np.asarray(softmax(logits, axis=1))
 
 
@@ -220,9 +295,13 @@ def majority(predictions: Any) -> Array:
     """
     rows = np.asarray(predictions)
     if rows.ndim != 2 or not rows.size:
-        raise DataError("majority", expected="predictions (models, N)", got=f"shape {rows.shape}")
+        raise DataError(
+            "majority", expected="predictions (models, N)", got=f"shape {rows.shape}"
+        )
     classes, votes = np.unique(rows, return_inverse=True)
-    counts = (votes.reshape(rows.shape)[:, :, None] == np.arange(len(classes))).sum(axis=0)
+    counts = (votes.reshape(rows.shape)[:, :, None] == np.arange(len(classes))).sum(
+        axis=0
+    )
     return np.asarray(classes[counts.argmax(axis=1)])
 
 
@@ -257,15 +336,21 @@ def error_correlation(predictions: Any, targets: Any) -> ErrorCorrelation:
     rows, y = np.asarray(predictions, np.float64), np.asarray(targets, np.float64)
     if rows.ndim != 2 or y.shape != rows.shape[1:] or rows.size == 0:
         raise DataError(
-            "error_correlation", expected="predictions (models, N) and targets (N,)", got=f"{rows.shape} and {y.shape}"
+            "error_correlation",
+            expected="predictions (models, N) and targets (N,)",
+            got=f"{rows.shape} and {y.shape}",
         )
     errors = rows - y
     products = errors @ errors.T / errors.shape[1]
     k = len(rows)
     variance = float(np.trace(products)) / k
-    covariance = float(products.sum() - np.trace(products)) / (k * (k - 1)) if k > 1 else 0.0
+    covariance = (
+        float(products.sum() - np.trace(products)) / (k * (k - 1)) if k > 1 else 0.0
+    )
     centred = errors - errors.mean(axis=1, keepdims=True)
     scatter = centred @ centred.T
     scale = np.sqrt(np.outer(np.diag(scatter), np.diag(scatter)))
     correlation = np.divide(scatter, scale, out=np.eye(k), where=scale > 0)
-    return ErrorCorrelation(correlation, variance, covariance, variance / k + (k - 1) * covariance / k)
+    return ErrorCorrelation(
+        correlation, variance, covariance, variance / k + (k - 1) * covariance / k
+    )

@@ -35,7 +35,11 @@ class Factor:
         self._origin: Array = np.zeros(n_columns)
         self._mean: Array = np.zeros(n_columns)
         self._triangle: Array = np.zeros((0, n_columns))
-        self._sums = DoubledSums(n_columns + 1) if doubled and n_columns <= _MOST_DOUBLED else None
+        self._sums = (
+            DoubledSums(n_columns + 1)
+            if doubled and n_columns <= _MOST_DOUBLED
+            else None
+        )
 
     def __len__(self) -> int:
         return len(self.unit)
@@ -55,14 +59,21 @@ class Factor:
                 if made._sums is None:
                     made._merge(rows, part)
                 else:
-                    made._sums = made._sums.added(np.column_stack([np.ones(len(rows)), rows]) * np.sqrt(part)[:, None])
+                    made._sums = made._sums.added(
+                        np.column_stack([np.ones(len(rows)), rows])
+                        * np.sqrt(part)[:, None]
+                    )
                     made.weight += float(part.sum())
-            finite = np.isfinite(made._triangle if made._sums is None else made._sums.sums[0]).all()
+            finite = np.isfinite(
+                made._triangle if made._sums is None else made._sums.sums[0]
+            ).all()
         if not finite:
             raise DataError(
-                "partial_fit", expected="numbers of about the size of those of the first chunk", got="far larger ones",
+                "partial_fit",
+                expected="numbers of about the size of those of the first chunk",
+                got="far larger ones",
                 hint="Scale the features and targets, for instance by StandardScaler().",
-            )  # fmt: skip
+            )
         return made
 
     def _merge(self, rows: Array, weights: Array) -> None:
@@ -71,7 +82,9 @@ class Factor:
         rows = (rows - mean) * np.sqrt(weights)[:, None]
         total = self.weight + mass
         between = np.sqrt(self.weight * mass / total) * (mean - self._mean)
-        self._triangle = np.asarray(np.linalg.qr(np.vstack([self._triangle, rows, between]), mode="r"))
+        self._triangle = np.asarray(
+            np.linalg.qr(np.vstack([self._triangle, rows, between]), mode="r")
+        )
         self._mean = self._mean + (mean - self._mean) * (mass / total)
         self.weight = total
 
@@ -80,9 +93,17 @@ class Factor:
         """The mean of the rows, in their units."""
         if self._sums is None:
             return np.asarray(self._origin + self._mean)
-        return np.asarray(self._origin + self._sums.sums[0][0, 1:] / self._sums.sums[0][0, 0])
+        return np.asarray(
+            self._origin + self._sums.sums[0][0, 1:] / self._sums.sums[0][0, 0]
+        )
 
     def rows(self, centred: bool) -> Array:
         """Return rows A with AᵀA = Σ w(x − μ)(x − μ)ᵀ, or Σ w xxᵀ, in the units."""
-        triangle = self._triangle if self._sums is None else self._sums.triangle()[1:, 1:]
-        return triangle if centred else np.vstack([triangle, np.sqrt(self.weight) * self.mean])
+        triangle = (
+            self._triangle if self._sums is None else self._sums.triangle()[1:, 1:]
+        )
+        return (
+            triangle
+            if centred
+            else np.vstack([triangle, np.sqrt(self.weight) * self.mean])
+        )

@@ -29,15 +29,27 @@ def table(x: Any, where: str) -> Array:
     try:
         array = np.asarray(x)
         if array.dtype.kind not in "fiubc":
-            array = np.asarray(x, dtype=object)  # a list of rows with numbers and text keeps its numbers
+            array = np.asarray(
+                x, dtype=object
+            )  # a list of rows with numbers and text keeps its numbers
     except ValueError as error:
-        raise DataError(where, expected="rows of equal length", got=str(error)) from error
+        raise DataError(
+            where, expected="rows of equal length", got=str(error)
+        ) from error
     if array.ndim < 2 or array.dtype.kind == "c":
         raise DataError(
-            where, expected="rows (N, features) of numbers or categories", got=f"{array.dtype} of shape {array.shape}"
+            where,
+            expected="rows (N, features) of numbers or categories",
+            got=f"{array.dtype} of shape {array.shape}",
         )
-    flat = array.reshape(len(array), -1) if array.size else array.reshape(len(array), math.prod(array.shape[1:]))
-    return flat if array.dtype == object else np.ascontiguousarray(flat, np.float64) + 0.0  # −0 becomes 0
+    flat = (
+        array.reshape(len(array), -1)
+        if array.size
+        else array.reshape(len(array), math.prod(array.shape[1:]))
+    )
+    return (
+        flat if array.dtype == object else np.ascontiguousarray(flat, np.float64) + 0.0
+    )  # −0 becomes 0
 
 
 def coded(tables: Sequence[Array], where: str) -> tuple[list[Numbers], list[bool]]:
@@ -50,7 +62,9 @@ def coded(tables: Sequence[Array], where: str) -> tuple[list[Numbers], list[bool
     rows = np.concatenate([part.astype(object) for part in tables])
     columns = [code(rows[:, i], f"{where}, feature {i}") for i in range(rows.shape[1])]
     numbers = np.stack([values for values, _ in columns], axis=1)
-    return np.split(numbers, np.cumsum([len(part) for part in tables])[:-1]), [ordered for _, ordered in columns]
+    return np.split(numbers, np.cumsum([len(part) for part in tables])[:-1]), [
+        ordered for _, ordered in columns
+    ]
 
 
 def code(column: Array, where: str) -> tuple[Numbers, bool]:
@@ -59,23 +73,37 @@ def code(column: Array, where: str) -> tuple[Numbers, bool]:
         return column.astype(np.float64), True
     cells = column.astype(object).tolist()
     present = [not _missing(cell) for cell in cells]
-    ordered = all(isinstance(cell, Real | Decimal) for cell, there in zip(cells, present, strict=True) if there)
+    ordered = all(
+        isinstance(cell, Real | Decimal)
+        for cell, there in zip(cells, present, strict=True)
+        if there
+    )
     codes: dict[Any, int] = {}
     try:
         values = [
-            (float(cell) if ordered else float(codes.setdefault(cell, len(codes)))) if there else math.nan
+            (float(cell) if ordered else float(codes.setdefault(cell, len(codes))))
+            if there
+            else math.nan
             for cell, there in zip(cells, present, strict=True)
         ]
     except TypeError as error:
-        raise DataError(where, expected="numbers or categories", got=str(error)) from error
+        raise DataError(
+            where, expected="numbers or categories", got=str(error)
+        ) from error
     return np.asarray(values, np.float64) + 0.0, ordered
 
 
 def _missing(cell: Any) -> bool:
-    return cell is None or type(cell).__name__ in {"NAType", "NaTType"} or (isinstance(cell, float) and cell != cell)
+    return (
+        cell is None
+        or type(cell).__name__ in {"NAType", "NaTType"}
+        or (isinstance(cell, float) and cell != cell)
+    )
 
 
-def telling(feature: Numbers, ordered: bool, target: Numbers, target_ordered: bool) -> float:
+def telling(
+    feature: Numbers, ordered: bool, target: Numbers, target_ordered: bool
+) -> float:
     """Return how well the feature tells the target by itself, in [0, 1]: the best of the measures that apply."""
     there = np.isfinite(target)
     feature, target = feature[there], target[there]
@@ -109,7 +137,9 @@ def share_by_value(feature: Numbers, ordered: bool, target: Numbers) -> float:
     pairs, counts = np.unique(which * len(classes) + labels, return_counts=True)
     by_count = np.argsort(counts, kind="stable")
     most, label = np.zeros(len(values), np.int64), np.zeros(len(values), np.int64)
-    most[pairs[by_count] // len(classes)] = counts[by_count]  # the last one written is the largest
+    most[pairs[by_count] // len(classes)] = counts[
+        by_count
+    ]  # the last one written is the largest
     label[pairs[by_count] // len(classes)] = pairs[by_count] % len(classes)
     wrong, most_frequent = n - int(most.sum()), int(sizes.max())
     if 2 * wrong > n - most_frequent:
@@ -135,11 +165,15 @@ def share_by_interval(feature: Numbers, target: Numbers) -> float:
         return 0.0
     by_class = feature[np.lexsort((feature, labels))]
     first, last = (np.cumsum(sizes) - sizes)[kept], sizes[kept] - 1
-    low, middle, high = (by_class[first + rank] for rank in (last // 4, last // 2, last - last // 4))
+    low, middle, high = (
+        by_class[first + rank] for rank in (last // 4, last // 2, last - last // 4)
+    )
     order = np.argsort(middle, kind="stable")
     spread, middle = (high - low)[order], middle[order]
     gaps = np.diff(middle)
-    if (gaps <= 0).any() or (gaps < SPREADS * np.maximum(spread[1:], spread[:-1])).any():
+    if (gaps <= 0).any() or (
+        gaps < SPREADS * np.maximum(spread[1:], spread[:-1])
+    ).any():
         return 0.0
     answers = kept[order][np.searchsorted(middle[:-1] + gaps / 2, feature)]
     return float((answers == labels).mean())

@@ -20,7 +20,9 @@ from deltarule.runtime.devices import compiled
 from deltarule.tensor.functional import tanh
 from deltarule.tensor.tensor import symbol
 
-_WORTH_COMPILING = 2**20  # examples · components: from here on about ten steps pay the compiler back
+_WORTH_COMPILING = (
+    2**20
+)  # examples · components: from here on about ten steps pay the compiler back
 
 
 @final
@@ -32,8 +34,14 @@ class FastICA(Projection):
     is positive. ``ConvergenceWarning`` tells that ``max_iter`` steps were too few for ``tol``.
     """
 
-    def __init__(self, n_components: int | None = None, *, max_iter: int = 200, tol: float = 1e-6,
-                 random_state: int | None = 0) -> None:  # fmt: skip
+    def __init__(
+        self,
+        n_components: int | None = None,
+        *,
+        max_iter: int = 200,
+        tol: float = 1e-6,
+        random_state: int | None = 0,
+    ) -> None:
         self.n_components = n_components
         self.max_iter = max_iter
         self.tol = tol
@@ -44,13 +52,20 @@ class FastICA(Projection):
         del y
         x = self._checked(X, reset=True, ensure_min_samples=2).astype(np.float64)
         check_squares(x, "FastICA X")
-        require(self, "n_components", lambda n: n is None or whole(1)(n), "a whole number ≥ 1 or None")
+        require(
+            self,
+            "n_components",
+            lambda n: n is None or whole(1)(n),
+            "a whole number ≥ 1 or None",
+        )
         require(self, "max_iter", whole(1), "a whole number ≥ 1")
         require(self, "tol", above(0), "a number > 0")
         k = self._count(*x.shape)
         self.mean_ = x.mean(axis=0)
         whitening, white = _whitened(x, self.mean_, k)
-        start = generator(self.random_state).normal(size=(len(whitening), len(whitening)))
+        start = generator(self.random_state).normal(
+            size=(len(whitening), len(whitening))
+        )
         rotation = self._rotate(white, start)
         self.components_ = fixed_signs(rotation @ whitening)
         self.mixing_ = np.linalg.pinv(self.components_)
@@ -58,7 +73,11 @@ class FastICA(Projection):
 
     def _rotate(self, white: Array, start: Array) -> Array:
         w = _decorrelated(start)
-        update = _compiled_update(*white.shape) if white.size >= _WORTH_COMPILING else _plain_update
+        update = (
+            _compiled_update(*white.shape)
+            if white.size >= _WORTH_COMPILING
+            else _plain_update
+        )
         for step in range(1, self.max_iter + 1):
             new = _decorrelated(update(white, w))
             change = float(np.abs(np.abs((new * w).sum(axis=1)) - 1).max())
@@ -74,12 +93,16 @@ class FastICA(Projection):
 
     def transform(self, X: Any) -> Array:
         """Return sources W(x − μ)."""
-        return np.asarray((self._checked(X, reset=False) - self.mean_) @ self.components_.T)
+        return np.asarray(
+            (self._checked(X, reset=False) - self.mean_) @ self.components_.T
+        )
 
     def inverse_transform(self, X: Any) -> Array:
         """Return A s + μ."""
         check_is_fitted(self)
-        return np.asarray(coded(self, X, len(self.components_)) @ self.mixing_.T + self.mean_)
+        return np.asarray(
+            coded(self, X, len(self.components_)) @ self.mixing_.T + self.mean_
+        )
 
 
 def _whitened(x: Array, mean: Array, k: int) -> tuple[Array, Array]:
@@ -98,7 +121,9 @@ def _whitened(x: Array, mean: Array, k: int) -> tuple[Array, Array]:
     k = min(k, int((s > 1e-10 * s.max(initial=1.0)).sum()) or 1)
     rows = fixed_signs(vt[:k])
     signs = np.sign((rows * vt[:k]).sum(axis=1))
-    return rows * (np.sqrt(n) / np.maximum(s[:k], 1e-300))[:, None], u[:, :k] * (signs * np.sqrt(n))
+    return rows * (np.sqrt(n) / np.maximum(s[:k], 1e-300))[:, None], u[:, :k] * (
+        signs * np.sqrt(n)
+    )
 
 
 def _update(tanh: Callable[[Any], Any], z: Any, w: Any) -> Any:

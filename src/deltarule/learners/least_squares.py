@@ -34,7 +34,13 @@ from deltarule.learners.base import (
 )
 from deltarule.learners.factor import Factor
 from deltarule.learners.proximal import elastic_net
-from deltarule.learners.quadratic import MOST_FEATURES, OfFactor, OfRows, OfSparse, Quadratic
+from deltarule.learners.quadratic import (
+    MOST_FEATURES,
+    OfFactor,
+    OfRows,
+    OfSparse,
+    Quadratic,
+)
 from deltarule.learners.solutions import by_rows, by_sums
 
 _MOST_CONDITION = 1e5  # of G, for solutions by it: ten digits are left
@@ -49,7 +55,9 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Learn ``coef_`` and ``intercept_``; sparse X stays sparse."""
         self._check()
-        x, targets = checked_fit(self, X, y, sparse=True, multi_output=True, y_numeric=True)
+        x, targets = checked_fit(
+            self, X, y, sparse=True, multi_output=True, y_numeric=True
+        )
         weights = weights_for(x, targets, sample_weight)
         columns = targets.reshape(len(targets), -1).astype(np.float64)
         used = weights > 0
@@ -57,7 +65,9 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
             x, columns, weights = x[used], columns[used], weights[used]
         kind = OfSparse if sparse.issparse(x) else OfRows
         self._seen: Factor | None = None
-        return self._keep(kind(x, columns, weights, bool(self.fit_intercept)), flat=targets.ndim == 1)
+        return self._keep(
+            kind(x, columns, weights, bool(self.fit_intercept)), flat=targets.ndim == 1
+        )
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Add a chunk: the solution is that for all chunks together, up to rounding; after ``fit`` it starts anew.
@@ -66,12 +76,18 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         """
         self._check()
         first = getattr(self, "_seen", None) is None
-        x, targets = checked_fit(self, X, y, sparse=True, multi_output=True, y_numeric=True, reset=first)
+        x, targets = checked_fit(
+            self, X, y, sparse=True, multi_output=True, y_numeric=True, reset=first
+        )
         columns = targets.reshape(len(targets), -1).astype(np.float64)
         d = x.shape[1]
-        seen = Factor(d + columns.shape[1]) if first or self._seen is None else self._seen
+        seen = (
+            Factor(d + columns.shape[1]) if first or self._seen is None else self._seen
+        )
         if len(seen) != d + columns.shape[1]:
-            raise ValueError(f"y has {columns.shape[1]} columns, and other chunks have had another number")
+            raise ValueError(
+                f"y has {columns.shape[1]} columns, and other chunks have had another number"
+            )
         weights = weights_for(x, targets, sample_weight)
         used = weights > 0
         rows: Any = x.toarray() if sparse.issparse(x) else x  # type: ignore[attr-defined]  # sparse, not an array
@@ -89,9 +105,11 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
             theta = theta * unit[:, None] / target_unit
         if not (np.isfinite(theta).all() and np.isfinite(bias).all()):
             raise DataError(
-                f"{type(self).__name__} X", expected="features and targets whose coefficients are finite numbers",
-                got="others", hint="Scale the features and targets, for instance by StandardScaler().",
-            )  # fmt: skip
+                f"{type(self).__name__} X",
+                expected="features and targets whose coefficients are finite numbers",
+                got="others",
+                hint="Scale the features and targets, for instance by StandardScaler().",
+            )
         self.coef_ = theta[:, 0] if flat else theta.T
         self.intercept_ = float(bias[0]) if flat else bias
         return self
@@ -112,7 +130,10 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
 
     def predict(self, X: Any) -> Array:
         """Return xᵀθ + b."""
-        return np.asarray(safe_sparse_dot(checked_predict(self, X, sparse=True), self.coef_.T) + self.intercept_)
+        return np.asarray(
+            safe_sparse_dot(checked_predict(self, X, sparse=True), self.coef_.T)
+            + self.intercept_
+        )
 
 
 def _iterated(learner: BaseEstimator, j: OfSparse, alpha: float) -> Array:
@@ -121,7 +142,13 @@ def _iterated(learner: BaseEstimator, j: OfSparse, alpha: float) -> Array:
     found = []
     for target in targets.T:
         theta, reason, *_ = lsqr(
-            product, target, damp=alpha**0.5, atol=1e-14, btol=1e-14, conlim=0, iter_lim=_MOST_STEPS * j.features
+            product,
+            target,
+            damp=alpha**0.5,
+            atol=1e-14,
+            btol=1e-14,
+            conlim=0,
+            iter_lim=_MOST_STEPS * j.features,
         )
         if reason == 7:
             warnings.warn(
@@ -151,16 +178,23 @@ class LinearRegression(_LinearRegressor):
 
     def _check(self) -> None:
         super()._check()
-        require(self, "solver", {"auto", "normal", "svd"}.__contains__, "'auto', 'normal' or 'svd'")
+        require(
+            self,
+            "solver",
+            {"auto", "normal", "svd"}.__contains__,
+            "'auto', 'normal' or 'svd'",
+        )
 
     def _solve(self, j: Quadratic) -> Array:
         free = np.zeros(j.features)
         condition = np.inf if self.solver == "svd" else j.condition(free)
         if self.solver == "normal" and not condition < 1 / np.finfo(np.float64).eps:
             raise DataError(
-                "LinearRegression solver='normal'", expected="features of which none depends on the others",
-                got="a singular XᵀX", hint="Write solver='auto' or 'svd', or take Ridge.",
-            )  # fmt: skip
+                "LinearRegression solver='normal'",
+                expected="features of which none depends on the others",
+                got="a singular XᵀX",
+                hint="Write solver='auto' or 'svd', or take Ridge.",
+            )
         if self.solver == "normal" or condition < _MOST_CONDITION:
             return by_sums(*j.sums, free)
         if isinstance(j, OfSparse) and j.features > MOST_FEATURES:
@@ -219,17 +253,30 @@ class _ElasticNet(_LinearRegressor):
     def _solve(self, j: Quadratic) -> Array:
         strength, unit, target_unit = self.alpha * j.mass, *j.units
         with np.errstate(over="ignore"):
-            kink = np.minimum(strength * self._share() * unit[:, None] * target_unit, 1e300)
-            ridge = np.minimum((np.sqrt(strength * (1 - self._share())) * unit) ** 2, 1e300)
+            kink = np.minimum(
+                strength * self._share() * unit[:, None] * target_unit, 1e300
+            )
+            ridge = np.minimum(
+                (np.sqrt(strength * (1 - self._share())) * unit) ** 2, 1e300
+            )
         if j.features <= MOST_FEATURES:
             gram, target = j.sums
             lengths = gram.diagonal()
         else:
             a, b = j.operator if isinstance(j, OfSparse) else j.rows
-            gram, target = LinearOperator(2 * (j.features,), lambda v: a.T @ (a @ v), dtype=np.float64), a.T @ b
-            lengths = j.squares() if isinstance(j, OfSparse) else np.einsum("nd,nd->d", a, a)
+            gram, target = (
+                LinearOperator(
+                    2 * (j.features,), lambda v: a.T @ (a @ v), dtype=np.float64
+                ),
+                a.T @ b,
+            )
+            lengths = (
+                j.squares() if isinstance(j, OfSparse) else np.einsum("nd,nd->d", a, a)
+            )
         start = self._start(j)
-        theta, self.n_iter_, ended = elastic_net(gram, target, lengths, kink, ridge, self.max_iter, self.tol, start)
+        theta, self.n_iter_, ended = elastic_net(
+            gram, target, lengths, kink, ridge, self.max_iter, self.tol, start
+        )
         if not ended:
             warnings.warn(
                 f"{type(self).__name__} has not converged in max_iter={self.max_iter} steps; raise it, or "
@@ -249,8 +296,9 @@ class _ElasticNet(_LinearRegressor):
             raise ArgumentError(
                 f"{type(self).__name__} warm_start",
                 expected=f"{known.shape[0]} features and {known.shape[1]} targets, as in the last fit",
-                got=f"{shape[0]} and {shape[1]}", hint="Set warm_start=False to start anew.",
-            )  # fmt: skip
+                got=f"{shape[0]} and {shape[1]}",
+                hint="Set warm_start=False to start anew.",
+            )
         return np.asarray(known / j.units[0][:, None] * j.units[1])
 
 
@@ -268,9 +316,14 @@ class Lasso(_ElasticNet):
     """
 
     def __init__(
-        self, *, alpha: float = 1.0, fit_intercept: bool = True, max_iter: int = 10_000, tol: float = 1e-8,
+        self,
+        *,
+        alpha: float = 1.0,
+        fit_intercept: bool = True,
+        max_iter: int = 10_000,
+        tol: float = 1e-8,
         warm_start: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.alpha = alpha
         self.fit_intercept = fit_intercept
         self.max_iter = max_iter
@@ -290,9 +343,15 @@ class ElasticNet(_ElasticNet):
     """
 
     def __init__(
-        self, *, alpha: float = 1.0, l1_ratio: float = 0.5, fit_intercept: bool = True, max_iter: int = 10_000,
-        tol: float = 1e-8, warm_start: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        alpha: float = 1.0,
+        l1_ratio: float = 0.5,
+        fit_intercept: bool = True,
+        max_iter: int = 10_000,
+        tol: float = 1e-8,
+        warm_start: bool = False,
+    ) -> None:
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept

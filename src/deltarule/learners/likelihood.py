@@ -51,17 +51,27 @@ def _laplace(x: Numbers, mass: Numbers) -> dict[str, Any]:
 
 
 _ESTIMATES: Mapping[str, tuple[int, Callable[[Numbers, Numbers], dict[str, Any]]]] = {
-    "normal": (1, _normal), "multivariate_normal": (2, _multivariate_normal), "bernoulli": (1, _bernoulli),
-    "categorical": (1, _categorical), "poisson": (1, _poisson), "laplace": (1, _laplace),
-}  # fmt: skip
+    "normal": (1, _normal),
+    "multivariate_normal": (2, _multivariate_normal),
+    "bernoulli": (1, _bernoulli),
+    "categorical": (1, _categorical),
+    "poisson": (1, _poisson),
+    "laplace": (1, _laplace),
+}
 
 
 def _all(fits: npt.NDArray[np.bool_], expected: str) -> None:
     if not fits.all():
-        raise DataError("maximum_likelihood", expected=expected, got=f"another value in row {int(np.argmin(fits))}")
+        raise DataError(
+            "maximum_likelihood",
+            expected=expected,
+            got=f"another value in row {int(np.argmin(fits))}",
+        )
 
 
-def maximum_likelihood(distribution: str, x: Any, weights: Any = None) -> dict[str, Any]:
+def maximum_likelihood(
+    distribution: str, x: Any, weights: Any = None
+) -> dict[str, Any]:
     """Return the parameters of the largest likelihood for independent observations x.
 
     ``distribution``: "normal" (mean and biased variance), "multivariate_normal" (x (N, k); mean and biased
@@ -72,12 +82,24 @@ def maximum_likelihood(distribution: str, x: Any, weights: Any = None) -> dict[s
     {'mean': 3.0, 'variance': 4.6667}
     """
     if distribution not in _ESTIMATES:
-        raise ArgumentError("maximum_likelihood", expected=f"one of {', '.join(_ESTIMATES)}", got=repr(distribution))
+        raise ArgumentError(
+            "maximum_likelihood",
+            expected=f"one of {', '.join(_ESTIMATES)}",
+            got=repr(distribution),
+        )
     rank, estimate = _ESTIMATES[distribution]
     data = np.asarray(x, np.float64)
     if data.ndim != rank or not len(data) or not np.isfinite(data).all():
-        raise DataError("maximum_likelihood", expected=f"finite observations of {rank} axes", got=f"shape {data.shape}")
+        raise DataError(
+            "maximum_likelihood",
+            expected=f"finite observations of {rank} axes",
+            got=f"shape {data.shape}",
+        )
     mass = np.ones(len(data)) if weights is None else np.asarray(weights, np.float64)
     if mass.shape != (len(data),) or not (mass >= 0).all() or not mass.sum() > 0:
-        raise DataError("maximum_likelihood weights", expected=f"{len(data)} numbers ≥ 0", got=f"shape {mass.shape}")
+        raise DataError(
+            "maximum_likelihood weights",
+            expected=f"{len(data)} numbers ≥ 0",
+            got=f"shape {mass.shape}",
+        )
     return estimate(data, mass / mass.sum())

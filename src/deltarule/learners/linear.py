@@ -52,27 +52,45 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
     fit_intercept: bool
     warm_start: bool
 
-    def _examples(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Array, Array]:
+    def _examples(
+        self, x: Any, y: Any, sample_weight: Any = None
+    ) -> tuple[Any, Array, Array]:
         """Return (X, targets, weights) of a fit; X stays sparse, and of single precision."""
         before = getattr(self, "classes_", None)
-        rows, classes = checked_fit(self, x, y, sparse=True, dtype=[np.float64, np.float32])
+        rows, classes = checked_fit(
+            self, x, y, sparse=True, dtype=[np.float64, np.float32]
+        )
         labels = self._targets(encode_classes(self, classes))
-        if self.warm_start and before is not None and not np.array_equal(before, self.classes_):
+        if (
+            self.warm_start
+            and before is not None
+            and not np.array_equal(before, self.classes_)
+        ):
             raise self._other("classes", before, self.classes_)
-        return rows, labels, weights_for(rows, classes, sample_weight, self.class_weight)
+        return (
+            rows,
+            labels,
+            weights_for(rows, classes, sample_weight, self.class_weight),
+        )
 
     def _all(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Data, Array]:
         """Return (inputs with bias, targets, weights), and Θ to start from."""
         rows, labels, weights = self._examples(x, y, sample_weight)
         return (self._inputs(rows), labels, weights), self._start(rows.shape[1])
 
-    def _part(self, x: Any, y: Any, classes: Any, sample_weight: Any) -> tuple[Data, Array]:
+    def _part(
+        self, x: Any, y: Any, classes: Any, sample_weight: Any
+    ) -> tuple[Data, Array]:
         """Return (inputs with bias, targets, weights) of a chunk, and Θ so far."""
         first = not hasattr(self, "coef_")
         rows, own = checked_fit(self, x, y, sparse=True, reset=first)
         labels = self._targets(encode_part(self, own, classes, first))
-        weights = weights_for(rows, own, sample_weight) * class_factors(self, labels.astype(np.int64))
-        return (self._inputs(rows), labels, weights), self._zeros(rows.shape[1]) if first else self._known()
+        weights = weights_for(rows, own, sample_weight) * class_factors(
+            self, labels.astype(np.int64)
+        )
+        return (self._inputs(rows), labels, weights), self._zeros(
+            rows.shape[1]
+        ) if first else self._known()
 
     def _inputs(self, x: Any) -> Array:
         """Return X as an array, with a feature 1 behind; raises DataError for numbers whose squares are not finite."""
@@ -81,9 +99,11 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         largest = max(float(rows.max()), -float(rows.min()))
         if largest > _LARGEST:
             raise DataError(
-                f"{type(self).__name__} X", expected=f"numbers up to {_LARGEST:g}, which have finite squares",
-                got=f"{largest:g}", hint="Scale the features, for instance by MaxAbsScaler().",
-            )  # fmt: skip
+                f"{type(self).__name__} X",
+                expected=f"numbers up to {_LARGEST:g}, which have finite squares",
+                got=f"{largest:g}",
+                hint="Scale the features, for instance by MaxAbsScaler().",
+            )
         return with_bias(rows) if self.fit_intercept else rows
 
     def _check_switches(self) -> None:
@@ -102,9 +122,11 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def _other(self, what: str, before: Any, now: Any) -> ArgumentError:
         return ArgumentError(
-            f"{type(self).__name__} warm_start", expected=f"the {what} of the last fit, {before}", got=str(now),
+            f"{type(self).__name__} warm_start",
+            expected=f"the {what} of the last fit, {before}",
+            got=str(now),
             hint="Set warm_start=False to start anew.",
-        )  # fmt: skip
+        )
 
     def _known(self) -> Array:
         """Return Θ of ``coef_`` and ``intercept_``."""
@@ -130,7 +152,9 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         return self
 
     def _scores(self, x: Any) -> Array:
-        return np.asarray(checked_predict(self, x, sparse=True) @ self.coef_.T + self.intercept_)
+        return np.asarray(
+            checked_predict(self, x, sparse=True) @ self.coef_.T + self.intercept_
+        )
 
     def decision_function(self, X: Any) -> Array:
         """Return the scores; for two classes the difference of the second to the first."""

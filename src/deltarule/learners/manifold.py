@@ -10,7 +10,9 @@ from scipy import sparse
 from deltarule.learners.base import Array
 
 
-def bisected(rises_above: Callable[[Array], Array], low: Array, high: Array, steps: int = 64) -> Array:
+def bisected(
+    rises_above: Callable[[Array], Array], low: Array, high: Array, steps: int = 64
+) -> Array:
     """Return for every row the number at which ``rises_above`` turns from false to true (high may be infinite)."""
     low, high = low.copy(), high.copy()
     middle = np.where(np.isfinite(high), (low + high) / 2, 1.0)
@@ -22,7 +24,9 @@ def bisected(rises_above: Callable[[Array], Array], low: Array, high: Array, ste
     return middle
 
 
-def principal_start(x: Array, k: int, deviation: float, random: np.random.Generator) -> Array:
+def principal_start(
+    x: Array, k: int, deviation: float, random: np.random.Generator
+) -> Array:
     """Return the first k principal components, scaled alike so that the first has a standard deviation."""
     centred = x - x.mean(axis=0)
     if centred.shape[1] <= centred.shape[0]:
@@ -32,11 +36,15 @@ def principal_start(x: Array, k: int, deviation: float, random: np.random.Genera
         rows = np.linalg.svd(centred, full_matrices=False)[2][:k]
     largest = np.abs(rows).argmax(axis=1)
     start = np.zeros((len(x), k))
-    start[:, : len(rows)] = centred @ (rows * np.sign(rows[np.arange(len(rows)), largest])[:, None]).T
+    start[:, : len(rows)] = (
+        centred @ (rows * np.sign(rows[np.arange(len(rows)), largest])[:, None]).T
+    )
     spread = float(start[:, 0].std())
     if spread == 0:
         return random.normal(scale=deviation, size=start.shape)
-    return start / spread * deviation + random.normal(scale=deviation * 1e-4, size=start.shape)
+    return start / spread * deviation + random.normal(
+        scale=deviation * 1e-4, size=start.shape
+    )
 
 
 def neighborhood_graph(indices: Array, weights: Array) -> sparse.csr_matrix:

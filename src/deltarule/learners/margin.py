@@ -86,18 +86,43 @@ class LinearSVM(PenalisedClassifier):
     ['a', 'b']
     """
 
-    def __init__(self, *, alpha: float = 1e-3, l1_ratio: float = 0.0, fit_intercept: bool = True,
-                 loss: str = "squared_hinge", solver: str = "newton", learning_rate: float | None = None,
-                 batch_size: int = 1, max_iter: int = 100, tol: float = 1e-10, class_weight: Any = None,
-                 warm_start: bool = False) -> None:  # fmt: skip
-        super().__init__(alpha=alpha, l1_ratio=l1_ratio, fit_intercept=fit_intercept, solver=solver,
-                         learning_rate=learning_rate, batch_size=batch_size, max_iter=max_iter, tol=tol,
-                         class_weight=class_weight, warm_start=warm_start)  # fmt: skip
+    def __init__(
+        self,
+        *,
+        alpha: float = 1e-3,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        loss: str = "squared_hinge",
+        solver: str = "newton",
+        learning_rate: float | None = None,
+        batch_size: int = 1,
+        max_iter: int = 100,
+        tol: float = 1e-10,
+        class_weight: Any = None,
+        warm_start: bool = False,
+    ) -> None:
+        super().__init__(
+            alpha=alpha,
+            l1_ratio=l1_ratio,
+            fit_intercept=fit_intercept,
+            solver=solver,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            tol=tol,
+            class_weight=class_weight,
+            warm_start=warm_start,
+        )
         self.loss = loss
 
     def _check(self) -> None:
         super()._check()
-        require(self, "loss", {"hinge", "squared_hinge"}.__contains__, "'hinge' or 'squared_hinge'")
+        require(
+            self,
+            "loss",
+            {"hinge", "squared_hinge"}.__contains__,
+            "'hinge' or 'squared_hinge'",
+        )
 
     def _loss(self) -> Loss:
         return MulticlassHinge(squared=self.loss == "squared_hinge")

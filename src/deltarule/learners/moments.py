@@ -14,7 +14,12 @@ from deltarule.learners.scatter import scatter, squares
 
 
 def merged(
-    weight: float, mean: Array, scatter: Array, other_weight: float, other_mean: Array, other_scatter: Array
+    weight: float,
+    mean: Array,
+    scatter: Array,
+    other_weight: float,
+    other_mean: Array,
+    other_scatter: Array,
 ) -> tuple[Array, Array]:
     """Return mean and scatter of two parts: μ = μ₁ + d·w₂/w and S = S₁ + S₂ + dd·w₁w₂/w, d = μ₂ − μ₁, w = w₁ + w₂.
 
@@ -40,6 +45,12 @@ class Moments:
         """Add examples (N, n_features) with weights > 0, or of weight 1."""
         mass = float(len(x) if weights is None else weights.sum())
         mean = x.mean(axis=0) if weights is None else weights @ x / mass
-        spread = scatter(x, mean, weights) if self.scatter.ndim == 2 else squares(x, mean, weights)
-        self.mean, self.scatter = merged(self.weight, self.mean, self.scatter, mass, mean, spread)
+        spread = (
+            scatter(x, mean, weights)
+            if self.scatter.ndim == 2
+            else squares(x, mean, weights)
+        )
+        self.mean, self.scatter = merged(
+            self.weight, self.mean, self.scatter, mass, mean, spread
+        )
         self.weight += mass

@@ -17,7 +17,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from deltarule.errors import ArgumentError, DataError
-from deltarule.learners.base import Array, check_labels, dense_targets, encode_classes, require, whole
+from deltarule.learners.base import (
+    Array,
+    check_labels,
+    dense_targets,
+    encode_classes,
+    require,
+    whole,
+)
 from deltarule.learners.search import Known, without_own
 from deltarule.learners.search_sparse import SparseKnown
 
@@ -63,14 +70,18 @@ def _directions(x: Array) -> Array:
     rows = x.astype(np.float64)
     rows = np.ldexp(rows, -np.frexp(np.abs(rows).max(axis=1, initial=0.0))[1][:, None])
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0))
+    return np.asarray(
+        np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
+    )
 
 
 def _measured(distance: Any) -> float:
     """Return what a metric gave as a number; raises DataError for anything else."""
     found = np.asarray(distance)
     if found.size != 1 or found.dtype.kind not in "fiub" or np.isnan(found).any():
-        raise DataError("metric", expected="a number for two examples", got=repr(distance))
+        raise DataError(
+            "metric", expected="a number for two examples", got=repr(distance)
+        )
     return float(found.reshape(()))
 
 
@@ -79,10 +90,18 @@ def _smallest(distances: Array, k: int) -> npt.NDArray[np.int64]:
     n = distances.shape[1]
     if k < n:
         limit = np.partition(distances, k - 1, axis=1)[:, k - 1 : k]
-        rows = [np.flatnonzero(row <= bound) for row, bound in zip(distances, limit, strict=True)]
+        rows = [
+            np.flatnonzero(row <= bound)
+            for row, bound in zip(distances, limit, strict=True)
+        ]
     else:
         rows = [np.arange(n)] * len(distances)
-    return np.stack([near[np.argsort(row[near], kind="stable")][:k] for row, near in zip(distances, rows, strict=True)])
+    return np.stack(
+        [
+            near[np.argsort(row[near], kind="stable")][:k]
+            for row, near in zip(distances, rows, strict=True)
+        ]
+    )
 
 
 class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -95,22 +114,43 @@ class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     def _checked(self, x: Any, y: Any, **options: Any) -> tuple[Any, Array]:
         """Return X, dense or in sparse rows (CSR), and y."""
         found = validate_data(
-            self, x, dense_targets(y), dtype=_FLOATS, accept_sparse="csr", multi_output=True, **options
+            self,
+            x,
+            dense_targets(y),
+            dtype=_FLOATS,
+            accept_sparse="csr",
+            multi_output=True,
+            **options,
         )
         return found[0], found[1]
 
     def _store(self, x: Any) -> None:
         require(self, "n_neighbors", whole(1), "a whole number ≥ 1")
         known = "'uniform', 'distance' or a function of distances (N, k)"
-        require(self, "weights", lambda w: callable(w) or w in {"uniform", "distance"}, known)
-        require(self, "metric", lambda m: callable(m) or m in METRICS, f"a callable or one of {', '.join(METRICS)}")
+        require(
+            self,
+            "weights",
+            lambda w: callable(w) or w in {"uniform", "distance"},
+            known,
+        )
+        require(
+            self,
+            "metric",
+            lambda m: callable(m) or m in METRICS,
+            f"a callable or one of {', '.join(METRICS)}",
+        )
         self.examples_ = x
         self.n_samples_fit_ = int(x.shape[0])
         self._known: Known | SparseKnown | None = None
         if self.metric == "euclidean":
             self._known = SparseKnown.of(x) if sparse.issparse(x) else Known.of(x)
 
-    def kneighbors(self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True) -> Any:
+    def kneighbors(
+        self,
+        X: Any = None,
+        n_neighbors: int | None = None,
+        return_distance: bool = True,
+    ) -> Any:
         """Return (distances, indices) of the k nearest training examples, nearest first; None takes k of ``fit``.
 
         Without X those of every training example, which is none of its own neighbours; without ``return_distance``
@@ -118,29 +158,55 @@ class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         examples (less one without X).
         """
         check_is_fitted(self)
-        k, limit = self.n_neighbors if n_neighbors is None else n_neighbors, self.n_samples_fit_ - (X is None)
+        k, limit = (
+            self.n_neighbors if n_neighbors is None else n_neighbors,
+            self.n_samples_fit_ - (X is None),
+        )
         if not whole(1)(k) or k > limit:
-            raise ArgumentError("kneighbors n_neighbors", expected=f"a whole number from 1 to {limit}", got=repr(k))
+            raise ArgumentError(
+                "kneighbors n_neighbors",
+                expected=f"a whole number from 1 to {limit}",
+                got=repr(k),
+            )
         if X is None:
             distances, indices = without_own(*self._found(self.examples_, k + 1))
         else:
-            distances, indices = self._found(validate_data(self, X, dtype=_FLOATS, accept_sparse="csr", reset=False), k)
+            distances, indices = self._found(
+                validate_data(self, X, dtype=_FLOATS, accept_sparse="csr", reset=False),
+                k,
+            )
         return (distances, indices) if return_distance else indices
 
     def _found(self, x: Any, k: int) -> tuple[Array, npt.NDArray[np.int64]]:
         if isinstance(self._known, SparseKnown):
             return self._known.nearest(sparse.csr_matrix(x), k)
-        step = max(1, _BLOCK_BYTES // (8 * max(x.shape))) if sparse.issparse(x) or self._known is None else x.shape[0]
-        found = [self._near(dense(x[row : row + step]), k) for row in range(0, x.shape[0], step)]
-        return np.concatenate([d for d, _ in found]), np.concatenate([i for _, i in found])
+        step = (
+            max(1, _BLOCK_BYTES // (8 * max(x.shape)))
+            if sparse.issparse(x) or self._known is None
+            else x.shape[0]
+        )
+        found = [
+            self._near(dense(x[row : row + step]), k)
+            for row in range(0, x.shape[0], step)
+        ]
+        return np.concatenate([d for d, _ in found]), np.concatenate(
+            [i for _, i in found]
+        )
 
     def _near(self, x: Array, k: int) -> tuple[Array, npt.NDArray[np.int64]]:
         """Return the k nearest of a block of dense queries."""
         if isinstance(self._known, Known):
             return self._known.nearest(x, k)
         known = self.examples_
-        step = max(1, _BLOCK_BYTES // (8 * known.shape[1])) if sparse.issparse(known) else known.shape[0]
-        parts = [_pairwise(x, dense(known[row : row + step]), self.metric) for row in range(0, known.shape[0], step)]
+        step = (
+            max(1, _BLOCK_BYTES // (8 * known.shape[1]))
+            if sparse.issparse(known)
+            else known.shape[0]
+        )
+        parts = [
+            _pairwise(x, dense(known[row : row + step]), self.metric)
+            for row in range(0, known.shape[0], step)
+        ]
         measured = np.concatenate(parts, axis=1)
         indices = _smallest(measured, k)
         return np.take_along_axis(measured, indices, axis=1), indices
@@ -148,14 +214,26 @@ class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     def _vote_weights(self, distances: Array) -> Array:
         """Return 1, what is relative to 1/distance (exact hits alone where there are any), or what a function gives."""
         if isinstance(self.weights, str):
-            return np.ones_like(distances) if self.weights == "uniform" else _inverse(distances)
+            return (
+                np.ones_like(distances)
+                if self.weights == "uniform"
+                else _inverse(distances)
+            )
         given = np.asarray(self.weights(distances), np.float64)
         expected = f"finite numbers ≥ 0 of shape {distances.shape}"
         if given.shape != distances.shape:
-            raise DataError(f"{type(self).__name__} weights", expected=expected, got=f"shape {given.shape}")
+            raise DataError(
+                f"{type(self).__name__} weights",
+                expected=expected,
+                got=f"shape {given.shape}",
+            )
         fits = (given >= 0) & np.isfinite(given)
         if not fits.all():
-            raise DataError(f"{type(self).__name__} weights", expected=expected, got=str(given[~fits][0]))
+            raise DataError(
+                f"{type(self).__name__} weights",
+                expected=expected,
+                got=str(given[~fits][0]),
+            )
         return given
 
     def __sklearn_tags__(self) -> Any:
@@ -182,7 +260,13 @@ class KNNClassifier(ClassifierMixin, _Neighbors):  # type: ignore[misc]  # as ab
     ['a', 'a', 'a', 'b']
     """
 
-    def __init__(self, n_neighbors: int = 5, *, metric: Metric = "euclidean", weights: Weights = "uniform") -> None:
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        metric: Metric = "euclidean",
+        weights: Weights = "uniform",
+    ) -> None:
         self.n_neighbors = n_neighbors
         self.metric = metric
         self.weights = weights
@@ -208,8 +292,15 @@ class KNNClassifier(ClassifierMixin, _Neighbors):  # type: ignore[misc]  # as ab
         distances, indices = self.kneighbors(X)
         weights = self._vote_weights(distances)
         columns = self.labels_.T if self.outputs_2d_ else self.labels_[None]
-        counts = [len(classes) for classes in self.classes_] if self.outputs_2d_ else [len(self.classes_)]
-        return [_votes(labels[indices], weights, n) for labels, n in zip(columns, counts, strict=True)]
+        counts = (
+            [len(classes) for classes in self.classes_]
+            if self.outputs_2d_
+            else [len(self.classes_)]
+        )
+        return [
+            _votes(labels[indices], weights, n)
+            for labels, n in zip(columns, counts, strict=True)
+        ]
 
     def predict_proba(self, X: Any) -> Any:
         """Return the share of votes of every class, (N, classes); of several columns of y a list of such arrays."""
@@ -221,7 +312,10 @@ class KNNClassifier(ClassifierMixin, _Neighbors):  # type: ignore[misc]  # as ab
         best = [shares.argmax(axis=1) for shares in self._shares(X)]
         if not self.outputs_2d_:
             return np.asarray(self.classes_[best[0]])
-        return np.stack([classes[own] for classes, own in zip(self.classes_, best, strict=True)], axis=1)
+        return np.stack(
+            [classes[own] for classes, own in zip(self.classes_, best, strict=True)],
+            axis=1,
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -241,7 +335,13 @@ def _votes(labels: Array, weights: Array, n: int) -> Array:
 class KNNRegressor(RegressorMixin, _Neighbors):  # type: ignore[misc]  # as above
     """The (weighted) mean target of the k nearest examples; parameters are those of ``KNNClassifier``."""
 
-    def __init__(self, n_neighbors: int = 5, *, metric: Metric = "euclidean", weights: Weights = "uniform") -> None:
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        metric: Metric = "euclidean",
+        weights: Weights = "uniform",
+    ) -> None:
         self.n_neighbors = n_neighbors
         self.metric = metric
         self.weights = weights

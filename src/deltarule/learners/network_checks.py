@@ -28,24 +28,54 @@ def check_settings(learner: Any) -> None:
     """Raise ArgumentError for a setting of the training that is of the wrong kind, or out of range."""
     require(learner, "epochs", whole(1), "a whole number ≥ 1")
     require(learner, "batch_size", whole(1), "a whole number ≥ 1")
-    require(learner, "threads", lambda n: n is None or whole(1)(n), "a whole number ≥ 1 or None")
-    require(learner, "verbose", lambda n: _flag(n) or whole(0)(n), "0 (silent), 1 (a line an epoch) or 2")
+    require(
+        learner,
+        "threads",
+        lambda n: n is None or whole(1)(n),
+        "a whole number ≥ 1 or None",
+    )
+    require(
+        learner,
+        "verbose",
+        lambda n: _flag(n) or whole(0)(n),
+        "0 (silent), 1 (a line an epoch) or 2",
+    )
     for name in ("shuffle", "early_stopping", "warm_start"):
         require(learner, name, _flag, "True or False")
     if learner.early_stopping:
-        require(learner, "validation_fraction", lambda share: above(0)(share) and share < 1, "a number in (0, 1)")
-        require(learner, "monitor", lambda name: isinstance(name, str), "the name of a value, such as 'val_loss'")
+        require(
+            learner,
+            "validation_fraction",
+            lambda share: above(0)(share) and share < 1,
+            "a number in (0, 1)",
+        )
+        require(
+            learner,
+            "monitor",
+            lambda name: isinstance(name, str),
+            "the name of a value, such as 'val_loss'",
+        )
     kinds: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         ("regularizers", callable, "objects such as losses.L1(strength=0.1)"),
-        ("callbacks", lambda item: isinstance(item, Callback), "objects such as train.EarlyStopping()"),
+        (
+            "callbacks",
+            lambda item: isinstance(item, Callback),
+            "objects such as train.EarlyStopping()",
+        ),
     )
     for name, fits, expected in kinds:
         given = getattr(learner, name)
         if not isinstance(given, (list, tuple)) or not all(map(fits, given)):
             wrong = (
-                next((item for item in given if not fits(item)), given) if isinstance(given, (list, tuple)) else given
+                next((item for item in given if not fits(item)), given)
+                if isinstance(given, (list, tuple))
+                else given
             )
-            raise ArgumentError(f"{type(learner).__name__} {name}", expected=f"{expected}, in a list", got=repr(wrong))
+            raise ArgumentError(
+                f"{type(learner).__name__} {name}",
+                expected=f"{expected}, in a list",
+                got=repr(wrong),
+            )
 
 
 def check_size(learner: Any, x: Any, kind: str) -> None:
@@ -53,13 +83,20 @@ def check_size(learner: Any, x: Any, kind: str) -> None:
     data = x.data if sparse.issparse(x) else x
     if not data.size:
         return
-    largest, limit = max(float(data.max()), -float(data.min())), math.sqrt(float(np.finfo(kind).max)) / 4
+    largest, limit = (
+        max(float(data.max()), -float(data.min())),
+        math.sqrt(float(np.finfo(kind).max)) / 4,
+    )
     if largest > limit:
-        also = ", or take dtype='float64'" if kind == "float32" and largest < 1e150 else ""
+        also = (
+            ", or take dtype='float64'" if kind == "float32" and largest < 1e150 else ""
+        )
         raise DataError(
-            f"{type(learner).__name__} X", expected=f"numbers up to {limit:.0e}, whose squares are finite in {kind}",
-            got=f"{largest:.4g}", hint=f"Scale the features, for instance by StandardScaler(){also}.",
-        )  # fmt: skip
+            f"{type(learner).__name__} X",
+            expected=f"numbers up to {limit:.0e}, whose squares are finite in {kind}",
+            got=f"{largest:.4g}",
+            hint=f"Scale the features, for instance by StandardScaler(){also}.",
+        )
 
 
 _OWN_WORDS = {
@@ -77,7 +114,13 @@ def own_words(learner: Any) -> Iterator[None]:
         yield
     except DeltaruleError as error:
         for part in ("where", "expected", "got", "hint"):
-            setattr(error, part, _WORDS.sub(lambda found: _OWN_WORDS[found.group()], getattr(error, part)))
+            setattr(
+                error,
+                part,
+                _WORDS.sub(
+                    lambda found: _OWN_WORDS[found.group()], getattr(error, part)
+                ),
+            )
         if error.where == "split":  # no example is left to train on
             error.where = f"{type(learner).__name__} validation_fraction"
         elif error.where.split(" ")[0] in {*_OWN_WORDS.values(), "validation_data"}:
@@ -88,25 +131,40 @@ def own_words(learner: Any) -> Iterator[None]:
 def label_factors(learner: Any, y: Array) -> Array:
     """Return Π over labels of the weight that ``class_weight`` (a list of dicts) gives the label's value: (N,)."""
     given, n_labels = learner.class_weight, y.shape[1]
-    fits = isinstance(given, (list, tuple)) and len(given) == n_labels and all(map(_weighs_a_label, given))
+    fits = (
+        isinstance(given, (list, tuple))
+        and len(given) == n_labels
+        and all(map(_weighs_a_label, given))
+    )
     if not fits:
         raise ArgumentError(
-            f"{type(learner).__name__} class_weight", got=repr(given),
+            f"{type(learner).__name__} class_weight",
+            got=repr(given),
             expected=f"None, 'balanced' or a list of {n_labels} dicts {{0: weight, 1: weight}}, one for each label",
             hint="A number that is not named has weight 1; the weights of an example's labels are multiplied.",
-        )  # fmt: skip
-    factors = [np.where(y[:, k] == 1, part.get(1, 1.0), part.get(0, 1.0)) for k, part in enumerate(given)]
+        )
+    factors = [
+        np.where(y[:, k] == 1, part.get(1, 1.0), part.get(0, 1.0))
+        for k, part in enumerate(given)
+    ]
     return np.asarray(np.prod(factors, axis=0), np.float64)
 
 
 def _weighs_a_label(part: Any) -> bool:
-    return isinstance(part, Mapping) and set(part) <= {0, 1} and all(map(at_least(0), part.values()))
+    return (
+        isinstance(part, Mapping)
+        and set(part) <= {0, 1}
+        and all(map(at_least(0), part.values()))
+    )
 
 
 def form_of(learner: Any, names: Sequence[str]) -> dict[str, Any]:
     """Return the parameters that say what network is made, sequences as tuples, so that they can be compared."""
     values = {name: getattr(learner, name) for name in names}
-    return {name: tuple(value) if isinstance(value, (list, np.ndarray)) else value for name, value in values.items()}
+    return {
+        name: tuple(value) if isinstance(value, (list, np.ndarray)) else value
+        for name, value in values.items()
+    }
 
 
 def check_form(learner: Any, before: dict[str, Any]) -> None:
@@ -115,16 +173,20 @@ def check_form(learner: Any, before: dict[str, Any]) -> None:
         own = before[name]
         if value is not own and value != own:
             raise ArgumentError(
-                f"{type(learner).__name__} {name}", expected=f"{own!r}, that of the last fit, with warm_start",
-                got=repr(value), hint=_FRESH,
-            )  # fmt: skip
+                f"{type(learner).__name__} {name}",
+                expected=f"{own!r}, that of the last fit, with warm_start",
+                got=repr(value),
+                hint=_FRESH,
+            )
 
 
 def check_shape(learner: Any, shape: tuple[int, ...], before: tuple[int, ...]) -> None:
     """Raise ShapeError if examples have another shape than those of the last fit."""
     if shape != before:
         raise ShapeError(
-            f"{type(learner).__name__} X", expected=f"examples of shape {before}, as in the last fit", got=str(shape)
+            f"{type(learner).__name__} X",
+            expected=f"examples of shape {before}, as in the last fit",
+            got=str(shape),
         )
 
 
@@ -138,14 +200,17 @@ def check_classes(learner: Any, y: Array) -> None:
         raise DataError(
             f"{type(learner).__name__} y",
             expected=f"{kinds[learner._multilabel_]} {learner.classes_.tolist()} of the last fit, with warm_start",
-            got=f"{kinds[many]} {found.tolist()}", hint=_FRESH,
-        )  # fmt: skip
+            got=f"{kinds[many]} {found.tolist()}",
+            hint=_FRESH,
+        )
 
 
 def check_outputs(learner: Any, name: str, n_outputs: int, before: int) -> None:
     """Raise DataError if the network has another number of outputs than are needed."""
     if n_outputs != before:
         raise DataError(
-            f"{type(learner).__name__} {name}", expected=f"what needs {before} outputs, as in the last fit",
-            got=f"what needs {n_outputs}", hint=_FRESH,
-        )  # fmt: skip
+            f"{type(learner).__name__} {name}",
+            expected=f"what needs {before} outputs, as in the last fit",
+            got=f"what needs {n_outputs}",
+            hint=_FRESH,
+        )

@@ -20,16 +20,27 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from deltarule import losses, nn
 from deltarule.errors import ArgumentError
 from deltarule.learners import architectures, network_checks
-from deltarule.learners.base import Array, check_labels, encode_classes, log_of, weights_for
+from deltarule.learners.base import (
+    Array,
+    check_labels,
+    encode_classes,
+    log_of,
+    weights_for,
+)
 from deltarule.learners.custom import FunctionLoss, chosen_loss
 from deltarule.learners.network import Job, Network, WrappedNetwork, pair, relative
 from deltarule.losses import Loss
 
-_ONE_SCORE = frozenset({"sigmoid", "sign"})  # losses that tell two classes apart by the sign of one score
+_ONE_SCORE = frozenset(
+    {"sigmoid", "sign"}
+)  # losses that tell two classes apart by the sign of one score
 
 
 def _gives_probabilities(learner: Any) -> bool:
-    return learner.loss == "auto" or chosen_loss(learner.loss).link in {"softmax", "sigmoid"}
+    return learner.loss == "auto" or chosen_loss(learner.loss).link in {
+        "softmax",
+        "sigmoid",
+    }
 
 
 class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # scikit-learn has no types
@@ -45,14 +56,18 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
             return chosen
         if multilabel and chosen.link not in _ONE_SCORE:
             raise ArgumentError(
-                f"{type(self).__name__} loss", expected="a loss for labels of which any may hold", got=chosen.name,
+                f"{type(self).__name__} loss",
+                expected="a loss for labels of which any may hold",
+                got=chosen.name,
                 hint="Write loss='binary_cross_entropy' or 'hinge'.",
-            )  # fmt: skip
+            )
         if not multilabel and chosen.link in _ONE_SCORE and len(self.classes_) > 2:
             raise ArgumentError(
-                f"{type(self).__name__} loss", expected="a loss for more than two classes", got=chosen.name,
+                f"{type(self).__name__} loss",
+                expected="a loss for more than two classes",
+                got=chosen.name,
                 hint="Write loss='cross_entropy' or 'multiclass_hinge'.",
-            )  # fmt: skip
+            )
         return chosen
 
     def _learn_classes(self, y: Array) -> Array:
@@ -69,13 +84,17 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         if loss.link not in _ONE_SCORE:
             return labels
         columns = labels if self._multilabel_ else labels[:, None]
-        return (2.0 * columns - 1.0) if loss.link == "sign" else columns.astype(np.float64)
+        return (
+            (2.0 * columns - 1.0) if loss.link == "sign" else columns.astype(np.float64)
+        )
 
     def _n_scores(self, loss: Loss) -> int:
         one = not self._multilabel_ and loss.link in _ONE_SCORE
         return 1 if one else len(self.classes_)
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None
+    ) -> Self:
         """Train for ``epochs``, or until early stopping; with ``warm_start`` go on from the last fit.
 
         ``validation_data`` (X, y) is measured after every epoch; with ``early_stopping`` and without it, the
@@ -84,7 +103,9 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         """
         return self._execute(self._planned(X, y, sample_weight, validation_data))
 
-    def _planned(self, x: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Job:
+    def _planned(
+        self, x: Any, y: Any, sample_weight: Any = None, validation_data: Any = None
+    ) -> Job:
         goes_on = self._goes_on()
         x, given = self._features(x, y, reset=not goes_on, multi_output=True)
         if goes_on:
@@ -97,19 +118,36 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         weights = self._weights(x, given, sample_weight)
         self._loss = loss
         seed = self._prepare(x, n_scores, fresh=not goes_on)
-        held = None if validation_data is None else self._held_out(*pair(self, validation_data))
-        return self._job(x, self._targets(labels, self._loss), self._loss, relative(weights), seed, held)
+        held = (
+            None
+            if validation_data is None
+            else self._held_out(*pair(self, validation_data))
+        )
+        return self._job(
+            x,
+            self._targets(labels, self._loss),
+            self._loss,
+            relative(weights),
+            seed,
+            held,
+        )
 
     def _weights(self, x: Array, y: Array, sample_weight: Any) -> Array:
         """Return one weight an example: its own, times those of its class or labels."""
-        if not self._multilabel_ or self.class_weight is None or isinstance(self.class_weight, str):
+        if (
+            not self._multilabel_
+            or self.class_weight is None
+            or isinstance(self.class_weight, str)
+        ):
             return weights_for(x, y, sample_weight, self.class_weight)
         factors = network_checks.label_factors(self, y)
         return weights_for(x, y, weights_for(x, y, sample_weight) * factors)
 
     def _held_out(self, x: Any, y: Any) -> tuple[Array, Array]:
         checked, given = self._features(x, y, reset=False, multi_output=True)
-        return checked.reshape(-1, *self._shape_), self._targets(self._known_labels(given), self._loss)
+        return checked.reshape(-1, *self._shape_), self._targets(
+            self._known_labels(given), self._loss
+        )
 
     def _known_labels(self, y: Array) -> Array:
         """Return labels of classes that are known; raises ValueError for others."""
@@ -118,23 +156,35 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         flat = column_or_1d(y)
         unknown = np.setdiff1d(flat, self.classes_)
         if len(unknown):
-            raise ValueError(f"y has the classes {unknown}, which are not among {self.classes_}")
+            raise ValueError(
+                f"y has the classes {unknown}, which are not among {self.classes_}"
+            )
         return np.asarray(np.searchsorted(self.classes_, flat), np.int64)
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Make one pass over a chunk; the first call needs all ``classes``. Weights count as they are."""
         first = not hasattr(self, "network_")
         x, given = self._features(X, y, reset=first, multi_output=True)
         if isinstance(self.class_weight, str):
-            raise ValueError("class_weight='balanced' needs all data at once: hand over sample_weight to partial_fit")
+            raise ValueError(
+                "class_weight='balanced' needs all data at once: hand over sample_weight to partial_fit"
+            )
         check_labels(self, given)
         if first:
             if classes is None:
-                raise ValueError("classes must be passed on the first call to partial_fit.")
+                raise ValueError(
+                    "classes must be passed on the first call to partial_fit."
+                )
             self._learn_classes(np.asarray(classes) if given.ndim == 1 else given)
             self._loss = self._loss_for(self._multilabel_)
-        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(f"classes={classes!r} is not the same as on the last call to partial_fit: {self.classes_}")
+        elif classes is not None and not np.array_equal(
+            np.unique(classes), self.classes_
+        ):
+            raise ValueError(
+                f"classes={classes!r} is not the same as on the last call to partial_fit: {self.classes_}"
+            )
         labels = self._known_labels(given)
         weights = self._weights(x, given, sample_weight)
         seed = self._prepare(x, self._n_scores(self._loss), fresh=False)
@@ -149,7 +199,11 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         scores = self._scores(X)
         if self._multilabel_ or scores.shape[1] > 2:
             return scores
-        return scores[:, 0] - self._threshold if scores.shape[1] == 1 else scores[:, 1] - scores[:, 0]
+        return (
+            scores[:, 0] - self._threshold
+            if scores.shape[1] == 1
+            else scores[:, 1] - scores[:, 0]
+        )
 
     @property
     def _threshold(self) -> float:
@@ -161,16 +215,24 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         scores = self._scores(X)
         if self._multilabel_:
             return (scores > self._threshold).astype(np.int64)
-        best = (scores[:, 0] > self._threshold).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
+        best = (
+            (scores[:, 0] > self._threshold).astype(int)
+            if scores.shape[1] == 1
+            else scores.argmax(axis=1)
+        )
         return np.asarray(self.classes_[best])
 
     @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]  # scikit-learn has no types
     def predict_proba(self, X: Any) -> Array:
         """Return P(class|x), columns in the order of ``classes_`` (of labels: each column by itself)."""
-        found = self._outputs(self._features(X, reset=False)[0], loss=self._loss).astype(np.float64)
+        found = self._outputs(
+            self._features(X, reset=False)[0], loss=self._loss
+        ).astype(np.float64)
         if self._multilabel_:
             return found
-        both = np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
+        both = (
+            np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
+        )
         return np.asarray(both / both.sum(axis=1, keepdims=True))
 
     @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]  # scikit-learn has no types
@@ -183,7 +245,11 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
         if self._loss.link == "softmax":
             return np.asarray(log_softmax(scores, axis=1))
         right = np.asarray(log_expit(scores))
-        return right if self._multilabel_ or scores.shape[1] > 1 else np.hstack([log_expit(-scores), right])
+        return (
+            right
+            if self._multilabel_ or scores.shape[1] > 1
+            else np.hstack([log_expit(-scores), right])
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -206,14 +272,34 @@ class MLPClassifier(_NetworkClassifier):
     """
 
     def __init__(
-        self, hidden_sizes: int | Sequence[int] = (100,), *, activation: str = "relu", dropout: float = 0.0,
-        batch_norm: bool = False, alpha: float = 0.0, loss: Any = "auto", optimizer: Any = "adam",
-        learning_rate: float | None = 1e-3, epochs: int = 100, batch_size: int = 64, shuffle: bool = True,
-        class_weight: Any = None, metrics: Sequence[Any] = (), regularizers: Sequence[Any] = (),
-        callbacks: Sequence[Any] = (), early_stopping: bool = False, validation_fraction: float = 0.1,
-        monitor: str = "val_loss", patience: int = 10, warm_start: bool = False, random_state: Any = None,
-        dtype: str = "auto", device: str = "cpu", threads: int | None = None, verbose: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        hidden_sizes: int | Sequence[int] = (100,),
+        *,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        alpha: float = 0.0,
+        loss: Any = "auto",
+        optimizer: Any = "adam",
+        learning_rate: float | None = 1e-3,
+        epochs: int = 100,
+        batch_size: int = 64,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        metrics: Sequence[Any] = (),
+        regularizers: Sequence[Any] = (),
+        callbacks: Sequence[Any] = (),
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        warm_start: bool = False,
+        random_state: Any = None,
+        dtype: str = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
+        verbose: int = 0,
+    ) -> None:
         self._store(locals())
 
     hidden_sizes: int | Sequence[int]
@@ -223,9 +309,17 @@ class MLPClassifier(_NetworkClassifier):
     _form = ("hidden_sizes", "activation", "dropout", "batch_norm")
 
     def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
-        sizes = architectures.whole_numbers("MLPClassifier hidden_sizes", self.hidden_sizes)
+        sizes = architectures.whole_numbers(
+            "MLPClassifier hidden_sizes", self.hidden_sizes
+        )
         return architectures.perceptron(
-            "MLPClassifier", shape[0], sizes, n_outputs, self.activation, self.dropout, self.batch_norm
+            "MLPClassifier",
+            shape[0],
+            sizes,
+            n_outputs,
+            self.activation,
+            self.dropout,
+            self.batch_norm,
         )
 
 
@@ -239,16 +333,38 @@ class CNNClassifier(_NetworkClassifier):
     """
 
     def __init__(
-        self, channels: int | Sequence[int] = (16, 32), *, kernel_size: int = 3, pool: int = 2,
-        hidden_sizes: Sequence[int] = (64,), image_shape: Sequence[int] | None = None, activation: str = "relu",
-        dropout: float = 0.0, batch_norm: bool = False, alpha: float = 0.0, loss: Any = "auto",
-        optimizer: Any = "adam", learning_rate: float | None = 1e-3, epochs: int = 20, batch_size: int = 64,
-        shuffle: bool = True, class_weight: Any = None, metrics: Sequence[Any] = (),
-        regularizers: Sequence[Any] = (), callbacks: Sequence[Any] = (), early_stopping: bool = False,
-        validation_fraction: float = 0.1, monitor: str = "val_loss", patience: int = 10, warm_start: bool = False,
-        random_state: Any = None, dtype: str = "auto", device: str = "cpu", threads: int | None = None,
+        self,
+        channels: int | Sequence[int] = (16, 32),
+        *,
+        kernel_size: int = 3,
+        pool: int = 2,
+        hidden_sizes: Sequence[int] = (64,),
+        image_shape: Sequence[int] | None = None,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        alpha: float = 0.0,
+        loss: Any = "auto",
+        optimizer: Any = "adam",
+        learning_rate: float | None = 1e-3,
+        epochs: int = 20,
+        batch_size: int = 64,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        metrics: Sequence[Any] = (),
+        regularizers: Sequence[Any] = (),
+        callbacks: Sequence[Any] = (),
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        warm_start: bool = False,
+        random_state: Any = None,
+        dtype: str = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
         verbose: int = 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store(locals())
 
     channels: int | Sequence[int]
@@ -261,30 +377,49 @@ class CNNClassifier(_NetworkClassifier):
     batch_norm: bool
     _any_rank = True
     _form = (
-        "channels", "kernel_size", "pool", "hidden_sizes", "image_shape", "activation", "dropout", "batch_norm",
-    )  # fmt: skip
+        "channels",
+        "kernel_size",
+        "pool",
+        "hidden_sizes",
+        "image_shape",
+        "activation",
+        "dropout",
+        "batch_norm",
+    )
 
     def _shape(self, x: Array) -> tuple[int, ...]:
         own = x.shape[1:]
         given = self.image_shape
-        shape = own if given is None else architectures.whole_numbers("CNNClassifier image_shape", given)
+        shape = (
+            own
+            if given is None
+            else architectures.whole_numbers("CNNClassifier image_shape", given)
+        )
         if self.image_shape is None and len(own) == 1:
             shape = architectures.image_shape(own[0])
         if len(shape) == 2:
             shape = (*shape, 1)
         if len(shape) != 3 or int(np.prod(shape)) != int(np.prod(own)):
             raise ArgumentError(
-                "CNNClassifier image_shape", expected=f"(height, width, channels) of {int(np.prod(own))} numbers",
+                "CNNClassifier image_shape",
+                expected=f"(height, width, channels) of {int(np.prod(own))} numbers",
                 got=repr(shape),
-            )  # fmt: skip
+            )
         return shape
 
     def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         return architectures.convolutional(
-            "CNNClassifier", shape, architectures.whole_numbers("CNNClassifier channels", self.channels),
-            self.kernel_size, self.pool, self.hidden_sizes, n_outputs, self.activation, self.dropout,
+            "CNNClassifier",
+            shape,
+            architectures.whole_numbers("CNNClassifier channels", self.channels),
+            self.kernel_size,
+            self.pool,
+            self.hidden_sizes,
+            n_outputs,
+            self.activation,
+            self.dropout,
             self.batch_norm,
-        )  # fmt: skip
+        )
 
 
 @final
@@ -298,12 +433,28 @@ class NetworkClassifier(WrappedNetwork, _NetworkClassifier):
     """
 
     def __init__(
-        self, module: nn.Module | Callable[..., nn.Module] | None = None, *, loss: Any = "auto",
-        optimizer: Any = "adam", learning_rate: float | str | None = "auto", epochs: int = 100, batch_size: int = 64,
-        shuffle: bool = True, class_weight: Any = None, metrics: Sequence[Any] = (),
-        regularizers: Sequence[Any] = (), callbacks: Sequence[Any] = (), early_stopping: bool = False,
-        validation_fraction: float = 0.1, monitor: str = "val_loss", patience: int = 10, warm_start: bool = False,
-        random_state: Any = None, dtype: str = "auto", device: str = "cpu", threads: int | None = None,
+        self,
+        module: nn.Module | Callable[..., nn.Module] | None = None,
+        *,
+        loss: Any = "auto",
+        optimizer: Any = "adam",
+        learning_rate: float | str | None = "auto",
+        epochs: int = 100,
+        batch_size: int = 64,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        metrics: Sequence[Any] = (),
+        regularizers: Sequence[Any] = (),
+        callbacks: Sequence[Any] = (),
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        warm_start: bool = False,
+        random_state: Any = None,
+        dtype: str = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
         verbose: int = 0,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store(locals())

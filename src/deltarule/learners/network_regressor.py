@@ -21,7 +21,9 @@ class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # sciki
     def _columns(self, y: Array) -> Array:
         return np.asarray(y, np.float64).reshape(len(y), -1)
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None
+    ) -> Self:
         """Train for ``epochs``, or until early stopping; with ``warm_start`` go on from the last fit.
 
         ``validation_data`` (X, y) is measured after every epoch; with ``early_stopping`` and without it, the
@@ -29,9 +31,13 @@ class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # sciki
         """
         return self._execute(self._planned(X, y, sample_weight, validation_data))
 
-    def _planned(self, x: Any, y: Any, sample_weight: Any = None, validation_data: Any = None) -> Job:
+    def _planned(
+        self, x: Any, y: Any, sample_weight: Any = None, validation_data: Any = None
+    ) -> Job:
         goes_on = self._goes_on()
-        x, given = self._features(x, y, reset=not goes_on, multi_output=True, y_numeric=True)
+        x, given = self._features(
+            x, y, reset=not goes_on, multi_output=True, y_numeric=True
+        )
         targets = self._columns(given)
         if goes_on:
             network_checks.check_outputs(self, "y", targets.shape[1], self._n_outputs)
@@ -41,10 +47,15 @@ class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # sciki
         held = None
         if validation_data is not None:
             held_x, held_y = self._features(
-                *pair(self, validation_data), reset=False, multi_output=True, y_numeric=True
+                *pair(self, validation_data),
+                reset=False,
+                multi_output=True,
+                y_numeric=True,
             )
             held = (held_x.reshape(-1, *self._shape_), self._columns(held_y))
-        return self._job(x, targets, chosen_loss(self.loss), relative(weights), seed, held)
+        return self._job(
+            x, targets, chosen_loss(self.loss), relative(weights), seed, held
+        )
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Make one pass over a chunk, with the optimiser's state of the chunk before; weights count as they are."""
@@ -56,7 +67,13 @@ class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # sciki
         else:
             network_checks.check_outputs(self, "y", targets.shape[1], self._n_outputs)
         seed = self._prepare(x, self.n_outputs_, fresh=False)
-        self._fit_part(x, targets, chosen_loss(self.loss), weights_for(x, given, sample_weight), seed)
+        self._fit_part(
+            x,
+            targets,
+            chosen_loss(self.loss),
+            weights_for(x, given, sample_weight),
+            seed,
+        )
         return self
 
     def predict(self, X: Any) -> Array:
@@ -84,14 +101,33 @@ class MLPRegressor(_NetworkRegressor):
     """
 
     def __init__(
-        self, hidden_sizes: int | Sequence[int] = (100,), *, activation: str = "relu", dropout: float = 0.0,
-        batch_norm: bool = False, alpha: float = 0.0, loss: Any = "mean_squared_error", optimizer: Any = "adam",
-        learning_rate: float | None = 1e-3, epochs: int = 100, batch_size: int = 64, shuffle: bool = True,
-        metrics: Sequence[Any] = (), regularizers: Sequence[Any] = (), callbacks: Sequence[Any] = (),
-        early_stopping: bool = False, validation_fraction: float = 0.1, monitor: str = "val_loss",
-        patience: int = 10, warm_start: bool = False, random_state: Any = None, dtype: str = "auto",
-        device: str = "cpu", threads: int | None = None, verbose: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        hidden_sizes: int | Sequence[int] = (100,),
+        *,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        alpha: float = 0.0,
+        loss: Any = "mean_squared_error",
+        optimizer: Any = "adam",
+        learning_rate: float | None = 1e-3,
+        epochs: int = 100,
+        batch_size: int = 64,
+        shuffle: bool = True,
+        metrics: Sequence[Any] = (),
+        regularizers: Sequence[Any] = (),
+        callbacks: Sequence[Any] = (),
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        warm_start: bool = False,
+        random_state: Any = None,
+        dtype: str = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
+        verbose: int = 0,
+    ) -> None:
         self._store(locals())
 
     hidden_sizes: int | Sequence[int]
@@ -101,9 +137,17 @@ class MLPRegressor(_NetworkRegressor):
     _form = ("hidden_sizes", "activation", "dropout", "batch_norm")
 
     def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
-        sizes = architectures.whole_numbers("MLPRegressor hidden_sizes", self.hidden_sizes)
+        sizes = architectures.whole_numbers(
+            "MLPRegressor hidden_sizes", self.hidden_sizes
+        )
         return architectures.perceptron(
-            "MLPRegressor", shape[0], sizes, n_outputs, self.activation, self.dropout, self.batch_norm
+            "MLPRegressor",
+            shape[0],
+            sizes,
+            n_outputs,
+            self.activation,
+            self.dropout,
+            self.batch_norm,
         )
 
 
@@ -116,11 +160,27 @@ class NetworkRegressor(WrappedNetwork, _NetworkRegressor):
     """
 
     def __init__(
-        self, module: nn.Module | Callable[..., nn.Module] | None = None, *, loss: Any = "mean_squared_error",
-        optimizer: Any = "adam", learning_rate: float | str | None = "auto", epochs: int = 100, batch_size: int = 64,
-        shuffle: bool = True, metrics: Sequence[Any] = (), regularizers: Sequence[Any] = (),
-        callbacks: Sequence[Any] = (), early_stopping: bool = False, validation_fraction: float = 0.1,
-        monitor: str = "val_loss", patience: int = 10, warm_start: bool = False, random_state: Any = None,
-        dtype: str = "auto", device: str = "cpu", threads: int | None = None, verbose: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        module: nn.Module | Callable[..., nn.Module] | None = None,
+        *,
+        loss: Any = "mean_squared_error",
+        optimizer: Any = "adam",
+        learning_rate: float | str | None = "auto",
+        epochs: int = 100,
+        batch_size: int = 64,
+        shuffle: bool = True,
+        metrics: Sequence[Any] = (),
+        regularizers: Sequence[Any] = (),
+        callbacks: Sequence[Any] = (),
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        warm_start: bool = False,
+        random_state: Any = None,
+        dtype: str = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
+        verbose: int = 0,
+    ) -> None:
         self._store(locals())

@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self, final
 
 import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier, is_regressor
+from sklearn.base import (
+    BaseEstimator,
+    MetaEstimatorMixin,
+    clone,
+    is_classifier,
+    is_regressor,
+)
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_array, get_tags
@@ -41,7 +47,11 @@ def _has(name: str) -> Callable[[Any], bool]:
     def check(search: Any) -> bool:
         if not search.refit:
             raise AttributeError(_no_learner(name))
-        learner = search.best_estimator_ if hasattr(search, "best_estimator_") else search._base()
+        learner = (
+            search.best_estimator_
+            if hasattr(search, "best_estimator_")
+            else search._base()
+        )
         return hasattr(learner, name)
 
     return check
@@ -83,10 +93,18 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
     """
 
     def __init__(
-        self, estimator: Any = None, param_grid: Any = None, *, candidates: Any = None, scoring: Any = None,
-        cv: Any = None, refit: Any = True, error_score: Any = np.nan, return_train_score: bool = False,
+        self,
+        estimator: Any = None,
+        param_grid: Any = None,
+        *,
+        candidates: Any = None,
+        scoring: Any = None,
+        cv: Any = None,
+        refit: Any = True,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
         threads: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.estimator = estimator
         self.param_grid = param_grid
         self.candidates = candidates
@@ -100,25 +118,35 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
     best_estimator_: Any
 
     def _base(self) -> Any:
-        return MLPClassifier(random_state=0) if self.estimator is None else self.estimator
+        return (
+            MLPClassifier(random_state=0) if self.estimator is None else self.estimator
+        )
 
     def _checked(self, base: Any) -> Measures:
         """Return the scorers; raises ArgumentError for arguments of another kind."""
-        if not isinstance(base, Network) or not (is_classifier(base) or is_regressor(base)):
+        if not isinstance(base, Network) or not (
+            is_classifier(base) or is_regressor(base)
+        ):
             kind = base if isinstance(base, type) else type(base)
             raise ArgumentError(
-                "NetworkSearchCV estimator", expected="a neural classifier or regressor, such as MLPClassifier()",
-                got=f"the class {kind.__name__}" if kind is base else f"a {kind.__name__}",
+                "NetworkSearchCV estimator",
+                expected="a neural classifier or regressor, such as MLPClassifier()",
+                got=f"the class {kind.__name__}"
+                if kind is base
+                else f"a {kind.__name__}",
                 hint="For a Pipeline, whose steps (a scaler …) every fold fits to its own rows, and for all other "
                 "estimators take sklearn.model_selection.GridSearchCV: it fits one after the other.",
-            )  # fmt: skip
+            )
         check_parameters(self, type(self).__init__)
         measures = Measures.of(base, self.scoring, self.error_score)
-        if not callable(self.refit) and not isinstance(self.refit, (bool, np.bool_, str)):
+        if not callable(self.refit) and not isinstance(
+            self.refit, (bool, np.bool_, str)
+        ):
             raise ArgumentError(
-                "NetworkSearchCV refit", expected="True, False, a scorer's name or a function of cv_results_",
+                "NetworkSearchCV refit",
+                expected="True, False, a scorer's name or a function of cv_results_",
                 got=repr(self.refit),
-            )  # fmt: skip
+            )
         if measures.several:
             self._check_refit(measures.scorers)
         return measures
@@ -126,10 +154,10 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
     def _check_refit(self, names: Iterable[str]) -> None:
         """Raise ArgumentError unless it is said by which of several scores the best is found."""
         if not callable(self.refit) and self.refit not in {False, *names}:
-            expected = (
-                f"{', '.join(map(repr, names))}, a function of cv_results_, or False, as there are several scores"
+            expected = f"{', '.join(map(repr, names))}, a function of cv_results_ or False, as there are several scores"
+            raise ArgumentError(
+                "NetworkSearchCV refit", expected=expected, got=repr(self.refit)
             )
-            raise ArgumentError("NetworkSearchCV refit", expected=expected, got=repr(self.refit))
 
     def fit(self, X: Any, y: Any, *, groups: Any = None, **fit_params: Any) -> Self:
         """Fit all candidates on all folds side by side, and the best one on all data.
@@ -146,36 +174,60 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
         candidates = candidates_of(base, self.param_grid, self.candidates)
         weights = fit_params.pop("sample_weight", None)
         if fit_params:
-            names = ", ".join(fit_params)
-            raise ArgumentError("NetworkSearchCV.fit", expected="X, y, groups or sample_weight", got=names)
+            expected, got = "X, y, groups or sample_weight", ", ".join(fit_params)
+            raise ArgumentError("NetworkSearchCV.fit", expected=expected, got=got)
         if y is None:
-            raise ValueError("This NetworkSearchCV estimator requires y to be passed, but the target y is None.")
+            raise ValueError(
+                "This NetworkSearchCV estimator requires y to be passed, but the target y is None."
+            )
         x, targets, groups = indexable(X, dense_targets(y), groups)
         check_array(targets, ensure_2d=False, dtype=None, input_name="y")
-        clone(base)._features(x, targets, reset=True, multi_output=True)  # what is wrong with all data is told at once
-        folds = list(check_cv(self.cv, targets, classifier=is_classifier(base)).split(x, targets, groups))
-        learners = [clone(base).set_params(**clone(params, safe=False)) for params in candidates for _ in folds]
+        # what is wrong with all data is told at once
+        clone(base)._features(x, targets, reset=True, multi_output=True)
+        splitter = check_cv(self.cv, targets, classifier=is_classifier(base))
+        folds = list(splitter.split(x, targets, groups))
+        learners = [
+            clone(base).set_params(**clone(params, safe=False))
+            for params in candidates
+            for _ in folds
+        ]
         start = time.perf_counter()
-        errors = try_together(
-            learners, x, targets, [train for _ in candidates for train, _ in folds], self.threads, weights
-        )
+        rows = [train for _ in candidates for train, _ in folds]
+        errors = try_together(learners, x, targets, rows, self.threads, weights)
         seconds = (time.perf_counter() - start) / len(learners)
         _warn_or_raise(learners, errors, self.error_score)
         failed = [has_failed(learner) for learner in learners]
-        scored = score_all(measures, learners, failed, (x, targets, weights), folds, self.return_train_score)
-        self.n_splits_, self.multimetric_ = len(folds), measures.several or scored.names != ["score"]
-        self.scorer_ = measures.scorers if measures.several else measures.scorers["score"]
-        self._choose(candidates, results_table(candidates, scored, seconds), scored.names)
+        scored = score_all(
+            measures,
+            learners,
+            failed,
+            (x, targets, weights),
+            folds,
+            self.return_train_score,
+        )
+        self.n_splits_ = len(folds)
+        self.multimetric_ = measures.several or scored.names != ["score"]
+        scorers = measures.scorers
+        self.scorer_ = scorers if measures.several else scorers["score"]
+        results = results_table(candidates, scored, seconds)
+        self._choose(candidates, results, scored.names)
         if self.refit:
             best = clone(base).set_params(**clone(self.best_params_, safe=False))
             start = time.perf_counter()
-            self.best_estimator_ = best.fit(X, y, **({} if weights is None else {"sample_weight": weights}))
+            self.best_estimator_ = best.fit(
+                X, y, **({} if weights is None else {"sample_weight": weights})
+            )
             self.refit_time_ = time.perf_counter() - start
             if hasattr(best, "feature_names_in_"):
                 self.feature_names_in_ = best.feature_names_in_
         return self
 
-    def _choose(self, candidates: Sequence[dict[str, Any]], results: dict[str, Any], names: Sequence[str]) -> None:
+    def _choose(
+        self,
+        candidates: Sequence[dict[str, Any]],
+        results: dict[str, Any],
+        names: Sequence[str],
+    ) -> None:
         """Keep the table and the best candidate; raises ArgumentError if none has a score and one is to be fitted."""
         self.cv_results_ = results
         if self.multimetric_:
@@ -190,11 +242,16 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
         means = results[f"mean_test_{name}"]
         if self.refit and np.isnan(means).all():
             raise ArgumentError(
-                "NetworkSearchCV.fit", expected="a candidate with a score in every fold", got="none",
+                "NetworkSearchCV.fit",
+                expected="a candidate with a score in every fold",
+                got="none",
                 hint="cv_results_ has the scores of every fold; with refit=False nothing is chosen.",
-            )  # fmt: skip
+            )
         self.best_index_ = int(results[f"rank_test_{name}"].argmin())
-        self.best_params_, self.best_score_ = candidates[self.best_index_], float(means[self.best_index_])
+        self.best_params_, self.best_score_ = (
+            candidates[self.best_index_],
+            float(means[self.best_index_]),
+        )
 
     def _best(self) -> Any:
         check_is_fitted(self, "best_estimator_")
@@ -237,9 +294,11 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
     def _check_refit_name(self) -> None:
         if not isinstance(self.refit, str):
             raise ArgumentError(
-                "NetworkSearchCV.score", expected="refit= with the name of one of several scores", got=repr(self.refit),
+                "NetworkSearchCV.score",
+                expected="refit= with the name of one of several scores",
+                got=repr(self.refit),
                 hint="scorer_ has the scorers: search.scorer_[name](search.best_estimator_, X, y).",
-            )  # fmt: skip
+            )
 
     @property
     def classes_(self) -> Array:
@@ -253,8 +312,13 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
 
     def __sklearn_tags__(self) -> Any:
         tags, own = super().__sklearn_tags__(), get_tags(self._base())
-        tags.estimator_type, tags.input_tags = own.estimator_type, copy.deepcopy(own.input_tags)
-        tags.classifier_tags, tags.regressor_tags = copy.deepcopy((own.classifier_tags, own.regressor_tags))
+        tags.estimator_type, tags.input_tags = (
+            own.estimator_type,
+            copy.deepcopy(own.input_tags),
+        )
+        tags.classifier_tags, tags.regressor_tags = copy.deepcopy(
+            (own.classifier_tags, own.regressor_tags)
+        )
         tags.target_tags = copy.deepcopy(own.target_tags)
         return tags
 
@@ -264,11 +328,15 @@ def _index(found: Any, n: int) -> int:
     if not isinstance(found, numbers.Integral) or isinstance(found, bool):
         raise TypeError(f"best_index_ returned is not an integer: refit gave {found!r}")
     if not 0 <= int(found) < n:
-        raise IndexError(f"best_index_ index out of range: refit gave {found}, there are {n} candidates")
+        raise IndexError(
+            f"best_index_ index out of range: refit gave {found}, there are {n} candidates"
+        )
     return int(found)
 
 
-def _warn_or_raise(learners: Sequence[Any], errors: Sequence[Exception | None], error_score: Any) -> None:
+def _warn_or_raise(
+    learners: Sequence[Any], errors: Sequence[Exception | None], error_score: Any
+) -> None:
     """Warn, two calls up, of fits that failed; raise ArgumentError if all did, or the error that is common to all.
 
     With the ``error_score`` "raise" the first failure is raised.
@@ -276,28 +344,41 @@ def _warn_or_raise(learners: Sequence[Any], errors: Sequence[Exception | None], 
     raised = [error for error in errors if error is not None]
     n, diverged = (
         len(learners),
-        [learner for learner in learners if hasattr(learner, "history_") and learner.history_.diverged],
+        [
+            learner
+            for learner in learners
+            if hasattr(learner, "history_") and learner.history_.diverged
+        ],
     )
     if error_score == "raise" and raised:
         raise raised[0]
     if error_score == "raise" and diverged:
         steps = diverged[0].history_.steps
         raise DivergenceError(
-            "NetworkSearchCV.fit", expected="a finite loss", got=f"NaN or infinity after {steps} steps",
+            "NetworkSearchCV.fit",
+            expected="a finite loss",
+            got=f"NaN or infinity after {steps} steps",
             hint=f"In the fit of {diverged[0]}. Scale X, or lower learning_rate.",
-        )  # fmt: skip
+        )
     if len(raised) == n and len({(type(error), str(error)) for error in raised}) == 1:
         raise raised[0]
     if len(raised) + len(diverged) == n:
-        first = raised[0] if raised else f"the loss became infinite or NaN after {diverged[0].history_.steps} steps"
+        first = (
+            raised[0]
+            if raised
+            else f"the loss became infinite or NaN after {diverged[0].history_.steps} steps"
+        )
         raise ArgumentError(
-            "NetworkSearchCV.fit", expected="a fit that succeeds", got=f"{n} fits that all failed, the first: {first}",
+            "NetworkSearchCV.fit",
+            expected="a fit that succeeds",
+            got=f"{n} fits that all failed, the first: {first}",
             hint="Fit the estimator by itself to see more; where the loss grows, scale X or lower learning_rate.",
-        ) from (raised[0] if raised else None)  # fmt: skip
+        ) from (raised[0] if raised else None)
     if raised:
         score = "NaN" if np.isnan(error_score) else error_score
+        first = f"{type(raised[0]).__name__}: {raised[0]}"
         message = (
-            f"{len(raised)} of {n} fits failed and score {score}, the first: {type(raised[0]).__name__}: {raised[0]}"
+            f"{len(raised)} of {n} fits failed and score {score}, the first: {first}"
         )
         warnings.warn(message, FitFailedWarning, stacklevel=3)
     if diverged:

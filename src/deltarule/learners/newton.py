@@ -21,12 +21,20 @@ from deltarule.learners.pointwise import Family, Pointwise, filled, pointwise
 from deltarule.losses import Loss
 from deltarule.optim.line_search import descend_convex
 
-WORTH_COMPILING = 2**19  # scores of an evaluation: below, NumPy ends before the compiler
+WORTH_COMPILING = (
+    2**19
+)  # scores of an evaluation: below, NumPy ends before the compiler
 _WORTH_A_MATRIX = 1024  # coefficients of one output; of several: below, the Hessian takes no longer than its products
 _WORTH_A_MATRIX_OF_SEVERAL = 320
 _WORTH_A_SAMPLE = 2**12  # examples
-_SHARE, _PER_COEFFICIENT = 16, 32  # a sample is a 16th of the examples at least, and has 32 for every coefficient
-_MOST_SHARE, _ENOUGH = 6, 512  # beyond 512 for each it need not be larger, nor beyond a 6th of the examples
+_SHARE, _PER_COEFFICIENT = (
+    16,
+    32,
+)  # a sample is a 16th of the examples at least, and has 32 for every coefficient
+_MOST_SHARE, _ENOUGH = (
+    6,
+    512,
+)  # beyond 512 for each it need not be larger, nor beyond a 6th of the examples
 _MOST_PRODUCTS = 250
 _FORCING = 0.1  # of the gradient: what the first systems leave of it
 _REUSED = 0.2  # the same matrix serves again where a step has left no more than this share of the gradient
@@ -56,9 +64,15 @@ class Problem:
     """J and its derivatives; ``hessian`` and ``curvature`` are those at the Φ of the last ``slopes``."""
 
     def __init__(
-        self, loss: Loss | Family, outputs: int, design: Design, labels: Array, weights: Array, penalty: Array,
+        self,
+        loss: Loss | Family,
+        outputs: int,
+        design: Design,
+        labels: Array,
+        weights: Array,
+        penalty: Array,
         number: float | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.loss, self.design, self.penalty = loss, design, penalty
         self.shape = (outputs, design.width)
         self._labels, self._weights = labels, weights
@@ -71,7 +85,12 @@ class Problem:
     def part(self, rows: Array) -> Problem:
         """Return J of some of the examples."""
         made = Problem(
-            self.loss, self.shape[0], self.design.part(rows), self._labels[rows], self._weights[rows], self.penalty
+            self.loss,
+            self.shape[0],
+            self.design.part(rows),
+            self._labels[rows],
+            self._weights[rows],
+            self.penalty,
         )
         made._number = self._number
         return made
@@ -86,7 +105,9 @@ class Problem:
             total += value
             gradient += self.design.backward(block, errors)
         n = self.design.n
-        return float(total / n) + 0.5 * float((self.penalty * phi**2).sum()), gradient / n + self.penalty * phi
+        return float(total / n) + 0.5 * float(
+            (self.penalty * phi**2).sum()
+        ), gradient / n + self.penalty * phi
 
     def _derivatives(self, rows: slice, scores: Array) -> tuple[float, Array]:
         total, errors = 0.0, np.empty_like(scores)
@@ -96,13 +117,20 @@ class Problem:
             errors[part] = found[: len(errors[part])]
         return total, errors
 
-    def _pieces(self, rows: slice, *others: Array) -> list[tuple[slice, tuple[Array, ...]]]:
+    def _pieces(
+        self, rows: slice, *others: Array
+    ) -> list[tuple[slice, tuple[Array, ...]]]:
         """Return places within a block, with scores, targets, weights (and others) filled up to a program's rows."""
         size, pieces = self._programs.rows, []
         for start in range(rows.start, rows.stop, size):
             part = slice(start, min(start + size, rows.stop))
             inside = slice(part.start - rows.start, part.stop - rows.start)
-            of = (self._scores[part], self._labels[part], self._weights[part], *(other[inside] for other in others))
+            of = (
+                self._scores[part],
+                self._labels[part],
+                self._weights[part],
+                *(other[inside] for other in others),
+            )
             pieces.append((inside, tuple(filled(one, size) for one in of)))
         return pieces
 
@@ -116,14 +144,19 @@ class Problem:
         for rows, block in self.design.blocks():
             bends = np.empty((outputs, outputs, rows.stop - rows.start))
             for part, (z, y, w) in self._pieces(rows):
-                bends[:, :, part] = self._programs.bends(z, y, w, *self._number)[0][:, :, : part.stop - part.start]
+                bends[:, :, part] = self._programs.bends(z, y, w, *self._number)[0][
+                    :, :, : part.stop - part.start
+                ]
             for a in range(outputs):
                 for b in range(a, outputs):
                     found[a, b] += self.design.gram(block, bends[a, b], columns)
         for a in range(outputs):
             for b in range(a):
                 found[a, b] = found[b, a]
-        matrix = found.transpose(0, 2, 1, 3).reshape(outputs * width, outputs * width) / self.design.n
+        matrix = (
+            found.transpose(0, 2, 1, 3).reshape(outputs * width, outputs * width)
+            / self.design.n
+        )
         matrix[np.diag_indices_from(matrix)] += np.tile(penalty, outputs)
         return matrix
 
@@ -134,7 +167,9 @@ class Problem:
             moved = self.design.forward(block, v)
             images = np.empty_like(moved)
             for part, (z, y, w, along) in self._pieces(rows, moved):
-                images[part] = self._programs.images(along, z, y, w, *self._number)[0][: part.stop - part.start]
+                images[part] = self._programs.images(along, z, y, w, *self._number)[0][
+                    : part.stop - part.start
+                ]
             found += self.design.backward(block, images)
         return np.asarray(found / self.design.n + self.penalty * v)
 
@@ -142,7 +177,9 @@ class Problem:
     def worth_a_matrix(self) -> bool:
         """Whether the Hessian is made; else conjugate gradients take products with it."""
         outputs, width = self.shape
-        return outputs * width <= (_WORTH_A_MATRIX if outputs == 1 else _WORTH_A_MATRIX_OF_SEVERAL)
+        return outputs * width <= (
+            _WORTH_A_MATRIX if outputs == 1 else _WORTH_A_MATRIX_OF_SEVERAL
+        )
 
 
 def newton(problem: Problem, phi: Array, max_iter: int, tol: float) -> Ended:
@@ -188,7 +225,11 @@ def newton(problem: Problem, phi: Array, max_iter: int, tol: float) -> Ended:
 def _corrected(solve: Solver, seen: Sequence[Pair], right: Array) -> Array:
     """Return the solution for a matrix of earlier steps, corrected by what the gradient has done since (BFGS)."""
     q, shares = right.copy(), []
-    known = [(step, change, 1 / float(step @ change)) for step, change in seen if step @ change > 0]
+    known = [
+        (step, change, 1 / float(step @ change))
+        for step, change in seen
+        if step @ change > 0
+    ]
     for step, change, scale in reversed(known):
         shares.append(scale * float(step @ q))
         q -= shares[-1] * change
@@ -205,14 +246,20 @@ def _largest(gradient: Array) -> float:
 def sample(problem: Problem, phi: Array) -> tuple[Problem, float] | None:
     """Return J of a sample and the derivative that its minimum may have, from Φ = 0 where there are many examples."""
     n = problem.design.n
-    size = max(n // _SHARE, _PER_COEFFICIENT * phi.size, min(n // _MOST_SHARE, _ENOUGH * phi.size))
+    size = max(
+        n // _SHARE,
+        _PER_COEFFICIENT * phi.size,
+        min(n // _MOST_SHARE, _ENOUGH * phi.size),
+    )
     if problem.design.n < _WORTH_A_SAMPLE or 2 * size > problem.design.n or phi.any():
         return None
     rows = np.random.default_rng(0).choice(problem.design.n, size, replace=False)
     return problem.part(np.sort(rows)), _ROUGHLY
 
 
-def _sampled(problem: Problem, phi: Array, max_iter: int, tol: float) -> tuple[Array, float, Solver | None]:
+def _sampled(
+    problem: Problem, phi: Array, max_iter: int, tol: float
+) -> tuple[Array, float, Solver | None]:
     """Return the minimum for a sample, a J that it should not exceed, and the solver there; Φ for few examples."""
     found = sample(problem, phi)
     if found is None:
@@ -229,7 +276,9 @@ def _sampled(problem: Problem, phi: Array, max_iter: int, tol: float) -> tuple[A
 def _solver(problem: Problem) -> Solver:
     """Return right ↦ the solution of H·step = right, H the second derivatives at the Φ of the last ``slopes``."""
     if not problem.worth_a_matrix:
-        return lambda right: _conjugate_gradients(lambda v: problem.curvature(v.reshape(problem.shape)).ravel(), right)
+        return lambda right: _conjugate_gradients(
+            lambda v: problem.curvature(v.reshape(problem.shape)).ravel(), right
+        )
     matrix = problem.hessian()
     try:
         lower = linalg.cholesky(matrix, lower=True, check_finite=False)
@@ -237,7 +286,9 @@ def _solver(problem: Problem) -> Solver:
         lower = np.zeros_like(matrix)
     diagonal = lower.diagonal()
     if diagonal.min(initial=np.inf) > _REGULAR * diagonal.max(initial=0.0):
-        return lambda right: np.asarray(linalg.cho_solve((lower, True), right, check_finite=False))
+        return lambda right: np.asarray(
+            linalg.cho_solve((lower, True), right, check_finite=False)
+        )
     values, vectors = linalg.eigh(matrix, check_finite=False)
     largest = float(values[-1])
     flat = values <= len(values) * np.finfo(np.float64).eps * largest
@@ -245,7 +296,9 @@ def _solver(problem: Problem) -> Solver:
 
     def solve(right: Array) -> Array:
         parts = vectors.T @ right
-        return np.asarray(vectors @ np.where(flat & (np.abs(parts) < _ROUNDING), 0.0, inverse * parts))
+        return np.asarray(
+            vectors @ np.where(flat & (np.abs(parts) < _ROUNDING), 0.0, inverse * parts)
+        )
 
     return solve
 

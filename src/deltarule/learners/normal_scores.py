@@ -51,8 +51,15 @@ def _block(x: Any, mean: Any, precision: Any, scale: Any) -> Any:
 @functools.lru_cache(maxsize=8)
 def _compiled_block(classes: int, features: int) -> Callable[..., Array]:
     """Return the same for a block of examples as a native program, which keeps no differences."""
-    x, scale = symbol("x", (_ROWS, features), "float64"), symbol("scale", (classes,), "float64")
-    mean, precision = (symbol(name, (classes, features), "float64") for name in ("mean", "precision"))
+    x, scale = (
+        symbol("x", (_ROWS, features), "float64"),
+        symbol("scale", (classes,), "float64"),
+    )
+    mean, precision = (
+        symbol(name, (classes, features), "float64") for name in ("mean", "precision")
+    )
     inputs = (x, mean, precision, scale)
-    run = compiled(Program(tuple(t.node for t in inputs), (_block(*inputs).node,)), "cpu")
+    run = compiled(
+        Program(tuple(t.node for t in inputs), (_block(*inputs).node,)), "cpu"
+    )
     return lambda *arrays: run(*arrays)[0]

@@ -28,7 +28,9 @@ class Objective:
     every example, the e of the delta rule θ ← θ + η·e·x (CM-27).
     """
 
-    def __init__(self, loss: Loss, outputs: int, features: int, rows: int, bias: bool) -> None:
+    def __init__(
+        self, loss: Loss, outputs: int, features: int, rows: int, bias: bool
+    ) -> None:
         self.theta = symbol("theta", (outputs, features), "float64")
         x = symbol("x", (rows, features), "float64")
         y = symbol("y", (rows,), "float64" if outputs == 1 else "int64")
@@ -38,11 +40,15 @@ class Objective:
         scores = scores[:, 0] if outputs == 1 else scores
         penalised = (arange(features) < features - bias).astype("float64")
         penalty = (penalised * self.theta * self.theta).sum() * 0.5 * self.alpha
-        self.gradient: Tensor = grad(loss(scores, *self.batch[1:]) + penalty, self.theta)
+        self.gradient: Tensor = grad(
+            loss(scores, *self.batch[1:]) + penalty, self.theta
+        )
         self.errors: Tensor = -grad(loss.per_example(scores, y).sum(), scores)
 
 
 @functools.lru_cache(maxsize=64)
-def objective(loss: Loss, outputs: int, features: int, rows: int, bias: bool = True) -> Objective:
+def objective(
+    loss: Loss, outputs: int, features: int, rows: int, bias: bool = True
+) -> Objective:
     """Return an objective; equal ones are made once."""
     return Objective(loss, outputs, features, rows, bias)

@@ -43,7 +43,9 @@ class _Edges(nn.Module):
         n, _, d = (int(size) for size in x.shape)
         places = self.encoder(x.reshape((2 * n, d))).reshape((n, 2, -1))
         gap = places[:, 0] - places[:, 1]
-        return -float(np.log(self.a)) - self.b * log((gap * gap).sum(axis=1, keepdims=True) + _NEAR)
+        return -float(np.log(self.a)) - self.b * log(
+            (gap * gap).sum(axis=1, keepdims=True) + _NEAR
+        )
 
 
 @final
@@ -63,12 +65,25 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
     """
 
     def __init__(
-        self, n_components: int = 2, *, hidden_sizes: int | Sequence[int] = (100, 100), activation: str = "tanh",
-        batch_norm: bool = False, n_neighbors: int | str = "auto", min_dist: float = 0.1, spread: float = 1.0,
-        n_negatives: int = 5, optimizer: Any = "adam", learning_rate: float | None = 1e-3, epochs: int = 100,
-        batch_size: int = 512, random_state: Any = None, dtype: str = "auto", device: str = "cpu",
+        self,
+        n_components: int = 2,
+        *,
+        hidden_sizes: int | Sequence[int] = (100, 100),
+        activation: str = "tanh",
+        batch_norm: bool = False,
+        n_neighbors: int | str = "auto",
+        min_dist: float = 0.1,
+        spread: float = 1.0,
+        n_negatives: int = 5,
+        optimizer: Any = "adam",
+        learning_rate: float | None = 1e-3,
+        epochs: int = 100,
+        batch_size: int = 512,
+        random_state: Any = None,
+        dtype: str = "auto",
+        device: str = "cpu",
         threads: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store(locals())
 
     n_components: int
@@ -81,19 +96,31 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
     n_negatives: int
 
     def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
-        sizes = architectures.whole_numbers("ParametricUMAP hidden_sizes", self.hidden_sizes)
+        sizes = architectures.whole_numbers(
+            "ParametricUMAP hidden_sizes", self.hidden_sizes
+        )
         return architectures.perceptron(
-            "ParametricUMAP", shape[0], sizes, n_outputs, self.activation, 0.0, self.batch_norm
+            "ParametricUMAP",
+            shape[0],
+            sizes,
+            n_outputs,
+            self.activation,
+            0.0,
+            self.batch_norm,
         )
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Train the network on edges and random pairs."""
         del y
         found = self._features(X, reset=True, ensure_min_samples=2)[0]
-        x, self._exponent = in_reach(np.asarray(found.toarray() if sparse.issparse(found) else found))
+        x, self._exponent = in_reach(
+            np.asarray(found.toarray() if sparse.issparse(found) else found)
+        )
         k = require(self, "n_components", whole(1), "a whole number ≥ 1")
         require(self, "spread", above(0), "a number > 0")
-        require(self, "min_dist", lambda d: 0 <= d <= self.spread, "a number in [0, spread]")
+        require(
+            self, "min_dist", lambda d: 0 <= d <= self.spread, "a number in [0, spread]"
+        )
         require(self, "n_negatives", whole(1), "a whole number ≥ 1")
         require(self, "epochs", whole(1), "a whole number ≥ 1")
         require(self, "batch_size", whole(1), "a whole number ≥ 1")
@@ -111,29 +138,51 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
     def _learn(self, x: Array, seed: int) -> None:
         edges = _Edges(self.network_, *curve(self.spread, self.min_dist))
         loss = losses.BinaryCrossEntropy()
-        stream = Stream(edges, loss, self._optimizer(), (), self.device, self.threads, seed)
+        stream = Stream(
+            edges, loss, self._optimizer(), (), self.device, self.threads, seed
+        )
         random = np.random.default_rng(seed)
         self.loss_curve_: list[float] = []
         for _ in range(self.epochs):
             total = count = 0.0
             for pairs, is_edge in self._pairs(x, random):
                 ones = np.ones(len(pairs))
-                value = stream.run(pairs, is_edge, ones, min(self.batch_size, len(pairs)), shuffle=True)
+                value = stream.run(
+                    pairs, is_edge, ones, min(self.batch_size, len(pairs)), shuffle=True
+                )
                 total, count = total + value * len(pairs), count + len(pairs)
             self.loss_curve_.append(total / count)
         self.n_iter_ = self.epochs
 
-    def _pairs(self, x: Array, random: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+    def _pairs(
+        self, x: Array, random: np.random.Generator
+    ) -> Iterator[tuple[Array, Array]]:
         """Yield the pairs of an epoch in chunks of one size: as many edges as their weights sum to, and negatives."""
         graph = self.graph_.tocoo()
         share = np.cumsum(graph.data)
         wanted = max(1, round(float(share[-1] / graph.data.max())))
-        n_edges = min(wanted, max(1, _CHUNK_NUMBERS // (2 * x.shape[1] * (1 + self.n_negatives))))
-        n_edges = max(self.batch_size, n_edges // self.batch_size * self.batch_size) if wanted > n_edges else n_edges
+        n_edges = min(
+            wanted, max(1, _CHUNK_NUMBERS // (2 * x.shape[1] * (1 + self.n_negatives)))
+        )
+        n_edges = (
+            max(self.batch_size, n_edges // self.batch_size * self.batch_size)
+            if wanted > n_edges
+            else n_edges
+        )
         for _ in range(-(-wanted // n_edges)):
-            drawn = np.minimum(np.searchsorted(share, random.random(n_edges) * share[-1], side="right"), len(share) - 1)
+            drawn = np.minimum(
+                np.searchsorted(
+                    share, random.random(n_edges) * share[-1], side="right"
+                ),
+                len(share) - 1,
+            )
             heads = np.tile(graph.row[drawn], 1 + self.n_negatives)
-            tails = np.concatenate([graph.col[drawn], random.integers(len(x), size=n_edges * self.n_negatives)])
+            tails = np.concatenate(
+                [
+                    graph.col[drawn],
+                    random.integers(len(x), size=n_edges * self.n_negatives),
+                ]
+            )
             is_edge = (np.arange(len(heads)) < n_edges).astype(x.dtype)[:, None]
             yield np.stack([x[heads], x[tails]], axis=1), is_edge
 

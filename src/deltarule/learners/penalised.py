@@ -28,10 +28,19 @@ class PenalisedClassifier(LinearClassifier):
     """
 
     def __init__(
-        self, *, alpha: float = 1e-4, l1_ratio: float = 0.0, fit_intercept: bool = True, solver: str = "newton",
-        learning_rate: float | None = 0.1, batch_size: int = 1, max_iter: int = 100, tol: float = 1e-10,
-        class_weight: Any = None, warm_start: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        solver: str = "newton",
+        learning_rate: float | None = 0.1,
+        batch_size: int = 1,
+        max_iter: int = 100,
+        tol: float = 1e-10,
+        class_weight: Any = None,
+        warm_start: bool = False,
+    ) -> None:
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept
@@ -49,7 +58,10 @@ class PenalisedClassifier(LinearClassifier):
             x, labels, weights = self._examples(X, y, sample_weight)
             self._check()
             start = self._start(x.shape[1])
-            shares, alpha = weights / weights.mean(), self._strength(float(weights.sum()))
+            shares, alpha = (
+                weights / weights.mean(),
+                self._strength(float(weights.sum())),
+            )
             self.n_iter_ = 0
             self.__dict__.pop("learning_rate_", None)  # of earlier data
             if self.solver == "delta":
@@ -60,7 +72,11 @@ class PenalisedClassifier(LinearClassifier):
             theta, ended = self._newton(x, labels, weights, start, alpha)
         self.n_iter_ = ended.steps
         if not ended.converged:
-            reason = "" if ended.steps >= self.max_iter else f": after {ended.steps} rounding allows no descent"
+            reason = (
+                ""
+                if ended.steps >= self.max_iter
+                else f": after {ended.steps} rounding allows no descent"
+            )
             warnings.warn(
                 f"{type(self).__name__} has not converged in max_iter={self.max_iter} Newton steps{reason}; the "
                 f"largest derivative is {ended.slope:.1e}, above tol={self.tol}: raise one of the two",
@@ -69,7 +85,9 @@ class PenalisedClassifier(LinearClassifier):
             )
         return self._keep(theta)
 
-    def _newton(self, x: Any, labels: Array, weights: Array, start: Array, alpha: float) -> tuple[Array, Ended]:
+    def _newton(
+        self, x: Any, labels: Array, weights: Array, start: Array, alpha: float
+    ) -> tuple[Array, Ended]:
         """Return Θ at the minimum, and how the steps to it ended."""
         used = weights > 0
         if not used.all():
@@ -79,22 +97,34 @@ class PenalisedClassifier(LinearClassifier):
         penalty, kinks = design.penalties(ridge), design.kinks(alpha * self.l1_ratio)
 
         def made(loss: Loss | Family, number: float | None = None) -> Problem:
-            return Problem(loss, len(start), design, labels, weights / weights.mean(), penalty, number)
+            return Problem(
+                loss,
+                len(start),
+                design,
+                labels,
+                weights / weights.mean(),
+                penalty,
+                number,
+            )
 
         bias = start[:, -1] if self.fit_intercept else np.zeros(len(start))
 
         def steps(problem: Problem, phi: Array) -> Ended:
             if not self.l1_ratio:
                 return newton(problem, phi, self.max_iter, self.tol)
-            return proximal_newton(problem, np.tile(kinks, (len(phi), 1)), phi, self.max_iter, self.tol)
+            return proximal_newton(
+                problem, np.tile(kinks, (len(phi), 1)), phi, self.max_iter, self.tol
+            )
 
         ended = self._minimise(made, steps, design.inner(start[:, : x.shape[1]], bias))
         theta, bias = design.outer(ended.phi)
         if not (np.isfinite(theta).all() and np.isfinite(bias).all()):
             raise DataError(
-                f"{type(self).__name__} X", expected="features whose coefficients are finite numbers",
-                got=f"one of size {np.abs(x).max():g}", hint="Scale the features, for instance by StandardScaler().",
-            )  # fmt: skip
+                f"{type(self).__name__} X",
+                expected="features whose coefficients are finite numbers",
+                got=f"one of size {np.abs(x).max():g}",
+                hint="Scale the features, for instance by StandardScaler().",
+            )
         return np.column_stack([theta, bias]) if self.fit_intercept else theta, ended
 
     def _minimise(self, made: Any, steps: Any, phi: Array) -> Ended:
@@ -102,15 +132,22 @@ class PenalisedClassifier(LinearClassifier):
         ended: Ended = steps(made(self._loss()), phi)
         return ended
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Make one pass of the delta rule over a chunk, whatever ``solver`` is. The first call needs ``classes``."""
         with unless_diverged(self):
             data, theta = self._part(X, y, classes, sample_weight)
             self._check()
             self._check_smooth("partial_fit")
-            alpha, before = self._strength(len(data[0])), getattr(self, "learning_rate_", np.inf)
+            alpha, before = (
+                self._strength(len(data[0])),
+                getattr(self, "learning_rate_", np.inf),
+            )
             rate = self._rate(data, alpha)
-            self.learning_rate_ = min(rate, before) if self.learning_rate is None else rate
+            self.learning_rate_ = (
+                min(rate, before) if self.learning_rate is None else rate
+            )
             return self._descend(data, theta, alpha, 1)
 
     def _rate(self, data: Data, alpha: float) -> float:
@@ -126,7 +163,13 @@ class PenalisedClassifier(LinearClassifier):
 
     def _descend(self, data: Data, theta: Array, alpha: float, epochs: int) -> Self:
         rule = DeltaRule(
-            self._loss(), theta, data, self.learning_rate_, alpha, self.batch_size, bool(self.fit_intercept)
+            self._loss(),
+            theta,
+            data,
+            self.learning_rate_,
+            alpha,
+            self.batch_size,
+            bool(self.fit_intercept),
         )
         for _ in range(epochs):
             rule.epoch()
@@ -137,7 +180,12 @@ class PenalisedClassifier(LinearClassifier):
         require(self, "alpha", at_least(0), "a number ≥ 0")
         share(self, "l1_ratio")
         require(self, "solver", {"newton", "delta"}.__contains__, "'newton' or 'delta'")
-        require(self, "learning_rate", lambda rate: rate is None or above(0)(rate), "a number > 0 or None")
+        require(
+            self,
+            "learning_rate",
+            lambda rate: rate is None or above(0)(rate),
+            "a number > 0 or None",
+        )
         require(self, "batch_size", whole(1), "a whole number ≥ 1")
         require(self, "max_iter", whole(1), "a whole number ≥ 1")
         require(self, "tol", at_least(0), "a number ≥ 0")
@@ -145,7 +193,12 @@ class PenalisedClassifier(LinearClassifier):
 
     def _check_smooth(self, what: str) -> None:
         """Raise ArgumentError for a penalty that the delta rule cannot follow to the zeros that it is for."""
-        require(self, "l1_ratio", lambda ratio: ratio == 0, f"0 for {what}, the steps of which end at no zeros")
+        require(
+            self,
+            "l1_ratio",
+            lambda ratio: ratio == 0,
+            f"0 for {what}, the steps of which end at no zeros",
+        )
 
     def _strength(self, mass: float) -> float:
         """Return α of the penalty on the mean loss; ``mass`` is Σw."""

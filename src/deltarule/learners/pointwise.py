@@ -23,7 +23,9 @@ from deltarule.tensor.functional import one_hot, stack
 from deltarule.tensor.tensor import Tensor, symbol
 from deltarule.tensor.transforms import grad, hvp
 
-Family = Callable[[Tensor], Loss]  # losses that differ in one number, which is given to each run
+Family = Callable[
+    [Tensor], Loss
+]  # losses that differ in one number, which is given to each run
 
 
 @final
@@ -33,7 +35,9 @@ class Pointwise:
     Scores are (rows, outputs). Targets are numbers where there is one output, and labels where there are more.
     """
 
-    def __init__(self, loss: Loss | Family, outputs: int, rows: int, device: str) -> None:
+    def __init__(
+        self, loss: Loss | Family, outputs: int, rows: int, device: str
+    ) -> None:
         self._device, self.rows, self.outputs = device, rows, outputs
         self._z = symbol("z", (rows, outputs), "float64")
         y = symbol("y", (rows,), "float64" if outputs == 1 else "int64")
@@ -56,9 +60,14 @@ class Pointwise:
     @cached_property
     def bends(self) -> Executable:
         """Return (z, y, w, number) → ∂²/∂zₐ∂z_b of every example, (outputs, outputs, rows)."""
-        units = [one_hot(a, self.outputs, "float64").broadcast_to(self._z.shape) for a in range(self.outputs)]
+        units = [
+            one_hot(a, self.outputs, "float64").broadcast_to(self._z.shape)
+            for a in range(self.outputs)
+        ]
         images = [hvp(self._value, self._z, unit) for unit in units]
-        return self._run((self._z, *self._given), (stack(images, axis=0).permute(0, 2, 1),))
+        return self._run(
+            (self._z, *self._given), (stack(images, axis=0).permute(0, 2, 1),)
+        )
 
     @cached_property
     def images(self) -> Executable:
@@ -68,11 +77,15 @@ class Pointwise:
 
     def _run(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Executable:
         smaller = simplify([t.node for t in outputs])
-        return backend(self._device).compile(Program(tuple(t.node for t in inputs), tuple(smaller)))
+        return backend(self._device).compile(
+            Program(tuple(t.node for t in inputs), tuple(smaller))
+        )
 
 
 @functools.lru_cache(maxsize=64)
-def pointwise(loss: Loss | Family, outputs: int, rows: int, device: str = "reference") -> Pointwise:
+def pointwise(
+    loss: Loss | Family, outputs: int, rows: int, device: str = "reference"
+) -> Pointwise:
     """Return the programs of a loss; equal ones are made once."""
     return Pointwise(loss, outputs, rows, device)
 

@@ -23,12 +23,21 @@ from deltarule.tensor.functional import where
 from deltarule.tensor.tensor import Tensor, symbol
 
 WORTH_COMPILING = 1000  # steps, which take NumPy as long as the compiler needs
-_WORTH_CALLING = 2**18  # products of numbers in a step: above, NumPy's calls are no longer what takes its time
+_WORTH_CALLING = (
+    2**18
+)  # products of numbers in a step: above, NumPy's calls are no longer what takes its time
 _STEPS = 1000  # of a native call, after which it can be interrupted
 
 
 def elastic_net(
-    gram: Any, target: Array, lengths: Array, kink: Array, ridge: Array, max_iter: int, tol: float, start: Array
+    gram: Any,
+    target: Array,
+    lengths: Array,
+    kink: Array,
+    ridge: Array,
+    max_iter: int,
+    tol: float,
+    start: Array,
 ) -> tuple[Array, int, bool]:
     """Return arg min ½θᵀGθ − tᵀθ + Σ kink·|θ| + ½Σ ridge·θ², the number of steps, and whether they were enough.
 
@@ -43,7 +52,9 @@ def elastic_net(
         gram = (gram + np.diag(ridge)) / (size * size.T)
     else:
         given = gram
-        gram = LinearOperator(given.shape, lambda v: _along(given, v, size, ridge), dtype=np.float64)
+        gram = LinearOperator(
+            given.shape, lambda v: _along(given, v, size, ridge), dtype=np.float64
+        )
     theta, steps, ended = start * size, 0, False
     for roughly in (1e-3, 1e-5, 1e-7, tol):
         if roughly < tol or steps >= max_iter:
@@ -74,18 +85,32 @@ def _exact(gram: Any, target: Array, kink: Array, theta: Array) -> Array | None:
         except linalg.LinAlgError:
             return None
         if len(kept):
-            solved = linalg.cho_solve(factor, (target[:, k] - kink[:, k] * sign)[kept], check_finite=False)
+            solved = linalg.cho_solve(
+                factor, (target[:, k] - kink[:, k] * sign)[kept], check_finite=False
+            )
             found[kept, k] = solved
         slope = gram @ found[:, k] - target[:, k]
-        size = np.abs(target[:, k]).max(initial=0.0) + np.abs(found[:, k]).max(initial=0.0)
-        wrong = np.maximum(np.abs(slope + kink[:, k] * sign) - np.where(sign == 0, kink[:, k], 0.0), 0.0)
-        if (np.sign(found[:, k]) != sign).any() or wrong.max(initial=0.0) > 1e-12 * size:
+        size = np.abs(target[:, k]).max(initial=0.0) + np.abs(found[:, k]).max(
+            initial=0.0
+        )
+        wrong = np.maximum(
+            np.abs(slope + kink[:, k] * sign) - np.where(sign == 0, kink[:, k], 0.0),
+            0.0,
+        )
+        if (np.sign(found[:, k]) != sign).any() or wrong.max(
+            initial=0.0
+        ) > 1e-12 * size:
             return None
     return found
 
 
 def lasso(
-    gram: Any, target: Array, alpha: Any, max_iter: int, tol: float, start: Array | None = None
+    gram: Any,
+    target: Array,
+    alpha: Any,
+    max_iter: int,
+    tol: float,
+    start: Array | None = None,
 ) -> tuple[Array, int, bool]:
     """Return θ (d, outputs), the number of steps, at most ``max_iter``, and whether they were enough.
 
@@ -107,7 +132,16 @@ def lasso(
     if by_numpy == max_iter:
         return np.asarray(state[0]), max_iter, False
     runner = _runner(*target.shape).twin()
-    runner.load([gram, target, np.ascontiguousarray(most), *state, np.array(False), np.array(by_numpy)])
+    runner.load(
+        [
+            gram,
+            target,
+            np.ascontiguousarray(most),
+            *state,
+            np.array(False),
+            np.array(by_numpy),
+        ]
+    )
     number, ended = by_numpy, False
     while number < max_iter and not ended:
         steps = min(max_iter - number, _STEPS)
@@ -136,7 +170,11 @@ def _step(problem: Sequence[Any], state: Sequence[Any], scalars: Sequence[Any]) 
     A step down the gradient, then soft thresholding, the proximal step of Σ ``most``·|θ|. The momentum starts again
     where it leads uphill (O'Donoghue and Candès 2015).
     """
-    (gram, target, most), (theta, ahead, momentum), (rate, tol) = problem, state, scalars
+    (gram, target, most), (theta, ahead, momentum), (rate, tol) = (
+        problem,
+        state,
+        scalars,
+    )
     moved = ahead - rate * (gram @ ahead - target)
     new = _positive(moved - most) - _positive(-moved - most)
     downhill = ((ahead - new) * (new - theta)).sum() <= 0
@@ -144,7 +182,12 @@ def _step(problem: Sequence[Any], state: Sequence[Any], scalars: Sequence[Any]) 
     following = going * (0.5 + (0.25 + momentum * momentum) ** 0.5) + (1 - going)
     change, size = abs(new - theta).max(), abs(theta).max()
     ended = (change <= tol * size) & downhill
-    return new, new + going * ((momentum - 1) / following) * (new - theta), following, ended
+    return (
+        new,
+        new + going * ((momentum - 1) / following) * (new - theta),
+        following,
+        ended,
+    )
 
 
 def _positive(x: Any) -> Any:
@@ -156,13 +199,22 @@ def _positive(x: Any) -> Any:
 def _runner(features: int, outputs: int) -> StepRunner:
     """Return the step as a native program that stands still where it has ended, and counts steps until then."""
     shape = (features, outputs)
-    gram, target = symbol("gram", (features, features), "float64"), symbol("target", shape, "float64")
+    gram, target = (
+        symbol("gram", (features, features), "float64"),
+        symbol("target", shape, "float64"),
+    )
     most = symbol("most", shape, "float64")
-    moving = [symbol("theta", shape, "float64"), symbol("ahead", shape, "float64"), symbol("momentum", (), "float64")]
+    moving = [
+        symbol("theta", shape, "float64"),
+        symbol("ahead", shape, "float64"),
+        symbol("momentum", (), "float64"),
+    ]
     done, count = symbol("done", (), "bool"), symbol("count", (), "int64")
     scalars = [symbol(name, (), "float64") for name in ("rate", "tol")]
     *moved, ended = _step((gram, target, most), moving, scalars)
-    following: list[Tensor] = [where(done, old, new) for old, new in zip(moving, moved, strict=True)]
+    following: list[Tensor] = [
+        where(done, old, new) for old, new in zip(moving, moved, strict=True)
+    ]
     following += [done | ended, count + where(done, 0, 1).astype("int64")]
     program = StepProgram(
         state=tuple(t.node for t in (gram, target, most, *moving, done, count)),
@@ -170,7 +222,12 @@ def _runner(features: int, outputs: int) -> StepRunner:
         step=symbol("step", (), "int64").node,
         seed=symbol("seed", (), "int64").node,
         scalars=tuple(t.node for t in scalars),
-        next_state=(gram.node, target.node, most.node, *simplify([t.node for t in following])),
+        next_state=(
+            gram.node,
+            target.node,
+            most.node,
+            *simplify([t.node for t in following]),
+        ),
         metrics=(),
     )
     return backend("cpu").compile_step(program)

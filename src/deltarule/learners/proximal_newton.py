@@ -26,7 +26,9 @@ def subgradient(phi: Array, gradient: Array, kink: Array) -> Array:
     return np.asarray(np.where(phi != 0, gradient + kink * np.sign(phi), inside))
 
 
-def proximal_newton(problem: Problem, kink: Array, phi: Array, max_iter: int, tol: float) -> Ended:
+def proximal_newton(
+    problem: Problem, kink: Array, phi: Array, max_iter: int, tol: float
+) -> Ended:
     """Minimise F from Φ; ``kink`` is λ, (outputs, width). Ends as ``newton`` does."""
     start = sample(problem, phi)
     if start is not None:
@@ -58,10 +60,17 @@ def _largest(phi: Array, gradient: Array, kink: Array) -> float:
 
 
 def _shortened(
-    problem: Problem, phi: Array, value: float, gradient: Array, kink: Array, along: Array
+    problem: Problem,
+    phi: Array,
+    value: float,
+    gradient: Array,
+    kink: Array,
+    along: Array,
 ) -> tuple[Array, float, Array] | None:
     """Return Φ, F and ∂J after a step that lowers F as far as the model tells, or None."""
-    gain = float((gradient * along).sum() + (kink * (np.abs(phi + along) - np.abs(phi))).sum())
+    gain = float(
+        (gradient * along).sum() + (kink * (np.abs(phi + along) - np.abs(phi))).sum()
+    )
     length = 1.0
     for _ in range(_TRIALS):
         moved = phi + length * along
@@ -75,15 +84,30 @@ def _shortened(
 def _direction(problem: Problem, phi: Array, gradient: Array, kink: Array) -> Array:
     """Return the step to the minimum of the quadratic model, at the Φ of the last ``slopes``."""
     outputs, features = problem.shape[0], problem.design.features
-    columns = _columns(subgradient(phi, gradient, kink)[:, :features], phi[:, :features], _MOST // outputs)
+    columns = _columns(
+        subgradient(phi, gradient, kink)[:, :features],
+        phi[:, :features],
+        _MOST // outputs,
+    )
     matrix = problem.hessian(columns)
     chosen = np.append(columns, features) if problem.design.intercept else columns
-    known, slopes, kinks = (part[:, chosen].reshape(-1, 1) for part in (phi, gradient, kink))
-    if outputs > 1 and problem.design.intercept:  # adding one number to all biases changes nothing: no step does
+    known, slopes, kinks = (
+        part[:, chosen].reshape(-1, 1) for part in (phi, gradient, kink)
+    )
+    if (
+        outputs > 1 and problem.design.intercept
+    ):  # adding one number to all biases changes nothing: no step does
         biases = np.arange(1, outputs + 1) * len(chosen) - 1
         matrix[np.ix_(biases, biases)] += 1.0
     found, _, _ = elastic_net(
-        matrix, matrix @ known - slopes, matrix.diagonal(), kinks, np.zeros(len(known)), _INNER_STEPS, _INNER, known
+        matrix,
+        matrix @ known - slopes,
+        matrix.diagonal(),
+        kinks,
+        np.zeros(len(known)),
+        _INNER_STEPS,
+        _INNER,
+        known,
     )
     along = np.zeros_like(phi)
     along[:, chosen] = (found - known).reshape(outputs, -1)

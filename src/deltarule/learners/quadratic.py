@@ -24,7 +24,9 @@ from deltarule.learners.solutions import expected_error
 
 Pair = tuple[Array, Array]
 MOST_FEATURES = 4096  # for which G is made where it is not smaller than the data
-_NEAR = 1e-14  # a variance below this share of the squared mean is measured from the rows
+_NEAR = (
+    1e-14  # a variance below this share of the squared mean is measured from the rows
+)
 _MOST_ERROR = 1e-12  # of θ from rows that QR has rounded, above which they are summed in twice the digits
 _LARGE, _MOST_ERROR_OF_LARGE = 2**20, 1e-10  # numbers: from so many on, that is noticed
 _NUMBERS = 2**17  # in a block of rows
@@ -63,10 +65,15 @@ class Quadratic(ABC):
         if not self.regular:
             return np.inf
         diagonal = self.sums[0].diagonal() + ridge
-        if not (diagonal > _NEAR * self.mass * self.means[0] ** 2).all() or not (diagonal > 0).all():
+        if (
+            not (diagonal > _NEAR * self.mass * self.means[0] ** 2).all()
+            or not (diagonal > 0).all()
+        ):
             return np.inf
         size = np.sqrt(diagonal)
-        values = linalg.eigvalsh((self.sums[0] + np.diag(ridge)) / np.outer(size, size), check_finite=False)
+        values = linalg.eigvalsh(
+            (self.sums[0] + np.diag(ridge)) / np.outer(size, size), check_finite=False
+        )
         return float(values[-1] / values[0]) if values[0] > 0 else np.inf
 
 
@@ -76,24 +83,40 @@ class OfRows(Quadratic):
 
     def __init__(self, x: Array, y: Array, weights: Array, intercept: bool) -> None:
         self.units = units(x), units(y)
-        self._x, self._y = (part if (unit == 1).all() else part * unit
-                            for part, unit in zip((x, y), self.units, strict=True))  # fmt: skip
+        self._x, self._y = (
+            part if (unit == 1).all() else part * unit
+            for part, unit in zip((x, y), self.units, strict=True)
+        )
         self._weights, self._intercept = weights, intercept
         self.mass, self.regular = float(weights.sum()), len(x) >= x.shape[1]
-        self.means = _mean(self._x, weights, intercept), _mean(self._y, weights, intercept)
+        self.means = (
+            _mean(self._x, weights, intercept),
+            _mean(self._y, weights, intercept),
+        )
 
     @cached_property
     def sums(self) -> Pair:
         """G and t in one pass over the data."""
-        return scatters(self._x, self._y, self.means, None if (self._weights == 1).all() else self._weights)
+        return scatters(
+            self._x,
+            self._y,
+            self.means,
+            None if (self._weights == 1).all() else self._weights,
+        )
 
     @cached_property
     def rows(self) -> Pair:
         """The centred data where they have fewer rows than features, else R."""
         if len(self._x) < self.features:
             root = np.sqrt(self._weights)[:, None]
-            return tuple(_from_first(part, self._weights, self._intercept) * root for part in (self._x, self._y))  # type: ignore[return-value]  # two parts
-        blocks = [(self._x[part], self._y[part], self._weights[part]) for part in _parts(*self._x.shape)]
+            return tuple(
+                _from_first(part, self._weights, self._intercept) * root
+                for part in (self._x, self._y)
+            )  # type: ignore[return-value]  # two parts
+        blocks = [
+            (self._x[part], self._y[part], self._weights[part])
+            for part in _parts(*self._x.shape)
+        ]
         found = factored(blocks, doubled=False)
         most = _MOST_ERROR if self._x.size < _LARGE else _MOST_ERROR_OF_LARGE
         if not expected_error(found.rows(self._intercept), self.features) < most:
@@ -108,11 +131,18 @@ class OfSparse(Quadratic):
     def __init__(self, x: Any, y: Array, weights: Array, intercept: bool) -> None:
         self._design = Design.of(x, weights, intercept)
         self.units = self._design.unit, units(y)
-        self._x, self._weights, self._intercept = scaled(x, self.units[0]), weights, intercept
+        self._x, self._weights, self._intercept = (
+            scaled(x, self.units[0]),
+            weights,
+            intercept,
+        )
         y = y * self.units[1]
         self._gaps = _from_first(y, weights, intercept)
         self._y = y
-        self.mass, self.regular = float(weights.sum()), x.shape[0] >= x.shape[1] and x.shape[1] <= MOST_FEATURES
+        self.mass, self.regular = (
+            float(weights.sum()),
+            x.shape[0] >= x.shape[1] and x.shape[1] <= MOST_FEATURES,
+        )
         self.means = self._design.means, _mean(y, weights, intercept)
 
     @cached_property
@@ -126,12 +156,18 @@ class OfSparse(Quadratic):
     @cached_property
     def rows(self) -> Pair:
         """R, of blocks of rows."""
-        blocks = ((self._x[part].toarray(), self._y[part], self._weights[part]) for part in _parts(*self._x.shape))
+        blocks = (
+            (self._x[part].toarray(), self._y[part], self._weights[part])
+            for part in _parts(*self._x.shape)
+        )
         return _of_factor(factored(blocks), self.features, self._intercept)
 
     def _against(self, errors: Array) -> Array:
         ((_, block),) = self._design.blocks()
-        return self._design.backward(block, errors)[:, : self.features].T * self._design.size[:, None]
+        return (
+            self._design.backward(block, errors)[:, : self.features].T
+            * self._design.size[:, None]
+        )
 
     def squares(self) -> Array:
         """Return the diagonal of G."""
@@ -140,16 +176,24 @@ class OfSparse(Quadratic):
     @property
     def operator(self) -> tuple[LinearOperator, Array]:
         """√w times the centred data as a linear map, and the targets that it should meet."""
-        ((_, block),), design, root = self._design.blocks(), self._design, np.sqrt(self._weights)[:, None]
+        ((_, block),), design, root = (
+            self._design.blocks(),
+            self._design,
+            np.sqrt(self._weights)[:, None],
+        )
 
         def forward(v: Array) -> Array:
             phi = v.reshape(self.features, -1).T * design.size
-            moved = np.column_stack([phi, np.zeros(len(phi))]) if self._intercept else phi
+            moved = (
+                np.column_stack([phi, np.zeros(len(phi))]) if self._intercept else phi
+            )
             return design.forward(block, moved) * root
 
         shape = (self._x.shape[0], self.features)
         backward = lambda u: self._against(u.reshape(shape[0], -1) * root)  # noqa: E731  # the other half of a map
-        return LinearOperator(shape, forward, backward, forward, np.float64, backward), self._gaps * root
+        return LinearOperator(
+            shape, forward, backward, forward, np.float64, backward
+        ), self._gaps * root
 
 
 @final
@@ -169,11 +213,15 @@ class OfFactor(Quadratic):
         return _of_factor(self._seen, self.features, self._intercept)
 
 
-def factored(blocks: Iterable[tuple[Array, Array, Array]], doubled: bool = True) -> Factor:
+def factored(
+    blocks: Iterable[tuple[Array, Array, Array]], doubled: bool = True
+) -> Factor:
     """Return the factorisation of blocks of inputs, targets and weights."""
     parts = iter(blocks)
     x, y, weights = next(parts)
-    found = Factor(x.shape[1] + y.shape[1], doubled).added(np.concatenate([x, y], axis=1), weights)
+    found = Factor(x.shape[1] + y.shape[1], doubled).added(
+        np.concatenate([x, y], axis=1), weights
+    )
     for x, y, weights in parts:
         found = found.added(np.concatenate([x, y], axis=1), weights)
     return found
@@ -192,7 +240,9 @@ def _parts(n: int, width: int) -> Iterator[slice]:
 
 
 def _mean(x: Array, weights: Array, intercept: bool) -> Array:
-    return np.asarray(weights @ x / weights.sum()) if intercept else np.zeros(x.shape[1])
+    return (
+        np.asarray(weights @ x / weights.sum()) if intercept else np.zeros(x.shape[1])
+    )
 
 
 def _from_first(x: Array, weights: Array, intercept: bool) -> Array:

@@ -43,7 +43,9 @@ def undersampled(y: Any, seed: int = 0) -> Rows:
     random = np.random.default_rng(seed)
     groups = _rows_by_class(y, "undersampled")
     least = min(map(len, groups))
-    return random.permutation(np.concatenate([random.choice(rows, least, replace=False) for rows in groups]))
+    return random.permutation(
+        np.concatenate([random.choice(rows, least, replace=False) for rows in groups])
+    )
 
 
 def smote(x: Any, y: Any, n_neighbors: int = 5, seed: int = 0) -> tuple[Array, Array]:
@@ -55,12 +57,20 @@ def smote(x: Any, y: Any, n_neighbors: int = 5, seed: int = 0) -> tuple[Array, A
     """
     features, labels = np.asarray(x, np.float64), np.asarray(y)
     if features.ndim != 2 or len(features) != len(labels):
-        raise DataError("smote", expected="X (N, features) and y (N,)", got=f"{features.shape} and {labels.shape}")
+        raise DataError(
+            "smote",
+            expected="X (N, features) and y (N,)",
+            got=f"{features.shape} and {labels.shape}",
+        )
     if not np.isfinite(features).all():
         row = int(np.argmin(np.isfinite(features).all(axis=1)))
-        raise DataError("smote X", expected="finite numbers", got=f"NaN or infinity in row {row}")
+        raise DataError(
+            "smote X", expected="finite numbers", got=f"NaN or infinity in row {row}"
+        )
     if not whole(1)(n_neighbors):
-        raise ArgumentError("smote n_neighbors", expected="a whole number ≥ 1", got=repr(n_neighbors))
+        raise ArgumentError(
+            "smote n_neighbors", expected="a whole number ≥ 1", got=repr(n_neighbors)
+        )
     random = np.random.default_rng(seed)
     groups = _rows_by_class(labels, "smote")
     most = max(map(len, groups))
@@ -70,11 +80,18 @@ def smote(x: Any, y: Any, n_neighbors: int = 5, seed: int = 0) -> tuple[Array, A
         if not missing:
             continue
         if len(rows) < 2:
-            raise DataError("smote", expected="two examples of each class", got=f"one of {labels[rows[0]]!r}")
+            raise DataError(
+                "smote",
+                expected="two examples of each class",
+                got=f"one of {labels[rows[0]]!r}",
+            )
         near = neighbors_of_each(features[rows], min(n_neighbors, len(rows) - 1))[1]
         start = random.integers(len(rows), size=missing)
         other = near[start, random.integers(near.shape[1], size=missing)]
         share = random.random((missing, 1))
-        new_x.append(features[rows[start]] + share * (features[rows[other]] - features[rows[start]]))
+        new_x.append(
+            features[rows[start]]
+            + share * (features[rows[other]] - features[rows[start]])
+        )
         new_y.append(np.repeat(labels[rows[:1]], missing))
     return np.concatenate(new_x), np.concatenate(new_y)

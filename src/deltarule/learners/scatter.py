@@ -42,31 +42,53 @@ def scatter(x: Array, mean: Array, weights: Array | None = None) -> Array:
     return sums
 
 
-def scatters(x: Array, y: Array, means: tuple[Array, Array], weights: Array | None = None) -> tuple[Array, Array]:
+def scatters(
+    x: Array, y: Array, means: tuple[Array, Array], weights: Array | None = None
+) -> tuple[Array, Array]:
     """Return Σ w(x − μ)(x − μ)ᵀ and Σ w(x − μ)(y − ν)ᵀ, (d, d) and (d, m), for x (N, d) and y (N, m) in one pass."""
     return _sums([x, y], means, weights)
 
 
-def _sums(columns: Sequence[Array], means: Sequence[Array], weights: Array | None) -> tuple[Array, Array]:
+def _sums(
+    columns: Sequence[Array], means: Sequence[Array], weights: Array | None
+) -> tuple[Array, Array]:
     """Return the scatter of the first columns, and theirs with the second ones, if there are any."""
     n, width = columns[0].shape
     dtype = columns[0].dtype
     centers = [mean.astype(dtype, copy=False) for mean in means]
-    rows = [*columns] if weights is None else [*columns, weights.astype(dtype, copy=False)]
+    rows = (
+        [*columns] if weights is None else [*columns, weights.astype(dtype, copy=False)]
+    )
     large = n >= _ROWS and n * width * width >= _WORTH_COMPILING
-    edges, size = (_edges(width), _ROWS) if large else ((0, width), max(_ROWS, _NUMBERS // width))
+    edges, size = (
+        (_edges(width), _ROWS) if large else ((0, width), max(_ROWS, _NUMBERS // width))
+    )
     others = sum(part.shape[1] for part in columns[1:])
-    shapes = [(after - before, width - before) for before, after in itertools.pairwise(edges)]
+    shapes = [
+        (after - before, width - before) for before, after in itertools.pairwise(edges)
+    ]
     sums = [np.zeros(shape) for shape in (*shapes, (width, others))]
-    whole = _compiled_block(width, others, str(dtype), weights is not None) if large else _plain_block
+    whole = (
+        _compiled_block(width, others, str(dtype), weights is not None)
+        if large
+        else _plain_block
+    )
     for start in range(0, n, size):
         block = [part[start : start + size] for part in rows]
         if len(block[0]) == size:
             pieces = whole(centers, block)
         else:
             full, *cross = _plain_block(centers, block)
-            pieces = [*(full[before:after, before:] for before, after in itertools.pairwise(edges)), *cross]
-        for total, piece in zip(sums, pieces, strict=False):  # no last piece without second columns
+            pieces = [
+                *(
+                    full[before:after, before:]
+                    for before, after in itertools.pairwise(edges)
+                ),
+                *cross,
+            ]
+        for total, piece in zip(
+            sums, pieces, strict=False
+        ):  # no last piece without second columns
             total += piece
     return _mirrored(sums[:-1], width), sums[-1]
 
@@ -81,7 +103,9 @@ def squares(x: Array, mean: Array, weights: Array | None = None) -> Array:
     for start in range(0, len(x), size):
         gap = x[start : start + size] - mean
         gap *= gap
-        total += gap.sum(axis=0) if weights is None else weights[start : start + size] @ gap
+        total += (
+            gap.sum(axis=0) if weights is None else weights[start : start + size] @ gap
+        )
     return total
 
 
@@ -123,7 +147,13 @@ def _compiled_block(width: int, others: int, dtype: str, weighted: bool) -> Bloc
     if weighted:
         rows.append(symbol("w", (_ROWS,), dtype))
         left = gap * rows[-1].expand_dims(1)
-    pieces = [left[:, before:after].T @ gap[:, before:] for before, after in itertools.pairwise(_edges(width))]
+    pieces = [
+        left[:, before:after].T @ gap[:, before:]
+        for before, after in itertools.pairwise(_edges(width))
+    ]
     pieces += [left.T @ part for part in other]
-    run = compiled(Program(tuple(t.node for t in (*means, *rows)), tuple(t.node for t in pieces)), "cpu")
+    run = compiled(
+        Program(tuple(t.node for t in (*means, *rows)), tuple(t.node for t in pieces)),
+        "cpu",
+    )
     return lambda centers, block: run(*centers, *block)

@@ -32,13 +32,20 @@ from deltarule.learners.base import Array
 from deltarule.runtime.devices import compiled
 
 Rows = npt.NDArray[np.int64]
-_QUERIES, _COLUMNS, _STRIPES = 512, 4096, 32  # a native tile is 512 × 4096; a group is every 128th column of a tile
+_QUERIES, _COLUMNS, _STRIPES = (
+    512,
+    4096,
+    32,
+)  # a native tile is 512 × 4096; a group is every 128th column of a tile
 _GROUPS, _FEWEST_STRIPES = _COLUMNS // _STRIPES, 4  # of few examples groups are smaller
 _BLOCK_NUMBERS = 2**25  # values of a block of queries
 _PLAIN_NUMBERS, _FEWEST = 2**22, 64  # the same in NumPy, but not less than 64 queries
 _PAIR_NUMBERS = 2**18  # numbers in a block of differences
 _WORTH_COMPILING = 2**31  # products of numbers
-_SAFE = {"float32": 40, "float64": 400}  # sizes 2^±these have squares, and sums of them, that are normal numbers
+_SAFE = {
+    "float32": 40,
+    "float64": 400,
+}  # sizes 2^±these have squares, and sums of them, that are normal numbers
 _NOTHING = -5000  # the exponent of 0
 _ROUNDING = 6  # of products, in units of ε√d; float64 that becomes float32 is in it
 
@@ -59,10 +66,15 @@ class Filter:
     def of(examples: Array, mean: Array, dtype: str) -> Filter:
         """Prepare examples (N, d)."""
         n, width = examples.shape
-        stripes = min(_STRIPES, max(_FEWEST_STRIPES, 1 << (n // _GROUPS).bit_length() >> 1))
+        stripes = min(
+            _STRIPES, max(_FEWEST_STRIPES, 1 << (n // _GROUPS).bit_length() >> 1)
+        )
         columns = min(_COLUMNS, -(-n // stripes) * stripes)
         padded = -(-n // columns) * columns
-        centred, squares = np.zeros((padded, width), dtype), np.full(padded, np.inf, dtype)
+        centred, squares = (
+            np.zeros((padded, width), dtype),
+            np.full(padded, np.inf, dtype),
+        )
         np.subtract(examples, mean, out=centred[:n], casting="same_kind")
         squares[:n] = np.einsum("nd,nd->n", centred[:n], centred[:n])
         return Filter(centred, squares, n, columns, columns // stripes)
@@ -75,32 +87,54 @@ class Filter:
     def blocks(self, queries: Array, k: int) -> Iterator[tuple[slice, Rows, Rows]]:
         """Yield rows of queries, and (row, column) of all pairs among which their k nearest are, ordered by row."""
         padded, width = self.centred.shape
-        native = self.columns == _COLUMNS and len(queries) * padded * width >= _WORTH_COMPILING
+        native = (
+            self.columns == _COLUMNS
+            and len(queries) * padded * width >= _WORTH_COMPILING
+        )
         numbers = _BLOCK_NUMBERS if native else max(_PLAIN_NUMBERS, _FEWEST * padded)
         size = max(1, min(_QUERIES, len(queries), numbers // padded))
-        tile: Tile = _compiled_tile(size, width, str(self.centred.dtype)) if native else _plain_tile(self.groups)
+        tile: Tile = (
+            _compiled_tile(size, width, str(self.centred.dtype))
+            if native
+            else _plain_tile(self.groups)
+        )
         values = np.empty((size, padded), self.centred.dtype)
         for start in range(0, len(queries), size):
             rows = slice(start, min(start + size, len(queries)))
             block = queries[rows]
             count = len(block)
             if count < size and native:  # the program takes whole blocks
-                block = np.concatenate([block, np.zeros((size - count, width), block.dtype)])
+                block = np.concatenate(
+                    [block, np.zeros((size - count, width), block.dtype)]
+                )
             yield rows, *self._candidates(block, count, values, k, tile)
 
-    def _candidates(self, block: Array, n: int, values: Array, k: int, tile: Tile) -> tuple[Rows, Rows]:
+    def _candidates(
+        self, block: Array, n: int, values: Array, k: int, tile: Tile
+    ) -> tuple[Rows, Rows]:
         """Return (row, column) of all pairs among which the k nearest of the first n rows are, ordered by row."""
         groups, stripes = self.groups, self.columns // self.groups
         minima = np.empty((len(block), values.shape[1] // stripes), values.dtype)
         for number, start in enumerate(range(0, len(self.centred), self.columns)):
-            columns, own = slice(start, start + self.columns), slice(number * groups, (number + 1) * groups)
-            values[: len(block), columns], minima[:, own] = tile(block, self.centred[columns], self.squares[columns])
+            columns, own = (
+                slice(start, start + self.columns),
+                slice(number * groups, (number + 1) * groups),
+            )
+            values[: len(block), columns], minima[:, own] = tile(
+                block, self.centred[columns], self.squares[columns]
+            )
         queries, values, minima = block[:n], values[:n], minima[:n]
         finite = np.isfinite(minima).sum(axis=1).min()
         pool = minima if k <= finite else values
         bound = np.partition(pool, k - 1, axis=1)[:, k - 1]
         scale = np.einsum("qd,qd->q", queries, queries) + self.largest
-        bound = bound + _ROUNDING * np.finfo(values.dtype).eps * np.sqrt(queries.shape[1] + 16) * scale
+        bound = (
+            bound
+            + _ROUNDING
+            * np.finfo(values.dtype).eps
+            * np.sqrt(queries.shape[1] + 16)
+            * scale
+        )
         row, group = np.nonzero(minima <= bound[:, None])
         base = group // groups * self.columns + group % groups
         places = base[:, None] + groups * np.arange(stripes)
@@ -145,11 +179,16 @@ class Known:
         far = _exponents(queries) > self.exponent + _SAFE[str(self.examples.dtype)]
         if not far.any():
             return self._nearest(scaled(queries, -self.exponent), k)
-        distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
+        distances, indices = (
+            np.empty((len(queries), k)),
+            np.empty((len(queries), k), np.int64),
+        )
         for row in np.flatnonzero(far):
             distances[row], indices[row] = self._from_afar(queries[row], k)
         if not far.all():
-            distances[~far], indices[~far] = self._nearest(scaled(queries[~far], -self.exponent), k)
+            distances[~far], indices[~far] = self._nearest(
+                scaled(queries[~far], -self.exponent), k
+            )
         return distances, indices
 
     def _from_afar(self, query: Array, k: int) -> tuple[Array, Rows]:
@@ -164,41 +203,62 @@ class Known:
 
     def _nearest(self, queries: Array, k: int) -> tuple[npt.NDArray[np.float64], Rows]:
         """Return the same for queries in the units of what is stored."""
-        distances, indices = np.empty((len(queries), k)), np.empty((len(queries), k), np.int64)
+        distances, indices = (
+            np.empty((len(queries), k)),
+            np.empty((len(queries), k), np.int64),
+        )
         done = 0
         for rows, pairs in self._coarse_pairs(queries, k):
             distances[rows], indices[rows] = self._sorted(queries[rows], pairs, k)
             done = rows.stop
         if done < len(queries):
             rest = queries[done:]
-            for rows, *fine in self.fine.blocks(rest.astype(np.float64, copy=False) - self.mean, k):
+            for rows, *fine in self.fine.blocks(
+                rest.astype(np.float64, copy=False) - self.mean, k
+            ):
                 place = slice(done + rows.start, done + rows.stop)
-                distances[place], indices[place] = self._sorted(rest[rows], (fine[0], fine[1]), k)
+                distances[place], indices[place] = self._sorted(
+                    rest[rows], (fine[0], fine[1]), k
+                )
         return distances, indices
 
-    def _coarse_pairs(self, queries: Array, k: int) -> Iterator[tuple[slice, tuple[Rows, Rows]]]:
+    def _coarse_pairs(
+        self, queries: Array, k: int
+    ) -> Iterator[tuple[slice, tuple[Rows, Rows]]]:
         """Yield rows of queries with pairs by float32, until these are too many, or there is a query out of reach."""
         coarse, exponent = self.coarse
         centred = scaled(queries - self.mean, -exponent)
         if _exponents(centred).max(initial=0) > _SAFE["float32"]:
             return
         most = 2 * k + _STRIPES + len(coarse.centred) // 64
-        for rows, row, column in coarse.blocks(centred.astype(np.float32, copy=False), k):
-            if len(row) > most * (rows.stop - rows.start) and self.examples.dtype == np.float64:
+        for rows, row, column in coarse.blocks(
+            centred.astype(np.float32, copy=False), k
+        ):
+            if (
+                len(row) > most * (rows.stop - rows.start)
+                and self.examples.dtype == np.float64
+            ):
                 return
             yield rows, (row, column)
 
-    def _sorted(self, queries: Array, pairs: tuple[Rows, Rows], k: int) -> tuple[Array, Rows]:
+    def _sorted(
+        self, queries: Array, pairs: tuple[Rows, Rows], k: int
+    ) -> tuple[Array, Rows]:
         """Measure the candidates and return the k nearest of every row."""
         row, column = pairs
         squares = np.empty(len(row))
         step = max(1, _PAIR_NUMBERS // queries.shape[1])
         for start in range(0, len(row), step):
             part = slice(start, start + step)
-            gap = queries[row[part]].astype(np.float64, copy=False) - self.examples[column[part]]
+            gap = (
+                queries[row[part]].astype(np.float64, copy=False)
+                - self.examples[column[part]]
+            )
             squares[part] = np.einsum("pd,pd->p", gap, gap)
         order = np.lexsort((column, squares, row))
-        first = np.searchsorted(row, np.arange(len(queries)))  # row is ascending, and stays so in this order
+        first = np.searchsorted(
+            row, np.arange(len(queries))
+        )  # row is ascending, and stays so in this order
         chosen = order[first[:, None] + np.arange(k)]
         return scaled(np.sqrt(squares[chosen]), self.exponent), column[chosen]
 
@@ -264,7 +324,9 @@ def neighbors_of_each(x: Array, k: int) -> tuple[npt.NDArray[np.float64], Rows]:
     return without_own(*Known.of(x).nearest(x, k + 1))
 
 
-def without_own(distances: Array, indices: Rows) -> tuple[npt.NDArray[np.float64], Rows]:
+def without_own(
+    distances: Array, indices: Rows
+) -> tuple[npt.NDArray[np.float64], Rows]:
     """Return neighbours (N, k) of every example without itself, from k + 1 of them."""
     own = indices == np.arange(len(indices))[:, None]
     own[~own.any(axis=1), -1] = True  # more than k copies of an example come before it

@@ -40,8 +40,13 @@ class SparseKnown:
     def nearest(self, queries: Any, k: int) -> tuple[Array, Rows]:
         """Return (distances, indices), both (Q, k), nearest first, of equal ones the earlier."""
         rows = _times(queries.astype(np.float64), -self.exponent)
-        distances, indices = np.empty((rows.shape[0], k)), np.empty((rows.shape[0], k), np.int64)
-        for part in _blocks(rows.shape[0], max(1, _VALUES // max(1, self.examples.shape[0]))):
+        distances, indices = (
+            np.empty((rows.shape[0], k)),
+            np.empty((rows.shape[0], k), np.int64),
+        )
+        for part in _blocks(
+            rows.shape[0], max(1, _VALUES // max(1, self.examples.shape[0]))
+        ):
             distances[part], indices[part] = self._nearest(rows[part], k)
         return distances, indices
 
@@ -50,14 +55,23 @@ class SparseKnown:
             own = _squares(queries)
             values = self.squares - 2 * (queries @ self.examples.T).toarray()
             kth = np.partition(values, k - 1, axis=1)[:, k - 1]
-            allowance = 4 * np.finfo(np.float64).eps * np.sqrt(queries.shape[1] + 16) * (own + self.squares.max())
-        far = ~np.isfinite(allowance + kth)  # a query far out of the examples' reach: all are measured
+            allowance = (
+                4
+                * np.finfo(np.float64).eps
+                * np.sqrt(queries.shape[1] + 16)
+                * (own + self.squares.max())
+            )
+        far = ~np.isfinite(
+            allowance + kth
+        )  # a query far out of the examples' reach: all are measured
         row, column = np.nonzero((values <= (kth + allowance)[:, None]) | far[:, None])
         measured = np.empty(len(row))
         for part in _blocks(len(row), _PAIRS):
             measured[part] = self._measured(queries[row[part]], column[part])
         order = np.lexsort((column, measured, row))
-        chosen = order[np.searchsorted(row, np.arange(queries.shape[0]))[:, None] + np.arange(k)]
+        chosen = order[
+            np.searchsorted(row, np.arange(queries.shape[0]))[:, None] + np.arange(k)
+        ]
         return scaled(measured[chosen], self.exponent), column[chosen]
 
     def _measured(self, queries: Any, columns: Rows) -> Array:

@@ -52,14 +52,24 @@ class Curve:
 
     def __str__(self) -> str:
         rows = [
-            [str(point), f"{t.mean():.4f} ± {t.std():.4f}", f"{v.mean():.4f} ± {v.std():.4f}"]
-            for point, t, v in zip(self.points, self.training, self.validation, strict=True)
+            [
+                str(point),
+                f"{t.mean():.4f} ± {t.std():.4f}",
+                f"{v.mean():.4f} ± {v.std():.4f}",
+            ]
+            for point, t, v in zip(
+                self.points, self.training, self.validation, strict=True
+            )
         ]
         return text_table(rows, header=(self.name, "training", "validation"), rule=True)
 
 
 def learning_curve(
-    estimator: Any, x: Any, y: Any, sizes: Sequence[float | int] = (0.1, 0.325, 0.55, 0.775, 1.0), **options: Any
+    estimator: Any,
+    x: Any,
+    y: Any,
+    sizes: Sequence[float | int] = (0.1, 0.325, 0.55, 0.775, 1.0),
+    **options: Any,
 ) -> Curve:
     """Return scores against the number of training examples: do more data help (DA-16)?
 
@@ -72,8 +82,16 @@ def learning_curve(
         folds = _folds(estimator, x, y, options)
         counts = _translate_train_sizes(np.asarray(sizes), len(folds[0][0]))
         order = check_random_state(copy.deepcopy(options.get("random_state")))
-        mixed = [order.permutation(train) for train, _ in folds] if options.get("shuffle") else [a for a, _ in folds]
-        plan = [_Fit({}, train[:n], test) for n in counts for train, (_, test) in zip(mixed, folds, strict=True)]
+        mixed = (
+            [order.permutation(train) for train, _ in folds]
+            if options.get("shuffle")
+            else [a for a, _ in folds]
+        )
+        plan = [
+            _Fit({}, train[:n], test)
+            for n in counts
+            for train, (_, test) in zip(mixed, folds, strict=True)
+        ]
         found = _scores(estimator, x, y, plan, len(folds), options)
         if found is not None:
             return Curve(name, tuple(int(n) for n in counts), *found)
@@ -84,14 +102,23 @@ def learning_curve(
     return Curve(name, tuple(int(n) for n in counts), training, validation)
 
 
-def validation_curve(estimator: Any, x: Any, y: Any, parameter: str, values: Sequence[Any], **options: Any) -> Curve:
+def validation_curve(
+    estimator: Any,
+    x: Any,
+    y: Any,
+    parameter: str,
+    values: Sequence[Any],
+    **options: Any,
+) -> Curve:
     """Return scores against a hyperparameter: too simple on one side, too complicated on the other (DA-18).
 
     ``options`` are those of scikit-learn's ``validation_curve`` (cv, groups, scoring, n_jobs …). Neural learners are
     fitted side by side as in ``learning_curve``.
     """
     if not len(values):
-        raise ArgumentError("validation_curve values", expected="at least one", got="none")
+        raise ArgumentError(
+            "validation_curve values", expected="at least one", got="none"
+        )
     if _side_by_side(estimator, y, options, set()):
         folds = _folds(estimator, x, y, options)
         plan = [_Fit({parameter: value}, *fold) for value in values for fold in folds]
@@ -113,7 +140,9 @@ class _Fit(NamedTuple):
     test: Any
 
 
-def _side_by_side(estimator: Any, y: Any, options: Mapping[str, Any], more: Set[str]) -> bool:
+def _side_by_side(
+    estimator: Any, y: Any, options: Mapping[str, Any], more: Set[str]
+) -> bool:
     """Return whether ``fit_together`` can do what is asked."""
     return (
         isinstance(estimator, Network)
@@ -122,21 +151,40 @@ def _side_by_side(estimator: Any, y: Any, options: Mapping[str, Any], more: Set[
     )
 
 
-def _folds(estimator: Any, x: Any, y: Any, options: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+def _folds(
+    estimator: Any, x: Any, y: Any, options: Mapping[str, Any]
+) -> list[tuple[Any, Any]]:
     rows, targets, groups = indexable(x, y, options.get("groups"))
-    return list(check_cv(options.get("cv"), targets, classifier=is_classifier(estimator)).split(rows, targets, groups))
+    return list(
+        check_cv(options.get("cv"), targets, classifier=is_classifier(estimator)).split(
+            rows, targets, groups
+        )
+    )
 
 
 def _scores(
-    estimator: Any, x: Any, y: Any, plan: Sequence[_Fit], n_folds: int, options: Mapping[str, Any]
+    estimator: Any,
+    x: Any,
+    y: Any,
+    plan: Sequence[_Fit],
+    n_folds: int,
+    options: Mapping[str, Any],
 ) -> tuple[Numbers, Numbers] | None:
     """Return training and validation scores (points, folds) of fits side by side; None if one of them cannot begin."""
     x, y = indexable(x, y)
     scorer = check_scoring(estimator, scoring=options.get("scoring"))
-    learners = [clone(estimator).set_params(**clone(fit.parameters, safe=False)) for fit in plan]
+    learners = [
+        clone(estimator).set_params(**clone(fit.parameters, safe=False)) for fit in plan
+    ]
     jobs = options.get("n_jobs")
     try:
-        fit_together(learners, x, y, [fit.train for fit in plan], jobs if jobs and jobs > 0 else None)
+        fit_together(
+            learners,
+            x,
+            y,
+            [fit.train for fit in plan],
+            jobs if jobs and jobs > 0 else None,
+        )
     except GraphError:  # no property of a fit: a program that cannot be built
         raise
     except ValueError:
@@ -170,12 +218,16 @@ def shared_rows(train: Any, test: Any) -> list[tuple[int, int]]:
     tables = table(train, "shared_rows train"), table(test, "shared_rows test")
     wide, other = tables[0].shape[1], tables[1].shape[1]
     if wide != other:
-        raise DataError("shared_rows", expected=f"{wide} features in both", got=str(other))
+        raise DataError(
+            "shared_rows", expected=f"{wide} features in both", got=str(other)
+        )
     (a, b), _ = coded(tables, "shared_rows")
     first: dict[bytes, int] = {}
     for i, row in enumerate(a):
         first.setdefault(row.tobytes(), i)
-    return [(first[key], j) for j, row in enumerate(b) if (key := row.tobytes()) in first]
+    return [
+        (first[key], j) for j, row in enumerate(b) if (key := row.tobytes()) in first
+    ]
 
 
 def shared_groups(train: Any, test: Any) -> list[Any]:
@@ -183,7 +235,9 @@ def shared_groups(train: Any, test: Any) -> list[Any]:
     return list(np.intersect1d(np.asarray(train), np.asarray(test)).tolist())
 
 
-def revealing_features(x: Any, y: Any, threshold: float = 0.9999) -> list[tuple[int, float]]:
+def revealing_features(
+    x: Any, y: Any, threshold: float = 0.9999
+) -> list[tuple[int, float]]:
     """Return (feature, how well it tells y by itself) of features that are the target in another guise.
 
     The best counts of the share of right answers when every value of the feature is read as its most frequent label
@@ -197,17 +251,32 @@ def revealing_features(x: Any, y: Any, threshold: float = 0.9999) -> list[tuple[
     """
     rows, targets = table(x, "revealing_features x"), np.asarray(y)
     if targets.shape != (len(rows),):
-        raise DataError("revealing_features y", expected=f"{len(rows)} targets", got=f"shape {targets.shape}")
+        raise DataError(
+            "revealing_features y",
+            expected=f"{len(rows)} targets",
+            got=f"shape {targets.shape}",
+        )
     if not (isinstance(threshold, int | float) and 0 < threshold <= 1):
-        raise ArgumentError("revealing_features threshold", expected="a number in (0, 1]", got=repr(threshold))
+        raise ArgumentError(
+            "revealing_features threshold",
+            expected="a number in (0, 1]",
+            got=repr(threshold),
+        )
     (numbers,), ordered = coded([rows], "revealing_features x")
     wanted, as_numbers = code(targets, "revealing_features y")
-    found = [(i, telling(numbers[:, i], ordered[i], wanted, as_numbers)) for i in range(len(ordered))]
+    found = [
+        (i, telling(numbers[:, i], ordered[i], wanted, as_numbers))
+        for i in range(len(ordered))
+    ]
     return [(i, value) for i, value in found if value >= threshold]
 
 
 def find_leaks(
-    x_train: Any, x_test: Any, y_train: Any = None, groups_train: Any = None, groups_test: Any = None
+    x_train: Any,
+    x_test: Any,
+    y_train: Any = None,
+    groups_train: Any = None,
+    groups_test: Any = None,
 ) -> list[Leak]:
     """Return what makes validation look better than it is; an empty list if nothing was found.
 
@@ -229,7 +298,11 @@ def find_leaks(
             message = f"feature {name} tells the target by itself ({value:.2%})"
             leaks.append(Leak("target among the features", message, (feature,)))
     if (groups_train is None) != (groups_test is None):
-        raise ArgumentError("find_leaks groups", expected="groups of both sides, or of none", got="those of one side")
+        raise ArgumentError(
+            "find_leaks groups",
+            expected="groups of both sides, or of none",
+            got="those of one side",
+        )
     both = [] if groups_train is None else shared_groups(groups_train, groups_test)
     if both:
         message = f"{len(both)} groups are on both sides, among them {both[0]!r}: split by group"

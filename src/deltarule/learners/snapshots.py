@@ -30,7 +30,9 @@ class Snapshots(Callback):
     adjusts_rate = True
 
     def __init__(self, cycle_epochs: int) -> None:
-        self.cycle_epochs = whole_number(cycle_epochs, "Snapshots cycle_epochs", least=1)
+        self.cycle_epochs = whole_number(
+            cycle_epochs, "Snapshots cycle_epochs", least=1
+        )
         self.weights: list[dict[str, Any]] = []
 
     def reset(self) -> None:
@@ -43,7 +45,9 @@ class Snapshots(Callback):
         >>> [round(Snapshots(4).factor(epoch), 3) for epoch in range(5)]
         [1.0, 0.854, 0.5, 0.146, 1.0]
         """
-        return 0.5 * (1 + math.cos(math.pi * (epoch % self.cycle_epochs) / self.cycle_epochs))
+        return 0.5 * (
+            1 + math.cos(math.pi * (epoch % self.cycle_epochs) / self.cycle_epochs)
+        )
 
     def on_train_begin(self, session: Any) -> None:
         """Set the factor of the first epoch."""
@@ -67,7 +71,11 @@ class Snapshots(Callback):
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the snapshots so far."""
-        arrays = {f"{i}/{name}": array for i, weights in enumerate(self.weights) for name, array in weights.items()}
+        arrays = {
+            f"{i}/{name}": array
+            for i, weights in enumerate(self.weights)
+            for name, array in weights.items()
+        }
         return {"snapshots": len(self.weights)}, arrays
 
     def settings(self) -> dict[str, Any]:
@@ -78,10 +86,16 @@ class Snapshots(Callback):
         """Take back the snapshots of an interrupted run; raises ArgumentError unless there are as many as it says."""
         if len({name.partition("/")[0] for name in arrays}) != data["snapshots"]:
             raise ArgumentError(
-                "Snapshots", expected=counted(data["snapshots"], "snapshot"), got=counted(len(arrays), "array")
+                "Snapshots",
+                expected=counted(data["snapshots"], "snapshot"),
+                got=counted(len(arrays), "array"),
             )
         self.weights = [
-            {name.partition("/")[2]: array for name, array in arrays.items() if name.partition("/")[0] == str(i)}
+            {
+                name.partition("/")[2]: array
+                for name, array in arrays.items()
+                if name.partition("/")[0] == str(i)
+            }
             for i in range(data["snapshots"])
         ]
 

@@ -18,7 +18,9 @@ def by_sums(gram: Array, target: Array, ridge: Array) -> Array:
     """Solve (G + ridge)θ = t for a positive definite matrix."""
     size = np.sqrt(gram.diagonal() + ridge)
     matrix = (gram + np.diag(ridge)) / np.outer(size, size)
-    found = linalg.solve(matrix, target / size[:, None], assume_a="pos", check_finite=False)
+    found = linalg.solve(
+        matrix, target / size[:, None], assume_a="pos", check_finite=False
+    )
     return np.asarray(found / size[:, None])
 
 
@@ -34,7 +36,9 @@ def by_rows(a: Array, b: Array, ridge: Array, unit: Array) -> Array:
         b = np.vstack([b, np.zeros((d, b.shape[1]))])
     size = np.linalg.norm(a, axis=0)
     size = np.where(size > 0, size, 1.0)
-    q, r, order = linalg.qr(a / size, mode="economic", pivoting=True, check_finite=False)
+    q, r, order = linalg.qr(
+        a / size, mode="economic", pivoting=True, check_finite=False
+    )
     diagonal = np.abs(r.diagonal())
     rank = int((diagonal > max(a.shape) * _EPS * diagonal[0]).sum()) if d else 0
     found = np.zeros((d, b.shape[1]))
@@ -44,12 +48,16 @@ def by_rows(a: Array, b: Array, ridge: Array, unit: Array) -> Array:
     if rank == d:
         return found
     free = np.zeros((d, d - rank))  # columns that A maps to 0
-    free[order[:rank]] = -linalg.solve_triangular(r[:rank, :rank], r[:rank, rank:], check_finite=False)
+    free[order[:rank]] = -linalg.solve_triangular(
+        r[:rank, :rank], r[:rank, rank:], check_finite=False
+    )
     free[order[rank:]] = np.eye(d - rank)
     free *= (unit / size)[:, None]
     free /= np.linalg.norm(free, axis=0)
     found *= unit[:, None]
-    return np.asarray((found - free @ np.linalg.lstsq(free, found, rcond=None)[0]) / unit[:, None])
+    return np.asarray(
+        (found - free @ np.linalg.lstsq(free, found, rcond=None)[0]) / unit[:, None]
+    )
 
 
 def expected_error(triangle: Array, d: int) -> float:
@@ -57,7 +65,11 @@ def expected_error(triangle: Array, d: int) -> float:
 
     κ is the condition of X with columns of length 1, ‖r‖ the length of the residuals (Higham 2002, section 20.1).
     """
-    a, b, residual = triangle[:d, :d], triangle[:d, d:], np.linalg.norm(triangle[d:, d:], axis=0)
+    a, b, residual = (
+        triangle[:d, :d],
+        triangle[:d, d:],
+        np.linalg.norm(triangle[d:, d:], axis=0),
+    )
     size = np.linalg.norm(a, axis=0)
     if len(a) < d or not (size > 0).all():
         return np.inf
@@ -65,7 +77,11 @@ def expected_error(triangle: Array, d: int) -> float:
     if s[-1] <= d * _EPS * s[0]:
         return np.inf
     length = np.linalg.norm((u.T @ b) / s[:, None], axis=0) * s[0]
-    worst = float(np.divide(residual, length, out=np.zeros_like(residual), where=length > 0).max(initial=0.0))
+    worst = float(
+        np.divide(residual, length, out=np.zeros_like(residual), where=length > 0).max(
+            initial=0.0
+        )
+    )
     condition = float(s[0] / s[-1])
     return _EPS * (condition + condition**2 * worst)
 

@@ -47,37 +47,51 @@ class RunningStatistics:
         chunk = _numbers(x, "update_many")
         if chunk.ndim == 0:
             raise ShapeError(
-                "RunningStatistics.update_many", expected="examples along the first axis", got="one number",
+                "RunningStatistics.update_many",
+                expected="examples along the first axis",
+                got="one number",
                 hint="Write update(x) for a single example.",
-            )  # fmt: skip
+            )
         if not len(chunk):
             return self
         part = RunningStatistics()
         part.n, part.mean = len(chunk), np.asarray(chunk.mean(axis=0))
         gap = chunk - part.mean
-        part.scatter = np.asarray((gap * gap).sum(axis=0) - gap.sum(axis=0) ** 2 / len(chunk))  # the mean's rounding
+        part.scatter = np.asarray(
+            (gap * gap).sum(axis=0) - gap.sum(axis=0) ** 2 / len(chunk)
+        )  # the mean's rounding
         return self.merge(part)
 
     def merge(self, other: RunningStatistics) -> Self:
         """Add what another object has seen; raises ArgumentError for what is no RunningStatistics."""
         if not isinstance(other, RunningStatistics):
             raise ArgumentError(
-                "RunningStatistics.merge", expected="another RunningStatistics", got=repr(other),
+                "RunningStatistics.merge",
+                expected="another RunningStatistics",
+                got=repr(other),
                 hint="Write update(x) for a single example, update_many(x) for examples along the first axis.",
-            )  # fmt: skip
+            )
         if other.n == 0:
             return self
         self._checked(other.mean)
-        self.mean, self.scatter = merged(self.n, self.mean, self.scatter, other.n, other.mean, other.scatter)
+        self.mean, self.scatter = merged(
+            self.n, self.mean, self.scatter, other.n, other.mean, other.scatter
+        )
         self.n += other.n
         return self
 
     def variance(self, correction: int = 0) -> Numbers:
         """Return S/(n − correction): biased with 0, unbiased with 1; raises DataError for too few examples."""
         if not isinstance(correction, int | float | np.number):
-            raise ArgumentError("variance correction", expected="a number such as 0 or 1", got=repr(correction))
+            raise ArgumentError(
+                "variance correction",
+                expected="a number such as 0 or 1",
+                got=repr(correction),
+            )
         if self.n <= correction:
-            raise DataError("variance", expected=f"more than {correction} examples", got=str(self.n))
+            raise DataError(
+                "variance", expected=f"more than {correction} examples", got=str(self.n)
+            )
         return np.asarray(self.scatter / (self.n - correction))
 
     def deviation(self, correction: int = 0) -> Numbers:
@@ -88,7 +102,11 @@ class RunningStatistics:
         if self.n == 0:
             self.mean, self.scatter = np.zeros(x.shape), np.zeros(x.shape)
         if x.shape != self.mean.shape:
-            raise ShapeError("RunningStatistics", expected=f"examples of shape {self.mean.shape}", got=str(x.shape))
+            raise ShapeError(
+                "RunningStatistics",
+                expected=f"examples of shape {self.mean.shape}",
+                got=str(x.shape),
+            )
         return x
 
 
@@ -96,4 +114,8 @@ def _numbers(x: Any, where: str) -> Numbers:
     try:
         return np.asarray(x, np.float64)
     except (TypeError, ValueError) as error:
-        raise DataError(f"RunningStatistics.{where}", expected="numbers of one shape", got=str(error)) from error
+        raise DataError(
+            f"RunningStatistics.{where}",
+            expected="numbers of one shape",
+            got=str(error),
+        ) from error

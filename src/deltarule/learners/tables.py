@@ -23,13 +23,23 @@ def _probabilities(values: Any, where: str) -> Table:
 def _distribution(values: Any, where: str) -> Table:
     table = _probabilities(values, where)
     if abs(table.sum() - 1) > _ROUNDING:
-        raise ArgumentError(where, expected="probabilities with the sum 1", got=f"the sum {table.sum():g}")
+        raise ArgumentError(
+            where,
+            expected="probabilities with the sum 1",
+            got=f"the sum {table.sum():g}",
+        )
     return table
 
 
 def _axis(axis: int, table: Table, where: str) -> int:
-    if isinstance(axis, bool) or not isinstance(axis, int) or not -table.ndim <= axis < table.ndim:
-        raise ArgumentError(where, expected=f"an axis of a table with {table.ndim} axes", got=repr(axis))
+    if (
+        isinstance(axis, bool)
+        or not isinstance(axis, int)
+        or not -table.ndim <= axis < table.ndim
+    ):
+        raise ArgumentError(
+            where, expected=f"an axis of a table with {table.ndim} axes", got=repr(axis)
+        )
     return axis % table.ndim
 
 
@@ -55,7 +65,9 @@ def conditional(joint: Any, given: int = 0) -> Table:
     """
     table = _distribution(joint, "conditional")
     kept = _axis(given, table, "conditional given")
-    weights = np.expand_dims(marginal(table, kept), tuple(i for i in range(table.ndim) if i != kept))
+    weights = np.expand_dims(
+        marginal(table, kept), tuple(i for i in range(table.ndim) if i != kept)
+    )
     with np.errstate(invalid="ignore"):
         return np.asarray(table / weights)
 
@@ -73,15 +85,18 @@ def posterior(prior: Any, likelihood: Any) -> Table:
     pieces = _probabilities(likelihood, "posterior likelihood")
     if before.ndim != 1 or pieces.shape[:1] != before.shape or pieces.ndim > 2:
         raise ShapeError(
-            "posterior", expected=f"a likelihood ({len(before)},) or ({len(before)}, pieces of evidence)",
+            "posterior",
+            expected=f"a likelihood ({len(before)},) or ({len(before)}, pieces of evidence)",
             got=str(pieces.shape),
-        )  # fmt: skip
+        )
     with np.errstate(divide="ignore"):
         scores = np.log(before) + np.log(pieces).reshape(len(before), -1).sum(axis=1)
     top = scores.max()
     if top == -np.inf:
         raise ArgumentError(
-            "posterior likelihood", expected="evidence that some hypothesis allows", got="probability 0 under all"
+            "posterior likelihood",
+            expected="evidence that some hypothesis allows",
+            got="probability 0 under all",
         )
     after = np.exp(scores - top)
     return np.asarray(after / after.sum())

@@ -22,14 +22,23 @@ from deltarule.learners.network_checks import own_words
 from deltarule.train.prepare import strata
 
 Rows = npt.NDArray[np.int64]
-_FAILURES = (DeltaruleError, ValueError, TypeError)  # of one fit, beside which others may succeed
+_FAILURES = (
+    DeltaruleError,
+    ValueError,
+    TypeError,
+)  # of one fit, beside which others may succeed
 Learner = TypeVar("Learner", bound=Network)
 
 
 def fit_together(
-    learners: Sequence[Learner], x: Any, y: Any, rows: Sequence[Any] | None = None, threads: int | None = None, *,
+    learners: Sequence[Learner],
+    x: Any,
+    y: Any,
+    rows: Sequence[Any] | None = None,
+    threads: int | None = None,
+    *,
     sample_weight: Any = None,
-) -> list[Learner]:  # fmt: skip
+) -> list[Learner]:
     """Fit neural classifiers or regressors at once; each as ``learner.fit(x[rows], y[rows])`` would (ENS-01).
 
     Learners may differ in everything: folds, ``random_state``, learning rates, penalties, early stopping, sizes.
@@ -55,13 +64,20 @@ def fit_together(
     [100, 100]
     """
     plan = _plan(learners, x, rows, sample_weight)
-    for group in _groups([_Entry(fit.learner, fit.job(x, y), fit.rows) for fit in plan]):
+    for group in _groups(
+        [_Entry(fit.learner, fit.job(x, y), fit.rows) for fit in plan]
+    ):
         _fit_group(group, _num_samples(x), threads)
     return list(learners)
 
 
 def try_together(
-    learners: Sequence[Network], x: Any, y: Any, rows: Sequence[Any], threads: int | None, sample_weight: Any
+    learners: Sequence[Network],
+    x: Any,
+    y: Any,
+    rows: Sequence[Any],
+    threads: int | None,
+    sample_weight: Any,
 ) -> list[Exception | None]:
     """Fit learners as ``fit_together`` does; return the error of each, None for one that could be fitted.
 
@@ -79,7 +95,9 @@ def try_together(
     for group in _groups(entries):
         try:
             _fit_group(group, _num_samples(x), threads)
-        except GraphError:  # of our own: a program that cannot be built is no property of a learner
+        except (
+            GraphError
+        ):  # of our own: a program that cannot be built is no property of a learner
             raise
         except _FAILURES as joint_error:
             own = {entry.learner for entry in group}
@@ -103,14 +121,25 @@ def _one_by_one(plan: Sequence[_Fit], x: Any, y: Any) -> dict[Network, Exception
 
 
 def scores_of(
-    learners: Sequence[Network], scorer: Any, x: Any, y: Any, rows: Sequence[Any], sample_weight: Any = None
+    learners: Sequence[Network],
+    scorer: Any,
+    x: Any,
+    y: Any,
+    rows: Sequence[Any],
+    sample_weight: Any = None,
 ) -> Array:
     """Return the score of each learner on its rows, NaN for one whose fit diverged, or could not begin."""
     found = np.full(len(learners), np.nan)
     for i, (learner, own) in enumerate(zip(learners, rows, strict=True)):
-        weights = {} if sample_weight is None else {"sample_weight": _safe_indexing(sample_weight, own)}
+        weights = (
+            {}
+            if sample_weight is None
+            else {"sample_weight": _safe_indexing(sample_weight, own)}
+        )
         if not has_failed(learner):
-            found[i] = scorer(learner, _safe_indexing(x, own), _safe_indexing(y, own), **weights)
+            found[i] = scorer(
+                learner, _safe_indexing(x, own), _safe_indexing(y, own), **weights
+            )
     return found
 
 
@@ -121,10 +150,15 @@ def has_failed(learner: Network) -> bool:
 
 def warn_of_divergence(learners: Sequence[Network], stacklevel: int = 3) -> None:
     """Warn, two calls up (or as told), if the loss of some learners became infinite or NaN."""
-    bad = [learner for learner in learners if hasattr(learner, "history_") and learner.history_.diverged]
+    bad = [
+        learner
+        for learner in learners
+        if hasattr(learner, "history_") and learner.history_.diverged
+    ]
     if bad:
         message = (
-            f"{len(bad)} of {len(learners)} fits diverged and score NaN, the first after {bad[0].history_.steps} steps"
+            f"{len(bad)} of {len(learners)} fits diverged and score NaN, "
+            f"the first after {bad[0].history_.steps} steps"
         )
         warnings.warn(message, FitFailedWarning, stacklevel=stacklevel)
 
@@ -140,18 +174,37 @@ class _Fit:
     def job(self, x: Any, y: Any) -> Job:
         """Check the data and say what is to be trained."""
         own = None if self.weights is None else self.weights[self.rows]
-        return self.learner._planned(_safe_indexing(x, self.rows), _safe_indexing(y, self.rows), own)
+        return self.learner._planned(
+            _safe_indexing(x, self.rows), _safe_indexing(y, self.rows), own
+        )
 
 
-def _plan(learners: Sequence[Network], x: Any, rows: Sequence[Any] | None, sample_weight: Any) -> list[_Fit]:
+def _plan(
+    learners: Sequence[Network], x: Any, rows: Sequence[Any] | None, sample_weight: Any
+) -> list[_Fit]:
     if not learners or not all(isinstance(learner, Network) for learner in learners):
-        raise ArgumentError("fit_together learners", expected="neural learners, at least one", got=repr(list(learners)))
+        raise ArgumentError(
+            "fit_together learners",
+            expected="neural learners, at least one",
+            got=repr(list(learners)),
+        )
     if len({id(learner) for learner in learners}) < len(learners):
-        raise ArgumentError("fit_together learners", expected="different objects", got="one of them twice")
+        raise ArgumentError(
+            "fit_together learners",
+            expected="different objects",
+            got="one of them twice",
+        )
     n = _num_samples(x)
-    weights = None if sample_weight is None else np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64))
+    weights = (
+        None
+        if sample_weight is None
+        else np.asarray(_check_sample_weight(sample_weight, x, dtype=np.float64))
+    )
     own = _numbers(rows, len(learners), n)
-    return [_Fit(learner, places, weights) for learner, places in zip(learners, own, strict=True)]
+    return [
+        _Fit(learner, places, weights)
+        for learner, places in zip(learners, own, strict=True)
+    ]
 
 
 @dataclass
@@ -166,11 +219,23 @@ class _Entry:
         """Return whether both can be handed to one call: what ``fit_many`` has one of is equal."""
         a, b = self, other
         settings = all(
-            getattr(a.learner, name) == getattr(b.learner, name) for name in ("shuffle", "device", "metrics")
+            getattr(a.learner, name) == getattr(b.learner, name)
+            for name in ("shuffle", "device", "metrics")
         )
-        arrays = a.job.inputs.dtype == b.job.inputs.dtype and a.job.inputs.shape[1:] == b.job.inputs.shape[1:]
-        targets = a.job.targets.dtype == b.job.targets.dtype and a.job.targets.shape[1:] == b.job.targets.shape[1:]
-        return settings and arrays and targets and (a.job.loss, a.job.batch_size) == (b.job.loss, b.job.batch_size)
+        arrays = (
+            a.job.inputs.dtype == b.job.inputs.dtype
+            and a.job.inputs.shape[1:] == b.job.inputs.shape[1:]
+        )
+        targets = (
+            a.job.targets.dtype == b.job.targets.dtype
+            and a.job.targets.shape[1:] == b.job.targets.shape[1:]
+        )
+        return (
+            settings
+            and arrays
+            and targets
+            and (a.job.loss, a.job.batch_size) == (b.job.loss, b.job.batch_size)
+        )
 
     def parts(self) -> tuple[Rows, Rows | None]:
         """Return the rows to train on, and those held out for early stopping."""
@@ -178,7 +243,13 @@ class _Entry:
             return self.rows, None
         labels = strata(self.job.targets, self.job.loss)
         with own_words(self.learner):
-            found = split(len(self.rows), validation=self.job.fraction, test=0.0, seed=self.job.seed, stratify=labels)
+            found = split(
+                len(self.rows),
+                validation=self.job.fraction,
+                test=0.0,
+                seed=self.job.seed,
+                stratify=labels,
+            )
         if not len(found.validation):
             raise DataError(
                 f"{type(self.learner).__name__} validation_fraction",
@@ -192,9 +263,16 @@ def _numbers(rows: Sequence[Any] | None, learners: int, n: int) -> list[Rows]:
     if rows is None:
         return [np.arange(n, dtype=np.int64)] * learners
     if len(rows) != learners:
-        raise ArgumentError("fit_together rows", expected=f"one array for each of {learners}", got=str(len(rows)))
+        raise ArgumentError(
+            "fit_together rows",
+            expected=f"one array for each of {learners}",
+            got=str(len(rows)),
+        )
     arrays = [np.asarray(own) for own in rows]
-    return [np.flatnonzero(own) if own.dtype == np.bool_ else own.astype(np.int64) for own in arrays]
+    return [
+        np.flatnonzero(own) if own.dtype == np.bool_ else own.astype(np.int64)
+        for own in arrays
+    ]
 
 
 def _groups(entries: Sequence[_Entry]) -> list[list[_Entry]]:
@@ -202,7 +280,14 @@ def _groups(entries: Sequence[_Entry]) -> list[list[_Entry]]:
     groups: list[list[_Entry]] = []
     for entry in entries:
         alone = entry.job.weights is not None or entry.learner.verbose > 0
-        fitting = None if alone else next((g for g in groups if g[0].job.weights is None and g[0].shares(entry)), None)
+        fitting = (
+            None
+            if alone
+            else next(
+                (g for g in groups if g[0].job.weights is None and g[0].shares(entry)),
+                None,
+            )
+        )
         if fitting is None:
             groups.append([entry])
         else:
@@ -213,14 +298,20 @@ def _groups(entries: Sequence[_Entry]) -> list[list[_Entry]]:
 def _fit_group(entries: list[_Entry], n: int, threads: int | None) -> None:
     """Put the arrays of the learners together, and train those that agree on them in one call."""
     first = entries[0].job
-    inputs, targets = (np.zeros((n, *a.shape[1:]), a.dtype) for a in (first.inputs, first.targets))
+    inputs, targets = (
+        np.zeros((n, *a.shape[1:]), a.dtype) for a in (first.inputs, first.targets)
+    )
     known = np.zeros(n, np.bool_)
     joint = []
     for entry in entries:
         if len(entries) == 1 or not _agrees(entry, targets, known):
             entry.learner._execute(entry.job)
             continue
-        inputs[entry.rows], targets[entry.rows], known[entry.rows] = entry.job.inputs, entry.job.targets, True
+        inputs[entry.rows], targets[entry.rows], known[entry.rows] = (
+            entry.job.inputs,
+            entry.job.targets,
+            True,
+        )
         joint.append(entry)
     if joint:
         _fit_joint(joint, inputs, targets, threads)
@@ -232,24 +323,35 @@ def _agrees(entry: _Entry, targets: Array, known: npt.NDArray[np.bool_]) -> bool
     return np.array_equal(entry.job.targets[shared], targets[entry.rows[shared]])
 
 
-def _fit_joint(entries: list[_Entry], inputs: Array, targets: Array, threads: int | None) -> None:
+def _fit_joint(
+    entries: list[_Entry], inputs: Array, targets: Array, threads: int | None
+) -> None:
     first, jobs = entries[0], [entry.job for entry in entries]
     parts = [entry.parts() for entry in entries]
     for held in (False, True):  # those with and those without held-out rows
-        chosen = [place for place, (_, out) in enumerate(parts) if (out is not None) == held]
+        chosen = [
+            place for place, (_, out) in enumerate(parts) if (out is not None) == held
+        ]
         if not chosen:
             continue
         with own_words(first.learner):
             histories = train.fit_many(
-                [entries[i].learner.network_ for i in chosen], inputs, targets, loss=first.job.loss,
+                [entries[i].learner.network_ for i in chosen],
+                inputs,
+                targets,
+                loss=first.job.loss,
                 optimizer=[jobs[i].optimizer for i in chosen],
                 regularizers=[list(jobs[i].regularizers) for i in chosen],
-                callbacks=[list(jobs[i].callbacks) for i in chosen], seed=[jobs[i].seed for i in chosen],
+                callbacks=[list(jobs[i].callbacks) for i in chosen],
+                seed=[jobs[i].seed for i in chosen],
                 train_rows=[parts[i][0] for i in chosen],
                 validation_rows=[parts[i][1] for i in chosen] if held else None,
-                epochs=[entries[i].learner.epochs for i in chosen], batch_size=first.job.batch_size,
-                metrics=first.learner.metrics, shuffle=first.learner.shuffle, device=first.learner.device,
+                epochs=[entries[i].learner.epochs for i in chosen],
+                batch_size=first.job.batch_size,
+                metrics=first.learner.metrics,
+                shuffle=first.learner.shuffle,
+                device=first.learner.device,
                 threads=threads,
-            )  # fmt: skip
+            )
         for i, history in zip(chosen, histories, strict=True):
             entries[i].learner._trained(history)

@@ -14,14 +14,23 @@ from typing import Any, Self, final
 
 import numpy as np
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
 from sklearn.utils.validation import validate_data
 
 from deltarule.errors import ArgumentError
 from deltarule.learners.base import Array, above, at_least, generator, require, whole
 from deltarule.learners.manifold import bisected, neighborhood_graph, principal_start
 from deltarule.learners.search import in_reach, neighbors_of_each
-from deltarule.learners.tsne_edges import Edges, descend_by_edges, exact_repulsion, fft_repulsion
+from deltarule.learners.tsne_edges import (
+    Edges,
+    descend_by_edges,
+    exact_repulsion,
+    fft_repulsion,
+)
 from deltarule.learners.tsne_step import Schedule, descend
 
 _EXACT_UP_TO = 5000  # examples; P takes 100 MB there
@@ -68,10 +77,17 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     """
 
     def __init__(
-        self, n_components: int = 2, *, perplexity: float | str = "auto", early_exaggeration: float = 12.0,
-        learning_rate: float | str = "auto", max_iter: int = 1000, method: str = "auto", tol: float = 1e-7,
+        self,
+        n_components: int = 2,
+        *,
+        perplexity: float | str = "auto",
+        early_exaggeration: float = 12.0,
+        learning_rate: float | str = "auto",
+        max_iter: int = 1000,
+        method: str = "auto",
+        tol: float = 1e-7,
         random_state: Any = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.n_components = n_components
         self.perplexity = perplexity
         self.early_exaggeration = early_exaggeration
@@ -89,14 +105,23 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     def fit_transform(self, X: Any, y: Any = None) -> Array:
         """Lay the examples out and return their places (N, n_components)."""
         del y
-        x = np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2))
+        x = np.asarray(
+            validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        )
         k = require(self, "n_components", whole(1), "a whole number ≥ 1")
         wanted = self._perplexity(len(x))
         require(self, "early_exaggeration", at_least(1), "a number ≥ 1")
         require(self, "max_iter", whole(1), "a whole number ≥ 1")
-        require(self, "method", {"auto", "exact", "fft"}.__contains__, "'auto', 'exact' or 'fft'")
+        require(
+            self,
+            "method",
+            {"auto", "exact", "fft"}.__contains__,
+            "'auto', 'exact' or 'fft'",
+        )
         if self.method == "fft" and k != 2:
-            raise ValueError(f"method='fft' lays out in 2 dimensions, got n_components={k}")
+            raise ValueError(
+                f"method='fft' lays out in 2 dimensions, got n_components={k}"
+            )
         random = generator(self.random_state)
         self.perplexity_ = float(max(1.0, min(wanted, (len(x) - 1) / 3)))
         x, _ = in_reach(x)  # a map of x·2^−e is one of x
@@ -108,14 +133,23 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     def _perplexity(self, n: int) -> float:
         """Return the perplexity wanted for n examples; raises ArgumentError for one that they cannot have."""
         if isinstance(self.perplexity, str):
-            require(self, "perplexity", lambda given: given == "auto", "a number ≥ 1 or 'auto'")
+            require(
+                self,
+                "perplexity",
+                lambda given: given == "auto",
+                "a number ≥ 1 or 'auto'",
+            )
             return 30.0
-        given = float(require(self, "perplexity", at_least(1), "a number ≥ 1 or 'auto'"))
+        given = float(
+            require(self, "perplexity", at_least(1), "a number ≥ 1 or 'auto'")
+        )
         if given >= n:
             raise ArgumentError(
-                "TSNE perplexity", expected=f"less than n_samples = {n}", got=f"{self.perplexity!r}",
+                "TSNE perplexity",
+                expected=f"less than n_samples = {n}",
+                got=f"{self.perplexity!r}",
                 hint="About a third of the examples may count as neighbours: 'auto' takes 30, or that.",
-            )  # fmt: skip
+            )
         return given
 
     def _rate(self, n: int) -> float:
@@ -126,14 +160,22 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     def _layout(self, p: sparse.csr_matrix, y: Array) -> Array:
         """Descend from ``y``, centre the map and measure its divergence."""
         n, k = y.shape
-        grid = self.method == "fft" or (self.method == "auto" and n > _EXACT_UP_TO and k == 2)
+        grid = self.method == "fft" or (
+            self.method == "auto" and n > _EXACT_UP_TO and k == 2
+        )
         schedule = Schedule(
-            float(self.early_exaggeration), min(250, self.max_iter // 4 + 1), self.max_iter, self._rate(n), self.tol
+            float(self.early_exaggeration),
+            min(250, self.max_iter // 4 + 1),
+            self.max_iter,
+            self._rate(n),
+            self.tol,
         )
         repulsion = fft_repulsion if grid else exact_repulsion
         edges = Edges(p)
         if grid or n > _EXACT_UP_TO:
-            quick = repulsion if grid else lambda at: exact_repulsion(at.astype(np.float32))
+            quick = (
+                repulsion if grid else lambda at: exact_repulsion(at.astype(np.float32))
+            )
             y, self.n_iter_ = descend_by_edges(edges, y, quick, schedule)
         else:
             y, self.n_iter_ = descend(p.astype(np.float32).toarray(), y, schedule)

@@ -32,8 +32,12 @@ def exact_repulsion(y: Array) -> tuple[Array, float]:
     """Return Σⱼ (yᵢ − yⱼ)/(1 + ‖yᵢ − yⱼ‖²)² (N, d), and Z = Σ_{i≠j} 1/(1 + ‖yᵢ − yⱼ‖²)."""
     squares = np.einsum("nd,nd->n", y, y)
     ones = np.concatenate([y, np.ones((len(y), 1), y.dtype)], axis=1)
-    left = np.concatenate([-2 * y, np.ones((len(y), 1), y.dtype), squares[:, None] + 1], axis=1)
-    right = np.concatenate([y, squares[:, None], np.ones((len(y), 1), y.dtype)], axis=1).T
+    left = np.concatenate(
+        [-2 * y, np.ones((len(y), 1), y.dtype), squares[:, None] + 1], axis=1
+    )
+    right = np.concatenate(
+        [y, squares[:, None], np.ones((len(y), 1), y.dtype)], axis=1
+    ).T
     forces, total = np.empty_like(y), 0.0
     step = max(1, _BLOCK // len(y))
     for start in range(0, len(y), step):
@@ -48,7 +52,9 @@ def exact_repulsion(y: Array) -> tuple[Array, float]:
     return forces, total - len(y)
 
 
-def _interpolation(y: Array, low: float, width: float, n_intervals: int) -> sparse.csr_matrix:
+def _interpolation(
+    y: Array, low: float, width: float, n_intervals: int
+) -> sparse.csr_matrix:
     """Return the matrix (N, nodes²) that interpolates from grid nodes to the points of the plane."""
     place = (y - low) / width
     interval = np.clip(place.astype(np.int64), 0, n_intervals - 1)
@@ -64,7 +70,9 @@ def _interpolation(y: Array, low: float, width: float, n_intervals: int) -> spar
     columns = (node[:, 0, :, None] * n_nodes + node[:, 1, None, :]).reshape(len(y), -1)
     values = (weights[:, 0, :, None] * weights[:, 1, None, :]).reshape(len(y), -1)
     starts = np.arange(len(y) + 1) * _NODES**2
-    return sparse.csr_matrix((values.ravel(), columns.ravel(), starts), shape=(len(y), n_nodes**2))
+    return sparse.csr_matrix(
+        (values.ravel(), columns.ravel(), starts), shape=(len(y), n_nodes**2)
+    )
 
 
 def _convolved(grids: Array, kernel: Array) -> Array:
@@ -77,7 +85,9 @@ def _convolved(grids: Array, kernel: Array) -> Array:
     waves = fft.fft(waves, 2 * m, axis=1, overwrite_x=True, workers=workers)
     waves *= fft.rfft2(kernel.astype(np.float32), workers=workers)
     rows = fft.ifft(waves, axis=1, overwrite_x=True, workers=workers)[:, :m]
-    return np.asarray(fft.irfft(rows, 2 * m, axis=2, workers=workers)[:, :, :m], np.float64)
+    return np.asarray(
+        fft.irfft(rows, 2 * m, axis=2, workers=workers)[:, :, :m], np.float64
+    )
 
 
 def fft_repulsion(y: Array) -> tuple[Array, float]:
@@ -91,12 +101,17 @@ def fft_repulsion(y: Array) -> tuple[Array, float]:
     if high - low > _WIDEST:
         raise diverged(f"a map {high - low:.3g} wide")
     n_intervals = max(_LEAST_INTERVALS, int(np.ceil((high - low) / _WIDTH)))
-    while fft.next_fast_len(2 * n_intervals * _NODES, real=True) != 2 * n_intervals * _NODES:
+    while (
+        fft.next_fast_len(2 * n_intervals * _NODES, real=True)
+        != 2 * n_intervals * _NODES
+    ):
         n_intervals += 1
     n_nodes = n_intervals * _NODES
     width = max((high - low) / n_intervals, 1e-12) * (1 + 1e-9)
     spread = _interpolation(y, low, width, n_intervals)
-    charges = np.concatenate([np.ones((len(y), 1)), y, (y * y).sum(axis=1, keepdims=True)], axis=1)
+    charges = np.concatenate(
+        [np.ones((len(y), 1)), y, (y * y).sum(axis=1, keepdims=True)], axis=1
+    )
     grid = np.asarray((spread.T @ charges).T).reshape(4, n_nodes, n_nodes)
     steps = np.arange(2 * n_nodes)
     gap = np.minimum(steps, 2 * n_nodes - steps) * (width / _NODES)
@@ -105,7 +120,9 @@ def fft_repulsion(y: Array) -> tuple[Array, float]:
     one, first, second, square = np.asarray(spread @ field.reshape(4, -1).T).T
     forces = y * one[:, None] - np.stack([first, second], axis=1)
     squares = charges[:, 3]
-    total = float((one * (1 + squares) - 2 * (y[:, 0] * first + y[:, 1] * second) + square).sum()) - len(y)
+    total = float(
+        (one * (1 + squares) - 2 * (y[:, 0] * first + y[:, 1] * second) + square).sum()
+    ) - len(y)
     return forces, total
 
 
@@ -123,7 +140,11 @@ def _attraction(n: int, k: int, n_edges: int) -> Executable:
 
     forces = [summed(first, pull * gap) - summed(second, pull * gap) for gap in gaps]
     inputs = (*y, first, second, p)
-    return backend("cpu").compile(Program(tuple(t.node for t in inputs), tuple(simplify([t.node for t in forces]))))
+    return backend("cpu").compile(
+        Program(
+            tuple(t.node for t in inputs), tuple(simplify([t.node for t in forces]))
+        )
+    )
 
 
 @final
@@ -140,7 +161,10 @@ class Edges:
         """Return Σⱼ pᵢⱼ (yᵢ − yⱼ)/(1 + ‖yᵢ − yⱼ‖²)."""
         if self._run is None:
             self._run = _attraction(self.n, y.shape[1], len(self.p))
-        return np.stack(self._run(*np.ascontiguousarray(y.T, np.float64), *self.ends, self.p), axis=1)
+        return np.stack(
+            self._run(*np.ascontiguousarray(y.T, np.float64), *self.ends, self.p),
+            axis=1,
+        )
 
     def divergence(self, y: Array, total: float) -> float:
         """Return KL(P‖Q) = Σ pᵢⱼ log(pᵢⱼ/qᵢⱼ) with the sum Z of 1/(1 + ‖yᵢ − yⱼ‖²)."""
@@ -151,7 +175,10 @@ class Edges:
 
 
 def descend_by_edges(
-    edges: Edges, y: Array, repulsion: Callable[[Array], tuple[Array, float]], schedule: Schedule
+    edges: Edges,
+    y: Array,
+    repulsion: Callable[[Array], tuple[Array, float]],
+    schedule: Schedule,
 ) -> tuple[Array, int]:
     """Return what ``tsne_step.descend`` does, from the edges alone and in float64."""
     step, gains, number = np.zeros_like(y), np.ones_like(y), 0
@@ -159,7 +186,9 @@ def descend_by_edges(
         number += 1
         push, total = repulsion(y)
         gradient = 4 * (exaggeration * edges.attraction(y) - push / max(total, 1e-300))
-        gains = np.maximum(np.where(step * gradient < 0, gains + 0.2, gains * 0.8), LEAST_GAIN)
+        gains = np.maximum(
+            np.where(step * gradient < 0, gains + 0.2, gains * 0.8), LEAST_GAIN
+        )
         step = momentum * step - schedule.rate * gains * gradient
         y = y + step
         if not np.isfinite(y).all():

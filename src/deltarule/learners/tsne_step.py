@@ -24,7 +24,9 @@ from deltarule.simplify import simplify
 from deltarule.tensor.functional import log, maximum, sqrt, where
 from deltarule.tensor.tensor import Tensor, symbol
 
-WORTH_COMPILING = 500  # iterations on few points, which take NumPy as long as the compiler needs
+WORTH_COMPILING = (
+    500  # iterations on few points, which take NumPy as long as the compiler needs
+)
 _MANY_PAIRS = 2**14  # that take as long as everything else in an iteration of NumPy
 _AT_A_TIME = 50  # iterations in a native call
 LEAST_GAIN = 0.01
@@ -32,7 +34,9 @@ LEAST_GAIN = 0.01
 
 def gaps(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[Tensor]:
     """Return the differences of all pairs (N, N), axis by axis."""
-    return [a.expand_dims(1) - b.expand_dims(0) for a, b in zip(left, right, strict=True)]
+    return [
+        a.expand_dims(1) - b.expand_dims(0) for a, b in zip(left, right, strict=True)
+    ]
 
 
 def proximity(gap: Sequence[Tensor]) -> Tensor:
@@ -46,7 +50,9 @@ def partition(t: Tensor) -> Tensor:
     return maximum((t.astype("float64").sum(axis=1) - 1.0).sum(), 1e-300)
 
 
-def divergence(rows: Sequence[Tensor], columns: Sequence[Tensor], p: Tensor, exaggeration: Tensor) -> Tensor:
+def divergence(
+    rows: Sequence[Tensor], columns: Sequence[Tensor], p: Tensor, exaggeration: Tensor
+) -> Tensor:
     """Return the part of KL(P‖Q) that depends on the map: −Σᵢⱼ pᵢⱼ log t_ij + log Z, for P of sum 1.
 
     ``rows`` and ``columns`` are the same map, twice: as P and Q are symmetric, its gradient is twice that in one.
@@ -57,7 +63,9 @@ def divergence(rows: Sequence[Tensor], columns: Sequence[Tensor], p: Tensor, exa
 
 def gradient(y: Sequence[Tensor], p: Tensor, exaggeration: Tensor) -> list[Tensor]:
     """Return the gradient of the divergence, axis by axis."""
-    back = [a.expand_dims(0) - a.expand_dims(1) for a in y]  # of equal length, but an expression that is not kept
+    back = [
+        a.expand_dims(0) - a.expand_dims(1) for a in y
+    ]  # of equal length, but an expression that is not kept
     scale = (1.0 / partition(proximity(back))).astype("float32")
     gap = gaps(y, y)
     t = proximity(gap)
@@ -72,7 +80,10 @@ def _runner(device: str, n: int, k: int) -> StepRunner:
     It goes on until the gradient's norm was below ``tol``; from then on it changes nothing. The metric says whether
     it still moved the map.
     """
-    y, step, gains = ([symbol(name, (n,), "float32") for _ in range(k)] for name in ("y", "step", "gains"))
+    y, step, gains = (
+        [symbol(name, (n,), "float32") for _ in range(k)]
+        for name in ("y", "step", "gains")
+    )
     p, going = symbol("p", (n, n), "float32"), symbol("going", (), "float32")
     exaggeration, momentum, tol = batch = [
         symbol(name, (1,), "float32") for name in ("exaggeration", "momentum", "tol")
@@ -90,7 +101,9 @@ def _runner(device: str, n: int, k: int) -> StepRunner:
     new_y = [place + going * moved for place, moved in zip(y, new_step, strict=True)]
     squares = [(slope * slope).sum() for slope in slopes]
     new_going = where(sqrt(sum(squares[1:], squares[0])) < tol[0], 0.0, going)
-    *following, moves = simplify([t.node for t in (*new_y, *new_step, *new_gains, p, new_going, going * 1.0)])
+    *following, moves = simplify(
+        [t.node for t in (*new_y, *new_step, *new_gains, p, new_going, going * 1.0)]
+    )
     program = StepProgram(
         state=tuple(t.node for t in (*y, *step, *gains, p, going)),
         batch=tuple(t.node for t in batch),
@@ -116,13 +129,21 @@ class Schedule:
     def factors(self) -> tuple[Array, Array, Array]:
         """Return exaggeration, momentum and tolerance of every iteration."""
         early = np.arange(self.max_iter) < self.exaggerated
-        return np.where(early, self.exaggeration, 1.0), np.where(early, 0.5, 0.8), np.where(early, 0.0, self.tol)
+        return (
+            np.where(early, self.exaggeration, 1.0),
+            np.where(early, 0.5, 0.8),
+            np.where(early, 0.0, self.tol),
+        )
 
 
 def descend(p: Array, y: Array, schedule: Schedule) -> tuple[Array, int]:
     """Return the map (N, k) after the descent from ``y``, float32 throughout, and the number of iterations."""
     n, k = y.shape
-    device = "cpu" if schedule.max_iter * (1 + n * n / _MANY_PAIRS) > WORTH_COMPILING else "reference"
+    device = (
+        "cpu"
+        if schedule.max_iter * (1 + n * n / _MANY_PAIRS) > WORTH_COMPILING
+        else "reference"
+    )
     runner = _runner(device, n, k).twin()
     still, ones = [np.zeros(n)] * k, [np.ones(n)] * k
     runner.load([*y.T, *still, *ones, p, np.ones(())])
@@ -141,4 +162,9 @@ def descend(p: Array, y: Array, schedule: Schedule) -> tuple[Array, int]:
 
 def diverged(what: str) -> DivergenceError:
     """Return the error for a map that flies apart."""
-    return DivergenceError("TSNE", expected="a finite map", got=what, hint='Take a smaller learning_rate, or "auto".')
+    return DivergenceError(
+        "TSNE",
+        expected="a finite map",
+        got=what,
+        hint='Take a smaller learning_rate, or "auto".',
+    )

@@ -15,7 +15,11 @@ from typing import Any, Self, final
 import numpy as np
 from scipy import optimize, sparse
 from scipy.sparse import csgraph
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from deltarule.errors import ArgumentError
@@ -24,7 +28,10 @@ from deltarule.learners.manifold import bisected, neighborhood_graph, principal_
 from deltarule.learners.search import Known, in_reach, neighbors_of_each, scaled
 from deltarule.learners.umap_step import Layout, settled
 
-_DENSE_AT_ONCE, _DENSE_UP_TO = 200, 2000  # points: all eigenvectors at once, or where few do not converge
+_DENSE_AT_ONCE, _DENSE_UP_TO = (
+    200,
+    2000,
+)  # points: all eigenvectors at once, or where few do not converge
 _SMALLEST_WIDTH = 1e-3  # of σ, in mean distances
 
 
@@ -36,7 +43,9 @@ def curve(spread: float, min_dist: float) -> tuple[float, float]:
     """
     x = np.linspace(0, 3 * spread, 300)
     wanted = np.where(x < min_dist, 1.0, np.exp(-(x - min_dist) / spread))
-    (a, b), _ = optimize.curve_fit(lambda at, a, b: 1 / (1 + a * at ** (2 * b)), x, wanted)
+    (a, b), _ = optimize.curve_fit(
+        lambda at, a, b: 1 / (1 + a * at ** (2 * b)), x, wanted
+    )
     return float(a), float(b)
 
 
@@ -52,7 +61,9 @@ def memberships(distances: Array) -> Array:
         return np.asarray(np.exp(-beyond / np.maximum(sigma, 1e-300)[:, None]))
 
     n, target = len(distances), np.log2(k)
-    sigma = bisected(lambda s: weights(s).sum(axis=1) > target, np.zeros(n), np.full(n, np.inf))
+    sigma = bisected(
+        lambda s: weights(s).sum(axis=1) > target, np.zeros(n), np.full(n, np.inf)
+    )
     own = np.where(rho > 0, distances.mean(axis=1), distances.mean())
     return weights(np.clip(sigma, _SMALLEST_WIDTH * own, 1e300))
 
@@ -73,9 +84,11 @@ def neighbors_wanted(learner: Any, n: int) -> int:
     require(learner, "n_neighbors", whole(2), "a whole number ≥ 2 or 'auto'")
     if wanted > n:
         raise ArgumentError(
-            f"{type(learner).__name__} n_neighbors", expected=f"at most n_samples = {n}", got=repr(wanted),
+            f"{type(learner).__name__} n_neighbors",
+            expected=f"at most n_samples = {n}",
+            got=repr(wanted),
             hint="A point counts as one of its own neighbours; 'auto' takes 15, or all.",
-        )  # fmt: skip
+        )
     return int(wanted)
 
 
@@ -89,17 +102,23 @@ def _leading(matrix: sparse.csr_matrix, k: int, start: Array) -> Array:
     if n > _DENSE_AT_ONCE:
         basis = min(n, max(40, 2 * k))
         try:
-            values, found = sparse.linalg.eigsh(matrix, k, which="LA", tol=1e-6, v0=start, ncv=basis, maxiter=20)
+            values, found = sparse.linalg.eigsh(
+                matrix, k, which="LA", tol=1e-6, v0=start, ncv=basis, maxiter=20
+            )
             return np.asarray(found[:, np.argsort(-values)])
         except sparse.linalg.ArpackNoConvergence:
             pass
     if n <= _DENSE_UP_TO:
         return np.asarray(np.linalg.eigh(matrix.toarray())[1][:, ::-1][:, :k])
-    values, found = sparse.linalg.eigsh(matrix, k, which="LA", tol=1e-4, v0=start, maxiter=n * 5)
+    values, found = sparse.linalg.eigsh(
+        matrix, k, which="LA", tol=1e-4, v0=start, maxiter=n * 5
+    )
     return np.asarray(found[:, np.argsort(-values)])
 
 
-def spectral_start(graph: sparse.csr_matrix, x: Array, k: int, random: np.random.Generator) -> Array:
+def spectral_start(
+    graph: sparse.csr_matrix, x: Array, k: int, random: np.random.Generator
+) -> Array:
     """Return eigenvectors of the normalised Laplacian, up to 10 in size; principal components if it falls apart."""
     n = graph.shape[0]
     connected = csgraph.connected_components(graph, directed=False)[0] == 1
@@ -124,9 +143,17 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     """
 
     def __init__(
-        self, n_components: int = 2, *, n_neighbors: int | str = "auto", min_dist: float = 0.1, spread: float = 1.0,
-        n_epochs: int | None = None, learning_rate: float = 1.0, n_negatives: int = 5, random_state: Any = None,
-    ) -> None:  # fmt: skip
+        self,
+        n_components: int = 2,
+        *,
+        n_neighbors: int | str = "auto",
+        min_dist: float = 0.1,
+        spread: float = 1.0,
+        n_epochs: int | None = None,
+        learning_rate: float = 1.0,
+        n_negatives: int = 5,
+        random_state: Any = None,
+    ) -> None:
         self.n_components = n_components
         self.n_neighbors = n_neighbors
         self.min_dist = min_dist
@@ -139,14 +166,23 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     def fit(self, X: Any, y: Any = None) -> Self:
         """Lay the examples out."""
         del y
-        x = np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2))
+        x = np.asarray(
+            validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        )
         k = require(self, "n_components", whole(1), "a whole number ≥ 1")
         self._n_neighbors = neighbors_wanted(self, len(x))
-        require(self, "n_epochs", lambda n: n is None or whole(1)(n), "a whole number ≥ 1 or None")
+        require(
+            self,
+            "n_epochs",
+            lambda n: n is None or whole(1)(n),
+            "a whole number ≥ 1 or None",
+        )
         require(self, "n_negatives", whole(0), "a whole number ≥ 0")
         require(self, "spread", above(0), "a number > 0")
         require(self, "learning_rate", above(0), "a number > 0")
-        require(self, "min_dist", lambda d: 0 <= d <= self.spread, "a number in [0, spread]")
+        require(
+            self, "min_dist", lambda d: 0 <= d <= self.spread, "a number in [0, spread]"
+        )
         self._seed = seed(self.random_state)
         random = np.random.default_rng(self._seed)
         self._a, self._b = curve(self.spread, self.min_dist)
@@ -165,13 +201,24 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         n, n_epochs = len(y), self._epochs(len(y))
         edges = self.graph_.tocoo()
         kept = edges.data >= edges.data.max() / n_epochs
-        heads, tails, share = edges.row[kept], edges.col[kept], edges.data[kept] / edges.data.max()
+        heads, tails, share = (
+            edges.row[kept],
+            edges.col[kept],
+            edges.data[kept] / edges.data.max(),
+        )
         offset = random.random(len(share))
         steps = n_epochs * -(-2 * int(share.sum()) // n)
-        layout = Layout(y, heads, tails, self.n_negatives, (self._a, self._b), self._seed, steps)
+        layout = Layout(
+            y, heads, tails, self.n_negatives, (self._a, self._b), self._seed, steps
+        )
         for epoch in range(n_epochs):
-            due = np.flatnonzero(np.floor((epoch + 1) * share + offset) > np.floor(epoch * share + offset))
-            layout.epoch(random.permutation(due), self.learning_rate * (1 - epoch / n_epochs))
+            due = np.flatnonzero(
+                np.floor((epoch + 1) * share + offset)
+                > np.floor(epoch * share + offset)
+            )
+            layout.epoch(
+                random.permutation(due), self.learning_rate * (1 - epoch / n_epochs)
+            )
         return layout.read()
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
@@ -181,15 +228,21 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
     def transform(self, X: Any) -> Array:
         """Return places for points, each by itself: the result does not depend on the others."""
         check_is_fitted(self, "embedding_")
-        x = np.asarray(validate_data(self, X, dtype=(np.float64, np.float32), reset=False))
+        x = np.asarray(
+            validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        )
         k = self._n_neighbors
-        distances, indices = Known.of(self._examples).nearest(np.nan_to_num(scaled(x, -self._exponent)), k)
+        distances, indices = Known.of(self._examples).nearest(
+            np.nan_to_num(scaled(x, -self._exponent)), k
+        )
         weights = memberships(distances)
         weights = weights / weights.sum(axis=1, keepdims=True)
         places = np.einsum("nk,nkd->nd", weights, self.embedding_[indices])
         known = distances[:, 0] == 0
         if not known.all():
-            places[~known] = self._settle(places[~known], indices[~known], weights[~known])
+            places[~known] = self._settle(
+                places[~known], indices[~known], weights[~known]
+            )
         places[known] = self.embedding_[indices[known, 0]]
         return np.asarray(places)
 
@@ -200,10 +253,17 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         mean push is taken over ten times as many points, since all new ones share them.
         """
         random = np.random.default_rng(self._seed)
-        n_epochs, drawn = max(30, self._epochs(len(self._examples)) // 3), max(1, 10 * self.n_negatives)
-        others = self.embedding_[random.integers(len(self.embedding_), size=(n_epochs, drawn))]
+        n_epochs, drawn = (
+            max(30, self._epochs(len(self._examples)) // 3),
+            max(1, 10 * self.n_negatives),
+        )
+        others = self.embedding_[
+            random.integers(len(self.embedding_), size=(n_epochs, drawn))
+        ]
         near, curve = self.embedding_[indices], (self._a, self._b)
-        return settled(y, near, weights, others, self.n_negatives, curve, float(self.learning_rate))
+        return settled(
+            y, near, weights, others, self.n_negatives, curve, float(self.learning_rate)
+        )
 
     @property
     def _n_features_out(self) -> int:

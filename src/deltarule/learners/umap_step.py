@@ -71,9 +71,13 @@ def _scalars(*names: str) -> list[Tensor]:
 
 
 def _runner(
-    device: str, state: Iterable[Tensor], batch: Iterable[Tensor], counters: Sequence[Tensor],
-    scalars: Iterable[Tensor], following: Iterable[Tensor],
-) -> StepRunner:  # fmt: skip
+    device: str,
+    state: Iterable[Tensor],
+    batch: Iterable[Tensor],
+    counters: Sequence[Tensor],
+    scalars: Iterable[Tensor],
+    following: Iterable[Tensor],
+) -> StepRunner:
     program = StepProgram(
         state=tuple(t.node for t in state),
         batch=tuple(t.node for t in batch),
@@ -87,7 +91,9 @@ def _runner(
 
 
 @functools.lru_cache(maxsize=16)
-def _layout_runner(device: str, n: int, k: int, size: int, n_negatives: int) -> StepRunner:
+def _layout_runner(
+    device: str, n: int, k: int, size: int, n_negatives: int
+) -> StepRunner:
     """Return one step along ``size`` edges of a map of n points in k dimensions; edges of weight 0 fill it up."""
     y = [symbol("y", (n,), "float32") for _ in range(k)]
     heads, tails = symbol("heads", (size,), "int64"), symbol("tails", (size,), "int64")
@@ -97,7 +103,10 @@ def _layout_runner(device: str, n: int, k: int, size: int, n_negatives: int) -> 
     rate, *known = (t.astype("float32") for t in scalars)
     curve = Curve(*known)
     start = [take(axis, heads) for axis in y]
-    pull = _forces(curve.attraction, [a - take(axis, tails) for a, axis in zip(start, y, strict=True)])
+    pull = _forces(
+        curve.attraction,
+        [a - take(axis, tails) for a, axis in zip(start, y, strict=True)],
+    )
     total = pull
     if n_negatives:
         drawn = random_uniform((n_negatives, size), seed, step)
@@ -106,7 +115,9 @@ def _layout_runner(device: str, n: int, k: int, size: int, n_negatives: int) -> 
         push = _forces(curve.repulsion, away)
         total = [one + many.sum(axis=0) for one, many in zip(pull, push, strict=True)]
     moved = [
-        axis + rate * (_gathered(heads, weight * both, n) - _gathered(tails, weight * one, n))
+        axis
+        + rate
+        * (_gathered(heads, weight * both, n) - _gathered(tails, weight * one, n))
         for axis, both, one in zip(y, total, pull, strict=True)
     ]
     return _runner(device, y, (heads, tails, weight), (step, seed), scalars, moved)
@@ -122,11 +133,20 @@ class Layout:
     """A map (N, k) under steps along the edges of a graph, each epoch in parts of N/2 edges."""
 
     def __init__(
-        self, y: Array, heads: Rows, tails: Rows, n_negatives: int, curve: tuple[float, float], seed: int, steps: int
+        self,
+        y: Array,
+        heads: Rows,
+        tails: Rows,
+        n_negatives: int,
+        curve: tuple[float, float],
+        seed: int,
+        steps: int,
     ) -> None:
         n, k = y.shape
         self._size, self._k, self._seed, self._done = max(1, n // 2), k, seed, 0
-        self._data = [np.append(np.asarray(ends, np.int64), 0) for ends in (heads, tails)]
+        self._data = [
+            np.append(np.asarray(ends, np.int64), 0) for ends in (heads, tails)
+        ]
         self._data.append(np.append(np.ones(len(heads), np.float32), np.float32(0)))
         self._curve = (float(np.log(curve[0])), curve[1])
         device = "cpu" if steps > WORTH_COMPILING else "reference"
@@ -137,7 +157,9 @@ class Layout:
         """Take the edges with these numbers, in their order."""
         missing = -len(edges) % self._size
         order = np.concatenate([edges, np.full(missing, len(self._data[0]) - 1)])
-        self._runner.run(self._data, order, self._done, self._seed, (rate, *self._curve))
+        self._runner.run(
+            self._data, order, self._done, self._seed, (rate, *self._curve)
+        )
         self._done += len(order) // self._size
 
     def read(self) -> Array:
@@ -146,7 +168,9 @@ class Layout:
 
 
 @functools.lru_cache(maxsize=16)
-def _settling_runner(k: int, n_neighbors: int, drawn: int, n_negatives: int) -> StepRunner:
+def _settling_runner(
+    k: int, n_neighbors: int, drawn: int, n_negatives: int
+) -> StepRunner:
     """Return one step of a block of new points among their neighbours and ``drawn`` points that push them all."""
     y = [symbol("y", (_BLOCK,), "float32") for _ in range(k)]
     near = [symbol("near", (_BLOCK, n_neighbors), "float32") for _ in range(k)]
@@ -158,9 +182,12 @@ def _settling_runner(k: int, n_neighbors: int, drawn: int, n_negatives: int) -> 
     curve = Curve(*(t.astype("float32") for t in scalars[2:]))
     places = [axis.expand_dims(1) for axis in y]
     pull = _forces(curve.attraction, [a - b for a, b in zip(places, near, strict=True)])
-    push = _forces(curve.repulsion, [a - b for a, b in zip(places, others, strict=True)])
+    push = _forces(
+        curve.repulsion, [a - b for a, b in zip(places, others, strict=True)]
+    )
     moved = [
-        axis + rate * ((weights * one).sum(axis=1) + float(n_negatives) * many.mean(axis=1))
+        axis
+        + rate * ((weights * one).sum(axis=1) + float(n_negatives) * many.mean(axis=1))
         for axis, one, many in zip(y, pull, push, strict=True)
     ]
     fixed = (*near, weights)
@@ -168,7 +195,13 @@ def _settling_runner(k: int, n_neighbors: int, drawn: int, n_negatives: int) -> 
 
 
 def settled(
-    y: Array, near: Array, weights: Array, others: Array, n_negatives: int, curve: tuple[float, float], rate: float
+    y: Array,
+    near: Array,
+    weights: Array,
+    others: Array,
+    n_negatives: int,
+    curve: tuple[float, float],
+    rate: float,
 ) -> Array:
     """Return new points (N, k) after steps along their mean gradient.
 
@@ -184,7 +217,12 @@ def settled(
         part = slice(start, min(start + _BLOCK, n))
         block = [*y[part].T, *np.moveaxis(near[part], 2, 0), weights[part]]
         missing = start + _BLOCK - part.stop
-        runner.load([np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1)) for array in block])
+        runner.load(
+            [
+                np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
+                for array in block
+            ]
+        )
         runner.run(data, np.arange(steps * drawn), 0, 0, scalars)
         places[part] = np.stack(runner.read()[:k], axis=1)[: part.stop - start]
     return places

@@ -13,7 +13,14 @@ from deltarule import shapes
 from deltarule.dtypes import DType
 from deltarule.errors import ShapeError
 from deltarule.graph import functions as f
-from deltarule.losses.loss import Link, Loss, Requirement, over_examples, require_labels, require_weights
+from deltarule.losses.loss import (
+    Link,
+    Loss,
+    Requirement,
+    over_examples,
+    require_labels,
+    require_weights,
+)
 from deltarule.shapes import Shape
 from deltarule.tensor.functional import (
     binary_cross_entropy,
@@ -44,9 +51,19 @@ def classes_required(
     if len(target) == len(prediction) - 1:
         hint = "Give the model as many outputs as there are classes."
         if ignore_label is None:
-            return (Requirement(lambda y: (y < 0) | (y >= n), f"labels 0 … {n - 1}", f"{hint} {more}".rstrip()),)
+            return (
+                Requirement(
+                    lambda y: (y < 0) | (y >= n),
+                    f"labels 0 … {n - 1}",
+                    f"{hint} {more}".rstrip(),
+                ),
+            )
         expected = f"labels 0 … {n - 1}, or {ignore_label} to be ignored"
-        return (Requirement(lambda y: ((y < 0) | (y >= n)) & (y != ignore_label), expected, hint),)
+        return (
+            Requirement(
+                lambda y: ((y < 0) | (y >= n)) & (y != ignore_label), expected, hint
+            ),
+        )
     return (
         Requirement(lambda y: y < -1e-6, "shares ≥ 0"),
         Requirement(
@@ -72,13 +89,27 @@ class _Categorical(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole = isinstance(self.ignore_label, int | np.integer) and not isinstance(self.ignore_label, bool)
-        self._require("ignore_label", self.ignore_label is None or whole, "a whole number or None")
-        object.__setattr__(self, "ignore_label", None if self.ignore_label is None else int(self.ignore_label))
+        whole = isinstance(self.ignore_label, int | np.integer) and not isinstance(
+            self.ignore_label, bool
+        )
+        self._require(
+            "ignore_label", self.ignore_label is None or whole, "a whole number or None"
+        )
+        object.__setattr__(
+            self,
+            "ignore_label",
+            None if self.ignore_label is None else int(self.ignore_label),
+        )
         if self.class_weights is not None:
-            object.__setattr__(self, "class_weights", tuple(float(w) for w in self.class_weights))
+            object.__setattr__(
+                self, "class_weights", tuple(float(w) for w in self.class_weights)
+            )
             fits = all(0 <= w < math.inf for w in self.class_weights)
-            self._require("class_weights", fits and len(self.class_weights) > 0, "numbers ≥ 0, one a class")
+            self._require(
+                "class_weights",
+                fits and len(self.class_weights) > 0,
+                "numbers ≥ 0, one a class",
+            )
 
     def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
         """Raise unless targets are labels or rows of the scores' shape."""
@@ -94,7 +125,9 @@ class _Categorical(Loss):
 
     def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
         """Return that labels have a class and rows are distributions."""
-        return classes_required(prediction, target, self.ignore_label, "ignore_label= leaves examples out.")
+        return classes_required(
+            prediction, target, self.ignore_label, "ignore_label= leaves examples out."
+        )
 
     def counted(self, prediction: Tensor, target: Tensor) -> Tensor | None:
         """Return the share of each example's labels that are not ignored."""
@@ -109,7 +142,9 @@ class _Categorical(Loss):
             del found["ignore_label"]
         return found
 
-    def _kept(self, values: Callable[[Tensor], Tensor], prediction: Tensor, target: Tensor) -> Tensor:
+    def _kept(
+        self, values: Callable[[Tensor], Tensor], prediction: Tensor, target: Tensor
+    ) -> Tensor:
         """Return values for targets, averaged over all but the examples, with 0 for ignored labels."""
         if self.ignore_label is None or target.ndim != prediction.ndim - 1:
             return over_examples(values(target))
@@ -119,7 +154,11 @@ class _Categorical(Loss):
     def _rows(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return targets as rows in the predictions' type."""
         labels = target.ndim == prediction.ndim - 1
-        return one_hot(target, prediction.shape[-1], prediction.dtype) if labels else target.astype(prediction.dtype)
+        return (
+            one_hot(target, prediction.shape[-1], prediction.dtype)
+            if labels
+            else target.astype(prediction.dtype)
+        )
 
     def _weighted(self, rows: Tensor) -> Tensor:
         """Return rows of targets times the weights of the classes."""
@@ -127,7 +166,11 @@ class _Categorical(Loss):
         return rows if weights is None else rows * weights
 
     def _weights(self, kind: DType) -> Tensor | None:
-        return None if self.class_weights is None else tensor(np.array(self.class_weights), dtype=kind)
+        return (
+            None
+            if self.class_weights is None
+            else tensor(np.array(self.class_weights), dtype=kind)
+        )
 
 
 @final
@@ -154,8 +197,14 @@ class CrossEntropy(_Categorical):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("label_smoothing", 0 <= self.label_smoothing < 1, "a number in [0, 1)")
-        self._require("smoothing_convention", self.smoothing_convention in {"K", "K-1"}, "'K' or 'K-1'")
+        self._require(
+            "label_smoothing", 0 <= self.label_smoothing < 1, "a number in [0, 1)"
+        )
+        self._require(
+            "smoothing_convention",
+            self.smoothing_convention in {"K", "K-1"},
+            "'K' or 'K-1'",
+        )
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return −Σ y ln softmax(z) of every example."""
@@ -163,10 +212,16 @@ class CrossEntropy(_Categorical):
 
     def _values(self, prediction: Tensor, target: Tensor) -> Tensor:
         weights = self._weights(prediction.dtype)
-        if target.ndim == prediction.ndim - 1 and self.from_logits and not self.label_smoothing:
+        if (
+            target.ndim == prediction.ndim - 1
+            and self.from_logits
+            and not self.label_smoothing
+        ):
             values = cross_entropy(prediction, target)
             return values if weights is None else values * take(weights, target)
-        rows = self._weighted(self._smoothed(self._rows(prediction, target), prediction.shape[-1]))
+        rows = self._weighted(
+            self._smoothed(self._rows(prediction, target), prediction.shape[-1])
+        )
         if self.from_logits:
             return cross_entropy(prediction, rows)
         return Tensor(f.cross_entropy_of_probabilities(prediction.node, rows.node))
@@ -196,7 +251,9 @@ class NegativeLogLikelihood(_Categorical):
         """Return −Σ y a of every example."""
 
         def values(y: Tensor) -> Tensor:
-            return -weighted(self._weighted(self._rows(prediction, y)), prediction).sum(-1)
+            return -weighted(self._weighted(self._rows(prediction, y)), prediction).sum(
+                -1
+            )
 
         return self._kept(values, prediction, target)
 
@@ -212,7 +269,11 @@ class _Binary(Loss):
         del prediction, target
         hint = "Labels -1 and 1 are for Hinge(): write (y + 1) / 2. For more classes use CrossEntropy()."
         slack = 1e-6  # mixtures of ones are rounded
-        return (Requirement(lambda y: (y < -slack) | (y > 1 + slack), "numbers in [0, 1]", hint),)
+        return (
+            Requirement(
+                lambda y: (y < -slack) | (y > 1 + slack), "numbers in [0, 1]", hint
+            ),
+        )
 
 
 @final
@@ -244,13 +305,20 @@ class BinaryCrossEntropy(_Binary):
         if alpha == beta == 1:
             if self.from_logits:
                 return over_examples(binary_cross_entropy(prediction, y))
-            return over_examples(Tensor(f.binary_cross_entropy_of_probabilities(prediction.node, y.node)))
+            return over_examples(
+                Tensor(f.binary_cross_entropy_of_probabilities(prediction.node, y.node))
+            )
         if self.from_logits:  # −ln σ(z) and −ln(1 − σ(z))
-            yes, no = weighted(y, softplus(-prediction)), weighted(1 - y, softplus(prediction))
+            yes, no = (
+                weighted(y, softplus(-prediction)),
+                weighted(1 - y, softplus(prediction)),
+            )
             return over_examples(yes * alpha + no * beta)
         both = stack([prediction, 1 - prediction], -1)
         shares = stack([y * alpha, (1 - y) * beta], -1)
-        return over_examples(Tensor(f.cross_entropy_of_probabilities(both.node, shares.node)))
+        return over_examples(
+            Tensor(f.cross_entropy_of_probabilities(both.node, shares.node))
+        )
 
 
 @final
@@ -272,16 +340,24 @@ class BinaryFocal(_Binary):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_weights(self, "gamma")
-        self._require("balance", self.balance is None or 0 <= self.balance <= 1, "a number in [0, 1] or None")
+        self._require(
+            "balance",
+            self.balance is None or 0 <= self.balance <= 1,
+            "a number in [0, 1] or None",
+        )
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the mean over the outputs of every example."""
         y = target.astype(prediction.dtype)
         yes, no = softplus(-prediction), softplus(prediction)  # −ln ŷ, −ln(1 − ŷ)
-        alpha, beta = (1.0, 1.0) if self.balance is None else (self.balance, 1 - self.balance)
+        alpha, beta = (
+            (1.0, 1.0) if self.balance is None else (self.balance, 1 - self.balance)
+        )
         # 1 − ŷ = e^−softplus(z): the power of a probability as an exponential, smooth also where it is 0
         focus_yes, focus_no = exp(no * -self.gamma), exp(yes * -self.gamma)
-        return over_examples(weighted(y, yes) * focus_yes * alpha + weighted(1 - y, no) * focus_no * beta)
+        return over_examples(
+            weighted(y, yes) * focus_yes * alpha + weighted(1 - y, no) * focus_no * beta
+        )
 
 
 @final

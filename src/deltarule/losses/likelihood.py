@@ -40,7 +40,9 @@ def gaussian_nll(mean: Tensor, target: Tensor, covariance: Tensor) -> Tensor:
         )
     error = target.astype(mean.dtype) - mean
     if covariance.ndim == 2:
-        weighted = solve(covariance, error.T).T  # one matrix, all errors as its right sides
+        weighted = solve(
+            covariance, error.T
+        ).T  # one matrix, all errors as its right sides
     else:
         weighted = solve(covariance, error.expand_dims(-1)).squeeze(-1)
     return ((error * weighted).sum(-1) + logdet(covariance) + k * LOG_TWO_PI) * 0.5
@@ -68,17 +70,33 @@ class GaussianNLL(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("spread", self.spread in {"fixed", "diagonal", "full"}, "'fixed', 'diagonal' or 'full'")
+        self._require(
+            "spread",
+            self.spread in {"fixed", "diagonal", "full"},
+            "'fixed', 'diagonal' or 'full'",
+        )
         if self.covariance is None:
             return
-        self._require("covariance", self.spread == "fixed", "None where the model gives the spread")
+        self._require(
+            "covariance",
+            self.spread == "fixed",
+            "None where the model gives the spread",
+        )
         matrix = np.array(self.covariance, np.float64)
-        square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] and np.allclose(matrix, matrix.T)
+        square = (
+            matrix.ndim == 2
+            and matrix.shape[0] == matrix.shape[1]
+            and np.allclose(matrix, matrix.T)
+        )
         if not square or np.linalg.eigvalsh(matrix).min(initial=math.inf) <= 0:
             raise ArgumentError(
-                "GaussianNLL covariance", expected="a symmetric positive definite matrix", got=repr(self.covariance)
+                "GaussianNLL covariance",
+                expected="a symmetric positive definite matrix",
+                got=repr(self.covariance),
             )
-        object.__setattr__(self, "covariance", tuple(tuple(float(x) for x in row) for row in matrix))
+        object.__setattr__(
+            self, "covariance", tuple(tuple(float(x) for x in row) for row in matrix)
+        )
 
     def _outputs(self, k: int) -> int:
         return {"fixed": k, "diagonal": 2 * k, "full": k + k * k}[self.spread]
@@ -86,33 +104,45 @@ class GaussianNLL(Loss):
     def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
         """Raise unless the outputs hold what ``spread`` asks for k targets an example."""
         del dtype
-        if len(target) != 2 or len(prediction) != 2 or prediction != (target[0], self._outputs(target[1])):
+        if (
+            len(target) != 2
+            or len(prediction) != 2
+            or prediction != (target[0], self._outputs(target[1]))
+        ):
             wanted = {"fixed": "k", "diagonal": "2k", "full": "k + k²"}[self.spread]
             raise ShapeError(
-                "GaussianNLL", expected=f"targets (N, k) and outputs (N, {wanted})",
+                "GaussianNLL",
+                expected=f"targets (N, k) and outputs (N, {wanted})",
                 got=f"targets {shapes.show(target)} and outputs {shapes.show(prediction)}",
-            )  # fmt: skip
+            )
         if self.covariance is not None and len(self.covariance) != target[1]:
             raise ShapeError(
-                "GaussianNLL covariance", expected=f"{shapes.show((target[1], target[1]))}",
+                "GaussianNLL covariance",
+                expected=f"{shapes.show((target[1], target[1]))}",
                 got=shapes.show((len(self.covariance),) * 2),
-            )  # fmt: skip
+            )
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return −ln 𝒩 of every example."""
         k = target.shape[1]
         if self.spread == "fixed":
             matrix = np.eye(k) if self.covariance is None else np.array(self.covariance)
-            return gaussian_nll(prediction, target, tensor(matrix, dtype=prediction.dtype))
+            return gaussian_nll(
+                prediction, target, tensor(matrix, dtype=prediction.dtype)
+            )
         error = target.astype(prediction.dtype) - prediction[:, :k]
         if self.spread == "diagonal":
             log_variance = prediction[:, k:]
-            return (error * error * exp(-log_variance) + log_variance + LOG_TWO_PI).sum(-1) * 0.5
+            return (error * error * exp(-log_variance) + log_variance + LOG_TWO_PI).sum(
+                -1
+            ) * 0.5
         matrix_node = prediction[:, k:].reshape(-1, k, k)
         below = Tensor(algebra.triangle(matrix_node.node, lower=True, diagonal=-1))
         log_diagonal = diagonal(matrix_node)
         factor = below + Tensor(algebra.diagonal_matrix(exp(log_diagonal).node))
-        whitened = solve(factor, error.expand_dims(-1)).squeeze(-1)  # L⁻¹(y − μ); ln det Σ = 2 Σ ln L_ii
+        whitened = solve(factor, error.expand_dims(-1)).squeeze(
+            -1
+        )  # L⁻¹(y − μ); ln det Σ = 2 Σ ln L_ii
         return (whitened * whitened + LOG_TWO_PI).sum(-1) * 0.5 + log_diagonal.sum(-1)
 
     def predict(self, output: Tensor) -> Tensor:
@@ -120,7 +150,11 @@ class GaussianNLL(Loss):
         if self.spread == "fixed":
             return output
         width = output.shape[-1]
-        k = width // 2 if self.spread == "diagonal" else (math.isqrt(1 + 4 * width) - 1) // 2
+        k = (
+            width // 2
+            if self.spread == "diagonal"
+            else (math.isqrt(1 + 4 * width) - 1) // 2
+        )
         return output[:, :k]
 
 

@@ -15,7 +15,13 @@ import numpy as np
 from deltarule import shapes
 from deltarule.arguments import NamedArguments
 from deltarule.dtypes import DType
-from deltarule.errors import ArgumentError, DataError, DataWarning, DTypeError, ShapeError
+from deltarule.errors import (
+    ArgumentError,
+    DataError,
+    DataWarning,
+    DTypeError,
+    ShapeError,
+)
 from deltarule.flags import settles_fields
 from deltarule.graph import build
 from deltarule.graph.node import Node
@@ -46,7 +52,9 @@ class Requirement:
 def one_of(pair: tuple[int, int], expected: str, hint: str) -> Requirement:
     """Return that targets are one of two numbers, the smaller one first."""
     low, high = pair
-    return Requirement(lambda y: (y < low) | ((y > low) & (y < high)) | (y > high), expected, hint)
+    return Requirement(
+        lambda y: (y < low) | ((y > low) & (y < high)) | (y > high), expected, hint
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,22 +75,34 @@ class Loss(metaclass=NamedArguments):
             _KINDS[cls.name] = cls
 
     def __post_init__(self) -> None:
-        self._require("reduction", self.reduction in {"mean", "sum", "none"}, "'mean', 'sum' or 'none'")
+        self._require(
+            "reduction",
+            self.reduction in {"mean", "sum", "none"},
+            "'mean', 'sum' or 'none'",
+        )
 
     def _require(self, field: str, condition: bool, expected: str) -> None:
         if not condition:
-            raise ArgumentError(f"{type(self).__name__} {field}", expected=expected, got=repr(getattr(self, field)))
+            raise ArgumentError(
+                f"{type(self).__name__} {field}",
+                expected=expected,
+                got=repr(getattr(self, field)),
+            )
 
     @property
     def expects_logits(self) -> bool:
         """Whether the loss applies a softmax or sigmoid of its own."""
-        return self.link in {"softmax", "sigmoid"} and bool(getattr(self, "from_logits", True))
+        return self.link in {"softmax", "sigmoid"} and bool(
+            getattr(self, "from_logits", True)
+        )
 
     @abstractmethod
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of every example, (N,); further outputs of an example are summed or averaged."""
 
-    def __call__(self, prediction: Any, target: Any, sample_weight: Any = None) -> Tensor:
+    def __call__(
+        self, prediction: Any, target: Any, sample_weight: Any = None
+    ) -> Tensor:
         """Return the reduced loss.
 
         ``sample_weight`` (N,) multiplies the loss of each example; the mean stays a mean over the N examples
@@ -101,7 +121,9 @@ class Loss(metaclass=NamedArguments):
             self.check_values(output.shape, known)
         return self.of_checked(output, wanted, sample_weight)
 
-    def of_checked(self, prediction: Tensor, target: Tensor, sample_weight: Any = None) -> Tensor:
+    def of_checked(
+        self, prediction: Tensor, target: Tensor, sample_weight: Any = None
+    ) -> Tensor:
         """Return the reduced loss for targets that were checked before, as those of a data set are."""
         output, wanted = prediction, target
         output = output if output.dtype.is_float else output.astype("float32")
@@ -119,7 +141,11 @@ class Loss(metaclass=NamedArguments):
         if self.reduction != "mean":
             return values if self.reduction == "none" else values.sum()
         counted = self.counted(output, wanted)
-        return values.mean() if counted is None else values.sum() / at_least_one(counted.sum())
+        return (
+            values.mean()
+            if counted is None
+            else values.sum() / at_least_one(counted.sum())
+        )
 
     def counted(self, prediction: Tensor, target: Tensor) -> Tensor | None:
         """Return which share of each example's targets counts in the mean, (N,); None where all of them do."""
@@ -144,10 +170,20 @@ class Loss(metaclass=NamedArguments):
 
     def check_values(self, prediction: Shape, target: Array) -> None:
         """Raise DataError unless every target can be a target of this loss; ``prediction`` is the outputs' shape."""
-        self.require_values(target, np.isfinite(target), "finite numbers", "Drop or fill these rows first.")
+        self.require_values(
+            target,
+            np.isfinite(target),
+            "finite numbers",
+            "Drop or fill these rows first.",
+        )
         for one in self.requirements(prediction, target.shape):
             measured = target if one.measured is None else one.measured(target)
-            self.require_values(measured, ~np.asarray(one.breaks(measured), bool), one.expected, one.hint)
+            self.require_values(
+                measured,
+                ~np.asarray(one.breaks(measured), bool),
+                one.expected,
+                one.hint,
+            )
 
     def checked(self, prediction: Shape, target: Tensor) -> Tensor:
         """Return targets whose values are not known yet; a run with one that does not fit ends with DataError."""
@@ -156,20 +192,36 @@ class Loss(metaclass=NamedArguments):
             measured = target if one.measured is None else one.measured(target)
             holds = build.logical_not(one.breaks(measured).node)
             if measured is not target:
-                holds, shown = (build.expand_dims(node, (target.ndim - 1,)) for node in (holds, measured.node))
+                holds, shown = (
+                    build.expand_dims(node, (target.ndim - 1,))
+                    for node in (holds, measured.node)
+                )
             where = f"{type(self).__name__} targets"
             known = None if measured is target else shown
-            result = Tensor(build.check(result.node, holds, known, where=where, expected=one.expected, hint=one.hint))
+            result = Tensor(
+                build.check(
+                    result.node,
+                    holds,
+                    known,
+                    where=where,
+                    expected=one.expected,
+                    hint=one.hint,
+                )
+            )
         return result
 
-    def require_values(self, target: Array, fits: Array, expected: str, hint: str = "") -> None:
+    def require_values(
+        self, target: Array, fits: Array, expected: str, hint: str = ""
+    ) -> None:
         """Raise DataError at the first target that does not fit."""
         if not fits.all():
             place = tuple(int(i) for i in np.argwhere(~fits)[0])
             raise DataError(
                 f"{type(self).__name__} targets",
                 expected=expected,
-                got=f"{target[place]} in row {', position '.join(map(str, place))}" if place else str(target),
+                got=f"{target[place]} in row {', position '.join(map(str, place))}"
+                if place
+                else str(target),
                 hint=hint,
             )
 
@@ -181,7 +233,10 @@ class Loss(metaclass=NamedArguments):
 
     def config(self) -> dict[str, Any]:
         """Return the loss as plain data; ``from_config`` makes it again."""
-        return {"loss": self.name, **{f.name: getattr(self, f.name) for f in fields(self)}}
+        return {
+            "loss": self.name,
+            **{f.name: getattr(self, f.name) for f in fields(self)},
+        }
 
 
 def same_shape_hint(prediction: Shape, target: Shape) -> str:
@@ -229,10 +284,17 @@ def over_examples(values: Tensor, how: Literal["mean", "sum"] = "mean") -> Tenso
     return values.mean(axes) if how == "mean" else values.sum(axes)
 
 
-_ABBREVIATIONS = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "bce": "binary_cross_entropy",
-                  "nll": "negative_log_likelihood", "ce": "cross_entropy", "l1": "mean_absolute_error",
-                  "categorical_crossentropy": "cross_entropy", "crossentropy": "cross_entropy",
-                  "sparse_categorical_crossentropy": "cross_entropy"}  # fmt: skip
+_ABBREVIATIONS = {
+    "mse": "mean_squared_error",
+    "mae": "mean_absolute_error",
+    "bce": "binary_cross_entropy",
+    "nll": "negative_log_likelihood",
+    "ce": "cross_entropy",
+    "l1": "mean_absolute_error",
+    "categorical_crossentropy": "cross_entropy",
+    "crossentropy": "cross_entropy",
+    "sparse_categorical_crossentropy": "cross_entropy",
+}
 
 
 def from_config(config: dict[str, Any]) -> Loss:
@@ -240,17 +302,28 @@ def from_config(config: dict[str, Any]) -> Loss:
     arguments = dict(config)
     name = arguments.pop("loss", "")
     if not isinstance(name, str) or name not in _KINDS:
-        raise ArgumentError("loss", expected=f"one of {', '.join(sorted(_KINDS))}", got=repr(name), hint=_meant(name))
+        raise ArgumentError(
+            "loss",
+            expected=f"one of {', '.join(sorted(_KINDS))}",
+            got=repr(name),
+            hint=_meant(name),
+        )
     return _KINDS[name](**{key: _frozen(value) for key, value in arguments.items()})
 
 
 def _meant(name: Any) -> str:
     """Return the way out for what is no loss: the name that was meant, or how a loss of one's own is written."""
     if isinstance(name, str):
-        near = difflib.get_close_matches(_ABBREVIATIONS.get(name.lower(), name.lower()), _KINDS, n=1)
+        near = difflib.get_close_matches(
+            _ABBREVIATIONS.get(name.lower(), name.lower()), _KINDS, n=1
+        )
         return f"Did you mean {near[0]!r}?" if near else ""
     if isinstance(name, type):
-        return f"Write losses.{name.__name__}(), with parentheses." if issubclass(name, Loss) else ""
+        return (
+            f"Write losses.{name.__name__}(), with parentheses."
+            if issubclass(name, Loss)
+            else ""
+        )
     if callable(name):
         return "A loss of your own is a class derived from losses.Loss with the method per_example."
     return "For several outputs see losses.Multitask." if isinstance(name, dict) else ""
@@ -290,4 +363,8 @@ def require_weights(loss: Loss, *names: str) -> None:
     for name in names:
         value = getattr(loss, name)
         if not 0 <= value < math.inf:
-            raise ArgumentError(f"{type(loss).__name__} {name}", expected="a number ≥ 0", got=repr(value))
+            raise ArgumentError(
+                f"{type(loss).__name__} {name}",
+                expected="a number ≥ 0",
+                got=repr(value),
+            )

@@ -8,7 +8,14 @@ from typing import ClassVar, final
 from deltarule.dtypes import DType
 from deltarule.graph import functions as f
 from deltarule.losses.cross_entropy import classes_required
-from deltarule.losses.loss import Link, Loss, Requirement, one_of, over_examples, require_labels
+from deltarule.losses.loss import (
+    Link,
+    Loss,
+    Requirement,
+    one_of,
+    over_examples,
+    require_labels,
+)
 from deltarule.shapes import Shape
 from deltarule.tensor.functional import maximum, one_hot, weighted
 from deltarule.tensor.tensor import Tensor
@@ -30,7 +37,13 @@ class Hinge(Loss):
     def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
         """Return that targets are −1 or 1."""
         del prediction, target
-        return (one_of((-1, 1), "the labels -1 and 1", "Write y = 2 * y - 1 for labels 0 and 1."),)
+        return (
+            one_of(
+                (-1, 1),
+                "the labels -1 and 1",
+                "Write y = 2 * y - 1 for labels 0 and 1.",
+            ),
+        )
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the mean hinge over the outputs of every example."""
@@ -66,7 +79,11 @@ class MulticlassHinge(Loss):
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the hinge of every example."""
         if not self.squared:
-            return over_examples(Tensor(f.multiclass_hinge(prediction.node, target.node, margin=self.margin)))
+            return over_examples(
+                Tensor(
+                    f.multiclass_hinge(prediction.node, target.node, margin=self.margin)
+                )
+            )
         hot = one_hot(target, prediction.shape[-1], prediction.dtype)
         right = weighted(hot, prediction).sum(-1, keepdims=True)
         slack = weighted(1 - hot, maximum(0, prediction - right + self.margin))

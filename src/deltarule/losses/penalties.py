@@ -45,7 +45,9 @@ def _frozen(parameters: Named) -> Named:
     return parameters.frozen if isinstance(parameters, Parameters) else ()
 
 
-def _chosen(where: str, parameters: Named, pattern: str, frozen: Named) -> list[tuple[str, Tensor]]:
+def _chosen(
+    where: str, parameters: Named, pattern: str, frozen: Named
+) -> list[tuple[str, Tensor]]:
     """Return the parameters whose name matches; none only where a frozen one matches."""
     chosen = [(name, p) for name, p in parameters if fnmatchcase(name, pattern)]
     if not chosen and not any(fnmatchcase(name, pattern) for name, _ in frozen):
@@ -76,11 +78,17 @@ class Penalty(metaclass=NamedArguments):
 
     def __post_init__(self) -> None:
         if not self.strength >= 0:
-            raise ArgumentError(f"{type(self).__name__} strength", expected="a number ≥ 0", got=repr(self.strength))
+            raise ArgumentError(
+                f"{type(self).__name__} strength",
+                expected="a number ≥ 0",
+                got=repr(self.strength),
+            )
 
     def __call__(self, parameters: Named) -> Tensor:
         """Return the penalty as a scalar."""
-        chosen = _chosen(type(self).__name__, parameters, self.pattern, _frozen(parameters))
+        chosen = _chosen(
+            type(self).__name__, parameters, self.pattern, _frozen(parameters)
+        )
         return _total([self.of(p) for _, p in chosen], self.strength)
 
     @abstractmethod
@@ -108,11 +116,22 @@ class L2(Penalty):
         """Return the penalty as a scalar."""
         center = self.center or {}
         chosen = _chosen("L2", parameters, self.pattern, _frozen(parameters))
-        known = [name for name, _ in (*chosen, *_frozen(parameters)) if fnmatchcase(name, self.pattern)]
+        known = [
+            name
+            for name, _ in (*chosen, *_frozen(parameters))
+            if fnmatchcase(name, self.pattern)
+        ]
         unknown = [name for name in center if name not in known]
         if unknown:
-            raise ArgumentError("L2 center", expected=f"names of {', '.join(known)}", got=", ".join(map(repr, unknown)))
-        values = [self.of(_away(name, p, center[name]) if name in center else p) for name, p in chosen]
+            raise ArgumentError(
+                "L2 center",
+                expected=f"names of {', '.join(known)}",
+                got=", ".join(map(repr, unknown)),
+            )
+        values = [
+            self.of(_away(name, p, center[name]) if name in center else p)
+            for name, p in chosen
+        ]
         return _total(values, self.strength)
 
     def of(self, parameter: Tensor) -> Tensor:
@@ -124,7 +143,11 @@ def _away(name: str, parameter: Tensor, center: Any) -> Tensor:
     """Return w − w₀ for a w₀ of the same shape, or one number."""
     known = as_tensor(center)
     if known.shape not in {parameter.shape, ()}:
-        raise ShapeError(f"L2 center of {name}", expected=shapes.show(parameter.shape), got=shapes.show(known.shape))
+        raise ShapeError(
+            f"L2 center of {name}",
+            expected=shapes.show(parameter.shape),
+            got=shapes.show(known.shape),
+        )
     return parameter - known.astype(parameter.dtype)
 
 
@@ -166,14 +189,18 @@ class LInfinity(Penalty):
         """Return the penalty as a scalar."""
         matrices = [(name, p) for name, p in parameters if p.ndim >= 2]
         frozen = [(name, p) for name, p in _frozen(parameters) if p.ndim >= 2]
-        values = [self.of(p) for _, p in _chosen("LInfinity", matrices, self.pattern, frozen)]
+        values = [
+            self.of(p) for _, p in _chosen("LInfinity", matrices, self.pattern, frozen)
+        ]
         return _total(values, self.strength / max(1, len(values)))
 
     def of(self, parameter: Tensor) -> Tensor:
         """Return the largest absolute row sum."""
         matrix = parameter.flatten(1) if parameter.ndim > 2 else parameter
         if matrix.ndim != 2:
-            raise ShapeError("LInfinity", expected="a matrix", got=shapes.show(parameter.shape))
+            raise ShapeError(
+                "LInfinity", expected="a matrix", got=shapes.show(parameter.shape)
+            )
         return Tensor(algebra.induced_infinity_norm(matrix.node))
 
 
@@ -195,20 +222,29 @@ class Tied:
 
     def __post_init__(self) -> None:
         if not self.strength >= 0:
-            raise ArgumentError("Tied strength", expected="a number ≥ 0", got=repr(self.strength))
+            raise ArgumentError(
+                "Tied strength", expected="a number ≥ 0", got=repr(self.strength)
+            )
 
     def __call__(self, parameters: Named) -> Tensor:
         """Return the penalty as a scalar."""
-        known = dict((*parameters, *((name, p.detach()) for name, p in _frozen(parameters))))
+        known = dict(
+            (*parameters, *((name, p.detach()) for name, p in _frozen(parameters)))
+        )
         missing = [name for name in (self.first, self.second) if name not in known]
         if missing:
-            raise ArgumentError("Tied", expected=f"names among {', '.join(known)}", got=", ".join(map(repr, missing)))
+            raise ArgumentError(
+                "Tied",
+                expected=f"names among {', '.join(known)}",
+                got=", ".join(map(repr, missing)),
+            )
         one, other = known[self.first], known[self.second]
         if one.shape != other.shape:
             raise ShapeError(
-                f"Tied {self.second}", expected=f"the shape {shapes.show(one.shape)} of {self.first}",
+                f"Tied {self.second}",
+                expected=f"the shape {shapes.show(one.shape)} of {self.first}",
                 got=shapes.show(other.shape),
-            )  # fmt: skip
+            )
         difference = one - other
         return (difference * difference).sum() * (0.5 * self.strength)
 
@@ -236,4 +272,7 @@ def sparsity(parameters: Named, threshold: float = 0.0) -> list[Sparsity]:
     [Sparsity(name='0.weight', zeros=3, size=4)]
     """
     values = ((name, p.numpy()) for name, p in parameters)
-    return [Sparsity(name, int(np.count_nonzero(np.abs(v) <= threshold)), int(v.size)) for name, v in values]
+    return [
+        Sparsity(name, int(np.count_nonzero(np.abs(v) <= threshold)), int(v.size))
+        for name, v in values
+    ]

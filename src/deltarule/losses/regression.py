@@ -58,7 +58,9 @@ class SquaredError(Loss):
         """Return scale·‖ŷ − y‖²."""
         y = target.astype(prediction.dtype)
         if self.scale == 0.5:
-            return over_examples(Tensor(f.squared_error(prediction.node, y.node)), "sum")
+            return over_examples(
+                Tensor(f.squared_error(prediction.node, y.node)), "sum"
+            )
         error = prediction - y
         return over_examples(error * error * self.scale, "sum")
 

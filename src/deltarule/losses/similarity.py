@@ -70,7 +70,9 @@ class Cosine(Loss):
     def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
         """Return that signs are −1 or 1."""
         del target
-        signs = one_of((-1, 1), "the signs -1 and 1", "Write y = 2 * y - 1 for 0 and 1.")
+        signs = one_of(
+            (-1, 1), "the signs -1 and 1", "Write y = 2 * y - 1 for 0 and 1."
+        )
         return (signs,) if len(prediction) == 3 else ()
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -148,7 +150,10 @@ class Triplet(Loss):
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of every triple."""
         del target
-        near, far = prediction[:, 0] - prediction[:, 1], prediction[:, 0] - prediction[:, 2]
+        near, far = (
+            prediction[:, 0] - prediction[:, 1],
+            prediction[:, 0] - prediction[:, 2],
+        )
         if self.squared:
             return maximum(0, (near * near).sum(-1) - (far * far).sum(-1) + self.margin)
         return maximum(0, near.norm(axis=-1) - far.norm(axis=-1) + self.margin)

@@ -36,7 +36,9 @@ _HEADS = {
     "multiclass": Head("one a class", "softmax", CrossEntropy()),
     "multilabel": Head("one a label", "sigmoid", BinaryCrossEntropy()),
     "regression": Head("one a number", "identity", MeanSquaredError()),
-    "bounded_regression": Head("one a number in [0, 1]", "sigmoid", BinaryCrossEntropy()),
+    "bounded_regression": Head(
+        "one a number in [0, 1]", "sigmoid", BinaryCrossEntropy()
+    ),
 }
 
 
@@ -47,7 +49,9 @@ def head_for(task: str) -> Head:
     ('softmax', 'cross_entropy')
     """
     if task not in _HEADS:
-        raise ArgumentError("head_for", expected=f"one of {', '.join(_HEADS)}", got=repr(task))
+        raise ArgumentError(
+            "head_for", expected=f"one of {', '.join(_HEADS)}", got=repr(task)
+        )
     return _HEADS[task]
 
 
@@ -72,50 +76,84 @@ class Multitask(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "losses", tuple(from_config(x) if isinstance(x, dict) else x for x in self.losses))
+        object.__setattr__(
+            self,
+            "losses",
+            tuple(from_config(x) if isinstance(x, dict) else x for x in self.losses),
+        )
         n = len(self.losses)
         self._require("losses", n > 0, "at least one loss")
-        self._require("outputs", len(self.outputs) == n and min(self.outputs) > 0, "a number of columns for each loss")
-        self._require("targets", len(self.targets) == n and min(self.targets) > 0, "a number of columns for each loss")
+        self._require(
+            "outputs",
+            len(self.outputs) == n and min(self.outputs) > 0,
+            "a number of columns for each loss",
+        )
+        self._require(
+            "targets",
+            len(self.targets) == n and min(self.targets) > 0,
+            "a number of columns for each loss",
+        )
         weights = (1.0,) * n if self.weights is None else tuple(self.weights)
         object.__setattr__(self, "weights", weights)
-        self._require("weights", len(weights) == n and min(weights) >= 0, "a number ≥ 0 for each loss")
+        self._require(
+            "weights",
+            len(weights) == n and min(weights) >= 0,
+            "a number ≥ 0 for each loss",
+        )
 
     def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
         """Raise unless the columns are there and each task's part fits its loss."""
-        wanted = ((*prediction[:1], sum(self.outputs)), (*prediction[:1], sum(self.targets)))
+        wanted = (
+            (*prediction[:1], sum(self.outputs)),
+            (*prediction[:1], sum(self.targets)),
+        )
         if (prediction, target) != wanted:
             raise ShapeError(
-                "Multitask", expected=f"outputs {shapes.show(wanted[0])} and targets {shapes.show(wanted[1])}",
+                "Multitask",
+                expected=f"outputs {shapes.show(wanted[0])} and targets {shapes.show(wanted[1])}",
                 got=f"outputs {shapes.show(prediction)} and targets {shapes.show(target)}",
-            )  # fmt: skip
-        for loss, n_outputs, n_targets in zip(self.losses, self.outputs, self.targets, strict=True):
+            )
+        for loss, n_outputs, n_targets in zip(
+            self.losses, self.outputs, self.targets, strict=True
+        ):
             if not _takes_labels(n_outputs, n_targets):
                 loss.check((prediction[0], n_outputs), (target[0], n_targets), dtype)
 
     def check_values(self, prediction: Shape, target: Array) -> None:
         """Raise where a target does not fit its loss."""
         start = 0
-        for loss, n_outputs, n_targets in zip(self.losses, self.outputs, self.targets, strict=True):
+        for loss, n_outputs, n_targets in zip(
+            self.losses, self.outputs, self.targets, strict=True
+        ):
             part = target[:, start : start + n_targets]
             labels = _takes_labels(n_outputs, n_targets)
-            loss.check_values((prediction[0], n_outputs), part[:, 0] if labels else part)
+            loss.check_values(
+                (prediction[0], n_outputs), part[:, 0] if labels else part
+            )
             start += n_targets
 
     def checked(self, prediction: Shape, target: Tensor) -> Tensor:
         """Return targets whose values are not known yet; each task's are checked where the loss is run."""
         columns, start = [], 0
-        for loss, n_outputs, n_targets in zip(self.losses, self.outputs, self.targets, strict=True):
+        for loss, n_outputs, n_targets in zip(
+            self.losses, self.outputs, self.targets, strict=True
+        ):
             part = target[:, start : start + n_targets]
             labels = _takes_labels(n_outputs, n_targets)
-            found = loss.checked((prediction[0], n_outputs), part[:, 0] if labels else part)
+            found = loss.checked(
+                (prediction[0], n_outputs), part[:, 0] if labels else part
+            )
             columns.append(found.expand_dims(-1) if labels else found)
             start += n_targets
         return concatenate(columns, axis=-1)
 
-    def _parts(self, prediction: Tensor, target: Tensor) -> list[tuple[Loss, Tensor, Tensor]]:
+    def _parts(
+        self, prediction: Tensor, target: Tensor
+    ) -> list[tuple[Loss, Tensor, Tensor]]:
         parts, i, j = [], 0, 0
-        for loss, n_outputs, n_targets in zip(self.losses, self.outputs, self.targets, strict=True):
+        for loss, n_outputs, n_targets in zip(
+            self.losses, self.outputs, self.targets, strict=True
+        ):
             y = target[:, j : j + n_targets]
             y = y[:, 0].astype("int64") if _takes_labels(n_outputs, n_targets) else y
             parts.append((loss, prediction[:, i : i + n_outputs], y))
@@ -131,7 +169,10 @@ class Multitask(Loss):
 
     def _of_task(self, loss: Loss, prediction: Tensor, target: Tensor) -> Tensor:
         """Return a task's values; in a mean, examples that it ignores do not count."""
-        values, counted = loss.per_example(prediction, target), loss.counted(prediction, target)
+        values, counted = (
+            loss.per_example(prediction, target),
+            loss.counted(prediction, target),
+        )
         if counted is None or self.reduction != "mean":
             return values
         return values / at_least_one(counted.mean())

@@ -35,8 +35,14 @@ Values = Mapping[Axis | Lookup, int]
 # What a routine goes through with sizes (outer, n, inner): the elements of its arguments and of its results.
 SIZES_OF_ROUTINES: dict[str, Callable[[int, int, int], tuple[list[int], list[int]]]] = {
     "argsort": lambda outer, n, inner: ([outer * n * inner], [outer * n * inner]),
-    "cumulative_sum": lambda outer, n, inner: ([outer * n * inner], [outer * n * inner]),
-    "solve": lambda outer, n, inner: ([outer * n * n, outer * n * inner], [outer * n * inner]),
+    "cumulative_sum": lambda outer, n, inner: (
+        [outer * n * inner],
+        [outer * n * inner],
+    ),
+    "solve": lambda outer, n, inner: (
+        [outer * n * n, outer * n * inner],
+        [outer * n * inner],
+    ),
     "log_determinant": lambda outer, n, inner: ([outer * n * n], [outer]),
     "cholesky": lambda outer, n, inner: ([outer * n * n], [outer * n * n]),
 }
@@ -61,10 +67,17 @@ def check_bounds(program: LoopProgram) -> None:
         open_loads = []
         for access in _accesses(statement):
             shown = _is_inside(access)
-            if shown is False or (shown is None and access.load not in _guardable(statement)):
+            if shown is False or (
+                shown is None and access.load not in _guardable(statement)
+            ):
                 low, high = access.index.bounds
-                raise _fault(f"{access.buffer}[{access.index}]", f"an index in 0 … {access.buffer.size - 1}",
-                             f"{low} … {high}", statement, place)  # fmt: skip
+                raise _fault(
+                    f"{access.buffer}[{access.index}]",
+                    f"an index in 0 … {access.buffer.size - 1}",
+                    f"{low} … {high}",
+                    statement,
+                    place,
+                )
             if shown is None and access.load is not None:
                 open_loads.append(access.load)
         if open_loads:
@@ -74,7 +87,9 @@ def check_bounds(program: LoopProgram) -> None:
 def _guardable(statement: Statement) -> set[Expr]:
     """Return the loads that may get a condition: those of values, not of indices or of a product's operands."""
     values = [store.value for store in statement.stores]
-    values += [r.value for r in statement.reductions] if isinstance(statement, Nest) else []
+    values += (
+        [r.value for r in statement.reductions] if isinstance(statement, Nest) else []
+    )
     found, stack = set[Expr](), values
     while stack:
         expr = stack.pop()
@@ -123,7 +138,11 @@ def value_of(index: Index, values: Values) -> int:
             total += coefficient * values[atom]
         else:
             dividend = value_of(atom.dividend, values)
-            total += coefficient * (dividend // atom.divisor if isinstance(atom, Quotient) else dividend % atom.divisor)
+            total += coefficient * (
+                dividend // atom.divisor
+                if isinstance(atom, Quotient)
+                else dividend % atom.divisor
+            )
     return total
 
 
@@ -135,28 +154,50 @@ def _holds(condition: Condition, values: Values) -> bool:
 def _guard(statement: Statement, loads: Sequence[Load]) -> None:
     """Put loads under the condition that their index is inside the buffer."""
     known: dict[Expr, Expr] = {
-        load: Guard(load.dtype, (Condition(load.index, load.buffer.size),), load, zero(load.dtype)) for load in loads
+        load: Guard(
+            load.dtype,
+            (Condition(load.index, load.buffer.size),),
+            load,
+            zero(load.dtype),
+        )
+        for load in loads
     }
     for expr in everything(statement.roots()):
         replace_all(expr, {}, known)
-    statement.stores = tuple(replace(store, value=known[store.value]) for store in statement.stores)
+    statement.stores = tuple(
+        replace(store, value=known[store.value]) for store in statement.stores
+    )
     if isinstance(statement, Nest):
-        statement.reductions = tuple(replace(r, value=known[r.value]) for r in statement.reductions)
+        statement.reductions = tuple(
+            replace(r, value=known[r.value]) for r in statement.reductions
+        )
 
 
-def _fault(where: str, expected: str, got: str, statement: Statement, place: int) -> GraphError:
+def _fault(
+    where: str, expected: str, got: str, statement: Statement, place: int
+) -> GraphError:
     hint = "This is a fault of the compiler, not of your program. Please report it with the lines that follow."
-    return GraphError(f"loop program, {where}", expected=expected, got=got,
-                      hint=f"{hint}\n{show_statement(statement, place)}")  # fmt: skip
+    return GraphError(
+        f"loop program, {where}",
+        expected=expected,
+        got=got,
+        hint=f"{hint}\n{show_statement(statement, place)}",
+    )
 
 
 def _check_routine(statement: Routine, place: int) -> None:
     """Check that the arrays of a routine have the sizes that it goes through."""
     wanted = SIZES_OF_ROUTINES[statement.kind](*statement.sizes)
-    for buffers, sizes in zip((statement.arguments, statement.results), wanted, strict=True):
-        for buffer, size in zip(buffers, sizes, strict=False):  # working memory follows the results
+    for buffers, sizes in zip(
+        (statement.arguments, statement.results), wanted, strict=True
+    ):
+        for buffer, size in zip(
+            buffers, sizes, strict=False
+        ):  # working memory follows the results
             if buffer.size < size:
-                raise _fault(f"{buffer}", f"{size} elements", str(buffer.size), statement, place)
+                raise _fault(
+                    f"{buffer}", f"{size} elements", str(buffer.size), statement, place
+                )
 
 
 def _accesses(statement: Statement) -> Iterator[_Access]:
@@ -175,10 +216,15 @@ def _accesses(statement: Statement) -> Iterator[_Access]:
             continue
         seen.add(key)
         expr, conditions = key
-        stack.extend((value, always) for index in expr.indices for value in looked_up(index))
+        stack.extend(
+            (value, always) for index in expr.indices for value in looked_up(index)
+        )
         if isinstance(expr, Load):
             yield _Access(expr.buffer, expr.index, conditions, expr)
         elif isinstance(expr, Guard):
-            stack += [(expr.inside, conditions.union(expr.conditions)), (expr.outside, conditions)]
+            stack += [
+                (expr.inside, conditions.union(expr.conditions)),
+                (expr.outside, conditions),
+            ]
         else:
             stack.extend((part, conditions) for part in expr.parts)

@@ -66,7 +66,11 @@ def _by_reciprocal(node: Node) -> Node | None:
 
 def _factored(node: Node) -> Node | None:
     """Take the factors of a sum that are the same at every summed place out of it: Σᵢ xᵢⱼgⱼ = gⱼ·Σᵢ xᵢⱼ."""
-    if node.op is not Op.SUM or not node.dtype.is_float or node.sources[0].op is not Op.MULTIPLY:
+    if (
+        node.op is not Op.SUM
+        or not node.dtype.is_float
+        or node.sources[0].op is not Op.MULTIPLY
+    ):
         return None
     axes = node.attributes["axes"]
     inside: list[Node] = []
@@ -78,7 +82,9 @@ def _factored(node: Node) -> Node | None:
             stack.extend(reversed(factor.sources))
             continue
         fixed = _without(factor, axes)
-        (inside if fixed is None else outside).append(factor if fixed is None else fixed)
+        (inside if fixed is None else outside).append(
+            factor if fixed is None else fixed
+        )
     if not inside or not outside:
         return None
     product = functools.reduce(build.multiply, inside)
@@ -95,10 +101,18 @@ def _without(node: Node, axes: Sequence[int]) -> Node | None:
         return None
     kept = [axis for axis in range(node.rank) if axis not in axes]
     sizes = tuple(few.shape[axis - missing] if axis >= missing else 1 for axis in kept)
-    return build.broadcast_to(build.reshape(few, sizes), tuple(node.shape[axis] for axis in kept))
+    return build.broadcast_to(
+        build.reshape(few, sizes), tuple(node.shape[axis] for axis in kept)
+    )
 
 
-_ZERO_OF_NOTHING = CONTRACTIONS | {Op.SUM, Op.SCATTER_ADD, Op.PAD, Op.FOLD, Op.LOG_DETERMINANT}
+_ZERO_OF_NOTHING = CONTRACTIONS | {
+    Op.SUM,
+    Op.SCATTER_ADD,
+    Op.PAD,
+    Op.FOLD,
+    Op.LOG_DETERMINANT,
+}
 
 
 def _of_nothing(node: Node) -> bool:
@@ -107,14 +121,21 @@ def _of_nothing(node: Node) -> bool:
         return False
     if not count(node.shape):
         return True
-    return node.op in _ZERO_OF_NOTHING and any(not count(source.shape) for source in node.sources)
+    return node.op in _ZERO_OF_NOTHING and any(
+        not count(source.shape) for source in node.sources
+    )
 
 
 def _prepared(node: Node) -> Node | None:
     if _of_nothing(node):
         return build.full(node.shape, 0, node.dtype)
-    if node.op is Op.CONCATENATE and any(not count(part.shape) for part in node.sources):
-        return build.concatenate([part for part in node.sources if count(part.shape)], node.attributes["axis"])
+    if node.op is Op.CONCATENATE and any(
+        not count(part.shape) for part in node.sources
+    ):
+        return build.concatenate(
+            [part for part in node.sources if count(part.shape)],
+            node.attributes["axis"],
+        )
     if node.op is Op.SUM:
         return _factored(node)
     if node.op in _ARITHMETIC:
@@ -127,7 +148,9 @@ def _prepared(node: Node) -> Node | None:
     if node.op is Op.CONVOLVE_WEIGHT and _is_padded(node):
         x, y = node.sources
         shape = node.attributes["weight_shape"]
-        return build.convolve_weight(_padded(node, x), y, **_without_padding(node), weight_shape=shape)
+        return build.convolve_weight(
+            _padded(node, x), y, **_without_padding(node), weight_shape=shape
+        )
     if node.op is Op.CONVOLVE_TRANSPOSED:
         return _transposed(node)
     return None
@@ -139,13 +162,20 @@ def _is_padded(node: Node) -> bool:
 
 def _padded(node: Node, x: Node) -> Node:
     padding = node.attributes["padding"]
-    return build.pad(x, (0, *(low for low, _ in padding), 0), (0, *(high for _, high in padding), 0))
+    return build.pad(
+        x, (0, *(low for low, _ in padding), 0), (0, *(high for _, high in padding), 0)
+    )
 
 
 def _without_padding(node: Node) -> dict[str, Any]:
     a = node.attributes
     nothing = tuple((0, 0) for _ in a["padding"])
-    return {"stride": a["stride"], "padding": nothing, "dilation": a["dilation"], "groups": a["groups"]}
+    return {
+        "stride": a["stride"],
+        "padding": nothing,
+        "dilation": a["dilation"],
+        "groups": a["groups"],
+    }
 
 
 def _transposed(node: Node) -> Node:
@@ -159,7 +189,9 @@ def _transposed(node: Node) -> Node:
     shape, groups = a["input_shape"], a["groups"]
     kernel, spatial = weight.shape[1:-1], range(1, len(shape) - 1)
     low, high, interior, starts, stops = [0], [0], [0], [0], [shape[0]]
-    for place, (axis, (before, _)) in enumerate(zip(spatial, a["padding"], strict=True)):
+    for place, (axis, (before, _)) in enumerate(
+        zip(spatial, a["padding"], strict=True)
+    ):
         reach = (kernel[place] - 1) * a["dilation"][place]
         spread = (y.shape[axis] - 1) * a["stride"][place] + 1
         first = reach - before  # zeros before the first signal
@@ -174,11 +206,17 @@ def _transposed(node: Node) -> Node:
     signal = build.slice_axes(build.pad(y, low, high, interior), starts, stops)
     per_group = (groups, weight.shape[0] // groups, *kernel, weight.shape[-1])
     last_axis = len(per_group) - 1
-    turned = build.permute(build.reshape(weight, per_group), (0, last_axis, *range(2, last_axis), 1))
-    turned = build.reshape(turned, (groups * weight.shape[-1], *kernel, weight.shape[0] // groups))
+    turned = build.permute(
+        build.reshape(weight, per_group), (0, last_axis, *range(2, last_axis), 1)
+    )
+    turned = build.reshape(
+        turned, (groups * weight.shape[-1], *kernel, weight.shape[0] // groups)
+    )
     flipped = build.flip(turned, tuple(range(1, len(kernel) + 1)))
     rank = len(kernel)
-    return build.convolve(signal, flipped, (1,) * rank, ((0, 0),) * rank, a["dilation"], groups)
+    return build.convolve(
+        signal, flipped, (1,) * rank, ((0, 0),) * rank, a["dilation"], groups
+    )
 
 
 def _oriented(outputs: Sequence[Node]) -> list[Node]:
@@ -227,7 +265,11 @@ def _masks_from_rectified(outputs: Sequence[Node]) -> list[Node]:
                 rectified[first] = node
 
     def mask(node: Node) -> Node | None:
-        if node.op is Op.LESS and _zero(node.sources[0]) and node.sources[1] in rectified:
+        if (
+            node.op is Op.LESS
+            and _zero(node.sources[0])
+            and node.sources[1] in rectified
+        ):
             return build.less(node.sources[0], rectified[node.sources[1]])
         return None
 

@@ -25,7 +25,11 @@ class Sum:
 
 def sum_of(node: Node) -> Sum:
     """Return the loops of a contraction (convolutions without padding)."""
-    return {Op.MATMUL: _matmul, Op.CONVOLVE: _convolve, Op.CONVOLVE_WEIGHT: _convolve_weight}[node.op](node)
+    return {
+        Op.MATMUL: _matmul,
+        Op.CONVOLVE: _convolve,
+        Op.CONVOLVE_WEIGHT: _convolve_weight,
+    }[node.op](node)
 
 
 def _axes(prefix: str, sizes: Sequence[int]) -> tuple[Axis, ...]:
@@ -41,12 +45,22 @@ def _matmul(node: Node) -> Sum:
     (reduced,) = _axes("k", (node.sources[0].shape[-1],))
     *batch, row, column = _indices(axes)
     k = of(reduced)
-    return Sum(axes, (reduced,), (*batch, row, column), (*batch, row, k), (*batch, k, column), axes[-1])
+    return Sum(
+        axes,
+        (reduced,),
+        (*batch, row, column),
+        (*batch, row, k),
+        (*batch, k, column),
+        axes[-1],
+    )
 
 
 def _spots(node: Node, position: Sequence[Index], offset: Sequence[Index]) -> Indices:
     a = node.attributes
-    return tuple(p * s + k * d for p, s, k, d in zip(position, a["stride"], offset, a["dilation"], strict=True))
+    return tuple(
+        p * s + k * d
+        for p, s, k, d in zip(position, a["stride"], offset, a["dilation"], strict=True)
+    )
 
 
 def _convolve(node: Node) -> Sum:
@@ -60,7 +74,9 @@ def _convolve(node: Node) -> Sum:
     *offset, inner = _indices(reduce)
     out = group * per_group + channel
     left = (example, *_spots(node, position, offset), group * weight.shape[-1] + inner)
-    return Sum(axes, reduce, (example, *position, out), left, (out, *offset, inner), axes[-1])
+    return Sum(
+        axes, reduce, (example, *position, out), left, (out, *offset, inner), axes[-1]
+    )
 
 
 def _convolve_weight(node: Node) -> Sum:
@@ -74,10 +90,14 @@ def _convolve_weight(node: Node) -> Sum:
     example, *position = _indices(reduce)
     out = group * per_group + channel
     image = (example, *_spots(node, position, offset), group * node.shape[-1] + inner)
-    return Sum(axes, reduce, (out, *offset, inner), image, (example, *position, out), axes[1])
+    return Sum(
+        axes, reduce, (out, *offset, inner), image, (example, *position, out), axes[1]
+    )
 
 
-def split(axes: Sequence[Axis], indices: Sequence[Index]) -> tuple[list[Axis], dict[Axis, Index]]:
+def split(
+    axes: Sequence[Axis], indices: Sequence[Index]
+) -> tuple[list[Axis], dict[Axis, Index]]:
     """Cut axes where that makes quotients and remainders of them whole; return the new axes in order.
 
     The second result says what each old axis is in terms of the new ones.
@@ -87,7 +107,10 @@ def split(axes: Sequence[Axis], indices: Sequence[Index]) -> tuple[list[Axis], d
     shown = list(indices)
     while (found := _cut(current, shown)) is not None:
         axis, size = found
-        outer, inner = Axis(f"{axis.name}a", axis.extent // size), Axis(f"{axis.name}b", size)
+        outer, inner = (
+            Axis(f"{axis.name}a", axis.extent // size),
+            Axis(f"{axis.name}b", size),
+        )
         place = current.index(axis)
         current[place : place + 1] = [outer, inner]
         new = {axis: of(outer) * size + of(inner)}
@@ -102,7 +125,11 @@ def _cut(axes: Sequence[Axis], indices: Sequence[Index]) -> tuple[Axis, int] | N
             if not isinstance(atom, Quotient | Remainder):
                 continue
             for axis, coefficient in atom.dividend.terms:
-                if not isinstance(axis, Axis) or axis not in axes or atom.divisor % coefficient:
+                if (
+                    not isinstance(axis, Axis)
+                    or axis not in axes
+                    or atom.divisor % coefficient
+                ):
                     continue
                 size = atom.divisor // coefficient
                 if 1 < size < axis.extent and axis.extent % size == 0:

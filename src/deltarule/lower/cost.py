@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from math import prod
 
 from deltarule.lower.index import Index
-from deltarule.lower.loops import Buffer, Contraction, LoopProgram, Nest, Routine, Statement
+from deltarule.lower.loops import (
+    Buffer,
+    Contraction,
+    LoopProgram,
+    Nest,
+    Routine,
+    Statement,
+)
 from deltarule.render.numbers import counted
 
 
@@ -38,14 +45,20 @@ class Cost:
         return self.flops / max(1, self.read + self.written)
 
     def __str__(self) -> str:
-        kinds = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in self.kinds)
-        return (f"{counted(self.statements, 'kernel')} ({kinds}); {self.flops:,} flops in contractions, "
-                f"{self.points:,} points elsewhere; {self.read:,} bytes read, {self.written:,} written")  # fmt: skip
+        kinds = ", ".join(
+            f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in self.kinds
+        )
+        return (
+            f"{counted(self.statements, 'kernel')} ({kinds}); {self.flops:,} flops in contractions, "
+            f"{self.points:,} points elsewhere; {self.read:,} bytes read, {self.written:,} written"
+        )
 
 
 def cost(program: LoopProgram) -> Cost:
     """Return the cost of one run of a program (of one step, if it is a training step)."""
-    kinds = Counter(type(statement).__name__.lower() for statement in program.statements)
+    kinds = Counter(
+        type(statement).__name__.lower() for statement in program.statements
+    )
     flops = points = read = written = 0
     for statement in program.statements:
         if isinstance(statement, Contraction):
@@ -68,7 +81,9 @@ def _moved(statement: Statement) -> tuple[int, int]:
     writes: dict[Buffer, list[Index]] = {}
     for store in statement.stores:
         writes.setdefault(store.buffer, []).append(store.index)
-    return sum(_reached(*item) for item in reads.items()), sum(_reached(*item) for item in writes.items())
+    return sum(_reached(*item) for item in reads.items()), sum(
+        _reached(*item) for item in writes.items()
+    )
 
 
 def _total(buffers: Iterable[Buffer]) -> int:

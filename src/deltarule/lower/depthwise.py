@@ -29,14 +29,21 @@ def side_by_side(node: Node, whole: Copy) -> Node | None:
 
     ``whole`` brings an operand to memory.
     """
-    if node.op not in {Op.CONVOLVE, Op.CONVOLVE_WEIGHT} or node.attributes["groups"] == 1:
+    if (
+        node.op not in {Op.CONVOLVE, Op.CONVOLVE_WEIGHT}
+        or node.attributes["groups"] == 1
+    ):
         return None
     weight = node.sources[1].shape if node.op is Op.CONVOLVE else node.shape
     outputs, inner = weight[0] // node.attributes["groups"], weight[-1]
     if outputs >= _FEW or count(weight[1:]) > _MOST_TERMS or not count(node.shape):
         return None
     made = _convolution if node.op is Op.CONVOLVE else _weight_gradient
-    return made(node, [whole(channels) for channels in _channels(node.sources[0], outputs, inner)], whole)
+    return made(
+        node,
+        [whole(channels) for channels in _channels(node.sources[0], outputs, inner)],
+        whole,
+    )
 
 
 def _channels(image: Node, outputs: int, inner: int) -> Iterator[Node]:
@@ -45,35 +52,57 @@ def _channels(image: Node, outputs: int, inner: int) -> Iterator[Node]:
         part = image
         if inner > 1:
             ends = (*image.shape[:-1], image.shape[-1])
-            part = build.slice_axes(image, (*(0 for _ in ends[:-1]), place), ends, (*(1 for _ in ends[:-1]), inner))
+            part = build.slice_axes(
+                image,
+                (*(0 for _ in ends[:-1]), place),
+                ends,
+                (*(1 for _ in ends[:-1]), inner),
+            )
         if outputs > 1:
             shape = (*part.shape, outputs)
             part = build.reshape(
-                build.broadcast_to(build.expand_dims(part, (part.rank,)), shape), (*part.shape[:-1], -1)
+                build.broadcast_to(build.expand_dims(part, (part.rank,)), shape),
+                (*part.shape[:-1], -1),
             )
         yield part
 
 
-def _moved(image: Node, node: Node, offset: Sequence[int], positions: Sequence[int]) -> Node:
+def _moved(
+    image: Node, node: Node, offset: Sequence[int], positions: Sequence[int]
+) -> Node:
     """Return what the kernel's place ``offset`` meets: image[n, p·stride + offset·dilation, c] for all positions p."""
     a = node.attributes
     starts = [k * d for k, d in zip(offset, a["dilation"], strict=True)]
-    stops = [start + (p - 1) * s + 1 for start, p, s in zip(starts, positions, a["stride"], strict=True)]
-    return build.slice_axes(image, (0, *starts, 0), (image.shape[0], *stops, image.shape[-1]), (1, *a["stride"], 1))
+    stops = [
+        start + (p - 1) * s + 1
+        for start, p, s in zip(starts, positions, a["stride"], strict=True)
+    ]
+    return build.slice_axes(
+        image,
+        (0, *starts, 0),
+        (image.shape[0], *stops, image.shape[-1]),
+        (1, *a["stride"], 1),
+    )
 
 
 def _convolution(node: Node, images: Sequence[Node], whole: Copy) -> Node:
     weight = node.sources[1]
     kernel = weight.shape[1:-1]
     rank = weight.rank
-    rows = whole(build.permute(weight, (*range(1, rank), 0)))  # (*kernel, inner, outputs): channels side by side
+    rows = whole(
+        build.permute(weight, (*range(1, rank), 0))
+    )  # (*kernel, inner, outputs): channels side by side
     terms = []
     for offset in itertools.product(*map(range, kernel)):
         for place, image in enumerate(images):
             at = (*offset, place)
-            row = build.slice_axes(rows, (*at, 0), (*(k + 1 for k in at), weight.shape[0]))
+            row = build.slice_axes(
+                rows, (*at, 0), (*(k + 1 for k in at), weight.shape[0])
+            )
             row = build.broadcast_to(build.reshape(row, (weight.shape[0],)), node.shape)
-            terms.append(build.multiply(_moved(image, node, offset, node.shape[1:-1]), row))
+            terms.append(
+                build.multiply(_moved(image, node, offset, node.shape[1:-1]), row)
+            )
     return functools.reduce(build.add, terms)
 
 
@@ -85,7 +114,9 @@ def _weight_gradient(node: Node, images: Sequence[Node], whole: Copy) -> Node:
         for offset in itertools.product(*map(range, kernel))
         for image in images
     ]
-    rows = build.concatenate([build.expand_dims(total, (0,)) for total in sums], 0)  # (kernel · inner, outputs)
+    rows = build.concatenate(
+        [build.expand_dims(total, (0,)) for total in sums], 0
+    )  # (kernel · inner, outputs)
     shaped = build.reshape(rows, (*kernel, node.shape[-1], node.shape[0]))
     return build.permute(shaped, (shaped.rank - 1, *range(shaped.rank - 1)))
 
@@ -95,5 +126,8 @@ def _summed(products: Node) -> Node:
     *outer, width, channels = products.shape
     short = next((n for n in range(SHORT_SUM, _SHORTEST, -1) if width % n == 0), 1)
     if short > 1 and products.dtype is FLOAT32:
-        products = build.sum_over(build.reshape(products, (*outer, width // short, short, channels)), (len(outer) + 1,))
+        products = build.sum_over(
+            build.reshape(products, (*outer, width // short, short, channels)),
+            (len(outer) + 1,),
+        )
     return build.sum_over(products, tuple(range(products.rank - 1)))

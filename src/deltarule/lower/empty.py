@@ -36,12 +36,16 @@ def without_empty(statements: Iterable[Statement]) -> list[Statement]:
     for statement in statements:
         points = count(axis.extent for axis in statement.axes)
         if isinstance(statement, Routine):
-            found += [statement] if all(buffer.size for buffer in statement.results) else []
+            found += (
+                [statement] if all(buffer.size for buffer in statement.results) else []
+            )
         elif isinstance(statement, Scatter) and not points:
             found += [_cleared(statement)] if statement.stores[0].buffer.size else []
         elif not points:
             continue
-        elif isinstance(statement, Nest | Contraction) and not count(axis.extent for axis in statement.reduce):
+        elif isinstance(statement, Nest | Contraction) and not count(
+            axis.extent for axis in statement.reduce
+        ):
             found.append(_of_nothing(statement))
         else:
             found.append(statement)
@@ -52,23 +56,37 @@ def _cleared(statement: Scatter) -> Nest:
     (store,) = statement.stores
     size = (store.buffer.size,)
     axes, indices = RowMajor(size).walk("i")
-    return Nest(statement.label, axes, (Store(store.buffer, flatten(indices, size), zero(store.buffer.dtype)),))
+    return Nest(
+        statement.label,
+        axes,
+        (Store(store.buffer, flatten(indices, size), zero(store.buffer.dtype)),),
+    )
 
 
 def _of_nothing(statement: Nest | Contraction) -> Nest:
     """Return a statement with the results of its empty reductions written in."""
-    kinds = [r.kind for r in statement.reductions] if isinstance(statement, Nest) else ["sum"]
+    kinds = (
+        [r.kind for r in statement.reductions]
+        if isinstance(statement, Nest)
+        else ["sum"]
+    )
     known: dict[Expr, Expr] = {}
     values = [store.value for store in statement.stores]
     for expr in everything(values):
         if isinstance(expr, Result):
-            known[expr] = _least(expr.dtype) if kinds[expr.number] == "max" else zero(expr.dtype)
+            known[expr] = (
+                _least(expr.dtype) if kinds[expr.number] == "max" else zero(expr.dtype)
+            )
         replace_all(expr, {}, known)
-    stores = tuple(replace(store, value=known[store.value]) for store in statement.stores)
+    stores = tuple(
+        replace(store, value=known[store.value]) for store in statement.stores
+    )
     return Nest(statement.label, statement.axes, stores)
 
 
 def _least(dtype: DType) -> Number:
     if dtype.is_float:
         return Number(dtype, -inf)
-    return Number(dtype, -(2 ** (dtype.bits - 1))) if dtype.kind == "int" else zero(dtype)
+    return (
+        Number(dtype, -(2 ** (dtype.bits - 1))) if dtype.kind == "int" else zero(dtype)
+    )

@@ -17,8 +17,17 @@ from deltarule.graph.walk import topological
 from deltarule.lower.views import FREE, VIEWS, tiles_exactly
 from deltarule.shapes import count
 
-ROUTINES = frozenset({Op.ARGSORT, Op.CUMULATIVE_SUM, Op.SOLVE, Op.LOG_DETERMINANT, Op.CHOLESKY})
-_EXPENSIVE = {Op.DIVIDE: 4, Op.SQRT: 4, Op.RANDOM: 14, Op.FMOD: 20, Op.POWER: 20, Op.GATHER: 4} | dict.fromkeys(
+ROUTINES = frozenset(
+    {Op.ARGSORT, Op.CUMULATIVE_SUM, Op.SOLVE, Op.LOG_DETERMINANT, Op.CHOLESKY}
+)
+_EXPENSIVE = {
+    Op.DIVIDE: 4,
+    Op.SQRT: 4,
+    Op.RANDOM: 14,
+    Op.FMOD: 20,
+    Op.POWER: 20,
+    Op.GATHER: 4,
+} | dict.fromkeys(
     (Op.EXP, Op.EXPM1, Op.LOG, Op.LOG1P, Op.SIN, Op.COS, Op.TANH, Op.ERF), 10
 )
 _MOST_WORK, _MOST_LOADS = 4, 2  # of a value that several statements compute again
@@ -40,7 +49,9 @@ class Group:
     size: int
     nodes: list[Node] = field(default_factory=list)
     producers: list[Node] = field(default_factory=list)
-    before: set[Group] = field(default_factory=set)  # all groups that this one depends on
+    before: set[Group] = field(
+        default_factory=set
+    )  # all groups that this one depends on
 
     @property
     def is_elementwise(self) -> bool:
@@ -52,7 +63,12 @@ def is_elementwise(node: Node) -> bool:
     """Return whether each element of a node is computed alone, from few elements of its operands."""
     if node.op is Op.FOLD:
         return tiles_exactly(node)
-    return node.op in ELEMENTWISE or node.op in {Op.PAD, Op.CONCATENATE, Op.GATHER, Op.RANDOM}
+    return node.op in ELEMENTWISE or node.op in {
+        Op.PAD,
+        Op.CONCATENATE,
+        Op.GATHER,
+        Op.RANDOM,
+    }
 
 
 class Fusion:
@@ -74,7 +90,9 @@ class Fusion:
                 for operand, kind in self.operands(node):
                     self.uses[operand].append(Use(node, kind))
         self._alone: set[Node] = set()  # operations that may not share a group
-        self._reached: list[int] = []  # for each group: bit i where it depends on group i, directly or not
+        self._reached: list[
+            int
+        ] = []  # for each group: bit i where it depends on group i, directly or not
         while cyclic := self._grouped():
             self._alone.update(node for group in cyclic for node in group.nodes)
         self.stored = self._stored()
@@ -88,17 +106,33 @@ class Fusion:
                 self._place(node)
         self._join_scalars()
         self._reached = self._dependencies()
-        return [group for place, group in enumerate(self.groups) if self._reached[place] >> place & 1]
+        return [
+            group
+            for place, group in enumerate(self.groups)
+            if self._reached[place] >> place & 1
+        ]
 
     def _dependencies(self) -> list[int]:
         """Return which groups each group depends on, worked out from what its operations read."""
         places = {group: place for place, group in enumerate(self.groups)}
         direct: list[list[int]] = []
         for group in self.groups:
-            read = {self.of.get(operand) for node in group.nodes for operand, _ in self.operands(node)}
-            direct.append([places[other] for other in read if other is not None and other is not group])
+            read = {
+                self.of.get(operand)
+                for node in group.nodes
+                for operand, _ in self.operands(node)
+            }
+            direct.append(
+                [
+                    places[other]
+                    for other in read
+                    if other is not None and other is not group
+                ]
+            )
         reached = [sum(1 << other for other in others) for others in direct]
-        order = sorted(places.values(), key=lambda place: self._first(self.groups[place]))
+        order = sorted(
+            places.values(), key=lambda place: self._first(self.groups[place])
+        )
         changed = True
         while changed:
             changed = False
@@ -124,7 +158,9 @@ class Fusion:
         if node.op in VIEWS or node.op in FREE:
             found = [self.base(source) for source in node.sources]
             own = ["apart" if node.op in VIEWS else kind for _, kind in found]
-            return [(operand, kind) for (operand, _), kind in zip(found, own, strict=True)]
+            return [
+                (operand, kind) for (operand, _), kind in zip(found, own, strict=True)
+            ]
         plain = node.op in ELEMENTWISE or (node.op is Op.RANDOM)
         result = []
         for source in node.sources:
@@ -200,7 +236,10 @@ class Fusion:
                 and first.op in REDUCTIONS
                 and _reduced_axes(first) == _reduced_axes(node)
                 and first.sources[0].shape == node.sources[0].shape
-                and all(g is None or (g is not group and group not in g.before) for g in needed)
+                and all(
+                    g is None or (g is not group and group not in g.before)
+                    for g in needed
+                )
             ):
                 group.producers.append(node)
                 self._add(group, node)
@@ -208,25 +247,37 @@ class Fusion:
         self._new(node, producer=True)
 
     def _place_elementwise(self, node: Node) -> None:
-        operands = [(self.of.get(operand), kind) for operand, kind in self.operands(node)]
+        operands = [
+            (self.of.get(operand), kind) for operand, kind in self.operands(node)
+        ]
         candidates = [
             group
             for group, kind in operands
-            if group is not None and kind == "same" and self._may_join(node, group, operands)
+            if group is not None
+            and kind == "same"
+            and self._may_join(node, group, operands)
         ]
         if not candidates:
             self._new(node, producer=False)
             return
         group = max(candidates, key=lambda g: (bool(g.producers), g.number))
         for other in dict.fromkeys(candidates):
-            if other is not group and other.is_elementwise and self._may_merge(other, group):
+            if (
+                other is not group
+                and other.is_elementwise
+                and self._may_merge(other, group)
+            ):
                 self._merge(other, group)
         self._add(group, node)
 
-    def _may_join(self, node: Node, group: Group, operands: list[tuple[Group | None, str]]) -> bool:
+    def _may_join(
+        self, node: Node, group: Group, operands: list[tuple[Group | None, str]]
+    ) -> bool:
         if self._alone and not self._alone.isdisjoint(group.nodes):
             return False
-        if group.size != count(node.shape) or (group.producers and not _takes_epilogue(group.producers[0])):
+        if group.size != count(node.shape) or (
+            group.producers and not _takes_epilogue(group.producers[0])
+        ):
             return False
         for other, kind in operands:
             if other is group and kind != "same":
@@ -249,12 +300,16 @@ class Fusion:
         return not between and not apart
 
     def _merge(self, earlier: Group, later: Group) -> None:
-        later.nodes = sorted([*earlier.nodes, *later.nodes], key=self._positions.__getitem__)
+        later.nodes = sorted(
+            [*earlier.nodes, *later.nodes], key=self._positions.__getitem__
+        )
         for node in earlier.nodes:
             self.of[node] = later
         later.before |= earlier.before
         later.before.discard(earlier)
-        for other in self.groups:  # whoever depends on one of both depends on all that the two depend on
+        for other in (
+            self.groups
+        ):  # whoever depends on one of both depends on all that the two depend on
             if earlier in other.before or later in other.before:
                 other.before.discard(earlier)
                 other.before |= {later} | later.before
@@ -262,10 +317,16 @@ class Fusion:
 
     def _join_scalars(self) -> None:
         """Let groups of single numbers (learning rates, bias corrections) run as one statement."""
-        scalars = [group for group in self.groups if group.is_elementwise and group.size == 1]
+        scalars = [
+            group for group in self.groups if group.is_elementwise and group.size == 1
+        ]
         for group in scalars[1:]:
             first = scalars[0]
-            if first not in group.before and group not in first.before and self._may_merge(first, group):
+            if (
+                first not in group.before
+                and group not in first.before
+                and self._may_merge(first, group)
+            ):
                 self._merge(first, group)
                 scalars[0] = group
 
@@ -277,7 +338,9 @@ class Fusion:
         for node in self.order:
             if node not in self.of:
                 continue
-            outside = any(self.of[use.reader] is not self.of[node] for use in self.uses[node])
+            outside = any(
+                self.of[use.reader] is not self.of[node] for use in self.uses[node]
+            )
             if node in self._forced or outside:
                 stored[node] = None
         for node in list(stored):
@@ -296,13 +359,23 @@ class Fusion:
         """Return whether every reader of a kept value may compute it again from other kept values."""
         if not is_elementwise(node) or node in self.of[node].producers:
             return False
-        readers = [use for use in self.uses[node] if self.of[use.reader] is not self.of[node]]
+        readers = [
+            use for use in self.uses[node] if self.of[use.reader] is not self.of[node]
+        ]
         for use in readers:
             reader = use.reader
-            reads_points = is_elementwise(reader) or reader.op in REDUCTIONS or reader.op in VIEWS
-            if not reads_points or reader.op in {Op.GATHER, Op.RANDOM} or use.kind == "smaller":
+            reads_points = (
+                is_elementwise(reader) or reader.op in REDUCTIONS or reader.op in VIEWS
+            )
+            if (
+                not reads_points
+                or reader.op in {Op.GATHER, Op.RANDOM}
+                or use.kind == "smaller"
+            ):
                 return False
-            source = reader.sources[0].shape if reader.op in REDUCTIONS else reader.shape
+            source = (
+                reader.sources[0].shape if reader.op in REDUCTIONS else reader.shape
+            )
             if count(source) > count(node.shape):
                 return False
         cost = self._cost(node, stored)
@@ -323,7 +396,9 @@ class Fusion:
         stack, seen = [node], {node}
         while stack:
             current = stack.pop()
-            if current.op is Op.GATHER:  # its indices are checked once, where all of them are read
+            if (
+                current.op is Op.GATHER
+            ):  # its indices are checked once, where all of them are read
                 return None
             work += _EXPENSIVE.get(current.op, 1)
             if work > 60:
@@ -344,7 +419,11 @@ class Fusion:
 
     def _in_order(self) -> list[Group]:
         """Return the groups that store something, each after those that it depends on."""
-        needed = [place for place, group in enumerate(self.groups) if any(node in self.stored for node in group.nodes)]
+        needed = [
+            place
+            for place, group in enumerate(self.groups)
+            if any(node in self.stored for node in group.nodes)
+        ]
         waiting = sum(1 << place for place in needed)
         done: list[Group] = []
         for first in sorted(needed, key=lambda place: self._first(self.groups[place])):

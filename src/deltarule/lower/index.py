@@ -54,7 +54,9 @@ class Remainder:
 def dividend_of(atom: Quotient | Remainder) -> Index:
     """Return the dividend; GraphError if it can be negative, where engines would not divide towards −∞."""
     if atom.dividend.bounds[0] < 0:
-        raise GraphError("index", expected="a dividend that is nowhere negative", got=str(atom))
+        raise GraphError(
+            "index", expected="a dividend that is nowhere negative", got=str(atom)
+        )
     return atom.dividend
 
 
@@ -120,7 +122,9 @@ class Index:
             return ZERO
         if factor == 1:
             return self
-        return Index(tuple((atom, c * factor) for atom, c in self.terms), self.constant * factor)
+        return Index(
+            tuple((atom, c * factor) for atom, c in self.terms), self.constant * factor
+        )
 
     def __floordiv__(self, divisor: int) -> Index:
         if divisor == 1:
@@ -132,10 +136,14 @@ class Index:
         if len(rest.terms) == 1:
             atom, coefficient = rest.terms[0]
             if isinstance(atom, Quotient) and coefficient == 1:
-                return whole + (atom.dividend + rest.constant * atom.divisor) // (atom.divisor * divisor)
+                return whole + (atom.dividend + rest.constant * atom.divisor) // (
+                    atom.divisor * divisor
+                )
         reduced, smaller = rest._without_common_factor(divisor)
         multiples = -min(0, reduced.bounds[0] // smaller)
-        return whole + Index(((Quotient(reduced + multiples * smaller, smaller), 1),), -multiples)
+        return whole + Index(
+            ((Quotient(reduced + multiples * smaller, smaller), 1),), -multiples
+        )
 
     def __mod__(self, divisor: int) -> Index:
         if divisor == 1:
@@ -147,7 +155,10 @@ class Index:
         reduced, smaller = rest._without_common_factor(divisor)
         factor = divisor // smaller
         multiples = -min(0, reduced.bounds[0] // smaller)
-        return Index(((Remainder(reduced + multiples * smaller, smaller), factor),), rest.constant % factor)
+        return Index(
+            ((Remainder(reduced + multiples * smaller, smaller), factor),),
+            rest.constant % factor,
+        )
 
     def _split(self, divisor: int) -> tuple[Index, Index]:
         """Return (q, r) with self = q · divisor + r and r free of multiples of the divisor."""
@@ -206,7 +217,13 @@ ZERO = Index()
 
 
 def _term(atom: Atom, coefficient: int) -> str:
-    return str(atom) if coefficient == 1 else f"-{atom}" if coefficient == -1 else f"{coefficient}{atom}"
+    return (
+        str(atom)
+        if coefficient == 1
+        else f"-{atom}"
+        if coefficient == -1
+        else f"{coefficient}{atom}"
+    )
 
 
 def _normal(found: Mapping[Atom, int], constant: int) -> Index:
@@ -264,7 +281,9 @@ def _replaced(atom: Atom, replacements: Mapping[Axis, Index]) -> Index:
         return atom.dividend.replace(replacements) // atom.divisor
     if isinstance(atom, Remainder):
         return atom.dividend.replace(replacements) % atom.divisor
-    return Index(((Lookup(atom.value.replace(replacements), atom.size, atom.label), 1),))
+    return Index(
+        ((Lookup(atom.value.replace(replacements), atom.size, atom.label), 1),)
+    )
 
 
 def of(axis: Axis) -> Index:
@@ -284,7 +303,9 @@ def flatten(indices: Sequence[Index], shape: Sequence[int]) -> Index:
     3i + j
     """
     if len(indices) != len(shape):
-        raise GraphError("index", expected=f"{len(shape)} indices", got=str(len(indices)))
+        raise GraphError(
+            "index", expected=f"{len(shape)} indices", got=str(len(indices))
+        )
     flat, step = ZERO, 1
     for index, size in zip(reversed(indices), reversed(shape), strict=True):
         flat = flat + index * step
@@ -297,12 +318,18 @@ def unflatten(flat: Index, shape: Sequence[int]) -> tuple[Index, ...]:
     found: list[Index] = []
     for place in range(len(shape) - 1, -1, -1):
         size = max(1, shape[place])
-        found.append(flat if place == 0 and flat.bounds[0] >= 0 and flat.bounds[1] < size else flat % size)
+        found.append(
+            flat
+            if place == 0 and flat.bounds[0] >= 0 and flat.bounds[1] < size
+            else flat % size
+        )
         flat = flat // size
     return tuple(reversed(found))
 
 
-def merged(axes: Sequence[Axis], indices: Sequence[Index], rename: Callable[[int, int], Axis]) -> dict[Axis, Index]:
+def merged(
+    axes: Sequence[Axis], indices: Sequence[Index], rename: Callable[[int, int], Axis]
+) -> dict[Axis, Index]:
     """Return the replacements that turn neighbouring axes into one wherever every index allows it.
 
     Axes i and j (i outside) become one if each index is linear in both, with i's factor that of j times j's

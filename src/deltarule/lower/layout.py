@@ -21,7 +21,9 @@ class RowMajor:
 
     def walk(self, prefix: str) -> tuple[tuple[Axis, ...], tuple[Index, ...]]:
         """Return loops that meet the elements in the order of memory, and the indices in terms of them."""
-        axes = tuple(Axis(f"{prefix}{place}", size) for place, size in enumerate(self.shape))
+        axes = tuple(
+            Axis(f"{prefix}{place}", size) for place, size in enumerate(self.shape)
+        )
         return axes, tuple(of(axis) for axis in axes)
 
     def __str__(self) -> str:
@@ -42,17 +44,26 @@ class Panels:
     def flat(self, indices: Sequence[Index]) -> Index:
         """Return the position of an element."""
         others = [index for place, index in enumerate(indices) if place != self.axis]
-        rest = tuple(size for place, size in enumerate(self.shape) if place != self.axis)
+        rest = tuple(
+            size for place, size in enumerate(self.shape) if place != self.axis
+        )
         panel, lane = indices[self.axis] // self.width, indices[self.axis] % self.width
-        return panel * (count(rest) * self.width) + flatten(others, rest) * self.width + lane
+        return (
+            panel * (count(rest) * self.width)
+            + flatten(others, rest) * self.width
+            + lane
+        )
 
     def walk(self, prefix: str) -> tuple[tuple[Axis, ...], tuple[Index, ...]]:
         """Return loops that meet the elements in the order of memory, and the indices in terms of them."""
         panel = Axis(f"{prefix}0", self.shape[self.axis] // self.width)
         lane = Axis(f"{prefix}{len(self.shape)}", self.width)
         others = iter(range(1, len(self.shape)))
-        axes = {place: Axis(f"{prefix}{next(others)}", size)
-                for place, size in enumerate(self.shape) if place != self.axis}  # fmt: skip
+        axes = {
+            place: Axis(f"{prefix}{next(others)}", size)
+            for place, size in enumerate(self.shape)
+            if place != self.axis
+        }
         indices = tuple(
             of(panel) * self.width + of(lane) if place == self.axis else of(axes[place])
             for place in range(len(self.shape))

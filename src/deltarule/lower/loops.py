@@ -406,9 +406,15 @@ def _replaced(expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]) -
     elif isinstance(expr, Position):
         result = Position(expr.dtype, expr.index.replace(axes))
     elif isinstance(expr, Apply):
-        result = Apply(expr.dtype, expr.op, tuple(_replaced(part, axes, known) for part in expr.operands))
+        result = Apply(
+            expr.dtype,
+            expr.op,
+            tuple(_replaced(part, axes, known) for part in expr.operands),
+        )
     elif isinstance(expr, Guard):
-        conditions = tuple(Condition(c.index.replace(axes), c.size, c.step) for c in expr.conditions)
+        conditions = tuple(
+            Condition(c.index.replace(axes), c.size, c.step) for c in expr.conditions
+        )
         inside, outside = (_replaced(part, axes, known) for part in expr.parts)
         result = Guard(expr.dtype, conditions, inside, outside)
     elif isinstance(expr, Check):
@@ -430,9 +436,13 @@ def zero(dtype: DType) -> Number:
     >>> print(zero(FLOAT32), zero(BOOL))
     0.0 False
     """
-    return Number(dtype, False if dtype.kind == "bool" else 0.0 if dtype.is_float else 0)
+    return Number(
+        dtype, False if dtype.kind == "bool" else 0.0 if dtype.is_float else 0
+    )
 
 
-def replace_all(expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]) -> Expr:
+def replace_all(
+    expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]
+) -> Expr:
     """Replace loop variables in one of several expressions that share parts (``known`` remembers them)."""
     return _replaced(expr, axes, known)

@@ -59,14 +59,24 @@ def lower(program: Program) -> Lowered:
 
 def lower_step(program: StepProgram) -> Lowered:
     """Return a step as loops; ``inputs`` are state, batch, step, seed and scalars, in this order."""
-    inputs = (*program.state, *program.batch, program.step, program.seed, *program.scalars)
+    inputs = (
+        *program.state,
+        *program.batch,
+        program.step,
+        program.seed,
+        *program.scalars,
+    )
     outputs = (*program.next_state, *program.metrics)
     return _Lowering(inputs, outputs, "", program).step_result(program)
 
 
 class _Lowering:
     def __init__(
-        self, inputs: Sequence[Node], outputs: Sequence[Node], role: str, step: StepProgram | None = None
+        self,
+        inputs: Sequence[Node],
+        outputs: Sequence[Node],
+        role: str,
+        step: StepProgram | None = None,
     ) -> None:
         _check(inputs, outputs)
         self._inputs = tuple(inputs)
@@ -81,12 +91,19 @@ class _Lowering:
         self._buffers: dict[Node, Buffer] = {}
         for place, node in enumerate(inputs):
             name = str(node.attributes.get("name") or f"input{place}")
-            self._buffers[node] = Buffer(name, node.dtype, count(node.shape), role or _role(node, step))
-        names = {node: f"{state.attributes.get('name')}'" for state, node in zip(states, self._outputs, strict=False)}
+            self._buffers[node] = Buffer(
+                name, node.dtype, count(node.shape), role or _role(node, step)
+            )
+        names = {
+            node: f"{state.attributes.get('name')}'"
+            for state, node in zip(states, self._outputs, strict=False)
+        }
         for node in fusion.order:
             if node.op is Op.INPUT and node not in self._buffers:
                 raise GraphError(
-                    "compile", expected="every input in the program's inputs", got=f"{node!r} besides them"
+                    "compile",
+                    expected="every input in the program's inputs",
+                    got=f"{node!r} besides them",
                 )
             if node in fusion.stored:
                 name = names.get(node) or f"t{len(self._buffers) - len(inputs)}"
@@ -104,7 +121,9 @@ class _Lowering:
                 self._buffers[node] = buffer
                 self._owners[buffer] = node
             else:  # an input, or a value that is an output already
-                copies.append(_copy(known, buffer, self._layout(known), RowMajor(node.shape)))
+                copies.append(
+                    _copy(known, buffer, self._layout(known), RowMajor(node.shape))
+                )
             outputs.append(buffer)
         statements = without_empty([*self._statements(), *copies])
         inputs = [self._buffers[node] for node in self._inputs]
@@ -120,17 +139,27 @@ class _Lowering:
         n_state = len(program.state)
         inputs = [self._buffers[node] for node in self._inputs]
         pairs = list(zip(inputs[:n_state], self._outputs[:n_state], strict=True))
-        statements = _writers_last(self._statements(), [(s, self._buffers[node]) for s, node in pairs])
+        statements = _writers_last(
+            self._statements(), [(s, self._buffers[node]) for s, node in pairs]
+        )
         readers = _readers(statements)
         aliases: dict[Buffer, Buffer] = {}
         late: list[tuple[Buffer, Buffer]] = []
         # present values that are read after all statements: another state's next value is copied at the end
-        read_late = {self._buffers[node] for state, node in pairs if self._buffers[node] is not state}
+        read_late = {
+            self._buffers[node]
+            for state, node in pairs
+            if self._buffers[node] is not state
+        }
         for state, node in pairs:
             new = self._buffers[node]
             if new is state:
                 continue
-            free = new.role == "temporary" and new not in aliases and state not in read_late
+            free = (
+                new.role == "temporary"
+                and new not in aliases
+                and state not in read_late
+            )
             free = free and self._layout(new) == self._layout(state)
             if free and _in_place(statements, readers.get(state, ()), state, new):
                 aliases[new] = state
@@ -140,9 +169,13 @@ class _Lowering:
         metrics = []
         for place, node in enumerate(self._outputs[n_state:]):
             metric = self._buffers[node]
-            if metric in inputs[:n_state]:  # the present value is asked for, which the step overwrites
+            if (
+                metric in inputs[:n_state]
+            ):  # the present value is asked for, which the step overwrites
                 kept = Buffer(f"metric{place}", node.dtype, metric.size)
-                statements.insert(0, _copy(metric, kept, self._layout(metric), RowMajor(node.shape)))
+                statements.insert(
+                    0, _copy(metric, kept, self._layout(metric), RowMajor(node.shape))
+                )
                 metric = kept
             metrics.append(metric)
         loops = LoopProgram(without_empty(statements), inputs, metrics, self._shapes())
@@ -150,28 +183,38 @@ class _Lowering:
         plan = plan_memory(loops, inputs, aliases)
         if verify.is_asked_for():
             verify.verify_loops(loops, plan, aliases)
-        return Lowered(loops, plan, tuple(inputs), tuple(metrics), self._layouts_of(), aliases)
+        return Lowered(
+            loops, plan, tuple(inputs), tuple(metrics), self._layouts_of(), aliases
+        )
 
     def _statements(self) -> list[Statement]:
         builder = Statements(self._fusion, self._buffers, self._layouts)
         statements: list[Statement] = []
         for group in self._fusion.groups:
             statement = builder.of(group)
-            statements.extend(divided(statement) if isinstance(statement, Nest) else [statement])
+            statements.extend(
+                divided(statement) if isinstance(statement, Nest) else [statement]
+            )
         return statements
 
     def _shapes(self) -> dict[Buffer, tuple[int, ...]]:
         return {buffer: node.shape for node, buffer in self._buffers.items()}
 
     def _layouts_of(self) -> dict[Buffer, Layout]:
-        return {self._buffers[node]: layout for node, layout in self._layouts.items() if node in self._buffers}
+        return {
+            self._buffers[node]: layout
+            for node, layout in self._layouts.items()
+            if node in self._buffers
+        }
 
     def _layout(self, buffer: Buffer) -> Layout:
         """Return the layout of the memory of a node."""
         node = self._owners[buffer]
         return self._layouts.get(node, RowMajor(node.shape))
 
-    def _late_copies(self, late: Sequence[tuple[Buffer, Buffer]], aliases: Mapping[Buffer, Buffer]) -> list[Statement]:
+    def _late_copies(
+        self, late: Sequence[tuple[Buffer, Buffer]], aliases: Mapping[Buffer, Buffer]
+    ) -> list[Statement]:
         """Copy next states into place at the end of a step; first aside where one present state is another's next."""
         result: list[Statement] = []
         states = {state for state, _ in late} | set(aliases.values())
@@ -186,10 +229,14 @@ class _Lowering:
 
     def _is_movable(self, node: Node) -> bool:
         """Return whether a value may lie in another layout: routines and what is handed out ask for rows."""
-        routine = node.op in ROUTINES or any(use.reader.op in ROUTINES for use in self._fusion.uses[node])
+        routine = node.op in ROUTINES or any(
+            use.reader.op in ROUTINES for use in self._fusion.uses[node]
+        )
         return not routine and node not in self._handed_out
 
-    def _spread_layouts(self, states: Sequence[Node], following: Sequence[Node]) -> None:
+    def _spread_layouts(
+        self, states: Sequence[Node], following: Sequence[Node]
+    ) -> None:
         """Give what is updated together with a weight the weight's layout (velocities, moments, gradients)."""
         fusion, layouts = self._fusion, self._layouts
         for state, node in zip(states, following, strict=True):
@@ -197,7 +244,12 @@ class _Lowering:
             if layout is None or node not in fusion.of:
                 continue
             group = fusion.of[node]
-            read = {operand for member in group.nodes for operand, kind in fusion.operands(member) if kind == "same"}
+            read = {
+                operand
+                for member in group.nodes
+                for operand, kind in fusion.operands(member)
+                if kind == "same"
+            }
             for candidate in [*group.nodes, *read]:
                 fits = candidate.shape == state.shape and candidate not in layouts
                 fits = fits and self._is_movable(candidate)
@@ -206,14 +258,22 @@ class _Lowering:
         for state, node in zip(states, following, strict=True):
             if state in layouts and node in fusion.stored and self._is_movable(node):
                 layouts[node] = layouts[state]
-            elif node in layouts and node in fusion.stored and layouts.get(state) != layouts[node]:
+            elif (
+                node in layouts
+                and node in fusion.stored
+                and layouts.get(state) != layouts[node]
+            ):
                 layouts[state] = layouts[node]
 
 
 def _check(inputs: Sequence[Node], outputs: Sequence[Node]) -> None:
     for node in (*inputs, *outputs):
         if not is_static(node.shape):
-            raise GraphError("compile", expected="known sizes", got=f"{node!r} of shape {show(node.shape)}")
+            raise GraphError(
+                "compile",
+                expected="known sizes",
+                got=f"{node!r} of shape {show(node.shape)}",
+            )
 
 
 def _role(node: Node, step: StepProgram | None) -> str:
@@ -233,11 +293,19 @@ def _copy(source: Buffer, target: Buffer, layout: Layout, wanted: Layout) -> Nes
     return Nest("copy", axes, (Store(target, to, Load(source.dtype, source, at)),))
 
 
-def _writers_last(statements: list[Statement], pairs: Sequence[tuple[Buffer, Buffer]]) -> list[Statement]:
+def _writers_last(
+    statements: list[Statement], pairs: Sequence[tuple[Buffer, Buffer]]
+) -> list[Statement]:
     """Move statements that write the next state behind those that read the present one, where that can be."""
-    writers = {buffer: statement for statement in statements for buffer in statement.writes}
+    writers = {
+        buffer: statement for statement in statements for buffer in statement.writes
+    }
     needs = {
-        statement: {writers[b] for b in touched(statement) if b in writers and writers[b] is not statement}
+        statement: {
+            writers[b]
+            for b in touched(statement)
+            if b in writers and writers[b] is not statement
+        }
         for statement in statements
     }
     readers_of = _readers(statements)
@@ -252,7 +320,9 @@ def _writers_last(statements: list[Statement], pairs: Sequence[tuple[Buffer, Buf
         if last < place:
             continue
         moved = [writer]
-        for statement in order[place + 1 : last + 1]:  # what needs the writer moves along
+        for statement in order[
+            place + 1 : last + 1
+        ]:  # what needs the writer moves along
             if needs[statement] & set(moved):
                 moved.append(statement)
         if any(statement in readers for statement in moved):
@@ -273,12 +343,19 @@ def _readers(statements: Sequence[Statement]) -> dict[Buffer, list[Statement]]:
     return found
 
 
-def _in_place(statements: Sequence[Statement], readers: Sequence[Statement], state: Buffer, new: Buffer) -> bool:
+def _in_place(
+    statements: Sequence[Statement],
+    readers: Sequence[Statement],
+    state: Buffer,
+    new: Buffer,
+) -> bool:
     """Return whether the next value may be written over the present one: all other reads come before.
 
     The writing statement itself may read the present value only at the point that it writes.
     """
-    place = next((p for p, statement in enumerate(statements) if new in statement.writes), None)
+    place = next(
+        (p for p, statement in enumerate(statements) if new in statement.writes), None
+    )
     if place is None:
         return False
     later = set(statements[place + 1 :])
@@ -291,7 +368,9 @@ def _in_place(statements: Sequence[Statement], readers: Sequence[Statement], sta
         return True
     if not isinstance(writer, Nest | Contraction) or target is None:
         return False
-    early: list[Expr] = [writer.left, writer.right] if isinstance(writer, Contraction) else []
+    early: list[Expr] = (
+        [writer.left, writer.right] if isinstance(writer, Contraction) else []
+    )
     early += [r.value for r in writer.reductions] if isinstance(writer, Nest) else []
     if any(isinstance(e, Load) and e.buffer is state for e in everything(early)):
         return False

@@ -26,7 +26,10 @@ class Place:
 
     def meets(self, other: Place) -> bool:
         """Return whether two places overlap in memory."""
-        return self.offset < other.offset + other.nbytes and other.offset < self.offset + self.nbytes
+        return (
+            self.offset < other.offset + other.nbytes
+            and other.offset < self.offset + self.nbytes
+        )
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,23 @@ class MemoryPlan:
 
     def __str__(self) -> str:
         lines = [f"arena of {self.nbytes:,} bytes"]
-        for buffer, place in sorted(self.places.items(), key=lambda item: (item[1].offset, item[1].first)):
-            life = "lasting" if place.first < 0 else f"statements {place.first} to {place.last}"
-            lines.append(f"  {place.offset:>10,}  {place.nbytes:>12,} bytes  {buffer.name:<12} {life}")
+        for buffer, place in sorted(
+            self.places.items(), key=lambda item: (item[1].offset, item[1].first)
+        ):
+            life = (
+                "lasting"
+                if place.first < 0
+                else f"statements {place.first} to {place.last}"
+            )
+            lines.append(
+                f"  {place.offset:>10,}  {place.nbytes:>12,} bytes  {buffer.name:<12} {life}"
+            )
         return "\n".join(lines)
 
 
-def plan_memory(program: LoopProgram, lasting: Sequence[Buffer], aliases: Mapping[Buffer, Buffer]) -> MemoryPlan:
+def plan_memory(
+    program: LoopProgram, lasting: Sequence[Buffer], aliases: Mapping[Buffer, Buffer]
+) -> MemoryPlan:
     """Place the buffers of a program: greedily, large ones first, each at the lowest offset that is free.
 
     ``lasting`` buffers are kept from call to call; ``aliases`` maps a buffer to the one whose memory it takes over.
@@ -57,7 +70,9 @@ def plan_memory(program: LoopProgram, lasting: Sequence[Buffer], aliases: Mappin
         places[buffer] = Place(offset, _padded(buffer), -1, end)
         offset += places[buffer].nbytes
     temporaries = [
-        buffer for buffer in lives if buffer.role == "temporary" and buffer not in places and buffer not in aliases
+        buffer
+        for buffer in lives
+        if buffer.role == "temporary" and buffer not in places and buffer not in aliases
     ]
     top = offset
     for buffer in sorted(temporaries, key=lambda b: (-b.nbytes, lives[b])):
@@ -66,7 +81,9 @@ def plan_memory(program: LoopProgram, lasting: Sequence[Buffer], aliases: Mappin
         taken = sorted(
             (place.offset, place.offset + place.nbytes)
             for place in places.values()
-            if place.offset + place.nbytes > offset and place.first <= last and first <= place.last
+            if place.offset + place.nbytes > offset
+            and place.first <= last
+            and first <= place.last
         )
         start = offset
         for begin, stop in taken:

@@ -39,7 +39,9 @@ def prepare(outputs: Sequence[Node], weights: Collection[Node] = ()) -> Operands
 
     def ready(node: Node) -> Node | None:
         if node.op in ROUTINES:
-            return with_sources(node, [_whole(source, result) for source in node.sources])
+            return with_sources(
+                node, [_whole(source, result) for source in node.sources]
+            )
         if node.op not in CONTRACTIONS:
             return None
         spread = side_by_side(node, lambda source: _shared(source, result))
@@ -50,7 +52,9 @@ def prepare(outputs: Sequence[Node], weights: Collection[Node] = ()) -> Operands
         right = _in_memory(node.sources[1], loops.right_at, loops, result)
         prepared = with_sources(node, (left, right))
         if node.op is not Op.CONVOLVE_WEIGHT:
-            prepared = with_sources(prepared, (left, _in_columns(prepared, loops, result, weights)))
+            prepared = with_sources(
+                prepared, (left, _in_columns(prepared, loops, result, weights))
+            )
         return prepared
 
     result.outputs = rewrite(outputs, ready)
@@ -81,7 +85,9 @@ def _in_memory(source: Node, at: Indices, loops: Sum, found: Operands) -> Node:
 
 def _whole(source: Node, found: Operands) -> Node:
     """Return an operand that is in memory by itself, row-major."""
-    plain = source.op not in VIEWS and source.op not in FREE and source.op is not Op.INPUT
+    plain = (
+        source.op not in VIEWS and source.op not in FREE and source.op is not Op.INPUT
+    )
     return source if plain or source in found.kept else _copy(source, found)
 
 
@@ -108,11 +114,17 @@ def _stride(source: Node, loops: Sum, found: Operands) -> int:
     flat = position(source, loops.right_at, found)
     _, replacements = split((*loops.axes, *loops.reduce), [flat])
     column = replacements[loops.column]
-    inner = [atom for atom, coefficient in column.terms if coefficient == 1 and isinstance(atom, Axis)]
+    inner = [
+        atom
+        for atom, coefficient in column.terms
+        if coefficient == 1 and isinstance(atom, Axis)
+    ]
     return (flat.replace(replacements).coefficient(inner[0]) or 0) if inner else 1
 
 
-def _in_columns(node: Node, loops: Sum, found: Operands, weights: Collection[Node]) -> Node:
+def _in_columns(
+    node: Node, loops: Sum, found: Operands, weights: Collection[Node]
+) -> Node:
     """Return the right operand, in a layout of unit stride along columns if it is a weight."""
     source = node.sources[1]
     if loops.column.extent == 1 or _stride(source, loops, found) == 1:

@@ -8,8 +8,27 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import ELEMENTWISE, Op
 from deltarule.lower.index import Index, Lookup, flatten
 from deltarule.lower.layout import Layout
-from deltarule.lower.loops import Apply, Buffer, Check, Condition, Expr, Guard, Load, Number, Position, Random, zero
-from deltarule.lower.views import FREE, VIEWS, Indices, inside_padding, inside_window, through
+from deltarule.lower.loops import (
+    Apply,
+    Buffer,
+    Check,
+    Condition,
+    Expr,
+    Guard,
+    Load,
+    Number,
+    Position,
+    Random,
+    zero,
+)
+from deltarule.lower.views import (
+    FREE,
+    VIEWS,
+    Indices,
+    inside_padding,
+    inside_window,
+    through,
+)
 from deltarule.shapes import count
 
 
@@ -48,7 +67,9 @@ class Points:
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self._value(node, indices)
-            _ = found.axes  # computed now, while its parts have theirs: no deep recursion later
+            _ = (
+                found.axes
+            )  # computed now, while its parts have theirs: no deep recursion later
         return found
 
     def load(self, node: Node, indices: Indices) -> Load:
@@ -64,19 +85,37 @@ class Points:
             return self.value(node.sources[0], through(node, indices))
         if node.op in ELEMENTWISE and node.op is not Op.CHECK:
             operands = tuple(self.value(source, indices) for source in node.sources)
-            return operands[0] if node.op is Op.STOP_GRADIENT else Apply(node.dtype, node.op, operands)
+            return (
+                operands[0]
+                if node.op is Op.STOP_GRADIENT
+                else Apply(node.dtype, node.op, operands)
+            )
         return self._rules[node.op](node, indices)
 
     def _random(self, node: Node, indices: Indices) -> Expr:
         lead = node.sources[0].rank
         seed, step = (self.value(source, indices[:lead]) for source in node.sources)
-        return Random(node.dtype, seed, step, node.attributes["stream"], flatten(indices[lead:], node.shape[lead:]))
+        return Random(
+            node.dtype,
+            seed,
+            step,
+            node.attributes["stream"],
+            flatten(indices[lead:], node.shape[lead:]),
+        )
 
     def _check(self, node: Node, indices: Indices) -> Expr:
-        value, condition, shown = (self.value(source, indices) for source in node.sources)
+        value, condition, shown = (
+            self.value(source, indices) for source in node.sources
+        )
         return Check(node.dtype, value, condition, shown, node.attributes["message"])
 
-    def _guarded(self, node: Node, conditions: tuple[Condition, ...], inside: Indices, outside: Expr) -> Expr:
+    def _guarded(
+        self,
+        node: Node,
+        conditions: tuple[Condition, ...],
+        inside: Indices,
+        outside: Expr,
+    ) -> Expr:
         source = node.sources[0]
         if not count(source.shape):
             return outside
@@ -101,7 +140,12 @@ class Points:
             start += size
             if size:
                 inside = (*indices[:axis], shifted, *indices[axis + 1 :])
-                result = Guard(node.dtype, (Condition(shifted, size),), self.value(part, inside), result)
+                result = Guard(
+                    node.dtype,
+                    (Condition(shifted, size),),
+                    self.value(part, inside),
+                    result,
+                )
         return result
 
     def _gather(self, node: Node, indices: Indices) -> Expr:

@@ -38,7 +38,10 @@ def narrowed(index: Index, conditions: Iterable[Condition]) -> tuple[int, int]:
     >>> narrowed(place * 4 + of(Axis("j", 4)), [Condition(place, 3)])
     (0, 11)
     """
-    listed = [(c.index, c.step, max(0, c.index.bounds[0]), min(c.size - 1, c.index.bounds[1])) for c in conditions]
+    listed = [
+        (c.index, c.step, max(0, c.index.bounds[0]), min(c.size - 1, c.index.bounds[1]))
+        for c in conditions
+    ]
     if any(low > high for _, _, low, high in listed):
         return 0, 0  # never read
     search = _Search(_facts(listed, index))
@@ -50,7 +53,9 @@ def narrowed(index: Index, conditions: Iterable[Condition]) -> tuple[int, int]:
     return ceil(least), floor(most)
 
 
-def _facts(conditions: Sequence[tuple[Index, int, int, int]], index: Index) -> list[_Fact]:
+def _facts(
+    conditions: Sequence[tuple[Index, int, int, int]], index: Index
+) -> list[_Fact]:
     """Return what conditions (index, step, low, high) say about their indices, and about quotients as in an index."""
     facts: list[_Fact] = []
     for known, step, low, high in conditions:
@@ -66,13 +71,17 @@ def _facts(conditions: Sequence[tuple[Index, int, int, int]], index: Index) -> l
 
 def _without_quotients(fact: _Fact) -> Iterator[_Fact]:
     """Yield facts in which a quotient is replaced: d·⌊x / d⌋ is x less 0 … d − 1."""
-    found = next(((atom, c) for atom, c in fact.terms if isinstance(atom, Quotient)), None)
+    found = next(
+        ((atom, c) for atom, c in fact.terms if isinstance(atom, Quotient)), None
+    )
     if found is not None:
         atom, c = found
         d = atom.divisor
         rest = Index(tuple((a, k) for a, k in fact.terms if a != atom))
         first, last = sorted((0, c * (d - 1)))
-        other = _fact(rest * d + atom.dividend * c, d * fact.low + first, d * fact.high + last)
+        other = _fact(
+            rest * d + atom.dividend * c, d * fact.low + first, d * fact.high + last
+        )
         yield other
         yield from _without_quotients(other)
 
@@ -99,11 +108,15 @@ def _reduced(dividend: Index, atom: Quotient | Remainder, search: _Search) -> In
     """Return ⌊(g·x + r) / d⌋ and its remainder in terms of x, for the largest g where r stays in one block of g."""
     divisor = atom.divisor
     for g in sorted({gcd(c, divisor) for _, c in dividend.terms} - {1}, reverse=True):
-        rest = Index(tuple((a, c) for a, c in dividend.terms if c % g), dividend.constant)
+        rest = Index(
+            tuple((a, c) for a, c in dividend.terms if c % g), dividend.constant
+        )
         least, most = search.range(rest)
         block = ceil(least) // g
         if block == floor(most) // g:
-            whole = Index(tuple((a, c // g) for a, c in dividend.terms if c % g == 0), block)
+            whole = Index(
+                tuple((a, c // g) for a, c in dividend.terms if c % g == 0), block
+            )
             if isinstance(atom, Quotient):
                 return whole // (divisor // g)
             return (whole % (divisor // g)) * g + rest + -block * g
@@ -112,12 +125,22 @@ def _reduced(dividend: Index, atom: Quotient | Remainder, search: _Search) -> In
 
 def _of_dividends(facts: Sequence[_Fact]) -> list[_Fact]:
     """Return what facts about ⌊x / d⌋, and x mod d beside them, say about x."""
-    alone = {fact.terms[0][0]: fact for fact in facts if len(fact.terms) == 1 and fact.terms[0][1] == 1}
+    alone = {
+        fact.terms[0][0]: fact
+        for fact in facts
+        if len(fact.terms) == 1 and fact.terms[0][1] == 1
+    }
     found = []
-    for dividend, d in {(a.dividend, a.divisor): None for a in alone if isinstance(a, Quotient | Remainder)}:
+    for dividend, d in {
+        (a.dividend, a.divisor): None
+        for a in alone
+        if isinstance(a, Quotient | Remainder)
+    }:
         whole, rest = Quotient(dividend, d), Remainder(dividend, d)
         (first, last), (low, high) = (
-            (alone[atom].low, alone[atom].high) if atom in alone else Index(((atom, 1),)).bounds
+            (alone[atom].low, alone[atom].high)
+            if atom in alone
+            else Index(((atom, 1),)).bounds
             for atom in (whole, rest)
         )
         found.append(_fact(dividend, d * first + low, d * last + high))
@@ -142,14 +165,20 @@ class _Search:
 
     def range(self, index: Index) -> _Range:
         """Return the range of an index."""
-        return self._best(dict(index.terms), frozenset(range(len(self._facts))), index.constant)
+        return self._best(
+            dict(index.terms), frozenset(range(len(self._facts))), index.constant
+        )
 
-    def _best(self, terms: _Terms, unused: frozenset[int], constant: Fraction | int) -> _Range:
+    def _best(
+        self, terms: _Terms, unused: frozenset[int], constant: Fraction | int
+    ) -> _Range:
         low, high = self._plain(terms, constant)
         narrower: list[tuple[Fraction, int, _Terms, int, Fraction, Fraction]] = []
         for place in sorted(unused):
             fact = self._facts[place]
-            for scale in {Fraction(terms[atom]) / c for atom, c in fact.terms if atom in terms}:
+            for scale in {
+                Fraction(terms[atom]) / c for atom, c in fact.terms if atom in terms
+            }:
                 rest = dict(terms)
                 for atom, c in fact.terms:
                     rest[atom] = rest.get(atom, 0) - scale * c
@@ -159,7 +188,9 @@ class _Search:
                 width = most + last - least - first
                 if width < high - low or least + first > low or most + last < high:
                     narrower.append((width, len(narrower), rest, place, first, last))
-        for _, _, rest, place, first, last in sorted(narrower, key=lambda found: found[:2]):
+        for _, _, rest, place, first, last in sorted(
+            narrower, key=lambda found: found[:2]
+        ):
             self._trials += 1
             if self._trials > _MOST_TRIALS:
                 break

@@ -27,12 +27,22 @@ from deltarule.lower.loops import (
 )
 
 _LETTERS = "ijlmnpqrstuv"  # of loops over results; those of sums are k, k1, k2 …
-_SIGNS = {"ADD": "+", "SUBTRACT": "-", "MULTIPLY": "*", "DIVIDE": "/", "LESS": "<", "EQUAL": "=="}
+_SIGNS = {
+    "ADD": "+",
+    "SUBTRACT": "-",
+    "MULTIPLY": "*",
+    "DIVIDE": "/",
+    "LESS": "<",
+    "EQUAL": "==",
+}
 
 
 def show_program(program: LoopProgram) -> str:
     """Return the statements of a program, one paragraph each."""
-    return "\n\n".join(show_statement(statement, place) for place, statement in enumerate(program.statements))
+    return "\n\n".join(
+        show_statement(statement, place)
+        for place, statement in enumerate(program.statements)
+    )
 
 
 def show_statement(statement: Statement, place: int = 0) -> str:
@@ -40,7 +50,9 @@ def show_statement(statement: Statement, place: int = 0) -> str:
     lines = [f"# {place}: {statement.label}"]
     if isinstance(statement, Routine):
         arguments = ", ".join(map(str, statement.arguments))
-        return "\n".join([*lines, f"{statement.results[0]} = {statement.kind}({arguments})"])
+        return "\n".join(
+            [*lines, f"{statement.results[0]} = {statement.kind}({arguments})"]
+        )
     reduce = statement.reduce if isinstance(statement, Nest | Contraction) else ()
     names = _names(statement.axes, reduce)
     writer = _Writer(statement, names)
@@ -53,7 +65,10 @@ def show_statement(statement: Statement, place: int = 0) -> str:
 
 
 def _names(axes: Iterable[Axis], reduce: Iterable[Axis]) -> dict[Axis, str]:
-    names = {axis: _LETTERS[i] if i < len(_LETTERS) else f"i{i}" for i, axis in enumerate(axes)}
+    names = {
+        axis: _LETTERS[i] if i < len(_LETTERS) else f"i{i}"
+        for i, axis in enumerate(axes)
+    }
     names |= {axis: f"k{i or ''}" for i, axis in enumerate(reduce)}
     return names
 
@@ -73,14 +88,24 @@ class _Writer:
         found = []
         if isinstance(statement, Nest):
             for number, reduction in enumerate(statement.reductions):
-                over = ", ".join(f"{self._new[axis]} in 0..{axis.extent}" for axis in reduce)
-                wide = f" in {reduction.accumulator}" if reduction.accumulator is not reduction.value.dtype else ""
+                over = ", ".join(
+                    f"{self._new[axis]} in 0..{axis.extent}" for axis in reduce
+                )
+                wide = (
+                    f" in {reduction.accumulator}"
+                    if reduction.accumulator is not reduction.value.dtype
+                    else ""
+                )
                 wide = "" if reduction.kind == "argmax" else wide
                 shared, (value,) = self._expressions([reduction.value])
                 found.extend(shared)
-                found.append(f"result{number} = {reduction.kind}{wide} over {over or 'nothing'} of {value}")
+                found.append(
+                    f"result{number} = {reduction.kind}{wide} over {over or 'nothing'} of {value}"
+                )
         if isinstance(statement, Contraction):
-            over = ", ".join(f"{self._new[axis]} in 0..{axis.extent}" for axis in reduce)
+            over = ", ".join(
+                f"{self._new[axis]} in 0..{axis.extent}" for axis in reduce
+            )
             _, (left, right) = self._expressions([statement.left, statement.right])
             found.append(f"result0 = sum over {over or 'nothing'} of {left} * {right}")
         shared, values = self._expressions([store.value for store in statement.stores])
@@ -101,11 +126,17 @@ class _Writer:
                 replace_all(part, self._new, self._known)
             renamed.append(self._known[root])
         order = everything(renamed)
-        readers = Counter(part for expr in order for part in expr.parts) + Counter(renamed)
+        readers = Counter(part for expr in order for part in expr.parts) + Counter(
+            renamed
+        )
         lines = []
         for expr in order:
             text = self._text(expr)
-            if readers[expr] > 1 and isinstance(expr, Apply | Check | Guard | Random) and expr not in self._texts:
+            if (
+                readers[expr] > 1
+                and isinstance(expr, Apply | Check | Guard | Random)
+                and expr not in self._texts
+            ):
                 self._count += 1
                 lines.append(f"v{self._count} = {text}")
                 text = f"v{self._count}"

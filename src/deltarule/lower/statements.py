@@ -40,10 +40,17 @@ _FEW_DOTS = 4  # rows, or columns, for which dot products beat copying the other
 class Statements:
     """Builds the statements of a fused graph."""
 
-    def __init__(self, fusion: Fusion, buffers: Mapping[Node, Buffer], layouts: Mapping[Node, Layout]) -> None:
+    def __init__(
+        self,
+        fusion: Fusion,
+        buffers: Mapping[Node, Buffer],
+        layouts: Mapping[Node, Layout],
+    ) -> None:
         self._fusion = fusion
         self._buffers = buffers
-        self._layouts = {node: layouts.get(node, RowMajor(node.shape)) for node in buffers}
+        self._layouts = {
+            node: layouts.get(node, RowMajor(node.shape)) for node in buffers
+        }
 
     def of(self, group: Group) -> Statement:
         """Return the statement of a group."""
@@ -60,7 +67,11 @@ class Statements:
             return self._scatter(producer)
         if producer.op in ROUTINES:
             return self._routine(producer)
-        raise GraphError("lowering", expected="a primitive that makes a statement", got=producer.op.name)
+        raise GraphError(
+            "lowering",
+            expected="a primitive that makes a statement",
+            got=producer.op.name,
+        )
 
     def _label(self, group: Group) -> str:
         needed, members = set[Node](), set(group.nodes)
@@ -69,12 +80,22 @@ class Statements:
             node = stack.pop()
             if node not in needed:
                 needed.add(node)
-                stack.extend(self._fusion.base(s)[0] for s in node.sources if self._fusion.base(s)[0] in members)
-        names = [n.op.name.lower() for n in group.nodes if n in needed and n.op is not Op.STOP_GRADIENT]
+                stack.extend(
+                    self._fusion.base(s)[0]
+                    for s in node.sources
+                    if self._fusion.base(s)[0] in members
+                )
+        names = [
+            n.op.name.lower()
+            for n in group.nodes
+            if n in needed and n.op is not Op.STOP_GRADIENT
+        ]
         shown = names if len(names) <= 4 else [*names[:2], "…", names[-1]]
         return " ".join(shown) or "copy"
 
-    def _points(self, group: Group, results: Mapping[Node, Expr] | None = None) -> Points:
+    def _points(
+        self, group: Group, results: Mapping[Node, Expr] | None = None
+    ) -> Points:
         return Points(self._buffers, self._layouts, frozenset(group.nodes), results)
 
     def _stores(self, group: Group, points: Points, flat: Index) -> tuple[Store, ...]:
@@ -87,7 +108,9 @@ class Statements:
             for inner in self._above(node, group):
                 points.value(inner, unflatten(flat, inner.shape))
             value = points.value(node, indices)
-            stores.append(Store(self._buffers[node], self._layouts[node].flat(indices), value))
+            stores.append(
+                Store(self._buffers[node], self._layouts[node].flat(indices), value)
+            )
         return tuple(stores)
 
     def _above(self, node: Node, group: Group) -> list[Node]:
@@ -96,19 +119,33 @@ class Statements:
 
     def _elementwise(self, group: Group) -> Statement:
         stored = [node for node in group.nodes if node in self._fusion.stored]
-        special = [node for node in stored if not isinstance(self._layouts[node], RowMajor)]
-        pattern = special[0] if special else max(group.nodes, key=lambda node: node.rank)
+        special = [
+            node for node in stored if not isinstance(self._layouts[node], RowMajor)
+        ]
+        pattern = (
+            special[0] if special else max(group.nodes, key=lambda node: node.rank)
+        )
         layout = self._layouts[pattern] if special else RowMajor(pattern.shape)
         axes, indices = layout.walk("i")
-        stores = self._stores(group, self._points(group), flatten(indices, pattern.shape))
+        stores = self._stores(
+            group, self._points(group), flatten(indices, pattern.shape)
+        )
         return _simplified(Nest(self._label(group), axes, stores))
 
     def _reductions(self, group: Group) -> Statement:
         first = group.producers[0]
         source = first.sources[0].shape
         over = first.attributes.get("axes", (first.attributes.get("axis"),))
-        free = tuple(Axis(f"i{place}", size) for place, size in enumerate(source) if place not in over)
-        reduce = tuple(Axis(f"k{place}", size) for place, size in enumerate(source) if place in over)
+        free = tuple(
+            Axis(f"i{place}", size)
+            for place, size in enumerate(source)
+            if place not in over
+        )
+        reduce = tuple(
+            Axis(f"k{place}", size)
+            for place, size in enumerate(source)
+            if place in over
+        )
         by_place = {int(axis.name[1:]): of(axis) for axis in (*free, *reduce)}
         at = tuple(by_place[place] for place in range(len(source)))
         length = count(axis.extent for axis in reduce)
@@ -117,12 +154,18 @@ class Statements:
         for node in group.producers:
             value = inside.value(node.sources[0], at)
             kind = node.op.name.lower()
-            reductions.append(Reduction(kind, value, _accumulator(node, length), node.dtype))
+            reductions.append(
+                Reduction(kind, value, _accumulator(node, length), node.dtype)
+            )
             results[node] = Result(node.dtype, len(reductions) - 1)
-        flat = flatten(tuple(of(axis) for axis in free), tuple(axis.extent for axis in free))
+        flat = flatten(
+            tuple(of(axis) for axis in free), tuple(axis.extent for axis in free)
+        )
         stores = self._stores(group, self._points(group, results), flat)
         nest = Nest(self._label(group), free, stores, reduce, tuple(reductions))
-        return _simplified(nest, keep_reduce=any(r.kind == "argmax" for r in reductions))
+        return _simplified(
+            nest, keep_reduce=any(r.kind == "argmax" for r in reductions)
+        )
 
     def _contraction(self, group: Group, node: Node) -> Statement:
         loops = sum_of(node)
@@ -130,18 +173,24 @@ class Statements:
         left = operands.value(node.sources[0], loops.left_at)
         right = operands.value(node.sources[1], loops.right_at)
         results = {node: Result(node.dtype, 0)}
-        stores = self._stores(group, self._points(group, results), flatten(loops.at, node.shape))
+        stores = self._stores(
+            group, self._points(group, results), flatten(loops.at, node.shape)
+        )
         if not isinstance(left, Load) or not isinstance(right, Load):
             return self._as_nest(group, node)
         indices = [left.index, right.index, *(store.index for store in stores)]
         _, replacements = split((*loops.axes, *loops.reduce), indices)
         axes = _split_axes(loops.axes, replacements)
         reduce = _split_axes(loops.reduce, replacements)
-        statement = Contraction(self._label(group), axes, stores, reduce, left=left, right=right)
+        statement = Contraction(
+            self._label(group), axes, stores, reduce, left=left, right=right
+        )
         _substitute(statement, replacements)
         if not all(is_affine(load.index) for load in (statement.left, statement.right)):
             return self._as_nest(group, node)
-        if _reads_along_reduction(statement) or not any(_suits(s, statement) for s in statement.stores):
+        if _reads_along_reduction(statement) or not any(
+            _suits(s, statement) for s in statement.stores
+        ):
             return self._as_nest(group, node)
         _merge_axes(statement)
         return statement
@@ -151,31 +200,53 @@ class Statements:
         loops = sum_of(node)
         inside = Points(self._buffers, self._layouts)
         factors = tuple(
-            inside.value(source, at) for source, at in zip(node.sources, (loops.left_at, loops.right_at), strict=True)
+            inside.value(source, at)
+            for source, at in zip(
+                node.sources, (loops.left_at, loops.right_at), strict=True
+            )
         )
         product = Apply(node.dtype, Op.MULTIPLY, factors)
         sums = Reduction("sum", product, node.dtype, node.dtype)
         results = {node: Result(node.dtype, 0)}
-        stores = self._stores(group, self._points(group, results), flatten(loops.at, node.shape))
-        return _simplified(Nest(self._label(group), loops.axes, stores, loops.reduce, (sums,)))
+        stores = self._stores(
+            group, self._points(group, results), flatten(loops.at, node.shape)
+        )
+        return _simplified(
+            Nest(self._label(group), loops.axes, stores, loops.reduce, (sums,))
+        )
 
     def _fold(self, group: Group, node: Node) -> Statement:
         axes, indices = RowMajor(node.shape).walk("i")
-        window = tuple(Axis(f"k{place}", size) for place, size in enumerate(node.attributes["window"]))
+        window = tuple(
+            Axis(f"k{place}", size)
+            for place, size in enumerate(node.attributes["window"])
+        )
         conditions, at = over_windows(node, indices, tuple(of(axis) for axis in window))
         inside = Points(self._buffers, self._layouts).value(node.sources[0], at)
-        value = Guard(node.dtype, conditions, inside, zero(node.dtype)) if conditions else inside
+        value = (
+            Guard(node.dtype, conditions, inside, zero(node.dtype))
+            if conditions
+            else inside
+        )
         sums = Reduction("sum", value, node.dtype, node.dtype)
-        stores = self._stores(group, self._points(group, {node: Result(node.dtype, 0)}), flatten(indices, node.shape))
+        stores = self._stores(
+            group,
+            self._points(group, {node: Result(node.dtype, 0)}),
+            flatten(indices, node.shape),
+        )
         return _simplified(Nest(self._label(group), axes, stores, window, (sums,)))
 
     def _scatter(self, node: Node) -> Statement:
         places, updates = node.sources
         axis, end = node.attributes["axis"], node.attributes["axis"] + places.rank
-        axes = tuple(Axis(f"i{place}", size) for place, size in enumerate(updates.shape))
+        axes = tuple(
+            Axis(f"i{place}", size) for place, size in enumerate(updates.shape)
+        )
         at = tuple(of(a) for a in axes)
         points = Points(self._buffers, self._layouts)
-        place = points.looked_up(places, at[axis:end], node.attributes["size"], "scatter_add")
+        place = points.looked_up(
+            places, at[axis:end], node.attributes["size"], "scatter_add"
+        )
         target = self._layouts[node].flat((*at[:axis], place, *at[end:]))
         store = Store(self._buffers[node], target, points.value(updates, at))
         ordered = (*axes[axis:end], *axes[:axis], *axes[end:])
@@ -207,10 +278,16 @@ def _accumulator(node: Node, length: int) -> DType:
     return FLOAT64 if long and node.dtype is FLOAT32 else node.dtype
 
 
-def _split_axes(axes: Sequence[Axis], replacements: Mapping[Axis, Index]) -> tuple[Axis, ...]:
+def _split_axes(
+    axes: Sequence[Axis], replacements: Mapping[Axis, Index]
+) -> tuple[Axis, ...]:
     found: list[Axis] = []
     for axis in axes:
-        parts = [atom for atom, _ in replacements.get(axis, of(axis)).terms if isinstance(atom, Axis)]
+        parts = [
+            atom
+            for atom, _ in replacements.get(axis, of(axis)).terms
+            if isinstance(atom, Axis)
+        ]
         parts.sort(key=lambda part: part.name)
         found.extend(parts or [axis])
     return tuple(found)
@@ -225,10 +302,14 @@ def _substitute(statement: Statement, replacements: Mapping[Axis, Index]) -> Non
             replace_all(part, replacements, known)
         return known[expr]
 
-    statement.stores = tuple(Store(s.buffer, s.index.replace(replacements), new(s.value)) for s in statement.stores)
+    statement.stores = tuple(
+        Store(s.buffer, s.index.replace(replacements), new(s.value))
+        for s in statement.stores
+    )
     if isinstance(statement, Nest):
         statement.reductions = tuple(
-            Reduction(r.kind, new(r.value), r.accumulator, r.dtype) for r in statement.reductions
+            Reduction(r.kind, new(r.value), r.accumulator, r.dtype)
+            for r in statement.reductions
         )
     if isinstance(statement, Contraction):
         left, right = new(statement.left), new(statement.right)
@@ -266,13 +347,18 @@ def _merge_axes(statement: Nest | Contraction, keep_reduce: bool = False) -> Non
             continue
         made: list[Axis] = []
 
-        def rename(place: int, extent: int, prefix: str = prefix, made: list[Axis] = made) -> Axis:
+        def rename(
+            place: int, extent: int, prefix: str = prefix, made: list[Axis] = made
+        ) -> Axis:
             made.append(Axis(f"{prefix}{place}x", extent))
             return made[-1]
 
         replacements |= merged(axes, indices, rename)
         new.append(tuple(made))
-    if any(is_affine(index) and not is_affine(index.replace(replacements)) for index in indices):
+    if any(
+        is_affine(index) and not is_affine(index.replace(replacements))
+        for index in indices
+    ):
         return
     statement.axes, statement.reduce = new
     _substitute(statement, replacements)
@@ -284,7 +370,10 @@ def _reads_along_reduction(statement: Contraction) -> bool:
         return True
     inner, sides = statement.reduce[-1], (statement.left, statement.right)
     along = all(load.index.coefficient(inner) == 1 for load in sides)
-    least = min(count(axis.extent for axis in statement.axes if load.index.coefficient(axis)) for load in sides)
+    least = min(
+        count(axis.extent for axis in statement.axes if load.index.coefficient(axis))
+        for load in sides
+    )
     return along and least <= _FEW_DOTS
 
 

@@ -16,7 +16,17 @@ from deltarule.errors import GraphError
 from deltarule.lower.bounds import value_of
 from deltarule.lower.contract import is_affine
 from deltarule.lower.index import Axis, Index, Lookup
-from deltarule.lower.loops import Buffer, Contraction, Load, LoopProgram, Nest, Routine, Scatter, Statement, everything
+from deltarule.lower.loops import (
+    Buffer,
+    Contraction,
+    Load,
+    LoopProgram,
+    Nest,
+    Routine,
+    Scatter,
+    Statement,
+    everything,
+)
 from deltarule.lower.memory import MemoryPlan
 from deltarule.lower.show import show_statement
 
@@ -28,13 +38,17 @@ def is_asked_for() -> bool:
     return os.environ.get("DELTARULE_VERIFY", "0") not in {"", "0"}
 
 
-def verify_loops(program: LoopProgram, memory: MemoryPlan, aliases: Mapping[Buffer, Buffer]) -> None:
+def verify_loops(
+    program: LoopProgram, memory: MemoryPlan, aliases: Mapping[Buffer, Buffer]
+) -> None:
     """Raise GraphError, with the statement, where a program reads what is not, or no longer, in memory."""
     _Walk(program, memory, aliases).run()
 
 
 class _Walk:
-    def __init__(self, program: LoopProgram, memory: MemoryPlan, aliases: Mapping[Buffer, Buffer]) -> None:
+    def __init__(
+        self, program: LoopProgram, memory: MemoryPlan, aliases: Mapping[Buffer, Buffer]
+    ) -> None:
         self._program, self._memory, self._aliases = program, memory, aliases
         self._held = set(program.inputs)
         self._lost: dict[Buffer, int] = {}  # the statement that wrote over a buffer
@@ -43,61 +57,124 @@ class _Walk:
         """Go through all statements."""
         for place, statement in enumerate(self._program.statements):
             read = dict.fromkeys(load.buffer for load in statement.reads)
-            read |= dict.fromkeys(statement.arguments if isinstance(statement, Routine) else ())
+            read |= dict.fromkeys(
+                statement.arguments if isinstance(statement, Routine) else ()
+            )
             for buffer in read:
                 if buffer not in self._held:
-                    raise self._fault(buffer, "a buffer that is written before it is read", statement, place)
+                    raise self._fault(
+                        buffer,
+                        "a buffer that is written before it is read",
+                        statement,
+                        place,
+                    )
             self._check_writes(statement, list(read), place)
             for buffer in statement.writes:
                 self._write(buffer, place)
         for buffer in (*self._program.outputs, *self._aliases):
             if buffer.size and buffer not in self._held:
-                raise self._fault(buffer, "a result that is in memory at the end", None, len(self._program.statements))
+                raise self._fault(
+                    buffer,
+                    "a result that is in memory at the end",
+                    None,
+                    len(self._program.statements),
+                )
 
-    def _check_writes(self, statement: Statement, read: Sequence[Buffer], place: int) -> None:
+    def _check_writes(
+        self, statement: Statement, read: Sequence[Buffer], place: int
+    ) -> None:
         written = statement.writes
         for number, buffer in enumerate(written):
-            clash = [other for other in written[:number] if self._overlap(buffer, other)]
-            clash += [o for o in read if self._overlap(buffer, o) and not self._in_place(statement, o, buffer)]
+            clash = [
+                other for other in written[:number] if self._overlap(buffer, other)
+            ]
+            clash += [
+                o
+                for o in read
+                if self._overlap(buffer, o) and not self._in_place(statement, o, buffer)
+            ]
             if clash:
-                raise self._fault(buffer, f"memory apart from that of {clash[0]}", statement, place)
+                raise self._fault(
+                    buffer, f"memory apart from that of {clash[0]}", statement, place
+                )
             if not self._is_whole(statement, buffer):
-                raise self._fault(buffer, "a buffer that is written whole", statement, place)
+                raise self._fault(
+                    buffer, "a buffer that is written whole", statement, place
+                )
 
     def _write(self, buffer: Buffer, place: int) -> None:
-        for other in [other for other in self._held if other is not buffer and self._overlap(buffer, other)]:
+        for other in [
+            other
+            for other in self._held
+            if other is not buffer and self._overlap(buffer, other)
+        ]:
             self._held.discard(other)
             self._lost[other] = place
         self._held.add(buffer)
 
     def _overlap(self, a: Buffer, b: Buffer) -> bool:
         first, second = self._memory.places.get(a), self._memory.places.get(b)
-        return a is b or (first is not None and second is not None and first.meets(second))
+        return a is b or (
+            first is not None and second is not None and first.meets(second)
+        )
 
     def _in_place(self, statement: Statement, read: Buffer, written: Buffer) -> bool:
         """Return whether a statement reads memory that it writes only at the very element that it then writes."""
         if not isinstance(statement, Nest | Contraction):
             return False
-        if read is not written and self._aliases.get(written, written) is not self._aliases.get(read, read):
+        if read is not written and self._aliases.get(
+            written, written
+        ) is not self._aliases.get(read, read):
             return False
-        early = [statement.left, statement.right] if isinstance(statement, Contraction) else []
-        inner = [*early, *(r.value for r in statement.reductions)] if isinstance(statement, Nest) else early
-        if any(isinstance(expr, Load) and expr.buffer is read for expr in everything(inner)):
+        early = (
+            [statement.left, statement.right]
+            if isinstance(statement, Contraction)
+            else []
+        )
+        inner = (
+            [*early, *(r.value for r in statement.reductions)]
+            if isinstance(statement, Nest)
+            else early
+        )
+        if any(
+            isinstance(expr, Load) and expr.buffer is read for expr in everything(inner)
+        ):
             return False
         targets = [store.index for store in statement.stores if store.buffer is written]
-        return all(load.index == target for load in statement.reads if load.buffer is read for target in targets)
+        return all(
+            load.index == target
+            for load in statement.reads
+            if load.buffer is read
+            for target in targets
+        )
 
     def _is_whole(self, statement: Statement, buffer: Buffer) -> bool:
         """Return whether a statement writes all elements of a buffer."""
-        if isinstance(statement, Scatter | Routine):  # cleared first; routines fill what they are given
+        if isinstance(
+            statement, Scatter | Routine
+        ):  # cleared first; routines fill what they are given
             return True
-        return any(_covers(store.index, buffer.size) for store in statement.stores if store.buffer is buffer)
+        return any(
+            _covers(store.index, buffer.size)
+            for store in statement.stores
+            if store.buffer is buffer
+        )
 
-    def _fault(self, buffer: Buffer, expected: str, statement: Statement | None, place: int) -> GraphError:
+    def _fault(
+        self, buffer: Buffer, expected: str, statement: Statement | None, place: int
+    ) -> GraphError:
         lost = self._lost.get(buffer)
-        got = "one that is never written" if lost is None else f"one that statement {lost} has written over"
+        got = (
+            "one that is never written"
+            if lost is None
+            else f"one that statement {lost} has written over"
+        )
         got = "something else" if buffer in self._held else got
-        shown = show_statement(statement, place) if statement is not None else "the end of the program"
+        shown = (
+            show_statement(statement, place)
+            if statement is not None
+            else "the end of the program"
+        )
         return GraphError(
             f"loop program, {buffer}",
             expected=expected,
@@ -112,7 +189,8 @@ def _covers(index: Index, size: int) -> bool:
     if is_affine(index):  # strides 1, n₀, n₀·n₁ … in some order and direction
         reached = 1
         for coefficient, axis in sorted(
-            ((abs(index.coefficient(axis) or 0), axis) for axis in axes), key=lambda pair: pair[0]
+            ((abs(index.coefficient(axis) or 0), axis) for axis in axes),
+            key=lambda pair: pair[0],
         ):
             if coefficient > reached:
                 return False

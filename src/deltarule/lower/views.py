@@ -25,22 +25,32 @@ def through(node: Node, indices: Indices) -> Indices:
         return tuple(placed[axis] for axis in range(source.rank))
     if node.op is Op.BROADCAST:
         skipped = node.rank - source.rank
-        return tuple(ZERO if size == 1 else index for size, index in zip(source.shape, indices[skipped:], strict=True))
+        return tuple(
+            ZERO if size == 1 else index
+            for size, index in zip(source.shape, indices[skipped:], strict=True)
+        )
     if node.op is Op.SLICE:
         starts, steps = node.attributes["starts"], node.attributes["steps"]
-        return tuple(index * step + start for index, start, step in zip(indices, starts, steps, strict=True))
+        return tuple(
+            index * step + start
+            for index, start, step in zip(indices, starts, steps, strict=True)
+        )
     if node.op is Op.FLIP:
         flipped = node.attributes["axes"]
         return tuple(
             number(size - 1) + index * -1 if axis in flipped else index
-            for axis, (index, size) in enumerate(zip(indices, source.shape, strict=True))
+            for axis, (index, size) in enumerate(
+                zip(indices, source.shape, strict=True)
+            )
         )
     return _windows(node, indices, source.rank)
 
 
 def _reshaped(indices: Indices, shape: Sequence[int], target: Sequence[int]) -> Indices:
     """Return the indices in the target shape; axes of size 1 come and go without arithmetic."""
-    long = [(index, size) for index, size in zip(indices, shape, strict=True) if size != 1]
+    long = [
+        (index, size) for index, size in zip(indices, shape, strict=True) if size != 1
+    ]
     if [size for _, size in long] == [size for size in target if size != 1]:
         rest = iter(index for index, _ in long)
         return tuple(ZERO if size == 1 else next(rest) for size in target)
@@ -50,16 +60,22 @@ def _reshaped(indices: Indices, shape: Sequence[int], target: Sequence[int]) -> 
 def _windows(node: Node, indices: Indices, rank: int) -> Indices:
     a = node.attributes
     result = list(indices[:rank])
-    for place, (axis, stride, dilation) in enumerate(zip(a["axes"], a["stride"], a["dilation"], strict=True)):
+    for place, (axis, stride, dilation) in enumerate(
+        zip(a["axes"], a["stride"], a["dilation"], strict=True)
+    ):
         result[axis] = result[axis] * stride + indices[rank + place] * dilation
     return tuple(result)
 
 
-def inside_padding(node: Node, indices: Indices) -> tuple[tuple[Condition, ...], Indices]:
+def inside_padding(
+    node: Node, indices: Indices
+) -> tuple[tuple[Condition, ...], Indices]:
     """Return when an element of PAD comes from the source, and from where."""
     a = node.attributes
     conditions, result = [], []
-    for index, low, inner, size in zip(indices, a["low"], a["interior"], node.sources[0].shape, strict=True):
+    for index, low, inner, size in zip(
+        indices, a["low"], a["interior"], node.sources[0].shape, strict=True
+    ):
         shifted, step = index + -low, inner + 1
         condition = Condition(shifted, (size - 1) * step + 1, step)
         if not holds(condition):
@@ -79,18 +95,25 @@ def tiles_exactly(node: Node) -> bool:
     a = node.attributes
     return all(
         stride >= width and (dilation == 1 or width == 1)
-        for width, stride, dilation in zip(a["window"], a["stride"], a["dilation"], strict=True)
+        for width, stride, dilation in zip(
+            a["window"], a["stride"], a["dilation"], strict=True
+        )
     )
 
 
-def inside_window(node: Node, indices: Indices) -> tuple[tuple[Condition, ...], Indices]:
+def inside_window(
+    node: Node, indices: Indices
+) -> tuple[tuple[Condition, ...], Indices]:
     """Return when an element of a FOLD without overlaps comes from a window, and from where."""
     a = node.attributes
     source = node.sources[0]
     result, offsets, conditions = list(indices), [], []
     for axis, width, stride in zip(a["axes"], a["window"], a["stride"], strict=True):
         position, offset = indices[axis] // stride, indices[axis] % stride
-        for condition in (Condition(position, source.shape[axis]), Condition(offset, width)):
+        for condition in (
+            Condition(position, source.shape[axis]),
+            Condition(offset, width),
+        ):
             if not holds(condition):
                 conditions.append(condition)
         result[axis] = position
@@ -98,12 +121,16 @@ def inside_window(node: Node, indices: Indices) -> tuple[tuple[Condition, ...], 
     return tuple(conditions), (*result, *offsets)
 
 
-def over_windows(node: Node, indices: Indices, offsets: Indices) -> tuple[tuple[Condition, ...], Indices]:
+def over_windows(
+    node: Node, indices: Indices, offsets: Indices
+) -> tuple[tuple[Condition, ...], Indices]:
     """Return when window ``offsets`` of a FOLD reaches an element, and from where it comes."""
     a = node.attributes
     source = node.sources[0]
     result, conditions = list(indices), []
-    for axis, stride, dilation, offset in zip(a["axes"], a["stride"], a["dilation"], offsets, strict=True):
+    for axis, stride, dilation, offset in zip(
+        a["axes"], a["stride"], a["dilation"], offsets, strict=True
+    ):
         start = indices[axis] + offset * -dilation
         condition = Condition(start, (source.shape[axis] - 1) * stride + 1, stride)
         if not holds(condition):

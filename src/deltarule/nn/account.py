@@ -17,7 +17,9 @@ class Window:
     @property
     def extent(self) -> tuple[int, ...]:
         """Pixels that a window spans, dilation·(kernel − 1) + 1."""
-        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+        return tuple(
+            d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class Account:
     enlargement: Enlargement | None = None
 
 
-def windows_arithmetic(sizes: tuple[int, ...], window: Window, show_padding: bool) -> str:
+def windows_arithmetic(
+    sizes: tuple[int, ...], window: Window, show_padding: bool
+) -> str:
     """Write out ⌊(size − extent + padding)/stride⌋ + 1 per axis, once if all axes are alike.
 
     >>> windows_arithmetic((32, 32), Window((5, 5), (1, 1), (1, 1), ((0, 0), (0, 0))), show_padding=True)
@@ -56,12 +60,23 @@ def windows_arithmetic(sizes: tuple[int, ...], window: Window, show_padding: boo
     '⌊(7 − 2)/2⌋ + 1 = 3'
     """
     lines = []
-    per_axis = zip(sizes, window.kernel, window.stride, window.dilation, window.padding, strict=True)
+    per_axis = zip(
+        sizes,
+        window.kernel,
+        window.stride,
+        window.dilation,
+        window.padding,
+        strict=True,
+    )
     for size, kernel, stride, dilation, (low, high) in per_axis:
         span = f"{kernel}" if dilation == 1 else f"({dilation}·({kernel} − 1) + 1)"
         padding = f" + 2·{low}" if low == high else f" + {low} + {high}"
         numerator = f"{size} − {span}{padding if show_padding or low or high else ''}"
         total = size - dilation * (kernel - 1) - 1 + low + high
-        quotient = f"({numerator})/{stride}" if total % stride == 0 else f"⌊({numerator})/{stride}⌋"
+        quotient = (
+            f"({numerator})/{stride}"
+            if total % stride == 0
+            else f"⌊({numerator})/{stride}⌋"
+        )
         lines.append(f"{quotient} + 1 = {total // stride + 1}")
     return lines[0] if len(set(lines)) == 1 else ", ".join(lines)

@@ -55,7 +55,9 @@ class Activation(Module):
 
     def label(self) -> str:
         """Return the name with the settings."""
-        settings = ", ".join(f"{key}={value}" for key, value in (self.arguments() or {}).items())
+        settings = ", ".join(
+            f"{key}={value}" for key, value in (self.arguments() or {}).items()
+        )
         return f"{type(self).__name__}({settings})" if settings else type(self).__name__
 
 
@@ -144,7 +146,9 @@ class PReLU(Rectifier):
     def forward(self, x: Tensor) -> Tensor:
         """Return x or α·x; raises ShapeError if the last axis is not n_channels."""
         if self.n_channels > 1 and (x.ndim == 0 or x.shape[-1] != self.n_channels):
-            raise ShapeError("PReLU", expected=f"{self.n_channels} channels", got=show(x.shape))
+            raise ShapeError(
+                "PReLU", expected=f"{self.n_channels} channels", got=show(x.shape)
+            )
         return functional.prelu(x, self.alpha)
 
     def arguments(self) -> dict[str, Any]:
@@ -291,7 +295,9 @@ class Function(Module):
 
     def __init__(self, function: Callable[..., Tensor], name: str = "") -> None:
         if not callable(function):
-            raise ArgumentError("Function", expected="a function of tensors", got=repr(function))
+            raise ArgumentError(
+                "Function", expected="a function of tensors", got=repr(function)
+            )
         self.function = function
         self.name = name or getattr(function, "__name__", "function")
 

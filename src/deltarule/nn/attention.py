@@ -21,7 +21,12 @@ NEVER = -1e30  # the score of a key that is masked: its weight is exactly 0
 
 @checks_flags
 def scaled_dot_product_attention(
-    query: TensorLike, key: TensorLike, value: TensorLike, mask: TensorLike | None = None, *, causal: bool = False
+    query: TensorLike,
+    key: TensorLike,
+    value: TensorLike,
+    mask: TensorLike | None = None,
+    *,
+    causal: bool = False,
 ) -> Tensor:
     """softmax(QKᵀ/√d)·V along the keys (Vaswani et al. 2017).
 
@@ -33,16 +38,31 @@ def scaled_dot_product_attention(
     [[3.0]]
     """
     q, k, v = as_tensor(query), as_tensor(key), as_tensor(value)
-    if q.ndim < 2 or k.ndim < 2 or v.ndim < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
+    if (
+        q.ndim < 2
+        or k.ndim < 2
+        or v.ndim < 2
+        or q.shape[-1] != k.shape[-1]
+        or k.shape[-2] != v.shape[-2]
+    ):
         raise ShapeError(
-            "attention", expected="queries (…, n, d), keys (…, m, d) and values (…, m, e)",
+            "attention",
+            expected="queries (…, n, d), keys (…, m, d) and values (…, m, e)",
             got=f"{show(q.shape)}, {show(k.shape)} and {show(v.shape)}",
-        )  # fmt: skip
-    scores = q @ k.permute(*range(k.ndim - 2), k.ndim - 1, k.ndim - 2) * (1 / math.sqrt(int(q.shape[-1])))
+        )
+    scores = (
+        q
+        @ k.permute(*range(k.ndim - 2), k.ndim - 1, k.ndim - 2)
+        * (1 / math.sqrt(int(q.shape[-1])))
+    )
     if causal:
         n, m = q.shape[-2], k.shape[-2]
         if not is_static((n, m)):
-            raise ShapeError("causal attention", expected="a known number of positions", got=show(q.shape))
+            raise ShapeError(
+                "causal attention",
+                expected="a known number of positions",
+                got=show(q.shape),
+            )
         scores = where(arange(int(m)) <= arange(int(n)).expand_dims(1), scores, NEVER)
     if mask is not None:
         scores = where(mask, scores, NEVER)
@@ -69,41 +89,71 @@ class MultiHeadAttention(Module):
     output_bias: Tensor
 
     def __init__(
-        self, n_features: int, n_heads: int, bias: bool = True, *, causal: bool = False,
-        init: str | dict[str, Any] | Initializer = "xavier_uniform", seed: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        n_features: int,
+        n_heads: int,
+        bias: bool = True,
+        *,
+        causal: bool = False,
+        init: str | dict[str, Any] | Initializer = "xavier_uniform",
+        seed: int | None = None,
+    ) -> None:
         self.n_features = whole_number(n_features, "n_features", 1)
         self.n_heads = whole_number(n_heads, "n_heads", 1)
         if n_features % n_heads:
-            raise ArgumentError("n_heads", expected=f"a divisor of {n_features} features", got=str(n_heads))
+            raise ArgumentError(
+                "n_heads",
+                expected=f"a divisor of {n_features} features",
+                got=str(n_heads),
+            )
         self.has_bias = bias
         self.causal = causal
         self.init = initialisers.get(init) or initialisers.xavier_uniform()
         self._own.seed = seed
-        self.declare("projection_weight", (3 * n_features, n_features), self.init, parts=3)
+        self.declare(
+            "projection_weight", (3 * n_features, n_features), self.init, parts=3
+        )
         self.declare("output_weight", (n_features, n_features), self.init)
         if bias:
             self.declare("projection_bias", (3 * n_features,), initialisers.zeros())
             self.declare("output_bias", (n_features,), initialisers.zeros())
 
-    def forward(self, query: Tensor, key: Tensor | None = None, value: Tensor | None = None) -> Tensor:
+    def forward(
+        self, query: Tensor, key: Tensor | None = None, value: Tensor | None = None
+    ) -> Tensor:
         """Return what each position of ``query`` gathers; raises ShapeError for other features."""
         key = query if key is None else key
         value = key if value is None else value
         for x in (query, key, value):
-            if x.ndim not in {2, 3} or x.ndim != query.ndim or x.shape[-1] != self.n_features:
+            if (
+                x.ndim not in {2, 3}
+                or x.ndim != query.ndim
+                or x.shape[-1] != self.n_features
+            ):
                 raise ShapeError(
                     "MultiHeadAttention",
-                    expected=f"sequences (positions, {self.n_features}), or batches of them", got=show(x.shape),
-                )  # fmt: skip
+                    expected=f"sequences (positions, {self.n_features}), or batches of them",
+                    got=show(x.shape),
+                )
         if query is key is value:
             joint = self._mapped(query, 0, 3)
-            q, k, v = (joint[..., i * self.n_features : (i + 1) * self.n_features] for i in range(3))
+            q, k, v = (
+                joint[..., i * self.n_features : (i + 1) * self.n_features]
+                for i in range(3)
+            )
         else:
-            q, k, v = self._mapped(query, 0, 1), self._mapped(key, 1, 2), self._mapped(value, 2, 3)
-        found = scaled_dot_product_attention(self._split(q), self._split(k), self._split(v), causal=self.causal)
+            q, k, v = (
+                self._mapped(query, 0, 1),
+                self._mapped(key, 1, 2),
+                self._mapped(value, 2, 3),
+            )
+        found = scaled_dot_product_attention(
+            self._split(q), self._split(k), self._split(v), causal=self.causal
+        )
         rank = found.ndim
-        together = found.permute(*range(rank - 3), rank - 2, rank - 3, rank - 1).reshape(*query.shape)
+        together = found.permute(
+            *range(rank - 3), rank - 2, rank - 3, rank - 1
+        ).reshape(*query.shape)
         output = together @ self.output_weight.T
         return output + self.output_bias if self.has_bias else output
 
@@ -122,9 +172,12 @@ class MultiHeadAttention(Module):
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
         return {
-            "n_features": self.n_features, "n_heads": self.n_heads, "bias": self.has_bias, "causal": self.causal,
+            "n_features": self.n_features,
+            "n_heads": self.n_heads,
+            "bias": self.has_bias,
+            "causal": self.causal,
             "init": self.init.config(),
-        }  # fmt: skip
+        }
 
     def account(self, inputs: Shape, output: Shape) -> Account:  # noqa: ARG002  # one signature for all layers
         """Return the arithmetic: four maps, and products of all pairs of positions."""

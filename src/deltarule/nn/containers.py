@@ -58,12 +58,20 @@ class Sequential(Module):
     ['features.0.weight', 'features.0.bias', 'head.weight', 'head.bias']
     """
 
-    def __init__(self, *layers: Module, seed: int | None = None, **named: Module) -> None:
-        numbered = {str(i): _module(layer, "Sequential") for i, layer in enumerate(layers)}
-        self._layers: dict[str, Module] = numbered | {k: _module(v, "Sequential") for k, v in named.items()}
+    def __init__(
+        self, *layers: Module, seed: int | None = None, **named: Module
+    ) -> None:
+        numbered = {
+            str(i): _module(layer, "Sequential") for i, layer in enumerate(layers)
+        }
+        self._layers: dict[str, Module] = numbered | {
+            k: _module(v, "Sequential") for k, v in named.items()
+        }
         clash = [name for name in named if hasattr(type(self), name)]
         if clash:
-            raise ArgumentError("Sequential", expected="names that no method has", got=", ".join(clash))
+            raise ArgumentError(
+                "Sequential", expected="names that no method has", got=", ".join(clash)
+            )
         self._own.seed = seed
         self._address_children()
         choose_initializers(self.flat())
@@ -76,7 +84,10 @@ class Sequential(Module):
 
     def flat(self) -> list[Module]:
         """Return the layers with those of Sequentials inside in their places."""
-        inner = ([layer] if not isinstance(layer, Sequential) else layer.flat() for layer in self._layers.values())
+        inner = (
+            [layer] if not isinstance(layer, Sequential) else layer.flat()
+            for layer in self._layers.values()
+        )
         return [layer for group in inner for layer in group]
 
     def named_children(self) -> list[tuple[str, Module]]:
@@ -90,7 +101,11 @@ class Sequential(Module):
     def __getitem__(self, key: int | str | slice) -> Module:
         if isinstance(key, str):
             if key not in self._layers:
-                raise ArgumentError("Sequential", expected=f"one of {', '.join(self._layers)}", got=repr(key))
+                raise ArgumentError(
+                    "Sequential",
+                    expected=f"one of {', '.join(self._layers)}",
+                    got=repr(key),
+                )
             return self._layers[key]
         layers = list(self._layers.values())
         if isinstance(key, slice):
@@ -101,7 +116,9 @@ class Sequential(Module):
 
     def _part(self, layers: list[Module]) -> Sequential:
         """Return a Sequential of the same layers; their first values stay those that they have here."""
-        for module in (module for layer in layers for _, module in layer.named_modules()):
+        for module in (
+            module for layer in layers for _, module in layer.named_modules()
+        ):
             for name in list(module._own.pending):
                 getattr(module, name)
         return Sequential(*layers)
@@ -114,7 +131,14 @@ class Sequential(Module):
 
     def example_rank(self) -> int | None:
         """One example has as many axes as the first layer that minds asks for."""
-        return next((rank for layer in self._layers.values() if (rank := layer.example_rank()) is not None), None)
+        return next(
+            (
+                rank
+                for layer in self._layers.values()
+                if (rank := layer.example_rank()) is not None
+            ),
+            None,
+        )
 
     def input_dtype(self) -> DType | None:
         """As the first layer asks."""
@@ -172,9 +196,15 @@ class Parallel(Module):
     [0.0, 2.0, -1.0, 2.0]
     """
 
-    def __init__(self, *branches: Module, join: Literal["add", "concatenate"] = "add") -> None:
+    def __init__(
+        self, *branches: Module, join: Literal["add", "concatenate"] = "add"
+    ) -> None:
         if not branches or join not in {"add", "concatenate"}:
-            raise ArgumentError("Parallel", expected="branches, and join 'add' or 'concatenate'", got=repr(join))
+            raise ArgumentError(
+                "Parallel",
+                expected="branches, and join 'add' or 'concatenate'",
+                got=repr(join),
+            )
         self.branches = [_module(branch, "Parallel") for branch in branches]
         self.join = join
 
@@ -186,13 +216,24 @@ class Parallel(Module):
         total = outputs[0]
         for output in outputs[1:]:
             if output.shape != total.shape:
-                raise ShapeError("sum of branches", expected=show(total.shape), got=show(output.shape))
+                raise ShapeError(
+                    "sum of branches",
+                    expected=show(total.shape),
+                    got=show(output.shape),
+                )
             total = total + output
         return total
 
     def example_rank(self) -> int | None:
         """As the first branch that minds asks."""
-        return next((rank for branch in self.branches if (rank := branch.example_rank()) is not None), None)
+        return next(
+            (
+                rank
+                for branch in self.branches
+                if (rank := branch.example_rank()) is not None
+            ),
+            None,
+        )
 
     def input_dtype(self) -> DType | None:
         """As the first branch asks."""
@@ -220,7 +261,11 @@ class Heads(Module):
 
     def __init__(self, **heads: Module) -> None:
         if not heads:
-            raise ArgumentError("Heads", expected="heads by name, Heads(kind=nn.Linear(…), …)", got="none")
+            raise ArgumentError(
+                "Heads",
+                expected="heads by name, Heads(kind=nn.Linear(…), …)",
+                got="none",
+            )
         self.heads = {name: _module(head, "Heads") for name, head in heads.items()}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -233,7 +278,14 @@ class Heads(Module):
 
     def example_rank(self) -> int | None:
         """As the first head that minds asks."""
-        return next((rank for head in self.heads.values() if (rank := head.example_rank()) is not None), None)
+        return next(
+            (
+                rank
+                for head in self.heads.values()
+                if (rank := head.example_rank()) is not None
+            ),
+            None,
+        )
 
     def config(self) -> dict[str, Any] | None:
         """Return the configs of the heads by name."""
@@ -249,7 +301,10 @@ def used_twice(layers: Sequence[Module]) -> bool:
 def _config(container: Module) -> dict[str, Any] | None:
     """Return the configs of the children by name; None for classes of your own and for layers used twice."""
     children = container.named_children()
-    configs = {name.removeprefix("branches.").removeprefix("heads."): child.config() for name, child in children}
+    configs = {
+        name.removeprefix("branches.").removeprefix("heads."): child.config()
+        for name, child in children
+    }
     once = len({id(child) for _, child in children}) == len(children)
     if not once or None in configs.values():
         return None

@@ -23,7 +23,9 @@ from deltarule.train.protocol import Mode
 if TYPE_CHECKING:
     from deltarule.nn.module import Module
 
-FIRST_STREAM = 1 << 16  # random streams of layers lie above those that a training loop may use
+FIRST_STREAM = (
+    1 << 16
+)  # random streams of layers lie above those that a training loop may use
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class Record:
     seed: Tensor | int | None = None
     step: Tensor | int | None = None
     trail: list[Visit] = field(default_factory=list)
-    updates: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)  # old value, new value, by identity
+    updates: dict[int, tuple[Tensor, Tensor]] = field(
+        default_factory=dict
+    )  # old value, new value, by identity
     penalties: list[Tensor] = field(default_factory=list)
     fault: DeltaruleError | None = None
     streams: int = 0

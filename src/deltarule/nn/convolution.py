@@ -13,7 +13,16 @@ from deltarule.nn.account import Account, Window, windows_arithmetic
 from deltarule.nn.check import whole_number
 from deltarule.nn.init import Initializer
 from deltarule.nn.module import Module
-from deltarule.nn.spatial import Padding, Sizes, as_batch, padding_of, plain, short, times, without_batch
+from deltarule.nn.spatial import (
+    Padding,
+    Sizes,
+    as_batch,
+    padding_of,
+    plain,
+    short,
+    times,
+    without_batch,
+)
 from deltarule.shapes import Shape, count, show, spatial_tuple
 from deltarule.tensor.tensor import Tensor
 
@@ -26,18 +35,28 @@ class Convolution(Module):
     bias: Tensor
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: Sizes, stride: Sizes = 1, padding: Padding = 0,
-        dilation: Sizes = 1, groups: int = 1, bias: bool = True, *,
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Sizes,
+        stride: Sizes = 1,
+        padding: Padding = 0,
+        dilation: Sizes = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
         init: str | dict[str, Any] | Initializer = "auto",
         bias_init: str | dict[str, Any] | Initializer = "zeros",
         seed: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.in_channels = whole_number(in_channels, "in_channels", 1)
         self.out_channels = whole_number(out_channels, "out_channels", 1)
         self.groups = whole_number(groups, "groups", 1)
         if in_channels % groups or out_channels % groups:
             raise ArgumentError(
-                "groups", expected=f"a divisor of {in_channels} and {out_channels} channels", got=str(groups)
+                "groups",
+                expected=f"a divisor of {in_channels} and {out_channels} channels",
+                got=str(groups),
             )
         kernel = spatial_tuple(kernel_size, self.n_axes, "kernel_size", minimum=1)
         dilations = spatial_tuple(dilation, self.n_axes, "dilation", minimum=1)
@@ -52,7 +71,9 @@ class Convolution(Module):
         self.init = initialisers.get(init)
         self.bias_init = initialisers.get(bias_init) or initialisers.zeros()
         self._own.seed = seed
-        self.declare("weight", (out_channels, *kernel, in_channels // groups), self.init, groups)
+        self.declare(
+            "weight", (out_channels, *kernel, in_channels // groups), self.init, groups
+        )
         if bias:
             self.declare("bias", (out_channels,), self.bias_init)
 
@@ -61,11 +82,21 @@ class Convolution(Module):
         name = type(self).__name__
         batch, single = as_batch(x, self.n_axes, name, self.in_channels)
         if batch.shape[-1] != self.in_channels:
-            raise ShapeError(name, expected=_channels(self.in_channels), got=f"{batch.shape[-1]} in {show(x.shape)}",
-                             hint=self._way_out(batch.shape))  # fmt: skip
+            raise ShapeError(
+                name,
+                expected=_channels(self.in_channels),
+                got=f"{batch.shape[-1]} in {show(x.shape)}",
+                hint=self._way_out(batch.shape),
+            )
         w = self.window
-        image = build.cast(batch.node, self.weight.dtype) if batch.dtype is BOOL else batch.node
-        node = build.convolve(image, self.weight.node, w.stride, w.padding, w.dilation, self.groups)
+        image = (
+            build.cast(batch.node, self.weight.dtype)
+            if batch.dtype is BOOL
+            else batch.node
+        )
+        node = build.convolve(
+            image, self.weight.node, w.stride, w.padding, w.dilation, self.groups
+        )
         output = Tensor(node) + self.bias if self.has_bias else Tensor(node)
         return without_batch(output, single)
 
@@ -78,19 +109,24 @@ class Convolution(Module):
         if self.in_channels == 1:
             return "Add the channel axis, for example X[..., None]."
         name = type(self).__name__
-        return (
-            f"Write {name}({shape[-1]}, {self.out_channels}, …), or give it {_channels(self.in_channels)} (last axis)."
-        )
+        wanted = _channels(self.in_channels)
+        return f"Write {name}({shape[-1]}, {self.out_channels}, …), or give it {wanted} (last axis)."
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
         w = self.window
         return {
-            "in_channels": self.in_channels, "out_channels": self.out_channels, "kernel_size": plain(w.kernel),
-            "stride": plain(w.stride), "padding": self.padding, "dilation": plain(w.dilation),
-            "groups": self.groups, "bias": self.has_bias,
-            "init": "auto" if self.init is None else self.init.config(), "bias_init": self.bias_init.config(),
-        }  # fmt: skip
+            "in_channels": self.in_channels,
+            "out_channels": self.out_channels,
+            "kernel_size": plain(w.kernel),
+            "stride": plain(w.stride),
+            "padding": self.padding,
+            "dilation": plain(w.dilation),
+            "groups": self.groups,
+            "bias": self.has_bias,
+            "init": "auto" if self.init is None else self.init.config(),
+            "bias_init": self.bias_init.config(),
+        }
 
     def account(self, inputs: Shape, output: Shape) -> Account:
         """Return the arithmetic: (kernel·channels + 1)·filters parameters."""
@@ -99,7 +135,9 @@ class Convolution(Module):
         n_taps = math.prod(self.window.kernel) * depth
         return Account(
             how=windows_arithmetic(inputs[:-1], self.window, show_padding=True),
-            parameters=f"({taps} + 1)·{self.out_channels}" if self.has_bias else f"{taps}·{self.out_channels}",
+            parameters=f"({taps} + 1)·{self.out_channels}"
+            if self.has_bias
+            else f"{taps}·{self.out_channels}",
             flops=count(output) * (2 * n_taps - (not self.has_bias)),
             window=self.window,
         )
@@ -113,7 +151,11 @@ class Convolution(Module):
         w = self.window
         parts = [f"{self.in_channels}→{self.out_channels}", times(w.kernel)]
         parts += [f"stride {short(w.stride)}"] if set(w.stride) != {1} else []
-        padding = self.padding if isinstance(self.padding, (int, str)) else short(self.padding)
+        padding = (
+            self.padding
+            if isinstance(self.padding, (int, str))
+            else short(self.padding)
+        )
         parts += [f"padding {padding}"] if padding not in {0, "valid"} else []
         parts += [f"dilation {short(w.dilation)}"] if set(w.dilation) != {1} else []
         parts += [f"{self.groups} groups"] if self.groups > 1 else []

@@ -30,7 +30,9 @@ class Corruption(Module):
         return Account(flops=count(output))
 
     @abstractmethod
-    def corrupted(self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int) -> Tensor:
+    def corrupted(
+        self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int
+    ) -> Tensor:
         """Return x with noise from (seed, step, stream)."""
 
 
@@ -39,13 +41,17 @@ class GaussianCorruption(Corruption):
     """x + σε in training (denoising autoencoder, Vincent et al. 2008)."""
 
     def __init__(self, deviation: float) -> None:
-        self.deviation = number(deviation, "GaussianCorruption deviation", 0.0, float("inf"))
+        self.deviation = number(
+            deviation, "GaussianCorruption deviation", 0.0, float("inf")
+        )
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
         return {"deviation": self.deviation}
 
-    def corrupted(self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int) -> Tensor:
+    def corrupted(
+        self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int
+    ) -> Tensor:
         """Return x + σε."""
         return x + random_normal(x.shape, seed, step, stream, x.dtype) * self.deviation
 
@@ -55,15 +61,21 @@ class MaskingCorruption(Corruption):
     """Each element 0 with probability p in training, unscaled; what is hidden is to be filled in."""
 
     def __init__(self, probability: float) -> None:
-        self.probability = number(probability, "MaskingCorruption probability", 0.0, 1.0)
+        self.probability = number(
+            probability, "MaskingCorruption probability", 0.0, 1.0
+        )
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
         return {"probability": self.probability}
 
-    def corrupted(self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int) -> Tensor:
+    def corrupted(
+        self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int
+    ) -> Tensor:
         """Return x with elements set to 0."""
-        return where(random_uniform(x.shape, seed, step, stream) < self.probability, 0.0, x)
+        return where(
+            random_uniform(x.shape, seed, step, stream) < self.probability, 0.0, x
+        )
 
 
 @final
@@ -78,7 +90,13 @@ class SaltAndPepper(Corruption):
         """Return the arguments that construct this layer again."""
         return {"probability": self.probability, "low": self.low, "high": self.high}
 
-    def corrupted(self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int) -> Tensor:
+    def corrupted(
+        self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int
+    ) -> Tensor:
         """Return x with elements set to low or high."""
         u = random_uniform(x.shape, seed, step, stream)
-        return where(u < self.probability / 2, self.low, where(u < self.probability, self.high, x))
+        return where(
+            u < self.probability / 2,
+            self.low,
+            where(u < self.probability, self.high, x),
+        )

@@ -37,12 +37,17 @@ def observed(module: Tree, *, training: bool = True) -> Iterator[Effects]:
     effects = Effects()
     before = list(module._tensors())
     state = {id(item) for _, item in module.named_state()}
-    kept = [entry for entry in before if entry[3].requires_grad or id(entry[3]) in state]
+    kept = [
+        entry for entry in before if entry[3].requires_grad or id(entry[3]) in state
+    ]
     places = list(_places(module))
     with tracing.inner_trace() as record:
         try:
             yield effects
-            found = {id(tensor): Tensor(tensor._node) for tensor, _ in record.assigned.values()}
+            found = {
+                id(tensor): Tensor(tensor._node)
+                for tensor, _ in record.assigned.values()
+            }
         finally:
             for tensor, node in record.assigned.values():
                 tensor._node = node
@@ -50,16 +55,20 @@ def observed(module: Tree, *, training: bool = True) -> Iterator[Effects]:
     names = {id(item): path for path, _, _, item in before}
     for tensor, _ in record.assigned.values():
         if id(tensor) not in state:
-            raise _lost(module, names.get(id(tensor), tensor.name or "a tensor"), tensor)
+            raise _lost(
+                module, names.get(id(tensor), tensor.name or "a tensor"), tensor
+            )
         effects.state[names[id(tensor)]] = found[id(tensor)].detach()
     for path, old, new in rebound:
         if id(old) not in state:
             raise _lost(module, path, old)
         if training and new.shape != old.shape:
             raise ShapeError(
-                f"forward of {type(module).__name__}", expected=f"state {path} of shape {show(old.shape)}",
-                got=show(new.shape), hint="State keeps its shape: begin with zeros of the shape that it is to have.",
-            )  # fmt: skip
+                f"forward of {type(module).__name__}",
+                expected=f"state {path} of shape {show(old.shape)}",
+                got=show(new.shape),
+                hint="State keeps its shape: begin with zeros of the shape that it is to have.",
+            )
         effects.state[path] = new.astype(old.dtype).detach()
 
 
@@ -81,7 +90,8 @@ def _entries(holder: Any, key: Any) -> Iterator[tuple[Any, Any, Any]]:
 
 
 def _taken_back(
-    before: Sequence[tuple[str, Tree, str, Tensor]], places: Sequence[tuple[Any, Any, Any]]
+    before: Sequence[tuple[str, Tree, str, Tensor]],
+    places: Sequence[tuple[Any, Any, Any]],
 ) -> list[tuple[str, Tensor, Tensor]]:
     """Give places that hold other tensors now their own ones again; return path, own and other tensor."""
     owners = {id(owner): owner for _, owner, _, _ in before}
@@ -113,10 +123,16 @@ def _holds(value: Any, own: set[int]) -> bool:
 
 def _lost(module: Tree, name: str, tensor: Tensor) -> ArgumentError:
     if tensor.requires_grad:
-        expected, hint = "parameters that the optimiser alone changes", "Keep what forward changes in a dr.tensor."
+        expected, hint = (
+            "parameters that the optimiser alone changes",
+            "Keep what forward changes in a dr.tensor.",
+        )
     else:
         expected = "state of the module to be assigned"
         hint = "Set the tensor as an attribute of the module, with a name that does not begin with an underscore."
     return ArgumentError(
-        f"forward of {type(module).__name__}", expected=expected, got=f"a new value of {name}", hint=hint
+        f"forward of {type(module).__name__}",
+        expected=expected,
+        got=f"a new value of {name}",
+        hint=hint,
     )

@@ -34,9 +34,13 @@ class Embedding(Module):
     weight: Tensor
 
     def __init__(
-        self, n_words: int, n_features: int, *,
-        init: str | dict[str, Any] | Initializer = "auto", seed: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        n_words: int,
+        n_features: int,
+        *,
+        init: str | dict[str, Any] | Initializer = "auto",
+        seed: int | None = None,
+    ) -> None:
         self.n_words = whole_number(n_words, "n_words", 1)
         self.n_features = whole_number(n_features, "n_features", 1)
         self.init = initialisers.get(init) or initialisers.normal(std=1.0)
@@ -47,14 +51,20 @@ class Embedding(Module):
         """Return the rows; raises DTypeError for anything but whole numbers."""
         if not x.dtype.is_integer:
             raise DTypeError(
-                "Embedding", expected="whole numbers", got=f"elements of type {x.dtype}",
+                "Embedding",
+                expected="whole numbers",
+                got=f"elements of type {x.dtype}",
                 hint="Give it the numbers of words as an integer array, for example X.astype(int).",
-            )  # fmt: skip
+            )
         return take(self.weight, x)
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
-        return {"n_words": self.n_words, "n_features": self.n_features, "init": self.init.config()}
+        return {
+            "n_words": self.n_words,
+            "n_features": self.n_features,
+            "init": self.init.config(),
+        }
 
     def account(self, inputs: Shape, output: Shape) -> Account:  # noqa: ARG002  # one signature for all layers
         """Return the arithmetic: a table, no operations."""

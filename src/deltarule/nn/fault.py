@@ -16,22 +16,36 @@ if TYPE_CHECKING:
 LONGEST_PATH = 9  # layers of a path that are written out
 
 
-def located(error: DeltaruleError, module: Module, context: ForwardContext, inputs: Sequence[Tensor]) -> DeltaruleError:
+def located(
+    error: DeltaruleError,
+    module: Module,
+    context: ForwardContext,
+    inputs: Sequence[Tensor],
+) -> DeltaruleError:
     """Return the error of a layer, told with the layer's number and name and the path of shapes so far."""
     trail = context.record.trail
     name = context.record.names.get(id(module), "")
     kind = type(module).__name__
     if module.named_children():
         where = f'forward of {kind} "{name}"' if name else f"forward of {kind}"
-        expected = f"{error.expected} ({error.where})" if error.expected else error.where
+        expected = (
+            f"{error.expected} ({error.where})" if error.expected else error.where
+        )
     else:
         quoted = f', "{name}"' if name else ""
         where, expected = f"layer {len(trail) + 1} ({kind}{quoted})", error.expected
-    hints = [path(trail, module, inputs, batched=bool(context.batched)), advice(error, trail)]
-    return type(error)(where, expected=expected, got=error.got, hint="\n  ".join(filter(None, hints)))
+    hints = [
+        path(trail, module, inputs, batched=bool(context.batched)),
+        advice(error, trail),
+    ]
+    return type(error)(
+        where, expected=expected, got=error.got, hint="\n  ".join(filter(None, hints))
+    )
 
 
-def path(trail: Sequence[Visit], failed: Module, inputs: Sequence[Tensor], *, batched: bool) -> str:
+def path(
+    trail: Sequence[Visit], failed: Module, inputs: Sequence[Tensor], *, batched: bool
+) -> str:
     """Return ``input (32,32,3) → Conv2d(3→8, 5×5) (28,28,8) → … ✗ Linear(120→84)``."""
     given = example_shape(inputs[0], batched) if inputs else ()
     shape = trail[0].input_shape if trail else given
@@ -39,7 +53,11 @@ def path(trail: Sequence[Visit], failed: Module, inputs: Sequence[Tensor], *, ba
     for visit in trail:
         changed = visit.output_shape != shape
         shape = visit.output_shape
-        parts.append(f"{visit.layer.label()} {compact(shape)}" if changed else visit.layer.label())
+        parts.append(
+            f"{visit.layer.label()} {compact(shape)}"
+            if changed
+            else visit.layer.label()
+        )
     if len(parts) > LONGEST_PATH:
         parts = [*parts[:2], "…", *parts[-(LONGEST_PATH - 3) :]]
     return f"{' → '.join(parts)} ✗ {failed.label() if not failed.named_children() else type(failed).__name__}"

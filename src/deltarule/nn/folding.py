@@ -37,9 +37,13 @@ def affine_map(model: Module, n_features: int | None = None) -> Affine:
     >>> affine_map(model)[0].tolist()
     [[1.0, 1.0]]
     """
-    n = n_features or next((size for _, layer in model.named_modules() if (size := _inputs(layer))), None)
+    n = n_features or next(
+        (size for _, layer in model.named_modules() if (size := _inputs(layer))), None
+    )
     if n is None:
-        raise ArgumentError("affine_map", expected="n_features, for no layer tells it", got="none")
+        raise ArgumentError(
+            "affine_map", expected="n_features, for no layer tells it", got="none"
+        )
     return _affine(model, n)
 
 
@@ -60,7 +64,12 @@ def fold(model: Sequential) -> Sequential:
     result: list[Module] = []
     run: list[Module] = []
     for layer in model.flat():
-        if isinstance(layer, BatchNorm) and not run and result and isinstance(result[-1], Convolution):
+        if (
+            isinstance(layer, BatchNorm)
+            and not run
+            and result
+            and isinstance(result[-1], Convolution)
+        ):
             result[-1] = _into_convolution(result[-1], layer)
         elif _is_affine(layer) and (run or _inputs(layer)):
             run.append(layer)
@@ -73,7 +82,9 @@ def fold(model: Sequential) -> Sequential:
 
 def _merged(run: list[Module]) -> list[Module]:
     """Return one Linear for several affine layers; a single one stays, and so do layers without a product."""
-    if len(run) < 2 or not any(isinstance(layer, (Linear, MaskedLinear)) for layer in run):
+    if len(run) < 2 or not any(
+        isinstance(layer, (Linear, MaskedLinear)) for layer in run
+    ):
         return run
     weight, bias = affine_map(Sequential(*run))
     merged = Linear(weight.shape[1], weight.shape[0]).astype(weight.dtype.name)
@@ -86,8 +97,12 @@ def _into_convolution(layer: Convolution, norm: BatchNorm) -> Module:
     """Return the convolution whose filters are scaled and shifted as the batch norm would scale its outputs."""
     scale, shift = _diagonal(norm)
     config = layer.config() or {}
-    merged: Any = build({**config, "arguments": {**config["arguments"], "bias": True}}).astype(layer.weight.dtype)
-    merged.weight.assign(layer.weight.numpy() * scale.reshape(-1, *(1,) * (layer.weight.ndim - 1)))
+    merged: Any = build(
+        {**config, "arguments": {**config["arguments"], "bias": True}}
+    ).astype(layer.weight.dtype)
+    merged.weight.assign(
+        layer.weight.numpy() * scale.reshape(-1, *(1,) * (layer.weight.ndim - 1))
+    )
     merged.bias.assign((layer.bias.numpy() if layer.has_bias else 0) * scale + shift)
     return merged  # type: ignore[no-any-return]  # built from the config of a convolution
 
@@ -102,7 +117,9 @@ def _inputs(layer: Module) -> int | None:
 
 
 def _is_affine(layer: Module) -> bool:
-    return isinstance(layer, (Linear, MaskedLinear, Identity, BatchNorm, Standardize, Dropping))
+    return isinstance(
+        layer, (Linear, MaskedLinear, Identity, BatchNorm, Standardize, Dropping)
+    )
 
 
 def _diagonal(layer: BatchNorm | Standardize) -> Affine:
@@ -118,10 +135,14 @@ def _diagonal(layer: BatchNorm | Standardize) -> Affine:
 
 def _affine(layer: Module, n: int) -> Affine:
     if isinstance(layer, Linear):
-        return layer.weight.numpy(), layer.bias.numpy() if layer.has_bias else np.zeros(layer.out_features)
+        return layer.weight.numpy(), layer.bias.numpy() if layer.has_bias else np.zeros(
+            layer.out_features
+        )
     if isinstance(layer, MaskedLinear):
         shift = layer.biases()
-        return layer.matrix().numpy(), np.zeros(layer.out_features) if shift is None else shift.numpy()
+        return layer.matrix().numpy(), np.zeros(
+            layer.out_features
+        ) if shift is None else shift.numpy()
     if isinstance(layer, (BatchNorm, Standardize)):
         scale, moved = _diagonal(layer)
         return np.diag(scale), moved
@@ -138,16 +159,31 @@ def _composed(layer: Module, n: int) -> Affine:
     if isinstance(layer, Sequential):
         return _chain(list(layer), n)
     if isinstance(layer, GeneralNetwork):
-        return _chain([part for pair in zip(layer.maps, layer.gates, strict=True) for part in pair], n)
+        return _chain(
+            [
+                part
+                for pair in zip(layer.maps, layer.gates, strict=True)
+                for part in pair
+            ],
+            n,
+        )
     if isinstance(layer, Skip):
         inner = _affine(layer.inner, n)
-        around = _affine(layer.shortcut, n) if "shortcut" in layer.__dict__ else (np.eye(n), np.zeros(n))
+        around = (
+            _affine(layer.shortcut, n)
+            if "shortcut" in layer.__dict__
+            else (np.eye(n), np.zeros(n))
+        )
         return inner[0] + around[0], inner[1] + around[1]
     if isinstance(layer, Parallel):
         branches = [_affine(branch, n) for branch in layer.branches]
         if layer.join == "concatenate":
-            return np.concatenate([w for w, _ in branches]), np.concatenate([b for _, b in branches])
-        return sum((w for w, _ in branches[1:]), branches[0][0]), sum((b for _, b in branches[1:]), branches[0][1])
+            return np.concatenate([w for w, _ in branches]), np.concatenate(
+                [b for _, b in branches]
+            )
+        return sum((w for w, _ in branches[1:]), branches[0][0]), sum(
+            (b for _, b in branches[1:]), branches[0][1]
+        )
     raise ArgumentError("affine_map", expected="affine layers alone", got=layer.label())
 
 

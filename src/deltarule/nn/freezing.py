@@ -21,18 +21,25 @@ def freeze(module: Tree, patterns: Sequence[str], *, frozen: bool) -> None:
         for name, item in owner.own_tensors()
         if item.requires_grad
     }
-    chosen = {path for pattern in patterns or ("*",) for path in _matching(pattern, list(owners))}
+    chosen = {
+        path
+        for pattern in patterns or ("*",)
+        for path in _matching(pattern, list(owners))
+    }
     for path in chosen:
         owner, name = owners[path]
-        owner._own.frozen = owner._own.frozen | {name} if frozen else owner._own.frozen - {name}
+        owner._own.frozen = (
+            owner._own.frozen | {name} if frozen else owner._own.frozen - {name}
+        )
 
 
 def _matching(pattern: str, paths: list[str]) -> list[str]:
     """Return the parameters that a pattern names; a pattern that names nothing is an error."""
     found = [
-        path for path in paths
+        path
+        for path in paths
         if any(fnmatchcase(prefix, pattern) for prefix in _prefixes(path))
-    ]  # fmt: skip
+    ]
     if not found and (paths or pattern != "*"):
         modules = {prefix for path in paths for prefix in _prefixes(path)}
         near = get_close_matches(pattern, sorted(modules), n=3)
@@ -40,7 +47,9 @@ def _matching(pattern: str, paths: list[str]) -> list[str]:
             "freeze",
             expected="the name of a parameter or module, or a pattern such as 'encoder.*'",
             got=repr(pattern),
-            hint=f"Did you mean {' or '.join(map(repr, near))}?" if near else f"There are: {', '.join(paths)}",
+            hint=f"Did you mean {' or '.join(map(repr, near))}?"
+            if near
+            else f"There are: {', '.join(paths)}",
         )
     return found
 

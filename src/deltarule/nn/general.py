@@ -55,16 +55,35 @@ class GeneralNetwork(Module):
     """
 
     def __init__(
-        self, levels: Sequence[Sequence[str] | int], edges: Iterable[tuple[str, str]], activations: Gates, *,
-        biases: bool | Iterable[str] = True, seed: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        levels: Sequence[Sequence[str] | int],
+        edges: Iterable[tuple[str, str]],
+        activations: Gates,
+        *,
+        biases: bool | Iterable[str] = True,
+        seed: int | None = None,
+    ) -> None:
         self.levels = [
-            [f"{i}.{j}" for j in range(level)] if isinstance(level, int) else [str(name) for name in level]
+            [f"{i}.{j}" for j in range(level)]
+            if isinstance(level, int)
+            else [str(name) for name in level]
             for i, level in enumerate(levels)
         ]
-        place = {name: (i, j) for i, level in enumerate(self.levels) for j, name in enumerate(level)}
-        if len(self.levels) < 2 or not all(self.levels) or len(place) != sum(map(len, self.levels)):
-            raise ArgumentError("levels", expected="at least two levels of neurons, each name once", got=str(levels))
+        place = {
+            name: (i, j)
+            for i, level in enumerate(self.levels)
+            for j, name in enumerate(level)
+        }
+        if (
+            len(self.levels) < 2
+            or not all(self.levels)
+            or len(place) != sum(map(len, self.levels))
+        ):
+            raise ArgumentError(
+                "levels",
+                expected="at least two levels of neurons, each name once",
+                got=str(levels),
+            )
         masks = _masks(self.levels, place, edges)
         if isinstance(biases, (str, bytes)) or not isinstance(biases, Iterable):
             with_bias = set(place) if flag(biases, "GeneralNetwork biases") else set()
@@ -78,7 +97,13 @@ class GeneralNetwork(Module):
         ]
         self.gates = _gates(self.levels, activations)
         self._address_children()
-        choose_initializers([layer for pair in zip(self.maps, self.gates, strict=True) for layer in pair])
+        choose_initializers(
+            [
+                layer
+                for pair in zip(self.maps, self.gates, strict=True)
+                for layer in pair
+            ]
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return N x for one example (n₀,) or a batch; raises ShapeError for another number of inputs."""
@@ -100,14 +125,18 @@ class GeneralNetwork(Module):
         trace = self.trace(x)
         values = [value for value, _ in trace.levels] + [trace.output]
         if not 0 <= level < len(values):
-            raise ArgumentError("features", expected=f"a level 0 … {len(values) - 1}", got=str(level))
+            raise ArgumentError(
+                "features", expected=f"a level 0 … {len(values) - 1}", got=str(level)
+            )
         return values[level]
 
     def signals(self, x: TensorLike) -> list[Tensor]:
         """Return S⁽ⁱ⁾ = F⁽ⁱ⁾x⁽ⁱ⁾ for i = 0 … D − 1, what the gates get: G⁽ⁱ⁺¹⁾S⁽ⁱ⁾ = x⁽ⁱ⁺¹⁾ (NN-20)."""
         return [signal for _, signal in self.trace(x).levels]
 
-    def deltas(self, x: TensorLike, y: TensorLike, loss: LossLike | None = None) -> list[Tensor]:
+    def deltas(
+        self, x: TensorLike, y: TensorLike, loss: LossLike | None = None
+    ) -> list[Tensor]:
         """Return δ⁽ⁱ⁾ = ∂L/∂S⁽ⁱ⁾ for i = 0 … D − 1, each example's own (a row each for a batch).
 
         δ⁽ᴰ⁻¹⁾ = ∂L/∂(N x)·∂G⁽ᴰ⁾/∂s and δ⁽ⁱ⁾ = δ⁽ⁱ⁺¹⁾W⁽ⁱ⁺¹⁾·∂G⁽ⁱ⁺¹⁾/∂s; then ∂L/∂W⁽ⁱ⁾ = outer(δ⁽ⁱ⁾, x⁽ⁱ⁾) on the
@@ -143,13 +172,22 @@ class GeneralNetwork(Module):
         ]
         return {
             "class": "GeneralNetwork",
-            "arguments": {"levels": self.levels, "edges": [list(edge) for edge in self.edges()], "biases": with_bias},
+            "arguments": {
+                "levels": self.levels,
+                "edges": [list(edge) for edge in self.edges()],
+                "biases": with_bias,
+            },
             "children": {f"gates.{i}": gate for i, gate in enumerate(gates)},
         }
 
 
 @checks_flags
-def P(*sizes: int, activations: Gates | None = None, biases: bool = True, seed: int | None = None) -> GeneralNetwork:  # noqa: N802  # the notes' name
+def P(  # noqa: N802  # the notation P₁, P₂ of general networks
+    *sizes: int,
+    activations: Gates | None = None,
+    biases: bool = True,
+    seed: int | None = None,
+) -> GeneralNetwork:
     """Make a network with n_i neurons at level i, neighbouring levels fully connected (NN-17).
 
     ``activations`` are those of levels 1 … D; without them ReLU at the hidden levels and the identity at the last.
@@ -157,42 +195,64 @@ def P(*sizes: int, activations: Gates | None = None, biases: bool = True, seed: 
     >>> P(2, 3, 2).n_parameters
     17
     """
-    if len(sizes) < 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes):
-        raise ArgumentError("P", expected="two or more numbers of neurons", got=str(sizes))
+    if len(sizes) < 2 or any(
+        isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes
+    ):
+        raise ArgumentError(
+            "P", expected="two or more numbers of neurons", got=str(sizes)
+        )
     edges = [
         (f"{i}.{source}", f"{i + 1}.{target}")
         for i, (n, m) in enumerate(pairwise(sizes))
         for target in range(m)
         for source in range(n)
     ]
-    gates = activations if activations is not None else [*(ReLU() for _ in sizes[2:]), Identity()]
+    gates = (
+        activations
+        if activations is not None
+        else [*(ReLU() for _ in sizes[2:]), Identity()]
+    )
     return GeneralNetwork(sizes, edges, gates, biases=biases, seed=seed)
 
 
 def _known(names: Iterable[str], place: dict[str, tuple[int, int]], where: str) -> None:
     unknown = [name for name in names if name not in place]
     if unknown:
-        raise ArgumentError(where, expected=f"neurons among {', '.join(place)}", got=", ".join(map(repr, unknown)))
+        raise ArgumentError(
+            where,
+            expected=f"neurons among {', '.join(place)}",
+            got=", ".join(map(repr, unknown)),
+        )
 
 
 def _masks(
-    levels: list[list[str]], place: dict[str, tuple[int, int]], edges: Iterable[tuple[str, str]]
+    levels: list[list[str]],
+    place: dict[str, tuple[int, int]],
+    edges: Iterable[tuple[str, str]],
 ) -> list[np.ndarray[Any, Any]]:
     """Return the matrix of edges between each level and the next."""
-    masks = [np.zeros((len(level), len(below)), bool) for below, level in pairwise(levels)]
+    masks = [
+        np.zeros((len(level), len(below)), bool) for below, level in pairwise(levels)
+    ]
     for source, target in edges:
         _known((source, target), place, "edges")
         (i, column), (k, row) = place[source], place[target]
         if k != i + 1:
             raise ArgumentError(
-                f"edge {source} → {target}", expected="a neuron and one of the next level", got=f"levels {i} and {k}",
+                f"edge {source} → {target}",
+                expected="a neuron and one of the next level",
+                got=f"levels {i} and {k}",
                 hint="Carry a value over a level with a neuron of its own and the gate nn.Identity().",
-            )  # fmt: skip
+            )
         masks[i][row, column] = True
     for mask, level in zip(masks, levels[1:], strict=True):
         alone = [name for name, row in zip(level, mask, strict=True) if not row.any()]
         if alone:
-            raise ArgumentError("edges", expected="an edge into every neuron", got=f"none into {', '.join(alone)}")
+            raise ArgumentError(
+                "edges",
+                expected="an edge into every neuron",
+                got=f"none into {', '.join(alone)}",
+            )
     return masks
 
 
@@ -200,12 +260,19 @@ def _gates(levels: list[list[str]], activations: Gates) -> list[Module]:
     """Return a layer for each level; lists become gates neuron by neuron."""
     gates = list(activations)
     if len(gates) != len(levels) - 1:
-        raise ArgumentError("activations", expected=f"{len(levels) - 1}, one for each level above the inputs",
-                            got=str(len(gates)))  # fmt: skip
+        raise ArgumentError(
+            "activations",
+            expected=f"{len(levels) - 1}, one for each level above the inputs",
+            got=str(len(gates)),
+        )
     result: list[Module] = []
     for level, gate in zip(levels[1:], gates, strict=True):
         if not isinstance(gate, Module) and len(gate) != len(level):
-            raise ArgumentError("activations", expected=f"one for each of {', '.join(level)}", got=str(len(gate)))
+            raise ArgumentError(
+                "activations",
+                expected=f"one for each of {', '.join(level)}",
+                got=str(len(gate)),
+            )
         result.append(gate if isinstance(gate, Module) else PerNeuron(gate))
     return result
 
@@ -218,5 +285,7 @@ def _total(output: Tensor, target: Tensor, loss: LossLike | None) -> Tensor:
     if callable(loss) and not isinstance(loss, Loss):
         return loss(output, target).sum()
     single = output.ndim == 1
-    prediction, wanted = (output.expand_dims(0), target.expand_dims(0)) if single else (output, target)
+    prediction, wanted = (
+        (output.expand_dims(0), target.expand_dims(0)) if single else (output, target)
+    )
     return losses.get(loss).per_example(prediction, wanted).sum()

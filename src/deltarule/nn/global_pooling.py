@@ -33,7 +33,11 @@ class GlobalPooling(Module):
 
     def account(self, inputs: Shape, output: Shape) -> Account:  # noqa: ARG002  # one signature for all layers
         """Return the arithmetic: one mean or maximum per channel."""
-        return Account(how=f"{self.word} over {times(inputs[:-1])}", flops=count(inputs), whole_input=True)
+        return Account(
+            how=f"{self.word} over {times(inputs[:-1])}",
+            flops=count(inputs),
+            whole_input=True,
+        )
 
     def example_rank(self) -> int:
         """One example is (*spatial, channels)."""

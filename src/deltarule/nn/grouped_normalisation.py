@@ -21,11 +21,22 @@ class GroupedNormalisation(Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, n_groups: int, n_channels: int, epsilon: float, n_axes: int, scale_and_shift: bool) -> None:
+    def __init__(
+        self,
+        n_groups: int,
+        n_channels: int,
+        epsilon: float,
+        n_axes: int,
+        scale_and_shift: bool,
+    ) -> None:
         self.n_groups = whole_number(n_groups, "n_groups", 1)
         self.n_channels = whole_number(n_channels, "n_channels", 1)
         if n_channels % n_groups:
-            raise ArgumentError("n_groups", expected=f"a divisor of {n_channels} channels", got=str(n_groups))
+            raise ArgumentError(
+                "n_groups",
+                expected=f"a divisor of {n_channels} channels",
+                got=str(n_groups),
+            )
         self.epsilon = number(epsilon, "epsilon", 0.0, float("inf"))
         self.n_axes = whole_number(n_axes, "n_axes", 1)
         self.scale_and_shift = scale_and_shift
@@ -35,8 +46,12 @@ class GroupedNormalisation(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised input; raises ShapeError for other channels or axes."""
-        batch, single = as_batch(x, self.n_axes, type(self).__name__, self.n_channels, self.n_channels)
-        grouped = batch.reshape(*batch.shape[:-1], self.n_groups, self.n_channels // self.n_groups)
+        batch, single = as_batch(
+            x, self.n_axes, type(self).__name__, self.n_channels, self.n_channels
+        )
+        grouped = batch.reshape(
+            *batch.shape[:-1], self.n_groups, self.n_channels // self.n_groups
+        )
         over = (*range(1, self.n_axes + 1), self.n_axes + 2)
         normal = normalize(grouped, over, self.epsilon).reshape(*batch.shape)
         if self.scale_and_shift:
@@ -47,7 +62,9 @@ class GroupedNormalisation(Module):
         """Return the arithmetic: mean, variance, and the affine map, eight operations per element."""
         parameters = f"2·{self.n_channels}" if self.scale_and_shift else ""
         return Account(
-            parameters=parameters, flops=(8 if self.scale_and_shift else 6) * count(output), whole_input=True
+            parameters=parameters,
+            flops=(8 if self.scale_and_shift else 6) * count(output),
+            whole_input=True,
         )
 
     def example_rank(self) -> int:
@@ -69,16 +86,25 @@ class GroupNorm(GroupedNormalisation):
     """
 
     def __init__(
-        self, n_groups: int, n_channels: int, epsilon: float = 1e-5, *, n_axes: int = 2, scale_and_shift: bool = True
+        self,
+        n_groups: int,
+        n_channels: int,
+        epsilon: float = 1e-5,
+        *,
+        n_axes: int = 2,
+        scale_and_shift: bool = True,
     ) -> None:
         super().__init__(n_groups, n_channels, epsilon, n_axes, scale_and_shift)
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
         return {
-            "n_groups": self.n_groups, "n_channels": self.n_channels, "epsilon": self.epsilon,
-            "n_axes": self.n_axes, "scale_and_shift": self.scale_and_shift,
-        }  # fmt: skip
+            "n_groups": self.n_groups,
+            "n_channels": self.n_channels,
+            "epsilon": self.epsilon,
+            "n_axes": self.n_axes,
+            "scale_and_shift": self.scale_and_shift,
+        }
 
     def label(self) -> str:
         """Return ``GroupNorm(6 in 2 groups)``."""
@@ -99,16 +125,23 @@ class InstanceNorm(GroupedNormalisation):
     """
 
     def __init__(
-        self, n_channels: int, epsilon: float = 1e-5, *, n_axes: int = 2, scale_and_shift: bool = False
+        self,
+        n_channels: int,
+        epsilon: float = 1e-5,
+        *,
+        n_axes: int = 2,
+        scale_and_shift: bool = False,
     ) -> None:
         super().__init__(n_channels, n_channels, epsilon, n_axes, scale_and_shift)
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
         return {
-            "n_channels": self.n_channels, "epsilon": self.epsilon, "n_axes": self.n_axes,
+            "n_channels": self.n_channels,
+            "epsilon": self.epsilon,
+            "n_axes": self.n_axes,
             "scale_and_shift": self.scale_and_shift,
-        }  # fmt: skip
+        }
 
     def label(self) -> str:
         """Return ``InstanceNorm(8)``."""

@@ -35,7 +35,9 @@ def generator(seed: int, name: str) -> np.random.Generator:
     True
     """
     digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
+    return np.random.Generator(
+        np.random.Philox(key=int.from_bytes(digest[:16], "little"))
+    )
 
 
 def fans(shape: Sequence[int], groups: int = 1) -> tuple[int, int]:
@@ -45,7 +47,9 @@ def fans(shape: Sequence[int], groups: int = 1) -> tuple[int, int]:
     ((784, 100), (200, 400))
     """
     if len(shape) < 2:
-        raise ArgumentError("fans", expected="a weight (out, …, in)", got=f"shape {tuple(shape)}")
+        raise ArgumentError(
+            "fans", expected="a weight (out, …, in)", got=f"shape {tuple(shape)}"
+        )
     kernel = math.prod(shape[1:-1])
     return kernel * shape[-1], kernel * shape[0] // groups
 
@@ -54,10 +58,18 @@ class Initializer(metaclass=NamedArguments):
     """A way to draw the first values of a parameter; equal ones have equal settings."""
 
     @abstractmethod
-    def draw(self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1) -> Array:
+    def draw(
+        self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1
+    ) -> Array:
         """Return an array of ``shape`` in float64."""
 
-    def values(self, shape: tuple[int, ...], random: np.random.Generator, dtype: str, groups: int = 1) -> AnyArray:
+    def values(
+        self,
+        shape: tuple[int, ...],
+        random: np.random.Generator,
+        dtype: str,
+        groups: int = 1,
+    ) -> AnyArray:
         """Return what ``draw`` returns, in an element type."""
         return self.draw(shape, random, groups).astype(dtype, copy=False)
 
@@ -70,16 +82,30 @@ class _Independent(Initializer):
     """An initialiser whose numbers are drawn one after the other, so that a block at a time is enough memory."""
 
     @abstractmethod
-    def _block(self, block: Array, random: np.random.Generator, shape: tuple[int, ...], groups: int) -> None:
+    def _block(
+        self,
+        block: Array,
+        random: np.random.Generator,
+        shape: tuple[int, ...],
+        groups: int,
+    ) -> None:
         """Fill a block of a parameter of ``shape`` with the next numbers."""
 
-    def draw(self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1) -> Array:
+    def draw(
+        self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1
+    ) -> Array:
         """Return an array of ``shape`` in float64."""
         drawn = np.empty(shape)
         self._block(drawn.reshape(-1), random, shape, groups)
         return drawn
 
-    def values(self, shape: tuple[int, ...], random: np.random.Generator, dtype: str, groups: int = 1) -> AnyArray:
+    def values(
+        self,
+        shape: tuple[int, ...],
+        random: np.random.Generator,
+        dtype: str,
+        groups: int = 1,
+    ) -> AnyArray:
         """Return what ``draw`` returns, in an element type, without an array of float64 as large as it."""
         made = np.empty(shape, dtype)
         flat, buffer = made.reshape(-1), np.empty(min(made.size, _BLOCK))
@@ -97,7 +123,12 @@ class Constant(Initializer):
 
     value: float = 0.0
 
-    def draw(self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1) -> Array:  # noqa: ARG002  # one signature for all
+    def draw(
+        self,
+        shape: tuple[int, ...],
+        random: np.random.Generator,  # noqa: ARG002  # one signature for all
+        groups: int = 1,  # noqa: ARG002  # one signature for all
+    ) -> Array:
         """Return an array of ``shape`` in float64."""
         return np.full(shape, self.value)
 
@@ -110,7 +141,13 @@ class Normal(_Independent):
     std: float = 0.01
     mean: float = 0.0
 
-    def _block(self, block: Array, random: np.random.Generator, shape: tuple[int, ...], groups: int) -> None:  # noqa: ARG002  # one signature for all
+    def _block(
+        self,
+        block: Array,
+        random: np.random.Generator,
+        shape: tuple[int, ...],  # noqa: ARG002  # one signature for all
+        groups: int,  # noqa: ARG002  # one signature for all
+    ) -> None:
         random.standard_normal(out=block)
         block *= self.std
         block += self.mean
@@ -124,7 +161,13 @@ class Uniform(_Independent):
     low: float = -0.05
     high: float = 0.05
 
-    def _block(self, block: Array, random: np.random.Generator, shape: tuple[int, ...], groups: int) -> None:  # noqa: ARG002  # one signature for all
+    def _block(
+        self,
+        block: Array,
+        random: np.random.Generator,
+        shape: tuple[int, ...],  # noqa: ARG002  # one signature for all
+        groups: int,  # noqa: ARG002  # one signature for all
+    ) -> None:
         random.random(out=block)
         block *= self.high - self.low
         block += self.low
@@ -141,7 +184,9 @@ class VarianceScaling(_Independent):
 
     def __post_init__(self) -> None:
         if self.mode not in {"fan_in", "fan_out", "average"}:
-            raise ArgumentError("mode", expected="'fan_in', 'fan_out' or 'average'", got=repr(self.mode))
+            raise ArgumentError(
+                "mode", expected="'fan_in', 'fan_out' or 'average'", got=repr(self.mode)
+            )
 
     def variance(self, shape: Sequence[int], groups: int = 1) -> float:
         """Return the variance of the weights of a layer.
@@ -150,10 +195,20 @@ class VarianceScaling(_Independent):
         (0.0022624434, 0.0025510204)
         """
         fan_in, fan_out = fans(shape, groups)
-        sizes = {"fan_in": float(fan_in), "fan_out": float(fan_out), "average": (fan_in + fan_out) / 2}
+        sizes = {
+            "fan_in": float(fan_in),
+            "fan_out": float(fan_out),
+            "average": (fan_in + fan_out) / 2,
+        }
         return self.scale / sizes[self.mode]
 
-    def _block(self, block: Array, random: np.random.Generator, shape: tuple[int, ...], groups: int) -> None:
+    def _block(
+        self,
+        block: Array,
+        random: np.random.Generator,
+        shape: tuple[int, ...],
+        groups: int,
+    ) -> None:
         std = math.sqrt(self.variance(shape, groups))
         if self.distribution == "normal":
             random.standard_normal(out=block)
@@ -172,12 +227,19 @@ class Orthogonal(Initializer):
 
     gain: float = 1.0
 
-    def draw(self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1) -> Array:  # noqa: ARG002  # one signature for all
+    def draw(
+        self,
+        shape: tuple[int, ...],
+        random: np.random.Generator,
+        groups: int = 1,  # noqa: ARG002  # one signature for all
+    ) -> Array:
         """Return an array of ``shape`` in float64."""
         rows, columns = shape[0], math.prod(shape[1:])
         gaussian = random.standard_normal((max(rows, columns), min(rows, columns)))
         q, r = np.linalg.qr(gaussian)
-        q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)  # the sign that makes Q uniformly distributed
+        q = q * np.where(
+            np.diagonal(r) < 0, -1.0, 1.0
+        )  # the sign that makes Q uniformly distributed
         return np.asarray((q if rows >= columns else q.T).reshape(shape) * self.gain)
 
 
@@ -243,11 +305,21 @@ def orthogonal(gain: float = 1.0) -> Initializer:
 
 
 _BY_NAME = {
-    "zeros": zeros, "normal": normal, "uniform": uniform, "xavier_normal": xavier_normal,
-    "xavier_uniform": xavier_uniform, "he_normal": he_normal, "he_uniform": he_uniform,
-    "lecun_normal": lecun_normal, "lecun_uniform": lecun_uniform, "orthogonal": orthogonal,
-}  # fmt: skip
-_CLASSES = {kind.__name__: kind for kind in (Constant, Normal, Uniform, VarianceScaling, Orthogonal)}
+    "zeros": zeros,
+    "normal": normal,
+    "uniform": uniform,
+    "xavier_normal": xavier_normal,
+    "xavier_uniform": xavier_uniform,
+    "he_normal": he_normal,
+    "he_uniform": he_uniform,
+    "lecun_normal": lecun_normal,
+    "lecun_uniform": lecun_uniform,
+    "orthogonal": orthogonal,
+}
+_CLASSES = {
+    kind.__name__: kind
+    for kind in (Constant, Normal, Uniform, VarianceScaling, Orthogonal)
+}
 
 
 def get(initializer: str | dict[str, Any] | Initializer) -> Initializer | None:
@@ -257,7 +329,13 @@ def get(initializer: str | dict[str, Any] | Initializer) -> Initializer | None:
     if initializer == "auto":
         return None
     if isinstance(initializer, dict) and initializer.get("name") in _CLASSES:
-        return _CLASSES[initializer["name"]](**{k: v for k, v in initializer.items() if k != "name"})
+        return _CLASSES[initializer["name"]](
+            **{k: v for k, v in initializer.items() if k != "name"}
+        )
     if isinstance(initializer, str) and initializer in _BY_NAME:
         return _BY_NAME[initializer]()
-    raise ArgumentError("init", expected=f"'auto', one of {', '.join(_BY_NAME)}, or nn.init.…()", got=repr(initializer))
+    raise ArgumentError(
+        "init",
+        expected=f"'auto', one of {', '.join(_BY_NAME)}, or nn.init.…()",
+        got=repr(initializer),
+    )

@@ -23,7 +23,11 @@ Kernel = npt.NDArray[np.float64]
 
 def _odd(size: int) -> int:
     if isinstance(size, bool) or not isinstance(size, int) or size < 1 or size % 2 == 0:
-        raise ArgumentError("size", expected="an odd whole number ≥ 1, so that there is a centre", got=repr(size))
+        raise ArgumentError(
+            "size",
+            expected="an odd whole number ≥ 1, so that there is a centre",
+            got=repr(size),
+        )
     return size
 
 
@@ -83,7 +87,11 @@ def pad(image: TensorLike, border: int, value: float = 0.0) -> Tensor:
     x = as_tensor(image)
     first = 1 if x.ndim == 4 else 0
     if x.ndim not in {2, 3, 4} or border < 0:
-        raise ArgumentError("pad", expected="an image and a border ≥ 0", got=f"{show(x.shape)} and {border}")
+        raise ArgumentError(
+            "pad",
+            expected="an image and a border ≥ 0",
+            got=f"{show(x.shape)} and {border}",
+        )
     widths = [border if first <= axis < first + 2 else 0 for axis in range(x.ndim)]
     moved = x - value if value else x
     padded = Tensor(build.pad(moved.node, widths, widths))
@@ -91,7 +99,13 @@ def pad(image: TensorLike, border: int, value: float = 0.0) -> Tensor:
 
 
 @checks_flags
-def apply_kernel(image: TensorLike, kernel: Any, *, padding: Padding = "valid", flip_kernel: bool = False) -> Tensor:
+def apply_kernel(
+    image: TensorLike,
+    kernel: Any,
+    *,
+    padding: Padding = "valid",
+    flip_kernel: bool = False,
+) -> Tensor:
     """Slide a kernel (k, l) over each channel of an image: y[p, q] = Σ_{i,j} x[p + i, q + j]·K[i, j] (KER-07).
 
     Grey (height, width), colour (height, width, C) or a batch (N, height, width, C) keeps its axes; "valid" loses
@@ -105,16 +119,23 @@ def apply_kernel(image: TensorLike, kernel: Any, *, padding: Padding = "valid", 
     x = x if x.dtype.is_float else x.astype("float32")
     if x.ndim not in {2, 3, 4} or window.ndim != 2:
         raise ShapeError(
-            "apply_kernel", expected="an image (height, width), (height, width, C) or a batch, and a matrix",
+            "apply_kernel",
+            expected="an image (height, width), (height, width, C) or a batch, and a matrix",
             got=f"{show(x.shape)} and {show(window.shape)}",
-        )  # fmt: skip
+        )
     grey, single = x.ndim == 2, x.ndim < 4
     batch = x.expand_dims((0, 3)) if grey else x.expand_dims(0) if single else x
     turned = flip(window, (0, 1)) if flip_kernel else window
     sizes = tuple(int(size) for size in window.shape)
-    filters = turned.astype(x.dtype).reshape(1, *sizes, 1).broadcast_to((int(batch.shape[-1]), *sizes, 1))
+    filters = (
+        turned.astype(x.dtype)
+        .reshape(1, *sizes, 1)
+        .broadcast_to((int(batch.shape[-1]), *sizes, 1))
+    )
     borders = padding_of(padding, sizes, (1, 1), "padding")
-    node = build.convolve(batch.node, filters.node, (1, 1), borders, (1, 1), int(batch.shape[-1]))
+    node = build.convolve(
+        batch.node, filters.node, (1, 1), borders, (1, 1), int(batch.shape[-1])
+    )
     result = Tensor(node)
     if grey:
         return result.reshape(*result.shape[1:-1])

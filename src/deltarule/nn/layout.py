@@ -15,10 +15,21 @@ if TYPE_CHECKING:
 
 _HOW, _COUNTED, _NUMBER = ("how", "<"), ("parameters", ">"), ("", "<")
 _COLUMNS = (
-    ("#", ">"), ("layer", "<"), ("output", "<"), _HOW, ("activations", ">"), _COUNTED, _NUMBER, ("flops", ">"),
+    ("#", ">"),
+    ("layer", "<"),
+    ("output", "<"),
+    _HOW,
+    ("activations", ">"),
+    _COUNTED,
+    _NUMBER,
+    ("flops", ">"),
     ("field", ">"),
-)  # fmt: skip
-_LEAST = ("activations", "field", "flops")  # columns that a narrow terminal can do without, in this order
+)
+_LEAST = (
+    "activations",
+    "field",
+    "flops",
+)  # columns that a narrow terminal can do without, in this order
 
 
 def text(summary: Summary, columns: int | None = None) -> str:
@@ -26,7 +37,9 @@ def text(summary: Summary, columns: int | None = None) -> str:
     lines = [_table(summary, columns), "", totals(summary)]
     if not summary.complete:
         lines = [*lines[:2], f"✗ {summary.fault}"]
-        lines += [f"  {line}" for advice in summary.advice for line in advice.split("\n  ")]
+        lines += [
+            f"  {line}" for advice in summary.advice for line in advice.split("\n  ")
+        ]
     return "\n".join(lines)
 
 
@@ -53,13 +66,22 @@ def _without_arithmetic(
     cells: list[list[str]], heads: list[tuple[str, str]], left_out: tuple[str, ...]
 ) -> tuple[list[list[str]], list[tuple[str, str]]]:
     """Return the columns of a narrow table: numbers of parameters under their title, without those left out."""
-    kept = [i for i, head in enumerate(heads) if head not in {_HOW, _COUNTED} and head[0] not in left_out]
+    kept = [
+        i
+        for i, head in enumerate(heads)
+        if head not in {_HOW, _COUNTED} and head[0] not in left_out
+    ]
     named = [("parameters", ">") if heads[i] == _NUMBER else heads[i] for i in kept]
     return [[row[i] for i in kept] for row in cells], named
 
 
 def _aligned(cells: list[list[str]], heads: list[tuple[str, str]]) -> str:
-    return text_table(cells, [title for title, _ in heads], "".join(side for _, side in heads), rule=True)
+    return text_table(
+        cells,
+        [title for title, _ in heads],
+        "".join(side for _, side in heads),
+        rule=True,
+    )
 
 
 def _width(table: str) -> int:
@@ -71,11 +93,19 @@ def html(summary: Summary) -> str:
     cells, columns = _cells(summary)
     head = "".join(f"<th{_style(side)}>{escape(title)}</th>" for title, side in columns)
     body = "".join(
-        "<tr>" + "".join(f"<td{_style(side)}>{escape(cell)}</td>" for cell, (_, side) in zip(row, columns, strict=True))
+        "<tr>"
+        + "".join(
+            f"<td{_style(side)}>{escape(cell)}</td>"
+            for cell, (_, side) in zip(row, columns, strict=True)
+        )
         + "</tr>"
         for row in cells
-    )  # fmt: skip
-    below = [totals(summary)] if summary.complete else [f"✗ {summary.fault}", *summary.advice]
+    )
+    below = (
+        [totals(summary)]
+        if summary.complete
+        else [f"✗ {summary.fault}", *summary.advice]
+    )
     notes = "".join(f"<p>{escape(line)}</p>" for line in below)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 

@@ -32,11 +32,15 @@ class Linear(Module):
     bias: Tensor
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, *,
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
         init: str | dict[str, Any] | Initializer = "auto",
         bias_init: str | dict[str, Any] | Initializer = "zeros",
         seed: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.in_features = whole_number(in_features, "in_features", 1)
         self.out_features = whole_number(out_features, "out_features", 1)
         self.has_bias = bias
@@ -51,13 +55,20 @@ class Linear(Module):
         """Return Wx + b; raises ShapeError if the last axis is not in_features."""
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             got = x.shape[-1] if x.ndim else "a scalar"
-            raise ShapeError("Linear", expected=_features(self.in_features), got=str(got), hint=self._way_out(x.shape))
+            raise ShapeError(
+                "Linear",
+                expected=_features(self.in_features),
+                got=str(got),
+                hint=self._way_out(x.shape),
+            )
         if x.ndim == 1:
             product = self.weight @ x
         elif x.ndim == 2 or not is_static(x.shape):
             product = x @ self.weight.T
         else:  # one product of matrices, whatever the number of leading axes
-            product = (x.reshape(-1, self.in_features) @ self.weight.T).reshape(*x.shape[:-1], self.out_features)
+            product = (x.reshape(-1, self.in_features) @ self.weight.T).reshape(
+                *x.shape[:-1], self.out_features
+            )
         return product + self.bias if self.has_bias else product
 
     def _way_out(self, shape: Shape) -> str:
@@ -71,9 +82,12 @@ class Linear(Module):
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
         return {
-            "in_features": self.in_features, "out_features": self.out_features, "bias": self.has_bias,
-            "init": "auto" if self.init is None else self.init.config(), "bias_init": self.bias_init.config(),
-        }  # fmt: skip
+            "in_features": self.in_features,
+            "out_features": self.out_features,
+            "bias": self.has_bias,
+            "init": "auto" if self.init is None else self.init.config(),
+            "bias_init": self.bias_init.config(),
+        }
 
     def account(self, inputs: Shape, output: Shape) -> Account:  # noqa: ARG002  # one signature for all layers
         """Return the arithmetic: in_features·out_features + out_features parameters."""

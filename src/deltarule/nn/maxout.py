@@ -34,30 +34,45 @@ class Maxout(Module):
     bias: Tensor
 
     def __init__(
-        self, in_features: int, out_features: int, pieces: int = 2, *,
-        init: str | dict[str, Any] | Initializer = "xavier_uniform", seed: int | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        in_features: int,
+        out_features: int,
+        pieces: int = 2,
+        *,
+        init: str | dict[str, Any] | Initializer = "xavier_uniform",
+        seed: int | None = None,
+    ) -> None:
         self.in_features = whole_number(in_features, "in_features", 1)
         self.out_features = whole_number(out_features, "out_features", 1)
         self.pieces = whole_number(pieces, "pieces", 1)
         self.init = initialisers.get(init)
         self._own.seed = seed
-        self.declare("weight", (pieces * out_features, in_features), self.init, parts=pieces)
+        self.declare(
+            "weight", (pieces * out_features, in_features), self.init, parts=pieces
+        )
         self.declare("bias", (pieces * out_features,), initialisers.zeros())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the largest piece; raises ShapeError if the last axis is not in_features."""
         if x.ndim == 0 or x.shape[-1] != self.in_features:
-            raise ShapeError("Maxout", expected=f"{self.in_features} features (last axis)", got=show(x.shape))
+            raise ShapeError(
+                "Maxout",
+                expected=f"{self.in_features} features (last axis)",
+                got=show(x.shape),
+            )
         scores = (self.weight @ x if x.ndim == 1 else x @ self.weight.T) + self.bias
-        return scores.reshape(*x.shape[:-1], self.pieces, self.out_features).max(axis=-2)
+        return scores.reshape(*x.shape[:-1], self.pieces, self.out_features).max(
+            axis=-2
+        )
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
         return {
-            "in_features": self.in_features, "out_features": self.out_features, "pieces": self.pieces,
+            "in_features": self.in_features,
+            "out_features": self.out_features,
+            "pieces": self.pieces,
             "init": "auto" if self.init is None else self.init.config(),
-        }  # fmt: skip
+        }
 
     def account(self, inputs: Shape, output: Shape) -> Account:  # noqa: ARG002  # one signature for all layers
         """Return the arithmetic: pieces times the parameters of a dense layer."""
@@ -66,7 +81,9 @@ class Maxout(Module):
         for size in output[:-1]:
             rows *= size
         return Account(
-            parameters=f"{k}·({n}·{m} + {m})", flops=rows * m * (2 * n * k + k - 1), whole_input=len(output) == 1
+            parameters=f"{k}·({n}·{m} + {m})",
+            flops=rows * m * (2 * n * k + k - 1),
+            whole_input=len(output) == 1,
         )
 
     def example_rank(self) -> int:

@@ -94,9 +94,12 @@ class Module(Tree):
     # ---------------------------------------------------------------- calling it
 
     def __call__(
-        self, *inputs: TensorLike, mode: Mode | None = None,
-        seed: Tensor | int | None = None, step: Tensor | int | None = None,
-    ) -> Tensor:  # fmt: skip
+        self,
+        *inputs: TensorLike,
+        mode: Mode | None = None,
+        seed: Tensor | int | None = None,
+        step: Tensor | int | None = None,
+    ) -> Tensor:
         """Return ``forward(*inputs)``, a tensor (or the tuple that ``forward`` gives); arrays become tensors.
 
         ``mode`` is that of the surrounding call, "inference" for the outermost one. In "training", dropout
@@ -106,7 +109,9 @@ class Module(Tree):
         outer = contexts.current()
         if outer is not None:
             batched = self._batched(tensors) if outer.batched is None else outer.batched
-            with contexts.entered(replace(outer, mode=_checked(mode or outer.mode), batched=batched)) as inner:
+            with contexts.entered(
+                replace(outer, mode=_checked(mode or outer.mode), batched=batched)
+            ) as inner:
                 return cast("Tensor", self._visit(inner, tensors))
         record = self.record(seed, step)
         output = self.run(record, tensors, mode or "inference", self._batched(tensors))
@@ -114,23 +119,39 @@ class Module(Tree):
         return cast("Tensor", output)
 
     def apply(
-        self, inputs: TensorLike, *, mode: Mode = "inference",
-        seed: Tensor | int | None = None, step: Tensor | int | None = None,
-    ) -> Applied:  # fmt: skip
+        self,
+        inputs: TensorLike,
+        *,
+        mode: Mode = "inference",
+        seed: Tensor | int | None = None,
+        step: Tensor | int | None = None,
+    ) -> Applied:
         """Return output, new state and penalties for a batch as pure expressions; nothing is assigned."""
         record = self.record(seed, step)
         with effects.observed(self, training=mode == "training") as seen:
             output = self.run(record, (as_tensor(inputs),), mode, batched=True)
         new = seen.state | {
-            path: record.updates[id(item)][1] for path, item in self.named_state() if id(item) in record.updates
+            path: record.updates[id(item)][1]
+            for path, item in self.named_state()
+            if id(item) in record.updates
         }
         return Applied(output, new, record.penalties)
 
-    def record(self, seed: Tensor | int | None = None, step: Tensor | int | None = None) -> Record:
+    def record(
+        self, seed: Tensor | int | None = None, step: Tensor | int | None = None
+    ) -> Record:
         """Return an empty record of a call, which knows the names of all modules below."""
-        return Record({id(module): path for path, module in self.named_modules()}, seed, step)
+        return Record(
+            {id(module): path for path, module in self.named_modules()}, seed, step
+        )
 
-    def run(self, record: Record, inputs: tuple[Tensor, ...], mode: Mode, batched: bool | None) -> Any:
+    def run(
+        self,
+        record: Record,
+        inputs: tuple[Tensor, ...],
+        mode: Mode,
+        batched: bool | None,
+    ) -> Any:
         """Run ``forward`` as the outermost module and fill the record, up to the fault if there is one."""
         context = ForwardContext(record, _checked(mode), batched)
         with contexts.entered(context):
@@ -152,7 +173,15 @@ class Module(Tree):
             raise record.fault from error
         first = output[0] if isinstance(output, tuple) and output else output
         if isinstance(first, Tensor) and not self.named_children():
-            record.trail.append(Visit(self, record.names.get(id(self), ""), inputs, first, bool(context.batched)))
+            record.trail.append(
+                Visit(
+                    self,
+                    record.names.get(id(self), ""),
+                    inputs,
+                    first,
+                    bool(context.batched),
+                )
+            )
         return output
 
     def hidden_features(self, x: TensorLike, *names: str) -> dict[str, Tensor]:
@@ -169,11 +198,15 @@ class Module(Tree):
         unknown = [name for name in names if name not in found]
         if unknown:
             raise ArgumentError(
-                "hidden_features", expected=f"layers among {', '.join(found)}", got=", ".join(map(repr, unknown))
+                "hidden_features",
+                expected=f"layers among {', '.join(found)}",
+                got=", ".join(map(repr, unknown)),
             )
         return {name: found[name] for name in names} if names else found
 
-    def source(self, input_shape: Sequence[int], batch_size: int = 1, form: Form = "c") -> str:
+    def source(
+        self, input_shape: Sequence[int], batch_size: int = 1, form: Form = "c"
+    ) -> str:
         """Return what a prediction computes: one C file with the weights, or the loop nests that are compiled.
 
         ``form`` is "c" or "loops"; ``input_shape`` is that of one example.
@@ -215,61 +248,127 @@ class Module(Tree):
     @names_arguments
     @checks_flags
     def fit(
-        self, inputs: Any, targets: Any, *, loss: str | Loss, optimizer: str | Optimizer = "adam", epochs: int = 10,
-        batch_size: int = 32, validation_data: Any = None, validation_split: float = 0.0,
-        metrics: Sequence[MetricLike] = (), augment: Augment = None, regularizers: Sequence[Regularizer] = (),
-        callbacks: Sequence[Callback] = (), class_weight: ClassWeight = None, sample_weight: Any = None, seed: int = 0,
-        shuffle: bool = True, device: str = "cpu", threads: int | None = None, verbose: int = 1,
-        checkpoint: str | Path | None = None, checkpoint_every: int | None = None, resume: bool = False,
+        self,
+        inputs: Any,
+        targets: Any,
+        *,
+        loss: str | Loss,
+        optimizer: str | Optimizer = "adam",
+        epochs: int = 10,
+        batch_size: int = 32,
+        validation_data: Any = None,
+        validation_split: float = 0.0,
+        metrics: Sequence[MetricLike] = (),
+        augment: Augment = None,
+        regularizers: Sequence[Regularizer] = (),
+        callbacks: Sequence[Callback] = (),
+        class_weight: ClassWeight = None,
+        sample_weight: Any = None,
+        seed: int = 0,
+        shuffle: bool = True,
+        device: str = "cpu",
+        threads: int | None = None,
+        verbose: int = 1,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int | None = None,
+        resume: bool = False,
         progress: Progress | None = None,
-    ) -> History:  # fmt: skip
+    ) -> History:
         """Train on arrays and return the history; arguments and errors are those of ``deltarule.train.fit``.
 
         The loss is kept as ``last_loss``, for ``evaluate`` and ``predict_proba``.
         """
         self._own.loss = losses.get(loss)
         self._own.history = train.fit(
-            self, inputs, targets, loss=self._own.loss, optimizer=optimizer, epochs=epochs, batch_size=batch_size,
-            validation_data=validation_data, validation_split=validation_split, metrics=metrics, augment=augment,
-            regularizers=regularizers, callbacks=callbacks, class_weight=class_weight, sample_weight=sample_weight,
-            seed=seed, shuffle=shuffle, device=device, threads=threads, verbose=verbose, checkpoint=checkpoint,
-            checkpoint_every=checkpoint_every, resume=resume, progress=progress,
-        )  # fmt: skip
+            self,
+            inputs,
+            targets,
+            loss=self._own.loss,
+            optimizer=optimizer,
+            epochs=epochs,
+            batch_size=batch_size,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            metrics=metrics,
+            augment=augment,
+            regularizers=regularizers,
+            callbacks=callbacks,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            seed=seed,
+            shuffle=shuffle,
+            device=device,
+            threads=threads,
+            verbose=verbose,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            progress=progress,
+        )
         return self._own.history
 
     @names_arguments
     def evaluate(
-        self, inputs: Any, targets: Any, loss: str | Loss | None = None, metrics: Sequence[MetricLike] = (),
-        batch_size: int = 256, device: str = "cpu", threads: int | None = None, sample_weight: Any = None,
-    ) -> dict[str, float]:  # fmt: skip
+        self,
+        inputs: Any,
+        targets: Any,
+        loss: str | Loss | None = None,
+        metrics: Sequence[MetricLike] = (),
+        batch_size: int = 256,
+        device: str = "cpu",
+        threads: int | None = None,
+        sample_weight: Any = None,
+    ) -> dict[str, float]:
         """Return loss (that of the last ``fit`` unless given) and metrics in inference mode; see ``train.evaluate``."""
         meaning = self._meaning("evaluate", loss)
-        return train.evaluate(self, inputs, targets, meaning, metrics, batch_size, device, threads, sample_weight)
+        return train.evaluate(
+            self,
+            inputs,
+            targets,
+            meaning,
+            metrics,
+            batch_size,
+            device,
+            threads,
+            sample_weight,
+        )
 
     @names_arguments
     def predict(
-        self, inputs: Any, batch_size: int = 256, device: str = "cpu", threads: int | None = None
-    ) -> Array:  # fmt: skip
+        self,
+        inputs: Any,
+        batch_size: int = 256,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> Array:
         """Return the outputs for all inputs in inference mode: scores where the loss takes scores."""
         return train.predict(self, inputs, batch_size, device, threads=threads)
 
     @names_arguments
     def predict_proba(
-        self, inputs: Any, loss: str | Loss | None = None, batch_size: int = 256, device: str = "cpu",
+        self,
+        inputs: Any,
+        loss: str | Loss | None = None,
+        batch_size: int = 256,
+        device: str = "cpu",
         threads: int | None = None,
-    ) -> Array:  # fmt: skip
+    ) -> Array:
         """Return probabilities: the softmax or sigmoid that the loss of the last ``fit`` (or ``loss``) implies."""
         meaning = self._meaning("predict_proba", loss)
-        return train.predict(self, inputs, batch_size, device, loss=meaning, threads=threads)
+        return train.predict(
+            self, inputs, batch_size, device, loss=meaning, threads=threads
+        )
 
     def _meaning(self, where: str, loss: str | Loss | None) -> Loss:
         if loss is not None:
             return losses.get(loss)
         if self._own.loss is None:
             raise ArgumentError(
-                where, expected="a model that was fitted, or a loss", got="neither",
+                where,
+                expected="a model that was fitted, or a loss",
+                got="neither",
                 hint=f'Write model.{where}(…, loss="cross_entropy").',
-            )  # fmt: skip
+            )
         return self._own.loss
 
     # ---------------------------------------------------------------- showing and saving it
@@ -281,17 +380,25 @@ class Module(Tree):
     def config(self) -> dict[str, Any] | None:
         """Return plain data from which ``nn.save.build`` makes the architecture again; None for own classes."""
         arguments = self.arguments()
-        return None if arguments is None else {"class": type(self).__name__, "arguments": arguments}
+        return (
+            None
+            if arguments is None
+            else {"class": type(self).__name__, "arguments": arguments}
+        )
 
     def __repr__(self) -> str:
         children = self.named_children()
         if not children:
             return self.label()
-        lines = [f"  {name}: {child!r}".replace("\n", "\n  ") for name, child in children]
+        lines = [
+            f"  {name}: {child!r}".replace("\n", "\n  ") for name, child in children
+        ]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
 
 def _checked(mode: Mode) -> Mode:
     if mode not in {"training", "inference"}:
-        raise ArgumentError("mode", expected="'training' or 'inference'", got=repr(mode))
+        raise ArgumentError(
+            "mode", expected="'training' or 'inference'", got=repr(mode)
+        )
     return mode

@@ -41,37 +41,56 @@ class BatchNorm(Module):
     shift: Tensor
 
     def __init__(
-        self, n_channels: int, momentum: float = 0.9, epsilon: float = 1e-5, *,
+        self,
+        n_channels: int,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+        *,
         momentum_weighs: Literal["old", "new"] = "old",
         running_variance_kind: Literal["biased", "unbiased"] = "biased",
         scale_and_shift: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.n_channels = whole_number(n_channels, "n_channels", 1)
         self.momentum = float(momentum)
         self.epsilon = number(epsilon, "epsilon", 0.0, np.inf)
-        self.momentum_weighs = _one_of(momentum_weighs, ("old", "new"), "momentum_weighs")
-        self.running_variance_kind = _one_of(running_variance_kind, ("biased", "unbiased"), "running_variance_kind")
+        self.momentum_weighs = _one_of(
+            momentum_weighs, ("old", "new"), "momentum_weighs"
+        )
+        self.running_variance_kind = _one_of(
+            running_variance_kind, ("biased", "unbiased"), "running_variance_kind"
+        )
         self.scale_and_shift = scale_and_shift
         if not 0 <= self.momentum <= 1:
-            raise ArgumentError("momentum", expected="a number in [0, 1]", got=repr(momentum))
+            raise ArgumentError(
+                "momentum", expected="a number in [0, 1]", got=repr(momentum)
+            )
         if scale_and_shift:
             self.declare("scale", (n_channels,), initialisers.constant(1))
             self.declare("shift", (n_channels,), initialisers.zeros())
-        self.running_mean = tensor(np.zeros(n_channels, np.float32), name="running_mean")
-        self.running_variance = tensor(np.ones(n_channels, np.float32), name="running_variance")
+        self.running_mean = tensor(
+            np.zeros(n_channels, np.float32), name="running_mean"
+        )
+        self.running_variance = tensor(
+            np.ones(n_channels, np.float32), name="running_variance"
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the normalised input; raises ShapeError for other channels, or a batch without a variance."""
         context = require("BatchNorm")
         if x.ndim == 0 or x.shape[-1] != self.n_channels:
             raise ShapeError(
-                "BatchNorm", expected=f"{self.n_channels} channels (last axis)", got=show(x.shape),
-                hint=f"Write BatchNorm({x.shape[-1] if x.ndim else 1})."
-            )  # fmt: skip
+                "BatchNorm",
+                expected=f"{self.n_channels} channels (last axis)",
+                got=show(x.shape),
+                hint=f"Write BatchNorm({x.shape[-1] if x.ndim else 1}).",
+            )
         if context.mode == "training" and not self._all_frozen():
             normal = self._in_training(x, context)
             return normal * self.scale + self.shift if self.scale_and_shift else normal
-        mean, variance = context.current(self.running_mean), context.current(self.running_variance)
+        mean, variance = (
+            context.current(self.running_mean),
+            context.current(self.running_variance),
+        )
         factor = 1 / sqrt(variance + self.epsilon)
         if not self.scale_and_shift:
             return (x - mean) * factor
@@ -80,14 +99,23 @@ class BatchNorm(Module):
     def _in_training(self, x: Tensor, context: ForwardContext) -> Tensor:
         """Normalise with the batch's own statistics and note the new averages."""
         over = tuple(range(x.ndim - 1))
-        if context.batched is False or not over or (is_static(x.shape[:-1]) and count(x.shape[:-1]) < 2):
+        if (
+            context.batched is False
+            or not over
+            or (is_static(x.shape[:-1]) and count(x.shape[:-1]) < 2)
+        ):
             raise ShapeError(
-                "BatchNorm in training", expected="more than one value per channel", got=show(x.shape),
-                hint="Choose a batch size that leaves no batch of one example, or use LayerNorm."
-            )  # fmt: skip
+                "BatchNorm in training",
+                expected="more than one value per channel",
+                got=show(x.shape),
+                hint="Choose a batch size that leaves no batch of one example, or use LayerNorm.",
+            )
         correction = 1 if self.running_variance_kind == "unbiased" else 0
         kept = self.momentum if self.momentum_weighs == "old" else 1 - self.momentum
-        batch = {self.running_mean: x.mean(over), self.running_variance: x.var(over, correction=correction)}
+        batch = {
+            self.running_mean: x.mean(over),
+            self.running_variance: x.var(over, correction=correction),
+        }
         for running, value in batch.items():
             new = context.current(running) * kept + value.detach() * (1 - kept)
             context.update(running, new.astype(running.dtype))
@@ -105,14 +133,20 @@ class BatchNorm(Module):
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
         return {
-            "n_channels": self.n_channels, "momentum": self.momentum, "epsilon": self.epsilon,
-            "momentum_weighs": self.momentum_weighs, "running_variance_kind": self.running_variance_kind,
+            "n_channels": self.n_channels,
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "momentum_weighs": self.momentum_weighs,
+            "running_variance_kind": self.running_variance_kind,
             "scale_and_shift": self.scale_and_shift,
-        }  # fmt: skip
+        }
 
     def account(self, inputs: Shape, output: Shape) -> Account:  # noqa: ARG002  # one signature for all layers
         """Return the arithmetic at inference: a difference, a product, a sum per element."""
-        return Account(parameters=f"2·{self.n_channels}" if self.scale_and_shift else "", flops=3 * count(output))
+        return Account(
+            parameters=f"2·{self.n_channels}" if self.scale_and_shift else "",
+            flops=3 * count(output),
+        )
 
     def label(self) -> str:
         """Return ``BatchNorm(8)``."""
@@ -146,8 +180,12 @@ class LayerNorm(Module):
         """Return the normalised input; raises ShapeError if the last axes are not ``shape``."""
         rank = len(self.shape)
         if x.shape[-rank:] != self.shape:
-            raise ShapeError("LayerNorm", expected=f"last axes {show(self.shape)}", got=show(x.shape))
-        return normalize(x, tuple(range(-rank, 0)), self.epsilon) * self.scale + self.shift
+            raise ShapeError(
+                "LayerNorm", expected=f"last axes {show(self.shape)}", got=show(x.shape)
+            )
+        return (
+            normalize(x, tuple(range(-rank, 0)), self.epsilon) * self.scale + self.shift
+        )
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
@@ -155,7 +193,11 @@ class LayerNorm(Module):
 
     def account(self, inputs: Shape, output: Shape) -> Account:  # noqa: ARG002  # one signature for all layers
         """Return the arithmetic: mean, variance, and the affine map, eight operations per element."""
-        return Account(parameters=f"2·{'·'.join(map(str, self.shape))}", flops=8 * count(output), whole_input=True)
+        return Account(
+            parameters=f"2·{'·'.join(map(str, self.shape))}",
+            flops=8 * count(output),
+            whole_input=True,
+        )
 
     def label(self) -> str:
         """Return ``LayerNorm(8×8)``."""
@@ -164,5 +206,7 @@ class LayerNorm(Module):
 
 def _one_of(value: str, allowed: tuple[str, ...], where: str) -> str:
     if value not in allowed:
-        raise ArgumentError(where, expected=" or ".join(map(repr, allowed)), got=repr(value))
+        raise ArgumentError(
+            where, expected=" or ".join(map(repr, allowed)), got=repr(value)
+        )
     return value

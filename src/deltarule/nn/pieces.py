@@ -53,7 +53,9 @@ class Limited(Activation):
 
     def __init__(self, low: float, high: float) -> None:
         if not low < high:
-            raise ArgumentError(type(self).__name__, expected="low < high", got=f"{low} and {high}")
+            raise ArgumentError(
+                type(self).__name__, expected="low < high", got=f"{low} and {high}"
+            )
         self.low, self.high = float(low), float(high)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -127,17 +129,27 @@ class PerNeuron(Module):
     """
 
     def __init__(self, activations: Sequence[Module]) -> None:
-        if not activations or not all(isinstance(activation, Module) for activation in activations):
-            raise ArgumentError("PerNeuron", expected="one activation for each neuron", got=repr(activations))
+        if not activations or not all(
+            isinstance(activation, Module) for activation in activations
+        ):
+            raise ArgumentError(
+                "PerNeuron",
+                expected="one activation for each neuron",
+                got=repr(activations),
+            )
         self.activations = list(activations)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return G_j(x_j) for each neuron j; raises ShapeError for another number of neurons."""
         n = len(self.activations)
         if x.ndim == 0 or x.shape[-1] != n:
-            raise ShapeError("PerNeuron", expected=f"{n} neurons (last axis)", got=show(x.shape))
+            raise ShapeError(
+                "PerNeuron", expected=f"{n} neurons (last axis)", got=show(x.shape)
+            )
         parts, start = [], 0
-        for _, alike in groupby(self.activations, key=_settings):  # neighbours with one function are computed at once
+        for _, alike in groupby(
+            self.activations, key=_settings
+        ):  # neighbours with one function are computed at once
             run = list(alike)
             parts.append(run[0](x[..., start : start + len(run)]))
             start += len(run)
@@ -148,7 +160,10 @@ class PerNeuron(Module):
         configs = [activation.config() for activation in self.activations]
         if None in configs or used_twice(self.activations):
             return None
-        return {"class": "PerNeuron", "children": {f"activations.{i}": c for i, c in enumerate(configs)}}
+        return {
+            "class": "PerNeuron",
+            "children": {f"activations.{i}": c for i, c in enumerate(configs)},
+        }
 
     def account(self, inputs: Shape, output: Shape) -> Account:  # noqa: ARG002  # one signature for all layers
         """Return the arithmetic: one evaluation per element."""
@@ -158,4 +173,8 @@ class PerNeuron(Module):
 def _settings(activation: Module) -> object:
     """Return what two activations without weights of their own have in common if they are one function."""
     config = activation.config()
-    return id(activation) if config is None or activation.parameter_shapes() else repr(config)
+    return (
+        id(activation)
+        if config is None or activation.parameter_shapes()
+        else repr(config)
+    )

@@ -28,26 +28,49 @@ class Pooling(Module):
     n_axes: ClassVar[int]
 
     def __init__(
-        self, window: Sizes, stride: Sizes | None = None, padding: Sizes = 0, *, rounding: Rounding = "floor"
+        self,
+        window: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        *,
+        rounding: Rounding = "floor",
     ) -> None:
         kernel = spatial_tuple(window, self.n_axes, "window", minimum=1)
-        steps = kernel if stride is None else spatial_tuple(stride, self.n_axes, "stride", minimum=1)
+        steps = (
+            kernel
+            if stride is None
+            else spatial_tuple(stride, self.n_axes, "stride", minimum=1)
+        )
         borders = spatial_tuple(padding, self.n_axes, "padding")
         if any(2 * p > k for p, k in zip(borders, kernel, strict=True)):
-            raise ArgumentError("padding", expected="at most half of the window", got=f"{borders} for {kernel}")
+            raise ArgumentError(
+                "padding",
+                expected="at most half of the window",
+                got=f"{borders} for {kernel}",
+            )
         if rounding not in {"floor", "ceil"}:
-            raise ArgumentError("rounding", expected="'floor' or 'ceil'", got=repr(rounding))
+            raise ArgumentError(
+                "rounding", expected="'floor' or 'ceil'", got=repr(rounding)
+            )
         self.rounding = rounding
-        self.window = Window(kernel, steps, (1,) * self.n_axes, tuple((p, p) for p in borders))
+        self.window = Window(
+            kernel, steps, (1,) * self.n_axes, tuple((p, p) for p in borders)
+        )
 
     def forward(self, x: Tensor) -> Any:
         """Return one number for each window; raises ShapeError if no window fits."""
         name, w = type(self).__name__, self.window
         batch, single = as_batch(x, self.n_axes, name)
         sizes = batch.shape[1:-1]
-        if is_static(sizes) and any(s + sum(p) < k for s, p, k in zip(sizes, w.padding, w.kernel, strict=True)):
-            raise ShapeError(name, expected=f"an image of at least {times(w.kernel)}", got=show(sizes),
-                             hint="Pool less before this layer, or use a smaller window.")  # fmt: skip
+        if is_static(sizes) and any(
+            s + sum(p) < k for s, p, k in zip(sizes, w.padding, w.kernel, strict=True)
+        ):
+            raise ShapeError(
+                name,
+                expected=f"an image of at least {times(w.kernel)}",
+                got=show(sizes),
+                hint="Pool less before this layer, or use a smaller window.",
+            )
         return without_batch(Tensor(self.pool(batch.node, self.borders(sizes))), single)
 
     @abstractmethod
@@ -62,18 +85,26 @@ class Pooling(Module):
         if self.rounding == "floor":
             return self.window.padding
         if not is_static(sizes):
-            raise ShapeError(type(self).__name__, expected="known sizes for rounding='ceil'", got=show(sizes))
+            raise ShapeError(
+                type(self).__name__,
+                expected="known sizes for rounding='ceil'",
+                got=show(sizes),
+            )
         w = self.window
         per_axis = zip(sizes, w.kernel, w.stride, w.padding, strict=True)
-        return tuple((p, p + _overhang(int(n), k, s, p)) for n, k, s, (p, _) in per_axis)
+        return tuple(
+            (p, p + _overhang(int(n), k, s, p)) for n, k, s, (p, _) in per_axis
+        )
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
         w = self.window
         return {
-            "window": plain(w.kernel), "stride": plain(w.stride), "padding": plain(tuple(p for p, _ in w.padding)),
+            "window": plain(w.kernel),
+            "stride": plain(w.stride),
+            "padding": plain(tuple(p for p, _ in w.padding)),
             "rounding": self.rounding,
-        }  # fmt: skip
+        }
 
     def account(self, inputs: Shape, output: Shape) -> Account:
         """Return the arithmetic: about k operations per output."""
@@ -98,7 +129,11 @@ class Pooling(Module):
         w = self.window
         parts = [short(w.kernel)]
         parts += [f"stride {short(w.stride)}"] if w.stride != w.kernel else []
-        parts += [f"padding {short([p for p, _ in w.padding])}"] if any(map(any, w.padding)) else []
+        parts += (
+            [f"padding {short([p for p, _ in w.padding])}"]
+            if any(map(any, w.padding))
+            else []
+        )
         parts += ["ceil"] if self.rounding == "ceil" else []
         return f"{type(self).__name__}({', '.join(parts)})"
 
@@ -115,9 +150,14 @@ class MaxPooling(Pooling):
     """What MaxPool1d, MaxPool2d and MaxPool3d share; see ``MaxPool2d``."""
 
     def __init__(
-        self, window: Sizes, stride: Sizes | None = None, padding: Sizes = 0, *, rounding: Rounding = "floor",
+        self,
+        window: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        *,
+        rounding: Rounding = "floor",
         return_indices: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(window, stride, padding, rounding=rounding)
         self.return_indices = return_indices
 
@@ -130,15 +170,25 @@ class MaxPooling(Pooling):
         sizes, w = batch.shape[1:-1], self.window
         borders = self.borders(sizes)
         spatial = tuple(range(1, self.n_axes + 1))
-        patches = build.windows(padded_with(batch.node, borders, -math.inf), spatial, w.kernel, w.stride, w.dilation)
-        flat = build.reshape(patches, (*patches.shape[: -self.n_axes], math.prod(w.kernel)))
+        patches = build.windows(
+            padded_with(batch.node, borders, -math.inf),
+            spatial,
+            w.kernel,
+            w.stride,
+            w.dilation,
+        )
+        flat = build.reshape(
+            patches, (*patches.shape[: -self.n_axes], math.prod(w.kernel))
+        )
         starts, offsets = window_positions(sizes, w, borders)
         indices = starts.expand_dims(-1) + take(offsets, Tensor(flat).argmax(-1))
         return values, without_batch(indices, single)
 
     def pool(self, x: Node, borders: Borders) -> Node:
         """Return the maxima; padding counts as −∞."""
-        return functions.max_pool(x, window=self.window.kernel, stride=self.window.stride, padding=borders)
+        return functions.max_pool(
+            x, window=self.window.kernel, stride=self.window.stride, padding=borders
+        )
 
     def operations(self, taps: int) -> int:
         """Return taps − 1 comparisons."""
@@ -184,23 +234,34 @@ class AveragePooling(Pooling):
     """What AvgPool1d, AvgPool2d and AvgPool3d share; see ``AvgPool2d``."""
 
     def __init__(
-        self, window: Sizes, stride: Sizes | None = None, padding: Sizes = 0, *, rounding: Rounding = "floor",
+        self,
+        window: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        *,
+        rounding: Rounding = "floor",
         padding_counts: bool = True,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(window, stride, padding, rounding=rounding)
         self.padding_counts = padding_counts
 
     def pool(self, x: Node, borders: Borders) -> Node:
         """Return the means; what lies beyond the declared padding never counts in the divisor."""
         w = self.window
-        mean = functions.average_pool(x, window=w.kernel, stride=w.stride, padding=borders)
+        mean = functions.average_pool(
+            x, window=w.kernel, stride=w.stride, padding=borders
+        )
         counted = w.padding if self.padding_counts else tuple((0, 0) for _ in borders)
         if borders == counted:
             return mean
         sizes = [n + sum(p) for n, p in zip(x.shape[1:-1], counted, strict=True)]
-        rest = tuple((a - c, b - d) for (a, b), (c, d) in zip(borders, counted, strict=True))
+        rest = tuple(
+            (a - c, b - d) for (a, b), (c, d) in zip(borders, counted, strict=True)
+        )
         ones = build.full((1, *sizes, 1), 1, x.dtype)
-        share = functions.average_pool(ones, window=w.kernel, stride=w.stride, padding=rest)
+        share = functions.average_pool(
+            ones, window=w.kernel, stride=w.stride, padding=rest
+        )
         return build.divide(mean, share)
 
     def arguments(self) -> dict[str, Any]:
@@ -241,22 +302,33 @@ class LpPooling(Pooling):
     """What LpPool1d, LpPool2d and LpPool3d share; see ``LpPool2d``."""
 
     def __init__(
-        self, p: float, window: Sizes, stride: Sizes | None = None, padding: Sizes = 0, *,
+        self,
+        p: float,
+        window: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        *,
         rounding: Rounding = "floor",
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(window, stride, padding, rounding=rounding)
         if not 1 <= p < math.inf:
-            raise ArgumentError("p", expected="a number ≥ 1 (for ∞ take MaxPool)", got=repr(p))
+            raise ArgumentError(
+                "p", expected="a number ≥ 1 (for ∞ take MaxPool)", got=repr(p)
+            )
         self.p = float(p)
 
     def pool(self, x: Node, borders: Borders) -> Node:
         """Return (Σ|x|ᵖ)^(1/p) of each window; derivative 0 where a window is all zeros."""
         w = self.window
         powers = build.power(build.absolute(x), self.p)
-        mean = functions.average_pool(powers, window=w.kernel, stride=w.stride, padding=borders)
+        mean = functions.average_pool(
+            powers, window=w.kernel, stride=w.stride, padding=borders
+        )
         total = build.multiply(mean, math.prod(w.kernel))
         at_zero = build.equal(total, 0)
-        return build.where(at_zero, 0, build.power(build.where(at_zero, 1, total), 1 / self.p))
+        return build.where(
+            at_zero, 0, build.power(build.where(at_zero, 1, total), 1 / self.p)
+        )
 
     def operations(self, taps: int) -> int:
         """Return taps powers, taps − 1 sums and a root."""

@@ -10,7 +10,9 @@ from deltarule.shapes import Shape, is_static, show, window_count
 from deltarule.tensor.tensor import Tensor, tensor
 
 
-def window_positions(sizes: Shape, window: Window, borders: tuple[tuple[int, int], ...]) -> tuple[Tensor, Tensor]:
+def window_positions(
+    sizes: Shape, window: Window, borders: tuple[tuple[int, int], ...]
+) -> tuple[Tensor, Tensor]:
     """Return the row-major index of each window's first element (*out) and the offsets of its elements (taps,).
 
     An element of window p has the index starts[p] + offsets[element]; starts in the padding are negative or lie in
@@ -21,7 +23,9 @@ def window_positions(sizes: Shape, window: Window, borders: tuple[tuple[int, int
     ([[0, 2], [8, 10]], [0, 1, 4, 5])
     """
     if not is_static(sizes):
-        raise ShapeError("indices of pooling", expected="an image of known sizes", got=show(sizes))
+        raise ShapeError(
+            "indices of pooling", expected="an image of known sizes", got=show(sizes)
+        )
     pitch = [int(np.prod([int(n) for n in sizes[i + 1 :]])) for i in range(len(sizes))]
     starts, offsets = np.zeros((), np.int64), np.zeros((), np.int64)
     for size, kernel, stride, (low, high), step in zip(

@@ -21,7 +21,9 @@ from deltarule.nn.context import Visit
 from deltarule.shapes import Shape
 from deltarule.tensor.tensor import Tensor
 
-Field = tuple[int, ...] | Literal["all"] | None  # pixels per spatial axis, the whole input, or no such thing
+Field = (
+    tuple[int, ...] | Literal["all"] | None
+)  # pixels per spatial axis, the whole input, or no such thing
 
 
 @dataclass(frozen=True)
@@ -50,20 +52,38 @@ class Fields:
         window, larger = account.window, account.enlargement
         if account.whole_input:
             reach = _Reach(before.extent, before.jump, whole=True)
-        elif window is not None and not before.whole and len(window.kernel) == len(before.extent):
+        elif (
+            window is not None
+            and not before.whole
+            and len(window.kernel) == len(before.extent)
+        ):
             growth = zip(before.extent, window.extent, before.jump, strict=True)
             steps = zip(before.jump, window.stride, strict=True)
-            reach = _Reach(tuple(r + (e - 1) * j for r, e, j in growth), tuple(j * s for j, s in steps))
-        elif larger is not None and not before.whole and len(larger.factor) == len(before.extent):
+            reach = _Reach(
+                tuple(r + (e - 1) * j for r, e, j in growth),
+                tuple(j * s for j, s in steps),
+            )
+        elif (
+            larger is not None
+            and not before.whole
+            and len(larger.factor) == len(before.extent)
+        ):
             growth = zip(before.extent, larger.seen, before.jump, strict=True)
             steps = zip(before.jump, larger.factor, strict=True)
-            reach = _Reach(tuple(r + (e - 1) * j for r, e, j in growth), tuple(j / s for j, s in steps))
+            reach = _Reach(
+                tuple(r + (e - 1) * j for r, e, j in growth),
+                tuple(j / s for j, s in steps),
+            )
         self._known[visit.output.node] = reach
         return "all" if reach.whole else tuple(math.ceil(r) for r in reach.extent)
 
     def _before(self, nodes: list[Node]) -> _Reach | None:
         """Return the largest field among the known nodes that ``nodes`` come from."""
-        found = [self._known[n] for n in topological(nodes, frozenset(self._known)) if n in self._known]
+        found = [
+            self._known[n]
+            for n in topological(nodes, frozenset(self._known))
+            if n in self._known
+        ]
         if not found:
             return None
         axes = range(len(found[0].extent))

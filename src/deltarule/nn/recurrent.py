@@ -65,11 +65,15 @@ class Recurrent(Module):
     hidden_bias: Tensor
 
     def __init__(
-        self, n_inputs: int, n_hidden: int, bias: bool = True, *,
+        self,
+        n_inputs: int,
+        n_hidden: int,
+        bias: bool = True,
+        *,
         init: str | dict[str, Any] | Initializer = "xavier_uniform",
         hidden_init: str | dict[str, Any] | Initializer = "orthogonal",
         seed: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.n_inputs = whole_number(n_inputs, "n_inputs", 1)
         self.n_hidden = whole_number(n_hidden, "n_hidden", 1)
         self.has_bias = bias
@@ -87,7 +91,10 @@ class Recurrent(Module):
     def start(self, x: Tensor, shape: Shape) -> State:
         """Return the state before the first step: zeros."""
         dtype = x.dtype if x.dtype.is_float else "float32"
-        return tuple(zeros((*shape, self.n_hidden), dtype) for _ in range(self.recurrence.n_states))
+        return tuple(
+            zeros((*shape, self.n_hidden), dtype)
+            for _ in range(self.recurrence.n_states)
+        )
 
     def of_input(self, x: Tensor) -> Tensor:
         """Return W_x x + b_x."""
@@ -98,21 +105,28 @@ class Recurrent(Module):
         """Return the next state."""
         h = state[0]
         product = self.hidden_weight @ h if h.ndim == 1 else h @ self.hidden_weight.T
-        return self.recurrence.advance(from_input, product + self.hidden_bias if self.has_bias else product, state)
+        return self.recurrence.advance(
+            from_input, product + self.hidden_bias if self.has_bias else product, state
+        )
 
     def require_features(self, x: Tensor, rank: int, of: str) -> None:
         """Raise ShapeError unless x is one ``of`` n_inputs features, or a batch."""
         if x.ndim not in {rank, rank + 1} or x.shape[-1] != self.n_inputs:
             raise ShapeError(
-                type(self).__name__, expected=f"{of} of {self.n_inputs} features, or a batch of them", got=show(x.shape)
+                type(self).__name__,
+                expected=f"{of} of {self.n_inputs} features, or a batch of them",
+                got=show(x.shape),
             )
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
         return {
-            "n_inputs": self.n_inputs, "n_hidden": self.n_hidden, "bias": self.has_bias,
-            "init": self.init.config(), "hidden_init": self.hidden_init.config(),
-        }  # fmt: skip
+            "n_inputs": self.n_inputs,
+            "n_hidden": self.n_hidden,
+            "bias": self.has_bias,
+            "init": self.init.config(),
+            "hidden_init": self.hidden_init.config(),
+        }
 
     def counted(self, steps: int) -> Account:
         """Return the arithmetic: both products of a step, and about ten operations for each number of the state."""
@@ -137,9 +151,13 @@ class RecurrentCell(Recurrent):
         self.require_features(x, 1, "an input")
         if state and len(state) != self.recurrence.n_states:
             raise ArgumentError(
-                type(self).__name__, expected=f"{self.recurrence.n_states} state tensors", got=str(len(state))
+                type(self).__name__,
+                expected=f"{self.recurrence.n_states} state tensors",
+                got=str(len(state)),
             )
-        after = self.advance(self.of_input(x), tuple(state) or self.start(x, x.shape[:-1]))
+        after = self.advance(
+            self.of_input(x), tuple(state) or self.start(x, x.shape[:-1])
+        )
         return after if len(after) > 1 else after[0]
 
     def account(self, inputs: Shape, output: Shape) -> Account:  # noqa: ARG002  # one signature for all layers
@@ -155,13 +173,24 @@ class RecurrentLayer(Recurrent):
     """A sequence, step after step; see ``RNN``, ``LSTM``, ``GRU``."""
 
     def __init__(
-        self, n_inputs: int, n_hidden: int, bias: bool = True, *, returns: Literal["sequence", "last"] = "sequence",
-        reverse: bool = False, init: str | dict[str, Any] | Initializer = "xavier_uniform",
-        hidden_init: str | dict[str, Any] | Initializer = "orthogonal", seed: int | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__(n_inputs, n_hidden, bias, init=init, hidden_init=hidden_init, seed=seed)
+        self,
+        n_inputs: int,
+        n_hidden: int,
+        bias: bool = True,
+        *,
+        returns: Literal["sequence", "last"] = "sequence",
+        reverse: bool = False,
+        init: str | dict[str, Any] | Initializer = "xavier_uniform",
+        hidden_init: str | dict[str, Any] | Initializer = "orthogonal",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(
+            n_inputs, n_hidden, bias, init=init, hidden_init=hidden_init, seed=seed
+        )
         if returns not in {"sequence", "last"}:
-            raise ArgumentError("returns", expected="'sequence' or 'last'", got=repr(returns))
+            raise ArgumentError(
+                "returns", expected="'sequence' or 'last'", got=repr(returns)
+            )
         self.returns = returns
         self.reverse = reverse
 
@@ -170,7 +199,11 @@ class RecurrentLayer(Recurrent):
         self.require_features(x, 2, "a sequence (steps, features)")
         steps = x.shape[-2]
         if not is_static((steps,)) or steps == 0:
-            raise ShapeError(type(self).__name__, expected="a known number of steps, at least 1", got=show(x.shape))
+            raise ShapeError(
+                type(self).__name__,
+                expected="a known number of steps, at least 1",
+                got=show(x.shape),
+            )
         from_input = self.of_input(x)
         state = self.start(x, x.shape[:-2])
         hidden: list[Tensor] = []

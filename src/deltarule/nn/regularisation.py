@@ -22,23 +22,31 @@ class Dropping(Module):
     """What Dropout and SpatialDropout share: the probability, which half of a call scales, the draw."""
 
     def __init__(
-        self, drop_probability: float | None = None, *, keep_probability: float | None = None,
+        self,
+        drop_probability: float | None = None,
+        *,
+        keep_probability: float | None = None,
         scale_in: ScaleIn = "training",
-    ) -> None:  # fmt: skip
+    ) -> None:
         if drop_probability is not None and keep_probability is not None:
             raise ArgumentError(
-                type(self).__name__, expected="drop_probability or keep_probability",
+                type(self).__name__,
+                expected="drop_probability or keep_probability",
                 got=f"both, {drop_probability} and {keep_probability}",
-            )  # fmt: skip
+            )
         if keep_probability is not None:
             kept = 1 - probability(1 - keep_probability, "1 − keep_probability")
         else:
             dropped = 0.5 if drop_probability is None else drop_probability
             kept = 1 - probability(dropped, "drop_probability")
         self.keep_probability = kept
-        self.drop_probability = 1 - kept if drop_probability is None else float(drop_probability)
+        self.drop_probability = (
+            1 - kept if drop_probability is None else float(drop_probability)
+        )
         if scale_in not in {"training", "inference"}:
-            raise ArgumentError("scale_in", expected="'training' or 'inference'", got=repr(scale_in))
+            raise ArgumentError(
+                "scale_in", expected="'training' or 'inference'", got=repr(scale_in)
+            )
         self.scale_in = scale_in
 
     def dropped(self, x: Tensor, mask_shape: Shape) -> Tensor:
@@ -53,7 +61,9 @@ class Dropping(Module):
             return where(False, x, 0.0)
         seed, step, stream = context.draw(name)
         kept = random_uniform(mask_shape, seed, step, stream) >= self.drop_probability
-        return where(kept, x / self.keep_probability if self.scale_in == "training" else x, 0.0)
+        return where(
+            kept, x / self.keep_probability if self.scale_in == "training" else x, 0.0
+        )
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
@@ -108,10 +118,16 @@ class SpatialDropout(Dropping):
     """
 
     def __init__(
-        self, drop_probability: float | None = None, *, keep_probability: float | None = None,
-        scale_in: ScaleIn = "training", n_axes: int = 2,
-    ) -> None:  # fmt: skip
-        super().__init__(drop_probability, keep_probability=keep_probability, scale_in=scale_in)
+        self,
+        drop_probability: float | None = None,
+        *,
+        keep_probability: float | None = None,
+        scale_in: ScaleIn = "training",
+        n_axes: int = 2,
+    ) -> None:
+        super().__init__(
+            drop_probability, keep_probability=keep_probability, scale_in=scale_in
+        )
         self.n_axes = n_axes
 
     def forward(self, x: Tensor) -> Tensor:

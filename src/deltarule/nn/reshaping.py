@@ -32,4 +32,6 @@ class Flatten(Module):
 
     def account(self, inputs: Shape, output: Shape) -> Account:
         """Return the arithmetic: the product of the sizes."""
-        return Account(how=f"{'·'.join(map(str, inputs))} = {output[0]}" if len(inputs) > 1 else "")
+        return Account(
+            how=f"{'·'.join(map(str, inputs))} = {output[0]}" if len(inputs) > 1 else ""
+        )

@@ -47,24 +47,83 @@ from deltarule.shapes import count, show
 from deltarule.train import History, checkpoint
 
 _LAYERS: tuple[type[Module], ...] = (
-    activation.ELU, activation.GELU, activation.Identity, activation.LeakyReLU, activation.LogSigmoid,
-    activation.LogSoftmax, activation.PReLU, activation.ReLU, activation.SELU, activation.SiLU,
-    activation.Sigmoid, activation.Sign, activation.Softmax, activation.Softplus, activation.Step,
-    activation.Tanh, pieces.Clip, pieces.Cubic, pieces.HardSigmoid, pieces.HardSwish, pieces.HardTanh,
-    pieces.Mish, pieces.Softsign, convolution.Conv1d, convolution.Conv2d, convolution.Conv3d,
-    transposed.ConvTranspose1d, transposed.ConvTranspose2d, transposed.ConvTranspose3d, linear.Linear,
-    sparse.MaskedLinear, maxout.Maxout, embedding.Embedding, normalisation.BatchNorm, normalisation.LayerNorm,
-    grouped_normalisation.GroupNorm, grouped_normalisation.InstanceNorm, pooling.AvgPool1d, pooling.AvgPool2d,
-    pooling.AvgPool3d, pooling.LpPool1d, pooling.LpPool2d, pooling.LpPool3d, pooling.MaxPool1d,
-    pooling.MaxPool2d, pooling.MaxPool3d, global_pooling.GlobalAvgPool1d, global_pooling.GlobalAvgPool2d,
-    global_pooling.GlobalAvgPool3d, global_pooling.GlobalMaxPool1d, global_pooling.GlobalMaxPool2d,
-    global_pooling.GlobalMaxPool3d, unpooling.MaxUnpool1d, unpooling.MaxUnpool2d, unpooling.MaxUnpool3d,
-    upsampling.PixelShuffle, upsampling.PixelUnshuffle, upsampling.Upsample1d, upsampling.Upsample2d,
-    upsampling.Upsample3d, recurrent.GRU, recurrent.GRUCell, recurrent.LSTM, recurrent.LSTMCell, recurrent.RNN,
-    recurrent.RNNCell, attention.MultiHeadAttention, transformer.SinusoidalPositions,
-    transformer.TransformerBlock, regularisation.Dropout, regularisation.SpatialDropout, reshaping.Flatten,
-    standardize.Standardize, corruption.GaussianCorruption, corruption.MaskingCorruption, corruption.SaltAndPepper,
-)  # fmt: skip
+    activation.ELU,
+    activation.GELU,
+    activation.Identity,
+    activation.LeakyReLU,
+    activation.LogSigmoid,
+    activation.LogSoftmax,
+    activation.PReLU,
+    activation.ReLU,
+    activation.SELU,
+    activation.SiLU,
+    activation.Sigmoid,
+    activation.Sign,
+    activation.Softmax,
+    activation.Softplus,
+    activation.Step,
+    activation.Tanh,
+    pieces.Clip,
+    pieces.Cubic,
+    pieces.HardSigmoid,
+    pieces.HardSwish,
+    pieces.HardTanh,
+    pieces.Mish,
+    pieces.Softsign,
+    convolution.Conv1d,
+    convolution.Conv2d,
+    convolution.Conv3d,
+    transposed.ConvTranspose1d,
+    transposed.ConvTranspose2d,
+    transposed.ConvTranspose3d,
+    linear.Linear,
+    sparse.MaskedLinear,
+    maxout.Maxout,
+    embedding.Embedding,
+    normalisation.BatchNorm,
+    normalisation.LayerNorm,
+    grouped_normalisation.GroupNorm,
+    grouped_normalisation.InstanceNorm,
+    pooling.AvgPool1d,
+    pooling.AvgPool2d,
+    pooling.AvgPool3d,
+    pooling.LpPool1d,
+    pooling.LpPool2d,
+    pooling.LpPool3d,
+    pooling.MaxPool1d,
+    pooling.MaxPool2d,
+    pooling.MaxPool3d,
+    global_pooling.GlobalAvgPool1d,
+    global_pooling.GlobalAvgPool2d,
+    global_pooling.GlobalAvgPool3d,
+    global_pooling.GlobalMaxPool1d,
+    global_pooling.GlobalMaxPool2d,
+    global_pooling.GlobalMaxPool3d,
+    unpooling.MaxUnpool1d,
+    unpooling.MaxUnpool2d,
+    unpooling.MaxUnpool3d,
+    upsampling.PixelShuffle,
+    upsampling.PixelUnshuffle,
+    upsampling.Upsample1d,
+    upsampling.Upsample2d,
+    upsampling.Upsample3d,
+    recurrent.GRU,
+    recurrent.GRUCell,
+    recurrent.LSTM,
+    recurrent.LSTMCell,
+    recurrent.RNN,
+    recurrent.RNNCell,
+    attention.MultiHeadAttention,
+    transformer.SinusoidalPositions,
+    transformer.TransformerBlock,
+    regularisation.Dropout,
+    regularisation.SpatialDropout,
+    reshaping.Flatten,
+    standardize.Standardize,
+    corruption.GaussianCorruption,
+    corruption.MaskingCorruption,
+    corruption.SaltAndPepper,
+)
 LAYERS: Mapping[str, type[Module]] = {layer.__name__: layer for layer in _LAYERS}
 
 
@@ -74,14 +133,20 @@ Maker = Callable[[Children, dict[str, Any]], Module]
 
 def _sequential(children: Children, arguments: dict[str, Any]) -> Module:
     numbered = [child for path, child in children.items() if path.isdigit()]
-    named: dict[str, Any] = {path: child for path, child in children.items() if not path.isdigit()}
+    named: dict[str, Any] = {
+        path: child for path, child in children.items() if not path.isdigit()
+    }
     return containers.Sequential(*numbered, **named, **arguments)
 
 
 CONTAINERS: Mapping[str, Maker] = {
-    "GeneralNetwork": lambda children, arguments: general.GeneralNetwork(activations=[*children.values()], **arguments),
+    "GeneralNetwork": lambda children, arguments: general.GeneralNetwork(
+        activations=[*children.values()], **arguments
+    ),
     "Heads": lambda children, arguments: containers.Heads(**children),
-    "Parallel": lambda children, arguments: containers.Parallel(*children.values(), **arguments),
+    "Parallel": lambda children, arguments: containers.Parallel(
+        *children.values(), **arguments
+    ),
     "PerNeuron": lambda children, arguments: pieces.PerNeuron([*children.values()]),
     "Sequential": _sequential,
     "Skip": lambda children, arguments: containers.Skip(**children),
@@ -107,7 +172,11 @@ def _maker(name: str) -> Maker | None:
     return CONTAINERS.get(name) or _OF_ROOMS.get(name)
 
 
-def build(config: Mapping[str, Any], weights: Mapping[str, Array] | None = None, path: str = "") -> Module:
+def build(
+    config: Mapping[str, Any],
+    weights: Mapping[str, Array] | None = None,
+    path: str = "",
+) -> Module:
     """Return a new module of the architecture that ``config()`` gave; raises CheckpointError for unknown classes.
 
     With ``weights``, the arrays of a file by name, the shapes that the architecture declares are compared with them
@@ -135,24 +204,40 @@ def build(config: Mapping[str, Any], weights: Mapping[str, Array] | None = None,
     try:
         module = make(children, arguments)
     except (TypeError, ArgumentError) as error:
-        got = f"{error.got}, where it takes {error.expected}" if isinstance(error, ArgumentError) else str(error)
-        raise CheckpointError(f"layer {name}", expected="arguments that it takes", got=got) from error
+        got = (
+            f"{error.got}, where it takes {error.expected}"
+            if isinstance(error, ArgumentError)
+            else str(error)
+        )
+        raise CheckpointError(
+            f"layer {name}", expected="arguments that it takes", got=got
+        ) from error
     if weights is not None:
         _refuse_shapes(module, weights, path)
     return module
 
 
-_SMALL = 2**20  # a size up to which a layer may take memory for its state without further questions
+_SMALL = (
+    2**20
+)  # a size up to which a layer may take memory for its state without further questions
 
 
-def _refuse_sizes(arguments: Mapping[str, Any], weights: Mapping[str, Array], where: str) -> None:
+def _refuse_sizes(
+    arguments: Mapping[str, Any], weights: Mapping[str, Array], where: str
+) -> None:
     """Refuse sizes beyond all axes of a file's arrays: a layer takes memory for running statistics when it is made."""
     most = max([_SMALL, *(size for array in weights.values() for size in array.shape)])
     for name, value in arguments.items():
         sizes = value if isinstance(value, (list, tuple)) else [value]
-        large = [size for size in sizes if isinstance(size, (int, float)) and size > most]
+        large = [
+            size for size in sizes if isinstance(size, (int, float)) and size > most
+        ]
         if large and "seed" not in name:
-            raise CheckpointError(where, expected=f"{name} as large as the arrays in the file", got=str(large[0]))
+            raise CheckpointError(
+                where,
+                expected=f"{name} as large as the arrays in the file",
+                got=str(large[0]),
+            )
 
 
 def _refuse_shapes(module: Module, weights: Mapping[str, Array], path: str) -> None:
@@ -162,9 +247,15 @@ def _refuse_shapes(module: Module, weights: Mapping[str, Array], path: str) -> N
         array = weights.get(whole)
         if array is not None and array.shape != shape:
             got = f"an array of shape {show(array.shape)}"
-            raise CheckpointError(f"parameter {whole}", expected=f"shape {show(shape)}", got=got)
+            raise CheckpointError(
+                f"parameter {whole}", expected=f"shape {show(shape)}", got=got
+            )
         if array is None and count(shape) > _SMALL:
-            raise CheckpointError(f"parameter {whole}", expected=f"an array of shape {show(shape)}", got="none")
+            raise CheckpointError(
+                f"parameter {whole}",
+                expected=f"an array of shape {show(shape)}",
+                got="none",
+            )
 
 
 def load(path: str | Path, model: Module | None = None) -> Module:
@@ -178,7 +269,9 @@ def load(path: str | Path, model: Module | None = None) -> Module:
         return _restored(file, path, model)
 
 
-def _restored(file: checkpoint.Container, path: str | Path, model: Module | None) -> Module:
+def _restored(
+    file: checkpoint.Container, path: str | Path, model: Module | None
+) -> Module:
     """Return the module of a file's architecture (or the given one) with its values, frozen names, loss, history."""
     document, weights = file.document, file.group("weights/")
     module = model if model is not None else _architecture(document, weights, path)
@@ -186,7 +279,10 @@ def _restored(file: checkpoint.Container, path: str | Path, model: Module | None
         state.refuse_misfits(module, weights, strict=True)
     except ArgumentError as error:
         raise CheckpointError(
-            f"file {path}", expected=f"values for this {type(module).__name__}", got=error.got, hint=error.hint
+            f"file {path}",
+            expected=f"values for this {type(module).__name__}",
+            got=error.got,
+            hint=error.hint,
         ) from error
     if any(array.dtype.name == "float64" for array in weights.values()):
         module.astype("float64")
@@ -203,7 +299,9 @@ def _restored(file: checkpoint.Container, path: str | Path, model: Module | None
     return module
 
 
-def _architecture(document: Mapping[str, Any], weights: Mapping[str, Array], path: str | Path) -> Module:
+def _architecture(
+    document: Mapping[str, Any], weights: Mapping[str, Array], path: str | Path
+) -> Module:
     """Build the architecture of a file; raises CheckpointError where it is code."""
     if document["architecture"] is not None:
         return build(document["architecture"], weights)
@@ -221,4 +319,8 @@ def _frozen(module: Module, document: Mapping[str, Any]) -> list[str]:
     if "frozen" in document:
         return list(document["frozen"])
     learned = {name for name, *_ in document["signature"]["parameters"]}
-    return [name for name, _ in module.named_parameters(include_frozen=True) if name not in learned]
+    return [
+        name
+        for name, _ in module.named_parameters(include_frozen=True)
+        if name not in learned
+    ]

@@ -13,14 +13,28 @@ LARGEST = 1024  # sizes that are tried
 SHOWN = 3
 
 
-def fitting_inputs(trail: Sequence[Visit], error: DeltaruleError, example: Shape) -> list[str]:
+def fitting_inputs(
+    trail: Sequence[Visit], error: DeltaruleError, example: Shape
+) -> list[str]:
     """Return a line that names square inputs with which the layer at fault gets the features that it expects."""
     wanted = _leading_number(error.expected)
-    if len(example) < 2 or not trail or wanted is None or "feature" not in error.expected:
+    if (
+        len(example) < 2
+        or not trail
+        or wanted is None
+        or "feature" not in error.expected
+    ):
         return []
     accounts = [v.layer.account(v.input_shape, v.output_shape) for v in trail]
     windows = [account.window for account in accounts]
-    last_image = next((v.output_shape for v in reversed(trail) if len(v.output_shape) == len(example)), None)
+    last_image = next(
+        (
+            v.output_shape
+            for v in reversed(trail)
+            if len(v.output_shape) == len(example)
+        ),
+        None,
+    )
     if (
         any(account.enlargement for account in accounts)
         or last_image is None
@@ -29,10 +43,16 @@ def fitting_inputs(trail: Sequence[Visit], error: DeltaruleError, example: Shape
         return []
     n_spatial = len(example) - 1
     passes = [window for window in windows if window is not None]
-    sizes = [s for s in range(1, LARGEST + 1) if _volume(s, n_spatial, passes) * last_image[-1] == wanted]
+    sizes = [
+        s
+        for s in range(1, LARGEST + 1)
+        if _volume(s, n_spatial, passes) * last_image[-1] == wanted
+    ]
     if not sizes:
         return []
-    shown = [" × ".join([str(s)] * n_spatial + [str(example[-1])]) for s in sizes[:SHOWN]]
+    shown = [
+        " × ".join([str(s)] * n_spatial + [str(example[-1])]) for s in sizes[:SHOWN]
+    ]
     more = f" … {sizes[-1]}" if len(sizes) > SHOWN else ""
     return [f"Inputs that would fit: {', '.join(shown)}{more}."]
 
@@ -49,7 +69,9 @@ def _volume(size: int, n_spatial: int, windows: Sequence[Window]) -> int:
         if len(w.kernel) != n_spatial:
             return 0
         sizes = [
-            window_count(sizes[i] + sum(w.padding[i]), w.kernel[i], w.stride[i], w.dilation[i])
+            window_count(
+                sizes[i] + sum(w.padding[i]), w.kernel[i], w.stride[i], w.dilation[i]
+            )
             for i in range(n_spatial)
         ]
     volume = 1

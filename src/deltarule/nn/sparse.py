@@ -47,17 +47,21 @@ class MaskedLinear(Module):
     bias: Tensor
 
     def __init__(
-        self, mask: Any, bias: bool | Iterable[bool] = True, *,
+        self,
+        mask: Any,
+        bias: bool | Iterable[bool] = True,
+        *,
         init: str | dict[str, Any] | Initializer = "auto",
         bias_init: str | dict[str, Any] | Initializer = "zeros",
         seed: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         edges = np.asarray(mask)
         if edges.ndim != 2 or not edges.any() or not np.isin(edges, (0, 1)).all():
             raise ArgumentError(
-                "MaskedLinear mask", expected="a matrix (out, in) of 0 and 1 with at least one edge",
+                "MaskedLinear mask",
+                expected="a matrix (out, in) of 0 and 1 with at least one edge",
                 got=f"an array of shape {edges.shape} with {int(np.count_nonzero(edges))} edges",
-            )  # fmt: skip
+            )
         self.mask: npt.NDArray[np.bool_] = edges.astype(bool)
         self.out_features, self.in_features = self.mask.shape
         has_bias = self._biases(bias)
@@ -70,22 +74,38 @@ class MaskedLinear(Module):
         if self.mask.all():
             self.declare("weight", self.mask.shape, self.init)
         else:
-            self.declare("weight", (self.n_edges,), self.init, drawn=self.mask.shape, place=self._on_edges)
+            self.declare(
+                "weight",
+                (self.n_edges,),
+                self.init,
+                drawn=self.mask.shape,
+                place=self._on_edges,
+            )
         if any(self.has_bias):
             self.declare("bias", (sum(self.has_bias),), self.bias_init)
 
     @classmethod
     def from_edges(
-        cls, in_features: int, out_features: int, edges: Iterable[tuple[int, int]], **options: Any
+        cls,
+        in_features: int,
+        out_features: int,
+        edges: Iterable[tuple[int, int]],
+        **options: Any,
     ) -> MaskedLinear:
         """Return the layer with the edges (input, output), each numbered from 0."""
-        mask = np.zeros((whole_number(out_features, "out_features", 1), whole_number(in_features, "in_features", 1)))
+        mask = np.zeros(
+            (
+                whole_number(out_features, "out_features", 1),
+                whole_number(in_features, "in_features", 1),
+            )
+        )
         for source, target in edges:
             if not (0 <= source < in_features and 0 <= target < out_features):
                 raise ArgumentError(
-                    "from_edges", expected=f"edges from 0…{in_features - 1} to 0…{out_features - 1}",
+                    "from_edges",
+                    expected=f"edges from 0…{in_features - 1} to 0…{out_features - 1}",
                     got=f"{source} → {target}",
-                )  # fmt: skip
+                )
             mask[target, source] = 1
         return cls(mask, **options)
 
@@ -100,13 +120,19 @@ class MaskedLinear(Module):
             return [flag(bias, "MaskedLinear bias")] * self.out_features
         has_bias = [flag(one, "MaskedLinear bias") for one in bias]
         if len(has_bias) != self.out_features:
-            raise ArgumentError("bias", expected=f"true or false for {self.out_features} units", got=str(len(has_bias)))
+            raise ArgumentError(
+                "bias",
+                expected=f"true or false for {self.out_features} units",
+                got=str(len(has_bias)),
+            )
         return has_bias
 
     def _on_edges(self, drawn: Array) -> Array:
         """Take the edges of a dense matrix; a unit's variance is that of the edges that it has."""
         degrees = np.maximum(self.mask.sum(axis=1, keepdims=True), 1)
-        scaled = self.init is None or isinstance(self.init, initialisers.VarianceScaling)
+        scaled = self.init is None or isinstance(
+            self.init, initialisers.VarianceScaling
+        )
         values = drawn * np.sqrt(self.in_features / degrees) if scaled else drawn
         return np.asarray(values[self.mask])
 
@@ -127,22 +153,31 @@ class MaskedLinear(Module):
             return None
         if all(self.has_bias):
             return self.bias
-        return Tensor(build.scatter_add(self._biased.node, self.bias.node, 0, self.out_features))
+        return Tensor(
+            build.scatter_add(self._biased.node, self.bias.node, 0, self.out_features)
+        )
 
     def assign_matrix(self, values: Any) -> None:
         """Take the weights from a matrix (out, in); raises ArgumentError unless it is 0 where there is no edge."""
         matrix = np.asarray(values)
         if matrix.shape != self.mask.shape or np.any(matrix[~self.mask]):
             raise ArgumentError(
-                "assign_matrix", expected=f"a matrix {show(self.mask.shape)} with zeros where there is no edge",
-                got=f"shape {matrix.shape}" if matrix.shape != self.mask.shape else "other numbers there",
-            )  # fmt: skip
+                "assign_matrix",
+                expected=f"a matrix {show(self.mask.shape)} with zeros where there is no edge",
+                got=f"shape {matrix.shape}"
+                if matrix.shape != self.mask.shape
+                else "other numbers there",
+            )
         self.weight.assign(matrix if self.mask.all() else matrix[self.mask])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return Wx + b; raises ShapeError if the last axis is not in_features."""
         if x.ndim == 0 or x.shape[-1] != self.in_features:
-            raise ShapeError("MaskedLinear", expected=f"{self.in_features} features (last axis)", got=show(x.shape))
+            raise ShapeError(
+                "MaskedLinear",
+                expected=f"{self.in_features} features (last axis)",
+                got=show(x.shape),
+            )
         matrix, shift = self.matrix(), self.biases()
         product = matrix @ x if x.ndim == 1 else x @ matrix.T
         return product if shift is None else product + shift
@@ -151,9 +186,12 @@ class MaskedLinear(Module):
         """Return the arguments that construct this layer again."""
         return {
             "mask": self.mask.astype(int).tolist(),
-            "bias": self.has_bias[0] if len(set(self.has_bias)) == 1 else list(self.has_bias),
-            "init": "auto" if self.init is None else self.init.config(), "bias_init": self.bias_init.config(),
-        }  # fmt: skip
+            "bias": self.has_bias[0]
+            if len(set(self.has_bias)) == 1
+            else list(self.has_bias),
+            "init": "auto" if self.init is None else self.init.config(),
+            "bias_init": self.bias_init.config(),
+        }
 
     def account(self, inputs: Shape, output: Shape) -> Account:  # noqa: ARG002  # one signature for all layers
         """Return the arithmetic: a parameter for each edge and each bias; flops as far as edges go."""
@@ -163,7 +201,9 @@ class MaskedLinear(Module):
         n_biases = sum(self.has_bias)
         units = int(self.mask.any(axis=1).sum())
         return Account(
-            parameters=f"{self.n_edges} + {n_biases}" if n_biases else str(self.n_edges),
+            parameters=f"{self.n_edges} + {n_biases}"
+            if n_biases
+            else str(self.n_edges),
             flops=rows * (2 * self.n_edges - units + n_biases),
         )
 

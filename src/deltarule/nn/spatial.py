@@ -15,14 +15,26 @@ AXES = {1: "length", 2: "height, width", 3: "depth, height, width"}
 
 
 def as_batch(
-    x: Tensor, rank: int, where: str, channels: int | None = None, required: int | None = None
+    x: Tensor,
+    rank: int,
+    where: str,
+    channels: int | None = None,
+    required: int | None = None,
 ) -> tuple[Tensor, bool]:
     """Return x as a batch (N, *spatial, channels), and whether it was a single example.
 
     ``channels`` helps to find the way out of a wrong rank; ``required`` channels are demanded.
     """
-    if required is not None and x.ndim in {rank + 1, rank + 2} and x.shape[-1] != required:
-        raise ShapeError(where, expected=f"{required} channels (last axis)", got=f"{x.shape[-1]} in {show(x.shape)}")
+    if (
+        required is not None
+        and x.ndim in {rank + 1, rank + 2}
+        and x.shape[-1] != required
+    ):
+        raise ShapeError(
+            where,
+            expected=f"{required} channels (last axis)",
+            got=f"{x.shape[-1]} in {show(x.shape)}",
+        )
     context = current()
     batched = None if context is None else context.batched
     if x.ndim == rank + 2 and batched is not False:
@@ -34,7 +46,10 @@ def as_batch(
     if x.ndim == rank + 1 and channels in {None, 1}:
         hint = f"Add the channel axis: examples {show((*x.shape[1:], 1))}, for example X[..., None]."
     raise ShapeError(
-        where, expected=f"a batch (N, {AXES[rank]}, channels) or one example {one}", got=show(x.shape), hint=hint
+        where,
+        expected=f"a batch (N, {AXES[rank]}, channels) or one example {one}",
+        got=show(x.shape),
+        hint=hint,
     )
 
 
@@ -58,7 +73,9 @@ def padding_of(
         return tuple((total // 2, total - total // 2) for total in totals)
     if isinstance(padding, str):
         raise ArgumentError(
-            where, expected="a whole number ≥ 0 (or one per axis), 'same' or 'valid'", got=repr(padding)
+            where,
+            expected="a whole number ≥ 0 (or one per axis), 'same' or 'valid'",
+            got=repr(padding),
         )
     return tuple((p, p) for p in spatial_tuple(padding, len(kernel), where))
 

@@ -45,14 +45,20 @@ class Standardize(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the input in the other units; raises ShapeError for another number of features."""
         self._require_features(x.shape)
-        return x * self.deviation + self.mean if self.inverse else (x - self.mean) / self.deviation
+        return (
+            x * self.deviation + self.mean
+            if self.inverse
+            else (x - self.mean) / self.deviation
+        )
 
     def _require_features(self, shape: Shape) -> None:
         if not shape or shape[-1] != self.n_features:
             raise ShapeError(
-                "Standardize", expected=f"{self.n_features} features (last axis)", got=show(shape),
+                "Standardize",
+                expected=f"{self.n_features} features (last axis)",
+                got=show(shape),
                 hint=f"Write Standardize({shape[-1] if shape else 1}).",
-            )  # fmt: skip
+            )
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
@@ -60,7 +66,9 @@ class Standardize(Module):
 
     def account(self, inputs: Shape, output: Shape) -> Account:  # noqa: ARG002  # one signature for all layers
         """Return the arithmetic: two operations per element."""
-        return Account(how="σx + μ" if self.inverse else "(x − μ)/σ", flops=2 * count(output))
+        return Account(
+            how="σx + μ" if self.inverse else "(x − μ)/σ", flops=2 * count(output)
+        )
 
     def label(self) -> str:
         """Return ``Standardize(13)``."""

@@ -27,14 +27,23 @@ def refuse_misfits(module: Tree, values: Mapping[str, Any], *, strict: bool) -> 
     """Raise ArgumentError that lists what is missing, unexpected or of another shape."""
     if not isinstance(values, Mapping):
         expected = "a dictionary of arrays by name, as state_dict() gives"
-        raise ArgumentError("load_state_dict", expected=expected, got=f"a {type(values).__name__}")
+        raise ArgumentError(
+            "load_state_dict", expected=expected, got=f"a {type(values).__name__}"
+        )
     wanted = dict(module.named_tensors())
     arrays = {name: np.asarray(value) for name, value in values.items()}
     missing = [name for name in wanted if strict and name not in arrays]
     unexpected = [name for name in arrays if strict and name not in wanted]
-    misshapen = [name for name in wanted if name in arrays and arrays[name].shape != wanted[name].shape]
+    misshapen = [
+        name
+        for name in wanted
+        if name in arrays and arrays[name].shape != wanted[name].shape
+    ]
     lines = [f"missing     {name} {show(wanted[name].shape)}" for name in missing]
-    lines += [f"unexpected  {name} {show(arrays[name].shape)}{_near(name, missing)}" for name in unexpected]
+    lines += [
+        f"unexpected  {name} {show(arrays[name].shape)}{_near(name, missing)}"
+        for name in unexpected
+    ]
     lines += [
         f"shape       {name}: the {type(module).__name__} has {show(wanted[name].shape)}, given "
         f"{show(arrays[name].shape)}{_transposed(wanted[name].shape, arrays[name].shape)}"

@@ -87,15 +87,24 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain data for JSON."""
-        return {**asdict(self), "flops": self.flops, "activations": self.activations, "complete": self.complete}
+        return {
+            **asdict(self),
+            "flops": self.flops,
+            "activations": self.activations,
+            "complete": self.complete,
+        }
 
 
-def summarize(module: Module, input_shape: Sequence[int] | Sequence[Sequence[int]]) -> Summary:
+def summarize(
+    module: Module, input_shape: Sequence[int] | Sequence[Sequence[int]]
+) -> Summary:
     """Run a network on symbols of these shapes and account for each layer."""
     batch = Dimension("N")
     examples = [_example(shape) for shape in _several(input_shape)]
     kind = module.input_dtype() or dtypes.FLOAT32
-    inputs = tuple(Tensor(build.input_node("input", (batch, *e), kind)) for e in examples)
+    inputs = tuple(
+        Tensor(build.input_node("input", (batch, *e), kind)) for e in examples
+    )
     record = module.record()
     fault, advice, output = "", [], None
     try:
@@ -109,24 +118,55 @@ def summarize(module: Module, input_shape: Sequence[int] | Sequence[Sequence[int
     counted = sum(row.parameters for row in rows)
     elsewhere = module.n_parameters - counted
     if elsewhere and not fault:
-        rows.append(Row(len(record.trail) + 1, "", "parameters elsewhere", (), 0, parameters=elsewhere))
+        rows.append(
+            Row(
+                len(record.trail) + 1,
+                "",
+                "parameters elsewhere",
+                (),
+                0,
+                parameters=elsewhere,
+            )
+        )
     trainable = sum(item.size for item in module.parameters())
-    reached = rows[-1].output if fault or not isinstance(output, Tensor) else example_shape(output, batched=True)
+    reached = (
+        rows[-1].output
+        if fault or not isinstance(output, Tensor)
+        else example_shape(output, batched=True)
+    )
     frozen = module.n_parameters - trainable
     width = module._own.dtype.itemsize
-    return Summary(type(module).__name__, rows, reached, module.n_parameters, frozen, fault, advice, width)
+    return Summary(
+        type(module).__name__,
+        rows,
+        reached,
+        module.n_parameters,
+        frozen,
+        fault,
+        advice,
+        width,
+    )
 
 
 def _several(input_shape: Sequence[Any]) -> list[Sequence[Any]]:
     if not isinstance(input_shape, (tuple, list)):
         raise ArgumentError(
-            "summary input_shape", expected="the shape of one example, such as (784,)", got=repr(input_shape)
+            "summary input_shape",
+            expected="the shape of one example, such as (784,)",
+            got=repr(input_shape),
         )
-    return list(input_shape) if input_shape and isinstance(input_shape[0], (tuple, list)) else [input_shape]
+    return (
+        list(input_shape)
+        if input_shape and isinstance(input_shape[0], (tuple, list))
+        else [input_shape]
+    )
 
 
 def _example(shape: Sequence[Any]) -> tuple[int, ...]:
-    if any(isinstance(size, bool) or not isinstance(size, int) or size < 1 for size in shape):
+    if any(
+        isinstance(size, bool) or not isinstance(size, int) or size < 1
+        for size in shape
+    ):
         raise ArgumentError(
             "summary",
             expected="the shape of one example in whole numbers ≥ 1, such as (28, 28, 1)",
@@ -146,11 +186,18 @@ def _rows(trail: Sequence[Visit], fields: Fields) -> list[Row]:
         known = first.setdefault(id(layer), number)
         rows.append(
             Row(
-                number, visit.name, layer.label(), output, count(output), account.how,
-                n_parameters if known == number else 0, account.parameters if known == number else "",
+                number,
+                visit.name,
+                layer.label(),
+                output,
+                count(output),
+                account.how,
+                n_parameters if known == number else 0,
+                account.parameters if known == number else "",
                 frozen=bool(n_parameters) and not layer.named_parameters(),
                 shared_with=known if known != number and n_parameters else None,
-                flops=account.flops, receptive_field=fields.after(visit, account),
+                flops=account.flops,
+                receptive_field=fields.after(visit, account),
             )
-        )  # fmt: skip
+        )
     return rows

@@ -34,18 +34,37 @@ class TransformerBlock(Module):
     """
 
     def __init__(
-        self, n_features: int, n_heads: int, n_hidden: int | None = None, *,
-        activation: Literal["gelu", "relu"] = "gelu", norm_first: bool = True, causal: bool = False,
-        drop_probability: float = 0.0, epsilon: float = 1e-5, seed: int | None = None,
-    ) -> None:  # fmt: skip
-        width = 4 * n_features if n_hidden is None else whole_number(n_hidden, "n_hidden", 1)
+        self,
+        n_features: int,
+        n_heads: int,
+        n_hidden: int | None = None,
+        *,
+        activation: Literal["gelu", "relu"] = "gelu",
+        norm_first: bool = True,
+        causal: bool = False,
+        drop_probability: float = 0.0,
+        epsilon: float = 1e-5,
+        seed: int | None = None,
+    ) -> None:
+        width = (
+            4 * n_features
+            if n_hidden is None
+            else whole_number(n_hidden, "n_hidden", 1)
+        )
         if activation not in {"gelu", "relu"}:
-            raise ArgumentError("activation", expected="'gelu' or 'relu'", got=repr(activation))
+            raise ArgumentError(
+                "activation", expected="'gelu' or 'relu'", got=repr(activation)
+            )
         self._settings = {
-            "n_features": n_features, "n_heads": n_heads, "n_hidden": width, "activation": activation,
-            "norm_first": norm_first, "causal": causal, "epsilon": epsilon,
+            "n_features": n_features,
+            "n_heads": n_heads,
+            "n_hidden": width,
+            "activation": activation,
+            "norm_first": norm_first,
+            "causal": causal,
+            "epsilon": epsilon,
             "drop_probability": number(drop_probability, "drop_probability", 0.0, 1.0),
-        }  # fmt: skip
+        }
         self._own.seed = seed
         self.attention = MultiHeadAttention(n_features, n_heads, causal=causal)
         self.attention_norm = LayerNorm(n_features, epsilon)
@@ -95,17 +114,30 @@ class SinusoidalPositions(Module):
     def __init__(self, n_features: int) -> None:
         self.n_features = whole_number(n_features, "n_features", 2)
         if n_features % 2:
-            raise ArgumentError("n_features", expected="an even number, a sine and a cosine each", got=str(n_features))
+            raise ArgumentError(
+                "n_features",
+                expected="an even number, a sine and a cosine each",
+                got=str(n_features),
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the input plus its positions; raises ShapeError for other features or unknown lengths."""
-        if x.ndim not in {2, 3} or x.shape[-1] != self.n_features or not is_static(x.shape[-2:-1]):
+        if (
+            x.ndim not in {2, 3}
+            or x.shape[-1] != self.n_features
+            or not is_static(x.shape[-2:-1])
+        ):
             raise ShapeError(
-                "SinusoidalPositions", expected=f"sequences (positions, {self.n_features}), or batches of them",
+                "SinusoidalPositions",
+                expected=f"sequences (positions, {self.n_features}), or batches of them",
                 got=show(x.shape),
-            )  # fmt: skip
-        angles = np.arange(int(x.shape[-2]))[:, None] / 10000 ** (np.arange(0, self.n_features, 2) / self.n_features)
-        table = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(len(angles), self.n_features)
+            )
+        angles = np.arange(int(x.shape[-2]))[:, None] / 10000 ** (
+            np.arange(0, self.n_features, 2) / self.n_features
+        )
+        table = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(
+            len(angles), self.n_features
+        )
         return x + tensor(table.astype(x.dtype.name if x.dtype.is_float else "float32"))
 
     def arguments(self) -> dict[str, Any]:

@@ -35,16 +35,24 @@ class Declared:
     shape: tuple[int, ...]
     initializer: Initializer | None  # None: chosen by the activation that follows
     groups: int = 1
-    parts: int = 1  # equal parts along the first axis (gates, pieces), each drawn by itself
-    drawn: tuple[int, ...] = ()  # the weight (out, …, in) whose numbers are drawn, if it is not of ``shape``
+    parts: int = (
+        1  # equal parts along the first axis (gates, pieces), each drawn by itself
+    )
+    drawn: tuple[
+        int, ...
+    ] = ()  # the weight (out, …, in) whose numbers are drawn, if it is not of ``shape``
     place: Callable[[Array], Array] | None = None  # brings what is drawn to ``shape``
 
     def draw(self, rule: Initializer, random: np.random.Generator, dtype: str) -> Array:
         """Return first values by a rule, whose fans are those of one part, in an element type."""
         first, *rest = self.drawn or self.shape
         shape = (first // self.parts, *rest)
-        kind = dtype if self.place is None else "float64"  # what is placed is rounded once, at the end
-        drawn = [rule.values(shape, random, kind, self.groups) for _ in range(self.parts)]
+        kind = (
+            dtype if self.place is None else "float64"
+        )  # what is placed is rounded once, at the end
+        drawn = [
+            rule.values(shape, random, kind, self.groups) for _ in range(self.parts)
+        ]
         values = drawn[0] if self.parts == 1 else np.concatenate(drawn)
         return values if self.place is None else self.place(values).astype(dtype)
 
@@ -56,7 +64,9 @@ class Own:
     declared: dict[str, Declared] = field(default_factory=dict)
     pending: set[str] = field(default_factory=set)  # declared and not drawn yet
     frozen: set[str] = field(default_factory=set)
-    still: bool = False  # frozen before there was a parameter: those that come are frozen too
+    still: bool = (
+        False  # frozen before there was a parameter: those that come are frozen too
+    )
     address: str = ""
     seed: int | None = None
     inherited_seed: int = DEFAULT_SEED
@@ -85,9 +95,13 @@ class Tree(metaclass=NamedArguments):
     # ---------------------------------------------------------------- parameters
 
     def declare(
-        self, name: str, shape: tuple[int, ...], initializer: Initializer | None = None, groups: int = 1,
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        initializer: Initializer | None = None,
+        groups: int = 1,
         **how: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Declare a parameter, drawn at first use by (seed, its name in the network); see ``nn.init``, ``Declared``."""
         self._own.declared[name] = Declared(shape, initializer, groups, **how)
         self._own.pending.add(name)
@@ -105,7 +119,11 @@ class Tree(metaclass=NamedArguments):
     def __getattr__(self, name: str) -> Any:
         own = self.__dict__.get("_own")
         if own is not None and name in own.pending:
-            made = Tensor(leaf(self._first_values(name), self._path(name)), name=self._path(name), requires_grad=True)
+            made = Tensor(
+                leaf(self._first_values(name), self._path(name)),
+                name=self._path(name),
+                requires_grad=True,
+            )
             own.pending.discard(name)
             object.__setattr__(self, name, made)
             return made
@@ -127,7 +145,9 @@ class Tree(metaclass=NamedArguments):
         own = self._own
         for name, child in self.named_children():
             child._own.address = self._path(name)
-            child._own.inherited_seed = own.inherited_seed if own.seed is None else own.seed
+            child._own.inherited_seed = (
+                own.inherited_seed if own.seed is None else own.seed
+            )
             child._address_children()
 
     # ---------------------------------------------------------------- what there is
@@ -146,7 +166,11 @@ class Tree(metaclass=NamedArguments):
         found: list[tuple[str, Module]] = []
         for name, value in list(self.__dict__.items()):
             if name != "_own":
-                found.extend((path, item) for path, item in _inside(value, name) if not isinstance(item, Tensor))
+                found.extend(
+                    (path, item)
+                    for path, item in _inside(value, name)
+                    if not isinstance(item, Tensor)
+                )
         return found
 
     def named_modules(self, prefix: str = "") -> list[tuple[str, Module]]:
@@ -166,7 +190,9 @@ class Tree(metaclass=NamedArguments):
 
     def own_tensors(self) -> list[tuple[str, Tensor]]:
         """Return the tensors that are attributes of this very module: parameters and state."""
-        return [(name, item) for name, item in self._found() if isinstance(item, Tensor)]
+        return [
+            (name, item) for name, item in self._found() if isinstance(item, Tensor)
+        ]
 
     def _tensors(self) -> Iterator[tuple[str, Module, str, Tensor]]:
         """Yield (path, owner, name in the owner, tensor) for each tensor once."""
@@ -178,7 +204,9 @@ class Tree(metaclass=NamedArguments):
                     yield (f"{path}.{name}" if path else name), module, name, item
 
     @checks_flags
-    def named_parameters(self, *, include_frozen: bool = False) -> list[tuple[str, Tensor]]:
+    def named_parameters(
+        self, *, include_frozen: bool = False
+    ) -> list[tuple[str, Tensor]]:
         """Return the parameters that are learned (and the frozen ones, if asked) by name, each once."""
         return [
             (path, item)
@@ -211,16 +239,26 @@ class Tree(metaclass=NamedArguments):
     @checks_flags
     def parameters(self, *, include_frozen: bool = False) -> list[Tensor]:
         """Return the parameters that are learned (and the frozen ones, if asked)."""
-        return [item for _, item in self.named_parameters(include_frozen=include_frozen)]
+        return [
+            item for _, item in self.named_parameters(include_frozen=include_frozen)
+        ]
 
     def named_state(self) -> list[tuple[str, Tensor]]:
         """Return the tensors that are kept and not learned: running statistics, constants."""
-        return [(path, item) for path, _, name, item in self._tensors() if _is_state(name, item)]
+        return [
+            (path, item)
+            for path, _, name, item in self._tensors()
+            if _is_state(name, item)
+        ]
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of this very module's parameters, without drawing any."""
         own = self._own
-        shapes = {name: own.declared[name].shape for name in own.declared if name in own.pending}
+        shapes = {
+            name: own.declared[name].shape
+            for name in own.declared
+            if name in own.pending
+        }
         return shapes | {name: item.shape for name, item in self._drawn()}
 
     def _drawn(self) -> Iterator[tuple[str, Tensor]]:
@@ -235,8 +273,12 @@ class Tree(metaclass=NamedArguments):
     def n_parameters(self) -> int:
         """Number of learnable numbers, frozen ones included, shared ones once."""
         modules = [module for _, module in self.named_modules()]
-        drawn = {id(item): item.size for module in modules for _, item in module._drawn()}
-        pending = (m._own.declared[name].shape for m in modules for name in m._own.pending)
+        drawn = {
+            id(item): item.size for module in modules for _, item in module._drawn()
+        }
+        pending = (
+            m._own.declared[name].shape for m in modules for name in m._own.pending
+        )
         return sum(drawn.values()) + sum(count(shape) for shape in pending)
 
     @property
@@ -248,7 +290,9 @@ class Tree(metaclass=NamedArguments):
     def has_weights(self) -> bool:
         """Whether this very module has weights, and not only biases or scales."""
         drawn = any(len(declared.drawn) > 1 for declared in self._own.declared.values())
-        return drawn or any(len(shape) > 1 for shape in self.parameter_shapes().values())
+        return drawn or any(
+            len(shape) > 1 for shape in self.parameter_shapes().values()
+        )
 
     @property
     def kept_predictions(self) -> Predictions:
@@ -314,7 +358,9 @@ class Tree(metaclass=NamedArguments):
         """Convert all floating-point parameters and state in place (new tensors take their places); return self."""
         kind = dtypes.dtype(dtype)
         if not kind.is_float:
-            raise DTypeError("astype of a module", expected="float32 or float64", got=str(kind))
+            raise DTypeError(
+                "astype of a module", expected="float32 or float64", got=str(kind)
+            )
         changed: dict[int, Any] = {}
         for _, owner, _, item in list(self._tensors()):
             if item.dtype.is_float:
@@ -333,7 +379,11 @@ class Tree(metaclass=NamedArguments):
 
     def named_tensors(self) -> list[tuple[str, Tensor]]:
         """Return parameters, frozen or not, and state by name."""
-        return [(p, item) for p, _, name, item in self._tensors() if item.requires_grad or _is_state(name, item)]
+        return [
+            (p, item)
+            for p, _, name, item in self._tensors()
+            if item.requires_grad or _is_state(name, item)
+        ]
 
     @checks_flags
     def load_state_dict(self, values: dict[str, Any], *, strict: bool = True) -> None:

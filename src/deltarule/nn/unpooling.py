@@ -31,10 +31,20 @@ class MaxUnpooling(Module):
         output_size: Sequence[int] | None = None,
     ) -> None:
         kernel = spatial_tuple(window, self.n_axes, "window", minimum=1)
-        steps = kernel if stride is None else spatial_tuple(stride, self.n_axes, "stride", minimum=1)
+        steps = (
+            kernel
+            if stride is None
+            else spatial_tuple(stride, self.n_axes, "stride", minimum=1)
+        )
         borders = spatial_tuple(padding, self.n_axes, "padding")
-        self.window = Window(kernel, steps, (1,) * self.n_axes, tuple((p, p) for p in borders))
-        self.output_size = None if output_size is None else spatial_tuple(output_size, self.n_axes, "output_size", 1)
+        self.window = Window(
+            kernel, steps, (1,) * self.n_axes, tuple((p, p) for p in borders)
+        )
+        self.output_size = (
+            None
+            if output_size is None
+            else spatial_tuple(output_size, self.n_axes, "output_size", 1)
+        )
 
     def sizes_for(self, pooled: Shape) -> tuple[int, ...]:
         """Return the sizes of the image: those asked for, or (n − 1)·stride + window − 2·padding."""
@@ -48,7 +58,11 @@ class MaxUnpooling(Module):
         """Return the image; raises ShapeError if indices are not as many as values, or sizes do not belong together."""
         name, w = type(self).__name__, self.window
         if indices.shape != x.shape or not indices.dtype.is_integer:
-            raise ShapeError(name, expected=f"an index for each value, {show(x.shape)}", got=show(indices.shape))
+            raise ShapeError(
+                name,
+                expected=f"an index for each value, {show(x.shape)}",
+                got=show(indices.shape),
+            )
         batch, single = as_batch(x, self.n_axes, name)
         places, _ = as_batch(indices, self.n_axes, name)
         pooled = batch.shape[1:-1]
@@ -57,12 +71,21 @@ class MaxUnpooling(Module):
         sizes = self.sizes_for(pooled)
         borders = tuple(
             (p, p + max(0, (int(n) - 1) * s + k - size - 2 * p))
-            for n, size, k, s, (p, _) in zip(pooled, sizes, w.kernel, w.stride, w.padding, strict=True)
+            for n, size, k, s, (p, _) in zip(
+                pooled, sizes, w.kernel, w.stride, w.padding, strict=True
+            )
         )
         padded = [size + a + b for size, (a, b) in zip(sizes, borders, strict=True)]
-        counts = tuple(window_count(n, k, s) for n, k, s in zip(padded, w.kernel, w.stride, strict=True))
+        counts = tuple(
+            window_count(n, k, s)
+            for n, k, s in zip(padded, w.kernel, w.stride, strict=True)
+        )
         if counts != tuple(pooled):
-            raise ShapeError(name, expected=f"sizes whose pooling gives {show(pooled)}", got=show(sizes))
+            raise ShapeError(
+                name,
+                expected=f"sizes whose pooling gives {show(pooled)}",
+                got=show(sizes),
+            )
         starts, offsets = window_positions(sizes, w, borders)
         hit = places.expand_dims(-1) == starts.expand_dims((-2, -1)) + offsets
         image = self._laid(where(hit, batch.expand_dims(-1), 0), padded, borders)
@@ -70,35 +93,65 @@ class MaxUnpooling(Module):
             image = image / maximum(self._laid(hit.astype(x.dtype), padded, borders), 1)
         return without_batch(image, single)
 
-    def _laid(self, parts: Tensor, padded: Sequence[int], borders: tuple[tuple[int, int], ...]) -> Tensor:
+    def _laid(
+        self, parts: Tensor, padded: Sequence[int], borders: tuple[tuple[int, int], ...]
+    ) -> Tensor:
         """Add windows (N, *out, C, taps) to the image (N, *sizes, C)."""
         w, n, channels = self.window, parts.shape[0], parts.shape[-2]
         spatial = tuple(range(1, self.n_axes + 1))
         windows = parts.reshape(*parts.shape[:-1], *w.kernel)
-        whole = Tensor(build.fold(windows.node, spatial, w.kernel, w.stride, w.dilation, (n, *padded, channels)))
-        inner = (slice(a, size - b) for size, (a, b) in zip(padded, borders, strict=True))
+        whole = Tensor(
+            build.fold(
+                windows.node,
+                spatial,
+                w.kernel,
+                w.stride,
+                w.dilation,
+                (n, *padded, channels),
+            )
+        )
+        inner = (
+            slice(a, size - b) for size, (a, b) in zip(padded, borders, strict=True)
+        )
         return whole[(slice(None), *inner)]
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
         w = self.window
         return {
-            "window": plain(w.kernel), "stride": plain(w.stride), "padding": plain(tuple(p for p, _ in w.padding)),
+            "window": plain(w.kernel),
+            "stride": plain(w.stride),
+            "padding": plain(tuple(p for p, _ in w.padding)),
             "output_size": None if self.output_size is None else list(self.output_size),
-        }  # fmt: skip
+        }
 
     def account(self, inputs: Shape, output: Shape) -> Account:
         """Return the arithmetic: each value is compared with the places of its window."""
         lines = [
             f"({n} − 1)·{s} + {k} − 2·{p} = {size}"
             for n, s, k, (p, _), size in zip(
-                inputs[:-1], self.window.stride, self.window.kernel, self.window.padding, output[:-1], strict=True
+                inputs[:-1],
+                self.window.stride,
+                self.window.kernel,
+                self.window.padding,
+                output[:-1],
+                strict=True,
             )
-        ]  # fmt: skip
-        how = "" if self.output_size is not None else lines[0] if len(set(lines)) == 1 else ", ".join(lines)
+        ]
+        how = (
+            ""
+            if self.output_size is not None
+            else lines[0]
+            if len(set(lines)) == 1
+            else ", ".join(lines)
+        )
         kernel, stride = self.window.kernel, self.window.stride
         seen = tuple(-(-k // s) for k, s in zip(kernel, stride, strict=True))
-        return Account(how=how, flops=count(inputs) * math.prod(kernel), enlargement=Enlargement(stride, seen))
+        return Account(
+            how=how,
+            flops=count(inputs) * math.prod(kernel),
+            enlargement=Enlargement(stride, seen),
+        )
 
     def example_rank(self) -> int:
         """One example is (*spatial, channels)."""
@@ -109,7 +162,11 @@ class MaxUnpooling(Module):
         w = self.window
         parts = [short(w.kernel)]
         parts += [f"stride {short(w.stride)}"] if w.stride != w.kernel else []
-        parts += [f"padding {short([p for p, _ in w.padding])}"] if any(map(any, w.padding)) else []
+        parts += (
+            [f"padding {short([p for p, _ in w.padding])}"]
+            if any(map(any, w.padding))
+            else []
+        )
         return f"{type(self).__name__}({', '.join(parts)})"
 
 

@@ -25,13 +25,23 @@ class Upsampling(Module):
     n_axes: ClassVar[int]
 
     def __init__(
-        self, factor: Sizes, interpolation: Interpolation = "nearest", *, corners_aligned: bool = False
+        self,
+        factor: Sizes,
+        interpolation: Interpolation = "nearest",
+        *,
+        corners_aligned: bool = False,
     ) -> None:
         self.factor = spatial_tuple(factor, self.n_axes, "factor", minimum=1)
         if interpolation not in {"nearest", "linear"}:
-            raise ArgumentError("interpolation", expected="'nearest' or 'linear'", got=repr(interpolation))
+            raise ArgumentError(
+                "interpolation",
+                expected="'nearest' or 'linear'",
+                got=repr(interpolation),
+            )
         if corners_aligned and interpolation == "nearest":
-            raise ArgumentError("corners_aligned", expected="interpolation 'linear'", got="'nearest'")
+            raise ArgumentError(
+                "corners_aligned", expected="interpolation 'linear'", got="'nearest'"
+            )
         self.interpolation = interpolation
         self.corners_aligned = corners_aligned
 
@@ -52,26 +62,40 @@ class Upsampling(Module):
                 *x.shape[:axis], x.shape[axis] * factor, *x.shape[axis + 1 :]
             )
         if not is_static(x.shape[axis : axis + 1]):
-            raise ShapeError(type(self).__name__, expected="an image of known sizes", got=show(x.shape))
+            raise ShapeError(
+                type(self).__name__,
+                expected="an image of known sizes",
+                got=show(x.shape),
+            )
         size = int(x.shape[axis])
         places = source_places(size, factor, self.corners_aligned)
         low = np.minimum(np.floor(places).astype(np.int64), size - 1)
         high = np.minimum(low + 1, size - 1)
         share = (places - low).reshape(-1, *(1,) * (x.ndim - axis - 1))
-        weight = tensor(share.astype(x.dtype.name) if x.dtype.is_float else share.astype(np.float32))
+        weight = tensor(
+            share.astype(x.dtype.name) if x.dtype.is_float else share.astype(np.float32)
+        )
         return take(x, low, axis) * (1 - weight) + take(x, high, axis) * weight
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
         return {
-            "factor": plain(self.factor), "interpolation": self.interpolation, "corners_aligned": self.corners_aligned,
-        }  # fmt: skip
+            "factor": plain(self.factor),
+            "interpolation": self.interpolation,
+            "corners_aligned": self.corners_aligned,
+        }
 
     def account(self, inputs: Shape, output: Shape) -> Account:
         """Return the arithmetic of sizes; interpolation takes three operations per axis and pixel."""
-        sizes = [f"{n}·{f} = {n * f}" for n, f in zip(inputs[:-1], self.factor, strict=True)]
-        flops = 0 if self.interpolation == "nearest" else 3 * self.n_axes * count(output)
-        seen = tuple(1 if self.interpolation == "nearest" or f == 1 else 2 for f in self.factor)
+        sizes = [
+            f"{n}·{f} = {n * f}" for n, f in zip(inputs[:-1], self.factor, strict=True)
+        ]
+        flops = (
+            0 if self.interpolation == "nearest" else 3 * self.n_axes * count(output)
+        )
+        seen = tuple(
+            1 if self.interpolation == "nearest" or f == 1 else 2 for f in self.factor
+        )
         how = sizes[0] if len(set(sizes)) == 1 else ", ".join(sizes)
         return Account(how=how, flops=flops, enlargement=Enlargement(self.factor, seen))
 
@@ -166,7 +190,11 @@ class PixelShuffle(Shuffle):
         n, height, width, channels = batch.shape
         r = self.factor
         if channels % r**2:
-            raise ShapeError("PixelShuffle", expected=f"a multiple of {r}² = {r * r} channels", got=show(x.shape))
+            raise ShapeError(
+                "PixelShuffle",
+                expected=f"a multiple of {r}² = {r * r} channels",
+                got=show(x.shape),
+            )
         c = channels // r**2
         apart = batch.reshape(n, height, width, c, r, r).permute(0, 1, 4, 2, 5, 3)
         return without_batch(apart.reshape(n, height * r, width * r, c), single)
@@ -188,9 +216,18 @@ class PixelUnshuffle(Shuffle):
         n, height, width, channels = batch.shape
         r = self.factor
         if height % r or width % r:
-            raise ShapeError("PixelUnshuffle", expected=f"sizes that are multiples of {r}", got=show(x.shape))
-        apart = batch.reshape(n, height // r, r, width // r, r, channels).permute(0, 1, 3, 5, 2, 4)
-        return without_batch(apart.reshape(n, height // r, width // r, channels * math.prod((r, r))), single)
+            raise ShapeError(
+                "PixelUnshuffle",
+                expected=f"sizes that are multiples of {r}",
+                got=show(x.shape),
+            )
+        apart = batch.reshape(n, height // r, r, width // r, r, channels).permute(
+            0, 1, 3, 5, 2, 4
+        )
+        return without_batch(
+            apart.reshape(n, height // r, width // r, channels * math.prod((r, r))),
+            single,
+        )
 
     def account(self, inputs: Shape, output: Shape) -> Account:
         """Return the arithmetic of sizes."""

@@ -56,7 +56,9 @@ class _Moments(Optimizer):
 
     def _means(self, g: Tensor, kept: State) -> tuple[Tensor, Tensor]:
         """β₁m + (1 − β₁)g and β₂s + (1 − β₂)g⊙g."""
-        return kept[0] * self.beta1 + g * (1 - self.beta1), kept[1] * self.beta2 + (g * g) * (1 - self.beta2)
+        return kept[0] * self.beta1 + g * (1 - self.beta1), kept[1] * self.beta2 + (
+            g * g
+        ) * (1 - self.beta2)
 
 
 def _power(beta: float, count: Tensor) -> Tensor:
@@ -79,30 +81,50 @@ class _Adam(_Moments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("epsilon_place", self.epsilon_place in {"inside", "outside"}, "'inside' or 'outside'")
-        self._require("amsgrad", self.amsgrad in {"off", "raw", "corrected"}, "'off', 'raw' or 'corrected'")
+        self._require(
+            "epsilon_place",
+            self.epsilon_place in {"inside", "outside"},
+            "'inside' or 'outside'",
+        )
+        self._require(
+            "amsgrad",
+            self.amsgrad in {"off", "raw", "corrected"},
+            "'off', 'raw' or 'corrected'",
+        )
 
-    def _rule(self, g: Tensor, kept: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
+    def _rule(
+        self, g: Tensor, kept: State, p: Tensor, clock: Clock
+    ) -> tuple[Tensor, State]:
         """M̂·η/(√ŝ + ε) and the moments."""
         first, second = self._means(g, kept)
         rate, restored = clock.rate(self.learning_rate), second
         if self.bias_correction:
             rate = rate / _correction(self.beta1, clock.count())
-            restored = second * cast_scalar(1.0 / _correction(self.beta2, clock.count()), p)
+            restored = second * cast_scalar(
+                1.0 / _correction(self.beta2, clock.count()), p
+            )
         moments: State = (first, second)
         if self.amsgrad == "raw":
             largest = maximum(kept[2], second)
             restored = largest
             if self.bias_correction:
-                restored = largest * cast_scalar(1.0 / _correction(self.beta2, clock.count()), p)
+                restored = largest * cast_scalar(
+                    1.0 / _correction(self.beta2, clock.count()), p
+                )
             moments = (first, second, largest)
         elif self.amsgrad == "corrected":
             restored = maximum(kept[2], restored)
             moments = (first, second, restored)
-        return -(first * cast_scalar(rate, p) / root(restored, self.epsilon, self.epsilon_place)), moments
+        return -(
+            first
+            * cast_scalar(rate, p)
+            / root(restored, self.epsilon, self.epsilon_place)
+        ), moments
 
     def _steps(self, decoupled: bool) -> Transform:
-        return self._around(each_parameter(2 if self.amsgrad == "off" else 3, self._rule), decoupled)
+        return self._around(
+            each_parameter(2 if self.amsgrad == "off" else 3, self._rule), decoupled
+        )
 
 
 @final
@@ -173,20 +195,34 @@ class NAdam(_Moments):
         def init(parameters: Tensors) -> State:
             return (*filled(2, parameters), full((), 1.0, "float64"))
 
-        def update(gradients: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
-            now, following = self._momentum(clock.count()), self._momentum(clock.count() + 1.0)
+        def update(
+            gradients: Tensors, state: State, parameters: Tensors, clock: Clock
+        ) -> tuple[list[Tensor], State]:
+            now, following = (
+                self._momentum(clock.count()),
+                self._momentum(clock.count() + 1.0),
+            )
             product = state[-1] * now
             rate = clock.rate(self.learning_rate)
             by_gradient = (1.0 - now) / (1.0 - product) * rate
             by_mean = following / (1.0 - product * following) * rate
 
-            def rule(g: Tensor, kept: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
+            def rule(
+                g: Tensor, kept: State, p: Tensor, clock: Clock
+            ) -> tuple[Tensor, State]:
                 first, second = self._means(g, kept)
-                restored = second * cast_scalar(1.0 / _correction(self.beta2, clock.count()), p)
+                restored = second * cast_scalar(
+                    1.0 / _correction(self.beta2, clock.count()), p
+                )
                 step = g * cast_scalar(by_gradient, p) + first * cast_scalar(by_mean, p)
-                return -(step / root(restored, self.epsilon, "outside")), (first, second)
+                return -(step / root(restored, self.epsilon, "outside")), (
+                    first,
+                    second,
+                )
 
-            updates, moments = each_parameter(2, rule).update(gradients, state[:-1], parameters, clock)
+            updates, moments = each_parameter(2, rule).update(
+                gradients, state[:-1], parameters, clock
+            )
             return updates, (*moments, product)
 
         return self._around(Transform(init, update), self.decoupled)
@@ -216,15 +252,26 @@ class RAdam(_Moments):
         del names
         limit = 2 / (1 - self.beta2) - 1
 
-        def rule(g: Tensor, kept: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
+        def rule(
+            g: Tensor, kept: State, p: Tensor, clock: Clock
+        ) -> tuple[Tensor, State]:
             first, second = self._means(g, kept)
             count = clock.count()
             correction = _correction(self.beta2, count)
             length = limit - count * _power(self.beta2, count) * 2.0 / correction
             known = maximum(length, 5.0)
-            rectifier = (known - 4.0) * (known - 2.0) * (limit / ((limit - 4) * (limit - 2))) / known
-            scaled = cast_scalar(sqrt(rectifier * correction), p) / root(second, self.epsilon, "outside")
-            rate = cast_scalar(clock.rate(self.learning_rate) / _correction(self.beta1, count), p)
+            rectifier = (
+                (known - 4.0)
+                * (known - 2.0)
+                * (limit / ((limit - 4) * (limit - 2)))
+                / known
+            )
+            scaled = cast_scalar(sqrt(rectifier * correction), p) / root(
+                second, self.epsilon, "outside"
+            )
+            rate = cast_scalar(
+                clock.rate(self.learning_rate) / _correction(self.beta1, count), p
+            )
             return -(first * rate * where(length > 5.0, scaled, 1.0)), (first, second)
 
         return self._around(each_parameter(2, rule), self.decoupled)
@@ -246,10 +293,14 @@ class Adamax(_Moments):
         """Return gradients → steps."""
         del names
 
-        def rule(g: Tensor, kept: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
+        def rule(
+            g: Tensor, kept: State, p: Tensor, clock: Clock
+        ) -> tuple[Tensor, State]:
             first = kept[0] * self.beta1 + g * (1 - self.beta1)
             largest = maximum(kept[1] * self.beta2, abs(g) + self.epsilon)
-            rate = clock.rate(self.learning_rate) / _correction(self.beta1, clock.count())
+            rate = clock.rate(self.learning_rate) / _correction(
+                self.beta1, clock.count()
+            )
             return -(first * cast_scalar(rate, p) / largest), (first, largest)
 
         return self._around(each_parameter(2, rule), decoupled=False)

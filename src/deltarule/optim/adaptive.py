@@ -34,10 +34,16 @@ class _Adaptive(Optimizer):
         self._require_nonnegative("epsilon", "weight_decay")
 
     def _require_place(self, place: str) -> None:
-        self._require("epsilon_place", place in {"inside", "outside"}, "'inside' or 'outside'")
+        self._require(
+            "epsilon_place", place in {"inside", "outside"}, "'inside' or 'outside'"
+        )
 
     def _after_decay(self, transform: Transform) -> Transform:
-        return chain(add_decayed_weights(self.weight_decay), transform) if self.weight_decay else transform
+        return (
+            chain(add_decayed_weights(self.weight_decay), transform)
+            if self.weight_decay
+            else transform
+        )
 
 
 @final
@@ -65,7 +71,9 @@ class AdaGrad(_Adaptive):
         """Return gradients → steps."""
         del names
 
-        def rule(g: Tensor, kept: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
+        def rule(
+            g: Tensor, kept: State, p: Tensor, clock: Clock
+        ) -> tuple[Tensor, State]:
             total = kept[0] + g * g
             eta = cast_scalar(clock.rate(self.learning_rate), p)
             return -(g * eta / root(total, self.epsilon, self.epsilon_place)), (total,)
@@ -97,11 +105,16 @@ class AdaDelta(_Adaptive):
         """Return gradients → steps."""
         del names
 
-        def rule(g: Tensor, kept: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
+        def rule(
+            g: Tensor, kept: State, p: Tensor, clock: Clock
+        ) -> tuple[Tensor, State]:
             squares = kept[0] * self.rho + (g * g) * (1 - self.rho)
             d = sqrt(kept[1] + self.epsilon) / sqrt(squares + self.epsilon) * g
             travelled = kept[1] * self.rho + (d * d) * (1 - self.rho)
-            return -(d * cast_scalar(clock.rate(self.learning_rate), p)), (squares, travelled)
+            return -(d * cast_scalar(clock.rate(self.learning_rate), p)), (
+                squares,
+                travelled,
+            )
 
         return self._after_decay(each_parameter(2, rule))
 
@@ -132,13 +145,19 @@ class RMSProp(_Adaptive):
         super().__post_init__()
         self._require_decay("beta", "momentum")
         self._require_place(self.epsilon_place)
-        self._require("velocity", self.velocity in {"with_rate", "without_rate"}, "'with_rate' or 'without_rate'")
+        self._require(
+            "velocity",
+            self.velocity in {"with_rate", "without_rate"},
+            "'with_rate' or 'without_rate'",
+        )
 
     def steps(self, names: Sequence[str] | None = None) -> Transform:
         """Return gradients → steps."""
         del names
 
-        def rule(g: Tensor, kept: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
+        def rule(
+            g: Tensor, kept: State, p: Tensor, clock: Clock
+        ) -> tuple[Tensor, State]:
             slots = list(kept)
             second = slots[0] = slots[0] * self.beta + (g * g) * (1 - self.beta)
             if self.centred:
@@ -154,4 +173,6 @@ class RMSProp(_Adaptive):
             velocity = slots[-1] = slots[-1] * self.momentum + scaled
             return -(velocity * eta), tuple(slots)
 
-        return self._after_decay(each_parameter(1 + self.centred + (self.momentum > 0), rule))
+        return self._after_decay(
+            each_parameter(1 + self.centred + (self.momentum > 0), rule)
+        )

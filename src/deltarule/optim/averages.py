@@ -14,11 +14,17 @@ def moving_average(series: Sequence[float], n: int) -> list[float]:
     [2.0, 3.0, 4.0]
     """
     if not 1 <= n <= max(len(series), 1):
-        raise ArgumentError("moving_average n", expected=f"a whole number from 1 to {len(series)}", got=repr(n))
+        raise ArgumentError(
+            "moving_average n",
+            expected=f"a whole number from 1 to {len(series)}",
+            got=repr(n),
+        )
     return [sum(series[i - n + 1 : i + 1]) / n for i in range(n - 1, len(series))]
 
 
-def exponential_moving_average(series: Sequence[float], *, new_weight: float) -> list[float]:
+def exponential_moving_average(
+    series: Sequence[float], *, new_weight: float
+) -> list[float]:
     """Return EMA_1 = Y_1, EMA_t = βY_t + (1 − β)EMA_{t−1} with β = ``new_weight`` (OPT-33).
 
     β weighs the new value, as in the notes' definition; the decays of momentum, RMSProp and Adam weigh the old
@@ -29,7 +35,9 @@ def exponential_moving_average(series: Sequence[float], *, new_weight: float) ->
     """
     if not 0 < new_weight <= 1:
         raise ArgumentError(
-            "exponential_moving_average new_weight", expected="a number in (0, 1]", got=repr(new_weight)
+            "exponential_moving_average new_weight",
+            expected="a number in (0, 1]",
+            got=repr(new_weight),
         )
     averages = [float(value) for value in series[:1]]
     for value in series[1:]:

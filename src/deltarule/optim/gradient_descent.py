@@ -59,16 +59,32 @@ class SGD(Optimizer):
         super().__post_init__()
         self._require_decay("momentum")
         self._require_nonnegative("weight_decay")
-        self._require("velocity", self.velocity in {"with_rate", "without_rate"}, "'with_rate' or 'without_rate'")
+        self._require(
+            "velocity",
+            self.velocity in {"with_rate", "without_rate"},
+            "'with_rate' or 'without_rate'",
+        )
         forms = {"changed_variable", "look_ahead"}
-        self._require("nesterov_form", self.nesterov_form in forms, "'changed_variable' or 'look_ahead'")
-        self._require("nesterov", not self.nesterov or self.momentum > 0, "momentum > 0 with nesterov=True")
+        self._require(
+            "nesterov_form",
+            self.nesterov_form in forms,
+            "'changed_variable' or 'look_ahead'",
+        )
+        self._require(
+            "nesterov",
+            not self.nesterov or self.momentum > 0,
+            "momentum > 0 with nesterov=True",
+        )
 
     def steps(self, names: Sequence[str] | None = None) -> Transform:
         """Return gradients → steps."""
         del names
         before = [scale(-1.0)] if self.maximize else []
-        after = [decay_weights(self.weight_decay, self.learning_rate)] if self.weight_decay and self.decoupled else []
+        after = (
+            [decay_weights(self.weight_decay, self.learning_rate)]
+            if self.weight_decay and self.decoupled
+            else []
+        )
         if self.momentum:
             return chain(*before, self._with_momentum(), *after)
         if self.weight_decay and not self.decoupled:
@@ -86,7 +102,9 @@ class SGD(Optimizer):
                 return p + v * alpha
             return p - v * cast_scalar(clock.rate(self.learning_rate) * alpha, p)
 
-        def rule(g: Tensor, kept: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
+        def rule(
+            g: Tensor, kept: State, p: Tensor, clock: Clock
+        ) -> tuple[Tensor, State]:
             (v,) = kept
             eta = cast_scalar(clock.rate(self.learning_rate), p)
             if coupled:
@@ -130,11 +148,15 @@ class Lion(Optimizer):
         """Return gradients → steps."""
         del names
 
-        def rule(g: Tensor, kept: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
+        def rule(
+            g: Tensor, kept: State, p: Tensor, clock: Clock
+        ) -> tuple[Tensor, State]:
             direction = sign(kept[0] * self.beta1 + g * (1 - self.beta1))
             if self.weight_decay:
                 direction = direction + p * self.weight_decay
             mean = kept[0] * self.beta2 + g * (1 - self.beta2)
-            return -(direction * cast_scalar(clock.rate(self.learning_rate), p)), (mean,)
+            return -(direction * cast_scalar(clock.rate(self.learning_rate), p)), (
+                mean,
+            )
 
         return each_parameter(1, rule)

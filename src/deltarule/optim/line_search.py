@@ -14,7 +14,9 @@ ValueAndGradient = Callable[[Array], tuple[float, Array]]
 Found = tuple[float, float, Array]  # step length, value, gradient
 SUFFICIENT, CURVATURE = 1e-4, 0.9  # c₁, c₂
 _MOST_TRIALS = 50
-_ROUNDING = 4 * float(np.finfo(np.float64).eps)  # values nearer than this share of |f| count as equal
+_ROUNDING = 4 * float(
+    np.finfo(np.float64).eps
+)  # values nearer than this share of |f| count as equal
 
 
 def _rises(new: float, old: float) -> bool:
@@ -22,18 +24,24 @@ def _rises(new: float, old: float) -> bool:
     return not new <= old + _ROUNDING * abs(old)
 
 
-def backtrack(at: ValueAndGradient, x: Array, value: float, gradient: Array, direction: Array) -> float:
+def backtrack(
+    at: ValueAndGradient, x: Array, value: float, gradient: Array, direction: Array
+) -> float:
     """Return the first of 1, ½, ¼ … with f(x + td) ≤ f(x) + c₁·t·dᵀ∇f (Armijo), or 0 if there is none."""
     slope = float(direction @ gradient)
     length = 1.0
     for _ in range(_MOST_TRIALS):
-        if not _rises(at(x + length * direction)[0], value + SUFFICIENT * length * slope):
+        if not _rises(
+            at(x + length * direction)[0], value + SUFFICIENT * length * slope
+        ):
             return length
         length /= 2
     return 0.0
 
 
-def descend_convex(at: ValueAndGradient, x: Array, value: float, gradient: Array, direction: Array) -> Found | None:
+def descend_convex(
+    at: ValueAndGradient, x: Array, value: float, gradient: Array, direction: Array
+) -> Found | None:
     """Return a step with f(x + td) ≤ f + c₁·t·dᵀ∇f(x) of a convex f, from t = 1 down, or None.
 
     From a t that is too long it goes where the tangents at 0 and t meet, which is the minimum where f has one kink
@@ -48,13 +56,26 @@ def descend_convex(at: ValueAndGradient, x: Array, value: float, gradient: Array
         if not _rises(new_value, value + SUFFICIENT * length * slope):
             return length, new_value, new_gradient
         rise = float(direction @ new_gradient) - slope
-        meet = length - (new_value - value - slope * length) / rise if rise > 0 else math.nan
-        length = min(max(meet, 1e-3 * length), 0.9 * length) if math.isfinite(meet) else length / 2
+        meet = (
+            length - (new_value - value - slope * length) / rise
+            if rise > 0
+            else math.nan
+        )
+        length = (
+            min(max(meet, 1e-3 * length), 0.9 * length)
+            if math.isfinite(meet)
+            else length / 2
+        )
     return None
 
 
 def strong_wolfe(
-    at: ValueAndGradient, x: Array, value: float, gradient: Array, direction: Array, first: float
+    at: ValueAndGradient,
+    x: Array,
+    value: float,
+    gradient: Array,
+    direction: Array,
+    first: float,
 ) -> Found | None:
     """Return a step with f(x + td) ≤ f + c₁·t·s and |dᵀ∇f(x + td)| ≤ c₂|s|, s = dᵀ∇f(x), or None.
 
@@ -66,7 +87,9 @@ def strong_wolfe(
     for trial in range(_MOST_TRIALS):
         new_value, new_gradient = at(x + length * direction)
         new: Found = (length, new_value, new_gradient)
-        if _rises(new_value, value + SUFFICIENT * length * slope) or (trial and _rises(new_value, low[1])):
+        if _rises(new_value, value + SUFFICIENT * length * slope) or (
+            trial and _rises(new_value, low[1])
+        ):
             return _zoom(at, x, value, slope, direction, low, new)
         new_slope = float(direction @ new_gradient)
         if abs(new_slope) <= -CURVATURE * slope:
@@ -78,14 +101,22 @@ def strong_wolfe(
 
 
 def _zoom(
-    at: ValueAndGradient, x: Array, value: float, slope: float, direction: Array, low: Found, high: Found
+    at: ValueAndGradient,
+    x: Array,
+    value: float,
+    slope: float,
+    direction: Array,
+    low: Found,
+    high: Found,
 ) -> Found | None:
     """Narrow an interval that holds a step meeting the conditions; ``low`` is its end of smaller value."""
     for _ in range(_MOST_TRIALS):
         length = _between(low, high, direction)
         new_value, new_gradient = at(x + length * direction)
         new: Found = (length, new_value, new_gradient)
-        if _rises(new_value, value + SUFFICIENT * length * slope) or _rises(new_value, low[1]):
+        if _rises(new_value, value + SUFFICIENT * length * slope) or _rises(
+            new_value, low[1]
+        ):
             high = new
         else:
             new_slope = float(direction @ new_gradient)
@@ -94,9 +125,13 @@ def _zoom(
             if new_slope * (high[0] - low[0]) >= 0:
                 high = low
             low = new
-        if abs(high[0] - low[0]) * float(np.abs(direction).max(initial=0.0)) <= 1e-16 * (1 + float(np.abs(x).max())):
+        if abs(high[0] - low[0]) * float(
+            np.abs(direction).max(initial=0.0)
+        ) <= 1e-16 * (1 + float(np.abs(x).max())):
             break
-    return low if low[0] > 0 and low[1] < value else None  # the best point of an interval that rounding closed
+    return (
+        low if low[0] > 0 and low[1] < value else None
+    )  # the best point of an interval that rounding closed
 
 
 def _between(low: Found, high: Found, direction: Array) -> float:

@@ -14,7 +14,13 @@ from deltarule.errors import ArgumentError
 from deltarule.flags import settles_fields
 from deltarule.optim.schedules import Schedule, check_numbers
 from deltarule.optim.schedules import from_config as schedule_from_config
-from deltarule.optim.transform import Clock, Transform, chain, clip_by_global_norm, clip_by_value
+from deltarule.optim.transform import (
+    Clock,
+    Transform,
+    chain,
+    clip_by_global_norm,
+    clip_by_value,
+)
 from deltarule.tensor.functional import sqrt
 from deltarule.tensor.tensor import Tensor
 
@@ -81,7 +87,11 @@ class Optimizer(metaclass=NamedArguments):
 
     def _require(self, name: str, condition: bool, expected: str) -> None:
         if not condition:
-            raise ArgumentError(f"{type(self).__name__} {name}", expected=expected, got=repr(getattr(self, name)))
+            raise ArgumentError(
+                f"{type(self).__name__} {name}",
+                expected=expected,
+                got=repr(getattr(self, name)),
+            )
 
     def _require_decay(self, *names: str) -> None:
         for name in names:
@@ -101,7 +111,9 @@ class Optimizer(metaclass=NamedArguments):
         clips += [] if self.clip_norm is None else [clip_by_global_norm(self.clip_norm)]
         return chain(*clips, self.steps(names))
 
-    def rates(self, count: int, clock: Clock, names: Sequence[str] | None = None) -> list[Tensor | float]:
+    def rates(
+        self, count: int, clock: Clock, names: Sequence[str] | None = None
+    ) -> list[Tensor | float]:
         """Return the learning rate of each of ``count`` parameters in the step that the clock is at, 0 for no step."""
         del names
         return [clock.rate(self.learning_rate)] * count
@@ -118,7 +130,10 @@ class Optimizer(metaclass=NamedArguments):
     def config(self) -> dict[str, Any]:
         """Return the recipe as plain data; ``from_config`` makes it again."""
         given = [f.name for f in fields(self) if f.init]
-        return {"optimizer": type(self).__name__, **{name: _plain(getattr(self, name)) for name in given}}
+        return {
+            "optimizer": type(self).__name__,
+            **{name: _plain(getattr(self, name)) for name in given},
+        }
 
 
 def _plain(value: Any) -> Any:
@@ -144,7 +159,11 @@ def from_config(config: dict[str, Any]) -> Optimizer:
     arguments = dict(config)
     kind = _KINDS.get(str(arguments.pop("optimizer", "")))
     if kind is None:
-        raise ArgumentError("optimizer", expected=f"one of {', '.join(_KINDS)}", got=repr(config.get("optimizer")))
+        raise ArgumentError(
+            "optimizer",
+            expected=f"one of {', '.join(_KINDS)}",
+            got=repr(config.get("optimizer")),
+        )
     return kind(**{key: _living(value) for key, value in arguments.items()})
 
 
@@ -162,7 +181,12 @@ def get(optimizer: str | Optimizer) -> Optimizer:
         hint = f"Did you mean {near[0]!r}?" if near else ""
         if isinstance(optimizer, type):
             hint = f"Write optim.{optimizer.__name__}(), with parentheses."
-        raise ArgumentError("optimizer", expected=f"one of {', '.join(sorted(names))}", got=repr(optimizer), hint=hint)
+        raise ArgumentError(
+            "optimizer",
+            expected=f"one of {', '.join(sorted(names))}",
+            got=repr(optimizer),
+            hint=hint,
+        )
     return names[str(optimizer).lower()]()
 
 

@@ -19,7 +19,10 @@ from deltarule.tensor.functional import cos, exp, floor, maximum, minimum, where
 from deltarule.tensor.tensor import Tensor, tensor
 
 _KINDS: dict[str, Callable[..., Schedule]] = {}
-_CHECKS: dict[str, Callable[[object, str], Any]] = {"int": whole_number, "float": real_number}
+_CHECKS: dict[str, Callable[[object, str], Any]] = {
+    "int": whole_number,
+    "float": real_number,
+}
 
 
 def check_numbers(owner: object) -> None:
@@ -28,10 +31,19 @@ def check_numbers(owner: object) -> None:
     Numbers of NumPy become Python's, so that a recipe is plain data.
     """
     for field in fields(owner) if is_dataclass(owner) else ():
-        kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
-        value, check = getattr(owner, field.name), _CHECKS.get(kind.removesuffix(" | None"))
+        kind = (
+            field.type
+            if isinstance(field.type, str)
+            else getattr(field.type, "__name__", "")
+        )
+        value, check = (
+            getattr(owner, field.name),
+            _CHECKS.get(kind.removesuffix(" | None")),
+        )
         if check is not None and not (value is None and kind.endswith("None")):
-            object.__setattr__(owner, field.name, check(value, f"{type(owner).__name__} {field.name}"))
+            object.__setattr__(
+                owner, field.name, check(value, f"{type(owner).__name__} {field.name}")
+            )
 
 
 class Schedule(metaclass=NamedArguments):
@@ -50,7 +62,10 @@ class Schedule(metaclass=NamedArguments):
 
     def config(self) -> dict[str, Any]:
         """Return the schedule as plain data."""
-        values = {k: v.config() if isinstance(v, Schedule) else v for k, v in vars(self).items()}
+        values = {
+            k: v.config() if isinstance(v, Schedule) else v
+            for k, v in vars(self).items()
+        }
         return {"schedule": type(self).__name__, **values}
 
     def at(self, step: int) -> float:
@@ -64,12 +79,18 @@ class Schedule(metaclass=NamedArguments):
 
     def _require(self, name: str, condition: bool, expected: str) -> None:
         if not condition:
-            raise ArgumentError(f"{type(self).__name__} {name}", expected=expected, got=repr(getattr(self, name)))
+            raise ArgumentError(
+                f"{type(self).__name__} {name}",
+                expected=expected,
+                got=repr(getattr(self, name)),
+            )
 
     def _require_positive(self, *names: str) -> None:
         for name in names:
             value = getattr(self, name)
-            self._require(name, isinstance(value, Schedule) or _positive(value), "a number > 0")
+            self._require(
+                name, isinstance(value, Schedule) or _positive(value), "a number > 0"
+            )
 
 
 def _positive(value: object) -> bool:
@@ -78,11 +99,21 @@ def _positive(value: object) -> bool:
 
 def from_config(config: dict[str, Any]) -> Schedule:
     """Return the schedule of a ``config()``."""
-    arguments = {k: from_config(v) if isinstance(v, dict) else v for k, v in config.items() if k != "schedule"}
+    arguments = {
+        k: from_config(v) if isinstance(v, dict) else v
+        for k, v in config.items()
+        if k != "schedule"
+    }
     kind = _KINDS.get(str(config.get("schedule")))
     if kind is None:
-        raise ArgumentError("schedule", expected=f"one of {', '.join(_KINDS)}", got=repr(config.get("schedule")))
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()})
+        raise ArgumentError(
+            "schedule",
+            expected=f"one of {', '.join(_KINDS)}",
+            got=repr(config.get("schedule")),
+        )
+    return kind(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+    )
 
 
 def _time(step: Tensor) -> Tensor:
@@ -134,7 +165,10 @@ class StepDecay(Schedule):
 
     def rate(self, step: Tensor) -> Tensor:
         """Return the rate at a step."""
-        return exp(floor(_time(step) / self.every) * math.log(self.factor)) * self.learning_rate
+        return (
+            exp(floor(_time(step) / self.every) * math.log(self.factor))
+            * self.learning_rate
+        )
 
 
 @final
@@ -151,11 +185,19 @@ class Piecewise(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._require("rates", len(self.rates) == len(self.boundaries) + 1, "one rate more than boundaries")
+        self._require(
+            "rates",
+            len(self.rates) == len(self.boundaries) + 1,
+            "one rate more than boundaries",
+        )
         self._require("rates", all(map(_positive, self.rates)), "numbers > 0")
         for boundary in self.boundaries:
             whole_number(boundary, "Piecewise boundaries")
-        self._require("boundaries", list(self.boundaries) == sorted(set(self.boundaries)), "increasing steps")
+        self._require(
+            "boundaries",
+            list(self.boundaries) == sorted(set(self.boundaries)),
+            "increasing steps",
+        )
 
     def rate(self, step: Tensor) -> Tensor | float:
         """Return the rate at a step."""
@@ -230,7 +272,9 @@ class PolynomialDecay(Schedule):
 
     def rate(self, step: Tensor) -> Tensor:
         """Return the rate at a step."""
-        return (1.0 - _part(step, self.steps)) ** self.power * (self.learning_rate - self.end) + self.end
+        return (1.0 - _part(step, self.steps)) ** self.power * (
+            self.learning_rate - self.end
+        ) + self.end
 
 
 @final
@@ -257,8 +301,14 @@ class CosineDecay(Schedule):
     def rate(self, step: Tensor) -> Tensor:
         """Return the rate at a step."""
         time = _time(step)
-        part = time / self.steps - floor(time / self.steps) if self.restarts else _part(step, self.steps)
-        return (cos(part * math.pi) + 1.0) * (0.5 * (self.learning_rate - self.end)) + self.end
+        part = (
+            time / self.steps - floor(time / self.steps)
+            if self.restarts
+            else _part(step, self.steps)
+        )
+        return (cos(part * math.pi) + 1.0) * (
+            0.5 * (self.learning_rate - self.end)
+        ) + self.end
 
 
 @final
@@ -314,7 +364,9 @@ class OneCycle(Schedule):
         part = _part(step, self.steps)
         low = self.learning_rate / self.start_divisor
         last = low / self.end_divisor
-        up = (1.0 - cos(part * (math.pi / self.rise))) * (0.5 * (self.learning_rate - low)) + low
+        up = (1.0 - cos(part * (math.pi / self.rise))) * (
+            0.5 * (self.learning_rate - low)
+        ) + low
         fall = (part - self.rise) * (math.pi / (1 - self.rise))
         down = (cos(fall) + 1.0) * (0.5 * (self.learning_rate - last)) + last
         return where(part < self.rise, up, down)

@@ -59,23 +59,38 @@ class _Problem:
     """A function of one flat float64 vector, with value, gradient and Hessian as compiled programs."""
 
     def __init__(self, function: Function, start: Any) -> None:
-        self.listed = isinstance(start, (list, tuple)) and not all(isinstance(s, (int, float)) for s in start)
-        parts = [np.asarray(part, np.float64) for part in (start if self.listed else [start])]
+        self.listed = isinstance(start, (list, tuple)) and not all(
+            isinstance(s, (int, float)) for s in start
+        )
+        parts = [
+            np.asarray(part, np.float64) for part in (start if self.listed else [start])
+        ]
         self.shapes = [part.shape for part in parts]
-        self.start = np.concatenate([part.ravel() for part in parts]) if parts else np.zeros(0)
+        self.start = (
+            np.concatenate([part.ravel() for part in parts]) if parts else np.zeros(0)
+        )
         self.flat = build.input_node("x", self.start.shape, dtypes.FLOAT64)
         x = Tensor(self.flat)
         stops = np.cumsum([part.size for part in parts])
-        pieces = [x[int(b) - p.size : int(b)].reshape(p.shape) for p, b in zip(parts, stops, strict=True)]
+        pieces = [
+            x[int(b) - p.size : int(b)].reshape(p.shape)
+            for p, b in zip(parts, stops, strict=True)
+        ]
         value = function(pieces if self.listed else pieces[0])
         if not isinstance(value, Tensor) or value.size != 1:
-            raise ShapeError("function to minimise", expected="one number, a tensor ()", got=repr(value))
+            raise ShapeError(
+                "function to minimise",
+                expected="one number, a tensor ()",
+                got=repr(value),
+            )
         self.value = build.cast(build.reshape(value.node, ()), dtypes.FLOAT64)
         (self.gradient,) = gradients(self.value, [self.flat])
         self._both = self.compiled((), (self.value, self.gradient))
         self._product: Executable | None = None
 
-    def compiled(self, more: Sequence[Node], outputs: Sequence[Node]) -> Callable[..., list[Array]]:
+    def compiled(
+        self, more: Sequence[Node], outputs: Sequence[Node]
+    ) -> Callable[..., list[Array]]:
         """Return x, more inputs → outputs; leaves that the function uses keep their values."""
         outputs = simplify(list(outputs))
         given = (self.flat, *more)
@@ -93,7 +108,9 @@ class _Problem:
         """Return the Hessian by products with the unit vectors, symmetrised."""
         if self._product is None:
             v = build.input_node("v", self.start.shape, dtypes.FLOAT64)
-            self._product = self.compiled((v,), pushforward([self.gradient], [self.flat], [v]))
+            self._product = self.compiled(
+                (v,), pushforward([self.gradient], [self.flat], [v])
+            )
         columns = [self._product(x, unit)[0] for unit in np.eye(len(x))]
         matrix: Array = np.stack(columns) if columns else np.zeros((0, 0))
         return (matrix + matrix.T) / 2
@@ -101,25 +118,44 @@ class _Problem:
     def unpacked(self, x: Array) -> Any:
         """Return the flat vector in the shapes of the start."""
         stops = np.cumsum([math.prod(shape) for shape in self.shapes])
-        parts = [x[stop - math.prod(shape) : stop].reshape(shape)
-                 for shape, stop in zip(self.shapes, stops, strict=True)]  # fmt: skip
+        parts = [
+            x[stop - math.prod(shape) : stop].reshape(shape)
+            for shape, stop in zip(self.shapes, stops, strict=True)
+        ]
         return parts if self.listed else parts[0]
 
-    def minimum(self, path: list[Array], values: list[float], gradient: Array, tolerance: float) -> Minimum:
+    def minimum(
+        self, path: list[Array], values: list[float], gradient: Array, tolerance: float
+    ) -> Minimum:
         """Report the end of a path."""
         norm = float(np.linalg.norm(gradient))
-        return Minimum(self.unpacked(path[-1]), values[-1], norm, len(path) - 1, norm <= tolerance, np.array(path),
-                       np.array(values))  # fmt: skip
+        return Minimum(
+            self.unpacked(path[-1]),
+            values[-1],
+            norm,
+            len(path) - 1,
+            norm <= tolerance,
+            np.array(path),
+            np.array(values),
+        )
 
 
 def _finite(where: str, value: float, gradient: Array, step: int) -> None:
     if not (math.isfinite(value) and np.isfinite(gradient).all()):
-        raise DivergenceError(where, expected="finite values", got=f"f = {value} at step {step}",
-                              hint="Take a smaller learning rate or another start.")  # fmt: skip
+        raise DivergenceError(
+            where,
+            expected="finite values",
+            got=f"f = {value} at step {step}",
+            hint="Take a smaller learning rate or another start.",
+        )
 
 
 def minimize(
-    function: Function, start: Any, optimizer: str | Optimizer = "sgd", steps: int = 100, tolerance: float = 0.0
+    function: Function,
+    start: Any,
+    optimizer: str | Optimizer = "sgd",
+    steps: int = 100,
+    tolerance: float = 0.0,
 ) -> Minimum:
     """Follow an optimiser for some steps, or until ‖∇f‖ ≤ tolerance (OPT-01, OPT-41), and record the path (OPT-38).
 
@@ -132,14 +168,21 @@ def minimize(
     transform = get(optimizer).transform(["x"])
     x = Tensor(problem.flat, name="x")
     first = evaluate(transform.init([tensor(problem.start)]))
-    slots = [build.input_node(f"slot {i}", v.shape, dtypes.DTYPES[v.dtype.name]) for i, v in enumerate(first)]
+    slots = [
+        build.input_node(f"slot {i}", v.shape, dtypes.DTYPES[v.dtype.name])
+        for i, v in enumerate(first)
+    ]
     step = build.input_node("step", (), dtypes.INT64)
     state, clock = tuple(Tensor(slot) for slot in slots), Clock(Tensor(step))
     slope = problem.gradient
     if transform.point is not None:
-        (slope,) = substitute([slope], {problem.flat: transform.point([x], state, clock)[0].node})
+        (slope,) = substitute(
+            [slope], {problem.flat: transform.point([x], state, clock)[0].node}
+        )
     updates, after = transform.update([Tensor(slope)], state, [x], clock)
-    advance = problem.compiled((*slots, step), ((x + updates[0]).node, *(t.node for t in after)))
+    advance = problem.compiled(
+        (*slots, step), ((x + updates[0]).node, *(t.node for t in after))
+    )
     now: list[Array] = [problem.start, *first]
     value, gradient = problem.at(problem.start)
     path, values = [problem.start], [value]
@@ -156,7 +199,11 @@ def minimize(
 
 @checks_flags
 def newton(
-    function: Function, start: Any, steps: int = 50, tolerance: float = 1e-10, line_search: bool = True
+    function: Function,
+    start: Any,
+    steps: int = 50,
+    tolerance: float = 1e-10,
+    line_search: bool = True,
 ) -> Minimum:
     """Newton–Raphson: ν = H⁻¹∇f, x ← x − ν (OPT-27), exact in one step on a quadratic (C-OPT-28).
 
@@ -195,7 +242,10 @@ def _solve(matrix: Array, right: Array) -> Array:
         solution: Array = np.linalg.solve(matrix, right)
     except np.linalg.LinAlgError as error:
         raise DivergenceError(
-            "newton", expected="a Hessian that can be inverted", got=str(error), hint="Use line_search=True."
+            "newton",
+            expected="a Hessian that can be inverted",
+            got=str(error),
+            hint="Use line_search=True.",
         ) from error
     return solution
 
@@ -211,14 +261,22 @@ def _solve_definite(matrix: Array, right: Array) -> Array:
         shift = max(2 * shift, 1e-3 * size)
 
 
-def lbfgs(function: Function, start: Any, steps: int = 500, tolerance: float = 1e-8, memory: int = 10) -> Minimum:
+def lbfgs(
+    function: Function,
+    start: Any,
+    steps: int = 500,
+    tolerance: float = 1e-8,
+    memory: int = 10,
+) -> Minimum:
     """L-BFGS: Newton's step with H⁻¹ from the last ``memory`` pairs of moves and gradient changes.
 
     The step length meets the strong Wolfe conditions (c₁ = 10⁻⁴, c₂ = 0.9). Stops when ‖∇f‖ ≤ tolerance, or when
     rounding allows no further descent. Source: Nocedal and Wright, Numerical Optimization, algorithms 7.4, 7.5.
     """
     if memory < 1:
-        raise ArgumentError("lbfgs memory", expected="a whole number ≥ 1", got=repr(memory))
+        raise ArgumentError(
+            "lbfgs memory", expected="a whole number ≥ 1", got=repr(memory)
+        )
     problem = _Problem(function, start)
     x = problem.start
     value, gradient = problem.at(x)
@@ -239,7 +297,11 @@ def lbfgs(function: Function, start: Any, steps: int = 500, tolerance: float = 1
         move = length * direction
         change = new_gradient - gradient
         if move @ change > 1e-12 * float(np.linalg.norm(move) * np.linalg.norm(change)):
-            pairs = [*pairs[-(memory - 1) :], (move, change)] if memory > 1 else [(move, change)]
+            pairs = (
+                [*pairs[-(memory - 1) :], (move, change)]
+                if memory > 1
+                else [(move, change)]
+            )
         x, gradient = x + move, new_gradient
         path.append(x)
         values.append(value)

@@ -31,37 +31,54 @@ class Stepper:
     (2.4, None)
     """
 
-    def __init__(self, optimizer: str | Optimizer, parameters: Sequence[Tensor]) -> None:
+    def __init__(
+        self, optimizer: str | Optimizer, parameters: Sequence[Tensor]
+    ) -> None:
         self.parameters = list(parameters)
         self.transform = get(optimizer).transform([p.name for p in self.parameters])
-        self.state: State = tuple(tensor(value) for value in evaluate(self.transform.init(self.parameters)))
+        self.state: State = tuple(
+            tensor(value) for value in evaluate(self.transform.init(self.parameters))
+        )
         self.steps_done = 0
 
     def _clock(self, factor: float) -> Clock:
-        return Clock(tensor(self.steps_done, dtype="int64"), None if factor == 1 else tensor(factor, dtype="float64"))
+        return Clock(
+            tensor(self.steps_done, dtype="int64"),
+            None if factor == 1 else tensor(factor, dtype="float64"),
+        )
 
     def points(self) -> list[Tensor]:
         """Return where the next gradient is to be taken: the parameters, unless the optimiser looks ahead."""
         if self.transform.point is None:
             return list(self.parameters)
-        points = self.transform.point([p.detach() for p in self.parameters], self.state, self._clock(1.0))
+        points = self.transform.point(
+            [p.detach() for p in self.parameters], self.state, self._clock(1.0)
+        )
         return [tensor(value) for value in evaluate(points)]
 
-    def step(self, gradients: Sequence[Tensor] | None = None, factor: float = 1.0) -> None:
+    def step(
+        self, gradients: Sequence[Tensor] | None = None, factor: float = 1.0
+    ) -> None:
         """Move the parameters by one step; without gradients, along their ``grad``, which is then dropped.
 
         ``factor`` multiplies the learning rate.
         """
         if gradients is None:
-            missing = [p.name or "a parameter" for p in self.parameters if p.grad is None]
+            missing = [
+                p.name or "a parameter" for p in self.parameters if p.grad is None
+            ]
             if missing:
                 raise ArgumentError(
-                    "Stepper.step", expected="a gradient of every parameter", got=f"none for {', '.join(missing)}",
+                    "Stepper.step",
+                    expected="a gradient of every parameter",
+                    got=f"none for {', '.join(missing)}",
                     hint="Call loss.backward() first, or hand over the gradients.",
-                )  # fmt: skip
+                )
             gradients = [p.grad for p in self.parameters if p.grad is not None]
         given = [p.detach() for p in self.parameters]
-        updates, state = self.transform.update(gradients, self.state, given, self._clock(factor))
+        updates, state = self.transform.update(
+            gradients, self.state, given, self._clock(factor)
+        )
         moved = [(p + u).astype(p.dtype) for p, u in zip(given, updates, strict=True)]
         values = evaluate([*moved, *state])
         for parameter, value in zip(self.parameters, values, strict=False):

@@ -32,7 +32,11 @@ class Clock:
 
     def rate(self, learning_rate: float | Schedule) -> Tensor | float:
         """Return the learning rate now."""
-        now = learning_rate.rate(self.step) if isinstance(learning_rate, Schedule) else learning_rate
+        now = (
+            learning_rate.rate(self.step)
+            if isinstance(learning_rate, Schedule)
+            else learning_rate
+        )
         return now if self.factor is None else self.factor * now
 
     def count(self) -> Tensor:
@@ -60,7 +64,9 @@ def cast_scalar(value: Tensor | float, parameter: Tensor) -> Tensor | float:
 
 def filled(slots: int, parameters: Tensors, start: float = 0.0) -> State:
     """Return ``slots`` tensors for every parameter, of its shape and type, slot by slot."""
-    return tuple(full(p.shape, start, p.dtype) for _ in range(slots) for p in parameters)
+    return tuple(
+        full(p.shape, start, p.dtype) for _ in range(slots) for p in parameters
+    )
 
 
 def each_parameter(slots: int, rule: Each, start: float = 0.0) -> Transform:
@@ -70,11 +76,20 @@ def each_parameter(slots: int, rule: Each, start: float = 0.0) -> Transform:
     step, slot by slot: all parameters of the first slot, then of the second …
     """
 
-    def update(gradients: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
+    def update(
+        gradients: Tensors, state: State, parameters: Tensors, clock: Clock
+    ) -> tuple[list[Tensor], State]:
         n = len(parameters)
         updates, news = [], []
-        for i, (gradient, parameter) in enumerate(zip(gradients, parameters, strict=True)):
-            step, new = rule(gradient, tuple(state[slot * n + i] for slot in range(slots)), parameter, clock)
+        for i, (gradient, parameter) in enumerate(
+            zip(gradients, parameters, strict=True)
+        ):
+            step, new = rule(
+                gradient,
+                tuple(state[slot * n + i] for slot in range(slots)),
+                parameter,
+                clock,
+            )
             updates.append(step)
             news.append(new)
         return updates, tuple(new[slot] for slot in range(slots) for new in news)
@@ -82,7 +97,9 @@ def each_parameter(slots: int, rule: Each, start: float = 0.0) -> Transform:
     return Transform(lambda parameters: filled(slots, parameters, start), update)
 
 
-def split_state(transforms: Sequence[Transform], parameters: Tensors, state: State) -> list[State]:
+def split_state(
+    transforms: Sequence[Transform], parameters: Tensors, state: State
+) -> list[State]:
     """Return the part of a joint state that belongs to each transform."""
     parts, start = [], 0
     for transform in transforms:
@@ -94,19 +111,29 @@ def split_state(transforms: Sequence[Transform], parameters: Tensors, state: Sta
 
 def chain(*transforms: Transform) -> Transform:
     """Return the transforms one after the other; their states are joined in order."""
-    looking = [i for i, transform in enumerate(transforms) if transform.point is not None]
+    looking = [
+        i for i, transform in enumerate(transforms) if transform.point is not None
+    ]
     if len(looking) > 1:
         raise ArgumentError(
-            "chain", expected="at most one transform with its own gradient point", got=str(len(looking))
+            "chain",
+            expected="at most one transform with its own gradient point",
+            got=str(len(looking)),
         )
 
     def init(parameters: Tensors) -> State:
-        return tuple(part for transform in transforms for part in transform.init(parameters))
+        return tuple(
+            part for transform in transforms for part in transform.init(parameters)
+        )
 
-    def update(gradients: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
+    def update(
+        gradients: Tensors, state: State, parameters: Tensors, clock: Clock
+    ) -> tuple[list[Tensor], State]:
         updates = list(gradients)
         after: list[Tensor] = []
-        for transform, own in zip(transforms, split_state(transforms, parameters, state), strict=True):
+        for transform, own in zip(
+            transforms, split_state(transforms, parameters, state), strict=True
+        ):
             updates, new = transform.update(updates, own, parameters, clock)
             after.extend(new)
         return updates, tuple(after)
@@ -117,7 +144,11 @@ def chain(*transforms: Transform) -> Transform:
 
     def point(parameters: Tensors, state: State, clock: Clock) -> list[Tensor]:
         own = split_state(transforms, parameters, state)[looking[0]]
-        return own_point(parameters, own, clock) if own_point is not None else list(parameters)
+        return (
+            own_point(parameters, own, clock)
+            if own_point is not None
+            else list(parameters)
+        )
 
     return Transform(init, update, point)
 
@@ -129,7 +160,9 @@ def scale(factor: float) -> Transform:
 
 def scale_by_learning_rate(learning_rate: float | Schedule) -> Transform:
     """Turn gradients into descent steps: −η_t·g."""
-    return each_parameter(0, lambda g, _, p, clock: (-(g * cast_scalar(clock.rate(learning_rate), p)), ()))
+    return each_parameter(
+        0, lambda g, _, p, clock: (-(g * cast_scalar(clock.rate(learning_rate), p)), ())
+    )
 
 
 def add_decayed_weights(weight_decay: float) -> Transform:
@@ -154,7 +187,9 @@ def clip_by_value(limit: float) -> Transform:
     >>> clip_by_value(1.0).update(g, (), g, Clock(tensor(0)))[0][0].tolist()
     [1.0, -0.5]
     """
-    return each_parameter(0, lambda g, _, p, clock: (maximum(minimum(g, limit), -limit), ()))
+    return each_parameter(
+        0, lambda g, _, p, clock: (maximum(minimum(g, limit), -limit), ())
+    )
 
 
 def global_norm(tensors: Tensors) -> Tensor:
@@ -177,7 +212,9 @@ def clip_by_global_norm(limit: float) -> Transform:
     [1.5, 2.0]
     """
 
-    def update(gradients: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
+    def update(
+        gradients: Tensors, state: State, parameters: Tensors, clock: Clock
+    ) -> tuple[list[Tensor], State]:
         del parameters, clock
         factor = minimum(limit / maximum(global_norm(gradients), 1e-30), 1.0)
         return [g * cast_scalar(factor, g) for g in gradients], state

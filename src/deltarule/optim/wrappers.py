@@ -44,8 +44,16 @@ class Groups(Optimizer):
     default: Optimizer = field(default_factory=SGD)
 
     def __post_init__(self) -> None:
-        self._require("groups", isinstance(self.groups, dict), "a dictionary of optimisers by pattern")
-        object.__setattr__(self, "groups", {pattern: get(recipe) for pattern, recipe in self.groups.items()})
+        self._require(
+            "groups",
+            isinstance(self.groups, dict),
+            "a dictionary of optimisers by pattern",
+        )
+        object.__setattr__(
+            self,
+            "groups",
+            {pattern: get(recipe) for pattern, recipe in self.groups.items()},
+        )
         object.__setattr__(self, "default", get(self.default))
         object.__setattr__(self, "learning_rate", self.default.learning_rate)
         super().__post_init__()
@@ -54,26 +62,40 @@ class Groups(Optimizer):
         """Return the default's learning rate at a step."""
         return self.default.rate_at(step)
 
-    def rates(self, count: int, clock: Clock, names: Sequence[str] | None = None) -> list[Tensor | float]:
+    def rates(
+        self, count: int, clock: Clock, names: Sequence[str] | None = None
+    ) -> list[Tensor | float]:
         """Return the learning rate of each parameter: that of its group."""
         found: dict[int, Tensor | float] = {}
         for optimizer, group, own in self._parts(names):
-            found.update(zip(group, optimizer.rates(len(group), clock, own), strict=True))
+            found.update(
+                zip(group, optimizer.rates(len(group), clock, own), strict=True)
+            )
         return [found[i] for i in range(count)]
 
     def group_of(self, name: str) -> str:
         """Return the pattern of the group of a parameter, or "default"."""
-        return next((pattern for pattern in self.groups if fnmatchcase(name, pattern)), "default")
+        return next(
+            (pattern for pattern in self.groups if fnmatchcase(name, pattern)),
+            "default",
+        )
 
     def steps(self, names: Sequence[str] | None = None) -> Transform:
         """Return gradients → steps, each group by its own optimiser."""
         parts = self._parts(names)
-        return partition([group for _, group, _ in parts], [recipe.transform(own) for recipe, _, own in parts])
+        return partition(
+            [group for _, group, _ in parts],
+            [recipe.transform(own) for recipe, _, own in parts],
+        )
 
-    def _parts(self, names: Sequence[str] | None) -> list[tuple[Optimizer, list[int], ParameterNames]]:
+    def _parts(
+        self, names: Sequence[str] | None
+    ) -> list[tuple[Optimizer, list[int], ParameterNames]]:
         """Return, for every group with parameters to learn, its optimiser, and its parameters' positions and names."""
         if names is None:
-            raise ArgumentError("Groups", expected="the names of the parameters", got="none")
+            raise ArgumentError(
+                "Groups", expected="the names of the parameters", got="none"
+            )
         chosen = [self.group_of(name) for name in names]
         frozen = [(name, self.group_of(name)) for name in frozen_among(names)]
         named = {*chosen, *(group for _, group in frozen)}
@@ -81,17 +103,24 @@ class Groups(Optimizer):
         if unused:
             known = ", ".join((*names, *frozen_among(names)))
             raise ArgumentError(
-                "Groups", expected=f"patterns that match one of {known}", got=", ".join(map(repr, unused))
+                "Groups",
+                expected=f"patterns that match one of {known}",
+                got=", ".join(map(repr, unused)),
             )
         parts = []
         for label in dict.fromkeys(chosen):
             group = [i for i, own in enumerate(chosen) if own == label]
-            own_names = ParameterNames([names[i] for i in group], [name for name, own in frozen if own == label])
+            own_names = ParameterNames(
+                [names[i] for i in group],
+                [name for name, own in frozen if own == label],
+            )
             parts.append((self.groups.get(label, self.default), group, own_names))
         return parts
 
 
-def partition(members: Sequence[Sequence[int]], transforms: Sequence[Transform]) -> Transform:
+def partition(
+    members: Sequence[Sequence[int]], transforms: Sequence[Transform]
+) -> Transform:
     """Return the transform that hands each group of positions to its own transform."""
 
     def of(items: Sequence[Tensor], group: Sequence[int]) -> list[Tensor]:
@@ -99,7 +128,11 @@ def partition(members: Sequence[Sequence[int]], transforms: Sequence[Transform])
 
     def init(parameters: Tensors) -> State:
         parts = zip(members, transforms, strict=True)
-        return tuple(tensor for group, transform in parts for tensor in transform.init(of(parameters, group)))
+        return tuple(
+            tensor
+            for group, transform in parts
+            for tensor in transform.init(of(parameters, group))
+        )
 
     def states(parameters: Tensors, state: State) -> list[State]:
         parts, start = [], 0
@@ -109,11 +142,17 @@ def partition(members: Sequence[Sequence[int]], transforms: Sequence[Transform])
             start = stop
         return parts
 
-    def update(gradients: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
+    def update(
+        gradients: Tensors, state: State, parameters: Tensors, clock: Clock
+    ) -> tuple[list[Tensor], State]:
         updates = list(gradients)
         after: list[Tensor] = []
-        for group, transform, own in zip(members, transforms, states(parameters, state), strict=True):
-            steps, new = transform.update(of(gradients, group), own, of(parameters, group), clock)
+        for group, transform, own in zip(
+            members, transforms, states(parameters, state), strict=True
+        ):
+            steps, new = transform.update(
+                of(gradients, group), own, of(parameters, group), clock
+            )
             after.extend(new)
             for i, step in zip(group, steps, strict=True):
                 updates[i] = step
@@ -121,9 +160,15 @@ def partition(members: Sequence[Sequence[int]], transforms: Sequence[Transform])
 
     def point(parameters: Tensors, state: State, clock: Clock) -> list[Tensor]:
         points = list(parameters)
-        for group, transform, own in zip(members, transforms, states(parameters, state), strict=True):
+        for group, transform, own in zip(
+            members, transforms, states(parameters, state), strict=True
+        ):
             if transform.point is not None:
-                for i, place in zip(group, transform.point(of(parameters, group), own, clock), strict=True):
+                for i, place in zip(
+                    group,
+                    transform.point(of(parameters, group), own, clock),
+                    strict=True,
+                ):
                     points[i] = place
         return points
 
@@ -148,7 +193,9 @@ class _Wrapper(Optimizer):
         """Return the inner optimiser's learning rate at a step."""
         return self.inner.rate_at(step)
 
-    def rates(self, count: int, clock: Clock, names: Sequence[str] | None = None) -> list[Tensor | float]:
+    def rates(
+        self, count: int, clock: Clock, names: Sequence[str] | None = None
+    ) -> list[Tensor | float]:
         """Return the learning rate of each parameter: what the inner optimiser says."""
         return self.inner.rates(count, clock, names)
 
@@ -178,13 +225,21 @@ class Accumulated(_Wrapper):
         """Return the learning rate at a step: schedules count the optimiser's own steps."""
         return self.inner.rate_at(step // self.every)
 
-    def rates(self, count: int, clock: Clock, names: Sequence[str] | None = None) -> list[Tensor | float]:
+    def rates(
+        self, count: int, clock: Clock, names: Sequence[str] | None = None
+    ) -> list[Tensor | float]:
         """Return the learning rate of each parameter, 0 where the step only adds to the mean gradient."""
         moves = self._due(clock).astype("float64")
-        return [moves * rate for rate in self.inner.rates(count, self._own_clock(clock), names)]
+        return [
+            moves * rate
+            for rate in self.inner.rates(count, self._own_clock(clock), names)
+        ]
 
     def _own_clock(self, clock: Clock) -> Clock:
-        return Clock((clock.step.astype("float64") // float(self.every)).astype("int64"), clock.factor)
+        return Clock(
+            (clock.step.astype("float64") // float(self.every)).astype("int64"),
+            clock.factor,
+        )
 
     def _due(self, clock: Clock) -> Tensor:
         """Whether the step is the last of ``every``, in which the parameters move."""
@@ -198,13 +253,21 @@ class Accumulated(_Wrapper):
         def init(parameters: Tensors) -> State:
             return (*filled(1, parameters), *inner.init(parameters))
 
-        def update(gradients: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
+        def update(
+            gradients: Tensors, state: State, parameters: Tensors, clock: Clock
+        ) -> tuple[list[Tensor], State]:
             n = len(parameters)
-            sums = [total + g * (1 / self.every) for total, g in zip(state[:n], gradients, strict=True)]
+            sums = [
+                total + g * (1 / self.every)
+                for total, g in zip(state[:n], gradients, strict=True)
+            ]
             own, due = own_clock(clock), self._due(clock)
             steps, new = inner.update(sums, state[n:], parameters, own)
             kept = [where(due, 0.0, total) for total in sums]
-            after = [where(due, fresh, old) for fresh, old in zip(new, state[n:], strict=True)]
+            after = [
+                where(due, fresh, old)
+                for fresh, old in zip(new, state[n:], strict=True)
+            ]
             return [where(due, step, 0.0) for step in steps], (*kept, *after)
 
         def point(parameters: Tensors, state: State, clock: Clock) -> list[Tensor]:
@@ -242,11 +305,15 @@ class Averaged(_Wrapper):
     def steps(self, names: Sequence[str] | None = None) -> Transform:
         """Return gradients → steps."""
 
-        def update(steps: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
+        def update(
+            steps: Tensors, state: State, parameters: Tensors, clock: Clock
+        ) -> tuple[list[Tensor], State]:
             del clock
             d = self.decay
             news = zip(state, parameters, steps, strict=True)
-            return list(steps), tuple(mean * d + (p + step) * (1 - d) for mean, p, step in news)
+            return list(steps), tuple(
+                mean * d + (p + step) * (1 - d) for mean, p, step in news
+            )
 
         return chain(self.inner.transform(names), Transform(tuple, update))
 
@@ -281,20 +348,31 @@ class Proximal(_Wrapper):
     def steps(self, names: Sequence[str] | None = None) -> Transform:
         """Return gradients → steps."""
         if names is None and self.pattern != "*":
-            raise ArgumentError("Proximal", expected="the names of the parameters", got="none", hint='Or pattern="*".')
+            raise ArgumentError(
+                "Proximal",
+                expected="the names of the parameters",
+                got="none",
+                hint='Or pattern="*".',
+            )
 
         def hit(i: int) -> bool:
             return names is None or fnmatchcase(names[i], self.pattern)
 
-        def update(steps: Tensors, state: State, parameters: Tensors, clock: Clock) -> tuple[list[Tensor], State]:
+        def update(
+            steps: Tensors, state: State, parameters: Tensors, clock: Clock
+        ) -> tuple[list[Tensor], State]:
             rates = self.inner.rates(len(parameters), clock, names)
             shrunk = [
                 _shrunk(step, p, rate, self.strength) if hit(i) else step
-                for i, (step, p, rate) in enumerate(zip(steps, parameters, rates, strict=True))
+                for i, (step, p, rate) in enumerate(
+                    zip(steps, parameters, rates, strict=True)
+                )
             ]
             return shrunk, state
 
-        return chain(self.inner.transform(names), Transform(lambda parameters: (), update))
+        return chain(
+            self.inner.transform(names), Transform(lambda parameters: (), update)
+        )
 
 
 def _shrunk(step: Tensor, p: Tensor, rate: Tensor | float, strength: float) -> Tensor:
@@ -305,7 +383,9 @@ def _shrunk(step: Tensor, p: Tensor, rate: Tensor | float, strength: float) -> T
 
 def has_groups(optimizer: Optimizer) -> bool:
     """Whether an optimiser, or one inside it, has groups with learning rates of their own."""
-    return isinstance(optimizer, Groups) or (isinstance(optimizer, _Wrapper) and has_groups(optimizer.inner))
+    return isinstance(optimizer, Groups) or (
+        isinstance(optimizer, _Wrapper) and has_groups(optimizer.inner)
+    )
 
 
 def steps_between(optimizer: Optimizer) -> int:
@@ -316,7 +396,9 @@ def steps_between(optimizer: Optimizer) -> int:
     """
     if not isinstance(optimizer, _Wrapper):
         return 1
-    return steps_between(optimizer.inner) * (optimizer.every if isinstance(optimizer, Accumulated) else 1)
+    return steps_between(optimizer.inner) * (
+        optimizer.every if isinstance(optimizer, Accumulated) else 1
+    )
 
 
 def with_rate(optimizer: Optimizer, rate: float | Schedule, where: str) -> Optimizer:
@@ -326,9 +408,11 @@ def with_rate(optimizer: Optimizer, rate: float | Schedule, where: str) -> Optim
     """
     if isinstance(optimizer, Groups):
         raise ArgumentError(
-            f"{where} optimizer", expected="one learning rate for all parameters", got="Groups",
+            f"{where} optimizer",
+            expected="one learning rate for all parameters",
+            got="Groups",
             hint="Set the rates in the groups, or use the optimiser of one of them.",
-        )  # fmt: skip
+        )
     if isinstance(optimizer, _Wrapper):
         return replace(optimizer, inner=with_rate(optimizer.inner, rate, where))
     return replace(optimizer, learning_rate=rate)

@@ -15,25 +15,144 @@ from itertools import groupby
 from deltarule.render.table import pad, width
 
 _SIGNS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "…": "...", "⋯": "...", "·": "*", "⋅": "*", "∗": "*", "×": "x",
-    "÷": "/", "→": "->", "←": "<-", "↔": "<->", "↦": "|->", "⇒": "=>", "⇐": "<=", "↑": "^", "↓": "v", "≤": "<=",
-    "≥": ">=", "≠": "!=", "≈": "~=", "≡": "==", "±": "+-", "∓": "-+", "⊙": ".*", "⊗": "(x)", "∘": "o", "⋆": "*",
-    "°": " deg", "∂": "d", "‖": "||", "⌊": "floor(", "⌋": ")", "⌈": "ceil(", "⌉": ")", "⟨": "<", "⟩": ">", "′": "'",
-    "″": "''", "“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "«": "<<", "»": ">>", "─": "-", "━": "=", "│": "|",
-    "┃": "|", "├": "|", "└": "`", "┌": "+", "┐": "+", "┘": "+", "┤": "|", "┬": "+", "┴": "+", "┼": "+", "╴": "-",
-    "⎛": "/", "⎜": "|", "⎝": "\\", "⎞": "\\", "⎟": "|", "⎠": "/", "▶": ">", "►": ">", "○": "o", "●": "*", "•": "*",
-    "✓": "ok", "✗": "x", "█": "#", "▓": "#", "▒": "+", "░": ".", "�": "?", "¬": "not ", "⊤": "^T", "⊺": "^T",
-    "⟂": "_|_", "⊥": "_|_", "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ", "\N{THIN SPACE}": " ",
-    "ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "œ": "oe", "Œ": "OE", "ł": "l", "Ł": "L", "đ": "d",
-    "⁄": "/", "ɏ": "y", "ℓ": "l", "¯": "-", "˙": "'", "€": "EUR", "£": "GBP", "µ": "u",
-}  # fmt: skip
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "‐": "-",
+    "‑": "-",
+    "…": "...",
+    "⋯": "...",
+    "·": "*",
+    "⋅": "*",
+    "∗": "*",
+    "×": "x",
+    "÷": "/",
+    "→": "->",
+    "←": "<-",
+    "↔": "<->",
+    "↦": "|->",
+    "⇒": "=>",
+    "⇐": "<=",
+    "↑": "^",
+    "↓": "v",
+    "≤": "<=",
+    "≥": ">=",
+    "≠": "!=",
+    "≈": "~=",
+    "≡": "==",
+    "±": "+-",
+    "∓": "-+",
+    "⊙": ".*",
+    "⊗": "(x)",
+    "∘": "o",
+    "⋆": "*",
+    "°": " deg",
+    "∂": "d",
+    "‖": "||",
+    "⌊": "floor(",
+    "⌋": ")",
+    "⌈": "ceil(",
+    "⌉": ")",
+    "⟨": "<",
+    "⟩": ">",
+    "′": "'",
+    "″": "''",
+    "“": '"',
+    "”": '"',
+    "„": '"',
+    "‘": "'",
+    "’": "'",
+    "«": "<<",
+    "»": ">>",
+    "─": "-",
+    "━": "=",
+    "│": "|",
+    "┃": "|",
+    "├": "|",
+    "└": "`",
+    "┌": "+",
+    "┐": "+",
+    "┘": "+",
+    "┤": "|",
+    "┬": "+",
+    "┴": "+",
+    "┼": "+",
+    "╴": "-",
+    "⎛": "/",
+    "⎜": "|",
+    "⎝": "\\",
+    "⎞": "\\",
+    "⎟": "|",
+    "⎠": "/",
+    "▶": ">",
+    "►": ">",
+    "○": "o",
+    "●": "*",
+    "•": "*",
+    "✓": "ok",
+    "✗": "x",
+    "█": "#",
+    "▓": "#",
+    "▒": "+",
+    "░": ".",
+    "�": "?",
+    "¬": "not ",
+    "⊤": "^T",
+    "⊺": "^T",
+    "⟂": "_|_",
+    "⊥": "_|_",
+    "\N{NO-BREAK SPACE}": " ",
+    "\N{NARROW NO-BREAK SPACE}": " ",
+    "\N{THIN SPACE}": " ",
+    "ß": "ss",
+    "æ": "ae",
+    "Æ": "AE",
+    "ø": "o",
+    "Ø": "O",
+    "œ": "oe",
+    "Œ": "OE",
+    "ł": "l",
+    "Ł": "L",
+    "đ": "d",
+    "⁄": "/",
+    "ɏ": "y",
+    "ℓ": "l",
+    "¯": "-",
+    "˙": "'",
+    "€": "EUR",
+    "£": "GBP",
+    "µ": "u",
+}
 _WORDS = {
-    "∞": "inf", "∈": "in", "∉": "not in", "∇": "grad", "√": "sqrt", "∝": "prop to", "∫": "int", "∏": "prod",
-    "∑": "sum", "∀": "for all", "∃": "exists", "∅": "{}", "∪": "union", "∩": "and", "⊂": "in",
-}  # fmt: skip
-_MARKS = {"\u0302": "_hat", "\u0303": "_tilde", "\u0304": "_bar", "\u0305": "_bar", "\u0307": "_dot"}
-_LETTERS = frozenset("aeiouAEIOUnNcghjCGHJ")  # ê, ñ and ĉ are letters of languages; ŷ is an estimate of y
-_GREEK = re.compile(r"GREEK (?:SMALL|CAPITAL) LETTER (?:FINAL )?(\w+)|GREEK (?:PHI|THETA|EPSILON|KAPPA|RHO) SYMBOL")
+    "∞": "inf",
+    "∈": "in",
+    "∉": "not in",
+    "∇": "grad",
+    "√": "sqrt",
+    "∝": "prop to",
+    "∫": "int",
+    "∏": "prod",
+    "∑": "sum",
+    "∀": "for all",
+    "∃": "exists",
+    "∅": "{}",
+    "∪": "union",
+    "∩": "and",
+    "⊂": "in",
+}
+_MARKS = {
+    "\u0302": "_hat",
+    "\u0303": "_tilde",
+    "\u0304": "_bar",
+    "\u0305": "_bar",
+    "\u0307": "_dot",
+}
+_LETTERS = frozenset(
+    "aeiouAEIOUnNcghjCGHJ"
+)  # ê, ñ and ĉ are letters of languages; ŷ is an estimate of y
+_GREEK = re.compile(
+    r"GREEK (?:SMALL|CAPITAL) LETTER (?:FINAL )?(\w+)|GREEK (?:PHI|THETA|EPSILON|KAPPA|RHO) SYMBOL"
+)
 _SCRIPTS = {"<super>": "^", "<sub>": "_"}
 _GAP = re.compile(r"( {2,})")
 _BETWEEN = 2  # spaces between columns
@@ -44,14 +163,20 @@ def _script(character: str) -> tuple[str, str]:
     kind, _, points = unicodedata.decomposition(character).partition(" ")
     if kind not in _SCRIPTS:
         return "", ""
-    return _SCRIPTS[kind], "".join(chr(int(point, 16)) for point in points.split()).replace("−", "-")
+    return _SCRIPTS[kind], "".join(
+        chr(int(point, 16)) for point in points.split()
+    ).replace("−", "-")
 
 
 @lru_cache(maxsize=4096)
 def _greek(character: str) -> str:
     """Return the name of a Greek letter, its first letter large for a capital one; empty for others."""
     name = unicodedata.name(character, "")
-    if name in {"GREEK PHI SYMBOL", "GREEK THETA SYMBOL", "GREEK LUNATE EPSILON SYMBOL"}:
+    if name in {
+        "GREEK PHI SYMBOL",
+        "GREEK THETA SYMBOL",
+        "GREEK LUNATE EPSILON SYMBOL",
+    }:
         return name.split()[-2].lower()
     found = _GREEK.fullmatch(name.partition(" WITH ")[0])
     if found is None or found[1] is None:
@@ -69,13 +194,23 @@ def _spelled(character: str) -> tuple[str, bool]:
     """
     if character in _SIGNS:
         return _SIGNS[character], False
-    word = _WORDS.get(character) or _greek(character) or {"Σ": "sum", "Π": "prod"}.get(character, "")
+    word = (
+        _WORDS.get(character)
+        or _greek(character)
+        or {"Σ": "sum", "Π": "prod"}.get(character, "")
+    )
     if word:
         return word, True
     plain = unicodedata.normalize("NFKD", character)
     if plain != character:
-        letters = "".join(_spelled(c)[0] if ord(c) > 127 else c for c in plain if not unicodedata.combining(c))
-        marks = "".join(_MARKS.get(c, "") for c in plain[1:] if plain[0] not in _LETTERS)
+        letters = "".join(
+            _spelled(c)[0] if ord(c) > 127 else c
+            for c in plain
+            if not unicodedata.combining(c)
+        )
+        marks = "".join(
+            _MARKS.get(c, "") for c in plain[1:] if plain[0] not in _LETTERS
+        )
         return letters + marks, False
     return character.encode("unicode_escape", "surrogatepass").decode("ascii"), False
 
@@ -91,7 +226,9 @@ def _pieces(text: str, able: Callable[[str], bool]) -> list[tuple[str, bool]]:
             while end < len(text) and _script(text[end])[0] == sign:
                 inner, end = inner + _script(text[end])[1], end + 1
             kept = able(text[place:end])
-            found.append((text[place:end], False) if kept else (sign + _plain(inner), True))
+            found.append(
+                (text[place:end], False) if kept else (sign + _plain(inner), True)
+            )
             place = end
             continue
         character = text[place]
@@ -113,7 +250,13 @@ def _spell(text: str, able: Callable[[str], bool]) -> str:
     """Spell what the encoding lacks; names of letters keep a space from letters and digits beside them."""
     out, apart = "", False
     for piece, word in _pieces(text, able):
-        if out and piece and piece[0].isalnum() and (word or apart) and out[-1].isalnum():
+        if (
+            out
+            and piece
+            and piece[0].isalnum()
+            and (word or apart)
+            and out[-1].isalnum()
+        ):
             out += " "
         out += piece
         apart = word
@@ -134,20 +277,32 @@ def _able(encoding: str) -> Callable[[str], bool]:
 def _block(lines: list[str], able: Callable[[str], bool]) -> list[str]:
     """Spell lines that stand under each other; their columns, two spaces apart in every line, stay aligned."""
     cells = [_cells(line) for line in lines]
-    places = sorted({start for row in cells for start, _ in row} | {end for row in cells for _, end in row})
-    taken = [any(start <= left < end for row in cells for start, end in row) for left in places[:-1]]
+    places = sorted(
+        {start for row in cells for start, _ in row}
+        | {end for row in cells for _, end in row}
+    )
+    taken = [
+        any(start <= left < end for row in cells for start, end in row)
+        for left in places[:-1]
+    ]
     bands: list[tuple[int, int]] = []
     for left, right, used in zip(places, places[1:], taken, strict=False):
         if used and bands and left - bands[-1][1] < _BETWEEN:
             bands[-1] = bands[-1][0], right
         elif used:
             bands.append((left, right))
-    columns = [[_column(line, row, band, able) for line, row in zip(lines, cells, strict=True)] for band in bands]
+    columns = [
+        [_column(line, row, band, able) for line, row in zip(lines, cells, strict=True)]
+        for band in bands
+    ]
     widths = [max(width(text) for text, _ in column) for column in columns]
     indent = " " * (bands[0][0] if bands else 0)
     out = []
     for row in zip(*columns, strict=True):
-        parts = [pad(text, wide, ">" if right else "<") for (text, right), wide in zip(row, widths, strict=True)]
+        parts = [
+            pad(text, wide, ">" if right else "<")
+            for (text, right), wide in zip(row, widths, strict=True)
+        ]
         out.append((indent + (" " * _BETWEEN).join(parts)).rstrip())
     return out
 
@@ -164,7 +319,10 @@ def _cells(line: str) -> list[tuple[int, int]]:
 
 
 def _column(
-    line: str, cells: list[tuple[int, int]], band: tuple[int, int], able: Callable[[str], bool]
+    line: str,
+    cells: list[tuple[int, int]],
+    band: tuple[int, int],
+    able: Callable[[str], bool],
 ) -> tuple[str, bool]:
     """Return what a line has between two columns of the screen, spelled, and whether it stands at the right."""
     inside = [(start, end) for start, end in cells if band[0] <= start < band[1]]
@@ -191,9 +349,13 @@ def _cut(line: str, start: int, end: int) -> str:
 def _lines(text: str, able: Callable[[str], bool]) -> list[str]:
     """Spell a text: neighbouring lines of several columns together, others one by one."""
     out: list[str] = []
-    for several, group in groupby(text.split("\n"), key=lambda line: len(_cells(line)) > 1):
+    for several, group in groupby(
+        text.split("\n"), key=lambda line: len(_cells(line)) > 1
+    ):
         lines = list(group)
-        out += _block(lines, able) if several else [_spell(line, able) for line in lines]
+        out += (
+            _block(lines, able) if several else [_spell(line, able) for line in lines]
+        )
     return out
 
 

@@ -109,7 +109,9 @@ class Figure:
 
     def html(self) -> str:
         """Return the element."""
-        caption = f"<figcaption>{safe(self.caption)}</figcaption>" if self.caption else ""
+        caption = (
+            f"<figcaption>{safe(self.caption)}</figcaption>" if self.caption else ""
+        )
         return f"<figure>{self.svg}{caption}</figure>"
 
 
@@ -122,7 +124,13 @@ def anchor(text: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
 
 
-def page(title: str, blocks: Sequence[Block], subtitle: str = "", language: str = "en", style: str = "") -> str:
+def page(
+    title: str,
+    blocks: Sequence[Block],
+    subtitle: str = "",
+    language: str = "en",
+    style: str = "",
+) -> str:
     """Return a whole page.
 
     Args:

@@ -13,38 +13,95 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-_GREEK = ("alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi "
-          "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega")  # fmt: skip
-GREEK = {name: unicodedata.lookup(f"GREEK {'CAPITAL' if name[0].isupper() else 'SMALL'} LETTER "
-                                  f"{'LAMDA' if name.lower() == 'lambda' else name.upper()}")
-         for name in _GREEK.split()}  # fmt: skip
-_SUBSCRIPTS = str.maketrans("0123456789+-−=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi "
+    "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
+)
+GREEK = {
+    name: unicodedata.lookup(
+        f"GREEK {'CAPITAL' if name[0].isupper() else 'SMALL'} LETTER "
+        f"{'LAMDA' if name.lower() == 'lambda' else name.upper()}"
+    )
+    for name in _GREEK.split()
+}
+_SUBSCRIPTS = str.maketrans(
+    "0123456789+-−=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ"
+)
 _SUPERSCRIPTS = str.maketrans("0123456789+-−=()TijknNmx×", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵀⁱʲᵏⁿᴺᵐˣˣ")
 _MARKS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303", "dot": "\u0307"}
 _MATHML_MARKS = {"hat": "^", "bar": "¯", "tilde": "~", "dot": "˙"}
 _LATEX_CHARACTERS = {
-    "·": r"\cdot ", "⊙": r"\odot ", "−": "-", "≥": r"\ge ", "≤": r"\le ", "≠": r"\ne ", "∂": r"\partial ",
-    "∈": r"\in ", "×": r"\times ", "Σ": r"\sum ", "‖": r"\Vert ", "∇": r"\nabla ", "ℝ": r"\mathbb{R}",
-    "ℕ": r"\mathbb{N}", "𝟙": r"\mathbb{1}", "∞": r"\infty ", "′": "'", "⋆": r"\star ", "→": r"\to ",
-    "←": r"\leftarrow ", "≈": r"\approx ", "…": r"\dots ", "√": r"\surd ", "⟂": r"\perp ", "½": r"\tfrac12 ",
-    "∗": r"\ast ", "ᵀ": r"^\top ", "⊗": r"\otimes ", "|": r"\vert ", "ℓ": r"\ell ", "∘": r"\circ ", "{": r"\{",
-    "}": r"\}", "%": r"\%", "#": r"\#", "&": r"\&", "_": r"\_", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "±": r"\pm ",
-    "⟨": r"\langle ", "⟩": r"\rangle ",
-}  # fmt: skip
+    "·": r"\cdot ",
+    "⊙": r"\odot ",
+    "−": "-",
+    "≥": r"\ge ",
+    "≤": r"\le ",
+    "≠": r"\ne ",
+    "∂": r"\partial ",
+    "∈": r"\in ",
+    "×": r"\times ",
+    "Σ": r"\sum ",
+    "‖": r"\Vert ",
+    "∇": r"\nabla ",
+    "ℝ": r"\mathbb{R}",
+    "ℕ": r"\mathbb{N}",
+    "𝟙": r"\mathbb{1}",
+    "∞": r"\infty ",
+    "′": "'",
+    "⋆": r"\star ",
+    "→": r"\to ",
+    "←": r"\leftarrow ",
+    "≈": r"\approx ",
+    "…": r"\dots ",
+    "√": r"\surd ",
+    "⟂": r"\perp ",
+    "½": r"\tfrac12 ",
+    "∗": r"\ast ",
+    "ᵀ": r"^\top ",
+    "⊗": r"\otimes ",
+    "|": r"\vert ",
+    "ℓ": r"\ell ",
+    "∘": r"\circ ",
+    "{": r"\{",
+    "}": r"\}",
+    "%": r"\%",
+    "#": r"\#",
+    "&": r"\&",
+    "_": r"\_",
+    "⌊": r"\lfloor ",
+    "⌋": r"\rfloor ",
+    "±": r"\pm ",
+    "⟨": r"\langle ",
+    "⟩": r"\rangle ",
+}
 _LATEX_TEXT = {sign: f"\\{sign}" for sign in "{}&%#_$"} | {
-    "\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "–": "--", "—": "---",
-}  # fmt: skip
-_LATEX_CHARACTERS |= {letter: rf"\{name} " for name, letter in GREEK.items()} | {"ο": "o"}
+    "\\": r"\textbackslash{}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "–": "--",
+    "—": "---",
+}
+_LATEX_CHARACTERS |= {letter: rf"\{name} " for name, letter in GREEK.items()} | {
+    "ο": "o"
+}
 # Words in LaTeX: letters with a mark, runs of superscripts or subscripts, and signs become mathematics.
 _MARK_NAMES = {mark: name for name, mark in _MARKS.items()}
-_RAISED = {chr(sign): chr(plain) for plain, sign in _SUPERSCRIPTS.items()} | {"⁻": "-", "ˣ": "x", "ᶻ": "z"}
+_RAISED = {chr(sign): chr(plain) for plain, sign in _SUPERSCRIPTS.items()} | {
+    "⁻": "-",
+    "ˣ": "x",
+    "ᶻ": "z",
+}
 _RAISED["ᵀ"] = r"\top "
 _SUNK = {chr(sign): chr(plain) for plain, sign in _SUBSCRIPTS.items()} | {"₋": "-"}
 _LOWERED = str.maketrans(_RAISED | _SUNK)
 _SIGNS = "<>|" + "".join(sign for sign in _LATEX_CHARACTERS if not sign.isascii())
-_TEXT_SIGN = re.compile(rf"\w[{''.join(_MARK_NAMES)}]|[{''.join(_RAISED)}]+|[{''.join(_SUNK)}]+|[{_SIGNS}]")
+_TEXT_SIGN = re.compile(
+    rf"\w[{''.join(_MARK_NAMES)}]|[{''.join(_RAISED)}]+|[{''.join(_SUNK)}]+|[{_SIGNS}]"
+)
 _TEXT_PIECES = re.compile(rf"((?:{_TEXT_SIGN.pattern})+)")
-_ALONE = re.compile(r"(?<![a-zà-ɏ])[^\W\d_](?![a-zà-ɏ])")  # ŷ or Wŷ, but not the ñ of señor
+_ALONE = re.compile(
+    r"(?<![a-zà-ɏ])[^\W\d_](?![a-zà-ɏ])"
+)  # ŷ or Wŷ, but not the ñ of señor
 
 
 @dataclass(frozen=True)
@@ -134,7 +191,19 @@ class Grid:
 
 
 _SUM = Operator("Σ")
-Formula = Identifier | Number | Operator | Text | Row | Scripts | Fraction | Root | Accent | Fenced | Grid
+Formula = (
+    Identifier
+    | Number
+    | Operator
+    | Text
+    | Row
+    | Scripts
+    | Fraction
+    | Root
+    | Accent
+    | Fenced
+    | Grid
+)
 
 
 def row(*items: Formula) -> Formula:
@@ -185,7 +254,9 @@ def identifier(name: str) -> Formula:
     if len(rest) > 1 and not rest[0].isdigit():
         return Scripts(result, lower=identifier("_".join(rest)))
     lower = [Number(part) if part.isdigit() else identifier(part) for part in rest]
-    return Scripts(result, lower=joined(lower, Operator(",")) if len(lower) > 1 else lower[0])
+    return Scripts(
+        result, lower=joined(lower, Operator(",")) if len(lower) > 1 else lower[0]
+    )
 
 
 def to_text(formula: Formula) -> str:
@@ -203,15 +274,27 @@ def to_text(formula: Formula) -> str:
             + _script(formula.upper, _SUPERSCRIPTS, "^")
         )
     if isinstance(formula, Fraction):
-        over = to_text(formula.over) if _is_product(formula.over) else _closed(formula.over)
+        over = (
+            to_text(formula.over)
+            if _is_product(formula.over)
+            else _closed(formula.over)
+        )
         return f"{over}/{_closed(formula.under)}"
     if isinstance(formula, Root):
         return f"√{_closed(formula.body)}"
     if isinstance(formula, Accent):
-        return unicodedata.normalize("NFC", to_text(formula.base) + _MARKS[formula.mark])
+        return unicodedata.normalize(
+            "NFC", to_text(formula.base) + _MARKS[formula.mark]
+        )
     if isinstance(formula, Fenced):
         return f"{formula.left}{to_text(formula.body)}{formula.right}"
-    return "[" + "; ".join("  ".join(to_text(cell) for cell in cells) for cells in formula.rows) + "]"
+    return (
+        "["
+        + "; ".join(
+            "  ".join(to_text(cell) for cell in cells) for cells in formula.rows
+        )
+        + "]"
+    )
 
 
 def _script(formula: Formula | None, table: dict[int, int], sign: str) -> str:
@@ -221,15 +304,27 @@ def _script(formula: Formula | None, table: dict[int, int], sign: str) -> str:
     if set(text) <= {"′"}:
         return text
     raised = text.translate(table)
-    if all(character not in text or ord(character) in table for character in text) and raised != text:
+    if (
+        all(character not in text or ord(character) in table for character in text)
+        and raised != text
+    ):
         return raised
-    return f"{sign}{text}" if len(text) == 1 or isinstance(formula, (Scripts, Identifier)) else f"{sign}({text})"
+    return (
+        f"{sign}{text}"
+        if len(text) == 1 or isinstance(formula, (Scripts, Identifier))
+        else f"{sign}({text})"
+    )
 
 
 def _closed(formula: Formula) -> str:
     text = to_text(formula)
     plain = isinstance(formula, (Identifier, Number, Scripts, Accent, Fenced, Grid))
-    return text if plain or (isinstance(formula, Row) and text[0] == "∂" and len(formula.items) == 2) else f"({text})"
+    return (
+        text
+        if plain
+        or (isinstance(formula, Row) and text[0] == "∂" and len(formula.items) == 2)
+        else f"({text})"
+    )
 
 
 def _is_product(formula: Formula) -> bool:
@@ -268,7 +363,9 @@ def to_latex(formula: Formula) -> str:
         return rf"\{formula.mark}{{{to_latex(formula.base)}}}"
     if isinstance(formula, Fenced):
         return rf"\left{_latex_fence(formula.left)}{to_latex(formula.body)}\right{_latex_fence(formula.right)}"
-    cells = r" \\ ".join(" & ".join(to_latex(cell) for cell in line) for line in formula.rows)
+    cells = r" \\ ".join(
+        " & ".join(to_latex(cell) for cell in line) for line in formula.rows
+    )
     return rf"\begin{{pmatrix}}{cells}\end{{pmatrix}}"
 
 
@@ -280,10 +377,15 @@ def escape_text(text: str) -> str:
     """
     marked = _ALONE.sub(lambda letter: unicodedata.normalize("NFD", letter[0]), text)
     parts = _TEXT_PIECES.split(marked)  # words and mathematics in turn
-    words = ["".join(_LATEX_TEXT.get(letter, letter) for letter in part) for part in parts[::2]]
+    words = [
+        "".join(_LATEX_TEXT.get(letter, letter) for letter in part)
+        for part in parts[::2]
+    ]
     signs = ["".join(map(_text_sign, _TEXT_SIGN.findall(part))) for part in parts[1::2]]
     signs = [f"${sign.strip()}$" for sign in signs]
-    return "".join(word + sign for word, sign in itertools.zip_longest(words, signs, fillvalue=""))
+    return "".join(
+        word + sign for word, sign in itertools.zip_longest(words, signs, fillvalue="")
+    )
 
 
 def _text_sign(sign: str) -> str:
@@ -292,7 +394,11 @@ def _text_sign(sign: str) -> str:
         return rf"\{_MARK_NAMES[sign[-1]]}{{{_latex_characters(sign[:-1])}}}"
     if sign[0] in _RAISED:
         return f"^{{{sign.translate(_LOWERED)}}}"
-    return f"_{{{sign.translate(_LOWERED)}}}" if sign[0] in _SUNK else _latex_characters(sign)
+    return (
+        f"_{{{sign.translate(_LOWERED)}}}"
+        if sign[0] in _SUNK
+        else _latex_characters(sign)
+    )
 
 
 def _merged(formula: Scripts) -> Scripts:
@@ -311,7 +417,9 @@ def _latex_upper(upper: Formula) -> str:
 
 
 def _latex_fence(fence: str) -> str:
-    return {"‖": r"\Vert ", "|": r"\vert "}.get(fence, _latex_characters(fence) if fence in "{}⌊⌋⟨⟩" else fence)
+    return {"‖": r"\Vert ", "|": r"\vert "}.get(
+        fence, _latex_characters(fence) if fence in "{}⌊⌋⟨⟩" else fence
+    )
 
 
 def _latex_characters(text: str) -> str:
@@ -325,7 +433,11 @@ def to_mathml(formula: Formula) -> str:
 
 def _mathml(formula: Formula) -> str:
     if isinstance(formula, Identifier):
-        variant = ' mathvariant="normal"' if formula.upright and len(formula.text) == 1 else ""
+        variant = (
+            ' mathvariant="normal"'
+            if formula.upright and len(formula.text) == 1
+            else ""
+        )
         return f"<mi{variant}>{escape(formula.text)}</mi>"
     if isinstance(formula, Number):
         return f"<mn>{escape(formula.text)}</mn>"
@@ -339,8 +451,18 @@ def _mathml(formula: Formula) -> str:
         return f"<mrow>{''.join(_mathml(item) for item in formula.items)}</mrow>"
     if isinstance(formula, Scripts):
         formula = _merged(formula)
-        parts = "".join(_mathml(part) for part in (formula.base, formula.lower, formula.upper) if part is not None)
-        tag = "msubsup" if formula.lower and formula.upper else "msub" if formula.lower else "msup"
+        parts = "".join(
+            _mathml(part)
+            for part in (formula.base, formula.lower, formula.upper)
+            if part is not None
+        )
+        tag = (
+            "msubsup"
+            if formula.lower and formula.upper
+            else "msub"
+            if formula.lower
+            else "msup"
+        )
         return f"<{tag}>{parts}</{tag}>"
     if isinstance(formula, Fraction):
         return f"<mfrac>{_mathml(formula.over)}{_mathml(formula.under)}</mfrac>"
@@ -351,5 +473,8 @@ def _mathml(formula: Formula) -> str:
     if isinstance(formula, Fenced):
         left, right = escape(formula.left), escape(formula.right)
         return f'<mrow><mo fence="true">{left}</mo>{_mathml(formula.body)}<mo fence="true">{right}</mo></mrow>'
-    cells = "".join(f"<mtr>{''.join(f'<mtd>{_mathml(cell)}</mtd>' for cell in line)}</mtr>" for line in formula.rows)
+    cells = "".join(
+        f"<mtr>{''.join(f'<mtd>{_mathml(cell)}</mtd>' for cell in line)}</mtr>"
+        for line in formula.rows
+    )
     return f'<mrow><mo fence="true">(</mo><mtable>{cells}</mtable><mo fence="true">)</mo></mrow>'

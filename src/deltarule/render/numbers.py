@@ -38,7 +38,11 @@ def counted(value: int, noun: str, plural: str = "") -> str:
 
 def named(value: int, noun: str, plural: str = "") -> str:
     """Return a noun as it follows a number: ``counted`` without the number."""
-    return noun if value == 1 else plural or noun + ("es" if noun.endswith(("s", "x")) else "s")
+    return (
+        noun
+        if value == 1
+        else plural or noun + ("es" if noun.endswith(("s", "x")) else "s")
+    )
 
 
 def compact(value: float) -> str:
@@ -69,7 +73,9 @@ def number(value: float, significant: int = 4) -> str:
     exponent = int(f"{value:.{significant - 1}e}".split("e")[1])
     if -4 <= exponent < _PLAIN:
         digits = f"{value:.{max(significant - 1 - exponent, 0)}f}"
-        return (digits.rstrip("0").rstrip(".") if "." in digits else digits).replace("-", MINUS)
+        return (digits.rstrip("0").rstrip(".") if "." in digits else digits).replace(
+            "-", MINUS
+        )
     return scientific(value, significant)
 
 
@@ -113,7 +119,9 @@ def seconds(duration: float) -> str:
         return "0 s"
     for unit, factor in (("µs", 1e6), ("ms", 1e3)):
         if duration * factor < 999.5:
-            return f"{duration * factor:.{1 if duration * factor < 9.95 else 0}f} {unit}"
+            return (
+                f"{duration * factor:.{1 if duration * factor < 9.95 else 0}f} {unit}"
+            )
     if duration < 59.5:
         return f"{duration:.{1 if duration < 9.95 else 0}f} s"
     whole = round(duration)

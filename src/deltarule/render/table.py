@@ -21,7 +21,12 @@ def width(text: str) -> int:
 
 
 def _width_of(character: str) -> int:
-    if unicodedata.combining(character) or unicodedata.category(character) in {"Cf", "Cc", "Me", "Mn"}:
+    if unicodedata.combining(character) or unicodedata.category(character) in {
+        "Cf",
+        "Cc",
+        "Me",
+        "Mn",
+    }:
         return 0
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
@@ -96,12 +101,18 @@ def text_table(
     Linear         608
     ŷ                7
     """
-    cells = [[shorten(str(cell), most) if most else str(cell) for cell in row] for row in (header, *rows)]
+    cells = [
+        [shorten(str(cell), most) if most else str(cell) for cell in row]
+        for row in (header, *rows)
+    ]
     n_columns = max((len(row) for row in cells), default=0)
     for row in cells:
         row.extend([""] * (n_columns - len(row)))
     widths = [max(width(row[column]) for row in cells) for column in range(n_columns)]
-    sides = [_side(align[column]) if column < len(align) else "<" for column in range(n_columns)]
+    sides = [
+        _side(align[column]) if column < len(align) else "<"
+        for column in range(n_columns)
+    ]
     lines = [gap.join(map(pad, row, widths, sides)).rstrip() for row in cells]
     if not header:
         return "\n".join(lines[1:])

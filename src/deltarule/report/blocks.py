@@ -56,7 +56,9 @@ class Pairs:
 
     def html(self) -> str:
         """Return a definition list."""
-        items = "".join(f"<dt>{safe(label)}</dt><dd>{safe(text)}</dd>" for label, text in self.rows)
+        items = "".join(
+            f"<dt>{safe(label)}</dt><dd>{safe(text)}</dd>" for label, text in self.rows
+        )
         return f"<dl>{items}</dl>"
 
 
@@ -95,7 +97,9 @@ class Gallery:
 
     @staticmethod
     def _figure(photo: Photo, low: float, high: float) -> str:
-        scaled = (np.asarray(photo.pixels, np.float64) - low) / (high - low if high > low else 1.0)
+        scaled = (np.asarray(photo.pixels, np.float64) - low) / (
+            high - low if high > low else 1.0
+        )
         image = png((scaled[..., 0] if scaled.shape[-1] == 1 else scaled).tolist())
         address = "data:image/png;base64," + base64.b64encode(image).decode("ascii")
         return (
@@ -116,7 +120,10 @@ class Confusion:
         heads = "".join(f'<th scope="col">{safe(name)}</th>' for name in self.classes)
         body = "".join(self._row(i, name) for i, name in enumerate(self.classes))
         columns = self.counts.sum(axis=0)
-        shares = "".join(f"<td>{share(self.counts[j, j], columns[j])}</td>" for j in range(len(self.classes)))
+        shares = "".join(
+            f"<td>{share(self.counts[j, j], columns[j])}</td>"
+            for j in range(len(self.classes))
+        )
         return (
             f'<div class="scroll"><table class="confusion"><thead><tr><th></th>{heads}<th scope="col" class="edge">'
             f'found</th></tr></thead><tbody>{body}<tr class="edge"><th scope="row">right</th>{shares}<td></td></tr>'

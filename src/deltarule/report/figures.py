@@ -9,23 +9,49 @@ import numpy as np
 from deltarule.render.html import Block, Table
 from deltarule.render.numbers import number, percent
 from deltarule.render.svg import Series, scatter
-from deltarule.report.blocks import Array, Charts, Confusion, Gallery, Note, Photo, share
+from deltarule.report.blocks import (
+    Array,
+    Charts,
+    Confusion,
+    Gallery,
+    Note,
+    Photo,
+    share,
+)
 from deltarule.report.run import Example, Score
 from deltarule.train.curves import curves, series_of
 
-MOST_CLASSES = 20  # a larger matrix cannot be read; its largest confusions are listed instead
+MOST_CLASSES = (
+    20  # a larger matrix cannot be read; its largest confusions are listed instead
+)
 _WIDTH, _HEIGHT = 420.0, 260.0
-_UNITS = {"cross_entropy": "nats per example", "mean_squared_error": "squared units of the target"}
+_UNITS = {
+    "cross_entropy": "nats per example",
+    "mean_squared_error": "squared units of the target",
+}
 
 
 def learning_curves(
-    epochs: Sequence[Mapping[str, float]], names: Sequence[str], loss: str, best_epoch: int | None = None
+    epochs: Sequence[Mapping[str, float]],
+    names: Sequence[str],
+    loss: str,
+    best_epoch: int | None = None,
 ) -> list[Block]:
     """Return one chart a quantity ("loss", metrics) over epochs, training and validation in it."""
-    known = [name for name in names if any(np.isfinite(one.y).any() for one in series_of(epochs, name))]
+    known = [
+        name
+        for name in names
+        if any(np.isfinite(one.y).any() for one in series_of(epochs, name))
+    ]
     unit = _UNITS.get(loss, "per example")
-    drawn = curves(epochs, (), best_epoch, names=known, unit=unit, size=(_WIDTH, _HEIGHT))
-    return [Charts(list(drawn.svgs.values()))] if known else [Note("No epoch was finished.")]
+    drawn = curves(
+        epochs, (), best_epoch, names=known, unit=unit, size=(_WIDTH, _HEIGHT)
+    )
+    return (
+        [Charts(list(drawn.svgs.values()))]
+        if known
+        else [Note("No epoch was finished.")]
+    )
 
 
 def confusion(counts: Array, classes: Sequence[str], most: int = 15) -> list[Block]:
@@ -39,7 +65,15 @@ def confusion(counts: Array, classes: Sequence[str], most: int = 15) -> list[Blo
     off = counts * (1 - np.eye(len(counts), dtype=counts.dtype))
     order = np.argsort(-off, axis=None, kind="stable")[:most]
     found = [divmod(int(k), len(counts)) for k in order if off.flat[k] > 0]
-    rows = [(classes[i], classes[j], f"{counts[i, j]:,}", share(counts[i, j], counts[i].sum())) for i, j in found]
+    rows = [
+        (
+            classes[i],
+            classes[j],
+            f"{counts[i, j]:,}",
+            share(counts[i, j], counts[i].sum()),
+        )
+        for i, j in found
+    ]
     return [Table(rows, ("true class", "taken for", "times", "of the class"), "<<>>")]
 
 
@@ -52,20 +86,31 @@ def wrong_examples(score: Score) -> list[Block]:
     if not score.wrong:
         return [Note("None: every test example was classified correctly.")]
     shown = len(score.wrong)
-    many = f"The {shown} worst of {score.n_wrong}" if shown < score.n_wrong else f"All {shown}"
+    many = (
+        f"The {shown} worst of {score.n_wrong}"
+        if shown < score.n_wrong
+        else f"All {shown}"
+    )
     told_all = Note(f"{many}, the most confident first. Rows count from 0 in the data.")
     photos = [_photo(example) for example in score.wrong if example.picture is not None]
     if photos:
         return [told_all, Gallery(photos)]
-    table = [(e.row, e.truth, e.said, percent(e.probability or 0.0, 1)) for e in score.wrong]
-    return [told_all, Table(table, ("row", "truth", "the model said", "with probability"), "><<>")]
+    table = [
+        (e.row, e.truth, e.said, percent(e.probability or 0.0, 1)) for e in score.wrong
+    ]
+    return [
+        told_all,
+        Table(table, ("row", "truth", "the model said", "with probability"), "><<>"),
+    ]
 
 
 def _photo(example: Example) -> Photo:
     sure = percent(example.probability or 0.0, 1)
     told = f"row {example.row}: true class {example.truth}, the model said {example.said} with probability {sure}"
     caption = f"is {example.truth}, said {example.said}"
-    return Photo(np.asarray(example.picture), caption, f"{sure} · row {example.row}", told)
+    return Photo(
+        np.asarray(example.picture), caption, f"{sure} · row {example.row}", told
+    )
 
 
 def predictions(pairs: Array) -> list[Block]:
@@ -73,6 +118,15 @@ def predictions(pairs: Array) -> list[Block]:
     truth, said = pairs[:, 0].tolist(), pairs[:, 1].tolist()
     error = float(np.abs(pairs[:, 0] - pairs[:, 1]).mean())
     picture = scatter(
-        [Series("", truth, said)], "Prediction over truth", "truth", "prediction", _WIDTH, 360, diagonal=True
+        [Series("", truth, said)],
+        "Prediction over truth",
+        "truth",
+        "prediction",
+        _WIDTH,
+        360,
+        diagonal=True,
     )
-    return [Charts([picture]), Note(f"Dashed: prediction = truth. Mean absolute error {number(error, 3)}.")]
+    return [
+        Charts([picture]),
+        Note(f"Dashed: prediction = truth. Mean absolute error {number(error, 3)}."),
+    ]

@@ -31,9 +31,18 @@ class Bounds:
         gap = self.log_likelihood.value - self.elbo.value
         drawn = f"by importance sampling, {self.n_draws:,} draws an image"
         return [
-            ("test ELBO", f"{nats(self.elbo)} nats an image, {self.n:,} images: a lower bound of ln p(x)"),
-            ("reconstruction", f"{nats(self.reconstruction)}: −E[ln p(x|z)] under q(z|x)"),
-            ("KL", f"{nats(self.kl)}: from q(z|x) to the prior; ELBO = −(reconstruction + KL)"),
+            (
+                "test ELBO",
+                f"{nats(self.elbo)} nats an image, {self.n:,} images: a lower bound of ln p(x)",
+            ),
+            (
+                "reconstruction",
+                f"{nats(self.reconstruction)}: −E[ln p(x|z)] under q(z|x)",
+            ),
+            (
+                "KL",
+                f"{nats(self.kl)}: from q(z|x) to the prior; ELBO = −(reconstruction + KL)",
+            ),
             ("ln p(x)", f"{nats(self.log_likelihood)}, {drawn}"),
             ("gap", f"{gap:.2f}: ln p(x) − ELBO, how far q(z|x) is from the posterior"),
         ]
@@ -87,26 +96,54 @@ class GenerativeRun:
 def generative_page(run: GenerativeRun) -> str:
     """Return the report as one HTML file that needs no network."""
     drawn = run.drawings
-    best = f" The weights are those of epoch {run.best_epoch}." if run.best_epoch is not None else ""
+    best = (
+        f" The weights are those of epoch {run.best_epoch}."
+        if run.best_epoch is not None
+        else ""
+    )
     blocks: list[Block] = [
-        Lead(f"{nats(run.bounds.elbo)} nats", f"of ELBO a test image ({run.bounds.n:,} images): ln p(x) is no less"),
-        Heading("Data"), Pairs(run.card.rows()),
-        Heading("Model"), Code(run.summary),
-        Heading("Learning curves"), *learning_curves(run.epochs, ("elbo", "reconstruction", "kl"), "negative_elbo"),
+        Lead(
+            f"{nats(run.bounds.elbo)} nats",
+            f"of ELBO a test image ({run.bounds.n:,} images): ln p(x) is no less",
+        ),
+        Heading("Data"),
+        Pairs(run.card.rows()),
+        Heading("Model"),
+        Code(run.summary),
+        Heading("Learning curves"),
+        *learning_curves(run.epochs, ("elbo", "reconstruction", "kl"), "negative_elbo"),
         Note(f"{WHILE_LEARNING}{best}"),
-        Heading("Bound and likelihood"), Pairs(run.bounds.rows()), Note(_GREY),
-        Heading("New images"), Figure(figures.samples(drawn.samples, _COLUMNS, "")),
-        Note("The decoder's means at latent points drawn from the prior; no image of the data is among them."),
-        Heading("Reconstructions"), Figure(figures.reconstructions(drawn.originals, drawn.reconstructions, "")),
+        Heading("Bound and likelihood"),
+        Pairs(run.bounds.rows()),
+        Note(_GREY),
+        Heading("New images"),
+        Figure(figures.samples(drawn.samples, _COLUMNS, "")),
+        Note(
+            "The decoder's means at latent points drawn from the prior; no image of the data is among them."
+        ),
+        Heading("Reconstructions"),
+        Figure(figures.reconstructions(drawn.originals, drawn.reconstructions, "")),
         Note("Above test images, below what the decoder makes of their codes μ(x)."),
-        Heading("Latent map"), *_map(drawn),
-        Heading("From image to image"), Figure(figures.samples(drawn.between, _COLUMNS, "")),
+        Heading("Latent map"),
+        *_map(drawn),
+        Heading("From image to image"),
+        Figure(figures.samples(drawn.between, _COLUMNS, "")),
         Note("Rows: points on the line between the codes of two test images."),
-        Heading("Time"), Pairs(run.timing),
-        Heading("How to do it again"), Code(run.command), Note(SAME_BITS),
-        Pairs([("weights", f"SHA-256 {run.weights_sha256}"), *run.versions, *run.files]),
-    ]  # fmt: skip
-    return page(run.card.data.title, blocks, "A variational autoencoder trained by Deltarule", style=style())
+        Heading("Time"),
+        Pairs(run.timing),
+        Heading("How to do it again"),
+        Code(run.command),
+        Note(SAME_BITS),
+        Pairs(
+            [("weights", f"SHA-256 {run.weights_sha256}"), *run.versions, *run.files]
+        ),
+    ]
+    return page(
+        run.card.data.title,
+        blocks,
+        "A variational autoencoder trained by Deltarule",
+        style=style(),
+    )
 
 
 _GREY = (
@@ -116,8 +153,14 @@ _GREY = (
 
 
 def _map(drawn: Drawings) -> Sequence[Block]:
-    axes = ("z₁", "z₂") if drawn.plane == "the latent plane" else ("first direction", "second direction")
-    left = figures.latent_map(drawn.codes, drawn.labels, "Test images as points", axes=axes)
+    axes = (
+        ("z₁", "z₂")
+        if drawn.plane == "the latent plane"
+        else ("first direction", "second direction")
+    )
+    left = figures.latent_map(
+        drawn.codes, drawn.labels, "Test images as points", axes=axes
+    )
     right = figures.latent_grid(drawn.grid, "What lies where")
     told = (
         f"Left: {drawn.plane}, in the colours of classes that the model was not told. Right: what the decoder draws "

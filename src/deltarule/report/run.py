@@ -33,7 +33,10 @@ class DataCard:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return labels and texts, for a terminal and for a page."""
-        found = [("what", self.data.description or self.data.title), ("inputs", self._inputs())]
+        found = [
+            ("what", self.data.description or self.data.title),
+            ("inputs", self._inputs()),
+        ]
         found.append(("target", self._target()))
         sizes = ", ".join(f"{name} {size:,}" for name, size in self.parts.items())
         how = "shares of classes kept" if self.class_counts else "at random"
@@ -47,8 +50,12 @@ class DataCard:
         if len(self.data.input_shape) == 3:
             return f"{counted(self.data.n_samples, 'image')} of {shape} (height × width × channels)"
         names = listed(self.data.feature_names)
-        features = counted(int(shape), "feature") if shape.isdigit() else f"{shape} features"
-        return f"{counted(self.data.n_samples, 'row')} of {features}" + (f": {names}" if names else "")
+        features = (
+            counted(int(shape), "feature") if shape.isdigit() else f"{shape} features"
+        )
+        return f"{counted(self.data.n_samples, 'row')} of {features}" + (
+            f": {names}" if names else ""
+        )
 
     def _target(self) -> str:
         if self.data.task == "classification":
@@ -66,7 +73,9 @@ def listed(names: tuple[str, ...]) -> str:
     'a, b'
     """
     kept = names if len(names) <= _MANY else names[: _MANY - 2]
-    return ", ".join(map(shown, kept)) + (f" and {len(names) - len(kept)} more" if len(kept) < len(names) else "")
+    return ", ".join(map(shown, kept)) + (
+        f" and {len(names) - len(kept)} more" if len(kept) < len(names) else ""
+    )
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,10 @@ class Score:
             return f"R² = {self.value:.3f}", f"on {self.n:,} test examples"
         low, high = wilson_interval(round(self.value * self.n), self.n)
         interval = f"95 % interval {100 * low:.1f} … {100 * high:.1f} %"
-        return f"{100 * self.value:.1f} %", f"of {self.n:,} test examples right ({interval})"
+        return (
+            f"{100 * self.value:.1f} %",
+            f"of {self.n:,} test examples right ({interval})",
+        )
 
 
 def wilson_interval(successes: int, n: int) -> tuple[float, float]:
@@ -150,7 +162,9 @@ class Run:
     best_epoch: int | None = None
 
 
-def confusion_matrix(truth: Array, said: Array, n_classes: int) -> npt.NDArray[np.int64]:
+def confusion_matrix(
+    truth: Array, said: Array, n_classes: int
+) -> npt.NDArray[np.int64]:
     """Return counts by true class (rows) and predicted class (columns).
 
     >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from deltarule.render.html import Block, Code, Heading, page
 from deltarule.report.blocks import Lead, Note, Pairs, style
-from deltarule.report.figures import confusion, learning_curves, predictions, wrong_examples
+from deltarule.report.figures import (
+    confusion,
+    learning_curves,
+    predictions,
+    wrong_examples,
+)
 from deltarule.report.run import Run
 
 WHILE_LEARNING = (
@@ -17,18 +22,32 @@ SAME_BITS = "The same command, versions and machine give the same weights, to th
 def training_page(run: Run) -> str:
     """Return the report of a training run as one HTML file that needs no network."""
     data, score = run.card.data, run.score
-    blocks: list[Block] = [Lead(*score.parts()), Heading("Data"), Pairs(run.card.rows())]
+    blocks: list[Block] = [
+        Lead(*score.parts()),
+        Heading("Data"),
+        Pairs(run.card.rows()),
+    ]
     blocks += [Heading("Model"), Code(run.summary)]
-    drawn = learning_curves(run.epochs, ("loss", score.metric), run.loss, run.best_epoch)
+    drawn = learning_curves(
+        run.epochs, ("loss", score.metric), run.loss, run.best_epoch
+    )
     blocks += [Heading("Learning curves"), *drawn, Note(_remark(run))]
     if score.confusion is not None:
-        blocks += [Heading("Confusion matrix of the test part"), *confusion(score.confusion, data.class_names)]
+        blocks += [
+            Heading("Confusion matrix of the test part"),
+            *confusion(score.confusion, data.class_names),
+        ]
         blocks += [Heading("Wrongly classified test examples"), *wrong_examples(score)]
     if score.pairs is not None:
         blocks += [Heading("Predictions on the test part"), *predictions(score.pairs)]
         blocks += [Heading("Largest errors"), *wrong_examples(score)]
     blocks += [Heading("Time"), Pairs(run.timing)]
-    blocks += [Heading("How to do it again"), Code(run.command), Note(SAME_BITS), Pairs(_made_of(run))]
+    blocks += [
+        Heading("How to do it again"),
+        Code(run.command),
+        Note(SAME_BITS),
+        Pairs(_made_of(run)),
+    ]
     return page(data.title, blocks, "A training run of Deltarule", style=style())
 
 

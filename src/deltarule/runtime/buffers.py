@@ -23,7 +23,13 @@ from deltarule.graph.walk import topological
 Array = npt.NDArray[Any]
 _values: weakref.WeakKeyDictionary[Node, Array] = weakref.WeakKeyDictionary()
 KINDS = {np.dtype(name): kind for name, kind in dtypes.DTYPES.items()}
-_WIDENED = {"float16": "float32", "int8": "int32", "int16": "int32", "uint16": "int32", "uint64": "int64"}
+_WIDENED = {
+    "float16": "float32",
+    "int8": "int32",
+    "int16": "int32",
+    "uint16": "int32",
+    "uint64": "int64",
+}
 
 
 def as_array(value: object, dtype: DType | None = None, where: str = "tensor") -> Array:
@@ -32,7 +38,9 @@ def as_array(value: object, dtype: DType | None = None, where: str = "tensor") -
     try:
         array = np.array(value)
     except (ValueError, TypeError) as error:
-        raise DTypeError(where, expected="numbers in a rectangular arrangement", got=str(error)) from error
+        raise DTypeError(
+            where, expected="numbers in a rectangular arrangement", got=str(error)
+        ) from error
     if array.dtype.kind not in "biuf":
         raise DTypeError(
             where,
@@ -46,9 +54,17 @@ def as_array(value: object, dtype: DType | None = None, where: str = "tensor") -
             kind = "float32"
         name = _WIDENED.get(kind, kind)
         if name not in dtypes.DTYPES:
-            raise DTypeError(where, expected=", ".join(dtypes.DTYPES), got=f"elements of type {array.dtype}")
+            raise DTypeError(
+                where,
+                expected=", ".join(dtypes.DTYPES),
+                got=f"elements of type {array.dtype}",
+            )
         if kind == "uint64" and array.size and array.max() > np.iinfo(np.int64).max:
-            raise DTypeError(where, expected="whole numbers below 2⁶³", got=f"{array.max()} in an array of uint64")
+            raise DTypeError(
+                where,
+                expected="whole numbers below 2⁶³",
+                got=f"{array.max()} in an array of uint64",
+            )
         dtype = dtypes.DTYPES[name]
     return array.astype(dtype.name, copy=False)
 
@@ -61,7 +77,9 @@ def bind(node: Node, value: Array) -> None:
 
 def leaf(value: Array, name: str = "") -> Node:
     """Return a new leaf that holds ``value`` (which is not copied)."""
-    node = build.input_node(name, value.shape, KINDS.get(value.dtype) or dtypes.DTYPES[value.dtype.name])
+    node = build.input_node(
+        name, value.shape, KINDS.get(value.dtype) or dtypes.DTYPES[value.dtype.name]
+    )
     bind(node, value)
     return node
 

@@ -42,7 +42,9 @@ def backend(device: str) -> Backend:
     'reference'
     """
     if device not in DEVICES:
-        raise ArgumentError("device", expected=" or ".join(map(repr, DEVICES)), got=repr(device))
+        raise ArgumentError(
+            "device", expected=" or ".join(map(repr, DEVICES)), got=repr(device)
+        )
     return _made(device)
 
 
@@ -51,7 +53,9 @@ def _made(device: str) -> Backend:
     if device == "reference":
         return ReferenceBackend()
     try:
-        native: Backend = importlib.import_module("deltarule.backends.native.backend").NativeBackend()
+        native: Backend = importlib.import_module(
+            "deltarule.backends.native.backend"
+        ).NativeBackend()
     except ImportError as error:
         warnings.warn(
             f"the native engine is not available ({error}); NumPy computes instead, many times slower. "

@@ -18,11 +18,17 @@ def realize(nodes: Sequence[Node]) -> list[Array]:
     if missing:
         known = known_below(missing)
         smaller = simplify_above(missing, known)
-        for node, value in zip(missing, reference.evaluate(smaller, known), strict=True):
+        for node, value in zip(
+            missing, reference.evaluate(smaller, known), strict=True
+        ):
             bind(node, np.array(value))
     return [held for node in nodes if (held := value_of(node)) is not None]
 
 
 def simplify_above(outputs: Sequence[Node], known: dict[Node, Array]) -> list[Node]:
     """Simplify ``outputs`` when none of the known values is an interior node (which rewriting could miss)."""
-    return list(outputs) if any(node.sources for node in known) else simplify(outputs, exact=True)
+    return (
+        list(outputs)
+        if any(node.sources for node in known)
+        else simplify(outputs, exact=True)
+    )

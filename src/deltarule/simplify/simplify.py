@@ -104,12 +104,20 @@ def _log(node: Node) -> Node | None:
         return f.log_softmax(x.sources[0], axis=x.attributes["axis"])
     if _is_call(x, "sigmoid"):
         return f.log_sigmoid(x.sources[0])
-    if x.op is Op.SUBTRACT and constant_everywhere(x.sources[0]) == 1 and _is_call(x.sources[1], "sigmoid"):
+    if (
+        x.op is Op.SUBTRACT
+        and constant_everywhere(x.sources[0]) == 1
+        and _is_call(x.sources[1], "sigmoid")
+    ):
         return f.log_sigmoid(build.negate(x.sources[1].sources[0]))
     if x.op is Op.ADD:
         for one, other in (x.sources, x.sources[::-1]):
             if constant_everywhere(one) == 1:
-                return f.softplus(other.sources[0]) if other.op is Op.EXP else build.log1p(other)
+                return (
+                    f.softplus(other.sources[0])
+                    if other.op is Op.EXP
+                    else build.log1p(other)
+                )
     return None
 
 
@@ -120,7 +128,9 @@ def _sum(node: Node) -> Node | None:
     if x.op is Op.SUM:
         inner = x.attributes["axes"]
         kept = [i for i in range(x.sources[0].rank) if i not in inner]
-        return build.sum_over(x.sources[0], (*inner, *(kept[i] for i in node.attributes["axes"])))
+        return build.sum_over(
+            x.sources[0], (*inner, *(kept[i] for i in node.attributes["axes"]))
+        )
     return None
 
 
@@ -135,7 +145,9 @@ def _permute(node: Node) -> Node | None:
     (x,) = node.sources
     if x.op is not Op.PERMUTE:
         return None
-    return build.permute(x.sources[0], [x.attributes["order"][i] for i in node.attributes["order"]])
+    return build.permute(
+        x.sources[0], [x.attributes["order"][i] for i in node.attributes["order"]]
+    )
 
 
 def _broadcast(node: Node) -> Node | None:
@@ -150,7 +162,9 @@ def _broadcast(node: Node) -> Node | None:
 def _cast(node: Node) -> Node | None:
     (x,) = node.sources
     if x.op is Op.CONSTANT:
-        return build.constant(cast_scalar(x.attributes["value"], x.dtype, node.dtype), node.dtype)
+        return build.constant(
+            cast_scalar(x.attributes["value"], x.dtype, node.dtype), node.dtype
+        )
     if x.op is Op.BROADCAST and x.sources[0].op is Op.CONSTANT:
         value = cast_scalar(x.sources[0].attributes["value"], x.dtype, node.dtype)
         return build.full(node.shape, value, node.dtype)
@@ -174,7 +188,9 @@ def _slice(node: Node) -> Node | None:
 
 
 def _matmul(node: Node) -> Node | None:
-    return _zeros(node) if any(constant_everywhere(x) == 0 for x in node.sources) else None
+    return (
+        _zeros(node) if any(constant_everywhere(x) == 0 for x in node.sources) else None
+    )
 
 
 SIMPLER: dict[Op, Callable[[Node], Node | None]] = {
@@ -215,5 +231,7 @@ def simplify(outputs: Sequence[Node], *, exact: bool = False) -> list[Node]:
 
 
 def _keeping_products_of_zero(node: Node) -> Node | None:
-    has_zero = node.op in _VANISHING and any(constant_everywhere(x) == 0 for x in node.sources)
+    has_zero = node.op in _VANISHING and any(
+        constant_everywhere(x) == 0 for x in node.sources
+    )
     return None if has_zero else simpler(node)

@@ -19,7 +19,12 @@ from deltarule.tensor.tensor import Tensor
 
 
 def derive_jacobian(
-    y: Tensor, x: Tensor, *, layout: Layout = "denominator", names: Mapping[Tensor, str] | None = None, seed: int = 0
+    y: Tensor,
+    x: Tensor,
+    *,
+    layout: Layout = "denominator",
+    names: Mapping[Tensor, str] | None = None,
+    seed: int = 0,
 ) -> MatrixDerivative:
     """Return ∂y/∂x of two vectors in closed form, proved; ``.at({x: [1, 2]})`` gives its numbers.
 
@@ -35,8 +40,13 @@ def derive_jacobian(
     >>> derive_jacobian(s, x, names={s: "S"}).formula
     'diag(S) − SSᵀ'
     """
-    (of, labels), by = unchecked(_value(y, "derive_jacobian"), node_names(names)), known_node(x)
-    return jacobians.jacobian(of, by, layout=layout, names=labels, evaluate=run, draw=source(seed))
+    (of, labels), by = (
+        unchecked(_value(y, "derive_jacobian"), node_names(names)),
+        known_node(x),
+    )
+    return jacobians.jacobian(
+        of, by, layout=layout, names=labels, evaluate=run, draw=source(seed)
+    )
 
 
 def derive_hessian(
@@ -55,10 +65,14 @@ def derive_hessian(
     'XᵀX'
     """
     of, labels = unchecked(_value(loss, "derive_hessian"), node_names(names))
-    return jacobians.hessian(of, known_node(x), names=labels, evaluate=run, draw=source(seed))
+    return jacobians.hessian(
+        of, known_node(x), names=labels, evaluate=run, draw=source(seed)
+    )
 
 
-def derive_slices(y: Tensor, W: Tensor, *, names: Mapping[Tensor, str] | None = None, seed: int = 0) -> Slices:
+def derive_slices(
+    y: Tensor, W: Tensor, *, names: Mapping[Tensor, str] | None = None, seed: int = 0
+) -> Slices:
     """Return ∂y/∂W of a vector by a matrix, a 3-tensor that is never built: its slices ∂yₖ/∂W, proved.
 
     Where y is a product with W, the last line says what one entry of W does, with the basis matrix Eₖⱼ that is 1 at
@@ -72,7 +86,10 @@ def derive_slices(y: Tensor, W: Tensor, *, names: Mapping[Tensor, str] | None = 
     >>> derive_slices(x @ W, W).lines
     ('∂y₁/∂W = xe₁ᵀ', '∂y₂/∂W = xe₂ᵀ', '∂y/∂Wₖⱼ = xₖ eⱼ = Eₖⱼᵀx')
     """
-    (of, labels), by = unchecked(_value(y, "derive_slices"), node_names(names)), known_node(W)
+    (of, labels), by = (
+        unchecked(_value(y, "derive_slices"), node_names(names)),
+        known_node(W),
+    )
     return three_tensors.slices(of, by, names=labels, evaluate=run, draw=source(seed))
 
 

@@ -56,7 +56,9 @@ Answer = str | Callable[..., Any]
 
 def run(outputs: Sequence[Node], values: Mapping[Node, Any]) -> list[Array]:
     """Evaluate nodes with the reference backend; values may be lists and numbers."""
-    return reference.evaluate(outputs, {node: _array(node, value) for node, value in values.items()})
+    return reference.evaluate(
+        outputs, {node: _array(node, value) for node, value in values.items()}
+    )
 
 
 def _array(node: Node, value: Any) -> Array:
@@ -66,12 +68,17 @@ def _array(node: Node, value: Any) -> Array:
         found = np.asarray(value, node.dtype.name)
     except (ValueError, TypeError) as error:
         got = f"{value!s:.60}"
-        raise ArgumentError(name, expected=f"numbers of shape {shapes.show(node.shape)}", got=got) from error
+        raise ArgumentError(
+            name, expected=f"numbers of shape {shapes.show(node.shape)}", got=got
+        ) from error
     fits = found.ndim == node.rank and all(
-        not isinstance(size, int) or size == given for size, given in zip(node.shape, found.shape, strict=True)
+        not isinstance(size, int) or size == given
+        for size, given in zip(node.shape, found.shape, strict=True)
     )
     if not fits:
-        raise ShapeError(name, expected=shapes.show(node.shape), got=shapes.show(found.shape))
+        raise ShapeError(
+            name, expected=shapes.show(node.shape), got=shapes.show(found.shape)
+        )
     return found
 
 
@@ -85,13 +92,17 @@ class Compiled:
         self._backend = backend(device)
         self._programs: dict[tuple[Node, ...], Executable] = {}
 
-    def __call__(self, outputs: Sequence[Node], values: Mapping[Node, Any]) -> list[Array]:
+    def __call__(
+        self, outputs: Sequence[Node], values: Mapping[Node, Any]
+    ) -> list[Array]:
         """Evaluate nodes; ``values`` holds inputs of known shape."""
         inputs = tuple(values)
         key = (*inputs, *outputs)
         if key not in self._programs:
             self._programs[key] = self._backend.compile(Program(inputs, tuple(outputs)))
-        return self._programs[key](*(np.asarray(values[node], node.dtype.name) for node in inputs))
+        return self._programs[key](
+            *(np.asarray(values[node], node.dtype.name) for node in inputs)
+        )
 
 
 def source(seed: int) -> Draw:
@@ -113,8 +124,12 @@ def source(seed: int) -> Draw:
             positive = np.abs(values) + 0.1
             return np.asarray(positive / positive.sum(-1, keepdims=True))
         if domain.kind == "definite":
-            return np.asarray(values @ np.swapaxes(values, -1, -2) + shape[-1] * np.eye(shape[-1]))
-        return values / np.sqrt(shape[-1]) if len(shape) > 1 else values  # so that deep networks do not saturate
+            return np.asarray(
+                values @ np.swapaxes(values, -1, -2) + shape[-1] * np.eye(shape[-1])
+            )
+        return (
+            values / np.sqrt(shape[-1]) if len(shape) > 1 else values
+        )  # so that deep networks do not saturate
 
     return draw
 
@@ -159,13 +174,27 @@ def derive(
         loss, found = _of_model(loss, criterion, input_shape, target_shape, mode, seed)
         labels = {**found, **labels}
         wrt = wrt if wrt is not None else [Tensor(node) for node in found]
-    nodes = [known_node(w) for w in ([wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss))]
+    nodes = [
+        known_node(w)
+        for w in ([wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss))
+    ]
     node, labels = unchecked(loss.node, labels)
     return derive_nodes(
-        node, nodes, layout=layout, names=labels, detail=detail,
-        style=style, batch=batch, evaluate=run, draw=source(seed),
-        known={leaf: value for leaf in inputs([node]) if (value := value_of(leaf)) is not None},
-    )  # fmt: skip
+        node,
+        nodes,
+        layout=layout,
+        names=labels,
+        detail=detail,
+        style=style,
+        batch=batch,
+        evaluate=run,
+        draw=source(seed),
+        known={
+            leaf: value
+            for leaf in inputs([node])
+            if (value := value_of(leaf)) is not None
+        },
+    )
 
 
 def unchecked(loss: Node, names: Mapping[Node, str]) -> tuple[Node, dict[Node, str]]:
@@ -179,7 +208,11 @@ def node_names(names: Mapping[Tensor, str] | None) -> dict[Node, str]:
     for tensor, name in (names or {}).items():
         if not isinstance(tensor, Tensor) or not isinstance(name, str):
             got = f"{{{type(tensor).__name__}: {type(name).__name__}}}"
-            raise ArgumentError("names", expected="a mapping from tensors to names: names={z: 'z'}", got=got)
+            raise ArgumentError(
+                "names",
+                expected="a mapping from tensors to names: names={z: 'z'}",
+                got=got,
+            )
     return {tensor.node: name for tensor, name in (names or {}).items()}
 
 
@@ -187,11 +220,17 @@ def _variables(loss: Tensor) -> list[Tensor]:
     """Return the parameters below a loss."""
     found = [Tensor(node) for node in inputs([loss.node]) if depends_on_parameter(node)]
     if not found:
-        raise ArgumentError("derive", expected="variables: wrt=[W, b]", got="a loss without parameters")
+        raise ArgumentError(
+            "derive", expected="variables: wrt=[W, b]", got="a loss without parameters"
+        )
     return found
 
 
-def known_node(variable: Tensor, where: str = "variable", expected: str = "a tensor that the loss depends on") -> Node:
+def known_node(
+    variable: Tensor,
+    where: str = "variable",
+    expected: str = "a tensor that the loss depends on",
+) -> Node:
     """Return the node of a variable as its loss knows it (a realised tensor became a leaf)."""
     if not isinstance(variable, Tensor):
         raise ArgumentError(where, expected=expected, got=type(variable).__name__)
@@ -208,7 +247,11 @@ def _of_model(
     seed: int,
 ) -> tuple[Tensor, dict[Node, str]]:
     if not callable(model) or not hasattr(model, "named_parameters"):
-        raise ArgumentError("derive", expected="a scalar tensor, or a model and a loss", got=type(model).__name__)
+        raise ArgumentError(
+            "derive",
+            expected="a scalar tensor, or a model and a loss",
+            got=type(model).__name__,
+        )
     if not callable(criterion) or input_shape is None:
         raise ArgumentError(
             "derive of a model",
@@ -216,9 +259,17 @@ def _of_model(
             got=f"loss {criterion!r}, input_shape {input_shape!r}",
             hint="dr.derive(model, losses.CrossEntropy(), input_shape=(784,))",
         )
-    x = symbol("x", (input_shape,) if isinstance(input_shape, int) else tuple(input_shape))
-    prediction = model(x) if mode == "inference" else model.apply(x, mode=mode, seed=seed, step=0).output
-    target = symbol("y", prediction.shape if target_shape is None else tuple(target_shape))
+    x = symbol(
+        "x", (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+    )
+    prediction = (
+        model(x)
+        if mode == "inference"
+        else model.apply(x, mode=mode, seed=seed, step=0).output
+    )
+    target = symbol(
+        "y", prediction.shape if target_shape is None else tuple(target_shape)
+    )
     loss = criterion(prediction, target)
     if loss.shape != ():
         loss = loss.sum()
@@ -263,13 +314,24 @@ def grade(
     'sign'
     """
     if not isinstance(answer, str) and not callable(answer):
-        raise ArgumentError("answer", expected="a formula as text, or a function of arrays", got=type(answer).__name__)
+        raise ArgumentError(
+            "answer",
+            expected="a formula as text, or a function of arrays",
+            got=type(answer).__name__,
+        )
     given = answer if isinstance(answer, str) else _of_arrays(answer)
     node, labels = unchecked(loss.node, node_names(names))
     return grading.grade(
-        node, known_node(wrt), given, run, source(seed), layout=layout, language=language, names=labels,
+        node,
+        known_node(wrt),
+        given,
+        run,
+        source(seed),
+        layout=layout,
+        language=language,
+        names=labels,
         parameters=None if parameters is None else [known_node(p) for p in parameters],
-    )  # fmt: skip
+    )
 
 
 def _of_arrays(answer: Callable[..., Any]) -> Callable[..., Array]:
@@ -281,12 +343,16 @@ def _of_arrays(answer: Callable[..., Any]) -> Callable[..., Array]:
             return np.asarray(answer(*arrays), "float64")
         except Exception as error:  # whatever the user's own code raises
             got = f"{type(error).__name__}: {error}"
-            raise ArgumentError("answer function", expected="an array of numbers", got=got) from error
+            raise ArgumentError(
+                "answer function", expected="an array of numbers", got=got
+            ) from error
 
     return called
 
 
-def exam(topic: str, *, seed: int = 0, variants: int = 1, n_questions: int | None = None) -> Exam:
+def exam(
+    topic: str, *, seed: int = 0, variants: int = 1, n_questions: int | None = None
+) -> Exam:
     """Set question sheets on a topic, with answer keys that have been verified.
 
     Topics: "networks", "gradients", "shapes", "convolution", "optimizers", "normalization", "divergence",
@@ -301,12 +367,19 @@ def exam(topic: str, *, seed: int = 0, variants: int = 1, n_questions: int | Non
     """
     for name, number, least in (("seed", seed, 0), ("variants", variants, 1)):
         if isinstance(number, bool) or not isinstance(number, int) or number < least:
-            raise ArgumentError(f"exam {name}", expected=f"a whole number ≥ {least}", got=repr(number))
-    return set_exam(topic, run, source(seed), seed=seed, variants=variants, n_questions=n_questions)
+            raise ArgumentError(
+                f"exam {name}", expected=f"a whole number ≥ {least}", got=repr(number)
+            )
+    return set_exam(
+        topic, run, source(seed), seed=seed, variants=variants, n_questions=n_questions
+    )
 
 
 def optimizer_steps(
-    optimizer: str, theta: Any, gradients: Sequence[Any], settings: Mapping[str, float] | None = None
+    optimizer: str,
+    theta: Any,
+    gradients: Sequence[Any],
+    settings: Mapping[str, float] | None = None,
 ) -> Walk:
     """Explain the steps of an optimiser with your numbers: every formula, every intermediate value.
 
@@ -320,10 +393,19 @@ def optimizer_steps(
     [-0.1, -0.14, -0.376]
     """
     try:
-        start, found = np.asarray(theta, float), [np.asarray(gradient, float) for gradient in gradients]
+        start, found = (
+            np.asarray(theta, float),
+            [np.asarray(gradient, float) for gradient in gradients],
+        )
     except (ValueError, TypeError) as error:
-        raise ArgumentError("optimizer_steps", expected="numbers", got=str(error)) from error
+        raise ArgumentError(
+            "optimizer_steps", expected="numbers", got=str(error)
+        ) from error
     for gradient in found:
         if gradient.shape != start.shape:
-            raise ShapeError("gradient", expected=shapes.show(start.shape), got=shapes.show(gradient.shape))
+            raise ShapeError(
+                "gradient",
+                expected=shapes.show(start.shape),
+                got=shapes.show(gradient.shape),
+            )
     return walk_steps(optimizer, start, found, run, settings, start.shape)

@@ -28,7 +28,9 @@ def _floating(x: TensorLike) -> Node:
     return node if node.dtype.is_float else build.cast(node, dtypes.FLOAT32)
 
 
-def _elementwise(name: str, make: Callable[..., Node]) -> Callable[[TensorLike], Tensor]:
+def _elementwise(
+    name: str, make: Callable[..., Node]
+) -> Callable[[TensorLike], Tensor]:
     def function(x: TensorLike) -> Tensor:
         return Tensor(make(build.as_node(operand(x))))
 
@@ -99,7 +101,9 @@ def is_approximate(approximate: Approximation, where: str) -> bool:
     try:
         return flag(approximate, where)
     except ArgumentError:
-        raise ArgumentError(where, expected="'none', 'tanh', True or False", got=repr(approximate)) from None
+        raise ArgumentError(
+            where, expected="'none', 'tanh', True or False", got=repr(approximate)
+        ) from None
 
 
 def gelu(x: TensorLike, approximate: Approximation = "none") -> Tensor:
@@ -108,7 +112,11 @@ def gelu(x: TensorLike, approximate: Approximation = "none") -> Tensor:
     >>> round(gelu(1.0).item(), 6), round(gelu(1.0, "tanh").item(), 6)
     (0.841345, 0.841192)
     """
-    return Tensor(f.gelu(_floating(x), approximate=is_approximate(approximate, "gelu approximate")))
+    return Tensor(
+        f.gelu(
+            _floating(x), approximate=is_approximate(approximate, "gelu approximate")
+        )
+    )
 
 
 def prelu(x: TensorLike, alpha: TensorLike) -> Tensor:
@@ -188,7 +196,9 @@ def _of_one_type(tensors: Sequence[TensorLike]) -> list[Node]:
     """Return tensors in the type that they promote to; Python numbers take the type of the tensors beside them."""
     operands = [operand(x) for x in tensors]
     known = [x.dtype for x in operands if isinstance(x, Node)]
-    nodes = [build.as_node(x, dtypes.promote(*known) if known else None) for x in operands]
+    nodes = [
+        build.as_node(x, dtypes.promote(*known) if known else None) for x in operands
+    ]
     kind = dtypes.promote(*(node.dtype for node in nodes)) if nodes else dtypes.FLOAT32
     return [build.cast(node, kind) for node in nodes]
 
@@ -209,22 +219,36 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
 
 def pad(x: TensorLike, widths: Sequence[tuple[int, int]]) -> Tensor:
     """Surround with zeros: (before, after) for each axis."""
-    return Tensor(build.pad(build.as_node(operand(x)), [a for a, _ in widths], [b for _, b in widths]))
+    return Tensor(
+        build.pad(
+            build.as_node(operand(x)), [a for a, _ in widths], [b for _, b in widths]
+        )
+    )
 
 
 def flip(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
     """Reverse the order along axes."""
-    return Tensor(build.flip(build.as_node(operand(x)), (axis,) if isinstance(axis, int) else axis))
+    return Tensor(
+        build.flip(
+            build.as_node(operand(x)), (axis,) if isinstance(axis, int) else axis
+        )
+    )
 
 
 def take(x: TensorLike, indices: TensorLike, axis: int = 0) -> Tensor:
     """Take slices along an axis."""
-    return Tensor(build.gather(build.as_node(operand(x)), build.as_node(operand(indices)), axis))
+    return Tensor(
+        build.gather(build.as_node(operand(x)), build.as_node(operand(indices)), axis)
+    )
 
 
 def take_along_axis(x: TensorLike, indices: TensorLike, axis: int) -> Tensor:
     """Take one element along an axis for every position of ``indices``."""
-    return Tensor(algebra.take_along_axis(build.as_node(operand(x)), build.as_node(operand(indices)), axis))
+    return Tensor(
+        algebra.take_along_axis(
+            build.as_node(operand(x)), build.as_node(operand(indices)), axis
+        )
+    )
 
 
 def sort(x: TensorLike, axis: int = -1) -> Tensor:
@@ -237,7 +261,9 @@ def argsort(x: TensorLike, axis: int = -1) -> Tensor:
     return Tensor(build.argsort(build.as_node(operand(x)), axis))
 
 
-def one_hot(labels: TensorLike, n_classes: int, dtype: str | DType = "float32") -> Tensor:
+def one_hot(
+    labels: TensorLike, n_classes: int, dtype: str | DType = "float32"
+) -> Tensor:
     """1 at the label and 0 elsewhere, along a new last axis (DA-07).
 
     >>> one_hot([2, 0], 3).tolist()
@@ -245,8 +271,12 @@ def one_hot(labels: TensorLike, n_classes: int, dtype: str | DType = "float32") 
     """
     node = build.as_node(operand(labels))
     if node.dtype.is_float:
-        raise DTypeError("one_hot", expected="whole-number labels", got=build.describe(node))
-    return Tensor(one_hot_node(node, n_classes, build.constant(0.0, dtypes.dtype(dtype))))
+        raise DTypeError(
+            "one_hot", expected="whole-number labels", got=build.describe(node)
+        )
+    return Tensor(
+        one_hot_node(node, n_classes, build.constant(0.0, dtypes.dtype(dtype)))
+    )
 
 
 def arange(n: int, dtype: str | DType = "int64") -> Tensor:
@@ -302,32 +332,44 @@ def convolve(
     )
 
 
-def _pool(make: Callable[..., Node], x: TensorLike, window: Any, stride: Any, padding: Any) -> Tensor:
+def _pool(
+    make: Callable[..., Node], x: TensorLike, window: Any, stride: Any, padding: Any
+) -> Tensor:
     node = build.as_node(operand(x))
     rank = node.rank - 2
     sizes = shapes.spatial_tuple(window, rank, "window", minimum=1)
-    steps = sizes if stride is None else shapes.spatial_tuple(stride, rank, "stride", minimum=1)
+    steps = (
+        sizes
+        if stride is None
+        else shapes.spatial_tuple(stride, rank, "stride", minimum=1)
+    )
     borders = tuple((p, p) for p in shapes.spatial_tuple(padding, rank, "padding"))
     return Tensor(make(node, window=sizes, stride=steps, padding=borders))
 
 
 def max_pool(
-    x: TensorLike, window: int | Sequence[int], stride: int | Sequence[int] | None = None,
+    x: TensorLike,
+    window: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
     padding: int | Sequence[int] = 0,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """The maximum of each window of (N, *spatial, C); the gradient goes to the first maximum (POOL)."""
     return _pool(f.max_pool, x, window, stride, padding)
 
 
 def average_pool(
-    x: TensorLike, window: int | Sequence[int], stride: int | Sequence[int] | None = None,
+    x: TensorLike,
+    window: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
     padding: int | Sequence[int] = 0,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """The mean of each window of (N, *spatial, C); padding counts as zeros."""
     return _pool(f.average_pool, x, window, stride, padding)
 
 
-def normalize(x: TensorLike, axis: int | Sequence[int], epsilon: float = 1e-5) -> Tensor:
+def normalize(
+    x: TensorLike, axis: int | Sequence[int], epsilon: float = 1e-5
+) -> Tensor:
     """(x − μ)/√(σ² + ε) with mean and biased variance over axes (NRM)."""
     node = _floating(x)
     return Tensor(f.normalize(node, axes=shapes.axes(axis, node.rank), epsilon=epsilon))

@@ -60,7 +60,9 @@ def _flatten(value: Any, arrays: list[Any]) -> Any:
         return (type(value), *(_flatten(item, arrays) for item in value))
     if isinstance(value, dict):
         return (dict, *((key, _flatten(value[key], arrays)) for key in value))
-    return _Static(type(value), repr(value) if isinstance(value, float) else value, value)
+    return _Static(
+        type(value), repr(value) if isinstance(value, float) else value, value
+    )
 
 
 def _rebuild(structure: Any, arrays: list[Any]) -> Any:
@@ -87,11 +89,18 @@ class _Traced:
     n_results: int
 
     def still_fits(self) -> bool:
-        same_shapes = all(t is None or (t.shape, t.dtype) == (node.shape, node.dtype) for t, node in self.captured)
-        return same_shapes and all(tensor._node is node for tensor, node in self.looked_at)
+        same_shapes = all(
+            t is None or (t.shape, t.dtype) == (node.shape, node.dtype)
+            for t, node in self.captured
+        )
+        return same_shapes and all(
+            tensor._node is node for tensor, node in self.looked_at
+        )
 
 
-def jit(function: Callable[..., Any] | None = None, *, device: str = "cpu") -> Callable[..., Any]:
+def jit(
+    function: Callable[..., Any] | None = None, *, device: str = "cpu"
+) -> Callable[..., Any]:
     """Compile a function of tensors, once per structure; use as ``@dr.jit`` or ``@dr.jit(device=…)``.
 
     Arguments and results may be tensors, arrays, and lists, tuples or dictionaries of them; other arguments are
@@ -107,7 +116,9 @@ def jit(function: Callable[..., Any] | None = None, *, device: str = "cpu") -> C
     if not callable(function):
         raise ArgumentError("jit", expected="a function of tensors", got=repr(function))
     if device not in DEVICES:
-        raise ArgumentError("jit device", expected=" or ".join(map(repr, DEVICES)), got=repr(device))
+        raise ArgumentError(
+            "jit device", expected=" or ".join(map(repr, DEVICES)), got=repr(device)
+        )
     traced: OrderedDict[Any, _Traced] = OrderedDict()
     chosen: Callable[..., Any] = function
 
@@ -142,21 +153,34 @@ def _array(x: Any) -> Array:
     """Return the value of an argument; an array of a supported type is read where it is."""
     if isinstance(x, Tensor):
         return x._value()
-    return x if type(x) is np.ndarray and x.dtype in KINDS else as_array(x, where="argument of jit")
+    return (
+        x
+        if type(x) is np.ndarray and x.dtype in KINDS
+        else as_array(x, where="argument of jit")
+    )
 
 
-def _trace(function: Callable[..., Any], structure: Any, values: list[Array], device: str) -> _Traced:
+def _trace(
+    function: Callable[..., Any], structure: Any, values: list[Array], device: str
+) -> _Traced:
     """Run the function once with symbols and compile what it built."""
-    symbols = [Tensor(build.input_node(f"argument {i}", v.shape, dtypes.DTYPES[v.dtype.name]))
-               for i, v in enumerate(values)]  # fmt: skip
+    symbols = [
+        Tensor(build.input_node(f"argument {i}", v.shape, dtypes.DTYPES[v.dtype.name]))
+        for i, v in enumerate(values)
+    ]
     args, kwargs = _rebuild(structure, symbols)
     with tracing.trace() as record:
         try:
             result = function(*args, **kwargs)
             parts: list[Any] = []
             shape_of_result = _flatten(result, parts)
-            outputs = [part.node if isinstance(part, Tensor) else leaf(as_array(part)) for part in parts]
-            assigned = [(tensor, tensor._node) for tensor, _ in record.assigned.values()]
+            outputs = [
+                part.node if isinstance(part, Tensor) else leaf(as_array(part))
+                for part in parts
+            ]
+            assigned = [
+                (tensor, tensor._node) for tensor, _ in record.assigned.values()
+            ]
         finally:
             for tensor, before in record.assigned.values():
                 tensor._node = before
@@ -165,9 +189,15 @@ def _trace(function: Callable[..., Any], structure: Any, values: list[Array], de
     owners: dict[Node, Tensor] = {}
     for tensor, node in (*record.used.values(), *record.assigned.values()):
         before = record.assigned.get(id(tensor), (tensor, node))[1]
-        if node.op is Op.INPUT and node is before:  # not a value that was assigned in the course of the trace
-            owners.setdefault(node, tensor)  # the first handle: later ones are views made on the way
-    captured = [(owners.get(node), node) for node in inputs(all_outputs) if node not in given]
+        if (
+            node.op is Op.INPUT and node is before
+        ):  # not a value that was assigned in the course of the trace
+            owners.setdefault(
+                node, tensor
+            )  # the first handle: later ones are views made on the way
+    captured = [
+        (owners.get(node), node) for node in inputs(all_outputs) if node not in given
+    ]
     for owner, node in captured:
         if owner is None and value_of(node) is None:
             raise GraphError(
@@ -186,7 +216,10 @@ def _trace(function: Callable[..., Any], structure: Any, values: list[Array], de
 
 def _call(traced: _Traced, arguments: list[Any], values: list[Array]) -> Any:
     """Run a compiled signature with the current values of captured tensors, then carry out assignments."""
-    targets = [arguments[target] if isinstance(target, int) else target for target in traced.assigned]
+    targets = [
+        arguments[target] if isinstance(target, int) else target
+        for target in traced.assigned
+    ]
     for target in targets:
         if not isinstance(target, Tensor):
             raise ArgumentError(
@@ -201,4 +234,6 @@ def _call(traced: _Traced, arguments: list[Any], values: list[Array]) -> Any:
     outputs = traced.run(*values, *held)
     for target, value in zip(targets, outputs[traced.n_results :], strict=True):
         target.assign(value)
-    return _rebuild(traced.structure, [Tensor(leaf(value)) for value in outputs[: traced.n_results]])
+    return _rebuild(
+        traced.structure, [Tensor(leaf(value)) for value in outputs[: traced.n_results]]
+    )

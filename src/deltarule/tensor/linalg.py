@@ -51,7 +51,9 @@ def diagonal_matrix(x: Any) -> Tensor:
 
 
 @checks_flags
-def norm(x: Any, p: float | str = 2, axis: Any = None, keepdims: bool = False) -> Tensor:
+def norm(
+    x: Any, p: float | str = 2, axis: Any = None, keepdims: bool = False
+) -> Tensor:
     """(Σ|x|^p)^(1/p) of the entries; p ≥ 1, infinity or "fro" (LA-04, LA-05, LA-09).
 
     >>> norm([3.0, -4.0]).item(), norm([3.0, -4.0], p=1).item()
@@ -115,8 +117,15 @@ def svd(a: Any, full_matrices: bool = True) -> tuple[Tensor, Tensor, Tensor]:
 def eigh(a: Any) -> tuple[Tensor, Tensor]:
     """Eigenvalues (ascending) and orthonormal eigenvectors (columns) of a symmetric matrix (LA-07)."""
     matrix = _square(a, "eigh")
-    if not np.allclose(matrix, matrix.T, atol=1e-6 * max(1.0, float(np.abs(matrix).max(initial=0.0)))):
-        raise DataError("eigh", expected="a symmetric matrix", got="A ≠ Aᵀ", hint="Use eig, or eigh((A + A.T) / 2).")
+    if not np.allclose(
+        matrix, matrix.T, atol=1e-6 * max(1.0, float(np.abs(matrix).max(initial=0.0)))
+    ):
+        raise DataError(
+            "eigh",
+            expected="a symmetric matrix",
+            got="A ≠ Aᵀ",
+            hint="Use eig, or eigh((A + A.T) / 2).",
+        )
     values, vectors = np.linalg.eigh(matrix)
     return tensor(values), tensor(vectors)
 
@@ -139,7 +148,9 @@ def eig(a: Any) -> Eigendecomposition:
     matrix = _square(a, "eig").astype("float64")
     values, vectors = np.linalg.eig(matrix)
     smallest = float(np.linalg.svd(vectors, compute_uv=False).min(initial=1.0))
-    return Eigendecomposition(values, vectors, smallest > len(matrix) * np.sqrt(np.finfo("float64").eps))
+    return Eigendecomposition(
+        values, vectors, smallest > len(matrix) * np.sqrt(np.finfo("float64").eps)
+    )
 
 
 def is_symmetric(a: Any, tolerance: float = 1e-6) -> bool:

@@ -24,8 +24,14 @@ from deltarule.tensor.tensor import Tensor, sizes
 def _counter(value: Tensor | int) -> Node:
     if isinstance(value, Tensor):
         return value.node
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**32:
-        raise ArgumentError("seed or step", expected="a whole number in [0, 2³²)", got=repr(value))
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, np.integer))
+        or not 0 <= value < 2**32
+    ):
+        raise ArgumentError(
+            "seed or step", expected="a whole number in [0, 2³²)", got=repr(value)
+        )
     return leaf(np.asarray(value, np.int64), "counter")
 
 
@@ -42,7 +48,11 @@ def random_uniform(
     True
     """
     kind = dtypes.dtype(dtype)
-    return Tensor(build.random_uniform(sizes(shape, "random numbers"), _counter(seed), _counter(step), stream, kind))
+    return Tensor(
+        build.random_uniform(
+            sizes(shape, "random numbers"), _counter(seed), _counter(step), stream, kind
+        )
+    )
 
 
 def random_normal(
@@ -59,8 +69,16 @@ def random_normal(
     kind = dtypes.dtype(dtype)
     base = 0x80000000 | (2 * stream & 0x7FFFFFFF)
     first, second = (
-        build.random_uniform(sizes(shape, "random numbers"), _counter(seed), _counter(step), base + i, kind)
+        build.random_uniform(
+            sizes(shape, "random numbers"),
+            _counter(seed),
+            _counter(step),
+            base + i,
+            kind,
+        )
         for i in (0, 1)
     )
     radius = build.sqrt(build.multiply(build.log1p(build.negate(first)), -2.0))
-    return Tensor(build.multiply(radius, build.cos(build.multiply(second, 2 * math.pi))))
+    return Tensor(
+        build.multiply(radius, build.cos(build.multiply(second, 2 * math.pi)))
+    )

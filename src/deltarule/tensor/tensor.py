@@ -23,7 +23,8 @@ from deltarule.shapes import Dimension, Shape
 from deltarule.tensor import tracing
 
 Axes = int | Sequence[int] | None
-_parameters: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()  # uid of the leaf → tensor
+_Parameters = weakref.WeakValueDictionary[int, "Tensor"]  # uid of the leaf → tensor
+_parameters: _Parameters = weakref.WeakValueDictionary()
 
 
 @final
@@ -40,7 +41,9 @@ class Tensor:
     __array_ufunc__ = None  # NumPy arrays leave mixed operations to us
     __slots__ = ("__weakref__", "_former", "_node", "grad", "name", "requires_grad")
 
-    def __init__(self, node: Node, *, name: str = "", requires_grad: bool = False) -> None:
+    def __init__(
+        self, node: Node, *, name: str = "", requires_grad: bool = False
+    ) -> None:
         self._node = node
         self._former: weakref.ref[Node] | None = None
         self.name = name
@@ -48,8 +51,6 @@ class Tensor:
         self.grad: Tensor | None = None
         if requires_grad:
             _parameters[node.attributes["uid"]] = self
-
-    # ---------------------------------------------------------------- what it is
 
     @property
     def node(self) -> Node:
@@ -87,7 +88,9 @@ class Tensor:
         kind = "parameter" if self.requires_grad else "tensor"
         if self._is_symbolic():
             return f"symbol(shape={shapes.show(self.shape)}, dtype={self.dtype}{label})"
-        body = np.array2string(realize([self._node])[0], separator=", ", prefix=kind + "(", threshold=200)
+        body = np.array2string(
+            realize([self._node])[0], separator=", ", prefix=kind + "(", threshold=200
+        )
         return f"{kind}({body}, dtype={self.dtype}{label})"
 
     def _is_symbolic(self) -> bool:
@@ -133,7 +136,11 @@ class Tensor:
     def item(self) -> Any:
         """Return the only element as a Python number."""
         if not shapes.is_static(self.shape) or self.size != 1:
-            raise ShapeError("item", expected="a tensor of one element", got=build.describe(self._node))
+            raise ShapeError(
+                "item",
+                expected="a tensor of one element",
+                got=build.describe(self._node),
+            )
         return self._value().reshape(()).item()
 
     def tolist(self) -> Any:
@@ -174,7 +181,11 @@ class Tensor:
             self._node = new
             return
         self._take(
-            as_array(value._value() if isinstance(value, Tensor) else value, self.dtype, f"assign to {self.name!r}")
+            as_array(
+                value._value() if isinstance(value, Tensor) else value,
+                self.dtype,
+                f"assign to {self.name!r}",
+            )
         )
 
     def _take(self, array: Array) -> None:
@@ -188,18 +199,26 @@ class Tensor:
 
     def _check_fits(self, shape: Shape) -> None:
         if shape != self.shape:
-            raise ShapeError(f"assign to {self.name!r}", expected=shapes.show(self.shape), got=shapes.show(shape))
+            raise ShapeError(
+                f"assign to {self.name!r}",
+                expected=shapes.show(self.shape),
+                got=shapes.show(shape),
+            )
 
     def detach(self) -> Tensor:
         """Return the same values; derivatives do not pass."""
-        return Tensor(build.stop_gradient(self.node) if self.dtype.is_float else self.node)
+        return Tensor(
+            build.stop_gradient(self.node) if self.dtype.is_float else self.node
+        )
 
     # ---------------------------------------------------------------- derivatives
 
     def backward(self) -> None:
         """Add ∂self/∂p to ``p.grad`` for every parameter p that this scalar depends on."""
         found = [
-            (node, _parameters[uid]) for node in inputs([self.node]) if (uid := node.attributes["uid"]) in _parameters
+            (node, _parameters[uid])
+            for node in inputs([self.node])
+            if (uid := node.attributes["uid"]) in _parameters
         ]
         if not found:
             raise GraphError(
@@ -292,10 +311,20 @@ class Tensor:
         return Tensor(build.less(operand(other), self.node))
 
     def __le__(self, other: Any) -> Tensor:
-        return Tensor(build.logical_or(build.less(self.node, operand(other)), build.equal(self.node, operand(other))))
+        return Tensor(
+            build.logical_or(
+                build.less(self.node, operand(other)),
+                build.equal(self.node, operand(other)),
+            )
+        )
 
     def __ge__(self, other: Any) -> Tensor:
-        return Tensor(build.logical_or(build.less(operand(other), self.node), build.equal(self.node, operand(other))))
+        return Tensor(
+            build.logical_or(
+                build.less(operand(other), self.node),
+                build.equal(self.node, operand(other)),
+            )
+        )
 
     __hash__ = object.__hash__
 
@@ -314,7 +343,11 @@ class Tensor:
 
     def transpose(self, *order: Any) -> Tensor:
         """Permute axes; without arguments reverse them, as in NumPy."""
-        return Tensor(build.permute(self.node, _spread(order) or tuple(reversed(range(self.ndim)))))
+        return Tensor(
+            build.permute(
+                self.node, _spread(order) or tuple(reversed(range(self.ndim)))
+            )
+        )
 
     def flatten(self, start_axis: int = 0) -> Tensor:
         """Join all axes from ``start_axis`` on."""
@@ -325,12 +358,18 @@ class Tensor:
         ones = tuple(i for i, size in enumerate(self.shape) if size == 1)
         drop = ones if axis is None else shapes.axes(axis, self.ndim, "squeeze")
         if any(i not in ones for i in drop):
-            raise ShapeError("squeeze", expected="axes of size 1", got=f"{axis} of {shapes.show(self.shape)}")
+            raise ShapeError(
+                "squeeze",
+                expected="axes of size 1",
+                got=f"{axis} of {shapes.show(self.shape)}",
+            )
         return Tensor(build.reshape(self.node, shapes.reduced(self.shape, drop)))
 
     def expand_dims(self, axis: int | Sequence[int]) -> Tensor:
         """Insert axes of size 1."""
-        return Tensor(build.expand_dims(self.node, (axis,) if isinstance(axis, int) else axis))
+        return Tensor(
+            build.expand_dims(self.node, (axis,) if isinstance(axis, int) else axis)
+        )
 
     def broadcast_to(self, shape: Shape) -> Tensor:
         """Repeat to a shape under NumPy's rule."""
@@ -353,14 +392,18 @@ class Tensor:
         return Tensor(build.mean(self.node, axis, keepdims))
 
     @checks_flags
-    def var(self, axis: Axes = None, keepdims: bool = False, correction: int = 0) -> Tensor:
+    def var(
+        self, axis: Axes = None, keepdims: bool = False, correction: int = 0
+    ) -> Tensor:
         """Σ(x − mean)² / (n − correction)."""
         return Tensor(algebra.variance(self.node, axis, keepdims, correction))
 
     @checks_flags
-    def std(self, axis: Axes = None, keepdims: bool = False, correction: int = 0) -> Tensor:
+    def std(
+        self, axis: Axes = None, keepdims: bool = False, correction: int = 0
+    ) -> Tensor:
         """√var."""
-        return Tensor(build.sqrt(algebra.variance(self.node, axis, keepdims, correction)))
+        return Tensor(build.sqrt(self.var(axis, keepdims, correction).node))
 
     @checks_flags
     def max(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
@@ -411,7 +454,9 @@ class Tensor:
         return Tensor(node if high is None else build.minimum(node, high))
 
     @checks_flags
-    def norm(self, p: float | str = 2, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    def norm(
+        self, p: float | str = 2, axis: Axes = None, keepdims: bool = False
+    ) -> Tensor:
         """(Σ|x|^p)^(1/p) of the entries; p may be infinity or "fro"."""
         return Tensor(algebra.norm(self.node, p, axis, keepdims))
 
@@ -453,12 +498,18 @@ def _index_key(key: Any) -> Any:
     items = key if isinstance(key, tuple) else (key,)
     result: list[Any] = []
     for item in items:
-        if item is None or item is Ellipsis or (isinstance(item, (slice, int)) and not isinstance(item, bool)):
+        if (
+            item is None
+            or item is Ellipsis
+            or (isinstance(item, (slice, int)) and not isinstance(item, bool))
+        ):
             result.append(item)
             continue
         if isinstance(item, Tensor) and item.dtype is not dtypes.BOOL:
             if not item.dtype.is_integer:
-                raise DTypeError("index", expected=_INDEX, got=f"elements of type {item.dtype.name}")
+                raise DTypeError(
+                    "index", expected=_INDEX, got=f"elements of type {item.dtype.name}"
+                )
             result.append(item.node)
             continue
         array = item.numpy() if isinstance(item, Tensor) else np.asarray(item)
@@ -469,7 +520,14 @@ def _index_key(key: Any) -> Any:
         elif array.ndim == 0:
             result.append(int(array))
         else:
-            result.append(leaf(as_array(array.astype(np.int64) if array.size == 0 else array, where="index")))
+            result.append(
+                leaf(
+                    as_array(
+                        array.astype(np.int64) if array.size == 0 else array,
+                        where="index",
+                    )
+                )
+            )
     return tuple(result)
 
 
@@ -479,11 +537,21 @@ def sizes(shape: Any, where: str) -> Shape:
     >>> sizes(3, "zeros"), sizes([2, 3], "zeros")
     ((3,), (2, 3))
     """
-    listed = tuple(shape) if isinstance(shape, Iterable) and not isinstance(shape, str) else (shape,)
+    listed = (
+        tuple(shape)
+        if isinstance(shape, Iterable) and not isinstance(shape, str)
+        else (shape,)
+    )
     for size in listed:
-        whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size >= 0
+        whole = (
+            isinstance(size, (int, np.integer))
+            and not isinstance(size, bool)
+            and size >= 0
+        )
         if not whole and not isinstance(size, Dimension):
-            raise ShapeError(where, expected="sizes that are whole numbers ≥ 0", got=repr(shape))
+            raise ShapeError(
+                where, expected="sizes that are whole numbers ≥ 0", got=repr(shape)
+            )
     return tuple(size if isinstance(size, Dimension) else int(size) for size in listed)
 
 
@@ -495,7 +563,9 @@ def tensor(value: Any, name: str = "", dtype: str | DType | None = None) -> Tens
     """
     if isinstance(value, Tensor):
         value = value.numpy()
-    return Tensor(leaf(as_array(value, dtypes.dtype(dtype) if dtype else None), name), name=name)
+    return Tensor(
+        leaf(as_array(value, dtypes.dtype(dtype) if dtype else None), name), name=name
+    )
 
 
 def parameter(value: Any, name: str = "", dtype: str | DType | None = None) -> Tensor:
@@ -506,18 +576,25 @@ def parameter(value: Any, name: str = "", dtype: str | DType | None = None) -> T
     >>> w.grad.tolist()
     [6.0]
     """
-    array = as_array(value.numpy() if isinstance(value, Tensor) else value, dtypes.dtype(dtype) if dtype else None)
+    array = as_array(
+        value.numpy() if isinstance(value, Tensor) else value,
+        dtypes.dtype(dtype) if dtype else None,
+    )
     if not dtypes.DTYPES[array.dtype.name].is_float:
         array = array.astype("float32")
     return Tensor(leaf(array, name), name=name, requires_grad=True)
 
 
-def symbol(name: str, shape: Sequence[int | Dimension | str], dtype: str | DType = "float32") -> Tensor:
+def symbol(
+    name: str, shape: Sequence[int | Dimension | str], dtype: str | DType = "float32"
+) -> Tensor:
     """Return a tensor that has a name and a shape and no value; a size may be a letter (an unknown size).
 
     >>> symbol("x", shape=("N", 784)).shape
     (N, 784)
     """
     known: dict[str, Dimension] = {}
-    sizes = tuple(known.setdefault(s, Dimension(s)) if isinstance(s, str) else s for s in shape)
+    sizes = tuple(
+        known.setdefault(s, Dimension(s)) if isinstance(s, str) else s for s in shape
+    )
     return Tensor(build.input_node(name, sizes, dtypes.dtype(dtype)), name=name)

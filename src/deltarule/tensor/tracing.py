@@ -53,9 +53,17 @@ def inner_trace() -> Iterator[Trace]:
             yield record
         finally:
             if outer is not None:
-                outer.used.update({key: seen for key, seen in record.used.items() if key not in outer.used})
+                outer.used.update(
+                    {
+                        key: seen
+                        for key, seen in record.used.items()
+                        if key not in outer.used
+                    }
+                )
                 looked_at = record.looked_at.items()
-                outer.looked_at.update({key: seen for key, seen in looked_at if key not in outer.looked_at})
+                outer.looked_at.update(
+                    {key: seen for key, seen in looked_at if key not in outer.looked_at}
+                )
 
 
 def active() -> bool:

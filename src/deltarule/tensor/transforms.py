@@ -35,11 +35,15 @@ from deltarule.tensor.tensor import Tensor
 
 Layout = Literal["denominator", "numerator"]
 Function = Callable[..., Any]
-_MOST_TOGETHER = 1 << 24  # elements of all nodes of the rows of a Jacobian that are computed as one
+_MOST_TOGETHER = (
+    1 << 24
+)  # elements of all nodes of the rows of a Jacobian that are computed as one
 
 
 @checks_flags
-def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor, *, allow_unused: bool = False) -> Any:
+def grad(
+    output: Tensor, wrt: Sequence[Tensor] | Tensor, *, allow_unused: bool = False
+) -> Any:
     """Return ∂output/∂w as tensors of the shapes of ``wrt`` (LA-12); they can be differentiated again.
 
     An output that does not depend on one of ``wrt`` is refused: most often a result was looked at (``numpy()``,
@@ -52,7 +56,10 @@ def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor, *, allow_unused: bool =
     """
     if not isinstance(output, Tensor):
         raise ArgumentError(
-            "gradient of", expected="a tensor", got=repr(output), hint="Let the function return its result."
+            "gradient of",
+            expected="a tensor",
+            got=repr(output),
+            hint="Let the function return its result.",
         )
     single = isinstance(wrt, Tensor)
     wanted: Sequence[Tensor] = [wrt] if isinstance(wrt, Tensor) else wrt
@@ -68,17 +75,24 @@ def grad(output: Tensor, wrt: Sequence[Tensor] | Tensor, *, allow_unused: bool =
                 "its history is kept.",
             )
     slopes = iter(gradients(output.node, [node for nodes in handles for node in nodes]))
-    found = [Tensor(functools.reduce(build.add, [next(slopes) for _ in nodes])) for nodes in handles]
+    found = [
+        Tensor(functools.reduce(build.add, [next(slopes) for _ in nodes]))
+        for nodes in handles
+    ]
     return found[0] if single else found
 
 
 def _handles(variable: Tensor) -> list[Node]:
     """Return every node that a variable has been: expressions may have been built on each of them."""
     if not isinstance(variable, Tensor):
-        raise ArgumentError("gradient with respect to", expected="tensors", got=repr(variable))
+        raise ArgumentError(
+            "gradient with respect to", expected="tensors", got=repr(variable)
+        )
     former = variable._former() if variable._former is not None else None
     node = _differentiable(variable)
-    return [node] if former is None or variable.node is node else [former, variable.node]
+    return (
+        [node] if former is None or variable.node is node else [former, variable.node]
+    )
 
 
 def _differentiable(variable: Tensor) -> Node:
@@ -104,8 +118,14 @@ def value_and_grad(function: Function) -> Callable[..., tuple[Tensor, Any]]:
     """
 
     def both(x: Any, *rest: Any) -> tuple[Tensor, Any]:
-        variables = [as_tensor(x)] if not isinstance(x, (list, tuple)) else [as_tensor(item) for item in x]
-        value = function(variables if isinstance(x, (list, tuple)) else variables[0], *rest)
+        variables = (
+            [as_tensor(x)]
+            if not isinstance(x, (list, tuple))
+            else [as_tensor(item) for item in x]
+        )
+        value = function(
+            variables if isinstance(x, (list, tuple)) else variables[0], *rest
+        )
         slopes = grad(value, variables)
         return value, slopes if isinstance(x, (list, tuple)) else slopes[0]
 
@@ -129,7 +149,9 @@ def jvp(function: Function, x: Any, v: Any) -> tuple[Tensor, Tensor]:
     variable = as_tensor(x)
     value = _returned(function(variable), "jvp")
     tangent = _of_shape(as_tensor(v), variable, "jvp")
-    return value, Tensor(pushforward([value.node], [_differentiable(variable)], [tangent])[0])
+    return value, Tensor(
+        pushforward([value.node], [_differentiable(variable)], [tangent])[0]
+    )
 
 
 def hvp(function: Function, x: Any, v: Any) -> Tensor:
@@ -143,13 +165,19 @@ def hvp(function: Function, x: Any, v: Any) -> Tensor:
 
 def _returned(value: Any, where: str) -> Tensor:
     if not isinstance(value, Tensor):
-        raise ArgumentError(where, expected="a function that returns a tensor", got=repr(value))
+        raise ArgumentError(
+            where, expected="a function that returns a tensor", got=repr(value)
+        )
     return value
 
 
 def _of_shape(given: Tensor, like: Tensor, where: str) -> Node:
     if given.shape != like.shape:
-        raise ShapeError(where, expected=f"a vector of shape {shapes.show(like.shape)}", got=shapes.show(given.shape))
+        raise ShapeError(
+            where,
+            expected=f"a vector of shape {shapes.show(like.shape)}",
+            got=shapes.show(given.shape),
+        )
     return build.cast(given.node, like.dtype)
 
 
@@ -164,12 +192,16 @@ def jacobian(function: Function, x: Any, layout: Layout = "denominator") -> Tens
     [[1.0, 3.0, 5.0], [2.0, 4.0, 6.0]]
     """
     if layout not in {"denominator", "numerator"}:
-        raise ArgumentError("jacobian layout", expected="'denominator' or 'numerator'", got=repr(layout))
+        raise ArgumentError(
+            "jacobian layout", expected="'denominator' or 'numerator'", got=repr(layout)
+        )
     variable = as_tensor(x)
     value = _returned(function(variable), "jacobian")
     cotangent = build.input_node("cotangent", value.shape, value.dtype)
     row = gradients(value.node, [_differentiable(variable)], cotangent)[0]
-    stacked = build.reshape(build.cast(_rows(row, cotangent), variable.dtype), value.shape + variable.shape)
+    stacked = build.reshape(
+        build.cast(_rows(row, cotangent), variable.dtype), value.shape + variable.shape
+    )
     if layout == "denominator":
         axes = range(stacked.rank)
         stacked = build.permute(stacked, (*axes[value.ndim :], *axes[: value.ndim]))
@@ -194,7 +226,11 @@ def _rows(row: Node, cotangent: Node) -> Node:
 def _for_each(output: Node, symbol: Node, values: Sequence[Array]) -> list[Array]:
     """Evaluate one graph for several values of a symbol."""
     (output,) = simplify([output])
-    known = {node: value for node in inputs([output]) if (value := value_of(node)) is not None}
+    known = {
+        node: value
+        for node in inputs([output])
+        if (value := value_of(node)) is not None
+    }
     names = [node for node in known if node is not symbol]
     program = reference.ReferenceBackend().compile(Program((symbol, *names), (output,)))
     return [program(value, *(known[node] for node in names))[0] for value in values]
@@ -214,15 +250,19 @@ def hessian(function: Function, x: Any) -> Tensor:
         value = _returned(function(point), "hessian")
         if value.shape:
             raise ShapeError(
-                "hessian", expected="a function that returns a scalar", got=shapes.show(value.shape),
+                "hessian",
+                expected="a function that returns a scalar",
+                got=shapes.show(value.shape),
                 hint="Reduce it with .mean() or .sum(), or differentiate twice with jacobian.",
-            )  # fmt: skip
+            )
         return Tensor(gradients(value.node, [_differentiable(point)])[0])
 
     return jacobian(slope, variable, layout="numerator")
 
 
-def per_example_grad(function: Function, batch: Any, wrt: Sequence[Tensor] | Tensor | None = None) -> Any:
+def per_example_grad(
+    function: Function, batch: Any, wrt: Sequence[Tensor] | Tensor | None = None
+) -> Any:
     """Return the gradient of f for each example of a batch, along a new first axis.
 
     ``function`` maps one example (without the batch axis) to a scalar; the gradient is with respect to ``wrt``
@@ -231,12 +271,18 @@ def per_example_grad(function: Function, batch: Any, wrt: Sequence[Tensor] | Ten
     examples = as_tensor(batch)
     if examples.ndim == 0 or examples.shape[0] == 0:
         raise ShapeError(
-            "per_example_grad", expected="a batch of at least one example", got=build.describe(examples.node)
+            "per_example_grad",
+            expected="a batch of at least one example",
+            got=build.describe(examples.node),
         )
-    example = Tensor(build.input_node("example", examples.shape[1:], examples.dtype), name="example")
+    example = Tensor(
+        build.input_node("example", examples.shape[1:], examples.dtype), name="example"
+    )
     value = function(example)
     single = wrt is None or isinstance(wrt, Tensor)
-    wanted = [example] if wrt is None else [wrt] if isinstance(wrt, Tensor) else list(wrt)
+    wanted = (
+        [example] if wrt is None else [wrt] if isinstance(wrt, Tensor) else list(wrt)
+    )
     arrays = list(examples.numpy())
     results = []
     for node in gradients(value.node, [_differentiable(w) for w in wanted]):
@@ -260,18 +306,27 @@ class GradientReport:
         return self.max_error <= self.tolerance
 
     def __str__(self) -> str:
-        lines = [f"{'parameter':<16} order  {'analytic':>14} {'numeric':>14} {'difference':>11}"]
+        lines = [
+            f"{'parameter':<16} order  {'analytic':>14} {'numeric':>14} {'difference':>11}"
+        ]
         lines += [
             f"{e.name:<16} {e.order:>5}  {e.analytic:>14.6e} {e.numeric:>14.6e} {e.error:>11.1e}"
             + ("" if e.error <= self.tolerance else "  ✗")
             for e in self.errors
         ]
         verdict = "gradients agree" if self else "gradients DISAGREE"
-        return "\n".join([*lines, f"{verdict}: largest relative difference {self.max_error:.1e}"])
+        return "\n".join(
+            [*lines, f"{verdict}: largest relative difference {self.max_error:.1e}"]
+        )
 
 
 def check_gradients(
-    function: Function, x: Any, order: int = 2, seed: int = 0, step: float = 1e-5, tolerance: float = 1e-6
+    function: Function,
+    x: Any,
+    order: int = 2,
+    seed: int = 0,
+    step: float = 1e-5,
+    tolerance: float = 1e-6,
 ) -> GradientReport:
     """Compare derivatives with central differences along random directions, in float64.
 
@@ -283,12 +338,23 @@ def check_gradients(
     given = [as_tensor(item) for item in (x if isinstance(x, (list, tuple)) else [x])]
     result = function(*given)
     if not isinstance(result, Tensor):
-        raise ArgumentError("check_gradients", expected="a function that returns a tensor", got=repr(result))
+        raise ArgumentError(
+            "check_gradients",
+            expected="a function that returns a tensor",
+            got=repr(result),
+        )
     output = result.node
     leaves = inputs([output])
     arguments = [t.node for t in given]
-    twins = {leaf: build.input_node(leaf.attributes["name"] or _name(leaf, arguments), leaf.shape, dtypes.FLOAT64)
-             for leaf in leaves if leaf.dtype.is_float}  # fmt: skip
+    twins = {
+        leaf: build.input_node(
+            leaf.attributes["name"] or _name(leaf, arguments),
+            leaf.shape,
+            dtypes.FLOAT64,
+        )
+        for leaf in leaves
+        if leaf.dtype.is_float
+    }
     (raised,) = in_float64([output], twins)
     values: dict[Node, Array] = {}
     for leaf, array in known_below(leaves).items():
@@ -296,9 +362,14 @@ def check_gradients(
         values[twin] = array.astype(twin.dtype.name)
     generator = np.random.default_rng(seed)
     errors = check.directional_errors(
-        raised, list(twins.values()), values, reference.evaluate, lambda node: generator.normal(size=node.shape),
-        order, step,
-    )  # fmt: skip
+        raised,
+        list(twins.values()),
+        values,
+        reference.evaluate,
+        lambda node: generator.normal(size=node.shape),
+        order,
+        step,
+    )
     return GradientReport(tuple(errors), tolerance)
 
 

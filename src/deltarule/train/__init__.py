@@ -19,7 +19,22 @@ from deltarule.train.rate_range import RateRange, learning_rate_range
 from deltarule.train.resume import Checkpoint
 
 __all__ = [
-    "Applied", "Callback", "Checkpoint", "EarlyStopping", "History", "JSONLinesLogger", "LearningRateFactor", "Metric",
-    "RateRange", "ReduceOnPlateau", "TerminateOnNaN", "Trainable", "UseAverages", "evaluate", "fit", "fit_many",
-    "learning_rate_range", "predict",
-]  # fmt: skip
+    "Applied",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "History",
+    "JSONLinesLogger",
+    "LearningRateFactor",
+    "Metric",
+    "RateRange",
+    "ReduceOnPlateau",
+    "TerminateOnNaN",
+    "Trainable",
+    "UseAverages",
+    "evaluate",
+    "fit",
+    "fit_many",
+    "learning_rate_range",
+    "predict",
+]

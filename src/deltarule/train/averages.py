@@ -31,7 +31,9 @@ class UseAverages(Callback):
         """Look for the averages."""
         self._average(session)
 
-    def weights_to_keep(self, session: Session, weights: dict[str, Array]) -> dict[str, Array]:
+    def weights_to_keep(
+        self, session: Session, weights: dict[str, Array]
+    ) -> dict[str, Array]:
         """Return the averages in place of the parameters."""
         names = session.parameter_names
         averages = self._average(session).averages(session.slots(), len(names))
@@ -44,7 +46,9 @@ class UseAverages(Callback):
             optimizer = optimizer.inner
         if not isinstance(optimizer, Averaged):
             raise ArgumentError(
-                "UseAverages", expected="an optimiser that averages the weights", got=type(optimizer).__name__,
+                "UseAverages",
+                expected="an optimiser that averages the weights",
+                got=type(optimizer).__name__,
                 hint="Write optimizer=optim.Averaged(inner=optim.Adam(), decay=0.999).",
-            )  # fmt: skip
+            )
         return optimizer

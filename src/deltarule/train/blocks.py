@@ -30,7 +30,9 @@ def batched_orders(orders: Orders, size: int, blank: int) -> list[tuple[int, Row
     >>> [(n, rows.tolist()) for n, rows in batched_orders([np.arange(3), np.arange(2), None], 2, 9)]
     [(2, [[[0, 1], [0, 1], [9, 9]]]), (1, [[[2], [9], [9]]])]
     """
-    plans = [dict(cuts(len(order), size)) if order is not None else {} for order in orders]
+    plans = [
+        dict(cuts(len(order), size)) if order is not None else {} for order in orders
+    ]
     starts = [0] * len(orders)
     found = []
     for width in sorted({width for plan in plans for width in plan}, reverse=True):
@@ -39,7 +41,9 @@ def batched_orders(orders: Orders, size: int, blank: int) -> list[tuple[int, Row
         for i, (order, plan) in enumerate(zip(orders, plans, strict=True)):
             count = plan.get(width, 0)
             if order is not None and count:
-                rows[:count, i] = order[starts[i] : starts[i] + count * width].reshape(count, width)
+                rows[:count, i] = order[starts[i] : starts[i] + count * width].reshape(
+                    count, width
+                )
                 starts[i] += count * width
         found.append((width, rows))
     return found

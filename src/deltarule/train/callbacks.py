@@ -99,7 +99,9 @@ class Callback(metaclass=NamedArguments):
     def on_train_end(self, session: Any) -> None:
         """Run after the last step, also after an interrupt."""
 
-    def weights_to_keep(self, session: Any, weights: dict[str, Array]) -> dict[str, Array]:
+    def weights_to_keep(
+        self, session: Any, weights: dict[str, Array]
+    ) -> dict[str, Array]:
         """Return what validation measures and ``fit`` leaves in place of the weights that training goes on with."""
         del session
         return weights
@@ -137,18 +139,34 @@ class _Monitor:
 
     def __init__(self, owner: str, name: str, mode: str, min_delta: float) -> None:
         if mode not in {"auto", "min", "max"}:
-            raise ArgumentError(f"{owner} mode", expected="'auto', 'min' or 'max'", got=repr(mode))
+            raise ArgumentError(
+                f"{owner} mode", expected="'auto', 'min' or 'max'", got=repr(mode)
+            )
         if not isinstance(name, str):
-            raise ArgumentError(f"{owner} monitor", expected="the name of a value, such as 'val_loss'", got=repr(name))
+            raise ArgumentError(
+                f"{owner} monitor",
+                expected="the name of a value, such as 'val_loss'",
+                got=repr(name),
+            )
         if not real_number(min_delta, f"{owner} min_delta") >= 0:
-            raise ArgumentError(f"{owner} min_delta", expected="a number ≥ 0", got=repr(min_delta))
+            raise ArgumentError(
+                f"{owner} min_delta", expected="a number ≥ 0", got=repr(min_delta)
+            )
         self._owner, self._name, self._min_delta = owner, name, min_delta
-        self._sign = -1.0 if mode == "max" or (mode == "auto" and name.endswith(_TO_GROW)) else 1.0
+        self._sign = (
+            -1.0
+            if mode == "max" or (mode == "auto" and name.endswith(_TO_GROW))
+            else 1.0
+        )
         self.best: float | None = None  # of this run
 
     def settings(self) -> dict[str, Any]:
         """Return what is watched and how, as plain data."""
-        return {"monitor": self._name, "min_delta": self._min_delta, "mode": "min" if self._sign > 0 else "max"}
+        return {
+            "monitor": self._name,
+            "min_delta": self._min_delta,
+            "mode": "min" if self._sign > 0 else "max",
+        }
 
     def improved(self, logs: Mapping[str, float]) -> bool:
         """Take note of an epoch's value; return whether it is the best by more than ``min_delta``."""
@@ -158,10 +176,15 @@ class _Monitor:
                 f"{self._owner} monitor",
                 expected=f"one of {', '.join(logs)}",
                 got=repr(self._name),
-                hint="val_… values need validation_data or validation_split." if held_out else "",
+                hint="val_… values need validation_data or validation_split."
+                if held_out
+                else "",
             )
         value = logs[self._name]
-        better = self.best is None or self._sign * value < self._sign * self.best - self._min_delta
+        better = (
+            self.best is None
+            or self._sign * value < self._sign * self.best - self._min_delta
+        )
         if better and not math.isnan(value):
             self.best = value
             return True
@@ -188,7 +211,10 @@ class EarlyStopping(Callback):
         restore_best: bool = True,
         mode: str = "auto",
     ) -> None:
-        self.monitor, self.patience = monitor, whole_number(patience, "EarlyStopping patience", least=1)
+        self.monitor, self.patience = (
+            monitor,
+            whole_number(patience, "EarlyStopping patience", least=1),
+        )
         self.restore_best = restore_best
         self._watched = _Monitor("EarlyStopping", monitor, mode, min_delta)
         self.reset()
@@ -203,7 +229,9 @@ class EarlyStopping(Callback):
         """The best value so far; after a run, that of this run."""
         return self._watched.best
 
-    def on_epoch_end(self, session: Session, epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch_end(
+        self, session: Session, epoch: int, logs: dict[str, float]
+    ) -> None:
         """Compare with the best epoch so far."""
         if self._watched.improved(logs):
             self.best_epoch, self._waited = epoch, 0
@@ -213,9 +241,14 @@ class EarlyStopping(Callback):
         self._waited += 1
         if self._waited >= self.patience:
             session.stop = True
-            best = f"best {self.best:.6g} in epoch {self.best_epoch}" if self.best is not None else "never a number"
+            best = (
+                f"best {self.best:.6g} in epoch {self.best_epoch}"
+                if self.best is not None
+                else "never a number"
+            )
+            waited = counted(self._waited, "epoch")
             session.history.stop_reason = (
-                f"{self.monitor} has not improved for {counted(self._waited, 'epoch')} ({best})"
+                f"{self.monitor} has not improved for {waited} ({best})"
             )
 
     def on_train_end(self, session: Session) -> None:
@@ -225,16 +258,27 @@ class EarlyStopping(Callback):
 
     def settings(self) -> dict[str, Any]:
         """Return what is watched, patience, and whether the best weights are restored."""
-        return {**self._watched.settings(), "patience": self.patience, "restore_best": self.restore_best}
+        return {
+            **self._watched.settings(),
+            "patience": self.patience,
+            "restore_best": self.restore_best,
+        }
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the best value, its epoch and its weights."""
-        return {"best": self.best, "best_epoch": self.best_epoch, "waited": self._waited}, self._weights
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "waited": self._waited,
+        }, self._weights
 
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Take back what ``state`` returned."""
         best = data["best"]
-        self._watched.best, self._weights = None if best is None else float(best), dict(arrays)
+        self._watched.best, self._weights = (
+            None if best is None else float(best),
+            dict(arrays),
+        )
         self.best_epoch, self._waited = int(data["best_epoch"]), int(data["waited"])
 
 
@@ -254,9 +298,17 @@ class ReduceOnPlateau(Callback):
         mode: str = "auto",
     ) -> None:
         if not 0 < real_number(factor, "ReduceOnPlateau factor") < 1:
-            raise ArgumentError("ReduceOnPlateau factor", expected="a number in (0, 1)", got=repr(factor))
+            raise ArgumentError(
+                "ReduceOnPlateau factor",
+                expected="a number in (0, 1)",
+                got=repr(factor),
+            )
         if not 0 <= real_number(min_factor, "ReduceOnPlateau min_factor") <= 1:
-            raise ArgumentError("ReduceOnPlateau min_factor", expected="a number in [0, 1]", got=repr(min_factor))
+            raise ArgumentError(
+                "ReduceOnPlateau min_factor",
+                expected="a number in [0, 1]",
+                got=repr(min_factor),
+            )
         self.factor, self.min_factor = factor, min_factor
         self.patience = whole_number(patience, "ReduceOnPlateau patience", least=1)
         self._watched = _Monitor("ReduceOnPlateau", monitor, mode, min_delta)
@@ -266,17 +318,25 @@ class ReduceOnPlateau(Callback):
         """Forget the best value and how long it has stood."""
         self._watched.best, self._waited = None, 0
 
-    def on_epoch_end(self, session: Session, epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch_end(
+        self, session: Session, epoch: int, logs: dict[str, float]
+    ) -> None:
         """Compare with the best value so far."""
         del epoch
         self._waited = 0 if self._watched.improved(logs) else self._waited + 1
         if self._waited >= self.patience:
-            session.learning_rate_factor = max(self.min_factor, session.learning_rate_factor * self.factor)
+            session.learning_rate_factor = max(
+                self.min_factor, session.learning_rate_factor * self.factor
+            )
             self._waited = 0
 
     def settings(self) -> dict[str, Any]:
         """Return what is watched, patience, factor and the smallest factor."""
-        rule = {"patience": self.patience, "factor": self.factor, "min_factor": self.min_factor}
+        rule = {
+            "patience": self.patience,
+            "factor": self.factor,
+            "min_factor": self.min_factor,
+        }
         return {**self._watched.settings(), **rule}
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -287,7 +347,10 @@ class ReduceOnPlateau(Callback):
         """Take back what ``state`` returned."""
         del arrays
         best = data["best"]
-        self._watched.best, self._waited = None if best is None else float(best), int(data["waited"])
+        self._watched.best, self._waited = (
+            None if best is None else float(best),
+            int(data["waited"]),
+        )
 
 
 @final
@@ -310,23 +373,38 @@ class JSONLinesLogger(Callback):
 
     def on_train_begin(self, session: Session) -> None:
         """Take away the lines of epochs that will be run again; lines of earlier runs stay."""
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
+        lines = (
+            self.path.read_text(encoding="utf-8").splitlines()
+            if self.path.is_file()
+            else []
+        )
         if self._resumed and lines:
             least = self._lines or 0
-            while len(lines) > least and _epoch_of(lines[-1]) > len(session.history.epochs):
+            while len(lines) > least and _epoch_of(lines[-1]) > len(
+                session.history.epochs
+            ):
                 lines.pop()
             write_atomically(self.path, "".join(f"{line}\n" for line in lines).encode())
         self._lines = len(lines)
 
-    def on_epoch_end(self, session: Session, epoch: int, logs: dict[str, float]) -> None:
+    def on_epoch_end(
+        self, session: Session, epoch: int, logs: dict[str, float]
+    ) -> None:
         """Write the epoch's values."""
-        plain = {name: value if math.isfinite(value) else None for name, value in logs.items()}
-        line = json.dumps({"epoch": epoch, "step": session.step, **plain}, allow_nan=False)
+        plain = {
+            name: value if math.isfinite(value) else None
+            for name, value in logs.items()
+        }
+        line = json.dumps(
+            {"epoch": epoch, "step": session.step, **plain}, allow_nan=False
+        )
         try:
             with self.path.open("a", encoding="utf-8") as stream:
                 stream.write(line + "\n")
         except OSError as error:
-            raise ArgumentError("JSONLinesLogger path", expected="a file to write to", got=str(error)) from error
+            raise ArgumentError(
+                "JSONLinesLogger path", expected="a file to write to", got=str(error)
+            ) from error
         self._lines = (self._lines or 0) + 1
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -370,12 +448,19 @@ class LearningRateFactor(Callback):
     def __init__(self, factor: Callable[[int], float]) -> None:
         if not callable(factor):
             hint = "Write LearningRateFactor(lambda epoch: 0.5)."
-            raise ArgumentError("LearningRateFactor", expected="a function of the epoch", got=repr(factor), hint=hint)
+            raise ArgumentError(
+                "LearningRateFactor",
+                expected="a function of the epoch",
+                got=repr(factor),
+                hint=hint,
+            )
         self._factor = factor
 
     def on_train_begin(self, session: Any) -> None:
         """Set the factor of the epoch that begins."""
-        session.learning_rate_factor = float(self._factor(len(session.history.epochs) + 1))
+        session.learning_rate_factor = float(
+            self._factor(len(session.history.epochs) + 1)
+        )
 
     def on_epoch_end(self, session: Any, epoch: int, logs: dict[str, float]) -> None:
         """Set the factor of the epoch that follows."""

@@ -48,7 +48,11 @@ class Container:
         >>> Container({"weights/a": np.zeros(1), "b": np.zeros(1)}, {}).group("weights/").keys()
         dict_keys(['a'])
         """
-        return {name[len(prefix) :]: array for name, array in self.arrays.items() if name.startswith(prefix)}
+        return {
+            name[len(prefix) :]: array
+            for name, array in self.arrays.items()
+            if name.startswith(prefix)
+        }
 
 
 def checked_path(path: str | Path) -> Path:
@@ -66,28 +70,46 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     """Write a file so that a crash leaves the old one or the new one, never a part."""
     target = checked_path(path)
     if target.exists() and not target.is_file() and not target.is_dir():
-        raise CheckpointError(f"file {target}", expected="a place to write to", got="a device or a pipe")
+        raise CheckpointError(
+            f"file {target}", expected="a place to write to", got="a device or a pipe"
+        )
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(target, content)
     except OSError as error:
         raise CheckpointError(
-            f"file {target}", expected="a place to write to", got=str(error), hint="Choose another path, or make room."
+            f"file {target}",
+            expected="a place to write to",
+            got=str(error),
+            hint="Choose another path, or make room.",
         ) from error
 
 
-def _checksum(version: int, kind: str, document: str, arrays: Mapping[str, Array]) -> str:
+def _checksum(
+    version: int, kind: str, document: str, arrays: Mapping[str, Array]
+) -> str:
     """Return the checksum of a file's content, as the given version of the format computes it."""
-    value = 0 if version < 2 else zlib.crc32(f"{kind}\n{document}\n".encode("utf-8", "surrogatepass"))
+    value = (
+        0
+        if version < 2
+        else zlib.crc32(f"{kind}\n{document}\n".encode("utf-8", "surrogatepass"))
+    )
     for name in sorted(arrays):
         array = arrays[name]
         described = name if version < 2 else f"{name} {array.dtype.str} {array.shape}\n"
         value = zlib.crc32(described.encode("utf-8", "surrogatepass"), value)
-        value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
+        value = zlib.crc32(
+            np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value
+        )
     return f"{value:08x}"
 
 
-def write(path: str | Path, kind: str, arrays: Mapping[str, Array], document: Mapping[str, Any]) -> None:
+def write(
+    path: str | Path,
+    kind: str,
+    arrays: Mapping[str, Array],
+    document: Mapping[str, Any],
+) -> None:
     """Write arrays and a JSON document to one file, atomically."""
     plain = {name: np.array(array, order="C") for name, array in arrays.items()}
     text = json.dumps(document)
@@ -101,7 +123,9 @@ def write(path: str | Path, kind: str, arrays: Mapping[str, Array], document: Ma
     write_atomically(path, save(plain, metadata=header))
 
 
-def _contents(file: Path, kinds: tuple[str, ...]) -> tuple[dict[str, str], dict[str, Array]]:
+def _contents(
+    file: Path, kinds: tuple[str, ...]
+) -> tuple[dict[str, str], dict[str, Array]]:
     where, wanted = f"file {file}", " or ".join(kinds)
     if not file.is_file():
         raise CheckpointError(
@@ -116,9 +140,19 @@ def _contents(file: Path, kinds: tuple[str, ...]) -> tuple[dict[str, str], dict[
         with safe_open(file, framework="numpy") as stream:
             header = stream.metadata() or {}
             return header, {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  # not a mapping
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
+    except (
+        SafetensorError,
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        MemoryError,
+    ) as error:
         raise CheckpointError(
-            where, expected="a whole safetensors file", got=f"damaged or foreign content ({error})", hint=_DAMAGED
+            where,
+            expected="a whole safetensors file",
+            got=f"damaged or foreign content ({error})",
+            hint=_DAMAGED,
         ) from error
 
 
@@ -143,13 +177,25 @@ def read(path: str | Path, *kinds: str) -> Container:
         )
     kind, text = header.get("kind", ""), header.get("document", "")
     if kind not in kinds:
-        raise CheckpointError(where, expected=f"a {' or '.join(kinds)} file", got=f"a {kind} file")
+        raise CheckpointError(
+            where, expected=f"a {' or '.join(kinds)} file", got=f"a {kind} file"
+        )
     if header.get("checksum") != _checksum(int(version), kind, text, arrays):
-        raise CheckpointError(where, expected="content as it was written", got="other bytes", hint=_DAMAGED)
+        raise CheckpointError(
+            where,
+            expected="content as it was written",
+            got="other bytes",
+            hint=_DAMAGED,
+        )
     with foreign(where, "a JSON document"):
         document = json.loads(text)
     if not isinstance(document, dict):
-        raise CheckpointError(where, expected="a JSON object", got=f"a {type(document).__name__}", hint=_DAMAGED)
+        raise CheckpointError(
+            where,
+            expected="a JSON object",
+            got=f"a {type(document).__name__}",
+            hint=_DAMAGED,
+        )
     return Container(arrays, document, kind, int(version))
 
 
@@ -168,6 +214,10 @@ def foreign(where: str, expected: str) -> Iterator[None]:
     except CheckpointError:
         raise
     except DeltaruleError as error:
-        raise CheckpointError(where, expected=expected, got=f"{error.where}: {error.got}", hint=error.hint) from error
+        raise CheckpointError(
+            where, expected=expected, got=f"{error.where}: {error.got}", hint=error.hint
+        ) from error
     except Exception as error:  # RecursionError, MemoryError, OverflowError …: the content decides which
-        raise CheckpointError(where, expected=expected, got=f"{type(error).__name__}: {error}") from error
+        raise CheckpointError(
+            where, expected=expected, got=f"{type(error).__name__}: {error}"
+        ) from error

@@ -37,7 +37,9 @@ def _range(node: Node, known: Mapping[Node, Array]) -> str:
     return f"{build.describe(node)}{span}"
 
 
-def first_fault(outputs: Sequence[Node], values: Mapping[Node, Array]) -> tuple[str, str]:
+def first_fault(
+    outputs: Sequence[Node], values: Mapping[Node, Array]
+) -> tuple[str, str]:
     """Evaluate node by node on the reference backend; tell the first one that is not finite, and what helps.
 
     Named functions are evaluated as one, so that the answer speaks the model's language.
@@ -45,11 +47,17 @@ def first_fault(outputs: Sequence[Node], values: Mapping[Node, Array]) -> tuple[
     known = dict(values)
     for node in topological(outputs):
         if node not in known:
-            (known[node],) = reference.evaluate([node], {source: known[source] for source in node.sources})
+            (known[node],) = reference.evaluate(
+                [node], {source: known[source] for source in node.sources}
+            )
         if not is_finite(known[node]):
             operands = " and ".join(_range(source, known) for source in node.sources)
-            label = str(node.attributes.get("function") or node.op.name.lower()).replace("_", " ")
-            what = f"the first value that is not finite comes from {label}" + (f" of {operands}" if operands else "")
+            label = str(
+                node.attributes.get("function") or node.op.name.lower()
+            ).replace("_", " ")
+            what = f"the first value that is not finite comes from {label}" + (
+                f" of {operands}" if operands else ""
+            )
             return what + _layer(node), _ADVICE.get(node.op, _GENERAL)
     return "no single operation gives it", _GENERAL
 
@@ -75,7 +83,14 @@ def _nearest_parameter(node: Node) -> Node | None:
             if _is_named(operand):
                 return operand
         seen.update(level)
-        level = list(dict.fromkeys(source for operand in level for source in operand.sources if source not in seen))
+        level = list(
+            dict.fromkeys(
+                source
+                for operand in level
+                for source in operand.sources
+                if source not in seen
+            )
+        )
     return None
 
 

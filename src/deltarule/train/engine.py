@@ -28,9 +28,12 @@ class Engine:
     """
 
     def __init__(
-        self, make: Callable[[int], Step], device: str, threads: int | None,
+        self,
+        make: Callable[[int], Step],
+        device: str,
+        threads: int | None,
         brings: Callable[[int], Sequence[Array]] = lambda size: (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._make, self.brings = make, brings
         self._backend = backend(device)
         self._threads = checked_threads(threads)
@@ -69,7 +72,9 @@ class Engine:
         step = self.step(size)
         if size not in self._runners:
             start = time.perf_counter()
-            self._runners[size] = self._backend.compile_step(step.program, self._threads)
+            self._runners[size] = self._backend.compile_step(
+                step.program, self._threads
+            )
             self.compile_seconds += time.perf_counter() - start
         return self._runners[size]
 
@@ -93,7 +98,9 @@ class Engine:
         """Return the numbers of the state where they lie, in any shape: to be read before the next run."""
         if self._holder is None:
             return list(self._state or ())
-        return self._runners[self._holder].look()[: len(self.step(self._holder).names.all)]
+        return self._runners[self._holder].look()[
+            : len(self.step(self._holder).names.all)
+        ]
 
     def snapshot(self) -> list[Array]:
         """Return the state as it is now, for keeps; what was loaded and not run yet is not copied."""

@@ -29,7 +29,9 @@ def fingerprint(arrays: Sequence[npt.NDArray[Any]]) -> str:
     value = 0
     for array in arrays:
         value = zlib.crc32(f"{array.dtype} {array.shape}".encode(), value)
-        value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
+        value = zlib.crc32(
+            np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value
+        )
     return f"{value:08x}"
 
 
@@ -42,18 +44,26 @@ class Feed:
     """
 
     def __init__(
-        self, arrays: Sequence[Array], augment: Augment = None, seed: int = 0, chosen: Rows | None = None
+        self,
+        arrays: Sequence[Array],
+        augment: Augment = None,
+        seed: int = 0,
+        chosen: Rows | None = None,
     ) -> None:
         several = isinstance(augment, (list, tuple))
-        self._changes: tuple[Change, ...] = tuple(cast("Sequence[Change]", augment if several else (augment,)))
+        self._changes: tuple[Change, ...] = tuple(
+            cast("Sequence[Change]", augment if several else (augment,))
+        )
         if augment is None:
             self._changes = ()
         for change in self._changes:
             if not callable(change) or isinstance(change, type):
                 raise ArgumentError(
-                    "fit augment", expected="an augmentation such as data.augment.RandomFlip(), or a list of them",
-                    got=repr(change), hint="A function takes (inputs, seed, epoch) and gives new inputs.",
-                )  # fmt: skip
+                    "fit augment",
+                    expected="an augmentation such as data.augment.RandomFlip(), or a list of them",
+                    got=repr(change),
+                    hint="A function takes (inputs, seed, epoch) and gives new inputs.",
+                )
         copied = bool(self._changes) and chosen is not None
         self.arrays = [array[chosen] for array in arrays] if copied else list(arrays)
         self._chosen = None if copied else chosen
@@ -79,30 +89,41 @@ class Feed:
     @cached_property
     def fingerprint(self) -> str:
         """A checksum of the data before any change, and of which are trained on."""
-        return fingerprint(self.arrays if self._chosen is None else [*self.arrays, self._chosen])
+        return fingerprint(
+            self.arrays if self._chosen is None else [*self.arrays, self._chosen]
+        )
 
     @property
     def description(self) -> str:
         """What is done to the data, the same in every process."""
         return ", ".join(
-            repr(change) if isinstance(change, (Augmentation, Mixup))
+            repr(change)
+            if isinstance(change, (Augmentation, Mixup))
             else str(getattr(change, "__qualname__", type(change).__qualname__))
             for change in self._changes
-        )  # fmt: skip
+        )
 
     def _changed(self, epoch: int) -> list[Array]:
         inputs, targets, *weights = self.arrays
         for i, change in enumerate(self._changes):
             if isinstance(change, Mixup):
-                inputs, targets = change(inputs, targets, self._seed, epoch, i * _PLACES)
+                inputs, targets = change(
+                    inputs, targets, self._seed, epoch, i * _PLACES
+                )
             elif isinstance(change, Augmentation):
                 inputs = change(inputs, self._seed, epoch, i * _PLACES)
             else:
                 inputs = np.asarray(change(inputs, self._seed, epoch))
         if len(inputs) != len(self.arrays[0]) or inputs.dtype.kind not in "fiub":
             raise DataError(
-                "fit augment", expected=f"{len(self.arrays[0])} changed examples, numbers",
-                got=f"{inputs.dtype} {inputs.shape}", hint="An augmentation changes every example and leaves none out.",
-            )  # fmt: skip
-        changed: list[Any] = [inputs.astype(self.arrays[0].dtype, copy=False), targets, *weights]
+                "fit augment",
+                expected=f"{len(self.arrays[0])} changed examples, numbers",
+                got=f"{inputs.dtype} {inputs.shape}",
+                hint="An augmentation changes every example and leaves none out.",
+            )
+        changed: list[Any] = [
+            inputs.astype(self.arrays[0].dtype, copy=False),
+            targets,
+            *weights,
+        ]
         return [np.ascontiguousarray(array) for array in changed]

@@ -20,7 +20,14 @@ from deltarule.train.history import History
 from deltarule.train.inference import Evaluation
 from deltarule.train.loop import Plan, Run, training_engine
 from deltarule.train.metrics import MetricLike, get_all
-from deltarule.train.prepare import ClassWeight, check_outputs, checked_seed, held_out, prepared, with_class_weight
+from deltarule.train.prepare import (
+    ClassWeight,
+    check_outputs,
+    checked_seed,
+    held_out,
+    prepared,
+    with_class_weight,
+)
 from deltarule.train.program import Regularizer, Task, frozen, learned
 from deltarule.train.progress import Progress, for_verbosity
 from deltarule.train.protocol import HasFrozen, Trainable
@@ -34,14 +41,18 @@ def _validation_arrays(model: Trainable, data: Any, loss: Loss) -> list[Array]:
         raise ArgumentError(
             "fit validation_data",
             expected="(inputs, targets) or (inputs, targets, sample_weight)",
-            got=f"a {type(data).__name__}" + (f" of {len(data)}" if isinstance(data, (tuple, list)) else ""),
+            got=f"a {type(data).__name__}"
+            + (f" of {len(data)}" if isinstance(data, (tuple, list)) else ""),
         )
     weight = data[2] if len(data) == 3 else None
     return prepared(model, data[0], data[1], loss, weight, "validation")
 
 
 def _with_checkpoint(
-    callbacks: Sequence[Callback], path: str | Path | None, every: int | None, resume: bool
+    callbacks: Sequence[Callback],
+    path: str | Path | None,
+    every: int | None,
+    resume: bool,
 ) -> list[Callback]:
     if path is None and (every is not None or resume):
         raise ArgumentError(
@@ -52,7 +63,9 @@ def _with_checkpoint(
         )
     if not isinstance(callbacks, (list, tuple)):
         hint = "Write callbacks=[train.EarlyStopping()]."
-        raise ArgumentError("fit callbacks", expected="a list", got=repr(callbacks), hint=hint)
+        raise ArgumentError(
+            "fit callbacks", expected="a list", got=repr(callbacks), hint=hint
+        )
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise ArgumentError(
@@ -62,10 +75,14 @@ def _with_checkpoint(
                 hint="Write train.EarlyStopping(), with parentheses.",
             )
         check_every(callback)
-    return [*callbacks, Checkpoint(path, every)] if path is not None else list(callbacks)
+    return (
+        [*callbacks, Checkpoint(path, every)] if path is not None else list(callbacks)
+    )
 
 
-def _checked_regularizers(regularizers: Sequence[Regularizer]) -> tuple[Regularizer, ...]:
+def _checked_regularizers(
+    regularizers: Sequence[Regularizer],
+) -> tuple[Regularizer, ...]:
     if isinstance(regularizers, (list, tuple)) and all(map(callable, regularizers)):
         return tuple(regularizers)
     raise ArgumentError(
@@ -157,26 +174,47 @@ def fit(
     """
     chosen, recipe = get_loss(loss), get_optimizer(optimizer)
     if not learned(model):
-        raise ArgumentError("fit", expected="a model with parameters to learn", got="none", hint=_without(model))
+        raise ArgumentError(
+            "fit",
+            expected="a model with parameters to learn",
+            got="none",
+            hint=_without(model),
+        )
     arrays = prepared(model, inputs, targets, chosen, sample_weight)
     if validation_data is not None and validation_split:
-        raise ArgumentError("fit", expected="validation_data or validation_split", got="both")
+        raise ArgumentError(
+            "fit", expected="validation_data or validation_split", got="both"
+        )
     seed = checked_seed(seed)
     rows, held = held_out(arrays, validation_split, seed, chosen)
     if validation_data is not None:
         held = _validation_arrays(model, validation_data, chosen)
     ignored = getattr(chosen, "ignore_label", None)
-    feed = Feed(with_class_weight(model, arrays, class_weight, rows, ignored), augment, seed, rows)
+    feed = Feed(
+        with_class_weight(model, arrays, class_weight, rows, ignored),
+        augment,
+        seed,
+        rows,
+    )
     seen = feed.of(0)
     warn_if_normalized(chosen, check_outputs(model, seen, chosen))
     if held is not None:
         check_outputs(model, held, chosen, "validation")
     every_callback = _with_checkpoint(callbacks, checkpoint, checkpoint_every, resume)
     adjustable = any(callback.adjusts_rate for callback in every_callback)
-    task = Task(model, chosen, get_all(metrics, chosen), recipe, _checked_regularizers(regularizers), adjustable)
+    task = Task(
+        model,
+        chosen,
+        get_all(metrics, chosen),
+        recipe,
+        _checked_regularizers(regularizers),
+        adjustable,
+    )
     plan = Plan(epochs, batch_size, feed.n_samples, seed, shuffle)
     largest = max(_LEAST_VALIDATION_BATCH, plan.size)
-    validation = None if held is None else Evaluation(task, held, largest, device, threads)
+    validation = (
+        None if held is None else Evaluation(task, held, largest, device, threads)
+    )
     teller = progress or for_verbosity(verbose)
     engine = training_engine(task, seen, device, threads)
     run = Run(task, recipe, plan, feed, engine, validation, every_callback, teller)
@@ -190,7 +228,9 @@ def _told(run: Run, threads: int | None, resume: str | Path | None) -> History:
     if resume is not None:
         load(run, resume)
     run.history.engine, run.history.threads = run.engine.name, threads
-    run.progress.begin(run.engine.name, threads, run.plan.epochs, run.plan.steps_per_epoch)
+    run.progress.begin(
+        run.engine.name, threads, run.plan.epochs, run.plan.steps_per_epoch
+    )
     run.prepare()
     run.progress.compiled(run.engine.compile_seconds)
     try:
@@ -202,5 +242,7 @@ def _told(run: Run, threads: int | None, resume: str | Path | None) -> History:
 
 def _last_words(history: History) -> str:
     if history.interrupted:
-        return f"interrupted after step {history.steps}: the model keeps what was learned"
+        return (
+            f"interrupted after step {history.steps}: the model keeps what was learned"
+        )
     return f"stopped: {history.stop_reason}" if history.stop_reason else ""

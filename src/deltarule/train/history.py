@@ -46,12 +46,20 @@ class History:
         History(1 epoch, 7 steps: loss 2; best epoch 1)
         """
         last = self.epochs[-1] if self.epochs else {}
-        values = ", ".join(f"{name} {value:.4g}" for name, value in last.items() if name not in _CLOCK)
+        values = ", ".join(
+            f"{name} {value:.4g}" for name, value in last.items() if name not in _CLOCK
+        )
         told = f"{counted(len(self.epochs), 'epoch')}, {counted(self.steps, 'step')}"
         told += f": {values}" if values else ""
         notes = [f"best epoch {self.best_epoch}"] if self.best_epoch is not None else []
-        notes += [name for name in ("interrupted", "stopped_early", "diverged") if getattr(self, name)]
-        return f"History({'; '.join([told, *notes])})".replace("stopped_early", "stopped early")
+        notes += [
+            name
+            for name in ("interrupted", "stopped_early", "diverged")
+            if getattr(self, name)
+        ]
+        return f"History({'; '.join([told, *notes])})".replace(
+            "stopped_early", "stopped early"
+        )
 
     @property
     def samples_per_second(self) -> float:
@@ -70,7 +78,9 @@ class History:
         [2.0, 1.0]
         """
         if self.epochs and name not in self.names:
-            raise ArgumentError("history", expected=f"one of {', '.join(self.names)}", got=repr(name))
+            raise ArgumentError(
+                "history", expected=f"one of {', '.join(self.names)}", got=repr(name)
+            )
         return [epoch[name] for epoch in self.epochs if name in epoch]
 
     def __getitem__(self, name: str) -> list[float]:
@@ -104,10 +114,18 @@ class History:
         """
         unknown = set(data) - {f.name for f in fields(History)}
         if unknown:
-            raise ArgumentError("History.from_dict", expected="what to_dict returned", got=", ".join(sorted(unknown)))
+            raise ArgumentError(
+                "History.from_dict",
+                expected="what to_dict returned",
+                got=", ".join(sorted(unknown)),
+            )
         for name, value in data.items():
             if not _FITS[name](value):
-                raise ArgumentError(f"History.from_dict {name}", expected="what to_dict returned", got=repr(value))
+                raise ArgumentError(
+                    f"History.from_dict {name}",
+                    expected="what to_dict returned",
+                    got=repr(value),
+                )
         return History(**data)
 
 
@@ -121,7 +139,9 @@ def _count(value: Any) -> bool:
 
 def _values(value: Any) -> bool:
     """Tell whether something is the values of an epoch."""
-    return isinstance(value, dict) and all(isinstance(key, str) and _number(item) for key, item in value.items())
+    return isinstance(value, dict) and all(
+        isinstance(key, str) and _number(item) for key, item in value.items()
+    )
 
 
 _FITS: dict[str, Callable[[Any], bool]] = {

@@ -21,8 +21,21 @@ from deltarule.train.engine import Engine
 from deltarule.train.feed import fingerprint
 from deltarule.train.kept import State, Unchanged, kept_for, prediction
 from deltarule.train.metrics import MetricLike, get_all
-from deltarule.train.prepare import as_model_input, check_outputs, check_targets, model_dtype, prepared
-from deltarule.train.program import Task, columns, evaluation_step, learned, prediction_program, running
+from deltarule.train.prepare import (
+    as_model_input,
+    check_outputs,
+    check_targets,
+    model_dtype,
+    prepared,
+)
+from deltarule.train.program import (
+    Task,
+    columns,
+    evaluation_step,
+    learned,
+    prediction_program,
+    running,
+)
 from deltarule.train.protocol import Trainable
 from deltarule.train.snapshot import Snapshot
 from deltarule.train.tally import tally
@@ -32,13 +45,20 @@ class Evaluation:
     """Loss and metrics of one data set, compiled once and measured for any state of the model."""
 
     def __init__(
-        self, task: Task, arrays: Sequence[Array], batch_size: int, device: str, threads: int | None = None
+        self,
+        task: Task,
+        arrays: Sequence[Array],
+        batch_size: int,
+        device: str,
+        threads: int | None = None,
     ) -> None:
         self.task = replace(task, regularizers=(), optimizer=None)
         self._arrays = list(arrays)
         self._size = min(batch_size, len(arrays[0]))
         described = columns(arrays)
-        self.engine = Engine(lambda size: evaluation_step(self.task, described, size), device, threads)
+        self.engine = Engine(
+            lambda size: evaluation_step(self.task, described, size), device, threads
+        )
 
     def on(self, arrays: Sequence[Array]) -> Evaluation:
         """Return the evaluation of other arrays of the same sizes, with the same machine code."""
@@ -84,7 +104,9 @@ def current_weights(model: Trainable) -> dict[str, Array]:
 
 def _checked_size(batch_size: int, where: str) -> int:
     if not isinstance(batch_size, int) or batch_size < 1:
-        raise ArgumentError(f"{where} batch_size", expected="a whole number ≥ 1", got=repr(batch_size))
+        raise ArgumentError(
+            f"{where} batch_size", expected="a whole number ≥ 1", got=repr(batch_size)
+        )
     return batch_size
 
 
@@ -106,12 +128,21 @@ def evaluate(
     Errors: those of ``fit`` for data that do not fit the model or the loss.
     """
     chosen, size = get_loss(loss), _checked_size(batch_size, "evaluate")
-    arrays = prepared(model, inputs, targets, chosen, sample_weight=sample_weight, where="evaluate")
+    arrays = prepared(
+        model, inputs, targets, chosen, sample_weight=sample_weight, where="evaluate"
+    )
     state = kept_for(model)
     named = [(name, id(tensor)) for name, tensor in (*learned(model), *running(model))]
-    key = _evaluation_key(chosen, metrics, (*columns(arrays), min(size, len(arrays[0])), len(arrays[0]) % size, *named),
-                          device, threads)  # fmt: skip
-    kept: _KeptEvaluation | None = state.evaluations.get(key) if state is not None and key is not None else None
+    key = _evaluation_key(
+        chosen,
+        metrics,
+        (*columns(arrays), min(size, len(arrays[0])), len(arrays[0]) % size, *named),
+        device,
+        threads,
+    )
+    kept: _KeptEvaluation | None = (
+        state.evaluations.get(key) if state is not None and key is not None else None
+    )
     if kept is not None and kept.holds():
         check_targets((len(arrays[0]), *kept.output), arrays, chosen, "evaluate")
         return kept.evaluation.on(arrays).measure(current_weights(model)) or {}
@@ -139,7 +170,9 @@ class _KeptEvaluation:
         return self.loss.holds() and self.same.holds()
 
 
-def _evaluation_key(loss: Loss, metrics: Sequence[MetricLike], *described: Any) -> Hashable | None:
+def _evaluation_key(
+    loss: Loss, metrics: Sequence[MetricLike], *described: Any
+) -> Hashable | None:
     """Return what an evaluation is kept by; None for metrics that are functions and losses that have no hash."""
     key = (type(loss), loss, tuple(metrics), described)
     try:
@@ -161,7 +194,9 @@ def _keep(evaluation: Evaluation, output: Shape, state: State, key: Hashable) ->
             return
     if record.assigned or not state.snapshot.holds() or not loss.holds():
         return
-    swapped = {id(tensor) for _, tensor in (*learned(task.model), *running(task.model))} - set(record.looked_at)
+    swapped = {
+        id(tensor) for _, tensor in (*learned(task.model), *running(task.model))
+    } - set(record.looked_at)
     known = (*state.snapshot.tensors.values(), *loss.tensors.values())
     bare = evaluation.on(())  # without the data
     while len(state.evaluations) >= _MOST_EVALUATIONS:
@@ -192,7 +227,9 @@ def predict(
     n, size = len(x), min(_checked_size(batch_size, "predict"), max(1, len(x)))
     if n == 0:
         (column,) = columns([x])
-        program, _ = prediction_program(model, column, 1, None if loss is None else loss.predict)
+        program, _ = prediction_program(
+            model, column, 1, None if loss is None else loss.predict
+        )
         (output,) = program.outputs
         return np.empty((0, *output.shape[1:]), output.dtype.name)
     whole = n - n % size
@@ -201,5 +238,7 @@ def predict(
         if start == stop:
             continue
         run, values = prediction(model, x, count, loss, device, threads, state)
-        pieces.extend(run(*values, x[row : row + count])[0] for row in range(start, stop, count))
+        pieces.extend(
+            run(*values, x[row : row + count])[0] for row in range(start, stop, count)
+        )
     return np.concatenate(pieces) if len(pieces) > 1 else pieces[0]

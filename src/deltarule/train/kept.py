@@ -72,19 +72,27 @@ class Predictions:
 def kept_for(model: Trainable) -> State | None:
     """Return what is kept of a model as it is now; None for one that has no place for it or can't be watched."""
     place = getattr(model, "kept_predictions", None)
-    return place.state(model) if isinstance(place, Predictions) and not tracing.active() else None
+    return (
+        place.state(model)
+        if isinstance(place, Predictions) and not tracing.active()
+        else None
+    )
 
 
 class State:
     """A model as it was found, its element type, and programs by what they were asked for."""
 
     def __init__(self, model: Trainable, snapshot: Snapshot, kind: DType) -> None:
-        self.model = weakref.ref(model)  # a shallow copy shares the place where this is kept
+        self.model = weakref.ref(
+            model
+        )  # a shallow copy shares the place where this is kept
         self.snapshot, self._kind = snapshot, kind
         self._tensors = list(snapshot.tensors.values())
         self._kinds = [tensor.dtype for tensor in self._tensors]
         self._programs: dict[Hashable, Prediction] = {}
-        self.evaluations: dict[Hashable, Any] = {}  # those of ``inference.evaluate``, which knows what they are
+        self.evaluations: dict[
+            Hashable, Any
+        ] = {}  # those of ``inference.evaluate``, which knows what they are
 
     def kind(self, model: Trainable) -> DType:
         """Return the model's element type."""
@@ -116,7 +124,9 @@ class Unchanged:
 
     def holds(self) -> bool:
         """Return whether none was given another value."""
-        return all(map(is_, map(_node_of, self._tensors), [ref() for ref in self._nodes]))
+        return all(
+            map(is_, map(_node_of, self._tensors), [ref() for ref in self._nodes])
+        )
 
 
 @dataclass
@@ -134,7 +144,11 @@ class Prediction:
     """
 
     def __init__(
-        self, program: Program, values: Sequence[Array], record: tracing.Trace, watched: Sequence[Snapshot]
+        self,
+        program: Program,
+        values: Sequence[Array],
+        record: tracing.Trace,
+        watched: Sequence[Snapshot],
     ) -> None:
         known = [tensor for snapshot in watched for tensor in snapshot.tensors.values()]
         owners: dict[Node, Tensor] = {}
@@ -144,19 +158,29 @@ class Prediction:
         leaves = program.inputs[:-1]
         self._owners = [owners[node] for node in leaves if node in owners]
         self._places = [place for place, node in enumerate(leaves) if node in owners]
-        self._values = [None if node in owners else value for node, value in zip(leaves, values, strict=True)]
+        self._values = [
+            None if node in owners else value
+            for node, value in zip(leaves, values, strict=True)
+        ]
         self._shapes = [(tensor.shape, tensor.dtype) for tensor in self._owners]
         swapped = set(map(id, self._owners))
         self._same = Unchanged(tensor for tensor in known if id(tensor) not in swapped)
         self._watched = watched[1:]  # the first is looked at by the caller
-        twins = {node: build.input_node("", node.shape, node.dtype) for node in program.inputs}  # without values
-        self._program = Program(tuple(twins.values()), tuple(substitute(program.outputs, twins)))
+        twins = {
+            node: build.input_node("", node.shape, node.dtype)
+            for node in program.inputs
+        }  # without values
+        self._program = Program(
+            tuple(twins.values()), tuple(substitute(program.outputs, twins))
+        )
         self._run: weakref.ref[Executable] | None = None
         self._current = _Current([], [])
 
     def values(self) -> list[Array] | None:
         """Return the values of the leaves now; None if the program does not fit the tensors as they are now."""
-        if not self._same.holds() or not all(snapshot.holds() for snapshot in self._watched):
+        if not self._same.holds() or not all(
+            snapshot.holds() for snapshot in self._watched
+        ):
             return None
         found = self._owned()
         filled = list(self._values)
@@ -168,7 +192,9 @@ class Prediction:
     def _owned(self) -> Sequence[Array | None]:
         """Return the values of the leaves that are tensors of the model; none where one has another shape or type."""
         nodes, current = list(map(_node_of, self._owners)), self._current
-        if len(current.nodes) == len(nodes) and all(map(is_, [ref() for ref in current.nodes], nodes)):
+        if len(current.nodes) == len(nodes) and all(
+            map(is_, [ref() for ref in current.nodes], nodes)
+        ):
             return [ref() for ref in current.values]
         if [(node.shape, node.dtype) for node in nodes] != self._shapes:
             return ()
@@ -188,7 +214,13 @@ class Prediction:
 
 
 def prediction(
-    model: Trainable, x: Array, count: int, loss: Loss | None, device: str, threads: int | None, state: State | None
+    model: Trainable,
+    x: Array,
+    count: int,
+    loss: Loss | None,
+    device: str,
+    threads: int | None,
+    state: State | None,
 ) -> tuple[Executable, list[Array]]:
     """Return the compiled program of a batch of ``count`` and the values of its leaves, kept if that may be."""
     key = _key(x, count, loss, device, threads)
@@ -196,15 +228,22 @@ def prediction(
     if keeps is not None and (found := keeps.find(key)) is not None:
         return found[0].run(device, threads), found[1]
     (column,) = columns([x])
-    if keeps is not None and (made := _built(model, column, count, loss, keeps)) is not None:
+    if (
+        keeps is not None
+        and (made := _built(model, column, count, loss, keeps)) is not None
+    ):
         keeps.keep(key, made)
         if (found := keeps.find(key)) is not None:
             return found[0].run(device, threads), found[1]
-    program, values = prediction_program(model, column, count, None if loss is None else loss.predict)
+    program, values = prediction_program(
+        model, column, count, None if loss is None else loss.predict
+    )
     return compiled(program, device, threads), values
 
 
-def _built(model: Trainable, column: Column, count: int, loss: Loss | None, state: State) -> Prediction | None:
+def _built(
+    model: Trainable, column: Column, count: int, loss: Loss | None, state: State
+) -> Prediction | None:
     """Return a program to keep; None where it depends on more than what is watched, or can't be built."""
     watched = [state.snapshot]
     if loss is not None:
@@ -214,7 +253,9 @@ def _built(model: Trainable, column: Column, count: int, loss: Loss | None, stat
         watched.append(snapshot)
     with tracing.trace() as record:
         try:
-            program, values = prediction_program(model, column, count, None if loss is None else loss.predict)
+            program, values = prediction_program(
+                model, column, count, None if loss is None else loss.predict
+            )
         except Exception:  # the caller builds it again, untraced, and tells
             return None
     if record.assigned or not all(snapshot.holds() for snapshot in watched):
@@ -225,7 +266,9 @@ def _built(model: Trainable, column: Column, count: int, loss: Loss | None, stat
     return Prediction(program, values, record, watched)
 
 
-def _key(x: Array, count: int, loss: Loss | None, device: str, threads: int | None) -> Hashable | None:
+def _key(
+    x: Array, count: int, loss: Loss | None, device: str, threads: int | None
+) -> Hashable | None:
     """Return what a program is kept by; None for a loss that has no hash."""
     key = (x.shape[1:], x.dtype, count, type(loss), loss, device, threads)
     try:

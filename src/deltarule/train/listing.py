@@ -25,7 +25,9 @@ from deltarule.train.protocol import Trainable
 Form = Literal["c", "loops"]
 
 
-def prediction_source(model: Trainable, input_shape: Sequence[int], batch_size: int = 1, form: Form = "c") -> str:
+def prediction_source(
+    model: Trainable, input_shape: Sequence[int], batch_size: int = 1, form: Form = "c"
+) -> str:
     """Return the model's prediction as one C file with its weights, or as the loop nests that the engine compiles."""
     if form not in {"c", "loops"}:
         raise ArgumentError("source form", expected="'c' or 'loops'", got=repr(form))
@@ -35,12 +37,18 @@ def prediction_source(model: Trainable, input_shape: Sequence[int], batch_size: 
     return c_source(program, "predict", dict(zip(program.inputs, values, strict=False)))
 
 
-def _prediction(model: Trainable, shape: Shape, batch_size: int) -> tuple[Program, list[Array]]:
+def _prediction(
+    model: Trainable, shape: Shape, batch_size: int
+) -> tuple[Program, list[Array]]:
     """Return the program of a prediction; its inputs are whole numbers where the model takes no others."""
     try:
-        return prediction_program(model, Column("inputs", shape, model_dtype(model)), batch_size)
+        return prediction_program(
+            model, Column("inputs", shape, model_dtype(model)), batch_size
+        )
     except DTypeError:
-        return prediction_program(model, Column("inputs", shape, dtypes.INT64), batch_size)
+        return prediction_program(
+            model, Column("inputs", shape, dtypes.INT64), batch_size
+        )
 
 
 @dataclass(frozen=True)
@@ -61,8 +69,13 @@ def training_plan(
 ) -> StepPlan:
     """Return where a training step keeps parameters, slots and intermediate values, and what it costs."""
     kind = model_dtype(model)
-    target = dtypes.INT64 if get_loss(loss).link == "softmax" and not target_shape else kind
-    columns = (Column("inputs", tuple(input_shape), kind), Column("targets", tuple(target_shape), target))
+    target = (
+        dtypes.INT64 if get_loss(loss).link == "softmax" and not target_shape else kind
+    )
+    columns = (
+        Column("inputs", tuple(input_shape), kind),
+        Column("targets", tuple(target_shape), target),
+    )
     task = Task(model, get_loss(loss), (), get_optimizer(optimizer))
     lowered = lower_step(training_step(task, columns, batch_size).program)
     return StepPlan(lowered.memory, cost(lowered.program))

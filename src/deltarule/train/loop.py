@@ -113,7 +113,9 @@ class Run:
         self._ended = False
         self._speed = 0.0  # steps a second
         self._validation_seconds = 0.0
-        self._orders = Orders(lambda epoch: feed.rows(plan.order(epoch)), plan.n_samples, plan.epochs)
+        self._orders = Orders(
+            lambda epoch: feed.rows(plan.order(epoch)), plan.n_samples, plan.epochs
+        )
         self._tape = Tape(engine, feed.of(0), plan.seed, plan.steps_per_epoch)
 
     # ---------------------------------------------------------------- what callbacks see
@@ -158,13 +160,19 @@ class Run:
     def set_state(self, weights: Mapping[str, Array], slots: Sequence[Array]) -> None:
         """Go on from these weights and slots."""
         names = self.engine.names()
-        parameters, kept = ([weights[name] for name in part] for part in (names.parameters, names.running))
+        parameters, kept = (
+            [weights[name] for name in part]
+            for part in (names.parameters, names.running)
+        )
         self.engine.load([np.array(array) for array in (*parameters, *slots, *kept)])
         self._tape.clear()
 
     def update_model(self) -> None:
         """Give the model's tensors the current weights (``fit`` does so at its end)."""
-        weights, own = self.weights(), not self._final and not any(map(keeps_others, self.callbacks))
+        weights, own = (
+            self.weights(),
+            not self._final and not any(map(keeps_others, self.callbacks)),
+        )
         for name, tensor in (*learned(self.task.model), *running(self.task.model)):
             if own:  # a copy that nobody else has
                 tensor._take(weights[name])
@@ -183,7 +191,11 @@ class Run:
         first = self.engine.step(self.plan.size)
         if not self.engine.has_state:
             model = self.task.model
-            state = [*learned(model), *(("", slot) for slot in first.slots), *running(model)]
+            state = [
+                *learned(model),
+                *(("", slot) for slot in first.slots),
+                *running(model),
+            ]
             self.engine.load([_value(tensor) for _, tensor in state])
 
     def train(self) -> None:
@@ -192,7 +204,9 @@ class Run:
         try:
             with self.interrupt:
                 self._loop()
-        except KeyboardInterrupt:  # a second Ctrl-C, or a program with its own handler: end at once
+        except (
+            KeyboardInterrupt
+        ):  # a second Ctrl-C, or a program with its own handler: end at once
             self._forget_after(self._tape.restore())
             self.history.interrupted = True
         finally:
@@ -201,10 +215,14 @@ class Run:
     def _loop(self) -> None:
         self._call([callback.on_train_begin for callback in self.callbacks])
         try:
-            while self.cursor.epoch < self.plan.epochs and not (self.stop or self.interrupt.requested):
+            while self.cursor.epoch < self.plan.epochs and not (
+                self.stop or self.interrupt.requested
+            ):
                 self._epoch()
         except DivergenceError as error:
-            if not any([callback.on_divergence(self, error) for callback in self.callbacks]):
+            if not any(
+                [callback.on_divergence(self, error) for callback in self.callbacks]
+            ):
                 raise
             self.stop, self.history.stop_reason = True, str(error)
         self.history.interrupted = self.interrupt.requested
@@ -241,8 +259,14 @@ class Run:
         self._tape.feed(self.feed.of(self.cursor.epoch))
         while self.cursor.step_in_epoch < self.plan.steps_per_epoch:
             self._piece(order)
-            due = [c for c in self.callbacks if c.every and self.cursor.step % c.every == 0]
-            if due or self.interrupt.requested or self.cursor.step_in_epoch == self.plan.steps_per_epoch:
+            due = [
+                c for c in self.callbacks if c.every and self.cursor.step % c.every == 0
+            ]
+            if (
+                due
+                or self.interrupt.requested
+                or self.cursor.step_in_epoch == self.plan.steps_per_epoch
+            ):
                 self._check_weights()
             self._call([callback.on_steps for callback in due])
             if self.interrupt.requested:
@@ -254,7 +278,11 @@ class Run:
         done = self.cursor.step_in_epoch
         most = self.plan.whole_steps - done if done < self.plan.whole_steps else 1
         wanted = round(self._speed * _PIECE_SECONDS) if self._speed else _FIRST_PIECE
-        due = [callback.every - self.cursor.step % callback.every for callback in self.callbacks if callback.every]
+        due = [
+            callback.every - self.cursor.step % callback.every
+            for callback in self.callbacks
+            if callback.every
+        ]
         return max(1, min(most, wanted, *due))
 
     def _piece(self, order: npt.NDArray[np.int64]) -> None:
@@ -269,11 +297,19 @@ class Run:
         work = partial(self._tape.run, rows, size, self.cursor.step, scalars)
         short = self._speed > 0 and count / self._speed < _SHORT_SECONDS
         try:
-            metrics = work() if short else in_background(work, partial(self._watch, start, count))
+            metrics = (
+                work()
+                if short
+                else in_background(work, partial(self._watch, start, count))
+            )
         except BrokenWeightsError as found:
             self._diverged(found.error, found.steps)
         seconds = time.perf_counter() - start
-        bad = np.flatnonzero(~np.isfinite(metrics[:, : 1 + self.engine.step(size).has_penalty]).all(axis=1))
+        bad = np.flatnonzero(
+            ~np.isfinite(metrics[:, : 1 + self.engine.step(size).has_penalty]).all(
+                axis=1
+            )
+        )
         good = metrics[: bad[0]] if len(bad) else metrics
         self._account(good, size, seconds)
         if len(bad):
@@ -295,9 +331,17 @@ class Run:
         step = self.cursor.step_in_epoch + done
         left = (self.plan.epochs - self.cursor.epoch) * self.plan.steps_per_epoch - step
         loss = float(self.history.step_losses[-1]) if self.history.step_losses else None
-        self.progress.step(self.cursor.epoch + 1, step, left / speed if speed else None, speed * self.plan.size, loss)
+        self.progress.step(
+            self.cursor.epoch + 1,
+            step,
+            left / speed if speed else None,
+            speed * self.plan.size,
+            loss,
+        )
 
-    def _account(self, metrics: npt.NDArray[np.float64], size: int, seconds: float) -> None:
+    def _account(
+        self, metrics: npt.NDArray[np.float64], size: int, seconds: float
+    ) -> None:
         """Enter finished steps into the books."""
         self.history.step_losses.extend(metrics[:, 0].tolist())
         self.history.samples += len(metrics) * size
@@ -314,7 +358,9 @@ class Run:
     def _finish_epoch(self) -> None:
         """Close the books of an epoch, validate, and tell the callbacks."""
         first = self.engine.step(self.plan.size)
-        logs = tally(self.task, first, np.concatenate(self.cursor.rows), self.plan.sizes())
+        logs = tally(
+            self.task, first, np.concatenate(self.cursor.rows), self.plan.sizes()
+        )
         if self.validation is not None:
             held = self._validate(self.validation)
             if held is None:
@@ -322,12 +368,16 @@ class Run:
             logs.update({f"val_{name}": value for name, value in held.items()})
         logs["learning_rate"] = self.learning_rate()
         logs["seconds"] = self.cursor.seconds
-        logs["samples_per_second"] = self.plan.n_samples / max(self.cursor.seconds, 1e-9)
+        logs["samples_per_second"] = self.plan.n_samples / max(
+            self.cursor.seconds, 1e-9
+        )
         self.history.epochs.append(logs)
         self.cursor = Cursor(epoch=self.cursor.epoch + 1, step=self.cursor.step)
         number = self.cursor.epoch
         self.progress.epoch(number, logs, logs["samples_per_second"])
-        self._call([partial(_end_epoch, callback, number, logs) for callback in self.callbacks])
+        self._call(
+            [partial(_end_epoch, callback, number, logs) for callback in self.callbacks]
+        )
         self._call([partial(_consistent, callback) for callback in self.callbacks])
 
     def _validate(self, validation: Evaluation) -> dict[str, float] | None:
@@ -341,7 +391,10 @@ class Run:
 
     def learning_rate(self) -> float:
         """Return the learning rate of the last step."""
-        return self.optimizer.rate_at(max(0, self.cursor.step - 1)) * self.learning_rate_factor
+        return (
+            self.optimizer.rate_at(max(0, self.cursor.step - 1))
+            * self.learning_rate_factor
+        )
 
     def _check_weights(self) -> None:
         """Raise DivergenceError where an update has left a weight that is not finite."""
@@ -367,7 +420,9 @@ def _value(tensor: Tensor) -> Array:
     return tensor.numpy() if value is None else value
 
 
-def _end_epoch(callback: Callback, number: int, logs: dict[str, float], run: Run) -> None:
+def _end_epoch(
+    callback: Callback, number: int, logs: dict[str, float], run: Run
+) -> None:
     callback.on_epoch_end(run, number, logs)
 
 
@@ -375,7 +430,9 @@ def _consistent(callback: Callback, run: Run) -> None:
     callback.on_consistent(run, last=False)
 
 
-def training_engine(task: Task, arrays: Sequence[Array], device: str, threads: int | None) -> Engine:
+def training_engine(
+    task: Task, arrays: Sequence[Array], device: str, threads: int | None
+) -> Engine:
     """Return the engine of a task's training steps."""
     described = columns(arrays)
     return Engine(lambda size: training_step(task, described, size), device, threads)

@@ -57,9 +57,19 @@ class Standing:
         '3/8 models finished  2.0 s left  ━━━━━━━━━━━━━━━━━━──────  60/80 epochs  10,000 samples/s'
         """
         total = self.epochs + self.epochs_left
-        left = [f"{seconds(self.duration * self.epochs_left / self.epochs)} left"] if self.epochs else []
-        more = [f"{count(self.epochs)}/{count(total)} {named(total, 'epoch')}", *[self.speed] * bool(self.epochs)]
-        first = [f"{self.finished}/{self.models} {named(self.models, 'model')} finished", *left]
+        left = (
+            [f"{seconds(self.duration * self.epochs_left / self.epochs)} left"]
+            if self.epochs
+            else []
+        )
+        more = [
+            f"{count(self.epochs)}/{count(total)} {named(total, 'epoch')}",
+            *[self.speed] * bool(self.epochs),
+        ]
+        first = [
+            f"{self.finished}/{self.models} {named(self.models, 'model')} finished",
+            *left,
+        ]
         return fitting(first, self.epochs, total, more, columns)
 
     def last_line(self, early: int, diverged: int, interrupted: bool) -> str:
@@ -71,8 +81,14 @@ class Standing:
         models = f"{self.finished}/{self.models} {named(self.models, 'model')} finished"
         epochs = counted(self.epochs, "epoch")
         parts = [models, epochs, self.speed, seconds(self.duration)]
-        parts += [f"{number} {what}" for number, what in ((early, "stopped early"), (diverged, "diverged")) if number]
-        return "  ".join([*parts, *["interrupted: the models keep what was learned"] * interrupted])
+        parts += [
+            f"{number} {what}"
+            for number, what in ((early, "stopped early"), (diverged, "diverged"))
+            if number
+        ]
+        return "  ".join(
+            [*parts, *["interrupted: the models keep what was learned"] * interrupted]
+        )
 
 
 class Watch:
@@ -92,7 +108,9 @@ class Watch:
 class TerminalWatch(Watch):
     """Lines on a terminal (with a live one below), or plain lines in a pipe."""
 
-    def __init__(self, members: Sequence[Member], console: Console | None = None) -> None:
+    def __init__(
+        self, members: Sequence[Member], console: Console | None = None
+    ) -> None:
         self._members = members
         self._console = console or Console(file=sys.stdout, highlight=False)
         self._live: Live | None = None
@@ -101,10 +119,14 @@ class TerminalWatch(Watch):
 
     def compiled(self, engine: str, models: int, duration: float) -> None:
         """Say what runs and what compiling took."""
-        self._print(f"engine {engine}, {counted(models, 'model')} side by side, compiled in {seconds(duration)}")
+        self._print(
+            f"engine {engine}, {counted(models, 'model')} side by side, compiled in {seconds(duration)}"
+        )
         self._seen = time.perf_counter()
         if self._live is None and self._console.is_terminal:
-            self._live = Live(console=self._console, transient=True, refresh_per_second=8)
+            self._live = Live(
+                console=self._console, transient=True, refresh_per_second=8
+            )
             self._live.start()
 
     def look(self) -> None:
@@ -112,8 +134,12 @@ class TerminalWatch(Watch):
         now = time.perf_counter()
         self._duration, self._seen = self._duration + now - self._seen, now
         if self._live is not None:
-            line = Standing.of(self._members, self._duration).live_line(self._console.width)
-            self._live.update(Text(printable(line, self._console), no_wrap=True, overflow="ellipsis"))
+            line = Standing.of(self._members, self._duration).live_line(
+                self._console.width
+            )
+            self._live.update(
+                Text(printable(line, self._console), no_wrap=True, overflow="ellipsis")
+            )
 
     def end(self, interrupted: bool) -> None:
         """Take the live line away, and say what there was."""
@@ -128,4 +154,9 @@ class TerminalWatch(Watch):
             self._print(standing.last_line(early, diverged, interrupted))
 
     def _print(self, text: str) -> None:
-        self._console.print(printable(text, self._console), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(
+            printable(text, self._console),
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )

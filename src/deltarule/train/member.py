@@ -19,9 +19,20 @@ class Member:
     """A model with everything that is its own; it ends by itself, whatever the others do."""
 
     def __init__(
-        self, kind: Kind, optimizer: Optimizer, plan: Plan, rows: Rows, held: Rows | None, callbacks: Sequence[Callback]
+        self,
+        kind: Kind,
+        optimizer: Optimizer,
+        plan: Plan,
+        rows: Rows,
+        held: Rows | None,
+        callbacks: Sequence[Callback],
     ) -> None:
-        self.kind, self.task, self.optimizer, self.plan = kind, kind.task, optimizer, plan
+        self.kind, self.task, self.optimizer, self.plan = (
+            kind,
+            kind.task,
+            optimizer,
+            plan,
+        )
         self.rows, self.held, self.callbacks = rows, held, list(callbacks)
         self.history = History()
         self.stop, self.learning_rate_factor = False, 1.0
@@ -29,7 +40,9 @@ class Member:
         self._named = kind.named
         self._current: dict[str, Array] = {}  # weights at the end of the last epoch
         self._slots: list[Array] = []  # the optimiser's, then
-        self._chosen: dict[str, Array] = {}  # weights that a callback wants to go on with
+        self._chosen: dict[
+            str, Array
+        ] = {}  # weights that a callback wants to go on with
         self._final: dict[str, Array] = {}
         self._factor = 0.0  # what the state holds
         self._began = self._ended = False
@@ -38,7 +51,9 @@ class Member:
 
     def weights(self) -> dict[str, Array]:
         """Return copies of parameters and running state by name, as they would be left now."""
-        weights = {name: value.copy() for name, value in (self._current | self._chosen).items()}
+        weights = {
+            name: value.copy() for name, value in (self._current | self._chosen).items()
+        }
         for callback in self.callbacks if weights else ():
             weights = callback.weights_to_keep(self, weights)
         return weights | {name: value.copy() for name, value in self._final.items()}
@@ -94,7 +109,11 @@ class Member:
     def take(self) -> dict[str, Array]:
         """Return what has changed."""
         taken = {**self._chosen, FACTORS: np.float64(self.learning_rate_factor)}
-        self._current, self._chosen, self._factor = self._current | self._chosen, {}, self.learning_rate_factor
+        self._current, self._chosen, self._factor = (
+            self._current | self._chosen,
+            {},
+            self.learning_rate_factor,
+        )
         return {name: np.asarray(value) for name, value in taken.items()}
 
     # ---------------------------------------------------------------- what the slots tell
@@ -111,9 +130,18 @@ class Member:
     def see(self, state: Mapping[str, Array], slots: Sequence[str]) -> None:
         """Take note of the weights, and of the optimiser's slots (these are their names), at the end of an epoch."""
         self._current = {name: state[name].copy() for name in self._named}
-        self._slots = [state[name].copy() for name in slots] if self.keeps_others else []
+        self._slots = (
+            [state[name].copy() for name in slots] if self.keeps_others else []
+        )
 
-    def account(self, rows: Numbers, sizes: Rows, seconds: float, has_penalty: bool, broken: int | None = None) -> None:
+    def account(
+        self,
+        rows: Numbers,
+        sizes: Rows,
+        seconds: float,
+        has_penalty: bool,
+        broken: int | None = None,
+    ) -> None:
         """Enter an epoch's steps into the books, up to the first whose loss or weights are not finite; there it ends.
 
         ``broken`` is the step of the epoch, from 1, that left a weight that is not finite: undone, it counts.
@@ -137,7 +165,11 @@ class Member:
     def end_epoch(self, logs: dict[str, float], seconds: float) -> None:
         """Enter the values of an epoch, and tell the callbacks."""
         speed = self.plan.n_samples / max(seconds, 1e-9)
-        logs |= {"learning_rate": self._rate(), "seconds": seconds, "samples_per_second": speed}
+        logs |= {
+            "learning_rate": self._rate(),
+            "seconds": seconds,
+            "samples_per_second": speed,
+        }
         self.history.epochs.append(logs)
         for callback in self.callbacks:
             callback.on_epoch_end(self, len(self.history.epochs), logs)

@@ -41,7 +41,9 @@ class Metric(metaclass=NamedArguments):
     def per_batch(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the metric of one batch as a scalar, for metrics that are means over examples."""
         totals = self.totals(prediction, target)
-        return totals[0] / (maximum(totals[1], 1.0) if len(totals) == 2 else int(prediction.shape[0]))
+        return totals[0] / (
+            maximum(totals[1], 1.0) if len(totals) == 2 else int(prediction.shape[0])
+        )
 
 
 def _same_shape(name: str, prediction: Tensor, target: Tensor) -> None:
@@ -55,7 +57,11 @@ def _same_shape(name: str, prediction: Tensor, target: Tensor) -> None:
 
 def _labels(name: str, prediction: Tensor, target: Tensor) -> Tensor:
     """Return class numbers (…) from labels, or from one-hot or soft rows of the scores' shape."""
-    if prediction.ndim > 1 and target.shape == prediction.shape and prediction.shape[-1] != 1:
+    if (
+        prediction.ndim > 1
+        and target.shape == prediction.shape
+        and prediction.shape[-1] != 1
+    ):
         return target.argmax(-1)
     if prediction.ndim < 2 or target.shape != prediction.shape[:-1]:
         raise ShapeError(
@@ -69,19 +75,33 @@ def _labels(name: str, prediction: Tensor, target: Tensor) -> Tensor:
 
 def _mean_over_rest(values: Tensor) -> Tensor:
     """Return Σ over the batch of the mean over the other axes."""
-    return values.mean(tuple(range(1, values.ndim))).sum() if values.ndim > 1 else values.sum()
+    return (
+        values.mean(tuple(range(1, values.ndim))).sum()
+        if values.ndim > 1
+        else values.sum()
+    )
 
 
-def _counted_hits(hits: Tensor, labels: Tensor, ignore_label: int | None) -> list[Tensor]:
+def _counted_hits(
+    hits: Tensor, labels: Tensor, ignore_label: int | None
+) -> list[Tensor]:
     """Return the number of hits; where some labels are ignored only those of the others, and how many these are."""
     if ignore_label is None:
         return [_mean_over_rest(hits.astype("float32"))]
     counted = labels != ignore_label
-    return [_mean_over_rest(found.astype("float32")) for found in (hits & counted, counted)]
+    return [
+        _mean_over_rest(found.astype("float32")) for found in (hits & counted, counted)
+    ]
 
 
 def _share_of_hits(totals: Sequence[float], n: int) -> float:
-    return totals[0] / n if len(totals) == 1 else totals[0] / totals[1] if totals[1] else 0.0
+    return (
+        totals[0] / n
+        if len(totals) == 1
+        else totals[0] / totals[1]
+        if totals[1]
+        else 0.0
+    )
 
 
 @final
@@ -119,18 +139,26 @@ class TopK(Metric):
 
     def __post_init__(self) -> None:
         if self.k < 1:
-            raise ArgumentError("TopK k", expected="a whole number ≥ 1", got=repr(self.k))
+            raise ArgumentError(
+                "TopK k", expected="a whole number ≥ 1", got=repr(self.k)
+            )
         object.__setattr__(self, "name", self.name or f"top_{self.k}_accuracy")
 
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
         """Return the number of hits, and of how many labels if some are ignored."""
         given = _labels(self.name, prediction, target)
-        known = given if self.ignore_label is None else where(given == self.ignore_label, 0, given)
+        known = (
+            given
+            if self.ignore_label is None
+            else where(given == self.ignore_label, 0, given)
+        )
         labels = known.expand_dims(-1)
         score = take_along_axis(prediction, labels, -1)
         classes = tensor(list(range(int(prediction.shape[-1]))), dtype="int64")
         before = (prediction > score) | ((prediction == score) & (classes < labels))
-        return _counted_hits(before.astype("int64").sum(-1) < self.k, given, self.ignore_label)
+        return _counted_hits(
+            before.astype("int64").sum(-1) < self.k, given, self.ignore_label
+        )
 
     def value(self, totals: Sequence[float], n: int) -> float:
         """Return the share of hits."""
@@ -151,7 +179,10 @@ class _Binary(Metric):
     def _counts(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
         """Return the numbers of true positives, false positives and false negatives."""
         said, is_so = self._decisions(prediction, target)
-        return [(pair).astype("float32").sum() for pair in (said & is_so, said & ~is_so, ~said & is_so)]
+        return [
+            (pair).astype("float32").sum()
+            for pair in (said & is_so, said & ~is_so, ~said & is_so)
+        ]
 
 
 @final
@@ -269,7 +300,12 @@ class R2(Metric):
         _same_shape(self.name, prediction, target)
         y = target.astype("float64")
         error = prediction.astype("float64") - y
-        return [(error * error).sum(), y.sum(), (y * y).sum(), tensor(float(target.size), dtype="float64")]
+        return [
+            (error * error).sum(),
+            y.sum(),
+            (y * y).sum(),
+            tensor(float(target.size), dtype="float64"),
+        ]
 
     def value(self, totals: Sequence[float], n: int) -> float:
         """Return the coefficient of determination."""
@@ -288,7 +324,9 @@ class FunctionMetric(Metric):
     name: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or getattr(self.function, "__name__", "metric"))
+        object.__setattr__(
+            self, "name", self.name or getattr(self.function, "__name__", "metric")
+        )
 
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
         """Return Σ over examples."""
@@ -313,8 +351,11 @@ class _Names:
         "r2": R2,
     }
     BINARY: ClassVar[dict[str, Callable[..., Metric]]] = {
-        "binary_accuracy": BinaryAccuracy, "precision": Precision, "recall": Recall, "f1": F1,
-    }  # fmt: skip
+        "binary_accuracy": BinaryAccuracy,
+        "precision": Precision,
+        "recall": Recall,
+        "f1": F1,
+    }
 
 
 MetricLike = str | Metric | Callable[[Tensor, Tensor], Tensor]
@@ -343,7 +384,11 @@ def get(metric: MetricLike, loss: Loss) -> Metric:
     ignored = getattr(loss, "ignore_label", None)
     if name in _Names.TABLE:
         found = _Names.TABLE[name]()
-        return replace(found, ignore_label=ignored) if isinstance(found, Accuracy | TopK) else found
+        return (
+            replace(found, ignore_label=ignored)
+            if isinstance(found, Accuracy | TopK)
+            else found
+        )
     if name == "accuracy" and loss.link in {"softmax", "identity"}:
         return Accuracy(ignore_label=ignored)
     if name == "accuracy" or name in _Names.BINARY:
@@ -351,20 +396,43 @@ def get(metric: MetricLike, loss: Loss) -> Metric:
         threshold, target_threshold = _thresholds(loss)
         return kind(name=name, threshold=threshold, target_threshold=target_threshold)
     known = sorted({"accuracy", *_Names.TABLE, *_Names.BINARY})
-    near = ["accuracy"] if name == "acc" else difflib.get_close_matches(name, known, n=1)
-    expected, hint = f"one of {', '.join(known)}, a Metric or a function", f"Did you mean {near[0]!r}?" if near else ""
+    near = (
+        ["accuracy"] if name == "acc" else difflib.get_close_matches(name, known, n=1)
+    )
+    expected, hint = (
+        f"one of {', '.join(known)}, a Metric or a function",
+        f"Did you mean {near[0]!r}?" if near else "",
+    )
     raise ArgumentError("metrics", expected=expected, got=repr(metric), hint=hint)
 
 
 def get_all(metrics: Sequence[MetricLike], loss: Loss) -> tuple[Metric, ...]:
     """Return metrics by name; a single name is refused with the way out, and so are two of one name."""
     if isinstance(metrics, str):
-        raise ArgumentError("metrics", expected="a list", got=repr(metrics), hint=f"Write metrics=[{metrics!r}].")
+        raise ArgumentError(
+            "metrics",
+            expected="a list",
+            got=repr(metrics),
+            hint=f"Write metrics=[{metrics!r}].",
+        )
     if not isinstance(metrics, (list, tuple)):
-        raise ArgumentError("metrics", expected="a list", got=repr(metrics), hint='Write metrics=["accuracy"].')
+        raise ArgumentError(
+            "metrics",
+            expected="a list",
+            got=repr(metrics),
+            hint='Write metrics=["accuracy"].',
+        )
     found = tuple(get(metric, loss) for metric in metrics)
     names = [metric.name for metric in found]
-    taken = [name for i, name in enumerate(names) if name in {"loss", "penalty"} or name in names[:i]]
+    taken = [
+        name
+        for i, name in enumerate(names)
+        if name in {"loss", "penalty"} or name in names[:i]
+    ]
     if taken:
-        raise ArgumentError("metrics", expected="names that are not in use", got=", ".join(map(repr, taken)))
+        raise ArgumentError(
+            "metrics",
+            expected="names that are not in use",
+            got=", ".join(map(repr, taken)),
+        )
     return found

@@ -8,7 +8,9 @@ from typing import final
 
 from deltarule.train.engine import Rows
 
-_MANY = 1 << 17  # rows from which on an order takes longer than it takes to start a thread
+_MANY = (
+    1 << 17
+)  # rows from which on an order takes longer than it takes to start a thread
 
 
 @final
@@ -48,7 +50,9 @@ class Orders:
         found: Rows | None = None
         if epoch == self._epoch and self._maker is not None:
             self._maker.join()
-            found = self._made[0] if self._made else None  # None: it failed there, and will tell here
+            found = (
+                self._made[0] if self._made else None
+            )  # None: it failed there, and will tell here
         order = self._order(epoch) if found is None else found
         self.expect(epoch + 1)
         return order

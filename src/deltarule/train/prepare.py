@@ -61,9 +61,21 @@ def targets_for(y: Array, loss: Loss, kind: DType) -> Array:
     Raises DataError for targets outside the loss's domain: [0, 1] for a sigmoid, ±1 for a hinge.
     """
     if loss.link == "sign":
-        _require(y, np.isin(y, (-1, 1)), loss, "the labels -1 and 1", "Write y = 2 * y - 1 for labels 0 and 1.")
+        _require(
+            y,
+            np.isin(y, (-1, 1)),
+            loss,
+            "the labels -1 and 1",
+            "Write y = 2 * y - 1 for labels 0 and 1.",
+        )
     if loss.link == "sigmoid":
-        _require(y, (y >= 0) & (y <= 1), loss, "targets in [0, 1]", "For more classes use loss='cross_entropy'.")
+        _require(
+            y,
+            (y >= 0) & (y <= 1),
+            loss,
+            "targets in [0, 1]",
+            "For more classes use loss='cross_entropy'.",
+        )
     whole = y.dtype.kind in "iub" and loss.link not in {"sign", "sigmoid"}
     return np.ascontiguousarray(y.astype(np.int64 if whole else kind.name, copy=False))
 
@@ -72,7 +84,10 @@ def _require(y: Array, fits: Array, loss: Loss, expected: str, hint: str) -> Non
     if not fits.all():
         place = np.argwhere(~fits)[0]
         raise DataError(
-            f"targets of {loss.name}", expected=expected, got=f"{y[tuple(place)]} in row {int(place[0])}", hint=hint
+            f"targets of {loss.name}",
+            expected=expected,
+            got=f"{y[tuple(place)]} in row {int(place[0])}",
+            hint=hint,
         )
 
 
@@ -81,7 +96,11 @@ def _classes(y: Array) -> Array:
     if y.ndim == 2 and y.shape[1] > 1:
         return np.asarray(y.argmax(axis=1))
     labels = y.reshape(-1) if y.ndim == 2 else y
-    if labels.ndim != 1 or not np.equal(labels, np.floor(labels)).all() or (labels < 0).any():
+    if (
+        labels.ndim != 1
+        or not np.equal(labels, np.floor(labels)).all()
+        or (labels < 0).any()
+    ):
         raise ArgumentError(
             "class_weight",
             expected="labels 0, 1, … or one-hot rows as targets",
@@ -92,19 +111,32 @@ def _classes(y: Array) -> Array:
 
 
 def _class_table(
-    class_weight: str | Mapping[int, float] | Sequence[float], labels: Array, n_classes: int, rows: Rows | None
+    class_weight: str | Mapping[int, float] | Sequence[float],
+    labels: Array,
+    n_classes: int,
+    rows: Rows | None,
 ) -> Array:
     """Return one weight a class."""
     if isinstance(class_weight, str):
         if class_weight != "balanced":
-            raise ArgumentError("class_weight", expected="'balanced', a mapping or a list", got=repr(class_weight))
+            raise ArgumentError(
+                "class_weight",
+                expected="'balanced', a mapping or a list",
+                got=repr(class_weight),
+            )
         table = balanced_class_weights(labels, n_classes)
         return table if rows is None else _balanced(labels[rows], n_classes)
     if isinstance(class_weight, Mapping):
         unknown = [key for key in class_weight if key not in range(n_classes)]
         if unknown:
-            raise ArgumentError("class_weight", expected=f"classes 0 … {n_classes - 1}", got=repr(unknown[0]))
-        return np.array([class_weight.get(c, 1.0) for c in range(n_classes)], np.float64)
+            raise ArgumentError(
+                "class_weight",
+                expected=f"classes 0 … {n_classes - 1}",
+                got=repr(unknown[0]),
+            )
+        return np.array(
+            [class_weight.get(c, 1.0) for c in range(n_classes)], np.float64
+        )
     return np.asarray(class_weight, np.float64)
 
 
@@ -130,7 +162,11 @@ def with_class_weight(
     if class_weight is None:
         return arrays
     given = arrays[1]
-    counted = np.ones(len(given), bool) if ignore_label is None or given.ndim > 1 else given != ignore_label
+    counted = (
+        np.ones(len(given), bool)
+        if ignore_label is None or given.ndim > 1
+        else given != ignore_label
+    )
     labels = _classes(given[counted])
     trained = None if rows is None else (np.cumsum(counted) - 1)[rows[counted[rows]]]
     table = _class_table(class_weight, labels, int(labels.max(initial=0)) + 1, trained)
@@ -153,10 +189,16 @@ def _checked_weights(sample_weight: Any, n: int) -> Array | None:
 
 def _check_weights(weights: Array, n: int, where: str) -> None:
     if weights.shape != (n,):
-        raise DataError(where, expected=f"{n} weights, one for each example", got=f"shape {weights.shape}")
+        raise DataError(
+            where,
+            expected=f"{n} weights, one for each example",
+            got=f"shape {weights.shape}",
+        )
     if not np.isfinite(weights).all() or (weights < 0).any():
         bad = int(np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))[0])
-        raise DataError(where, expected="finite numbers ≥ 0", got=f"{weights[bad]} in row {bad}")
+        raise DataError(
+            where, expected="finite numbers ≥ 0", got=f"{weights[bad]} in row {bad}"
+        )
 
 
 def prepared(
@@ -169,8 +211,12 @@ def prepared(
 ) -> list[Array]:
     """Return checked [x, y] or [x, y, weight] in the model's element type."""
     if targets is None:
-        raise ArgumentError(f"{where} targets", expected="one target for each example", got="None",
-                            hint="An autoencoder is fitted with fit(X, X).")  # fmt: skip
+        raise ArgumentError(
+            f"{where} targets",
+            expected="one target for each example",
+            got="None",
+            hint="An autoencoder is fitted with fit(X, X).",
+        )
     x, y = check_arrays(inputs, targets, where=where)
     labels = np.asarray(y)
     kind = model_dtype(model)
@@ -179,7 +225,9 @@ def prepared(
     return arrays if weights is None else [*arrays, weights.astype(kind.name)]
 
 
-def check_outputs(model: Trainable, arrays: Sequence[Array], loss: Loss, where: str = "fit") -> Tensor:
+def check_outputs(
+    model: Trainable, arrays: Sequence[Array], loss: Loss, where: str = "fit"
+) -> Tensor:
     """Raise where model, targets and loss do not fit together; return the model's output as an expression."""
     x, *_ = columns(arrays)
     batch = len(arrays[0])
@@ -188,14 +236,20 @@ def check_outputs(model: Trainable, arrays: Sequence[Array], loss: Loss, where: 
     return output
 
 
-def check_targets(output: Shape, arrays: Sequence[Array], loss: Loss, where: str) -> None:
+def check_targets(
+    output: Shape, arrays: Sequence[Array], loss: Loss, where: str
+) -> None:
     """Raise where targets do not fit the loss and outputs of this shape."""
     _, y, *_ = columns(arrays)
     loss.check(output, (len(arrays[0]), *y.shape), y.dtype)
     if y.dtype.is_integer and len(y.shape) + 1 == len(output) - 1:
         ignored = getattr(loss, "ignore_label", None)
         labels = arrays[1].reshape(-1)
-        check_labels(labels if ignored is None else labels[labels != ignored], int(output[-1]), where)
+        check_labels(
+            labels if ignored is None else labels[labels != ignored],
+            int(output[-1]),
+            where,
+        )
     loss.check_values((len(arrays[1]), *output[1:]), arrays[1])
 
 
@@ -205,31 +259,45 @@ def strata(targets: Array, loss: Loss) -> Array | None:
     Classes are whole labels (N,) or (N, 1), one-hot rows (N, K), and for a loss of two classes 0 and 1 or −1 and 1.
     """
     if targets.ndim == 2 and targets.shape[1] > 1:
-        one_hot = ((targets == 0) | (targets == 1)).all() and (targets.sum(axis=1) == 1).all()
+        one_hot = ((targets == 0) | (targets == 1)).all() and (
+            targets.sum(axis=1) == 1
+        ).all()
         return np.asarray(targets.argmax(axis=1)) if one_hot else None
     if targets.shape not in {(len(targets),), (len(targets), 1)}:
         return None
     column = targets.reshape(-1)
-    binary = loss.link in {"sigmoid", "sign"} and bool(np.isin(column, (-1, 0, 1)).all())
+    binary = loss.link in {"sigmoid", "sign"} and bool(
+        np.isin(column, (-1, 0, 1)).all()
+    )
     return column if binary or column.dtype.kind == "i" else None
 
 
-def held_out(arrays: list[Array], fraction: float, seed: int, loss: Loss) -> tuple[Rows | None, list[Array] | None]:
+def held_out(
+    arrays: list[Array], fraction: float, seed: int, loss: Loss
+) -> tuple[Rows | None, list[Array] | None]:
     """Return (rows to train on, validation arrays), (None, None) without a fraction.
 
     Classes keep their shares, and examples their weights. Training data are not copied.
     """
     if isinstance(fraction, bool) or not isinstance(fraction, Real):
-        raise ArgumentError("validation_split", expected="a fraction in [0, 1)", got=repr(fraction))
+        raise ArgumentError(
+            "validation_split", expected="a fraction in [0, 1)", got=repr(fraction)
+        )
     if fraction == 0:
         return None, None
     if not 0 < fraction < 1:
-        raise ArgumentError("validation_split", expected="a fraction in [0, 1)", got=repr(fraction))
+        raise ArgumentError(
+            "validation_split", expected="a fraction in [0, 1)", got=repr(fraction)
+        )
     labels = strata(arrays[1], loss)
-    rows = split(len(arrays[0]), validation=fraction, test=0.0, seed=seed, stratify=labels)
+    rows = split(
+        len(arrays[0]), validation=fraction, test=0.0, seed=seed, stratify=labels
+    )
     if not len(rows.validation):
         raise ArgumentError(
-            "validation_split", expected="a fraction that gives at least one example", got=repr(fraction)
+            "validation_split",
+            expected="a fraction that gives at least one example",
+            got=repr(fraction),
         )
     return rows.train, [a[rows.validation] for a in arrays]
 
@@ -240,6 +308,12 @@ def checked_seed(value: object) -> int:
     >>> checked_seed(np.int64(7))
     7
     """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**32:
-        raise ArgumentError("fit seed", expected="a whole number in [0, 2³²)", got=repr(value))
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, np.integer))
+        or not 0 <= value < 2**32
+    ):
+        raise ArgumentError(
+            "fit seed", expected="a whole number in [0, 2³²)", got=repr(value)
+        )
     return int(value)

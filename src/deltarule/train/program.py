@@ -42,7 +42,10 @@ class Column:
 
     def symbol(self, batch_size: int) -> Tensor:
         """Return the symbol of a batch."""
-        return Tensor(build.input_node(self.name, (batch_size, *self.shape), self.dtype), name=self.name)
+        return Tensor(
+            build.input_node(self.name, (batch_size, *self.shape), self.dtype),
+            name=self.name,
+        )
 
 
 def columns(arrays: Sequence[Array]) -> tuple[Column, ...]:
@@ -114,7 +117,9 @@ def running(model: Trainable) -> Named:
 
 
 def _once(named: Named) -> Named:
-    return list({id(tensor): (name, tensor) for name, tensor in reversed(named)}.values())[::-1]
+    return list(
+        {id(tensor): (name, tensor) for name, tensor in reversed(named)}.values()
+    )[::-1]
 
 
 def _scalar(name: str, dtype: DType) -> Tensor:
@@ -129,16 +134,29 @@ class _Forward:
     penalty: Tensor | None
     totals: list[list[Tensor]]
     state: dict[str, Tensor]
-    counted: Tensor | None = None  # how many examples count in a mean loss, where not all do
+    counted: Tensor | None = (
+        None  # how many examples count in a mean loss, where not all do
+    )
 
     @property
     def metrics(self) -> list[Tensor]:
         penalty = [] if self.penalty is None else [self.penalty]
         counted = [] if self.counted is None else [self.counted]
-        return [self.loss, *penalty, *(scalar for totals in self.totals for scalar in totals), *counted]
+        return [
+            self.loss,
+            *penalty,
+            *(scalar for totals in self.totals for scalar in totals),
+            *counted,
+        ]
 
 
-def _forward(task: Task, batch: Sequence[Tensor], mode: Mode, seed: Tensor | None, step: Tensor | None) -> _Forward:
+def _forward(
+    task: Task,
+    batch: Sequence[Tensor],
+    mode: Mode,
+    seed: Tensor | None,
+    step: Tensor | None,
+) -> _Forward:
     """Apply model, loss, penalties and metrics to a batch."""
     applied = task.model.apply(batch[0], mode=mode, seed=seed, step=step)
     loss = task.loss.of_checked(applied.output, batch[1], *batch[2:])
@@ -150,11 +168,20 @@ def _forward(task: Task, batch: Sequence[Tensor], mode: Mode, seed: Tensor | Non
             hint='Train with reduction="mean" or "sum"; "none" is for looking at single examples.',
         )
     penalties = list(applied.penalties) if mode == "training" else []
-    penalties += [regularizer(_penalised(task.model, regularizer)) for regularizer in task.regularizers]
+    penalties += [
+        regularizer(_penalised(task.model, regularizer))
+        for regularizer in task.regularizers
+    ]
     penalty = _sum(penalties) if penalties else None
     totals = [metric.totals(applied.output, batch[1]) for metric in task.metrics]
-    counted = task.loss.counted(applied.output, batch[1]) if task.loss.reduction == "mean" else None
-    return _Forward(loss, penalty, totals, applied.state, None if counted is None else counted.sum())
+    counted = (
+        task.loss.counted(applied.output, batch[1])
+        if task.loss.reduction == "mean"
+        else None
+    )
+    return _Forward(
+        loss, penalty, totals, applied.state, None if counted is None else counted.sum()
+    )
 
 
 def _penalised(model: Trainable, regularizer: Regularizer) -> Parameters:
@@ -173,13 +200,19 @@ def _sum(scalars: Sequence[Tensor]) -> Tensor:
     return total
 
 
-def constants_of(outputs: Sequence[Node], known: Sequence[Node]) -> tuple[list[Node], list[Array]]:
+def constants_of(
+    outputs: Sequence[Node], known: Sequence[Node]
+) -> tuple[list[Node], list[Array]]:
     """Return the leaves with a value that the outputs need beside the known inputs, and these values.
 
     They come in the order of the expressions, which a new value of a parameter does not change.
     """
     given = set(known)
-    nodes = [node for node in topological(outputs) if node.op is Op.INPUT and node not in given]
+    nodes = [
+        node
+        for node in topological(outputs)
+        if node.op is Op.INPUT and node not in given
+    ]
     values = []
     for node in nodes:
         value = value_of(node)
@@ -206,12 +239,16 @@ def _leaves(named: Named) -> list[Node]:
     return [tensor.node for _, tensor in named]
 
 
-def _gradients(objective: Tensor, parameters: Named, points: Sequence[Tensor] | None) -> list[Tensor]:
+def _gradients(
+    objective: Tensor, parameters: Named, points: Sequence[Tensor] | None
+) -> list[Tensor]:
     """Return ∂objective/∂parameters, taken at ``points`` where an optimiser looks ahead."""
     nodes = [tensor.node for _, tensor in parameters]
     slopes = gradients(objective.node, nodes)
     if points is not None:
-        slopes = substitute(slopes, dict(zip(nodes, (point.node for point in points), strict=True)))
+        slopes = substitute(
+            slopes, dict(zip(nodes, (point.node for point in points), strict=True))
+        )
     return [Tensor(node) for node in slopes]
 
 
@@ -222,18 +259,31 @@ def training_step(task: Task, batch_columns: Sequence[Column], batch_size: int) 
     parameters, kept = learned(task.model), running(task.model)
     batch = [column.symbol(batch_size) for column in batch_columns]
     step, seed = _scalar("step", dtypes.INT64), _scalar("seed", dtypes.INT64)
-    factor = _scalar("learning_rate_factor", dtypes.FLOAT64) if task.adjustable_rate else None
+    factor = (
+        _scalar("learning_rate_factor", dtypes.FLOAT64)
+        if task.adjustable_rate
+        else None
+    )
     clock = Clock(step, factor)
     forward = _forward(task, batch, "training", seed, step)
-    objective = forward.loss if forward.penalty is None else forward.loss + forward.penalty
+    objective = (
+        forward.loss if forward.penalty is None else forward.loss + forward.penalty
+    )
 
-    known = ParameterNames([name for name, _ in parameters], [name for name, _ in frozen(task.model)])
+    known = ParameterNames(
+        [name for name, _ in parameters], [name for name, _ in frozen(task.model)]
+    )
     transform = task.optimizer.transform(known)
     tensors = [tensor for _, tensor in parameters]
     first = transform.init(tensors)
-    slots = tuple(Tensor(build.input_node(f"slot {i}", t.shape, t.dtype)) for i, t in enumerate(first))
+    slots = tuple(
+        Tensor(build.input_node(f"slot {i}", t.shape, t.dtype))
+        for i, t in enumerate(first)
+    )
     points = None if transform.point is None else transform.point(tensors, slots, clock)
-    updates, next_slots = transform.update(_gradients(objective, parameters, points), slots, tensors, clock)
+    updates, next_slots = transform.update(
+        _gradients(objective, parameters, points), slots, tensors, clock
+    )
     next_state = [
         *((t + u).astype(t.dtype) for t, u in zip(tensors, updates, strict=True)),
         *(new.astype(old.dtype) for new, old in zip(next_slots, slots, strict=True)),
@@ -246,17 +296,29 @@ def training_step(task: Task, batch_columns: Sequence[Column], batch_size: int) 
         tuple(name for name, _ in kept),
     )
     scalars = [] if factor is None else [factor.node]
-    made = _finished(forward, names, state, [t.node for t in next_state], batch, (step, seed), scalars)
+    made = _finished(
+        forward,
+        names,
+        state,
+        [t.node for t in next_state],
+        batch,
+        (step, seed),
+        scalars,
+    )
     return replace(made, slots=first)
 
 
-def evaluation_step(task: Task, batch_columns: Sequence[Column], batch_size: int) -> Step:
+def evaluation_step(
+    task: Task, batch_columns: Sequence[Column], batch_size: int
+) -> Step:
     """Return the step that leaves the state as it is and gives loss and metrics in inference mode."""
     parameters, kept = learned(task.model), running(task.model)
     batch = [column.symbol(batch_size) for column in batch_columns]
     counters = (_scalar("step", dtypes.INT64), _scalar("seed", dtypes.INT64))
     forward = _forward(task, batch, "inference", None, None)
-    names = StateNames(tuple(name for name, _ in parameters), (), tuple(name for name, _ in kept))
+    names = StateNames(
+        tuple(name for name, _ in parameters), (), tuple(name for name, _ in kept)
+    )
     state = [*_leaves(parameters), *_leaves(kept)]
     return _finished(forward, names, state, state, batch, counters, [])
 
@@ -286,7 +348,14 @@ def _finished(
         metrics=tuple(outputs[n:]),
     )
     widths = tuple(map(len, forward.totals))
-    return Step(program, names, tuple(values), forward.penalty is not None, widths, forward.counted is not None)
+    return Step(
+        program,
+        names,
+        tuple(values),
+        forward.penalty is not None,
+        widths,
+        forward.counted is not None,
+    )
 
 
 def output_of(model: Trainable, batch: Tensor) -> Tensor:
@@ -298,12 +367,17 @@ def output_of(model: Trainable, batch: Tensor) -> Tensor:
         f"forward of {type(model).__name__}",
         expected="one tensor",
         got=f"a {type(output).__name__}",
-        hint="End forward with return." if output is None else "Let forward return one tensor of the graph.",
+        hint="End forward with return."
+        if output is None
+        else "Let forward return one tensor of the graph.",
     )
 
 
 def prediction_program(
-    model: Trainable, column: Column, batch_size: int, link: Callable[[Tensor], Tensor] | None = None
+    model: Trainable,
+    column: Column,
+    batch_size: int,
+    link: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Program, list[Array]]:
     """Return the program of the model's output for a batch (through ``link`` if given), and its leaves' values.
 

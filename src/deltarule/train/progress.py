@@ -26,7 +26,9 @@ _APART = {"learning_rate", "seconds", "samples_per_second"}
 class Progress(Protocol):
     """What the training loop tells."""
 
-    def begin(self, engine: str, threads: int | None, epochs: int, steps_per_epoch: int) -> None:
+    def begin(
+        self, engine: str, threads: int | None, epochs: int, steps_per_epoch: int
+    ) -> None:
         """A run begins."""
         ...
 
@@ -35,12 +37,19 @@ class Progress(Protocol):
         ...
 
     def step(
-        self, epoch: int, steps_done: int, seconds_left: float | None, samples_per_second: float, loss: float | None
+        self,
+        epoch: int,
+        steps_done: int,
+        seconds_left: float | None,
+        samples_per_second: float,
+        loss: float | None,
     ) -> None:
         """Some steps of an epoch are done; ``loss`` is that of a step shortly before."""
         ...
 
-    def epoch(self, epoch: int, logs: Mapping[str, float], samples_per_second: float) -> None:
+    def epoch(
+        self, epoch: int, logs: Mapping[str, float], samples_per_second: float
+    ) -> None:
         """An epoch is done."""
         ...
 
@@ -53,18 +62,27 @@ class Progress(Protocol):
 class Silent:
     """Say nothing."""
 
-    def begin(self, engine: str, threads: int | None, epochs: int, steps_per_epoch: int) -> None:
+    def begin(
+        self, engine: str, threads: int | None, epochs: int, steps_per_epoch: int
+    ) -> None:
         """Say nothing."""
 
     def compiled(self, duration: float) -> None:
         """Say nothing."""
 
     def step(
-        self, epoch: int, steps_done: int, seconds_left: float | None, samples_per_second: float, loss: float | None
+        self,
+        epoch: int,
+        steps_done: int,
+        seconds_left: float | None,
+        samples_per_second: float,
+        loss: float | None,
     ) -> None:
         """Say nothing."""
 
-    def epoch(self, epoch: int, logs: Mapping[str, float], samples_per_second: float) -> None:
+    def epoch(
+        self, epoch: int, logs: Mapping[str, float], samples_per_second: float
+    ) -> None:
         """Say nothing."""
 
     def end(self, note: str = "") -> None:
@@ -72,7 +90,11 @@ class Silent:
 
 
 def epoch_line(
-    epoch: int, epochs: int, logs: Mapping[str, float], samples_per_second: float, columns: int | None = None
+    epoch: int,
+    epochs: int,
+    logs: Mapping[str, float],
+    samples_per_second: float,
+    columns: int | None = None,
 ) -> str:
     """Return the line of an epoch; in a terminal of so many columns what it can do without is left out.
 
@@ -87,18 +109,23 @@ def epoch_line(
     """
     head = f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
     values = {name: _fixed(value) for name, value in logs.items() if name not in _APART}
-    learning_rate = [f"rate {logs['learning_rate']:.3g}"] if "learning_rate" in logs else []
+    learning_rate = (
+        [f"rate {logs['learning_rate']:.3g}"] if "learning_rate" in logs else []
+    )
     speed = [rate(samples_per_second, "samples")]
     full = [f"{name} {value}" for name, value in values.items()]
     paired = [
-        f"{name} {value}" + (f" val {values[f'val_{name}']}" if f"val_{name}" in values else "")
+        f"{name} {value}"
+        + (f" val {values[f'val_{name}']}" if f"val_{name}" in values else "")
         for name, value in values.items()
         if name.removeprefix("val_") == name or name.removeprefix("val_") not in values
     ]
     for parts in (
-        [head, *full, *learning_rate, *speed], [head, *paired, *learning_rate, *speed],
-        [head, *paired, *learning_rate], [head, *paired],
-    ):  # fmt: skip
+        [head, *full, *learning_rate, *speed],
+        [head, *paired, *learning_rate, *speed],
+        [head, *paired, *learning_rate],
+        [head, *paired],
+    ):
         line = "  ".join(parts)
         if columns is None or width(line) <= columns:
             return line
@@ -110,7 +137,9 @@ def _broken(parts: Sequence[str], columns: int) -> str:
     lines = [parts[0]]
     for part in parts[1:]:
         longer = f"{lines[-1]}  {part}"
-        lines[-1:] = [longer] if width(longer) <= columns else [lines[-1], f"    {part}"]
+        lines[-1:] = (
+            [longer] if width(longer) <= columns else [lines[-1], f"    {part}"]
+        )
     return "\n".join(lines)
 
 
@@ -133,7 +162,13 @@ def bar(done: int, total: int, cells: int = _BAR) -> str:
     return "━" * filled + "─" * (cells - filled)
 
 
-def fitting(first: Sequence[str], done: int, total: int, more: Sequence[str], columns: int | None) -> str:
+def fitting(
+    first: Sequence[str],
+    done: int,
+    total: int,
+    more: Sequence[str],
+    columns: int | None,
+) -> str:
     """Return a live line: what comes first, a bar, and more as far as there is room; the bar gives way first."""
     for kept in range(len(more), -1, -1):
         rest = "  ".join([*first, *more[:kept]])
@@ -144,9 +179,15 @@ def fitting(first: Sequence[str], done: int, total: int, more: Sequence[str], co
 
 
 def live_line(
-    epoch: int, epochs: int, done: int, steps: int, left: float | None, samples_per_second: float, loss: float | None,
+    epoch: int,
+    epochs: int,
+    done: int,
+    steps: int,
+    left: float | None,
+    samples_per_second: float,
+    loss: float | None,
     columns: int | None = None,
-) -> str:  # fmt: skip
+) -> str:
     """Return the live line, what is waited for first, in a terminal of so many columns.
 
     >>> live_line(2, 9, 5, 10, 75.0, 1000.0, 0.5)
@@ -154,8 +195,12 @@ def live_line(
     >>> live_line(2, 9, 5, 10, 75.0, 1000.0, 0.5, columns=70)
     'epoch 2/9  1 min 15 s left  ━━━━━━━━─────────  5/10 steps  loss 0.5000'
     """
-    first = [f"epoch {epoch:>{len(str(epochs))}}/{epochs}"] + ([] if left is None else [f"{seconds(left)} left"])
-    more = [f"{done}/{steps} {named(steps, 'step')}"] + ([] if loss is None else [f"loss {_fixed(loss)}"])
+    first = [f"epoch {epoch:>{len(str(epochs))}}/{epochs}"] + (
+        [] if left is None else [f"{seconds(left)} left"]
+    )
+    more = [f"{done}/{steps} {named(steps, 'step')}"] + (
+        [] if loss is None else [f"loss {_fixed(loss)}"]
+    )
     more += [rate(samples_per_second, "samples")] if samples_per_second else []
     return fitting(first, done, steps, more, columns)
 
@@ -177,30 +222,58 @@ class Terminal:
         self._title = ""
 
     def _print(self, text: str) -> None:
-        self._console.print(printable(text, self._console), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(
+            printable(text, self._console),
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
-    def begin(self, engine: str, threads: int | None, epochs: int, steps_per_epoch: int) -> None:
+    def begin(
+        self, engine: str, threads: int | None, epochs: int, steps_per_epoch: int
+    ) -> None:
         """Remember what runs."""
         self._epochs, self._steps = epochs, steps_per_epoch
-        self._title = f"engine {engine}" + (f", {counted(threads, 'thread')}" if threads else "")
+        self._title = f"engine {engine}" + (
+            f", {counted(threads, 'thread')}" if threads else ""
+        )
 
     def compiled(self, duration: float) -> None:
         """Say what runs and what compiling took."""
         self._print(f"{self._title}, compiled in {seconds(duration)}")
         if self._wants_live:
-            self._live = Live(console=self._console, transient=True, refresh_per_second=8)
+            self._live = Live(
+                console=self._console, transient=True, refresh_per_second=8
+            )
             self._live.start()
 
     def step(
-        self, epoch: int, steps_done: int, seconds_left: float | None, samples_per_second: float, loss: float | None
+        self,
+        epoch: int,
+        steps_done: int,
+        seconds_left: float | None,
+        samples_per_second: float,
+        loss: float | None,
     ) -> None:
         """Redraw the live line."""
         if self._live is not None:
-            line = live_line(epoch, self._epochs, steps_done, self._steps, seconds_left, samples_per_second, loss,
-                             self._console.width)  # fmt: skip
-            self._live.update(Text(printable(line, self._console), no_wrap=True, overflow="ellipsis"))
+            line = live_line(
+                epoch,
+                self._epochs,
+                steps_done,
+                self._steps,
+                seconds_left,
+                samples_per_second,
+                loss,
+                self._console.width,
+            )
+            self._live.update(
+                Text(printable(line, self._console), no_wrap=True, overflow="ellipsis")
+            )
 
-    def epoch(self, epoch: int, logs: Mapping[str, float], samples_per_second: float) -> None:
+    def epoch(
+        self, epoch: int, logs: Mapping[str, float], samples_per_second: float
+    ) -> None:
         """Print the line of an epoch."""
         columns = self._console.width if self._console.is_terminal else None
         self._print(epoch_line(epoch, self._epochs, logs, samples_per_second, columns))

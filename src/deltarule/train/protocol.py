@@ -35,7 +35,9 @@ class Trainable(Protocol):
         """Return what changes without being learned: running statistics, buffers."""
         ...
 
-    def apply(self, inputs: Tensor, *, mode: Mode, seed: Tensor | None, step: Tensor | None) -> Applied:
+    def apply(
+        self, inputs: Tensor, *, mode: Mode, seed: Tensor | None, step: Tensor | None
+    ) -> Applied:
         """Return the output for a batch as a pure expression; ``seed`` and ``step`` are int64 scalars."""
         ...
 

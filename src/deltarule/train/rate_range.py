@@ -22,7 +22,10 @@ from deltarule.train.program import learned, running
 from deltarule.train.protocol import Trainable
 
 Values = npt.NDArray[np.float64]
-_FEWEST_STEPS, _WINDOW = 50, 20  # steps of a test, and into how many windows its curve is smoothed
+_FEWEST_STEPS, _WINDOW = (
+    50,
+    20,
+)  # steps of a test, and into how many windows its curve is smoothed
 _BROKEN = 4.0  # times the least loss, from where on the rate is too high
 
 
@@ -41,7 +44,11 @@ class RateRange:
     highest: float | None
 
     def __repr__(self) -> str:
-        broken = "no rate that breaks it" if self.highest is None else f"breaks at {self.highest:.2g}"
+        broken = (
+            "no rate that breaks it"
+            if self.highest is None
+            else f"breaks at {self.highest:.2g}"
+        )
         return f"RateRange({counted(len(self.rates), 'step')}, suggestion {self.suggestion:.2g}, {broken})"
 
 
@@ -81,7 +88,11 @@ def learning_rate_range(
     Source: L. Smith, Cyclical learning rates for training neural networks, 2017.
     """
     if not 0 < lowest < highest:
-        raise ArgumentError("learning_rate_range", expected="0 < lowest < highest", got=f"{lowest} and {highest}")
+        raise ArgumentError(
+            "learning_rate_range",
+            expected="0 < lowest < highest",
+            got=f"{lowest} and {highest}",
+        )
     if steps is not None:
         steps = whole_number(steps, "learning_rate_range steps", least=5)
     batch_size = whole_number(batch_size, "learning_rate_range batch_size", least=1)
@@ -94,9 +105,18 @@ def learning_rate_range(
     before = current_weights(model)
     try:
         history = fit(
-            model, inputs, targets, loss=loss, optimizer=recipe, epochs=math.ceil(count / in_a_pass),
-            batch_size=batch_size, seed=seed, callbacks=[TerminateOnNaN()], verbose=0, **options,
-        )  # fmt: skip
+            model,
+            inputs,
+            targets,
+            loss=loss,
+            optimizer=recipe,
+            epochs=math.ceil(count / in_a_pass),
+            batch_size=batch_size,
+            seed=seed,
+            callbacks=[TerminateOnNaN()],
+            verbose=0,
+            **options,
+        )
     finally:
         for name, tensor in (*learned(model), *running(model)):
             tensor.assign(before[name])
@@ -109,9 +129,11 @@ def _read(rates: Values, losses: Values, count: int, growth: float) -> RateRange
     """Return the curve, where it falls fastest and where it breaks."""
     if len(losses) < 3:
         raise DataError(
-            "learning_rate_range", expected="at least three steps with a finite loss", got=str(len(losses)),
+            "learning_rate_range",
+            expected="at least three steps with a finite loss",
+            got=str(len(losses)),
             hint="Choose a lower rate to begin with.",
-        )  # fmt: skip
+        )
     half = max(1, count // _WINDOW // 2)
     sums = np.concatenate([[0.0], np.cumsum(losses)])
     low = np.maximum(np.arange(len(losses)) - half, 0)

@@ -41,7 +41,10 @@ class Checkpoint(Callback):
 
     def __init__(self, path: str | Path, every: int | None = None) -> None:
         self.reset()
-        self.path, self.every = Path(path), None if every is None else whole_number(every, "Checkpoint every", least=1)
+        self.path, self.every = (
+            Path(path),
+            None if every is None else whole_number(every, "Checkpoint every", least=1),
+        )
 
     def reset(self) -> None:
         """Forget when the file was written and how long it took: the first epoch is written."""
@@ -70,12 +73,17 @@ def _signature(run: Run) -> dict[str, Any]:
         **plan,
         "metrics": [metric.name for metric in run.task.metrics],
         "parameters": [[name, *tensor.shape] for name, tensor in tensors],
-        "callbacks": [[type(callback).__name__, _plain(callback.settings())] for callback in run.callbacks],
+        "callbacks": [
+            [type(callback).__name__, _plain(callback.settings())]
+            for callback in run.callbacks
+        ],
         "architecture": _plain(run.task.model.config()),
         "regularizers": [repr(regularizer) for regularizer in run.task.regularizers],
         "training data": run.feed.fingerprint,
         "augmentation": run.feed.description,
-        "validation data": None if run.validation is None else run.validation.fingerprint,
+        "validation data": None
+        if run.validation is None
+        else run.validation.fingerprint,
     }
 
 
@@ -83,9 +91,14 @@ def save(run: Run, path: Path) -> None:
     """Write a checkpoint of a run."""
     model = run.task.model
     weights, training = run.weights(), run.training_weights()
-    everything = {**model.state_dict(), **weights} if isinstance(model, Saveable) else weights
+    everything = (
+        {**model.state_dict(), **weights} if isinstance(model, Saveable) else weights
+    )
     arrays = {f"weights/{name}": array for name, array in everything.items()}
-    chosen = any(weights[name] is not training[name] and not _same(weights[name], training[name]) for name in weights)
+    chosen = any(
+        weights[name] is not training[name] and not _same(weights[name], training[name])
+        for name in weights
+    )
     if chosen:
         arrays |= {f"training/{name}": array for name, array in training.items()}
     arrays |= {f"optimizer/{i:03d}": array for i, array in enumerate(run.slots())}
@@ -104,7 +117,11 @@ def save(run: Run, path: Path) -> None:
         "cursor": cursor,
         "stop": run.stop,
         "learning_rate_factor": run.learning_rate_factor,
-        "history": {key: value for key, value in run.history.to_dict().items() if key != "step_losses"},
+        "history": {
+            key: value
+            for key, value in run.history.to_dict().items()
+            if key != "step_losses"
+        },
         "callbacks": states,
     }
     checkpoint.write(path, "checkpoint", arrays, document)
@@ -136,26 +153,51 @@ def _restore(run: Run, container: checkpoint.Container) -> None:
     cursor, history = _cursor(run, container), _history(container)
     stop, factor = document["stop"], document["learning_rate_factor"]
     if not isinstance(stop, bool) or not isinstance(factor, float) or not factor >= 0:
-        raise ArgumentError("stop, learning_rate_factor", expected="true or false, a number", got=f"{stop}, {factor}")
+        raise ArgumentError(
+            "stop, learning_rate_factor",
+            expected="true or false, a number",
+            got=f"{stop}, {factor}",
+        )
     weights, slots = container.group("weights/"), container.group("optimizer/")
     if isinstance(run.task.model, Saveable):
         run.task.model.load_state_dict(weights)
     program = run.engine.step(run.plan.size).program
-    run.set_state(weights | container.group("training/"), [slots[f"{i:03d}"] for i in range(len(slots))])
+    run.set_state(
+        weights | container.group("training/"),
+        [slots[f"{i:03d}"] for i in range(len(slots))],
+    )
     state = run.engine.read()
     check_arrays(program.state[: len(state)], state)
-    run.history, run.cursor, run.stop, run.learning_rate_factor = history, cursor, stop, factor
-    for number, (callback, data) in enumerate(zip(run.callbacks, document["callbacks"], strict=True)):
+    run.history, run.cursor, run.stop, run.learning_rate_factor = (
+        history,
+        cursor,
+        stop,
+        factor,
+    )
+    for number, (callback, data) in enumerate(
+        zip(run.callbacks, document["callbacks"], strict=True)
+    ):
         kept = container.group(f"callback/{number}/")
-        for name, array in kept.items():  # those with the names of weights are weights: the best, or averages
+        for (
+            name,
+            array,
+        ) in (
+            kept.items()
+        ):  # those with the names of weights are weights: the best, or averages
             if name in weights and array.shape != weights[name].shape:
-                raise ShapeError(f"weight {name}", expected=show(weights[name].shape), got=show(array.shape))
+                raise ShapeError(
+                    f"weight {name}",
+                    expected=show(weights[name].shape),
+                    got=show(array.shape),
+                )
         callback.load_state(data, kept)
 
 
 def _history(container: checkpoint.Container) -> History:
     losses = container.arrays["run/step_losses"].tolist()
-    return History.from_dict({**container.document["history"], "step_losses": losses, "interrupted": False})
+    return History.from_dict(
+        {**container.document["history"], "step_losses": losses, "interrupted": False}
+    )
 
 
 def _cursor(run: Run, container: checkpoint.Container) -> Cursor:
@@ -164,20 +206,39 @@ def _cursor(run: Run, container: checkpoint.Container) -> Cursor:
     rows = [container.arrays["run/rows"]] if "run/rows" in container.arrays else []
     cursor = Cursor(**kept, rows=rows)
     counters = (cursor.epoch, cursor.step_in_epoch, cursor.step)
-    if not all(type(value) is int and value >= 0 for value in counters) or not isinstance(cursor.seconds, (int, float)):
+    if not all(
+        type(value) is int and value >= 0 for value in counters
+    ) or not isinstance(cursor.seconds, (int, float)):
         raise ArgumentError("cursor", expected="whole numbers ≥ 0", got=str(kept))
     every, held = run.plan.steps_per_epoch, sum(len(part) for part in rows)
-    if cursor.step_in_epoch > every or cursor.step != cursor.epoch * every + cursor.step_in_epoch:
-        raise ArgumentError("cursor", expected=f"steps of epochs of {every} steps", got=str(kept))
+    if (
+        cursor.step_in_epoch > every
+        or cursor.step != cursor.epoch * every + cursor.step_in_epoch
+    ):
+        raise ArgumentError(
+            "cursor", expected=f"steps of epochs of {every} steps", got=str(kept)
+        )
     n_losses = len(container.arrays["run/step_losses"])
-    if held != cursor.step_in_epoch or any(part.ndim != 2 for part in rows) or n_losses != cursor.step:
-        raise ArgumentError("cursor", expected="the metrics of every step", got=f"{held} and {n_losses} of {kept}")
+    if (
+        held != cursor.step_in_epoch
+        or any(part.ndim != 2 for part in rows)
+        or n_losses != cursor.step
+    ):
+        raise ArgumentError(
+            "cursor",
+            expected="the metrics of every step",
+            got=f"{held} and {n_losses} of {kept}",
+        )
     return cursor
 
 
-def _refuse_another_run(container: checkpoint.Container, now: dict[str, Any], path: str | Path) -> None:
+def _refuse_another_run(
+    container: checkpoint.Container, now: dict[str, Any], path: str | Path
+) -> None:
     kept = container.document["signature"]
-    if container.version < 2:  # it knew the classes of callbacks alone, and no validation data
+    if (
+        container.version < 2
+    ):  # it knew the classes of callbacks alone, and no validation data
         now = {name: value for name, value in now.items() if name != "validation data"}
         now["callbacks"] = [name for name, _ in now["callbacks"]]
     for key, value in now.items():
@@ -194,9 +255,19 @@ def _refuse_another_run(container: checkpoint.Container, now: dict[str, Any], pa
 def _excerpt(value: Any, other: Any) -> str:
     """Return a value as text, of long lists and dictionaries the first entries that differ from another's."""
     if isinstance(value, list) and isinstance(other, list) and len(value) == len(other):
-        return ", ".join(_excerpt(a, b) for a, b in zip(value, other, strict=True) if a != b)
-    if isinstance(value, dict) and isinstance(other, dict) and value.keys() == other.keys():
-        return ", ".join(f"{key} {_excerpt(value[key], other[key])}" for key in value if value[key] != other[key])
+        return ", ".join(
+            _excerpt(a, b) for a, b in zip(value, other, strict=True) if a != b
+        )
+    if (
+        isinstance(value, dict)
+        and isinstance(other, dict)
+        and value.keys() == other.keys()
+    ):
+        return ", ".join(
+            f"{key} {_excerpt(value[key], other[key])}"
+            for key in value
+            if value[key] != other[key]
+        )
     return str(value)
 
 
@@ -204,4 +275,6 @@ def _plain(value: Any) -> Any:
     """Return a value as JSON gives it back (tuples become lists)."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+    return (
+        [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+    )

@@ -53,7 +53,12 @@ class Workshop:
     """What all threads share: the data, the steps of a form, and the models that wait."""
 
     def __init__(
-        self, members: Sequence[Member], data: Sequence[Array], device: str, threads: int | None, interrupt: Interrupt
+        self,
+        members: Sequence[Member],
+        data: Sequence[Array],
+        device: str,
+        threads: int | None,
+        interrupt: Interrupt,
     ) -> None:
         self.members, self.interrupt = list(members), interrupt
         self.places = {id(member): place for place, member in enumerate(members)}
@@ -63,8 +68,12 @@ class Workshop:
         real = np.ones(self.blank + 1, np.float32)
         real[-1] = 0.0
         self.data, self.held_data = [*filled, real], filled
-        self.watched = any(member.callbacks or member.held is not None for member in members)
-        state_bytes = 4 * sum(value.nbytes for value in members[0].values().values())  # with two slots and a gradient
+        self.watched = any(
+            member.callbacks or member.held is not None for member in members
+        )
+        state_bytes = 4 * sum(
+            value.nbytes for value in members[0].values().values()
+        )  # with two slots and a gradient
         self.width = slots_for(len(members), state_bytes, device)
         workers = min(threads or cores(device), math.ceil(len(members) / self.width))
         self.own: dict[str, Array] = {}  # by name, one row a model
@@ -72,7 +81,9 @@ class Workshop:
         self._engines(data, device, max(1, (threads or cores(device)) // workers))
         self._prepare()
         pairs = [(self._engine, self._evaluation)]
-        pairs += [(self._engine.twin(), self._evaluation.twin()) for _ in range(workers - 1)]
+        pairs += [
+            (self._engine.twin(), self._evaluation.twin()) for _ in range(workers - 1)
+        ]
         self.slots = [Slots(self, engine, evaluation) for engine, evaluation in pairs]
         interrupt.calls(self.stop)
 
@@ -81,7 +92,10 @@ class Workshop:
         seeds = [member.plan.seed for member in self.members]
         rates = constant_rates([member.optimizer for member in self.members])
         described = columns(data)
-        self.constants: dict[bool, dict[int, tuple[Array, ...]]] = {False: {}, True: {}}  # by held out, batch size
+        self.constants: dict[bool, dict[int, tuple[Array, ...]]] = {
+            False: {},
+            True: {},
+        }  # by held out, batch size
 
         def train(size: int) -> Step:
             joint = joint_training_step(kinds, described, size, seeds, rates, width)
@@ -93,18 +107,30 @@ class Workshop:
             self.constants[True][size] = joint.constants
             return joint.step
 
-        self._engine, self._evaluation = Engine(train, device, threads), Engine(evaluate, device, threads)
+        self._engine, self._evaluation = (
+            Engine(train, device, threads),
+            Engine(evaluate, device, threads),
+        )
 
     def _prepare(self) -> None:
         """Compile for every batch size that occurs."""
-        for size in {size for m in self.members for size, _ in cuts(m.plan.n_samples, m.plan.size)}:
+        for size in {
+            size
+            for m in self.members
+            for size, _ in cuts(m.plan.n_samples, m.plan.size)
+        }:
             self._engine.prepare(size)
         held = [member.held for member in self.members if member.held is not None]
-        for size in {size for rows in held for size, _ in cuts(len(rows), VALIDATION_BATCH)}:
+        for size in {
+            size for rows in held for size, _ in cuts(len(rows), VALIDATION_BATCH)
+        }:
             self._evaluation.prepare(size)
         seconds = self._engine.compile_seconds + self._evaluation.compile_seconds
         for member in self.members:
-            member.history.engine, member.history.compile_seconds = self._engine.name, seconds
+            member.history.engine, member.history.compile_seconds = (
+                self._engine.name,
+                seconds,
+            )
 
     @property
     def halted(self) -> bool:
@@ -118,7 +144,9 @@ class Workshop:
 
     def run(self, watch: Watch) -> None:
         """Train all models; what a thread raises is raised here when all have ended."""
-        watch.compiled(self._engine.name, len(self.members), self._engine.compile_seconds)
+        watch.compiled(
+            self._engine.name, len(self.members), self._engine.compile_seconds
+        )
         faults: list[BaseException] = []
 
         def work(slots: Slots) -> None:
@@ -128,7 +156,10 @@ class Workshop:
                 faults.append(error)
                 self.failed = True
 
-        workers = [threading.Thread(target=partial(work, slots), name="deltarule-slots") for slots in self.slots]
+        workers = [
+            threading.Thread(target=partial(work, slots), name="deltarule-slots")
+            for slots in self.slots
+        ]
         for worker in workers:
             worker.start()
         while any(worker.is_alive() for worker in workers):
@@ -136,7 +167,9 @@ class Workshop:
                 for worker in workers:
                     worker.join(_POLL_SECONDS)
                 watch.look()
-            except KeyboardInterrupt:  # a second Ctrl-C: the threads end after their current step anyway
+            except (
+                KeyboardInterrupt
+            ):  # a second Ctrl-C: the threads end after their current step anyway
                 self.interrupt.requested = True
             if self.halted:
                 self.stop()
@@ -157,7 +190,10 @@ class Slots:
         self._members: list[Member | None] = [None] * workshop.width
         self._state: dict[str, Array] = {}
         self._places = [0] * workshop.width  # whose constants a slot has
-        engine.brings, evaluation.brings = partial(self._brought, False), partial(self._brought, True)
+        engine.brings, evaluation.brings = (
+            partial(self._brought, False),
+            partial(self._brought, True),
+        )
 
     def stop(self) -> None:
         """End after the current step."""
@@ -170,7 +206,9 @@ class Slots:
         while any(self._members) and not self._shop.halted:
             self._epoch()
             self._fill()
-        if any(self._members):  # interrupted: their last epoch may not have been looked at
+        if any(
+            self._members
+        ):  # interrupted: their last epoch may not have been looked at
             self._read()
             self._show_weights()
 
@@ -210,23 +248,34 @@ class Slots:
         own = {name: values[place] for name, values in self._shop.own.items()}
         fresh = {STEPS: np.int64(0), SOUND: np.bool_(1), **own, **member.values()}
         if not self._state:
-            self._state = {name: np.stack([np.asarray(value)] * self._shop.width) for name, value in fresh.items()}
+            self._state = {
+                name: np.stack([np.asarray(value)] * self._shop.width)
+                for name, value in fresh.items()
+            }
             self._state[FACTORS] = np.ones(self._shop.width)
         for name, value in fresh.items():
             self._state[name][i] = value
-        member.begin({name: np.asarray(value) for name, value in fresh.items()}, self._engine.names().slots)
+        member.begin(
+            {name: np.asarray(value) for name, value in fresh.items()},
+            self._engine.names().slots,
+        )
         return member
 
     def _read(self) -> None:
         """Take note of the state."""
-        self._state |= dict(zip(self._engine.names().all, self._engine.read(), strict=True))
+        self._state |= dict(
+            zip(self._engine.names().all, self._engine.read(), strict=True)
+        )
 
     def _show_weights(self) -> None:
         """Let the models see their weights."""
         names = self._engine.names()
         for i, member in enumerate(self._members):
             if member is not None:
-                member.see({name: values[i] for name, values in self._state.items()}, names.slots)
+                member.see(
+                    {name: values[i] for name, values in self._state.items()},
+                    names.slots,
+                )
 
     # ---------------------------------------------------------------- an epoch
 
@@ -236,11 +285,17 @@ class Slots:
         seconds = time.perf_counter() - start
         self._read()
         broken = self._undo_breaks(before, ran)
-        working = [(i, member) for i, member in enumerate(self._members) if member is not None]
+        working = [
+            (i, member) for i, member in enumerate(self._members) if member is not None
+        ]
         for i, member in working:
             penalty = self._step(member).has_penalty
-            member.account(books.rows(i), books.sizes(i), seconds, penalty, broken.get(i))
-        last = any(not member.at_work or member.epochs_left == 1 for _, member in working)
+            member.account(
+                books.rows(i), books.sizes(i), seconds, penalty, broken.get(i)
+            )
+        last = any(
+            not member.at_work or member.epochs_left == 1 for _, member in working
+        )
         if self._shop.watched or last or not complete:
             self._show_weights()
         held = self._validate() if complete else None
@@ -248,7 +303,9 @@ class Slots:
             return
         for i, member in working:
             if member.at_work:
-                logs = tally(member.task, self._step(member), books.rows(i), books.sizes(i))
+                logs = tally(
+                    member.task, self._step(member), books.rows(i), books.sizes(i)
+                )
                 member.end_epoch(logs | held.get(i, {}), seconds)
 
     def _step(self, member: Member) -> Step:
@@ -256,8 +313,12 @@ class Slots:
 
     def _steps(self) -> tuple[Books, bool, list[tuple[int, Rows]]]:
         """Run an epoch of every model; return the metrics, whether the epoch was completed, and what was run."""
-        orders = [member.order() if member is not None else None for member in self._members]
-        size = next(member.plan.batch_size for member in self._members if member is not None)
+        orders = [
+            member.order() if member is not None else None for member in self._members
+        ]
+        size = next(
+            member.plan.batch_size for member in self._members if member is not None
+        )
         books, ran = Books(len(orders)), []
         for width, blocks in batched_orders(orders, size, self._shop.blank):
             found = self._engine.run(self._shop.data, blocks.reshape(-1), width)
@@ -267,13 +328,19 @@ class Slots:
                 return books, False, ran
         return books, True, ran
 
-    def _undo_breaks(self, before: dict[str, Array], ran: list[tuple[int, Rows]]) -> dict[int, int]:
+    def _undo_breaks(
+        self, before: dict[str, Array], ran: list[tuple[int, Rows]]
+    ) -> dict[int, int]:
         """Put models with weights that are not finite before the step that made them so; return its number by slot.
 
         Steps are exact, so those of the epoch are run again, to the step that is found by halves.
         """
         names = self._engine.names()
-        weights = [name for name in (*names.parameters, *names.running) if self._state[name].dtype.kind == "f"]
+        weights = [
+            name
+            for name in (*names.parameters, *names.running)
+            if self._state[name].dtype.kind == "f"
+        ]
         if all(np.isfinite(self._state[name]).all() for name in weights):
             return {}
         steps = [(width, block) for width, blocks in ran for block in blocks]
@@ -284,7 +351,9 @@ class Slots:
             low, high = 0, len(steps)  # finite after low, broken after high
             while high - low > 1:
                 middle = (low + high) // 2
-                broken = i in self._broken(self._state_after(before, steps[:middle]), weights)
+                broken = i in self._broken(
+                    self._state_after(before, steps[:middle]), weights
+                )
                 low, high = (low, middle) if broken else (middle, high)
             kept = self._state_after(before, steps[:low])
             found[i] = sum(block[i, 0] != self._shop.blank for _, block in steps[:high])
@@ -297,40 +366,66 @@ class Slots:
         """Return the slots of models with weights that are not finite."""
         flat = [state[name].reshape(len(self._members), -1) for name in weights]
         fine = np.logical_and.reduce([np.isfinite(value).all(axis=1) for value in flat])
-        return [i for i, member in enumerate(self._members) if member is not None and not fine[i]]
+        return [
+            i
+            for i, member in enumerate(self._members)
+            if member is not None and not fine[i]
+        ]
 
-    def _state_after(self, before: Mapping[str, Array], steps: Sequence[tuple[int, Rows]]) -> dict[str, Array]:
+    def _state_after(
+        self, before: Mapping[str, Array], steps: Sequence[tuple[int, Rows]]
+    ) -> dict[str, Array]:
         """Return the state after some steps from a state."""
         names = self._engine.names().all
         self._engine.load([before[name] for name in names])
         for width, group in groupby(steps, key=itemgetter(0)):
             blocks = [block.reshape(-1) for _, block in group]
             while blocks:  # Ctrl-C ends a run after a step
-                blocks = blocks[len(self._engine.run(self._shop.data, np.concatenate(blocks), width)) :]
+                blocks = blocks[
+                    len(
+                        self._engine.run(self._shop.data, np.concatenate(blocks), width)
+                    ) :
+                ]
         return dict(zip(names, self._engine.read(), strict=True))
 
     def _validate(self) -> dict[int, dict[str, float]] | None:
         """Return loss and metrics on the models' held-out rows, by slot; None after an interrupt."""
-        at_work = {i: m for i, m in enumerate(self._members) if m is not None and m.at_work and m.held is not None}
-        orders = [at_work[i].held if i in at_work else None for i in range(len(self._members))]
+        at_work = {
+            i: m
+            for i, m in enumerate(self._members)
+            if m is not None and m.at_work and m.held is not None
+        }
+        orders = [
+            at_work[i].held if i in at_work else None for i in range(len(self._members))
+        ]
         books, step, state = Books(len(orders)), None, self._shown(at_work)
         for width, blocks in batched_orders(orders, VALIDATION_BATCH, self._shop.blank):
             step = self._evaluation.step(width)
             self._evaluation.load([state[name] for name in step.names.all])
-            found = self._evaluation.run(self._shop.held_data, blocks.reshape(-1), width)
+            found = self._evaluation.run(
+                self._shop.held_data, blocks.reshape(-1), width
+            )
             books.enter(found, blocks[:, :, 0] != self._shop.blank, width)
             if len(found) < len(blocks):
                 return None
         if step is None:
             return {}
-        values = {i: tally(m.task, step, books.rows(i), books.sizes(i)) for i, m in at_work.items()}
-        return {i: {f"val_{name}": value for name, value in logs.items()} for i, logs in values.items()}
+        values = {
+            i: tally(m.task, step, books.rows(i), books.sizes(i))
+            for i, m in at_work.items()
+        }
+        return {
+            i: {f"val_{name}": value for name, value in logs.items()}
+            for i, logs in values.items()
+        }
 
     def _shown(self, members: Mapping[int, Member]) -> dict[str, Array]:
         """Return the state to measure: where a callback keeps other weights than training goes on with, those."""
         state = dict(self._state)
         for i, member in members.items():
-            for name, value in (member.weights() if member.keeps_others else {}).items():
+            for name, value in (
+                member.weights() if member.keeps_others else {}
+            ).items():
                 state[name] = state[name].copy()
                 state[name][i] = value
         return state

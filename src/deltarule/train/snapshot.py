@@ -28,21 +28,69 @@ from deltarule.tensor.tensor import Tensor
 
 _MOST_OBJECTS = 20_000
 _COPIED_BYTES = 1 << 16  # larger arrays are known by a digest
-_PURE = {"abc", "collections", "contextlib", "copy", "dataclasses", "deltarule", "enum", "functools", "itertools",
-         "math", "numpy", "operator", "types", "typing"}  # fmt: skip
+_PURE = {
+    "abc",
+    "collections",
+    "contextlib",
+    "copy",
+    "dataclasses",
+    "deltarule",
+    "enum",
+    "functools",
+    "itertools",
+    "math",
+    "numpy",
+    "operator",
+    "types",
+    "typing",
+}
 
 
 class _Pair(NamedTuple):
     first: int
 
 
-_DESCRIPTORS = (types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
-                types.MethodDescriptorType, types.ClassMethodDescriptorType, type(_Pair.first))  # fmt: skip
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), type(NotImplemented), range, slice,
-          np.generic, np.dtype, np.ufunc, enum.Enum, DType, Node, types.GenericAlias, *_DESCRIPTORS)  # fmt: skip
+_DESCRIPTORS = (
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    type(_Pair.first),
+)
+_PLAIN = (
+    type(None),
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    type(Ellipsis),
+    type(NotImplemented),
+    range,
+    slice,
+    np.generic,
+    np.dtype,
+    np.ufunc,
+    enum.Enum,
+    DType,
+    Node,
+    types.GenericAlias,
+    *_DESCRIPTORS,
+)
 
 
-_OUTSIDE = {"open", "input", "eval", "exec", "globals", "__import__", "id", "hash"}  # what they give is not watched
+_OUTSIDE = {
+    "open",
+    "input",
+    "eval",
+    "exec",
+    "globals",
+    "__import__",
+    "id",
+    "hash",
+}  # what they give is not watched
 
 
 class _Bare:
@@ -60,16 +108,26 @@ class Snapshot:
         self.tensors: dict[int, Tensor] = {}
         self._watched: list[Collection[Any]] = []
         self._functions: list[tuple[Any, tuple[Any, ...]]] = []
-        self._picked: list[tuple[Callable[[str], Any], tuple[str, ...], tuple[Any, ...]]] = []
+        self._picked: list[
+            tuple[Callable[[str], Any], tuple[str, ...], tuple[Any, ...]]
+        ] = []
         self._arrays: list[tuple[np.ndarray[Any, Any], Any]] = []
-        self._methods: dict[str, list[tuple[type, Any]]] = {"forward": [], "apply": [], "predict": []}
+        self._methods: dict[str, list[tuple[type, Any]]] = {
+            "forward": [],
+            "apply": [],
+            "predict": [],
+        }
         self._seen: dict[int, Any] = {}
         self._classes: set[type] = set()
         self._walk(roots)
         self._lengths = list(map(len, self._watched))
         self._kept = list(chain.from_iterable(self._watched))
         self._bound = [
-            (attrgetter(name), [cls for cls, _ in found], [method for _, method in found])
+            (
+                attrgetter(name),
+                [cls for cls, _ in found],
+                [method for _, method in found],
+            )
             for name, found in self._methods.items()
         ]
 
@@ -78,7 +136,11 @@ class Snapshot:
         """Return a snapshot of objects, or None."""
         try:
             return Snapshot(*roots)
-        except (_CannotBeWatchedError, RuntimeError, ValueError):  # or changed by another thread meanwhile
+        except (
+            _CannotBeWatchedError,
+            RuntimeError,
+            ValueError,
+        ):  # or changed by another thread meanwhile
             return None
 
     def holds(self) -> bool:
@@ -131,7 +193,11 @@ class Snapshot:
             self._watched.append(value)
             return [*value, *self._attributes(value), *self._class(type(value))]
         if isinstance(value, (dict, types.MappingProxyType)):
-            return [*self._items(value), *self._attributes(value), *self._class(type(value))]
+            return [
+                *self._items(value),
+                *self._attributes(value),
+                *self._class(type(value)),
+            ]
         return self._code(value)
 
     def _code(self, value: Any) -> Iterable[Any]:
@@ -162,7 +228,11 @@ class Snapshot:
 
     def _object(self, value: Any) -> Iterable[Any]:
         cls = type(value)
-        if _root(cls) in {"onnx", "onnx_ml_pb2", "google"}:  # a file's content, which is read and never changed
+        if _root(cls) in {
+            "onnx",
+            "onnx_ml_pb2",
+            "google",
+        }:  # a file's content, which is read and never changed
             return ()
         if not hasattr(value, "__dict__") or cls.__basicsize__ > _Bare.__basicsize__:
             raise _CannotBeWatchedError
@@ -177,7 +247,11 @@ class Snapshot:
         if attributes is None:
             return ()
         self._items(attributes)
-        return [item for item in attributes.values() if type(item).__module__ != "deltarule.nn.tree"]
+        return [
+            item
+            for item in attributes.values()
+            if type(item).__module__ != "deltarule.nn.tree"
+        ]
 
     def _items(self, mapping: Mapping[Any, Any]) -> Iterable[Any]:
         self._watched += [mapping.keys(), mapping.values()]
@@ -196,18 +270,27 @@ class Snapshot:
                     self._methods[name].append((cls, getattr(cls, name)))
             elif not _is_pure(base) and _root(base) != "builtins":
                 self._items(base.__dict__)
-                found += [v for name, v in base.__dict__.items()
-                          if isinstance(v, types.FunctionType) or not name.startswith(("__", "_abc_"))]  # fmt: skip
+                found += [
+                    v
+                    for name, v in base.__dict__.items()
+                    if isinstance(v, types.FunctionType)
+                    or not name.startswith(("__", "_abc_"))
+                ]
         return found
 
-    def _pick(self, get: Callable[[str], Any], names: tuple[str, ...]) -> tuple[Any, ...]:
+    def _pick(
+        self, get: Callable[[str], Any], names: tuple[str, ...]
+    ) -> tuple[Any, ...]:
         values = tuple(map(get, names))
         self._picked.append((get, names, values))
         return values
 
     def _function(self, function: types.FunctionType) -> Iterable[Any]:
         self._functions.append((function, _parts(function)))
-        found: list[Any] = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        found: list[Any] = [
+            *(function.__defaults__ or ()),
+            *(function.__kwdefaults__ or {}).values(),
+        ]
         found += function.__closure__ or ()
         if function.__dict__:
             found += self._items(function.__dict__)
@@ -230,7 +313,10 @@ class Snapshot:
                 if _root(value) in sys.stdlib_module_names:
                     raise _CannotBeWatchedError
                 inside = self._pick(vars(value).get, names)
-                if any(isinstance(item, types.ModuleType) and not _is_pure(item) for item in inside):
+                if any(
+                    isinstance(item, types.ModuleType) and not _is_pure(item)
+                    for item in inside
+                ):
                     raise _CannotBeWatchedError
                 found += inside
         return found
@@ -238,7 +324,11 @@ class Snapshot:
 
 def _root(value: Any) -> str:
     """Return the name of the package that a class, function or module belongs to."""
-    name = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+    name = (
+        value.__name__
+        if isinstance(value, types.ModuleType)
+        else getattr(value, "__module__", None)
+    )
     return (name or "").partition(".")[0] if isinstance(name, str) else ""
 
 
@@ -277,9 +367,15 @@ def _parts(function: Any) -> tuple[Any, ...]:
 
 def _content(array: np.ndarray[Any, Any]) -> Any:
     """Return what is compared of an array: shape, type, and its bytes or their digest."""
-    content = np.ascontiguousarray(array).tobytes() if array.nbytes <= _COPIED_BYTES else _digest(array)
+    content = (
+        np.ascontiguousarray(array).tobytes()
+        if array.nbytes <= _COPIED_BYTES
+        else _digest(array)
+    )
     return array.shape, array.dtype, content
 
 
 def _digest(array: np.ndarray[Any, Any]) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data).digest()
+    return hashlib.blake2b(
+        np.ascontiguousarray(array).view(np.uint8).reshape(-1).data
+    ).digest()

@@ -44,8 +44,15 @@ class Tape:
     Steps are pure and exact, so running them again from the snapshot gives the state before any later step.
     """
 
-    def __init__(self, engine: Engine, arrays: Sequence[Array], seed: int, steps_per_epoch: int) -> None:
-        self._engine, self._arrays, self._seed, self._steps_per_epoch = engine, arrays, seed, steps_per_epoch
+    def __init__(
+        self, engine: Engine, arrays: Sequence[Array], seed: int, steps_per_epoch: int
+    ) -> None:
+        self._engine, self._arrays, self._seed, self._steps_per_epoch = (
+            engine,
+            arrays,
+            seed,
+            steps_per_epoch,
+        )
         self._snapshot: list[Array] | None = None
         self._taken = 0.0
         self._pieces: list[Piece] = []
@@ -60,18 +67,26 @@ class Tape:
             self._arrays = arrays
             self.clear()
 
-    def run(self, rows: Rows, size: int, first_step: int, scalars: tuple[float, ...]) -> npt.NDArray[np.float64]:
+    def run(
+        self, rows: Rows, size: int, first_step: int, scalars: tuple[float, ...]
+    ) -> npt.NDArray[np.float64]:
         """Run a piece and return its metrics."""
         now = time.perf_counter()
         if self._snapshot is None or now - self._taken > _SNAPSHOT_SECONDS:
             state = self._engine.snapshot()
-            if self._pieces and self._broken(state) is not None and (found := self.overflow()) is not None:
+            if (
+                self._pieces
+                and self._broken(state) is not None
+                and (found := self.overflow()) is not None
+            ):
                 raise BrokenWeightsError(*found)
             self._snapshot, self._taken, self._pieces = state, now, []
         self._pieces.append(Piece(rows, size, first_step, scalars))
         try:
             metrics = self._again(self._pieces[-1])
-        except DataError:  # found on the way, in the middle of an update: back to before the piece
+        except (
+            DataError
+        ):  # found on the way, in the middle of an update: back to before the piece
             self._rewind(0)
             raise
         done = len(metrics) * size
@@ -81,7 +96,9 @@ class Tape:
 
     def _again(self, piece: Piece) -> npt.NDArray[np.float64]:
         rows = piece.rows
-        return self._engine.run(self._arrays, rows, piece.size, piece.first_step, self._seed, piece.scalars)
+        return self._engine.run(
+            self._arrays, rows, piece.size, piece.first_step, self._seed, piece.scalars
+        )
 
     def restore(self) -> int | None:
         """Go back to the last snapshot without waiting for a piece that may be at work; return the step it is from."""
@@ -101,7 +118,14 @@ class Tape:
         for piece in before:
             self._again(piece)
         if steps:
-            self._again(Piece(last.rows[: steps * last.size], last.size, last.first_step, last.scalars))
+            self._again(
+                Piece(
+                    last.rows[: steps * last.size],
+                    last.size,
+                    last.first_step,
+                    last.scalars,
+                )
+            )
         rows = last.rows[steps * last.size : (steps + 1) * last.size]
         return Piece(rows, last.size, last.first_step + steps, last.scalars)
 
@@ -113,7 +137,8 @@ class Tape:
         given = (*self._engine.read(), *step.constants, *batch, *counters)
         inputs = step.program.as_program().inputs
         return step.program, {
-            node: np.asarray(value, node.dtype.name) for node, value in zip(inputs, given, strict=True)
+            node: np.asarray(value, node.dtype.name)
+            for node, value in zip(inputs, given, strict=True)
         }
 
     def fault(self, step: int, loss: float) -> tuple[DivergenceError, int]:
@@ -124,10 +149,15 @@ class Tape:
         """
         piece = self._rewind(step)
         program, values = self._values(piece)
-        if self._broken(self._engine.read()) is not None and (found := self.overflow()) is not None:
+        if (
+            self._broken(self._engine.read()) is not None
+            and (found := self.overflow()) is not None
+        ):
             return found
         what, advice = first_fault(program.metrics, values)
-        return self._error(piece, "a finite loss", f"{loss}: {what}", advice), piece.first_step
+        return self._error(
+            piece, "a finite loss", f"{loss}: {what}", advice
+        ), piece.first_step
 
     def overflow(self) -> tuple[DivergenceError, int] | None:
         """Return the error for the first step that left a weight that is not finite; None if it was so before all.
@@ -146,7 +176,9 @@ class Tape:
             state = after
         return None
 
-    def _narrowed(self, piece: Piece, state: list[Array]) -> tuple[DivergenceError, int]:
+    def _narrowed(
+        self, piece: Piece, state: list[Array]
+    ) -> tuple[DivergenceError, int]:
         """Find, by halves, the step of a piece that breaks a weight, and go back before it."""
         while len(piece.rows) > piece.size:
             n = len(piece.rows) // piece.size // 2
@@ -158,7 +190,11 @@ class Tape:
                 piece = first
             else:
                 state = middle
-                piece = replace(piece, rows=piece.rows[n * piece.size :], first_step=piece.first_step + n)
+                piece = replace(
+                    piece,
+                    rows=piece.rows[n * piece.size :],
+                    first_step=piece.first_step + n,
+                )
         self._engine.load(state)
         self._again(piece)
         name = self._broken(self._engine.read()) or ""
@@ -169,17 +205,32 @@ class Tape:
         """Return the name of a parameter or of running state that is not finite."""
         names = self._engine.names()
         kept = [*names.parameters, *(None for _ in names.slots), *names.running]
-        return next((n for n, value in zip(kept, state, strict=True) if n is not None and not is_finite(value)), None)
+        return next(
+            (
+                n
+                for n, value in zip(kept, state, strict=True)
+                if n is not None and not is_finite(value)
+            ),
+            None,
+        )
 
     def check(self) -> tuple[DivergenceError, int] | None:
         """Return the error and the steps that count where an update has left a weight that is not finite."""
-        return self.overflow() if self._broken(self._engine.look()) is not None else None
+        return (
+            self.overflow() if self._broken(self._engine.look()) is not None else None
+        )
 
     def _update_fault(self, piece: Piece, name: str) -> DivergenceError:
         program, values = self._values(piece)
         what, advice = first_fault(program.next_state, values)
-        return self._error(piece, "finite weights", f"an update that breaks {name}: {what}", advice)
+        return self._error(
+            piece, "finite weights", f"an update that breaks {name}: {what}", advice
+        )
 
-    def _error(self, piece: Piece, expected: str, got: str, advice: str) -> DivergenceError:
+    def _error(
+        self, piece: Piece, expected: str, got: str, advice: str
+    ) -> DivergenceError:
         where = f"fit, step {piece.first_step + 1} (epoch {piece.first_step // self._steps_per_epoch + 1})"
-        return DivergenceError(where, expected=expected, got=got, hint=f"{advice}\n  {_KEPT}")
+        return DivergenceError(
+            where, expected=expected, got=got, hint=f"{advice}\n  {_KEPT}"
+        )

@@ -18,15 +18,24 @@ _CHUNK = 200
 
 
 def _engines(machine: str) -> dict[str, Engine]:
-    return {**ENGINES, "native": partial(native, machine=host(machine))} if machine else dict(ENGINES)
+    return (
+        {**ENGINES, "native": partial(native, machine=host(machine))}
+        if machine
+        else dict(ENGINES)
+    )
 
 
 def _chunk(seeds: range, machine: str) -> list[Outcome]:
     return list(verdicts(seeds, engines=_engines(machine)))
 
 
-def _chunks(first: int, graphs: int, jobs: int, machine: str) -> Iterator[list[Outcome]]:
-    parts = [range(at, min(at + _CHUNK, first + graphs)) for at in range(first, first + graphs, _CHUNK)]
+def _chunks(
+    first: int, graphs: int, jobs: int, machine: str
+) -> Iterator[list[Outcome]]:
+    parts = [
+        range(at, min(at + _CHUNK, first + graphs))
+        for at in range(first, first + graphs, _CHUNK)
+    ]
     if jobs == 1:
         yield from map(partial(_chunk, machine=machine), parts)
         return
@@ -39,12 +48,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m support.fuzz", description=__doc__)
     parser.add_argument("--graphs", type=int, default=2000, help="how many programs")
     parser.add_argument("--seed", type=int, default=0, help="the first seed")
-    parser.add_argument("--machine", default="", help="avx512, avx2 or sse: machine code for a lesser machine")
+    parser.add_argument(
+        "--machine",
+        default="",
+        help="avx512, avx2 or sse: machine code for a lesser machine",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--shrink", action="store_true", help="make every failing program small and print it")
+    parser.add_argument(
+        "--shrink",
+        action="store_true",
+        help="make every failing program small and print it",
+    )
     options = parser.parse_args(arguments)
     started, done, compared, elements, failed = time.time(), 0, 0, 0, []
-    for outcomes in _chunks(options.seed, options.graphs, options.jobs, options.machine):
+    for outcomes in _chunks(
+        options.seed, options.graphs, options.jobs, options.machine
+    ):
         for outcome in outcomes:
             compared += outcome.verdict.compared
             elements += outcome.verdict.elements
@@ -57,7 +76,10 @@ def main(arguments: list[str] | None = None) -> int:
                     print(f"{fault(small, engines)}\n{small.code()}\n", flush=True)
         done += len(outcomes)
         if done % 1000 < _CHUNK:
-            print(f"{done:,} programs, {len(failed)} failed, {time.time() - started:.0f} s", flush=True)
+            print(
+                f"{done:,} programs, {len(failed)} failed, {time.time() - started:.0f} s",
+                flush=True,
+            )
     share = compared / max(1, elements)
     print(
         f"{done:,} programs, {len(failed)} failed; {compared:,} elements compared, {share:.2%} of all; seeds {failed}"

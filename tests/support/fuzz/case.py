@@ -18,9 +18,16 @@ from deltarule.graph.walk import topological
 Array = npt.NDArray[Any]
 
 _NAMES = {
-    Op.ABS: "absolute", Op.NOT: "logical_not", Op.AND: "logical_and", Op.OR: "logical_or", Op.SUM: "sum_over",
-    Op.MAX: "maximum_over", Op.BROADCAST: "broadcast_to", Op.SLICE: "slice_axes", Op.RANDOM: "random_uniform",
-}  # fmt: skip
+    Op.ABS: "absolute",
+    Op.NOT: "logical_not",
+    Op.AND: "logical_and",
+    Op.OR: "logical_or",
+    Op.SUM: "sum_over",
+    Op.MAX: "maximum_over",
+    Op.BROADCAST: "broadcast_to",
+    Op.SLICE: "slice_axes",
+    Op.RANDOM: "random_uniform",
+}
 
 
 _IMPORTS = (
@@ -66,11 +73,17 @@ class Case:
         found = [node for node, _ in self.results]
         if not self.order or not self.weighted or not self.wrt:
             return found
-        parts = [build.sum_over(build.multiply(node, weight)) for node, weight in self.weighted]
+        parts = [
+            build.sum_over(build.multiply(node, weight))
+            for node, weight in self.weighted
+        ]
         slopes = gradients(_total(parts), self.wrt)
         found += slopes
         if self.order > 1:
-            squares = [build.sum_over(build.multiply(slope, build.tanh(slope))) for slope in slopes]
+            squares = [
+                build.sum_over(build.multiply(slope, build.tanh(slope)))
+                for slope in slopes
+            ]
             found += gradients(_total(squares), self.wrt)
         return found
 
@@ -81,35 +94,61 @@ class Case:
     @property
     def size(self) -> int:
         """How many operations there are before differentiation."""
-        return len([node for node in topological([node for node, _ in self.results]) if node.op is not Op.INPUT])
+        return len(
+            [
+                node
+                for node in topological([node for node, _ in self.results])
+                if node.op is not Op.INPUT
+            ]
+        )
 
     def code(self) -> str:
         """Return a short program that shows the difference by itself."""
         names: dict[Node, str] = {}
-        nodes = topological([*(node for pair in self.results for node in pair if node is not None), *self.wrt])
+        nodes = topological(
+            [
+                *(node for pair in self.results for node in pair if node is not None),
+                *self.wrt,
+            ]
+        )
         lines = [*_IMPORTS, "", "values = {}"]
         for node in nodes:
             names[node] = f"{'x' if node.op is Op.INPUT else 'n'}{len(names)}"
             lines.append(f"{names[node]} = {_constructed(node, names)}")
             if node in self.values:
                 array = self.values[node]
-                numbers = np.array2string(array.reshape(-1), separator=", ", threshold=10**6, floatmode="unique",
-                                          max_line_width=110)  # fmt: skip
+                numbers = np.array2string(
+                    array.reshape(-1),
+                    separator=", ",
+                    threshold=10**6,
+                    floatmode="unique",
+                    max_line_width=110,
+                )
                 numbers = numbers.replace("nan", "np.nan").replace("inf", "np.inf")
-                lines.append(f"values[{names[node]}] = np.array({numbers}, '{node.dtype}').reshape({array.shape})")
-        lines.append(f"outputs = [{', '.join(names[node] for node, _ in self.results)}]")
+                lines.append(
+                    f"values[{names[node]}] = np.array({numbers}, '{node.dtype}').reshape({array.shape})"
+                )
+        lines.append(
+            f"outputs = [{', '.join(names[node] for node, _ in self.results)}]"
+        )
         if self.order and self.weighted and self.wrt:
             lines += self._derivatives(names)
         return "\n".join([*lines, *_ENDING]).replace("{threads}", str(self.threads))
 
     def _derivatives(self, names: dict[Node, str]) -> list[str]:
         """Return the lines that add derivatives to the outputs."""
-        sums = [f"build.sum_over(build.multiply({names[node]}, {names[weight]}))" for node, weight in self.weighted]
+        sums = [
+            f"build.sum_over(build.multiply({names[node]}, {names[weight]}))"
+            for node, weight in self.weighted
+        ]
         wrt = f"[{', '.join(names[node] for node in self.wrt)}]"
         lines = [f"slopes = gradients({_added(sums)}, {wrt})", "outputs += slopes"]
         if self.order > 1:
             slopes = [f"slopes[{i}]" for i in range(len(self.wrt))]
-            squares = [f"build.sum_over(build.multiply({slope}, build.tanh({slope})))" for slope in slopes]
+            squares = [
+                f"build.sum_over(build.multiply({slope}, build.tanh({slope})))"
+                for slope in slopes
+            ]
             lines.append(f"outputs += gradients({_added(squares)}, {wrt})")
         return lines
 

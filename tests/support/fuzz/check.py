@@ -18,7 +18,10 @@ from support.fuzz.in_torch import in_torch
 from support.fuzz.rounding import LEAST, UNITS, evaluate, spread
 
 Engine = Callable[[Case, list[Node]], Sequence[Array]]
-_FEW, _MANY = (3, 4.0), (40, 16.0)  # samples of noise and their units, first and where a result seems wrong
+_FEW, _MANY = (
+    (3, 4.0),
+    (40, 16.0),
+)  # samples of noise and their units, first and where a result seems wrong
 _MARGIN = 8.0  # of what noise did at most
 
 
@@ -26,7 +29,9 @@ def _reference(case: Case, outputs: list[Node]) -> Sequence[Array]:
     return ReferenceBackend().compile(case.program())(*case.values.values())
 
 
-def native(case: Case, outputs: list[Node], machine: Machine | None = None) -> Sequence[Array]:
+def native(
+    case: Case, outputs: list[Node], machine: Machine | None = None
+) -> Sequence[Array]:
     """Run a program twice, its memory between guards: the same bits come, nothing is written beyond an array."""
     compiled = NativeBackend(machine).compile(case.program(), case.threads)
     with guarded() as guards:
@@ -37,7 +42,9 @@ def native(case: Case, outputs: list[Node], machine: Machine | None = None) -> S
             raise AssertionError(guards.broken())
     for place, (a, b) in enumerate(zip(first, second, strict=True)):
         if a.tobytes() != b.tobytes():
-            raise AssertionError(f"output {place}: two runs differ: {a.tolist()} and {b.tolist()}")
+            raise AssertionError(
+                f"output {place}: two runs differ: {a.tolist()} and {b.tolist()}"
+            )
     if any(a.tobytes() != b.tobytes() for a, b in zip(arrays, kept, strict=True)):
         raise AssertionError("an input was changed")
     return first
@@ -73,7 +80,9 @@ def check(case: Case, engines: Mapping[str, Engine] = ENGINES) -> Verdict:
     for name, found in results.items():
         for place, (x, node) in enumerate(zip(found, outputs, strict=True)):
             if (x.shape, x.dtype.name) != (node.shape, node.dtype.name):
-                return Verdict(f"{name}, output {place}: {x.dtype}{x.shape} for {node.dtype}{node.shape}")
+                return Verdict(
+                    f"{name}, output {place}: {x.dtype}{x.shape} for {node.dtype}{node.shape}"
+                )
     plain = evaluate(outputs, case.values)
     if not case.special:
         results["torch"] = in_torch(case)
@@ -83,7 +92,8 @@ def check(case: Case, engines: Mapping[str, Engine] = ENGINES) -> Verdict:
         moved = spread(outputs, case.values, plain, *_MANY)
         faults = _faults(case, outputs, plain, moved, results)
     compared = sum(
-        int((_comparable(case, x, most) & _sharp(x, most)).sum()) for x, most in zip(plain, moved, strict=True)
+        int((_comparable(case, x, most) & _sharp(x, most)).sum())
+        for x, most in zip(plain, moved, strict=True)
     )
     return Verdict("; ".join(faults[:4]), compared, sum(x.size for x in plain))
 
@@ -91,7 +101,11 @@ def check(case: Case, engines: Mapping[str, Engine] = ENGINES) -> Verdict:
 def _comparable(case: Case, wanted: Array, most: Array) -> Array:
     """Return which elements have one right value: those that noise does not make jump, and in general finite ones."""
     certain = np.isfinite(most)
-    return certain if case.special or wanted.dtype.kind != "f" else certain & np.isfinite(wanted)
+    return (
+        certain
+        if case.special or wanted.dtype.kind != "f"
+        else certain & np.isfinite(wanted)
+    )
 
 
 def _sharp(wanted: Array, most: Array) -> Array:
@@ -99,7 +113,9 @@ def _sharp(wanted: Array, most: Array) -> Array:
     if wanted.dtype.kind != "f":
         return np.ones(wanted.shape, bool)
     sizes = np.abs(wanted[np.isfinite(wanted)])
-    return most <= 1e-3 * (np.nan_to_num(np.abs(wanted)) + (sizes.mean() if sizes.size else 0.0))
+    return most <= 1e-3 * (
+        np.nan_to_num(np.abs(wanted)) + (sizes.mean() if sizes.size else 0.0)
+    )
 
 
 def _faults(
@@ -112,12 +128,16 @@ def _faults(
     """Return what lies farther from the float64 values than rounding explains."""
     faults = []
     for name, found in results.items():
-        for place, (node, x, wanted, most) in enumerate(zip(outputs, found, plain, moved, strict=True)):
+        for place, (node, x, wanted, most) in enumerate(
+            zip(outputs, found, plain, moved, strict=True)
+        ):
             bad = ~_near(node, x, wanted, most) & _comparable(case, wanted, most)
             if bad.any():
                 at = tuple(int(i) for i in np.argwhere(bad)[0])
-                faults.append(f"{name}, output {place} {node!r} at {at}: {x[at]!r}, right {wanted[at]!r} "
-                              f"({int(bad.sum())} of {bad.size} wrong)")  # fmt: skip
+                faults.append(
+                    f"{name}, output {place} {node!r} at {at}: {x[at]!r}, right {wanted[at]!r} "
+                    f"({int(bad.sum())} of {bad.size} wrong)"
+                )
     return faults
 
 
@@ -125,6 +145,8 @@ def _near(node: Node, x: Array, wanted: Array, most: Array) -> Array:
     if not node.dtype.is_float:
         return np.asarray(x.astype(np.int64) == wanted.astype(np.int64))
     with np.errstate(all="ignore"):
-        allowed = _MARGIN * (most + UNITS[node.dtype] * np.abs(wanted) + LEAST[node.dtype])
+        allowed = _MARGIN * (
+            most + UNITS[node.dtype] * np.abs(wanted) + LEAST[node.dtype]
+        )
         near = np.abs(x.astype(np.float64) - wanted) <= allowed
         return near & np.isfinite(x) | (x == wanted) | (np.isnan(x) & np.isnan(wanted))

@@ -74,7 +74,10 @@ class Maker:
     def shape(self) -> tuple[int, ...]:
         """Return up to four sizes of this program, some of them 1."""
         rank = self.one((0, 1, 1, 2, 2, 2, 3, 3, 4))
-        return tuple(1 if self.chance(0.12) else self.sizes[int(i)] for i in self.rng.choice(4, rank, replace=False))
+        return tuple(
+            1 if self.chance(0.12) else self.sizes[int(i)]
+            for i in self.rng.choice(4, rank, replace=False)
+        )
 
     def float_kind(self) -> DType:
         """Return the float type of this program, or now and then the other one."""
@@ -90,12 +93,20 @@ class Maker:
             low, high = kind.bounds
             if self.chance(0.5):
                 return rng.integers(max(low, -9), 10, shape).astype(kind.name)
-            drawn = rng.integers(low, high, shape, np.int64, endpoint=True).astype(kind.name)
-            return np.where(rng.random(shape) < 0.2, rng.choice(np.array([low, high, 0, 1], kind.name), shape), drawn)
-        if self.special:
-            return np.where(rng.random(shape) < 0.5, rng.choice(_EXTREMES, shape), rng.normal(size=shape)).astype(
+            drawn = rng.integers(low, high, shape, np.int64, endpoint=True).astype(
                 kind.name
             )
+            return np.where(
+                rng.random(shape) < 0.2,
+                rng.choice(np.array([low, high, 0, 1], kind.name), shape),
+                drawn,
+            )
+        if self.special:
+            return np.where(
+                rng.random(shape) < 0.5,
+                rng.choice(_EXTREMES, shape),
+                rng.normal(size=shape),
+            ).astype(kind.name)
         if self.grid:
             return (rng.integers(-6, 7, shape) / 2).astype(kind.name)
         return rng.normal(size=shape).astype(kind.name)
@@ -112,7 +123,11 @@ class Maker:
         if not found:
             x = self.input((*self.shape()[:2], self.one(self.sizes)), self.float_kind())
             return x if all(ask(x) for ask in wanted) else self.input((), dtypes.INT64)
-        return found[self.below(len(found))] if self.chance(0.4) else found[max(0, len(found) - 1 - self.below(4))]
+        return (
+            found[self.below(len(found))]
+            if self.chance(0.4)
+            else found[max(0, len(found) - 1 - self.below(4))]
+        )
 
     def floating(self) -> Node:
         """Return a float value."""
@@ -132,7 +147,10 @@ class Maker:
 
     def axes(self, x: Node) -> list[int]:
         """Return some axes in any order."""
-        return [int(i) for i in self.rng.choice(x.rank, 1 + self.below(x.rank), replace=False)]
+        return [
+            int(i)
+            for i in self.rng.choice(x.rank, 1 + self.below(x.rank), replace=False)
+        ]
 
     def partner(self, x: Node) -> Node:
         """Return a value that fits beside x: another of the pool, a view of x, a new input, a number."""
@@ -143,8 +161,13 @@ class Maker:
         if kind == 5:
             return x
         if kind == 6:
-            return build.constant(self.one((0.5, -1.5, 2, 3.25)), x.dtype if x.dtype.is_float else dtypes.FLOAT64)
-        return self.input(tuple(1 if self.chance(0.3) else size for size in x.shape), x.dtype)
+            return build.constant(
+                self.one((0.5, -1.5, 2, 3.25)),
+                x.dtype if x.dtype.is_float else dtypes.FLOAT64,
+            )
+        return self.input(
+            tuple(1 if self.chance(0.3) else size for size in x.shape), x.dtype
+        )
 
     def indices(self, size: int) -> Node:
         """Return indices into an axis of this size: an input, a ramp, or computed ones."""
@@ -181,22 +204,40 @@ def _positive(x: Node) -> Node:
 
 def _tame(m: Maker, x: Node) -> Node:
     """Keep products from growing without bound."""
-    return build.tanh(x) if m.chance(0.3) else build.multiply(x, 0.25) if m.chance(0.3) else x
+    return (
+        build.tanh(x)
+        if m.chance(0.3)
+        else build.multiply(x, 0.25)
+        if m.chance(0.3)
+        else x
+    )
 
 
 _UNARY: list[Callable[[Maker, Node], Node]] = [
-    lambda m, x: build.negate(x), lambda m, x: build.absolute(x), lambda m, x: build.sign(x),
-    lambda m, x: build.floor(x), lambda m, x: build.exp(build.minimum(x, 2.5)),
-    lambda m, x: build.expm1(build.minimum(x, 2.5)), lambda m, x: build.log(_positive(x)),
-    lambda m, x: build.log1p(build.absolute(x)), lambda m, x: build.sqrt(_positive(x)), lambda m, x: build.sin(x),
-    lambda m, x: build.cos(x), lambda m, x: build.tanh(x), lambda m, x: build.erf(x),
-    lambda m, x: build.stop_gradient(x), lambda m, x: build.power(_positive(x), m.one((0.5, 2, -1, 3, 1.7, 0, 1))),
-    lambda m, x: build.power(x, m.one((2, 3))), lambda m, x: build.multiply(x, m.one((0, 1, -1, 0.5))),
-    lambda m, x: build.subtract(m.one((0, 1)), x), lambda m, x: build.divide(x, m.one((2.0, 3.0, -0.7))),
-    lambda m, x: build.divide(1, _positive(x)), lambda m, x: build.add(x, m.one((0, 0.5))),
+    lambda m, x: build.negate(x),
+    lambda m, x: build.absolute(x),
+    lambda m, x: build.sign(x),
+    lambda m, x: build.floor(x),
+    lambda m, x: build.exp(build.minimum(x, 2.5)),
+    lambda m, x: build.expm1(build.minimum(x, 2.5)),
+    lambda m, x: build.log(_positive(x)),
+    lambda m, x: build.log1p(build.absolute(x)),
+    lambda m, x: build.sqrt(_positive(x)),
+    lambda m, x: build.sin(x),
+    lambda m, x: build.cos(x),
+    lambda m, x: build.tanh(x),
+    lambda m, x: build.erf(x),
+    lambda m, x: build.stop_gradient(x),
+    lambda m, x: build.power(_positive(x), m.one((0.5, 2, -1, 3, 1.7, 0, 1))),
+    lambda m, x: build.power(x, m.one((2, 3))),
+    lambda m, x: build.multiply(x, m.one((0, 1, -1, 0.5))),
+    lambda m, x: build.subtract(m.one((0, 1)), x),
+    lambda m, x: build.divide(x, m.one((2.0, 3.0, -0.7))),
+    lambda m, x: build.divide(1, _positive(x)),
+    lambda m, x: build.add(x, m.one((0, 0.5))),
     lambda m, x: build.where(build.less(0, x), x, build.multiply(x, 0.5)),
     lambda m, x: build.cast(build.cast(x, m.one(_ALL)), x.dtype),
-]  # fmt: skip
+]
 
 
 def _unary(m: Maker) -> Node:
@@ -208,14 +249,27 @@ def _binary(m: Maker) -> Node:
     y = m.partner(x)
     kind = m.below(10)
     if kind == 9:
-        return m.one((build.remainder, build.floor_divide, build.fmod))(x, m.one((_positive(y), build.add(y, -4.5))))
+        return m.one((build.remainder, build.floor_divide, build.fmod))(
+            x, m.one((_positive(y), build.add(y, -4.5)))
+        )
     if kind == 0:
-        return _tame(m, build.divide(x, _positive(y) if m.chance(0.7) else build.add(y, 4.5)))
+        return _tame(
+            m, build.divide(x, _positive(y) if m.chance(0.7) else build.add(y, 4.5))
+        )
     if kind == 1:
         return build.power(_positive(x), build.tanh(y))
     if kind == 2:
         return _tame(m, build.multiply(x, y))
-    function = m.one((build.add, build.subtract, build.multiply, build.maximum, build.minimum, build.add))
+    function = m.one(
+        (
+            build.add,
+            build.subtract,
+            build.multiply,
+            build.maximum,
+            build.minimum,
+            build.add,
+        )
+    )
     return _tame(m, function(x, y)) if m.chance(0.5) else _tame(m, function(y, x))
 
 
@@ -238,7 +292,9 @@ def _whole_numbers(m: Maker) -> Node:
     if kind == 6:
         return build.logical_not(x)
     if kind == 7:
-        return m.one((build.floor_divide, build.remainder))(x, build.add(y, 3) if m.chance(0.5) else y)
+        return m.one((build.floor_divide, build.remainder))(
+            x, build.add(y, 3) if m.chance(0.5) else y
+        )
     if kind == 8:
         return build.cast(x, m.one(_ALL))
     if kind == 9:
@@ -251,11 +307,18 @@ def _choice(m: Maker) -> Node:
     x = m.floating()
     if m.chance(0.1):
         holds = build.logical_not(build.less(1.5, build.absolute(build.sin(x))))
-        return build.check(build.exp(build.minimum(x, 1.0)), holds, where="a value", expected="a sine up to 1")
+        return build.check(
+            build.exp(build.minimum(x, 1.0)),
+            holds,
+            where="a value",
+            expected="a sine up to 1",
+        )
     y = m.partner(x)
     condition = m.one((build.less, build.equal))(x, y)
     if m.chance(0.3):
-        condition = m.one((build.logical_and, build.logical_or))(condition, build.less(y, 0.5))
+        condition = m.one((build.logical_and, build.logical_or))(
+            condition, build.less(y, 0.5)
+        )
     if m.chance(0.3):
         condition = build.logical_not(condition)
     return build.where(condition, m.one((x, build.sin(x))), y)
@@ -266,7 +329,11 @@ def _leaf(m: Maker) -> Node:
     if kind == 0:
         return build.full(shape, m.one((0.25, 0, 1, -3.5)), m.float_kind())
     if kind == 1:
-        return build.iota(shape, m.below(len(shape)), m.one(_ALL[1:])) if shape else build.constant(2.5, m.kind)
+        return (
+            build.iota(shape, m.below(len(shape)), m.one(_ALL[1:]))
+            if shape
+            else build.constant(2.5, m.kind)
+        )
     if kind == 2:
         return _random(m, shape)
     if kind == 3:
@@ -283,14 +350,22 @@ def _random(m: Maker, shape: tuple[int, ...]) -> Node:
     if m.chance(0.3) and not lead:
         keys[1] = build.constant(m.below(100), dtypes.INT64)
     drawn = build.random_uniform(shape, keys[0], keys[1], m.below(9), m.float_kind())
-    return build.where(build.less(drawn, 0.4), 0.0, build.divide(m.floating(), 0.6)) if m.chance(0.3) else drawn
+    return (
+        build.where(build.less(drawn, 0.4), 0.0, build.divide(m.floating(), 0.6))
+        if m.chance(0.3)
+        else drawn
+    )
 
 
 def _reduced(m: Maker) -> Node:
     x = m.ranked()
     kind, keep = m.below(10), m.chance(0.5)
     if kind < 3:
-        return _tame(m, build.sum_over(x, m.axes(x), keep)) if x.dtype.is_float else build.sum_over(x, m.axes(x), keep)
+        return (
+            _tame(m, build.sum_over(x, m.axes(x), keep))
+            if x.dtype.is_float
+            else build.sum_over(x, m.axes(x), keep)
+        )
     if kind == 3:
         return build.maximum_over(x, m.axes(x), keep)
     if kind == 4:
@@ -300,10 +375,18 @@ def _reduced(m: Maker) -> Node:
     if kind == 6:
         return build.mean(x, m.axes(x), keep)
     if kind == 7:
-        return m.one((algebra.minimum_over, algebra.variance))(m.floating_ranked(), None)
+        return m.one((algebra.minimum_over, algebra.variance))(
+            m.floating_ranked(), None
+        )
     if kind == 8:
-        return m.one((algebra.product_over, algebra.cumulative_product))(build.tanh(x), m.axis(x))
-    return algebra.argmin(x, m.axis(x)) if x.dtype is not dtypes.BOOL else build.sum_over(x)
+        return m.one((algebra.product_over, algebra.cumulative_product))(
+            build.tanh(x), m.axis(x)
+        )
+    return (
+        algebra.argmin(x, m.axis(x))
+        if x.dtype is not dtypes.BOOL
+        else build.sum_over(x)
+    )
 
 
 def _moved(m: Maker) -> Node:
@@ -315,9 +398,19 @@ def _moved(m: Maker) -> Node:
         n = shapes.count(x.shape)
         divisors = [d for d in range(1, n + 1) if n % d == 0] or [1]
         first = m.one(divisors)
-        return build.reshape(x, (first, n // first) if m.chance(0.7) else (n,)) if n else build.reshape(x, (0, 3))
+        return (
+            build.reshape(x, (first, n // first) if m.chance(0.7) else (n,))
+            if n
+            else build.reshape(x, (0, 3))
+        )
     if kind == 2:
-        return build.pad(x, *(m.rng.integers(0, n, x.rank).tolist() for n in (3, 3, m.one((1, 1, 2, 3)))))
+        return build.pad(
+            x,
+            *(
+                m.rng.integers(0, n, x.rank).tolist()
+                for n in (3, 3, m.one((1, 1, 2, 3)))
+            ),
+        )
     if kind == 3:
         return build.flip(x, m.axes(x)) if x.rank else build.expand_dims(x, (0,))
     if kind == 4 and x.rank:
@@ -328,7 +421,11 @@ def _moved(m: Maker) -> Node:
         return build.concatenate(parts, axis)
     if kind == 5:
         return build.broadcast_to(
-            x, (*m.one(((2,), (3,), (), (1,))), *(m.one((size, 3)) if size == 1 else size for size in x.shape))
+            x,
+            (
+                *m.one(((2,), (3,), (), (1,))),
+                *(m.one((size, 3)) if size == 1 else size for size in x.shape),
+            ),
         )
     if kind == 6:
         return build.expand_dims(x, (m.below(x.rank + 1),))
@@ -336,7 +433,11 @@ def _moved(m: Maker) -> Node:
 
 
 def _joins(x: Node, y: Node, axis: int) -> bool:
-    return y.rank == x.rank and all(a == b for i, (a, b) in enumerate(zip(x.shape, y.shape, strict=True)) if i != axis)
+    return y.rank == x.rank and all(
+        a == b
+        for i, (a, b) in enumerate(zip(x.shape, y.shape, strict=True))
+        if i != axis
+    )
 
 
 def _key(m: Maker, size: int) -> Any:
@@ -344,7 +445,10 @@ def _key(m: Maker, size: int) -> Any:
     if m.chance(0.1) and size:
         return m.below(size) - (size if m.chance(0.3) else 0)
     step = m.one((1, 1, 2, 3, -1, -2, -3, 5))
-    start, stop = (None if m.chance(0.5) else m.below(size + 1) - m.one((0, size)) for _ in range(2))
+    start, stop = (
+        None if m.chance(0.5) else m.below(size + 1) - m.one((0, size))
+        for _ in range(2)
+    )
     return slice(start, stop, step)
 
 
@@ -363,7 +467,9 @@ def _indexed(m: Maker) -> Node:
     if kind == 3 or x.dtype is dtypes.BOOL:
         return taken
     size = max(x.shape[axis], 1) + m.below(3)
-    return build.scatter_add(places, build.multiply(taken, 2) if m.chance(0.5) else taken, axis, size)
+    return build.scatter_add(
+        places, build.multiply(taken, 2) if m.chance(0.5) else taken, axis, size
+    )
 
 
 def _windowed(m: Maker) -> Node:
@@ -381,33 +487,50 @@ def _windowed(m: Maker) -> Node:
         return build.maximum_over(seen, over)
     if kind == 2:
         return build.mean(seen, over)
-    return build.fold(build.multiply(seen, 0.5), axes, window, stride, dilation, x.shape)
+    return build.fold(
+        build.multiply(seen, 0.5), axes, window, stride, dilation, x.shape
+    )
 
 
 def _images(m: Maker) -> tuple[Node, int]:
     """Return images (N, *spatial, C) out of the pool or new ones, and how many spatial axes they have."""
-    found = [node for node in m.pool if node.dtype.is_float and 3 <= node.rank <= 4 and shapes.count(node.shape) < 900]
+    found = [
+        node
+        for node in m.pool
+        if node.dtype.is_float
+        and 3 <= node.rank <= 4
+        and shapes.count(node.shape) < 900
+    ]
     if found and m.chance(0.7):
         x = m.one(found)
         return x, x.rank - 2
     rank = m.one((1, 2, 2, 3))
-    return m.input((1 + m.below(2), *(3 + m.below(5) for _ in range(rank)), m.one((1, 2, 3, 4))), m.float_kind()), rank
+    return m.input(
+        (1 + m.below(2), *(3 + m.below(5) for _ in range(rank)), m.one((1, 2, 3, 4))),
+        m.float_kind(),
+    ), rank
 
 
 def _convolved(m: Maker) -> Node:
     x, rank = _images(m)
     groups = m.one([d for d in range(1, 5) if x.shape[-1] % d == 0])
     kernel = [1 + m.below(3) for _ in range(rank)]
-    stride, dilation = ([m.one(choice) for _ in range(rank)] for choice in ((1, 1, 2, 3), (1, 1, 2)))
+    stride, dilation = (
+        [m.one(choice) for _ in range(rank)] for choice in ((1, 1, 2, 3), (1, 1, 2))
+    )
     padding = [(m.below(3), m.below(3)) for _ in range(rank)]
     outputs = groups * m.one((1, 2, 3))
     weight = m.input((outputs, *kernel, x.shape[-1] // groups), m.float_kind())
     y = build.convolve(x, weight, stride, padding, dilation, groups)
     kind = m.below(3)
     if kind == 0:
-        return build.convolve_transposed(build.tanh(y), weight, stride, padding, dilation, groups, x.shape)
+        return build.convolve_transposed(
+            build.tanh(y), weight, stride, padding, dilation, groups, x.shape
+        )
     if kind == 1 and shapes.count(weight.shape):
-        return build.convolve_weight(x, build.tanh(y), stride, padding, dilation, groups, weight.shape)
+        return build.convolve_weight(
+            x, build.tanh(y), stride, padding, dilation, groups, weight.shape
+        )
     return _tame(m, y)
 
 
@@ -416,7 +539,9 @@ def _pooled(m: Maker) -> Node:
     window = tuple(1 + m.below(5) for _ in range(rank))
     stride = tuple(1 + m.below(5) for _ in range(rank))
     padding = tuple((min(m.below(3), w - 1), min(m.below(3), w - 1)) for w in window)
-    return m.one((f.max_pool, f.average_pool))(x, window=window, stride=stride, padding=padding)
+    return m.one((f.max_pool, f.average_pool))(
+        x, window=window, stride=stride, padding=padding
+    )
 
 
 def _product(m: Maker) -> Node:
@@ -424,27 +549,46 @@ def _product(m: Maker) -> Node:
     kind = m.below(4)
     if kind == 0 and x.rank >= 2:
         other = build.matrix_transpose(x)
-        return _tame(m, build.matmul(x, other) if m.chance(0.5) else build.matmul(other, x))
-    fitting = [y for y in m.pool if y.dtype.is_float and y.rank and y.shape[-2 if y.rank > 1 else 0] == x.shape[-1]]
+        return _tame(
+            m, build.matmul(x, other) if m.chance(0.5) else build.matmul(other, x)
+        )
+    fitting = [
+        y
+        for y in m.pool
+        if y.dtype.is_float
+        and y.rank
+        and y.shape[-2 if y.rank > 1 else 0] == x.shape[-1]
+    ]
     if kind < 3 and fitting:
         return _tame(m, build.matmul(x, m.one(fitting)))
     if kind == 3 and x.rank == 1:
         return algebra.outer(x, m.input((m.one(m.sizes),), x.dtype))
-    return _tame(m, build.matmul(x, m.input((x.shape[-1], m.one((1, *m.sizes))), m.float_kind())))
+    return _tame(
+        m, build.matmul(x, m.input((x.shape[-1], m.one((1, *m.sizes))), m.float_kind()))
+    )
 
 
 def _algebra(m: Maker) -> Node:
     """Linear algebra of well-conditioned matrices, diagonals, triangles, norms."""
-    x = m.pick(lambda node: node.dtype.is_float and node.rank >= 2 and shapes.count(node.shape) < 400)
+    x = m.pick(
+        lambda node: (
+            node.dtype.is_float and node.rank >= 2 and shapes.count(node.shape) < 400
+        )
+    )
     if x.rank < 2 or m.chance(0.3):
         x = m.input((*m.one(((), (2,))), 3, 2 + m.below(3)), m.float_kind())
     kind = m.below(8)
     if kind >= 4:
-        return m.one((
-            lambda: algebra.triangle(x, m.chance(0.5), m.below(3) - 1), lambda: algebra.diagonal(x),
-            lambda: algebra.diagonal_matrix(x), lambda: algebra.norm(_off(m, x), m.one((1, 2, 3, math.inf)), m.axes(x)),
-            lambda: algebra.trace(x), lambda: algebra.swap_axes(x, 0, x.rank - 1),
-        ))()  # fmt: skip
+        return m.one(
+            (
+                lambda: algebra.triangle(x, m.chance(0.5), m.below(3) - 1),
+                lambda: algebra.diagonal(x),
+                lambda: algebra.diagonal_matrix(x),
+                lambda: algebra.norm(_off(m, x), m.one((1, 2, 3, math.inf)), m.axes(x)),
+                lambda: algebra.trace(x),
+                lambda: algebra.swap_axes(x, 0, x.rank - 1),
+            )
+        )()
     small = build.tanh(x)
     gram = build.matmul(small, build.matrix_transpose(small))
     n = gram.shape[-1]
@@ -457,26 +601,46 @@ def _algebra(m: Maker) -> Node:
 
 
 _FUNCTIONS: list[Callable[[Maker, Node], Node]] = [
-    lambda m, x: f.relu(x), lambda m, x: f.leaky_relu(x, slope=0.1), lambda m, x: f.elu(x, alpha=0.7),
-    lambda m, x: f.selu(x), lambda m, x: f.gelu(x, approximate=m.chance(0.5)), lambda m, x: f.sigmoid(x),
-    lambda m, x: f.softplus(x), lambda m, x: f.log_sigmoid(x), lambda m, x: f.silu(x), lambda m, x: f.mish(x),
-    lambda m, x: f.cube(build.tanh(x)), lambda m, x: f.clip(x, low=-0.6, high=0.9),
-    lambda m, x: f.hard_sigmoid(x, slope=0.21, offset=0.47), lambda m, x: f.hard_swish(x), lambda m, x: f.softsign(x),
-    lambda m, x: f.prelu(x, build.full((), 0.3, x.dtype)), lambda m, x: f.logsumexp(x, axis=m.axis(x)),
-    lambda m, x: f.softmax(x, axis=m.axis(x)), lambda m, x: f.log_softmax(x, axis=m.axis(x)),
-    lambda m, x: f.squared_error(x, m.partner(x)), lambda m, x: f.huber(x, build.sin(x), delta=0.8),
+    lambda m, x: f.relu(x),
+    lambda m, x: f.leaky_relu(x, slope=0.1),
+    lambda m, x: f.elu(x, alpha=0.7),
+    lambda m, x: f.selu(x),
+    lambda m, x: f.gelu(x, approximate=m.chance(0.5)),
+    lambda m, x: f.sigmoid(x),
+    lambda m, x: f.softplus(x),
+    lambda m, x: f.log_sigmoid(x),
+    lambda m, x: f.silu(x),
+    lambda m, x: f.mish(x),
+    lambda m, x: f.cube(build.tanh(x)),
+    lambda m, x: f.clip(x, low=-0.6, high=0.9),
+    lambda m, x: f.hard_sigmoid(x, slope=0.21, offset=0.47),
+    lambda m, x: f.hard_swish(x),
+    lambda m, x: f.softsign(x),
+    lambda m, x: f.prelu(x, build.full((), 0.3, x.dtype)),
+    lambda m, x: f.logsumexp(x, axis=m.axis(x)),
+    lambda m, x: f.softmax(x, axis=m.axis(x)),
+    lambda m, x: f.log_softmax(x, axis=m.axis(x)),
+    lambda m, x: f.squared_error(x, m.partner(x)),
+    lambda m, x: f.huber(x, build.sin(x), delta=0.8),
     lambda m, x: f.cross_entropy(x, f.softmax(build.sin(x), axis=x.rank - 1)),
     lambda m, x: f.cross_entropy_of_labels(x, build.argmax(build.sin(x), -1)),
     lambda m, x: f.binary_cross_entropy(x, f.sigmoid(build.sin(x))),
     lambda m, x: f.hinge(x, build.sign(build.add(build.sin(x), 0.17))),
     lambda m, x: f.multiclass_hinge(x, build.argmax(build.cos(x), -1), margin=1.1),
-    lambda m, x: f.binary_cross_entropy_of_probabilities(*(f.sigmoid(y) for y in (build.tanh(x), build.sin(x)))),
-    lambda m, x: f.cross_entropy_of_probabilities(*(f.softmax(g(x), axis=x.rank - 1) for g in (build.tanh, build.sin))),
+    lambda m, x: f.binary_cross_entropy_of_probabilities(
+        *(f.sigmoid(y) for y in (build.tanh(x), build.sin(x)))
+    ),
+    lambda m, x: f.cross_entropy_of_probabilities(
+        *(f.softmax(g(x), axis=x.rank - 1) for g in (build.tanh, build.sin))
+    ),
     lambda m, x: f.normalize(x, axes=tuple(m.axes(x)), epsilon=0.1),
     lambda m, x: f.euclidean_norm(x, axes=tuple(m.axes(x))),
-    lambda m, x: f.log_cosh(x), lambda m, x: f.weighted(f.sigmoid(build.sin(x)), x),
-    lambda m, x: f.lgamma(_positive(x)), lambda m, x: f.digamma(_positive(x)), lambda m, x: f.trigamma(_positive(x)),
-]  # fmt: skip
+    lambda m, x: f.log_cosh(x),
+    lambda m, x: f.weighted(f.sigmoid(build.sin(x)), x),
+    lambda m, x: f.lgamma(_positive(x)),
+    lambda m, x: f.digamma(_positive(x)),
+    lambda m, x: f.trigamma(_positive(x)),
+]
 
 
 def _named(m: Maker) -> Node:
@@ -484,13 +648,34 @@ def _named(m: Maker) -> Node:
 
 
 _MAKERS: dict[Make, int] = {
-    _unary: 9, _binary: 10, _choice: 3, _leaf: 4, _whole_numbers: 4, _reduced: 9, _moved: 12, _indexed: 6,
-    _windowed: 4, _convolved: 4, _pooled: 3, _product: 6, _algebra: 3, _named: 9,
-}  # fmt: skip
+    _unary: 9,
+    _binary: 10,
+    _choice: 3,
+    _leaf: 4,
+    _whole_numbers: 4,
+    _reduced: 9,
+    _moved: 12,
+    _indexed: 6,
+    _windowed: 4,
+    _convolved: 4,
+    _pooled: 3,
+    _product: 6,
+    _algebra: 3,
+    _named: 9,
+}
 
 # ---------------------------------------------------------------- infinities and NaN
 
-_EXTREME_UNARY = (build.negate, build.absolute, build.sign, build.floor, build.exp, build.tanh, build.sqrt, build.erf)
+_EXTREME_UNARY = (
+    build.negate,
+    build.absolute,
+    build.sign,
+    build.floor,
+    build.exp,
+    build.tanh,
+    build.sqrt,
+    build.erf,
+)
 
 
 def _extreme(m: Maker) -> Node:
@@ -500,12 +685,24 @@ def _extreme(m: Maker) -> Node:
     if kind == 0:
         return m.one(_EXTREME_UNARY)(x)
     if kind == 1:
-        return m.one((build.maximum, build.minimum, build.add, build.subtract))(x, m.partner(x))
+        return m.one((build.maximum, build.minimum, build.add, build.subtract))(
+            x, m.partner(x)
+        )
     if kind == 2:
         y = m.input(x.shape, x.dtype)
-        return m.one((build.multiply, build.divide, build.fmod, build.remainder, build.floor_divide))(x, y)
+        return m.one(
+            (
+                build.multiply,
+                build.divide,
+                build.fmod,
+                build.remainder,
+                build.floor_divide,
+            )
+        )(x, y)
     if kind == 3:
-        return build.where(m.one((build.less, build.equal))(x, m.partner(x)), x, build.negate(x))
+        return build.where(
+            m.one((build.less, build.equal))(x, m.partner(x)), x, build.negate(x)
+        )
     if kind == 4:
         return build.cast(x, m.one(_ALL))
     if kind == 5:
@@ -521,12 +718,18 @@ def _extreme(m: Maker) -> Node:
 
 
 def _grow(m: Maker, operations: int) -> None:
-    makers = [_extreme] if m.special else [make for make, weight in _MAKERS.items() for _ in range(weight)]
+    makers = (
+        [_extreme]
+        if m.special
+        else [make for make, weight in _MAKERS.items() for _ in range(weight)]
+    )
     while operations:
         operations -= 1
         try:
             node = m.one(makers)(m)
-        except DeltaruleError:  # shapes that do not fit, types that an operation refuses: another draw
+        except (
+            DeltaruleError
+        ):  # shapes that do not fit, types that an operation refuses: another draw
             continue
         if shapes.count(node.shape) <= _MOST and node.rank <= 6:
             m.pool.append(node)
@@ -559,8 +762,16 @@ def random_case(seed: int, operations: int | None = None) -> Case:
         weight = None
         if order and node.dtype.is_float:
             weight = build.input_node(f"w{len(m.values)}", node.shape, node.dtype)
-            m.values[weight] = (m.rng.integers(-8, 9, node.shape) / 4).astype(node.dtype.name)
+            m.values[weight] = (m.rng.integers(-8, 9, node.shape) / 4).astype(
+                node.dtype.name
+            )
         results.append((node, weight))
-    wrt = [node for node in m.values if node.dtype.is_float and not str(node.attributes["name"]).startswith("w")]
+    wrt = [
+        node
+        for node in m.values
+        if node.dtype.is_float and not str(node.attributes["name"]).startswith("w")
+    ]
     wrt = [node for node in wrt if m.chance(0.8)] or wrt[:1]
-    return Case(m.values, results, wrt, order, m.special, threads=2 if m.chance(0.08) else 1)
+    return Case(
+        m.values, results, wrt, order, m.special, threads=2 if m.chance(0.08) else 1
+    )

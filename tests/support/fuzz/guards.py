@@ -33,7 +33,11 @@ class Guards:
         """Return an array with guards on both sides."""
         kind = np.dtype(dtype)
         count = math.prod(shape)
-        return self._bytes(count * kind.itemsize, f"{kind}{shape}").view(kind).reshape(shape)
+        return (
+            self._bytes(count * kind.itemsize, f"{kind}{shape}")
+            .view(kind)
+            .reshape(shape)
+        )
 
     def aligned(self, size: int) -> Any:
         """Return memory at a cache line with guards on both sides."""
@@ -62,5 +66,8 @@ class _Arrays:
 def guarded() -> Iterator[Guards]:
     """Give programs that run inside memory with guards."""
     guards = Guards()
-    with mock.patch.object(backend, "np", _Arrays(guards)), mock.patch.object(backend, "aligned", guards.aligned):
+    with (
+        mock.patch.object(backend, "np", _Arrays(guards)),
+        mock.patch.object(backend, "aligned", guards.aligned),
+    ):
         yield guards

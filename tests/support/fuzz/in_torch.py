@@ -61,14 +61,18 @@ def _slice(node: Node, x: Tensor) -> Tensor:
 def _pad(node: Node, x: Tensor) -> Tensor:
     a = node.attributes
     result = x.new_zeros(node.shape)
-    inside = tuple(slice(low, low + max(0, (size - 1) * (inner + 1) + 1), inner + 1)
-                   for low, inner, size in zip(a["low"], a["interior"], x.shape, strict=True))  # fmt: skip
+    inside = tuple(
+        slice(low, low + max(0, (size - 1) * (inner + 1) + 1), inner + 1)
+        for low, inner, size in zip(a["low"], a["interior"], x.shape, strict=True)
+    )
     result[inside] = x
     return result
 
 
 def _gather(node: Node, x: Tensor, indices: Tensor) -> Tensor:
-    return x.index_select(node.attributes["axis"], indices.reshape(-1)).reshape(node.shape)
+    return x.index_select(node.attributes["axis"], indices.reshape(-1)).reshape(
+        node.shape
+    )
 
 
 def _scatter_add(node: Node, indices: Tensor, updates: Tensor) -> Tensor:
@@ -80,14 +84,33 @@ def _scatter_add(node: Node, indices: Tensor, updates: Tensor) -> Tensor:
 
 def _convolved(x: Tensor, weight: Tensor, a: Any) -> Tensor:
     rank = weight.dim() - 2
-    if not x.numel() or not weight.numel():  # torch drops axes of results that are sums of nothing
-        sizes = [(x.shape[i + 1] + sum(a["padding"][i]) - a["dilation"][i] * (weight.shape[i + 1] - 1) - 1)
-                 // a["stride"][i] + 1 for i in range(rank)]  # fmt: skip
-        return x.new_zeros((x.shape[0], *sizes, weight.shape[0])) + 0 * (x.sum() + weight.sum())
-    convolution = (torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d)[rank - 1]
+    if (
+        not x.numel() or not weight.numel()
+    ):  # torch drops axes of results that are sums of nothing
+        sizes = [
+            (
+                x.shape[i + 1]
+                + sum(a["padding"][i])
+                - a["dilation"][i] * (weight.shape[i + 1] - 1)
+                - 1
+            )
+            // a["stride"][i]
+            + 1
+            for i in range(rank)
+        ]
+        return x.new_zeros((x.shape[0], *sizes, weight.shape[0])) + 0 * (
+            x.sum() + weight.sum()
+        )
+    convolution = (
+        torch.nn.functional.conv1d,
+        torch.nn.functional.conv2d,
+        torch.nn.functional.conv3d,
+    )[rank - 1]
     widths = [width for pair in reversed(a["padding"]) for width in pair]
     front = (0, rank + 1, *range(1, rank + 1))
-    padded = torch.nn.functional.pad(x.permute(front), widths).clone(memory_format=torch.contiguous_format)
+    padded = torch.nn.functional.pad(x.permute(front), widths).clone(
+        memory_format=torch.contiguous_format
+    )
     result = convolution(
         padded,
         weight.permute(front).clone(memory_format=torch.contiguous_format),
@@ -98,14 +121,18 @@ def _convolved(x: Tensor, weight: Tensor, a: Any) -> Tensor:
     return result.permute(0, *range(2, rank + 2), 1)
 
 
-def _adjoint(function: Callable[[Tensor], Tensor], shape: Sequence[int], cotangent: Tensor) -> Tensor:
+def _adjoint(
+    function: Callable[[Tensor], Tensor], shape: Sequence[int], cotangent: Tensor
+) -> Tensor:
     """The adjoint of a linear function, by autograd itself."""
     zero = torch.zeros(tuple(shape), dtype=torch.float64, requires_grad=True)
     return torch.autograd.grad(function(zero), zero, cotangent, create_graph=True)[0]
 
 
 def _windows(a: Any, x: Tensor) -> Tensor:
-    for axis, width, stride, dilation in zip(a["axes"], a["window"], a["stride"], a["dilation"], strict=True):
+    for axis, width, stride, dilation in zip(
+        a["axes"], a["window"], a["stride"], a["dilation"], strict=True
+    ):
         x = x.unfold(axis, (width - 1) * dilation + 1, stride)[..., ::dilation]
     return x
 
@@ -117,13 +144,17 @@ def _iota(node: Node) -> Tensor:
 TORCH: dict[Op, Callable[..., Tensor]] = {
     Op.CONSTANT: lambda n: _tensor(EVALUATE[Op.CONSTANT](n)),
     Op.IOTA: _iota,
-    Op.RANDOM: lambda n, seed, step: _tensor(EVALUATE[Op.RANDOM](n, seed.numpy(), step.numpy())),
+    Op.RANDOM: lambda n, seed, step: _tensor(
+        EVALUATE[Op.RANDOM](n, seed.numpy(), step.numpy())
+    ),
     Op.NEGATE: lambda n, x: -x,
     Op.ABS: lambda n, x: torch.abs(x),
     Op.SIGN: lambda n, x: torch.sign(x),
     Op.FLOOR: lambda n, x: torch.floor(x),
     Op.EXP: lambda n, x: torch.exp(x),
-    Op.EXPM1: lambda n, x: torch.expm1(x).detach() + (torch.exp(x) - torch.exp(x).detach()),  # slope eˣ, not y + 1
+    Op.EXPM1: lambda n, x: (
+        torch.expm1(x).detach() + (torch.exp(x) - torch.exp(x).detach())
+    ),  # slope eˣ, not y + 1
     Op.LOG: lambda n, x: torch.log(x),
     Op.LOG1P: lambda n, x: torch.log1p(x),
     Op.SQRT: lambda n, x: torch.sqrt(x),
@@ -150,7 +181,9 @@ TORCH: dict[Op, Callable[..., Tensor]] = {
     Op.CHECK: lambda n, x, condition, shown: x,
     Op.SUM: lambda n, x: x.sum(n.attributes["axes"]) if n.attributes["axes"] else x,
     Op.MAX: _max,
-    Op.ARGMAX: lambda n, x: _tensor(np.argmax(x.detach().numpy(), n.attributes["axis"])),
+    Op.ARGMAX: lambda n, x: _tensor(
+        np.argmax(x.detach().numpy(), n.attributes["axis"])
+    ),
     Op.CUMULATIVE_SUM: lambda n, x: x.cumsum(n.attributes["axis"]),
     Op.RESHAPE: lambda n, x: x.reshape(n.shape),
     Op.PERMUTE: lambda n, x: x.permute(n.attributes["order"]),
@@ -161,11 +194,17 @@ TORCH: dict[Op, Callable[..., Tensor]] = {
     Op.CONCATENATE: lambda n, *parts: torch.cat(parts, n.attributes["axis"]),
     Op.GATHER: _gather,
     Op.SCATTER_ADD: _scatter_add,
-    Op.ARGSORT: lambda n, x: _tensor(np.argsort(x.detach().numpy(), n.attributes["axis"], kind="stable")),
+    Op.ARGSORT: lambda n, x: _tensor(
+        np.argsort(x.detach().numpy(), n.attributes["axis"], kind="stable")
+    ),
     Op.MATMUL: lambda n, x, y: x @ y,
     Op.CONVOLVE: lambda n, x, w: _convolved(x, w, n.attributes),
-    Op.CONVOLVE_TRANSPOSED: lambda n, y, w: _adjoint(lambda x: _convolved(x, w, n.attributes), n.shape, y),
-    Op.CONVOLVE_WEIGHT: lambda n, x, y: _adjoint(lambda w: _convolved(x, w, n.attributes), n.shape, y),
+    Op.CONVOLVE_TRANSPOSED: lambda n, y, w: _adjoint(
+        lambda x: _convolved(x, w, n.attributes), n.shape, y
+    ),
+    Op.CONVOLVE_WEIGHT: lambda n, x, y: _adjoint(
+        lambda w: _convolved(x, w, n.attributes), n.shape, y
+    ),
     Op.WINDOWS: lambda n, x: _windows(n.attributes, x),
     Op.FOLD: lambda n, y: _adjoint(lambda x: _windows(n.attributes, x), n.shape, y),
     Op.SOLVE: lambda n, a, b: torch.linalg.solve(a, b),
@@ -186,13 +225,27 @@ def in_torch(case: Case) -> list[Array]:
             known[node] = _wrapped(value, node.dtype)
     outputs = [known[node] for node in expanded]
     if case.order and case.weighted and case.wrt:
-        weights = [known[weight] if weight is not None else None for _, weight in case.results]
-        loss = torch.stack([(x * w).sum() for x, w in zip(outputs, weights, strict=True) if w is not None]).sum()
+        weights = [
+            known[weight] if weight is not None else None for _, weight in case.results
+        ]
+        loss = torch.stack(
+            [
+                (x * w).sum()
+                for x, w in zip(outputs, weights, strict=True)
+                if w is not None
+            ]
+        ).sum()
         wrt = [known[node] for node in case.wrt]
         slopes = _slopes(loss, wrt, case.order > 1)
         outputs += slopes
         if case.order > 1:
-            outputs += _slopes(torch.stack([(slope * torch.tanh(slope)).sum() for slope in slopes]).sum(), wrt, False)
+            outputs += _slopes(
+                torch.stack(
+                    [(slope * torch.tanh(slope)).sum() for slope in slopes]
+                ).sum(),
+                wrt,
+                False,
+            )
     return [x.detach().numpy(force=True) for x in outputs]
 
 
@@ -200,4 +253,7 @@ def _slopes(loss: Tensor, wrt: list[Tensor], again: bool) -> list[Tensor]:
     if not loss.requires_grad:
         return [torch.zeros_like(x) for x in wrt]
     found = torch.autograd.grad(loss, wrt, create_graph=again, allow_unused=True)
-    return [torch.zeros_like(x) if slope is None else slope for x, slope in zip(wrt, found, strict=True)]
+    return [
+        torch.zeros_like(x) if slope is None else slope
+        for x, slope in zip(wrt, found, strict=True)
+    ]

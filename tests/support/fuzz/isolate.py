@@ -36,14 +36,20 @@ class Outcome:
 
 
 def verdicts(
-    seeds: Sequence[int], make: Callable[[int], Case] = random_case, engines: Mapping[str, Engine] = ENGINES
+    seeds: Sequence[int],
+    make: Callable[[int], Case] = random_case,
+    engines: Mapping[str, Engine] = ENGINES,
 ) -> Iterator[Outcome]:
     """Check the programs of these seeds in order, in a child process; a new one takes over after a crash."""
     rest = list(seeds)
     while rest:
         done = 0
-        for answer in _answers(partial(map, partial(_plain, make=make, engines=engines), rest)):
-            outcome = Outcome(rest[done], answer if isinstance(answer, Verdict) else Verdict(answer))
+        for answer in _answers(
+            partial(map, partial(_plain, make=make, engines=engines), rest)
+        ):
+            outcome = Outcome(
+                rest[done], answer if isinstance(answer, Verdict) else Verdict(answer)
+            )
             done += 1
             yield outcome
         rest = rest[done:]
@@ -73,7 +79,9 @@ def _checked(case: Case, engines: Mapping[str, Engine]) -> Verdict:
         return Verdict(f"test raises {type(error).__name__}: {str(error)[:400]}")
 
 
-def _plain(seed: int, make: Callable[[int], Case], engines: Mapping[str, Engine]) -> Verdict:
+def _plain(
+    seed: int, make: Callable[[int], Case], engines: Mapping[str, Engine]
+) -> Verdict:
     try:
         case = make(seed)
     except Exception as error:
@@ -85,7 +93,9 @@ def _answers(work: Callable[[], Iterator[Verdict]]) -> Iterator[Verdict | str]:
     """Run work in a child and yield its verdicts; if the child ends early or hangs, a last text says how."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside other threads, which do nothing here
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of forks beside other threads, which do nothing here
         child = os.fork()
     if child == 0:
         _child(work, reading, writing)

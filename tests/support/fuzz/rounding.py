@@ -22,18 +22,62 @@ from deltarule.graph.walk import topological
 from support.fuzz.case import Array
 
 UNITS = {dtypes.FLOAT32: 2.0**-23, dtypes.FLOAT64: 2.0**-52}
-LEAST = {dtypes.FLOAT32: 2.0**-126, dtypes.FLOAT64: 2.0**-1022}  # smaller results may be 0
-_EXACT = frozenset({
-    Op.INPUT, Op.CONSTANT, Op.IOTA, Op.RANDOM, Op.NEGATE, Op.ABS, Op.SIGN, Op.FLOOR, Op.STOP_GRADIENT, Op.CHECK,
-    Op.MAXIMUM, Op.MINIMUM, Op.WHERE, Op.MAX, Op.RESHAPE, Op.PERMUTE, Op.BROADCAST, Op.SLICE, Op.PAD, Op.FLIP,
-    Op.CONCATENATE, Op.GATHER, Op.WINDOWS,
-})  # fmt: skip
+LEAST = {
+    dtypes.FLOAT32: 2.0**-126,
+    dtypes.FLOAT64: 2.0**-1022,
+}  # smaller results may be 0
+_EXACT = frozenset(
+    {
+        Op.INPUT,
+        Op.CONSTANT,
+        Op.IOTA,
+        Op.RANDOM,
+        Op.NEGATE,
+        Op.ABS,
+        Op.SIGN,
+        Op.FLOOR,
+        Op.STOP_GRADIENT,
+        Op.CHECK,
+        Op.MAXIMUM,
+        Op.MINIMUM,
+        Op.WHERE,
+        Op.MAX,
+        Op.RESHAPE,
+        Op.PERMUTE,
+        Op.BROADCAST,
+        Op.SLICE,
+        Op.PAD,
+        Op.FLIP,
+        Op.CONCATENATE,
+        Op.GATHER,
+        Op.WINDOWS,
+    }
+)
 _ALGEBRAIC = CONTRACTIONS | {
-    Op.ADD, Op.SUBTRACT, Op.MULTIPLY, Op.DIVIDE, Op.FMOD, Op.SQRT, Op.SUM, Op.CUMULATIVE_SUM, Op.SCATTER_ADD, Op.FOLD,
-}  # fmt: skip
-_SUMS = CONTRACTIONS | {Op.SUM, Op.CUMULATIVE_SUM, Op.SCATTER_ADD, Op.FOLD, Op.SOLVE, Op.LOG_DETERMINANT, Op.CHOLESKY}
+    Op.ADD,
+    Op.SUBTRACT,
+    Op.MULTIPLY,
+    Op.DIVIDE,
+    Op.FMOD,
+    Op.SQRT,
+    Op.SUM,
+    Op.CUMULATIVE_SUM,
+    Op.SCATTER_ADD,
+    Op.FOLD,
+}
+_SUMS = CONTRACTIONS | {
+    Op.SUM,
+    Op.CUMULATIVE_SUM,
+    Op.SCATTER_ADD,
+    Op.FOLD,
+    Op.SOLVE,
+    Op.LOG_DETERMINANT,
+    Op.CHOLESKY,
+}
 _LARGEST = float(np.finfo(np.float32).max)
-_GRID = 2.0**10  # numbers that are multiples of 2⁻¹⁰ and not large are added and multiplied exactly
+_GRID = (
+    2.0**10
+)  # numbers that are multiples of 2⁻¹⁰ and not large are added and multiplied exactly
 
 
 @dataclass(frozen=True)
@@ -72,13 +116,21 @@ def _noisy(node: Node, sources: Sequence[Array], noise: Noise) -> Array:
         whole = node.op in {Op.SOLVE, Op.LOG_DETERMINANT, Op.CHOLESKY}
         for place, x in enumerate(operands):
             if x.dtype.kind == "f":
-                operands[place] = noise.on(node, x, np.abs(x).max(initial=0.0) if whole else None)
+                operands[place] = noise.on(
+                    node, x, np.abs(x).max(initial=0.0) if whole else None
+                )
         if node.op is Op.CHOLESKY:
-            operands[0] = np.tril(operands[0]) + np.swapaxes(np.tril(operands[0], -1), -1, -2)
+            operands[0] = np.tril(operands[0]) + np.swapaxes(
+                np.tril(operands[0], -1), -1, -2
+            )
     result = np.asarray(EVALUATE[node.op](node, *operands))
     if node.op in _EXACT:
         return result
-    still = np.full(result.shape, exact) if node.op in _SUMS else np.ones(result.shape, bool)
+    still = (
+        np.full(result.shape, exact)
+        if node.op in _SUMS
+        else np.ones(result.shape, bool)
+    )
     if node.op not in _SUMS:
         for x in operands:
             still &= _on_grid(x) if node.op in _ALGEBRAIC else x == 0
@@ -87,27 +139,40 @@ def _noisy(node: Node, sources: Sequence[Array], noise: Noise) -> Array:
     return np.where(still, result, noise.on(node, result))
 
 
-def evaluate(outputs: Sequence[Node], values: Mapping[Node, Array], noise: Noise | None = None) -> list[Array]:
+def evaluate(
+    outputs: Sequence[Node], values: Mapping[Node, Array], noise: Noise | None = None
+) -> list[Array]:
     """Return results in float64 (random numbers and constants as their own type has them), with noise if given."""
     expanded = expand_calls(outputs)
     found: dict[Node, Any] = {}
     with np.errstate(all="ignore"):
         for node in topological(expanded):
-            value = _value(node, [found[source] for source in node.sources], values, noise)
+            value = _value(
+                node, [found[source] for source in node.sources], values, noise
+            )
             found[node] = _wide(value, node.dtype)
     return [found[node] for node in expanded]
 
 
-def _value(node: Node, sources: list[Array], values: Mapping[Node, Array], noise: Noise | None) -> Array:
+def _value(
+    node: Node, sources: list[Array], values: Mapping[Node, Array], noise: Noise | None
+) -> Array:
     if node.op is Op.INPUT:
         return values[node]
     if node.op in {Op.CONSTANT, Op.IOTA, Op.RANDOM}:
         return np.asarray(EVALUATE[node.op](node, *sources), node.dtype.name)
     if node.op is Op.CAST and node.dtype.is_float:
         result = sources[0].astype(np.float64)
-        return result if noise is None else np.where(_on_grid(result), result, noise.on(node, result))
+        return (
+            result
+            if noise is None
+            else np.where(_on_grid(result), result, noise.on(node, result))
+        )
     if noise is None or not node.dtype.is_float:
-        return np.asarray(EVALUATE[node.op](node, *sources), "float64" if node.dtype.is_float else node.dtype.name)
+        return np.asarray(
+            EVALUATE[node.op](node, *sources),
+            "float64" if node.dtype.is_float else node.dtype.name,
+        )
     return _noisy(node, sources, noise)
 
 
@@ -116,7 +181,11 @@ def _wide(x: Array, kind: dtypes.DType) -> Array:
     if not kind.is_float:
         return x
     x = x.astype(np.float64)
-    return np.where(np.abs(x) > _LARGEST, np.copysign(np.inf, x), x) if kind is dtypes.FLOAT32 else x
+    return (
+        np.where(np.abs(x) > _LARGEST, np.copysign(np.inf, x), x)
+        if kind is dtypes.FLOAT32
+        else x
+    )
 
 
 def spread(
@@ -129,14 +198,22 @@ def spread(
     """Return how far noise moved each element at most; infinity where it jumped or stopped being a number."""
     most = [np.zeros(x.shape) for x in plain]
     for sample in range(samples):
-        noise = Noise(np.random.default_rng(sample), units if sample else 0.0, flush=sample % 2 == 1)
+        noise = Noise(
+            np.random.default_rng(sample),
+            units if sample else 0.0,
+            flush=sample % 2 == 1,
+        )
         with np.errstate(all="ignore"):
-            for place, (noisy, x) in enumerate(zip(evaluate(outputs, values, noise), plain, strict=True)):
+            for place, (noisy, x) in enumerate(
+                zip(evaluate(outputs, values, noise), plain, strict=True)
+            ):
                 if x.dtype.kind != "f":
                     moved = np.where(noisy == x, 0.0, np.inf)
                 else:
                     moved = np.abs(noisy - x)
                     moved = np.where(np.isfinite(noisy) & np.isfinite(x), moved, np.inf)
-                    moved = np.where((noisy == x) | (np.isnan(noisy) & np.isnan(x)), 0.0, moved)
+                    moved = np.where(
+                        (noisy == x) | (np.isnan(noisy) & np.isnan(x)), 0.0, moved
+                    )
                 most[place] = np.maximum(most[place], moved)
     return most

@@ -43,19 +43,34 @@ def _smaller(case: Case) -> Iterator[Case]:
         yield _pruned(replace(case, order=order))
     if len(case.results) > 1:
         for place in range(len(case.results)):
-            yield _pruned(replace(case, results=[*case.results[:place], *case.results[place + 1 :]]))
+            yield _pruned(
+                replace(
+                    case, results=[*case.results[:place], *case.results[place + 1 :]]
+                )
+            )
     for place, (node, weight) in enumerate(case.results):
         if weight is not None:
-            yield _pruned(replace(case, results=_with(case.results, place, (node, None))))
+            yield _pruned(
+                replace(case, results=_with(case.results, place, (node, None)))
+            )
     if case.order and len(case.wrt) > 1:
         for node in case.wrt:
-            yield _pruned(replace(case, wrt=[other for other in case.wrt if other is not node]))
+            yield _pruned(
+                replace(case, wrt=[other for other in case.wrt if other is not node])
+            )
     yield from _inner(case)
     yield from _cut(case)
     yield from _sources(case)
-    if any(node.op is Op.CALL for node in topological([node for node, _ in case.results])):
+    if any(
+        node.op is Op.CALL for node in topological([node for node, _ in case.results])
+    ):
         expanded = expand_calls([node for node, _ in case.results])
-        yield replace(case, results=list(zip(expanded, [weight for _, weight in case.results], strict=True)))
+        yield replace(
+            case,
+            results=list(
+                zip(expanded, [weight for _, weight in case.results], strict=True)
+            ),
+        )
 
 
 def _with(
@@ -66,7 +81,11 @@ def _with(
 
 def _inner(case: Case) -> Iterator[Case]:
     """Take one value on the way for the only result, the first ones first."""
-    nodes = [node for node in topological([node for node, _ in case.results]) if node.op not in LEAVES]
+    nodes = [
+        node
+        for node in topological([node for node, _ in case.results])
+        if node.op not in LEAVES
+    ]
     if len(nodes) > 1 or len(case.results) > 1:
         for node in nodes[: None if len(case.results) > 1 else -1]:
             yield _pruned(replace(case, results=[(node, None)], order=0))
@@ -74,15 +93,25 @@ def _inner(case: Case) -> Iterator[Case]:
 
 def _cut(case: Case) -> Iterator[Case]:
     """Replace an operation by an input with its values, the last ones first."""
-    nodes = [node for node in topological([node for node, _ in case.results]) if node.op not in LEAVES]
-    known = dict(zip(nodes, reference.evaluate(nodes, case.values), strict=True)) if nodes else {}
+    nodes = [
+        node
+        for node in topological([node for node, _ in case.results])
+        if node.op not in LEAVES
+    ]
+    known = (
+        dict(zip(nodes, reference.evaluate(nodes, case.values), strict=True))
+        if nodes
+        else {}
+    )
     for node in reversed(nodes):
         twin = build.input_node("cut", node.shape, node.dtype)
         array = np.asarray(known[node], node.dtype.name)
         results = substitute([result for result, _ in case.results], {node: twin})
         wrt = [*case.wrt, twin] if node.dtype.is_float and case.order else case.wrt
         pairs = list(zip(results, [weight for _, weight in case.results], strict=True))
-        yield _pruned(replace(case, values={**case.values, twin: array}, results=pairs, wrt=wrt))
+        yield _pruned(
+            replace(case, values={**case.values, twin: array}, results=pairs, wrt=wrt)
+        )
 
 
 def _sources(case: Case) -> Iterator[Case]:
@@ -90,18 +119,28 @@ def _sources(case: Case) -> Iterator[Case]:
     for place, (node, weight) in enumerate(case.results):
         for source in node.sources:
             if (source.shape, source.dtype) == (node.shape, node.dtype):
-                yield _pruned(replace(case, results=_with(case.results, place, (source, weight))))
+                yield _pruned(
+                    replace(case, results=_with(case.results, place, (source, weight)))
+                )
 
 
 def _pruned(case: Case) -> Case:
     """Drop inputs that nothing reads and derivatives in them."""
-    weights = [weight for _, weight in case.results if weight is not None and case.order]
+    weights = [
+        weight for _, weight in case.results if weight is not None and case.order
+    ]
     results = case.results if case.order else [(node, None) for node, _ in case.results]
     read = set(topological([node for node, _ in results] + weights))
     wrt = [node for node in case.wrt if node in read] if case.order else []
     values = {node: array for node, array in case.values.items() if node in read}
     if case.order and not wrt:
-        return replace(case, values=values, results=[(node, None) for node, _ in results], wrt=[], order=0)
+        return replace(
+            case,
+            values=values,
+            results=[(node, None) for node, _ in results],
+            wrt=[],
+            order=0,
+        )
     return replace(case, values=values, results=results, wrt=wrt)
 
 

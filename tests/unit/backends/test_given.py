@@ -14,11 +14,17 @@ from deltarule.graph.program import Program
 from support import graphs
 
 
-@pytest.mark.parametrize("engine", [ReferenceBackend(), NativeBackend()], ids=["reference", "native"])
+@pytest.mark.parametrize(
+    "engine", [ReferenceBackend(), NativeBackend()], ids=["reference", "native"]
+)
 def test_every_backend_refuses_what_is_not_what_was_compiled(engine: Backend) -> None:
     x = build.input_node("x", (3,))
     run = engine.compile(Program((x,), (build.multiply(x, 2.0),)))
-    for wrong in (np.ones(1, np.float32), np.ones(5, np.float32), np.ones((3, 1), np.float32)):
+    for wrong in (
+        np.ones(1, np.float32),
+        np.ones(5, np.float32),
+        np.ones((3, 1), np.float32),
+    ):
         with pytest.raises(ShapeError, match=r"input x: expected \(3\)"):
             run(wrong)
     with pytest.raises(DataError, match="1 array, got 2"):

@@ -40,7 +40,9 @@ def test_long_sums_of_single_precision_are_rounded_once() -> None:
     x = build.input_node("x", values.shape)
     (total,) = reference.evaluate([build.sum_over(x, 0)], {x: values})
     assert total.dtype == np.float32
-    np.testing.assert_array_equal(total, values.sum(0, dtype=np.float64).astype(np.float32))
+    np.testing.assert_array_equal(
+        total, values.sum(0, dtype=np.float64).astype(np.float32)
+    )
 
 
 def test_a_compiled_program_keeps_what_no_input_decides_and_hands_out_copies() -> None:
@@ -64,19 +66,29 @@ def test_large_values_without_inputs_are_made_in_every_run() -> None:
     n = reference._KEPT + 1
     x = build.input_node("x", (n,))
     small = build.reshape(build.sum_over(build.iota((n,), 0, x.dtype), 0), (1,))
-    run = reference.ReferenceBackend().compile(Program((x,), (build.add(x, build.broadcast_to(small, (n,))),)))
+    run = reference.ReferenceBackend().compile(
+        Program((x,), (build.add(x, build.broadcast_to(small, (n,))),))
+    )
     for _ in range(2):
         (found,) = run(np.ones(n))
-        np.testing.assert_array_equal(found, np.full(n, np.float32(n * (n - 1) // 2) + np.float32(1)))
+        np.testing.assert_array_equal(
+            found, np.full(n, np.float32(n * (n - 1) // 2) + np.float32(1))
+        )
 
 
-def test_wrong_indices_are_found_in_every_run_even_where_no_input_decides_them() -> None:
+def test_wrong_indices_are_found_in_every_run_even_where_no_input_decides_them() -> (
+    None
+):
     x = build.input_node("x", (3,))
     outside = build.add(build.iota((2,), 0, INT64), 2)
-    run = reference.ReferenceBackend().compile(Program((x,), (build.gather(x, outside, 0),)))
+    run = reference.ReferenceBackend().compile(
+        Program((x,), (build.gather(x, outside, 0),))
+    )
     wrong = build.gather(build.iota((2,), 0, x.dtype), outside, 0)
     fixed = reference.ReferenceBackend().compile(
-        Program((x,), (build.add(wrong, build.broadcast_to(build.sum_over(x, 0), (2,))),))
+        Program(
+            (x,), (build.add(wrong, build.broadcast_to(build.sum_over(x, 0), (2,))),)
+        )
     )
     for _ in range(2):
         with pytest.raises(DataError, match=r"indices in \[0, 3\), got 3"):
@@ -87,5 +99,7 @@ def test_wrong_indices_are_found_in_every_run_even_where_no_input_decides_them()
 
 def test_a_symbol_without_a_value_is_named() -> None:
     x, y = build.input_node("x", (3,)), build.input_node("y", (3,))
-    with pytest.raises(GraphError, match="value of y: expected every input to be given"):
+    with pytest.raises(
+        GraphError, match="value of y: expected every input to be given"
+    ):
         reference.evaluate([build.add(x, y)], {x: np.ones(3, np.float32)})

@@ -15,7 +15,9 @@ from deltarule.data import load, write_mapped
 from deltarule.errors import ArgumentError, DataError, ShapeError
 
 FEATURES = ("width", "colour=blue", "colour=red")
-ABOUT = About("t", "classification", "mlp", (3,), FEATURES, ("no", "yes"), "kind", 0, "f")
+ABOUT = About(
+    "t", "classification", "mlp", (3,), FEATURES, ("no", "yes"), "kind", 0, "f"
+)
 NUMBER = About("t", "regression", "mlp", (2,), ("a", "b"), (), "price", 0, "f")
 
 
@@ -34,7 +36,9 @@ def test_bundled_names_take_hyphens_and_refuse_a_target() -> None:
 
 
 def test_what_is_neither_name_nor_file_lists_the_names() -> None:
-    with pytest.raises(ArgumentError, match=r"expected one of digits, iris, .*or a \.csv"):
+    with pytest.raises(
+        ArgumentError, match=r"expected one of digits, iris, .*or a \.csv"
+    ):
         source.open_data("digitz")
 
 
@@ -54,9 +58,13 @@ def test_split_is_disjoint_stratified_and_by_seed() -> None:
     first, same, other = (source.divide(data, seed) for seed in (3, 3, 4))
     parts = (first.train, first.validation, first.test)
     assert sorted(np.concatenate(parts).tolist()) == list(range(1797))
-    assert np.array_equal(first.test, same.test) and not np.array_equal(first.test, other.test)
+    assert np.array_equal(first.test, same.test) and not np.array_equal(
+        first.test, other.test
+    )
     shares = np.bincount(data.targets) / 1797
-    assert np.allclose(np.bincount(data.targets[first.test]) / len(first.test), shares, atol=0.003)
+    assert np.allclose(
+        np.bincount(data.targets[first.test]) / len(first.test), shares, atol=0.003
+    )
 
 
 def test_target_of_a_file_is_the_last_column(tmp_path: Path) -> None:
@@ -78,9 +86,14 @@ def test_fingerprint_sees_values_order_and_type() -> None:
 
 
 def test_columns_are_found_by_name_and_categories_encoded(tmp_path: Path) -> None:
-    path = _write(tmp_path / "t.csv", "colour,extra,width,kind", "red,9,1.5,yes", "blue,9,2,no")
+    path = _write(
+        tmp_path / "t.csv", "colour,extra,width,kind", "red,9,1.5,yes", "blue,9,2,no"
+    )
     data = rows.read_examples(path, ABOUT, None)
-    assert data.inputs.tolist() == [[1.5, 0, 1], [2, 1, 0]] and data.targets.tolist() == [1, 0]
+    assert data.inputs.tolist() == [
+        [1.5, 0, 1],
+        [2, 1, 0],
+    ] and data.targets.tolist() == [1, 0]
 
 
 def test_answers_are_not_needed_to_predict(tmp_path: Path) -> None:
@@ -96,8 +109,12 @@ def test_cells_that_the_model_does_not_need_may_be_missing(tmp_path: Path) -> No
     with pytest.raises(DataError, match="line 2: expected a value in column 'kind'"):
         rows.read_examples(path, ABOUT, None)
     for line, column in ((",1,,yes", "colour"), (",,red,yes", "width")):
-        with pytest.raises(DataError, match=f"line 2: expected a value in column '{column}'"):
-            rows.read_inputs(_write(tmp_path / "t.csv", "id,width,colour,kind", line), ABOUT)
+        with pytest.raises(
+            DataError, match=f"line 2: expected a value in column '{column}'"
+        ):
+            rows.read_inputs(
+                _write(tmp_path / "t.csv", "id,width,colour,kind", line), ABOUT
+            )
 
 
 @pytest.mark.parametrize(
@@ -108,12 +125,17 @@ def test_cells_that_the_model_does_not_need_may_be_missing(tmp_path: Path) -> No
             "1e300,red,yes",
             r"line 2: expected a number that float32 holds, up to 3.4e38, in column 'width', got 1e\+300",
         ),
-        ("1,green,yes", "line 2: expected one of blue, red in column 'colour', got 'green'"),
+        (
+            "1,green,yes",
+            "line 2: expected one of blue, red in column 'colour', got 'green'",
+        ),
         ("wide,red,yes", "line 2: expected a number in column 'width', got 'wide'"),
         ("1,red,maybe", "targets of .*expected one of no, yes, got 'maybe' in row 0"),
     ],
 )
-def test_cells_that_the_model_does_not_know(tmp_path: Path, line: str, told: str) -> None:
+def test_cells_that_the_model_does_not_know(
+    tmp_path: Path, line: str, told: str
+) -> None:
     path = _write(tmp_path / "t.csv", "width,colour,kind", line)
     with pytest.raises(DataError, match=told):
         rows.read_examples(path, ABOUT, None)
@@ -121,7 +143,9 @@ def test_cells_that_the_model_does_not_know(tmp_path: Path, line: str, told: str
 
 def test_missing_column_names_the_file_and_its_columns(tmp_path: Path) -> None:
     path = _write(tmp_path / "t.csv", "colour,kind", "red,yes")
-    with pytest.raises(DataError, match="expected a column 'width', got the columns colour, kind"):
+    with pytest.raises(
+        DataError, match="expected a column 'width', got the columns colour, kind"
+    ):
         rows.read_inputs(path, ABOUT)
 
 
@@ -129,7 +153,9 @@ def test_numbers_as_targets_and_whole_numbers_as_classes(tmp_path: Path) -> None
     path = _write(tmp_path / "t.csv", "b,a,price", "2,1,10.5")
     data = rows.read_examples(path, NUMBER, None)
     assert data.inputs.tolist() == [[1, 2]] and data.targets.tolist() == [10.5]
-    digits = About("t", "classification", "mlp", (1,), ("a",), ("3", "7"), "price", 0, "f")
+    digits = About(
+        "t", "classification", "mlp", (1,), ("a",), ("3", "7"), "price", 0, "f"
+    )
     path = _write(tmp_path / "u.csv", "a,price", "1,7.0", "2,3")
     assert rows.read_examples(path, digits, None).targets.tolist() == [1, 0]
 
@@ -137,9 +163,13 @@ def test_numbers_as_targets_and_whole_numbers_as_classes(tmp_path: Path) -> None
 def test_arrays_of_another_shape_or_name(tmp_path: Path) -> None:
     path = tmp_path / "t.npz"
     np.savez(path, X=np.zeros((4, 5)))
-    with pytest.raises(ShapeError, match=r"expected examples of shape \(3,\).*got \(5,\)"):
+    with pytest.raises(
+        ShapeError, match=r"expected examples of shape \(3,\).*got \(5,\)"
+    ):
         rows.read_inputs(str(path), ABOUT)
-    with pytest.raises(DataError, match=r"arrays inputs and targets \(or X and y\), got X"):
+    with pytest.raises(
+        DataError, match=r"arrays inputs and targets \(or X and y\), got X"
+    ):
         rows.read_examples(str(path), ABOUT, None)
     np.savez(path, Z=np.zeros(3))
     with pytest.raises(DataError, match=r"an array inputs \(or X\), got Z"):
@@ -158,10 +188,22 @@ def test_a_table_for_a_model_of_arrays_is_refused(tmp_path: Path) -> None:
 
 def test_csv_of_answers_has_classes_truth_and_probabilities(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    answers.write(path, np.array([[0.25, 0.75], [0.9, 0.1]]), ABOUT, np.array([4, 9]), np.array([1, 1]))
+    answers.write(
+        path,
+        np.array([[0.25, 0.75], [0.9, 0.1]]),
+        ABOUT,
+        np.array([4, 9]),
+        np.array([1, 1]),
+    )
     with path.open(newline="", encoding="utf-8") as stream:
         found = list(csv.DictReader(stream))
-    assert found[0] == {"row": "4", "prediction": "yes", "truth": "yes", "p(no)": "0.25", "p(yes)": "0.75"}
+    assert found[0] == {
+        "row": "4",
+        "prediction": "yes",
+        "truth": "yes",
+        "p(no)": "0.25",
+        "p(yes)": "0.75",
+    }
     assert found[1]["prediction"] == "no" and found[1]["truth"] == "yes"
 
 
@@ -170,7 +212,9 @@ def test_npz_of_answers_has_arrays(tmp_path: Path) -> None:
     answers.write(path, shares, ABOUT, np.array([4]))
     with np.load(path) as held:
         assert held["predictions"].tolist() == [1] and held["rows"].tolist() == [4]
-        assert np.array_equal(held["probabilities"], shares) and held["classes"].tolist() == ["no", "yes"]
+        assert np.array_equal(held["probabilities"], shares) and held[
+            "classes"
+        ].tolist() == ["no", "yes"]
         assert "truth" not in held
 
 
@@ -179,10 +223,14 @@ def test_numbers_keep_their_float32_bits_in_csv(tmp_path: Path) -> None:
     answers.write(path, said, NUMBER, np.arange(2))
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "row,prediction"
-    assert np.array_equal(np.array([line.split(",")[1] for line in lines[1:]], np.float32), said)
+    assert np.array_equal(
+        np.array([line.split(",")[1] for line in lines[1:]], np.float32), said
+    )
 
 
-def test_places_that_cannot_be_written_are_refused_before_the_work(tmp_path: Path) -> None:
+def test_places_that_cannot_be_written_are_refused_before_the_work(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(ArgumentError, match=r"a .csv or .npz file"):
         answers.check_path(tmp_path / "a.txt")
     (tmp_path / "folder.csv").mkdir()

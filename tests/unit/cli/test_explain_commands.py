@@ -45,10 +45,15 @@ def place(tmp_path):
 
 def test_derive_prints_and_writes(place, tmp_path, capsys):
     page, tex = tmp_path / "page.html", tmp_path / "page.tex"
-    assert main(["derive", f"{place}:problem", "--html", str(page), "--latex", str(tex)]) == 0
+    assert (
+        main(["derive", f"{place}:problem", "--html", str(page), "--latex", str(tex)])
+        == 0
+    )
     out = capsys.readouterr().out
     assert "∂L/∂W₁ = δ₁xᵀ" in out and "proved:" in out and f"wrote {page}" in out
-    assert "<math" in page.read_text(encoding="utf-8") and r"\documentclass" in tex.read_text(encoding="utf-8")
+    assert "<math" in page.read_text(
+        encoding="utf-8"
+    ) and r"\documentclass" in tex.read_text(encoding="utf-8")
 
 
 def test_derive_answers_programs(place, capsys):
@@ -78,9 +83,18 @@ def test_grade_says_right_and_wrong(place, capsys):
         (["derive", "{place}:square"], "a tensor of shape (3, 3)"),
         (["grade", "{place}:vector", "x", "1"], "a tensor of shape (2)"),
         (["derive", "{place}:vector", "--html", "page.html"], "got a vector"),
-        (["derive", "{place}:vector", "--wrt", "W_1", "--layout", "numerator"], "denominator for slices by a matrix"),
-        (["derive", "{place}:loss", "--html", "/proc/x.html"], "--html /proc/x.html: expected a place to write to"),
-        (["exam", "convolution", "--latex", "/proc/x.tex"], "--latex /proc/x.tex: expected a place to write to"),
+        (
+            ["derive", "{place}:vector", "--wrt", "W_1", "--layout", "numerator"],
+            "denominator for slices by a matrix",
+        ),
+        (
+            ["derive", "{place}:loss", "--html", "/proc/x.html"],
+            "--html /proc/x.html: expected a place to write to",
+        ),
+        (
+            ["exam", "convolution", "--latex", "/proc/x.tex"],
+            "--latex /proc/x.tex: expected a place to write to",
+        ),
         (["derive", "{place}:raising"], "ValueError: boom"),
         (["derive", "{place}:problem", "--wrt", "Q"], "names among"),
         (["derive", "{place}:problem", "--batch", "example"], "axis of the examples"),
@@ -92,7 +106,8 @@ def test_errors_are_one_clear_line(place, arguments, words, capsys):
 
 
 @pytest.mark.parametrize(
-    ("source", "words"), [("f(", "SyntaxError"), ("import nothing_like_this", "ModuleNotFoundError")]
+    ("source", "words"),
+    [("f(", "SyntaxError"), ("import nothing_like_this", "ModuleNotFoundError")],
 )
 def test_a_file_that_does_not_run_is_one_line(source, words, tmp_path, capsys):
     path = tmp_path / "broken.py"
@@ -107,19 +122,45 @@ def test_the_line_that_raised_is_named_wherever_the_file_is(place, monkeypatch, 
     monkeypatch.chdir(Path(place).parent)
     for file in (place, "network.py", "./network.py"):
         assert main(["derive", f"{file}:raising"]) == 1
-        assert f"network.py, line {line}: expected code that runs, got ValueError: boom" in capsys.readouterr().err
+        assert (
+            f"network.py, line {line}: expected code that runs, got ValueError: boom"
+            in capsys.readouterr().err
+        )
 
 
 def test_derive_of_a_vector_gives_its_jacobian_and_its_slices(place, tmp_path, capsys):
     tex = tmp_path / "new" / "vector.tex"
-    assert main(["derive", f"{place}:vector", "--wrt", "x,W_1", "--latex", str(tex)]) == 0
+    assert (
+        main(["derive", f"{place}:vector", "--wrt", "x,W_1", "--latex", str(tex)]) == 0
+    )
     out = capsys.readouterr().out
-    assert "∂y/∂x = W₁ᵀ" in out and "∂y₂/∂W₁ = e₂xᵀ" in out and "∂y/∂(W₁)ₖⱼ = xⱼ eₖ = Eₖⱼx" in out
+    assert (
+        "∂y/∂x = W₁ᵀ" in out
+        and "∂y₂/∂W₁ = e₂xᵀ" in out
+        and "∂y/∂(W₁)ₖⱼ = xⱼ eₖ = Eₖⱼx" in out
+    )
     assert out.count("proved: 20 random points") == 2
     assert r"\partial y/\partial x = W_{1}^{\top}" in tex.read_text(encoding="utf-8")
-    assert main(["derive", f"{place}:vector", "--wrt", "x", "--layout", "numerator", "--json"]) == 0
+    assert (
+        main(
+            [
+                "derive",
+                f"{place}:vector",
+                "--wrt",
+                "x",
+                "--layout",
+                "numerator",
+                "--json",
+            ]
+        )
+        == 0
+    )
     answer = json.loads(capsys.readouterr().out)
-    assert answer["lines"] == ["∂y/∂x = W₁"] and answer["proved"] and answer["max_error"] < 1e-6
+    assert (
+        answer["lines"] == ["∂y/∂x = W₁"]
+        and answer["proved"]
+        and answer["max_error"] < 1e-6
+    )
 
 
 def test_derive_one_example_of_a_batch(place, capsys):
@@ -129,7 +170,21 @@ def test_derive_one_example_of_a_batch(place, capsys):
 
 def test_exam_sheets_and_keys(tmp_path, capsys):
     page = tmp_path / "sheet.html"
-    assert main(["exam", "convolution", "--seed", "3", "--variants", "2", "--html", str(page)]) == 0
+    assert (
+        main(
+            [
+                "exam",
+                "convolution",
+                "--seed",
+                "3",
+                "--variants",
+                "2",
+                "--html",
+                str(page),
+            ]
+        )
+        == 0
+    )
     assert "variant 2" in capsys.readouterr().out and page.exists()
     assert main(["exam", "convolution", "--seed", "3", "--key", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["sheets"][0][0]["items"][0]["answer"]

@@ -63,14 +63,18 @@ def test_regression_answers_in_the_units_of_the_target() -> None:
 
 def test_first_weights_depend_on_the_seed_alone() -> None:
     data = load("iris")
-    first, same, other = (models.build("mlp", data, ALL, seed).state_dict() for seed in (1, 1, 2))
+    first, same, other = (
+        models.build("mlp", data, ALL, seed).state_dict() for seed in (1, 1, 2)
+    )
     assert all(np.array_equal(first[name], same[name]) for name in first)
     assert not np.array_equal(first["1.weight"], other["1.weight"])
 
 
 def test_unknown_model_and_small_images() -> None:
     data = load("digits")
-    with pytest.raises(ArgumentError, match="expected one of linear, mlp, lenet, got 'resnet'"):
+    with pytest.raises(
+        ArgumentError, match="expected one of linear, mlp, lenet, got 'resnet'"
+    ):
         models.build("resnet", data, ALL, seed=0)
     tiny = replace(data, inputs=data.inputs[:, :3, :3])
     assert models.default_model(tiny) == "mlp"

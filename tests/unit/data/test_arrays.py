@@ -13,7 +13,11 @@ GOOD = np.zeros((3, 2), np.float32)
 @pytest.mark.parametrize(
     ("inputs", "error", "message"),
     [
-        ([[1.0, np.nan], [np.inf, 1.0]], DataError, r"NaN in row 0, column 1 \(2 in all\)"),
+        (
+            [[1.0, np.nan], [np.inf, 1.0]],
+            DataError,
+            r"NaN in row 0, column 1 \(2 in all\)",
+        ),
         ([[1.0, 2.0], [-np.inf, 1.0]], DataError, "an infinity in row 1, column 0"),
         ([1.0, np.nan], DataError, "NaN in row 1 "),
         (np.full((1, 2, 2, 1), np.nan), DataError, "row 0, position 0, 0, 0"),
@@ -52,7 +56,16 @@ def test_targets_that_cannot_be_trained_on(targets, error, message):
 
 @pytest.mark.parametrize(
     ("given", "kept"),
-    [("f2", "f4"), ("f4", "f4"), ("f8", "f8"), (">f8", "f8"), (">f4", "f4"), ("u1", "u1"), (">i4", "i4"), ("?", "?")],
+    [
+        ("f2", "f4"),
+        ("f4", "f4"),
+        ("f8", "f8"),
+        (">f8", "f8"),
+        (">f4", "f4"),
+        ("u1", "u1"),
+        (">i4", "i4"),
+        ("?", "?"),
+    ],
 )
 def test_types_after_the_check(given, kept):
     x, y = check_arrays(np.ones((2, 1), given), np.ones(2, given))
@@ -63,7 +76,9 @@ def test_types_after_the_check(given, kept):
 
 
 def test_several_inputs_are_told():
-    with pytest.raises(DataError, match="fit inputs: expected one array, got a list of 2 arrays"):
+    with pytest.raises(
+        DataError, match="fit inputs: expected one array, got a list of 2 arrays"
+    ):
         check_arrays([GOOD, GOOD], [0, 1, 0])
     x, _ = check_arrays([GOOD, GOOD], [0, 1])  # two examples
     assert x.shape == (2, 3, 2)
@@ -78,7 +93,8 @@ def test_good_arrays_are_not_copied():
 
 
 @pytest.mark.parametrize(
-    ("labels", "found"), [([0, 1, 3], "3 in row 2"), ([0, -1], "-1 in row 1"), ([0.0, 0.5], "0.5")]
+    ("labels", "found"),
+    [([0, 1, 3], "3 in row 2"), ([0, -1], "-1 in row 1"), ([0.0, 0.5], "0.5")],
 )
 def test_labels_outside_the_classes(labels, found):
     with pytest.raises(DataError, match=found):

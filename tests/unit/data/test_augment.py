@@ -13,11 +13,21 @@ from deltarule.errors import ArgumentError, DataError
 
 IMAGES = np.random.default_rng(0).random((200, 8, 9, 3))
 EACH: list[augment.Augmentation] = [
-    augment.RandomFlip(), augment.RandomFlip("vertical"), augment.RandomShift(2), augment.RandomCrop(8, 9, border=2),
-    augment.RandomRotation(30), augment.RandomBrightness(0.3), augment.CutOut(3), augment.GaussianNoise(0.1),
-    augment.Compose(augment.RandomFlip(), augment.RandomShift(1), augment.GaussianNoise(0.05)),
-]  # fmt: skip
-every = pytest.mark.parametrize("change", EACH, ids=lambda change: type(change).__name__)
+    augment.RandomFlip(),
+    augment.RandomFlip("vertical"),
+    augment.RandomShift(2),
+    augment.RandomCrop(8, 9, border=2),
+    augment.RandomRotation(30),
+    augment.RandomBrightness(0.3),
+    augment.CutOut(3),
+    augment.GaussianNoise(0.1),
+    augment.Compose(
+        augment.RandomFlip(), augment.RandomShift(1), augment.GaussianNoise(0.05)
+    ),
+]
+every = pytest.mark.parametrize(
+    "change", EACH, ids=lambda change: type(change).__name__
+)
 
 
 @pytest.mark.notes("TRF-06", "DA-14", "REG-21")
@@ -33,7 +43,9 @@ def test_draws_depend_on_seed_and_epoch_alone(change: augment.Augmentation) -> N
 
 
 @every
-def test_grey_and_whole_number_images_keep_their_kind(change: augment.Augmentation) -> None:
+def test_grey_and_whole_number_images_keep_their_kind(
+    change: augment.Augmentation,
+) -> None:
     grey = (IMAGES[:20, ..., 0] * 255).astype(np.uint8)
     found = change(grey, seed=1)
     assert found.shape == grey.shape and found.dtype == np.uint8
@@ -46,7 +58,9 @@ def test_grey_and_whole_number_images_keep_their_kind(change: augment.Augmentati
 def test_flips(axis: Any, place: int) -> None:
     found = augment.RandomFlip(axis, 0.3)(IMAGES, seed=0)
     mirrored = np.flip(IMAGES, place)
-    flipped = np.array([np.array_equal(a, b) for a, b in zip(found, mirrored, strict=True)])
+    flipped = np.array(
+        [np.array_equal(a, b) for a, b in zip(found, mirrored, strict=True)]
+    )
     kept = np.array([np.array_equal(a, b) for a, b in zip(found, IMAGES, strict=True)])
     assert np.all(flipped ^ kept)
     assert abs(flipped.mean() - 0.3) < 4 * np.sqrt(0.21 / 200)
@@ -58,9 +72,13 @@ def test_shifts() -> None:
     seen = set()
     for image, moved in zip(IMAGES, found, strict=True):
         fits = [
-            (i, j) for i in range(-2, 3) for j in range(-2, 3)
-            if np.array_equal(moved, ndimage.shift(image, (i, j, 0), order=0, cval=-1.0))
-        ]  # fmt: skip
+            (i, j)
+            for i in range(-2, 3)
+            for j in range(-2, 3)
+            if np.array_equal(
+                moved, ndimage.shift(image, (i, j, 0), order=0, cval=-1.0)
+            )
+        ]
         assert len(fits) == 1
         seen.update(fits)
     assert len(seen) == 25
@@ -72,7 +90,9 @@ def test_crops() -> None:
     assert found.shape == (200, 5, 6, 3)
     places = set()
     for image, cut in zip(IMAGES, found, strict=True):
-        windows = np.lib.stride_tricks.sliding_window_view(image, (5, 6), axis=(0, 1)).transpose(0, 1, 3, 4, 2)
+        windows = np.lib.stride_tricks.sliding_window_view(
+            image, (5, 6), axis=(0, 1)
+        ).transpose(0, 1, 3, 4, 2)
         hits = np.argwhere((windows == cut).all(axis=(2, 3, 4)))
         assert len(hits) == 1
         places.add(tuple(hits[0]))
@@ -84,16 +104,26 @@ def test_crops() -> None:
 @pytest.mark.parametrize("degrees", [0, 90, 180, 13.0, -71.5])
 def test_rotation_is_bilinear_about_the_centre(degrees: float) -> None:
     image = np.random.default_rng(1).random((9, 9, 2))
-    expected = ndimage.rotate(np.pad(image, ((4, 4), (4, 4), (0, 0))), degrees, (0, 1), reshape=False, order=1)
-    np.testing.assert_allclose(augment.rotated(image, degrees), expected[4:-4, 4:-4], atol=1e-8)
+    expected = ndimage.rotate(
+        np.pad(image, ((4, 4), (4, 4), (0, 0))), degrees, (0, 1), reshape=False, order=1
+    )
+    np.testing.assert_allclose(
+        augment.rotated(image, degrees), expected[4:-4, 4:-4], atol=1e-8
+    )
     if degrees in {0, 90, 180}:
-        np.testing.assert_allclose(augment.rotated(image, degrees), np.rot90(image, round(degrees / 90)), atol=1e-12)
+        np.testing.assert_allclose(
+            augment.rotated(image, degrees),
+            np.rot90(image, round(degrees / 90)),
+            atol=1e-12,
+        )
 
 
 def test_brightness_cut_out_and_noise() -> None:
     brighter = augment.RandomBrightness(0.3)(IMAGES, seed=0)
     factors = (brighter / IMAGES).reshape(200, -1)
-    np.testing.assert_allclose(factors, np.broadcast_to(factors[:, :1], factors.shape), rtol=1e-12)
+    np.testing.assert_allclose(
+        factors, np.broadcast_to(factors[:, :1], factors.shape), rtol=1e-12
+    )
     assert stats.kstest(factors[:, 0], stats.uniform(0.7, 0.6).cdf).pvalue > 0.01
     assert augment.RandomBrightness(1.0, high=1.0)(IMAGES, seed=0).max() <= 1.0
 
@@ -102,7 +132,11 @@ def test_brightness_cut_out_and_noise() -> None:
         gone = (covered == -1).all(axis=-1)
         np.testing.assert_array_equal(covered[~gone], image[~gone])
         rows, columns = np.flatnonzero(gone.any(1)), np.flatnonzero(gone.any(0))
-        assert 2 <= len(rows) <= 3 and 2 <= len(columns) <= 3 and gone.sum() == len(rows) * len(columns)
+        assert (
+            2 <= len(rows) <= 3
+            and 2 <= len(columns) <= 3
+            and gone.sum() == len(rows) * len(columns)
+        )
 
     noise = augment.GaussianNoise(0.2)(IMAGES, seed=0) - IMAGES
     assert stats.kstest(noise.ravel() / 0.2, "norm").pvalue > 0.01
@@ -133,7 +167,11 @@ def test_balance_adds_changed_copies_of_the_rarer_classes() -> None:
     assert np.bincount(y).tolist() == [120, 120, 120]
     np.testing.assert_array_equal(x[:200], IMAGES)
     np.testing.assert_array_equal(y[:200], labels)
-    distance = np.abs(x[200:, None] - IMAGES[labels == 1][None]).mean(axis=(2, 3, 4)).min(1)[: 120 - 50]
+    distance = (
+        np.abs(x[200:, None] - IMAGES[labels == 1][None])
+        .mean(axis=(2, 3, 4))
+        .min(1)[: 120 - 50]
+    )
     assert distance.max() < 0.02
     assert len(np.unique(x.reshape(len(x), -1), axis=0)) == 360
     with pytest.raises(DataError):
@@ -142,8 +180,12 @@ def test_balance_adds_changed_copies_of_the_rarer_classes() -> None:
 
 def test_wrong_settings_are_refused() -> None:
     for make in (
-        lambda: augment.RandomFlip("diagonal"), lambda: augment.RandomFlip(probability=2), lambda: augment.CutOut(0),
-        lambda: augment.RandomShift(-1), lambda: augment.Compose(), lambda: augment.RandomBrightness(-1),
-    ):  # fmt: skip
+        lambda: augment.RandomFlip("diagonal"),
+        lambda: augment.RandomFlip(probability=2),
+        lambda: augment.CutOut(0),
+        lambda: augment.RandomShift(-1),
+        lambda: augment.Compose(),
+        lambda: augment.RandomBrightness(-1),
+    ):
         with pytest.raises(ArgumentError):
             make()

@@ -11,7 +11,12 @@ from deltarule import data
 from deltarule.data.shuffling import shuffled, uniform, words
 from deltarule.errors import ArgumentError, DataError
 
-M0, M1, W0, W1 = 0xD2E7470EE14C6C93, 0xCA5A826395121157, 0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B
+M0, M1, W0, W1 = (
+    0xD2E7470EE14C6C93,
+    0xCA5A826395121157,
+    0x9E3779B97F4A7C15,
+    0xBB67AE8584CAA73B,
+)
 
 
 def philox(counter: list[int], key: list[int]) -> list[int]:
@@ -32,7 +37,12 @@ def test_words_are_those_of_the_published_generator(seed, epoch):
 
 def test_philox_known_answer():
     """The first vector of Random123's kat_vectors for philox4x64-10."""
-    expected = [0x16554D9ECA36314C, 0xDB20FE9D672D0FDC, 0xD7E772CEE186176B, 0x7E68B68AEC7BA23B]
+    expected = [
+        0x16554D9ECA36314C,
+        0xDB20FE9D672D0FDC,
+        0xD7E772CEE186176B,
+        0x7E68B68AEC7BA23B,
+    ]
     assert philox([0, 0, 0, 0], [0, 0]) == expected
 
 
@@ -46,11 +56,17 @@ def test_an_epoch_sees_every_row_once(n, size, epoch, drop_last):
     assert len(order) == (n - n % size if drop_last else n)
     assert len(set(order.tolist())) == len(order)
     assert set(order.tolist()) <= set(range(n))
-    np.testing.assert_array_equal(order, data.batches(n, size, 3, epoch, drop_last=drop_last))
+    np.testing.assert_array_equal(
+        order, data.batches(n, size, 3, epoch, drop_last=drop_last)
+    )
 
 
 def test_epochs_seeds_and_purposes_have_orders_of_their_own():
-    orders = [data.batches(50, 10, seed, epoch).tolist() for seed in (0, 1, 2**63) for epoch in range(3)]
+    orders = [
+        data.batches(50, 10, seed, epoch).tolist()
+        for seed in (0, 1, 2**63)
+        for epoch in range(3)
+    ]
     orders += [shuffled(50, 0, "split").tolist(), shuffled(50, 0, "mask").tolist()]
     assert len({tuple(order) for order in orders}) == len(orders)
 
@@ -59,7 +75,9 @@ def test_every_order_of_three_is_equally_likely():
     orders = [tuple(data.batches(3, 1, seed=0, epoch=e).tolist()) for e in range(6000)]
     counts = np.array([orders.count(order) for order in set(orders)])
     assert len(counts) == math.factorial(3)
-    assert ((counts - 1000) ** 2 / 1000).sum() < 20.5, "χ² with 5 degrees of freedom, 99.9 %"
+    assert ((counts - 1000) ** 2 / 1000).sum() < 20.5, (
+        "χ² with 5 degrees of freedom, 99.9 %"
+    )
 
 
 def test_uniform_numbers_lie_in_the_unit_interval():
@@ -73,9 +91,15 @@ def test_uniform_numbers_lie_in_the_unit_interval():
 def test_mean_of_equal_batches_is_the_mean_of_all():
     x = np.arange(12.0) ** 2
     order = data.batches(12, 4, seed=5)
-    assert np.mean([x[order[k : k + 4]].mean() for k in range(0, 12, 4)]) == pytest.approx(x.mean(), rel=1e-15)
-    assert len(data.batches(12, 12, shuffle=False)) == 12, "b = n: one batch of all rows in their order"
-    np.testing.assert_array_equal(data.batches(12, 12, shuffle=False), data.batches(12, 1, shuffle=False))
+    assert np.mean(
+        [x[order[k : k + 4]].mean() for k in range(0, 12, 4)]
+    ) == pytest.approx(x.mean(), rel=1e-15)
+    assert len(data.batches(12, 12, shuffle=False)) == 12, (
+        "b = n: one batch of all rows in their order"
+    )
+    np.testing.assert_array_equal(
+        data.batches(12, 12, shuffle=False), data.batches(12, 1, shuffle=False)
+    )
 
 
 def test_batches_refuse_what_is_no_batch():
@@ -94,7 +118,10 @@ def test_weighted_batches_draw_in_proportion():
     weights = data.balanced_class_weights(labels)[labels]
     drawn = labels[data.weighted_batches(weights, seed=1, n=10_000)]
     assert abs(drawn.mean() - 0.5) < 4 * 0.5 / 100
-    first, second = data.weighted_batches(weights, 1, 0), data.weighted_batches(weights, 1, 1)
+    first, second = (
+        data.weighted_batches(weights, 1, 0),
+        data.weighted_batches(weights, 1, 1),
+    )
     assert not np.array_equal(first, second)
     assert set(data.weighted_batches([1.0, 0.0, 2.0, 0.0], n=200).tolist()) == {0, 2}
     for wrong in ([0.0, 0.0], [-1.0, 2.0], [np.nan], [[1.0]], []):

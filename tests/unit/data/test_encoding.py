@@ -38,7 +38,9 @@ def test_labels_of_a_multi_class_task_are_the_rows_of_the_identity():
 def test_one_hot_and_back(labels):
     rows = data.one_hot(labels, 10)
     np.testing.assert_array_equal(data.from_one_hot(rows), labels)
-    np.testing.assert_array_equal(rows, LabelBinarizer().fit(range(10)).transform(labels))
+    np.testing.assert_array_equal(
+        rows, LabelBinarizer().fit(range(10)).transform(labels)
+    )
 
 
 def test_one_hot_keeps_leading_axes():
@@ -69,9 +71,13 @@ def test_multi_hot_marks_every_label():
 
 @pytest.mark.notes("C-DA-04", "DA-08")
 def test_categories_in_a_given_order_with_an_alias():
-    encoder = data.LabelEncoder(order=["High", "Medium", "Low"], aliases={"Med": "Medium"})
+    encoder = data.LabelEncoder(
+        order=["High", "Medium", "Low"], aliases={"Med": "Medium"}
+    )
     labels = encoder.fit_transform(["High", "Medium", "Low", "Med"])
-    np.testing.assert_array_equal(data.one_hot(labels, 3), [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 0]])
+    np.testing.assert_array_equal(
+        data.one_hot(labels, 3), [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 0]]
+    )
     assert encoder.inverse_transform(labels) == ["High", "Medium", "Low", "Medium"]
 
 
@@ -96,10 +102,16 @@ def test_balanced_class_weights_of_the_course():
     labels = np.repeat([0, 1], [10_000, 1_000])
     weights = data.balanced_class_weights(labels)
     np.testing.assert_allclose(weights, [0.55, 5.5], rtol=1e-15)
-    assert np.bincount(labels, weights[labels])[0] == pytest.approx(np.bincount(labels, weights[labels])[1])
+    assert np.bincount(labels, weights[labels])[0] == pytest.approx(
+        np.bincount(labels, weights[labels])[1]
+    )
 
 
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=30).map(lambda more: [0, 1, 2, 3, 4, *more]))
+@given(
+    st.lists(st.integers(0, 4), min_size=1, max_size=30).map(
+        lambda more: [0, 1, 2, 3, 4, *more]
+    )
+)
 def test_balanced_class_weights_agree_with_scikit_learn(labels):
     theirs = compute_class_weight("balanced", classes=np.arange(5), y=np.array(labels))
     np.testing.assert_allclose(data.balanced_class_weights(labels), theirs, rtol=1e-14)
@@ -112,15 +124,21 @@ def test_balanced_class_weights_refuse_what_has_no_weight():
         data.balanced_class_weights([0, -1])
 
 
-FEATURES = hnp.arrays(np.float64, (7, 3), elements=st.floats(-1e3, 1e3).map(lambda v: round(v, 3)))
+FEATURES = hnp.arrays(
+    np.float64, (7, 3), elements=st.floats(-1e3, 1e3).map(lambda v: round(v, 3))
+)
 
 
 @pytest.mark.notes("DA-17")
 @given(FEATURES, FEATURES)
 def test_standard_scaler_agrees_with_scikit_learn(train, other):
     ours, theirs = data.StandardScaler().fit(train), TheirScaler().fit(train)
-    np.testing.assert_allclose(ours.transform(other), theirs.transform(other), rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(ours.inverse_transform(ours.transform(other)), other, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        ours.transform(other), theirs.transform(other), rtol=1e-9, atol=1e-9
+    )
+    np.testing.assert_allclose(
+        ours.inverse_transform(ours.transform(other)), other, rtol=1e-9, atol=1e-9
+    )
 
 
 def test_standard_scaler_on_constant_features_and_types():

@@ -20,12 +20,21 @@ from deltarule.errors import ArgumentError, ShapeError
 from deltarule.learners import PCA
 
 R = np.random.default_rng(0)
-FRAME = pd.DataFrame({"age": R.normal(40, 9, 12), "pay": R.normal(3e4, 5e3, 12), "city": list("abcabcabcabc")})
+FRAME = pd.DataFrame(
+    {
+        "age": R.normal(40, 9, 12),
+        "pay": R.normal(3e4, 5e3, 12),
+        "city": list("abcabcabcabc"),
+    }
+)
 
 
 def _columns(scaler: Any) -> Any:
     return ColumnTransformer(
-        [("numbers", scaler, ["age", "pay"]), ("kinds", OneHotEncoder(sparse_output=False), ["city"])]
+        [
+            ("numbers", scaler, ["age", "pay"]),
+            ("kinds", OneHotEncoder(sparse_output=False), ["city"]),
+        ]
     )
 
 
@@ -33,8 +42,13 @@ def _columns(scaler: Any) -> Any:
 @pytest.mark.parametrize("output", ["default", "pandas", "polars"])
 def test_columns_have_the_names_that_scikit_learns_have(output: str) -> None:
     ours, theirs = _columns(StandardScaler()), _columns(Reference())
-    found, expected = (made.set_output(transform=output).fit_transform(FRAME) for made in (ours, theirs))
-    assert ours.get_feature_names_out().tolist() == theirs.get_feature_names_out().tolist()
+    found, expected = (
+        made.set_output(transform=output).fit_transform(FRAME)
+        for made in (ours, theirs)
+    )
+    assert (
+        ours.get_feature_names_out().tolist() == theirs.get_feature_names_out().tolist()
+    )
     assert type(found) is type(expected)
     np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=1e-12)
     if output != "default":
@@ -45,28 +59,49 @@ def test_frames_come_out_where_asked_for() -> None:
     table = FRAME[["age", "pay"]].set_index(pd.Index(range(100, 112)))
     scaler = StandardScaler().set_output(transform="pandas")
     found = clone(scaler).fit_transform(table)
-    assert found.columns.tolist() == ["age", "pay"] and found.index.tolist() == list(range(100, 112))
+    assert found.columns.tolist() == ["age", "pay"] and found.index.tolist() == list(
+        range(100, 112)
+    )
     assert isinstance(StandardScaler().fit_transform(table), np.ndarray)
-    assert isinstance(scaler.fit(table).set_output(transform="polars").transform(table), pl.DataFrame)
+    assert isinstance(
+        scaler.fit(table).set_output(transform="polars").transform(table), pl.DataFrame
+    )
     with sklearn.config_context(transform_output="pandas"):
         assert isinstance(StandardScaler().fit_transform(table), pd.DataFrame)
     assert isinstance(scaler.set_output().transform(table), pl.DataFrame)
-    images = StandardScaler().set_output(transform="pandas").fit_transform(np.ones((3, 2, 2)))
+    images = (
+        StandardScaler()
+        .set_output(transform="pandas")
+        .fit_transform(np.ones((3, 2, 2)))
+    )
     assert images.shape == (3, 2, 2)
 
 
 def test_names_go_through_pipelines_and_unions() -> None:
     table = FRAME[["age", "pay"]]
     chain = make_pipeline(StandardScaler(), PCA(1)).fit(table)
-    assert chain.get_feature_names_out().tolist() == ["pca0"] and chain[:-1].get_feature_names_out().tolist() == [
+    assert chain.get_feature_names_out().tolist() == ["pca0"] and chain[
+        :-1
+    ].get_feature_names_out().tolist() == [
         "age",
         "pay",
     ]
     union = FeatureUnion([("scaled", StandardScaler()), ("turned", PCA(2))]).fit(table)
-    assert union.get_feature_names_out().tolist() == ["scaled__age", "scaled__pay", "turned__pca0", "turned__pca1"]
+    assert union.get_feature_names_out().tolist() == [
+        "scaled__age",
+        "scaled__pay",
+        "turned__pca0",
+        "turned__pca1",
+    ]
     plain = StandardScaler().fit(table.to_numpy())
-    assert plain.get_feature_names_out().tolist() == Reference().fit(table.to_numpy()).get_feature_names_out().tolist()
-    assert plain.get_feature_names_out(["a", "b"]).tolist() == ["a", "b"] and plain.n_features_in_ == 2
+    assert (
+        plain.get_feature_names_out().tolist()
+        == Reference().fit(table.to_numpy()).get_feature_names_out().tolist()
+    )
+    assert (
+        plain.get_feature_names_out(["a", "b"]).tolist() == ["a", "b"]
+        and plain.n_features_in_ == 2
+    )
 
 
 def test_wrong_names_are_told() -> None:
@@ -78,7 +113,9 @@ def test_wrong_names_are_told() -> None:
         scaler.get_feature_names_out(["a"])
     with pytest.raises(ArgumentError, match="the names of fit"):
         scaler.get_feature_names_out(["a", "b"])
-    with pytest.raises(ArgumentError, match="set_output transform: expected one of 'default'"):
+    with pytest.raises(
+        ArgumentError, match="set_output transform: expected one of 'default'"
+    ):
         scaler.set_output(transform="arrow")
     scaler.fit(FRAME[["age", "pay"]].to_numpy())
     assert not hasattr(scaler, "feature_names_in_")

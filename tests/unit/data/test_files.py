@@ -20,7 +20,11 @@ RNG = np.random.default_rng(0)
 
 
 def idx_bytes(array: np.ndarray, code: int) -> bytes:
-    return bytes([0, 0, code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    return (
+        bytes([0, 0, code, array.ndim])
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )
 
 
 KINDS = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -30,7 +34,9 @@ KINDS = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: 
 
 @pytest.mark.parametrize("code", KINDS)
 @pytest.mark.parametrize("compressed", [False, True])
-def test_idx_holds_the_numbers_that_were_written(code: int, compressed: bool, tmp_path: Path) -> None:
+def test_idx_holds_the_numbers_that_were_written(
+    code: int, compressed: bool, tmp_path: Path
+) -> None:
     array = (RNG.normal(size=(3, 4, 2)) * 50).astype(KINDS[code])
     path = tmp_path / ("a.gz" if compressed else "a")
     content = idx_bytes(array, code)
@@ -59,14 +65,27 @@ BROKEN_IDX = {
     "a PNG": (b"\x89PNG\r\n\x1a\n", "got the bytes 89 50 4e 47"),
     "an unknown type": (bytes([0, 0, 7, 1]), "got the bytes 00 00 07 01"),
     "a head cut short": (bytes([0, 0, 8, 3, 0, 0]), "the sizes of 3 axes"),
-    "a byte missing": (idx_bytes(np.zeros((2, 3), np.uint8), 8)[:-1], "expected 6 bytes of elements"),
-    "a byte too many": (
-        idx_bytes(np.zeros((2, 3), np.uint8), 8) + b"x", "expected 6 bytes of elements, as its head says, got more",
+    "a byte missing": (
+        idx_bytes(np.zeros((2, 3), np.uint8), 8)[:-1],
+        "expected 6 bytes of elements",
     ),
-    "enormous sizes": (bytes([0, 0, 14, 4]) + b"\xff" * 16, "as its head says, got at most 20"),
-    "gzip cut short": (gzip.compress(idx_bytes(np.zeros((90, 30), np.uint8), 8))[:-9], "whole gzip file"),
-    "enormous sizes in gzip": (gzip.compress(bytes([0, 0, 14, 4]) + b"\xff" * 16), "as its head says, got at most"),
-}  # fmt: skip
+    "a byte too many": (
+        idx_bytes(np.zeros((2, 3), np.uint8), 8) + b"x",
+        "expected 6 bytes of elements, as its head says, got more",
+    ),
+    "enormous sizes": (
+        bytes([0, 0, 14, 4]) + b"\xff" * 16,
+        "as its head says, got at most 20",
+    ),
+    "gzip cut short": (
+        gzip.compress(idx_bytes(np.zeros((90, 30), np.uint8), 8))[:-9],
+        "whole gzip file",
+    ),
+    "enormous sizes in gzip": (
+        gzip.compress(bytes([0, 0, 14, 4]) + b"\xff" * 16),
+        "as its head says, got at most",
+    ),
+}
 
 
 @pytest.mark.parametrize("kind", BROKEN_IDX)
@@ -82,14 +101,21 @@ def test_a_missing_idx_file(tmp_path: Path) -> None:
         data.read_idx(tmp_path / "nothing")
 
 
-def write_mnist(folder: Path, n_train: int = 30, n_test: int = 10, compressed: bool = True) -> tuple:
+def write_mnist(
+    folder: Path, n_train: int = 30, n_test: int = 10, compressed: bool = True
+) -> tuple:
     folder.mkdir(exist_ok=True)
     images = RNG.integers(0, 256, (n_train + n_test, 28, 28)).astype(np.uint8)
     labels = (np.arange(n_train + n_test) % 10).astype(np.uint8)
     for prefix, rows in (("train", slice(0, n_train)), ("t10k", slice(n_train, None))):
-        for name, array in ((f"{prefix}-images-idx3-ubyte", images), (f"{prefix}-labels-idx1-ubyte", labels)):
+        for name, array in (
+            (f"{prefix}-images-idx3-ubyte", images),
+            (f"{prefix}-labels-idx1-ubyte", labels),
+        ):
             content = idx_bytes(array[rows], 0x08)
-            (folder / (name + ".gz" * compressed)).write_bytes(gzip.compress(content) if compressed else content)
+            (folder / (name + ".gz" * compressed)).write_bytes(
+                gzip.compress(content) if compressed else content
+            )
     return images, labels
 
 
@@ -97,9 +123,15 @@ def write_mnist(folder: Path, n_train: int = 30, n_test: int = 10, compressed: b
 def test_mnist_from_its_four_files(compressed: bool, tmp_path: Path) -> None:
     images, labels = write_mnist(tmp_path / "mnist", compressed=compressed)
     every = data.read_folder(tmp_path / "mnist")
-    np.testing.assert_array_equal(every.inputs[..., 0], images.astype(np.float32) / np.float32(255))
+    np.testing.assert_array_equal(
+        every.inputs[..., 0], images.astype(np.float32) / np.float32(255)
+    )
     np.testing.assert_array_equal(every.targets, labels)
-    assert (every.input_shape, every.n_classes, every.task) == ((28, 28, 1), 10, "classification")
+    assert (every.input_shape, every.n_classes, every.task) == (
+        (28, 28, 1),
+        10,
+        "classification",
+    )
     test = data.read_mnist(tmp_path / "mnist", "test", scale=False)
     assert test.inputs.dtype == np.uint8
     np.testing.assert_array_equal(test.inputs[..., 0], images[30:])
@@ -109,8 +141,12 @@ def test_an_incomplete_mnist(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     with pytest.raises(ArgumentError, match="'train', 'test' or 'all'"):
         data.read_mnist(tmp_path, "validation")
-    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx_bytes(np.zeros(3, np.uint8), 8)))
-    with pytest.raises(DataError, match=r"t10k images .* \(10, 28, 28\) and uint8 \(3,\)"):
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(
+        gzip.compress(idx_bytes(np.zeros(3, np.uint8), 8))
+    )
+    with pytest.raises(
+        DataError, match=r"t10k images .* \(10, 28, 28\) and uint8 \(3,\)"
+    ):
         data.read_mnist(tmp_path)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(DataError, match="a file t10k-labels-idx1-ubyte"):
@@ -124,12 +160,19 @@ def test_an_incomplete_mnist(tmp_path: Path) -> None:
 def test_pickles_of_arrays_in_plain_containers(protocol: int, tmp_path: Path) -> None:
     shared = [1, 2.5]
     value = {
-        b"data": RNG.integers(0, 256, (4, 6)).astype(np.uint8), "columns": np.asfortranarray(RNG.normal(size=(2, 3))),
-        "big": np.arange(3, dtype=">i4"), "nothing": None, "truth": (True, b"\xff\x00"), "twice": [shared, shared],
-        "empty": np.zeros((0, 3)), "number": np.array(7),
-    }  # fmt: skip
+        b"data": RNG.integers(0, 256, (4, 6)).astype(np.uint8),
+        "columns": np.asfortranarray(RNG.normal(size=(2, 3))),
+        "big": np.arange(3, dtype=">i4"),
+        "nothing": None,
+        "truth": (True, b"\xff\x00"),
+        "twice": [shared, shared],
+        "empty": np.zeros((0, 3)),
+        "number": np.array(7),
+    }
     if protocol == 5:  # arrays are buffers of their own kind there
-        value = {key: item for key, item in value.items() if not isinstance(item, np.ndarray)}
+        value = {
+            key: item for key, item in value.items() if not isinstance(item, np.ndarray)
+        }
     (tmp_path / "a").write_bytes(pickle.dumps(value, protocol))
     read = data.read_pickle(tmp_path / "a")
     assert set(map(str, read)) == set(map(str, value))
@@ -168,8 +211,12 @@ class Evil:
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_nothing_in_a_pickle_is_run(protocol: int, tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(pickle.dumps({"data": [Evil(tmp_path / "trace")]}, protocol))
-    with pytest.raises(DataError, match=r"arrays of numbers in plain containers, got \w+\.open"):
+    (tmp_path / "a").write_bytes(
+        pickle.dumps({"data": [Evil(tmp_path / "trace")]}, protocol)
+    )
+    with pytest.raises(
+        DataError, match=r"arrays of numbers in plain containers, got \w+\.open"
+    ):
         data.read_pickle(tmp_path / "a")
     assert not (tmp_path / "trace").exists()
 
@@ -177,21 +224,37 @@ def test_nothing_in_a_pickle_is_run(protocol: int, tmp_path: Path) -> None:
 REFUSED = {
     "system": (b"cos\nsystem\n(S'true'\ntR.", r"posix\.system|os\.system"),
     "a NumPy loader": (b"cnumpy\nload\n(S'a'\ntR.", r"numpy\.load"),
-    "a builtin": (b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93\x8c\x011\x85R.", r"builtins\.eval"),
-    "a part of what is allowed": (b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.", r"numpy\.ndarray\.tofile"),
-    "an attribute of an allowed class": (b"\x80\x04\x8c\x05numpy\x8c\x11dtype.__globals__\x93.", "dtype.__globals__"),
+    "a builtin": (
+        b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93\x8c\x011\x85R.",
+        r"builtins\.eval",
+    ),
+    "a part of what is allowed": (
+        b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.",
+        r"numpy\.ndarray\.tofile",
+    ),
+    "an attribute of an allowed class": (
+        b"\x80\x04\x8c\x05numpy\x8c\x11dtype.__globals__\x93.",
+        "dtype.__globals__",
+    ),
     "a persistent object": (b"Pname\n.", "outside the file"),
     "an extension": (b"\x80\x02\x82\x01.", "whole pickle|plain containers"),
-    "an array of objects": (pickle.dumps(np.array([{}], object), 2), "elements of type 'O8'"),
+    "an array of objects": (
+        pickle.dumps(np.array([{}], object), 2),
+        "elements of type 'O8'",
+    ),
     "an array of records": (pickle.dumps(np.zeros(2, "i4,f4"), 2), "elements of type"),
     "a class of its own": (
-        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\ndtype\n(I0\ntS'b'\ntR.", "class of its own"
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\ndtype\n(I0\ntS'b'\ntR.",
+        "class of its own",
     ),
     "the allowed function itself": (b"cnumpy\nndarray\n.", "an object of"),
-    "an array without bytes": (b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR.", "its bytes"),
+    "an array without bytes": (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR.",
+        "its bytes",
+    ),
     "a set": (pickle.dumps({1, 2}, 4), "an object of set"),
     "other text": (b"c_codecs\nencode\n(S'a'\nS'rot13'\ntR.", "text in"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", REFUSED)
@@ -240,33 +303,55 @@ def test_noise_is_never_more_than_a_data_error(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- CIFAR
 
 
-def write_cifar(folder: Path, hundred: bool = False, n: int = 4) -> tuple[np.ndarray, np.ndarray]:
+def write_cifar(
+    folder: Path, hundred: bool = False, n: int = 4
+) -> tuple[np.ndarray, np.ndarray]:
     """Write batches of n pictures; return the pictures channels last and the labels, training first."""
     folder.mkdir(exist_ok=True)
-    names = ["train", "test"] if hundred else [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    names = (
+        ["train", "test"]
+        if hundred
+        else [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    )
     rows = RNG.integers(0, 256, (len(names) * n, 3072)).astype(np.uint8)
     labels = np.arange(len(rows)) % (100 if hundred else 10)
     for i, name in enumerate(names):
         part = slice(i * n, (i + 1) * n)
-        batch = {b"batch_label": b"a batch", b"data": rows[part], b"filenames": [b"a.png"] * n}
+        batch = {
+            b"batch_label": b"a batch",
+            b"data": rows[part],
+            b"filenames": [b"a.png"] * n,
+        }
         if hundred:
-            batch |= {b"fine_labels": labels[part].tolist(), b"coarse_labels": (labels[part] % 20).tolist()}
+            batch |= {
+                b"fine_labels": labels[part].tolist(),
+                b"coarse_labels": (labels[part] % 20).tolist(),
+            }
         else:
             batch |= {b"labels": labels[part].tolist()}
         (folder / name).write_bytes(pickle.dumps(batch, 2))
     meta = {b"label_names": [f"class {i}".encode() for i in range(10)]}
     if hundred:
-        meta = {b"fine_label_names": [b"f%d" % i for i in range(100)],
-                b"coarse_label_names": [b"c%d" % i for i in range(20)]}  # fmt: skip
-    (folder / ("meta" if hundred else "batches.meta")).write_bytes(pickle.dumps(meta, 2))
-    pictures = np.stack([rows[:, k * 1024 : (k + 1) * 1024].reshape(-1, 32, 32) for k in range(3)], axis=-1)
+        meta = {
+            b"fine_label_names": [b"f%d" % i for i in range(100)],
+            b"coarse_label_names": [b"c%d" % i for i in range(20)],
+        }
+    (folder / ("meta" if hundred else "batches.meta")).write_bytes(
+        pickle.dumps(meta, 2)
+    )
+    pictures = np.stack(
+        [rows[:, k * 1024 : (k + 1) * 1024].reshape(-1, 32, 32) for k in range(3)],
+        axis=-1,
+    )
     return pictures, labels
 
 
 def test_cifar_10(tmp_path: Path) -> None:
     pictures, labels = write_cifar(tmp_path)
     every = data.read_folder(tmp_path)
-    np.testing.assert_array_equal(every.inputs, pictures.astype(np.float32) / np.float32(255))
+    np.testing.assert_array_equal(
+        every.inputs, pictures.astype(np.float32) / np.float32(255)
+    )
     np.testing.assert_array_equal(every.targets, labels)
     assert every.class_names[3] == "class 3"
     test = data.read_cifar(tmp_path, "test", scale=False)
@@ -275,7 +360,10 @@ def test_cifar_10(tmp_path: Path) -> None:
 
 def test_cifar_100_with_both_labels(tmp_path: Path) -> None:
     _, labels = write_cifar(tmp_path, hundred=True, n=60)
-    fine, coarse = data.read_folder(tmp_path), data.read_cifar(tmp_path, "train", labels="coarse")
+    fine, coarse = (
+        data.read_folder(tmp_path),
+        data.read_cifar(tmp_path, "train", labels="coarse"),
+    )
     np.testing.assert_array_equal(fine.targets, labels)
     np.testing.assert_array_equal(coarse.targets, labels[:60] % 20)
     assert (fine.class_names[7], coarse.class_names[7]) == ("f7", "c7")
@@ -289,10 +377,19 @@ def test_cifar_faults(tmp_path: Path) -> None:
         data.read_cifar(tmp_path, "some")
     for batch, message in (
         ({b"labels": [1]}, "an entry 'data', got the entries labels"),
-        ({b"data": np.zeros((2, 5), np.uint8), b"labels": [1, 2]}, "rows of 3072 bytes, got uint8"),
+        (
+            {b"data": np.zeros((2, 5), np.uint8), b"labels": [1, 2]},
+            "rows of 3072 bytes, got uint8",
+        ),
         ({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1]}, "2 labels"),
-        ({b"data": np.zeros((1, 3072), np.uint8), b"labels": ["frog"]}, "whole numbers as labels"),
-        ({b"data": np.zeros((1, 3072), np.uint8), b"labels": [10]}, "labels of 10 classes, got 10"),
+        (
+            {b"data": np.zeros((1, 3072), np.uint8), b"labels": ["frog"]},
+            "whole numbers as labels",
+        ),
+        (
+            {b"data": np.zeros((1, 3072), np.uint8), b"labels": [10]},
+            "labels of 10 classes, got 10",
+        ),
         ([1, 2], "a dictionary, got a list"),
     ):
         (tmp_path / "test_batch").write_bytes(pickle.dumps(batch, 2))
@@ -306,12 +403,19 @@ def test_cifar_faults(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- folders of pictures
 
 
-def write_pictures(folder: Path, n: int = 6, size: tuple[int, int] = (5, 7)) -> dict[str, np.ndarray]:
+def write_pictures(
+    folder: Path, n: int = 6, size: tuple[int, int] = (5, 7)
+) -> dict[str, np.ndarray]:
     """Write n pictures in two classes, of three formats; return their pixels by path below the folder."""
     written = {}
     for i in range(n):
         pixels = RNG.integers(0, 256, (*size, 3)).astype(np.uint8)
-        path = folder / ("cat", "dog")[i % 2] / ("a" if i < 2 else "") / f"{i}.{('png', 'ppm', 'PNG')[i % 3]}"
+        path = (
+            folder
+            / ("cat", "dog")[i % 2]
+            / ("a" if i < 2 else "")
+            / f"{i}.{('png', 'ppm', 'PNG')[i % 3]}"
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
         written[str(path.relative_to(folder))] = pixels
@@ -325,18 +429,31 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
     (tmp_path / "cat" / "readme.md").write_text("no picture")
     found = data.read_folder(tmp_path)
     order = sorted(written, key=lambda name: (name[:3], Path(name)))
-    np.testing.assert_array_equal(found.inputs, np.stack([written[n] for n in order]).astype("f4") / np.float32(255))
-    assert found.targets.tolist() == [0, 0, 0, 1, 1, 1] and found.class_names == ("cat", "dog")
+    np.testing.assert_array_equal(
+        found.inputs,
+        np.stack([written[n] for n in order]).astype("f4") / np.float32(255),
+    )
+    assert found.targets.tolist() == [0, 0, 0, 1, 1, 1] and found.class_names == (
+        "cat",
+        "dog",
+    )
     grey = data.read_image_folder(tmp_path, channels=1, scale=False)
-    luma = np.stack([written[n] for n in order]) @ np.array([0.299, 0.587, 0.114])  # ITU-R 601
-    assert grey.inputs.shape == (6, 5, 7, 1) and np.abs(grey.inputs[..., 0] - luma).max() <= 1
+    luma = np.stack([written[n] for n in order]) @ np.array(
+        [0.299, 0.587, 0.114]
+    )  # ITU-R 601
+    assert (
+        grey.inputs.shape == (6, 5, 7, 1)
+        and np.abs(grey.inputs[..., 0] - luma).max() <= 1
+    )
 
 
 def test_pictures_in_parts_are_the_same_pictures(tmp_path: Path) -> None:
     write_pictures(tmp_path / "pictures")
     whole = data.read_image_folder(tmp_path / "pictures")
     parts = list(data.image_chunks(tmp_path / "pictures", rows=4))
-    assert [part.n_samples for part in parts] == [4, 2] and all(p.class_names == whole.class_names for p in parts)
+    assert [part.n_samples for part in parts] == [4, 2] and all(
+        p.class_names == whole.class_names for p in parts
+    )
     stored = data.write_mapped(tmp_path / "stored", iter(parts))
     np.testing.assert_array_equal(stored.inputs, whole.inputs)
     np.testing.assert_array_equal(stored.targets, whole.targets)
@@ -344,22 +461,34 @@ def test_pictures_in_parts_are_the_same_pictures(tmp_path: Path) -> None:
 
 def test_jpeg_and_resizing(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
-    ramp = np.repeat(np.linspace(0, 255, 16, dtype=np.uint8)[:, None, None], 16, 1).repeat(3, 2)
+    ramp = np.repeat(
+        np.linspace(0, 255, 16, dtype=np.uint8)[:, None, None], 16, 1
+    ).repeat(3, 2)
     Image.fromarray(ramp).save(tmp_path / "one" / "a.jpg", quality=95)
     Image.fromarray(ramp[:8]).save(tmp_path / "one" / "b.jpeg", quality=95)
     with pytest.raises(DataError, match=r"16×16 pixels, as a\.jpg, got 8×16"):
         data.read_image_folder(tmp_path)
     found = data.read_image_folder(tmp_path, size=(4, 8), scale=False)
     assert found.inputs.shape == (2, 4, 8, 3)
-    assert np.abs(found.inputs[0, :, 0, 0].astype(int) - ramp.reshape(4, 4, 16, 3).mean((1, 2, 3))).max() < 9
+    assert (
+        np.abs(
+            found.inputs[0, :, 0, 0].astype(int)
+            - ramp.reshape(4, 4, 16, 3).mean((1, 2, 3))
+        ).max()
+        < 9
+    )
 
 
-def test_faults_of_picture_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_of_picture_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(DataError, match="a folder, got none"):
         data.read_image_folder(tmp_path / "nothing")
     with pytest.raises(DataError, match="no folder in it"):
         data.read_image_folder(tmp_path)
-    with pytest.raises(DataError, match=r"inputs\.npy and targets\.npy, MNIST's files, .* got nothing"):
+    with pytest.raises(
+        DataError, match=r"inputs\.npy and targets\.npy, MNIST's files, .* got nothing"
+    ):
         data.read_folder(tmp_path)
     write_pictures(tmp_path)
     for arguments in ({"channels": 2}, {"size": (0, 3)}):

@@ -33,15 +33,21 @@ def test_grey_levels_of_16_bits_keep_their_range(tmp_path, ending):
         Image.fromarray(levels).save(path)
     expected = np.array([[0, 0, 1, 1], [4, 117, 233, 255]])  # v/257, rounded
     np.testing.assert_array_equal(grey(path), expected)
-    np.testing.assert_array_equal(data.read_image(path), np.repeat(expected[..., None], 3, axis=2))
+    np.testing.assert_array_equal(
+        data.read_image(path), np.repeat(expected[..., None], 3, axis=2)
+    )
 
 
 def test_dark_and_bright_16_bit_pictures_differ(tmp_path):
     for name, level in (("dark", 2000), ("bright", 40000)):
         (tmp_path / name).mkdir()
-        Image.fromarray(np.full((4, 4), level, np.uint16)).save(tmp_path / name / "0.png")
+        Image.fromarray(np.full((4, 4), level, np.uint16)).save(
+            tmp_path / name / "0.png"
+        )
     found = data.read_image_folder(tmp_path, channels=1)
-    np.testing.assert_allclose(found.inputs.mean(axis=(1, 2, 3)), [156 / 255, 8 / 255], rtol=1e-6)
+    np.testing.assert_allclose(
+        found.inputs.mean(axis=(1, 2, 3)), [156 / 255, 8 / 255], rtol=1e-6
+    )
 
 
 def test_levels_beyond_16_bits_and_floating_point_are_refused(tmp_path):
@@ -55,10 +61,15 @@ def test_levels_beyond_16_bits_and_floating_point_are_refused(tmp_path):
 
 # What each EXIF orientation asks of the stored pixels, to be shown as meant (Exif 2.3, tag 0x0112).
 TURNED = {
-    1: lambda p: p, 2: lambda p: p[:, ::-1], 3: lambda p: p[::-1, ::-1], 4: lambda p: p[::-1],
-    5: lambda p: p.swapaxes(0, 1), 6: lambda p: np.rot90(p, -1), 7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
     8: lambda p: np.rot90(p, 1),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("orientation", TURNED)
@@ -66,13 +77,18 @@ TURNED = {
 def test_pictures_are_turned_as_their_camera_was(tmp_path, orientation, ending):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    lossless = {"jpg": {"quality": 100, "subsampling": 0}, "webp": {"lossless": True}}.get(ending, {})
+    lossless = {
+        "jpg": {"quality": 100, "subsampling": 0},
+        "webp": {"lossless": True},
+    }.get(ending, {})
     Image.fromarray(PIXELS).save(tmp_path / f"turned.{ending}", exif=exif, **lossless)
     plain = tmp_path / f"plain.{ending}"
     Image.fromarray(PIXELS).save(plain, **lossless)
     with Image.open(plain) as opened:
         expected = TURNED[orientation](np.asarray(opened))
-    np.testing.assert_array_equal(data.read_image(tmp_path / f"turned.{ending}"), expected)
+    np.testing.assert_array_equal(
+        data.read_image(tmp_path / f"turned.{ending}"), expected
+    )
 
 
 def over_white(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -85,10 +101,20 @@ def test_transparent_pixels_lie_on_white(tmp_path, ending):
     path = tmp_path / f"clear.{ending}"
     options = {"lossless": True, "exact": True} if ending == "webp" else {}
     Image.fromarray(np.concatenate([PIXELS, alpha], axis=2)).save(path, **options)
-    assert np.abs(data.read_image(path) - over_white(PIXELS.astype(float), alpha)).max() <= 1
+    assert (
+        np.abs(data.read_image(path) - over_white(PIXELS.astype(float), alpha)).max()
+        <= 1
+    )
     if ending == "png":
-        Image.fromarray(np.concatenate([PIXELS[..., :1], alpha], axis=2), "LA").save(path)
-        assert np.abs(grey(path) - over_white(PIXELS[..., 0].astype(float), alpha[..., 0])).max() <= 1
+        Image.fromarray(np.concatenate([PIXELS[..., :1], alpha], axis=2), "LA").save(
+            path
+        )
+        assert (
+            np.abs(
+                grey(path) - over_white(PIXELS[..., 0].astype(float), alpha[..., 0])
+            ).max()
+            <= 1
+        )
 
 
 def test_transparent_colours_of_palettes_and_keys_lie_on_white(tmp_path):
@@ -97,27 +123,48 @@ def test_transparent_colours_of_palettes_and_keys_lie_on_white(tmp_path):
         picture.putpalette([10, 20, 30, 200, 100, 50])
         picture.putpixel((1, 0), 1)
         picture.save(tmp_path / f"palette.{ending}", transparency=0)
-        assert data.read_image(tmp_path / f"palette.{ending}")[0].tolist() == [[255, 255, 255], [200, 100, 50]]
-    Image.fromarray(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)).save(tmp_path / "key.png", transparency=(1, 2, 3))
-    assert data.read_image(tmp_path / "key.png")[0].tolist() == [[255, 255, 255], [4, 5, 6]]
-    Image.fromarray(np.array([[257, 258]], np.uint16)).save(tmp_path / "grey.png", transparency=257)
-    assert data.read_image(tmp_path / "grey.png", channels=1)[0].tolist() == [[255], [1]]
+        assert data.read_image(tmp_path / f"palette.{ending}")[0].tolist() == [
+            [255, 255, 255],
+            [200, 100, 50],
+        ]
+    Image.fromarray(np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8)).save(
+        tmp_path / "key.png", transparency=(1, 2, 3)
+    )
+    assert data.read_image(tmp_path / "key.png")[0].tolist() == [
+        [255, 255, 255],
+        [4, 5, 6],
+    ]
+    Image.fromarray(np.array([[257, 258]], np.uint16)).save(
+        tmp_path / "grey.png", transparency=257
+    )
+    assert data.read_image(tmp_path / "grey.png", channels=1)[0].tolist() == [
+        [255],
+        [1],
+    ]
 
 
-@pytest.mark.parametrize("ending", ["png", "webp", "bmp", "gif", "tif", "tiff", "ppm", "jpg", "jfif", "PNG"])
+@pytest.mark.parametrize(
+    "ending", ["png", "webp", "bmp", "gif", "tif", "tiff", "ppm", "jpg", "jfif", "PNG"]
+)
 def test_every_common_format_is_read(tmp_path, ending):
     (tmp_path / "one").mkdir()
     path = tmp_path / "one" / f"0.{ending}"
     options = {"lossless": True} if ending == "webp" else {}
-    Image.fromarray(PIXELS).save(path, format="JPEG" if ending == "jfif" else None, **options)
+    Image.fromarray(PIXELS).save(
+        path, format="JPEG" if ending == "jfif" else None, **options
+    )
     found = data.read_image_folder(tmp_path, scale=False)
     with Image.open(path) as opened:
-        np.testing.assert_array_equal(found.inputs[0], np.asarray(opened.convert("RGB")))
+        np.testing.assert_array_equal(
+            found.inputs[0], np.asarray(opened.convert("RGB"))
+        )
 
 
 def test_modes_that_have_no_rgb_of_their_own(tmp_path):
     Image.fromarray(PIXELS).convert("CMYK").save(tmp_path / "print.tif")
-    assert np.abs(data.read_image(tmp_path / "print.tif").astype(int) - PIXELS).max() <= 1
+    assert (
+        np.abs(data.read_image(tmp_path / "print.tif").astype(int) - PIXELS).max() <= 1
+    )
     Image.fromarray(np.array([[True, False]])).save(tmp_path / "bits.png")
     assert grey(tmp_path / "bits.png").tolist() == [[255, 0]]
 
@@ -136,10 +183,15 @@ def test_files_that_are_left_out_are_counted_in_a_warning(tmp_path):
     for name in ("cat/.DS_Store", "dog/Thumbs.db", "dog/readme.md", "__MACOSX/._0.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"?")
-    with pytest.warns(DataWarning, match=re.escape("4 files left out, as no kind of picture")) as caught:
+    with pytest.warns(
+        DataWarning, match=re.escape("4 files left out, as no kind of picture")
+    ) as caught:
         found = data.read_image_folder(tmp_path)
     assert found.n_samples == 6 and found.class_names == ("cat", "dog")
-    assert all(part in str(caught[0].message) for part in ("2 .heic", "1 .svg", "1 without an ending"))
+    assert all(
+        part in str(caught[0].message)
+        for part in ("2 .heic", "1 .svg", "1 without an ending")
+    )
     (tmp_path / "clean").mkdir()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -153,14 +205,21 @@ def test_pictures_without_classes(tmp_path):
     assert pictures.shape == (6, 4, 6, 3) and pictures.dtype == np.float32
     assert names == [f"{label}/{i}.png" for label in ("cat", "dog") for i in range(3)]
     np.testing.assert_array_equal(pictures[0], PIXELS.astype(np.float32) / 255)
-    one, names = data.read_images(tmp_path / "all" / "cat" / "1.png", size=(2, 2), channels=1, scale=False)
+    one, names = data.read_images(
+        tmp_path / "all" / "cat" / "1.png", size=(2, 2), channels=1, scale=False
+    )
     assert one.shape == (1, 2, 2, 1) and one.dtype == np.uint8 and names == ["1.png"]
     Image.fromarray(PIXELS[:2]).save(tmp_path / "all" / "cat" / "small.png")
-    with pytest.raises(DataError, match=r"small\.png: expected a picture of 4×6 pixels, as 0\.png, got 2×6"):
+    with pytest.raises(
+        DataError,
+        match=r"small\.png: expected a picture of 4×6 pixels, as 0\.png, got 2×6",
+    ):
         data.read_images(tmp_path / "all")
     (tmp_path / "none").mkdir()
     for place in (tmp_path / "none", tmp_path / "absent.png"):
-        with pytest.raises(DataError, match="a picture, or a folder that holds pictures"):
+        with pytest.raises(
+            DataError, match="a picture, or a folder that holds pictures"
+        ):
             data.read_images(place)
 
 
@@ -169,7 +228,10 @@ def test_pictures_lists_and_structs_in_parquet_are_refused_by_type(tmp_path):
     image = pyarrow.array([{"bytes": b"1", "path": "a"}] * 20)
     columns = {"image": image, "x": list(range(20)), "label": ["a", "b"] * 10}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
-    with pytest.raises(DataError, match=r"(?s)column 'image': expected numbers or text, got struct.*binary.*folder"):
+    with pytest.raises(
+        DataError,
+        match=r"(?s)column 'image': expected numbers or text, got struct.*binary.*folder",
+    ):
         data.read_table(path, "label")
     read = data.read_table(path, "label", ignore=["image"])
     assert read.feature_names == ("x",) and read.n_samples == 20

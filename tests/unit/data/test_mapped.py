@@ -21,12 +21,25 @@ RNG = np.random.default_rng(3)
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("kind", ["<f4", ">i2", "?", "u1"])
-def test_arrays_of_npy_and_npz_stay_on_disk(order: str, kind: str, tmp_path: Path) -> None:
-    array = np.asarray(RNG.normal(size=(5, 3)) * 9, order=order).astype(kind, order=order)
+def test_arrays_of_npy_and_npz_stay_on_disk(
+    order: str, kind: str, tmp_path: Path
+) -> None:
+    array = np.asarray(RNG.normal(size=(5, 3)) * 9, order=order).astype(
+        kind, order=order
+    )
     np.save(tmp_path / "a.npy", array)
-    np.savez(tmp_path / "a.npz", first=np.arange(7), second=array, none=np.zeros((0, 2)))
-    for found in (data.map_array(tmp_path / "a.npy"), data.map_array(tmp_path / "a.npz", "second")):
-        assert isinstance(found, np.memmap) and not found.flags.writeable and found.dtype == array.dtype
+    np.savez(
+        tmp_path / "a.npz", first=np.arange(7), second=array, none=np.zeros((0, 2))
+    )
+    for found in (
+        data.map_array(tmp_path / "a.npy"),
+        data.map_array(tmp_path / "a.npz", "second"),
+    ):
+        assert (
+            isinstance(found, np.memmap)
+            and not found.flags.writeable
+            and found.dtype == array.dtype
+        )
         np.testing.assert_array_equal(found, array)
     assert data.map_array(tmp_path / "a.npz", "none").shape == (0, 2)
 
@@ -34,8 +47,11 @@ def test_arrays_of_npy_and_npz_stay_on_disk(order: str, kind: str, tmp_path: Pat
 def test_arrays_that_cannot_be_mapped(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.arange(9.0))
     content = (tmp_path / "a.npy").read_bytes()
-    for cut, message in ((len(content) - 1, "expected 72 bytes of elements, got 71"), (20, "NumPy has written"),
-                         (0, "NumPy has written")):  # fmt: skip
+    for cut, message in (
+        (len(content) - 1, "expected 72 bytes of elements, got 71"),
+        (20, "NumPy has written"),
+        (0, "NumPy has written"),
+    ):
         (tmp_path / "b.npy").write_bytes(content[:cut])
         with pytest.raises(DataError, match=message):
             data.map_array(tmp_path / "b.npy")
@@ -58,14 +74,23 @@ def test_arrays_that_cannot_be_mapped(tmp_path: Path) -> None:
 
 
 def test_a_mapped_folder_gives_back_what_was_written(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("a,colour,kind\n1,red,no\n2,blue,yes\n3,red,no\n", encoding="utf-8")
+    (tmp_path / "t.csv").write_text(
+        "a,colour,kind\n1,red,no\n2,blue,yes\n3,red,no\n", encoding="utf-8"
+    )
     table = data.read_table(tmp_path / "t.csv")
-    back = data.write_mapped(tmp_path / "t", (table.take(np.arange(i, i + 1)) for i in range(3)))
-    assert back.schema == table.schema and back.class_names == table.class_names == ("no", "yes")
+    back = data.write_mapped(
+        tmp_path / "t", (table.take(np.arange(i, i + 1)) for i in range(3))
+    )
+    assert back.schema == table.schema and back.class_names == table.class_names == (
+        "no",
+        "yes",
+    )
     assert back.feature_names == table.feature_names and back.task == "classification"
     np.testing.assert_array_equal(back.inputs, table.inputs)
     np.testing.assert_array_equal(back.targets, table.targets)
-    np.testing.assert_array_equal(np.load(tmp_path / "t" / "inputs.npy"), table.inputs)  # plain NumPy reads it
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "t" / "inputs.npy"), table.inputs
+    )  # plain NumPy reads it
     assert data.read_folder(tmp_path / "t").n_samples == 3
 
 
@@ -74,11 +99,20 @@ def test_folders_without_a_card_and_archives(tmp_path: Path) -> None:
     np.save(tmp_path / "inputs.npy", x)
     np.save(tmp_path / "targets.npy", y)
     np.savez(tmp_path / "xy.npz", inputs=x, targets=y.astype(np.float32))
-    labelled, numbers = data.read_mapped(tmp_path), data.read_mapped(tmp_path / "xy.npz")
-    assert (labelled.task, labelled.n_classes, numbers.task) == ("classification", 3, "regression")
+    labelled, numbers = (
+        data.read_mapped(tmp_path),
+        data.read_mapped(tmp_path / "xy.npz"),
+    )
+    assert (labelled.task, labelled.n_classes, numbers.task) == (
+        "classification",
+        3,
+        "regression",
+    )
     np.testing.assert_array_equal(numbers.inputs, x)
     np.save(tmp_path / "targets.npy", y[:5])
-    with pytest.raises(DataError, match=r"as many targets as inputs, .* \(6, 4\) and targets \(5,\)"):
+    with pytest.raises(
+        DataError, match=r"as many targets as inputs, .* \(6, 4\) and targets \(5,\)"
+    ):
         data.read_mapped(tmp_path)
     np.save(tmp_path / "targets.npy", y)
     (tmp_path / "about.json").write_text(json.dumps({"name": "x"}))
@@ -90,7 +124,10 @@ def test_chunks_must_be_alike(tmp_path: Path) -> None:
     iris = data.load("iris")
     with pytest.raises(DataError, match="at least one example to write"):
         data.write_mapped(tmp_path / "a", [])
-    with pytest.raises(DataError, match=r"chunks alike: inputs float32 \(4,\), .* got inputs float32 \(13,\)"):
+    with pytest.raises(
+        DataError,
+        match=r"chunks alike: inputs float32 \(4,\), .* got inputs float32 \(13,\)",
+    ):
         data.write_mapped(tmp_path / "a", [iris, data.load("wine")])
     assert not (tmp_path / "a" / "about.json").exists()
     with pytest.raises(
@@ -110,8 +147,17 @@ def test_training_on_disk_is_training_in_memory(tmp_path: Path) -> None:
     rows = 16_000
     x = RNG.normal(size=(rows, 256)).astype(np.float32)
     y = (x[:, :3].argmax(1)).astype(np.int64)
-    stored = data.write_mapped(tmp_path, data.Dataset("d", "d", "classification", x, y, class_names=("a", "b", "c")))
-    options = {"loss": "cross_entropy", "optimizer": optim.Adam(), "epochs": 2, "batch_size": 64, "verbose": 0}
+    stored = data.write_mapped(
+        tmp_path,
+        data.Dataset("d", "d", "classification", x, y, class_names=("a", "b", "c")),
+    )
+    options = {
+        "loss": "cross_entropy",
+        "optimizer": optim.Adam(),
+        "epochs": 2,
+        "batch_size": 64,
+        "verbose": 0,
+    }
     kept, mapped = _model(256), _model(256)
     kept.fit(x, y, **options)
     mapped.fit(x[:200], y[:200], **options)  # compile first, then look at memory
@@ -122,7 +168,9 @@ def test_training_on_disk_is_training_in_memory(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert x.nbytes > 16e6 and peak < x.nbytes / 2
-    for (name, one), (_, other) in zip(kept.named_parameters(), mapped.named_parameters(), strict=True):
+    for (name, one), (_, other) in zip(
+        kept.named_parameters(), mapped.named_parameters(), strict=True
+    ):
         np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=name)
 
 
@@ -130,11 +178,16 @@ def test_training_on_disk_is_training_in_memory(tmp_path: Path) -> None:
 
 
 def _table(path: Path, rows: int = 57) -> pd.DataFrame:
-    frame = pd.DataFrame({
-        "size": RNG.normal(size=rows).round(4), "colour": RNG.choice(["red", "blue", "green"], rows),
-        "count": RNG.integers(0, 1000, rows), "kind": RNG.choice(["no", "yes", "perhaps"], rows),
-        "price": RNG.normal(size=rows).round(3), "grade": RNG.integers(1, 4, rows),
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "size": RNG.normal(size=rows).round(4),
+            "colour": RNG.choice(["red", "blue", "green"], rows),
+            "count": RNG.integers(0, 1000, rows),
+            "kind": RNG.choice(["no", "yes", "perhaps"], rows),
+            "price": RNG.normal(size=rows).round(3),
+            "grade": RNG.integers(1, 4, rows),
+        }
+    )
     (frame.to_csv if path.suffix == ".csv" else frame.to_parquet)(path, index=False)
     return frame
 
@@ -143,20 +196,39 @@ def _table(path: Path, rows: int = 57) -> pd.DataFrame:
 @pytest.mark.parametrize(
     "options",
     [
-        {}, {"target": "kind"}, {"target": "price"}, {"target": "count"}, {"target": "count", "task": "classification"},
-        {"target": "grade", "task": "regression"}, {"target": "kind", "categorical": ["grade"], "ignore": ["colour"]},
+        {},
+        {"target": "kind"},
+        {"target": "price"},
+        {"target": "count"},
+        {"target": "count", "task": "classification"},
+        {"target": "grade", "task": "regression"},
+        {"target": "kind", "categorical": ["grade"], "ignore": ["colour"]},
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("rows", [7, 19, 1000])
-def test_the_parts_are_the_table(ending: str, options: dict, rows: int, tmp_path: Path) -> None:
+def test_the_parts_are_the_table(
+    ending: str, options: dict, rows: int, tmp_path: Path
+) -> None:
     path = tmp_path / f"t.{ending}"
     _table(path)
-    whole, parts = data.read_table(path, **options), list(data.read_chunks(path, rows=rows, **options))
-    assert max(part.n_samples for part in parts) <= rows and len(parts) == -(-57 // rows)
-    assert all((part.schema, part.class_names, part.task) == (whole.schema, whole.class_names, whole.task)
-               for part in parts)  # fmt: skip
-    np.testing.assert_array_equal(np.concatenate([part.inputs for part in parts]), whole.inputs)
-    np.testing.assert_array_equal(np.concatenate([part.targets for part in parts]), whole.targets)
+    whole, parts = (
+        data.read_table(path, **options),
+        list(data.read_chunks(path, rows=rows, **options)),
+    )
+    assert max(part.n_samples for part in parts) <= rows and len(parts) == -(
+        -57 // rows
+    )
+    assert all(
+        (part.schema, part.class_names, part.task)
+        == (whole.schema, whole.class_names, whole.task)
+        for part in parts
+    )
+    np.testing.assert_array_equal(
+        np.concatenate([part.inputs for part in parts]), whole.inputs
+    )
+    np.testing.assert_array_equal(
+        np.concatenate([part.targets for part in parts]), whole.targets
+    )
     assert {part.targets.dtype for part in parts} == {whole.targets.dtype}
 
 
@@ -166,10 +238,16 @@ def test_rows_with_missing_cells_and_numbers_of_rows(tmp_path: Path) -> None:
     with pytest.warns(DataWarning, match="numbers the rows"):
         parts = list(data.read_chunks(path, rows=2, drop_missing=True))
     assert np.concatenate([part.inputs for part in parts]).tolist() == [[1], [3], [4]]
-    with pytest.warns(DataWarning, match="numbers the rows"), pytest.raises(DataError, match=r"line 3: .* column 'a'"):
+    with (
+        pytest.warns(DataWarning, match="numbers the rows"),
+        pytest.raises(DataError, match=r"line 3: .* column 'a'"),
+    ):
         list(data.read_chunks(path, rows=2))
     path.write_text(",a,y\n0,1,x\n1,2,z\n7,3,x\n", encoding="utf-8")
-    with pytest.warns(DataWarning), pytest.raises(DataError, match="line 4: expected rows numbered on, got '7'"):
+    with (
+        pytest.warns(DataWarning),
+        pytest.raises(DataError, match="line 4: expected rows numbered on, got '7'"),
+    ):
         list(data.read_chunks(path, rows=2))
 
 
@@ -209,11 +287,16 @@ def test_arguments_of_tables_in_parts(tmp_path: Path) -> None:
 def test_a_long_table_needs_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     rows, width = 12_000, 20
-    frame = pd.DataFrame(RNG.normal(size=(rows, width)).round(3), columns=[f"x{i}" for i in range(width)])
+    frame = pd.DataFrame(
+        RNG.normal(size=(rows, width)).round(3), columns=[f"x{i}" for i in range(width)]
+    )
     frame.assign(y=np.arange(rows) % 2).to_csv(path, index=False)
     tracemalloc.start()
     stored = data.write_mapped(tmp_path / "long", data.read_chunks(path, rows=200))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert stored.inputs.shape == (rows, width) and peak < stored.inputs.nbytes * 0.9 < path.stat().st_size
+    assert (
+        stored.inputs.shape == (rows, width)
+        and peak < stored.inputs.nbytes * 0.9 < path.stat().st_size
+    )
     np.testing.assert_allclose(stored.inputs, frame.to_numpy(), rtol=1e-6)

@@ -25,10 +25,16 @@ def test_masked_inputs_hide_and_targets_keep(n, size, fraction, seed):
 def test_patches_of_pictures_are_hidden_whole():
     x = np.ones((6, 8, 8, 3))
     hidden = data.masked_pretext(x, 0.5, patch=(2, 4, 3))
-    blocks = hidden.mask.reshape(6, 4, 2, 2, 4, 1, 3).transpose(0, 1, 3, 5, 2, 4, 6).reshape(6, 8, -1)
+    blocks = (
+        hidden.mask.reshape(6, 4, 2, 2, 4, 1, 3)
+        .transpose(0, 1, 3, 5, 2, 4, 6)
+        .reshape(6, 8, -1)
+    )
     assert (blocks.all(axis=2) | ~blocks.any(axis=2)).all()
     np.testing.assert_array_equal(blocks.all(axis=2).sum(axis=1), 4)
-    assert len({tuple(one.ravel()) for one in hidden.mask}) > 1, "each example hides places of its own"
+    assert len({tuple(one.ravel()) for one in hidden.mask}) > 1, (
+        "each example hides places of its own"
+    )
 
 
 @pytest.mark.notes("DA-21")
@@ -53,9 +59,12 @@ def test_next_frame():
 def test_pretext_tasks_refuse_what_they_cannot_hide():
     x = np.ones((2, 4, 4))
     for arguments, error in (
-        ({"fraction": 0.0}, ArgumentError), ({"fraction": 1.0}, ArgumentError), ({"patch": (3, 4)}, ArgumentError),
-        ({"patch": (2,)}, ArgumentError), ({"patch": (0, 4)}, ArgumentError),
-    ):  # fmt: skip
+        ({"fraction": 0.0}, ArgumentError),
+        ({"fraction": 1.0}, ArgumentError),
+        ({"patch": (3, 4)}, ArgumentError),
+        ({"patch": (2,)}, ArgumentError),
+        ({"patch": (0, 4)}, ArgumentError),
+    ):
         with pytest.raises(error):
             data.masked_pretext(x, **arguments)
     with pytest.raises(DataError):

@@ -14,13 +14,27 @@ def _of(kind, n):
     random = np.random.default_rng(n)
     full = random.integers(0, 2**64, n, dtype=np.uint64)
     return {
-        "words": full, "few values": full % np.uint64(7), "low bits alone": full >> np.uint64(44),
-        "high bits alone": full >> np.uint64(44) << np.uint64(44), "all equal": np.full(n, 2**64 - 1, np.uint64),
-        "sorted": np.sort(full), "falling": np.sort(full)[::-1].copy(), "pairs": np.repeat(full, 2)[:n].copy(),
-    }[kind]  # fmt: skip
+        "words": full,
+        "few values": full % np.uint64(7),
+        "low bits alone": full >> np.uint64(44),
+        "high bits alone": full >> np.uint64(44) << np.uint64(44),
+        "all equal": np.full(n, 2**64 - 1, np.uint64),
+        "sorted": np.sort(full),
+        "falling": np.sort(full)[::-1].copy(),
+        "pairs": np.repeat(full, 2)[:n].copy(),
+    }[kind]
 
 
-KINDS = ["words", "few values", "low bits alone", "high bits alone", "all equal", "sorted", "falling", "pairs"]
+KINDS = [
+    "words",
+    "few values",
+    "low bits alone",
+    "high bits alone",
+    "all equal",
+    "sorted",
+    "falling",
+    "pairs",
+]
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -35,6 +49,8 @@ def test_order_is_the_stable_one(kind, n):
 @pytest.mark.parametrize("n", [1, 4, 5, 1000, 300_001])
 def test_shuffled_is_the_order_of_the_words(n):
     drawn = words(n, 3, "epoch", 7)
-    np.testing.assert_array_equal(shuffled(n, 3, "epoch", 7), np.argsort(drawn, kind="stable"))
+    np.testing.assert_array_equal(
+        shuffled(n, 3, "epoch", 7), np.argsort(drawn, kind="stable")
+    )
     places = np.unique(np.linspace(0, n - 1, 9).astype(np.int64))
     np.testing.assert_array_equal(_words_at(places, 3, "epoch", 7), drawn[places])

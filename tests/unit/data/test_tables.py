@@ -28,9 +28,15 @@ FLOWERS = "size,colour,petals,kind\n1.5,red,5,rose\n0.5,blue,3,iris\n2.0,red,5,r
 
 def test_numbers_categories_and_classes(written):
     flowers = data.read_table(written(FLOWERS))
-    assert (flowers.task, flowers.class_names, flowers.name) == ("classification", ("iris", "rose"), "table")
+    assert (flowers.task, flowers.class_names, flowers.name) == (
+        "classification",
+        ("iris", "rose"),
+        "table",
+    )
     assert flowers.feature_names == ("size", "colour=blue", "colour=red", "petals")
-    np.testing.assert_array_equal(flowers.inputs, [[1.5, 0, 1, 5], [0.5, 1, 0, 3], [2.0, 0, 1, 5]])
+    np.testing.assert_array_equal(
+        flowers.inputs, [[1.5, 0, 1, 5], [0.5, 1, 0, 3], [2.0, 0, 1, 5]]
+    )
     np.testing.assert_array_equal(flowers.targets, [1, 0, 1])
     assert flowers.inputs.dtype == np.float32
 
@@ -38,9 +44,16 @@ def test_numbers_categories_and_classes(written):
 @pytest.mark.notes("DA-07", "DA-09")
 def test_dummy_variables_are_those_of_pandas(written):
     path = written(FLOWERS)
-    theirs = pd.get_dummies(pd.read_csv(path).drop(columns="kind"), prefix_sep="=", columns=["colour"], dtype=float)
+    theirs = pd.get_dummies(
+        pd.read_csv(path).drop(columns="kind"),
+        prefix_sep="=",
+        columns=["colour"],
+        dtype=float,
+    )
     ours = data.read_table(path, "kind")
-    np.testing.assert_array_equal(ours.inputs, theirs[list(ours.feature_names)].to_numpy())
+    np.testing.assert_array_equal(
+        ours.inputs, theirs[list(ours.feature_names)].to_numpy()
+    )
 
 
 @pytest.mark.parametrize(
@@ -52,7 +65,12 @@ def test_dummy_variables_are_those_of_pandas(written):
         (["0.5", "1", "2"], None, "regression", ()),
         (["0", "1", "1"], "regression", "regression", ()),
         ([str(i) for i in range(25)], None, "regression", ()),
-        ([str(i) for i in range(25)], "classification", "classification", tuple(map(str, range(25)))),
+        (
+            [str(i) for i in range(25)],
+            "classification",
+            "classification",
+            tuple(map(str, range(25))),
+        ),
         (["yes", "no", "no"], None, "classification", ("no", "yes")),
     ],
 )
@@ -65,7 +83,9 @@ def test_the_target_decides_the_task(written, values, task, kind, classes):
         np.testing.assert_array_equal(table.targets, np.array(values, np.float32))
         assert table.targets.dtype == np.float32
     else:
-        assert [classes[i] for i in table.targets] == [v.removesuffix(".0") for v in values]
+        assert [classes[i] for i in table.targets] == [
+            v.removesuffix(".0") for v in values
+        ]
 
 
 def test_target_by_name_and_ignored_columns(written):
@@ -78,14 +98,23 @@ def test_target_by_name_and_ignored_columns(written):
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_delimiters_quotes_and_blank_lines(written, delimiter):
-    lines = [["a", '"b c"', "y"], ["1.5", f'"x{delimiter}z"', "1"], [], ["2.5", '"say ""hi"""', "0"]]
-    table = data.read_table(written("\ufeff" + "\r\n".join(delimiter.join(line) for line in lines) + "\r\n"))
+    lines = [
+        ["a", '"b c"', "y"],
+        ["1.5", f'"x{delimiter}z"', "1"],
+        [],
+        ["2.5", '"say ""hi"""', "0"],
+    ]
+    table = data.read_table(
+        written("\ufeff" + "\r\n".join(delimiter.join(line) for line in lines) + "\r\n")
+    )
     assert table.feature_names == ("a", 'b c=say "hi"', f"b c=x{delimiter}z")
     np.testing.assert_array_equal(table.inputs[:, 0], [1.5, 2.5])
 
 
 def test_decimal_commas_where_semicolons_divide(written):
-    np.testing.assert_array_equal(data.read_table(written("a;y\n1,5;0\n-2,25;1\n")).inputs, [[1.5], [-2.25]])
+    np.testing.assert_array_equal(
+        data.read_table(written("a;y\n1,5;0\n-2,25;1\n")).inputs, [[1.5], [-2.25]]
+    )
 
 
 def test_a_first_line_with_fractions_is_no_header(written):
@@ -105,7 +134,9 @@ def test_an_unnamed_column_of_row_numbers_is_left_out(written):
 
 def test_a_column_of_names_is_asked_about(written):
     text = "name,x,y\n" + "".join(f"person {i},{i},{i % 2}\n" for i in range(40))
-    with pytest.warns(DataWarning, match=r"'name' holds 40 different texts.*ignore=\['name'\]"):
+    with pytest.warns(
+        DataWarning, match=r"'name' holds 40 different texts.*ignore=\['name'\]"
+    ):
         assert data.read_table(written(text)).inputs.shape == (40, 41)
 
 
@@ -166,7 +197,9 @@ def test_another_file_is_read_by_the_schema_of_the_first(written):
     assert again == schema
     other = written("petals,extra,colour,size\n4,hello,blue,9\n", "new.csv")
     np.testing.assert_array_equal(data.read_inputs(other, again), [[9, 1, 0, 4]])
-    with pytest.raises(DataError, match=r"line 2.*blue, red in column 'colour', got 'green'"):
+    with pytest.raises(
+        DataError, match=r"line 2.*blue, red in column 'colour', got 'green'"
+    ):
         data.read_inputs(written("petals,colour,size\n4,green,9\n", "new.csv"), schema)
     with pytest.raises(DataError, match="a column 'size'"):
         data.read_inputs(written("petals,colour\n4,red\n", "new.csv"), schema)
@@ -174,31 +207,47 @@ def test_another_file_is_read_by_the_schema_of_the_first(written):
 
 @given(
     st.lists(
-        st.tuples(st.floats(-(2.0**99), 2.0**99, width=32), st.sampled_from(["p", "q,r", 's"t', "ü"])),
+        st.tuples(
+            st.floats(-(2.0**99), 2.0**99, width=32),
+            st.sampled_from(["p", "q,r", 's"t', "ü"]),
+        ),
         min_size=1,
         max_size=12,
     )
 )
 def test_what_pandas_writes_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("csv") / "t.csv"
-    frame = pd.DataFrame({"x": [x for x, _ in rows], "word": [w for _, w in rows], "y": range(len(rows))})
+    frame = pd.DataFrame(
+        {"x": [x for x, _ in rows], "word": [w for _, w in rows], "y": range(len(rows))}
+    )
     frame.to_csv(path, index=False)
     table = data.read_table(path, task="regression")
     np.testing.assert_array_equal(table.inputs[:, 0], frame["x"].to_numpy(np.float32))
     names = table.feature_names[1:]
-    assert [names[i].removeprefix("word=") for i in table.inputs[:, 1:].argmax(axis=1)] == list(frame["word"])
-    assert {k: v for k, v in data.read_columns(path).items() if k == "word"}["word"] == list(frame["word"])
+    assert [
+        names[i].removeprefix("word=") for i in table.inputs[:, 1:].argmax(axis=1)
+    ] == list(frame["word"])
+    assert {k: v for k, v in data.read_columns(path).items() if k == "word"}[
+        "word"
+    ] == list(frame["word"])
 
 
 def test_parquet_equals_csv(tmp_path):
-    frame = pd.DataFrame({"size": [1.5, 0.5], "colour": ["red", "blue"], "kind": ["rose", "iris"]})
+    frame = pd.DataFrame(
+        {"size": [1.5, 0.5], "colour": ["red", "blue"], "kind": ["rose", "iris"]}
+    )
     frame.to_parquet(tmp_path / "t.parquet", index=False)
     frame.to_csv(tmp_path / "t.csv", index=False)
-    one, other = data.read_table(tmp_path / "t.parquet"), data.read_table(tmp_path / "t.csv")
+    one, other = (
+        data.read_table(tmp_path / "t.parquet"),
+        data.read_table(tmp_path / "t.csv"),
+    )
     np.testing.assert_array_equal(one.inputs, other.inputs)
     np.testing.assert_array_equal(one.targets, other.targets)
     assert one.schema == other.schema
-    pd.DataFrame({"a": [1.0, None], "y": [0, 1]}).to_parquet(tmp_path / "gap.parquet", index=False)
+    pd.DataFrame({"a": [1.0, None], "y": [0, 1]}).to_parquet(
+        tmp_path / "gap.parquet", index=False
+    )
     with pytest.raises(DataError, match=r"row 2.*column 'a'"):
         data.read_table(tmp_path / "gap.parquet")
     (tmp_path / "bad.parquet").write_bytes(b"no parquet")
@@ -221,18 +270,37 @@ def test_npz(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, X=np.arange(6).reshape(3, 2), y=[1, 0, 1])
     table = data.read_table(path)
-    assert (table.task, table.inputs.dtype, table.targets.tolist()) == ("classification", np.float32, [1, 0, 1])
-    np.savez(path, inputs=np.full((2, 4, 4), 255, np.uint8), targets=np.array(["cat", "dog"]))
+    assert (table.task, table.inputs.dtype, table.targets.tolist()) == (
+        "classification",
+        np.float32,
+        [1, 0, 1],
+    )
+    np.savez(
+        path, inputs=np.full((2, 4, 4), 255, np.uint8), targets=np.array(["cat", "dog"])
+    )
     pictures = data.read_table(path)
-    assert (pictures.inputs.shape, float(pictures.inputs.max()), pictures.class_names) == (
+    assert (
+        pictures.inputs.shape,
+        float(pictures.inputs.max()),
+        pictures.class_names,
+    ) == (
         (2, 4, 4),
         255.0,
         ("cat", "dog"),
     )
-    np.savez(path, X=np.zeros((3, 1)), one=np.eye(3), col=np.array([[0.5], [1.0], [2.0]]), both=np.ones((3, 2)) / 3)
+    np.savez(
+        path,
+        X=np.zeros((3, 1)),
+        one=np.eye(3),
+        col=np.array([[0.5], [1.0], [2.0]]),
+        both=np.ones((3, 2)) / 3,
+    )
     assert data.read_table(path, "one").targets.tolist() == [0, 1, 2]
     assert data.read_table(path, "col").targets.shape == (3,)
-    assert (data.read_table(path, "both").targets.shape, data.read_table(path, "both").task) == ((3, 2), "regression")
+    assert (
+        data.read_table(path, "both").targets.shape,
+        data.read_table(path, "both").task,
+    ) == ((3, 2), "regression")
 
 
 def test_faults_of_npz(tmp_path):
@@ -249,7 +317,9 @@ def test_faults_of_npz(tmp_path):
         with pytest.raises(DataError, match=message):
             data.read_table(path)
     path.write_bytes(b"PK not really")
-    with pytest.raises(DataError, match=r"an \.npz file, as numpy\.savez writes it, got other content"):
+    with pytest.raises(
+        DataError, match=r"an \.npz file, as numpy\.savez writes it, got other content"
+    ):
         data.read_table(path)
     np.savez(path, X=np.zeros((2, 1)), y=np.zeros(2))
     with pytest.raises(DataError, match="named columns"):
@@ -258,7 +328,9 @@ def test_faults_of_npz(tmp_path):
 
 def test_numbers_that_float32_does_not_hold_are_refused(tmp_path):
     table, arrays = tmp_path / "far.csv", tmp_path / "far.npz"
-    table.write_text("a,price\n" + "\n".join(f"{i},{i}.5e300" for i in range(60)) + "\n")
+    table.write_text(
+        "a,price\n" + "\n".join(f"{i},{i}.5e300" for i in range(60)) + "\n"
+    )
     np.savez(arrays, inputs=np.full((60, 2), 1e300), targets=np.arange(60) / 7)
     for path in (table, arrays):
         with pytest.raises(DataError, match="numbers that float32 holds"):

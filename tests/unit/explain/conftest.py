@@ -15,10 +15,28 @@ _SYMBOLS = (
     "Vert vert quad qquad"
 )
 SYMBOLS = set(_SYMBOLS.split())
-ONE_ARGUMENT = {"operatorname", "mathrm", "mathbb", "mathbf", "hat", "bar", "tilde", "dot", "sqrt", "text", "tag"}
+ONE_ARGUMENT = {
+    "operatorname",
+    "mathrm",
+    "mathbb",
+    "mathbf",
+    "hat",
+    "bar",
+    "tilde",
+    "dot",
+    "sqrt",
+    "text",
+    "tag",
+}
 TWO_ARGUMENTS = {"frac", "tfrac"}
-DELIMITERS = re.compile(r"[()\[\]|.]|\\(?:Vert|vert|\{|\}|lfloor|rfloor|langle|rangle)(?![a-zA-Z])")
-ENVIRONMENTS = {"align*": True, "pmatrix": True, "document": False}  # name → whether & and \\ have a meaning inside
+DELIMITERS = re.compile(
+    r"[()\[\]|.]|\\(?:Vert|vert|\{|\}|lfloor|rfloor|langle|rangle)(?![a-zA-Z])"
+)
+ENVIRONMENTS = {
+    "align*": True,
+    "pmatrix": True,
+    "document": False,
+}  # name → whether & and \\ have a meaning inside
 
 
 class LatexReader:
@@ -100,7 +118,9 @@ class LatexReader:
                 self.mathematics("$")
                 self.at += 1
             elif sign == "\\":
-                known = re.compile(r"\\(text(backslash|asciicircum|asciitilde)\{\}|[{}&%#_$])")
+                known = re.compile(
+                    r"\\(text(backslash|asciicircum|asciitilde)\{\}|[{}&%#_$])"
+                )
                 match = known.match(self.source, self.at)
                 if match is None:
                     self.fail("a known command of text")

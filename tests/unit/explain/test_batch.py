@@ -25,13 +25,18 @@ def dense():
 @pytest.mark.notes("C-NN-06", "BP-10")
 @pytest.mark.parametrize("size", [N, 6])
 def test_a_matrix_of_targets_of_any_size(size, golden, read_latex):
-    d = dr.derive(dense(), losses.CrossEntropy(), input_shape=(size, 4), batch="example")
+    d = dr.derive(
+        dense(), losses.CrossEntropy(), input_shape=(size, 4), batch="example"
+    )
     text = str(d).split("proved")[0]
     if size is N:
         golden("derivation_mean_of_a_batch", text)
     assert "L  = −yᵀ log ŷ" in text and "x ∈ ℝ⁴, y ∈ ℝ³, Σy = 1" in text
     assert f"mean over a batch of {size} examples" in text
-    assert f"∂J/∂W₁ = 1/{size} Σᵢ δ₁⁽ⁱ⁾x⁽ⁱ⁾ᵀ" in text and f"= Δ₁ᵀX/{size}, examples as rows" in text
+    assert (
+        f"∂J/∂W₁ = 1/{size} Σᵢ δ₁⁽ⁱ⁾x⁽ⁱ⁾ᵀ" in text
+        and f"= Δ₁ᵀX/{size}, examples as rows" in text
+    )
     assert d.check(points=3) and "∂J/∂W₁" in str(d.check(points=3))
     read_latex(d.latex())
     assert "mean over a batch" in d.html() and "mean over a batch" in d._repr_html_()
@@ -43,15 +48,26 @@ LOSSES = {
     "mean of rows": lambda p, y, w: 0.5 * ((p - y) ** 2).sum(axis=1).mean(),
     "difference": lambda p, y, w: ((p - y) ** 2).mean() - p.mean(),
     "softmax by hand": lambda p, y, w: -(y * nn.log_softmax(p)).sum() / 6,
-    "parts": lambda p, y, w: (p[:, 1:] * y[:, :-1]).mean() + dr.concatenate([p, y], axis=1).max(axis=1).mean(),
+    "parts": lambda p, y, w: (
+        (p[:, 1:] * y[:, :-1]).mean()
+        + dr.concatenate([p, y], axis=1).max(axis=1).mean()
+    ),
 }
 
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("layout", ["denominator", "numerator"])
 def test_losses_of_a_batch(name, layout):
-    X, Y, W, b = (dr.symbol(n, s) for n, s in (("X", (6, 4)), ("Y", (6, 3)), ("W", (3, 4)), ("b", (3,))))
-    d = dr.derive(LOSSES[name](nn.relu(X @ W.T + b), Y, W), wrt=[W, b], batch="example", layout=layout)
+    X, Y, W, b = (
+        dr.symbol(n, s)
+        for n, s in (("X", (6, 4)), ("Y", (6, 3)), ("W", (3, 4)), ("b", (3,)))
+    )
+    d = dr.derive(
+        LOSSES[name](nn.relu(X @ W.T + b), Y, W),
+        wrt=[W, b],
+        batch="example",
+        layout=layout,
+    )
     assert d.check(points=3), str(d.check(points=3))
     assert ("sum over a batch" if name == "sum" else "mean over a batch") in str(d)
     assert all(columns(line) <= 100 for line in str(d).splitlines())
@@ -60,15 +76,25 @@ def test_losses_of_a_batch(name, layout):
 
 
 def test_images_and_labels():
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3))
-    d = dr.derive(model, losses.CrossEntropy(), input_shape=(N, 6, 6, 1), batch="example")
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3)
+    )
+    d = dr.derive(
+        model, losses.CrossEntropy(), input_shape=(N, 6, 6, 1), batch="example"
+    )
     assert d.check(points=3) and "∂J/∂W₁ = 1/N Σᵢ x⁽ⁱ⁾ ⋆ Δ₁⁽ⁱ⁾" in str(d)
-    X, c, W = dr.symbol("X", (5, 4)), dr.symbol("c", (5,), dtype="int64"), dr.symbol("W", (3, 4))
+    X, c, W = (
+        dr.symbol("X", (5, 4)),
+        dr.symbol("c", (5,), dtype="int64"),
+        dr.symbol("W", (3, 4)),
+    )
     d = dr.derive(losses.CrossEntropy()(X @ W.T, c), wrt=[W], batch="example")
     assert "∂J/∂W = 1/5 Σᵢ" in str(d) and d.check(points=3)
     table, words = dr.symbol("E", (7, 3)), dr.symbol("k", (5,), dtype="int64")
     taken = table[words]
-    assert dr.derive((taken * taken).mean(), wrt=[table], batch="example").check(points=3)
+    assert dr.derive((taken * taken).mean(), wrt=[table], batch="example").check(
+        points=3
+    )
 
 
 def test_a_wrong_mean_is_not_proved():
@@ -83,14 +109,20 @@ def test_a_wrong_mean_is_not_proved():
 
 
 def test_the_example_is_a_row_of_the_batch():
-    X, Y, W = dr.symbol("X", (4, 3), "float64"), dr.symbol("Y", (4, 2), "float64"), dr.symbol("W", (2, 3), "float64")
+    X, Y, W = (
+        dr.symbol("X", (4, 3), "float64"),
+        dr.symbol("Y", (4, 2), "float64"),
+        dr.symbol("W", (2, 3), "float64"),
+    )
     loss = ((nn.sigmoid(X @ W.T) - Y) ** 2).mean()
     example = one_example(loss.node, [W.node])
     rng = np.random.default_rng(0)
     values = {node: rng.normal(size=node.shape) for node in (X.node, Y.node, W.node)}
     rows = []
     for i in range(4):
-        given = {row: values[node][i] for node, row in example.inputs.items()} | {W.node: values[W.node]}
+        given = {row: values[node][i] for node, row in example.inputs.items()} | {
+            W.node: values[W.node]
+        }
         rows.append(float(run([example.loss], given)[0]))
     np.testing.assert_allclose(np.mean(rows), run([loss.node], values)[0], rtol=1e-12)
 
@@ -111,4 +143,10 @@ def test_what_has_no_page_of_one_example():
         dr.derive(cases[0][0], wrt=[W], batch="rows")
     normal = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm(4))
     with pytest.raises(GraphError, match='batch="matrices"'):
-        dr.derive(normal, losses.SquaredError(), input_shape=(5, 3), mode="training", batch="example")
+        dr.derive(
+            normal,
+            losses.SquaredError(),
+            input_shape=(5, 3),
+            mode="training",
+            batch="example",
+        )

@@ -28,24 +28,44 @@ def _three_tensor(function, W, h=1e-6):
 
 
 SLICES = {
-    "Wx": (lambda W, x: W @ x, (2, 3), 3,
-           ("∂y₁/∂W = e₁xᵀ", "∂y₂/∂W = e₂xᵀ", "∂y/∂Wₖⱼ = xⱼ eₖ = Eₖⱼx")),
-    "xW": (lambda W, x: x @ W, (3, 2), 3,
-           ("∂y₁/∂W = xe₁ᵀ", "∂y₂/∂W = xe₂ᵀ", "∂y/∂Wₖⱼ = xₖ eⱼ = Eₖⱼᵀx")),
-    "Wᵀx": (lambda W, x: W.T @ x, (3, 2), 3,
-            ("∂y₁/∂W = xe₁ᵀ", "∂y₂/∂W = xe₂ᵀ", "∂y/∂Wₖⱼ = xₖ eⱼ = Eₖⱼᵀx")),
+    "Wx": (
+        lambda W, x: W @ x,
+        (2, 3),
+        3,
+        ("∂y₁/∂W = e₁xᵀ", "∂y₂/∂W = e₂xᵀ", "∂y/∂Wₖⱼ = xⱼ eₖ = Eₖⱼx"),
+    ),
+    "xW": (
+        lambda W, x: x @ W,
+        (3, 2),
+        3,
+        ("∂y₁/∂W = xe₁ᵀ", "∂y₂/∂W = xe₂ᵀ", "∂y/∂Wₖⱼ = xₖ eⱼ = Eₖⱼᵀx"),
+    ),
+    "Wᵀx": (
+        lambda W, x: W.T @ x,
+        (3, 2),
+        3,
+        ("∂y₁/∂W = xe₁ᵀ", "∂y₂/∂W = xe₂ᵀ", "∂y/∂Wₖⱼ = xₖ eⱼ = Eₖⱼᵀx"),
+    ),
     "2Wx": (lambda W, x: 2 * (W @ x), (2, 3), 3, ("∂y₁/∂W = 2e₁xᵀ", "∂y₂/∂W = 2e₂xᵀ")),
     "tanh": (lambda W, x: np.tanh(W @ x), (2, 3), 3, None),
     "WᵀWx": (lambda W, x: W.T @ (W @ x), (2, 3), 3, None),
-    "eight": (lambda W, x: W @ x, (8, 2), 2, ("∂yₖ/∂W = eₖxᵀ", "∂y/∂Wₖⱼ = xⱼ eₖ = Eₖⱼx")),
-}  # fmt: skip
+    "eight": (
+        lambda W, x: W @ x,
+        (8, 2),
+        2,
+        ("∂yₖ/∂W = eₖxᵀ", "∂y/∂Wₖⱼ = xⱼ eₖ = Eₖⱼx"),
+    ),
+}
 
 
 @pytest.mark.notes("LA-21", "LA-22", "BP-06", "C-LA-08")
 @pytest.mark.parametrize("name", SLICES)
 def test_the_derivative_by_a_matrix_is_shown_in_slices(name, read_latex):
     function, shape, size, lines = SLICES[name]
-    W, x = dr.symbol("W", shape, dtype="float64"), dr.symbol("x", (size,), dtype="float64")
+    W, x = (
+        dr.symbol("W", shape, dtype="float64"),
+        dr.symbol("x", (size,), dtype="float64"),
+    )
     found = dr.derive_slices(dr.tanh(W @ x) if name == "tanh" else function(W, x), W)
     assert lines is None or found.lines == lines
     assert found.check() and "\nproved: 20 random points" in str(found)
@@ -68,32 +88,64 @@ def test_slices_and_matrices_name_what_they_show():
     W, a, y = dr.symbol("W", (2, 3)), dr.symbol("a", (3,)), dr.symbol("y", (2,))
     hidden = dr.derive_slices(W @ nn.relu(a) + y, W)
     assert hidden.lines[-1] == "∂f/∂Wₖⱼ = (ReLU(a))ⱼ eₖ = Eₖⱼ ReLU(a)"  # y is an input
-    assert dr.derive_slices(W @ a, W, names={W: "W_1"}).lines[-1] == "∂y/∂(W₁)ₖⱼ = aⱼ eₖ = Eₖⱼa"
+    assert (
+        dr.derive_slices(W @ a, W, names={W: "W_1"}).lines[-1]
+        == "∂y/∂(W₁)ₖⱼ = aⱼ eₖ = Eₖⱼa"
+    )
     E, e = dr.symbol("E", (2, 3)), dr.symbol("e_1", (3,))
-    assert dr.derive_slices(E @ e, E).lines == ("∂y₁/∂E = i₁e₁ᵀ", "∂y₂/∂E = i₂e₁ᵀ", "∂y/∂Eₖⱼ = (e₁)ⱼ iₖ = Bₖⱼe₁")
+    assert dr.derive_slices(E @ e, E).lines == (
+        "∂y₁/∂E = i₁e₁ᵀ",
+        "∂y₂/∂E = i₂e₁ᵀ",
+        "∂y/∂Eₖⱼ = (e₁)ⱼ iₖ = Bₖⱼe₁",
+    )
     square = dr.derive_jacobian(y * y, y)
-    assert str(square).startswith("∂f/∂y = 2 diag(y)\nproved: 20 random points") and str(square) == repr(square)
-    assert str(dr.derive_hessian((a * a * a).sum(), a)).startswith("∂²L/∂a² = 6 diag(a)\nproved: ")
+    assert str(square).startswith(
+        "∂f/∂y = 2 diag(y)\nproved: 20 random points"
+    ) and str(square) == repr(square)
+    assert str(dr.derive_hessian((a * a * a).sum(), a)).startswith(
+        "∂²L/∂a² = 6 diag(a)\nproved: "
+    )
     weights = np.arange(6.0).reshape(2, 3)
     for given in ({W: weights}, {"W": weights}):
         np.testing.assert_allclose(dr.derive_jacobian(W @ a, a).at(given), weights.T)
-    np.testing.assert_allclose(dr.derive_slices(W @ a, W).at({"a": [1, 2, 3]})[1], [[0, 0, 0], [1, 2, 3]])
+    np.testing.assert_allclose(
+        dr.derive_slices(W @ a, W).at({"a": [1, 2, 3]})[1], [[0, 0, 0], [1, 2, 3]]
+    )
     flat = dr.derive_hessian(a.sum(), a)
-    assert flat.formula == "0" and flat.check() and np.array_equal(flat.at({}), np.zeros((3, 3)))
+    assert (
+        flat.formula == "0"
+        and flat.check()
+        and np.array_equal(flat.at({}), np.zeros((3, 3)))
+    )
 
 
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
         (lambda W, x: dr.derive_slices(W @ W.T, W), "a vector of known size"),
-        (lambda W, x: dr.derive_slices(W @ x, x), "a matrix that the vector depends on"),
-        (lambda W, x: dr.derive_slices(2 * x, W), "a matrix that the vector depends on"),
-        (lambda W, x: dr.derive_slices(1.0, W), "derive_slices: expected a tensor, got float"),
+        (
+            lambda W, x: dr.derive_slices(W @ x, x),
+            "a matrix that the vector depends on",
+        ),
+        (
+            lambda W, x: dr.derive_slices(2 * x, W),
+            "a matrix that the vector depends on",
+        ),
+        (
+            lambda W, x: dr.derive_slices(1.0, W),
+            "derive_slices: expected a tensor, got float",
+        ),
         (lambda W, x: dr.derive_jacobian(W @ x, W), "derive_slices"),
-        (lambda W, x: dr.derive_jacobian(W.sum(axis=1), x), "a variable that the value depends on"),
+        (
+            lambda W, x: dr.derive_jacobian(W.sum(axis=1), x),
+            "a variable that the value depends on",
+        ),
         (lambda W, x: dr.derive_jacobian(x, x, layout="sideways"), "jacobian layout"),
         (lambda W, x: dr.derive_hessian(W.sum(), W), "hessian: expected a vector"),
-        (lambda W, x: dr.derive_slices(W @ x, W).at({"q": 1}), "names among W, x, got 'q'"),
+        (
+            lambda W, x: dr.derive_slices(W @ x, W).at({"q": 1}),
+            "names among W, x, got 'q'",
+        ),
         (lambda W, x: dr.derive_jacobian(W @ x, x).at({"q": 1}), "names among W, x"),
         (lambda W, x: dr.derive_identity("bayes"), "one of log_sum_exp, nesterov"),
         (lambda W, x: slices((W @ x).node, W.node).at({}), "an evaluator"),

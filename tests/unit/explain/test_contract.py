@@ -21,17 +21,62 @@ from deltarule.render.mathematics import to_text
 from deltarule.tensor.explain import derive
 from deltarule.tensor.tensor import Tensor
 
-WORDS = {op.name.lower() for op in Op} - {"exp", "log", "sign", "floor", "abs", "sin", "cos", "tanh", "erf", "where",
-                                          "max", "maximum", "minimum", "argmax", "argsort", "flip", "windows", "fold",
-                                          "log_determinant", "solve", "not", "and", "or"}  # fmt: skip
-RAW = re.compile(r"\b(" + "|".join(sorted(
-    {word.replace("_", " ") for word in WORDS}
-    | {name.replace("_", " ") for name in FUNCTIONS if "_" in name and name not in {"log_softmax", "log_cosh"}}
-    | {name for name in FUNCTIONS if "_" in name}
-    | {"mish", "cube", "prelu", "huber", "normalize", "index", "rows", "part", "permute"})) + r")\b")  # fmt: skip
+WORDS = {op.name.lower() for op in Op} - {
+    "exp",
+    "log",
+    "sign",
+    "floor",
+    "abs",
+    "sin",
+    "cos",
+    "tanh",
+    "erf",
+    "where",
+    "max",
+    "maximum",
+    "minimum",
+    "argmax",
+    "argsort",
+    "flip",
+    "windows",
+    "fold",
+    "log_determinant",
+    "solve",
+    "not",
+    "and",
+    "or",
+}
+RAW = re.compile(
+    r"\b("
+    + "|".join(
+        sorted(
+            {word.replace("_", " ") for word in WORDS}
+            | {
+                name.replace("_", " ")
+                for name in FUNCTIONS
+                if "_" in name and name not in {"log_softmax", "log_cosh"}
+            }
+            | {name for name in FUNCTIONS if "_" in name}
+            | {
+                "mish",
+                "cube",
+                "prelu",
+                "huber",
+                "normalize",
+                "index",
+                "rows",
+                "part",
+                "permute",
+            }
+        )
+    )
+    + r")\b"
+)
 
 
-LAYERS, FUNCTION_CASES, LOSSES, OPS = (suite.CASES for suite in (test_layers, test_functions, test_losses, test_ops))
+LAYERS, FUNCTION_CASES, LOSSES, OPS = (
+    suite.CASES for suite in (test_layers, test_functions, test_losses, test_ops)
+)
 
 
 def _symbol(name: str, shape: tuple[int, ...], whole: bool) -> Tensor:
@@ -70,23 +115,35 @@ def test_every_layer(case: Any, read_latex: Any) -> None:
 @pytest.mark.notes("BP-22", "ACT-20")
 @pytest.mark.parametrize("case", FUNCTION_CASES, ids=lambda case: case.name)
 def test_every_named_function(case: Any, read_latex: Any) -> None:
-    whole = [np.asarray(case.fixed.get(i, 0.0)).dtype.kind == "i" for i in range(len(case.shapes))]
-    operands = [_symbol(*given) for given in zip("xyzw", case.shapes, whole, strict=False)]
+    whole = [
+        np.asarray(case.fixed.get(i, 0.0)).dtype.kind == "i"
+        for i in range(len(case.shapes))
+    ]
+    operands = [
+        _symbol(*given) for given in zip("xyzw", case.shapes, whole, strict=False)
+    ]
     output = Tensor(case.ours(*(operand.node for operand in operands)))
-    holds(derive(output.sum() if output.shape else output, wrt=operands[:1]), read_latex)
+    holds(
+        derive(output.sum() if output.shape else output, wrt=operands[:1]), read_latex
+    )
 
 
 @pytest.mark.notes("OUT-18")
 @pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.label)
 def test_every_loss(case: Any, read_latex: Any) -> None:
     target = np.asarray(case.target)
-    z, y = _symbol("z", case.prediction.shape, False), _symbol("y", target.shape, target.dtype.kind == "i")
+    z, y = (
+        _symbol("z", case.prediction.shape, False),
+        _symbol("y", target.shape, target.dtype.kind == "i"),
+    )
     holds(derive(case.make()(z, y), wrt=[z]), read_latex)
 
 
 @pytest.mark.parametrize("case", OPS, ids=lambda case: case.id)
 def test_every_primitive(case: Any, read_latex: Any) -> None:
-    operands = [_symbol(*given, False) for given in zip("xyzw", case.shapes, strict=False)]
+    operands = [
+        _symbol(*given, False) for given in zip("xyzw", case.shapes, strict=False)
+    ]
     output = Tensor(case.ours(*(operand.node for operand in operands)))
     smooth = (output * output).sum() if case.op is not Op.FLOOR else output.sum()
     holds(derive(smooth, wrt=operands[:1]), read_latex)
@@ -111,6 +168,8 @@ def test_every_named_function_has_a_notation() -> None:
         (r"\frac{a}", "an argument"),
     ],
 )
-def test_the_reader_refuses_what_tex_refuses(source: str, words: str, read_latex: Any) -> None:
+def test_the_reader_refuses_what_tex_refuses(
+    source: str, words: str, read_latex: Any
+) -> None:
     with pytest.raises(AssertionError, match=words):
         read_latex(source)

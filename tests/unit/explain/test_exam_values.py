@@ -33,7 +33,9 @@ def test_keys_of_arithmetic_are_finite_for_200_seeds(topic: str) -> None:
         assert not NO_NUMBER.search(dr.exam(topic, seed=seed).key()), seed
 
 
-@pytest.mark.parametrize("seed", [5, 9, 10])  # their first draws leave only zeros behind a rectifier
+@pytest.mark.parametrize(
+    "seed", [5, 9, 10]
+)  # their first draws leave only zeros behind a rectifier
 def test_gradients_are_asked_where_they_are_finite(seed: int) -> None:
     key = dr.exam("gradients", seed=seed).key()
     assert not NO_NUMBER.search(key)
@@ -55,19 +57,28 @@ def test_the_key_of_the_siamese_network_is_the_gradient(seed: int) -> None:
     for formula in question.given:
         name, _, numbers = to_text(formula).partition(" = ")
         if not re.search("[a-zA-Z₁]", numbers):
-            given[name] = torch.tensor(_read(numbers), dtype=torch.float64, requires_grad=name.startswith("W"))
+            given[name] = torch.tensor(
+                _read(numbers), dtype=torch.float64, requires_grad=name.startswith("W")
+            )
     z, w = (given["W₂"] @ torch.relu(given["W₁"] @ given[name]) for name in ("x", "x̂"))
     loss = -given["y"] * (z @ w) / (z.norm() * w.norm())
     gradients = torch.autograd.grad(loss, [given["W₁"], given["W₂"]])
-    answers = {to_text(item.asked): _read(to_text(item.answer)) for item in question.items}
+    answers = {
+        to_text(item.asked): _read(to_text(item.answer)) for item in question.items
+    }
     for name, gradient in zip(("W₁", "W₂"), gradients, strict=True):
-        np.testing.assert_allclose(answers[f"∂L/∂{name}"], gradient.numpy(), rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(
+            answers[f"∂L/∂{name}"], gradient.numpy(), rtol=1e-5, atol=1e-9
+        )
 
 
 def _read(text: str) -> list[list[float]] | list[float] | float:
     plain = text.replace("−", "-")
     if plain.startswith("["):
-        return [[float(cell) for cell in row.split()] for row in plain.strip("[]").split(";")]
+        return [
+            [float(cell) for cell in row.split()]
+            for row in plain.strip("[]").split(";")
+        ]
     if plain.startswith("("):
         return [float(cell) for cell in plain.strip("()").split(",")]
     return float(plain)
@@ -91,8 +102,14 @@ def test_nan_is_never_proved(place: int) -> None:
     assert not Measured(errors[0], errors[1] + errors[2], 5)
     x = dr.symbol("x", (3,))
     line = dr.derive((x * x).sum(), wrt=[x]).steps[0]
-    proof = CheckReport(tuple(CheckedLine(line, 0.0, error, 5) for error in errors), ("a", "b", "c"), 5)
-    assert not proof and math.isnan(proof.max_error) and proof.summary.startswith("NOT proved: " + "abc"[place])
+    proof = CheckReport(
+        tuple(CheckedLine(line, 0.0, error, 5) for error in errors), ("a", "b", "c"), 5
+    )
+    assert (
+        not proof
+        and math.isnan(proof.max_error)
+        and proof.summary.startswith("NOT proved: " + "abc"[place])
+    )
 
 
 def test_gradients_that_are_nan_do_not_agree() -> None:
@@ -103,6 +120,8 @@ def test_gradients_that_are_nan_do_not_agree() -> None:
 @pytest.mark.parametrize("relation", ["=", "<", "≤"])
 def test_an_identity_without_a_value_is_not_proved(relation: str) -> None:
     known = {"x": dr.symbol("x", (3,)).node}
-    identity = Identity("no value", "", known, (Step("log(-x^T x)", relation, "log(-x^T x)", ""),))
+    identity = Identity(
+        "no value", "", known, (Step("log(-x^T x)", relation, "log(-x^T x)", ""),)
+    )
     assert not identity.largest_error(run, source(0)) <= 1e-9
     assert "NOT proved" in identity.text(run, source(0))

@@ -33,7 +33,12 @@ def symbol(name, *shape):
 def two_layers(hidden=2):
     """The weighted-BCE network: loss and variables by name."""
     x, y, a, b = symbol("x", 3), symbol("y", 1), symbol("alpha"), symbol("beta")
-    W1, b1, W2, b2 = symbol("W_1", hidden, 3), symbol("b_1", hidden), symbol("W_2", 1, hidden), symbol("b_2", 1)
+    W1, b1, W2, b2 = (
+        symbol("W_1", hidden, 3),
+        symbol("b_1", hidden),
+        symbol("W_2", 1, hidden),
+        symbol("b_2", 1),
+    )
     out = call(f.sigmoid, W2 @ call(f.relu, W1 @ x + b1) + b2)
     loss = -(a * y * dr.log(out) + b * (1 - y) * dr.log(1 - out)).sum()
     return loss, {"W_1": W1, "b_1": b1, "W_2": W2, "b_2": b2}
@@ -41,13 +46,24 @@ def two_layers(hidden=2):
 
 def batch():
     X, Y = symbol("X", 5, 4), symbol("Y", 5, 3)
-    W1, b1, W2, b2 = symbol("W_1", 6, 4), symbol("b_1", 6), symbol("W_2", 3, 6), symbol("b_2", 3)
+    W1, b1, W2, b2 = (
+        symbol("W_1", 6, 4),
+        symbol("b_1", 6),
+        symbol("W_2", 3, 6),
+        symbol("b_2", 3),
+    )
     loss = call(f.cross_entropy, dr.tanh(X @ W1.T + b1) @ W2.T + b2, Y).mean()
     return loss, {"W_1": W1, "b_1": b1, "W_2": W2, "b_2": b2}
 
 
 def shared():
-    x, z, W, V, y = symbol("x", 3), symbol("z", 3), symbol("W", 3, 3), symbol("V", 3, 3), symbol("y", 3)
+    x, z, W, V, y = (
+        symbol("x", 3),
+        symbol("z", 3),
+        symbol("W", 3, 3),
+        symbol("V", 3, 3),
+        symbol("y", 3),
+    )
     out = V @ (call(f.relu, W @ x) + call(f.relu, W @ z))
     return call(f.squared_error, out, y).sum(), {"W": W, "V": V}
 
@@ -65,12 +81,20 @@ RIGHT = [
         "W_1",
         r"\left(\mathbb{1}(z_1>0)\odot W_2^{\top}\left(\beta(1-y)\hat{y}-\alpha y(1-\hat y)\right)\right)x^T",
     ),
-    ("two_layers", "W_1", r"\operatorname{diag}(\mathbf 1(z_1 > 0)) W_2^T \delta_2 x^\top"),
+    (
+        "two_layers",
+        "W_1",
+        r"\operatorname{diag}(\mathbf 1(z_1 > 0)) W_2^T \delta_2 x^\top",
+    ),
     ("two_layers", "W_1", "(𝟙(a₁ > 0) ⊙ (W₂ᵀδ₂))xᵀ"),
     ("two_layers", "W_1", "np.outer((z_1 > 0) * (W_2.T @ delta_2), x)"),
     ("two_layers", "W_1", "delta_1[:, None] * x[None, :]"),
     ("two_layers", "b_2", "ŷ(1-ŷ)(β(1-y)/(1-ŷ) - αy/ŷ)"),
-    ("two_layers", "b_2", r"\sigma(z_2)(1-\sigma(z_2))\left(\beta\frac{1-y}{1-\hat y}-\alpha\frac{y}{\hat y}\right)"),
+    (
+        "two_layers",
+        "b_2",
+        r"\sigma(z_2)(1-\sigma(z_2))\left(\beta\frac{1-y}{1-\hat y}-\alpha\frac{y}{\hat y}\right)",
+    ),
     ("two_layers", "b_2", "β ŷ - β y ŷ - α y + α y ŷ"),
     ("two_layers", "b_2", "δ₂ + Σ (x)² - xᵀx"),
     ("two_layers", "W_2", "δ₂ a₁ᵀ"),
@@ -90,7 +114,9 @@ RIGHT = [
 @pytest.mark.parametrize(("network", "variable", "answer"), RIGHT)
 def test_right_answers_in_any_form(network, variable, answer):
     loss, variables = NETWORKS[network]()
-    result = grade(loss, variables[variable], answer, parameters=list(variables.values()))
+    result = grade(
+        loss, variables[variable], answer, parameters=list(variables.values())
+    )
     assert result.correct and result.mistake == "equal", str(result)
 
 
@@ -111,12 +137,19 @@ def test_right_answers_in_any_form(network, variable, answer):
         ("batch", "W_1", "(Δ₂W₂)ᵀX", "activation"),
         ("batch", "b_1", "Δ₁𝟙", "axis"),
         ("shared", "W", "δ₁xᵀ", "path"),
-        ("shared", "W", "(𝟙(z₁ > 0) ⊙ V(ŷ - y))xᵀ + (𝟙(z₂ > 0) ⊙ V(ŷ - y))zᵀ", "transpose"),
+        (
+            "shared",
+            "W",
+            "(𝟙(z₁ > 0) ⊙ V(ŷ - y))xᵀ + (𝟙(z₂ > 0) ⊙ V(ŷ - y))zᵀ",
+            "transpose",
+        ),
     ],
 )
 def test_known_mistakes_are_named(network, variable, answer, mistake):
     loss, variables = NETWORKS[network]()
-    result = grade(loss, variables[variable], answer, parameters=list(variables.values()))
+    result = grade(
+        loss, variables[variable], answer, parameters=list(variables.values())
+    )
     assert not result and result.mistake == mistake, str(result)
     assert result.line is None or result.line >= 1
 
@@ -129,7 +162,9 @@ def residual():
 
 def regularised():
     x, y, W, weight = symbol("x", 3), symbol("y", 2), symbol("W", 2, 3), symbol("alpha")
-    return call(f.squared_error, W @ x, y).sum() + 0.5 * weight * (W * W).sum(), {"W": W}
+    return call(f.squared_error, W @ x, y).sum() + 0.5 * weight * (W * W).sum(), {
+        "W": W
+    }
 
 
 def scalar():
@@ -138,7 +173,12 @@ def scalar():
     return h * y + dr.exp(h) * g, {"x": x}
 
 
-FANS = {"shared": shared, "residual": residual, "regularised": regularised, "scalar": scalar}
+FANS = {
+    "shared": shared,
+    "residual": residual,
+    "regularised": regularised,
+    "scalar": scalar,
+}
 
 
 @pytest.mark.notes("BP-05", "LA-19")
@@ -154,19 +194,33 @@ FANS = {"shared": shared, "residual": residual, "regularised": regularised, "sca
         ("shared", "V", "(ŷ - y)a₁ᵀ", "path", "a₂ of u₁ is missing"),
         ("residual", "W", "(Uᵀ(ŷ - y) ⊙ (1 - a₁²))xᵀ", "path", "δ₃ is missing"),
         ("residual", "W", "((ŷ - y) ⊙ (1 - a₁²))xᵀ", "path", "Uᵀδ₃ is missing"),
-        ("residual", "W", "(U(ŷ - y) ⊙ (1 - a₁²))xᵀ", "path", "besides, U stands where"),
+        (
+            "residual",
+            "W",
+            "(U(ŷ - y) ⊙ (1 - a₁²))xᵀ",
+            "path",
+            "besides, U stands where",
+        ),
         ("regularised", "W", "(ŷ - y)xᵀ", "path", "αW is missing"),
         ("regularised", "W", "(ŷ - y)xᵀ + 2αW", "factor", "αW is multiplied by 2"),
         ("scalar", "x", "2xy", "path", "is missing"),
         ("scalar", "x", "2x g exp(x²)", "path", "path y is missing"),
         ("batch", "W_2", "1/5 Ŷᵀ A₁", "term", "−Y is missing"),
-        ("batch", "W_2", "1/5 ((Ŷ - Y) ⊙ Ŷ ⊙ (1 - Ŷ))ᵀ A₁", "activation", "one too many"),
+        (
+            "batch",
+            "W_2",
+            "1/5 ((Ŷ - Y) ⊙ Ŷ ⊙ (1 - Ŷ))ᵀ A₁",
+            "activation",
+            "one too many",
+        ),
         ("batch", "W_2", "1/25 (Ŷ - Y)ᵀ A₁", "mean", "1/5 too many"),
     ],
 )
 def test_mistakes_at_a_fan_out(network, variable, answer, kind, words):
     loss, variables = {**FANS, "batch": batch}[network]()
-    result = grade(loss, variables[variable], answer, parameters=list(variables.values()))
+    result = grade(
+        loss, variables[variable], answer, parameters=list(variables.values())
+    )
     assert not result and result.mistake == kind, str(result)
     assert words.lower() in result.message.lower(), str(result)
 
@@ -176,10 +230,15 @@ def _dropped_paths():
     found = []
     for label, make in FANS.items():
         loss, variables = make()
-        derived = Deriver(loss.node, [v.node for v in variables.values()], {}, "denominator", "steps").derive()
+        derived = Deriver(
+            loss.node, [v.node for v in variables.values()], {}, "denominator", "steps"
+        ).derive()
         for wanted in (line for line in derived.backward if line.wanted):
-            found += [(label, wanted.name, mistake.message) for mistake in mistakes(derived.backward, wanted)
-                      if mistake.kind == "path"]  # fmt: skip
+            found += [
+                (label, wanted.name, mistake.message)
+                for mistake in mistakes(derived.backward, wanted)
+                if mistake.kind == "path"
+            ]
     return found
 
 
@@ -188,31 +247,52 @@ def test_a_missing_path_is_never_unknown(place):
     """Alone or with a second mistake, given as a function of arrays that runs the spoiled derivation."""
     label, variable, message = _dropped_paths()[place]
     loss, variables = FANS[label]()
-    derived = Deriver(loss.node, [v.node for v in variables.values()], {}, "denominator", "steps").derive()
-    wanted = next(line for line in derived.backward if line.wanted and line.name == variable)
-    spoiled = next(m for m in mistakes(derived.backward, wanted) if m.message == message)
+    derived = Deriver(
+        loss.node, [v.node for v in variables.values()], {}, "denominator", "steps"
+    ).derive()
+    wanted = next(
+        line for line in derived.backward if line.wanted and line.name == variable
+    )
+    spoiled = next(
+        m for m in mistakes(derived.backward, wanted) if m.message == message
+    )
     nodes = {symbol_.name: symbol_.node for symbol_ in derived.inputs}
 
     def answer(*arrays):
         return run([spoiled.node], dict(zip(nodes.values(), arrays, strict=True)))[0]
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    answer.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in nodes])
-    result = grade(loss, variables[variable], answer, parameters=list(variables.values()))
+    answer.__signature__ = inspect.Signature(
+        [inspect.Parameter(name, kind) for name in nodes]
+    )
+    result = grade(
+        loss, variables[variable], answer, parameters=list(variables.values())
+    )
     assert not result and result.mistake not in {"unknown", "equal"}, str(result)
 
 
 def test_a_missing_indicator_points_to_its_line():
     loss, variables = two_layers()
-    result = grade(loss, variables["W_1"], "x (W_2^T delta_2)^T", parameters=list(variables.values()))
-    assert "3×2" in result.message and "2×3" in result.message and "numerator" in result.message
+    result = grade(
+        loss,
+        variables["W_1"],
+        "x (W_2^T delta_2)^T",
+        parameters=list(variables.values()),
+    )
+    assert (
+        "3×2" in result.message
+        and "2×3" in result.message
+        and "numerator" in result.message
+    )
     assert "𝟙(z₁ > 0) is missing" in result.message and result.line == 5
 
 
 def test_functions_of_arrays():
     loss, variables = two_layers()
     assert grade(loss, variables["W_1"], lambda delta_1, x: np.outer(delta_1, x))
-    wrong = grade(loss, variables["W_1"], lambda delta_2, W_2, x: np.outer(W_2.T @ delta_2, x))
+    wrong = grade(
+        loss, variables["W_1"], lambda delta_2, W_2, x: np.outer(W_2.T @ delta_2, x)
+    )
     assert not wrong and wrong.mistake == "activation"
     with pytest.raises(ArgumentError, match="among"):
         grade(loss, variables["W_1"], lambda nonsense: nonsense)
@@ -221,7 +301,10 @@ def test_functions_of_arrays():
 def test_the_other_layout():
     loss, variables = two_layers()
     assert grade(loss, variables["W_1"], "xδ₁ᵀ", layout="numerator")
-    assert grade(loss, variables["W_1"], "δ₁xᵀ", layout="numerator").mistake == "transposed"
+    assert (
+        grade(loss, variables["W_1"], "δ₁xᵀ", layout="numerator").mistake
+        == "transposed"
+    )
 
 
 @pytest.mark.parametrize(
@@ -256,10 +339,14 @@ def _mutants():
     found = []
     for label, make in NETWORKS.items():
         loss, variables = make()
-        derived = Deriver(loss.node, [v.node for v in variables.values()], {}, "denominator", "steps").derive()
+        derived = Deriver(
+            loss.node, [v.node for v in variables.values()], {}, "denominator", "steps"
+        ).derive()
         for line in derived.backward:
             if line.wanted:
-                found.extend((label, line.name, spoiled) for spoiled in spoil(line.term))
+                found.extend(
+                    (label, line.name, spoiled) for spoiled in spoil(line.term)
+                )
     return found
 
 
@@ -270,31 +357,57 @@ def test_a_spoiled_line_is_never_graded_right(place):
     label, variable, spoiled = _mutants()[place]
     loss, variables = NETWORKS[label]()
     answer = to_text(typeset(spoiled.term))
-    result = grade(loss, variables[variable], answer, parameters=list(variables.values()))
+    result = grade(
+        loss, variables[variable], answer, parameters=list(variables.values())
+    )
     assert not result.correct, f"{answer}: {result}"
 
 
 @settings(max_examples=25)
 @given(
     factor=st.sampled_from(["2", "½", "-1", "(1/5)", "5", "0.999", "1.0001"]),
-    place=st.sampled_from(["{f} δ₁xᵀ", "(𝟙(z₁ > 0) ⊙ {f} W₂ᵀδ₂)xᵀ", "δ₁ {f} xᵀ", "(x ({f} δ₁)ᵀ)ᵀ"]),
+    place=st.sampled_from(
+        ["{f} δ₁xᵀ", "(𝟙(z₁ > 0) ⊙ {f} W₂ᵀδ₂)xᵀ", "δ₁ {f} xᵀ", "(x ({f} δ₁)ᵀ)ᵀ"]
+    ),
 )
 def test_a_factor_anywhere_is_never_right(factor, place):
     loss, variables = two_layers()
-    result = grade(loss, variables["W_1"], place.format(f=f"({factor})"), parameters=list(variables.values()))
+    result = grade(
+        loss,
+        variables["W_1"],
+        place.format(f=f"({factor})"),
+        parameters=list(variables.values()),
+    )
     assert not result.correct and result.mistake in {"factor", "sign"}
 
 
 @settings(max_examples=25)
 @given(
     left=st.sampled_from(
-        ["δ₁", "(𝟙(z₁ > 0) ⊙ W₂ᵀδ₂)", "diag(𝟙(z₁ > 0)) W₂ᵀδ₂", "(W₂ᵀδ₂ ⊙ 𝟙(0 < z₁))", "(δ₂W₂ diag(𝟙(a₁ > 0)))ᵀ"]
+        [
+            "δ₁",
+            "(𝟙(z₁ > 0) ⊙ W₂ᵀδ₂)",
+            "diag(𝟙(z₁ > 0)) W₂ᵀδ₂",
+            "(W₂ᵀδ₂ ⊙ 𝟙(0 < z₁))",
+            "(δ₂W₂ diag(𝟙(a₁ > 0)))ᵀ",
+        ]
     ),
-    wrap=st.sampled_from(["{l}xᵀ", "(x({l})ᵀ)ᵀ", "2{l}xᵀ - {l}xᵀ", "{l}xᵀ + 0 W₁", "({l}/2)xᵀ 2", "-(-{l})xᵀ"]),
+    wrap=st.sampled_from(
+        [
+            "{l}xᵀ",
+            "(x({l})ᵀ)ᵀ",
+            "2{l}xᵀ - {l}xᵀ",
+            "{l}xᵀ + 0 W₁",
+            "({l}/2)xᵀ 2",
+            "-(-{l})xᵀ",
+        ]
+    ),
 )
 def test_equal_forms_are_always_right(left, wrap):
     loss, variables = two_layers()
-    result = grade(loss, variables["W_1"], wrap.format(l=left), parameters=list(variables.values()))
+    result = grade(
+        loss, variables["W_1"], wrap.format(l=left), parameters=list(variables.values())
+    )
     assert result.correct, f"{wrap.format(l=left)}: {result}"
 
 
@@ -306,13 +419,17 @@ def test_what_a_derivation_prints_is_graded_right(network, write):
     derivation = dr.derive(loss, wrt=list(variables.values()))
     for line in derivation.derived.closed:
         answer = write(entry(line, "L").right)
-        result = grade(loss, variables[line.name], answer, parameters=list(variables.values()))
+        result = grade(
+            loss, variables[line.name], answer, parameters=list(variables.values())
+        )
         assert result.correct, f"{answer}: {result}"
 
 
 def test_chain_reproduces_the_gradient():
     loss, variables = two_layers()
-    derived = Deriver(loss.node, [v.node for v in variables.values()], {}, "denominator", "steps").derive()
+    derived = Deriver(
+        loss.node, [v.node for v in variables.values()], {}, "denominator", "steps"
+    ).derive()
     wanted = next(line for line in derived.backward if line.name == "W_1")
     node = chain(derived.backward, wanted, {})
     assert node.shape == lower(wanted.term, wanted.value.dtype).shape

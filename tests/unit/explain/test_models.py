@@ -12,11 +12,38 @@ from deltarule.explain.identities import IDENTITIES
 from deltarule.explain.page import columns
 from deltarule.tensor.explain import derive
 
-ACTIVATIONS = [nn.ELU, nn.GELU, nn.Identity, nn.LeakyReLU, nn.LogSigmoid, nn.LogSoftmax, nn.PReLU, nn.ReLU, nn.SELU,
-               nn.SiLU, nn.Sigmoid, nn.Softmax, nn.Softplus, nn.Tanh]  # fmt: skip
-LOSSES = [losses.CrossEntropy, losses.Focal, losses.BinaryCrossEntropy, losses.BinaryFocal, losses.Hinge, losses.Huber,
-          losses.KLDivergence, losses.LogCosh, losses.MeanAbsoluteError, losses.MeanSquaredError,
-          losses.NegativeLogLikelihood, losses.PoissonNLL, losses.Quantile, losses.SquaredError]  # fmt: skip
+ACTIVATIONS = [
+    nn.ELU,
+    nn.GELU,
+    nn.Identity,
+    nn.LeakyReLU,
+    nn.LogSigmoid,
+    nn.LogSoftmax,
+    nn.PReLU,
+    nn.ReLU,
+    nn.SELU,
+    nn.SiLU,
+    nn.Sigmoid,
+    nn.Softmax,
+    nn.Softplus,
+    nn.Tanh,
+]
+LOSSES = [
+    losses.CrossEntropy,
+    losses.Focal,
+    losses.BinaryCrossEntropy,
+    losses.BinaryFocal,
+    losses.Hinge,
+    losses.Huber,
+    losses.KLDivergence,
+    losses.LogCosh,
+    losses.MeanAbsoluteError,
+    losses.MeanSquaredError,
+    losses.NegativeLogLikelihood,
+    losses.PoissonNLL,
+    losses.Quantile,
+    losses.SquaredError,
+]
 LAYERS = [
     (lambda: nn.Conv1d(2, 3, kernel_size=3), (1, 8, 2)),
     (lambda: nn.Conv2d(1, 2, kernel_size=3, stride=2, padding=1), (1, 6, 6, 1)),
@@ -41,7 +68,11 @@ def test_every_activation(activation):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss(loss):
-    d = derive(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), loss(), input_shape=(3,))
+    d = derive(
+        nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)),
+        loss(),
+        input_shape=(3,),
+    )
     assert d.check(points=4)
 
 
@@ -58,10 +89,15 @@ def test_every_layer(make, shape):
 
 
 def test_training_mode_has_a_mask_and_batch_statistics():
-    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm(4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2))
+    model = nn.Sequential(
+        nn.Linear(3, 4), nn.BatchNorm(4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2)
+    )
     d = derive(model, losses.CrossEntropy(), input_shape=(6, 3), mode="training")
     text = str(d)
-    assert "M₁ = 𝟙(U ≥ ½)" in text.replace("  =", " =") and "normalisation: through σ² and μ" in text
+    assert (
+        "M₁ = 𝟙(U ≥ ½)" in text.replace("  =", " =")
+        and "normalisation: through σ² and μ" in text
+    )
     assert "proved" in text and "NOT" not in text
 
 
@@ -81,7 +117,17 @@ def test_numbers_of_a_model_need_no_names():
 
 def test_the_gallery_is_up_to_date():
     text = derivations.page()
-    assert text == derivations.PAGE.read_text(encoding="utf-8"), "run python tools/derivations.py"
-    assert "NOT proved" not in text and text.count("proved: ") == len(derivations.GALLERY) + 5 + len(IDENTITIES)
-    pages = [line for block in text.split("```text")[1:] for line in block.split("```")[0].splitlines()]
-    assert all(columns(line) <= 100 for line in pages if not line.startswith(("  ✗", "  ✓")))
+    assert text == derivations.PAGE.read_text(encoding="utf-8"), (
+        "run python tools/derivations.py"
+    )
+    assert "NOT proved" not in text and text.count("proved: ") == len(
+        derivations.GALLERY
+    ) + 5 + len(IDENTITIES)
+    pages = [
+        line
+        for block in text.split("```text")[1:]
+        for line in block.split("```")[0].splitlines()
+    ]
+    assert all(
+        columns(line) <= 100 for line in pages if not line.startswith(("  ✗", "  ✓"))
+    )

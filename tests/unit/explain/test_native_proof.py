@@ -11,11 +11,16 @@ from deltarule.tensor.explain import Compiled
 NETWORKS = {
     "dense": (lambda: nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), (3,)),
     "convolutional": (
-        lambda: nn.Sequential(nn.Conv2d(1, 2, kernel_size=3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-                              nn.Linear(8, 3)),
+        lambda: nn.Sequential(
+            nn.Conv2d(1, 2, kernel_size=3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(8, 3),
+        ),
         (6, 6, 1),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -38,16 +38,24 @@ def inputs(**shapes):
 
 
 def look():
-    x, y, a, b, W1, b1, W2, b2 = inputs(x=(3,), y=(1,), alpha=(), beta=(), W_1=(2, 3), b_1=(2,), W_2=(1, 2), b_2=(1,))
-    out = f.sigmoid(build.add(build.matmul(W2, f.relu(build.add(build.matmul(W1, x), b1))), b2))
+    x, y, a, b, W1, b1, W2, b2 = inputs(
+        x=(3,), y=(1,), alpha=(), beta=(), W_1=(2, 3), b_1=(2,), W_2=(1, 2), b_2=(1,)
+    )
+    out = f.sigmoid(
+        build.add(build.matmul(W2, f.relu(build.add(build.matmul(W1, x), b1))), b2)
+    )
     right = build.multiply(build.multiply(a, y), build.log(out))
-    wrong = build.multiply(build.multiply(b, build.subtract(1, y)), build.log(build.subtract(1, out)))
+    wrong = build.multiply(
+        build.multiply(b, build.subtract(1, y)), build.log(build.subtract(1, out))
+    )
     return build.negate(build.sum_over(build.add(right, wrong))), [W1, b1, W2, b2]
 
 
 def batch():
     n = Dimension("N")
-    X, Y, W1, b1, W2, b2 = inputs(X=(n, 4), Y=(n, 3), W_1=(5, 4), b_1=(5,), W_2=(3, 5), b_2=(3,))
+    X, Y, W1, b1, W2, b2 = inputs(
+        X=(n, 4), Y=(n, 3), W_1=(5, 4), b_1=(5,), W_2=(3, 5), b_2=(3,)
+    )
     hidden = build.tanh(build.add(build.matmul(X, build.matrix_transpose(W1)), b1))
     logits = build.add(build.matmul(hidden, build.matrix_transpose(W2)), b2)
     return build.mean(f.cross_entropy(logits, Y)), [W1, b1, W2, b2]
@@ -56,23 +64,33 @@ def batch():
 def convolutional():
     x, K, b, W, y = inputs(x=(2, 6, 6, 1), K=(3, 3, 3, 1), b=(3,), W=(4, 12), y=(2, 4))
     z = build.add(build.convolve(x, K, (1, 1), ((0, 0), (0, 0)), (1, 1)), b)
-    pooled = f.max_pool(f.relu(z), window=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)))
+    pooled = f.max_pool(
+        f.relu(z), window=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0))
+    )
     logits = build.matmul(build.reshape(pooled, (2, 12)), build.matrix_transpose(W))
     return build.mean(f.cross_entropy(logits, y)), [K, b, W, x]
 
 
 def variational():
-    x, E, V, D, noise = inputs(x=(4,), W_mu=(2, 4), W_s=(2, 4), W_d=(4, 2), epsilon=(2,))
+    x, E, V, D, noise = inputs(
+        x=(4,), W_mu=(2, 4), W_s=(2, 4), W_d=(4, 2), epsilon=(2,)
+    )
     mu, s = build.matmul(E, x), build.matmul(V, x)
     z = build.add(mu, build.multiply(build.exp(build.multiply(s, 0.5)), noise))
-    inner = build.subtract(build.subtract(build.add(build.multiply(mu, mu), build.exp(s)), s), 1)
+    inner = build.subtract(
+        build.subtract(build.add(build.multiply(mu, mu), build.exp(s)), s), 1
+    )
     divergence = build.multiply(build.sum_over(inner), 0.5)
-    return build.add(build.sum_over(f.squared_error(build.matmul(D, z), x)), divergence), [E, V, D]
+    return build.add(
+        build.sum_over(f.squared_error(build.matmul(D, z), x)), divergence
+    ), [E, V, D]
 
 
 def normalised():
     X, gamma, beta, Y = inputs(X=(6, 3), gamma=(3,), beta=(3,), Y=(6, 3))
-    out = build.add(build.multiply(f.normalize(X, axes=(0,), epsilon=1e-5), gamma), beta)
+    out = build.add(
+        build.multiply(f.normalize(X, axes=(0,), epsilon=1e-5), gamma), beta
+    )
     return build.sum_over(f.squared_error(out, Y)), [X, gamma, beta]
 
 
@@ -89,7 +107,10 @@ def dropped():
     return build.sum_over(f.binary_cross_entropy(build.matmul(W2, kept), y)), [W1, W2]
 
 
-NETWORKS = {fn.__name__: fn for fn in (look, batch, convolutional, variational, normalised, residual, dropped)}
+NETWORKS = {
+    fn.__name__: fn
+    for fn in (look, batch, convolutional, variational, normalised, residual, dropped)
+}
 
 
 def written(name, **options) -> Derivation:
@@ -127,7 +148,9 @@ def test_the_numerator_layout_is_the_transpose():
         "W_2": [[0.5, -1.5]],
         "b_2": [0.3],
     }
-    np.testing.assert_allclose(first.at(values)["dL/dW_1"], second.at(values)["dL/dW_1"].T)
+    np.testing.assert_allclose(
+        first.at(values)["dL/dW_1"], second.at(values)["dL/dW_1"].T
+    )
     lines = str(second).splitlines()
     assert any("∂L/∂W₁ = xδ₁" in line for line in lines)
     assert any("δ₂W₂ diag(𝟙(z₁ > 0))" in line for line in lines)
@@ -185,20 +208,30 @@ def test_values_are_printed_as_matrices():
 
 def _katex() -> str | None:
     """Return where KaTeX is installed: node_modules beside the project, or the folder that KATEX names."""
-    places = [Path(__file__).parents[3] / "node_modules" / "katex", Path(os.environ.get("KATEX", "none"))]
+    places = [
+        Path(__file__).parents[3] / "node_modules" / "katex",
+        Path(os.environ.get("KATEX", "none")),
+    ]
     return next((str(place) for place in places if place.exists()), None)
 
 
-@pytest.mark.skipif(shutil.which("node") is None or _katex() is None, reason="needs node and katex (npm install katex)")
+@pytest.mark.skipif(
+    shutil.which("node") is None or _katex() is None,
+    reason="needs node and katex (npm install katex)",
+)
 def test_latex_compiles():
     sources = []
     for name in NETWORKS:
         for layout in ("denominator", "numerator"):
             text = written(name, layout=layout).latex()
-            sources += [part for part in text.replace("\\]", "\\[").split("\\[") if part.strip()]
+            sources += [
+                part for part in text.replace("\\]", "\\[").split("\\[") if part.strip()
+            ]
     for topic in exams.TOPICS:
         for question in dr.exam(topic).questions:
-            sources += [m.to_latex(item.answer) for item in question.items] + [m.to_latex(g) for g in question.given]
+            sources += [m.to_latex(item.answer) for item in question.items] + [
+                m.to_latex(g) for g in question.given
+            ]
     script = (
         f"const k=require({json.dumps(_katex())});const s=JSON.parse(require('fs').readFileSync(0));"
         "for(const t of s){for(const p of t.split(/(?=\\\\begin\\{align\\*\\})/)){"
@@ -207,7 +240,11 @@ def test_latex_compiles():
         "strict:(c)=>c==='unicodeTextInMathMode'?'error':'ignore'})}}"
     )
     done = subprocess.run(
-        ["node", "-e", script], input=json.dumps(sources), text=True, capture_output=True, check=False
+        ["node", "-e", script],
+        input=json.dumps(sources),
+        text=True,
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[:2000]
 
@@ -216,7 +253,11 @@ def test_latex_has_the_structure_that_tex_asks_for(read_latex):
     for name in NETWORKS:
         for layout in ("denominator", "numerator"):
             read_latex(written(name, layout=layout).latex())
-            read_latex(written(name, layout=layout).latex(standalone=True).split("begin{document}")[1][:-16])
+            read_latex(
+                written(name, layout=layout)
+                .latex(standalone=True)
+                .split("begin{document}")[1][:-16]
+            )
     for topic in exams.TOPICS:
         for question in dr.exam(topic).questions:
             for formula in (*question.given, *(item.answer for item in question.items)):
@@ -234,7 +275,9 @@ def test_html_stands_alone(name):
     page = written(name).html()
     seen = tags(page)
     assert "default-src" in page and 'name="viewport"' in page and "math" in seen
-    assert not {"script", "link", "img", "iframe"} & seen and "://" not in page.replace("http://www.w3.org", "")
+    assert not {"script", "link", "img", "iframe"} & seen and "://" not in page.replace(
+        "http://www.w3.org", ""
+    )
     for piece in page.split("<math")[1:]:
         ElementTree.fromstring("<math" + piece.split("</math>")[0] + "</math>")
 
@@ -264,9 +307,13 @@ def _points(path: str) -> list[tuple[float, float]]:
             x, y = found[-1]
             found += [(x + (numbers[0] - x) * i / 50, y) for i in range(1, 51)]
         else:
-            corners = np.array([found[-1], *zip(numbers[::2], numbers[1::2], strict=True)])
+            corners = np.array(
+                [found[-1], *zip(numbers[::2], numbers[1::2], strict=True)]
+            )
             for t in np.linspace(0, 1, 50)[1:]:
-                weights = np.array([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])
+                weights = np.array(
+                    [(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3]
+                )
                 found.append(tuple(weights @ corners))
     return found
 
@@ -276,21 +323,42 @@ def _points(path: str) -> list[tuple[float, float]]:
 def test_edges_run_through_no_box_and_labels_stand_at_them(name):
     root = ElementTree.fromstring(written(name).graph_svg())
     space = "{http://www.w3.org/2000/svg}"
-    boxes = [tuple(float(rect.get(key)) for key in ("x", "y", "width", "height")) for rect in root.iter(f"{space}rect")]
+    boxes = [
+        tuple(float(rect.get(key)) for key in ("x", "y", "width", "height"))
+        for rect in root.iter(f"{space}rect")
+    ]
     paths = [path.get("d") for path in root.findall(f"{space}path")]
-    labels = [text for text in root.findall(f"{space}text") if text.get("class") in {"forward", "gradient"}]
+    labels = [
+        text
+        for text in root.findall(f"{space}text")
+        if text.get("class") in {"forward", "gradient"}
+    ]
     assert paths and labels
     for x, y, wide, high in boxes:
         for path in paths:
-            assert not any(x + 1 < px < x + wide - 1 and y + 1 < py < y + high - 1 for px, py in _points(path)), path
+            assert not any(
+                x + 1 < px < x + wide - 1 and y + 1 < py < y + high - 1
+                for px, py in _points(path)
+            ), path
     for i, first in enumerate(boxes):
         for second in boxes[:i]:
-            apart = abs(first[0] - second[0]) >= min(first[2], second[2]) or abs(first[1] - second[1]) > first[3]
+            apart = (
+                abs(first[0] - second[0]) >= min(first[2], second[2])
+                or abs(first[1] - second[1]) > first[3]
+            )
             assert apart
     bends = [point for path in paths for point in _points(path) if "C" in path]
-    for label in labels:  # no edge turns through a label: above the straight piece, or below it
-        x, y, width = float(label.get("x")), float(label.get("y")), 8 * columns(label.text or "")
-        assert not any(x < px < x + width and y - 10 < py < y for px, py in bends), label.text
+    for (
+        label
+    ) in labels:  # no edge turns through a label: above the straight piece, or below it
+        x, y, width = (
+            float(label.get("x")),
+            float(label.get("y")),
+            8 * columns(label.text or ""),
+        )
+        assert not any(x < px < x + width and y - 10 < py < y for px, py in bends), (
+            label.text
+        )
 
 
 def test_the_graph_carries_numbers():
@@ -314,11 +382,24 @@ def test_the_graph_carries_numbers():
 
 def test_every_primitive_has_a_translation_and_every_function_a_notation():
     assert set(TRANSLATE) == set(Op)
-    opaque = {op.name.lower() for op, rule in TRANSLATE.items() if rule is None} - {"call"}
+    opaque = {op.name.lower() for op, rule in TRANSLATE.items() if rule is None} - {
+        "call"
+    }
     assert opaque <= set(FUNCTIONS)
 
 
-@pytest.mark.notes("C-ACT-03", "C-ACT-04", "ACT-05", "ACT-15", "LA-13", "LA-14", "LA-15", "LA-16", "LA-17", "C-LA-06")
+@pytest.mark.notes(
+    "C-ACT-03",
+    "C-ACT-04",
+    "ACT-05",
+    "ACT-15",
+    "LA-13",
+    "LA-14",
+    "LA-15",
+    "LA-16",
+    "LA-17",
+    "C-LA-06",
+)
 def test_jacobians_and_hessians_in_textbook_form():
     x, A, W, X, w, y = inputs(x=(3,), A=(3, 3), W=(2, 3), X=(5, 3), w=(3,), y=(5,))
     s, share = f.sigmoid(x), f.softmax(x, axis=0)
@@ -332,7 +413,10 @@ def test_jacobians_and_hessians_in_textbook_form():
         (jacobian(quadratic, x), "(Aᵀ + A)x"),
         (hessian(quadratic, x), "Aᵀ + A"),
         (hessian(f.euclidean_norm(x, axes=(0,)), x), "I/‖x‖ − xxᵀ/‖x‖³"),
-        (hessian(build.sum_over(f.binary_cross_entropy(build.matmul(X, w), y)), w), "Xᵀ diag(σ(Xw) ⊙ (1 − σ(Xw)))X"),
+        (
+            hessian(build.sum_over(f.binary_cross_entropy(build.matmul(X, w), y)), w),
+            "Xᵀ diag(σ(Xw) ⊙ (1 − σ(Xw)))X",
+        ),
         (hessian(build.sum_over(f.squared_error(build.matmul(X, w), y)), w), "XᵀX"),
     ]
     for derivative, expected in cases:
@@ -374,28 +458,42 @@ def test_jacobians_at_the_numbers_of_the_notes():
     x, A = inputs(x=(3,), A=(2, 2))
     share = f.softmax(x, axis=0)
     at = jacobian(share, x, names={share: "S"}).at({x: [1.0, 2.0, 3.0]}, run)
-    expected = [[0.08192507, -0.02203304, -0.05989203], [-0.02203304, 0.18483645, -0.16280340],
-                [-0.05989203, -0.16280340, 0.22269543]]  # fmt: skip
+    expected = [
+        [0.08192507, -0.02203304, -0.05989203],
+        [-0.02203304, 0.18483645, -0.16280340],
+        [-0.05989203, -0.16280340, 0.22269543],
+    ]
     np.testing.assert_allclose(at, expected, atol=1e-6)
     (z,) = inputs(z=(2,))
     slope = jacobian(f.sigmoid(z), z).at({z: [0.0, 1.0]}, run)
     np.testing.assert_allclose(slope, np.diag([0.25, 0.19661193324148185]), atol=1e-7)
     (w,) = inputs(w=(2,))
-    curvature = hessian(build.matmul(build.matmul(w, A), w), w).at({A: [[1, 2], [3, 4]], w: [1, -2]}, run)
+    curvature = hessian(build.matmul(build.matmul(w, A), w), w).at(
+        {A: [[1, 2], [3, 4]], w: [1, -2]}, run
+    )
     np.testing.assert_allclose(curvature, [[2, 5], [5, 8]])
 
 
 @pytest.mark.parametrize("topic", exams.TOPICS)
 def test_exams_are_reproducible_and_keep_their_answers(topic):
-    first, second = dr.exam(topic, seed=5, variants=2), dr.exam(topic, seed=5, variants=2)
+    first, second = (
+        dr.exam(topic, seed=5, variants=2),
+        dr.exam(topic, seed=5, variants=2),
+    )
     assert first.key() == second.key() and len(first.sheets) == 2
     assert dr.exam(topic, seed=6).key() != dr.exam(topic, seed=5).key()
     assert "____" in first.sheet() and "____" not in first.key()
     assert all(question.verified for question in first.questions)
     page = first.html(answers=True, hints=True)
-    assert "prefers-color-scheme:dark" in page and 'name="viewport"' in page and "default-src" in page
+    assert (
+        "prefers-color-scheme:dark" in page
+        and 'name="viewport"' in page
+        and "default-src" in page
+    )
     assert "math" in tags(page) and "math" in tags(first.html())
-    assert first._repr_html_().startswith("<style>") and "<body" not in first._repr_html_()
+    assert (
+        first._repr_html_().startswith("<style>") and "<body" not in first._repr_html_()
+    )
     with pytest.raises(ArgumentError):
         dr.exam("nonsense")
 
@@ -403,12 +501,21 @@ def test_exams_are_reproducible_and_keep_their_answers(topic):
 def test_the_pages_of_an_exam_tell_sheets_from_keys_and_variants_apart():
     found = dr.exam("networks", seed=3, variants=2)
     sheet, key = found.html(), found.html(answers=True)
-    assert "KEY" not in sheet and "<title>Networks — KEY</title>" in key and key.count("Variant 2 — KEY") == 1
+    assert (
+        "KEY" not in sheet
+        and "<title>Networks — KEY</title>" in key
+        and key.count("Variant 2 — KEY") == 1
+    )
     for shown in (sheet, key):
-        assert shown.count('<section class="exam">') == 2 and ".exam+.exam{break-before:page}" in shown
+        assert (
+            shown.count('<section class="exam">') == 2
+            and ".exam+.exam{break-before:page}" in shown
+        )
         formulas = re.findall(r'<(?:p|div) class="row"><math', shown)
         assert len(formulas) >= 2 * 6 and ".exam .row{overflow-x:auto" in shown
-    assert key.count('<p class="verified">verified: proved') == len(found.questions) and "verified" not in tags(sheet)
+    assert key.count('<p class="verified">verified: proved') == len(
+        found.questions
+    ) and "verified" not in tags(sheet)
     assert 'class="blank"' in sheet and 'class="blank"' not in key
 
 
@@ -416,11 +523,17 @@ def test_fragments_leave_colours_to_the_page_around_them():
     x, w = dr.symbol("x", (3,)), dr.symbol("w", (3,))
     derivation = dr.derive((w @ x) ** 2, wrt=[w])
     for shown in (derivation._repr_html_(), dr.exam("networks")._repr_html_()):
-        assert "prefers-color-scheme" not in shown and "#fff" not in shown and "background: #" not in shown
+        assert (
+            "prefers-color-scheme" not in shown
+            and "#fff" not in shown
+            and "background: #" not in shown
+        )
     assert "prefers-color-scheme" in derivation.html()
     drawn = derivation.graph_svg()
     scoped = re.search("<style>(.*)</style>", drawn, re.DOTALL)[1]
-    scoped = scoped.replace("@media (prefers-color-scheme:dark){.dr-graph:root", ".dr-graph:root")
+    scoped = scoped.replace(
+        "@media (prefers-color-scheme:dark){.dr-graph:root", ".dr-graph:root"
+    )
     rules = [rule for rule in re.findall(r"([^{}]+)\{", scoped) if rule.strip()]
     assert all(".dr-graph" in part for rule in rules for part in rule.split(",")), rules
     assert "prefers-color-scheme" not in scoped
@@ -457,7 +570,9 @@ def test_fragments_leave_colours_to_the_page_around_them():
 )
 def test_optimiser_steps_by_the_printed_formulas(optimizer, expected):
     walk = dr.optimizer_steps(optimizer, 0.0, [1, -0.5, 2])
-    np.testing.assert_allclose([float(theta) for theta in walk.parameters], expected, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(
+        [float(theta) for theta in walk.parameters], expected, rtol=1e-9, atol=1e-11
+    )
     assert "step t = 3" in str(walk) and walk.latex()
 
 
@@ -465,7 +580,9 @@ def test_optimiser_steps_by_the_printed_formulas(optimizer, expected):
 def test_decay_and_look_ahead():
     walk = dr.optimizer_steps("adam_l2", 1.0, [1, -0.5, 2])
     np.testing.assert_allclose(
-        [float(v) for v in walk.parameters], [0.900000000909, 0.863218354794, 0.793599917164], rtol=1e-9
+        [float(v) for v in walk.parameters],
+        [0.900000000909, 0.863218354794, 0.793599917164],
+        rtol=1e-9,
     )
     theta = np.array([1.0, 1.0])
     curvature = np.array([1.0, 10.0])
@@ -477,7 +594,9 @@ def test_decay_and_look_ahead():
         seen, velocity = seen + faster + 0.9 * (faster - velocity), faster
     walk = dr.optimizer_steps("nesterov", theta, gradients, {"eta": 0.05})
     np.testing.assert_allclose(
-        walk.parameters, [[0.905, 0.05], [0.778525, -0.4025], [0.631462625, -0.404875]], rtol=1e-9
+        walk.parameters,
+        [[0.905, 0.05], [0.778525, -0.4025], [0.631462625, -0.404875]],
+        rtol=1e-9,
     )
 
 

@@ -18,7 +18,10 @@ def stans_rule(chains: Any) -> float:
     """The effective sample size of split chains by the Stan reference manual (16.4): loops, no vectors."""
     m, n = chains.shape
     centred = chains - chains.mean(1, keepdims=True)
-    covariance = [float(np.mean([(c[: n - t] * c[t:]).sum() / n for c in centred])) for t in range(n)]
+    covariance = [
+        float(np.mean([(c[: n - t] * c[t:]).sum() / n for c in centred]))
+        for t in range(n)
+    ]
     within = covariance[0] * n / (n - 1)
     whole = within * (n - 1) / n + (chains.mean(1).var(ddof=1) if m > 1 else 0.0)
     rho = [1.0] + [0.0] * (n - 1)
@@ -53,8 +56,13 @@ def test_effective_sample_sizes_are_stans(m: int, phi: float, n: int) -> None:
     for t in range(1, n):
         x[:, t] += phi * x[:, t - 1]
     assert g.effective_sample_size(x) == pytest.approx(stans_rule(halves(x)), rel=1e-9)
-    scores = st.norm.ppf((st.rankdata(halves(x)).reshape(halves(x).shape) - 0.375) / (halves(x).size + 0.25))
-    assert g.effective_sample_size(x, "bulk") == pytest.approx(stans_rule(scores), rel=1e-9)
+    scores = st.norm.ppf(
+        (st.rankdata(halves(x)).reshape(halves(x).shape) - 0.375)
+        / (halves(x).size + 0.25)
+    )
+    assert g.effective_sample_size(x, "bulk") == pytest.approx(
+        stans_rule(scores), rel=1e-9
+    )
     tails = [(x <= np.quantile(x, q)).astype(float) for q in (0.05, 0.95)]
     if all(np.ptp(halves(tail)) for tail in tails):
         wanted = min(stans_rule(halves(tail)) for tail in tails)
@@ -63,7 +71,12 @@ def test_effective_sample_sizes_are_stans(m: int, phi: float, n: int) -> None:
 
 def wave(step: float) -> Any:
     t = np.arange(200)
-    return np.stack([np.sin(step * t + k) + 0.3 * np.cos(0.05 * t * (k + 1)) + 0.1 * k for k in range(4)])
+    return np.stack(
+        [
+            np.sin(step * t + k) + 0.3 * np.cos(0.05 * t * (k + 1)) + 0.1 * k
+            for k in range(4)
+        ]
+    )
 
 
 ARVIZ = {
@@ -76,7 +89,9 @@ ARVIZ = {
 @pytest.mark.parametrize("step", list(ARVIZ))
 def test_values_of_arviz(step: float) -> None:
     """ArviZ-stats 0.8.0: ess(method="mean", "bulk", "tail")."""
-    found = [g.effective_sample_size(wave(step), kind) for kind in ("mean", "bulk", "tail")]  # type: ignore[arg-type]
+    found = [
+        g.effective_sample_size(wave(step), kind) for kind in ("mean", "bulk", "tail")
+    ]  # type: ignore[arg-type]
     np.testing.assert_allclose(found, ARVIZ[step], rtol=1e-10)
 
 
@@ -96,11 +111,16 @@ def test_draws_that_are_no_numbers_are_no_diagnosis(bad: float, share: float) ->
     x = np.random.default_rng(0).normal(size=(4, 100))
     x.reshape(-1)[: int(400 * share)] = bad
     assert np.isnan(g.rank_r_hat(x)) and np.isnan(g.split_r_hat(x))
-    assert all(np.isnan(g.effective_sample_size(x, kind)) for kind in ("mean", "bulk", "tail"))
-    chains = g.Chains(
-        {"a": np.stack([np.random.default_rng(1).normal(size=(4, 100)), x], -1)}, {"lp": np.zeros((4, 100))}
+    assert all(
+        np.isnan(g.effective_sample_size(x, kind)) for kind in ("mean", "bulk", "tail")
     )
-    assert np.isnan(chains.r_hat()["a"]) and np.isnan(chains.effective_sample_size()["a"])
+    chains = g.Chains(
+        {"a": np.stack([np.random.default_rng(1).normal(size=(4, 100)), x], -1)},
+        {"lp": np.zeros((4, 100))},
+    )
+    assert np.isnan(chains.r_hat()["a"]) and np.isnan(
+        chains.effective_sample_size()["a"]
+    )
     assert "R̂ of a is nan" in str(chains)
 
 
@@ -109,10 +129,17 @@ def test_chains_that_have_not_mixed_say_so() -> None:
         parts = [g.Normal(np.float64(at), 1.0).log_prob(v["z"]) for at in (-20.0, 20.0)]
         return dr.logsumexp(dr.stack(parts, -1))
 
-    chains = g.metropolis_hastings(two_modes, variables={"z": ()}, n_draws=200, n_warmup=100)
-    apart = g.Chains({"z": chains.draws["z"] + np.arange(4)[:, None] * 10}, chains.stats)
+    chains = g.metropolis_hastings(
+        two_modes, variables={"z": ()}, n_draws=200, n_warmup=100
+    )
+    apart = g.Chains(
+        {"z": chains.draws["z"] + np.arange(4)[:, None] * 10}, chains.stats
+    )
     assert "the chains have not mixed" in str(apart) and "R̂ of z is" in str(apart)
-    fine = g.Chains({"z": np.random.default_rng(0).normal(size=(4, 1000))}, {"lp": np.zeros((4, 1000))})
+    fine = g.Chains(
+        {"z": np.random.default_rng(0).normal(size=(4, 1000))},
+        {"lp": np.zeros((4, 1000))},
+    )
     assert "mixed" not in str(fine)
 
 

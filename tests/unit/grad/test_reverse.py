@@ -66,14 +66,23 @@ def test_what_does_not_matter_gets_zero_and_no_steps() -> None:
 @pytest.mark.parametrize(
     "flat",
     [
-        lambda x: build.floor(x), lambda x: build.sign(x), lambda x: build.stop_gradient(x),
-        lambda x: build.cast(build.less(x, 0), x.dtype), lambda x: build.cast(build.argmax(x, 0), x.dtype),
+        lambda x: build.floor(x),
+        lambda x: build.sign(x),
+        lambda x: build.stop_gradient(x),
+        lambda x: build.cast(build.less(x, 0), x.dtype),
+        lambda x: build.cast(build.argmax(x, 0), x.dtype),
     ],
-)  # fmt: skip
-def test_flat_operations_carry_no_gradient(flat: Callable[..., build.leaves.Node]) -> None:
+)
+def test_flat_operations_carry_no_gradient(
+    flat: Callable[..., build.leaves.Node],
+) -> None:
     x = build.input_node("x", (3,))
     (slope,) = gradients(build.sum_over(flat(x)), [x])
-    assert reference.evaluate([slope], {x: np.float32([1, 2, 3])})[0].tolist() == [0, 0, 0]
+    assert reference.evaluate([slope], {x: np.float32([1, 2, 3])})[0].tolist() == [
+        0,
+        0,
+        0,
+    ]
 
 
 def test_errors() -> None:

@@ -55,14 +55,26 @@ def test_operands_are_cast_and_broadcast() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda x, y: build.add(x, y), r"add: expected shapes that broadcast.*x \(2, 3\) and y \(4\)"),
+        (
+            lambda x, y: build.add(x, y),
+            r"add: expected shapes that broadcast.*x \(2, 3\) and y \(4\)",
+        ),
         (
             lambda x, y: build.matmul(x, y),
             r"matmul of x \(2, 3\) and y \(4\): expected inner sizes to agree \(3 ≠ 4\)",
         ),
-        (lambda x, y: build.reshape(x, (4, 2)), r"reshape of x \(2, 3\): expected a shape of 6 elements"),
-        (lambda x, y: build.sum_over(x, 2), r"sum: expected an axis in \[-2, 2\), got 2"),
-        (lambda x, y: build.concatenate([x, y], 0), r"concatenate: expected equal sizes except on axis 0"),
+        (
+            lambda x, y: build.reshape(x, (4, 2)),
+            r"reshape of x \(2, 3\): expected a shape of 6 elements",
+        ),
+        (
+            lambda x, y: build.sum_over(x, 2),
+            r"sum: expected an axis in \[-2, 2\), got 2",
+        ),
+        (
+            lambda x, y: build.concatenate([x, y], 0),
+            r"concatenate: expected equal sizes except on axis 0",
+        ),
         (lambda x, y: build.solve(x, x), r"solve: expected a square matrix"),
         (lambda x, y: build.broadcast_to(x, (3, 3)), r"broadcast of x \(2, 3\)"),
     ],
@@ -90,10 +102,15 @@ def test_unknown_sizes_flow_through_a_network() -> None:
     verify([loss])
     with pytest.raises(GraphError, match="value of x"):
         reference.evaluate([loss], {})
-    assert reference.evaluate([loss], {x: np.full((5, 4, 4, 2), 3.0, np.float32)})[0] == 9
+    assert (
+        reference.evaluate([loss], {x: np.full((5, 4, 4, 2), 3.0, np.float32)})[0] == 9
+    )
     fixed = build.input_node("x", (5, 4, 4, 2))
     (static,) = rewrite.specialise([loss], {n: 5}, {x: fixed})
-    assert reference.evaluate([static], {fixed: np.full((5, 4, 4, 2), 2.0, np.float32)})[0] == 4
+    assert (
+        reference.evaluate([static], {fixed: np.full((5, 4, 4, 2), 2.0, np.float32)})[0]
+        == 4
+    )
     with pytest.raises(ShapeError):
         build.add(x, build.input_node("y", (Dimension("M"), 4, 4, 2)))
 
@@ -110,7 +127,10 @@ def test_a_deep_graph_needs_no_deep_stack() -> None:
 def test_text_and_graphviz() -> None:
     x = build.input_node("x", (2, 3))
     text = show.to_text([build.sum_over(f.relu(x), 1)])
-    assert text == "%0 = x  : (2, 3) float32\n%1 = relu(%0)  : (2, 3) float32\n%2 = sum(%1) [axes=(1,)]  : (2) float32"
+    assert (
+        text
+        == "%0 = x  : (2, 3) float32\n%1 = relu(%0)  : (2, 3) float32\n%2 = sum(%1) [axes=(1,)]  : (2) float32"
+    )
     dot = show.to_dot([f.relu(x)])
     assert dot.startswith("digraph {") and "n0 -> n1" in dot
 
@@ -124,7 +144,13 @@ def test_the_verifier_refuses_illegal_graphs() -> None:
     with pytest.raises(GraphError, match="element type"):
         verify([intern(Op.EXP, (x,), {}, (2, 3), dtypes.FLOAT64)])
     with pytest.raises(GraphError, match="unknown function"):
-        verify([intern(Op.CALL, (x,), {"function": "no such thing"}, (2, 3), dtypes.FLOAT32)])
+        verify(
+            [
+                intern(
+                    Op.CALL, (x,), {"function": "no such thing"}, (2, 3), dtypes.FLOAT32
+                )
+            ]
+        )
 
 
 def test_substitute_and_expand() -> None:

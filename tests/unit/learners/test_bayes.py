@@ -6,20 +6,29 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from deltarule.learners import GaussianClassifier, GaussianNaiveBayes, maximum_likelihood, normal_scores
+from deltarule.learners import (
+    GaussianClassifier,
+    GaussianNaiveBayes,
+    maximum_likelihood,
+    normal_scores,
+)
 from deltarule.runtime.devices import compiled
 from deltarule.tensor.transforms import value_and_grad
 
 R = np.random.default_rng(0)
 N, K, D = 205, 3, 5
 LABELS = np.arange(N) % K
-X = R.normal(size=(N, D)) * R.uniform(0.1, 5, D) + LABELS[:, None] + 1e3  # far from 0: products would cancel
+X = (
+    R.normal(size=(N, D)) * R.uniform(0.1, 5, D) + LABELS[:, None] + 1e3
+)  # far from 0: products would cancel
 
 
 @pytest.mark.notes("PR-07", "PR-16")
 @pytest.mark.parametrize("native", [False, True], ids=["NumPy", "native"])
 @pytest.mark.parametrize("n", [1, 64, 205])
-def test_scores_of_independent_features_are_scipys(n: int, native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_of_independent_features_are_scipys(
+    n: int, native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With fewer examples than a block, one whole block, and three and a rest."""
     monkeypatch.setattr(normal_scores, "_WORTH_COMPILING", 0 if native else 10**18)
     monkeypatch.setattr(normal_scores, "_ROWS", 64)
@@ -28,11 +37,15 @@ def test_scores_of_independent_features_are_scipys(n: int, native: bool, monkeyp
     learner = GaussianNaiveBayes().fit(X, LABELS)
     found = learner.predict_joint_log_proba(X[:n]) - np.log(learner.class_prior_)
     normal = stats.norm(learner.theta_, np.sqrt(learner.var_))
-    np.testing.assert_allclose(found, normal.logpdf(X[:n, None, :]).sum(axis=2), rtol=1e-11)
+    np.testing.assert_allclose(
+        found, normal.logpdf(X[:n, None, :]).sum(axis=2), rtol=1e-11
+    )
     normal_scores._compiled_block.cache_clear()
 
 
-def test_few_numbers_at_a_time_hold_at_least_one_example(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_numbers_at_a_time_hold_at_least_one_example(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     learner = GaussianNaiveBayes().fit(X, LABELS)
     expected = learner.predict_proba(X)
     monkeypatch.setattr(normal_scores, "_NUMBERS", 1)
@@ -41,12 +54,17 @@ def test_few_numbers_at_a_time_hold_at_least_one_example(monkeypatch: pytest.Mon
 
 def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     random, found = np.random.default_rng(1), []
-    x, mean = random.normal(size=(2 * normal_scores._ROWS + 5, 9)), random.normal(size=(4, 9))
+    x, mean = (
+        random.normal(size=(2 * normal_scores._ROWS + 5, 9)),
+        random.normal(size=(4, 9)),
+    )
     monkeypatch.setattr(normal_scores, "_WORTH_COMPILING", 0)
     for threads in (1, 2, 3):
         normal_scores._compiled_block.cache_clear()
         monkeypatch.setattr(
-            normal_scores, "compiled", lambda program, device, threads=threads: compiled(program, device, threads)
+            normal_scores,
+            "compiled",
+            lambda program, device, threads=threads: compiled(program, device, threads),
         )
         found.append(normal_scores.normal_scores(x, mean, mean**2))
     normal_scores._compiled_block.cache_clear()
@@ -58,8 +76,12 @@ def test_the_slope_of_a_score_leads_to_the_mean() -> None:
     """∂ ln P(x|c)/∂x = (μ_c − x)/σ_c², from the graph of the expression that is run."""
     learner = GaussianNaiveBayes().fit(X, LABELS)
     known = learner.theta_, 1 / learner.var_, np.zeros(K)
-    found = value_and_grad(lambda x: normal_scores._block(x, *known)[:, 1].sum())(X)[1].numpy()
-    np.testing.assert_allclose(found, (learner.theta_[1] - X) / learner.var_[1], rtol=1e-9)
+    found = value_and_grad(lambda x: normal_scores._block(x, *known)[:, 1].sum())(X)[
+        1
+    ].numpy()
+    np.testing.assert_allclose(
+        found, (learner.theta_[1] - X) / learner.var_[1], rtol=1e-9
+    )
 
 
 @pytest.mark.notes("PR-07")
@@ -76,5 +98,7 @@ def test_scores_of_full_covariances_are_scipys(covariance: str) -> None:
 def test_a_weighted_covariance_is_numpys() -> None:
     weights = R.uniform(0, 1, N)
     found = maximum_likelihood("multivariate_normal", X, weights)
-    np.testing.assert_allclose(found["covariance"], np.cov(X.T, aweights=weights, ddof=0), rtol=1e-9)
+    np.testing.assert_allclose(
+        found["covariance"], np.cov(X.T, aweights=weights, ddof=0), rtol=1e-9
+    )
     np.testing.assert_array_equal(found["covariance"], found["covariance"].T)

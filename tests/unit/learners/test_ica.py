@@ -26,11 +26,15 @@ def _contrast(u: Tensor) -> Tensor:
 def test_the_update_is_that_of_the_contrast(native: bool) -> None:
     """Per row w: mean of z·∂(ln cosh)(wᵀz) less w times the mean of ∂²(ln cosh), both from the graph."""
     z, w = R.normal(size=(N, K)), R.normal(size=(K, K))
-    found = (independent._compiled_update(N, K) if native else independent._plain_update)(z, w)
+    found = (
+        independent._compiled_update(N, K) if native else independent._plain_update
+    )(z, w)
     for row, update in zip(w, found, strict=True):
         slope = value_and_grad(_contrast)(z @ row)[1].numpy()
         bend = hvp(_contrast, z @ row, np.ones(N)).numpy()
-        np.testing.assert_allclose(update, slope @ z / N - bend.mean() * row, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            update, slope @ z / N - bend.mean() * row, rtol=1e-9, atol=1e-12
+        )
 
 
 def test_both_engines_find_the_same_components(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +51,9 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     for threads in (1, 2, 3):
         independent._compiled_update.cache_clear()
         monkeypatch.setattr(
-            independent, "compiled", lambda program, device, threads=threads: compiled(program, device, threads)
+            independent,
+            "compiled",
+            lambda program, device, threads=threads: compiled(program, device, threads),
         )
         found.append(independent._compiled_update(N, 7)(z, w))
     independent._compiled_update.cache_clear()
@@ -56,10 +62,14 @@ def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("k", [2, K])
-def test_whitening_by_scatter_and_by_singular_values_agree(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whitening_by_scatter_and_by_singular_values_agree(
+    k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mean = MIXED.mean(axis=0)
     found = [independent._whitened(MIXED, mean, k)]
-    monkeypatch.setattr(independent, "eigenvectors", lambda *_: (np.array([1.0, 0.0]), None))
+    monkeypatch.setattr(
+        independent, "eigenvectors", lambda *_: (np.array([1.0, 0.0]), None)
+    )
     found.append(independent._whitened(MIXED, mean, k))
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-8, atol=1e-9)

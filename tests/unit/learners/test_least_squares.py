@@ -12,7 +12,15 @@ from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 
 from deltarule.errors import ArgumentError, DataError
-from deltarule.learners import PCA, Lasso, LinearRegression, Ridge, proximal, quadratic, scatter
+from deltarule.learners import (
+    PCA,
+    Lasso,
+    LinearRegression,
+    Ridge,
+    proximal,
+    quadratic,
+    scatter,
+)
 from deltarule.learners.base import Array
 from deltarule.learners.design import Design
 from deltarule.learners.newton import Problem
@@ -30,7 +38,9 @@ WEIGHTS = R.uniform(0.1, 2, N)
 @pytest.mark.parametrize("outputs", [1, 3, 20])
 @pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
-def test_solutions_are_those_of_scikit_learn(outputs: int, intercept: bool, weights: Any) -> None:
+def test_solutions_are_those_of_scikit_learn(
+    outputs: int, intercept: bool, weights: Any
+) -> None:
     """With one target, several, and more than there are features."""
     y = X @ R.normal(size=(D, outputs)) + R.normal(size=(N, outputs))
     for ours, theirs in (
@@ -40,31 +50,53 @@ def test_solutions_are_those_of_scikit_learn(outputs: int, intercept: bool, weig
     ):
         ours.set_params(fit_intercept=intercept).fit(X, y, sample_weight=weights)
         theirs.set_params(fit_intercept=intercept).fit(X, y, sample_weight=weights)
-        np.testing.assert_allclose(ours.coef_, np.atleast_2d(theirs.coef_), rtol=1e-8, atol=1e-10)
-        np.testing.assert_allclose(ours.intercept_, theirs.intercept_, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(
+            ours.coef_, np.atleast_2d(theirs.coef_), rtol=1e-8, atol=1e-10
+        )
+        np.testing.assert_allclose(
+            ours.intercept_, theirs.intercept_, rtol=1e-8, atol=1e-10
+        )
 
 
 @pytest.mark.parametrize(
-    "learner", [LinearRegression(), Ridge(alpha=0.5), Ridge(fit_intercept=False), Lasso(alpha=0.1)]
+    "learner",
+    [
+        LinearRegression(),
+        Ridge(alpha=0.5),
+        Ridge(fit_intercept=False),
+        Lasso(alpha=0.1),
+    ],
 )
-def test_fits_agree_on_both_engines(learner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fits_agree_on_both_engines(
+    learner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     random = np.random.default_rng(1)
     x = random.normal(size=(4100, 70)) + 2
-    y, weights = x[:, :2] @ [[1.0, 2.0], [0.0, -1.0]] + random.normal(size=(4100, 2)), random.uniform(0, 1, 4100)
+    y, weights = (
+        x[:, :2] @ [[1.0, 2.0], [0.0, -1.0]] + random.normal(size=(4100, 2)),
+        random.uniform(0, 1, 4100),
+    )
     found = []
     for limit in (10**18, 0):
         monkeypatch.setattr(scatter, "_WORTH_COMPILING", limit)
         found.append(clone(learner).fit(x, y, sample_weight=weights))
     np.testing.assert_allclose(found[0].coef_, found[1].coef_, rtol=1e-8, atol=1e-11)
-    np.testing.assert_allclose(found[0].intercept_, found[1].intercept_, rtol=1e-8, atol=1e-11)
+    np.testing.assert_allclose(
+        found[0].intercept_, found[1].intercept_, rtol=1e-8, atol=1e-11
+    )
 
 
 @pytest.mark.notes("CM-28")
 @pytest.mark.parametrize("alpha", [0.0, 1e-9, 1e-3, 1.0])
 @pytest.mark.parametrize("digits", [0, 2, 4, 6])
-def test_ridge_keeps_its_digits_whatever_the_condition(alpha: float, digits: int) -> None:
+def test_ridge_keeps_its_digits_whatever_the_condition(
+    alpha: float, digits: int
+) -> None:
     """Singular values from 1 to 10^−digits, and θ in closed form from exact factors."""
-    u, v = np.linalg.qr(R.normal(size=(60, 8)))[0], np.linalg.qr(R.normal(size=(8, 8)))[0]
+    u, v = (
+        np.linalg.qr(R.normal(size=(60, 8)))[0],
+        np.linalg.qr(R.normal(size=(8, 8)))[0],
+    )
     s, c = np.geomspace(1, 10.0**-digits, 8), R.normal(size=8)
     ours = Ridge(alpha=alpha, fit_intercept=False).fit((u * s) @ v.T, u @ c)
     expected = v @ (s / (s**2 + alpha) * c)
@@ -76,10 +108,18 @@ def test_fewer_examples_than_features(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quadratic, "scatters", None)  # no (d, d) matrix is made
     x, y = R.normal(size=(6, 40)), R.normal(size=6)
     for alpha in (1e-3, 1.0):
-        ours, theirs = Ridge(alpha=alpha).fit(x, y), reference.Ridge(alpha=alpha, solver="svd").fit(x, y)
+        ours, theirs = (
+            Ridge(alpha=alpha).fit(x, y),
+            reference.Ridge(alpha=alpha, solver="svd").fit(x, y),
+        )
         np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-8, atol=1e-12)
     smallest = LinearRegression().fit(x, y)
-    np.testing.assert_allclose(smallest.coef_, reference.LinearRegression().fit(x, y).coef_, rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(
+        smallest.coef_,
+        reference.LinearRegression().fit(x, y).coef_,
+        rtol=1e-8,
+        atol=1e-12,
+    )
 
 
 @pytest.mark.notes("CM-28", "DA-19")
@@ -87,25 +127,45 @@ def test_no_derivative_of_a_lasso_is_above_its_penalty() -> None:
     """∂J/∂θ of the mean of ½w(y − θᵀx)², from the graph: −α·sign(θ) where θ ≠ 0, else within ±α."""
     y, weights = Y[:, 0], WEIGHTS / WEIGHTS.mean()
     learner = Lasso(alpha=0.4, tol=1e-12).fit(X, y, sample_weight=weights)
-    made = Problem(SquaredError(scale=0.5), 1, Design.of(X, np.ones(N), True), y, weights, np.zeros(D + 1))
-    _, slopes = made.slopes(made.design.inner(learner.coef_[None], np.array([learner.intercept_])))
-    gradient = np.append(slopes[0, :-1] * made.design.size + slopes[0, -1] * X.mean(axis=0), slopes[0, -1])[None]
+    made = Problem(
+        SquaredError(scale=0.5),
+        1,
+        Design.of(X, np.ones(N), True),
+        y,
+        weights,
+        np.zeros(D + 1),
+    )
+    _, slopes = made.slopes(
+        made.design.inner(learner.coef_[None], np.array([learner.intercept_]))
+    )
+    gradient = np.append(
+        slopes[0, :-1] * made.design.size + slopes[0, -1] * X.mean(axis=0),
+        slopes[0, -1],
+    )[None]
     kept = learner.coef_ != 0
     assert 0 < kept.sum() < D
-    np.testing.assert_allclose(gradient[0, :-1][kept], -0.4 * np.sign(learner.coef_[kept]), rtol=1e-8)
-    assert (np.abs(gradient[0, :-1][~kept]) <= 0.4).all() and abs(gradient[0, -1]) < 1e-10
+    np.testing.assert_allclose(
+        gradient[0, :-1][kept], -0.4 * np.sign(learner.coef_[kept]), rtol=1e-8
+    )
+    assert (np.abs(gradient[0, :-1][~kept]) <= 0.4).all() and abs(
+        gradient[0, -1]
+    ) < 1e-10
 
 
 def _problem(outputs: int) -> tuple[Any, Any]:
     """Return moments of features of different sizes, which take many steps."""
     random = np.random.default_rng(outputs)
     x = random.normal(size=(200, 12)) * np.geomspace(1, 0.02, 12)
-    y = x @ (random.normal(size=(12, outputs)) * 3) + 0.1 * random.normal(size=(200, outputs))
+    y = x @ (random.normal(size=(12, outputs)) * 3) + 0.1 * random.normal(
+        size=(200, outputs)
+    )
     return x.T @ x / 200, x.T @ y / 200
 
 
 @pytest.mark.parametrize("outputs", [1, 3])
-def test_native_steps_are_those_of_numpy(outputs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_native_steps_are_those_of_numpy(
+    outputs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gram, target = _problem(outputs)
     found = []
     for limit in (10**9, 0, 60):  # NumPy alone, native alone, native after NumPy
@@ -120,11 +180,15 @@ def test_native_steps_are_those_of_numpy(outputs: int, monkeypatch: pytest.Monke
         np.testing.assert_array_equal(other == 0, theta == 0)
     slope = gram @ theta - target
     assert np.abs(slope[theta == 0]).max() <= 1e-3
-    np.testing.assert_allclose(slope[theta != 0], -1e-3 * np.sign(theta[theta != 0]), rtol=1e-5)
+    np.testing.assert_allclose(
+        slope[theta != 0], -1e-3 * np.sign(theta[theta != 0]), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("limit", [0, 20, 10**9])
-def test_steps_end_at_the_number_that_was_asked_for(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_end_at_the_number_that_was_asked_for(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gram, target = _problem(1)
     monkeypatch.setattr(proximal, "WORTH_COMPILING", limit)
     monkeypatch.setattr(proximal, "_STEPS", 16)
@@ -134,15 +198,23 @@ def test_steps_end_at_the_number_that_was_asked_for(limit: int, monkeypatch: pyt
     alone, number, ended = proximal.lasso(gram, target, 1e-3, 50, 1e-300)
     assert number == 50 and not ended
     np.testing.assert_allclose(theta, alone, rtol=1e-10, atol=1e-14)
-    assert proximal.lasso(gram, target, 1e3, 50, 1e-8) == (pytest.approx(np.zeros((12, 1))), 1, True)
+    assert proximal.lasso(gram, target, 1e3, 50, 1e-8) == (
+        pytest.approx(np.zeros((12, 1))),
+        1,
+        True,
+    )
 
 
 @pytest.mark.parametrize("limit", [20, 1000], ids=["native", "NumPy"])
-def test_lasso_says_that_its_steps_were_too_few(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lasso_says_that_its_steps_were_too_few(
+    limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(proximal, "WORTH_COMPILING", limit)
     x, y = load_diabetes(return_X_y=True)
     copies = np.concatenate([x, x[:, :2] * [1.0, 1e4]], axis=1)
-    with pytest.warns(ConvergenceWarning, match=r"Lasso has not converged in max_iter=100 steps") as caught:
+    with pytest.warns(
+        ConvergenceWarning, match=r"Lasso has not converged in max_iter=100 steps"
+    ) as caught:
         hard = Lasso(alpha=0.001, max_iter=100).fit(copies, y)
     assert hard.n_iter_ == 100 and caught[0].filename == __file__
     with pytest.warns(ConvergenceWarning, match="max_iter=2 steps"):
@@ -154,7 +226,9 @@ def test_lasso_says_that_its_steps_were_too_few(limit: int, monkeypatch: pytest.
 def test_the_lasso_does_not_mind_the_unit_of_the_targets(scale: float) -> None:
     x, y = linear_data(40, 5)
     wanted = Lasso(alpha=0.1).fit(x, y).coef_
-    np.testing.assert_allclose(Lasso(alpha=0.1 * scale).fit(x, y * scale).coef_ / scale, wanted, atol=1e-6)
+    np.testing.assert_allclose(
+        Lasso(alpha=0.1 * scale).fit(x, y * scale).coef_ / scale, wanted, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("columns", [[0, 1, 2, 0], [0, 1, 2]])
@@ -170,16 +244,24 @@ def test_a_chunk_that_was_refused_does_not_count() -> None:
     with pytest.raises(ArgumentError, match="alpha"):
         learner.set_params(alpha=-1.0).partial_fit(x[20:], y[20:])
     learner.set_params(alpha=1.0).partial_fit(x[20:], y[20:])
-    np.testing.assert_allclose(learner.coef_, Ridge(alpha=1.0).fit(x, y).coef_, rtol=1e-10)
+    np.testing.assert_allclose(
+        learner.coef_, Ridge(alpha=1.0).fit(x, y).coef_, rtol=1e-10
+    )
     components = PCA(2).partial_fit(x[:20])
     with pytest.raises(ArgumentError, match="n_components"):
         components.set_params(n_components=-1).partial_fit(x[20:])
-    assert components.set_params(n_components=2).partial_fit(x[20:]).n_samples_seen_ == 40
-    np.testing.assert_allclose(components.components_, PCA(2).fit(x).components_, atol=1e-10)
+    assert (
+        components.set_params(n_components=2).partial_fit(x[20:]).n_samples_seen_ == 40
+    )
+    np.testing.assert_allclose(
+        components.components_, PCA(2).fit(x).components_, atol=1e-10
+    )
 
 
 def linear_data(n: int, d: int) -> tuple[Array, Array]:
     """Return features and targets, two of whose coefficients are 0."""
     random = np.random.default_rng(0)
     x = random.normal(size=(n, d))
-    return x, x @ np.array([0.0, -1.0, 0.0, 3.0, 0.5])[:d] + 0.01 * random.normal(size=n)
+    return x, x @ np.array([0.0, -1.0, 0.0, 3.0, 0.5])[:d] + 0.01 * random.normal(
+        size=n
+    )

@@ -39,15 +39,21 @@ def test_least_squares_cases() -> None:
     line = LinearRegression().fit(x, [1.0, 3, 5, 7])
     assert (line.coef_[0], line.intercept_) == (pytest.approx(2), pytest.approx(1))
     fitted = LinearRegression().fit(x, [0.0, 1, 1, 3])
-    np.testing.assert_allclose([fitted.coef_[0], fitted.intercept_], [0.9, -0.1], rtol=1e-12)
+    np.testing.assert_allclose(
+        [fitted.coef_[0], fitted.intercept_], [0.9, -0.1], rtol=1e-12
+    )
     assert 0.5 * ((fitted.predict(x) - [0, 1, 1, 3]) ** 2).sum() == pytest.approx(0.35)
 
 
 @pytest.mark.notes("CM-03", "C-CM-03")
 def test_polynomial_regression() -> None:
-    features = PolynomialFeatures(2, include_bias=False).fit_transform(np.arange(4.0)[:, None])
+    features = PolynomialFeatures(2, include_bias=False).fit_transform(
+        np.arange(4.0)[:, None]
+    )
     fitted = LinearRegression().fit(features, [1.0, 2, 5, 10])
-    np.testing.assert_allclose([fitted.intercept_, *fitted.coef_], [1, 0, 1], atol=1e-10)
+    np.testing.assert_allclose(
+        [fitted.intercept_, *fitted.coef_], [1, 0, 1], atol=1e-10
+    )
 
 
 @pytest.mark.parametrize("solver", ["normal", "svd", "auto"])
@@ -92,11 +98,15 @@ def test_perceptron_learns_and_and_or() -> None:
 def test_perceptron_never_learns_xor_and_says_so() -> None:
     with pytest.warns(ConvergenceWarning, match="not be linearly separable"):
         xor = Perceptron(max_iter=1000).fit(CORNERS, [0, 1, 1, 0])
-    assert not xor.converged_ and min(xor.mistakes_) > 0 and xor.mistake_bound_ == math.inf
+    assert (
+        not xor.converged_ and min(xor.mistakes_) > 0 and xor.mistake_bound_ == math.inf
+    )
 
 
 @pytest.mark.notes("CM-21", "CM-22", "CM-23", "C-CM-13", "E002-13")
-@pytest.mark.parametrize(("rule", "expected"), [("original", [0.3, 0.4]), ("unit-norm", [0.06, 0.08])])
+@pytest.mark.parametrize(
+    ("rule", "expected"), [("original", [0.3, 0.4]), ("unit-norm", [0.06, 0.08])]
+)
 def test_one_widrow_hoff_step(rule: str, expected: list[float]) -> None:
     # the case has no bias: with the augmented input only the direction x/‖x‖ of the second rule changes
     x, length = np.array([[3.0, 4.0]]), (5.0 if rule == "original" else math.sqrt(26))
@@ -121,9 +131,13 @@ def test_logistic_regression() -> None:
     np.testing.assert_allclose(step.coef_, [0.15, 0.2], rtol=1e-12)
     labels = (np.median(Y) < Y).astype(int)
     ours = LogisticRegression(alpha=1.0).fit(X, labels, sample_weight=WEIGHTS)
-    theirs = reference.LogisticRegression(C=1.0, tol=1e-12, max_iter=10_000).fit(X, labels, sample_weight=WEIGHTS)
+    theirs = reference.LogisticRegression(C=1.0, tol=1e-12, max_iter=10_000).fit(
+        X, labels, sample_weight=WEIGHTS
+    )
     np.testing.assert_allclose(ours.coef_, theirs.coef_[0], rtol=1e-5)
-    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-6)
+    np.testing.assert_allclose(
+        ours.predict_proba(X), theirs.predict_proba(X), atol=1e-6
+    )
     np.testing.assert_allclose(ours.predict_proba(X).sum(axis=1), 1, rtol=1e-14)
 
 
@@ -132,8 +146,12 @@ def test_softmax_regression_agrees_with_scikit_learn() -> None:
     iris = data.load("iris")
     x = StandardScaler().fit_transform(iris.inputs.astype(np.float64))
     ours = SoftmaxRegression(alpha=1 / len(x)).fit(x, iris.targets)
-    theirs = reference.LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000).fit(x, iris.targets)
-    np.testing.assert_allclose(ours.predict_proba(x), theirs.predict_proba(x), atol=1e-5)
+    theirs = reference.LogisticRegression(C=1.0, tol=1e-10, max_iter=10_000).fit(
+        x, iris.targets
+    )
+    np.testing.assert_allclose(
+        ours.predict_proba(x), theirs.predict_proba(x), atol=1e-5
+    )
 
 
 @pytest.mark.notes("CM-09", "CM-13")
@@ -147,17 +165,30 @@ def test_binary_svm_reaches_scikit_learns_objective(loss: str) -> None:
 
     def objective(w: Any, b: float) -> float:
         slack = np.maximum(0, 1 - signs * (x @ w + b)) ** power
-        return float(slack.mean() + 0.5 * 0.01 * (w @ w) / 2)  # two rows ±w/2 hold half of ‖w‖²
+        return float(
+            slack.mean() + 0.5 * 0.01 * (w @ w) / 2
+        )  # two rows ±w/2 hold half of ‖w‖²
 
     w, b = ours.coef_[1] - ours.coef_[0], float(ours.intercept_[1] - ours.intercept_[0])
-    theirs = LinearSVC(C=1 / (0.005 * len(x)), loss=loss, tol=1e-4, max_iter=1_000_000, intercept_scaling=10.0)
+    theirs = LinearSVC(
+        C=1 / (0.005 * len(x)),
+        loss=loss,
+        tol=1e-4,
+        max_iter=1_000_000,
+        intercept_scaling=10.0,
+    )
     theirs.fit(x, labels)
-    assert objective(w, b) <= objective(theirs.coef_[0], float(theirs.intercept_[0])) + 2e-3
+    assert (
+        objective(w, b)
+        <= objective(theirs.coef_[0], float(theirs.intercept_[0])) + 2e-3
+    )
     assert ours.score(x, labels) >= theirs.score(x, labels) - 0.02
 
 
 def test_wrong_hyperparameters_name_themselves() -> None:
-    with pytest.raises(ArgumentError, match=r"Ridge alpha: expected a number ≥ 0, got -1"):
+    with pytest.raises(
+        ArgumentError, match=r"Ridge alpha: expected a number ≥ 0, got -1"
+    ):
         Ridge(alpha=-1).fit(X, Y)
     with pytest.raises(ArgumentError, match="Adaline rule"):
         Adaline(rule="delta").fit(CORNERS, [0, 0, 0, 1])
@@ -166,15 +197,25 @@ def test_wrong_hyperparameters_name_themselves() -> None:
 
 
 @pytest.mark.notes("CM-28")
-@pytest.mark.parametrize("learner", [LinearRegression(), LinearRegression(solver="svd"), Ridge(alpha=2.0),
-                                     Lasso(alpha=0.05), Ridge(fit_intercept=False)])  # fmt: skip
+@pytest.mark.parametrize(
+    "learner",
+    [
+        LinearRegression(),
+        LinearRegression(solver="svd"),
+        Ridge(alpha=2.0),
+        Lasso(alpha=0.05),
+        Ridge(fit_intercept=False),
+    ],
+)
 def test_least_squares_of_chunks_is_that_of_all(learner: Any) -> None:
     whole, parts = clone(learner).fit(X, Y, sample_weight=WEIGHTS), clone(learner)
     for start in range(0, 60, 7):
         rows = slice(start, start + 7)
         parts.partial_fit(X[rows], Y[rows], sample_weight=WEIGHTS[rows])
     np.testing.assert_allclose(parts.coef_, whole.coef_, rtol=1e-6)
-    np.testing.assert_allclose(parts.intercept_, whole.intercept_, rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(
+        parts.intercept_, whole.intercept_, rtol=1e-6, atol=1e-12
+    )
     with pytest.raises(ValueError, match="another number"):
         parts.partial_fit(X, np.stack([Y, Y], axis=1))
 
@@ -185,9 +226,17 @@ def test_the_mistake_log_is_the_solution() -> None:
     learner = Perceptron(learning_rate=0.5, shuffle=True, random_state=3).fit(X, labels)
     epochs, rows, errors = learner.mistake_log_.T
     inputs = np.concatenate([X, np.ones((60, 1))], axis=1)
-    np.testing.assert_allclose(0.5 * errors @ inputs[rows], [*learner.coef_, learner.intercept_], atol=1e-9)
-    assert np.bincount(epochs, minlength=learner.n_iter_ + 1)[1:].tolist() == learner.mistakes_
-    assert learner.converged_ and len(rows) == learner.n_mistakes_ <= learner.mistake_bound_
+    np.testing.assert_allclose(
+        0.5 * errors @ inputs[rows], [*learner.coef_, learner.intercept_], atol=1e-9
+    )
+    assert (
+        np.bincount(epochs, minlength=learner.n_iter_ + 1)[1:].tolist()
+        == learner.mistakes_
+    )
+    assert (
+        learner.converged_
+        and len(rows) == learner.n_mistakes_ <= learner.mistake_bound_
+    )
     weighted = Perceptron(class_weight={0: 1.0, 1: 3.0}).fit(X, labels)
     assert weighted.converged_ and weighted.n_mistakes_ <= weighted.mistake_bound_
 
@@ -201,13 +250,21 @@ def test_weights_of_passes_multiply_the_mistake_bound_and_are_not_copies() -> No
     learner = Perceptron().partial_fit(x, y, classes=[0, 1], sample_weight=weights)
     while learner.mistakes_[-1]:
         learner.partial_fit(x, y, sample_weight=weights)
-    theta, rows = np.append(learner.coef_, learner.intercept_), np.column_stack([x, np.ones(40)])
+    theta, rows = (
+        np.append(learner.coef_, learner.intercept_),
+        np.column_stack([x, np.ones(40)]),
+    )
     margin = ((2 * y - 1) * (rows @ theta)).min() / np.linalg.norm(theta)
     bound = (np.linalg.norm(rows, axis=1).max() / margin) ** 2
     assert 2 < learner.n_mistakes_ <= bound * (weights.max() / weights.min()) ** 2
     twice = Perceptron().partial_fit([[1.0], [1.0]], [0, 0], classes=[0, 1])
-    weighted = Perceptron().partial_fit([[1.0]], [0], classes=[0, 1], sample_weight=[2.0])
-    assert (twice.coef_[0], weighted.coef_[0]) == (-1.0, -2.0)  # the copy is right already
+    weighted = Perceptron().partial_fit(
+        [[1.0]], [0], classes=[0, 1], sample_weight=[2.0]
+    )
+    assert (twice.coef_[0], weighted.coef_[0]) == (
+        -1.0,
+        -2.0,
+    )  # the copy is right already
 
 
 @pytest.mark.notes("CM-27")
@@ -216,8 +273,14 @@ def test_the_family_differs_in_the_error_alone() -> None:
     labels = (np.median(Y) < Y).astype(int)
     weights = np.where(labels == 1, 2.0, 1.0)
     rules: list[tuple[Any, Any]] = [
-        (Perceptron(learning_rate=0.1, class_weight={1: 2.0}), lambda z, y: y - (z >= 0)),
-        (Adaline(learning_rate=0.001, class_weight={1: 2.0}), lambda z, y: (2 * y - 1) - z),
+        (
+            Perceptron(learning_rate=0.1, class_weight={1: 2.0}),
+            lambda z, y: y - (z >= 0),
+        ),
+        (
+            Adaline(learning_rate=0.001, class_weight={1: 2.0}),
+            lambda z, y: (2 * y - 1) - z,
+        ),
         (
             LogisticRegression(learning_rate=0.1, alpha=0.0, class_weight={1: 2.0}),
             lambda z, y: y - 1 / (1 + np.exp(-z)),
@@ -227,11 +290,18 @@ def test_the_family_differs_in_the_error_alone() -> None:
         theta = np.zeros(5)
         for i in range(60):
             row = np.append(X[i], 1.0)
-            theta += learner.learning_rate * weights[i] * error(row @ theta, labels[i]) * row
-        learner.partial_fit(X[:40], labels[:40], classes=[0, 1]).partial_fit(X[40:], labels[40:])
-        np.testing.assert_allclose([*learner.coef_, learner.intercept_], theta, rtol=1e-9)
+            theta += (
+                learner.learning_rate * weights[i] * error(row @ theta, labels[i]) * row
+            )
+        learner.partial_fit(X[:40], labels[:40], classes=[0, 1]).partial_fit(
+            X[40:], labels[40:]
+        )
+        np.testing.assert_allclose(
+            [*learner.coef_, learner.intercept_], theta, rtol=1e-9
+        )
         by_hand = type(learner)(
-            learning_rate=learner.learning_rate, **({"alpha": 0.0} if "alpha" in vars(learner) else {})
+            learning_rate=learner.learning_rate,
+            **({"alpha": 0.0} if "alpha" in vars(learner) else {}),
         )
         by_hand.partial_fit(X, labels, classes=[0, 1], sample_weight=weights)
         np.testing.assert_allclose(by_hand.coef_, learner.coef_, rtol=1e-12)
@@ -242,10 +312,19 @@ def test_the_family_differs_in_the_error_alone() -> None:
 
 
 @pytest.mark.notes("CM-08", "CM-14", "CM-25")
-@pytest.mark.parametrize("learner", [SoftmaxRegression(alpha=0.05), LinearSVM(alpha=0.1),
-                                     LinearSVM(alpha=0.1, loss="hinge"), LogisticRegression(alpha=6.0)])  # fmt: skip
+@pytest.mark.parametrize(
+    "learner",
+    [
+        SoftmaxRegression(alpha=0.05),
+        LinearSVM(alpha=0.1),
+        LinearSVM(alpha=0.1, loss="hinge"),
+        LogisticRegression(alpha=6.0),
+    ],
+)
 @pytest.mark.parametrize("batch_size", [1, 10])
-def test_the_delta_rule_comes_near_newtons_solution(learner: Any, batch_size: int) -> None:
+def test_the_delta_rule_comes_near_newtons_solution(
+    learner: Any, batch_size: int
+) -> None:
     iris = data.load("iris")
     x = StandardScaler().fit_transform(iris.inputs.astype(np.float64))
     y = iris.targets > 0 if isinstance(learner, LogisticRegression) else iris.targets
@@ -253,8 +332,15 @@ def test_the_delta_rule_comes_near_newtons_solution(learner: Any, batch_size: in
     x, y = x[order], y[order]
     newton = clone(learner).fit(x, y)
     delta = clone(learner).set_params(
-        solver="delta", learning_rate=0.003 * batch_size, max_iter=300, batch_size=batch_size
+        solver="delta",
+        learning_rate=0.003 * batch_size,
+        max_iter=300,
+        batch_size=batch_size,
     )
     delta.fit(x, y)
-    np.testing.assert_allclose(delta.decision_function(x), newton.decision_function(x), atol=0.12)
-    assert delta.n_iter_ == 300 and (delta.predict(x) == newton.predict(x)).mean() > 0.98
+    np.testing.assert_allclose(
+        delta.decision_function(x), newton.decision_function(x), atol=0.12
+    )
+    assert (
+        delta.n_iter_ == 300 and (delta.predict(x) == newton.predict(x)).mean() > 0.98
+    )

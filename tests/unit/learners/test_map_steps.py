@@ -37,11 +37,15 @@ def example(n: int, seed: int = 0) -> sparse.csr_matrix:
 def test_forces_are_twice_the_derivative_in_one_end(k: int) -> None:
     """KL is symmetric in the ends of its pairs, so its gradient is twice that in the rows."""
     p = as_tensor(example(40).toarray())
-    rows, columns = (axes(np.random.default_rng(1).normal(size=(40, k))) for _ in range(2))
+    rows, columns = (
+        axes(np.random.default_rng(1).normal(size=(40, k))) for _ in range(2)
+    )
     exaggeration = as_tensor(np.array(3.0))
     wanted = grad(divergence(rows, columns, p, exaggeration), rows)
     for force, half in zip(gradient(rows, p, exaggeration), wanted, strict=True):
-        np.testing.assert_allclose(force.numpy(), 2 * half.numpy(), rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(
+            force.numpy(), 2 * half.numpy(), rtol=1e-5, atol=1e-9
+        )
 
 
 @pytest.mark.notes("AE-10")
@@ -63,7 +67,9 @@ def test_only_p_takes_the_square_of_the_points_in_memory() -> None:
 
 
 @pytest.mark.parametrize("worth", [0, 10**9])
-def test_the_descent_ends_where_the_gradient_is_small(worth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_descent_ends_where_the_gradient_is_small(
+    worth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tsne_step, "WORTH_COMPILING", worth)
     p, y = example(40), np.random.default_rng(0).normal(size=(40, 2))
     schedule = Schedule(4.0, 20, 120, 5.0, 0.03)
@@ -78,7 +84,9 @@ def test_the_descent_ends_where_the_gradient_is_small(worth: int, monkeypatch: p
 
 
 @pytest.mark.notes("AE-10")
-def test_the_map_does_not_depend_on_where_the_engine_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_map_does_not_depend_on_where_the_engine_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """NumPy and machine code lead to maps of one quality."""
     x = np.random.default_rng(0).normal(size=(60, 4))
     quick = TSNE(max_iter=300, random_state=0).fit(x)
@@ -109,8 +117,12 @@ def repulsion(square: Array) -> Array:
 @pytest.mark.notes("AE-11")
 def test_forces_of_edges_are_the_closed_forms() -> None:
     square = np.concatenate([[0.0], np.geomspace(1e-12, 1e6, 100)])
-    np.testing.assert_allclose(scalars().attraction(as_tensor(square)).numpy(), attraction(square), rtol=1e-9)
-    np.testing.assert_allclose(scalars().repulsion(as_tensor(square)).numpy(), repulsion(square), rtol=1e-9)
+    np.testing.assert_allclose(
+        scalars().attraction(as_tensor(square)).numpy(), attraction(square), rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        scalars().repulsion(as_tensor(square)).numpy(), repulsion(square), rtol=1e-9
+    )
 
 
 @pytest.mark.notes("AE-11")
@@ -119,7 +131,11 @@ def test_forces_of_edges_are_the_closed_forms() -> None:
 def test_an_epoch_is_numpys(n_negatives: int, steps: int) -> None:
     """Two epochs of 25 edges in parts of 10: the last part is filled up with edges that do nothing."""
     random = np.random.default_rng(0)
-    y, heads, tails = random.normal(size=(20, 2)), random.integers(20, size=60), random.integers(20, size=60)
+    y, heads, tails = (
+        random.normal(size=(20, 2)),
+        random.integers(20, size=60),
+        random.integers(20, size=60),
+    )
     layout = Layout(y, heads, tails, n_negatives, (A, B), 7, steps)
     number, wanted = 0, y.copy()
     for rate in (1.0, 0.3):
@@ -133,7 +149,9 @@ def test_an_epoch_is_numpys(n_negatives: int, steps: int) -> None:
             if n_negatives:
                 drawn = random_uniform((n_negatives, 10), 7, number).numpy()
                 away = wanted[h] - wanted[(drawn[:, : len(h)] * 20).astype(int)]
-                total = pull + np.clip(repulsion((away**2).sum(axis=2))[:, :, None] * away, -4, 4).sum(axis=0)
+                total = pull + np.clip(
+                    repulsion((away**2).sum(axis=2))[:, :, None] * away, -4, 4
+                ).sum(axis=0)
             np.add.at(wanted, h, rate * total)
             np.subtract.at(wanted, t, rate * pull)
             number += 1
@@ -147,7 +165,9 @@ def test_the_layout_does_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) 
     for threads in (1, 2):
         engine = NativeBackend()
         compile_step = engine.compile_step
-        monkeypatch.setattr(engine, "compile_step", lambda p, f=compile_step, n=threads: f(p, n))
+        monkeypatch.setattr(
+            engine, "compile_step", lambda p, f=compile_step, n=threads: f(p, n)
+        )
         monkeypatch.setattr(umap_step, "backend", lambda _, e=engine: e)
         umap_step._layout_runner.cache_clear()
         layout = Layout(y, *ends, 5, (A, B), 0, 10**9)
@@ -163,21 +183,27 @@ def test_the_layout_does_not_depend_on_threads(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("n", [1, 64, 100])
 def test_new_points_settle_as_in_numpy(n: int) -> None:
     random = np.random.default_rng(0)
-    y, near, others = (random.normal(size=size) for size in ((n, 2), (n, 4, 2), (30, 9, 2)))
+    y, near, others = (
+        random.normal(size=size) for size in ((n, 2), (n, 4, 2), (30, 9, 2))
+    )
     weights = random.dirichlet(np.ones(4), size=n)
     found = settled(y, near, weights, others, 5, (A, B), 0.1)
     for epoch in range(30):
         gap, away = y[:, None] - near, y[:, None] - others[epoch]
         pull = np.clip(attraction((gap**2).sum(axis=2))[:, :, None] * gap, -4, 4)
         push = np.clip(repulsion((away**2).sum(axis=2))[:, :, None] * away, -4, 4)
-        y = y + 0.1 * (1 - epoch / 30) * ((weights[:, :, None] * pull).sum(axis=1) + 5 * push.mean(axis=1))
+        y = y + 0.1 * (1 - epoch / 30) * (
+            (weights[:, :, None] * pull).sum(axis=1) + 5 * push.mean(axis=1)
+        )
     np.testing.assert_allclose(found, y, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.notes("AE-11")
 @pytest.mark.parametrize("n_neighbors", [5, 15])
 @pytest.mark.parametrize("curved", [True, False])
-def test_the_start_is_the_smoothest_pair_of_functions_on_the_graph(n_neighbors: int, curved: bool) -> None:
+def test_the_start_is_the_smoothest_pair_of_functions_on_the_graph(
+    n_neighbors: int, curved: bool
+) -> None:
     """Along a curve the eigenvalues are too close for few steps of Lanczos' iteration; in a cloud they are apart."""
     random = np.random.default_rng(0)
     x = (
@@ -197,13 +223,22 @@ def test_the_start_is_the_smoothest_pair_of_functions_on_the_graph(n_neighbors: 
 @pytest.mark.parametrize("method", ["exact", "fft"])
 def test_a_descent_that_flies_apart_says_so(method: str) -> None:
     x = np.random.default_rng(0).normal(size=(60, 4))
-    with np.errstate(all="ignore"), pytest.raises(DivergenceError, match=r"finite map.*\n.*smaller learning_rate"):
-        TSNE(method=method, perplexity=5, learning_rate=1e30, max_iter=60, random_state=0).fit(x)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(DivergenceError, match=r"finite map.*\n.*smaller learning_rate"),
+    ):
+        TSNE(
+            method=method, perplexity=5, learning_rate=1e30, max_iter=60, random_state=0
+        ).fit(x)
 
 
 def test_grids_have_sizes_of_fast_transforms(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(tsne_edges, "_convolved", lambda grid, kernel: seen.append(kernel.shape[0]) or grid)
+    monkeypatch.setattr(
+        tsne_edges,
+        "_convolved",
+        lambda grid, kernel: seen.append(kernel.shape[0]) or grid,
+    )
     for width in range(40, 400, 7):
         tsne_edges.fft_repulsion(np.array([[0.0, 0.0], [width, 1.0]]))
     assert all(fft.next_fast_len(size, real=True) == size for size in seen)

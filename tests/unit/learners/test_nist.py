@@ -74,7 +74,10 @@ def _powers(x: Exact, degree: int) -> list[Exact]:
 
 def _wampler(name: str, share: Fraction, noise: int) -> Reference:
     x = [Fraction(i) for i in range(21)]
-    y = [sum((value * share) ** i for i in range(6)) + noise * Fraction(e) for value, e in zip(x, ERRORS, strict=True)]
+    y = [
+        sum((value * share) ** i for i in range(6)) + noise * Fraction(e)
+        for value, e in zip(x, ERRORS, strict=True)
+    ]
     return Reference(name, _powers(x, 5), y, [float(share**i) for i in range(6)])
 
 
@@ -82,24 +85,71 @@ def _references() -> list[Reference]:
     norris, filip, longley = _numbers(NORRIS), _numbers(FILIP), _numbers(LONGLEY)
     weights = [Fraction(150_000 * (1 + i % 20)) for i in range(40)]
     return [
-        Reference("Norris", _powers(norris[1::2], 1), norris[::2], [-0.262323073774029, 1.00211681802045]),
-        Reference("Pontius", _powers(weights, 2), _numbers(PONTIUS),
-                  [0.673565789473684e-03, 0.732059160401003e-06, -0.316081871345029e-14]),
-        Reference("NoInt1", [[Fraction(i)] for i in range(60, 71)], [Fraction(i) for i in range(130, 141)],
-                  [2.07438016528926], intercept=False),
-        Reference("NoInt2", [[Fraction(i)] for i in (4, 5, 6)], [Fraction(i) for i in (3, 4, 4)],
-                  [0.727272727272727], intercept=False),
-        Reference("Filip", _powers(filip[1::2], 10), filip[::2],
-                  [-1467.48961422980, -2772.17959193342, -2316.37108160893, -1127.97394098372, -354.478233703349,
-                   -75.1242017393757, -10.8753180355343, -1.06221498588947, -0.670191154593408e-01,
-                   -0.246781078275479e-02, -0.402962525080404e-04], digits=7),
-        Reference("Longley", [longley[i + 1 : i + 7] for i in range(0, 112, 7)], longley[::7],
-                  [-3482258.63459582, 15.0618722713733, -0.358191792925910e-01, -2.02022980381683, -1.03322686717359,
-                   -0.511041056535807e-01, 1829.15146461355]),
-        _wampler("Wampler1", Fraction(1), 0), _wampler("Wampler2", Fraction(1, 10), 0),
-        _wampler("Wampler3", Fraction(1), 1), _wampler("Wampler4", Fraction(1), 100),
+        Reference(
+            "Norris",
+            _powers(norris[1::2], 1),
+            norris[::2],
+            [-0.262323073774029, 1.00211681802045],
+        ),
+        Reference(
+            "Pontius",
+            _powers(weights, 2),
+            _numbers(PONTIUS),
+            [0.673565789473684e-03, 0.732059160401003e-06, -0.316081871345029e-14],
+        ),
+        Reference(
+            "NoInt1",
+            [[Fraction(i)] for i in range(60, 71)],
+            [Fraction(i) for i in range(130, 141)],
+            [2.07438016528926],
+            intercept=False,
+        ),
+        Reference(
+            "NoInt2",
+            [[Fraction(i)] for i in (4, 5, 6)],
+            [Fraction(i) for i in (3, 4, 4)],
+            [0.727272727272727],
+            intercept=False,
+        ),
+        Reference(
+            "Filip",
+            _powers(filip[1::2], 10),
+            filip[::2],
+            [
+                -1467.48961422980,
+                -2772.17959193342,
+                -2316.37108160893,
+                -1127.97394098372,
+                -354.478233703349,
+                -75.1242017393757,
+                -10.8753180355343,
+                -1.06221498588947,
+                -0.670191154593408e-01,
+                -0.246781078275479e-02,
+                -0.402962525080404e-04,
+            ],
+            digits=7,
+        ),
+        Reference(
+            "Longley",
+            [longley[i + 1 : i + 7] for i in range(0, 112, 7)],
+            longley[::7],
+            [
+                -3482258.63459582,
+                15.0618722713733,
+                -0.358191792925910e-01,
+                -2.02022980381683,
+                -1.03322686717359,
+                -0.511041056535807e-01,
+                1829.15146461355,
+            ],
+        ),
+        _wampler("Wampler1", Fraction(1), 0),
+        _wampler("Wampler2", Fraction(1, 10), 0),
+        _wampler("Wampler3", Fraction(1), 1),
+        _wampler("Wampler4", Fraction(1), 100),
         _wampler("Wampler5", Fraction(1), 10_000),
-    ]  # fmt: skip
+    ]
 
 
 def exact(one: Reference, alpha: Fraction = Fraction(0)) -> list[Fraction]:
@@ -120,7 +170,9 @@ def exact(one: Reference, alpha: Fraction = Fraction(0)) -> list[Fraction]:
         for k in range(size):
             if k != i and matrix[k][i]:
                 share = matrix[k][i]
-                matrix[k] = [a - share * b for a, b in zip(matrix[k], matrix[i], strict=True)]
+                matrix[k] = [
+                    a - share * b for a, b in zip(matrix[k], matrix[i], strict=True)
+                ]
     return [row[-1] for row in matrix]
 
 
@@ -130,7 +182,10 @@ each = pytest.mark.parametrize("one", REFERENCES, ids=lambda one: one.name)
 
 def digits(found: Sequence[float], wanted: Sequence[Any]) -> float:
     """Return the correct digits of the worst coefficient, 15 at most."""
-    errors = [abs(float((Fraction(a) - Fraction(b)) / Fraction(b))) for a, b in zip(found, wanted, strict=True)]
+    errors = [
+        abs(float((Fraction(a) - Fraction(b)) / Fraction(b)))
+        for a, b in zip(found, wanted, strict=True)
+    ]
     return min(15.0, -float(np.log10(max(max(errors), 1e-16))))
 
 
@@ -153,26 +208,49 @@ def test_certified_values_are_the_exact_solutions(one: Reference) -> None:
 
 @each
 @pytest.mark.parametrize("rows", [None, 1, 2, 7, 13, 50])
-@pytest.mark.parametrize("learner", [LinearRegression(), LinearRegression(solver="svd")], ids=["auto", "svd"])
-def test_least_squares_has_the_digits(learner: Any, one: Reference, rows: int | None) -> None:
+@pytest.mark.parametrize(
+    "learner", [LinearRegression(), LinearRegression(solver="svd")], ids=["auto", "svd"]
+)
+def test_least_squares_has_the_digits(
+    learner: Any, one: Reference, rows: int | None
+) -> None:
     assert digits(fitted(learner, one, rows), one.certified) >= one.digits
 
 
 @each
 @pytest.mark.parametrize("rows", [None, 1, 5, 50])
 @pytest.mark.parametrize("alpha", [Fraction(1, 1024), Fraction(1), Fraction(4096)])
-def test_ridge_has_the_digits(one: Reference, rows: int | None, alpha: Fraction) -> None:
+def test_ridge_has_the_digits(
+    one: Reference, rows: int | None, alpha: Fraction
+) -> None:
     """With features in units in which the penalty neither vanishes nor is all there is."""
-    units = [2 ** -int(np.log2(float(max(abs(row[j]) for row in one.x)))) for j in range(len(one.x[0]))]
-    scaled = Reference(one.name, [[v * Fraction(u) for v, u in zip(row, units, strict=True)] for row in one.x], one.y,
-                       [], one.digits, one.intercept)  # fmt: skip
-    assert digits(fitted(Ridge(alpha=float(alpha)), scaled, rows), exact(scaled, alpha)) >= 9
+    units = [
+        2 ** -int(np.log2(float(max(abs(row[j]) for row in one.x))))
+        for j in range(len(one.x[0]))
+    ]
+    scaled = Reference(
+        one.name,
+        [[v * Fraction(u) for v, u in zip(row, units, strict=True)] for row in one.x],
+        one.y,
+        [],
+        one.digits,
+        one.intercept,
+    )
+    assert (
+        digits(fitted(Ridge(alpha=float(alpha)), scaled, rows), exact(scaled, alpha))
+        >= 9
+    )
 
 
 @each
-@pytest.mark.parametrize("move", [lambda x: x[::-1], lambda x: np.ldexp(x, 40), lambda x: np.ldexp(x, 800)],
-                         ids=["reversed", "larger", "beyond squares"])  # fmt: skip
-def test_digits_depend_on_neither_order_nor_unit(one: Reference, move: Callable[[Any], Any]) -> None:
+@pytest.mark.parametrize(
+    "move",
+    [lambda x: x[::-1], lambda x: np.ldexp(x, 40), lambda x: np.ldexp(x, 800)],
+    ids=["reversed", "larger", "beyond squares"],
+)
+def test_digits_depend_on_neither_order_nor_unit(
+    one: Reference, move: Callable[[Any], Any]
+) -> None:
     x, y = np.array(one.x, np.float64), np.array(one.y, np.float64)
     moved = move(x)
     turned = not np.array_equal(moved.shape, x.shape) or moved.base is x
@@ -180,9 +258,11 @@ def test_digits_depend_on_neither_order_nor_unit(one: Reference, move: Callable[
         learner = LinearRegression(fit_intercept=one.intercept)
         for part in np.array_split(np.arange(len(x)), parts):
             y_part = (y[::-1] if turned else y)[part]
-            learner = learner.fit(moved, y[::-1] if turned else y) if parts == 1 else learner.partial_fit(
-                moved[part], y_part
-            )  # fmt: skip
+            learner = (
+                learner.fit(moved, y[::-1] if turned else y)
+                if parts == 1
+                else learner.partial_fit(moved[part], y_part)
+            )
         found = learner.coef_ if turned else learner.coef_ * (moved[-1] / x[-1])
         wanted = one.certified[int(one.intercept) :]
         assert digits(found.tolist(), wanted) >= one.digits

@@ -53,7 +53,11 @@ def test_identities_of_the_running_mean(values: list[float]) -> None:
             assert x - after == pytest.approx((n - 1) * (after - before), abs=1e-8)
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=40), st.integers(1, 39), st.integers(1, 39))
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=40),
+    st.integers(1, 39),
+    st.integers(1, 39),
+)
 def test_parts_merge_to_the_whole(values: list[float], first: int, second: int) -> None:
     cuts = sorted({min(first, len(values)), min(second, len(values))})
     parts = np.split(np.array(values), cuts)
@@ -78,7 +82,9 @@ def test_badly_conditioned_data_keep_their_digits(chunk: int) -> None:
         statistics.update_many(data[start : start + chunk])
     by_squares = ((data**2).mean() - data.mean() ** 2) * len(data) / (len(data) - 1)
     assert float(statistics.variance(1)) == pytest.approx(variance, rel=1e-8)
-    assert abs(by_squares - variance) > 1e-2 * variance  # what the subtraction of squares loses
+    assert (
+        abs(by_squares - variance) > 1e-2 * variance
+    )  # what the subtraction of squares loses
     assert float(statistics.deviation(1)) == pytest.approx(0.1, rel=1e-7)
 
 
@@ -96,13 +102,22 @@ def test_streams_of_arrays_and_what_is_refused() -> None:
         statistics.update_many(1.0)
     with pytest.raises(DataError, match="more than 1"):
         RunningStatistics().update(1.0).variance(1)
-    with pytest.raises(ArgumentError, match=r"merge: expected another RunningStatistics, got 3.\n  Write update\(x\)"):
+    with pytest.raises(
+        ArgumentError,
+        match=r"merge: expected another RunningStatistics, got 3.\n  Write update\(x\)",
+    ):
         statistics.merge(3)  # type: ignore[arg-type]  # on purpose
-    with pytest.raises(ArgumentError, match="variance correction: expected a number such as 0 or 1, got 'a'"):
+    with pytest.raises(
+        ArgumentError,
+        match="variance correction: expected a number such as 0 or 1, got 'a'",
+    ):
         statistics.deviation("a")  # type: ignore[arg-type]  # on purpose
     for call in (statistics.update, statistics.update_many):
         for wrong in ("a", [[1.0], [2.0, 3.0]], {}):
-            with pytest.raises(DataError, match=f"RunningStatistics.{call.__name__}: expected numbers of one shape"):
+            with pytest.raises(
+                DataError,
+                match=f"RunningStatistics.{call.__name__}: expected numbers of one shape",
+            ):
                 call(wrong)
     assert statistics.n == 20, "what is refused changes nothing"
 
@@ -114,18 +129,29 @@ def test_the_table_of_the_notes() -> None:
     np.testing.assert_allclose(marginal(joint, 1), [0.4, 0.6])
     np.testing.assert_allclose(conditional(joint, given=0)[0], [1 / 3, 2 / 3])
     np.testing.assert_allclose(conditional(joint, given=1)[:, 0], [0.25, 0.75])
-    chain = marginal(joint, 0)[0] * conditional(joint, 0)[0, 0], marginal(joint, 1)[0] * conditional(joint, 1)[0, 0]
+    chain = (
+        marginal(joint, 0)[0] * conditional(joint, 0)[0, 0],
+        marginal(joint, 1)[0] * conditional(joint, 1)[0, 0],
+    )
     np.testing.assert_allclose(chain, 0.1)
-    np.testing.assert_allclose(posterior(marginal(joint, 0), conditional(joint, 0)[:, 0]), [0.25, 0.75])
+    np.testing.assert_allclose(
+        posterior(marginal(joint, 0), conditional(joint, 0)[:, 0]), [0.25, 0.75]
+    )
     assert np.isnan(conditional([[0.0, 0.0], [0.5, 0.5]])[0]).all()
 
 
 @pytest.mark.notes("PR-04", "C-PR-06")
 def test_posterior_of_two_words_and_of_many_small_probabilities() -> None:
-    np.testing.assert_allclose(posterior([0.6, 0.4], [[0.1, 0.3], [0.4, 0.1]]), [0.018 / 0.034, 0.016 / 0.034])
-    many = np.stack([np.full(2000, 1e-3), np.full(2000, 1.001e-3)])  # the products are 0 in floating point
+    np.testing.assert_allclose(
+        posterior([0.6, 0.4], [[0.1, 0.3], [0.4, 0.1]]), [0.018 / 0.034, 0.016 / 0.034]
+    )
+    many = np.stack(
+        [np.full(2000, 1e-3), np.full(2000, 1.001e-3)]
+    )  # the products are 0 in floating point
     odds = 1.001**2000
-    np.testing.assert_allclose(posterior([0.5, 0.5], many), [1 / (1 + odds), odds / (1 + odds)], rtol=1e-9)
+    np.testing.assert_allclose(
+        posterior([0.5, 0.5], many), [1 / (1 + odds), odds / (1 + odds)], rtol=1e-9
+    )
     with pytest.raises(ArgumentError, match="sum 1"):
         posterior([0.5, 0.6], [1, 1])
     with pytest.raises(ArgumentError, match="some hypothesis allows"):
@@ -135,10 +161,19 @@ def test_posterior_of_two_words_and_of_many_small_probabilities() -> None:
 
 
 LIKELIHOODS: dict[str, tuple[Any, Any]] = {
-    "normal": (stats.norm(1, 2), lambda d: stats.norm(d["mean"], np.sqrt(d["variance"])).logpdf),
-    "bernoulli": (stats.bernoulli(0.3), lambda d: stats.bernoulli(d["probability"]).logpmf),
+    "normal": (
+        stats.norm(1, 2),
+        lambda d: stats.norm(d["mean"], np.sqrt(d["variance"])).logpdf,
+    ),
+    "bernoulli": (
+        stats.bernoulli(0.3),
+        lambda d: stats.bernoulli(d["probability"]).logpmf,
+    ),
     "poisson": (stats.poisson(3.0), lambda d: stats.poisson(d["rate"]).logpmf),
-    "laplace": (stats.laplace(1, 2), lambda d: stats.laplace(d["location"], d["scale"]).logpdf),
+    "laplace": (
+        stats.laplace(1, 2),
+        lambda d: stats.laplace(d["location"], d["scale"]).logpdf,
+    ),
 }
 
 
@@ -151,26 +186,44 @@ def test_estimates_maximise_scipys_likelihood(name: str) -> None:
     best = log_prob(found)(draws).sum()
     for parameter in found:
         for e in (-0.02, 0.02):
-            assert log_prob(found | {parameter: found[parameter] + e})(draws).sum() < best
+            assert (
+                log_prob(found | {parameter: found[parameter] + e})(draws).sum() < best
+            )
     weighted = maximum_likelihood(name, [0.0, 1.0, 0.0], weights=[1, 3, 1])
-    assert weighted == pytest.approx(maximum_likelihood(name, [0.0, 0.0, 1.0, 1.0, 1.0]))
+    assert weighted == pytest.approx(
+        maximum_likelihood(name, [0.0, 0.0, 1.0, 1.0, 1.0])
+    )
 
 
 @pytest.mark.notes("PR-10", "C-PR-05")
 def test_estimates_of_the_notes_and_of_several_dimensions() -> None:
     found = maximum_likelihood("normal", [1, 2, 6])
-    assert found["mean"] == pytest.approx(3) and found["variance"] == pytest.approx(14 / 3)
-    loss = -stats.norm(found["mean"], np.sqrt(found["variance"])).logpdf([1, 2, 6]).sum()
+    assert found["mean"] == pytest.approx(3) and found["variance"] == pytest.approx(
+        14 / 3
+    )
+    loss = (
+        -stats.norm(found["mean"], np.sqrt(found["variance"])).logpdf([1, 2, 6]).sum()
+    )
     assert loss == pytest.approx(6.567483161034741)
     draws = np.random.default_rng(0).normal(size=(50, 3))
     found = maximum_likelihood("multivariate_normal", draws)
     np.testing.assert_allclose(found["covariance"], np.cov(draws.T, bias=True))
-    np.testing.assert_allclose(maximum_likelihood("categorical", [0, 0, 1, 3])["probabilities"], [0.5, 0.25, 0, 0.25])
+    np.testing.assert_allclose(
+        maximum_likelihood("categorical", [0, 0, 1, 3])["probabilities"],
+        [0.5, 0.25, 0, 0.25],
+    )
 
 
 def test_observations_that_a_distribution_does_not_have() -> None:
-    for name, x in (("bernoulli", [0, 0.5]), ("categorical", [-1]), ("poisson", [1.5]), ("normal", []),
-                    ("normal", [[1.0]]), ("multivariate_normal", [1.0]), ("normal", [np.nan])):  # fmt: skip
+    for name, x in (
+        ("bernoulli", [0, 0.5]),
+        ("categorical", [-1]),
+        ("poisson", [1.5]),
+        ("normal", []),
+        ("normal", [[1.0]]),
+        ("multivariate_normal", [1.0]),
+        ("normal", [np.nan]),
+    ):
         with pytest.raises(DataError):
             maximum_likelihood(name, x)
     with pytest.raises(DataError, match="weights"):

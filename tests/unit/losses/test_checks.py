@@ -10,22 +10,41 @@ import pytest
 
 import deltarule as dr
 from deltarule import losses
-from deltarule.errors import ArgumentError, DataError, DataWarning, DTypeError, ShapeError
-from deltarule.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, warn_if_normalized
+from deltarule.errors import (
+    ArgumentError,
+    DataError,
+    DataWarning,
+    DTypeError,
+    ShapeError,
+)
+from deltarule.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Loss,
+    MeanSquaredError,
+    warn_if_normalized,
+)
 from deltarule.tensor.functional import log_softmax, sigmoid, softmax
 
 
 def test_a_column_against_a_vector_is_refused_both_ways() -> None:
-    with pytest.raises(ShapeError, match=r"\(8, 1\), got \(8,?\)\.\n  Write y\[:, None\]"):
+    with pytest.raises(
+        ShapeError, match=r"\(8, 1\), got \(8,?\)\.\n  Write y\[:, None\]"
+    ):
         MeanSquaredError()(np.zeros((8, 1)), np.zeros(8))
     with pytest.raises(ShapeError, match=r"Write y\[:, 0\].*broadcast to a matrix"):
         MeanSquaredError()(np.zeros(8), np.zeros((8, 1)))
 
 
 def test_labels_need_their_own_shape_and_type() -> None:
-    with pytest.raises(ShapeError, match=r"one label for each row of scores \(4, 3\), got \(4, 1\).*\n.*y\[:, 0\]"):
+    with pytest.raises(
+        ShapeError,
+        match=r"one label for each row of scores \(4, 3\), got \(4, 1\).*\n.*y\[:, 0\]",
+    ):
         CrossEntropy()(np.zeros((4, 3)), np.zeros((4, 1), int))
-    with pytest.raises(DTypeError, match=r"whole-number labels.*float64 targets.*\n.*astype\('int64'\)"):
+    with pytest.raises(
+        DTypeError, match=r"whole-number labels.*float64 targets.*\n.*astype\('int64'\)"
+    ):
         CrossEntropy()(np.zeros((4, 3)), np.zeros(4))
     with pytest.raises(ShapeError, match="BinaryCrossEntropy"):
         CrossEntropy()(np.zeros(4), np.zeros(4, int))
@@ -34,15 +53,21 @@ def test_labels_need_their_own_shape_and_type() -> None:
 
 
 def test_labels_outside_the_classes_are_named() -> None:
-    with pytest.raises(DataError, match=r"CrossEntropy targets: expected labels 0 … 2, got 3 in row 1"):
+    with pytest.raises(
+        DataError, match=r"CrossEntropy targets: expected labels 0 … 2, got 3 in row 1"
+    ):
         CrossEntropy()(np.zeros((2, 3)), [0, 3])
     with pytest.raises(DataError, match=r"got -1 in row 0"):
         losses.MulticlassHinge()(np.zeros((2, 3)), [-1, 0])
-    with pytest.raises(DataError, match=r"rows that sum to 1, got 2.0 in row 1.*\n.*BinaryCrossEntropy"):
+    with pytest.raises(
+        DataError, match=r"rows that sum to 1, got 2.0 in row 1.*\n.*BinaryCrossEntropy"
+    ):
         CrossEntropy()(np.zeros((2, 3)), np.array([[1.0, 0, 0], [1, 1, 0]]))
     with pytest.raises(DataError, match=r"\[0, 1\], got 2.0 in row 0, position 1"):
         BinaryCrossEntropy()(np.zeros((1, 2)), [[0.0, 2.0]])
-    with pytest.raises(DataError, match=r"labels -1 and 1, got 0.0 in row 1.*\n.*2 \* y - 1"):
+    with pytest.raises(
+        DataError, match=r"labels -1 and 1, got 0.0 in row 1.*\n.*2 \* y - 1"
+    ):
         losses.Hinge()(np.zeros(2), [1.0, 0.0])
 
 
@@ -75,7 +100,9 @@ def test_symbols_are_checked_by_shape_alone() -> None:
         (losses.KLDivergence(from_logits=False), log_softmax, False),
     ],
 )
-def test_probabilities_where_logits_are_expected(loss: Loss, prediction: Any, warns: bool) -> None:
+def test_probabilities_where_logits_are_expected(
+    loss: Loss, prediction: Any, warns: bool
+) -> None:
     output = prediction(dr.symbol("z", (2, 3)))
     if warns:
         with pytest.warns(DataWarning, match="expects logits, but the model ends in s"):
@@ -91,7 +118,9 @@ def test_further_axes_are_averaged_within_an_example() -> None:
     z, y = generator.normal(size=(4, 5, 3)), generator.integers(0, 3, size=(4, 5))
     flat = CrossEntropy(reduction="none")(z.reshape(20, 3), y.reshape(20)).numpy()
     each = CrossEntropy(reduction="none")(z, y)
-    np.testing.assert_allclose(each.numpy(), flat.reshape(4, 5).mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(
+        each.numpy(), flat.reshape(4, 5).mean(axis=1), rtol=1e-12
+    )
     image = generator.normal(size=(4, 3, 3, 2))
     squared = losses.SquaredError(reduction="none")(image, np.zeros_like(image)).numpy()
     np.testing.assert_allclose(squared, (image**2).sum(axis=(1, 2, 3)), rtol=1e-12)
@@ -131,14 +160,22 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
     (losses.Contrastive, {"margin": -1.0}, "margin"),
     (losses.Triplet, {"margin": 0.0}, "margin"),
     (losses.Multitask, {}, "losses"),
-    (losses.Multitask, {"losses": (MeanSquaredError(),), "outputs": (1, 2), "targets": (1,)}, "outputs"),
+    (
+        losses.Multitask,
+        {"losses": (MeanSquaredError(),), "outputs": (1, 2), "targets": (1,)},
+        "outputs",
+    ),
     (losses.L2, {"strength": -1.0}, "strength"),
     (losses.L1, {"strength": float("nan")}, "strength"),
 ]
 
 
-@pytest.mark.parametrize(("kind", "arguments", "field"), WRONG, ids=lambda v: str(v)[-40:])
-def test_wrong_arguments_are_refused_by_name(kind: Any, arguments: dict[str, Any], field: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "arguments", "field"), WRONG, ids=lambda v: str(v)[-40:]
+)
+def test_wrong_arguments_are_refused_by_name(
+    kind: Any, arguments: dict[str, Any], field: str
+) -> None:
     with pytest.raises(ArgumentError, match=f"{kind.__name__} {field}: expected"):
         kind(**arguments)
 
@@ -146,7 +183,9 @@ def test_wrong_arguments_are_refused_by_name(kind: Any, arguments: dict[str, Any
 def test_class_weights_must_fit_the_classes() -> None:
     with pytest.raises(ShapeError, match="class_weights"):
         CrossEntropy(class_weights=(1.0, 2.0))(np.zeros((2, 3)), [0, 1])
-    assert CrossEntropy(class_weights=np.array([1.0, 2.0])).config()["class_weights"] == (1.0, 2.0)  # type: ignore[arg-type]  # arrays are taken
+    assert CrossEntropy(class_weights=np.array([1.0, 2.0])).config()[
+        "class_weights"
+    ] == (1.0, 2.0)  # type: ignore[arg-type]  # arrays are taken
 
 
 def test_get_knows_every_loss_by_name() -> None:
@@ -162,7 +201,9 @@ def test_get_knows_every_loss_by_name() -> None:
 
 
 def test_multitask_refuses_what_does_not_fit() -> None:
-    loss = losses.Multitask(losses=(CrossEntropy(), MeanSquaredError()), outputs=(3, 2), targets=(1, 2))
+    loss = losses.Multitask(
+        losses=(CrossEntropy(), MeanSquaredError()), outputs=(3, 2), targets=(1, 2)
+    )
     with pytest.raises(ShapeError, match=r"outputs \(4, 5\) and targets \(4, 3\)"):
         loss(np.zeros((4, 5)), np.zeros((4, 4)))
     with pytest.raises(DataError, match="labels 0 … 2"):
@@ -180,13 +221,23 @@ def test_gaussian_outputs_must_hold_their_spread() -> None:
     with pytest.raises(ShapeError, match="covariance"):
         losses.gaussian_nll(dr.zeros((4, 2)), dr.zeros((4, 2)), dr.eye(3))
     full = np.arange(12.0).reshape(1, 12)
-    np.testing.assert_array_equal(losses.GaussianNLL(spread="full").predict(dr.tensor(full)).numpy(), [[0, 1, 2]])
-    assert losses.GaussianNLL(spread="diagonal").predict(dr.tensor(full)).shape == (1, 6)
+    np.testing.assert_array_equal(
+        losses.GaussianNLL(spread="full").predict(dr.tensor(full)).numpy(), [[0, 1, 2]]
+    )
+    assert losses.GaussianNLL(spread="diagonal").predict(dr.tensor(full)).shape == (
+        1,
+        6,
+    )
 
 
 def test_penalties_name_what_they_do_not_find() -> None:
-    named = [("0.weight", dr.parameter(np.ones((2, 2)))), ("0.bias", dr.parameter(np.ones(2)))]
-    with pytest.raises(ArgumentError, match=r"matches one of 0.weight, 0.bias, got 'wieght'"):
+    named = [
+        ("0.weight", dr.parameter(np.ones((2, 2)))),
+        ("0.bias", dr.parameter(np.ones(2))),
+    ]
+    with pytest.raises(
+        ArgumentError, match=r"matches one of 0.weight, 0.bias, got 'wieght'"
+    ):
         losses.L2(strength=1.0, pattern="wieght")(named)
     with pytest.raises(ArgumentError, match="LInfinity pattern"):
         losses.LInfinity(strength=1.0, pattern="*bias")(named)
@@ -207,7 +258,10 @@ def test_rows_of_a_kernel_are_its_output_channels() -> None:
     assert value == max(np.abs(kernel[0]).sum(), np.abs(kernel[1]).sum())
 
 
-@pytest.mark.parametrize(("given", "meant"), [("mse", "mean_squared_error"), ("crossentropy", "cross_entropy")])
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("mse", "mean_squared_error"), ("crossentropy", "cross_entropy")],
+)
 def test_a_name_that_is_nearly_right_is_guessed(given: str, meant: str) -> None:
     with pytest.raises(ArgumentError, match=f"Did you mean '{meant}'"):
         losses.get(given)

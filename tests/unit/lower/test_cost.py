@@ -38,11 +38,16 @@ def test_costs_of_the_workloads(golden: Callable[[str, str], None]) -> None:
     for name, (_, found) in rows.items():
         workload = WORKLOADS[name]
         expected = workload.flops * workload.batch_size
-        assert found.flops == pytest.approx(expected * EXCESS.get(name, 1.0), rel=1e-3), name
+        assert found.flops == pytest.approx(
+            expected * EXCESS.get(name, 1.0), rel=1e-3
+        ), name
 
 
 def test_a_dense_layer_reads_and_writes_each_element_once() -> None:
-    x, w = build.input_node("x", (8, 32), dtypes.FLOAT32), build.input_node("w", (16, 32), dtypes.FLOAT32)
+    x, w = (
+        build.input_node("x", (8, 32), dtypes.FLOAT32),
+        build.input_node("w", (16, 32), dtypes.FLOAT32),
+    )
     y = functions.relu(build.matmul(x, build.matrix_transpose(w)))
     found = cost(lower(Program((x, w), (y,))).program)
     assert (found.statements, found.flops, found.points) == (1, 2 * 8 * 32 * 16, 0)

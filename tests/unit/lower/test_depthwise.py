@@ -26,44 +26,88 @@ CASES = [
     (2, (40,), 17, 1, 1, (9,), (1,), (1,), ((4, 4),), "float32"),
     (2, (33,), 3, 2, 2, (4,), (3,), (2,), ((0, 3),), "float64"),
     (2, (5, 6, 4), 16, 1, 1, (3, 3, 3), (1, 1, 1), (1, 1, 1), ((1, 1),) * 3, "float32"),
-    (1, (5, 6, 7), 2, 2, 1, (2, 1, 3), (1, 2, 3), (2, 1, 1), ((1, 0), (0, 0), (1, 1)), "float64"),
+    (
+        1,
+        (5, 6, 7),
+        2,
+        2,
+        1,
+        (2, 1, 3),
+        (1, 2, 3),
+        (2, 1, 1),
+        ((1, 0), (0, 0), (1, 1)),
+        "float64",
+    ),
     (1, (1, 1), 4, 1, 1, (1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)), "float32"),
-    (2, (9, 9), 3, 1, 1, (9, 9), (1, 1), (1, 1), ((4, 4), (4, 4)), "float64"),  # more places than are written out
+    (
+        2,
+        (9, 9),
+        3,
+        1,
+        1,
+        (9, 9),
+        (1, 1),
+        (1, 1),
+        ((4, 4), (4, 4)),
+        "float64",
+    ),  # more places than are written out
 ]
 
 
 def _random(case):  # type: ignore[no-untyped-def]
-    batch, sizes, groups, outputs, inputs, kernel, stride, dilation, padding, kind = case
+    batch, sizes, groups, outputs, inputs, kernel, stride, dilation, padding, kind = (
+        case
+    )
     random = np.random.default_rng(len(sizes) + groups)
     out = [
         (size + sum(around) - reach * (width - 1) - 1) // step + 1
-        for size, around, reach, width, step in zip(sizes, padding, dilation, kernel, stride, strict=True)
+        for size, around, reach, width, step in zip(
+            sizes, padding, dilation, kernel, stride, strict=True
+        )
     ]
-    shapes = ((batch, *sizes, groups * inputs), (groups * outputs, *kernel, inputs), (batch, *out, groups * outputs))
+    shapes = (
+        (batch, *sizes, groups * inputs),
+        (groups * outputs, *kernel, inputs),
+        (batch, *out, groups * outputs),
+    )
     return [random.normal(size=shape).astype(kind) for shape in shapes]
 
 
 def _program(case, x, w, y) -> Program:  # type: ignore[no-untyped-def]
     _, _, groups, _, _, _, stride, dilation, padding, kind = case
-    image, weight, signal = (symbol(name, a.shape, kind) for name, a in zip("xwy", (x, w, y), strict=True))
-    out = Tensor(build.convolve(image.node, weight.node, stride, padding, dilation, groups))
+    image, weight, signal = (
+        symbol(name, a.shape, kind) for name, a in zip("xwy", (x, w, y), strict=True)
+    )
+    out = Tensor(
+        build.convolve(image.node, weight.node, stride, padding, dilation, groups)
+    )
     outputs = [out, *grad((out * signal).sum(), [image, weight])]
-    return Program((image.node, weight.node, signal.node), tuple(result.node for result in outputs))
+    return Program(
+        (image.node, weight.node, signal.node), tuple(result.node for result in outputs)
+    )
 
 
 def _expected(case, x, w, y):  # type: ignore[no-untyped-def]
     _, sizes, groups, _, _, _, stride, dilation, padding, _ = case
-    image, weight, signal = (torch.from_numpy(a.astype(np.float64)).movedim(-1, 1).clone() for a in (x, w, y))
+    image, weight, signal = (
+        torch.from_numpy(a.astype(np.float64)).movedim(-1, 1).clone() for a in (x, w, y)
+    )
     image.requires_grad_()
     weight.requires_grad_()
-    padded = torch.nn.functional.pad(image, [n for around in reversed(padding) for n in around])
+    padded = torch.nn.functional.pad(
+        image, [n for around in reversed(padding) for n in around]
+    )
     convolve = (torch.conv1d, torch.conv2d, torch.conv3d)[len(sizes) - 1]
     out = convolve(padded, weight, None, stride, 0, dilation, groups)
     (out * signal).sum().backward()
     return [t.detach().movedim(1, -1).numpy() for t in (out, image.grad, weight.grad)]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, (case[1], *case[2:8]))).replace(" ", ""))
+@pytest.mark.parametrize(
+    "case",
+    CASES,
+    ids=lambda case: "-".join(map(str, (case[1], *case[2:8]))).replace(" ", ""),
+)
 def test_values_and_gradients(case) -> None:  # type: ignore[no-untyped-def]
     arrays = _random(case)
     program = _program(case, *arrays)
@@ -71,9 +115,13 @@ def test_values_and_gradients(case) -> None:  # type: ignore[no-untyped-def]
     bound = 2e-6 if case[-1] == "float32" else 1e-13
     for value, expected in zip(found, _expected(case, *arrays), strict=True):
         assert value.shape == expected.shape
-        assert np.abs(value - expected).max() <= bound * max(1.0, np.abs(expected).max())
+        assert np.abs(value - expected).max() <= bound * max(
+            1.0, np.abs(expected).max()
+        )
     if case in CASES[:5]:
-        for value, again in zip(found, backend("cpu").compile(program, 2)(*arrays), strict=True):
+        for value, again in zip(
+            found, backend("cpu").compile(program, 2)(*arrays), strict=True
+        ):
             np.testing.assert_array_equal(value, again)
 
 

@@ -39,18 +39,27 @@ CONSTANT_RESULTS: list[Callable[..., list[Any]]] = [
     lambda x, w: [dr.full((2, 3), 3.0) @ x[:3], dr.full((2, 3), 3.0)],
     lambda x, w: [dr.arange(6)[::-1] + w, dr.arange(6), dr.arange(6).sum()],
     lambda x, w: [x[dr.arange(6)], dr.arange(6), x.sum() * dr.arange(6)],
-    lambda x, w: [*dr.grad((x * 3).sum() + w, [x, w]), dr.grad((x * 3).sum(), [x])[0] * x],
+    lambda x, w: [
+        *dr.grad((x * 3).sum() + w, [x, w]),
+        dr.grad((x * 3).sum(), [x])[0] * x,
+    ],
 ]
 
 
 @pytest.mark.parametrize("number", range(len(CONSTANT_RESULTS)))
-def test_constants_that_are_results_are_never_read_before_they_are_written(number: int) -> None:
+def test_constants_that_are_results_are_never_read_before_they_are_written(
+    number: int,
+) -> None:
     x = np.linspace(-1, 2, 6)
-    for got, right in zip(*_both(CONSTANT_RESULTS[number], x, np.float64(0.5)), strict=True):
+    for got, right in zip(
+        *_both(CONSTANT_RESULTS[number], x, np.float64(0.5)), strict=True
+    ):
         np.testing.assert_allclose(got, right, rtol=1e-12)
 
 
-def _moments(first: str, second: str, axes: tuple[int, ...], keep: bool) -> Callable[..., list[Any]]:
+def _moments(
+    first: str, second: str, axes: tuple[int, ...], keep: bool
+) -> Callable[..., list[Any]]:
     """Return a function with small statistics of one vector, used side by side, and its gradient."""
 
     def function(b: Any, u: Any, w: Any) -> list[Any]:
@@ -68,19 +77,27 @@ def test_statistics_of_one_vector_used_side_by_side_compile(size: int) -> None:
     for first, second in itertools.product(("var", "sum", "mean", "max"), repeat=2):
         for axes, keep in (((0, 1), False), ((1,), True), ((0,), True)):
             function = _moments(first, second, axes, keep)
-            for got, right in zip(*_both(function, b, np.ones(1), np.float64(3)), strict=True):
+            for got, right in zip(
+                *_both(function, b, np.ones(1), np.float64(3)), strict=True
+            ):
                 np.testing.assert_allclose(got, right, rtol=1e-9, atol=1e-12)
 
 
 def _small_graph(seed: int) -> list[Node]:
     """Return results of a random graph over vectors of 1 and 3 elements, in which much can be merged."""
     generator = np.random.default_rng(seed)
-    known = [build.input_node("x", (3,)), build.input_node("y", (1,)), build.input_node("z", ())]
+    known = [
+        build.input_node("x", (3,)),
+        build.input_node("y", (1,)),
+        build.input_node("z", ()),
+    ]
     makers: list[Callable[[Node, Node], Node]] = [
         lambda a, b: build.add(a, b),
         lambda a, b: build.multiply(a, build.exp(b)),
         lambda a, b: build.broadcast_to(build.sum_over(a), b.shape),
-        lambda a, b: build.reshape(build.sum_over(build.tanh(b), keepdims=True), (1,) * b.rank),
+        lambda a, b: build.reshape(
+            build.sum_over(build.tanh(b), keepdims=True), (1,) * b.rank
+        ),
         lambda a, b: build.flip(a, tuple(range(a.rank))),
     ]
     while len(known) < 24:
@@ -91,7 +108,11 @@ def _small_graph(seed: int) -> list[Node]:
 
 
 def _reads(fusion: Fusion, group: Group) -> set[Group]:
-    read = {fusion.of.get(operand) for node in group.nodes for operand, _ in fusion.operands(node)}
+    read = {
+        fusion.of.get(operand)
+        for node in group.nodes
+        for operand, _ in fusion.operands(node)
+    }
     return {other for other in read if other is not None and other is not group}
 
 
@@ -122,5 +143,7 @@ def test_groups_come_after_all_that_they_depend_on(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_cycle_of_groups_is_split(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Fusion, "_may_merge", lambda self, earlier, later: earlier.size == later.size)
+    monkeypatch.setattr(
+        Fusion, "_may_merge", lambda self, earlier, later: earlier.size == later.size
+    )
     _check_order(Fusion(_small_graph(seed)))

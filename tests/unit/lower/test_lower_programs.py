@@ -37,7 +37,11 @@ def _evaluate(index: Index, values: dict[Axis, int]) -> int:
             inner = _evaluate(atom.dividend, values)
             assert inner >= 0
             assert atom.dividend.bounds[0] >= 0
-            divided = inner // atom.divisor if type(atom).__name__ == "Quotient" else inner % atom.divisor
+            divided = (
+                inner // atom.divisor
+                if type(atom).__name__ == "Quotient"
+                else inner % atom.divisor
+            )
             total += coefficient * divided
     return total
 
@@ -50,7 +54,10 @@ def test_simplified_indices_have_the_same_values(seed: int) -> None:
     built = of(axes[0])
     steps = []
     for _ in range(8):
-        kind, number = str(generator.choice(["add", "scale", "divide", "rest", "shift"])), int(generator.integers(1, 7))
+        kind, number = (
+            str(generator.choice(["add", "scale", "divide", "rest", "shift"])),
+            int(generator.integers(1, 7)),
+        )
         axis = axes[int(generator.integers(3))]
         if kind in {"add", "scale", "shift"} and generator.integers(2):
             number = -number
@@ -89,7 +96,12 @@ def test_reshapes_back_and_forth_cancel() -> None:
 
 
 def test_panels_are_a_permutation_of_the_elements() -> None:
-    for layout in (panels((32, 5), 0), panels((7, 48), 1), panels((16, 3, 3, 4), 0), panels((10, 4), 0)):
+    for layout in (
+        panels((32, 5), 0),
+        panels((7, 48), 1),
+        panels((16, 3, 3, 4), 0),
+        panels((10, 4), 0),
+    ):
         assert isinstance(layout, Panels)
         axes, indices = layout.walk("i")
         positions = []
@@ -110,7 +122,10 @@ def test_a_dense_step_as_loops(golden: Callable[[str, str], None]) -> None:
 
 
 def test_a_convolutional_step_as_loops(golden: Callable[[str, str], None]) -> None:
-    golden("loops_convolutional_step", show_program(lower_step(graphs.convolutional()).program))
+    golden(
+        "loops_convolutional_step",
+        show_program(lower_step(graphs.convolutional()).program),
+    )
 
 
 def test_a_memory_plan_as_text(golden: Callable[[str, str], None]) -> None:
@@ -128,7 +143,9 @@ def test_elementwise_chains_are_one_statement_of_one_loop() -> None:
     x, y = (build.input_node(name, (8, 5, 6), dtypes.FLOAT32) for name in "xy")
     node = build.tanh(build.add(build.multiply(x, 2.0), build.exp(y)))
     node = build.where(build.less(node, 0.5), node, build.negate(node))
-    (statement,) = lower(Program((x, y), (node, build.sqrt(build.absolute(node))))).program.statements
+    (statement,) = lower(
+        Program((x, y), (node, build.sqrt(build.absolute(node))))
+    ).program.statements
     assert [axis.extent for axis in statement.axes] == [240]
     assert len(statement.stores) == 2
 
@@ -145,14 +162,18 @@ def test_bias_activation_mask_and_update_run_inside_contractions() -> None:
 def test_weights_lie_in_panels_with_their_moments() -> None:
     lowered = lower_step(graphs.network((20, 32, 10), optimiser="adam"))
     by_name = {buffer.name: layout for buffer, layout in lowered.layouts.items()}
-    assert by_name["W0"] == Panels((32, 20), 0, 16) == by_name["m_W0"] == by_name["v_W0"]
+    assert (
+        by_name["W0"] == Panels((32, 20), 0, 16) == by_name["m_W0"] == by_name["v_W0"]
+    )
     assert by_name["W1"] == Panels((10, 32), 0, 10)
 
 
 def test_movement_costs_no_statement() -> None:
     x = build.input_node("x", (4, 6), dtypes.FLOAT32)
     moved = build.flip(build.permute(build.reshape(x, (2, 2, 6)), (2, 0, 1)), (0,))
-    summed = build.sum_over(build.multiply(build.broadcast_to(moved, (3, 6, 2, 2)), 2.0), 3)
+    summed = build.sum_over(
+        build.multiply(build.broadcast_to(moved, (3, 6, 2, 2)), 2.0), 3
+    )
     assert len(lower(Program((x,), (summed,))).program.statements) == 1
 
 
@@ -174,7 +195,9 @@ def _check_memory(lowered: Lowered) -> None:
         assert places[one].offset % 64 == 0
         assert places[one].offset + places[one].nbytes <= lowered.memory.nbytes
         for other in inside[i + 1 :]:
-            together = max(min(lives[one]), min(lives[other])) <= min(max(lives[one]), max(lives[other]))
+            together = max(min(lives[one]), min(lives[other])) <= min(
+                max(lives[one]), max(lives[other])
+            )
             shared_on_purpose = places[one] is places[other]
             if together and not shared_on_purpose:
                 assert not places[one].meets(places[other]), (one, other)
@@ -188,7 +211,11 @@ def test_memory_plans_never_overlap_in_time(optimiser: str) -> None:
 
 def test_state_is_updated_in_place() -> None:
     lowered = lower_step(graphs.network(optimiser="adam"))
-    states = {place.offset for buffer, place in lowered.memory.places.items() if buffer.role == "state"}
+    states = {
+        place.offset
+        for buffer, place in lowered.memory.places.items()
+        if buffer.role == "state"
+    }
     copies = [s for s in lowered.program.statements if s.label == "copy"]
     assert not copies
     assert len(states) == 12
@@ -215,7 +242,9 @@ def test_unknown_inputs_and_sizes_are_refused() -> None:
 def test_factors_that_a_sum_does_not_run_over_leave_it() -> None:
     x, g = build.input_node("x", (9, 5)), build.input_node("g", (5,))
     scaled = build.multiply(build.multiply(g, x), build.multiply(x, 3.0))
-    program = lower(Program((x, g), (build.sum_over(scaled, 0), build.sum_over(scaled, 1)))).program
+    program = lower(
+        Program((x, g), (build.sum_over(scaled, 0), build.sum_over(scaled, 1)))
+    ).program
     text = show_program(program)
     assert "over k in 0..9 of (x[i + 5k] * x[i + 5k])" in text
     assert "= ((result0 * g[i]) * 3.0)" in text
@@ -223,9 +252,20 @@ def test_factors_that_a_sum_does_not_run_over_leave_it() -> None:
 
 
 def test_products_of_which_only_another_type_is_kept_are_contractions() -> None:
-    x, w, t = build.input_node("x", (64, 32)), build.input_node("w", (32, 48)), build.input_node("t", (64, 48), WIDE)
+    x, w, t = (
+        build.input_node("x", (64, 32)),
+        build.input_node("w", (32, 48)),
+        build.input_node("t", (64, 48), WIDE),
+    )
     products = build.matmul(x, w)
-    for output in (build.add(t, build.cast(products, WIDE)), build.less(0.0, products), build.cast(products, WIDE)):
+    for output in (
+        build.add(t, build.cast(products, WIDE)),
+        build.less(0.0, products),
+        build.cast(products, WIDE),
+    ):
         (statement,) = lower(Program((x, w, t), (output,))).program.statements
         assert isinstance(statement, Contraction)
-        assert {store.buffer.dtype for store in statement.stores} == {dtypes.FLOAT32, output.dtype}
+        assert {store.buffer.dtype for store in statement.stores} == {
+            dtypes.FLOAT32,
+            output.dtype,
+        }

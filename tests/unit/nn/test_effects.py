@@ -53,21 +53,40 @@ HOWS = ["assign", "attribute", "context"]
 @pytest.mark.parametrize("how", HOWS)
 def test_state_changes_once_a_training_step(how, device):
     model = Counting(how)
-    model.fit(X, Y, loss="cross_entropy", epochs=5, batch_size=20, validation_data=(X, Y), verbose=0, device=device)
+    model.fit(
+        X,
+        Y,
+        loss="cross_entropy",
+        epochs=5,
+        batch_size=20,
+        validation_data=(X, Y),
+        verbose=0,
+        device=device,
+    )
     assert model.calls.item() == 20
     np.testing.assert_allclose(model.total.numpy(), 5 * X.sum(0), rtol=1e-4)
     assert set(model.state_dict()) == {"calls", "total", "layer.weight", "layer.bias"}
     model.predict(X)
     model.evaluate(X, Y)
     assert model.calls.item() == 20
-    model.fit(X, Y, loss="cross_entropy", epochs=1, batch_size=32, verbose=0, device=device)
+    model.fit(
+        X, Y, loss="cross_entropy", epochs=1, batch_size=32, verbose=0, device=device
+    )
     assert model.calls.item() == 22
 
 
 @pytest.mark.parametrize("how", HOWS)
 def test_a_layer_that_is_called_twice_changes_twice(how):
     model = Twice(how)
-    model.fit(X, Y, loss="cross_entropy", epochs=2, batch_size=16, verbose=0, device="reference")
+    model.fit(
+        X,
+        Y,
+        loss="cross_entropy",
+        epochs=2,
+        batch_size=16,
+        verbose=0,
+        device="reference",
+    )
     assert model.inner.calls.item() == 16
     np.testing.assert_allclose(model.inner.total.numpy(), 2 * 3 * X.sum(0), rtol=1e-4)
 
@@ -75,7 +94,9 @@ def test_a_layer_that_is_called_twice_changes_twice(how):
 @pytest.mark.parametrize("how", ["assign", "attribute"])
 def test_it_is_as_at_the_prompt(how):
     trained, called = Counting(how), Counting(how)
-    trained.fit(X, Y, loss="cross_entropy", epochs=1, batch_size=16, verbose=0, shuffle=False)
+    trained.fit(
+        X, Y, loss="cross_entropy", epochs=1, batch_size=16, verbose=0, shuffle=False
+    )
     for start in range(0, 64, 16):
         called(X[start : start + 16], mode="training", seed=0, step=0)
     assert called.calls.item() == trained.calls.item() == 4
@@ -86,7 +107,10 @@ def test_many_models_and_a_resumed_run_count_too(tmp_path):
     models = [Counting("assign") for _ in range(2)]
     train.fit_many(models, X, Y, loss="cross_entropy", epochs=[2, 3], batch_size=16)
     assert [model.calls.item() for model in models] == [8, 12]
-    model, options = Counting("attribute"), {"loss": "cross_entropy", "batch_size": 16, "verbose": 0}
+    model, options = (
+        Counting("attribute"),
+        {"loss": "cross_entropy", "batch_size": 16, "verbose": 0},
+    )
     model.fit(X, Y, epochs=2, checkpoint=tmp_path / "run.dr", **options)
     again = Counting("attribute")
     again.fit(X, Y, epochs=3, checkpoint=tmp_path / "run.dr", resume=True, **options)
@@ -120,7 +144,10 @@ class Boxes(nn.Module):
             self.named["deep"][0] = self.named["deep"][0] + 1.0
         else:
             self.box = [self.box[0] + 1.0, self.box[1] + x.sum(0)]
-            self.named = {"calls": self.named["calls"] + 1.0, "deep": [self.named["deep"][0] + 1.0]}
+            self.named = {
+                "calls": self.named["calls"] + 1.0,
+                "deep": [self.named["deep"][0] + 1.0],
+            }
         self.pair = (self.pair[0] + 1.0, self.pair[1])
         return self.layer(x)
 
@@ -129,10 +156,20 @@ class Boxes(nn.Module):
 def test_state_in_containers_changes_once_a_training_step(how):
     model = Boxes(how)
     names = set(model.state_dict())
-    model.fit(X, Y, loss="cross_entropy", epochs=5, batch_size=20, validation_data=(X, Y), verbose=0)
+    model.fit(
+        X,
+        Y,
+        loss="cross_entropy",
+        epochs=5,
+        batch_size=20,
+        validation_data=(X, Y),
+        verbose=0,
+    )
     model.predict(X)
     counts = [model.box[0], model.named["calls"], model.named["deep"][0], model.pair[0]]
-    assert [count.item() for count in counts] == [20, 20, 20, 20] and model.pair[1].item() == 1
+    assert [count.item() for count in counts] == [20, 20, 20, 20] and model.pair[
+        1
+    ].item() == 1
     np.testing.assert_allclose(model.box[1].numpy(), 5 * X.sum(0), rtol=1e-4)
     assert set(model.state_dict()) == names and isinstance(model.pair, tuple)
 
@@ -148,11 +185,27 @@ def _choose(model, x):
 @pytest.mark.parametrize(
     ("change", "error", "told"),
     [
-        (lambda m, x: m.layer.weight.assign(m.layer.weight * 0.9), ArgumentError, "a new value of layer.weight"),
-        (lambda m, x: setattr(m.layer, "weight", m.layer.weight * 0.9), ArgumentError, "layer.weight"),
+        (
+            lambda m, x: m.layer.weight.assign(m.layer.weight * 0.9),
+            ArgumentError,
+            "a new value of layer.weight",
+        ),
+        (
+            lambda m, x: setattr(m.layer, "weight", m.layer.weight * 0.9),
+            ArgumentError,
+            "layer.weight",
+        ),
         (lambda m, x: OUTSIDE.assign(x.sum()), ArgumentError, "a new value of outside"),
-        (lambda m, x: m._private.assign(x.sum()), ArgumentError, "a new value of _private"),
-        (lambda m, x: setattr(m, "total", x.sum(0)), ShapeError, "state total of shape (), got (4)"),
+        (
+            lambda m, x: m._private.assign(x.sum()),
+            ArgumentError,
+            "a new value of _private",
+        ),
+        (
+            lambda m, x: setattr(m, "total", x.sum(0)),
+            ShapeError,
+            "state total of shape (), got (4)",
+        ),
         (_choose, GraphError, "call it outside dr.jit and fit"),
         (lambda m, x: x.numpy(), GraphError, "request for a number"),
     ],
@@ -194,8 +247,19 @@ def test_results_that_are_set_aside_do_no_harm(tmp_path):
 
 def _learned_by(model):
     before = model.state_dict()
-    model.fit(X, Y, loss="cross_entropy", epochs=1, optimizer=optim.SGD(learning_rate=0.1), verbose=0)
-    return {name for name, value in model.state_dict().items() if not np.array_equal(value, before[name])}
+    model.fit(
+        X,
+        Y,
+        loss="cross_entropy",
+        epochs=1,
+        optimizer=optim.SGD(learning_rate=0.1),
+        verbose=0,
+    )
+    return {
+        name
+        for name, value in model.state_dict().items()
+        if not np.array_equal(value, before[name])
+    }
 
 
 def test_trainable_freezes_and_unfreezes():
@@ -212,7 +276,9 @@ def test_trainable_freezes_and_unfreezes():
         _learned_by(model)
     model.unfreeze("3")
     assert _learned_by(model) == {"3.weight", "3.bias"}
-    with pytest.raises(ArgumentError, match=r"Add a layer that has some, such as nn\.Linear\."):
+    with pytest.raises(
+        ArgumentError, match=r"Add a layer that has some, such as nn\.Linear\."
+    ):
         _learned_by(nn.Sequential(nn.ReLU()))
 
 

@@ -32,9 +32,17 @@ class Tree(nn.Module):
 
 
 NAMES = [
-    "scale", "first.weight", "first.bias", "blocks.0.weight", "blocks.0.bias", "blocks.1.0.weight",
-    "heads.colour.weight", "heads.colour.bias", "heads.shape.weight", "heads.shape.bias",
-]  # fmt: skip
+    "scale",
+    "first.weight",
+    "first.bias",
+    "blocks.0.weight",
+    "blocks.0.bias",
+    "blocks.1.0.weight",
+    "heads.colour.weight",
+    "heads.colour.bias",
+    "heads.shape.weight",
+    "heads.shape.bias",
+]
 
 
 def test_parameters_and_state_are_found_once_by_name() -> None:
@@ -65,9 +73,13 @@ def test_a_tied_weight_is_one_parameter_and_its_gradients_add() -> None:
     assert model.n_parameters == 9
     (weight,) = model.parameters()
     x = np.array([1.0, -2.0, 0.5])
-    slope = dr.grad((model(x) * dr.tensor(np.array([1.0, 2.0, 3.0]))).sum(), weight).numpy()
+    slope = dr.grad(
+        (model(x) * dr.tensor(np.array([1.0, 2.0, 3.0]))).sum(), weight
+    ).numpy()
     w, v = weight.numpy(), np.array([1.0, 2.0, 3.0])
-    np.testing.assert_allclose(slope, np.outer(v, w @ x) + np.outer(w.T @ v, x), rtol=1e-12)
+    np.testing.assert_allclose(
+        slope, np.outer(v, w @ x) + np.outer(w.T @ v, x), rtol=1e-12
+    )
 
 
 def test_freezing_by_name_module_and_pattern() -> None:
@@ -108,7 +120,9 @@ def test_load_state_dict_tells_all_misfits_at_once_and_changes_nothing() -> None
     assert "heads.shape.weight: the Tree has (4, 3), given (3, 4) (transposed?)" in text
     for name, value in tree.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
-    with pytest.raises(ArgumentError, match="0 missing, 0 unexpected, 1 of a wrong shape"):
+    with pytest.raises(
+        ArgumentError, match="0 missing, 0 unexpected, 1 of a wrong shape"
+    ):
         tree.load_state_dict(bad, strict=False)
 
 
@@ -125,7 +139,9 @@ def test_a_deep_copy_shares_nothing() -> None:
     x = np.ones((2, 3), np.float32)
     np.testing.assert_array_equal(twin(x).numpy(), tree(x).numpy())
     assert twin.again is twin.first
-    assert [name for name, _ in twin.named_parameters()] == [name for name, _ in tree.named_parameters()]
+    assert [name for name, _ in twin.named_parameters()] == [
+        name for name, _ in tree.named_parameters()
+    ]
     twin.scale.assign(np.zeros(3))
     twin.unfreeze()
     assert tree.scale.tolist() == [1.0, 1.0, 1.0]
@@ -177,10 +193,16 @@ def test_dropout_needs_a_seed_and_draws_by_seed_step_and_place() -> None:
         model(x, mode="training")
     same = [model(x, mode="training", seed=1, step=4).numpy() for _ in range(2)]
     np.testing.assert_array_equal(*same)
-    assert not np.array_equal(same[0], model(x, mode="training", seed=1, step=5).numpy())
-    assert not np.array_equal(same[0], model(x, mode="training", seed=2, step=4).numpy())
+    assert not np.array_equal(
+        same[0], model(x, mode="training", seed=1, step=5).numpy()
+    )
+    assert not np.array_equal(
+        same[0], model(x, mode="training", seed=2, step=4).numpy()
+    )
     shared = nn.Dropout(0.5)
-    twice = nn.Parallel(shared, shared, join="concatenate")(x, mode="training", seed=1).numpy()
+    twice = nn.Parallel(shared, shared, join="concatenate")(
+        x, mode="training", seed=1
+    ).numpy()
     assert not np.array_equal(twice[:, :16], twice[:, 16:])
 
 
@@ -194,7 +216,9 @@ def test_dropout_is_another_pattern_in_every_step_of_a_compiled_function() -> No
     x, seed = dr.ones((64,)), dr.tensor(np.int64(3))
     first, second = (step(x, seed, dr.tensor(np.int64(i))).numpy() for i in range(2))
     assert not np.array_equal(first, second)
-    np.testing.assert_array_equal(first, layer(x, mode="training", seed=3, step=0).numpy())
+    np.testing.assert_array_equal(
+        first, layer(x, mode="training", seed=3, step=0).numpy()
+    )
 
 
 def test_running_statistics_change_by_training_calls_alone() -> None:
@@ -204,7 +228,9 @@ def test_running_statistics_change_by_training_calls_alone() -> None:
     assert layer.running_mean.tolist() == [0.0, 0.0]
     applied = layer.apply(dr.tensor(x), mode="training")
     assert layer.running_mean.tolist() == [0.0, 0.0]
-    np.testing.assert_allclose(applied.state["running_mean"].numpy(), [0.2, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(
+        applied.state["running_mean"].numpy(), [0.2, 0.4], rtol=1e-6
+    )
     layer(x, mode="training")
     np.testing.assert_allclose(layer.running_mean.numpy(), [0.2, 0.4], rtol=1e-6)
     layer(dr.symbol("x", ("N", 2)), mode="training")
@@ -241,7 +267,9 @@ def test_a_frozen_batch_norm_keeps_its_averages() -> None:
 def test_batch_norm_refuses_a_batch_without_variance() -> None:
     with pytest.raises(ShapeError, match="more than one value per channel"):
         nn.BatchNorm(2)(np.zeros((1, 2), np.float32), mode="training")
-    assert nn.BatchNorm(2)(np.zeros((1, 3, 3, 2), np.float32), mode="training").shape == (1, 3, 3, 2)
+    assert nn.BatchNorm(2)(
+        np.zeros((1, 3, 3, 2), np.float32), mode="training"
+    ).shape == (1, 3, 3, 2)
 
 
 @pytest.mark.notes("NN-08", "NN-19", "NN-20")
@@ -257,9 +285,11 @@ def test_hidden_features_by_name() -> None:
     with pytest.raises(ArgumentError, match="'7'"):
         model.hidden_features(x, "7")
     shared = nn.ReLU()
-    assert list(nn.Sequential(nn.Linear(2, 2), shared, nn.Linear(2, 2), shared).hidden_features(x)) == [
-        "0", "1", "2", "1#2"
-    ]  # fmt: skip
+    assert list(
+        nn.Sequential(nn.Linear(2, 2), shared, nn.Linear(2, 2), shared).hidden_features(
+            x
+        )
+    ) == ["0", "1", "2", "1#2"]
 
 
 class Sparse(nn.Module):
@@ -275,7 +305,9 @@ class Sparse(nn.Module):
 def test_penalties_are_handed_to_the_training_loop() -> None:
     model, x = Sparse(), np.ones((3, 2), np.float32)
     (penalty,) = model.apply(x, mode="training").penalties
-    np.testing.assert_allclose(penalty.numpy(), (model(x).numpy() ** 2).sum(), rtol=1e-6)
+    np.testing.assert_allclose(
+        penalty.numpy(), (model(x).numpy() ** 2).sum(), rtol=1e-6
+    )
 
 
 def test_a_module_without_forward_and_a_direct_call_of_forward_say_what_to_do() -> None:
@@ -296,7 +328,9 @@ def test_sequential_by_number_name_and_slice() -> None:
     assert [type(layer).__name__ for layer in model] == ["Linear", "ReLU", "Linear"]
     x = np.ones((1, 2), np.float32)
     features = model[:2]
-    np.testing.assert_array_equal(features(x).numpy(), model.hidden_features(x, "act")["act"].numpy())
+    np.testing.assert_array_equal(
+        features(x).numpy(), model.hidden_features(x, "act")["act"].numpy()
+    )
     assert features[0] is model[0]
     with pytest.raises(IndexError):
         _ = model[5]
@@ -309,7 +343,9 @@ def test_sequential_by_number_name_and_slice() -> None:
 
 
 def test_the_repr_shows_the_tree() -> None:
-    model = nn.Sequential(nn.Sequential(nn.Conv2d(1, 2, 3, stride=2), nn.ReLU()), head=nn.Dropout(0.25))
+    model = nn.Sequential(
+        nn.Sequential(nn.Conv2d(1, 2, 3, stride=2), nn.ReLU()), head=nn.Dropout(0.25)
+    )
     assert repr(model) == (
         "Sequential(\n  0: Sequential(\n    0: Conv2d(1→2, 3×3, stride 2)\n    1: ReLU\n  )\n  head: Dropout(0.25)\n)"
     )
@@ -317,11 +353,22 @@ def test_the_repr_shows_the_tree() -> None:
 
 def test_arguments_outside_their_domain_are_refused() -> None:
     for make in (
-        lambda: nn.Linear(0, 2), lambda: nn.Linear(2, 2.5), lambda: nn.Dropout(1.01), lambda: nn.Dropout(-0.1),
-        lambda: nn.Conv2d(3, 4, 3, groups=2), lambda: nn.Conv2d(3, 4, 0), lambda: nn.Conv2d(3, 4, 3, padding="full"),
-        lambda: nn.MaxPool2d(2, padding=2), lambda: nn.BatchNorm(2, momentum=1.5), lambda: nn.BatchNorm(2, epsilon=-1),
-        lambda: nn.BatchNorm(2, momentum_weighs="both"), lambda: nn.Linear(2, 2, init="magic"), lambda: nn.Parallel(),
-        lambda: nn.Function(3), lambda: nn.LayerNorm(0), lambda: nn.PReLU(0),
-    ):  # fmt: skip
+        lambda: nn.Linear(0, 2),
+        lambda: nn.Linear(2, 2.5),
+        lambda: nn.Dropout(1.01),
+        lambda: nn.Dropout(-0.1),
+        lambda: nn.Conv2d(3, 4, 3, groups=2),
+        lambda: nn.Conv2d(3, 4, 0),
+        lambda: nn.Conv2d(3, 4, 3, padding="full"),
+        lambda: nn.MaxPool2d(2, padding=2),
+        lambda: nn.BatchNorm(2, momentum=1.5),
+        lambda: nn.BatchNorm(2, epsilon=-1),
+        lambda: nn.BatchNorm(2, momentum_weighs="both"),
+        lambda: nn.Linear(2, 2, init="magic"),
+        lambda: nn.Parallel(),
+        lambda: nn.Function(3),
+        lambda: nn.LayerNorm(0),
+        lambda: nn.PReLU(0),
+    ):
         with pytest.raises(ArgumentError):
             make()

@@ -16,15 +16,26 @@ from deltarule.train import checkpoint
 
 def _network(**options: object) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(1, 3, 3, padding="same"), nn.BatchNorm(3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Skip(nn.Conv2d(3, 3, (1, 3), padding=(0, 1))), nn.Flatten(), nn.Dropout(0.2),
-        nn.Parallel(nn.Linear(48, 4, init="orthogonal"), nn.Linear(48, 4), join="concatenate"),
-        head=nn.Linear(8, 2), **options,  # type: ignore[arg-type]  # a seed
-    )  # fmt: skip
+        nn.Conv2d(1, 3, 3, padding="same"),
+        nn.BatchNorm(3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Skip(nn.Conv2d(3, 3, (1, 3), padding=(0, 1))),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Parallel(
+            nn.Linear(48, 4, init="orthogonal"), nn.Linear(48, 4), join="concatenate"
+        ),
+        head=nn.Linear(8, 2),
+        **options,  # type: ignore[arg-type]  # a seed
+    )
 
 
 def test_a_saved_model_answers_as_before(tmp_path: Path) -> None:
-    model, x = _network(seed=3), np.random.default_rng(0).normal(size=(5, 8, 8, 1)).astype(np.float32)
+    model, x = (
+        _network(seed=3),
+        np.random.default_rng(0).normal(size=(5, 8, 8, 1)).astype(np.float32),
+    )
     model(x, mode="training", seed=0)
     model.freeze("0", "head.bias")
     model.last_loss = losses.get("cross_entropy")
@@ -32,7 +43,9 @@ def test_a_saved_model_answers_as_before(tmp_path: Path) -> None:
     twin = dr.load(tmp_path / "run.dr")
     np.testing.assert_array_equal(twin(x).numpy(), model(x).numpy())
     assert repr(twin) == repr(model)
-    assert [name for name, _ in twin.named_parameters()] == [name for name, _ in model.named_parameters()]
+    assert [name for name, _ in twin.named_parameters()] == [
+        name for name, _ in model.named_parameters()
+    ]
     assert twin.last_loss == model.last_loss
     probabilities = twin.predict_proba(x)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
@@ -58,13 +71,16 @@ def test_a_class_of_ones_own_is_filled(tmp_path: Path) -> None:
     model, path = Own(4), tmp_path / "own.dr"
     model.inner.weight.assign(np.arange(12).reshape(4, 3))
     model.save(path)
-    with pytest.raises(CheckpointError, match=r"(?s)a Own, which is code of your own.*model=Own\(…\)"):
+    with pytest.raises(
+        CheckpointError, match=r"(?s)a Own, which is code of your own.*model=Own\(…\)"
+    ):
         dr.load(path)
     twin = Own(4)
     assert save.load(path, model=twin) is twin
     np.testing.assert_array_equal(twin.inner.weight.numpy(), model.inner.weight.numpy())
     with pytest.raises(
-        CheckpointError, match=r"(?s)values for this Own.*inner.weight: the Own has \(5, 3\), given \(4, 3\)"
+        CheckpointError,
+        match=r"(?s)values for this Own.*inner.weight: the Own has \(5, 3\), given \(4, 3\)",
     ):
         save.load(path, model=Own(5))
 
@@ -91,18 +107,33 @@ def test_unknown_classes_and_arguments_and_missing_files(tmp_path: Path) -> None
 def test_a_checkpoint_of_a_run_is_a_model_too(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     y, path = (x[:, 0] > 0).astype(np.int64), tmp_path / "run.dr"
-    model = nn.Sequential(nn.Standardize(3).learn(x), nn.Linear(3, 4), nn.BatchNorm(4), nn.ReLU(), nn.Linear(4, 2))
+    model = nn.Sequential(
+        nn.Standardize(3).learn(x),
+        nn.Linear(3, 4),
+        nn.BatchNorm(4),
+        nn.ReLU(),
+        nn.Linear(4, 2),
+    )
     model.freeze("1.bias")
-    history = model.fit(x, y, loss="cross_entropy", epochs=2, verbose=0, checkpoint=path)
+    history = model.fit(
+        x, y, loss="cross_entropy", epochs=2, verbose=0, checkpoint=path
+    )
     twin = dr.load(path)
     np.testing.assert_array_equal(twin(x).numpy(), model(x).numpy())
-    assert [name for name, _ in twin.named_parameters()] == [name for name, _ in model.named_parameters()]
+    assert [name for name, _ in twin.named_parameters()] == [
+        name for name, _ in model.named_parameters()
+    ]
     assert twin.last_loss == losses.get("cross_entropy")
-    assert twin.last_history is not None and twin.last_history.step_losses == history.step_losses
+    assert (
+        twin.last_history is not None
+        and twin.last_history.step_losses == history.step_losses
+    )
 
 
 def test_a_file_without_the_entries_of_a_model(tmp_path: Path) -> None:
-    checkpoint.write(tmp_path / "odd.dr", "model", {"weights/x": np.zeros(2)}, {"loss": None})
+    checkpoint.write(
+        tmp_path / "odd.dr", "model", {"weights/x": np.zeros(2)}, {"loss": None}
+    )
     with pytest.raises(CheckpointError, match="entries of a model, got KeyError"):
         dr.load(tmp_path / "odd.dr")
 

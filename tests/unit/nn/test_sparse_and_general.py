@@ -25,9 +25,11 @@ def _layer() -> nn.MaskedLinear:
 def _first_network() -> nn.GeneralNetwork:
     edges = [(f"x{j}", f"h{i}") for i, j in np.argwhere(MASK).tolist()]
     net = nn.GeneralNetwork(
-        [["x0", "x1", "x2"], ["h0", "h1", "h2"], ["y"]], edges + [(f"h{i}", "y") for i in range(3)],
-        [nn.ReLU(), nn.Sigmoid()], biases=["h0", "h1", "h2"],
-    ).astype("float64")  # fmt: skip
+        [["x0", "x1", "x2"], ["h0", "h1", "h2"], ["y"]],
+        edges + [(f"h{i}", "y") for i in range(3)],
+        [nn.ReLU(), nn.Sigmoid()],
+        biases=["h0", "h1", "h2"],
+    ).astype("float64")
     net.maps[0].assign_matrix([[1, -1, 0], [2, 0, 3], [0, -2, -3]])
     net.maps[0].bias.assign(np.ones(3))
     net.maps[1].assign_matrix([[1, -2, 1]])
@@ -50,25 +52,35 @@ def test_first_example_of_the_notes_as_a_general_network() -> None:
     deltas = net.deltas(x, np.ones(1), lambda output, y: -(y * dr.log(output)).sum())
     delta = -0.9999832985781519
     np.testing.assert_allclose(deltas[1].numpy(), [delta], atol=1e-12)
-    np.testing.assert_allclose(deltas[0].numpy(), delta * np.array([1, -2, 0]), atol=1e-12)
+    np.testing.assert_allclose(
+        deltas[0].numpy(), delta * np.array([1, -2, 0]), atol=1e-12
+    )
     loss = -dr.log(net(x)).sum()
     slopes = dr.grad(loss, [net.maps[0].weight, net.maps[1].weight])
     outer = np.outer(deltas[0].numpy(), x)
     np.testing.assert_allclose(slopes[0].numpy(), outer[MASK.astype(bool)], atol=1e-12)
-    np.testing.assert_allclose(slopes[1].numpy(), delta * np.array([[1, 6, 0]]), atol=1e-12)
+    np.testing.assert_allclose(
+        slopes[1].numpy(), delta * np.array([[1, 6, 0]]), atol=1e-12
+    )
 
 
 @pytest.mark.notes("C-NN-05", "NN-16", "NN-17")
 @pytest.mark.parametrize(
     ("loss", "last", "first"),
     [
-        (lambda p, y: -(y * dr.log(p) + (1 - y) * dr.log(1 - p)), -0.48320754956, (-0.190008740952, 0.013748715947)),
+        (
+            lambda p, y: -(y * dr.log(p) + (1 - y) * dr.log(1 - p)),
+            -0.48320754956,
+            (-0.190008740952, 0.013748715947),
+        ),
         (None, -0.241331258873, (-0.094897210717, 0.006866604072)),
     ],
     ids=["cross-entropy", "squared error"],
 )
 def test_deltas_of_p_2_2_1(loss: Any, last: float, first: tuple[float, ...]) -> None:
-    net = nn.P(2, 2, 1, activations=[[nn.Sigmoid(), nn.Sigmoid()], nn.Sigmoid()]).astype("float64")
+    net = nn.P(
+        2, 2, 1, activations=[[nn.Sigmoid(), nn.Sigmoid()], nn.Sigmoid()]
+    ).astype("float64")
     net.maps[0].assign_matrix([[1, -1], [0.5, 2]])
     net.maps[0].bias.assign([0.0, -1.0])
     net.maps[1].assign_matrix([[2, -1]])
@@ -80,7 +92,11 @@ def test_deltas_of_p_2_2_1(loss: Any, last: float, first: tuple[float, ...]) -> 
     trace = net.trace(x)
     weights = [affine.matrix().numpy() for affine in net.maps]
     for i, (value, signal) in enumerate(trace.levels):
-        np.testing.assert_allclose(signal.numpy(), weights[i] @ value.numpy() + net.maps[i].bias.numpy(), atol=1e-14)
+        np.testing.assert_allclose(
+            signal.numpy(),
+            weights[i] @ value.numpy() + net.maps[i].bias.numpy(),
+            atol=1e-14,
+        )
     batch = net.deltas(np.stack([x, -x]), np.array([[1.0], [0.0]]), loss)
     np.testing.assert_allclose(batch[0].numpy()[0], first, atol=1e-11)
 
@@ -93,22 +109,36 @@ def test_deltas_and_a_step_of_p_2_3_2() -> None:
     net.maps[1].assign_matrix([[1, 2, 0], [0, -1, 1]])
     net.maps[1].bias.assign([0.1, -0.1])
     x, labels = np.array([[1.0, 2.0], [2.0, -1.0]]), np.array([0, 1])
-    np.testing.assert_allclose(net.signals(x)[0].numpy(), [[1, 1.5, 0.5], [2, -2.5, -0.5]], atol=1e-14)
+    np.testing.assert_allclose(
+        net.signals(x)[0].numpy(), [[1, 1.5, 0.5], [2, -2.5, -0.5]], atol=1e-14
+    )
     deltas = net.deltas(x, labels, "cross_entropy")
     probabilities = [[0.994513701101, 0.005486298899], [0.90024951088, 0.09975048912]]
-    np.testing.assert_allclose(deltas[1].numpy(), probabilities - np.eye(2)[labels], atol=1e-11)
+    np.testing.assert_allclose(
+        deltas[1].numpy(), probabilities - np.eye(2)[labels], atol=1e-11
+    )
     history = net.fit(
-        x, labels, loss="cross_entropy", optimizer=optim.SGD(learning_rate=0.1), epochs=1, batch_size=2, verbose=0,
+        x,
+        labels,
+        loss="cross_entropy",
+        optimizer=optim.SGD(learning_rate=0.1),
+        epochs=1,
+        batch_size=2,
+        verbose=0,
         device="reference",
-    )  # fmt: skip
+    )
     assert history["loss"][0] == pytest.approx(1.1552923618391768, rel=1e-12)
-    assert net.maps[0].matrix().numpy()[0, 0] == pytest.approx(0.910249363857, rel=1e-11)
+    assert net.maps[0].matrix().numpy()[0, 0] == pytest.approx(
+        0.910249363857, rel=1e-11
+    )
 
 
 @pytest.mark.notes("NN-14")
 def test_deltas_follow_the_recursion_also_through_a_full_jacobian() -> None:
     random = np.random.default_rng(0)
-    net = nn.P(3, 4, 3, 2, activations=[nn.Tanh(), nn.Softmax(), nn.Identity()]).astype("float64")
+    net = nn.P(3, 4, 3, 2, activations=[nn.Tanh(), nn.Softmax(), nn.Identity()]).astype(
+        "float64"
+    )
     x, y = random.normal(size=3), random.normal(size=2)
     deltas = [d.numpy() for d in net.deltas(x, y)]
     signals = [s.numpy() for s in net.signals(x)]
@@ -116,8 +146,12 @@ def test_deltas_follow_the_recursion_also_through_a_full_jacobian() -> None:
     s = nn.softmax(signals[1]).numpy()
     jacobians = [np.diag(1 - np.tanh(signals[0]) ** 2), np.diag(s) - np.outer(s, s)]
     np.testing.assert_allclose(deltas[2], 2 * (net(x).numpy() - y), atol=1e-13)
-    np.testing.assert_allclose(deltas[1], deltas[2] @ weights[2] @ jacobians[1], atol=1e-13)
-    np.testing.assert_allclose(deltas[0], deltas[1] @ weights[1] @ jacobians[0], atol=1e-13)
+    np.testing.assert_allclose(
+        deltas[1], deltas[2] @ weights[2] @ jacobians[1], atol=1e-13
+    )
+    np.testing.assert_allclose(
+        deltas[0], deltas[1] @ weights[1] @ jacobians[0], atol=1e-13
+    )
     by_name = [d.numpy() for d in net.deltas(x, y, losses.SquaredError())]
     for one, other in zip(deltas, by_name, strict=True):
         np.testing.assert_allclose(one, other * (one[0] / other[0]), atol=1e-12)
@@ -127,18 +161,35 @@ def test_deltas_follow_the_recursion_also_through_a_full_jacobian() -> None:
 @pytest.mark.parametrize(
     ("optimizer", "regularizers"),
     [
-        (optim.SGD(learning_rate=0.1, momentum=0.9), [losses.L2(strength=0.1), losses.L1(strength=0.1)]),
+        (
+            optim.SGD(learning_rate=0.1, momentum=0.9),
+            [losses.L2(strength=0.1), losses.L1(strength=0.1)],
+        ),
         (optim.AdamW(learning_rate=0.05, weight_decay=0.3), []),
     ],
     ids=["penalties", "decay"],
-)  # fmt: skip
-def test_absent_edges_stay_zero_and_are_neither_penalised_nor_decayed(optimizer: Any, regularizers: list[Any]) -> None:
+)
+def test_absent_edges_stay_zero_and_are_neither_penalised_nor_decayed(
+    optimizer: Any, regularizers: list[Any]
+) -> None:
     random = np.random.default_rng(0)
-    x, y = random.normal(size=(40, 3)).astype(np.float32), random.normal(size=(40, 3)).astype(np.float32)
+    x, y = (
+        random.normal(size=(40, 3)).astype(np.float32),
+        random.normal(size=(40, 3)).astype(np.float32),
+    )
     layer = nn.MaskedLinear(MASK, seed=1)
     before = layer.matrix().numpy()
-    layer.fit(x, y, loss="mean_squared_error", optimizer=optimizer, regularizers=regularizers, epochs=5, batch_size=8,
-              verbose=0, device="reference")  # fmt: skip
+    layer.fit(
+        x,
+        y,
+        loss="mean_squared_error",
+        optimizer=optimizer,
+        regularizers=regularizers,
+        epochs=5,
+        batch_size=8,
+        verbose=0,
+        device="reference",
+    )
     after = layer.matrix().numpy()
     assert np.array_equal(after[MASK == 0], np.zeros(3))
     assert np.all(after[MASK == 1] != before[MASK == 1])
@@ -154,8 +205,14 @@ def test_a_derivation_of_a_full_network_has_matrices() -> None:
 
 def test_a_penalty_sees_the_edges_alone() -> None:
     layer = _layer()
-    assert losses.L2(strength=1.0)(layer.named_parameters()).item() == 1 + 1 + 4 + 9 + 4 + 9
-    assert losses.L1(strength=1.0)(layer.named_parameters()).item() == 1 + 1 + 2 + 3 + 2 + 3
+    assert (
+        losses.L2(strength=1.0)(layer.named_parameters()).item()
+        == 1 + 1 + 4 + 9 + 4 + 9
+    )
+    assert (
+        losses.L1(strength=1.0)(layer.named_parameters()).item()
+        == 1 + 1 + 2 + 3 + 2 + 3
+    )
 
 
 def test_the_matrix_and_its_derivatives_are_those_of_a_dense_layer() -> None:
@@ -168,7 +225,10 @@ def test_the_matrix_and_its_derivatives_are_those_of_a_dense_layer() -> None:
     whole = dr.grad((dense(x) ** 2).sum(), [dense.weight])[0].numpy()
     np.testing.assert_allclose(mine, whole[MASK.astype(bool)], rtol=1e-14)
     assert (
-        nn.MaskedLinear.from_edges(3, 3, [(j, i) for i, j in np.argwhere(MASK)]).mask.tolist() == sparse.mask.tolist()
+        nn.MaskedLinear.from_edges(
+            3, 3, [(j, i) for i, j in np.argwhere(MASK)]
+        ).mask.tolist()
+        == sparse.mask.tolist()
     )
 
 
@@ -186,7 +246,9 @@ def test_first_values_have_the_variance_of_the_edges_that_are_there() -> None:
 
 def test_what_is_no_layered_graph_is_refused() -> None:
     with pytest.raises(ArgumentError, match=r"levels 0 and 2"):
-        nn.GeneralNetwork([["a"], ["b"], ["c"]], [("a", "b"), ("a", "c")], [nn.ReLU(), nn.ReLU()])
+        nn.GeneralNetwork(
+            [["a"], ["b"], ["c"]], [("a", "b"), ("a", "c")], [nn.ReLU(), nn.ReLU()]
+        )
     with pytest.raises(ArgumentError, match="none into c"):
         nn.GeneralNetwork([["a"], ["b", "c"]], [("a", "b")], [nn.ReLU()])
     with pytest.raises(ArgumentError, match="'d'"):
@@ -221,7 +283,9 @@ def test_a_general_network_is_saved_with_its_edges(tmp_path: Any) -> None:
 
 
 @pytest.mark.notes("NN-21")
-def test_the_last_level_alone_learns_on_hidden_features_what_it_learns_in_the_network() -> None:
+def test_the_last_level_alone_learns_on_hidden_features_what_it_learns_in_the_network() -> (
+    None
+):
     random = np.random.default_rng(0)
     x, y = random.normal(size=(30, 2)), random.normal(size=(30, 1))
     net = nn.P(2, 5, 1, activations=[nn.Tanh(), nn.Identity()]).astype("float64")
@@ -230,12 +294,18 @@ def test_the_last_level_alone_learns_on_hidden_features_what_it_learns_in_the_ne
     head.weight.assign(net.maps[1].matrix().numpy())
     net.freeze("maps.0")
     how: dict[str, Any] = {
-        "loss": "mean_squared_error", "optimizer": optim.SGD(learning_rate=0.1), "epochs": 4, "batch_size": 30,
-        "verbose": 0, "device": "reference",
-    }  # fmt: skip
+        "loss": "mean_squared_error",
+        "optimizer": optim.SGD(learning_rate=0.1),
+        "epochs": 4,
+        "batch_size": 30,
+        "verbose": 0,
+        "device": "reference",
+    }
     net.fit(x, y, **how)
     head.fit(hidden, y, **how)
-    np.testing.assert_allclose(head.weight.numpy(), net.maps[1].matrix().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(
+        head.weight.numpy(), net.maps[1].matrix().numpy(), rtol=1e-12
+    )
 
 
 @pytest.mark.notes("C-NN-03", "THY-02", "LA-25")
@@ -254,20 +324,39 @@ def test_affine_maps_fold_to_one() -> None:
 def test_folding_keeps_the_outputs() -> None:
     random = np.random.default_rng(0)
     model = nn.Sequential(
-        nn.Standardize(4).learn(random.normal(2, 3, size=(50, 4))), nn.Linear(4, 6), nn.BatchNorm(6), nn.Dropout(0.5),
-        nn.MaskedLinear(random.random((3, 6)) < 0.7), nn.Tanh(), nn.Skip(nn.Linear(3, 3)),
-        nn.Linear(3, 5), nn.Identity(), nn.Linear(5, 2, bias=False), nn.ReLU(), nn.Linear(2, 1),
-    ).astype("float64")  # fmt: skip
+        nn.Standardize(4).learn(random.normal(2, 3, size=(50, 4))),
+        nn.Linear(4, 6),
+        nn.BatchNorm(6),
+        nn.Dropout(0.5),
+        nn.MaskedLinear(random.random((3, 6)) < 0.7),
+        nn.Tanh(),
+        nn.Skip(nn.Linear(3, 3)),
+        nn.Linear(3, 5),
+        nn.Identity(),
+        nn.Linear(5, 2, bias=False),
+        nn.ReLU(),
+        nn.Linear(2, 1),
+    ).astype("float64")
     for name, item in model.named_tensors():
-        item.assign(random.uniform(0.5, 1.5, item.shape) if "variance" in name else random.normal(size=item.shape))
+        item.assign(
+            random.uniform(0.5, 1.5, item.shape)
+            if "variance" in name
+            else random.normal(size=item.shape)
+        )
     folded = nn.fold(model)
     assert [layer.label() for layer in folded if isinstance(layer, nn.Linear)] == [
-        "Linear(4→3)", "Linear(3→2)", "Linear(2→1)",
-    ]  # fmt: skip
+        "Linear(4→3)",
+        "Linear(3→2)",
+        "Linear(2→1)",
+    ]
     x = random.normal(size=(7, 4))
     np.testing.assert_allclose(folded(x).numpy(), model(x).numpy(), rtol=1e-12)
     assert folded[-1] is model[-1]
-    branches = nn.Parallel(nn.Linear(4, 2), nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 1)), join="concatenate")
+    branches = nn.Parallel(
+        nn.Linear(4, 2),
+        nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 1)),
+        join="concatenate",
+    )
     weight, bias = nn.affine_map(branches.astype("float64"))
     np.testing.assert_allclose(branches(x).numpy(), x @ weight.T + bias, atol=1e-13)
     with pytest.raises(ArgumentError, match="affine layers alone"):
@@ -276,9 +365,15 @@ def test_folding_keeps_the_outputs() -> None:
 
 def test_a_batch_norm_folds_into_the_convolution_before_it() -> None:
     random = np.random.default_rng(0)
-    model = nn.Sequential(nn.Conv2d(2, 4, 3, groups=2, bias=False), nn.BatchNorm(4), nn.ReLU()).astype("float64")
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 3, groups=2, bias=False), nn.BatchNorm(4), nn.ReLU()
+    ).astype("float64")
     for name, item in model.named_tensors():
-        item.assign(random.uniform(0.5, 1.5, item.shape) if "variance" in name else random.normal(size=item.shape))
+        item.assign(
+            random.uniform(0.5, 1.5, item.shape)
+            if "variance" in name
+            else random.normal(size=item.shape)
+        )
     folded = nn.fold(model)
     assert [type(layer) for layer in folded] == [nn.Conv2d, nn.ReLU]
     x = random.normal(size=(2, 6, 6, 2))
@@ -289,14 +384,30 @@ def test_a_batch_norm_folds_into_the_convolution_before_it() -> None:
 def test_heads_learn_several_tasks_at_once() -> None:
     random = np.random.default_rng(0)
     x = random.normal(size=(200, 3)).astype(np.float32)
-    kind, price = (x[:, 0] > 0).astype(np.float32), x @ np.array([1.0, -2, 0.5], np.float32)
-    model = nn.Sequential(trunk=nn.Linear(3, 8), gate=nn.Tanh(),
-                          heads=nn.Heads(kind=nn.Linear(8, 2), price=nn.Linear(8, 1)))  # fmt: skip
+    kind, price = (
+        (x[:, 0] > 0).astype(np.float32),
+        x @ np.array([1.0, -2, 0.5], np.float32),
+    )
+    model = nn.Sequential(
+        trunk=nn.Linear(3, 8),
+        gate=nn.Tanh(),
+        heads=nn.Heads(kind=nn.Linear(8, 2), price=nn.Linear(8, 1)),
+    )
     loss = losses.Multitask(
-        losses=(losses.CrossEntropy(), losses.MeanSquaredError()), outputs=(2, 1), targets=(1, 1)
-    )  # fmt: skip
-    model.fit(x, np.stack([kind, price], 1), loss=loss, optimizer=optim.Adam(learning_rate=0.02), epochs=40,
-              batch_size=50, verbose=0, device="reference")  # fmt: skip
+        losses=(losses.CrossEntropy(), losses.MeanSquaredError()),
+        outputs=(2, 1),
+        targets=(1, 1),
+    )
+    model.fit(
+        x,
+        np.stack([kind, price], 1),
+        loss=loss,
+        optimizer=optim.Adam(learning_rate=0.02),
+        epochs=40,
+        batch_size=50,
+        verbose=0,
+        device="reference",
+    )
     apart = model["heads"].apart(model[:2](x))
     assert list(apart) == ["kind", "price"]
     assert np.mean(apart["kind"].numpy().argmax(1) == kind) > 0.95
@@ -306,7 +417,13 @@ def test_heads_learn_several_tasks_at_once() -> None:
 
 
 def test_per_neuron_gates_are_each_neurons_own() -> None:
-    gates = [nn.ReLU(), nn.ReLU(), nn.LeakyReLU(0.1), nn.LeakyReLU(0.2), nn.Function(lambda x: x**3)]
+    gates = [
+        nn.ReLU(),
+        nn.ReLU(),
+        nn.LeakyReLU(0.1),
+        nn.LeakyReLU(0.2),
+        nn.Function(lambda x: x**3),
+    ]
     layer = nn.PerNeuron(gates)
     x = np.array([[-1.0, 2, -3, -4, -2], [1, -2, 3, 4, 2]])
     expected = np.stack([gate(x[:, i]).numpy() for i, gate in enumerate(gates)], 1)

@@ -20,22 +20,35 @@ QUIET = {"verbose": 0, "device": "reference"}
 
 
 def _classifier() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(4, 16), nn.BatchNorm(16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 3))
+    return nn.Sequential(
+        nn.Linear(4, 16), nn.BatchNorm(16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 3)
+    )
 
 
 def test_fit_evaluate_predict() -> None:
     model = _classifier()
     history = model.fit(
-        X, Y, loss="cross_entropy", optimizer=optim.Adam(learning_rate=0.02), epochs=15, batch_size=30,
-        metrics=["accuracy"], **QUIET,
-    )  # fmt: skip
+        X,
+        Y,
+        loss="cross_entropy",
+        optimizer=optim.Adam(learning_rate=0.02),
+        epochs=15,
+        batch_size=30,
+        metrics=["accuracy"],
+        **QUIET,
+    )
     assert history is model.last_history
     found = model.evaluate(X, Y, metrics=["accuracy"], device="reference")
     assert found["accuracy"] >= 0.95
-    scores, probabilities = model.predict(X, device="reference"), model.predict_proba(X, device="reference")
+    scores, probabilities = (
+        model.predict(X, device="reference"),
+        model.predict_proba(X, device="reference"),
+    )
     np.testing.assert_allclose(scores, model(X).numpy(), rtol=1e-5, atol=1e-6)
     exponentials = np.exp(scores - scores.max(1, keepdims=True))
-    np.testing.assert_allclose(probabilities, exponentials / exponentials.sum(1, keepdims=True), rtol=1e-5)
+    np.testing.assert_allclose(
+        probabilities, exponentials / exponentials.sum(1, keepdims=True), rtol=1e-5
+    )
     assert np.mean(probabilities.argmax(1) == Y) == pytest.approx(found["accuracy"])
     assert np.abs(model[1].running_mean.numpy()).max() > 0
 
@@ -46,7 +59,13 @@ def test_a_dense_layer_finds_the_least_squares_solution() -> None:
     y = x @ [[1.0], [-2.0], [0.5]] + 3 + 0.1 * random.normal(size=(64, 1))
     model = nn.Linear(3, 1).astype("float64")
     model.fit(
-        x, y, loss="mean_squared_error", optimizer=optim.SGD(learning_rate=0.3), epochs=300, batch_size=64, **QUIET
+        x,
+        y,
+        loss="mean_squared_error",
+        optimizer=optim.SGD(learning_rate=0.3),
+        epochs=300,
+        batch_size=64,
+        **QUIET,
     )
     oracle = LinearRegression().fit(x, y)
     np.testing.assert_allclose(model.weight.numpy(), oracle.coef_, atol=1e-10)
@@ -73,13 +92,22 @@ def test_a_checkpoint_gives_the_model_back(tmp_path: Path) -> None:
     assert model.last_history is not None
     assert twin.last_history is not None
     assert twin.last_history.steps == model.last_history.steps
-    np.testing.assert_array_equal(twin.predict_proba(X, device="reference"), model.predict_proba(X, device="reference"))
+    np.testing.assert_array_equal(
+        twin.predict_proba(X, device="reference"),
+        model.predict_proba(X, device="reference"),
+    )
 
 
 def test_meaning_needs_a_loss_and_shapes_are_refused_before_a_step() -> None:
     model = _classifier()
-    with pytest.raises(ArgumentError, match="a model that was fitted, or a loss, got neither"):
+    with pytest.raises(
+        ArgumentError, match="a model that was fitted, or a loss, got neither"
+    ):
         model.predict_proba(X)
-    assert model.predict_proba(X[:2], loss="cross_entropy", device="reference").shape == (2, 3)
-    with pytest.raises(ShapeError, match=r"layer 1 \(Linear, \"0\"\): expected 4 features, got 3"):
+    assert model.predict_proba(
+        X[:2], loss="cross_entropy", device="reference"
+    ).shape == (2, 3)
+    with pytest.raises(
+        ShapeError, match=r"layer 1 \(Linear, \"0\"\): expected 4 features, got 3"
+    ):
         model.fit(X[:, :3], Y, loss="cross_entropy", **QUIET)

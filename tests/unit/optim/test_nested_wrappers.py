@@ -15,7 +15,9 @@ from deltarule.optim.wrappers import has_groups
 from deltarule.tensor.tensor import parameter
 
 KINDS = ("Accumulated", "Averaged", "Groups", "Proximal")
-NESTINGS = [names for depth in (1, 2, 3) for names in itertools.product(KINDS, repeat=depth)]
+NESTINGS = [
+    names for depth in (1, 2, 3) for names in itertools.product(KINDS, repeat=depth)
+]
 SCHEDULE = optim.ExponentialDecay(0.1, decay=0.8)
 N, SIZE, EPOCHS = 14, 4, 3  # three batches of 4 and one of 2
 
@@ -29,10 +31,19 @@ def _around(kind, inner, place):
             return optim.Averaged(inner=inner, decay=0.6, clip_norm=0.5)
         case "Groups":
             if has_groups(inner):
-                return optim.Groups(groups={"*": inner}, default=optim.SGD(learning_rate=1e-6))
-            other = optim.Accumulated(inner=optim.SGD(learning_rate=0.02, momentum=0.5), every=2)
+                return optim.Groups(
+                    groups={"*": inner}, default=optim.SGD(learning_rate=1e-6)
+                )
+            other = optim.Accumulated(
+                inner=optim.SGD(learning_rate=0.02, momentum=0.5), every=2
+            )
             return optim.Groups(groups={"*bias": other}, default=inner)
-    return optim.Proximal(inner=inner, strength=0.3 / (1 + place), pattern="*" if place else "*weight", clip_value=2.0)
+    return optim.Proximal(
+        inner=inner,
+        strength=0.3 / (1 + place),
+        pattern="*" if place else "*weight",
+        clip_value=2.0,
+    )
 
 
 def _nested(names):
@@ -57,11 +68,21 @@ def _by_hand(recipe, weights, factor):
         order = batches(N, SIZE, 5, epoch, True)
         for start in range(0, N, SIZE):
             rows = order[start : start + SIZE]
-            error = (x[rows] @ weights["0.weight"].T + weights["0.bias"] - y[rows]) / len(rows)
-            slopes = {"0.weight": error.T @ x[rows], "0.bias": error.sum(0)}  # of half the mean squared error
+            error = (
+                x[rows] @ weights["0.weight"].T + weights["0.bias"] - y[rows]
+            ) / len(rows)
+            slopes = {
+                "0.weight": error.T @ x[rows],
+                "0.bias": error.sum(0),
+            }  # of half the mean squared error
             values = [weights[name] for name in names]
-            steps = oracle.step(names, values, [slopes[name] for name in names], t, factor)
-            weights = {name: value + step for name, value, step in zip(names, values, steps, strict=True)}
+            steps = oracle.step(
+                names, values, [slopes[name] for name in names], t, factor
+            )
+            weights = {
+                name: value + step
+                for name, value, step in zip(names, values, steps, strict=True)
+            }
             t += 1
         rates.append(oracle.rate(t - 1) * factor)
     return weights, rates
@@ -73,26 +94,47 @@ def test_a_nesting_trains_as_written_out(names):
     model = nn.Sequential(nn.Linear(3, 2)).astype("float64")
     expected, rates = _by_hand(recipe, model.state_dict(), factor)
     history = model.fit(
-        *_data(), loss=losses.SquaredError(scale=0.5), optimizer=recipe, epochs=EPOCHS, batch_size=SIZE, seed=5,
-        verbose=0, device="reference", callbacks=[train.LearningRateFactor(lambda epoch: factor)],
-    )  # fmt: skip
+        *_data(),
+        loss=losses.SquaredError(scale=0.5),
+        optimizer=recipe,
+        epochs=EPOCHS,
+        batch_size=SIZE,
+        seed=5,
+        verbose=0,
+        device="reference",
+        callbacks=[train.LearningRateFactor(lambda epoch: factor)],
+    )
     for name, value in model.state_dict().items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(history["learning_rate"], rates, rtol=1e-12)
 
 
-@pytest.mark.parametrize("names", [("Accumulated", "Groups"), ("Proximal", "Groups"), ("Averaged", "Accumulated")])
+@pytest.mark.parametrize(
+    "names",
+    [("Accumulated", "Groups"), ("Proximal", "Groups"), ("Averaged", "Accumulated")],
+)
 def test_many_models_take_nested_recipes(names):
     """Also around groups, whose rates no number replaces; each model has its own factor and history."""
     recipe, x, y = _nested(names), *_data()
     models = [nn.Sequential(nn.Linear(3, 2)).astype("float64") for _ in range(2)]
     found = train.fit_many(
-        models, x, y, loss=losses.SquaredError(scale=0.5), optimizer=recipe, epochs=EPOCHS, batch_size=SIZE, seed=5,
+        models,
+        x,
+        y,
+        loss=losses.SquaredError(scale=0.5),
+        optimizer=recipe,
+        epochs=EPOCHS,
+        batch_size=SIZE,
+        seed=5,
         device="reference",
-    )  # fmt: skip
-    expected, rates = _by_hand(recipe, nn.Sequential(nn.Linear(3, 2)).astype("float64").state_dict(), 1.0)
+    )
+    expected, rates = _by_hand(
+        recipe, nn.Sequential(nn.Linear(3, 2)).astype("float64").state_dict(), 1.0
+    )
     for model, history in zip(models, found, strict=True):
-        np.testing.assert_allclose(model[0].weight.numpy(), expected["0.weight"], rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(
+            model[0].weight.numpy(), expected["0.weight"], rtol=1e-10, atol=1e-12
+        )
         np.testing.assert_allclose(history["learning_rate"], rates, rtol=1e-12)
 
 
@@ -101,29 +143,57 @@ def test_range_test_under_accumulation_tells_the_rates_that_were_used():
     x, y = _data()
     model = nn.Sequential(nn.Linear(3, 2))
     found = train.learning_rate_range(
-        model, x, y, loss="mean_squared_error", optimizer=recipe, lowest=1e-4, highest=1e-1, steps=41, batch_size=7,
+        model,
+        x,
+        y,
+        loss="mean_squared_error",
+        optimizer=recipe,
+        lowest=1e-4,
+        highest=1e-1,
+        steps=41,
+        batch_size=7,
         device="reference",
-    )  # fmt: skip
-    assert found.rates[0] == pytest.approx(1e-4) and found.rates[40] == pytest.approx(1e-1)
+    )
+    assert found.rates[0] == pytest.approx(1e-4) and found.rates[40] == pytest.approx(
+        1e-1
+    )
     assert len(set(found.rates[:4].tolist())) == 1 and found.rates[4] > found.rates[3]
 
 
 WRONG = [
-    (optim.Accumulated, {"every": 2.5}), (optim.Accumulated, {"every": True}), (optim.Accumulated, {"every": 0}),
-    (optim.Accumulated, {"every": "2"}), (optim.Accumulated, {"inner": "none such"}), (optim.Groups, {"groups": []}),
-    (optim.SGD, {"nesterov": 1, "momentum": 0.9}), (optim.SGD, {"nesterov": "no", "momentum": 0.9}),
-    (optim.SGD, {"maximize": 0}), (optim.SGD, {"decoupled": None}), (optim.SGD, {"momentum": True}),
-    (optim.SGD, {"learning_rate": True}), (optim.SGD, {"learning_rate": "0.1"}), (optim.SGD, {"clip_norm": "1"}),
-    (optim.SGD, {"learning_rate": float("nan")}), (optim.SGD, {"clip_value": True}), (optim.SGD, {"weight_decay": "0"}),
-    (optim.Adam, {"bias_correction": 1}), (optim.Adam, {"beta1": None}), (optim.RMSProp, {"centred": "yes"}),
-    (optim.NAdam, {"decoupled": 1}), (optim.Averaged, {"decay": True}), (optim.Proximal, {"strength": "1"}),
-]  # fmt: skip
+    (optim.Accumulated, {"every": 2.5}),
+    (optim.Accumulated, {"every": True}),
+    (optim.Accumulated, {"every": 0}),
+    (optim.Accumulated, {"every": "2"}),
+    (optim.Accumulated, {"inner": "none such"}),
+    (optim.Groups, {"groups": []}),
+    (optim.SGD, {"nesterov": 1, "momentum": 0.9}),
+    (optim.SGD, {"nesterov": "no", "momentum": 0.9}),
+    (optim.SGD, {"maximize": 0}),
+    (optim.SGD, {"decoupled": None}),
+    (optim.SGD, {"momentum": True}),
+    (optim.SGD, {"learning_rate": True}),
+    (optim.SGD, {"learning_rate": "0.1"}),
+    (optim.SGD, {"clip_norm": "1"}),
+    (optim.SGD, {"learning_rate": float("nan")}),
+    (optim.SGD, {"clip_value": True}),
+    (optim.SGD, {"weight_decay": "0"}),
+    (optim.Adam, {"bias_correction": 1}),
+    (optim.Adam, {"beta1": None}),
+    (optim.RMSProp, {"centred": "yes"}),
+    (optim.NAdam, {"decoupled": 1}),
+    (optim.Averaged, {"decay": True}),
+    (optim.Proximal, {"strength": "1"}),
+]
 SCHEDULES = [
-    lambda n: optim.StepDecay(0.1, factor=0.5, every=n), lambda n: optim.ExponentialDecay(0.1, decay=0.5, every=n),
-    lambda n: optim.PolynomialDecay(0.1, steps=n), lambda n: optim.CosineDecay(0.1, steps=n),
-    lambda n: optim.WarmUp(0.1, steps=n), lambda n: optim.OneCycle(0.1, steps=n),
+    lambda n: optim.StepDecay(0.1, factor=0.5, every=n),
+    lambda n: optim.ExponentialDecay(0.1, decay=0.5, every=n),
+    lambda n: optim.PolynomialDecay(0.1, steps=n),
+    lambda n: optim.CosineDecay(0.1, steps=n),
+    lambda n: optim.WarmUp(0.1, steps=n),
+    lambda n: optim.OneCycle(0.1, steps=n),
     lambda n: optim.Piecewise((0.1, 0.2), boundaries=(n,)),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("kind", "options"), WRONG)
@@ -141,11 +211,19 @@ def test_schedules_refuse_steps_that_are_no_whole_numbers(make, steps):
 
 def test_numbers_of_numpy_are_taken_and_kept_as_plain_data():
     recipe = optim.Accumulated(
-        inner=optim.SGD(learning_rate=np.float32(0.5), momentum=np.float64(0.5), nesterov=np.bool_(1)),
+        inner=optim.SGD(
+            learning_rate=np.float32(0.5),
+            momentum=np.float64(0.5),
+            nesterov=np.bool_(1),
+        ),
         every=np.int64(3),
     )
     inner = recipe.config()["inner"]
-    assert (type(recipe.every), type(inner["learning_rate"]), type(inner["nesterov"])) == (int, float, bool)
+    assert (
+        type(recipe.every),
+        type(inner["learning_rate"]),
+        type(inner["nesterov"]),
+    ) == (int, float, bool)
     assert optim.StepDecay(0.1, factor=0.5, every=np.int32(2)).config()["every"] == 2
     assert optim.Accumulated(inner="adam").inner == optim.Adam()
 
@@ -153,7 +231,11 @@ def test_numbers_of_numpy_are_taken_and_kept_as_plain_data():
 def test_groups_take_frozen_names_at_every_stage_of_unfreezing():
     recipe = optim.Proximal(
         inner=optim.Groups(
-            groups={"0.*": optim.SGD(learning_rate=0.01), "1.*": optim.SGD(learning_rate=0.1)}, default="adam"
+            groups={
+                "0.*": optim.SGD(learning_rate=0.01),
+                "1.*": optim.SGD(learning_rate=0.1),
+            },
+            default="adam",
         ),
         strength=0.1,
     )
@@ -163,12 +245,17 @@ def test_groups_take_frozen_names_at_every_stage_of_unfreezing():
     named = dict(model.named_parameters())
     with pytest.raises(ArgumentError, match="patterns that match one of"):
         model.fit(x, y, loss="mean_squared_error", optimizer=recipe, verbose=0)
-    recipe = optim.Groups(groups={"0.*": optim.SGD(learning_rate=0.01), "2.*": "sgd"}, default=optim.Adam())
+    recipe = optim.Groups(
+        groups={"0.*": optim.SGD(learning_rate=0.01), "2.*": "sgd"},
+        default=optim.Adam(),
+    )
     model.freeze("0", "2")
     for stage in ("3", "2", "0"):
         model.unfreeze(stage)
         before = {name: value.numpy() for name, value in named.items()}
-        model.fit(x, y, loss="mean_squared_error", optimizer=recipe, verbose=0, epochs=2)
+        model.fit(
+            x, y, loss="mean_squared_error", optimizer=recipe, verbose=0, epochs=2
+        )
         learned = {name for name, _ in model.named_parameters()}
         for name, value in named.items():
             assert np.array_equal(value.numpy(), before[name]) == (name not in learned)
@@ -178,25 +265,52 @@ def test_penalties_see_frozen_parameters():
     """A frozen one draws the other to it; what is frozen altogether adds nothing, and a wrong name is an error."""
     random = np.random.default_rng(0)
     x = random.normal(size=(8, 3))
-    model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)).astype("float64")
+    model = nn.Sequential(
+        nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)
+    ).astype("float64")
     model.freeze("0")
     first, second = (layer.weight.numpy() for layer in (model[0], model[1]))
     tied = losses.Tied(strength=0.5, first="0.weight", second="1.weight")
-    recipe = {"loss": "mean_squared_error", "optimizer": optim.SGD(learning_rate=0.1), "verbose": 0, "epochs": 1}
-    history = model.fit(x, x, regularizers=[tied], batch_size=8, device="reference", **recipe)
+    recipe = {
+        "loss": "mean_squared_error",
+        "optimizer": optim.SGD(learning_rate=0.1),
+        "verbose": 0,
+        "epochs": 1,
+    }
+    history = model.fit(
+        x, x, regularizers=[tied], batch_size=8, device="reference", **recipe
+    )
     assert history["penalty"][0] == pytest.approx(0.25 * ((first - second) ** 2).sum())
     error = 2 * (x @ first.T @ second.T - x) / x.size
     slope = error.T @ (x @ first.T) + 0.5 * (second - first)
-    np.testing.assert_allclose(model[1].weight.numpy(), second - 0.1 * slope, rtol=1e-10)
+    np.testing.assert_allclose(
+        model[1].weight.numpy(), second - 0.1 * slope, rtol=1e-10
+    )
     np.testing.assert_array_equal(model[0].weight.numpy(), first)
     for penalty in (losses.L1, losses.L2, losses.LInfinity):
-        history = model.fit(x, x, regularizers=[penalty(strength=1.0, pattern="0.*")], **recipe)
+        history = model.fit(
+            x, x, regularizers=[penalty(strength=1.0, pattern="0.*")], **recipe
+        )
         assert history["penalty"] == [0.0]
         with pytest.raises(ArgumentError, match="pattern"):
-            model.fit(x, x, regularizers=[penalty(strength=1.0, pattern="2.*")], **recipe)
-    history = model.fit(x, x, regularizers=[losses.L2(strength=1.0, center={"0.weight": first})], **recipe)
+            model.fit(
+                x, x, regularizers=[penalty(strength=1.0, pattern="2.*")], **recipe
+            )
+    history = model.fit(
+        x,
+        x,
+        regularizers=[losses.L2(strength=1.0, center={"0.weight": first})],
+        **recipe,
+    )
     with pytest.raises(ArgumentError, match="names among"):
-        model.fit(x, x, regularizers=[losses.Tied(strength=1.0, first="2.weight", second="1.weight")], **recipe)
+        model.fit(
+            x,
+            x,
+            regularizers=[
+                losses.Tied(strength=1.0, first="2.weight", second="1.weight")
+            ],
+            **recipe,
+        )
 
 
 def test_a_parameter_set_apart_by_requires_grad_counts_as_frozen():
@@ -210,7 +324,10 @@ def test_a_parameter_set_apart_by_requires_grad_counts_as_frozen():
 
 
 def test_a_proximal_step_in_a_loop_of_ones_own_asks_for_the_rates_too():
-    recipe = optim.Proximal(inner=optim.Accumulated(inner=optim.SGD(learning_rate=0.1), every=4), strength=1.0)
+    recipe = optim.Proximal(
+        inner=optim.Accumulated(inner=optim.SGD(learning_rate=0.1), every=4),
+        strength=1.0,
+    )
     w = parameter(np.array([1.0]), name="w.weight")
     stepper = optim.Stepper(recipe, [w])
     for _ in range(4):

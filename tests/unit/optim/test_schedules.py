@@ -15,12 +15,18 @@ from deltarule.optim import schedules
 from deltarule.tensor.tensor import Tensor, tensor
 
 ALL: list[optim.Schedule] = [
-    optim.Constant(0.1), optim.StepDecay(0.1, factor=0.5, every=3), optim.Piecewise((0.3, 0.2, 0.1), boundaries=(2, 5)),
-    optim.ExponentialDecay(0.1, decay=0.9, every=2), optim.InverseTimeDecay(0.1, decay=0.5),
-    optim.PolynomialDecay(0.1, steps=9, end=0.01, power=2.0), optim.CosineDecay(0.1, steps=9, end=0.01),
-    optim.CosineDecay(0.1, steps=4, restarts=True), optim.WarmUp(0.1, steps=4),
-    optim.WarmUp(optim.CosineDecay(0.1, steps=9), steps=4), optim.OneCycle(0.1, steps=20),
-]  # fmt: skip
+    optim.Constant(0.1),
+    optim.StepDecay(0.1, factor=0.5, every=3),
+    optim.Piecewise((0.3, 0.2, 0.1), boundaries=(2, 5)),
+    optim.ExponentialDecay(0.1, decay=0.9, every=2),
+    optim.InverseTimeDecay(0.1, decay=0.5),
+    optim.PolynomialDecay(0.1, steps=9, end=0.01, power=2.0),
+    optim.CosineDecay(0.1, steps=9, end=0.01),
+    optim.CosineDecay(0.1, steps=4, restarts=True),
+    optim.WarmUp(0.1, steps=4),
+    optim.WarmUp(optim.CosineDecay(0.1, steps=9), steps=4),
+    optim.OneCycle(0.1, steps=20),
+]
 
 
 @pytest.mark.parametrize("schedule", ALL, ids=repr)
@@ -39,10 +45,14 @@ def test_rates_are_float64_scalars_and_never_negative(schedule: optim.Schedule) 
 @pytest.mark.notes("OPT-30")
 def test_values_at_the_ends() -> None:
     cosine = optim.CosineDecay(0.1, steps=10, end=0.02)
-    assert (cosine.at(0), cosine.at(10), cosine.at(99)) == pytest.approx((0.1, 0.02, 0.02), abs=1e-15)
+    assert (cosine.at(0), cosine.at(10), cosine.at(99)) == pytest.approx(
+        (0.1, 0.02, 0.02), abs=1e-15
+    )
     assert cosine.at(5) == pytest.approx(0.06)
     cycle = optim.OneCycle(0.5, steps=100, rise=0.3)
-    assert (cycle.at(0), cycle.at(30), cycle.at(100)) == pytest.approx((0.02, 0.5, 2e-6), abs=1e-14)
+    assert (cycle.at(0), cycle.at(30), cycle.at(100)) == pytest.approx(
+        (0.02, 0.5, 2e-6), abs=1e-14
+    )
     warm = optim.WarmUp(optim.StepDecay(0.1, factor=0.5, every=2), steps=3)
     assert [warm.at(t) for t in range(8)] == pytest.approx(
         [0.1 / 3, 0.2 / 3, 0.1, 0.1, 0.1, 0.05, 0.05, 0.025], abs=1e-15
@@ -73,7 +83,9 @@ WRONG: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "given_", "named", "field"), WRONG, ids=lambda v: str(v)[-30:])
+@pytest.mark.parametrize(
+    ("kind", "given_", "named", "field"), WRONG, ids=lambda v: str(v)[-30:]
+)
 def test_wrong_arguments_are_refused_by_name(
     kind: Any, given_: tuple[Any, ...], named: dict[str, Any], field: str
 ) -> None:

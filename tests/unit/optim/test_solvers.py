@@ -9,7 +9,12 @@ from scipy import optimize
 import deltarule as dr
 from deltarule import optim
 from deltarule.errors import ArgumentError, DivergenceError, ShapeError
-from deltarule.optim.line_search import CURVATURE, SUFFICIENT, descend_convex, strong_wolfe
+from deltarule.optim.line_search import (
+    CURVATURE,
+    SUFFICIENT,
+    descend_convex,
+    strong_wolfe,
+)
 from deltarule.tensor.tensor import Tensor, tensor
 
 
@@ -24,7 +29,9 @@ START = [-1.2, 1.0, -0.5, 2.0, 0.3]
 def _logistic() -> tuple[Tensor, Tensor]:
     generator = np.random.default_rng(4)
     x = generator.normal(size=(60, 4))
-    y = (generator.random(60) < 1 / (1 + np.exp(-x @ np.array([1.0, -2.0, 0.5, 0.0])))).astype(float)
+    y = (
+        generator.random(60) < 1 / (1 + np.exp(-x @ np.array([1.0, -2.0, 0.5, 0.0])))
+    ).astype(float)
     return tensor(x), tensor(y)
 
 
@@ -47,7 +54,13 @@ def test_rosenbrock_is_minimised_to_the_last_digits(solver: object) -> None:
 
 
 def test_lbfgs_finds_scipys_minimum_in_a_comparable_number_of_steps() -> None:
-    theirs = optimize.minimize(optimize.rosen, START, jac=optimize.rosen_der, method="L-BFGS-B", options={"gtol": 1e-9})
+    theirs = optimize.minimize(
+        optimize.rosen,
+        START,
+        jac=optimize.rosen_der,
+        method="L-BFGS-B",
+        options={"gtol": 1e-9},
+    )
     ours = optim.lbfgs(rosenbrock, START, tolerance=1e-8)
     np.testing.assert_allclose(ours.x, theirs.x, atol=1e-5)
     assert ours.steps <= 1.5 * theirs.nit + 5
@@ -57,7 +70,9 @@ def test_lbfgs_finds_scipys_minimum_in_a_comparable_number_of_steps() -> None:
 def test_logistic_regression_by_both_solvers_and_scipy() -> None:
     x, y = (t.numpy() for t in _logistic())
     theirs = optimize.minimize(
-        lambda w: np.logaddexp(0, x @ w).sum() - y @ (x @ w) + 0.5 * w @ w, np.zeros(4), tol=1e-10
+        lambda w: np.logaddexp(0, x @ w).sum() - y @ (x @ w) + 0.5 * w @ w,
+        np.zeros(4),
+        tol=1e-10,
     )
     for solver in (optim.lbfgs, optim.newton):
         found = solver(_negative_log_likelihood, np.zeros(4))
@@ -77,7 +92,12 @@ def test_lists_of_arrays_keep_their_shapes() -> None:
     for found in (
         optim.lbfgs(distance, [np.zeros((2, 3)), np.float64(0.0)]),
         optim.newton(distance, [np.zeros((2, 3)), np.float64(0.0)]),
-        optim.minimize(distance, [np.zeros((2, 3)), np.float64(0.0)], optim.SGD(learning_rate=0.3), steps=80),
+        optim.minimize(
+            distance,
+            [np.zeros((2, 3)), np.float64(0.0)],
+            optim.SGD(learning_rate=0.3),
+            steps=80,
+        ),
     ):
         assert [part.shape for part in found.x] == [(2, 3), ()]
         np.testing.assert_allclose(found.x[0], target, atol=1e-7)
@@ -102,7 +122,9 @@ def test_newton_says_when_the_hessian_has_no_inverse() -> None:
 
 def test_divergence_and_wrong_functions_are_refused() -> None:
     with pytest.raises(DivergenceError, match="smaller learning rate"):
-        optim.minimize(lambda x: (x**4).sum(), [10.0], optim.SGD(learning_rate=1.0), steps=50)
+        optim.minimize(
+            lambda x: (x**4).sum(), [10.0], optim.SGD(learning_rate=1.0), steps=50
+        )
     with pytest.raises(ShapeError, match="one number"):
         optim.minimize(lambda x: x, [1.0, 2.0])
     with pytest.raises(ArgumentError, match="memory"):
@@ -111,9 +133,17 @@ def test_divergence_and_wrong_functions_are_refused() -> None:
 
 @pytest.mark.notes("OPT-41")
 def test_minimize_stops_at_the_tolerance() -> None:
-    found = optim.minimize(lambda x: (x * x).sum(), [1.0], optim.SGD(learning_rate=0.25), steps=1000, tolerance=1e-3)
+    found = optim.minimize(
+        lambda x: (x * x).sum(),
+        [1.0],
+        optim.SGD(learning_rate=0.25),
+        steps=1000,
+        tolerance=1e-3,
+    )
     assert found.converged and found.steps == 11  # ‖∇f‖ = 2·2⁻ᵏ ≤ 10⁻³ first at k = 11
-    assert not optim.minimize(lambda x: (x * x).sum(), [1.0], steps=3, tolerance=1e-3).converged
+    assert not optim.minimize(
+        lambda x: (x * x).sum(), [1.0], steps=3, tolerance=1e-3
+    ).converged
 
 
 def test_parameters_that_the_function_uses_are_constants() -> None:
@@ -167,4 +197,7 @@ def test_no_convex_descent_upwards_or_from_the_minimum() -> None:
         return float(x @ x), 2 * x
 
     assert descend_convex(at, np.ones(1), *at(np.ones(1)), np.ones(1)) is None
-    assert descend_convex(lambda x: (np.inf, x), np.ones(1), 1.0, np.ones(1), -np.ones(1)) is None
+    assert (
+        descend_convex(lambda x: (np.inf, x), np.ones(1), 1.0, np.ones(1), -np.ones(1))
+        is None
+    )

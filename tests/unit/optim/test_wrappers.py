@@ -18,7 +18,11 @@ def _gradients(n: int, shape: tuple[int, ...] = (3,)) -> np.ndarray[Any, Any]:
     return np.random.default_rng(5).normal(size=(n, *shape))
 
 
-def _follow(optimizer: optim.Optimizer, gradients: np.ndarray[Any, Any], start: np.ndarray[Any, Any]) -> Stepper:
+def _follow(
+    optimizer: optim.Optimizer,
+    gradients: np.ndarray[Any, Any],
+    start: np.ndarray[Any, Any],
+) -> Stepper:
     stepper = Stepper(optimizer, [parameter(start, name="0.weight")])
     for g in gradients:
         stepper.step([tensor(g)])
@@ -28,12 +32,24 @@ def _follow(optimizer: optim.Optimizer, gradients: np.ndarray[Any, Any], start: 
 def test_accumulated_steps_are_steps_of_mean_gradients() -> None:
     gradients, start = _gradients(12), np.ones(3)
     schedule = optim.ExponentialDecay(0.1, decay=0.5)
-    accumulated = _follow(Accumulated(inner=Adam(learning_rate=schedule), every=4), gradients, start)
-    plain = _follow(Adam(learning_rate=schedule), gradients.reshape(3, 4, 3).mean(axis=1), start)
-    np.testing.assert_allclose(accumulated.parameters[0].numpy(), plain.parameters[0].numpy(), atol=1e-14)
-    unfinished = _follow(Accumulated(inner=Adam(learning_rate=schedule), every=4), gradients[:11], start)
-    two = _follow(Adam(learning_rate=schedule), gradients.reshape(3, 4, 3).mean(axis=1)[:2], start)
-    np.testing.assert_array_equal(unfinished.parameters[0].numpy(), two.parameters[0].numpy())
+    accumulated = _follow(
+        Accumulated(inner=Adam(learning_rate=schedule), every=4), gradients, start
+    )
+    plain = _follow(
+        Adam(learning_rate=schedule), gradients.reshape(3, 4, 3).mean(axis=1), start
+    )
+    np.testing.assert_allclose(
+        accumulated.parameters[0].numpy(), plain.parameters[0].numpy(), atol=1e-14
+    )
+    unfinished = _follow(
+        Accumulated(inner=Adam(learning_rate=schedule), every=4), gradients[:11], start
+    )
+    two = _follow(
+        Adam(learning_rate=schedule), gradients.reshape(3, 4, 3).mean(axis=1)[:2], start
+    )
+    np.testing.assert_array_equal(
+        unfinished.parameters[0].numpy(), two.parameters[0].numpy()
+    )
 
 
 @pytest.mark.notes("X-14", "OPT-33")
@@ -45,14 +61,21 @@ def test_averages_follow_the_weights() -> None:
     for g in gradients:
         stepper.step([tensor(g)])
         mean = 0.8 * mean + 0.2 * stepper.parameters[0].numpy()
-    np.testing.assert_allclose(recipe.averages(stepper.state, 1)[0].numpy(), mean, atol=1e-14)
+    np.testing.assert_allclose(
+        recipe.averages(stepper.state, 1)[0].numpy(), mean, atol=1e-14
+    )
     plain = _follow(SGD(learning_rate=0.1, momentum=0.5), gradients, start)
-    np.testing.assert_allclose(stepper.parameters[0].numpy(), plain.parameters[0].numpy(), atol=1e-15)
+    np.testing.assert_allclose(
+        stepper.parameters[0].numpy(), plain.parameters[0].numpy(), atol=1e-15
+    )
 
 
 def test_groups_hand_each_parameter_to_its_own_recipe() -> None:
     recipe = Groups(
-        groups={"head.*": Adam(learning_rate=0.1), "*bias": SGD(learning_rate=0.5, momentum=0.9)},
+        groups={
+            "head.*": Adam(learning_rate=0.1),
+            "*bias": SGD(learning_rate=0.5, momentum=0.9),
+        },
         default=SGD(learning_rate=0.01),
     )
     names = ["head.bias", "body.bias", "body.weight"]
@@ -63,7 +86,11 @@ def test_groups_hand_each_parameter_to_its_own_recipe() -> None:
         stepper.step([tensor(g)] * 3)
     alone = [
         _follow(r, gradients, np.ones(3)).parameters[0].numpy()
-        for r in (Adam(learning_rate=0.1), SGD(learning_rate=0.5, momentum=0.9), SGD(learning_rate=0.01))
+        for r in (
+            Adam(learning_rate=0.1),
+            SGD(learning_rate=0.5, momentum=0.9),
+            SGD(learning_rate=0.01),
+        )
     ]
     for mine, wanted in zip(parameters, alone, strict=True):
         np.testing.assert_allclose(mine.numpy(), wanted, atol=1e-15)
@@ -72,7 +99,9 @@ def test_groups_hand_each_parameter_to_its_own_recipe() -> None:
 
 def test_groups_refuse_patterns_that_match_nothing_and_missing_names() -> None:
     recipe = Groups(groups={"haed.*": SGD()})
-    with pytest.raises(ArgumentError, match=r"patterns that match one of head.weight, got 'haed.\*'"):
+    with pytest.raises(
+        ArgumentError, match=r"patterns that match one of head.weight, got 'haed.\*'"
+    ):
         recipe.transform(["head.weight"])
     with pytest.raises(ArgumentError, match="names"):
         recipe.transform()
@@ -91,11 +120,15 @@ def test_proximal_steps_find_the_sparse_minimum() -> None:
     plain = Stepper(SGD(learning_rate=0.5), [subgradient])
     for _ in range(60):
         plain.step([subgradient.detach() - tensor(c) + dr.sign(subgradient.detach())])
-    assert np.count_nonzero(subgradient.numpy()) == 3  # hovers about 0 without reaching it
+    assert (
+        np.count_nonzero(subgradient.numpy()) == 3
+    )  # hovers about 0 without reaching it
 
 
 def test_proximal_steps_leave_other_parameters_alone() -> None:
-    parameters = [parameter(np.full(2, 0.05), name=name) for name in ("0.weight", "0.bias")]
+    parameters = [
+        parameter(np.full(2, 0.05), name=name) for name in ("0.weight", "0.bias")
+    ]
     stepper = Stepper(Proximal(inner=SGD(learning_rate=0.1), strength=1.0), parameters)
     stepper.step([tensor(np.zeros(2))] * 2)
     np.testing.assert_array_equal(parameters[0].numpy(), np.zeros(2))
@@ -103,31 +136,44 @@ def test_proximal_steps_leave_other_parameters_alone() -> None:
 
 
 def test_look_ahead_passes_through_wrappers() -> None:
-    ahead = SGD(learning_rate=0.05, momentum=0.9, nesterov=True, nesterov_form="look_ahead")
+    ahead = SGD(
+        learning_rate=0.05, momentum=0.9, nesterov=True, nesterov_form="look_ahead"
+    )
 
     def bowl(x: dr.Tensor) -> dr.Tensor:
         return (x * x * tensor(np.array([1.0, 10.0]))).sum() * 0.5
 
     wanted = optim.minimize(bowl, [1.0, 1.0], ahead, steps=6).path
-    for recipe in (Averaged(inner=ahead), Groups(default=ahead), Accumulated(inner=ahead, every=1)):
-        np.testing.assert_allclose(optim.minimize(bowl, [1.0, 1.0], recipe, steps=6).path, wanted, atol=1e-14)
+    for recipe in (
+        Averaged(inner=ahead),
+        Groups(default=ahead),
+        Accumulated(inner=ahead, every=1),
+    ):
+        np.testing.assert_allclose(
+            optim.minimize(bowl, [1.0, 1.0], recipe, steps=6).path, wanted, atol=1e-14
+        )
     with pytest.raises(ArgumentError, match="gradient point"):
         optim.chain(ahead.transform(), ahead.transform())
 
 
 def test_clipping_limits_values_first_and_then_the_norm() -> None:
     stepper = Stepper(
-        SGD(learning_rate=1.0, clip_value=4.0, clip_norm=2.5), [parameter(np.zeros(2)), parameter(np.zeros(1))]
+        SGD(learning_rate=1.0, clip_value=4.0, clip_norm=2.5),
+        [parameter(np.zeros(2)), parameter(np.zeros(1))],
     )
     stepper.step([tensor(np.array([100.0, 0.0])), tensor(np.array([-3.0]))])
-    np.testing.assert_allclose(stepper.parameters[0].numpy(), (-2.0, 0.0), atol=1e-12)  # (4, 0, −3) has the norm 5
+    np.testing.assert_allclose(
+        stepper.parameters[0].numpy(), (-2.0, 0.0), atol=1e-12
+    )  # (4, 0, −3) has the norm 5
     np.testing.assert_allclose(stepper.parameters[1].numpy(), (1.5,), atol=1e-12)
 
 
 def test_clipping_leaves_small_and_zero_gradients_as_they_are() -> None:
     clip = optim.clip_by_global_norm(5.0)
     for g in (np.array([3.0, 0.5]), np.zeros(2)):
-        (same,), state = clip.update([tensor(g)], (), [tensor(g)], optim.Clock(tensor(0)))
+        (same,), state = clip.update(
+            [tensor(g)], (), [tensor(g)], optim.Clock(tensor(0))
+        )
         np.testing.assert_array_equal(same.numpy(), g)
         assert state == ()
 
@@ -137,9 +183,13 @@ def test_stepper_takes_gradients_from_backward_and_drops_them() -> None:
     stepper = Stepper("sgd", [w])
     (w * w).sum().backward()
     stepper.step()
-    np.testing.assert_allclose(w.numpy(), (2.0 - 0.01 * 4.0, -1.0 + 0.01 * 2.0), atol=1e-15)
+    np.testing.assert_allclose(
+        w.numpy(), (2.0 - 0.01 * 4.0, -1.0 + 0.01 * 2.0), atol=1e-15
+    )
     assert w.grad is None
-    with pytest.raises(ArgumentError, match=r"a gradient of every parameter, got none for w"):
+    with pytest.raises(
+        ArgumentError, match=r"a gradient of every parameter, got none for w"
+    ):
         stepper.step()
 
 

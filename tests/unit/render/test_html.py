@@ -39,7 +39,15 @@ def everything() -> str:
 def test_page_parses_and_holds_its_blocks_in_order():
     root = ET.fromstring(everything())
     main = root.find(f"{XHTML}body/{XHTML}main")
-    assert [child.tag.split("}")[1] for child in main] == ["h2", "figure", "h3", "div", "pre", "p", "p"]
+    assert [child.tag.split("}")[1] for child in main] == [
+        "h2",
+        "figure",
+        "h3",
+        "div",
+        "pre",
+        "p",
+        "p",
+    ]
     assert main.find(f"{XHTML}h2").get("id") == "loss-by-epoch"
     assert main.find(f"{XHTML}pre").text == "a  b\n  c"
     cells = [cell.text for cell in main.iter(f"{XHTML}td")]
@@ -63,13 +71,37 @@ def test_page_fetches_and_runs_nothing():
 @given(st.text(max_size=30))
 def test_any_text_is_shown_as_text(text):
     page = html.page(
-        text, [html.Heading(text), html.Paragraph(text), html.Table([(text,)], (text,)), html.Code(text)], text
+        text,
+        [
+            html.Heading(text),
+            html.Paragraph(text),
+            html.Table([(text,)], (text,)),
+            html.Code(text),
+        ],
+        text,
     )
     root = ET.fromstring(page)
     assert {element.tag.split("}")[1] for element in root.iter()} <= {
-        "html", "head", "meta", "title", "style", "body", "header", "h1", "p", "main", "h2", "div", "table", "thead",
-        "tbody", "tr", "th", "td", "pre",
-    }  # fmt: skip
+        "html",
+        "head",
+        "meta",
+        "title",
+        "style",
+        "body",
+        "header",
+        "h1",
+        "p",
+        "main",
+        "h2",
+        "div",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "pre",
+    }
 
 
 def test_dark_and_light():

@@ -9,11 +9,25 @@ from hypothesis import strategies as st
 
 from deltarule.render import mathematics as m
 
-NAMES = ["x", "W_1", "y_hat", "alpha", "delta_2", "z'", "h_i_j", "softmax", "a1", "Sigma", "x_bar_3"]
+NAMES = [
+    "x",
+    "W_1",
+    "y_hat",
+    "alpha",
+    "delta_2",
+    "z'",
+    "h_i_j",
+    "softmax",
+    "a1",
+    "Sigma",
+    "x_bar_3",
+]
 LEAVES = st.one_of(
     st.sampled_from(NAMES).map(m.identifier),
     st.integers(0, 99).map(lambda n: m.Number(str(n))),
-    st.sampled_from(["+", "−", "⊙", "=", "∈"]).map(lambda sign: m.Operator(sign, spaced=True)),
+    st.sampled_from(["+", "−", "⊙", "=", "∈"]).map(
+        lambda sign: m.Operator(sign, spaced=True)
+    ),
     st.sampled_from(["if", "a < b & c"]).map(m.Text),
 )
 
@@ -26,8 +40,15 @@ def formulas(inner):
         st.builds(m.Fraction, inner, inner, st.booleans()),
         st.builds(m.Root, inner),
         st.builds(m.Accent, inner, st.sampled_from(["hat", "bar", "tilde", "dot"])),
-        st.builds(m.Fenced, inner, st.sampled_from(["(", "[", "|", "‖"]), st.sampled_from([")", "]", "|", "‖"])),
-        st.lists(st.tuples(inner, inner), min_size=1, max_size=2).map(lambda rows: m.Grid(tuple(rows))),
+        st.builds(
+            m.Fenced,
+            inner,
+            st.sampled_from(["(", "[", "|", "‖"]),
+            st.sampled_from([")", "]", "|", "‖"]),
+        ),
+        st.lists(st.tuples(inner, inner), min_size=1, max_size=2).map(
+            lambda rows: m.Grid(tuple(rows))
+        ),
     )
 
 
@@ -87,8 +108,16 @@ SUM = m.row(X, m.Operator("+", spaced=True), ONE)
         (m.Root(SUM), "√(x + 1)", r"\sqrt{x+1}"),
         (m.Fenced(SUM), "(x + 1)", r"\left(x+1\right)"),
         (m.Fenced(X, "‖", "‖"), "‖x‖", r"\left\Vert x\right\Vert "),
-        (m.Text("50 % of {a_b} & c"), "50 % of {a_b} & c", r"\text{50 \% of \{a\_b\} \& c}"),
-        (m.Grid(((X, ONE), (ONE, X))), "[x  1; 1  x]", r"\begin{pmatrix}x & 1 \\ 1 & x\end{pmatrix}"),
+        (
+            m.Text("50 % of {a_b} & c"),
+            "50 % of {a_b} & c",
+            r"\text{50 \% of \{a\_b\} \& c}",
+        ),
+        (
+            m.Grid(((X, ONE), (ONE, X))),
+            "[x  1; 1  x]",
+            r"\begin{pmatrix}x & 1 \\ 1 & x\end{pmatrix}",
+        ),
         (m.Identifier("log", upright=True), "log", r"\operatorname{log}"),
     ],
 )
@@ -116,7 +145,10 @@ def test_every_greek_letter_has_its_latex_name():
         ("50 % of {a_1} & #2 $", r"50 \% of \{a\_1\} \& \#2 \$"),
         ("a^b ~ c\\d", r"a\textasciicircum{}b \textasciitilde{} c\textbackslash{}d"),
         ("z₁₂ᵀ, 10⁻³", r"z$_{12}^{\top }$, 10$^{-3}$"),
-        ("Wŷ, ŷₖ and v̂, but not señor", r"W$\hat{y}$, $\hat{y}_{k}$ and $\hat{v}$, but not señor"),
+        (
+            "Wŷ, ŷₖ and v̂, but not señor",
+            r"W$\hat{y}$, $\hat{y}_{k}$ and $\hat{v}$, but not señor",
+        ),
         ("x < 3 | y > 0", r"x $<$ 3 $\vert$ y $>$ 0"),
         ("∂L/∂θ = 0", r"$\partial$L/$\partial \theta$ = 0"),
     ],
@@ -132,5 +164,9 @@ def test_any_words_are_text_for_tex(words):
     assert latex.isascii() and balanced(latex)
     pieces = latex.replace(r"\$", "").split("$")
     assert len(pieces) % 2 == 1
-    outside = re.sub(r"\\text(backslash|asciicircum|asciitilde)\{\}|\\[{}%&#_]", "", "".join(pieces[::2]))
+    outside = re.sub(
+        r"\\text(backslash|asciicircum|asciitilde)\{\}|\\[{}%&#_]",
+        "",
+        "".join(pieces[::2]),
+    )
     assert not set(outside) & set(r"{}%&#_^~\<>|")

@@ -8,7 +8,11 @@ from rich.cells import cell_len
 
 from deltarule.render.table import pad, shorten, text_table, width
 
-WORDS = st.text(st.sampled_from("abc 12ŷ₂δ数字ｗ—×"), min_size=1, max_size=8).map(str.strip).filter(bool)
+WORDS = (
+    st.text(st.sampled_from("abc 12ŷ₂δ数字ｗ—×"), min_size=1, max_size=8)
+    .map(str.strip)
+    .filter(bool)
+)
 
 
 @given(WORDS)
@@ -25,9 +29,13 @@ def test_a_letter_and_its_mark_take_one_cell():
 def test_columns_start_and_end_at_one_place(rows):
     lines = text_table(rows, align="<>^", gap=" | ").split("\n")
     assert len(lines) == len(rows)
-    bars = {tuple(width(line[:i]) for i, c in enumerate(line) if c == "|") for line in lines}
+    bars = {
+        tuple(width(line[:i]) for i, c in enumerate(line) if c == "|") for line in lines
+    }
     assert len(bars) == 1
-    ends = {width(line.split(" | ")[0]) + 3 + width(line.split(" | ")[1]) for line in lines}
+    ends = {
+        width(line.split(" | ")[0]) + 3 + width(line.split(" | ")[1]) for line in lines
+    }
     assert len(ends) == 1
     for (left, middle, _), line in zip(rows, lines, strict=True):
         assert line.startswith(left)
@@ -54,6 +62,9 @@ def test_summary_like_table(golden):
         (1, "Conv2d(3→8, 5×5)", "28×28×8", "(32−5+2·0)/1+1 = 28", "608"),
         (2, "MaxPool2d(2)", "14×14×8", "(28−2)/2+1 = 14"),
     ]
-    golden("table", text_table(rows, ("#", "layer", "output", "how", "parameters"), ">", rule=True))
+    golden(
+        "table",
+        text_table(rows, ("#", "layer", "output", "how", "parameters"), ">", rule=True),
+    )
     assert text_table([]) == ""
     assert text_table([("long description", 1)], most=5) == "long…  1"

@@ -16,8 +16,14 @@ from deltarule.runtime.devices import compiled
 
 
 def _affine(scale: float, n: int = 3) -> Program:
-    x, y = build.input_node("x", (n,), dtypes.FLOAT64), build.input_node("y", (n,), dtypes.FLOAT64)
-    return Program((x, y), (build.add(build.multiply(x, build.constant(scale, dtypes.FLOAT64)), y),))
+    x, y = (
+        build.input_node("x", (n,), dtypes.FLOAT64),
+        build.input_node("y", (n,), dtypes.FLOAT64),
+    )
+    return Program(
+        (x, y),
+        (build.add(build.multiply(x, build.constant(scale, dtypes.FLOAT64)), y),),
+    )
 
 
 @pytest.mark.parametrize("device", devices.DEVICES)
@@ -34,15 +40,22 @@ def test_programs_differ_by_the_order_of_inputs_and_outputs() -> None:
     program = _affine(2.0)
     swapped = Program(program.inputs[::-1], program.outputs)
     assert swapped.signature() != program.signature()
-    np.testing.assert_array_equal(compiled(swapped, "reference")(np.ones(3), np.arange(3.0))[0], [1.0, 3.0, 5.0])
+    np.testing.assert_array_equal(
+        compiled(swapped, "reference")(np.ones(3), np.arange(3.0))[0], [1.0, 3.0, 5.0]
+    )
     twice = Program(program.inputs, (*program.outputs, *program.outputs))
     assert twice.signature() != program.signature()
-    zeros = [Program((x,), (build.add(x, build.constant(z, dtypes.FLOAT64)),))
-             for z in (0.0, -0.0) for x in [build.input_node("x", (3,), dtypes.FLOAT64)]]  # fmt: skip
+    zeros = [
+        Program((x,), (build.add(x, build.constant(z, dtypes.FLOAT64)),))
+        for z in (0.0, -0.0)
+        for x in [build.input_node("x", (3,), dtypes.FLOAT64)]
+    ]
     assert zeros[0].signature() != zeros[1].signature()
 
 
-def test_the_least_recently_used_program_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_recently_used_program_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(devices, "_KEPT", 2)
     first = compiled(_affine(11.0), "reference")
     compiled(_affine(12.0), "reference")

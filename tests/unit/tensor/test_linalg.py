@@ -30,7 +30,9 @@ def test_vector_norms() -> None:
     x = np.array([3.0, -4.0])
     values = [dr.norm(x, p).item() for p in (1, 2, 3, math.inf)]
     np.testing.assert_allclose(values, [7, 5, 4.497941445275415, 4], rtol=1e-14)
-    assert dr.cosine_similarity([1.0, 0.0], [1.0, 1.0]).item() == pytest.approx(math.sqrt(0.5))
+    assert dr.cosine_similarity([1.0, 0.0], [1.0, 1.0]).item() == pytest.approx(
+        math.sqrt(0.5)
+    )
     with pytest.raises(ArgumentError, match="p ≥ 1"):
         dr.norm(x, 0.5)
 
@@ -38,7 +40,9 @@ def test_vector_norms() -> None:
 @pytest.mark.notes("LA-09", "LA-11", "C-LA-03")
 def test_matrix_norms() -> None:
     assert dr.norm(A, "fro").item() == pytest.approx(5.477225575051661, rel=1e-14)
-    assert math.sqrt(dr.trace(dr.tensor(A) @ A.T).item()) == pytest.approx(5.477225575051661, rel=1e-14)
+    assert math.sqrt(dr.trace(dr.tensor(A) @ A.T).item()) == pytest.approx(
+        5.477225575051661, rel=1e-14
+    )
     assert linalg.induced_infinity_norm([[1.0, -2.0], [3.0, 4.0]]).item() == 7
 
 
@@ -92,7 +96,9 @@ def test_vector_by_matrix_is_a_three_tensor() -> None:
     result = dr.jacobian(lambda w: w @ dr.tensor(x), np.ones((3, 2)))
     assert result.shape == (3, 2, 3)
     for i in range(3):
-        np.testing.assert_array_equal(result.numpy()[:, :, i], np.outer(np.eye(3)[i], x))
+        np.testing.assert_array_equal(
+            result.numpy()[:, :, i], np.outer(np.eye(3)[i], x)
+        )
 
 
 @pytest.mark.notes("LA-10")
@@ -105,18 +111,34 @@ def test_definiteness() -> None:
 
 @pytest.mark.notes("LA-29", "NRM-05")
 def test_whitening() -> None:
-    x = np.random.default_rng(0).normal(size=(500, 3)) @ np.array([[2.0, 0, 0], [1, 1, 0], [0, 3, 0.5]])
+    x = np.random.default_rng(0).normal(size=(500, 3)) @ np.array(
+        [[2.0, 0, 0], [1, 1, 0], [0, 3, 0.5]]
+    )
     white = linalg.whiten(x).numpy()
     np.testing.assert_allclose(np.cov(white.T, bias=True), np.eye(3), atol=1e-6)
     np.testing.assert_allclose(white.mean(0), 0, atol=1e-10)
 
 
-@pytest.mark.notes("LA-26", "C-LSE-01", "C-LSE-02", "C-LSE-03", "C-LSE-04", "C-LSE-05", "E001-12", "E001-13")
+@pytest.mark.notes(
+    "LA-26",
+    "C-LSE-01",
+    "C-LSE-02",
+    "C-LSE-03",
+    "C-LSE-04",
+    "C-LSE-05",
+    "E001-12",
+    "E001-13",
+)
 @pytest.mark.parametrize(
     ("x", "expected"),
-    [([1.0, 2, 3], 3.4076059644443806), ([-5.0, -5], -4.306852819440055), ([1.0, -1], 1.1269280110429727),
-     ([2.0, 2, 2], 3.09861228866811), ([-3.0, 1], 1.0181499279178097)],
-)  # fmt: skip
+    [
+        ([1.0, 2, 3], 3.4076059644443806),
+        ([-5.0, -5], -4.306852819440055),
+        ([1.0, -1], 1.1269280110429727),
+        ([2.0, 2, 2], 3.09861228866811),
+        ([-3.0, 1], 1.0181499279178097),
+    ],
+)
 def test_logsumexp(x: list[float], expected: float) -> None:
     value = dr.logsumexp(np.array(x)).item()
     assert value == pytest.approx(expected, rel=1e-14)
@@ -127,28 +149,43 @@ def test_logsumexp(x: list[float], expected: float) -> None:
 def test_scaled_logsumexp_is_a_soft_maximum() -> None:
     x = np.array([1.0, 2, 3])
     values = [(dr.logsumexp(t * x) / t).item() for t in (0.1, 1, 10, 100)]
-    np.testing.assert_allclose(values, [13.01942848229244, 3.4076059644443806, 3.000004540096028, 3.0], rtol=1e-12)
+    np.testing.assert_allclose(
+        values,
+        [13.01942848229244, 3.4076059644443806, 3.000004540096028, 3.0],
+        rtol=1e-12,
+    )
 
 
 @pytest.mark.notes("LA-12", "LA-19", "LA-23", "LA-24")
 def test_gradients_have_the_shape_of_their_variables() -> None:
-    w, x = dr.tensor(np.random.default_rng(0).normal(size=(3, 2))), dr.tensor([1.0, 2.0], dtype="float64")
+    w, x = (
+        dr.tensor(np.random.default_rng(0).normal(size=(3, 2))),
+        dr.tensor([1.0, 2.0], dtype="float64"),
+    )
     c = dr.tensor([1.0, -1.0, 2.0], dtype="float64")
     slope_w, slope_x = dr.grad(c @ (w @ x), [w, x])
-    np.testing.assert_allclose(slope_w.numpy(), np.outer(c.numpy(), x.numpy()), rtol=1e-12)
+    np.testing.assert_allclose(
+        slope_w.numpy(), np.outer(c.numpy(), x.numpy()), rtol=1e-12
+    )
     np.testing.assert_allclose(slope_x.numpy(), w.numpy().T @ c.numpy(), rtol=1e-12)
     z = dr.tensor(2.0)
     assert dr.grad((z * z) / (z + 1), z).item() == pytest.approx((4 * 3 - 4) / 9)
 
 
 def test_solve_and_determinants() -> None:
-    np.testing.assert_allclose(linalg.solve(A, [1.0, 2.0]).numpy(), np.linalg.solve(A, [1.0, 2.0]), rtol=1e-12)
+    np.testing.assert_allclose(
+        linalg.solve(A, [1.0, 2.0]).numpy(), np.linalg.solve(A, [1.0, 2.0]), rtol=1e-12
+    )
     np.testing.assert_allclose(linalg.inv(A).numpy(), np.linalg.inv(A), rtol=1e-12)
     assert linalg.logdet(A).item() == pytest.approx(math.log(2))
     np.testing.assert_allclose(
-        linalg.cholesky([[4.0, 2], [2, 3]]).numpy(), np.linalg.cholesky([[4.0, 2], [2, 3]]), rtol=1e-6
+        linalg.cholesky([[4.0, 2], [2, 3]]).numpy(),
+        np.linalg.cholesky([[4.0, 2], [2, 3]]),
+        rtol=1e-6,
     )
     with pytest.raises(DataError, match="regular"):
         linalg.solve([[1.0, 1.0], [1.0, 1.0]], [1.0, 2.0]).numpy()
     np.testing.assert_array_equal(linalg.diagonal(A).numpy(), [1, 4])
-    np.testing.assert_array_equal(linalg.diagonal_matrix([1.0, 2.0]).numpy(), np.diag([1.0, 2.0]))
+    np.testing.assert_array_equal(
+        linalg.diagonal_matrix([1.0, 2.0]).numpy(), np.diag([1.0, 2.0])
+    )

@@ -30,7 +30,10 @@ def test_unsigned_numbers_are_subtracted_as_numpy_does(name: str, engine: str) -
         (lambda t: 5 - t, zeros + np.array(5, name) - x),
         (lambda t: dr.zeros((4,), name) - t, zeros - x),
         (lambda t: t - (0 - t), x - (zeros - x)),
-        (lambda t: 3 + (0 - t) * 2, np.array(3, name) + (zeros - x) * np.array(2, name)),
+        (
+            lambda t: 3 + (0 - t) * 2,
+            np.array(3, name) + (zeros - x) * np.array(2, name),
+        ),
         (lambda t: dr.zeros((4,), name) - (dr.zeros((4,), name) - t), x),
     ):
         result = _run(ours, engine, x)
@@ -40,14 +43,18 @@ def test_unsigned_numbers_are_subtracted_as_numpy_does(name: str, engine: str) -
         -dr.tensor(x)
 
 
-@pytest.mark.parametrize("join", [dr.stack, dr.concatenate], ids=["stack", "concatenate"])
+@pytest.mark.parametrize(
+    "join", [dr.stack, dr.concatenate], ids=["stack", "concatenate"]
+)
 @pytest.mark.parametrize("second", TYPES)
 @pytest.mark.parametrize("first", TYPES)
 def test_joins_promote_as_arithmetic_does(first: str, second: str, join: Any) -> None:
     x, y = np.array([[1, 0]]).astype(first), np.array([[0, 1]]).astype(second)
     joined = join([dr.tensor(x), dr.tensor(y)], axis=1)
     sum_type = (dr.tensor(x) + dr.tensor(y)).dtype
-    assert joined.dtype == (dr.tensor(x).dtype if first == second == "bool" else sum_type)
+    assert joined.dtype == (
+        dr.tensor(x).dtype if first == second == "bool" else sum_type
+    )
     reference = {dr.stack: np.stack, dr.concatenate: np.concatenate}[join]
     np.testing.assert_array_equal(joined.numpy(), reference([x, y], axis=1))
 
@@ -55,10 +62,15 @@ def test_joins_promote_as_arithmetic_does(first: str, second: str, join: Any) ->
 def test_python_numbers_join_in_the_type_beside_them() -> None:
     assert dr.stack([dr.tensor(np.float64(1)), 0.1]).tolist() == [1.0, 0.1]
     assert dr.stack([dr.tensor(np.uint8(1)), 2]).dtype.name == "uint8"
-    assert dr.stack([1, 2]).dtype.name == "int64" and dr.stack([1, 2.5]).dtype.name == "float32"
+    assert (
+        dr.stack([1, 2]).dtype.name == "int64"
+        and dr.stack([1, 2.5]).dtype.name == "float32"
+    )
 
 
-@pytest.mark.parametrize("join", [dr.stack, dr.concatenate], ids=["stack", "concatenate"])
+@pytest.mark.parametrize(
+    "join", [dr.stack, dr.concatenate], ids=["stack", "concatenate"]
+)
 @pytest.mark.parametrize("device", ["reference", "cpu"])
 def test_gradients_pass_through_a_join_of_two_types(join: Any, device: str) -> None:
     def slopes(x: Any, y: Any) -> Any:
@@ -71,15 +83,34 @@ def test_gradients_pass_through_a_join_of_two_types(join: Any, device: str) -> N
     np.testing.assert_allclose(found[1].numpy(), 3 * y**2)
 
 
-@pytest.mark.parametrize(("name", "number"), [("uint8", -1), ("uint8", 256), ("uint32", -5), ("uint32", 2**32),
-                                              ("int32", 2**31), ("int32", -(2**31) - 1), ("int64", 2**63)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("uint8", -1),
+        ("uint8", 256),
+        ("uint32", -5),
+        ("uint32", 2**32),
+        ("int32", 2**31),
+        ("int32", -(2**31) - 1),
+        ("int64", 2**63),
+    ],
+)
 def test_a_number_that_a_type_cannot_hold(name: str, number: int) -> None:
     x = np.array([0, 1, 7], name)
     low, high = dr.tensor(x).dtype.bounds
-    for operation in (lambda t: t + number, lambda t: number - t, lambda t: t * number, lambda t: dr.maximum(t, number),
-                      lambda t: dr.where(t > 1, t, number), lambda t: dr.full((2,), number, name)):  # fmt: skip
+    for operation in (
+        lambda t: t + number,
+        lambda t: number - t,
+        lambda t: t * number,
+        lambda t: dr.maximum(t, number),
+        lambda t: dr.where(t > 1, t, number),
+        lambda t: dr.full((2,), number, name),
+    ):
         for engine in ENGINES:
-            with pytest.raises(ArgumentError, match=f"number as {name}: expected a whole number from {low} to {high}"):
+            with pytest.raises(
+                ArgumentError,
+                match=f"number as {name}: expected a whole number from {low} to {high}",
+            ):
                 _run(operation, engine, x)
 
 
@@ -89,8 +120,13 @@ def test_comparisons_with_any_whole_number_are_exact(name: str, engine: str) -> 
     x = np.array([0, 1, 7, np.iinfo(name).max], name)
 
     def compared(t: Any, join: Any) -> Any:
-        return join([row for n in (-(2**40), -1, 0, 7, 255, 256, 2**31, 2**32, 2**40)
-                     for row in (t < n, t > n, t <= n, t >= n, t == n, t != n)])  # fmt: skip
+        return join(
+            [
+                row
+                for n in (-(2**40), -1, 0, 7, 255, 256, 2**31, 2**32, 2**40)
+                for row in (t < n, t > n, t <= n, t >= n, t == n, t != n)
+            ]
+        )
 
     found = _run(lambda t: compared(t, dr.stack), engine, x)
     np.testing.assert_array_equal(found, compared(x.astype(np.int64), np.stack))
@@ -98,12 +134,17 @@ def test_comparisons_with_any_whole_number_are_exact(name: str, engine: str) -> 
 
 @pytest.mark.parametrize("number", [float("inf"), float("nan"), -float("inf")])
 def test_infinity_is_no_whole_number(number: float) -> None:
-    with pytest.raises(ArgumentError, match="number as int32: expected a whole number from -2147483648"):
+    with pytest.raises(
+        ArgumentError, match="number as int32: expected a whole number from -2147483648"
+    ):
         dr.full((2,), number, "int32")
 
 
 def test_a_number_beyond_all_floats() -> None:
-    with pytest.raises(ArgumentError, match="number as float32: expected a number of float32, got a number of 1329"):
+    with pytest.raises(
+        ArgumentError,
+        match="number as float32: expected a number of float32, got a number of 1329",
+    ):
         dr.tensor([1.0]) * 10**400
 
 
@@ -137,4 +178,6 @@ def test_a_number_beyond_float32_is_infinite(operation: str, engine: str) -> Non
         "more": [False] * 3,
         "remainder": x,
     }
-    np.testing.assert_array_equal(_run(BEYOND[operation], engine, x), expected[operation])
+    np.testing.assert_array_equal(
+        _run(BEYOND[operation], engine, x), expected[operation]
+    )

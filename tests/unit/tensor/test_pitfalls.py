@@ -67,7 +67,11 @@ def test_jit_keeps_named_tuples() -> None:
 
 def test_whole_numbers_neither_wrap_nor_mirror_wrongly() -> None:
     x = np.array([0, 5, 200, 200], np.uint8)
-    assert dr.tensor(x).min().item() == 0 and dr.tensor(x).argmin().item() == 0 and dr.tensor(x).sum().item() == 405
+    assert (
+        dr.tensor(x).min().item() == 0
+        and dr.tensor(x).argmin().item() == 0
+        and dr.tensor(x).sum().item() == 405
+    )
     assert dr.tensor(np.array([-(2**63), 1])).min().item() == -(2**63)
     assert dr.tensor(np.full(3, 2**30, np.int32)).sum().item() == 3 * 2**30
     with pytest.raises(DTypeError, match="with a sign"):
@@ -115,28 +119,45 @@ def test_simplification_applies_casts_of_constants() -> None:
 @pytest.mark.parametrize("kind", ["int8", "int16", "uint16", "bool"])
 def test_narrow_whole_numbers_can_be_trained_on(kind: str) -> None:
     x = np.arange(40).reshape(10, 4).astype(kind)
-    history = nn.Sequential(nn.Linear(4, 2)).fit(x, np.arange(10) % 2, loss="cross_entropy", epochs=1, verbose=0)
+    history = nn.Sequential(nn.Linear(4, 2)).fit(
+        x, np.arange(10) % 2, loss="cross_entropy", epochs=1, verbose=0
+    )
     assert np.isfinite(history.series("loss")).all()
 
 
 STATES: dict[str, Any] = {
     "old value handed on": lambda a, b, c: ((build.subtract(a, 1), a, c), (c,)),
-    "old value and sum": lambda a, b, c: ((build.add(b, a), a, c), (build.sum_over(a),)),
+    "old value and sum": lambda a, b, c: (
+        (build.add(b, a), a, c),
+        (build.sum_over(a),),
+    ),
     "exchange": lambda a, b, c: ((b, a, build.add(c, 1)), (c,)),
-    "mixed": lambda a, b, c: ((build.multiply(a, 2), build.add(a, b), build.sum_over(b)), (build.sum_over(a), c)),
+    "mixed": lambda a, b, c: (
+        (build.multiply(a, 2), build.add(a, b), build.sum_over(b)),
+        (build.sum_over(a), c),
+    ),
 }
 
 
 @pytest.mark.parametrize("case", STATES)
 def test_a_step_reads_the_present_state_only(case: str) -> None:
-    a, b, c = build.input_node("a", (4,)), build.input_node("b", (4,)), build.input_node("c", ())
-    x, step, seed = build.input_node("x", (1,)), *(build.input_node(n, (), dtypes.INT64) for n in ("step", "seed"))
+    a, b, c = (
+        build.input_node("a", (4,)),
+        build.input_node("b", (4,)),
+        build.input_node("c", ()),
+    )
+    x, step, seed = (
+        build.input_node("x", (1,)),
+        *(build.input_node(n, (), dtypes.INT64) for n in ("step", "seed")),
+    )
     following, metrics = STATES[case](a, b, c)
     program = StepProgram((a, b, c), (x,), step, seed, (), following, metrics)
     results = []
     for backend in (reference.ReferenceBackend(), NativeBackend()):
         runner = backend.compile_step(program)
-        runner.load([np.arange(4, dtype="f"), np.arange(4, dtype="f") * 10 + 1, np.float32(7)])
+        runner.load(
+            [np.arange(4, dtype="f"), np.arange(4, dtype="f") * 10 + 1, np.float32(7)]
+        )
         told = runner.run([np.zeros(1, np.float32)], np.zeros(3, np.int64), 0, 0)
         results.append([told, *runner.read()])
     for ours, theirs in zip(*results, strict=True):
@@ -146,21 +167,33 @@ def test_a_step_reads_the_present_state_only(case: str) -> None:
 def test_products_of_zero_at_the_prompt_are_what_ieee_says() -> None:
     x = dr.tensor([np.inf, -np.inf, np.nan, 2.0])
     with np.errstate(invalid="ignore"):
-        np.testing.assert_array_equal((x * 0).numpy(), np.array([np.nan, np.nan, np.nan, 0.0]))
-        np.testing.assert_array_equal((0 / dr.tensor([0.0, 1.0])).numpy(), np.array([np.nan, 0.0]))
-        np.testing.assert_array_equal((dr.tensor([[np.inf]]) @ dr.tensor([[0.0]])).numpy(), [[np.nan]])
+        np.testing.assert_array_equal(
+            (x * 0).numpy(), np.array([np.nan, np.nan, np.nan, 0.0])
+        )
+        np.testing.assert_array_equal(
+            (0 / dr.tensor([0.0, 1.0])).numpy(), np.array([np.nan, 0.0])
+        )
+        np.testing.assert_array_equal(
+            (dr.tensor([[np.inf]]) @ dr.tensor([[0.0]])).numpy(), [[np.nan]]
+        )
 
 
 def test_whole_numbers_divide_and_average_exactly() -> None:
     x = dr.tensor(np.array([2**62 + 1, -7, 7]))
     assert (x // 2).tolist() == [2**61, -4, 3] and (x % 2).tolist() == [1, 1, 1]
-    assert (7 // dr.tensor([2, -2])).tolist() == [3, -4] and (7 % dr.tensor([4, -4])).tolist() == [3, -1]
+    assert (7 // dr.tensor([2, -2])).tolist() == [3, -4] and (
+        7 % dr.tensor([4, -4])
+    ).tolist() == [3, -1]
     assert (dr.tensor([7.5, -7.5]) // 2).tolist() == [3.0, -4.0]
-    assert dr.tensor(np.full(3, 2**30 + 1, np.int32)).mean().item() == pytest.approx(2**30 + 1, rel=1e-7)
+    assert dr.tensor(np.full(3, 2**30 + 1, np.int32)).mean().item() == pytest.approx(
+        2**30 + 1, rel=1e-7
+    )
 
 
 def test_unsigned_and_signed_numbers_meet_in_a_type_that_holds_both() -> None:
-    total = dr.tensor(np.array([2**32 - 1], np.uint32)) + dr.tensor(np.array([-3], np.int32))
+    total = dr.tensor(np.array([2**32 - 1], np.uint32)) + dr.tensor(
+        np.array([-3], np.int32)
+    )
     assert (str(total.dtype), total.tolist()) == ("int64", [2**32 - 4])
     with pytest.raises(DTypeError, match="below 2"):
         dr.tensor(np.array([2**63], np.uint64))
@@ -170,9 +203,16 @@ def test_unsigned_and_signed_numbers_meet_in_a_type_that_holds_both() -> None:
 def test_sorting_keeps_the_type(device: str) -> None:
     whole = np.array([2**24 + 1, 2**24, 2**53 + 1, 2**53], np.int64)
     order = dr.jit(lambda x: dr.argsort(x + 0), device=device)
-    np.testing.assert_array_equal(order(whole).numpy(), np.argsort(whole, kind="stable"))
-    np.testing.assert_array_equal(dr.jit(dr.argsort, device=device)(whole).numpy(), np.argsort(whole, kind="stable"))
-    assert dr.jit(dr.argsort, device=device)(np.array([True, False, True])).tolist() == [1, 0, 2]
+    np.testing.assert_array_equal(
+        order(whole).numpy(), np.argsort(whole, kind="stable")
+    )
+    np.testing.assert_array_equal(
+        dr.jit(dr.argsort, device=device)(whole).numpy(),
+        np.argsort(whole, kind="stable"),
+    )
+    assert dr.jit(dr.argsort, device=device)(
+        np.array([True, False, True])
+    ).tolist() == [1, 0, 2]
 
 
 def test_a_number_that_a_function_looked_at_is_never_stale() -> None:
@@ -196,7 +236,11 @@ def test_a_function_keeps_a_limited_number_of_signatures() -> None:
     double = dr.jit(lambda x, n: x * n)
     one = np.ones(1, np.float32)
     assert [double(one, n).item() for n in range(70)] == [float(n) for n in range(70)]
-    (cell,) = [c.cell_contents for c in double.__closure__ if isinstance(c.cell_contents, OrderedDict)]
+    (cell,) = [
+        c.cell_contents
+        for c in double.__closure__
+        if isinstance(c.cell_contents, OrderedDict)
+    ]
     assert len(cell) == 64
 
 
@@ -210,7 +254,9 @@ def test_a_function_keeps_a_limited_number_of_signatures() -> None:
         (-1.0, "uint32", 0),
     ],
 )
-def test_constants_are_converted_as_arrays_are(value: float, dtype: str, wanted: int) -> None:
+def test_constants_are_converted_as_arrays_are(
+    value: float, dtype: str, wanted: int
+) -> None:
     assert dr.full((2,), value).astype(dtype).tolist() == [wanted, wanted]
     assert dr.tensor([value]).astype(dtype).tolist() == [wanted]
 
@@ -226,7 +272,9 @@ def test_elements_that_are_no_numbers_are_refused_whatever_type_is_asked_for() -
 
 
 def test_a_compiled_program_holds_no_arrays_between_calls() -> None:
-    run = NativeBackend().compile(Program((x := build.input_node("x", (1000,)),), (build.exp(x),)))
+    run = NativeBackend().compile(
+        Program((x := build.input_node("x", (1000,)),), (build.exp(x),))
+    )
     array = np.zeros(1000, np.float32)
     kept = weakref.ref(array)
     result = weakref.ref(run(array)[0])

@@ -12,8 +12,19 @@ import torch
 import deltarule as dr
 from deltarule import generative
 
-SHAPES = [((7,), 0), ((1,), 0), ((0,), 0), ((3, 5), 0), ((3, 5), 1), ((3, 5), -1), ((2, 3, 4), 1), ((2, 0, 3), 1),
-          ((2, 0, 3), 2), ((1, 40, 1), 1), ((33, 17), 0)]  # fmt: skip
+SHAPES = [
+    ((7,), 0),
+    ((1,), 0),
+    ((0,), 0),
+    ((3, 5), 0),
+    ((3, 5), 1),
+    ((3, 5), -1),
+    ((2, 3, 4), 1),
+    ((2, 0, 3), 1),
+    ((2, 0, 3), 2),
+    ((1, 40, 1), 1),
+    ((33, 17), 0),
+]
 ENGINES = ["eager", "reference", "cpu"]
 
 
@@ -27,16 +38,28 @@ def _run(function: Any, engine: str, *arrays: Any) -> Any:
 @pytest.mark.parametrize(("shape", "axis"), SHAPES)
 def test_values_are_numpys(shape: tuple[int, ...], axis: int, engine: str) -> None:
     x = np.random.default_rng(0).normal(size=shape)
-    np.testing.assert_allclose(_run(lambda t: t.cumsum(axis), engine, x), np.cumsum(x, axis), rtol=1e-13, atol=1e-13)
-    np.testing.assert_allclose(_run(lambda t: t.cumprod(axis), engine, x), np.cumprod(x, axis), rtol=1e-13)
+    np.testing.assert_allclose(
+        _run(lambda t: t.cumsum(axis), engine, x),
+        np.cumsum(x, axis),
+        rtol=1e-13,
+        atol=1e-13,
+    )
+    np.testing.assert_allclose(
+        _run(lambda t: t.cumprod(axis), engine, x), np.cumprod(x, axis), rtol=1e-13
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("name", ["bool", "uint8", "uint32", "int32", "int64"])
-def test_whole_numbers_are_added_and_multiplied_in_int64(name: str, engine: str) -> None:
+def test_whole_numbers_are_added_and_multiplied_in_int64(
+    name: str, engine: str
+) -> None:
     x = np.array([1, 0, 3, 200, 2, 7, 250], np.int64).astype(name).reshape(7, 1)
     wide = x.astype(np.int64)
-    sums, products = _run(lambda t: t.cumsum(0), engine, x), _run(lambda t: (t + 1).cumprod(0), engine, x)
+    sums, products = (
+        _run(lambda t: t.cumsum(0), engine, x),
+        _run(lambda t: (t + 1).cumprod(0), engine, x),
+    )
     assert sums.dtype == products.dtype == np.int64
     np.testing.assert_array_equal(sums, np.cumsum(wide, 0))
     np.testing.assert_array_equal(products, np.cumprod(wide + 1, 0))
@@ -52,7 +75,9 @@ def test_gradients_are_torchs_also_at_zeros(method: str, engine: str) -> None:
     weight = np.random.default_rng(2).normal(size=x.shape)
     theirs = torch.tensor(x, requires_grad=True)
     (getattr(theirs, method)(1) * torch.tensor(weight)).sum().backward()
-    ours = _run(lambda t, w: dr.grad((getattr(t, method)(1) * w).sum(), t), engine, x, weight)
+    ours = _run(
+        lambda t, w: dr.grad((getattr(t, method)(1) * w).sum(), t), engine, x, weight
+    )
     np.testing.assert_allclose(ours, theirs.grad.numpy(), rtol=1e-12, atol=1e-12)
 
 
@@ -60,13 +85,17 @@ def test_gradients_are_torchs_also_at_zeros(method: str, engine: str) -> None:
 def test_float32_is_added_up_in_float64(engine: str) -> None:
     x = np.random.default_rng(3).uniform(size=(2, 100_000)).astype(np.float32)
     exact = np.cumsum(x.astype(np.float64), 1)
-    np.testing.assert_array_equal(_run(lambda t: t.cumsum(1), engine, x), exact.astype(np.float32))
+    np.testing.assert_array_equal(
+        _run(lambda t: t.cumsum(1), engine, x), exact.astype(np.float32)
+    )
 
 
 def test_infinity_reaches_only_later_sums() -> None:
     x = np.array([1.0, np.inf, 2.0, -np.inf, 3.0])
     for engine in ENGINES:
-        np.testing.assert_array_equal(_run(lambda t: t.cumsum(0), engine, x), [1, np.inf, np.inf, np.nan, np.nan])
+        np.testing.assert_array_equal(
+            _run(lambda t: t.cumsum(0), engine, x), [1, np.inf, np.inf, np.nan, np.nan]
+        )
 
 
 def test_cost_is_linear() -> None:

@@ -27,7 +27,9 @@ def theirs(x: torch.Tensor) -> torch.Tensor:
 
 def test_jacobian_in_both_layouts() -> None:
     expected = torch.autograd.functional.jacobian(theirs, torch.tensor(X)).numpy()
-    np.testing.assert_allclose(dr.jacobian(ours, X, layout="numerator").numpy(), expected, rtol=1e-10)
+    np.testing.assert_allclose(
+        dr.jacobian(ours, X, layout="numerator").numpy(), expected, rtol=1e-10
+    )
     np.testing.assert_allclose(dr.jacobian(ours, X).numpy(), expected.T, rtol=1e-10)
     with pytest.raises(ArgumentError, match="numerator"):
         dr.jacobian(ours, X, layout="rows")  # type: ignore[arg-type]  # wrong on purpose
@@ -38,14 +40,20 @@ SHAPES = [(), (1,), (3,), (2, 3), (1, 1), (2, 1, 2)]
 
 @pytest.mark.parametrize("of", SHAPES, ids=str)
 @pytest.mark.parametrize("by", SHAPES, ids=str)
-def test_jacobian_and_hessian_of_every_rank(by: tuple[int, ...], of: tuple[int, ...]) -> None:
+def test_jacobian_and_hessian_of_every_rank(
+    by: tuple[int, ...], of: tuple[int, ...]
+) -> None:
     random = np.random.default_rng(3)
     point = random.normal(size=by)
     mixing = random.normal(size=(*of, *by))
     axes = tuple(range(len(of), len(of) + len(by)))
 
     def mine(x: Any) -> dr.Tensor:
-        return dr.sin((dr.tensor(mixing) * x).sum(axes)) if axes else dr.sin(dr.tensor(mixing) * x)
+        return (
+            dr.sin((dr.tensor(mixing) * x).sum(axes))
+            if axes
+            else dr.sin(dr.tensor(mixing) * x)
+        )
 
     def other(x: torch.Tensor) -> torch.Tensor:
         mixed = torch.tensor(mixing) * x
@@ -58,7 +66,9 @@ def test_jacobian_and_hessian_of_every_rank(by: tuple[int, ...], of: tuple[int, 
     turned = np.moveaxis(expected, range(len(of)), range(len(by), len(by) + len(of)))
     assert dr.jacobian(mine, point).shape == (*by, *of)
     np.testing.assert_allclose(dr.jacobian(mine, point).numpy(), turned, rtol=1e-10)
-    curvature = torch.autograd.functional.hessian(lambda x: (other(x) ** 2).sum(), torch.tensor(point)).numpy()
+    curvature = torch.autograd.functional.hessian(
+        lambda x: (other(x) ** 2).sum(), torch.tensor(point)
+    ).numpy()
     found = dr.hessian(lambda x: (mine(x) ** 2).sum(), point)
     assert found.shape == (*by, *by)
     np.testing.assert_allclose(found.numpy(), curvature, rtol=1e-9, atol=1e-12)
@@ -68,8 +78,13 @@ def test_derivatives_of_numbers() -> None:
     assert dr.jacobian(lambda z: z * z, dr.tensor(2.0)).item() == 4.0
     assert dr.hessian(lambda z: z**3, dr.tensor(2.0)).item() == 12.0
     assert dr.hessian(lambda z: 3.0 * z, dr.tensor(2.0)).item() == 0.0
-    assert dr.jacobian(lambda _: dr.tensor([1.0, 2.0]), dr.tensor([3.0])).tolist() == [[0.0, 0.0]]
-    with pytest.raises(ShapeError, match=r"hessian: expected a function that returns a scalar, got \(2\)"):
+    assert dr.jacobian(lambda _: dr.tensor([1.0, 2.0]), dr.tensor([3.0])).tolist() == [
+        [0.0, 0.0]
+    ]
+    with pytest.raises(
+        ShapeError,
+        match=r"hessian: expected a function that returns a scalar, got \(2\)",
+    ):
         dr.hessian(lambda z: z, dr.tensor([1.0, 2.0]))
     for transform in (dr.jacobian, dr.hessian):
         with pytest.raises(ArgumentError, match="a function that returns a tensor"):
@@ -79,21 +94,31 @@ def test_derivatives_of_numbers() -> None:
 def test_products_with_the_jacobian() -> None:
     v, u = np.array([1.0, 2.0, -1.0]), np.array([1.0, 0.5, -2.0, 3.0])
     value, along = dr.jvp(ours, X, v)
-    _, expected = torch.autograd.functional.jvp(theirs, torch.tensor(X), torch.tensor(v))
+    _, expected = torch.autograd.functional.jvp(
+        theirs, torch.tensor(X), torch.tensor(v)
+    )
     np.testing.assert_allclose(along.numpy(), expected.numpy(), rtol=1e-10)
     value, pull = dr.vjp(ours, X)
     _, back = torch.autograd.functional.vjp(theirs, torch.tensor(X), torch.tensor(u))
     np.testing.assert_allclose(pull(u).numpy(), back.numpy(), rtol=1e-10)
-    np.testing.assert_allclose(value.numpy(), theirs(torch.tensor(X)).numpy(), rtol=1e-12)
+    np.testing.assert_allclose(
+        value.numpy(), theirs(torch.tensor(X)).numpy(), rtol=1e-12
+    )
     with pytest.raises(ShapeError, match="jvp"):
         dr.jvp(ours, X, u)
 
 
 def test_hessian_and_hvp() -> None:
     v = np.array([1.0, 2.0, -1.0])
-    expected = torch.autograd.functional.hessian(lambda x: theirs(x).sum(), torch.tensor(X)).numpy()
-    np.testing.assert_allclose(dr.hessian(lambda x: ours(x).sum(), X).numpy(), expected, rtol=1e-9)
-    np.testing.assert_allclose(dr.hvp(lambda x: ours(x).sum(), X, v).numpy(), expected @ v, rtol=1e-9)
+    expected = torch.autograd.functional.hessian(
+        lambda x: theirs(x).sum(), torch.tensor(X)
+    ).numpy()
+    np.testing.assert_allclose(
+        dr.hessian(lambda x: ours(x).sum(), X).numpy(), expected, rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        dr.hvp(lambda x: ours(x).sum(), X, v).numpy(), expected @ v, rtol=1e-9
+    )
 
 
 def test_gradients_of_gradients() -> None:
@@ -110,7 +135,11 @@ def test_per_example_gradients_sum_to_the_gradient() -> None:
     whole = dr.grad(((dr.tensor(batch) @ w.T) ** 2).sum(), w)
     assert each.shape == (5, 2, 3)
     np.testing.assert_allclose(each.numpy().sum(0), whole.numpy(), rtol=1e-10)
-    np.testing.assert_allclose(dr.per_example_grad(lambda x: (x**2).sum(), batch).numpy(), 2 * batch, rtol=1e-12)
+    np.testing.assert_allclose(
+        dr.per_example_grad(lambda x: (x**2).sum(), batch).numpy(),
+        2 * batch,
+        rtol=1e-12,
+    )
 
 
 def test_fan_out_and_shared_parameters_add_up() -> None:
@@ -129,7 +158,11 @@ def test_kinks_and_ties_follow_the_stated_conventions() -> None:
     assert dr.grad(zero.norm(), zero).item() == 0
     tie = dr.tensor([2.0, 2.0, 1.0])
     assert dr.grad(tie.max(), tie).tolist() == [1.0, 0.0, 0.0]
-    assert dr.grad(tie.min() * 0 + dr.maximum(tie[0], tie[1]), tie).tolist() == [1.0, 0.0, 0.0]
+    assert dr.grad(tie.min() * 0 + dr.maximum(tie[0], tie[1]), tie).tolist() == [
+        1.0,
+        0.0,
+        0.0,
+    ]
 
 
 def test_check_gradients_tells_right_from_wrong() -> None:
@@ -225,7 +258,9 @@ def test_jacobians_and_hessians_can_be_differentiated_again() -> None:
     assert dr.jit(lambda z: dr.jacobian(lambda w: w**3, z))(point).item() == 12.0
 
     def squares(x: Any) -> Any:
-        return (torch.autograd.functional.jacobian(theirs, x, create_graph=True) ** 2).sum()
+        return (
+            torch.autograd.functional.jacobian(theirs, x, create_graph=True) ** 2
+        ).sum()
 
     expected = torch.autograd.functional.jacobian(squares, torch.tensor(X)).numpy()
     found = dr.jacobian(lambda x: (dr.jacobian(ours, x) ** 2).sum(), X).numpy()
@@ -243,5 +278,7 @@ def test_a_jacobian_does_not_see_later_weights() -> None:
     model = dr.nn.Sequential(dr.nn.Linear(3, 2), dr.nn.Tanh())
     expected = dr.jacobian(model, np.ones(3, np.float32)).numpy()
     late = dr.jacobian(model, np.ones(3, np.float32))
-    model.fit(np.ones((8, 3)), np.ones((8, 2)), loss="squared_error", epochs=2, verbose=0)
+    model.fit(
+        np.ones((8, 3)), np.ones((8, 2)), loss="squared_error", epochs=2, verbose=0
+    )
     np.testing.assert_array_equal(late.numpy(), expected)

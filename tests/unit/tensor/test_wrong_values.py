@@ -22,16 +22,36 @@ W = dr.parameter(np.ones((2, 2)), name="W")
         (lambda: dr.full((True,), 1.0), ShapeError, "full: expected sizes"),
         (lambda: dr.eye(-1), ShapeError, "eye: expected sizes"),
         (lambda: dr.arange(2.5), ShapeError, "arange: expected sizes"),
-        (lambda: dr.random_normal((-2,), seed=0), ShapeError, "random numbers: expected sizes"),
+        (
+            lambda: dr.random_normal((-2,), seed=0),
+            ShapeError,
+            "random numbers: expected sizes",
+        ),
         (lambda: dr.random_uniform((2,), seed="a"), ArgumentError, "seed or step"),
         (lambda: dr.random_uniform((2,), seed=1.5), ArgumentError, "seed or step"),
-        (lambda: X[::0], ShapeError, "index of input (2): expected a step other than 0, got ::0"),
-        (lambda: X.reshape(-2, -1), ShapeError, "reshape of input (2): expected sizes ≥ 0, or -1"),
+        (
+            lambda: X[::0],
+            ShapeError,
+            "index of input (2): expected a step other than 0, got ::0",
+        ),
+        (
+            lambda: X.reshape(-2, -1),
+            ShapeError,
+            "reshape of input (2): expected sizes ≥ 0, or -1",
+        ),
         (lambda: W.reshape((-2, -2)), ShapeError, "expected sizes ≥ 0, or -1"),
-        (lambda: dr.jit(lambda x: x.reshape(-1, -2))(X), ShapeError, "expected sizes ≥ 0, or -1"),
+        (
+            lambda: dr.jit(lambda x: x.reshape(-1, -2))(X),
+            ShapeError,
+            "expected sizes ≥ 0, or -1",
+        ),
         (lambda: X.reshape(2.0, 1), ShapeError, "expected sizes ≥ 0, or -1"),
         (lambda: X.reshape(True, 2), ShapeError, "expected sizes ≥ 0, or -1"),
-        (lambda: dr.one_hot([0.7], 3), DTypeError, "one_hot: expected whole-number labels"),
+        (
+            lambda: dr.one_hot([0.7], 3),
+            DTypeError,
+            "one_hot: expected whole-number labels",
+        ),
         (lambda: X["a"], DTypeError, "index: expected whole numbers"),
         (lambda: X[1.5], DTypeError, "index: expected whole numbers"),
         (lambda: X[dr.tensor([0.7])], DTypeError, "index"),
@@ -39,12 +59,32 @@ W = dr.parameter(np.ones((2, 2)), name="W")
         (lambda: X.sum(axis="a"), ShapeError, "sum: expected an axis"),
         (lambda: X.sum(axis=0.0), ShapeError, "sum: expected an axis"),
         (lambda: dr.grad(W.sum(), [3]), ArgumentError, "expected tensors, got 3"),
-        (lambda: dr.value_and_grad(lambda x: None)(X), ArgumentError, "Let the function return"),
-        (lambda: dr.check_gradients(lambda x: None, X), ArgumentError, "a function that returns a tensor"),
+        (
+            lambda: dr.value_and_grad(lambda x: None)(X),
+            ArgumentError,
+            "Let the function return",
+        ),
+        (
+            lambda: dr.check_gradients(lambda x: None, X),
+            ArgumentError,
+            "a function that returns a tensor",
+        ),
         (lambda: dr.jit(3), ArgumentError, "jit: expected a function"),
-        (lambda: dr.jit(abs, device="gpu"), ArgumentError, "jit device: expected 'cpu' or 'reference'"),
-        (lambda: nn.Sequential(nn.Linear(3, 2)).summary(3), ArgumentError, "summary input_shape"),
-        (lambda: nn.Sequential(nn.Linear(3, 2)).load_state_dict(None), ArgumentError, "load_state_dict"),
+        (
+            lambda: dr.jit(abs, device="gpu"),
+            ArgumentError,
+            "jit device: expected 'cpu' or 'reference'",
+        ),
+        (
+            lambda: nn.Sequential(nn.Linear(3, 2)).summary(3),
+            ArgumentError,
+            "summary input_shape",
+        ),
+        (
+            lambda: nn.Sequential(nn.Linear(3, 2)).load_state_dict(None),
+            ArgumentError,
+            "load_state_dict",
+        ),
     ],
 )
 def test_refused(call, kind, told):
@@ -61,6 +101,10 @@ def test_whole_numbers_of_numpy_are_sizes_axes_and_indices():
     assert table.sum(axis=np.int64(1)).tolist() == [3.0, 12.0]
     assert table[np.int64(1)].tolist() == [3.0, 4.0, 5.0]
     assert table[[]].shape == (0, 3)
-    assert table.reshape(np.int32(3), two).shape == table.reshape((np.int64(-1), 2)).shape == (3, 2)
+    assert (
+        table.reshape(np.int32(3), two).shape
+        == table.reshape((np.int64(-1), 2)).shape
+        == (3, 2)
+    )
     assert table.sum(axis=np.array([0, 1])).tolist() == 15.0
     assert dr.ones(np.array([2, 3])).shape == dr.ones(range(2, 4)).shape == (2, 3)

@@ -16,7 +16,18 @@ from deltarule.train import Applied
 class Network:
     """Dense, running centring (state), ReLU, dropout (random), dense; ``frozen`` names are not learned."""
 
-    def __init__(self, n_in=4, n_hidden=8, n_out=3, *, seed=0, drop=0.0, running=False, frozen=(), dtype="float32"):
+    def __init__(
+        self,
+        n_in=4,
+        n_hidden=8,
+        n_out=3,
+        *,
+        seed=0,
+        drop=0.0,
+        running=False,
+        frozen=(),
+        dtype="float32",
+    ):
         rng = np.random.default_rng(seed)
         draw = lambda *shape: parameter(rng.normal(size=shape).astype(dtype) * 0.5)  # noqa: E731  # three times the same
         self.tensors = {
@@ -29,12 +40,16 @@ class Network:
         self.drop, self.running, self.frozen = drop, running, frozen
 
     def named_parameters(self) -> list[tuple[str, Tensor]]:
-        return [(name, t) for name, t in self.tensors.items() if name not in self.frozen]
+        return [
+            (name, t) for name, t in self.tensors.items() if name not in self.frozen
+        ]
 
     def named_state(self) -> list[tuple[str, Tensor]]:
         return [("mean", self.mean)] if self.running else []
 
-    def apply(self, inputs: Tensor, *, mode: str, seed: Tensor | None, step: Tensor | None) -> Applied:
+    def apply(
+        self, inputs: Tensor, *, mode: str, seed: Tensor | None, step: Tensor | None
+    ) -> Applied:
         p = self.tensors
         z = inputs @ p["w1"].T + p["b1"]
         state = {}
@@ -53,7 +68,9 @@ class Network:
         return None
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        return {name: t.numpy() for name, t in (*self.tensors.items(), ("mean", self.mean))}
+        return {
+            name: t.numpy() for name, t in (*self.tensors.items(), ("mean", self.mean))
+        }
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
         for name, t in (*self.tensors.items(), ("mean", self.mean)):

@@ -19,7 +19,14 @@ LABELS = np.arange(23) % 3
 
 
 def model() -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Dropout(0.2), nn.Flatten(), nn.Linear(64, 3), seed=2)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.Flatten(),
+        nn.Linear(64, 3),
+        seed=2,
+    )
 
 
 def numbers(network: nn.Module) -> bytes:
@@ -37,10 +44,20 @@ class StopAt(Callback):
             raise KeyboardInterrupt
 
 
-def run(augment: Any, network: nn.Module | None = None, **options: Any) -> tuple[nn.Module, Any]:
+def run(
+    augment: Any, network: nn.Module | None = None, **options: Any
+) -> tuple[nn.Module, Any]:
     network = network or model()
-    given = {"loss": "cross_entropy", "optimizer": optim.Adam(learning_rate=0.01), "epochs": 3, "batch_size": 5,
-             "verbose": 0, "seed": 4, "augment": augment, **options}  # fmt: skip
+    given = {
+        "loss": "cross_entropy",
+        "optimizer": optim.Adam(learning_rate=0.01),
+        "epochs": 3,
+        "batch_size": 5,
+        "verbose": 0,
+        "seed": 4,
+        "augment": augment,
+        **options,
+    }
     return network, fit(network, IMAGES, LABELS, **given)
 
 
@@ -53,15 +70,22 @@ def test_every_epoch_sees_its_own_copy() -> None:
     feed = Feed([IMAGES, LABELS], [flip, shift], seed=9)
     first, second = feed.of(0)[0].copy(), feed.of(1)[0].copy()
     assert not np.array_equal(first, second) and feed.of(1)[1] is not None
-    np.testing.assert_array_equal(first, shift(flip(IMAGES, 9, 0, 0), 9, 0, 16))  # by hand, draws apart
+    np.testing.assert_array_equal(
+        first, shift(flip(IMAGES, 9, 0, 0), 9, 0, 16)
+    )  # by hand, draws apart
     np.testing.assert_array_equal(feed.of(0)[0], first)
     np.testing.assert_array_equal(feed.arrays[0], IMAGES)
-    assert Feed([IMAGES, LABELS], flip, seed=8).of(0)[0].tobytes() != Feed([IMAGES, LABELS], flip, 9).of(0)[0].tobytes()
+    assert (
+        Feed([IMAGES, LABELS], flip, seed=8).of(0)[0].tobytes()
+        != Feed([IMAGES, LABELS], flip, 9).of(0)[0].tobytes()
+    )
 
 
 def test_without_changes_nothing_is_copied() -> None:
     feed = Feed([IMAGES, LABELS])
-    assert feed.of(0) is feed.of(7) and feed.of(0)[0] is IMAGES and feed.description == ""
+    assert (
+        feed.of(0) is feed.of(7) and feed.of(0)[0] is IMAGES and feed.description == ""
+    )
 
 
 def test_rows_that_are_held_out_are_not_copied_and_never_seen() -> None:
@@ -74,9 +98,19 @@ def test_rows_that_are_held_out_are_not_copied_and_never_seen() -> None:
     for change in (None, changes.GaussianNoise(0.2)):
         network, history = run(change, validation_split=0.3)
         by_hand = model()
-        other = fit(by_hand, IMAGES[chosen.train], LABELS[chosen.train], loss="cross_entropy", epochs=3, batch_size=5,
-                    optimizer=optim.Adam(learning_rate=0.01), verbose=0, seed=4, augment=change,
-                    validation_data=(IMAGES[chosen.validation], LABELS[chosen.validation]))  # fmt: skip
+        other = fit(
+            by_hand,
+            IMAGES[chosen.train],
+            LABELS[chosen.train],
+            loss="cross_entropy",
+            epochs=3,
+            batch_size=5,
+            optimizer=optim.Adam(learning_rate=0.01),
+            verbose=0,
+            seed=4,
+            augment=change,
+            validation_data=(IMAGES[chosen.validation], LABELS[chosen.validation]),
+        )
         assert numbers(network) == numbers(by_hand) and history.samples == other.samples
         assert history.series("val_loss") == other.series("val_loss")
 
@@ -86,8 +120,17 @@ def test_training_on_changed_epochs_is_training_on_their_copies() -> None:
     noise = changes.GaussianNoise(0.3)
     changed, _ = run(noise, epochs=1)
     plain = model()
-    fit(plain, noise(IMAGES, 4, 0), LABELS, loss="cross_entropy", optimizer=optim.Adam(learning_rate=0.01), epochs=1,
-        batch_size=5, verbose=0, seed=4)  # fmt: skip
+    fit(
+        plain,
+        noise(IMAGES, 4, 0),
+        LABELS,
+        loss="cross_entropy",
+        optimizer=optim.Adam(learning_rate=0.01),
+        epochs=1,
+        batch_size=5,
+        verbose=0,
+        seed=4,
+    )
     assert numbers(changed) == numbers(plain)
 
 
@@ -98,7 +141,9 @@ def test_the_same_seed_gives_the_same_bits_and_validation_stays() -> None:
     other, _ = run(chain, validation_data=held)
     another, _ = run(chain, validation_data=held, seed=5)
     assert numbers(one) == numbers(other) != numbers(another)
-    assert first.epochs[-1]["val_loss"] == pytest.approx(one.evaluate(*held, loss="cross_entropy")["loss"], rel=1e-6)
+    assert first.epochs[-1]["val_loss"] == pytest.approx(
+        one.evaluate(*held, loss="cross_entropy")["loss"], rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("stop", [2, 5, 7, 11])
@@ -109,7 +154,10 @@ def test_stopped_and_resumed_to_the_bit(stop: int, tmp_path: Path) -> None:
     part, history = run(chain, callbacks=[StopAt(stop)], checkpoint=path)
     assert history.interrupted and numbers(part) != numbers(whole)
     resumed, history = run(chain, callbacks=[StopAt(0)], checkpoint=path, resume=True)
-    assert numbers(resumed) == numbers(whole) and history.step_losses == expected.step_losses
+    assert (
+        numbers(resumed) == numbers(whole)
+        and history.step_losses == expected.step_losses
+    )
     with pytest.raises(CheckpointError, match=r"same augmentation .*RandomFlip"):
         run([changes.RandomFlip()], callbacks=[StopAt(0)], checkpoint=path, resume=True)
 
@@ -123,7 +171,15 @@ def test_mixup_mixes_targets_too() -> None:
     np.testing.assert_array_equal(y, expected[1])
     np.testing.assert_allclose(y.sum(axis=1), 1, rtol=1e-6)
     network = model()
-    history = fit(network, IMAGES, rows, loss="cross_entropy", augment=changes.Mixup(), epochs=2, verbose=0)
+    history = fit(
+        network,
+        IMAGES,
+        rows,
+        loss="cross_entropy",
+        augment=changes.Mixup(),
+        epochs=2,
+        verbose=0,
+    )
     assert len(history.epochs) == 2
     with pytest.raises(DataError, match="one-hot"):
         run(changes.Mixup())

@@ -27,16 +27,24 @@ ARRAYS = {
 @pytest.fixture
 def path(tmp_path):
     file = tmp_path / "run.dr"
-    checkpoint.write(file, "model", ARRAYS, {"history": [0.1, float("inf")], "name": "δ"})
+    checkpoint.write(
+        file, "model", ARRAYS, {"history": [0.1, float("inf")], "name": "δ"}
+    )
     return file
 
 
 def test_what_is_written_comes_back(path):
     container = checkpoint.read(path, "model")
-    assert container.kind == "model" and container.document == {"history": [0.1, float("inf")], "name": "δ"}
+    assert container.kind == "model" and container.document == {
+        "history": [0.1, float("inf")],
+        "name": "δ",
+    }
     assert container.arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
-        assert container.arrays[name].dtype == array.dtype and container.arrays[name].shape == array.shape
+        assert (
+            container.arrays[name].dtype == array.dtype
+            and container.arrays[name].shape == array.shape
+        )
         np.testing.assert_array_equal(container.arrays[name], array)
     assert container.group("weights/").keys() == {"a", "t"}
 
@@ -62,7 +70,14 @@ def test_every_truncation_and_flipped_byte_is_noticed(path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"hello", pickle.dumps({"w": [1.0]}), b"\x00" * 64, b"\xff" * 64, b"PK\x03\x04" + b"0" * 50],
+    [
+        b"",
+        b"hello",
+        pickle.dumps({"w": [1.0]}),
+        b"\x00" * 64,
+        b"\xff" * 64,
+        b"PK\x03\x04" + b"0" * 50,
+    ],
     ids=["nothing", "text", "a pickle", "zeros", "ones", "a zip"],
 )
 def test_foreign_content_is_told(tmp_path, content):
@@ -93,7 +108,9 @@ def test_a_safetensors_file_of_another_program_is_told_apart(tmp_path):
 
 def test_kind_and_version_are_checked(path, monkeypatch):
     assert checkpoint.read(path, "checkpoint", "model").kind == "model"
-    with pytest.raises(CheckpointError, match="expected a checkpoint file, got a model file"):
+    with pytest.raises(
+        CheckpointError, match="expected a checkpoint file, got a model file"
+    ):
         checkpoint.read(path, "checkpoint")
     monkeypatch.setattr(checkpoint, "VERSION", 2)
     checkpoint.write(path, "model", ARRAYS, {})

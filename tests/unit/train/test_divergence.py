@@ -33,8 +33,11 @@ class Scale:
 
 X = np.ones((8, 1), np.float32)
 TOO_FAST = {
-    "loss": "mean_squared_error", "optimizer": optim.SGD(learning_rate=30.0), "batch_size": 4, "verbose": 0,
-}  # fmt: skip
+    "loss": "mean_squared_error",
+    "optimizer": optim.SGD(learning_rate=30.0),
+    "batch_size": 4,
+    "verbose": 0,
+}
 
 
 def _diverging_step(rate):
@@ -64,15 +67,31 @@ def test_a_rate_too_high_is_told_with_its_step(epochs):
 @pytest.mark.parametrize(
     ("function", "word", "advice"),
     [
-        (lambda z: log(z - 1.0), "log of subtract (4, 1) in [0, 0]", "keep its argument away from 0"),
-        (lambda z: exp(z * 100.0), "exp of multiply (4, 1) in [100, 100]", "overflowed"),
+        (
+            lambda z: log(z - 1.0),
+            "log of subtract (4, 1) in [0, 0]",
+            "keep its argument away from 0",
+        ),
+        (
+            lambda z: exp(z * 100.0),
+            "exp of multiply (4, 1) in [100, 100]",
+            "overflowed",
+        ),
         (lambda z: sqrt(z - 2.0), "sqrt of", "inside the root"),
         (lambda z: 1.0 / (z - 1.0), "divide of", "constant to the divisor"),
     ],
 )
 def test_the_first_operation_is_named_with_advice(function, word, advice):
     with pytest.raises(DivergenceError) as caught:
-        fit(Scale(function), X, np.zeros((8, 1)), loss="mean_squared_error", epochs=2, batch_size=4, verbose=0)
+        fit(
+            Scale(function),
+            X,
+            np.zeros((8, 1)),
+            loss="mean_squared_error",
+            epochs=2,
+            batch_size=4,
+            verbose=0,
+        )
     assert "step 1 (epoch 1)" in str(caught.value)
     assert word in str(caught.value) and advice in str(caught.value)
 
@@ -81,7 +100,10 @@ class Cascade:
     """log(w·x) with parameters named as those of layers are."""
 
     def __init__(self, weight, function):
-        self.weight, self.function = parameter(np.full((1, 1), weight, np.float32), name="encoder.1.weight"), function
+        self.weight, self.function = (
+            parameter(np.full((1, 1), weight, np.float32), name="encoder.1.weight"),
+            function,
+        )
 
     def named_parameters(self):
         return [("encoder.1.weight", self.weight)]
@@ -102,16 +124,31 @@ class Cascade:
 )
 def test_the_layer_is_named(weight, function, place):
     with pytest.raises(DivergenceError, match=place):
-        fit(Cascade(weight, function), 10 * X, np.zeros((8, 1)), loss="mean_absolute_error", epochs=1, batch_size=4,
-            verbose=0)  # fmt: skip
+        fit(
+            Cascade(weight, function),
+            10 * X,
+            np.zeros((8, 1)),
+            loss="mean_absolute_error",
+            epochs=1,
+            batch_size=4,
+            verbose=0,
+        )
 
 
 def test_an_update_that_breaks_a_weight_is_told_even_at_the_last_step():
     """The loss √w is 0 at w = 0; its slope is not finite."""
     model = Scale(sqrt, start=0.0)
     with pytest.raises(DivergenceError, match=r"step 1 \(epoch 1\)") as caught:
-        fit(model, X, np.zeros((8, 1)), loss="mean_absolute_error", optimizer=optim.SGD(learning_rate=0.1), epochs=1,
-            batch_size=8, verbose=0)  # fmt: skip
+        fit(
+            model,
+            X,
+            np.zeros((8, 1)),
+            loss="mean_absolute_error",
+            optimizer=optim.SGD(learning_rate=0.1),
+            epochs=1,
+            batch_size=8,
+            verbose=0,
+        )
     assert "breaks w" in str(caught.value)
     assert model.w.numpy() == 0.0
 
@@ -119,15 +156,29 @@ def test_an_update_that_breaks_a_weight_is_told_even_at_the_last_step():
 def test_an_update_that_breaks_a_weight_is_told_at_its_own_step():
     """As above, then another step: its loss is NaN, but the update before it is to blame."""
     with pytest.raises(DivergenceError, match=r"step 1 \(epoch 1\)"):
-        fit(Scale(sqrt, start=0.0), X, np.zeros((8, 1)), loss="mean_absolute_error", epochs=3, batch_size=4, verbose=0,
-            optimizer=optim.SGD(learning_rate=0.1))  # fmt: skip
+        fit(
+            Scale(sqrt, start=0.0),
+            X,
+            np.zeros((8, 1)),
+            loss="mean_absolute_error",
+            epochs=3,
+            batch_size=4,
+            verbose=0,
+            optimizer=optim.SGD(learning_rate=0.1),
+        )
 
 
 def test_a_run_may_end_in_peace():
     model = Scale()
-    history = fit(model, X, np.zeros((8, 1)), **TOO_FAST, epochs=400, callbacks=[TerminateOnNaN()])
+    history = fit(
+        model, X, np.zeros((8, 1)), **TOO_FAST, epochs=400, callbacks=[TerminateOnNaN()]
+    )
     step, _ = _diverging_step(30.0)
-    assert history.steps == step and history.stopped_early and "learning rate" in history.stop_reason
+    assert (
+        history.steps == step
+        and history.stopped_early
+        and "learning rate" in history.stop_reason
+    )
     assert np.isfinite(history.step_losses).all() and np.isfinite(model.w.numpy()).all()
 
 
@@ -136,6 +187,14 @@ def test_a_run_may_end_in_peace():
 def test_a_rate_beyond_the_element_type_diverges(device, rate):
     model = Scale()
     with pytest.raises(DivergenceError, match="step 1"):
-        fit(model, X, 0 * X, loss="mean_squared_error", optimizer=optim.SGD(learning_rate=rate), epochs=1, verbose=0,
-            device=device)  # fmt: skip
+        fit(
+            model,
+            X,
+            0 * X,
+            loss="mean_squared_error",
+            optimizer=optim.SGD(learning_rate=rate),
+            epochs=1,
+            verbose=0,
+            device=device,
+        )
     assert model.w.item() == 1.0

@@ -14,21 +14,42 @@ from deltarule.train import EarlyStopping, History, fit
 
 @pytest.fixture
 def history(network, blobs):
-    return fit(network(), *blobs, loss="cross_entropy", epochs=4, batch_size=10, validation_split=0.2, verbose=0,
-               metrics=["accuracy"], callbacks=[EarlyStopping(patience=9)])  # fmt: skip
+    return fit(
+        network(),
+        *blobs,
+        loss="cross_entropy",
+        epochs=4,
+        batch_size=10,
+        validation_split=0.2,
+        verbose=0,
+        metrics=["accuracy"],
+        callbacks=[EarlyStopping(patience=9)],
+    )
 
 
 def test_plain_data_both_ways(history):
     again = History.from_dict(json.loads(json.dumps(history.to_dict())))
-    assert again == history and again.samples_per_second == history.samples_per_second > 0
+    assert (
+        again == history and again.samples_per_second == history.samples_per_second > 0
+    )
     with pytest.raises(ArgumentError, match="what to_dict returned"):
         History.from_dict({"los": 1})
 
 
 def test_books(history):
-    assert history.names == ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds",
-                             "samples_per_second"]  # fmt: skip
-    assert len(history["val_loss"]) == 4 and history.steps == len(history.step_losses) == 20
+    assert history.names == [
+        "loss",
+        "accuracy",
+        "val_loss",
+        "val_accuracy",
+        "learning_rate",
+        "seconds",
+        "samples_per_second",
+    ]
+    assert (
+        len(history["val_loss"]) == 4
+        and history.steps == len(history.step_losses) == 20
+    )
     assert history.samples == 4 * 42 and history.engine and history.compile_seconds > 0
     assert history.train_seconds == pytest.approx(sum(history["seconds"]))
     with pytest.raises(ArgumentError, match="one of loss"):
@@ -39,10 +60,20 @@ def test_books(history):
 def test_figures(history, tmp_path):
     curves = history.plot()
     assert list(curves.svgs) == ["loss", "accuracy", "learning_rate", "step_losses"]
-    texts = {name: "".join(ElementTree.fromstring(svg).itertext()) for name, svg in curves.svgs.items()}
-    for word in ("training", "validation", f"best, epoch {history.best_epoch}", "epoch"):
+    texts = {
+        name: "".join(ElementTree.fromstring(svg).itertext())
+        for name, svg in curves.svgs.items()
+    }
+    for word in (
+        "training",
+        "validation",
+        f"best, epoch {history.best_epoch}",
+        "epoch",
+    ):
         assert word in texts["loss"]
-    assert "best" not in texts["accuracy"] and "validation" not in texts["learning_rate"]
+    assert (
+        "best" not in texts["accuracy"] and "validation" not in texts["learning_rate"]
+    )
     written = curves.save(tmp_path / "curves.html").read_text(encoding="utf-8")
     assert written.count("<svg") == 4 == curves._repr_html_().count("<svg")
 
@@ -50,7 +81,10 @@ def test_figures(history, tmp_path):
 def test_many_steps_are_averaged():
     losses = [float(i) for i in range(1, 2001)]
     curves = History(step_losses=losses).plot()
-    assert list(curves.svgs) == ["step_losses"] and "mean of 4" in curves.svgs["step_losses"]
+    assert (
+        list(curves.svgs) == ["step_losses"]
+        and "mean of 4" in curves.svgs["step_losses"]
+    )
     assert len(curves.svgs["step_losses"]) < 60_000
 
 
@@ -90,5 +124,9 @@ def test_report_is_one_file_that_needs_no_network(history, tmp_path):
 
 
 def test_report_of_a_run_without_an_epoch(tmp_path):
-    text = History(interrupted=True, stop_reason="because").report(tmp_path / "r.html").read_text(encoding="utf-8")
+    text = (
+        History(interrupted=True, stop_reason="because")
+        .report(tmp_path / "r.html")
+        .read_text(encoding="utf-8")
+    )
     assert "the run was interrupted" in text and "because" in text

@@ -15,7 +15,9 @@ def _model() -> nn.Sequential:
     return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
 
 
-def test_predict_compiles_once_and_sees_new_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predict_compiles_once_and_sees_new_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model, x = _model(), np.random.default_rng(0).random((5, 4), np.float32)
     before = model.predict(x)
     kept = len(devices._compiled)
@@ -45,16 +47,34 @@ def test_predict_sees_another_structure_of_the_same_model() -> None:
 @pytest.mark.parametrize("device", ["cpu", "reference"])
 def test_evaluate_weighs_the_loss_of_examples(device: str) -> None:
     generator = np.random.default_rng(1)
-    model, x, y = _model(), generator.random((7, 4), np.float32), generator.integers(0, 3, 7)
+    model, x, y = (
+        _model(),
+        generator.random((7, 4), np.float32),
+        generator.integers(0, 3, 7),
+    )
     weight = generator.random(7)
     logits = model(x).numpy().astype(float)
     losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(7), y]
-    found = train.evaluate(model, x, y, "cross_entropy", ("accuracy",), batch_size=3, device=device,
-                           sample_weight=weight)  # fmt: skip
+    found = train.evaluate(
+        model,
+        x,
+        y,
+        "cross_entropy",
+        ("accuracy",),
+        batch_size=3,
+        device=device,
+        sample_weight=weight,
+    )
     assert found["loss"] == pytest.approx((weight * losses).mean(), rel=1e-5)
     assert found["accuracy"] == pytest.approx((logits.argmax(1) == y).mean())
 
 
 def test_evaluate_refuses_weights_of_another_length() -> None:
     with pytest.raises(DataError, match="7 weights"):
-        train.evaluate(_model(), np.zeros((7, 4)), np.zeros(7, int), "cross_entropy", sample_weight=np.ones(6))
+        train.evaluate(
+            _model(),
+            np.zeros((7, 4)),
+            np.zeros(7, int),
+            "cross_entropy",
+            sample_weight=np.ones(6),
+        )

@@ -36,17 +36,30 @@ class Press(Callback):
         self._perhaps("epoch")
 
 
-@pytest.mark.parametrize(("hook", "steps", "epochs"), [("begin", 0, 0), ("steps", 3, 0), ("epoch", 6, 1)])
-def test_an_interrupt_in_a_callback_keeps_what_was_learned(network, blobs, hook, steps, epochs):
+@pytest.mark.parametrize(
+    ("hook", "steps", "epochs"), [("begin", 0, 0), ("steps", 3, 0), ("epoch", 6, 1)]
+)
+def test_an_interrupt_in_a_callback_keeps_what_was_learned(
+    network, blobs, hook, steps, epochs
+):
     model, seen = network(), []
 
     class After(Callback):
         def on_epoch_end(self, session, epoch, logs):
             seen.append(epoch)
 
-    history = fit(model, *blobs, loss="cross_entropy", batch_size=10, epochs=4, verbose=0,
-                  callbacks=[Press(hook), After()])  # fmt: skip
-    assert history.interrupted and history.steps == steps and len(history.epochs) == epochs
+    history = fit(
+        model,
+        *blobs,
+        loss="cross_entropy",
+        batch_size=10,
+        epochs=4,
+        verbose=0,
+        callbacks=[Press(hook), After()],
+    )
+    assert (
+        history.interrupted and history.steps == steps and len(history.epochs) == epochs
+    )
     assert seen == [1] * epochs  # the callbacks after it were not robbed of their turn
     assert (model.bytes() != network().bytes()) == (steps > 0)
 
@@ -61,10 +74,19 @@ def test_best_weights_are_restored_after_an_interrupt(network, blobs):
                 raise KeyboardInterrupt
 
     model = network()
-    history = fit(model, *blobs, loss="cross_entropy", epochs=9, verbose=0, validation_split=0.2,
-                  callbacks=[EarlyStopping(patience=9, mode="max"), Keep()])  # fmt: skip
+    history = fit(
+        model,
+        *blobs,
+        loss="cross_entropy",
+        epochs=9,
+        verbose=0,
+        validation_split=0.2,
+        callbacks=[EarlyStopping(patience=9, mode="max"), Keep()],
+    )
     assert history.interrupted and history.best_epoch < 4
-    np.testing.assert_array_equal(model.state_dict()["w1"], kept[history.best_epoch]["w1"])
+    np.testing.assert_array_equal(
+        model.state_dict()["w1"], kept[history.best_epoch]["w1"]
+    )
 
 
 def test_a_signal_ends_the_run_after_the_step_at_work(network, blobs):
@@ -78,11 +100,21 @@ def test_a_signal_ends_the_run_after_the_step_at_work(network, blobs):
 
         def on_steps(self, session):
             if not timers:
-                timers.append(threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)))
+                timers.append(
+                    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+                )
                 timers[0].start()
 
-    history = fit(model, *blobs, loss="cross_entropy", batch_size=4, epochs=100_000, verbose=0,
-                  callbacks=[Later()], optimizer=optim.SGD(learning_rate=1e-3))  # fmt: skip
+    history = fit(
+        model,
+        *blobs,
+        loss="cross_entropy",
+        batch_size=4,
+        epochs=100_000,
+        verbose=0,
+        callbacks=[Later()],
+        optimizer=optim.SGD(learning_rate=1e-3),
+    )
     timers[0].join()
     assert history.interrupted and 0 < history.steps < 100_000 * 14
     assert len(history.step_losses) == history.steps
@@ -99,8 +131,16 @@ def test_a_signal_ends_the_run_after_the_step_at_work(network, blobs):
             if session.step == stop:
                 raise KeyboardInterrupt
 
-    fit(again, *blobs, loss="cross_entropy", batch_size=4, epochs=100_000, verbose=0, callbacks=[Stop()],
-        optimizer=optim.SGD(learning_rate=1e-3))  # fmt: skip
+    fit(
+        again,
+        *blobs,
+        loss="cross_entropy",
+        batch_size=4,
+        epochs=100_000,
+        verbose=0,
+        callbacks=[Stop()],
+        optimizer=optim.SGD(learning_rate=1e-3),
+    )
     assert again.bytes() == model.bytes()
 
 
@@ -143,7 +183,9 @@ def test_a_handler_of_the_program_and_other_threads_are_left_alone():
 def test_training_in_a_thread_that_is_not_the_main_one(network, blobs):
     model, histories = network(), []
     thread = threading.Thread(
-        target=lambda: histories.append(fit(model, *blobs, loss="cross_entropy", epochs=2, verbose=0))
+        target=lambda: histories.append(
+            fit(model, *blobs, loss="cross_entropy", epochs=2, verbose=0)
+        )
     )
     thread.start()
     thread.join()
@@ -169,6 +211,13 @@ def test_an_error_in_a_callback_leaves_the_model_with_what_was_learned(network, 
 
     model, twin = network(), network()
     with pytest.raises(RuntimeError, match="mine"):
-        fit(model, *blobs, loss="cross_entropy", epochs=5, verbose=0, callbacks=[Fault()])
+        fit(
+            model,
+            *blobs,
+            loss="cross_entropy",
+            epochs=5,
+            verbose=0,
+            callbacks=[Fault()],
+        )
     fit(twin, *blobs, loss="cross_entropy", epochs=2, verbose=0)
     assert model.bytes() == twin.bytes()

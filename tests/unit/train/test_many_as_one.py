@@ -17,7 +17,11 @@ from deltarule.train import TerminateOnNaN, fit, fit_many
 
 def _batch_share(prediction, target):
     """A metric with a leaf that depends on the batch size."""
-    return (prediction - target)[:, 0] * tensor(np.float64(1.0 / target.shape[0])) * tensor(np.arange(target.shape[0]))
+    return (
+        (prediction - target)[:, 0]
+        * tensor(np.float64(1.0 / target.shape[0]))
+        * tensor(np.arange(target.shape[0]))
+    )
 
 
 def _numbers():
@@ -35,27 +39,52 @@ def test_leaves_that_depend_on_the_batch_size(device, batch_size):
     folds = [np.arange(47)[k::4] for k in range(4)]
     rest = [np.setdiff1d(np.arange(47), fold) for fold in folds]
     regularizers = [losses.L2(strength=0.1)]
-    recipe = {"loss": "mean_squared_error", "metrics": ["r2", "rmse", _batch_share], "batch_size": batch_size,
-              "device": device, "regularizers": regularizers}  # fmt: skip
+    recipe = {
+        "loss": "mean_squared_error",
+        "metrics": ["r2", "rmse", _batch_share],
+        "batch_size": batch_size,
+        "device": device,
+        "regularizers": regularizers,
+    }
     epochs = [1, 4, 2, 3]
     models = [nn.Sequential(nn.Linear(3, 1)).astype("float64") for _ in folds]
     for seed, model in enumerate(models):
         model.initialize(seed)
     alone = [copy.deepcopy(model) for model in models]
     found = fit_many(
-        models, x, y, train_rows=rest, validation_rows=folds, sample_weight=weight, epochs=epochs, seed=[0, 1, 2, 3],
+        models,
+        x,
+        y,
+        train_rows=rest,
+        validation_rows=folds,
+        sample_weight=weight,
+        epochs=epochs,
+        seed=[0, 1, 2, 3],
         **recipe,
-    )  # fmt: skip
+    )
     for i, (model, history) in enumerate(zip(alone, found, strict=True)):
         held = (x[folds[i]], y[folds[i]], weight[folds[i]])
         own = fit(
-            model, x[rest[i]], y[rest[i]], sample_weight=weight[rest[i]], validation_data=held, epochs=epochs[i],
-            seed=i, verbose=0, **recipe,
-        )  # fmt: skip
-        assert [logs.keys() for logs in history.epochs] == [logs.keys() for logs in own.epochs]
+            model,
+            x[rest[i]],
+            y[rest[i]],
+            sample_weight=weight[rest[i]],
+            validation_data=held,
+            epochs=epochs[i],
+            seed=i,
+            verbose=0,
+            **recipe,
+        )
+        assert [logs.keys() for logs in history.epochs] == [
+            logs.keys() for logs in own.epochs
+        ]
         for name in set(own.epochs[0]) - {"seconds", "samples_per_second"}:
-            np.testing.assert_allclose(history[name], own[name], rtol=1e-9, err_msg=name)
-        np.testing.assert_allclose(models[i][0].weight.numpy(), model[0].weight.numpy(), rtol=1e-9)
+            np.testing.assert_allclose(
+                history[name], own[name], rtol=1e-9, err_msg=name
+            )
+        np.testing.assert_allclose(
+            models[i][0].weight.numpy(), model[0].weight.numpy(), rtol=1e-9
+        )
 
 
 def test_a_search_tells_a_fault_of_the_joint_run(monkeypatch):
@@ -91,7 +120,12 @@ def _diverging(kind):
         y = np.where(x == 7, 1e30, 1.0).astype(np.float64)
         return _Rows, x, y, {"optimizer": optim.SGD(learning_rate=1e9), "batch_size": 1}
     x, y = _numbers()
-    rate = {"the first update": 1e38, "the first loss": 0.1, "after some steps": 30.0, "the last step": 1e38}[kind]
+    rate = {
+        "the first update": 1e38,
+        "the first loss": 0.1,
+        "after some steps": 30.0,
+        "the last step": 1e38,
+    }[kind]
     y = y * 1e25 if kind == "the first loss" else y
     size = 47 if kind == "the last step" else 5
     return (
@@ -105,7 +139,13 @@ def _diverging(kind):
 @pytest.mark.parametrize("device", ["cpu", "reference"])
 @pytest.mark.parametrize(
     "kind",
-    ["the first update", "the first loss", "after some steps", "the last step", "a row that no later step reads"],
+    [
+        "the first update",
+        "the first loss",
+        "after some steps",
+        "the last step",
+        "a row that no later step reads",
+    ],
 )
 def test_a_diverged_model_is_left_as_a_single_fit_leaves_it(kind, device):
     make, x, y, options = _diverging(kind)

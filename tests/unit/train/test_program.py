@@ -40,7 +40,9 @@ class Linear:
 def line():
     rng = np.random.default_rng(3)
     x = rng.normal(size=(23, 3))
-    return x, x @ np.array([[1.0], [-2.0], [0.5]]) + 0.3 + 0.1 * rng.normal(size=(23, 1))
+    return x, x @ np.array([[1.0], [-2.0], [0.5]]) + 0.3 + 0.1 * rng.normal(
+        size=(23, 1)
+    )
 
 
 def _numpy_descent(x, y, epochs, size, rate, weight=None, l2=0.0, seed=0):
@@ -60,8 +62,17 @@ def _numpy_descent(x, y, epochs, size, rate, weight=None, l2=0.0, seed=0):
 def test_descent_is_that_of_numpy_with_a_smaller_last_batch(line):
     x, y = line
     model = Linear()
-    history = fit(model, x, y, loss="mean_squared_error", optimizer=optim.SGD(learning_rate=0.1), epochs=4,
-                  batch_size=5, verbose=0, seed=11)  # fmt: skip
+    history = fit(
+        model,
+        x,
+        y,
+        loss="mean_squared_error",
+        optimizer=optim.SGD(learning_rate=0.1),
+        epochs=4,
+        batch_size=5,
+        verbose=0,
+        seed=11,
+    )
     w, b, seen = _numpy_descent(x, y, 4, 5, 0.1, seed=11)
     np.testing.assert_allclose(model.w.numpy(), w, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(model.b.numpy(), b, rtol=1e-12, atol=1e-13)
@@ -82,12 +93,28 @@ def test_weights_and_penalties_are_those_of_numpy(line):
         (Linear(penalty=0.3), []),
         (Linear(), [lambda named: (named[0][1] ** 2).sum() * 0.3]),
     ):
-        history = fit(model, x, y, loss="mean_squared_error", optimizer=optim.SGD(learning_rate=0.05), epochs=3,
-                      batch_size=8, verbose=0, sample_weight=weight, regularizers=regularizers)  # fmt: skip
+        history = fit(
+            model,
+            x,
+            y,
+            loss="mean_squared_error",
+            optimizer=optim.SGD(learning_rate=0.05),
+            epochs=3,
+            batch_size=8,
+            verbose=0,
+            sample_weight=weight,
+            regularizers=regularizers,
+        )
         np.testing.assert_allclose(model.w.numpy(), expected[0], rtol=1e-11)
         np.testing.assert_allclose(history.step_losses, expected[2], rtol=1e-11)
         assert history["penalty"][0] > 0  # told apart from the loss of the data
-        assert set(history.epochs[0]) == {"loss", "penalty", "learning_rate", "seconds", "samples_per_second"}
+        assert set(history.epochs[0]) == {
+            "loss",
+            "penalty",
+            "learning_rate",
+            "seconds",
+            "samples_per_second",
+        }
 
 
 @pytest.mark.parametrize("clip", [{}, {"clip_norm": 0.1}, {"clip_value": 0.02}])
@@ -95,17 +122,32 @@ def test_a_network_with_adam_is_that_of_torch(network, blobs, clip):
     x, y = blobs
     model = network(dtype="float64")
     twin = {
-        name: torch.tensor(value, requires_grad=True) for name, value in model.state_dict().items() if name != "mean"
+        name: torch.tensor(value, requires_grad=True)
+        for name, value in model.state_dict().items()
+        if name != "mean"
     }
     adam = torch.optim.Adam(twin.values(), lr=0.02)
-    fit(model, x.astype(np.float64), y, loss="cross_entropy", optimizer=optim.Adam(learning_rate=0.02, **clip),
-        epochs=3, batch_size=10, seed=4, verbose=0)  # fmt: skip
+    fit(
+        model,
+        x.astype(np.float64),
+        y,
+        loss="cross_entropy",
+        optimizer=optim.Adam(learning_rate=0.02, **clip),
+        epochs=3,
+        batch_size=10,
+        seed=4,
+        verbose=0,
+    )
     for epoch in range(3):
         order = batches(len(x), 10, 4, epoch)
         for start in range(0, len(x), 10):
             rows = order[start : start + 10]
-            hidden = torch.relu(torch.tensor(x[rows], dtype=torch.float64) @ twin["w1"].T + twin["b1"])
-            loss = torch.nn.functional.cross_entropy(hidden @ twin["w2"].T + twin["b2"], torch.tensor(y[rows]))
+            hidden = torch.relu(
+                torch.tensor(x[rows], dtype=torch.float64) @ twin["w1"].T + twin["b1"]
+            )
+            loss = torch.nn.functional.cross_entropy(
+                hidden @ twin["w2"].T + twin["b2"], torch.tensor(y[rows])
+            )
             adam.zero_grad()
             loss.backward()
             if "clip_norm" in clip:
@@ -116,14 +158,24 @@ def test_a_network_with_adam_is_that_of_torch(network, blobs, clip):
                 torch.nn.utils.clip_grad_value_(twin.values(), 0.02)
             adam.step()
     for name, value in twin.items():
-        np.testing.assert_allclose(model.tensors[name].numpy(), value.detach().numpy(), rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(
+            model.tensors[name].numpy(), value.detach().numpy(), rtol=1e-9, atol=1e-11
+        )
 
 
 def test_summed_losses_add_up(line):
     x, y = line
     model = Linear()
-    history = fit(model, x, y, loss=losses.SquaredError(reduction="sum"), optimizer=optim.SGD(learning_rate=1e-9),
-                  epochs=1, batch_size=10, verbose=0)  # fmt: skip
+    history = fit(
+        model,
+        x,
+        y,
+        loss=losses.SquaredError(reduction="sum"),
+        optimizer=optim.SGD(learning_rate=1e-9),
+        epochs=1,
+        batch_size=10,
+        verbose=0,
+    )
     assert history["loss"][0] == pytest.approx(float((y**2).sum()), rel=1e-6)
 
 
@@ -139,13 +191,17 @@ def test_programs_are_legal_and_frozen_parameters_are_state_that_stays(network, 
     described = columns([x, y.astype(np.int64)])
     step = training_step(task, described, 10)
     verify([*step.program.next_state, *step.program.metrics])
-    assert step.names.parameters == ("b1", "w2", "b2") and step.names.running == ("mean",)
+    assert step.names.parameters == ("b1", "w2", "b2") and step.names.running == (
+        "mean",
+    )
     assert len(step.names.slots) == 6
     frozen = model.tensors["w1"].node
     position = step.program.state.index(frozen)
     assert step.program.next_state[position] is frozen
     assert position >= len(step.names.all)
-    np.testing.assert_array_equal(step.constants[position - len(step.names.all)], model.tensors["w1"].numpy())
+    np.testing.assert_array_equal(
+        step.constants[position - len(step.names.all)], model.tensors["w1"].numpy()
+    )
     looked_at = evaluation_step(task, described, 10)
     verify(looked_at.program.metrics)
     assert looked_at.program.next_state == looked_at.program.state
@@ -167,8 +223,17 @@ def test_running_state_is_an_exponential_average(network, blobs):
     x, y = blobs
     model = network(running=True)
     start = model.state_dict()
-    fit(model, x, y, loss="cross_entropy", optimizer=optim.SGD(learning_rate=1e-12), epochs=1, batch_size=53, verbose=0,
-        shuffle=False)  # fmt: skip
+    fit(
+        model,
+        x,
+        y,
+        loss="cross_entropy",
+        optimizer=optim.SGD(learning_rate=1e-12),
+        epochs=1,
+        batch_size=53,
+        verbose=0,
+        shuffle=False,
+    )
     expected = 0.1 * (x @ start["w1"].T + start["b1"]).mean(0)
     np.testing.assert_allclose(model.mean.numpy(), expected, rtol=1e-4, atol=1e-6)
 
@@ -196,11 +261,25 @@ def test_the_look_ahead_form_of_nesterov_takes_its_gradient_ahead(line):
     """v ← αv − ηg(θ + αv), θ ← θ + v, written out in NumPy."""
     x, y = line
     model = Linear()
-    recipe = optim.SGD(learning_rate=0.05, momentum=0.8, nesterov=True, nesterov_form="look_ahead")
-    fit(model, x, y, loss="mean_squared_error", epochs=3, batch_size=23, shuffle=False, verbose=0, optimizer=recipe)
+    recipe = optim.SGD(
+        learning_rate=0.05, momentum=0.8, nesterov=True, nesterov_form="look_ahead"
+    )
+    fit(
+        model,
+        x,
+        y,
+        loss="mean_squared_error",
+        epochs=3,
+        batch_size=23,
+        shuffle=False,
+        verbose=0,
+        optimizer=recipe,
+    )
     theta, v = np.zeros(4), np.zeros(4)
     design = np.hstack([x, np.ones((23, 1))])
     for _ in range(3):
         v = 0.8 * v - 0.05 * 2 * design.T @ (design @ (theta + 0.8 * v) - y[:, 0]) / 23
         theta = theta + v
-    np.testing.assert_allclose([*model.w.numpy()[:, 0], *model.b.numpy()], theta, rtol=1e-10)
+    np.testing.assert_allclose(
+        [*model.w.numpy()[:, 0], *model.b.numpy()], theta, rtol=1e-10
+    )

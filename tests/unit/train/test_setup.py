@@ -38,20 +38,45 @@ def test_what_goes_wrong_beforehand_is_told_when_it_is_asked_for(monkeypatch):
 
 
 @pytest.mark.parametrize("many", [1, 10**9])
-def test_a_run_is_the_same_with_orders_made_beforehand(monkeypatch, network, blobs, many):
+def test_a_run_is_the_same_with_orders_made_beforehand(
+    monkeypatch, network, blobs, many
+):
     monkeypatch.setattr(orders, "_MANY", many)
     model, x, y = network(), *blobs
-    history = fit(model, x, y, loss="cross_entropy", epochs=4, batch_size=8, validation_split=0.2, verbose=0)
+    history = fit(
+        model,
+        x,
+        y,
+        loss="cross_entropy",
+        epochs=4,
+        batch_size=8,
+        validation_split=0.2,
+        verbose=0,
+    )
     monkeypatch.setattr(orders, "_MANY", 10**9)
     plain = network()
-    other = fit(plain, x, y, loss="cross_entropy", epochs=4, batch_size=8, validation_split=0.2, verbose=0)
+    other = fit(
+        plain,
+        x,
+        y,
+        loss="cross_entropy",
+        epochs=4,
+        batch_size=8,
+        validation_split=0.2,
+        verbose=0,
+    )
     assert model.bytes() == plain.bytes() and history.step_losses == other.step_losses
 
 
 RULES = [
-    init.normal(0.3, 1.0), init.uniform(-1.0, 3.0), init.he_normal(), init.xavier_uniform(), init.lecun_normal(),
-    init.orthogonal(), init.constant(2.0),
-]  # fmt: skip
+    init.normal(0.3, 1.0),
+    init.uniform(-1.0, 3.0),
+    init.he_normal(),
+    init.xavier_uniform(),
+    init.lecun_normal(),
+    init.orthogonal(),
+    init.constant(2.0),
+]
 SHAPES = [(3, 4), (1, 1), (300, 700), (16, 3, 3, 8), (5,), (0, 3)]
 
 
@@ -64,7 +89,9 @@ def test_weights_drawn_in_blocks_are_those_drawn_at_once(rule, shape):
         return
     for dtype in ("float32", "float64"):
         whole = rule.draw(shape, init.generator(3, "0.weight")).astype(dtype)
-        np.testing.assert_array_equal(rule.values(shape, init.generator(3, "0.weight"), dtype), whole)
+        np.testing.assert_array_equal(
+            rule.values(shape, init.generator(3, "0.weight"), dtype), whole
+        )
         assert rule.values(shape, init.generator(3, "0.weight"), dtype).dtype == dtype
 
 
@@ -78,7 +105,8 @@ def test_known_numbers_of_uniform_and_normal_weights():
     )
     normal = init.generator(0, "w").standard_normal(shape)
     np.testing.assert_array_equal(
-        init.normal(0.5, 2.0).values(shape, init.generator(0, "w"), "float64"), normal * 0.5 + 2
+        init.normal(0.5, 2.0).values(shape, init.generator(0, "w"), "float64"),
+        normal * 0.5 + 2,
     )
 
 
@@ -116,7 +144,9 @@ def test_long_epochs_are_written_each(monkeypatch):
 def test_writing_takes_a_quarter_of_the_time_of_short_epochs(monkeypatch):
     writes = _Writes(monkeypatch, epoch=0.25, cost=1.0)
     found = writes.play(Checkpoint("run.dr"), 1000)
-    assert found[:3] == [1, 13, 25] and found[-1] == 1000  # the first and the last epoch, and between them each 12th
+    assert (
+        found[:3] == [1, 13, 25] and found[-1] == 1000
+    )  # the first and the last epoch, and between them each 12th
     assert len(found) <= 2 + 1000 * 0.25 / 3.0
 
 
@@ -127,15 +157,28 @@ def test_the_rhythm_in_steps_is_kept(network, blobs, tmp_path):
         every = 1
 
         def on_steps(self, session):
-            seen.append(checkpoint.read(path, "checkpoint").document["cursor"]["step"] if path.is_file() else 0)
+            seen.append(
+                checkpoint.read(path, "checkpoint").document["cursor"]["step"]
+                if path.is_file()
+                else 0
+            )
 
     options = {"loss": "cross_entropy", "epochs": 3, "batch_size": 8, "verbose": 0}
-    fit(network(), *blobs, checkpoint=path, checkpoint_every=5, callbacks=[Looking()], **options)
+    fit(
+        network(),
+        *blobs,
+        checkpoint=path,
+        checkpoint_every=5,
+        callbacks=[Looking()],
+        **options,
+    )
     assert seen == [(step - 1) // 5 * 5 for step in range(1, 22)]
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 7, 23])
-def test_a_run_goes_on_to_the_bit_from_whatever_was_written_last(monkeypatch, network, blobs, tmp_path, epochs):
+def test_a_run_goes_on_to_the_bit_from_whatever_was_written_last(
+    monkeypatch, network, blobs, tmp_path, epochs
+):
     """Short epochs, most of which are not written: the process ends without a word after some of them."""
     monkeypatch.setattr(resume, "_REST", 10**6)
     path, whole = tmp_path / "run.dr", network()
@@ -160,7 +203,15 @@ def test_a_run_goes_on_to_the_bit_from_whatever_was_written_last(monkeypatch, ne
     assert json.dumps(document["cursor"]) and document["cursor"]["epoch"] == 1
     model = network()
     kill.on_epoch_end = lambda session, epoch, logs: None
-    again = fit(model, *blobs, epochs=25, checkpoint=path, resume=True, callbacks=[kill], **options)
+    again = fit(
+        model,
+        *blobs,
+        epochs=25,
+        checkpoint=path,
+        resume=True,
+        callbacks=[kill],
+        **options,
+    )
     assert model.bytes() == whole.bytes() and again.step_losses == history.step_losses
 
 
@@ -171,9 +222,13 @@ def test_fitting_leaves_arrays_that_nobody_else_holds():
     before, kept = model.state_dict(), model[0].weight
     model.fit(x, y, loss="mean_squared_error", epochs=1, verbose=0)
     first = model.state_dict()
-    assert model[0].weight is kept and not np.array_equal(first["0.weight"], before["0.weight"])
+    assert model[0].weight is kept and not np.array_equal(
+        first["0.weight"], before["0.weight"]
+    )
     changed = first["0.weight"].copy()
     first["0.weight"][:] = 0.0
     np.testing.assert_array_equal(model[0].weight.numpy(), changed)
     model.fit(x, y, loss="mean_squared_error", epochs=1, verbose=0)
-    np.testing.assert_array_equal(before["0.weight"], nn.Sequential(nn.Linear(3, 2)).state_dict()["0.weight"])
+    np.testing.assert_array_equal(
+        before["0.weight"], nn.Sequential(nn.Linear(3, 2)).state_dict()["0.weight"]
+    )

@@ -34,14 +34,22 @@ def test_targets_that_are_classes(loss: str, targets: Any, expected: Any) -> Non
     if expected is None:
         assert found is None
     else:
-        np.testing.assert_array_equal(np.unique(found, return_inverse=True)[1], expected)
+        np.testing.assert_array_equal(
+            np.unique(found, return_inverse=True)[1], expected
+        )
 
 
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "hinge", "cross_entropy"])
-def test_the_held_out_part_is_that_of_the_hand_with_classes_and_weights(loss: str) -> None:
+def test_the_held_out_part_is_that_of_the_hand_with_classes_and_weights(
+    loss: str,
+) -> None:
     """fit(validation_split=…) is fit on the rows of a stratified split, measured with the weights of the others."""
     x, weights = R.normal(size=(40, 3)).astype(np.float32), R.uniform(0.2, 3.0, 40)
-    targets = {"binary_cross_entropy": RARE[:, None], "hinge": 2 * RARE[:, None] - 1, "cross_entropy": RARE}[loss]
+    targets = {
+        "binary_cross_entropy": RARE[:, None],
+        "hinge": 2 * RARE[:, None] - 1,
+        "cross_entropy": RARE,
+    }[loss]
     rows = data.split(40, validation=0.25, test=0.0, seed=3, stratify=RARE)
     assert RARE[rows.validation].sum() == 1
     histories = []
@@ -49,10 +57,20 @@ def test_the_held_out_part_is_that_of_the_hand_with_classes_and_weights(loss: st
         model = nn.Sequential(nn.Linear(3, 2 if loss == "cross_entropy" else 1))
         own = rows.train if options is None else np.arange(40)
         held = (x[rows.validation], targets[rows.validation], weights[rows.validation])
-        histories.append(fit(
-            model, x[own], targets[own], sample_weight=weights[own], loss=loss, epochs=3, batch_size=6, seed=3,
-            verbose=0, **(options or {"validation_data": held}),
-        ))  # fmt: skip
+        histories.append(
+            fit(
+                model,
+                x[own],
+                targets[own],
+                sample_weight=weights[own],
+                loss=loss,
+                epochs=3,
+                batch_size=6,
+                seed=3,
+                verbose=0,
+                **(options or {"validation_data": held}),
+            )
+        )
     ours, by_hand = histories
     assert ours.series("loss") == by_hand.series("loss")
     assert ours.series("val_loss") == by_hand.series("val_loss")

@@ -44,18 +44,28 @@ def test_wrong_arguments(network, blobs, arguments, told):
 def test_whole_numbers_of_numpy_are_whole_numbers(network, blobs):
     one, other = network(), network()
     fit(one, *blobs, **QUIET, batch_size=8, seed=3)
-    fit(other, *blobs, **{**QUIET, "epochs": np.int64(1)}, batch_size=np.int32(8), seed=np.uint8(3))
+    fit(
+        other,
+        *blobs,
+        **{**QUIET, "epochs": np.int64(1)},
+        batch_size=np.int32(8),
+        seed=np.uint8(3),
+    )
     assert one.bytes() == other.bytes()
 
 
 def test_a_seed_of_many_models(network, blobs):
     with pytest.raises(ArgumentError, match="fit seed"):
-        fit_many([network(), network()], *blobs, loss="cross_entropy", epochs=1, seed=[1, -1])
+        fit_many(
+            [network(), network()], *blobs, loss="cross_entropy", epochs=1, seed=[1, -1]
+        )
 
 
 @pytest.mark.parametrize("rate", ["0.1", None, [0.1], -1.0, float("nan")])
 def test_a_learning_rate_that_is_no_positive_number(rate):
-    with pytest.raises(ArgumentError, match="Adam learning_rate: expected a number > 0"):
+    with pytest.raises(
+        ArgumentError, match="Adam learning_rate: expected a number > 0"
+    ):
         optim.Adam(learning_rate=rate)
 
 
@@ -72,8 +82,14 @@ class Forgetful(nn.Module):
 
 def test_a_forward_without_return():
     inputs = np.zeros((4, 2), np.float32)
-    for call in (lambda: fit(Forgetful(), inputs, [0, 1, 0, 1], **QUIET), lambda: predict(Forgetful(), inputs)):
-        with pytest.raises(ArgumentError, match="forward of Forgetful: expected one tensor, got a NoneType") as caught:
+    for call in (
+        lambda: fit(Forgetful(), inputs, [0, 1, 0, 1], **QUIET),
+        lambda: predict(Forgetful(), inputs),
+    ):
+        with pytest.raises(
+            ArgumentError,
+            match="forward of Forgetful: expected one tensor, got a NoneType",
+        ) as caught:
             call()
         assert "return" in caught.value.hint
 
@@ -103,26 +119,45 @@ def test_a_pipe_is_not_replaced_and_a_link_is_kept(tmp_path):
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("threads", 2.5), ("threads", True), ("threads", "2"), ("threads", 0), ("verbose", "no"), ("verbose", 3),
-        ("validation_split", "0.2"), ("validation_split", True), ("validation_split", None), ("epochs", 2.5),
-        ("batch_size", True), ("seed", 1.5), ("shuffle", 1),
+        ("threads", 2.5),
+        ("threads", True),
+        ("threads", "2"),
+        ("threads", 0),
+        ("verbose", "no"),
+        ("verbose", 3),
+        ("validation_split", "0.2"),
+        ("validation_split", True),
+        ("validation_split", None),
+        ("epochs", 2.5),
+        ("batch_size", True),
+        ("seed", 1.5),
+        ("shuffle", 1),
     ],
-)  # fmt: skip
+)
 def test_options_of_another_type_are_told(network, blobs, option, value):
     with pytest.raises(ArgumentError, match=option):
-        fit(network(), *blobs, loss="cross_entropy", **{"epochs": 1, "verbose": 0, option: value})
+        fit(
+            network(),
+            *blobs,
+            loss="cross_entropy",
+            **{"epochs": 1, "verbose": 0, option: value},
+        )
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: train.EarlyStopping(patience=2.5), lambda: train.EarlyStopping(min_delta="1"),
-        lambda: train.EarlyStopping(min_delta=True), lambda: train.EarlyStopping(monitor=3),
-        lambda: train.EarlyStopping(restore_best=1), lambda: train.ReduceOnPlateau(factor="0.5"),
-        lambda: train.ReduceOnPlateau(patience=True), lambda: train.ReduceOnPlateau(min_factor="0"),
+        lambda: train.EarlyStopping(patience=2.5),
+        lambda: train.EarlyStopping(min_delta="1"),
+        lambda: train.EarlyStopping(min_delta=True),
+        lambda: train.EarlyStopping(monitor=3),
+        lambda: train.EarlyStopping(restore_best=1),
+        lambda: train.ReduceOnPlateau(factor="0.5"),
+        lambda: train.ReduceOnPlateau(patience=True),
+        lambda: train.ReduceOnPlateau(min_factor="0"),
         lambda: train.LearningRateFactor(0.5),
     ],
-)  # fmt: skip
+)
 def test_options_of_callbacks_of_another_type_are_told(make):
     with pytest.raises(ArgumentError):
         make()
@@ -136,7 +171,14 @@ def test_the_rhythm_of_a_callback_is_a_whole_number(network, blobs, every):
     callback = Looking()
     callback.every = every
     with pytest.raises(ArgumentError, match="Looking every"):
-        fit(network(), *blobs, loss="cross_entropy", epochs=1, verbose=0, callbacks=[callback])
+        fit(
+            network(),
+            *blobs,
+            loss="cross_entropy",
+            epochs=1,
+            verbose=0,
+            callbacks=[callback],
+        )
 
 
 @pytest.mark.parametrize(
@@ -158,4 +200,8 @@ def test_the_rhythm_of_a_callback_is_a_whole_number(network, blobs, every):
 )
 def test_what_was_meant_is_told(network, blobs, option, value, told):
     with pytest.raises(ArgumentError, match=told):
-        fit(network(), *blobs, **{"loss": "cross_entropy", "epochs": 1, "verbose": 0, option: value})
+        fit(
+            network(),
+            *blobs,
+            **{"loss": "cross_entropy", "epochs": 1, "verbose": 0, option: value},
+        )

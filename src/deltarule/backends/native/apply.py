@@ -14,16 +14,25 @@ from deltarule.graph.op import Op
 
 _KINDS = {"bool": "i1", "uint8": "i8", "uint32": "i32", "int32": "i32", "int64": "i64"}
 _MATHEMATICS = {
-    Op.EXP: "exp", Op.EXPM1: "expm1", Op.LOG: "log", Op.LOG1P: "log1p", Op.SIN: "sin", Op.COS: "cos",
-    Op.TANH: "tanh", Op.ERF: "erf", Op.POWER: "pow",
-}  # fmt: skip
+    Op.EXP: "exp",
+    Op.EXPM1: "expm1",
+    Op.LOG: "log",
+    Op.LOG1P: "log1p",
+    Op.SIN: "sin",
+    Op.COS: "cos",
+    Op.TANH: "tanh",
+    Op.ERF: "erf",
+    Op.POWER: "pow",
+}
 
 Operands = Sequence[str]
 
 
 def scalar_kind(dtype: DType) -> str:
     """Return the IR type of one element in a register."""
-    return {"float32": "float", "float64": "double"}.get(dtype.name) or _KINDS[dtype.name]
+    return {"float32": "float", "float64": "double"}.get(dtype.name) or _KINDS[
+        dtype.name
+    ]
 
 
 def kind(dtype: DType, width: int) -> str:
@@ -49,7 +58,13 @@ def constant(value: Scalar, dtype: DType, width: int) -> str:
 
 
 def apply(
-    e: Emitter, op: Op, dtype: DType, operands: Operands, source: DType, width: int, ordinary: bool = False
+    e: Emitter,
+    op: Op,
+    dtype: DType,
+    operands: Operands,
+    source: DType,
+    width: int,
+    ordinary: bool = False,
 ) -> str:
     """Return the result of an element-wise primitive; ``source`` is the operands' type, ``dtype`` the result's.
 
@@ -61,11 +76,22 @@ def apply(
         return cast(e, operands[0], source, dtype, width)
     if ordinary and op in {Op.MAXIMUM, Op.MINIMUM} and dtype.is_float:
         relation = "ogt" if op is Op.MAXIMUM else "olt"  # x where x is NaN
-        return _select(e, f"fcmp {relation}", dtype, operands[0], operands[1], operands[0], operands[1], width)
+        return _select(
+            e,
+            f"fcmp {relation}",
+            dtype,
+            operands[0],
+            operands[1],
+            operands[0],
+            operands[1],
+            width,
+        )
     return _TABLE[op](e, operands, source, width)
 
 
-def _binary(floating: str, whole: str) -> Callable[[Emitter, Operands, DType, int], str]:
+def _binary(
+    floating: str, whole: str
+) -> Callable[[Emitter, Operands, DType, int], str]:
     def emit(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
         operation = floating if dtype.is_float else whole
         return e.assign(f"{operation} {kind(dtype, width)} {x[0]}, {x[1]}")
@@ -73,37 +99,64 @@ def _binary(floating: str, whole: str) -> Callable[[Emitter, Operands, DType, in
     return emit
 
 
-def _compare(floating: str, signed: str, unsigned: str) -> Callable[[Emitter, Operands, DType, int], str]:
+def _compare(
+    floating: str, signed: str, unsigned: str
+) -> Callable[[Emitter, Operands, DType, int], str]:
     def emit(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
-        relation = f"fcmp {floating}" if dtype.is_float else f"icmp {signed if dtype.kind == 'int' else unsigned}"
+        relation = (
+            f"fcmp {floating}"
+            if dtype.is_float
+            else f"icmp {signed if dtype.kind == 'int' else unsigned}"
+        )
         return e.assign(f"{relation} {kind(dtype, width)} {x[0]}, {x[1]}")
 
     return emit
 
 
-def _select(e: Emitter, relation: str, dtype: DType, a: str, b: str, then: str, otherwise: str, width: int) -> str:
+def _select(
+    e: Emitter,
+    relation: str,
+    dtype: DType,
+    a: str,
+    b: str,
+    then: str,
+    otherwise: str,
+    width: int,
+) -> str:
     condition = e.assign(f"{relation} {kind(dtype, width)} {a}, {b}")
     return select(e, condition, dtype, then, otherwise, width)
 
 
-def select(e: Emitter, condition: str, dtype: DType, then: str, otherwise: str, width: int) -> str:
+def select(
+    e: Emitter, condition: str, dtype: DType, then: str, otherwise: str, width: int
+) -> str:
     """Return ``then`` where the condition (i1, or a vector of them) holds."""
     test = f"<{width} x i1>" if width > 1 else "i1"
-    return e.assign(f"select {test} {condition}, {kind(dtype, width)} {then}, {kind(dtype, width)} {otherwise}")
+    return e.assign(
+        f"select {test} {condition}, {kind(dtype, width)} {then}, {kind(dtype, width)} {otherwise}"
+    )
 
 
-def intrinsic(e: Emitter, name: str, dtype: DType, operands: Operands, width: int, rest: str = "") -> str:
+def intrinsic(
+    e: Emitter, name: str, dtype: DType, operands: Operands, width: int, rest: str = ""
+) -> str:
     """Return the result of an intrinsic on operands of one type."""
     listed = ", ".join(f"{kind(dtype, width)} {operand}" for operand in operands)
-    return e.assign(f"call {kind(dtype, width)} @llvm.{name}.{mangled(dtype, width)}({listed}{rest})")
+    return e.assign(
+        f"call {kind(dtype, width)} @llvm.{name}.{mangled(dtype, width)}({listed}{rest})"
+    )
 
 
 def _extreme(name: str) -> Callable[[Emitter, Operands, DType, int], str]:
     def emit(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
         if dtype is BOOL:
-            return e.assign(f"{'or' if name == 'max' else 'and'} {kind(dtype, width)} {x[0]}, {x[1]}")
+            return e.assign(
+                f"{'or' if name == 'max' else 'and'} {kind(dtype, width)} {x[0]}, {x[1]}"
+            )
         prefix = "s" if dtype.kind == "int" else "u"
-        return intrinsic(e, f"{name}imum" if dtype.is_float else prefix + name, dtype, x, width)
+        return intrinsic(
+            e, f"{name}imum" if dtype.is_float else prefix + name, dtype, x, width
+        )
 
     return emit
 
@@ -117,7 +170,11 @@ def _negate(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
 def _absolute(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
     if dtype.is_float:
         return intrinsic(e, "fabs", dtype, x, width)
-    return intrinsic(e, "abs", dtype, x, width, ", i1 false") if dtype.kind == "int" else x[0]
+    return (
+        intrinsic(e, "abs", dtype, x, width, ", i1 false")
+        if dtype.kind == "int"
+        else x[0]
+    )
 
 
 def _sign(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
@@ -126,7 +183,9 @@ def _sign(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
         return _select(e, "icmp ne", dtype, x[0], zero, one, zero, width)
     if dtype.is_float:
         return _sign_of_float(e, x, dtype, width)
-    negative = _select(e, "icmp slt", dtype, x[0], zero, constant(-1, dtype, width), x[0], width)
+    negative = _select(
+        e, "icmp slt", dtype, x[0], zero, constant(-1, dtype, width), x[0], width
+    )
     return _select(e, "icmp sgt", dtype, x[0], zero, one, negative, width)
 
 
@@ -134,10 +193,16 @@ def _sign_of_float(e: Emitter, x: Operands, dtype: DType, width: int) -> str:
     """1 with the sign of x, but NaN and 0 stay: told by bits, since comparisons count the least numbers as 0."""
     whole = INT64 if dtype.bits == 64 else INT32
     bits = e.assign(f"bitcast {kind(dtype, width)} {x[0]} to {kind(whole, width)}")
-    size = e.assign(f"and {kind(whole, width)} {bits}, {constant(2 ** (dtype.bits - 1) - 1, whole, width)}")
-    before = e.assign(f"sub {kind(whole, width)} {size}, {constant(1, whole, width)}")  # 0 becomes the largest
+    size = e.assign(
+        f"and {kind(whole, width)} {bits}, {constant(2 ** (dtype.bits - 1) - 1, whole, width)}"
+    )
+    before = e.assign(
+        f"sub {kind(whole, width)} {size}, {constant(1, whole, width)}"
+    )  # 0 becomes the largest
     infinity = (255 << 23) if dtype.bits == 32 else (2047 << 52)
-    ordinary = e.assign(f"icmp ult {kind(whole, width)} {before}, {constant(infinity, whole, width)}")
+    ordinary = e.assign(
+        f"icmp ult {kind(whole, width)} {before}, {constant(infinity, whole, width)}"
+    )
     unit = intrinsic(e, "copysign", dtype, (constant(1, dtype, width), x[0]), width)
     return select(e, ordinary, dtype, unit, x[0], width)
 
@@ -154,7 +219,9 @@ _TABLE: dict[Op, Callable[[Emitter, Operands, DType, int], str]] = {
     Op.NEGATE: _negate,
     Op.ABS: _absolute,
     Op.SIGN: _sign,
-    Op.FLOOR: lambda e, x, dtype, width: intrinsic(e, "floor", dtype, x, width) if dtype.is_float else x[0],
+    Op.FLOOR: lambda e, x, dtype, width: (
+        intrinsic(e, "floor", dtype, x, width) if dtype.is_float else x[0]
+    ),
     Op.SQRT: lambda e, x, dtype, width: intrinsic(e, "sqrt", dtype, x, width),
     Op.NOT: _not,
     Op.STOP_GRADIENT: lambda e, x, dtype, width: x[0],
@@ -185,7 +252,9 @@ def cast(e: Emitter, x: str, source: DType, target: DType, width: int) -> str:
     unsigned = source.kind in {"bool", "uint"}
     if target.is_float:
         if source.is_float:
-            return e.assign(f"{'fpext' if target.bits > source.bits else 'fptrunc'} {old} {x} to {new}")
+            return e.assign(
+                f"{'fpext' if target.bits > source.bits else 'fptrunc'} {old} {x} to {new}"
+            )
         return e.assign(f"{'uitofp' if unsigned else 'sitofp'} {old} {x} to {new}")
     if source.is_float:
         sign = "s" if target.kind == "int" else "u"

@@ -20,7 +20,9 @@ from deltarule.backends.native.runner import NativeRunner
 from deltarule.backends.native.threads import Entry, Team
 from deltarule.graph.program import Program, StepProgram
 
-_first_byte: Any = ctypes.c_char.from_buffer  # NumPy's arrays are buffers, which their types do not say
+_first_byte: Any = (
+    ctypes.c_char.from_buffer
+)  # NumPy's arrays are buffers, which their types do not say
 
 
 class NativeBackend:
@@ -35,11 +37,15 @@ class NativeBackend:
         """Compile a program of static shapes."""
         return NativeExecutable(program, self.machine, threads)
 
-    def compile_step(self, program: StepProgram, threads: int | None = None) -> StepRunner:
+    def compile_step(
+        self, program: StepProgram, threads: int | None = None
+    ) -> StepRunner:
         """Compile a training step; ``threads`` None lets a cost model choose."""
         return NativeRunner(program, self.machine, threads)
 
-    def compile_measured(self, program: StepProgram, threads: int | None = None) -> NativeRunner:
+    def compile_measured(
+        self, program: StepProgram, threads: int | None = None
+    ) -> NativeRunner:
         """Compile a training step that counts the cycles of its statements."""
         return NativeRunner(program, self.machine, threads, measured=True)
 
@@ -47,17 +53,26 @@ class NativeBackend:
 class NativeExecutable:
     """A compiled program; several threads may call it at once."""
 
-    def __init__(self, program: Program, machine: Machine, threads: int | None = None) -> None:
+    def __init__(
+        self, program: Program, machine: Machine, threads: int | None = None
+    ) -> None:
         self._program = program
         self.image, self._library = compiled(
-            program.signature(), machine, threads, lambda: draw(program, machine, threads)
+            program.signature(),
+            machine,
+            threads,
+            lambda: draw(program, machine, threads),
         )
         self._entry = self._library.address("run")
         self._direct = Entry(self._entry)
         self._team = Team(self.image.threads)
         self._spare: list[_Call] = []
-        self._shapes = [(node.shape, np.dtype(node.dtype.name)) for node in program.inputs]
-        self._results = [(node.shape, np.dtype(node.dtype.name)) for node in program.outputs]
+        self._shapes = [
+            (node.shape, np.dtype(node.dtype.name)) for node in program.inputs
+        ]
+        self._results = [
+            (node.shape, np.dtype(node.dtype.name)) for node in program.outputs
+        ]
 
     def __call__(self, *arrays: Array) -> list[Array]:
         """Return the values of the outputs."""
@@ -71,7 +86,11 @@ class NativeExecutable:
             self._direct(call.address, 0, 1)
         else:
             self._team.run(self._entry, call.address)
-        fault = call.context[: words.TABLE].copy() if call.context[words.ERROR_FLAG] else None
+        fault = (
+            call.context[: words.TABLE].copy()
+            if call.context[words.ERROR_FLAG]
+            else None
+        )
         self._spare.append(call)  # from here on another thread may have it
         if fault is not None:
             raise_reported(fault, self.image.messages)
@@ -83,7 +102,12 @@ class NativeExecutable:
             check_arrays(self._program.inputs, arrays)
         given = []
         for (shape, dtype), array in zip(self._shapes, arrays, strict=True):
-            if type(array) is np.ndarray and array.shape == shape and array.dtype is dtype and array.flags.c_contiguous:
+            if (
+                type(array) is np.ndarray
+                and array.shape == shape
+                and array.dtype is dtype
+                and array.flags.c_contiguous
+            ):
                 given.append(array)
                 continue
             if np.shape(array) != shape:
@@ -109,7 +133,10 @@ class _Call:
         self._empty = aligned(LINE)
         self._known: dict[int, weakref.ref[Array]] = {}
         self.context = np.zeros(n_words, np.int64)
-        self.context[words.ARENA], self.context[words.BARRIER] = _address(self._arena), barrier
+        self.context[words.ARENA], self.context[words.BARRIER] = (
+            _address(self._arena),
+            barrier,
+        )
         self.address = _address(self.context)
 
     def hand_over(self, word: int, array: Array) -> None:

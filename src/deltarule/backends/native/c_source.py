@@ -45,21 +45,46 @@ from deltarule.lower.lower import lower
 from deltarule.shapes import show
 
 _TYPES = {
-    "bool": "bool", "uint8": "uint8_t", "uint32": "uint32_t", "int32": "int32_t", "int64": "int64_t",
-    "float32": "float", "float64": "double",
-}  # fmt: skip
+    "bool": "bool",
+    "uint8": "uint8_t",
+    "uint32": "uint32_t",
+    "int32": "int32_t",
+    "int64": "int64_t",
+    "float32": "float",
+    "float64": "double",
+}
 _SIGNS = {
-    Op.ADD: "+", Op.SUBTRACT: "-", Op.MULTIPLY: "*", Op.DIVIDE: "/", Op.EQUAL: "==", Op.LESS: "<", Op.AND: "&&",
+    Op.ADD: "+",
+    Op.SUBTRACT: "-",
+    Op.MULTIPLY: "*",
+    Op.DIVIDE: "/",
+    Op.EQUAL: "==",
+    Op.LESS: "<",
+    Op.AND: "&&",
     Op.OR: "||",
-}  # fmt: skip
+}
 _FUNCTIONS = {
-    Op.EXP: "exp", Op.EXPM1: "expm1", Op.LOG: "log", Op.LOG1P: "log1p", Op.SQRT: "sqrt", Op.SIN: "sin",
-    Op.COS: "cos", Op.TANH: "tanh", Op.ERF: "erf", Op.FLOOR: "floor", Op.POWER: "pow", Op.FMOD: "fmod",
-}  # fmt: skip
+    Op.EXP: "exp",
+    Op.EXPM1: "expm1",
+    Op.LOG: "log",
+    Op.LOG1P: "log1p",
+    Op.SQRT: "sqrt",
+    Op.SIN: "sin",
+    Op.COS: "cos",
+    Op.TANH: "tanh",
+    Op.ERF: "erf",
+    Op.FLOOR: "floor",
+    Op.POWER: "pow",
+    Op.FMOD: "fmod",
+}
 _LETTERS = "ijlmnpqrstuvw"
 
 
-def c_source(program: Program, name: str = "predict", constants: Mapping[Node, Array] | None = None) -> str:
+def c_source(
+    program: Program,
+    name: str = "predict",
+    constants: Mapping[Node, Array] | None = None,
+) -> str:
     """Return a C file with the function ``int name(inputs…, outputs…)``; it returns 0, or what was wrong.
 
     Inputs with a value in ``constants`` (the weights) are written into the file; the others, and the outputs, are
@@ -72,7 +97,9 @@ def c_source(program: Program, name: str = "predict", constants: Mapping[Node, A
 class _File:
     """Writes one file."""
 
-    def __init__(self, program: Program, name: str, constants: Mapping[Node, Array]) -> None:
+    def __init__(
+        self, program: Program, name: str, constants: Mapping[Node, Array]
+    ) -> None:
         self._program, self._name, self._constants = program, name, constants
         self._lowered = lower(program)
         self._names: dict[Buffer, str] = {}
@@ -90,23 +117,49 @@ class _File:
 
     def text(self) -> str:
         """Return the whole file."""
-        body = [self._statement(statement) for statement in self._lowered.program.statements]
+        body = [
+            self._statement(statement) for statement in self._lowered.program.statements
+        ]
         pairs = list(zip(self._lowered.inputs, self._program.inputs, strict=True))
-        fixed = {buffer: self._constants[node] for buffer, node in pairs if node in self._constants}
+        fixed = {
+            buffer: self._constants[node]
+            for buffer, node in pairs
+            if node in self._constants
+        }
         arguments = [
-            f"const {_TYPES[b.dtype.name]} *{self._names[b]} /* {show(n.shape)} */" for b, n in pairs if b not in fixed
+            f"const {_TYPES[b.dtype.name]} *{self._names[b]} /* {show(n.shape)} */"
+            for b, n in pairs
+            if b not in fixed
         ]
         results = zip(self._lowered.outputs, self._program.outputs, strict=True)
-        arguments += [f"{_TYPES[b.dtype.name]} *{self._names[b]} /* {show(n.shape)} */" for b, n in results]
-        lines = ["#include <math.h>", "#include <stdbool.h>", "#include <stdint.h>", "#include <string.h>", ""]
+        arguments += [
+            f"{_TYPES[b.dtype.name]} *{self._names[b]} /* {show(n.shape)} */"
+            for b, n in results
+        ]
+        lines = [
+            "#include <math.h>",
+            "#include <stdbool.h>",
+            "#include <stdint.h>",
+            "#include <string.h>",
+            "",
+        ]
         lines += ["static int dr_status;", *self._helpers.values(), ""]
-        lines += [_array(self._names[buffer], buffer, value) for buffer, value in fixed.items()]
+        lines += [
+            _array(self._names[buffer], buffer, value)
+            for buffer, value in fixed.items()
+        ]
         given = {*self._lowered.inputs, *self._lowered.outputs}
         for buffer in self._lowered.program.buffers:
             if buffer not in given:
                 size = max(1, buffer.size)
-                lines.append(f"static {_TYPES[buffer.dtype.name]} {self._names[buffer]}[{size}];")
-        lines += ["", f"int {self._name}({', '.join(arguments) or 'void'}) {{", "    dr_status = 0;"]
+                lines.append(
+                    f"static {_TYPES[buffer.dtype.name]} {self._names[buffer]}[{size}];"
+                )
+        lines += [
+            "",
+            f"int {self._name}({', '.join(arguments) or 'void'}) {{",
+            "    dr_status = 0;",
+        ]
         return "\n".join([*lines, *body, "    return dr_status;", "}", ""])
 
     # ------------------------------------------------------------------ statements
@@ -134,12 +187,18 @@ class _File:
     def _routine(self, statement: Routine) -> str:
         dtype = statement.arguments[0].dtype
         suffix = dtype.name
-        needed = (["eliminate"] if statement.kind in {"solve", "log_determinant"} else []) + [statement.kind]
+        needed = (
+            ["eliminate"] if statement.kind in {"solve", "log_determinant"} else []
+        ) + [statement.kind]
         for kind in needed:
-            text = re.sub(r"\bT\b", _TYPES[dtype.name], ROUTINES[kind]).replace("_N(", f"_{suffix}(")
+            text = re.sub(r"\bT\b", _TYPES[dtype.name], ROUTINES[kind]).replace(
+                "_N(", f"_{suffix}("
+            )
             wide = "double" if dtype.is_float else _TYPES[dtype.name]
             self._helpers[f"{kind}_{suffix}"] = re.sub(r"\bW\b", wide, text)
-        names = [self._names[buffer] for buffer in (*statement.arguments, *statement.results)]
+        names = [
+            self._names[buffer] for buffer in (*statement.arguments, *statement.results)
+        ]
         sizes = [str(size) for size in statement.sizes]
         return f"    dr_{statement.kind}_{suffix}({', '.join([*names, *sizes])});"
 
@@ -156,9 +215,14 @@ class _File:
 class _Point:
     """Writes what happens at one point of the loops of a statement."""
 
-    def __init__(self, file: _File, statement: Statement, reduce: tuple[Axis, ...]) -> None:
+    def __init__(
+        self, file: _File, statement: Statement, reduce: tuple[Axis, ...]
+    ) -> None:
         self._file, self._statement, self._reduce = file, statement, reduce
-        self._axes = {axis: _LETTERS[place] if place < 12 else f"i{place}" for place, axis in enumerate(statement.axes)}
+        self._axes = {
+            axis: _LETTERS[place] if place < 12 else f"i{place}"
+            for place, axis in enumerate(statement.axes)
+        }
         self._axes |= {axis: f"k{place or ''}" for place, axis in enumerate(reduce)}
         self._texts: dict[Expr, str] = {}
         self._count = 0
@@ -173,8 +237,12 @@ class _Point:
         statement = self._statement
         found: list[str] = []
         if isinstance(statement, Contraction):
-            product = Apply(statement.left.dtype, Op.MULTIPLY, (statement.left, statement.right))
-            found += self._reduction(0, Reduction("sum", product, product.dtype, product.dtype))
+            product = Apply(
+                statement.left.dtype, Op.MULTIPLY, (statement.left, statement.right)
+            )
+            found += self._reduction(
+                0, Reduction("sum", product, product.dtype, product.dtype)
+            )
         if isinstance(statement, Nest):
             for number, reduction in enumerate(statement.reductions):
                 found += self._reduction(number, reduction)
@@ -187,7 +255,9 @@ class _Point:
 
     def _reduction(self, number: int, reduction: Reduction) -> list[str]:
         dtype, result = reduction.value.dtype, f"result{number}"
-        held = _TYPES[(dtype if reduction.kind != "sum" else reduction.accumulator).name]
+        held = _TYPES[
+            (dtype if reduction.kind != "sum" else reduction.accumulator).name
+        ]
         before = dict(self._texts)
         body = self._shared([reduction.value])
         value = self._bare(reduction.value)
@@ -206,7 +276,9 @@ class _Point:
             opened = f"if ({wins}) {{ {best} = here; {result} = {self._position()}; }}"
             step = [f"const {held} here = {value};", opened]
         depth = len(self._reduce)
-        heads = ["    " * level + self.loop(axis) for level, axis in enumerate(self._reduce)]
+        heads = [
+            "    " * level + self.loop(axis) for level, axis in enumerate(self._reduce)
+        ]
         inner = ["    " * depth + line for line in [*body, *step]]
         tails = ["    " * level + "}" for level in range(depth - 1, -1, -1)]
         if not depth:
@@ -216,7 +288,11 @@ class _Point:
     def _position(self) -> str:
         total = "0"
         for axis in self._reduce:
-            total = f"{total} * {axis.extent} + {self._axes[axis]}" if total != "0" else self._axes[axis]
+            total = (
+                f"{total} * {axis.extent} + {self._axes[axis]}"
+                if total != "0"
+                else self._axes[axis]
+            )
             total = f"({total})"
         return total
 
@@ -225,8 +301,15 @@ class _Point:
     def _shared(self, roots: list[Expr]) -> list[str]:
         """Return lines that name what occurs more than once (never what a condition protects)."""
         order = everything(roots)
-        protected = {part for e in order if isinstance(e, Guard) for part in everything([e.inside, e.outside])}
-        readers = Counter(part for expr in order for part in expr.parts) + Counter(roots)
+        protected = {
+            part
+            for e in order
+            if isinstance(e, Guard)
+            for part in everything([e.inside, e.outside])
+        }
+        readers = Counter(part for expr in order for part in expr.parts) + Counter(
+            roots
+        )
         lines = []
         for expr in order:
             if expr in protected and len(order) < 2000:
@@ -238,7 +321,9 @@ class _Point:
                 and expr not in self._texts
             ):
                 self._count += 1
-                lines.append(f"const {_TYPES[expr.dtype.name]} v{self._count} = {self._bare(expr)};")
+                lines.append(
+                    f"const {_TYPES[expr.dtype.name]} v{self._count} = {self._bare(expr)};"
+                )
                 self._texts[expr] = f"v{self._count}"
         return lines
 
@@ -268,7 +353,9 @@ class _Point:
         if isinstance(expr, Position):
             return f"({_TYPES[expr.dtype.name]})({self._index(expr.index)})"
         if isinstance(expr, Guard):
-            conditions = " && ".join(self._condition(condition) for condition in expr.conditions)
+            conditions = " && ".join(
+                self._condition(condition) for condition in expr.conditions
+            )
             return f"({conditions} ? {self._text(expr.inside)} : {self._text(expr.outside)})"
         if isinstance(expr, Check):
             value, condition, _ = (self._text(part) for part in expr.parts)
@@ -279,10 +366,17 @@ class _Point:
             return f"dr_random_{_TYPES[expr.dtype.name]}({words})"
         if isinstance(expr, Apply):
             return self._apply(expr)
-        raise GraphError("export to C", expected="an expression of the loop IR", got=type(expr).__name__)
+        raise GraphError(
+            "export to C",
+            expected="an expression of the loop IR",
+            got=type(expr).__name__,
+        )
 
     def _apply(self, expr: Apply) -> str:
-        parts, dtype = [self._text(part) for part in expr.operands], expr.operands[-1].dtype
+        parts, dtype = (
+            [self._text(part) for part in expr.operands],
+            expr.operands[-1].dtype,
+        )
         if expr.op in _SIGNS:
             text = f"({parts[0]} {_SIGNS[expr.op]} {parts[1]})"
             return f"(uint8_t){text}" if expr.dtype.name == "uint8" else text
@@ -324,7 +418,9 @@ class _Point:
             self._file.helper("dr_whole")
             low = -(2 ** (target.bits - 1)) if target.kind == "int" else 0
             high = 2 ** (target.bits - (target.kind == "int")) - 1
-            bounds = "INT64_MIN, INT64_MAX" if target.bits == 64 else f"{low}LL, {high}LL"
+            bounds = (
+                "INT64_MIN, INT64_MAX" if target.bits == 64 else f"{low}LL, {high}LL"
+            )
             return f"({_TYPES[target.name]})dr_whole({x}, {bounds})"
         return f"({_TYPES[target.name]}){x}"
 
@@ -377,13 +473,21 @@ def _number(value: Scalar, dtype: DType) -> str:
         return f"({text}{suffix})" if text.startswith("-") else f"{text}{suffix}"
     if dtype.bits == 64:
         return "INT64_MIN" if value == -(2**63) else f"INT64_C({int(value)})"
-    return f"{int(value)}u" if dtype.name == "uint32" else f"({int(value)})" if value < 0 else str(int(value))
+    return (
+        f"{int(value)}u"
+        if dtype.name == "uint32"
+        else f"({int(value)})"
+        if value < 0
+        else str(int(value))
+    )
 
 
 def _array(name: str, buffer: Buffer, value: Array) -> str:
     """Return the definition of an array of constants."""
     flat = np.asarray(value, buffer.dtype.name).reshape(-1)
     numbers = [_number(item, buffer.dtype) for item in flat.tolist()] or ["0"]
-    rows = [", ".join(numbers[start : start + 8]) for start in range(0, len(numbers), 8)]
+    rows = [
+        ", ".join(numbers[start : start + 8]) for start in range(0, len(numbers), 8)
+    ]
     joined = ",\n    ".join(rows)
     return f"static const {_TYPES[buffer.dtype.name]} {name}[{len(numbers)}] = {{\n    {joined}\n}};"

@@ -23,14 +23,20 @@ from deltarule.backends.native.machine import Machine
 from deltarule.backends.native.object_cache import cache_folder, read, write
 from deltarule.errors import ArgumentError, GraphError
 
-CODE_GENERATION_LEVEL = 1  # higher levels take longer and gain nothing on tiles (benchmarks/kernels.py)
+CODE_GENERATION_LEVEL = (
+    1  # higher levels take longer and gain nothing on tiles (benchmarks/kernels.py)
+)
 _EMPTY = 'source_filename = "empty"\n'
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
     # A fork waits until no other thread is inside llvmlite's lock, so that the child finds it free and LLVM's shared
     # context whole. What runs without the lock (``_unlocked``) has a context of its own that the child never touches.
     _lock = ffi.lib._lock
-    os.register_at_fork(before=_lock.__enter__, after_in_parent=_lock.__exit__, after_in_child=_lock.__exit__)
+    os.register_at_fork(
+        before=_lock.__enter__,
+        after_in_parent=_lock.__exit__,
+        after_in_child=_lock.__exit__,
+    )
 
 
 class Library:
@@ -50,7 +56,9 @@ class Library:
         """Return the address of an exported function or constant; GraphError if there is none."""
         found: int = self._engine.get_function_address(name)
         if not found:
-            raise GraphError("native library", expected="a compiled function", got=repr(name))
+            raise GraphError(
+                "native library", expected="a compiled function", got=repr(name)
+            )
         return found
 
     def function(self, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
@@ -117,11 +125,17 @@ def object_name(text: str, machine: Machine, level: int = CODE_GENERATION_LEVEL)
 
 def _target_machine(machine: Machine, level: int) -> Any:
     if not 0 <= level <= 3:
-        raise ArgumentError("level of code generation", expected="0 to 3", got=str(level))
+        raise ArgumentError(
+            "level of code generation", expected="0 to 3", got=str(level)
+        )
     target = llvm.Target.from_triple(machine.triple)
     # addresses of 64 bits everywhere: the loader may put code and constants of one object far apart
     return target.create_target_machine(
-        cpu=machine.cpu, features=machine.features, opt=level, codemodel="large", jit=True
+        cpu=machine.cpu,
+        features=machine.features,
+        opt=level,
+        codemodel="large",
+        jit=True,
     )
 
 
@@ -140,7 +154,10 @@ def _generate(text: str, machine: Machine, level: int) -> bytes:
     """Return object code: in a context and a target machine of its own, so that threads work side by side."""
     context = llvm.create_context()
     target = _target_machine(machine, level)
-    parse, emit = _unlocked("LLVMPY_ParseAssembly"), _unlocked("LLVMPY_TargetMachineEmitToMemory")
+    parse, emit = (
+        _unlocked("LLVMPY_ParseAssembly"),
+        _unlocked("LLVMPY_TargetMachineEmitToMemory"),
+    )
     with ffi.OutputString() as message:
         module = llvm.ModuleRef(parse(context, text.encode(), message), context)
         if message:

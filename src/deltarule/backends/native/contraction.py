@@ -18,7 +18,12 @@ from dataclasses import replace
 
 from deltarule.backends.native.emitter import Emitter, Module
 from deltarule.backends.native.machine import Machine
-from deltarule.backends.native.packing import emit_pack_columns, emit_pack_rows, packed_columns, packed_reduce
+from deltarule.backends.native.packing import (
+    emit_pack_columns,
+    emit_pack_rows,
+    packed_columns,
+    packed_reduce,
+)
 from deltarule.backends.native.simple_contraction import (
     SCRATCH,
     SIGNATURE,
@@ -67,13 +72,17 @@ def emit_contraction(
         if schedule is None
         else _Driver(schedule, name, shared, epilogue).text()
     )
-    return text if module is not None else "\n".join([*shared.definitions.values(), text])
+    return (
+        text if module is not None else "\n".join([*shared.definitions.values(), text])
+    )
 
 
 class _Driver:
     """Writes the loops around the tiles of one contraction."""
 
-    def __init__(self, plan: Plan, name: str, module: Module, epilogue: Epilogue | None) -> None:
+    def __init__(
+        self, plan: Plan, name: str, module: Module, epilogue: Epilogue | None
+    ) -> None:
         self.plan, self.name, self.module, self.epilogue = plan, name, module, epilogue
         self.spec = plan.spec
         self.dtype = self.spec.dtype
@@ -89,7 +98,13 @@ class _Driver:
         ]
         self._write()
         signature = SIGNATURE + (SCRATCH if self.plan.scratch else "")
-        return "\n".join([*tiles, *self._packs(), self.emitter.function(f"void @{self.name}({signature})")])
+        return "\n".join(
+            [
+                *tiles,
+                *self._packs(),
+                self.emitter.function(f"void @{self.name}({signature})"),
+            ]
+        )
 
     def _packs(self) -> list[str]:
         """Return the functions that copy operands."""
@@ -99,10 +114,24 @@ class _Driver:
             for place, segment in enumerate(plan.columns.segments):
                 vectors = plan.columns.lanes(segment)
                 name = f"{self.name}.columns{place}"
-                found.append(emit_pack_columns(self.module, name, self.dtype, vectors, stride, plan.reduce, self.width))
+                found.append(
+                    emit_pack_columns(
+                        self.module,
+                        name,
+                        self.dtype,
+                        vectors,
+                        stride,
+                        plan.reduce,
+                        self.width,
+                    )
+                )
         if plan.pack_rows:
             name, stride = f"{self.name}.rows", plan.rows.levels[0].a
-            found.append(emit_pack_rows(self.module, name, self.dtype, stride, plan.padded, self.width))
+            found.append(
+                emit_pack_rows(
+                    self.module, name, self.dtype, stride, plan.padded, self.width
+                )
+            )
         return found
 
     def _tile_name(self, row_segment: int, column_segment: int) -> str:
@@ -121,9 +150,13 @@ class _Driver:
             rows = tuple(replace(row, a=row.position * plan.padded) for row in rows)
         several = plan.reduce_block < plan.reduce[0].extent
         depth, adds = self.spec.depth, self.spec.accumulate
-        tile = Tile(self.dtype, self.width, rows, vectors, reduce, divisor, several, adds, depth)
+        tile = Tile(
+            self.dtype, self.width, rows, vectors, reduce, divisor, several, adds, depth
+        )
         name = self._tile_name(row_segment, column_segment)
-        return emit_tile(self.module, name, tile, self.epilogue, empty=self.spec.depth == 0)
+        return emit_tile(
+            self.module, name, tile, self.epilogue, empty=self.spec.depth == 0
+        )
 
     def _write(self) -> None:
         e, plan, spec = self.emitter, self.plan, self.spec
@@ -155,33 +188,70 @@ class _Driver:
                     )
         e.emit("ret void")
 
-    def _passes(self, a: str, b: str, c: str, c_batch: str, row_base: str, begin: str, end: str) -> None:
+    def _passes(
+        self, a: str, b: str, c: str, c_batch: str, row_base: str, begin: str, end: str
+    ) -> None:
         """Write the loop over blocks of the reduction."""
         e, plan = self.emitter, self.plan
         outer = plan.reduce[0]
         begins_with = LOAD_RESULT if self.spec.accumulate else 0
         if plan.reduce_block >= outer.extent:
-            self._row_blocks(a, b, c, c_batch, row_base, begin, end, str(outer.extent), str(begins_with | FINISH))
+            self._row_blocks(
+                a,
+                b,
+                c,
+                c_batch,
+                row_base,
+                begin,
+                end,
+                str(outer.extent),
+                str(begins_with | FINISH),
+            )
             return
         with e.loop(0, outer.extent, plan.reduce_block) as k:
             rest = e.assign(f"sub i64 {outer.extent}, {k}")
             count = e.minimum(rest, plan.reduce_block)
-            is_first, is_last = e.compare("eq", k, 0), e.compare("sle", rest, plan.reduce_block)
-            start = e.assign(f"select i1 {is_first}, i64 {begins_with}, i64 {LOAD_RESULT}")
-            mode = e.assign(f"or i64 {start}, {e.assign(f'select i1 {is_last}, i64 {FINISH}, i64 0')}")
+            is_first, is_last = (
+                e.compare("eq", k, 0),
+                e.compare("sle", rest, plan.reduce_block),
+            )
+            start = e.assign(
+                f"select i1 {is_first}, i64 {begins_with}, i64 {LOAD_RESULT}"
+            )
+            mode = e.assign(
+                f"or i64 {start}, {e.assign(f'select i1 {is_last}, i64 {FINISH}, i64 0')}"
+            )
             a_block = e.address(self.dtype, a, e.multiply(k, outer.a))
             b_block = e.address(self.dtype, b, e.multiply(k, outer.b))
-            self._row_blocks(a_block, b_block, c, c_batch, row_base, begin, end, count, mode)
+            self._row_blocks(
+                a_block, b_block, c, c_batch, row_base, begin, end, count, mode
+            )
 
     def _row_blocks(
-        self, a: str, b: str, c: str, c_batch: str, row_base: str, begin: str, end: str, count: str, mode: str
+        self,
+        a: str,
+        b: str,
+        c: str,
+        c_batch: str,
+        row_base: str,
+        begin: str,
+        end: str,
+        count: str,
+        mode: str,
     ) -> None:
         """Write the loops over blocks of rows, tiles of columns, and tiles of rows."""
         e, plan = self.emitter, self.plan
-        block, following, column, row = (e.variable(begin), e.variable(begin), e.variable(0), e.variable(0))
+        block, following, column, row = (
+            e.variable(begin),
+            e.variable(begin),
+            e.variable(0),
+            e.variable(0),
+        )
         tiles_left = e.variable(0)
         with e.repeat_while(block, end) as block_begin:
-            a_copy = self._copy_rows(a, block_begin, end, count) if plan.pack_rows else ""
+            a_copy = (
+                self._copy_rows(a, block_begin, end, count) if plan.pack_rows else ""
+            )
             e.set(column, "%column_begin")
             with e.repeat_while(column, "%column_end") as first_column:
                 column_position, columns = _locate(e, plan.columns, first_column)
@@ -191,17 +261,23 @@ class _Driver:
                 c_column = e.add(c_batch, columns.c)
                 e.set(row, block_begin)
                 e.set(tiles_left, plan.row_block)
-                head, body, done = (e.fresh_label(hint) for hint in ("tiles", "body", "done"))
+                head, body, done = (
+                    e.fresh_label(hint) for hint in ("tiles", "body", "done")
+                )
                 e.branch(head)
                 e.label(head)
                 first_row, left = e.get(row), e.get(tiles_left)
                 more = e.compare("slt", first_row, end)
-                e.branch_if(e.binary("and", "bool", more, e.compare("sgt", left, 0)), body, done)
+                e.branch_if(
+                    e.binary("and", "bool", more, e.compare("sgt", left, 0)), body, done
+                )
                 e.label(body)
                 e.set(tiles_left, e.add(left, -1))
                 row_position, rows = _locate(e, plan.rows, first_row)
                 if plan.pack_rows:
-                    within = e.multiply(e.assign(f"sub i64 {first_row}, {block_begin}"), plan.padded)
+                    within = e.multiply(
+                        e.assign(f"sub i64 {first_row}, {block_begin}"), plan.padded
+                    )
                     a_tile = e.address(self.dtype, a_copy, within)
                 else:
                     a_tile = e.address(self.dtype, a, rows.a)
@@ -211,12 +287,17 @@ class _Driver:
                     f"ptr {a_tile}, ptr {b_tile}, ptr {c}, i64 {offset}, ptr %context, "
                     f"i64 {whole_row}, i64 {first_column}, i64 {count}, i64 {mode}"
                 )
-                e.emit(f"call void {self._tile_function(row_position, column_position)}({arguments})")
+                e.emit(
+                    f"call void {self._tile_function(row_position, column_position)}({arguments})"
+                )
                 e.set(row, e.add(first_row, _extent(e, plan.rows, row_position)))
                 e.branch(head)
                 e.label(done)
                 e.set(following, first_row)
-                e.set(column, e.add(first_column, _extent(e, plan.columns, column_position)))
+                e.set(
+                    column,
+                    e.add(first_column, _extent(e, plan.columns, column_position)),
+                )
             e.set(block, e.get(following))
 
     def _copy_rows(self, a: str, begin: str, end: str, count: str) -> str:
@@ -225,7 +306,9 @@ class _Driver:
         most = plan.packed_rows_elements // plan.padded
         rows = e.minimum(e.assign(f"sub i64 {end}, {begin}"), most)
         source = e.address(self.dtype, a, e.multiply(begin, plan.rows.levels[0].a))
-        e.emit(f"call void @{self.name}.rows(ptr {source}, ptr %scratch, i64 {rows}, i64 {count})")
+        e.emit(
+            f"call void @{self.name}.rows(ptr {source}, ptr %scratch, i64 {rows}, i64 {count})"
+        )
         return "%scratch"
 
     def _copy_columns(self, b: str, position: str, count: str) -> str:
@@ -235,7 +318,9 @@ class _Driver:
         function = f"@{self.name}.columns0"
         for place, segment in enumerate(plan.columns.segments[1:], start=1):
             reached = e.compare("sge", position, segment.first)
-            function = e.assign(f"select i1 {reached}, ptr @{self.name}.columns{place}, ptr {function}")
+            function = e.assign(
+                f"select i1 {reached}, ptr @{self.name}.columns{place}, ptr {function}"
+            )
         e.emit(f"call void {function}(ptr {b}, ptr {copy}, i64 {count})")
         return copy
 
@@ -247,7 +332,9 @@ class _Driver:
             of_row = f"@{self._tile_name(r, 0)}"
             for c, column_segment in enumerate(plan.columns.segments[1:], start=1):
                 reached = e.compare("sge", column_position, column_segment.first)
-                of_row = e.assign(f"select i1 {reached}, ptr @{self._tile_name(r, c)}, ptr {of_row}")
+                of_row = e.assign(
+                    f"select i1 {reached}, ptr @{self._tile_name(r, c)}, ptr {of_row}"
+                )
             if chosen:
                 reached = e.compare("sge", row_position, row_segment.first)
                 of_row = e.assign(f"select i1 {reached}, ptr {of_row}, ptr {chosen}")
@@ -275,5 +362,7 @@ def _extent(e: Emitter, axis: AxisPlan, position: str) -> str:
     chosen = str(axis.elements(axis.segments[0]))
     for segment in axis.segments[1:]:
         reached = e.compare("sge", position, segment.first)
-        chosen = e.assign(f"select i1 {reached}, i64 {axis.elements(segment)}, i64 {chosen}")
+        chosen = e.assign(
+            f"select i1 {reached}, i64 {axis.elements(segment)}, i64 {chosen}"
+        )
     return chosen

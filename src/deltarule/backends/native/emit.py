@@ -56,7 +56,9 @@ def emit_nest(nest: Nest | Scatter, module: Module, name: str) -> tuple[Kernel, 
 def lane_axis(nest: Nest | Scatter, machine: Machine) -> tuple[Axis | None, int]:
     """Return the axis to run in vectors, and the number of lanes."""
     width = _lanes(nest, machine)
-    accesses = [load.index for load in nest.reads] + [store.index for store in nest.stores]
+    accesses = [load.index for load in nest.reads] + [
+        store.index for store in nest.stores
+    ]
     drawn = [expr for expr in everything(nest.roots()) if isinstance(expr, Random)]
     randoms = [expr.index for expr in drawn]
     keys = frozenset().union(*(part.axes for expr in drawn for part in expr.parts))
@@ -68,7 +70,9 @@ def lane_axis(nest: Nest | Scatter, machine: Machine) -> tuple[Axis | None, int]
             continue
         if isinstance(nest, Scatter) and not _scatters_in_vectors(nest, axis):
             continue
-        if axis in keys or any(index.coefficient(axis) not in (0, 1) for index in randoms):
+        if axis in keys or any(
+            index.coefficient(axis) not in (0, 1) for index in randoms
+        ):
             continue
         cost = _vector_cost(nest, axis, accesses, width, axis in reduce)
         if cost < least:
@@ -86,17 +90,28 @@ def _pairs(index: Index, axis: Axis) -> bool:
     """Return whether vectors of 32 along an axis are whole blocks of random numbers."""
     rest = [c for atom, c in index.terms if atom != axis]
     plain = all(isinstance(atom, Axis) for atom, _ in index.terms)
-    return plain and index.coefficient(axis) == 1 and all(c % _PAIR == 0 for c in (*rest, index.constant))
+    return (
+        plain
+        and index.coefficient(axis) == 1
+        and all(c % _PAIR == 0 for c in (*rest, index.constant))
+    )
 
 
 def _scatters_in_vectors(nest: Scatter, axis: Axis) -> bool:
-    return axis in nest.axes[nest.sequential :] and nest.stores[0].index.coefficient(axis) == 1
+    return (
+        axis in nest.axes[nest.sequential :]
+        and nest.stores[0].index.coefficient(axis) == 1
+    )
 
 
 def _lanes(nest: Nest | Scatter, machine: Machine) -> int:
     """Return vector lanes for the narrowest common floating type of a nest."""
-    types = {expr.dtype for expr in everything(nest.roots())} | {store.buffer.dtype for store in nest.stores}
-    wide = any(t.bits == 64 and t.is_float for t in types) and not any(t.name == "float32" for t in types)
+    types = {expr.dtype for expr in everything(nest.roots())} | {
+        store.buffer.dtype for store in nest.stores
+    }
+    wide = any(t.bits == 64 and t.is_float for t in types) and not any(
+        t.name == "float32" for t in types
+    )
     return machine.lanes("float64" if wide else "float32")
 
 
@@ -112,7 +127,9 @@ def _scalar_cost(nest: Nest | Scatter) -> float:
     return _points(nest) * (work + _LOOP_COST)
 
 
-def _vector_cost(nest: Nest | Scatter, axis: Axis, accesses: Sequence[Index], width: int, joins: bool) -> float:
+def _vector_cost(
+    nest: Nest | Scatter, axis: Axis, accesses: Sequence[Index], width: int, joins: bool
+) -> float:
     vectors = -(-axis.extent // width)
     work = _LOOP_COST + sum(1.0 for _ in everything(nest.roots()))
     for index in accesses:
@@ -155,12 +172,17 @@ class _Writer:
             self._nest(self.nest)
         self.e.emit("ret void")
         listed = "".join(f", ptr %b{place}" for place in range(len(self.buffers)))
-        return self.e.function(f"internal void @{self.name}(ptr %context{listed}, i64 %begin, i64 %end)")
+        return self.e.function(
+            f"internal void @{self.name}(ptr %context{listed}, i64 %begin, i64 %end)"
+        )
 
     # ------------------------------------------------------------------ loops
 
     def _nest(self, nest: Nest) -> None:
-        with self.e.when(self.e.compare("slt", "%begin", "%end")), self.values.level():  # an idle thread reads nothing
+        with (
+            self.e.when(self.e.compare("slt", "%begin", "%end")),
+            self.values.level(),
+        ):  # an idle thread reads nothing
             self.values.hoist(nest.roots())
             self._free(nest, list(nest.axes), "%begin", "%end")
 
@@ -180,10 +202,15 @@ class _Writer:
 
     @contextmanager
     def _over(self, axis: Axis, start: str, stop: str, step: int) -> Iterator[None]:
-        with self.e.loop(start, stop, step) as register, self.values.loop(axis, register):
+        with (
+            self.e.loop(start, stop, step) as register,
+            self.values.loop(axis, register),
+        ):
             yield
 
-    def _ranges(self, axis: Axis, begin: str, end: str) -> list[tuple[str, str, int, int | None]]:
+    def _ranges(
+        self, axis: Axis, begin: str, end: str
+    ) -> list[tuple[str, str, int, int | None]]:
         """Return (begin, end, step, valid lanes) of the loops over an axis: whole vectors, then a partial one."""
         if axis is not self.lane:
             return [(begin, end, 1, None)]
@@ -195,16 +222,26 @@ class _Writer:
         if whole:
             found.append((begin, stop, self.width, None))
         if tail:
-            start = str(whole) if inside else self.e.assign(f"call i64 @llvm.smax.i64(i64 {begin}, i64 {whole})")
+            start = (
+                str(whole)
+                if inside
+                else self.e.assign(f"call i64 @llvm.smax.i64(i64 {begin}, i64 {whole})")
+            )
             found.append((start, end, self.width, tail))
         return found
 
     def _point(self, nest: Nest) -> None:
         """Write what happens at one point (or vector of points): reduce, then store."""
         if nest.reductions:
-            totals = self._reduce(nest, list(nest.reduce), [self._initial(r) for r in nest.reductions])
-            for number, (reduction, total) in enumerate(zip(nest.reductions, totals, strict=True)):
-                self.values.results[number] = self._finished(reduction, total, self.lane in nest.reduce)
+            totals = self._reduce(
+                nest, list(nest.reduce), [self._initial(r) for r in nest.reductions]
+            )
+            for number, (reduction, total) in enumerate(
+                zip(nest.reductions, totals, strict=True)
+            ):
+                self.values.results[number] = self._finished(
+                    reduction, total, self.lane in nest.reduce
+                )
         self._stores(nest.stores)
 
     def _stores(self, stores: Sequence[Store]) -> None:
@@ -226,13 +263,22 @@ class _Writer:
 
     def _types(self, reduction: Reduction) -> list[str]:
         if reduction.kind == "argmax":
-            return [kind(reduction.value.dtype, self.width), kind(INT64, self.width), kind(BOOL, self.width)]
+            return [
+                kind(reduction.value.dtype, self.width),
+                kind(INT64, self.width),
+                kind(BOOL, self.width),
+            ]
         return [kind(_accumulates_in(reduction), self.width)]
 
-    def _reduce(self, nest: Nest, axes: list[Axis], totals: list[list[str]]) -> list[list[str]]:
+    def _reduce(
+        self, nest: Nest, axes: list[Axis], totals: list[list[str]]
+    ) -> list[list[str]]:
         """Write the loops over the remaining reduce axes; return the accumulators after them."""
         if not axes:
-            return [self._step(nest, r, total) for r, total in zip(nest.reductions, totals, strict=True)]
+            return [
+                self._step(nest, r, total)
+                for r, total in zip(nest.reductions, totals, strict=True)
+            ]
         axis, rest = axes[0], axes[1:]
         types = [t for reduction in nest.reductions for t in self._types(reduction)]
         for start, stop, step, tail in self._ranges(axis, "0", str(axis.extent)):
@@ -245,7 +291,10 @@ class _Writer:
                 self.values.tail = previous
                 continue
             flat = [text for total in totals for text in total]
-            with _carried(self.e, start, stop, step, flat, types) as loop, self.values.loop(axis, loop.index):
+            with (
+                _carried(self.e, start, stop, step, flat, types) as loop,
+                self.values.loop(axis, loop.index),
+            ):
                 self.values.hoist([r.value for r in nest.reductions])
                 after = self._reduce(nest, rest, _grouped(loop.carried, totals))
                 loop.results.extend(text for total in after for text in total)
@@ -261,14 +310,29 @@ class _Writer:
         if fused is not None:
             return fused
         value = values.value(reduction.value)
-        text = values.widen(value, reduction.value.dtype).text if self.lane else value.text
+        text = (
+            values.widen(value, reduction.value.dtype).text if self.lane else value.text
+        )
         dtype = reduction.value.dtype
         if self.lane in nest.reduce and values.tail is not None:
-            neutral = self._initial(reduction)[0] if reduction.kind != "sum" else constant(0, dtype, width)
+            neutral = (
+                self._initial(reduction)[0]
+                if reduction.kind != "sum"
+                else constant(0, dtype, width)
+            )
             text = select(e, _mask(values.tail, width), dtype, text, neutral, width)
         if reduction.kind == "sum":
             wide = cast(e, text, dtype, reduction.accumulator, width)
-            return [apply(e, Op.ADD, reduction.accumulator, (total[0], wide), reduction.accumulator, width)]
+            return [
+                apply(
+                    e,
+                    Op.ADD,
+                    reduction.accumulator,
+                    (total[0], wide),
+                    reduction.accumulator,
+                    width,
+                )
+            ]
         if reduction.kind == "max":
             return [apply(e, Op.MAXIMUM, dtype, (total[0], text), dtype, width)]
         return self._best(nest, dtype, text, total)
@@ -276,15 +340,25 @@ class _Writer:
     def _product(self, reduction: Reduction, total: list[str]) -> list[str] | None:
         """Sum of products of floats in their own type: a multiply-add."""
         value = reduction.value
-        plain = reduction.kind == "sum" and isinstance(value, Apply) and value.op is Op.MULTIPLY
-        if not plain or not value.dtype.is_float or reduction.accumulator is not value.dtype:
+        plain = (
+            reduction.kind == "sum"
+            and isinstance(value, Apply)
+            and value.op is Op.MULTIPLY
+        )
+        if (
+            not plain
+            or not value.dtype.is_float
+            or reduction.accumulator is not value.dtype
+        ):
             return None
         if self.values.tail is not None and self.lane in self.nest_reduce:
             return None
         a, b = (self.values.value(operand) for operand in value.parts)
         if self.lane:
             a, b = self.values.widen(a, value.dtype), self.values.widen(b, value.dtype)
-        return [self.e.multiply_add(value.dtype.name, a.text, b.text, total[0], self.width)]
+        return [
+            self.e.multiply_add(value.dtype.name, a.text, b.text, total[0], self.width)
+        ]
 
     @property
     def nest_reduce(self) -> tuple[Axis, ...]:
@@ -302,10 +376,16 @@ class _Writer:
             settled = e.assign(f"fcmp uno {types} {best}, {best}")
             lanes = kind(BOOL, width)
             unsettled = e.assign(f"xor {lanes} {settled}, {constant(1, BOOL, width)}")
-            higher = e.assign(f"or {lanes} {higher}, {e.assign(f'and {lanes} {fresh}, {unsettled}')}")
+            higher = e.assign(
+                f"or {lanes} {higher}, {e.assign(f'and {lanes} {fresh}, {unsettled}')}"
+            )
         else:
-            higher = e.assign(f"icmp {'sgt' if dtype.kind == 'int' else 'ugt'} {types} {text}, {best}")
-        first = e.assign(f"xor {kind(BOOL, width)} {started}, {constant(1, BOOL, width)}")
+            higher = e.assign(
+                f"icmp {'sgt' if dtype.kind == 'int' else 'ugt'} {types} {text}, {best}"
+            )
+        first = e.assign(
+            f"xor {kind(BOOL, width)} {started}, {constant(1, BOOL, width)}"
+        )
         taken = e.assign(f"or {kind(BOOL, width)} {higher}, {first}")
         index = _position(nest)
         here = Value(self.values.scalar_index(index))
@@ -335,7 +415,9 @@ class _Writer:
             for first in (0, half):
                 order = ", ".join(f"i32 {first + lane}" for lane in range(half))
                 parts.append(
-                    e.assign(f"shufflevector {types} {text}, {types} poison, <{half} x i32> <{order}>")
+                    e.assign(
+                        f"shufflevector {types} {text}, {types} poison, <{half} x i32> <{order}>"
+                    )
                     if half > 1
                     else e.assign(f"extractelement {types} {text}, i64 {first}")
                 )
@@ -350,7 +432,9 @@ class _Writer:
         e, values, buffer = self.e, self.values, store.buffer
         with e.when(e.compare("slt", "%begin", "%end")), values.level():
             nbytes = buffer.nbytes
-            e.emit(f"call void @llvm.memset.p0.i64(ptr {values.pointers[buffer]}, i8 0, i64 {nbytes}, i1 false)")
+            e.emit(
+                f"call void @llvm.memset.p0.i64(ptr {values.pointers[buffer]}, i8 0, i64 {nbytes}, i1 false)"
+            )
             self._scatter_loops(store, list(nest.axes))
 
     def _scatter_loops(self, store: Store, axes: list[Axis]) -> None:
@@ -395,7 +479,11 @@ def _lowest(dtype: DType) -> Scalar:
 
 
 def _mask(count: int, width: int) -> str:
-    return "<" + ", ".join("i1 true" if lane < count else "i1 false" for lane in range(width)) + ">"
+    return (
+        "<"
+        + ", ".join("i1 true" if lane < count else "i1 false" for lane in range(width))
+        + ">"
+    )
 
 
 @dataclass
@@ -407,7 +495,12 @@ class _Loop:
 
 @contextmanager
 def _carried(
-    e: Emitter, begin: str, end: str, step: int, initial: Sequence[str], types: Sequence[str]
+    e: Emitter,
+    begin: str,
+    end: str,
+    step: int,
+    initial: Sequence[str],
+    types: Sequence[str],
 ) -> Iterator[_Loop]:
     """Write a loop with accumulators in registers; after it, ``carried`` holds their final values."""
     head, body, done = (e.fresh_label(hint) for hint in ("reduce", "body", "reduced"))
@@ -422,9 +515,13 @@ def _carried(
     following = e.assign(f"add i64 {loop.index}, {step}")
     last = e.block
     e.branch(head)
-    phis = [(loop.index, "i64", begin, following), *zip(loop.carried, types, initial, loop.results, strict=True)]
+    phis = [
+        (loop.index, "i64", begin, following),
+        *zip(loop.carried, types, initial, loop.results, strict=True),
+    ]
     e.lines[place:place] = [
-        f"  {name} = phi {kind} [ {first}, %{before} ], [ {then}, %{last} ]" for name, kind, first, then in phis
+        f"  {name} = phi {kind} [ {first}, %{before} ], [ {then}, %{last} ]"
+        for name, kind, first, then in phis
     ]
     e.label(done)
 

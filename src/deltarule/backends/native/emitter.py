@@ -13,7 +13,13 @@ from deltarule.backends.given import Message
 from deltarule.backends.native.machine import Machine, element_bytes
 from deltarule.graph.constants import single
 
-SCALARS = {"float32": "float", "float64": "double", "int32": "i32", "int64": "i64", "bool": "i1"}
+SCALARS = {
+    "float32": "float",
+    "float64": "double",
+    "int32": "i32",
+    "int64": "i64",
+    "bool": "i1",
+}
 
 
 def type_of(dtype: str, width: int = 1) -> str:
@@ -82,7 +88,9 @@ class Emitter:
         self.machine = module.machine
         self.lines: list[str] = []
         self.block = "entry"
-        self.entry: list[str] = []  # lines to go to the top of the function: stack slots
+        self.entry: list[
+            str
+        ] = []  # lines to go to the top of the function: stack slots
         self.offset = "0"  # for epilogues: position of the vector's first lane in arrays laid out like the result
         self.lanes: int | None = None  # for epilogues: valid lanes of a partial vector
         self._prefix = prefix
@@ -177,7 +185,9 @@ class Emitter:
             return base
         return self.assign(f"getelementptr {type_of(dtype)}, ptr {base}, i64 {index}")
 
-    def load(self, dtype: str, address: str, width: int = 1, lanes: int | None = None) -> str:
+    def load(
+        self, dtype: str, address: str, width: int = 1, lanes: int | None = None
+    ) -> str:
         """Return ``width`` elements from memory; of a partial vector only the first ``lanes`` are read."""
         kind = type_of(dtype, width)
         align = _alignment(dtype)
@@ -185,31 +195,48 @@ class Emitter:
             return self.assign(f"load {kind}, ptr {address}, align {align}")
         mask = _mask(lanes, width)
         name = f"@llvm.masked.load.v{width}{_mangled(dtype)}.p0"
-        arguments = f"ptr {address}, i32 {align}, <{width} x i1> {mask}, {kind} zeroinitializer"
+        arguments = (
+            f"ptr {address}, i32 {align}, <{width} x i1> {mask}, {kind} zeroinitializer"
+        )
         return self.assign(f"call {kind} {name}({arguments})")
 
-    def store(self, dtype: str, value: str, address: str, width: int = 1, lanes: int | None = None) -> None:
+    def store(
+        self,
+        dtype: str,
+        value: str,
+        address: str,
+        width: int = 1,
+        lanes: int | None = None,
+    ) -> None:
         """Write ``width`` elements to memory; of a partial vector only the first ``lanes``."""
         kind = type_of(dtype, width)
         align = _alignment(dtype)
         if lanes is None or lanes >= width:
             self.emit(f"store {kind} {value}, ptr {address}, align {align}")
             return
-        if lanes == 1:  # LLVM 22 writes the wide element where a masked vector of one lane was narrowed
+        if (
+            lanes == 1
+        ):  # LLVM 22 writes the wide element where a masked vector of one lane was narrowed
             first = self.assign(f"extractelement {kind} {value}, i64 0")
             self.emit(f"store {type_of(dtype)} {first}, ptr {address}, align {align}")
             return
         mask = _mask(lanes, width)
         name = f"@llvm.masked.store.v{width}{_mangled(dtype)}.p0"
-        self.emit(f"call void {name}({kind} {value}, ptr {address}, i32 {align}, <{width} x i1> {mask})")
+        self.emit(
+            f"call void {name}({kind} {value}, ptr {address}, i32 {align}, <{width} x i1> {mask})"
+        )
 
     def broadcast(self, dtype: str, value: str, width: int) -> str:
         """Return a vector with the scalar ``value`` in every lane."""
         if width == 1:
             return value
         kind = type_of(dtype, width)
-        first = self.assign(f"insertelement {kind} poison, {type_of(dtype)} {value}, i64 0")
-        return self.assign(f"shufflevector {kind} {first}, {kind} poison, <{width} x i32> zeroinitializer")
+        first = self.assign(
+            f"insertelement {kind} poison, {type_of(dtype)} {value}, i64 0"
+        )
+        return self.assign(
+            f"shufflevector {kind} {first}, {kind} poison, <{width} x i32> zeroinitializer"
+        )
 
     # Arithmetic of one dtype.
 
@@ -217,7 +244,9 @@ class Emitter:
         """Return the result of a two-operand instruction such as fadd or xor."""
         return self.assign(f"{operation} {type_of(dtype, width)} {a}, {b}")
 
-    def intrinsic(self, name: str, dtype: str, arguments: Sequence[str], width: int = 1) -> str:
+    def intrinsic(
+        self, name: str, dtype: str, arguments: Sequence[str], width: int = 1
+    ) -> str:
         """Return the result of an intrinsic whose operands and result have one type, such as llvm.sqrt."""
         kind = type_of(dtype, width)
         suffix = _mangled(dtype) if width == 1 else f"v{width}{_mangled(dtype)}"
@@ -228,7 +257,9 @@ class Emitter:
         """Return a·b + c: with one rounding where the machine has the instruction, with two elsewhere."""
         if self.machine.fused:
             return self.intrinsic("fma", dtype, (a, b, c), width)
-        return self.binary("fadd", dtype, self.binary("fmul", dtype, a, b, width), c, width)
+        return self.binary(
+            "fadd", dtype, self.binary("fmul", dtype, a, b, width), c, width
+        )
 
     # Control flow.
 
@@ -250,7 +281,9 @@ class Emitter:
     @contextmanager
     def repeat_while(self, variable: str, end: str | int) -> Iterator[str]:
         """Write a loop that runs while an i64 variable, which the body advances, is below ``end``."""
-        head, body, done = (self.fresh_label(hint) for hint in ("while", "body", "done"))
+        head, body, done = (
+            self.fresh_label(hint) for hint in ("while", "body", "done")
+        )
         self.branch(head)
         self.label(head)
         value = self.get(variable)
@@ -261,14 +294,20 @@ class Emitter:
         self.label(done)
 
     @contextmanager
-    def loop(self, begin: str | int, end: str | int, step: str | int = 1) -> Iterator[str]:
+    def loop(
+        self, begin: str | int, end: str | int, step: str | int = 1
+    ) -> Iterator[str]:
         """Write a loop over begin, begin + step, … below ``end`` (tested first); give the index register."""
-        head, body, latch, done = (self.fresh_label(hint) for hint in ("head", "body", "latch", "done"))
+        head, body, latch, done = (
+            self.fresh_label(hint) for hint in ("head", "body", "latch", "done")
+        )
         index, following = self.fresh("i"), self.fresh("i")
         before = self.block
         self.branch(head)
         self.label(head)
-        self.emit(f"{index} = phi i64 [ {begin}, %{before} ], [ {following}, %{latch} ]")
+        self.emit(
+            f"{index} = phi i64 [ {begin}, %{before} ], [ {following}, %{latch} ]"
+        )
         self.branch_if(self.compare("slt", index, end), body, done)
         self.label(body)
         yield index
@@ -296,8 +335,14 @@ def _alignment(dtype: str) -> int:
 
 
 def _mangled(dtype: str) -> str:
-    return {"float": "f32", "double": "f64"}.get(SCALARS.get(dtype, dtype), SCALARS.get(dtype, dtype))
+    return {"float": "f32", "double": "f64"}.get(
+        SCALARS.get(dtype, dtype), SCALARS.get(dtype, dtype)
+    )
 
 
 def _mask(lanes: int, width: int) -> str:
-    return "<" + ", ".join("i1 true" if lane < lanes else "i1 false" for lane in range(width)) + ">"
+    return (
+        "<"
+        + ", ".join("i1 true" if lane < lanes else "i1 false" for lane in range(width))
+        + ">"
+    )

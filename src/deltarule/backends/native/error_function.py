@@ -6,7 +6,14 @@ from deltarule.backends.native.exponential import exponential
 from deltarule.backends.native.lanes import Lanes, polynomial, where
 
 # float32: erf(x) ≈ x + x·near(x²) for |x| ≤ 0.93, else 1 − exp(−x + x·far(x))
-_NEAR = (1.28379166e-1, -3.76125336e-1, 1.12819925e-1, -2.67681349e-2, 4.99119423e-3, -5.96761703e-4)
+_NEAR = (
+    1.28379166e-1,
+    -3.76125336e-1,
+    1.12819925e-1,
+    -2.67681349e-2,
+    4.99119423e-3,
+    -5.96761703e-4,
+)
 _FAR = (
     -1.28717512e-1,
     -6.34846687e-1,

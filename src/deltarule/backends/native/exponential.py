@@ -6,15 +6,30 @@ import math
 
 from deltarule.backends.native.lanes import Lanes, polynomial, where
 
-LN2_HIGH = {"float32": float.fromhex("0x1.62e400p-1"), "float64": float.fromhex("0x1.62e42fee00000p-1")}
-LN2_LOW = {"float32": float.fromhex("0x1.7f7d1cp-20"), "float64": float.fromhex("0x1.a39ef35793c76p-33")}
-_ROUNDER = {"float32": 1.5 * 2.0**23, "float64": 1.5 * 2.0**52}  # adding it rounds to an integer
+LN2_HIGH = {
+    "float32": float.fromhex("0x1.62e400p-1"),
+    "float64": float.fromhex("0x1.62e42fee00000p-1"),
+}
+LN2_LOW = {
+    "float32": float.fromhex("0x1.7f7d1cp-20"),
+    "float64": float.fromhex("0x1.a39ef35793c76p-33"),
+}
+_ROUNDER = {
+    "float32": 1.5 * 2.0**23,
+    "float64": 1.5 * 2.0**52,
+}  # adding it rounds to an integer
 _MANTISSA_BITS = {"float32": 23, "float64": 52}
 _BIAS = {"float32": 127, "float64": 1023}
 _EXP_LIMITS = {"float32": (-104.0, 89.0), "float64": (-746.0, 710.0)}
 _EXPM1_LOWEST = {"float32": -20.0, "float64": -40.0}
 _EXP_TAIL = {  # (eʳ − 1 − r)/r² for |r| ≤ 0.35, interpolated at Chebyshev's points
-    "float32": (0.5, 0.166665733819, 0.0416665501103, 0.00836377387441, 0.0013926926614),
+    "float32": (
+        0.5,
+        0.166665733819,
+        0.0416665501103,
+        0.00836377387441,
+        0.0013926926614,
+    ),
     "float64": (
         0.5000000000000001128,
         0.16666666666666667534,
@@ -29,8 +44,22 @@ _EXP_TAIL = {  # (eʳ − 1 − r)/r² for |r| ≤ 0.35, interpolated at Chebysh
     ),
 }
 _TANH_ONE = 9.02  # tanh is 1 from here on in float32
-_EXP_TWICE = (1.0, 2.00000008, 2.00000002, 1.33331323, 0.66666164, 0.26800431, 0.08922316)  # e²ʳ for |r| ≤ ln 2 / 4
-_TANH_SERIES = (-0.33333330333, 0.13332915367, -0.053873948849, 0.02111095905, -0.0062691197196)  # |x| ≤ 0.6
+_EXP_TWICE = (
+    1.0,
+    2.00000008,
+    2.00000002,
+    1.33331323,
+    0.66666164,
+    0.26800431,
+    0.08922316,
+)  # e²ʳ for |r| ≤ ln 2 / 4
+_TANH_SERIES = (
+    -0.33333330333,
+    0.13332915367,
+    -0.053873948849,
+    0.02111095905,
+    -0.0062691197196,
+)  # |x| ≤ 0.6
 _LOG_SERIES = {  # fdlibm: (log(1+f) − log(1−f))/s − 2 in powers of s², s = f/(2+f)
     "float32": (0.66666662693, 0.40000972152, 0.28498786688, 0.24279078841),
     "float64": (
@@ -104,7 +133,11 @@ def _log_of(f: Lanes, k: Lanes, correction: Lanes | None) -> Lanes:
     square = s * s
     series = square * polynomial(square, _LOG_SERIES[f.dtype])
     half_square = f * f * 0.5
-    low = k * LN2_LOW[f.dtype] if correction is None else k.times_plus(LN2_LOW[f.dtype], correction)
+    low = (
+        k * LN2_LOW[f.dtype]
+        if correction is None
+        else k.times_plus(LN2_LOW[f.dtype], correction)
+    )
     inner = s.times_plus(half_square + series, low)
     return k.times_plus(LN2_HIGH[f.dtype], f - (half_square - inner))
 
@@ -152,7 +185,9 @@ def _tanh_of_float32(x: Lanes) -> Lanes:
     bounded = where(size > _TANH_ONE, _TANH_ONE, size)  # NaN stays
     shifted = bounded.times_plus(2.0 / math.log(2.0), rounder)
     r = (shifted - rounder).times_plus(-math.log(2.0) / 2.0, bounded)
-    power = ((shifted.bits() << 23) + (_BIAS[x.dtype] << 23)).bits()  # the shift keeps n of the rounder's bits
+    power = (
+        (shifted.bits() << 23) + (_BIAS[x.dtype] << 23)
+    ).bits()  # the shift keeps n of the rounder's bits
     far = 1.0 - 2.0 / (polynomial(r, _EXP_TWICE) * power + 1.0)
     square = x * x
     near = (square * polynomial(square, _TANH_SERIES)).times_plus(size, size)

@@ -29,11 +29,18 @@ class Frame:
     """Writes the body of ``void phase(ptr context, i64 part, i64 step)``."""
 
     def __init__(
-        self, module: Module, memory: MemoryPlan, table: Sequence[Buffer], scratch_bytes: int, scratch_offset: int
+        self,
+        module: Module,
+        memory: MemoryPlan,
+        table: Sequence[Buffer],
+        scratch_bytes: int,
+        scratch_offset: int,
     ) -> None:
         self.e = Emitter(module)
         self._memory = memory
-        self._table = {buffer: words.TABLE + place for place, buffer in enumerate(table)}
+        self._table = {
+            buffer: words.TABLE + place for place, buffer in enumerate(table)
+        }
         self._arena = load_word(self.e, words.ARENA, "ptr")
         self._pointers: dict[Buffer, str] = {}
         self._scratch_at = (scratch_bytes, scratch_offset)
@@ -58,7 +65,9 @@ class Frame:
             if column not in self._bounds and len(set(column)) > 1:
                 for part in range(1, len(column)):
                     is_it = self.e.compare("eq", "%part", part)
-                    text = self.e.assign(f"select i1 {is_it}, i64 {column[part]}, i64 {text}")
+                    text = self.e.assign(
+                        f"select i1 {is_it}, i64 {column[part]}, i64 {text}"
+                    )
                 self._bounds[column] = text
             bounds.append(f", i64 {text}")
         return "".join(bounds)
@@ -70,7 +79,9 @@ class Frame:
 
     def call_kernel(self, kernel: Kernel, shared: Shared) -> None:
         """Call the kernel of a nest, scatter or routine for this part."""
-        self.call(kernel.name, [self.pointer(buffer) for buffer in kernel.buffers], shared)
+        self.call(
+            kernel.name, [self.pointer(buffer) for buffer in kernel.buffers], shared
+        )
 
     def call_product(self, product: Product, shared: Shared) -> None:
         """Call a contraction for this part; its context lists the addresses that its epilogue may need."""
@@ -78,13 +89,17 @@ class Frame:
         slots = e.stack(f"[{len(product.buffers) + FIRST_POINTER} x ptr]")
         e.emit(f"store ptr %context, ptr {slots}, align 8")
         for place, buffer in enumerate(product.buffers):
-            slot = e.assign(f"getelementptr ptr, ptr {slots}, i64 {FIRST_POINTER + place}")
+            slot = e.assign(
+                f"getelementptr ptr, ptr {slots}, i64 {FIRST_POINTER + place}"
+            )
             e.emit(f"store ptr {self.pointer(buffer)}, ptr {slot}, align 8")
         operands = (roles.a.buffer, roles.b.buffer, roles.store.buffer)
         listed = ", ".join(f"ptr {self.pointer(buffer)}" for buffer in operands)
         size, start = self._scratch_at
         scratch = e.address("i8", self._arena, e.add(e.multiply("%part", size), start))
-        e.emit(f"call void @{product.name}({listed}, ptr {slots}{self._range(shared)}, ptr {scratch})")
+        e.emit(
+            f"call void @{product.name}({listed}, ptr {slots}{self._range(shared)}, ptr {scratch})"
+        )
 
     def cycles(self) -> str:
         """Return the processor's count of cycles now."""
@@ -96,6 +111,10 @@ class Frame:
         spent = e.assign(f"sub i64 {self.cycles()}, {begin}")
         with e.when(self.is_first()):
             known = load_word(e, word, "i64")
-            most = e.assign(f"sub i64 {known}, 1")  # 0 becomes the largest unsigned number
+            most = e.assign(
+                f"sub i64 {known}, 1"
+            )  # 0 becomes the largest unsigned number
             lower = e.assign(f"icmp ult i64 {spent}, {most}")
-            store_word(e, word, e.assign(f"select i1 {lower}, i64 {spent}, i64 {known}"))
+            store_word(
+                e, word, e.assign(f"select i1 {lower}, i64 {spent}, i64 {known}")
+            )

@@ -36,28 +36,41 @@ class Image:
     threads: int
     arena_bytes: int
     n_words: int  # of the context
-    arrays: tuple[int | None, ...]  # word with the address of each array of the caller; None where nobody reads it
+    arrays: tuple[
+        int | None, ...
+    ]  # word with the address of each array of the caller; None where nobody reads it
     regions: tuple[Region, ...] = ()  # what lies in the arena from call to call
     messages: tuple[Message, ...] = ()  # of the checks
-    labels: tuple[str, ...] = ()  # of the statements whose cycles are counted, in the last words
+    labels: tuple[
+        str, ...
+    ] = ()  # of the statements whose cycles are counted, in the last words
 
 
 Drawn = tuple[Image, list[str]]  # an image, and the texts of its modules
 
 
 def compiled(
-    signature: Hashable, machine: Machine, threads: int | None, draw: Callable[[], Drawn]
+    signature: Hashable,
+    machine: Machine,
+    threads: int | None,
+    draw: Callable[[], Drawn],
 ) -> tuple[Image, Library]:
     """Return the image and the code of a program, from the cache where they are there; ``draw`` makes them."""
     folder = object_cache.cache_folder()
-    path = folder / name if folder and (name := _file_name(signature, machine, threads)) else None
+    path = (
+        folder / name
+        if folder and (name := _file_name(signature, machine, threads))
+        else None
+    )
     known = _found(path) if path else None
     if known is None:
         image, texts = draw()
         known = image, compile_objects(texts, machine)
         if path:
             names = [object_name(text, machine) for text in texts]
-            object_cache.write(path, json.dumps({"image": asdict(image), "objects": names}).encode())
+            object_cache.write(
+                path, json.dumps({"image": asdict(image), "objects": names}).encode()
+            )
     return known[0], Library(known[1], machine)
 
 
@@ -80,5 +93,7 @@ def _found(path: Path) -> tuple[Image, Sequence[bytes]] | None:
         return None
     parts = kept["image"]
     regions = tuple(Region(**region) for region in parts.pop("regions"))
-    lists = {key: tuple(value) for key, value in parts.items() if isinstance(value, list)}
+    lists = {
+        key: tuple(value) for key, value in parts.items() if isinstance(value, list)
+    }
     return Image(**{**parts, **lists}, regions=regions), found

@@ -10,13 +10,27 @@ from __future__ import annotations
 from deltarule.backends.native.emit import lane_axis
 from deltarule.backends.native.machine import Machine
 from deltarule.lower.index import Axis, Index, of
-from deltarule.lower.loops import Expr, Nest, Reduction, Result, Store, everything, replace_all
+from deltarule.lower.loops import (
+    Expr,
+    Nest,
+    Reduction,
+    Result,
+    Store,
+    everything,
+    replace_all,
+)
 from deltarule.shapes import count
 
 _FACTORS = (4, 3, 2)
 _MOST_REDUCTIONS, _MOST_OPERATIONS, _LEAST_LENGTH = 2, 12, 16
-_ROW_BYTES = 1 << 16  # of the results of one pass over the axis before the lanes, which stay in cache
-_SHARED, _MOST_SHARED, _MOST_WRITTEN_OUT = 6, 64, 900  # factors worth sharing, and that registers hold; expressions
+_ROW_BYTES = (
+    1 << 16
+)  # of the results of one pass over the axis before the lanes, which stay in cache
+_SHARED, _MOST_SHARED, _MOST_WRITTEN_OUT = (
+    6,
+    64,
+    900,
+)  # factors worth sharing, and that registers hold; expressions
 
 
 def jammed(nest: Nest, machine: Machine) -> Nest:
@@ -32,9 +46,15 @@ def jammed(nest: Nest, machine: Machine) -> Nest:
         return nest
     lane, width = lane_axis(nest, machine)
     if lane in nest.axes:
-        blocks = lane.extent // width if lane is not None and lane.extent % width == 0 else 1
+        blocks = (
+            lane.extent // width if lane is not None and lane.extent % width == 0 else 1
+        )
         factor = next((f for f in _FACTORS if blocks % f == 0), 1)
-        return _split(nest, lane, factor, width) if lane is not None and factor > 1 else nest
+        return (
+            _split(nest, lane, factor, width)
+            if lane is not None and factor > 1
+            else nest
+        )
     axis = nest.axes[-1]
     factor = next((f for f in _FACTORS if axis.extent % f == 0), 1)
     return _split(nest, axis, factor, 1) if factor > 1 else nest
@@ -52,10 +72,17 @@ def _sharing(nest: Nest, machine: Machine) -> Nest:
         return nest
     if lane is not last or width < 2 or not _SHARED <= len(rows) <= _MOST_SHARED:
         return nest
-    factor = next((f for f in _FACTORS if near.extent % f == 0 and size * f <= _MOST_WRITTEN_OUT), 1)
+    factor = next(
+        (f for f in _FACTORS if near.extent % f == 0 and size * f <= _MOST_WRITTEN_OUT),
+        1,
+    )
     split = _split(nest, near, factor, 1) if factor > 1 else nest
     *outer, inner, lanes = split.axes
-    return Nest(split.label, (*outer, lanes, inner), split.stores) if inner is not last else split
+    return (
+        Nest(split.label, (*outer, lanes, inner), split.stores)
+        if inner is not last
+        else split
+    )
 
 
 def _split(nest: Nest, axis: Axis, factor: int, width: int) -> Nest:
@@ -69,13 +96,19 @@ def _split(nest: Nest, axis: Axis, factor: int, width: int) -> Nest:
         known: dict[Expr, Expr] = {}
         for number, reduction in enumerate(nest.reductions):
             value = _moved(reduction.value, axis, place, known)
-            reductions.append(Reduction(reduction.kind, value, reduction.accumulator, reduction.dtype))
+            reductions.append(
+                Reduction(reduction.kind, value, reduction.accumulator, reduction.dtype)
+            )
             for expr in everything([store.value for store in nest.stores]):
                 if isinstance(expr, Result) and expr.number == number:
-                    known[expr] = Result(expr.dtype, copy * len(nest.reductions) + number)
+                    known[expr] = Result(
+                        expr.dtype, copy * len(nest.reductions) + number
+                    )
         for store in nest.stores:
             value = _moved(store.value, axis, place, known)
-            stores.append(Store(store.buffer, store.index.replace({axis: place}), value))
+            stores.append(
+                Store(store.buffer, store.index.replace({axis: place}), value)
+            )
     at = nest.axes.index(axis)
     new = tuple(a for a in (outer, inner) if a.extent > 1)
     axes = (*nest.axes[:at], *new, *nest.axes[at + 1 :])

@@ -10,7 +10,12 @@ from collections.abc import Sequence
 from deltarule.backends.native.emitter import Emitter, number, type_of
 
 _FLOATS = ("float32", "float64")
-_SAME_BITS = {"float32": "int32", "float64": "int64", "int32": "float32", "int64": "float64"}
+_SAME_BITS = {
+    "float32": "int32",
+    "float64": "int64",
+    "int32": "float32",
+    "int64": "float64",
+}
 _NAMES = {
     "+": ("fadd", "add"),
     "-": ("fsub", "sub"),
@@ -69,7 +74,11 @@ class Lanes:
 
     def __neg__(self) -> Lanes:
         if self.floating:
-            return self.like(self.emitter.assign(f"fneg {type_of(self.dtype, self.width)} {self.text}"))
+            return self.like(
+                self.emitter.assign(
+                    f"fneg {type_of(self.dtype, self.width)} {self.text}"
+                )
+            )
         return self.constant(0) - self
 
     def __and__(self, other: Lanes | int) -> Lanes:
@@ -97,7 +106,9 @@ class Lanes:
         if self.floating:
             operation = "fcmp " + ("une" if relation == "ne" else "o" + relation)
         else:
-            operation = "icmp " + (relation if relation in ("eq", "ne") else "s" + relation)
+            operation = "icmp " + (
+                relation if relation in ("eq", "ne") else "s" + relation
+            )
         return self.like(self._binary(operation, other).text, "bool")
 
     def __lt__(self, other: Lanes | float) -> Lanes:
@@ -126,7 +137,9 @@ class Lanes:
         return self.like(self.emitter.multiply_add(self.dtype, *operands, self.width))
 
     def _unary_intrinsic(self, name: str) -> Lanes:
-        return self.like(self.emitter.intrinsic(name, self.dtype, (self.text,), self.width))
+        return self.like(
+            self.emitter.intrinsic(name, self.dtype, (self.text,), self.width)
+        )
 
     def absolute(self) -> Lanes:
         """Return |self|."""
@@ -138,7 +151,11 @@ class Lanes:
 
     def with_sign_of(self, other: Lanes) -> Lanes:
         """Return |self| with the sign of ``other``."""
-        return self.like(self.emitter.intrinsic("copysign", self.dtype, (self.text, other.text), self.width))
+        return self.like(
+            self.emitter.intrinsic(
+                "copysign", self.dtype, (self.text, other.text), self.width
+            )
+        )
 
     def bits(self) -> Lanes:
         """Return the same bits as integers (of floating lanes) or as floating numbers (of integers)."""
@@ -176,7 +193,9 @@ def where(condition: Lanes, then: Lanes | float, otherwise: Lanes | float) -> La
     else:
         first, second = condition.constant(then), condition.constant(otherwise)
     kind, mask = type_of(first.dtype, first.width), type_of("bool", first.width)
-    expression = f"select {mask} {condition.text}, {kind} {first.text}, {kind} {second.text}"
+    expression = (
+        f"select {mask} {condition.text}, {kind} {first.text}, {kind} {second.text}"
+    )
     return first.like(first.emitter.assign(expression))
 
 
@@ -196,7 +215,9 @@ def two_product(a: Lanes, b: Lanes | float) -> tuple[Lanes, Lanes]:
         return product, a.times_plus(other, -product)
     a_high, a_low = _split(a)
     b_high, b_low = _split(other)
-    error = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    error = (
+        (a_high * b_high - product) + a_high * b_low + a_low * b_high
+    ) + a_low * b_low
     return product, error
 
 

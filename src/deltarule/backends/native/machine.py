@@ -109,7 +109,9 @@ def host(target: str | None = None) -> Machine:
     if target is None:
         return _native()
     if target not in TARGETS:
-        raise ArgumentError("target", expected=f"one of {', '.join(TARGETS)}", got=repr(target))
+        raise ArgumentError(
+            "target", expected=f"one of {', '.join(TARGETS)}", got=repr(target)
+        )
     return _plain(target)
 
 
@@ -132,7 +134,9 @@ def _native() -> Machine:
     if all(available.get(feature) for feature in _AVX512_FEATURES):
         name = "avx512"
     plain = _plain(name)
-    return replace(plain, triple=triple, cpu=llvm.get_host_cpu_name(), features=available.flatten())
+    return replace(
+        plain, triple=triple, cpu=llvm.get_host_cpu_name(), features=available.flatten()
+    )
 
 
 @functools.cache
@@ -140,7 +144,12 @@ def _plain(name: str) -> Machine:
     process = _process_triple()
     here = process.startswith(("aarch64", "arm64")) == (name == "neon")
     triple = process if here else (_AARCH64_TRIPLE if name == "neon" else _X86_TRIPLE)
-    cpu = {"avx512": "x86-64-v4", "avx2": "x86-64-v3", "sse": "x86-64", "neon": "generic"}[name]
+    cpu = {
+        "avx512": "x86-64-v4",
+        "avx2": "x86-64-v3",
+        "sse": "x86-64",
+        "neon": "generic",
+    }[name]
     return Machine(
         name=name,
         triple=triple,
@@ -159,7 +168,11 @@ def _process_triple() -> str:
     """Return the triple of this process; on Windows with ELF objects, the only ones that MCJIT loads there."""
     _initialize()
     triple: str = llvm.get_process_triple()
-    return f"{triple}-elf" if "windows" in triple and not triple.endswith("-elf") else triple
+    return (
+        f"{triple}-elf"
+        if "windows" in triple and not triple.endswith("-elf")
+        else triple
+    )
 
 
 @functools.cache
@@ -200,7 +213,9 @@ def thread_limit(environment: Mapping[str, str]) -> int | None:
         if text.isascii() and text.isdigit() and int(text) >= 1:
             return int(text)
         if text and name == "DELTARULE_THREADS":
-            raise ArgumentError(name, expected="a whole number ≥ 1", got=repr(environment[name]))
+            raise ArgumentError(
+                name, expected="a whole number ≥ 1", got=repr(environment[name])
+            )
     return None
 
 
@@ -214,7 +229,11 @@ def cache_sizes() -> Caches:
     else:
         found = _linux_caches()
     default = Caches()
-    return Caches(found.get(1) or default.first, found.get(2) or default.second, found.get(3) or default.third)
+    return Caches(
+        found.get(1) or default.first,
+        found.get(2) or default.second,
+        found.get(3) or default.third,
+    )
 
 
 def _linux_caches() -> dict[int, int]:
@@ -222,7 +241,10 @@ def _linux_caches() -> dict[int, int]:
     units = {"K": 1024, "M": 1024 * 1024}
     for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         try:
-            level, kind, size = ((folder / name).read_text().strip() for name in ("level", "type", "size"))
+            level, kind, size = (
+                (folder / name).read_text().strip()
+                for name in ("level", "type", "size")
+            )
         except OSError:
             continue
         if kind != "Instruction" and size:
@@ -233,9 +255,18 @@ def _linux_caches() -> dict[int, int]:
 def _darwin_caches() -> dict[int, int]:
     library = ctypes.CDLL(None)
     found: dict[int, int] = {}
-    for level, name in ((1, b"hw.l1dcachesize"), (2, b"hw.l2cachesize"), (3, b"hw.l3cachesize")):
+    for level, name in (
+        (1, b"hw.l1dcachesize"),
+        (2, b"hw.l2cachesize"),
+        (3, b"hw.l3cachesize"),
+    ):
         value, size = ctypes.c_uint64(0), ctypes.c_size_t(8)
-        if library.sysctlbyname(name, ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)) == 0:
+        if (
+            library.sysctlbyname(
+                name, ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)
+            )
+            == 0
+        ):
             found[level] = int(value.value)
     return found
 

@@ -33,4 +33,6 @@ def raise_reported(context: npt.NDArray[np.int64], messages: Sequence[Message]) 
     if flag == words.SINGULAR:
         raise DataError("solve", expected="a regular matrix", got="a singular one")
     if flag == words.INDEFINITE:
-        raise DataError("cholesky", expected="a positive definite matrix", got="one that is not")
+        raise DataError(
+            "cholesky", expected="a positive definite matrix", got="one that is not"
+        )

@@ -18,9 +18,18 @@ from deltarule import files
 
 _MAGIC = b"deltarule object 1\n"
 _MOST_FILES = 2000
-_FOLDER = getattr(os, "O_DIRECTORY", 0) if os.open in os.supports_dir_fd else 0  # 0 where folders cannot be opened
+_FOLDER = (
+    getattr(os, "O_DIRECTORY", 0) if os.open in os.supports_dir_fd else 0
+)  # 0 where folders cannot be opened
 _swept: set[Path] = set()  # folders whose stale drafts were removed
-_COMPILER = ("graph", "simplify", "lower", "backends", "dtypes.py", "shapes.py")  # from a graph to machine code
+_COMPILER = (
+    "graph",
+    "simplify",
+    "lower",
+    "backends",
+    "dtypes.py",
+    "shapes.py",
+)  # from a graph to machine code
 
 
 def cache_folder(chosen: str | Path | None = None) -> Path | None:
@@ -29,7 +38,9 @@ def cache_folder(chosen: str | Path | None = None) -> Path | None:
     >>> cache_folder("off") is None
     True
     """
-    choice = str(chosen) if chosen is not None else os.environ.get("DELTARULE_CACHE", "")
+    choice = (
+        str(chosen) if chosen is not None else os.environ.get("DELTARULE_CACHE", "")
+    )
     if choice.lower() == "off":
         return None
     if choice:
@@ -72,7 +83,12 @@ def read(path: Path) -> bytes | None:
 
 def _content(path: Path, folder: int | None) -> bytes:
     """Return the bytes of a file in an open folder; raises OSError for one that is not to be trusted."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    flags = (
+        os.O_RDONLY
+        | getattr(os, "O_NOFOLLOW", 0)
+        | getattr(os, "O_NONBLOCK", 0)
+        | getattr(os, "O_BINARY", 0)
+    )
     handle = os.open(path if folder is None else path.name, flags, dir_fd=folder)
     with os.fdopen(handle, "rb") as file:
         about = os.fstat(handle)
@@ -87,9 +103,13 @@ def _content(path: Path, folder: int | None) -> bytes:
 
 def _trusted(about: os.stat_result) -> bool:
     """Tell whether only this user and root could have written a file or folder."""
-    if sys.platform == "win32":  # access lists, not modes; the default folder is the user's own
+    if (
+        sys.platform == "win32"
+    ):  # access lists, not modes; the default folder is the user's own
         return True
-    return about.st_uid in {0, os.geteuid()} and not about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return about.st_uid in {0, os.geteuid()} and not about.st_mode & (
+        stat.S_IWGRP | stat.S_IWOTH
+    )
 
 
 @functools.cache
@@ -110,7 +130,9 @@ def write(path: Path, content: bytes) -> None:
         if path.parent not in _swept:
             _swept.add(path.parent)
             files.remove_stale_drafts(path.parent)
-        files.write_atomically(path, _MAGIC + hashlib.sha256(content).digest() + content, mode=0o600)
+        files.write_atomically(
+            path, _MAGIC + hashlib.sha256(content).digest() + content, mode=0o600
+        )
         _forget_oldest(path.parent, path.suffix)
     except OSError:
         return
@@ -128,7 +150,11 @@ def _forget_oldest(folder: Path, suffix: str) -> None:
 def compiler_digest() -> str:
     """Return a digest of the source between a graph and machine code; "" where the source can't be read."""
     package = Path(__file__).parents[2]
-    sources = [file for name in _COMPILER for file in sorted((package / name).rglob("*.py")) or [package / name]]
+    sources = [
+        file
+        for name in _COMPILER
+        for file in sorted((package / name).rglob("*.py")) or [package / name]
+    ]
     digest = hashlib.sha256()
     try:
         for file in sources:

@@ -20,7 +20,10 @@ PADDING = 16  # elements added to a row
 
 def packed_columns(vectors: Sequence[Lane], width: int) -> tuple[Lane, ...]:
     """Return where the vectors of a packed column tile lie."""
-    return tuple(Lane(v.position, v.a, place * width, v.c, v.lanes) for place, v in enumerate(vectors))
+    return tuple(
+        Lane(v.position, v.a, place * width, v.c, v.lanes)
+        for place, v in enumerate(vectors)
+    )
 
 
 def packed_reduce(reduce: Sequence[Level], row: int) -> tuple[Level, ...]:
@@ -33,7 +36,13 @@ def packed_reduce(reduce: Sequence[Level], row: int) -> tuple[Level, ...]:
 
 
 def emit_pack_columns(
-    module: Module, name: str, dtype: str, vectors: Sequence[Lane], stride: int, reduce: Sequence[Level], width: int
+    module: Module,
+    name: str,
+    dtype: str,
+    vectors: Sequence[Lane],
+    stride: int,
+    reduce: Sequence[Level],
+    width: int,
 ) -> str:
     """Return ``void @name(ptr b, ptr scratch, i64 count)``, which packs one column tile.
 
@@ -41,7 +50,16 @@ def emit_pack_columns(
     """
     e = Emitter(module)
     target = packed_reduce(reduce, len(vectors) * width)
-    _pack_level(e, dtype, vectors, stride, list(zip(reduce, target, strict=True)), width, ("%b", "%scratch"), "%count")
+    _pack_level(
+        e,
+        dtype,
+        vectors,
+        stride,
+        list(zip(reduce, target, strict=True)),
+        width,
+        ("%b", "%scratch"),
+        "%count",
+    )
     e.emit("ret void")
     return e.function(f"internal void @{name}(ptr %b, ptr %scratch, i64 %count)")
 
@@ -61,13 +79,26 @@ def _pack_level(
         with e.loop(0, count) as i:
             b = e.address(dtype, pointers[0], e.multiply(i, source.b))
             scratch = e.address(dtype, pointers[1], e.multiply(i, target.b))
-            _pack_level(e, dtype, vectors, stride, inner, width, (b, scratch), str(inner[0][0].extent))
+            _pack_level(
+                e,
+                dtype,
+                vectors,
+                stride,
+                inner,
+                width,
+                (b, scratch),
+                str(inner[0][0].extent),
+            )
         return
     if stride == 1:
         with e.loop(0, count) as i:
             for position, vector in enumerate(vectors):
-                b = e.address(dtype, pointers[0], e.add(e.multiply(i, source.b), vector.b))
-                scratch = e.address(dtype, pointers[1], e.add(e.multiply(i, target.b), position * width))
+                b = e.address(
+                    dtype, pointers[0], e.add(e.multiply(i, source.b), vector.b)
+                )
+                scratch = e.address(
+                    dtype, pointers[1], e.add(e.multiply(i, target.b), position * width)
+                )
                 e.store(dtype, e.load(dtype, b, width, vector.lanes), scratch, width)
         return
     square = "0"
@@ -80,13 +111,19 @@ def _pack_level(
                 b = e.address(dtype, pointers[0], e.add(i, vector.b))
                 place = e.add(e.multiply(i, target.b), vectors.index(vector) * width)
                 scratch = e.address(dtype, pointers[1], place)
-                e.emit(f"call void @{transpose}(ptr {b}, i64 {stride}, ptr {scratch}, i64 {target.b})")
+                e.emit(
+                    f"call void @{transpose}(ptr {b}, i64 {stride}, ptr {scratch}, i64 {target.b})"
+                )
     gather = _add_gather(e.module, dtype, width)
     for position, vector in enumerate(vectors):
         with e.loop(square if vector.lanes is None else 0, count) as i:
             b = e.address(dtype, pointers[0], e.add(e.multiply(i, source.b), vector.b))
-            scratch = e.address(dtype, pointers[1], e.add(e.multiply(i, target.b), position * width))
-            e.emit(f"call void @{gather}(ptr {b}, i64 {stride}, ptr {scratch}, i64 {vector.lanes or width})")
+            scratch = e.address(
+                dtype, pointers[1], e.add(e.multiply(i, target.b), position * width)
+            )
+            e.emit(
+                f"call void @{gather}(ptr {b}, i64 {stride}, ptr {scratch}, i64 {vector.lanes or width})"
+            )
 
 
 def _add_gather(module: Module, dtype: str, width: int) -> str:
@@ -99,7 +136,12 @@ def _add_gather(module: Module, dtype: str, width: int) -> str:
         value = e.load(dtype, e.address(dtype, "%from", e.multiply(lane, "%stride")))
         e.store(dtype, value, e.address(dtype, "%to", lane))
     e.emit("ret void")
-    module.add(name, e.function(f"internal void @{name}(ptr %from, i64 %stride, ptr %to, i64 %lanes)"))
+    module.add(
+        name,
+        e.function(
+            f"internal void @{name}(ptr %from, i64 %stride, ptr %to, i64 %lanes)"
+        ),
+    )
     return name
 
 
@@ -109,11 +151,24 @@ def _add_transpose(module: Module, dtype: str, width: int) -> str:
     if name in module:
         return name
     e = Emitter(module)
-    rows = [e.load(dtype, e.address(dtype, "%from", e.multiply(row, "%stride")), width) for row in range(width)]
+    rows = [
+        e.load(dtype, e.address(dtype, "%from", e.multiply(row, "%stride")), width)
+        for row in range(width)
+    ]
     for column, value in enumerate(transposed(e, dtype, rows)):
-        e.store(dtype, value, e.address(dtype, "%to", e.multiply(column, "%to_stride")), width)
+        e.store(
+            dtype,
+            value,
+            e.address(dtype, "%to", e.multiply(column, "%to_stride")),
+            width,
+        )
     e.emit("ret void")
-    module.add(name, e.function(f"internal void @{name}(ptr %from, i64 %stride, ptr %to, i64 %to_stride)"))
+    module.add(
+        name,
+        e.function(
+            f"internal void @{name}(ptr %from, i64 %stride, ptr %to, i64 %to_stride)"
+        ),
+    )
     return name
 
 
@@ -127,20 +182,28 @@ def transposed(e: Emitter, dtype: str, rows: Sequence[str]) -> list[str]:
     values = list(rows)
     stage = 1
     while stage < width:
-        upper = [lane if not lane & stage else width + lane - stage for lane in range(width)]
-        lower = [lane + stage if not lane & stage else width + lane for lane in range(width)]
+        upper = [
+            lane if not lane & stage else width + lane - stage for lane in range(width)
+        ]
+        lower = [
+            lane + stage if not lane & stage else width + lane for lane in range(width)
+        ]
         for i in range(width):
             if not i & stage:
                 pair = f"{kind} {values[i]}, {kind} {values[i + stage]}"
                 values[i], values[i + stage] = (
-                    e.assign(f"shufflevector {pair}, <{width} x i32> <{', '.join(f'i32 {p}' for p in mask)}>")
+                    e.assign(
+                        f"shufflevector {pair}, <{width} x i32> <{', '.join(f'i32 {p}' for p in mask)}>"
+                    )
                     for mask in (upper, lower)
                 )
         stage *= 2
     return values
 
 
-def emit_pack_rows(module: Module, name: str, dtype: str, stride: int, padded: int, width: int) -> str:
+def emit_pack_rows(
+    module: Module, name: str, dtype: str, stride: int, padded: int, width: int
+) -> str:
     """Return ``void @name(ptr a, ptr scratch, i64 rows, i64 count)``: rows of ``count`` elements, padded apart."""
     e = Emitter(module)
     with e.loop(0, "%rows") as row:
@@ -151,9 +214,15 @@ def emit_pack_rows(module: Module, name: str, dtype: str, stride: int, padded: i
             value = e.load(dtype, e.address(dtype, source, i), width)
             e.store(dtype, value, e.address(dtype, target, i), width)
         with e.loop(whole, "%count") as i:
-            e.store(dtype, e.load(dtype, e.address(dtype, source, i)), e.address(dtype, target, i))
+            e.store(
+                dtype,
+                e.load(dtype, e.address(dtype, source, i)),
+                e.address(dtype, target, i),
+            )
     e.emit("ret void")
-    return e.function(f"internal void @{name}(ptr %a, ptr %scratch, i64 %rows, i64 %count)")
+    return e.function(
+        f"internal void @{name}(ptr %a, ptr %scratch, i64 %rows, i64 %count)"
+    )
 
 
 def collides(stride: int, dtype: str) -> bool:

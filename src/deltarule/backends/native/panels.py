@@ -78,7 +78,9 @@ class PanelLayout:
     def unpack(self, panels: Array) -> Array:
         """Return the weight (outputs, inputs) from its panels; ShapeError for another size."""
         if panels.size != self.size:
-            raise ShapeError("panel layout", expected=f"{self.size} elements", got=str(panels.size))
+            raise ShapeError(
+                "panel layout", expected=f"{self.size} elements", got=str(panels.size)
+            )
         blocks = panels.reshape(self.panels, self.inputs, self.lanes).transpose(0, 2, 1)
         return blocks.reshape(self.padded_outputs, self.inputs)[: self.outputs].copy()
 
@@ -105,7 +107,11 @@ def dense_forward(
 
 
 def dense_input_gradient(
-    rows: int, layout: PanelLayout, dy_stride: int, dx_stride: int, dtype: str = "float32"
+    rows: int,
+    layout: PanelLayout,
+    dy_stride: int,
+    dx_stride: int,
+    dtype: str = "float32",
 ) -> ContractionSpec:
     """Return dX = dY·W: A = dY (rows, padded outputs), B = W in panels, C = dX (rows, inputs). Needs scratch."""
     return ContractionSpec(
@@ -123,7 +129,11 @@ def dense_input_gradient(
 
 
 def dense_weight_gradient(
-    rows: int, layout: PanelLayout, x_stride: int, dy_stride: int, dtype: str = "float32"
+    rows: int,
+    layout: PanelLayout,
+    x_stride: int,
+    dy_stride: int,
+    dtype: str = "float32",
 ) -> ContractionSpec:
     """Return dW = dYᵀ·X in panels: A = X (rows, inputs), B = dY (rows, padded outputs), C = dW.
 
@@ -177,7 +187,9 @@ class Convolution:
     @property
     def layout(self) -> PanelLayout:
         """Return the layout of the weight."""
-        return PanelLayout(self.filters, self.kernel[0] * self.kernel[1] * self.channels)
+        return PanelLayout(
+            self.filters, self.kernel[0] * self.kernel[1] * self.channels
+        )
 
     def forward(self, x: Images, y: Images) -> ContractionSpec:
         """Return y = x ∗ w: A = x, B = w in panels, C = y (padded filters)."""
@@ -219,7 +231,9 @@ class Convolution:
             b_offset=dy.offset,
         )
 
-    def input_gradient(self, dy: Images, dx: Images, height: int, width: int) -> ContractionSpec:
+    def input_gradient(
+        self, dy: Images, dx: Images, height: int, width: int
+    ) -> ContractionSpec:
         """Return dx (height, width), for stride 1: A = dy, B = w in panels, C = dx. Needs scratch.
 
         dx[i, j] = Σ dy[i − ky·dilation, j − kx·dilation]·w[ky, kx]: ``dy.offset`` is the position of dy[0, 0] for
@@ -232,24 +246,43 @@ class Convolution:
                 got=str(self.stride),
                 hint="use phase_input_gradients, one contraction for each phase of the stride",
             )
-        return self._input_gradient(dy, dx, (height, width), (0, 0), self.kernel, self.dilation)
+        return self._input_gradient(
+            dy, dx, (height, width), (0, 0), self.kernel, self.dilation
+        )
 
-    def phase_input_gradients(self, dy: Images, dx: Images, height: int, width: int) -> list[ContractionSpec]:
+    def phase_input_gradients(
+        self, dy: Images, dx: Images, height: int, width: int
+    ) -> list[ContractionSpec]:
         """Return dx for any stride (dilation 1) as one contraction for each phase (i mod stride) of its pixels.
 
         Pixels of phase p receive from the taps ky ≡ p: dx[p + stride·q] = Σ dy[q − t]·w[p + stride·t]. Phases
         without taps sum over nothing and write zeros. ``dy`` needs a border of zeros as for stride 1.
         """
         if self.dilation != (1, 1):
-            raise ShapeError("input gradient by phases", expected="dilation (1, 1)", got=str(self.dilation))
+            raise ShapeError(
+                "input gradient by phases",
+                expected="dilation (1, 1)",
+                got=str(self.dilation),
+            )
         (sy, sx), (ky, kx) = self.stride, self.kernel
         return [
             self._input_gradient(
                 dy,
-                Images(dx.image, dx.row * sy, dx.pixel * sx, dx.offset + py * dx.row + px * dx.pixel),
-                (-(-(height - py) // sy) if py < height else 0, -(-(width - px) // sx) if px < width else 0),
+                Images(
+                    dx.image,
+                    dx.row * sy,
+                    dx.pixel * sx,
+                    dx.offset + py * dx.row + px * dx.pixel,
+                ),
+                (
+                    -(-(height - py) // sy) if py < height else 0,
+                    -(-(width - px) // sx) if px < width else 0,
+                ),
                 (py, px),
-                (-(-(ky - py) // sy) if py < ky else 0, -(-(kx - px) // sx) if px < kx else 0),
+                (
+                    -(-(ky - py) // sy) if py < ky else 0,
+                    -(-(kx - px) // sx) if px < kx else 0,
+                ),
                 (1, 1),
             )
             for py in range(sy)
@@ -266,7 +299,10 @@ class Convolution:
         steps: tuple[int, int],
     ) -> ContractionSpec:
         layout = self.layout
-        tap_row, tap_pixel = self.kernel[1] * self.channels * layout.lanes, self.channels * layout.lanes
+        tap_row, tap_pixel = (
+            self.kernel[1] * self.channels * layout.lanes,
+            self.channels * layout.lanes,
+        )
         sy, sx = self.stride
         return ContractionSpec(
             (

@@ -38,7 +38,9 @@ def emit_phases(module: Module) -> str:
         part = e.assign(f"urem i64 {e.add('%thread', turn)}, %threads")
         line = _line(e, lines, part)
         begun = e.address("i8", line, _BEGUN)
-        result = e.assign(f"cmpxchg ptr {begun}, i64 {before}, i64 %number acq_rel monotonic, align 8")
+        result = e.assign(
+            f"cmpxchg ptr {begun}, i64 {before}, i64 %number acq_rel monotonic, align 8"
+        )
         with e.when(e.assign(f"extractvalue {{ i64, i1 }} {result}, 1")):
             e.emit(f"call void %body(ptr %context, i64 {part}, i64 %step)")
             e.emit(f"store atomic i64 %number, ptr {line} release, align 8")
@@ -56,7 +58,9 @@ def _line(e: Emitter, lines: str, part: str) -> str:
 def _emit_wait(e: Emitter, lines: str) -> None:
     """Wait until every part is done: spin, then yield, then sleep."""
     spins, yields = (
-        e.assign(f"load i64, ptr {e.assign(f'getelementptr i64, ptr %barrier, i64 {word}')}, align 8")
+        e.assign(
+            f"load i64, ptr {e.assign(f'getelementptr i64, ptr %barrier, i64 {word}')}, align 8"
+        )
         for word in (SPINS, YIELDS)
     )
     patience = e.add(spins, yields)
@@ -76,7 +80,10 @@ def _emit_wait(e: Emitter, lines: str) -> None:
         e.branch("look")
         e.label("leave")
         e.branch_if(e.compare("slt", turns, patience), "yield", "sleep")
-        for label, word, argument in (("yield", YIELD, None), ("sleep", SLEEP, SLEEP_ARGUMENT)):
+        for label, word, argument in (
+            ("yield", YIELD, None),
+            ("sleep", SLEEP, SLEEP_ARGUMENT),
+        ):
             e.label(label)
             emit_platform_call(e, word, argument)
             e.branch("look")

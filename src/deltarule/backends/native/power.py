@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import math
 
-from deltarule.backends.native.exponential import LN2_HIGH, LN2_LOW, exponential, logarithm, mantissa
-from deltarule.backends.native.lanes import Lanes, polynomial, two_product, two_sum, where
+from deltarule.backends.native.exponential import (
+    LN2_HIGH,
+    LN2_LOW,
+    exponential,
+    logarithm,
+    mantissa,
+)
+from deltarule.backends.native.lanes import (
+    Lanes,
+    polynomial,
+    two_product,
+    two_sum,
+    where,
+)
 
 _THIRDS = (
     float.fromhex("0x1.5555555555555p-1"),
     float.fromhex("0x1.5555555555555p-55"),
 )  # 2/3 in double length
-_SERIES = tuple(2.0 / (2 * j + 5) for j in range(11))  # log((1+s)/(1−s)) = 2s + 2s³/3 + s⁵·(2/5 + 2s²/7 + …)
+_SERIES = tuple(
+    2.0 / (2 * j + 5) for j in range(11)
+)  # log((1+s)/(1−s)) = 2s + 2s³/3 + s⁵·(2/5 + 2s²/7 + …)
 
 
 def power(x: Lanes, y: Lanes) -> Lanes:
@@ -19,7 +33,9 @@ def power(x: Lanes, y: Lanes) -> Lanes:
     if x.dtype == "float32":
         wide_x, wide_y = x.convert("float64"), y.convert("float64")
         size = wide_x.absolute()
-        return _with_limits(wide_x, wide_y, exponential(wide_y * logarithm(size))).convert("float32")
+        return _with_limits(
+            wide_x, wide_y, exponential(wide_y * logarithm(size))
+        ).convert("float32")
     return _with_limits(x, y, _of_positive(x.absolute(), y))
 
 
@@ -27,7 +43,9 @@ def _with_limits(x: Lanes, y: Lanes, value: Lanes) -> Lanes:
     """Put in signs, zeros, infinities and NaN; ``value`` is |x|ʸ for finite x other than 0."""
     size = x.absolute()
     value = where(size.equals(0.0), where(y < 0.0, math.inf, y.constant(0.0)), value)
-    value = where(size.equals(math.inf), where(y < 0.0, 0.0, y.constant(math.inf)), value)
+    value = where(
+        size.equals(math.inf), where(y < 0.0, 0.0, y.constant(math.inf)), value
+    )
     value = where(size.equals(1.0), 1.0, value)
     integral, odd = _parity(y)
     negative = x.bits().compare("lt", 0)
@@ -84,5 +102,9 @@ def _long_logarithm(x: Lanes) -> tuple[Lanes, Lanes]:
     rest = s * square * square * polynomial(square, _SERIES)
     first, first_low = two_sum(k * LN2_HIGH[x.dtype], s * 2.0)
     second, second_low = two_sum(first, cube)
-    low = (rest + k * LN2_LOW[x.dtype]) + (first_low + second_low) + (s_low * 2.0 + cube_low)
+    low = (
+        (rest + k * LN2_LOW[x.dtype])
+        + (first_low + second_low)
+        + (s_low * 2.0 + cube_low)
+    )
     return two_sum(second, low)

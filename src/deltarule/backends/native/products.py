@@ -5,16 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deltarule.backends.native.contraction import ContractionSpec, Index, emit_contraction, plan_contraction
+from deltarule.backends.native.contraction import (
+    ContractionSpec,
+    Index,
+    emit_contraction,
+    plan_contraction,
+)
 from deltarule.backends.native.emitter import Emitter, Module
 from deltarule.backends.native.tiling import Plan, levels_of
 from deltarule.backends.native.values import Value, Values
 from deltarule.graph.op import Op
 from deltarule.lower.contract import is_affine
 from deltarule.lower.index import Axis
-from deltarule.lower.loops import Apply, Buffer, Contraction, Load, Nest, Reduction, Store, touched
+from deltarule.lower.loops import (
+    Apply,
+    Buffer,
+    Contraction,
+    Load,
+    Nest,
+    Reduction,
+    Store,
+    touched,
+)
 
-FIRST_POINTER = 1  # word of a contraction's context where the addresses of its buffers begin
+FIRST_POINTER = (
+    1  # word of a contraction's context where the addresses of its buffers begin
+)
 
 
 @dataclass(frozen=True)
@@ -79,10 +95,15 @@ def roles_of(statement: Contraction, lanes: int) -> Roles | None:
     """Return the better of both ways to compute a contraction, None if neither runs in tiles."""
     found = []
     stores = [
-        store for store in statement.stores if store.value.dtype is statement.left.dtype and is_affine(store.index)
+        store
+        for store in statement.stores
+        if store.value.dtype is statement.left.dtype and is_affine(store.index)
     ]
     for store in stores:
-        for a, b in ((statement.left, statement.right), (statement.right, statement.left)):
+        for a, b in (
+            (statement.left, statement.right),
+            (statement.right, statement.left),
+        ):
             roles = _assigned(statement, a, b, store)
             found.append((_merit(roles, lanes), roles))
     best = max(found, key=lambda pair: pair[0])[1] if found else None
@@ -100,7 +121,9 @@ def _assigned(statement: Contraction, a: Load, b: Load, store: Store) -> Roles:
         else:
             rows.append(axis)
     columns.sort(key=lambda axis: -abs(store.index.coefficient(axis) or 0))
-    return Roles(a, b, store, tuple(rows), tuple(columns), tuple(batch), statement.reduce)
+    return Roles(
+        a, b, store, tuple(rows), tuple(columns), tuple(batch), statement.reduce
+    )
 
 
 def _merit(roles: Roles, lanes: int) -> tuple[bool, bool, int, bool]:
@@ -115,18 +138,30 @@ def _merit(roles: Roles, lanes: int) -> tuple[bool, bool, int, bool]:
 
 
 def emit_product(
-    statement: Contraction, roles: Roles, module: Module, name: str, aliases: Mapping[Buffer, Buffer]
+    statement: Contraction,
+    roles: Roles,
+    module: Module,
+    name: str,
+    aliases: Mapping[Buffer, Buffer],
 ) -> tuple[Product, str] | None:
     """Return the kernel of a contraction and its text; None where its vectors would not be those of the stores."""
     spec = roles.spec()
     plan = plan_contraction(spec, module.machine, True)
     inner = levels_of(spec.group(spec.free_n))
-    across = bool(inner and roles.columns) and inner[-1].extent != roles.columns[-1].extent
-    if across and not _plain(statement):  # vectors would run over the end of the innermost column axis
+    across = (
+        bool(inner and roles.columns) and inner[-1].extent != roles.columns[-1].extent
+    )
+    if across and not _plain(
+        statement
+    ):  # vectors would run over the end of the innermost column axis
         return None
     owner = aliases.get(roles.store.buffer)
-    reads_own = owner is not None and any(load.buffer is owner for load in statement.reads)
-    if plan is not None and reads_own:  # partial sums must not overwrite what the epilogue still reads
+    reads_own = owner is not None and any(
+        load.buffer is owner for load in statement.reads
+    )
+    if (
+        plan is not None and reads_own
+    ):  # partial sums must not overwrite what the epilogue still reads
         plan = replace(plan, reduce_block=plan.reduce[0].extent)
     buffers = tuple(touched(statement))
     epilogue = None if _plain(statement) else _Epilogue(statement, roles, buffers)
@@ -143,22 +178,32 @@ def _plain(statement: Contraction) -> bool:
 class _Epilogue:
     """Applies a statement's stores to finished vectors; one object for one kernel."""
 
-    def __init__(self, statement: Contraction, roles: Roles, buffers: Sequence[Buffer]) -> None:
+    def __init__(
+        self, statement: Contraction, roles: Roles, buffers: Sequence[Buffer]
+    ) -> None:
         self._statement, self._roles = statement, roles
         self._buffers = tuple(buffers)
         self._open: dict[tuple[int, str, int], tuple[Emitter, Values]] = {}
 
-    def __call__(self, e: Emitter, value: str, row: str, column: str, width: int, context: str) -> str:
+    def __call__(
+        self, e: Emitter, value: str, row: str, column: str, width: int, context: str
+    ) -> str:
         values = self._values(e, width, context)
         values.tail = e.lanes
         with values.level():
             self._bind(values, e, row, column)
             values.results = {0: Value(value, width)}
-            ready = [(store, values.value(store.value)) for store in self._statement.stores]
+            ready = [
+                (store, values.value(store.value)) for store in self._statement.stores
+            ]
             result = value
             for store, part in ready:
                 if store is self._roles.store:
-                    result = values.widen(part, store.buffer.dtype).text if width > 1 else part.text
+                    result = (
+                        values.widen(part, store.buffer.dtype).text
+                        if width > 1
+                        else part.text
+                    )
                 else:
                     values.store(store.buffer, store.index, part)
             for axis in (*self._roles.batch, *self._roles.rows, *self._roles.columns):
@@ -173,7 +218,9 @@ class _Epilogue:
             return known[1]
         pointers = {}
         for place, buffer in enumerate(self._buffers):
-            slot = e.assign(f"getelementptr ptr, ptr {context}, i64 {FIRST_POINTER + place}")
+            slot = e.assign(
+                f"getelementptr ptr, ptr {context}, i64 {FIRST_POINTER + place}"
+            )
             pointers[buffer] = e.assign(f"load ptr, ptr {slot}, align 8")
         lane = self._roles.columns[-1] if self._roles.columns and width > 1 else None
         values = Values(e, pointers, lane, width)
@@ -184,11 +231,16 @@ class _Epilogue:
 
     def _bind(self, values: Values, e: Emitter, row: str, column: str) -> None:
         """Give the loop variables the values that they have in this row and column."""
-        for axes, position in (((*self._roles.batch, *self._roles.rows), row), (self._roles.columns, column)):
+        for axes, position in (
+            ((*self._roles.batch, *self._roles.rows), row),
+            (self._roles.columns, column),
+        ):
             rest = position
             for place in range(len(axes) - 1, -1, -1):
                 axis = axes[place]
-                values.variables[axis] = rest if place == 0 else e.modulo(rest, axis.extent)
+                values.variables[axis] = (
+                    rest if place == 0 else e.modulo(rest, axis.extent)
+                )
                 rest = rest if place == 0 else e.divide(rest, axis.extent)
 
 
@@ -197,4 +249,6 @@ def as_nest(statement: Contraction) -> Nest:
     dtype = statement.left.dtype
     product = Apply(dtype, Op.MULTIPLY, (statement.left, statement.right))
     sums = Reduction("sum", product, dtype, dtype)
-    return Nest(statement.label, statement.axes, statement.stores, statement.reduce, (sums,))
+    return Nest(
+        statement.label, statement.axes, statement.stores, statement.reduce, (sums,)
+    )

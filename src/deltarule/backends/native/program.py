@@ -21,7 +21,14 @@ from deltarule.backends.native.machine import Machine
 from deltarule.backends.native.phases import emit_phases
 from deltarule.backends.native.products import Product, as_nest, emit_product, roles_of
 from deltarule.backends.native.routines import emit_routine
-from deltarule.backends.native.sharing import Shared, Touch, alone, cut, share_kernel, share_product
+from deltarule.backends.native.sharing import (
+    Shared,
+    Touch,
+    alone,
+    cut,
+    share_kernel,
+    share_product,
+)
 from deltarule.backends.native.threads import MOST_THREADS, emit_denormals
 from deltarule.dtypes import BOOL, FLOAT64
 from deltarule.errors import ArgumentError
@@ -60,30 +67,51 @@ def draw(program: Program, machine: Machine, threads: int | None) -> Drawn:
     lowered = lower(program)
     assembler = Assembler(lowered, machine, threads, None)
     texts = assembler.texts()
-    places = {buffer: words.TABLE + place for place, buffer in enumerate(assembler.table)}
+    places = {
+        buffer: words.TABLE + place for place, buffer in enumerate(assembler.table)
+    }
     arrays = tuple(places.get(buffer) for buffer in (*lowered.inputs, *lowered.outputs))
     n_words, messages = words.TABLE + len(places), tuple(assembler.module.messages)
-    return Image(assembler.threads, assembler.arena_bytes, n_words, arrays, messages=messages), texts
+    return Image(
+        assembler.threads, assembler.arena_bytes, n_words, arrays, messages=messages
+    ), texts
 
 
-def draw_step(program: StepProgram, machine: Machine, threads: int | None, measured: bool = False) -> Drawn:
+def draw_step(
+    program: StepProgram, machine: Machine, threads: int | None, measured: bool = False
+) -> Drawn:
     """Return the image and the modules of a step: the arrays are the data sets, the regions state, seed and scalars.
 
     ``measured``: the step counts the cycles of every statement.
     """
     lowered = lower_step(program)
     n_state, n_batch = len(program.state), len(program.batch)
-    states, batch = lowered.inputs[:n_state], lowered.inputs[n_state : n_state + n_batch]
+    states, batch = (
+        lowered.inputs[:n_state],
+        lowered.inputs[n_state : n_state + n_batch],
+    )
     step, *rest = lowered.inputs[n_state + n_batch :]
     parts = StepParts(batch, step, lowered.outputs)
     assembler = Assembler(lowered, machine, threads, parts, measured)
     texts = assembler.texts()
-    labels = tuple(statement.label for statement in lowered.program.statements) if measured else ()
+    labels = (
+        tuple(statement.label for statement in lowered.program.statements)
+        if measured
+        else ()
+    )
     n_words = words.TABLE + len(assembler.table)
     arrays = tuple(words.TABLE + assembler.table.index(buffer) for buffer in parts.data)
     regions = tuple(_region(buffer, lowered) for buffer in (*states, *rest))
     n_words, messages = n_words + len(labels), tuple(assembler.module.messages)
-    return Image(assembler.threads, assembler.arena_bytes, n_words, arrays, regions, messages, labels), texts
+    return Image(
+        assembler.threads,
+        assembler.arena_bytes,
+        n_words,
+        arrays,
+        regions,
+        messages,
+        labels,
+    ), texts
 
 
 def _region(buffer: Buffer, lowered: Lowered) -> Region:
@@ -104,36 +132,68 @@ class Assembler:
         measured: bool = False,
     ) -> None:
         self.lowered, self.machine, self.step = lowered, machine, step
-        self.measured = measured  # keep the first thread's least cycles, statement by statement
+        self.measured = (
+            measured  # keep the first thread's least cycles, statement by statement
+        )
         self.module = Module(machine)
         self._bodies: dict[str, str] = {}
-        self.calls = [self._compiled(statement) for statement in lowered.program.statements]
+        self.calls = [
+            self._compiled(statement) for statement in lowered.program.statements
+        ]
         if threads is not None and not 1 <= threads <= MOST_THREADS:
-            raise ArgumentError("threads", expected=f"1 to {MOST_THREADS}, or None", got=str(threads))
+            raise ArgumentError(
+                "threads", expected=f"1 to {MOST_THREADS}, or None", got=str(threads)
+            )
         self.threads = int(threads or self._advised())  # NumPy's numbers are no JSON
-        self.table = [b for b in lowered.program.buffers if b not in lowered.memory.places]
+        self.table = [
+            b for b in lowered.program.buffers if b not in lowered.memory.places
+        ]
         if step is not None:
-            step.data = [Buffer(f"data{i}", b.dtype, 0, "input") for i, b in enumerate(step.batch)]
+            step.data = [
+                Buffer(f"data{i}", b.dtype, 0, "input")
+                for i, b in enumerate(step.batch)
+            ]
             self.table.extend(step.data)
 
     def texts(self) -> list[str]:
         """Return the finished modules; from then on ``arena_bytes`` is known."""
-        scratch = max([0, *(c.kernel.scratch_bytes for c in self.calls if isinstance(c.kernel, Product))])
+        scratch = max(
+            [
+                0,
+                *(
+                    c.kernel.scratch_bytes
+                    for c in self.calls
+                    if isinstance(c.kernel, Product)
+                ),
+            ]
+        )
         self._scratch_bytes = -(-scratch // ALIGNMENT) * ALIGNMENT
         self._scratch_offset = -(-self.lowered.memory.nbytes // ALIGNMENT) * ALIGNMENT
         main = self._main()
         self.arena_bytes = self._scratch_offset + self._scratch_bytes * self.threads
-        return divided(self.module.definitions, list(self._bodies.values()), main, self.machine)
+        return divided(
+            self.module.definitions, list(self._bodies.values()), main, self.machine
+        )
 
     # ------------------------------------------------------------------ kernels
 
     def _compiled(self, statement: Statement) -> _Call:
         if isinstance(statement, Contraction):
             roles = roles_of(statement, self.machine.lanes(statement.left.dtype.name))
-            found = emit_product(statement, roles, self.module, _NAME, self.lowered.aliases) if roles else None
+            found = (
+                emit_product(statement, roles, self.module, _NAME, self.lowered.aliases)
+                if roles
+                else None
+            )
             if found is not None:
                 product, text = found
-                named = Product(self._body(text), product.roles, product.plan, product.buffers, product.spec)
+                named = Product(
+                    self._body(text),
+                    product.roles,
+                    product.plan,
+                    product.buffers,
+                    product.spec,
+                )
                 return _Call(statement, named)
             statement = as_nest(statement)
         if isinstance(statement, Nest):
@@ -143,7 +203,10 @@ class Assembler:
         elif isinstance(statement, Nest | Scatter):
             kernel, text = emit_nest(statement, self.module, _NAME)
         name = self._body(text)
-        return _Call(statement, Kernel(name, kernel.buffers, kernel.extent, kernel.unit, kernel.work))
+        return _Call(
+            statement,
+            Kernel(name, kernel.buffers, kernel.extent, kernel.unit, kernel.work),
+        )
 
     def _body(self, text: str) -> str:
         """Return the name of the function with this text, added once."""
@@ -151,7 +214,10 @@ class Assembler:
         if name is None:
             name = self._bodies[text] = f"kernel{len(self._bodies)}"
             self.module.add(
-                name, text.replace(_NAME, name).replace(f"define void @{name}(", f"define internal void @{name}(")
+                name,
+                text.replace(_NAME, name).replace(
+                    f"define void @{name}(", f"define internal void @{name}("
+                ),
             )
         return name
 
@@ -174,7 +240,9 @@ class Assembler:
     def _main(self) -> str:
         """Return the functions of the phases and the main function."""
         pieces = self._pieces()
-        bodies = [self._phase(number, phase) for number, phase in enumerate(_phases(pieces))]
+        bodies = [
+            self._phase(number, phase) for number, phase in enumerate(_phases(pieces))
+        ]
         flush, restore = emit_denormals(self.module)
         emit_phases(self.module)
         e = Emitter(self.module)
@@ -185,7 +253,9 @@ class Assembler:
             self._epoch(e, len(bodies))
         e.emit(f"call void @{restore}(i64 {before})")
         e.emit("ret void")
-        return "\n".join([*bodies, e.function("void @run(ptr %context, i64 %thread, i64 %threads)")])
+        return "\n".join(
+            [*bodies, e.function("void @run(ptr %context, i64 %thread, i64 %threads)")]
+        )
 
     def _run(self, e: Emitter, phases: int, step: str, passed: str) -> None:
         """Run all phases once; ``passed`` phases came before."""
@@ -217,11 +287,19 @@ class Assembler:
 
     def _phase(self, number: int, pieces: Sequence[_Piece]) -> str:
         """Return the function of a phase: this part of every statement in it, in order."""
-        frame = Frame(self.module, self.lowered.memory, self.table, self._scratch_bytes, self._scratch_offset)
+        frame = Frame(
+            self.module,
+            self.lowered.memory,
+            self.table,
+            self._scratch_bytes,
+            self._scratch_offset,
+        )
         for piece in pieces:
             piece.write(frame)
         frame.e.emit("ret void")
-        return frame.e.function(f"internal void @phase{number}(ptr %context, i64 %part, i64 %step)")
+        return frame.e.function(
+            f"internal void @phase{number}(ptr %context, i64 %part, i64 %step)"
+        )
 
     def _pieces(self) -> list[_Piece]:
         """Return everything that a step does, in order."""
@@ -229,22 +307,35 @@ class Assembler:
         if self.step is None:
             return pieces
         step = self.step
-        begin = _Piece(self._alone([(step.step, True)]), lambda frame: _count_step(frame, step))
-        gathers = [self._gather(b, data) for b, data in zip(step.batch, step.data, strict=True)]
-        end = _Piece(self._alone([(m, False) for m in step.metrics]), lambda frame: _hand_out(frame, step))
+        begin = _Piece(
+            self._alone([(step.step, True)]), lambda frame: _count_step(frame, step)
+        )
+        gathers = [
+            self._gather(b, data) for b, data in zip(step.batch, step.data, strict=True)
+        ]
+        end = _Piece(
+            self._alone([(m, False) for m in step.metrics]),
+            lambda frame: _hand_out(frame, step),
+        )
         return [begin, *gathers, *pieces, end]
 
     def _statement(self, place: int, call: _Call) -> _Piece:
         kernel = call.kernel
         word = words.TABLE + len(self.table) + place if self.measured else 0
         if isinstance(kernel, Product):
-            shared = share_product(call.statement, kernel, self.threads, self.lowered.memory.places)
+            shared = share_product(
+                call.statement, kernel, self.threads, self.lowered.memory.places
+            )
         else:
-            shared = share_kernel(call.statement, kernel, self.threads, self.lowered.memory.places)
+            shared = share_kernel(
+                call.statement, kernel, self.threads, self.lowered.memory.places
+            )
 
         def write(frame: Frame) -> None:
             begin = frame.cycles() if word else ""
-            frame.call_product(kernel, shared) if isinstance(kernel, Product) else frame.call_kernel(kernel, shared)
+            frame.call_product(kernel, shared) if isinstance(
+                kernel, Product
+            ) else frame.call_kernel(kernel, shared)
             if word:
                 frame.count(word, begin)
 
@@ -253,7 +344,10 @@ class Assembler:
     def _alone(self, buffers: Sequence[tuple[Buffer, bool]]) -> Shared:
         """Return what the first part touches by itself."""
         places = self.lowered.memory.places
-        touches = tuple(Touch(None, places[b].offset, places[b].offset + b.nbytes, writes) for b, writes in buffers)
+        touches = tuple(
+            Touch(None, places[b].offset, places[b].offset + b.nbytes, writes)
+            for b, writes in buffers
+        )
         return Shared(alone(1, self.threads), (touches, *((),) * (self.threads - 1)))
 
     def _gather(self, buffer: Buffer, data: Buffer) -> _Piece:
@@ -264,7 +358,14 @@ class Assembler:
         ranges = cut(rows, 1, self.threads)
         place = self.lowered.memory.places[buffer]
         touches = tuple(
-            (Touch(None, place.offset + begin * row_bytes, place.offset + end * row_bytes, True),)
+            (
+                Touch(
+                    None,
+                    place.offset + begin * row_bytes,
+                    place.offset + end * row_bytes,
+                    True,
+                ),
+            )
             for begin, end in ranges
         )
         shared = Shared(ranges, touches)
@@ -274,7 +375,9 @@ class Assembler:
             if buffer.size:
                 order = load_word(frame.e, words.ORDER, "ptr")
                 first = frame.e.address("int64", order, frame.e.multiply("%step", rows))
-                frame.call(name, [frame.pointer(buffer), frame.pointer(data), first], shared)
+                frame.call(
+                    name, [frame.pointer(buffer), frame.pointer(data), first], shared
+                )
 
         return _Piece(shared, write)
 
@@ -309,7 +412,9 @@ def _hand_out(frame: Frame, step: StepParts) -> None:
     """Write the metrics of a step as float64, count it, and see whether to stop."""
     e, n = frame.e, sum(buffer.size for buffer in step.metrics)
     with e.when(frame.is_first()):
-        metrics = e.address("float64", load_word(e, words.METRICS, "ptr"), e.multiply("%step", n))
+        metrics = e.address(
+            "float64", load_word(e, words.METRICS, "ptr"), e.multiply("%step", n)
+        )
         place = 0
         for buffer in step.metrics:
             target = e.address("float64", metrics, place)
@@ -323,17 +428,31 @@ def _hand_out(frame: Frame, step: StepParts) -> None:
         e.emit(f"store atomic i64 {e.add('%step', 1)}, ptr {done} release, align 8")
         stop = e.assign(f"getelementptr i64, ptr %context, i64 {words.STOP}")
         asked = e.assign(f"load atomic i64, ptr {stop} acquire, align 8")
-        store_word(e, words.HALT, e.binary("or", "int64", asked, load_word(e, words.ERROR_FLAG, "i64")))
+        store_word(
+            e,
+            words.HALT,
+            e.binary("or", "int64", asked, load_word(e, words.ERROR_FLAG, "i64")),
+        )
 
 
-def _hand_over(e: Emitter, buffer: Buffer, source: str, target: str, element: str) -> None:
+def _hand_over(
+    e: Emitter, buffer: Buffer, source: str, target: str, element: str
+) -> None:
     """Write one element of a metric as float64."""
     kind = memory_kind(buffer.dtype)
-    address = source if element == "0" else e.assign(f"getelementptr {kind}, ptr {source}, i64 {element}")
+    address = (
+        source
+        if element == "0"
+        else e.assign(f"getelementptr {kind}, ptr {source}, i64 {element}")
+    )
     value = e.assign(f"load {kind}, ptr {address}")
     if buffer.dtype is BOOL:
         value = e.assign(f"icmp ne i8 {value}, 0")
-    e.store("float64", cast(e, value, buffer.dtype, FLOAT64, 1), e.address("float64", target, element))
+    e.store(
+        "float64",
+        cast(e, value, buffer.dtype, FLOAT64, 1),
+        e.address("float64", target, element),
+    )
 
 
 def _gather_text(module: Module, row_bytes: int) -> str:
@@ -348,13 +467,22 @@ def _gather_text(module: Module, row_bytes: int) -> str:
             with e.loop(0, whole, 64) as offset:
                 _move(e, source, target, offset, "<16 x i32>")
         rest = whole
-        for kind, size in (("<8 x i32>", 32), ("<4 x i32>", 16), ("i64", 8), ("i32", 4), ("i16", 2), ("i8", 1)):
+        for kind, size in (
+            ("<8 x i32>", 32),
+            ("<4 x i32>", 16),
+            ("i64", 8),
+            ("i32", 4),
+            ("i16", 2),
+            ("i8", 1),
+        ):
             if row_bytes - rest >= size:
                 _move(e, source, target, str(rest), kind)
                 rest += size
     e.emit("ret void")
     pointers = ", ".join(f"ptr %b{place}" for place in range(3))
-    return e.function(f"internal void @{_NAME}(ptr %context, {pointers}, i64 %begin, i64 %end)")
+    return e.function(
+        f"internal void @{_NAME}(ptr %context, {pointers}, i64 %begin, i64 %end)"
+    )
 
 
 def _move(e: Emitter, source: str, target: str, offset: str, kind: str) -> None:

@@ -40,7 +40,14 @@ def threefry(key: Key, call: Lanes) -> tuple[Lanes, Lanes]:
         for rotation in _ROTATIONS[4 * (group % 2) : 4 * (group % 2) + 4]:
             first = first + second
             by = number(rotation, "int32", call.width)
-            second = call.like(e.intrinsic("fshl", "int32", (second.text, second.text, by), call.width)) ^ first
+            second = (
+                call.like(
+                    e.intrinsic(
+                        "fshl", "int32", (second.text, second.text, by), call.width
+                    )
+                )
+                ^ first
+            )
         first = first + schedule[(group + 1) % 3]
         second = second + schedule[(group + 2) % 3] + (group + 1)
     return first, second
@@ -53,7 +60,9 @@ def uniform_at(e: Emitter, key: Key, index: str, dtype: str, width: int) -> str:
     :func:`emit_uniform`, which uses both words of each call.
     """
     low = e.assign(f"trunc i64 {index} to i32")
-    position = Lanes(e, e.broadcast("int32", low, width), "int32", width) + _counting(e, width)
+    position = Lanes(e, e.broadcast("int32", low, width), "int32", width) + _counting(
+        e, width
+    )
     if dtype == "float64":
         return _float64(*threefry(key, position)).text
     first, second = threefry(key, ((position >> 5) << 4) + (position & 15))
@@ -71,7 +80,10 @@ def _float32(word: Lanes) -> Lanes:
 
 
 def _float64(high: Lanes, low: Lanes) -> Lanes:
-    long_high, long_low = high.convert("int64", unsigned=True), low.convert("int64", unsigned=True)
+    long_high, long_low = (
+        high.convert("int64", unsigned=True),
+        low.convert("int64", unsigned=True),
+    )
     bits = (long_high << 21) ^ (long_low >> 11)
     return bits.convert("float64") * 2.0**-53
 
@@ -92,11 +104,22 @@ def emit_uniform(module: Module, dtype: str) -> str:
     with e.loop(first, "%end", size) as start:
         block = e.divide(start, size)
         call = e.assign(f"trunc i64 {e.multiply(block, _CALLS)} to i32")
-        calls = Lanes(e, e.broadcast("int32", call, _CALLS), "int32", _CALLS) + _counting(e, _CALLS)
+        calls = Lanes(
+            e, e.broadcast("int32", call, _CALLS), "int32", _CALLS
+        ) + _counting(e, _CALLS)
         words = threefry(key, calls)
-        parts = [_float32(word) for word in words] if dtype == "float32" else [_float64(*words)]
+        parts = (
+            [_float32(word) for word in words]
+            if dtype == "float32"
+            else [_float64(*words)]
+        )
         stop = e.add(start, size)
-        whole = e.binary("and", "bool", e.compare("sge", start, "%begin"), e.compare("sle", stop, "%end"))
+        whole = e.binary(
+            "and",
+            "bool",
+            e.compare("sge", start, "%begin"),
+            e.compare("sle", stop, "%end"),
+        )
         place = e.address(dtype, "%out", start)
         target = e.assign(f"select i1 {whole}, ptr {place}, ptr {buffer}")
         for part, values in enumerate(parts):

@@ -18,7 +18,10 @@ from deltarule.dtypes import FLOAT32, FLOAT64, DType
 from deltarule.graph.op import Op
 from deltarule.lower.loops import Routine
 
-_OF_COLUMNS = {"argsort", "cumulative_sum"}  # sizes (outer, n, inner): each column along n is an item
+_OF_COLUMNS = {
+    "argsort",
+    "cumulative_sum",
+}  # sizes (outer, n, inner): each column along n is an item
 _CYCLES_OF_A_SUM = 4  # an addition waits for the one before
 
 
@@ -38,10 +41,14 @@ def emit_routine(routine: Routine, module: Module, name: str) -> tuple[Kernel, s
         writes[routine.kind](item)
     e.emit("ret void")
     listed = "".join(f", ptr %b{place}" for place in range(len(buffers)))
-    text = e.function(f"internal void @{name}(ptr %context{listed}, i64 %begin, i64 %end)")
+    text = e.function(
+        f"internal void @{name}(ptr %context{listed}, i64 %begin, i64 %end)"
+    )
     batch, n, columns = routine.sizes
     items = batch * columns if routine.kind in _OF_COLUMNS else batch
-    cycles = _CYCLES_OF_A_SUM * n if routine.kind == "cumulative_sum" else n * n * max(n, 1)
+    cycles = (
+        _CYCLES_OF_A_SUM * n if routine.kind == "cumulative_sum" else n * n * max(n, 1)
+    )
     return Kernel(name, buffers, items, max(1, items), float(items * cycles)), text
 
 
@@ -60,7 +67,9 @@ class _Matrix:
 
     def at(self, base: str, row: str, column: str, width: int) -> str:
         """Return the address of an element of a row-major matrix."""
-        return self.e.address(self.kind, base, self.e.add(self.e.multiply(row, width), column))
+        return self.e.address(
+            self.kind, base, self.e.add(self.e.multiply(row, width), column)
+        )
 
     def get(self, address: str) -> str:
         """Return an element."""
@@ -76,7 +85,10 @@ class _Matrix:
 
     def less_product(self, target: str, a: str, b: str) -> None:
         """Subtract a·b from an element."""
-        self.put(self.binary(Op.SUBTRACT, self.get(target), self.binary(Op.MULTIPLY, a, b)), target)
+        self.put(
+            self.binary(Op.SUBTRACT, self.get(target), self.binary(Op.MULTIPLY, a, b)),
+            target,
+        )
 
     def upward(self, begin: str, end: str | int) -> AbstractContextManager[str]:
         """Loop from begin to end − 1."""
@@ -93,7 +105,10 @@ class _Matrix:
     def copy(self, source: str, target: str, count: int) -> None:
         """Copy elements."""
         with self.upward("0", count) as i:
-            self.put(self.get(self.e.address(self.kind, source, i)), self.e.address(self.kind, target, i))
+            self.put(
+                self.get(self.e.address(self.kind, source, i)),
+                self.e.address(self.kind, target, i),
+            )
 
     def pivot(self, a: str, k: str) -> str:
         """Return the row with the largest element of column k, from row k down."""
@@ -101,7 +116,14 @@ class _Matrix:
         best, row = e.stack(self.kind), e.variable(k)
         self.put(constant(-1, self.dtype, 1), best)
         with self.upward(k, self.n) as i:
-            size = apply(e, Op.ABS, self.dtype, (self.get(self.at(a, i, k, self.n)),), self.dtype, 1)
+            size = apply(
+                e,
+                Op.ABS,
+                self.dtype,
+                (self.get(self.at(a, i, k, self.n)),),
+                self.dtype,
+                1,
+            )
             with e.when(e.assign(f"fcmp ogt {self.kind} {size}, {self.get(best)}")):
                 self.put(size, best)
                 e.set(row, i)
@@ -125,18 +147,24 @@ class _Matrix:
                 self.swap(right, k, row, self.columns)
             pivot = self.get(self.at(a, k, k, n))
             each(pivot)
-            zero = e.assign(f"fcmp oeq {self.kind} {pivot}, {constant(0, self.dtype, 1)}")
+            zero = e.assign(
+                f"fcmp oeq {self.kind} {pivot}, {constant(0, self.dtype, 1)}"
+            )
             one = constant(1, self.dtype, 1)
             safe = e.assign(f"select i1 {zero}, {self.kind} {one}, {self.kind} {pivot}")
             below = e.add(k, 1)
             with self.upward(below, n) as i:
                 factor = self.binary(Op.DIVIDE, self.get(self.at(a, i, k, n)), safe)
                 with self.upward(below, n) as j:
-                    self.less_product(self.at(a, i, j, n), factor, self.get(self.at(a, k, j, n)))
+                    self.less_product(
+                        self.at(a, i, j, n), factor, self.get(self.at(a, k, j, n))
+                    )
                 if right is not None:
                     with self.upward("0", self.columns) as j:
                         source = self.get(self.at(right, k, j, self.columns))
-                        self.less_product(self.at(right, i, j, self.columns), factor, source)
+                        self.less_product(
+                            self.at(right, i, j, self.columns), factor, source
+                        )
 
     def solve(self, item: str) -> None:
         """X ← A⁻¹B by elimination and back substitution."""
@@ -146,7 +174,10 @@ class _Matrix:
         self.copy(self.pointer(0, item, n * n), a, n * n)
 
         def regular(pivot: str) -> None:
-            self.report(e.assign(f"fcmp oeq {self.kind} {pivot}, {constant(0, self.dtype, 1)}"), SINGULAR)
+            self.report(
+                e.assign(f"fcmp oeq {self.kind} {pivot}, {constant(0, self.dtype, 1)}"),
+                SINGULAR,
+            )
 
         self.eliminate(a, x, regular)
         with self.upward("0", n) as step:
@@ -155,7 +186,11 @@ class _Matrix:
             with self.upward("0", columns) as j:
                 target = self.at(x, i, j, columns)
                 with self.upward(e.add(i, 1), n) as k:
-                    self.less_product(target, self.get(self.at(a, i, k, n)), self.get(self.at(x, k, j, columns)))
+                    self.less_product(
+                        target,
+                        self.get(self.at(a, i, k, n)),
+                        self.get(self.at(x, k, j, columns)),
+                    )
                 self.put(self.binary(Op.DIVIDE, self.get(target), pivot), target)
 
     def log_determinant(self, item: str) -> None:
@@ -184,8 +219,17 @@ class _Matrix:
                 target = self.at(lower, i, j, n)
                 self.put(self.get(self.at(a, i, j, n)), target)
                 with self.upward("0", j) as k:
-                    self.less_product(target, self.get(self.at(lower, i, k, n)), self.get(self.at(lower, j, k, n)))
-                self.put(self.binary(Op.DIVIDE, self.get(target), self.get(self.at(lower, j, j, n))), target)
+                    self.less_product(
+                        target,
+                        self.get(self.at(lower, i, k, n)),
+                        self.get(self.at(lower, j, k, n)),
+                    )
+                self.put(
+                    self.binary(
+                        Op.DIVIDE, self.get(target), self.get(self.at(lower, j, j, n))
+                    ),
+                    target,
+                )
             target = self.at(lower, i, i, n)
             self.put(self.get(self.at(a, i, i, n)), target)
             with self.upward("0", i) as k:
@@ -200,7 +244,10 @@ class _Matrix:
     def _start_of_column(self, item: str) -> str:
         """Return where a column along the middle axis of (outer, n, inner) begins."""
         e, inner = self.e, max(1, self.columns)
-        return e.add(e.multiply(e.divide(item, inner), self.n * self.columns), e.modulo(item, inner))
+        return e.add(
+            e.multiply(e.divide(item, inner), self.n * self.columns),
+            e.modulo(item, inner),
+        )
 
     def cumulative_sum(self, item: str) -> None:
         """Add up a column; float32 in float64."""
@@ -211,11 +258,15 @@ class _Matrix:
         e.emit(f"store {memory_kind(wide)} {constant(0, wide, 1)}, ptr {total}")
         with self.upward("0", self.n) as k:
             place = e.multiply(k, self.columns)
-            new = cast(e, self.get(e.address(self.kind, source, place)), self.dtype, wide, 1)
+            new = cast(
+                e, self.get(e.address(self.kind, source, place)), self.dtype, wide, 1
+            )
             before = e.assign(f"load {memory_kind(wide)}, ptr {total}")
             now = apply(e, Op.ADD, wide, (before, new), wide, 1)
             e.emit(f"store {memory_kind(wide)} {now}, ptr {total}")
-            self.put(cast(e, now, wide, self.dtype, 1), e.address(self.kind, target, place))
+            self.put(
+                cast(e, now, wide, self.dtype, 1), e.address(self.kind, target, place)
+            )
 
     def argsort(self, item: str) -> None:
         """Sort positions by their keys: runs of 1, 2, 4 … merged from one array to another and back."""
@@ -242,20 +293,37 @@ class _Matrix:
             e.set(length, e.add(run, run))
         sorted_here = e.address("i64", scratch, e.get(source))
         with e.loop(0, n) as i:
-            value = e.assign(f"load i64, ptr {e.address('i64', sorted_here, i)}, align 8")
-            e.emit(f"store i64 {value}, ptr {e.address('i64', result, e.multiply(i, stride))}, align 8")
+            value = e.assign(
+                f"load i64, ptr {e.address('i64', sorted_here, i)}, align 8"
+            )
+            e.emit(
+                f"store i64 {value}, ptr {e.address('i64', result, e.multiply(i, stride))}, align 8"
+            )
 
-    def _merge(self, keys: str, here: str, there: str, low: str, middle: str, high: str) -> None:
+    def _merge(
+        self, keys: str, here: str, there: str, low: str, middle: str, high: str
+    ) -> None:
         e, last = self.e, max(0, self.n - 1)
         left, right = e.variable(low), e.variable(middle)
         e.set(left, low)
         e.set(right, middle)
         with e.loop(low, high) as place:
             i, j = e.get(left), e.get(right)
-            a, b = (e.assign(f"load i64, ptr {e.address('i64', here, e.minimum(k, last))}, align 8") for k in (i, j))
-            x, y = (self.get(e.address(self.kind, keys, e.multiply(position, self.columns))) for position in (a, b))
+            a, b = (
+                e.assign(
+                    f"load i64, ptr {e.address('i64', here, e.minimum(k, last))}, align 8"
+                )
+                for k in (i, j)
+            )
+            x, y = (
+                self.get(e.address(self.kind, keys, e.multiply(position, self.columns)))
+                for position in (a, b)
+            )
             later = self._less(y, x)
-            left_is_empty, right_is_empty = e.compare("sge", i, middle), e.compare("sge", j, high)
+            left_is_empty, right_is_empty = (
+                e.compare("sge", i, middle),
+                e.compare("sge", j, high),
+            )
             wanted = e.assign(f"select i1 {right_is_empty}, i1 false, i1 {later}")
             takes_right = e.assign(f"select i1 {left_is_empty}, i1 true, i1 {wanted}")
             taken = e.assign(f"select i1 {takes_right}, i64 {b}, i64 {a}")
@@ -268,7 +336,9 @@ class _Matrix:
         """Return whether x sorts before y; NaN comes last."""
         e = self.e
         if not self.dtype.is_float:
-            return e.assign(f"icmp {'slt' if self.dtype.kind == 'int' else 'ult'} {self.kind} {x}, {y}")
+            return e.assign(
+                f"icmp {'slt' if self.dtype.kind == 'int' else 'ult'} {self.kind} {x}, {y}"
+            )
         lower = e.assign(f"fcmp olt {self.kind} {x}, {y}")
         number_x = e.assign(f"fcmp ord {self.kind} {x}, {x}")
         nan_y = e.assign(f"fcmp uno {self.kind} {y}, {y}")

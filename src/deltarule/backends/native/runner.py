@@ -27,12 +27,19 @@ class NativeRunner:
     """A compiled training step that owns its state; see ``StepRunner`` for the contract."""
 
     def __init__(
-        self, program: StepProgram, machine: Machine, threads: int | None = None, measured: bool = False
+        self,
+        program: StepProgram,
+        machine: Machine,
+        threads: int | None = None,
+        measured: bool = False,
     ) -> None:
         self._program = program
         signature = ("step", measured, program.signature())
         self.image, self._library = compiled(
-            signature, machine, threads, lambda: draw_step(program, machine, threads, measured)
+            signature,
+            machine,
+            threads,
+            lambda: draw_step(program, machine, threads, measured),
         )
         self._entry = self._library.address("run")
         self._equip()
@@ -44,7 +51,9 @@ class NativeRunner:
         self._context = np.zeros(self.image.n_words, np.int64)
         views = [self._view(region) for region in self.image.regions]
         states = zip(views, self.image.regions, self._program.state, strict=False)
-        self._windows = [_window(view, region, node.shape) for view, region, node in states]
+        self._windows = [
+            _window(view, region, node.shape) for view, region, node in states
+        ]
         self._seed, *self._scalars = views[len(self._windows) :]
 
     @property
@@ -81,17 +90,23 @@ class NativeRunner:
 
     def load(self, state: Sequence[Array]) -> None:
         """Take over copies of the state arrays."""
-        for node, window, array in zip(self._program.state, self._windows, state, strict=True):
+        for node, window, array in zip(
+            self._program.state, self._windows, state, strict=True
+        ):
             if np.shape(array) != node.shape:
                 raise ShapeError(
-                    f"state {node.attributes.get('name', '')}", expected=show(node.shape), got=show(np.shape(array))
+                    f"state {node.attributes.get('name', '')}",
+                    expected=show(node.shape),
+                    got=show(np.shape(array)),
                 )
             window[...] = np.asarray(array, window.dtype).reshape(window.shape)
 
     def read(self, part: slice = slice(None)) -> list[Array]:
         """Return copies of the current state."""
         found = []
-        for node, window in zip(self._program.state[part], self._windows[part], strict=True):
+        for node, window in zip(
+            self._program.state[part], self._windows[part], strict=True
+        ):
             array = np.empty(node.shape, window.dtype)
             array.reshape(window.shape)[...] = window
             found.append(array)
@@ -117,9 +132,15 @@ class NativeRunner:
         metrics = np.zeros((steps, self._program.metrics_width), np.float64)
         context = self._context
         context[: words.TABLE] = 0
-        context[words.ARENA], context[words.BARRIER] = self._arena.ctypes.data, self._team.barrier
+        context[words.ARENA], context[words.BARRIER] = (
+            self._arena.ctypes.data,
+            self._team.barrier,
+        )
         context[words.STEPS], context[words.FIRST_STEP] = steps, first_step
-        context[words.ORDER], context[words.METRICS] = rows.ctypes.data, metrics.ctypes.data
+        context[words.ORDER], context[words.METRICS] = (
+            rows.ctypes.data,
+            metrics.ctypes.data,
+        )
         for word, array in zip(self.image.arrays, arrays, strict=True):
             context[word] = array.ctypes.data
         self._seed[0] = seed
@@ -131,7 +152,9 @@ class NativeRunner:
 
     def _view(self, region: Region) -> Array:
         kind = np.dtype(region.dtype)
-        return self._arena[region.offset : region.offset + region.size * kind.itemsize].view(kind)
+        return self._arena[
+            region.offset : region.offset + region.size * kind.itemsize
+        ].view(kind)
 
 
 def _window(elements: Array, region: Region, shape: Sequence[int]) -> Array:

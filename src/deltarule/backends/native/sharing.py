@@ -16,7 +16,9 @@ from deltarule.lower.loops import Buffer, Nest, Statement, touched
 from deltarule.lower.memory import Place
 
 LEAST_WORK = 64.0  # cycles a thread; less is not worth sharing
-Ranges = tuple[tuple[int, ...], ...]  # for each thread: begin, end (rows and columns of a product)
+Ranges = tuple[
+    tuple[int, ...], ...
+]  # for each thread: begin, end (rows and columns of a product)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ class Shared:
 def cut(extent: int, unit: int, threads: int) -> Ranges:
     """Return even ranges of 0 … extent − 1 whose bounds are multiples of ``unit``."""
     units = -(-extent // unit)
-    bounds = [min(extent, units * thread // threads * unit) for thread in range(threads + 1)]
+    bounds = [
+        min(extent, units * thread // threads * unit) for thread in range(threads + 1)
+    ]
     return tuple((bounds[thread], bounds[thread + 1]) for thread in range(threads))
 
 
@@ -65,22 +69,37 @@ def alone(extent: int, threads: int) -> Ranges:
     return ((0, extent), *((0, 0),) * (threads - 1))
 
 
-def share_kernel(statement: Statement, kernel: Kernel, threads: int, places: Mapping[Buffer, Place]) -> Shared:
+def share_kernel(
+    statement: Statement, kernel: Kernel, threads: int, places: Mapping[Buffer, Place]
+) -> Shared:
     """Cut a nest, scatter or routine."""
     small = kernel.work < LEAST_WORK * threads or kernel.extent < threads
-    ranges = alone(kernel.extent, threads) if small else cut(kernel.extent, kernel.unit, threads)
+    ranges = (
+        alone(kernel.extent, threads)
+        if small
+        else cut(kernel.extent, kernel.unit, threads)
+    )
     axis = statement.axes[0] if isinstance(statement, Nest) and statement.axes else None
     spans = [(axis, begin, end) if axis is not None else None for begin, end in ranges]
-    return _shared(statement, ranges, [[span] if span else [] for span in spans], places)
+    return _shared(
+        statement, ranges, [[span] if span else [] for span in spans], places
+    )
 
 
-def share_product(statement: Statement, product: Product, threads: int, places: Mapping[Buffer, Place]) -> Shared:
+def share_product(
+    statement: Statement, product: Product, threads: int, places: Mapping[Buffer, Place]
+) -> Shared:
     """Cut a contraction by rows or columns."""
     spec, roles = product.spec, product.roles
     if spec.flops < 100 * LEAST_WORK * threads or threads == 1:
-        ranges: Ranges = ((0, spec.rows, 0, spec.columns), *((0, 0, 0, 0),) * (threads - 1))
+        ranges: Ranges = (
+            (0, spec.rows, 0, spec.columns),
+            *((0, 0, 0, 0),) * (threads - 1),
+        )
     elif product.plan is None:
-        ranges = tuple((begin, end, 0, spec.columns) for begin, end in cut(spec.rows, 1, threads))
+        ranges = tuple(
+            (begin, end, 0, spec.columns) for begin, end in cut(spec.rows, 1, threads)
+        )
     else:
         ranges = tuple(product.plan.split(threads))
     spans = []
@@ -121,12 +140,23 @@ def _shared(
             first, last = _bytes(buffer, accesses.get(buffer), spans[thread])
             place = places.get(buffer)
             offset = place.offset if place is not None else 0
-            found.append(Touch(None if place is not None else buffer, offset + first, offset + last, buffer in written))
+            found.append(
+                Touch(
+                    None if place is not None else buffer,
+                    offset + first,
+                    offset + last,
+                    buffer in written,
+                )
+            )
         touches.append(tuple(found))
     return Shared(ranges, tuple(touches))
 
 
-def _bytes(buffer: Buffer, indices: Sequence[Index] | None, spans: Sequence[tuple[Axis, int, int]]) -> tuple[int, int]:
+def _bytes(
+    buffer: Buffer,
+    indices: Sequence[Index] | None,
+    spans: Sequence[tuple[Axis, int, int]],
+) -> tuple[int, int]:
     """Return the bytes of a buffer that indices reach while axes stay in their spans."""
     if indices is None:
         return 0, buffer.nbytes

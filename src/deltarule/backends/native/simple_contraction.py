@@ -35,7 +35,11 @@ def offsets_of(e: Emitter, levels: Sequence[Level], index: str) -> Offsets:
 
 
 def emit_simple_contraction(
-    spec: ContractionSpec, module: Module, name: str, epilogue: Epilogue | None = None, scratch: bool = False
+    spec: ContractionSpec,
+    module: Module,
+    name: str,
+    epilogue: Epilogue | None = None,
+    scratch: bool = False,
 ) -> str:
     """Return the same function as plain loops over single elements: slow, for any strides."""
     e = Emitter(module)
@@ -44,14 +48,23 @@ def emit_simple_contraction(
     columns = tuple(_level(index) for index in spec.group(spec.free_n))
     a, b, c = (
         e.address(spec.dtype, base, offset)
-        for base, offset in (("%A", spec.a_offset), ("%B", spec.b_offset), ("%C", spec.c_offset))
+        for base, offset in (
+            ("%A", spec.a_offset),
+            ("%B", spec.b_offset),
+            ("%C", spec.c_offset),
+        )
     )
-    with e.loop("%row_begin", "%row_end") as row, e.loop("%column_begin", "%column_end") as column:
+    with (
+        e.loop("%row_begin", "%row_end") as row,
+        e.loop("%column_begin", "%column_end") as column,
+    ):
         of_row, of_column = offsets_of(e, rows, row), offsets_of(e, columns, column)
         offset = e.add(of_row.c, of_column.c)
         target = e.address(spec.dtype, c, offset)
         total = e.stack(kind)
-        start = e.load(spec.dtype, target) if spec.accumulate else number(0.0, spec.dtype)
+        start = (
+            e.load(spec.dtype, target) if spec.accumulate else number(0.0, spec.dtype)
+        )
         e.store(spec.dtype, start, total)
         a_row, b_column = (
             e.address(spec.dtype, a, of_row.a),
@@ -68,11 +81,19 @@ def emit_simple_contraction(
 
 
 def _simple_reduce(
-    e: Emitter, spec: ContractionSpec, indices: Sequence[Index], pointers: tuple[str, str], total: str
+    e: Emitter,
+    spec: ContractionSpec,
+    indices: Sequence[Index],
+    pointers: tuple[str, str],
+    total: str,
 ) -> None:
     if not indices:
         factor, other = (e.load(spec.dtype, pointer) for pointer in pointers)
-        e.store(spec.dtype, e.multiply_add(spec.dtype, factor, other, e.load(spec.dtype, total)), total)
+        e.store(
+            spec.dtype,
+            e.multiply_add(spec.dtype, factor, other, e.load(spec.dtype, total)),
+            total,
+        )
         return
     index = indices[0]
     with e.loop(0, index.extent) as i:

@@ -58,19 +58,31 @@ class ContractionSpec:
         grouped = [*self.batch, *self.free_m, *self.free_n, *self.reduce]
         if sorted(names) != sorted(grouped) or len(set(names)) != len(names):
             expected = "each index once among batch, free_m, free_n and reduce"
-            raise ArgumentError("contraction", expected=expected, got=f"indices {names}, groups {grouped}")
+            raise ArgumentError(
+                "contraction",
+                expected=expected,
+                got=f"indices {names}, groups {grouped}",
+            )
         for index in self.indices:
             self._check(index)
 
     def _check(self, index: Index) -> None:
         where = f"contraction index {index.name!r}"
         if index.extent < 0:
-            raise ArgumentError(where, expected="an extent of at least 0", got=str(index.extent))
-        absent = {"free_m": index.b_stride, "free_n": index.a_stride, "reduce": index.c_stride}
+            raise ArgumentError(
+                where, expected="an extent of at least 0", got=str(index.extent)
+            )
+        absent = {
+            "free_m": index.b_stride,
+            "free_n": index.a_stride,
+            "reduce": index.c_stride,
+        }
         for group, stride in absent.items():
             if index.name in getattr(self, group) and stride != 0 and index.extent > 1:
                 operand = {"free_m": "B", "free_n": "A", "reduce": "C"}[group]
-                raise ArgumentError(where, expected=f"stride 0 in {operand} ({group})", got=str(stride))
+                raise ArgumentError(
+                    where, expected=f"stride 0 in {operand} ({group})", got=str(stride)
+                )
 
     def group(self, names: tuple[str, ...]) -> tuple[Index, ...]:
         """Return the indices of these names, in this order."""

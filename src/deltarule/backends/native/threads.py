@@ -28,7 +28,9 @@ Entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 """``void entry(ptr argument, i64 thread, i64 threads)``: what a team runs."""
 
 MOST_THREADS = 256
-LINE = 128  # bytes between flags: two cache lines, because neighbours are fetched in pairs
+LINE = (
+    128  # bytes between flags: two cache lines, because neighbours are fetched in pairs
+)
 YIELD, SLEEP, SLEEP_ARGUMENT, SPINS, YIELDS = range(5)  # words of the barrier's header
 _SPINS_ALONE, _SPINS_CROWDED, _YIELD_COUNT = 4000, 20, 100
 _POLL_SECONDS = 0.1
@@ -66,13 +68,17 @@ class Team:
 
     def __init__(self, threads: int) -> None:
         if not 1 <= threads <= MOST_THREADS:
-            raise ArgumentError("threads", expected=f"1 to {MOST_THREADS}", got=str(threads))
+            raise ArgumentError(
+                "threads", expected=f"1 to {MOST_THREADS}", got=str(threads)
+            )
         self.threads = threads
         memory = np.zeros(LINE * (threads + 2), np.uint8)
         skip = -memory.ctypes.data % LINE
         self._memory = memory[skip : skip + LINE * (threads + 1)].view(np.int64)
         self._memory[[YIELD, SLEEP, SLEEP_ARGUMENT]] = _platform_functions()
-        self._memory[SPINS] = _SPINS_ALONE if threads <= core_count() else _SPINS_CROWDED
+        self._memory[SPINS] = (
+            _SPINS_ALONE if threads <= core_count() else _SPINS_CROWDED
+        )
         self._memory[YIELDS] = _YIELD_COUNT
         self._lock = threading.Lock()
         self._workers: list[_Tasks] = []
@@ -84,7 +90,9 @@ class Team:
         """Return the address of the barrier's memory, which this object owns."""
         return int(self._memory.ctypes.data)
 
-    def run(self, entry: int, argument: int, on_interrupt: Callable[[], None] | None = None) -> None:
+    def run(
+        self, entry: int, argument: int, on_interrupt: Callable[[], None] | None = None
+    ) -> None:
         """Run the native function at ``entry`` (see :data:`Entry`) in all threads; return when all have ended.
 
         The calling thread is thread 0. With ``on_interrupt`` it only waits, in Python: on Ctrl-C it calls
@@ -96,7 +104,9 @@ class Team:
             waits = on_interrupt is not None
             first = 0 if waits else 1
             job = _Job(entry, argument, self.threads, self.threads - first)
-            for worker, thread in zip(self._hired(job.left), range(first, self.threads), strict=True):
+            for worker, thread in zip(
+                self._hired(job.left), range(first, self.threads), strict=True
+            ):
                 worker.put((job, thread))
             try:
                 if not waits:
@@ -118,7 +128,9 @@ class Team:
         while len(self._workers) < count:
             tasks: _Tasks = queue.SimpleQueue()
             name = f"deltarule-{len(self._workers) + 1}"
-            threading.Thread(target=_work, args=(tasks,), name=name, daemon=True).start()
+            threading.Thread(
+                target=_work, args=(tasks,), name=name, daemon=True
+            ).start()
             self._workers.append(tasks)
         return self._workers[:count]
 
@@ -166,11 +178,22 @@ def _platform_functions() -> tuple[int, int, int]:
     """Return the addresses of the functions that yield and sleep, and the argument for sleeping briefly."""
     if sys.platform == "win32":
         library = ctypes.CDLL("kernel32")
-        yielding, sleeping, argument = library.SwitchToThread, library.Sleep, 1  # milliseconds
+        yielding, sleeping, argument = (
+            library.SwitchToThread,
+            library.Sleep,
+            1,
+        )  # milliseconds
     else:
         library = ctypes.CDLL(None)
-        yielding, sleeping, argument = library.sched_yield, library.usleep, 50  # microseconds
-    addresses = [ctypes.cast(function, ctypes.c_void_p).value or 0 for function in (yielding, sleeping)]
+        yielding, sleeping, argument = (
+            library.sched_yield,
+            library.usleep,
+            50,
+        )  # microseconds
+    addresses = [
+        ctypes.cast(function, ctypes.c_void_p).value or 0
+        for function in (yielding, sleeping)
+    ]
     return addresses[0], addresses[1], argument
 
 
@@ -189,7 +212,9 @@ def emit_platform_call(e: Emitter, word: int, argument: int | None) -> None:
     value = "0"
     if argument is not None:
         place = e.assign(f"getelementptr i64, ptr %barrier, i64 {argument}")
-        value = e.assign(f"trunc i64 {e.assign(f'load i64, ptr {place}, align 8')} to i32")
+        value = e.assign(
+            f"trunc i64 {e.assign(f'load i64, ptr {place}, align 8')} to i32"
+        )
     e.emit(f"call void {function}(i32 {value})")
 
 
@@ -203,7 +228,9 @@ def emit_denormals(module: Module) -> tuple[str, str]:
     if module.machine.name == "neon":
         flush_to_zero = 1 << 24  # FPCR.FZ
         before = e.assign("call i64 @llvm.aarch64.get.fpcr()")
-        e.emit(f"call void @llvm.aarch64.set.fpcr(i64 {e.assign(f'or i64 {before}, {flush_to_zero}')})")
+        e.emit(
+            f"call void @llvm.aarch64.set.fpcr(i64 {e.assign(f'or i64 {before}, {flush_to_zero}')})"
+        )
         e.emit(f"ret i64 {before}")
         restore = "call void @llvm.aarch64.set.fpcr(i64 %state)\n  ret void"
     else:
@@ -211,7 +238,9 @@ def emit_denormals(module: Module) -> tuple[str, str]:
         slot = e.stack("i32")
         e.emit(f"call void @llvm.x86.sse.stmxcsr(ptr {slot})")
         before = e.assign(f"load i32, ptr {slot}")
-        e.emit(f"store i32 {e.assign(f'or i32 {before}, {flush_and_zero}')}, ptr {slot}")
+        e.emit(
+            f"store i32 {e.assign(f'or i32 {before}, {flush_and_zero}')}, ptr {slot}"
+        )
         e.emit(f"call void @llvm.x86.sse.ldmxcsr(ptr {slot})")
         e.emit(f"ret i64 {e.assign(f'zext i32 {before} to i64')}")
         restore = (

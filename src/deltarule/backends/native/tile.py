@@ -16,7 +16,10 @@ from deltarule.backends.native.tiling import Lane, Level
 
 INLINE_EPILOGUE_LINES = 130
 FETCH_DEPTH = 64  # shorter sums end before their results' cache lines would have come
-LOAD_RESULT, FINISH = 1, 2  # bits of the mode: start from C instead of zero; apply the epilogue
+LOAD_RESULT, FINISH = (
+    1,
+    2,
+)  # bits of the mode: start from C instead of zero; apply the epilogue
 
 Accumulators = list[str]
 
@@ -48,7 +51,9 @@ def tile_signature(name: str) -> str:
     )
 
 
-def emit_tile(module: Module, name: str, tile: Tile, epilogue: Epilogue | None, empty: bool) -> str:
+def emit_tile(
+    module: Module, name: str, tile: Tile, epilogue: Epilogue | None, empty: bool
+) -> str:
     """Return the function that computes one tile; ``empty`` means a reduction over nothing."""
     emitter = Emitter(module)
     slots = [(row, vector) for row in tile.rows for vector in tile.vectors]
@@ -56,14 +61,20 @@ def emit_tile(module: Module, name: str, tile: Tile, epilogue: Epilogue | None, 
     corner = emitter.address(tile.dtype, "%c", "%offset")
     accumulators = _start(emitter, tile, corner, slots)
     if not empty:
-        accumulators = _reduce(emitter, tile, tile.reduce, ("%a", "%b"), accumulators, "%count")
+        accumulators = _reduce(
+            emitter, tile, tile.reduce, ("%a", "%b"), accumulators, "%count"
+        )
     if epilogue is None or tile.several:
         if epilogue is not None:
-            finish = emitter.compare("ne", emitter.assign(f"and i64 %mode, {FINISH}"), 0)
+            finish = emitter.compare(
+                "ne", emitter.assign(f"and i64 %mode, {FINISH}"), 0
+            )
             emitter.branch_if(finish, "finish", "keep")
             emitter.label("keep")
         for value, place, (_, vector) in zip(accumulators, places, slots, strict=True):
-            _put(emitter, tile, value, emitter.address(tile.dtype, corner, place), vector)
+            _put(
+                emitter, tile, value, emitter.address(tile.dtype, corner, place), vector
+            )
         emitter.emit("ret void")
     if epilogue is None:
         return emitter.function(tile_signature(name))
@@ -73,26 +84,43 @@ def emit_tile(module: Module, name: str, tile: Tile, epilogue: Epilogue | None, 
     if lines * len(slots) <= INLINE_EPILOGUE_LINES or len(tile.rows) == 1:
         for value, (row, vector) in zip(accumulators, slots, strict=True):
             offset = emitter.add("%offset", row.c + vector.c)
-            _finish(emitter, tile, epilogue, value, offset, emitter.add("%row", row.position), vector)
+            _finish(
+                emitter,
+                tile,
+                epilogue,
+                value,
+                offset,
+                emitter.add("%row", row.position),
+                vector,
+            )
     else:
         _finish_in_loop(emitter, tile, epilogue, accumulators)
     emitter.emit("ret void")
     return emitter.function(tile_signature(name))
 
 
-def _start(emitter: Emitter, tile: Tile, corner: str, slots: Sequence[tuple[Lane, Lane]]) -> Accumulators:
+def _start(
+    emitter: Emitter, tile: Tile, corner: str, slots: Sequence[tuple[Lane, Lane]]
+) -> Accumulators:
     """Return the first values of the accumulators: zero (C's lines are fetched early then), or C."""
     kind = type_of(tile.dtype, tile.width)
     zero = "zeroinitializer" if tile.width > 1 else "0.0"
-    addresses = [emitter.address(tile.dtype, corner, row.c + vector.c) for row, vector in slots]
+    addresses = [
+        emitter.address(tile.dtype, corner, row.c + vector.c) for row, vector in slots
+    ]
 
     def loaded() -> Accumulators:
         pairs = zip(addresses, slots, strict=True)
-        return [emitter.load(tile.dtype, address, tile.width, vector.lanes) for address, (_, vector) in pairs]
+        return [
+            emitter.load(tile.dtype, address, tile.width, vector.lanes)
+            for address, (_, vector) in pairs
+        ]
 
     def fetched() -> Accumulators:
         for address in addresses if tile.depth >= FETCH_DEPTH else ():
-            emitter.emit(f"call void @llvm.prefetch.p0(ptr {address}, i32 1, i32 3, i32 1)")
+            emitter.emit(
+                f"call void @llvm.prefetch.p0(ptr {address}, i32 1, i32 3, i32 1)"
+            )
         return [zero] * len(slots)
 
     if tile.accumulate or not tile.several:
@@ -106,7 +134,10 @@ def _start(emitter: Emitter, tile: Tile, corner: str, slots: Sequence[tuple[Lane
     fetched()
     emitter.branch("start")
     emitter.label("start")
-    return [emitter.assign(f"phi {kind} [ {value}, %load ], [ {zero}, %zero ]") for value in values]
+    return [
+        emitter.assign(f"phi {kind} [ {value}, %load ], [ {zero}, %zero ]")
+        for value in values
+    ]
 
 
 def _reduce(
@@ -136,23 +167,35 @@ def _reduce(
     following = emitter.assign(f"add i64 {index}, {unroll}")
     next_a = emitter.address(tile.dtype, a, level.a * unroll)
     next_b = emitter.address(tile.dtype, b, level.b * unroll)
-    more = emitter.compare("slt", following, count if count is not None else level.extent)
+    more = emitter.compare(
+        "slt", following, count if count is not None else level.extent
+    )
     last = emitter.block
     emitter.branch_if(more, head, done)
     phis = [
         (index, "i64", "0", following),
         (a, "ptr", pointers[0], next_a),
         (b, "ptr", pointers[1], next_b),
-        *((name, kind, first, then) for name, first, then in zip(carried, accumulators, results, strict=True)),
+        *(
+            (name, kind, first, then)
+            for name, first, then in zip(carried, accumulators, results, strict=True)
+        ),
     ]
     emitter.lines[place:place] = [
-        f"  {name} = phi {kind} [ {first}, %{before} ], [ {then}, %{last} ]" for name, kind, first, then in phis
+        f"  {name} = phi {kind} [ {first}, %{before} ], [ {then}, %{last} ]"
+        for name, kind, first, then in phis
     ]
     emitter.label(done)
     return results
 
 
-def _unroll(machine: Machine, tile: Tile, level: Level, inner: Sequence[Level], count: str | None) -> int:
+def _unroll(
+    machine: Machine,
+    tile: Tile,
+    level: Level,
+    inner: Sequence[Level],
+    count: str | None,
+) -> int:
     """Return how many copies of the loop body to write: all of a short loop, else 2 or 4 where registers allow.
 
     In a second copy the code generator loads early, and has registers for that only in tiles that leave some free.
@@ -188,11 +231,18 @@ def _copies(
     return accumulators
 
 
-def _step(emitter: Emitter, tile: Tile, pointers: tuple[str, str], accumulators: Accumulators) -> Accumulators:
+def _step(
+    emitter: Emitter, tile: Tile, pointers: tuple[str, str], accumulators: Accumulators
+) -> Accumulators:
     """Write one step of the reduction: every accumulator takes one product."""
     a, b = pointers
     columns = [
-        emitter.load(tile.dtype, emitter.address(tile.dtype, b, vector.b), tile.width, vector.lanes)
+        emitter.load(
+            tile.dtype,
+            emitter.address(tile.dtype, b, vector.b),
+            tile.width,
+            vector.lanes,
+        )
         for vector in tile.vectors
     ]
     results = []
@@ -201,7 +251,9 @@ def _step(emitter: Emitter, tile: Tile, pointers: tuple[str, str], accumulators:
         factor = emitter.broadcast(tile.dtype, element, tile.width)
         for v, column in enumerate(columns):
             running = accumulators[r * len(columns) + v]
-            results.append(emitter.multiply_add(tile.dtype, factor, column, running, tile.width))
+            results.append(
+                emitter.multiply_add(tile.dtype, factor, column, running, tile.width)
+            )
     return results
 
 
@@ -209,7 +261,15 @@ def _put(emitter: Emitter, tile: Tile, value: str, address: str, vector: Lane) -
     emitter.store(tile.dtype, value, address, tile.width, vector.lanes)
 
 
-def _finish(emitter: Emitter, tile: Tile, epilogue: Epilogue, value: str, offset: str, row: str, vector: Lane) -> None:
+def _finish(
+    emitter: Emitter,
+    tile: Tile,
+    epilogue: Epilogue,
+    value: str,
+    offset: str,
+    row: str,
+    vector: Lane,
+) -> None:
     emitter.offset, emitter.lanes = offset, vector.lanes
     column = emitter.add("%column", vector.position)
     result = epilogue(emitter, value, row, column, tile.width, "%context")
@@ -224,7 +284,9 @@ def _epilogue_lines(module: Module, tile: Tile, epilogue: Epilogue) -> int:
     return len(trial.lines)
 
 
-def _finish_in_loop(emitter: Emitter, tile: Tile, epilogue: Epilogue, accumulators: Accumulators) -> None:
+def _finish_in_loop(
+    emitter: Emitter, tile: Tile, epilogue: Epilogue, accumulators: Accumulators
+) -> None:
     """Write a long epilogue once for each vector of a row, in a loop over the rows of the tile."""
     kind = type_of(tile.dtype, tile.width)
     n_vectors = len(tile.vectors)
@@ -240,11 +302,15 @@ def _finish_in_loop(emitter: Emitter, tile: Tile, epilogue: Epilogue, accumulato
         if even:
             start = emitter.multiply(r, step)
         else:
-            start = emitter.assign(f"load i64, ptr {emitter.assign(f'getelementptr i64, ptr {table}, i64 {r}')}")
+            start = emitter.assign(
+                f"load i64, ptr {emitter.assign(f'getelementptr i64, ptr {table}, i64 {r}')}"
+            )
         first = emitter.multiply(r, n_vectors)
         row = emitter.add("%row", r)
         for v, vector in enumerate(tile.vectors):
-            address = emitter.assign(f"getelementptr {kind}, ptr {buffer}, i64 {emitter.add(first, v)}")
+            address = emitter.assign(
+                f"getelementptr {kind}, ptr {buffer}, i64 {emitter.add(first, v)}"
+            )
             value = emitter.assign(f"load {kind}, ptr {address}")
             offset = emitter.add(emitter.add("%offset", start), vector.c)
             _finish(emitter, tile, epilogue, value, offset, row, vector)
@@ -254,5 +320,7 @@ def _table(emitter: Emitter, values: Sequence[int]) -> str:
     """Return the name of a constant table of i64."""
     name = "@table." + "_".join(str(value).replace("-", "m") for value in values)
     listed = ", ".join(f"i64 {value}" for value in values)
-    emitter.module.add(name, f"{name} = private unnamed_addr constant [{len(values)} x i64] [{listed}]")
+    emitter.module.add(
+        name, f"{name} = private unnamed_addr constant [{len(values)} x i64] [{listed}]"
+    )
     return name

@@ -94,11 +94,22 @@ class AxisPlan:
         if inner:
             last = inner[-1]
             counts[-1] = last.extent // self.width
-            steps[-1] = Level(last.extent, last.a * self.width, last.b * self.width, last.c * self.width)
+            steps[-1] = Level(
+                last.extent,
+                last.a * self.width,
+                last.b * self.width,
+                last.c * self.width,
+            )
         found = []
-        for place, index in enumerate(itertools.product(*(range(count) for count in counts))):
+        for place, index in enumerate(
+            itertools.product(*(range(count) for count in counts))
+        ):
             a, b, c = (
-                sum(i * getattr(step, operand) for i, step in zip(index, steps, strict=True)) for operand in "abc"
+                sum(
+                    i * getattr(step, operand)
+                    for i, step in zip(index, steps, strict=True)
+                )
+                for operand in "abc"
             )
             found.append(Lane(place * self.width, a, b, c, None))
         if segment.lanes is not None:
@@ -109,7 +120,11 @@ class AxisPlan:
     def count(self, segment: Segment) -> int:
         """Return the number of rows or vectors of a tile of a segment."""
         inner = math.prod(level.extent for level in self.levels[self.blocked + 1 :])
-        return segment.size * inner // (self.width if self.blocked < len(self.levels) - 1 else 1)
+        return (
+            segment.size
+            * inner
+            // (self.width if self.blocked < len(self.levels) - 1 else 1)
+        )
 
     def elements(self, segment: Segment) -> int:
         """Return the number of elements of the axis that a tile of a segment covers."""
@@ -119,8 +134,19 @@ class AxisPlan:
     def boundaries(self) -> tuple[int, ...]:
         """Return where tiles begin, and the end of the axis: legal bounds of a range."""
         size, unit = self.size, self.position_elements
-        within = [(segment.first + i * segment.size) * unit for segment in self.segments for i in range(segment.count)]
-        return (*(group + start for group in range(0, size, max(self.group, 1)) for start in within), size)
+        within = [
+            (segment.first + i * segment.size) * unit
+            for segment in self.segments
+            for i in range(segment.count)
+        ]
+        return (
+            *(
+                group + start
+                for group in range(0, size, max(self.group, 1))
+                for start in within
+            ),
+            size,
+        )
 
     def largest(self) -> int:
         """Return the number of rows or vectors of the largest tile."""
@@ -147,14 +173,21 @@ class Plan:
     def padded(self) -> int:
         """Return the row stride of A's copy in elements."""
         stride = -(-self.reduce_block // 16) * 16
-        return stride + 16 if stride * element_bytes(self.spec.dtype) % 1024 == 0 else stride
+        return (
+            stride + 16
+            if stride * element_bytes(self.spec.dtype) % 1024 == 0
+            else stride
+        )
 
     @property
     def packed_rows_elements(self) -> int:
         """Return the size of A's copy in elements."""
         if not self.pack_rows:
             return 0
-        rows = min(self.rows.size, self.row_block * max(self.rows.elements(s) for s in self.rows.segments))
+        rows = min(
+            self.rows.size,
+            self.row_block * max(self.rows.elements(s) for s in self.rows.segments),
+        )
         return rows * self.padded
 
     @property
@@ -175,7 +208,10 @@ class Plan:
         """Return the legal bounds of row ranges (rows of all batch elements)."""
         inner, size = self.rows.boundaries(), self.rows.size
         count = math.prod(level.extent for level in self.batch)
-        return (*(batch * size + start for batch in range(count) for start in inner[:-1]), count * size)
+        return (
+            *(batch * size + start for batch in range(count) for start in inner[:-1]),
+            count * size,
+        )
 
     def column_boundaries(self) -> tuple[int, ...]:
         """Return the legal bounds of column ranges."""
@@ -189,7 +225,10 @@ class Plan:
         """
         row_bounds, column_bounds = self.row_boundaries(), self.column_boundaries()
         rows, columns = row_bounds[-1], column_bounds[-1]
-        by_rows, by_columns = _even_cuts(row_bounds, parts), _even_cuts(column_bounds, parts)
+        by_rows, by_columns = (
+            _even_cuts(row_bounds, parts),
+            _even_cuts(column_bounds, parts),
+        )
         if by == "auto":
             worst_rows = max(end - begin for begin, end in by_rows) * columns
             worst_columns = max(end - begin for begin, end in by_columns) * rows
@@ -218,14 +257,18 @@ def levels_of(indices: Iterable[Index], keep: int = 0) -> tuple[Level, ...]:
         if level.extent == 1:
             continue
         outer = merged[-1] if merged else None
-        if outer and all(getattr(outer, s) == level.extent * getattr(level, s) for s in "abc"):
+        if outer and all(
+            getattr(outer, s) == level.extent * getattr(level, s) for s in "abc"
+        ):
             merged[-1] = Level(outer.extent * level.extent, level.a, level.b, level.c)
         else:
             merged.append(level)
     return tuple(merged)
 
 
-def plan_contraction(spec: ContractionSpec, machine: Machine, scratch: bool = False) -> Plan | None:
+def plan_contraction(
+    spec: ContractionSpec, machine: Machine, scratch: bool = False
+) -> Plan | None:
     """Return the tiled schedule, or None where only the simple loops apply.
 
     Tiles need columns whose last index has stride 1 in C, and in B too unless there is ``scratch`` memory to copy
@@ -236,19 +279,37 @@ def plan_contraction(spec: ContractionSpec, machine: Machine, scratch: bool = Fa
     rows = levels_of(spec.group(spec.free_m)) or (Level(1),)
     packs = columns[-1].b != 1
     while len(columns) == 1 and width > 2 and columns[0].extent <= width // 2:
-        width //= 2  # shorter vectors: no slower, and twice as many a cycle on some machines
+        width //= (
+            2  # shorter vectors: no slower, and twice as many a cycle on some machines
+        )
     if 0 in (spec.rows, spec.columns) or columns[-1].c != 1 or (packs and not scratch):
         return None
     reduce = levels_of(spec.group(spec.reduce)) or (Level(1),)
     batch = levels_of(spec.group(spec.batch))
     depth = max(1, spec.depth)
-    best = min(_tilings(rows, columns, width, machine), key=lambda pair: _cost(pair[0], pair[1], depth, machine))
+    best = min(
+        _tilings(rows, columns, width, machine),
+        key=lambda pair: _cost(pair[0], pair[1], depth, machine),
+    )
     block = _reduce_block(spec, machine, best[0], best[1], reduce)
     packs = packs or (scratch and _far_apart(spec, best[0], reduce))
-    row_block = rows_total = sum(segment.count for segment in best[0].segments) * best[0].size
+    row_block = rows_total = (
+        sum(segment.count for segment in best[0].segments) * best[0].size
+    )
     if not packs:
         row_block = _row_block(spec, machine, best[0], reduce, block)
-    plan = Plan(spec, machine, batch, *best, reduce, block, min(row_block, rows_total), False, packs, scratch)
+    plan = Plan(
+        spec,
+        machine,
+        batch,
+        *best,
+        reduce,
+        block,
+        min(row_block, rows_total),
+        False,
+        packs,
+        scratch,
+    )
     if scratch and _rows_collide(plan):
         plan = replace(plan, pack_rows=True)
         if plan.packed_rows_elements > MOST_PACKED_ELEMENTS:
@@ -256,11 +317,19 @@ def plan_contraction(spec: ContractionSpec, machine: Machine, scratch: bool = Fa
     return plan
 
 
-def _far_apart(spec: ContractionSpec, rows: AxisPlan, reduce: tuple[Level, ...]) -> bool:
+def _far_apart(
+    spec: ContractionSpec, rows: AxisPlan, reduce: tuple[Level, ...]
+) -> bool:
     """Return whether copying contiguous columns pays: each row of B on a page of its own, read for many tiles."""
     step = reduce[-1].b * element_bytes(spec.dtype)
-    tiles = sum(segment.count for segment in rows.segments) * rows.size // max(1, rows.group)
-    return len(reduce) == 1 and step >= FAR_BYTES and reduce[0].extent >= 32 and tiles >= 8
+    tiles = (
+        sum(segment.count for segment in rows.segments)
+        * rows.size
+        // max(1, rows.group)
+    )
+    return (
+        len(reduce) == 1 and step >= FAR_BYTES and reduce[0].extent >= 32 and tiles >= 8
+    )
 
 
 def _rows_collide(plan: Plan) -> bool:
@@ -270,7 +339,12 @@ def _rows_collide(plan: Plan) -> bool:
     tiles = plan.columns.size // (plan.columns.largest() * plan.columns.width)
     simple = len(rows) == 1 and len(reduce) == 1 and reduce[0].a == 1
     return (
-        simple and step != 0 and step % 2048 == 0 and reduce[0].extent >= 64 and plan.rows.largest() > 4 and tiles > 3
+        simple
+        and step != 0
+        and step % 2048 == 0
+        and reduce[0].extent >= 64
+        and plan.rows.largest() > 4
+        and tiles > 3
     )
 
 
@@ -284,23 +358,34 @@ def _tilings(
         vectors = column_plan.largest()
         limit = most_rows.get(vectors, 0) or (1 if vectors <= 8 else 0)
         for most in range(max(1, limit // 2), limit + 1):
-            found.extend((row_plan, column_plan) for row_plan in _axis_plans(rows, most, 1, only=most))
+            found.extend(
+                (row_plan, column_plan)
+                for row_plan in _axis_plans(rows, most, 1, only=most)
+            )
     return found
 
 
-def _axis_plans(levels: tuple[Level, ...], most: int, width: int, only: int | None = None) -> list[AxisPlan]:
+def _axis_plans(
+    levels: tuple[Level, ...], most: int, width: int, only: int | None = None
+) -> list[AxisPlan]:
     """Return the ways to block one axis into balanced tiles of at most ``most`` rows or vectors."""
     found: dict[AxisPlan, None] = {}
     last = len(levels) - 1
     partial = levels[last].extent % width
     inner = 1  # vectors of the levels inside the blocked one
     for blocked in range(last, -1, -1):
-        extent = levels[blocked].extent if blocked < last else -(-levels[last].extent // width)
+        extent = (
+            levels[blocked].extent
+            if blocked < last
+            else -(-levels[last].extent // width)
+        )
         for limit in (only,) if only else range(1, most + 1):
             size = limit // inner
             if size:
                 tiles = -(-extent // size)
-                found[AxisPlan(levels, blocked, _segments(extent, tiles, partial), width)] = None
+                found[
+                    AxisPlan(levels, blocked, _segments(extent, tiles, partial), width)
+                ] = None
         inner *= extent
         if inner > most or partial:
             break
@@ -320,7 +405,9 @@ def _segments(extent: int, tiles: int, partial: int) -> tuple[Segment, ...]:
         end = segments.pop()
         if end.count > 1:
             segments.append(Segment(end.first, end.count - 1, end.size))
-        segments.append(Segment(end.first + (end.count - 1) * end.size, 1, end.size, partial))
+        segments.append(
+            Segment(end.first + (end.count - 1) * end.size, 1, end.size, partial)
+        )
     return tuple(segments)
 
 
@@ -334,7 +421,11 @@ def _cost(rows: AxisPlan, columns: AxisPlan, depth: int, machine: Machine) -> fl
     for row, column in itertools.product(rows.segments, columns.segments):
         r, v = rows.count(row), columns.count(column)
         step = _step_cycles(r, v, machine)
-        partial = 0.0 if column.lanes is None or machine.masked else 4.0 * r * machine.lanes("float32")
+        partial = (
+            0.0
+            if column.lanes is None or machine.masked
+            else 4.0 * r * machine.lanes("float32")
+        )
         tiles = row.count * column.count
         total += tiles * (depth * step + 20.0 + 3.0 * r * v + partial)
         area += tiles * rows.elements(row) * columns.elements(column)
@@ -359,7 +450,11 @@ def _span(levels: Iterable[Level], operand: str) -> int:
 
 
 def _reduce_block(
-    spec: ContractionSpec, machine: Machine, rows: AxisPlan, columns: AxisPlan, reduce: tuple[Level, ...]
+    spec: ContractionSpec,
+    machine: Machine,
+    rows: AxisPlan,
+    columns: AxisPlan,
+    reduce: tuple[Level, ...],
 ) -> int:
     """Return how much of the outermost reduce level one pass takes.
 
@@ -383,11 +478,19 @@ def _reduce_block(
     return block if inner * block >= 64 else outer.extent
 
 
-def _row_block(spec: ContractionSpec, machine: Machine, rows: AxisPlan, reduce: tuple[Level, ...], block: int) -> int:
+def _row_block(
+    spec: ContractionSpec,
+    machine: Machine,
+    rows: AxisPlan,
+    reduce: tuple[Level, ...],
+    block: int,
+) -> int:
     """Return how many row tiles' share of A fits half of the second-level cache."""
     inside = (Level(block, reduce[0].a), *reduce[1:])
     size = rows.segments[0].size
     tile = (Level(size, rows.block_stride().a), *rows.levels[rows.blocked + 1 :])
-    touched = min(_span((*inside, *tile), "a"), size * rows.position_elements * spec.depth)
+    touched = min(
+        _span((*inside, *tile), "a"), size * rows.position_elements * spec.depth
+    )
     budget = machine.caches.second // 2 // element_bytes(spec.dtype)
     return max(4, budget // max(1, touched))

@@ -10,8 +10,23 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from deltarule.backends.native.apply import apply, cast, constant, kind, mangled, memory_kind, scalar_kind, select
-from deltarule.backends.native.context import ERROR_FLAG, ERROR_SIZE, ERROR_VALUE, OUTSIDE, REFUSED
+from deltarule.backends.native.apply import (
+    apply,
+    cast,
+    constant,
+    kind,
+    mangled,
+    memory_kind,
+    scalar_kind,
+    select,
+)
+from deltarule.backends.native.context import (
+    ERROR_FLAG,
+    ERROR_SIZE,
+    ERROR_VALUE,
+    OUTSIDE,
+    REFUSED,
+)
 from deltarule.backends.native.emitter import Emitter
 from deltarule.backends.native.random import Key, uniform_at
 from deltarule.dtypes import BOOL, FLOAT64, INT64, DType
@@ -58,7 +73,13 @@ OPEN = Mask()
 class Values:
     """Emits expressions inside the loops of one function."""
 
-    def __init__(self, emitter: Emitter, pointers: Mapping[Buffer, str], lane: Axis | None, width: int) -> None:
+    def __init__(
+        self,
+        emitter: Emitter,
+        pointers: Mapping[Buffer, str],
+        lane: Axis | None,
+        width: int,
+    ) -> None:
         self.e = emitter
         self.pointers = pointers
         self.lane = lane
@@ -89,7 +110,12 @@ class Values:
     def hoist(self, roots: Iterable[Expr]) -> None:
         """Emit now what the open loops determine."""
         order = everything(list(roots))
-        guarded = {part for expr in order if isinstance(expr, Guard) for part in everything([expr.inside])}
+        guarded = {
+            part
+            for expr in order
+            if isinstance(expr, Guard)
+            for part in everything([expr.inside])
+        }
         late: set[Expr] = set()  # what follows from a reduction
         for expr in order:
             if isinstance(expr, Result) or any(part in late for part in expr.parts):
@@ -156,8 +182,13 @@ class Values:
         if isinstance(atom, Lookup):
             return self.widen(self._looked_up(atom, self.width), INT64).text
         operation = "udiv" if isinstance(atom, Quotient) else "urem"
-        inner, divisor = self.vector_index(dividend_of(atom)), constant(atom.divisor, INT64, self.width)
-        return self.e.assign(f"{operation} {kind(INT64, self.width)} {inner}, {divisor}")
+        inner, divisor = (
+            self.vector_index(dividend_of(atom)),
+            constant(atom.divisor, INT64, self.width),
+        )
+        return self.e.assign(
+            f"{operation} {kind(INT64, self.width)} {inner}, {divisor}"
+        )
 
     def lane_step(self, index: Index) -> int | None:
         """Return by how much an index grows from lane to lane; None where that is not constant."""
@@ -171,14 +202,20 @@ class Values:
             return found
         e = self.e
         value = self.value(atom.value)
-        index = Value(cast(e, value.text, atom.value.dtype, INT64, value.width), value.width)
+        index = Value(
+            cast(e, value.text, atom.value.dtype, INT64, value.width), value.width
+        )
         lanes = index.width
         size = constant(atom.size, INT64, lanes)
         bad = e.assign(f"icmp uge {kind(INT64, lanes)} {index.text}, {size}")
         if lanes > 1 and self.tail is not None:
-            bad = e.assign(f"and <{lanes} x i1> {bad}, {_first_lanes(self.tail, lanes)}")
+            bad = e.assign(
+                f"and <{lanes} x i1> {bad}, {_first_lanes(self.tail, lanes)}"
+            )
         self._report(bad, index, atom.size)
-        safe = Value(select(e, bad, INT64, constant(0, INT64, lanes), index.text, lanes), lanes)
+        safe = Value(
+            select(e, bad, INT64, constant(0, INT64, lanes), index.text, lanes), lanes
+        )
         self._levels[-1][key] = safe
         return safe
 
@@ -186,11 +223,19 @@ class Values:
         e, lanes = self.e, index.width
         some, shown = bad, index.text
         if lanes > 1:
-            some = e.assign(f"call i1 @llvm.vector.reduce.or.v{lanes}i1(<{lanes} x i1> {bad})")
+            some = e.assign(
+                f"call i1 @llvm.vector.reduce.or.v{lanes}i1(<{lanes} x i1> {bad})"
+            )
             worst = select(e, bad, INT64, index.text, constant(0, INT64, lanes), lanes)
-            shown = e.assign(f"call i64 @llvm.vector.reduce.umax.v{lanes}i64({kind(INT64, lanes)} {worst})")
+            shown = e.assign(
+                f"call i64 @llvm.vector.reduce.umax.v{lanes}i64({kind(INT64, lanes)} {worst})"
+            )
         with e.when(some):
-            self._write_fault((ERROR_VALUE, shown), (ERROR_SIZE, str(size)), (ERROR_FLAG, str(OUTSIDE)))
+            self._write_fault(
+                (ERROR_VALUE, shown),
+                (ERROR_SIZE, str(size)),
+                (ERROR_FLAG, str(OUTSIDE)),
+            )
 
     def _write_fault(self, *words: tuple[int, str]) -> None:
         """Write words of the context, unless a fault was reported before."""
@@ -223,7 +268,12 @@ class Values:
         order = everything(listed)
         if len(order) < 300:
             return
-        guarded = {p for x in order if isinstance(x, Guard) for p in everything([x.inside, x.outside])}
+        guarded = {
+            p
+            for x in order
+            if isinstance(x, Guard)
+            for p in everything([x.inside, x.outside])
+        }
         for expr in order:
             if expr not in guarded:
                 self.value(expr)
@@ -237,7 +287,9 @@ class Values:
         key = ("wide", value.text)
         found = self._remembered(key)
         if found is None:
-            found = Value(self.e.broadcast(scalar_kind(dtype), value.text, self.width), self.width)
+            found = Value(
+                self.e.broadcast(scalar_kind(dtype), value.text, self.width), self.width
+            )
             self._levels[-1][key] = found
         return found
 
@@ -254,7 +306,11 @@ class Values:
             return self._random(expr)
         if isinstance(expr, Position):
             return self._position(expr)
-        raise GraphError("native engine", expected="an expression of the loop IR", got=type(expr).__name__)
+        raise GraphError(
+            "native engine",
+            expected="an expression of the loop IR",
+            got=type(expr).__name__,
+        )
 
     def _apply(self, expr: Apply, mask: Mask) -> Value:
         operands = [self.value(operand, mask) for operand in expr.operands]
@@ -264,13 +320,20 @@ class Values:
             order.reverse()
         first = order[0][0]
         ordinary = isinstance(first, Number) and first.value == first.value
-        texts = [self.widen(value, part.dtype).text if width > 1 else value.text for part, value in order]
+        texts = [
+            self.widen(value, part.dtype).text if width > 1 else value.text
+            for part, value in order
+        ]
         source = expr.operands[-1].dtype
-        return Value(apply(self.e, expr.op, expr.dtype, texts, source, width, ordinary), width)
+        return Value(
+            apply(self.e, expr.op, expr.dtype, texts, source, width, ordinary), width
+        )
 
     def _position(self, expr: Position) -> Value:
         if self.lane_step(expr.index) == 0:
-            return Value(cast(self.e, self.scalar_index(expr.index), INT64, expr.dtype, 1))
+            return Value(
+                cast(self.e, self.scalar_index(expr.index), INT64, expr.dtype, 1)
+            )
         lanes = self.vector_index(expr.index)
         return Value(cast(self.e, lanes, INT64, expr.dtype, self.width), self.width)
 
@@ -280,7 +343,9 @@ class Values:
             words.append(self.e.assign(f"trunc i64 {self.value(part).text} to i32"))
         key = Key(words[0], str(expr.stream), words[1])
         width = self.width if self.lane_step(expr.index) == 1 else 1
-        text = uniform_at(self.e, key, self.scalar_index(expr.index), expr.dtype.name, width)
+        text = uniform_at(
+            self.e, key, self.scalar_index(expr.index), expr.dtype.name, width
+        )
         return Value(text, width)
 
     def _guard(self, expr: Guard, mask: Mask) -> Value:
@@ -290,18 +355,27 @@ class Values:
             if self.lane_step(condition.index) == 0:
                 whole = self._both(whole, self._holds(condition, 1), 1)
             else:
-                lanes = self._both(lanes, self._holds(condition, self.width), self.width)
-        inner = Mask(self._both(mask.whole, whole, 1), self._both(mask.lanes, lanes, self.width))
+                lanes = self._both(
+                    lanes, self._holds(condition, self.width), self.width
+                )
+        inner = Mask(
+            self._both(mask.whole, whole, 1), self._both(mask.lanes, lanes, self.width)
+        )
         inside, outside = self.value(expr.inside, inner), self.value(expr.outside, mask)
         width = self.width if lanes else max(inside.width, outside.width)
         if width > 1:
-            inside, outside = self.widen(inside, expr.dtype), self.widen(outside, expr.dtype)
+            inside, outside = (
+                self.widen(inside, expr.dtype),
+                self.widen(outside, expr.dtype),
+            )
         text = inside.text
         if lanes:
             text = select(e, lanes, expr.dtype, text, outside.text, width)
         if whole:
             types = kind(expr.dtype, width)
-            text = e.assign(f"select i1 {whole}, {types} {text}, {types} {outside.text}")
+            text = e.assign(
+                f"select i1 {whole}, {types} {text}, {types} {outside.text}"
+            )
         return Value(text, width)
 
     def _check(self, expr: Check, mask: Mask) -> Value:
@@ -313,7 +387,11 @@ class Values:
         holds = self.widen(condition, BOOL).text if width > 1 else condition.text
         bad = e.assign(f"xor {types} {holds}, {constant(1, BOOL, width)}")
         lanes = self._lane_mask(mask) if width > 1 else None
-        whole = mask.whole if mask.whole is None or width == 1 else e.broadcast("i1", mask.whole, width)
+        whole = (
+            mask.whole
+            if mask.whole is None or width == 1
+            else e.broadcast("i1", mask.whole, width)
+        )
         for allowed in (lanes, whole):
             if allowed is not None:
                 bad = e.assign(f"and {types} {bad}, {allowed}")
@@ -326,12 +404,18 @@ class Values:
         e = self.e
         some = bad
         if width > 1:
-            some = e.assign(f"call i1 @llvm.vector.reduce.or.v{width}i1(<{width} x i1> {bad})")
+            some = e.assign(
+                f"call i1 @llvm.vector.reduce.or.v{width}i1(<{width} x i1> {bad})"
+            )
         with e.when(some):
             if width > 1:
                 bits = e.assign(f"bitcast <{width} x i1> {bad} to i{width}")
-                first = e.assign(f"call i{width} @llvm.cttz.i{width}(i{width} {bits}, i1 true)")
-                shown = e.assign(f"extractelement <{width} x double> {shown}, i{width} {first}")
+                first = e.assign(
+                    f"call i{width} @llvm.cttz.i{width}(i{width} {bits}, i1 true)"
+                )
+                shown = e.assign(
+                    f"extractelement <{width} x double> {shown}, i{width} {first}"
+                )
             bits = e.assign(f"bitcast double {shown} to i64")
             self._write_fault((ERROR_VALUE, bits), (ERROR_FLAG, str(REFUSED + number)))
 
@@ -342,7 +426,9 @@ class Values:
         found = self._remembered(key)
         if found is None:
             types = "i1" if width == 1 else f"<{width} x i1>"
-            found = self._levels[-1][key] = Value(self.e.assign(f"and {types} {a}, {b}"))
+            found = self._levels[-1][key] = Value(
+                self.e.assign(f"and {types} {a}, {b}")
+            )
         return found.text
 
     def _holds(self, condition: Condition, width: int) -> str:
@@ -351,11 +437,19 @@ class Values:
         if found is not None:
             return found.text
         e = self.e
-        index = self.scalar_index(condition.index) if width == 1 else self.vector_index(condition.index)
+        index = (
+            self.scalar_index(condition.index)
+            if width == 1
+            else self.vector_index(condition.index)
+        )
         types = kind(INT64, width)
-        text = e.assign(f"icmp ult {types} {index}, {constant(condition.size, INT64, width)}")
+        text = e.assign(
+            f"icmp ult {types} {index}, {constant(condition.size, INT64, width)}"
+        )
         if condition.step > 1:
-            rest = e.assign(f"urem {types} {index}, {constant(condition.step, INT64, width)}")
+            rest = e.assign(
+                f"urem {types} {index}, {constant(condition.step, INT64, width)}"
+            )
             even = e.assign(f"icmp eq {types} {rest}, {constant(0, INT64, width)}")
             text = self._both(text, even, width) or text
         self._levels[-1][key] = Value(text)
@@ -367,13 +461,21 @@ class Values:
         step = self.lane_step(expr.index)
         base = self.pointers[expr.buffer]
         if step == 0:
-            return Value(self._from_memory(expr.dtype, self._address(base, expr, mask), 1))
+            return Value(
+                self._from_memory(expr.dtype, self._address(base, expr, mask), 1)
+            )
         if step == 1:
             lanes = self._lane_mask(mask)
-            if mask.whole is not None and expr.buffer.size < self.width:  # element 0 begins no whole vector
-                lanes = self._both(lanes, self.e.broadcast("i1", mask.whole, self.width), self.width)
+            if (
+                mask.whole is not None and expr.buffer.size < self.width
+            ):  # element 0 begins no whole vector
+                lanes = self._both(
+                    lanes, self.e.broadcast("i1", mask.whole, self.width), self.width
+                )
             address = self._address(base, expr, mask)
-            return Value(self._from_memory(expr.dtype, address, self.width, lanes), self.width)
+            return Value(
+                self._from_memory(expr.dtype, address, self.width, lanes), self.width
+            )
         return Value(self._gathered(expr, base, mask), self.width)
 
     def _address(self, base: str, expr: Load, mask: Mask) -> str:
@@ -386,7 +488,9 @@ class Values:
         tail = _first_lanes(self.tail, self.width) if self.tail is not None else None
         return self._both(mask.lanes, tail, self.width)
 
-    def _from_memory(self, dtype: DType, address: str, width: int, lanes: str | None = None) -> str:
+    def _from_memory(
+        self, dtype: DType, address: str, width: int, lanes: str | None = None
+    ) -> str:
         stored = memory_kind(dtype)
         types = stored if width == 1 else f"<{width} x {stored}>"
         align = _BYTES[stored]
@@ -411,7 +515,9 @@ class Values:
         if mask.whole is not None:
             everywhere = e.broadcast("i1", mask.whole, width)
             lanes = self._both(lanes, everywhere, width)
-        pointers = e.assign(f"getelementptr {stored}, ptr {base}, {kind(INT64, width)} {index}")
+        pointers = e.assign(
+            f"getelementptr {stored}, ptr {base}, {kind(INT64, width)} {index}"
+        )
         name = f"llvm.masked.gather.{_in_memory(expr.dtype, width)}.v{width}p0"
         text = e.assign(
             f"call <{width} x {stored}> @{name}(<{width} x ptr> align {_BYTES[stored]} {pointers}, "
@@ -426,31 +532,41 @@ class Values:
         step = self.lane_step(index)
         if step == 0:
             address = e.address(stored, base, self.scalar_index(index))
-            e.emit(f"store {stored} {self._to_memory(value, dtype)}, ptr {address}, align {_BYTES[stored]}")
+            e.emit(
+                f"store {stored} {self._to_memory(value, dtype)}, ptr {address}, align {_BYTES[stored]}"
+            )
             return
         width = self.width
         text = self._to_memory(self.widen(value, dtype), dtype)
         tail = _first_lanes(self.tail, width) if self.tail is not None else None
         if step == 1:
             address = e.address(stored, base, self.scalar_index(index))
-            if self.tail == 1:  # LLVM 22 writes the wide element where a masked vector of one lane was narrowed
+            if (
+                self.tail == 1
+            ):  # LLVM 22 writes the wide element where a masked vector of one lane was narrowed
                 first = e.assign(f"extractelement <{width} x {stored}> {text}, i64 0")
                 e.emit(f"store {stored} {first}, ptr {address}, align {_BYTES[stored]}")
             else:
                 self.store_vector(dtype, text, address, tail)
             return
-        pointers = e.assign(f"getelementptr {stored}, ptr {base}, {kind(INT64, width)} {self.vector_index(index)}")
+        pointers = e.assign(
+            f"getelementptr {stored}, ptr {base}, {kind(INT64, width)} {self.vector_index(index)}"
+        )
         name = f"llvm.masked.scatter.{_in_memory(dtype, width)}.v{width}p0"
         e.emit(
             f"call void @{name}(<{width} x {stored}> {text}, <{width} x ptr> align {_BYTES[stored]} {pointers}, "
             f"<{width} x i1> {tail or 'splat (i1 true)'})"
         )
 
-    def store_vector(self, dtype: DType, text: str, address: str, mask: str | None) -> None:
+    def store_vector(
+        self, dtype: DType, text: str, address: str, mask: str | None
+    ) -> None:
         """Write one vector (in memory's type) at an address."""
         stored, width = memory_kind(dtype), self.width
         if mask is None:
-            self.e.emit(f"store <{width} x {stored}> {text}, ptr {address}, align {_BYTES[stored]}")
+            self.e.emit(
+                f"store <{width} x {stored}> {text}, ptr {address}, align {_BYTES[stored]}"
+            )
             return
         name = f"llvm.masked.store.{_in_memory(dtype, width)}.p0"
         self.e.emit(
@@ -462,7 +578,9 @@ class Values:
         if dtype is not BOOL:
             return value.text
         wide = value.width
-        return self.e.assign(f"zext {kind(BOOL, wide)} {value.text} to {'i8' if wide == 1 else f'<{wide} x i8>'}")
+        return self.e.assign(
+            f"zext {kind(BOOL, wide)} {value.text} to {'i8' if wide == 1 else f'<{wide} x i8>'}"
+        )
 
 
 def _in_memory(dtype: DType, width: int) -> str:
@@ -470,7 +588,11 @@ def _in_memory(dtype: DType, width: int) -> str:
 
 
 def _first_lanes(count: int, width: int) -> str:
-    return "<" + ", ".join("i1 true" if lane < count else "i1 false" for lane in range(width)) + ">"
+    return (
+        "<"
+        + ", ".join("i1 true" if lane < count else "i1 false" for lane in range(width))
+        + ">"
+    )
 
 
 def _axes(atom: Axis | Quotient | Remainder | Lookup) -> frozenset[Axis]:

@@ -44,14 +44,18 @@ _UNARY: dict[str, Callable[[Lanes], Lanes]] = {
 }
 
 
-def call_math(emitter: Emitter, name: str, dtype: str, arguments: tuple[str, ...], width: int = 1) -> str:
+def call_math(
+    emitter: Emitter, name: str, dtype: str, arguments: tuple[str, ...], width: int = 1
+) -> str:
     """Call an elementary function on registers of ``width`` lanes; return the register with the result.
 
     Names: exp, expm1, log, log1p, tanh, erf, sin, cos (one argument), pow (two). ArgumentError for others.
     """
     symbol = math_function(emitter.module, name, dtype, width)
     kind = type_of(dtype, width)
-    return emitter.assign(f"call {kind} @{symbol}({', '.join(f'{kind} {argument}' for argument in arguments)})")
+    return emitter.assign(
+        f"call {kind} @{symbol}({', '.join(f'{kind} {argument}' for argument in arguments)})"
+    )
 
 
 def math_function(module: Module, name: str, dtype: str, width: int) -> str:

@@ -2,7 +2,12 @@
 
 from deltarule.generative.distributions.base import Distribution, Noise
 from deltarule.generative.distributions.compound import Mixture, Transformed
-from deltarule.generative.distributions.discrete import Bernoulli, Categorical, Multinomial, Poisson
+from deltarule.generative.distributions.discrete import (
+    Bernoulli,
+    Categorical,
+    Multinomial,
+    Poisson,
+)
 from deltarule.generative.distributions.normal import (
     DiagonalNormal,
     FullNormal,
@@ -13,7 +18,21 @@ from deltarule.generative.distributions.normal import (
 from deltarule.generative.distributions.positive import Beta, Dirichlet, Gamma, Laplace
 
 __all__ = [
-    "Bernoulli", "Beta", "Categorical", "DiagonalNormal", "Dirichlet", "Distribution", "FullNormal", "Gamma",
-    "Laplace", "LowRankNormal", "Mixture", "Multinomial", "MultivariateNormal", "Noise", "Normal", "Poisson",
+    "Bernoulli",
+    "Beta",
+    "Categorical",
+    "DiagonalNormal",
+    "Dirichlet",
+    "Distribution",
+    "FullNormal",
+    "Gamma",
+    "Laplace",
+    "LowRankNormal",
+    "Mixture",
+    "Multinomial",
+    "MultivariateNormal",
+    "Noise",
+    "Normal",
+    "Poisson",
     "Transformed",
-]  # fmt: skip
+]

@@ -27,7 +27,9 @@ _DRAWS_OF_A_STREAM = 256
 class Noise:
     """Random numbers for one sample: a function of (seed, step, stream), each draw apart from the others."""
 
-    def __init__(self, seed: Tensor | int, step: Tensor | int = 0, stream: int = 0) -> None:
+    def __init__(
+        self, seed: Tensor | int, step: Tensor | int = 0, stream: int = 0
+    ) -> None:
         self.seed, self.step = seed, step
         self._next = stream * _DRAWS_OF_A_STREAM
 
@@ -79,14 +81,24 @@ class Distribution(metaclass=NamedArguments):
     has_rsample: ClassVar[bool] = False
 
     def sample(
-        self, shape: Sequence[int] = (), *, seed: Tensor | int, step: Tensor | int = 0, stream: int = 0
+        self,
+        shape: Sequence[int] = (),
+        *,
+        seed: Tensor | int,
+        step: Tensor | int = 0,
+        stream: int = 0,
     ) -> Tensor:
         """Return draws, shape + batch_shape + event_shape, without gradients: a function of (seed, step, stream)."""
         drawn = self.draw(Noise(seed, step, stream), tuple(shape))
         return drawn.detach()
 
     def rsample(
-        self, shape: Sequence[int] = (), *, seed: Tensor | int, step: Tensor | int = 0, stream: int = 0
+        self,
+        shape: Sequence[int] = (),
+        *,
+        seed: Tensor | int,
+        step: Tensor | int = 0,
+        stream: int = 0,
     ) -> Tensor:
         """Return the same draws as ``sample`` with gradients to the parameters (VI-12).
 
@@ -94,10 +106,11 @@ class Distribution(metaclass=NamedArguments):
         """
         if not self.has_rsample:
             raise ArgumentError(
-                f"rsample of {type(self).__name__}", expected="draws that depend smoothly on the parameters",
+                f"rsample of {type(self).__name__}",
+                expected="draws that depend smoothly on the parameters",
                 got="a distribution without a reparameterisation",
                 hint="Use sample() with log_prob (the score-function gradient).",
-            )  # fmt: skip
+            )
         return self.draw(Noise(seed, step, stream), tuple(shape))
 
     @property
@@ -125,9 +138,11 @@ class Distribution(metaclass=NamedArguments):
 
     def _unknown(self, what: str) -> ArgumentError:
         return ArgumentError(
-            f"{what} of {type(self).__name__}", expected="a distribution with a known formula", got="none",
+            f"{what} of {type(self).__name__}",
+            expected="a distribution with a known formula",
+            got="none",
             hint="Estimate it from sample(), or use generative.monte_carlo_entropy.",
-        )  # fmt: skip
+        )
 
 
 class Elementwise(Distribution):
@@ -139,8 +154,13 @@ class Elementwise(Distribution):
         try:
             self._shape = shapes.broadcast(*(t.shape for t in tensors), where=where)
         except ShapeError as error:
-            names = ", ".join(f"{name} {shapes.show(t.shape)}" for name, t in zip(parameters, tensors, strict=True))
-            raise ShapeError(where, expected="parameters whose shapes broadcast", got=names) from error
+            names = ", ".join(
+                f"{name} {shapes.show(t.shape)}"
+                for name, t in zip(parameters, tensors, strict=True)
+            )
+            raise ShapeError(
+                where, expected="parameters whose shapes broadcast", got=names
+            ) from error
         self._dtype = tensors[0].dtype
         return tensors
 
@@ -157,11 +177,21 @@ class Elementwise(Distribution):
 
 def floating(*values: TensorLike) -> tuple[Tensor, ...]:
     """Return tensors of one floating-point type; numbers take the type of the tensors beside them."""
-    plain = [isinstance(value, (bool, int, float)) and not isinstance(value, np.generic) for value in values]
+    plain = [
+        isinstance(value, (bool, int, float)) and not isinstance(value, np.generic)
+        for value in values
+    ]
     tensors = [as_tensor(value) for value in values]
-    kinds = [t.dtype for t, is_plain in zip(tensors, plain, strict=True) if not is_plain and t.dtype.is_float]
+    kinds = [
+        t.dtype
+        for t, is_plain in zip(tensors, plain, strict=True)
+        if not is_plain and t.dtype.is_float
+    ]
     kind = dtypes.promote(*kinds) if kinds else dtypes.FLOAT32
-    return tuple(as_tensor(v).astype(kind) if not p else _scalar(v, kind) for v, p in zip(values, plain, strict=True))
+    return tuple(
+        as_tensor(v).astype(kind) if not p else _scalar(v, kind)
+        for v, p in zip(values, plain, strict=True)
+    )
 
 
 def _scalar(value: float, kind: DType) -> Tensor:
@@ -172,7 +202,11 @@ def known_value(tensor: Tensor) -> npt.NDArray[Any] | None:
     """Return the value of a tensor that is known, or is a known one in another type; else None."""
     node = tensor.node
     found = value_of(node)
-    if found is None and node.op is Op.CAST and (before := value_of(node.sources[0])) is not None:
+    if (
+        found is None
+        and node.op is Op.CAST
+        and (before := value_of(node.sources[0])) is not None
+    ):
         return before.astype(node.dtype.name)
     return found
 
@@ -186,7 +220,11 @@ def require(where: str, tensor: Tensor, low: float, high: float = float("inf")) 
 
 
 def _interval(low: float, high: float) -> str:
-    return f"numbers > {low:g}" if high == float("inf") else f"numbers in ({low:g}, {high:g})"
+    return (
+        f"numbers > {low:g}"
+        if high == float("inf")
+        else f"numbers in ({low:g}, {high:g})"
+    )
 
 
 def within(draws: Tensor, low: float, high: float) -> Tensor:
@@ -196,7 +234,9 @@ def within(draws: Tensor, low: float, high: float) -> Tensor:
     """
     kind = np.dtype(draws.dtype.name).type
     least = np.finfo(kind).tiny if low == 0.0 else np.nextafter(kind(low), kind(high))
-    most = np.finfo(kind).max if high == math.inf else np.nextafter(kind(high), kind(low))
+    most = (
+        np.finfo(kind).max if high == math.inf else np.nextafter(kind(high), kind(low))
+    )
     return draws.clip(float(least), float(most))
 
 
@@ -211,4 +251,8 @@ def like(value: TensorLike, distribution: Distribution) -> Tensor:
     So a density of float64 values is computed in float64, whatever the parameters were given as.
     """
     x = as_tensor(value)
-    return x.astype(dtypes.promote(x.dtype, distribution.dtype) if x.dtype.is_float else distribution.dtype)
+    return x.astype(
+        dtypes.promote(x.dtype, distribution.dtype)
+        if x.dtype.is_float
+        else distribution.dtype
+    )

@@ -14,7 +14,16 @@ from deltarule.generative.distributions.discrete import Categorical
 from deltarule.generative.distributions.normal import Normal
 from deltarule.generative.distributions.positive import Laplace
 from deltarule.shapes import Shape, show
-from deltarule.tensor.functional import TensorLike, as_tensor, exp, log_softmax, logsumexp, one_hot, softmax, where
+from deltarule.tensor.functional import (
+    TensorLike,
+    as_tensor,
+    exp,
+    log_softmax,
+    logsumexp,
+    one_hot,
+    softmax,
+    where,
+)
 from deltarule.tensor.tensor import Tensor
 
 
@@ -35,9 +44,10 @@ class Mixture(Distribution):
         self.components = components
         if self.logits.ndim == 0 or components.batch_shape != self.logits.shape:
             raise ShapeError(
-                "Mixture", expected=f"components of batch shape {show(self.logits.shape)}, as the logits",
+                "Mixture",
+                expected=f"components of batch shape {show(self.logits.shape)}, as the logits",
                 got=show(components.batch_shape),
-            )  # fmt: skip
+            )
         self.event_rank = components.event_rank  # type: ignore[misc]  # a mixture has the rank of its components
         self.has_rsample = isinstance(components, Normal | Laplace)  # type: ignore[misc]  # whose cdf is known
 
@@ -76,7 +86,12 @@ class Mixture(Distribution):
         return (softmax(self.logits) * self.components.cdf(apart)).sum(-1)
 
     def rsample(
-        self, shape: Sequence[int] = (), *, seed: Tensor | int, step: Tensor | int = 0, stream: int = 0
+        self,
+        shape: Sequence[int] = (),
+        *,
+        seed: Tensor | int,
+        step: Tensor | int = 0,
+        stream: int = 0,
     ) -> Tensor:
         """Return the draws of ``sample`` with gradients, also to the logits, for components Normal or Laplace.
 
@@ -98,7 +113,9 @@ class Mixture(Distribution):
         """Return draws of chosen components."""
         chosen = Categorical(self.logits).choose(noise, shape)
         values = self.components.draw(noise, shape)
-        return self._weighted(values, one_hot(chosen, int(self.logits.shape[-1]), values.dtype))
+        return self._weighted(
+            values, one_hot(chosen, int(self.logits.shape[-1]), values.dtype)
+        )
 
     @property
     def mean(self) -> Tensor:
@@ -109,7 +126,9 @@ class Mixture(Distribution):
     def variance(self) -> Tensor:
         """Σ wₖ(σₖ² + (μₖ − μ)²): within and between components."""
         apart = self.components.mean - self.mean.expand_dims(-1 - self.event_rank)
-        return self._weighted(self.components.variance + apart * apart, softmax(self.logits))
+        return self._weighted(
+            self.components.variance + apart * apart, softmax(self.logits)
+        )
 
 
 @final
@@ -125,9 +144,10 @@ class Transformed(Distribution):
     def __init__(self, base: Distribution, bijector: Bijector) -> None:
         if bijector.event_rank > base.event_rank:
             raise ShapeError(
-                "Transformed", expected=f"a base whose events have {bijector.event_rank} axes",
+                "Transformed",
+                expected=f"a base whose events have {bijector.event_rank} axes",
                 got=f"{type(base).__name__}, whose events have {base.event_rank}",
-            )  # fmt: skip
+            )
         self.base, self.bijector = base, bijector
         self.event_rank = base.event_rank  # type: ignore[misc]  # as the base
         self.has_rsample = base.has_rsample  # type: ignore[misc]  # as the base
@@ -159,9 +179,9 @@ class Transformed(Distribution):
         extra = self.base.event_rank - self.bijector.event_rank
         if extra:
             volume = volume.sum(tuple(range(volume.ndim - extra, volume.ndim)))
-            inside = inside.astype("float32").sum(tuple(range(inside.ndim - extra, inside.ndim))) == float(
-                math.prod(inside.shape[inside.ndim - extra :])
-            )
+            inside = inside.astype("float32").sum(
+                tuple(range(inside.ndim - extra, inside.ndim))
+            ) == float(math.prod(inside.shape[inside.ndim - extra :]))
         found = self.base.log_prob(x) - volume
         return where(inside | (found != found), found, -math.inf)
 

@@ -75,7 +75,11 @@ class Bernoulli(Elementwise):
         """Return ln p(value) as −softplus-cross-entropy, exact in both tails."""
         x = like(value, self)
         outside = (x < 0.0) | (x > 1.0)
-        return where(outside, -math.inf, -binary_cross_entropy(self.logits, where(outside, 0.0, x)))
+        return where(
+            outside,
+            -math.inf,
+            -binary_cross_entropy(self.logits, where(outside, 0.0, x)),
+        )
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return 𝟙(u < σ(z))."""
@@ -106,7 +110,9 @@ class _OverClasses(Distribution):
     def _keep(self, logits: TensorLike) -> None:
         (self.logits,) = floating(logits)
         if self.logits.ndim == 0:
-            raise ShapeError(type(self).__name__, expected="logits (…, classes)", got="a scalar")
+            raise ShapeError(
+                type(self).__name__, expected="logits (…, classes)", got="a scalar"
+            )
 
     @property
     def batch_shape(self) -> Shape:
@@ -164,16 +170,24 @@ class Categorical(_OverClasses):
         if known is not None and known.dtype.kind != "b":
             wrong = ~((known >= 0) & (known < n) & (known == np.floor(known)))
             if wrong.any():
-                raise ArgumentError("Categorical value", expected=f"labels 0 … {n - 1}", got=str(known[wrong][0]))
+                raise ArgumentError(
+                    "Categorical value",
+                    expected=f"labels 0 … {n - 1}",
+                    got=str(known[wrong][0]),
+                )
         labels = given.astype(dtypes.INT64)
         fits = (labels >= 0) & (labels < n)
         if given.dtype.is_float:
             fits = fits & (labels.astype(given.dtype) == given)
-        whole = shapes.broadcast(labels.shape, self.batch_shape, where="Categorical value")
+        whole = shapes.broadcast(
+            labels.shape, self.batch_shape, where="Categorical value"
+        )
         logits = self.logits.broadcast_to((*whole, n))
         found = -cross_entropy(logits, where(fits, labels, 0).broadcast_to(whole))
         inside = where(fits, found, -math.inf)
-        return where(given == given, inside, math.nan) if given.dtype.is_float else inside
+        return (
+            where(given == given, inside, math.nan) if given.dtype.is_float else inside
+        )
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return labels."""
@@ -208,11 +222,19 @@ class Multinomial(_OverClasses):
     def log_prob(self, value: TensorLike) -> Tensor:
         """Return ln p(value) for counts (…, K)."""
         counts = like(value, self)
-        wrong = (counts < 0.0) | (counts > float(self.n)) | ((floor(counts) != counts) & (counts == counts))
-        outside = (wrong.astype("float32").sum(-1) > 0.0) | (abs(counts.sum(-1) - float(self.n)) > 0.5)
+        wrong = (
+            (counts < 0.0)
+            | (counts > float(self.n))
+            | ((floor(counts) != counts) & (counts == counts))
+        )
+        outside = (wrong.astype("float32").sum(-1) > 0.0) | (
+            abs(counts.sum(-1) - float(self.n)) > 0.5
+        )
         safe = where(wrong, 0.0, counts)
         ways = math.lgamma(self.n + 1) - lgamma(safe + 1.0).sum(-1)
-        return where(outside, -math.inf, ways + weighted(safe, log_softmax(self.logits)).sum(-1))
+        return where(
+            outside, -math.inf, ways + weighted(safe, log_softmax(self.logits)).sum(-1)
+        )
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return the counts of n independent choices."""
@@ -238,8 +260,15 @@ class Multinomial(_OverClasses):
         log_factorial = lgamma(x + 1.0)
         ways = math.lgamma(n + 1) - log_factorial - lgamma(float(n) - x + 1.0)
         others = log1p(-p.clip(high=1 - 1e-7)).expand_dims(-1)
-        terms = exp(ways + weighted(x, log_p.expand_dims(-1)) + (float(n) - x) * others) * log_factorial
-        return terms.sum((-2, -1)) - math.lgamma(n + 1) - shared(p, log_p).sum(-1) * float(n)
+        terms = (
+            exp(ways + weighted(x, log_p.expand_dims(-1)) + (float(n) - x) * others)
+            * log_factorial
+        )
+        return (
+            terms.sum((-2, -1))
+            - math.lgamma(n + 1)
+            - shared(p, log_p).sum(-1) * float(n)
+        )
 
 
 @final
@@ -268,9 +297,11 @@ class Poisson(Elementwise):
         known = known_value(self.rate)
         if known is None:
             raise ArgumentError(
-                f"{where_} of Poisson", expected="a rate with a value", got="an expression without one",
+                f"{where_} of Poisson",
+                expected="a rate with a value",
+                got="an expression without one",
                 hint="Evaluate the rate first: Poisson(rate.numpy()).",
-            )  # fmt: skip
+            )
         largest = float(np.max(known, initial=0.0))
         return arange(math.ceil(largest + 10 * math.sqrt(largest) + 30), dtypes.FLOAT64)
 
@@ -279,7 +310,9 @@ class Poisson(Elementwise):
         x = self._support("sample")
         rate = self.rate.astype(dtypes.FLOAT64).expand_dims(-1)
         reached = exp(x * log(rate) - rate - lgamma(x + 1.0)).cumsum(-1)
-        return _count_up_to(reached, noise.uniform(full_shape(shape, self), dtypes.FLOAT64)).astype(self.dtype)
+        return _count_up_to(
+            reached, noise.uniform(full_shape(shape, self), dtypes.FLOAT64)
+        ).astype(self.dtype)
 
     @property
     def mean(self) -> Tensor:
@@ -303,10 +336,18 @@ def _count_up_to(rows: Tensor, u: Tensor) -> Tensor:
     """Return how many numbers of each row (…, n), in ascending order, are ≤ u (…), by bisection in log₂ n steps."""
     n = int(rows.shape[-1])
     starts = arange(rows.size // n).reshape(rows.shape[:-1]) * n
-    flat, found, step = rows.reshape(-1), zeros(u.shape, dtypes.INT64), 1 << (n.bit_length() - 1)
+    flat, found, step = (
+        rows.reshape(-1),
+        zeros(u.shape, dtypes.INT64),
+        1 << (n.bit_length() - 1),
+    )
     while step:
         further = found + step
         inside = further <= n
-        found = where(inside & (take(flat, starts + where(inside, further - 1, 0)) <= u), further, found)
+        found = where(
+            inside & (take(flat, starts + where(inside, further - 1, 0)) <= u),
+            further,
+            found,
+        )
         step //= 2
     return found

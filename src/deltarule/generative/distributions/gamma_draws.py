@@ -18,7 +18,17 @@ import numpy as np
 
 from deltarule.generative.distributions.base import Noise
 from deltarule.generative.special import digamma
-from deltarule.tensor.functional import exp, expm1, log, log1p, maximum, minimum, sqrt, take_along_axis, where
+from deltarule.tensor.functional import (
+    exp,
+    expm1,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    sqrt,
+    take_along_axis,
+    where,
+)
 from deltarule.tensor.tensor import Tensor, tensor
 
 _PROPOSALS: Final = 10
@@ -44,7 +54,9 @@ def log_standard_gamma(a: Tensor, noise: Noise) -> Tensor:
     x = _positive(log_x)
     smallest = float(np.finfo(a.dtype.name).tiny)
     tiny = (digamma(fixed + 1.0) - log_x) / fixed
-    slope = where(x > smallest * 1e6, slope_in_concentration(x, fixed) / x, tiny).detach()
+    slope = where(
+        x > smallest * 1e6, slope_in_concentration(x, fixed) / x, tiny
+    ).detach()
     return log_x + slope * (a - fixed)
 
 
@@ -76,7 +88,9 @@ def slope_in_concentration(x: Tensor, a: Tensor) -> Tensor:
     width = where(x > a, above, below).expand_dims(-1)
     kind = a.dtype.name
     stretch = tensor(np.exp(_NODES - np.exp(-_NODES)).astype(kind))
-    weight = tensor((_STEP * np.exp(_NODES - np.exp(-_NODES)) * (1 + np.exp(-_NODES))).astype(kind))
+    weight = tensor(
+        (_STEP * np.exp(_NODES - np.exp(-_NODES)) * (1 + np.exp(-_NODES))).astype(kind)
+    )
     s, z, shape = side.expand_dims(-1), x.expand_dims(-1), a.expand_dims(-1)
     v = width * stretch
     height = exp(s * shape * v - z * expm1((s * v).clip(high=80.0)))

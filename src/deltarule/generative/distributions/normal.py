@@ -41,7 +41,9 @@ class Normal(Elementwise):
     has_rsample = True
 
     def __init__(self, mean: TensorLike = 0.0, deviation: TensorLike = 1.0) -> None:
-        self.location, self.deviation = self._set("Normal", mean=mean, deviation=deviation)
+        self.location, self.deviation = self._set(
+            "Normal", mean=mean, deviation=deviation
+        )
         require("Normal deviation", self.deviation, 0.0)
 
     def log_prob(self, value: TensorLike) -> Tensor:
@@ -51,11 +53,17 @@ class Normal(Elementwise):
 
     def cdf(self, value: TensorLike) -> Tensor:
         """Return ½(1 + erf((x − μ)/σ√2))."""
-        return erf((like(value, self) - self.location) / self.deviation * math.sqrt(0.5)) * 0.5 + 0.5
+        return (
+            erf((like(value, self) - self.location) / self.deviation * math.sqrt(0.5))
+            * 0.5
+            + 0.5
+        )
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return μ + σε (VI-12)."""
-        return self.location + self.deviation * noise.normal(full_shape(shape, self), self.dtype)
+        return self.location + self.deviation * noise.normal(
+            full_shape(shape, self), self.dtype
+        )
 
     @property
     def mean(self) -> Tensor:
@@ -69,7 +77,9 @@ class Normal(Elementwise):
 
     def entropy(self) -> Tensor:
         """Return ½ ln(2πeσ²)."""
-        return (log(self.deviation) + 0.5 * (1 + LOG_TWO_PI)).broadcast_to(self.batch_shape)
+        return (log(self.deviation) + 0.5 * (1 + LOG_TWO_PI)).broadcast_to(
+            self.batch_shape
+        )
 
 
 class MultivariateNormal(Distribution):
@@ -121,13 +131,17 @@ class MultivariateNormal(Distribution):
     def entropy(self) -> Tensor:
         """Return ½(ln det Σ + k(1 + ln 2π))."""
         k = int(self.event_shape[0])
-        return ((self.log_determinant() + k * (1 + LOG_TWO_PI)) * 0.5).broadcast_to(self.batch_shape)
+        return ((self.log_determinant() + k * (1 + LOG_TWO_PI)) * 0.5).broadcast_to(
+            self.batch_shape
+        )
 
 
 def _require_finite(where: str, tensor: Tensor) -> None:
     known = known_value(tensor)
     if known is not None and not np.isfinite(known).all():
-        raise ArgumentError(where, expected="finite numbers", got=str(known[~np.isfinite(known)][0]))
+        raise ArgumentError(
+            where, expected="finite numbers", got=str(known[~np.isfinite(known)][0])
+        )
 
 
 def _require_matrix(matrix: Tensor, *, symmetric: bool) -> None:
@@ -139,26 +153,45 @@ def _require_matrix(matrix: Tensor, *, symmetric: bool) -> None:
     _require_finite(f"FullNormal {name}", matrix)
     diagonal = np.diagonal(known, axis1=-2, axis2=-1)
     if not (diagonal > 0).all():
-        raise ArgumentError(f"FullNormal {name}", expected="a diagonal > 0", got=str(diagonal[~(diagonal > 0)][0]))
+        raise ArgumentError(
+            f"FullNormal {name}",
+            expected="a diagonal > 0",
+            got=str(diagonal[~(diagonal > 0)][0]),
+        )
     if not symmetric and np.triu(known, 1).any():
         raise ArgumentError(
-            "FullNormal factor", expected="a lower triangle, zeros above the diagonal",
-            got=str(np.triu(known, 1)[np.triu(known, 1) != 0][0]), hint="np.tril(L) keeps the triangle.",
-        )  # fmt: skip
+            "FullNormal factor",
+            expected="a lower triangle, zeros above the diagonal",
+            got=str(np.triu(known, 1)[np.triu(known, 1) != 0][0]),
+            hint="np.tril(L) keeps the triangle.",
+        )
     if not symmetric:
         return
     turned = np.swapaxes(known, -1, -2)
     scale = np.sqrt(diagonal[..., :, None] * diagonal[..., None, :])
     if not (np.abs(known - turned) <= _ASYMMETRY * scale).all():
-        raise ArgumentError("FullNormal covariance", expected="a symmetric matrix", got="one that is not",
-                            hint="Write (S + S.T) / 2, or hand over factor= for a Cholesky factor.")  # fmt: skip
+        raise ArgumentError(
+            "FullNormal covariance",
+            expected="a symmetric matrix",
+            got="one that is not",
+            hint="Write (S + S.T) / 2, or hand over factor= for a Cholesky factor.",
+        )
     if not (np.linalg.eigvalsh((known + turned) / 2) > 0).all():
-        raise ArgumentError("FullNormal covariance", expected="a positive definite matrix", got="one that is not")
+        raise ArgumentError(
+            "FullNormal covariance",
+            expected="a positive definite matrix",
+            got="one that is not",
+        )
 
 
 def _vector(where: str, mean: Tensor) -> None:
     if mean.ndim == 0:
-        raise ShapeError(where, expected="a mean (…, k)", got="a scalar", hint="Use Normal for single numbers.")
+        raise ShapeError(
+            where,
+            expected="a mean (…, k)",
+            got="a scalar",
+            hint="Use Normal for single numbers.",
+        )
 
 
 @final
@@ -171,7 +204,9 @@ class DiagonalNormal(MultivariateNormal):
 
     def __init__(self, mean: TensorLike, deviation: TensorLike) -> None:
         location, self.deviation = floating(mean, deviation)
-        shape = shapes.broadcast(location.shape, self.deviation.shape, where="DiagonalNormal")
+        shape = shapes.broadcast(
+            location.shape, self.deviation.shape, where="DiagonalNormal"
+        )
         self.location = location.broadcast_to(shape)
         _vector("DiagonalNormal", self.location)
         require("DiagonalNormal deviation", self.deviation, 0.0)
@@ -187,7 +222,9 @@ class DiagonalNormal(MultivariateNormal):
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return μ + σ ⊙ ε (VI-12)."""
-        return self.location + self.deviation * noise.normal(full_shape(shape, self), self.dtype)
+        return self.location + self.deviation * noise.normal(
+            full_shape(shape, self), self.dtype
+        )
 
     @property
     def variance(self) -> Tensor:
@@ -209,19 +246,30 @@ class FullNormal(MultivariateNormal):
     """
 
     def __init__(
-        self, mean: TensorLike, covariance: TensorLike | None = None, factor: TensorLike | None = None
+        self,
+        mean: TensorLike,
+        covariance: TensorLike | None = None,
+        factor: TensorLike | None = None,
     ) -> None:
         given = covariance if covariance is not None else factor
         if given is None or (covariance is not None and factor is not None):
-            raise ArgumentError("FullNormal", expected="a covariance or its factor", got="none or both")
+            raise ArgumentError(
+                "FullNormal", expected="a covariance or its factor", got="none or both"
+            )
         location, matrix = floating(mean, given)
         _vector("FullNormal", location)
         k = location.shape[-1]
         if matrix.shape[-2:] != (k, k):
-            raise ShapeError("FullNormal", expected=f"a matrix (…, {k}, {k})", got=shapes.show(matrix.shape))
+            raise ShapeError(
+                "FullNormal",
+                expected=f"a matrix (…, {k}, {k})",
+                got=shapes.show(matrix.shape),
+            )
         _require_matrix(matrix, symmetric=factor is None)
         self.factor = cholesky(matrix) if factor is None else matrix
-        batch = shapes.broadcast(location.shape[:-1], matrix.shape[:-2], where="FullNormal")
+        batch = shapes.broadcast(
+            location.shape[:-1], matrix.shape[:-2], where="FullNormal"
+        )
         self.location = location.broadcast_to((*batch, k))
 
     def squared_distance(self, error: Tensor) -> Tensor:
@@ -235,7 +283,9 @@ class FullNormal(MultivariateNormal):
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return μ + Lε (VI-12)."""
-        return self.location + times_vectors(self.factor, noise.normal(full_shape(shape, self), self.dtype))
+        return self.location + times_vectors(
+            self.factor, noise.normal(full_shape(shape, self), self.dtype)
+        )
 
     @property
     def variance(self) -> Tensor:
@@ -246,7 +296,9 @@ class FullNormal(MultivariateNormal):
     def covariance(self) -> Tensor:
         """LLᵀ."""
         k = self.location.shape[-1]
-        return (self.factor @ _transposed(self.factor)).broadcast_to((*self.batch_shape, k, k))
+        return (self.factor @ _transposed(self.factor)).broadcast_to(
+            (*self.batch_shape, k, k)
+        )
 
 
 @final
@@ -259,24 +311,40 @@ class LowRankNormal(MultivariateNormal):
     [[2.0, 1.0], [1.0, 2.0]]
     """
 
-    def __init__(self, mean: TensorLike, factor: TensorLike, diagonal: TensorLike) -> None:
+    def __init__(
+        self, mean: TensorLike, factor: TensorLike, diagonal: TensorLike
+    ) -> None:
         location, self.factor, self.diagonal = floating(mean, factor, diagonal)
         _vector("LowRankNormal", location)
         k = location.shape[-1]
-        if self.factor.ndim < 2 or self.factor.shape[-2] != k or self.diagonal.shape[-1:] != (k,):
+        if (
+            self.factor.ndim < 2
+            or self.factor.shape[-2] != k
+            or self.diagonal.shape[-1:] != (k,)
+        ):
             raise ShapeError(
-                "LowRankNormal", expected=f"a factor (…, {k}, r) and a diagonal (…, {k})",
+                "LowRankNormal",
+                expected=f"a factor (…, {k}, r) and a diagonal (…, {k})",
                 got=f"{shapes.show(self.factor.shape)} and {shapes.show(self.diagonal.shape)}",
-            )  # fmt: skip
-        leading = (location.shape[:-1], self.factor.shape[:-2], self.diagonal.shape[:-1])
-        self.location = location.broadcast_to((*shapes.broadcast(*leading, where="LowRankNormal"), k))
+            )
+        leading = (
+            location.shape[:-1],
+            self.factor.shape[:-2],
+            self.diagonal.shape[:-1],
+        )
+        self.location = location.broadcast_to(
+            (*shapes.broadcast(*leading, where="LowRankNormal"), k)
+        )
         require("LowRankNormal diagonal", self.diagonal, 0.0)
         _require_finite("LowRankNormal factor", self.factor)
 
     def _capacitance(self) -> Tensor:
         """Return I + WᵀD⁻¹W (…, r, r)."""
         scaled = self.factor / self.diagonal.expand_dims(-1)
-        return eye(int(self.factor.shape[-1]), self.dtype) + _transposed(self.factor) @ scaled
+        return (
+            eye(int(self.factor.shape[-1]), self.dtype)
+            + _transposed(self.factor) @ scaled
+        )
 
     def squared_distance(self, error: Tensor) -> Tensor:
         """Return eᵀD⁻¹e − vᵀ(I + WᵀD⁻¹W)⁻¹v with v = WᵀD⁻¹e."""
@@ -293,20 +361,30 @@ class LowRankNormal(MultivariateNormal):
         """Return μ + Wε₁ + √d ⊙ ε₂."""
         whole = full_shape(shape, self)
         rank = int(self.factor.shape[-1])
-        shared = times_vectors(self.factor, noise.normal((*whole[:-1], rank), self.dtype))
-        return self.location + shared + sqrt(self.diagonal) * noise.normal(whole, self.dtype)
+        shared = times_vectors(
+            self.factor, noise.normal((*whole[:-1], rank), self.dtype)
+        )
+        return (
+            self.location
+            + shared
+            + sqrt(self.diagonal) * noise.normal(whole, self.dtype)
+        )
 
     @property
     def variance(self) -> Tensor:
         """Σ W² + d."""
-        return ((self.factor * self.factor).sum(-1) + self.diagonal).broadcast_to(self.location.shape)
+        return ((self.factor * self.factor).sum(-1) + self.diagonal).broadcast_to(
+            self.location.shape
+        )
 
     @property
     def covariance(self) -> Tensor:
         """WWᵀ + diag d."""
         own = self.diagonal.expand_dims(-1) * eye(int(self.event_shape[0]), self.dtype)
         k = self.location.shape[-1]
-        return (self.factor @ _transposed(self.factor) + own).broadcast_to((*self.batch_shape, k, k))
+        return (self.factor @ _transposed(self.factor) + own).broadcast_to(
+            (*self.batch_shape, k, k)
+        )
 
 
 def _transposed(matrix: Tensor) -> Tensor:

@@ -17,10 +17,27 @@ from deltarule.generative.distributions.base import (
     require,
     within,
 )
-from deltarule.generative.distributions.gamma_draws import log_standard_gamma, standard_gamma
-from deltarule.generative.special import digamma, lgamma, log_beta, times_log, times_log1p
+from deltarule.generative.distributions.gamma_draws import (
+    log_standard_gamma,
+    standard_gamma,
+)
+from deltarule.generative.special import (
+    digamma,
+    lgamma,
+    log_beta,
+    times_log,
+    times_log1p,
+)
 from deltarule.shapes import Shape
-from deltarule.tensor.functional import TensorLike, exp, log, log1p, sigmoid, softmax, where
+from deltarule.tensor.functional import (
+    TensorLike,
+    exp,
+    log,
+    log1p,
+    sigmoid,
+    softmax,
+    where,
+)
 from deltarule.tensor.tensor import Tensor
 
 
@@ -40,7 +57,9 @@ class Laplace(Elementwise):
 
     def log_prob(self, value: TensorLike) -> Tensor:
         """Return ln p(value)."""
-        return -abs(like(value, self) - self.location) / self.scale - log(self.scale * 2.0)
+        return -abs(like(value, self) - self.location) / self.scale - log(
+            self.scale * 2.0
+        )
 
     def cdf(self, value: TensorLike) -> Tensor:
         """Return ½e^((x − μ)/b) below μ, 1 − ½e^((μ − x)/b) above."""
@@ -52,7 +71,9 @@ class Laplace(Elementwise):
         """Return μ ± b·e with an exponential number e and a fair sign."""
         whole = full_shape(shape, self)
         size = -log1p(-noise.uniform(whole, self.dtype))
-        sign = where(noise.uniform(whole, self.dtype) < 0.5, -1.0, 1.0).astype(self.dtype)
+        sign = where(noise.uniform(whole, self.dtype) < 0.5, -1.0, 1.0).astype(
+            self.dtype
+        )
         return self.location + self.scale * (size * sign)
 
     @property
@@ -83,7 +104,9 @@ class Gamma(Elementwise):
     has_rsample = True
 
     def __init__(self, concentration: TensorLike, rate: TensorLike = 1.0) -> None:
-        self.concentration, self.rate = self._set("Gamma", concentration=concentration, rate=rate)
+        self.concentration, self.rate = self._set(
+            "Gamma", concentration=concentration, rate=rate
+        )
         require("Gamma concentration", self.concentration, 0.0)
         require("Gamma rate", self.rate, 0.0)
 
@@ -92,7 +115,9 @@ class Gamma(Elementwise):
         x, a = like(value, self), self.concentration
         outside = (x < 0.0) | (x == math.inf)
         safe = where(outside, 1.0, x)
-        inside = a * log(self.rate) + times_log(a - 1.0, safe) - self.rate * safe - lgamma(a)
+        inside = (
+            a * log(self.rate) + times_log(a - 1.0, safe) - self.rate * safe - lgamma(a)
+        )
         return where(outside, -math.inf, inside)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
@@ -138,7 +163,11 @@ class Beta(Elementwise):
         x = like(value, self)
         outside = (x < 0.0) | (x > 1.0)
         safe = where(outside, 0.5, x)
-        inside = times_log(self.a - 1.0, safe) + times_log1p(self.b - 1.0, -safe) - log_beta(self.a, self.b)
+        inside = (
+            times_log(self.a - 1.0, safe)
+            + times_log1p(self.b - 1.0, -safe)
+            - log_beta(self.a, self.b)
+        )
         return where(outside, -math.inf, inside)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
@@ -182,7 +211,11 @@ class Dirichlet(Distribution):
     def __init__(self, concentration: TensorLike) -> None:
         (self.concentration,) = floating(concentration)
         if self.concentration.ndim == 0 or int(self.concentration.shape[-1]) < 2:
-            raise ShapeError("Dirichlet", expected="concentrations (…, K ≥ 2)", got=str(self.concentration.shape))
+            raise ShapeError(
+                "Dirichlet",
+                expected="concentrations (…, K ≥ 2)",
+                got=str(self.concentration.shape),
+            )
         require("Dirichlet concentration", self.concentration, 0.0)
 
     @property
@@ -208,14 +241,22 @@ class Dirichlet(Distribution):
     def log_prob(self, value: TensorLike) -> Tensor:
         """Return ln p(value)."""
         x, alpha = like(value, self), self.concentration
-        outside = ((x < 0.0).astype("float32").sum(-1) > 0.0) | (abs(x.sum(-1) - 1.0) > 1e-3)
+        outside = ((x < 0.0).astype("float32").sum(-1) > 0.0) | (
+            abs(x.sum(-1) - 1.0) > 1e-3
+        )
         safe = where(outside.expand_dims(-1), 1.0, x)
-        inside = times_log(alpha - 1.0, safe).sum(-1) - lgamma(alpha).sum(-1) + lgamma(self.total)
+        inside = (
+            times_log(alpha - 1.0, safe).sum(-1)
+            - lgamma(alpha).sum(-1)
+            + lgamma(self.total)
+        )
         return where(outside, -math.inf, inside)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
         """Return gamma numbers over their sum: the softmax of their logarithms."""
-        g = log_standard_gamma(self.concentration.broadcast_to(full_shape(shape, self)), noise)
+        g = log_standard_gamma(
+            self.concentration.broadcast_to(full_shape(shape, self)), noise
+        )
         return within(softmax(g), 0.0, 1.0)
 
     @property
@@ -226,11 +267,17 @@ class Dirichlet(Distribution):
     @property
     def variance(self) -> Tensor:
         """m(1 − m)/(Σα + 1) with m = α/Σα."""
-        return self.mean * (1.0 - self.mean) / (self.concentration.sum(-1, keepdims=True) + 1.0)
+        return (
+            self.mean
+            * (1.0 - self.mean)
+            / (self.concentration.sum(-1, keepdims=True) + 1.0)
+        )
 
     def entropy(self) -> Tensor:
         """Return ln B(α) + (Σα − K)ψ(Σα) − Σ(αₖ − 1)ψ(αₖ)."""
         alpha, total = self.concentration, self.total
         k = float(self.event_shape[0])
         own = ((alpha - 1.0) * digamma(alpha)).sum(-1)
-        return lgamma(alpha).sum(-1) - lgamma(total) + (total - k) * digamma(total) - own
+        return (
+            lgamma(alpha).sum(-1) - lgamma(total) + (total - k) * digamma(total) - own
+        )

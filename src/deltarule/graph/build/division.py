@@ -64,18 +64,26 @@ def _whole(x: Node, y: Node) -> tuple[Node, Node]:
     by_zero = equal(b, 0)
     divisor = where(by_zero, 1, b)
     quotient = _rounded(a, divisor)
-    quotient = add(quotient, _rounded(subtract(a, multiply(quotient, divisor)), divisor))
+    quotient = add(
+        quotient, _rounded(subtract(a, multiply(quotient, divisor)), divisor)
+    )
     rest = subtract(a, multiply(quotient, divisor))
     below = _leans_away(rest, divisor)
     # with both negative, since the least whole number has no counterpart
-    beyond = logical_and(logical_not(below), logical_not(less(_negative(divisor), _negative(rest))))
-    quotient = add(subtract(quotient, cast(below, dtypes.INT64)), cast(beyond, dtypes.INT64))
+    beyond = logical_and(
+        logical_not(below), logical_not(less(_negative(divisor), _negative(rest)))
+    )
+    quotient = add(
+        subtract(quotient, cast(below, dtypes.INT64)), cast(beyond, dtypes.INT64)
+    )
     rest = subtract(a, multiply(quotient, divisor))
     return cast(where(by_zero, 0, quotient), kind), cast(where(by_zero, 0, rest), kind)
 
 
 def _rounded(x: Node, y: Node) -> Node:
-    return cast(floor(divide(cast(x, dtypes.FLOAT64), cast(y, dtypes.FLOAT64))), dtypes.INT64)
+    return cast(
+        floor(divide(cast(x, dtypes.FLOAT64), cast(y, dtypes.FLOAT64))), dtypes.INT64
+    )
 
 
 def _negative(x: Node) -> Node:

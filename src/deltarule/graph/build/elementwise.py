@@ -13,7 +13,11 @@ from deltarule.graph.op import Op
 
 def cast(x: Node, dtype: DType) -> Node:
     """Convert the element type (floats to integers: towards zero)."""
-    return x if x.dtype is dtype else intern(Op.CAST, (x,), {"dtype": dtype}, x.shape, dtype)
+    return (
+        x
+        if x.dtype is dtype
+        else intern(Op.CAST, (x,), {"dtype": dtype}, x.shape, dtype)
+    )
 
 
 def _unary(op: Op, x: Operand) -> Node:
@@ -26,7 +30,10 @@ def _unary(op: Op, x: Operand) -> Node:
         raise DTypeError(op.name.lower(), expected="numbers", got=describe(node))
     elif op is Op.NEGATE and node.dtype.kind == "uint":
         raise DTypeError(
-            "negate", expected="numbers with a sign", got=describe(node), hint="Convert with .astype('int64')."
+            "negate",
+            expected="numbers with a sign",
+            got=describe(node),
+            hint="Convert with .astype('int64').",
         )
     elif op not in {Op.NEGATE, Op.ABS, Op.SIGN} and not node.dtype.is_float:
         node = cast(node, dtypes.FLOAT32)
@@ -66,7 +73,11 @@ def _binary(op: Op, x: Operand, y: Operand) -> Node:
 
 def _comparable(x: Operand, other: Operand) -> Operand:
     """Return whole numbers in int64 where the Python number that they are compared with is none of their type."""
-    if not isinstance(x, Node) or not x.dtype.is_integer or isinstance(other, (Node, float)):
+    if (
+        not isinstance(x, Node)
+        or not x.dtype.is_integer
+        or isinstance(other, (Node, float))
+    ):
         return x
     low, high = x.dtype.bounds
     return x if low <= other <= high else cast(x, dtypes.INT64)
@@ -224,7 +235,13 @@ def where(condition: Operand, x: Operand, y: Operand) -> Node:
 
 
 def check(
-    x: Node, condition: Operand, shown: Operand | None = None, *, where: str, expected: str, hint: str = ""
+    x: Node,
+    condition: Operand,
+    shown: Operand | None = None,
+    *,
+    where: str,
+    expected: str,
+    hint: str = "",
 ) -> Node:
     """Return x, and let the run end with DataError where the condition does not hold.
 
@@ -233,6 +250,8 @@ def check(
     """
     value = x if shown is None else as_node(shown)
     parts = (x, cast(as_node(condition), dtypes.BOOL), cast(value, dtypes.FLOAT64))
-    sources = tuple(part if part.shape == x.shape else broadcast_to(part, x.shape) for part in parts)
+    sources = tuple(
+        part if part.shape == x.shape else broadcast_to(part, x.shape) for part in parts
+    )
     message = (where, expected, hint, value.dtype.is_integer)
     return intern(Op.CHECK, sources, {"message": message}, x.shape, x.dtype)

@@ -15,7 +15,11 @@ from deltarule.shapes import Shape, Size
 def reshape(x: Node, shape: Sequence[Size]) -> Node:
     """Return the same values in row-major order in another shape; one size may be -1."""
     target = shapes.reshaped(x.shape, tuple(shape), where=f"reshape of {describe(x)}")
-    return x if target == x.shape else intern(Op.RESHAPE, (x,), {"shape": target}, target, x.dtype)
+    return (
+        x
+        if target == x.shape
+        else intern(Op.RESHAPE, (x,), {"shape": target}, target, x.dtype)
+    )
 
 
 def expand_dims(x: Node, axes: Sequence[int]) -> Node:
@@ -30,10 +34,14 @@ def permute(x: Node, order: Sequence[int]) -> Node:
     """Permute axes: axis i of the result is axis ``order[i]`` of ``x``."""
     normal = tuple(shapes.axis(i, x.rank, "permute") for i in order)
     if sorted(normal) != list(range(x.rank)):
-        raise ShapeError("permute", expected=f"each of {x.rank} axes once", got=str(tuple(order)))
+        raise ShapeError(
+            "permute", expected=f"each of {x.rank} axes once", got=str(tuple(order))
+        )
     if normal == tuple(range(x.rank)):
         return x
-    return intern(Op.PERMUTE, (x,), {"order": normal}, tuple(x.shape[i] for i in normal), x.dtype)
+    return intern(
+        Op.PERMUTE, (x,), {"order": normal}, tuple(x.shape[i] for i in normal), x.dtype
+    )
 
 
 def matrix_transpose(x: Node) -> Node:
@@ -49,15 +57,26 @@ def broadcast_to(x: Node, shape: Shape) -> Node:
     if x.shape == target:
         return x
     if shapes.broadcast(x.shape, target, where=f"broadcast of {describe(x)}") != target:
-        raise ShapeError(f"broadcast of {describe(x)}", expected="a shape it fits", got=shapes.show(target))
+        raise ShapeError(
+            f"broadcast of {describe(x)}",
+            expected="a shape it fits",
+            got=shapes.show(target),
+        )
     return intern(Op.BROADCAST, (x,), {"shape": target}, target, x.dtype)
 
 
-def slice_axes(x: Node, starts: Sequence[int], stops: Sequence[Size], steps: Sequence[int] | None = None) -> Node:
+def slice_axes(
+    x: Node,
+    starts: Sequence[int],
+    stops: Sequence[Size],
+    steps: Sequence[int] | None = None,
+) -> Node:
     """Return x[start:stop:step, …] with 0 ≤ start ≤ stop ≤ size and step ≥ 1, one triple per axis."""
     strides = tuple(steps) if steps is not None else (1,) * x.rank
     if not len(starts) == len(stops) == len(strides) == x.rank:
-        raise ShapeError("slice", expected=f"{x.rank} ranges", got=f"{len(starts)} for {describe(x)}")
+        raise ShapeError(
+            "slice", expected=f"{x.rank} ranges", got=f"{len(starts)} for {describe(x)}"
+        )
     result: list[Size] = []
     for start, stop, step, size in zip(starts, stops, strides, x.shape, strict=True):
         if stop == size and start == 0 and step == 1:
@@ -66,7 +85,9 @@ def slice_axes(x: Node, starts: Sequence[int], stops: Sequence[Size], steps: Seq
             result.append(-(-(stop - start) // step))
         else:
             raise ShapeError(
-                f"slice of {describe(x)}", expected="ranges inside the shape", got=f"{start}:{stop}:{step}"
+                f"slice of {describe(x)}",
+                expected="ranges inside the shape",
+                got=f"{start}:{stop}:{step}",
             )
     if tuple(result) == x.shape and all(step == 1 for step in strides):
         return x
@@ -74,11 +95,23 @@ def slice_axes(x: Node, starts: Sequence[int], stops: Sequence[Size], steps: Seq
     return intern(Op.SLICE, (x,), ranges, tuple(result), x.dtype)
 
 
-def pad(x: Node, low: Sequence[int], high: Sequence[int], interior: Sequence[int] | None = None) -> Node:
+def pad(
+    x: Node,
+    low: Sequence[int],
+    high: Sequence[int],
+    interior: Sequence[int] | None = None,
+) -> Node:
     """Surround with zeros: ``low`` before, ``high`` after and ``interior`` between neighbours, per axis."""
     inner = tuple(interior) if interior is not None else (0,) * x.rank
-    if not len(low) == len(high) == len(inner) == x.rank or min((*low, *high, *inner), default=0) < 0:
-        raise ShapeError(f"pad of {describe(x)}", expected=f"{x.rank} widths ≥ 0 on each side", got=f"{low}, {high}")
+    if (
+        not len(low) == len(high) == len(inner) == x.rank
+        or min((*low, *high, *inner), default=0) < 0
+    ):
+        raise ShapeError(
+            f"pad of {describe(x)}",
+            expected=f"{x.rank} widths ≥ 0 on each side",
+            got=f"{low}, {high}",
+        )
     if not any((*low, *high, *inner)):
         return x
     result = tuple(
@@ -103,15 +136,21 @@ def concatenate(parts: Sequence[Node], axis: int) -> Node:
     kind = dtypes.promote(*(part.dtype for part in parts))
     total = 0
     for part in parts:
-        if (part.rank != parts[0].rank or not isinstance(part.shape[where], int)
-                or shapes.reduced(part.shape, (where,)) != shapes.reduced(parts[0].shape, (where,))):  # fmt: skip
+        if (
+            part.rank != parts[0].rank
+            or not isinstance(part.shape[where], int)
+            or shapes.reduced(part.shape, (where,))
+            != shapes.reduced(parts[0].shape, (where,))
+        ):
             raise ShapeError(
                 "concatenate",
                 expected=f"equal sizes except on axis {where}",
                 got=" and ".join(describe(p) for p in parts),
             )
         if part.dtype is not kind:
-            raise DTypeError("concatenate", expected=f"one element type ({kind})", got=describe(part))
+            raise DTypeError(
+                "concatenate", expected=f"one element type ({kind})", got=describe(part)
+            )
         total += part.shape[where]
     if len(parts) == 1:
         return parts[0]
@@ -126,7 +165,9 @@ def gather(x: Node, indices: Node, axis: int = 0) -> Node:
     """
     where = shapes.axis(axis, x.rank, "gather")
     if not indices.dtype.is_integer:
-        raise DTypeError("gather", expected="whole-number indices", got=describe(indices))
+        raise DTypeError(
+            "gather", expected="whole-number indices", got=describe(indices)
+        )
     result = (*x.shape[:where], *indices.shape, *x.shape[where + 1 :])
     return intern(Op.GATHER, (x, indices), {"axis": where}, result, x.dtype)
 
@@ -134,11 +175,23 @@ def gather(x: Node, indices: Node, axis: int = 0) -> Node:
 def scatter_add(indices: Node, updates: Node, axis: int, size: int) -> Node:
     """Return zeros of length ``size`` along ``axis`` to which each update is added at its index."""
     if not indices.dtype.is_integer:
-        raise DTypeError("scatter_add", expected="whole-number indices", got=describe(indices))
+        raise DTypeError(
+            "scatter_add", expected="whole-number indices", got=describe(indices)
+        )
     if updates.shape[axis : axis + indices.rank] != indices.shape:
-        raise ShapeError("scatter_add", expected=f"indices {shapes.show(indices.shape)} inside", got=describe(updates))
+        raise ShapeError(
+            "scatter_add",
+            expected=f"indices {shapes.show(indices.shape)} inside",
+            got=describe(updates),
+        )
     result = (*updates.shape[:axis], size, *updates.shape[axis + indices.rank :])
-    return intern(Op.SCATTER_ADD, (indices, updates), {"axis": axis, "size": size}, result, updates.dtype)
+    return intern(
+        Op.SCATTER_ADD,
+        (indices, updates),
+        {"axis": axis, "size": size},
+        result,
+        updates.dtype,
+    )
 
 
 def argsort(x: Node, axis: int = -1) -> Node:

@@ -33,7 +33,9 @@ def prelu(x: Node, alpha: Node) -> Node:
 @named("x for x > 0, α(eˣ − 1) otherwise")
 def elu(x: Node, *, alpha: float) -> Node:
     """X for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016)."""
-    return build.where(build.less(0, x), x, build.multiply(build.expm1(build.minimum(x, 0)), alpha))
+    return build.where(
+        build.less(0, x), x, build.multiply(build.expm1(build.minimum(x, 0)), alpha)
+    )
 
 
 @named("λ(x for x > 0, α(eˣ − 1) otherwise)")
@@ -47,10 +49,14 @@ def gelu(x: Node, *, approximate: bool) -> Node:
     """x·Φ(x) exactly, or ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016)."""
     if approximate:
         cube = build.multiply(build.multiply(x, x), x)
-        inner = build.multiply(build.add(x, build.multiply(cube, 0.044715)), math.sqrt(2 / math.pi))
+        inner = build.multiply(
+            build.add(x, build.multiply(cube, 0.044715)), math.sqrt(2 / math.pi)
+        )
         phi = build.multiply(build.add(build.tanh(inner), 1), 0.5)
     else:
-        phi = build.multiply(build.add(build.erf(build.multiply(x, math.sqrt(0.5))), 1), 0.5)
+        phi = build.multiply(
+            build.add(build.erf(build.multiply(x, math.sqrt(0.5))), 1), 0.5
+        )
     return build.multiply(x, phi)
 
 
@@ -64,7 +70,9 @@ def sigmoid(x: Node) -> Node:
 @named("ln(1 + eˣ)")
 def softplus(x: Node) -> Node:
     """ln(1 + eˣ) as max(x, 0) + ln(1 + e^−|x|); derivative σ(x)."""
-    return build.add(build.maximum(x, 0), build.log1p(build.exp(build.negate(build.absolute(x)))))
+    return build.add(
+        build.maximum(x, 0), build.log1p(build.exp(build.negate(build.absolute(x))))
+    )
 
 
 @named("ln σ(x)")
@@ -133,7 +141,9 @@ def logsumexp(x: Node, *, axis: int) -> Node:
 @named("eˣ / Σ eˣ")
 def softmax(x: Node, *, axis: int) -> Node:
     """eˣ / Σ eˣ along an axis, shifted by the maximum."""
-    shifted = build.subtract(x, build.stop_gradient(build.maximum_over(x, axis, keepdims=True)))
+    shifted = build.subtract(
+        x, build.stop_gradient(build.maximum_over(x, axis, keepdims=True))
+    )
     exponentials = build.exp(shifted)
     return build.divide(exponentials, build.sum_over(exponentials, axis, keepdims=True))
 
@@ -142,7 +152,9 @@ def softmax(x: Node, *, axis: int) -> Node:
 def log_softmax(x: Node, *, axis: int) -> Node:
     """The logarithm of the softmax, (x − m) − ln Σ e^(x − m) along an axis with m the maximum: exact far from 0."""
     shifted = build.subtract(x, largest(x, axis))
-    return build.subtract(shifted, build.log(build.sum_over(build.exp(shifted), axis, keepdims=True)))
+    return build.subtract(
+        shifted, build.log(build.sum_over(build.exp(shifted), axis, keepdims=True))
+    )
 
 
 @named("ln cosh x")
@@ -151,5 +163,8 @@ def log_cosh(x: Node) -> Node:
     size = build.absolute(x)
     slope = build.tanh(build.minimum(size, 1.0))
     near = build.multiply(build.log1p(build.negate(build.multiply(slope, slope))), -0.5)
-    far = build.add(build.subtract(size, math.log(2.0)), build.log1p(build.exp(build.multiply(size, -2.0))))
+    far = build.add(
+        build.subtract(size, math.log(2.0)),
+        build.log1p(build.exp(build.multiply(size, -2.0))),
+    )
     return build.where(build.less(size, 1.0), near, far)

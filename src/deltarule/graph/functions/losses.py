@@ -24,8 +24,13 @@ def one_hot(labels: Node, n_classes: int, like: Node) -> Node:
 def _is_label(labels: Node, n_classes: int) -> Node:
     """Return whether a class is the label, along a new last axis."""
     shape = (*labels.shape, n_classes)
-    labels = labels if labels.dtype.is_float else build.cast(labels, INT64)  # uint8 has no 256
-    return build.equal(build.iota(shape, len(shape) - 1, labels.dtype), build.expand_dims(labels, (labels.rank,)))
+    labels = (
+        labels if labels.dtype.is_float else build.cast(labels, INT64)
+    )  # uint8 has no 256
+    return build.equal(
+        build.iota(shape, len(shape) - 1, labels.dtype),
+        build.expand_dims(labels, (labels.rank,)),
+    )
 
 
 def picked(rows: Node, labels: Node) -> Node:
@@ -40,7 +45,9 @@ def _log_total(shifted: Node) -> Node:
 @named("y a", elementwise=True)
 def weighted(share: Node, value: Node) -> Node:
     """y·a with 0·(±∞) = 0: what has no share counts nothing, be it infinite (a logarithm of 0)."""
-    nothing = build.logical_and(build.equal(share, 0), build.equal(build.absolute(value), math.inf))
+    nothing = build.logical_and(
+        build.equal(share, 0), build.equal(build.absolute(value), math.inf)
+    )
     return build.multiply(share, build.where(nothing, 0, value))
 
 
@@ -58,11 +65,19 @@ def cross_entropy(logits: Node, targets: Node) -> Node:
     ``targets`` are probabilities (…, classes); Σy = 1 for those, and is kept for weighted targets.
     """
     if logits.shape != targets.shape:
-        raise ShapeError("cross_entropy", expected=build.describe(logits), got=build.describe(targets))
+        raise ShapeError(
+            "cross_entropy",
+            expected=build.describe(logits),
+            got=build.describe(targets),
+        )
     mass = build.sum_over(targets, -1)
     shifted = build.subtract(logits, largest(logits, logits.rank - 1))
-    terms = build.where(build.equal(targets, 0), 0, build.multiply(targets, shifted))  # 0·(−∞) is 0 here
-    return build.subtract(build.multiply(_log_total(shifted), mass), build.sum_over(terms, -1))
+    terms = build.where(
+        build.equal(targets, 0), 0, build.multiply(targets, shifted)
+    )  # 0·(−∞) is 0 here
+    return build.subtract(
+        build.multiply(_log_total(shifted), mass), build.sum_over(terms, -1)
+    )
 
 
 @named("−ln softmax(z)[y]")
@@ -84,7 +99,9 @@ def binary_cross_entropy(logits: Node, targets: Node) -> Node:
     """|z|·(1 − y for z ≥ 0, y for z < 0) + ln(1 + e^−|z|), element by element; derivative σ(z) − y."""
     size = build.absolute(logits)
     wrong = build.where(build.less(logits, 0), targets, build.subtract(1, targets))
-    linear = build.where(build.equal(wrong, 0), 0, build.multiply(size, wrong))  # a certain logit may be ±∞
+    linear = build.where(
+        build.equal(wrong, 0), 0, build.multiply(size, wrong)
+    )  # a certain logit may be ±∞
     return build.add(linear, build.log1p(build.exp(build.negate(size))))
 
 
@@ -121,7 +138,9 @@ def _safe_log(probability: Node) -> Node:
 def binary_cross_entropy_of_probabilities(prediction: Node, target: Node) -> Node:
     """−(y ln ŷ + (1 − y) ln(1 − ŷ)) with logarithms ≥ −100; derivative (ŷ − y)/(ŷ(1 − ŷ)) (OUT-08, OUT-09)."""
     right = build.multiply(target, _safe_log(prediction))
-    wrong = build.multiply(build.subtract(1, target), _safe_log(build.subtract(1, prediction)))
+    wrong = build.multiply(
+        build.subtract(1, target), _safe_log(build.subtract(1, prediction))
+    )
     return build.negate(build.add(right, wrong))
 
 
@@ -130,6 +149,10 @@ def cross_entropy_of_probabilities(prediction: Node, targets: Node) -> Node:
     """−Σ y ln ŷ over the last axis with logarithms ≥ −100; derivative −y/ŷ (OUT-10, OUT-11)."""
     if prediction.shape != targets.shape:
         raise ShapeError(
-            "cross_entropy_of_probabilities", expected=build.describe(prediction), got=build.describe(targets)
+            "cross_entropy_of_probabilities",
+            expected=build.describe(prediction),
+            got=build.describe(targets),
         )
-    return build.negate(build.sum_over(build.multiply(targets, _safe_log(prediction)), -1))
+    return build.negate(
+        build.sum_over(build.multiply(targets, _safe_log(prediction)), -1)
+    )

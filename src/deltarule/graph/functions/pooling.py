@@ -30,7 +30,11 @@ def padded_with(x: Node, padding: tuple[tuple[int, int], ...], value: float) -> 
 
 @named("max over each window")
 def max_pool(
-    x: Node, *, window: tuple[int, ...], stride: tuple[int, ...], padding: tuple[tuple[int, int], ...]
+    x: Node,
+    *,
+    window: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
 ) -> Node:
     """The maximum of each window (padding counts as −∞); the gradient goes to the first maximum (POOL)."""
     rank = len(window)
@@ -40,7 +44,11 @@ def max_pool(
 
 @named("mean over each window")
 def average_pool(
-    x: Node, *, window: tuple[int, ...], stride: tuple[int, ...], padding: tuple[tuple[int, int], ...]
+    x: Node,
+    *,
+    window: tuple[int, ...],
+    stride: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
 ) -> Node:
     """The mean of each window; padding counts as zeros (and in the divisor)."""
     rank = len(window)

@@ -15,8 +15,19 @@ from deltarule.graph.function import named
 from deltarule.graph.node import Node
 
 LIFT: Final = 8
-_BERNOULLI: Final = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)  # B₂, B₄, …, B₁₆
-_FOR_LGAMMA: Final = tuple(b / (2 * k * (2 * k - 1)) for k, b in enumerate(_BERNOULLI, 1))
+_BERNOULLI: Final = (
+    1 / 6,
+    -1 / 30,
+    1 / 42,
+    -1 / 30,
+    5 / 66,
+    -691 / 2730,
+    7 / 6,
+    -3617 / 510,
+)  # B₂, B₄, …, B₁₆
+_FOR_LGAMMA: Final = tuple(
+    b / (2 * k * (2 * k - 1)) for k, b in enumerate(_BERNOULLI, 1)
+)
 _FOR_DIGAMMA: Final = tuple(b / (2 * k) for k, b in enumerate(_BERNOULLI, 1))
 _HALF_LOG_TWO_PI: Final = 0.5 * math.log(2 * math.pi)
 
@@ -43,7 +54,9 @@ def lgamma(x: Node) -> Node:
     """
     small, y, low = _lifted(x)
     inverse = build.divide(1, y)
-    series = build.multiply(inverse, _polynomial(_FOR_LGAMMA, build.multiply(inverse, inverse)))
+    series = build.multiply(
+        inverse, _polynomial(_FOR_LGAMMA, build.multiply(inverse, inverse))
+    )
     main = build.subtract(build.multiply(build.subtract(y, 0.5), build.log(y)), y)
     product = low
     for i in range(1, LIFT):
@@ -59,7 +72,9 @@ def digamma(x: Node) -> Node:
     inverse = build.divide(1, y)
     square = build.multiply(inverse, inverse)
     series = build.multiply(square, _polynomial(_FOR_DIGAMMA, square))
-    main = build.subtract(build.subtract(build.log(y), build.multiply(inverse, 0.5)), series)
+    main = build.subtract(
+        build.subtract(build.log(y), build.multiply(inverse, 0.5)), series
+    )
     return build.subtract(main, build.where(small, _sum_of_inverses(low, 1), 0))
 
 
@@ -69,7 +84,9 @@ def trigamma(x: Node) -> Node:
     small, y, low = _lifted(x)
     inverse = build.divide(1, y)
     square = build.multiply(inverse, inverse)
-    series = build.multiply(build.multiply(square, inverse), _polynomial(_BERNOULLI, square))
+    series = build.multiply(
+        build.multiply(square, inverse), _polynomial(_BERNOULLI, square)
+    )
     main = build.add(build.add(inverse, build.multiply(square, 0.5)), series)
     return build.add(main, build.where(small, _sum_of_inverses(low, 2), 0))
 

@@ -49,7 +49,9 @@ def divide(x: Node, y: Node) -> Node:
     """Return x / y; whole numbers are rounded towards zero."""
     if x.dtype.is_float:
         return build.divide(x, y)
-    quotient = build.divide(build.cast(x, dtypes.FLOAT64), build.cast(y, dtypes.FLOAT64))
+    quotient = build.divide(
+        build.cast(x, dtypes.FLOAT64), build.cast(y, dtypes.FLOAT64)
+    )
     return build.cast(_truncate(quotient), x.dtype)
 
 
@@ -61,10 +63,17 @@ def _mod(call: Call) -> Node:
     exact = dtypes.FLOAT64
     quotient = build.divide(build.cast(x, exact), build.cast(y, exact))
     whole = _truncate(quotient) if call.attribute("fmod", 0) else build.floor(quotient)
-    rest = build.subtract(build.cast(x, exact), build.multiply(whole, build.cast(y, exact)))
+    rest = build.subtract(
+        build.cast(x, exact), build.multiply(whole, build.cast(y, exact))
+    )
     if x.dtype.is_float:  # beyond all numbers: x itself, or y where the signs differ
-        endless = build.logical_and(build.less(_LARGEST, build.absolute(y)), build.less(build.absolute(x), math.inf))
-        same = build.logical_not(build.less(build.multiply(build.sign(x), build.sign(y)), 0))
+        endless = build.logical_and(
+            build.less(_LARGEST, build.absolute(y)),
+            build.less(build.absolute(x), math.inf),
+        )
+        same = build.logical_not(
+            build.less(build.multiply(build.sign(x), build.sign(y)), 0)
+        )
         fitting = x if call.attribute("fmod", 0) else build.where(same, x, y)
         rest = build.where(endless, build.cast(fitting, exact), rest)
     return build.cast(rest, x.dtype)
@@ -74,8 +83,12 @@ def round_half_even(x: Node) -> Node:
     """Round to the nearest whole number, halves to the even one."""
     low = build.floor(x)
     rest = build.subtract(x, low)
-    odd = build.less(0, build.subtract(low, build.multiply(build.floor(build.multiply(low, 0.5)), 2)))
-    up = build.logical_or(build.less(0.5, rest), build.logical_and(build.equal(rest, 0.5), odd))
+    odd = build.less(
+        0, build.subtract(low, build.multiply(build.floor(build.multiply(low, 0.5)), 2))
+    )
+    up = build.logical_or(
+        build.less(0.5, rest), build.logical_and(build.equal(rest, 0.5), odd)
+    )
     return build.add(low, build.cast(up, x.dtype))
 
 
@@ -99,7 +112,9 @@ def _fold(make: Callable[[Node, Node], Node]) -> Translator:
 
 def _mean(call: Call) -> Node:
     total = _fold(build.add)(call)
-    return build.divide(total, len(call.operands)) if isinstance(total, Node) else call[0]
+    return (
+        build.divide(total, len(call.operands)) if isinstance(total, Node) else call[0]
+    )
 
 
 def _power(call: Call) -> Node:
@@ -112,7 +127,9 @@ def _cast(call: Call) -> Node:
     target = call.attribute("to")
     if isinstance(target, bytes):  # before opset 6
         known = onnx.TensorProto.DataType
-        target = known.Value(target.decode().upper()) if target.decode().upper() in known.keys() else target.decode()  # noqa: SIM118  # protobuf's wrapper is no mapping
+        name = target.decode()
+        named = name.upper() in known.keys()  # noqa: SIM118  # protobuf's wrapper is no mapping
+        target = known.Value(name.upper()) if named else name
     return build.cast(call[0], element_type(target))
 
 
@@ -123,7 +140,10 @@ def _gelu(call: Call) -> Node:
 def _celu(call: Call) -> Node:
     alpha = call.attribute("alpha", 1.0)
     x = call[0]
-    return build.add(build.maximum(x, 0), build.minimum(build.multiply(build.expm1(build.divide(x, alpha)), alpha), 0))
+    return build.add(
+        build.maximum(x, 0),
+        build.minimum(build.multiply(build.expm1(build.divide(x, alpha)), alpha), 0),
+    )
 
 
 def _selu(call: Call) -> Node:
@@ -135,18 +155,25 @@ def _selu(call: Call) -> Node:
 
 
 def _hard_sigmoid(call: Call) -> Node:
-    scaled = build.add(build.multiply(call[0], call.attribute("alpha", 0.2)), call.attribute("beta", 0.5))
+    scaled = build.add(
+        build.multiply(call[0], call.attribute("alpha", 0.2)),
+        call.attribute("beta", 0.5),
+    )
     return build.maximum(0, build.minimum(1, scaled))
 
 
 def _hard_swish(x: Node) -> Node:
-    return build.multiply(x, build.maximum(0, build.minimum(1, build.add(build.divide(x, 6), 0.5))))
+    return build.multiply(
+        x, build.maximum(0, build.minimum(1, build.add(build.divide(x, 6), 0.5)))
+    )
 
 
 def _shrink(call: Call) -> Node:
     x, bias, limit = call[0], call.attribute("bias", 0.0), call.attribute("lambd", 0.5)
     low = build.where(build.less(x, -limit), build.add(x, bias), 0)
-    return build.cast(build.where(build.less(limit, x), build.subtract(x, bias), low), x.dtype)
+    return build.cast(
+        build.where(build.less(limit, x), build.subtract(x, bias), low), x.dtype
+    )
 
 
 def _thresholded(call: Call) -> Node:
@@ -162,7 +189,9 @@ def _prelu(call: Call) -> Node:
 
 
 def _swish(call: Call) -> Node:
-    return build.multiply(call[0], f.sigmoid(build.multiply(call[0], call.attribute("alpha", 1.0))))
+    return build.multiply(
+        call[0], f.sigmoid(build.multiply(call[0], call.attribute("alpha", 1.0)))
+    )
 
 
 def _mish(x: Node) -> Node:
@@ -190,27 +219,53 @@ def _at_most(x: Node, y: Node) -> Node:
 def _dropout(call: Call) -> Results:
     """Inference (the identity), with a mask of ones where one is asked for."""
     training = call.optional(2)
-    if training is not None and bool(call.values(2)) and (call.optional(1) is None or float(call.values(1)) > 0):
+    if (
+        training is not None
+        and bool(call.values(2))
+        and (call.optional(1) is None or float(call.values(1)) > 0)
+    ):
         raise call.unsupported("training mode: random masks differ between programs")
     return call[0], build.full(call[0].shape, True, dtypes.BOOL)
 
 
 OPERATORS: dict[str, Translator] = {
     "Abs": unary(build.absolute),
-    "Acosh": unary(lambda x: build.log(build.add(x, build.sqrt(build.subtract(build.multiply(x, x), 1))))),
+    "Acosh": unary(
+        lambda x: build.log(
+            build.add(x, build.sqrt(build.subtract(build.multiply(x, x), 1)))
+        )
+    ),
     "Add": binary(_same_type(build.add)),
     "And": binary(build.logical_and),
-    "Asinh": unary(lambda x: build.multiply(build.sign(x), build.log(build.add(
-        build.absolute(x), build.sqrt(build.add(build.multiply(x, x), 1)))))),
-    "Atanh": unary(lambda x: build.multiply(build.subtract(build.log1p(x), build.log1p(build.negate(x))), 0.5)),
-    "Binarizer": lambda call: build.cast(build.less(call.attribute("threshold", 0.0), call[0]), call[0].dtype),
+    "Asinh": unary(
+        lambda x: build.multiply(
+            build.sign(x),
+            build.log(
+                build.add(
+                    build.absolute(x), build.sqrt(build.add(build.multiply(x, x), 1))
+                )
+            ),
+        )
+    ),
+    "Atanh": unary(
+        lambda x: build.multiply(
+            build.subtract(build.log1p(x), build.log1p(build.negate(x))), 0.5
+        )
+    ),
+    "Binarizer": lambda call: build.cast(
+        build.less(call.attribute("threshold", 0.0), call[0]), call[0].dtype
+    ),
     "Cast": _cast,
     "CastLike": lambda call: build.cast(call[0], call[1].dtype),
     "Ceil": unary(ceiling),
     "Celu": _celu,
     "Clip": _clip,
     "Cos": unary(build.cos),
-    "Cosh": unary(lambda x: build.multiply(build.add(build.exp(x), build.exp(build.negate(x))), 0.5)),
+    "Cosh": unary(
+        lambda x: build.multiply(
+            build.add(build.exp(x), build.exp(build.negate(x))), 0.5
+        )
+    ),
     "Div": binary(divide),
     "Dropout": _dropout,
     "Elu": lambda call: f.elu(call[0], alpha=call.attribute("alpha", 1.0)),
@@ -226,7 +281,9 @@ OPERATORS: dict[str, Translator] = {
     "Identity": lambda call: call[0],
     "IsInf": _is_inf,
     "IsNaN": lambda call: build.logical_not(build.equal(call[0], call[0])),
-    "LeakyRelu": lambda call: f.leaky_relu(call[0], slope=call.attribute("alpha", 0.01)),
+    "LeakyRelu": lambda call: f.leaky_relu(
+        call[0], slope=call.attribute("alpha", 0.01)
+    ),
     "Less": binary(build.less),
     "LessOrEqual": binary(_at_most),
     "Log": unary(build.log),
@@ -249,7 +306,11 @@ OPERATORS: dict[str, Translator] = {
     "Sigmoid": unary(f.sigmoid),
     "Sign": unary(build.sign),
     "Sin": unary(build.sin),
-    "Sinh": unary(lambda x: build.multiply(build.subtract(build.exp(x), build.exp(build.negate(x))), 0.5)),
+    "Sinh": unary(
+        lambda x: build.multiply(
+            build.subtract(build.exp(x), build.exp(build.negate(x))), 0.5
+        )
+    ),
     "Softplus": unary(f.softplus),
     "Softsign": unary(lambda x: build.divide(x, build.add(build.absolute(x), 1))),
     "Sqrt": unary(build.sqrt),
@@ -261,4 +322,4 @@ OPERATORS: dict[str, Translator] = {
     "ThresholdedRelu": _thresholded,
     "Where": lambda call: build.where(call[0], call[1], call[2]),
     "Xor": binary(_xor),
-}  # fmt: skip
+}

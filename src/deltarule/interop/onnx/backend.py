@@ -26,7 +26,11 @@ class DeltaruleRep(BackendRep):
     def run(self, inputs: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Return the outputs for a list (or dictionary) of arrays."""
         del kwargs
-        listed = [inputs[v.name] for v in self._inputs] if isinstance(inputs, dict) else list(inputs)
+        listed = (
+            [inputs[v.name] for v in self._inputs]
+            if isinstance(inputs, dict)
+            else list(inputs)
+        )
         given = {}
         for value, array in zip(self._inputs, listed, strict=False):
             kind = element_type(value.type.tensor_type.elem_type)
@@ -49,7 +53,9 @@ class DeltaruleBackend(Backend):
         return DeltaruleRep(model)
 
     @classmethod
-    def run_model(cls, model: Any, inputs: Any, device: str = "CPU", **kwargs: Any) -> tuple[Any, ...]:
+    def run_model(
+        cls, model: Any, inputs: Any, device: str = "CPU", **kwargs: Any
+    ) -> tuple[Any, ...]:
         """Prepare and run."""
         return cls.prepare(model, device, **kwargs).run(inputs)
 

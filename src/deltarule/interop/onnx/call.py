@@ -24,9 +24,14 @@ Array = npt.NDArray[Any]
 Results = Node | tuple[Node | None, ...]
 # TensorProto.DataType → our element types
 ELEMENT_TYPES: dict[int, DType] = {
-    1: dtypes.FLOAT32, 2: dtypes.UINT8, 6: dtypes.INT32, 7: dtypes.INT64, 9: dtypes.BOOL, 11: dtypes.FLOAT64,
+    1: dtypes.FLOAT32,
+    2: dtypes.UINT8,
+    6: dtypes.INT32,
+    7: dtypes.INT64,
+    9: dtypes.BOOL,
+    11: dtypes.FLOAT64,
     12: dtypes.UINT32,
-}  # fmt: skip
+}
 _AT_LEAST_ONE = ("kernel_shape", "strides", "dilations", "group", "blocksize")
 _WINDOWS = frozenset({"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool"})
 _PADDINGS = frozenset({"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"})
@@ -45,7 +50,11 @@ def type_name(number: int) -> str:
     'float16'
     """
     known = onnx.TensorProto.DataType
-    return str(known.Name(number)).lower() if number in known.values() else f"data type {number}"
+    return (
+        str(known.Name(number)).lower()
+        if number in known.values()
+        else f"data type {number}"
+    )
 
 
 def element_type(number: int) -> DType:
@@ -86,9 +95,16 @@ class Call:
             self._check_windows(self[0].rank - 2)
 
     def _check_windows(self, n: int) -> None:
-        for name, count in (("kernel_shape", n), ("strides", n), ("dilations", n), ("pads", 2 * n)):
+        for name, count in (
+            ("kernel_shape", n),
+            ("strides", n),
+            ("dilations", n),
+            ("pads", 2 * n),
+        ):
             if name in self.attributes and len(self.attributes[name]) != count:
-                raise self.unsupported(f"{name} {list(self.attributes[name])} for {n} spatial axes")
+                raise self.unsupported(
+                    f"{name} {list(self.attributes[name])} for {n} spatial axes"
+                )
         if self.text("auto_pad", "NOTSET") not in _PADDINGS:
             raise self.unsupported(f"auto_pad {self.text('auto_pad', '')!r}")
         kernel = self.attribute("kernel_shape")
@@ -97,12 +113,19 @@ class Call:
         if self.kind.startswith("Conv"):
             weight = self.optional(1)
             if weight is not None and tuple(weight.shape[2:]) != tuple(kernel):
-                raise self.unsupported(f"kernel_shape {list(kernel)} beside a kernel of shape {weight.shape}")
+                raise self.unsupported(
+                    f"kernel_shape {list(kernel)} beside a kernel of shape {weight.shape}"
+                )
             return
-        reach = [d * (k - 1) for k, d in zip(kernel, self.attribute("dilations", [1] * n), strict=True)]
+        reach = [
+            d * (k - 1)
+            for k, d in zip(kernel, self.attribute("dilations", [1] * n), strict=True)
+        ]
         pads = self.attribute("pads", [0] * 2 * n)
         if any(not 0 <= pad <= most for pad, most in zip(pads, reach * 2, strict=True)):
-            raise self.unsupported(f"pads {list(pads)} around windows of {list(kernel)}")
+            raise self.unsupported(
+                f"pads {list(pads)} around windows of {list(kernel)}"
+            )
 
     @property
     def title(self) -> str:
@@ -134,7 +157,9 @@ class Call:
         """Return the value of an operand that must be known while the graph is built (shapes, axes, counts)."""
         node = self[index]
         if any(value_of(source) is None for source in inputs([node])):
-            raise self.unsupported(f"{build.describe(node)} depends on the data; it must be a constant")
+            raise self.unsupported(
+                f"{build.describe(node)} depends on the data; it must be a constant"
+            )
         return realize([node])[0]
 
     def numbers(self, index: int) -> list[int]:
@@ -159,9 +184,16 @@ class Call:
 
     def fits(self, sizes: Sequence[Any]) -> None:
         """Raise where a result would have more elements than memory is meant to hold, before anything is built."""
-        if math.prod(int(size) for size in sizes if isinstance(size, (int, np.integer))) > MOST_ELEMENTS:
+        if (
+            math.prod(
+                int(size) for size in sizes if isinstance(size, (int, np.integer))
+            )
+            > MOST_ELEMENTS
+        ):
             shown = "×".join(str(size) for size in sizes)
-            raise self.unsupported(f"a result of {shown} elements, of which {MOST_ELEMENTS:,} are the most")
+            raise self.unsupported(
+                f"a result of {shown} elements, of which {MOST_ELEMENTS:,} are the most"
+            )
 
     def unrolled(self, turns: int) -> None:
         """Raise where an operator would be written out for more turns than a graph is meant to hold."""
@@ -172,7 +204,9 @@ class Call:
 
     def unsupported(self, reason: str) -> UnsupportedOperatorError:
         """Return the error that this variant has no translation."""
-        return UnsupportedOperatorError(self.title, expected="a variant that has a translation", got=reason)
+        return UnsupportedOperatorError(
+            self.title, expected="a variant that has a translation", got=reason
+        )
 
 
 Translator = Callable[[Call], Results]

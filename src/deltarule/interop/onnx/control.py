@@ -6,18 +6,30 @@ import numpy as np
 
 from deltarule.graph import algebra, build
 from deltarule.graph.node import Node
-from deltarule.interop.onnx.call import MOST_TURNS, Call, Results, Translator, tensor_node
+from deltarule.interop.onnx.call import (
+    MOST_TURNS,
+    Call,
+    Results,
+    Translator,
+    tensor_node,
+)
 from deltarule.runtime.realize import realize
 
 
 def _if(call: Call) -> Results:
-    chosen = call.attribute("then_branch" if bool(call.values(0).reshape(())) else "else_branch")
+    chosen = call.attribute(
+        "then_branch" if bool(call.values(0).reshape(())) else "else_branch"
+    )
     return tuple(call.run_subgraph(chosen, ()))
 
 
 def _loop(call: Call) -> Results:
     body = call.attribute("body")
-    most = int(call.values(0).reshape(())) if call.optional(0) is not None else MOST_TURNS + 1
+    most = (
+        int(call.values(0).reshape(()))
+        if call.optional(0) is not None
+        else MOST_TURNS + 1
+    )
     going = bool(call.values(1).reshape(())) if call.optional(1) is not None else True
     carried = [call[i] for i in range(2, len(call.operands))]
     scans: list[list[Node]] = [[] for _ in range(len(body.output) - 1 - len(carried))]
@@ -25,7 +37,9 @@ def _loop(call: Call) -> Results:
     while going and turn < most:
         call.unrolled(turn + 1)
         condition = tensor_node(np.array(True))
-        results = call.run_subgraph(body, [tensor_node(np.array(turn, np.int64)), condition, *carried])
+        results = call.run_subgraph(
+            body, [tensor_node(np.array(turn, np.int64)), condition, *carried]
+        )
         going = bool(realize([results[0]])[0].reshape(()))
         carried = results[1 : 1 + len(carried)]
         for kept, value in zip(scans, results[1 + len(carried) :], strict=True):
@@ -55,13 +69,19 @@ def _scan(call: Call) -> Results:
         for x, axis, reverse in zip(series, axes, backwards, strict=True):
             i = call.counted(axis, x.rank)
             at = length - 1 - t if reverse else t
-            slices.append(build.reshape(algebra.part(x, i, at, at + 1), x.shape[:i] + x.shape[i + 1 :]))
+            slices.append(
+                build.reshape(
+                    algebra.part(x, i, at, at + 1), x.shape[:i] + x.shape[i + 1 :]
+                )
+            )
         results = call.run_subgraph(body, [*states, *slices])
         states = results[: len(states)]
         for kept, value in zip(collected, results[len(states) :], strict=True):
             kept.append(value)
-    joined = [algebra.stack(kept[::-1] if reverse else kept, axis)
-              for kept, axis, reverse in zip(collected, out_axes, out_backwards, strict=True)]  # fmt: skip
+    joined = [
+        algebra.stack(kept[::-1] if reverse else kept, axis)
+        for kept, axis, reverse in zip(collected, out_axes, out_backwards, strict=True)
+    ]
     return (*states, *joined)
 
 

@@ -37,7 +37,9 @@ class Emitter:
     nodes: list[Any] = field(default_factory=list)
     initializers: dict[str, Any] = field(default_factory=dict)
     _count: int = 0
-    _constants: dict[tuple[str, bytes, tuple[int, ...]], str] = field(default_factory=dict)
+    _constants: dict[tuple[str, bytes, tuple[int, ...]], str] = field(
+        default_factory=dict
+    )
 
     def fresh(self, hint: str) -> str:
         """Return a name that nothing has yet."""
@@ -48,7 +50,9 @@ class Emitter:
         """Add an operator with one output; return the output's name."""
         return self.operators(kind, 1, *inputs, **attributes)[0]
 
-    def operators(self, kind: str, n_outputs: int, *inputs: str, **attributes: Any) -> list[str]:
+    def operators(
+        self, kind: str, n_outputs: int, *inputs: str, **attributes: Any
+    ) -> list[str]:
         """Add an operator with several outputs."""
         outputs = [self.fresh(kind.lower()) for _ in range(n_outputs)]
         given = {key: value for key, value in attributes.items() if value is not None}
@@ -67,13 +71,23 @@ class Emitter:
 
     def weight(self, name: str, array: Any) -> str:
         """Store a weight under its own name."""
-        unique = name if name and name not in self.initializers else self.fresh(name or "weight")
-        self.initializers[unique] = numpy_helper.from_array(np.ascontiguousarray(array), unique)
+        unique = (
+            name
+            if name and name not in self.initializers
+            else self.fresh(name or "weight")
+        )
+        self.initializers[unique] = numpy_helper.from_array(
+            np.ascontiguousarray(array), unique
+        )
         return unique
 
     def plain(self, value: Stored) -> str:
         """Return the name of a value in its own order of axes."""
-        return value.name if value.is_plain else self.operator("Transpose", value.name, perm=list(value.order))
+        return (
+            value.name
+            if value.is_plain
+            else self.operator("Transpose", value.name, perm=list(value.order))
+        )
 
     def in_order(self, value: Stored, order: Sequence[int]) -> str:
         """Return the name of a value's transpose by ``order``; transposes that undo each other vanish."""

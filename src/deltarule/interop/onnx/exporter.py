@@ -18,7 +18,13 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.rewrite import expand_calls
 from deltarule.graph.walk import topological
-from deltarule.interop.onnx.emitter import STATE, TENSOR_TYPES, Emitter, Stored, shape_proto
+from deltarule.interop.onnx.emitter import (
+    STATE,
+    TENSOR_TYPES,
+    Emitter,
+    Stored,
+    shape_proto,
+)
 from deltarule.interop.onnx.writers import PRIMITIVES, TO_FIRST, TO_LAST
 from deltarule.losses import Loss
 from deltarule.losses import get as get_loss
@@ -31,22 +37,48 @@ from deltarule.train.prepare import model_dtype
 OPSET = 20
 OUTPUT = "output"
 _UNARY = {
-    Op.NEGATE: "Neg", Op.ABS: "Abs", Op.SIGN: "Sign", Op.FLOOR: "Floor", Op.EXP: "Exp", Op.LOG: "Log",
-    Op.SQRT: "Sqrt", Op.SIN: "Sin", Op.COS: "Cos", Op.TANH: "Tanh", Op.ERF: "Erf", Op.NOT: "Not",
+    Op.NEGATE: "Neg",
+    Op.ABS: "Abs",
+    Op.SIGN: "Sign",
+    Op.FLOOR: "Floor",
+    Op.EXP: "Exp",
+    Op.LOG: "Log",
+    Op.SQRT: "Sqrt",
+    Op.SIN: "Sin",
+    Op.COS: "Cos",
+    Op.TANH: "Tanh",
+    Op.ERF: "Erf",
+    Op.NOT: "Not",
     Op.STOP_GRADIENT: "Identity",
-}  # fmt: skip
+}
 _BINARY = {
-    Op.ADD: "Add", Op.SUBTRACT: "Sub", Op.MULTIPLY: "Mul", Op.DIVIDE: "Div", Op.POWER: "Pow", Op.MAXIMUM: "Max",
-    Op.MINIMUM: "Min", Op.EQUAL: "Equal", Op.LESS: "Less", Op.AND: "And", Op.OR: "Or", Op.WHERE: "Where",
-}  # fmt: skip
+    Op.ADD: "Add",
+    Op.SUBTRACT: "Sub",
+    Op.MULTIPLY: "Mul",
+    Op.DIVIDE: "Div",
+    Op.POWER: "Pow",
+    Op.MAXIMUM: "Max",
+    Op.MINIMUM: "Min",
+    Op.EQUAL: "Equal",
+    Op.LESS: "Less",
+    Op.AND: "And",
+    Op.OR: "Or",
+    Op.WHERE: "Where",
+}
 _FUNCTIONS: dict[str, Callable[[Node], tuple[str, dict[str, Any]]]] = {
     "relu": lambda n: ("Relu", {}),
     "sigmoid": lambda n: ("Sigmoid", {}),
     "softplus": lambda n: ("Softplus", {}),
-    "selu": lambda n: ("Selu", {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805}),
+    "selu": lambda n: (
+        "Selu",
+        {"alpha": 1.6732632423543772, "gamma": 1.0507009873554805},
+    ),
     "elu": lambda n: ("Elu", {"alpha": float(n.attributes["alpha"])}),
     "leaky_relu": lambda n: ("LeakyRelu", {"alpha": float(n.attributes["slope"])}),
-    "gelu": lambda n: ("Gelu", {"approximate": "tanh" if n.attributes["approximate"] else "none"}),
+    "gelu": lambda n: (
+        "Gelu",
+        {"approximate": "tanh" if n.attributes["approximate"] else "none"},
+    ),
 }
 _ALONG_AXIS = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}
 _POOLS = {"max_pool": "MaxPool", "average_pool": "AveragePool"}
@@ -71,10 +103,14 @@ class Exporter:
         smaller = simplify(outputs)
         roots = expand_calls(smaller, keep=keep)
         for node in topological(roots):
-            if node.op is not Op.BROADCAST:  # written only where an operator does not broadcast by itself
+            if (
+                node.op is not Op.BROADCAST
+            ):  # written only where an operator does not broadcast by itself
                 self.held(node)
         return [
-            self.emitter.in_order(self.held(node), TO_FIRST[node.rank]) if first else self.plain(node)
+            self.emitter.in_order(self.held(node), TO_FIRST[node.rank])
+            if first
+            else self.plain(node)
             for node, first in zip(roots, image_order, strict=True)
         ]
 
@@ -97,20 +133,30 @@ class Exporter:
         if node.op is Op.INPUT:
             value = value_of(node)
             if value is None:
-                raise GraphError("onnx export", expected="inputs and tensors with values", got=build.describe(node))
-            return self._stored(self.emitter.weight(node.attributes["name"], value), node)
+                raise GraphError(
+                    "onnx export",
+                    expected="inputs and tensors with values",
+                    got=build.describe(node),
+                )
+            return self._stored(
+                self.emitter.weight(node.attributes["name"], value), node
+            )
         if node.op is Op.CALL:
             return self._function(node)
         if node.op in _UNARY or node.op in _BINARY or node.op is Op.CAST:
             return self._elementwise(node)
         if node.op is Op.PERMUTE:
             source = self.held(node.sources[0])
-            return Stored(source.name, tuple(source.order[i] for i in node.attributes["order"]))
+            return Stored(
+                source.name, tuple(source.order[i] for i in node.attributes["order"])
+            )
         if node.op not in PRIMITIVES:
             raise GraphError(
-                "onnx export", expected="operations that ONNX can express", got=node.op.name.lower(),
+                "onnx export",
+                expected="operations that ONNX can express",
+                got=node.op.name.lower(),
                 hint="Random numbers and training-mode dropout stay behind: export in inference mode.",
-            )  # fmt: skip
+            )
         return self._stored(PRIMITIVES[node.op](self, node), node)
 
     def _elementwise(self, node: Node) -> Stored:
@@ -118,9 +164,15 @@ class Exporter:
         operands = self._unexpanded(node)
         orders = {self.held(s).order for s in operands}
         order = orders.pop() if len(orders) == 1 else tuple(range(node.rank))
-        names = [self.held(s).name if self.held(s).order == order else self.plain(s) for s in operands]
+        names = [
+            self.held(s).name if self.held(s).order == order else self.plain(s)
+            for s in operands
+        ]
         if node.op is Op.CAST:
-            return Stored(self.emitter.operator("Cast", *names, to=TENSOR_TYPES[node.dtype.name]), order)
+            return Stored(
+                self.emitter.operator("Cast", *names, to=TENSOR_TYPES[node.dtype.name]),
+                order,
+            )
         kind = _UNARY.get(node.op) or _BINARY[node.op]
         return Stored(self.emitter.operator(kind, *names), order)
 
@@ -137,17 +189,26 @@ class Exporter:
         if name in _FUNCTIONS:
             kind, attributes = _FUNCTIONS[name](node)
             held = self.held(source)
-            return Stored(self.emitter.operator(kind, held.name, **attributes), held.order)
+            return Stored(
+                self.emitter.operator(kind, held.name, **attributes), held.order
+            )
         if name in _ALONG_AXIS:
             axis = node.attributes["axis"]
-            return self._stored(self.emitter.operator(_ALONG_AXIS[name], self.plain(source), axis=axis), node)
+            return self._stored(
+                self.emitter.operator(_ALONG_AXIS[name], self.plain(source), axis=axis),
+                node,
+            )
         padding = node.attributes["padding"]
         first = self.emitter.in_order(self.held(source), TO_FIRST[source.rank])
         extra = {"count_include_pad": 1} if name == "average_pool" else {}
         result = self.emitter.operator(
-            _POOLS[name], first, kernel_shape=list(node.attributes["window"]), strides=list(node.attributes["stride"]),
-            pads=[*(low for low, _ in padding), *(high for _, high in padding)], **extra,
-        )  # fmt: skip
+            _POOLS[name],
+            first,
+            kernel_shape=list(node.attributes["window"]),
+            strides=list(node.attributes["stride"]),
+            pads=[*(low for low, _ in padding), *(high for _, high in padding)],
+            **extra,
+        )
         return Stored(result, TO_LAST[node.rank])
 
     def shape_of(self, node: Node) -> str:
@@ -165,18 +226,24 @@ class Exporter:
             if size in node.shape:
                 axis = node.shape.index(size)
                 return self.emitter.operator("Shape", name, start=axis, end=axis + 1)
-        raise GraphError("onnx export", expected="sizes of the inputs", got=f"unknown size {size}")
+        raise GraphError(
+            "onnx export", expected="sizes of the inputs", got=f"unknown size {size}"
+        )
 
 
 def _value_info(name: str, node: Node, order: Sequence[int] | None = None) -> Any:
     shape = node.shape if order is None else tuple(node.shape[i] for i in order)
-    return helper.make_tensor_value_info(name, TENSOR_TYPES[node.dtype.name], shape_proto(shape))
+    return helper.make_tensor_value_info(
+        name, TENSOR_TYPES[node.dtype.name], shape_proto(shape)
+    )
 
 
 def to_model(
-    inputs: Sequence[tuple[Node, str]], outputs: Sequence[tuple[Node, str]], channels_last: bool,
+    inputs: Sequence[tuple[Node, str]],
+    outputs: Sequence[tuple[Node, str]],
+    channels_last: bool,
     parameters: Sequence[Tensor],
-) -> Any:  # fmt: skip
+) -> Any:
     """Return an ONNX model; images that go in and ``output`` are (N, C, H, W) in the file unless ``channels_last``.
 
     What is stored and is none of the ``parameters`` is listed as state, so that an import does not train it.
@@ -184,22 +251,39 @@ def to_model(
     exporter = Exporter(inputs)
     infos = []
     for node, name in inputs:
-        first = None if channels_last or node.rank not in {4, 5} else TO_FIRST[node.rank]
+        first = (
+            None if channels_last or node.rank not in {4, 5} else TO_FIRST[node.rank]
+        )
         if first is not None:
             exporter.known[node] = Stored(name, TO_LAST[node.rank])
         infos.append(_value_info(name, node, first))
-    firsts = [not channels_last and name == OUTPUT and node.rank in TO_FIRST and node.rank > 3
-              for node, name in outputs]  # fmt: skip
+    firsts = [
+        not channels_last and name == OUTPUT and node.rank in TO_FIRST and node.rank > 3
+        for node, name in outputs
+    ]
     written = exporter.write([node for node, _ in outputs], firsts)
     nodes, results = exporter.emitter.nodes, []
     for (node, name), source, turned in zip(outputs, written, firsts, strict=True):
         nodes.append(helper.make_node("Identity", [source], [name]))
         results.append(_value_info(name, node, TO_FIRST[node.rank] if turned else None))
-    graph = helper.make_graph(nodes, "deltarule", infos, results, list(exporter.emitter.initializers.values()))
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="deltarule")
+    graph = helper.make_graph(
+        nodes, "deltarule", infos, results, list(exporter.emitter.initializers.values())
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="deltarule"
+    )
     model.ir_version = 10
-    learned = {exporter.known[p.node].name for p in parameters if p.node in exporter.known}
-    helper.set_model_props(model, {STATE: "\n".join(n for n in exporter.emitter.initializers if n not in learned)})
+    learned = {
+        exporter.known[p.node].name for p in parameters if p.node in exporter.known
+    }
+    helper.set_model_props(
+        model,
+        {
+            STATE: "\n".join(
+                n for n in exporter.emitter.initializers if n not in learned
+            )
+        },
+    )
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -221,28 +305,52 @@ def export(
     if not isinstance(model, nn.Module):
         raise ArgumentError("ONNX export", expected="a module", got=repr(model))
     if not isinstance(input_shape, (tuple, list)):
-        raise ArgumentError("ONNX input_shape", expected="the shape of one example: (3,)", got=repr(input_shape))
+        raise ArgumentError(
+            "ONNX input_shape",
+            expected="the shape of one example: (3,)",
+            got=repr(input_shape),
+        )
     batch = shapes.Dimension("N")
     kind = model.input_dtype() or model_dtype(model)
     x = Tensor(build.input_node("x", (batch, *input_shape), kind), name="x")
     output = model.apply(x, mode="inference", seed=None, step=None).output
     if not training:
-        proto = to_model([(x.node, "x")], [(output.node, OUTPUT)], channels_last, model.parameters(include_frozen=True))
+        proto = to_model(
+            [(x.node, "x")],
+            [(output.node, OUTPUT)],
+            channels_last,
+            model.parameters(include_frozen=True),
+        )
     else:
         if loss is None:
-            raise ArgumentError("onnx export loss", expected="a loss for training=True", got="None")
+            raise ArgumentError(
+                "onnx export loss", expected="a loss for training=True", got="None"
+            )
         proto = _training_model(model, x, output, get_loss(loss), channels_last)
     target = Path(path)
     write_atomically(target, proto.SerializeToString())
     return target
 
 
-def _training_model(model: nn.Module, x: Tensor, output: Tensor, loss: Loss, channels_last: bool) -> Any:
+def _training_model(
+    model: nn.Module, x: Tensor, output: Tensor, loss: Loss, channels_last: bool
+) -> Any:
     labels = loss.link == "softmax"
     kind = dtypes.INT64 if labels else output.dtype
-    y = Tensor(build.input_node("y", output.shape[:-1] if labels else output.shape, kind), name="y")
+    y = Tensor(
+        build.input_node("y", output.shape[:-1] if labels else output.shape, kind),
+        name="y",
+    )
     value = loss(output, y)
     named = model.named_parameters()
     slopes = gradients(value.node, [p.node for _, p in named])
-    outputs = [(value.node, "loss"), *((g, f"gradient_{name}") for g, (name, _) in zip(slopes, named, strict=True))]
-    return to_model([(x.node, "x"), (y.node, "y")], outputs, channels_last, model.parameters(include_frozen=True))
+    outputs = [
+        (value.node, "loss"),
+        *((g, f"gradient_{name}") for g, (name, _) in zip(slopes, named, strict=True)),
+    ]
+    return to_model(
+        [(x.node, "x"), (y.node, "y")],
+        outputs,
+        channels_last,
+        model.parameters(include_frozen=True),
+    )

@@ -45,7 +45,14 @@ OPERATORS: dict[str, Translator] = {
 }
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training"})
 MOST_OPERATORS = 200_000  # of a model whose loops are written out
-_UNNAMED = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
+_UNNAMED = (
+    "RandomNormal",
+    "RandomUniform",
+    "RandomNormalLike",
+    "RandomUniformLike",
+    "Bernoulli",
+    "Multinomial",
+)
 
 
 def attribute_value(attribute: Any) -> Any:
@@ -59,17 +66,25 @@ def attribute_value(attribute: Any) -> Any:
 class Translation:
     """The nodes of one ONNX model, by name, as its operators are met."""
 
-    def __init__(self, versions: Mapping[str, int], weights: Mapping[str, Node]) -> None:
+    def __init__(
+        self, versions: Mapping[str, int], weights: Mapping[str, Node]
+    ) -> None:
         self.versions, self.weights = dict(versions), weights
         self._met = 0
 
-    def graph(self, graph: Any, given: Mapping[str, Node], outer: Mapping[str, Node]) -> list[Node]:
+    def graph(
+        self, graph: Any, given: Mapping[str, Node], outer: Mapping[str, Node]
+    ) -> list[Node]:
         """Translate a graph whose inputs are given; return its outputs."""
         known = {**outer, **given}
         for initializer in graph.initializer:
             name = initializer.name
             if name not in given:
-                known[name] = self.weights[name] if name in self.weights else tensor_node(stored(initializer), name)
+                known[name] = (
+                    self.weights[name]
+                    if name in self.weights
+                    else tensor_node(stored(initializer), name)
+                )
         for node in graph.node:
             if node.op_type == "Constant" and node.output[0] in self.weights:
                 known[node.output[0]] = self.weights[node.output[0]]
@@ -83,9 +98,20 @@ class Translation:
             raise _refused(node)
         self._met += 1
         version = self.versions.get(node.domain, self.versions.get("", 1))
-        call = Call(node.op_type, [], {}, version, len(node.output), self._subgraph(known), known, node.name)
+        call = Call(
+            node.op_type,
+            [],
+            {},
+            version,
+            len(node.output),
+            self._subgraph(known),
+            known,
+            node.name,
+        )
         if self._met > MOST_OPERATORS:
-            raise call.unsupported(f"loops that become more than {MOST_OPERATORS:,} operators")
+            raise call.unsupported(
+                f"loops that become more than {MOST_OPERATORS:,} operators"
+            )
         try:
             call.attributes.update({a.name: attribute_value(a) for a in node.attribute})
             call.operands.extend(known[name] if name else None for name in node.input)
@@ -95,13 +121,21 @@ class Translation:
             raise
         except DeltaruleError as error:
             got = f"{error.got} ({call.title})"
-            raise type(error)(error.where, expected=error.expected, got=got, hint=error.hint) from error
-        except Exception as error:  # attributes and operands of a foreign file: whatever they break
+            raise type(error)(
+                error.where, expected=error.expected, got=got, hint=error.hint
+            ) from error
+        except (
+            Exception
+        ) as error:  # attributes and operands of a foreign file: whatever they break
             message = f"{type(error).__name__}: {str(error)[:200]}"
             raise UnsupportedOperatorError(
-                call.title, expected="operands and attributes as the standard has them", got=message
+                call.title,
+                expected="operands and attributes as the standard has them",
+                got=message,
             ) from error
-        listed: Sequence[Node | None] = (results,) if isinstance(results, Node) else results
+        listed: Sequence[Node | None] = (
+            (results,) if isinstance(results, Node) else results
+        )
         for name, result in zip(node.output, listed, strict=False):
             if name and result is not None:
                 call.fits(result.shape)
@@ -109,7 +143,10 @@ class Translation:
 
     def _subgraph(self, known: dict[str, Node]) -> Any:
         def run(graph: Any, arguments: Sequence[Node]) -> list[Node]:
-            given = {value.name: node for value, node in zip(graph.input, arguments, strict=True)}
+            given = {
+                value.name: node
+                for value, node in zip(graph.input, arguments, strict=True)
+            }
             return self.graph(graph, given, known)
 
         return run
@@ -121,8 +158,14 @@ def stored(tensor: Any) -> Any:
         array = numpy_helper.to_array(tensor)
     except Exception as error:  # sizes, types and bytes of a foreign file
         where = f"onnx tensor {tensor.name!r}"
-        raise CheckpointError(where, expected="an array", got=f"{type(error).__name__}: {error}") from error
-    return array.astype(np.float32) if array.dtype.name in {"float16", "bfloat16"} else array
+        raise CheckpointError(
+            where, expected="an array", got=f"{type(error).__name__}: {error}"
+        ) from error
+    return (
+        array.astype(np.float32)
+        if array.dtype.name in {"float16", "bfloat16"}
+        else array
+    )
 
 
 def translator_of(node: Any) -> Translator | None:
@@ -132,14 +175,20 @@ def translator_of(node: Any) -> Translator | None:
 
 def _reason(node: Any) -> str:
     """Return why an operator has no translation."""
-    return "its numbers are random" if node.domain in _DOMAINS and node.op_type in _UNNAMED else "it has no translation"
+    return (
+        "its numbers are random"
+        if node.domain in _DOMAINS and node.op_type in _UNNAMED
+        else "it has no translation"
+    )
 
 
 def _refused(node: Any) -> UnsupportedOperatorError:
     domain = f" of {node.domain}" if node.domain not in {"", "ai.onnx"} else ""
     named = f" (node {node.name})" if node.name else ""
     return UnsupportedOperatorError(
-        f"onnx operator {node.op_type}", expected="a known operator", got=f"one{domain}{named}: {_reason(node)}"
+        f"onnx operator {node.op_type}",
+        expected="a known operator",
+        got=f"one{domain}{named}: {_reason(node)}",
     )
 
 
@@ -161,9 +210,11 @@ def refuse_unsupported(model: Any, where: str) -> None:
     newest = onnx.defs.onnx_opset_version()
     if versions.get("", 1) > newest:
         raise UnsupportedOperatorError(
-            where, expected=f"an operator set ≤ {newest}, the newest that the package onnx {onnx.__version__} knows",
-            got=str(versions[""]), hint="Update it, pip install --upgrade onnx, or export with an older opset.",
-        )  # fmt: skip
+            where,
+            expected=f"an operator set ≤ {newest}, the newest that the package onnx {onnx.__version__} knows",
+            got=str(versions[""]),
+            hint="Update it, pip install --upgrade onnx, or export with an older opset.",
+        )
     missing: dict[tuple[str, str], list[Any]] = {}
     for node in (node for graph in all_graphs(model.graph) for node in graph.node):
         if translator_of(node) is None:
@@ -173,9 +224,11 @@ def refuse_unsupported(model: Any, where: str) -> None:
         lines = [_line(nodes, versions) for _, nodes in sorted(missing.items())]
         way_out = "Export the model without them (another opset, or written out in simpler operators)."
         raise UnsupportedOperatorError(
-            where, expected="operators that have a translation", got=f"{len(missing)} without one, in {nodes_of_them}",
+            where,
+            expected="operators that have a translation",
+            got=f"{len(missing)} without one, in {nodes_of_them}",
             hint="\n  ".join([*lines, way_out]),
-        )  # fmt: skip
+        )
     _refuse_types(model.graph, where)
 
 
@@ -191,14 +244,22 @@ def _refuse_types(graph: Any, where: str) -> None:
     for value in graph.input:
         kind = value.type.tensor_type.elem_type
         if value.name not in held and kind not in ELEMENT_TYPES:
-            shown = type_name(kind) if value.type.HasField("tensor_type") else str(value.type.WhichOneof("value"))
+            shown = (
+                type_name(kind)
+                if value.type.HasField("tensor_type")
+                else str(value.type.WhichOneof("value"))
+            )
             raise UnsupportedOperatorError(
-                f"{where}, input {value.name!r}", expected=", ".join(t.name for t in ELEMENT_TYPES.values()), got=shown,
+                f"{where}, input {value.name!r}",
+                expected=", ".join(t.name for t in ELEMENT_TYPES.values()),
+                got=shown,
                 hint="Convert the model to float32 before it is exported.",
-            )  # fmt: skip
+            )
 
 
-def translate(model: Any, given: Mapping[str, Node], weights: Mapping[str, Node] | None = None) -> list[Node]:
+def translate(
+    model: Any, given: Mapping[str, Node], weights: Mapping[str, Node] | None = None
+) -> list[Node]:
     """Return the outputs of an ONNX model for nodes in place of its inputs, and of stored numbers by name."""
     versions = {entry.domain: entry.version for entry in model.opset_import}
     return Translation(versions, weights or {}).graph(model.graph, given, {})

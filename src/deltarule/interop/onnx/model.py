@@ -18,7 +18,13 @@ from deltarule.flags import checks_flags
 from deltarule.graph import build
 from deltarule.interop.onnx.call import element_type
 from deltarule.interop.onnx.emitter import STATE
-from deltarule.interop.onnx.importer import all_graphs, attribute_value, refuse_unsupported, stored, translate
+from deltarule.interop.onnx.importer import (
+    all_graphs,
+    attribute_value,
+    refuse_unsupported,
+    stored,
+    translate,
+)
 from deltarule.interop.onnx.networks import channels_first, channels_last
 from deltarule.render.numbers import counted
 from deltarule.runtime.buffers import Array
@@ -28,15 +34,35 @@ from deltarule.train.checkpoint import checked_path, foreign
 # Operands that are no weights, by operator: running statistics, and numbers that must be known to build the graph.
 _STATISTICS = {"BatchNormalization": (3, 4)}
 _SETTINGS = {
-    "Clip": (1, 2), "Compress": (1,), "Dropout": (1, 2), "NonZero": (0,), "OneHot": (2,), "Pad": (2,), "Pow": (1,),
-    "Range": (0, 1, 2), "Resize": (1, 2), "Unique": (0,), "Upsample": (1,),
-}  # fmt: skip
+    "Clip": (1, 2),
+    "Compress": (1,),
+    "Dropout": (1, 2),
+    "NonZero": (0,),
+    "OneHot": (2,),
+    "Pad": (2,),
+    "Pow": (1,),
+    "Range": (0, 1, 2),
+    "Resize": (1, 2),
+    "Unique": (0,),
+    "Upsample": (1,),
+}
 # Operands that are weights whatever their size; elsewhere a single number in a Constant node belongs to a formula.
 _WEIGHTS = {
-    "BatchNormalization": (1, 2), "Conv": (1, 2), "ConvTranspose": (1, 2), "GRU": (1, 2, 3), "Gather": (0,),
-    "Gemm": (0, 1, 2), "GroupNormalization": (1, 2), "InstanceNormalization": (1, 2), "LSTM": (1, 2, 3, 7),
-    "LayerNormalization": (1, 2), "MatMul": (0, 1), "PRelu": (1,), "RMSNormalization": (1,), "RNN": (1, 2, 3),
-}  # fmt: skip
+    "BatchNormalization": (1, 2),
+    "Conv": (1, 2),
+    "ConvTranspose": (1, 2),
+    "GRU": (1, 2, 3),
+    "Gather": (0,),
+    "Gemm": (0, 1, 2),
+    "GroupNormalization": (1, 2),
+    "InstanceNormalization": (1, 2),
+    "LSTM": (1, 2, 3, 7),
+    "LayerNormalization": (1, 2),
+    "MatMul": (0, 1),
+    "PRelu": (1,),
+    "RMSNormalization": (1,),
+    "RNN": (1, 2, 3),
+}
 
 
 def _names(graph: Any, places: Mapping[str, tuple[int, ...]]) -> set[str]:
@@ -57,7 +83,12 @@ def _constants(graph: Any) -> Iterator[tuple[str, Array]]:
             for attribute in node.attribute:
                 if attribute.name in {"value", "value_floats", "value_float"}:
                     value = attribute_value(attribute)
-                    yield node.output[0], value if isinstance(value, np.ndarray) else np.array(value, np.float32)
+                    yield (
+                        node.output[0],
+                        value
+                        if isinstance(value, np.ndarray)
+                        else np.array(value, np.float32),
+                    )
 
 
 def _weights(graph: Any) -> Iterator[tuple[str, Array]]:
@@ -69,9 +100,17 @@ def _weights(graph: Any) -> Iterator[tuple[str, Array]]:
     fixed, used = _names(graph, _SETTINGS), _names(graph, _WEIGHTS)
     for inner in all_graphs(graph):
         held = [(entry.name, stored(entry)) for entry in inner.initializer]
-        literals = [(name, array) for name, array in _constants(inner) if array.size > 1 or name in used]
+        literals = [
+            (name, array)
+            for name, array in _constants(inner)
+            if array.size > 1 or name in used
+        ]
         for name, array in (*held, *literals):
-            if array.dtype in (np.float32, np.float64) and name not in fixed and np.isfinite(array).all():
+            if (
+                array.dtype in (np.float32, np.float64)
+                and name not in fixed
+                and np.isfinite(array).all()
+            ):
                 yield name, array
 
 
@@ -79,7 +118,9 @@ def _told_apart(graph: Any) -> None:
     """Rename stored tensors whose name occurs in several branches or loops: each has a value of its own."""
     seen: Counter[str] = Counter()
     for inner in all_graphs(graph):
-        names = [entry.name for entry in inner.initializer] + [name for name, _ in _constants(inner)]
+        names = [entry.name for entry in inner.initializer] + [
+            name for name, _ in _constants(inner)
+        ]
         changed = {name: f"{name}#{seen[name] + 1}" for name in names if seen[name]}
         seen.update(names)
         if not changed:
@@ -124,28 +165,44 @@ class ImportedModel(nn.Module):
         self._channels_last = channels_last
         held = {initializer.name for initializer in model.graph.initializer}
         self._inputs = [value for value in model.graph.input if value.name not in held]
-        marked = next((entry.value for entry in model.metadata_props if entry.key == STATE), "").splitlines()
+        marked = next(
+            (entry.value for entry in model.metadata_props if entry.key == STATE), ""
+        ).splitlines()
         state = {*_names(model.graph, _STATISTICS), *marked}
         _told_apart(model.graph)
         found = dict(_weights(model.graph))
         self._names = _keys(list(found))
         self.weights: dict[str, Tensor] = {
-            self._names[name]: (tensor if name in state else parameter)(array, name=name)
+            self._names[name]: (tensor if name in state else parameter)(
+                array, name=name
+            )
             for name, array in found.items()
         }
 
     def forward(self, *inputs: Any) -> Any:
         """Return the model's output, or a tuple of its outputs."""
         if len(inputs) != len(self._inputs):
-            raise ArgumentError("imported model", expected=counted(len(self._inputs), "input"), got=str(len(inputs)))
+            raise ArgumentError(
+                "imported model",
+                expected=counted(len(self._inputs), "input"),
+                got=str(len(inputs)),
+            )
         weights = {name: self.weights[key].node for name, key in self._names.items()}
         given = {}
         for value, x in zip(self._inputs, inputs, strict=True):
             node = build.cast(x.node, element_type(value.type.tensor_type.elem_type))
-            given[value.name] = channels_first(node) if self._channels_last and node.rank > 3 else node
+            given[value.name] = (
+                channels_first(node) if self._channels_last and node.rank > 3 else node
+            )
         outputs = []
         for node in translate(self._model, given, weights):
-            outputs.append(Tensor(channels_last(node) if self._channels_last and node.rank > 3 else node))
+            outputs.append(
+                Tensor(
+                    channels_last(node)
+                    if self._channels_last and node.rank > 3
+                    else node
+                )
+            )
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
@@ -165,9 +222,13 @@ def load(path: str | Path, channels_last: bool = True) -> ImportedModel:
         onnx.checker.check_model(model)
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
-    except Exception as error:  # onnx and protobuf raise errors of many kinds for a damaged file
+    except (
+        Exception
+    ) as error:  # onnx and protobuf raise errors of many kinds for a damaged file
         got = (str(error).splitlines() or [type(error).__name__])[0]
-        raise CheckpointError(f"file {file}", expected="a valid ONNX model", got=got.rstrip(".")) from error
+        raise CheckpointError(
+            f"file {file}", expected="a valid ONNX model", got=got.rstrip(".")
+        ) from error
     refuse_unsupported(model, f"file {file}")
     with foreign(f"file {file}", "a valid ONNX model"):
         return ImportedModel(model, channels_last)

@@ -11,10 +11,16 @@ from deltarule.graph.node import Node
 from deltarule.interop.onnx.call import Call, Results, Translator
 
 Activation = Callable[[Node], Node]
-_ACTIVATIONS: dict[str, Activation] = {"sigmoid": f.sigmoid, "tanh": build.tanh, "relu": f.relu}
+_ACTIVATIONS: dict[str, Activation] = {
+    "sigmoid": f.sigmoid,
+    "tanh": build.tanh,
+    "relu": f.relu,
+}
 
 
-def _activations(call: Call, per_direction: int, defaults: list[str], direction: int) -> list[Activation]:
+def _activations(
+    call: Call, per_direction: int, defaults: list[str], direction: int
+) -> list[Activation]:
     names = [a.decode() for a in call.attribute("activations", [])] or defaults * 2
     chosen = names[direction * per_direction : (direction + 1) * per_direction]
     unknown = [name for name in chosen if name.lower() not in _ACTIVATIONS]
@@ -44,7 +50,9 @@ def _gates(x: Node, n: int) -> list[Node]:
 Cell = Callable[[Node, list[Node]], list[Node]]
 
 
-def _unrolled(call: Call, defaults: list[str], cell: Callable[..., Cell], n_states: int) -> Results:
+def _unrolled(
+    call: Call, defaults: list[str], cell: Callable[..., Cell], n_states: int
+) -> Results:
     """Run a cell over time in one or both directions; sequences may have lengths of their own."""
     x, w, r = call[0], call[1], call[2]
     x = algebra.swap_axes(x, 0, 1) if call.attribute("layout", 0) else x
@@ -55,28 +63,42 @@ def _unrolled(call: Call, defaults: list[str], cell: Callable[..., Cell], n_stat
             f"hidden_size {call.attribute('hidden_size')} beside recurrent weights of {hidden} units"
         )
     names = call.text("direction", "forward")
-    turns = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[names]
+    turns = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[
+        names
+    ]
     bias = call.optional(3)
     lengths = call.optional(4)
     outputs, finals = [], [[] for _ in range(n_states)]  # type: ignore[var-annotated]  # lists of nodes
     for d, backwards in enumerate(turns):
-        weights = (_direction(w, d), _direction(r, d), _direction(bias, d) if bias is not None else None)
+        weights = (
+            _direction(w, d),
+            _direction(r, d),
+            _direction(bias, d) if bias is not None else None,
+        )
         step = cell(call, weights, _activations(call, len(defaults), defaults, d), d)
         states = []
         for k in range(n_states):
             given = call.optional(5 + k)
             if given is not None and call.attribute("layout", 0):
                 given = algebra.swap_axes(given, 0, 1)
-            states.append(_direction(given, d) if given is not None else build.full((batch, hidden), 0.0, x.dtype))
+            states.append(
+                _direction(given, d)
+                if given is not None
+                else build.full((batch, hidden), 0.0, x.dtype)
+            )
         seen = []
         for t in reversed(range(length)) if backwards else range(length):
             now = build.reshape(algebra.part(x, 0, t, t + 1), x.shape[1:])
             new = step(now, states)
             shown = new[0]
             if lengths is not None:
-                alive = build.reshape(build.less(t, build.cast(lengths, dtypes.INT64)), (batch, 1))
+                alive = build.reshape(
+                    build.less(t, build.cast(lengths, dtypes.INT64)), (batch, 1)
+                )
                 shown = build.where(alive, new[0], 0)
-                new = [build.where(alive, a, b) for a, b in zip(new, states, strict=True)]
+                new = [
+                    build.where(alive, a, b) for a, b in zip(new, states, strict=True)
+                ]
             states = new
             seen.append(shown)
         outputs.append(algebra.stack(seen[::-1] if backwards else seen, 0))
@@ -85,7 +107,9 @@ def _unrolled(call: Call, defaults: list[str], cell: Callable[..., Cell], n_stat
     y = algebra.stack(outputs, 1)  # (time, directions, batch, hidden)
     ends = [algebra.stack(kept, 0) for kept in finals]
     if call.attribute("layout", 0):
-        return build.permute(y, (2, 0, 1, 3)), *(algebra.swap_axes(end, 0, 1) for end in ends)
+        return build.permute(y, (2, 0, 1, 3)), *(
+            algebra.swap_axes(end, 0, 1) for end in ends
+        )
     return (y, *ends)
 
 
@@ -101,15 +125,27 @@ def _halves(bias: Node | None) -> tuple[Node | None, Node | None]:
     return first, second
 
 
-def _rnn_cell(call: Call, weights: tuple[Node, Node, Node | None], activations: list[Activation], d: int) -> Cell:
+def _rnn_cell(
+    call: Call,
+    weights: tuple[Node, Node, Node | None],
+    activations: list[Activation],
+    d: int,
+) -> Cell:
     del call, d
     w, r, bias = weights
     from_input, from_state = _halves(bias)
     (bend,) = activations
-    return lambda x, s: [bend(build.add(_affine(x, w, from_input), _affine(s[0], r, from_state)))]
+    return lambda x, s: [
+        bend(build.add(_affine(x, w, from_input), _affine(s[0], r, from_state)))
+    ]
 
 
-def _gru_cell(call: Call, weights: tuple[Node, Node, Node | None], activations: list[Activation], d: int) -> Cell:
+def _gru_cell(
+    call: Call,
+    weights: tuple[Node, Node, Node | None],
+    activations: list[Activation],
+    d: int,
+) -> Cell:
     del d
     w, r, bias = weights
     from_input, from_state = _halves(bias)
@@ -121,30 +157,55 @@ def _gru_cell(call: Call, weights: tuple[Node, Node, Node | None], activations: 
         xz, xr, xh = _gates(_affine(x, w, from_input), 3)
         size = h.shape[-1]
         rz, rr, rh = (algebra.part(r, 0, i * size, (i + 1) * size) for i in range(3))
-        bz, br, bh = _gates(from_state, 3) if from_state is not None else (None, None, None)
-        update, reset = gate(build.add(xz, _affine(h, rz, bz))), gate(build.add(xr, _affine(h, rr, br)))
-        inner = build.multiply(reset, _affine(h, rh, bh)) if after else _affine(build.multiply(reset, h), rh, bh)
+        bz, br, bh = (
+            _gates(from_state, 3) if from_state is not None else (None, None, None)
+        )
+        update, reset = (
+            gate(build.add(xz, _affine(h, rz, bz))),
+            gate(build.add(xr, _affine(h, rr, br))),
+        )
+        inner = (
+            build.multiply(reset, _affine(h, rh, bh))
+            if after
+            else _affine(build.multiply(reset, h), rh, bh)
+        )
         candidate = bend(build.add(xh, inner))
-        return [build.add(build.multiply(build.subtract(1, update), candidate), build.multiply(update, h))]
+        return [
+            build.add(
+                build.multiply(build.subtract(1, update), candidate),
+                build.multiply(update, h),
+            )
+        ]
 
     return step
 
 
-def _lstm_cell(call: Call, weights: tuple[Node, Node, Node | None], activations: list[Activation], d: int) -> Cell:
+def _lstm_cell(
+    call: Call,
+    weights: tuple[Node, Node, Node | None],
+    activations: list[Activation],
+    d: int,
+) -> Cell:
     w, r, bias = weights
     from_input, from_state = _halves(bias)
     gate, bend, show = activations
     peep = call.optional(7)
-    pi, po, pf = _gates(_direction(peep, d), 3) if peep is not None else (None, None, None)
+    pi, po, pf = (
+        _gates(_direction(peep, d), 3) if peep is not None else (None, None, None)
+    )
 
     def peeked(x: Node, weight: Node | None, c: Node) -> Node:
         return x if weight is None else build.add(x, build.multiply(weight, c))
 
     def step(x: Node, states: list[Node]) -> list[Node]:
         h, c = states
-        i, o, g, n = _gates(build.add(_affine(x, w, from_input), _affine(h, r, from_state)), 4)
+        i, o, g, n = _gates(
+            build.add(_affine(x, w, from_input), _affine(h, r, from_state)), 4
+        )
         let_in = gate(peeked(i, pi, c))
-        coupled = call.attribute("input_forget", 0)  # what is let in is forgotten: f = 1 − i
+        coupled = call.attribute(
+            "input_forget", 0
+        )  # what is let in is forgotten: f = 1 − i
         keep = build.subtract(1, let_in) if coupled else gate(peeked(g, pf, c))
         cell = build.add(build.multiply(keep, c), build.multiply(let_in, bend(n)))
         return [build.multiply(gate(peeked(o, po, cell)), show(cell)), cell]

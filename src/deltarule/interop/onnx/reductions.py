@@ -24,10 +24,18 @@ def _over(call: Call) -> tuple[Node, tuple[int, ...], bool, bool]:
     if empty and call.attribute("noop_with_empty_axes", 0):
         return x, (), True, True
     chosen = range(x.rank) if empty else axes
-    return x, tuple(sorted(call.counted(a, x.rank) for a in chosen)), bool(call.attribute("keepdims", 1)), False
+    return (
+        x,
+        tuple(sorted(call.counted(a, x.rank) for a in chosen)),
+        bool(call.attribute("keepdims", 1)),
+        False,
+    )
 
 
-def _reduce(make: Callable[[Node, tuple[int, ...]], Node], before: Callable[[Node], Node] | None = None) -> Translator:
+def _reduce(
+    make: Callable[[Node, tuple[int, ...]], Node],
+    before: Callable[[Node], Node] | None = None,
+) -> Translator:
     def translate(call: Call) -> Node:
         x, axes, keep, nothing = _over(call)
         x = before(x) if before else x
@@ -50,7 +58,9 @@ def _square(x: Node) -> Node:
 
 def _maximum(x: Node, axes: tuple[int, ...]) -> Node:
     if x.dtype is dtypes.BOOL and all(x.shape[i] for i in axes):
-        return build.cast(build.maximum_over(build.cast(x, dtypes.INT32), axes), dtypes.BOOL)
+        return build.cast(
+            build.maximum_over(build.cast(x, dtypes.INT32), axes), dtypes.BOOL
+        )
     if x.dtype is dtypes.BOOL:
         return build.full(shapes.reduced(x.shape, axes), False, x.dtype)
     if any(x.shape[i] == 0 for i in axes):
@@ -66,7 +76,9 @@ def _minimum(x: Node, axes: tuple[int, ...]) -> Node:
         high = float("inf") if x.dtype.is_float else int(np.iinfo(x.dtype.name).max)
         return build.full(shapes.reduced(x.shape, axes), high, x.dtype)
     if x.dtype.kind == "uint":
-        return build.cast(algebra.minimum_over(build.cast(x, dtypes.INT64), axes), x.dtype)
+        return build.cast(
+            algebra.minimum_over(build.cast(x, dtypes.INT64), axes), x.dtype
+        )
     return algebra.minimum_over(x, axes)
 
 
@@ -82,7 +94,9 @@ def _log_sum_exp(x: Node, axes: tuple[int, ...]) -> Node:
         return build.full(shapes.reduced(x.shape, axes), float("-inf"), x.dtype)
     rest = [i for i in range(x.rank) if i not in axes]
     moved = build.permute(x, (*rest, *axes))
-    flat = build.reshape(moved, (*moved.shape[: len(rest)], shapes.count(moved.shape[len(rest) :])))
+    flat = build.reshape(
+        moved, (*moved.shape[: len(rest)], shapes.count(moved.shape[len(rest) :]))
+    )
     return f.logsumexp(flat, axis=flat.rank - 1)
 
 
@@ -90,7 +104,9 @@ def _arg(call: Call) -> Node:
     x = call[0] if call.kind == "ArgMax" else build.negate(call[0])
     axis = call.axis(x.rank)
     if call.attribute("select_last_index", 0):
-        found = build.subtract(x.shape[axis] - 1, build.argmax(build.flip(x, (axis,)), axis))
+        found = build.subtract(
+            x.shape[axis] - 1, build.argmax(build.flip(x, (axis,)), axis)
+        )
     else:
         found = build.argmax(x, axis)
     return build.expand_dims(found, (axis,)) if call.attribute("keepdims", 1) else found
@@ -103,9 +119,13 @@ def _softmax(make: Callable[..., Node]) -> Translator:
         x = call[0]
         if call.version >= 13:
             return make(x, axis=call.axis(x.rank, -1))
-        axis = call.attribute("axis", 1)  # may be the rank itself: all axes before, none behind
+        axis = call.attribute(
+            "axis", 1
+        )  # may be the rank itself: all axes before, none behind
         axis = axis if axis == x.rank else call.counted(axis, x.rank)
-        flat = build.reshape(x, (shapes.count(x.shape[:axis]), shapes.count(x.shape[axis:])))
+        flat = build.reshape(
+            x, (shapes.count(x.shape[:axis]), shapes.count(x.shape[axis:]))
+        )
         return build.reshape(make(flat, axis=1), x.shape)
 
     return translate
@@ -118,10 +138,16 @@ def _hardmax(x: Node, axis: int) -> Node:
 
 def _top_k(call: Call) -> Results:
     x = call[0]
-    k = int(call.values(1).ravel()[0]) if call.optional(1) is not None else call.attribute("k")
+    k = (
+        int(call.values(1).ravel()[0])
+        if call.optional(1) is not None
+        else call.attribute("k")
+    )
     axis = call.axis(x.rank, -1)
     key = build.cast(x, dtypes.INT64) if x.dtype.kind == "uint" else x
-    order = build.argsort(build.negate(key) if call.attribute("largest", 1) else key, axis)
+    order = build.argsort(
+        build.negate(key) if call.attribute("largest", 1) else key, axis
+    )
     best = algebra.part(order, axis, 0, k)
     return algebra.take_along_axis(x, best, axis), best
 
@@ -166,7 +192,11 @@ def _gemm(call: Call) -> Node:
     b = build.matrix_transpose(b) if call.attribute("transB", 0) else b
     result = build.multiply(build.matmul(a, b), call.attribute("alpha", 1.0))
     bias = call.optional(2)
-    return result if bias is None else build.add(result, build.multiply(bias, call.attribute("beta", 1.0)))
+    return (
+        result
+        if bias is None
+        else build.add(result, build.multiply(bias, call.attribute("beta", 1.0)))
+    )
 
 
 def einsum(equation: str, operands: list[Node]) -> Node:
@@ -176,10 +206,19 @@ def einsum(equation: str, operands: list[Node]) -> Node:
     left, arrow, right = equation.partition("->")
     fits = re.fullmatch(rf"{letters_of}(,{letters_of})*(->{letters_of})?", equation)
     if not fits or left.count(",") + 1 != len(operands) or not set(right) <= set(left):
-        raise GraphError("einsum", expected=f"an equation for {counted(len(operands), 'operand')}", got=repr(equation))
+        raise GraphError(
+            "einsum",
+            expected=f"an equation for {counted(len(operands), 'operand')}",
+            got=repr(equation),
+        )
     terms = left.split(",")
     dots = max(
-        (x.rank - len(t.replace("...", "")) for t, x in zip(terms, operands, strict=True) if "..." in t), default=0
+        (
+            x.rank - len(t.replace("...", ""))
+            for t, x in zip(terms, operands, strict=True)
+            if "..." in t
+        ),
+        default=0,
     )
     names = "".join(chr(0x3B1 + i) for i in range(dots))
 
@@ -192,7 +231,11 @@ def einsum(equation: str, operands: list[Node]) -> Node:
     if arrow:
         out = right.replace("...", names)
     else:
-        out = names + "".join(sorted(c for c in letters if "".join(terms).count(c) == 1 and c not in names))
+        out = names + "".join(
+            sorted(
+                c for c in letters if "".join(terms).count(c) == 1 and c not in names
+            )
+        )
     order = [*out, *(c for c in letters if c not in out)]
     product = None
     for term, x in zip(terms, operands, strict=True):
@@ -203,7 +246,13 @@ def einsum(equation: str, operands: list[Node]) -> Node:
             x = build.sum_over(build.where(on, x, 0), second)
             term = term[:second] + term[second + 1 :]
         x = build.permute(x, [term.index(c) for c in order if c in term])
-        x = build.reshape(x, [x.shape[[c for c in order if c in term].index(c)] if c in term else 1 for c in order])
+        x = build.reshape(
+            x,
+            [
+                x.shape[[c for c in order if c in term].index(c)] if c in term else 1
+                for c in order
+            ],
+        )
         product = x if product is None else build.multiply(product, x)
     if product is None:
         return build.constant(0.0)
@@ -212,7 +261,9 @@ def einsum(equation: str, operands: list[Node]) -> Node:
 
 def _lp_normalization(call: Call) -> Node:
     x = call[0]
-    length = algebra.norm(x, call.attribute("p", 2), call.attribute("axis", -1), keepdims=True)
+    length = algebra.norm(
+        x, call.attribute("p", 2), call.attribute("axis", -1), keepdims=True
+    )
     return build.where(build.equal(length, 0), 0, build.divide(x, length))
 
 
@@ -222,7 +273,9 @@ OPERATORS: dict[str, Translator] = {
     "CumProd": _cumulative_product,
     "CumSum": _cumulative,
     "Det": lambda call: _determinant(call[0]),
-    "Einsum": lambda call: einsum(call.text("equation", ""), [call[i] for i in range(len(call.operands))]),
+    "Einsum": lambda call: einsum(
+        call.text("equation", ""), [call[i] for i in range(len(call.operands))]
+    ),
     "Gemm": _gemm,
     "Hardmax": _softmax(_hardmax),
     "LogSoftmax": _softmax(f.log_softmax),
@@ -258,14 +311,29 @@ def _sign_of_determinant(a: Node) -> Node:
     rows = tensor_node(np.arange(n))
     for k in range(n):
         column = build.reshape(algebra.part(a, a.rank - 1, k, k + 1), (*batch, n))
-        place = build.argmax(build.where(build.less(rows, k), -1.0, build.absolute(column)), -1)
-        chosen = build.expand_dims(build.equal(rows, build.expand_dims(place, (a.rank - 2,))), (a.rank - 1,))
-        pivot_row = build.sum_over(build.where(chosen, a, 0.0), a.rank - 2, keepdims=True)
+        place = build.argmax(
+            build.where(build.less(rows, k), -1.0, build.absolute(column)), -1
+        )
+        chosen = build.expand_dims(
+            build.equal(rows, build.expand_dims(place, (a.rank - 2,))), (a.rank - 1,)
+        )
+        pivot_row = build.sum_over(
+            build.where(chosen, a, 0.0), a.rank - 2, keepdims=True
+        )
         exchanged = build.where(chosen, algebra.part(a, a.rank - 2, k, k + 1), a)
-        a = build.where(build.reshape(build.equal(rows, k), (n, 1)), pivot_row, exchanged)
+        a = build.where(
+            build.reshape(build.equal(rows, k), (n, 1)), pivot_row, exchanged
+        )
         pivot = build.reshape(algebra.part(pivot_row, a.rank - 1, k, k + 1), batch)
-        sign = build.multiply(sign, build.multiply(build.sign(pivot), build.where(build.equal(place, k), 1.0, -1.0)))
-        safe = build.reshape(build.where(build.equal(pivot, 0), 1.0, pivot), (*batch, 1, 1))
+        sign = build.multiply(
+            sign,
+            build.multiply(
+                build.sign(pivot), build.where(build.equal(place, k), 1.0, -1.0)
+            ),
+        )
+        safe = build.reshape(
+            build.where(build.equal(pivot, 0), 1.0, pivot), (*batch, 1, 1)
+        )
         left = algebra.part(a, a.rank - 1, k, k + 1)
         below = build.where(build.reshape(build.less(k, rows), (n, 1)), left, 0.0)
         a = build.subtract(a, build.divide(build.multiply(below, pivot_row), safe))

@@ -32,16 +32,26 @@ def _places(axis: _Axis, mode: str) -> Array:
     """Return where each new position lies among the old ones."""
     y, length = np.arange(axis.after, dtype=np.float64), axis.factor * axis.before
     if mode == "align_corners":
-        return y * (axis.before - 1) / (length - 1) if length != 1 else np.zeros(axis.after)
+        return (
+            y * (axis.before - 1) / (length - 1)
+            if length != 1
+            else np.zeros(axis.after)
+        )
     if mode == "asymmetric":
         return y / axis.factor
     if mode == "tf_crop_and_resize":
         low, high = axis.region
         step = (high - low) * (axis.before - 1)
-        return low * (axis.before - 1) + (y * step / (length - 1) if length != 1 else np.full(axis.after, step / 2))
+        return low * (axis.before - 1) + (
+            y * step / (length - 1) if length != 1 else np.full(axis.after, step / 2)
+        )
     if mode == "pytorch_half_pixel" and length == 1:
         return np.full(axis.after, -0.5)
-    shift = axis.before / 2 * (1 - axis.after / length) if mode == "half_pixel_symmetric" else 0.0
+    shift = (
+        axis.before / 2 * (1 - axis.after / length)
+        if mode == "half_pixel_symmetric"
+        else 0.0
+    )
     return shift + (y + 0.5) / axis.factor - 0.5
 
 
@@ -56,7 +66,12 @@ def _cubic(distance: Array, a: float) -> Array:
 def _nearest(places: Array, rule: str) -> Array:
     low = np.floor(places)
     rest = places - low
-    up = {"round_prefer_floor": rest > 0.5, "round_prefer_ceil": rest >= 0.5, "floor": rest < 0, "ceil": rest > 0}[rule]
+    up = {
+        "round_prefer_floor": rest > 0.5,
+        "round_prefer_ceil": rest >= 0.5,
+        "floor": rest < 0,
+        "ceil": rest > 0,
+    }[rule]
     return (low + up).astype(np.int64)
 
 
@@ -72,7 +87,11 @@ def _weights(call: Call, axis: _Axis, mode: str, places: Array) -> Array:
     positions = np.arange(start, stop)
     distance = (positions[None] - places[:, None]) * stretch
     a = call.attribute("cubic_coeff_a", -0.75)
-    wide = _cubic(distance, a) if mode == "cubic" else np.clip(1 - np.abs(distance), 0, None)
+    wide = (
+        _cubic(distance, a)
+        if mode == "cubic"
+        else np.clip(1 - np.abs(distance), 0, None)
+    )
     if call.attribute("exclude_outside", 0):
         wide = np.where((positions >= 0) & (positions < axis.before), wide, 0.0)
     total = wide.sum(axis=1, keepdims=True)
@@ -85,7 +104,9 @@ def _weights(call: Call, axis: _Axis, mode: str, places: Array) -> Array:
 def _along(x: Node, axis: int, matrix: Array) -> Node:
     """Multiply along one axis; a matrix that only selects becomes a gather."""
     if ((matrix == 0) | (matrix == 1)).all() and (matrix.sum(axis=1) == 1).all():
-        return build.gather(x, tensor_node(matrix.argmax(axis=1).astype(np.int64)), axis)
+        return build.gather(
+            x, tensor_node(matrix.argmax(axis=1).astype(np.int64)), axis
+        )
     order = [*(i for i in range(x.rank) if i != axis), axis]
     weights = tensor_node(np.ascontiguousarray(matrix.T).astype(x.dtype.name))
     product = build.matmul(build.permute(x, order), weights)
@@ -93,7 +114,11 @@ def _along(x: Node, axis: int, matrix: Array) -> Node:
 
 
 def _resized(call: Call, axes: dict[int, _Axis], mode: str, places_by: str) -> Node:
-    x = call[0] if call[0].dtype.is_float or mode == "nearest" else build.cast(call[0], dtypes.FLOAT64)
+    x = (
+        call[0]
+        if call[0].dtype.is_float or mode == "nearest"
+        else build.cast(call[0], dtypes.FLOAT64)
+    )
     outside: Node | None = None
     call.fits([axes[i].after if i in axes else size for i, size in enumerate(x.shape)])
     call.fits([max(axis.before * axis.after for axis in axes.values())])
@@ -104,7 +129,9 @@ def _resized(call: Call, axes: dict[int, _Axis], mode: str, places_by: str) -> N
         x = _along(x, i, _weights(call, axis, mode, places))
         if places_by == "tf_crop_and_resize":
             beyond = (places < 0) | (places > axis.before - 1)
-            mask = tensor_node(beyond.reshape([-1 if j == i else 1 for j in range(x.rank)]))
+            mask = tensor_node(
+                beyond.reshape([-1 if j == i else 1 for j in range(x.rank)])
+            )
             outside = mask if outside is None else build.logical_or(outside, mask)
     if outside is not None:
         x = build.where(outside, call.attribute("extrapolation_value", 0.0), x)
@@ -117,22 +144,36 @@ def _resize(call: Call) -> Node:
     if call.version < _FIRST_WITH_REGION:
         return _scaled(call, call.values(1).ravel().tolist(), mode)
     places_by = call.text("coordinate_transformation_mode", "half_pixel")
-    chosen = [call.counted(axis, x.rank) for axis in call.attribute("axes", range(x.rank))]
+    chosen = [
+        call.counted(axis, x.rank) for axis in call.attribute("axes", range(x.rank))
+    ]
     region = call.values(1).ravel().tolist() if call.optional(1) is not None else []
     region = region or [0.0] * len(chosen) + [1.0] * len(chosen)
     scales = call.values(2).ravel().tolist() if call.optional(2) is not None else []
-    sizes = [int(size) for size in call.numbers(3)] if call.optional(3) is not None else []
+    sizes = (
+        [int(size) for size in call.numbers(3)] if call.optional(3) is not None else []
+    )
     before = [int(x.shape[axis]) for axis in chosen]
     if sizes:
         scales = [size / length for size, length in zip(sizes, before, strict=True)]
         policy = call.text("keep_aspect_ratio_policy", "stretch")
         if policy != "stretch":
-            scales = [min(scales) if policy == "not_larger" else max(scales)] * len(chosen)
+            scales = [min(scales) if policy == "not_larger" else max(scales)] * len(
+                chosen
+            )
             sizes = [int(scales[0] * length + 0.5) for length in before]
-    after = sizes or [int(np.float32(scale) * length) for scale, length in zip(scales, before, strict=True)]
+    after = sizes or [
+        int(np.float32(scale) * length)
+        for scale, length in zip(scales, before, strict=True)
+    ]
     n = len(chosen)
     axes = {
-        chosen[k]: _Axis(before[k], after[k], float(scales[k]), (float(region[k]), float(region[n + k])))
+        chosen[k]: _Axis(
+            before[k],
+            after[k],
+            float(scales[k]),
+            (float(region[k]), float(region[n + k])),
+        )
         for k in range(n)
     }
     return _resized(call, axes, mode, places_by)
@@ -141,7 +182,10 @@ def _resize(call: Call) -> Node:
 def _scaled(call: Call, scales: list[float], mode: str) -> Node:
     """Resize and Upsample of the older opsets: places y/scale, the nearest below."""
     shape = [int(size) for size in call[0].shape]
-    axes = {i: _Axis(n, math.floor(n * s), s, (0.0, 1.0)) for i, (n, s) in enumerate(zip(shape, scales, strict=True))}
+    axes = {
+        i: _Axis(n, math.floor(n * s), s, (0.0, 1.0))
+        for i, (n, s) in enumerate(zip(shape, scales, strict=True))
+    }
     call.attributes.setdefault("nearest_mode", "floor")
     return _resized(call, axes, "linear" if mode == "bilinear" else mode, "asymmetric")
 
@@ -149,7 +193,9 @@ def _scaled(call: Call, scales: list[float], mode: str) -> Node:
 def _upsample(call: Call) -> Node:
     scales = call.attributes.get("scales")
     given = list(scales) if scales is not None else call.values(1).ravel().tolist()
-    return _scaled(call, [float(scale) for scale in given], call.text("mode", "nearest"))
+    return _scaled(
+        call, [float(scale) for scale in given], call.text("mode", "nearest")
+    )
 
 
 OPERATORS: dict[str, Translator] = {"Resize": _resize, "Upsample": _upsample}

@@ -10,7 +10,13 @@ import numpy as np
 from deltarule import dtypes, shapes
 from deltarule.graph import algebra, build
 from deltarule.graph.node import Node
-from deltarule.interop.onnx.call import Call, Results, Translator, element_type, tensor_node
+from deltarule.interop.onnx.call import (
+    Call,
+    Results,
+    Translator,
+    element_type,
+    tensor_node,
+)
 
 
 def _shape(call: Call) -> Node:
@@ -31,14 +37,18 @@ def _flatten(call: Call) -> Node:
     x = call[0]
     axis = call.attribute("axis", 1)
     axis = x.rank if axis == x.rank else call.counted(axis, x.rank)
-    return build.reshape(x, (shapes.count(x.shape[:axis]), shapes.count(x.shape[axis:])))
+    return build.reshape(
+        x, (shapes.count(x.shape[:axis]), shapes.count(x.shape[axis:]))
+    )
 
 
 def _squeeze(call: Call) -> Node:
     x = call[0]
     axes = call.listed("axes", 1)
     drop = (
-        [i for i, size in enumerate(x.shape) if size == 1] if axes is None else [call.counted(a, x.rank) for a in axes]
+        [i for i, size in enumerate(x.shape) if size == 1]
+        if axes is None
+        else [call.counted(a, x.rank) for a in axes]
     )
     return build.reshape(x, shapes.reduced(x.shape, drop))
 
@@ -51,11 +61,15 @@ def _unsqueeze(call: Call) -> Node:
 
 def _expand(call: Call) -> Node:
     call.fits(shapes.broadcast(call[0].shape, tuple(call.numbers(1))))
-    return build.broadcast_to(call[0], shapes.broadcast(call[0].shape, tuple(call.numbers(1))))
+    return build.broadcast_to(
+        call[0], shapes.broadcast(call[0].shape, tuple(call.numbers(1)))
+    )
 
 
 def _transpose(call: Call) -> Node:
-    return build.permute(call[0], call.attribute("perm", tuple(reversed(range(call[0].rank)))))
+    return build.permute(
+        call[0], call.attribute("perm", tuple(reversed(range(call[0].rank))))
+    )
 
 
 def _slice(call: Call) -> Node:
@@ -68,12 +82,20 @@ def _slice(call: Call) -> Node:
         raise call.unsupported("a slice with step 0")
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         i = call.counted(axis, x.rank)
-        span = range(*slice(start, end if step > 0 or end >= -x.shape[i] else None, step).indices(x.shape[i]))
+        span = range(
+            *slice(
+                start, end if step > 0 or end >= -x.shape[i] else None, step
+            ).indices(x.shape[i])
+        )
         if step < 0:
             flipped.append(i)
             span = span[::-1] if len(span) else range(0)
         low[i], stride[i] = (span.start, span.step) if len(span) else (0, 1)
-        high[i] = min(x.shape[i], span.start + (len(span) - 1) * span.step + 1) if len(span) else 0
+        high[i] = (
+            min(x.shape[i], span.start + (len(span) - 1) * span.step + 1)
+            if len(span)
+            else 0
+        )
     result = build.slice_axes(x, low, high, stride)
     return build.flip(result, flipped) if flipped else result
 
@@ -87,12 +109,17 @@ def _split(call: Call) -> Results:
         width = -(-x.shape[axis] // parts)
         sizes = [min(width, x.shape[axis] - i * width) for i in range(parts)]
     ends = np.cumsum(sizes).tolist()
-    return tuple(algebra.part(x, axis, end - size, end) for size, end in zip(sizes, ends, strict=True))
+    return tuple(
+        algebra.part(x, axis, end - size, end)
+        for size, end in zip(sizes, ends, strict=True)
+    )
 
 
 def take_any(x: Node, indices: Node, axis: int) -> Node:
     """Gather with indices that may count from the end."""
-    wrapped = build.where(build.less(indices, 0), build.add(indices, x.shape[axis]), indices)
+    wrapped = build.where(
+        build.less(indices, 0), build.add(indices, x.shape[axis]), indices
+    )
     return build.gather(x, wrapped, axis)
 
 
@@ -103,7 +130,9 @@ def _gather(call: Call) -> Node:
 def _gather_elements(call: Call) -> Node:
     x, indices = call[0], call[1]
     axis = call.axis(x.rank)
-    wrapped = build.where(build.less(indices, 0), build.add(indices, x.shape[axis]), indices)
+    wrapped = build.where(
+        build.less(indices, 0), build.add(indices, x.shape[axis]), indices
+    )
     return algebra.take_along_axis(_cut(x, indices, axis), wrapped, axis)
 
 
@@ -117,10 +146,14 @@ def flat_positions(x: Node, indices: Node, batch: int) -> Node:
     depth = indices.shape[-1]
     position = build.full(indices.shape[:-1], 0, dtypes.INT64)
     for i in range(batch):
-        position = build.add(build.multiply(position, x.shape[i]), build.iota(position.shape, i))
+        position = build.add(
+            build.multiply(position, x.shape[i]), build.iota(position.shape, i)
+        )
     for k in range(depth):
         size = x.shape[batch + k]
-        part = build.cast(algebra.part(indices, indices.rank - 1, k, k + 1), dtypes.INT64)
+        part = build.cast(
+            algebra.part(indices, indices.rank - 1, k, k + 1), dtypes.INT64
+        )
         part = build.reshape(part, position.shape)
         wrapped = build.where(build.less(part, 0), build.add(part, size), part)
         position = build.add(build.multiply(position, size), wrapped)
@@ -145,34 +178,62 @@ def _scattered(call: Call, flat: Node, position: Node, updates: Node) -> Node:
         ones = build.full(position.shape, 1, dtypes.INT64)
         number = build.iota((position.shape[0],), 0)
         # of several updates of one row the last one holds: its number is the row's largest
-        later = build.less(build.expand_dims(number, (1,)), build.expand_dims(number, (0,)))
-        same = build.equal(build.expand_dims(position, (1,)), build.expand_dims(position, (0,)))
-        beaten = build.less(0, build.sum_over(build.cast(build.logical_and(later, same), dtypes.INT64), 1))
+        later = build.less(
+            build.expand_dims(number, (1,)), build.expand_dims(number, (0,))
+        )
+        same = build.equal(
+            build.expand_dims(position, (1,)), build.expand_dims(position, (0,))
+        )
+        beaten = build.less(
+            0,
+            build.sum_over(build.cast(build.logical_and(later, same), dtypes.INT64), 1),
+        )
         column = (size, *([1] * (flat.rank - 1)))
-        hit = build.reshape(build.less(0, build.scatter_add(position, ones, 0, size)), column)
+        hit = build.reshape(
+            build.less(0, build.scatter_add(position, ones, 0, size)), column
+        )
         kept = build.reshape(beaten, (position.shape[0], *([1] * (updates.rank - 1))))
         chosen = build.where(kept, 0, updates)
-        return build.cast(build.where(hit, build.scatter_add(position, build.cast(chosen, flat.dtype), 0, size), flat),
-                          flat.dtype)  # fmt: skip
-    combine = {"max": build.maximum, "min": build.minimum, "mul": build.multiply}[reduction]
+        return build.cast(
+            build.where(
+                hit,
+                build.scatter_add(position, build.cast(chosen, flat.dtype), 0, size),
+                flat,
+            ),
+            flat.dtype,
+        )
+    combine = {"max": build.maximum, "min": build.minimum, "mul": build.multiply}[
+        reduction
+    ]
     call.unrolled(position.shape[0])
-    for i in range(position.shape[0]):  # one after the other; the graph grows with the number of updates
+    for i in range(
+        position.shape[0]
+    ):  # one after the other; the graph grows with the number of updates
         row = algebra.part(position, 0, i, i + 1)
         hit = build.equal(build.iota((size,), 0), row)
         hit_column = build.reshape(hit, (size, *([1] * (flat.rank - 1))))
-        flat = build.where(hit_column, combine(flat, algebra.part(updates, 0, i, i + 1)), flat)
+        flat = build.where(
+            hit_column, combine(flat, algebra.part(updates, 0, i, i + 1)), flat
+        )
     return flat
 
 
 def _scatter_elements(call: Call) -> Node:
     x, indices, updates = call[0], build.cast(call[1], dtypes.INT64), call[2]
     axis = call.axis(x.rank)
-    wrapped = build.where(build.less(indices, 0), build.add(indices, x.shape[axis]), indices)
+    wrapped = build.where(
+        build.less(indices, 0), build.add(indices, x.shape[axis]), indices
+    )
     position = build.full(indices.shape, 0, dtypes.INT64)
     for i in range(x.rank):
         step = wrapped if i == axis else build.iota(indices.shape, i)
         position = build.add(build.multiply(position, x.shape[i]), step)
-    flat = _scattered(call, build.reshape(x, (-1,)), build.reshape(position, (-1,)), build.reshape(updates, (-1,)))
+    flat = _scattered(
+        call,
+        build.reshape(x, (-1,)),
+        build.reshape(position, (-1,)),
+        build.reshape(updates, (-1,)),
+    )
     return build.reshape(flat, x.shape)
 
 
@@ -189,19 +250,33 @@ def _pad(call: Call) -> Node:
     x = call[0]
     widths = call.listed("pads", 1)
     mode = call.text("mode", "constant")
-    axes = [call.counted(a, x.rank) for a in call.numbers(3)] if call.optional(3) is not None else list(range(x.rank))
+    axes = (
+        [call.counted(a, x.rank) for a in call.numbers(3)]
+        if call.optional(3) is not None
+        else list(range(x.rank))
+    )
     low, high = [0] * x.rank, [0] * x.rank
     for k, axis in enumerate(axes):
         low[axis], high[axis] = widths[k], widths[len(axes) + k]
-    call.fits([max(0, size + a + b) for size, a, b in zip(x.shape, low, high, strict=True)])
+    call.fits(
+        [max(0, size + a + b) for size, a, b in zip(x.shape, low, high, strict=True)]
+    )
     if min((*low, *high), default=0) < 0:
-        x = build.slice_axes(x, [max(0, -a) for a in low], [s - max(0, -b) for s, b in zip(x.shape, high, strict=True)])
+        x = build.slice_axes(
+            x,
+            [max(0, -a) for a in low],
+            [s - max(0, -b) for s, b in zip(x.shape, high, strict=True)],
+        )
         low, high = [max(0, a) for a in low], [max(0, b) for b in high]
     if mode != "constant":
         for axis in range(x.rank):
             modes: Any = {"mode": mode}  # ONNX and NumPy name them alike
             span = np.pad(np.arange(x.shape[axis]), (low[axis], high[axis]), **modes)
-            x = build.gather(x, tensor_node(span), axis) if low[axis] or high[axis] else x
+            x = (
+                build.gather(x, tensor_node(span), axis)
+                if low[axis] or high[axis]
+                else x
+            )
         return x
     value = call.optional(2)
     inside = build.pad(build.full(x.shape, True, dtypes.BOOL), low, high)
@@ -221,12 +296,18 @@ def _tile(call: Call) -> Node:
     wide = list(pairs)
     wide[::2] = times
     repeated = build.broadcast_to(build.reshape(x, pairs), tuple(wide))
-    return build.reshape(repeated, [size * n for size, n in zip(x.shape, times, strict=True)])
+    return build.reshape(
+        repeated, [size * n for size, n in zip(x.shape, times, strict=True)]
+    )
 
 
 def _constant(call: Call) -> Node:
-    for name, kind in (("value_float", np.float32), ("value_int", np.int64), ("value_floats", np.float32),
-                       ("value_ints", np.int64)):  # fmt: skip
+    for name, kind in (
+        ("value_float", np.float32),
+        ("value_int", np.int64),
+        ("value_floats", np.float32),
+        ("value_ints", np.int64),
+    ):
         if name in call.attributes:
             return tensor_node(np.array(call.attributes[name], kind))
     if "value" not in call.attributes:
@@ -252,9 +333,13 @@ def _range(call: Call) -> Node:
 
 def _eye_like(call: Call) -> Node:
     x = call[0]
-    kind = element_type(call.attribute("dtype")) if "dtype" in call.attributes else x.dtype
+    kind = (
+        element_type(call.attribute("dtype")) if "dtype" in call.attributes else x.dtype
+    )
     rows, columns = build.iota(x.shape, 0), build.iota(x.shape, 1)
-    return build.cast(build.equal(build.add(rows, call.attribute("k", 0)), columns), kind)
+    return build.cast(
+        build.equal(build.add(rows, call.attribute("k", 0)), columns), kind
+    )
 
 
 def _trilu(call: Call) -> Node:
@@ -262,7 +347,11 @@ def _trilu(call: Call) -> Node:
     k = int(call.values(1)) if call.optional(1) is not None else 0
     rows, columns = build.iota(x.shape, x.rank - 2), build.iota(x.shape, x.rank - 1)
     diagonal = build.add(rows, k)
-    outside = build.less(columns, diagonal) if call.attribute("upper", 1) else build.less(diagonal, columns)
+    outside = (
+        build.less(columns, diagonal)
+        if call.attribute("upper", 1)
+        else build.less(diagonal, columns)
+    )
     return build.cast(build.where(outside, build.full(x.shape, 0, x.dtype), x), x.dtype)
 
 
@@ -275,7 +364,9 @@ def _one_hot(call: Call) -> Node:
     hit = build.equal(build.iota(shape, axis), build.expand_dims(wrapped, (axis,)))
     values = call[2]
     return build.where(
-        hit, build.reshape(algebra.part(values, 0, 1, 2), ()), build.reshape(algebra.part(values, 0, 0, 1), ())
+        hit,
+        build.reshape(algebra.part(values, 0, 1, 2), ()),
+        build.reshape(algebra.part(values, 0, 0, 1), ()),
     )
 
 
@@ -283,16 +374,22 @@ def _depth_to_space(call: Call) -> Node:
     x, b = call[0], call.attribute("blocksize")
     n, c, h, w = x.shape
     if call.text("mode", "DCR") == "DCR":
-        moved = build.permute(build.reshape(x, (n, b, b, c // (b * b), h, w)), (0, 3, 4, 1, 5, 2))
+        moved = build.permute(
+            build.reshape(x, (n, b, b, c // (b * b), h, w)), (0, 3, 4, 1, 5, 2)
+        )
     else:
-        moved = build.permute(build.reshape(x, (n, c // (b * b), b, b, h, w)), (0, 1, 4, 2, 5, 3))
+        moved = build.permute(
+            build.reshape(x, (n, c // (b * b), b, b, h, w)), (0, 1, 4, 2, 5, 3)
+        )
     return build.reshape(moved, (n, c // (b * b), h * b, w * b))
 
 
 def _space_to_depth(call: Call) -> Node:
     x, b = call[0], call.attribute("blocksize")
     n, c, h, w = x.shape
-    order = (0, 3, 5, 1, 2, 4) if call.text("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    order = (
+        (0, 3, 5, 1, 2, 4) if call.text("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    )
     moved = build.permute(build.reshape(x, (n, c, h // b, b, w // b, b)), order)
     return build.reshape(moved, (n, c * b * b, h // b, w // b))
 
@@ -308,7 +405,9 @@ def _center_crop_pad(call: Call) -> Node:
         elif size > x.shape[axis]:
             before = (size - x.shape[axis]) // 2
             low = [before if i == axis else 0 for i in range(x.rank)]
-            high = [size - x.shape[axis] - before if i == axis else 0 for i in range(x.rank)]
+            high = [
+                size - x.shape[axis] - before if i == axis else 0 for i in range(x.rank)
+            ]
             x = build.pad(x, low, high)
     return x
 
@@ -321,7 +420,9 @@ def _reverse_sequence(call: Call) -> Node:
     length = build.reshape(build.cast(lengths, dtypes.INT64), shape)
     position = build.iota(x.shape, time)
     mirrored = build.subtract(build.subtract(length, 1), position)
-    return algebra.take_along_axis(x, build.where(build.less(position, length), mirrored, position), time)
+    return algebra.take_along_axis(
+        x, build.where(build.less(position, length), mirrored, position), time
+    )
 
 
 def _compress(call: Call) -> Node:
@@ -333,25 +434,39 @@ def _compress(call: Call) -> Node:
 
 
 def _unique(call: Call) -> Results:
-    found = np.unique(call.values(0), return_index=True, return_inverse=True, return_counts=True,
-                      axis=call.attribute("axis"))  # fmt: skip
+    found = np.unique(
+        call.values(0),
+        return_index=True,
+        return_inverse=True,
+        return_counts=True,
+        axis=call.attribute("axis"),
+    )
     values, first, inverse, counts = found
     axis = call.attribute("axis", 0) or 0
     if not call.attribute("sorted", 1):
         order = np.argsort(first)
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
-        values, first, counts = np.take(values, order, axis), first[order], counts[order]
+        values, first, counts = (
+            np.take(values, order, axis),
+            first[order],
+            counts[order],
+        )
         inverse = rank[inverse]
-    return tuple(tensor_node(np.asarray(a)) for a in (values, first, np.ravel(inverse), counts))
+    return tuple(
+        tensor_node(np.asarray(a)) for a in (values, first, np.ravel(inverse), counts)
+    )
 
 
 OPERATORS: dict[str, Translator] = {
-    "ArrayFeatureExtractor": lambda call: take_any(call[0], build.reshape(call[1], (-1,)), call[0].rank - 1),
+    "ArrayFeatureExtractor": lambda call: take_any(
+        call[0], build.reshape(call[1], (-1,)), call[0].rank - 1
+    ),
     "CenterCropPad": _center_crop_pad,
     "Compress": _compress,
     "Concat": lambda call: build.concatenate(
-        [call[i] for i in range(len(call.operands))], call.attribute("axis", 1)),
+        [call[i] for i in range(len(call.operands))], call.attribute("axis", 1)
+    ),
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
     "DepthToSpace": _depth_to_space,
@@ -381,4 +496,4 @@ OPERATORS: dict[str, Translator] = {
     "Trilu": _trilu,
     "Unique": _unique,
     "Unsqueeze": _unsqueeze,
-}  # fmt: skip
+}

@@ -22,7 +22,11 @@ def _window(weights: Sequence[float]) -> Translator:
         period = size if call.attribute("periodic", 1) else size - 1
         angles = 2 * math.pi * np.arange(size) / period
         values = sum(weight * np.cos(k * angles) for k, weight in enumerate(weights))
-        return tensor_node(np.asarray(values).astype(element_type(call.attribute("output_datatype", 1)).name))
+        return tensor_node(
+            np.asarray(values).astype(
+                element_type(call.attribute("output_datatype", 1)).name
+            )
+        )
 
     return translate
 
@@ -31,16 +35,26 @@ def _col2im(call: Call) -> Node:
     """Add the columns (N, C·taps, places) of windows back into an image (N, C, *sizes): the adjoint of im2col."""
     x, sizes, block = call[0], call.numbers(1), call.numbers(2)
     n = len(sizes)
-    dilations, strides = (list(call.attribute(name, [1] * n)) for name in ("dilations", "strides"))
+    dilations, strides = (
+        list(call.attribute(name, [1] * n)) for name in ("dilations", "strides")
+    )
     pads = list(call.attribute("pads", [0] * 2 * n))
     padded = [size + pads[i] + pads[n + i] for i, size in enumerate(sizes)]
-    counts = [(padded[i] - dilations[i] * (block[i] - 1) - 1) // strides[i] + 1 for i in range(n)]
+    counts = [
+        (padded[i] - dilations[i] * (block[i] - 1) - 1) // strides[i] + 1
+        for i in range(n)
+    ]
     batch, channels = int(x.shape[0]), int(x.shape[1]) // math.prod(block)
     spread = build.reshape(x, (batch, channels, *block, *counts))
     order = [0, 1, *range(2 + n, 2 + 2 * n), *range(2, 2 + n)]
     axes = tuple(range(2, 2 + n))
     image = build.fold(
-        build.permute(spread, order), axes, tuple(block), tuple(strides), tuple(dilations), (batch, channels, *padded)
+        build.permute(spread, order),
+        axes,
+        tuple(block),
+        tuple(strides),
+        tuple(dilations),
+        (batch, channels, *padded),
     )
     stops = [batch, channels, *(pads[i] + size for i, size in enumerate(sizes))]
     return build.slice_axes(image, [0, 0, *pads[:n]], stops)

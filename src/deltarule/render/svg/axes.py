@@ -10,7 +10,12 @@ from deltarule.render import numbers
 from deltarule.render.svg.document import FONT_SIZE, element, label
 from deltarule.render.svg.letters import text_width
 
-_STEPS = ((1.5, 1), (3.2, 2), (7.0, 5), (10.1, 10))  # (up to this many powers of ten, this step)
+_STEPS = (
+    (1.5, 1),
+    (3.2, 2),
+    (7.0, 5),
+    (10.1, 10),
+)  # (up to this many powers of ten, this step)
 _MANTISSAS = (
     (1,),
     (1, 3),
@@ -20,12 +25,19 @@ _MANTISSAS = (
 )
 _DIGITS, _MOST_DIGITS = 6, 17  # of a tick's text; 17 tell all floats apart
 _FEWEST = 2  # ticks that tell a scale
-_SMALLEST, _LARGEST = 1e-150, 1e150  # beyond them ratios and lengths may leave the floats
+_SMALLEST, _LARGEST = (
+    1e-150,
+    1e150,
+)  # beyond them ratios and lengths may leave the floats
 
 
 def drawable(value: float, logarithmic: bool = False) -> bool:
     """Tell whether a value has a place on an axis: finite, and > 0 on a logarithmic one."""
-    return math.isfinite(value) and abs(value) < _LARGEST and (value > _SMALLEST or not logarithmic)
+    return (
+        math.isfinite(value)
+        and abs(value) < _LARGEST
+        and (value > _SMALLEST or not logarithmic)
+    )
 
 
 @dataclass(frozen=True)
@@ -67,14 +79,22 @@ def logarithmic_ticks(low: float, high: float, most: int = 6) -> list[float]:
         return [10.0**power for power in range(first, last + 1, stride)]
     found: list[float] = []
     for mantissas in _MANTISSAS:
-        ticks = [float(f"{m}e{power}") for power in range(first - 1, last + 1) for m in mantissas]
-        inside = [tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)]
+        ticks = [
+            float(f"{m}e{power}")
+            for power in range(first - 1, last + 1)
+            for m in mantissas
+        ]
+        inside = [
+            tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)
+        ]
         if len(inside) <= most or len(found) < _FEWEST:
             found = inside[:: max(1, math.ceil(len(inside) / most))]
     return found if len(found) >= _FEWEST else linear_ticks(low, high, most)
 
 
-def linear_ticks(low: float, high: float, most: int = 6, whole: bool = False) -> list[float]:
+def linear_ticks(
+    low: float, high: float, most: int = 6, whole: bool = False
+) -> list[float]:
     """Return multiples of 1, 2 or 5 times a power of ten between low and high.
 
     >>> linear_ticks(0, 1), linear_ticks(1, 3, whole=True), linear_ticks(-4, 97, most=4)
@@ -90,7 +110,9 @@ def linear_ticks(low: float, high: float, most: int = 6, whole: bool = False) ->
     return [round(multiple * step, digits) for multiple in range(first, last + 1)]
 
 
-def limits(values: Iterable[float], logarithmic: bool = False, from_zero: bool = False) -> tuple[float, float]:
+def limits(
+    values: Iterable[float], logarithmic: bool = False, from_zero: bool = False
+) -> tuple[float, float]:
     """Return the ends of an axis that shows these values; NaN and infinities are left out.
 
     >>> limits([1.0, float("nan"), 3.0]), limits([2.0]), limits([]), limits([3.0, 8.0], from_zero=True)
@@ -110,7 +132,9 @@ def limits(values: Iterable[float], logarithmic: bool = False, from_zero: bool =
     return low - margin, high + margin
 
 
-def padded(ends: tuple[float, float], share: float = 0.04, logarithmic: bool = False) -> tuple[float, float]:
+def padded(
+    ends: tuple[float, float], share: float = 0.04, logarithmic: bool = False
+) -> tuple[float, float]:
     """Return the ends of an axis moved out by a share of its length."""
     low, high = ends
     if logarithmic:
@@ -136,15 +160,25 @@ class Frame:
         ticks = self.y.ticks(whole=self.whole_y)
         for tick, text in zip(ticks, tick_texts(ticks), strict=True):
             at = self.y(tick)
-            parts.append(element("line", x1=left, x2=right, y1=at, y2=at, class_="grid"))
+            parts.append(
+                element("line", x1=left, x2=right, y1=at, y2=at, class_="grid")
+            )
             parts.append(label(text, left - 6, at + 4, anchor="end"))
         ticks = self.x.ticks(most=8, whole=self.whole_x)
         for tick, text in zip(ticks, tick_texts(ticks), strict=True):
             at = self.x(tick)
-            parts.append(element("line", x1=at, x2=at, y1=bottom, y2=bottom + 4, class_="axis"))
+            parts.append(
+                element("line", x1=at, x2=at, y1=bottom, y2=bottom + 4, class_="axis")
+            )
             parts.append(label(text, at, bottom + 18, anchor="middle"))
-        parts.append(element("line", x1=left, x2=right, y1=bottom, y2=bottom, class_="axis"))
-        parts.append(label(x_label, (left + right) / 2, bottom + 38, anchor="middle") if x_label else "")
+        parts.append(
+            element("line", x1=left, x2=right, y1=bottom, y2=bottom, class_="axis")
+        )
+        parts.append(
+            label(x_label, (left + right) / 2, bottom + 38, anchor="middle")
+            if x_label
+            else ""
+        )
         parts.append(label(y_label, left, top - 8, anchor="start") if y_label else "")
         return [part for part in parts if part]
 
@@ -165,4 +199,7 @@ def tick_texts(ticks: Sequence[float]) -> list[str]:
 
 def widest_tick(scale: Scale, whole: bool = False) -> float:
     """Return the pixels that the tick labels of a vertical axis need."""
-    return max((text_width(text, FONT_SIZE) for text in tick_texts(scale.ticks(whole=whole))), default=0.0)
+    return max(
+        (text_width(text, FONT_SIZE) for text in tick_texts(scale.ticks(whole=whole))),
+        default=0.0,
+    )

@@ -36,9 +36,15 @@ STYLE = (
     ".dr-figure text{fill:currentColor}.dr-figure .title{font-weight:600;font-size:14px}"
     ".dr-figure .axis{stroke:currentColor;fill:none}"
     ".dr-figure .grid{stroke:currentColor;stroke-opacity:.2;fill:none}"
-    + "".join(f".dr-figure .line{i}{{stroke:var(--c{i});fill:none;stroke-width:2}}" for i in range(N_COLOURS))
+    + "".join(
+        f".dr-figure .line{i}{{stroke:var(--c{i});fill:none;stroke-width:2}}"
+        for i in range(N_COLOURS)
+    )
     + "".join(f".dr-figure .fill{i}{{fill:var(--c{i})}}" for i in range(N_COLOURS))
-    + "".join(f".dr-figure text.name{i}{{fill:var(--c{i});font-weight:600}}" for i in range(N_COLOURS))
+    + "".join(
+        f".dr-figure text.name{i}{{fill:var(--c{i});font-weight:600}}"
+        for i in range(N_COLOURS)
+    )
 )
 
 
@@ -74,9 +80,20 @@ def element(tag: str, content: str = "", **attributes: object) -> str:
     return f"<{tag}{written}>{content}</{tag}>" if content else f"<{tag}{written}/>"
 
 
-def label(text: str, x: float, y: float, anchor: str = "start", class_: str = "", turned: bool = False) -> str:
+def label(
+    text: str,
+    x: float,
+    y: float,
+    anchor: str = "start",
+    class_: str = "",
+    turned: bool = False,
+) -> str:
     """Return a text, anchored at start, middle or end; ``turned`` reads upwards."""
-    attributes: dict[str, object] = {"x": float(x), "y": float(y), "text_anchor": anchor}
+    attributes: dict[str, object] = {
+        "x": float(x),
+        "y": float(y),
+        "text_anchor": anchor,
+    }
     if class_:
         attributes["class_"] = class_
     if turned:
@@ -87,8 +104,16 @@ def label(text: str, x: float, y: float, anchor: str = "start", class_: str = ""
 def _extent(found: re.Match[str]) -> tuple[float, float, float, float]:
     """Return the box of a text element: left, top, right, bottom."""
     kind, style = found["kind"] or "", found["style"] or ""
-    size = 14.0 if kind == "title" else 16.0 if "font-size:16px" in style else float(FONT_SIZE)
-    long = text_width(unescape(found["text"]), size, bold=kind == "title" or kind.startswith("name"))
+    size = (
+        14.0
+        if kind == "title"
+        else 16.0
+        if "font-size:16px" in style
+        else float(FONT_SIZE)
+    )
+    long = text_width(
+        unescape(found["text"]), size, bold=kind == "title" or kind.startswith("name")
+    )
     x, y = float(found["x"]), float(found["y"])
     before = {"start": 0.0, "middle": long / 2, "end": long}[found["anchor"]]
     if found["turned"]:
@@ -106,7 +131,13 @@ def _room(body: str, width_: float, height: float) -> tuple[float, float, float,
     return left, top, right - left, bottom - top
 
 
-def figure(body: list[str], width_: float, height: float, title: str = "", description: str = "") -> str:
+def figure(
+    body: list[str],
+    width_: float,
+    height: float,
+    title: str = "",
+    description: str = "",
+) -> str:
     """Return a whole SVG document with its style and, for readers who do not see it, its title and description.
 
     The figure grows where a text would be cut.

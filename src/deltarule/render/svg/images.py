@@ -41,9 +41,16 @@ def _bytes(pixels: Grey | Colour) -> tuple[bytes, int, int, int]:
             else:
                 line.append(float(pixel))
         flat.append(line)
-    if not flat or not flat[0] or channels not in {1, 3} or len({len(line) for line in flat}) != 1:
+    if (
+        not flat
+        or not flat[0]
+        or channels not in {1, 3}
+        or len({len(line) for line in flat}) != 1
+    ):
         raise DataError(
-            "png", expected="equal rows of numbers, or of (red, green, blue)", got=counted(len(flat), "row")
+            "png",
+            expected="equal rows of numbers, or of (red, green, blue)",
+            got=counted(len(flat), "row"),
         )
     raw = b"".join(b"\0" + bytes(_level(value) for value in line) for line in flat)
     return raw, len(flat[0]) // channels, len(flat), channels
@@ -60,16 +67,26 @@ def png(pixels: Grey | Colour) -> bytes:
     b'\x89PNG\r\n\x1a\n'
     """
     raw, width, height, channels = _bytes(pixels)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2 if channels == 3 else 0, 0, 0, 0)
+    header = struct.pack(
+        ">IIBBBBB", width, height, 8, 2 if channels == 3 else 0, 0, 0, 0
+    )
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(raw, 9)), (b"IEND", b"")]
     body = b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+        struct.pack(">I", len(data))
+        + kind
+        + data
+        + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
     )
     return b"\x89PNG\r\n\x1a\n" + body
 
 
 def image_grid(
-    pictures: Sequence[Picture], columns: int = 8, title: str = "", size: float = 64, gap: float = 12
+    pictures: Sequence[Picture],
+    columns: int = 8,
+    title: str = "",
+    size: float = 64,
+    gap: float = 12,
 ) -> str:
     """Return pictures in rows with captions; each pixel stays a square, those marked wrong have an orange caption.
 
@@ -81,7 +98,10 @@ def image_grid(
         gap: Pixels between pictures.
     """
     captioned = any(picture.caption for picture in pictures)
-    widest = max((text_width(picture.caption, FONT_SIZE, picture.wrong) for picture in pictures), default=0.0)
+    widest = max(
+        (text_width(picture.caption, FONT_SIZE, picture.wrong) for picture in pictures),
+        default=0.0,
+    )
     pitch_x, pitch_y = max(size, widest) + gap, size + gap + (18 if captioned else 0)
     top = 34.0 if title else gap
     body = []
@@ -102,11 +122,21 @@ def image_grid(
         )
         if picture.caption:
             class_ = "name1" if picture.wrong else ""
-            body.append(label(picture.caption, x + (pitch_x - gap) / 2, y + size + 15, "middle", class_))
+            body.append(
+                label(
+                    picture.caption,
+                    x + (pitch_x - gap) / 2,
+                    y + size + 15,
+                    "middle",
+                    class_,
+                )
+            )
     shown = min(columns, max(len(pictures), 1))
     n_rows = math.ceil(len(pictures) / columns)
     width = gap + pitch_x * shown
     told = (
-        counted(len(pictures), "picture") + ": " + ", ".join(picture.caption for picture in pictures if picture.caption)
+        counted(len(pictures), "picture")
+        + ": "
+        + ", ".join(picture.caption for picture in pictures if picture.caption)
     )
     return figure(body, width, top + pitch_y * n_rows, title, told)

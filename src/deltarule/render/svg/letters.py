@@ -9,15 +9,44 @@ from deltarule.render.table import width
 
 # Letters by the width of the wider of DejaVu Sans and Noto Sans, in hundredths of an em.
 _REGULAR = {
-    30: "'Jijl", 35: " ,.:;I", 40: "()-/[\\]ft", 45: "!r", 50: '"_`', 55: "?csz", 60: "*FLkvxy|",
-    65: "$0123456789EPSTYabdeghnopqu{}", 70: "ABCKRVXZ", 75: "U", 80: "&DGHNOQ", 85: "#+<=>^w~", 95: "M", 100: "%@Wm",
-}  # fmt: skip
+    30: "'Jijl",
+    35: " ,.:;I",
+    40: "()-/[\\]ft",
+    45: "!r",
+    50: '"_`',
+    55: "?csz",
+    60: "*FLkvxy|",
+    65: "$0123456789EPSTYabdeghnopqu{}",
+    70: "ABCKRVXZ",
+    75: "U",
+    80: "&DGHNOQ",
+    85: "#+<=>^w~",
+    95: "M",
+    100: "%@Wm",
+}
 _BOLD = {
-    35: " 'ijl", 40: ",.:;IJ", 45: "-/\\f", 50: "!()[]_`rt", 55: '"*', 60: "?csz|", 65: "Lx",
-    70: "$0123456789EFTaekovy", 75: "CPSYZbdghnpqu{}", 80: "ABKRVX", 85: "#+<=>DGHNU^~", 90: "&OQ", 95: "w",
-    100: "@M", 105: "%m", 115: "W",
-}  # fmt: skip
-_SIGNS = dict.fromkeys("·′’‘", 40) | dict.fromkeys("×−→←≤≥≠≈±∞", 85) | dict.fromkeys("…", 100)
+    35: " 'ijl",
+    40: ",.:;IJ",
+    45: "-/\\f",
+    50: "!()[]_`rt",
+    55: '"*',
+    60: "?csz|",
+    65: "Lx",
+    70: "$0123456789EFTaekovy",
+    75: "CPSYZbdghnpqu{}",
+    80: "ABKRVX",
+    85: "#+<=>DGHNU^~",
+    90: "&OQ",
+    95: "w",
+    100: "@M",
+    105: "%m",
+    115: "W",
+}
+_SIGNS = (
+    dict.fromkeys("·′’‘", 40)
+    | dict.fromkeys("×−→←≤≥≠≈±∞", 85)
+    | dict.fromkeys("…", 100)
+)
 _OTHER, _SCRIPT, _WIDE, _LARGE = 80, 45, 105, 125
 _LARGE_LETTERS = frozenset("ЖШЩЮФЫжшщюфымМ№ѪѬǄǇ")
 
@@ -39,7 +68,11 @@ def _letter(character: str, bold: bool) -> int:
     if parts and parts[0] in {"<super>", "<sub>"}:
         return _SCRIPT
     plain = unicodedata.normalize("NFKD", character)
-    return _letter(plain[0], bold) if plain != character and plain[0].isascii() else _OTHER + 5 * bold
+    return (
+        _letter(plain[0], bold)
+        if plain != character and plain[0].isascii()
+        else _OTHER + 5 * bold
+    )
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:

@@ -19,6 +19,12 @@ print("alive")
 
 
 def test_the_collector_frees_libraries_in_any_order():
-    done = subprocess.run([sys.executable, "-c", CYCLES], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", CYCLES],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout == "alive\n"

@@ -24,19 +24,25 @@ def test_kernels_are_divided_and_what_they_need_is_in_each_part() -> None:
     definitions = {
         "exp": "define internal float @exp(float %x) nounwind {\n ret float %x\n}\n",
         "@table": "@table = private unnamed_addr constant [1 x i64] [i64 1]",
-        "big": "define internal void @big(ptr %a) nounwind {\n call float @exp(float 1.0)\n" + "; \n" * 40_000 + "}\n",
+        "big": "define internal void @big(ptr %a) nounwind {\n call float @exp(float 1.0)\n"
+        + "; \n" * 40_000
+        + "}\n",
         "small": "define internal void @small(ptr %a, i64 %n) nounwind {\n load i64, ptr @table\n call @exp()\n}\n",
         "spare": "define internal void @spare() nounwind {\n}\n",
     }
     main = "define void @run(ptr %c) nounwind {\n call void @big(ptr %c)\n call void @small(ptr %c, i64 1)\n}\n"
-    first, second = division.divided(definitions, ["big", "small"], main, replace(host(), cores=2))
+    first, second = division.divided(
+        definitions, ["big", "small"], main, replace(host(), cores=2)
+    )
     assert _defined(first) == ["exp", "small", "run"]
     assert _defined(second) == ["exp", "big"]
     assert "declare void @big(ptr %a)" in first
     assert "define void @big(" in second and "define internal float @exp(" in second
     assert "@table = " in first and "@table = " not in second
     assert not any("@spare" in text for text in (first, second))  # nobody calls it
-    (whole,) = division.divided(definitions, ["big", "small"], main, replace(host(), cores=1))
+    (whole,) = division.divided(
+        definitions, ["big", "small"], main, replace(host(), cores=1)
+    )
     assert _defined(whole) == ["exp", "big", "small", "run"]
 
 
@@ -50,11 +56,18 @@ def test_each_part_is_legal_by_itself_and_defines_each_kernel_once(
     assert len(texts) == 3
     for text in texts:
         assert assembly(text, machine)
-    kernels = [name for text in texts for name in _defined(text) if re.fullmatch(r"kernel\d+", name)]
+    kernels = [
+        name
+        for text in texts
+        for name in _defined(text)
+        if re.fullmatch(r"kernel\d+", name)
+    ]
     assert len(kernels) == len(set(kernels)) > 5
 
 
-def test_the_parts_compute_what_the_whole_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_parts_compute_what_the_whole_computes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("DELTARULE_CACHE", "off")
     step = graphs.network((20, 32, 10), 16, "adam")
     state, data = graphs.values(step, 64)

@@ -67,9 +67,19 @@ os._exit(any(bad))
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system knows no fork")
 def test_children_forked_in_the_midst_of_work_compute():
     ended = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", SCRIPT, str(CHILDREN)],
-        capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-W",
+            "ignore::DeprecationWarning",
+            "-c",
+            SCRIPT,
+            str(CHILDREN),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
@@ -89,7 +99,9 @@ def test_a_lock_held_by_a_thread_of_the_parent_is_free_in_the_child(holder):
     held.wait()
     child = os.fork()
     if child == 0:
-        os._exit(int(team._lock.locked() or devices._lock.locked() or bool(team._workers)))
+        os._exit(
+            int(team._lock.locked() or devices._lock.locked() or bool(team._workers))
+        )
     _, status = os.waitpid(child, 0)
     done.set()
     thread.join()

@@ -46,12 +46,19 @@ print(runner.run(data, np.arange(64), 0, 0, (0.1,)).tolist(), float(sum(abs(a).s
 def _run(word: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("DELTARULE_CACHE", str(folder))
     monkeypatch.setenv("PYTHONPATH", str(Path(graphs.__file__).parents[1]))
-    done = subprocess.run([sys.executable, "-c", _PROCESS, word], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", _PROCESS, word],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert not done.returncode, done.stderr
     return done.stdout
 
 
-def test_another_process_finds_what_was_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_process_finds_what_was_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = _run("new", tmp_path, monkeypatch)
     assert len(_images(tmp_path)) == 2 <= len(list(tmp_path.glob("*.object")))
     assert _run("known", tmp_path, monkeypatch) == first
@@ -66,18 +73,24 @@ def _images(folder: Path) -> set[str]:
     return {path.name for path in folder.glob("*.image")}
 
 
-def test_an_image_is_that_of_its_program_threads_and_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_is_that_of_its_program_threads_and_compiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DELTARULE_CACHE", str(tmp_path))
     values = np.ones((2, 3), np.float32)
     for factor, threads in ((2.0, None), (3.0, None), (2.0, 2), (2.0, None)):
-        assert (NativeBackend().compile(_program(factor), threads)(values)[0] == factor).all()
+        assert (
+            NativeBackend().compile(_program(factor), threads)(values)[0] == factor
+        ).all()
     assert len(_images(tmp_path)) == 3
     monkeypatch.setattr(object_cache, "compiler_digest", lambda: "another compiler")
     NativeBackend().compile(_program(2.0))
     assert len(_images(tmp_path)) == 4
 
 
-def test_steps_of_other_parts_have_other_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_of_other_parts_have_other_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DELTARULE_CACHE", str(tmp_path))
     step = graphs.network((20, 32, 10), 16)
     assert NativeRunner(step, host()).image == NativeRunner(step, host()).image
@@ -90,17 +103,24 @@ def test_steps_of_other_parts_have_other_images(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("suffix", ["image", "object"])
-def test_damaged_and_missing_files_are_made_again(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_and_missing_files_are_made_again(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DELTARULE_CACHE", str(tmp_path))
     values = np.ones((2, 3), np.float32)
-    for damage in (lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-3])):
+    for damage in (
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(path.read_bytes()[:-3]),
+    ):
         NativeBackend().compile(_program(5.0))
         damage(next(tmp_path.glob(f"*.{suffix}")))
         assert (NativeBackend().compile(_program(5.0))(values)[0] == 5).all()
     assert len(_images(tmp_path)) == 1
 
 
-def test_what_has_no_text_of_its_own_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_no_text_of_its_own_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DELTARULE_CACHE", str(tmp_path))
     assert image._file_name(("exp", 1.0), host(), None)
     assert not image._file_name(("exp", object()), host(), None)
@@ -109,13 +129,17 @@ def test_what_has_no_text_of_its_own_is_not_kept(tmp_path: Path, monkeypatch: py
     assert not _images(tmp_path)
 
 
-def test_numpys_numbers_of_threads_are_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numpys_numbers_of_threads_are_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DELTARULE_CACHE", str(tmp_path))
     NativeBackend().compile(_program(2.0), np.int64(1))  # type: ignore[arg-type]  # what users hand over
     assert len(_images(tmp_path)) == 1
 
 
-def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError("no space left")
 
@@ -128,9 +152,13 @@ def test_a_runner_that_counts_nothing_has_no_cycles() -> None:
     assert NativeRunner(graphs.network((4, 8, 2), 2), host()).cycles == []
 
 
-def test_nothing_is_kept_where_caching_is_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_kept_where_caching_is_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DELTARULE_CACHE", "off")
-    runner = NativeBackend().compile_step(graphs.network((4, 8, 2), 2, dtype=dtypes.FLOAT64))
+    runner = NativeBackend().compile_step(
+        graphs.network((4, 8, 2), 2, dtype=dtypes.FLOAT64)
+    )
     assert runner.steps_done == 0
     assert not list(tmp_path.iterdir())

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from deltarule.backends.native import machine as machines
-from deltarule.backends.native.compiler import assembly, compile_modules, compile_objects
+from deltarule.backends.native.compiler import (
+    assembly,
+    compile_modules,
+    compile_objects,
+)
 from deltarule.backends.native.machine import TARGETS, host, runs_here
 from deltarule.backends.native.object_cache import cache_folder
 from deltarule.errors import ArgumentError, GraphError
@@ -16,7 +20,9 @@ from deltarule.errors import ArgumentError, GraphError
 
 def module(name: str, value: int) -> str:
     triple = host().triple
-    return f'target triple = "{triple}"\ndefine i64 @{name}() {{\n  ret i64 {value}\n}}\n'
+    return (
+        f'target triple = "{triple}"\ndefine i64 @{name}() {{\n  ret i64 {value}\n}}\n'
+    )
 
 
 def call(library, name):
@@ -28,11 +34,16 @@ def files(folder: Path) -> list[Path]:
 
 
 def test_compiles_and_calls():
-    assert call(compile_modules([module("answer", 42)], host(), cache="off"), "answer") == 42
+    assert (
+        call(compile_modules([module("answer", 42)], host(), cache="off"), "answer")
+        == 42
+    )
 
 
 def test_a_function_keeps_its_library():
-    function = compile_modules([module("answer", 41)], host(), cache="off").function("answer", ctypes.c_int64)
+    function = compile_modules([module("answer", 41)], host(), cache="off").function(
+        "answer", ctypes.c_int64
+    )
     assert [function() for _ in range(3)] == [41] * 3
 
 
@@ -86,10 +97,15 @@ def test_the_key_has_text_target_and_level(tmp_path):
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    assert call(compile_modules([module("answer", 3)], host(), cache=blocked), "answer") == 3
+    assert (
+        call(compile_modules([module("answer", 3)], host(), cache=blocked), "answer")
+        == 3
+    )
 
 
-def test_the_folder_is_chosen_by_argument_then_variable_then_system(monkeypatch, tmp_path):
+def test_the_folder_is_chosen_by_argument_then_variable_then_system(
+    monkeypatch, tmp_path
+):
     monkeypatch.setenv("DELTARULE_CACHE", str(tmp_path / "variable"))
     assert cache_folder(tmp_path) == tmp_path
     assert cache_folder() == tmp_path / "variable"
@@ -136,7 +152,9 @@ def test_targets():
         host("mmx")
     for name in TARGETS:
         spare = host(name).registers - (1 if host(name).fused else 2)
-        assert all(rows * vectors + vectors <= spare for rows, vectors in host(name).tiles())
+        assert all(
+            rows * vectors + vectors <= spare for rows, vectors in host(name).tiles()
+        )
 
 
 def test_the_machine_is_described():

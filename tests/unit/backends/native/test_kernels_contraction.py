@@ -29,33 +29,48 @@ class Kernel:
     def __init__(self, spec, machine, epilogue=None, scratch=True):
         self.spec = spec
         self.plan: Plan | None = plan_contraction(spec, machine, scratch)
-        text = emit_contraction(spec, machine, "kernel", epilogue, plan=self.plan, scratch=scratch)
-        library = compile_modules([f'target triple = "{machine.triple}"\n{text}'], machine, cache="off")
-        pointers = [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 4 + [ctypes.c_void_p] * scratch
+        text = emit_contraction(
+            spec, machine, "kernel", epilogue, plan=self.plan, scratch=scratch
+        )
+        library = compile_modules(
+            [f'target triple = "{machine.triple}"\n{text}'], machine, cache="off"
+        )
+        pointers = (
+            [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 4 + [ctypes.c_void_p] * scratch
+        )
         self._call = library.function("kernel", None, *pointers)
         self._scratch = scratch
 
     def __call__(self, a, b, c, context=None, part=None):
         rows = part or (0, self.spec.rows, 0, self.spec.columns)
         size = self.plan.scratch_bytes if self.plan else 0
-        memory = np.full(size + 64, 0xFF, np.uint8)  # NaN: stale scratch must not leak into results
+        memory = np.full(
+            size + 64, 0xFF, np.uint8
+        )  # NaN: stale scratch must not leak into results
         skip = -memory.ctypes.data % 64
         scratch = (memory.ctypes.data + skip,) if self._scratch else ()
         address = context.ctypes.data if context is not None else None
-        self._call(a.ctypes.data, b.ctypes.data, c.ctypes.data, address, *rows, *scratch)
+        self._call(
+            a.ctypes.data, b.ctypes.data, c.ctypes.data, address, *rows, *scratch
+        )
 
 
 def grid(indices, stride, offset):
     """Return positions over the product of the indices, flattened."""
     total = np.zeros(1, np.int64)
     for index in indices:
-        total = (total[:, None] + np.arange(index.extent) * getattr(index, stride)).reshape(-1)
+        total = (
+            total[:, None] + np.arange(index.extent) * getattr(index, stride)
+        ).reshape(-1)
     return total + offset
 
 
 def expected(spec, a, b, c):
     """Return C after the contraction, in float64, by the definition."""
-    batch, m, n, k = (spec.group(getattr(spec, name)) for name in ("batch", "free_m", "free_n", "reduce"))
+    batch, m, n, k = (
+        spec.group(getattr(spec, name))
+        for name in ("batch", "free_m", "free_n", "reduce")
+    )
     batches = int(np.prod([index.extent for index in batch], dtype=np.int64))
     a_at = grid((*batch, *m, *k), "a_stride", spec.a_offset)
     b_at = grid((*batch, *n, *k), "b_stride", spec.b_offset)
@@ -76,10 +91,17 @@ def arrays(spec, seed=0):
     rng = np.random.default_rng(seed)
 
     def one(stride, offset):
-        reach = sum(max(index.extent - 1, 0) * max(getattr(index, stride), 0) for index in spec.indices)
+        reach = sum(
+            max(index.extent - 1, 0) * max(getattr(index, stride), 0)
+            for index in spec.indices
+        )
         return rng.standard_normal(offset + reach + 1).astype(spec.dtype)
 
-    return one("a_stride", spec.a_offset), one("b_stride", spec.b_offset), one("c_stride", spec.c_offset)
+    return (
+        one("a_stride", spec.a_offset),
+        one("b_stride", spec.b_offset),
+        one("c_stride", spec.c_offset),
+    )
 
 
 def check(spec, machine, scratch=True, seed=0):
@@ -87,19 +109,30 @@ def check(spec, machine, scratch=True, seed=0):
     wanted, bound = expected(spec, a, b, c)
     Kernel(spec, machine, scratch=scratch)(a, b, c)
     error = np.abs(c - wanted)
-    assert np.all(error <= (2 + spec.depth) * EPSILON[spec.dtype] * bound), float(error.max())
+    assert np.all(error <= (2 + spec.depth) * EPSILON[spec.dtype] * bound), float(
+        error.max()
+    )
 
 
 def matmul(m, n, k, *, transpose_a=False, transpose_b=False, batch=0, **options):
     """Return C[m, n] = Σ A[m, k]·B[k, n] over row-major arrays, either of them transposed, in a batch or not."""
     a = (1, m) if transpose_a else (k, 1)
     b = (1, k) if transpose_b else (n, 1)
-    indices = [Index("m", m, a[0], 0, n), Index("n", n, 0, b[1], 1), Index("k", k, a[1], b[0], 0)]
+    indices = [
+        Index("m", m, a[0], 0, n),
+        Index("n", n, 0, b[1], 1),
+        Index("k", k, a[1], b[0], 0),
+    ]
     if transpose_b:
         indices[1:] = [Index("n", n, 0, k, 1), Index("k", k, a[1], 1, 0)]
     if batch:
         indices.append(Index("b", batch, m * k, k * n, m * n))
-    groups = {"free_m": ("m",), "free_n": ("n",), "reduce": ("k",), "batch": ("b",) if batch else ()}
+    groups = {
+        "free_m": ("m",),
+        "free_n": ("n",),
+        "reduce": ("k",),
+        "batch": ("b",) if batch else (),
+    }
     return ContractionSpec(tuple(indices), **groups, **options)
 
 
@@ -213,16 +246,37 @@ def machine(request) -> Machine:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(1, 1, 1), (14, 32, 3), (29, 33, 65), (3, 100, 7), (40, 1, 9), (1, 40, 12)])
-@pytest.mark.parametrize("transposes", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 1, 1), (14, 32, 3), (29, 33, 65), (3, 100, 7), (40, 1, 9), (1, 40, 12)],
+)
+@pytest.mark.parametrize(
+    "transposes", [(False, False), (True, False), (False, True), (True, True)]
+)
 def test_matrix_product(machine, shape, transposes, dtype):
-    check(matmul(*shape, transpose_a=transposes[0], transpose_b=transposes[1], dtype=dtype), machine)
+    check(
+        matmul(
+            *shape, transpose_a=transposes[0], transpose_b=transposes[1], dtype=dtype
+        ),
+        machine,
+    )
 
 
-@given(st.tuples(*[st.integers(0, 40)] * 3), st.integers(0, 3), st.booleans(), st.booleans(), st.booleans())
+@given(
+    st.tuples(*[st.integers(0, 40)] * 3),
+    st.integers(0, 3),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
 def test_any_extent(shape, batch, transpose_a, transpose_b, accumulate):
     spec = matmul(
-        *shape, transpose_a=transpose_a, transpose_b=transpose_b, batch=batch, accumulate=accumulate, dtype="float32"
+        *shape,
+        transpose_a=transpose_a,
+        transpose_b=transpose_b,
+        batch=batch,
+        accumulate=accumulate,
+        dtype="float32",
     )
     check(spec, host())
 
@@ -236,25 +290,45 @@ def specs(draw):
         "free_n": draw(st.lists(st.integers(1, 36), max_size=2)),
         "reduce": draw(st.lists(st.integers(1, 8), max_size=3)),
     }
-    extents = {f"{group}{i}": extent for group, sizes in groups.items() for i, extent in enumerate(sizes)}
+    extents = {
+        f"{group}{i}": extent
+        for group, sizes in groups.items()
+        for i, extent in enumerate(sizes)
+    }
     strides = {name: [0, 0, 0] for name in extents}
     offsets = [0, 0, 0]
-    members = (("batch", "free_m", "reduce"), ("batch", "free_n", "reduce"), ("batch", "free_m", "free_n"))
+    members = (
+        ("batch", "free_m", "reduce"),
+        ("batch", "free_n", "reduce"),
+        ("batch", "free_m", "free_n"),
+    )
     for operand, of in enumerate(members):
         names = [name for name in extents if name.startswith(of)]
         order = names if draw(st.booleans()) else draw(st.permutations(names))
         step = draw(st.sampled_from((1, 1, 1, 2)))
         for name in reversed(order):
-            sign = draw(st.sampled_from((1, 1, 1, -1) if operand == 2 else (1, 1, 1, 1, -1, 0)))
+            sign = draw(
+                st.sampled_from((1, 1, 1, -1) if operand == 2 else (1, 1, 1, 1, -1, 0))
+            )
             strides[name][operand] = sign * step
             if sign < 0:
                 offsets[operand] += step * (extents[name] - 1)
             step = step * extents[name] + draw(st.sampled_from((0, 0, 0, 1, 16)))
-    indices = tuple(Index(name, extent, *strides[name]) for name, extent in extents.items())
-    names = {group: tuple(f"{group}{i}" for i in range(len(sizes))) for group, sizes in groups.items()}
-    options = {"dtype": draw(st.sampled_from(("float32", "float64"))), "accumulate": draw(st.booleans())}
+    indices = tuple(
+        Index(name, extent, *strides[name]) for name, extent in extents.items()
+    )
+    names = {
+        group: tuple(f"{group}{i}" for i in range(len(sizes)))
+        for group, sizes in groups.items()
+    }
+    options = {
+        "dtype": draw(st.sampled_from(("float32", "float64"))),
+        "accumulate": draw(st.booleans()),
+    }
     a, b, c = offsets
-    return ContractionSpec(indices, **names, **options, a_offset=a, b_offset=b, c_offset=c)
+    return ContractionSpec(
+        indices, **names, **options, a_offset=a, b_offset=b, c_offset=c
+    )
 
 
 @given(specs(), st.sampled_from(RUNNABLE), st.booleans(), st.integers(0, 99))
@@ -270,7 +344,9 @@ def test_very_many_contractions(spec, target, scratch, seed):
 
 
 @pytest.mark.parametrize("spec", [convolution, convolution_weights, convolution_inputs])
-@pytest.mark.parametrize("shape", [(2, 5, 7, 3, 3, 16), (1, 16, 16, 3, 32, 32), (3, 4, 4, 5, 1, 6)])
+@pytest.mark.parametrize(
+    "shape", [(2, 5, 7, 3, 3, 16), (1, 16, 16, 3, 32, 32), (3, 4, 4, 5, 1, 6)]
+)
 def test_convolution(machine, spec, shape):
     check(spec(*shape), machine)
 
@@ -291,7 +367,9 @@ def test_long_reduction_runs_in_blocks(machine):
 def test_colliding_rows_are_copied(machine):
     spec = matmul(30, 16 * machine.lanes("float32"), 1024)
     plan = plan_contraction(spec, machine, scratch=True)
-    assert plan is not None and plan.pack_rows == (machine.name != "sse")  # whose tiles have two rows
+    assert plan is not None and plan.pack_rows == (
+        machine.name != "sse"
+    )  # whose tiles have two rows
     assert (plan.scratch_bytes > 0) == plan.pack_rows
     check(spec, machine)
 
@@ -304,7 +382,16 @@ def test_rows_of_the_second_factor_on_different_pages_are_copied(machine):
 
 
 def test_transposed_colliding_factors(machine):
-    check(matmul(30, 16 * machine.lanes("float32") + 3, 1536, transpose_b=True, accumulate=True), machine)
+    check(
+        matmul(
+            30,
+            16 * machine.lanes("float32") + 3,
+            1536,
+            transpose_b=True,
+            accumulate=True,
+        ),
+        machine,
+    )
 
 
 @pytest.mark.parametrize("scratch", [False, True])
@@ -347,20 +434,34 @@ def test_an_empty_sum_is_zero_and_an_empty_range_writes_nothing(machine):
     assert np.all(c == 0)
 
 
-def bias_relu(emitter: Emitter, value: str, row: str, column: str, width: int, context: str) -> str:
+def bias_relu(
+    emitter: Emitter, value: str, row: str, column: str, width: int, context: str
+) -> str:
     """Add a bias of the column and the number of the row, and cut at zero."""
     dtype = "float32"
-    bias = emitter.load(dtype, emitter.address(dtype, context, column), width, emitter.lanes)
-    place = emitter.broadcast(dtype, emitter.assign(f"sitofp i64 {row} to float"), width)
-    total = emitter.binary("fadd", dtype, emitter.binary("fadd", dtype, value, bias, width), place, width)
+    bias = emitter.load(
+        dtype, emitter.address(dtype, context, column), width, emitter.lanes
+    )
+    place = emitter.broadcast(
+        dtype, emitter.assign(f"sitofp i64 {row} to float"), width
+    )
+    total = emitter.binary(
+        "fadd", dtype, emitter.binary("fadd", dtype, value, bias, width), place, width
+    )
     return emitter.intrinsic("maxnum", dtype, (total, number(0.0, dtype, width)), width)
 
 
-def long_epilogue(emitter: Emitter, value: str, row: str, column: str, width: int, context: str) -> str:
+def long_epilogue(
+    emitter: Emitter, value: str, row: str, column: str, width: int, context: str
+) -> str:
     """Do the same after 20 additions and subtractions, and subtract the earlier result at the same place."""
     for _ in range(10):
-        value = emitter.binary("fadd", "float32", value, number(4.0, "float32", width), width)
-        value = emitter.binary("fsub", "float32", value, number(4.0, "float32", width), width)
+        value = emitter.binary(
+            "fadd", "float32", value, number(4.0, "float32", width), width
+        )
+        value = emitter.binary(
+            "fsub", "float32", value, number(4.0, "float32", width), width
+        )
     return bias_relu(emitter, value, row, column, width, context)
 
 
@@ -372,14 +473,21 @@ def test_epilogue_runs_once_on_each_result(machine, epilogue, depth, batch):
     a, b, c = arrays(spec)
     bias = np.random.default_rng(1).standard_normal(64).astype(np.float32)
     wanted, bound = expected(spec, a, b, c)
-    wanted = np.maximum(wanted.reshape(-1, 37) + bias[:37] + np.arange(spec.rows)[:, None], 0).reshape(-1)
+    wanted = np.maximum(
+        wanted.reshape(-1, 37) + bias[:37] + np.arange(spec.rows)[:, None], 0
+    ).reshape(-1)
     Kernel(spec, machine, epilogue)(a, b, c, bias)
     np.testing.assert_array_less(np.abs(c - wanted), 1e-4 + 1e-6 * bound)
 
 
 def test_epilogue_sees_the_place_in_arrays_laid_out_like_the_result(machine):
     def add_other(emitter, value, row, column, width, context):
-        other = emitter.load("float32", emitter.address("float32", context, emitter.offset), width, emitter.lanes)
+        other = emitter.load(
+            "float32",
+            emitter.address("float32", context, emitter.offset),
+            width,
+            emitter.lanes,
+        )
         return emitter.binary("fadd", "float32", value, other, width)
 
     spec = panels_gradient(12, 48, 29)
@@ -414,13 +522,18 @@ def test_bits_are_equal_for_any_number_of_threads(machine, name, by):
     for threads in (2, 3, 4):
         c = np.zeros_like(first)
         parts = kernel.plan.split(threads, by)
-        crew = [threading.Thread(target=kernel, args=(a, b, c, bias, part)) for part in parts]
+        crew = [
+            threading.Thread(target=kernel, args=(a, b, c, bias, part))
+            for part in parts
+        ]
         for member in crew:
             member.start()
         for member in crew:
             member.join()
         written = np.unique(grid(spec.indices, "c_stride", 0))
-        np.testing.assert_array_equal(c[written].view(np.int32), first[written].view(np.int32))
+        np.testing.assert_array_equal(
+            c[written].view(np.int32), first[written].view(np.int32)
+        )
 
 
 @given(st.integers(1, 200), st.integers(1, 200), st.integers(1, 9))
@@ -435,17 +548,23 @@ def test_splits_cover_every_element_once(m, n, parts):
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("spec", [matmul(30, 50, 70, transpose_b=True), convolution(1, 6, 6, 3, 3, 20)])
+@pytest.mark.parametrize(
+    "spec", [matmul(30, 50, 70, transpose_b=True), convolution(1, 6, 6, 3, 3, 20)]
+)
 def test_every_target_compiles_to_an_object(target, spec):
     foreign = host(target)
     text = emit_contraction(spec, foreign, "kernel", long_epilogue, scratch=True)
-    (code,) = compile_objects([f'target triple = "{foreign.triple}"\n{text}'], foreign, cache="off")
+    (code,) = compile_objects(
+        [f'target triple = "{foreign.triple}"\n{text}'], foreign, cache="off"
+    )
     assert b"kernel" in code and len(code) > 1000
 
 
 def test_equal_specs_give_equal_text():
     spec = matmul(20, 30, 40)
-    assert emit_contraction(spec, host(), "kernel") == emit_contraction(spec, host(), "kernel")
+    assert emit_contraction(spec, host(), "kernel") == emit_contraction(
+        spec, host(), "kernel"
+    )
 
 
 def test_helpers_go_to_a_given_module_once():
@@ -460,7 +579,9 @@ def test_helpers_go_to_a_given_module_once():
 
 def test_illegal_specs_are_refused():
     with pytest.raises(ArgumentError, match="each index once"):
-        ContractionSpec((Index("m", 2, 1, 0, 1),), free_m=("m", "m"), free_n=(), reduce=())
+        ContractionSpec(
+            (Index("m", 2, 1, 0, 1),), free_m=("m", "m"), free_n=(), reduce=()
+        )
     with pytest.raises(ArgumentError, match="stride 0 in B"):
         ContractionSpec((Index("m", 2, 1, 1, 1),), free_m=("m",), free_n=(), reduce=())
     with pytest.raises(ArgumentError, match="extent of at least 0"):

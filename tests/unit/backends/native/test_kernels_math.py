@@ -28,7 +28,23 @@ ORACLES = {
     "cos": np.cos,
 }
 EXACT = {name: getattr(mpmath, name) for name in ORACLES}
-SPECIAL = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, -2.0, 0.5, -0.5, 88.7228, 88.73, -87.4, -103.9, -104.1]
+SPECIAL = [
+    0.0,
+    -0.0,
+    np.inf,
+    -np.inf,
+    np.nan,
+    1.0,
+    -1.0,
+    -2.0,
+    0.5,
+    -0.5,
+    88.7228,
+    88.73,
+    -87.4,
+    -103.9,
+    -104.1,
+]
 SPECIAL += [1e-45, -1e-45, 1.1754942e-38, 3.4e38, -3.4e38, 16777217.0, -33554432.0]
 
 
@@ -42,8 +58,15 @@ def library(target: str, dtype: str, width: int | None = None):
         e = Emitter(module)
         with e.loop(0, "%n", width) as i:
             inputs = ("%x", "%y") if name == "pow" else ("%x",)
-            values = tuple(e.load(dtype, e.address(dtype, base, i), width) for base in inputs)
-            e.store(dtype, call_math(e, name, dtype, values, width), e.address(dtype, "%out", i), width)
+            values = tuple(
+                e.load(dtype, e.address(dtype, base, i), width) for base in inputs
+            )
+            e.store(
+                dtype,
+                call_math(e, name, dtype, values, width),
+                e.address(dtype, "%out", i),
+                width,
+            )
         e.emit("ret void")
         module.add(name, e.function(f"void @{name}(ptr %x, ptr %y, ptr %out, i64 %n)"))
     return compile_modules([module.text()], machine, cache="off")
@@ -57,7 +80,9 @@ def evaluate(target, name, *arrays, width=None):
     for whole, part in zip(padded, arrays, strict=True):
         whole[: part.size] = part
     out = np.empty(size, dtype)
-    call = library(target, dtype, width).function(name, None, *[ctypes.c_void_p] * 3, ctypes.c_int64)
+    call = library(target, dtype, width).function(
+        name, None, *[ctypes.c_void_p] * 3, ctypes.c_int64
+    )
     call(padded[0].ctypes.data, padded[-1].ctypes.data, out.ctypes.data, size)
     return out[: arrays[0].size]
 
@@ -65,12 +90,18 @@ def evaluate(target, name, *arrays, width=None):
 def ulps(found, wanted):
     """Return errors of float32 results in units of the last place; infinite where kinds (NaN, ∞, sign) differ."""
     rounded = wanted.astype(np.float32)
-    unit = np.spacing(np.maximum(np.abs(rounded), np.finfo(np.float32).tiny)).astype(np.float64)
+    unit = np.spacing(np.maximum(np.abs(rounded), np.finfo(np.float32).tiny)).astype(
+        np.float64
+    )
     error = np.abs(found.astype(np.float64) - wanted) / unit
     finite = np.isfinite(rounded)
     same = np.where(np.isnan(rounded), np.isnan(found), found == rounded)
     error = np.where(finite, error, np.where(same, 0, np.inf))
-    return np.where((rounded == 0) & (wanted == 0) & (np.signbit(found) != np.signbit(wanted)), np.inf, error)
+    return np.where(
+        (rounded == 0) & (wanted == 0) & (np.signbit(found) != np.signbit(wanted)),
+        np.inf,
+        error,
+    )
 
 
 @pytest.mark.parametrize("name", list(ORACLES))
@@ -89,10 +120,16 @@ def test_float32_over_the_whole_range(target, name):
 def test_float32_densely_where_it_bends(name):
     """A million points in (−12, 12) and near 0 and 1."""
     rng = np.random.default_rng(0)
-    parts = [rng.uniform(-12, 12, 600_000), rng.uniform(-0.7, 0.7, 300_000), 1 + rng.uniform(-0.01, 0.01, 100_000)]
+    parts = [
+        rng.uniform(-12, 12, 600_000),
+        rng.uniform(-0.7, 0.7, 300_000),
+        1 + rng.uniform(-0.01, 0.01, 100_000),
+    ]
     x = np.concatenate(parts).astype(np.float32)
     with np.errstate(all="ignore"):
-        error = ulps(evaluate(RUNNABLE[0], name, x), ORACLES[name](x.astype(np.float64)))
+        error = ulps(
+            evaluate(RUNNABLE[0], name, x), ORACLES[name](x.astype(np.float64))
+        )
     assert error.max() <= 2
 
 
@@ -125,7 +162,10 @@ def test_float64_against_exact_values(target, name):
     x = float64_samples(name, 250)
     found = evaluate(target, name, x)
     with mpmath.workprec(1300):  # sin and cos of 10³⁰⁰
-        errors = [float64_error(f, EXACT[name](mpmath.mpf(float(v)))) for f, v in zip(found, x, strict=True)]
+        errors = [
+            float64_error(f, EXACT[name](mpmath.mpf(float(v))))
+            for f, v in zip(found, x, strict=True)
+        ]
     worst = int(np.argmax(errors))
     assert errors[worst] <= 2.5, f"{name}({x[worst]!r}) is off by {errors[worst]} units"
 
@@ -143,10 +183,17 @@ def test_float64_limits(name):
 @pytest.mark.parametrize("target", RUNNABLE)
 def test_float32_powers(target):
     rng = np.random.default_rng(3)
-    x = np.abs(rng.standard_normal(200_000) * 10.0 ** rng.uniform(-5, 5, 200_000)).astype(np.float32)
-    y = (rng.standard_normal(200_000) * 10.0 ** rng.uniform(-3, 2, 200_000)).astype(np.float32)
+    x = np.abs(
+        rng.standard_normal(200_000) * 10.0 ** rng.uniform(-5, 5, 200_000)
+    ).astype(np.float32)
+    y = (rng.standard_normal(200_000) * 10.0 ** rng.uniform(-3, 2, 200_000)).astype(
+        np.float32
+    )
     with np.errstate(all="ignore"):
-        error = ulps(evaluate(target, "pow", x, y), np.power(x.astype(np.float64), y.astype(np.float64)))
+        error = ulps(
+            evaluate(target, "pow", x, y),
+            np.power(x.astype(np.float64), y.astype(np.float64)),
+        )
     assert error.max() <= 1
 
 
@@ -170,8 +217,36 @@ def test_float64_powers(target):
 @pytest.mark.parametrize("target", RUNNABLE)
 def test_limits_of_powers(target, dtype):
     """All pairs of zeros, ones, infinities, NaN, odd, even and broken exponents, against C's pow."""
-    values = [0, -0.0, 1, -1, 2, -2, 0.5, -0.5, 3, -3, np.inf, -np.inf, np.nan, 1e30, -1e30, 1e-30, 2.5, -2.5]
-    values += [2.0**23 + 1, -(2.0**23) - 1, 2.0**52 + 1, 2.0**53 - 1, 2.0**52 + 2, 2.0**51 + 1, 2.0**51 + 0.5, 1e-45]
+    values = [
+        0,
+        -0.0,
+        1,
+        -1,
+        2,
+        -2,
+        0.5,
+        -0.5,
+        3,
+        -3,
+        np.inf,
+        -np.inf,
+        np.nan,
+        1e30,
+        -1e30,
+        1e-30,
+        2.5,
+        -2.5,
+    ]
+    values += [
+        2.0**23 + 1,
+        -(2.0**23) - 1,
+        2.0**52 + 1,
+        2.0**53 - 1,
+        2.0**52 + 2,
+        2.0**51 + 1,
+        2.0**51 + 0.5,
+        1e-45,
+    ]
     grid = np.array(values, dtype)
     x, y = (part.ravel().copy() for part in np.meshgrid(grid, grid))
     with np.errstate(all="ignore"):
@@ -185,9 +260,13 @@ def test_limits_of_powers(target, dtype):
 @pytest.mark.parametrize("width", [1, 2, 16, 32])
 @pytest.mark.parametrize("name", list(ORACLES))
 def test_any_width_gives_the_same_bits(name, width):
-    x = np.concatenate([np.random.default_rng(5).standard_normal(900) * 30, [1e6, -1e30, 3e38]]).astype(np.float32)
+    x = np.concatenate(
+        [np.random.default_rng(5).standard_normal(900) * 30, [1e6, -1e30, 3e38]]
+    ).astype(np.float32)
     wanted = evaluate("avx2" if "avx2" in RUNNABLE else RUNNABLE[0], name, x)
-    found = evaluate("avx2" if "avx2" in RUNNABLE else RUNNABLE[0], name, x, width=width)
+    found = evaluate(
+        "avx2" if "avx2" in RUNNABLE else RUNNABLE[0], name, x, width=width
+    )
     np.testing.assert_array_equal(found.view(np.int32), wanted.view(np.int32))
 
 

@@ -37,10 +37,22 @@ def run(spec, machine, a, b, c):
     assert plan is not None, "a layer must run as tiles"
     text = emit_contraction(spec, machine, "kernel", plan=plan, scratch=True)
     module = f'target triple = "{machine.triple}"\n{text}'
-    call = compile_modules([module], machine, cache="off").function("kernel", None, *TYPES)
+    call = compile_modules([module], machine, cache="off").function(
+        "kernel", None, *TYPES
+    )
     memory = np.zeros(plan.scratch_bytes + 64, np.uint8)
     scratch = memory.ctypes.data + -memory.ctypes.data % 64
-    call(a.ctypes.data, b.ctypes.data, c.ctypes.data, None, 0, spec.rows, 0, spec.columns, scratch)
+    call(
+        a.ctypes.data,
+        b.ctypes.data,
+        c.ctypes.data,
+        None,
+        0,
+        spec.rows,
+        0,
+        spec.columns,
+        scratch,
+    )
 
 
 @given(st.integers(1, 50), st.integers(1, 9))
@@ -60,7 +72,9 @@ def test_wrong_shapes_are_refused():
     with pytest.raises(ShapeError, match="expected 16 elements"):
         PanelLayout(3, 4).unpack(np.zeros(12))
     with pytest.raises(ShapeError, match="phase_input_gradients"):
-        Convolution(1, 2, 2, (3, 3), 1, 1, (2, 2)).input_gradient(Images(1, 1, 1), Images(1, 1, 1), 4, 4)
+        Convolution(1, 2, 2, (3, 3), 1, 1, (2, 2)).input_gradient(
+            Images(1, 1, 1), Images(1, 1, 1), 4, 4
+        )
     with pytest.raises(ShapeError, match="dilation"):
         Convolution(1, 2, 2, (3, 3), 1, 1, dilation=(2, 2)).phase_input_gradients(
             Images(1, 1, 1), Images(1, 1, 1), 4, 4
@@ -68,7 +82,10 @@ def test_wrong_shapes_are_refused():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(32, 64, 30), (7, 10, 33), (5, 1, 64), (3, 5, 1), (64, 7, 12), (1, 100, 16)])
+@pytest.mark.parametrize(
+    "shape",
+    [(32, 64, 30), (7, 10, 33), (5, 1, 64), (3, 5, 1), (64, 7, 12), (1, 100, 16)],
+)
 def test_dense_layers(machine, shape, dtype):
     rows, outputs, inputs = shape
     rng = np.random.default_rng(0)
@@ -82,18 +99,38 @@ def test_dense_layers(machine, shape, dtype):
     tolerance = {"float32": 1e-4, "float64": 1e-12}[dtype]
 
     y = np.full((rows, layout.padded_outputs), np.nan, dtype)
-    run(dense_forward(rows, layout, x.shape[1], y.shape[1], dtype), machine, x, packed, y)
+    run(
+        dense_forward(rows, layout, x.shape[1], y.shape[1], dtype),
+        machine,
+        x,
+        packed,
+        y,
+    )
     np.testing.assert_allclose(y[:, :outputs], x[:, :inputs] @ weight.T, atol=tolerance)
     assert np.all(y[:, outputs:] == 0)
 
     dx = np.full((rows, inputs + 3), np.nan, dtype)
-    run(dense_input_gradient(rows, layout, dy.shape[1], dx.shape[1], dtype), machine, dy, packed, dx)
+    run(
+        dense_input_gradient(rows, layout, dy.shape[1], dx.shape[1], dtype),
+        machine,
+        dy,
+        packed,
+        dx,
+    )
     np.testing.assert_allclose(dx[:, :inputs], dy[:, :outputs] @ weight, atol=tolerance)
     assert np.all(np.isnan(dx[:, inputs:]))
 
     dw = np.full(layout.size, np.nan, dtype)
-    run(dense_weight_gradient(rows, layout, x.shape[1], dy.shape[1], dtype), machine, x, dy, dw)
-    np.testing.assert_allclose(layout.unpack(dw), dy[:, :outputs].T @ x[:, :inputs], atol=tolerance)
+    run(
+        dense_weight_gradient(rows, layout, x.shape[1], dy.shape[1], dtype),
+        machine,
+        x,
+        dy,
+        dw,
+    )
+    np.testing.assert_allclose(
+        layout.unpack(dw), dy[:, :outputs].T @ x[:, :inputs], atol=tolerance
+    )
 
 
 def bordered(images, border):
@@ -127,9 +164,13 @@ def test_convolution_layers(machine, case):
     out = torch.conv2d(inputs, weights, None, stride, padding, dilation)
     height, width = out.shape[2:]
     dy = rng.standard_normal((images, height, width, filters)).astype(np.float32)
-    wanted = torch.autograd.grad(out, (inputs, weights), torch.from_numpy(dy).double().permute(0, 3, 1, 2))
+    wanted = torch.autograd.grad(
+        out, (inputs, weights), torch.from_numpy(dy).double().permute(0, 3, 1, 2)
+    )
 
-    convolution = Convolution(images, height, width, kernel, channels, filters, stride, dilation)
+    convolution = Convolution(
+        images, height, width, kernel, channels, filters, stride, dilation
+    )
     layout = convolution.layout
     packed = layout.pack(weight.reshape(filters, -1))
     memory, strides, _ = bordered(x, padding)
@@ -138,12 +179,20 @@ def test_convolution_layers(machine, case):
     target = Images(height * width * padded, width * padded, padded)
     y = np.full((images, height, width, padded), np.nan, np.float32)
     run(convolution.forward(source, target), machine, memory, packed, y)
-    np.testing.assert_allclose(y[..., :filters], out.detach().permute(0, 2, 3, 1), atol=1e-4)
+    np.testing.assert_allclose(
+        y[..., :filters], out.detach().permute(0, 2, 3, 1), atol=1e-4
+    )
 
     wide = np.zeros((images, height, width, padded), np.float32)
     wide[..., :filters] = dy
     dw = np.full(layout.size, np.nan, np.float32)
-    run(convolution.weight_gradient(source, target), machine, memory, wide.reshape(-1), dw)
+    run(
+        convolution.weight_gradient(source, target),
+        machine,
+        memory,
+        wide.reshape(-1),
+        dw,
+    )
     found = layout.unpack(dw).reshape(weight.shape)
     np.testing.assert_allclose(found, wanted[1].permute(0, 2, 3, 1), atol=1e-3)
 
@@ -158,8 +207,14 @@ def test_convolution_layers(machine, case):
         whole = (size[0] + 2 * padding, size[1] + 2 * padding)
         dx = np.full((images, *whole, channels), np.nan, np.float32)
         result = Images(whole[0] * whole[1] * channels, whole[1] * channels, channels)
-        specs = convolution.phase_input_gradients(Images(image, row, pixel, corner), result, *whole)
+        specs = convolution.phase_input_gradients(
+            Images(image, row, pixel, corner), result, *whole
+        )
     for spec in specs:
         run(spec, machine, memory, packed, dx)
-    inside = dx[:, padding : padding + size[0], padding : padding + size[1]] if stride != (1, 1) else dx
+    inside = (
+        dx[:, padding : padding + size[0], padding : padding + size[1]]
+        if stride != (1, 1)
+        else dx
+    )
     np.testing.assert_allclose(inside, wanted[0].permute(0, 2, 3, 1), atol=1e-3)

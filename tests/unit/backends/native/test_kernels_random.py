@@ -24,7 +24,10 @@ TYPES = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_uint32] * 3
 def module_for(machine, dtype):
     module = Module(machine)
     name = emit_uniform(module, dtype)
-    module.add("whole", f"define void @whole({SIGNATURE}) {{\n  call void @{name}({SIGNATURE})\n  ret void\n}}\n")
+    module.add(
+        "whole",
+        f"define void @whole({SIGNATURE}) {{\n  call void @{name}({SIGNATURE})\n  ret void\n}}\n",
+    )
     e = Emitter(module)
     width = machine.lanes(dtype)
     with e.loop("%begin", "%end", width) as index:
@@ -43,14 +46,20 @@ def library(target, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("target", RUNNABLE)
-@given(st.integers(0, 150), st.integers(0, 150), st.tuples(*[st.integers(0, 2**32 - 1)] * 3))
+@given(
+    st.integers(0, 150),
+    st.integers(0, 150),
+    st.tuples(*[st.integers(0, 2**32 - 1)] * 3),
+)
 def test_any_range_of_the_sequence(target, dtype, begin, length, key):
     seed, stream, step = key
     call = library(target, dtype).function("whole", None, *TYPES)
     out = np.full(320, -1, dtype)
     call(out.ctypes.data, begin, begin + length, seed, stream, step)
     wanted = np.full(320, -1, dtype)
-    wanted[begin : begin + length] = uniform(320, seed, step, stream, dtype)[begin : begin + length]
+    wanted[begin : begin + length] = uniform(320, seed, step, stream, dtype)[
+        begin : begin + length
+    ]
     np.testing.assert_array_equal(out, wanted)
 
 

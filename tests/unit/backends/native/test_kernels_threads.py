@@ -38,25 +38,41 @@ def relay_module(machine):
         e.load("int64", e.address("int64", "%argument", e.add(e.add(old, FIRST), part)))
         for part in ("%part", neighbour)
     )
-    e.store("int64", e.add(mine, theirs), e.address("int64", "%argument", e.add(e.add(new, FIRST), "%part")))
+    e.store(
+        "int64",
+        e.add(mine, theirs),
+        e.address("int64", "%argument", e.add(e.add(new, FIRST), "%part")),
+    )
     e.emit("ret void")
-    module.add("add", e.function("internal void @add(ptr %argument, i64 %part, i64 %step)"))
+    module.add(
+        "add", e.function("internal void @add(ptr %argument, i64 %part, i64 %step)")
+    )
     e = Emitter(module)
     barrier = e.assign("load ptr, ptr %argument, align 8")
     rounds = e.load("int64", e.address("int64", "%argument", 1))
     with e.loop(0, rounds) as turn:
         own = "ptr %argument, i64 %thread, i64 %threads"
-        e.emit(f"call void @phase(ptr {barrier}, ptr @add, {own}, i64 {e.add(turn, 1)}, i64 {turn})")
+        e.emit(
+            f"call void @phase(ptr {barrier}, ptr @add, {own}, i64 {e.add(turn, 1)}, i64 {turn})"
+        )
     e.emit("ret void")
-    module.add("relay", e.function("void @relay(ptr %argument, i64 %thread, i64 %threads)"))
+    module.add(
+        "relay", e.function("void @relay(ptr %argument, i64 %thread, i64 %threads)")
+    )
     e = Emitter(module)
     flag = e.address("int64", "%argument", 2)
     e.branch("look")
     e.label("look")
-    e.branch_if(e.compare("eq", e.assign(f"load atomic i64, ptr {flag} acquire, align 8"), 0), "look", "end")
+    e.branch_if(
+        e.compare("eq", e.assign(f"load atomic i64, ptr {flag} acquire, align 8"), 0),
+        "look",
+        "end",
+    )
     e.label("end")
     e.emit("ret void")
-    module.add("spin", e.function("void @spin(ptr %argument, i64 %thread, i64 %threads)"))
+    module.add(
+        "spin", e.function("void @spin(ptr %argument, i64 %thread, i64 %threads)")
+    )
     return module.text()
 
 
@@ -90,7 +106,10 @@ def test_many_callers_take_turns():
     team.run(library.address("relay"), alone.ctypes.data)
     results = [argument_for(team, 30) for _ in range(6)]
     crew = [
-        threading.Thread(target=team.run, args=(library.address("relay"), result.ctypes.data)) for result in results
+        threading.Thread(
+            target=team.run, args=(library.address("relay"), result.ctypes.data)
+        )
+        for result in results
     ]
     for member in crew:
         member.start()
@@ -140,9 +159,13 @@ def test_denormals_are_zero_inside_and_numbers_after(target):
     e = Emitter(module)
 
     def halve(place):
-        value = e.assign(f"load volatile float, ptr {e.address('float32', '%data', place)}")
+        value = e.assign(
+            f"load volatile float, ptr {e.address('float32', '%data', place)}"
+        )
         half = e.binary("fmul", "float32", value, number(0.5, "float32"))
-        e.emit(f"store volatile float {half}, ptr {e.address('float32', '%data', place)}")
+        e.emit(
+            f"store volatile float {half}, ptr {e.address('float32', '%data', place)}"
+        )
 
     state = e.assign(f"call i64 @{flush}()")
     halve(0)
@@ -166,7 +189,9 @@ def test_neon_compiles():
     flush, restore = emit_denormals(denormals)
     body = f"  %state = call i64 @{flush}()\n  call void @{restore}(i64 %state)\n  ret void\n"
     denormals.add("both", f"define void @both() {{\n{body}}}\n")
-    assert all(compile_objects([relay_module(machine), denormals.text()], machine, cache="off"))
+    assert all(
+        compile_objects([relay_module(machine), denormals.text()], machine, cache="off")
+    )
 
 
 def test_thread_counts_are_checked():

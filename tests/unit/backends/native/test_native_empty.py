@@ -15,17 +15,38 @@ from deltarule.tensor.functional import softmax
 Function = Callable[..., Any]
 INDICES = np.zeros(0, np.int64)
 CASES: dict[str, tuple[Function, tuple[tuple[int, ...], ...]]] = {
-    "sort": (lambda x: dr.sort(x, -1), ((0,), (1, 0), (2, 0), (0, 3), (2, 0, 1), (1, 1, 0))),
-    "sort the first axis": (lambda x: dr.sort(x, 0), ((0,), (1, 0), (2, 0), (0, 3), (1, 0, 2))),
+    "sort": (
+        lambda x: dr.sort(x, -1),
+        ((0,), (1, 0), (2, 0), (0, 3), (2, 0, 1), (1, 1, 0)),
+    ),
+    "sort the first axis": (
+        lambda x: dr.sort(x, 0),
+        ((0,), (1, 0), (2, 0), (0, 3), (1, 0, 2)),
+    ),
     "argsort": (lambda x: dr.argsort(x + 1, -1), ((0,), (1, 0), (0, 3))),
-    "take nothing": (lambda x: dr.take(x * 2, INDICES, 0), ((0,), (3,), (0, 3), (3, 0), (1, 1))),
-    "take of nothing": (lambda x: dr.take(x * 2, np.array([0, 1]), 0), ((2, 0), (3, 0, 2))),
-    "sum of nothing taken": (lambda x: dr.take(x, INDICES, 0).sum(0), ((0,), (3,), (3, 2), (0, 2))),
-    "take along": (lambda x: dr.take_along_axis(x, dr.argsort(x, 0), 0), ((0,), (0, 1), (1, 0))),
+    "take nothing": (
+        lambda x: dr.take(x * 2, INDICES, 0),
+        ((0,), (3,), (0, 3), (3, 0), (1, 1)),
+    ),
+    "take of nothing": (
+        lambda x: dr.take(x * 2, np.array([0, 1]), 0),
+        ((2, 0), (3, 0, 2)),
+    ),
+    "sum of nothing taken": (
+        lambda x: dr.take(x, INDICES, 0).sum(0),
+        ((0,), (3,), (3, 2), (0, 2)),
+    ),
+    "take along": (
+        lambda x: dr.take_along_axis(x, dr.argsort(x, 0), 0),
+        ((0,), (0, 1), (1, 0)),
+    ),
     "a slice of nothing": (lambda x: dr.sort(x[:0], -1), ((2, 3), (1, 1), (4,))),
     "sum": (lambda x: x.sum(0) + 1, ((0,), (0, 3), (3, 0))),
     "product of matrices": (lambda x: (x * 2) @ x.T, ((0, 3), (3, 0), (1, 0), (0, 1))),
-    "joined": (lambda x: dr.concatenate([x, x * 2, x[:0]], 0), ((0, 2), (2, 0), (2, 3))),
+    "joined": (
+        lambda x: dr.concatenate([x, x * 2, x[:0]], 0),
+        ((0, 2), (2, 0), (2, 3)),
+    ),
     "padded": (lambda x: dr.pad(dr.exp(x), [(1, 2)]), ((0,), (1,))),
     "running sum": (lambda x: x.cumsum(0), ((0,), (0, 2), (2, 0), (1, 0))),
     "softmax": (lambda x: softmax(x, -1), ((0, 3), (0, 1))),
@@ -34,7 +55,10 @@ CASES: dict[str, tuple[Function, tuple[tuple[int, ...], ...]]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "shape"), [(name, shape) for name, (_, shapes) in CASES.items() for shape in shapes])
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [(name, shape) for name, (_, shapes) in CASES.items() for shape in shapes],
+)
 def test_values_and_gradients(name: str, shape: tuple[int, ...]) -> None:
     function = CASES[name][0]
 

@@ -17,7 +17,9 @@ from deltarule.lower.layout import Panels
 from deltarule.lower.lower import lower_step
 
 F64 = dtypes.FLOAT64
-Following = Callable[[Node, Node, Node], tuple[Node, Node]]  # (W, V, x·Wᵀ·V) to the next W and V
+Following = Callable[
+    [Node, Node, Node], tuple[Node, Node]
+]  # (W, V, x·Wᵀ·V) to the next W and V
 
 
 def _sorted(w: Node) -> Node:
@@ -25,8 +27,16 @@ def _sorted(w: Node) -> Node:
 
 
 def _solved(w: Node) -> Node:
-    square = build.add(build.matmul(build.matrix_transpose(w), w), build.full((w.shape[1],) * 2, 0.5, F64))
-    ridge = build.add(square, build.cast(build.equal(build.iota(square.shape, 0), build.iota(square.shape, 1)), F64))
+    square = build.add(
+        build.matmul(build.matrix_transpose(w), w),
+        build.full((w.shape[1],) * 2, 0.5, F64),
+    )
+    ridge = build.add(
+        square,
+        build.cast(
+            build.equal(build.iota(square.shape, 0), build.iota(square.shape, 1)), F64
+        ),
+    )
     return build.matrix_transpose(build.solve(ridge, build.matrix_transpose(w)))
 
 
@@ -36,15 +46,30 @@ CASES: dict[str, Following] = {
     "both the same": lambda w, v, h: (build.multiply(build.add(w, v), 0.5),) * 2,
     "crossed": lambda w, v, h: (build.multiply(v, 0.5), build.tanh(w)),
     "sorted": lambda w, v, h: (build.add(w, _sorted(v)), build.subtract(v, _sorted(w))),
-    "the order itself": lambda w, v, h: (_sorted(w), build.multiply(v, build.multiply(_sorted(w), 3.0))),
-    "solved": lambda w, v, h: (_solved(w), build.add(v, build.multiply(_solved(v), 0.1))),
-    "upside down": lambda w, v, h: (build.flip(w, (0, 1)), build.tanh(build.add(build.flip(v, (0,)), w))),
+    "the order itself": lambda w, v, h: (
+        _sorted(w),
+        build.multiply(v, build.multiply(_sorted(w), 3.0)),
+    ),
+    "solved": lambda w, v, h: (
+        _solved(w),
+        build.add(v, build.multiply(_solved(v), 0.1)),
+    ),
+    "upside down": lambda w, v, h: (
+        build.flip(w, (0, 1)),
+        build.tanh(build.add(build.flip(v, (0,)), w)),
+    ),
     "constant": lambda w, v, h: (build.full(w.shape, 0.25, F64), build.add(v, w)),
     "of the product": lambda w, v, h: (
-        build.add(w, build.multiply(build.broadcast_to(build.sum_over(h, 0), w.shape), 0.01)), build.tanh(v),
+        build.add(
+            w, build.multiply(build.broadcast_to(build.sum_over(h, 0), w.shape), 0.01)
+        ),
+        build.tanh(v),
     ),
-    "drawn": lambda w, v, h: (build.add(w, build.multiply(build.reshape(v, w.shape), 0.1)), build.multiply(w, 2.0)),
-}  # fmt: skip
+    "drawn": lambda w, v, h: (
+        build.add(w, build.multiply(build.reshape(v, w.shape), 0.1)),
+        build.multiply(w, 2.0),
+    ),
+}
 
 
 def _program(following: Following, shape: tuple[int, int], shown: bool) -> StepProgram:
@@ -63,11 +88,17 @@ def _program(following: Following, shape: tuple[int, int], shown: bool) -> StepP
 def test_steps_agree_with_the_reference(name: str, shape: tuple[int, int]) -> None:
     generator = np.random.default_rng(2)
     state = [generator.normal(size=shape) * 0.3 for _ in range(2)]
-    data, order = [generator.normal(size=(24, shape[1]))], generator.permutation(24)[:12]
+    data, order = (
+        [generator.normal(size=(24, shape[1]))],
+        generator.permutation(24)[:12],
+    )
     for shown in (False, True):
         program = _program(CASES[name], shape, shown)
         results = []
-        for runner in (NativeBackend().compile_step(program, 1 + shown), ReferenceBackend().compile_step(program)):
+        for runner in (
+            NativeBackend().compile_step(program, 1 + shown),
+            ReferenceBackend().compile_step(program),
+        ):
             runner.load(state)
             metrics = runner.run(data, order, 0, 3)
             results.append([metrics, *runner.read()])

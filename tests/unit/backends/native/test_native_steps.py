@@ -28,12 +28,20 @@ from support import graphs
 
 PROGRAMS = {
     "sgd": lambda dtype: graphs.network(optimiser="sgd", dtype=dtype),
-    "momentum": lambda dtype: graphs.network((784, 128, 10), 64, "momentum", dtype=dtype),
-    "adam with dropout": lambda dtype: graphs.network((20, 48, 33, 10), 16, "adam", 0.2, dtype=dtype),
+    "momentum": lambda dtype: graphs.network(
+        (784, 128, 10), 64, "momentum", dtype=dtype
+    ),
+    "adam with dropout": lambda dtype: graphs.network(
+        (20, 48, 33, 10), 16, "adam", 0.2, dtype=dtype
+    ),
     "odd sizes": lambda dtype: graphs.network((7, 19, 5, 10), 3, "adam", dtype=dtype),
-    "one example": lambda dtype: graphs.network((5, 16, 10), 1, "momentum", dtype=dtype),
+    "one example": lambda dtype: graphs.network(
+        (5, 16, 10), 1, "momentum", dtype=dtype
+    ),
     "convolutional": lambda dtype: graphs.convolutional(4, "adam", dtype=dtype),
-    "convolutional momentum": lambda dtype: graphs.convolutional(5, "momentum", dtype=dtype),
+    "convolutional momentum": lambda dtype: graphs.convolutional(
+        5, "momentum", dtype=dtype
+    ),
 }
 
 
@@ -42,12 +50,16 @@ def test_epochs_agree_with_the_reference_to_many_digits(name: str) -> None:
     program = PROGRAMS[name](dtypes.FLOAT64)
     state, data = graphs.values(program, 70)
     order = np.random.default_rng(1).permutation(70)
-    native, reference = (b.compile_step(program) for b in (NativeBackend(), ReferenceBackend()))
+    native, reference = (
+        b.compile_step(program) for b in (NativeBackend(), ReferenceBackend())
+    )
     for runner in (native, reference):
         runner.load(state)
     for epoch in range(2):
         first = epoch * (70 // program.batch_size)
-        ours, theirs = (r.run(data, order, first, 11, (0.01,)) for r in (native, reference))
+        ours, theirs = (
+            r.run(data, order, first, 11, (0.01,)) for r in (native, reference)
+        )
         assert ours.shape == theirs.shape == (70 // program.batch_size, 1)
         np.testing.assert_allclose(ours, theirs, rtol=1e-9)
         assert native.steps_done == len(ours)
@@ -65,7 +77,9 @@ def test_bits_do_not_depend_on_the_number_of_threads(name: str) -> None:
         runner = NativeBackend().compile_step(program, threads)
         runner.load(state)
         metrics = runner.run(data, order, 0, 5, (0.02,))
-        results.append([metrics.tobytes(), *(array.tobytes() for array in runner.read())])
+        results.append(
+            [metrics.tobytes(), *(array.tobytes() for array in runner.read())]
+        )
     assert all(result == results[0] for result in results)
 
 
@@ -77,7 +91,10 @@ def test_lesser_machines_agree(target: str) -> None:
     program = PROGRAMS["adam with dropout"](dtypes.FLOAT64)
     state, data = graphs.values(program, 48)
     finals = []
-    for runner in (NativeRunner(program, machine), ReferenceBackend().compile_step(program)):
+    for runner in (
+        NativeRunner(program, machine),
+        ReferenceBackend().compile_step(program),
+    ):
         runner.load(state)
         runner.run(data, np.arange(48), 0, 3, (0.01,))
         finals.append(runner.read())
@@ -105,7 +122,10 @@ def test_two_halves_are_one_whole() -> None:
     for runner in (whole, halves):
         runner.load(state)
     first = whole.run(data, order, 0, 9, (0.01,))
-    parts = [halves.run(data, order[:80], 0, 9, (0.01,)), halves.run(data, order[80:], 5, 9, (0.01,))]
+    parts = [
+        halves.run(data, order[:80], 0, 9, (0.01,)),
+        halves.run(data, order[80:], 5, 9, (0.01,)),
+    ]
     assert first.tobytes() == np.concatenate(parts).tobytes()
     assert [a.tobytes() for a in whole.read()] == [a.tobytes() for a in halves.read()]
 
@@ -116,14 +136,21 @@ def test_states_may_swap_stay_and_be_constant() -> None:
     step, seed = (build.input_node(name, (), dtypes.INT64) for name in ("step", "seed"))
     total = build.sum_over(x, 0)
     following = (b, a, c, build.full((5,), 2.0, dtypes.FLOAT64))
-    program = StepProgram((a, b, c, d), (x,), step, seed, (), following, (build.sum_over(total),))
-    twice = replace(program, next_state=(build.add(b, 1.0), build.add(a, b), build.add(total, c), total))
+    program = StepProgram(
+        (a, b, c, d), (x,), step, seed, (), following, (build.sum_over(total),)
+    )
+    twice = replace(
+        program,
+        next_state=(build.add(b, 1.0), build.add(a, b), build.add(total, c), total),
+    )
     for candidate in (program, twice):
         finals = []
         for backend in (NativeBackend(), ReferenceBackend()):
             runner = backend.compile_step(candidate)
             runner.load([np.arange(5.0) + i for i in range(4)])
-            metrics = runner.run([np.arange(30.0).reshape(6, 5)], np.array([3, 1, 0, 2, 5, 4]), 0, 0)
+            metrics = runner.run(
+                [np.arange(30.0).reshape(6, 5)], np.array([3, 1, 0, 2, 5, 4]), 0, 0
+            )
             finals.append([metrics, *runner.read()])
         for mine, wanted in zip(*finals, strict=True):
             np.testing.assert_array_equal(mine, wanted)
@@ -135,23 +162,39 @@ def test_counters_and_scalars_reach_the_program() -> None:
     step, seed = (build.input_node(name, (), dtypes.INT64) for name in ("step", "seed"))
     scalar = build.input_node("scalar", (), dtypes.FLOAT64)
     metrics = (step, seed, scalar, build.sum_over(x), build.less(1, step))
-    program = StepProgram((a,), (x,), step, seed, (scalar,), (build.add(a, step),), metrics)
+    program = StepProgram(
+        (a,), (x,), step, seed, (scalar,), (build.add(a, step),), metrics
+    )
     runner = NativeBackend().compile_step(program)
     runner.load([np.int64(0)])
-    found = runner.run([np.array([10.0, 20.0, 30.0])], np.array([2, 0, 1]), 2**40, -3, (0.25,))
+    found = runner.run(
+        [np.array([10.0, 20.0, 30.0])], np.array([2, 0, 1]), 2**40, -3, (0.25,)
+    )
     np.testing.assert_array_equal(
-        found, [[2**40 + k, -3, 0.25, value, 1] for k, value in enumerate((30.0, 10.0, 20.0))]
+        found,
+        [[2**40 + k, -3, 0.25, value, 1] for k, value in enumerate((30.0, 10.0, 20.0))],
     )
     assert int(runner.read()[0]) == 3 * 2**40 + 3
 
 
-@pytest.mark.parametrize("backend", [NativeBackend(), ReferenceBackend()], ids=["native", "reference"])
-def test_metrics_may_be_arrays_whose_elements_are_handed_out_in_order(backend: Any) -> None:
+@pytest.mark.parametrize(
+    "backend", [NativeBackend(), ReferenceBackend()], ids=["native", "reference"]
+)
+def test_metrics_may_be_arrays_whose_elements_are_handed_out_in_order(
+    backend: Any,
+) -> None:
     x, a = build.input_node("x", (2, 3)), build.input_node("a", (3,))
     step, seed = (build.input_node(name, (), dtypes.INT64) for name in ("step", "seed"))
     total = build.add(a, build.sum_over(x, 0))
-    metrics = (build.sum_over(x), total, build.less(0.0, x), build.cast(step, dtypes.FLOAT32))
-    runner = backend.compile_step(StepProgram((a,), (x,), step, seed, (), (total,), metrics))
+    metrics = (
+        build.sum_over(x),
+        total,
+        build.less(0.0, x),
+        build.cast(step, dtypes.FLOAT32),
+    )
+    runner = backend.compile_step(
+        StepProgram((a,), (x,), step, seed, (), (total,), metrics)
+    )
     runner.load([np.float32([1, 2, 3])])
     data = np.float32([[1, -2, 0], [3, 4, 5], [-1, -1, -1]])
     found = runner.run([data], np.array([0, 1, 1, 2]), 5, 0)
@@ -161,7 +204,9 @@ def test_metrics_may_be_arrays_whose_elements_are_handed_out_in_order(backend: A
     ]
 
 
-@pytest.mark.parametrize("backend", [NativeBackend(), ReferenceBackend()], ids=["native", "reference"])
+@pytest.mark.parametrize(
+    "backend", [NativeBackend(), ReferenceBackend()], ids=["native", "reference"]
+)
 def test_twins_share_the_code_and_nothing_else(backend: Any) -> None:
     program = PROGRAMS["adam with dropout"](dtypes.FLOAT32)
     state, data = graphs.values(program, 64)
@@ -183,7 +228,9 @@ def test_twins_share_the_code_and_nothing_else(backend: Any) -> None:
     for place in range(3):
         alone = backend.compile_step(program)
         alone.load([array * (1 + place) for array in state])
-        np.testing.assert_array_equal(alone.run(data, order, 0, 5, (0.01,)), found[place][0])
+        np.testing.assert_array_equal(
+            alone.run(data, order, 0, 5, (0.01,)), found[place][0]
+        )
         for mine, wanted in zip(found[place][1], alone.read(), strict=True):
             np.testing.assert_array_equal(mine, wanted)
 
@@ -210,7 +257,9 @@ def test_labels_used_as_indices_are_checked() -> None:
     table = build.input_node("table", (6, 3), dtypes.FLOAT32)
     step, seed = (build.input_node(name, (), dtypes.INT64) for name in ("step", "seed"))
     rows = build.gather(table, x, 0)
-    program = StepProgram((table,), (x,), step, seed, (), (table,), (build.sum_over(rows),))
+    program = StepProgram(
+        (table,), (x,), step, seed, (), (table,), (build.sum_over(rows),)
+    )
     runner = NativeBackend().compile_step(program)
     runner.load([np.ones((6, 3), np.float32)])
     good = np.array([0, 5, 2, 3] * 3)
@@ -276,8 +325,10 @@ def test_an_interrupt_ends_the_run() -> None:
 def test_decaying_momentum_does_not_become_denormal() -> None:
     program = graphs.network((20, 32, 10), 16, "momentum")
     state, data = graphs.values(program, 16)
-    state = [np.full_like(a, 1e-37) if str(n.attributes["name"]).startswith("m_") else a * 0 for a, n in
-             zip(state, program.state, strict=True)]  # fmt: skip
+    state = [
+        np.full_like(a, 1e-37) if str(n.attributes["name"]).startswith("m_") else a * 0
+        for a, n in zip(state, program.state, strict=True)
+    ]
     runner = NativeBackend().compile_step(program)
     runner.load(state)
     runner.run([data[0] * 0, data[1]], np.tile(np.arange(16), 100), 0, 0, (0.0,))
@@ -293,12 +344,17 @@ def test_small_programs_take_one_thread() -> None:
 @pytest.mark.parametrize("target", ["neon", "sse", "avx2", "avx512"])
 def test_steps_compile_for_every_machine(target: str) -> None:
     machine = host(target)
-    for program in (PROGRAMS["adam with dropout"](dtypes.FLOAT32), PROGRAMS["convolutional"](dtypes.FLOAT32)):
+    for program in (
+        PROGRAMS["adam with dropout"](dtypes.FLOAT32),
+        PROGRAMS["convolutional"](dtypes.FLOAT32),
+    ):
         for text in draw_step(program, machine, 2)[1]:
             assert len(listing(text, machine)) > 1000
 
 
-def test_one_thread_finishes_what_the_others_never_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_thread_finishes_what_the_others_never_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     program = PROGRAMS["adam with dropout"](dtypes.FLOAT32)
     state, data = graphs.values(program, 160)
     results = []
@@ -313,5 +369,7 @@ def test_one_thread_finishes_what_the_others_never_begin(monkeypatch: pytest.Mon
         runner.load(state)
         metrics = runner.run(data, np.arange(160), 0, 5, (0.02,))
         assert runner.steps_done == 10
-        results.append([metrics.tobytes(), *(array.tobytes() for array in runner.read())])
+        results.append(
+            [metrics.tobytes(), *(array.tobytes() for array in runner.read())]
+        )
     assert results[0] == results[1]

@@ -20,13 +20,17 @@ from support.windows import Pooling
 KINDS = ("max", "average", "lp")
 
 
-def _agree(x: Node, outputs: list[Node], tolerance: float) -> tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]:
+def _agree(
+    x: Node, outputs: list[Node], tolerance: float
+) -> tuple[np.ndarray[Any, Any], list[np.ndarray[Any, Any]]]:
     values = np.random.default_rng(4).normal(size=x.shape).astype(x.dtype.name)
     results: list[np.ndarray[Any, Any]] = []
     for first in range(0, len(outputs), 60):  # programs of moderate length
         program = Program((x,), tuple(outputs[first : first + 60]))
         found = NativeBackend().compile(program)(values)
-        for got, right in zip(found, ReferenceBackend().compile(program)(values), strict=True):
+        for got, right in zip(
+            found, ReferenceBackend().compile(program)(values), strict=True
+        ):
             np.testing.assert_allclose(got, right, rtol=tolerance, atol=tolerance)
         results += found
     return values, results
@@ -35,7 +39,9 @@ def _agree(x: Node, outputs: list[Node], tolerance: float) -> tuple[np.ndarray[A
 def _torch_pool(kind: str, x: torch.Tensor, p: Pooling) -> torch.Tensor:
     functional: Any = torch.nn.functional
     if kind == "max":
-        return getattr(functional, f"max_pool{p.rank}d")(x, p.window, p.stride, p.padding)
+        return getattr(functional, f"max_pool{p.rank}d")(
+            x, p.window, p.stride, p.padding
+        )
     average = getattr(functional, f"avg_pool{p.rank}d")
     if kind == "average":
         return average(x, p.window, p.stride, p.padding)
@@ -51,9 +57,13 @@ def test_pooling_and_its_gradient(kind: str, rank: int) -> None:
         image = torch.from_numpy(np.moveaxis(values, -1, 1).copy()).requires_grad_()
         y = _torch_pool(kind, image, p)
         (slope,) = torch.autograd.grad((y * y).sum() / 2, image)
-        for got, right in zip(results[2 * place : 2 * place + 2], (y, slope), strict=True):
+        for got, right in zip(
+            results[2 * place : 2 * place + 2], (y, slope), strict=True
+        ):
             wanted = np.moveaxis(right.detach().numpy(), 1, -1)
-            np.testing.assert_allclose(got, wanted, rtol=1e-10, atol=1e-12, err_msg=str(p))
+            np.testing.assert_allclose(
+                got, wanted, rtol=1e-10, atol=1e-12, err_msg=str(p)
+            )
 
 
 @pytest.mark.parametrize("kind", KINDS)

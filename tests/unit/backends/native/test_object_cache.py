@@ -10,7 +10,9 @@ import pytest
 
 from deltarule.backends.native import object_cache
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="owners and modes of POSIX")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="owners and modes of POSIX"
+)
 
 
 @pytest.fixture
@@ -24,7 +26,10 @@ def kept(tmp_path):
 
 
 def test_folder_and_files_belong_to_the_user_alone(kept):
-    assert kept.parent.stat().st_mode & 0o777 == 0o700 and kept.stat().st_mode & 0o777 == 0o600
+    assert (
+        kept.parent.stat().st_mode & 0o777 == 0o700
+        and kept.stat().st_mode & 0o777 == 0o600
+    )
     assert [file.name for file in kept.parent.iterdir()] == ["program.o"]
 
 
@@ -41,7 +46,9 @@ def test_files_that_others_may_only_read_are_taken(kept):
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o777, 0o1777])
-def test_a_folder_that_others_may_write_to_is_not_used_and_a_warning_says_so_once(kept, mode):
+def test_a_folder_that_others_may_write_to_is_not_used_and_a_warning_says_so_once(
+    kept, mode
+):
     kept.parent.chmod(mode)
     with pytest.warns(UserWarning, match="another user may write there"):
         assert object_cache.read(kept) is None
@@ -52,7 +59,10 @@ def test_a_folder_that_others_may_write_to_is_not_used_and_a_warning_says_so_onc
     assert not kept.with_name("other.o").exists()
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0,
+    reason="only root can give files away",
+)
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_a_file_or_folder_of_another_user_is_not_used(kept, what):
     os.chown(kept if what == "file" else kept.parent, 65534, -1)
@@ -89,4 +99,6 @@ def test_damage_and_stale_drafts(kept):
     (kept.parent / ".program.o.0123.part").touch()
     object_cache._swept.clear()
     object_cache.write(kept, b"code")
-    assert object_cache.read(kept) == b"code" and [file.name for file in kept.parent.iterdir()] == ["program.o"]
+    assert object_cache.read(kept) == b"code" and [
+        file.name for file in kept.parent.iterdir()
+    ] == ["program.o"]

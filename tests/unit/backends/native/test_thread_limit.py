@@ -35,11 +35,16 @@ print(json.dumps([core_count(), max(seen)]))
 @pytest.mark.parametrize(
     ("environment", "limit"),
     [
-        ({}, None), ({"OMP_NUM_THREADS": "3"}, 3), ({"OMP_NUM_THREADS": "4,2"}, 4), ({"OMP_NUM_THREADS": "many"}, None),
-        ({"OMP_NUM_THREADS": "0"}, None), ({"DELTARULE_THREADS": "2", "OMP_NUM_THREADS": "1"}, 2),
-        ({"DELTARULE_THREADS": " 5 "}, 5), ({"DELTARULE_THREADS": ""}, None),
+        ({}, None),
+        ({"OMP_NUM_THREADS": "3"}, 3),
+        ({"OMP_NUM_THREADS": "4,2"}, 4),
+        ({"OMP_NUM_THREADS": "many"}, None),
+        ({"OMP_NUM_THREADS": "0"}, None),
+        ({"DELTARULE_THREADS": "2", "OMP_NUM_THREADS": "1"}, 2),
+        ({"DELTARULE_THREADS": " 5 "}, 5),
+        ({"DELTARULE_THREADS": ""}, None),
     ],
-)  # fmt: skip
+)
 def test_what_the_environment_allows(environment, limit):
     assert thread_limit(environment) == limit
 
@@ -53,7 +58,11 @@ def test_a_limit_of_ours_that_is_no_number_is_told(text):
 @pytest.mark.parametrize("name", ["DELTARULE_THREADS", "OMP_NUM_THREADS"])
 def test_the_engine_keeps_to_the_limit_unless_it_is_told_a_number(name, tmp_path):
     """The program of a step large enough for several threads has one; ``threads`` goes before the environment."""
-    rest = {key: value for key, value in os.environ.items() if key not in {"DELTARULE_THREADS", "OMP_NUM_THREADS"}}
+    rest = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in {"DELTARULE_THREADS", "OMP_NUM_THREADS"}
+    }
     environment = {**rest, name: "1", "DELTARULE_CACHE": str(tmp_path)}
 
     def run(threads):
