@@ -295,7 +295,7 @@ def test_probability_mass_functions_give_probabilities() -> None:
 
 @pytest.mark.notes("PR-08")
 def test_inputs_density_does_not_move_the_best_parameters() -> None:
-    """Arg max over θ of Π p(x)p(y|x, θ) and of Π p(y|x, θ) agree, and so do their gradients."""
+    """arg max over θ of Π p(x)p(y|x, θ) and of Π p(y|x, θ) agree, and so do their gradients."""
     x = R.normal(size=50)
     y = 1.5 * x + 0.3 * R.normal(size=50)
     theta = dr.parameter(np.array(0.2))
@@ -361,7 +361,7 @@ def test_function_without_randomness_is_its_mean() -> None:
 
 @pytest.mark.notes("AE-07", "REG-24")
 def test_l1_penalty_is_the_likelihood_of_a_laplace_prior() -> None:
-    """Ln p(x, h) = ln p(x|h) + ln p(h) with p(h) = (λ/2)e^(−λ|h|): −ln p(h) = λ|h| − ln(λ/2), the sparse penalty."""
+    """ln p(x, h) = ln p(x|h) + ln p(h) with p(h) = (λ/2)e^(−λ|h|): −ln p(h) = λ|h| − ln(λ/2), the sparse penalty."""
     h, x = R.normal(size=(5, 4)), R.normal(size=(5, 3))
     strength, sigma = 0.7, 0.4
     code, weight = dr.parameter(h), dr.parameter(R.normal(size=(3, 4)))

@@ -22,7 +22,7 @@ def _square(node: Node) -> Node:
 
 
 def _mish(node: Node, g: Node) -> Node:
-    """Tanh ζ + x·σ(x)·(1 − tanh² ζ) with ζ = softplus(x)."""
+    """tanh ζ + x·σ(x)·(1 − tanh² ζ) with ζ = softplus(x)."""
     x = node.sources[0]
     gate = build.tanh(f.softplus(x))
     steepness = build.multiply(
@@ -47,7 +47,7 @@ def _softsign(node: Node, g: Node) -> Node:
 
 
 def _softmax(node: Node, g: Node) -> Node:
-    """S ⊙ (g − Σ g⊙S), the product of g with the Jacobian diag(S) − SSᵀ."""
+    """s ⊙ (g − sᵀg), the product of g with the Jacobian diag(s) − ssᵀ."""
     axis = node.attributes["axis"]
     inner = build.sum_over(build.multiply(g, node), axis, keepdims=True)
     return build.multiply(node, build.subtract(g, inner))
@@ -142,7 +142,7 @@ def _binary_of_probabilities(node: Node, g: Node) -> Node:
 
 
 def _binary_of_probabilities_in_target(node: Node, g: Node) -> Node:
-    """Ln(1 − ŷ) − ln ŷ, each kept ≥ −100."""
+    """ln(1 − ŷ) − ln ŷ, each kept ≥ −100."""
     p = node.sources[0]
     right = build.maximum(build.log(p), LEAST_LOGARITHM)
     wrong = build.maximum(build.log(build.subtract(1, p)), LEAST_LOGARITHM)

@@ -130,7 +130,7 @@ def trace(x: Node) -> Node:
 
 
 def outer(x: Node, y: Node) -> Node:
-    """X yᵀ of two vectors (LA-23)."""
+    """x yᵀ of two vectors (LA-23)."""
     if x.rank != 1 or y.rank != 1:
         raise ShapeError(
             "outer",

@@ -174,7 +174,7 @@ class StepDecay(Schedule):
 @final
 @dataclass(frozen=True)
 class Piecewise(Schedule):
-    """Rates[i] from the i-th of the increasing boundaries on; rates[0] before the first.
+    """rates[i] from the i-th of the increasing boundaries on; rates[0] before the first.
 
     >>> [Piecewise((0.1, 0.01), boundaries=(2,)).at(t) for t in range(4)]
     [0.1, 0.1, 0.01, 0.01]

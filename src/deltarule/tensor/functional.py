@@ -78,7 +78,7 @@ softsign = _activation("softsign", f.softsign)
 
 
 def leaky_relu(x: TensorLike, slope: float = 0.01) -> Tensor:
-    """X for x > 0, slope·x otherwise; derivative ``slope`` at the kink (ACT-09).
+    """x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (ACT-09).
 
     >>> leaky_relu([-2.0, 3.0], slope=0.1).tolist()
     [-0.20000000298023224, 3.0]
@@ -87,7 +87,7 @@ def leaky_relu(x: TensorLike, slope: float = 0.01) -> Tensor:
 
 
 def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
-    """X for x > 0, α(eˣ − 1) otherwise; derivative α at the kink."""
+    """x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink."""
     return Tensor(f.elu(_floating(x), alpha=alpha))
 
 
@@ -120,7 +120,7 @@ def gelu(x: TensorLike, approximate: Approximation = "none") -> Tensor:
 
 
 def prelu(x: TensorLike, alpha: TensorLike) -> Tensor:
-    """X for x > 0, αx otherwise; α is learned: one number, or one for each channel of the last axis (ACT-10)."""
+    """x for x > 0, αx otherwise; α is learned: one number, or one for each channel of the last axis (ACT-10)."""
     return Tensor(f.prelu(_floating(x), build.as_node(operand(alpha))))
 
 
@@ -169,7 +169,7 @@ def logsumexp(x: TensorLike, axis: int = -1) -> Tensor:
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
-    """X where the condition holds, y elsewhere."""
+    """x where the condition holds, y elsewhere."""
     return Tensor(build.where(operand(condition), operand(x), operand(y)))
 
 
@@ -376,7 +376,7 @@ def normalize(
 
 
 def outer(x: TensorLike, y: TensorLike) -> Tensor:
-    """X yᵀ of two vectors (LA-23).
+    """x yᵀ of two vectors (LA-23).
 
     >>> outer([1, 2], [3, 4]).tolist()
     [[3, 4], [6, 8]]

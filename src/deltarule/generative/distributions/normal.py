@@ -233,7 +233,7 @@ class DiagonalNormal(MultivariateNormal):
 
     @property
     def covariance(self) -> Tensor:
-        """Diag σ²."""
+        """diag(σ²)."""
         return self.variance.expand_dims(-1) * eye(int(self.event_shape[0]), self.dtype)
 
 

@@ -219,7 +219,7 @@ def logical_or(x: Operand, y: Operand) -> Node:
 
 
 def where(condition: Operand, x: Operand, y: Operand) -> Node:
-    """X where the condition holds, y elsewhere."""
+    """x where the condition holds, y elsewhere."""
     test = cast(as_node(condition), dtypes.BOOL)
     left, right = aligned("where", x, y)
     try:

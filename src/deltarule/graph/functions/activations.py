@@ -20,19 +20,19 @@ def relu(x: Node) -> Node:
 
 @named("max(0, x) + α min(0, x)")
 def leaky_relu(x: Node, *, slope: float) -> Node:
-    """X for x > 0, slope·x otherwise; derivative ``slope`` at the kink (ACT-09)."""
+    """x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (ACT-09)."""
     return build.where(build.less(0, x), x, build.multiply(x, slope))
 
 
 @named("x for x > 0, αx otherwise", elementwise=True)
 def prelu(x: Node, alpha: Node) -> Node:
-    """X for x > 0, αx otherwise, α learned; derivative α at the kink, Σ 𝟙(x ≤ 0)·x·∂L/∂f in α (ACT-10)."""
+    """x for x > 0, αx otherwise, α learned; derivative α at the kink, Σ 𝟙(x ≤ 0)·x·∂L/∂f in α (ACT-10)."""
     return build.where(build.less(0, x), x, build.multiply(x, alpha))
 
 
 @named("x for x > 0, α(eˣ − 1) otherwise")
 def elu(x: Node, *, alpha: float) -> Node:
-    """X for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016)."""
+    """x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016)."""
     return build.where(
         build.less(0, x), x, build.multiply(build.expm1(build.minimum(x, 0)), alpha)
     )
