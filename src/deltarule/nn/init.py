@@ -20,12 +20,13 @@ import numpy.typing as npt
 
 from deltarule.arguments import NamedArguments
 from deltarule.errors import ArgumentError
+from deltarule.nn.drawing import MANY, fill
+from deltarule.runtime.devices import cores
 
 Array = npt.NDArray[np.float64]
 AnyArray = npt.NDArray[Any]
 Mode = Literal["fan_in", "fan_out", "average"]
 DEFAULT_SEED = 0
-_BLOCK = 1 << 15  # numbers that are drawn at a time
 
 
 def generator(seed: int, name: str) -> np.random.Generator:
@@ -108,11 +109,13 @@ class _Independent(Initializer):
     ) -> AnyArray:
         """Return what ``draw`` returns, in an element type, without an array of float64 as large as it."""
         made = np.empty(shape, dtype)
-        flat, buffer = made.reshape(-1), np.empty(min(made.size, _BLOCK))
-        for start in range(0, made.size, _BLOCK):
-            block = buffer[: min(_BLOCK, made.size - start)]
-            self._block(block, random, shape, groups)
-            flat[start : start + _BLOCK] = block
+        threads = cores("cpu") if made.size >= MANY else 1
+        fill(
+            made.reshape(-1),
+            random,
+            lambda block, source: self._block(block, source, shape, groups),
+            threads,
+        )
         return made
 
 

@@ -118,7 +118,8 @@ class Engine:
         """Run len(rows)/size steps and return their metrics, (steps, metrics)."""
         runner = self.prepare(size)
         if self._holder != size:
-            runner.load([*self.read(), *self.brings(size), *self.step(size).constants])
+            state = self.read() if self._state is None else self._state
+            runner.load([*state, *self.brings(size), *self.step(size).constants])
             self._holder, self._state = size, None
         return runner.run(data, rows, first_step, seed, scalars)
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from deltarule.data import batches
 from deltarule.errors import DivergenceError, whole_number
 from deltarule.optim import Optimizer
-from deltarule.runtime.buffers import Array, value_of
-from deltarule.tensor.tensor import Tensor
+from deltarule.runtime.buffers import Array
+from deltarule.runtime.realize import look
 from deltarule.train.callbacks import Callback, keeps_others
 from deltarule.train.engine import Engine, in_background
 from deltarule.train.feed import Feed
@@ -196,7 +196,7 @@ class Run:
                 *(("", slot) for slot in first.slots),
                 *running(model),
             ]
-            self.engine.load([_value(tensor) for _, tensor in state])
+            self.engine.load([look(tensor.node) for _, tensor in state])
 
     def train(self) -> None:
         """Run epochs until the plan, a callback or Ctrl-C ends them; the model keeps what was learned."""
@@ -412,12 +412,6 @@ class Run:
             self.cursor.step -= lost
             self.cursor.step_in_epoch -= lost
         raise error
-
-
-def _value(tensor: Tensor) -> Array:
-    """Return the value of a tensor, which is not to be written to."""
-    value = value_of(tensor.node)
-    return tensor.numpy() if value is None else value
 
 
 def _end_epoch(

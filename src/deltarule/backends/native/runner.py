@@ -13,7 +13,12 @@ from deltarule.backends.given import checked_data
 from deltarule.backends.native import context as words
 from deltarule.backends.native.image import Region, compiled
 from deltarule.backends.native.machine import Machine
-from deltarule.backends.native.memory import aligned, raise_reported
+from deltarule.backends.native.memory import (
+    aligned,
+    is_one_number,
+    put,
+    raise_reported,
+)
 from deltarule.backends.native.program import draw_step
 from deltarule.backends.native.threads import Team
 from deltarule.errors import ShapeError
@@ -54,6 +59,8 @@ class NativeRunner:
         self._windows = [
             _window(view, region, node.shape) for view, region, node in states
         ]
+        self._views = views[: len(self._windows)]
+        self._is_blank = True  # nothing but zeros in its memory
         self._seed, *self._scalars = views[len(self._windows) :]
 
     @property
@@ -89,17 +96,22 @@ class NativeRunner:
         self._context[words.STOP] = 1
 
     def load(self, state: Sequence[Array]) -> None:
-        """Take over copies of the state arrays."""
-        for node, window, array in zip(
-            self._program.state, self._windows, state, strict=True
+        """Take over copies of the state arrays; zeros are in new memory without being written."""
+        for node, window, view, given in zip(
+            self._program.state, self._windows, self._views, state, strict=True
         ):
-            if np.shape(array) != node.shape:
+            array = np.asarray(given, window.dtype)
+            if array.shape != node.shape:
                 raise ShapeError(
                     f"state {node.attributes.get('name', '')}",
                     expected=show(node.shape),
-                    got=show(np.shape(array)),
+                    got=show(array.shape),
                 )
-            window[...] = np.asarray(array, window.dtype).reshape(window.shape)
+            if not is_one_number(array):
+                put(window, array.reshape(window.shape))
+            elif not self._is_blank or any(array.flat[0].tobytes()):
+                view.fill(array.flat[0])
+        self._is_blank = False
 
     def read(self, part: slice = slice(None)) -> list[Array]:
         """Return copies of the current state."""
@@ -108,7 +120,7 @@ class NativeRunner:
             self._program.state[part], self._windows[part], strict=True
         ):
             array = np.empty(node.shape, window.dtype)
-            array.reshape(window.shape)[...] = window
+            put(array.reshape(window.shape), window)
             found.append(array)
         return found
 
@@ -146,6 +158,7 @@ class NativeRunner:
         self._seed[0] = seed
         for number, value in zip(self._scalars, scalars, strict=True):
             number[0] = value
+        self._is_blank = False
         self._team.run(self._entry, context.ctypes.data, self.stop)
         raise_reported(context, self.image.messages)
         return metrics[: self.steps_done]
