@@ -49,6 +49,7 @@ def checked_data(
 ) -> list[Array]:
     """Return data sets as contiguous arrays of the types of a batch; every one of the rows is inside each."""
     arrays: list[Array] = []
+    last = int(rows.view(np.uint64).max(initial=0))  # a number below 0 is large there
     for node, array in zip(batch, data, strict=True):
         given = np.ascontiguousarray(array, node.dtype.name)
         if given.shape[1:] != node.shape[1:] or given.ndim != len(node.shape):
@@ -59,7 +60,7 @@ def checked_data(
             raise ShapeError(
                 f"data for {name}", expected=expected, got=show(given.shape)
             )
-        if rows.size and (rows.min() < 0 or rows.max() >= len(given)):
+        if rows.size and last >= len(given):
             bad = rows.min() if rows.min() < 0 else rows.max()
             raise DataError(
                 "order", expected=f"rows in [0, {len(given)})", got=str(int(bad))

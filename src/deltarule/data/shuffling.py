@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,8 @@ _STREAMS: dict[Purpose, int] = {
 }
 _WORD = 2**64 - 1
 _BLOCK = 1 << 15  # words that are looked at at a time
+_FIRST = 1 << 18  # places of an order that is used while the rest is made
+Again = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]]
 
 
 def words(
@@ -52,6 +54,21 @@ def shuffled(
     return order_of(drawn, lambda places: _words_at(places, seed, purpose, counter))
 
 
+def shuffled_in_parts(
+    n: int, seed: int, purpose: Purpose, counter: int = 0
+) -> tuple[npt.NDArray[np.int64], Iterator[int]]:
+    """Return the memory of the order that ``shuffled`` gives, and the numbers of places up to which it is made.
+
+    >>> order, ends = shuffled_in_parts(5, seed=0, purpose="split")
+    >>> list(ends), bool((order == shuffled(5, seed=0, purpose="split")).all())
+    ([5], True)
+    """
+    drawn = words(n, seed, purpose, counter)
+    return drawn.view(np.int64), order_in_parts(
+        drawn, lambda places: _words_at(places, seed, purpose, counter), _FIRST
+    )
+
+
 def _words_at(
     places: npt.NDArray[np.int64], seed: int, purpose: Purpose, counter: int
 ) -> npt.NDArray[np.uint64]:
@@ -68,18 +85,27 @@ def _words_at(
     return np.array(found, np.uint64)
 
 
-def order_of(
-    drawn: npt.NDArray[np.uint64],
-    again: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]],
-) -> npt.NDArray[np.int64]:
+def order_of(drawn: npt.NDArray[np.uint64], again: Again) -> npt.NDArray[np.int64]:
     """Return the stable order of words, as ``np.argsort`` gives it, in a tenth of the time; it takes their memory.
-
-    The upper bits of each word and its place are sorted as one number. The few words that agree in the upper bits are
-    drawn ``again`` by their places, and put into the order of the lower ones.
 
     >>> words = np.array([2**63, 5, 2**63, 4], np.uint64)
     >>> order_of(words.copy(), lambda places: words[places]).tolist()
     [3, 1, 0, 2]
+    """
+    for _ in order_in_parts(drawn, again, max(1, len(drawn))):
+        pass
+    return drawn.view(np.int64)
+
+
+def order_in_parts(
+    drawn: npt.NDArray[np.uint64], again: Again, first: int
+) -> Iterator[int]:
+    """Turn words into their stable order; yield where it is made up to.
+
+    That is ``first`` places at most, then twice as far, and so on.
+
+    The upper bits of each word and its place are sorted as one number. The few words that agree in the upper bits are
+    drawn ``again`` by their places, and put into the order of the lower ones.
     """
     n = len(drawn)
     low = np.uint64((1 << max(1, (n - 1).bit_length())) - 1)
@@ -87,19 +113,35 @@ def order_of(
         block = drawn[start : start + _BLOCK]
         block &= ~low
         block |= np.arange(start, start + len(block), dtype=np.uint64)
-    drawn.sort()
+    start, ends = 0, [n]
+    while ends[-1] > first:
+        half = ends[-1] // 2
+        drawn[: ends[-1]].partition(half)
+        ends.append(half)
+    while ends:
+        end = ends.pop()
+        drawn[start:end].sort()
+        while ends and (drawn[end - 1] ^ drawn[end]) <= low:  # agree across the end
+            end = ends.pop()
+            drawn[start:end].sort()
+        _settle(drawn[start:end], low, again)
+        yield end
+        start = end
+
+
+def _settle(part: npt.NDArray[np.uint64], low: np.uint64, again: Again) -> None:
+    """Turn sorted words with their places into places, those of equal upper bits in the order of the lower ones."""
     equal = [np.zeros(0, np.int64)]
-    for start in range(0, n - 1, _BLOCK):
-        after = drawn[start + 1 : start + _BLOCK + 1]
+    for start in range(0, len(part) - 1, _BLOCK):
+        after = part[start + 1 : start + _BLOCK + 1]
         equal.append(
-            start + np.flatnonzero((drawn[start : start + len(after)] ^ after) <= low)
+            start + np.flatnonzero((part[start : start + len(after)] ^ after) <= low)
         )
-    drawn &= low
-    order = drawn.view(np.int64)
+    part &= low
+    order = part.view(np.int64)
     for first, last in _runs(np.concatenate(equal)):
         run = order[first:last]
         run[:] = run[np.argsort(again(run), kind="stable")]
-    return order
 
 
 def _runs(equal: npt.NDArray[np.int64]) -> list[tuple[int, int]]:

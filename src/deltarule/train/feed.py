@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, cast, final
 
 import numpy as np
@@ -85,6 +85,21 @@ class Feed:
     def rows(self, order: Rows) -> Rows:
         """Return where examples stand in the arrays, by their numbers among those that are trained on."""
         return order if self._chosen is None else self._chosen[order]
+
+    def parts(self, order: Rows, ends: Iterable[int]) -> tuple[Rows, Iterable[int]]:
+        """Return ``rows(order)`` of an order that is made part by part, itself made so."""
+        if self._chosen is None:
+            return order, ends
+        chosen, found = self._chosen, np.empty_like(order)
+
+        def made() -> Iterator[int]:
+            start = 0
+            for end in ends:
+                found[start:end] = chosen[order[start:end]]
+                yield end
+                start = end
+
+        return found, made()
 
     @cached_property
     def fingerprint(self) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.data import batches
+from deltarule.data.shuffling import shuffled_in_parts
 from deltarule.errors import DivergenceError, whole_number
 from deltarule.optim import Optimizer
 from deltarule.runtime.buffers import Array
@@ -26,7 +27,7 @@ from deltarule.train.feed import Feed
 from deltarule.train.history import History
 from deltarule.train.inference import Evaluation
 from deltarule.train.interrupt import Interrupt
-from deltarule.train.orders import Orders
+from deltarule.train.orders import Order, Orders, Parts
 from deltarule.train.program import Task, columns, learned, running, training_step
 from deltarule.train.progress import Progress
 from deltarule.train.tally import tally
@@ -71,6 +72,12 @@ class Plan:
         """Return the rows of an epoch in the order in which they are used: a function of (seed, epoch)."""
         return batches(self.n_samples, self.size, self.seed, epoch, self.shuffle)
 
+    def order_in_parts(self, epoch: int) -> Parts:
+        """Return the memory of ``order(epoch)``, and where it is made up to, part by part."""
+        if not self.shuffle:
+            return self.order(epoch), [self.n_samples]
+        return shuffled_in_parts(self.n_samples, self.seed, "epoch", epoch)
+
     def sizes(self) -> npt.NDArray[np.int64]:
         """Return the batch size of every step of an epoch."""
         sizes = np.full(self.steps_per_epoch, self.size, np.int64)
@@ -114,7 +121,10 @@ class Run:
         self._speed = 0.0  # steps a second
         self._validation_seconds = 0.0
         self._orders = Orders(
-            lambda epoch: feed.rows(plan.order(epoch)), plan.n_samples, plan.epochs
+            lambda epoch: feed.rows(plan.order(epoch)),
+            plan.n_samples,
+            plan.epochs,
+            lambda epoch: feed.parts(*plan.order_in_parts(epoch)),
         )
         self._tape = Tape(engine, feed.of(0), plan.seed, plan.steps_per_epoch)
 
@@ -285,12 +295,13 @@ class Run:
         ]
         return max(1, min(most, wanted, *due))
 
-    def _piece(self, order: npt.NDArray[np.int64]) -> None:
+    def _piece(self, order: Order) -> None:
         """Run some steps, in a worker thread unless they are few; stay interruptible and show progress."""
-        done, count = self.cursor.step_in_epoch, self._steps_of_piece()
+        done = self.cursor.step_in_epoch
         size = int(self.plan.sizes()[done])
         first_row = done * self.plan.size
-        rows = order[first_row : first_row + count * size]
+        rows = order.rows(first_row, first_row + self._steps_of_piece() * size, size)
+        count = len(rows) // size
         scalars = (self.learning_rate_factor,) if self.task.adjustable_rate else ()
         self.engine.prepare(size)
         start = time.perf_counter()

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deltarule.data.shuffling import _words_at, order_of, shuffled, words
+from deltarule.data import shuffling
+from deltarule.data.shuffling import (
+    _words_at,
+    order_in_parts,
+    order_of,
+    shuffled,
+    shuffled_in_parts,
+    words,
+)
 
 SIZES = [1, 2, 3, 5, 255, 256, 257, 2**15, 2**15 + 1, 2**16 - 1, 100_003]
 
@@ -54,3 +62,26 @@ def test_shuffled_is_the_order_of_the_words(n):
     )
     places = np.unique(np.linspace(0, n - 1, 9).astype(np.int64))
     np.testing.assert_array_equal(_words_at(places, 3, "epoch", 7), drawn[places])
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 257, 2**15 + 1])
+@pytest.mark.parametrize("first", [1, 100, 2**14])
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_of_an_order_do_not_change_once_they_are_made(kind, first, n):
+    drawn = _of(kind, n)
+    expected, used = np.argsort(drawn, kind="stable"), drawn.copy()
+    ends = [0]
+    for end in order_in_parts(used, lambda places: drawn[places], first):
+        assert end > ends[-1]
+        ends.append(end)
+        np.testing.assert_array_equal(used.view(np.int64)[:end], expected[:end])
+    assert ends[-1] == n
+    if kind == "words":
+        assert ends[1] <= first
+
+
+def test_shuffled_in_parts_is_shuffled(monkeypatch):
+    monkeypatch.setattr(shuffling, "_FIRST", 100)
+    order, ends = shuffled_in_parts(70_001, 3, "epoch", 7)
+    assert len(list(ends)) == 11
+    np.testing.assert_array_equal(order, shuffled(70_001, 3, "epoch", 7))

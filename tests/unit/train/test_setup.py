@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
 
 from deltarule import nn
-from deltarule.data import batches
+from deltarule.data import batches, shuffling
 from deltarule.nn import init
 from deltarule.train import Callback, checkpoint, fit, orders, resume
 from deltarule.train.orders import Orders
@@ -20,7 +22,8 @@ def test_orders_are_the_same_whether_made_beforehand_or_not(monkeypatch):
     made = Orders(lambda epoch: batches(100, 7, 3, epoch), 100, epochs=4)
     made.expect(0)
     for epoch in (0, 1, 2, 2, 0, 3, 1):
-        np.testing.assert_array_equal(made.of(epoch), batches(100, 7, 3, epoch))
+        found = made.of(epoch).rows(0, 100, 100)
+        np.testing.assert_array_equal(found, batches(100, 7, 3, epoch))
 
 
 def test_what_goes_wrong_beforehand_is_told_when_it_is_asked_for(monkeypatch):
@@ -32,9 +35,9 @@ def test_what_goes_wrong_beforehand_is_told_when_it_is_asked_for(monkeypatch):
         return np.arange(3)
 
     made = Orders(order, 3, epochs=2)
-    assert made.of(0).tolist() == [0, 1, 2]
+    assert made.of(0).rows(0, 3, 3).tolist() == [0, 1, 2]
     with pytest.raises(MemoryError, match="too many rows"):
-        made.of(1)
+        made.of(1).rows(0, 3, 1)
 
 
 @pytest.mark.parametrize("many", [1, 10**9])
@@ -66,6 +69,43 @@ def test_a_run_is_the_same_with_orders_made_beforehand(
         verbose=0,
     )
     assert model.bytes() == plain.bytes() and history.step_losses == other.step_losses
+
+
+@pytest.mark.parametrize("held", [0.0, 0.2])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_a_run_is_the_same_with_a_first_order_made_part_by_part(
+    monkeypatch, network, blobs, held, shuffle
+):
+    seen, plain = [], network()
+    options = {"loss": "cross_entropy", "epochs": 2, "batch_size": 8, "verbose": 0}
+    options.update(shuffle=shuffle, validation_split=held)
+    other = fit(plain, *blobs, **options)
+    monkeypatch.setattr(orders, "_MANY", 1)
+    monkeypatch.setattr(shuffling, "_FIRST", 10)
+    know = orders.Order.know
+
+    def slowly(self, rows, known):
+        know(self, rows, known)
+        seen.append(known)
+        time.sleep(0.01)
+
+    monkeypatch.setattr(orders.Order, "know", slowly)
+    model = network()
+    history = fit(model, *blobs, **options)
+    assert model.bytes() == plain.bytes() and history.step_losses == other.step_losses
+    assert (len(seen) > 3) == shuffle
+
+
+def test_rows_are_waited_for_and_whole_batches():
+    order, found = orders.Order(lambda: np.arange(10)), []
+    waiting = threading.Thread(target=lambda: found.append(order.rows(3, 10, 3)))
+    waiting.start()
+    order.know(np.arange(10), 5)
+    time.sleep(0.01)
+    assert not found
+    order.know(np.arange(10), 9)
+    waiting.join()
+    assert found[0].tolist() == [3, 4, 5, 6, 7, 8]
 
 
 RULES = [
