@@ -144,6 +144,23 @@ class Apply(Expr):
         return f"{name}({', '.join(map(str, self.operands))})"
 
 
+@dataclass(frozen=True, eq=False)
+class MultiplyAdd(Expr):
+    """a · b + c, with one rounding where the machine has it: made by backends, where rounding is theirs to choose."""
+
+    a: Expr
+    b: Expr
+    c: Expr
+
+    @property
+    def parts(self) -> tuple[Expr, ...]:
+        """Return the expressions that this one is computed from."""
+        return (self.a, self.b, self.c)
+
+    def __str__(self) -> str:
+        return f"multiply_add({self.a}, {self.b}, {self.c})"
+
+
 @dataclass(frozen=True)
 class Condition:
     """0 ≤ index < size, and index divisible by ``step``."""
@@ -420,6 +437,9 @@ def _replaced(expr: Expr, axes: Mapping[Axis, Index], known: dict[Expr, Expr]) -
     elif isinstance(expr, Check):
         value, condition, shown = (_replaced(part, axes, known) for part in expr.parts)
         result = Check(expr.dtype, value, condition, shown, expr.message)
+    elif isinstance(expr, MultiplyAdd):
+        a, b, c = (_replaced(part, axes, known) for part in expr.parts)
+        result = MultiplyAdd(expr.dtype, a, b, c)
     elif isinstance(expr, Random):
         seed, step = (_replaced(part, axes, known) for part in expr.parts)
         result = Random(expr.dtype, seed, step, expr.stream, expr.index.replace(axes))

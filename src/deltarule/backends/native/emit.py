@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from deltarule.backends.native.apply import apply, cast, constant, kind, select
 from deltarule.backends.native.emitter import Emitter, Module
 from deltarule.backends.native.machine import Machine
+from deltarule.backends.native.regions import Cut, Region, regions
 from deltarule.backends.native.values import Value, Values
 from deltarule.dtypes import BOOL, INT64, DType, Scalar
 from deltarule.graph.op import Op
@@ -153,6 +154,7 @@ class _Writer:
         self.lane, self.width = lane_axis(nest, module.machine)
         pointers = {buffer: f"%b{place}" for place, buffer in enumerate(self.buffers)}
         self.values = Values(self.e, pointers, self.lane, self.width)
+        self.known: dict[Axis, tuple[int, int]] = {}  # ranges of the open loops of a cut nest
 
     def kernel(self) -> Kernel:
         """Return how to call the function."""
@@ -192,11 +194,17 @@ class _Writer:
             self._point(nest)
             return
         axis, rest = axes[0], axes[1:]
+        if axis is not self.lane and isinstance(self.nest, Cut):
+            for region in regions(self.nest, nest, axis, self.known):
+                with self._region(axis, region, begin, end):
+                    self.values.hoist(region.nest.roots())
+                    self._free(region.nest, rest, *_whole(rest))
+            return
         for start, stop, step, tail in self._ranges(axis, begin, end):
             self.values.tail = tail if axis is self.lane else self.values.tail
             with self._over(axis, start, stop, step):
                 self.values.hoist(nest.roots())
-                self._free(nest, rest, "0", str(rest[0].extent) if rest else "")
+                self._free(nest, rest, *_whole(rest))
         if axis is self.lane:
             self.values.tail = None
 
@@ -207,6 +215,27 @@ class _Writer:
             self.values.loop(axis, register),
         ):
             yield
+
+    @contextmanager
+    def _region(
+        self, axis: Axis, region: Region, begin: str, end: str
+    ) -> Iterator[None]:
+        """Write the loop over one region of an axis, as far as it lies in begin … end − 1; or its only step."""
+        start, stop = str(region.start), str(region.stop)
+        self.known[axis] = (region.start, region.stop)
+        with self.values.level():
+            if (begin, end) == _whole([axis]):
+                if region.stop - region.start == region.step:
+                    with self.values.loop(axis, start):
+                        yield
+                else:
+                    with self._over(axis, start, stop, region.step):
+                        yield
+            else:
+                least = self.e.assign(f"call i64 @llvm.smax.i64(i64 {begin}, i64 {start})")
+                with self._over(axis, least, self.e.minimum(end, stop), region.step):
+                    yield
+        del self.known[axis]
 
     def _ranges(
         self, axis: Axis, begin: str, end: str
@@ -280,6 +309,10 @@ class _Writer:
                 for r, total in zip(nest.reductions, totals, strict=True)
             ]
         axis, rest = axes[0], axes[1:]
+        if axis is not self.lane and isinstance(self.nest, Cut):
+            for region in regions(self.nest, nest, axis, self.known):
+                totals = self._reduced_region(axis, region, rest, totals)
+            return totals
         types = [t for reduction in nest.reductions for t in self._types(reduction)]
         for start, stop, step, tail in self._ranges(axis, "0", str(axis.extent)):
             previous = self.values.tail
@@ -300,6 +333,29 @@ class _Writer:
                 loop.results.extend(text for total in after for text in total)
             totals = _grouped(loop.carried, totals)
             self.values.tail = previous
+        return totals
+
+    def _reduced_region(
+        self, axis: Axis, region: Region, rest: list[Axis], totals: list[list[str]]
+    ) -> list[list[str]]:
+        """Write the loop over one region of a reduce axis, or its only step; return the accumulators after it."""
+        nest, start, stop = region.nest, str(region.start), str(region.stop)
+        self.known[axis] = (region.start, region.stop)
+        if region.stop - region.start == 1:
+            with self.values.loop(axis, start):
+                totals = self._reduce(nest, rest, totals)
+        else:
+            flat = [text for total in totals for text in total]
+            types = [t for reduction in nest.reductions for t in self._types(reduction)]
+            with (
+                _carried(self.e, start, stop, 1, flat, types) as loop,
+                self.values.loop(axis, loop.index),
+            ):
+                self.values.hoist([r.value for r in nest.reductions])
+                after = self._reduce(nest, rest, _grouped(loop.carried, totals))
+                loop.results.extend(text for total in after for text in total)
+            totals = _grouped(loop.carried, totals)
+        del self.known[axis]
         return totals
 
     def _step(self, nest: Nest, reduction: Reduction, total: list[str]) -> list[str]:
@@ -457,6 +513,11 @@ class _Writer:
                 self._scatter_loops(store, rest)
         if axis is self.lane:
             self.values.tail = None
+
+
+def _whole(axes: Sequence[Axis]) -> tuple[str, str]:
+    """Return the range of the first of the remaining axes."""
+    return ("0", str(axes[0].extent)) if axes else ("0", "")
 
 
 def _accumulates_in(reduction: Reduction) -> DType:

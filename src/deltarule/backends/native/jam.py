@@ -7,8 +7,11 @@ products that share many factors with their neighbours (see ``lower.depthwise``)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from deltarule.backends.native.emit import lane_axis
 from deltarule.backends.native.machine import Machine
+from deltarule.backends.native.regions import Cut, is_padded, written_out
 from deltarule.lower.index import Axis, Index, of
 from deltarule.lower.loops import (
     Expr,
@@ -37,6 +40,8 @@ def jammed(nest: Nest, machine: Machine) -> Nest:
     """Return a nest that computes up to four results (or vectors of results) at a time, or the nest itself."""
     if not nest.reductions:
         return _sharing(nest, machine)
+    if len(nest.reductions) > _MOST_REDUCTIONS and is_padded(nest):
+        return _cut(nest, nest.axes)
     plain = all(r.kind in {"sum", "max"} for r in nest.reductions)
     operations = len(everything([r.value for r in nest.reductions]))
     length = count(axis.extent for axis in nest.reduce)
@@ -62,26 +67,44 @@ def jammed(nest: Nest, machine: Machine) -> Nest:
 
 def _sharing(nest: Nest, machine: Machine) -> Nest:
     """Run lanes outside the axis before them, along which many of the values read are the same, in blocks of it."""
-    if len(nest.axes) < 3:
-        return nest
-    near, last = nest.axes[-2:]
+    padded = is_padded(nest)
+    small = written_out(nest) if padded else ()
+    unchanged = _cut(nest, nest.axes, small) if padded else nest
+    plain = [axis for axis in nest.axes if axis not in small]
+    if len(plain) < 3:
+        return unchanged
+    *outer, near, last = plain
     lane, width = lane_axis(nest, machine)
     rows = {load for load in nest.reads if load.index.axes == {last}}
     size = len(everything([store.value for store in nest.stores]))
     if near.extent * last.extent * nest.stores[0].buffer.dtype.bits > 8 * _ROW_BYTES:
-        return nest
+        return unchanged
     if lane is not last or width < 2 or not _SHARED <= len(rows) <= _MOST_SHARED:
-        return nest
-    factor = next(
-        (f for f in _FACTORS if near.extent % f == 0 and size * f <= _MOST_WRITTEN_OUT),
-        1,
-    )
+        return unchanged
+    factors = [f for f in _FACTORS if size * f <= _MOST_WRITTEN_OUT]
+    if padded:
+        return _cut(nest, (*outer, *small, last, near), small, max(factors, default=1))
+    factor = next((f for f in factors if near.extent % f == 0), 1)
     split = _split(nest, near, factor, 1) if factor > 1 else nest
     *outer, inner, lanes = split.axes
     return (
         Nest(split.label, (*outer, lanes, inner), split.stores)
         if inner is not last
         else split
+    )
+
+
+def _cut(
+    nest: Nest, axes: Sequence[Axis], small: Sequence[Axis] = (), factor: int = 1
+) -> Cut:
+    return Cut(
+        nest.label,
+        tuple(axes),
+        nest.stores,
+        nest.reduce,
+        nest.reductions,
+        tuple(small),
+        factor,
     )
 
 

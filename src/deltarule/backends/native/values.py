@@ -41,6 +41,7 @@ from deltarule.lower.loops import (
     Expr,
     Guard,
     Load,
+    MultiplyAdd,
     Number,
     Position,
     Random,
@@ -298,6 +299,8 @@ class Values:
             return self._load(expr, mask)
         if isinstance(expr, Apply):
             return self._apply(expr, mask)
+        if isinstance(expr, MultiplyAdd):
+            return self._multiply_add(expr, mask)
         if isinstance(expr, Guard):
             return self._guard(expr, mask)
         if isinstance(expr, Check):
@@ -328,6 +331,14 @@ class Values:
         return Value(
             apply(self.e, expr.op, expr.dtype, texts, source, width, ordinary), width
         )
+
+    def _multiply_add(self, expr: MultiplyAdd, mask: Mask) -> Value:
+        parts = [self.value(part, mask) for part in expr.parts]
+        width = max(part.width for part in parts)
+        if width > 1:
+            parts = [self.widen(part, expr.dtype) for part in parts]
+        a, b, c = (part.text for part in parts)
+        return Value(self.e.multiply_add(expr.dtype.name, a, b, c, width), width)
 
     def _position(self, expr: Position) -> Value:
         if self.lane_step(expr.index) == 0:
