@@ -4,6 +4,9 @@ As a matrix product for each group, a convolution of groups of one or two channe
 of which no vector can be made. Here all channels lie side by side instead: for every place k of the kernel the image,
 moved by k, is multiplied by one row of weights, result[n, p, o] = Σ_k image[n, p·s + k·d, o]·w[k, o], and these
 products are added in the order of the kernel. Weight and image gradients are sums of the same products.
+
+Padding is not copied where the image lies in memory and the border has few kinds of places: what the kernel meets is
+then the image or zero, and backends make loops of their own for the middle and for the border.
 """
 
 from __future__ import annotations
@@ -16,11 +19,14 @@ from deltarule.dtypes import FLOAT32, SHORT_SUM
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
+from deltarule.graph.rewrite import with_sources
 from deltarule.shapes import count
 
 _MOST_TERMS = 64  # products that are written out for one result
 _SHORTEST = 10  # sums that are worth a stage of their own are longer
 _FEW = 4  # columns of a group of which no vector can be made
+_LEAST_CHANNELS = 8  # of which vectors are made
+_MOST_WRITTEN_OUT = 800  # products in all bodies for the kinds of places at the border
 Copy = Callable[[Node], Node]
 
 
@@ -39,11 +45,34 @@ def side_by_side(node: Node, whole: Copy) -> Node | None:
     if outputs >= _FEW or count(weight[1:]) > _MOST_TERMS or not count(node.shape):
         return None
     made = _convolution if node.op is Op.CONVOLVE else _weight_gradient
+    image = node.sources[0]
+    if (outputs, inner) == (1, 1) and _is_read_in_place(image, node):
+        return made(node, [with_sources(image, [whole(image.sources[0])])], whole)
     return made(
-        node,
-        [whole(channels) for channels in _channels(node.sources[0], outputs, inner)],
-        whole,
+        node, [whole(channels) for channels in _channels(image, outputs, inner)], whole
     )
+
+
+def _is_read_in_place(image: Node, node: Node) -> bool:
+    """Return whether the image is padded, and the places where parts of the kernel meet nothing are of few kinds."""
+    if image.op is not Op.PAD or image.shape[-1] < _LEAST_CHANNELS:
+        return False
+    weight, result = node.sources[1].shape, node.shape
+    if node.op is Op.CONVOLVE_WEIGHT:
+        weight, result = result, weight
+    a, kinds = image.attributes, 1
+    for axis, (stride, dilation) in enumerate(
+        zip(node.attributes["stride"], node.attributes["dilation"], strict=True), 1
+    ):
+        low, reach = a["low"][axis], a["interior"][axis] + 1
+        end = low + (image.sources[0].shape[axis] - 1) * reach + 1
+        changes = {
+            -(-(edge - place * dilation) // stride)
+            for place in range(weight[axis])
+            for edge in (low, end)
+        }
+        kinds *= 1 + sum(0 < change < result[axis] for change in changes)
+    return kinds * count(weight[1:-1]) <= _MOST_WRITTEN_OUT
 
 
 def _channels(image: Node, outputs: int, inner: int) -> Iterator[Node]:

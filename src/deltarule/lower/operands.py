@@ -96,8 +96,6 @@ def _shared(source: Node, found: Operands) -> Node:
     base = source
     while base.op in {Op.RESHAPE, Op.PERMUTE} and base not in found.kept:
         base = base.sources[0]
-    if source.op is Op.PAD and source not in found.kept:
-        return with_sources(source, [_shared(source.sources[0], found)])
     if base.op in VIEWS | FREE | {Op.PAD}:
         return _copy(source, found)
     if base.op is not Op.INPUT:

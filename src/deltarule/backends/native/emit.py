@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from deltarule.backends.native.apply import apply, cast, constant, kind, select
 from deltarule.backends.native.emitter import Emitter, Module
 from deltarule.backends.native.machine import Machine
-from deltarule.backends.native.regions import Cut, Region, regions
+from deltarule.backends.native.regions import Cut, Region, in_float32, regions
 from deltarule.backends.native.values import Value, Values
-from deltarule.dtypes import BOOL, INT64, DType, Scalar
+from deltarule.dtypes import BOOL, FLOAT32, FLOAT64, INT64, DType, Scalar
 from deltarule.graph.op import Op
 from deltarule.lower.index import Axis, Index
 from deltarule.lower.loops import (
@@ -310,6 +310,8 @@ class _Writer:
             ]
         axis, rest = axes[0], axes[1:]
         if axis is not self.lane and isinstance(self.nest, Cut):
+            if self.nest.in_runs and not rest:
+                return self._run(self.nest, in_float32(nest), axis, totals)
             for region in regions(self.nest, nest, axis, self.known):
                 totals = self._reduced_region(axis, region, rest, totals)
             return totals
@@ -357,6 +359,20 @@ class _Writer:
             totals = _grouped(loop.carried, totals)
         del self.known[axis]
         return totals
+
+    def _run(
+        self, cut: Cut, nest: Nest, axis: Axis, totals: list[list[str]]
+    ) -> list[list[str]]:
+        """Add the sums over the innermost axis, which are made in float32, to accumulators in float64."""
+        sums = [self._initial(r) for r in nest.reductions]
+        for region in regions(cut, nest, axis, self.known):
+            sums = self._reduced_region(axis, region, [], sums)
+        found, width = [], self.width
+        for (total,), (text,) in zip(totals, sums, strict=True):
+            wide = cast(self.e, text, FLOAT32, FLOAT64, width)
+            added = apply(self.e, Op.ADD, FLOAT64, (total, wide), FLOAT64, width)
+            found.append([added])
+        return found
 
     def _step(self, nest: Nest, reduction: Reduction, total: list[str]) -> list[str]:
         """Add one value (or vector of values) to an accumulator."""

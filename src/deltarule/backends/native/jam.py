@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from deltarule.backends.native.emit import lane_axis
 from deltarule.backends.native.machine import Machine
 from deltarule.backends.native.regions import Cut, is_padded, written_out
+from deltarule.dtypes import FLOAT32, FLOAT64, SHORT_SUM
+from deltarule.graph.op import Op
 from deltarule.lower.index import Axis, Index, of
 from deltarule.lower.loops import (
+    Apply,
     Expr,
     Nest,
     Reduction,
@@ -41,7 +44,9 @@ def jammed(nest: Nest, machine: Machine) -> Nest:
     if not nest.reductions:
         return _sharing(nest, machine)
     if len(nest.reductions) > _MOST_REDUCTIONS and is_padded(nest):
-        return _cut(nest, nest.axes)
+        cut = _cut(nest, nest.axes)
+        cut.in_runs = _is_made_in_runs(nest, machine)
+        return cut
     plain = all(r.kind in {"sum", "max"} for r in nest.reductions)
     operations = len(everything([r.value for r in nest.reductions]))
     length = count(axis.extent for axis in nest.reduce)
@@ -91,6 +96,22 @@ def _sharing(nest: Nest, machine: Machine) -> Nest:
         Nest(split.label, (*outer, lanes, inner), split.stores)
         if inner is not last
         else split
+    )
+
+
+def _is_made_in_runs(nest: Nest, machine: Machine) -> bool:
+    """Return whether products of float32 are added in float64 along short inner loops."""
+    inner = nest.reduce[-1]
+    return (
+        len(nest.reduce) > 1
+        and inner.extent <= SHORT_SUM
+        and lane_axis(nest, machine)[0] not in nest.reduce
+        and all(
+            isinstance(r.value, Apply)
+            and r.value.op is Op.MULTIPLY
+            and (r.kind, r.value.dtype, r.accumulator) == ("sum", FLOAT32, FLOAT64)
+            for r in nest.reductions
+        )
     )
 
 

@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from deltarule.dtypes import FLOAT32
 from deltarule.graph.op import Op
 from deltarule.lower.index import Axis, Index, Quotient, Remainder, number, of
 from deltarule.lower.loops import (
@@ -40,6 +41,7 @@ class Cut(Nest):
 
     small: tuple[Axis, ...] = ()  # axes that are written out value by value
     factor: int = 1
+    in_runs: bool = False  # float64 sums of which each run of the innermost loop is first added in float32
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,6 @@ def regions(cut: Cut, nest: Nest, axis: Axis, known: Ranges) -> list[Region]:
     What is left over after steps of several results is a step of its own.
     """
     last = bool(cut.axes) and axis is cut.axes[-1]
-    factor = cut.factor if last else 1
     small = [other for other in cut.small if other not in known and other != axis]
     places = {0, axis.extent}
     if axis in cut.small:
@@ -92,14 +93,27 @@ def regions(cut: Cut, nest: Nest, axis: Axis, known: Ranges) -> list[Region]:
             places.update(_changes(condition, axis, small, known))
     found = []
     for start, stop in itertools.pairwise(sorted(places)):
-        whole = start + (stop - start) // factor * factor
+        part = resolved(nest, {**known, axis: (start, stop)})
+        if not last:
+            found.append(Region(start, stop, 1, part))
+            continue
+        part = accumulated(part)
+        length, factor = stop - start, cut.factor
+        if any(map(_is_zero, everything(part.roots()))):  # a border: less code
+            factor = next((f for f in range(factor, 1, -1) if length % f == 0), factor)
+        whole = start + length // factor * factor
         for first, end, step in ((start, whole, factor), (whole, stop, stop - whole)):
             if first < end:
-                part = resolved(nest, {**known, axis: (first, end)})
-                if last:
-                    part = _repeated(accumulated(part), axis, step)
-                found.append(Region(first, end, step, part))
+                found.append(Region(first, end, step, _repeated(part, axis, step)))
     return found
+
+
+def in_float32(nest: Nest) -> Nest:
+    """Return a nest whose sums are accumulated in float32."""
+    reductions = tuple(
+        Reduction(r.kind, r.value, FLOAT32, r.dtype) for r in nest.reductions
+    )
+    return Nest(nest.label, nest.axes, nest.stores, nest.reduce, reductions)
 
 
 def _guards(nest: Nest) -> Iterator[Guard]:
