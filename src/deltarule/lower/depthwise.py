@@ -57,6 +57,9 @@ def _is_read_in_place(image: Node, node: Node) -> bool:
     """Return whether the image is padded, and the places where parts of the kernel meet nothing are of few kinds."""
     if image.op is not Op.PAD or image.shape[-1] < _LEAST_CHANNELS:
         return False
+    source = image.sources[0].shape
+    if (image.shape[0], image.shape[-1]) != (source[0], source[-1]):
+        return False
     weight, result = node.sources[1].shape, node.shape
     if node.op is Op.CONVOLVE_WEIGHT:
         weight, result = result, weight
@@ -65,7 +68,7 @@ def _is_read_in_place(image: Node, node: Node) -> bool:
         zip(node.attributes["stride"], node.attributes["dilation"], strict=True), 1
     ):
         low, reach = a["low"][axis], a["interior"][axis] + 1
-        end = low + (image.sources[0].shape[axis] - 1) * reach + 1
+        end = low + (source[axis] - 1) * reach + 1
         changes = {
             -(-(edge - place * dilation) // stride)
             for place in range(weight[axis])

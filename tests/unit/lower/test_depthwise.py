@@ -38,6 +38,14 @@ CASES = [
         ((1, 0), (0, 0), (1, 1)),
         "float64",
     ),
+    # the border in place, without a copy: blocks of columns, partial vectors, strides whose signals are spread
+    (1, (9, 96), 36, 1, 1, (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1)), "float32"),
+    (2, (6, 56), 64, 1, 1, (3, 3), (1, 2), (1, 1), ((1, 1), (1, 1)), "float32"),
+    (1, (8, 10), 20, 1, 1, (3, 3), (2, 2), (1, 1), ((0, 1), (0, 1)), "float64"),
+    (1, (13, 11), 12, 1, 1, (4, 5), (3, 2), (1, 1), ((2, 2), (3, 1)), "float32"),
+    (2, (9, 7), 8, 1, 1, (3, 3), (2, 3), (2, 2), ((2, 2), (4, 4)), "float32"),
+    (1, (3, 2), 9, 1, 1, (3, 3), (1, 1), (3, 1), ((3, 3), (1, 1)), "float32"),
+    (1, (50,), 24, 1, 1, (5,), (2,), (1,), ((2, 2),), "float32"),
     (1, (1, 1), 4, 1, 1, (1, 1), (1, 1), (1, 1), ((0, 0), (0, 0)), "float32"),
     (
         2,
@@ -118,9 +126,9 @@ def test_values_and_gradients(case) -> None:  # type: ignore[no-untyped-def]
         assert np.abs(value - expected).max() <= bound * max(
             1.0, np.abs(expected).max()
         )
-    if case in CASES[:5]:
+    for threads in (2, 3) if case[3] == case[4] == 1 else ():
         for value, again in zip(
-            found, backend("cpu").compile(program, 2)(*arrays), strict=True
+            found, backend("cpu").compile(program, threads)(*arrays), strict=True
         ):
             np.testing.assert_array_equal(value, again)
 
@@ -129,6 +137,43 @@ def test_depthwise_is_no_matrix_product_of_one_column() -> None:
     arrays = _random(CASES[0])
     statements = lower(_program(CASES[0], *arrays)).program.statements
     assert not any(isinstance(statement, Contraction) for statement in statements)
+
+
+def test_padding_is_not_copied() -> None:
+    for case in CASES[:3]:
+        statements = lower(_program(case, *_random(case))).program.statements
+        assert not any("pad" in statement.label for statement in statements)
+
+
+def test_many_kinds_of_border_places_are_copied() -> None:
+    case = (
+        1,
+        (9, 9),
+        8,
+        1,
+        1,
+        (7, 7),
+        (1, 1),
+        (1, 1),
+        ((3, 3), (3, 3)),
+        "float32",
+    )
+    statements = lower(_program(case, *_random(case))).program.statements
+    assert any("pad" in statement.label for statement in statements)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_products_of_padding_with_infinite_weights_are_no_numbers(stride: int) -> None:
+    around = ((1, 1), (1, 1))
+    case = (1, (6, 8), 8, 1, 1, (3, 3), (stride,) * 2, (1, 1), around, "float32")
+    x, w, y = _random(case)
+    w[0, 0, 1, 0], w[3, 2, 2, 0] = np.inf, np.nan
+    whole = _program(case, x, w, y)
+    program = Program(whole.inputs, whole.outputs[:1])
+    (found,) = backend("cpu").compile(program, 1)(x, w, y)
+    (expected,) = backend("reference").compile(program)(x, w, y)
+    assert np.isnan(found[..., 0]).any() and not np.isnan(found[..., 0]).all()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_wide_groups_stay_matrix_products() -> None:

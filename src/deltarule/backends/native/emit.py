@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from deltarule.backends.native.apply import apply, cast, constant, kind, select
-from deltarule.backends.native.emitter import Emitter, Module
-from deltarule.backends.native.machine import Machine
+from deltarule.backends.native.emitter import Emitter, Module, first_lanes
+from deltarule.backends.native.lane_axis import lane_axis, scalar_cost
 from deltarule.backends.native.regions import Cut, Region, in_float32, regions
 from deltarule.backends.native.values import Value, Values
 from deltarule.dtypes import BOOL, FLOAT32, FLOAT64, INT64, DType, Scalar
@@ -25,16 +25,11 @@ from deltarule.lower.loops import (
     Buffer,
     Load,
     Nest,
-    Random,
     Reduction,
     Scatter,
     Store,
-    everything,
     touched,
 )
-
-_GATHER_COST, _LOOP_COST, _JOIN_COST = 16.0, 2.0, 16.0
-_PAIR = 32  # float32 random numbers of one block
 
 
 @dataclass(frozen=True)
@@ -54,96 +49,6 @@ def emit_nest(nest: Nest | Scatter, module: Module, name: str) -> tuple[Kernel, 
     return writer.kernel(), writer.text()
 
 
-def lane_axis(nest: Nest | Scatter, machine: Machine) -> tuple[Axis | None, int]:
-    """Return the axis to run in vectors, and the number of lanes."""
-    width = _lanes(nest, machine)
-    accesses = [load.index for load in nest.reads] + [
-        store.index for store in nest.stores
-    ]
-    drawn = [expr for expr in everything(nest.roots()) if isinstance(expr, Random)]
-    randoms = [expr.index for expr in drawn]
-    keys = frozenset().union(*(part.axes for expr in drawn for part in expr.parts))
-    best, least = None, _scalar_cost(nest)
-    reduce = nest.reduce if isinstance(nest, Nest) else ()
-    argmax = isinstance(nest, Nest) and any(r.kind == "argmax" for r in nest.reductions)
-    for axis in (*nest.axes, *reduce):
-        if (axis in reduce and argmax) or axis.extent < 2:
-            continue
-        if isinstance(nest, Scatter) and not _scatters_in_vectors(nest, axis):
-            continue
-        if axis in keys or any(
-            index.coefficient(axis) not in (0, 1) for index in randoms
-        ):
-            continue
-        cost = _vector_cost(nest, axis, accesses, width, axis in reduce)
-        if cost < least:
-            best, least = axis, cost
-    if best is None:
-        return None, 1
-    if any(_pairs(index, best) for index in randoms) and width < _PAIR:
-        width = _PAIR
-    while width > 2 and width // 2 >= best.extent:
-        width //= 2
-    return best, width
-
-
-def _pairs(index: Index, axis: Axis) -> bool:
-    """Return whether vectors of 32 along an axis are whole blocks of random numbers."""
-    rest = [c for atom, c in index.terms if atom != axis]
-    plain = all(isinstance(atom, Axis) for atom, _ in index.terms)
-    return (
-        plain
-        and index.coefficient(axis) == 1
-        and all(c % _PAIR == 0 for c in (*rest, index.constant))
-    )
-
-
-def _scatters_in_vectors(nest: Scatter, axis: Axis) -> bool:
-    return (
-        axis in nest.axes[nest.sequential :]
-        and nest.stores[0].index.coefficient(axis) == 1
-    )
-
-
-def _lanes(nest: Nest | Scatter, machine: Machine) -> int:
-    """Return vector lanes for the narrowest common floating type of a nest."""
-    types = {expr.dtype for expr in everything(nest.roots())} | {
-        store.buffer.dtype for store in nest.stores
-    }
-    wide = any(t.bits == 64 and t.is_float for t in types) and not any(
-        t.name == "float32" for t in types
-    )
-    return machine.lanes("float64" if wide else "float32")
-
-
-def _points(nest: Nest | Scatter) -> int:
-    total = 1
-    for axis in (*nest.axes, *(nest.reduce if isinstance(nest, Nest) else ())):
-        total *= axis.extent
-    return total
-
-
-def _scalar_cost(nest: Nest | Scatter) -> float:
-    work = sum(1.0 for _ in everything(nest.roots())) + len(nest.stores)
-    return _points(nest) * (work + _LOOP_COST)
-
-
-def _vector_cost(
-    nest: Nest | Scatter, axis: Axis, accesses: Sequence[Index], width: int, joins: bool
-) -> float:
-    vectors = -(-axis.extent // width)
-    work = _LOOP_COST + sum(1.0 for _ in everything(nest.roots()))
-    for index in accesses:
-        step = index.coefficient(axis)
-        work += 0.2 if step == 0 else 1.0 if step == 1 else _GATHER_COST
-    others = _points(nest) / max(1, axis.extent)
-    cost = others * vectors * work
-    if joins:
-        outside = math.prod(a.extent for a in nest.axes)
-        cost += _JOIN_COST * outside
-    return cost
-
-
 class _Writer:
     """Writes one function."""
 
@@ -154,7 +59,9 @@ class _Writer:
         self.lane, self.width = lane_axis(nest, module.machine)
         pointers = {buffer: f"%b{place}" for place, buffer in enumerate(self.buffers)}
         self.values = Values(self.e, pointers, self.lane, self.width)
-        self.known: dict[Axis, tuple[int, int]] = {}  # ranges of the open loops of a cut nest
+        self.known: dict[
+            Axis, tuple[int, int]
+        ] = {}  # ranges of the open loops of a cut nest
 
     def kernel(self) -> Kernel:
         """Return how to call the function."""
@@ -163,7 +70,7 @@ class _Writer:
         unit = self.width if axes and axes[0] is self.lane else 1
         if isinstance(self.nest, Scatter):
             extent = 1
-        work = _scalar_cost(self.nest) / (self.width if self.lane else 1)
+        work = scalar_cost(self.nest) / (self.width if self.lane else 1)
         return Kernel(self.name, self.buffers, extent, unit, work)
 
     def text(self) -> str:
@@ -232,7 +139,9 @@ class _Writer:
                     with self._over(axis, start, stop, region.step):
                         yield
             else:
-                least = self.e.assign(f"call i64 @llvm.smax.i64(i64 {begin}, i64 {start})")
+                least = self.e.assign(
+                    f"call i64 @llvm.smax.i64(i64 {begin}, i64 {start})"
+                )
                 with self._over(axis, least, self.e.minimum(end, stop), region.step):
                     yield
         del self.known[axis]
@@ -392,7 +301,9 @@ class _Writer:
                 if reduction.kind != "sum"
                 else constant(0, dtype, width)
             )
-            text = select(e, _mask(values.tail, width), dtype, text, neutral, width)
+            text = select(
+                e, first_lanes(values.tail, width), dtype, text, neutral, width
+            )
         if reduction.kind == "sum":
             wide = cast(e, text, dtype, reduction.accumulator, width)
             return [
@@ -553,14 +464,6 @@ def _lowest(dtype: DType) -> Scalar:
     if dtype.is_float:
         return -math.inf
     return -(2 ** (dtype.bits - 1)) if dtype.kind == "int" else 0
-
-
-def _mask(count: int, width: int) -> str:
-    return (
-        "<"
-        + ", ".join("i1 true" if lane < count else "i1 false" for lane in range(width))
-        + ">"
-    )
 
 
 @dataclass

@@ -193,7 +193,7 @@ class Emitter:
         align = _alignment(dtype)
         if lanes is None or lanes >= width:
             return self.assign(f"load {kind}, ptr {address}, align {align}")
-        mask = _mask(lanes, width)
+        mask = first_lanes(lanes, width)
         name = f"@llvm.masked.load.v{width}{_mangled(dtype)}.p0"
         arguments = (
             f"ptr {address}, i32 {align}, <{width} x i1> {mask}, {kind} zeroinitializer"
@@ -220,7 +220,7 @@ class Emitter:
             first = self.assign(f"extractelement {kind} {value}, i64 0")
             self.emit(f"store {type_of(dtype)} {first}, ptr {address}, align {align}")
             return
-        mask = _mask(lanes, width)
+        mask = first_lanes(lanes, width)
         name = f"@llvm.masked.store.v{width}{_mangled(dtype)}.p0"
         self.emit(
             f"call void {name}({kind} {value}, ptr {address}, i32 {align}, <{width} x i1> {mask})"
@@ -340,7 +340,8 @@ def _mangled(dtype: str) -> str:
     )
 
 
-def _mask(lanes: int, width: int) -> str:
+def first_lanes(lanes: int, width: int) -> str:
+    """Return a mask that is true in the first ``lanes`` of ``width`` lanes."""
     return (
         "<"
         + ", ".join("i1 true" if lane < lanes else "i1 false" for lane in range(width))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from deltarule.backends.native.emit import lane_axis
+from deltarule.backends.native.lane_axis import lane_axis
 from deltarule.backends.native.machine import Machine
 from deltarule.backends.native.regions import Cut, is_padded, written_out
 from deltarule.dtypes import FLOAT32, FLOAT64, SHORT_SUM
@@ -32,6 +32,7 @@ _MOST_REDUCTIONS, _MOST_OPERATIONS, _LEAST_LENGTH = 2, 12, 16
 _ROW_BYTES = (
     1 << 16
 )  # of the results of one pass over the axis before the lanes, which stay in cache
+_BLOCK = 8  # part of the first cache that one row of a block of an image takes
 _SHARED, _MOST_SHARED, _MOST_WRITTEN_OUT = (
     6,
     64,
@@ -88,7 +89,9 @@ def _sharing(nest: Nest, machine: Machine) -> Nest:
         return unchanged
     factors = [f for f in _FACTORS if size * f <= _MOST_WRITTEN_OUT]
     if padded:
-        return _cut(nest, (*outer, *small, last, near), small, max(factors, default=1))
+        cut, block, inside = _blocked(nest, near, machine)
+        axes = (*outer, *small, *block, last, inside)
+        return _cut(cut, axes, small, max(factors, default=1))
     factor = next((f for f in factors if near.extent % f == 0), 1)
     split = _split(nest, near, factor, 1) if factor > 1 else nest
     *outer, inner, lanes = split.axes
@@ -97,6 +100,28 @@ def _sharing(nest: Nest, machine: Machine) -> Nest:
         if inner is not last
         else split
     )
+
+
+def _blocked(
+    nest: Nest, near: Axis, machine: Machine
+) -> tuple[Nest, tuple[Axis, ...], Axis]:
+    """Cut an axis into blocks of which all lanes stay in the first cache; return the axes of blocks and inside."""
+    step = max(load.index.coefficient(near) or 0 for load in nest.reads)
+    nbytes = step * nest.stores[0].buffer.dtype.itemsize
+    most = machine.caches.first // _BLOCK // max(1, nbytes)
+    width = next((n for n in range(most, _SHARED - 1, -1) if near.extent % n == 0), 0)
+    if not width or near.extent < 2 * most:
+        return nest, (), near
+    block = Axis(f"{near.name}o", near.extent // width)
+    inside = Axis(f"{near.name}l", width)
+    place, known = {near: of(block) * width + of(inside)}, dict[Expr, Expr]()
+    for expr in everything([store.value for store in nest.stores]):
+        replace_all(expr, place, known)
+    stores = tuple(
+        Store(store.buffer, store.index.replace(place), known[store.value])
+        for store in nest.stores
+    )
+    return Nest(nest.label, nest.axes, stores), (block,), inside
 
 
 def _is_made_in_runs(nest: Nest, machine: Machine) -> bool:

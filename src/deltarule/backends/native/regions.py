@@ -28,6 +28,7 @@ from deltarule.lower.loops import (
     everything,
     replace_all,
 )
+from deltarule.shapes import count
 
 _LEAST_GUARDS = 4  # that are worth bodies of their own
 _MOST_VALUES = 4  # of an axis that is written out
@@ -84,13 +85,12 @@ def regions(cut: Cut, nest: Nest, axis: Axis, known: Ranges) -> list[Region]:
     What is left over after steps of several results is a step of its own.
     """
     last = bool(cut.axes) and axis is cut.axes[-1]
-    small = [other for other in cut.small if other not in known and other != axis]
     places = {0, axis.extent}
     if axis in cut.small:
         places.update(range(axis.extent))
     for guard in _guards(nest):
         for condition in guard.conditions:
-            places.update(_changes(condition, axis, small, known))
+            places.update(_changes(condition, axis, known))
     found = []
     for start, stop in itertools.pairwise(sorted(places)):
         part = resolved(nest, {**known, axis: (start, stop)})
@@ -120,18 +120,15 @@ def _guards(nest: Nest) -> Iterator[Guard]:
     return (expr for expr in everything(nest.roots()) if isinstance(expr, Guard))
 
 
-def _changes(
-    condition: Condition, axis: Axis, small: Sequence[Axis], known: Ranges
-) -> Iterator[int]:
+def _changes(condition: Condition, axis: Axis, known: Ranges) -> Iterator[int]:
     """Yield where along an axis the range of a condition begins and ends."""
     index = condition.index.replace(_constants(known))
     factor = index.coefficient(axis)
     others = [other for other in index.axes if other != axis]
-    if not factor or not set(others) <= set(small):
+    inside = not any(other in known for other in others)
+    if not factor or not inside or count(o.extent for o in others) > _MOST_TRIALS:
         return
-    for values in itertools.islice(
-        itertools.product(*(range(other.extent) for other in others)), _MOST_TRIALS
-    ):
+    for values in itertools.product(*(range(other.extent) for other in others)):
         at = dict(zip(others, map(number, values), strict=True))
         rest = index.replace({**at, axis: number(0)})
         if rest.terms:
@@ -263,7 +260,8 @@ def _chain(terms: Sequence[Expr]) -> Expr:
     total = terms[0]
     for term in terms[1:]:
         if isinstance(term, Apply) and term.op is Op.MULTIPLY:
-            total = MultiplyAdd(term.dtype, *term.operands, total)
+            a, b = term.operands
+            total = MultiplyAdd(term.dtype, a, b, total)
         else:
             total = Apply(total.dtype, Op.ADD, (total, term))
     return total

@@ -27,12 +27,20 @@ from deltarule.backends.native.context import (
     OUTSIDE,
     REFUSED,
 )
-from deltarule.backends.native.emitter import Emitter
+from deltarule.backends.native.emitter import Emitter, first_lanes
 from deltarule.backends.native.random import Key, uniform_at
 from deltarule.dtypes import BOOL, FLOAT64, INT64, DType
 from deltarule.errors import GraphError
 from deltarule.graph.op import Op
-from deltarule.lower.index import Axis, Index, Lookup, Quotient, Remainder, dividend_of
+from deltarule.lower.index import (
+    Axis,
+    Index,
+    Lookup,
+    Quotient,
+    Remainder,
+    axes_of,
+    dividend_of,
+)
 from deltarule.lower.loops import (
     Apply,
     Buffer,
@@ -174,7 +182,7 @@ class Values:
         return total
 
     def _atom_lanes(self, atom: Axis | Quotient | Remainder | Lookup) -> str:
-        if self.lane is None or self.lane not in _axes(atom):
+        if self.lane is None or self.lane not in axes_of(atom):
             return self.e.broadcast("int64", self._atom(atom), self.width)
         if isinstance(atom, Axis):
             first = self.e.broadcast("int64", self.variables[atom], self.width)
@@ -210,9 +218,7 @@ class Values:
         size = constant(atom.size, INT64, lanes)
         bad = e.assign(f"icmp uge {kind(INT64, lanes)} {index.text}, {size}")
         if lanes > 1 and self.tail is not None:
-            bad = e.assign(
-                f"and <{lanes} x i1> {bad}, {_first_lanes(self.tail, lanes)}"
-            )
+            bad = e.assign(f"and <{lanes} x i1> {bad}, {first_lanes(self.tail, lanes)}")
         self._report(bad, index, atom.size)
         safe = Value(
             select(e, bad, INT64, constant(0, INT64, lanes), index.text, lanes), lanes
@@ -333,12 +339,9 @@ class Values:
         )
 
     def _multiply_add(self, expr: MultiplyAdd, mask: Mask) -> Value:
-        parts = [self.value(part, mask) for part in expr.parts]
-        width = max(part.width for part in parts)
-        if width > 1:
-            parts = [self.widen(part, expr.dtype) for part in parts]
-        a, b, c = (part.text for part in parts)
-        return Value(self.e.multiply_add(expr.dtype.name, a, b, c, width), width)
+        dtype, width = expr.dtype, self.width
+        a, b, c = (self.widen(self.value(x, mask), dtype).text for x in expr.parts)
+        return Value(self.e.multiply_add(dtype.name, a, b, c, width), width)
 
     def _position(self, expr: Position) -> Value:
         if self.lane_step(expr.index) == 0:
@@ -496,7 +499,7 @@ class Values:
         return self.e.address(memory_kind(expr.dtype), base, offset)
 
     def _lane_mask(self, mask: Mask) -> str | None:
-        tail = _first_lanes(self.tail, self.width) if self.tail is not None else None
+        tail = first_lanes(self.tail, self.width) if self.tail is not None else None
         return self._both(mask.lanes, tail, self.width)
 
     def _from_memory(
@@ -547,9 +550,8 @@ class Values:
                 f"store {stored} {self._to_memory(value, dtype)}, ptr {address}, align {_BYTES[stored]}"
             )
             return
-        width = self.width
-        text = self._to_memory(self.widen(value, dtype), dtype)
-        tail = _first_lanes(self.tail, width) if self.tail is not None else None
+        width, text = self.width, self._to_memory(self.widen(value, dtype), dtype)
+        tail = first_lanes(self.tail, width) if self.tail is not None else None
         if step == 1:
             address = e.address(stored, base, self.scalar_index(index))
             if (
@@ -596,15 +598,3 @@ class Values:
 
 def _in_memory(dtype: DType, width: int) -> str:
     return f"v{width}i8" if dtype is BOOL else mangled(dtype, width)
-
-
-def _first_lanes(count: int, width: int) -> str:
-    return (
-        "<"
-        + ", ".join("i1 true" if lane < count else "i1 false" for lane in range(width))
-        + ">"
-    )
-
-
-def _axes(atom: Axis | Quotient | Remainder | Lookup) -> frozenset[Axis]:
-    return Index(((atom, 1),)).axes
