@@ -1,14 +1,16 @@
 """Depthwise convolutions beside PyTorch: forward, image gradient, weight gradient; CPU time of one thread.
 
-``python benchmarks/depthwise.py [--repeats N]`` prints milliseconds of both and their ratio (above 1: Deltarule is
-faster). Each pair is measured in turns in one process. PyTorch gets its arrays in the order that it likes best, the
-faster of channels first and channels last.
+``python benchmarks/depthwise.py [--repeats N]`` prints the least milliseconds of both, and the ratios of the least
+and of the median times (above 1: Deltarule is faster). Each pair is measured in turns in one process. PyTorch gets its
+arrays in the order that it likes best, the faster of channels first and channels last.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
+import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -84,9 +86,9 @@ def theirs(
     ]
 
 
-def measured(calls: list[Callable[[], Any]], repeats: int) -> list[float]:
-    """Return the least CPU milliseconds of each call; the calls take turns."""
-    best = [math.inf] * len(calls)
+def measured(calls: list[Callable[[], Any]], repeats: int) -> list[tuple[float, float]]:
+    """Return the least and the median CPU milliseconds of each call; the calls take turns."""
+    times: list[list[float]] = [[] for _ in calls]
     for call in calls:
         call()
     for _ in range(repeats):
@@ -94,8 +96,13 @@ def measured(calls: list[Callable[[], Any]], repeats: int) -> list[float]:
             start = time.process_time()
             for _ in range(5):
                 call()
-            best[place] = min(best[place], (time.process_time() - start) / 5)
-    return [1000 * seconds for seconds in best]
+            times[place].append((time.process_time() - start) / 5)
+    return [(1000 * min(found), 1000 * statistics.median(found)) for found in times]
+
+
+def mean(ratios: list[float]) -> float:
+    """Return the geometric mean."""
+    return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
 
 def main() -> None:
@@ -106,7 +113,9 @@ def main() -> None:
     torch.set_num_threads(1)
     random = np.random.default_rng(0)
     ratios: list[float] = []
-    print(f"{'case':36} {'pass':16} {'deltarule':>10} {'torch':>8} {'ratio':>6}")
+    medians: list[float] = []
+    head = f"{'case':36} {'pass':16} {'deltarule':>10} {'torch':>8} {'ratio':>6}"
+    print(f"{head} {'median':>6}")
     for case in CASES:
         (
             name,
@@ -139,14 +148,14 @@ def main() -> None:
         )
         for label, own, first, last in passes:
             mine, *peers = measured([own, first, last], repeats)
-            ratios.append(min(peers) / mine)
-            print(
-                f"{name:36} {label:16} {mine:10.3f} {min(peers):8.3f} {ratios[-1]:6.2f}",
-                flush=True,
-            )
-    print(
-        f"geometric mean of the ratios: {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}"
-    )
+            least, middle = (min(found) for found in zip(*peers, strict=True))
+            ratios.append(least / mine[0])
+            medians.append(middle / mine[1])
+            line = f"{name:36} {label:16} {mine[0]:10.3f} {least:8.3f}"
+            print(f"{line} {ratios[-1]:6.2f} {medians[-1]:6.2f}", flush=True)
+    shown = f"{mean(ratios):.2f}, of the medians {mean(medians):.2f}"
+    print(f"geometric mean of the ratios: {shown}")
+    print(f"load: {' '.join(f'{load:.1f}' for load in os.getloadavg())}")
 
 
 if __name__ == "__main__":
