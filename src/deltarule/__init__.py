@@ -76,6 +76,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:  # editors and type checkers see what is entered on first use
     from deltarule import data, generative, interop, learners, losses, nn, optim, train
     from deltarule.nn.save import load
+    from deltarule.optim.exam import exam
+    from deltarule.optim.explanation import optimizer_steps
     from deltarule.tensor import linalg
     from deltarule.tensor.closed_forms import (
         derive_hessian,
@@ -83,7 +85,7 @@ if TYPE_CHECKING:  # editors and type checkers see what is entered on first use
         derive_jacobian,
         derive_slices,
     )
-    from deltarule.tensor.explain import derive, exam, grade, optimizer_steps
+    from deltarule.tensor.explain import derive, grade
 
 # Rooms above the tensor, entered on first use so that ``import deltarule`` stays instant.
 _ROOMS = {
@@ -97,7 +99,7 @@ _ROOMS = {
     "optim": "optim",
     "train": "train",
 }
-_EXPLAINED = ("derive", "exam", "grade", "optimizer_steps")
+_EXPLAINED = ("derive", "grade")
 _CLOSED_FORMS = (
     "derive_hessian",
     "derive_identity",
@@ -105,7 +107,11 @@ _CLOSED_FORMS = (
     "derive_slices",
 )
 _LATE = (
-    {"load": "nn.save"}
+    {
+        "exam": "optim.exam",
+        "load": "nn.save",
+        "optimizer_steps": "optim.explanation",
+    }
     | dict.fromkeys(_EXPLAINED, "tensor.explain")
     | dict.fromkeys(_CLOSED_FORMS, "tensor.closed_forms")
 )

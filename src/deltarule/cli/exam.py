@@ -9,9 +9,8 @@ import click
 from deltarule.cli import options
 from deltarule.cli.console import Console
 from deltarule.cli.help import command as command_with
-from deltarule.explain.exam import TOPICS
+from deltarule.optim.exam import TOPICS, exam
 from deltarule.render.mathematics import to_text
-from deltarule.tensor.explain import exam
 from deltarule.train.checkpoint import write_atomically
 from deltarule.visible import shown
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import final
@@ -27,7 +27,6 @@ TOPICS: dict[str, tuple[Author, ...]] = {
         exam_arithmetic.correlate_by_hand,
         exam_arithmetic.transposed_size,
     ),
-    "optimizers": (exam_arithmetic.optimizer_by_hand,),
     "normalization": (exam_arithmetic.normalise_by_hand,),
     "divergence": (exam_arithmetic.divergence, exam_arithmetic.evidence_bound),
     "initialization": (exam_arithmetic.initial_variance,),
@@ -204,24 +203,26 @@ def exam(
     seed: int = 0,
     variants: int = 1,
     n_questions: int | None = None,
+    topics: Mapping[str, tuple[Author, ...]] = TOPICS,
 ) -> Exam:
     """Set question sheets on a topic; the same seed gives the same sheets.
 
     Args:
         topic: "networks" (the hand-derived networks), "gradients" (their numbers), "shapes", "convolution",
-            "optimizers", "normalization", "divergence" or "initialization".
+            "normalization", "divergence", "initialization", or another one of ``topics``.
         evaluate: Runs graphs.
         draw: Draws random values for the proofs.
         seed: Seed of the numbers.
         variants: How many sheets.
         n_questions: Questions a sheet; by default one of each kind.
+        topics: The authors of questions by topic.
 
     Raises:
         ArgumentError: an unknown topic or a count below 1.
     """
-    if topic not in TOPICS:
+    if topic not in topics:
         raise ArgumentError(
-            "exam topic", expected=f"one of {', '.join(TOPICS)}", got=repr(topic)
+            "exam topic", expected=f"one of {', '.join(topics)}", got=repr(topic)
         )
     if variants < 1 or (n_questions is not None and n_questions < 1):
         raise ArgumentError(
@@ -229,7 +230,7 @@ def exam(
             expected="at least one variant and question",
             got=f"{variants}, {n_questions}",
         )
-    authors = TOPICS[topic]
+    authors = topics[topic]
     sheets = []
     for variant in range(variants):
         chance = random.Random(f"{topic} {seed} {variant}")

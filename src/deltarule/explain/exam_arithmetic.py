@@ -1,4 +1,4 @@
-"""Questions of arithmetic: shapes, parameter counts, convolution, optimiser steps, normalisation, KL, variances.
+"""Questions of arithmetic: shapes, parameter counts, convolution, normalisation, KL, variances.
 
 Every key is computed twice: by the closed form that a student uses, and by the library (its shape rules, or a
 graph that is run).
@@ -14,7 +14,6 @@ from typing import Any
 
 from deltarule import dtypes, shapes
 from deltarule.errors import GraphError
-from deltarule.explain import optimizers
 from deltarule.explain.proof import Draw, Evaluate
 from deltarule.explain.questions import (
     Item,
@@ -31,7 +30,8 @@ from deltarule.graph.node import Node
 from deltarule.render import mathematics as m
 
 
-def _confirm(where: str, by_hand: float, by_library: float) -> None:
+def confirm(where: str, by_hand: float, by_library: float) -> None:
+    """Raise GraphError unless a number by hand is that of the library."""
     if not abs(by_hand - by_library) <= 1e-9 * max(
         1.0, abs(by_hand)
     ):  # NaN confirms nothing
@@ -63,7 +63,7 @@ def dense_shapes(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Quest
         graph = build.matmul(
             build.input_node("W", (outer, inner)), build.input_node("x", (inner,))
         )
-        _confirm("dense shape", outer, shapes.count(graph.shape))
+        confirm("dense shape", outer, shapes.count(graph.shape))
         count = inner * outer + outer
         total += count
         shown = m.row(
@@ -110,8 +110,8 @@ def convolutional_shapes(
         z, window=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0))
     )
     after, half = size - kernel + 1, (size - kernel - 1) // 2 + 1
-    _confirm("convolution", after, z.shape[1])
-    _confirm("pooling", half, pooled.shape[1])
+    confirm("convolution", after, z.shape[1])
+    confirm("pooling", half, pooled.shape[1])
     count = (kernel * kernel * channels + 1) * filters
     items = (
         Item(
@@ -149,7 +149,7 @@ def output_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Questi
             chance.choice([1, 2, 3]),
         )
         by_hand = (n + 2 * p - f) // s + 1
-        _confirm("output size", by_hand, shapes.window_count(n + 2 * p, f, s))
+        confirm("output size", by_hand, shapes.window_count(n + 2 * p, f, s))
         items.append(
             Item(
                 words(f"n = {n}, f = {f}, p = {p}, s = {s}: output size"),
@@ -178,7 +178,7 @@ def transposed_size(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Qu
         by_hand = s * (n - 1) + f - 2 * p
         if by_hand < 1:
             by_hand, p = by_hand + 2 * p, 0
-        _confirm("transposed size", n, shapes.window_count(by_hand + 2 * p, f, s))
+        confirm("transposed size", n, shapes.window_count(by_hand + 2 * p, f, s))
         items.append(
             Item(
                 words(f"n = {n}, f = {f}, p = {p}, s = {s}: output size"),
@@ -217,7 +217,7 @@ def correlate_by_hand(
         (found,) = evaluate([build.reshape(graph, (2, 2))], {})
         for i in range(2):
             for j in range(2):
-                _confirm("correlation", by_hand[i][j], float(found[i][j]))
+                confirm("correlation", by_hand[i][j], float(found[i][j]))
         results.append(by_hand)
     items = (
         Item(
@@ -233,40 +233,7 @@ def correlate_by_hand(
     )
 
 
-# ---------------------------------------------------------------- steps, statistics, probability
-
-
-def optimizer_by_hand(
-    chance: random.Random, evaluate: Evaluate, draw: Draw
-) -> Question:
-    """Take steps of an optimiser with small numbers."""
-    kind = chance.choice(["sgd", "momentum", "adagrad", "rmsprop", "adam"])
-    gradients = [float(chance.choice([-2, -1, 1, 2, 3])) for _ in range(3)]
-    walk = optimizers.steps(kind, 0.0, gradients, evaluate)
-    if kind in {"sgd", "momentum"}:
-        velocity, theta = Fraction(0), Fraction(0)
-        for gradient, found in zip(gradients, walk.parameters, strict=True):
-            velocity = (
-                Fraction(9, 10) if kind == "momentum" else 0
-            ) * velocity - Fraction(gradient) / 10
-            theta += velocity
-            _confirm(kind, float(theta), float(found))
-    rule = walk.rule
-    settings = m.joined(
-        [equation(name(key), value(number)) for key, number in walk.settings.items()],
-        m.Operator(", "),
-    )
-    formulas = [update.formula for update in walk.updates if update.step == 1]
-    items = tuple(
-        Item(name(f"theta_{i}"), value(float(found)), f"step t = {i}")
-        for i, found in enumerate(walk.parameters, 1)
-    )
-    return Question(
-        f"{rule.title}: take three steps from θ₀ = 0 (all states 0) with these gradients.",
-        (*formulas, settings, equation(name("g"), vector(gradients))),
-        items,
-        "the printed formulas were run",
-    )
+# ---------------------------------------------------------------- statistics, probability
 
 
 def normalise_by_hand(
@@ -285,7 +252,7 @@ def normalise_by_hand(
         [build.add(build.multiply(graph, float(gamma)), float(beta))], {}
     )
     for by_hand, by_library in zip(outputs, found, strict=True):
-        _confirm("normalisation", by_hand, float(by_library))
+        confirm("normalisation", by_hand, float(by_library))
     items = (
         Item(name("mu"), value(str(mean)), "mean of the batch"),
         Item(
@@ -314,7 +281,7 @@ def divergence(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Questio
             chance.choice([1, 2, 3]),
         )
         by_hand = math.log(t / s) - 0.5 + (s * s + (a - b) ** 2) / (2 * t * t)
-        _confirm("divergence", by_hand, _integral(a, s, b, t))
+        confirm("divergence", by_hand, _integral(a, s, b, t))
         text = f"KL(N({a}, {s}²) ‖ N({b}, {t}²))".replace("-", "−")
         items.append(
             Item(
@@ -354,7 +321,7 @@ def evidence_bound(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Que
         for qi, p in zip(q, likelihood, strict=True)
     )
     gap = sum(qi * math.log(qi / pi) for qi, pi in zip(q, posterior, strict=True))
-    _confirm("evidence", math.log(evidence), bound + gap)
+    confirm("evidence", math.log(evidence), bound + gap)
     items = (
         Item(
             m.row(words("ln p"), m.Fenced(name("x"))),
@@ -381,13 +348,13 @@ def initial_variance(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Q
         max(0.0, z) ** 2 * math.exp(-z * z / 2) / math.sqrt(2 * math.pi) / 64
         for z in grid
     )
-    _confirm(
+    confirm(
         "He keeps the second moment behind a rectifier",
         1.0,
         inner * rows[2][1] * rectified,
     )
     bound = math.sqrt(3 * rows[0][1])
-    _confirm(
+    confirm(
         "uniform bound",
         rows[0][1],
         _number(build.divide(_array(bound * bound), 3.0), evaluate),

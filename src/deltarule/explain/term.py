@@ -7,7 +7,7 @@ the array for images and other arrays of more axes. Every term can be turned bac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -137,28 +137,32 @@ def children(term: Term) -> tuple[Term, ...]:
 
 def renamed(term: Term, names: Mapping[Symbol, Symbol]) -> Term:
     """Return a term with symbols put in the place of others of the same shape."""
-    if isinstance(term, Symbol):
-        return names.get(term, term)
-    if isinstance(term, Product):
-        return replace(
-            term,
-            factors=tuple((renamed(factor, names), e) for factor, e in term.factors),
-        )
-    if isinstance(term, Sum):
-        return replace(term, terms=tuple(renamed(part, names) for part in term.terms))
-    if isinstance(term, Matmul):
-        return replace(
-            term, factors=tuple(renamed(part, names) for part in term.factors)
-        )
-    if isinstance(term, (Transpose, Diagonal, Total)):
-        return replace(term, body=renamed(term.body, names))
-    if isinstance(term, Indicator):
-        return replace(
-            term, left=renamed(term.left, names), right=renamed(term.right, names)
-        )
-    return replace(
-        term, arguments=tuple(renamed(part, names) for part in term.arguments)
+    return mapped(
+        term,
+        lambda part: names.get(part, part) if isinstance(part, Symbol) else part,
     )
+
+
+def mapped(term: Term, change: Callable[[Term], Term]) -> Term:
+    """Return a term with every part, innermost first, replaced by what ``change`` makes of it."""
+
+    def inner(part: Term) -> Term:
+        return mapped(part, change)
+
+    if isinstance(term, Product):
+        factors = tuple((inner(factor), e) for factor, e in term.factors)
+        return change(replace(term, factors=factors))
+    if isinstance(term, Sum):
+        return change(replace(term, terms=tuple(map(inner, term.terms))))
+    if isinstance(term, Matmul):
+        return change(replace(term, factors=tuple(map(inner, term.factors))))
+    if isinstance(term, (Transpose, Diagonal, Total)):
+        return change(replace(term, body=inner(term.body)))
+    if isinstance(term, Indicator):
+        return change(replace(term, left=inner(term.left), right=inner(term.right)))
+    if isinstance(term, Apply):
+        return change(replace(term, arguments=tuple(map(inner, term.arguments))))
+    return change(term)
 
 
 def symbols(term: Term) -> list[Symbol]:

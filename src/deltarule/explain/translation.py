@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 from deltarule.explain.algebra import (
@@ -31,6 +32,11 @@ from deltarule.explain.movement import (
     permute_rule,
     reshape_rule,
     slice_rule,
+)
+from deltarule.explain.powers import (
+    exponential_minus_one_rule,
+    exponential_rule,
+    power_rule,
 )
 from deltarule.explain.term import (
     COMPLEMENT,
@@ -200,15 +206,6 @@ def _shaped(node: Node, term: Term) -> Term:
     return lifted(term, matrix_shape(node.shape))
 
 
-def _power(node: Node, arguments: tuple[Term, ...]) -> Term:
-    base, exponent = arguments
-    if isinstance(exponent, Product) and not exponent.factors:
-        value = exponent.coefficient
-        if isinstance(value, Fraction) and value.denominator <= 4:
-            return power(base, value)
-    return apply(node, arguments)
-
-
 def _compare(relation: str) -> Translate:
     def build(node: Node, arguments: tuple[Term, ...]) -> Term:
         left, right = arguments
@@ -236,6 +233,10 @@ def complement(term: Term) -> Term:
     """Return 1 − 𝟙(…) as the indicator of the opposite."""
     if isinstance(term, Indicator):
         return Indicator(COMPLEMENT[term.relation], term.left, term.right, term.shape)
+    if isinstance(term, Product) and term.coefficient == 1 and len(term.factors) == 1:
+        factor, exponent = term.factors[0]  # one for all entries
+        if isinstance(factor, Indicator) and exponent == 1:
+            return replace(term, factors=((complement(factor), exponent),))
     return subtract(number(_ONE, term.shape), term)
 
 
@@ -295,15 +296,6 @@ def _matmul(node: Node, arguments: tuple[Term, ...]) -> Term:
 
 
 # ---------------------------------------------------------------- named functions in their textbook form
-
-
-def _expm1(node: Node, arguments: tuple[Term, ...]) -> Term:
-    """Return eˣ − 1."""
-    parameter = build.input_node("x", node.shape, node.dtype)
-    exponential = Apply(
-        "exp", arguments, matrix_shape(node.shape), build.exp(parameter), (parameter,)
-    )
-    return subtract(exponential, number(_ONE, exponential.shape))
 
 
 def _log1p(node: Node, arguments: tuple[Term, ...]) -> Term:
@@ -413,8 +405,8 @@ TRANSLATE: dict[Op, Translate | None] = {
     Op.ABS: None,
     Op.SIGN: None,
     Op.FLOOR: None,
-    Op.EXP: None,
-    Op.EXPM1: _expm1,
+    Op.EXP: exponential_rule,
+    Op.EXPM1: exponential_minus_one_rule,
     Op.LOG: None,
     Op.LOG1P: _log1p,
     Op.SQRT: lambda n, xs: power(xs[0], Fraction(1, 2)),
@@ -432,7 +424,7 @@ TRANSLATE: dict[Op, Translate | None] = {
     Op.MULTIPLY: _pair(multiply),
     Op.DIVIDE: _pair(divide),
     Op.FMOD: None,
-    Op.POWER: _power,
+    Op.POWER: power_rule,
     Op.MAXIMUM: None,
     Op.MINIMUM: None,
     Op.EQUAL: _compare("="),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from fractions import Fraction
 
 from deltarule.explain.algebra import is_identity, scale, split, unwrapped
@@ -74,6 +75,8 @@ def number_formula(value: Coefficient) -> Formula:
             m.Number(str(value.numerator).replace("-", "−")),
             m.Number(str(value.denominator)),
         )
+    if value == math.pi:
+        return m.identifier("pi")
     mantissa, _, exponent = f"{value:.6g}".partition("e")
     shown = m.Number(mantissa.replace("-", "−").replace("inf", "∞"))
     if not exponent:
@@ -345,10 +348,18 @@ def _beside(parts: list[Formula]) -> list[Formula]:
     """Put factors side by side, with a thin space where letters would run together."""
     result: list[Formula] = []
     for position, part in enumerate(parts):
-        if position and _needs_space(parts[position - 1], part):
+        if position and _are_numbers(parts[position - 1], part):
+            result.append(DOT)
+        elif position and _needs_space(parts[position - 1], part):
             result.append(m.Operator(" "))
         result.append(part)
     return result
+
+
+def _are_numbers(left: Formula, right: Formula) -> bool:
+    """Whether two factors would read as one number: ½·0.96ᵗ."""
+    before, after = m.to_text(left), m.to_text(right)
+    return before[-1].isnumeric() and after[0].isdigit()
 
 
 def _needs_space(left: Formula, right: Formula) -> bool:
@@ -394,9 +405,19 @@ def _power_within(factor: Term, exponent: Fraction) -> Formula:
     )
 
 
+def _norm_of(square: Formula) -> Formula | None:
+    """Return ‖x‖ of ‖x‖²."""
+    if not isinstance(square, m.Scripts) or square.upper != m.Number("2"):
+        return None
+    if not isinstance(square.base, m.Fenced) or square.base.left != "‖":
+        return None
+    return m.Scripts(square.base, lower=square.lower) if square.lower else square.base
+
+
 def _power(factor: Term, exponent: Fraction) -> Formula:
     if exponent == Fraction(1, 2):
-        return m.Root(typeset(factor))
+        inside = typeset(factor)
+        return _norm_of(inside) or m.Root(inside)
     if exponent.denominator == 2 and exponent > 1:
         whole = m.Scripts(
             within(factor, ATOM), upper=number_formula(exponent - Fraction(1, 2))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
+from deltarule.graph.build.quantity import logarithm
+from deltarule.optim.naming import named
 from deltarule.optim.recipe import Epsilon, Optimizer, root
 from deltarule.optim.schedules import Schedule
 from deltarule.optim.transform import (
@@ -55,7 +56,7 @@ class _Moments(Optimizer):
         return chain(*parts)
 
     def _means(self, g: Tensor, kept: State) -> tuple[Tensor, Tensor]:
-        """β₁m + (1 − β₁)g and β₂s + (1 − β₂)g⊙g."""
+        """β₁m + (1 − β₁)g and β₂v + (1 − β₂)g⊙g."""
         return kept[0] * self.beta1 + g * (1 - self.beta1), kept[1] * self.beta2 + (
             g * g
         ) * (1 - self.beta2)
@@ -63,12 +64,12 @@ class _Moments(Optimizer):
 
 def _power(beta: float, count: Tensor) -> Tensor:
     """βᵗ in float64."""
-    return exp(count * math.log(beta)) if beta else count * 0.0
+    return exp(count * logarithm(beta)) if beta else count * 0.0
 
 
 def _correction(beta: float, count: Tensor) -> Tensor | float:
     """1 − βᵗ in float64, exact to the last digits also where β is near 1."""
-    return -expm1(count * math.log(beta)) if beta else 1.0
+    return -expm1(count * logarithm(beta)) if beta else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ class _Adam(_Moments):
     def _rule(
         self, g: Tensor, kept: State, p: Tensor, clock: Clock
     ) -> tuple[Tensor, State]:
-        """M̂·η/(√ŝ + ε) and the moments."""
+        """M̂·η/(√v̂ + ε) and the moments."""
         first, second = self._means(g, kept)
         rate, restored = clock.rate(self.learning_rate), second
         if self.bias_correction:
@@ -123,18 +124,21 @@ class _Adam(_Moments):
 
     def _steps(self, decoupled: bool) -> Transform:
         return self._around(
-            each_parameter(2 if self.amsgrad == "off" else 3, self._rule), decoupled
+            each_parameter(
+                ("m", "v") if self.amsgrad == "off" else ("m", "v", "u"), self._rule
+            ),
+            decoupled,
         )
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Adam(_Adam):
-    """θ ← θ − η·m̂/(√ŝ + ε) with m̂ = m/(1 − β₁ᵗ), ŝ = s/(1 − β₂ᵗ) (OPT-19 … OPT-26; Kingma and Ba 2015).
+    """θ ← θ − η·m̂/(√v̂ + ε) with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ) (OPT-19 … OPT-26; Kingma and Ba 2015).
 
     ``weight_decay`` λ adds λθ to the gradient (coupled, OPT-23); ``maximize`` changes the gradient's sign first.
     ``amsgrad`` takes the running maximum of the ``"raw"`` second moment (PyTorch's code) or of the ``"corrected"``
-    one (its pseudo-code, OPT-24, E002-14). ``bias_correction=False`` leaves m and s as they are (OPT-26).
+    one (its pseudo-code, OPT-24, E002-14). ``bias_correction=False`` leaves m and v as they are (OPT-26).
     The powers t of the corrections, missing in the source of OPT-25 (E003-06), are there.
 
     >>> Adam(learning_rate=1e-3).beta1
@@ -150,7 +154,7 @@ class Adam(_Adam):
 @final
 @dataclass(frozen=True, kw_only=True)
 class AdamW(_Adam):
-    """Adam with decoupled weight decay: θ ← θ − η·λθ − η·m̂/(√ŝ + ε) (Loshchilov and Hutter 2019).
+    """Adam with decoupled weight decay: θ ← θ − η·λθ − η·m̂/(√v̂ + ε) (Loshchilov and Hutter 2019).
 
     >>> from deltarule.optim import minimize
     >>> minimize(lambda x: (x * x).sum(), [1.0], AdamW(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
@@ -170,7 +174,7 @@ class AdamW(_Adam):
 class NAdam(_Moments):
     """Adam with Nesterov's look-ahead (Dozat 2016), with the decaying momentum of his μ_t, as in PyTorch.
 
-    μ_t = β₁(1 − ½·0.96^{tψ}), θ ← θ − η[(1 − μ_t)g/(1 − Π_{i≤t} μ_i) + μ_{t+1}m/(1 − Π_{i≤t+1} μ_i)]/(√ŝ + ε).
+    μ_t = β₁(1 − ½·0.96^{tψ}), θ ← θ − η[(1 − μ_t)g/(1 − Π_{i≤t} μ_i) + μ_{t+1}m/(1 − Π_{i≤t+1} μ_i)]/(√v̂ + ε).
 
     >>> from deltarule.optim import minimize
     >>> minimize(lambda x: (x * x).sum(), [1.0], NAdam(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
@@ -198,10 +202,8 @@ class NAdam(_Moments):
         def update(
             gradients: Tensors, state: State, parameters: Tensors, clock: Clock
         ) -> tuple[list[Tensor], State]:
-            now, following = (
-                self._momentum(clock.count()),
-                self._momentum(clock.count() + 1.0),
-            )
+            now = named(self._momentum(clock.count()), "mu")
+            following = named(self._momentum(clock.count() + 1.0), "mu'")
             product = state[-1] * now
             rate = clock.rate(self.learning_rate)
             by_gradient = (1.0 - now) / (1.0 - product) * rate
@@ -220,12 +222,14 @@ class NAdam(_Moments):
                     second,
                 )
 
-            updates, moments = each_parameter(2, rule).update(
+            updates, moments = each_parameter(("m", "v"), rule).update(
                 gradients, state[:-1], parameters, clock
             )
             return updates, (*moments, product)
 
-        return self._around(Transform(init, update), self.decoupled)
+        return self._around(
+            Transform(init, update, slots=("m", "v", "Pi")), self.decoupled
+        )
 
 
 @final
@@ -233,7 +237,7 @@ class NAdam(_Moments):
 class RAdam(_Moments):
     """Adam whose rate is rectified while the second moment rests on few gradients (Liu et al. 2020).
 
-    ρ_∞ = 2/(1 − β₂) − 1, ρ_t = ρ_∞ − 2tβ₂ᵗ/(1 − β₂ᵗ). For ρ_t > 5: θ ← θ − η·r_t·m̂·√(1 − β₂ᵗ)/(√s + ε) with
+    ρ_∞ = 2/(1 − β₂) − 1, ρ_t = ρ_∞ − 2tβ₂ᵗ/(1 − β₂ᵗ). For ρ_t > 5: θ ← θ − η·r_t·m̂·√(1 − β₂ᵗ)/(√v + ε) with
     r_t² = (ρ_t − 4)(ρ_t − 2)ρ_∞ / ((ρ_∞ − 4)(ρ_∞ − 2)ρ_t); before that θ ← θ − η·m̂.
 
     >>> from deltarule.optim import minimize
@@ -250,21 +254,24 @@ class RAdam(_Moments):
     def steps(self, names: Sequence[str] | None = None) -> Transform:
         """Return gradients → steps."""
         del names
-        limit = 2 / (1 - self.beta2) - 1
+        most = 2 / (1 - self.beta2) - 1
 
         def rule(
             g: Tensor, kept: State, p: Tensor, clock: Clock
         ) -> tuple[Tensor, State]:
             first, second = self._means(g, kept)
-            count = clock.count()
+            count, limit = clock.count(), named(most, "rho_∞")
             correction = _correction(self.beta2, count)
-            length = limit - count * _power(self.beta2, count) * 2.0 / correction
+            length = named(
+                limit - count * _power(self.beta2, count) * 2.0 / correction, "rho"
+            )
             known = maximum(length, 5.0)
-            rectifier = (
+            rectifier = named(
                 (known - 4.0)
                 * (known - 2.0)
                 * (limit / ((limit - 4) * (limit - 2)))
-                / known
+                / known,
+                "R",
             )
             scaled = cast_scalar(sqrt(rectifier * correction), p) / root(
                 second, self.epsilon, "outside"
@@ -274,7 +281,7 @@ class RAdam(_Moments):
             )
             return -(first * rate * where(length > 5.0, scaled, 1.0)), (first, second)
 
-        return self._around(each_parameter(2, rule), self.decoupled)
+        return self._around(each_parameter(("m", "v"), rule), self.decoupled)
 
 
 @final
@@ -303,4 +310,4 @@ class Adamax(_Moments):
             )
             return -(first * cast_scalar(rate, p) / largest), (first, largest)
 
-        return self._around(each_parameter(2, rule), decoupled=False)
+        return self._around(each_parameter(("m", "u"), rule), decoupled=False)

@@ -78,7 +78,7 @@ class AdaGrad(_Adaptive):
             eta = cast_scalar(clock.rate(self.learning_rate), p)
             return -(g * eta / root(total, self.epsilon, self.epsilon_place)), (total,)
 
-        return self._after_decay(each_parameter(1, rule, self.initial_accumulator))
+        return self._after_decay(each_parameter(("a",), rule, self.initial_accumulator))
 
 
 @final
@@ -116,7 +116,7 @@ class AdaDelta(_Adaptive):
                 travelled,
             )
 
-        return self._after_decay(each_parameter(2, rule))
+        return self._after_decay(each_parameter(("s", "u"), rule))
 
 
 @final
@@ -173,6 +173,5 @@ class RMSProp(_Adaptive):
             velocity = slots[-1] = slots[-1] * self.momentum + scaled
             return -(velocity * eta), tuple(slots)
 
-        return self._after_decay(
-            each_parameter(1 + self.centred + (self.momentum > 0), rule)
-        )
+        slots = ["a"] + ["m"] * self.centred + ["v"] * (self.momentum > 0)
+        return self._after_decay(each_parameter(slots, rule))

@@ -118,8 +118,10 @@ class SGD(Optimizer):
         def point(parameters: Tensors, state: State, clock: Clock) -> list[Tensor]:
             return [ahead(p, v, clock) for p, v in zip(parameters, state, strict=True)]
 
-        each = each_parameter(1, rule)
-        return Transform(each.init, each.update, point if looks_ahead else None)
+        each = each_parameter(("v",), rule)
+        return Transform(
+            each.init, each.update, point if looks_ahead else None, each.slots
+        )
 
 
 @final
@@ -159,4 +161,4 @@ class Lion(Optimizer):
                 mean,
             )
 
-        return each_parameter(1, rule)
+        return each_parameter(("m",), rule)

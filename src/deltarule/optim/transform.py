@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from deltarule.errors import ArgumentError
+from deltarule.optim.naming import named
 from deltarule.optim.schedules import Schedule
 from deltarule.tensor.functional import full, maximum, minimum, sqrt
 from deltarule.tensor.tensor import Tensor
@@ -29,11 +30,12 @@ class Clock:
 
     step: Tensor
     factor: Tensor | None = None
+    letter: str = "t"  # what an explanation calls the count
 
     def rate(self, learning_rate: float | Schedule) -> Tensor | float:
         """Return the learning rate now."""
         now = (
-            learning_rate.rate(self.step)
+            named(learning_rate.rate(self.step), "eta")
             if isinstance(learning_rate, Schedule)
             else learning_rate
         )
@@ -41,7 +43,7 @@ class Clock:
 
     def count(self) -> Tensor:
         """Return t = 1, 2, … in float64."""
-        return self.step.astype("float64") + 1.0
+        return named(self.step.astype("float64") + 1.0, self.letter)
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,14 @@ class Transform:
     """A pure map of gradients with its state.
 
     ``point``, where there is one, says where the gradient is to be taken: (parameters, state, clock) → points. Without
-    it that is at the parameters (Nesterov's look-ahead form takes it at θ + αv, OPT-11).
+    it that is at the parameters (Nesterov's look-ahead form takes it at θ + αv, OPT-11). ``slots`` are the names that
+    an explanation gives to the state of one parameter.
     """
 
     init: Init
     update: Update
     point: Point | None = None
+    slots: tuple[str, ...] = ()
 
 
 def cast_scalar(value: Tensor | float, parameter: Tensor) -> Tensor | float:
@@ -69,12 +73,13 @@ def filled(slots: int, parameters: Tensors, start: float = 0.0) -> State:
     )
 
 
-def each_parameter(slots: int, rule: Each, start: float = 0.0) -> Transform:
+def each_parameter(names: Sequence[str], rule: Each, start: float = 0.0) -> Transform:
     """Return the transform that treats every parameter alone: (gradient, its slots, parameter, clock).
 
-    It keeps ``slots`` state tensors of the parameter's shape and type, filled with ``start`` before the first
-    step, slot by slot: all parameters of the first slot, then of the second …
+    It keeps a state tensor of the parameter's shape and type for each name, filled with ``start`` before the first
+    step, slot by slot: all parameters of the first slot, then of the second … Explanations print the names.
     """
+    slots = len(names)
 
     def update(
         gradients: Tensors, state: State, parameters: Tensors, clock: Clock
@@ -94,7 +99,9 @@ def each_parameter(slots: int, rule: Each, start: float = 0.0) -> Transform:
             news.append(new)
         return updates, tuple(new[slot] for slot in range(slots) for new in news)
 
-    return Transform(lambda parameters: filled(slots, parameters, start), update)
+    return Transform(
+        lambda parameters: filled(slots, parameters, start), update, slots=tuple(names)
+    )
 
 
 def split_state(
@@ -138,8 +145,9 @@ def chain(*transforms: Transform) -> Transform:
             after.extend(new)
         return updates, tuple(after)
 
+    slots = tuple(name for transform in transforms for name in transform.slots)
     if not looking:
-        return Transform(init, update)
+        return Transform(init, update, slots=slots)
     own_point = transforms[looking[0]].point
 
     def point(parameters: Tensors, state: State, clock: Clock) -> list[Tensor]:
@@ -150,24 +158,25 @@ def chain(*transforms: Transform) -> Transform:
             else list(parameters)
         )
 
-    return Transform(init, update, point)
+    return Transform(init, update, point, slots)
 
 
 def scale(factor: float) -> Transform:
     """Multiply every update by a number."""
-    return each_parameter(0, lambda g, _, p, clock: (g * factor, ()))
+    return each_parameter((), lambda g, _, p, clock: (g * factor, ()))
 
 
 def scale_by_learning_rate(learning_rate: float | Schedule) -> Transform:
     """Turn gradients into descent steps: −η_t·g."""
     return each_parameter(
-        0, lambda g, _, p, clock: (-(g * cast_scalar(clock.rate(learning_rate), p)), ())
+        (),
+        lambda g, _, p, clock: (-(g * cast_scalar(clock.rate(learning_rate), p)), ()),
     )
 
 
 def add_decayed_weights(weight_decay: float) -> Transform:
     """The gradient g + λθ, with that of ½λ‖θ‖² (before an optimiser: coupled decay; REG-05, OPT-23)."""
-    return each_parameter(0, lambda g, _, p, clock: (g + p * weight_decay, ()))
+    return each_parameter((), lambda g, _, p, clock: (g + p * weight_decay, ()))
 
 
 def decay_weights(weight_decay: float, learning_rate: float | Schedule) -> Transform:
@@ -176,7 +185,7 @@ def decay_weights(weight_decay: float, learning_rate: float | Schedule) -> Trans
     def rule(u: Tensor, _: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
         return u - p * cast_scalar(clock.rate(learning_rate) * weight_decay, p), ()
 
-    return each_parameter(0, rule)
+    return each_parameter((), rule)
 
 
 def clip_by_value(limit: float) -> Transform:
@@ -188,7 +197,7 @@ def clip_by_value(limit: float) -> Transform:
     [1.0, -0.5]
     """
     return each_parameter(
-        0, lambda g, _, p, clock: (maximum(minimum(g, limit), -limit), ())
+        (), lambda g, _, p, clock: (maximum(minimum(g, limit), -limit), ())
     )
 
 

@@ -20,7 +20,7 @@ from deltarule.optim.transform import (
     chain,
     filled,
 )
-from deltarule.tensor.functional import maximum, sign, where
+from deltarule.tensor.functional import floor, maximum, sign, where
 from deltarule.tensor.tensor import Tensor
 
 
@@ -173,7 +173,8 @@ def partition(
         return points
 
     looks = any(transform.point is not None for transform in transforms)
-    return Transform(init, update, point if looks else None)
+    slots = tuple(name for transform in transforms for name in transform.slots)
+    return Transform(init, update, point if looks else None, slots)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,13 +238,14 @@ class Accumulated(_Wrapper):
 
     def _own_clock(self, clock: Clock) -> Clock:
         return Clock(
-            (clock.step.astype("float64") // float(self.every)).astype("int64"),
+            floor(clock.step.astype("float64") / float(self.every)).astype("int64"),
             clock.factor,
+            "k",
         )
 
     def _due(self, clock: Clock) -> Tensor:
         """Whether the step is the last of ``every``, in which the parameters move."""
-        due: Tensor = (clock.step + 1) == (self._own_clock(clock).step + 1) * self.every
+        due: Tensor = clock.count() == self._own_clock(clock).count() * self.every
         return due
 
     def steps(self, names: Sequence[str] | None = None) -> Transform:
@@ -275,7 +277,8 @@ class Accumulated(_Wrapper):
                 return list(parameters)
             return inner.point(parameters, state[len(parameters) :], own_clock(clock))
 
-        return Transform(init, update, point if inner.point else None)
+        slots = ("g_bar", *inner.slots)
+        return Transform(init, update, point if inner.point else None, slots)
 
 
 @final
@@ -315,7 +318,9 @@ class Averaged(_Wrapper):
                 mean * d + (p + step) * (1 - d) for mean, p, step in news
             )
 
-        return chain(self.inner.transform(names), Transform(tuple, update))
+        return chain(
+            self.inner.transform(names), Transform(tuple, update, slots=("theta_bar",))
+        )
 
     def averages(self, state: Sequence[Any], n_parameters: int) -> list[Any]:
         """Return θ̄ of every parameter from the state (tensors or arrays)."""

@@ -27,7 +27,9 @@ GREEK = {
 _SUBSCRIPTS = str.maketrans(
     "0123456789+-−=()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ"
 )
-_SUPERSCRIPTS = str.maketrans("0123456789+-−=()TijknNmx×", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵀⁱʲᵏⁿᴺᵐˣˣ")
+_SUPERSCRIPTS = str.maketrans(
+    "0123456789+-−=()TijknNmtx×", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ᵀⁱʲᵏⁿᴺᵐᵗˣˣ"
+)
 _MARKS = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303", "dot": "\u0307"}
 _MATHML_MARKS = {"hat": "^", "bar": "¯", "tilde": "~", "dot": "˙"}
 _LATEX_CHARACTERS = {

@@ -1,4 +1,4 @@
-"""Explanations of tensors: derive a gradient, grade one, set an exam. The reference backend does the arithmetic.
+"""Explanations of tensors: derive a gradient, grade one. The reference backend does the arithmetic.
 
 Derivatives that are no gradients of a scalar are in ``closed_forms``.
 """
@@ -18,13 +18,9 @@ from deltarule.errors import ArgumentError, ShapeError
 from deltarule.explain import grading
 from deltarule.explain.derivation import Detail, Layout
 from deltarule.explain.domains import Domain
-from deltarule.explain.exam import Exam
-from deltarule.explain.exam import exam as set_exam
 from deltarule.explain.explanation import Derivation
 from deltarule.explain.explanation import derive as derive_nodes
 from deltarule.explain.grading import Grade
-from deltarule.explain.optimizers import Walk
-from deltarule.explain.optimizers import steps as walk_steps
 from deltarule.explain.proof import Draw
 from deltarule.graph.node import Node
 from deltarule.graph.program import Program
@@ -348,64 +344,3 @@ def _of_arrays(answer: Callable[..., Any]) -> Callable[..., Array]:
             ) from error
 
     return called
-
-
-def exam(
-    topic: str, *, seed: int = 0, variants: int = 1, n_questions: int | None = None
-) -> Exam:
-    """Set question sheets on a topic, with answer keys that have been verified.
-
-    Topics: "networks", "gradients", "shapes", "convolution", "optimizers", "normalization", "divergence",
-    "initialization". ``print(e.sheet(hints=True))``, ``print(e.key())``, ``e.latex(answers=True)``, ``e.html()``.
-
-    Raises:
-        ArgumentError: an unknown topic.
-
-    >>> sheet = exam("shapes", seed=3)
-    >>> len(sheet.questions), exam("shapes", seed=3).key() == sheet.key()
-    (2, True)
-    """
-    for name, number, least in (("seed", seed, 0), ("variants", variants, 1)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < least:
-            raise ArgumentError(
-                f"exam {name}", expected=f"a whole number ≥ {least}", got=repr(number)
-            )
-    return set_exam(
-        topic, run, source(seed), seed=seed, variants=variants, n_questions=n_questions
-    )
-
-
-def optimizer_steps(
-    optimizer: str,
-    theta: Any,
-    gradients: Sequence[Any],
-    settings: Mapping[str, float] | None = None,
-) -> Walk:
-    """Explain the steps of an optimiser with your numbers: every formula, every intermediate value.
-
-    Optimisers: sgd, weight_decay, momentum, momentum_subtracted, nesterov, adagrad, rmsprop, rmsprop_outside,
-    rmsprop_momentum, adam, adam_uncorrected, adam_l2, adamw, amsgrad, amsgrad_raw.
-
-    Raises:
-        ArgumentError: an unknown optimiser or setting.
-
-    >>> [round(float(theta), 4) for theta in optimizer_steps("momentum", 0.0, [1, -0.5, 2]).parameters]
-    [-0.1, -0.14, -0.376]
-    """
-    try:
-        start, found = (
-            np.asarray(theta, float),
-            [np.asarray(gradient, float) for gradient in gradients],
-        )
-    except (ValueError, TypeError) as error:
-        raise ArgumentError(
-            "optimizer_steps", expected="numbers", got=str(error)
-        ) from error
-    for gradient in found:
-        if gradient.shape != start.shape:
-            raise ShapeError(
-                "gradient",
-                expected=shapes.show(start.shape),
-                got=shapes.show(gradient.shape),
-            )
-    return walk_steps(optimizer, start, found, run, settings, start.shape)

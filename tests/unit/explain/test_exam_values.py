@@ -13,12 +13,12 @@ import torch
 import deltarule as dr
 from deltarule.errors import GraphError
 from deltarule.explain import exam_arithmetic, exam_networks
-from deltarule.explain.exam import TOPICS
 from deltarule.explain.identities import Identity, Step
 from deltarule.explain.proof import CheckedLine, CheckReport
 from deltarule.explain.questions import value
 from deltarule.explain.slopes import Measured
 from deltarule.grad.check import DirectionalError
+from deltarule.optim.exam import TOPICS
 from deltarule.render.mathematics import to_text
 from deltarule.tensor.explain import run, source
 from deltarule.tensor.transforms import GradientReport
@@ -89,7 +89,7 @@ def test_no_key_can_hold_what_is_not_a_number(wrong: float) -> None:
     with pytest.raises(GraphError, match="finite numbers"):
         value(wrong)
     with pytest.raises(GraphError, match="exam key"):
-        exam_arithmetic._confirm("test", wrong if math.isnan(wrong) else math.nan, 1.0)
+        exam_arithmetic.confirm("test", wrong if math.isnan(wrong) else math.nan, 1.0)
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

@@ -15,12 +15,10 @@ import pytest
 
 import deltarule as dr
 from deltarule.errors import ArgumentError
-from deltarule.explain import exam as exams
 from deltarule.explain.derivation import Deriver
 from deltarule.explain.explanation import Derivation, derive
 from deltarule.explain.jacobians import hessian, jacobian
 from deltarule.explain.notation import FUNCTIONS
-from deltarule.explain.optimizers import RULES
 from deltarule.explain.page import columns, entry
 from deltarule.explain.proof import check
 from deltarule.explain.term import Product
@@ -28,6 +26,8 @@ from deltarule.explain.translation import TRANSLATE
 from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
 from deltarule.graph.op import Op
+from deltarule.optim.exam import TOPICS
+from deltarule.optim.explanation import VARIANTS
 from deltarule.render import mathematics as m
 from deltarule.shapes import Dimension
 from deltarule.tensor.explain import run, source
@@ -227,7 +227,7 @@ def test_latex_compiles():
             sources += [
                 part for part in text.replace("\\]", "\\[").split("\\[") if part.strip()
             ]
-    for topic in exams.TOPICS:
+    for topic in TOPICS:
         for question in dr.exam(topic).questions:
             sources += [m.to_latex(item.answer) for item in question.items] + [
                 m.to_latex(g) for g in question.given
@@ -258,7 +258,7 @@ def test_latex_has_the_structure_that_tex_asks_for(read_latex):
                 .latex(standalone=True)
                 .split("begin{document}")[1][:-16]
             )
-    for topic in exams.TOPICS:
+    for topic in TOPICS:
         for question in dr.exam(topic).questions:
             for formula in (*question.given, *(item.answer for item in question.items)):
                 read_latex(m.to_latex(formula))
@@ -474,7 +474,7 @@ def test_jacobians_at_the_numbers_of_the_notes():
     np.testing.assert_allclose(curvature, [[2, 5], [5, 8]])
 
 
-@pytest.mark.parametrize("topic", exams.TOPICS)
+@pytest.mark.parametrize("topic", TOPICS)
 def test_exams_are_reproducible_and_keep_their_answers(topic):
     first, second = (
         dr.exam(topic, seed=5, variants=2),
@@ -601,7 +601,7 @@ def test_decay_and_look_ahead():
 
 
 def test_every_rule_runs_on_vectors():
-    for optimizer in RULES:
+    for optimizer in VARIANTS:
         walk = dr.optimizer_steps(optimizer, [1.0, -2.0], [[1.0, 0.5], [0.0, -1.0]])
         assert np.all(np.isfinite(walk.parameters[-1]))
     with pytest.raises(ArgumentError, match="settings"):

@@ -8,6 +8,7 @@ from itertools import count as counter
 from deltarule import dtypes, shapes
 from deltarule.dtypes import DType, Scalar
 from deltarule.errors import ArgumentError, DTypeError, ShapeError
+from deltarule.graph.build.quantity import Quantity
 from deltarule.graph.node import Node, intern
 from deltarule.graph.op import Op
 from deltarule.shapes import Dimension, Shape
@@ -98,7 +99,8 @@ def as_node(value: Operand, beside: DType | None = None) -> Node:
         raise DTypeError(
             "operand", expected="a tensor or a Python number", got=type(value).__name__
         )
-    return constant(value, dtypes.of_scalar(value, beside))
+    kind = dtypes.of_scalar(value, beside)
+    return value.as_type(kind) if isinstance(value, Quantity) else constant(value, kind)
 
 
 def dimension(unknown: Dimension, dtype: DType = dtypes.FLOAT32) -> Node:

@@ -1,0 +1,89 @@
+"""Exams: question sheets of the course, and the steps of optimisers among them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from fractions import Fraction
+
+from deltarule.errors import ArgumentError
+from deltarule.explain import exam as sheets
+from deltarule.explain.exam import Author, Exam
+from deltarule.explain.exam_arithmetic import confirm
+from deltarule.explain.proof import Draw, Evaluate
+from deltarule.explain.questions import Item, Question, equation, name, value, vector
+from deltarule.optim.explanation import optimizer_steps
+from deltarule.render import mathematics as m
+from deltarule.tensor.explain import run, source
+
+
+def optimizer_by_hand(
+    chance: random.Random, evaluate: Evaluate, draw: Draw
+) -> Question:
+    """Take steps of an optimiser with small numbers."""
+    del evaluate, draw
+    kind = chance.choice(["sgd", "momentum", "adagrad", "rmsprop", "adam"])
+    gradients = [float(chance.choice([-2, -1, 1, 2, 3])) for _ in range(3)]
+    walk = optimizer_steps(kind, 0.0, gradients)
+    if kind in {"sgd", "momentum"}:
+        velocity, theta = Fraction(0), Fraction(0)
+        for gradient, found in zip(gradients, walk.parameters, strict=True):
+            velocity = (
+                Fraction(9, 10) if kind == "momentum" else 0
+            ) * velocity - Fraction(gradient) / 10
+            theta += velocity
+            confirm(kind, float(theta), float(found))
+    confirm(f"{kind}, the optimiser itself", walk.error, 0.0)
+    rule = walk.rule
+    settings = m.joined(
+        [equation(name(key), value(number)) for key, number in walk.settings.items()],
+        m.Operator(", "),
+    )
+    formulas = [update.formula for update in walk.updates if update.step == 1]
+    items = tuple(
+        Item(name(f"theta_{i}"), value(float(found)), f"step t = {i}")
+        for i, found in enumerate(walk.parameters, 1)
+    )
+    return Question(
+        f"{rule.title}: take three steps from θ₀ = 0 (all states 0) with these gradients.",
+        (*formulas, settings, equation(name("g"), vector(gradients))),
+        items,
+        "the printed formulas were run, and compared with the optimiser",
+    )
+
+
+TOPICS: Mapping[str, tuple[Author, ...]] = {
+    **sheets.TOPICS,
+    "optimizers": (optimizer_by_hand,),
+}
+
+
+def exam(
+    topic: str, *, seed: int = 0, variants: int = 1, n_questions: int | None = None
+) -> Exam:
+    """Set question sheets on a topic, with answer keys that have been verified.
+
+    Topics: "networks", "gradients", "shapes", "convolution", "optimizers", "normalization", "divergence",
+    "initialization". ``print(e.sheet(hints=True))``, ``print(e.key())``, ``e.latex(answers=True)``, ``e.html()``.
+
+    Raises:
+        ArgumentError: an unknown topic.
+
+    >>> sheet = exam("shapes", seed=3)
+    >>> len(sheet.questions), exam("shapes", seed=3).key() == sheet.key()
+    (2, True)
+    """
+    for option, number, least in (("seed", seed, 0), ("variants", variants, 1)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < least:
+            raise ArgumentError(
+                f"exam {option}", expected=f"a whole number ≥ {least}", got=repr(number)
+            )
+    return sheets.exam(
+        topic,
+        run,
+        source(seed),
+        seed=seed,
+        variants=variants,
+        n_questions=n_questions,
+        topics=TOPICS,
+    )
