@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Set
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from deltarule.errors import ArgumentError, DataError, DTypeError
+from deltarule.runtime.devices import cores
 
 Array = npt.NDArray[Any]
 _LOOKED_AT = 1 << 20  # elements at a time
+_MANY_LOOKS = 8  # from which on threads share them
 
 
 def _refuse_other_kinds(value: Any, name: str) -> None:
@@ -69,10 +72,15 @@ def _place(bad: Array) -> str:
 def _all_finite(array: Array) -> bool:
     """Look at some rows at a time, so that an array on disk never has to be in memory as a whole."""
     rows = max(1, _LOOKED_AT // max(1, array[:1].size))
-    return all(
-        bool(np.isfinite(array[start : start + rows]).all())
-        for start in range(0, len(array), rows)
-    )
+    starts = range(0, len(array), rows)
+
+    def finite(start: int) -> bool:
+        return bool(np.isfinite(array[start : start + rows]).all())
+
+    if len(starts) < _MANY_LOOKS:
+        return all(map(finite, starts))
+    with ThreadPoolExecutor(cores("cpu")) as pool:
+        return all(pool.map(finite, starts))
 
 
 def check_squares(array: Array, name: str) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from deltarule.data import check_arrays, check_labels
+from deltarule.data import arrays, check_arrays, check_labels
 from deltarule.errors import DataError, DTypeError
 
 GOOD = np.zeros((3, 2), np.float32)
@@ -101,3 +101,16 @@ def test_labels_outside_the_classes(labels, found):
         check_labels(np.array(labels), 3)
     check_labels(np.array([0, 1, 2]), 3)
     check_labels(np.array([], np.int64), 3)
+
+
+@pytest.mark.parametrize("place", [None, (0, 0), (57, 2), (99, 2)])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_found_wherever_it_is(monkeypatch, place, bad):
+    monkeypatch.setattr(arrays, "_LOOKED_AT", 12)
+    x = np.arange(300, dtype=np.float32).reshape(100, 3)
+    if place is None:
+        arrays.check_finite(x, "x")
+        return
+    x[place] = bad
+    with pytest.raises(DataError, match=f"row {place[0]}, column {place[1]}"):
+        arrays.check_finite(x, "x")
