@@ -8,6 +8,7 @@ It is supposed that one does; where the stretch before has ended elsewhere, the 
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
+
+from deltarule.runtime.devices import cores
 
 Array = npt.NDArray[np.float64]
 AnyArray = npt.NDArray[Any]
@@ -36,32 +39,39 @@ def fill(made: AnyArray, random: np.random.Generator, draw: Draw, threads: int) 
         stretches = _Stretches(made[start:], philox, draw)
         stretches.run(threads)
         start += stretches.filled
-    _Drawer(random, draw).to(made[start:])
+    _Drawer(draw, np.empty(_BLOCK)).to(made[start:], random)
+
+
+def idle_cores() -> int:
+    """Return how many cores have nothing to do, at least 1: where others compute, threads wait for one another."""
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    return max(1, cores("cpu") - int(load))
 
 
 @final
 class _Drawer:
     """Draws numbers in blocks that stay in the cache."""
 
-    def __init__(self, random: np.random.Generator, draw: Draw) -> None:
-        self._random, self._draw = random, draw
-        self._block = np.empty(_BLOCK)
+    def __init__(self, draw: Draw, block: Array) -> None:
+        self._draw, self._block = draw, block
 
-    def to(self, made: AnyArray) -> None:
+    def to(self, made: AnyArray, random: np.random.Generator) -> None:
         """Draw as many numbers as there is room for."""
         for start in range(0, len(made), _BLOCK):
             block = self._block[: min(_BLOCK, len(made) - start)]
-            self._draw(block, self._random)
+            self._draw(block, random)
             made[start : start + len(block)] = block
 
-    def until(self, end: int, made: AnyArray) -> tuple[int, int]:
+    def until(
+        self, end: int, made: AnyArray, random: np.random.Generator
+    ) -> tuple[int, int]:
         """Draw until a number has taken word end − 1; return how many they are, and the word after the last."""
-        count, word = 0, _word(self._random.bit_generator.state)
+        count, word = 0, _word(random.bit_generator.state)
         while word < end:
             left = end - word
             more = max(1, int(_SHARE * left - math.sqrt(left)))
-            self.to(made[count : count + more])
-            count, word = count + more, _word(self._random.bit_generator.state)
+            self.to(made[count : count + more], random)
+            count, word = count + more, _word(random.bit_generator.state)
         return count, word
 
 
@@ -98,29 +108,29 @@ class _Stretches:
 
     def _work(self) -> None:
         numbers = np.empty(_STRETCH, self._made.dtype)
+        drawer = _Drawer(self._draw, np.empty(_BLOCK))
         try:
             while not self._failed:
                 with self._turned:
                     stretch = next(self._waiting, None)
                 if stretch is None:
                     return
-                self._stretch(stretch, numbers)
+                self._stretch(stretch, numbers, drawer)
         except BaseException:
             with self._turned:
                 self._failed = True
                 self._turned.notify_all()
             raise
 
-    def _stretch(self, stretch: int, numbers: AnyArray) -> None:
+    def _stretch(self, stretch: int, numbers: AnyArray, drawer: _Drawer) -> None:
         """Draw a stretch, wait for the one before, and put the numbers where they belong."""
         start = self._first + stretch * _STRETCH
         end = start + _STRETCH
-        count, word = _Drawer(self._at(start), self._draw).until(end, numbers)
+        count, word = drawer.until(end, numbers, self._at(start))
         with self._turned:
             self._turned.wait_for(lambda: self._turn == stretch or self._failed)
             if self._word != start:
-                again = _Drawer(self._at(self._word), self._draw)
-                count, word = again.until(end, numbers)
+                count, word = drawer.until(end, numbers, self._at(self._word))
             place = slice(self.filled, self.filled + count)
             self._word, self.filled, self._turn = word, place.stop, stretch + 1
             self._turned.notify_all()

@@ -20,8 +20,7 @@ import numpy.typing as npt
 
 from deltarule.arguments import NamedArguments
 from deltarule.errors import ArgumentError
-from deltarule.nn.drawing import MANY, fill
-from deltarule.runtime.devices import cores
+from deltarule.nn.drawing import MANY, fill, idle_cores
 
 Array = npt.NDArray[np.float64]
 AnyArray = npt.NDArray[Any]
@@ -109,7 +108,7 @@ class _Independent(Initializer):
     ) -> AnyArray:
         """Return what ``draw`` returns, in an element type, without an array of float64 as large as it."""
         made = np.empty(shape, dtype)
-        threads = cores("cpu") if made.size >= MANY else 1
+        threads = idle_cores() if made.size >= MANY else 1
         fill(
             made.reshape(-1),
             random,

@@ -108,7 +108,7 @@ class Orders:
 
     def of(self, epoch: int) -> Order:
         """Return the order of an epoch, and begin with that of the next."""
-        order = self._made if epoch == self._epoch else None
+        order, self._made = (self._made if epoch == self._epoch else None), None
         if order is None:
             order, rows = Order(lambda: self._order(epoch)), self._order(epoch)
             order.know(rows, len(rows))
