@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import deltarule as dr
-from deltarule import losses, nn
+from deltarule import losses, nn, optim
 from deltarule.explain.explanation import Derivation
 from deltarule.explain.identities import IDENTITIES
 from deltarule.shapes import Dimension
@@ -253,6 +253,19 @@ def matrices_and_more() -> str:
     return "\n\n".join(texts)
 
 
+def optimizers() -> str:
+    """Write the steps of three optimisers, as they are run."""
+    adam = dr.optimizer_steps("adam", [1.0, -2.0], [[1.0, 0.5], [0.0, -1.0]])
+    nesterov = dr.optimizer_steps("nesterov_look_ahead", 1.0, [1.0])
+    rate = optim.WarmUp(optim.CosineDecay(0.2, steps=100), steps=5)
+    recipe = optim.Averaged(inner=optim.Lion(learning_rate=rate, weight_decay=0.1))
+    texts = [
+        re.sub(r"largest relative error.*", "every error below 10⁻⁹", str(walk))
+        for walk in (adam, nesterov, dr.optimizer_steps(recipe, 1.0, [1.0]))
+    ]
+    return "\n\n".join(texts)
+
+
 def page() -> str:
     """Return the gallery."""
     parts = [HEAD]
@@ -283,6 +296,7 @@ def page() -> str:
             matrices_and_more(),
         )
     )
+    parts.append(section("The steps of an optimiser", optimizers()))
     for identity in (dr.derive_identity(name) for name in IDENTITIES):
         text = re.sub(
             r"largest relative error.*", "every error below 10⁻⁹", str(identity)

@@ -14,7 +14,7 @@ from deltarule import dtypes
 from deltarule.explain.lowering import lower_to
 from deltarule.explain.proof import ENGINE_TOLERANCE, Evaluate
 from deltarule.explain.term import Symbol, Term, symbols
-from deltarule.explain.typeset import typeset
+from deltarule.explain.typeset import number_formula, typeset
 from deltarule.explain.update_lines import UpdateGraph
 from deltarule.explain.updates import Assignment, assignments
 from deltarule.explain.values import matrix
@@ -73,7 +73,7 @@ class Walk:
 
     def __str__(self) -> str:
         given = ", ".join(
-            f"{m.to_text(m.identifier(name))} = {value:g}"
+            f"{m.to_text(m.identifier(name))} = {m.to_text(number_formula(value))}"
             for name, value in self.settings.items()
         )
         lines = [

@@ -12,6 +12,7 @@ from deltarule.explain.exam import Author, Exam
 from deltarule.explain.exam_arithmetic import confirm
 from deltarule.explain.proof import Draw, Evaluate
 from deltarule.explain.questions import Item, Question, equation, name, value, vector
+from deltarule.explain.typeset import number_formula
 from deltarule.optim.explanation import optimizer_steps
 from deltarule.render import mathematics as m
 from deltarule.tensor.explain import run, source
@@ -36,7 +37,10 @@ def optimizer_by_hand(
     confirm(f"{kind}, the optimiser itself", walk.error, 0.0)
     rule = walk.rule
     settings = m.joined(
-        [equation(name(key), value(number)) for key, number in walk.settings.items()],
+        [
+            equation(name(key), number_formula(number))
+            for key, number in walk.settings.items()
+        ],
         m.Operator(", "),
     )
     formulas = [update.formula for update in walk.updates if update.step == 1]
