@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from deltarule import nn, optim
-from deltarule.backends.native.machine import core_count
-from deltarule.cli.bench import built
+from deltarule.backends.native.llvm.machine import core_count
+from deltarule.cli.commands.bench import built
 from deltarule.cli.workloads import Workload, dense_flops
 from deltarule.render.svg.charts import Series, line_chart
 from deltarule.runtime.devices import backend

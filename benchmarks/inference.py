@@ -32,7 +32,7 @@ from torch import nn as tnn  # noqa: E402
 import deltarule as dr  # noqa: E402
 from deltarule.backends.native.backend import NativeBackend  # noqa: E402
 from deltarule.cli.workloads import WORKLOADS  # noqa: E402
-from deltarule.train.program import columns, prediction_program  # noqa: E402
+from deltarule.train.steps.step import columns, prediction_program  # noqa: E402
 
 PAUSE = 0.02  # seconds, so that the threads of the engine before have stopped spinning
 

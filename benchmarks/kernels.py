@@ -17,11 +17,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from deltarule.backends.native.compiler import compile_modules
-from deltarule.backends.native.contraction import emit_contraction
-from deltarule.backends.native.emitter import Emitter, Module
-from deltarule.backends.native.machine import Machine, core_count, host
-from deltarule.backends.native.packing import padded_stride
+from deltarule.backends.native.contraction.contraction import emit_contraction
+from deltarule.backends.native.contraction.packing import padded_stride
+from deltarule.backends.native.contraction.specification import ContractionSpec, Index
+from deltarule.backends.native.contraction.tiling import Plan, plan_contraction
+from deltarule.backends.native.llvm.compiler import compile_modules
+from deltarule.backends.native.llvm.emitter import Emitter, Module
+from deltarule.backends.native.llvm.machine import Machine, core_count, host
 from deltarule.backends.native.panels import (
     Convolution,
     Images,
@@ -30,9 +32,7 @@ from deltarule.backends.native.panels import (
     dense_input_gradient,
     dense_weight_gradient,
 )
-from deltarule.backends.native.specification import ContractionSpec, Index
-from deltarule.backends.native.threads import Team
-from deltarule.backends.native.tiling import Plan, plan_contraction
+from deltarule.backends.native.program.threads import Team
 
 SETTLE_SECONDS = 0.1
 

@@ -29,7 +29,7 @@ from deltarule.graph.rewrite import substitute
 from deltarule.graph.walk import topological
 from deltarule.losses import get as get_loss
 from deltarule.runtime.devices import backend
-from deltarule.train.program import Task, columns, training_step
+from deltarule.train.steps.step import Task, columns, training_step
 
 Array = npt.NDArray[Any]
 EXAMPLES = 12_800

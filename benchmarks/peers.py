@@ -28,7 +28,7 @@ if PEER.startswith("jax") and THREADS == 1:
 
 import numpy as np  # noqa: E402  # the number of threads is read at import
 
-from deltarule.cli.bench import peak_rss_mb  # noqa: E402
+from deltarule.cli.commands.bench import peak_rss_mb  # noqa: E402
 from deltarule.cli.workloads import WORKLOADS  # noqa: E402
 
 W = WORKLOADS[NAME]

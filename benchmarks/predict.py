@@ -20,7 +20,7 @@ from sklearn.neural_network import MLPClassifier
 
 from deltarule import learners, nn
 from deltarule.runtime.devices import compiled
-from deltarule.train.program import columns, prediction_program
+from deltarule.train.steps.step import columns, prediction_program
 
 
 def networks() -> dict[str, tuple[nn.Module, Any, tuple[int, ...]]]:

@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 
 from deltarule import nn, optim
-from deltarule.backends.native import runner, threads
-from deltarule.train import orders
+from deltarule.backends.native.program import runner, threads
+from deltarule.train.steps import epoch_orders
 
 _CASES = ("rows", "parameters", "epochs")
 _ROUNDS = 3
-_MANY = orders._MANY
+_MANY = epoch_orders._MANY
 Array = np.ndarray[Any, Any]
 _inside = [0.0, 0.0]  # seconds of steps, by the clock and by the processor
 
@@ -66,10 +66,10 @@ def _report(
     """Print a line: the best of some calls by the clock, and of some with one thread by the processor."""
     by_clock, by_processor = [], []
     for _ in range(_ROUNDS):
-        orders._MANY = _MANY
+        epoch_orders._MANY = _MANY
         whole, steps, *_ = _fit(make(), x, y, **options)
         by_clock.append((whole, steps))
-        orders._MANY = sys.maxsize  # made between the steps, to be told apart
+        epoch_orders._MANY = sys.maxsize  # made between the steps, to be told apart
         *_, whole, steps = _fit(make(), x, y, threads=1, **options)
         by_processor.append((whole, steps))
     cells = [

@@ -22,12 +22,12 @@ MOST_LINES_OF_A_FUNCTION = 60
 # Longer on purpose: "path::name" → why it reads better in one piece.
 LONG_FUNCTIONS: dict[str, str] = {}
 LONG_FILES = {
-    "src/deltarule/explain/algebra.py": "the constructors of all terms, each with the rules that keep it simple",
-    "src/deltarule/explain/grammar.py": "one grammar of formulas, a recursive descent that reads from top to bottom",
-    "src/deltarule/generative/vae.py": "the model, its bound, its sampling and its saving",
+    "src/deltarule/explain/formula/algebra.py": "the constructors of all terms, each with its rules",
+    "src/deltarule/explain/grading/grammar.py": "one grammar of formulas, a recursive descent",
+    "src/deltarule/generative/autoencoders/vae.py": "the model, its bound, its sampling and its saving",
     "src/deltarule/interop/onnx/networks.py": "one function for every operator with weights or windows",
-    "src/deltarule/backends/native/values.py": "one case for every kind of expression, over elements and vectors",
-    "src/deltarule/backends/native/emit.py": "nests and scatters share loops, lanes and masks",
+    "src/deltarule/backends/native/loops/values.py": "one case for every kind of expression, over elements and vectors",
+    "src/deltarule/backends/native/loops/emit.py": "nests and scatters share loops, lanes and masks",
     "src/deltarule/tensor/tensor.py": "the user's handle: one short method for each of NumPy's habits",
 }
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import deltarule as dr
 from deltarule import losses, nn, optim
 from deltarule.explain.explanation import Derivation
-from deltarule.explain.identities import IDENTITIES
+from deltarule.explain.results.identities import IDENTITIES
 from deltarule.shapes import Dimension
 from deltarule.tensor.explain import grade
 from deltarule.tensor.tensor import Tensor

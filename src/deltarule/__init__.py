@@ -16,7 +16,10 @@ import importlib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from deltarule import startup  # noqa: F401  # first, so that Ctrl-C may interrupt what is imported after it
+from deltarule import (
+    renamed,
+    startup,  # noqa: F401  # first, so that Ctrl-C may interrupt what is imported after it
+)
 from deltarule.tensor.functional import (
     absolute,
     arange,
@@ -75,7 +78,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:  # editors and type checkers see what is entered on first use
     from deltarule import data, generative, interop, learners, losses, nn, optim, train
-    from deltarule.nn.save import load
+    from deltarule.nn.saving import load
     from deltarule.optim.exam import exam
     from deltarule.optim.explanation import optimizer_steps
     from deltarule.tensor import linalg
@@ -109,12 +112,14 @@ _CLOSED_FORMS = (
 _LATE = (
     {
         "exam": "optim.exam",
-        "load": "nn.save",
+        "load": "nn.saving",
         "optimizer_steps": "optim.explanation",
     }
     | dict.fromkeys(_EXPLAINED, "tensor.explain")
     | dict.fromkeys(_CLOSED_FORMS, "tensor.closed_forms")
 )
+
+renamed.install()
 
 __all__ = [
     "GradientReport",

@@ -13,7 +13,7 @@ import pytest
 _MEASURE = """
 import json, os, sys
 import numpy as np
-from deltarule.cli.bench import built
+from deltarule.cli.commands.bench import built
 from deltarule.cli.workloads import WORKLOADS
 from deltarule.runtime.devices import backend
 

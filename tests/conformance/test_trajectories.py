@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from deltarule.backends.base import Backend
-from deltarule.cli.bench import built
+from deltarule.cli.commands.bench import built
 from deltarule.cli.workloads import LATENT, WORKLOADS
 from deltarule.nn.context import FIRST_STREAM
 from deltarule.runtime.devices import backend

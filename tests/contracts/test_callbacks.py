@@ -13,9 +13,9 @@ from sklearn.model_selection import KFold
 
 import deltarule
 from deltarule import learners, nn, optim, train
-from deltarule.generative.variational import Convergence
-from deltarule.learners.snapshots import Snapshots
-from deltarule.train.resume import Checkpoint
+from deltarule.generative.inference.variational import Convergence
+from deltarule.learners.neural_network.snapshots import Snapshots
+from deltarule.train.fitting.resume import Checkpoint
 
 
 class Longest(train.Callback):

@@ -16,7 +16,8 @@ from sklearn.utils._param_validation import InvalidParameterError
 import deltarule as dr
 from deltarule import data, generative, learners, losses, nn, optim, train
 from deltarule.errors import ArgumentError
-from deltarule.explain import exam, explanation
+from deltarule.explain import explanation
+from deltarule.explain.exam import exam
 from deltarule.flags import flag, flags_of
 from deltarule.interop import onnx
 from deltarule.interop import torch as exchange

@@ -17,7 +17,8 @@ from deltarule.errors import DeltaruleError
 from deltarule.grad.check import directional_errors
 from deltarule.grad.reverse import gradients
 from deltarule.graph.verify import verify
-from deltarule.nn import corruption, save
+from deltarule.nn import saving
+from deltarule.nn.layers import corruption
 from deltarule.runtime.buffers import known_below
 
 
@@ -283,18 +284,18 @@ def test_every_layer_that_can_be_saved_has_a_case() -> None:
         for case in CASES
         for _, module in case.make().named_modules()
     }
-    assert {*save.LAYERS, *save.CONTAINERS} - tested == SEVERAL_INPUTS_OR_OUTPUTS
+    assert {*saving.LAYERS, *saving.CONTAINERS} - tested == SEVERAL_INPUTS_OR_OUTPUTS
 
 
 @pytest.mark.parametrize("name", sorted(SEVERAL_INPUTS_OR_OUTPUTS))
 def test_layers_of_several_inputs_are_built_from_their_config(name: str) -> None:
-    layer = save.LAYERS[name](
+    layer = saving.LAYERS[name](
         **({"window": 2} if "Unpool" in name else {"n_inputs": 3, "n_hidden": 2})
     )
     config = layer.config()
     assert config is not None
-    assert save.build(config).config() == config
-    assert repr(save.build(config)) == repr(layer)
+    assert saving.build(config).config() == config
+    assert repr(saving.build(config)) == repr(layer)
 
 
 @every_layer
@@ -342,7 +343,7 @@ def test_config_round_trip(case: Case) -> None:
     layer, x = _made(case), _batch(case)
     config = layer.config()
     assert config is not None
-    twin = save.build(config)
+    twin = saving.build(config)
     assert twin.config() == config
     assert [(n, p.shape) for n, p in twin.named_tensors()] == [
         (n, p.shape) for n, p in layer.named_tensors()

@@ -14,7 +14,7 @@ import deltarule as dr
 from contracts.test_optimizers import OPTIMIZERS
 from deltarule import optim
 from deltarule.errors import ArgumentError
-from deltarule.explain.optimizers import Walk
+from deltarule.explain.results.optimizers import Walk
 from deltarule.optim import Optimizer, Stepper
 from deltarule.optim.explanation import VARIANTS
 from deltarule.optim.recipe import _KINDS

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import deltarule as dr
 from deltarule import data
 from deltarule.cli import main as entry
-from deltarule.cli.answers import harmless
+from deltarule.cli.outputs.answers import harmless
 from deltarule.errors import DataWarning, DeltaruleError
 from deltarule.render.html import Paragraph
 from deltarule.visible import shown, visible

@@ -16,10 +16,10 @@ import pytest
 
 from deltarule.cli import main as entry
 from deltarule.cli.catalogue import COMMANDS
-from deltarule.cli.console import Console
+from deltarule.cli.outputs.console import Console
 from deltarule.render.table import width
-from deltarule.train.many_progress import Standing
-from deltarule.train.progress import epoch_line, live_line
+from deltarule.train.many_models.progress import Standing
+from deltarule.train.monitoring.progress import epoch_line, live_line
 
 WIDTHS = [80, 100, 140]
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import deltarule as dr
-from deltarule.cli import source
+from deltarule.cli.inputs import source
 from deltarule.cli.main import main
 
 

@@ -21,7 +21,7 @@ import torch
 import deltarule as dr
 from deltarule import losses, nn, optim
 from deltarule.errors import ShapeError
-from deltarule.learners import pickling
+from deltarule.learners.neural_network import pickling
 from deltarule.runtime import devices
 from deltarule.tensor.tensor import Tensor
 

@@ -31,8 +31,8 @@ from deltarule.learners import (
     Ridge,
     SoftmaxRegression,
 )
-from deltarule.learners.least_squares import _LinearRegressor
-from deltarule.learners.linear import LinearClassifier
+from deltarule.learners.linear_model.least_squares import _LinearRegressor
+from deltarule.learners.linear_model.linear import LinearClassifier
 
 N, D = 150, 4
 CLOSED = [

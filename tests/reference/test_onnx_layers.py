@@ -14,7 +14,7 @@ import deltarule as dr
 from contracts import test_layers as contracts
 from deltarule import losses, nn
 from deltarule.interop.onnx import export, load
-from deltarule.nn import save
+from deltarule.nn import saving
 
 TOLERANCE = 1e-5
 
@@ -153,7 +153,7 @@ def test_no_layer_is_left_out() -> None:
         for case in CASES
         for _, module in case.make().named_modules()
     }
-    assert {*save.LAYERS, *save.CONTAINERS} <= tested
+    assert {*saving.LAYERS, *saving.CONTAINERS} <= tested
     classes = {
         name
         for name in nn.__all__

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule import dtypes
-from deltarule.cli.bench import built
+from deltarule.cli.commands.bench import built
 from deltarule.cli.workloads import WORKLOADS, Workload
 from deltarule.graph import build
 from deltarule.graph.node import Node

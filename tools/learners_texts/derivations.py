@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import deltarule as dr
 from deltarule import dtypes
-from deltarule.explain.identities import Identity, Step
+from deltarule.explain.results.identities import Identity, Step
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.tensor.explain import run, source

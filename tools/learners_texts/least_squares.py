@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import deltarule as dr
 from deltarule.explain.explanation import Derivation
-from deltarule.explain.jacobians import MatrixDerivative
+from deltarule.explain.results.jacobians import MatrixDerivative
 from learners_texts.derivations import table
 from learners_texts.page import Page
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import deltarule as dr
 from deltarule import losses, nn
 from deltarule.explain.explanation import Derivation
-from deltarule.explain.jacobians import MatrixDerivative
+from deltarule.explain.results.jacobians import MatrixDerivative
 from learners_texts.derivations import table, vectors
 from learners_texts.page import Page
 

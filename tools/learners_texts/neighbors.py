@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import deltarule as dr
 from deltarule.explain.explanation import Derivation
-from deltarule.explain.identities import Identity
+from deltarule.explain.results.identities import Identity
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from learners_texts.derivations import real, result

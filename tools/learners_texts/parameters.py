@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deltarule.learners.architectures import ACTIVATIONS
+from deltarule.learners.neural_network.architectures import ACTIVATIONS
 from learners_texts.page import Page
 
 SHARED: Mapping[str, str] = {

@@ -14,31 +14,37 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "train": Entry(
-        "deltarule.cli.train",
+        "deltarule.cli.commands.train",
         "Train a network on a bundled data set or a file; write model and report.",
     ),
     "evaluate": Entry(
-        "deltarule.cli.evaluate", "Measure a trained model on data that has answers."
+        "deltarule.cli.commands.evaluate",
+        "Measure a trained model on data that has answers.",
     ),
     "predict": Entry(
-        "deltarule.cli.predict", "Write a trained model's predictions for a file."
+        "deltarule.cli.commands.predict",
+        "Write a trained model's predictions for a file.",
     ),
     "derive": Entry(
-        "deltarule.cli.derive", "Derive the gradient of a loss, every line proved."
+        "deltarule.cli.commands.derive",
+        "Derive the gradient of a loss, every line proved.",
     ),
     "grade": Entry(
-        "deltarule.cli.grade",
+        "deltarule.cli.commands.grade",
         "Grade a gradient that a person typed, and name the mistake.",
     ),
     "exam": Entry(
-        "deltarule.cli.exam", "Set question sheets with verified answer keys."
+        "deltarule.cli.commands.exam", "Set question sheets with verified answer keys."
     ),
     "summary": Entry(
-        "deltarule.cli.summary",
+        "deltarule.cli.commands.summary",
         "Print a model's layers with the arithmetic of shapes and parameters.",
     ),
-    "export": Entry("deltarule.cli.export", "Write a trained model as C or ONNX."),
+    "export": Entry(
+        "deltarule.cli.commands.export", "Write a trained model as C or ONNX."
+    ),
     "bench": Entry(
-        "deltarule.cli.bench", "Measure training speed on the standard workloads."
+        "deltarule.cli.commands.bench",
+        "Measure training speed on the standard workloads.",
     ),
 }

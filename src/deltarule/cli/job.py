@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule import __version__, nn, train
-from deltarule.cli.console import Console
-from deltarule.cli.reading import Reading
-from deltarule.cli.wording import here
+from deltarule.cli.inputs.reading import Reading
+from deltarule.cli.outputs.console import Console
+from deltarule.cli.outputs.wording import here
 from deltarule.data import Dataset, Split
 from deltarule.render.numbers import counted, rate, seconds
 from deltarule.report import DataCard

@@ -15,9 +15,9 @@ import click
 
 from deltarule import __version__
 from deltarule.cli.catalogue import COMMANDS
-from deltarule.cli.help import WithExamples
-from deltarule.cli.output import echo, spelling
-from deltarule.cli.wording import flags_of, here, speak_in_flags
+from deltarule.cli.outputs.help import WithExamples
+from deltarule.cli.outputs.output import echo, spelling
+from deltarule.cli.outputs.wording import flags_of, here, speak_in_flags
 from deltarule.errors import DataWarning, DeltaruleError
 from deltarule.startup import (
     Termination,

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from deltarule.cli.reading import Reading, column_names
+from deltarule.cli.inputs.reading import Reading, column_names
 from deltarule.errors import ArgumentError
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -21,7 +21,7 @@ from deltarule.optim import Optimizer
 from deltarule.tensor.functional import exp
 from deltarule.tensor.random import random_normal
 from deltarule.tensor.tensor import Tensor
-from deltarule.train.program import Step, Task, columns, training_step
+from deltarule.train.steps.step import Step, Task, columns, training_step
 
 Array = npt.NDArray[Any]
 LATENT = 20

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.arguments import NamedArguments
-from deltarule.data.shuffling import shuffled, uniform
+from deltarule.data.sampling.shuffling import shuffled, uniform
 from deltarule.errors import ArgumentError, DataError
 
 Array = npt.NDArray[Any]

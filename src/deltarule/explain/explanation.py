@@ -6,16 +6,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 from deltarule.errors import ArgumentError
-from deltarule.explain import components, diagram, document, page, values
-from deltarule.explain.batch import Batch
-from deltarule.explain.derivation import Derived, Deriver, Detail, Layout, Line
-from deltarule.explain.examples import one_example
-from deltarule.explain.layouts import in_layout
-from deltarule.explain.names import canonical
-from deltarule.explain.proof import CheckReport, Draw, Evaluate
-from deltarule.explain.proof import check as check_lines
-from deltarule.explain.signals import STYLES
-from deltarule.explain.typeset import symbol
+from deltarule.explain.derivation.derivation import (
+    Derived,
+    Deriver,
+    Detail,
+    Layout,
+    Line,
+)
+from deltarule.explain.derivation.signals import STYLES
+from deltarule.explain.derivation.single_example import one_example
+from deltarule.explain.formula.names import canonical
+from deltarule.explain.formula.typeset import symbol
+from deltarule.explain.page import (
+    diagram,
+    document,
+    index_notation,
+    numeric_example,
+    page,
+)
+from deltarule.explain.page.batch_mean import Batch
+from deltarule.explain.page.numerator_layout import in_layout
+from deltarule.explain.proof.proof import CheckReport, Draw, Evaluate
+from deltarule.explain.proof.proof import check as check_lines
 from deltarule.flags import checks_flags
 from deltarule.graph.node import Node
 from deltarule.render.mathematics import to_text
@@ -135,7 +147,7 @@ class Derivation:
 
     def components(self) -> str:
         """Return the backward lines in index notation, beside the matrix form: (∂L/∂W₁)ᵢⱼ = (δ₁)ᵢ xⱼ."""
-        return components.page(self.derived.backward, self.derived.loss_name)
+        return index_notation.page(self.derived.backward, self.derived.loss_name)
 
     def _conclusion(self) -> str:
         if (
@@ -190,7 +202,7 @@ class Derivation:
 
     def at(
         self, given: Mapping[Any, Any] | None = None, evaluate: Evaluate | None = None
-    ) -> values.Example:
+    ) -> numeric_example.Example:
         """Return the lines with the numbers of one example.
 
         ``given`` maps inputs (by name, tensor or node) to values; tensors that hold a value need none.
@@ -221,7 +233,7 @@ class Derivation:
                     "at", expected=f"names among {', '.join(by_name)}", got=repr(key)
                 )
             found[node] = value
-        return values.example(self.derived, self._backward, found, run)
+        return numeric_example.example(self.derived, self._backward, found, run)
 
 
 def derive(

@@ -9,8 +9,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 from deltarule.errors import DependencyError
-from deltarule.generative import bijectors, figures, saving
-from deltarule.generative.architectures import (
+from deltarule.generative import bijectors, figures
+from deltarule.generative.autoencoders import saving
+from deltarule.generative.autoencoders.architectures import (
     Upsampling,
     convolutional_autoencoder,
     convolutional_decoder,
@@ -20,21 +21,25 @@ from deltarule.generative.architectures import (
     dense_autoencoder,
     dense_vae,
 )
-from deltarule.generative.autoencoder import (
+from deltarule.generative.autoencoders.autoencoder import (
     Autoencoder,
     CodePenalty,
     Contractive,
     KLSparsity,
     L1Sparsity,
 )
-from deltarule.generative.bound import NegativeELBO
-from deltarule.generative.chains import (
-    Chains,
-    effective_sample_size,
-    pareto_k,
-    rank_r_hat,
-    split_r_hat,
+from deltarule.generative.autoencoders.layers import (
+    ConditionPlanes,
+    TiedLinear,
+    Unflatten,
+    Unpool2d,
 )
+from deltarule.generative.autoencoders.likelihood import (
+    BernoulliLikelihood,
+    GaussianLikelihood,
+    Likelihood,
+)
+from deltarule.generative.autoencoders.vae import VAE, Annealing
 from deltarule.generative.distributions import (
     Bernoulli,
     Beta,
@@ -53,35 +58,48 @@ from deltarule.generative.distributions import (
     Poisson,
     Transformed,
 )
-from deltarule.generative.divergence import (
+from deltarule.generative.inference.bound import NegativeELBO
+from deltarule.generative.inference.chains import (
+    Chains,
+    effective_sample_size,
+    pareto_k,
+    rank_r_hat,
+    split_r_hat,
+)
+from deltarule.generative.inference.divergence import (
     Estimate,
     kl_divergence,
     kl_to_standard_normal,
     monte_carlo_entropy,
     monte_carlo_kl,
 )
-from deltarule.generative.families import Family, FullCovariance, LowRank, MeanField
-from deltarule.generative.joint import Variable
-from deltarule.generative.layers import ConditionPlanes, TiedLinear, Unflatten, Unpool2d
-from deltarule.generative.likelihood import (
-    BernoulliLikelihood,
-    GaussianLikelihood,
-    Likelihood,
+from deltarule.generative.inference.families import (
+    Family,
+    FullCovariance,
+    LowRank,
+    MeanField,
 )
-from deltarule.generative.ring import ring_transform
-from deltarule.generative.samplers import hamiltonian_monte_carlo, metropolis_hastings
-from deltarule.generative.special import digamma, lgamma, log_beta, trigamma
-from deltarule.generative.vae import VAE, Annealing
-from deltarule.generative.variational import (
+from deltarule.generative.inference.joint import Variable
+from deltarule.generative.inference.samplers import (
+    hamiltonian_monte_carlo,
+    metropolis_hastings,
+)
+from deltarule.generative.inference.variational import (
     Convergence,
     VariationalFit,
     fit_variational,
 )
-from deltarule.nn.corruption import GaussianCorruption, MaskingCorruption, SaltAndPepper
+from deltarule.generative.ring import ring_transform
+from deltarule.generative.special import digamma, lgamma, log_beta, trigamma
+from deltarule.nn.layers.corruption import (
+    GaussianCorruption,
+    MaskingCorruption,
+    SaltAndPepper,
+)
 
 if TYPE_CHECKING:  # entered on first use: they need scikit-learn
-    from deltarule.generative.expectation_maximization import GaussianMixture
-    from deltarule.generative.transformer import LatentTransformer
+    from deltarule.generative.autoencoders.transformer import LatentTransformer
+    from deltarule.generative.mixtures.expectation_maximization import GaussianMixture
 
 __all__ = [
     "VAE",
@@ -168,8 +186,8 @@ saving.register(
 saving.register(VAE, make=VAE.from_config)
 
 _ESTIMATORS = {
-    "GaussianMixture": "deltarule.generative.expectation_maximization",
-    "LatentTransformer": "deltarule.generative.transformer",
+    "GaussianMixture": "deltarule.generative.mixtures.expectation_maximization",
+    "LatentTransformer": "deltarule.generative.autoencoders.transformer",
 }
 
 

@@ -10,7 +10,7 @@ from deltarule.errors import ArgumentError
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.walk import topological
-from deltarule.nn.recurrent import Recurrent
+from deltarule.nn.layers.recurrent import Recurrent
 from deltarule.tensor.tensor import Tensor
 
 _BATCH = 2

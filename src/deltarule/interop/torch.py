@@ -34,10 +34,10 @@ from deltarule import nn
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.flags import checks_flags
 from deltarule.interop.layouts import Layouts
-from deltarule.nn.convolution import Convolution
-from deltarule.nn.grouped_normalisation import GroupedNormalisation
-from deltarule.nn.recurrent import RecurrentCell, RecurrentLayer
-from deltarule.nn.transposed import TransposedConvolution
+from deltarule.nn.layers.convolution import Convolution
+from deltarule.nn.layers.group_normalisation import GroupedNormalisation
+from deltarule.nn.layers.recurrent import RecurrentCell, RecurrentLayer
+from deltarule.nn.layers.transposed_convolution import TransposedConvolution
 from deltarule.shapes import show
 from deltarule.tensor.tensor import Tensor
 from deltarule.train.checkpoint import write_atomically

@@ -4,15 +4,6 @@ Beside the estimators: streaming statistics, probability on tables, ensembles of
 classes, curves and leakage checks. Polynomial features are scikit-learn's (``PolynomialFeatures``).
 """
 
-from deltarule.learners.autoencoder import AutoencoderTransformer
-from deltarule.learners.bayes import (
-    BernoulliNaiveBayes,
-    GaussianClassifier,
-    GaussianNaiveBayes,
-    MultinomialNaiveBayes,
-)
-from deltarule.learners.decomposition import PCA
-from deltarule.learners.delta_rule import Adaline, LogisticRegression, Perceptron
 from deltarule.learners.ensemble import (
     BaggingClassifier,
     BaggingRegressor,
@@ -22,21 +13,33 @@ from deltarule.learners.ensemble import (
     error_correlation,
     majority,
 )
-from deltarule.learners.independent import FastICA
-from deltarule.learners.least_squares import ElasticNet, Lasso, LinearRegression, Ridge
-from deltarule.learners.likelihood import maximum_likelihood
-from deltarule.learners.margin import LinearSVM, SoftmaxRegression
-from deltarule.learners.neighbors import KNNClassifier, KNNRegressor
-from deltarule.learners.network_classifier import (
-    CNNClassifier,
-    MLPClassifier,
-    NetworkClassifier,
+from deltarule.learners.linear_model.delta_rule import (
+    Adaline,
+    LogisticRegression,
+    Perceptron,
 )
-from deltarule.learners.network_regressor import MLPRegressor, NetworkRegressor
-from deltarule.learners.network_search import NetworkSearchCV
-from deltarule.learners.parametric_umap import ParametricUMAP
-from deltarule.learners.sampling import oversampled, smote, undersampled
-from deltarule.learners.selection import (
+from deltarule.learners.linear_model.least_squares import (
+    ElasticNet,
+    Lasso,
+    LinearRegression,
+    Ridge,
+)
+from deltarule.learners.linear_model.margin import LinearSVM, SoftmaxRegression
+from deltarule.learners.linear_model.streaming import RunningStatistics
+from deltarule.learners.manifold_learning.parametric_umap import ParametricUMAP
+from deltarule.learners.manifold_learning.tsne import TSNE
+from deltarule.learners.manifold_learning.umap import UMAP
+from deltarule.learners.matrix_decomposition.decomposition import PCA
+from deltarule.learners.matrix_decomposition.independent import FastICA
+from deltarule.learners.model_selection.batched_fit import fit_together
+from deltarule.learners.model_selection.network_search import NetworkSearchCV
+from deltarule.learners.model_selection.probability_tables import (
+    conditional,
+    marginal,
+    posterior,
+)
+from deltarule.learners.model_selection.sampling import oversampled, smote, undersampled
+from deltarule.learners.model_selection.selection import (
     Curve,
     Leak,
     find_leaks,
@@ -46,12 +49,22 @@ from deltarule.learners.selection import (
     shared_rows,
     validation_curve,
 )
-from deltarule.learners.snapshots import Snapshots
-from deltarule.learners.streaming import RunningStatistics
-from deltarule.learners.tables import conditional, marginal, posterior
-from deltarule.learners.together import fit_together
-from deltarule.learners.tsne import TSNE
-from deltarule.learners.umap import UMAP
+from deltarule.learners.naive_bayes.bayes import (
+    BernoulliNaiveBayes,
+    GaussianClassifier,
+    GaussianNaiveBayes,
+    MultinomialNaiveBayes,
+)
+from deltarule.learners.naive_bayes.likelihood import maximum_likelihood
+from deltarule.learners.nearest_neighbors.neighbors import KNNClassifier, KNNRegressor
+from deltarule.learners.neural_network.autoencoder import AutoencoderTransformer
+from deltarule.learners.neural_network.classifier import (
+    CNNClassifier,
+    MLPClassifier,
+    NetworkClassifier,
+)
+from deltarule.learners.neural_network.regressor import MLPRegressor, NetworkRegressor
+from deltarule.learners.neural_network.snapshots import Snapshots
 
 __all__ = [
     "PCA",

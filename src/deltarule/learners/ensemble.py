@@ -25,10 +25,10 @@ from deltarule.learners.base import (
     require,
     whole,
 )
-from deltarule.learners.bayes import GaussianNaiveBayes
-from deltarule.learners.least_squares import LinearRegression
-from deltarule.learners.network import Network
-from deltarule.learners.together import fit_together
+from deltarule.learners.linear_model.least_squares import LinearRegression
+from deltarule.learners.model_selection.batched_fit import fit_together
+from deltarule.learners.naive_bayes.bayes import GaussianNaiveBayes
+from deltarule.learners.neural_network.network import Network
 from deltarule.nn import Module
 
 Rows = npt.NDArray[np.int64]

@@ -32,7 +32,7 @@ from deltarule.lower.views import (
 from deltarule.shapes import count
 
 
-class Points:
+class ElementExpressions:
     """Expressions of values at indices, inside one statement; equal ones are made once.
 
     ``buffers`` says which nodes are in memory, ``computed`` which ones this statement computes by itself. Constants

@@ -30,7 +30,7 @@ from deltarule.lower.loops import (
     replace_all,
     zero,
 )
-from deltarule.lower.points import Points
+from deltarule.lower.points import ElementExpressions
 from deltarule.lower.views import Indices, over_windows
 from deltarule.shapes import count
 
@@ -95,10 +95,14 @@ class Statements:
 
     def _points(
         self, group: Group, results: Mapping[Node, Expr] | None = None
-    ) -> Points:
-        return Points(self._buffers, self._layouts, frozenset(group.nodes), results)
+    ) -> ElementExpressions:
+        return ElementExpressions(
+            self._buffers, self._layouts, frozenset(group.nodes), results
+        )
 
-    def _stores(self, group: Group, points: Points, flat: Index) -> tuple[Store, ...]:
+    def _stores(
+        self, group: Group, points: ElementExpressions, flat: Index
+    ) -> tuple[Store, ...]:
         """Store what is kept of a group, at the row-major position ``flat`` of its points."""
         stores = []
         for node in group.nodes:
@@ -149,7 +153,7 @@ class Statements:
         by_place = {int(axis.name[1:]): of(axis) for axis in (*free, *reduce)}
         at = tuple(by_place[place] for place in range(len(source)))
         length = count(axis.extent for axis in reduce)
-        inside = Points(self._buffers, self._layouts)
+        inside = ElementExpressions(self._buffers, self._layouts)
         reductions, results = [], {}
         for node in group.producers:
             value = inside.value(node.sources[0], at)
@@ -169,7 +173,7 @@ class Statements:
 
     def _contraction(self, group: Group, node: Node) -> Statement:
         loops = sum_of(node)
-        operands = Points(self._buffers, self._layouts)
+        operands = ElementExpressions(self._buffers, self._layouts)
         left = operands.value(node.sources[0], loops.left_at)
         right = operands.value(node.sources[1], loops.right_at)
         results = {node: Result(node.dtype, 0)}
@@ -198,7 +202,7 @@ class Statements:
     def _as_nest(self, group: Group, node: Node) -> Statement:
         """Return a contraction as a reduction of products."""
         loops = sum_of(node)
-        inside = Points(self._buffers, self._layouts)
+        inside = ElementExpressions(self._buffers, self._layouts)
         factors = tuple(
             inside.value(source, at)
             for source, at in zip(
@@ -222,7 +226,9 @@ class Statements:
             for place, size in enumerate(node.attributes["window"])
         )
         conditions, at = over_windows(node, indices, tuple(of(axis) for axis in window))
-        inside = Points(self._buffers, self._layouts).value(node.sources[0], at)
+        inside = ElementExpressions(self._buffers, self._layouts).value(
+            node.sources[0], at
+        )
         value = (
             Guard(node.dtype, conditions, inside, zero(node.dtype))
             if conditions
@@ -243,7 +249,7 @@ class Statements:
             Axis(f"i{place}", size) for place, size in enumerate(updates.shape)
         )
         at = tuple(of(a) for a in axes)
-        points = Points(self._buffers, self._layouts)
+        points = ElementExpressions(self._buffers, self._layouts)
         place = points.looked_up(
             places, at[axis:end], node.attributes["size"], "scatter_add"
         )

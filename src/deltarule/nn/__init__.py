@@ -3,8 +3,14 @@
 Layers take one example or a batch (first axis); images are channels last, (N, height, width, channels).
 """
 
-from deltarule.nn import init, kernels, save
-from deltarule.nn.activation import (
+import warnings
+from types import ModuleType
+
+from deltarule.nn import context, init, kernels, saving
+from deltarule.nn.context import add_penalty
+from deltarule.nn.folding import affine_map, fold
+from deltarule.nn.kernels import apply_kernel
+from deltarule.nn.layers.activation import (
     ELU,
     GELU,
     SELU,
@@ -26,14 +32,17 @@ from deltarule.nn.activation import (
     sign,
     step,
 )
-from deltarule.nn.attention import MultiHeadAttention, scaled_dot_product_attention
-from deltarule.nn.containers import Heads, Parallel, Sequential, Skip
-from deltarule.nn.context import add_penalty
-from deltarule.nn.convolution import Conv1d, Conv2d, Conv3d
-from deltarule.nn.embedding import Embedding
-from deltarule.nn.folding import affine_map, fold
-from deltarule.nn.general import GeneralNetwork, P, Trace
-from deltarule.nn.global_pooling import (
+from deltarule.nn.layers.attention import (
+    MultiHeadAttention,
+    scaled_dot_product_attention,
+)
+from deltarule.nn.layers.containers import Heads, Parallel, Sequential, Skip
+from deltarule.nn.layers.convolution import Conv1d, Conv2d, Conv3d
+from deltarule.nn.layers.dropout import Dropout, SpatialDropout
+from deltarule.nn.layers.embedding import Embedding
+from deltarule.nn.layers.flatten import Flatten
+from deltarule.nn.layers.general_network import GeneralNetwork, P, Trace
+from deltarule.nn.layers.global_pooling import (
     GlobalAvgPool1d,
     GlobalAvgPool2d,
     GlobalAvgPool3d,
@@ -41,13 +50,8 @@ from deltarule.nn.global_pooling import (
     GlobalMaxPool2d,
     GlobalMaxPool3d,
 )
-from deltarule.nn.grouped_normalisation import GroupNorm, InstanceNorm
-from deltarule.nn.kernels import apply_kernel
-from deltarule.nn.linear import Linear
-from deltarule.nn.maxout import Maxout
-from deltarule.nn.module import Module
-from deltarule.nn.normalisation import BatchNorm, LayerNorm
-from deltarule.nn.pieces import (
+from deltarule.nn.layers.group_normalisation import GroupNorm, InstanceNorm
+from deltarule.nn.layers.hard_activations import (
     Clip,
     Cubic,
     HardSigmoid,
@@ -57,7 +61,11 @@ from deltarule.nn.pieces import (
     PerNeuron,
     Softsign,
 )
-from deltarule.nn.pooling import (
+from deltarule.nn.layers.linear import Linear
+from deltarule.nn.layers.masked_linear import MaskedLinear
+from deltarule.nn.layers.maxout import Maxout
+from deltarule.nn.layers.normalisation import BatchNorm, LayerNorm
+from deltarule.nn.layers.pooling import (
     AvgPool1d,
     AvgPool2d,
     AvgPool3d,
@@ -68,22 +76,24 @@ from deltarule.nn.pooling import (
     MaxPool2d,
     MaxPool3d,
 )
-from deltarule.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
-from deltarule.nn.regularisation import Dropout, SpatialDropout
-from deltarule.nn.reshaping import Flatten
-from deltarule.nn.sparse import MaskedLinear
-from deltarule.nn.standardize import Standardize
-from deltarule.nn.summary import Summary
-from deltarule.nn.transformer import SinusoidalPositions, TransformerBlock
-from deltarule.nn.transposed import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from deltarule.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
-from deltarule.nn.upsampling import (
+from deltarule.nn.layers.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from deltarule.nn.layers.standardize import Standardize
+from deltarule.nn.layers.transformer import SinusoidalPositions, TransformerBlock
+from deltarule.nn.layers.transposed_convolution import (
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+)
+from deltarule.nn.layers.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
+from deltarule.nn.layers.upsampling import (
     PixelShuffle,
     PixelUnshuffle,
     Upsample1d,
     Upsample2d,
     Upsample3d,
 )
+from deltarule.nn.module.module import Module
+from deltarule.nn.summary.summary import Summary
 from deltarule.tensor.functional import (
     clip,
     cube,
@@ -200,6 +210,7 @@ __all__ = [
     "affine_map",
     "apply_kernel",
     "clip",
+    "context",
     "cube",
     "elu",
     "fold",
@@ -214,7 +225,7 @@ __all__ = [
     "mish",
     "prelu",
     "relu",
-    "save",
+    "saving",
     "scaled_dot_product_attention",
     "selu",
     "sigmoid",
@@ -227,3 +238,11 @@ __all__ = [
     "swish",
     "tanh",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name == "save":
+        message = "nn.save is now nn.saving; models are loaded by deltarule.load"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return saving
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

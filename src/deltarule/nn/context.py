@@ -21,7 +21,7 @@ from deltarule.tensor.tensor import Tensor
 from deltarule.train.protocol import Mode
 
 if TYPE_CHECKING:
-    from deltarule.nn.module import Module
+    from deltarule.nn.module.module import Module
 
 FIRST_STREAM = (
     1 << 16
@@ -29,7 +29,7 @@ FIRST_STREAM = (
 
 
 @dataclass(frozen=True)
-class Visit:
+class LayerCall:
     """One layer that was called: its name in the model, what went in, what came out."""
 
     layer: Module
@@ -61,7 +61,7 @@ class Record:
     names: dict[int, str]
     seed: Tensor | int | None = None
     step: Tensor | int | None = None
-    trail: list[Visit] = field(default_factory=list)
+    trail: list[LayerCall] = field(default_factory=list)
     updates: dict[int, tuple[Tensor, Tensor]] = field(
         default_factory=dict
     )  # old value, new value, by identity

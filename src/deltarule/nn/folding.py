@@ -8,17 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.errors import ArgumentError
-from deltarule.nn.activation import Identity
-from deltarule.nn.containers import Parallel, Sequential, Skip
-from deltarule.nn.convolution import Convolution
-from deltarule.nn.general import GeneralNetwork
-from deltarule.nn.linear import Linear
-from deltarule.nn.module import Module
-from deltarule.nn.normalisation import BatchNorm
-from deltarule.nn.regularisation import Dropping
-from deltarule.nn.save import build
-from deltarule.nn.sparse import MaskedLinear
-from deltarule.nn.standardize import Standardize
+from deltarule.nn.layers.activation import Identity
+from deltarule.nn.layers.containers import Parallel, Sequential, Skip
+from deltarule.nn.layers.convolution import Convolution
+from deltarule.nn.layers.dropout import Dropping
+from deltarule.nn.layers.general_network import GeneralNetwork
+from deltarule.nn.layers.linear import Linear
+from deltarule.nn.layers.masked_linear import MaskedLinear
+from deltarule.nn.layers.normalisation import BatchNorm
+from deltarule.nn.layers.standardize import Standardize
+from deltarule.nn.module.module import Module
+from deltarule.nn.saving import build
 
 Array = npt.NDArray[Any]
 Affine = tuple[Array, Array]  # W (m, n), b (m,): x → Wx + b

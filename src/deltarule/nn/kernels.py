@@ -13,7 +13,7 @@ import numpy.typing as npt
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.flags import checks_flags
 from deltarule.graph import build
-from deltarule.nn.spatial import Padding, padding_of
+from deltarule.nn.layers.spatial import Padding, padding_of
 from deltarule.shapes import show
 from deltarule.tensor.functional import TensorLike, as_tensor, flip
 from deltarule.tensor.tensor import Tensor

@@ -7,12 +7,19 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from deltarule.errors import ArgumentError
-from deltarule.explain import exam as sheets
-from deltarule.explain.exam import Author, Exam
-from deltarule.explain.exam_arithmetic import confirm
-from deltarule.explain.proof import Draw, Evaluate
-from deltarule.explain.questions import Item, Question, equation, name, value, vector
-from deltarule.explain.typeset import number_formula
+from deltarule.explain.exam import exam as sheets
+from deltarule.explain.exam.arithmetic import confirm
+from deltarule.explain.exam.exam import Author, Exam
+from deltarule.explain.exam.questions import (
+    Item,
+    Question,
+    equation,
+    name,
+    value,
+    vector,
+)
+from deltarule.explain.formula.typeset import number_formula
+from deltarule.explain.proof.proof import Draw, Evaluate
 from deltarule.optim.explanation import optimizer_steps
 from deltarule.render import mathematics as m
 from deltarule.tensor.explain import run, source

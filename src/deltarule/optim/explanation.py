@@ -11,9 +11,9 @@ import numpy as np
 
 from deltarule import dtypes, shapes
 from deltarule.errors import ArgumentError, ShapeError
-from deltarule.explain.optimizers import Rule, Walk
-from deltarule.explain.optimizers import steps as walk_steps
-from deltarule.explain.update_lines import Names, Slot, UpdateGraph
+from deltarule.explain.results.optimizers import Rule, Walk
+from deltarule.explain.results.optimizers import steps as walk_steps
+from deltarule.explain.results.update_lines import Names, Slot, UpdateGraph
 from deltarule.graph import build
 from deltarule.graph.build.quantity import Quantity
 from deltarule.graph.node import Node

@@ -19,7 +19,7 @@ from deltarule.report.blocks import (
     share,
 )
 from deltarule.report.run import Example, Score
-from deltarule.train.curves import curves, series_of
+from deltarule.train.monitoring.curves import curves, series_of
 
 MOST_CLASSES = (
     20  # a larger matrix cannot be read; its largest confusions are listed instead

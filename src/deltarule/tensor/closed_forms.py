@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deltarule.explain import identities, jacobians
-from deltarule.explain import slices as three_tensors
-from deltarule.explain.derivation import Layout
-from deltarule.explain.identities import Identity
-from deltarule.explain.jacobians import MatrixDerivative
-from deltarule.explain.slices import Slices
+from deltarule.explain.derivation.derivation import Layout
+from deltarule.explain.results import identities, jacobians
+from deltarule.explain.results import slices as three_tensors
+from deltarule.explain.results.identities import Identity
+from deltarule.explain.results.jacobians import MatrixDerivative
+from deltarule.explain.results.slices import Slices
 from deltarule.graph.node import Node
 from deltarule.tensor.explain import known_node, node_names, run, source, unchecked
 from deltarule.tensor.tensor import Tensor

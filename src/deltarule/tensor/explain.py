@@ -15,13 +15,13 @@ from deltarule import shapes
 from deltarule.backends import reference
 from deltarule.backends.base import Executable
 from deltarule.errors import ArgumentError, ShapeError
-from deltarule.explain import grading
-from deltarule.explain.derivation import Detail, Layout
-from deltarule.explain.domains import Domain
+from deltarule.explain.derivation.derivation import Detail, Layout
 from deltarule.explain.explanation import Derivation
 from deltarule.explain.explanation import derive as derive_nodes
-from deltarule.explain.grading import Grade
-from deltarule.explain.proof import Draw
+from deltarule.explain.grading import grading
+from deltarule.explain.grading.grading import Grade
+from deltarule.explain.proof.domains import Domain
+from deltarule.explain.proof.proof import Draw
 from deltarule.graph.node import Node
 from deltarule.graph.program import Program
 from deltarule.graph.rewrite import without_checks

@@ -1,7 +1,11 @@
 """The training loop over a pure step program, callbacks, metrics, history, checkpoints."""
 
-from deltarule.train.averages import UseAverages
-from deltarule.train.callbacks import (
+from deltarule.train.fitting.fit import fit
+from deltarule.train.fitting.learning_rate_range import RateRange, learning_rate_range
+from deltarule.train.fitting.resume import Checkpoint
+from deltarule.train.many_models.fit_many import fit_many
+from deltarule.train.monitoring.averages import UseAverages
+from deltarule.train.monitoring.callbacks import (
     Callback,
     EarlyStopping,
     JSONLinesLogger,
@@ -9,20 +13,16 @@ from deltarule.train.callbacks import (
     ReduceOnPlateau,
     TerminateOnNaN,
 )
-from deltarule.train.fit import fit
-from deltarule.train.history import History
-from deltarule.train.inference import evaluate, predict
-from deltarule.train.many import fit_many
-from deltarule.train.metrics import Metric
-from deltarule.train.protocol import Applied, Trainable
-from deltarule.train.rate_range import RateRange, learning_rate_range
-from deltarule.train.resume import Checkpoint
+from deltarule.train.monitoring.history import History
+from deltarule.train.monitoring.metrics import Metric
+from deltarule.train.prediction.inference import evaluate, predict
+from deltarule.train.protocol import ForwardResult, Trainable
 
 __all__ = [
-    "Applied",
     "Callback",
     "Checkpoint",
     "EarlyStopping",
+    "ForwardResult",
     "History",
     "JSONLinesLogger",
     "LearningRateFactor",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deltarule import dtypes
-from deltarule.backends.native.c_source import c_source
+from deltarule.backends.native.c.source import c_source
 from deltarule.errors import ArgumentError, DTypeError
 from deltarule.graph.program import Program
 from deltarule.losses import get as get_loss
@@ -18,9 +18,9 @@ from deltarule.lower.show import show_program
 from deltarule.optim import get as get_optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import Shape
-from deltarule.train.prepare import model_dtype
-from deltarule.train.program import Column, Task, prediction_program, training_step
 from deltarule.train.protocol import Trainable
+from deltarule.train.steps.prepare import model_dtype
+from deltarule.train.steps.step import Column, Task, prediction_program, training_step
 
 Form = Literal["c", "loops"]
 

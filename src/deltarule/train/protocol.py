@@ -12,7 +12,7 @@ Mode = Literal["training", "inference"]
 
 
 @dataclass(frozen=True)
-class Applied:
+class ForwardResult:
     """What one call of a model gives.
 
     ``state`` holds the new values of those entries of ``named_state`` that change (running statistics);
@@ -37,7 +37,7 @@ class Trainable(Protocol):
 
     def apply(
         self, inputs: Tensor, *, mode: Mode, seed: Tensor | None, step: Tensor | None
-    ) -> Applied:
+    ) -> ForwardResult:
         """Return the output for a batch as a pure expression; ``seed`` and ``step`` are int64 scalars."""
         ...
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 
-from deltarule.backends.native.machine import host
+from deltarule.backends.native.llvm.machine import host
 from support.fuzz.check import ENGINES, Engine, native
 from support.fuzz.graphs import random_case
 from support.fuzz.isolate import Outcome, fault, smallest, verdicts

@@ -9,7 +9,7 @@ import numpy as np
 
 from deltarule.backends.base import Array
 from deltarule.backends.native.backend import NativeBackend
-from deltarule.backends.native.machine import Machine
+from deltarule.backends.native.llvm.machine import Machine
 from deltarule.backends.reference import ReferenceBackend
 from deltarule.graph.node import Node
 from support.fuzz.case import Case

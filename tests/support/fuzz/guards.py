@@ -11,7 +11,7 @@ from unittest import mock
 import numpy as np
 
 from deltarule.backends.native import backend
-from deltarule.backends.native.memory import LINE
+from deltarule.backends.native.program.memory import LINE
 
 _GUARD = 1024  # bytes on each side
 _FILL = 0x7F  # 3·10³⁸ in float32, 10³⁰⁶ in float64: whoever reads it is noticed

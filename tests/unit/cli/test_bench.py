@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from deltarule.cli import bench
+from deltarule.cli.commands import bench
 from deltarule.cli.main import main
 from deltarule.cli.workloads import WORKLOADS
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deltarule.cli import answers, rows, source
-from deltarule.cli.about import About
-from deltarule.cli.reading import Reading
+from deltarule.cli.inputs import rows, source
+from deltarule.cli.inputs.about import About
+from deltarule.cli.inputs.reading import Reading
+from deltarule.cli.outputs import answers
 from deltarule.data import load, write_mapped
 from deltarule.errors import ArgumentError, DataError, ShapeError
 

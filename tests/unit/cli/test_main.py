@@ -13,7 +13,7 @@ import pytest
 
 from deltarule.cli import main as entry
 from deltarule.cli.catalogue import COMMANDS, Entry
-from deltarule.cli.console import Console
+from deltarule.cli.outputs.console import Console
 from deltarule.errors import DataError, DataWarning
 
 

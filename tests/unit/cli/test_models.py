@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deltarule import nn
-from deltarule.cli import models
+from deltarule.cli.inputs import models
 from deltarule.data import BUNDLED, Dataset, load
 from deltarule.errors import ArgumentError
 

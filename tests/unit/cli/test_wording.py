@@ -12,7 +12,7 @@ import pytest
 
 from deltarule.cli import main as entry
 from deltarule.cli.catalogue import COMMANDS
-from deltarule.cli.wording import flags_of, in_flags, speak_in_flags
+from deltarule.cli.outputs.wording import flags_of, in_flags, speak_in_flags
 from deltarule.errors import ArgumentError, DeltaruleError
 
 TRAIN = flags_of(importlib.import_module(COMMANDS["train"].module).command)
@@ -186,7 +186,7 @@ def _library_texts() -> list[tuple[str, str]]:
     """Return every text of ``deltarule.data`` that tells people what to write, with the file that holds it."""
     folder = Path(importlib.import_module("deltarule.data").__file__ or "").parent
     found = []
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
         parts = {
             part

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deltarule import data
-from deltarule.data.shuffling import shuffled, uniform, words
+from deltarule.data.sampling.shuffling import shuffled, uniform, words
 from deltarule.errors import ArgumentError, DataError
 
 M0, M1, W0, W1 = (

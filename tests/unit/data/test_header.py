@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from deltarule import data
-from deltarule.data.header import find_header
-from deltarule.data.tasks import choose_task
+from deltarule.data.tabular.header import find_header
+from deltarule.data.tabular.tasks import choose_task
 from deltarule.errors import DataWarning
 
 RNG = np.random.default_rng(0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deltarule.data import shuffling
-from deltarule.data.shuffling import (
+from deltarule.data.sampling import shuffling
+from deltarule.data.sampling.shuffling import (
     _words_at,
     order_in_parts,
     order_of,

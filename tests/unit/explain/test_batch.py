@@ -8,10 +8,10 @@ import pytest
 import deltarule as dr
 from deltarule import losses, nn
 from deltarule.errors import ArgumentError, GraphError
-from deltarule.explain.batch import Batch
-from deltarule.explain.derivation import Deriver
-from deltarule.explain.examples import one_example
-from deltarule.explain.page import columns
+from deltarule.explain.derivation.derivation import Deriver
+from deltarule.explain.derivation.single_example import one_example
+from deltarule.explain.page.batch_mean import Batch
+from deltarule.explain.page.page import columns
 from deltarule.shapes import Dimension
 from deltarule.tensor.explain import run, source
 

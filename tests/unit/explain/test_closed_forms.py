@@ -10,10 +10,10 @@ import pytest
 import deltarule as dr
 from deltarule import nn
 from deltarule.errors import ArgumentError
-from deltarule.explain.algebra import negate
-from deltarule.explain.identities import IDENTITIES
-from deltarule.explain.jacobians import jacobian
-from deltarule.explain.slices import slices
+from deltarule.explain.formula.algebra import negate
+from deltarule.explain.results.identities import IDENTITIES
+from deltarule.explain.results.jacobians import jacobian
+from deltarule.explain.results.slices import slices
 from deltarule.tensor.explain import run, source
 
 

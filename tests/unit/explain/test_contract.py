@@ -11,10 +11,10 @@ import pytest
 
 import deltarule as dr
 from contracts import test_functions, test_layers, test_losses, test_ops
-from deltarule.explain.notation import FUNCTIONS as NOTATION
-from deltarule.explain.page import columns
-from deltarule.explain.translation import OPENED, TEXTBOOK
-from deltarule.explain.typeset import typeset
+from deltarule.explain.formula.from_graph import OPENED, TEXTBOOK
+from deltarule.explain.formula.notation import FUNCTIONS as NOTATION
+from deltarule.explain.formula.typeset import typeset
+from deltarule.explain.page.page import columns
 from deltarule.graph.function import FUNCTIONS
 from deltarule.graph.op import Op
 from deltarule.render.mathematics import to_text

@@ -9,8 +9,13 @@ import pytest
 
 import deltarule as dr
 from deltarule import nn
-from deltarule.explain.identities import IDENTITIES, Step, evidence_bound, momentum
-from deltarule.explain.page import columns, entry
+from deltarule.explain.page.page import columns, entry
+from deltarule.explain.results.identities import (
+    IDENTITIES,
+    Step,
+    evidence_bound,
+    momentum,
+)
 from deltarule.graph import functions as f
 from deltarule.render.mathematics import to_text
 from deltarule.tensor.explain import derive, run, source

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import deltarule as dr
-from deltarule.explain.page import entry
+from deltarule.explain.page.page import entry
 from deltarule.graph import functions as f
 from deltarule.render.mathematics import to_text
 from deltarule.tensor.explain import derive

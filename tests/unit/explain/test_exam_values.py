@@ -12,11 +12,11 @@ import torch
 
 import deltarule as dr
 from deltarule.errors import GraphError
-from deltarule.explain import exam_arithmetic, exam_networks
-from deltarule.explain.identities import Identity, Step
-from deltarule.explain.proof import CheckedLine, CheckReport
-from deltarule.explain.questions import value
-from deltarule.explain.slopes import Measured
+from deltarule.explain.exam import arithmetic, networks
+from deltarule.explain.exam.questions import value
+from deltarule.explain.proof.jacobian_check import Measured
+from deltarule.explain.proof.proof import CheckedLine, CheckReport
+from deltarule.explain.results.identities import Identity, Step
 from deltarule.grad.check import DirectionalError
 from deltarule.optim.exam import TOPICS
 from deltarule.render.mathematics import to_text
@@ -39,7 +39,7 @@ def test_keys_of_arithmetic_are_finite_for_200_seeds(topic: str) -> None:
 def test_gradients_are_asked_where_they_are_finite(seed: int) -> None:
     key = dr.exam("gradients", seed=seed).key()
     assert not NO_NUMBER.search(key)
-    assert key.count("verified: proved") == len(exam_networks.NETWORKS)
+    assert key.count("verified: proved") == len(networks.NETWORKS)
 
 
 @pytest.mark.slow
@@ -52,7 +52,7 @@ def test_keys_of_networks_are_finite_for_200_seeds(topic: str) -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_the_key_of_the_siamese_network_is_the_gradient(seed: int) -> None:
     """Redrawn or not, the numbers of the key are PyTorch's gradients at the numbers of the sheet."""
-    question = exam_networks.NUMERIC[1](random.Random(seed), run, source(0))
+    question = networks.NUMERIC[1](random.Random(seed), run, source(0))
     given: dict[str, torch.Tensor] = {}
     for formula in question.given:
         name, _, numbers = to_text(formula).partition(" = ")
@@ -89,7 +89,7 @@ def test_no_key_can_hold_what_is_not_a_number(wrong: float) -> None:
     with pytest.raises(GraphError, match="finite numbers"):
         value(wrong)
     with pytest.raises(GraphError, match="exam key"):
-        exam_arithmetic.confirm("test", wrong if math.isnan(wrong) else math.nan, 1.0)
+        arithmetic.confirm("test", wrong if math.isnan(wrong) else math.nan, 1.0)
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

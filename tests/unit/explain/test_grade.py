@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 import deltarule as dr
 from deltarule.errors import ArgumentError
-from deltarule.explain.derivation import Deriver
-from deltarule.explain.lowering import lower
-from deltarule.explain.mistakes import chain, mistakes, spoil
-from deltarule.explain.page import entry
-from deltarule.explain.proof import Precise
+from deltarule.explain.derivation.derivation import Deriver
+from deltarule.explain.formula.to_graph import lower
+from deltarule.explain.grading.mistakes import chain, mistakes, spoil
+from deltarule.explain.page.page import entry
+from deltarule.explain.proof.proof import Precise
 from deltarule.graph import functions as f
 from deltarule.render.mathematics import to_latex, to_text
 from deltarule.tensor.explain import grade, run, source
@@ -352,7 +352,7 @@ def _mutants():
 
 @pytest.mark.parametrize("place", range(len(_mutants())))
 def test_a_spoiled_line_is_never_graded_right(place):
-    from deltarule.explain.typeset import typeset
+    from deltarule.explain.formula.typeset import typeset
 
     label, variable, spoiled = _mutants()[place]
     loss, variables = NETWORKS[label]()

@@ -8,8 +8,8 @@ import pytest
 import deltarule as dr
 from deltarule import losses, nn
 from deltarule.errors import ArgumentError
-from deltarule.explain.identities import IDENTITIES
-from deltarule.explain.page import columns
+from deltarule.explain.page.page import columns
+from deltarule.explain.results.identities import IDENTITIES
 from deltarule.tensor.explain import derive
 
 ACTIVATIONS = [

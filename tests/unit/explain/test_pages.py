@@ -15,14 +15,14 @@ import pytest
 
 import deltarule as dr
 from deltarule.errors import ArgumentError
-from deltarule.explain.derivation import Deriver
+from deltarule.explain.derivation.derivation import Deriver
 from deltarule.explain.explanation import Derivation, derive
-from deltarule.explain.jacobians import hessian, jacobian
-from deltarule.explain.notation import FUNCTIONS
-from deltarule.explain.page import columns, entry
-from deltarule.explain.proof import check
-from deltarule.explain.term import Product
-from deltarule.explain.translation import TRANSLATE
+from deltarule.explain.formula.from_graph import TRANSLATE
+from deltarule.explain.formula.notation import FUNCTIONS
+from deltarule.explain.formula.term import Product
+from deltarule.explain.page.page import columns, entry
+from deltarule.explain.proof.proof import check
+from deltarule.explain.results.jacobians import hessian, jacobian
 from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
 from deltarule.graph.op import Op

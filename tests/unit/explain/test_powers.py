@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
-
-from deltarule import dtypes
 from deltarule.explain.lowering import lower_to
 from deltarule.explain.translation import Translator
-from deltarule.explain.typeset import typeset
+
+from deltarule import dtypes
+from deltarule.explain.formula.typeset import typeset
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.render.mathematics import to_text

@@ -14,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.generative import GaussianMixture
-from deltarule.generative.mixture_steps import (
+from deltarule.generative.mixtures.steps import (
     KINDS,
     MixtureParameters,
     expect,

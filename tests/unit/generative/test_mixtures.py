@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from deltarule import data
 from deltarule import generative as g
 from deltarule.errors import ArgumentError, ShapeError
-from deltarule.generative.expectation_maximization import elbo
+from deltarule.generative.mixtures.expectation_maximization import elbo
 
 R = np.random.default_rng(4)
 X = np.concatenate(

@@ -14,7 +14,7 @@ import deltarule as dr
 from deltarule import generative as g
 from deltarule import nn
 from deltarule.errors import CheckpointError
-from deltarule.nn import save
+from deltarule.nn import saving
 
 R = np.random.default_rng(0)
 IMAGES = R.uniform(size=(12, 8, 8, 1)).astype(np.float32)
@@ -113,4 +113,4 @@ def test_load_enters_the_room_that_a_file_names_and_no_other(tmp_path: Path) -> 
         with pytest.raises(
             CheckpointError, match="a class that this version does not have"
         ):
-            save.build({"class": name})
+            saving.build({"class": name})

@@ -19,7 +19,7 @@ from deltarule import nn, optim
 from deltarule.errors import ArgumentError, DataError, DataWarning, ShapeError
 from deltarule.graph.op import Op
 from deltarule.graph.walk import topological
-from deltarule.train.program import Task, columns, training_step
+from deltarule.train.steps.step import Task, columns, training_step
 
 R = np.random.default_rng(1)
 X = (R.random((64, 6)) < 0.4).astype(np.float32)
@@ -423,7 +423,7 @@ def test_models_are_saved_and_loaded(tmp_path: Path) -> None:
     model.fit(X, epochs=1, batch_size=16, verbose=0, device="reference")
     model.save(tmp_path / "vae.dr")
     twin = _model(g.GaussianLikelihood("shared"))
-    nn.save.load(tmp_path / "vae.dr", twin)
+    dr.load(tmp_path / "vae.dr", twin)
     np.testing.assert_array_equal(_terms(twin, X), _terms(model, X))
     assert twin.last_loss == g.NegativeELBO()
 

@@ -17,9 +17,9 @@ from deltarule import generative as g
 from deltarule import optim
 from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.generative.bijectors import Exp, Interval, StickBreaking
-from deltarule.generative.chains import normal_scores
-from deltarule.generative.joint import Joint
-from deltarule.generative.variational import Objective
+from deltarule.generative.inference.chains import normal_scores
+from deltarule.generative.inference.joint import Joint
+from deltarule.generative.inference.variational import Objective
 from deltarule.grad.reverse import gradients
 from deltarule.runtime.realize import realize
 

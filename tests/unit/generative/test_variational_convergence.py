@@ -14,15 +14,15 @@ import deltarule as dr
 from deltarule import generative as g
 from deltarule import optim
 from deltarule.errors import ArgumentError
-from deltarule.generative.joint import LogJoint
-from deltarule.generative.natural import (
+from deltarule.generative.inference.joint import LogJoint
+from deltarule.generative.inference.natural import (
     Ascent,
     Slopes,
     between_halves,
     low_rank_tangents,
     matched_draws,
 )
-from deltarule.generative.variational import Convergence
+from deltarule.generative.inference.variational import Convergence
 from deltarule.train import History
 
 Values = dict[str, dr.Tensor]

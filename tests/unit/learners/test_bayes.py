@@ -10,8 +10,8 @@ from deltarule.learners import (
     GaussianClassifier,
     GaussianNaiveBayes,
     maximum_likelihood,
-    normal_scores,
 )
+from deltarule.learners.naive_bayes import normal_scores
 from deltarule.runtime.devices import compiled
 from deltarule.tensor.transforms import value_and_grad
 

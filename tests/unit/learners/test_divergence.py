@@ -19,8 +19,8 @@ from deltarule.learners import (
     LogisticRegression,
     Perceptron,
     SoftmaxRegression,
-    delta_step,
 )
+from deltarule.learners.linear_model import delta_step
 
 RAW, CANCER = load_breast_cancer(return_X_y=True)
 X = StandardScaler().fit_transform(RAW)

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 
 from deltarule import learners as of
 from deltarule.errors import ArgumentError, DataError, DeltaruleError
-from deltarule.learners.network_checks import own_words
+from deltarule.learners.neural_network.checks import own_words
 from deltarule.losses import get as loss_named
 from deltarule.train import EarlyStopping
 

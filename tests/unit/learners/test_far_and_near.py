@@ -14,7 +14,7 @@ from deltarule.learners import (
     ParametricUMAP,
     smote,
 )
-from deltarule.learners.search import Known, neighbors_of_each
+from deltarule.learners.nearest_neighbors.search import Known, neighbors_of_each
 
 R = np.random.default_rng(0)
 X = R.normal(size=(60, 3))

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deltarule.learners import FastICA, independent
+from deltarule.learners import FastICA
+from deltarule.learners.matrix_decomposition import independent
 from deltarule.runtime.devices import compiled
 from deltarule.tensor.functional import exp, log
 from deltarule.tensor.tensor import Tensor

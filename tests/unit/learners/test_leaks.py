@@ -16,7 +16,7 @@ from scipy import stats
 from deltarule import data
 from deltarule.errors import ArgumentError, DataError
 from deltarule.learners import find_leaks, revealing_features, shared_rows
-from deltarule.learners.guises import (
+from deltarule.learners.model_selection.leakage import (
     share_by_interval,
     share_by_value,
     squared_correlation,

@@ -12,18 +12,11 @@ from sklearn.datasets import load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 
 from deltarule.errors import ArgumentError, DataError
-from deltarule.learners import (
-    PCA,
-    Lasso,
-    LinearRegression,
-    Ridge,
-    proximal,
-    quadratic,
-    scatter,
-)
+from deltarule.learners import PCA, Lasso, LinearRegression, Ridge
 from deltarule.learners.base import Array
-from deltarule.learners.design import Design
-from deltarule.learners.newton import Problem
+from deltarule.learners.linear_model import proximal, quadratic, scatter
+from deltarule.learners.linear_model.design import Design
+from deltarule.learners.linear_model.newton import Problem
 from deltarule.losses import SquaredError
 
 R = np.random.default_rng(0)

@@ -7,15 +7,25 @@ import pytest
 from scipy import fft, sparse
 
 from deltarule.backends.native.backend import NativeBackend
-from deltarule.backends.native.runner import NativeRunner
+from deltarule.backends.native.program.runner import NativeRunner
 from deltarule.errors import DivergenceError
-from deltarule.learners import TSNE, tsne_edges, tsne_step, umap_step
+from deltarule.learners import TSNE
 from deltarule.learners.base import Array
-from deltarule.learners.tsne import joint
-from deltarule.learners.tsne_edges import Edges, descend_by_edges, exact_repulsion
-from deltarule.learners.tsne_step import Schedule, descend, divergence, gradient
-from deltarule.learners.umap import curve, fuzzy_graph, spectral_start
-from deltarule.learners.umap_step import Curve, Layout, settled
+from deltarule.learners.manifold_learning import tsne_edges, tsne_step, umap_step
+from deltarule.learners.manifold_learning.tsne import joint
+from deltarule.learners.manifold_learning.tsne_edges import (
+    Edges,
+    descend_by_edges,
+    exact_repulsion,
+)
+from deltarule.learners.manifold_learning.tsne_step import (
+    Schedule,
+    descend,
+    divergence,
+    gradient,
+)
+from deltarule.learners.manifold_learning.umap import curve, fuzzy_graph, spectral_start
+from deltarule.learners.manifold_learning.umap_step import Curve, Layout, settled
 from deltarule.tensor.functional import as_tensor
 from deltarule.tensor.random import random_uniform
 from deltarule.tensor.tensor import Tensor

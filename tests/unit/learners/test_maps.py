@@ -12,11 +12,15 @@ import deltarule as dr
 from deltarule import data, losses, nn
 from deltarule.errors import ArgumentError
 from deltarule.learners import TSNE, UMAP, ParametricUMAP
-from deltarule.learners.parametric_umap import _Edges
-from deltarule.learners.search import Known, neighbors_of_each
-from deltarule.learners.tsne import conditional, joint
-from deltarule.learners.tsne_edges import Edges, exact_repulsion, fft_repulsion
-from deltarule.learners.umap import curve, fuzzy_graph, memberships
+from deltarule.learners.manifold_learning.parametric_umap import _Edges
+from deltarule.learners.manifold_learning.tsne import conditional, joint
+from deltarule.learners.manifold_learning.tsne_edges import (
+    Edges,
+    exact_repulsion,
+    fft_repulsion,
+)
+from deltarule.learners.manifold_learning.umap import curve, fuzzy_graph, memberships
+from deltarule.learners.nearest_neighbors.search import Known, neighbors_of_each
 
 DIGITS = data.load("digits")
 IMAGES = np.asarray(DIGITS.inputs.reshape(len(DIGITS.inputs), -1), np.float64)

@@ -20,7 +20,7 @@ from deltarule.learners import (
     MLPRegressor,
     NetworkSearchCV,
 )
-from deltarule.learners.candidates import candidates_of
+from deltarule.learners.model_selection.candidates import candidates_of
 
 X, Y = load_iris(return_X_y=True)
 LEARNER = MLPClassifier(

@@ -18,14 +18,14 @@ from deltarule.learners import (
     LogisticRegression,
     Perceptron,
     SoftmaxRegression,
-    delta_step,
 )
-from deltarule.learners import newton as newton_steps
-from deltarule.learners.delta_rule import _Criterion
-from deltarule.learners.delta_step import DeltaRule
-from deltarule.learners.design import Design
-from deltarule.learners.margin import _rounded, _RoundedHinge
-from deltarule.learners.newton import Problem, newton
+from deltarule.learners.linear_model import delta_step
+from deltarule.learners.linear_model import newton as newton_steps
+from deltarule.learners.linear_model.delta_rule import _Criterion
+from deltarule.learners.linear_model.delta_step import DeltaRule
+from deltarule.learners.linear_model.design import Design
+from deltarule.learners.linear_model.margin import _rounded, _RoundedHinge
+from deltarule.learners.linear_model.newton import Problem, newton
 from deltarule.losses import (
     BinaryCrossEntropy,
     CrossEntropy,

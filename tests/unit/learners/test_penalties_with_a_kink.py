@@ -157,7 +157,7 @@ def test_more_coefficients_than_the_model_has_are_solved_for_in_turns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wanted = SoftmaxRegression(alpha=0.01, l1_ratio=0.8).fit(X, LABELS)
-    monkeypatch.setattr("deltarule.learners.proximal_newton._MOST", 15)
+    monkeypatch.setattr("deltarule.learners.linear_model.proximal_newton._MOST", 15)
     found = SoftmaxRegression(alpha=0.01, l1_ratio=0.8, max_iter=1000).fit(X, LABELS)
     np.testing.assert_allclose(found.coef_, wanted.coef_, atol=1e-6)
 
@@ -169,8 +169,8 @@ def test_a_sample_leads_to_the_minimum_of_all(monkeypatch: pytest.MonkeyPatch) -
         LogisticRegression(alpha=9.0, l1_ratio=ratio).fit(x, y).coef_
         for ratio in (0.7, 0.0)
     ]
-    monkeypatch.setattr("deltarule.learners.newton._WORTH_A_SAMPLE", 10)
-    monkeypatch.setattr("deltarule.learners.newton._PER_COEFFICIENT", 5)
+    monkeypatch.setattr("deltarule.learners.linear_model.newton._WORTH_A_SAMPLE", 10)
+    monkeypatch.setattr("deltarule.learners.linear_model.newton._PER_COEFFICIENT", 5)
     found = [
         LogisticRegression(alpha=9.0, l1_ratio=ratio).fit(x, y).coef_
         for ratio in (0.7, 0.0)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import deltarule as dr
-from deltarule.learners import PCA, GaussianClassifier, scatter
-from deltarule.learners.moments import Moments
+from deltarule.learners import PCA, GaussianClassifier
+from deltarule.learners.linear_model import scatter
+from deltarule.learners.linear_model.moments import Moments
 from deltarule.runtime import devices
 
 BLOCK = 64

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from deltarule.learners import KNNClassifier, search
-from deltarule.learners.search import Known, neighbors_of_each
+from deltarule.learners import KNNClassifier
+from deltarule.learners.nearest_neighbors import search
+from deltarule.learners.nearest_neighbors.search import Known, neighbors_of_each
 
 
 @pytest.mark.notes("CM-04", "CM-05")

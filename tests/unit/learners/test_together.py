@@ -28,10 +28,10 @@ from deltarule.learners import (
     bootstrap,
     fit_together,
     learning_curve,
-    selection,
     validation_curve,
 )
 from deltarule.learners.base import generator
+from deltarule.learners.model_selection import selection
 
 QUICK: dict[str, Any] = {"device": "reference", "dtype": "float64"}
 

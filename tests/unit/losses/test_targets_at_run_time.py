@@ -13,7 +13,7 @@ import deltarule as dr
 from deltarule import losses, nn, optim
 from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.losses import CrossEntropy, Loss
-from deltarule.train import metrics
+from deltarule.train.monitoring import metrics
 
 DEVICES = ("cpu", "reference")
 N = 37  # no multiple of a vector

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deltarule import dtypes
-from deltarule.cli.bench import built
+from deltarule.cli.commands.bench import built
 from deltarule.cli.workloads import WORKLOADS, Workload
 from deltarule.graph import build, functions
 from deltarule.graph.program import Program

@@ -10,7 +10,7 @@ import pytest
 import deltarule as dr
 from deltarule import losses, nn
 from deltarule.errors import CheckpointError
-from deltarule.nn import save
+from deltarule.nn import saving
 from deltarule.train import checkpoint
 
 
@@ -59,7 +59,7 @@ def test_float64_stays_float64(tmp_path: Path) -> None:
     np.testing.assert_array_equal(twin[0].weight.numpy(), model[0].weight.numpy())
 
 
-class Own(nn.Module):
+class ModuleState(nn.Module):
     def __init__(self, width: int) -> None:
         self.inner = nn.Linear(3, width)
 
@@ -68,21 +68,22 @@ class Own(nn.Module):
 
 
 def test_a_class_of_ones_own_is_filled(tmp_path: Path) -> None:
-    model, path = Own(4), tmp_path / "own.dr"
+    model, path = ModuleState(4), tmp_path / "own.dr"
     model.inner.weight.assign(np.arange(12).reshape(4, 3))
     model.save(path)
     with pytest.raises(
-        CheckpointError, match=r"(?s)a Own, which is code of your own.*model=Own\(…\)"
+        CheckpointError,
+        match=r"(?s)a ModuleState, which is code of your own.*model=ModuleState\(…\)",
     ):
         dr.load(path)
-    twin = Own(4)
-    assert save.load(path, model=twin) is twin
+    twin = ModuleState(4)
+    assert saving.load(path, model=twin) is twin
     np.testing.assert_array_equal(twin.inner.weight.numpy(), model.inner.weight.numpy())
     with pytest.raises(
         CheckpointError,
-        match=r"(?s)values for this Own.*inner.weight: the Own has \(5, 3\), given \(4, 3\)",
+        match=r"(?s)values for this ModuleState.*inner.weight: the ModuleState has \(5, 3\), given \(4, 3\)",
     ):
-        save.load(path, model=Own(5))
+        saving.load(path, model=ModuleState(5))
 
 
 def test_layers_used_twice_and_functions_are_code(tmp_path: Path) -> None:
@@ -94,9 +95,9 @@ def test_layers_used_twice_and_functions_are_code(tmp_path: Path) -> None:
 
 def test_unknown_classes_and_arguments_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="layer 'Hologram'"):
-        save.build({"class": "Hologram"})
+        saving.build({"class": "Hologram"})
     with pytest.raises(CheckpointError, match="layer Linear"):
-        save.build({"class": "Linear", "arguments": {"width": 3}})
+        saving.build({"class": "Linear", "arguments": {"width": 3}})
     with pytest.raises(CheckpointError, match="no such file"):
         dr.load(tmp_path / "nothing.dr")
     (tmp_path / "broken.dr").write_bytes(b"not a model")

@@ -10,7 +10,7 @@ import pytest
 import deltarule as dr
 from deltarule import losses, nn, optim
 from deltarule.errors import ArgumentError, ShapeError
-from deltarule.nn import save
+from deltarule.nn import saving
 
 MASK = np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]])
 
@@ -274,7 +274,7 @@ def test_what_is_no_layered_graph_is_refused() -> None:
 def test_a_general_network_is_saved_with_its_edges(tmp_path: Any) -> None:
     net = _first_network()
     net.save(tmp_path / "net.dr")
-    back = save.load(tmp_path / "net.dr")
+    back = saving.load(tmp_path / "net.dr")
     assert isinstance(back, nn.GeneralNetwork)
     assert back.edges() == net.edges()
     np.testing.assert_array_equal(back(np.ones(3)).numpy(), net(np.ones(3)).numpy())

@@ -20,7 +20,7 @@ from deltarule.report import DataCard, Example, Run, Score, training_page
 from deltarule.report.blocks import Confusion, Gallery, Photo
 from deltarule.report.figures import confusion
 from deltarule.report.run import confusion_matrix, listed, wilson_interval
-from deltarule.train.curves import curves
+from deltarule.train.monitoring.curves import curves
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 

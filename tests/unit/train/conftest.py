@@ -10,7 +10,7 @@ import pytest
 from deltarule.tensor.functional import relu
 from deltarule.tensor.random import random_uniform
 from deltarule.tensor.tensor import Tensor, parameter, tensor
-from deltarule.train import Applied
+from deltarule.train import ForwardResult
 
 
 class Network:
@@ -49,7 +49,7 @@ class Network:
 
     def apply(
         self, inputs: Tensor, *, mode: str, seed: Tensor | None, step: Tensor | None
-    ) -> Applied:
+    ) -> ForwardResult:
         p = self.tensors
         z = inputs @ p["w1"].T + p["b1"]
         state = {}
@@ -62,7 +62,7 @@ class Network:
             assert seed is not None and step is not None
             keep = random_uniform(a.shape, seed, step, stream=1) >= self.drop
             a = a * keep.astype(a.dtype) / (1 - self.drop)
-        return Applied(a @ p["w2"].T + p["b2"], state)
+        return ForwardResult(a @ p["w2"].T + p["b2"], state)
 
     def config(self) -> dict[str, Any] | None:
         return None

@@ -12,7 +12,7 @@ from deltarule import data, nn, optim
 from deltarule.data import augment as changes
 from deltarule.errors import ArgumentError, CheckpointError, DataError, DivergenceError
 from deltarule.train import Callback, fit
-from deltarule.train.feed import Feed
+from deltarule.train.steps.epoch_data import EpochData
 
 IMAGES = np.random.default_rng(0).normal(size=(23, 6, 6, 1)).astype(np.float32)
 LABELS = np.arange(23) % 3
@@ -67,7 +67,7 @@ def run(
 @pytest.mark.notes("TRF-06", "REG-21")
 def test_every_epoch_sees_its_own_copy() -> None:
     flip, shift = changes.RandomFlip(), changes.RandomShift(1)
-    feed = Feed([IMAGES, LABELS], [flip, shift], seed=9)
+    feed = EpochData([IMAGES, LABELS], [flip, shift], seed=9)
     first, second = feed.of(0)[0].copy(), feed.of(1)[0].copy()
     assert not np.array_equal(first, second) and feed.of(1)[1] is not None
     np.testing.assert_array_equal(
@@ -76,13 +76,13 @@ def test_every_epoch_sees_its_own_copy() -> None:
     np.testing.assert_array_equal(feed.of(0)[0], first)
     np.testing.assert_array_equal(feed.arrays[0], IMAGES)
     assert (
-        Feed([IMAGES, LABELS], flip, seed=8).of(0)[0].tobytes()
-        != Feed([IMAGES, LABELS], flip, 9).of(0)[0].tobytes()
+        EpochData([IMAGES, LABELS], flip, seed=8).of(0)[0].tobytes()
+        != EpochData([IMAGES, LABELS], flip, 9).of(0)[0].tobytes()
     )
 
 
 def test_without_changes_nothing_is_copied() -> None:
-    feed = Feed([IMAGES, LABELS])
+    feed = EpochData([IMAGES, LABELS])
     assert (
         feed.of(0) is feed.of(7) and feed.of(0)[0] is IMAGES and feed.description == ""
     )
@@ -91,10 +91,10 @@ def test_without_changes_nothing_is_copied() -> None:
 def test_rows_that_are_held_out_are_not_copied_and_never_seen() -> None:
     """validation_split trains on the rows of the split as if they had been taken by hand."""
     chosen = data.split(23, validation=0.3, test=0.0, seed=4, stratify=LABELS)
-    feed = Feed([IMAGES, LABELS], chosen=chosen.train)
+    feed = EpochData([IMAGES, LABELS], chosen=chosen.train)
     assert feed.of(0)[0] is IMAGES and feed.n_samples == len(chosen.train)
     np.testing.assert_array_equal(feed.rows(np.array([2, 0])), chosen.train[[2, 0]])
-    assert feed.fingerprint != Feed([IMAGES, LABELS]).fingerprint
+    assert feed.fingerprint != EpochData([IMAGES, LABELS]).fingerprint
     for change in (None, changes.GaussianNoise(0.2)):
         network, history = run(change, validation_split=0.3)
         by_hand = model()
@@ -164,7 +164,7 @@ def test_stopped_and_resumed_to_the_bit(stop: int, tmp_path: Path) -> None:
 
 def test_mixup_mixes_targets_too() -> None:
     rows = data.one_hot(LABELS)
-    feed = Feed([IMAGES, rows], [changes.RandomFlip(), changes.Mixup(0.5)], seed=1)
+    feed = EpochData([IMAGES, rows], [changes.RandomFlip(), changes.Mixup(0.5)], seed=1)
     x, y = feed.of(2)
     expected = changes.mixup(changes.RandomFlip()(IMAGES, 1, 2), rows, 0.5, 1, 2, 16)
     np.testing.assert_array_equal(x, expected[0])
@@ -200,7 +200,7 @@ def test_functions_of_ones_own_and_sample_weights() -> None:
 
     run(brighter, sample_weight=np.ones(23))
     assert seen == [(4, 0), (4, 1), (4, 2)]
-    assert Feed([IMAGES, LABELS], brighter).description.endswith("brighter")
+    assert EpochData([IMAGES, LABELS], brighter).description.endswith("brighter")
 
 
 def test_what_is_no_augmentation_is_refused() -> None:

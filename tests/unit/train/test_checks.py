@@ -16,8 +16,8 @@ from deltarule.errors import (
     ShapeError,
 )
 from deltarule.tensor.functional import softmax
-from deltarule.train import Applied, Callback, evaluate, fit, predict
-from deltarule.train.prepare import held_out, with_class_weight
+from deltarule.train import Callback, ForwardResult, evaluate, fit, predict
+from deltarule.train.steps.prepare import held_out, with_class_weight
 
 NO_STEP = {"loss": "cross_entropy", "verbose": 0, "epochs": 1}
 
@@ -95,7 +95,7 @@ def test_targets_outside_the_domain_of_the_loss(network, blobs, loss, value, tol
 def test_a_softmax_before_the_cross_entropy_is_warned_about_once(network, blobs):
     model = network()
     inner = model.apply
-    model.apply = lambda *a, **k: Applied(softmax(inner(*a, **k).output))
+    model.apply = lambda *a, **k: ForwardResult(softmax(inner(*a, **k).output))
     with pytest.warns(DataWarning, match="expects logits") as caught:
         fit(model, *blobs, **NO_STEP, batch_size=10)
     assert len(caught) == 1

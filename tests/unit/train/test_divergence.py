@@ -9,7 +9,7 @@ from deltarule import optim
 from deltarule.errors import DivergenceError
 from deltarule.tensor.functional import exp, log, sqrt
 from deltarule.tensor.tensor import parameter
-from deltarule.train import Applied, TerminateOnNaN, fit
+from deltarule.train import ForwardResult, TerminateOnNaN, fit
 
 
 class Scale:
@@ -25,7 +25,7 @@ class Scale:
         return []
 
     def apply(self, inputs, *, mode, seed, step):
-        return Applied(self.function(inputs * self.w))
+        return ForwardResult(self.function(inputs * self.w))
 
     def config(self):
         return None
@@ -112,7 +112,7 @@ class Cascade:
         return []
 
     def apply(self, inputs, *, mode, seed, step):
-        return Applied(self.function(inputs @ self.weight))
+        return ForwardResult(self.function(inputs @ self.weight))
 
     def config(self):
         return None

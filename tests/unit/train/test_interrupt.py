@@ -12,8 +12,8 @@ import pytest
 
 from deltarule import optim
 from deltarule.train import Callback, EarlyStopping, fit
-from deltarule.train.engine import in_background
-from deltarule.train.interrupt import Interrupt
+from deltarule.train.steps.engine import in_background
+from deltarule.train.steps.interrupt import Interrupt
 
 
 class Press(Callback):

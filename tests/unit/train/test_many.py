@@ -18,10 +18,10 @@ from deltarule.train import (
     UseAverages,
     fit,
     fit_many,
-    slots,
 )
-from deltarule.train.joint import Kind, forms
-from deltarule.train.program import Task, columns, training_step
+from deltarule.train.many_models import batched_models
+from deltarule.train.many_models.joint_step import Kind, forms
+from deltarule.train.steps.step import Task, columns, training_step
 
 FLOAT64 = {"rtol": 1e-8, "atol": 1e-11}
 
@@ -144,7 +144,9 @@ def test_each_is_what_it_would_be_by_itself(network, blobs, recipe, kind):
 def test_each_stops_by_itself_with_its_own_best_weights(
     network, blobs, device, monkeypatch
 ):
-    monkeypatch.setattr(slots, "_MOST_SLOTS", 2)  # so that models wait for a slot
+    monkeypatch.setattr(
+        batched_models, "_MOST_SLOTS", 2
+    )  # so that models wait for a slot
     x, y = blobs
     ones, others = (
         [network(seed=i, dtype="float64") for i in range(5)] for _ in range(2)
@@ -186,7 +188,9 @@ def test_each_stops_by_itself_with_its_own_best_weights(
 @pytest.mark.parametrize("device", ["cpu", "reference"])
 def test_each_keeps_its_own_averages(network, blobs, device, every, monkeypatch):
     """Validation measures the averages, early stopping keeps the best of them, training goes on with its own."""
-    monkeypatch.setattr(slots, "_MOST_SLOTS", 2)  # so that models wait for a slot
+    monkeypatch.setattr(
+        batched_models, "_MOST_SLOTS", 2
+    )  # so that models wait for a slot
     x, y = blobs
     ones, others = (
         [network(seed=i, dtype="float64", running=True) for i in range(4)]
@@ -533,7 +537,7 @@ class _Counts(Callback):
 def test_a_fault_ends_all_threads_soon_and_what_never_began_is_not_ended(
     network, blobs, monkeypatch
 ):
-    monkeypatch.setattr(slots, "_MOST_SLOTS", 2)
+    monkeypatch.setattr(batched_models, "_MOST_SLOTS", 2)
     models = [network(seed=i) for i in range(12)]
     _Counts.begun = _Counts.ended = 0
     callbacks = [[_Counts(), _Fails()], *([_Counts()] for _ in range(11))]

@@ -9,7 +9,8 @@ from sklearn import metrics as oracle
 from deltarule import losses
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.tensor.tensor import parameter, tensor
-from deltarule.train import Applied, evaluate, metrics
+from deltarule.train import ForwardResult, evaluate
+from deltarule.train.monitoring import metrics
 
 N = 101
 
@@ -27,7 +28,7 @@ class Given:
         return []
 
     def apply(self, inputs, *, mode, seed, step):
-        return Applied(inputs + self.zero)
+        return ForwardResult(inputs + self.zero)
 
     def config(self):
         return None

@@ -11,8 +11,8 @@ from deltarule.data import batches
 from deltarule.errors import GraphError, ShapeError
 from deltarule.graph.verify import verify
 from deltarule.tensor.tensor import Tensor, parameter, symbol
-from deltarule.train import Applied, fit
-from deltarule.train.program import Task, columns, evaluation_step, training_step
+from deltarule.train import ForwardResult, fit
+from deltarule.train.steps.step import Task, columns, evaluation_step, training_step
 
 
 class Linear:
@@ -28,9 +28,9 @@ class Linear:
     def named_state(self):
         return []
 
-    def apply(self, inputs: Tensor, *, mode, seed, step) -> Applied:
+    def apply(self, inputs: Tensor, *, mode, seed, step) -> ForwardResult:
         penalties = [(self.w * self.w).sum() * self.penalty] if self.penalty else []
-        return Applied(inputs @ self.w + self.b, penalties=penalties)
+        return ForwardResult(inputs @ self.w + self.b, penalties=penalties)
 
     def config(self):
         return None
@@ -242,7 +242,7 @@ def test_a_model_that_reads_a_symbol_is_refused(network, blobs):
     model = network()
     stray = symbol("stray", (3,))
     original = model.apply
-    model.apply = lambda *a, **k: Applied(original(*a, **k).output + stray)
+    model.apply = lambda *a, **k: ForwardResult(original(*a, **k).output + stray)
     with pytest.raises(GraphError, match="stray"):
         fit(model, *blobs, loss="cross_entropy", verbose=0)
 

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from deltarule.train import Callback, EarlyStopping, fit, fit_many
-from deltarule.train.progress import Silent, Terminal, for_verbosity
+from deltarule.train.monitoring.progress import Silent, Terminal, for_verbosity
 
 OPTIONS = {
     "loss": "cross_entropy",

@@ -18,9 +18,9 @@ from deltarule.train import (
     ReduceOnPlateau,
     checkpoint,
     fit,
-    loop,
 )
-from deltarule.train.inference import Evaluation
+from deltarule.train.fitting import loop
+from deltarule.train.prediction.inference import Evaluation
 
 CLOCK = {"seconds", "samples_per_second"}
 

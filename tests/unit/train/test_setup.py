@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 
 from deltarule import nn
-from deltarule.data import batches, shuffling
+from deltarule.data import batches
+from deltarule.data.sampling import shuffling
 from deltarule.nn import init
-from deltarule.train import Callback, checkpoint, fit, orders, resume
-from deltarule.train.orders import Orders
-from deltarule.train.resume import Checkpoint
+from deltarule.train import Callback, checkpoint, fit
+from deltarule.train.fitting import resume
+from deltarule.train.fitting.resume import Checkpoint
+from deltarule.train.steps import epoch_orders
+from deltarule.train.steps.epoch_orders import Orders
 
 
 def test_orders_are_the_same_whether_made_beforehand_or_not(monkeypatch):
-    monkeypatch.setattr(orders, "_MANY", 1)
+    monkeypatch.setattr(epoch_orders, "_MANY", 1)
     made = Orders(lambda epoch: batches(100, 7, 3, epoch), 100, epochs=4)
     made.expect(0)
     for epoch in (0, 1, 2, 2, 0, 3, 1):
@@ -27,7 +30,7 @@ def test_orders_are_the_same_whether_made_beforehand_or_not(monkeypatch):
 
 
 def test_what_goes_wrong_beforehand_is_told_when_it_is_asked_for(monkeypatch):
-    monkeypatch.setattr(orders, "_MANY", 1)
+    monkeypatch.setattr(epoch_orders, "_MANY", 1)
 
     def order(epoch):
         if epoch:
@@ -44,7 +47,7 @@ def test_what_goes_wrong_beforehand_is_told_when_it_is_asked_for(monkeypatch):
 def test_a_run_is_the_same_with_orders_made_beforehand(
     monkeypatch, network, blobs, many
 ):
-    monkeypatch.setattr(orders, "_MANY", many)
+    monkeypatch.setattr(epoch_orders, "_MANY", many)
     model, x, y = network(), *blobs
     history = fit(
         model,
@@ -56,7 +59,7 @@ def test_a_run_is_the_same_with_orders_made_beforehand(
         validation_split=0.2,
         verbose=0,
     )
-    monkeypatch.setattr(orders, "_MANY", 10**9)
+    monkeypatch.setattr(epoch_orders, "_MANY", 10**9)
     plain = network()
     other = fit(
         plain,
@@ -80,16 +83,16 @@ def test_a_run_is_the_same_with_a_first_order_made_part_by_part(
     options = {"loss": "cross_entropy", "epochs": 2, "batch_size": 8, "verbose": 0}
     options.update(shuffle=shuffle, validation_split=held)
     other = fit(plain, *blobs, **options)
-    monkeypatch.setattr(orders, "_MANY", 1)
+    monkeypatch.setattr(epoch_orders, "_MANY", 1)
     monkeypatch.setattr(shuffling, "_FIRST", 10)
-    know = orders.Order.know
+    know = epoch_orders.Order.know
 
     def slowly(self, rows, known):
         know(self, rows, known)
         seen.append(known)
         time.sleep(0.01)
 
-    monkeypatch.setattr(orders.Order, "know", slowly)
+    monkeypatch.setattr(epoch_orders.Order, "know", slowly)
     model = network()
     history = fit(model, *blobs, **options)
     assert model.bytes() == plain.bytes() and history.step_losses == other.step_losses
@@ -97,7 +100,7 @@ def test_a_run_is_the_same_with_a_first_order_made_part_by_part(
 
 
 def test_rows_are_waited_for_and_whole_batches():
-    order, found = orders.Order(lambda: np.arange(10)), []
+    order, found = epoch_orders.Order(lambda: np.arange(10)), []
     waiting = threading.Thread(target=lambda: found.append(order.rows(3, 10, 3)))
     waiting.start()
     order.know(np.arange(10), 5)

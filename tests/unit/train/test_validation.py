@@ -9,7 +9,7 @@ import pytest
 
 from deltarule import data, losses, nn
 from deltarule.train import fit
-from deltarule.train.prepare import strata
+from deltarule.train.steps.prepare import strata
 
 R = np.random.default_rng(0)
 RARE = (np.arange(40) % 10 == 0).astype(np.int64)  # four of forty

@@ -11,13 +11,13 @@ import numpy as np
 
 from deltarule.backends.base import Array, Executable, StepRunner
 from deltarule.backends.given import check_arrays
-from deltarule.backends.native import context as words
-from deltarule.backends.native.image import compiled
-from deltarule.backends.native.machine import Machine, host
-from deltarule.backends.native.memory import LINE, aligned, raise_reported
-from deltarule.backends.native.program import draw
-from deltarule.backends.native.runner import NativeRunner
-from deltarule.backends.native.threads import Entry, Team
+from deltarule.backends.native import abi
+from deltarule.backends.native.llvm.machine import Machine, host
+from deltarule.backends.native.program.codegen import generate
+from deltarule.backends.native.program.compiled_program import compiled
+from deltarule.backends.native.program.memory import LINE, aligned, raise_reported
+from deltarule.backends.native.program.runner import NativeRunner
+from deltarule.backends.native.program.threads import Entry, Team
 from deltarule.graph.program import Program, StepProgram
 
 _first_byte: Any = (
@@ -61,7 +61,7 @@ class NativeExecutable:
             program.signature(),
             machine,
             threads,
-            lambda: draw(program, machine, threads),
+            lambda: generate(program, machine, threads),
         )
         self._entry = self._library.address("run")
         self._direct = Entry(self._entry)
@@ -87,9 +87,7 @@ class NativeExecutable:
         else:
             self._team.run(self._entry, call.address)
         fault = (
-            call.context[: words.TABLE].copy()
-            if call.context[words.ERROR_FLAG]
-            else None
+            call.context[: abi.TABLE].copy() if call.context[abi.ERROR_FLAG] else None
         )
         self._spare.append(call)  # from here on another thread may have it
         if fault is not None:
@@ -121,7 +119,7 @@ class NativeExecutable:
             call = self._spare.pop()
         except IndexError:
             call = _Call(self.image.arena_bytes, self.image.n_words, self._team.barrier)
-        call.context[words.ERROR_FLAG] = 0
+        call.context[abi.ERROR_FLAG] = 0
         return call
 
 
@@ -133,7 +131,7 @@ class _Call:
         self._empty = aligned(LINE)
         self._known: dict[int, weakref.ref[Array]] = {}
         self.context = np.zeros(n_words, np.int64)
-        self.context[words.ARENA], self.context[words.BARRIER] = (
+        self.context[abi.ARENA], self.context[abi.BARRIER] = (
             _address(self._arena),
             barrier,
         )

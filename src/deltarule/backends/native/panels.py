@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.backends.native.specification import ContractionSpec, Index
+from deltarule.backends.native.contraction.specification import ContractionSpec, Index
 from deltarule.errors import ShapeError
 
 Array = npt.NDArray[Any]

@@ -32,7 +32,7 @@ from deltarule.runtime.buffers import value_of
 from deltarule.simplify import simplify
 from deltarule.tensor.tensor import Tensor
 from deltarule.train.checkpoint import write_atomically
-from deltarule.train.prepare import model_dtype
+from deltarule.train.steps.prepare import model_dtype
 
 OPSET = 20
 OUTPUT = "output"

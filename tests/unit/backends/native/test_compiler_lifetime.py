@@ -5,7 +5,7 @@ import sys
 
 CYCLES = """
 import gc
-from deltarule.backends.native import compiler, machine
+from deltarule.backends.native.llvm import compiler, machine
 
 host = next(m for m in map(machine.host, machine.TARGETS) if machine.runs_here(m))
 for _ in range(10):

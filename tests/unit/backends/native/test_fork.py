@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from deltarule.backends.native.threads import Team
+from deltarule.backends.native.program.threads import Team
 from deltarule.runtime import devices
 
 CHILDREN = 6

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from deltarule import dtypes
-from deltarule.backends.native import image, object_cache
 from deltarule.backends.native.backend import NativeBackend
-from deltarule.backends.native.machine import host
-from deltarule.backends.native.runner import NativeRunner
+from deltarule.backends.native.llvm import object_cache
+from deltarule.backends.native.llvm.machine import host
+from deltarule.backends.native.program import compiled_program
+from deltarule.backends.native.program.runner import NativeRunner
 from deltarule.graph import build
 from deltarule.graph.program import Program
 from support import graphs
@@ -23,7 +24,7 @@ _PROCESS = """
 import sys
 import numpy as np
 from support import graphs
-from deltarule.backends.native import program as writer
+from deltarule.backends.native.program import codegen as writer
 from deltarule.backends.native.backend import NativeBackend
 from deltarule.graph import build
 from deltarule.graph.program import Program
@@ -122,8 +123,8 @@ def test_what_has_no_text_of_its_own_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DELTARULE_CACHE", str(tmp_path))
-    assert image._file_name(("exp", 1.0), host(), None)
-    assert not image._file_name(("exp", object()), host(), None)
+    assert compiled_program._file_name(("exp", 1.0), host(), None)
+    assert not compiled_program._file_name(("exp", object()), host(), None)
     monkeypatch.setattr(object_cache, "compiler_digest", lambda: "")
     NativeBackend().compile(_program(7.0))
     assert not _images(tmp_path)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from deltarule.backends.native import machine as machines
-from deltarule.backends.native.compiler import (
+from deltarule.backends.native.llvm import machine as machines
+from deltarule.backends.native.llvm.compiler import (
     assembly,
     compile_modules,
     compile_objects,
 )
-from deltarule.backends.native.machine import TARGETS, host, runs_here
-from deltarule.backends.native.object_cache import cache_folder
+from deltarule.backends.native.llvm.machine import TARGETS, host, runs_here
+from deltarule.backends.native.llvm.object_cache import cache_folder
 from deltarule.errors import ArgumentError, GraphError
 
 
@@ -123,7 +123,7 @@ def test_the_folder_is_chosen_by_argument_then_variable_then_system(
 
 
 def test_old_objects_are_forgotten(tmp_path, monkeypatch):
-    monkeypatch.setattr("deltarule.backends.native.object_cache._MOST_FILES", 8)
+    monkeypatch.setattr("deltarule.backends.native.llvm.object_cache._MOST_FILES", 8)
     for value in range(12):
         compile_objects([module("answer", value)], host(), cache=tmp_path)
     assert 6 <= len(files(tmp_path)) <= 8

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deltarule.backends.native.compiler import compile_modules, compile_objects
-from deltarule.backends.native.contraction import emit_contraction
-from deltarule.backends.native.emitter import Emitter, Module, number
-from deltarule.backends.native.machine import TARGETS, Machine, host, runs_here
-from deltarule.backends.native.specification import ContractionSpec, Index
-from deltarule.backends.native.tiling import Plan, plan_contraction
+from deltarule.backends.native.contraction.contraction import emit_contraction
+from deltarule.backends.native.contraction.specification import ContractionSpec, Index
+from deltarule.backends.native.contraction.tiling import Plan, plan_contraction
+from deltarule.backends.native.llvm.compiler import compile_modules, compile_objects
+from deltarule.backends.native.llvm.emitter import Emitter, Module, number
+from deltarule.backends.native.llvm.machine import TARGETS, Machine, host, runs_here
 from deltarule.errors import ArgumentError
 
 RUNNABLE = [name for name in TARGETS if runs_here(host(name))]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import scipy.special
 
-from deltarule.backends.native.compiler import compile_modules, compile_objects
-from deltarule.backends.native.emitter import Emitter, Module
-from deltarule.backends.native.machine import TARGETS, host, runs_here
-from deltarule.backends.native.vector_math import call_math
+from deltarule.backends.native.llvm.compiler import compile_modules, compile_objects
+from deltarule.backends.native.llvm.emitter import Emitter, Module
+from deltarule.backends.native.llvm.machine import TARGETS, host, runs_here
+from deltarule.backends.native.mathematics.vector_math import call_math
 from deltarule.errors import ArgumentError
 
 RUNNABLE = [name for name in TARGETS if runs_here(host(name))]

@@ -10,9 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deltarule.backends.native.compiler import compile_modules
-from deltarule.backends.native.contraction import emit_contraction, plan_contraction
-from deltarule.backends.native.machine import TARGETS, host, runs_here
+from deltarule.backends.native.contraction.contraction import (
+    emit_contraction,
+    plan_contraction,
+)
+from deltarule.backends.native.llvm.compiler import compile_modules
+from deltarule.backends.native.llvm.machine import TARGETS, host, runs_here
 from deltarule.backends.native.panels import (
     Convolution,
     Images,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deltarule.backends.native.compiler import compile_modules, compile_objects
-from deltarule.backends.native.emitter import Emitter, Module
-from deltarule.backends.native.machine import TARGETS, host, runs_here
-from deltarule.backends.native.random import Key, emit_uniform, uniform_at
+from deltarule.backends.native.llvm.compiler import compile_modules, compile_objects
+from deltarule.backends.native.llvm.emitter import Emitter, Module
+from deltarule.backends.native.llvm.machine import TARGETS, host, runs_here
+from deltarule.backends.native.loops.random import Key, emit_uniform, uniform_at
 from deltarule.backends.threefry import uniform
 
 RUNNABLE = [name for name in TARGETS if runs_here(host(name))]

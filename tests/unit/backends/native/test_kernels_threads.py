@@ -10,11 +10,11 @@ import time
 import numpy as np
 import pytest
 
-from deltarule.backends.native.compiler import compile_modules, compile_objects
-from deltarule.backends.native.emitter import Emitter, Module, number
-from deltarule.backends.native.machine import TARGETS, host, runs_here
-from deltarule.backends.native.phases import emit_phases
-from deltarule.backends.native.threads import Team, emit_denormals
+from deltarule.backends.native.llvm.compiler import compile_modules, compile_objects
+from deltarule.backends.native.llvm.emitter import Emitter, Module, number
+from deltarule.backends.native.llvm.machine import TARGETS, host, runs_here
+from deltarule.backends.native.program.threads import Team, emit_denormals
+from deltarule.backends.native.program.work_sharing import emit_phases
 from deltarule.errors import ArgumentError
 
 FIRST = 4  # word of the relay's first number

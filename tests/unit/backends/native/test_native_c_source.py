@@ -14,7 +14,7 @@ import pytest
 from contracts import test_ops as contract
 from deltarule import dtypes, nn
 from deltarule.backends.base import Array
-from deltarule.backends.native.c_source import c_source
+from deltarule.backends.native.c.source import c_source
 from deltarule.backends.reference import ReferenceBackend
 from deltarule.dtypes import DType
 from deltarule.grad.reverse import gradients

@@ -14,7 +14,7 @@ from contracts import test_ops as contract
 from deltarule import dtypes
 from deltarule.backends.base import Array
 from deltarule.backends.native.backend import NativeBackend
-from deltarule.backends.native.machine import host, runs_here
+from deltarule.backends.native.llvm.machine import host, runs_here
 from deltarule.backends.reference import ReferenceBackend, evaluate
 from deltarule.dtypes import DType
 from deltarule.errors import DataError, ShapeError

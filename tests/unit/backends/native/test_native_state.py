@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from deltarule.backends.native import memory
 from deltarule.backends.native.backend import NativeBackend
+from deltarule.backends.native.program import memory
 from support import graphs
 
 

@@ -15,11 +15,11 @@ import pytest
 
 from deltarule import dtypes
 from deltarule.backends.native.backend import NativeBackend
-from deltarule.backends.native.compiler import assembly as listing
-from deltarule.backends.native.machine import host, runs_here
-from deltarule.backends.native.program import draw_step
-from deltarule.backends.native.runner import NativeRunner
-from deltarule.backends.native.threads import Entry
+from deltarule.backends.native.llvm.compiler import assembly as listing
+from deltarule.backends.native.llvm.machine import host, runs_here
+from deltarule.backends.native.program.codegen import generate_step
+from deltarule.backends.native.program.runner import NativeRunner
+from deltarule.backends.native.program.threads import Entry
 from deltarule.backends.reference import ReferenceBackend
 from deltarule.errors import DataError, ShapeError
 from deltarule.graph import build
@@ -337,7 +337,7 @@ def test_decaying_momentum_does_not_become_denormal() -> None:
 
 
 def test_small_programs_take_one_thread() -> None:
-    assert NativeRunner(graphs.network((30, 64, 64, 10), 32), host()).threads == 1
+    assert NativeRunner(graphs.network((30, 64, 64, 10), 16), host()).threads == 1
     assert NativeRunner(graphs.network((30, 64, 64, 10), 32), host(), 3).threads == 3
 
 
@@ -348,7 +348,7 @@ def test_steps_compile_for_every_machine(target: str) -> None:
         PROGRAMS["adam with dropout"](dtypes.FLOAT32),
         PROGRAMS["convolutional"](dtypes.FLOAT32),
     ):
-        for text in draw_step(program, machine, 2)[1]:
+        for text in generate_step(program, machine, 2)[1]:
             assert len(listing(text, machine)) > 1000
 
 

@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 
-from deltarule.backends.native import object_cache
+from deltarule.backends.native.llvm import object_cache
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="owners and modes of POSIX"

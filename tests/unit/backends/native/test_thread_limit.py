@@ -9,21 +9,21 @@ import sys
 
 import pytest
 
-from deltarule.backends.native.machine import thread_limit
+from deltarule.backends.native.llvm.machine import thread_limit
 from deltarule.errors import ArgumentError
 
 WORK = """
 import json, threading, sys
 import numpy as np
 from deltarule import nn
-from deltarule.backends.native.machine import core_count
-from deltarule.backends.native import program
+from deltarule.backends.native.llvm.machine import core_count
+from deltarule.backends.native.program import codegen
 seen = []
-kept = program.Assembler.__init__
+kept = codegen.Assembler.__init__
 def noting(self, *args, **kwargs):
     kept(self, *args, **kwargs)
     seen.append(self.threads)
-program.Assembler.__init__ = noting
+codegen.Assembler.__init__ = noting
 model = nn.Sequential(nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 512))
 x = np.zeros((512, 512), np.float32)
 threads = json.loads(sys.argv[1])

@@ -1,0 +1,254 @@
+"""Contractions of the loop IR as tiled kernels: the roles of their operands, and what is done to finished values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from deltarule.backends.native.contraction.contraction import (
+    ContractionSpec,
+    Index,
+    emit_contraction,
+    plan_contraction,
+)
+from deltarule.backends.native.contraction.tiling import Plan, levels_of
+from deltarule.backends.native.llvm.emitter import Emitter, Module
+from deltarule.backends.native.loops.values import Value, Values
+from deltarule.graph.op import Op
+from deltarule.lower.contract import is_affine
+from deltarule.lower.index import Axis
+from deltarule.lower.loops import (
+    Apply,
+    Buffer,
+    Contraction,
+    Load,
+    Nest,
+    Reduction,
+    Store,
+    touched,
+)
+
+FIRST_POINTER = (
+    1  # word of a contraction's context where the addresses of its buffers begin
+)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """A contraction as C = A·B: rows from A, columns from B."""
+
+    a: Load
+    b: Load
+    store: Store  # the one that becomes C
+    rows: tuple[Axis, ...]
+    columns: tuple[Axis, ...]
+    batch: tuple[Axis, ...]
+    reduce: tuple[Axis, ...]
+
+    def spec(self) -> ContractionSpec:
+        """Return what to compute, with strides."""
+        axes = (*self.batch, *self.rows, *self.columns, *self.reduce)
+        indices = tuple(
+            Index(
+                axis.name,
+                axis.extent,
+                self.a.index.coefficient(axis) or 0,
+                self.b.index.coefficient(axis) or 0,
+                self.store.index.coefficient(axis) or 0,
+            )
+            for axis in axes
+        )
+        return ContractionSpec(
+            indices,
+            free_m=_names(self.rows),
+            free_n=_names(self.columns),
+            reduce=_names(self.reduce),
+            batch=_names(self.batch),
+            dtype=self.a.dtype.name,
+            a_offset=self.a.index.constant,
+            b_offset=self.b.index.constant,
+            c_offset=self.store.index.constant,
+        )
+
+
+def _names(axes: Sequence[Axis]) -> tuple[str, ...]:
+    return tuple(axis.name for axis in axes)
+
+
+@dataclass(frozen=True)
+class Product:
+    """A compiled contraction. Its function is called with A, B, C, a context of addresses, ranges and scratch."""
+
+    name: str
+    roles: Roles
+    plan: Plan | None
+    buffers: tuple[Buffer, ...]  # whose addresses follow in the context
+    spec: ContractionSpec
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Return the scratch memory of each concurrent call."""
+        return self.plan.scratch_bytes if self.plan is not None else 0
+
+
+def roles_of(statement: Contraction, lanes: int) -> Roles | None:
+    """Return the better of both ways to compute a contraction, None if neither runs in tiles."""
+    found = []
+    stores = [
+        store
+        for store in statement.stores
+        if store.value.dtype is statement.left.dtype and is_affine(store.index)
+    ]
+    for store in stores:
+        for a, b in (
+            (statement.left, statement.right),
+            (statement.right, statement.left),
+        ):
+            roles = _assigned(statement, a, b, store)
+            found.append((_merit(roles, lanes), roles))
+    best = max(found, key=lambda pair: pair[0])[1] if found else None
+    return best if best is not None and best.columns else None
+
+
+def _assigned(statement: Contraction, a: Load, b: Load, store: Store) -> Roles:
+    rows, columns, batch = [], [], []
+    for axis in statement.axes:
+        in_a, in_b = a.index.coefficient(axis), b.index.coefficient(axis)
+        if in_a and in_b:
+            batch.append(axis)
+        elif in_b:
+            columns.append(axis)
+        else:
+            rows.append(axis)
+    columns.sort(key=lambda axis: -abs(store.index.coefficient(axis) or 0))
+    return Roles(
+        a, b, store, tuple(rows), tuple(columns), tuple(batch), statement.reduce
+    )
+
+
+def _merit(roles: Roles, lanes: int) -> tuple[bool, bool, int, bool]:
+    """Return how well a choice of roles suits: columns contiguous in C, then in B, then filling vectors."""
+    last = roles.columns[-1] if roles.columns else None
+    if last is None:
+        return (False, False, 0, False)
+    in_c = roles.store.index.coefficient(last) == 1
+    in_b = roles.b.index.coefficient(last) == 1
+    filled = min(last.extent, lanes)
+    return (in_c, filled * 2 >= lanes and in_b, filled, in_b)
+
+
+def emit_product(
+    statement: Contraction,
+    roles: Roles,
+    module: Module,
+    name: str,
+    aliases: Mapping[Buffer, Buffer],
+) -> tuple[Product, str] | None:
+    """Return the kernel of a contraction and its text; None where its vectors would not be those of the stores."""
+    spec = roles.spec()
+    plan = plan_contraction(spec, module.machine, True)
+    inner = levels_of(spec.group(spec.free_n))
+    across = (
+        bool(inner and roles.columns) and inner[-1].extent != roles.columns[-1].extent
+    )
+    if across and not _plain(
+        statement
+    ):  # vectors would run over the end of the innermost column axis
+        return None
+    owner = aliases.get(roles.store.buffer)
+    reads_own = owner is not None and any(
+        load.buffer is owner for load in statement.reads
+    )
+    if (
+        plan is not None and reads_own
+    ):  # partial sums must not overwrite what the epilogue still reads
+        plan = replace(plan, reduce_block=plan.reduce[0].extent)
+    buffers = tuple(touched(statement))
+    epilogue = None if _plain(statement) else _Epilogue(statement, roles, buffers)
+    text = emit_contraction(spec, module.machine, name, epilogue, module, plan, True)
+    return Product(name, roles, plan, buffers, spec), text
+
+
+def _plain(statement: Contraction) -> bool:
+    """Return whether the sums are stored as they are."""
+    from_result = [store for store in statement.stores if not store.value.parts]
+    return len(statement.stores) == 1 and len(from_result) == 1
+
+
+class _Epilogue:
+    """Applies a statement's stores to finished vectors; one object for one kernel."""
+
+    def __init__(
+        self, statement: Contraction, roles: Roles, buffers: Sequence[Buffer]
+    ) -> None:
+        self._statement, self._roles = statement, roles
+        self._buffers = tuple(buffers)
+        self._open: dict[tuple[int, str, int], tuple[Emitter, Values]] = {}
+
+    def __call__(
+        self, e: Emitter, value: str, row: str, column: str, width: int, context: str
+    ) -> str:
+        values = self._values(e, width, context)
+        values.tail = e.lanes
+        with values.level():
+            self._bind(values, e, row, column)
+            values.results = {0: Value(value, width)}
+            ready = [
+                (store, values.value(store.value)) for store in self._statement.stores
+            ]
+            result = value
+            for store, part in ready:
+                if store is self._roles.store:
+                    result = (
+                        values.widen(part, store.buffer.dtype).text
+                        if width > 1
+                        else part.text
+                    )
+                else:
+                    values.store(store.buffer, store.index, part)
+            for axis in (*self._roles.batch, *self._roles.rows, *self._roles.columns):
+                del values.variables[axis]
+        return result
+
+    def _values(self, e: Emitter, width: int, context: str) -> Values:
+        """Return the values of this block, with what does not depend on the point already computed."""
+        key = (id(e), e.block, width)
+        known = self._open.get(key)
+        if known is not None and known[0] is e:
+            return known[1]
+        pointers = {}
+        for place, buffer in enumerate(self._buffers):
+            slot = e.assign(
+                f"getelementptr ptr, ptr {context}, i64 {FIRST_POINTER + place}"
+            )
+            pointers[buffer] = e.assign(f"load ptr, ptr {slot}, align 8")
+        lane = self._roles.columns[-1] if self._roles.columns and width > 1 else None
+        values = Values(e, pointers, lane, width)
+        values.context = e.assign(f"load ptr, ptr {context}, align 8")
+        values.hoist(store.value for store in self._statement.stores)
+        self._open[key] = (e, values)
+        return values
+
+    def _bind(self, values: Values, e: Emitter, row: str, column: str) -> None:
+        """Give the loop variables the values that they have in this row and column."""
+        for axes, position in (
+            ((*self._roles.batch, *self._roles.rows), row),
+            (self._roles.columns, column),
+        ):
+            rest = position
+            for place in range(len(axes) - 1, -1, -1):
+                axis = axes[place]
+                values.variables[axis] = (
+                    rest if place == 0 else e.modulo(rest, axis.extent)
+                )
+                rest = rest if place == 0 else e.divide(rest, axis.extent)
+
+
+def as_nest(statement: Contraction) -> Nest:
+    """Return a contraction as a reduction of products, for strides that no tile fits."""
+    dtype = statement.left.dtype
+    product = Apply(dtype, Op.MULTIPLY, (statement.left, statement.right))
+    sums = Reduction("sum", product, dtype, dtype)
+    return Nest(
+        statement.label, statement.axes, statement.stores, statement.reduce, (sums,)
+    )

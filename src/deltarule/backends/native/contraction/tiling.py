@@ -1,0 +1,496 @@
+"""The schedule of a contraction: which register tile, how many of each size, how the reduction is blocked.
+
+Rows, columns and the reduction are lists of :class:`Level` (merged indices). One level of an axis is *blocked*:
+a tile covers a block of it and all of the levels inside it. Tile sizes are balanced (128 rows in tiles of at most
+14 are 8 of 13 and 2 of 12), so an axis has at most two sizes, plus a last partial vector of columns.
+
+An element's sum runs over the reduction in order, with one accumulator, whatever tile it falls in: bits do not
+depend on how rows and columns are split over threads.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from deltarule.backends.native.contraction.specification import ContractionSpec, Index
+from deltarule.backends.native.llvm.machine import Machine, element_bytes
+
+MOST_PACKED_ELEMENTS = 1 << 21  # of A's copy
+FAR_BYTES = 2048  # rows of B this far apart are on different pages, or fall into the same cache sets
+
+
+@dataclass(frozen=True)
+class Level:
+    """One loop: its extent and its strides in elements."""
+
+    extent: int
+    a: int = 0
+    b: int = 0
+    c: int = 0
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Where one row, or one vector of columns, of a tile lies relative to the tile's first element."""
+
+    position: int
+    a: int
+    b: int
+    c: int
+    lanes: int | None  # valid lanes of a partial vector
+
+
+@dataclass(frozen=True)
+class Segment:
+    """``count`` tiles of ``size`` positions of the blocked level, from position ``first`` on."""
+
+    first: int
+    count: int
+    size: int
+    lanes: int | None = None  # valid lanes of the last vector
+
+
+@dataclass(frozen=True)
+class AxisPlan:
+    """How one axis (rows: width 1; columns: width = vector lanes) falls into tiles."""
+
+    levels: tuple[Level, ...]
+    blocked: int
+    segments: tuple[Segment, ...]
+    width: int
+
+    @property
+    def position_elements(self) -> int:
+        """Return how many elements of the axis one position of the blocked level stands for."""
+        if self.blocked == len(self.levels) - 1:
+            return self.width
+        return math.prod(level.extent for level in self.levels[self.blocked + 1 :])
+
+    @property
+    def group(self) -> int:
+        """Return the number of elements in one whole run of the blocked level."""
+        return math.prod(level.extent for level in self.levels[self.blocked :])
+
+    @property
+    def size(self) -> int:
+        """Return the number of elements of the axis."""
+        return math.prod(level.extent for level in self.levels)
+
+    def block_stride(self) -> Level:
+        """Return the strides of one position of the blocked level."""
+        level = self.levels[self.blocked]
+        step = self.width if self.blocked == len(self.levels) - 1 else 1
+        return Level(level.extent, level.a * step, level.b * step, level.c * step)
+
+    def lanes(self, segment: Segment) -> tuple[Lane, ...]:
+        """Return the rows or vectors of a tile of a segment."""
+        inner = self.levels[self.blocked + 1 :]
+        steps = [self.block_stride(), *inner]
+        counts = [segment.size, *(level.extent for level in inner)]
+        if inner:
+            last = inner[-1]
+            counts[-1] = last.extent // self.width
+            steps[-1] = Level(
+                last.extent,
+                last.a * self.width,
+                last.b * self.width,
+                last.c * self.width,
+            )
+        found = []
+        for place, index in enumerate(
+            itertools.product(*(range(count) for count in counts))
+        ):
+            a, b, c = (
+                sum(
+                    i * getattr(step, operand)
+                    for i, step in zip(index, steps, strict=True)
+                )
+                for operand in "abc"
+            )
+            found.append(Lane(place * self.width, a, b, c, None))
+        if segment.lanes is not None:
+            end = found[-1]
+            found[-1] = Lane(end.position, end.a, end.b, end.c, segment.lanes)
+        return tuple(found)
+
+    def count(self, segment: Segment) -> int:
+        """Return the number of rows or vectors of a tile of a segment."""
+        inner = math.prod(level.extent for level in self.levels[self.blocked + 1 :])
+        return (
+            segment.size
+            * inner
+            // (self.width if self.blocked < len(self.levels) - 1 else 1)
+        )
+
+    def elements(self, segment: Segment) -> int:
+        """Return the number of elements of the axis that a tile of a segment covers."""
+        whole = segment.size * self.position_elements
+        return whole if segment.lanes is None else whole - self.width + segment.lanes
+
+    def boundaries(self) -> tuple[int, ...]:
+        """Return where tiles begin, and the end of the axis: legal bounds of a range."""
+        size, unit = self.size, self.position_elements
+        within = [
+            (segment.first + i * segment.size) * unit
+            for segment in self.segments
+            for i in range(segment.count)
+        ]
+        return (
+            *(
+                group + start
+                for group in range(0, size, max(self.group, 1))
+                for start in within
+            ),
+            size,
+        )
+
+    def largest(self) -> int:
+        """Return the number of rows or vectors of the largest tile."""
+        return max((self.count(segment) for segment in self.segments), default=0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The schedule of one contraction."""
+
+    spec: ContractionSpec
+    machine: Machine
+    batch: tuple[Level, ...]
+    rows: AxisPlan
+    columns: AxisPlan
+    reduce: tuple[Level, ...]
+    reduce_block: int  # positions of the outermost reduce level in one pass
+    row_block: int  # row tiles that are swept for one column tile before the next
+    pack_rows: bool = False  # copy A to a padded stride
+    pack_columns: bool = False  # copy B to contiguous columns
+    scratch: bool = False  # the function takes scratch memory
+
+    @property
+    def padded(self) -> int:
+        """Return the row stride of A's copy in elements."""
+        stride = -(-self.reduce_block // 16) * 16
+        return (
+            stride + 16
+            if stride * element_bytes(self.spec.dtype) % 1024 == 0
+            else stride
+        )
+
+    @property
+    def packed_rows_elements(self) -> int:
+        """Return the size of A's copy in elements."""
+        if not self.pack_rows:
+            return 0
+        rows = min(
+            self.rows.size,
+            self.row_block * max(self.rows.elements(s) for s in self.rows.segments),
+        )
+        return rows * self.padded
+
+    @property
+    def packed_columns_elements(self) -> int:
+        """Return the size of the copy of one column tile of B in elements."""
+        if not self.pack_columns:
+            return 0
+        depth = self.reduce_block * math.prod(level.extent for level in self.reduce[1:])
+        return depth * self.columns.largest() * self.columns.width
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Return how much scratch memory (at 64 bytes) each concurrent call needs."""
+        elements = self.packed_rows_elements + self.packed_columns_elements
+        return elements * element_bytes(self.spec.dtype)
+
+    def row_boundaries(self) -> tuple[int, ...]:
+        """Return the legal bounds of row ranges (rows of all batch elements)."""
+        inner, size = self.rows.boundaries(), self.rows.size
+        count = math.prod(level.extent for level in self.batch)
+        return (
+            *(batch * size + start for batch in range(count) for start in inner[:-1]),
+            count * size,
+        )
+
+    def column_boundaries(self) -> tuple[int, ...]:
+        """Return the legal bounds of column ranges."""
+        return self.columns.boundaries()
+
+    def split(self, parts: int, by: str = "auto") -> list[tuple[int, int, int, int]]:
+        """Return ``parts`` ranges (row_begin, row_end, column_begin, column_end), some of them possibly empty.
+
+        ``by`` is "rows", "columns" or "auto": whichever divides more evenly; columns if both do, because then
+        a weight never changes its core.
+        """
+        row_bounds, column_bounds = self.row_boundaries(), self.column_boundaries()
+        rows, columns = row_bounds[-1], column_bounds[-1]
+        by_rows, by_columns = (
+            _even_cuts(row_bounds, parts),
+            _even_cuts(column_bounds, parts),
+        )
+        if by == "auto":
+            worst_rows = max(end - begin for begin, end in by_rows) * columns
+            worst_columns = max(end - begin for begin, end in by_columns) * rows
+            by = "columns" if worst_columns <= 1.02 * worst_rows else "rows"
+        if by == "rows":
+            return [(begin, end, 0, columns) for begin, end in by_rows]
+        return [(0, rows, begin, end) for begin, end in by_columns]
+
+
+def _even_cuts(bounds: Sequence[int], parts: int) -> list[tuple[int, int]]:
+    """Return the parts between the bounds that lie nearest to even cuts."""
+    total = bounds[-1]
+    cuts = []
+    for part in range(parts):
+        place = bisect.bisect_left(bounds, total * part / parts)
+        near = bounds[max(0, place - 1) : place + 1]
+        cuts.append(min(near, key=lambda bound: abs(bound * parts - total * part)))
+    return list(zip(cuts, [*cuts[1:], total], strict=True))
+
+
+def levels_of(indices: Iterable[Index], keep: int = 0) -> tuple[Level, ...]:
+    """Return the loops of these indices, without extent 1, neighbours merged where all strides allow it."""
+    merged: list[Level] = []
+    for index in indices:
+        level = Level(index.extent, index.a_stride, index.b_stride, index.c_stride)
+        if level.extent == 1:
+            continue
+        outer = merged[-1] if merged else None
+        if outer and all(
+            getattr(outer, s) == level.extent * getattr(level, s) for s in "abc"
+        ):
+            merged[-1] = Level(outer.extent * level.extent, level.a, level.b, level.c)
+        else:
+            merged.append(level)
+    return tuple(merged)
+
+
+def plan_contraction(
+    spec: ContractionSpec, machine: Machine, scratch: bool = False
+) -> Plan | None:
+    """Return the tiled schedule, or None where only the simple loops apply.
+
+    Tiles need columns whose last index has stride 1 in C, and in B too unless there is ``scratch`` memory to copy
+    B to (or a single column). With it, A and B are also copied where their strides would spoil caches.
+    """
+    width = machine.lanes(spec.dtype)
+    columns = levels_of(spec.group(spec.free_n)) or (Level(1, 0, 1, 1),)
+    rows = levels_of(spec.group(spec.free_m)) or (Level(1),)
+    packs = columns[-1].b != 1
+    while len(columns) == 1 and width > 2 and columns[0].extent <= width // 2:
+        width //= (
+            2  # shorter vectors: no slower, and twice as many a cycle on some machines
+        )
+    if 0 in (spec.rows, spec.columns) or columns[-1].c != 1 or (packs and not scratch):
+        return None
+    reduce = levels_of(spec.group(spec.reduce)) or (Level(1),)
+    batch = levels_of(spec.group(spec.batch))
+    depth = max(1, spec.depth)
+    best = min(
+        _tilings(rows, columns, width, machine),
+        key=lambda pair: _cost(pair[0], pair[1], depth, machine),
+    )
+    block = _reduce_block(spec, machine, best[0], best[1], reduce)
+    packs = packs or (scratch and _far_apart(spec, best[0], reduce))
+    row_block = rows_total = (
+        sum(segment.count for segment in best[0].segments) * best[0].size
+    )
+    if not packs:
+        row_block = _row_block(spec, machine, best[0], reduce, block)
+    plan = Plan(
+        spec,
+        machine,
+        batch,
+        *best,
+        reduce,
+        block,
+        min(row_block, rows_total),
+        False,
+        packs,
+        scratch,
+    )
+    if scratch and _rows_collide(plan):
+        plan = replace(plan, pack_rows=True)
+        if plan.packed_rows_elements > MOST_PACKED_ELEMENTS:
+            plan = replace(plan, pack_rows=False)
+    return plan
+
+
+def _far_apart(
+    spec: ContractionSpec, rows: AxisPlan, reduce: tuple[Level, ...]
+) -> bool:
+    """Return whether copying contiguous columns pays: each row of B on a page of its own, read for many tiles."""
+    step = reduce[-1].b * element_bytes(spec.dtype)
+    tiles = (
+        sum(segment.count for segment in rows.segments)
+        * rows.size
+        // max(1, rows.group)
+    )
+    return (
+        len(reduce) == 1 and step >= FAR_BYTES and reduce[0].extent >= 32 and tiles >= 8
+    )
+
+
+def _rows_collide(plan: Plan) -> bool:
+    """Return whether copying A to a padded stride pays: rows in the same cache sets, read for several tiles."""
+    rows, reduce = plan.rows.levels, plan.reduce
+    step = rows[0].a * element_bytes(plan.spec.dtype)
+    tiles = plan.columns.size // (plan.columns.largest() * plan.columns.width)
+    simple = len(rows) == 1 and len(reduce) == 1 and reduce[0].a == 1
+    return (
+        simple
+        and step != 0
+        and step % 2048 == 0
+        and reduce[0].extent >= 64
+        and plan.rows.largest() > 4
+        and tiles > 3
+    )
+
+
+def _tilings(
+    rows: tuple[Level, ...], columns: tuple[Level, ...], width: int, machine: Machine
+) -> list[tuple[AxisPlan, AxisPlan]]:
+    """Return the candidate tilings: every column tile of the table with the row tiles that fit beside it."""
+    found: list[tuple[AxisPlan, AxisPlan]] = []
+    most_rows = {vectors: most for most, vectors in machine.tiles()} | {7: 0}
+    for column_plan in _axis_plans(columns, 8, width):
+        vectors = column_plan.largest()
+        limit = most_rows.get(vectors, 0) or (1 if vectors <= 8 else 0)
+        for most in range(max(1, limit // 2), limit + 1):
+            found.extend(
+                (row_plan, column_plan)
+                for row_plan in _axis_plans(rows, most, 1, only=most)
+            )
+    return found
+
+
+def _axis_plans(
+    levels: tuple[Level, ...], most: int, width: int, only: int | None = None
+) -> list[AxisPlan]:
+    """Return the ways to block one axis into balanced tiles of at most ``most`` rows or vectors."""
+    found: dict[AxisPlan, None] = {}
+    last = len(levels) - 1
+    partial = levels[last].extent % width
+    inner = 1  # vectors of the levels inside the blocked one
+    for blocked in range(last, -1, -1):
+        extent = (
+            levels[blocked].extent
+            if blocked < last
+            else -(-levels[last].extent // width)
+        )
+        for limit in (only,) if only else range(1, most + 1):
+            size = limit // inner
+            if size:
+                tiles = -(-extent // size)
+                found[
+                    AxisPlan(levels, blocked, _segments(extent, tiles, partial), width)
+                ] = None
+        inner *= extent
+        if inner > most or partial:
+            break
+    return list(found)
+
+
+def _segments(extent: int, tiles: int, partial: int) -> tuple[Segment, ...]:
+    size, larger = divmod(extent, tiles)
+    parts = [(larger, size + 1), (tiles - larger, size)]
+    segments: list[Segment] = []
+    first = 0
+    for count, length in parts:
+        if count:
+            segments.append(Segment(first, count, length))
+            first += count * length
+    if partial:
+        end = segments.pop()
+        if end.count > 1:
+            segments.append(Segment(end.first, end.count - 1, end.size))
+        segments.append(
+            Segment(end.first + (end.count - 1) * end.size, 1, end.size, partial)
+        )
+    return tuple(segments)
+
+
+def _cost(rows: AxisPlan, columns: AxisPlan, depth: int, machine: Machine) -> float:
+    """Return estimated cycles of one group of rows times one group of columns, per element of it.
+
+    A step of the reduction takes the greater of its multiply-adds and its loads, and no less than what keeps the
+    pipeline full; a tile pays for starting and storing; each further body costs compilation.
+    """
+    total, area = 0.0, 0
+    for row, column in itertools.product(rows.segments, columns.segments):
+        r, v = rows.count(row), columns.count(column)
+        step = _step_cycles(r, v, machine)
+        partial = (
+            0.0
+            if column.lanes is None or machine.masked
+            else 4.0 * r * machine.lanes("float32")
+        )
+        tiles = row.count * column.count
+        total += tiles * (depth * step + 20.0 + 3.0 * r * v + partial)
+        area += tiles * rows.elements(row) * columns.elements(column)
+    bodies = len(rows.segments) * len(columns.segments)
+    return total / area * (1.0 + 0.02 * bodies)
+
+
+def _step_cycles(rows: int, vectors: int, machine: Machine) -> float:
+    if machine.fused:
+        return max(rows * vectors, 1.1 * (rows + vectors), 8.0) + 1.0
+    # a product and a sum for each accumulator, two instructions to broadcast an element
+    return 2.0 * rows * vectors + 2.0 * rows + vectors + 1.0
+
+
+def _span(levels: Iterable[Level], operand: str) -> int:
+    """Return how many elements of an operand lie between the first and the last one that the loops touch."""
+    span = 1
+    for level in levels:
+        stride: int = getattr(level, operand)
+        span += max(level.extent - 1, 0) * abs(stride)
+    return span
+
+
+def _reduce_block(
+    spec: ContractionSpec,
+    machine: Machine,
+    rows: AxisPlan,
+    columns: AxisPlan,
+    reduce: tuple[Level, ...],
+) -> int:
+    """Return how much of the outermost reduce level one pass takes.
+
+    A single long loop is cut at about 1024; nested loops (convolutions) where what one pass reads, A for a run of
+    rows and B for a tile of columns, fits half of the second-level cache.
+    """
+    outer = reduce[0]
+    if len(reduce) == 1:
+        passes = max(1, round(outer.extent / 1024))
+        block = -(-outer.extent // passes)
+        return min(outer.extent, -(-block // 16) * 16)
+    inner = math.prod(level.extent for level in reduce[1:])
+    budget = machine.caches.second // 2 // element_bytes(spec.dtype)
+    block = outer.extent
+    while block > 1 and block * inner > 1024:
+        inside = (Level(block, outer.a, outer.b), *reduce[1:])
+        touched = _span((*inside, *rows.levels[rows.blocked :]), "a")
+        if touched + block * inner * columns.largest() * columns.width <= budget:
+            break
+        block = -(-block // 2)
+    return block if inner * block >= 64 else outer.extent
+
+
+def _row_block(
+    spec: ContractionSpec,
+    machine: Machine,
+    rows: AxisPlan,
+    reduce: tuple[Level, ...],
+    block: int,
+) -> int:
+    """Return how many row tiles' share of A fits half of the second-level cache."""
+    inside = (Level(block, reduce[0].a), *reduce[1:])
+    size = rows.segments[0].size
+    tile = (Level(size, rows.block_stride().a), *rows.levels[rows.blocked + 1 :])
+    touched = min(
+        _span((*inside, *tile), "a"), size * rows.position_elements * spec.depth
+    )
+    budget = machine.caches.second // 2 // element_bytes(spec.dtype)
+    return max(4, budget // max(1, touched))

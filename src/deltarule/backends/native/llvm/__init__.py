@@ -1,0 +1,1 @@
+"""LLVM: IR text, machine code, the cache of object files."""

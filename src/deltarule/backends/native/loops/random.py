@@ -1,0 +1,135 @@
+"""Counter-based uniform random numbers in vector code: Threefry-2x32 with 20 rounds (Salmon et al. 2011).
+
+The key is (seed, stream), the counter (step, call): the same bits as ``backends.threefry`` on every machine and
+for any split of the elements over threads. In float32, element i takes word (i // 16) mod 2 of call
+(i // 32)·16 + i mod 16 and keeps its upper 24 bits; in float64 element i takes 53 bits of both words of call i.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deltarule.backends.native.llvm.emitter import Emitter, Module, number, type_of
+from deltarule.backends.native.mathematics.lanes import Lanes, where
+
+_ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
+_PARITY = 0x1BD11BDA
+_CALLS = 16  # calls of one block, which make 32 elements of float32
+
+
+@dataclass(frozen=True)
+class Key:
+    """Registers (i32) that select a sequence of random numbers."""
+
+    seed: str
+    stream: str
+    step: str
+
+
+def threefry(key: Key, call: Lanes) -> tuple[Lanes, Lanes]:
+    """Return both words of Threefry for the counters (step, call), lanes of int32."""
+    e = call.emitter
+
+    def everywhere(register: str) -> Lanes:
+        return call.like(e.broadcast("int32", register, call.width))
+
+    seed, stream = everywhere(key.seed), everywhere(key.stream)
+    schedule = (seed, stream, seed ^ stream ^ _PARITY)
+    first, second = everywhere(key.step) + seed, call + stream
+    for group in range(5):
+        for rotation in _ROTATIONS[4 * (group % 2) : 4 * (group % 2) + 4]:
+            first = first + second
+            by = number(rotation, "int32", call.width)
+            second = (
+                call.like(
+                    e.intrinsic(
+                        "fshl", "int32", (second.text, second.text, by), call.width
+                    )
+                )
+                ^ first
+            )
+        first = first + schedule[(group + 1) % 3]
+        second = second + schedule[(group + 2) % 3] + (group + 1)
+    return first, second
+
+
+def uniform_at(e: Emitter, key: Key, index: str, dtype: str, width: int) -> str:
+    """Return the elements index, index + 1, … (one vector) of a uniform sequence; ``index`` is an i64 register.
+
+    For vectors that come out of order, such as in the epilogue of a contraction; a whole array is cheaper by
+    :func:`emit_uniform`, which uses both words of each call.
+    """
+    low = e.assign(f"trunc i64 {index} to i32")
+    position = Lanes(e, e.broadcast("int32", low, width), "int32", width) + _counting(
+        e, width
+    )
+    if dtype == "float64":
+        return _float64(*threefry(key, position)).text
+    first, second = threefry(key, ((position >> 5) << 4) + (position & 15))
+    return _float32(where((position & 16).equals(0), first, second)).text
+
+
+def _counting(e: Emitter, width: int) -> Lanes:
+    """Return the numbers 0, 1, 2, … of the lanes."""
+    listed = "<" + ", ".join(f"i32 {lane}" for lane in range(width)) + ">"
+    return Lanes(e, listed if width > 1 else "0", "int32", width)
+
+
+def _float32(word: Lanes) -> Lanes:
+    return (word >> 8).convert("float32") * 2.0**-24
+
+
+def _float64(high: Lanes, low: Lanes) -> Lanes:
+    long_high, long_low = (
+        high.convert("int64", unsigned=True),
+        low.convert("int64", unsigned=True),
+    )
+    bits = (long_high << 21) ^ (long_low >> 11)
+    return bits.convert("float64") * 2.0**-53
+
+
+def emit_uniform(module: Module, dtype: str) -> str:
+    """Add ``void @random.uniform.<dtype>(ptr out, i64 begin, i64 end, i32 seed, i32 stream, i32 step)``.
+
+    It writes elements begin … end − 1 of the sequence to ``out[begin … end − 1]``. Returns the function's name.
+    """
+    name = f"random.uniform.{dtype}"
+    if name in module:
+        return name
+    e = Emitter(module)
+    key = Key("%seed", "%stream", "%step")
+    size = 2 * _CALLS if dtype == "float32" else _CALLS
+    buffer = e.stack(f"[{size} x {type_of(dtype)}]")
+    first = e.multiply(e.divide("%begin", size), size)
+    with e.loop(first, "%end", size) as start:
+        block = e.divide(start, size)
+        call = e.assign(f"trunc i64 {e.multiply(block, _CALLS)} to i32")
+        calls = Lanes(
+            e, e.broadcast("int32", call, _CALLS), "int32", _CALLS
+        ) + _counting(e, _CALLS)
+        words = threefry(key, calls)
+        parts = (
+            [_float32(word) for word in words]
+            if dtype == "float32"
+            else [_float64(*words)]
+        )
+        stop = e.add(start, size)
+        whole = e.binary(
+            "and",
+            "bool",
+            e.compare("sge", start, "%begin"),
+            e.compare("sle", stop, "%end"),
+        )
+        place = e.address(dtype, "%out", start)
+        target = e.assign(f"select i1 {whole}, ptr {place}, ptr {buffer}")
+        for part, values in enumerate(parts):
+            e.store(dtype, values.text, e.address(dtype, target, part * _CALLS), _CALLS)
+        with e.when(e.binary("xor", "bool", whole, "true")):
+            begin = e.assign(f"call i64 @llvm.smax.i64(i64 {start}, i64 %begin)")
+            with e.loop(begin, e.minimum(stop, "%end")) as index:
+                source = e.address(dtype, buffer, e.assign(f"sub i64 {index}, {start}"))
+                e.store(dtype, e.load(dtype, source), e.address(dtype, "%out", index))
+    e.emit("ret void")
+    signature = "ptr %out, i64 %begin, i64 %end, i32 %seed, i32 %stream, i32 %step"
+    module.add(name, e.function(f"internal void @{name}({signature})"))
+    return name

@@ -1,0 +1,234 @@
+"""Vector arithmetic written like arithmetic: ``Lanes`` stands for a register of numbers in every lane.
+
+Operators emit instructions; Python numbers become constants. Comparisons give lanes of booleans for ``where``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deltarule.backends.native.llvm.emitter import Emitter, number, type_of
+
+_FLOATS = ("float32", "float64")
+_SAME_BITS = {
+    "float32": "int32",
+    "float64": "int64",
+    "int32": "float32",
+    "int64": "float64",
+}
+_NAMES = {
+    "+": ("fadd", "add"),
+    "-": ("fsub", "sub"),
+    "*": ("fmul", "mul"),
+    "/": ("fdiv", "sdiv"),
+}
+
+
+class Lanes:
+    """``width`` numbers of one dtype in a register (or a constant) of the function that is being written."""
+
+    def __init__(self, emitter: Emitter, text: str, dtype: str, width: int) -> None:
+        self.emitter, self.text, self.dtype, self.width = emitter, text, dtype, width
+
+    @property
+    def floating(self) -> bool:
+        """Return whether the lanes are floating-point numbers."""
+        return self.dtype in _FLOATS
+
+    def like(self, text: str, dtype: str | None = None) -> Lanes:
+        """Return another register of the same width."""
+        return Lanes(self.emitter, text, dtype or self.dtype, self.width)
+
+    def constant(self, value: float) -> Lanes:
+        """Return a constant of the same kind."""
+        return self.like(number(value, self.dtype, self.width))
+
+    def _operand(self, other: Lanes | float) -> Lanes:
+        return other if isinstance(other, Lanes) else self.constant(other)
+
+    def _binary(self, operation: str, other: Lanes | float) -> Lanes:
+        kind = type_of(self.dtype, self.width)
+        expression = f"{operation} {kind} {self.text}, {self._operand(other).text}"
+        return self.like(self.emitter.assign(expression))
+
+    def _arithmetic(self, sign: str, other: Lanes | float) -> Lanes:
+        return self._binary(_NAMES[sign][0 if self.floating else 1], other)
+
+    def __add__(self, other: Lanes | float) -> Lanes:
+        return self._arithmetic("+", other)
+
+    def __sub__(self, other: Lanes | float) -> Lanes:
+        return self._arithmetic("-", other)
+
+    def __rsub__(self, other: float) -> Lanes:
+        return self.constant(other)._arithmetic("-", self)
+
+    def __mul__(self, other: Lanes | float) -> Lanes:
+        return self._arithmetic("*", other)
+
+    def __truediv__(self, other: Lanes | float) -> Lanes:
+        return self._arithmetic("/", other)
+
+    def __rtruediv__(self, other: float) -> Lanes:
+        return self.constant(other)._arithmetic("/", self)
+
+    def __neg__(self) -> Lanes:
+        if self.floating:
+            return self.like(
+                self.emitter.assign(
+                    f"fneg {type_of(self.dtype, self.width)} {self.text}"
+                )
+            )
+        return self.constant(0) - self
+
+    def __and__(self, other: Lanes | int) -> Lanes:
+        return self._binary("and", other)
+
+    def __or__(self, other: Lanes | int) -> Lanes:
+        return self._binary("or", other)
+
+    def __xor__(self, other: Lanes | int) -> Lanes:
+        return self._binary("xor", other)
+
+    def __lshift__(self, other: Lanes | int) -> Lanes:
+        return self._binary("shl", other)
+
+    def __rshift__(self, other: Lanes | int) -> Lanes:
+        """Shift right, filling with zeros."""
+        return self._binary("lshr", other)
+
+    def arithmetic_shift(self, by: int) -> Lanes:
+        """Shift right, filling with the sign."""
+        return self._binary("ashr", by)
+
+    def compare(self, relation: str, other: Lanes | float) -> Lanes:
+        """Return lanes of booleans: eq, ne (unordered), lt, le, gt, ge; signed for integers."""
+        if self.floating:
+            operation = "fcmp " + ("une" if relation == "ne" else "o" + relation)
+        else:
+            operation = "icmp " + (
+                relation if relation in ("eq", "ne") else "s" + relation
+            )
+        return self.like(self._binary(operation, other).text, "bool")
+
+    def __lt__(self, other: Lanes | float) -> Lanes:
+        return self.compare("lt", other)
+
+    def __gt__(self, other: Lanes | float) -> Lanes:
+        return self.compare("gt", other)
+
+    def __le__(self, other: Lanes | float) -> Lanes:
+        return self.compare("le", other)
+
+    def __ge__(self, other: Lanes | float) -> Lanes:
+        return self.compare("ge", other)
+
+    def equals(self, other: Lanes | float) -> Lanes:
+        """Return where the lanes are equal."""
+        return self.compare("eq", other)
+
+    def is_nan(self) -> Lanes:
+        """Return where the lanes are not numbers."""
+        return self.compare("ne", self)
+
+    def times_plus(self, factor: Lanes | float, addend: Lanes | float) -> Lanes:
+        """Return self · factor + addend, with one rounding where the machine can."""
+        operands = (self.text, self._operand(factor).text, self._operand(addend).text)
+        return self.like(self.emitter.multiply_add(self.dtype, *operands, self.width))
+
+    def _unary_intrinsic(self, name: str) -> Lanes:
+        return self.like(
+            self.emitter.intrinsic(name, self.dtype, (self.text,), self.width)
+        )
+
+    def absolute(self) -> Lanes:
+        """Return |self|."""
+        return self._unary_intrinsic("fabs")
+
+    def square_root(self) -> Lanes:
+        """Return √self."""
+        return self._unary_intrinsic("sqrt")
+
+    def with_sign_of(self, other: Lanes) -> Lanes:
+        """Return |self| with the sign of ``other``."""
+        return self.like(
+            self.emitter.intrinsic(
+                "copysign", self.dtype, (self.text, other.text), self.width
+            )
+        )
+
+    def bits(self) -> Lanes:
+        """Return the same bits as integers (of floating lanes) or as floating numbers (of integers)."""
+        other = _SAME_BITS[self.dtype]
+        text = f"bitcast {type_of(self.dtype, self.width)} {self.text} to {type_of(other, self.width)}"
+        return self.like(self.emitter.assign(text), other)
+
+    def convert(self, dtype: str, unsigned: bool = False) -> Lanes:
+        """Return the lanes as another dtype (floating to integer: towards zero, and within its range)."""
+        if dtype == self.dtype:
+            return self
+        text = f"{self._conversion(dtype, unsigned)} {type_of(self.dtype, self.width)} {self.text} to "
+        return self.like(self.emitter.assign(text + type_of(dtype, self.width)), dtype)
+
+    def _conversion(self, dtype: str, unsigned: bool) -> str:
+        if self.floating and dtype in _FLOATS:
+            return "fpext" if dtype == "float64" else "fptrunc"
+        if self.floating:
+            return "fptosi"
+        if dtype in _FLOATS:
+            return "uitofp" if unsigned or self.dtype == "bool" else "sitofp"
+        if self.dtype == "bool":
+            return "zext"
+        if dtype == "int64":
+            return "zext" if unsigned else "sext"
+        return "trunc"
+
+
+def where(condition: Lanes, then: Lanes | float, otherwise: Lanes | float) -> Lanes:
+    """Return ``then`` in the lanes where the condition holds, ``otherwise`` elsewhere (one must be ``Lanes``)."""
+    if isinstance(then, Lanes):
+        first, second = then, then._operand(otherwise)
+    elif isinstance(otherwise, Lanes):
+        first, second = otherwise.constant(then), otherwise
+    else:
+        first, second = condition.constant(then), condition.constant(otherwise)
+    kind, mask = type_of(first.dtype, first.width), type_of("bool", first.width)
+    expression = (
+        f"select {mask} {condition.text}, {kind} {first.text}, {kind} {second.text}"
+    )
+    return first.like(first.emitter.assign(expression))
+
+
+def polynomial(x: Lanes, coefficients: Sequence[float]) -> Lanes:
+    """Return c₀ + c₁·x + c₂·x² + … by Horner's rule."""
+    value = x.constant(coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        value = value.times_plus(x, coefficient)
+    return value
+
+
+def two_product(a: Lanes, b: Lanes | float) -> tuple[Lanes, Lanes]:
+    """Return a·b as the rounded product and its exact error (Dekker's splitting where nothing is fused)."""
+    other = a._operand(b)
+    product = a * other
+    if a.emitter.machine.fused:
+        return product, a.times_plus(other, -product)
+    a_high, a_low = _split(a)
+    b_high, b_low = _split(other)
+    error = (
+        (a_high * b_high - product) + a_high * b_low + a_low * b_high
+    ) + a_low * b_low
+    return product, error
+
+
+def two_sum(a: Lanes, b: Lanes) -> tuple[Lanes, Lanes]:
+    """Return a + b as the rounded sum and its exact error (Knuth)."""
+    total = a + b
+    virtual = total - a
+    return total, (a - (total - virtual)) + (b - virtual)
+
+
+def _split(a: Lanes) -> tuple[Lanes, Lanes]:
+    scaled = a * (134217729.0 if a.dtype == "float64" else 4097.0)
+    high = scaled - (scaled - a)
+    return high, a - high

@@ -1,0 +1,1 @@
+"""Whole programs: code generation, work sharing among threads, memory, the runner."""

@@ -1,0 +1,99 @@
+"""``deltarule exam``: question sheets and verified answer keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from deltarule.cli import options
+from deltarule.cli.outputs.console import Console
+from deltarule.cli.outputs.help import command as command_with
+from deltarule.optim.exam import TOPICS, exam
+from deltarule.render.mathematics import to_text
+from deltarule.train.checkpoint import write_atomically
+from deltarule.visible import shown
+
+EXAMPLES = (
+    "deltarule exam networks --variants 2                  six networks to derive, two sheets",
+    "deltarule exam optimizers --seed 3 --key              with the answers",
+    "deltarule exam convolution --html sheet.html --hints  one page",
+)
+
+
+@command_with("exam", *EXAMPLES)
+@click.argument("topic", metavar="TOPIC", type=click.Choice(list(TOPICS)))
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="S",
+    help="The same seed gives the same sheets.",
+)
+@click.option(
+    "--variants",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="V",
+    help="Sheets to set.",
+)
+@click.option("--key", is_flag=True, help="With the answers, which have been verified.")
+@click.option("--hints", is_flag=True, help="With a hint at each question.")
+@click.option(
+    "--latex", type=options.PATH, default=None, metavar="PATH", help="Write LaTeX."
+)
+@click.option(
+    "--html",
+    type=options.PATH,
+    default=None,
+    metavar="PATH",
+    help="Write an HTML page.",
+)
+@options.as_json
+def command(
+    topic: str,
+    seed: int,
+    variants: int,
+    key: bool,
+    hints: bool,
+    latex: Path | None,
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    """Set question sheets on TOPIC; every answer key has been verified.
+
+    TOPIC is networks (six of them to derive), gradients (the same with numbers), shapes, convolution, optimizers,
+    normalization, divergence or initialization.
+    """
+    console = Console(as_json)
+    for path, name in ((latex, "--latex"), (html, "--html")):
+        if path is not None:
+            options.check_place(path, name)
+    found = exam(topic, seed=seed, variants=variants)
+    written = {}
+    for path, text in (
+        (latex, found.latex(answers=key, hints=hints)),
+        (html, found.html(answers=key, hints=hints)),
+    ):
+        if path is not None:
+            write_atomically(path, text.encode())
+            written[path.suffix.lstrip(".")] = str(path)
+    console.say(found.text(answers=key, hints=hints))
+    for path_text in written.values():
+        console.say(f"wrote {shown(path_text)}", whole=True)
+    sheets = [
+        [
+            {
+                "text": q.text,
+                "items": [
+                    {"asked": to_text(i.asked), "answer": to_text(i.answer)}
+                    for i in q.items
+                ],
+            }
+            for q in s
+        ]
+        for s in found.sheets
+    ]
+    console.finish({"topic": topic, "seed": seed, "sheets": sheets, "written": written})

@@ -1,0 +1,92 @@
+"""``deltarule predict``: what a trained model says of new data, as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.cli import options
+from deltarule.cli.inputs import rows
+from deltarule.cli.inputs.about import open_model
+from deltarule.cli.outputs import answers
+from deltarule.cli.outputs.console import Console
+from deltarule.cli.outputs.help import command as command_with
+from deltarule.cli.outputs.measure import outputs
+from deltarule.visible import shown
+
+EXAMPLES = (
+    "deltarule predict flowers.dr new.csv                      writes new-predictions.csv",
+    "deltarule predict digits.dr new.npz --output said.npz     arrays predictions and probabilities",
+    "deltarule predict animals.dr cat.jpg                       one picture, or a folder of pictures",
+)
+_SHOWN = 5  # predictions printed
+
+
+@command_with("predict", *EXAMPLES)
+@click.argument("model", type=options.PATH)
+@click.argument("data", metavar="NAME|FILE|FOLDER")
+@click.option(
+    "--output",
+    type=options.PATH,
+    default=None,
+    metavar="PATH",
+    help="Where to write (.csv or .npz) [FILE-predictions.csv].",
+)
+@options.formulas
+@options.device
+@options.as_json
+def command(
+    model: Path,
+    data: str,
+    output: Path | None,
+    formulas: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Write a trained MODEL's predictions for new data; no answers are needed.
+
+    Columns of a CSV or Parquet file are found by the names of the training data; other columns are left out. NPZ
+    files hold an array inputs (or X). A picture, or a folder of pictures, is brought to the size of those that the
+    model was trained on; the file then names the pictures instead of rows.
+    """
+    console = Console(as_json)
+    path = output or Path(f"{Path(data).stem}-predictions.csv")
+    answers.check_path(path)
+    module, about = open_model(model)
+    pictures = rows.read_pictures(data, about)
+    inputs, names = (
+        pictures if pictures is not None else (rows.read_inputs(data, about), None)
+    )
+    said = outputs(module, inputs, about.task, device)
+    answers.write(
+        path,
+        said,
+        about,
+        np.arange(len(inputs)) if names is None else np.array(names),
+        formulas=formulas,
+    )
+    for i in range(min(_SHOWN, len(said))):
+        console.say(
+            f"{f'row {i}' if names is None else shown(names[i])}: {_words(said[i], about.class_names)}"
+        )
+    if len(said) > _SHOWN:
+        console.say(f"… and {len(said) - _SHOWN:,} more")
+    console.say(f"predictions  {shown(path)}", whole=True)
+    console.finish(
+        {
+            "samples": len(said),
+            "task": about.task,
+            "classes": list(about.class_names),
+            "output": str(path),
+        }
+    )
+
+
+def _words(said: npt.NDArray[np.float32], classes: tuple[str, ...]) -> str:
+    if not classes:
+        return f"{float(said):.6g}"
+    best = int(said.argmax())
+    return f"{shown(classes[best])} ({100 * float(said[best]):.1f} %)"

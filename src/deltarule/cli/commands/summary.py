@@ -1,0 +1,93 @@
+"""``deltarule summary``: a model's layers with their arithmetic."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from deltarule.cli import options
+from deltarule.cli.inputs import models, source
+from deltarule.cli.inputs.about import open_model
+from deltarule.cli.outputs.console import Console, width
+from deltarule.cli.outputs.help import command as command_with
+from deltarule.train.listing import training_plan
+from deltarule.visible import shown
+
+EXAMPLES = (
+    "deltarule summary digits.dr                a trained model",
+    "deltarule summary digits                   the model that 'train digits' would train",
+    "deltarule summary wine --model linear --json",
+)
+
+
+@command_with("summary", *EXAMPLES)
+@click.argument("name", metavar="MODEL|NAME|FILE|FOLDER")
+@options.table
+@click.option(
+    "--model",
+    default=None,
+    metavar="M",
+    help="linear, mlp or lenet, for a data set (default: by its shape).",
+)
+@click.option(
+    "--memory",
+    is_flag=True,
+    help="Print the memory plan of a training step with Adam, too.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    metavar="B",
+    help="Batch size of that step.",
+)
+@options.as_json
+def command(
+    name: str,
+    model: str | None,
+    memory: bool,
+    batch_size: int,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Print the layers of a trained model (a .dr file), or of the model for a data set.
+
+    Shapes and parameters come with their arithmetic.
+    """
+    console = Console(as_json)
+    if Path(name).suffix == ".dr":
+        module, about = open_model(Path(name))
+        title, shape = f"{name}: {about.model} for {about.data}", about.input_shape
+    else:
+        data = source.open_data(name, options.reading(given))
+        chosen = model or models.default_model(data)
+        module = models.build(chosen, data, np.arange(data.n_samples), seed=0)
+        title, shape = f"{chosen} for {data.title}", data.input_shape
+    summary = module.summary(input_shape=shape)
+    console.say(f"{shown(title)}\n\n{summary.text(width())}")
+    record = summary.to_dict()
+    if memory:
+        classifies = (
+            about.task == "classification"
+            if Path(name).suffix == ".dr"
+            else data.task == "classification"
+        )
+        loss, targets = (
+            ("cross_entropy", ()) if classifies else ("mean_squared_error", (1,))
+        )
+        plan = training_plan(module, shape, targets, loss, "adam", batch_size)
+        console.say(
+            f"\na training step, {loss.replace('_', ' ')}, Adam, batches of {batch_size}: {plan.cost}"
+        )
+        console.say(f"\nmemory: {plan.memory}")
+        record |= {
+            "memory_bytes": plan.memory.nbytes,
+            "step_kernels": plan.cost.statements,
+            "step_flops": plan.cost.flops,
+            "step_bytes": plan.cost.read + plan.cost.written,
+        }
+    console.finish(record)

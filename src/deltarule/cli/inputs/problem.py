@@ -1,0 +1,129 @@
+"""A gradient named on the command line: FILE.py:NAME, where NAME is a loss or a function that returns one."""
+
+from __future__ import annotations
+
+import importlib.util
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from deltarule.errors import ArgumentError, DeltaruleError
+from deltarule.explain.formula.names import canonical
+from deltarule.explain.grading.grading import likely_parameters
+from deltarule.graph.walk import inputs
+from deltarule.shapes import show
+from deltarule.tensor.tensor import Tensor, depends_on_parameter
+
+EXPECTED = "FILE.py:NAME, NAME a scalar tensor or a function that returns a loss, or (loss, variables)"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A loss and its variables."""
+
+    loss: Tensor
+    variables: tuple[Tensor, ...]
+
+    def variable(self, name: str, what: str = "--wrt") -> Tensor:
+        """Return the variable of a name.
+
+        Raises:
+            ArgumentError: there is none; the message lists the names.
+        """
+        known = {
+            canonical(str(node.attributes["name"])): node
+            for node in inputs([self.loss.node])
+        }
+        if canonical(name) not in known:
+            raise ArgumentError(
+                what, expected=f"names among {', '.join(known)}", got=repr(name)
+            )
+        node = known[canonical(name)]
+        return next((v for v in self.variables if v.node is node), Tensor(node))
+
+
+def load(place: str, wrt: str | None, *, vectors: bool = False) -> Problem:
+    """Run a Python file and return the problem that it defines; ``wrt`` lists names, separated by commas.
+
+    With ``vectors`` a vector may stand in the place of the loss.
+
+    Raises:
+        ArgumentError: no such file or name, or something that is no loss.
+    """
+    file, separator, name = place.rpartition(":")
+    path = Path(file)
+    if not separator or path.suffix != ".py" or not path.is_file():
+        raise ArgumentError(
+            f"problem {place!r}",
+            expected=EXPECTED,
+            got="no such file" if separator else "no name",
+        )
+    module = _run(path)
+    if not hasattr(module, name):
+        raise ArgumentError(
+            f"problem {place!r}",
+            expected=f"a name that {path.name} defines",
+            got=repr(name),
+        )
+    found = getattr(module, name)
+    if callable(found) and not isinstance(found, Tensor):
+        found = _guarded(found, path)
+    loss, variables = (
+        found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+    )
+    if not isinstance(loss, Tensor) or len(loss.shape) > vectors:
+        got = (
+            f"a tensor of shape {show(loss.shape)}"
+            if isinstance(loss, Tensor)
+            else type(loss).__name__
+        )
+        raise ArgumentError(f"problem {place!r}", expected=EXPECTED, got=got)
+    problem = Problem(loss, _variables(loss, variables))
+    if wrt is None:
+        return problem
+    return Problem(
+        loss, tuple(problem.variable(part.strip()) for part in wrt.split(","))
+    )
+
+
+def _run(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ArgumentError(
+            f"file {path}", expected="a Python file", got="something else"
+        )
+    module, loader = importlib.util.module_from_spec(spec), spec.loader
+    _guarded(lambda: loader.exec_module(module), path)
+    return module
+
+
+def _guarded(run: Callable[[], Any], path: Path) -> Any:
+    """Run code of the user's file; what it raises becomes one line that names the place."""
+    try:
+        return run()
+    except (DeltaruleError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # whatever the user's own code raises
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [
+            frame.lineno
+            for frame in frames
+            if Path(frame.filename).absolute() == path.absolute()
+        ]
+        line = error.lineno if isinstance(error, SyntaxError) else (lines or [None])[-1]
+        place = f"file {path}" if line is None else f"file {path}, line {line}"
+        got = f"{type(error).__name__}: {error}".rstrip(": ")
+        raise ArgumentError(place, expected="code that runs", got=got) from error
+
+
+def _variables(loss: Tensor, given: Any) -> tuple[Tensor, ...]:
+    """Return the given variables, else the parameters, else the inputs that are not data by their name."""
+    if isinstance(given, Sequence):
+        return tuple(given)
+    if isinstance(given, Tensor):
+        return (given,)
+    parameters = [node for node in inputs([loss.node]) if depends_on_parameter(node)]
+    return tuple(Tensor(node) for node in parameters or likely_parameters(loss.node))

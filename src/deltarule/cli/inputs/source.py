@@ -1,0 +1,98 @@
+"""Data named on the command line: a bundled set by name, a file, or a folder."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.cli.inputs.reading import AS_IT_IS, Reading
+from deltarule.data import BUNDLED, Dataset, Split, load, read_folder, read_table, split
+from deltarule.errors import ArgumentError, DataError
+
+Array = npt.NDArray[Any]
+TEST, VALIDATION = 0.2, 0.1  # shares of the rows
+_FILE_KINDS = (".csv", ".npz", ".parquet")
+
+
+def open_data(name: str, reading: Reading = AS_IT_IS) -> Dataset:
+    """Return a bundled data set by name, or the content of a file or folder; grey pictures get a channel axis."""
+    known = name.replace("-", "_")
+    if known in BUNDLED:
+        reading.require_table(f"the bundled data set {name!r}, which has its own")
+        return load(known)
+    if Path(name).suffix.lower() not in _FILE_KINDS and not Path(name).exists():
+        raise ArgumentError(
+            f"data set {name!r}",
+            expected=f"one of {', '.join(BUNDLED)}, or a {', '.join(_FILE_KINDS)} file, or a folder",
+            got="neither",
+        )
+    if Path(name).is_dir():
+        reading.require_table(f"the folder {name!r}, which has its own")
+    elif Path(name).suffix.lower() == ".npz":
+        reading.require_table("arrays", but=("--target", "--task"))
+    data = read_folder(name) if Path(name).is_dir() else _read_file(name, reading)
+    one_each(name, data.targets, data.n_samples)
+    if data.n_samples < 1 / min(TEST, VALIDATION):
+        raise DataError(
+            f"file {name}",
+            expected="at least 10 rows",
+            got=f"{data.n_samples}",
+            hint="Collect more data.",
+        )
+    return replace(data, inputs=with_channels(data.inputs))
+
+
+def _read_file(name: str, reading: Reading) -> Dataset:
+    return read_table(
+        name,
+        reading.target,
+        reading.task,
+        categorical=reading.categorical,
+        ignore=reading.ignore,
+        header=reading.header,
+        drop_missing=reading.drop_missing,
+    )
+
+
+def one_each(name: str, targets: Array, n: int) -> Array:
+    """Return targets (N,), also of a column; raises DataError unless every example has one."""
+    if targets.shape not in {(n,), (n, 1)}:
+        hint = "Name an array of one number or class an example with --target."
+        got = f"an array of shape {targets.shape}"
+        raise DataError(
+            f"targets of {name}",
+            expected=f"one for each of {n} examples",
+            got=got,
+            hint=hint,
+        )
+    return targets.reshape(n)
+
+
+def target_name(data: Dataset, target: str | None) -> str:
+    """Return the column (or array) that holds the answers of a file; empty for a bundled data set and a folder."""
+    return data.schema.target if data.schema is not None else target or ""
+
+
+def with_channels(inputs: Array) -> Array:
+    """Return pictures (N, height, width) with a channel axis; other shapes as they are."""
+    return inputs[..., None] if inputs.ndim == 3 else inputs
+
+
+def divide(data: Dataset, seed: int) -> Split:
+    """Return rows for training, validation (10 %) and test (20 %), the shares of classes kept."""
+    stratify = data.targets if data.task == "classification" else None
+    return split(data.n_samples, VALIDATION, TEST, seed, stratify)
+
+
+def fingerprint(data: Dataset) -> str:
+    """Return a SHA-256 of inputs and targets: equal for the same rows in the same order."""
+    digest = hashlib.sha256()
+    for array in (data.inputs, data.targets):
+        digest.update(str((array.dtype.str, array.shape)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,133 @@
+"""Predictions as a file: CSV for people and spreadsheets, NPZ for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.cli import options
+from deltarule.cli.inputs.about import About
+from deltarule.data.schema import parsed
+from deltarule.errors import ArgumentError
+from deltarule.train.checkpoint import write_atomically
+
+Array = npt.NDArray[Any]
+KINDS = (".csv", ".npz")
+_FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "＝",
+    "＋",
+    "－",
+    "＠",
+)  # what spreadsheets take for a formula's begin
+
+
+def check_path(path: Path) -> None:
+    """Raise unless ``write`` knows the kind of file and may write it; called before anything is computed."""
+    if path.suffix.lower() not in KINDS:
+        raise ArgumentError(
+            "--output", expected=f"a {' or '.join(KINDS)} file", got=repr(str(path))
+        )
+    options.check_place(path, "--output")
+
+
+def write(
+    path: Path,
+    outputs: Array,
+    about: About,
+    rows: Array,
+    truth: Array | None = None,
+    *,
+    formulas: bool = False,
+) -> None:
+    """Write row numbers, predictions, probabilities of the classes and, if known, the truth; all or nothing.
+
+    ``rows`` may be names of files instead. CSV: columns row (or file), prediction, truth, p(class) …; NPZ: arrays
+    rows, predictions, truth, probabilities, classes.
+    Texts of a CSV that a spreadsheet would run as a formula get an apostrophe in front unless ``formulas`` is true.
+    """
+    check_path(path)
+    said = outputs.argmax(axis=1) if about.task == "classification" else outputs
+    if path.suffix.lower() == ".npz":
+        write_atomically(path, _npz(outputs, said, about, rows, truth))
+    else:
+        write_atomically(
+            path,
+            _csv(
+                outputs, said, about, rows, truth, _as_it_is if formulas else harmless
+            ),
+        )
+
+
+def _npz(
+    outputs: Array, said: Array, about: About, rows: Array, truth: Array | None
+) -> bytes:
+    arrays = {"rows": rows, "predictions": said}
+    if truth is not None:
+        arrays["truth"] = truth
+    if about.task == "classification":
+        arrays |= {"probabilities": outputs, "classes": np.array(about.class_names)}
+    stream = io.BytesIO()
+    np.savez(stream, allow_pickle=False, **arrays)
+    return stream.getvalue()
+
+
+def harmless(text: str) -> str:
+    """Return a cell that no spreadsheet runs: texts that begin like a formula get an apostrophe, numbers stay.
+
+    Source: OWASP, CSV Injection.
+
+    >>> harmless("=cmd|' /C calc'!A0"), harmless("-1.5"), harmless("-x"), harmless("rose")
+    ("'=cmd|' /C calc'!A0", '-1.5', "'-x", 'rose')
+    """
+    return f"'{text}" if text.startswith(_FORMULA) and parsed(text) is None else text
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _csv(
+    outputs: Array,
+    said: Array,
+    about: About,
+    rows: Array,
+    truth: Array | None,
+    cell: Callable[[str], str],
+) -> bytes:
+    classes = about.class_names if about.task == "classification" else ()
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    known = [] if truth is None else ["truth"]
+    what = "row" if rows.dtype.kind in "iu" else "file"
+    writer.writerow(
+        [what, "prediction", *known, *(cell(f"p({name})") for name in classes)]
+    )
+    for i, row in enumerate(rows.tolist()):
+        right = [] if truth is None else [cell(_text(truth[i], classes))]
+        shares = [f"{share:.6g}" for share in outputs[i].tolist()] if classes else []
+        writer.writerow(
+            [
+                cell(row) if isinstance(row, str) else row,
+                cell(_text(said[i], classes)),
+                *right,
+                *shares,
+            ]
+        )
+    return stream.getvalue().encode("utf-8")
+
+
+def _text(value: Any, classes: tuple[str, ...]) -> str:
+    return classes[int(value)] if classes else f"{float(value):.9g}"

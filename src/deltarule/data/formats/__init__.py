@@ -1,0 +1,1 @@
+"""File formats: IDX, CIFAR, image folders, memory-mapped arrays, safe pickles."""

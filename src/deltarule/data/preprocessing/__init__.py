@@ -1,0 +1,1 @@
+"""Encodings, scaling and targets made from inputs."""

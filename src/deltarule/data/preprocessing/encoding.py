@@ -1,0 +1,198 @@
+"""Encodings: one-hot and multi-hot rows, labels from categories, class weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.data.arrays import check_labels
+from deltarule.data.preprocessing.estimator import Estimator
+from deltarule.errors import ArgumentError, DataError
+from deltarule.visible import listed
+
+Array = npt.NDArray[Any]
+
+
+def one_hot(labels: Any, num_classes: int | None = None) -> npt.NDArray[np.float32]:
+    """Return 1 at the label and 0 elsewhere; there are max + 1 classes unless given (DA-07).
+
+    Labels (…) whole numbers, rows (…, classes): row i is e of label i. Raises DataError for a label outside.
+
+    >>> one_hot([3, 0, 2]).tolist()
+    [[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
+    """
+    array = np.asarray(labels)
+    if array.size and array.dtype.kind not in "iub":
+        raise DataError(
+            "one_hot",
+            expected="whole-number labels",
+            got=f"elements of type {array.dtype}",
+            hint="Turn categories into labels with data.LabelEncoder.",
+        )
+    n = num_classes if num_classes is not None else int(array.max(initial=-1)) + 1
+    check_labels(array.ravel(), n, "one_hot")
+    return np.asarray(array[..., None] == np.arange(n), np.float32)
+
+
+def from_one_hot(rows: Any) -> npt.NDArray[np.int64]:
+    """Return the labels of one-hot rows; raises DataError unless every row has a single 1 and else 0.
+
+    >>> from_one_hot([[0, 1], [1, 0]]).tolist()
+    [1, 0]
+    """
+    array = np.asarray(rows)
+    if (
+        array.ndim < 2
+        or not np.isin(array, (0, 1)).all()
+        or not (array.sum(-1) == 1).all()
+    ):
+        raise DataError(
+            "from_one_hot",
+            expected="rows with a single 1",
+            got=f"an array of shape {array.shape}",
+        )
+    return np.asarray(array.argmax(-1), np.int64)
+
+
+def multi_hot(
+    labels: Iterable[Iterable[int]], num_classes: int | None = None
+) -> npt.NDArray[np.float32]:
+    """Return 1 at every label of an example: targets of which one or more may hold (DA-10).
+
+    They go with sigmoids and binary cross-entropy; one-hot rows, of which exactly one holds, with a softmax.
+
+    >>> multi_hot([[0, 2], [], [1]]).tolist()
+    [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    groups = [list(group) for group in labels]
+    flat = np.array([label for group in groups for label in group], np.int64)
+    n = num_classes if num_classes is not None else int(flat.max(initial=-1)) + 1
+    check_labels(flat, n, "multi_hot")
+    rows = np.zeros((len(groups), n), np.float32)
+    rows[np.repeat(np.arange(len(groups)), [len(group) for group in groups]), flat] = (
+        1.0
+    )
+    return rows
+
+
+@final
+class LabelEncoder(Estimator):
+    """Categories to labels 0 … K − 1, in a given order or sorted, with aliases (DA-08).
+
+    It is for one list of categories (N,), such as targets: y goes through it before a ``Pipeline``, of which no step
+    changes targets. A table's columns of categories are for scikit-learn's ``OneHotEncoder`` or ``OrdinalEncoder``.
+
+    Args:
+        order: The categories; label k stands for ``order[k]``. Learned by ``fit`` and sorted by default.
+        aliases: Other spellings, each with the category that it means.
+
+    >>> LabelEncoder(order=["High", "Medium", "Low"], aliases={"Med": "Medium"}).fit_transform(["Med", "Low"]).tolist()
+    [1, 2]
+    """
+
+    def __init__(
+        self,
+        order: Sequence[Any] | None = None,
+        aliases: Mapping[Any, Any] | None = None,
+    ) -> None:
+        self.order = order
+        self.aliases = aliases
+        self.classes_: list[Any] = list(order) if order is not None else []
+        if len(set(self.classes_)) != len(self.classes_):
+            raise ArgumentError(
+                "order", expected="categories that differ", got=str(self.classes_)
+            )
+        meant = (aliases or {}).items()
+        lost = [
+            alias
+            for alias, category in meant
+            if order is not None and category not in self.classes_
+        ]
+        if lost:
+            raise ArgumentError(
+                "aliases",
+                expected="a category of the order for each",
+                got=f"{lost[0]!r}",
+            )
+
+    def fit(self, values: Any, y: Any = None) -> LabelEncoder:  # noqa: ARG002  # as every transformer's
+        """Learn the categories (unless their order was given); raises DataError for what is no list of categories."""
+        categories = self._categories(values)
+        if self.order is None:
+            found = set(categories)
+            try:
+                self.classes_ = sorted(found)
+            except TypeError as error:
+                raise DataError(
+                    "LabelEncoder",
+                    expected="categories of one type",
+                    got=str(error),
+                    hint="Give them in order=[…].",
+                ) from error
+        return self
+
+    def transform(self, values: Any) -> npt.NDArray[np.int64]:
+        """Return the label of every category; raises DataError at the first that is unknown."""
+        known = {category: i for i, category in enumerate(self.classes_)}
+        labels = []
+        for row, category in enumerate(self._categories(values)):
+            if category not in known:
+                raise DataError(
+                    "LabelEncoder",
+                    expected=f"one of {listed(self.classes_) or 'no categories (fit first)'}",
+                    got=f"{category!r} in row {row}",
+                )
+            labels.append(known[category])
+        return np.array(labels, np.int64)
+
+    def fit_transform(self, values: Any, y: Any = None) -> npt.NDArray[np.int64]:
+        """Learn the categories and return labels; y is not looked at."""
+        return self.fit(values, y).transform(values)
+
+    def inverse_transform(self, labels: Any) -> list[Any]:
+        """Return the category of every label."""
+        array = np.asarray(labels)
+        check_labels(array, len(self.classes_), "LabelEncoder")
+        return [self.classes_[i] for i in array]
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return bool(self.classes_)
+
+    def _categories(self, values: Any) -> list[Any]:
+        """Return what every value means."""
+        array = np.asarray(values)
+        if array.ndim != 1:
+            raise DataError(
+                "LabelEncoder",
+                expected="one list of categories (N,)",
+                got=f"an array of shape {array.shape}",
+                hint="Encode a table column by column, or with scikit-learn's OneHotEncoder or OrdinalEncoder.",
+            )
+        aliases = self.aliases or {}
+        return [aliases.get(value, value) for value in array.tolist()]
+
+
+def balanced_class_weights(
+    labels: Any, n_classes: int | None = None
+) -> npt.NDArray[np.float64]:
+    """Return w_c = N/(K·n_c): a rare class weighs more, and all classes weigh the same in total (DA-15, C-DA-08).
+
+    Raises DataError for labels outside the classes and for a class without an example.
+
+    >>> balanced_class_weights([0] * 10 + [1])
+    array([0.55, 5.5 ])
+    """
+    array = np.asarray(labels)
+    n = n_classes if n_classes is not None else int(array.max(initial=0)) + 1
+    check_labels(array, n, "balanced_class_weights")
+    counts = np.bincount(array.astype(np.int64), minlength=n)
+    if (counts == 0).any():
+        raise DataError(
+            "balanced_class_weights",
+            expected="an example of every class",
+            got=f"none of {counts.argmin()}",
+        )
+    return np.asarray(len(array) / (n * counts), np.float64)

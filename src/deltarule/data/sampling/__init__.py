@@ -1,0 +1,1 @@
+"""Splits, folds, orders and batches."""

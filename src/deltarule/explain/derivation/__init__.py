@@ -1,0 +1,1 @@
+"""The steps of the backward walk as lines of matrix calculus."""

@@ -1,0 +1,1 @@
+"""Question sheets with verified answer keys."""

@@ -1,0 +1,1 @@
+"""Terms of matrix calculus: built, simplified, typeset; from graphs and back."""

@@ -1,0 +1,1 @@
+"""Grading what a person typed: formulas read, evaluated, and compared."""

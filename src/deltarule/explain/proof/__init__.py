@@ -1,0 +1,1 @@
+"""Numerical proof: every line evaluated and compared."""

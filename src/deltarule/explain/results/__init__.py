@@ -1,0 +1,1 @@
+"""Derivations beyond gradients of a loss: Jacobians, identities, optimiser steps."""

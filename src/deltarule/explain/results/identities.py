@@ -1,0 +1,455 @@
+"""Derivations that are not gradients: bounds, changes of variables, recursions — each step written out and evaluated.
+
+A step is an equation or an inequality in the notation of ``grammar.py``; what is printed is what is evaluated at
+random points in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, final
+
+from deltarule import dtypes
+from deltarule.cached import cached_property
+from deltarule.errors import ArgumentError
+from deltarule.explain.formula.names import canonical
+from deltarule.explain.formula.term import Symbol, matrix_shape
+from deltarule.explain.formula.to_graph import lower
+from deltarule.explain.formula.typeset import typeset
+from deltarule.explain.grading.grammar import parse
+from deltarule.explain.page.page import columns
+from deltarule.explain.proof.domains import Domain
+from deltarule.explain.proof.proof import ENGINE_TOLERANCE, Draw, Evaluate
+from deltarule.grad.check import largest
+from deltarule.graph import build
+from deltarule.graph import functions as f
+from deltarule.graph.node import Node
+from deltarule.graph.walk import inputs
+from deltarule.render.mathematics import to_latex
+from deltarule.render.numbers import scientific
+
+_POINTS = 20
+_SIGNS = {"=": "=", "≤": r"\le", "<": "<"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """left = right, left ≤ right or left < right, and why."""
+
+    left: str
+    relation: str
+    right: str
+    reason: str
+
+
+@final
+@dataclass(frozen=True)
+class Identity:
+    """A named result: its steps, and the nodes that the names in them stand for.
+
+    With ``evaluate`` and ``draw`` it is printed with its proof.
+    """
+
+    title: str
+    given: str
+    names: Mapping[str, Node]
+    steps: tuple[Step, ...]
+    evaluate: Evaluate | None = None
+    draw: Draw | None = None
+
+    def known(self) -> dict[str, Symbol]:
+        """Return the vocabulary of the steps."""
+        return {
+            canonical(name): Symbol(name, matrix_shape(node.shape), node)
+            for name, node in self.names.items()
+        }
+
+    def largest_error(
+        self, evaluate: Evaluate | None = None, draw: Draw | None = None
+    ) -> float:
+        """Return by how much any step is violated at random points: relative error, or excess of the left side.
+
+        Raises:
+            ArgumentError: no evaluator or no source of random values.
+        """
+        run, rng = evaluate or self.evaluate, draw or self.draw
+        if run is None or rng is None:
+            raise ArgumentError(
+                "identity",
+                expected="an evaluator and a source of random values",
+                got="none",
+            )
+        known = self.known()
+        pairs = [
+            (
+                lower(parse(step.left, known), dtypes.FLOAT64),
+                lower(parse(step.right, known), dtypes.FLOAT64),
+            )
+            for step in self.steps
+        ]
+        leaves = inputs([node for pair in pairs for node in pair])
+        worst = 0.0
+        for _ in range(_POINTS):
+            values = run(
+                [node for pair in pairs for node in pair],
+                {n: rng(n, Domain("real")) for n in leaves},
+            )
+            for step, left, right in zip(
+                self.steps, values[::2], values[1::2], strict=True
+            ):
+                gap = (
+                    float((left - right).max())
+                    if step.relation != "="
+                    else float(abs(left - right).max())
+                )
+                scale = max(1.0, float(abs(left).max()), float(abs(right).max()))
+                if step.relation == "<" and not gap < 0:
+                    return float("inf")
+                worst = largest([worst, gap / scale])
+        return worst
+
+    def text(self, evaluate: Evaluate | None = None, draw: Draw | None = None) -> str:
+        """Write the result as text of at most 100 columns, with its proof."""
+        error = self.largest_error(evaluate, draw)
+        proved = error <= ENGINE_TOLERANCE
+        lines = "1 line" if len(self.steps) == 1 else f"{len(self.steps)} lines"
+        end = f"proved: {lines} at {_POINTS} random points in float64, largest relative error "
+        return "\n".join(
+            [
+                *self._lines(),
+                end + scientific(error)
+                if proved
+                else f"NOT proved: {scientific(error)}",
+            ]
+        )
+
+    def _lines(self) -> list[str]:
+        wide = max(columns(step.left) for step in self.steps)
+        right = max(columns(step.right) for step in self.steps)
+        lines = [self.given]
+        for step in self.steps:
+            left = " " * (wide - columns(step.left)) + step.left
+            gap = " " * (right - columns(step.right))
+            lines.append(
+                f"  {left} {step.relation} {step.right}{gap}  {step.reason}".rstrip()
+            )
+        return lines
+
+    def __str__(self) -> str:
+        return (
+            "\n".join(self._lines())
+            if self.evaluate is None or self.draw is None
+            else self._proved
+        )
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    @cached_property
+    def _proved(self) -> str:
+        return self.text()
+
+    def latex(self) -> str:
+        """Write the steps as an ``align*`` environment."""
+        known = self.known()
+        rows = [
+            rf"{to_latex(typeset(parse(step.left, known)))} &{_SIGNS[step.relation]} "
+            rf"{to_latex(typeset(parse(step.right, known)))}"
+            for step in self.steps
+        ]
+        inner = " \\\\\n".join(rows)
+        return f"\\begin{{align*}}\n{inner}\n\\end{{align*}}"
+
+    def _repr_latex_(self) -> str:
+        return self.latex()
+
+
+def _real(name: str, *shape: int) -> Node:
+    return build.input_node(name, shape, dtypes.FLOAT64)
+
+
+def _unit(name: str) -> Node:
+    return f.sigmoid(_real(name))
+
+
+def _number(value: float) -> Node:
+    return build.constant(value, dtypes.FLOAT64)
+
+
+def log_sum_exp() -> Identity:
+    """The smooth maximum lies between the maximum and the maximum + ln n."""
+    x, t = _real("x", 5), build.add(build.absolute(_real("t")), 0.1)
+    names = {"x": x, "t": t, "M": build.maximum_over(x), "n": _number(5)}
+    steps = (
+        Step("exp(M)", "<", "Σ exp(x)", "the other terms are positive (n > 1)"),
+        Step("Σ exp(x)", "≤", "n exp(M)", "no term is larger than the largest"),
+        Step("M", "<", "log(Σ exp(x))", "log grows"),
+        Step("log(Σ exp(x))", "≤", "M + log(n)", "log of a product"),
+        Step("M", "<", "log(Σ exp(t x))/t", "the same of tx, divided by t > 0"),
+        Step("log(Σ exp(t x))/t", "≤", "M + log(n)/t", "the gap closes as t grows"),
+    )
+    return Identity("LSE is a smooth maximum", "x ∈ ℝⁿ, M = max x, t > 0", names, steps)
+
+
+def nesterov() -> Identity:
+    """Nesterov's look-ahead variable turns the gradient at θ + αv into one at the variable itself."""
+    theta, v, g, alpha, epsilon = (
+        _real("theta", 3),
+        _real("v", 3),
+        _real("g", 3),
+        _unit("a"),
+        _unit("e"),
+    )
+    u = build.subtract(build.multiply(alpha, v), build.multiply(epsilon, g))
+    moved = build.add(theta, u)
+    ahead = build.add(theta, build.multiply(alpha, v))
+    after = build.add(moved, build.multiply(alpha, u))
+    names = {
+        "theta": theta,
+        "v": v,
+        "g": g,
+        "alpha": alpha,
+        "epsilon": epsilon,
+        "u": u,
+        "theta'": moved,
+        "phi": ahead,
+        "phi'": after,
+    }
+    steps = (
+        Step("u", "=", "α v − ε g", "velocity, g = ∇L(φ)"),
+        Step("φ'", "=", "θ' + α u", "definition"),
+        Step("φ'", "=", "θ + u + α u", "θ′ = θ + u"),
+        Step("φ'", "=", "φ − α v + u + α u", "θ = φ − αv"),
+        Step("φ'", "=", "φ + u + α(u − v)", "the update in φ alone"),
+    )
+    return Identity(
+        "Nesterov momentum, variable changed",
+        "φ = θ + αv, φ₀ = θ₀ as v₀ = 0",
+        names,
+        steps,
+    )
+
+
+def momentum() -> Identity:
+    """Momentum is a sum of past gradients with weights that decay."""
+    g, alpha, epsilon = [_real(f"g_{i}") for i in (1, 2, 3)], _unit("a"), _unit("e")
+    v: list[Node] = [_number(0)]
+    for gradient in g:
+        v.append(
+            build.subtract(
+                build.multiply(alpha, v[-1]), build.multiply(epsilon, gradient)
+            )
+        )
+    start, mean = _real("s"), _real("mu")
+    end = build.add(build.add(build.add(start, v[1]), v[2]), v[3])
+    mean_v = [_number(0)]
+    for _ in g:
+        mean_v.append(
+            build.subtract(
+                build.multiply(alpha, mean_v[-1]), build.multiply(epsilon, mean)
+            )
+        )
+    names = {
+        "g_1": g[0],
+        "g_2": g[1],
+        "g_3": g[2],
+        "alpha": alpha,
+        "epsilon": epsilon,
+        "v_1": v[1],
+        "v_2": v[2],
+        "v_3": v[3],
+        "theta_0": start,
+        "theta_3": end,
+        "mu": mean,
+        "E": build.add(build.add(mean_v[1], mean_v[2]), mean_v[3]),
+    }
+    steps = (
+        Step("v₁", "=", "−ε g₁", "v₀ = 0"),
+        Step("v₂", "=", "−ε(g₂ + α g₁)", "v₂ = αv₁ − εg₂"),
+        Step("v₃", "=", "−ε(g₃ + α g₂ + α² g₁)", "and so on: −ε Σₖ αᵏ g₍ₜ₋ₖ₎"),
+        Step("θ₃", "=", "θ₀ + v₁ + v₂ + v₃", "steps add up"),
+        Step("E", "=", "−ε μ(3 + 2 α + α²)", "E[θ₃ − θ₀] for gradients of mean μ"),
+        Step("E", "=", "−ε μ/(1 − α) (3 − α(1 − α³)/(1 − α))", "geometric sums"),
+    )
+    return Identity("Momentum written out", "vₜ = αvₜ₋₁ − εgₜ, t = 3", names, steps)
+
+
+def weight_decay() -> Identity:
+    """A penalty ½α‖θ‖² shrinks θ by a factor before each step."""
+    names = {
+        "theta": _real("theta", 3),
+        "g": _real("g", 3),
+        "alpha": _unit("a"),
+        "epsilon": _unit("e"),
+    }
+    steps = (
+        Step("θ − ε(g + α θ)", "=", "θ − ε α θ − ε g", "g = ∇L, αθ = ∇½α‖θ‖²"),
+        Step("θ − ε(g + α θ)", "=", "(1 − ε α)θ − ε g", "decay, then the step"),
+    )
+    return Identity("Weight decay", "gradient descent on L + ½α‖θ‖²", names, steps)
+
+
+def initialisation() -> Identity:
+    """Variances of weights that keep those of signals (Xavier) and of rectified signals (He)."""
+    a, b = (build.add(build.absolute(_real(name)), 1.0) for name in ("a", "b"))
+    s, moment = (
+        build.add(build.absolute(_real("s")), 0.1),
+        build.add(build.absolute(_real("q")), 0.1),
+    )
+    names = {"n_i": a, "n_o": b, "s": s, "q": moment}
+    steps = (
+        Step("nᵢ (1/nᵢ) q", "=", "q", "var(z) = nᵢ var(w) q keeps q for var(w) = 1/nᵢ"),
+        Step("nₒ (1/nₒ) q", "=", "q", "backwards 1/nₒ"),
+        Step(
+            "1/((nᵢ + nₒ)/2)",
+            "=",
+            "2/(nᵢ + nₒ)",
+            "both: the mean of nᵢ and nₒ (Xavier)",
+        ),
+        Step("½ nᵢ (2/nᵢ) q", "=", "q", "ReLU halves E[z²]: 2/nᵢ (He)"),
+    )
+    return Identity(
+        "Xavier and He initialisation", "nᵢ inputs, nₒ outputs, q = E[h²]", names, steps
+    )
+
+
+def evidence_bound() -> Identity:
+    """The identity of the VAE: evidence minus the gap is the bound."""
+    q, p = (f.softmax(_real(name, 4), axis=0) for name in ("a", "b"))
+    likelihood = f.sigmoid(_real("c", 4))
+    joint = build.multiply(p, likelihood)
+    evidence = build.sum_over(joint)
+    posterior = build.divide(joint, evidence)
+    names = {"q": q, "p": p, "l": likelihood, "r": posterior, "P": evidence}
+    steps = (
+        Step("r ⊙ P", "=", "p ⊙ l", "Bayes, P = P(X)"),
+        Step(
+            "log(P) − qᵀ log(q/r)",
+            "=",
+            "qᵀ (log(l) + log(p) − log(q))",
+            "log r = log p + log l − log P",
+        ),
+        Step(
+            "log(P) − qᵀ log(q/r)",
+            "=",
+            "qᵀ log(l) − qᵀ log(q/p)",
+            "ELBO = E log P(X|z) − KL(q‖p)",
+        ),
+        Step("qᵀ log(l) − qᵀ log(q/p)", "≤", "log(P)", "KL(q‖r) ≥ 0"),
+    )
+    return Identity(
+        "The evidence lower bound",
+        "q = Q(z|X), r = P(z|X), p = P(z), l = P(X|z), KL(q‖r) = qᵀ log(q/r)",
+        names,
+        steps,
+    )
+
+
+def bias_and_variance() -> Identity:
+    """Expected squared error = noise + bias² + variance."""
+    truth, noise, estimates = _real("f"), _real("s"), _real("F", 5)
+    mean = build.mean(estimates)
+    names = {"f": truth, "s": noise, "F": estimates, "m": mean, "n": _number(5)}
+    steps = (
+        Step(
+            "(½ Σ (f + s − F)² + ½ Σ (f − s − F)²)/n",
+            "=",
+            "s² + Σ (f − F)²/n",
+            "the noise ±s has mean 0",
+        ),
+        Step(
+            "Σ (f − F)²/n",
+            "=",
+            "(f − m)² + Σ (F − m)²/n",
+            "m = E F: the cross term is 0",
+        ),
+    )
+    return Identity(
+        "Bias and variance", "y = f ± s, estimates F, m their mean", names, steps
+    )
+
+
+def welford() -> Identity:
+    """One pass over the data for mean and sum of squares."""
+    x = _real("x", 5)
+    first = build.slice_axes(x, (0,), (4,), (1,))
+    last = build.sum_over(build.slice_axes(x, (4,), (5,), (1,)))
+    names = {
+        "x": last,
+        "mu": build.mean(x),
+        "nu": build.mean(first),
+        "S": _scatter(x),
+        "R": _scatter(first),
+        "n": _number(5),
+    }
+    steps = (
+        Step("μ", "=", "ν + (x − ν)/n", "the mean moves by a share"),
+        Step("S", "=", "R + (x − μ)(x − ν)", "x the newest value"),
+        Step(
+            "S", "=", "R + n(n − 1)(μ − ν)²", "x − ν = n(μ − ν), x − μ = (n − 1)(μ − ν)"
+        ),
+    )
+    return Identity(
+        "Welford's recursion", "μ, S of n values; ν, R of the first n − 1", names, steps
+    )
+
+
+def _scatter(x: Node) -> Node:
+    centred = build.subtract(x, build.mean(x))
+    return build.sum_over(build.multiply(centred, centred))
+
+
+def newton() -> Identity:
+    """The step to the lowest point of the quadratic model."""
+    root, g, d = _real("A", 3, 3), _real("g", 3), _real("d", 3)
+    identity = build.cast(
+        build.equal(build.iota((3, 3), 0), build.iota((3, 3), 1)), dtypes.FLOAT64
+    )
+    curvature = build.add(build.matmul(root, build.matrix_transpose(root)), identity)
+    step = build.negate(
+        build.reshape(build.solve(curvature, build.reshape(g, (3, 1))), (3,))
+    )
+    names = {"H": curvature, "g": g, "nu": step, "d": d}
+    steps = (
+        Step("g + H ν", "=", "0 g", "the gradient of gᵀν + ½νᵀHν vanishes: ν = −H⁻¹g"),
+        Step("gᵀν + ½ νᵀ H ν", "=", "−½ νᵀ H ν", "g = −Hν"),
+        Step(
+            "gᵀν + ½ νᵀ H ν",
+            "≤",
+            "gᵀd + ½ dᵀ H d",
+            "no other step d is better (H positive definite)",
+        ),
+    )
+    return Identity("Newton's step", "model f(θ + ν) ≈ f + gᵀν + ½νᵀHν", names, steps)
+
+
+IDENTITIES: Final[Mapping[str, Callable[[], Identity]]] = {
+    make.__name__: make
+    for make in (
+        log_sum_exp,
+        nesterov,
+        momentum,
+        weight_decay,
+        initialisation,
+        evidence_bound,
+        bias_and_variance,
+        welford,
+        newton,
+    )
+}
+
+
+def identity(
+    name: str, evaluate: Evaluate | None = None, draw: Draw | None = None
+) -> Identity:
+    """Return a result by its name.
+
+    Raises:
+        ArgumentError: no such result; the message lists the names.
+    """
+    if name not in IDENTITIES:
+        raise ArgumentError(
+            "identity", expected=f"one of {', '.join(IDENTITIES)}", got=repr(name)
+        )
+    return replace(IDENTITIES[name](), evaluate=evaluate, draw=draw)

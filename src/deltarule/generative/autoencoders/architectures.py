@@ -1,0 +1,282 @@
+"""Ready-made encoders and decoders, dense and convolutional, for autoencoders and variational autoencoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+from deltarule import nn
+from deltarule.errors import ArgumentError
+from deltarule.flags import checks_flags
+from deltarule.generative.autoencoders.autoencoder import Autoencoder
+from deltarule.generative.autoencoders.layers import (
+    ConditionPlanes,
+    TiedLinear,
+    Unflatten,
+    Unpool2d,
+)
+from deltarule.generative.autoencoders.likelihood import (
+    BernoulliLikelihood,
+    GaussianLikelihood,
+    Likelihood,
+)
+from deltarule.generative.autoencoders.vae import VAE
+from deltarule.shapes import count
+
+Activation = Callable[[], nn.Module]
+Upsampling = Literal["transposed", "nearest", "unpooling"]
+
+
+def _sizes(value: Any, where: str, example: str) -> tuple[int, ...]:
+    """Return the sizes of a sequence; raises ArgumentError for one number."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ArgumentError(
+            where,
+            expected=f"a sequence of whole numbers, such as {example}",
+            got=repr(value),
+        )
+    return tuple(value)
+
+
+def dense(
+    sizes: Sequence[int],
+    activation: Activation = nn.ReLU,
+    *,
+    ending: nn.Module | None = None,
+) -> nn.Sequential:
+    """Return Linear layers between these sizes with an activation between them, and ``ending`` after the last.
+
+    >>> [layer.label() for layer in dense((4, 3, 2))]
+    ['Linear(4→3)', 'ReLU', 'Linear(3→2)']
+    """
+    sizes = _sizes(sizes, "dense sizes", "(64, 32, 2)")
+    if len(sizes) < 2:
+        raise ArgumentError(
+            "dense sizes", expected="at least two sizes", got=repr(tuple(sizes))
+        )
+    layers: list[nn.Module] = []
+    for i in range(len(sizes) - 1):
+        layers.append(nn.Linear(sizes[i], sizes[i + 1]))
+        if i < len(sizes) - 2:
+            layers.append(activation())
+    return nn.Sequential(*layers, *([] if ending is None else [ending]))
+
+
+@checks_flags
+def dense_autoencoder(
+    sizes: Sequence[int],
+    activation: Activation = nn.ReLU,
+    *,
+    code_activation: nn.Module | None = None,
+    tied: bool = False,
+    **options: Any,
+) -> Autoencoder:
+    """Return an autoencoder whose encoder has these sizes and whose decoder mirrors them (AE-02).
+
+    With two sizes and no activation it is linear and its codes span the principal subspace (AE-04). ``tied``
+    decoders use the transposed weights of the encoder. Options: those of ``Autoencoder``.
+    """
+    sizes = _sizes(sizes, "sizes", "(64, 32, 2)")
+    encoder = dense(sizes, activation, ending=code_activation)
+    if not tied:
+        return Autoencoder(encoder, dense(sizes[::-1], activation), **options)
+    linear = [layer for layer in encoder if isinstance(layer, nn.Linear)]
+    layers: list[nn.Module] = []
+    for layer in reversed(linear):
+        layers += [TiedLinear(layer), activation()]
+    return Autoencoder(encoder, nn.Sequential(*layers[:-1]), **options)
+
+
+def convolutional_encoder(
+    image_shape: Sequence[int],
+    channels: Sequence[int],
+    n_outputs: int,
+    activation: Activation = nn.ReLU,
+) -> nn.Sequential:
+    """Return 3×3 convolutions that halve the image once for each entry of ``channels``, then a dense layer."""
+    channels = _sizes(channels, "channels", "(16, 32)")
+    height, width, depth = _halvable(image_shape, len(channels))
+    layers: list[nn.Module] = []
+    for before, after in zip((depth, *channels), channels, strict=False):
+        layers += [
+            nn.Conv2d(before, after, kernel_size=3, padding=1),
+            activation(),
+            nn.MaxPool2d(2),
+        ]
+    scale = 2 ** len(channels)
+    return nn.Sequential(
+        *layers,
+        nn.Flatten(),
+        nn.Linear(height // scale * (width // scale) * channels[-1], n_outputs),
+    )
+
+
+def convolutional_decoder(
+    image_shape: Sequence[int],
+    channels: Sequence[int],
+    n_inputs: int,
+    activation: Activation = nn.ReLU,
+    upsampling: Upsampling = "transposed",
+) -> nn.Sequential:
+    """Return the mirror of ``convolutional_encoder``: each stage doubles the image (AE-13).
+
+    "transposed" doubles by a 4×4 transposed convolution of stride 2, "nearest" by repeating pixels before a 3×3
+    convolution, "unpooling" by zeros between them (``Unpool2d``) before it.
+    """
+    if upsampling not in {"transposed", "nearest", "unpooling"}:
+        raise ArgumentError(
+            "upsampling",
+            expected="'transposed', 'nearest' or 'unpooling'",
+            got=repr(upsampling),
+        )
+    channels = _sizes(channels, "channels", "(16, 32)")
+    height, width, depth = _halvable(image_shape, len(channels))
+    scale = 2 ** len(channels)
+    small = (height // scale, width // scale, channels[-1])
+    layers: list[nn.Module] = [
+        nn.Linear(n_inputs, small[0] * small[1] * small[2]),
+        activation(),
+        Unflatten(small),
+    ]
+    down = (*reversed(channels), depth)
+    for stage, (before, after) in enumerate(pairwise(down), start=1):
+        if upsampling == "transposed":
+            layers.append(
+                nn.ConvTranspose2d(before, after, kernel_size=4, stride=2, padding=1)
+            )
+        else:
+            larger = nn.Upsample2d(2) if upsampling == "nearest" else Unpool2d(2)
+            layers += [larger, nn.Conv2d(before, after, kernel_size=3, padding=1)]
+        if stage < len(channels):
+            layers.append(activation())
+    return nn.Sequential(*layers)
+
+
+def _halvable(image_shape: Sequence[int], times: int) -> tuple[int, int, int]:
+    image_shape = _sizes(image_shape, "image_shape", "(28, 28, 1)")
+    if (
+        len(image_shape) != 3
+        or times < 1
+        or any(size % 2**times for size in image_shape[:2])
+    ):
+        raise ArgumentError(
+            "image_shape",
+            expected=f"(height, width, channels) that can be halved {times} times",
+            got=repr(tuple(image_shape)),
+            hint="Pad the images, or use fewer channels stages.",
+        )
+    height, width, depth = image_shape
+    return int(height), int(width), int(depth)
+
+
+def convolutional_autoencoder(
+    image_shape: Sequence[int],
+    channels: Sequence[int] = (16, 32),
+    code_size: int = 16,
+    activation: Activation = nn.ReLU,
+    upsampling: Upsampling = "transposed",
+    **options: Any,
+) -> Autoencoder:
+    """Return a convolutional autoencoder of images (N, height, width, channels) (AE-13)."""
+    encoder = convolutional_encoder(image_shape, channels, code_size, activation)
+    return Autoencoder(
+        encoder,
+        convolutional_decoder(image_shape, channels, code_size, activation, upsampling),
+        **options,
+    )
+
+
+def _output_shape(
+    example_shape: Sequence[int], likelihood: Likelihood
+) -> tuple[int, ...]:
+    """Return what a decoder has to give: with a learned variance for each pixel, twice the last axis."""
+    *front, last = example_shape
+    twice = (
+        isinstance(likelihood, GaussianLikelihood) and likelihood.deviation == "output"
+    )
+    return (*front, 2 * last if twice else last)
+
+
+def dense_vae(
+    example_shape: Sequence[int],
+    latent_size: int = 2,
+    hidden: Sequence[int] = (256, 128),
+    likelihood: Likelihood | None = None,
+    activation: Activation = nn.ReLU,
+    *,
+    condition_size: int = 0,
+    **options: Any,
+) -> VAE:
+    """Return a VAE of dense layers for examples of any shape; the decoder mirrors the encoder (VI-03, VI-06).
+
+    The likelihood is Bernoulli unless given. Options: those of ``VAE``.
+
+    >>> dense_vae((8, 8, 1), 2, (16,)).sample(3, seed=0).shape
+    (3, 8, 8, 1)
+    """
+    said = BernoulliLikelihood() if likelihood is None else likelihood
+    shape, hidden = (
+        _sizes(example_shape, "example_shape", "(28, 28, 1)"),
+        _sizes(hidden, "hidden", "(256, 128)"),
+    )
+    if not shape:
+        raise ArgumentError(
+            "example_shape", expected="at least one axis, such as (4,)", got="()"
+        )
+    output = _output_shape(shape, said)
+    encoder = dense(
+        (count(shape) + condition_size, *hidden, 2 * latent_size), activation
+    )
+    decoder = dense(
+        (latent_size + condition_size, *reversed(hidden), count(output)), activation
+    )
+    return VAE(
+        nn.Sequential(nn.Flatten(), *encoder),
+        nn.Sequential(*decoder, Unflatten(output)),
+        latent_size,
+        said,
+        condition_size=condition_size,
+        example_shape=shape,
+        **options,
+    )
+
+
+def convolutional_vae(
+    image_shape: Sequence[int],
+    latent_size: int = 2,
+    channels: Sequence[int] = (16, 32),
+    likelihood: Likelihood | None = None,
+    activation: Activation = nn.ReLU,
+    upsampling: Upsampling = "transposed",
+    *,
+    condition_size: int = 0,
+    **options: Any,
+) -> VAE:
+    """Return a VAE of ``convolutional_encoder`` and ``convolutional_decoder``; conditions become constant planes.
+
+    The likelihood is Bernoulli unless given. Options: those of ``VAE``.
+    """
+    said, channels = (
+        BernoulliLikelihood() if likelihood is None else likelihood,
+        _sizes(channels, "channels", "(16, 32)"),
+    )
+    height, width, depth = _halvable(image_shape, len(channels))
+    encoder = convolutional_encoder(
+        (height, width, depth + condition_size), channels, 2 * latent_size, activation
+    )
+    if condition_size:
+        encoder = nn.Sequential(ConditionPlanes(image_shape, condition_size), *encoder)
+    output = _output_shape(image_shape, said)
+    decoder = convolutional_decoder(
+        output, channels, latent_size + condition_size, activation, upsampling
+    )
+    return VAE(
+        encoder,
+        decoder,
+        latent_size,
+        said,
+        condition_size=condition_size,
+        example_shape=tuple(image_shape),
+        **options,
+    )

@@ -1,0 +1,184 @@
+"""Autoencoders: h = f(x), r = g(h) ≈ x, trained to imitate the input under a condition that makes h worth having.
+
+The condition is a small code (under-complete, AE-02), a penalty on the code (sparse AE-06, contractive) or a
+corrupted input (denoising). Without any, a code of the input's size may copy the input (AE-03).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+
+from deltarule import nn, train
+from deltarule.errors import ArgumentError, ShapeError
+from deltarule.generative.autoencoders.saving import config_of
+from deltarule.grad.reverse import gradients
+from deltarule.losses import Loss
+from deltarule.nn.context import require
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import show
+from deltarule.tensor.functional import log, log1p
+from deltarule.tensor.tensor import Tensor
+from deltarule.train import History
+
+CodePenalty = Callable[
+    [Tensor, Tensor], Tensor
+]  # (code, what the encoder was given) → scalar
+
+
+@final
+class Autoencoder(nn.Module):
+    """Encoder and decoder with penalties on the code and, in training, a corruption of the input (AE-01).
+
+    ``penalties`` are functions of (code, input) such as ``L1Sparsity``, ``KLSparsity`` and ``Contractive``, added to
+    the loss in training; ``corruption`` is a layer such as ``GaussianCorruption``: what is to be restored is the
+    clean input.
+
+    >>> from deltarule import nn
+    >>> model = Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4))
+    >>> model.reconstruct(np.zeros((3, 4))).shape
+    (3, 4)
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        *,
+        penalties: Sequence[CodePenalty] = (),
+        corruption: nn.Module | None = None,
+    ) -> None:
+        self.encoder, self.decoder = encoder, decoder
+        self.penalties = tuple(penalties)
+        self.corruption = nn.Identity() if corruption is None else corruption
+
+    def config(self) -> dict[str, Any] | None:
+        """Return the parts; None where a part is code of your own, and with penalties, which are functions."""
+        parts = {
+            "encoder": self.encoder,
+            "decoder": self.decoder,
+            "corruption": self.corruption,
+        }
+        return None if self.penalties else config_of(self, {}, **parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the reconstruction g(f(x)), of the shape of x."""
+        given = self.corruption(x)
+        code: Tensor = self.encoder(given)
+        if require("Autoencoder").mode == "training":
+            for penalty in self.penalties:
+                nn.add_penalty(penalty(code, given))
+        output: Tensor = self.decoder(code)
+        if output.shape != x.shape:
+            raise ShapeError(
+                "Autoencoder",
+                expected=f"a decoder that gives {show(x.shape)}",
+                got=show(output.shape),
+            )
+        return output
+
+    def fit(
+        self,
+        inputs: Any,
+        targets: Any = None,
+        *,
+        loss: str | Loss = "mean_squared_error",
+        **options: Any,
+    ) -> History:
+        """Train on inputs alone: the targets are the inputs unless given. Options: those of ``train.fit``."""
+        return super().fit(
+            inputs, inputs if targets is None else targets, loss=loss, **options
+        )
+
+    def encode(self, inputs: Any) -> Array:
+        """Return the codes of all inputs."""
+        return train.predict(self.encoder, inputs)
+
+    def decode(self, codes: Any) -> Array:
+        """Return what the codes stand for."""
+        return train.predict(self.decoder, codes)
+
+    def reconstruct(self, inputs: Any) -> Array:
+        """Return g(f(x)) for all inputs."""
+        return train.predict(self, inputs)
+
+    def traverse(self, example: Any, axis: int, values: Sequence[float]) -> Array:
+        """Return decodings of one example's code with element ``axis`` set to each value."""
+        code = self.encode(np.asarray(example)[None])
+        codes = np.repeat(code, len(values), axis=0)
+        codes[:, axis] = values
+        return self.decode(codes)
+
+
+@final
+@dataclass(frozen=True)
+class L1Sparsity:
+    """λ·mean over examples of Σ|h|: codes with many zeros; the L1 norm is −ln of a Laplace prior (AE-06, AE-07)."""
+
+    strength: float
+
+    def __call__(self, code: Tensor, given: Tensor) -> Tensor:
+        """Return the penalty."""
+        del given
+        return abs(code).sum() * (self.strength / int(code.shape[0]))
+
+
+@final
+@dataclass(frozen=True)
+class KLSparsity:
+    """λ·Σⱼ KL(ρ‖ρ̂ⱼ) for codes in (0, 1): ρ̂ⱼ is the mean activity of code j in the batch (AE-06; Ng 2011).
+
+    KL(ρ‖ρ̂) = ρ ln(ρ/ρ̂) + (1 − ρ) ln((1 − ρ)/(1 − ρ̂)), ρ̂ kept within [10⁻⁶, 1 − 10⁻⁶].
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> round(KLSparsity(1.0, 0.1)(tensor([[0.3], [0.7]]), tensor([[0.0], [0.0]])).item(), 4)
+    0.3681
+    """
+
+    strength: float
+    rate: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < 1:
+            raise ArgumentError(
+                "KLSparsity rate", expected="a number in (0, 1)", got=repr(self.rate)
+            )
+
+    def __call__(self, code: Tensor, given: Tensor) -> Tensor:
+        """Return the penalty."""
+        del given
+        activity = code.mean(0).clip(1e-6, 1 - 1e-6)
+        active = self.rate * (float(np.log(self.rate)) - log(activity))
+        silent = (1 - self.rate) * (float(np.log1p(-self.rate)) - log1p(-activity))
+        return (active + silent).sum() * self.strength
+
+
+@final
+@dataclass(frozen=True)
+class Contractive:
+    """λ·mean over examples of ‖∂h/∂x‖²_F: codes that small changes of x leave alone (Rifai et al. 2011).
+
+    One backward pass for each code element, inside the training step.
+    """
+
+    strength: float
+
+    def __call__(self, code: Tensor, given: Tensor) -> Tensor:
+        """Return the penalty."""
+        if code.ndim != 2:
+            raise ShapeError(
+                "Contractive", expected="codes (N, k)", got=show(code.shape)
+            )
+        total: Tensor | None = None
+        for j in range(int(code.shape[1])):
+            slope = Tensor(gradients(code[:, j].sum().node, [given.node])[0])
+            square = (slope * slope).sum()
+            total = square if total is None else total + square
+        if total is None:
+            raise ShapeError(
+                "Contractive", expected="a code of at least one element", got="none"
+            )
+        return total * (self.strength / int(code.shape[0]))

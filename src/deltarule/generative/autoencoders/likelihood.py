@@ -1,0 +1,176 @@
+"""What a decoder's output means: p(x|z), Bernoulli or Gaussian; never a point mass (VI-03, E003-13)."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any, Literal, final
+
+import numpy as np
+
+from deltarule import nn
+from deltarule.errors import ArgumentError, DataError, ShapeError
+from deltarule.generative.autoencoders.saving import config_of
+from deltarule.losses.loss import over_examples
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import show
+from deltarule.tensor.functional import binary_cross_entropy, exp, sigmoid, softplus
+from deltarule.tensor.random import random_normal, random_uniform
+from deltarule.tensor.tensor import Tensor, parameter
+
+LOG_TWO_PI = math.log(2 * math.pi)
+
+
+class Likelihood(nn.Module):
+    """From the decoder's output to p(x|z)."""
+
+    @abstractmethod
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """Return ln p(x|z) of every example, (N,): a sum over its elements."""
+
+    @abstractmethod
+    def mean(self, output: Tensor) -> Tensor:
+        """Return E[x|z]."""
+
+    @abstractmethod
+    def draw(self, output: Tensor, seed: int, stream: int) -> Tensor:
+        """Return one x ~ p(x|z) for each output."""
+
+    def check(self, x: Array) -> None:
+        """Raise DataError for examples that have no density under it; by default all numbers have one."""
+        del x
+
+    def forward(self, output: Tensor) -> Tensor:
+        """Return E[x|z]."""
+        return self.mean(output)
+
+
+def _same(where: str, output: Tensor, x: Tensor) -> None:
+    if output.shape != x.shape:
+        raise ShapeError(
+            where,
+            expected=f"a decoder that gives {show(x.shape)}",
+            got=show(output.shape),
+        )
+
+
+@final
+class BernoulliLikelihood(Likelihood):
+    """x ∈ {0, 1} (or shares between) with logits from the decoder: Σ x ln ŷ + (1 − x) ln(1 − ŷ) (PR-12)."""
+
+    def config(self) -> dict[str, Any] | None:
+        """Return the name; there is nothing to set."""
+        return config_of(self, {})
+
+    def check(self, x: Array) -> None:
+        """Raise DataError for numbers outside [0, 1], for which the bound has no limit."""
+        if x.size and not (x.min() >= 0 and x.max() <= 1):
+            raise DataError(
+                "BernoulliLikelihood",
+                expected="values in [0, 1]",
+                got=f"{x.min():.4g} … {x.max():.4g}",
+                hint="Scale pixels by 1/255, or use a GaussianLikelihood.",
+            )
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """Return ln p(x|z) for logits of the shape of x."""
+        _same("BernoulliLikelihood", output, x)
+        return -over_examples(
+            binary_cross_entropy(output, x.astype(output.dtype)), "sum"
+        )
+
+    def mean(self, output: Tensor) -> Tensor:
+        """Return the probabilities σ(logits)."""
+        return sigmoid(output)
+
+    def draw(self, output: Tensor, seed: int, stream: int) -> Tensor:
+        """Return zeros and ones."""
+        u = random_uniform(output.shape, seed, 0, stream, output.dtype)
+        return (u < sigmoid(output)).astype(output.dtype)
+
+
+@final
+class GaussianLikelihood(Likelihood):
+    """x ~ 𝒩(f(z), σ²I): −½Σ[(x − f)²/σ² + ln σ² + ln 2π] (VI-03).
+
+    ``deviation`` is σ: a number; "shared" for one learned number; "output" for one a pixel from the decoder, whose
+    last axis then holds means and s side by side (2 × channels). A learned variance is σ² = eˢ + ``least``²: without
+    a least deviation the density of a pixel that never changes grows without bound.
+
+    >>> GaussianLikelihood(0.1).deviation
+    0.1
+    """
+
+    def __init__(
+        self,
+        deviation: float | Literal["shared", "output"] = 1.0,
+        *,
+        least: float = 0.01,
+    ) -> None:
+        if isinstance(deviation, str):
+            if deviation not in {"shared", "output"}:
+                raise ArgumentError(
+                    "GaussianLikelihood",
+                    expected="a number, 'shared' or 'output'",
+                    got=deviation,
+                )
+        elif not deviation > 0:
+            raise ArgumentError(
+                "GaussianLikelihood deviation",
+                expected="a number > 0",
+                got=repr(deviation),
+            )
+        if not least > 0:
+            raise ArgumentError(
+                "GaussianLikelihood least", expected="a number > 0", got=repr(least)
+            )
+        self.deviation, self.least = deviation, float(least)
+        if deviation == "shared":
+            self.log_variance = parameter(np.zeros((), np.float32), name="log_variance")
+
+    def config(self) -> dict[str, Any] | None:
+        """Return the deviation and the least one."""
+        return config_of(self, {"deviation": self.deviation, "least": self.least})
+
+    def _parts(self, output: Tensor) -> tuple[Tensor, Tensor | float]:
+        """Return means and ln σ²."""
+        if self.deviation == "shared":
+            return output, self._bounded(self.log_variance.astype(output.dtype))
+        if isinstance(self.deviation, str):
+            half = int(output.shape[-1]) // 2
+            return output[..., :half], self._bounded(output[..., half:])
+        return output, 2 * math.log(self.deviation)
+
+    def _bounded(self, s: Tensor) -> Tensor:
+        """Return ln(eˢ + least²)."""
+        floor = 2 * math.log(self.least)
+        return softplus(s - floor) + floor
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        """Return ln p(x|z)."""
+        mean, log_variance = self._parts(output)
+        _same("GaussianLikelihood", mean, x)
+        error = x.astype(mean.dtype) - mean
+        precision = (
+            exp(-log_variance)
+            if isinstance(log_variance, Tensor)
+            else math.exp(-log_variance)
+        )
+        return (
+            over_examples(error * error * precision + log_variance + LOG_TWO_PI, "sum")
+            * -0.5
+        )
+
+    def mean(self, output: Tensor) -> Tensor:
+        """Return f(z)."""
+        return self._parts(output)[0]
+
+    def draw(self, output: Tensor, seed: int, stream: int) -> Tensor:
+        """Return f(z) + σε."""
+        mean, log_variance = self._parts(output)
+        scale = (
+            exp(log_variance * 0.5)
+            if isinstance(log_variance, Tensor)
+            else math.exp(log_variance / 2)
+        )
+        return mean + random_normal(mean.shape, seed, 0, stream, mean.dtype) * scale

@@ -1,0 +1,536 @@
+"""The variational autoencoder (Kingma and Welling 2014): latent z, decoder p(x|z), encoder q(z|x).
+
+Trained on the bound ln p(x) ≥ E_q[ln p(x|z)] − KL(q(z|x)‖p(z)); the gap is KL(q‖p(z|x)) (VI-08, VI-18). The loss is
+its negative: KL + reconstruction (VI-09). Sampling is a function of (seed, step), so that runs repeat to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, final
+
+import numpy as np
+
+from deltarule import nn, shapes, train
+from deltarule.errors import ArgumentError, DataWarning, ShapeError
+from deltarule.flags import checks_flags
+from deltarule.generative.autoencoders.likelihood import Likelihood
+from deltarule.generative.autoencoders.saving import config_of
+from deltarule.generative.inference.chains import pareto_k
+from deltarule.losses import Loss
+from deltarule.nn.check import whole_number
+from deltarule.nn.context import ForwardContext, current, entered
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import show
+from deltarule.tensor.functional import concatenate, exp, logsumexp, stack
+from deltarule.tensor.jit import jit
+from deltarule.tensor.random import random_normal
+from deltarule.tensor.tensor import Tensor, tensor
+from deltarule.train import History
+from deltarule.train.monitoring.metrics import FunctionMetric
+
+_RECONSTRUCTION, _KL = 1, 2  # columns of what a VAE gives; the loss is the first
+_HEAVY = (
+    0.7  # Pareto k of importance weights above which their mean is not to be trusted
+)
+_LEAST_WEIGHTS = 100  # for which there is a tail to look at
+
+
+@final
+@dataclass(frozen=True)
+class Annealing:
+    """The weight of the KL term grows linearly from ``start`` to ``end`` over the first ``steps`` (Bowman et al. 2016).
+
+    >>> Annealing(100).at(tensor(25)).item()
+    0.25
+    """
+
+    steps: int
+    start: float = 0.0
+    end: float = 1.0
+
+    def __post_init__(self) -> None:
+        whole_number(self.steps, "Annealing steps", 1)
+        for name, value in (("start", self.start), ("end", self.end)):
+            if not (_is_number(value) and 0 <= value < math.inf):
+                raise ArgumentError(
+                    f"Annealing {name}", expected="a number ≥ 0", got=repr(value)
+                )
+
+    def at(self, step: Tensor) -> Tensor:
+        """Return the weight at a step, counted from 0."""
+        share = (step.astype("float32") / float(self.steps)).clip(0.0, 1.0)
+        return share * (self.end - self.start) + self.start
+
+
+@final
+class VAE(nn.Module):
+    """Encoder x ↦ (μ, ln σ²), (N, 2k), and decoder z ↦ parameters of p(x|z) under a likelihood (VI-03, VI-06).
+
+    Args:
+        encoder: Module from a batch of examples to (N, 2·latent_size).
+        decoder: Module from (N, latent_size) to what the likelihood asks for.
+        latent_size: k, the size of z; the prior is 𝒩(0, prior_deviation²·I) (VI-04).
+        likelihood: ``BernoulliLikelihood()`` or ``GaussianLikelihood(…)``.
+        beta: The weight of the KL term (Higgins et al. 2017), a number or an ``Annealing``.
+        n_samples: Draws of z for each example (VI-10).
+        bound: "elbo", or "importance" for ln (1/K)Σ p(x, zₖ)/q(zₖ|x) (Burda et al. 2016), with ``beta`` 1.
+        condition_size: Numbers of a condition c that encoder and decoder get beside x and z (Sohn et al. 2015):
+            both are then given flat vectors [x, c] and [z, c].
+        prior_deviation: σ of the prior.
+        example_shape: The shape of one x; needed with a condition only.
+
+    Called, it returns (N, 3): the loss, −E[ln p(x|z)] and KL(q‖p(z)) of every example. At inference the draws are
+    those of seed 0, so that equal inputs have equal values.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        latent_size: int,
+        likelihood: Likelihood,
+        *,
+        beta: float | Annealing = 1.0,
+        n_samples: int = 1,
+        bound: Literal["elbo", "importance"] = "elbo",
+        condition_size: int = 0,
+        prior_deviation: float = 1.0,
+        example_shape: Sequence[int] | None = None,
+    ) -> None:
+        if bound not in {"elbo", "importance"} or (
+            bound == "importance" and beta != 1.0
+        ):
+            raise ArgumentError(
+                "VAE bound",
+                expected="'elbo', or 'importance' with beta 1",
+                got=f"{bound!r}, beta {beta}",
+            )
+        if not isinstance(beta, Annealing) and not (
+            _is_number(beta) and 0 <= beta < math.inf
+        ):
+            raise ArgumentError(
+                "VAE beta", expected="a number ≥ 0, or an Annealing", got=repr(beta)
+            )
+        if not (_is_number(prior_deviation) and 0 < prior_deviation < math.inf):
+            raise ArgumentError(
+                "VAE prior_deviation",
+                expected="a number > 0",
+                got=repr(prior_deviation),
+            )
+        self.encoder, self.decoder, self.likelihood = encoder, decoder, likelihood
+        self.latent_size = whole_number(latent_size, "latent_size", 1)
+        self.beta, self.bound = beta, bound
+        self.n_samples = whole_number(n_samples, "n_samples", 1)
+        self.condition_size = whole_number(condition_size, "condition_size", 0)
+        self.prior_deviation = float(prior_deviation)
+        self.example_shape = None if example_shape is None else tuple(example_shape)
+        if condition_size and self.example_shape is None:
+            raise ArgumentError(
+                "VAE example_shape",
+                expected="the shape of one x, with a condition",
+                got="None",
+            )
+
+    def config(self) -> dict[str, Any] | None:
+        """Return settings and parts; None where a part is code of your own."""
+        arguments = {
+            "latent_size": self.latent_size,
+            "n_samples": self.n_samples,
+            "bound": self.bound,
+            "beta": asdict(self.beta)
+            if isinstance(self.beta, Annealing)
+            else self.beta,
+            "condition_size": self.condition_size,
+            "prior_deviation": self.prior_deviation,
+            "example_shape": None
+            if self.example_shape is None
+            else list(self.example_shape),
+        }
+        return config_of(
+            self,
+            arguments,
+            encoder=self.encoder,
+            decoder=self.decoder,
+            likelihood=self.likelihood,
+        )
+
+    @classmethod
+    def from_config(cls, children: dict[str, Any], arguments: dict[str, Any]) -> VAE:
+        """Return the model of parts and settings that ``config`` gave."""
+        beta = arguments.pop("beta")
+        return cls(
+            **children,
+            **arguments,
+            beta=Annealing(**beta) if isinstance(beta, dict) else beta,
+        )
+
+    def example_rank(self) -> int | None:
+        """As the encoder asks."""
+        return self.encoder.example_rank()
+
+    # ---------------------------------------------------------------- the bound
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, 3): loss, reconstruction −E[ln p(x|z)] and KL of every example."""
+        mean, log_variance, clean, condition = self._posterior(x)
+        context = current()
+        training = context is not None and context.mode == "training"
+        seed, step, stream = (
+            context.draw("VAE") if context is not None and training else (0, 0, 0)
+        )
+        reconstruction, log_ratio = self._sampled(
+            mean, log_variance, clean, condition, (seed, step, stream)
+        )
+        divergence = self._divergence(mean, log_variance)
+        loss = -reconstruction.mean(0)
+        if self.bound == "importance":
+            objective = math.log(self.n_samples) - logsumexp(
+                reconstruction + log_ratio, axis=0
+            )
+        else:
+            now = context.record.step if context is not None and training else None
+            objective = loss + divergence * self._weight(now)
+        return stack([objective, loss, divergence], axis=1)
+
+    def _weight(self, step: Tensor | int | None) -> Tensor | float:
+        """Return β at a step, its final value at inference."""
+        if not isinstance(self.beta, Annealing):
+            return float(self.beta)
+        if step is None:
+            return self.beta.end
+        return self.beta.at(step if isinstance(step, Tensor) else tensor(step))
+
+    def _require_condition(self, width: int, own: int, what: str) -> None:
+        """Raise ArgumentError unless rows hold what is the model's own and its condition."""
+        if self.condition_size and width != own + self.condition_size:
+            raise ArgumentError(
+                "VAE condition",
+                expected=f"{what} with a condition, {own} + {self.condition_size} numbers in a row",
+                got=f"{width} numbers",
+                hint=f"Hand over condition=…, (N, {self.condition_size}); a call of the model "
+                "itself takes rows of both, [x, c].",
+            )
+
+    def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Return μ, ln σ², x and the condition."""
+        k = self.latent_size
+        self._require_condition(
+            int(math.prod(x.shape[1:])), math.prod(self.example_shape or ()), "inputs"
+        )
+        code: Tensor = self.encoder(x)
+        if code.ndim != 2 or code.shape[1] != 2 * k:
+            raise ShapeError(
+                "VAE encoder",
+                expected=f"an output (N, {2 * k}): μ and ln σ²",
+                got=show(code.shape),
+            )
+        clean, condition = x, None
+        if self.condition_size:
+            clean = x[:, : -self.condition_size].reshape(
+                x.shape[0], *(self.example_shape or ())
+            )
+            condition = x[:, -self.condition_size :]
+        return code[:, :k], code[:, k:], clean, condition
+
+    def _sampled(
+        self,
+        mean: Tensor,
+        log_variance: Tensor,
+        x: Tensor,
+        condition: Tensor | None,
+        counters: tuple[Any, Any, int],
+    ) -> tuple[Tensor, Tensor]:
+        """Return ln p(x|z) and ln p(z) − ln q(z|x), both (K, N), of K draws z = μ + σε (VI-12)."""
+        n, k = mean.shape[0], self.latent_size
+        m = (
+            self.n_samples if isinstance(n, int) else 1
+        )  # a summary counts one draw of a batch of unknown size
+        noise = random_normal((m, n, k), *counters, mean.dtype)
+        z = mean + exp(log_variance * 0.5) * noise
+        log_p = self._log_likelihood(z, x, condition)
+        scaled = z / self.prior_deviation
+        log_ratio = (noise * noise - scaled * scaled + log_variance).sum(
+            -1
+        ) * 0.5 - k * math.log(self.prior_deviation)
+        return log_p, log_ratio
+
+    def _log_likelihood(self, z: Tensor, x: Tensor, condition: Tensor | None) -> Tensor:
+        m, n = z.shape[:2]
+        flat = z[0] if m == 1 else z.reshape(m * n, self.latent_size)
+        if m > 1:
+            x = x.broadcast_to((m, *x.shape)).reshape(m * n, *x.shape[1:])
+            if condition is not None:
+                condition = condition.broadcast_to((m, *condition.shape)).reshape(
+                    m * n, self.condition_size
+                )
+        if condition is not None:
+            flat = concatenate([flat, condition], axis=1)
+        return self.likelihood.log_prob(self.decoder(flat), x).reshape(m, n)
+
+    def _divergence(self, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """Return ½Σ((μ² + σ²)/s² − 1 − ln σ²/s²): KL(q‖p(z)) (VI-14), s the prior's deviation."""
+        s = self.prior_deviation
+        squares = (mean * mean + exp(log_variance)) / (s * s)
+        return (squares - 1.0 - log_variance).sum(
+            -1
+        ) * 0.5 + self.latent_size * math.log(s)
+
+    # ---------------------------------------------------------------- training
+
+    def fit(
+        self,
+        inputs: Any,
+        targets: Any = None,
+        *,
+        loss: str | Loss = "negative_elbo",
+        condition: Any = None,
+        validation_data: Any = None,
+        metrics: Sequence[Any] = (),
+        **options: Any,
+    ) -> History:
+        """Train on inputs alone (and conditions (N, condition_size)); options: those of ``train.fit``.
+
+        The history has ``reconstruction``, ``kl`` and ``elbo`` (with β = 1) of every epoch. ``validation_data`` is
+        an array of inputs, or (inputs, condition).
+        """
+        if targets is not None:
+            raise ArgumentError(
+                "VAE fit targets",
+                expected="none: a VAE learns the inputs",
+                got=type(targets).__name__,
+            )
+        given = self._with_condition(inputs, condition)
+        held = None
+        if validation_data is not None:
+            pair = (
+                validation_data
+                if isinstance(validation_data, tuple)
+                else (validation_data, None)
+            )
+            checked = self._with_condition(*pair)
+            held = (checked, np.zeros(len(checked), np.float32))
+        columns = [
+            FunctionMetric(
+                lambda terms, _: terms[:, _RECONSTRUCTION], "reconstruction"
+            ),
+            FunctionMetric(lambda terms, _: terms[:, _KL], "kl"),
+            FunctionMetric(
+                lambda terms, _: -terms[:, _RECONSTRUCTION] - terms[:, _KL], "elbo"
+            ),
+        ]
+        nothing = np.zeros(len(given), np.float32)
+        return super().fit(
+            given,
+            nothing,
+            loss=loss,
+            metrics=[*columns, *metrics],
+            validation_data=held,
+            **options,
+        )
+
+    def _check_condition(self, condition: Any) -> None:
+        if (condition is None) == bool(self.condition_size):
+            expected = (
+                f"(N, {self.condition_size}) numbers" if self.condition_size else "none"
+            )
+            raise ArgumentError(
+                "VAE condition",
+                expected=expected,
+                got="none" if condition is None else "some",
+            )
+
+    def _with_condition(self, inputs: Any, condition: Any) -> Array:
+        """Return inputs as they are, or [x, c] flat.
+
+        Raises ArgumentError if a condition is missing or too much, DataError for what the likelihood cannot give.
+        """
+        x = np.asarray(inputs)
+        self.likelihood.check(x)
+        self._check_condition(condition)
+        if condition is None:
+            return x
+        c = np.asarray(condition, x.dtype)
+        if c.shape != (len(x), self.condition_size):
+            raise ShapeError(
+                "VAE condition",
+                expected=f"({len(x)}, {self.condition_size})",
+                got=str(c.shape),
+            )
+        return np.concatenate([x.reshape(len(x), -1), c], axis=1)
+
+    # ---------------------------------------------------------------- use
+
+    def encode(self, inputs: Any, condition: Any = None) -> tuple[Array, Array]:
+        """Return μ(x) and σ(x), both (N, k)."""
+        code = train.predict(self.encoder, self._with_condition(inputs, condition))
+        return code[:, : self.latent_size], np.exp(0.5 * code[:, self.latent_size :])
+
+    def decode(self, latent: Any, condition: Any = None) -> Array:
+        """Return E[x|z] for every z (N, k)."""
+        whole = self._latent_with_condition(np.asarray(latent, self._type), condition)
+        return self.likelihood.mean(tensor(train.predict(self.decoder, whole))).numpy()
+
+    def _latent_with_condition(self, z: Array, condition: Any) -> Array:
+        """Return z as it is, or [z, c]; raises ArgumentError if a condition is missing or too much."""
+        self._check_condition(condition)
+        return (
+            z
+            if condition is None
+            else np.concatenate([z, np.asarray(condition, z.dtype)], axis=1)
+        )
+
+    @property
+    def _type(self) -> str:
+        return self.parameters(include_frozen=True)[0].dtype.name
+
+    def reconstruct(self, inputs: Any, condition: Any = None) -> Array:
+        """Return E[x|z] at z = μ(x)."""
+        return self.decode(self.encode(inputs, condition)[0], condition)
+
+    @checks_flags
+    def sample(
+        self, n: int, *, seed: int, condition: Any = None, noise: bool = False
+    ) -> Array:
+        """Return n new examples: E[x|z] for z from the prior, or draws from p(x|z) with ``noise`` (VI-01)."""
+        z = (
+            random_normal((n, self.latent_size), seed, dtype=self._type).numpy()
+            * self.prior_deviation
+        )
+        if not noise:
+            return self.decode(z, condition)
+        output = tensor(
+            train.predict(self.decoder, self._latent_with_condition(z, condition))
+        )
+        return self.likelihood.draw(output, seed, stream=1).numpy()
+
+    def interpolate(
+        self, first: Any, second: Any, n: int = 8, *, condition: Any = None
+    ) -> Array:
+        """Return E[x|z] at n points on the line from μ(first) to μ(second); a condition (condition_size,) is theirs."""
+        pair = np.stack([np.asarray(first), np.asarray(second)])
+        (start, end), _ = self.encode(pair, self._repeated(condition, 2))
+        share = np.linspace(0, 1, n)[:, None]
+        return self.decode(
+            (1 - share) * start + share * end, self._repeated(condition, n)
+        )
+
+    def traverse(
+        self,
+        example: Any,
+        axis: int,
+        values: Sequence[float] | Array,
+        *,
+        condition: Any = None,
+    ) -> Array:
+        """Return E[x|z] at z = μ(example) with its number ``axis`` set to each value; a condition (condition_size,)."""
+        mean, _ = self.encode(np.asarray(example)[None], self._repeated(condition, 1))
+        z = np.repeat(mean, len(values), axis=0)
+        z[:, shapes.axis(axis, self.latent_size, "VAE.traverse")] = values
+        return self.decode(z, self._repeated(condition, len(values)))
+
+    def latent_grid(
+        self, n: int = 10, span: float = 2.0, *, condition: Any = None
+    ) -> Array:
+        """Return E[x|z] over an n × n grid of the first two latent numbers in [−span, span], row by row.
+
+        Rows have z₂ falling from the top, columns z₁ growing; other latent numbers are 0, and all have the condition
+        (condition_size,).
+        """
+        ticks = np.linspace(-span, span, n)
+        z = np.zeros((n * n, self.latent_size))
+        z[:, 0] = np.tile(ticks, n)
+        if self.latent_size > 1:
+            z[:, 1] = np.repeat(ticks[::-1], n)
+        return self.decode(z, self._repeated(condition, n * n))
+
+    @staticmethod
+    def _repeated(condition: Any, n: int) -> Array | None:
+        return (
+            None
+            if condition is None
+            else np.repeat(np.asarray(condition)[None], n, axis=0)
+        )
+
+    def elbo(
+        self, inputs: Any, n_samples: int = 100, *, seed: int = 0, condition: Any = None
+    ) -> tuple[Array, Array]:
+        """Return the mean of ln p(x, z)/q(z|x) over draws z ~ q(z|x) of every example, and its standard error (VI-17).
+
+        The draws are those of ``log_likelihood`` with the same seed and number, hence elbo ≤ log_likelihood for each
+        example (Jensen's inequality), and what lies between estimates KL(q(z|x)‖p(z|x)).
+        """
+        logs = self.log_weights(inputs, n_samples, seed=seed, condition=condition)
+        return logs.mean(axis=0), logs.std(axis=0, ddof=1) / math.sqrt(len(logs))
+
+    def log_likelihood(
+        self,
+        inputs: Any,
+        n_samples: int = 1000,
+        *,
+        seed: int = 0,
+        condition: Any = None,
+    ) -> tuple[Array, Array]:
+        """Return ln p(x) of every example by importance sampling from q(z|x), and its standard error (VI-02).
+
+        ln (1/S)Σ p(x|zₛ)p(zₛ)/q(zₛ|x), a lower bound in expectation that tightens with S; the error is s/(√S·w̄) of
+        the weights w (delta method). ``DataWarning`` tells where the error of more than a quarter
+        of the examples is not to be trusted, by ``pareto_k`` of their weights: there q(z|x) is too narrow.
+        """
+        logs = self.log_weights(inputs, n_samples, seed=seed, condition=condition)
+        _warn_of_heavy_tails(logs)
+        top = logs.max(axis=0)
+        scaled = np.exp(logs - top)
+        mean = scaled.mean(axis=0)
+        return top + np.log(mean), scaled.std(axis=0, ddof=1) / math.sqrt(
+            len(logs)
+        ) / mean
+
+    def log_weights(
+        self, inputs: Any, n_samples: int, *, seed: int = 0, condition: Any = None
+    ) -> Array:
+        """Return ln p(x|z)p(z)/q(z|x), (S, N) in float64, of S ≥ n_samples draws z ~ q(z|x) for each example.
+
+        Their mean is the ELBO, the logarithm of the mean of their exponentials estimates ln p(x).
+        """
+        whole_number(n_samples, "n_samples", 2)
+        x = np.asarray(self._with_condition(inputs, condition), self._type)
+
+        def weights(batch: Tensor, step: Tensor) -> Tensor:
+            with entered(ForwardContext(self.record(), "inference", batched=True)):
+                mean, log_variance, clean, c = self._posterior(batch)
+                log_p, log_ratio = self._sampled(
+                    mean, log_variance, clean, c, (seed, step, 2)
+                )
+                return log_p + log_ratio
+
+        compiled = jit(weights)
+        rounds = math.ceil(n_samples / self.n_samples)
+        return np.concatenate(
+            [compiled(x, np.asarray(s, np.int64)).numpy() for s in range(rounds)]
+        ).astype(np.float64)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(
+        value, bool
+    )
+
+
+def _warn_of_heavy_tails(log_weights: Array) -> None:
+    """Warn where the weights (S, N) of more than a quarter of the examples have a mean that a few draws decide."""
+    if len(log_weights) < _LEAST_WEIGHTS:
+        return
+    shapes = np.array([pareto_k(column) for column in log_weights.T])
+    heavy = int((~(shapes <= _HEAVY)).sum())
+    if 4 * heavy > len(shapes):
+        warnings.warn(
+            f"ln p(x) of {heavy} of {len(shapes)} examples is not to be trusted, nor its error: the importance weights "
+            f"have heavy tails (Pareto k up to {np.max(shapes):.2g}, above {_HEAVY}). q(z|x) is too narrow there: "
+            "train longer, with more samples, or with bound='importance'.",
+            DataWarning,
+            stacklevel=3,
+        )

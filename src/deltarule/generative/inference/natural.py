@@ -1,0 +1,366 @@
+"""Natural-gradient ascent on the ELBO of normal families, and how far a normal q is from its best, in nats.
+
+With ζ = μ + Lε and s = Lᵀ∇ln p(ζ) + ε, the ELBO's slopes in units of q are g = E[s] (in μ) and M = E[sεᵀ] (in L); both
+vanish at the best q, and s itself where q is the posterior. The natural step (Khan and Lin 2017; Opper and Archambeau
+2009) takes the precision I − ρM and moves μ by ρ(I − ρM)⁻¹g: for a normal posterior one step of ρ = 1 is exact,
+whatever the units and the correlation of the variables. E is a mean over draws with exact first and second moments
+that stay the same, so that the ascent is that of a fixed function (Giordano et al. 2024): steps can be tested, and a
+constant in ln p changes none of them.
+
+The distance from the best q of a family is about ½gᵀ(I − M)⁻¹g + ¼‖M‖² nats, M projected on what the family can
+change; products of two independent halves of fresh draws estimate it without the bias of a square.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from deltarule.generative.inference.joint import Joint
+from deltarule.runtime.buffers import Array
+from deltarule.tensor.tensor import tensor
+
+Density = Callable[
+    [Array], tuple[Array, Array]
+]  # points (n, d) → ln p (n,), its gradients (n, d)
+
+CHUNK: Final = 64  # draws evaluated in one call
+_FIRST, _MOST, _FRESH = 256, 16_384, 4096  # draws
+_SETS, _LOOKS = (
+    65,
+    frozenset({1, 4, 8, 16, 32, 64}),
+)  # of draws, and after how many q is looked at
+_LEAST_PRECISION = (
+    0.1  # of one step, relative to q's: a deviation grows threefold at most
+)
+ROUNDING: Final = 1e-9  # nats that are no matter at all
+DIRECTIONS: Final = (
+    500  # variables up to which curvature between all of them is measured
+)
+_ROUNDS, _HALVINGS = 200, 20
+_ENDLESS = 1e8  # a deviation that has grown by this factor has no end
+
+
+def matched_draws(n: int, d: int, generator: np.random.Generator) -> Array:
+    """Return n draws (n, d) with mean 0 and, where there are enough of them, second moments I to rounding.
+
+    >>> e = matched_draws(64, 2, np.random.default_rng(0))
+    >>> bool(np.allclose(e.T @ e / 64, np.eye(2)))
+    True
+    """
+    half = generator.normal(size=(n // 2, d))
+    draws = np.concatenate([half, -half])
+    if n >= 4 * d:
+        return np.asarray(
+            np.linalg.solve(np.linalg.cholesky(draws.T @ draws / n), draws.T).T
+        )
+    return np.asarray(draws / np.sqrt((draws**2).mean(axis=0)))
+
+
+def evaluated(density: Density, points: Array) -> tuple[Array, Array]:
+    """Return ln p and its gradients at many points, a chunk at a time."""
+    parts = [
+        density(points[start : start + CHUNK]) for start in range(0, len(points), CHUNK)
+    ]
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def draws_for(d: int) -> int:
+    """Return how many draws an ascent begins with."""
+    return max(_FIRST, -(-8 * d // CHUNK) * CHUNK)
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """ln p at the draws of q, and the ELBO's slopes in units of q."""
+
+    values: Array
+    mean: Array  # g (d,)
+    spread: (
+        Array  # M (d, d), made symmetric; its diagonal alone (d,) for many variables
+    )
+
+    @property
+    def diagonal(self) -> Array:
+        """The diagonal of M."""
+        return np.asarray(
+            np.diag(self.spread) if self.spread.ndim == 2 else self.spread
+        )
+
+
+def slopes_of(values: Array, s: Array, draws: Array, whole: bool) -> Slopes:
+    """Return the slopes from s (n, d) at draws ε (n, d).
+
+    M is symmetric in the mean; of these draws its lower triangle is the slope of a lower triangular L.
+    """
+    if not whole:
+        return Slopes(values, s.mean(axis=0), (s * draws).mean(axis=0))
+    lower = np.tril(s.T @ draws / len(draws))
+    return Slopes(values, s.mean(axis=0), lower + np.tril(lower, -1).T)
+
+
+def _moved(slopes: Slopes, rho: float, least: float = 1e-6) -> Array:
+    """Return ρ|I − ρM|⁻¹g: the Newton step of μ, uphill also where the ELBO is not concave."""
+    if slopes.spread.ndim == 1:
+        return np.asarray(
+            rho * slopes.mean / np.maximum(np.abs(1 - rho * slopes.spread), least)
+        )
+    curvature, directions = np.linalg.eigh(
+        np.eye(len(slopes.mean)) - rho * slopes.spread
+    )
+    return np.asarray(
+        directions
+        @ (rho * (directions.T @ slopes.mean) / np.maximum(np.abs(curvature), least))
+    )
+
+
+def _decrement(slopes: Slopes, spread: Array) -> float:
+    """Return about how many nats are left to gain: ½gᵀ(I − M)⁻¹g + ¼‖M‖² for the part of M that is free."""
+    return 0.5 * float(slopes.mean @ _moved(slopes, 1.0)) + 0.25 * float(
+        (spread**2).sum()
+    )
+
+
+@dataclass
+class Ascent:
+    """q = 𝒩(μ, LLᵀ) on its way; ``factor`` is L (d, d), or the deviations (d,) of independent numbers."""
+
+    density: Density
+    mean: Array
+    factor: Array
+    seed: int = 0
+    steps: int = 0
+    elbos: list[tuple[float, float]] = field(
+        default_factory=list
+    )  # with standard errors
+    endless: bool = False
+
+    def __post_init__(self) -> None:
+        self._first = self._deviations().copy()
+
+    @property
+    def _whole(self) -> bool:
+        return self.factor.ndim == 2 or len(self.mean) <= DIRECTIONS
+
+    def _deviations(self) -> Array:
+        return (
+            np.sqrt((self.factor**2).sum(axis=1))
+            if self.factor.ndim == 2
+            else self.factor
+        )
+
+    def _points(self, draws: Array) -> Array:
+        return np.asarray(
+            self.mean
+            + (draws @ self.factor.T if self.factor.ndim == 2 else draws * self.factor)
+        )
+
+    def _log_volume(self) -> float:
+        return float(
+            np.log(np.diag(self.factor) if self.factor.ndim == 2 else self.factor).sum()
+        )
+
+    def slopes(self, draws: Array) -> Slopes | None:
+        """Return the slopes at these draws; None where ln p or a gradient is not finite."""
+        values, gradient = evaluated(self.density, self._points(draws))
+        if not (np.isfinite(values).all() and np.isfinite(gradient).all()):
+            return None
+        pulled = (
+            gradient @ self.factor if self.factor.ndim == 2 else gradient * self.factor
+        )
+        return slopes_of(values, pulled + draws, draws, self._whole)
+
+    def _free(self, slopes: Slopes) -> Array:
+        """Return what of M this q can follow: all of it, or the diagonal."""
+        return slopes.spread if self.factor.ndim == 2 else slopes.diagonal
+
+    def climb(self, tolerance: float, most_steps: int) -> bool:
+        """Ascend until fresh draws leave no more than ``tolerance`` nats to gain; say whether it came to rest.
+
+        At the top for one set of draws, shrinking steps with ever fresh sets go to the mean of their tops.
+        """
+        n, d = draws_for(len(self.mean)), len(self.mean)
+        generator = np.random.default_rng([self.seed, 0])
+        if not self._climb(
+            matched_draws(n, d, generator), max(tolerance / 100, ROUNDING), most_steps
+        ):
+            return False
+        for k in range(1, _SETS):
+            if k in _LOOKS and self.gap(max(2 * n, _FRESH)) <= tolerance / 2 + ROUNDING:
+                break
+            at = self.slopes(matched_draws(n, d, generator))
+            if (
+                at is None or float(at.diagonal.max()) > k
+            ):  # a step of 1/(k + 1) that has no precision
+                return False
+            self._to(self.mean, self.factor, at, 1 / (k + 1), _moved(at, 1 / (k + 1)))
+            self.steps += 1
+        return True
+
+    def _climb(self, draws: Array, enough: float, most_steps: int) -> bool:
+        """Ascend on the mean over these draws until its slopes leave no more than ``enough`` nats."""
+        at = self.slopes(draws)
+        for _ in range(_ROUNDS):
+            if at is None:
+                return False
+            self._note(at, draws)
+            left = _decrement(at, self._free(at))
+            if left <= enough:
+                return True
+            if self.steps >= most_steps:
+                return False
+            following = self._step(at, draws, left)
+            if following is None:
+                return False
+            self.steps += 1
+            at = following
+            if (self._deviations() > _ENDLESS * self._first).any():
+                self.endless = True
+                return False
+        return False
+
+    def _note(self, at: Slopes, draws: Array) -> None:
+        """Keep the ELBO: the mean of ln p − ln q over the draws, and its standard error."""
+        log_q = (
+            -0.5 * (draws**2).sum(axis=1)
+            - 0.5 * draws.shape[1] * math.log(2 * math.pi)
+            - self._log_volume()
+        )
+        ratio = at.values - log_q
+        self.elbos.append(
+            (float(ratio.mean()), float(ratio.std(ddof=1) / math.sqrt(len(ratio))))
+        )
+
+    def _step(self, at: Slopes, draws: Array, left: float) -> Slopes | None:
+        """Take the longest step, of 1, ½, ¼ …, that gains; None where none does."""
+        mean, factor, volume = self.mean, self.factor, self._log_volume()
+        largest = (
+            float(np.linalg.eigvalsh(at.spread)[-1])
+            if factor.ndim == 2
+            else float(at.diagonal.max())
+        )
+        rho = min(1.0, (1 - _LEAST_PRECISION) / largest) if largest > 0 else 1.0
+        for _ in range(_HALVINGS):
+            self._to(mean, factor, at, rho, _moved(at, rho))
+            found = self.slopes(draws)
+            if found is not None:
+                gain = (
+                    float((found.values - at.values).mean())
+                    + self._log_volume()
+                    - volume
+                )
+                if gain >= 1e-3 * rho * left or left < 1e-7:
+                    return found
+            self.mean, self.factor = mean, factor
+            rho /= 2
+        return None
+
+    def _to(
+        self, mean: Array, factor: Array, at: Slopes, rho: float, move: Array
+    ) -> None:
+        if factor.ndim == 1:
+            self.mean, self.factor = (
+                mean + factor * move,
+                factor / np.sqrt(1 - rho * at.diagonal),
+            )
+            return
+        precision = np.eye(len(mean)) - rho * at.spread
+        inverse = np.linalg.inv(precision)
+        self.mean = mean + factor @ move
+        self.factor = factor @ np.linalg.cholesky((inverse + inverse.T) / 2)
+
+    def gap(self, n: int) -> float:
+        """Return about how many nats q is below the best of its kind, by n fresh draws; inf where that is no number."""
+        tangents = None if self.factor.ndim == 2 else "diagonal"
+        return gap(
+            self.density, self.mean, self.factor, n, seed=self.seed, tangents=tangents
+        )
+
+
+@np.errstate(all="ignore")  # what overflows is inf, and no convergence
+def gap(
+    density: Density,
+    mean: Array,
+    factor: Array,
+    n: int,
+    *,
+    seed: int,
+    tangents: Array | str | None = None,
+) -> float:
+    """Return about how many nats q = 𝒩(μ, LLᵀ) is below the best of its family; inf where that is no number.
+
+    ``tangents`` (d², p) span the changes of L⁻¹ΣL⁻ᵀ that the family can make; "diagonal": those of independent
+    numbers; None: all of them.
+    """
+    here = Ascent(density, mean, factor)
+    d, halves = len(mean), []
+    for part in (1, 2):
+        draws = matched_draws(
+            -(-n // (2 * CHUNK)) * CHUNK, d, np.random.default_rng([seed, part, n])
+        )
+        found = here.slopes(draws)
+        if found is None:
+            return math.inf
+        halves.append(found)
+    return between_halves(halves[0], halves[1], tangents)
+
+
+@np.errstate(all="ignore")  # what overflows is inf, and no convergence
+def score_gap(
+    joint: Joint, mean: Array, factor: Array, tangents: Array | str | None, seed: int
+) -> float:
+    """Return the same for a joint without slopes: g = E[(f − b)ε], M = E[(f − b)(εεᵀ − I)] with f = ln p − ln q."""
+    d, halves = len(mean), []
+    for part in (1, 2):
+        draws = np.random.default_rng([seed, part]).normal(size=(_MOST, d))
+        points = mean + (draws @ factor.T if factor.ndim == 2 else draws * factor)
+        parts = [
+            joint.log_density(tensor(points[i : i + 16 * CHUNK])).numpy()
+            for i in range(0, _MOST, 16 * CHUNK)
+        ]
+        ratio = np.concatenate(parts) + 0.5 * (draws**2).sum(axis=1)
+        if not np.isfinite(ratio).all():
+            return math.inf
+        centred = (ratio - ratio.mean())[:, None]
+        second = (centred * draws).T @ draws / _MOST
+        halves.append(Slopes(ratio, (centred * draws).mean(axis=0), second))
+    return between_halves(halves[0], halves[1], tangents)
+
+
+@np.errstate(all="ignore")
+def between_halves(
+    first: Slopes, second: Slopes, tangents: Array | str | None
+) -> float:
+    """Return ½g₁ᵀ(I − M)⁻¹g₂ + ¼⟨M₁, M₂⟩: what is left to gain, from slopes by two independent sets of draws."""
+    both = replace(first, mean=second.mean, spread=(first.spread + second.spread) / 2)
+    if not all(np.isfinite(part).all() for part in (both.mean, both.spread)):
+        return math.inf
+    linear = float(first.mean @ _moved(both, 1.0, 1e-4))
+    if isinstance(tangents, str) or first.spread.ndim == 1:
+        square = float(first.diagonal @ second.diagonal)
+    elif tangents is None:
+        square = float((first.spread * second.spread).sum())
+    else:
+        square = float(
+            (tangents.T @ first.spread.reshape(-1))
+            @ (tangents.T @ second.spread.reshape(-1))
+        )
+    left = 0.5 * linear + 0.25 * square
+    return left if math.isfinite(left) else math.inf
+
+
+def low_rank_tangents(factor: Array, shared: Array) -> Array:
+    """Return an orthonormal basis (d², p) of what Σ = WWᵀ + diag can change, seen from L with LLᵀ = Σ."""
+    d, rank = shared.shape
+    inverse = np.linalg.inv(factor)
+    changes = [np.outer(inverse[:, i], inverse[:, i]).reshape(-1) for i in range(d)]
+    for column in (inverse @ shared).T if rank else ():
+        for i in range(d):
+            change = np.outer(inverse[:, i], column)
+            changes.append((change + change.T).reshape(-1))
+    basis, sizes, _ = np.linalg.svd(np.array(changes).T, full_matrices=False)
+    return np.asarray(basis[:, sizes > 1e-9 * sizes[0]])

@@ -1,0 +1,470 @@
+"""Variational inference for any log-joint: q* = arg min KL(q(z)‖p(z|x)) by ascent on the ELBO (VI-16, VI-17).
+
+ELBO(q) = E_q[ln p(x, z)] − E_q[ln q(z)] = ln p(x) − KL(q(z)‖p(z|x)) (VI-18; the gap is to the posterior, E003-21).
+Gradients, all without bias: "reparameterised" through ζ = μ + Lε with the entropy in closed form; "path" the same
+without the score of q, whose variance vanishes at q = p(z|x) (Roeder et al. 2017); "score" E[(f − b)∇ln q] with the
+mean of the other draws as control variate b (Ranganath et al. 2014; Kool et al. 2019), for joints that are not smooth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, final
+
+import numpy as np
+
+from deltarule import nn, train
+from deltarule.errors import ArgumentError
+from deltarule.generative.distributions import FullNormal, MultivariateNormal
+from deltarule.generative.inference import families
+from deltarule.generative.inference.bound import NegativeELBO, StandardError
+from deltarule.generative.inference.divergence import Estimate
+from deltarule.generative.inference.families import Family
+from deltarule.generative.inference.joint import (
+    Joint,
+    LogJoint,
+    Variable,
+    show_summary,
+    summary_rows,
+)
+from deltarule.generative.inference.natural import ROUNDING, Ascent, gap, score_gap
+from deltarule.generative.inference.samplers import compiled_density
+from deltarule.nn.check import whole_number
+from deltarule.nn.context import require
+from deltarule.optim import Adam, Optimizer
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import Shape
+from deltarule.tensor.functional import stack
+from deltarule.tensor.tensor import Tensor, tensor
+from deltarule.train import Callback, History
+from deltarule.train.monitoring.metrics import FunctionMetric
+
+_MOST_FULL = 200  # variables up to which a whole covariance climbs by natural gradients
+_FRESH = 8192  # draws of the verdict
+_ENDLESS = 1e100  # an ELBO beyond has no end
+Gradient = Literal["reparameterised", "path", "score"]
+ControlVariate = Literal["leave_one_out", "none"]
+
+
+@final
+class Objective(nn.Module):
+    """Draws ζ ~ q and gives, for each draw, the loss whose gradient is that of −ELBO, and ln p(x, ζ) − ln q(ζ)."""
+
+    def __init__(
+        self,
+        joint: Joint,
+        family: Family,
+        gradient: Gradient,
+        control_variate: ControlVariate,
+    ) -> None:
+        if gradient not in {"reparameterised", "path", "score"}:
+            raise ArgumentError(
+                "gradient",
+                expected="'reparameterised', 'path' or 'score'",
+                got=repr(gradient),
+            )
+        if control_variate not in {"leave_one_out", "none"}:
+            raise ArgumentError(
+                "control_variate",
+                expected="'leave_one_out' or 'none'",
+                got=repr(control_variate),
+            )
+        self.joint, self.family = joint, family
+        self.gradient, self.control_variate = gradient, control_variate
+
+    def forward(self, draws: Tensor) -> Tensor:
+        """Return (S, 2) for S draws; ``draws`` (S, 1) only says how many."""
+        context = require("Objective")
+        seed, step, stream = (
+            context.draw("Objective") if context.mode == "training" else (0, 0, 0)
+        )
+        n = int(draws.shape[0])
+        q = self.family.distribution()
+        if self.gradient == "score":
+            return self._scored(q, q.sample((n,), seed=seed, step=step, stream=stream))
+        free = q.rsample((n,), seed=seed, step=step, stream=stream)
+        density = self.joint.log_density(free)
+        ratio = density - self.family.distribution(fixed=True).log_prob(free)
+        loss = -ratio if self.gradient == "path" else -density - q.entropy()
+        return stack([loss, ratio.detach()], axis=1)
+
+    def _scored(self, q: MultivariateNormal, free: Tensor) -> Tensor:
+        log_q = q.log_prob(free)
+        ratio = (self.joint.log_density(free) - log_q).detach()
+        n = int(free.shape[0])
+        leave_one_out = self.control_variate == "leave_one_out" and n > 1
+        weight = (ratio - ratio.mean()) * (n / (n - 1)) if leave_one_out else ratio
+        return stack([-(weight * log_q), ratio], axis=1)
+
+
+@final
+class Convergence(Callback):
+    """Stop when the ELBO of ``patience`` epochs together no longer grows over that of the ``patience`` before.
+
+    Growth is more than ``tolerance`` nats and twice the Monte-Carlo error of the difference. Without it the learning
+    rate is divided by 10 (the noise of the steps shrinks); after ``stages`` divisions the run ends with the mean of
+    the weights of the last ``patience`` epochs. An ELBO or an error that is not finite is no rest; an ELBO beyond 10¹⁰⁰
+    ends the run without one. Where an ascent
+    came to rest is not yet a maximum: ``fit_variational`` looks at the slopes there.
+    """
+
+    adjusts_rate = True
+
+    def __init__(
+        self, tolerance: float = 1e-2, patience: int = 5, stages: int = 2
+    ) -> None:
+        if not isinstance(tolerance, (int, float, np.number)) or not tolerance >= 0:
+            raise ArgumentError(
+                "Convergence tolerance", expected="a number ≥ 0", got=repr(tolerance)
+            )
+        self.tolerance, self.patience = (
+            tolerance,
+            whole_number(patience, "Convergence patience", 1),
+        )
+        self.stages = whole_number(stages, "Convergence stages", 0)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the epochs, and begin with the first stage."""
+        self._seen: list[tuple[float, float]] = []
+        self._weights: list[dict[str, Array]] = []
+        self._stage = 0
+        self.at_rest = False
+
+    def on_epoch_end(self, session: Any, epoch: int, logs: dict[str, float]) -> None:
+        """Compare the last epochs with those before."""
+        del epoch
+        if _ENDLESS < abs(logs["elbo"]) < np.inf:
+            session.stop = True
+            session.history.stop_reason = "q grows without end"
+            return
+        self._seen.append((logs["elbo"], logs["elbo_error"]))
+        self._weights = (
+            [*self._weights[-self.patience + 1 :], session.weights()]
+            if self.patience > 1
+            else []
+        )
+        if len(self._seen) < 2 * self.patience or self._grows():
+            return
+        self._seen, self._stage = [], self._stage + 1
+        if self._stage <= self.stages:
+            session.learning_rate_factor /= 10.0
+            return
+        self.at_rest = session.stop = True
+        session.history.stop_reason = (
+            f"the ELBO no longer grows ({logs['elbo']:.6g} ± {logs['elbo_error']:.2g})"
+        )
+        if self._weights:
+            names = self._weights[0]
+            session.set_weights(
+                {
+                    name: np.mean([w[name] for w in self._weights], axis=0)
+                    for name in names
+                }
+            )
+
+    def _grows(self) -> bool:
+        """Whether the ELBO grows, or is no number."""
+        recent = np.array(self._seen[-2 * self.patience :]).reshape(2, self.patience, 2)
+        if not np.isfinite(recent).all():
+            return True
+        before, now = recent[..., 0].mean(axis=1)
+        error = float(np.sqrt((recent[..., 1] ** 2).sum())) / self.patience
+        return bool(now - before > max(self.tolerance / 10, 2 * error))
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return the epochs that count, their weights, and the stage."""
+        arrays = {
+            f"{i}/{name}": a
+            for i, weights in enumerate(self._weights)
+            for name, a in weights.items()
+        }
+        return {
+            "seen": [list(pair) for pair in self._seen],
+            "stage": self._stage,
+        }, arrays
+
+    def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
+        """Take back what ``state`` returned."""
+        self._seen, self._stage = (
+            [(float(a), float(b)) for a, b in data["seen"]],
+            int(data["stage"]),
+        )
+        numbers = sorted({int(key.split("/", 1)[0]) for key in arrays})
+        self._weights = [
+            {
+                key.split("/", 1)[1]: a
+                for key, a in arrays.items()
+                if key.split("/", 1)[0] == str(i)
+            }
+            for i in numbers
+        ]
+
+
+@final
+@dataclass(frozen=True)
+class VariationalFit:
+    """The fitted q: draws of the variables, the ELBO with its error, summaries.
+
+    ``gap`` is about how many nats its ELBO is below that of the best q of the family, by fresh draws (inf where that
+    is no number); ``converged`` says that the ascent came to rest with no more than the tolerance left.
+    """
+
+    joint: Joint
+    family: Family
+    history: History
+    converged: bool
+    gap: float = np.inf
+
+    def distribution(self) -> MultivariateNormal:
+        """Return q of the free numbers, in the order of the variables."""
+        return self.family.distribution(fixed=True)
+
+    def sample(self, n: int, *, seed: int) -> dict[str, Array]:
+        """Return n draws of every variable, (n, *shape)."""
+        return self.joint.arrays(self.distribution().sample((n,), seed=seed).numpy())
+
+    def elbo(self, n: int = 10_000, *, seed: int = 0) -> Estimate:
+        """Return E_q[ln p(x, ζ) − ln q(ζ)] ≤ ln p(x) by n draws, with its standard error."""
+        q = self.distribution()
+        free = tensor(q.sample((n,), seed=seed, stream=1).numpy())
+        return Estimate.of((self.joint.log_density(free) - q.log_prob(free)).numpy())
+
+    def summary(self, n: int = 10_000, *, seed: int = 0) -> dict[str, dict[str, float]]:
+        """Return mean, deviation and quantiles of every variable's elements, from n draws of q."""
+        return summary_rows(self.sample(n, seed=seed))
+
+    def to_dict(self, n: int = 1000, *, seed: int = 0) -> dict[str, dict[str, Array]]:
+        """Return {"posterior": n draws of q} for ArviZ as one chain, (1, n, *shape) (see ``Chains.to_dict``)."""
+        return {
+            "posterior": {
+                name: draws[None] for name, draws in self.sample(n, seed=seed).items()
+            }
+        }
+
+    def __str__(self) -> str:
+        state = "converged" if self.converged else "not converged"
+        return f"{show_summary(self.summary())}\n{state} after {self.history.steps} steps, ELBO {self.elbo()}"
+
+
+def fit_variational(
+    log_joint: LogJoint,
+    family: str | Family = "mean_field",
+    *,
+    variables: Mapping[str, Variable | Shape],
+    gradient: Gradient = "reparameterised",
+    control_variate: ControlVariate = "leave_one_out",
+    n_samples: int = 16,
+    optimizer: Optimizer | None = None,
+    max_steps: int = 20_000,
+    steps_per_epoch: int = 100,
+    tolerance: float = 1e-2,
+    patience: int = 5,
+    seed: int = 0,
+    device: str = "cpu",
+    verbose: int = 0,
+) -> VariationalFit:
+    """Fit q from a family of normals to the posterior of a model given as its log-joint (VI-16).
+
+    Mean-field and full families climb by natural gradients unless an optimiser is named (see ``natural``): steps in
+    units of q, which neither the scales nor the correlations of the variables slow down. Low-rank families, the score
+    gradient and named optimisers climb by stochastic steps, in units of q from the second round on. The fit has
+    converged where the ascent came to rest and the slopes at fresh draws leave no more than ``tolerance`` nats to
+    gain; a constant added to the log-joint changes nothing.
+
+    Args:
+        log_joint: values by name, each (S, *shape) → ln p(data, values) of S points, (S,).
+        family: "mean_field", "full", "low_rank", or a ``Family`` (its parameters are where the ascent begins).
+        variables: The unknowns by name: a shape, or a ``Variable`` with a bijector for a constrained one.
+        gradient: "reparameterised", "path" or "score": that of stochastic steps.
+        control_variate: Of the score gradient: "leave_one_out" or "none".
+        n_samples: Draws of a stochastic step.
+        optimizer: The rule of stochastic steps; None: natural gradients where they can, else Adam with a rate of 0.05.
+        max_steps: Most steps.
+        steps_per_epoch: Stochastic steps between two looks at the ELBO.
+        tolerance: Nats below the best ELBO of the family that are no matter.
+        patience: Epochs that are compared with as many before (see ``Convergence``).
+        seed: Decides all draws.
+        device: "cpu" or "reference".
+        verbose: As in ``train.fit``.
+
+    >>> fit = fit_variational(lambda v: v["z"] * v["z"] * -0.5, variables={"z": ()}, device="reference")
+    >>> round(fit.distribution().variance.item(), 6), fit.converged
+    (1.0, True)
+    """
+    joint = Joint(log_joint, variables)
+    chosen = families.get(family, joint.size)
+    objective = Objective(joint, chosen, gradient, control_variate)
+    whole_number(n_samples, "n_samples", 2)
+    whole_number(steps_per_epoch, "steps_per_epoch", 1)
+    whole_number(max_steps, "max_steps", 1)
+    convergence = Convergence(tolerance, patience)
+    run = _Run(joint, chosen, tolerance, seed, device, gradient == "score")
+    if optimizer is None and gradient != "score":
+        found = run.by_natural_gradients(max_steps)
+        if found is not None:
+            return found
+    step = _Stochastic(
+        objective, optimizer, n_samples, steps_per_epoch, convergence, verbose
+    )
+    return run.by_steps(step, max_steps)
+
+
+@dataclass(frozen=True)
+class _Stochastic:
+    """How stochastic steps are made."""
+
+    objective: Objective
+    optimizer: Optimizer | None
+    n_samples: int
+    steps_per_epoch: int
+    convergence: Convergence
+    verbose: int
+
+    def round(self, max_steps: int, seed: int, device: str) -> History:
+        """Climb until the ELBO rests or the steps are used up."""
+        draws = np.zeros((self.steps_per_epoch * self.n_samples, 1))
+        return train.fit(
+            self.objective,
+            draws,
+            draws[:, 0],
+            loss=NegativeELBO(),
+            optimizer=self.optimizer or Adam(learning_rate=0.05),
+            epochs=max(1, max_steps // self.steps_per_epoch),
+            batch_size=self.n_samples,
+            shuffle=False,
+            seed=seed,
+            device=device,
+            callbacks=[self.convergence],
+            verbose=self.verbose,
+            metrics=[
+                FunctionMetric(lambda terms, _: terms[:, 1], "elbo"),
+                StandardError(),
+            ],
+        )
+
+
+@dataclass
+class _Run:
+    """The ascent of one family on one joint, and the verdict."""
+
+    joint: Joint
+    family: Family
+    tolerance: float
+    seed: int
+    device: str
+    by_score: bool
+    history: History = field(default_factory=History)
+
+    def by_natural_gradients(self, max_steps: int) -> VariationalFit | None:
+        """Climb by natural gradients; None where the family or the joint asks for stochastic steps."""
+        family, density = (
+            self.family,
+            compiled_density(self.joint, self.device, with_slope=True),
+        )
+        q = family.distribution(fixed=True)
+        full = isinstance(family, families.FullCovariance) and isinstance(q, FullNormal)
+        start = (
+            q.factor.numpy()
+            if full and isinstance(q, FullNormal)
+            else np.sqrt(q.variance.numpy())
+        )
+        ascent = Ascent(density, q.mean.numpy(), start, self.seed)
+        if full and self.joint.size > _MOST_FULL:
+            return None
+        top = ascent.climb(self.tolerance, max_steps)
+        if isinstance(family, families.FullCovariance | families.MeanField):
+            family.take(ascent.mean, ascent.factor)
+            self._keep(ascent)
+            if top or ascent.endless or ascent.steps >= max_steps:
+                return self._verdict(top)
+        elif isinstance(family, families.LowRank) and top:
+            family.begin(ascent.mean, ascent.factor)
+        return None
+
+    def _keep(self, ascent: Ascent) -> None:
+        """Write the natural steps into the history."""
+        rows = [
+            {"loss": -elbo, "elbo": elbo, "elbo_error": error}
+            for elbo, error in ascent.elbos
+        ]
+        self.history = History(
+            epochs=rows,
+            step_losses=[row["loss"] for row in rows],
+            steps=ascent.steps,
+            engine=self.device,
+            stop_reason="q grows without end" if ascent.endless else "",
+        )
+
+    def by_steps(self, stochastic: _Stochastic, max_steps: int) -> VariationalFit:
+        """Climb by stochastic steps, again from where the last round ended until nothing is left to gain."""
+        n_rounds, left = 0, max_steps
+        while True:
+            if (
+                n_rounds
+                or self.history.steps
+                or isinstance(self.family, families.LowRank)
+            ):
+                self.family.into_frame()
+            found = stochastic.round(left, self.seed + n_rounds, self.device)
+            self.family.out_of_frame()
+            self._join(found)
+            n_rounds, left = n_rounds + 1, left - found.steps
+            fit = self._verdict(stochastic.convergence.at_rest)
+            done = (
+                fit.converged or found.interrupted or left < stochastic.steps_per_epoch
+            )
+            if done or not stochastic.convergence.at_rest or not np.isfinite(fit.gap):
+                return fit
+
+    def _join(self, further: History) -> None:
+        """Go on with the history."""
+        before = self.history
+        further.epochs[:0], further.step_losses[:0] = before.epochs, before.step_losses
+        further.steps += before.steps
+        further.samples += before.samples
+        further.train_seconds += before.train_seconds
+        self.history = further
+
+    def _verdict(self, at_rest: bool) -> VariationalFit:
+        """Measure what is left to gain at fresh draws."""
+        q = self.family.distribution(fixed=True)
+        factor = (
+            np.linalg.cholesky(q.covariance.numpy())
+            if self.joint.size <= _MOST_FULL
+            else None
+        )
+        flat = np.sqrt(q.variance.numpy())
+        finite = bool(np.isfinite(flat).all() and np.isfinite(q.mean.numpy()).all())
+        left = np.inf
+        if finite and self.by_score:
+            left = score_gap(
+                self.joint,
+                q.mean.numpy(),
+                flat if factor is None else factor,
+                self.family.tangents(),
+                self.seed,
+            )
+        elif finite:
+            density = compiled_density(self.joint, self.device, with_slope=True)
+            where = (
+                flat
+                if factor is None or isinstance(self.family, families.MeanField)
+                else factor
+            )
+            left = gap(
+                density,
+                q.mean.numpy(),
+                where,
+                _FRESH,
+                seed=self.seed + 1,
+                tangents=self.family.tangents(),
+            )
+        return VariationalFit(
+            self.joint,
+            self.family,
+            self.history,
+            at_rest and left <= self.tolerance + ROUNDING,
+            left,
+        )

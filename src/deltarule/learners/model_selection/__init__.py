@@ -1,0 +1,1 @@
+"""Model selection: search, leakage checks, several fits in one program."""

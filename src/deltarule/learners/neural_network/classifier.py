@@ -1,0 +1,466 @@
+"""Networks that classify: of two or more classes one, or of several labels any (CM-07, OUT-02, OUT-05).
+
+``predict_proba`` is softmax(logits) (or sigmoid): what cross-entropy, a proper score, fits to P(class|x). It is as
+well calibrated as the fit is honest: stop early or regularise, since a network that overfits is too sure of
+itself; class weights and a label-smoothed loss shift it on purpose. Hinge losses give scores and no probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self, final
+
+import numpy as np
+from scipy.special import log_expit, log_softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from deltarule import losses, nn
+from deltarule.errors import ArgumentError
+from deltarule.learners.base import (
+    Array,
+    check_labels,
+    encode_classes,
+    log_of,
+    weights_for,
+)
+from deltarule.learners.neural_network import architectures, checks
+from deltarule.learners.neural_network.custom import FunctionLoss, chosen_loss
+from deltarule.learners.neural_network.network import (
+    Job,
+    Network,
+    WrappedNetwork,
+    pair,
+    relative,
+)
+from deltarule.losses import Loss
+
+_ONE_SCORE = frozenset(
+    {"sigmoid", "sign"}
+)  # losses that tell two classes apart by the sign of one score
+
+
+def _gives_probabilities(learner: Any) -> bool:
+    return learner.loss == "auto" or chosen_loss(learner.loss).link in {
+        "softmax",
+        "sigmoid",
+    }
+
+
+class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # scikit-learn has no types
+    """Labels around a network."""
+
+    class_weight: Any
+
+    def _loss_for(self, multilabel: bool) -> Loss:
+        if self.loss == "auto":
+            return losses.get("binary_cross_entropy" if multilabel else "cross_entropy")
+        chosen = chosen_loss(self.loss)
+        if isinstance(chosen, FunctionLoss):
+            return chosen
+        if multilabel and chosen.link not in _ONE_SCORE:
+            raise ArgumentError(
+                f"{type(self).__name__} loss",
+                expected="a loss for labels of which any may hold",
+                got=chosen.name,
+                hint="Write loss='binary_cross_entropy' or 'hinge'.",
+            )
+        if not multilabel and chosen.link in _ONE_SCORE and len(self.classes_) > 2:
+            raise ArgumentError(
+                f"{type(self).__name__} loss",
+                expected="a loss for more than two classes",
+                got=chosen.name,
+                hint="Write loss='cross_entropy' or 'multiclass_hinge'.",
+            )
+        return chosen
+
+    def _learn_classes(self, y: Array) -> Array:
+        """Learn ``classes_``; return labels (N,), or rows of 0 and 1 (N, K)."""
+        if y.ndim == 2 and type_of_target(y) == "multilabel-indicator":
+            self._multilabel_ = True
+            self.classes_ = np.arange(y.shape[1])
+            return np.asarray(y, np.int64)
+        self._multilabel_ = False
+        return encode_classes(self, column_or_1d(y, warn=True))
+
+    def _targets(self, labels: Array, loss: Loss) -> Array:
+        """Return targets as the loss wants them."""
+        if loss.link not in _ONE_SCORE:
+            return labels
+        columns = labels if self._multilabel_ else labels[:, None]
+        return (
+            (2.0 * columns - 1.0) if loss.link == "sign" else columns.astype(np.float64)
+        )
+
+    def _n_scores(self, loss: Loss) -> int:
+        one = not self._multilabel_ and loss.link in _ONE_SCORE
+        return 1 if one else len(self.classes_)
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None
+    ) -> Self:
+        """Train for ``epochs``, or until early stopping; with ``warm_start`` go on from the last fit.
+
+        ``validation_data`` (X, y) is measured after every epoch; with ``early_stopping`` and without it, the
+        fraction ``validation_fraction`` of the examples is held out, with the shares of single classes and with the
+        weights kept.
+        """
+        return self._execute(self._planned(X, y, sample_weight, validation_data))
+
+    def _planned(
+        self, x: Any, y: Any, sample_weight: Any = None, validation_data: Any = None
+    ) -> Job:
+        goes_on = self._goes_on()
+        x, given = self._features(x, y, reset=not goes_on, multi_output=True)
+        if goes_on:
+            checks.check_classes(self, given)
+        labels = self._learn_classes(given)
+        loss = self._loss_for(self._multilabel_)
+        n_scores = self._n_scores(loss)
+        if goes_on:
+            checks.check_outputs(self, "loss", n_scores, self._n_outputs)
+        weights = self._weights(x, given, sample_weight)
+        self._loss = loss
+        seed = self._prepare(x, n_scores, fresh=not goes_on)
+        held = (
+            None
+            if validation_data is None
+            else self._held_out(*pair(self, validation_data))
+        )
+        return self._job(
+            x,
+            self._targets(labels, self._loss),
+            self._loss,
+            relative(weights),
+            seed,
+            held,
+        )
+
+    def _weights(self, x: Array, y: Array, sample_weight: Any) -> Array:
+        """Return one weight an example: its own, times those of its class or labels."""
+        if (
+            not self._multilabel_
+            or self.class_weight is None
+            or isinstance(self.class_weight, str)
+        ):
+            return weights_for(x, y, sample_weight, self.class_weight)
+        factors = checks.label_factors(self, y)
+        return weights_for(x, y, weights_for(x, y, sample_weight) * factors)
+
+    def _held_out(self, x: Any, y: Any) -> tuple[Array, Array]:
+        checked, given = self._features(x, y, reset=False, multi_output=True)
+        return checked.reshape(-1, *self._shape_), self._targets(
+            self._known_labels(given), self._loss
+        )
+
+    def _known_labels(self, y: Array) -> Array:
+        """Return labels of classes that are known; raises ValueError for others."""
+        if self._multilabel_:
+            return np.asarray(y, np.int64)
+        flat = column_or_1d(y)
+        unknown = np.setdiff1d(flat, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y has the classes {unknown}, which are not among {self.classes_}"
+            )
+        return np.asarray(np.searchsorted(self.classes_, flat), np.int64)
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
+        """Make one pass over a chunk; the first call needs all ``classes``. Weights count as they are."""
+        first = not hasattr(self, "network_")
+        x, given = self._features(X, y, reset=first, multi_output=True)
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' needs all data at once: hand over sample_weight to partial_fit"
+            )
+        check_labels(self, given)
+        if first:
+            if classes is None:
+                raise ValueError(
+                    "classes must be passed on the first call to partial_fit."
+                )
+            self._learn_classes(np.asarray(classes) if given.ndim == 1 else given)
+            self._loss = self._loss_for(self._multilabel_)
+        elif classes is not None and not np.array_equal(
+            np.unique(classes), self.classes_
+        ):
+            raise ValueError(
+                f"classes={classes!r} is not the same as on the last call to partial_fit: {self.classes_}"
+            )
+        labels = self._known_labels(given)
+        weights = self._weights(x, given, sample_weight)
+        seed = self._prepare(x, self._n_scores(self._loss), fresh=False)
+        self._fit_part(x, self._targets(labels, self._loss), self._loss, weights, seed)
+        return self
+
+    def _scores(self, X: Any) -> Array:
+        return self._outputs(self._features(X, reset=False)[0])
+
+    def decision_function(self, X: Any) -> Array:
+        """Return scores (N, K); for two classes one score (N,), positive for the second class."""
+        scores = self._scores(X)
+        if self._multilabel_ or scores.shape[1] > 2:
+            return scores
+        return (
+            scores[:, 0] - self._threshold
+            if scores.shape[1] == 1
+            else scores[:, 1] - scores[:, 0]
+        )
+
+    @property
+    def _threshold(self) -> float:
+        """The output from which on the second class, or a label, is meant."""
+        return 0.0 if self._loss.link == "sign" or self._loss.expects_logits else 0.5
+
+    def predict(self, X: Any) -> Array:
+        """Return the class with the highest score (the first of equal ones), or rows of 0 and 1 for labels."""
+        scores = self._scores(X)
+        if self._multilabel_:
+            return (scores > self._threshold).astype(np.int64)
+        best = (
+            (scores[:, 0] > self._threshold).astype(int)
+            if scores.shape[1] == 1
+            else scores.argmax(axis=1)
+        )
+        return np.asarray(self.classes_[best])
+
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]  # scikit-learn has no types
+    def predict_proba(self, X: Any) -> Array:
+        """Return P(class|x), columns in the order of ``classes_`` (of labels: each column by itself)."""
+        found = self._outputs(
+            self._features(X, reset=False)[0], loss=self._loss
+        ).astype(np.float64)
+        if self._multilabel_:
+            return found
+        both = (
+            np.concatenate([1 - found, found], axis=1) if found.shape[1] == 1 else found
+        )
+        return np.asarray(both / both.sum(axis=1, keepdims=True))
+
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]  # scikit-learn has no types
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return ln P(class|x), of a loss of logits from these, so that it is finite however sure the network is."""
+        check_is_fitted(self, "network_")
+        if not self._loss.expects_logits:
+            return log_of(self.predict_proba(X))
+        scores = self._scores(X).astype(np.float64)
+        if self._loss.link == "softmax":
+            return np.asarray(log_softmax(scores, axis=1))
+        right = np.asarray(log_expit(scores))
+        return (
+            right
+            if self._multilabel_ or scores.shape[1] > 1
+            else np.hstack([log_expit(-scores), right])
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+@final
+class MLPClassifier(_NetworkClassifier):
+    """A multilayer perceptron that classifies: hidden layers, then one logit a class (NN-03, CM-07).
+
+    Every hidden layer is Linear, batch normalisation (``batch_norm``), activation, dropout (``dropout`` is the
+    probability of dropping). The loss is cross-entropy plus ½·``alpha``·‖W‖². ``loss``: a name, a ``Loss``, or a
+    function (logits, labels) → one value an example. A binary y of shape (N, K) trains K independent labels;
+    their ``class_weight`` is a list of K dicts {0: weight, 1: weight}.
+
+    >>> learner = MLPClassifier((8,), epochs=200, learning_rate=0.05, random_state=0, device="reference")
+    >>> learner.fit([[0, 0], [0, 1], [1, 0], [1, 1]], ["no", "yes", "yes", "no"]).predict([[0, 1], [1, 1]]).tolist()
+    ['yes', 'no']
+    """
+
+    def __init__(
+        self,
+        hidden_sizes: int | Sequence[int] = (100,),
+        *,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        alpha: float = 0.0,
+        loss: Any = "auto",
+        optimizer: Any = "adam",
+        learning_rate: float | None = 1e-3,
+        epochs: int = 100,
+        batch_size: int = 64,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        metrics: Sequence[Any] = (),
+        regularizers: Sequence[Any] = (),
+        callbacks: Sequence[Any] = (),
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        warm_start: bool = False,
+        random_state: Any = None,
+        dtype: str = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._store(locals())
+
+    hidden_sizes: int | Sequence[int]
+    activation: str
+    dropout: float
+    batch_norm: bool
+    _form = ("hidden_sizes", "activation", "dropout", "batch_norm")
+
+    def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+        sizes = architectures.whole_numbers(
+            "MLPClassifier hidden_sizes", self.hidden_sizes
+        )
+        return architectures.perceptron(
+            "MLPClassifier",
+            shape[0],
+            sizes,
+            n_outputs,
+            self.activation,
+            self.dropout,
+            self.batch_norm,
+        )
+
+
+@final
+class CNNClassifier(_NetworkClassifier):
+    """A convolutional network that classifies images (CNN-01): blocks of convolution, activation, max pooling.
+
+    Images come as (N, height, width, channels), or as rows of numbers with ``image_shape``. Without it a row is a
+    square grey image if its length is a square number, else an image of one row. A multilayer perceptron with
+    ``hidden_sizes`` follows the blocks.
+    """
+
+    def __init__(
+        self,
+        channels: int | Sequence[int] = (16, 32),
+        *,
+        kernel_size: int = 3,
+        pool: int = 2,
+        hidden_sizes: Sequence[int] = (64,),
+        image_shape: Sequence[int] | None = None,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        alpha: float = 0.0,
+        loss: Any = "auto",
+        optimizer: Any = "adam",
+        learning_rate: float | None = 1e-3,
+        epochs: int = 20,
+        batch_size: int = 64,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        metrics: Sequence[Any] = (),
+        regularizers: Sequence[Any] = (),
+        callbacks: Sequence[Any] = (),
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        warm_start: bool = False,
+        random_state: Any = None,
+        dtype: str = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._store(locals())
+
+    channels: int | Sequence[int]
+    kernel_size: int
+    pool: int
+    hidden_sizes: Sequence[int]
+    image_shape: Sequence[int] | None
+    activation: str
+    dropout: float
+    batch_norm: bool
+    _any_rank = True
+    _form = (
+        "channels",
+        "kernel_size",
+        "pool",
+        "hidden_sizes",
+        "image_shape",
+        "activation",
+        "dropout",
+        "batch_norm",
+    )
+
+    def _shape(self, x: Array) -> tuple[int, ...]:
+        own = x.shape[1:]
+        given = self.image_shape
+        shape = (
+            own
+            if given is None
+            else architectures.whole_numbers("CNNClassifier image_shape", given)
+        )
+        if self.image_shape is None and len(own) == 1:
+            shape = architectures.image_shape(own[0])
+        if len(shape) == 2:
+            shape = (*shape, 1)
+        if len(shape) != 3 or int(np.prod(shape)) != int(np.prod(own)):
+            raise ArgumentError(
+                "CNNClassifier image_shape",
+                expected=f"(height, width, channels) of {int(np.prod(own))} numbers",
+                got=repr(shape),
+            )
+        return shape
+
+    def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+        return architectures.convolutional(
+            "CNNClassifier",
+            shape,
+            architectures.whole_numbers("CNNClassifier channels", self.channels),
+            self.kernel_size,
+            self.pool,
+            self.hidden_sizes,
+            n_outputs,
+            self.activation,
+            self.dropout,
+            self.batch_norm,
+        )
+
+
+@final
+class NetworkClassifier(WrappedNetwork, _NetworkClassifier):
+    """Any network as a classifier: ``module`` maps examples to one logit a class.
+
+    ``module``: a module, which is copied with its values and frozen parameters (so that a trained one is tuned
+    further); a function (input_shape, n_outputs) → module, initialised by ``random_state``; None for a linear
+    layer, which is softmax regression. Examples may have any shape. ``learning_rate`` "auto" is 0.001 for a module,
+    0.02 for that linear layer.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module | Callable[..., nn.Module] | None = None,
+        *,
+        loss: Any = "auto",
+        optimizer: Any = "adam",
+        learning_rate: float | str | None = "auto",
+        epochs: int = 100,
+        batch_size: int = 64,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        metrics: Sequence[Any] = (),
+        regularizers: Sequence[Any] = (),
+        callbacks: Sequence[Any] = (),
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        warm_start: bool = False,
+        random_state: Any = None,
+        dtype: str = "auto",
+        device: str = "cpu",
+        threads: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self._store(locals())

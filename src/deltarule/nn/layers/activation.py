@@ -1,0 +1,310 @@
+"""Activations as layers. Their conventions at kinks are those of ``deltarule.graph.functions.activations``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+from deltarule.errors import ArgumentError, ShapeError
+from deltarule.nn import init as initialisers
+from deltarule.nn.check import whole_number
+from deltarule.nn.init import Initializer
+from deltarule.nn.layer_cost import LayerCost
+from deltarule.nn.module.module import Module
+from deltarule.shapes import Shape, count, show
+from deltarule.tensor import functional
+from deltarule.tensor.functional import TensorLike
+from deltarule.tensor.tensor import Tensor
+
+
+def step(x: TensorLike) -> Tensor:
+    """1 where x ≥ 0, 0 elsewhere; derivative 0, so nothing learns through it (ACT-02).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> step(tensor([-1.0, 0.0, 2.0])).tolist()
+    [0.0, 1.0, 1.0]
+    """
+    given = functional.as_tensor(x)
+    return (given >= 0).astype(given.dtype if given.dtype.is_float else "float32")
+
+
+def sign(x: TensorLike) -> Tensor:
+    """+1 where x ≥ 0, −1 elsewhere; derivative 0 (ACT-03; unlike ``dr.sign``, which is 0 at 0).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> sign(tensor([-3.0, 0.0])).tolist()
+    [-1.0, 1.0]
+    """
+    return step(x) * 2 - 1
+
+
+class Activation(Module):
+    """A function of each element (or of a vector) without weights."""
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {}
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
+        """Return the arithmetic: one evaluation per element."""
+        return LayerCost(flops=count(output))
+
+    def initializer(self) -> Initializer:
+        """Return the rule for weights that feed this activation: Xavier, unless it is a rectifier."""
+        return initialisers.xavier_uniform()
+
+    def label(self) -> str:
+        """Return the name with the settings."""
+        settings = ", ".join(
+            f"{key}={value}" for key, value in (self.arguments() or {}).items()
+        )
+        return f"{type(self).__name__}({settings})" if settings else type(self).__name__
+
+
+class Rectifier(Activation):
+    """An activation that lets the positive half pass; weights before it follow He's rule (INI-06)."""
+
+    def initializer(self) -> Initializer:
+        """Return He's rule."""
+        return initialisers.he_normal()
+
+
+@final
+class Identity(Activation):
+    """x (ACT-01)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x."""
+        return x
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
+        """Return the arithmetic: nothing is computed."""
+        return LayerCost()
+
+
+@final
+class Step(Activation):
+    """1 where x ≥ 0, 0 elsewhere; derivative 0 (ACT-02)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return 𝟙(x ≥ 0)."""
+        return step(x)
+
+
+@final
+class Sign(Activation):
+    """+1 where x ≥ 0, −1 elsewhere; derivative 0 (ACT-03)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ±1."""
+        return sign(x)
+
+
+@final
+class ReLU(Rectifier):
+    """max(0, x); derivative 𝟙(x > 0), 0 at the kink (ACT-07)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return max(0, x)."""
+        return functional.relu(x)
+
+
+@final
+class LeakyReLU(Rectifier):
+    """x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (ACT-09)."""
+
+    def __init__(self, slope: float = 0.01) -> None:
+        self.slope = float(slope)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x or slope·x."""
+        return functional.leaky_relu(x, self.slope)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {"slope": self.slope}
+
+    def initializer(self) -> Initializer:
+        """Return He's rule with the factor 2/(1 + slope²)."""
+        return initialisers.he_normal(slope=self.slope)
+
+
+@final
+class PReLU(Rectifier):
+    """x for x > 0, α·x otherwise, α learned: one, or one per channel (ACT-10; He et al. 2015).
+
+    ∂L/∂α = Σ 𝟙(x ≤ 0)·x·∂L/∂f. The parameter ``alpha`` has shape (n_channels,), on the last axis.
+    """
+
+    alpha: Tensor
+
+    def __init__(self, n_channels: int = 1, alpha: float = 0.25) -> None:
+        self.n_channels = whole_number(n_channels, "n_channels", 1)
+        self.first_alpha = float(alpha)
+        self.declare("alpha", (n_channels,), initialisers.constant(alpha))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x or α·x; raises ShapeError if the last axis is not n_channels."""
+        if self.n_channels > 1 and (x.ndim == 0 or x.shape[-1] != self.n_channels):
+            raise ShapeError(
+                "PReLU", expected=f"{self.n_channels} channels", got=show(x.shape)
+            )
+        return functional.prelu(x, self.alpha)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {"n_channels": self.n_channels, "alpha": self.first_alpha}
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
+        """Return the arithmetic: one α per channel."""
+        return LayerCost(parameters=str(self.n_channels), flops=count(output))
+
+    def initializer(self) -> Initializer:
+        """Return He's rule with the factor 2/(1 + α²)."""
+        return initialisers.he_normal(slope=self.first_alpha)
+
+
+@final
+class ELU(Rectifier):
+    """x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (ACT-11)."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = float(alpha)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x or α(eˣ − 1)."""
+        return functional.elu(x, self.alpha)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {"alpha": self.alpha}
+
+
+@final
+class SELU(Activation):
+    """λ·ELU(x; α) with self-normalising constants; asks for LeCun's rule (Klambauer et al. 2017)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return λ·ELU(x; α)."""
+        return functional.selu(x)
+
+    def initializer(self) -> Initializer:
+        """Return N(0, 1/fan_in)."""
+        return initialisers.lecun_normal()
+
+
+@final
+class GELU(Rectifier):
+    """x·Φ(x), or its tanh approximation with ``approximate="tanh"`` (or True; Hendrycks and Gimpel 2016; ACT-12)."""
+
+    def __init__(self, approximate: functional.Approximation = "none") -> None:
+        self.approximate = functional.is_approximate(approximate, "GELU approximate")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x·Φ(x)."""
+        return functional.gelu(x, self.approximate)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {"approximate": self.approximate}
+
+
+@final
+class SiLU(Rectifier):
+    """x·σ(x), also called Swish."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x·σ(x)."""
+        return functional.silu(x)
+
+
+@final
+class Softplus(Rectifier):
+    """ln(1 + eˣ); derivative σ(x) (ACT-08)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ln(1 + eˣ)."""
+        return functional.softplus(x)
+
+
+@final
+class Sigmoid(Activation):
+    """1/(1 + e⁻ˣ); derivative σ(1 − σ) (ACT-04)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return σ(x)."""
+        return functional.sigmoid(x)
+
+
+@final
+class LogSigmoid(Activation):
+    """ln σ(x); derivative σ(−x)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ln σ(x)."""
+        return functional.log_sigmoid(x)
+
+
+@final
+class Tanh(Activation):
+    """tanh x = 2σ(2x) − 1; derivative 1 − tanh² x (ACT-06)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return tanh x."""
+        return functional.tanh(x)
+
+
+@final
+class Softmax(Activation):
+    """eˣ / Σ eˣ along an axis; not before a cross-entropy, which takes scores (ACT-14)."""
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return probabilities."""
+        return functional.softmax(x, self.axis)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {"axis": self.axis}
+
+
+@final
+class LogSoftmax(Activation):
+    """x − ln Σ eˣ along an axis (ACT-14)."""
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return log-probabilities."""
+        return functional.log_softmax(x, self.axis)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {"axis": self.axis}
+
+
+@final
+class Function(Module):
+    """A layer of any function of tensors: ``nn.Function(lambda x: x**3)`` (ACT-17, ACT-20).
+
+    It is not saved with a model: the function is code, not data.
+    """
+
+    def __init__(self, function: Callable[..., Tensor], name: str = "") -> None:
+        if not callable(function):
+            raise ArgumentError(
+                "Function", expected="a function of tensors", got=repr(function)
+            )
+        self.function = function
+        self.name = name or getattr(function, "__name__", "function")
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return function(*inputs)."""
+        return self.function(*inputs)
+
+    def label(self) -> str:
+        """Return the function's name."""
+        return f"Function({self.name})"

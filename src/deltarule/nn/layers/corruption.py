@@ -1,0 +1,102 @@
+"""Layers that corrupt their input in training, for a network that is to restore it (denoising autoencoders)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, final
+
+from deltarule.nn.check import number
+from deltarule.nn.context import require
+from deltarule.nn.layer_cost import LayerCost
+from deltarule.nn.module.module import Module
+from deltarule.shapes import Shape, count
+from deltarule.tensor.functional import where
+from deltarule.tensor.random import random_normal, random_uniform
+from deltarule.tensor.tensor import Tensor
+
+
+class Corruption(Module):
+    """What changes inputs in training and leaves them alone at inference."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x, corrupted in training."""
+        context = require(type(self).__name__)
+        if context.mode == "inference":
+            return x
+        return self.corrupted(x, *context.draw(type(self).__name__))
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
+        """Return the arithmetic: nothing at inference, one operation an element in training."""
+        return LayerCost(flops=count(output))
+
+    @abstractmethod
+    def corrupted(
+        self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int
+    ) -> Tensor:
+        """Return x with noise from (seed, step, stream)."""
+
+
+@final
+class GaussianCorruption(Corruption):
+    """x + σε in training (denoising autoencoder, Vincent et al. 2008)."""
+
+    def __init__(self, deviation: float) -> None:
+        self.deviation = number(
+            deviation, "GaussianCorruption deviation", 0.0, float("inf")
+        )
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {"deviation": self.deviation}
+
+    def corrupted(
+        self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int
+    ) -> Tensor:
+        """Return x + σε."""
+        return x + random_normal(x.shape, seed, step, stream, x.dtype) * self.deviation
+
+
+@final
+class MaskingCorruption(Corruption):
+    """Each element 0 with probability p in training, unscaled; what is hidden is to be filled in."""
+
+    def __init__(self, probability: float) -> None:
+        self.probability = number(
+            probability, "MaskingCorruption probability", 0.0, 1.0
+        )
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {"probability": self.probability}
+
+    def corrupted(
+        self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int
+    ) -> Tensor:
+        """Return x with elements set to 0."""
+        return where(
+            random_uniform(x.shape, seed, step, stream) < self.probability, 0.0, x
+        )
+
+
+@final
+class SaltAndPepper(Corruption):
+    """Each element ``low`` or ``high``, each with probability p/2, in training."""
+
+    def __init__(self, probability: float, low: float = 0.0, high: float = 1.0) -> None:
+        self.probability = number(probability, "SaltAndPepper probability", 0.0, 1.0)
+        self.low, self.high = float(low), float(high)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {"probability": self.probability, "low": self.low, "high": self.high}
+
+    def corrupted(
+        self, x: Tensor, seed: Tensor | int, step: Tensor | int, stream: int
+    ) -> Tensor:
+        """Return x with elements set to low or high."""
+        u = random_uniform(x.shape, seed, step, stream)
+        return where(
+            u < self.probability / 2,
+            self.low,
+            where(u < self.probability, self.high, x),
+        )

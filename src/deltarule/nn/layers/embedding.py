@@ -1,0 +1,79 @@
+"""Embedding: a vector learned for each word."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from deltarule import dtypes
+from deltarule.dtypes import DType
+from deltarule.errors import DTypeError
+from deltarule.nn import init as initialisers
+from deltarule.nn.check import whole_number
+from deltarule.nn.init import Initializer
+from deltarule.nn.layer_cost import LayerCost
+from deltarule.nn.module.module import Module
+from deltarule.shapes import Shape
+from deltarule.tensor.functional import take
+from deltarule.tensor.tensor import Tensor
+
+
+@final
+class Embedding(Module):
+    """Row ``index`` of a table: what a linear layer does with one-hot vectors, without their zeros (DA-07).
+
+    Whole numbers (…) in 0 … n_words − 1 become vectors (…, n_features); ``weight`` is (n_words, n_features). Only
+    rows that are looked up get a gradient; a word that occurs several times gets the sum.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> layer = Embedding(3, 2)
+    >>> layer.weight.assign([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
+    >>> layer(tensor([2, 0])).tolist()
+    [[4.0, 5.0], [0.0, 1.0]]
+    """
+
+    weight: Tensor
+
+    def __init__(
+        self,
+        n_words: int,
+        n_features: int,
+        *,
+        init: str | dict[str, Any] | Initializer = "auto",
+        seed: int | None = None,
+    ) -> None:
+        self.n_words = whole_number(n_words, "n_words", 1)
+        self.n_features = whole_number(n_features, "n_features", 1)
+        self.init = initialisers.get(init) or initialisers.normal(std=1.0)
+        self._own.seed = seed
+        self.declare("weight", (n_words, n_features), self.init)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the rows; raises DTypeError for anything but whole numbers."""
+        if not x.dtype.is_integer:
+            raise DTypeError(
+                "Embedding",
+                expected="whole numbers",
+                got=f"elements of type {x.dtype}",
+                hint="Give it the numbers of words as an integer array, for example X.astype(int).",
+            )
+        return take(self.weight, x)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {
+            "n_words": self.n_words,
+            "n_features": self.n_features,
+            "init": self.init.config(),
+        }
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
+        """Return the arithmetic: a table, no operations."""
+        return LayerCost(parameters=f"{self.n_words}·{self.n_features}")
+
+    def input_dtype(self) -> DType:
+        """Whole numbers."""
+        return dtypes.INT64
+
+    def label(self) -> str:
+        """Return ``Embedding(1000→16)``."""
+        return f"Embedding({self.n_words}→{self.n_features})"

@@ -1,0 +1,37 @@
+"""Layers that only rearrange."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from deltarule.nn.context import require
+from deltarule.nn.layer_cost import LayerCost
+from deltarule.nn.module.module import Module
+from deltarule.shapes import Shape
+from deltarule.tensor.tensor import Tensor
+
+
+@final
+class Flatten(Module):
+    """Join all axes of an example into one: (N, height, width, C) → (N, height·width·C), C varying fastest.
+
+    The first axis counts as the batch, unless a layer before it in the same network has seen a single example.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> Flatten()(ones((2, 5, 5, 16))).shape
+    (2, 400)
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return a vector for each example."""
+        return x.flatten(0 if require("Flatten").batched is False else 1)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again: none."""
+        return {}
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+        """Return the arithmetic: the product of the sizes."""
+        return LayerCost(
+            how=f"{'·'.join(map(str, inputs))} = {output[0]}" if len(inputs) > 1 else ""
+        )

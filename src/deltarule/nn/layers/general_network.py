@@ -1,0 +1,291 @@
+"""General networks N = (H, F, G): neurons in levels, edges between neighbouring levels, a gate for each neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, final
+
+import numpy as np
+
+from deltarule import losses
+from deltarule.errors import ArgumentError
+from deltarule.flags import checks_flags, flag
+from deltarule.losses import Loss
+from deltarule.nn.layers.activation import Identity, ReLU
+from deltarule.nn.layers.containers import choose_initializers, used_twice
+from deltarule.nn.layers.hard_activations import PerNeuron
+from deltarule.nn.layers.masked_linear import MaskedLinear
+from deltarule.nn.module.module import Module
+from deltarule.tensor.functional import TensorLike, as_tensor
+from deltarule.tensor.tensor import Tensor
+from deltarule.tensor.transforms import grad
+
+Gates = Sequence[Module | Sequence[Module]]
+LossLike = str | Loss | Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A forward pass: ``levels[i]`` = (x⁽ⁱ⁾, s⁽ⁱ⁾) for i < D, and the output x⁽ᴰ⁾ (NN-20)."""
+
+    levels: list[tuple[Tensor, Tensor]]
+    output: Tensor
+
+
+@final
+class GeneralNetwork(Module):
+    """N x = G⁽ᴰ⁾F⁽ᴰ⁻¹⁾ ⋯ G⁽¹⁾F⁽⁰⁾ x with F⁽ⁱ⁾x = W⁽ⁱ⁾x + b⁽ⁱ⁾ along given edges (NN-14 … NN-22).
+
+    ``levels`` are the neurons' names level by level, inputs first, or numbers of neurons (named "0.0", "0.1", …).
+    ``edges`` are (source, target) pairs from one level to the next: other entries of W⁽ⁱ⁾ are no parameters and stay
+    exactly 0 (see ``MaskedLinear``). ``activations`` has an entry for each level above the inputs: a layer for the
+    whole level (ReLU, Softmax …) or a list with one for each neuron. ``biases`` is true, false, or the names of the
+    neurons that have one. ``maps[i]`` is F⁽ⁱ⁾, ``gates[i]`` is G⁽ⁱ⁺¹⁾.
+
+    Raises ArgumentError for unknown or doubled names, edges that leave out a level, neurons without an edge.
+
+    >>> from deltarule import nn
+    >>> net = GeneralNetwork(
+    ...     [["a", "b"], ["h", "k"], ["y"]], [("a", "h"), ("a", "k"), ("b", "k"), ("h", "y"), ("k", "y")],
+    ...     [nn.ReLU(), nn.Sigmoid()], biases=["h", "k"])
+    >>> net.n_parameters, net.depth
+    (7, 2)
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[Sequence[str] | int],
+        edges: Iterable[tuple[str, str]],
+        activations: Gates,
+        *,
+        biases: bool | Iterable[str] = True,
+        seed: int | None = None,
+    ) -> None:
+        self.levels = [
+            [f"{i}.{j}" for j in range(level)]
+            if isinstance(level, int)
+            else [str(name) for name in level]
+            for i, level in enumerate(levels)
+        ]
+        place = {
+            name: (i, j)
+            for i, level in enumerate(self.levels)
+            for j, name in enumerate(level)
+        }
+        if (
+            len(self.levels) < 2
+            or not all(self.levels)
+            or len(place) != sum(map(len, self.levels))
+        ):
+            raise ArgumentError(
+                "levels",
+                expected="at least two levels of neurons, each name once",
+                got=str(levels),
+            )
+        masks = _masks(self.levels, place, edges)
+        if isinstance(biases, (str, bytes)) or not isinstance(biases, Iterable):
+            with_bias = set(place) if flag(biases, "GeneralNetwork biases") else set()
+        else:
+            with_bias = set(biases)
+            _known(with_bias, place, "biases")
+        self._own.seed = seed
+        self.maps = [
+            MaskedLinear(mask, [name in with_bias for name in level])
+            for mask, level in zip(masks, self.levels[1:], strict=True)
+        ]
+        self.gates = _gates(self.levels, activations)
+        self._address_children()
+        choose_initializers(
+            [
+                layer
+                for pair in zip(self.maps, self.gates, strict=True)
+                for layer in pair
+            ]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return N x for one example (n₀,) or a batch; raises ShapeError for another number of inputs."""
+        for affine, gate in zip(self.maps, self.gates, strict=True):
+            x = gate(affine(x))
+        return x
+
+    def trace(self, x: TensorLike) -> Trace:
+        """Return all levels' values and signals, and the output."""
+        value, levels = as_tensor(x), []
+        for affine, gate in zip(self.maps, self.gates, strict=True):
+            signal: Tensor = affine(value)
+            levels.append((value, signal))
+            value = gate(signal)
+        return Trace(levels, value)
+
+    def features(self, x: TensorLike, level: int) -> Tensor:
+        """Return the hidden features HF⁽ⁱ⁾x = x⁽ⁱ⁾ of a level; HF⁽⁰⁾x = x, HF⁽ᴰ⁾x = N x (NN-19)."""
+        trace = self.trace(x)
+        values = [value for value, _ in trace.levels] + [trace.output]
+        if not 0 <= level < len(values):
+            raise ArgumentError(
+                "features", expected=f"a level 0 … {len(values) - 1}", got=str(level)
+            )
+        return values[level]
+
+    def signals(self, x: TensorLike) -> list[Tensor]:
+        """Return S⁽ⁱ⁾ = F⁽ⁱ⁾x⁽ⁱ⁾ for i = 0 … D − 1, what the gates get: G⁽ⁱ⁺¹⁾S⁽ⁱ⁾ = x⁽ⁱ⁺¹⁾ (NN-20)."""
+        return [signal for _, signal in self.trace(x).levels]
+
+    def deltas(
+        self, x: TensorLike, y: TensorLike, loss: LossLike | None = None
+    ) -> list[Tensor]:
+        """Return δ⁽ⁱ⁾ = ∂L/∂S⁽ⁱ⁾ for i = 0 … D − 1, each example's own (a row each for a batch).
+
+        δ⁽ᴰ⁻¹⁾ = ∂L/∂(N x)·∂G⁽ᴰ⁾/∂s and δ⁽ⁱ⁾ = δ⁽ⁱ⁺¹⁾W⁽ⁱ⁺¹⁾·∂G⁽ⁱ⁺¹⁾/∂s; then ∂L/∂W⁽ⁱ⁾ = outer(δ⁽ⁱ⁾, x⁽ⁱ⁾) on the
+        edges and ∂L/∂b⁽ⁱ⁾ = δ⁽ⁱ⁾ (E004-06). ``loss`` is ‖N x − y‖² unless given: by name, as a ``Loss``, or as a
+        function of the tensors N x and y.
+        """
+        trace = self.trace(x)
+        total = _total(trace.output, as_tensor(y), loss)
+        return list(grad(total, [signal for _, signal in trace.levels]))
+
+    def edges(self) -> list[tuple[str, str]]:
+        """Return the edges (source, target) in the order of the weights."""
+        return [
+            (self.levels[i][source], self.levels[i + 1][target])
+            for i, affine in enumerate(self.maps)
+            for target, source in np.argwhere(affine.mask).tolist()
+        ]
+
+    def example_rank(self) -> int:
+        """One example is a vector."""
+        return 1
+
+    def config(self) -> dict[str, Any] | None:
+        """Return levels, edges, biases and activations as plain data; None for gates that are code or shared."""
+        gates = [gate.config() for gate in self.gates]
+        if None in gates or used_twice(self.gates):
+            return None
+        with_bias = [
+            name
+            for affine, level in zip(self.maps, self.levels[1:], strict=True)
+            for name, has in zip(level, affine.has_bias, strict=True)
+            if has
+        ]
+        return {
+            "class": "GeneralNetwork",
+            "arguments": {
+                "levels": self.levels,
+                "edges": [list(edge) for edge in self.edges()],
+                "biases": with_bias,
+            },
+            "children": {f"gates.{i}": gate for i, gate in enumerate(gates)},
+        }
+
+
+@checks_flags
+def P(  # noqa: N802  # the notation P₁, P₂ of general networks
+    *sizes: int,
+    activations: Gates | None = None,
+    biases: bool = True,
+    seed: int | None = None,
+) -> GeneralNetwork:
+    """Make a network with n_i neurons at level i, neighbouring levels fully connected (NN-17).
+
+    ``activations`` are those of levels 1 … D; without them ReLU at the hidden levels and the identity at the last.
+
+    >>> P(2, 3, 2).n_parameters
+    17
+    """
+    if len(sizes) < 2 or any(
+        isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes
+    ):
+        raise ArgumentError(
+            "P", expected="two or more numbers of neurons", got=str(sizes)
+        )
+    edges = [
+        (f"{i}.{source}", f"{i + 1}.{target}")
+        for i, (n, m) in enumerate(pairwise(sizes))
+        for target in range(m)
+        for source in range(n)
+    ]
+    gates = (
+        activations
+        if activations is not None
+        else [*(ReLU() for _ in sizes[2:]), Identity()]
+    )
+    return GeneralNetwork(sizes, edges, gates, biases=biases, seed=seed)
+
+
+def _known(names: Iterable[str], place: dict[str, tuple[int, int]], where: str) -> None:
+    unknown = [name for name in names if name not in place]
+    if unknown:
+        raise ArgumentError(
+            where,
+            expected=f"neurons among {', '.join(place)}",
+            got=", ".join(map(repr, unknown)),
+        )
+
+
+def _masks(
+    levels: list[list[str]],
+    place: dict[str, tuple[int, int]],
+    edges: Iterable[tuple[str, str]],
+) -> list[np.ndarray[Any, Any]]:
+    """Return the matrix of edges between each level and the next."""
+    masks = [
+        np.zeros((len(level), len(below)), bool) for below, level in pairwise(levels)
+    ]
+    for source, target in edges:
+        _known((source, target), place, "edges")
+        (i, column), (k, row) = place[source], place[target]
+        if k != i + 1:
+            raise ArgumentError(
+                f"edge {source} → {target}",
+                expected="a neuron and one of the next level",
+                got=f"levels {i} and {k}",
+                hint="Carry a value over a level with a neuron of its own and the gate nn.Identity().",
+            )
+        masks[i][row, column] = True
+    for mask, level in zip(masks, levels[1:], strict=True):
+        alone = [name for name, row in zip(level, mask, strict=True) if not row.any()]
+        if alone:
+            raise ArgumentError(
+                "edges",
+                expected="an edge into every neuron",
+                got=f"none into {', '.join(alone)}",
+            )
+    return masks
+
+
+def _gates(levels: list[list[str]], activations: Gates) -> list[Module]:
+    """Return a layer for each level; lists become gates neuron by neuron."""
+    gates = list(activations)
+    if len(gates) != len(levels) - 1:
+        raise ArgumentError(
+            "activations",
+            expected=f"{len(levels) - 1}, one for each level above the inputs",
+            got=str(len(gates)),
+        )
+    result: list[Module] = []
+    for level, gate in zip(levels[1:], gates, strict=True):
+        if not isinstance(gate, Module) and len(gate) != len(level):
+            raise ArgumentError(
+                "activations",
+                expected=f"one for each of {', '.join(level)}",
+                got=str(len(gate)),
+            )
+        result.append(gate if isinstance(gate, Module) else PerNeuron(gate))
+    return result
+
+
+def _total(output: Tensor, target: Tensor, loss: LossLike | None) -> Tensor:
+    """Return the sum of the examples' losses."""
+    if loss is None:
+        difference = output - target
+        return (difference * difference).sum()
+    if callable(loss) and not isinstance(loss, Loss):
+        return loss(output, target).sum()
+    single = output.ndim == 1
+    prediction, wanted = (
+        (output.expand_dims(0), target.expand_dims(0)) if single else (output, target)
+    )
+    return losses.get(loss).per_example(prediction, wanted).sum()

@@ -1,0 +1,180 @@
+"""Activations made of straight pieces or of few operations: the hard variants, Mish, x³, clipping, per-neuron gates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, final
+
+from deltarule.errors import ArgumentError, ShapeError
+from deltarule.nn.layer_cost import LayerCost
+from deltarule.nn.layers.activation import Activation, Rectifier
+from deltarule.nn.layers.containers import used_twice
+from deltarule.nn.module.module import Module
+from deltarule.shapes import Shape, count, show
+from deltarule.tensor import functional
+from deltarule.tensor.tensor import Tensor
+
+
+@final
+class Mish(Rectifier):
+    """x·tanh(softplus(x)) (Misra 2020)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x·tanh(softplus(x))."""
+        return functional.mish(x)
+
+
+@final
+class Cubic(Activation):
+    """x³: its derivative 3x² vanishes near 0 and explodes far away (ACT-17).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> Cubic()(tensor([-2.0, 0.5])).tolist()
+    [-8.0, 0.125]
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x³."""
+        return functional.cube(x)
+
+
+@final
+class Softsign(Activation):
+    """x/(1 + |x|); derivative 1/(1 + |x|)²."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x/(1 + |x|)."""
+        return functional.softsign(x)
+
+
+class Limited(Activation):
+    """A line kept within bounds; see ``Clip``."""
+
+    def __init__(self, low: float, high: float) -> None:
+        if not low < high:
+            raise ArgumentError(
+                type(self).__name__, expected="low < high", got=f"{low} and {high}"
+            )
+        self.low, self.high = float(low), float(high)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the nearest number in [low, high]."""
+        return functional.clip(x, self.low, self.high)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {"low": self.low, "high": self.high}
+
+
+@final
+class Clip(Limited):
+    """max(low, min(high, x)), [0, 1] unless said otherwise; derivative 𝟙(low < x ≤ high) (ACT-18).
+
+    Nothing learns outside the bounds: why a line clipped to [0, 1] is no good probability.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> Clip(0, 6)(tensor([-1.0, 2.0, 9.0])).tolist()
+    [0.0, 2.0, 6.0]
+    """
+
+    def __init__(self, low: float = 0.0, high: float = 1.0) -> None:
+        super().__init__(low, high)
+
+
+@final
+class HardTanh(Limited):
+    """max(low, min(high, x)) with [−1, 1]: a tanh of straight pieces; derivative 𝟙(low < x ≤ high)."""
+
+    def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
+        super().__init__(low, high)
+
+
+@final
+class HardSigmoid(Activation):
+    """max(0, min(1, slope·x + offset)); derivative ``slope`` inside, 0 outside.
+
+    Slope 1/6 and offset ½ are those of PyTorch; Keras and ONNX have the slope 0.2.
+    """
+
+    def __init__(self, slope: float = 1 / 6, offset: float = 0.5) -> None:
+        self.slope, self.offset = float(slope), float(offset)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the clipped line."""
+        return functional.hard_sigmoid(x, self.slope, self.offset)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {"slope": self.slope, "offset": self.offset}
+
+
+@final
+class HardSwish(Rectifier):
+    """x·max(0, min(1, x/6 + ½)): SiLU with a hard sigmoid (Howard et al. 2019)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x·hard_sigmoid(x)."""
+        return functional.hard_swish(x)
+
+
+@final
+class PerNeuron(Module):
+    """An activation of its own for each neuron: y_j = G_j(x_j) along the last axis (NN-16).
+
+    >>> from deltarule import nn
+    >>> from deltarule.tensor.tensor import tensor
+    >>> nn.PerNeuron([nn.ReLU(), nn.Identity(), nn.Identity()])(tensor([-1.0, -1.0, 2.0])).tolist()
+    [0.0, -1.0, 2.0]
+    """
+
+    def __init__(self, activations: Sequence[Module]) -> None:
+        if not activations or not all(
+            isinstance(activation, Module) for activation in activations
+        ):
+            raise ArgumentError(
+                "PerNeuron",
+                expected="one activation for each neuron",
+                got=repr(activations),
+            )
+        self.activations = list(activations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return G_j(x_j) for each neuron j; raises ShapeError for another number of neurons."""
+        n = len(self.activations)
+        if x.ndim == 0 or x.shape[-1] != n:
+            raise ShapeError(
+                "PerNeuron", expected=f"{n} neurons (last axis)", got=show(x.shape)
+            )
+        parts, start = [], 0
+        for _, alike in groupby(
+            self.activations, key=_settings
+        ):  # neighbours with one function are computed at once
+            run = list(alike)
+            parts.append(run[0](x[..., start : start + len(run)]))
+            start += len(run)
+        return functional.concatenate(parts, axis=-1)
+
+    def config(self) -> dict[str, Any] | None:
+        """Return the configs of all activations; None if one is code of your own, or has weights and is shared."""
+        configs = [activation.config() for activation in self.activations]
+        if None in configs or used_twice(self.activations):
+            return None
+        return {
+            "class": "PerNeuron",
+            "children": {f"activations.{i}": c for i, c in enumerate(configs)},
+        }
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
+        """Return the arithmetic: one evaluation per element."""
+        return LayerCost(flops=count(output))
+
+
+def _settings(activation: Module) -> object:
+    """Return what two activations without weights of their own have in common if they are one function."""
+    config = activation.config()
+    return (
+        id(activation)
+        if config is None or activation.parameter_shapes()
+        else repr(config)
+    )

@@ -1,0 +1,374 @@
+"""Pooling layers, channels last: no parameters, each channel by itself (POOL-01 … POOL-05)."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any, ClassVar, Literal, final
+
+from deltarule.errors import ArgumentError, ShapeError
+from deltarule.graph import build, functions
+from deltarule.graph.functions.pooling import padded_with
+from deltarule.graph.node import Node
+from deltarule.nn.layer_cost import LayerCost, Window, windows_arithmetic
+from deltarule.nn.layers.spatial import (
+    Sizes,
+    as_batch,
+    plain,
+    short,
+    times,
+    without_batch,
+)
+from deltarule.nn.layers.window_positions import window_positions
+from deltarule.nn.module.module import Module
+from deltarule.shapes import Shape, count, is_static, show, spatial_tuple
+from deltarule.tensor.functional import take
+from deltarule.tensor.tensor import Tensor
+
+Rounding = Literal["floor", "ceil"]
+Borders = tuple[tuple[int, int], ...]
+
+
+class Pooling(Module):
+    """What all window pooling shares; see ``MaxPool2d``."""
+
+    n_axes: ClassVar[int]
+
+    def __init__(
+        self,
+        window: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        *,
+        rounding: Rounding = "floor",
+    ) -> None:
+        kernel = spatial_tuple(window, self.n_axes, "window", minimum=1)
+        steps = (
+            kernel
+            if stride is None
+            else spatial_tuple(stride, self.n_axes, "stride", minimum=1)
+        )
+        borders = spatial_tuple(padding, self.n_axes, "padding")
+        if any(2 * p > k for p, k in zip(borders, kernel, strict=True)):
+            raise ArgumentError(
+                "padding",
+                expected="at most half of the window",
+                got=f"{borders} for {kernel}",
+            )
+        if rounding not in {"floor", "ceil"}:
+            raise ArgumentError(
+                "rounding", expected="'floor' or 'ceil'", got=repr(rounding)
+            )
+        self.rounding = rounding
+        self.window = Window(
+            kernel, steps, (1,) * self.n_axes, tuple((p, p) for p in borders)
+        )
+
+    def forward(self, x: Tensor) -> Any:
+        """Return one number for each window; raises ShapeError if no window fits."""
+        name, w = type(self).__name__, self.window
+        batch, single = as_batch(x, self.n_axes, name)
+        sizes = batch.shape[1:-1]
+        if is_static(sizes) and any(
+            s + sum(p) < k for s, p, k in zip(sizes, w.padding, w.kernel, strict=True)
+        ):
+            raise ShapeError(
+                name,
+                expected=f"an image of at least {times(w.kernel)}",
+                got=show(sizes),
+                hint="Pool less before this layer, or use a smaller window.",
+            )
+        return without_batch(Tensor(self.pool(batch.node, self.borders(sizes))), single)
+
+    @abstractmethod
+    def pool(self, x: Node, borders: Borders) -> Node:
+        """Return one number for each window of a batch that is padded by ``borders``."""
+
+    def borders(self, sizes: Shape) -> Borders:
+        """Return the padding (before, after) per axis; with "ceil" the last window may reach over the end.
+
+        As everywhere, a window that would begin in the padding after the end is left out.
+        """
+        if self.rounding == "floor":
+            return self.window.padding
+        if not is_static(sizes):
+            raise ShapeError(
+                type(self).__name__,
+                expected="known sizes for rounding='ceil'",
+                got=show(sizes),
+            )
+        w = self.window
+        per_axis = zip(sizes, w.kernel, w.stride, w.padding, strict=True)
+        return tuple(
+            (p, p + _overhang(int(n), k, s, p)) for n, k, s, (p, _) in per_axis
+        )
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        w = self.window
+        return {
+            "window": plain(w.kernel),
+            "stride": plain(w.stride),
+            "padding": plain(tuple(p for p, _ in w.padding)),
+            "rounding": self.rounding,
+        }
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+        """Return the arithmetic: about k operations per output."""
+        w = self.window
+        fitted = Window(w.kernel, w.stride, w.dilation, self.borders(inputs[:-1]))
+        return LayerCost(
+            how=windows_arithmetic(inputs[:-1], fitted, show_padding=False),
+            flops=count(output) * self.operations(math.prod(w.kernel)),
+            window=fitted,
+        )
+
+    def operations(self, taps: int) -> int:
+        """Return how many operations a window of so many elements takes."""
+        return taps
+
+    def example_rank(self) -> int:
+        """One example is (*spatial, channels)."""
+        return self.n_axes + 1
+
+    def label(self) -> str:
+        """Return ``MaxPool2d(2)``, ``MaxPool2d(3×2, stride 2)``."""
+        w = self.window
+        parts = [short(w.kernel)]
+        parts += [f"stride {short(w.stride)}"] if w.stride != w.kernel else []
+        parts += (
+            [f"padding {short([p for p, _ in w.padding])}"]
+            if any(map(any, w.padding))
+            else []
+        )
+        parts += ["ceil"] if self.rounding == "ceil" else []
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _overhang(size: int, kernel: int, stride: int, padding: int) -> int:
+    """Return how far the last window of ⌈(size − kernel + 2·padding)/stride⌉ + 1 windows reaches over the end."""
+    windows = -(-(size + 2 * padding - kernel) // stride) + 1
+    if (windows - 1) * stride >= size + padding:
+        windows -= 1
+    return max(0, (windows - 1) * stride + kernel - size - 2 * padding)
+
+
+class MaxPooling(Pooling):
+    """What MaxPool1d, MaxPool2d and MaxPool3d share; see ``MaxPool2d``."""
+
+    def __init__(
+        self,
+        window: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        *,
+        rounding: Rounding = "floor",
+        return_indices: bool = False,
+    ) -> None:
+        super().__init__(window, stride, padding, rounding=rounding)
+        self.return_indices = return_indices
+
+    def forward(self, x: Tensor) -> Any:
+        """Return the maxima, with ``return_indices`` also where they were; raises ShapeError if no window fits."""
+        values = super().forward(x)
+        if not self.return_indices:
+            return values
+        batch, single = as_batch(x, self.n_axes, type(self).__name__)
+        sizes, w = batch.shape[1:-1], self.window
+        borders = self.borders(sizes)
+        spatial = tuple(range(1, self.n_axes + 1))
+        patches = build.windows(
+            padded_with(batch.node, borders, -math.inf),
+            spatial,
+            w.kernel,
+            w.stride,
+            w.dilation,
+        )
+        flat = build.reshape(
+            patches, (*patches.shape[: -self.n_axes], math.prod(w.kernel))
+        )
+        starts, offsets = window_positions(sizes, w, borders)
+        indices = starts.expand_dims(-1) + take(offsets, Tensor(flat).argmax(-1))
+        return values, without_batch(indices, single)
+
+    def pool(self, x: Node, borders: Borders) -> Node:
+        """Return the maxima; padding counts as −∞."""
+        return functions.max_pool(
+            x, window=self.window.kernel, stride=self.window.stride, padding=borders
+        )
+
+    def operations(self, taps: int) -> int:
+        """Return taps − 1 comparisons."""
+        return taps - 1
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {**super().arguments(), "return_indices": self.return_indices}
+
+
+@final
+class MaxPool1d(MaxPooling):
+    """As ``MaxPool2d`` over one axis: (N, length, channels)."""
+
+    n_axes = 1
+
+
+@final
+class MaxPool2d(MaxPooling):
+    """The maximum of each window of (N, height, width, channels) or of one example (POOL-01).
+
+    Each size becomes ⌊(size − window + 2·padding)/stride⌋ + 1, or with ``rounding="ceil"`` ⌈…⌉ + 1 where the last
+    window may reach over the end; ``stride`` is the window unless given. Padding counts as −∞; at a tie the
+    gradient goes to the first maximum in row-major order. With ``return_indices`` it returns (maxima, indices):
+    index row·width + column in the image of each maximum, for ``MaxUnpool2d`` (POOL-06).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> MaxPool2d(2)(tensor([[[1], [3]], [[5], [6]]])).tolist()
+    [[[6]]]
+    """
+
+    n_axes = 2
+
+
+@final
+class MaxPool3d(MaxPooling):
+    """As ``MaxPool2d`` over three axes: (N, depth, height, width, channels)."""
+
+    n_axes = 3
+
+
+class AveragePooling(Pooling):
+    """What AvgPool1d, AvgPool2d and AvgPool3d share; see ``AvgPool2d``."""
+
+    def __init__(
+        self,
+        window: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        *,
+        rounding: Rounding = "floor",
+        padding_counts: bool = True,
+    ) -> None:
+        super().__init__(window, stride, padding, rounding=rounding)
+        self.padding_counts = padding_counts
+
+    def pool(self, x: Node, borders: Borders) -> Node:
+        """Return the means; what lies beyond the declared padding never counts in the divisor."""
+        w = self.window
+        mean = functions.average_pool(
+            x, window=w.kernel, stride=w.stride, padding=borders
+        )
+        counted = w.padding if self.padding_counts else tuple((0, 0) for _ in borders)
+        if borders == counted:
+            return mean
+        sizes = [n + sum(p) for n, p in zip(x.shape[1:-1], counted, strict=True)]
+        rest = tuple(
+            (a - c, b - d) for (a, b), (c, d) in zip(borders, counted, strict=True)
+        )
+        ones = build.full((1, *sizes, 1), 1, x.dtype)
+        share = functions.average_pool(
+            ones, window=w.kernel, stride=w.stride, padding=rest
+        )
+        return build.divide(mean, share)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {**super().arguments(), "padding_counts": self.padding_counts}
+
+
+@final
+class AvgPool1d(AveragePooling):
+    """As ``AvgPool2d`` over one axis: (N, length, channels)."""
+
+    n_axes = 1
+
+
+@final
+class AvgPool2d(AveragePooling):
+    """The mean of each window of (N, height, width, channels) or of one example (POOL-02).
+
+    Padding counts as zeros that belong to the window; with ``padding_counts=False`` the divisor is the number of
+    pixels of the image in the window. Sizes as in ``MaxPool2d``.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> AvgPool2d(2)(tensor([[[1], [3]], [[5], [6]]])).tolist()
+    [[[3.75]]]
+    """
+
+    n_axes = 2
+
+
+@final
+class AvgPool3d(AveragePooling):
+    """As ``AvgPool2d`` over three axes: (N, depth, height, width, channels)."""
+
+    n_axes = 3
+
+
+class LpPooling(Pooling):
+    """What LpPool1d, LpPool2d and LpPool3d share; see ``LpPool2d``."""
+
+    def __init__(
+        self,
+        p: float,
+        window: Sizes,
+        stride: Sizes | None = None,
+        padding: Sizes = 0,
+        *,
+        rounding: Rounding = "floor",
+    ) -> None:
+        super().__init__(window, stride, padding, rounding=rounding)
+        if not 1 <= p < math.inf:
+            raise ArgumentError(
+                "p", expected="a number ≥ 1 (for ∞ take MaxPool)", got=repr(p)
+            )
+        self.p = float(p)
+
+    def pool(self, x: Node, borders: Borders) -> Node:
+        """Return (Σ|x|ᵖ)^(1/p) of each window; derivative 0 where a window is all zeros."""
+        w = self.window
+        powers = build.power(build.absolute(x), self.p)
+        mean = functions.average_pool(
+            powers, window=w.kernel, stride=w.stride, padding=borders
+        )
+        total = build.multiply(mean, math.prod(w.kernel))
+        at_zero = build.equal(total, 0)
+        return build.where(
+            at_zero, 0, build.power(build.where(at_zero, 1, total), 1 / self.p)
+        )
+
+    def operations(self, taps: int) -> int:
+        """Return taps powers, taps − 1 sums and a root."""
+        return 2 * taps
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {"p": self.p, **super().arguments()}
+
+
+@final
+class LpPool1d(LpPooling):
+    """As ``LpPool2d`` over one axis: (N, length, channels)."""
+
+    n_axes = 1
+
+
+@final
+class LpPool2d(LpPooling):
+    """(Σ|x|ᵖ)^(1/p) over each window of (N, height, width, channels): p = 1 sums, p → ∞ is the maximum (POOL-02).
+
+    Padding counts as zeros; sizes as in ``MaxPool2d``. The derivative is 0 where all of a window is 0.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> LpPool2d(2, window=(1, 2))(tensor([[[3.0], [4.0]]])).tolist()
+    [[[5.0]]]
+    """
+
+    n_axes = 2
+
+
+@final
+class LpPool3d(LpPooling):
+    """As ``LpPool2d`` over three axes: (N, depth, height, width, channels)."""
+
+    n_axes = 3

@@ -1,0 +1,290 @@
+"""Recurrent networks: one cell, applied step after step to a sequence with the state that it left (NN-27)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, final
+
+from deltarule.errors import ArgumentError, ShapeError
+from deltarule.nn import init as initialisers
+from deltarule.nn.check import whole_number
+from deltarule.nn.init import Initializer
+from deltarule.nn.layer_cost import LayerCost
+from deltarule.nn.module.module import Module
+from deltarule.shapes import Shape, is_static, show
+from deltarule.tensor.functional import sigmoid, stack, tanh, zeros
+from deltarule.tensor.tensor import Tensor
+
+State = tuple[Tensor, ...]  # (h,) or (h, c), each (…, n_hidden)
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """How a state becomes the next: from a = W_x x + b_x and b = W_h h + b_h, each gates·n_hidden wide."""
+
+    n_gates: int
+    n_states: int
+    advance: Callable[[Tensor, Tensor, State], State]
+
+
+def _parts(x: Tensor, n: int) -> list[Tensor]:
+    width = x.shape[-1] // n
+    return [x[..., i * width : (i + 1) * width] for i in range(n)]
+
+
+def _simple(a: Tensor, b: Tensor, state: State) -> State:  # noqa: ARG001  # one signature for all
+    return (tanh(a + b),)
+
+
+def _long_short_term(a: Tensor, b: Tensor, state: State) -> State:
+    written, forgotten, candidate, shown = _parts(a + b, 4)
+    cell = sigmoid(forgotten) * state[1] + sigmoid(written) * tanh(candidate)
+    return sigmoid(shown) * tanh(cell), cell
+
+
+def _gated(a: Tensor, b: Tensor, state: State) -> State:
+    (reset_a, update_a, new_a), (reset_b, update_b, new_b) = _parts(a, 3), _parts(b, 3)
+    update = sigmoid(update_a + update_b)
+    new = tanh(new_a + sigmoid(reset_a + reset_b) * new_b)
+    return ((1 - update) * new + update * state[0],)
+
+
+SIMPLE = Recurrence(1, 1, _simple)
+LONG_SHORT_TERM = Recurrence(4, 2, _long_short_term)
+GATED = Recurrence(3, 1, _gated)
+
+
+class Recurrent(Module):
+    """What cells and layers share: weights (gates·n_hidden, …) from the input and from the hidden state."""
+
+    recurrence: ClassVar[Recurrence]
+    input_weight: Tensor
+    hidden_weight: Tensor
+    input_bias: Tensor
+    hidden_bias: Tensor
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_hidden: int,
+        bias: bool = True,
+        *,
+        init: str | dict[str, Any] | Initializer = "xavier_uniform",
+        hidden_init: str | dict[str, Any] | Initializer = "orthogonal",
+        seed: int | None = None,
+    ) -> None:
+        self.n_inputs = whole_number(n_inputs, "n_inputs", 1)
+        self.n_hidden = whole_number(n_hidden, "n_hidden", 1)
+        self.has_bias = bias
+        self.init = initialisers.get(init) or initialisers.xavier_uniform()
+        self.hidden_init = initialisers.get(hidden_init) or initialisers.orthogonal()
+        self._own.seed = seed
+        gates = self.recurrence.n_gates
+        width = gates * n_hidden
+        self.declare("input_weight", (width, n_inputs), self.init, parts=gates)
+        self.declare("hidden_weight", (width, n_hidden), self.hidden_init, parts=gates)
+        if bias:
+            self.declare("input_bias", (width,), initialisers.zeros())
+            self.declare("hidden_bias", (width,), initialisers.zeros())
+
+    def start(self, x: Tensor, shape: Shape) -> State:
+        """Return the state before the first step: zeros."""
+        dtype = x.dtype if x.dtype.is_float else "float32"
+        return tuple(
+            zeros((*shape, self.n_hidden), dtype)
+            for _ in range(self.recurrence.n_states)
+        )
+
+    def of_input(self, x: Tensor) -> Tensor:
+        """Return W_x x + b_x."""
+        product = self.input_weight @ x if x.ndim == 1 else x @ self.input_weight.T
+        return product + self.input_bias if self.has_bias else product
+
+    def advance(self, from_input: Tensor, state: State) -> State:
+        """Return the next state."""
+        h = state[0]
+        product = self.hidden_weight @ h if h.ndim == 1 else h @ self.hidden_weight.T
+        return self.recurrence.advance(
+            from_input, product + self.hidden_bias if self.has_bias else product, state
+        )
+
+    def require_features(self, x: Tensor, rank: int, of: str) -> None:
+        """Raise ShapeError unless x is one ``of`` n_inputs features, or a batch."""
+        if x.ndim not in {rank, rank + 1} or x.shape[-1] != self.n_inputs:
+            raise ShapeError(
+                type(self).__name__,
+                expected=f"{of} of {self.n_inputs} features, or a batch of them",
+                got=show(x.shape),
+            )
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {
+            "n_inputs": self.n_inputs,
+            "n_hidden": self.n_hidden,
+            "bias": self.has_bias,
+            "init": self.init.config(),
+            "hidden_init": self.hidden_init.config(),
+        }
+
+    def counted(self, steps: int) -> LayerCost:
+        """Return the arithmetic: both products of a step, and about ten operations for each number of the state."""
+        gates, n, m = self.recurrence.n_gates, self.n_inputs, self.n_hidden
+        biases = f" + {2 * m}" if self.has_bias else ""
+        return LayerCost(
+            parameters=f"{gates}·({m}·{n} + {m}·{m}{biases})",
+            flops=steps * (2 * gates * m * (n + m) + 10 * m),
+            whole_input=True,
+        )
+
+    def label(self) -> str:
+        """Return ``LSTM(8→16)``."""
+        return f"{type(self).__name__}({self.n_inputs}→{self.n_hidden})"
+
+
+class RecurrentCell(Recurrent):
+    """One step; see ``RNNCell``, ``LSTMCell``, ``GRUCell``."""
+
+    def forward(self, x: Tensor, *state: Tensor) -> Any:
+        """Return the next state from an input (…, n_inputs) and the state (zeros if left out)."""
+        self.require_features(x, 1, "an input")
+        if state and len(state) != self.recurrence.n_states:
+            raise ArgumentError(
+                type(self).__name__,
+                expected=f"{self.recurrence.n_states} state tensors",
+                got=str(len(state)),
+            )
+        after = self.advance(
+            self.of_input(x), tuple(state) or self.start(x, x.shape[:-1])
+        )
+        return after if len(after) > 1 else after[0]
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
+        """Return the arithmetic of one step."""
+        return self.counted(1)
+
+    def example_rank(self) -> int:
+        """One example is a vector."""
+        return 1
+
+
+class RecurrentLayer(Recurrent):
+    """A sequence, step after step; see ``RNN``, ``LSTM``, ``GRU``."""
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_hidden: int,
+        bias: bool = True,
+        *,
+        returns: Literal["sequence", "last"] = "sequence",
+        reverse: bool = False,
+        init: str | dict[str, Any] | Initializer = "xavier_uniform",
+        hidden_init: str | dict[str, Any] | Initializer = "orthogonal",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(
+            n_inputs, n_hidden, bias, init=init, hidden_init=hidden_init, seed=seed
+        )
+        if returns not in {"sequence", "last"}:
+            raise ArgumentError(
+                "returns", expected="'sequence' or 'last'", got=repr(returns)
+            )
+        self.returns = returns
+        self.reverse = reverse
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return hidden states (…, steps, n_hidden) or the last one; raises ShapeError for other shapes."""
+        self.require_features(x, 2, "a sequence (steps, features)")
+        steps = x.shape[-2]
+        if not is_static((steps,)) or steps == 0:
+            raise ShapeError(
+                type(self).__name__,
+                expected="a known number of steps, at least 1",
+                got=show(x.shape),
+            )
+        from_input = self.of_input(x)
+        state = self.start(x, x.shape[:-2])
+        hidden: list[Tensor] = []
+        for t in reversed(range(int(steps))) if self.reverse else range(int(steps)):
+            state = self.advance(from_input[..., t, :], state)
+            hidden.append(state[0])
+        if self.returns == "last":
+            return hidden[-1]
+        return stack(hidden[::-1] if self.reverse else hidden, axis=-2)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {**super().arguments(), "returns": self.returns, "reverse": self.reverse}
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
+        """Return the arithmetic of all steps."""
+        return self.counted(int(inputs[0]))
+
+    def example_rank(self) -> int:
+        """One example is (steps, features)."""
+        return 2
+
+
+@final
+class RNNCell(RecurrentCell):
+    """h′ = tanh(W_x x + b_x + W_h h + b_h), one step of ``RNN``."""
+
+    recurrence = SIMPLE
+
+
+@final
+class LSTMCell(RecurrentCell):
+    """(h, c) → (h′, c′), one step of ``LSTM``."""
+
+    recurrence = LONG_SHORT_TERM
+
+
+@final
+class GRUCell(RecurrentCell):
+    """h → h′, one step of ``GRU``."""
+
+    recurrence = GATED
+
+
+@final
+class RNN(RecurrentLayer):
+    """h_t = tanh(W_x x_t + b_x + W_h h_{t−1} + b_h), h_0 = 0 (Elman 1990).
+
+    A sequence (steps, n_inputs) or a batch (N, steps, n_inputs) becomes all hidden states (…, steps, n_hidden) or,
+    with ``returns="last"``, the last one. ``reverse`` goes from the last step to the first (its states stay in the
+    input's order), so that ``nn.Parallel(RNN(…), RNN(…, reverse=True), join="concatenate")`` looks both ways; layers
+    on top of each other are a ``Sequential``. The graph is unrolled: the gradient goes back through all steps.
+
+    ``input_weight`` W_x is (gates·n_hidden, n_inputs), ``hidden_weight`` W_h (gates·n_hidden, n_hidden), gates in
+    the order given, and both biases (gates·n_hidden,).
+
+    >>> from deltarule.tensor.functional import ones
+    >>> RNN(3, 5)(ones((2, 7, 3))).shape, RNN(3, 5, returns="last")(ones((2, 7, 3))).shape
+    ((2, 7, 5), (2, 5))
+    """
+
+    recurrence = SIMPLE
+
+
+@final
+class LSTM(RecurrentLayer):
+    """c_t = f ⊙ c_{t−1} + i ⊙ g and h_t = o ⊙ tanh c_t, gates in the order i, f, g, o (Hochreiter, Schmidhuber 1997).
+
+    i, f, o = σ(W_x x_t + b_x + W_h h_{t−1} + b_h), each with rows of its own, and g with tanh; forget gates after
+    Gers et al. 2000. All else as in ``RNN``.
+    """
+
+    recurrence = LONG_SHORT_TERM
+
+
+@final
+class GRU(RecurrentLayer):
+    """h_t = (1 − z) ⊙ n + z ⊙ h_{t−1}, gates in the order r, z, n (Cho et al. 2014).
+
+    r, z = σ(W_x x_t + b_x + W_h h_{t−1} + b_h) and n = tanh(W_x x_t + b_x + r ⊙ (W_h h_{t−1} + b_h)): the reset gate
+    acts after the product, as in cuDNN and PyTorch. All else as in ``RNN``.
+    """
+
+    recurrence = GATED

@@ -1,0 +1,240 @@
+"""Larger images without weights: repeated or interpolated pixels, and channels laid out as pixels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal, final
+
+import numpy as np
+
+from deltarule.errors import ArgumentError, ShapeError
+from deltarule.nn.check import whole_number
+from deltarule.nn.layer_cost import Enlargement, LayerCost, Window
+from deltarule.nn.layers.spatial import Sizes, as_batch, plain, short, without_batch
+from deltarule.nn.module.module import Module
+from deltarule.shapes import Shape, count, is_static, show, spatial_tuple
+from deltarule.tensor.functional import take
+from deltarule.tensor.tensor import Tensor, tensor
+
+Interpolation = Literal["nearest", "linear"]
+
+
+class Upsampling(Module):
+    """What Upsample1d, Upsample2d and Upsample3d share; see ``Upsample2d``."""
+
+    n_axes: ClassVar[int]
+
+    def __init__(
+        self,
+        factor: Sizes,
+        interpolation: Interpolation = "nearest",
+        *,
+        corners_aligned: bool = False,
+    ) -> None:
+        self.factor = spatial_tuple(factor, self.n_axes, "factor", minimum=1)
+        if interpolation not in {"nearest", "linear"}:
+            raise ArgumentError(
+                "interpolation",
+                expected="'nearest' or 'linear'",
+                got=repr(interpolation),
+            )
+        if corners_aligned and interpolation == "nearest":
+            raise ArgumentError(
+                "corners_aligned", expected="interpolation 'linear'", got="'nearest'"
+            )
+        self.interpolation = interpolation
+        self.corners_aligned = corners_aligned
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the larger image."""
+        batch, single = as_batch(x, self.n_axes, type(self).__name__)
+        for axis, factor in enumerate(self.factor, start=1):
+            if factor > 1:
+                batch = self._along(batch, axis, factor)
+        return without_batch(batch, single)
+
+    def _along(self, x: Tensor, axis: int, factor: int) -> Tensor:
+        if self.interpolation == "nearest":
+            repeated = x.expand_dims(axis + 1)
+            shape = list(repeated.shape)
+            shape[axis + 1] = factor
+            return repeated.broadcast_to(tuple(shape)).reshape(
+                *x.shape[:axis], x.shape[axis] * factor, *x.shape[axis + 1 :]
+            )
+        if not is_static(x.shape[axis : axis + 1]):
+            raise ShapeError(
+                type(self).__name__,
+                expected="an image of known sizes",
+                got=show(x.shape),
+            )
+        size = int(x.shape[axis])
+        places = source_places(size, factor, self.corners_aligned)
+        low = np.minimum(np.floor(places).astype(np.int64), size - 1)
+        high = np.minimum(low + 1, size - 1)
+        share = (places - low).reshape(-1, *(1,) * (x.ndim - axis - 1))
+        weight = tensor(
+            share.astype(x.dtype.name) if x.dtype.is_float else share.astype(np.float32)
+        )
+        return take(x, low, axis) * (1 - weight) + take(x, high, axis) * weight
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {
+            "factor": plain(self.factor),
+            "interpolation": self.interpolation,
+            "corners_aligned": self.corners_aligned,
+        }
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+        """Return the arithmetic of sizes; interpolation takes three operations per axis and pixel."""
+        sizes = [
+            f"{n}·{f} = {n * f}" for n, f in zip(inputs[:-1], self.factor, strict=True)
+        ]
+        flops = (
+            0 if self.interpolation == "nearest" else 3 * self.n_axes * count(output)
+        )
+        seen = tuple(
+            1 if self.interpolation == "nearest" or f == 1 else 2 for f in self.factor
+        )
+        how = sizes[0] if len(set(sizes)) == 1 else ", ".join(sizes)
+        return LayerCost(
+            how=how, flops=flops, enlargement=Enlargement(self.factor, seen)
+        )
+
+    def example_rank(self) -> int:
+        """One example is (*spatial, channels)."""
+        return self.n_axes + 1
+
+    def label(self) -> str:
+        """Return ``Upsample2d(2, linear)``."""
+        aligned = ", corners aligned" if self.corners_aligned else ""
+        return f"{type(self).__name__}({short(self.factor)}, {self.interpolation}{aligned})"
+
+
+def source_places(size: int, factor: int, corners_aligned: bool) -> Any:
+    """Return where each of size·factor new pixels lies among the old ones.
+
+    Pixels are squares whose centres are at ½, 3/2, …: place (i + ½)/factor − ½, not before the first centre. With
+    ``corners_aligned`` they are points, and the first and last of old and new coincide.
+
+    >>> source_places(2, 2, False).tolist(), source_places(2, 2, True).round(3).tolist()
+    ([0.0, 0.25, 0.75, 1.25], [0.0, 0.333, 0.667, 1.0])
+    """
+    i = np.arange(size * factor)
+    if corners_aligned:
+        return i * (size - 1) / max(size * factor - 1, 1)
+    return np.maximum((i + 0.5) / factor - 0.5, 0.0)
+
+
+@final
+class Upsample1d(Upsampling):
+    """As ``Upsample2d`` over one axis: (N, length, channels)."""
+
+    n_axes = 1
+
+
+@final
+class Upsample2d(Upsampling):
+    """An image ``factor`` times as large: pixels repeated ("nearest") or interpolated between centres ("linear").
+
+    Linear over two axes is bilinear interpolation. ``corners_aligned`` sets the corner pixels' centres onto each
+    other. (N, height, width, C) becomes (N, factor·height, factor·width, C) (POOL-09).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> row = tensor([[[0.0], [4.0]]])
+    >>> Upsample2d((1, 2))(row).flatten().tolist(), Upsample2d((1, 2), "linear")(row).flatten().tolist()
+    ([0.0, 0.0, 4.0, 4.0], [0.0, 1.0, 3.0, 4.0])
+    """
+
+    n_axes = 2
+
+
+@final
+class Upsample3d(Upsampling):
+    """As ``Upsample2d`` over three axes: (N, depth, height, width, channels)."""
+
+    n_axes = 3
+
+
+class Shuffle(Module):
+    """What PixelShuffle and PixelUnshuffle share."""
+
+    def __init__(self, factor: int) -> None:
+        self.factor = whole_number(factor, "factor", 1)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments that construct this layer again."""
+        return {"factor": self.factor}
+
+    def example_rank(self) -> int:
+        """One example is (height, width, channels)."""
+        return 3
+
+    def label(self) -> str:
+        """Return ``PixelShuffle(2)``."""
+        return f"{type(self).__name__}({self.factor})"
+
+
+@final
+class PixelShuffle(Shuffle):
+    """(N, height, width, C·r²) → (N, r·height, r·width, C): channels laid out as pixels (Shi et al. 2016).
+
+    y[n, p·r + i, q·r + j, c] = x[n, p, q, c·r² + i·r + j].
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> PixelShuffle(2)(tensor([[[1, 2, 3, 4]]]))[..., 0].tolist()
+    [[1, 2], [3, 4]]
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the larger image; raises ShapeError if r² does not divide the channels."""
+        batch, single = as_batch(x, 2, "PixelShuffle")
+        n, height, width, channels = batch.shape
+        r = self.factor
+        if channels % r**2:
+            raise ShapeError(
+                "PixelShuffle",
+                expected=f"a multiple of {r}² = {r * r} channels",
+                got=show(x.shape),
+            )
+        c = channels // r**2
+        apart = batch.reshape(n, height, width, c, r, r).permute(0, 1, 4, 2, 5, 3)
+        return without_batch(apart.reshape(n, height * r, width * r, c), single)
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+        """Return the arithmetic of sizes."""
+        r = self.factor
+        how = f"{inputs[0]}·{r} = {output[0]}, {inputs[1]}·{r} = {output[1]}, {inputs[2]}/{r * r} = {output[2]}"
+        return LayerCost(how=how, enlargement=Enlargement((r, r), (1, 1)))
+
+
+@final
+class PixelUnshuffle(Shuffle):
+    """(N, r·height, r·width, C) → (N, height, width, C·r²): the inverse of ``PixelShuffle``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the smaller image; raises ShapeError if r does not divide height and width."""
+        batch, single = as_batch(x, 2, "PixelUnshuffle")
+        n, height, width, channels = batch.shape
+        r = self.factor
+        if height % r or width % r:
+            raise ShapeError(
+                "PixelUnshuffle",
+                expected=f"sizes that are multiples of {r}",
+                got=show(x.shape),
+            )
+        apart = batch.reshape(n, height // r, r, width // r, r, channels).permute(
+            0, 1, 3, 5, 2, 4
+        )
+        return without_batch(
+            apart.reshape(n, height // r, width // r, channels * math.prod((r, r))),
+            single,
+        )
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:
+        """Return the arithmetic of sizes."""
+        r = self.factor
+        how = f"{inputs[0]}/{r} = {output[0]}, {inputs[1]}/{r} = {output[1]}, {inputs[2]}·{r * r} = {output[2]}"
+        return LayerCost(
+            how=how, window=Window((r, r), (r, r), (1, 1), ((0, 0), (0, 0)))
+        )

@@ -1,0 +1,1 @@
+"""Modules: parameters and submodules found among attributes, a call, its context, and its errors."""

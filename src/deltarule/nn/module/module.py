@@ -1,0 +1,404 @@
+"""Module: parameters, submodules, and a call. The base of every layer and of every network that a user writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from deltarule import losses, train
+from deltarule.arguments import names_arguments
+from deltarule.dtypes import DType
+from deltarule.errors import ArgumentError, DTypeError, ShapeError
+from deltarule.flags import checks_flags
+from deltarule.losses import Loss
+from deltarule.nn import context as contexts
+from deltarule.nn.context import ForwardContext, LayerCall, Record
+from deltarule.nn.layer_cost import LayerCost
+from deltarule.nn.module import document, effects, shape_errors
+from deltarule.nn.module.tree import Tree
+from deltarule.nn.summary.summary import Summary, summarize
+from deltarule.optim import Optimizer
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import Shape
+from deltarule.tensor.functional import TensorLike, as_tensor
+from deltarule.tensor.tensor import Tensor
+from deltarule.train import Callback, History
+from deltarule.train.listing import Form, prediction_source
+from deltarule.train.monitoring.metrics import MetricLike
+from deltarule.train.monitoring.progress import Progress
+from deltarule.train.protocol import ForwardResult, Mode
+from deltarule.train.steps.epoch_data import Augment
+from deltarule.train.steps.prepare import ClassWeight
+from deltarule.train.steps.step import Regularizer
+
+
+class Module(Tree):
+    """Base of layers and networks: write ``forward(self, x)``, set layers and parameters as attributes.
+
+    Attributes are found by name, also in lists, tuples and dictionaries: modules, parameters (``dr.parameter``),
+    and state (``dr.tensor`` attributes, such as running statistics; those whose name begins with ``_`` are
+    private). Calling a module runs ``forward`` in a mode, ``"inference"`` unless said otherwise; a submodule
+    takes the mode of the call that it is part of.
+
+    First weights are a function of a seed (0, or that of ``initialize``) and of the parameter's name, so that networks
+    built alike start alike.
+
+    State may be assigned in ``forward``: ``self.count.assign(self.count + 1.0)``. It changes at every call at the
+    prompt and, under ``fit``, once a training step; ``evaluate``, ``predict`` and validation leave it as it is.
+
+    >>> from deltarule import nn
+    >>> class Skip(nn.Module):
+    ...     def __init__(self):
+    ...         self.inner = nn.Linear(3, 3)
+    ...     def forward(self, x):
+    ...         return nn.relu(self.inner(x)) + x
+    >>> [name for name, _ in Skip().named_parameters()]
+    ['inner.weight', 'inner.bias']
+    """
+
+    # ---------------------------------------------------------------- to be written by layers and networks
+
+    def _no_forward(self, *inputs: Any) -> Any:
+        """Return the output for the inputs: what layers and networks write as ``forward``, with their own inputs."""
+        raise ArgumentError(
+            f"{type(self).__name__} of {len(inputs)} inputs",
+            expected="a method forward(self, x)",
+            got="none",
+            hint="Write what the network does with its input as forward.",
+        )
+
+    forward: Callable[..., Any] = _no_forward
+
+    def arguments(self) -> dict[str, Any] | None:
+        """Return the arguments that construct this layer again, as plain data; None for a class of your own."""
+        return None
+
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # layers use them
+        """Return the arithmetic of this layer for one example, for ``summary``."""
+        return LayerCost(flops=None)
+
+    def example_rank(self) -> int | None:
+        """Return how many axes one example has (an input with one more is a batch), or None if any will do."""
+        return None
+
+    def input_dtype(self) -> DType | None:
+        """Return the element type that the input must have (whole numbers for an embedding), or None if any will do."""
+        return None
+
+    def label(self) -> str:
+        """Return the layer's short form in summaries and errors."""
+        return type(self).__name__
+
+    # ---------------------------------------------------------------- calling it
+
+    def __call__(
+        self,
+        *inputs: TensorLike,
+        mode: Mode | None = None,
+        seed: Tensor | int | None = None,
+        step: Tensor | int | None = None,
+    ) -> Tensor:
+        """Return ``forward(*inputs)``, a tensor (or the tuple that ``forward`` gives); arrays become tensors.
+
+        ``mode`` is that of the surrounding call, "inference" for the outermost one. In "training", dropout
+        draws from (seed, step), and running statistics take their new values when the call is done.
+        """
+        tensors = tuple(as_tensor(x) for x in inputs)
+        outer = contexts.current()
+        if outer is not None:
+            batched = self._batched(tensors) if outer.batched is None else outer.batched
+            with contexts.entered(
+                replace(outer, mode=_checked(mode or outer.mode), batched=batched)
+            ) as inner:
+                return cast("Tensor", self._visit(inner, tensors))
+        record = self.record(seed, step)
+        output = self.run(record, tensors, mode or "inference", self._batched(tensors))
+        record.settle()
+        return cast("Tensor", output)
+
+    def apply(
+        self,
+        inputs: TensorLike,
+        *,
+        mode: Mode = "inference",
+        seed: Tensor | int | None = None,
+        step: Tensor | int | None = None,
+    ) -> ForwardResult:
+        """Return output, new state and penalties for a batch as pure expressions; nothing is assigned."""
+        record = self.record(seed, step)
+        with effects.observed(self, training=mode == "training") as seen:
+            output = self.run(record, (as_tensor(inputs),), mode, batched=True)
+        new = seen.state | {
+            path: record.updates[id(item)][1]
+            for path, item in self.named_state()
+            if id(item) in record.updates
+        }
+        return ForwardResult(output, new, record.penalties)
+
+    def record(
+        self, seed: Tensor | int | None = None, step: Tensor | int | None = None
+    ) -> Record:
+        """Return an empty record of a call, which knows the names of all modules below."""
+        return Record(
+            {id(module): path for path, module in self.named_modules()}, seed, step
+        )
+
+    def run(
+        self,
+        record: Record,
+        inputs: tuple[Tensor, ...],
+        mode: Mode,
+        batched: bool | None,
+    ) -> Any:
+        """Run ``forward`` as the outermost module and fill the record, up to the fault if there is one."""
+        context = ForwardContext(record, _checked(mode), batched)
+        with contexts.entered(context):
+            return self._visit(context, inputs)
+
+    def _batched(self, inputs: tuple[Tensor, ...]) -> bool | None:
+        rank = self.example_rank()
+        return None if rank is None or not inputs else inputs[0].ndim > rank
+
+    def _visit(self, context: ForwardContext, inputs: tuple[Tensor, ...]) -> Any:
+        """Run ``forward``; a layer is noted in the trail, an error is told with the path of shapes so far."""
+        record = context.record
+        try:
+            output = self.forward(*inputs)
+        except (ShapeError, DTypeError) as error:
+            if record.fault is not None and record.fault is error:
+                raise
+            record.fault = shape_errors.located(error, self, context, inputs)
+            raise record.fault from error
+        first = output[0] if isinstance(output, tuple) and output else output
+        if isinstance(first, Tensor) and not self.named_children():
+            record.trail.append(
+                LayerCall(
+                    self,
+                    record.names.get(id(self), ""),
+                    inputs,
+                    first,
+                    bool(context.batched),
+                )
+            )
+        return output
+
+    def hidden_features(self, x: TensorLike, *names: str) -> dict[str, Tensor]:
+        """Return the outputs of the named layers (all layers without names) at inference, by path.
+
+        A layer that is called again appears again as ``name#2``, … (NN-08, NN-19).
+        """
+        inputs, record = (as_tensor(x),), self.record()
+        self.run(record, inputs, "inference", self._batched(inputs))
+        found: dict[str, Tensor] = {}
+        for visit in record.trail:
+            calls = sum(key.partition("#")[0] == visit.name for key in found)
+            found[f"{visit.name}#{calls + 1}" if calls else visit.name] = visit.output
+        unknown = [name for name in names if name not in found]
+        if unknown:
+            raise ArgumentError(
+                "hidden_features",
+                expected=f"layers among {', '.join(found)}",
+                got=", ".join(map(repr, unknown)),
+            )
+        return {name: found[name] for name in names} if names else found
+
+    def source(
+        self, input_shape: Sequence[int], batch_size: int = 1, form: Form = "c"
+    ) -> str:
+        """Return what a prediction computes: one C file with the weights, or the loop nests that are compiled.
+
+        ``form`` is "c" or "loops"; ``input_shape`` is that of one example.
+
+        >>> from deltarule import nn
+        >>> "int predict(" in nn.Linear(3, 2).source((3,))
+        True
+        """
+        return prediction_source(self, input_shape, batch_size, form)
+
+    def summary(self, input_shape: Sequence[int] | Sequence[Sequence[int]]) -> Summary:
+        """Return a table of layers: output shapes and parameters with their arithmetic, flops, receptive field.
+
+        ``input_shape`` is that of one example, channels last (a list of shapes for several inputs). If shapes do
+        not fit, the table ends at the fault and says what would fit; no error is raised.
+        """
+        return summarize(self, input_shape)
+
+    # ---------------------------------------------------------------- training it
+
+    @property
+    def last_loss(self) -> Loss | None:
+        """The loss of the last ``fit``, which says what the outputs mean."""
+        return self._own.loss
+
+    @last_loss.setter
+    def last_loss(self, loss: Loss | None) -> None:
+        self._own.loss = loss
+
+    @property
+    def last_history(self) -> History | None:
+        """The history of the last ``fit``."""
+        return self._own.history
+
+    @last_history.setter
+    def last_history(self, history: History | None) -> None:
+        self._own.history = history
+
+    @names_arguments
+    @checks_flags
+    def fit(
+        self,
+        inputs: Any,
+        targets: Any,
+        *,
+        loss: str | Loss,
+        optimizer: str | Optimizer = "adam",
+        epochs: int = 10,
+        batch_size: int = 32,
+        validation_data: Any = None,
+        validation_split: float = 0.0,
+        metrics: Sequence[MetricLike] = (),
+        augment: Augment = None,
+        regularizers: Sequence[Regularizer] = (),
+        callbacks: Sequence[Callback] = (),
+        class_weight: ClassWeight = None,
+        sample_weight: Any = None,
+        seed: int = 0,
+        shuffle: bool = True,
+        device: str = "cpu",
+        threads: int | None = None,
+        verbose: int = 1,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int | None = None,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> History:
+        """Train on arrays and return the history; arguments and errors are those of ``deltarule.train.fitting.fit``.
+
+        The loss is kept as ``last_loss``, for ``evaluate`` and ``predict_proba``.
+        """
+        self._own.loss = losses.get(loss)
+        self._own.history = train.fit(
+            self,
+            inputs,
+            targets,
+            loss=self._own.loss,
+            optimizer=optimizer,
+            epochs=epochs,
+            batch_size=batch_size,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            metrics=metrics,
+            augment=augment,
+            regularizers=regularizers,
+            callbacks=callbacks,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            seed=seed,
+            shuffle=shuffle,
+            device=device,
+            threads=threads,
+            verbose=verbose,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            progress=progress,
+        )
+        return self._own.history
+
+    @names_arguments
+    def evaluate(
+        self,
+        inputs: Any,
+        targets: Any,
+        loss: str | Loss | None = None,
+        metrics: Sequence[MetricLike] = (),
+        batch_size: int = 256,
+        device: str = "cpu",
+        threads: int | None = None,
+        sample_weight: Any = None,
+    ) -> dict[str, float]:
+        """Return loss (that of the last ``fit`` unless given) and metrics in inference mode; see ``train.evaluate``."""
+        meaning = self._meaning("evaluate", loss)
+        return train.evaluate(
+            self,
+            inputs,
+            targets,
+            meaning,
+            metrics,
+            batch_size,
+            device,
+            threads,
+            sample_weight,
+        )
+
+    @names_arguments
+    def predict(
+        self,
+        inputs: Any,
+        batch_size: int = 256,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> Array:
+        """Return the outputs for all inputs in inference mode: scores where the loss takes scores."""
+        return train.predict(self, inputs, batch_size, device, threads=threads)
+
+    @names_arguments
+    def predict_proba(
+        self,
+        inputs: Any,
+        loss: str | Loss | None = None,
+        batch_size: int = 256,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> Array:
+        """Return probabilities: the softmax or sigmoid that the loss of the last ``fit`` (or ``loss``) implies."""
+        meaning = self._meaning("predict_proba", loss)
+        return train.predict(
+            self, inputs, batch_size, device, loss=meaning, threads=threads
+        )
+
+    def _meaning(self, where: str, loss: str | Loss | None) -> Loss:
+        if loss is not None:
+            return losses.get(loss)
+        if self._own.loss is None:
+            raise ArgumentError(
+                where,
+                expected="a model that was fitted, or a loss",
+                got="neither",
+                hint=f'Write model.{where}(…, loss="cross_entropy").',
+            )
+        return self._own.loss
+
+    # ---------------------------------------------------------------- showing and saving it
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one file, atomically; ``dr.load(path)`` gives it back."""
+        document.write(self, path)
+
+    def config(self) -> dict[str, Any] | None:
+        """Return plain data from which ``nn.saving.build`` makes the architecture again; None for own classes."""
+        arguments = self.arguments()
+        return (
+            None
+            if arguments is None
+            else {"class": type(self).__name__, "arguments": arguments}
+        )
+
+    def __repr__(self) -> str:
+        children = self.named_children()
+        if not children:
+            return self.label()
+        lines = [
+            f"  {name}: {child!r}".replace("\n", "\n  ") for name, child in children
+        ]
+        return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+
+
+def _checked(mode: Mode) -> Mode:
+    if mode not in {"training", "inference"}:
+        raise ArgumentError(
+            "mode", expected="'training' or 'inference'", got=repr(mode)
+        )
+    return mode

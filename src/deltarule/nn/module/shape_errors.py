@@ -1,0 +1,83 @@
+"""Errors of a forward pass: which layer, the path of shapes that led to it, the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from deltarule.errors import DeltaruleError
+from deltarule.nn.context import ForwardContext, LayerCall, example_shape
+from deltarule.shapes import Shape
+from deltarule.tensor.tensor import Tensor
+
+if TYPE_CHECKING:
+    from deltarule.nn.module.module import Module
+
+LONGEST_PATH = 9  # layers of a path that are written out
+
+
+def located(
+    error: DeltaruleError,
+    module: Module,
+    context: ForwardContext,
+    inputs: Sequence[Tensor],
+) -> DeltaruleError:
+    """Return the error of a layer, told with the layer's number and name and the path of shapes so far."""
+    trail = context.record.trail
+    name = context.record.names.get(id(module), "")
+    kind = type(module).__name__
+    if module.named_children():
+        where = f'forward of {kind} "{name}"' if name else f"forward of {kind}"
+        expected = (
+            f"{error.expected} ({error.where})" if error.expected else error.where
+        )
+    else:
+        quoted = f', "{name}"' if name else ""
+        where, expected = f"layer {len(trail) + 1} ({kind}{quoted})", error.expected
+    hints = [
+        path(trail, module, inputs, batched=bool(context.batched)),
+        advice(error, trail),
+    ]
+    return type(error)(
+        where, expected=expected, got=error.got, hint="\n  ".join(filter(None, hints))
+    )
+
+
+def path(
+    trail: Sequence[LayerCall],
+    failed: Module,
+    inputs: Sequence[Tensor],
+    *,
+    batched: bool,
+) -> str:
+    """Return ``input (32,32,3) → Conv2d(3→8, 5×5) (28,28,8) → … ✗ Linear(120→84)``."""
+    given = example_shape(inputs[0], batched) if inputs else ()
+    shape = trail[0].input_shape if trail else given
+    parts = [f"input {compact(shape)}"]
+    for visit in trail:
+        changed = visit.output_shape != shape
+        shape = visit.output_shape
+        parts.append(
+            f"{visit.layer.label()} {compact(shape)}"
+            if changed
+            else visit.layer.label()
+        )
+    if len(parts) > LONGEST_PATH:
+        parts = [*parts[:2], "…", *parts[-(LONGEST_PATH - 3) :]]
+    return f"{' → '.join(parts)} ✗ {failed.label() if not failed.named_children() else type(failed).__name__}"
+
+
+def compact(shape: Shape) -> str:
+    """Return a shape in few characters: ``(28,28,8)``, ``400`` for a vector."""
+    return str(shape[0]) if len(shape) == 1 else "(" + ",".join(map(str, shape)) + ")"
+
+
+def advice(error: DeltaruleError, trail: Sequence[LayerCall]) -> str:
+    """Return the way out, after where the misfit comes from."""
+    if not error.hint or not trail:
+        return error.hint
+    last = trail[-1]
+    account = last.layer.account(last.input_shape, last.output_shape)
+    if "=" in account.how and account.window is None:
+        return f"{last.layer.label()} gives {account.how}: {error.hint[0].lower()}{error.hint[1:]}"
+    return error.hint

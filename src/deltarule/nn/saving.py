@@ -1,0 +1,328 @@
+"""Loading models: architecture as plain data, values as named arrays, one safetensors file.
+
+The architecture of built-in layers is saved with the model. A room above this one registers its modules under
+``room.Class``, and a file that names one of them lets ``load`` enter that room. A class of your own is code: make
+the module and hand it to ``load`` for its values.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from deltarule import losses
+from deltarule.errors import ArgumentError, CheckpointError
+from deltarule.nn.layers import (
+    activation,
+    attention,
+    containers,
+    convolution,
+    corruption,
+    dropout,
+    embedding,
+    flatten,
+    general_network,
+    global_pooling,
+    group_normalisation,
+    hard_activations,
+    linear,
+    masked_linear,
+    maxout,
+    normalisation,
+    pooling,
+    recurrent,
+    standardize,
+    transformer,
+    transposed_convolution,
+    unpooling,
+    upsampling,
+)
+from deltarule.nn.module import state_dict
+from deltarule.nn.module.module import Module
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import count, show
+from deltarule.train import History, checkpoint
+
+_LAYERS: tuple[type[Module], ...] = (
+    activation.ELU,
+    activation.GELU,
+    activation.Identity,
+    activation.LeakyReLU,
+    activation.LogSigmoid,
+    activation.LogSoftmax,
+    activation.PReLU,
+    activation.ReLU,
+    activation.SELU,
+    activation.SiLU,
+    activation.Sigmoid,
+    activation.Sign,
+    activation.Softmax,
+    activation.Softplus,
+    activation.Step,
+    activation.Tanh,
+    hard_activations.Clip,
+    hard_activations.Cubic,
+    hard_activations.HardSigmoid,
+    hard_activations.HardSwish,
+    hard_activations.HardTanh,
+    hard_activations.Mish,
+    hard_activations.Softsign,
+    convolution.Conv1d,
+    convolution.Conv2d,
+    convolution.Conv3d,
+    transposed_convolution.ConvTranspose1d,
+    transposed_convolution.ConvTranspose2d,
+    transposed_convolution.ConvTranspose3d,
+    linear.Linear,
+    masked_linear.MaskedLinear,
+    maxout.Maxout,
+    embedding.Embedding,
+    normalisation.BatchNorm,
+    normalisation.LayerNorm,
+    group_normalisation.GroupNorm,
+    group_normalisation.InstanceNorm,
+    pooling.AvgPool1d,
+    pooling.AvgPool2d,
+    pooling.AvgPool3d,
+    pooling.LpPool1d,
+    pooling.LpPool2d,
+    pooling.LpPool3d,
+    pooling.MaxPool1d,
+    pooling.MaxPool2d,
+    pooling.MaxPool3d,
+    global_pooling.GlobalAvgPool1d,
+    global_pooling.GlobalAvgPool2d,
+    global_pooling.GlobalAvgPool3d,
+    global_pooling.GlobalMaxPool1d,
+    global_pooling.GlobalMaxPool2d,
+    global_pooling.GlobalMaxPool3d,
+    unpooling.MaxUnpool1d,
+    unpooling.MaxUnpool2d,
+    unpooling.MaxUnpool3d,
+    upsampling.PixelShuffle,
+    upsampling.PixelUnshuffle,
+    upsampling.Upsample1d,
+    upsampling.Upsample2d,
+    upsampling.Upsample3d,
+    recurrent.GRU,
+    recurrent.GRUCell,
+    recurrent.LSTM,
+    recurrent.LSTMCell,
+    recurrent.RNN,
+    recurrent.RNNCell,
+    attention.MultiHeadAttention,
+    transformer.SinusoidalPositions,
+    transformer.TransformerBlock,
+    dropout.Dropout,
+    dropout.SpatialDropout,
+    flatten.Flatten,
+    standardize.Standardize,
+    corruption.GaussianCorruption,
+    corruption.MaskingCorruption,
+    corruption.SaltAndPepper,
+)
+LAYERS: Mapping[str, type[Module]] = {layer.__name__: layer for layer in _LAYERS}
+
+
+Children = dict[str, Module]
+Maker = Callable[[Children, dict[str, Any]], Module]
+
+
+def _sequential(children: Children, arguments: dict[str, Any]) -> Module:
+    numbered = [child for path, child in children.items() if path.isdigit()]
+    named: dict[str, Any] = {
+        path: child for path, child in children.items() if not path.isdigit()
+    }
+    return containers.Sequential(*numbered, **named, **arguments)
+
+
+CONTAINERS: Mapping[str, Maker] = {
+    "GeneralNetwork": lambda children, arguments: general_network.GeneralNetwork(
+        activations=[*children.values()], **arguments
+    ),
+    "Heads": lambda children, arguments: containers.Heads(**children),
+    "Parallel": lambda children, arguments: containers.Parallel(
+        *children.values(), **arguments
+    ),
+    "PerNeuron": lambda children, arguments: hard_activations.PerNeuron(
+        [*children.values()]
+    ),
+    "Sequential": _sequential,
+    "Skip": lambda children, arguments: containers.Skip(**children),
+}
+
+
+_ROOMS = ("generative",)  # that a file may name
+_OF_ROOMS: dict[str, Maker] = {}
+
+
+def register(name: str, make: Maker) -> None:
+    """Let files name a module of a room above this one, ``room.Class``; ``make`` takes its children and arguments."""
+    _OF_ROOMS[name] = make
+
+
+def _maker(name: str) -> Maker | None:
+    """Return how a module is made from children and arguments, None for an unknown class; enter the room it is of."""
+    room, dot, _ = name.partition(".")
+    if dot and room in _ROOMS and name not in _OF_ROOMS:
+        importlib.import_module(f"deltarule.{room}")
+    if name in LAYERS:
+        return lambda _, arguments: LAYERS[name](**arguments)
+    return CONTAINERS.get(name) or _OF_ROOMS.get(name)
+
+
+def build(
+    config: Mapping[str, Any],
+    weights: Mapping[str, Array] | None = None,
+    path: str = "",
+) -> Module:
+    """Return a new module of the architecture that ``config()`` gave; raises CheckpointError for unknown classes.
+
+    With ``weights``, the arrays of a file by name, the shapes that the architecture declares are compared with them
+    layer by layer, before any memory is taken; ``path`` is the name of the module in the network.
+
+    >>> build({"class": "Linear", "arguments": {"in_features": 3, "out_features": 2}})
+    Linear(3→2)
+    """
+    name, arguments = str(config.get("class")), dict(config.get("arguments", {}))
+    children = {
+        child: build(inner, weights, f"{path}.{child}" if path else child)
+        for child, inner in config.get("children", {}).items()
+    }
+    make = _maker(name)
+    if make is None:
+        near = get_close_matches(name, [*LAYERS, *CONTAINERS], n=1)
+        raise CheckpointError(
+            f"layer {name[:50]!r}",
+            expected="a built-in class" + (f" such as {near[0]}" if near else ""),
+            got="a class that this version does not have",
+            hint="Update deltarule, or make the module yourself and hand it over: load(path, model=…).",
+        )
+    if weights is not None:
+        _refuse_sizes(arguments, weights, f"layer {path or name}")
+    try:
+        module = make(children, arguments)
+    except (TypeError, ArgumentError) as error:
+        got = (
+            f"{error.got}, where it takes {error.expected}"
+            if isinstance(error, ArgumentError)
+            else str(error)
+        )
+        raise CheckpointError(
+            f"layer {name}", expected="arguments that it takes", got=got
+        ) from error
+    if weights is not None:
+        _refuse_shapes(module, weights, path)
+    return module
+
+
+_SMALL = (
+    2**20
+)  # a size up to which a layer may take memory for its state without further questions
+
+
+def _refuse_sizes(
+    arguments: Mapping[str, Any], weights: Mapping[str, Array], where: str
+) -> None:
+    """Refuse sizes beyond all axes of a file's arrays: a layer takes memory for running statistics when it is made."""
+    most = max([_SMALL, *(size for array in weights.values() for size in array.shape)])
+    for name, value in arguments.items():
+        sizes = value if isinstance(value, (list, tuple)) else [value]
+        large = [
+            size for size in sizes if isinstance(size, (int, float)) and size > most
+        ]
+        if large and "seed" not in name:
+            raise CheckpointError(
+                where,
+                expected=f"{name} as large as the arrays in the file",
+                got=str(large[0]),
+            )
+
+
+def _refuse_shapes(module: Module, weights: Mapping[str, Array], path: str) -> None:
+    """Compare the parameters that a module declares itself with a file's arrays; none is drawn for that."""
+    for name, shape in module.parameter_shapes().items():
+        whole = f"{path}.{name}" if path else name
+        array = weights.get(whole)
+        if array is not None and array.shape != shape:
+            got = f"an array of shape {show(array.shape)}"
+            raise CheckpointError(
+                f"parameter {whole}", expected=f"shape {show(shape)}", got=got
+            )
+        if array is None and count(shape) > _SMALL:
+            raise CheckpointError(
+                f"parameter {whole}",
+                expected=f"an array of shape {show(shape)}",
+                got="none",
+            )
+
+
+def load(path: str | Path, model: Module | None = None) -> Module:
+    """Return the model of a file that ``model.save`` or a checkpoint of ``fit`` wrote.
+
+    Give ``model`` for classes of your own: it is filled and returned. A checkpoint gives the model as it stood.
+    Raises CheckpointError for a file that is missing, damaged or foreign, and where the architecture is code.
+    """
+    file = checkpoint.read(path, "model", "checkpoint")
+    with checkpoint.foreign(f"file {path}", "the entries of a model"):
+        return _restored(file, path, model)
+
+
+def _restored(
+    file: checkpoint.Container, path: str | Path, model: Module | None
+) -> Module:
+    """Return the module of a file's architecture (or the given one) with its values, frozen names, loss, history."""
+    document, weights = file.document, file.group("weights/")
+    module = model if model is not None else _architecture(document, weights, path)
+    try:
+        state_dict.refuse_misfits(module, weights, strict=True)
+    except ArgumentError as error:
+        raise CheckpointError(
+            f"file {path}",
+            expected=f"values for this {type(module).__name__}",
+            got=error.got,
+            hint=error.hint,
+        ) from error
+    if any(array.dtype.name == "float64" for array in weights.values()):
+        module.astype("float64")
+    module.load_state_dict(weights)
+    loss, history = document.get("loss"), document["history"]
+    if file.kind == "checkpoint":
+        loss = document["signature"]["loss"]
+        history = {**history, "step_losses": file.arrays["run/step_losses"].tolist()}
+    frozen = _frozen(module, document)
+    if frozen:
+        module.freeze(*frozen)
+    module.last_loss = None if loss is None else losses.from_config(loss)
+    module.last_history = None if history is None else History.from_dict(history)
+    return module
+
+
+def _architecture(
+    document: Mapping[str, Any], weights: Mapping[str, Array], path: str | Path
+) -> Module:
+    """Build the architecture of a file; raises CheckpointError where it is code."""
+    if document["architecture"] is not None:
+        return build(document["architecture"], weights)
+    name = document.get("class", "Module")
+    raise CheckpointError(
+        f"file {path}",
+        expected="an architecture of built-in layers",
+        got=f"a {name}, which is code of your own (or uses one layer in several places)",
+        hint=f"Make the module and hand it over: dr.load({str(path)!r}, model={name}(…)).",
+    )
+
+
+def _frozen(module: Module, document: Mapping[str, Any]) -> list[str]:
+    """Return the frozen parameters: a model's file names them, a checkpoint names those that it trains."""
+    if "frozen" in document:
+        return list(document["frozen"])
+    learned = {name for name, *_ in document["signature"]["parameters"]}
+    return [
+        name
+        for name, _ in module.named_parameters(include_frozen=True)
+        if name not in learned
+    ]

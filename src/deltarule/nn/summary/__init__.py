@@ -1,0 +1,1 @@
+"""Summaries: a row for each layer, with its arithmetic."""

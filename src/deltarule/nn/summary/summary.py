@@ -1,0 +1,203 @@
+"""Summaries: a row for each layer that a forward pass visits, with its arithmetic, up to the fault if there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from deltarule import dtypes
+from deltarule.errors import ArgumentError, DeltaruleError
+from deltarule.graph import build
+from deltarule.nn.context import LayerCall, example_shape
+from deltarule.nn.summary import page
+from deltarule.nn.summary.input_sizes import fitting_inputs
+from deltarule.nn.summary.receptive_field import Field, Fields
+from deltarule.shapes import Dimension, Shape, count
+from deltarule.tensor.tensor import Tensor
+
+if TYPE_CHECKING:
+    from deltarule.nn.module.module import Module
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer of a summary, for one example."""
+
+    number: int
+    name: str
+    layer: str
+    output: Shape
+    activations: int
+    how: str = ""
+    parameters: int = 0
+    parameters_how: str = ""
+    frozen: bool = False
+    shared_with: int | None = None  # the number of the row that counts the parameters
+    flops: int | None = 0
+    receptive_field: Field = None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The layers of a network with shapes, parameters, flops and receptive fields; plain data that prints well.
+
+    ``output_shape`` is that of the network, or of the last layer that fits; ``fault`` and ``advice`` say what does
+    not fit and what would.
+    """
+
+    model: str
+    rows: list[Row]
+    output_shape: Shape
+    n_parameters: int
+    n_frozen: int = 0
+    fault: str = ""
+    advice: list[str] = field(default_factory=list)
+    bytes_per_number: int = 4
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole network fits the input."""
+        return not self.fault
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of one example's forward pass, as far as layers tell."""
+        return sum(row.flops or 0 for row in self.rows)
+
+    @property
+    def activations(self) -> int:
+        """Numbers that one example's forward pass leaves, the input included."""
+        return sum(row.activations for row in self.rows)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the parameters."""
+        return self.n_parameters * self.bytes_per_number
+
+    def __str__(self) -> str:
+        return page.text(self)
+
+    def text(self, columns: int | None = None) -> str:
+        """Return the summary for a terminal of so many columns: too wide a table has its arithmetic below each row."""
+        return page.text(self, columns)
+
+    def _repr_html_(self) -> str:
+        return page.html(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as plain data for JSON."""
+        return {
+            **asdict(self),
+            "flops": self.flops,
+            "activations": self.activations,
+            "complete": self.complete,
+        }
+
+
+def summarize(
+    module: Module, input_shape: Sequence[int] | Sequence[Sequence[int]]
+) -> Summary:
+    """Run a network on symbols of these shapes and account for each layer."""
+    batch = Dimension("N")
+    examples = [_example(shape) for shape in _several(input_shape)]
+    kind = module.input_dtype() or dtypes.FLOAT32
+    inputs = tuple(
+        Tensor(build.input_node("input", (batch, *e), kind)) for e in examples
+    )
+    record = module.record()
+    fault, advice, output = "", [], None
+    try:
+        output = module.run(record, inputs, "inference", batched=True)
+    except DeltaruleError as error:
+        fault = str(error).splitlines()[0]
+        advice = [error.hint] if error.hint else []
+        advice += fitting_inputs(record.trail, error, examples[0])
+    rows = [Row(0, "", "input", e, count(e)) for e in examples]
+    rows += _rows(record.trail, Fields(inputs, examples[0]))
+    counted = sum(row.parameters for row in rows)
+    elsewhere = module.n_parameters - counted
+    if elsewhere and not fault:
+        rows.append(
+            Row(
+                len(record.trail) + 1,
+                "",
+                "parameters elsewhere",
+                (),
+                0,
+                parameters=elsewhere,
+            )
+        )
+    trainable = sum(item.size for item in module.parameters())
+    reached = (
+        rows[-1].output
+        if fault or not isinstance(output, Tensor)
+        else example_shape(output, batched=True)
+    )
+    frozen = module.n_parameters - trainable
+    width = module._own.dtype.itemsize
+    return Summary(
+        type(module).__name__,
+        rows,
+        reached,
+        module.n_parameters,
+        frozen,
+        fault,
+        advice,
+        width,
+    )
+
+
+def _several(input_shape: Sequence[Any]) -> list[Sequence[Any]]:
+    if not isinstance(input_shape, (tuple, list)):
+        raise ArgumentError(
+            "summary input_shape",
+            expected="the shape of one example, such as (784,)",
+            got=repr(input_shape),
+        )
+    return (
+        list(input_shape)
+        if input_shape and isinstance(input_shape[0], (tuple, list))
+        else [input_shape]
+    )
+
+
+def _example(shape: Sequence[Any]) -> tuple[int, ...]:
+    if any(
+        isinstance(size, bool) or not isinstance(size, int) or size < 1
+        for size in shape
+    ):
+        raise ArgumentError(
+            "summary",
+            expected="the shape of one example in whole numbers ≥ 1, such as (28, 28, 1)",
+            got=repr(tuple(shape)),
+            hint="Leave the batch size out.",
+        )
+    return tuple(shape)
+
+
+def _rows(trail: Sequence[LayerCall], fields: Fields) -> list[Row]:
+    rows: list[Row] = []
+    first: dict[int, int] = {}
+    for number, visit in enumerate(trail, start=1):
+        layer, output = visit.layer, visit.output_shape
+        account = layer.account(visit.input_shape, output)
+        n_parameters = sum(count(shape) for shape in layer.parameter_shapes().values())
+        known = first.setdefault(id(layer), number)
+        rows.append(
+            Row(
+                number,
+                visit.name,
+                layer.label(),
+                output,
+                count(output),
+                account.how,
+                n_parameters if known == number else 0,
+                account.parameters if known == number else "",
+                frozen=bool(n_parameters) and not layer.named_parameters(),
+                shared_with=known if known != number and n_parameters else None,
+                flops=account.flops,
+                receptive_field=fields.after(visit, account),
+            )
+        )
+    return rows

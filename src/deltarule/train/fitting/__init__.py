@@ -1,0 +1,1 @@
+"""``fit``: epochs of a compiled step, callbacks, exact resume."""

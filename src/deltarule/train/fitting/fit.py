@@ -1,0 +1,248 @@
+"""``fit``: check everything, build the step, run it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from deltarule.arguments import names_arguments
+from deltarule.errors import ArgumentError
+from deltarule.flags import checks_flags
+from deltarule.losses import Loss, warn_if_normalized
+from deltarule.losses import get as get_loss
+from deltarule.optim import Optimizer
+from deltarule.optim import get as get_optimizer
+from deltarule.runtime.buffers import Array
+from deltarule.train.fitting.loop import Plan, Run, training_engine
+from deltarule.train.fitting.resume import Checkpoint, load
+from deltarule.train.monitoring.callbacks import Callback, check_every
+from deltarule.train.monitoring.history import History
+from deltarule.train.monitoring.metrics import MetricLike, get_all
+from deltarule.train.monitoring.progress import Progress, for_verbosity
+from deltarule.train.prediction.inference import Evaluation
+from deltarule.train.protocol import HasFrozen, Trainable
+from deltarule.train.steps.epoch_data import Augment, EpochData
+from deltarule.train.steps.prepare import (
+    ClassWeight,
+    check_outputs,
+    checked_seed,
+    held_out,
+    prepared,
+    with_class_weight,
+)
+from deltarule.train.steps.step import Regularizer, Task, frozen, learned
+
+_LEAST_VALIDATION_BATCH = 256
+
+
+def _validation_arrays(model: Trainable, data: Any, loss: Loss) -> list[Array]:
+    if not isinstance(data, (tuple, list)) or len(data) not in {2, 3}:
+        raise ArgumentError(
+            "fit validation_data",
+            expected="(inputs, targets) or (inputs, targets, sample_weight)",
+            got=f"a {type(data).__name__}"
+            + (f" of {len(data)}" if isinstance(data, (tuple, list)) else ""),
+        )
+    weight = data[2] if len(data) == 3 else None
+    return prepared(model, data[0], data[1], loss, weight, "validation")
+
+
+def _with_checkpoint(
+    callbacks: Sequence[Callback],
+    path: str | Path | None,
+    every: int | None,
+    resume: bool,
+) -> list[Callback]:
+    if path is None and (every is not None or resume):
+        raise ArgumentError(
+            "fit checkpoint",
+            expected="a path, with checkpoint_every or resume",
+            got="None",
+            hint='Add checkpoint="run.dr".',
+        )
+    if not isinstance(callbacks, (list, tuple)):
+        hint = "Write callbacks=[train.EarlyStopping()]."
+        raise ArgumentError(
+            "fit callbacks", expected="a list", got=repr(callbacks), hint=hint
+        )
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise ArgumentError(
+                "fit callbacks",
+                expected="objects of classes derived from train.Callback",
+                got=repr(callback),
+                hint="Write train.EarlyStopping(), with parentheses.",
+            )
+        check_every(callback)
+    return (
+        [*callbacks, Checkpoint(path, every)] if path is not None else list(callbacks)
+    )
+
+
+def _checked_regularizers(
+    regularizers: Sequence[Regularizer],
+) -> tuple[Regularizer, ...]:
+    if isinstance(regularizers, (list, tuple)) and all(map(callable, regularizers)):
+        return tuple(regularizers)
+    raise ArgumentError(
+        "fit regularizers",
+        expected="a list of penalties, functions of [(name, parameter)]",
+        got=repr(regularizers),
+        hint="Write regularizers=[losses.L2(strength=1e-4)].",
+    )
+
+
+def _without(model: Trainable) -> str:
+    """Return what to do with a model that has nothing to learn."""
+    if frozen(model):
+        return "Unfreeze a layer: model.unfreeze()."
+    more = "" if isinstance(model, HasFrozen) else ", or unfreeze those that it has"
+    return f"Add a layer that has some, such as nn.Linear{more}."
+
+
+@names_arguments
+@checks_flags
+def fit(
+    model: Trainable,
+    inputs: Any,
+    targets: Any,
+    *,
+    loss: str | Loss,
+    optimizer: str | Optimizer = "adam",
+    epochs: int = 10,
+    batch_size: int = 32,
+    validation_data: Any = None,
+    validation_split: float = 0.0,
+    metrics: Sequence[MetricLike] = (),
+    augment: Augment = None,
+    regularizers: Sequence[Regularizer] = (),
+    callbacks: Sequence[Callback] = (),
+    class_weight: ClassWeight = None,
+    sample_weight: Any = None,
+    seed: int = 0,
+    shuffle: bool = True,
+    device: str = "cpu",
+    threads: int | None = None,
+    verbose: int = 1,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> History:
+    """Train a model by gradient descent; the same seed gives the same bits.
+
+    Every step minimises the batch's loss (its mean over examples, each times its weight) plus penalties. The last
+    batch of an epoch may be smaller; it counts for less in the epoch's values.
+
+    Args:
+        model: What is trained; its tensors get their new values at the end, also after Ctrl-C or an error.
+        inputs: N examples along the first axis.
+        targets: N targets: labels (N,), rows of classes (N, K), or numbers of the output's shape.
+        loss: A loss or its name.
+        optimizer: An optimiser or its name.
+        epochs: How often all examples are seen.
+        batch_size: Examples a step.
+        validation_data: (inputs, targets) or (inputs, targets, sample_weight), measured after every epoch.
+        validation_split: Or: the fraction of the examples to hold out, by seed, with the classes' shares and the
+            examples' weights kept.
+        metrics: Names ("accuracy", "mae", "r2" …), Metric objects, or functions (prediction, target) → (N,).
+        augment: Changes of the training examples, new in each epoch and decided by the seed: an augmentation of
+            ``data.augment``, a function (inputs, seed, epoch) → inputs, or a list of these. Validation sees none.
+        regularizers: Functions of [(name, parameter)] → scalar that is added to the loss.
+        callbacks: See ``Callback``.
+        class_weight: "balanced" (by the classes of the rows that are trained on), {label: weight} or one weight a
+            class. It weighs the training loss alone: ``val_loss`` is the same for the same rows, held out by
+            ``validation_split`` or handed over, and what ``evaluate`` gives.
+        sample_weight: One weight ≥ 0 an example, also in ``val_loss``.
+        seed: Decides shuffling, dropout and the validation split.
+        shuffle: Whether each epoch has its own order.
+        device: "cpu" or "reference".
+        threads: How many; None lets the engine choose, at most as many as the environment allows (DELTARULE_THREADS,
+            or OMP_NUM_THREADS).
+        verbose: 0 silent, 1 a line an epoch and a live line on a terminal, 2 lines only.
+        checkpoint: File that is written after every epoch, or every ``checkpoint_every`` steps, and at the end. Of
+            epochs that are shorter than writing takes, only so many are written that it takes a quarter of the time.
+        checkpoint_every: Steps between checkpoints, kept to the step.
+        resume: Go on from the checkpoint, to the bit as if never stopped.
+        progress: Where to tell instead of standard output.
+
+    Raises:
+        DataError, ShapeError, DTypeError, ArgumentError: before the first step, for what does not fit.
+        DivergenceError: when the loss or a weight becomes NaN or infinite; names step and operation.
+        CheckpointError: for a file that is missing, damaged, or of another run.
+    """
+    chosen, recipe = get_loss(loss), get_optimizer(optimizer)
+    if not learned(model):
+        raise ArgumentError(
+            "fit",
+            expected="a model with parameters to learn",
+            got="none",
+            hint=_without(model),
+        )
+    arrays = prepared(model, inputs, targets, chosen, sample_weight)
+    if validation_data is not None and validation_split:
+        raise ArgumentError(
+            "fit", expected="validation_data or validation_split", got="both"
+        )
+    seed = checked_seed(seed)
+    rows, held = held_out(arrays, validation_split, seed, chosen)
+    if validation_data is not None:
+        held = _validation_arrays(model, validation_data, chosen)
+    ignored = getattr(chosen, "ignore_label", None)
+    feed = EpochData(
+        with_class_weight(model, arrays, class_weight, rows, ignored),
+        augment,
+        seed,
+        rows,
+    )
+    seen = feed.of(0)
+    warn_if_normalized(chosen, check_outputs(model, seen, chosen))
+    if held is not None:
+        check_outputs(model, held, chosen, "validation")
+    every_callback = _with_checkpoint(callbacks, checkpoint, checkpoint_every, resume)
+    adjustable = any(callback.adjusts_rate for callback in every_callback)
+    task = Task(
+        model,
+        chosen,
+        get_all(metrics, chosen),
+        recipe,
+        _checked_regularizers(regularizers),
+        adjustable,
+    )
+    plan = Plan(epochs, batch_size, feed.n_samples, seed, shuffle)
+    largest = max(_LEAST_VALIDATION_BATCH, plan.size)
+    validation = (
+        None if held is None else Evaluation(task, held, largest, device, threads)
+    )
+    teller = progress or for_verbosity(verbose)
+    engine = training_engine(task, seen, device, threads)
+    run = Run(task, recipe, plan, feed, engine, validation, every_callback, teller)
+    return _execute(run, threads, checkpoint if resume else None)
+
+
+def _execute(run: Run, threads: int | None, resume: str | Path | None) -> History:
+    """Run, and tell what happens."""
+    for callback in run.callbacks:
+        callback.reset()
+    if resume is not None:
+        load(run, resume)
+    run.history.engine, run.history.threads = run.engine.name, threads
+    run.progress.begin(
+        run.engine.name, threads, run.plan.epochs, run.plan.steps_per_epoch
+    )
+    run.prepare()
+    run.progress.compiled(run.engine.compile_seconds)
+    try:
+        run.train()
+    finally:
+        run.progress.end(_last_words(run.history))
+    return run.history
+
+
+def _last_words(history: History) -> str:
+    if history.interrupted:
+        return (
+            f"interrupted after step {history.steps}: the model keeps what was learned"
+        )
+    return f"stopped: {history.stop_reason}" if history.stop_reason else ""

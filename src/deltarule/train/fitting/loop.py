@@ -1,0 +1,443 @@
+"""One run of training: pieces of epochs in a worker thread, with books that do not depend on how they were cut.
+
+A piece is a number of steps of one batch size, about a second long, that runs in one call of the engine. Pieces
+end where a callback is due, and at the end of an epoch; where they end changes no bit of the result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.data import batches
+from deltarule.data.sampling.shuffling import shuffled_in_parts
+from deltarule.errors import DivergenceError, whole_number
+from deltarule.optim import Optimizer
+from deltarule.runtime.buffers import Array
+from deltarule.runtime.realize import look
+from deltarule.train.monitoring.callbacks import Callback, keeps_others
+from deltarule.train.monitoring.history import History
+from deltarule.train.monitoring.progress import Progress
+from deltarule.train.prediction.inference import Evaluation
+from deltarule.train.steps.aggregation import aggregate_metrics
+from deltarule.train.steps.engine import Engine, in_background
+from deltarule.train.steps.epoch_data import EpochData
+from deltarule.train.steps.epoch_orders import Order, Orders, Parts
+from deltarule.train.steps.interrupt import Interrupt
+from deltarule.train.steps.replay_log import BrokenWeightsError, ReplayLog
+from deltarule.train.steps.step import Task, columns, learned, running, training_step
+
+_PIECE_SECONDS = 1.0
+_SHORT_SECONDS = 0.05  # a piece that takes less needs no thread of its own: nobody waits for Ctrl-C or progress
+_FIRST_PIECE = 32  # steps, before the speed is known
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What stays the same during a run."""
+
+    epochs: int
+    batch_size: int
+    n_samples: int
+    seed: int = 0
+    shuffle: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, whole_number(value, f"fit {name}", least=1))
+
+    @property
+    def size(self) -> int:
+        """Examples in a full batch."""
+        return min(self.batch_size, self.n_samples)
+
+    @property
+    def whole_steps(self) -> int:
+        """Steps of an epoch with a full batch."""
+        return self.n_samples // self.size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch, the smaller last one included."""
+        return -(-self.n_samples // self.size)
+
+    def order(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Return the rows of an epoch in the order in which they are used: a function of (seed, epoch)."""
+        return batches(self.n_samples, self.size, self.seed, epoch, self.shuffle)
+
+    def order_in_parts(self, epoch: int) -> Parts:
+        """Return the memory of ``order(epoch)``, and where it is made up to, part by part."""
+        if not self.shuffle:
+            return self.order(epoch), [self.n_samples]
+        return shuffled_in_parts(self.n_samples, self.seed, "epoch", epoch)
+
+    def sizes(self) -> npt.NDArray[np.int64]:
+        """Return the batch size of every step of an epoch."""
+        sizes = np.full(self.steps_per_epoch, self.size, np.int64)
+        sizes[-1] = self.n_samples - (self.steps_per_epoch - 1) * self.size
+        return sizes
+
+
+@dataclass
+class Cursor:
+    """Where a run stands: epoch and step within it (from 0), all steps so far, this epoch's metrics and seconds."""
+
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+    rows: list[npt.NDArray[np.float64]] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+class Run:
+    """One call of ``fit``. It owns the state while training, and is the session that callbacks see."""
+
+    def __init__(
+        self,
+        task: Task,
+        optimizer: Optimizer,
+        plan: Plan,
+        feed: EpochData,
+        engine: Engine,
+        validation: Evaluation | None,
+        callbacks: Sequence[Callback],
+        progress: Progress,
+    ) -> None:
+        self.task, self.optimizer, self.plan, self.feed = task, optimizer, plan, feed
+        self.engine, self.validation, self.progress = engine, validation, progress
+        self.callbacks = list(callbacks)
+        self.history, self.cursor = History(), Cursor()
+        self.stop, self.learning_rate_factor = False, 1.0
+        self.interrupt = Interrupt()
+        self._final: dict[str, Array] = {}  # weights that a callback chose at the end
+        self._ended = False
+        self._speed = 0.0  # steps a second
+        self._validation_seconds = 0.0
+        self._orders = Orders(
+            lambda epoch: feed.rows(plan.order(epoch)),
+            plan.n_samples,
+            plan.epochs,
+            lambda epoch: feed.parts(*plan.order_in_parts(epoch)),
+        )
+        self._tape = ReplayLog(engine, feed.of(0), plan.seed, plan.steps_per_epoch)
+
+    # ---------------------------------------------------------------- what callbacks see
+
+    @property
+    def step(self) -> int:
+        """Steps done since the first epoch."""
+        return self.cursor.step
+
+    def weights(self) -> dict[str, Array]:
+        """Return copies of parameters and running state by name, as ``fit`` would leave them now."""
+        weights = self.training_weights()
+        for callback in self.callbacks:
+            weights = callback.weights_to_keep(self, weights)
+        return weights | self._final
+
+    def training_weights(self) -> dict[str, Array]:
+        """Return copies of parameters and running state by name, as the next step would find them."""
+        names = self.engine.names()
+        n, m = len(names.parameters), len(names.parameters) + len(names.slots)
+        values = [*self.engine.read(slice(0, n)), *self.engine.read(slice(m, None))]
+        return dict(zip((*names.parameters, *names.running), values, strict=True))
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """The names of what is learned, in the order of the optimiser's slots."""
+        return self.engine.names().parameters
+
+    def slots(self) -> list[Array]:
+        """Return copies of the optimiser's slots."""
+        names = self.engine.names()
+        n = len(names.parameters)
+        return self.engine.read(slice(n, n + len(names.slots)))
+
+    def set_weights(self, weights: Mapping[str, Array]) -> None:
+        """Go on with other weights; after the last step, leave the model with them."""
+        if self._ended:
+            self._final = dict(weights)
+        else:
+            self.set_state({**self.training_weights(), **weights}, self.slots())
+
+    def set_state(self, weights: Mapping[str, Array], slots: Sequence[Array]) -> None:
+        """Go on from these weights and slots."""
+        names = self.engine.names()
+        parameters, kept = (
+            [weights[name] for name in part]
+            for part in (names.parameters, names.running)
+        )
+        self.engine.load([np.array(array) for array in (*parameters, *slots, *kept)])
+        self._tape.clear()
+
+    def update_model(self) -> None:
+        """Give the model's tensors the current weights (``fit`` does so at its end)."""
+        weights, own = (
+            self.weights(),
+            not self._final and not any(map(keeps_others, self.callbacks)),
+        )
+        for name, tensor in (*learned(self.task.model), *running(self.task.model)):
+            if own:  # a copy that nobody else has
+                tensor._take(weights[name])
+            else:
+                tensor.assign(weights[name])
+
+    # ---------------------------------------------------------------- the loop
+
+    def prepare(self) -> None:
+        """Build and compile before the first step, so that every error of shape comes first."""
+        self._orders.expect(self.cursor.epoch)
+        for size in dict.fromkeys(self.plan.sizes().tolist()):
+            self.engine.prepare(size)
+        if self.validation is not None:
+            self.validation.prepare()
+        first = self.engine.step(self.plan.size)
+        if not self.engine.has_state:
+            model = self.task.model
+            state = [
+                *learned(model),
+                *(("", slot) for slot in first.slots),
+                *running(model),
+            ]
+            self.engine.load([look(tensor.node) for _, tensor in state])
+
+    def train(self) -> None:
+        """Run epochs until the plan, a callback or Ctrl-C ends them; the model keeps what was learned."""
+        self.interrupt.calls(self._stop_engines)
+        try:
+            with self.interrupt:
+                self._loop()
+        except (
+            KeyboardInterrupt
+        ):  # a second Ctrl-C, or a program with its own handler: end at once
+            self._forget_after(self._tape.restore())
+            self.history.interrupted = True
+        finally:
+            self.update_model()
+
+    def _loop(self) -> None:
+        self._call([callback.on_train_begin for callback in self.callbacks])
+        try:
+            while self.cursor.epoch < self.plan.epochs and not (
+                self.stop or self.interrupt.requested
+            ):
+                self._epoch()
+        except DivergenceError as error:
+            if not any(
+                [callback.on_divergence(self, error) for callback in self.callbacks]
+            ):
+                raise
+            self.stop, self.history.stop_reason = True, str(error)
+        self.history.interrupted = self.interrupt.requested
+        self.history.stopped_early = self.stop and self.cursor.epoch < self.plan.epochs
+        self._ended = True
+        for callback in self.callbacks:
+            callback.on_train_end(self)
+        for callback in self.callbacks:
+            callback.on_consistent(self, last=True)
+
+    def _forget_after(self, step: int | None) -> None:
+        """Take the steps that a snapshot does not have out of the books."""
+        lost = 0 if step is None else self.cursor.step - step
+        if lost > 0:
+            del self.history.step_losses[-lost:]
+            self.history.steps -= lost
+
+    def _call(self, hooks: Sequence[Callable[[Run], None]]) -> None:
+        """Call hooks one after the other; an interrupt raised in one waits until all have run."""
+        for hook in hooks:
+            try:
+                hook(self)
+            except KeyboardInterrupt:
+                self.interrupt.request()
+
+    def _stop_engines(self) -> None:
+        self.engine.stop()
+        if self.validation is not None:
+            self.validation.engine.stop()
+
+    def _epoch(self) -> None:
+        """Run what is left of the current epoch."""
+        order = self._orders.of(self.cursor.epoch)
+        self._tape.feed(self.feed.of(self.cursor.epoch))
+        while self.cursor.step_in_epoch < self.plan.steps_per_epoch:
+            self._piece(order)
+            due = [
+                c for c in self.callbacks if c.every and self.cursor.step % c.every == 0
+            ]
+            if (
+                due
+                or self.interrupt.requested
+                or self.cursor.step_in_epoch == self.plan.steps_per_epoch
+            ):
+                self._check_weights()
+            self._call([callback.on_steps for callback in due])
+            if self.interrupt.requested:
+                return
+        self._finish_epoch()
+
+    def _steps_of_piece(self) -> int:
+        """Return how many steps the next piece has: no callback, epoch or change of batch size falls inside."""
+        done = self.cursor.step_in_epoch
+        most = self.plan.whole_steps - done if done < self.plan.whole_steps else 1
+        wanted = round(self._speed * _PIECE_SECONDS) if self._speed else _FIRST_PIECE
+        due = [
+            callback.every - self.cursor.step % callback.every
+            for callback in self.callbacks
+            if callback.every
+        ]
+        return max(1, min(most, wanted, *due))
+
+    def _piece(self, order: Order) -> None:
+        """Run some steps, in a worker thread unless they are few; stay interruptible and show progress."""
+        done = self.cursor.step_in_epoch
+        size = int(self.plan.sizes()[done])
+        first_row = done * self.plan.size
+        rows = order.rows(first_row, first_row + self._steps_of_piece() * size, size)
+        count = len(rows) // size
+        scalars = (self.learning_rate_factor,) if self.task.adjustable_rate else ()
+        self.engine.prepare(size)
+        start = time.perf_counter()
+        work = partial(self._tape.run, rows, size, self.cursor.step, scalars)
+        short = self._speed > 0 and count / self._speed < _SHORT_SECONDS
+        try:
+            metrics = (
+                work()
+                if short
+                else in_background(work, partial(self._watch, start, count))
+            )
+        except BrokenWeightsError as found:
+            self._diverged(found.error, found.steps)
+        seconds = time.perf_counter() - start
+        bad = np.flatnonzero(
+            ~np.isfinite(metrics[:, : 1 + self.engine.step(size).has_penalty]).all(
+                axis=1
+            )
+        )
+        good = metrics[: bad[0]] if len(bad) else metrics
+        self._account(good, size, seconds)
+        if len(bad):
+            self._diverged(*self._tape.fault(len(good), float(metrics[bad[0], 0])))
+        if size == self.plan.size:
+            self._speed = len(metrics) / max(seconds, 1e-9)
+        if short:
+            self._show(0.0, 0)
+
+    def _watch(self, start: float, count: int) -> None:
+        """Show progress of the piece at work; pass on a request to stop."""
+        if self.interrupt.requested:
+            self.engine.stop()
+        self._show(time.perf_counter() - start, min(self.engine.steps_done, count))
+
+    def _show(self, elapsed: float, done: int) -> None:
+        """Show progress, ``done`` steps into a piece."""
+        speed = done / elapsed if done else self._speed
+        step = self.cursor.step_in_epoch + done
+        left = (self.plan.epochs - self.cursor.epoch) * self.plan.steps_per_epoch - step
+        loss = float(self.history.step_losses[-1]) if self.history.step_losses else None
+        self.progress.step(
+            self.cursor.epoch + 1,
+            step,
+            left / speed if speed else None,
+            speed * self.plan.size,
+            loss,
+        )
+
+    def _account(
+        self, metrics: npt.NDArray[np.float64], size: int, seconds: float
+    ) -> None:
+        """Enter finished steps into the books."""
+        self.history.step_losses.extend(metrics[:, 0].tolist())
+        self.history.samples += len(metrics) * size
+        self.history.train_seconds += seconds
+        self.cursor.rows.append(metrics)
+        self.cursor.seconds += seconds
+        self.cursor.step_in_epoch += len(metrics)
+        self.cursor.step += len(metrics)
+        self.history.steps = self.cursor.step
+        self.history.compile_seconds = self.engine.compile_seconds
+
+    # ---------------------------------------------------------------- the end of an epoch
+
+    def _finish_epoch(self) -> None:
+        """Close the books of an epoch, validate, and tell the callbacks."""
+        first = self.engine.step(self.plan.size)
+        logs = aggregate_metrics(
+            self.task, first, np.concatenate(self.cursor.rows), self.plan.sizes()
+        )
+        if self.validation is not None:
+            held = self._validate(self.validation)
+            if held is None:
+                return
+            logs.update({f"val_{name}": value for name, value in held.items()})
+        logs["learning_rate"] = self.learning_rate()
+        logs["seconds"] = self.cursor.seconds
+        logs["samples_per_second"] = self.plan.n_samples / max(
+            self.cursor.seconds, 1e-9
+        )
+        self.history.epochs.append(logs)
+        self.cursor = Cursor(epoch=self.cursor.epoch + 1, step=self.cursor.step)
+        number = self.cursor.epoch
+        self.progress.epoch(number, logs, logs["samples_per_second"])
+        self._call(
+            [partial(_end_epoch, callback, number, logs) for callback in self.callbacks]
+        )
+        self._call([partial(_consistent, callback) for callback in self.callbacks])
+
+    def _validate(self, validation: Evaluation) -> dict[str, float] | None:
+        """Measure on the validation data; None after an interrupt, and the epoch stays open."""
+        start = time.perf_counter()
+        measure = partial(validation.measure, self.weights())
+        short = 0 < self._validation_seconds < _SHORT_SECONDS
+        held = measure() if short else in_background(measure, lambda: None)
+        self._validation_seconds = time.perf_counter() - start
+        return None if self.interrupt.requested else held
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the last step."""
+        return (
+            self.optimizer.rate_at(max(0, self.cursor.step - 1))
+            * self.learning_rate_factor
+        )
+
+    def _check_weights(self) -> None:
+        """Raise DivergenceError where an update has left a weight that is not finite."""
+        found = self._tape.check()
+        if found is not None:
+            self._diverged(*found)
+
+    def _diverged(self, error: DivergenceError, steps: int) -> NoReturn:
+        """Take steps after the first so many out of the books, and raise."""
+        lost = self.cursor.step - steps
+        if lost > 0:
+            self._forget_after(steps)
+            rows = np.concatenate(self.cursor.rows)
+            self.cursor.rows = [rows[: len(rows) - lost]]
+            self.cursor.step -= lost
+            self.cursor.step_in_epoch -= lost
+        raise error
+
+
+def _end_epoch(
+    callback: Callback, number: int, logs: dict[str, float], run: Run
+) -> None:
+    callback.on_epoch_end(run, number, logs)
+
+
+def _consistent(callback: Callback, run: Run) -> None:
+    callback.on_consistent(run, last=False)
+
+
+def training_engine(
+    task: Task, arrays: Sequence[Array], device: str, threads: int | None
+) -> Engine:
+    """Return the engine of a task's training steps."""
+    described = columns(arrays)
+    return Engine(lambda size: training_step(task, described, size), device, threads)

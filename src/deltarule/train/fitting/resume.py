@@ -1,0 +1,280 @@
+"""Exact resume: a checkpoint holds the state, the counters, the books and the callbacks of a run.
+
+``weights/`` are the model as a reader wants it. Where a callback chose other weights at the end (the best ones),
+those to go on from are kept beside them as ``training/``.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+
+from deltarule.backends.given import check_arrays
+from deltarule.errors import ArgumentError, CheckpointError, ShapeError, whole_number
+from deltarule.runtime.buffers import Array
+from deltarule.shapes import show
+from deltarule.train import checkpoint
+from deltarule.train.fitting.loop import Cursor, Run
+from deltarule.train.monitoring.callbacks import Callback
+from deltarule.train.monitoring.history import History
+from deltarule.train.protocol import Saveable
+from deltarule.train.steps.step import learned, running
+
+_REST = 3.0  # times as long as writing took, before an epoch is written again
+
+
+@final
+class Checkpoint(Callback):
+    """Write the run to a file after every epoch, or every ``every`` steps, and at the end.
+
+    After epochs that take less time than writing, not every one is written: writing takes a quarter of the time at
+    most, and what a run that is killed has to do again is about three times as long as writing took. Every file that
+    is written resumes to the bit. ``every`` is kept to the step.
+
+    >>> Checkpoint("run.dr", every=100).every
+    100
+    """
+
+    def __init__(self, path: str | Path, every: int | None = None) -> None:
+        self.reset()
+        self.path, self.every = (
+            Path(path),
+            None if every is None else whole_number(every, "Checkpoint every", least=1),
+        )
+
+    def reset(self) -> None:
+        """Forget when the file was written and how long it took: the first epoch is written."""
+        self._done, self._took = 0.0, 0.0
+
+    def on_steps(self, session: Run) -> None:
+        """Write between two steps."""
+        save(session, self.path)
+
+    def on_consistent(self, session: Run, last: bool) -> None:
+        """Write after an epoch, where there is no rhythm in steps, and at the end."""
+        start = time.perf_counter()
+        if last or (self.every is None and start - self._done >= _REST * self._took):
+            save(session, self.path)
+            self._done = time.perf_counter()
+            self._took = self._done - start
+
+
+def _signature(run: Run) -> dict[str, Any]:
+    """Return what must be equal for a run to go on as if never stopped, as JSON gives it back."""
+    tensors = (*learned(run.task.model), *running(run.task.model))
+    plan = {key: value for key, value in asdict(run.plan).items() if key != "epochs"}
+    return {
+        "loss": _plain(run.task.loss.config()),
+        "optimizer": _plain(run.optimizer.config()),
+        **plan,
+        "metrics": [metric.name for metric in run.task.metrics],
+        "parameters": [[name, *tensor.shape] for name, tensor in tensors],
+        "callbacks": [
+            [type(callback).__name__, _plain(callback.settings())]
+            for callback in run.callbacks
+        ],
+        "architecture": _plain(run.task.model.config()),
+        "regularizers": [repr(regularizer) for regularizer in run.task.regularizers],
+        "training data": run.feed.fingerprint,
+        "augmentation": run.feed.description,
+        "validation data": None
+        if run.validation is None
+        else run.validation.fingerprint,
+    }
+
+
+def save(run: Run, path: Path) -> None:
+    """Write a checkpoint of a run."""
+    model = run.task.model
+    weights, training = run.weights(), run.training_weights()
+    everything = (
+        {**model.state_dict(), **weights} if isinstance(model, Saveable) else weights
+    )
+    arrays = {f"weights/{name}": array for name, array in everything.items()}
+    chosen = any(
+        weights[name] is not training[name] and not _same(weights[name], training[name])
+        for name in weights
+    )
+    if chosen:
+        arrays |= {f"training/{name}": array for name, array in training.items()}
+    arrays |= {f"optimizer/{i:03d}": array for i, array in enumerate(run.slots())}
+    if run.cursor.rows:
+        arrays["run/rows"] = np.concatenate(run.cursor.rows)
+    arrays["run/step_losses"] = np.array(run.history.step_losses, np.float64)
+    states = []
+    for number, callback in enumerate(run.callbacks):
+        data, kept = callback.state()
+        states.append(data)
+        arrays |= {f"callback/{number}/{name}": array for name, array in kept.items()}
+    cursor = {key: value for key, value in asdict(run.cursor).items() if key != "rows"}
+    document = {
+        "architecture": model.config(),
+        "signature": _signature(run),
+        "cursor": cursor,
+        "stop": run.stop,
+        "learning_rate_factor": run.learning_rate_factor,
+        "history": {
+            key: value
+            for key, value in run.history.to_dict().items()
+            if key != "step_losses"
+        },
+        "callbacks": states,
+    }
+    checkpoint.write(path, "checkpoint", arrays, document)
+
+
+def _same(one: Array, other: Array) -> bool:
+    return one.tobytes() == other.tobytes()
+
+
+def load(run: Run, path: str | Path) -> None:
+    """Put a run where the checkpoint left it; the model is as before if that is not possible."""
+    container = checkpoint.read(path, "checkpoint")
+    where = f"resume from {path}"
+    model = run.task.model
+    before = model.state_dict() if isinstance(model, Saveable) else {}
+    with checkpoint.foreign(where, "the entries of a checkpoint"):
+        _refuse_another_run(container, _signature(run), path)
+        try:
+            _restore(run, container)
+        except BaseException:
+            if isinstance(model, Saveable):
+                model.load_state_dict(before)
+            raise
+
+
+def _restore(run: Run, container: checkpoint.Container) -> None:
+    """Take over state, counters, history and callbacks from a checkpoint of the same run."""
+    document = container.document
+    cursor, history = _cursor(run, container), _history(container)
+    stop, factor = document["stop"], document["learning_rate_factor"]
+    if not isinstance(stop, bool) or not isinstance(factor, float) or not factor >= 0:
+        raise ArgumentError(
+            "stop, learning_rate_factor",
+            expected="true or false, a number",
+            got=f"{stop}, {factor}",
+        )
+    weights, slots = container.group("weights/"), container.group("optimizer/")
+    if isinstance(run.task.model, Saveable):
+        run.task.model.load_state_dict(weights)
+    program = run.engine.step(run.plan.size).program
+    run.set_state(
+        weights | container.group("training/"),
+        [slots[f"{i:03d}"] for i in range(len(slots))],
+    )
+    state = run.engine.read()
+    check_arrays(program.state[: len(state)], state)
+    run.history, run.cursor, run.stop, run.learning_rate_factor = (
+        history,
+        cursor,
+        stop,
+        factor,
+    )
+    for number, (callback, data) in enumerate(
+        zip(run.callbacks, document["callbacks"], strict=True)
+    ):
+        kept = container.group(f"callback/{number}/")
+        for (
+            name,
+            array,
+        ) in (
+            kept.items()
+        ):  # those with the names of weights are weights: the best, or averages
+            if name in weights and array.shape != weights[name].shape:
+                raise ShapeError(
+                    f"weight {name}",
+                    expected=show(weights[name].shape),
+                    got=show(array.shape),
+                )
+        callback.load_state(data, kept)
+
+
+def _history(container: checkpoint.Container) -> History:
+    losses = container.arrays["run/step_losses"].tolist()
+    return History.from_dict(
+        {**container.document["history"], "step_losses": losses, "interrupted": False}
+    )
+
+
+def _cursor(run: Run, container: checkpoint.Container) -> Cursor:
+    """Return where a run stood; raises ArgumentError for counters that no run of this plan can have."""
+    kept = container.document["cursor"]
+    rows = [container.arrays["run/rows"]] if "run/rows" in container.arrays else []
+    cursor = Cursor(**kept, rows=rows)
+    counters = (cursor.epoch, cursor.step_in_epoch, cursor.step)
+    if not all(
+        type(value) is int and value >= 0 for value in counters
+    ) or not isinstance(cursor.seconds, (int, float)):
+        raise ArgumentError("cursor", expected="whole numbers ≥ 0", got=str(kept))
+    every, held = run.plan.steps_per_epoch, sum(len(part) for part in rows)
+    if (
+        cursor.step_in_epoch > every
+        or cursor.step != cursor.epoch * every + cursor.step_in_epoch
+    ):
+        raise ArgumentError(
+            "cursor", expected=f"steps of epochs of {every} steps", got=str(kept)
+        )
+    n_losses = len(container.arrays["run/step_losses"])
+    if (
+        held != cursor.step_in_epoch
+        or any(part.ndim != 2 for part in rows)
+        or n_losses != cursor.step
+    ):
+        raise ArgumentError(
+            "cursor",
+            expected="the metrics of every step",
+            got=f"{held} and {n_losses} of {kept}",
+        )
+    return cursor
+
+
+def _refuse_another_run(
+    container: checkpoint.Container, now: dict[str, Any], path: str | Path
+) -> None:
+    kept = container.document["signature"]
+    if (
+        container.version < 2
+    ):  # it knew the classes of callbacks alone, and no validation data
+        now = {name: value for name, value in now.items() if name != "validation data"}
+        now["callbacks"] = [name for name, _ in now["callbacks"]]
+    for key, value in now.items():
+        if kept[key] != value:
+            raise CheckpointError(
+                f"resume from {path}",
+                expected=f"the same {key} as in the file ({_excerpt(kept[key], value)})",
+                got=_excerpt(value, kept[key]),
+                hint="Resume with the arguments and data of the first run (only epochs may differ); to begin another "
+                "run from these weights, use dr.load(path) and fit without resume.",
+            )
+
+
+def _excerpt(value: Any, other: Any) -> str:
+    """Return a value as text, of long lists and dictionaries the first entries that differ from another's."""
+    if isinstance(value, list) and isinstance(other, list) and len(value) == len(other):
+        return ", ".join(
+            _excerpt(a, b) for a, b in zip(value, other, strict=True) if a != b
+        )
+    if (
+        isinstance(value, dict)
+        and isinstance(other, dict)
+        and value.keys() == other.keys()
+    ):
+        return ", ".join(
+            f"{key} {_excerpt(value[key], other[key])}"
+            for key in value
+            if value[key] != other[key]
+        )
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON gives it back (tuples become lists)."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return (
+        [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+    )

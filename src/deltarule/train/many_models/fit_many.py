@@ -1,0 +1,346 @@
+"""``fit_many``: folds, seeds and hyperparameters trained side by side in one program."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+
+from deltarule import dtypes
+from deltarule.errors import ArgumentError, DataError
+from deltarule.flags import checks_flags
+from deltarule.losses import Loss
+from deltarule.losses import get as get_loss
+from deltarule.optim import Optimizer
+from deltarule.optim import get as get_optimizer
+from deltarule.optim.wrappers import with_rate
+from deltarule.runtime.buffers import Array
+from deltarule.runtime.devices import checked_threads
+from deltarule.train.fitting.loop import Plan
+from deltarule.train.many_models.batched_models import Scheduler
+from deltarule.train.many_models.joint_step import Kind, forms
+from deltarule.train.many_models.model_run import ModelRun
+from deltarule.train.many_models.progress import TerminalWatch, Watch
+from deltarule.train.many_models.row_blocks import Rows
+from deltarule.train.monitoring.callbacks import Callback
+from deltarule.train.monitoring.history import History
+from deltarule.train.monitoring.metrics import MetricLike, get_all
+from deltarule.train.protocol import Trainable
+from deltarule.train.steps.interrupt import Interrupt
+from deltarule.train.steps.prepare import check_outputs, checked_seed, prepared
+from deltarule.train.steps.step import Regularizer, Task, columns, training_step
+
+_WHOLE = (int, np.integer)
+
+
+@checks_flags
+def fit_many(
+    models: Sequence[Trainable],
+    inputs: Any,
+    targets: Any,
+    *,
+    loss: str | Loss,
+    optimizer: str | Optimizer | Sequence[str | Optimizer] = "adam",
+    learning_rate: float | Sequence[float] | None = None,
+    regularizers: Sequence[Regularizer] | Sequence[Sequence[Regularizer]] = (),
+    seed: int | Sequence[int] = 0,
+    train_rows: Any = None,
+    validation_rows: Any = None,
+    epochs: int | Sequence[int] = 10,
+    batch_size: int = 32,
+    metrics: Sequence[MetricLike] = (),
+    callbacks: Sequence[Callback] | Sequence[Sequence[Callback]] = (),
+    sample_weight: Any = None,
+    shuffle: bool = True,
+    device: str = "cpu",
+    threads: int | None = None,
+    verbose: int = 0,
+    progress: Console | None = None,
+) -> list[History]:
+    """Train M models side by side: each as ``fit`` would by itself, all in one program.
+
+    Every model has its own rows, order, random numbers, hyperparameters and end; what ``fit`` gives for the same
+    seed it gives here within rounding (sums may be added in another order). Models whose steps have one form (they
+    differ in numbers, not in operations) share a program; others run group after group. A model whose loss or
+    weights are no longer finite ends alone, with the weights before that step, and its history says so.
+
+    Args:
+        models: What is trained, M different objects; each has its own first weights.
+        inputs: N examples along the first axis, shared by all models.
+        targets: N targets.
+        loss: A loss or its name, one for all.
+        optimizer: An optimiser or its name, for all or one a model.
+        learning_rate: Replaces the optimisers' learning rate, for all or one a model.
+        regularizers: Functions as for ``fit``, for all, or one list of them a model.
+        seed: Decides shuffling and dropout, for all or one a model.
+        train_rows: Row numbers to train on, for all or one array a model; None for all rows.
+        validation_rows: Row numbers to measure after every epoch, likewise; None for none.
+        epochs: How often a model sees its rows, for all or one number a model.
+        batch_size: Examples a step and model.
+        metrics: As for ``fit``.
+        callbacks: For all, or one list of them a model; every model gets its own copies (``EarlyStopping`` stops one
+            model). None with ``every``.
+        sample_weight: One weight ≥ 0 an example.
+        shuffle: Whether each epoch has its own order.
+        device: "cpu" or "reference".
+        threads: How many; None lets the engine choose.
+        verbose: 0 silent, 1 a line a program and a last one, and on a terminal a live line that tells how many models
+            have ended, epochs, samples a second and the time left.
+        progress: Where to tell instead of standard output.
+
+    Returns:
+        The histories in the order of the models. ``train_seconds`` is the time of the joint run, so that samples of
+        all models over it are the throughput.
+
+    Raises:
+        ArgumentError, DataError, ShapeError, DTypeError: before the first step, for what does not fit.
+    """
+    _check_models(models)
+    threads = checked_threads(threads)
+    n, chosen = len(models), get_loss(loss)
+    arrays = prepared(models[0], inputs, targets, chosen, sample_weight, "fit_many")
+    hooks = _lists(
+        "callbacks", callbacks, n, lambda item: not isinstance(item, (list, tuple))
+    )
+    for callback in (callback for own in hooks for callback in own):
+        _check_callback(callback)
+    recipes = _recipes(optimizer, learning_rate, n)
+    penalties = _lists("regularizers", regularizers, n, callable)
+    adjustable, named = (
+        any(callback.adjusts_rate for own in hooks for callback in own),
+        get_all(metrics, chosen),
+    )
+    kinds = [
+        Kind.of(Task(model, chosen, named, recipe, penalty, adjustable))
+        for model, recipe, penalty in zip(models, recipes, penalties, strict=True)
+    ]
+    _check_kinds(kinds)
+    rows = [
+        _all_rows(arrays) if own is None else own
+        for own in _rows("train_rows", train_rows, arrays, n)
+    ]
+    held = _rows("validation_rows", validation_rows, arrays, n)
+    counts = zip(
+        rows,
+        _each("seed", seed, n, _WHOLE),
+        _each("epochs", epochs, n, _WHOLE),
+        strict=True,
+    )
+    plans = [
+        Plan(int(count), batch_size, len(own), checked_seed(number), shuffle)
+        for own, number, count in counts
+    ]
+    members = [
+        ModelRun(kind, recipe, plan, own, out, copy.deepcopy(list(callbacks)))
+        for kind, recipe, plan, own, out, callbacks in zip(
+            kinds, recipes, plans, rows, held, hooks, strict=True
+        )
+    ]
+    _check_outputs(members, arrays)
+    _run(
+        members,
+        arrays,
+        device,
+        threads,
+        TerminalWatch(members, progress) if verbose else Watch(),
+    )
+    return [member.history for member in members]
+
+
+def _run(
+    members: Sequence[ModelRun],
+    arrays: Sequence[Array],
+    device: str,
+    threads: int | None,
+    watch: Watch,
+) -> None:
+    """Train the models form by form."""
+    described, size = columns(arrays), members[0].plan.batch_size
+    kinds = [member.kind for member in members]
+    groups = forms(
+        kinds, lambda task: training_step(task, described, min(size, len(arrays[0])))
+    )
+    interrupt = Interrupt()
+    try:
+        with interrupt:
+            for group in groups:
+                Scheduler(
+                    [members[i] for i in group], arrays, device, threads, interrupt
+                ).run(watch)
+    finally:
+        watch.end(interrupt.requested)
+
+
+def _check_models(models: Sequence[Trainable]) -> None:
+    if not models or len({id(model) for model in models}) < len(models):
+        got = "none" if not models else "the same one twice"
+        raise ArgumentError(
+            "fit_many models",
+            expected="at least one model, all of them different objects",
+            got=got,
+        )
+
+
+def _check_kinds(kinds: Sequence[Kind]) -> None:
+    if any(not kind.n_learned for kind in kinds):
+        raise ArgumentError(
+            "fit_many models",
+            expected="parameters to learn in each",
+            got="a model without",
+        )
+    floats = [
+        [dtype for _, _, dtype in kind.state if dtype.is_float] or [dtypes.FLOAT32]
+        for kind in kinds
+    ]
+    types = dict.fromkeys(dtypes.promote(*own).name for own in floats)
+    if len(types) > 1:
+        raise ArgumentError(
+            "fit_many models", expected="one element type", got=" and ".join(types)
+        )
+
+
+def _all_rows(arrays: Sequence[Array]) -> Rows:
+    return np.arange(len(arrays[0]), dtype=np.int64)
+
+
+def _each(name: str, value: Any, n: int, single: type | tuple[type, ...]) -> list[Any]:
+    """Return one value a model: the same one n times, or those of a sequence of n."""
+    if isinstance(value, single) and not isinstance(value, bool):
+        return [value] * n
+    if not isinstance(value, (list, tuple, np.ndarray, range)) or len(value) != n:
+        got = (
+            f"{len(value)} of them"
+            if isinstance(value, (list, tuple, np.ndarray, range))
+            else repr(value)
+        )
+        raise ArgumentError(
+            f"fit_many {name}",
+            expected=f"one for all models, or a list of {n}",
+            got=got,
+        )
+    wrong = next(
+        (
+            item
+            for item in value
+            if not isinstance(item, single) or isinstance(item, bool)
+        ),
+        None,
+    )
+    if wrong is not None:
+        raise ArgumentError(
+            f"fit_many {name}",
+            expected=f"one for all models, or a list of {n}",
+            got=f"{wrong!r} in it",
+        )
+    return list(value)
+
+
+def _recipes(optimizer: Any, learning_rate: Any, n: int) -> list[Optimizer]:
+    recipes = [
+        get_optimizer(item)
+        for item in _each("optimizer", optimizer, n, (str, Optimizer))
+    ]
+    if learning_rate is None:
+        return recipes
+    rates = _each(
+        "learning_rate", learning_rate, n, (int, float, np.floating, np.integer)
+    )
+    return [
+        with_rate(recipe, float(rate), "fit_many")
+        for recipe, rate in zip(recipes, rates, strict=True)
+    ]
+
+
+def _check_outputs(members: Sequence[ModelRun], arrays: Sequence[Array]) -> None:
+    """Raise where a model does not fit the targets in its rows; models of one kind are checked together."""
+    used: list[tuple[Kind, npt.NDArray[np.bool_]]] = []
+    for member in members:
+        places = next(
+            (places for other, places in used if member.kind.like(other)), None
+        )
+        if places is None:
+            places = np.zeros(len(arrays[0]), np.bool_)
+            used.append((member.kind, places))
+        for own in (member.rows, member.held):
+            if own is not None:
+                places[own] = True
+    for kind, places in used:
+        check_outputs(
+            kind.task.model,
+            [array[places] for array in arrays],
+            kind.task.loss,
+            "fit_many",
+        )
+
+
+def _lists(
+    name: str, value: Sequence[Any], n: int, single: Callable[[Any], bool]
+) -> list[tuple[Any, ...]]:
+    """Return one tuple a model: the same one n times, or those of n lists."""
+    if not isinstance(value, (list, tuple)):
+        raise ArgumentError(
+            f"fit_many {name}",
+            expected="a list",
+            got=repr(value),
+            hint=f"Write {name}=[…].",
+        )
+    if all(single(item) for item in value):
+        return [tuple(value)] * n
+    if len(value) != n or not all(isinstance(own, (list, tuple)) for own in value):
+        raise ArgumentError(
+            f"fit_many {name}",
+            expected=f"{name} for all models, or a list of them for each of {n}",
+            got=repr(value),
+        )
+    return [tuple(own) for own in value]
+
+
+def _check_callback(callback: Callback) -> None:
+    if not isinstance(callback, Callback) or callback.every is not None:
+        expected = (
+            "callbacks that act at the end of epochs, with parentheses: EarlyStopping()"
+        )
+        raise ArgumentError("fit_many callbacks", expected=expected, got=repr(callback))
+
+
+def _rows(name: str, rows: Any, arrays: Sequence[Array], n: int) -> list[Rows | None]:
+    """Return every model's row numbers."""
+    total = len(arrays[0])
+    if rows is None:
+        return [None] * n
+    if isinstance(rows, np.ndarray) and rows.ndim == 2:
+        rows = list(rows)
+    flat = not isinstance(rows, (list, tuple)) or (
+        len(rows) > 0 and np.ndim(rows[0]) == 0
+    )
+    found = [_checked_rows(name, rows, total)] * n if flat else []
+    if not flat:
+        if len(rows) != n:
+            raise ArgumentError(
+                f"fit_many {name}",
+                expected=f"one array, or one for each of {n}",
+                got=str(len(rows)),
+            )
+        found = [_checked_rows(name, own, total) for own in rows]
+    return cast("list[Rows | None]", found)
+
+
+def _checked_rows(name: str, rows: Any, total: int) -> Rows:
+    array = np.asarray(rows)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or not array.size:
+        got = f"{array.dtype} of shape {array.shape}"
+        raise DataError(
+            f"fit_many {name}", expected="row numbers, at least one", got=got
+        )
+    if array.min() < 0 or array.max() >= total:
+        bad = array.min() if array.min() < 0 else array.max()
+        raise DataError(
+            f"fit_many {name}",
+            expected=f"row numbers in [0, {total})",
+            got=str(int(bad)),
+        )
+    return array.astype(np.int64)

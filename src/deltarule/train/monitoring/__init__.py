@@ -1,0 +1,1 @@
+"""What is measured, recorded and shown while training runs."""

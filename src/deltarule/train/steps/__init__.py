@@ -1,0 +1,1 @@
+"""One compiled training step: its program, its data, its engine."""

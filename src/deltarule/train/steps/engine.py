@@ -1,0 +1,157 @@
+"""Compiled steps of one task, one for each batch size that occurs, which share one state."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.backends.base import StepRunner
+from deltarule.runtime.buffers import Array
+from deltarule.runtime.devices import backend, checked_threads
+from deltarule.train.steps.step import StateNames, Step
+
+Rows = npt.NDArray[np.int64]
+Result = TypeVar("Result")
+_POLL_SECONDS = 0.05  # how often the main thread looks at progress and at Ctrl-C
+
+
+class Engine:
+    """Builds and compiles a step at first use of its batch size, and hands the state from step to step.
+
+    The state that callers see leaves a program's constants out, so that it is the same for all batch sizes: those of
+    the step, and before them what ``brings`` gives for its batch size whenever a state is loaded.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[int], Step],
+        device: str,
+        threads: int | None,
+        brings: Callable[[int], Sequence[Array]] = lambda size: (),
+    ) -> None:
+        self._make, self.brings = make, brings
+        self._backend = backend(device)
+        self._threads = checked_threads(threads)
+        self._steps: dict[int, Step] = {}
+        self._runners: dict[int, StepRunner] = {}
+        self._holder: int | None = None  # the batch size whose runner has the state
+        self._state: list[Array] | None = None
+        self.compile_seconds = 0.0
+
+    def twin(self) -> Engine:
+        """Return an engine with the same steps and machine code and a state of its own; both may run at once."""
+        other = Engine(self._make, self._backend.name, self._threads)
+        other._steps = dict(self._steps)
+        other._runners = {size: runner.twin() for size, runner in self._runners.items()}
+        return other
+
+    @property
+    def name(self) -> str:
+        """The backend's name."""
+        return self._backend.name
+
+    def step(self, size: int) -> Step:
+        """Return the step for a batch size."""
+        if size not in self._steps:
+            start = time.perf_counter()
+            self._steps[size] = self._make(size)
+            self.compile_seconds += time.perf_counter() - start
+        return self._steps[size]
+
+    def names(self) -> StateNames:
+        """Return the names of the state."""
+        return next(iter(self._steps.values())).names
+
+    def prepare(self, size: int) -> StepRunner:
+        """Return the runner for a batch size, compiled."""
+        step = self.step(size)
+        if size not in self._runners:
+            start = time.perf_counter()
+            self._runners[size] = self._backend.compile_step(
+                step.program, self._threads
+            )
+            self.compile_seconds += time.perf_counter() - start
+        return self._runners[size]
+
+    @property
+    def has_state(self) -> bool:
+        """Whether a state was loaded."""
+        return self._holder is not None or self._state is not None
+
+    def load(self, state: Sequence[Array]) -> None:
+        """Take over a state; its arrays are not to be written to afterwards."""
+        self._state, self._holder = list(state), None
+
+    def read(self, part: slice = slice(None)) -> list[Array]:
+        """Return copies of the state, or of a part of its arrays."""
+        if self._holder is None:
+            return [array.copy() for array in (self._state or [])[part]]
+        own = range(len(self.step(self._holder).names.all))[part]
+        return self._runners[self._holder].read(slice(own.start, own.stop))
+
+    def look(self) -> list[Array]:
+        """Return the numbers of the state where they lie, in any shape: to be read before the next run."""
+        if self._holder is None:
+            return list(self._state or ())
+        return self._runners[self._holder].look()[
+            : len(self.step(self._holder).names.all)
+        ]
+
+    def snapshot(self) -> list[Array]:
+        """Return the state as it is now, for keeps; what was loaded and not run yet is not copied."""
+        return list(self._state or ()) if self._holder is None else self.read()
+
+    def run(
+        self,
+        data: Sequence[Array],
+        rows: Rows,
+        size: int,
+        first_step: int = 0,
+        seed: int = 0,
+        scalars: Sequence[float] = (),
+    ) -> npt.NDArray[np.float64]:
+        """Run len(rows)/size steps and return their metrics, (steps, metrics)."""
+        runner = self.prepare(size)
+        if self._holder != size:
+            state = self.read() if self._state is None else self._state
+            runner.load([*state, *self.brings(size), *self.step(size).constants])
+            self._holder, self._state = size, None
+        return runner.run(data, rows, first_step, seed, scalars)
+
+    @property
+    def steps_done(self) -> int:
+        """Steps finished in the run that is at work."""
+        runner = self._runners.get(self._holder or 0)
+        return runner.steps_done if runner is not None else 0
+
+    def stop(self) -> None:
+        """Ask the run that is at work to end after its current step."""
+        runner = self._runners.get(self._holder or 0)
+        if runner is not None:
+            runner.stop()
+
+
+def in_background(work: Callable[[], Result], watch: Callable[[], None]) -> Result:
+    """Run ``work`` in a thread of its own while this one calls ``watch`` every now and then; hand on what it raises."""
+    results: list[Result] = []
+    faults: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # raised again below, in the caller's thread
+            faults.append(error)
+
+    worker = threading.Thread(target=guarded, name="deltarule-steps", daemon=True)
+    worker.start()
+    while worker.is_alive():
+        worker.join(_POLL_SECONDS)
+        watch()
+    if faults:
+        raise faults[0]
+    return results[0]

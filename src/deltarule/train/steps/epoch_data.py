@@ -1,0 +1,144 @@
+"""What an epoch sees: the training data as they are, or a changed copy that is new in each epoch."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, cast, final
+
+import numpy as np
+import numpy.typing as npt
+
+from deltarule.cached import cached_property
+from deltarule.data.augment import Augmentation, Mixup
+from deltarule.errors import ArgumentError, DataError
+from deltarule.runtime.buffers import Array
+
+Change = Augmentation | Mixup | Callable[[Array, int, int], Array]
+Rows = npt.NDArray[np.int64]
+Augment = Change | Sequence[Change] | None
+_PLACES = 16  # draws of one augmentation of a chain lie apart from those of the next, also of one in several steps
+
+
+def fingerprint(arrays: Sequence[npt.NDArray[Any]]) -> str:
+    """Return a checksum of arrays, with their types and shapes.
+
+    >>> fingerprint([np.zeros(3)]) == fingerprint([np.zeros(3)]) != fingerprint([np.zeros((3, 1))])
+    True
+    """
+    value = 0
+    for array in arrays:
+        value = zlib.crc32(f"{array.dtype} {array.shape}".encode(), value)
+        value = zlib.crc32(
+            np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value
+        )
+    return f"{value:08x}"
+
+
+@final
+class EpochData:
+    """The arrays of every epoch: a function of the data, the seed and the epoch's number, so that runs resume.
+
+    Augmentations change the inputs alone, ``data.augment.Mixup`` inputs and targets. One epoch's copy is in memory
+    beside the data. ``chosen`` are the rows that are trained on, all by default; without changes nothing is copied.
+    """
+
+    def __init__(
+        self,
+        arrays: Sequence[Array],
+        augment: Augment = None,
+        seed: int = 0,
+        chosen: Rows | None = None,
+    ) -> None:
+        several = isinstance(augment, (list, tuple))
+        self._changes: tuple[Change, ...] = tuple(
+            cast("Sequence[Change]", augment if several else (augment,))
+        )
+        if augment is None:
+            self._changes = ()
+        for change in self._changes:
+            if not callable(change) or isinstance(change, type):
+                raise ArgumentError(
+                    "fit augment",
+                    expected="an augmentation such as data.augment.RandomFlip(), or a list of them",
+                    got=repr(change),
+                    hint="A function takes (inputs, seed, epoch) and gives new inputs.",
+                )
+        copied = bool(self._changes) and chosen is not None
+        self.arrays = [array[chosen] for array in arrays] if copied else list(arrays)
+        self._chosen = None if copied else chosen
+        self._seed = seed
+        self._epoch, self._copy = -1, self.arrays
+
+    def of(self, epoch: int) -> list[Array]:
+        """Return the arrays of an epoch (from 0); the same list as long as nothing changes."""
+        if self._changes and epoch != self._epoch:
+            self._copy = self._changed(epoch)
+            self._epoch = epoch
+        return self._copy
+
+    @property
+    def n_samples(self) -> int:
+        """Examples that are trained on."""
+        return len(self.arrays[0]) if self._chosen is None else len(self._chosen)
+
+    def rows(self, order: Rows) -> Rows:
+        """Return where examples stand in the arrays, by their numbers among those that are trained on."""
+        return order if self._chosen is None else self._chosen[order]
+
+    def parts(self, order: Rows, ends: Iterable[int]) -> tuple[Rows, Iterable[int]]:
+        """Return ``rows(order)`` of an order that is made part by part, itself made so."""
+        if self._chosen is None:
+            return order, ends
+        chosen, found = self._chosen, np.empty_like(order)
+
+        def made() -> Iterator[int]:
+            start = 0
+            for end in ends:
+                found[start:end] = chosen[order[start:end]]
+                yield end
+                start = end
+
+        return found, made()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A checksum of the data before any change, and of which are trained on."""
+        return fingerprint(
+            self.arrays if self._chosen is None else [*self.arrays, self._chosen]
+        )
+
+    @property
+    def description(self) -> str:
+        """What is done to the data, the same in every process."""
+        return ", ".join(
+            repr(change)
+            if isinstance(change, (Augmentation, Mixup))
+            else str(getattr(change, "__qualname__", type(change).__qualname__))
+            for change in self._changes
+        )
+
+    def _changed(self, epoch: int) -> list[Array]:
+        inputs, targets, *weights = self.arrays
+        for i, change in enumerate(self._changes):
+            if isinstance(change, Mixup):
+                inputs, targets = change(
+                    inputs, targets, self._seed, epoch, i * _PLACES
+                )
+            elif isinstance(change, Augmentation):
+                inputs = change(inputs, self._seed, epoch, i * _PLACES)
+            else:
+                inputs = np.asarray(change(inputs, self._seed, epoch))
+        if len(inputs) != len(self.arrays[0]) or inputs.dtype.kind not in "fiub":
+            raise DataError(
+                "fit augment",
+                expected=f"{len(self.arrays[0])} changed examples, numbers",
+                got=f"{inputs.dtype} {inputs.shape}",
+                hint="An augmentation changes every example and leaves none out.",
+            )
+        changed: list[Any] = [
+            inputs.astype(self.arrays[0].dtype, copy=False),
+            targets,
+            *weights,
+        ]
+        return [np.ascontiguousarray(array) for array in changed]

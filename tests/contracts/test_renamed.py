@@ -1,0 +1,90 @@
+"""Modules that moved are found by their old names: by imports and by pickles of earlier releases."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import deltarule as dr
+from deltarule import learners, nn
+from deltarule.renamed import NEW_NAMES
+
+OLD_NAMES = {new: old for old, new in NEW_NAMES.items()}
+
+
+def as_of_an_earlier_release(item: object) -> bytes:
+    """Pickle in the text protocol, with the modules' old names."""
+    text = pickle.dumps(item, protocol=0)
+    for new in sorted(OLD_NAMES, key=len, reverse=True):
+        text = text.replace(f"c{new}\n".encode(), f"c{OLD_NAMES[new]}\n".encode())
+        text = text.replace(f"V{new}\n".encode(), f"V{OLD_NAMES[new]}\n".encode())
+    return text
+
+
+def _forget_old_names() -> None:
+    for module in [name for name in sys.modules if name in NEW_NAMES]:
+        del sys.modules[module]
+
+
+@pytest.mark.parametrize("old", NEW_NAMES)
+def test_a_new_name_is_there_and_the_old_one_is_not(old: str) -> None:
+    assert importlib.util.find_spec(NEW_NAMES[old]) is not None
+    root = Path(dr.__path__[0]).parent
+    assert not root.joinpath(*old.split(".")).with_suffix(".py").exists()
+
+
+def test_an_old_name_is_the_same_module() -> None:
+    program = """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from deltarule.nn.linear import Linear
+    from deltarule.nn.linear import Linear as again
+from deltarule import nn
+import deltarule.nn.layers.linear as moved
+print(Linear is nn.Linear, again is Linear, moved.__spec__.name, moved.__name__)
+print(*(f"{one.category.__name__}: {one.message}" for one in caught), sep="\\n")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.splitlines() == [
+        "True True deltarule.nn.layers.linear deltarule.nn.layers.linear",
+        "DeprecationWarning: deltarule.nn.linear is now deltarule.nn.layers.linear; "
+        "files that name it load, and are best saved again",
+    ], done.stderr
+
+
+def test_a_pickled_learner_of_an_earlier_release_is_read() -> None:
+    x = np.arange(12.0).reshape(6, 2)
+    y = np.array([0, 0, 0, 1, 1, 1])
+    for name in ("LogisticRegression", "GaussianNaiveBayes", "MLPClassifier"):
+        learner = getattr(learners, name)().fit(x, y)
+        old = as_of_an_earlier_release(learner)
+        assert old != pickle.dumps(learner, protocol=0)
+        _forget_old_names()
+        with pytest.warns(DeprecationWarning, match="is now deltarule"):
+            again = pickle.loads(old)
+        np.testing.assert_array_equal(again.predict(x), learner.predict(x))
+
+
+def test_a_pickled_network_of_an_earlier_release_is_read() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.Tanh())
+    model.initialize(0)
+    _forget_old_names()
+    with pytest.warns(DeprecationWarning, match="is now deltarule"):
+        again = pickle.loads(as_of_an_earlier_release(model))
+    x = np.ones((1, 3))
+    np.testing.assert_array_equal(again(x).numpy(), model(x).numpy())
+
+
+def test_a_module_that_never_was_is_not_found() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("deltarule.nn.nothing")
