@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from deltarule.explain.lowering import lower_to
-from deltarule.explain.translation import Translator
 
 from deltarule import dtypes
+from deltarule.explain.formula.from_graph import Translator
+from deltarule.explain.formula.to_graph import lower_to
 from deltarule.explain.formula.typeset import typeset
 from deltarule.graph import build
 from deltarule.graph.node import Node
