@@ -16,6 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from panels import (
+    Convolution,
+    Images,
+    PanelLayout,
+    dense_forward,
+    dense_input_gradient,
+    dense_weight_gradient,
+)
 
 from deltarule.backends.native.contraction.contraction import emit_contraction
 from deltarule.backends.native.contraction.packing import padded_stride
@@ -24,14 +32,6 @@ from deltarule.backends.native.contraction.tiling import Plan, plan_contraction
 from deltarule.backends.native.llvm.compiler import compile_modules
 from deltarule.backends.native.llvm.emitter import Emitter, Module
 from deltarule.backends.native.llvm.machine import Machine, core_count, host
-from deltarule.backends.native.panels import (
-    Convolution,
-    Images,
-    PanelLayout,
-    dense_forward,
-    dense_input_gradient,
-    dense_weight_gradient,
-)
 from deltarule.backends.native.program.threads import Team
 
 SETTLE_SECONDS = 0.1

@@ -9,14 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
-from deltarule.backends.native.contraction.contraction import (
-    emit_contraction,
-    plan_contraction,
-)
-from deltarule.backends.native.llvm.compiler import compile_modules
-from deltarule.backends.native.llvm.machine import TARGETS, host, runs_here
-from deltarule.backends.native.panels import (
+from panels import (
     Convolution,
     Images,
     PanelLayout,
@@ -24,6 +17,13 @@ from deltarule.backends.native.panels import (
     dense_input_gradient,
     dense_weight_gradient,
 )
+
+from deltarule.backends.native.contraction.contraction import (
+    emit_contraction,
+    plan_contraction,
+)
+from deltarule.backends.native.llvm.compiler import compile_modules
+from deltarule.backends.native.llvm.machine import TARGETS, host, runs_here
 from deltarule.errors import ShapeError
 
 RUNNABLE = [name for name in TARGETS if runs_here(host(name))]
