@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from abc import ABCMeta
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -36,9 +37,8 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "betas": ("beta1",),
     "beta_1": ("beta1",),
     "beta_2": ("beta2",),
-    "alpha": ("beta", "slope"),
+    "alpha": ("beta", "negative_slope", "slope"),
     "rho": ("beta",),
-    "negative_slope": ("slope", "alpha"),
     "centered": ("centred",),
     "gamma": ("decay", "factor"),
     "step_size": ("every",),
@@ -52,13 +52,9 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "global_clipnorm": ("clip_norm",),
     "max_norm": ("clip_norm",),
     "max_grad_norm": ("clip_norm",),
-    "kernel_size": ("window",),
-    "pool_size": ("window",),
+    "pool_size": ("kernel_size",),
     "strides": ("stride",),
     "dilation_rate": ("dilation",),
-    "ceil_mode": ("rounding",),
-    "count_include_pad": ("padding_counts",),
-    "align_corners": ("corners_aligned",),
     "scale_factor": ("factor",),
     "upscale_factor": ("factor",),
     "mode": ("interpolation",),
@@ -137,6 +133,63 @@ ELSEWHERE: Mapping[str, str] = {
 }
 
 
+def _ceil_mode(rounding: str) -> bool:
+    if rounding not in {"floor", "ceil"}:
+        raise ArgumentError(
+            "rounding", expected="'floor' or 'ceil'", got=repr(rounding)
+        )
+    return rounding == "ceil"
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+# Names of parameters in earlier releases → today's name, and today's value.
+FORMER_NAMES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "window": ("kernel_size", _unchanged),
+    "rounding": ("ceil_mode", _ceil_mode),
+    "padding_counts": ("count_include_pad", _unchanged),
+    "corners_aligned": ("align_corners", _unchanged),
+    "slope": ("negative_slope", _unchanged),
+}
+
+
+def with_current_names(
+    function: Callable[..., Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return keyword arguments with those of earlier releases under the names that a signature has today.
+
+    >>> def pool(x, kernel_size): ...
+    >>> with_current_names(pool, {"window": 2})
+    {'kernel_size': 2}
+    """
+    names = inspect.signature(function).parameters
+    current = {}
+    for name, value in kwargs.items():
+        new, converted = FORMER_NAMES.get(name, (name, _unchanged))
+        if name in names or new not in names or new in kwargs:
+            current[name] = value
+        else:
+            current[new] = converted(value)
+    return current
+
+
+def _renamed(
+    function: Callable[..., Any], where: str, kwargs: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return the arguments under today's names, with a warning; None if no name is a former one."""
+    if not FORMER_NAMES.keys() & kwargs.keys():
+        return None
+    current = with_current_names(function, kwargs)
+    former = [name for name in kwargs if name not in current]
+    if not former:
+        return None
+    told = ", ".join(f"{name}= is now {FORMER_NAMES[name][0]}=" for name in former)
+    warnings.warn(f"{where}: {told}", DeprecationWarning, stacklevel=3)
+    return current
+
+
 def unfitting(
     function: Callable[..., Any],
     where: str,
@@ -213,6 +266,9 @@ def names_arguments(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except TypeError:
+            current = _renamed(function, function.__name__, kwargs)
+            if current is not None:
+                return told(*args, **current)
             wrong = unfitting(function, function.__name__, args, kwargs)
             if wrong is None:
                 raise
@@ -244,6 +300,9 @@ class NamedArguments(ABCMeta):
             return super().__call__(*args, **kwargs)
         except TypeError:
             wrong = None
+            current = _renamed(_constructor(cls), cls.__name__, kwargs)
+            if current is not None:
+                return cls(*args, **current)
             if not inspect.isabstract(cls):
                 wrong = unfitting(
                     _constructor(cls), cls.__name__, (None, *args), kwargs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import pydoc
+import warnings
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,7 @@ from deltarule import generative, losses, nn, optim, train
 from deltarule.arguments import SYNONYMS
 from deltarule.data import augment
 from deltarule.errors import ArgumentError
-from deltarule.nn import init
+from deltarule.nn import init, saving
 
 ROOMS: list[ModuleType] = [nn, optim, losses, train, augment, generative, init]
 # Results and records that users do not make, protocols, and those that take any keywords by design.
@@ -103,10 +104,8 @@ FOREIGN: list[tuple[Any, dict[str, Any], str]] = [
     (optim.CosineDecay, {"T_max": 5}, "steps="),
     (nn.Dropout, {"p": 0.5}, "drop_probability="),
     (nn.Dropout, {"rate": 0.5}, "drop_probability="),
-    (nn.LeakyReLU, {"negative_slope": 0.1}, "slope="),
-    (nn.MaxPool2d, {"kernel_size": 2}, "window="),
-    (nn.MaxPool2d, {"pool_size": 2}, "window="),
-    (nn.MaxPool2d, {"window": 2, "ceil_mode": True}, "rounding="),
+    (nn.LeakyReLU, {"alpha": 0.1}, "negative_slope="),
+    (nn.MaxPool2d, {"pool_size": 2}, "kernel_size="),
     (nn.Conv2d, {"in_channels": 1, "filters": 8}, "out_channels="),
     (nn.Linear, {"units": 3}, "out_features="),
     (nn.Linear, {"in_features": 2, "out_features": 3, "use_bias": False}, "bias="),
@@ -227,3 +226,46 @@ def test_dataclasses_can_be_copied_and_compared_as_ever():
     assert dataclasses.replace(recipe, beta1=0.8).beta1 == 0.8 and recipe == optim.Adam(
         learning_rate=0.1
     )
+
+
+@pytest.mark.parametrize(
+    ("make", "former", "current"),
+    [
+        (nn.MaxPool2d, {"window": 3, "rounding": "ceil"}, {"kernel_size": 3, "ceil_mode": True}),
+        (nn.AvgPool1d, {"window": 2, "rounding": "floor"}, {"kernel_size": 2, "ceil_mode": False}),
+        (nn.AvgPool2d, {"window": 2, "padding_counts": False}, {"kernel_size": 2, "count_include_pad": False}),
+        (nn.MaxUnpool2d, {"window": 2}, {"kernel_size": 2}),
+        (nn.LeakyReLU, {"slope": 0.2}, {"negative_slope": 0.2}),
+    ],
+)  # fmt: skip
+def test_names_of_an_earlier_release_are_taken_with_a_warning(
+    make: Any, former: dict[str, Any], current: dict[str, Any]
+) -> None:
+    old, new = list(former), list(current)
+    with pytest.warns(DeprecationWarning, match=f"{old[0]}= is now {new[0]}="):
+        layer = make(**former)
+    assert layer.arguments() == make(**current).arguments()
+
+
+def test_functions_take_names_of_an_earlier_release_too() -> None:
+    with pytest.warns(DeprecationWarning, match="slope= is now negative_slope="):
+        assert nn.leaky_relu([-1.0], slope=0.5).tolist() == [-0.5]
+
+
+def test_a_former_name_with_a_wrong_value_is_refused_in_its_own_words() -> None:
+    with pytest.raises(ArgumentError, match="rounding: expected 'floor' or 'ceil'"):
+        nn.MaxPool2d(window=2, rounding="up")
+
+
+def test_a_former_name_beside_the_current_one_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="MaxPool2d: expected arguments among"):
+        nn.MaxPool2d(kernel_size=2, window=2)
+
+
+def test_files_of_an_earlier_release_are_read_under_todays_names() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        layer = saving.build(
+            {"class": "MaxPool2d", "arguments": {"window": [2, 2], "rounding": "ceil"}}
+        )
+    assert layer.arguments() == nn.MaxPool2d(2, ceil_mode=True).arguments()

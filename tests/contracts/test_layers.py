@@ -114,18 +114,20 @@ CASES = [
     Case(lambda: nn.ConvTranspose2d(4, 3, 3, bias=False), IMAGE, "no bias"),
     Case(lambda: nn.ConvTranspose3d(2, 3, 2, stride=2), VOLUME),
     Case(lambda: nn.MaxPool1d(2), SIGNAL),
-    Case(lambda: nn.MaxPool2d((3, 2), 2, (1, 0), rounding="ceil"), IMAGE, "ceil"),
-    Case(lambda: nn.AvgPool2d(3, 2, 1, rounding="ceil"), (6, 6, 4), "ceil"),
-    Case(lambda: nn.AvgPool2d(3, 2, 1, padding_counts=False), IMAGE, "without padding"),
+    Case(lambda: nn.MaxPool2d((3, 2), 2, (1, 0), ceil_mode=True), IMAGE, "ceil"),
+    Case(lambda: nn.AvgPool2d(3, 2, 1, ceil_mode=True), (6, 6, 4), "ceil"),
+    Case(
+        lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False), IMAGE, "without padding"
+    ),
     Case(lambda: nn.LpPool1d(1, 2), SIGNAL),
     Case(lambda: nn.LpPool2d(3, 2), IMAGE),
-    Case(lambda: nn.LpPool3d(2.5, 2, rounding="ceil"), VOLUME),
+    Case(lambda: nn.LpPool3d(2.5, 2, ceil_mode=True), VOLUME),
     Case(nn.GlobalMaxPool1d, SIGNAL),
     Case(nn.GlobalMaxPool2d, IMAGE),
     Case(nn.GlobalMaxPool3d, VOLUME),
     Case(lambda: nn.Upsample1d(3, "linear"), SIGNAL),
     Case(lambda: nn.Upsample2d((2, 3)), IMAGE),
-    Case(lambda: nn.Upsample2d(2, "linear", corners_aligned=True), IMAGE, "linear"),
+    Case(lambda: nn.Upsample2d(2, "linear", align_corners=True), IMAGE, "linear"),
     Case(lambda: nn.Upsample3d(2), VOLUME),
     Case(lambda: nn.PixelShuffle(2), IMAGE),
     Case(lambda: nn.PixelUnshuffle(2), (4, 6, 3)),
@@ -290,7 +292,7 @@ def test_every_layer_that_can_be_saved_has_a_case() -> None:
 @pytest.mark.parametrize("name", sorted(SEVERAL_INPUTS_OR_OUTPUTS))
 def test_layers_of_several_inputs_are_built_from_their_config(name: str) -> None:
     layer = saving.LAYERS[name](
-        **({"window": 2} if "Unpool" in name else {"n_inputs": 3, "n_hidden": 2})
+        **({"kernel_size": 2} if "Unpool" in name else {"n_inputs": 3, "n_hidden": 2})
     )
     config = layer.config()
     assert config is not None

@@ -192,7 +192,7 @@ def test_output_sizes_are_rounded_down_and_each_axis_has_its_own() -> None:
         (8 - 3) // 2 + 1,
         (12 - 3) // 2 + 1,
     )
-    assert nn.MaxPool2d(3, 2, rounding="ceil")(np.ones((8, 12, 1))).shape[:2] == (4, 6)
+    assert nn.MaxPool2d(3, 2, ceil_mode=True)(np.ones((8, 12, 1))).shape[:2] == (4, 6)
     random = np.random.default_rng(0)
     x, k = random.normal(size=(5, 5, 2)), random.normal(size=(1, 2, 2, 2))
     flat = nn.Conv2d(2, 1, 2, bias=False).astype("float64")

@@ -253,31 +253,31 @@ PAIRS = [
         INNER,
     ),
     Pair(
-        lambda: nn.MaxPool2d((3, 2), 2, (1, 0), rounding="ceil"),
+        lambda: nn.MaxPool2d((3, 2), 2, (1, 0), ceil_mode=True),
         lambda: _Last(tnn.MaxPool2d((3, 2), 2, (1, 0), ceil_mode=True)),
         IMAGES,
         name="ceil",
     ),
     Pair(
-        lambda: nn.MaxPool1d(2, 3, 1, rounding="ceil"),
+        lambda: nn.MaxPool1d(2, 3, 1, ceil_mode=True),
         lambda: _Last(tnn.MaxPool1d(2, 3, 1, ceil_mode=True)),
         SIGNALS,
         name="ceil, last window left out",
     ),
     Pair(
-        lambda: nn.AvgPool2d(3, 2, 1, rounding="ceil"),
+        lambda: nn.AvgPool2d(3, 2, 1, ceil_mode=True),
         lambda: _Last(tnn.AvgPool2d(3, 2, 1, ceil_mode=True)),
         (2, 6, 8, 3),
         name="ceil",
     ),
     Pair(
-        lambda: nn.AvgPool2d(3, 2, 1, rounding="ceil", padding_counts=False),
+        lambda: nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False),
         lambda: _Last(tnn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False)),
         (2, 6, 8, 3),
         name="ceil, without padding",
     ),
     Pair(
-        lambda: nn.AvgPool3d(2, 1, 1, padding_counts=False),
+        lambda: nn.AvgPool3d(2, 1, 1, count_include_pad=False),
         lambda: _Last(tnn.AvgPool3d(2, 1, 1, count_include_pad=False)),
         VOLUMES,
         name="without padding",
@@ -304,7 +304,7 @@ PAIRS = [
         name="bilinear",
     ),
     Pair(
-        lambda: nn.Upsample2d(2, "linear", corners_aligned=True),
+        lambda: nn.Upsample2d(2, "linear", align_corners=True),
         lambda: _Last(
             tnn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
         ),

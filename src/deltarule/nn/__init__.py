@@ -36,7 +36,7 @@ from deltarule.nn.layers.attention import (
     MultiHeadAttention,
     scaled_dot_product_attention,
 )
-from deltarule.nn.layers.containers import Heads, Parallel, Sequential, Skip
+from deltarule.nn.layers.containers import Heads, Parallel, Residual, Sequential, Skip
 from deltarule.nn.layers.convolution import Conv1d, Conv2d, Conv3d
 from deltarule.nn.layers.dropout import Dropout, SpatialDropout
 from deltarule.nn.layers.embedding import Embedding
@@ -186,6 +186,7 @@ __all__ = [
     "PixelUnshuffle",
     "RNNCell",
     "ReLU",
+    "Residual",
     "Sequential",
     "SiLU",
     "Sigmoid",

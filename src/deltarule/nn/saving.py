@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deltarule import losses
+from deltarule.arguments import with_current_names
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.nn.layers import (
     activation,
@@ -170,7 +171,9 @@ def _maker(name: str) -> Maker | None:
     if dot and room in _ROOMS and name not in _OF_ROOMS:
         importlib.import_module(f"deltarule.{room}")
     if name in LAYERS:
-        return lambda _, arguments: LAYERS[name](**arguments)
+        return lambda _, arguments: LAYERS[name](
+            **with_current_names(LAYERS[name].__init__, arguments)
+        )
     return CONTAINERS.get(name) or _OF_ROOMS.get(name)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from deltarule import dtypes, shapes
+from deltarule.arguments import names_arguments
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DTypeError
 from deltarule.flags import flag
@@ -77,13 +78,14 @@ hard_swish = _activation("hard_swish", f.hard_swish)
 softsign = _activation("softsign", f.softsign)
 
 
-def leaky_relu(x: TensorLike, slope: float = 0.01) -> Tensor:
-    """x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (ACT-09).
+@names_arguments
+def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
+    """x for x > 0, negative_slope·x otherwise; derivative ``negative_slope`` at the kink (ACT-09).
 
-    >>> leaky_relu([-2.0, 3.0], slope=0.1).tolist()
+    >>> leaky_relu([-2.0, 3.0], negative_slope=0.1).tolist()
     [-0.20000000298023224, 3.0]
     """
-    return Tensor(f.leaky_relu(_floating(x), slope=slope))
+    return Tensor(f.leaky_relu(_floating(x), slope=negative_slope))
 
 
 def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:

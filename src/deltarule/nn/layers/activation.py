@@ -111,22 +111,22 @@ class ReLU(Rectifier):
 
 @final
 class LeakyReLU(Rectifier):
-    """x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (ACT-09)."""
+    """x for x > 0, negative_slope·x otherwise; derivative ``negative_slope`` at the kink (ACT-09)."""
 
-    def __init__(self, slope: float = 0.01) -> None:
-        self.slope = float(slope)
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope = float(negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x or slope·x."""
-        return functional.leaky_relu(x, self.slope)
+        """Return x or negative_slope·x."""
+        return functional.leaky_relu(x, self.negative_slope)
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
-        return {"slope": self.slope}
+        return {"negative_slope": self.negative_slope}
 
     def initializer(self) -> Initializer:
-        """Return He's rule with the factor 2/(1 + slope²)."""
-        return initialisers.he_normal(slope=self.slope)
+        """Return He's rule with the factor 2/(1 + negative_slope²)."""
+        return initialisers.he_normal(slope=self.negative_slope)
 
 
 @final

@@ -186,6 +186,9 @@ class Skip(Module):
         return _config(self)
 
 
+Residual = Skip  # the name in papers on residual networks
+
+
 @final
 class Parallel(Module):
     """The same input through several branches, whose outputs are added or joined along the last axis.

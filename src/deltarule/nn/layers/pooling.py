@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal, final
+from typing import Any, ClassVar, final
 
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.graph import build, functions
@@ -25,7 +25,6 @@ from deltarule.shapes import Shape, count, is_static, show, spatial_tuple
 from deltarule.tensor.functional import take
 from deltarule.tensor.tensor import Tensor
 
-Rounding = Literal["floor", "ceil"]
 Borders = tuple[tuple[int, int], ...]
 
 
@@ -36,13 +35,13 @@ class Pooling(Module):
 
     def __init__(
         self,
-        window: Sizes,
+        kernel_size: Sizes,
         stride: Sizes | None = None,
         padding: Sizes = 0,
         *,
-        rounding: Rounding = "floor",
+        ceil_mode: bool = False,
     ) -> None:
-        kernel = spatial_tuple(window, self.n_axes, "window", minimum=1)
+        kernel = spatial_tuple(kernel_size, self.n_axes, "kernel_size", minimum=1)
         steps = (
             kernel
             if stride is None
@@ -55,11 +54,7 @@ class Pooling(Module):
                 expected="at most half of the window",
                 got=f"{borders} for {kernel}",
             )
-        if rounding not in {"floor", "ceil"}:
-            raise ArgumentError(
-                "rounding", expected="'floor' or 'ceil'", got=repr(rounding)
-            )
-        self.rounding = rounding
+        self.ceil_mode = ceil_mode
         self.window = Window(
             kernel, steps, (1,) * self.n_axes, tuple((p, p) for p in borders)
         )
@@ -85,16 +80,16 @@ class Pooling(Module):
         """Return one number for each window of a batch that is padded by ``borders``."""
 
     def borders(self, sizes: Shape) -> Borders:
-        """Return the padding (before, after) per axis; with "ceil" the last window may reach over the end.
+        """Return the padding (before, after) per axis; with ``ceil_mode`` the last window may reach over the end.
 
         As everywhere, a window that would begin in the padding after the end is left out.
         """
-        if self.rounding == "floor":
+        if not self.ceil_mode:
             return self.window.padding
         if not is_static(sizes):
             raise ShapeError(
                 type(self).__name__,
-                expected="known sizes for rounding='ceil'",
+                expected="known sizes for ceil_mode=True",
                 got=show(sizes),
             )
         w = self.window
@@ -107,10 +102,10 @@ class Pooling(Module):
         """Return the arguments that construct this layer again."""
         w = self.window
         return {
-            "window": plain(w.kernel),
+            "kernel_size": plain(w.kernel),
             "stride": plain(w.stride),
             "padding": plain(tuple(p for p, _ in w.padding)),
-            "rounding": self.rounding,
+            "ceil_mode": self.ceil_mode,
         }
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
@@ -141,7 +136,7 @@ class Pooling(Module):
             if any(map(any, w.padding))
             else []
         )
-        parts += ["ceil"] if self.rounding == "ceil" else []
+        parts += ["ceil"] if self.ceil_mode else []
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
@@ -158,14 +153,14 @@ class MaxPooling(Pooling):
 
     def __init__(
         self,
-        window: Sizes,
+        kernel_size: Sizes,
         stride: Sizes | None = None,
         padding: Sizes = 0,
         *,
-        rounding: Rounding = "floor",
+        ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> None:
-        super().__init__(window, stride, padding, rounding=rounding)
+        super().__init__(kernel_size, stride, padding, ceil_mode=ceil_mode)
         self.return_indices = return_indices
 
     def forward(self, x: Tensor) -> Any:
@@ -217,7 +212,7 @@ class MaxPool1d(MaxPooling):
 class MaxPool2d(MaxPooling):
     """The maximum of each window of (N, height, width, channels) or of one example (POOL-01).
 
-    Each size becomes ⌊(size − window + 2·padding)/stride⌋ + 1, or with ``rounding="ceil"`` ⌈…⌉ + 1 where the last
+    Each size becomes ⌊(size − window + 2·padding)/stride⌋ + 1, or with ``ceil_mode=True`` ⌈…⌉ + 1 where the last
     window may reach over the end; ``stride`` is the window unless given. Padding counts as −∞; at a tie the
     gradient goes to the first maximum in row-major order. With ``return_indices`` it returns (maxima, indices):
     index row·width + column in the image of each maximum, for ``MaxUnpool2d`` (POOL-06).
@@ -242,15 +237,15 @@ class AveragePooling(Pooling):
 
     def __init__(
         self,
-        window: Sizes,
+        kernel_size: Sizes,
         stride: Sizes | None = None,
         padding: Sizes = 0,
         *,
-        rounding: Rounding = "floor",
-        padding_counts: bool = True,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
     ) -> None:
-        super().__init__(window, stride, padding, rounding=rounding)
-        self.padding_counts = padding_counts
+        super().__init__(kernel_size, stride, padding, ceil_mode=ceil_mode)
+        self.count_include_pad = count_include_pad
 
     def pool(self, x: Node, borders: Borders) -> Node:
         """Return the means; what lies beyond the declared padding never counts in the divisor."""
@@ -258,7 +253,9 @@ class AveragePooling(Pooling):
         mean = functions.average_pool(
             x, window=w.kernel, stride=w.stride, padding=borders
         )
-        counted = w.padding if self.padding_counts else tuple((0, 0) for _ in borders)
+        counted = (
+            w.padding if self.count_include_pad else tuple((0, 0) for _ in borders)
+        )
         if borders == counted:
             return mean
         sizes = [n + sum(p) for n, p in zip(x.shape[1:-1], counted, strict=True)]
@@ -273,7 +270,7 @@ class AveragePooling(Pooling):
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments that construct this layer again."""
-        return {**super().arguments(), "padding_counts": self.padding_counts}
+        return {**super().arguments(), "count_include_pad": self.count_include_pad}
 
 
 @final
@@ -287,7 +284,7 @@ class AvgPool1d(AveragePooling):
 class AvgPool2d(AveragePooling):
     """The mean of each window of (N, height, width, channels) or of one example (POOL-02).
 
-    Padding counts as zeros that belong to the window; with ``padding_counts=False`` the divisor is the number of
+    Padding counts as zeros that belong to the window; with ``count_include_pad=False`` the divisor is the number of
     pixels of the image in the window. Sizes as in ``MaxPool2d``.
 
     >>> from deltarule.tensor.tensor import tensor
@@ -311,13 +308,13 @@ class LpPooling(Pooling):
     def __init__(
         self,
         p: float,
-        window: Sizes,
+        kernel_size: Sizes,
         stride: Sizes | None = None,
         padding: Sizes = 0,
         *,
-        rounding: Rounding = "floor",
+        ceil_mode: bool = False,
     ) -> None:
-        super().__init__(window, stride, padding, rounding=rounding)
+        super().__init__(kernel_size, stride, padding, ceil_mode=ceil_mode)
         if not 1 <= p < math.inf:
             raise ArgumentError(
                 "p", expected="a number ≥ 1 (for ∞ take MaxPool)", got=repr(p)
@@ -360,7 +357,7 @@ class LpPool2d(LpPooling):
     Padding counts as zeros; sizes as in ``MaxPool2d``. The derivative is 0 where all of a window is 0.
 
     >>> from deltarule.tensor.tensor import tensor
-    >>> LpPool2d(2, window=(1, 2))(tensor([[[3.0], [4.0]]])).tolist()
+    >>> LpPool2d(2, kernel_size=(1, 2))(tensor([[[3.0], [4.0]]])).tolist()
     [[[5.0]]]
     """
 

@@ -24,13 +24,13 @@ class MaxUnpooling(Module):
 
     def __init__(
         self,
-        window: Sizes,
+        kernel_size: Sizes,
         stride: Sizes | None = None,
         padding: Sizes = 0,
         *,
         output_size: Sequence[int] | None = None,
     ) -> None:
-        kernel = spatial_tuple(window, self.n_axes, "window", minimum=1)
+        kernel = spatial_tuple(kernel_size, self.n_axes, "kernel_size", minimum=1)
         steps = (
             kernel
             if stride is None
@@ -119,7 +119,7 @@ class MaxUnpooling(Module):
         """Return the arguments that construct this layer again."""
         w = self.window
         return {
-            "window": plain(w.kernel),
+            "kernel_size": plain(w.kernel),
             "stride": plain(w.stride),
             "padding": plain(tuple(p for p, _ in w.padding)),
             "output_size": None if self.output_size is None else list(self.output_size),

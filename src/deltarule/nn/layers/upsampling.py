@@ -29,7 +29,7 @@ class Upsampling(Module):
         factor: Sizes,
         interpolation: Interpolation = "nearest",
         *,
-        corners_aligned: bool = False,
+        align_corners: bool = False,
     ) -> None:
         self.factor = spatial_tuple(factor, self.n_axes, "factor", minimum=1)
         if interpolation not in {"nearest", "linear"}:
@@ -38,12 +38,12 @@ class Upsampling(Module):
                 expected="'nearest' or 'linear'",
                 got=repr(interpolation),
             )
-        if corners_aligned and interpolation == "nearest":
+        if align_corners and interpolation == "nearest":
             raise ArgumentError(
-                "corners_aligned", expected="interpolation 'linear'", got="'nearest'"
+                "align_corners", expected="interpolation 'linear'", got="'nearest'"
             )
         self.interpolation = interpolation
-        self.corners_aligned = corners_aligned
+        self.align_corners = align_corners
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the larger image."""
@@ -68,7 +68,7 @@ class Upsampling(Module):
                 got=show(x.shape),
             )
         size = int(x.shape[axis])
-        places = source_places(size, factor, self.corners_aligned)
+        places = source_places(size, factor, self.align_corners)
         low = np.minimum(np.floor(places).astype(np.int64), size - 1)
         high = np.minimum(low + 1, size - 1)
         share = (places - low).reshape(-1, *(1,) * (x.ndim - axis - 1))
@@ -82,7 +82,7 @@ class Upsampling(Module):
         return {
             "factor": plain(self.factor),
             "interpolation": self.interpolation,
-            "corners_aligned": self.corners_aligned,
+            "align_corners": self.align_corners,
         }
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
@@ -107,21 +107,21 @@ class Upsampling(Module):
 
     def label(self) -> str:
         """Return ``Upsample2d(2, linear)``."""
-        aligned = ", corners aligned" if self.corners_aligned else ""
+        aligned = ", corners aligned" if self.align_corners else ""
         return f"{type(self).__name__}({short(self.factor)}, {self.interpolation}{aligned})"
 
 
-def source_places(size: int, factor: int, corners_aligned: bool) -> Any:
+def source_places(size: int, factor: int, align_corners: bool) -> Any:
     """Return where each of size·factor new pixels lies among the old ones.
 
     Pixels are squares whose centres are at ½, 3/2, …: place (i + ½)/factor − ½, not before the first centre. With
-    ``corners_aligned`` they are points, and the first and last of old and new coincide.
+    ``align_corners`` they are points, and the first and last of old and new coincide.
 
     >>> source_places(2, 2, False).tolist(), source_places(2, 2, True).round(3).tolist()
     ([0.0, 0.25, 0.75, 1.25], [0.0, 0.333, 0.667, 1.0])
     """
     i = np.arange(size * factor)
-    if corners_aligned:
+    if align_corners:
         return i * (size - 1) / max(size * factor - 1, 1)
     return np.maximum((i + 0.5) / factor - 0.5, 0.0)
 
@@ -137,7 +137,7 @@ class Upsample1d(Upsampling):
 class Upsample2d(Upsampling):
     """An image ``factor`` times as large: pixels repeated ("nearest") or interpolated between centres ("linear").
 
-    Linear over two axes is bilinear interpolation. ``corners_aligned`` sets the corner pixels' centres onto each
+    Linear over two axes is bilinear interpolation. ``align_corners`` sets the corner pixels' centres onto each
     other. (N, height, width, C) becomes (N, factor·height, factor·width, C) (POOL-09).
 
     >>> from deltarule.tensor.tensor import tensor
