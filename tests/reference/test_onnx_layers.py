@@ -160,7 +160,12 @@ def test_no_layer_is_left_out() -> None:
         if isinstance(getattr(nn, name), type)
         and issubclass(getattr(nn, name), nn.Module)
     }
-    assert classes - tested <= {"Module", "Activation", "Swish"}  # two bases, one alias
+    assert classes - tested <= {
+        "Module",
+        "Activation",
+        "Residual",
+        "Swish",
+    }  # bases, aliases
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
