@@ -1,4 +1,4 @@
-"""Losses by task (OUT-18), and penalties on parameters."""
+"""Loss functions for classification, regression and embeddings, and penalties on parameters."""
 
 from deltarule.losses.cross_entropy import (
     BinaryCrossEntropy,

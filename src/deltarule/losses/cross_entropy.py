@@ -1,4 +1,4 @@
-"""Losses on classes and probabilities. Scores are logits unless ``from_logits=False`` says otherwise."""
+"""Classification losses. Predictions are logits unless ``from_logits=False`` is given."""
 
 from __future__ import annotations
 
@@ -38,49 +38,62 @@ from deltarule.tensor.functional import (
 from deltarule.tensor.tensor import Tensor, tensor
 
 
-def classes_required(
-    prediction: Shape, target: Shape, ignore_label: int | None = None, more: str = ""
+def class_requirements(
+    prediction: Shape,
+    target: Shape,
+    ignore_label: int | None = None,
+    extra_hint: str = "",
 ) -> tuple[Requirement, ...]:
-    """Return that a label has a class (or is the ignored one), and that a row of shares is a distribution.
+    """Return the requirements on class targets: valid labels, or rows that are distributions.
 
-    ``more`` is what the loss can do beside about labels without a class.
+    Args:
+        prediction: The shape of the model's output, (N, K).
+        target: The shape of the targets: (N,) for labels, (N, K) for probabilities.
+        ignore_label: The label of examples that are left out, if there is one.
+        extra_hint: A sentence added to the hint of the error for invalid labels.
+
+    >>> class_requirements((8, 3), (8,))[0].expected
+    'labels 0 … 2'
     """
     n = prediction[-1]
     if not isinstance(n, int):  # an unknown number of classes
         return ()
     if len(target) == len(prediction) - 1:
-        hint = "Give the model as many outputs as there are classes."
-        if ignore_label is None:
-            return (
-                Requirement(
-                    lambda y: (y < 0) | (y >= n),
-                    f"labels 0 … {n - 1}",
-                    f"{hint} {more}".rstrip(),
-                ),
-            )
-        expected = f"labels 0 … {n - 1}, or {ignore_label} to be ignored"
-        return (
-            Requirement(
-                lambda y: ((y < 0) | (y >= n)) & (y != ignore_label), expected, hint
-            ),
-        )
+        return (_label_requirement(n, ignore_label, extra_hint),)
     return (
-        Requirement(lambda y: y < -1e-6, "shares ≥ 0"),
+        Requirement(lambda y: y < -1e-6, "probabilities ≥ 0"),
         Requirement(
             lambda sums: abs(sums - 1) > 1e-3,
             "rows that sum to 1",
-            "For several labels an example use BinaryCrossEntropy().",
+            "For several labels per example use BinaryCrossEntropy().",
             lambda y: y.sum(-1),
         ),
     )
 
 
+def _label_requirement(
+    n: int, ignore_label: int | None, extra_hint: str
+) -> Requirement:
+    """Return that labels are in 0 … n − 1, or equal to ``ignore_label``."""
+    expected = f"labels 0 … {n - 1}"
+    hint = "Give the model as many outputs as there are classes."
+    if ignore_label is None:
+        return Requirement(
+            lambda y: (y < 0) | (y >= n), expected, f"{hint} {extra_hint}".rstrip()
+        )
+    return Requirement(
+        lambda y: ((y < 0) | (y >= n)) & (y != ignore_label),
+        f"{expected}, or {ignore_label} to be ignored",
+        hint,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Categorical(Loss):
-    """What losses on one of several classes share: labels (N,), one-hot or soft rows (N, K).
+    """Base class of multi-class losses: labels (N,), one-hot or soft targets (N, K).
 
-    Examples (or positions) with the label ``ignore_label`` add nothing and do not count in the mean; where nothing
-    counts, the loss is 0.
+    Examples (or positions) with the label ``ignore_label`` contribute nothing and are not
+    counted in the mean; if no example is counted, the loss is 0.
     """
 
     class_weights: tuple[float, ...] | None = None
@@ -89,100 +102,94 @@ class _Categorical(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole = isinstance(self.ignore_label, int | np.integer) and not isinstance(
-            self.ignore_label, bool
-        )
-        self._require(
-            "ignore_label", self.ignore_label is None or whole, "a whole number or None"
-        )
-        object.__setattr__(
-            self,
-            "ignore_label",
-            None if self.ignore_label is None else int(self.ignore_label),
-        )
+        ignored = self.ignore_label
+        if ignored is not None:
+            is_integer = isinstance(ignored, int | np.integer)
+            valid = is_integer and not isinstance(ignored, bool)
+            self._require("ignore_label", valid, "a whole number or None")
+            object.__setattr__(self, "ignore_label", int(ignored))
         if self.class_weights is not None:
-            object.__setattr__(
-                self, "class_weights", tuple(float(w) for w in self.class_weights)
-            )
-            fits = all(0 <= w < math.inf for w in self.class_weights)
-            self._require(
-                "class_weights",
-                fits and len(self.class_weights) > 0,
-                "numbers ≥ 0, one a class",
-            )
+            weights = tuple(float(w) for w in self.class_weights)
+            object.__setattr__(self, "class_weights", weights)
+            valid = len(weights) > 0 and all(0 <= w < math.inf for w in weights)
+            self._require("class_weights", valid, "numbers ≥ 0, one per class")
 
     def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
-        """Raise unless targets are labels or rows of the scores' shape."""
+        """Raise unless targets are labels, or have the shape of the predictions."""
         same = target == prediction and len(target) > 0
         if not same or (len(target) == 1 and not dtype.is_float):
             require_labels(type(self).__name__, prediction, target, dtype)
         if self.class_weights is not None and len(self.class_weights) != prediction[-1]:
             raise ShapeError(
                 f"{type(self).__name__} class_weights",
-                expected=f"{shapes.show((prediction[-1],))} weights, one a class",
+                expected=f"{shapes.show((prediction[-1],))} weights, one per class",
                 got=str(len(self.class_weights)),
             )
 
     def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
-        """Return that labels have a class and rows are distributions."""
-        return classes_required(
+        """Return the requirements: labels of existing classes, or rows that are distributions."""
+        return class_requirements(
             prediction, target, self.ignore_label, "ignore_label= leaves examples out."
         )
 
     def counted(self, prediction: Tensor, target: Tensor) -> Tensor | None:
-        """Return the share of each example's labels that are not ignored."""
+        """Return the fraction of each example's labels that are not ignored."""
         if self.ignore_label is None or target.ndim != prediction.ndim - 1:
             return None
         return over_examples((target != self.ignore_label).astype(prediction.dtype))
 
     def config(self) -> dict[str, Any]:
-        """Return the loss as plain data; files of losses that ignore no label are those of earlier versions."""
-        found = super().config()
+        """Return the loss as plain data, without ``ignore_label`` if none is set (as earlier releases wrote it)."""
+        config = super().config()
         if self.ignore_label is None:
-            del found["ignore_label"]
-        return found
+            del config["ignore_label"]
+        return config
 
-    def _kept(
+    def _masked(
         self, values: Callable[[Tensor], Tensor], prediction: Tensor, target: Tensor
     ) -> Tensor:
-        """Return values for targets, averaged over all but the examples, with 0 for ignored labels."""
+        """Return ``values(target)`` averaged per example, with 0 for ignored labels."""
         if self.ignore_label is None or target.ndim != prediction.ndim - 1:
             return over_examples(values(target))
         ignored = target == self.ignore_label
         return over_examples(where(ignored, 0.0, values(where(ignored, 0, target))))
 
     def _rows(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Return targets as rows in the predictions' type."""
-        labels = target.ndim == prediction.ndim - 1
-        return (
-            one_hot(target, prediction.shape[-1], prediction.dtype)
-            if labels
-            else target.astype(prediction.dtype)
-        )
+        """Return targets as one-hot or soft rows in the element type of the predictions."""
+        if target.ndim == prediction.ndim - 1:
+            return one_hot(target, prediction.shape[-1], prediction.dtype)
+        return target.astype(prediction.dtype)
 
     def _weighted(self, rows: Tensor) -> Tensor:
-        """Return rows of targets times the weights of the classes."""
+        """Return rows of targets multiplied by the class weights."""
         weights = self._weights(rows.dtype)
         return rows if weights is None else rows * weights
 
-    def _weights(self, kind: DType) -> Tensor | None:
-        return (
-            None
-            if self.class_weights is None
-            else tensor(np.array(self.class_weights), dtype=kind)
-        )
+    def _weights(self, dtype: DType) -> Tensor | None:
+        if self.class_weights is None:
+            return None
+        return tensor(np.array(self.class_weights), dtype=dtype)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy(_Categorical):
-    """−Σ_c y_c ln softmax(z)_c (OUT-10, OUT-17) for labels (N,), one-hot or soft targets (N, classes).
+    """Cross-entropy of class labels or probabilities: −Σ_c y_c ln softmax(z)_c.
 
-    ``label_smoothing`` α moves the mass α to other classes: convention "K" gives each class α/K (PyTorch),
-    "K-1" each wrong class α/(K − 1) and the right one 1 − α (OUT-14, with E001-04 corrected).
-    ``class_weights`` w multiply the terms of the sum, −Σ_c w_c y_c ln softmax(z)_c. Labels ``ignore_label`` (−100,
-    say) add nothing and do not count in the mean, as PyTorch's ``ignore_index``; a batch of nothing else has loss 0.
-    ``from_logits=False`` takes probabilities: −Σ y ln ŷ with logarithms kept ≥ −100 (derivative −y/ŷ, OUT-11).
+    Shapes: logits z (N, K); targets are labels (N,), or one-hot or soft rows (N, K). The
+    derivative is softmax(z) − y.
+
+    Args:
+        reduction: "mean" or "sum" over examples, or "none" for one value per example.
+        class_weights: A factor w_c ≥ 0 per class: −Σ_c w_c y_c ln softmax(z)_c.
+        ignore_label: Examples with this label contribute nothing and are not counted in the
+            mean, like PyTorch's ``ignore_index``; a batch of only such examples has loss 0.
+        label_smoothing: The probability mass α in [0, 1) that is moved to other classes
+            (Szegedy et al. 2016).
+        smoothing_convention: "K" gives α/K to every class (as PyTorch does), "K-1" gives
+            α/(K − 1) to every wrong class and 1 − α to the right one.
+        from_logits: False if predictions are probabilities: −Σ_c y_c ln ŷ_c with logarithms
+            clamped to ≥ −100, derivative −y/ŷ.
 
     >>> round(CrossEntropy()([[0.0, 0.0]], [1]).item(), 6)
     0.693147
@@ -208,20 +215,16 @@ class CrossEntropy(_Categorical):
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return −Σ y ln softmax(z) of every example."""
-        return self._kept(lambda y: self._values(prediction, y), prediction, target)
+        return self._masked(lambda y: self._values(prediction, y), prediction, target)
 
     def _values(self, prediction: Tensor, target: Tensor) -> Tensor:
-        weights = self._weights(prediction.dtype)
-        if (
-            target.ndim == prediction.ndim - 1
-            and self.from_logits
-            and not self.label_smoothing
-        ):
+        has_labels = target.ndim == prediction.ndim - 1
+        if has_labels and self.from_logits and not self.label_smoothing:
+            weights = self._weights(prediction.dtype)
             values = cross_entropy(prediction, target)
             return values if weights is None else values * take(weights, target)
-        rows = self._weighted(
-            self._smoothed(self._rows(prediction, target), prediction.shape[-1])
-        )
+        smoothed = self._smoothed(self._rows(prediction, target), prediction.shape[-1])
+        rows = self._weighted(smoothed)
         if self.from_logits:
             return cross_entropy(prediction, rows)
         return Tensor(f.cross_entropy_of_probabilities(prediction.node, rows.node))
@@ -238,7 +241,9 @@ class CrossEntropy(_Categorical):
 @final
 @dataclass(frozen=True, kw_only=True)
 class NegativeLogLikelihood(_Categorical):
-    """−Σ_c y_c a_c for log-probabilities a, as log_softmax gives them; labels (N,) or rows (N, classes) (OUT-17).
+    """Negative log-likelihood −Σ_c y_c a_c of log-probabilities a, the output of a log-softmax.
+
+    Shapes: a (N, K); targets are labels (N,), or one-hot or soft rows (N, K).
 
     >>> NegativeLogLikelihood()([[-0.5, -1.0]], [1]).item()
     1.0
@@ -251,39 +256,44 @@ class NegativeLogLikelihood(_Categorical):
         """Return −Σ y a of every example."""
 
         def values(y: Tensor) -> Tensor:
-            return -weighted(self._weighted(self._rows(prediction, y)), prediction).sum(
-                -1
-            )
+            rows = self._weighted(self._rows(prediction, y))
+            return -weighted(rows, prediction).sum(-1)
 
-        return self._kept(values, prediction, target)
+        return self._masked(values, prediction, target)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Binary(Loss):
-    """What losses on yes or no share: targets in [0, 1] of the outputs' shape (multi-hot rows for many labels)."""
+    """Base class of binary losses: targets in [0, 1] of the shape of the outputs (multi-hot rows for many labels)."""
 
     link: ClassVar[Link] = "sigmoid"
 
     def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
-        """Return that targets are in [0, 1]."""
+        """Return the requirement that targets are in [0, 1]."""
         del prediction, target
         hint = "Labels -1 and 1 are for Hinge(): write (y + 1) / 2. For more classes use CrossEntropy()."
-        slack = 1e-6  # mixtures of ones are rounded
-        return (
-            Requirement(
-                lambda y: (y < -slack) | (y > 1 + slack), "numbers in [0, 1]", hint
-            ),
-        )
+        slack = 1e-6  # convex combinations of labels are rounded
+
+        def outside(y: Any) -> Any:
+            return (y < -slack) | (y > 1 + slack)
+
+        return (Requirement(outside, "numbers in [0, 1]", hint),)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class BinaryCrossEntropy(_Binary):
-    """−(α y ln ŷ + β (1 − y) ln(1 − ŷ)), averaged over outputs, y ∈ [0, 1] (OUT-08, OUT-13, OUT-18 multi-label).
+    """Binary cross-entropy −(α y ln ŷ + β (1 − y) ln(1 − ŷ)), ŷ = σ(z), averaged over outputs.
 
-    Predictions are logits (derivative σ(z) − y), or probabilities with ``from_logits=False`` (logarithms kept
-    ≥ −100, derivative (ŷ − y)/(ŷ(1 − ŷ)), OUT-09). ``positive_weight`` α is for y = 1, ``negative_weight`` β for
-    y = 0: the rare class takes the larger one (E001-05).
+    Shapes: logits z and targets y ∈ [0, 1] both (N,) or (N, outputs); multi-hot rows for
+    multi-label classification. The derivative is σ(z) − y for α = β = 1.
+
+    Args:
+        reduction: "mean" or "sum" over examples, or "none" for one value per example.
+        positive_weight: The weight α ≥ 0 of positive targets; larger than β where they are rare.
+        negative_weight: The weight β ≥ 0 of negative targets.
+        from_logits: False if predictions are probabilities ŷ; logarithms are then clamped to
+            ≥ −100, and the derivative is (ŷ − y)/(ŷ(1 − ŷ)).
 
     >>> round(BinaryCrossEntropy()([0.0], [1.0]).item(), 6)
     0.693147
@@ -305,29 +315,30 @@ class BinaryCrossEntropy(_Binary):
         if alpha == beta == 1:
             if self.from_logits:
                 return over_examples(binary_cross_entropy(prediction, y))
-            return over_examples(
-                Tensor(f.binary_cross_entropy_of_probabilities(prediction.node, y.node))
-            )
+            values = f.binary_cross_entropy_of_probabilities(prediction.node, y.node)
+            return over_examples(Tensor(values))
         if self.from_logits:  # −ln σ(z) and −ln(1 − σ(z))
-            yes, no = (
-                weighted(y, softplus(-prediction)),
-                weighted(1 - y, softplus(prediction)),
-            )
-            return over_examples(yes * alpha + no * beta)
-        both = stack([prediction, 1 - prediction], -1)
-        shares = stack([y * alpha, (1 - y) * beta], -1)
-        return over_examples(
-            Tensor(f.cross_entropy_of_probabilities(both.node, shares.node))
-        )
+            positive = weighted(y, softplus(-prediction))
+            negative = weighted(1 - y, softplus(prediction))
+            return over_examples(positive * alpha + negative * beta)
+        probabilities = stack([prediction, 1 - prediction], -1)
+        rows = stack([y * alpha, (1 - y) * beta], -1)
+        values = f.cross_entropy_of_probabilities(probabilities.node, rows.node)
+        return over_examples(Tensor(values))
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class BinaryFocal(_Binary):
-    """−α_t(1 − p_t)^γ ln p_t with p_t = ŷ for y = 1, 1 − ŷ for y = 0; logits in, averaged over outputs.
+    """Binary focal loss −α_t(1 − p_t)^γ ln p_t, averaged over outputs (Lin et al. 2017).
 
-    γ = 0 is the binary cross-entropy. ``balance`` α is the weight of y = 1, 1 − α that of y = 0; None leaves
-    both at 1. Soft targets mix both terms. Source: Lin et al. 2017.
+    p_t is σ(z) for y = 1 and 1 − σ(z) for y = 0; soft targets weight both terms. Shapes:
+    logits z and targets both (N,) or (N, outputs).
+
+    Args:
+        reduction: "mean" or "sum" over examples, or "none" for one value per example.
+        gamma: The focusing parameter γ ≥ 0; 0 is the binary cross-entropy.
+        balance: The weight α of y = 1; y = 0 has the weight 1 − α. None weights both with 1.
 
     >>> round(BinaryFocal(gamma=2.0)([0.0], [1.0]).item(), 6)
     0.173287
@@ -349,23 +360,32 @@ class BinaryFocal(_Binary):
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the mean over the outputs of every example."""
         y = target.astype(prediction.dtype)
-        yes, no = softplus(-prediction), softplus(prediction)  # −ln ŷ, −ln(1 − ŷ)
-        alpha, beta = (
-            (1.0, 1.0) if self.balance is None else (self.balance, 1 - self.balance)
-        )
-        # 1 − ŷ = e^−softplus(z): the power of a probability as an exponential, smooth also where it is 0
-        focus_yes, focus_no = exp(no * -self.gamma), exp(yes * -self.gamma)
-        return over_examples(
-            weighted(y, yes) * focus_yes * alpha + weighted(1 - y, no) * focus_no * beta
-        )
+        alpha, beta = 1.0, 1.0
+        if self.balance is not None:
+            alpha, beta = self.balance, 1 - self.balance
+        positive = softplus(-prediction)  # −ln ŷ
+        negative = softplus(prediction)  # −ln(1 − ŷ)
+        # (1 − ŷ)^γ = e^(−γ·softplus(z)): an exponential is smooth also where a probability is 0
+        focus_positive = exp(negative * -self.gamma)
+        focus_negative = exp(positive * -self.gamma)
+        positive_terms = weighted(y, positive) * focus_positive * alpha
+        negative_terms = weighted(1 - y, negative) * focus_negative * beta
+        return over_examples(positive_terms + negative_terms)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Focal(_Categorical):
-    """−Σ_c w_c y_c (1 − p_c)^γ ln p_c with p = softmax(z): well classified examples count less (Lin et al. 2017).
+    """Focal loss −Σ_c w_c y_c (1 − p_c)^γ ln p_c, p = softmax(z) (Lin et al. 2017).
 
-    γ = 0 is the cross-entropy. Targets are labels (N,), one-hot or soft rows.
+    Well-classified examples are weighted down. Shapes: logits z (N, K); targets are labels
+    (N,), or one-hot or soft rows (N, K).
+
+    Args:
+        reduction: "mean" or "sum" over examples, or "none" for one value per example.
+        class_weights: A factor w_c ≥ 0 per class.
+        ignore_label: Examples with this label contribute nothing and are not counted.
+        gamma: The focusing parameter γ ≥ 0; 0 is the cross-entropy.
 
     >>> round(Focal(gamma=2.0)([[0.0, 0.0]], [1]).item(), 6)
     0.173287
@@ -380,11 +400,11 @@ class Focal(_Categorical):
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the focal loss of every example."""
-        return self._kept(lambda y: self._values(prediction, y), prediction, target)
+        return self._masked(lambda y: self._values(prediction, y), prediction, target)
 
     def _values(self, prediction: Tensor, target: Tensor) -> Tensor:
-        logarithm = Tensor(f.log_softmax(prediction.node, axis=prediction.ndim - 1))
-        terms = weighted(self._weighted(self._rows(prediction, target)), logarithm)
-        if self.gamma:  # 1 − p, kept off 0 where a power below 1 has no slope
-            terms = terms * maximum(-expm1(logarithm), 1e-30) ** self.gamma
+        log_p = Tensor(f.log_softmax(prediction.node, axis=prediction.ndim - 1))
+        terms = weighted(self._weighted(self._rows(prediction, target)), log_p)
+        if self.gamma:  # 1 − p, clamped above 0, where a power < 1 has no derivative
+            terms = terms * maximum(-expm1(log_p), 1e-30) ** self.gamma
         return -terms.sum(-1)

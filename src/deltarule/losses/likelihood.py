@@ -1,4 +1,4 @@
-"""Negative log-likelihoods of Gaussian and Poisson targets, and the Kullback–Leibler divergence."""
+"""Gaussian and Poisson negative log-likelihoods, and the Kullback–Leibler divergence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deltarule import shapes
 from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.graph import algebra
-from deltarule.losses.cross_entropy import classes_required
+from deltarule.losses.cross_entropy import class_requirements
 from deltarule.losses.loss import Link, Loss, Requirement, over_examples
 from deltarule.shapes import Shape
 from deltarule.tensor.functional import exp, log, log_softmax, maximum, weighted, where
@@ -23,9 +23,20 @@ LOG_TWO_PI = math.log(2 * math.pi)
 
 
 def gaussian_nll(mean: Tensor, target: Tensor, covariance: Tensor) -> Tensor:
-    """½[(y − μ)ᵀΣ⁻¹(y − μ) + ln det Σ + k ln 2π] of every example (PR-10, PR-11, OUT-22, E004-03 corrected).
+    """Return ½[(y − μ)ᵀΣ⁻¹(y − μ) + ln det Σ + k ln 2π] for every example.
 
-    Shapes: μ and y (N, k); Σ (k, k) for all examples or (N, k, k). Σ⁻¹ is a solve, never an inverse.
+    Σ⁻¹(y − μ) is computed by solving a linear system.
+
+    Args:
+        mean: μ, (N, k).
+        target: y, (N, k).
+        covariance: Σ, symmetric positive definite: (k, k) for all examples, or (N, k, k).
+
+    Returns:
+        The negative log-likelihoods, (N,).
+
+    Raises:
+        ShapeError: Σ has another shape.
 
     >>> from deltarule.tensor.tensor import tensor
     >>> round(gaussian_nll(tensor([[0.0]]), tensor([[2.0]]), tensor([[4.0]])).item(), 6)
@@ -40,25 +51,30 @@ def gaussian_nll(mean: Tensor, target: Tensor, covariance: Tensor) -> Tensor:
         )
     error = target.astype(mean.dtype) - mean
     if covariance.ndim == 2:
-        weighted = solve(
-            covariance, error.T
-        ).T  # one matrix, all errors as its right sides
+        # one matrix, with the errors of all examples as right-hand sides
+        solution = solve(covariance, error.T).T
     else:
-        weighted = solve(covariance, error.expand_dims(-1)).squeeze(-1)
-    return ((error * weighted).sum(-1) + logdet(covariance) + k * LOG_TWO_PI) * 0.5
+        solution = solve(covariance, error.expand_dims(-1)).squeeze(-1)
+    return ((error * solution).sum(-1) + logdet(covariance) + k * LOG_TWO_PI) * 0.5
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class GaussianNLL(Loss):
-    """−ln 𝒩(y; μ, Σ) of targets (N, k), ½[(y − μ)ᵀΣ⁻¹(y − μ) + ln det Σ + k ln 2π] (OUT-22).
+    """Gaussian negative log-likelihood −ln 𝒩(y; μ, Σ) of targets (N, k).
 
-    The model's outputs are, by ``spread``:
+    It is ½[(y − μ)ᵀΣ⁻¹(y − μ) + ln det Σ + k ln 2π].
 
-    - ``"fixed"``: μ (N, k); Σ is ``covariance`` (k rows), the identity without it (½‖y − μ‖² and a constant, OUT-01).
-    - ``"diagonal"``: μ and ln σ², (N, 2k).
-    - ``"full"``: μ, then a k × k matrix row by row, (N, k + k²); Σ = LLᵀ with its lower triangle below the
-      diagonal and e to its diagonal on the diagonal (the entries above the diagonal are not read).
+    Args:
+        reduction: "mean" or "sum" over examples, or "none" for one value per example.
+        spread: What the outputs of the model are:
+
+            - ``"fixed"``: μ (N, k), with a constant Σ.
+            - ``"diagonal"``: μ and ln σ², (N, 2k).
+            - ``"full"``: μ, then a k × k matrix row by row, (N, k + k²). Σ = LLᵀ, where L is
+              the matrix below its diagonal, and e to its diagonal on the diagonal (entries
+              above the diagonal are not read).
+        covariance: Σ for ``spread="fixed"``; None is the identity: ½‖y − μ‖² and a constant.
 
     >>> round(GaussianNLL()([[0.0]], [[0.0]]).item(), 6)
     0.918939
@@ -80,7 +96,7 @@ class GaussianNLL(Loss):
         self._require(
             "covariance",
             self.spread == "fixed",
-            "None where the model gives the spread",
+            "None unless spread='fixed'",
         )
         matrix = np.array(self.covariance, np.float64)
         square = (
@@ -102,13 +118,10 @@ class GaussianNLL(Loss):
         return {"fixed": k, "diagonal": 2 * k, "full": k + k * k}[self.spread]
 
     def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
-        """Raise unless the outputs hold what ``spread`` asks for k targets an example."""
+        """Raise unless the outputs have the size that ``spread`` requires for k targets."""
         del dtype
-        if (
-            len(target) != 2
-            or len(prediction) != 2
-            or prediction != (target[0], self._outputs(target[1]))
-        ):
+        matrices = len(target) == len(prediction) == 2
+        if not matrices or prediction != (target[0], self._outputs(target[1])):
             wanted = {"fixed": "k", "diagonal": "2k", "full": "k + k²"}[self.spread]
             raise ShapeError(
                 "GaussianNLL",
@@ -127,22 +140,19 @@ class GaussianNLL(Loss):
         k = target.shape[1]
         if self.spread == "fixed":
             matrix = np.eye(k) if self.covariance is None else np.array(self.covariance)
-            return gaussian_nll(
-                prediction, target, tensor(matrix, dtype=prediction.dtype)
-            )
+            covariance = tensor(matrix, dtype=prediction.dtype)
+            return gaussian_nll(prediction, target, covariance)
         error = target.astype(prediction.dtype) - prediction[:, :k]
         if self.spread == "diagonal":
             log_variance = prediction[:, k:]
-            return (error * error * exp(-log_variance) + log_variance + LOG_TWO_PI).sum(
-                -1
-            ) * 0.5
-        matrix_node = prediction[:, k:].reshape(-1, k, k)
-        below = Tensor(algebra.triangle(matrix_node.node, lower=True, diagonal=-1))
-        log_diagonal = diagonal(matrix_node)
+            terms = error * error * exp(-log_variance) + log_variance + LOG_TWO_PI
+            return terms.sum(-1) * 0.5
+        entries = prediction[:, k:].reshape(-1, k, k)
+        below = Tensor(algebra.triangle(entries.node, lower=True, diagonal=-1))
+        log_diagonal = diagonal(entries)
         factor = below + Tensor(algebra.diagonal_matrix(exp(log_diagonal).node))
-        whitened = solve(factor, error.expand_dims(-1)).squeeze(
-            -1
-        )  # L⁻¹(y − μ); ln det Σ = 2 Σ ln L_ii
+        # whitened = L⁻¹(y − μ); ln det Σ = 2 Σ ln L_ii
+        whitened = solve(factor, error.expand_dims(-1)).squeeze(-1)
         return (whitened * whitened + LOG_TWO_PI).sum(-1) * 0.5 + log_diagonal.sum(-1)
 
     def predict(self, output: Tensor) -> Tensor:
@@ -150,20 +160,23 @@ class GaussianNLL(Loss):
         if self.spread == "fixed":
             return output
         width = output.shape[-1]
-        k = (
-            width // 2
-            if self.spread == "diagonal"
-            else (math.isqrt(1 + 4 * width) - 1) // 2
-        )
+        if self.spread == "diagonal":
+            return output[:, : width // 2]
+        k = (math.isqrt(1 + 4 * width) - 1) // 2  # k + k² = width
         return output[:, :k]
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class PoissonNLL(Loss):
-    """Mean of λ − y ln λ over outputs for counts y, without the constant ln y!.
+    """Poisson negative log-likelihood λ − y ln λ of counts y, averaged over outputs.
 
-    The model gives ln λ (``log_rate=True``), or λ itself, whose logarithm is kept ≥ ln ``epsilon``.
+    The constant ln y! is left out.
+
+    Args:
+        reduction: "mean" or "sum" over examples, or "none" for one value per example.
+        log_rate: True if the model returns ln λ, False if it returns λ.
+        epsilon: The lower bound of λ in the logarithm, for ``log_rate=False``.
 
     >>> PoissonNLL()([0.0], [3.0]).item()
     1.0
@@ -178,7 +191,7 @@ class PoissonNLL(Loss):
         self._require("epsilon", self.epsilon > 0, "a number > 0")
 
     def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
-        """Return that counts are not negative."""
+        """Return the requirement that counts are not negative."""
         del prediction, target
         return (Requirement(lambda y: y < 0, "counts ≥ 0"),)
 
@@ -197,10 +210,11 @@ class PoissonNLL(Loss):
 @final
 @dataclass(frozen=True, kw_only=True)
 class KLDivergence(Loss):
-    """Σ_c y_c (ln y_c − ln p_c) of rows y (N, classes), p = softmax(z) (PR-13); 0·ln 0 = 0.
+    """Kullback–Leibler divergence Σ_c y_c (ln y_c − ln p_c), p = softmax(z), with 0·ln 0 = 0.
 
-    It is the cross-entropy less the entropy of the targets, so both have the same gradient in z.
-    ``from_logits=False`` takes log-probabilities, as PyTorch's does.
+    It is the cross-entropy minus the entropy of the targets, so both have the same gradient in
+    z. Shapes: logits z and rows y both (N, K). ``from_logits=False`` takes log-probabilities,
+    as PyTorch's ``KLDivLoss`` does.
 
     >>> round(KLDivergence()([[0.0, 0.0]], [[1.0, 0.0]]).item(), 6)
     0.693147
@@ -211,15 +225,15 @@ class KLDivergence(Loss):
     link: ClassVar[Link] = "softmax"
 
     def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
-        """Return that rows are distributions."""
-        return classes_required(prediction, target)
+        """Return the requirement that rows are distributions."""
+        return class_requirements(prediction, target)
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the divergence of every example."""
         y = target.astype(prediction.dtype)
-        logarithm = log_softmax(prediction) if self.from_logits else prediction
-        own = log(where(y > 0, y, 1.0))
-        return over_examples(weighted(y, own - logarithm).sum(-1))
+        log_p = log_softmax(prediction) if self.from_logits else prediction
+        log_y = log(where(y > 0, y, 1.0))
+        return over_examples(weighted(y, log_y - log_p).sum(-1))
 
     def predict(self, output: Tensor) -> Tensor:
         """Return probabilities."""

@@ -1,4 +1,4 @@
-"""What every loss offers: a value per example, a reduction, checks of shapes and targets before a step is run."""
+"""The base class of losses: a value per example, a reduction, checks of shapes and targets."""
 
 from __future__ import annotations
 
@@ -38,31 +38,53 @@ _KINDS: dict[str, Callable[..., Loss]] = {}
 
 @dataclass(frozen=True)
 class Requirement:
-    """What targets have to be. ``breaks`` is true where one is not, for an array or a tensor; NaN breaks nothing.
+    """A condition on targets.
 
-    ``measured`` is what is looked at and shown in the error, such as the sum of each row; the targets without it.
+    Attributes:
+        violated: True where a target breaks the condition, for an array or a tensor. NaN does
+            not violate it.
+        expected: The condition in words, for the error.
+        hint: A hint for the error.
+        measured: The quantity that is checked and shown in the error, such as the sum of each
+            row; None for the targets themselves.
+
+    >>> one_of((0, 1), "the labels 0 and 1", "").violated(np.array([0, 1, 2])).tolist()
+    [False, False, True]
     """
 
-    breaks: Callable[[Any], Any]
+    violated: Callable[[Any], Any]
     expected: str
     hint: str = ""
     measured: Callable[[Any], Any] | None = None
 
 
 def one_of(pair: tuple[int, int], expected: str, hint: str) -> Requirement:
-    """Return that targets are one of two numbers, the smaller one first."""
+    """Return the requirement that targets are one of two numbers, the smaller one given first."""
     low, high = pair
-    return Requirement(
-        lambda y: (y < low) | ((y > low) & (y < high)) | (y > high), expected, hint
-    )
+
+    def violated(y: Any) -> Any:
+        return (y < low) | ((y > low) & (y < high)) | (y > high)
+
+    return Requirement(violated, expected, hint)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loss(metaclass=NamedArguments):
-    """A loss: ``per_example`` (N,) and its reduction over examples (the notes disagree on Σ or mean, X-07, X-13).
+    """Base class of losses: a value per example, ``per_example`` (N,), and its reduction.
 
-    ``name`` is its short name in ``fit(loss=…)``; ``link`` turns the model's output into what is predicted
-    ("softmax" and "sigmoid" losses take logits unless they are made with ``from_logits=False``).
+    A loss of your own is a frozen dataclass derived from this class with the method
+    ``per_example``, and a ``name`` if it is to be saved or chosen by name.
+
+    Attributes:
+        reduction: "mean" or "sum" over examples, or "none" for one value per example.
+        name: The short name in ``fit(loss=…)``.
+        link: The function from outputs to predictions; losses with "softmax" and "sigmoid" take
+            logits unless they are constructed with ``from_logits=False``.
+
+    >>> from deltarule.losses import MeanSquaredError
+    >>> loss = MeanSquaredError()
+    >>> loss([1.0, 3.0], [0.0, 1.0], sample_weight=[1.0, 0.0]).item()
+    0.5
     """
 
     reduction: Reduction = "mean"
@@ -98,18 +120,23 @@ class Loss(metaclass=NamedArguments):
 
     @abstractmethod
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of every example, (N,); further outputs of an example are summed or averaged."""
+        """Return the loss of every example, (N,), summed or averaged over the outputs."""
 
     def __call__(
         self, prediction: Any, target: Any, sample_weight: Any = None
     ) -> Tensor:
         """Return the reduced loss.
 
-        ``sample_weight`` (N,) multiplies the loss of each example; the mean stays a mean over the N examples
-        (PyTorch divides by the sum of its class weights instead).
+        Args:
+            prediction: The outputs of the model, (N, …).
+            target: The targets, (N, …).
+            sample_weight: A factor for the loss of each example, (N,). The mean remains a mean
+                over the N examples (PyTorch divides by the sum of its class weights instead).
 
-        Targets whose values are known are checked here, others (arguments of ``dr.jit``, computed ones) where the
-        loss is run: DataError names the loss and the first target that it can't have.
+        Raises:
+            ShapeError: The targets do not have a shape that the loss takes.
+            DataError: A target has an invalid value. Known targets are checked here; others
+                (arguments of ``dr.jit``, computed ones) when the loss is run.
         """
         output, wanted = as_tensor(prediction), as_tensor(target)
         known = value_of(wanted.node)
@@ -124,7 +151,7 @@ class Loss(metaclass=NamedArguments):
     def of_checked(
         self, prediction: Tensor, target: Tensor, sample_weight: Any = None
     ) -> Tensor:
-        """Return the reduced loss for targets that were checked before, as those of a data set are."""
+        """Return the reduced loss without checking the values of the targets."""
         output, wanted = prediction, target
         output = output if output.dtype.is_float else output.astype("float32")
         self.check(output.shape, wanted.shape, wanted.dtype)
@@ -141,19 +168,17 @@ class Loss(metaclass=NamedArguments):
         if self.reduction != "mean":
             return values if self.reduction == "none" else values.sum()
         counted = self.counted(output, wanted)
-        return (
-            values.mean()
-            if counted is None
-            else values.sum() / at_least_one(counted.sum())
-        )
+        if counted is None:
+            return values.mean()
+        return values.sum() / at_least_one(counted.sum())
 
     def counted(self, prediction: Tensor, target: Tensor) -> Tensor | None:
-        """Return which share of each example's targets counts in the mean, (N,); None where all of them do."""
+        """Return the fraction of each example's targets that is counted in the mean, (N,); None for all of them."""
         del prediction, target
         return None
 
     def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
-        """Raise unless predictions and targets have the same shape; nothing broadcasts here."""
+        """Raise ShapeError unless predictions and targets have the same shape; they are not broadcast."""
         del dtype
         if prediction != target:
             raise ShapeError(
@@ -164,85 +189,81 @@ class Loss(metaclass=NamedArguments):
             )
 
     def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
-        """Return what targets have to be beside finite, for the shapes of outputs and targets."""
+        """Return the conditions on finite targets, given the shapes of outputs and targets."""
         del prediction, target
         return ()
 
     def check_values(self, prediction: Shape, target: Array) -> None:
-        """Raise DataError unless every target can be a target of this loss; ``prediction`` is the outputs' shape."""
+        """Raise DataError unless the loss is defined for every target; ``prediction`` is the shape of the outputs."""
         self.require_values(
             target,
             np.isfinite(target),
             "finite numbers",
             "Drop or fill these rows first.",
         )
-        for one in self.requirements(prediction, target.shape):
-            measured = target if one.measured is None else one.measured(target)
-            self.require_values(
-                measured,
-                ~np.asarray(one.breaks(measured), bool),
-                one.expected,
-                one.hint,
-            )
+        for requirement in self.requirements(prediction, target.shape):
+            measure = requirement.measured
+            measured = target if measure is None else measure(target)
+            valid = ~np.asarray(requirement.violated(measured), bool)
+            expected, hint = requirement.expected, requirement.hint
+            self.require_values(measured, valid, expected, hint)
 
     def checked(self, prediction: Shape, target: Tensor) -> Tensor:
-        """Return targets whose values are not known yet; a run with one that does not fit ends with DataError."""
+        """Return targets of unknown values with checks in the graph; a run with an invalid one raises DataError."""
         result = target
-        for one in self.requirements(prediction, target.shape):
-            measured = target if one.measured is None else one.measured(target)
-            holds = build.logical_not(one.breaks(measured).node)
+        for requirement in self.requirements(prediction, target.shape):
+            measure = requirement.measured
+            measured = target if measure is None else measure(target)
+            valid = build.logical_not(requirement.violated(measured).node)
+            shown: Node | None = None
             if measured is not target:
-                holds, shown = (
-                    build.expand_dims(node, (target.ndim - 1,))
-                    for node in (holds, measured.node)
-                )
-            where = f"{type(self).__name__} targets"
-            known = None if measured is target else shown
-            result = Tensor(
-                build.check(
-                    result.node,
-                    holds,
-                    known,
-                    where=where,
-                    expected=one.expected,
-                    hint=one.hint,
-                )
+                axis = (target.ndim - 1,)
+                valid = build.expand_dims(valid, axis)
+                shown = build.expand_dims(measured.node, axis)
+            node = build.check(
+                result.node,
+                valid,
+                shown,
+                where=f"{type(self).__name__} targets",
+                expected=requirement.expected,
+                hint=requirement.hint,
             )
+            result = Tensor(node)
         return result
 
     def require_values(
-        self, target: Array, fits: Array, expected: str, hint: str = ""
+        self, target: Array, valid: Array, expected: str, hint: str = ""
     ) -> None:
-        """Raise DataError at the first target that does not fit."""
-        if not fits.all():
-            place = tuple(int(i) for i in np.argwhere(~fits)[0])
-            raise DataError(
-                f"{type(self).__name__} targets",
-                expected=expected,
-                got=f"{target[place]} in row {', position '.join(map(str, place))}"
-                if place
-                else str(target),
-                hint=hint,
-            )
+        """Raise DataError for the first invalid target."""
+        if valid.all():
+            return
+        place = tuple(int(i) for i in np.argwhere(~valid)[0])
+        got = str(target)
+        if place:
+            got = f"{target[place]} in row {', position '.join(map(str, place))}"
+        where = f"{type(self).__name__} targets"
+        raise DataError(where, expected=expected, got=got, hint=hint)
 
     def predict(self, output: Tensor) -> Tensor:
-        """Return what the output means: probabilities for logits, else the output."""
+        """Return the predictions: probabilities for logits, else the outputs."""
         if not self.expects_logits:
             return output
         return softmax(output) if self.link == "softmax" else sigmoid(output)
 
     def config(self) -> dict[str, Any]:
-        """Return the loss as plain data; ``from_config`` makes it again."""
-        return {
-            "loss": self.name,
-            **{f.name: getattr(self, f.name) for f in fields(self)},
-        }
+        """Return the loss as plain data; ``from_config`` is the inverse."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {"loss": self.name, **values}
 
 
 def same_shape_hint(prediction: Shape, target: Shape) -> str:
-    """Say how to bring targets to the predictions' shape."""
+    """Return a hint for reshaping targets to the shape of the predictions.
+
+    >>> same_shape_hint((8,), (8, 1))
+    'Write y[:, 0]: the targets have a column too many; they would broadcast to a matrix.'
+    """
     if prediction[:-1] == target and prediction[-1:] == (1,):
-        return "Write y[:, None] to give the targets a column, or let the model end in one value with .squeeze(-1)."
+        return "Write y[:, None] to add an axis to the targets, or .squeeze(-1) to remove the model's last one."
     if target[:-1] == prediction and target[-1:] == (1,):
         return "Write y[:, 0]: the targets have a column too many; they would broadcast to a matrix."
     if len(prediction) == 2 and len(target) == 1 and prediction[0] == target[0]:
@@ -251,33 +272,52 @@ def same_shape_hint(prediction: Shape, target: Shape) -> str:
 
 
 def require_labels(where: str, scores: Shape, target: Shape, dtype: DType) -> None:
-    """Raise unless ``target`` holds one whole-number label for each row of scores."""
+    """Raise unless ``target`` has the shape and type of one integer label for each row of scores.
+
+    Args:
+        where: The name of the loss, for the error.
+        scores: The shape of the predictions, (…, K).
+        target: The shape of the targets.
+        dtype: The element type of the targets.
+
+    Raises:
+        ShapeError: The shape is not (…,).
+        DTypeError: The element type is not an integer type.
+    """
     if not scores or target != scores[:-1]:
-        column = target[:-1] == scores[:-1] and target[-1:] == (1,)
+        hint = "The model's last size is the number of classes; a model with one output takes BinaryCrossEntropy()."
+        if target[:-1] == scores[:-1] and target[-1:] == (1,):
+            hint = "Write y[:, 0], or y.ravel(): the labels are a column."
         raise ShapeError(
             where,
             expected=f"one label for each row of scores {shapes.show(scores)}",
             got=shapes.show(target),
-            hint="Write y[:, 0], or y.ravel(): the labels are a column."
-            if column
-            else "The model's last size is the number of classes; a model with one output takes BinaryCrossEntropy().",
+            hint=hint,
         )
     if not dtype.is_integer:
         raise DTypeError(
             where,
             expected="whole-number labels 0 … classes − 1",
             got=f"{dtype} targets",
-            hint="Write y.astype('int64'), or hand over one-hot rows.",
+            hint="Write y.astype('int64'), or pass one-hot rows.",
         )
 
 
 def at_least_one(total: Tensor) -> Tensor:
-    """Return a divisor: 1 where there is nothing to divide by."""
+    """Return ``total`` where it is positive, else 1: a divisor for means over no examples.
+
+    >>> at_least_one(as_tensor([0.0, 3.0])).tolist()
+    [1.0, 3.0]
+    """
     return where(total > 0, total, 1.0)
 
 
 def over_examples(values: Tensor, how: Literal["mean", "sum"] = "mean") -> Tensor:
-    """Reduce everything but the examples: (N, …) → (N,)."""
+    """Reduce all axes but the first: (N, …) → (N,).
+
+    >>> over_examples(as_tensor([[1.0, 3.0], [5.0, 5.0]])).tolist()
+    [2.0, 5.0]
+    """
     if values.ndim < 2:
         return values
     axes = tuple(range(1, values.ndim))
@@ -298,7 +338,14 @@ _ABBREVIATIONS = {
 
 
 def from_config(config: dict[str, Any]) -> Loss:
-    """Return the loss of a ``config()``."""
+    """Return the loss described by a ``config()``.
+
+    Raises:
+        ArgumentError: an unknown loss, or arguments that it does not take.
+
+    >>> from_config({"loss": "hinge", "squared": True}).squared
+    True
+    """
     arguments = dict(config)
     name = arguments.pop("loss", "")
     if not isinstance(name, str) or name not in _KINDS:
@@ -306,35 +353,34 @@ def from_config(config: dict[str, Any]) -> Loss:
             "loss",
             expected=f"one of {', '.join(sorted(_KINDS))}",
             got=repr(name),
-            hint=_meant(name),
+            hint=_hint(name),
         )
-    return _KINDS[name](**{key: _frozen(value) for key, value in arguments.items()})
+    return _KINDS[name](**{key: _as_tuple(value) for key, value in arguments.items()})
 
 
-def _meant(name: Any) -> str:
-    """Return the way out for what is no loss: the name that was meant, or how a loss of one's own is written."""
+def _hint(name: Any) -> str:
+    """Return the hint for an unknown loss: a similar name, or how to write a loss of your own."""
     if isinstance(name, str):
-        near = difflib.get_close_matches(
-            _ABBREVIATIONS.get(name.lower(), name.lower()), _KINDS, n=1
-        )
+        full_name = _ABBREVIATIONS.get(name.lower(), name.lower())
+        near = difflib.get_close_matches(full_name, _KINDS, n=1)
         return f"Did you mean {near[0]!r}?" if near else ""
     if isinstance(name, type):
-        return (
-            f"Write losses.{name.__name__}(), with parentheses."
-            if issubclass(name, Loss)
-            else ""
-        )
+        is_loss = issubclass(name, Loss)
+        return f"Write losses.{name.__name__}(), with parentheses." if is_loss else ""
     if callable(name):
         return "A loss of your own is a class derived from losses.Loss with the method per_example."
     return "For several outputs see losses.Multitask." if isinstance(name, dict) else ""
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+def _as_tuple(value: Any) -> Any:
+    """Return nested lists as nested tuples."""
+    if not isinstance(value, list):
+        return value
+    return tuple(_as_tuple(item) for item in value)
 
 
 def get(loss: str | Loss) -> Loss:
-    """Return a loss by name, or as it is.
+    """Return the loss of a name, or a loss unchanged.
 
     >>> get("cross_entropy").link
     'softmax'
@@ -343,7 +389,10 @@ def get(loss: str | Loss) -> Loss:
 
 
 def warn_if_normalized(loss: Loss, prediction: Tensor) -> None:
-    """Warn when a loss on logits is fed with probabilities: a softmax or sigmoid at the end of the model."""
+    """Warn if a loss on logits gets probabilities, from a softmax or sigmoid at the end of the model.
+
+    >>> warn_if_normalized(get("cross_entropy"), as_tensor([[1.0, 2.0]]))  # logits: no warning
+    """
     node: Node = prediction.node
     while node.op in {Op.RESHAPE, Op.CAST, Op.BROADCAST, Op.PERMUTE, Op.SLICE}:
         node = node.sources[0]
@@ -359,7 +408,7 @@ def warn_if_normalized(loss: Loss, prediction: Tensor) -> None:
 
 
 def require_weights(loss: Loss, *names: str) -> None:
-    """Raise unless fields of a loss are numbers ≥ 0."""
+    """Raise ArgumentError unless the named fields of a loss are finite numbers ≥ 0."""
     for name in names:
         value = getattr(loss, name)
         if not 0 <= value < math.inf:

@@ -1,6 +1,7 @@
-"""Penalties on parameters, added to the loss: J̃ = J + penalty (REG-03). A penalty is a function of named parameters.
+"""Penalties on parameters, added to the loss: J̃ = J + λ·Ω(θ) (Goodfellow et al. 2016, section 7.1).
 
-``strength`` 0 is the plain loss; as it grows the penalty takes over and nothing is learned (REG-04).
+A penalty is a function of named parameters. ``strength`` λ = 0 is the loss alone; as λ grows the
+penalty dominates.
 """
 
 from __future__ import annotations
@@ -26,10 +27,14 @@ Named = Sequence[tuple[str, Tensor]]
 
 @final
 class Parameters(list[tuple[str, Tensor]]):
-    """Named parameters that are learned; ``frozen`` are those that are kept as they are.
+    """A list of named trainable parameters, with the frozen ones in the attribute ``frozen``.
 
-    Penalties sum over what is learned; a pattern that names frozen parameters alone gives 0, and one that names none
-    at all is an error.
+    Penalties sum over the trainable parameters. A pattern that matches only frozen parameters
+    gives 0; a pattern that matches no parameter is an error.
+
+    Args:
+        learned: The names and values of the trainable parameters.
+        frozen: The names and values of the frozen parameters.
 
     >>> from deltarule.tensor.tensor import parameter
     >>> L2(strength=1.0)(Parameters([], frozen=[("0.weight", parameter([2.0]))])).item()
@@ -48,7 +53,7 @@ def _frozen(parameters: Named) -> Named:
 def _chosen(
     where: str, parameters: Named, pattern: str, frozen: Named
 ) -> list[tuple[str, Tensor]]:
-    """Return the parameters whose name matches; none only where a frozen one matches."""
+    """Return the trainable parameters whose name matches; raise if no parameter, frozen or not, matches."""
     chosen = [(name, p) for name, p in parameters if fnmatchcase(name, pattern)]
     if not chosen and not any(fnmatchcase(name, pattern) for name, _ in frozen):
         raise ArgumentError(
@@ -65,9 +70,18 @@ def _total(values: Sequence[Tensor], factor: float) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Penalty(metaclass=NamedArguments):
-    """strength·Σ over the parameters whose name matches a pattern (weights, not biases, by default).
+    """Base class of penalties λ·Σ Ω(w) over the parameters whose name matches a pattern.
 
-    ``of`` gives the penalty of one tensor without the strength; it serves for activations too (REG-24).
+    ``of`` returns Ω of one tensor; it can be applied to activations as well.
+
+    Args:
+        strength: λ ≥ 0.
+        pattern: The names of the parameters, with ``*`` and ``?`` as in file names; weights,
+            but not biases, by default.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> L1(strength=0.1).of(tensor([1.0, -2.0])).item()  # an activity penalty
+    3.0
     """
 
     strength: float
@@ -99,10 +113,16 @@ class Penalty(metaclass=NamedArguments):
 @final
 @dataclass(frozen=True, kw_only=True)
 class L2(Penalty):
-    """λ·Σ(w − w₀)², or ½λ·Σ(w − w₀)² with ``half=True`` (the notes use both, X-16; REG-05, REG-06, REG-10).
+    """L2 penalty λ·Σ(w − w₀)², or ½λ·Σ(w − w₀)² with ``half=True``.
 
-    The gradient is 2λ(w − w₀), or λ(w − w₀): under plain gradient descent a weight decay (REG-07). ``center`` w₀
-    is what is known of the weights beforehand: arrays by the parameter's name; 0 for a name that is not there.
+    The gradient is 2λ(w − w₀), or λ(w − w₀); with plain gradient descent this is weight decay
+    (Goodfellow et al. 2016, section 7.1.1).
+
+    Args:
+        strength: λ ≥ 0.
+        pattern: The names of the parameters, with ``*`` and ``?`` as in file names.
+        half: Multiply by ½.
+        center: Prior values w₀ of parameters: arrays by name; 0 for names that are not given.
 
     >>> from deltarule.tensor.tensor import parameter
     >>> L2(strength=0.5)([("0.weight", parameter([1.0, 2.0])), ("0.bias", parameter([9.0]))]).item()
@@ -116,11 +136,8 @@ class L2(Penalty):
         """Return the penalty as a scalar."""
         center = self.center or {}
         chosen = _chosen("L2", parameters, self.pattern, _frozen(parameters))
-        known = [
-            name
-            for name, _ in (*chosen, *_frozen(parameters))
-            if fnmatchcase(name, self.pattern)
-        ]
+        candidates = (*chosen, *_frozen(parameters))
+        known = [name for name, _ in candidates if fnmatchcase(name, self.pattern)]
         unknown = [name for name in center if name not in known]
         if unknown:
             raise ArgumentError(
@@ -128,19 +145,19 @@ class L2(Penalty):
                 expected=f"names of {', '.join(known)}",
                 got=", ".join(map(repr, unknown)),
             )
-        values = [
-            self.of(_away(name, p, center[name]) if name in center else p)
+        centered = (
+            _difference(name, p, center[name]) if name in center else p
             for name, p in chosen
-        ]
-        return _total(values, self.strength)
+        )
+        return _total([self.of(p) for p in centered], self.strength)
 
     def of(self, parameter: Tensor) -> Tensor:
         """Return Σw² or its half."""
         return (parameter * parameter).sum() * (0.5 if self.half else 1.0)
 
 
-def _away(name: str, parameter: Tensor, center: Any) -> Tensor:
-    """Return w − w₀ for a w₀ of the same shape, or one number."""
+def _difference(name: str, parameter: Tensor, center: Any) -> Tensor:
+    """Return w − w₀ for a w₀ of the same shape, or a scalar."""
     known = as_tensor(center)
     if known.shape not in {parameter.shape, ()}:
         raise ShapeError(
@@ -154,9 +171,9 @@ def _away(name: str, parameter: Tensor, center: Any) -> Tensor:
 @final
 @dataclass(frozen=True, kw_only=True)
 class L1(Penalty):
-    """λ·Σ|w|; gradient λ·sign(w), 0 at 0 (REG-08).
+    """L1 penalty λ·Σ|w|, with subgradient λ·sign(w), 0 at 0.
 
-    Subgradient steps make weights small and not zero; ``optim.Proximal`` makes them exactly zero.
+    Subgradient steps make weights small but not zero; ``optim.Proximal`` makes them exactly zero.
 
     >>> from deltarule.tensor.tensor import parameter
     >>> L1(strength=0.5)([("weight", parameter([1.0, -3.0]))]).item()
@@ -171,12 +188,12 @@ class L1(Penalty):
 @final
 @dataclass(frozen=True, kw_only=True)
 class LInfinity(Penalty):
-    """λ/n·Σᵢ‖Wᵢ‖_∞ over the n weight matrices, ‖W‖_∞ = max_r Σ_c |W_rc| (REG-12, E001-14).
+    """Penalty λ/n·Σᵢ‖Wᵢ‖_∞ over the n weight matrices, with the induced norm ‖W‖_∞ = max_r Σ_c |W_rc|.
 
-    The subgradient is λ/n·sign of the row of largest absolute sum, the first one at a tie (REG-13). Kernels of
-    convolutions are taken as matrices with one row for each output channel; vectors are left out. The weights of a
-    layer with absent edges count as its matrix, zeros included: ``fit`` sees to it; elsewhere write
-    ``LInfinity(strength=…)(model.named_matrices())``.
+    The subgradient is λ/n times the sign of the row of largest absolute sum (the first at a
+    tie). Convolution kernels are matrices with one row per output channel; vectors are left
+    out. The weights of a layer with absent edges count as its full matrix, zeros included:
+    ``fit`` does that; elsewhere write ``LInfinity(strength=…)(model.named_matrices())``.
 
     >>> from deltarule.tensor.tensor import parameter
     >>> LInfinity(strength=0.5)([("weight", parameter([[1.0, -3.0], [2.0, 0.0]]))]).item()
@@ -189,9 +206,8 @@ class LInfinity(Penalty):
         """Return the penalty as a scalar."""
         matrices = [(name, p) for name, p in parameters if p.ndim >= 2]
         frozen = [(name, p) for name, p in _frozen(parameters) if p.ndim >= 2]
-        values = [
-            self.of(p) for _, p in _chosen("LInfinity", matrices, self.pattern, frozen)
-        ]
+        chosen = _chosen("LInfinity", matrices, self.pattern, frozen)
+        values = [self.of(p) for _, p in chosen]
         return _total(values, self.strength / max(1, len(values)))
 
     def of(self, parameter: Tensor) -> Tensor:
@@ -207,9 +223,15 @@ class LInfinity(Penalty):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Tied:
-    """½λ·‖w_i − w_j‖² for two parameters known to be close (REG-11); gradients ±λ(w_i − w_j).
+    """Soft parameter tying: the penalty ½λ·‖w_i − w_j‖², with gradients ±λ(w_i − w_j).
 
-    One of them, or both, may be frozen: it stays as it is and draws the other to it (transfer learning).
+    A frozen parameter stays constant and pulls the other towards it, as in transfer learning
+    (Goodfellow et al. 2016, section 7.9).
+
+    Args:
+        strength: λ ≥ 0.
+        first: The name of the one parameter.
+        second: The name of the other parameter, of the same shape.
 
     >>> from deltarule.tensor.tensor import parameter
     >>> Tied(strength=0.5, first="a", second="b")([("a", parameter([1.0])), ("b", parameter([3.0]))]).item()
@@ -228,9 +250,8 @@ class Tied:
 
     def __call__(self, parameters: Named) -> Tensor:
         """Return the penalty as a scalar."""
-        known = dict(
-            (*parameters, *((name, p.detach()) for name, p in _frozen(parameters)))
-        )
+        constants = [(name, p.detach()) for name, p in _frozen(parameters)]
+        known = dict((*parameters, *constants))
         missing = [name for name in (self.first, self.second) if name not in known]
         if missing:
             raise ArgumentError(
@@ -238,21 +259,30 @@ class Tied:
                 expected=f"names among {', '.join(known)}",
                 got=", ".join(map(repr, missing)),
             )
-        one, other = known[self.first], known[self.second]
-        if one.shape != other.shape:
+        first, second = known[self.first], known[self.second]
+        if first.shape != second.shape:
             raise ShapeError(
                 f"Tied {self.second}",
-                expected=f"the shape {shapes.show(one.shape)} of {self.first}",
-                got=shapes.show(other.shape),
+                expected=f"the shape {shapes.show(first.shape)} of {self.first}",
+                got=shapes.show(second.shape),
             )
-        difference = one - other
+        difference = first - second
         return (difference * difference).sum() * (0.5 * self.strength)
 
 
 @final
 @dataclass(frozen=True)
 class Sparsity:
-    """How many entries of a parameter are (nearly) zero."""
+    """The number of (nearly) zero entries of a parameter.
+
+    Attributes:
+        name: The name of the parameter.
+        zeros: The number of entries that are zero, or within the threshold.
+        size: The number of entries.
+
+    >>> Sparsity("weight", zeros=3, size=4).share
+    0.75
+    """
 
     name: str
     zeros: int
@@ -260,12 +290,12 @@ class Sparsity:
 
     @property
     def share(self) -> float:
-        """Zeros among all entries."""
+        """The fraction of entries that are zero."""
         return self.zeros / self.size if self.size else 0.0
 
 
 def sparsity(parameters: Named, threshold: float = 0.0) -> list[Sparsity]:
-    """Return, for every parameter, how many entries have |w| ≤ threshold (REG-08, REG-19).
+    """Return, for every parameter, the number of entries with |w| ≤ threshold.
 
     >>> from deltarule.tensor.tensor import parameter
     >>> sparsity([("0.weight", parameter([[0.0, 2.0], [0.0, 0.0]]))])

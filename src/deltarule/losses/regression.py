@@ -1,4 +1,4 @@
-"""Losses on numbers. Outputs of an example are summed or averaged as the name says."""
+"""Regression losses. Outputs of an example are averaged, or summed by ``SquaredError``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from deltarule.tensor.tensor import Tensor
 @final
 @dataclass(frozen=True, kw_only=True)
 class MeanSquaredError(Loss):
-    """Mean of (ŷ − y)² over the outputs of an example and over examples (OUT-07).
+    """Mean squared error: (ŷ − y)² averaged over outputs and examples.
+
+    Shapes: predictions and targets both (N,) or (N, outputs), here and in the other losses of
+    this module. The derivative for one output is 2(ŷ − y).
 
     >>> MeanSquaredError()([1.0, 3.0], [0.0, 1.0]).item()
     2.5
@@ -32,14 +35,16 @@ class MeanSquaredError(Loss):
 @final
 @dataclass(frozen=True, kw_only=True)
 class SquaredError(Loss):
-    """scale·Σ(ŷ − y)² over the outputs of an example, the notes' other scalings (X-07).
+    """Squared error scale·Σ(ŷ − y)², summed over the outputs of an example.
 
-    ============================================  =========================================
-    ½Σ over data (OUT-04, CM-01)                  ``SquaredError(scale=0.5, reduction="sum")``
-    ‖ŷ − y‖² per example, mean (OUT-05)           ``SquaredError()``
-    ½‖ŷ − y‖² per example, mean (OUT-06)          ``SquaredError(scale=0.5)``
-    mean over data and outputs (OUT-07)           ``MeanSquaredError()``
-    ============================================  =========================================
+    Textbooks scale the squared error in different ways:
+
+    ===================================  ============================================
+    ½‖ŷ − y‖², summed over examples      ``SquaredError(scale=0.5, reduction="sum")``
+    ‖ŷ − y‖², averaged over examples     ``SquaredError()``
+    ½‖ŷ − y‖², averaged over examples    ``SquaredError(scale=0.5)``
+    averaged over examples and outputs   ``MeanSquaredError()``
+    ===================================  ============================================
 
     The derivative is 2·scale·(ŷ − y).
 
@@ -58,9 +63,8 @@ class SquaredError(Loss):
         """Return scale·‖ŷ − y‖²."""
         y = target.astype(prediction.dtype)
         if self.scale == 0.5:
-            return over_examples(
-                Tensor(f.squared_error(prediction.node, y.node)), "sum"
-            )
+            values = Tensor(f.squared_error(prediction.node, y.node))
+            return over_examples(values, "sum")
         error = prediction - y
         return over_examples(error * error * self.scale, "sum")
 
@@ -68,7 +72,7 @@ class SquaredError(Loss):
 @final
 @dataclass(frozen=True, kw_only=True)
 class MeanAbsoluteError(Loss):
-    """Mean of |ŷ − y| over outputs; subgradient 0 where ŷ = y.
+    """Mean absolute error: |ŷ − y| averaged over outputs, with subgradient 0 where ŷ = y.
 
     >>> MeanAbsoluteError()([1.0, 3.0], [0.0, 1.0]).item()
     1.5
@@ -84,7 +88,7 @@ class MeanAbsoluteError(Loss):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Huber(Loss):
-    """½e² for |e| ≤ δ, δ(|e| − ½δ) beyond, e = ŷ − y, averaged over outputs (Huber 1964).
+    """Huber loss: ½e² for |e| ≤ δ, else δ(|e| − ½δ), with e = ŷ − y, averaged over outputs (Huber 1964).
 
     >>> Huber(delta=1.0, reduction="none")([0.5, 3.0], [0.0, 0.0]).tolist()
     [0.125, 2.5]
@@ -106,7 +110,9 @@ class Huber(Loss):
 @final
 @dataclass(frozen=True, kw_only=True)
 class LogCosh(Loss):
-    """Mean of ln cosh(ŷ − y) over outputs: ½e² near 0, |e| − ln 2 far away; derivative tanh(ŷ − y).
+    """Log-cosh loss ln cosh e, e = ŷ − y, averaged over outputs.
+
+    It is about ½e² near 0 and |e| − ln 2 far from it; the derivative is tanh e.
 
     >>> round(LogCosh()([1.0], [0.0]).item(), 6)
     0.433781
@@ -122,7 +128,9 @@ class LogCosh(Loss):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Quantile(Loss):
-    """Mean of max(τ(y − ŷ), (τ − 1)(y − ŷ)) over outputs: its minimum is the τ-quantile (Koenker, Bassett 1978).
+    """Quantile (pinball) loss max(τ(y − ŷ), (τ − 1)(y − ŷ)), averaged over outputs (Koenker and Bassett 1978).
+
+    Its minimum is the conditional ``quantile`` τ ∈ (0, 1) of the targets.
 
     >>> Quantile(quantile=0.75, reduction="none")([0.0, 0.0], [1.0, -1.0]).tolist()
     [0.75, 0.25]

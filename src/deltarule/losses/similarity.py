@@ -1,6 +1,7 @@
-"""Losses on distances and angles between embeddings: cosine, contrastive, triplet.
+"""Losses of embeddings: cosine, contrastive, triplet.
 
-Two or three embeddings of an example come stacked in the second axis of the model's output: (N, 2, d), (N, 3, d).
+The two or three embeddings of an example are stacked along the second axis of the model's
+output: (N, 2, d) or (N, 3, d).
 """
 
 from __future__ import annotations
@@ -18,11 +19,20 @@ from deltarule.tensor.tensor import Tensor
 
 
 def cosine(x: Tensor, y: Tensor, epsilon: float = 1e-8) -> Tensor:
-    """xᵀy / max(‖x‖‖y‖, ε) along the last axis: 0, with finite derivatives, where one of them is 0 (BP-13).
+    """Return the cosine similarity xᵀy / max(‖x‖‖y‖, ε) along the last axis.
+
+    It is 0, with finite derivatives, where x or y is 0.
+
+    Args:
+        x: Vectors, (…, d).
+        y: Vectors, (…, d).
+        epsilon: The lower bound of the product of the norms.
 
     >>> from deltarule.tensor.tensor import tensor
-    >>> cosine(tensor([3.0, 4.0]), tensor([4.0, 3.0])).item(), cosine(tensor([0.0, 0.0]), tensor([1.0, 0.0])).item()
-    (0.9599999785423279, 0.0)
+    >>> cosine(tensor([3.0, 4.0]), tensor([4.0, 3.0])).item()
+    0.9599999785423279
+    >>> cosine(tensor([0.0, 0.0]), tensor([1.0, 0.0])).item()
+    0.0
     """
     return (x * y).sum(-1) / maximum(x.norm(axis=-1) * y.norm(axis=-1), epsilon)
 
@@ -40,10 +50,17 @@ def _require_stack(where: str, prediction: Shape, target: Shape, n: int) -> None
 @final
 @dataclass(frozen=True, kw_only=True)
 class Cosine(Loss):
-    """−y·s with s = zᵀẑ/(‖z‖‖ẑ‖), y = ±1 (OUT-15), of embeddings z, ẑ stacked as (N, 2, d) and y (N,).
+    """Cosine loss −y·s with the cosine similarity s = zᵀẑ/(‖z‖‖ẑ‖) and y = ±1.
 
-    Targets of the outputs' own shape (N, d) are the vectors ẑ themselves, with y = 1. ``form="margin"`` is
-    1 − s for y = 1 and max(0, s − margin) for y = −1 (PyTorch's). The norms' product is kept ≥ ``epsilon``.
+    Shapes: embeddings z, ẑ stacked as (N, 2, d), and signs y (N,); or outputs z (N, d) and
+    targets ẑ (N, d), with y = 1.
+
+    Args:
+        reduction: "mean" or "sum" over examples, or "none" for one value per example.
+        form: "signed" is −y·s; "margin" is 1 − s for y = 1 and max(0, s − margin) for
+            y = −1, as PyTorch's ``CosineEmbeddingLoss``.
+        margin: The margin in [−1, 1] of ``form="margin"``.
+        epsilon: The lower bound of ‖z‖‖ẑ‖.
 
     >>> Cosine()([[[1.0, 0.0], [2.0, 0.0]]], [1.0]).item()
     -1.0
@@ -68,12 +85,12 @@ class Cosine(Loss):
             _require_stack("Cosine", prediction, target, 2)
 
     def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
-        """Return that signs are −1 or 1."""
+        """Return the requirement that signs are −1 or 1."""
         del target
-        signs = one_of(
-            (-1, 1), "the signs -1 and 1", "Write y = 2 * y - 1 for 0 and 1."
-        )
-        return (signs,) if len(prediction) == 3 else ()
+        if len(prediction) != 3:
+            return ()
+        hint = "Write y = 2 * y - 1 for 0 and 1."
+        return (one_of((-1, 1), "the signs -1 and 1", hint),)
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of every example."""
@@ -84,15 +101,17 @@ class Cosine(Loss):
         s = cosine(prediction[:, 0], prediction[:, 1], self.epsilon)
         if self.form == "signed":
             return -(y * s)
-        return (1 - s) * (1 + y) * 0.5 + maximum(0, s - self.margin) * (1 - y) * 0.5
+        similar, dissimilar = 1 - s, maximum(0, s - self.margin)
+        return similar * (1 + y) * 0.5 + dissimilar * (1 - y) * 0.5
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Contrastive(Loss):
-    """½yD² + ½(1 − y)max(0, margin − D)², D = ‖z − ẑ‖, y = 1 for a pair of one kind (Hadsell et al. 2006).
+    """Contrastive loss ½yD² + ½(1 − y)max(0, margin − D)², D = ‖z − ẑ‖ (Hadsell et al. 2006).
 
-    Outputs (N, 2, d), targets (N,) in {0, 1}. At D = 0 the subgradient of D is 0.
+    Shapes: pairs of embeddings (N, 2, d); targets y (N,), 1 for a similar pair and 0 for a
+    dissimilar one. The subgradient of D at 0 is 0.
 
     >>> Contrastive(reduction="none")([[[0.0], [0.5]], [[0.0], [0.5]]], [1, 0]).tolist()
     [0.125, 0.125]
@@ -111,9 +130,9 @@ class Contrastive(Loss):
         _require_stack("Contrastive", prediction, target, 2)
 
     def requirements(self, prediction: Shape, target: Shape) -> tuple[Requirement, ...]:
-        """Return that targets are 0 or 1."""
+        """Return the requirement that targets are 0 or 1."""
         del prediction, target
-        return (one_of((0, 1), "the labels 0 and 1", "1 is for a pair of one kind."),)
+        return (one_of((0, 1), "the labels 0 and 1", "1 stands for a similar pair."),)
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of every pair."""
@@ -126,9 +145,15 @@ class Contrastive(Loss):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Triplet(Loss):
-    """max(0, ‖a − p‖ − ‖a − n‖ + margin) of anchor, positive and negative (N, 3, d) (Schroff et al. 2015).
+    """Triplet loss max(0, ‖a − p‖ − ‖a − n‖ + margin) (Schroff et al. 2015).
 
-    ``squared=True`` takes the squared distances of the paper. Targets (N,) are not read: hand over labels or zeros.
+    Shapes: anchor a, positive p and negative n stacked as (N, 3, d). Targets (N,) are not
+    read: pass labels or zeros.
+
+    Args:
+        reduction: "mean" or "sum" over examples, or "none" for one value per example.
+        margin: By how much the negative should be farther from the anchor; > 0.
+        squared: Use squared distances, as the paper does.
 
     >>> Triplet()([[[0.0], [1.0], [3.0]], [[0.0], [2.0], [1.5]]], [0, 0]).item()
     0.75
@@ -150,10 +175,8 @@ class Triplet(Loss):
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of every triple."""
         del target
-        near, far = (
-            prediction[:, 0] - prediction[:, 1],
-            prediction[:, 0] - prediction[:, 2],
-        )
+        near = prediction[:, 0] - prediction[:, 1]
+        far = prediction[:, 0] - prediction[:, 2]
         if self.squared:
             return maximum(0, (near * near).sum(-1) - (far * far).sum(-1) + self.margin)
         return maximum(0, near.norm(axis=-1) - far.norm(axis=-1) + self.margin)

@@ -1,4 +1,4 @@
-"""From the task to the last activation and the loss (OUT-18), and losses of several tasks at once."""
+"""The output activation and loss for a task, and the loss of multi-task models."""
 
 from __future__ import annotations
 
@@ -21,9 +21,19 @@ from deltarule.tensor.tensor import Tensor
 @final
 @dataclass(frozen=True)
 class Head:
-    """How a network for a task ends: outputs, the activation that gives the prediction, and the loss.
+    """The output layer for a task: number of outputs, output activation, and loss.
 
-    A loss on logits (``loss.expects_logits``) applies the activation itself: the network ends in a linear layer.
+    A loss on logits (``loss.expects_logits``) applies the activation itself; the network then
+    ends in a linear layer.
+
+    Attributes:
+        outputs: How many outputs the network has, in words.
+        activation: The activation that turns outputs into predictions.
+        loss: The loss for the task.
+
+    >>> head = head_for("binary")
+    >>> head.activation, head.loss.expects_logits
+    ('sigmoid', True)
     """
 
     outputs: str
@@ -33,17 +43,22 @@ class Head:
 
 _HEADS = {
     "binary": Head("one", "sigmoid", BinaryCrossEntropy()),
-    "multiclass": Head("one a class", "softmax", CrossEntropy()),
-    "multilabel": Head("one a label", "sigmoid", BinaryCrossEntropy()),
-    "regression": Head("one a number", "identity", MeanSquaredError()),
+    "multiclass": Head("one per class", "softmax", CrossEntropy()),
+    "multilabel": Head("one per label", "sigmoid", BinaryCrossEntropy()),
+    "regression": Head("one per number", "identity", MeanSquaredError()),
     "bounded_regression": Head(
-        "one a number in [0, 1]", "sigmoid", BinaryCrossEntropy()
+        "one per number in [0, 1]", "sigmoid", BinaryCrossEntropy()
     ),
 }
 
 
 def head_for(task: str) -> Head:
-    """Return the end of a network for one of the five tasks of OUT-18.
+    """Return the output activation and loss for a task.
+
+    Tasks: "binary", "multiclass", "multilabel", "regression", "bounded_regression".
+
+    Raises:
+        ArgumentError: an unknown task.
 
     >>> head_for("multiclass").activation, head_for("multiclass").loss.name
     ('softmax', 'cross_entropy')
@@ -58,10 +73,17 @@ def head_for(task: str) -> Head:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Multitask(Loss):
-    """Σ_k weight_k·loss_k over the outputs and targets of several tasks, side by side in the last axis (TRF).
+    """Multi-task loss Σ_k weight_k·loss_k, with the outputs and targets of the tasks concatenated.
 
-    ``outputs`` and ``targets`` say how many columns of each belong to a task. A task of one target column whose
-    loss takes labels gets them as whole numbers.
+    Shapes: predictions (N, Σ outputs), targets (N, Σ targets). A task with several outputs and
+    one target column gets that column as integer labels.
+
+    Args:
+        reduction: "mean" or "sum" over examples, or "none" for one value per example.
+        losses: The loss of each task.
+        outputs: The number of output columns of each task.
+        targets: The number of target columns of each task.
+        weights: The weight ≥ 0 of each task's loss; all 1 by default.
 
     >>> both = Multitask(losses=(CrossEntropy(), MeanSquaredError()), outputs=(2, 1), targets=(1, 1))
     >>> round(both([[0.0, 0.0, 3.0]], [[1.0, 1.0]]).item(), 6)
@@ -76,41 +98,29 @@ class Multitask(Loss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(
-            self,
-            "losses",
-            tuple(from_config(x) if isinstance(x, dict) else x for x in self.losses),
+        losses = tuple(
+            from_config(x) if isinstance(x, dict) else x for x in self.losses
         )
-        n = len(self.losses)
+        object.__setattr__(self, "losses", losses)
+        n = len(losses)
         self._require("losses", n > 0, "at least one loss")
-        self._require(
-            "outputs",
-            len(self.outputs) == n and min(self.outputs) > 0,
-            "a number of columns for each loss",
-        )
-        self._require(
-            "targets",
-            len(self.targets) == n and min(self.targets) > 0,
-            "a number of columns for each loss",
-        )
+        for name in ("outputs", "targets"):
+            columns = getattr(self, name)
+            valid = len(columns) == n and min(columns) > 0
+            self._require(name, valid, "a number of columns for each loss")
         weights = (1.0,) * n if self.weights is None else tuple(self.weights)
         object.__setattr__(self, "weights", weights)
-        self._require(
-            "weights",
-            len(weights) == n and min(weights) >= 0,
-            "a number ≥ 0 for each loss",
-        )
+        valid = len(weights) == n and min(weights) >= 0
+        self._require("weights", valid, "a number ≥ 0 for each loss")
 
     def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
-        """Raise unless the columns are there and each task's part fits its loss."""
-        wanted = (
-            (*prediction[:1], sum(self.outputs)),
-            (*prediction[:1], sum(self.targets)),
-        )
-        if (prediction, target) != wanted:
+        """Raise unless the number of columns is right and each task's part fits its loss."""
+        outputs = (*prediction[:1], sum(self.outputs))
+        targets = (*prediction[:1], sum(self.targets))
+        if (prediction, target) != (outputs, targets):
             raise ShapeError(
                 "Multitask",
-                expected=f"outputs {shapes.show(wanted[0])} and targets {shapes.show(wanted[1])}",
+                expected=f"outputs {shapes.show(outputs)} and targets {shapes.show(targets)}",
                 got=f"outputs {shapes.show(prediction)} and targets {shapes.show(target)}",
             )
         for loss, n_outputs, n_targets in zip(
@@ -120,7 +130,7 @@ class Multitask(Loss):
                 loss.check((prediction[0], n_outputs), (target[0], n_targets), dtype)
 
     def check_values(self, prediction: Shape, target: Array) -> None:
-        """Raise where a target does not fit its loss."""
+        """Raise DataError where a target does not fit the loss of its task."""
         start = 0
         for loss, n_outputs, n_targets in zip(
             self.losses, self.outputs, self.targets, strict=True
@@ -133,7 +143,7 @@ class Multitask(Loss):
             start += n_targets
 
     def checked(self, prediction: Shape, target: Tensor) -> Tensor:
-        """Return targets whose values are not known yet; each task's are checked where the loss is run."""
+        """Return the targets with checks that run with the loss, each task's by its own loss."""
         columns, start = [], 0
         for loss, n_outputs, n_targets in zip(
             self.losses, self.outputs, self.targets, strict=True
@@ -168,17 +178,15 @@ class Multitask(Loss):
         return sum(values[1:], values[0])
 
     def _of_task(self, loss: Loss, prediction: Tensor, target: Tensor) -> Tensor:
-        """Return a task's values; in a mean, examples that it ignores do not count."""
-        values, counted = (
-            loss.per_example(prediction, target),
-            loss.counted(prediction, target),
-        )
+        """Return a task's values; ignored examples are not counted in a mean."""
+        values = loss.per_example(prediction, target)
+        counted = loss.counted(prediction, target)
         if counted is None or self.reduction != "mean":
             return values
         return values / at_least_one(counted.mean())
 
     def predict(self, output: Tensor) -> Tensor:
-        """Return the predictions of the tasks side by side."""
+        """Return the predictions of the tasks, concatenated."""
         parts, i = [], 0
         for loss, n_outputs in zip(self.losses, self.outputs, strict=True):
             parts.append(loss.predict(output[:, i : i + n_outputs]))

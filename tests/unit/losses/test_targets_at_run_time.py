@@ -65,7 +65,7 @@ BAD: list[tuple[Loss, Any, tuple[Any, Any], str]] = [
         losses.KLDivergence(),
         LOGITS,
         _with(SHARES, [1.5, -0.5, 0.0]),
-        r"shares ≥ 0, got -0\.5",
+        r"probabilities ≥ 0, got -0\.5",
     ),
     (
         losses.BinaryCrossEntropy(),
