@@ -162,6 +162,12 @@ MODEL_CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str]] = [
 ]
 
 
+AUTOENCODERS = [
+    lambda: generative.Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4)),
+    lambda: generative.dense_vae((4,), 1, (2,)),
+]
+
+
 @pytest.mark.parametrize(("method", "args", "options", "meant"), MODEL_CALLS)
 def test_misspelt_options_of_a_model_are_told(method, args, options, meant):
     with pytest.raises(
@@ -169,6 +175,35 @@ def test_misspelt_options_of_a_model_are_told(method, args, options, meant):
     ) as caught:
         getattr(nn.Sequential(nn.Linear(2, 2)), method)(*args, **options)
     assert f"Did you mean {meant}" in caught.value.hint
+
+
+@pytest.mark.parametrize("make", AUTOENCODERS, ids=["Autoencoder", "VAE"])
+@pytest.mark.parametrize(
+    ("options", "meant"),
+    [
+        ({"epoch": 3}, "epochs="),
+        ({"optimiser": "adam"}, "optimizer="),
+        ({"batchsize": 3}, "batch_size="),
+    ],
+)
+def test_misspelt_options_of_an_autoencoder_are_named(make, options, meant):
+    with pytest.raises(
+        ArgumentError, match=r"^fit: expected arguments among"
+    ) as caught:
+        make().fit(np.zeros((2, 4), np.float32), **options)
+    assert f"Did you mean {meant}" in caught.value.hint
+
+
+@pytest.mark.parametrize("cls", [generative.Autoencoder, generative.VAE])
+def test_autoencoders_take_every_option_of_fit(cls):
+    base = inspect.signature(nn.Module.fit).parameters
+    ours = inspect.signature(cls.fit).parameters
+    own = {"loss", "targets"}  # have defaults here
+    assert {n: p for n, p in ours.items() if n not in own | {"condition"}} == {
+        n: p for n, p in base.items() if n not in own
+    }
+    assert all(ours[name].annotation == base[name].annotation for name in own)
+    assert all(ours[name].default is not inspect.Parameter.empty for name in own)
 
 
 def test_missing_and_repeated_arguments_are_told():

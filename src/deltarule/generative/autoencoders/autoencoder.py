@@ -8,21 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
 from deltarule import nn, train
+from deltarule.arguments import names_arguments
 from deltarule.errors import ArgumentError, ShapeError
+from deltarule.flags import checks_flags
 from deltarule.generative.autoencoders.saving import config_of
 from deltarule.grad.reverse import gradients
 from deltarule.losses import Loss
 from deltarule.nn.context import require
+from deltarule.optim import Optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
 from deltarule.tensor.functional import log, log1p
 from deltarule.tensor.tensor import Tensor
-from deltarule.train import History
+from deltarule.train import Callback, History
+from deltarule.train.monitoring.metrics import MetricLike
+from deltarule.train.monitoring.progress import Progress
+from deltarule.train.steps.epoch_data import Augment
+from deltarule.train.steps.prepare import ClassWeight
+from deltarule.train.steps.step import Regularizer
 
 CodePenalty = Callable[
     [Tensor, Tensor], Tensor
@@ -80,17 +89,63 @@ class Autoencoder(nn.Module):
             )
         return output
 
+    @names_arguments
+    @checks_flags
     def fit(
         self,
         inputs: Any,
         targets: Any = None,
         *,
         loss: str | Loss = "mean_squared_error",
-        **options: Any,
+        optimizer: str | Optimizer = "adam",
+        epochs: int = 10,
+        batch_size: int = 32,
+        validation_data: Any = None,
+        validation_split: float = 0.0,
+        metrics: Sequence[MetricLike] = (),
+        augment: Augment = None,
+        regularizers: Sequence[Regularizer] = (),
+        callbacks: Sequence[Callback] = (),
+        class_weight: ClassWeight = None,
+        sample_weight: Any = None,
+        seed: int = 0,
+        shuffle: bool = True,
+        device: str = "cpu",
+        threads: int | None = None,
+        verbose: int = 1,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int | None = None,
+        resume: bool = False,
+        progress: Progress | None = None,
     ) -> History:
-        """Train on inputs alone: the targets are the inputs unless given. Options: those of ``train.fit``."""
+        """Train on inputs alone: the targets are the inputs unless given.
+
+        The options and their defaults are those of ``train.fit``, but for the loss.
+        """
         return super().fit(
-            inputs, inputs if targets is None else targets, loss=loss, **options
+            inputs,
+            inputs if targets is None else targets,
+            loss=loss,
+            optimizer=optimizer,
+            epochs=epochs,
+            batch_size=batch_size,
+            validation_data=validation_data,
+            validation_split=validation_split,
+            metrics=metrics,
+            augment=augment,
+            regularizers=regularizers,
+            callbacks=callbacks,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            seed=seed,
+            shuffle=shuffle,
+            device=device,
+            threads=threads,
+            verbose=verbose,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            progress=progress,
         )
 
     def encode(self, inputs: Any) -> Array:

@@ -10,11 +10,13 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
 
 from deltarule import nn, shapes, train
+from deltarule.arguments import names_arguments
 from deltarule.errors import ArgumentError, DataWarning, ShapeError
 from deltarule.flags import checks_flags
 from deltarule.generative.autoencoders.likelihood import Likelihood
@@ -23,14 +25,19 @@ from deltarule.generative.inference.chains import pareto_k
 from deltarule.losses import Loss
 from deltarule.nn.check import whole_number
 from deltarule.nn.context import ForwardContext, current, entered
+from deltarule.optim import Optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
 from deltarule.tensor.functional import concatenate, exp, logsumexp, stack
 from deltarule.tensor.jit import jit
 from deltarule.tensor.random import random_normal
 from deltarule.tensor.tensor import Tensor, tensor
-from deltarule.train import History
-from deltarule.train.monitoring.metrics import FunctionMetric
+from deltarule.train import Callback, History
+from deltarule.train.monitoring.metrics import FunctionMetric, MetricLike
+from deltarule.train.monitoring.progress import Progress
+from deltarule.train.steps.epoch_data import Augment
+from deltarule.train.steps.prepare import ClassWeight
+from deltarule.train.steps.step import Regularizer
 
 _RECONSTRUCTION, _KL = 1, 2  # columns of what a VAE gives; the loss is the first
 _HEAVY = (
@@ -281,6 +288,8 @@ class VAE(nn.Module):
 
     # ---------------------------------------------------------------- training
 
+    @names_arguments
+    @checks_flags
     def fit(
         self,
         inputs: Any,
@@ -288,14 +297,60 @@ class VAE(nn.Module):
         *,
         loss: str | Loss = "negative_elbo",
         condition: Any = None,
+        optimizer: str | Optimizer = "adam",
+        epochs: int = 10,
+        batch_size: int = 32,
         validation_data: Any = None,
-        metrics: Sequence[Any] = (),
-        **options: Any,
+        validation_split: float = 0.0,
+        metrics: Sequence[MetricLike] = (),
+        augment: Augment = None,
+        regularizers: Sequence[Regularizer] = (),
+        callbacks: Sequence[Callback] = (),
+        class_weight: ClassWeight = None,
+        sample_weight: Any = None,
+        seed: int = 0,
+        shuffle: bool = True,
+        device: str = "cpu",
+        threads: int | None = None,
+        verbose: int = 1,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: int | None = None,
+        resume: bool = False,
+        progress: Progress | None = None,
     ) -> History:
-        """Train on inputs alone (and conditions (N, condition_size)); options: those of ``train.fit``.
+        """Maximize the bound on the inputs alone; there are no targets.
 
-        The history has ``reconstruction``, ``kl`` and ``elbo`` (with β = 1) of every epoch. ``validation_data`` is
-        an array of inputs, or (inputs, condition).
+        The history has ``reconstruction``, ``kl`` and ``elbo`` (with β = 1) of every epoch.
+
+        Args:
+            inputs: The examples, (N, …).
+            targets: None; a VAE learns to reproduce its inputs.
+            loss: "negative_elbo", the first column of the model's output.
+            condition: One condition for each example, (N, condition_size).
+            optimizer: See ``train.fit``, as for every option that is not listed here.
+            epochs: Passes over the examples.
+            batch_size: Examples in a training step.
+            validation_data: An array of inputs, or a pair (inputs, condition).
+            validation_split: Or the fraction of the examples to hold out, chosen by the seed.
+            metrics: Further metrics of the model's output (N, 3).
+            augment: Transformation of each batch of inputs.
+            regularizers: Penalties on the parameters.
+            callbacks: Objects that are called at the end of every step and epoch.
+            class_weight: Of no use without targets.
+            sample_weight: A weight of each example in the loss, (N,).
+            seed: Seed of shuffling, of the validation split and of the latent samples.
+            shuffle: Whether examples are reordered in every epoch.
+            device: "cpu" or "reference".
+            threads: Number of threads; None lets the engine choose.
+            verbose: 0 silent, 1 a line an epoch and a live line on a terminal, 2 lines only.
+            checkpoint: File to which the state of the training is written.
+            checkpoint_every: Steps between two checkpoints; None writes one after each epoch.
+            resume: Whether to continue from the checkpoint.
+            progress: Where progress is reported instead of standard output.
+
+        Raises:
+            ArgumentError: Targets are given, or a condition is missing or superfluous.
+            DataError: An example has no density under the likelihood.
         """
         if targets is not None:
             raise ArgumentError(
@@ -303,34 +358,40 @@ class VAE(nn.Module):
                 expected="none: a VAE learns the inputs",
                 got=type(targets).__name__,
             )
-        given = self._with_condition(inputs, condition)
-        held = None
-        if validation_data is not None:
-            pair = (
-                validation_data
-                if isinstance(validation_data, tuple)
-                else (validation_data, None)
-            )
-            checked = self._with_condition(*pair)
-            held = (checked, np.zeros(len(checked), np.float32))
-        columns = [
-            FunctionMetric(
-                lambda terms, _: terms[:, _RECONSTRUCTION], "reconstruction"
-            ),
-            FunctionMetric(lambda terms, _: terms[:, _KL], "kl"),
-            FunctionMetric(
-                lambda terms, _: -terms[:, _RECONSTRUCTION] - terms[:, _KL], "elbo"
-            ),
-        ]
-        nothing = np.zeros(len(given), np.float32)
+        rows = self._with_condition(inputs, condition)
         return super().fit(
-            given,
-            nothing,
+            rows,
+            np.zeros(len(rows), np.float32),
             loss=loss,
-            metrics=[*columns, *metrics],
-            validation_data=held,
-            **options,
+            optimizer=optimizer,
+            epochs=epochs,
+            batch_size=batch_size,
+            validation_data=self._validation_rows(validation_data),
+            validation_split=validation_split,
+            metrics=[*_term_metrics(), *metrics],
+            augment=augment,
+            regularizers=regularizers,
+            callbacks=callbacks,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            seed=seed,
+            shuffle=shuffle,
+            device=device,
+            threads=threads,
+            verbose=verbose,
+            checkpoint=checkpoint,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            progress=progress,
         )
+
+    def _validation_rows(self, data: Any) -> tuple[Array, Array] | None:
+        """Return validation inputs with their condition, and targets that are not read."""
+        if data is None:
+            return None
+        inputs, condition = data if isinstance(data, tuple) else (data, None)
+        rows = self._with_condition(inputs, condition)
+        return rows, np.zeros(len(rows), np.float32)
 
     def _check_condition(self, condition: Any) -> None:
         if (condition is None) == bool(self.condition_size):
@@ -512,6 +573,17 @@ class VAE(nn.Module):
         return np.concatenate(
             [compiled(x, np.asarray(s, np.int64)).numpy() for s in range(rounds)]
         ).astype(np.float64)
+
+
+def _term_metrics() -> list[FunctionMetric]:
+    """Return the metrics that record the terms of the bound: the columns of a model's output."""
+    return [
+        FunctionMetric(lambda terms, _: terms[:, _RECONSTRUCTION], "reconstruction"),
+        FunctionMetric(lambda terms, _: terms[:, _KL], "kl"),
+        FunctionMetric(
+            lambda terms, _: -terms[:, _RECONSTRUCTION] - terms[:, _KL], "elbo"
+        ),
+    ]
 
 
 def _is_number(value: object) -> bool:

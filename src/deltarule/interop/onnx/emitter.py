@@ -1,15 +1,16 @@
-"""What the exporter writes to: names, constants, operators, and transposes that wait until somebody needs them."""
+"""The ONNX graph under construction: names, constants, operators, and transposes that are delayed until needed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from onnx import helper, numpy_helper
 
 from deltarule.dtypes import DType
+from deltarule.graph.node import Node
 from deltarule.interop.onnx.call import ELEMENT_TYPES
 from deltarule.shapes import Dimension, Shape
 
@@ -93,6 +94,24 @@ class Emitter:
         """Return the name of a value's transpose by ``order``; transposes that undo each other vanish."""
         combined = tuple(value.order[i] for i in order)
         return self.plain(Stored(value.name, combined))
+
+
+class ExportContext(Protocol):
+    """What the function that exports one operation needs: the emitter, and the names of the operands' values."""
+
+    emitter: Emitter
+
+    def held(self, node: Node) -> Stored:
+        """Return where a node's value is stored."""
+
+    def plain(self, node: Node) -> str:
+        """Return the name of a node's value in its own order of axes."""
+
+    def shape_of(self, node: Node) -> str:
+        """Return the name of a node's shape as an int64 vector."""
+
+    def size(self, size: Any) -> str:
+        """Return the name of one size as a vector of one number."""
 
 
 def shape_proto(shape: Shape) -> list[int | str]:

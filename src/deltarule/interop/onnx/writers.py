@@ -1,9 +1,9 @@
-"""How each primitive is written in ONNX: one function an operation, one table of all."""
+"""How each primitive is exported to ONNX: one function per operation, and the table of them all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,15 +11,12 @@ from deltarule.errors import GraphError
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
-from deltarule.interop.onnx.emitter import TENSOR_TYPES
+from deltarule.interop.onnx.emitter import TENSOR_TYPES, ExportContext
 from deltarule.runtime.buffers import Array, value_of
-
-if TYPE_CHECKING:
-    from deltarule.interop.onnx.exporter import Exporter
 
 TO_FIRST = {3: (0, 2, 1), 4: (0, 3, 1, 2), 5: (0, 4, 1, 2, 3)}
 TO_LAST = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
-Writer = Callable[["Exporter", Node], str]
+Writer = Callable[[ExportContext, Node], str]
 
 
 def _op(kind: str, **attributes: Any) -> Writer:
@@ -29,20 +26,20 @@ def _op(kind: str, **attributes: Any) -> Writer:
 
 
 def _reduce(kind: str) -> Writer:
-    def write(x: Exporter, n: Node) -> str:
+    def write(x: ExportContext, n: Node) -> str:
         axes = x.emitter.constant(list(n.attributes["axes"]))
         return x.emitter.operator(kind, x.plain(n.sources[0]), axes, keepdims=0)
 
     return write
 
 
-def _argmax(x: Exporter, n: Node) -> str:
+def _argmax(x: ExportContext, n: Node) -> str:
     return x.emitter.operator(
         "ArgMax", x.plain(n.sources[0]), axis=n.attributes["axis"], keepdims=0
     )
 
 
-def _reshape(x: Exporter, n: Node) -> str:
+def _reshape(x: ExportContext, n: Node) -> str:
     unknown = [size for size in n.shape if not isinstance(size, int)]
     if len(unknown) <= 1:
         target = x.emitter.constant(
@@ -53,11 +50,11 @@ def _reshape(x: Exporter, n: Node) -> str:
     return x.emitter.operator("Reshape", x.plain(n.sources[0]), target)
 
 
-def _broadcast(x: Exporter, n: Node) -> str:
+def _broadcast(x: ExportContext, n: Node) -> str:
     return x.emitter.operator("Expand", x.plain(n.sources[0]), x.shape_of(n))
 
 
-def _slice(x: Exporter, n: Node) -> str:
+def _slice(x: ExportContext, n: Node) -> str:
     a, shape = n.attributes, n.sources[0].shape
     cut = [
         i
@@ -75,7 +72,7 @@ def _slice(x: Exporter, n: Node) -> str:
     )
 
 
-def _pad(x: Exporter, n: Node) -> str:
+def _pad(x: ExportContext, n: Node) -> str:
     a = n.attributes
     if any(a["interior"]):
         return _spread_pad(x, n)
@@ -85,7 +82,7 @@ def _pad(x: Exporter, n: Node) -> str:
     )
 
 
-def _spread_pad(x: Exporter, n: Node) -> str:
+def _spread_pad(x: ExportContext, n: Node) -> str:
     """Zeros between neighbours: scatter each axis into its places."""
     name, source = x.plain(n.sources[0]), n.sources[0]
     shape = list(source.shape)
@@ -108,7 +105,7 @@ def _spread_pad(x: Exporter, n: Node) -> str:
     return name
 
 
-def _flip(x: Exporter, n: Node) -> str:
+def _flip(x: ExportContext, n: Node) -> str:
     axes = list(n.attributes["axes"])
     ends = [x.emitter.constant([value] * len(axes)) for value in (-1, -(2**31))]
     return x.emitter.operator(
@@ -120,7 +117,7 @@ def _flip(x: Exporter, n: Node) -> str:
     )
 
 
-def _scatter_add(x: Exporter, n: Node) -> str:
+def _scatter_add(x: ExportContext, n: Node) -> str:
     """Add rows (their number may be unknown) into zeros along one axis."""
     indices, updates = n.sources
     axis = n.attributes["axis"]
@@ -145,7 +142,7 @@ def _scatter_add(x: Exporter, n: Node) -> str:
     )
 
 
-def _added_at(x: Exporter, n: Node, places: Array) -> str:
+def _added_at(x: ExportContext, n: Node, places: Array) -> str:
     """Add rows at places that are known: a product with a matrix that selects, along the last axis."""
     indices, updates = n.sources
     axis = n.attributes["axis"]
@@ -160,7 +157,7 @@ def _added_at(x: Exporter, n: Node, places: Array) -> str:
     )
 
 
-def _argsort(x: Exporter, n: Node) -> str:
+def _argsort(x: ExportContext, n: Node) -> str:
     axis = n.attributes["axis"]
     size = x.emitter.constant([n.shape[axis]])
     return x.emitter.operators(
@@ -168,13 +165,13 @@ def _argsort(x: Exporter, n: Node) -> str:
     )[1]
 
 
-def _cumulative_sum(x: Exporter, n: Node) -> str:
+def _cumulative_sum(x: ExportContext, n: Node) -> str:
     return x.emitter.operator(
         "CumSum", x.plain(n.sources[0]), x.emitter.constant(n.attributes["axis"])
     )
 
 
-def _iota(x: Exporter, n: Node) -> str:
+def _iota(x: ExportContext, n: Node) -> str:
     axis, shape = n.attributes["axis"], n.shape
     if not isinstance(shape[axis], int):
         raise GraphError(
@@ -188,7 +185,7 @@ def _iota(x: Exporter, n: Node) -> str:
     )
 
 
-def _dimension(x: Exporter, n: Node) -> str:
+def _dimension(x: ExportContext, n: Node) -> str:
     size = x.emitter.operator(
         "Squeeze", x.size(n.attributes["dimension"]), x.emitter.constant([0])
     )
@@ -206,11 +203,11 @@ def _geometry(n: Node) -> dict[str, Any]:
     }
 
 
-def _first(x: Exporter, node: Node) -> str:
+def _first(x: ExportContext, node: Node) -> str:
     return x.emitter.in_order(x.held(node), TO_FIRST[node.rank])
 
 
-def _convolve(x: Exporter, n: Node) -> str:
+def _convolve(x: ExportContext, n: Node) -> str:
     image, weight = n.sources
     name = x.emitter.operator(
         "Conv", _first(x, image), _first(x, weight), **_geometry(n)
@@ -218,7 +215,7 @@ def _convolve(x: Exporter, n: Node) -> str:
     return x.emitter.operator("Transpose", name, perm=list(TO_LAST[n.rank]))
 
 
-def _convolve_transposed(x: Exporter, n: Node) -> str:
+def _convolve_transposed(x: ExportContext, n: Node) -> str:
     signal, weight = n.sources
     g = _geometry(n)
     rank = n.rank - 2
@@ -238,7 +235,7 @@ def _convolve_transposed(x: Exporter, n: Node) -> str:
     return x.emitter.operator("Transpose", name, perm=list(TO_LAST[n.rank]))
 
 
-def _convolve_weight(x: Exporter, n: Node) -> str:
+def _convolve_weight(x: ExportContext, n: Node) -> str:
     """A correlation of the image with the signal: batch and channels change places, stride becomes dilation."""
     image, signal = n.sources
     g, rank = _geometry(n), n.rank - 2
@@ -276,12 +273,12 @@ def _convolve_weight(x: Exporter, n: Node) -> str:
     )
 
 
-def _rows(x: Exporter, name: str, start: int, stop: int) -> str:
+def _rows(x: ExportContext, name: str, start: int, stop: int) -> str:
     ends = [x.emitter.constant([place]) for place in (start, stop, 0)]
     return x.emitter.operator("Slice", name, *ends)
 
 
-def _windows(x: Exporter, n: Node) -> str:
+def _windows(x: ExportContext, n: Node) -> str:
     """One gather an axis with the positions of its windows, then the window axes moved to the end."""
     a, name = n.attributes, x.plain(n.sources[0])
     axes = list(a["axes"])
@@ -298,7 +295,7 @@ def _windows(x: Exporter, n: Node) -> str:
     return x.emitter.operator("Transpose", name, perm=order)
 
 
-def _fold(x: Exporter, n: Node) -> str:
+def _fold(x: ExportContext, n: Node) -> str:
     """Add every offset of the windows back by a selecting product along each window axis."""
     a, y = n.attributes, n.sources[0]
     name, rank = x.plain(y), n.rank
