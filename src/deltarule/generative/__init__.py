@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from deltarule.errors import DependencyError
 from deltarule.generative import bijectors, figures
 from deltarule.generative.autoencoders import saving
+from deltarule.generative.autoencoders.annealing import Annealing
 from deltarule.generative.autoencoders.architectures import (
     Upsampling,
     convolutional_autoencoder,
@@ -39,7 +40,7 @@ from deltarule.generative.autoencoders.likelihood import (
     GaussianLikelihood,
     Likelihood,
 )
-from deltarule.generative.autoencoders.vae import VAE, Annealing
+from deltarule.generative.autoencoders.vae import VAE
 from deltarule.generative.distributions import (
     Bernoulli,
     Beta,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -19,6 +19,7 @@ from deltarule import nn, shapes, train
 from deltarule.arguments import names_arguments
 from deltarule.errors import ArgumentError, DataWarning, ShapeError
 from deltarule.flags import checks_flags
+from deltarule.generative.autoencoders.annealing import Annealing, is_real
 from deltarule.generative.autoencoders.likelihood import Likelihood
 from deltarule.generative.autoencoders.saving import config_of
 from deltarule.generative.inference.chains import pareto_k
@@ -44,33 +45,6 @@ _HEAVY = (
     0.7  # Pareto k of importance weights above which their mean is not to be trusted
 )
 _LEAST_WEIGHTS = 100  # for which there is a tail to look at
-
-
-@final
-@dataclass(frozen=True)
-class Annealing:
-    """The weight of the KL term grows linearly from ``start`` to ``end`` over the first ``steps`` (Bowman et al. 2016).
-
-    >>> Annealing(100).at(tensor(25)).item()
-    0.25
-    """
-
-    steps: int
-    start: float = 0.0
-    end: float = 1.0
-
-    def __post_init__(self) -> None:
-        whole_number(self.steps, "Annealing steps", 1)
-        for name, value in (("start", self.start), ("end", self.end)):
-            if not (_is_number(value) and 0 <= value < math.inf):
-                raise ArgumentError(
-                    f"Annealing {name}", expected="a number ≥ 0", got=repr(value)
-                )
-
-    def at(self, step: Tensor) -> Tensor:
-        """Return the weight at a step, counted from 0."""
-        share = (step.astype("float32") / float(self.steps)).clip(0.0, 1.0)
-        return share * (self.end - self.start) + self.start
 
 
 @final
@@ -117,12 +91,12 @@ class VAE(nn.Module):
                 got=f"{bound!r}, beta {beta}",
             )
         if not isinstance(beta, Annealing) and not (
-            _is_number(beta) and 0 <= beta < math.inf
+            is_real(beta) and 0 <= beta < math.inf
         ):
             raise ArgumentError(
                 "VAE beta", expected="a number ≥ 0, or an Annealing", got=repr(beta)
             )
-        if not (_is_number(prior_deviation) and 0 < prior_deviation < math.inf):
+        if not (is_real(prior_deviation) and 0 < prior_deviation < math.inf):
             raise ArgumentError(
                 "VAE prior_deviation",
                 expected="a number > 0",
@@ -584,12 +558,6 @@ def _term_metrics() -> list[FunctionMetric]:
             lambda terms, _: -terms[:, _RECONSTRUCTION] - terms[:, _KL], "elbo"
         ),
     ]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(
-        value, bool
-    )
 
 
 def _warn_of_heavy_tails(log_weights: Array) -> None:
