@@ -57,6 +57,9 @@ def flags_of(function: Callable[..., Any]) -> dict[str, tuple[int | None, bool]]
     return found
 
 
+_flags_of_known = functools.lru_cache(maxsize=256)(flags_of)
+
+
 def checks_flags(function: Callable[P, R], where: str = "") -> Callable[P, R]:
     """Return the function with its yes/no arguments checked; a function without one is returned as it is.
 
@@ -117,7 +120,7 @@ def check_fields(made: Any) -> None:
 
 def check_parameters(made: Any, names: Callable[..., Any]) -> None:
     """Raise unless the attributes that a constructor's yes/no parameters were stored in are True or False."""
-    for name, (_, optional) in flags_of(names).items():
+    for name, (_, optional) in _flags_of_known(names).items():
         value = getattr(made, name)
         if not (value is None and optional):
             flag(value, f"{type(made).__name__} {name}")

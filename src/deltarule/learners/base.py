@@ -51,6 +51,11 @@ def checked_fit(
     With ``sparse`` a sparse X stays so, in rows (CSR); sparse targets of several outputs become dense.
     """
     check_parameters(learner, type(learner).__init__)
+    kinds = tuple(np.atleast_1d(np.asarray(dtype, object)))
+    if reset and not options and are_plain(x, y, kinds):
+        learner.n_features_in_ = x.shape[1]
+        vars(learner).pop("feature_names_in_", None)
+        return x, y
     accept: Any = ["csr"] if sparse else False
     checked = validate_data(
         learner,
@@ -82,21 +87,34 @@ def checked_predict(learner: Any, x: Any, *, sparse: bool = False) -> Any:
 
 def is_plain(learner: Any, x: Any, kinds: tuple[type, ...]) -> bool:
     """Whether scikit-learn's checks would hand X back as it is, which is seen here in a tenth of the time."""
-    if (
-        type(x) is not np.ndarray
-        or x.ndim != 2
-        or x.dtype.type not in kinds
-        or not x.dtype.isnative
-        or not len(x)
-    ):
-        return False
     known = vars(learner)
-    fits = (
-        x.shape[1] == known.get("n_features_in_")
-        and x.shape[1] > 0
+    return (
+        _is_table(x, kinds)
+        and x.shape[1] == known.get("n_features_in_")
         and "feature_names_in_" not in known
+        and bool(np.isfinite(x).all())
     )
-    return fits and bool(np.isfinite(x).all())
+
+
+def are_plain(x: Any, y: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether scikit-learn's checks of a fit would hand X and whole numbers y back as they are."""
+    return (
+        _is_table(x, kinds)
+        and type(y) is np.ndarray
+        and y.shape == x.shape[:1]
+        and y.dtype.kind in "biu"
+        and bool(np.isfinite(x).all())
+    )
+
+
+def _is_table(x: Any, kinds: tuple[type, ...]) -> bool:
+    return (
+        type(x) is np.ndarray
+        and x.ndim == 2
+        and x.dtype.type in kinds
+        and x.dtype.isnative
+        and x.size > 0
+    )
 
 
 def check_labels(learner: Any, y: Array) -> None:
@@ -114,8 +132,12 @@ def check_labels(learner: Any, y: Array) -> None:
 
 def encode_classes(learner: Any, y: Array) -> npt.NDArray[np.int64]:
     """Learn ``classes_`` (sorted) and return labels 0 … K − 1; at least two classes are needed."""
-    check_labels(learner, y)
+    plain = type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biu"
+    if not plain:
+        check_labels(learner, y)
     learner.classes_ = np.unique(y)
+    if plain and 2 * len(learner.classes_) > len(y):
+        check_labels(learner, y)  # which warns of so many classes
     if len(learner.classes_) < 2:
         raise ValueError(
             f"{type(learner).__name__} needs at least two classes, got 1 class: {learner.classes_[0]!r}."
@@ -186,6 +208,8 @@ def weights_for(
     x: Array, y: Array, sample_weight: Any, class_weight: Any = None
 ) -> Array:
     """Return one weight an example: sample weights times class weights."""
+    if sample_weight is None and class_weight is None:
+        return np.ones(x.shape[0])
     weights = np.asarray(
         _check_sample_weight(
             sample_weight, x, dtype=np.float64, ensure_non_negative=True

@@ -53,21 +53,26 @@ class Pointwise:
 
     @cached_property
     def slopes(self) -> Executable:
-        """Return (z, y, w, number) → Σ w·loss, ∂/∂z."""
+        """Return (z, y, w, number) → Σ w·loss, ∂/∂z; of one output ``bends`` too, which then cost little more."""
         value = self._value(self._z)
-        return self._run((self._z, *self._given), (value, grad(value, self._z)))
+        found = (value, grad(value, self._z))
+        if self.outputs == 1:
+            found = (*found, self._bends)
+        return self._run((self._z, *self._given), found)
 
     @cached_property
     def bends(self) -> Executable:
         """Return (z, y, w, number) → ∂²/∂zₐ∂z_b of every example, (outputs, outputs, rows)."""
+        return self._run((self._z, *self._given), (self._bends,))
+
+    @property
+    def _bends(self) -> Tensor:
         units = [
             one_hot(a, self.outputs, "float64").broadcast_to(self._z.shape)
             for a in range(self.outputs)
         ]
         images = [hvp(self._value, self._z, unit) for unit in units]
-        return self._run(
-            (self._z, *self._given), (stack(images, axis=0).permute(0, 2, 1),)
-        )
+        return stack(images, axis=0).permute(0, 2, 1)
 
     @cached_property
     def images(self) -> Executable:

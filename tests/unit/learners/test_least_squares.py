@@ -120,19 +120,13 @@ def test_no_derivative_of_a_lasso_is_above_its_penalty() -> None:
     """∂J/∂θ of the mean of ½w(y − θᵀx)², from the graph: −α·sign(θ) where θ ≠ 0, else within ±α."""
     y, weights = Y[:, 0], WEIGHTS / WEIGHTS.mean()
     learner = Lasso(alpha=0.4, tol=1e-12).fit(X, y, sample_weight=weights)
-    made = Problem(
-        SquaredError(scale=0.5),
-        1,
-        Design.of(X, np.ones(N), True),
-        y,
-        weights,
-        np.zeros(D + 1),
-    )
+    design = Design.of(X, np.ones(N), True)
+    made = Problem(SquaredError(scale=0.5), 1, design, y, weights, np.zeros(D + 1))
     _, slopes = made.slopes(
-        made.design.inner(learner.coef_[None], np.array([learner.intercept_]))
+        design.inner(learner.coef_[None], np.array([learner.intercept_]))
     )
     gradient = np.append(
-        slopes[0, :-1] * made.design.size + slopes[0, -1] * X.mean(axis=0),
+        slopes[0, :-1] * design.size + slopes[0, -1] * X.mean(axis=0),
         slopes[0, -1],
     )[None]
     kept = learner.coef_ != 0

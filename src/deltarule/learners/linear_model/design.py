@@ -22,6 +22,7 @@ from deltarule.learners.base import Array
 
 BLOCK = 2**14  # rows, at most
 _NUMBERS = 2**20  # in a block, if that are more rows
+_FEW = 2**20  # numbers of which a copy is made
 _FAR = (
     32.0  # means of so many standard deviations are subtracted before products are made
 )
@@ -74,6 +75,17 @@ class Design:
         return Design(
             rows, unit, center, left, np.where(size > 0, size, 1.0), intercept
         )
+
+    def explicit(self) -> Design | Explicit:
+        """Return x̃ itself where its numbers are few: products with it then need nothing around them."""
+        if sparse.issparse(self.rows) or self.n * self.width > _FEW:
+            return self
+        made = np.empty((self.n, self.width), order="F")
+        inner = made[:, : self.features]
+        np.subtract(self.rows, self._left, out=inner)
+        inner /= self.size
+        made[:, self.features :] = 1.0
+        return Explicit(made, self.intercept)
 
     def part(self, rows: Array) -> Design:
         """Return some of the examples, with the same centres and sizes."""
@@ -143,13 +155,7 @@ class Design:
         """Rows of a block: as many as stay in the cache, or nearly as many in each of the blocks that there are."""
         if sparse.issparse(self.rows):
             return self.n
-        return even_rows(
-            self.n,
-            min(
-                BLOCK,
-                max(1024, 2 ** int(np.log2(max(1, _NUMBERS // max(1, self.features))))),
-            ),
-        )
+        return _dense_rows(self.n, self.features)
 
     def forward(self, block: Any, phi: Array) -> Array:
         """Return x̃Φᵀ of a block, (rows, outputs)."""
@@ -188,6 +194,45 @@ class Design:
         return found
 
 
+@final
+class Explicit:
+    """x̃ in one array, with the products of a ``Design``."""
+
+    def __init__(self, rows: Array, intercept: bool) -> None:
+        self._rows, self.intercept = rows, intercept
+        self.n, self.width = rows.shape
+        self.features = self.width - int(intercept)
+        self.block_rows = _dense_rows(self.n, self.features)
+
+    def explicit(self) -> Explicit:
+        """Return what it is."""
+        return self
+
+    def part(self, rows: Array) -> Explicit:
+        """Return some of the examples."""
+        return Explicit(self._rows[rows], self.intercept)
+
+    def blocks(self) -> Iterator[tuple[slice, Array]]:
+        """Yield places of rows and the rows."""
+        for start in range(0, self.n, self.block_rows):
+            rows = slice(start, min(start + self.block_rows, self.n))
+            yield rows, self._rows[rows]
+
+    def forward(self, block: Array, phi: Array) -> Array:
+        """Return x̃Φᵀ of a block, (rows, outputs)."""
+        return np.asarray((phi @ block.T).T)
+
+    def backward(self, block: Array, errors: Array) -> Array:
+        """Return errorsᵀx̃ of a block, (outputs, width)."""
+        return np.asarray(errors.T @ block)
+
+    def gram(self, block: Array, weights: Array, columns: Array | None = None) -> Array:
+        """Return x̃ᵀ diag(weights) x̃ of a block, (width, width), or of some features and the bias; any weights."""
+        if columns is not None:
+            block = block[:, np.append(columns, range(self.features, self.width))]
+        return _product(block, weights)
+
+
 def even_rows(n: int, most: int) -> int:
     """Return rows for blocks of about the same size, ``most`` of many; they round up to an eighth of a power of two.
 
@@ -199,6 +244,12 @@ def even_rows(n: int, most: int) -> int:
     rows = -(-n // -(-n // most))
     step: int = max(16, 2 ** (rows.bit_length() - 4))
     return min(most, -(-rows // step) * step)
+
+
+def _dense_rows(n: int, features: int) -> int:
+    """Return the rows of a block of arrays."""
+    fitting = 2 ** (max(1, _NUMBERS // max(1, features)).bit_length() - 1)
+    return even_rows(n, min(BLOCK, max(1024, fitting)))
 
 
 def _product(block: Any, weights: Array) -> Array:

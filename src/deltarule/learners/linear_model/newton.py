@@ -8,15 +8,15 @@ its derivatives in the scores (``pointwise``); the gradient is Eᵀx̃ + αΦ fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Literal, final
 
 import numpy as np
 from scipy import linalg
 
 from deltarule.learners.base import Array
-from deltarule.learners.linear_model.design import BLOCK, Design, even_rows
+from deltarule.learners.linear_model.design import BLOCK, Design, Explicit, even_rows
 from deltarule.learners.pointwise import Family, Pointwise, filled, pointwise
 from deltarule.losses import Loss
 from deltarule.optim.line_search import descend_convex
@@ -67,111 +67,116 @@ class Problem:
         self,
         loss: Loss | Family,
         outputs: int,
-        design: Design,
+        design: Design | Explicit,
         labels: Array,
         weights: Array,
         penalty: Array,
         number: float | None = None,
     ) -> None:
-        self.loss, self.design, self.penalty = loss, design, penalty
+        self.loss, self.design, self.penalty = loss, design.explicit(), penalty
         self.shape = (outputs, design.width)
         self._labels, self._weights = labels, weights
-        self._number = () if number is None else (np.array(number, np.float64),)
+        self._number = number
+        numbers = () if number is None else (np.array(number, np.float64),)
         rows = even_rows(design.n, min(BLOCK, design.block_rows))
         device = "cpu" if design.n * outputs >= WORTH_COMPILING else "reference"
         self._programs: Pointwise = pointwise(loss, outputs, rows, device)
-        self._scores = np.zeros((design.n, outputs))
+        starts = range(0, design.n, rows)
+        self._given = [
+            (filled(labels[start : start + rows], rows),)
+            + (filled(weights[start : start + rows], rows), *numbers)
+            for start in starts
+        ]
+        self._bends: list[Array | None] = [None] * len(starts)
+        # NumPy adds along examples, which then lie next to each other
+        order: Literal["C", "F"] = "C" if device == "cpu" else "F"
+        self._scores = np.zeros((rows * len(starts), outputs), order=order)
 
     def part(self, rows: Array) -> Problem:
         """Return J of some of the examples."""
-        made = Problem(
+        return Problem(
             self.loss,
             self.shape[0],
             self.design.part(rows),
             self._labels[rows],
             self._weights[rows],
             self.penalty,
+            self._number,
         )
-        made._number = self._number
-        return made
 
     def slopes(self, phi: Array) -> tuple[float, Array]:
         """Return J and ∂J/∂Φ."""
         total, gradient = 0.0, np.zeros(self.shape)
         for rows, block in self.design.blocks():
-            scores = self._scores[rows]
-            scores[...] = self.design.forward(block, phi)
-            value, errors = self._derivatives(rows, scores)
-            total += value
-            gradient += self.design.backward(block, errors)
+            self._scores[rows] = self.design.forward(block, phi)
+            errors = []
+            for number, part, z, given in self._pieces(rows):
+                value, found, *bends = self._programs.slopes(z, *given)
+                total += float(value)
+                self._bends[number] = bends[0] if bends else None
+                errors.append(found[: part.stop - part.start])
+            gradient += self.design.backward(block, _joined(errors))
         n = self.design.n
-        return float(total / n) + 0.5 * float(
-            (self.penalty * phi**2).sum()
-        ), gradient / n + self.penalty * phi
+        bent = self.penalty * phi
+        return total / n + 0.5 * float(np.vdot(bent, phi)), gradient / n + bent
 
-    def _derivatives(self, rows: slice, scores: Array) -> tuple[float, Array]:
-        total, errors = 0.0, np.empty_like(scores)
-        for part, (z, y, w) in self._pieces(rows):
-            value, found = self._programs.slopes(z, y, w, *self._number)
-            total += float(value)
-            errors[part] = found[: len(errors[part])]
-        return total, errors
+    def _bent(self, number: int, scores: Array, given: Sequence[Array]) -> Array:
+        """Return second derivatives of a piece, those that the slopes came with if there are any."""
+        known = self._bends[number]
+        return self._programs.bends(scores, *given)[0] if known is None else known
 
     def _pieces(
-        self, rows: slice, *others: Array
-    ) -> list[tuple[slice, tuple[Array, ...]]]:
-        """Return places within a block, with scores, targets, weights (and others) filled up to a program's rows."""
-        size, pieces = self._programs.rows, []
+        self, rows: slice
+    ) -> Iterator[tuple[int, slice, Array, tuple[Array, ...]]]:
+        """Yield the pieces of a block, filled up to a program's rows.
+
+        They are a number, the place within the block, scores, and (targets, weights, number of the loss).
+        """
+        size = self._programs.rows
         for start in range(rows.start, rows.stop, size):
-            part = slice(start, min(start + size, rows.stop))
-            inside = slice(part.start - rows.start, part.stop - rows.start)
-            of = (
-                self._scores[part],
-                self._labels[part],
-                self._weights[part],
-                *(other[inside] for other in others),
+            yield (
+                start // size,
+                slice(start - rows.start, min(start + size, rows.stop) - rows.start),
+                self._scores[start : start + size],
+                self._given[start // size],
             )
-            pieces.append((inside, tuple(filled(one, size) for one in of)))
-        return pieces
 
     def hessian(self, columns: Array | None = None) -> Array:
         """Return the second derivatives, (size of Φ, size of Φ), or those of some features and of the biases."""
-        outputs = self.shape[0]
-        free = np.arange(self.design.features) if columns is None else columns
-        width = len(free) + int(self.design.intercept)
-        penalty = np.append(self.penalty[free], self.penalty[self.design.features :])
-        found = np.zeros((outputs, outputs, width, width))
+        outputs, penalty = self.shape[0], self.penalty
+        if columns is not None:
+            penalty = np.append(penalty[columns], penalty[self.design.features :])
+        width = len(penalty)
+        found = np.zeros((outputs, width, outputs, width))
         for rows, block in self.design.blocks():
-            bends = np.empty((outputs, outputs, rows.stop - rows.start))
-            for part, (z, y, w) in self._pieces(rows):
-                bends[:, :, part] = self._programs.bends(z, y, w, *self._number)[0][
-                    :, :, : part.stop - part.start
-                ]
+            bends = [
+                self._bent(number, z, given)[:, :, : part.stop - part.start]
+                for number, part, z, given in self._pieces(rows)
+            ]
+            joined = bends[0] if len(bends) == 1 else np.concatenate(bends, axis=2)
             for a in range(outputs):
                 for b in range(a, outputs):
-                    found[a, b] += self.design.gram(block, bends[a, b], columns)
+                    found[a, :, b] += self.design.gram(block, joined[a, b], columns)
         for a in range(outputs):
             for b in range(a):
-                found[a, b] = found[b, a]
-        matrix = (
-            found.transpose(0, 2, 1, 3).reshape(outputs * width, outputs * width)
-            / self.design.n
-        )
-        matrix[np.diag_indices_from(matrix)] += np.tile(penalty, outputs)
+                found[a, :, b] = found[b, :, a]
+        found /= self.design.n
+        matrix = found.reshape(outputs * width, outputs * width)
+        matrix.flat[:: len(matrix) + 1] += np.tile(penalty, outputs)
         return matrix
 
     def curvature(self, v: Array) -> Array:
         """Return the second derivatives times v, of the shape of Φ."""
-        found = np.zeros(self.shape)
+        total = np.zeros(self.shape)
+        moved = np.zeros_like(self._scores[: self._programs.rows])
         for rows, block in self.design.blocks():
-            moved = self.design.forward(block, v)
-            images = np.empty_like(moved)
-            for part, (z, y, w, along) in self._pieces(rows, moved):
-                images[part] = self._programs.images(along, z, y, w, *self._number)[0][
-                    : part.stop - part.start
-                ]
-            found += self.design.backward(block, images)
-        return np.asarray(found / self.design.n + self.penalty * v)
+            along, images = self.design.forward(block, v), []
+            for _, part, z, given in self._pieces(rows):
+                count = part.stop - part.start
+                moved[:count], moved[count:] = along[part], 0.0
+                images.append(self._programs.images(moved, z, *given)[0][:count])
+            total += self.design.backward(block, _joined(images))
+        return np.asarray(total / self.design.n + self.penalty * v)
 
     @property
     def worth_a_matrix(self) -> bool:
@@ -180,6 +185,10 @@ class Problem:
         return outputs * width <= (
             _WORTH_A_MATRIX if outputs == 1 else _WORTH_A_MATRIX_OF_SEVERAL
         )
+
+
+def _joined(parts: Sequence[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def newton(problem: Problem, phi: Array, max_iter: int, tol: float) -> Ended:
@@ -280,14 +289,11 @@ def _solver(problem: Problem) -> Solver:
             lambda v: problem.curvature(v.reshape(problem.shape)).ravel(), right
         )
     matrix = problem.hessian()
-    try:
-        lower = linalg.cholesky(matrix, lower=True, check_finite=False)
-    except linalg.LinAlgError:
-        lower = np.zeros_like(matrix)
+    lower, failed = linalg.lapack.dpotrf(matrix, lower=True, clean=False)
     diagonal = lower.diagonal()
-    if diagonal.min(initial=np.inf) > _REGULAR * diagonal.max(initial=0.0):
+    if not failed and diagonal.min() > _REGULAR * diagonal.max():
         return lambda right: np.asarray(
-            linalg.cho_solve((lower, True), right, check_finite=False)
+            linalg.lapack.dpotrs(lower, right, lower=True)[0]
         )
     values, vectors = linalg.eigh(matrix, check_finite=False)
     largest = float(values[-1])

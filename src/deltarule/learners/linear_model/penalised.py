@@ -58,15 +58,12 @@ class PenalisedClassifier(LinearClassifier):
             x, labels, weights = self._examples(X, y, sample_weight)
             self._check()
             start = self._start(x.shape[1])
-            shares, alpha = (
-                weights / weights.mean(),
-                self._strength(float(weights.sum())),
-            )
+            alpha = self._strength(float(weights.sum()))
             self.n_iter_ = 0
             self.__dict__.pop("learning_rate_", None)  # of earlier data
             if self.solver == "delta":
                 self._check_smooth("solver='delta'")
-                data = (self._inputs(x), labels, shares)
+                data = (self._inputs(x), labels, weights / weights.mean())
                 self.learning_rate_ = self._rate(data, alpha)
                 return self._descend(data, start, alpha, self.max_iter)
             theta, ended = self._newton(x, labels, weights, start, alpha)
@@ -96,13 +93,15 @@ class PenalisedClassifier(LinearClassifier):
         design = Design.of(x, weights, bool(self.fit_intercept), ridge)
         penalty, kinks = design.penalties(ridge), design.kinks(alpha * self.l1_ratio)
 
+        shares, explicit = weights / weights.mean(), design.explicit()
+
         def made(loss: Loss | Family, number: float | None = None) -> Problem:
             return Problem(
                 loss,
                 len(start),
-                design,
+                explicit,
                 labels,
-                weights / weights.mean(),
+                shares,
                 penalty,
                 number,
             )
