@@ -53,9 +53,7 @@ def checked_fit(
     check_parameters(learner, type(learner).__init__)
     kinds = tuple(np.atleast_1d(np.asarray(dtype, object)))
     if reset and not options and are_plain(x, y, kinds):
-        learner.n_features_in_ = x.shape[1]
-        vars(learner).pop("feature_names_in_", None)
-        return x, y
+        return known_features(learner, x), y
     accept: Any = ["csr"] if sparse else False
     checked = validate_data(
         learner,
@@ -97,14 +95,22 @@ def is_plain(learner: Any, x: Any, kinds: tuple[type, ...]) -> bool:
 
 
 def are_plain(x: Any, y: Any, kinds: tuple[type, ...]) -> bool:
-    """Whether scikit-learn's checks of a fit would hand X and whole numbers y back as they are."""
+    """Whether scikit-learn's checks of a fit would hand X and numbers y back as they are."""
     return (
         _is_table(x, kinds)
         and type(y) is np.ndarray
         and y.shape == x.shape[:1]
-        and y.dtype.kind in "biu"
+        and (y.dtype.kind in "biu" or y.dtype.type in {np.float32, np.float64})
         and bool(np.isfinite(x).all())
+        and bool(np.isfinite(y).all())
     )
+
+
+def known_features(learner: Any, x: Array) -> Array:
+    """Let a learner know the features of X, which have no names, and return X."""
+    learner.n_features_in_ = x.shape[1]
+    vars(learner).pop("feature_names_in_", None)
+    return x
 
 
 def _is_table(x: Any, kinds: tuple[type, ...]) -> bool:

@@ -55,7 +55,7 @@ class Pointwise:
     def slopes(self) -> Executable:
         """Return (z, y, w, number) → Σ w·loss, ∂/∂z; of one output ``bends`` too, which then cost little more."""
         value = self._value(self._z)
-        found = (value, grad(value, self._z))
+        found: tuple[Tensor, ...] = (value, grad(value, self._z))
         if self.outputs == 1:
             found = (*found, self._bends)
         return self._run((self._z, *self._given), found)

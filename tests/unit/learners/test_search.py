@@ -21,6 +21,7 @@ def test_the_k_nearest_are_those_of_all_distances(
     dtype: str, n: int, k: int, native: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "_WORTH_COMPILING", 0 if native else 10**18)
+    monkeypatch.setattr(search, "_WORTH_TILES", 0 if native else 10**18)
     monkeypatch.setattr(search, "_QUERIES", 64)  # blocks, the last one not full
     random = np.random.default_rng(n)
     known = random.normal(size=(n, 6)).astype(dtype) + 100  # far from 0: squares cancel

@@ -229,7 +229,7 @@ class Explicit:
     def gram(self, block: Array, weights: Array, columns: Array | None = None) -> Array:
         """Return x̃ᵀ diag(weights) x̃ of a block, (width, width), or of some features and the bias; any weights."""
         if columns is not None:
-            block = block[:, np.append(columns, range(self.features, self.width))]
+            block = block[:, np.append(columns, np.arange(self.features, self.width))]
         return _product(block, weights)
 
 

@@ -83,8 +83,11 @@ class Problem:
         self._programs: Pointwise = pointwise(loss, outputs, rows, device)
         starts = range(0, design.n, rows)
         self._given = [
-            (filled(labels[start : start + rows], rows),)
-            + (filled(weights[start : start + rows], rows), *numbers)
+            (
+                filled(labels[start : start + rows], rows),
+                filled(weights[start : start + rows], rows),
+                *numbers,
+            )
             for start in starts
         ]
         self._bends: list[Array | None] = [None] * len(starts)

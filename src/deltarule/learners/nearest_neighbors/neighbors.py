@@ -19,9 +19,12 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from deltarule.errors import ArgumentError, DataError
 from deltarule.learners.base import (
     Array,
+    are_plain,
     check_labels,
     dense_targets,
     encode_classes,
+    is_plain,
+    known_features,
     require,
     whole,
 )
@@ -113,6 +116,8 @@ class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     def _checked(self, x: Any, y: Any, **options: Any) -> tuple[Any, Array]:
         """Return X, dense or in sparse rows (CSR), and y."""
+        if are_plain(x, y, _FLOATS):
+            return known_features(self, x), y
         found = validate_data(
             self,
             x,
@@ -171,13 +176,17 @@ class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         if X is None:
             distances, indices = without_own(*self._found(self.examples_, k + 1))
         else:
-            distances, indices = self._found(
-                validate_data(self, X, dtype=_FLOATS, accept_sparse="csr", reset=False),
-                k,
-            )
+            queries = X
+            if not is_plain(self, X, _FLOATS):
+                queries = validate_data(
+                    self, X, dtype=_FLOATS, accept_sparse="csr", reset=False
+                )
+            distances, indices = self._found(queries, k)
         return (distances, indices) if return_distance else indices
 
     def _found(self, x: Any, k: int) -> tuple[Array, npt.NDArray[np.int64]]:
+        if isinstance(self._known, Known) and not sparse.issparse(x):
+            return self._known.nearest(x, k)
         if isinstance(self._known, SparseKnown):
             return self._known.nearest(sparse.csr_matrix(x), k)
         step = (
@@ -327,7 +336,9 @@ class KNNClassifier(ClassifierMixin, _Neighbors):  # type: ignore[misc]  # as ab
 def _votes(labels: Array, weights: Array, n: int) -> Array:
     """Return the shares (N, n) of labels (N, k) by weight; where no neighbour has any, all count the same."""
     weights = np.where((weights > 0).any(axis=1, keepdims=True), weights, 1.0)
-    shares = np.stack([(weights * (labels == c)).sum(axis=1) for c in range(n)], axis=1)
+    cells = labels + n * np.arange(len(labels))[:, None]
+    shares = np.bincount(cells.ravel(), weights.ravel(), n * len(labels))
+    shares = shares.reshape(len(labels), n)
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 

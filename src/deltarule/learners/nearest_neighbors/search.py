@@ -38,8 +38,9 @@ _QUERIES, _COLUMNS, _STRIPES = (
     32,
 )  # a native tile is 512 × 4096; a group is every 128th column of a tile
 _GROUPS, _FEWEST_STRIPES = _COLUMNS // _STRIPES, 4  # of few examples groups are smaller
+_WORTH_TILES = 2**14  # examples: tiles of fewer would be filled up too much
 _BLOCK_NUMBERS = 2**25  # values of a block of queries
-_PLAIN_NUMBERS, _FEWEST = 2**22, 64  # the same in NumPy, but not less than 64 queries
+_PLAIN_NUMBERS, _FEWEST = 2**18, 64  # the same in NumPy, but not less than 64 queries
 _PAIR_NUMBERS = 2**18  # numbers in a block of differences
 _WORTH_COMPILING = 2**31  # products of numbers
 _SAFE = {
@@ -50,6 +51,7 @@ _NOTHING = -5000  # the exponent of 0
 _ROUNDING = 6  # of products, in units of ε√d; float64 that becomes float32 is in it
 
 Tile = Callable[[Array, Array, Array], Sequence[Array]]
+Measure = Callable[[Array, Array], Array]
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,11 @@ class Filter:
     def of(examples: Array, mean: Array, dtype: str) -> Filter:
         """Prepare examples (N, d)."""
         n, width = examples.shape
-        stripes = min(
-            _STRIPES, max(_FEWEST_STRIPES, 1 << (n // _GROUPS).bit_length() >> 1)
-        )
-        columns = min(_COLUMNS, -(-n // stripes) * stripes)
+        # more groups take longer to part, larger ones to look into
+        stripes = min(_STRIPES, max(_FEWEST_STRIPES, 1 << (n // 16).bit_length() // 2))
+        columns = -(-n // stripes) * stripes
+        if n >= _WORTH_TILES:
+            stripes, columns = _STRIPES, _COLUMNS
         padded = -(-n // columns) * columns
         centred, squares = (
             np.zeros((padded, width), dtype),
@@ -85,7 +88,7 @@ class Filter:
         return float(self.squares[: self.n].max())
 
     def blocks(self, queries: Array, k: int) -> Iterator[tuple[slice, Rows, Rows]]:
-        """Yield rows of queries, and (row, column) of all pairs among which their k nearest are, ordered by row."""
+        """Yield rows of queries, and (row, column) of all pairs among which their k nearest are, in order."""
         padded, width = self.centred.shape
         native = (
             self.columns == _COLUMNS
@@ -93,11 +96,7 @@ class Filter:
         )
         numbers = _BLOCK_NUMBERS if native else max(_PLAIN_NUMBERS, _FEWEST * padded)
         size = max(1, min(_QUERIES, len(queries), numbers // padded))
-        tile: Tile = (
-            _compiled_tile(size, width, str(self.centred.dtype))
-            if native
-            else _plain_tile(self.groups)
-        )
+        measure = self._by_engine if native else self._by_numpy
         values = np.empty((size, padded), self.centred.dtype)
         for start in range(0, len(queries), size):
             rows = slice(start, min(start + size, len(queries)))
@@ -107,24 +106,44 @@ class Filter:
                 block = np.concatenate(
                     [block, np.zeros((size - count, width), block.dtype)]
                 )
-            yield rows, *self._candidates(block, count, values, k, tile)
+            yield rows, *self._candidates(block, count, values, k, measure)
+
+    @functools.cached_property
+    def _with_squares(self) -> Array:
+        """Examples with their squares as a last feature, so that one product of matrices adds them too."""
+        return np.concatenate([self.centred, self.squares[:, None]], axis=1)
+
+    def _by_numpy(self, queries: Array, values: Array) -> Array:
+        """Write ‖x‖² − 2qᵀx of all examples into ``values``; return the minima over the stripes of each group."""
+        left = np.ones((len(queries), queries.shape[1] + 1), queries.dtype)
+        np.multiply(queries, -2, out=left[:, :-1])
+        np.matmul(left, self._with_squares.T, out=values)
+        tiles = values.reshape(
+            len(queries), -1, self.columns // self.groups, self.groups
+        )
+        return np.asarray(tiles.min(axis=2).reshape(len(queries), -1))
+
+    def _by_engine(self, queries: Array, values: Array) -> Array:
+        """Do the same, tile by tile, on the native engine."""
+        tile = _compiled_tile(*queries.shape, str(values.dtype))
+        minima = np.empty((len(queries), values.shape[1] // _STRIPES), values.dtype)
+        for number, start in enumerate(range(0, len(self.centred), _COLUMNS)):
+            columns = slice(start, start + _COLUMNS)
+            own = slice(number * _GROUPS, (number + 1) * _GROUPS)
+            values[:, columns], minima[:, own] = tile(
+                queries, self.centred[columns], self.squares[columns]
+            )
+        return minima
 
     def _candidates(
-        self, block: Array, n: int, values: Array, k: int, tile: Tile
+        self, block: Array, n: int, values: Array, k: int, measure: Measure
     ) -> tuple[Rows, Rows]:
-        """Return (row, column) of all pairs among which the k nearest of the first n rows are, ordered by row."""
+        """Return (row, column) of all pairs among which the k nearest of the first n rows are, in order."""
         groups, stripes = self.groups, self.columns // self.groups
-        minima = np.empty((len(block), values.shape[1] // stripes), values.dtype)
-        for number, start in enumerate(range(0, len(self.centred), self.columns)):
-            columns, own = (
-                slice(start, start + self.columns),
-                slice(number * groups, (number + 1) * groups),
-            )
-            values[: len(block), columns], minima[:, own] = tile(
-                block, self.centred[columns], self.squares[columns]
-            )
-        queries, values, minima = block[:n], values[:n], minima[:n]
-        finite = np.isfinite(minima).sum(axis=1).min()
+        minima = measure(block, values[: len(block)])[:n]
+        queries, values = block[:n], values[:n]
+        before = len(self.centred) - self.columns  # the last tile
+        finite = before // stripes + min(groups, self.n - before)
         pool = minima if k <= finite else values
         bound = np.partition(pool, k - 1, axis=1)[:, k - 1]
         scale = np.einsum("qd,qd->q", queries, queries) + self.largest
@@ -137,9 +156,11 @@ class Filter:
         )
         row, group = np.nonzero(minima <= bound[:, None])
         base = group // groups * self.columns + group % groups
-        places = base[:, None] + groups * np.arange(stripes)
-        inside = values[row[:, None], places] <= bound[row][:, None]
-        return np.repeat(row, inside.sum(axis=1)), places[inside]
+        cells = (row * values.shape[1] + base)[:, None] + groups * np.arange(stripes)
+        found = values.ravel().take(cells)
+        near = np.sort(cells[found <= bound[row][:, None]])
+        row = near // values.shape[1]
+        return row, near - row * values.shape[1]
 
 
 @dataclass(frozen=True)
@@ -244,7 +265,7 @@ class Known:
     def _sorted(
         self, queries: Array, pairs: tuple[Rows, Rows], k: int
     ) -> tuple[Array, Rows]:
-        """Measure the candidates and return the k nearest of every row."""
+        """Measure the candidates, pairs in order, and return the k nearest of every row."""
         row, column = pairs
         squares = np.empty(len(row))
         step = max(1, _PAIR_NUMBERS // queries.shape[1])
@@ -255,7 +276,9 @@ class Known:
                 - self.examples[column[part]]
             )
             squares[part] = np.einsum("pd,pd->p", gap, gap)
-        order = np.lexsort((column, squares, row))
+        order = np.argsort(squares, kind="stable")  # of equal ones the earlier
+        small = row.astype(np.uint16)  # a block has at most _QUERIES; sorted by digits
+        order = order[np.argsort(small[order], kind="stable")]
         first = np.searchsorted(
             row, np.arange(len(queries))
         )  # row is ascending, and stays so in this order
@@ -293,20 +316,9 @@ def _reduced(x: Array, dtype: str) -> tuple[Array, int]:
     return scaled(x, -exponent), exponent
 
 
-def _plain_tile(groups: int) -> Tile:
-    """Return the function of NumPy that gives ‖x‖² − 2qᵀx for a tile, and its minima over the stripes of each group."""
-
-    def tile(queries: Array, examples: Array, squares: Array) -> Sequence[Array]:
-        values = (-2 * queries) @ examples.T
-        values += squares
-        return values, values.reshape(len(queries), -1, groups).min(axis=1)
-
-    return tile
-
-
 @functools.lru_cache(maxsize=8)
 def _compiled_tile(n_queries: int, width: int, dtype: str) -> Tile:
-    """Return the same for a number of queries as a program of the native engine."""
+    """Return the program that gives ‖x‖² − 2qᵀx for a tile, and its minima over the stripes of each group."""
     kind = dtypes.DTYPES[dtype]
     queries = build.input_node("queries", (n_queries, width), kind)
     examples = build.input_node("examples", (_COLUMNS, width), kind)
