@@ -117,7 +117,13 @@ def test_minima_are_those_of_scikit_learn(ratio: float) -> None:
     np.testing.assert_allclose(found.coef_, many.coef_, atol=1e-6)
     np.testing.assert_allclose(found.predict_proba(X), many.predict_proba(X), atol=1e-6)
     free = reference.LogisticRegression(
-        C=0.25, l1_ratio=1.0, solver="liblinear", fit_intercept=False, tol=1e-10
+        C=0.25,
+        l1_ratio=1.0,
+        solver="liblinear",
+        fit_intercept=False,
+        tol=1e-10,
+        max_iter=10_000,
+        random_state=0,
     )
     mine = LogisticRegression(alpha=4.0, l1_ratio=1.0, fit_intercept=False).fit(X, YES)
     np.testing.assert_allclose(mine.coef_, free.fit(X, YES).coef_[0], atol=1e-5)

@@ -255,9 +255,10 @@ def _dense_rows(n: int, features: int) -> int:
 def _product(block: Any, weights: Array) -> Array:
     if sparse.issparse(block):
         return np.asarray((block.T @ sparse.diags_array(weights) @ block).toarray())
-    if (weights >= 0).all():
-        half = block * np.sqrt(weights)[:, None]
-        return np.asarray(half.T @ half)
+    for sign in (1.0, -1.0):
+        if (sign * weights >= 0).all():
+            half = block * np.sqrt(sign * weights)[:, None]
+            return np.asarray(sign * (half.T @ half))
     return np.asarray((block * weights[:, None]).T @ block)
 
 

@@ -8,6 +8,7 @@ its derivatives in the scores (``pointwise``); the gradient is Eᵀx̃ + αΦ fo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
@@ -38,6 +39,7 @@ _MOST_SHARE, _ENOUGH = (
 _MOST_PRODUCTS = 250
 _FORCING = 0.1  # of the gradient: what the first systems leave of it
 _REUSED = 0.2  # the same matrix serves again where a step has left no more than this share of the gradient
+_SUM_ROUNDING = 1e-13  # of the largest second derivative, in sums of them
 _PATIENCE = 8  # steps that lower neither J nor the gradient
 _ROUGHLY = 1e-4  # largest derivative of a sample's minimum
 _REGULAR = 1e-6  # least ratio of the diagonal of Cholesky's factor
@@ -157,12 +159,8 @@ class Problem:
                 for number, part, z, given in self._pieces(rows)
             ]
             joined = bends[0] if len(bends) == 1 else np.concatenate(bends, axis=2)
-            for a in range(outputs):
-                for b in range(a, outputs):
-                    found[a, :, b] += self.design.gram(block, joined[a, b], columns)
-        for a in range(outputs):
-            for b in range(a):
-                found[a, :, b] = found[b, :, a]
+            gram = functools.partial(self.design.gram, block, columns=columns)
+            _add_grams(found, gram, joined)
         found /= self.design.n
         matrix = found.reshape(outputs * width, outputs * width)
         matrix.flat[:: len(matrix) + 1] += np.tile(penalty, outputs)
@@ -188,6 +186,30 @@ class Problem:
         return outputs * width <= (
             _WORTH_A_MATRIX if outputs == 1 else _WORTH_A_MATRIX_OF_SEVERAL
         )
+
+
+def _add_grams(found: Array, gram: Solver, bends: Array) -> None:
+    """Add x̃ᵀ diag(bends_ab) x̃ to ``found``, (outputs, width, outputs, width).
+
+    Where one number added to all scores changes no loss, bends of a score with all of them add up to 0, and the
+    products of different scores, which have a sign, give the others.
+    """
+    outputs = len(bends)
+    pairs = [(a, b) for a in range(outputs) for b in range(a)]
+    size = np.abs(bends).max(initial=0.0)
+    relative = outputs > 1 and bool(
+        np.abs(bends.sum(axis=1)).max(initial=0.0) <= _SUM_ROUNDING * size
+    )
+    for a, b in pairs:
+        product = gram(bends[a, b])
+        found[a, :, b] += product
+        found[b, :, a] += product
+        if relative:
+            found[a, :, a] -= product
+            found[b, :, b] -= product
+    if not relative:
+        for a in range(outputs):
+            found[a, :, a] += gram(bends[a, a])
 
 
 def _joined(parts: Sequence[Array]) -> Array:
@@ -292,6 +314,14 @@ def _solver(problem: Problem) -> Solver:
             lambda v: problem.curvature(v.reshape(problem.shape)).ravel(), right
         )
     matrix = problem.hessian()
+    outputs, width = problem.shape
+    if outputs > 1 and problem.design.intercept:
+        biases = slice(width - 1, None, width)
+        sums = np.abs(matrix[biases].sum(axis=0)).max()
+        if sums <= _SUM_ROUNDING * np.abs(matrix).max():
+            # one number added to all biases changes nothing: no step has it, and H may
+            # be regular
+            matrix[biases, biases] += 1.0
     lower, failed = linalg.lapack.dpotrf(matrix, lower=True, clean=False)
     diagonal = lower.diagonal()
     if not failed and diagonal.min() > _REGULAR * diagonal.max():
