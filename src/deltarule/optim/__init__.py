@@ -1,4 +1,4 @@
-"""Optimisers: pure transforms of gradients into steps, composed like pipes, and the textbook's recipes."""
+"""Optimisers, learning-rate schedules, composable gradient transforms, and minimisers of functions."""
 
 from deltarule.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from deltarule.optim.adaptive import AdaDelta, AdaGrad, RMSProp

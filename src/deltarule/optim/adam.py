@@ -1,4 +1,4 @@
-"""Adam and its relatives. Bias corrections 1 − βᵗ are computed in float64 from the step, as −expm1(t·ln β)."""
+"""Adam and its variants. Bias corrections 1 − βᵗ are computed in float64, as −expm1(t·ln β)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ AMSGrad = Literal["off", "raw", "corrected"]
 
 @dataclass(frozen=True, kw_only=True)
 class _Moments(Optimizer):
-    """What the family shares: two decays, ε, weight decay and its kind, the direction."""
+    """Base class of the Adam family: the decay rates, ε, weight decay and direction."""
 
     learning_rate: float | Schedule = 1e-3
     beta1: float = 0.9
@@ -45,8 +45,8 @@ class _Moments(Optimizer):
         self._require_decay("beta1", "beta2")
         self._require_nonnegative("epsilon", "weight_decay")
 
-    def _around(self, transform: Transform, decoupled: bool) -> Transform:
-        """Change the sign first when maximising, then add the coupled decay, or the decoupled one at the end."""
+    def _with_decay(self, transform: Transform, decoupled: bool) -> Transform:
+        """Negate gradients when maximising; add coupled weight decay before the transform, decoupled after it."""
         parts = [scale(-1.0)] if self.maximize else []
         if self.weight_decay and not decoupled:
             parts.append(add_decayed_weights(self.weight_decay))
@@ -56,25 +56,30 @@ class _Moments(Optimizer):
         return chain(*parts)
 
     def _means(self, g: Tensor, kept: State) -> tuple[Tensor, Tensor]:
-        """β₁m + (1 − β₁)g and β₂v + (1 − β₂)g⊙g."""
-        return kept[0] * self.beta1 + g * (1 - self.beta1), kept[1] * self.beta2 + (
-            g * g
-        ) * (1 - self.beta2)
+        """Return the moments β₁m + (1 − β₁)g and β₂v + (1 − β₂)g⊙g."""
+        first = kept[0] * self.beta1 + g * (1 - self.beta1)
+        second = kept[1] * self.beta2 + (g * g) * (1 - self.beta2)
+        return first, second
 
 
 def _power(beta: float, count: Tensor) -> Tensor:
-    """βᵗ in float64."""
+    """Return βᵗ in float64."""
     return exp(count * logarithm(beta)) if beta else count * 0.0
 
 
 def _correction(beta: float, count: Tensor) -> Tensor | float:
-    """1 − βᵗ in float64, exact to the last digits also where β is near 1."""
+    """Return 1 − βᵗ in float64, accurate also for β near 1."""
     return -expm1(count * logarithm(beta)) if beta else 1.0
+
+
+def _corrected(moment: Tensor, beta: float, p: Tensor, clock: Clock) -> Tensor:
+    """Return a moment divided by its bias correction 1 − βᵗ."""
+    return moment * cast_scalar(1.0 / _correction(beta, clock.count()), p)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Adam(_Moments):
-    """The rule of Adam and AdamW."""
+    """Base class of Adam and AdamW."""
 
     epsilon_place: Epsilon = "outside"
     bias_correction: bool = True
@@ -96,53 +101,55 @@ class _Adam(_Moments):
     def _rule(
         self, g: Tensor, kept: State, p: Tensor, clock: Clock
     ) -> tuple[Tensor, State]:
-        """M̂·η/(√v̂ + ε) and the moments."""
+        """Return the step −η·m̂/(√v̂ + ε) and the moments."""
         first, second = self._means(g, kept)
-        rate, restored = clock.rate(self.learning_rate), second
+        rate, corrected = clock.rate(self.learning_rate), second
         if self.bias_correction:
             rate = rate / _correction(self.beta1, clock.count())
-            restored = second * cast_scalar(
-                1.0 / _correction(self.beta2, clock.count()), p
-            )
+            corrected = _corrected(second, self.beta2, p, clock)
         moments: State = (first, second)
         if self.amsgrad == "raw":
             largest = maximum(kept[2], second)
-            restored = largest
+            corrected = largest
             if self.bias_correction:
-                restored = largest * cast_scalar(
-                    1.0 / _correction(self.beta2, clock.count()), p
-                )
+                corrected = _corrected(largest, self.beta2, p, clock)
             moments = (first, second, largest)
         elif self.amsgrad == "corrected":
-            restored = maximum(kept[2], restored)
-            moments = (first, second, restored)
-        return -(
-            first
-            * cast_scalar(rate, p)
-            / root(restored, self.epsilon, self.epsilon_place)
-        ), moments
+            corrected = maximum(kept[2], corrected)
+            moments = (first, second, corrected)
+        denominator = root(corrected, self.epsilon, self.epsilon_place)
+        return -(first * cast_scalar(rate, p) / denominator), moments
 
     def _steps(self, decoupled: bool) -> Transform:
-        return self._around(
-            each_parameter(
-                ("m", "v") if self.amsgrad == "off" else ("m", "v", "u"), self._rule
-            ),
-            decoupled,
-        )
+        slots = ("m", "v") if self.amsgrad == "off" else ("m", "v", "u")
+        return self._with_decay(each_parameter(slots, self._rule), decoupled)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Adam(_Adam):
-    """θ ← θ − η·m̂/(√v̂ + ε) with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ) (OPT-19 … OPT-26; Kingma and Ba 2015).
+    """Adam: θ ← θ − η·m̂/(√v̂ + ε) with m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ) (Kingma and Ba 2015).
 
-    ``weight_decay`` λ adds λθ to the gradient (coupled, OPT-23); ``maximize`` changes the gradient's sign first.
-    ``amsgrad`` takes the running maximum of the ``"raw"`` second moment (PyTorch's code) or of the ``"corrected"``
-    one (its pseudo-code, OPT-24, E002-14). ``bias_correction=False`` leaves m and v as they are (OPT-26).
-    The powers t of the corrections, missing in the source of OPT-25 (E003-06), are there.
+    The moments are m ← β₁m + (1 − β₁)g and v ← β₂v + (1 − β₂)g⊙g.
 
-    >>> Adam(learning_rate=1e-3).beta1
-    0.9
+    Args:
+        learning_rate: η > 0, or a schedule.
+        clip_norm: The largest norm of all gradients together, if any.
+        clip_value: The largest absolute value of an entry of a gradient, if any.
+        beta1: The decay rate β₁ in [0, 1) of the first moment.
+        beta2: The decay rate β₂ in [0, 1) of the second moment.
+        epsilon: ε ≥ 0.
+        weight_decay: λ ≥ 0: λθ is added to the gradient (L2 regularisation; see ``AdamW`` for
+            decoupled weight decay).
+        maximize: Ascend instead of descend.
+        epsilon_place: "outside" is √v̂ + ε, "inside" is √(v̂ + ε).
+        bias_correction: False uses m and v in place of m̂ and v̂.
+        amsgrad: AMSGrad (Reddi et al. 2018): use the running maximum of the "raw" second moment,
+            as PyTorch's code does, or of the "corrected" one; "off" by default.
+
+    >>> from deltarule.optim import minimize
+    >>> minimize(lambda x: (x * x).sum(), [1.0], Adam(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
+    [1.0, 0.9, 0.8004]
     """
 
     def steps(self, names: Sequence[str] | None = None) -> Transform:
@@ -154,7 +161,9 @@ class Adam(_Adam):
 @final
 @dataclass(frozen=True, kw_only=True)
 class AdamW(_Adam):
-    """Adam with decoupled weight decay: θ ← θ − η·λθ − η·m̂/(√v̂ + ε) (Loshchilov and Hutter 2019).
+    """AdamW: Adam with decoupled weight decay, θ ← θ − η·λθ − η·m̂/(√v̂ + ε) (Loshchilov and Hutter 2019).
+
+    The arguments are those of ``Adam``; ``weight_decay`` λ is 0.01 by default.
 
     >>> from deltarule.optim import minimize
     >>> minimize(lambda x: (x * x).sum(), [1.0], AdamW(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
@@ -172,9 +181,21 @@ class AdamW(_Adam):
 @final
 @dataclass(frozen=True, kw_only=True)
 class NAdam(_Moments):
-    """Adam with Nesterov's look-ahead (Dozat 2016), with the decaying momentum of his μ_t, as in PyTorch.
+    """NAdam: Adam with Nesterov momentum and the momentum schedule μ_t, as in PyTorch (Dozat 2016).
 
     μ_t = β₁(1 − ½·0.96^{tψ}), θ ← θ − η[(1 − μ_t)g/(1 − Π_{i≤t} μ_i) + μ_{t+1}m/(1 − Π_{i≤t+1} μ_i)]/(√v̂ + ε).
+
+    Args:
+        learning_rate: η > 0, or a schedule.
+        clip_norm: The largest norm of all gradients together, if any.
+        clip_value: The largest absolute value of an entry of a gradient, if any.
+        beta1: The decay rate β₁ of the first moment.
+        beta2: The decay rate β₂ of the second moment.
+        epsilon: ε ≥ 0.
+        weight_decay: λ ≥ 0.
+        maximize: Ascend instead of descend.
+        momentum_decay: ψ ≥ 0.
+        decoupled: Decoupled weight decay, as in ``AdamW``.
 
     >>> from deltarule.optim import minimize
     >>> minimize(lambda x: (x * x).sum(), [1.0], NAdam(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
@@ -193,7 +214,7 @@ class NAdam(_Moments):
         return (1.0 - _power(0.96, count * self.momentum_decay) * 0.5) * self.beta1
 
     def steps(self, names: Sequence[str] | None = None) -> Transform:
-        """Return gradients → steps; the last state tensor is the product of the μ, a float64 scalar."""
+        """Return the transform of gradients into steps; its last state is Π μ_i, a float64 scalar."""
         del names
 
         def init(parameters: Tensors) -> State:
@@ -213,32 +234,38 @@ class NAdam(_Moments):
                 g: Tensor, kept: State, p: Tensor, clock: Clock
             ) -> tuple[Tensor, State]:
                 first, second = self._means(g, kept)
-                restored = second * cast_scalar(
-                    1.0 / _correction(self.beta2, clock.count()), p
-                )
+                corrected = _corrected(second, self.beta2, p, clock)
                 step = g * cast_scalar(by_gradient, p) + first * cast_scalar(by_mean, p)
-                return -(step / root(restored, self.epsilon, "outside")), (
-                    first,
-                    second,
-                )
+                scaled = step / root(corrected, self.epsilon, "outside")
+                return -scaled, (first, second)
 
             updates, moments = each_parameter(("m", "v"), rule).update(
                 gradients, state[:-1], parameters, clock
             )
             return updates, (*moments, product)
 
-        return self._around(
-            Transform(init, update, slots=("m", "v", "Pi")), self.decoupled
-        )
+        transform = Transform(init, update, slots=("m", "v", "Pi"))
+        return self._with_decay(transform, self.decoupled)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class RAdam(_Moments):
-    """Adam whose rate is rectified while the second moment rests on few gradients (Liu et al. 2020).
+    """RAdam: rectified Adam, with a variance-corrected learning rate in the first steps (Liu et al. 2020).
 
     ρ_∞ = 2/(1 − β₂) − 1, ρ_t = ρ_∞ − 2tβ₂ᵗ/(1 − β₂ᵗ). For ρ_t > 5: θ ← θ − η·r_t·m̂·√(1 − β₂ᵗ)/(√v + ε) with
     r_t² = (ρ_t − 4)(ρ_t − 2)ρ_∞ / ((ρ_∞ − 4)(ρ_∞ − 2)ρ_t); before that θ ← θ − η·m̂.
+
+    Args:
+        learning_rate: η > 0, or a schedule.
+        clip_norm: The largest norm of all gradients together, if any.
+        clip_value: The largest absolute value of an entry of a gradient, if any.
+        beta1: The decay rate β₁ of the first moment.
+        beta2: The decay rate β₂ > 2/3 of the second moment.
+        epsilon: ε ≥ 0.
+        weight_decay: λ ≥ 0.
+        maximize: Ascend instead of descend.
+        decoupled: Decoupled weight decay, as in ``AdamW``.
 
     >>> from deltarule.optim import minimize
     >>> minimize(lambda x: (x * x).sum(), [1.0], RAdam(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
@@ -254,40 +281,47 @@ class RAdam(_Moments):
     def steps(self, names: Sequence[str] | None = None) -> Transform:
         """Return gradients → steps."""
         del names
-        most = 2 / (1 - self.beta2) - 1
+        length_limit = 2 / (1 - self.beta2) - 1
 
         def rule(
             g: Tensor, kept: State, p: Tensor, clock: Clock
         ) -> tuple[Tensor, State]:
             first, second = self._means(g, kept)
-            count, limit = clock.count(), named(most, "rho_∞")
+            count, limit = clock.count(), named(length_limit, "rho_∞")
             correction = _correction(self.beta2, count)
-            length = named(
-                limit - count * _power(self.beta2, count) * 2.0 / correction, "rho"
-            )
+            decayed = count * _power(self.beta2, count) * 2.0 / correction
+            length = named(limit - decayed, "rho")
             known = maximum(length, 5.0)
-            rectifier = named(
-                (known - 4.0)
-                * (known - 2.0)
-                * (limit / ((limit - 4) * (limit - 2)))
-                / known,
-                "R",
+            constant = limit / ((limit - 4) * (limit - 2))
+            squared_rectifier = (known - 4.0) * (known - 2.0) * constant / known
+            rectifier = named(squared_rectifier, "R")
+            numerator = cast_scalar(sqrt(rectifier * correction), p)
+            adaptive = numerator / root(second, self.epsilon, "outside")
+            corrected_rate = clock.rate(self.learning_rate) / _correction(
+                self.beta1, count
             )
-            scaled = cast_scalar(sqrt(rectifier * correction), p) / root(
-                second, self.epsilon, "outside"
-            )
-            rate = cast_scalar(
-                clock.rate(self.learning_rate) / _correction(self.beta1, count), p
-            )
-            return -(first * rate * where(length > 5.0, scaled, 1.0)), (first, second)
+            rate = cast_scalar(corrected_rate, p)
+            return -(first * rate * where(length > 5.0, adaptive, 1.0)), (first, second)
 
-        return self._around(each_parameter(("m", "v"), rule), self.decoupled)
+        return self._with_decay(each_parameter(("m", "v"), rule), self.decoupled)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Adamax(_Moments):
-    """u ← max(β₂u, |g| + ε), θ ← θ − η/(1 − β₁ᵗ)·m/u: Adam with the ∞-norm (Kingma and Ba 2015, section 7).
+    """Adamax: Adam with the ∞-norm (Kingma and Ba 2015, section 7).
+
+    u ← max(β₂u, |g| + ε), θ ← θ − η/(1 − β₁ᵗ)·m/u.
+
+    Args:
+        learning_rate: η > 0, or a schedule.
+        clip_norm: The largest norm of all gradients together, if any.
+        clip_value: The largest absolute value of an entry of a gradient, if any.
+        beta1: The decay rate β₁ of the first moment.
+        beta2: The decay rate β₂ of the ∞-norm.
+        epsilon: ε ≥ 0.
+        weight_decay: λ ≥ 0: λθ is added to the gradient.
+        maximize: Ascend instead of descend.
 
     >>> from deltarule.optim import minimize
     >>> minimize(lambda x: (x * x).sum(), [1.0], Adamax(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
@@ -305,9 +339,8 @@ class Adamax(_Moments):
         ) -> tuple[Tensor, State]:
             first = kept[0] * self.beta1 + g * (1 - self.beta1)
             largest = maximum(kept[1] * self.beta2, abs(g) + self.epsilon)
-            rate = clock.rate(self.learning_rate) / _correction(
-                self.beta1, clock.count()
-            )
+            correction = _correction(self.beta1, clock.count())
+            rate = clock.rate(self.learning_rate) / correction
             return -(first * cast_scalar(rate, p) / largest), (first, largest)
 
-        return self._around(each_parameter(("m", "u"), rule), decoupled=False)
+        return self._with_decay(each_parameter(("m", "u"), rule), decoupled=False)

@@ -1,4 +1,4 @@
-"""Rates of their own for every parameter: AdaGrad, AdaDelta, RMSProp."""
+"""Optimisers with per-parameter learning rates: AdaGrad, AdaDelta, RMSProp."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from deltarule.tensor.tensor import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class _Adaptive(Optimizer):
-    """What AdaGrad, AdaDelta and RMSProp share: ε and coupled weight decay."""
+    """Base class of AdaGrad, AdaDelta and RMSProp: ε and coupled weight decay."""
 
     epsilon: float = 1e-8
     weight_decay: float = 0.0
@@ -39,19 +39,26 @@ class _Adaptive(Optimizer):
         )
 
     def _after_decay(self, transform: Transform) -> Transform:
-        return (
-            chain(add_decayed_weights(self.weight_decay), transform)
-            if self.weight_decay
-            else transform
-        )
+        if not self.weight_decay:
+            return transform
+        return chain(add_decayed_weights(self.weight_decay), transform)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class AdaGrad(_Adaptive):
-    """a ← a + g⊙g, θ ← θ − η·g/√(a + ε) (OPT-14; Duchi et al. 2011). Rates never grow (OPT-15).
+    """AdaGrad: a ← a + g⊙g, θ ← θ − η·g/√(a + ε) (Duchi et al. 2011).
 
-    ``epsilon_place`` "inside" is √(a + ε) (the notes), "outside" √a + ε (PyTorch).
+    The effective learning rates η/√(a + ε) never increase.
+
+    Args:
+        learning_rate: η > 0, or a schedule.
+        clip_norm: The largest norm of all gradients together, if any.
+        clip_value: The largest absolute value of an entry of a gradient, if any.
+        epsilon: ε ≥ 0.
+        weight_decay: λ ≥ 0: λθ is added to the gradient.
+        epsilon_place: "inside" is √(a + ε), "outside" is √a + ε, as in PyTorch.
+        initial_accumulator: The initial value of a, ≥ 0.
 
     >>> from deltarule.optim import minimize
     >>> minimize(lambda x: (x * x).sum(), [1.0], AdaGrad(learning_rate=0.5), steps=2).path.ravel().round(4).tolist()
@@ -84,9 +91,17 @@ class AdaGrad(_Adaptive):
 @final
 @dataclass(frozen=True, kw_only=True)
 class AdaDelta(_Adaptive):
-    """s ← ρs + (1 − ρ)g⊙g, d = g·√(u + ε)/√(s + ε), u ← ρu + (1 − ρ)d⊙d, θ ← θ − η·d (Zeiler 2012).
+    """AdaDelta: s ← ρs + (1 − ρ)g⊙g, d = g·√(u + ε)/√(s + ε), u ← ρu + (1 − ρ)d⊙d, θ ← θ − η·d (Zeiler 2012).
 
-    The step has the parameter's own unit, so η = 1 is the published rule.
+    The step d has the units of the parameter; η = 1 is the published method.
+
+    Args:
+        learning_rate: η > 0, or a schedule.
+        clip_norm: The largest norm of all gradients together, if any.
+        clip_value: The largest absolute value of an entry of a gradient, if any.
+        epsilon: ε ≥ 0.
+        weight_decay: λ ≥ 0: λθ is added to the gradient.
+        rho: The decay rate ρ in [0, 1) of both averages.
 
     >>> from deltarule.optim import minimize
     >>> minimize(lambda x: (x * x).sum(), [1.0], AdaDelta(), steps=2).path.ravel().round(4).tolist()
@@ -110,11 +125,9 @@ class AdaDelta(_Adaptive):
         ) -> tuple[Tensor, State]:
             squares = kept[0] * self.rho + (g * g) * (1 - self.rho)
             d = sqrt(kept[1] + self.epsilon) / sqrt(squares + self.epsilon) * g
-            travelled = kept[1] * self.rho + (d * d) * (1 - self.rho)
-            return -(d * cast_scalar(clock.rate(self.learning_rate), p)), (
-                squares,
-                travelled,
-            )
+            squared_steps = kept[1] * self.rho + (d * d) * (1 - self.rho)
+            eta = cast_scalar(clock.rate(self.learning_rate), p)
+            return -(d * eta), (squares, squared_steps)
 
         return self._after_decay(each_parameter(("s", "u"), rule))
 
@@ -122,12 +135,23 @@ class AdaDelta(_Adaptive):
 @final
 @dataclass(frozen=True, kw_only=True)
 class RMSProp(_Adaptive):
-    """s ← βs + (1 − β)g⊙g, θ ← θ − η·g/√(s + ε) (OPT-16 … OPT-18; Hinton 2012).
+    """RMSProp: s ← βs + (1 − β)g⊙g, θ ← θ − η·g/√(s + ε) (Hinton 2012).
 
-    ``epsilon_place`` "inside" is √(s + ε) (notes 000, 003), "outside" √s + ε (002, PyTorch). With ``momentum`` α:
-    v ← αv − η·g/√…, θ ← θ + v, or with ``velocity="without_rate"`` v ← αv + g/√…, θ ← θ − η·v (PyTorch).
-    ``centred`` subtracts the squared mean gradient from s (Graves 2013; the difference is kept ≥ 0). The step
-    multiplies the gradient, not the velocity (the source of OPT-17 counts the rate twice, E002-01, C-OPT-07).
+    With momentum α: v ← αv − η·g/√(s + ε), θ ← θ + v.
+
+    Args:
+        learning_rate: η > 0, or a schedule.
+        clip_norm: The largest norm of all gradients together, if any.
+        clip_value: The largest absolute value of an entry of a gradient, if any.
+        epsilon: ε ≥ 0.
+        weight_decay: λ ≥ 0: λθ is added to the gradient.
+        beta: The decay rate β in [0, 1) of the average of squared gradients.
+        epsilon_place: "inside" is √(s + ε), "outside" is √s + ε, as in PyTorch.
+        momentum: α in [0, 1).
+        velocity: "with_rate" as above; "without_rate" is v ← αv + g/√(s + ε), θ ← θ − η·v, as
+            in PyTorch.
+        centred: Subtract the squared average gradient from s (Graves 2013); the difference is
+            clamped to ≥ 0.
 
     >>> from deltarule.optim import minimize
     >>> minimize(lambda x: (x * x).sum(), [1.0], RMSProp(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()

@@ -1,4 +1,4 @@
-"""Moving averages of a series (OPT-32, OPT-33)."""
+"""Simple and exponential moving averages of a series."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from deltarule.errors import ArgumentError
 
 
 def moving_average(series: Sequence[float], n: int) -> list[float]:
-    """Return the means of the last n values, from the n-th on: x̄_m = (x_m + … + x_{m−n+1})/n (OPT-32).
+    """Return the simple moving average x̄_m = (x_m + … + x_{m−n+1})/n for m ≥ n.
+
+    Raises:
+        ArgumentError: n is not a whole number from 1 to the length of the series.
 
     >>> moving_average([1, 2, 3, 4, 5], 3)
     [2.0, 3.0, 4.0]
@@ -25,10 +28,13 @@ def moving_average(series: Sequence[float], n: int) -> list[float]:
 def exponential_moving_average(
     series: Sequence[float], *, new_weight: float
 ) -> list[float]:
-    """Return EMA_1 = Y_1, EMA_t = βY_t + (1 − β)EMA_{t−1} with β = ``new_weight`` (OPT-33).
+    """Return the exponential moving average s_1 = y_1, s_t = βy_t + (1 − β)s_{t−1} with β = ``new_weight``.
 
-    β weighs the new value, as in the notes' definition; the decays of momentum, RMSProp and Adam weigh the old
-    one, so a decay d is new_weight = 1 − d (X-14, E002-11).
+    β is the weight of the new value, as in statistics; the decay rates d of momentum, RMSProp
+    and Adam are weights of the old one: d = 1 − β.
+
+    Raises:
+        ArgumentError: ``new_weight`` is not in (0, 1].
 
     >>> exponential_moving_average([1, 2, 3, 4, 5], new_weight=0.5)
     [1.0, 1.5, 2.25, 3.125, 4.0625]

@@ -1,4 +1,4 @@
-"""Exams: question sheets of the course, and the steps of optimisers among them."""
+"""Exam sheets with answer keys, including questions on optimiser steps."""
 
 from __future__ import annotations
 
@@ -28,28 +28,25 @@ from deltarule.tensor.explain import run, source
 def optimizer_by_hand(
     chance: random.Random, evaluate: Evaluate, draw: Draw
 ) -> Question:
-    """Take steps of an optimiser with small numbers."""
+    """Return a question on three steps of an optimiser with small numbers."""
     del evaluate, draw
     kind = chance.choice(["sgd", "momentum", "adagrad", "rmsprop", "adam"])
     gradients = [float(chance.choice([-2, -1, 1, 2, 3])) for _ in range(3)]
     walk = optimizer_steps(kind, 0.0, gradients)
     if kind in {"sgd", "momentum"}:
         velocity, theta = Fraction(0), Fraction(0)
+        momentum = Fraction(9, 10) if kind == "momentum" else Fraction(0)
         for gradient, found in zip(gradients, walk.parameters, strict=True):
-            velocity = (
-                Fraction(9, 10) if kind == "momentum" else 0
-            ) * velocity - Fraction(gradient) / 10
+            velocity = momentum * velocity - Fraction(gradient) / 10
             theta += velocity
             confirm(kind, float(theta), float(found))
     confirm(f"{kind}, the optimiser itself", walk.error, 0.0)
     rule = walk.rule
-    settings = m.joined(
-        [
-            equation(name(key), number_formula(number))
-            for key, number in walk.settings.items()
-        ],
-        m.Operator(", "),
-    )
+    equations = [
+        equation(name(key), number_formula(number))
+        for key, number in walk.settings.items()
+    ]
+    settings = m.joined(equations, m.Operator(", "))
     formulas = [update.formula for update in walk.updates if update.step == 1]
     items = tuple(
         Item(name(f"theta_{i}"), value(float(found)), f"step t = {i}")
@@ -72,13 +69,20 @@ TOPICS: Mapping[str, tuple[Author, ...]] = {
 def exam(
     topic: str, *, seed: int = 0, variants: int = 1, n_questions: int | None = None
 ) -> Exam:
-    """Set question sheets on a topic, with answer keys that have been verified.
+    """Return question sheets on a topic, with verified answer keys.
 
-    Topics: "networks", "gradients", "shapes", "convolution", "optimizers", "normalization", "divergence",
-    "initialization". ``print(e.sheet(hints=True))``, ``print(e.key())``, ``e.latex(answers=True)``, ``e.html()``.
+    Print them with ``exam.sheet(hints=True)`` and ``exam.key()``, or export them with
+    ``exam.latex(answers=True)`` and ``exam.html()``.
+
+    Args:
+        topic: "networks", "gradients", "shapes", "convolution", "optimizers", "normalization",
+            "divergence" or "initialization".
+        seed: The random seed.
+        variants: The number of variants of the sheet.
+        n_questions: The number of questions; None for the topic's default.
 
     Raises:
-        ArgumentError: an unknown topic.
+        ArgumentError: an unknown topic, or a seed or number that is not allowed.
 
     >>> sheet = exam("shapes", seed=3)
     >>> len(sheet.questions), exam("shapes", seed=3).key() == sheet.key()

@@ -1,4 +1,4 @@
-"""Explanations of optimisers: the graph that their own update builds, with names in the place of numbers."""
+"""Explanations of optimiser steps, read off the graph of the update with symbols for hyperparameters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from deltarule.tensor.explain import run
 from deltarule.tensor.tensor import Tensor, tensor
 from deltarule.tensor.transforms import evaluate
 
-# What the textbook calls the fields of recipes; any other field keeps its own name.
+# The symbols of hyperparameters; any other field is shown by its own name.
 SYMBOLS: Mapping[str, str] = {
     "learning_rate": "eta",
     "momentum": "alpha",
@@ -47,7 +47,17 @@ SYMBOLS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A recipe as the textbook presents it: its title, what sets it apart, and other symbols of its fields."""
+    """An optimiser as textbooks present it.
+
+    Attributes:
+        title: The title of the explanation.
+        optimizer: The optimiser with its hyperparameters.
+        note: What distinguishes this variant.
+        symbols: Symbols of hyperparameters that differ from ``SYMBOLS``.
+
+    >>> VARIANTS["adam"].title, VARIANTS["adam"].note
+    ('Adam', 'ε outside the root')
+    """
 
     title: str
     optimizer: Optimizer
@@ -134,22 +144,26 @@ def optimizer_steps(
     *,
     name: str = "theta",
 ) -> Walk:
-    """Explain the steps of an optimiser with your numbers: every formula, every intermediate value.
+    """Explain the steps of an optimiser on given numbers: every formula, every intermediate value.
 
-    The formulas are read off the graph that the optimiser runs, so any recipe of ``optim`` has them, wrapped and
-    scheduled ones too, and one of your own.
+    The formulas are read off the graph that the optimiser runs, so they exist for every
+    optimiser of ``optim``, with wrappers and schedules, and for your own.
 
     Args:
-        optimizer: A recipe, the name of one, or one of sgd, weight_decay, momentum, momentum_subtracted, nesterov,
+        optimizer: An optimiser, its name, or one of sgd, weight_decay, momentum, momentum_subtracted, nesterov,
             nesterov_look_ahead, adagrad, rmsprop, rmsprop_outside, rmsprop_momentum, adam, adam_uncorrected, adam_l2,
-            adamw, amsgrad, amsgrad_raw (with the textbook's η = 0.1).
-        theta: The first parameter.
-        gradients: The gradient of each step.
+            adamw, amsgrad, amsgrad_raw (with η = 0.1).
+        theta: The initial parameter, of any shape.
+        gradients: The gradient of each step, each of the shape of ``theta``.
         settings: Other values of hyperparameters, by symbol (``eta``, ``beta_1``).
-        name: The parameter's name, for recipes that choose by it (``Groups``, ``Proximal``).
+        name: The parameter's name, for optimisers that depend on it (``Groups``, ``Proximal``).
+
+    Returns:
+        The steps: ``parameters`` holds θ after each step, ``print`` shows the formulas.
 
     Raises:
         ArgumentError: an unknown optimiser or setting.
+        ShapeError: a gradient of another shape than ``theta``.
 
     >>> walk = optimizer_steps("momentum", 0.0, [1, -0.5, 2])
     >>> [round(float(theta), 4) for theta in walk.parameters]
@@ -199,7 +213,7 @@ def _variant(optimizer: str | Optimizer) -> Variant:
     except ArgumentError as error:
         raise ArgumentError(
             "optimizer",
-            expected=f"a recipe or one of {', '.join(VARIANTS)}",
+            expected=f"an optimiser or one of {', '.join(VARIANTS)}",
             got=repr(optimizer),
             hint=error.hint,
         ) from error
@@ -217,7 +231,7 @@ def _title(variant: Variant, optimizer: str | Optimizer) -> str:
 
 
 def _patterns(recipe: object) -> list[str]:
-    """Return the patterns of all groups in a recipe: other parameters may be there, and stay as they are."""
+    """Return the patterns of all groups inside an optimiser; they may then match no parameter."""
     found: list[str] = []
     for part in fields(recipe) if isinstance(recipe, Optimizer) else ():
         value = getattr(recipe, part.name)
@@ -234,7 +248,7 @@ def _patterns(recipe: object) -> list[str]:
 
 @dataclass
 class _Setting:
-    """A hyperparameter: its symbol, its value, and where it is in the recipe."""
+    """A hyperparameter: its symbol, its value, and the path to its field in the optimiser."""
 
     symbol: str
     value: float
@@ -242,7 +256,7 @@ class _Setting:
 
 
 class _Explained:
-    """The graph of one step of a recipe for one parameter, with hyperparameters as inputs."""
+    """The graph of one step of an optimiser for one parameter, with hyperparameters as inputs."""
 
     def __init__(self, variant: Variant, shape: Shape, names: ParameterNames) -> None:
         self._symbols = {**SYMBOLS, **variant.symbols}
@@ -279,17 +293,15 @@ class _Explained:
         return {setting.symbol: setting.value for setting in self._settings.values()}
 
     def with_settings(self, settings: Mapping[str, float], where: str) -> Optimizer:
-        """Return the recipe with other values, by symbol or by the name of the field."""
+        """Return the optimiser with other values, by symbol or by the name of the field."""
         recipe = self._recipe
         for given, value in settings.items():
-            path = next(
-                (
-                    setting.path
-                    for setting in self._settings.values()
-                    if given in (setting.symbol, setting.path[-1])
-                ),
-                None,
+            matching = (
+                setting.path
+                for setting in self._settings.values()
+                if given in (setting.symbol, setting.path[-1])
             )
+            path = next(matching, None)
             if path is None:
                 raise ArgumentError(
                     f"{where} settings",
@@ -300,12 +312,12 @@ class _Explained:
         return recipe
 
     def _symbolic(self, recipe: Optimizer, path: tuple[str, ...]) -> Optimizer:
-        """Return the recipe with an input in the place of every number."""
+        """Return a copy of the optimiser with an input node in place of every number."""
         twin = copy.copy(recipe)
         for part in fields(recipe):
             value, place = getattr(recipe, part.name), (*path, part.name)
             if not part.init:
-                continue  # the inner recipe's, which is asked itself
+                continue  # taken from the inner optimiser, which is handled itself
             if isinstance(value, Optimizer):
                 value = self._symbolic(value, place)
             elif isinstance(value, dict):
@@ -323,7 +335,7 @@ class _Explained:
         return twin
 
     def _keep(self, used: Sequence[Node], taken: Sequence[str]) -> None:
-        """Keep the hyperparameters that the step uses, each with a symbol of its own."""
+        """Keep the hyperparameters that the step uses, and make their symbols unique."""
         kept = {n: setting for n, setting in self._settings.items() if n in used}
         names = Names(["theta", "g", "t", *taken])
         for setting in kept.values():
@@ -332,7 +344,7 @@ class _Explained:
 
 
 def _with_value(recipe: Optimizer, path: Sequence[str], value: float) -> Optimizer:
-    """Return a recipe with another value of a field, or of a field of a recipe inside."""
+    """Return an optimiser with another value of the field at ``path``."""
     name, *rest = path
     inner: Any = getattr(recipe, name)
     new: Any = value
@@ -344,7 +356,7 @@ def _with_value(recipe: Optimizer, path: Sequence[str], value: float) -> Optimiz
 
 
 def _slot_names(declared: Sequence[str], count: int) -> list[str]:
-    """Return a name for each state: those that the rule has declared, else s_1, s_2, s_3."""
+    """Return a unique name for each state: the declared ones, or s_1, s_2, s_3."""
     if len(declared) != count:
         declared = [f"s_{i + 1}" for i in range(count)]
     names = Names(["theta", "g", "t"])

@@ -1,9 +1,9 @@
-"""Gradient descent, momentum, Nesterov's two forms, and descent by signs. Conventions are named arguments."""
+"""Stochastic gradient descent with momentum and Nesterov momentum, and Lion."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, final
 
 from deltarule.optim.recipe import Optimizer
@@ -30,20 +30,30 @@ Velocity = Literal["with_rate", "without_rate"]
 @final
 @dataclass(frozen=True, kw_only=True)
 class SGD(Optimizer):
-    """Gradient descent θ ← θ − η·g, with momentum and Nesterov's variants on request (OPT-01 … OPT-13).
+    """Stochastic gradient descent θ ← θ − η·g, optionally with momentum (Polyak 1964) or Nesterov momentum.
 
-    With momentum α, ``velocity="with_rate"`` is v ← αv − η·g, θ ← θ + v (the notes); ``"without_rate"`` is
-    v ← αv + g, θ ← θ − η·v (PyTorch). Both give the same θ while η is constant.
+    With momentum α: v ← αv − η·g, θ ← θ + v.
 
-    ``nesterov=True`` in the form ``"changed_variable"`` is θ̃ ← θ̃ + v_new + α(v_new − v_old), as in PyTorch: the
-    parameters are θ̃ = θ + αv (OPT-12). ``nesterov_form="look_ahead"`` keeps θ and takes the gradient at θ + αv
-    (OPT-11). OPT-13's source looks ahead with the wrong sign and diverges (E003-05, C-OPT-23).
+    Args:
+        learning_rate: η > 0, or a schedule.
+        clip_norm: The largest norm of all gradients together, if any.
+        clip_value: The largest absolute value of an entry of a gradient, if any.
+        momentum: α in [0, 1).
+        nesterov: Use Nesterov momentum (Nesterov 1983; Sutskever et al. 2013).
+        nesterov_form: "changed_variable" is θ̃ ← θ̃ + v_new + α(v_new − v_old) with the
+            parameters θ̃ = θ + αv, as in PyTorch; "look_ahead" keeps θ and takes the gradient at
+            θ + αv.
+        velocity: "with_rate" as above; "without_rate" is v ← αv + g, θ ← θ − η·v, as in
+            PyTorch. Both give the same θ while η is constant.
+        weight_decay: λ ≥ 0: λθ is added to the gradient.
+        decoupled: Subtract η·λθ from the parameter instead. Without momentum both are
+            θ ← (1 − ηλ)θ − η·g.
+        maximize: Ascend instead of descend.
 
-    ``weight_decay`` λ adds λθ to the gradient (coupled), or with ``decoupled=True`` takes η·λθ off the parameter:
-    without momentum both are θ ← (1 − ηλ)θ − η·g (REG-07). ``maximize`` climbs instead.
-
-    >>> SGD(learning_rate=0.1, momentum=0.9).momentum
-    0.9
+    >>> from deltarule.optim import minimize
+    >>> recipe = SGD(learning_rate=0.1, momentum=0.5)
+    >>> minimize(lambda x: (x * x).sum(), [1.0], recipe, steps=3).path.ravel().round(4).tolist()
+    [1.0, 0.8, 0.54, 0.302]
     """
 
     learning_rate: float | Schedule = 0.01
@@ -80,11 +90,9 @@ class SGD(Optimizer):
         """Return gradients → steps."""
         del names
         before = [scale(-1.0)] if self.maximize else []
-        after = (
-            [decay_weights(self.weight_decay, self.learning_rate)]
-            if self.weight_decay and self.decoupled
-            else []
-        )
+        after = []
+        if self.weight_decay and self.decoupled:
+            after.append(decay_weights(self.weight_decay, self.learning_rate))
         if self.momentum:
             return chain(*before, self._with_momentum(), *after)
         if self.weight_decay and not self.decoupled:
@@ -97,7 +105,7 @@ class SGD(Optimizer):
         changed = self.nesterov and not looks_ahead
 
         def ahead(p: Tensor, v: Tensor, clock: Clock) -> Tensor:
-            """θ + αv."""
+            """Return the look-ahead point θ + αv."""
             if self.velocity == "with_rate":
                 return p + v * alpha
             return p - v * cast_scalar(clock.rate(self.learning_rate) * alpha, p)
@@ -118,18 +126,24 @@ class SGD(Optimizer):
         def point(parameters: Tensors, state: State, clock: Clock) -> list[Tensor]:
             return [ahead(p, v, clock) for p, v in zip(parameters, state, strict=True)]
 
-        each = each_parameter(("v",), rule)
-        return Transform(
-            each.init, each.update, point if looks_ahead else None, each.slots
-        )
+        transform = each_parameter(("v",), rule)
+        return replace(transform, point=point) if looks_ahead else transform
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Lion(Optimizer):
-    """θ ← θ − η(sign(β₁m + (1 − β₁)g) + λθ), m ← β₂m + (1 − β₂)g (Chen et al. 2023); sign(0) = 0.
+    """Lion: θ ← θ − η(sign(β₁m + (1 − β₁)g) + λθ), m ← β₂m + (1 − β₂)g (Chen et al. 2023).
 
-    Every entry moves by ±η, so η is usually a tenth of Adam's.
+    sign(0) is 0. Every entry changes by ±η, so η is usually a tenth of Adam's.
+
+    Args:
+        learning_rate: η > 0, or a schedule.
+        clip_norm: The largest norm of all gradients together, if any.
+        clip_value: The largest absolute value of an entry of a gradient, if any.
+        beta1: The weight β₁ of the momentum in the sign.
+        beta2: The decay rate β₂ of the momentum.
+        weight_decay: λ ≥ 0, decoupled.
 
     >>> from deltarule.optim import minimize
     >>> minimize(lambda x: (x * x).sum(), [1.0], Lion(learning_rate=0.1), steps=2).path.ravel().round(4).tolist()
@@ -157,8 +171,7 @@ class Lion(Optimizer):
             if self.weight_decay:
                 direction = direction + p * self.weight_decay
             mean = kept[0] * self.beta2 + g * (1 - self.beta2)
-            return -(direction * cast_scalar(clock.rate(self.learning_rate), p)), (
-                mean,
-            )
+            eta = cast_scalar(clock.rate(self.learning_rate), p)
+            return -(direction * eta), (mean,)
 
         return each_parameter(("m",), rule)

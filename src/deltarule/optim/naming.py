@@ -1,4 +1,4 @@
-"""Names of intermediate values of a rule: what its explanation calls them; nothing happens where none is written."""
+"""Names of intermediate values of an update rule, recorded while it is explained."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _names: ContextVar[Names | None] = ContextVar("names", default=None)
 
 
 def named(value: Value, name: str) -> Value:
-    """Return the value itself; an explanation gives it a line of its own, under this name.
+    """Return the value unchanged; an explanation shows it on a separate line under this name.
 
     >>> named(0.5, "mu")
     0.5
@@ -30,7 +30,14 @@ def named(value: Value, name: str) -> Value:
 
 @contextmanager
 def naming() -> Iterator[Names]:
-    """Collect the names that rules give to nodes meanwhile."""
+    """Record the names that update rules give to nodes within the context.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> with naming() as names:
+    ...     _ = named(tensor(1.0), "mu")
+    >>> list(names.values())
+    ['mu']
+    """
     names: Names = {}
     token = _names.set(names)
     try:

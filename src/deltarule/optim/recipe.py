@@ -1,4 +1,4 @@
-"""What every optimiser offers: its transform, and its hyperparameters as plain data."""
+"""The base class of optimisers: the gradient transform, and hyperparameters as plain data."""
 
 from __future__ import annotations
 
@@ -30,10 +30,14 @@ _KINDS: dict[str, type[Optimizer]] = {}
 
 @final
 class ParameterNames(tuple[str, ...]):
-    """The names of the parameters that are learned, in their order; ``frozen`` are those of the others.
+    """The names of the trainable parameters, in order; those of the frozen ones are in ``frozen``.
 
-    A pattern of a recipe may name a frozen parameter: it stays as it is, and the recipe serves for every stage of
-    unfreezing.
+    A pattern of an optimiser may match frozen parameters only, so that the same optimiser can be
+    used at every stage of unfreezing.
+
+    Args:
+        names: The names of the trainable parameters.
+        frozen: The names of the frozen parameters.
 
     >>> names = ParameterNames(["1.weight"], frozen=["0.weight"])
     >>> list(names), names.frozen
@@ -50,24 +54,34 @@ class ParameterNames(tuple[str, ...]):
 
 
 def frozen_among(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the frozen parameters' names that come with those of the learned ones, if any."""
+    """Return the names of the frozen parameters, or () for plain names.
+
+    >>> frozen_among(ParameterNames(["1.weight"], frozen=["0.weight"]))
+    ('0.weight',)
+    """
     return names.frozen if isinstance(names, ParameterNames) else ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer(metaclass=NamedArguments):
-    """A named recipe: hyperparameters that give a transform of gradients.
+    """Base class of optimisers: hyperparameters that define a transform of gradients into steps.
 
-    Whole numbers, truth values and numbers are checked by the types of the fields, in subclasses too.
+    An optimiser of your own is a frozen dataclass derived from this class with the method
+    ``steps``. Fields of type int, float and bool are checked by their annotations.
 
-    ``learning_rate`` is a number > 0 or a schedule. ``clip_value`` limits every entry of the gradient first,
-    then ``clip_norm`` the norm of all of them together.
+    Args:
+        learning_rate: A number > 0, or a schedule.
+        clip_norm: The largest norm of all gradients together; applied after ``clip_value``.
+        clip_value: The largest absolute value of an entry of a gradient.
+
+    >>> get("sgd").config()["learning_rate"]
+    0.01
     """
 
     learning_rate: float | Schedule = 0.01
     clip_norm: float | None = None
     clip_value: float | None = None
-    stands_alone: ClassVar[bool] = True  # whether its name alone is enough to make one
+    stands_alone: ClassVar[bool] = True  # whether it can be constructed by name alone
 
     def __init_subclass__(cls) -> None:
         settles_fields(cls)
@@ -102,10 +116,10 @@ class Optimizer(metaclass=NamedArguments):
             self._require(name, getattr(self, name) >= 0, "a number ≥ 0")
 
     def transform(self, names: Sequence[str] | None = None) -> Transform:
-        """Return gradients → steps, clipping first.
+        """Return the transform of gradients into steps, including clipping.
 
-        ``names`` of the parameters, in their order, are needed by recipes that treat them by name (``Groups``);
-        ``ParameterNames`` tell of frozen ones too.
+        ``names`` are the names of the parameters in order, needed by optimisers that depend on
+        them (``Groups``); ``ParameterNames`` contain those of frozen parameters too.
         """
         clips = [] if self.clip_value is None else [clip_by_value(self.clip_value)]
         clips += [] if self.clip_norm is None else [clip_by_global_norm(self.clip_norm)]
@@ -114,48 +128,56 @@ class Optimizer(metaclass=NamedArguments):
     def rates(
         self, count: int, clock: Clock, names: Sequence[str] | None = None
     ) -> list[Tensor | float]:
-        """Return the learning rate of each of ``count`` parameters in the step that the clock is at, 0 for no step."""
+        """Return the learning rate of each of ``count`` parameters at the current step, 0 if they are not updated."""
         del names
         return [clock.rate(self.learning_rate)] * count
 
     def rate_at(self, step: int) -> float:
-        """Return the learning rate at a step, counted from 0, as a number; that of the default for ``Groups``."""
+        """Return the learning rate at a step, counted from 0; that of the default for ``Groups``."""
         rate = self.learning_rate
         return rate.at(step) if isinstance(rate, Schedule) else float(rate)
 
     @abstractmethod
     def steps(self, names: Sequence[str] | None = None) -> Transform:
-        """Return gradients → steps, clipping excluded."""
+        """Return the transform of gradients into steps, without clipping."""
 
     def config(self) -> dict[str, Any]:
-        """Return the recipe as plain data; ``from_config`` makes it again."""
-        given = [f.name for f in fields(self) if f.init]
-        return {
-            "optimizer": type(self).__name__,
-            **{name: _plain(getattr(self, name)) for name in given},
-        }
+        """Return the optimiser as plain data; ``from_config`` is the inverse."""
+        names = [f.name for f in fields(self) if f.init]
+        values = {name: _serialized(getattr(self, name)) for name in names}
+        return {"optimizer": type(self).__name__, **values}
 
 
-def _plain(value: Any) -> Any:
+def _serialized(value: Any) -> Any:
+    """Return a value with the configurations of the optimisers and schedules inside it."""
     if isinstance(value, (Optimizer, Schedule)):
         return value.config()
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _serialized(item) for key, item in value.items()}
     return value
 
 
-def _living(value: Any) -> Any:
+def _deserialized(value: Any) -> Any:
+    """Return a value with optimisers and schedules for the configurations inside it."""
     if isinstance(value, dict):
         if "optimizer" in value:
             return from_config(value)
         if "schedule" in value:
             return schedule_from_config(value)
-        return {key: _living(item) for key, item in value.items()}
+        return {key: _deserialized(item) for key, item in value.items()}
     return value
 
 
 def from_config(config: dict[str, Any]) -> Optimizer:
-    """Return the optimiser of a ``config()``."""
+    """Return the optimiser described by a ``config()``.
+
+    Raises:
+        ArgumentError: an unknown optimiser.
+
+    >>> config = get("adam").config()
+    >>> from_config(config) == get("adam")
+    True
+    """
     arguments = dict(config)
     kind = _KINDS.get(str(arguments.pop("optimizer", "")))
     if kind is None:
@@ -164,11 +186,14 @@ def from_config(config: dict[str, Any]) -> Optimizer:
             expected=f"one of {', '.join(_KINDS)}",
             got=repr(config.get("optimizer")),
         )
-    return kind(**{key: _living(value) for key, value in arguments.items()})
+    return kind(**{key: _deserialized(value) for key, value in arguments.items()})
 
 
 def get(optimizer: str | Optimizer) -> Optimizer:
-    """Return an optimiser by name, with its default hyperparameters, or as it is.
+    """Return the optimiser of a name, with default hyperparameters, or an optimiser unchanged.
+
+    Raises:
+        ArgumentError: an unknown name.
 
     >>> get("adam").config()["beta2"]
     0.999
@@ -191,5 +216,5 @@ def get(optimizer: str | Optimizer) -> Optimizer:
 
 
 def root(second: Tensor, epsilon: float, place: Epsilon) -> Tensor:
-    """√(s + ε) (inside) or √s + ε (outside); the notes use both (X-03)."""
+    """Return √(s + ε) for the place "inside", √s + ε for "outside"."""
     return sqrt(second + epsilon) if place == "inside" else sqrt(second) + epsilon

@@ -1,7 +1,4 @@
-"""Learning-rate schedules: pure functions of the step (OPT-30). Rates are computed in float64.
-
-The step counts from 0. A schedule whose ``learning_rate`` may be a schedule hands it the steps that remain.
-"""
+"""Learning-rate schedules: pure functions of the step, which is counted from 0. Rates are float64."""
 
 from __future__ import annotations
 
@@ -26,28 +23,35 @@ _CHECKS: dict[str, Callable[[object, str], Any]] = {
 
 
 def check_numbers(owner: object) -> None:
-    """Raise ArgumentError where a field that is declared as int or float (or None) holds something else.
+    """Raise ArgumentError where a field annotated as int or float (or None) has another type.
 
-    Numbers of NumPy become Python's, so that a recipe is plain data.
+    NumPy scalars are converted to Python numbers, so that configurations are plain data.
+
+    >>> import numpy as np
+    >>> Constant(np.float64(0.5))
+    Constant(learning_rate=0.5)
     """
     for field in fields(owner) if is_dataclass(owner) else ():
-        kind = (
-            field.type
-            if isinstance(field.type, str)
-            else getattr(field.type, "__name__", "")
-        )
-        value, check = (
-            getattr(owner, field.name),
-            _CHECKS.get(kind.removesuffix(" | None")),
-        )
-        if check is not None and not (value is None and kind.endswith("None")):
-            object.__setattr__(
-                owner, field.name, check(value, f"{type(owner).__name__} {field.name}")
-            )
+        annotation = field.type
+        if not isinstance(annotation, str):
+            annotation = getattr(annotation, "__name__", "")
+        check = _CHECKS.get(annotation.removesuffix(" | None"))
+        value = getattr(owner, field.name)
+        if check is None or (value is None and annotation.endswith("None")):
+            continue
+        number = check(value, f"{type(owner).__name__} {field.name}")
+        object.__setattr__(owner, field.name, number)
 
 
 class Schedule(metaclass=NamedArguments):
-    """A learning rate that depends on the step, counted from 0."""
+    """Base class of learning rates that depend on the step, counted from 0.
+
+    A schedule of your own is a frozen dataclass derived from this class with the method ``rate``.
+
+    >>> from deltarule.optim import SGD
+    >>> SGD(learning_rate=StepDecay(0.1, factor=0.5, every=2)).rate_at(2)
+    0.05
+    """
 
     def __init_subclass__(cls) -> None:
         settles_fields(cls)
@@ -69,7 +73,7 @@ class Schedule(metaclass=NamedArguments):
         return {"schedule": type(self).__name__, **values}
 
     def at(self, step: int) -> float:
-        """Return the rate at one step as a number.
+        """Return the learning rate at a step as a number.
 
         >>> ExponentialDecay(0.1, decay=0.5, every=10).at(20)
         0.025
@@ -98,22 +102,28 @@ def _positive(value: object) -> bool:
 
 
 def from_config(config: dict[str, Any]) -> Schedule:
-    """Return the schedule of a ``config()``."""
-    arguments = {
-        k: from_config(v) if isinstance(v, dict) else v
-        for k, v in config.items()
-        if k != "schedule"
-    }
-    kind = _KINDS.get(str(config.get("schedule")))
+    """Return the schedule described by a ``config()``.
+
+    Raises:
+        ArgumentError: an unknown schedule.
+
+    >>> from_config(Constant(0.1).config())
+    Constant(learning_rate=0.1)
+    """
+    arguments = dict(config)
+    name = arguments.pop("schedule", None)
+    kind = _KINDS.get(str(name))
     if kind is None:
-        raise ArgumentError(
-            "schedule",
-            expected=f"one of {', '.join(_KINDS)}",
-            got=repr(config.get("schedule")),
-        )
-    return kind(
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
-    )
+        expected = f"one of {', '.join(_KINDS)}"
+        raise ArgumentError("schedule", expected=expected, got=repr(name))
+    return kind(**{key: _argument(value) for key, value in arguments.items()})
+
+
+def _argument(value: Any) -> Any:
+    """Return a value of a configuration as an argument: a schedule for a dictionary, a tuple for a list."""
+    if isinstance(value, dict):
+        return from_config(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _time(step: Tensor) -> Tensor:
@@ -121,14 +131,14 @@ def _time(step: Tensor) -> Tensor:
 
 
 def _part(step: Tensor, steps: int) -> Tensor:
-    """The share of the steps that is over, at most 1."""
+    """Return the fraction of the steps that is completed, at most 1."""
     return minimum(_time(step) / steps, 1.0)
 
 
 @final
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """η_t = η.
+    """Constant learning rate η_t = η.
 
     >>> [round(Constant(0.1).at(t), 6) for t in (0, 100)]
     [0.1, 0.1]
@@ -149,7 +159,12 @@ class Constant(Schedule):
 @final
 @dataclass(frozen=True)
 class StepDecay(Schedule):
-    """η_t = η·factor^⌊t / every⌋.
+    """Step decay η_t = η·factor^⌊t / every⌋.
+
+    Args:
+        learning_rate: η > 0.
+        factor: The factor > 0 of each decay.
+        every: The number of steps between decays.
 
     >>> [StepDecay(0.1, factor=0.5, every=2).at(t) for t in range(4)]
     [0.1, 0.1, 0.05, 0.05]
@@ -165,16 +180,18 @@ class StepDecay(Schedule):
 
     def rate(self, step: Tensor) -> Tensor:
         """Return the rate at a step."""
-        return (
-            exp(floor(_time(step) / self.every) * math.log(self.factor))
-            * self.learning_rate
-        )
+        decays = floor(_time(step) / self.every)
+        return exp(decays * math.log(self.factor)) * self.learning_rate
 
 
 @final
 @dataclass(frozen=True)
 class Piecewise(Schedule):
-    """rates[i] from the i-th of the increasing boundaries on; rates[0] before the first.
+    """Piecewise constant learning rate: rates[0], then rates[i] from boundaries[i − 1] on.
+
+    Args:
+        rates: The learning rates, one more than boundaries.
+        boundaries: The increasing steps at which the rate changes.
 
     >>> [Piecewise((0.1, 0.01), boundaries=(2,)).at(t) for t in range(4)]
     [0.1, 0.1, 0.01, 0.01]
@@ -210,7 +227,12 @@ class Piecewise(Schedule):
 @final
 @dataclass(frozen=True)
 class ExponentialDecay(Schedule):
-    """η_t = η·decay^(t / every).
+    """Exponential decay η_t = η·decay^(t / every).
+
+    Args:
+        learning_rate: η > 0.
+        decay: The factor > 0 over ``every`` steps.
+        every: A number of steps.
 
     >>> [round(ExponentialDecay(0.1, decay=0.5).at(t), 6) for t in range(3)]
     [0.1, 0.05, 0.025]
@@ -232,7 +254,7 @@ class ExponentialDecay(Schedule):
 @final
 @dataclass(frozen=True)
 class InverseTimeDecay(Schedule):
-    """η_t = η / (1 + decay·t), the 1/t schedule of stochastic approximation (Robbins and Monro 1951).
+    """Inverse-time decay η_t = η / (1 + decay·t), as in stochastic approximation (Robbins and Monro 1951).
 
     >>> [round(InverseTimeDecay(0.1, decay=1.0).at(t), 6) for t in (0, 1, 9)]
     [0.1, 0.05, 0.01]
@@ -254,7 +276,13 @@ class InverseTimeDecay(Schedule):
 @final
 @dataclass(frozen=True)
 class PolynomialDecay(Schedule):
-    """η_t = η_end + (η − η_end)(1 − t/T)^power for t ≤ T, then η_end; power 1 is a straight line.
+    """Polynomial decay η_t = η_end + (η − η_end)(1 − t/T)^power for t ≤ T, then η_end.
+
+    Args:
+        learning_rate: The initial rate η > 0.
+        steps: The number T of steps.
+        end: The final rate η_end ≥ 0.
+        power: The exponent > 0; 1 is linear decay.
 
     >>> [round(PolynomialDecay(0.1, steps=4).at(t), 6) for t in range(6)]
     [0.1, 0.075, 0.05, 0.025, 0.0, 0.0]
@@ -272,17 +300,20 @@ class PolynomialDecay(Schedule):
 
     def rate(self, step: Tensor) -> Tensor:
         """Return the rate at a step."""
-        return (1.0 - _part(step, self.steps)) ** self.power * (
-            self.learning_rate - self.end
-        ) + self.end
+        remaining = (1.0 - _part(step, self.steps)) ** self.power
+        return remaining * (self.learning_rate - self.end) + self.end
 
 
 @final
 @dataclass(frozen=True)
 class CosineDecay(Schedule):
-    """η_t = η_end + ½(η − η_end)(1 + cos(πt/T)) for t ≤ T, then η_end (Loshchilov and Hutter 2017).
+    """Cosine annealing η_t = η_end + ½(η − η_end)(1 + cos(πt/T)) for t ≤ T, then η_end (Loshchilov and Hutter 2017).
 
-    ``restarts`` begins again at η after every T steps (SGDR with equal periods).
+    Args:
+        learning_rate: The initial rate η > 0.
+        steps: The number T of steps.
+        end: The final rate η_end ≥ 0.
+        restarts: Restart from η every T steps (SGDR with equal periods).
 
     >>> [round(CosineDecay(0.1, steps=4).at(t), 6) for t in range(6)]
     [0.1, 0.085355, 0.05, 0.014645, 0.0, 0.0]
@@ -300,23 +331,21 @@ class CosineDecay(Schedule):
 
     def rate(self, step: Tensor) -> Tensor:
         """Return the rate at a step."""
-        time = _time(step)
-        part = (
-            time / self.steps - floor(time / self.steps)
-            if self.restarts
-            else _part(step, self.steps)
-        )
-        return (cos(part * math.pi) + 1.0) * (
-            0.5 * (self.learning_rate - self.end)
-        ) + self.end
+        if self.restarts:
+            cycles = _time(step) / self.steps
+            part = cycles - floor(cycles)
+        else:
+            part = _part(step, self.steps)
+        amplitude = 0.5 * (self.learning_rate - self.end)
+        return (cos(part * math.pi) + 1.0) * amplitude + self.end
 
 
 @final
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """From 0 to η linearly over ``steps``, η_t = η·min(1, (t + 1)/steps), then η or the schedule given for it.
+    """Linear warm-up η_t = η·min(1, (t + 1)/steps), where η is a number or a schedule.
 
-    The schedule starts at its own step 0 when the warm-up ends.
+    The schedule starts at its step 0 when the warm-up ends.
 
     >>> [WarmUp(0.4, steps=4).at(t) for t in range(5)]
     [0.1, 0.2, 0.30000000000000004, 0.4, 0.4]
@@ -340,9 +369,16 @@ class WarmUp(Schedule):
 @final
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Cosine from η/25 up to η over the first ``rise`` of the steps, then down to η/25/10⁴ (Smith 2018).
+    """One-cycle policy with cosine annealing: from η/25 up to η, then down to η/25/10⁴ (Smith 2018).
 
-    The peak is at step rise·steps, the lowest rate at step ``steps`` and after it.
+    The maximum is at step rise·steps, the minimum at step ``steps`` and after it.
+
+    Args:
+        learning_rate: The largest rate η > 0.
+        steps: The number of steps of the cycle.
+        rise: The fraction of the steps with an increasing rate, in (0, 1).
+        start_divisor: η divided by the initial rate.
+        end_divisor: The initial rate divided by the final rate.
 
     >>> [round(OneCycle(1.0, steps=100).at(t), 6) for t in (0, 15, 30, 100)]
     [0.04, 0.52, 1.0, 4e-06]
@@ -364,9 +400,8 @@ class OneCycle(Schedule):
         part = _part(step, self.steps)
         low = self.learning_rate / self.start_divisor
         last = low / self.end_divisor
-        up = (1.0 - cos(part * (math.pi / self.rise))) * (
-            0.5 * (self.learning_rate - low)
-        ) + low
+        rising = 1.0 - cos(part * (math.pi / self.rise))
+        up = rising * (0.5 * (self.learning_rate - low)) + low
         fall = (part - self.rise) * (math.pi / (1 - self.rise))
         down = (cos(fall) + 1.0) * (0.5 * (self.learning_rate - last)) + last
         return where(part < self.rise, up, down)

@@ -1,6 +1,7 @@
-"""Minimisers of functions of a few variables, in float64: gradient methods with their path, Newton, L-BFGS.
+"""Minimisers of functions of a few variables, in float64: gradient methods, Newton, L-BFGS.
 
-``function`` takes a tensor and returns a scalar tensor, or takes a list of tensors where ``start`` is a list.
+``function`` maps a tensor to a scalar tensor, or a list of tensors if ``start`` is a list of
+arrays.
 """
 
 from __future__ import annotations
@@ -40,10 +41,20 @@ Function = Callable[[Any], Tensor]
 @final
 @dataclass(frozen=True)
 class Minimum:
-    """Where a minimiser ended: the point (an array, or a list as in ``start``), its value, and the way there.
+    """The result of a minimisation.
 
-    ``path`` holds the start and every point after it, flat, one a row; ``values`` the function there.
-    ``converged`` says whether the gradient's norm came down to the tolerance.
+    Attributes:
+        x: The final point: an array, or a list of arrays as ``start``.
+        value: The value of the function at ``x``.
+        gradient_norm: ‖∇f(x)‖.
+        steps: The number of steps.
+        converged: Whether ‖∇f(x)‖ ≤ tolerance.
+        path: The start and all later points, flattened, (steps + 1, n).
+        values: The values of the function along the path, (steps + 1,).
+
+    >>> found = newton(lambda x: ((x - 3.0) ** 2).sum(), [0.0])
+    >>> found.x.tolist(), found.steps, found.converged
+    ([3.0], 1, True)
     """
 
     x: Any
@@ -59,22 +70,21 @@ class _Problem:
     """A function of one flat float64 vector, with value, gradient and Hessian as compiled programs."""
 
     def __init__(self, function: Function, start: Any) -> None:
-        self.listed = isinstance(start, (list, tuple)) and not all(
-            isinstance(s, (int, float)) for s in start
+        is_sequence = isinstance(start, (list, tuple))
+        self.listed = is_sequence and not all(
+            isinstance(item, (int, float)) for item in start
         )
-        parts = [
-            np.asarray(part, np.float64) for part in (start if self.listed else [start])
-        ]
+        items = start if self.listed else [start]
+        parts = [np.asarray(item, np.float64) for item in items]
         self.shapes = [part.shape for part in parts]
-        self.start = (
-            np.concatenate([part.ravel() for part in parts]) if parts else np.zeros(0)
-        )
+        flattened = [part.ravel() for part in parts]
+        self.start = np.concatenate(flattened) if parts else np.zeros(0)
         self.flat = build.input_node("x", self.start.shape, dtypes.FLOAT64)
         x = Tensor(self.flat)
         stops = np.cumsum([part.size for part in parts])
         pieces = [
-            x[int(b) - p.size : int(b)].reshape(p.shape)
-            for p, b in zip(parts, stops, strict=True)
+            x[int(stop) - part.size : int(stop)].reshape(part.shape)
+            for part, stop in zip(parts, stops, strict=True)
         ]
         value = function(pieces if self.listed else pieces[0])
         if not isinstance(value, Tensor) or value.size != 1:
@@ -91,7 +101,7 @@ class _Problem:
     def compiled(
         self, more: Sequence[Node], outputs: Sequence[Node]
     ) -> Callable[..., list[Array]]:
-        """Return x, more inputs → outputs; leaves that the function uses keep their values."""
+        """Return a compiled function of x and further inputs; constants of the function keep their values."""
         outputs = simplify(list(outputs))
         given = (self.flat, *more)
         known = [node for node in inputs(outputs) if node not in given]
@@ -105,7 +115,7 @@ class _Problem:
         return float(value), gradient
 
     def hessian(self, x: Array) -> Array:
-        """Return the Hessian by products with the unit vectors, symmetrised."""
+        """Return the Hessian from Hessian–vector products with the unit vectors, symmetrised."""
         if self._product is None:
             v = build.input_node("v", self.start.shape, dtypes.FLOAT64)
             self._product = self.compiled(
@@ -116,7 +126,7 @@ class _Problem:
         return (matrix + matrix.T) / 2
 
     def unpacked(self, x: Array) -> Any:
-        """Return the flat vector in the shapes of the start."""
+        """Return a flat vector as arrays of the shapes of the start."""
         stops = np.cumsum([math.prod(shape) for shape in self.shapes])
         parts = [
             x[stop - math.prod(shape) : stop].reshape(shape)
@@ -127,7 +137,7 @@ class _Problem:
     def minimum(
         self, path: list[Array], values: list[float], gradient: Array, tolerance: float
     ) -> Minimum:
-        """Report the end of a path."""
+        """Return the result for a path."""
         norm = float(np.linalg.norm(gradient))
         return Minimum(
             self.unpacked(path[-1]),
@@ -157,7 +167,18 @@ def minimize(
     steps: int = 100,
     tolerance: float = 0.0,
 ) -> Minimum:
-    """Follow an optimiser for some steps, or until ‖∇f‖ ≤ tolerance (OPT-01, OPT-41), and record the path (OPT-38).
+    """Minimise a function with an optimiser, and record the path.
+
+    Args:
+        function: The function: a tensor, or a list of tensors, to a scalar tensor.
+        start: The initial point: an array, or a list of arrays.
+        optimizer: An optimiser, or its name.
+        steps: The largest number of steps.
+        tolerance: Stop when ‖∇f‖ ≤ tolerance.
+
+    Raises:
+        ShapeError: The function does not return a scalar.
+        DivergenceError: f or ∇f is not finite.
 
     >>> from deltarule.optim import SGD
     >>> found = minimize(lambda x: (x * x).sum(), [1.0, -2.0], SGD(learning_rate=0.25), steps=2)
@@ -205,11 +226,23 @@ def newton(
     tolerance: float = 1e-10,
     line_search: bool = True,
 ) -> Minimum:
-    """Newton–Raphson: ν = H⁻¹∇f, x ← x − ν (OPT-27), exact in one step on a quadratic (C-OPT-28).
+    """Minimise a function by Newton's method, x ← x − H⁻¹∇f.
 
-    With ``line_search`` H gets a multiple of I until it is positive definite, and the step is halved until f falls
-    enough (Armijo), so that f never rises. Without it the steps are Newton's own: they go to any stationary point.
-    Stops when ‖∇f‖ ≤ tolerance. Meant for small problems: H takes n² numbers and n³ operations (OPT-29).
+    One step is exact for a quadratic function. The Hessian H takes n² numbers and a step n³
+    operations, so the method is for small problems.
+
+    Args:
+        function: The function: a tensor, or a list of tensors, to a scalar tensor.
+        start: The initial point: an array, or a list of arrays.
+        steps: The largest number of steps.
+        tolerance: Stop when ‖∇f‖ ≤ tolerance.
+        line_search: Add a multiple of I to H until it is positive definite, and halve the step
+            until f decreases sufficiently (Armijo). False takes plain Newton steps, which
+            converge to any stationary point.
+
+    Raises:
+        ShapeError: The function does not return a scalar.
+        DivergenceError: f or ∇f is not finite, or H is singular (without line search).
 
     >>> newton(lambda x: (x * x * x * x).sum(), [1.0], steps=2, line_search=False).path.round(6).tolist()
     [[1.0], [0.666667], [0.444444]]
@@ -226,7 +259,7 @@ def newton(
             direction = -_solve_definite(matrix, gradient)
             length = backtrack(problem.at, x, value, gradient, direction)
             if length == 0.0:
-                break  # no smaller value along the way: rounding is the limit
+                break  # no decrease along the direction: limited by rounding
         else:
             direction, length = -_solve(matrix, gradient), 1.0
         x = x + length * direction
@@ -243,7 +276,7 @@ def _solve(matrix: Array, right: Array) -> Array:
     except np.linalg.LinAlgError as error:
         raise DivergenceError(
             "newton",
-            expected="a Hessian that can be inverted",
+            expected="an invertible Hessian",
             got=str(error),
             hint="Use line_search=True.",
         ) from error
@@ -251,7 +284,7 @@ def _solve(matrix: Array, right: Array) -> Array:
 
 
 def _solve_definite(matrix: Array, right: Array) -> Array:
-    """Solve with H + τI, τ ≥ 0 the first of 0, β, 2β, 4β … that makes it positive definite (Nocedal, Wright 3.3)."""
+    """Solve with H + τI, τ the first of 0, β, 2β … that makes it positive definite (Nocedal and Wright 2006, 3.3)."""
     size = max(float(np.abs(matrix).max(initial=0.0)), 1.0)
     shift = 0.0
     while True:
@@ -268,10 +301,26 @@ def lbfgs(
     tolerance: float = 1e-8,
     memory: int = 10,
 ) -> Minimum:
-    """L-BFGS: Newton's step with H⁻¹ from the last ``memory`` pairs of moves and gradient changes.
+    """Minimise a function by L-BFGS (Nocedal and Wright 2006, algorithms 7.4 and 7.5).
 
-    The step length meets the strong Wolfe conditions (c₁ = 10⁻⁴, c₂ = 0.9). Stops when ‖∇f‖ ≤ tolerance, or when
-    rounding allows no further descent. Source: Nocedal and Wright, Numerical Optimization, algorithms 7.4, 7.5.
+    The inverse Hessian is approximated from the last ``memory`` pairs of steps and gradient
+    differences. Step lengths meet the strong Wolfe conditions (c₁ = 10⁻⁴, c₂ = 0.9). It stops
+    early if rounding allows no further decrease.
+
+    Args:
+        function: The function: a tensor, or a list of tensors, to a scalar tensor.
+        start: The initial point: an array, or a list of arrays.
+        steps: The largest number of steps.
+        tolerance: Stop when ‖∇f‖ ≤ tolerance.
+        memory: The number of pairs that are kept, ≥ 1.
+
+    Raises:
+        ArgumentError: ``memory`` < 1.
+        ShapeError: The function does not return a scalar.
+        DivergenceError: f or ∇f is not finite at the start.
+
+    >>> lbfgs(lambda x: ((x - 3.0) ** 2).sum(), [0.0, 1.0]).x.round(6).tolist()
+    [3.0, 3.0]
     """
     if memory < 1:
         raise ArgumentError(
@@ -297,11 +346,7 @@ def lbfgs(
         move = length * direction
         change = new_gradient - gradient
         if move @ change > 1e-12 * float(np.linalg.norm(move) * np.linalg.norm(change)):
-            pairs = (
-                [*pairs[-(memory - 1) :], (move, change)]
-                if memory > 1
-                else [(move, change)]
-            )
+            pairs = [*pairs, (move, change)][-memory:]
         x, gradient = x + move, new_gradient
         path.append(x)
         values.append(value)
@@ -309,7 +354,7 @@ def lbfgs(
 
 
 def _two_loops(gradient: Array, pairs: list[tuple[Array, Array]]) -> Array:
-    """The product of the approximate inverse Hessian with the gradient (algorithm 7.4)."""
+    """Return the product of the approximate inverse Hessian and the gradient (algorithm 7.4)."""
     q = gradient.copy()
     weights = []
     for move, change in reversed(pairs):

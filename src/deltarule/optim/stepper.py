@@ -1,4 +1,4 @@
-"""An optimiser at work on tensors: for loops of one's own, and for functions of a few variables."""
+"""An optimiser with its state, for training loops of your own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ Array = npt.NDArray[Any]
 
 @final
 class Stepper:
-    """Holds an optimiser's state for some parameters and moves them step by step.
+    """Updates parameters step by step with an optimiser, and holds its state.
+
+    Args:
+        optimizer: An optimiser, or its name.
+        parameters: The tensors to update.
 
     >>> from deltarule.optim import SGD
     >>> from deltarule.tensor.tensor import parameter
@@ -48,7 +52,7 @@ class Stepper:
         )
 
     def points(self) -> list[Tensor]:
-        """Return where the next gradient is to be taken: the parameters, unless the optimiser looks ahead."""
+        """Return the points at which to take the next gradient: the parameters, or look-ahead points."""
         if self.transform.point is None:
             return list(self.parameters)
         points = self.transform.point(
@@ -59,9 +63,14 @@ class Stepper:
     def step(
         self, gradients: Sequence[Tensor] | None = None, factor: float = 1.0
     ) -> None:
-        """Move the parameters by one step; without gradients, along their ``grad``, which is then dropped.
+        """Update the parameters by one step.
 
-        ``factor`` multiplies the learning rate.
+        Args:
+            gradients: The gradients; by default the parameters' ``grad``, which is then reset.
+            factor: A factor for the learning rate.
+
+        Raises:
+            ArgumentError: A parameter has no gradient.
         """
         if gradients is None:
             missing = [
@@ -72,7 +81,7 @@ class Stepper:
                     "Stepper.step",
                     expected="a gradient of every parameter",
                     got=f"none for {', '.join(missing)}",
-                    hint="Call loss.backward() first, or hand over the gradients.",
+                    hint="Call loss.backward() first, or pass the gradients.",
                 )
             gradients = [p.grad for p in self.parameters if p.grad is not None]
         given = [p.detach() for p in self.parameters]

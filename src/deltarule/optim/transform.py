@@ -1,8 +1,9 @@
-"""Transforms of gradients: pure, composable, and part of the training step's own graph.
+"""Composable gradient transforms: pure functions that become part of the graph of a training step.
 
-``init(parameters)`` gives the state's first values; ``update(gradients, state, parameters, clock)`` gives the
-updates and the next state. An update is added to its parameter. Scalars that depend on the step (rates, bias
-corrections) are computed in float64 and cast to the parameter's type once.
+``init(parameters)`` returns the initial state; ``update(gradients, state, parameters, clock)``
+returns the updates and the next state. An update is added to its parameter. Scalars that depend
+on the step (learning rates, bias corrections) are computed in float64 and cast to the element
+type of the parameter once.
 """
 
 from __future__ import annotations
@@ -26,33 +27,49 @@ Each = Callable[[Tensor, State, Tensor, "Clock"], tuple[Tensor, State]]
 
 @dataclass(frozen=True)
 class Clock:
-    """The step, counted from 0 (an int64 scalar), and the host's factor on every learning rate (float64)."""
+    """The current step and a factor for all learning rates.
+
+    Attributes:
+        step: The number of completed steps, an int64 scalar.
+        factor: A factor for every learning rate, a float64 scalar, or None.
+        letter: The symbol of the step count in explanations.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> Clock(tensor(4)).count().item()
+    5.0
+    """
 
     step: Tensor
     factor: Tensor | None = None
-    letter: str = "t"  # what an explanation calls the count
+    letter: str = "t"
 
     def rate(self, learning_rate: float | Schedule) -> Tensor | float:
-        """Return the learning rate now."""
-        now = (
-            named(learning_rate.rate(self.step), "eta")
-            if isinstance(learning_rate, Schedule)
-            else learning_rate
-        )
-        return now if self.factor is None else self.factor * now
+        """Return the learning rate at the current step."""
+        if isinstance(learning_rate, Schedule):
+            scheduled = named(learning_rate.rate(self.step), "eta")
+            return scheduled if self.factor is None else self.factor * scheduled
+        return learning_rate if self.factor is None else self.factor * learning_rate
 
     def count(self) -> Tensor:
-        """Return t = 1, 2, … in float64."""
+        """Return the step count t = 1, 2, … in float64."""
         return named(self.step.astype("float64") + 1.0, self.letter)
 
 
 @dataclass(frozen=True)
 class Transform:
-    """A pure map of gradients with its state.
+    """A pure transform of gradients into updates, with explicit state.
 
-    ``point``, where there is one, says where the gradient is to be taken: (parameters, state, clock) → points. Without
-    it that is at the parameters (Nesterov's look-ahead form takes it at θ + αv, OPT-11). ``slots`` are the names that
-    an explanation gives to the state of one parameter.
+    Attributes:
+        init: parameters → initial state.
+        update: (gradients, state, parameters, clock) → (updates, next state).
+        point: (parameters, state, clock) → the points at which to take the gradients, for
+            Nesterov's look-ahead; None for the parameters themselves.
+        slots: The names of the states of one parameter, for explanations.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> g = [tensor([1.0, -2.0])]
+    >>> scale(0.5).update(g, (), g, Clock(tensor(0)))[0][0].tolist()
+    [0.5, -1.0]
     """
 
     init: Init
@@ -62,22 +79,36 @@ class Transform:
 
 
 def cast_scalar(value: Tensor | float, parameter: Tensor) -> Tensor | float:
-    """Return a float64 scalar in the parameter's element type."""
+    """Return a float64 scalar in the element type of a parameter."""
     return value.astype(parameter.dtype) if isinstance(value, Tensor) else value
 
 
 def filled(slots: int, parameters: Tensors, start: float = 0.0) -> State:
-    """Return ``slots`` tensors for every parameter, of its shape and type, slot by slot."""
+    """Return ``slots`` constant tensors per parameter, of its shape and type, slot by slot.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> [state.tolist() for state in filled(2, [tensor([1.0, 2.0])], start=0.5)]
+    [[0.5, 0.5], [0.5, 0.5]]
+    """
     return tuple(
         full(p.shape, start, p.dtype) for _ in range(slots) for p in parameters
     )
 
 
 def each_parameter(names: Sequence[str], rule: Each, start: float = 0.0) -> Transform:
-    """Return the transform that treats every parameter alone: (gradient, its slots, parameter, clock).
+    """Return the transform that applies a rule to every parameter separately.
 
-    It keeps a state tensor of the parameter's shape and type for each name, filled with ``start`` before the first
-    step, slot by slot: all parameters of the first slot, then of the second … Explanations print the names.
+    Args:
+        names: A name for each state of a parameter, shown in explanations. States have the
+            shape and type of the parameter, and are ordered by name, then by parameter.
+        rule: (gradient, states, parameter, clock) → (update, next states).
+        start: The initial value of the states.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> halve = each_parameter((), lambda g, states, p, clock: (g * 0.5, ()))
+    >>> g = [tensor([3.0])]
+    >>> halve.update(g, (), g, Clock(tensor(0)))[0][0].item()
+    1.5
     """
     slots = len(names)
 
@@ -86,15 +117,10 @@ def each_parameter(names: Sequence[str], rule: Each, start: float = 0.0) -> Tran
     ) -> tuple[list[Tensor], State]:
         n = len(parameters)
         updates, news = [], []
-        for i, (gradient, parameter) in enumerate(
-            zip(gradients, parameters, strict=True)
-        ):
-            step, new = rule(
-                gradient,
-                tuple(state[slot * n + i] for slot in range(slots)),
-                parameter,
-                clock,
-            )
+        pairs = zip(gradients, parameters, strict=True)
+        for i, (gradient, parameter) in enumerate(pairs):
+            own = tuple(state[slot * n + i] for slot in range(slots))
+            step, new = rule(gradient, own, parameter, clock)
             updates.append(step)
             news.append(new)
         return updates, tuple(new[slot] for slot in range(slots) for new in news)
@@ -107,7 +133,7 @@ def each_parameter(names: Sequence[str], rule: Each, start: float = 0.0) -> Tran
 def split_state(
     transforms: Sequence[Transform], parameters: Tensors, state: State
 ) -> list[State]:
-    """Return the part of a joint state that belongs to each transform."""
+    """Return the parts of a joint state, one per transform."""
     parts, start = [], 0
     for transform in transforms:
         stop = start + len(transform.init(parameters))
@@ -117,10 +143,18 @@ def split_state(
 
 
 def chain(*transforms: Transform) -> Transform:
-    """Return the transforms one after the other; their states are joined in order."""
-    looking = [
-        i for i, transform in enumerate(transforms) if transform.point is not None
-    ]
+    """Return the composition of transforms, applied in order; their states are concatenated.
+
+    Raises:
+        ArgumentError: Several transforms take the gradient at points of their own.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> g = [tensor([4.0])]
+    >>> clipped = chain(clip_by_value(1.0), scale_by_learning_rate(0.5))
+    >>> clipped.update(g, (), g, Clock(tensor(0)))[0][0].item()
+    -0.5
+    """
+    looking = [i for i, transform in enumerate(transforms) if transform.point]
     if len(looking) > 1:
         raise ArgumentError(
             "chain",
@@ -138,9 +172,8 @@ def chain(*transforms: Transform) -> Transform:
     ) -> tuple[list[Tensor], State]:
         updates = list(gradients)
         after: list[Tensor] = []
-        for transform, own in zip(
-            transforms, split_state(transforms, parameters, state), strict=True
-        ):
+        states = split_state(transforms, parameters, state)
+        for transform, own in zip(transforms, states, strict=True):
             updates, new = transform.update(updates, own, parameters, clock)
             after.extend(new)
         return updates, tuple(after)
@@ -151,23 +184,33 @@ def chain(*transforms: Transform) -> Transform:
     own_point = transforms[looking[0]].point
 
     def point(parameters: Tensors, state: State, clock: Clock) -> list[Tensor]:
+        if own_point is None:
+            return list(parameters)
         own = split_state(transforms, parameters, state)[looking[0]]
-        return (
-            own_point(parameters, own, clock)
-            if own_point is not None
-            else list(parameters)
-        )
+        return own_point(parameters, own, clock)
 
     return Transform(init, update, point, slots)
 
 
 def scale(factor: float) -> Transform:
-    """Multiply every update by a number."""
+    """Return the transform that multiplies updates by a number.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> g = [tensor([4.0])]
+    >>> scale(-1.0).update(g, (), g, Clock(tensor(0)))[0][0].item()
+    -4.0
+    """
     return each_parameter((), lambda g, _, p, clock: (g * factor, ()))
 
 
 def scale_by_learning_rate(learning_rate: float | Schedule) -> Transform:
-    """Turn gradients into descent steps: −η_t·g."""
+    """Return the transform of gradients into descent steps −η_t·g.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> g = [tensor([4.0])]
+    >>> scale_by_learning_rate(0.25).update(g, (), g, Clock(tensor(0)))[0][0].item()
+    -1.0
+    """
     return each_parameter(
         (),
         lambda g, _, p, clock: (-(g * cast_scalar(clock.rate(learning_rate), p)), ()),
@@ -175,12 +218,22 @@ def scale_by_learning_rate(learning_rate: float | Schedule) -> Transform:
 
 
 def add_decayed_weights(weight_decay: float) -> Transform:
-    """The gradient g + λθ, with that of ½λ‖θ‖² (before an optimiser: coupled decay; REG-05, OPT-23)."""
+    """Return the transform g → g + λθ, which adds the gradient of ½λ‖θ‖²: coupled weight decay.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> add_decayed_weights(0.5).update([tensor([1.0])], (), [tensor([4.0])], Clock(tensor(0)))[0][0].item()
+    3.0
+    """
     return each_parameter((), lambda g, _, p, clock: (g + p * weight_decay, ()))
 
 
 def decay_weights(weight_decay: float, learning_rate: float | Schedule) -> Transform:
-    """The update u − η_t·λθ, decoupled decay: after an optimiser's steps (Loshchilov and Hutter 2019; REG-07)."""
+    """Return the transform of updates u → u − η_t·λθ: decoupled weight decay (Loshchilov and Hutter 2019).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> decay_weights(0.5, 0.5).update([tensor([1.0])], (), [tensor([4.0])], Clock(tensor(0)))[0][0].item()
+    0.0
+    """
 
     def rule(u: Tensor, _: State, p: Tensor, clock: Clock) -> tuple[Tensor, State]:
         return u - p * cast_scalar(clock.rate(learning_rate) * weight_decay, p), ()
@@ -189,7 +242,7 @@ def decay_weights(weight_decay: float, learning_rate: float | Schedule) -> Trans
 
 
 def clip_by_value(limit: float) -> Transform:
-    """Limit every entry of the gradient to [−limit, limit].
+    """Return the transform that clips every entry of the gradients to [−limit, limit].
 
     >>> from deltarule.tensor.tensor import tensor
     >>> g = [tensor([3.0, -0.5])]
@@ -202,7 +255,7 @@ def clip_by_value(limit: float) -> Transform:
 
 
 def global_norm(tensors: Tensors) -> Tensor:
-    """√Σg² over all entries of all tensors, a float64 scalar.
+    """Return the Euclidean norm √Σg² over all entries of all tensors, a float64 scalar.
 
     >>> from deltarule.tensor.tensor import tensor
     >>> global_norm([tensor([3.0]), tensor([[4.0]])]).item()
@@ -213,7 +266,7 @@ def global_norm(tensors: Tensors) -> Tensor:
 
 
 def clip_by_global_norm(limit: float) -> Transform:
-    """Scale all gradients by min(1, limit/‖g‖), ‖g‖ over all parameters together (Pascanu et al. 2013).
+    """Return the transform that scales gradients by min(1, limit/‖g‖), ‖g‖ over all parameters (Pascanu et al. 2013).
 
     >>> from deltarule.tensor.tensor import tensor
     >>> g = [tensor([3.0]), tensor([4.0])]

@@ -1,4 +1,4 @@
-"""Optimisers around other optimisers: groups of parameters, accumulated gradients, averaged weights, L1 steps."""
+"""Wrappers of optimisers: parameter groups, gradient accumulation, averaged weights, proximal steps."""
 
 from __future__ import annotations
 
@@ -27,11 +27,17 @@ from deltarule.tensor.tensor import Tensor
 @final
 @dataclass(frozen=True, kw_only=True)
 class Groups(Optimizer):
-    """Optimisers of their own for parameters whose name matches a pattern (``*`` and ``?`` as in file names).
+    """Different optimisers for groups of parameters, chosen by patterns of their names.
 
-    A parameter goes to the first pattern that matches; one that none matches goes to ``default``. Clipping of
-    this recipe sees all gradients together, that of a group its own. A pattern may name frozen parameters, which
-    stay as they are; one that names no parameter at all is an error. ``history["learning_rate"]`` is the default's.
+    A parameter belongs to the first pattern that matches its name, or else to ``default``. A
+    pattern may match frozen parameters only; a pattern that matches no parameter is an error.
+    ``history["learning_rate"]`` is that of the default.
+
+    Args:
+        groups: An optimiser, or its name, for each pattern (``*`` and ``?`` as in file names).
+        default: The optimiser for all other parameters.
+        clip_norm: The largest norm of the gradients of all groups together, if any.
+        clip_value: The largest absolute value of an entry of a gradient, if any.
 
     >>> recipe = Groups(groups={"*bias": SGD(learning_rate=0.1)}, default=SGD(learning_rate=0.01))
     >>> recipe.group_of("0.bias"), recipe.group_of("0.weight")
@@ -49,11 +55,8 @@ class Groups(Optimizer):
             isinstance(self.groups, dict),
             "a dictionary of optimisers by pattern",
         )
-        object.__setattr__(
-            self,
-            "groups",
-            {pattern: get(recipe) for pattern, recipe in self.groups.items()},
-        )
+        groups = {pattern: get(recipe) for pattern, recipe in self.groups.items()}
+        object.__setattr__(self, "groups", groups)
         object.__setattr__(self, "default", get(self.default))
         object.__setattr__(self, "learning_rate", self.default.learning_rate)
         super().__post_init__()
@@ -68,20 +71,17 @@ class Groups(Optimizer):
         """Return the learning rate of each parameter: that of its group."""
         found: dict[int, Tensor | float] = {}
         for optimizer, group, own in self._parts(names):
-            found.update(
-                zip(group, optimizer.rates(len(group), clock, own), strict=True)
-            )
+            rates = optimizer.rates(len(group), clock, own)
+            found.update(zip(group, rates, strict=True))
         return [found[i] for i in range(count)]
 
     def group_of(self, name: str) -> str:
         """Return the pattern of the group of a parameter, or "default"."""
-        return next(
-            (pattern for pattern in self.groups if fnmatchcase(name, pattern)),
-            "default",
-        )
+        matching = (pattern for pattern in self.groups if fnmatchcase(name, pattern))
+        return next(matching, "default")
 
     def steps(self, names: Sequence[str] | None = None) -> Transform:
-        """Return gradients → steps, each group by its own optimiser."""
+        """Return the transform of gradients into steps, with each group's own optimiser."""
         parts = self._parts(names)
         return partition(
             [group for _, group, _ in parts],
@@ -91,7 +91,7 @@ class Groups(Optimizer):
     def _parts(
         self, names: Sequence[str] | None
     ) -> list[tuple[Optimizer, list[int], ParameterNames]]:
-        """Return, for every group with parameters to learn, its optimiser, and its parameters' positions and names."""
+        """Return the optimiser, and the indices and names of the parameters, of every group with trainable ones."""
         if names is None:
             raise ArgumentError(
                 "Groups", expected="the names of the parameters", got="none"
@@ -121,7 +121,15 @@ class Groups(Optimizer):
 def partition(
     members: Sequence[Sequence[int]], transforms: Sequence[Transform]
 ) -> Transform:
-    """Return the transform that hands each group of positions to its own transform."""
+    """Return the transform that applies a transform to each group of parameters, given by indices.
+
+    >>> from deltarule.optim.transform import scale
+    >>> from deltarule.tensor.tensor import tensor
+    >>> g = [tensor([1.0]), tensor([1.0])]
+    >>> both = partition([[1], [0]], [scale(2.0), scale(3.0)])
+    >>> [u.item() for u in both.update(g, (), g, Clock(tensor(0)))[0]]
+    [3.0, 2.0]
+    """
 
     def of(items: Sequence[Tensor], group: Sequence[int]) -> list[Tensor]:
         return [items[i] for i in group]
@@ -147,9 +155,8 @@ def partition(
     ) -> tuple[list[Tensor], State]:
         updates = list(gradients)
         after: list[Tensor] = []
-        for group, transform, own in zip(
-            members, transforms, states(parameters, state), strict=True
-        ):
+        parts = zip(members, transforms, states(parameters, state), strict=True)
+        for group, transform, own in parts:
             steps, new = transform.update(
                 of(gradients, group), own, of(parameters, group), clock
             )
@@ -160,16 +167,13 @@ def partition(
 
     def point(parameters: Tensors, state: State, clock: Clock) -> list[Tensor]:
         points = list(parameters)
-        for group, transform, own in zip(
-            members, transforms, states(parameters, state), strict=True
-        ):
-            if transform.point is not None:
-                for i, place in zip(
-                    group,
-                    transform.point(of(parameters, group), own, clock),
-                    strict=True,
-                ):
-                    points[i] = place
+        parts = zip(members, transforms, states(parameters, state), strict=True)
+        for group, transform, own in parts:
+            if transform.point is None:
+                continue
+            group_points = transform.point(of(parameters, group), own, clock)
+            for i, group_point in zip(group, group_points, strict=True):
+                points[i] = group_point
         return points
 
     looks = any(transform.point is not None for transform in transforms)
@@ -179,7 +183,7 @@ def partition(
 
 @dataclass(frozen=True, kw_only=True)
 class _Wrapper(Optimizer):
-    """An optimiser inside another; its learning rates are the inner one's, and so is its clock."""
+    """Base class of wrappers: the learning rates are those of the inner optimiser."""
 
     stands_alone: ClassVar[bool] = False
     learning_rate: float | Schedule = field(init=False)
@@ -197,18 +201,25 @@ class _Wrapper(Optimizer):
     def rates(
         self, count: int, clock: Clock, names: Sequence[str] | None = None
     ) -> list[Tensor | float]:
-        """Return the learning rate of each parameter: what the inner optimiser says."""
+        """Return the learning rate of each parameter: that of the inner optimiser."""
         return self.inner.rates(count, clock, names)
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Accumulated(_Wrapper):
-    """The mean gradient of ``every`` steps, then one step of the optimiser: a batch ``every`` times as large.
+    """Gradient accumulation: average gradients over ``every`` steps, then take one step of the inner optimiser.
 
-    Between two such steps parameters and the optimiser's state stay as they are; its schedules and bias
-    corrections count its own steps. What stands around it (``Averaged``, clipping) acts at each of the ``every``
-    steps, and ``Proximal`` only where the parameters move.
+    It is equivalent to a batch ``every`` times as large. In between, the parameters and the
+    state of the inner optimiser do not change; its schedules and bias corrections count its own
+    steps. Outer wrappers (``Averaged``) and clipping act at each of the ``every`` steps,
+    ``Proximal`` only where the parameters change.
+
+    Args:
+        inner: The optimiser, or its name.
+        every: The number of steps ≥ 1 whose gradients are averaged.
+        clip_norm: The largest norm of all gradients of a step together, if any.
+        clip_value: The largest absolute value of an entry of a gradient, if any.
 
     >>> from deltarule.optim import minimize
     >>> recipe = Accumulated(inner=SGD(learning_rate=0.1), every=2)
@@ -223,34 +234,30 @@ class Accumulated(_Wrapper):
         self._require("every", self.every >= 1, "a whole number ≥ 1")
 
     def rate_at(self, step: int) -> float:
-        """Return the learning rate at a step: schedules count the optimiser's own steps."""
+        """Return the learning rate at a step; schedules count the steps of the inner optimiser."""
         return self.inner.rate_at(step // self.every)
 
     def rates(
         self, count: int, clock: Clock, names: Sequence[str] | None = None
     ) -> list[Tensor | float]:
-        """Return the learning rate of each parameter, 0 where the step only adds to the mean gradient."""
-        moves = self._due(clock).astype("float64")
-        return [
-            moves * rate
-            for rate in self.inner.rates(count, self._own_clock(clock), names)
-        ]
+        """Return the learning rate of each parameter, 0 where the step only accumulates gradients."""
+        due = self._due(clock).astype("float64")
+        rates = self.inner.rates(count, self._inner_clock(clock), names)
+        return [due * rate for rate in rates]
 
-    def _own_clock(self, clock: Clock) -> Clock:
-        return Clock(
-            floor(clock.step.astype("float64") / float(self.every)).astype("int64"),
-            clock.factor,
-            "k",
-        )
+    def _inner_clock(self, clock: Clock) -> Clock:
+        """Return the clock of the inner optimiser, which counts its own steps."""
+        completed = floor(clock.step.astype("float64") / float(self.every))
+        return Clock(completed.astype("int64"), clock.factor, "k")
 
     def _due(self, clock: Clock) -> Tensor:
-        """Whether the step is the last of ``every``, in which the parameters move."""
-        due: Tensor = clock.count() == self._own_clock(clock).count() * self.every
+        """Whether the step is the last of ``every``, at which the parameters are updated."""
+        due: Tensor = clock.count() == self._inner_clock(clock).count() * self.every
         return due
 
     def steps(self, names: Sequence[str] | None = None) -> Transform:
         """Return gradients → steps."""
-        inner, own_clock = self.inner.transform(names), self._own_clock
+        inner, inner_clock = self.inner.transform(names), self._inner_clock
 
         def init(parameters: Tensors) -> State:
             return (*filled(1, parameters), *inner.init(parameters))
@@ -263,7 +270,7 @@ class Accumulated(_Wrapper):
                 total + g * (1 / self.every)
                 for total, g in zip(state[:n], gradients, strict=True)
             ]
-            own, due = own_clock(clock), self._due(clock)
+            own, due = inner_clock(clock), self._due(clock)
             steps, new = inner.update(sums, state[n:], parameters, own)
             kept = [where(due, 0.0, total) for total in sums]
             after = [
@@ -275,7 +282,7 @@ class Accumulated(_Wrapper):
         def point(parameters: Tensors, state: State, clock: Clock) -> list[Tensor]:
             if inner.point is None:
                 return list(parameters)
-            return inner.point(parameters, state[len(parameters) :], own_clock(clock))
+            return inner.point(parameters, state[len(parameters) :], inner_clock(clock))
 
         slots = ("g_bar", *inner.slots)
         return Transform(init, update, point if inner.point else None, slots)
@@ -284,11 +291,17 @@ class Accumulated(_Wrapper):
 @final
 @dataclass(frozen=True, kw_only=True)
 class Averaged(_Wrapper):
-    """The optimiser's own steps, and beside them averaged weights θ̄ ← dθ̄ + (1 − d)θ (Polyak and Juditsky 1992).
+    """Exponential moving average of the weights, θ̄ ← dθ̄ + (1 − d)θ, beside the steps of the inner optimiser.
 
-    θ̄ starts at θ, and is averaged at every step of training: around ``Accumulated`` at each of its ``every`` steps,
-    inside it once for all of them. ``decay`` d weighs the old average (X-14: the notes' EMA weighs the new value by
-    β = 1 − d). ``averages`` picks θ̄ from the state.
+    θ̄ starts at θ, and is updated at every step of training: around ``Accumulated`` at each of
+    its ``every`` steps, inside it once for all of them. ``averages`` returns θ̄ from the state.
+    Averaging of iterates goes back to Polyak and Juditsky (1992).
+
+    Args:
+        inner: The optimiser, or its name.
+        decay: The weight d in [0, 1) of the old average.
+        clip_norm: The largest norm of all gradients together, if any.
+        clip_value: The largest absolute value of an entry of a gradient, if any.
 
     >>> from deltarule.optim import Stepper
     >>> from deltarule.tensor.tensor import parameter, tensor
@@ -313,29 +326,33 @@ class Averaged(_Wrapper):
         ) -> tuple[list[Tensor], State]:
             del clock
             d = self.decay
-            news = zip(state, parameters, steps, strict=True)
-            return list(steps), tuple(
-                mean * d + (p + step) * (1 - d) for mean, p, step in news
-            )
+            parts = zip(state, parameters, steps, strict=True)
+            means = (mean * d + (p + step) * (1 - d) for mean, p, step in parts)
+            return list(steps), tuple(means)
 
-        return chain(
-            self.inner.transform(names), Transform(tuple, update, slots=("theta_bar",))
-        )
+        averaging = Transform(tuple, update, slots=("theta_bar",))
+        return chain(self.inner.transform(names), averaging)
 
     def averages(self, state: Sequence[Any], n_parameters: int) -> list[Any]:
-        """Return θ̄ of every parameter from the state (tensors or arrays)."""
+        """Return the averaged weights θ̄ of every parameter from the state (tensors or arrays)."""
         return list(state[len(state) - n_parameters :])
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Proximal(_Wrapper):
-    """A step of the optimiser, then the proximal step of strength·‖θ‖₁: θ ← sign(θ)·max(|θ| − η_t·strength, 0).
+    """Proximal gradient method for an L1 penalty: a step, then θ ← sign(θ)·max(|θ| − η_t·strength, 0).
 
-    η_t is the inner optimiser's rate for the parameter: that of its group in ``Groups``, 0 while ``Accumulated``
-    only adds gradients up.
-    Weights become exactly 0, which subgradient steps on |θ| never reach (REG-08, REG-09; Daubechies et al. 2004).
-    Parameters whose name does not match ``pattern`` are left out.
+    The proximal step of strength·‖θ‖₁ makes weights exactly 0, which subgradient steps do not
+    (Daubechies et al. 2004). η_t is the inner optimiser's learning rate for the parameter: that
+    of its group in ``Groups``, 0 while ``Accumulated`` only accumulates gradients.
+
+    Args:
+        inner: The optimiser, or its name.
+        strength: The strength ≥ 0 of the penalty.
+        pattern: The names of the penalised parameters (``*`` and ``?`` as in file names).
+        clip_norm: The largest norm of all gradients together, if any.
+        clip_value: The largest absolute value of an entry of a gradient, if any.
 
     >>> from deltarule.optim import minimize
     >>> recipe = Proximal(inner=SGD(learning_rate=0.5), strength=1.0, pattern="*")
@@ -360,56 +377,68 @@ class Proximal(_Wrapper):
                 hint='Or pattern="*".',
             )
 
-        def hit(i: int) -> bool:
+        def penalised(i: int) -> bool:
             return names is None or fnmatchcase(names[i], self.pattern)
 
         def update(
             steps: Tensors, state: State, parameters: Tensors, clock: Clock
         ) -> tuple[list[Tensor], State]:
             rates = self.inner.rates(len(parameters), clock, names)
-            shrunk = [
-                _shrunk(step, p, rate, self.strength) if hit(i) else step
-                for i, (step, p, rate) in enumerate(
-                    zip(steps, parameters, rates, strict=True)
-                )
+            parts = zip(steps, parameters, rates, strict=True)
+            proximal_steps = [
+                _soft_threshold(step, p, rate, self.strength) if penalised(i) else step
+                for i, (step, p, rate) in enumerate(parts)
             ]
-            return shrunk, state
+            return proximal_steps, state
 
-        return chain(
-            self.inner.transform(names), Transform(lambda parameters: (), update)
-        )
+        proximal = Transform(lambda parameters: (), update)
+        return chain(self.inner.transform(names), proximal)
 
 
-def _shrunk(step: Tensor, p: Tensor, rate: Tensor | float, strength: float) -> Tensor:
-    """Return the step after which the parameter is sign(θ)·max(|θ| − rate·strength, 0), for θ after the given one."""
+def _soft_threshold(
+    step: Tensor, p: Tensor, rate: Tensor | float, strength: float
+) -> Tensor:
+    """Return the step to sign(θ)·max(|θ| − rate·strength, 0), where θ is the parameter after the given step."""
     moved = p + step
     return sign(moved) * maximum(abs(moved) - cast_scalar(rate * strength, p), 0.0) - p
 
 
 def has_groups(optimizer: Optimizer) -> bool:
-    """Whether an optimiser, or one inside it, has groups with learning rates of their own."""
-    return isinstance(optimizer, Groups) or (
-        isinstance(optimizer, _Wrapper) and has_groups(optimizer.inner)
-    )
+    """Whether an optimiser, or one inside it, has parameter groups with different learning rates.
+
+    >>> has_groups(Averaged(inner=Groups())), has_groups(SGD())
+    (True, False)
+    """
+    if isinstance(optimizer, _Wrapper):
+        return has_groups(optimizer.inner)
+    return isinstance(optimizer, Groups)
 
 
 def steps_between(optimizer: Optimizer) -> int:
-    """Return how many steps of training one step of the innermost optimiser takes: ``every`` of ``Accumulated``.
+    """Return the number of training steps per step of the innermost optimiser (``every`` of ``Accumulated``).
 
     >>> steps_between(Accumulated(inner=Accumulated(every=2), every=3))
     6
     """
     if not isinstance(optimizer, _Wrapper):
         return 1
-    return steps_between(optimizer.inner) * (
-        optimizer.every if isinstance(optimizer, Accumulated) else 1
-    )
+    every = optimizer.every if isinstance(optimizer, Accumulated) else 1
+    return steps_between(optimizer.inner) * every
 
 
 def with_rate(optimizer: Optimizer, rate: float | Schedule, where: str) -> Optimizer:
-    """Return the optimiser with another learning rate; that of the inner one for a wrapper.
+    """Return the optimiser with another learning rate, that of the inner optimiser for a wrapper.
 
-    Raises ArgumentError, which names ``where``, for ``Groups``, which have several.
+    Args:
+        optimizer: The optimiser.
+        rate: The new learning rate, or a schedule.
+        where: The name of the caller, for the error.
+
+    Raises:
+        ArgumentError: ``Groups`` have several learning rates.
+
+    >>> with_rate(Averaged(inner=SGD()), 0.5, "example").inner.learning_rate
+    0.5
     """
     if isinstance(optimizer, Groups):
         raise ArgumentError(

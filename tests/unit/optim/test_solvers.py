@@ -11,7 +11,7 @@ from deltarule import optim
 from deltarule.errors import ArgumentError, DivergenceError, ShapeError
 from deltarule.optim.line_search import (
     CURVATURE,
-    SUFFICIENT,
+    SUFFICIENT_DECREASE,
     descend_convex,
     strong_wolfe,
 )
@@ -163,7 +163,7 @@ def test_line_search_meets_the_strong_wolfe_conditions(first: float) -> None:
     assert found is not None
     length, new_value, new_gradient = found
     slope = -gradient @ gradient
-    assert new_value <= value + SUFFICIENT * length * slope
+    assert new_value <= value + SUFFICIENT_DECREASE * length * slope
     assert abs(-gradient @ new_gradient) <= CURVATURE * abs(slope)
 
 
