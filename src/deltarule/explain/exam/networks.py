@@ -46,7 +46,7 @@ def _input(name_: str, *shape: int) -> Node:
 
 
 def weighted_cross_entropy(chance: random.Random) -> Network:
-    """A two-layer network with weighted binary cross-entropy (BP-12)."""
+    """A two-layer network with weighted binary cross-entropy."""
     n, hidden = chance.choice([2, 3]), chance.choice([2, 3])
     x, y, a, b = _input("x", n), _input("y", 1), _input("alpha"), _input("beta")
     W1, b1, W2, b2 = (
@@ -74,7 +74,7 @@ def weighted_cross_entropy(chance: random.Random) -> Network:
 
 
 def siamese(chance: random.Random) -> Network:
-    """Two inputs through shared weights, compared by cosine similarity (BP-13)."""
+    """Two inputs through shared weights, compared by cosine similarity."""
     n = chance.choice([2, 3])
     x, other, y = _input("x", n), _input("x_hat", n), _input("y")
     W1, W2 = _input("W_1", 3, n), _input("W_2", 2, 3)
@@ -95,7 +95,7 @@ def siamese(chance: random.Random) -> Network:
 
 
 def leaky(chance: random.Random) -> Network:
-    """One layer with a leaky rectifier and half squared error (BP-14)."""
+    """One layer with a leaky rectifier and half squared error."""
     n, p = chance.choice([2, 3]), chance.choice([2, 3])
     x, y, W, b = _input("x", n), _input("y", p), _input("W", p, n), _input("b", p)
     output = functions.leaky_relu(
@@ -110,7 +110,7 @@ def leaky(chance: random.Random) -> Network:
 
 
 def skip(chance: random.Random) -> Network:
-    """A rectified layer beside a linear skip path (BP-16)."""
+    """A rectified layer beside a linear skip path."""
     n, p, k = chance.choice([2, 3]), chance.choice([2, 3]), 2
     x, y, W1, W2, W3 = (
         _input("x", n),
@@ -131,7 +131,7 @@ def skip(chance: random.Random) -> Network:
 
 
 def exponential(chance: random.Random) -> Network:
-    """A parametric rectifier, an exponential unit and a linear layer (BP-17)."""
+    """A parametric rectifier, an exponential unit and a linear layer."""
     n, k = 2, chance.choice([2, 3])
     x, y, alpha = _input("x", n), _input("y", k), _input("alpha")
     W1, W2, W3 = _input("W_1", n, n), _input("W_2", n, n), _input("W_3", k, n)
@@ -147,7 +147,7 @@ def exponential(chance: random.Random) -> Network:
 
 
 def difference(chance: random.Random) -> Network:
-    """Two inputs through a shared layer, their difference classified (BP-18)."""
+    """Two inputs through a shared layer, their difference classified."""
     n, p = chance.choice([2, 3]), chance.choice([2, 3])
     first, second, y = _input("x_p", n), _input("x_q", n), _input("y", 1)
     W1, b1, W2, b2 = (

@@ -378,7 +378,7 @@ def _multiclass_hinge(node: Node, term: Callable[[Node], Term]) -> Term:
 
 
 def hinge_parts(node: Node) -> tuple[Node, Node]:
-    """Return the margins of a multi-class hinge loss, and 1 where one of a wrong class is violated."""
+    """Return the margins of a multi-class hinge loss, and 1 where that of a wrong class is violated."""
     scores, labels = node.sources
     hot = one_hot(labels, scores.shape[-1], scores)
     right = build.sum_over(f.weighted(hot, scores), -1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Index notation: a line of matrix calculus as a formula of its components, with the sums written out (BP-08)."""
+"""Index notation: a line of matrix calculus as a formula of its components, with the sums written out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The derivative of a vector by a matrix: a 3-tensor, never built, shown slice by slice (LA-21, LA-22).
+"""The derivative of a vector by a matrix: a 3-tensor, never built, shown slice by slice.
 
 Backpropagation only needs its product with a vector g, the pullback. The slice ∂yₖ/∂W is the pullback of the unit
 vector eₖ. Where the pullback is g xᵀ (y = Wx) or x gᵀ (y = Wᵀx), moving the one entry Wₖⱼ moves y along Eₖⱼx, or
