@@ -1,6 +1,7 @@
-"""Networks: modules, layers, activations, initialisers, summaries.
+"""Neural networks: modules, layers, activations, initialisers and summaries.
 
-Layers take one example or a batch (first axis); images are channels last, (N, height, width, channels).
+Layers take one example or a batch (first axis); images are channels last, (N, height,
+width, channels).
 """
 
 import warnings

@@ -1,7 +1,8 @@
-"""The course of one call of a model: mode, random counters, state updates, and the path of shapes.
+"""The context of one call of a model: mode, random streams, state updates and the layers called so far.
 
-It travels in a context variable, so that a person writes ``forward(self, x)`` and mode is never an attribute
-that somebody forgot to set back. The outermost call enters it; calls of submodules find it.
+It is kept in a context variable, so that users write ``forward(self, x)`` and the mode
+is never an attribute that has to be reset. The outermost call activates it; calls of
+submodules find it.
 """
 
 from __future__ import annotations
@@ -23,14 +24,30 @@ from deltarule.train.protocol import Mode
 if TYPE_CHECKING:
     from deltarule.nn.module.module import Module
 
-FIRST_STREAM = (
-    1 << 16
-)  # random streams of layers lie above those that a training loop may use
+# random streams of layers; the streams below are reserved for training loops
+FIRST_STREAM = 1 << 16
+
+__all__ = [
+    "ForwardContext",
+    "LayerCall",
+    "Record",
+    "add_penalty",
+    "current",
+    "require",
+]
 
 
 @dataclass(frozen=True)
 class LayerCall:
-    """One layer that was called: its name in the model, what went in, what came out."""
+    """One call of a layer: its name in the model, its inputs and its output.
+
+    >>> from deltarule import nn, tensor
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> record = model.record()
+    >>> _ = model.run(record, (tensor([1.0, 2.0]),), "inference", batched=False)
+    >>> [(call.name, call.output_shape) for call in record.trail]
+    [('0', (3,)), ('1', (3,))]
+    """
 
     layer: Module
     name: str
@@ -50,27 +67,26 @@ class LayerCall:
 
 
 def example_shape(x: Tensor, batched: bool) -> Shape:
-    """Return the shape without the batch axis."""
+    """Return the shape of one example: without the batch axis if there is one."""
     return x.shape[1:] if batched else x.shape
 
 
 @dataclass
 class Record:
-    """What happens in the course of one call of the outermost module."""
+    """What one call of the outermost module collects: layer calls, state updates, penalties and the error, if any."""
 
     names: dict[int, str]
     seed: Tensor | int | None = None
     step: Tensor | int | None = None
     trail: list[LayerCall] = field(default_factory=list)
-    updates: dict[int, tuple[Tensor, Tensor]] = field(
-        default_factory=dict
-    )  # old value, new value, by identity
+    # (old value, new value) by the identity of the state tensor
+    updates: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     penalties: list[Tensor] = field(default_factory=list)
-    fault: DeltaruleError | None = None
+    error: DeltaruleError | None = None
     streams: int = 0
 
-    def settle(self) -> None:
-        """Give state tensors their new values, where these are known or will be (under ``dr.jit``)."""
+    def commit_state(self) -> None:
+        """Assign the new values of state tensors, if they are known or will be (under ``dr.jit``)."""
         for old, new in self.updates.values():
             if tracing.active() or _has_value(new):
                 old.assign(new.detach())
@@ -78,22 +94,30 @@ class Record:
 
 @dataclass(frozen=True)
 class ForwardContext:
-    """The mode, and whether the input is a batch (None: not known), beside the record of the whole call."""
+    """The mode and whether the input is a batch (None: unknown), together with the record of the whole call.
+
+    >>> from deltarule import nn
+    >>> class Doubled(nn.Module):
+    ...     def forward(self, x):
+    ...         return 2 * x if require("Doubled").mode == "training" else x
+    >>> Doubled()([1.0]).tolist(), Doubled()([1.0], mode="training").tolist()
+    ([1.0], [2.0])
+    """
 
     record: Record
     mode: Mode = "inference"
     batched: bool | None = None
 
     def current(self, state: Tensor) -> Tensor:
-        """Return a state tensor as this call has changed it so far."""
+        """Return the value of a state tensor with the updates of this call so far."""
         return self.record.updates.get(id(state), (state, state))[1]
 
     def update(self, state: Tensor, value: Tensor) -> None:
-        """Note a state tensor's next value."""
+        """Record the next value of a state tensor."""
         self.record.updates[id(state)] = (state, value)
 
     def draw(self, where: str) -> tuple[Tensor | int, Tensor | int, int]:
-        """Return (seed, step, stream) for one random draw; every draw of a call has its own stream."""
+        """Return (seed, step, stream) for one random draw; every draw of a call has a stream of its own."""
         seed, step = self.record.seed, self.record.step
         if seed is None:
             raise ArgumentError(
@@ -110,12 +134,16 @@ _current: ContextVar[ForwardContext | None] = ContextVar("forward", default=None
 
 
 def current() -> ForwardContext | None:
-    """Return the context of the call that is at work, if any."""
+    """Return the context of the active call, or None outside a call.
+
+    >>> current() is None
+    True
+    """
     return _current.get()
 
 
 def require(where: str) -> ForwardContext:
-    """Return the context of the call that is at work."""
+    """Return the context of the active call; raises ArgumentError outside a call."""
     context = _current.get()
     if context is None:
         raise ArgumentError(
@@ -128,8 +156,8 @@ def require(where: str) -> ForwardContext:
 
 
 @contextmanager
-def entered(context: ForwardContext) -> Iterator[ForwardContext]:
-    """Make a context the current one."""
+def activated(context: ForwardContext) -> Iterator[ForwardContext]:
+    """Make a context the active one."""
     token = _current.set(context)
     try:
         yield context
@@ -138,7 +166,16 @@ def entered(context: ForwardContext) -> Iterator[ForwardContext]:
 
 
 def add_penalty(value: Tensor) -> None:
-    """Ask that a scalar be added to the training loss, from within ``forward`` (activity regularisation)."""
+    """Add a scalar to the training loss from within ``forward`` (activity regularisation).
+
+    >>> from deltarule import nn
+    >>> class Sparse(nn.Module):
+    ...     def forward(self, x):
+    ...         nn.add_penalty(abs(x).mean())
+    ...         return x
+    >>> [penalty.item() for penalty in Sparse().apply([[1.0, -3.0]]).penalties]
+    [2.0]
+    """
     require("add_penalty").record.penalties.append(value)
 
 

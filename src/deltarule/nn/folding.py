@@ -1,4 +1,4 @@
-"""Folding: a chain of affine layers is one affine layer (THY-02, LA-25)."""
+"""Folding: a chain of affine layers is one affine layer."""
 
 from __future__ import annotations
 
@@ -21,14 +21,21 @@ from deltarule.nn.module.module import Module
 from deltarule.nn.saving import build
 
 Array = npt.NDArray[Any]
-Affine = tuple[Array, Array]  # W (m, n), b (m,): x → Wx + b
+Affine = tuple[Array, Array]  # W (m, n), b (m,): x ↦ Wx + b
 
 
 def affine_map(model: Module, n_features: int | None = None) -> Affine:
-    """Return W (m, n) and b (m,) with N x = Wx + b at inference (LA-25).
+    """Return W (m, n) and b (m,) such that the network computes x ↦ Wx + b at inference.
 
-    For linear layers, masked ones, the identity, batch norms, standardisation and dropout, one after another, side
-    by side or with skip paths. ``n_features`` is needed only if no layer tells it. Raises ArgumentError for others.
+    Supports linear and masked linear layers, the identity, batch normalisation,
+    standardisation and dropout, in ``Sequential``, ``Parallel`` and ``Skip``.
+
+    Args:
+        model: The network.
+        n_features: Number of input features; needed only if no layer determines it.
+
+    Raises:
+        ArgumentError: For a layer that is not affine, or if the number of features is unknown.
 
     >>> from deltarule import nn
     >>> model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
@@ -38,20 +45,22 @@ def affine_map(model: Module, n_features: int | None = None) -> Affine:
     [[1.0, 1.0]]
     """
     n = n_features or next(
-        (size for _, layer in model.named_modules() if (size := _inputs(layer))), None
+        (size for _, layer in model.named_modules() if (size := _in_features(layer))),
+        None,
     )
     if n is None:
         raise ArgumentError(
-            "affine_map", expected="n_features, for no layer tells it", got="none"
+            "affine_map", expected="n_features, which no layer determines", got="none"
         )
-    return _affine(model, n)
+    return _layer_map(model, n)
 
 
 def fold(model: Sequential) -> Sequential:
-    """Return a network with the same outputs at inference in which neighbouring affine layers are one ``Linear``.
+    """Return a network with the same outputs at inference whose adjacent affine layers are merged into one.
 
-    A batch norm after a convolution goes into the convolution's weights. Other layers are the same objects as
-    before. The folded layers' weights are new parameters, and training them is not training the original ones.
+    Batch normalisation after a convolution is folded into the convolution's weights.
+    Other layers are the same objects as before. The merged layers have new parameters:
+    training them does not train the original ones.
 
     >>> from deltarule import nn
     >>> fold(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm(3), nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)))
@@ -64,27 +73,22 @@ def fold(model: Sequential) -> Sequential:
     result: list[Module] = []
     run: list[Module] = []
     for layer in model.flat():
-        if (
-            isinstance(layer, BatchNorm)
-            and not run
-            and result
-            and isinstance(result[-1], Convolution)
-        ):
-            result[-1] = _into_convolution(result[-1], layer)
-        elif _is_affine(layer) and (run or _inputs(layer)):
+        previous = result[-1] if result and not run else None
+        if isinstance(layer, BatchNorm) and isinstance(previous, Convolution):
+            result[-1] = _fold_into_convolution(previous, layer)
+        elif _is_affine(layer) and (run or _in_features(layer)):
             run.append(layer)
         else:
-            result.extend(_merged(run))
+            result.extend(_merge(run))
             result.append(layer)
             run = []
-    return Sequential(*result, *_merged(run))
+    return Sequential(*result, *_merge(run))
 
 
-def _merged(run: list[Module]) -> list[Module]:
-    """Return one Linear for several affine layers; a single one stays, and so do layers without a product."""
-    if len(run) < 2 or not any(
-        isinstance(layer, (Linear, MaskedLinear)) for layer in run
-    ):
+def _merge(run: list[Module]) -> list[Module]:
+    """Return one Linear for several affine layers; a single layer stays, as do layers without a matrix product."""
+    has_product = any(isinstance(layer, (Linear, MaskedLinear)) for layer in run)
+    if len(run) < 2 or not has_product:
         return run
     weight, bias = affine_map(Sequential(*run))
     merged = Linear(weight.shape[1], weight.shape[0]).astype(weight.dtype.name)
@@ -93,9 +97,9 @@ def _merged(run: list[Module]) -> list[Module]:
     return [merged]
 
 
-def _into_convolution(layer: Convolution, norm: BatchNorm) -> Module:
-    """Return the convolution whose filters are scaled and shifted as the batch norm would scale its outputs."""
-    scale, shift = _diagonal(norm)
+def _fold_into_convolution(layer: Convolution, norm: BatchNorm) -> Module:
+    """Return the convolution with filters and bias scaled and shifted as the batch normalisation would its outputs."""
+    scale, shift = _scale_and_shift(norm)
     config = layer.config() or {}
     merged: Any = build(
         {**config, "arguments": {**config["arguments"], "bias": True}}
@@ -107,8 +111,8 @@ def _into_convolution(layer: Convolution, norm: BatchNorm) -> Module:
     return merged  # type: ignore[no-any-return]  # built from the config of a convolution
 
 
-def _inputs(layer: Module) -> int | None:
-    """Return the number of features that a layer takes, if it says so."""
+def _in_features(layer: Module) -> int | None:
+    """Return the number of features that a layer takes, or None if any."""
     if isinstance(layer, (Linear, MaskedLinear)):
         return layer.in_features
     if isinstance(layer, BatchNorm):
@@ -122,8 +126,8 @@ def _is_affine(layer: Module) -> bool:
     )
 
 
-def _diagonal(layer: BatchNorm | Standardize) -> Affine:
-    """Return a and b of x → a ⊙ x + b."""
+def _scale_and_shift(layer: BatchNorm | Standardize) -> Affine:
+    """Return a and b of x ↦ a ⊙ x + b."""
     if isinstance(layer, BatchNorm):
         scale = 1 / np.sqrt(layer.running_variance.numpy() + layer.epsilon)
         scale = scale * layer.scale.numpy() if layer.scale_and_shift else scale
@@ -133,64 +137,52 @@ def _diagonal(layer: BatchNorm | Standardize) -> Affine:
     return (deviation, mean) if layer.inverse else (1 / deviation, -mean / deviation)
 
 
-def _affine(layer: Module, n: int) -> Affine:
+def _layer_map(layer: Module, n: int) -> Affine:
     if isinstance(layer, Linear):
-        return layer.weight.numpy(), layer.bias.numpy() if layer.has_bias else np.zeros(
-            layer.out_features
-        )
+        bias = layer.bias.numpy() if layer.has_bias else np.zeros(layer.out_features)
+        return layer.weight.numpy(), bias
     if isinstance(layer, MaskedLinear):
         shift = layer.biases()
-        return layer.matrix().numpy(), np.zeros(
-            layer.out_features
-        ) if shift is None else shift.numpy()
+        bias = np.zeros(layer.out_features) if shift is None else shift.numpy()
+        return layer.matrix().numpy(), bias
     if isinstance(layer, (BatchNorm, Standardize)):
-        scale, moved = _diagonal(layer)
+        scale, moved = _scale_and_shift(layer)
         return np.diag(scale), moved
     if isinstance(layer, Dropping):
         kept = layer.keep_probability if layer.scale_in == "inference" else 1.0
         return np.eye(n) * kept, np.zeros(n)
     if isinstance(layer, Identity):
         return np.eye(n), np.zeros(n)
-    return _composed(layer, n)
+    return _container_map(layer, n)
 
 
-def _composed(layer: Module, n: int) -> Affine:
+def _container_map(layer: Module, n: int) -> Affine:
     """Return the map of a container of affine layers."""
     if isinstance(layer, Sequential):
-        return _chain(list(layer), n)
+        return _compose(list(layer), n)
     if isinstance(layer, GeneralNetwork):
-        return _chain(
-            [
-                part
-                for pair in zip(layer.maps, layer.gates, strict=True)
-                for part in pair
-            ],
-            n,
-        )
+        pairs = zip(layer.maps, layer.gates, strict=True)
+        return _compose([part for pair in pairs for part in pair], n)
     if isinstance(layer, Skip):
-        inner = _affine(layer.inner, n)
-        around = (
-            _affine(layer.shortcut, n)
-            if "shortcut" in layer.__dict__
-            else (np.eye(n), np.zeros(n))
-        )
-        return inner[0] + around[0], inner[1] + around[1]
+        inner = _layer_map(layer.inner, n)
+        identity = np.eye(n), np.zeros(n)
+        has_shortcut = "shortcut" in layer.__dict__
+        shortcut = _layer_map(layer.shortcut, n) if has_shortcut else identity
+        return inner[0] + shortcut[0], inner[1] + shortcut[1]
     if isinstance(layer, Parallel):
-        branches = [_affine(branch, n) for branch in layer.branches]
+        branches = [_layer_map(branch, n) for branch in layer.branches]
+        weights = [weight for weight, _ in branches]
+        biases = [bias for _, bias in branches]
         if layer.join == "concatenate":
-            return np.concatenate([w for w, _ in branches]), np.concatenate(
-                [b for _, b in branches]
-            )
-        return sum((w for w, _ in branches[1:]), branches[0][0]), sum(
-            (b for _, b in branches[1:]), branches[0][1]
-        )
+            return np.concatenate(weights), np.concatenate(biases)
+        return sum(weights[1:], weights[0]), sum(biases[1:], biases[0])
     raise ArgumentError("affine_map", expected="affine layers alone", got=layer.label())
 
 
-def _chain(layers: list[Module], n: int) -> Affine:
+def _compose(layers: list[Module], n: int) -> Affine:
     """Return W_D ⋯ W_1 and Σ_l W_D ⋯ W_{l+1} b_l."""
     weight, bias = np.eye(n), np.zeros(n)
     for layer in layers:
-        w, b = _affine(layer, len(bias))
+        w, b = _layer_map(layer, len(bias))
         weight, bias = w @ weight, w @ bias + b
     return weight, bias

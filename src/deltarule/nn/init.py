@@ -1,9 +1,12 @@
-"""Initialisers: how the first values of weights are drawn.
+"""Initialisers: how the initial values of weights are drawn.
 
-Variances are chosen so that signals neither die nor explode with depth. With fan_in inputs and fan_out outputs
-of a unit: Xavier keeps the variance through linear (or tanh near 0) units, He through rectifiers, which halve
-the second moment; LeCun is Xavier with fan_in alone. Numbers come from NumPy's Philox generator keyed by
-(seed, name of the parameter): the same network has the same first weights wherever it is made.
+Variances are chosen so that signals neither vanish nor explode with depth (Goodfellow
+et al. 2016, section 8.4). For a unit with fan_in inputs and fan_out outputs, Xavier
+initialization preserves the variance through linear units (or tanh near 0); He
+initialization does so for rectifiers, which halve the second moment; LeCun
+initialization is Xavier with fan_in alone. Numbers come from NumPy's Philox generator
+keyed by (seed, name of the parameter): the same network has the same initial weights on
+every machine.
 """
 
 from __future__ import annotations
@@ -20,7 +23,30 @@ import numpy.typing as npt
 
 from deltarule.arguments import NamedArguments
 from deltarule.errors import ArgumentError
-from deltarule.nn.drawing import MANY, fill, idle_cores
+from deltarule.nn.drawing import PARALLEL_SIZE, fill, idle_cores
+
+__all__ = [
+    "Constant",
+    "Initializer",
+    "Normal",
+    "Orthogonal",
+    "Uniform",
+    "VarianceScaling",
+    "constant",
+    "fans",
+    "generator",
+    "get",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "normal",
+    "orthogonal",
+    "uniform",
+    "xavier_normal",
+    "xavier_uniform",
+    "zeros",
+]
 
 Array = npt.NDArray[np.float64]
 AnyArray = npt.NDArray[Any]
@@ -29,7 +55,7 @@ DEFAULT_SEED = 0
 
 
 def generator(seed: int, name: str) -> np.random.Generator:
-    """Return the Philox generator of one parameter: its key is the SHA-256 of seed and name.
+    """Return the random generator of one parameter: Philox, keyed by the SHA-256 of seed and name.
 
     >>> bool(generator(0, "0.weight").random() == generator(0, "0.weight").random())
     True
@@ -55,13 +81,17 @@ def fans(shape: Sequence[int], groups: int = 1) -> tuple[int, int]:
 
 
 class Initializer(metaclass=NamedArguments):
-    """A way to draw the first values of a parameter; equal ones have equal settings."""
+    """Base class of initialisers: a rule for the initial values of a parameter. Equal settings compare equal.
+
+    >>> he_normal() == VarianceScaling(scale=2.0)
+    True
+    """
 
     @abstractmethod
     def draw(
         self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1
     ) -> Array:
-        """Return an array of ``shape`` in float64."""
+        """Return a float64 array of the given shape."""
 
     def values(
         self,
@@ -70,16 +100,16 @@ class Initializer(metaclass=NamedArguments):
         dtype: str,
         groups: int = 1,
     ) -> AnyArray:
-        """Return what ``draw`` returns, in an element type."""
+        """Return the values of ``draw`` in the given element type."""
         return self.draw(shape, random, groups).astype(dtype, copy=False)
 
     def config(self) -> dict[str, Any]:
-        """Return plain data from which ``get`` makes the same initialiser."""
+        """Return plain data from which ``get`` makes an equal initialiser."""
         return {"name": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]  # all are dataclasses
 
 
 class _Independent(Initializer):
-    """An initialiser whose numbers are drawn one after the other, so that a block at a time is enough memory."""
+    """An initialiser with independent elements, which can therefore be drawn block by block."""
 
     @abstractmethod
     def _block(
@@ -89,12 +119,12 @@ class _Independent(Initializer):
         shape: tuple[int, ...],
         groups: int,
     ) -> None:
-        """Fill a block of a parameter of ``shape`` with the next numbers."""
+        """Fill a block of a parameter of the given shape with the next random numbers."""
 
     def draw(
         self, shape: tuple[int, ...], random: np.random.Generator, groups: int = 1
     ) -> Array:
-        """Return an array of ``shape`` in float64."""
+        """Return a float64 array of the given shape."""
         drawn = np.empty(shape)
         self._block(drawn.reshape(-1), random, shape, groups)
         return drawn
@@ -106,9 +136,9 @@ class _Independent(Initializer):
         dtype: str,
         groups: int = 1,
     ) -> AnyArray:
-        """Return what ``draw`` returns, in an element type, without an array of float64 as large as it."""
+        """Return the values of ``draw`` in the given element type, without a float64 array of the full size."""
         made = np.empty(shape, dtype)
-        threads = idle_cores() if made.size >= MANY else 1
+        threads = idle_cores() if made.size >= PARALLEL_SIZE else 1
         fill(
             made.reshape(-1),
             random,
@@ -121,24 +151,32 @@ class _Independent(Initializer):
 @final
 @dataclass(frozen=True)
 class Constant(Initializer):
-    """One number everywhere: units of a layer stay alike for ever (INI-09, INI-10); right for biases."""
+    """The same value everywhere: right for biases; the units of a hidden layer would never become different.
+
+    >>> get("zeros").draw((2,), generator(0, "bias")).tolist()
+    [0.0, 0.0]
+    """
 
     value: float = 0.0
 
     def draw(
         self,
         shape: tuple[int, ...],
-        random: np.random.Generator,  # noqa: ARG002  # one signature for all
-        groups: int = 1,  # noqa: ARG002  # one signature for all
+        random: np.random.Generator,  # noqa: ARG002  # common signature
+        groups: int = 1,  # noqa: ARG002  # common signature
     ) -> Array:
-        """Return an array of ``shape`` in float64."""
+        """Return a float64 array of the given shape."""
         return np.full(shape, self.value)
 
 
 @final
 @dataclass(frozen=True)
 class Normal(_Independent):
-    """N(mean, std²), whatever the layer's size (INI-01, INI-02)."""
+    """Independent values from N(mean, std²), whatever the size of the layer.
+
+    >>> Normal(std=0.02).config()
+    {'name': 'Normal', 'std': 0.02, 'mean': 0.0}
+    """
 
     std: float = 0.01
     mean: float = 0.0
@@ -147,8 +185,8 @@ class Normal(_Independent):
         self,
         block: Array,
         random: np.random.Generator,
-        shape: tuple[int, ...],  # noqa: ARG002  # one signature for all
-        groups: int,  # noqa: ARG002  # one signature for all
+        shape: tuple[int, ...],  # noqa: ARG002  # common signature
+        groups: int,  # noqa: ARG002  # common signature
     ) -> None:
         random.standard_normal(out=block)
         block *= self.std
@@ -158,7 +196,12 @@ class Normal(_Independent):
 @final
 @dataclass(frozen=True)
 class Uniform(_Independent):
-    """Uniform in [low, high), whatever the layer's size."""
+    """Independent values from the uniform distribution on [low, high), whatever the size of the layer.
+
+    >>> values = Uniform(-1, 1).draw((100,), generator(0, "weight"))
+    >>> bool((abs(values) <= 1).all())
+    True
+    """
 
     low: float = -0.05
     high: float = 0.05
@@ -167,8 +210,8 @@ class Uniform(_Independent):
         self,
         block: Array,
         random: np.random.Generator,
-        shape: tuple[int, ...],  # noqa: ARG002  # one signature for all
-        groups: int,  # noqa: ARG002  # one signature for all
+        shape: tuple[int, ...],  # noqa: ARG002  # common signature
+        groups: int,  # noqa: ARG002  # common signature
     ) -> None:
         random.random(out=block)
         block *= self.high - self.low
@@ -178,7 +221,16 @@ class Uniform(_Independent):
 @final
 @dataclass(frozen=True)
 class VarianceScaling(_Independent):
-    """Mean 0 and variance scale/n, with n = fan_in, fan_out or (fan_in + fan_out)/2 (INI-03 … INI-07)."""
+    """Independent values of mean 0 and variance scale/n, with n = fan_in, fan_out or their average.
+
+    Args:
+        scale: The variance of a weight times n.
+        mode: "fan_in", "fan_out" or "average", (fan_in + fan_out)/2.
+        distribution: "normal" or "uniform".
+
+    >>> VarianceScaling(scale=2.0).variance((10, 50))
+    0.04
+    """
 
     scale: float = 1.0
     mode: Mode = "fan_in"
@@ -191,7 +243,7 @@ class VarianceScaling(_Independent):
             )
 
     def variance(self, shape: Sequence[int], groups: int = 1) -> float:
-        """Return the variance of the weights of a layer.
+        """Return the variance of the weights of a layer of the given weight shape.
 
         >>> round(xavier_normal().variance((100, 784)), 10), round(he_normal().variance((100, 784)), 10)
         (0.0022624434, 0.0025510204)
@@ -225,7 +277,12 @@ class VarianceScaling(_Independent):
 @final
 @dataclass(frozen=True)
 class Orthogonal(Initializer):
-    """gain·Q with orthonormal rows or columns of the (out, rest) matrix (Saxe et al. 2014)."""
+    """gain·Q, where the (out, rest) matrix Q has orthonormal rows or columns (Saxe et al. 2014).
+
+    >>> q = Orthogonal().draw((2, 3), generator(0, "weight"))
+    >>> (q @ q.T).round(9).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
 
     gain: float = 1.0
 
@@ -233,76 +290,116 @@ class Orthogonal(Initializer):
         self,
         shape: tuple[int, ...],
         random: np.random.Generator,
-        groups: int = 1,  # noqa: ARG002  # one signature for all
+        groups: int = 1,  # noqa: ARG002  # common signature
     ) -> Array:
-        """Return an array of ``shape`` in float64."""
+        """Return a float64 array of the given shape."""
         rows, columns = shape[0], math.prod(shape[1:])
         gaussian = random.standard_normal((max(rows, columns), min(rows, columns)))
         q, r = np.linalg.qr(gaussian)
-        q = q * np.where(
-            np.diagonal(r) < 0, -1.0, 1.0
-        )  # the sign that makes Q uniformly distributed
+        signs = np.where(np.diagonal(r) < 0, -1.0, 1.0)  # make Q uniformly distributed
+        q = q * signs
         return np.asarray((q if rows >= columns else q.T).reshape(shape) * self.gain)
 
 
 def zeros() -> Initializer:
-    """All zeros: right for biases; a hidden layer of zeros learns nothing (INI-09)."""
+    """Return the initialiser with zeros everywhere: right for biases; hidden layers of zeros do not learn.
+
+    >>> zeros() == constant(0)
+    True
+    """
     return Constant(0.0)
 
 
 def constant(value: float) -> Initializer:
-    """One number everywhere; the units of a layer stay equal (INI-10)."""
+    """Return the initialiser with one value everywhere; the units of a layer stay equal.
+
+    >>> constant(1)
+    Constant(value=1.0)
+    """
     return Constant(float(value))
 
 
 def normal(std: float = 0.01, mean: float = 0.0) -> Initializer:
-    """N(mean, std²) (INI-01, INI-02)."""
+    """Return the initialiser N(mean, std²), whatever the size of the layer.
+
+    >>> normal(std=0.02)
+    Normal(std=0.02, mean=0.0)
+    """
     return Normal(std, mean)
 
 
 def uniform(low: float = -0.05, high: float = 0.05) -> Initializer:
-    """Uniform in [low, high)."""
+    """Return the initialiser of uniform values in [low, high), whatever the size of the layer.
+
+    >>> uniform(-1, 1)
+    Uniform(low=-1, high=1)
+    """
     return Uniform(low, high)
 
 
 def xavier_normal(mode: Mode = "average", gain: float = 1.0) -> VarianceScaling:
-    """N(0, gain²/n) with n = (fan_in + fan_out)/2 (INI-03), fan_in (INI-04) or fan_out (INI-05).
+    """Return N(0, gain²/n) with n = (fan_in + fan_out)/2, or fan_in or fan_out by ``mode`` (Glorot and Bengio 2010).
 
-    Source: Glorot and Bengio 2010.
+    >>> xavier_normal().variance((4, 6))
+    0.2
     """
     return VarianceScaling(gain * gain, mode, "normal")
 
 
 def xavier_uniform(mode: Mode = "average", gain: float = 1.0) -> VarianceScaling:
-    """Uniform in ±gain·√(3/n), of the variance of ``xavier_normal``; n = (fan_in + fan_out)/2 by default."""
+    """Return the uniform distribution on ±gain·√(3/n), with the variance of ``xavier_normal``; n as there.
+
+    >>> xavier_uniform().variance((4, 6))
+    0.2
+    """
     return VarianceScaling(gain * gain, mode, "uniform")
 
 
 def he_normal(mode: Mode = "fan_in", slope: float = 0.0) -> VarianceScaling:
-    """N(0, 2/((1 + slope²)·fan_in)) for rectifiers, which let half of the signal pass (INI-06).
+    """Return N(0, 2/((1 + slope²)·fan_in)) for rectifiers, which pass half of the signal (He et al. 2015).
 
-    ``slope`` is the rectifier's slope for x < 0. Source: He et al. 2015.
+    ``slope`` is the slope of the rectifier for x < 0; ``mode`` replaces fan_in by
+    fan_out or their average.
+
+    >>> he_normal().variance((4, 8))
+    0.25
     """
     return VarianceScaling(2 / (1 + slope * slope), mode, "normal")
 
 
 def he_uniform(mode: Mode = "fan_in", slope: float = 0.0) -> VarianceScaling:
-    """Uniform in ±√(6/((1 + slope²)·fan_in)), of the variance of ``he_normal``."""
+    """Return the uniform distribution on ±√(6/((1 + slope²)·fan_in)), with the variance of ``he_normal``.
+
+    >>> he_uniform(slope=1.0).variance((4, 8))
+    0.125
+    """
     return VarianceScaling(2 / (1 + slope * slope), mode, "uniform")
 
 
 def lecun_normal() -> VarianceScaling:
-    """N(0, 1/fan_in) (LeCun et al. 1998); what SELU's fixed point asks for."""
+    """Return N(0, 1/fan_in) (LeCun et al. 1998), as self-normalising networks (SELU) require.
+
+    >>> lecun_normal().variance((4, 8))
+    0.125
+    """
     return VarianceScaling(1.0, "fan_in", "normal")
 
 
 def lecun_uniform() -> VarianceScaling:
-    """Uniform in ±√(3/fan_in)."""
+    """Return the uniform distribution on ±√(3/fan_in), with the variance of ``lecun_normal``.
+
+    >>> lecun_uniform().variance((4, 8))
+    0.125
+    """
     return VarianceScaling(1.0, "fan_in", "uniform")
 
 
 def orthogonal(gain: float = 1.0) -> Initializer:
-    """gain·Q with QᵀQ = 1 or QQᵀ = 1: lengths are kept through a linear layer (Saxe et al. 2014)."""
+    """Return gain·Q with QᵀQ = 1 or QQᵀ = 1: a linear layer preserves norms (Saxe et al. 2014).
+
+    >>> orthogonal(gain=2.0)
+    Orthogonal(gain=2.0)
+    """
     return Orthogonal(gain)
 
 
@@ -325,7 +422,11 @@ _CLASSES = {
 
 
 def get(initializer: str | dict[str, Any] | Initializer) -> Initializer | None:
-    """Return an initialiser by name or from its config; None for "auto" (chosen by the activation that follows)."""
+    """Return an initialiser by name or from its config; None for "auto" (chosen by the activation that follows).
+
+    >>> get("he_normal")
+    VarianceScaling(scale=2.0, mode='fan_in', distribution='normal')
+    """
     if isinstance(initializer, Initializer):
         return initializer
     if initializer == "auto":

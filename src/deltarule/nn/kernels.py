@@ -1,6 +1,7 @@
-"""Kernels for images (KER), and how one is applied: correlation as networks compute it, or convolution.
+"""Image filter kernels, and how one is applied: by cross-correlation (as networks do) or by convolution.
 
-All kernels are matrices of float64, read as they stand: ``apply_kernel`` correlates unless told to flip.
+All kernels are float64 matrices. ``apply_kernel`` computes a cross-correlation unless
+``flip_kernel`` is set.
 """
 
 from __future__ import annotations
@@ -13,10 +14,21 @@ import numpy.typing as npt
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.flags import checks_flags
 from deltarule.graph import build
-from deltarule.nn.layers.spatial import Padding, padding_of
+from deltarule.nn.layers.spatial import Padding, resolve_padding
 from deltarule.shapes import show
 from deltarule.tensor.functional import TensorLike, as_tensor, flip
 from deltarule.tensor.tensor import Tensor
+
+__all__ = [
+    "apply_kernel",
+    "blur",
+    "edge_horizontal",
+    "edge_vertical",
+    "identity",
+    "pad",
+    "sharpen",
+    "shift",
+]
 
 Kernel = npt.NDArray[np.float64]
 
@@ -25,38 +37,54 @@ def _odd(size: int) -> int:
     if isinstance(size, bool) or not isinstance(size, int) or size < 1 or size % 2 == 0:
         raise ArgumentError(
             "size",
-            expected="an odd whole number ≥ 1, so that there is a centre",
+            expected="an odd whole number ≥ 1, so that it has a centre",
             got=repr(size),
         )
     return size
 
 
 def identity(size: int = 3) -> Kernel:
-    """1 in the centre: the image stays as it is (KER-05)."""
+    """Return the identity kernel: 1 in the centre, so the image is unchanged.
+
+    >>> identity().tolist()
+    [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    """
     kernel = np.zeros((_odd(size), size))
     kernel[size // 2, size // 2] = 1
     return kernel
 
 
 def edge_vertical() -> Kernel:
-    """Left minus right: large at vertical edges (KER-01)."""
+    """Return the Prewitt kernel for vertical edges: left column minus right column.
+
+    >>> edge_vertical().tolist()
+    [[1.0, 0.0, -1.0], [1.0, 0.0, -1.0], [1.0, 0.0, -1.0]]
+    """
     return np.array([[1.0, 0, -1], [1, 0, -1], [1, 0, -1]])
 
 
 def edge_horizontal() -> Kernel:
-    """Above minus below: large at horizontal edges; the transpose of ``edge_vertical`` (KER-02)."""
+    """Return the Prewitt kernel for horizontal edges, the transpose of ``edge_vertical``: upper row minus lower row.
+
+    >>> edge_horizontal().tolist()
+    [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [-1.0, -1.0, -1.0]]
+    """
     return edge_vertical().T.copy()
 
 
 def blur(size: int = 3) -> Kernel:
-    """The mean of size × size pixels (KER-03)."""
+    """Return the box blur: the mean of size × size pixels.
+
+    >>> float(blur(3).sum().round(12))
+    1.0
+    """
     return np.full((_odd(size), size), 1 / size**2)
 
 
 def sharpen(size: int = 3) -> Kernel:
-    """2·identity − blur: what a blur would take away is added once more (KER-04).
+    """Return 2·identity − blur (unsharp masking): the detail that a blur removes is added once more.
 
-    Its entries sum to 1, so brightness stays; 2·identity alone, as some notes print it, doubles it (E002-03).
+    The entries sum to 1, so brightness is preserved; 2·identity alone would double it.
 
     >>> float(sharpen().sum().round(12)), float(sharpen()[1, 1].round(4))
     (1.0, 1.8889)
@@ -65,9 +93,10 @@ def sharpen(size: int = 3) -> Kernel:
 
 
 def shift(rows: int = 0, columns: int = 1) -> Kernel:
-    """Move the content down by ``rows`` and right by ``columns`` under correlation; the other way under convolution.
+    """Return a kernel whose cross-correlation moves the content down by ``rows`` and right by ``columns``.
 
-    The default is the kernel of the notes, a 1 left of the centre (KER-06).
+    A convolution with it moves the content the other way. The default has its 1 left of
+    the centre.
 
     >>> shift().tolist()
     [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
@@ -79,7 +108,12 @@ def shift(rows: int = 0, columns: int = 1) -> Kernel:
 
 
 def pad(image: TensorLike, border: int, value: float = 0.0) -> Tensor:
-    """Surround (height, width), (height, width, C) or (N, height, width, C) with a border of one value (KER-08).
+    """Pad the spatial axes of an image with a constant border.
+
+    Args:
+        image: Of shape (height, width), (height, width, C) or (N, height, width, C).
+        border: Number of pixels added on every side, ≥ 0.
+        value: Value of the added pixels.
 
     >>> pad([[5.0]], 1, value=1.0).tolist()
     [[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]]
@@ -93,8 +127,8 @@ def pad(image: TensorLike, border: int, value: float = 0.0) -> Tensor:
             got=f"{show(x.shape)} and {border}",
         )
     widths = [border if first <= axis < first + 2 else 0 for axis in range(x.ndim)]
-    moved = x - value if value else x
-    padded = Tensor(build.pad(moved.node, widths, widths))
+    shifted = x - value if value else x
+    padded = Tensor(build.pad(shifted.node, widths, widths))
     return padded + value if value else padded
 
 
@@ -106,11 +140,18 @@ def apply_kernel(
     padding: Padding = "valid",
     flip_kernel: bool = False,
 ) -> Tensor:
-    """Slide a kernel (k, l) over each channel of an image: y[p, q] = Σ_{i,j} x[p + i, q + j]·K[i, j] (KER-07).
+    """Slide a kernel (k, l) over each channel of an image: y[p, q] = Σ_{i,j} x[p + i, q + j]·K[i, j].
 
-    Grey (height, width), colour (height, width, C) or a batch (N, height, width, C) keeps its axes; "valid" loses
-    k − 1 rows, "same" keeps the size with zeros around. ``flip_kernel`` turns the correlation into a convolution,
-    the same with K rotated by 180° (CNN-02, CNN-03). The kernel may be a tensor to be learned.
+    Args:
+        image: Greyscale (height, width), colour (height, width, C) or a batch (N, height, width, C); the result
+            has the same axes.
+        kernel: A matrix, or a tensor whose gradient is wanted.
+        padding: "valid" removes k − 1 rows, "same" keeps the size by zero padding; or a number of pixels per side.
+        flip_kernel: Whether to rotate K by 180°, which turns the cross-correlation into a convolution
+            (Goodfellow et al. 2016, section 9.1).
+
+    Raises:
+        ShapeError: If the image or the kernel has another number of axes.
 
     >>> apply_kernel([[1.0, 2, 0], [0, 1, 3], [4, 0, 1]], [[1.0, 0], [2, -1]]).tolist()
     [[0.0, 1.0], [8.0, 0.0]]
@@ -125,14 +166,14 @@ def apply_kernel(
         )
     grey, single = x.ndim == 2, x.ndim < 4
     batch = x.expand_dims((0, 3)) if grey else x.expand_dims(0) if single else x
-    turned = flip(window, (0, 1)) if flip_kernel else window
+    rotated = flip(window, (0, 1)) if flip_kernel else window
     sizes = tuple(int(size) for size in window.shape)
     filters = (
-        turned.astype(x.dtype)
+        rotated.astype(x.dtype)
         .reshape(1, *sizes, 1)
         .broadcast_to((int(batch.shape[-1]), *sizes, 1))
     )
-    borders = padding_of(padding, sizes, (1, 1), "padding")
+    borders = resolve_padding(padding, sizes, (1, 1), "padding")
     node = build.convolve(
         batch.node, filters.node, (1, 1), borders, (1, 1), int(batch.shape[-1])
     )

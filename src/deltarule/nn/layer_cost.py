@@ -1,4 +1,4 @@
-"""What a layer says about itself in a summary: arithmetic of shapes and parameters, flops, its window."""
+"""What a layer reports in a summary: arithmetic of shapes and parameters, flops, window."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Window:
-    """How a layer looks at the spatial axes: kernel, stride, dilation and (before, after) padding per axis."""
+    """How a layer slides over the spatial axes: kernel, stride, dilation and (before, after) padding per axis.
+
+    >>> Window(kernel=(3, 3), stride=(1, 1), dilation=(2, 2), padding=((0, 0), (0, 0))).extent
+    (5, 5)
+    """
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -16,7 +20,7 @@ class Window:
 
     @property
     def extent(self) -> tuple[int, ...]:
-        """Pixels that a window spans, dilation·(kernel − 1) + 1."""
+        """Pixels that a window spans, dilation·(kernel − 1) + 1, per axis."""
         return tuple(
             d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True)
         )
@@ -24,7 +28,12 @@ class Window:
 
 @dataclass(frozen=True)
 class Enlargement:
-    """How a layer makes images larger: outputs for one input, and inputs that one output sees, per axis."""
+    """How a layer upsamples: outputs per input, and inputs that one output depends on, per axis.
+
+    >>> from deltarule import nn
+    >>> nn.Upsample2d(2, "linear").account((4, 4, 3), (8, 8, 3)).enlargement
+    Enlargement(factor=(2, 2), seen=(2, 2))
+    """
 
     factor: tuple[int, ...]
     seen: tuple[int, ...]
@@ -32,13 +41,21 @@ class Enlargement:
 
 @dataclass(frozen=True)
 class LayerCost:
-    """The arithmetic of one layer for one example.
+    """The cost of one layer for one example, and the arithmetic that explains it.
 
-    ``how`` tells how the output's shape comes about, ``parameters`` how the parameters are counted. ``flops``
-    counts floating-point operations of one example's forward pass: a product, a sum, a comparison and an
-    element-wise function count one each; None where nobody knows. ``window`` is None for a layer that acts
-    element by element; ``enlargement`` is there for one that makes images larger; ``whole_input`` says that every
-    output sees the whole input.
+    Attributes:
+        how: How the output shape is computed, such as "(32 − 5 + 2·0)/1 + 1 = 28".
+        parameters: How the parameters are counted, such as "3·2 + 2".
+        flops: Floating-point operations of one example's forward pass: a product, a sum, a comparison and an
+            element-wise function count one each. None if unknown.
+        window: The sliding window; None for an element-wise layer.
+        whole_input: Whether every output depends on the whole input.
+        enlargement: The upsampling; None for a layer that does not enlarge images.
+
+    >>> from deltarule import nn
+    >>> cost = nn.Linear(3, 2).account((3,), (2,))
+    >>> cost.parameters, cost.flops
+    ('3·2 + 2', 12)
     """
 
     how: str = ""
@@ -49,10 +66,19 @@ class LayerCost:
     enlargement: Enlargement | None = None
 
 
+def distinct_lines(lines: list[str]) -> list[str]:
+    """Return one line if all axes have the same, else the lines of all axes.
+
+    >>> distinct_lines(["2·3 = 6", "2·3 = 6"]), distinct_lines(["2·3 = 6", "2·4 = 8"])
+    (['2·3 = 6'], ['2·3 = 6', '2·4 = 8'])
+    """
+    return lines[:1] if len(set(lines)) == 1 else lines
+
+
 def windows_arithmetic(
     sizes: tuple[int, ...], window: Window, show_padding: bool
 ) -> str:
-    """Write out ⌊(size − extent + padding)/stride⌋ + 1 per axis, once if all axes are alike.
+    """Write out ⌊(size − extent + padding)/stride⌋ + 1 per axis, once if all axes are equal.
 
     >>> windows_arithmetic((32, 32), Window((5, 5), (1, 1), (1, 1), ((0, 0), (0, 0))), show_padding=True)
     '(32 − 5 + 2·0)/1 + 1 = 28'
@@ -79,4 +105,4 @@ def windows_arithmetic(
             else f"⌊({numerator})/{stride}⌋"
         )
         lines.append(f"{quotient} + 1 = {total // stride + 1}")
-    return lines[0] if len(set(lines)) == 1 else ", ".join(lines)
+    return ", ".join(distinct_lines(lines))

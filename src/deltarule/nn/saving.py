@@ -1,8 +1,9 @@
-"""Loading models: architecture as plain data, values as named arrays, one safetensors file.
+"""Saving and loading models: the architecture as plain data, the values as named arrays, in one safetensors file.
 
-The architecture of built-in layers is saved with the model. A room above this one registers its modules under
-``room.Class``, and a file that names one of them lets ``load`` enter that room. A class of your own is code: make
-the module and hand it to ``load`` for its values.
+The architecture of built-in layers is stored with the model. A package above this one
+registers its modules as ``package.Class``; loading a file that names one of them
+imports that package. A user-defined class is code: construct the module and pass it to
+``load``, which fills in its values.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ from deltarule.nn.module.module import Module
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import count, show
 from deltarule.train import History, checkpoint
+
+__all__ = ["CONTAINERS", "LAYERS", "build", "load", "register"]
 
 _LAYERS: tuple[type[Module], ...] = (
     activation.ELU,
@@ -129,7 +132,7 @@ LAYERS: Mapping[str, type[Module]] = {layer.__name__: layer for layer in _LAYERS
 
 
 Children = dict[str, Module]
-Maker = Callable[[Children, dict[str, Any]], Module]
+Factory = Callable[[Children, dict[str, Any]], Module]
 
 
 def _sequential(children: Children, arguments: dict[str, Any]) -> Module:
@@ -140,7 +143,7 @@ def _sequential(children: Children, arguments: dict[str, Any]) -> Module:
     return containers.Sequential(*numbered, **named, **arguments)
 
 
-CONTAINERS: Mapping[str, Maker] = {
+CONTAINERS: Mapping[str, Factory] = {
     "GeneralNetwork": lambda children, arguments: general_network.GeneralNetwork(
         activations=[*children.values()], **arguments
     ),
@@ -156,25 +159,28 @@ CONTAINERS: Mapping[str, Maker] = {
 }
 
 
-_ROOMS = ("generative",)  # that a file may name
-_OF_ROOMS: dict[str, Maker] = {}
+_PACKAGES = ("generative",)  # packages that a file may refer to
+_REGISTERED: dict[str, Factory] = {}
 
 
-def register(name: str, make: Maker) -> None:
-    """Let files name a module of a room above this one, ``room.Class``; ``make`` takes its children and arguments."""
-    _OF_ROOMS[name] = make
+def register(name: str, make: Factory) -> None:
+    """Register a module of a package above this one under the name ``package.Class``, so that files can refer to it.
+
+    ``make`` builds the module from its children and its arguments.
+    """
+    _REGISTERED[name] = make
 
 
-def _maker(name: str) -> Maker | None:
-    """Return how a module is made from children and arguments, None for an unknown class; enter the room it is of."""
-    room, dot, _ = name.partition(".")
-    if dot and room in _ROOMS and name not in _OF_ROOMS:
-        importlib.import_module(f"deltarule.{room}")
+def _factory(name: str) -> Factory | None:
+    """Return the function that makes a module from children and arguments, or None for an unknown class."""
+    package, dot, _ = name.partition(".")
+    if dot and package in _PACKAGES and name not in _REGISTERED:
+        importlib.import_module(f"deltarule.{package}")
     if name in LAYERS:
         return lambda _, arguments: LAYERS[name](
             **with_current_names(LAYERS[name].__init__, arguments)
         )
-    return CONTAINERS.get(name) or _OF_ROOMS.get(name)
+    return CONTAINERS.get(name) or _REGISTERED.get(name)
 
 
 def build(
@@ -182,10 +188,16 @@ def build(
     weights: Mapping[str, Array] | None = None,
     path: str = "",
 ) -> Module:
-    """Return a new module of the architecture that ``config()`` gave; raises CheckpointError for unknown classes.
+    """Build a new module from the architecture that ``Module.config`` returned.
 
-    With ``weights``, the arrays of a file by name, the shapes that the architecture declares are compared with them
-    layer by layer, before any memory is taken; ``path`` is the name of the module in the network.
+    Args:
+        config: The architecture: ``class``, ``arguments`` and ``children``.
+        weights: The arrays of a file by name. The shapes that the architecture declares are compared with them layer by
+            layer, before any memory is allocated.
+        path: Name of the module within the network.
+
+    Raises:
+        CheckpointError: For an unknown class, or for arguments or shapes that do not fit.
 
     >>> build({"class": "Linear", "arguments": {"in_features": 3, "out_features": 2}})
     Linear(3→2)
@@ -195,17 +207,17 @@ def build(
         child: build(inner, weights, f"{path}.{child}" if path else child)
         for child, inner in config.get("children", {}).items()
     }
-    make = _maker(name)
+    make = _factory(name)
     if make is None:
         near = get_close_matches(name, [*LAYERS, *CONTAINERS], n=1)
         raise CheckpointError(
             f"layer {name[:50]!r}",
             expected="a built-in class" + (f" such as {near[0]}" if near else ""),
             got="a class that this version does not have",
-            hint="Update deltarule, or make the module yourself and hand it over: load(path, model=…).",
+            hint="Update deltarule, or construct the module yourself: load(path, model=…).",
         )
     if weights is not None:
-        _refuse_sizes(arguments, weights, f"layer {path or name}")
+        _check_sizes(arguments, weights, f"layer {path or name}")
     try:
         module = make(children, arguments)
     except (TypeError, ArgumentError) as error:
@@ -218,20 +230,20 @@ def build(
             f"layer {name}", expected="arguments that it takes", got=got
         ) from error
     if weights is not None:
-        _refuse_shapes(module, weights, path)
+        _check_shapes(module, weights, path)
     return module
 
 
-_SMALL = (
-    2**20
-)  # a size up to which a layer may take memory for its state without further questions
+_UNCHECKED_SIZE = 2**20  # sizes up to this need no array of that size in the file
 
 
-def _refuse_sizes(
+def _check_sizes(
     arguments: Mapping[str, Any], weights: Mapping[str, Array], where: str
 ) -> None:
-    """Refuse sizes beyond all axes of a file's arrays: a layer takes memory for running statistics when it is made."""
-    most = max([_SMALL, *(size for array in weights.values() for size in array.shape)])
+    """Reject sizes beyond every axis of the file's arrays: constructing a layer allocates running statistics."""
+    most = max(
+        [_UNCHECKED_SIZE, *(size for array in weights.values() for size in array.shape)]
+    )
     for name, value in arguments.items():
         sizes = value if isinstance(value, (list, tuple)) else [value]
         large = [
@@ -245,8 +257,8 @@ def _refuse_sizes(
             )
 
 
-def _refuse_shapes(module: Module, weights: Mapping[str, Array], path: str) -> None:
-    """Compare the parameters that a module declares itself with a file's arrays; none is drawn for that."""
+def _check_shapes(module: Module, weights: Mapping[str, Array], path: str) -> None:
+    """Compare the parameters that a module declares itself with a file's arrays, without initializing any."""
     for name, shape in module.parameter_shapes().items():
         whole = f"{path}.{name}" if path else name
         array = weights.get(whole)
@@ -255,7 +267,7 @@ def _refuse_shapes(module: Module, weights: Mapping[str, Array], path: str) -> N
             raise CheckpointError(
                 f"parameter {whole}", expected=f"shape {show(shape)}", got=got
             )
-        if array is None and count(shape) > _SMALL:
+        if array is None and count(shape) > _UNCHECKED_SIZE:
             raise CheckpointError(
                 f"parameter {whole}",
                 expected=f"an array of shape {show(shape)}",
@@ -264,24 +276,36 @@ def _refuse_shapes(module: Module, weights: Mapping[str, Array], path: str) -> N
 
 
 def load(path: str | Path, model: Module | None = None) -> Module:
-    """Return the model of a file that ``model.save`` or a checkpoint of ``fit`` wrote.
+    """Load the model of a file written by ``model.save`` or by a checkpoint of ``fit``.
 
-    Give ``model`` for classes of your own: it is filled and returned. A checkpoint gives the model as it stood.
-    Raises CheckpointError for a file that is missing, damaged or foreign, and where the architecture is code.
+    Args:
+        path: The file. A checkpoint gives the model as it was when the checkpoint was written.
+        model: A module to fill with the file's values and return; needed for user-defined classes.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged or of another format, or if its architecture is code and no
+            ``model`` was given.
+
+    >>> import tempfile
+    >>> from deltarule import nn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     nn.Linear(2, 1).save(f"{folder}/model.safetensors")
+    ...     load(f"{folder}/model.safetensors")
+    Linear(2→1)
     """
     file = checkpoint.read(path, "model", "checkpoint")
     with checkpoint.foreign(f"file {path}", "the entries of a model"):
-        return _restored(file, path, model)
+        return _restore(file, path, model)
 
 
-def _restored(
+def _restore(
     file: checkpoint.Container, path: str | Path, model: Module | None
 ) -> Module:
-    """Return the module of a file's architecture (or the given one) with its values, frozen names, loss, history."""
+    """Return the module with a file's values, frozen parameters, loss and history."""
     document, weights = file.document, file.group("weights/")
     module = model if model is not None else _architecture(document, weights, path)
     try:
-        state_dict.refuse_misfits(module, weights, strict=True)
+        state_dict.check_entries(module, weights, strict=True)
     except ArgumentError as error:
         raise CheckpointError(
             f"file {path}",
@@ -307,25 +331,25 @@ def _restored(
 def _architecture(
     document: Mapping[str, Any], weights: Mapping[str, Array], path: str | Path
 ) -> Module:
-    """Build the architecture of a file; raises CheckpointError where it is code."""
+    """Build the architecture of a file; raises CheckpointError if it is user-defined code."""
     if document["architecture"] is not None:
         return build(document["architecture"], weights)
     name = document.get("class", "Module")
     raise CheckpointError(
         f"file {path}",
         expected="an architecture of built-in layers",
-        got=f"a {name}, which is code of your own (or uses one layer in several places)",
-        hint=f"Make the module and hand it over: dr.load({str(path)!r}, model={name}(…)).",
+        got=f"a {name}, which is a user-defined class (or uses one layer in several places)",
+        hint=f"Construct the module and pass it: dr.load({str(path)!r}, model={name}(…)).",
     )
 
 
 def _frozen(module: Module, document: Mapping[str, Any]) -> list[str]:
-    """Return the frozen parameters: a model's file names them, a checkpoint names those that it trains."""
+    """Return the frozen parameters: a model file lists them, a checkpoint lists the trainable ones."""
     if "frozen" in document:
         return list(document["frozen"])
-    learned = {name for name, *_ in document["signature"]["parameters"]}
+    trainable = {name for name, *_ in document["signature"]["parameters"]}
     return [
         name
         for name, _ in module.named_parameters(include_frozen=True)
-        if name not in learned
+        if name not in trainable
     ]

@@ -22,10 +22,10 @@ def _drawn(n, threads, normal, dtype="float64"):
 
 
 @pytest.mark.parametrize("normal", [True, False])
-@pytest.mark.parametrize("stretch", [5, 64, 1000])
+@pytest.mark.parametrize("chunk", [5, 64, 1000])
 @pytest.mark.parametrize("threads", [2, 3, 7])
-def test_threads_change_no_bit(monkeypatch, normal, stretch, threads):
-    monkeypatch.setattr(drawing, "_STRETCH", stretch)
+def test_threads_change_no_bit(monkeypatch, normal, chunk, threads):
+    monkeypatch.setattr(drawing, "_CHUNK_WORDS", chunk)
     for n in (0, 1, 9999, 10_000):
         random = init.generator(3, "w")
         random.random(7)
@@ -41,15 +41,15 @@ def test_threads_change_no_bit(monkeypatch, normal, stretch, threads):
         np.testing.assert_array_equal(used.random(9), random.random(9))
 
 
-def test_full_stretches_in_a_narrower_type():
-    n = 5 * drawing._STRETCH
+def test_full_chunks_in_a_narrower_type():
+    n = 5 * drawing._CHUNK_WORDS
     made, _ = _drawn(n, 2, normal=True, dtype="float32")
     alone, _ = _drawn(n, 1, normal=True, dtype="float32")
     np.testing.assert_array_equal(made, alone)
 
 
 def test_what_a_rule_raises_is_raised_from_the_threads(monkeypatch):
-    monkeypatch.setattr(drawing, "_STRETCH", 10)
+    monkeypatch.setattr(drawing, "_CHUNK_WORDS", 10)
 
     def draw(block, source):
         raise MemoryError("too many numbers")
@@ -59,7 +59,7 @@ def test_what_a_rule_raises_is_raised_from_the_threads(monkeypatch):
 
 
 def test_generators_of_other_kinds_are_drawn_from_one_after_the_other(monkeypatch):
-    monkeypatch.setattr(drawing, "_STRETCH", 10)
+    monkeypatch.setattr(drawing, "_CHUNK_WORDS", 10)
     random, made = np.random.default_rng(5), np.empty(1000)
     drawing.fill(made, random, lambda block, source: source.random(out=block), 3)
     np.testing.assert_array_equal(made, np.random.default_rng(5).random(1000))

@@ -73,7 +73,7 @@ def test_a_class_of_ones_own_is_filled(tmp_path: Path) -> None:
     model.save(path)
     with pytest.raises(
         CheckpointError,
-        match=r"(?s)a ModuleState, which is code of your own.*model=ModuleState\(…\)",
+        match=r"(?s)a ModuleState, which is a user-defined class.*model=ModuleState\(…\)",
     ):
         dr.load(path)
     twin = ModuleState(4)

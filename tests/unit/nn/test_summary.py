@@ -191,7 +191,7 @@ def test_typical_mistakes_are_named() -> None:
         assert not summary.complete
         return "\n".join([summary.fault, *summary.advice])
 
-    assert "Channels come last here: give examples (32, 32, 3)" in advice(
+    assert "Channels come last: pass examples (32, 32, 3)" in advice(
         _lenet(), (3, 32, 32)
     )
     assert "Add the channel axis: examples (8, 8, 1)" in advice(
@@ -210,7 +210,7 @@ def test_typical_mistakes_are_named() -> None:
     assert "Write Linear(5, 4), or insert Linear(5, 3) before it" in advice(
         nn.Linear(3, 4), (5,)
     )
-    assert "Give a shortcut" in advice(nn.Skip(nn.Linear(3, 4)), (3,))
+    assert "Pass a shortcut" in advice(nn.Skip(nn.Linear(3, 4)), (3,))
     with pytest.raises(ArgumentError, match="Leave the batch size out"):
         _lenet().summary((None, 32, 32, 3))  # type: ignore[list-item]  # what is tested
 

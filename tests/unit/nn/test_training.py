@@ -100,9 +100,7 @@ def test_a_checkpoint_gives_the_model_back(tmp_path: Path) -> None:
 
 def test_meaning_needs_a_loss_and_shapes_are_refused_before_a_step() -> None:
     model = _classifier()
-    with pytest.raises(
-        ArgumentError, match="a model that was fitted, or a loss, got neither"
-    ):
+    with pytest.raises(ArgumentError, match="a fitted model, or a loss, got neither"):
         model.predict_proba(X)
     assert model.predict_proba(
         X[:2], loss="cross_entropy", device="reference"

@@ -25,11 +25,11 @@ def config_of(
     }
 
 
-def register(*kinds: type[nn.Module], make: saving.Maker | None = None) -> None:
+def register(*kinds: type[nn.Module], make: saving.Factory | None = None) -> None:
     """Let files name these classes, which take children and arguments by name, or are made by ``make``."""
     for kind in kinds:
         saving.register(f"{_ROOM}.{kind.__name__}", make or _by_name(kind))
 
 
-def _by_name(kind: Callable[..., nn.Module]) -> saving.Maker:
+def _by_name(kind: Callable[..., nn.Module]) -> saving.Factory:
     return lambda children, arguments: kind(**children, **arguments)

@@ -25,7 +25,7 @@ from deltarule.generative.autoencoders.saving import config_of
 from deltarule.generative.inference.chains import pareto_k
 from deltarule.losses import Loss
 from deltarule.nn.check import whole_number
-from deltarule.nn.context import ForwardContext, current, entered
+from deltarule.nn.context import ForwardContext, activated, current
 from deltarule.optim import Optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
@@ -535,7 +535,7 @@ class VAE(nn.Module):
         x = np.asarray(self._with_condition(inputs, condition), self._type)
 
         def weights(batch: Tensor, step: Tensor) -> Tensor:
-            with entered(ForwardContext(self.record(), "inference", batched=True)):
+            with activated(ForwardContext(self.record(), "inference", batched=True)):
                 mean, log_variance, clean, c = self._posterior(batch)
                 log_p, log_ratio = self._sampled(
                     mean, log_variance, clean, c, (seed, step, 2)

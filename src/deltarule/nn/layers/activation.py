@@ -1,4 +1,4 @@
-"""Activations as layers. Their conventions at kinks are those of ``deltarule.graph.functions.activations``."""
+"""Activation layers. Derivatives at kinks are those of ``deltarule.graph.functions.activations``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from deltarule.tensor.tensor import Tensor
 
 
 def step(x: TensorLike) -> Tensor:
-    """1 where x ≥ 0, 0 elsewhere; derivative 0, so nothing learns through it (ACT-02).
+    """Heaviside step: 1 where x ≥ 0, 0 elsewhere; derivative 0, so no gradient flows through it.
 
-    >>> from deltarule.tensor.tensor import tensor
-    >>> step(tensor([-1.0, 0.0, 2.0])).tolist()
+    >>> step([-1.0, 0.0, 2.0]).tolist()
     [0.0, 1.0, 1.0]
     """
     given = functional.as_tensor(x)
@@ -29,28 +28,34 @@ def step(x: TensorLike) -> Tensor:
 
 
 def sign(x: TensorLike) -> Tensor:
-    """+1 where x ≥ 0, −1 elsewhere; derivative 0 (ACT-03; unlike ``dr.sign``, which is 0 at 0).
+    """+1 where x ≥ 0, −1 elsewhere; derivative 0 (unlike ``dr.sign``, which is 0 at 0).
 
-    >>> from deltarule.tensor.tensor import tensor
-    >>> sign(tensor([-3.0, 0.0])).tolist()
+    >>> sign([-3.0, 0.0]).tolist()
     [-1.0, 1.0]
     """
     return step(x) * 2 - 1
 
 
 class Activation(Module):
-    """A function of each element (or of a vector) without weights."""
+    """Base class of functions of each element (or of a vector) without weights.
+
+    >>> class Square(Activation):
+    ...     def forward(self, x):
+    ...         return x * x
+    >>> Square()([3.0]).tolist()
+    [9.0]
+    """
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {}
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: one evaluation per element."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: one evaluation per element."""
         return LayerCost(flops=count(output))
 
     def initializer(self) -> Initializer:
-        """Return the rule for weights that feed this activation: Xavier, unless it is a rectifier."""
+        """Return the initialiser of weights that feed this activation: Xavier, unless it is a rectifier."""
         return initialisers.xavier_uniform()
 
     def label(self) -> str:
@@ -62,29 +67,41 @@ class Activation(Module):
 
 
 class Rectifier(Activation):
-    """An activation that lets the positive half pass; weights before it follow He's rule (INI-06)."""
+    """Base class of activations that pass the positive half; weights before them use He initialization.
+
+    >>> isinstance(ReLU(), Rectifier), isinstance(Tanh(), Rectifier)
+    (True, False)
+    """
 
     def initializer(self) -> Initializer:
-        """Return He's rule."""
+        """Return He initialization."""
         return initialisers.he_normal()
 
 
 @final
 class Identity(Activation):
-    """x (ACT-01)."""
+    """The identity x ↦ x.
+
+    >>> Identity()([-1.0, 2.0]).tolist()
+    [-1.0, 2.0]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x."""
         return x
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: nothing is computed."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: nothing is computed."""
         return LayerCost()
 
 
 @final
 class Step(Activation):
-    """1 where x ≥ 0, 0 elsewhere; derivative 0 (ACT-02)."""
+    """Heaviside step: 1 where x ≥ 0, 0 elsewhere; derivative 0.
+
+    >>> Step()([-1.0, 0.0]).tolist()
+    [0.0, 1.0]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return 𝟙(x ≥ 0)."""
@@ -93,7 +110,11 @@ class Step(Activation):
 
 @final
 class Sign(Activation):
-    """+1 where x ≥ 0, −1 elsewhere; derivative 0 (ACT-03)."""
+    """+1 where x ≥ 0, −1 elsewhere; derivative 0.
+
+    >>> Sign()([-3.0, 0.0]).tolist()
+    [-1.0, 1.0]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ±1."""
@@ -102,7 +123,11 @@ class Sign(Activation):
 
 @final
 class ReLU(Rectifier):
-    """max(0, x); derivative 𝟙(x > 0), 0 at the kink (ACT-07)."""
+    """max(0, x); derivative 𝟙(x > 0), 0 at the kink (Nair and Hinton 2010).
+
+    >>> ReLU()([-1.0, 2.0]).tolist()
+    [0.0, 2.0]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return max(0, x)."""
@@ -111,7 +136,11 @@ class ReLU(Rectifier):
 
 @final
 class LeakyReLU(Rectifier):
-    """x for x > 0, negative_slope·x otherwise; derivative ``negative_slope`` at the kink (ACT-09)."""
+    """x for x > 0, negative_slope·x otherwise; derivative ``negative_slope`` at the kink (Maas et al. 2013).
+
+    >>> LeakyReLU(0.5)([-1.0, 2.0]).tolist()
+    [-0.5, 2.0]
+    """
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = float(negative_slope)
@@ -121,19 +150,23 @@ class LeakyReLU(Rectifier):
         return functional.leaky_relu(x, self.negative_slope)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"negative_slope": self.negative_slope}
 
     def initializer(self) -> Initializer:
-        """Return He's rule with the factor 2/(1 + negative_slope²)."""
+        """Return He initialization with the factor 2/(1 + negative_slope²)."""
         return initialisers.he_normal(slope=self.negative_slope)
 
 
 @final
 class PReLU(Rectifier):
-    """x for x > 0, α·x otherwise, α learned: one, or one per channel (ACT-10; He et al. 2015).
+    """x for x > 0, α·x otherwise, with α learned: one, or one per channel (He et al. 2015).
 
-    ∂L/∂α = Σ 𝟙(x ≤ 0)·x·∂L/∂f. The parameter ``alpha`` has shape (n_channels,), on the last axis.
+    ∂L/∂α = Σ 𝟙(x ≤ 0)·x·∂L/∂f. The parameter ``alpha`` has shape (n_channels,), on the
+    last axis, and the initial value given.
+
+    >>> PReLU(alpha=0.5)([-1.0, 2.0]).tolist()
+    [-0.5, 2.0]
     """
 
     alpha: Tensor
@@ -152,21 +185,25 @@ class PReLU(Rectifier):
         return functional.prelu(x, self.alpha)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"n_channels": self.n_channels, "alpha": self.first_alpha}
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: one α per channel."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: one α per channel, one evaluation per element."""
         return LayerCost(parameters=str(self.n_channels), flops=count(output))
 
     def initializer(self) -> Initializer:
-        """Return He's rule with the factor 2/(1 + α²)."""
+        """Return He initialization with the factor 2/(1 + α²)."""
         return initialisers.he_normal(slope=self.first_alpha)
 
 
 @final
 class ELU(Rectifier):
-    """x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (ACT-11)."""
+    """x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016).
+
+    >>> [round(v, 4) for v in ELU()([-1.0, 2.0]).tolist()]
+    [-0.6321, 2.0]
+    """
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = float(alpha)
@@ -176,13 +213,17 @@ class ELU(Rectifier):
         return functional.elu(x, self.alpha)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"alpha": self.alpha}
 
 
 @final
 class SELU(Activation):
-    """λ·ELU(x; α) with self-normalising constants; asks for LeCun's rule (Klambauer et al. 2017)."""
+    """λ·ELU(x; α) with self-normalising constants; uses LeCun initialization (Klambauer et al. 2017).
+
+    >>> [round(v, 4) for v in SELU()([-1.0, 1.0]).tolist()]
+    [-1.1113, 1.0507]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return λ·ELU(x; α)."""
@@ -195,7 +236,13 @@ class SELU(Activation):
 
 @final
 class GELU(Rectifier):
-    """x·Φ(x), or its tanh approximation with ``approximate="tanh"`` (or True; Hendrycks and Gimpel 2016; ACT-12)."""
+    """x·Φ(x), with Φ the normal distribution function (Hendrycks and Gimpel 2016).
+
+    ``approximate="tanh"`` (or True) selects the tanh approximation.
+
+    >>> [round(v, 4) for v in GELU()([-1.0, 1.0]).tolist()]
+    [-0.1587, 0.8413]
+    """
 
     def __init__(self, approximate: functional.Approximation = "none") -> None:
         self.approximate = functional.is_approximate(approximate, "GELU approximate")
@@ -205,13 +252,17 @@ class GELU(Rectifier):
         return functional.gelu(x, self.approximate)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"approximate": self.approximate}
 
 
 @final
 class SiLU(Rectifier):
-    """x·σ(x), also called Swish."""
+    """x·σ(x), also called Swish (Ramachandran et al. 2017).
+
+    >>> [round(v, 4) for v in SiLU()([-1.0, 1.0]).tolist()]
+    [-0.2689, 0.7311]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x·σ(x)."""
@@ -220,7 +271,11 @@ class SiLU(Rectifier):
 
 @final
 class Softplus(Rectifier):
-    """ln(1 + eˣ); derivative σ(x) (ACT-08)."""
+    """ln(1 + eˣ), a smooth ReLU; derivative σ(x) (Dugas et al. 2001).
+
+    >>> round(Softplus()(0.0).item(), 4)
+    0.6931
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ln(1 + eˣ)."""
@@ -229,7 +284,11 @@ class Softplus(Rectifier):
 
 @final
 class Sigmoid(Activation):
-    """1/(1 + e⁻ˣ); derivative σ(1 − σ) (ACT-04)."""
+    """The logistic function 1/(1 + e⁻ˣ); derivative σ(1 − σ).
+
+    >>> Sigmoid()([0.0]).tolist()
+    [0.5]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return σ(x)."""
@@ -238,7 +297,11 @@ class Sigmoid(Activation):
 
 @final
 class LogSigmoid(Activation):
-    """ln σ(x); derivative σ(−x)."""
+    """ln σ(x); derivative σ(−x).
+
+    >>> round(LogSigmoid()(0.0).item(), 4)
+    -0.6931
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ln σ(x)."""
@@ -247,7 +310,11 @@ class LogSigmoid(Activation):
 
 @final
 class Tanh(Activation):
-    """tanh x = 2σ(2x) − 1; derivative 1 − tanh² x (ACT-06)."""
+    """tanh x = 2σ(2x) − 1; derivative 1 − tanh² x.
+
+    >>> Tanh()([0.0]).tolist()
+    [0.0]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return tanh x."""
@@ -256,7 +323,13 @@ class Tanh(Activation):
 
 @final
 class Softmax(Activation):
-    """eˣ / Σ eˣ along an axis; not before a cross-entropy, which takes scores (ACT-14)."""
+    """eˣ / Σ eˣ along an axis (Goodfellow et al. 2016, section 6.2.2.3).
+
+    Do not use it before a cross-entropy, which takes scores (logits).
+
+    >>> Softmax()([[1.0, 1.0]]).tolist()
+    [[0.5, 0.5]]
+    """
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
@@ -266,13 +339,17 @@ class Softmax(Activation):
         return functional.softmax(x, self.axis)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"axis": self.axis}
 
 
 @final
 class LogSoftmax(Activation):
-    """x − ln Σ eˣ along an axis (ACT-14)."""
+    """x − ln Σ eˣ along an axis.
+
+    >>> [round(v, 4) for v in LogSoftmax()([1.0, 1.0]).tolist()]
+    [-0.6931, -0.6931]
+    """
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
@@ -282,15 +359,22 @@ class LogSoftmax(Activation):
         return functional.log_softmax(x, self.axis)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"axis": self.axis}
 
 
 @final
 class Function(Module):
-    """A layer of any function of tensors: ``nn.Function(lambda x: x**3)`` (ACT-17, ACT-20).
+    """A layer of any function of tensors, without weights.
 
     It is not saved with a model: the function is code, not data.
+
+    Args:
+        function: A function of one or more tensors.
+        name: Name in summaries; that of the function by default.
+
+    >>> Function(lambda x: x**3, "cube")([2.0]).tolist()
+    [8.0]
     """
 
     def __init__(self, function: Callable[..., Tensor], name: str = "") -> None:

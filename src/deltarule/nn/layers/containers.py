@@ -1,4 +1,4 @@
-"""Networks made of layers: one after another, side by side, with a skip path."""
+"""Containers: layers in sequence, in parallel, with a skip connection, or as heads of a shared trunk."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from deltarule.tensor.functional import TensorLike, concatenate
 from deltarule.tensor.tensor import Tensor
 
 
-def _module(value: object, where: str) -> Module:
+def _check_module(value: object, where: str) -> Module:
     if not isinstance(value, Module):
         raise ArgumentError(
             where,
             expected="modules",
             got=f"{type(value).__name__} {value!r}",
-            hint="Write nn.ReLU() for an activation, nn.Function(f) for a function of your own.",
+            hint="Write nn.ReLU() for an activation, nn.Function(f) for any other function.",
         )
     return value
 
 
 def choose_initializers(layers: list[Module]) -> None:
-    """Tell each layer with weights the rule that the activation after it asks for.
+    """Assign each layer with weights the initialiser that suits the activation after it.
 
-    Between both there may be layers without weights of their own and normalisation; another layer with weights,
-    or the end, means that no activation follows: Xavier's rule.
+    Layers without weights and normalisation may lie in between. If another layer with
+    weights or the end comes first, no activation follows: Xavier initialization.
     """
     rule = None
     for layer in reversed(layers):
@@ -42,10 +42,15 @@ def choose_initializers(layers: list[Module]) -> None:
 
 @final
 class Sequential(Module):
-    """Layers one after another: f_D ∘ … ∘ f_1 (NN-05, NN-06, NN-18).
+    """Layers one after another: f_D ∘ … ∘ f_1.
 
-    Layers are named by number, or by keyword. ``init="auto"`` layers take the rule that the activation after
-    them asks for. ``seed`` decides the first values of all layers that have no seed of their own.
+    Layers are named by position, or by keyword. Layers with ``init="auto"`` are
+    initialized for the activation that follows them.
+
+    Args:
+        *layers: Layers, named "0", "1", …
+        seed: Seed of the initial values of all layers that have no seed of their own.
+        **named: Further layers by name.
 
     >>> from deltarule import nn
     >>> model = Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 1))
@@ -62,10 +67,10 @@ class Sequential(Module):
         self, *layers: Module, seed: int | None = None, **named: Module
     ) -> None:
         numbered = {
-            str(i): _module(layer, "Sequential") for i, layer in enumerate(layers)
+            str(i): _check_module(layer, "Sequential") for i, layer in enumerate(layers)
         }
         self._layers: dict[str, Module] = numbered | {
-            k: _module(v, "Sequential") for k, v in named.items()
+            k: _check_module(v, "Sequential") for k, v in named.items()
         }
         clash = [name for name in named if hasattr(type(self), name)]
         if clash:
@@ -73,7 +78,7 @@ class Sequential(Module):
                 "Sequential", expected="names that no method has", got=", ".join(clash)
             )
         self._own.seed = seed
-        self._address_children()
+        self._name_children()
         choose_initializers(self.flat())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -83,7 +88,7 @@ class Sequential(Module):
         return x
 
     def flat(self) -> list[Module]:
-        """Return the layers with those of Sequentials inside in their places."""
+        """Return the layers, with nested Sequentials flattened."""
         inner = (
             [layer] if not isinstance(layer, Sequential) else layer.flat()
             for layer in self._layers.values()
@@ -109,13 +114,13 @@ class Sequential(Module):
             return self._layers[key]
         layers = list(self._layers.values())
         if isinstance(key, slice):
-            return self._part(layers[key])
+            return self._slice(layers[key])
         if not -len(layers) <= key < len(layers):
             raise IndexError(f"layer {key} of a Sequential of {len(layers)}")
         return layers[key]
 
-    def _part(self, layers: list[Module]) -> Sequential:
-        """Return a Sequential of the same layers; their first values stay those that they have here."""
+    def _slice(self, layers: list[Module]) -> Sequential:
+        """Return a Sequential of the same layers with unchanged initial values."""
         for module in (
             module for layer in layers for _, module in layer.named_modules()
         ):
@@ -130,7 +135,7 @@ class Sequential(Module):
         return iter(self._layers.values())
 
     def example_rank(self) -> int | None:
-        """One example has as many axes as the first layer that minds asks for."""
+        """The rank of the first layer that requires one."""
         return next(
             (
                 rank
@@ -141,28 +146,27 @@ class Sequential(Module):
         )
 
     def input_dtype(self) -> DType | None:
-        """As the first layer asks."""
+        """The element type that the first layer requires."""
         return next((layer.input_dtype() for layer in self._layers.values()), None)
 
     def config(self) -> dict[str, Any] | None:
         """Return the configs of the layers by name."""
-        return _config(self)
+        return _container_config(self)
 
 
 @final
 class Skip(Module):
-    """f(x) + s(x): a path around ``inner``, the identity or ``shortcut`` (NN-09, NN-10; He et al. 2016).
+    """A skip connection f(x) + s(x) around ``inner`` f, with s the identity or ``shortcut`` (He et al. 2016).
 
     >>> from deltarule import nn
-    >>> from deltarule.tensor.tensor import tensor
-    >>> Skip(nn.ReLU())(tensor([-1.0, 2.0])).tolist()
+    >>> Skip(nn.ReLU())([-1.0, 2.0]).tolist()
     [-1.0, 4.0]
     """
 
     def __init__(self, inner: Module, shortcut: Module | None = None) -> None:
-        self.inner = _module(inner, "Skip")
+        self.inner = _check_module(inner, "Skip")
         if shortcut is not None:
-            self.shortcut = _module(shortcut, "Skip")
+            self.shortcut = _check_module(shortcut, "Skip")
 
     def forward(self, x: Tensor) -> Tensor:
         """Return inner(x) + shortcut(x); raises ShapeError if their shapes differ."""
@@ -173,29 +177,28 @@ class Skip(Module):
                 "sum of both paths",
                 expected=f"the shape of the inner path {show(through.shape)}",
                 got=f"{show(around.shape)} around it",
-                hint="Give a shortcut that brings x to that shape, e.g. Skip(inner, shortcut=nn.Linear(…)).",
+                hint="Pass a shortcut that maps x to that shape, e.g. Skip(inner, shortcut=nn.Linear(…)).",
             )
         return through + around
 
     def example_rank(self) -> int | None:
-        """As the inner path asks."""
+        """The rank that the inner path requires."""
         return self.inner.example_rank()
 
     def config(self) -> dict[str, Any] | None:
         """Return the configs of both paths."""
-        return _config(self)
+        return _container_config(self)
 
 
-Residual = Skip  # the name in papers on residual networks
+Residual = Skip  # the usual name in the literature on residual networks
 
 
 @final
 class Parallel(Module):
-    """The same input through several branches, whose outputs are added or joined along the last axis.
+    """Several branches with the same input, whose outputs are added or concatenated along the last axis.
 
     >>> from deltarule import nn
-    >>> from deltarule.tensor.tensor import tensor
-    >>> Parallel(nn.ReLU(), nn.Identity(), join="concatenate")(tensor([-1.0, 2.0])).tolist()
+    >>> Parallel(nn.ReLU(), nn.Identity(), join="concatenate")([-1.0, 2.0]).tolist()
     [0.0, 2.0, -1.0, 2.0]
     """
 
@@ -208,11 +211,11 @@ class Parallel(Module):
                 expected="branches, and join 'add' or 'concatenate'",
                 got=repr(join),
             )
-        self.branches = [_module(branch, "Parallel") for branch in branches]
+        self.branches = [_check_module(branch, "Parallel") for branch in branches]
         self.join = join
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the sum of the branches, or their outputs side by side."""
+        """Return the sum or the concatenation of the branches' outputs."""
         outputs: list[Tensor] = [branch(x) for branch in self.branches]
         if self.join == "concatenate":
             return concatenate(outputs, axis=-1)
@@ -228,7 +231,7 @@ class Parallel(Module):
         return total
 
     def example_rank(self) -> int | None:
-        """As the first branch that minds asks."""
+        """The rank of the first branch that requires one."""
         return next(
             (
                 rank
@@ -239,25 +242,25 @@ class Parallel(Module):
         )
 
     def input_dtype(self) -> DType | None:
-        """As the first branch asks."""
+        """The element type that the first branch requires."""
         return self.branches[0].input_dtype()
 
     def config(self) -> dict[str, Any] | None:
         """Return the configs of the branches and how they are joined."""
-        config = _config(self)
+        config = _container_config(self)
         return None if config is None else {**config, "arguments": {"join": self.join}}
 
 
 @final
 class Heads(Module):
-    """One trunk's features to several heads, whose outputs stand side by side along the last axis (TRF-02).
+    """Several heads on the same features, concatenated along the last axis (multi-task learning, Caruana 1997).
 
-    What ``losses.Multitask`` takes: the widths of the heads are its ``outputs``. ``apart`` gives the outputs by name.
+    The output is the input of ``losses.Multitask``, whose ``outputs`` are the widths of
+    the heads. ``apart`` returns the outputs by name.
 
     >>> from deltarule import nn
-    >>> from deltarule.tensor.tensor import tensor
     >>> heads = Heads(kind=nn.Linear(4, 3), price=nn.Linear(4, 1))
-    >>> x = tensor([[1.0, 2.0, 3.0, 4.0]])
+    >>> x = [[1.0, 2.0, 3.0, 4.0]]
     >>> heads(x).shape, {name: part.shape for name, part in heads.apart(x).items()}
     ((1, 4), {'kind': (1, 3), 'price': (1, 1)})
     """
@@ -269,18 +272,20 @@ class Heads(Module):
                 expected="heads by name, Heads(kind=nn.Linear(…), …)",
                 got="none",
             )
-        self.heads = {name: _module(head, "Heads") for name, head in heads.items()}
+        self.heads = {
+            name: _check_module(head, "Heads") for name, head in heads.items()
+        }
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the outputs of all heads side by side."""
+        """Return the concatenated outputs of all heads."""
         return concatenate([head(x) for head in self.heads.values()], axis=-1)
 
     def apart(self, x: TensorLike) -> dict[str, Tensor]:
-        """Return each head's output by its name."""
+        """Return the output of each head by name."""
         return {name: head(x) for name, head in self.heads.items()}
 
     def example_rank(self) -> int | None:
-        """As the first head that minds asks."""
+        """The rank of the first head that requires one."""
         return next(
             (
                 rank
@@ -292,17 +297,23 @@ class Heads(Module):
 
     def config(self) -> dict[str, Any] | None:
         """Return the configs of the heads by name."""
-        return _config(self)
+        return _container_config(self)
 
 
-def used_twice(layers: Sequence[Module]) -> bool:
-    """Whether a layer with parameters is in several places, which a config can't say."""
+def shares_parameters(layers: Sequence[Module]) -> bool:
+    """Whether a layer with parameters occurs several times, which a config cannot express.
+
+    >>> from deltarule import nn
+    >>> layer = nn.Linear(2, 2)
+    >>> shares_parameters([layer, layer]), shares_parameters([layer, nn.Linear(2, 2)])
+    (True, False)
+    """
     learned = [id(layer) for layer in layers if layer.n_parameters]
     return len(set(learned)) < len(learned)
 
 
-def _config(container: Module) -> dict[str, Any] | None:
-    """Return the configs of the children by name; None for classes of your own and for layers used twice."""
+def _container_config(container: Module) -> dict[str, Any] | None:
+    """Return the configs of the children by name; None for user-defined classes and for shared layers."""
     children = container.named_children()
     configs = {
         name.removeprefix("branches.").removeprefix("heads."): child.config()

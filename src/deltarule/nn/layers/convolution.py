@@ -16,10 +16,10 @@ from deltarule.nn.layers.spatial import (
     Padding,
     Sizes,
     as_batch,
-    padding_of,
-    plain,
-    short,
-    times,
+    config_sizes,
+    format_product,
+    format_sizes,
+    resolve_padding,
     without_batch,
 )
 from deltarule.nn.module.module import Module
@@ -28,7 +28,7 @@ from deltarule.tensor.tensor import Tensor
 
 
 class Convolution(Module):
-    """What Conv1d, Conv2d and Conv3d share; see ``Conv2d``."""
+    """Base class of ``Conv1d``, ``Conv2d`` and ``Conv3d``; see ``Conv2d``."""
 
     n_axes: ClassVar[int]
     weight: Tensor
@@ -65,7 +65,7 @@ class Convolution(Module):
             kernel,
             spatial_tuple(stride, self.n_axes, "stride", minimum=1),
             dilations,
-            padding_of(padding, kernel, dilations, "padding"),
+            resolve_padding(padding, kernel, dilations, "padding"),
         )
         self.has_bias = bias
         self.init = initialisers.get(init)
@@ -78,7 +78,7 @@ class Convolution(Module):
             self.declare("bias", (out_channels,), self.bias_init)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the correlation plus bias; raises ShapeError if channels or sizes do not fit."""
+        """Return the cross-correlation plus bias; raises ShapeError if channels or sizes do not fit."""
         name = type(self).__name__
         batch, single = as_batch(x, self.n_axes, name, self.in_channels)
         if batch.shape[-1] != self.in_channels:
@@ -86,26 +86,24 @@ class Convolution(Module):
                 name,
                 expected=_channels(self.in_channels),
                 got=f"{batch.shape[-1]} in {show(x.shape)}",
-                hint=self._way_out(batch.shape),
+                hint=self._hint(batch.shape),
             )
         w = self.window
-        image = (
-            build.cast(batch.node, self.weight.dtype)
-            if batch.dtype is BOOL
-            else batch.node
-        )
+        image = batch.node
+        if batch.dtype is BOOL:
+            image = build.cast(image, self.weight.dtype)
         node = build.convolve(
             image, self.weight.node, w.stride, w.padding, w.dilation, self.groups
         )
         output = Tensor(node) + self.bias if self.has_bias else Tensor(node)
         return without_batch(output, single)
 
-    def _way_out(self, shape: Shape) -> str:
-        """Say what the input looks like: channels first, no channel axis, or another number of channels."""
+    def _hint(self, shape: Shape) -> str:
+        """Return a hint for a wrong input: channels first, no channel axis, or another number of channels."""
         _, first, *rest = shape
         if first == self.in_channels:
             moved = show((*rest, first))
-            return f"Channels come last here: give examples {moved}, for example np.moveaxis(X, 1, -1)."
+            return f"Channels come last: pass examples {moved}, for example np.moveaxis(X, 1, -1)."
         if self.in_channels == 1:
             return "Add the channel axis, for example X[..., None]."
         name = type(self).__name__
@@ -113,15 +111,15 @@ class Convolution(Module):
         return f"Write {name}({shape[-1]}, {self.out_channels}, …), or give it {wanted} (last axis)."
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         w = self.window
         return {
             "in_channels": self.in_channels,
             "out_channels": self.out_channels,
-            "kernel_size": plain(w.kernel),
-            "stride": plain(w.stride),
+            "kernel_size": config_sizes(w.kernel),
+            "stride": config_sizes(w.stride),
             "padding": self.padding,
-            "dilation": plain(w.dilation),
+            "dilation": config_sizes(w.dilation),
             "groups": self.groups,
             "bias": self.has_bias,
             "init": "auto" if self.init is None else self.init.config(),
@@ -129,7 +127,7 @@ class Convolution(Module):
         }
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
-        """Return the arithmetic: (kernel·channels + 1)·filters parameters."""
+        """Return the cost: (kernel·channels + 1)·filters parameters."""
         depth = self.in_channels // self.groups
         taps = "·".join(map(str, (*self.window.kernel, depth)))
         n_taps = math.prod(self.window.kernel) * depth
@@ -149,35 +147,53 @@ class Convolution(Module):
     def label(self) -> str:
         """Return ``Conv2d(3→8, 5×5, stride 2)``."""
         w = self.window
-        parts = [f"{self.in_channels}→{self.out_channels}", times(w.kernel)]
-        parts += [f"stride {short(w.stride)}"] if set(w.stride) != {1} else []
-        padding = (
-            self.padding
-            if isinstance(self.padding, (int, str))
-            else short(self.padding)
-        )
+        parts = [f"{self.in_channels}→{self.out_channels}", format_product(w.kernel)]
+        parts += [f"stride {format_sizes(w.stride)}"] if set(w.stride) != {1} else []
+        padding = self.padding
+        if not isinstance(padding, (int, str)):
+            padding = format_sizes(padding)
         parts += [f"padding {padding}"] if padding not in {0, "valid"} else []
-        parts += [f"dilation {short(w.dilation)}"] if set(w.dilation) != {1} else []
+        parts += (
+            [f"dilation {format_sizes(w.dilation)}"] if set(w.dilation) != {1} else []
+        )
         parts += [f"{self.groups} groups"] if self.groups > 1 else []
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
 @final
 class Conv1d(Convolution):
-    """As ``Conv2d`` over one axis: (N, length, channels); weight (out, k, in/groups)."""
+    """``Conv2d`` over one axis: (N, length, channels); the weight is (out, k, in/groups).
+
+    >>> from deltarule.tensor.functional import ones
+    >>> Conv1d(3, 8, kernel_size=5)(ones((1, 32, 3))).shape
+    (1, 28, 8)
+    """
 
     n_axes = 1
 
 
 @final
 class Conv2d(Convolution):
-    """y[n, p, q, o] = b[o] + Σ_{i,j,c} x[n, p·s + i − P, q·s + j − P, c]·w[o, i, j, c] (CNN-01, CNN-06 … CNN-10).
+    """y[n, p, q, o] = b[o] + Σ_{i,j,c} x[n, p·s + i − P, q·s + j − P, c]·w[o, i, j, c].
 
-    A cross-correlation, channels last: the input is (N, height, width, in_channels) or one example, ``weight``
-    (out_channels, kernel height, kernel width, in_channels/groups). Each size becomes
-    ⌊(size − dilation·(kernel − 1) − 1 + padding)/stride⌋ + 1. ``kernel_size``, ``stride``, ``padding`` and
-    ``dilation`` are a number or one per axis; padding "same" gives ⌈size/stride⌉ (an odd rest goes after),
-    "valid" is none. ``init`` "auto" takes He's rule before a rectifier and Xavier's elsewhere.
+    A cross-correlation, channels last (Goodfellow et al. 2016, section 9.1): the input
+    is (N, height, width, in_channels) or one example, ``weight`` is (out_channels,
+    kernel height, kernel width, in_channels/groups). Each size becomes ⌊(size −
+    dilation·(kernel − 1) − 1 + padding)/stride⌋ + 1.
+
+    Args:
+        in_channels: Number of channels of the input.
+        out_channels: Number of filters.
+        kernel_size: Size of the kernel, a number or one per axis.
+        stride: Stride, a number or one per axis.
+        padding: Zero padding on both sides, a number or one per axis; "same" gives ⌈size/stride⌉ (an odd remainder is
+            added after), "valid" is none.
+        dilation: Spacing of the kernel elements, a number or one per axis.
+        groups: Number of groups of channels that are convolved separately.
+        bias: Whether to add a bias per filter.
+        init: Initialiser of the weights; "auto" is He before a rectifier and Xavier elsewhere.
+        bias_init: Initialiser of the biases.
+        seed: Seed of the initial values; None for that of the surrounding network.
 
     >>> from deltarule.tensor.functional import ones
     >>> Conv2d(3, 8, kernel_size=5)(ones((1, 32, 32, 3))).shape
@@ -189,7 +205,12 @@ class Conv2d(Convolution):
 
 @final
 class Conv3d(Convolution):
-    """As ``Conv2d`` over three axes: (N, depth, height, width, channels)."""
+    """``Conv2d`` over three axes: (N, depth, height, width, channels).
+
+    >>> from deltarule.tensor.functional import ones
+    >>> Conv3d(3, 8, kernel_size=3)(ones((1, 4, 4, 4, 3))).shape
+    (1, 2, 2, 2, 8)
+    """
 
     n_axes = 3
 

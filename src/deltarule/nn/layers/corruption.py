@@ -1,4 +1,4 @@
-"""Layers that corrupt their input in training, for a network that is to restore it (denoising autoencoders)."""
+"""Layers that corrupt their input during training, for denoising autoencoders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deltarule.tensor.tensor import Tensor
 
 
 class Corruption(Module):
-    """What changes inputs in training and leaves them alone at inference."""
+    """Base class of layers that corrupt their input in training and return it unchanged at inference."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x, corrupted in training."""
@@ -25,8 +25,8 @@ class Corruption(Module):
             return x
         return self.corrupted(x, *context.draw(type(self).__name__))
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: nothing at inference, one operation an element in training."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: nothing at inference, one operation per element in training."""
         return LayerCost(flops=count(output))
 
     @abstractmethod
@@ -38,7 +38,14 @@ class Corruption(Module):
 
 @final
 class GaussianCorruption(Corruption):
-    """x + σε in training (denoising autoencoder, Vincent et al. 2008)."""
+    """Additive Gaussian noise: x + σε in training (denoising autoencoder, Vincent et al. 2008).
+
+    >>> layer = GaussianCorruption(deviation=0.1)
+    >>> layer([1.0, 2.0]).tolist()
+    [1.0, 2.0]
+    >>> bool((layer([1.0, 2.0], mode="training", seed=0).numpy() == [1.0, 2.0]).any())
+    False
+    """
 
     def __init__(self, deviation: float) -> None:
         self.deviation = number(
@@ -46,7 +53,7 @@ class GaussianCorruption(Corruption):
         )
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"deviation": self.deviation}
 
     def corrupted(
@@ -58,7 +65,12 @@ class GaussianCorruption(Corruption):
 
 @final
 class MaskingCorruption(Corruption):
-    """Each element 0 with probability p in training, unscaled; what is hidden is to be filled in."""
+    """Masking noise: each element is 0 with probability p in training, without rescaling (Vincent et al. 2008).
+
+    >>> from deltarule.tensor.functional import ones
+    >>> sorted(set(MaskingCorruption(0.5)(ones((100,)), mode="training", seed=0).tolist()))
+    [0.0, 1.0]
+    """
 
     def __init__(self, probability: float) -> None:
         self.probability = number(
@@ -66,7 +78,7 @@ class MaskingCorruption(Corruption):
         )
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"probability": self.probability}
 
     def corrupted(
@@ -80,14 +92,25 @@ class MaskingCorruption(Corruption):
 
 @final
 class SaltAndPepper(Corruption):
-    """Each element ``low`` or ``high``, each with probability p/2, in training."""
+    """Salt-and-pepper noise: each element is ``low`` or ``high``, with probability p/2 each, in training.
+
+    Args:
+        probability: The probability p that an element is replaced.
+        low: The value of "pepper".
+        high: The value of "salt".
+
+    >>> from deltarule.tensor.functional import full
+    >>> x = full((100,), 0.5)
+    >>> sorted(set(SaltAndPepper(0.5)(x, mode="training", seed=0).tolist()))
+    [0.0, 0.5, 1.0]
+    """
 
     def __init__(self, probability: float, low: float = 0.0, high: float = 1.0) -> None:
         self.probability = number(probability, "SaltAndPepper probability", 0.0, 1.0)
         self.low, self.high = float(low), float(high)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"probability": self.probability, "low": self.low, "high": self.high}
 
     def corrupted(

@@ -1,4 +1,4 @@
-"""Layers that act otherwise in training: dropout of single elements and of whole channels."""
+"""Dropout of single elements and of whole channels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ScaleIn = Literal["training", "inference"]
 
 
 class Dropping(Module):
-    """What Dropout and SpatialDropout share: the probability, which half of a call scales, the draw."""
+    """Base class of ``Dropout`` and ``SpatialDropout``: the probability, the scaling and the random mask."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Dropping(Module):
         self.scale_in = scale_in
 
     def dropped(self, x: Tensor, mask_shape: Shape) -> Tensor:
-        """Return x with what the mask drops set to 0 in training, and scaled where it is to be."""
+        """Return x with the masked elements set to 0 in training, scaled as ``scale_in`` says."""
         name = type(self).__name__
         context = require(name)
         if self.drop_probability == 0:
@@ -66,11 +66,11 @@ class Dropping(Module):
         )
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"drop_probability": self.drop_probability, "scale_in": self.scale_in}
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: nothing (or a product) at inference, a choice per element in training."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: nothing (or a product) at inference, a selection per element in training."""
         return LayerCost(flops=count(output))
 
     def label(self) -> str:
@@ -81,13 +81,17 @@ class Dropping(Module):
 
 @final
 class Dropout(Dropping):
-    """In training each element is 0 with ``drop_probability`` p, else x/(1 − p); in inference x (ENS-06 … ENS-10).
+    """In training each element is 0 with probability p, else x/(1 − p); at inference x (Srivastava et al. 2014).
 
-    The notes call both the probability to drop and the one to keep p (X-05): here each has its name, give one of
-    them. ``scale_in="training"`` divides by the probability to keep in training ("inverted" dropout, ENS-08);
-    ``"inference"`` leaves training as it is and multiplies by it in inference ("standard", ENS-06). Both have the
-    same expectation. The elements dropped depend on (seed, step) and on the place of the layer in the forward pass
-    alone; the gradient passes through the same mask. Source: Srivastava et al. 2014.
+    The elements dropped depend only on (seed, step) and on the position of the layer in
+    the forward pass; the gradient passes through the same mask.
+
+    Args:
+        drop_probability: Probability to drop an element, 0.5 by default. Some texts call the probability to keep p
+            instead: give either of them by its name.
+        keep_probability: Probability to keep an element.
+        scale_in: "training" divides by the keep probability in training ("inverted" dropout); "inference" multiplies
+            by it at inference, as in the original paper. Both have the same expectation.
 
     >>> from deltarule.tensor.functional import ones
     >>> layer = Dropout(drop_probability=0.5)
@@ -100,16 +104,22 @@ class Dropout(Dropping):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x with elements dropped in training; raises ArgumentError there without a seed."""
+        """Return x with elements dropped in training; raises ArgumentError in training without a seed."""
         return self.dropped(x, x.shape)
 
 
 @final
 class SpatialDropout(Dropping):
-    """Dropout of whole channels: in training each channel of each example is 0 with ``drop_probability``, else scaled.
+    """Dropout of whole channels: in training each channel of each example is dropped or scaled (Tompson et al. 2015).
 
-    Neighbouring pixels are alike, so dropping single ones hides little. The input is (N, *spatial, C) with
-    ``n_axes`` spatial axes, or one example; names and scaling are those of ``Dropout``. Source: Tompson et al. 2015.
+    Adjacent pixels are strongly correlated, so dropping single ones removes little
+    information. The input is (N, *spatial, C), or one example.
+
+    Args:
+        drop_probability: Probability to drop a channel, 0.5 by default.
+        keep_probability: Probability to keep a channel; give either of them.
+        scale_in: "training" or "inference", as in ``Dropout``.
+        n_axes: Number of spatial axes.
 
     >>> from deltarule.tensor.functional import ones
     >>> image = SpatialDropout(0.5)(ones((4, 4, 8)), mode="training", seed=1)
@@ -131,13 +141,13 @@ class SpatialDropout(Dropping):
         self.n_axes = n_axes
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x with channels dropped in training; raises ArgumentError there without a seed."""
+        """Return x with channels dropped in training; raises ArgumentError in training without a seed."""
         batch, single = as_batch(x, self.n_axes, "SpatialDropout")
         mask_shape = (batch.shape[0], *(1,) * self.n_axes, batch.shape[-1])
         return without_batch(self.dropped(batch, mask_shape), single)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {**super().arguments(), "n_axes": self.n_axes}
 
     def example_rank(self) -> int:

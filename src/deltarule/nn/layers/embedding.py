@@ -1,4 +1,4 @@
-"""Embedding: a vector learned for each word."""
+"""Embedding: a learned vector for each word."""
 
 from __future__ import annotations
 
@@ -19,15 +19,21 @@ from deltarule.tensor.tensor import Tensor
 
 @final
 class Embedding(Module):
-    """Row ``index`` of a table: what a linear layer does with one-hot vectors, without their zeros (DA-07).
+    """Row lookup in a table: a linear layer on one-hot vectors, without their zeros (Bengio et al. 2003).
 
-    Whole numbers (…) in 0 … n_words − 1 become vectors (…, n_features); ``weight`` is (n_words, n_features). Only
-    rows that are looked up get a gradient; a word that occurs several times gets the sum.
+    Integers (…) in 0 … n_words − 1 become vectors (…, n_features); ``weight`` is
+    (n_words, n_features). Only rows that are looked up get a gradient; a word that
+    occurs several times gets the sum.
 
-    >>> from deltarule.tensor.tensor import tensor
+    Args:
+        n_words: Size of the vocabulary.
+        n_features: Size of a vector.
+        init: Initialiser of the table; "auto" is N(0, 1).
+        seed: Seed of the initial values; None for that of the surrounding network.
+
     >>> layer = Embedding(3, 2)
     >>> layer.weight.assign([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
-    >>> layer(tensor([2, 0])).tolist()
+    >>> layer([2, 0]).tolist()
     [[4.0, 5.0], [0.0, 1.0]]
     """
 
@@ -48,30 +54,30 @@ class Embedding(Module):
         self.declare("weight", (n_words, n_features), self.init)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the rows; raises DTypeError for anything but whole numbers."""
+        """Return the rows; raises DTypeError unless x holds integers."""
         if not x.dtype.is_integer:
             raise DTypeError(
                 "Embedding",
                 expected="whole numbers",
                 got=f"elements of type {x.dtype}",
-                hint="Give it the numbers of words as an integer array, for example X.astype(int).",
+                hint="Pass the indices of words as an integer array, for example X.astype(int).",
             )
         return take(self.weight, x)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {
             "n_words": self.n_words,
             "n_features": self.n_features,
             "init": self.init.config(),
         }
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: a table, no operations."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: a table, no operations."""
         return LayerCost(parameters=f"{self.n_words}·{self.n_features}")
 
     def input_dtype(self) -> DType:
-        """Whole numbers."""
+        """Integers."""
         return dtypes.INT64
 
     def label(self) -> str:

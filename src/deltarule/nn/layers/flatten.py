@@ -1,4 +1,4 @@
-"""Layers that only rearrange."""
+"""Flattening of examples into vectors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from deltarule.tensor.tensor import Tensor
 class Flatten(Module):
     """Join all axes of an example into one: (N, height, width, C) → (N, height·width·C), C varying fastest.
 
-    The first axis counts as the batch, unless a layer before it in the same network has seen a single example.
+    The first axis is the batch, unless a layer before it in the same network has
+    received a single example.
 
     >>> from deltarule.tensor.functional import ones
     >>> Flatten()(ones((2, 5, 5, 16))).shape
@@ -23,15 +24,15 @@ class Flatten(Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return a vector for each example."""
+        """Return one vector per example."""
         return x.flatten(0 if require("Flatten").batched is False else 1)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again: none."""
+        """Return the (empty) constructor arguments."""
         return {}
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
-        """Return the arithmetic: the product of the sizes."""
+        """Return the cost: no operations, and the product of the sizes."""
         return LayerCost(
             how=f"{'·'.join(map(str, inputs))} = {output[0]}" if len(inputs) > 1 else ""
         )

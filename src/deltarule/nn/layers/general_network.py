@@ -1,4 +1,4 @@
-"""General networks N = (H, F, G): neurons in levels, edges between neighbouring levels, a gate for each neuron."""
+"""Layered networks with arbitrary edges: neurons in levels, edges between adjacent levels, an activation per neuron."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deltarule.errors import ArgumentError
 from deltarule.flags import checks_flags, flag
 from deltarule.losses import Loss
 from deltarule.nn.layers.activation import Identity, ReLU
-from deltarule.nn.layers.containers import choose_initializers, used_twice
+from deltarule.nn.layers.containers import choose_initializers, shares_parameters
 from deltarule.nn.layers.hard_activations import PerNeuron
 from deltarule.nn.layers.masked_linear import MaskedLinear
 from deltarule.nn.module.module import Module
@@ -28,7 +28,11 @@ LossLike = str | Loss | Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Trace:
-    """A forward pass: ``levels[i]`` = (x⁽ⁱ⁾, s⁽ⁱ⁾) for i < D, and the output x⁽ᴰ⁾ (NN-20)."""
+    """A forward pass: ``levels[i]`` = (x⁽ⁱ⁾, s⁽ⁱ⁾) for i < D, and the output x⁽ᴰ⁾.
+
+    >>> len(P(2, 3, 1).trace([1.0, 2.0]).levels)
+    2
+    """
 
     levels: list[tuple[Tensor, Tensor]]
     output: Tensor
@@ -36,15 +40,22 @@ class Trace:
 
 @final
 class GeneralNetwork(Module):
-    """N x = G⁽ᴰ⁾F⁽ᴰ⁻¹⁾ ⋯ G⁽¹⁾F⁽⁰⁾ x with F⁽ⁱ⁾x = W⁽ⁱ⁾x + b⁽ⁱ⁾ along given edges (NN-14 … NN-22).
+    """N x = G⁽ᴰ⁾F⁽ᴰ⁻¹⁾ ⋯ G⁽¹⁾F⁽⁰⁾ x with affine maps F⁽ⁱ⁾x = W⁽ⁱ⁾x + b⁽ⁱ⁾ along given edges and activations G⁽ⁱ⁾.
 
-    ``levels`` are the neurons' names level by level, inputs first, or numbers of neurons (named "0.0", "0.1", …).
-    ``edges`` are (source, target) pairs from one level to the next: other entries of W⁽ⁱ⁾ are no parameters and stay
-    exactly 0 (see ``MaskedLinear``). ``activations`` has an entry for each level above the inputs: a layer for the
-    whole level (ReLU, Softmax …) or a list with one for each neuron. ``biases`` is true, false, or the names of the
-    neurons that have one. ``maps[i]`` is F⁽ⁱ⁾, ``gates[i]`` is G⁽ⁱ⁺¹⁾.
+    ``maps[i]`` is F⁽ⁱ⁾, ``gates[i]`` is G⁽ⁱ⁺¹⁾.
 
-    Raises ArgumentError for unknown or doubled names, edges that leave out a level, neurons without an edge.
+    Args:
+        levels: The neurons' names level by level, inputs first; or numbers of neurons, which are then named "0.0",
+            "0.1", …
+        edges: Pairs (source, target) from one level to the next. All other entries of W⁽ⁱ⁾ are not parameters and
+            stay exactly 0 (see ``MaskedLinear``).
+        activations: One entry for each level above the inputs: a layer for the whole level (ReLU, Softmax, …) or a
+            list with one layer per neuron.
+        biases: True, False, or the names of the neurons that have a bias.
+        seed: Seed of the initial values; None for that of the surrounding network.
+
+    Raises:
+        ArgumentError: For unknown or repeated names, edges that skip a level, or neurons without an incoming edge.
 
     >>> from deltarule import nn
     >>> net = GeneralNetwork(
@@ -74,11 +85,8 @@ class GeneralNetwork(Module):
             for i, level in enumerate(self.levels)
             for j, name in enumerate(level)
         }
-        if (
-            len(self.levels) < 2
-            or not all(self.levels)
-            or len(place) != sum(map(len, self.levels))
-        ):
+        unique = len(place) == sum(map(len, self.levels))
+        if len(self.levels) < 2 or not all(self.levels) or not unique:
             raise ArgumentError(
                 "levels",
                 expected="at least two levels of neurons, each name once",
@@ -89,21 +97,16 @@ class GeneralNetwork(Module):
             with_bias = set(place) if flag(biases, "GeneralNetwork biases") else set()
         else:
             with_bias = set(biases)
-            _known(with_bias, place, "biases")
+            _check_known(with_bias, place, "biases")
         self._own.seed = seed
         self.maps = [
             MaskedLinear(mask, [name in with_bias for name in level])
             for mask, level in zip(masks, self.levels[1:], strict=True)
         ]
         self.gates = _gates(self.levels, activations)
-        self._address_children()
-        choose_initializers(
-            [
-                layer
-                for pair in zip(self.maps, self.gates, strict=True)
-                for layer in pair
-            ]
-        )
+        self._name_children()
+        pairs = zip(self.maps, self.gates, strict=True)
+        choose_initializers([layer for pair in pairs for layer in pair])
 
     def forward(self, x: Tensor) -> Tensor:
         """Return N x for one example (n₀,) or a batch; raises ShapeError for another number of inputs."""
@@ -112,7 +115,7 @@ class GeneralNetwork(Module):
         return x
 
     def trace(self, x: TensorLike) -> Trace:
-        """Return all levels' values and signals, and the output."""
+        """Return the values and pre-activations of all levels, and the output."""
         value, levels = as_tensor(x), []
         for affine, gate in zip(self.maps, self.gates, strict=True):
             signal: Tensor = affine(value)
@@ -121,7 +124,7 @@ class GeneralNetwork(Module):
         return Trace(levels, value)
 
     def features(self, x: TensorLike, level: int) -> Tensor:
-        """Return the hidden features HF⁽ⁱ⁾x = x⁽ⁱ⁾ of a level; HF⁽⁰⁾x = x, HF⁽ᴰ⁾x = N x (NN-19)."""
+        """Return the hidden features x⁽ⁱ⁾ of a level: x for level 0, N x for level D."""
         trace = self.trace(x)
         values = [value for value, _ in trace.levels] + [trace.output]
         if not 0 <= level < len(values):
@@ -131,20 +134,24 @@ class GeneralNetwork(Module):
         return values[level]
 
     def signals(self, x: TensorLike) -> list[Tensor]:
-        """Return S⁽ⁱ⁾ = F⁽ⁱ⁾x⁽ⁱ⁾ for i = 0 … D − 1, what the gates get: G⁽ⁱ⁺¹⁾S⁽ⁱ⁾ = x⁽ⁱ⁺¹⁾ (NN-20)."""
+        """Return the pre-activations s⁽ⁱ⁾ = F⁽ⁱ⁾x⁽ⁱ⁾ for i = 0 … D − 1, where x⁽ⁱ⁺¹⁾ = G⁽ⁱ⁺¹⁾s⁽ⁱ⁾."""
         return [signal for _, signal in self.trace(x).levels]
 
     def deltas(
         self, x: TensorLike, y: TensorLike, loss: LossLike | None = None
     ) -> list[Tensor]:
-        """Return δ⁽ⁱ⁾ = ∂L/∂S⁽ⁱ⁾ for i = 0 … D − 1, each example's own (a row each for a batch).
+        """Return the backpropagated errors δ⁽ⁱ⁾ = ∂L/∂s⁽ⁱ⁾ for i = 0 … D − 1 (one row per example of a batch).
 
-        δ⁽ᴰ⁻¹⁾ = ∂L/∂(N x)·∂G⁽ᴰ⁾/∂s and δ⁽ⁱ⁾ = δ⁽ⁱ⁺¹⁾W⁽ⁱ⁺¹⁾·∂G⁽ⁱ⁺¹⁾/∂s; then ∂L/∂W⁽ⁱ⁾ = outer(δ⁽ⁱ⁾, x⁽ⁱ⁾) on the
-        edges and ∂L/∂b⁽ⁱ⁾ = δ⁽ⁱ⁾ (E004-06). ``loss`` is ‖N x − y‖² unless given: by name, as a ``Loss``, or as a
-        function of the tensors N x and y.
+        δ⁽ᴰ⁻¹⁾ = ∂L/∂(N x)·∂G⁽ᴰ⁾/∂s and δ⁽ⁱ⁾ = δ⁽ⁱ⁺¹⁾W⁽ⁱ⁺¹⁾·∂G⁽ⁱ⁺¹⁾/∂s; then ∂L/∂W⁽ⁱ⁾ =
+        outer(δ⁽ⁱ⁾, x⁽ⁱ⁾) on the edges and ∂L/∂b⁽ⁱ⁾ = δ⁽ⁱ⁾.
+
+        Args:
+            x: One example or a batch.
+            y: The targets.
+            loss: A name, a ``Loss``, or a function of the tensors N x and y; ‖N x − y‖² by default.
         """
         trace = self.trace(x)
-        total = _total(trace.output, as_tensor(y), loss)
+        total = _total_loss(trace.output, as_tensor(y), loss)
         return list(grad(total, [signal for _, signal in trace.levels]))
 
     def edges(self) -> list[tuple[str, str]]:
@@ -160,9 +167,9 @@ class GeneralNetwork(Module):
         return 1
 
     def config(self) -> dict[str, Any] | None:
-        """Return levels, edges, biases and activations as plain data; None for gates that are code or shared."""
+        """Return levels, edges, biases and activations as plain data; None for user-defined or shared activations."""
         gates = [gate.config() for gate in self.gates]
-        if None in gates or used_twice(self.gates):
+        if None in gates or shares_parameters(self.gates):
             return None
         with_bias = [
             name
@@ -182,15 +189,19 @@ class GeneralNetwork(Module):
 
 
 @checks_flags
-def P(  # noqa: N802  # the notation P₁, P₂ of general networks
+def P(  # noqa: N802  # the mathematical notation P(n₀, …, n_D)
     *sizes: int,
     activations: Gates | None = None,
     biases: bool = True,
     seed: int | None = None,
 ) -> GeneralNetwork:
-    """Make a network with n_i neurons at level i, neighbouring levels fully connected (NN-17).
+    """Return a fully connected network with n_i neurons at level i.
 
-    ``activations`` are those of levels 1 … D; without them ReLU at the hidden levels and the identity at the last.
+    Args:
+        *sizes: The numbers of neurons n₀, …, n_D.
+        activations: Those of levels 1 … D; by default ReLU at the hidden levels and the identity at the last.
+        biases: Whether neurons have biases.
+        seed: Seed of the initial values.
 
     >>> P(2, 3, 2).n_parameters
     17
@@ -207,15 +218,15 @@ def P(  # noqa: N802  # the notation P₁, P₂ of general networks
         for target in range(m)
         for source in range(n)
     ]
-    gates = (
-        activations
-        if activations is not None
-        else [*(ReLU() for _ in sizes[2:]), Identity()]
-    )
+    gates = activations
+    if gates is None:
+        gates = [*(ReLU() for _ in sizes[2:]), Identity()]
     return GeneralNetwork(sizes, edges, gates, biases=biases, seed=seed)
 
 
-def _known(names: Iterable[str], place: dict[str, tuple[int, int]], where: str) -> None:
+def _check_known(
+    names: Iterable[str], place: dict[str, tuple[int, int]], where: str
+) -> None:
     unknown = [name for name in names if name not in place]
     if unknown:
         raise ArgumentError(
@@ -235,14 +246,14 @@ def _masks(
         np.zeros((len(level), len(below)), bool) for below, level in pairwise(levels)
     ]
     for source, target in edges:
-        _known((source, target), place, "edges")
+        _check_known((source, target), place, "edges")
         (i, column), (k, row) = place[source], place[target]
         if k != i + 1:
             raise ArgumentError(
                 f"edge {source} → {target}",
                 expected="a neuron and one of the next level",
                 got=f"levels {i} and {k}",
-                hint="Carry a value over a level with a neuron of its own and the gate nn.Identity().",
+                hint="To skip a level, add a neuron with the activation nn.Identity() to it.",
             )
         masks[i][row, column] = True
     for mask, level in zip(masks, levels[1:], strict=True):
@@ -257,7 +268,7 @@ def _masks(
 
 
 def _gates(levels: list[list[str]], activations: Gates) -> list[Module]:
-    """Return a layer for each level; lists become gates neuron by neuron."""
+    """Return one activation layer per level; a list becomes ``PerNeuron``."""
     gates = list(activations)
     if len(gates) != len(levels) - 1:
         raise ArgumentError(
@@ -277,7 +288,7 @@ def _gates(levels: list[list[str]], activations: Gates) -> list[Module]:
     return result
 
 
-def _total(output: Tensor, target: Tensor, loss: LossLike | None) -> Tensor:
+def _total_loss(output: Tensor, target: Tensor, loss: LossLike | None) -> Tensor:
     """Return the sum of the examples' losses."""
     if loss is None:
         difference = output - target

@@ -1,4 +1,4 @@
-"""Pooling over whole images: from (N, *spatial, C) to (N, C), whatever the sizes."""
+"""Global pooling: from (N, *spatial, C) to (N, C) for images of any size."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from abc import abstractmethod
 from typing import Any, ClassVar, final
 
 from deltarule.nn.layer_cost import LayerCost
-from deltarule.nn.layers.spatial import as_batch, times, without_batch
+from deltarule.nn.layers.spatial import as_batch, format_product, without_batch
 from deltarule.nn.module.module import Module
 from deltarule.shapes import Shape, count
 from deltarule.tensor.tensor import Tensor
 
 
 class GlobalPooling(Module):
-    """What global pooling shares; see ``GlobalAvgPool2d``."""
+    """Base class of global pooling; see ``GlobalAvgPool2d``."""
 
     n_axes: ClassVar[int]
     word: ClassVar[str]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return one number for each channel, over the spatial axes."""
+        """Return one value per channel."""
         batch, single = as_batch(x, self.n_axes, type(self).__name__)
         return without_batch(self.over(batch, tuple(range(1, self.n_axes + 1))), single)
 
     @abstractmethod
     def over(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
-        """Return one number for these axes."""
+        """Reduce over the given axes."""
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again: none."""
+        """Return the (empty) constructor arguments."""
         return {}
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: one mean or maximum per channel."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: one mean or maximum per channel."""
         return LayerCost(
-            how=f"{self.word} over {times(inputs[:-1])}",
+            how=f"{self.word} over {format_product(inputs[:-1])}",
             flops=count(inputs),
             whole_input=True,
         )
@@ -45,35 +45,39 @@ class GlobalPooling(Module):
 
 
 class GlobalAveragePooling(GlobalPooling):
-    """What global average pooling shares; see ``GlobalAvgPool2d``."""
+    """Base class of global average pooling; see ``GlobalAvgPool2d``."""
 
     word = "mean"
 
     def over(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
-        """Return the mean over these axes."""
+        """Return the mean over the given axes."""
         return x.mean(axis=axes)
 
 
 class GlobalMaxPooling(GlobalPooling):
-    """What global max pooling shares; see ``GlobalMaxPool2d``."""
+    """Base class of global max pooling; see ``GlobalMaxPool2d``."""
 
     word = "maximum"
 
     def over(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
-        """Return the maximum over these axes."""
+        """Return the maximum over the given axes."""
         return x.max(axis=axes)
 
 
 @final
 class GlobalAvgPool1d(GlobalAveragePooling):
-    """The mean of each channel: (N, length, C) → (N, C)."""
+    """The mean of each channel: (N, length, C) → (N, C).
+
+    >>> GlobalAvgPool1d()([[1.0], [3.0]]).tolist()
+    [2.0]
+    """
 
     n_axes = 1
 
 
 @final
 class GlobalAvgPool2d(GlobalAveragePooling):
-    """The mean of each channel: (N, height, width, C) → (N, C), so that images of any size fit (CNN-15, POOL-02).
+    """The mean of each channel: (N, height, width, C) → (N, C), for images of any size (Lin et al. 2014).
 
     >>> from deltarule.tensor.functional import ones
     >>> GlobalAvgPool2d()(ones((4, 7, 5, 3))).shape
@@ -85,21 +89,30 @@ class GlobalAvgPool2d(GlobalAveragePooling):
 
 @final
 class GlobalAvgPool3d(GlobalAveragePooling):
-    """The mean of each channel: (N, depth, height, width, C) → (N, C)."""
+    """The mean of each channel: (N, depth, height, width, C) → (N, C).
+
+    >>> from deltarule.tensor.functional import ones
+    >>> GlobalAvgPool3d()(ones((4, 2, 7, 5, 3))).shape
+    (4, 3)
+    """
 
     n_axes = 3
 
 
 @final
 class GlobalMaxPool1d(GlobalMaxPooling):
-    """The maximum of each channel: (N, length, C) → (N, C)."""
+    """The maximum of each channel: (N, length, C) → (N, C).
+
+    >>> GlobalMaxPool1d()([[1.0], [3.0]]).tolist()
+    [3.0]
+    """
 
     n_axes = 1
 
 
 @final
 class GlobalMaxPool2d(GlobalMaxPooling):
-    """The maximum of each channel: (N, height, width, C) → (N, C), the first one at a tie.
+    """The maximum of each channel: (N, height, width, C) → (N, C); the gradient goes to the first one at a tie.
 
     >>> from deltarule.tensor.functional import ones
     >>> GlobalMaxPool2d()(ones((4, 7, 5, 3))).shape
@@ -111,6 +124,11 @@ class GlobalMaxPool2d(GlobalMaxPooling):
 
 @final
 class GlobalMaxPool3d(GlobalMaxPooling):
-    """The maximum of each channel: (N, depth, height, width, C) → (N, C)."""
+    """The maximum of each channel: (N, depth, height, width, C) → (N, C).
+
+    >>> from deltarule.tensor.functional import ones
+    >>> GlobalMaxPool3d()(ones((4, 2, 7, 5, 3))).shape
+    (4, 3)
+    """
 
     n_axes = 3

@@ -1,4 +1,4 @@
-"""Normalisation of each example over groups of channels, or of each channel over its image."""
+"""Group and instance normalisation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deltarule.tensor.tensor import Tensor
 
 
 class GroupedNormalisation(Module):
-    """What GroupNorm and InstanceNorm share: channels in groups, μ and σ² over positions and a group's channels."""
+    """Base class of ``GroupNorm`` and ``InstanceNorm``: μ and σ² over the positions and channels of each group."""
 
     scale: Tensor
     shift: Tensor
@@ -45,7 +45,7 @@ class GroupedNormalisation(Module):
             self.declare("shift", (n_channels,), initialisers.zeros())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the normalised input; raises ShapeError for other channels or axes."""
+        """Return the normalised input; raises ShapeError for another number of channels or axes."""
         batch, single = as_batch(
             x, self.n_axes, type(self).__name__, self.n_channels, self.n_channels
         )
@@ -58,8 +58,8 @@ class GroupedNormalisation(Module):
             normal = normal * self.scale + self.shift
         return without_batch(normal, single)
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: mean, variance, and the affine map, eight operations per element."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: mean, variance and the affine map, eight operations per element."""
         parameters = f"2·{self.n_channels}" if self.scale_and_shift else ""
         return LayerCost(
             parameters=parameters,
@@ -76,9 +76,17 @@ class GroupedNormalisation(Module):
 class GroupNorm(GroupedNormalisation):
     """y = γ ⊙ (x − μ)/√(σ² + ε) + β with μ and σ² (biased) of each example and group of channels (Wu and He 2018).
 
-    The input is (N, *spatial, C) or one example with ``n_axes`` spatial axes; neighbouring channels make a group.
-    γ (``scale``) and β (``shift``) are (C,). One group is layer normalisation over the whole image, C groups are
-    ``InstanceNorm``. Nothing depends on the batch, so a batch of one is as good as any (NRM-13).
+    The input is (N, *spatial, C) or one example; adjacent channels form a group. γ
+    (``scale``) and β (``shift``) are (C,). One group is layer normalisation over the
+    whole image, C groups are ``InstanceNorm``. Nothing depends on the batch, so it
+    works with a batch of one.
+
+    Args:
+        n_groups: Number of groups, a divisor of n_channels.
+        n_channels: Number of channels C.
+        epsilon: The constant ε.
+        n_axes: Number of spatial axes.
+        scale_and_shift: Whether to learn γ and β.
 
     >>> from deltarule.tensor.functional import ones
     >>> GroupNorm(2, 6)(ones((1, 4, 4, 6))).shape
@@ -97,7 +105,7 @@ class GroupNorm(GroupedNormalisation):
         super().__init__(n_groups, n_channels, epsilon, n_axes, scale_and_shift)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {
             "n_groups": self.n_groups,
             "n_channels": self.n_channels,
@@ -115,12 +123,17 @@ class GroupNorm(GroupedNormalisation):
 class InstanceNorm(GroupedNormalisation):
     """(x − μ)/√(σ² + ε) with μ and σ² (biased) of each example and channel over its positions (Ulyanov et al. 2016).
 
-    The input is (N, *spatial, C) or one example with ``n_axes`` spatial axes. ``scale_and_shift`` adds γ and β per
-    channel (off by default). There are no running statistics: training does not differ from inference.
+    The input is (N, *spatial, C) or one example. There are no running statistics:
+    training does not differ from inference.
 
-    >>> from deltarule.tensor.tensor import tensor
+    Args:
+        n_channels: Number of channels C.
+        epsilon: The constant ε.
+        n_axes: Number of spatial axes.
+        scale_and_shift: Whether to learn γ and β per channel.
+
     >>> layer = InstanceNorm(1, epsilon=0.0, n_axes=1)
-    >>> layer(tensor([[[1.0], [3.0]]])).tolist()
+    >>> layer([[[1.0], [3.0]]]).tolist()
     [[[-1.0], [1.0]]]
     """
 
@@ -135,7 +148,7 @@ class InstanceNorm(GroupedNormalisation):
         super().__init__(n_channels, n_channels, epsilon, n_axes, scale_and_shift)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {
             "n_channels": self.n_channels,
             "epsilon": self.epsilon,

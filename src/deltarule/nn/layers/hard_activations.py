@@ -1,4 +1,4 @@
-"""Activations made of straight pieces or of few operations: the hard variants, Mish, x³, clipping, per-neuron gates."""
+"""Piecewise linear and polynomial activations, Mish, and activations that differ from neuron to neuron."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, final
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.nn.layer_cost import LayerCost
 from deltarule.nn.layers.activation import Activation, Rectifier
-from deltarule.nn.layers.containers import used_twice
+from deltarule.nn.layers.containers import shares_parameters
 from deltarule.nn.module.module import Module
 from deltarule.shapes import Shape, count, show
 from deltarule.tensor import functional
@@ -18,7 +18,11 @@ from deltarule.tensor.tensor import Tensor
 
 @final
 class Mish(Rectifier):
-    """x·tanh(softplus(x)) (Misra 2020)."""
+    """x·tanh(softplus(x)) (Misra 2020).
+
+    >>> Mish()([0.0]).tolist()
+    [0.0]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x·tanh(softplus(x))."""
@@ -27,10 +31,9 @@ class Mish(Rectifier):
 
 @final
 class Cubic(Activation):
-    """x³: its derivative 3x² vanishes near 0 and explodes far away (ACT-17).
+    """x³; its derivative 3x² vanishes near 0 and explodes far from it.
 
-    >>> from deltarule.tensor.tensor import tensor
-    >>> Cubic()(tensor([-2.0, 0.5])).tolist()
+    >>> Cubic()([-2.0, 0.5]).tolist()
     [-8.0, 0.125]
     """
 
@@ -41,7 +44,11 @@ class Cubic(Activation):
 
 @final
 class Softsign(Activation):
-    """x/(1 + |x|); derivative 1/(1 + |x|)²."""
+    """x/(1 + |x|); derivative 1/(1 + |x|)².
+
+    >>> Softsign()([-3.0, 1.0]).tolist()
+    [-0.75, 0.5]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x/(1 + |x|)."""
@@ -49,7 +56,7 @@ class Softsign(Activation):
 
 
 class Limited(Activation):
-    """A line kept within bounds; see ``Clip``."""
+    """Base class of ``Clip`` and ``HardTanh``."""
 
     def __init__(self, low: float, high: float) -> None:
         if not low < high:
@@ -59,22 +66,22 @@ class Limited(Activation):
         self.low, self.high = float(low), float(high)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the nearest number in [low, high]."""
+        """Return max(low, min(high, x))."""
         return functional.clip(x, self.low, self.high)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"low": self.low, "high": self.high}
 
 
 @final
 class Clip(Limited):
-    """max(low, min(high, x)), [0, 1] unless said otherwise; derivative 𝟙(low < x ≤ high) (ACT-18).
+    """max(low, min(high, x)), with bounds [0, 1] by default; derivative 𝟙(low < x ≤ high).
 
-    Nothing learns outside the bounds: why a line clipped to [0, 1] is no good probability.
+    The gradient is 0 outside the bounds, so a linear score clipped to [0, 1] is a poor
+    model of a probability (Goodfellow et al. 2016, section 6.2.2.2).
 
-    >>> from deltarule.tensor.tensor import tensor
-    >>> Clip(0, 6)(tensor([-1.0, 2.0, 9.0])).tolist()
+    >>> Clip(0, 6)([-1.0, 2.0, 9.0]).tolist()
     [0.0, 2.0, 6.0]
     """
 
@@ -84,7 +91,11 @@ class Clip(Limited):
 
 @final
 class HardTanh(Limited):
-    """max(low, min(high, x)) with [−1, 1]: a tanh of straight pieces; derivative 𝟙(low < x ≤ high)."""
+    """max(low, min(high, x)) with bounds [−1, 1]: a piecewise linear tanh; derivative 𝟙(low < x ≤ high).
+
+    >>> HardTanh()([-2.0, 0.5]).tolist()
+    [-1.0, 0.5]
+    """
 
     def __init__(self, low: float = -1.0, high: float = 1.0) -> None:
         super().__init__(low, high)
@@ -94,24 +105,31 @@ class HardTanh(Limited):
 class HardSigmoid(Activation):
     """max(0, min(1, slope·x + offset)); derivative ``slope`` inside, 0 outside.
 
-    Slope 1/6 and offset ½ are those of PyTorch; Keras and ONNX have the slope 0.2.
+    The default slope 1/6 and offset ½ are those of PyTorch; ONNX uses the slope 0.2.
+
+    >>> HardSigmoid()([-4.0, 0.0, 4.0]).tolist()
+    [0.0, 0.5, 1.0]
     """
 
     def __init__(self, slope: float = 1 / 6, offset: float = 0.5) -> None:
         self.slope, self.offset = float(slope), float(offset)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the clipped line."""
+        """Return max(0, min(1, slope·x + offset))."""
         return functional.hard_sigmoid(x, self.slope, self.offset)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"slope": self.slope, "offset": self.offset}
 
 
 @final
 class HardSwish(Rectifier):
-    """x·max(0, min(1, x/6 + ½)): SiLU with a hard sigmoid (Howard et al. 2019)."""
+    """x·max(0, min(1, x/6 + ½)): SiLU with a hard sigmoid (Howard et al. 2019).
+
+    >>> HardSwish()([0.0, 4.0]).tolist()
+    [0.0, 4.0]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x·hard_sigmoid(x)."""
@@ -120,11 +138,10 @@ class HardSwish(Rectifier):
 
 @final
 class PerNeuron(Module):
-    """An activation of its own for each neuron: y_j = G_j(x_j) along the last axis (NN-16).
+    """A different activation for each neuron: y_j = G_j(x_j) along the last axis.
 
     >>> from deltarule import nn
-    >>> from deltarule.tensor.tensor import tensor
-    >>> nn.PerNeuron([nn.ReLU(), nn.Identity(), nn.Identity()])(tensor([-1.0, -1.0, 2.0])).tolist()
+    >>> nn.PerNeuron([nn.ReLU(), nn.Identity(), nn.Identity()])([-1.0, -1.0, 2.0]).tolist()
     [0.0, -1.0, 2.0]
     """
 
@@ -147,34 +164,30 @@ class PerNeuron(Module):
                 "PerNeuron", expected=f"{n} neurons (last axis)", got=show(x.shape)
             )
         parts, start = [], 0
-        for _, alike in groupby(
-            self.activations, key=_settings
-        ):  # neighbours with one function are computed at once
+        # adjacent neurons with the same function are computed at once
+        for _, alike in groupby(self.activations, key=_function_key):
             run = list(alike)
             parts.append(run[0](x[..., start : start + len(run)]))
             start += len(run)
         return functional.concatenate(parts, axis=-1)
 
     def config(self) -> dict[str, Any] | None:
-        """Return the configs of all activations; None if one is code of your own, or has weights and is shared."""
+        """Return the configs of all activations; None if one is user-defined, or has weights and is shared."""
         configs = [activation.config() for activation in self.activations]
-        if None in configs or used_twice(self.activations):
+        if None in configs or shares_parameters(self.activations):
             return None
         return {
             "class": "PerNeuron",
             "children": {f"activations.{i}": c for i, c in enumerate(configs)},
         }
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: one evaluation per element."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: one evaluation per element."""
         return LayerCost(flops=count(output))
 
 
-def _settings(activation: Module) -> object:
-    """Return what two activations without weights of their own have in common if they are one function."""
+def _function_key(activation: Module) -> object:
+    """Return a key that is equal for activations that compute the same function without weights of their own."""
     config = activation.config()
-    return (
-        id(activation)
-        if config is None or activation.parameter_shapes()
-        else repr(config)
-    )
+    distinct = config is None or activation.parameter_shapes()
+    return id(activation) if distinct else repr(config)

@@ -1,4 +1,4 @@
-"""The dense layer."""
+"""The linear (fully connected, dense) layer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,22 @@ from deltarule.tensor.tensor import Tensor
 
 @final
 class Linear(Module):
-    """z = Wx + b for one example x, Z = XWᵀ + b for a batch X (NN-01, NN-04).
+    """z = Wx + b for one example x, Z = XWᵀ + b for a batch X.
 
-    ``weight`` is (out_features, in_features), ``bias`` (out_features). The input is (…, in_features), the output
-    (…, out_features). ``init`` "auto" takes He's rule before a rectifier and Xavier's elsewhere (see ``nn.init``).
+    The input is (…, in_features), the output (…, out_features). ``weight`` is
+    (out_features, in_features), ``bias`` (out_features,).
 
-    >>> from deltarule.tensor.tensor import tensor
+    Args:
+        in_features: Number of inputs.
+        out_features: Number of outputs.
+        bias: Whether to add b.
+        init: Initialiser of the weights (see ``nn.init``); "auto" is He before a rectifier and Xavier elsewhere.
+        bias_init: Initialiser of the biases.
+        seed: Seed of the initial values; None for that of the surrounding network.
+
     >>> layer = Linear(2, 1)
     >>> layer.weight.assign([[3.0, 4.0]])
-    >>> layer(tensor([1.0, 2.0])).tolist(), layer(tensor([[1.0, 2.0]])).tolist()
+    >>> layer([1.0, 2.0]).tolist(), layer([[1.0, 2.0]]).tolist()
     ([11.0], [[11.0]])
     """
 
@@ -59,7 +66,7 @@ class Linear(Module):
                 "Linear",
                 expected=_features(self.in_features),
                 got=str(got),
-                hint=self._way_out(x.shape),
+                hint=self._hint(x.shape),
             )
         if x.ndim == 1:
             product = self.weight @ x
@@ -71,7 +78,7 @@ class Linear(Module):
             )
         return product + self.bias if self.has_bias else product
 
-    def _way_out(self, shape: Shape) -> str:
+    def _hint(self, shape: Shape) -> str:
         if len(shape) > 2:
             return "Insert nn.Flatten() before it, so that an example is a vector."
         if not shape or not isinstance(shape[-1], int):
@@ -80,7 +87,7 @@ class Linear(Module):
         return f"Write Linear({got}, {self.out_features}), or insert Linear({got}, {self.in_features}) before it."
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {
             "in_features": self.in_features,
             "out_features": self.out_features,
@@ -89,8 +96,8 @@ class Linear(Module):
             "bias_init": self.bias_init.config(),
         }
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: in_features·out_features + out_features parameters."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: in_features·out_features + out_features parameters."""
         n, m = self.in_features, self.out_features
         rows = 1
         for size in output[:-1]:

@@ -1,4 +1,4 @@
-"""The dense layer with edges left out: only the edges that are there have weights."""
+"""A linear layer with a sparse connection pattern."""
 
 from __future__ import annotations
 
@@ -25,21 +25,26 @@ Edges = npt.NDArray[np.int64]
 
 @final
 class MaskedLinear(Module):
-    """z = Wx + b where only the edges of a mask have weights: W_ij = 0 where mask_ij = 0 (NN-15).
+    """z = Wx + b with W_ij = 0 where mask_ij = 0: only the edges of the mask have weights.
 
-    An absent edge is no parameter: it stays exactly 0, gets no gradient, and is neither counted, penalised nor
-    decayed. ``weight`` holds the (n_edges,) weights that exist, row by row of W, or W itself where no edge is
-    absent; ``bias`` those of the units that have one. ``matrix()`` gives W (out_features, in_features) and
-    ``biases()`` b (out_features,), zeros included; ``assign_matrix`` takes W. First values: as for a dense layer,
-    but a unit of fewer edges gets weights larger by √(in_features/edges), so that its variance is right for the
-    edges that it has.
+    An absent edge is not a parameter: it stays exactly 0, has no gradient, and is
+    neither counted, penalised nor decayed. ``weight`` holds the (n_edges,) existing
+    weights, row by row of W, or W itself if no edge is absent; ``bias`` the biases of
+    the units that have one. ``matrix()`` returns W (out_features, in_features) and
+    ``biases()`` b (out_features,), zeros included; ``assign_matrix`` assigns W. Initial
+    values are those of ``Linear``, with the weights of each unit scaled by
+    √(in_features/edges), so that the variance is right for its number of edges.
 
-    ``mask`` is (out_features, in_features), true where there is an edge; ``bias`` is for all units or one each.
+    Args:
+        mask: A matrix (out_features, in_features), true where there is an edge.
+        bias: Whether the units have a bias: for all, or one value each.
+        init: Initialiser of the weights; "auto" is He before a rectifier and Xavier elsewhere.
+        bias_init: Initialiser of the biases.
+        seed: Seed of the initial values; None for that of the surrounding network.
 
-    >>> from deltarule.tensor.tensor import tensor
     >>> layer = MaskedLinear([[1, 1, 0], [0, 0, 1]])
     >>> layer.assign_matrix([[2, 3, 0], [0, 0, 4]])
-    >>> layer(tensor([1.0, 1.0, 1.0])).tolist(), layer.n_parameters
+    >>> layer([1.0, 1.0, 1.0]).tolist(), layer.n_parameters
     ([5.0, 4.0], 5)
     """
 
@@ -92,7 +97,17 @@ class MaskedLinear(Module):
         edges: Iterable[tuple[int, int]],
         **options: Any,
     ) -> MaskedLinear:
-        """Return the layer with the edges (input, output), each numbered from 0."""
+        """Return the layer with the given edges (input, output), both numbered from 0.
+
+        Args:
+            in_features: Number of inputs.
+            out_features: Number of outputs.
+            edges: Pairs (input, output).
+            **options: Further arguments of ``MaskedLinear``.
+
+        >>> MaskedLinear.from_edges(3, 2, [(0, 0), (2, 1)])
+        MaskedLinear(3→2, 2 edges)
+        """
         mask = np.zeros(
             (
                 whole_number(out_features, "out_features", 1),
@@ -111,11 +126,11 @@ class MaskedLinear(Module):
 
     @property
     def n_edges(self) -> int:
-        """Number of edges, each a weight."""
+        """Number of edges, one weight each."""
         return int(self.mask.sum())
 
     def _biases(self, bias: bool | Iterable[bool]) -> list[bool]:
-        """Return which units have a bias."""
+        """Return whether each unit has a bias."""
         if isinstance(bias, (str, bytes)) or not isinstance(bias, Iterable):
             return [flag(bias, "MaskedLinear bias")] * self.out_features
         has_bias = [flag(one, "MaskedLinear bias") for one in bias]
@@ -128,7 +143,7 @@ class MaskedLinear(Module):
         return has_bias
 
     def _on_edges(self, drawn: Array) -> Array:
-        """Take the edges of a dense matrix; a unit's variance is that of the edges that it has."""
+        """Select the edges of a dense matrix, scaled so that each unit's variance fits its number of edges."""
         degrees = np.maximum(self.mask.sum(axis=1, keepdims=True), 1)
         scaled = self.init is None or isinstance(
             self.init, initialisers.VarianceScaling
@@ -144,11 +159,11 @@ class MaskedLinear(Module):
         return Tensor(build.reshape(flat, self.mask.shape))
 
     def as_matrix(self, name: str, weight: Tensor) -> Tensor:
-        """Return W for its weights."""
+        """Return W for ``weight``."""
         return self.matrix() if name == "weight" else weight
 
     def biases(self) -> Tensor | None:
-        """Return b (out_features,) with exact zeros for units without one; None if no unit has one."""
+        """Return b (out_features,) with exact zeros for units without a bias; None if no unit has one."""
         if not any(self.has_bias):
             return None
         if all(self.has_bias):
@@ -158,15 +173,15 @@ class MaskedLinear(Module):
         )
 
     def assign_matrix(self, values: Any) -> None:
-        """Take the weights from a matrix (out, in); raises ArgumentError unless it is 0 where there is no edge."""
+        """Assign the weights from a matrix (out, in); raises ArgumentError unless it is 0 where there is no edge."""
         matrix = np.asarray(values)
-        if matrix.shape != self.mask.shape or np.any(matrix[~self.mask]):
+        misfit = matrix.shape != self.mask.shape
+        if misfit or np.any(matrix[~self.mask]):
+            got = f"shape {matrix.shape}" if misfit else "nonzero entries there"
             raise ArgumentError(
                 "assign_matrix",
                 expected=f"a matrix {show(self.mask.shape)} with zeros where there is no edge",
-                got=f"shape {matrix.shape}"
-                if matrix.shape != self.mask.shape
-                else "other numbers there",
+                got=got,
             )
         self.weight.assign(matrix if self.mask.all() else matrix[self.mask])
 
@@ -183,7 +198,7 @@ class MaskedLinear(Module):
         return product if shift is None else product + shift
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {
             "mask": self.mask.astype(int).tolist(),
             "bias": self.has_bias[0]
@@ -193,8 +208,8 @@ class MaskedLinear(Module):
             "bias_init": self.bias_init.config(),
         }
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: a parameter for each edge and each bias; flops as far as edges go."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: one parameter per edge and per bias, and flops for existing edges."""
         rows = 1
         for size in output[:-1]:
             rows *= size

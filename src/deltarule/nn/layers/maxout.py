@@ -1,4 +1,4 @@
-"""Maxout: the largest of several affine maps."""
+"""Maxout: the maximum of several affine maps."""
 
 from __future__ import annotations
 
@@ -16,17 +16,24 @@ from deltarule.tensor.tensor import Tensor
 
 @final
 class Maxout(Module):
-    """max(W₁x + b₁, …, W_k x + b_k) with k = ``pieces`` (ACT-13; Goodfellow et al. 2013).
+    """max(W₁x + b₁, …, W_k x + b_k) with k = ``pieces`` (Goodfellow et al. 2013).
 
-    Two pieces, one of them 0, are a ReLU; one α times the other a leaky ReLU; x and −x the absolute value
-    (C-ACT-07). The gradient goes to the winner, the first one at a tie. ``weight`` is
-    (pieces·out_features, in_features), piece after piece, ``bias`` (pieces·out_features).
+    Two pieces, one of them 0, are a ReLU; one α times the other, a leaky ReLU; x and
+    −x, the absolute value. The gradient goes to the largest piece, the first one at a
+    tie. ``weight`` is (pieces·out_features, in_features), piece after piece, ``bias``
+    (pieces·out_features,).
 
-    >>> from deltarule.tensor.tensor import tensor
+    Args:
+        in_features: Number of inputs.
+        out_features: Number of outputs.
+        pieces: Number of affine maps per output.
+        init: Initialiser of the weights.
+        seed: Seed of the initial values; None for that of the surrounding network.
+
     >>> layer = Maxout(2, 1)
     >>> layer.weight.assign([[1.0, 1.0], [2.0, 0.0]])
     >>> layer.bias.assign([0.0, -1.0])
-    >>> layer(tensor([1.0, -2.0])).tolist()
+    >>> layer([1.0, -2.0]).tolist()
     [1.0]
     """
 
@@ -66,7 +73,7 @@ class Maxout(Module):
         )
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {
             "in_features": self.in_features,
             "out_features": self.out_features,
@@ -74,8 +81,8 @@ class Maxout(Module):
             "init": "auto" if self.init is None else self.init.config(),
         }
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: pieces times the parameters of a dense layer."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: ``pieces`` times that of a linear layer, and the comparisons."""
         n, m, k = self.in_features, self.out_features, self.pieces
         rows = 1
         for size in output[:-1]:

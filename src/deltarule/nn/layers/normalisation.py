@@ -12,7 +12,7 @@ from deltarule.nn import init as initialisers
 from deltarule.nn.check import number, whole_number
 from deltarule.nn.context import ForwardContext, require
 from deltarule.nn.layer_cost import LayerCost
-from deltarule.nn.layers.spatial import times
+from deltarule.nn.layers.spatial import format_product
 from deltarule.nn.module.module import Module
 from deltarule.shapes import Shape, count, is_static, show
 from deltarule.tensor.functional import normalize, sqrt
@@ -21,19 +21,25 @@ from deltarule.tensor.tensor import Tensor, tensor
 
 @final
 class BatchNorm(Module):
-    """y = γ(x − μ)/√(σ² + ε) + β per channel, the last axis (NRM-01 … NRM-07; Ioffe and Szegedy 2015).
+    """y = γ(x − μ)/√(σ² + ε) + β per channel, the last axis (Ioffe and Szegedy 2015).
 
-    In training μ and σ² (biased) are those of the batch and all positions; in inference the running averages.
-    ``momentum`` m weighs the old average, r ← m·r + (1 − m)·batch, or, with ``momentum_weighs="new"`` (PyTorch's
-    habit), the new value. ``running_variance_kind`` says which batch variance is averaged: "biased" (Σ/m) or
-    "unbiased" (Σ/(m − 1), as PyTorch does). A layer whose parameters are all frozen uses and keeps its averages.
+    In training μ and σ² (biased) are computed over the batch and all positions; at
+    inference the running averages are used. The input is (N, C) or (N, *spatial, C);
+    ``scale`` (γ) and ``shift`` (β) are (C,), as are the state tensors ``running_mean``
+    and ``running_variance``. A layer whose parameters are all frozen uses its running
+    averages in training, too, and does not update them.
 
-    The input is (N, C) or (N, *spatial, C); ``scale`` (γ) and ``shift`` (β) are (C,), as are the state tensors
-    ``running_mean`` and ``running_variance``.
+    Args:
+        n_channels: Number of channels C.
+        momentum: Weight m of the old value in the running averages, r ← m·r + (1 − m)·batch.
+        epsilon: The constant ε.
+        momentum_weighs: "old", or "new" for momentum as the weight of the new value (as in PyTorch).
+        running_variance_kind: The batch variance that is averaged: "biased" (Σ/m) or "unbiased" (Σ/(m − 1), as in
+            PyTorch).
+        scale_and_shift: Whether to learn γ and β.
 
-    >>> from deltarule.tensor.tensor import tensor
     >>> layer = BatchNorm(1, epsilon=1e-12)
-    >>> layer(tensor([[1.0], [3.0]]), mode="training").tolist(), round(layer.running_mean.item(), 6)
+    >>> layer([[1.0], [3.0]], mode="training").tolist(), round(layer.running_mean.item(), 6)
     ([[-1.0], [1.0]], 0.2)
     """
 
@@ -97,13 +103,10 @@ class BatchNorm(Module):
         return (x - mean) * (self.scale * factor) + self.shift
 
     def _in_training(self, x: Tensor, context: ForwardContext) -> Tensor:
-        """Normalise with the batch's own statistics and note the new averages."""
+        """Normalise by the statistics of the batch and record the new running averages."""
         over = tuple(range(x.ndim - 1))
-        if (
-            context.batched is False
-            or not over
-            or (is_static(x.shape[:-1]) and count(x.shape[:-1]) < 2)
-        ):
+        single_value = is_static(x.shape[:-1]) and count(x.shape[:-1]) < 2
+        if context.batched is False or not over or single_value:
             raise ShapeError(
                 "BatchNorm in training",
                 expected="more than one value per channel",
@@ -125,13 +128,13 @@ class BatchNorm(Module):
         return bool(self._own.declared) and self._own.frozen >= set(self._own.declared)
 
     def restart(self) -> None:
-        """Draw γ and β anew; the averages begin at 0 and 1."""
+        """Initialize γ and β again; reset the running averages to 0 and 1."""
         super().restart()
         self.running_mean.assign(np.zeros(self.n_channels))
         self.running_variance.assign(np.ones(self.n_channels))
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {
             "n_channels": self.n_channels,
             "momentum": self.momentum,
@@ -141,8 +144,8 @@ class BatchNorm(Module):
             "scale_and_shift": self.scale_and_shift,
         }
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic at inference: a difference, a product, a sum per element."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost at inference: a difference, a product and a sum per element."""
         return LayerCost(
             parameters=f"2·{self.n_channels}" if self.scale_and_shift else "",
             flops=3 * count(output),
@@ -155,13 +158,15 @@ class BatchNorm(Module):
 
 @final
 class LayerNorm(Module):
-    """y = γ ⊙ (x − μ)/√(σ² + ε) + β with μ and σ² (biased) of each example by itself (NRM-12; Ba et al. 2016).
+    """y = γ ⊙ (x − μ)/√(σ² + ε) + β with μ and σ² (biased) per example (Ba et al. 2016).
 
-    ``shape`` are the last axes that are normalised together: a number for vectors, (height, width, C) for
-    images. Nothing depends on the batch, and training does not differ from inference.
+    Nothing depends on the batch, and training does not differ from inference.
 
-    >>> from deltarule.tensor.tensor import tensor
-    >>> [f"{value:.4f}" for value in LayerNorm(4)(tensor([1.0, 2.0, 3.0, 6.0])).tolist()]
+    Args:
+        shape: The last axes, which are normalised together: a number for vectors, (height, width, C) for images.
+        epsilon: The constant ε.
+
+    >>> [f"{value:.4f}" for value in LayerNorm(4)([1.0, 2.0, 3.0, 6.0]).tolist()]
     ['-1.0690', '-0.5345', '0.0000', '1.6036']
     """
 
@@ -188,11 +193,11 @@ class LayerNorm(Module):
         )
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"shape": list(self.shape), "epsilon": self.epsilon}
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: mean, variance, and the affine map, eight operations per element."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: mean, variance and the affine map, eight operations per element."""
         return LayerCost(
             parameters=f"2·{'·'.join(map(str, self.shape))}",
             flops=8 * count(output),
@@ -201,7 +206,7 @@ class LayerNorm(Module):
 
     def label(self) -> str:
         """Return ``LayerNorm(8×8)``."""
-        return f"LayerNorm({times(self.shape)})"
+        return f"LayerNorm({format_product(self.shape)})"
 
 
 def _one_of(value: str, allowed: tuple[str, ...], where: str) -> str:

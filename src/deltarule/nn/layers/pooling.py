@@ -1,4 +1,4 @@
-"""Pooling layers, channels last: no parameters, each channel by itself (POOL-01 … POOL-05)."""
+"""Pooling layers, channels last: no parameters, each channel separately."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from deltarule.nn.layer_cost import LayerCost, Window, windows_arithmetic
 from deltarule.nn.layers.spatial import (
     Sizes,
     as_batch,
-    plain,
-    short,
-    times,
+    format_product,
     without_batch,
 )
-from deltarule.nn.layers.window_positions import window_positions
+from deltarule.nn.layers.window_positions import (
+    pooling_window,
+    window_arguments,
+    window_label,
+    window_positions,
+)
 from deltarule.nn.module.module import Module
-from deltarule.shapes import Shape, count, is_static, show, spatial_tuple
+from deltarule.shapes import Shape, count, is_static, show
 from deltarule.tensor.functional import take
 from deltarule.tensor.tensor import Tensor
 
@@ -29,7 +32,7 @@ Borders = tuple[tuple[int, int], ...]
 
 
 class Pooling(Module):
-    """What all window pooling shares; see ``MaxPool2d``."""
+    """Base class of pooling over windows; see ``MaxPool2d``."""
 
     n_axes: ClassVar[int]
 
@@ -41,13 +44,9 @@ class Pooling(Module):
         *,
         ceil_mode: bool = False,
     ) -> None:
-        kernel = spatial_tuple(kernel_size, self.n_axes, "kernel_size", minimum=1)
-        steps = (
-            kernel
-            if stride is None
-            else spatial_tuple(stride, self.n_axes, "stride", minimum=1)
-        )
-        borders = spatial_tuple(padding, self.n_axes, "padding")
+        self.window = pooling_window(kernel_size, stride, padding, self.n_axes)
+        kernel = self.window.kernel
+        borders = tuple(before for before, _ in self.window.padding)
         if any(2 * p > k for p, k in zip(borders, kernel, strict=True)):
             raise ArgumentError(
                 "padding",
@@ -55,12 +54,9 @@ class Pooling(Module):
                 got=f"{borders} for {kernel}",
             )
         self.ceil_mode = ceil_mode
-        self.window = Window(
-            kernel, steps, (1,) * self.n_axes, tuple((p, p) for p in borders)
-        )
 
     def forward(self, x: Tensor) -> Any:
-        """Return one number for each window; raises ShapeError if no window fits."""
+        """Return one value per window; raises ShapeError if no window fits."""
         name, w = type(self).__name__, self.window
         batch, single = as_batch(x, self.n_axes, name)
         sizes = batch.shape[1:-1]
@@ -69,7 +65,7 @@ class Pooling(Module):
         ):
             raise ShapeError(
                 name,
-                expected=f"an image of at least {times(w.kernel)}",
+                expected=f"an image of at least {format_product(w.kernel)}",
                 got=show(sizes),
                 hint="Pool less before this layer, or use a smaller window.",
             )
@@ -77,12 +73,13 @@ class Pooling(Module):
 
     @abstractmethod
     def pool(self, x: Node, borders: Borders) -> Node:
-        """Return one number for each window of a batch that is padded by ``borders``."""
+        """Return one value per window of a batch that is padded by ``borders``."""
 
     def borders(self, sizes: Shape) -> Borders:
-        """Return the padding (before, after) per axis; with ``ceil_mode`` the last window may reach over the end.
+        """Return the padding (before, after) per axis; with ``ceil_mode`` the last window may extend beyond the end.
 
-        As everywhere, a window that would begin in the padding after the end is left out.
+        A window that would begin in the padding after the end is omitted, as in
+        PyTorch.
         """
         if not self.ceil_mode:
             return self.window.padding
@@ -99,17 +96,14 @@ class Pooling(Module):
         )
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
-        w = self.window
+        """Return the constructor arguments as plain data."""
         return {
-            "kernel_size": plain(w.kernel),
-            "stride": plain(w.stride),
-            "padding": plain(tuple(p for p, _ in w.padding)),
+            **window_arguments(self.window),
             "ceil_mode": self.ceil_mode,
         }
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
-        """Return the arithmetic: about k operations per output."""
+        """Return the cost: about k operations per output."""
         w = self.window
         fitted = Window(w.kernel, w.stride, w.dilation, self.borders(inputs[:-1]))
         return LayerCost(
@@ -119,7 +113,7 @@ class Pooling(Module):
         )
 
     def operations(self, taps: int) -> int:
-        """Return how many operations a window of so many elements takes."""
+        """Return the number of operations for a window of the given number of elements."""
         return taps
 
     def example_rank(self) -> int:
@@ -128,20 +122,13 @@ class Pooling(Module):
 
     def label(self) -> str:
         """Return ``MaxPool2d(2)``, ``MaxPool2d(3×2, stride 2)``."""
-        w = self.window
-        parts = [short(w.kernel)]
-        parts += [f"stride {short(w.stride)}"] if w.stride != w.kernel else []
-        parts += (
-            [f"padding {short([p for p, _ in w.padding])}"]
-            if any(map(any, w.padding))
-            else []
-        )
+        parts = window_label(self.window)
         parts += ["ceil"] if self.ceil_mode else []
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
 def _overhang(size: int, kernel: int, stride: int, padding: int) -> int:
-    """Return how far the last window of ⌈(size − kernel + 2·padding)/stride⌉ + 1 windows reaches over the end."""
+    """Return how far the last of ⌈(size − kernel + 2·padding)/stride⌉ + 1 windows extends beyond the end."""
     windows = -(-(size + 2 * padding - kernel) // stride) + 1
     if (windows - 1) * stride >= size + padding:
         windows -= 1
@@ -149,7 +136,7 @@ def _overhang(size: int, kernel: int, stride: int, padding: int) -> int:
 
 
 class MaxPooling(Pooling):
-    """What MaxPool1d, MaxPool2d and MaxPool3d share; see ``MaxPool2d``."""
+    """Base class of ``MaxPool1d``, ``MaxPool2d`` and ``MaxPool3d``; see ``MaxPool2d``."""
 
     def __init__(
         self,
@@ -164,7 +151,7 @@ class MaxPooling(Pooling):
         self.return_indices = return_indices
 
     def forward(self, x: Tensor) -> Any:
-        """Return the maxima, with ``return_indices`` also where they were; raises ShapeError if no window fits."""
+        """Return the maxima, with ``return_indices`` also their positions; raises ShapeError if no window fits."""
         values = super().forward(x)
         if not self.return_indices:
             return values
@@ -197,29 +184,38 @@ class MaxPooling(Pooling):
         return taps - 1
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {**super().arguments(), "return_indices": self.return_indices}
 
 
 @final
 class MaxPool1d(MaxPooling):
-    """As ``MaxPool2d`` over one axis: (N, length, channels)."""
+    """``MaxPool2d`` over one axis: (N, length, channels).
+
+    >>> MaxPool1d(2)([[1.0], [3.0], [6.0], [5.0]]).flatten().tolist()
+    [3.0, 6.0]
+    """
 
     n_axes = 1
 
 
 @final
 class MaxPool2d(MaxPooling):
-    """The maximum of each window of (N, height, width, channels) or of one example (POOL-01).
+    """The maximum of each window of (N, height, width, channels) or of one example.
 
-    Each size becomes ⌊(size − window + 2·padding)/stride⌋ + 1, or with ``ceil_mode=True`` ⌈…⌉ + 1 where the last
-    window may reach over the end; ``stride`` is the window unless given. Padding counts as −∞; at a tie the
-    gradient goes to the first maximum in row-major order. With ``return_indices`` it returns (maxima, indices):
-    index row·width + column in the image of each maximum, for ``MaxUnpool2d`` (POOL-06).
+    Each size becomes ⌊(size − window + 2·padding)/stride⌋ + 1. At a tie the gradient
+    goes to the first maximum in row-major order.
 
-    >>> from deltarule.tensor.tensor import tensor
-    >>> MaxPool2d(2)(tensor([[[1], [3]], [[5], [6]]])).tolist()
-    [[[6]]]
+    Args:
+        kernel_size: Size of the window, a number or one per axis.
+        stride: Stride, a number or one per axis; the window by default.
+        padding: Padding on both sides, counted as −∞.
+        ceil_mode: Whether to round up, to ⌈…⌉ + 1 windows, of which the last may extend beyond the end.
+        return_indices: Whether to return (maxima, indices), where an index is row·width + column in the image, as
+            ``MaxUnpool2d`` takes it.
+
+    >>> MaxPool2d(2)([[[1.0], [3.0]], [[5.0], [6.0]]]).tolist()
+    [[[6.0]]]
     """
 
     n_axes = 2
@@ -227,13 +223,18 @@ class MaxPool2d(MaxPooling):
 
 @final
 class MaxPool3d(MaxPooling):
-    """As ``MaxPool2d`` over three axes: (N, depth, height, width, channels)."""
+    """``MaxPool2d`` over three axes: (N, depth, height, width, channels).
+
+    >>> from deltarule.tensor.functional import ones
+    >>> MaxPool3d(2)(ones((1, 4, 4, 4, 3))).shape
+    (1, 2, 2, 2, 3)
+    """
 
     n_axes = 3
 
 
 class AveragePooling(Pooling):
-    """What AvgPool1d, AvgPool2d and AvgPool3d share; see ``AvgPool2d``."""
+    """Base class of ``AvgPool1d``, ``AvgPool2d`` and ``AvgPool3d``; see ``AvgPool2d``."""
 
     def __init__(
         self,
@@ -248,7 +249,7 @@ class AveragePooling(Pooling):
         self.count_include_pad = count_include_pad
 
     def pool(self, x: Node, borders: Borders) -> Node:
-        """Return the means; what lies beyond the declared padding never counts in the divisor."""
+        """Return the means; positions beyond the declared padding never count in the divisor."""
         w = self.window
         mean = functions.average_pool(
             x, window=w.kernel, stride=w.stride, padding=borders
@@ -269,26 +270,36 @@ class AveragePooling(Pooling):
         return build.divide(mean, share)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {**super().arguments(), "count_include_pad": self.count_include_pad}
 
 
 @final
 class AvgPool1d(AveragePooling):
-    """As ``AvgPool2d`` over one axis: (N, length, channels)."""
+    """``AvgPool2d`` over one axis: (N, length, channels).
+
+    >>> AvgPool1d(2)([[1.0], [3.0], [6.0], [5.0]]).flatten().tolist()
+    [2.0, 5.5]
+    """
 
     n_axes = 1
 
 
 @final
 class AvgPool2d(AveragePooling):
-    """The mean of each window of (N, height, width, channels) or of one example (POOL-02).
+    """The mean of each window of (N, height, width, channels) or of one example.
 
-    Padding counts as zeros that belong to the window; with ``count_include_pad=False`` the divisor is the number of
-    pixels of the image in the window. Sizes as in ``MaxPool2d``.
+    Sizes are those of ``MaxPool2d``.
 
-    >>> from deltarule.tensor.tensor import tensor
-    >>> AvgPool2d(2)(tensor([[[1], [3]], [[5], [6]]])).tolist()
+    Args:
+        kernel_size: Size of the window, a number or one per axis.
+        stride: Stride, a number or one per axis; the window by default.
+        padding: Zero padding on both sides.
+        ceil_mode: Whether to round sizes up, as in ``MaxPool2d``.
+        count_include_pad: Whether padding counts in the divisor; if not, the divisor is the number of pixels of the
+            image in the window.
+
+    >>> AvgPool2d(2)([[[1.0], [3.0]], [[5.0], [6.0]]]).tolist()
     [[[3.75]]]
     """
 
@@ -297,13 +308,18 @@ class AvgPool2d(AveragePooling):
 
 @final
 class AvgPool3d(AveragePooling):
-    """As ``AvgPool2d`` over three axes: (N, depth, height, width, channels)."""
+    """``AvgPool2d`` over three axes: (N, depth, height, width, channels).
+
+    >>> from deltarule.tensor.functional import ones
+    >>> AvgPool3d(2)(ones((1, 4, 4, 4, 3))).shape
+    (1, 2, 2, 2, 3)
+    """
 
     n_axes = 3
 
 
 class LpPooling(Pooling):
-    """What LpPool1d, LpPool2d and LpPool3d share; see ``LpPool2d``."""
+    """Base class of ``LpPool1d``, ``LpPool2d`` and ``LpPool3d``; see ``LpPool2d``."""
 
     def __init__(
         self,
@@ -317,7 +333,7 @@ class LpPooling(Pooling):
         super().__init__(kernel_size, stride, padding, ceil_mode=ceil_mode)
         if not 1 <= p < math.inf:
             raise ArgumentError(
-                "p", expected="a number ≥ 1 (for ∞ take MaxPool)", got=repr(p)
+                "p", expected="a number ≥ 1 (for ∞ use MaxPool)", got=repr(p)
             )
         self.p = float(p)
 
@@ -339,25 +355,35 @@ class LpPooling(Pooling):
         return 2 * taps
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"p": self.p, **super().arguments()}
 
 
 @final
 class LpPool1d(LpPooling):
-    """As ``LpPool2d`` over one axis: (N, length, channels)."""
+    """``LpPool2d`` over one axis: (N, length, channels).
+
+    >>> LpPool1d(2, kernel_size=2)([[3.0], [4.0]]).tolist()
+    [[5.0]]
+    """
 
     n_axes = 1
 
 
 @final
 class LpPool2d(LpPooling):
-    """(Σ|x|ᵖ)^(1/p) over each window of (N, height, width, channels): p = 1 sums, p → ∞ is the maximum (POOL-02).
+    """(Σ|x|ᵖ)^(1/p) over each window of (N, height, width, channels): p = 1 is the sum, p → ∞ the maximum.
 
-    Padding counts as zeros; sizes as in ``MaxPool2d``. The derivative is 0 where all of a window is 0.
+    Sizes are those of ``MaxPool2d``. The derivative is 0 where all of a window is 0.
 
-    >>> from deltarule.tensor.tensor import tensor
-    >>> LpPool2d(2, kernel_size=(1, 2))(tensor([[[3.0], [4.0]]])).tolist()
+    Args:
+        p: The exponent, ≥ 1.
+        kernel_size: Size of the window, a number or one per axis.
+        stride: Stride, a number or one per axis; the window by default.
+        padding: Zero padding on both sides.
+        ceil_mode: Whether to round sizes up, as in ``MaxPool2d``.
+
+    >>> LpPool2d(2, kernel_size=(1, 2))([[[3.0], [4.0]]]).tolist()
     [[[5.0]]]
     """
 
@@ -366,6 +392,11 @@ class LpPool2d(LpPooling):
 
 @final
 class LpPool3d(LpPooling):
-    """As ``LpPool2d`` over three axes: (N, depth, height, width, channels)."""
+    """``LpPool2d`` over three axes: (N, depth, height, width, channels).
+
+    >>> from deltarule.tensor.functional import ones
+    >>> LpPool3d(1, kernel_size=2)(ones((1, 2, 2, 2, 1))).item()
+    8.0
+    """
 
     n_axes = 3

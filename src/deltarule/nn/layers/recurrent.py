@@ -1,4 +1,4 @@
-"""Recurrent networks: one cell, applied step after step to a sequence with the state that it left (NN-27)."""
+"""Recurrent networks: a cell applied step by step to a sequence (Goodfellow et al. 2016, chapter 10)."""
 
 from __future__ import annotations
 
@@ -21,42 +21,45 @@ State = tuple[Tensor, ...]  # (h,) or (h, c), each (…, n_hidden)
 
 @dataclass(frozen=True)
 class Recurrence:
-    """How a state becomes the next: from a = W_x x + b_x and b = W_h h + b_h, each gates·n_hidden wide."""
+    """The step from one state to the next, from a = W_x x + b_x and b = W_h h + b_h, each gates·n_hidden wide."""
 
     n_gates: int
     n_states: int
     advance: Callable[[Tensor, Tensor, State], State]
 
 
-def _parts(x: Tensor, n: int) -> list[Tensor]:
+def _split_gates(x: Tensor, n: int) -> list[Tensor]:
     width = x.shape[-1] // n
     return [x[..., i * width : (i + 1) * width] for i in range(n)]
 
 
-def _simple(a: Tensor, b: Tensor, state: State) -> State:  # noqa: ARG001  # one signature for all
+def _rnn_step(a: Tensor, b: Tensor, state: State) -> State:  # noqa: ARG001  # common signature
     return (tanh(a + b),)
 
 
-def _long_short_term(a: Tensor, b: Tensor, state: State) -> State:
-    written, forgotten, candidate, shown = _parts(a + b, 4)
-    cell = sigmoid(forgotten) * state[1] + sigmoid(written) * tanh(candidate)
-    return sigmoid(shown) * tanh(cell), cell
+def _lstm_step(a: Tensor, b: Tensor, state: State) -> State:
+    input_gate, forget_gate, candidate, output_gate = _split_gates(a + b, 4)
+    cell = sigmoid(forget_gate) * state[1] + sigmoid(input_gate) * tanh(candidate)
+    return sigmoid(output_gate) * tanh(cell), cell
 
 
-def _gated(a: Tensor, b: Tensor, state: State) -> State:
-    (reset_a, update_a, new_a), (reset_b, update_b, new_b) = _parts(a, 3), _parts(b, 3)
+def _gru_step(a: Tensor, b: Tensor, state: State) -> State:
+    (reset_a, update_a, new_a), (reset_b, update_b, new_b) = (
+        _split_gates(a, 3),
+        _split_gates(b, 3),
+    )
     update = sigmoid(update_a + update_b)
     new = tanh(new_a + sigmoid(reset_a + reset_b) * new_b)
     return ((1 - update) * new + update * state[0],)
 
 
-SIMPLE = Recurrence(1, 1, _simple)
-LONG_SHORT_TERM = Recurrence(4, 2, _long_short_term)
-GATED = Recurrence(3, 1, _gated)
+SIMPLE_RECURRENCE = Recurrence(1, 1, _rnn_step)
+LSTM_RECURRENCE = Recurrence(4, 2, _lstm_step)
+GRU_RECURRENCE = Recurrence(3, 1, _gru_step)
 
 
 class Recurrent(Module):
-    """What cells and layers share: weights (gates·n_hidden, …) from the input and from the hidden state."""
+    """Base class of cells and layers: weights (gates·n_hidden, …) of the input and of the hidden state."""
 
     recurrence: ClassVar[Recurrence]
     input_weight: Tensor
@@ -88,7 +91,7 @@ class Recurrent(Module):
             self.declare("input_bias", (width,), initialisers.zeros())
             self.declare("hidden_bias", (width,), initialisers.zeros())
 
-    def start(self, x: Tensor, shape: Shape) -> State:
+    def initial_state(self, x: Tensor, shape: Shape) -> State:
         """Return the state before the first step: zeros."""
         dtype = x.dtype if x.dtype.is_float else "float32"
         return tuple(
@@ -96,21 +99,21 @@ class Recurrent(Module):
             for _ in range(self.recurrence.n_states)
         )
 
-    def of_input(self, x: Tensor) -> Tensor:
+    def project_input(self, x: Tensor) -> Tensor:
         """Return W_x x + b_x."""
         product = self.input_weight @ x if x.ndim == 1 else x @ self.input_weight.T
         return product + self.input_bias if self.has_bias else product
 
-    def advance(self, from_input: Tensor, state: State) -> State:
+    def advance(self, projected: Tensor, state: State) -> State:
         """Return the next state."""
         h = state[0]
         product = self.hidden_weight @ h if h.ndim == 1 else h @ self.hidden_weight.T
         return self.recurrence.advance(
-            from_input, product + self.hidden_bias if self.has_bias else product, state
+            projected, product + self.hidden_bias if self.has_bias else product, state
         )
 
-    def require_features(self, x: Tensor, rank: int, of: str) -> None:
-        """Raise ShapeError unless x is one ``of`` n_inputs features, or a batch."""
+    def check_features(self, x: Tensor, rank: int, of: str) -> None:
+        """Raise ShapeError unless x is one ``of`` n_inputs features, or a batch of them."""
         if x.ndim not in {rank, rank + 1} or x.shape[-1] != self.n_inputs:
             raise ShapeError(
                 type(self).__name__,
@@ -119,7 +122,7 @@ class Recurrent(Module):
             )
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {
             "n_inputs": self.n_inputs,
             "n_hidden": self.n_hidden,
@@ -128,8 +131,8 @@ class Recurrent(Module):
             "hidden_init": self.hidden_init.config(),
         }
 
-    def counted(self, steps: int) -> LayerCost:
-        """Return the arithmetic: both products of a step, and about ten operations for each number of the state."""
+    def cost_of(self, steps: int) -> LayerCost:
+        """Return the cost: both products of a step, and about ten operations for each element of the state."""
         gates, n, m = self.recurrence.n_gates, self.n_inputs, self.n_hidden
         biases = f" + {2 * m}" if self.has_bias else ""
         return LayerCost(
@@ -144,11 +147,11 @@ class Recurrent(Module):
 
 
 class RecurrentCell(Recurrent):
-    """One step; see ``RNNCell``, ``LSTMCell``, ``GRUCell``."""
+    """Base class of single steps; see ``RNNCell``, ``LSTMCell``, ``GRUCell``."""
 
     def forward(self, x: Tensor, *state: Tensor) -> Any:
-        """Return the next state from an input (…, n_inputs) and the state (zeros if left out)."""
-        self.require_features(x, 1, "an input")
+        """Return the next state from an input (…, n_inputs) and the state (zeros by default)."""
+        self.check_features(x, 1, "an input")
         if state and len(state) != self.recurrence.n_states:
             raise ArgumentError(
                 type(self).__name__,
@@ -156,13 +159,13 @@ class RecurrentCell(Recurrent):
                 got=str(len(state)),
             )
         after = self.advance(
-            self.of_input(x), tuple(state) or self.start(x, x.shape[:-1])
+            self.project_input(x), tuple(state) or self.initial_state(x, x.shape[:-1])
         )
         return after if len(after) > 1 else after[0]
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic of one step."""
-        return self.counted(1)
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost of one step."""
+        return self.cost_of(1)
 
     def example_rank(self) -> int:
         """One example is a vector."""
@@ -170,7 +173,7 @@ class RecurrentCell(Recurrent):
 
 
 class RecurrentLayer(Recurrent):
-    """A sequence, step after step; see ``RNN``, ``LSTM``, ``GRU``."""
+    """Base class of layers over sequences; see ``RNN``, ``LSTM``, ``GRU``."""
 
     def __init__(
         self,
@@ -196,7 +199,7 @@ class RecurrentLayer(Recurrent):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return hidden states (…, steps, n_hidden) or the last one; raises ShapeError for other shapes."""
-        self.require_features(x, 2, "a sequence (steps, features)")
+        self.check_features(x, 2, "a sequence (steps, features)")
         steps = x.shape[-2]
         if not is_static((steps,)) or steps == 0:
             raise ShapeError(
@@ -204,23 +207,23 @@ class RecurrentLayer(Recurrent):
                 expected="a known number of steps, at least 1",
                 got=show(x.shape),
             )
-        from_input = self.of_input(x)
-        state = self.start(x, x.shape[:-2])
+        projected = self.project_input(x)
+        state = self.initial_state(x, x.shape[:-2])
         hidden: list[Tensor] = []
         for t in reversed(range(int(steps))) if self.reverse else range(int(steps)):
-            state = self.advance(from_input[..., t, :], state)
+            state = self.advance(projected[..., t, :], state)
             hidden.append(state[0])
         if self.returns == "last":
             return hidden[-1]
         return stack(hidden[::-1] if self.reverse else hidden, axis=-2)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {**super().arguments(), "returns": self.returns, "reverse": self.reverse}
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic of all steps."""
-        return self.counted(int(inputs[0]))
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost of all steps."""
+        return self.cost_of(int(inputs[0]))
 
     def example_rank(self) -> int:
         """One example is (steps, features)."""
@@ -229,62 +232,99 @@ class RecurrentLayer(Recurrent):
 
 @final
 class RNNCell(RecurrentCell):
-    """h′ = tanh(W_x x + b_x + W_h h + b_h), one step of ``RNN``."""
+    """h′ = tanh(W_x x + b_x + W_h h + b_h), one step of ``RNN``.
 
-    recurrence = SIMPLE
+    >>> cell = RNNCell(3, 5)
+    >>> h = cell([1.0, 2.0, 3.0])
+    >>> cell([4.0, 5.0, 6.0], h).shape
+    (5,)
+    """
+
+    recurrence = SIMPLE_RECURRENCE
 
 
 @final
 class LSTMCell(RecurrentCell):
-    """(h, c) → (h′, c′), one step of ``LSTM``."""
+    """(h, c) → (h′, c′), one step of ``LSTM``.
 
-    recurrence = LONG_SHORT_TERM
+    >>> h, c = LSTMCell(3, 5)([1.0, 2.0, 3.0])
+    >>> h.shape, c.shape
+    ((5,), (5,))
+    """
+
+    recurrence = LSTM_RECURRENCE
 
 
 @final
 class GRUCell(RecurrentCell):
-    """h → h′, one step of ``GRU``."""
+    """h → h′, one step of ``GRU``.
 
-    recurrence = GATED
+    >>> GRUCell(3, 5)([1.0, 2.0, 3.0]).shape
+    (5,)
+    """
+
+    recurrence = GRU_RECURRENCE
 
 
 @final
 class RNN(RecurrentLayer):
     """h_t = tanh(W_x x_t + b_x + W_h h_{t−1} + b_h), h_0 = 0 (Elman 1990).
 
-    A sequence (steps, n_inputs) or a batch (N, steps, n_inputs) becomes all hidden states (…, steps, n_hidden) or,
-    with ``returns="last"``, the last one. ``reverse`` goes from the last step to the first (its states stay in the
-    input's order), so that ``nn.Parallel(RNN(…), RNN(…, reverse=True), join="concatenate")`` looks both ways; layers
-    on top of each other are a ``Sequential``. The graph is unrolled: the gradient goes back through all steps.
+    The input is a sequence (steps, n_inputs) or a batch (N, steps, n_inputs). The graph
+    is unrolled: the gradient flows back through all steps. ``nn.Parallel(RNN(…), RNN(…,
+    reverse=True), join="concatenate")`` is bidirectional (Schuster and Paliwal 1997);
+    stacked layers are a ``Sequential``.
 
-    ``input_weight`` W_x is (gates·n_hidden, n_inputs), ``hidden_weight`` W_h (gates·n_hidden, n_hidden), gates in
-    the order given, and both biases (gates·n_hidden,).
+    ``input_weight`` W_x is (gates·n_hidden, n_inputs), ``hidden_weight`` W_h
+    (gates·n_hidden, n_hidden), gates in the given order, and both biases are
+    (gates·n_hidden,).
+
+    Args:
+        n_inputs: Number of features of a step.
+        n_hidden: Size of the hidden state.
+        bias: Whether to learn biases.
+        returns: "sequence" for all hidden states (…, steps, n_hidden), "last" for the last one.
+        reverse: Whether to process the sequence from the last step to the first; states stay in the input's order.
+        init: Initialiser of W_x.
+        hidden_init: Initialiser of W_h.
+        seed: Seed of the initial values; None for that of the surrounding network.
 
     >>> from deltarule.tensor.functional import ones
     >>> RNN(3, 5)(ones((2, 7, 3))).shape, RNN(3, 5, returns="last")(ones((2, 7, 3))).shape
     ((2, 7, 5), (2, 5))
     """
 
-    recurrence = SIMPLE
+    recurrence = SIMPLE_RECURRENCE
 
 
 @final
 class LSTM(RecurrentLayer):
-    """c_t = f ⊙ c_{t−1} + i ⊙ g and h_t = o ⊙ tanh c_t, gates in the order i, f, g, o (Hochreiter, Schmidhuber 1997).
+    """c_t = f ⊙ c_{t−1} + i ⊙ g and h_t = o ⊙ tanh c_t, gates in the order i, f, g, o.
 
-    i, f, o = σ(W_x x_t + b_x + W_h h_{t−1} + b_h), each with rows of its own, and g with tanh; forget gates after
-    Gers et al. 2000. All else as in ``RNN``.
+    Source: Hochreiter and Schmidhuber 1997; forget gates: Gers et al. 2000.
+
+    i, f, o = σ(W_x x_t + b_x + W_h h_{t−1} + b_h), each with its own rows of the
+    weights, and g with tanh. Arguments and shapes are those of ``RNN``.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> LSTM(3, 5)(ones((2, 7, 3))).shape
+    (2, 7, 5)
     """
 
-    recurrence = LONG_SHORT_TERM
+    recurrence = LSTM_RECURRENCE
 
 
 @final
 class GRU(RecurrentLayer):
     """h_t = (1 − z) ⊙ n + z ⊙ h_{t−1}, gates in the order r, z, n (Cho et al. 2014).
 
-    r, z = σ(W_x x_t + b_x + W_h h_{t−1} + b_h) and n = tanh(W_x x_t + b_x + r ⊙ (W_h h_{t−1} + b_h)): the reset gate
-    acts after the product, as in cuDNN and PyTorch. All else as in ``RNN``.
+    r, z = σ(W_x x_t + b_x + W_h h_{t−1} + b_h) and n = tanh(W_x x_t + b_x + r ⊙ (W_h
+    h_{t−1} + b_h)): the reset gate is applied after the product, as in cuDNN and
+    PyTorch. Arguments and shapes are those of ``RNN``.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> GRU(3, 5, returns="last")(ones((2, 7, 3))).shape
+    (2, 5)
     """
 
-    recurrence = GATED
+    recurrence = GRU_RECURRENCE

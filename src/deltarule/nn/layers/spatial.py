@@ -1,4 +1,4 @@
-"""What layers over spatial axes share: one example or a batch, padding rules, names of kernels."""
+"""Helpers of layers over spatial axes: single examples and batches, padding, formatting of sizes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ def as_batch(
 ) -> tuple[Tensor, bool]:
     """Return x as a batch (N, *spatial, channels), and whether it was a single example.
 
-    ``channels`` helps to find the way out of a wrong rank; ``required`` channels are demanded.
+    ``channels`` improves the hint for a wrong rank; another number than ``required``
+    channels is an error.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> batch, single = as_batch(ones((4, 4, 3)), 2, "Conv2d")
+    >>> batch.shape, single
+    ((1, 4, 4, 3), True)
     """
-    if (
-        required is not None
-        and x.ndim in {rank + 1, rank + 2}
-        and x.shape[-1] != required
-    ):
+    right_rank = x.ndim in {rank + 1, rank + 2}
+    if required is not None and right_rank and x.shape[-1] != required:
         raise ShapeError(
             where,
             expected=f"{required} channels (last axis)",
@@ -54,16 +57,21 @@ def as_batch(
 
 
 def without_batch(y: Tensor, single: bool) -> Tensor:
-    """Drop the batch axis that ``as_batch`` added."""
+    """Remove the batch axis that ``as_batch`` added.
+
+    >>> from deltarule.tensor.functional import ones
+    >>> without_batch(ones((1, 4, 4, 3)), single=True).shape
+    (4, 4, 3)
+    """
     return y.reshape(*y.shape[1:]) if single else y
 
 
-def padding_of(
+def resolve_padding(
     padding: Padding, kernel: tuple[int, ...], dilation: tuple[int, ...], where: str
 ) -> tuple[tuple[int, int], ...]:
-    """Return (before, after) per axis; "same" keeps ⌈size/stride⌉, an odd rest goes after (CNN-07).
+    """Return (before, after) per axis; "same" keeps ⌈size/stride⌉, an odd remainder is added after.
 
-    >>> padding_of("same", (5, 2), (1, 1), "padding"), padding_of(1, (3,), (1,), "padding")
+    >>> resolve_padding("same", (5, 2), (1, 1), "padding"), resolve_padding(1, (3,), (1,), "padding")
     (((2, 2), (0, 1)), ((1, 1),))
     """
     if padding == "valid":
@@ -80,16 +88,28 @@ def padding_of(
     return tuple((p, p) for p in spatial_tuple(padding, len(kernel), where))
 
 
-def times(sizes: Sequence[int]) -> str:
-    """Return ``5×5``."""
+def format_product(sizes: Sequence[int]) -> str:
+    """Format sizes as a product.
+
+    >>> format_product((5, 5))
+    '5×5'
+    """
     return "×".join(map(str, sizes))
 
 
-def short(sizes: Sequence[int]) -> str:
-    """Return ``2`` where all axes are alike, else ``2×1``."""
-    return str(sizes[0]) if len(set(sizes)) == 1 else times(sizes)
+def format_sizes(sizes: Sequence[int]) -> str:
+    """Format sizes as one number if all axes are equal, else as a product.
+
+    >>> format_sizes((2, 2)), format_sizes((2, 1))
+    ('2', '2×1')
+    """
+    return str(sizes[0]) if len(set(sizes)) == 1 else format_product(sizes)
 
 
-def plain(sizes: tuple[int, ...]) -> int | list[int]:
-    """Return one number if all axes are alike, else a list: data for a config."""
+def config_sizes(sizes: tuple[int, ...]) -> int | list[int]:
+    """Return one number if all axes are equal, else a list: plain data for a config.
+
+    >>> config_sizes((2, 2)), config_sizes((2, 1))
+    (2, [2, 1])
+    """
     return sizes[0] if len(set(sizes)) == 1 else list(sizes)

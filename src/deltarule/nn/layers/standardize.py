@@ -1,4 +1,4 @@
-"""Standardisation as a layer, so that a saved model takes raw data and answers in the data's own units."""
+"""Standardisation as a layer, so that a saved model accepts raw data and predicts in the units of the data."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from deltarule.tensor.tensor import Tensor, tensor
 
 @final
 class Standardize(Module):
-    """y = (x − μ)/σ per feature (last axis); with ``inverse=True`` y = σx + μ, back to the data's units (DA-17).
+    """y = (x − μ)/σ per feature (last axis); with ``inverse=True`` y = σx + μ, back to the units of the data.
 
-    ``mean`` μ and ``deviation`` σ are state of shape (n_features,): kept with the model and not learned by
-    gradients. ``learn`` sets them from training data; before that μ = 0 and σ = 1.
+    ``mean`` μ and ``deviation`` σ are state of shape (n_features,): saved with the
+    model and not trained. ``learn`` computes them from training data; before that μ = 0
+    and σ = 1.
 
     >>> layer = Standardize(2).learn(np.array([[1.0, 10.0], [3.0, 30.0]]))
     >>> layer(np.array([[1.0, 30.0]], np.float32)).tolist()
@@ -34,7 +35,7 @@ class Standardize(Module):
         self.deviation = tensor(np.ones(n_features, np.float32), name="deviation")
 
     def learn(self, data: Any) -> Standardize:
-        """Take mean and (biased) deviation of each feature over all other axes; a constant feature keeps σ = 1."""
+        """Compute mean and (biased) deviation of each feature over all other axes; a constant feature keeps σ = 1."""
         array = np.asarray(data)
         self._require_features(array.shape)
         scaler = StandardScaler().fit(array.reshape(-1, self.n_features))
@@ -43,7 +44,7 @@ class Standardize(Module):
         return self
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the input in the other units; raises ShapeError for another number of features."""
+        """Return the (inversely) standardised input; raises ShapeError for another number of features."""
         self._require_features(x.shape)
         return (
             x * self.deviation + self.mean
@@ -61,11 +62,11 @@ class Standardize(Module):
             )
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"n_features": self.n_features, "inverse": self.inverse}
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: two operations per element."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: two operations per element."""
         return LayerCost(
             how="σx + μ" if self.inverse else "(x − μ)/σ", flops=2 * count(output)
         )

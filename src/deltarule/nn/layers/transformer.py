@@ -1,4 +1,4 @@
-"""A transformer's block, and the positions that attention by itself does not know."""
+"""Transformer blocks and positional encodings."""
 
 from __future__ import annotations
 
@@ -21,12 +21,22 @@ from deltarule.tensor.tensor import Tensor, tensor
 
 @final
 class TransformerBlock(Module):
-    """Self-attention, then a layer of n_hidden units at each position, each with a skip path and a layer norm.
+    """Self-attention, then a position-wise feed-forward network, each with a skip connection and layer normalisation.
 
-    ``norm_first``: x ← x + f(norm(x)) (Xiong et al. 2020); else x ← norm(x + f(x)), as in Vaswani et al. 2017. The
-    hidden layer has GELU (BERT, GPT) or ReLU. Dropout, if any, acts on both results before the sums and on the
-    hidden layer. Input and output are (positions, n_features), or a batch of them; ``causal`` attention looks back
-    only.
+    Input and output are (positions, n_features), or a batch of them. With dropout, it
+    is applied to both results before the sums and to the hidden layer.
+
+    Args:
+        n_features: Number of features of a position.
+        n_heads: Number of attention heads.
+        n_hidden: Width of the hidden layer; 4·n_features by default.
+        activation: "gelu" (BERT, GPT) or "relu".
+        norm_first: Pre-norm x ← x + f(norm(x)) (Xiong et al. 2020); else post-norm x ← norm(x + f(x)) (Vaswani et
+            al. 2017).
+        causal: Whether a position attends only to itself and earlier ones.
+        drop_probability: Dropout probability.
+        epsilon: The constant ε of the layer normalisations.
+        seed: Seed of the initial values; None for that of the surrounding network.
 
     >>> from deltarule.tensor.functional import ones
     >>> TransformerBlock(8, n_heads=2)(ones((3, 5, 8))).shape
@@ -46,11 +56,9 @@ class TransformerBlock(Module):
         epsilon: float = 1e-5,
         seed: int | None = None,
     ) -> None:
-        width = (
-            4 * n_features
-            if n_hidden is None
-            else whole_number(n_hidden, "n_hidden", 1)
-        )
+        width = 4 * n_features
+        if n_hidden is not None:
+            width = whole_number(n_hidden, "n_hidden", 1)
         if activation not in {"gelu", "relu"}:
             raise ArgumentError(
                 "activation", expected="'gelu' or 'relu'", got=repr(activation)
@@ -77,22 +85,24 @@ class TransformerBlock(Module):
             self.dropout = Dropout(drop_probability)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return as many vectors as came in; raises ShapeError for other features."""
+        """Return vectors of the same shape as x; raises ShapeError for another number of features."""
         if self.norm_first:
-            x = x + self._dropped(self.attention(self.attention_norm(x)))
-            return x + self._position_wise(self.output_norm(x))
-        x = self.attention_norm(x + self._dropped(self.attention(x)))
-        result: Tensor = self.output_norm(x + self._position_wise(x))
+            x = x + self._apply_dropout(self.attention(self.attention_norm(x)))
+            return x + self._feed_forward(self.output_norm(x))
+        x = self.attention_norm(x + self._apply_dropout(self.attention(x)))
+        result: Tensor = self.output_norm(x + self._feed_forward(x))
         return result
 
-    def _position_wise(self, x: Tensor) -> Tensor:
-        return self._dropped(self.output(self._dropped(self.gate(self.hidden(x)))))
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        return self._apply_dropout(
+            self.output(self._apply_dropout(self.gate(self.hidden(x))))
+        )
 
-    def _dropped(self, x: Tensor) -> Tensor:
+    def _apply_dropout(self, x: Tensor) -> Tensor:
         return self.dropout(x) if "dropout" in self.__dict__ else x
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this block again."""
+        """Return the constructor arguments as plain data."""
         return dict(self._settings)
 
     def example_rank(self) -> int:
@@ -104,7 +114,8 @@ class TransformerBlock(Module):
 class SinusoidalPositions(Module):
     """x + P with P[t, 2i] = sin(t/10000^(2i/n)), P[t, 2i + 1] = cos(t/10000^(2i/n)) (Vaswani et al. 2017).
 
-    Sequences (positions, n_features), or a batch of them. Without it attention takes a sequence for a set.
+    The input is a sequence (positions, n_features), or a batch of them. Without a
+    positional encoding attention does not depend on the order of the positions.
 
     >>> from deltarule.tensor.functional import zeros
     >>> [round(v, 4) for v in SinusoidalPositions(2)(zeros((2, 2))).flatten().tolist()]
@@ -116,36 +127,31 @@ class SinusoidalPositions(Module):
         if n_features % 2:
             raise ArgumentError(
                 "n_features",
-                expected="an even number, a sine and a cosine each",
+                expected="an even number, for pairs of sine and cosine",
                 got=str(n_features),
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the input plus its positions; raises ShapeError for other features or unknown lengths."""
-        if (
-            x.ndim not in {2, 3}
-            or x.shape[-1] != self.n_features
-            or not is_static(x.shape[-2:-1])
-        ):
+        """Return the input plus the encoding; raises ShapeError for another number of features or unknown lengths."""
+        is_sequence = x.ndim in {2, 3} and is_static(x.shape[-2:-1])
+        if not is_sequence or x.shape[-1] != self.n_features:
             raise ShapeError(
                 "SinusoidalPositions",
                 expected=f"sequences (positions, {self.n_features}), or batches of them",
                 got=show(x.shape),
             )
-        angles = np.arange(int(x.shape[-2]))[:, None] / 10000 ** (
-            np.arange(0, self.n_features, 2) / self.n_features
-        )
-        table = np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(
-            len(angles), self.n_features
-        )
+        exponents = np.arange(0, self.n_features, 2) / self.n_features
+        angles = np.arange(int(x.shape[-2]))[:, None] / 10000**exponents
+        pairs = np.stack([np.sin(angles), np.cos(angles)], axis=-1)
+        table = pairs.reshape(len(angles), self.n_features)
         return x + tensor(table.astype(x.dtype.name if x.dtype.is_float else "float32"))
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"n_features": self.n_features}
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # one signature for all layers
-        """Return the arithmetic: one sum per element."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # common signature
+        """Return the cost: one sum per element."""
         return LayerCost(flops=count(output))
 
     def example_rank(self) -> int:

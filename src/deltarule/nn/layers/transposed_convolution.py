@@ -1,4 +1,4 @@
-"""Transposed convolutions: the adjoints of convolutions, which make images larger."""
+"""Transposed convolutions: the adjoints of convolutions, used for upsampling."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from deltarule.graph import build
 from deltarule.nn import init as initialisers
 from deltarule.nn.check import whole_number
 from deltarule.nn.init import Initializer
-from deltarule.nn.layer_cost import Enlargement, LayerCost
+from deltarule.nn.layer_cost import Enlargement, LayerCost, distinct_lines
 from deltarule.nn.layers.spatial import (
     Sizes,
     as_batch,
-    plain,
-    short,
-    times,
+    config_sizes,
+    format_product,
+    format_sizes,
     without_batch,
 )
 from deltarule.nn.module.module import Module
@@ -27,7 +27,7 @@ from deltarule.tensor.tensor import Tensor
 
 
 class TransposedConvolution(Module):
-    """What ConvTranspose1d, ConvTranspose2d and ConvTranspose3d share; see ``ConvTranspose2d``."""
+    """Base class of ``ConvTranspose1d``, ``ConvTranspose2d`` and ``ConvTranspose3d``; see ``ConvTranspose2d``."""
 
     n_axes: ClassVar[int]
     weight: Tensor
@@ -65,26 +65,19 @@ class TransposedConvolution(Module):
             output_padding, self.n_axes, "output_padding"
         )
         self.dilation = spatial_tuple(dilation, self.n_axes, "dilation", minimum=1)
-        if any(
-            o >= max(s, d)
-            for o, s, d in zip(
-                self.output_padding, self.stride, self.dilation, strict=True
-            )
-        ):
-            limits = f"less than the stride {short(self.stride)} or the dilation {short(self.dilation)}"
+        per_axis = zip(self.output_padding, self.stride, self.dilation, strict=True)
+        if any(o >= max(s, d) for o, s, d in per_axis):
+            limits = f"less than the stride {format_sizes(self.stride)} or the dilation {format_sizes(self.dilation)}"
             raise ArgumentError(
-                "output_padding", expected=limits, got=short(self.output_padding)
+                "output_padding", expected=limits, got=format_sizes(self.output_padding)
             )
         self.has_bias = bias
         self.init = initialisers.get(init)
         self.bias_init = initialisers.get(bias_init) or initialisers.zeros()
         self._own.seed = seed
         shape = (in_channels, *self.kernel, out_channels // groups)
-        drawn = (
-            out_channels,
-            *self.kernel,
-            in_channels // groups,
-        )  # of a convolution from in to out channels
+        # drawn like the weight of a convolution from in to out channels
+        drawn = (out_channels, *self.kernel, in_channels // groups)
         self.declare(
             "weight", shape, self.init, groups, drawn=drawn, place=self._turned
         )
@@ -92,7 +85,7 @@ class TransposedConvolution(Module):
             self.declare("bias", (out_channels,), self.bias_init)
 
     def _turned(self, drawn: Array) -> Array:
-        """Exchange the channel axes (out, *kernel, in/groups) → (in, *kernel, out/groups), group by group."""
+        """Swap the channel axes (out, *kernel, in/groups) → (in, *kernel, out/groups), group by group."""
         grouped = drawn.reshape(
             self.groups, self.out_channels // self.groups, *drawn.shape[1:]
         )
@@ -101,7 +94,7 @@ class TransposedConvolution(Module):
         )
 
     def output_size(self, sizes: Shape) -> tuple[int, ...]:
-        """Return s(n − 1) + d(k − 1) + 1 − 2p + o for each axis (POOL-07)."""
+        """Return s(n − 1) + d(k − 1) + 1 − 2p + o for each axis."""
         return tuple(
             s * (int(n) - 1) + d * (k - 1) + 1 - 2 * p + o
             for n, k, s, p, o, d in zip(
@@ -116,7 +109,7 @@ class TransposedConvolution(Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the larger image plus bias; raises ShapeError if channels or axes do not fit."""
+        """Return the upsampled image plus bias; raises ShapeError if channels or axes do not fit."""
         name = type(self).__name__
         batch, single = as_batch(x, self.n_axes, name, required=self.in_channels)
         sizes = batch.shape[1:-1]
@@ -126,7 +119,7 @@ class TransposedConvolution(Module):
                 expected="known sizes that give an image of at least 1",
                 got=str(sizes),
             )
-        # beyond the stride, output padding first takes back what padding cut off at the end, then adds zeros
+        # beyond the stride, output padding first undoes the cropping by padding at the end, then adds zeros
         cut = [max(0, p - o) if o >= s else p for o, s, p in self._paddings()]
         zeros = [
             o - (p - high) if o >= s else 0
@@ -135,11 +128,9 @@ class TransposedConvolution(Module):
         inner = (
             n - zero for n, zero in zip(self.output_size(sizes), zeros, strict=True)
         )
-        signal = (
-            build.cast(batch.node, self.weight.dtype)
-            if batch.dtype is BOOL
-            else batch.node
-        )
+        signal = batch.node
+        if batch.dtype is BOOL:
+            signal = build.cast(signal, self.weight.dtype)
         node = build.convolve_transposed(
             signal,
             self.weight.node,
@@ -159,15 +150,15 @@ class TransposedConvolution(Module):
         return list(zip(self.output_padding, self.stride, self.padding, strict=True))
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {
             "in_channels": self.in_channels,
             "out_channels": self.out_channels,
-            "kernel_size": plain(self.kernel),
-            "stride": plain(self.stride),
-            "padding": plain(self.padding),
-            "output_padding": plain(self.output_padding),
-            "dilation": plain(self.dilation),
+            "kernel_size": config_sizes(self.kernel),
+            "stride": config_sizes(self.stride),
+            "padding": config_sizes(self.padding),
+            "output_padding": config_sizes(self.output_padding),
+            "dilation": config_sizes(self.dilation),
             "groups": self.groups,
             "bias": self.has_bias,
             "init": "auto" if self.init is None else self.init.config(),
@@ -175,23 +166,17 @@ class TransposedConvolution(Module):
         }
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
-        """Return the arithmetic of sizes and parameters; every input is multiplied with a whole kernel."""
+        """Return the cost; every input is multiplied by a whole kernel."""
         depth = self.out_channels // self.groups
         taps = "·".join(map(str, (*self.kernel, self.in_channels, depth)))
         n_products = count(inputs) * math.prod(self.kernel) * depth
+        per_axis = zip(self.kernel, self.dilation, self.stride, strict=True)
+        seen = tuple(-(-(d * (k - 1) + 1) // s) for k, d, s in per_axis)
         return LayerCost(
             how=self._how(inputs[:-1]),
             parameters=f"{taps} + {self.out_channels}" if self.has_bias else taps,
             flops=2 * n_products + (count(output) if self.has_bias else 0),
-            enlargement=Enlargement(
-                self.stride,
-                tuple(
-                    -(-(d * (k - 1) + 1) // s)
-                    for k, d, s in zip(
-                        self.kernel, self.dilation, self.stride, strict=True
-                    )
-                ),
-            ),
+            enlargement=Enlargement(self.stride, seen),
         )
 
     def _how(self, sizes: Shape) -> str:
@@ -211,7 +196,7 @@ class TransposedConvolution(Module):
             lines.append(
                 f"{s}·({n} − 1) + {span} − 2·{p}{f' + {o}' if o else ''} = {size}"
             )
-        return lines[0] if len(set(lines)) == 1 else ", ".join(lines)
+        return ", ".join(distinct_lines(lines))
 
     def example_rank(self) -> int:
         """One example is (*spatial, channels)."""
@@ -219,16 +204,17 @@ class TransposedConvolution(Module):
 
     def label(self) -> str:
         """Return ``ConvTranspose2d(8→3, 4×4, stride 2)``."""
-        parts = [f"{self.in_channels}→{self.out_channels}", times(self.kernel)]
-        parts += [f"stride {short(self.stride)}"] if set(self.stride) != {1} else []
-        parts += [f"padding {short(self.padding)}"] if any(self.padding) else []
+        parts = [f"{self.in_channels}→{self.out_channels}", format_product(self.kernel)]
         parts += (
-            [f"output padding {short(self.output_padding)}"]
-            if any(self.output_padding)
-            else []
+            [f"stride {format_sizes(self.stride)}"] if set(self.stride) != {1} else []
         )
+        parts += [f"padding {format_sizes(self.padding)}"] if any(self.padding) else []
+        if any(self.output_padding):
+            parts.append(f"output padding {format_sizes(self.output_padding)}")
         parts += (
-            [f"dilation {short(self.dilation)}"] if set(self.dilation) != {1} else []
+            [f"dilation {format_sizes(self.dilation)}"]
+            if set(self.dilation) != {1}
+            else []
         )
         parts += [f"{self.groups} groups"] if self.groups > 1 else []
         return f"{type(self).__name__}({', '.join(parts)})"
@@ -236,20 +222,40 @@ class TransposedConvolution(Module):
 
 @final
 class ConvTranspose1d(TransposedConvolution):
-    """As ``ConvTranspose2d`` over one axis: (N, length, channels); weight (in, k, out/groups)."""
+    """``ConvTranspose2d`` over one axis: (N, length, channels); the weight is (in, k, out/groups).
+
+    >>> from deltarule.tensor.functional import ones
+    >>> ConvTranspose1d(8, 3, kernel_size=4, stride=2, padding=1)(ones((1, 16, 8))).shape
+    (1, 32, 3)
+    """
 
     n_axes = 1
 
 
 @final
 class ConvTranspose2d(TransposedConvolution):
-    """The adjoint of ``Conv2d``: every input pixel adds its value times the kernel to the output (POOL-07, POOL-08).
+    """The adjoint of ``Conv2d``: every input pixel adds its value times the kernel to the output.
 
-    y[n, p·s + i − P, q·s + j − P, o] += x[n, p, q, c]·w[c, i, j, o], and the bias. Each size becomes
-    s(n − 1) + d(k − 1) + 1 − 2·padding + output_padding. Several sizes of an image have the same size after a
-    convolution with stride s; ``output_padding`` (< s, or < d) says which of them to give back. ``weight`` is
-    (in_channels, kernel height, kernel width, out_channels/groups): that of the convolution whose adjoint it is.
-    It undoes the convolution's sizes, not its values ("deconvolution" is a misnomer).
+    y[n, p·s + i − P, q·s + j − P, o] += x[n, p, q, c]·w[c, i, j, o], and the bias. Each
+    size becomes s(n − 1) + d(k − 1) + 1 − 2·padding + output_padding (Dumoulin and
+    Visin 2016). ``weight`` is (in_channels, kernel height, kernel width,
+    out_channels/groups): that of the convolution whose adjoint it is. It inverts the
+    convolution's sizes, not its values ("deconvolution" is a misnomer).
+
+    Args:
+        in_channels: Number of channels of the input.
+        out_channels: Number of channels of the output.
+        kernel_size: Size of the kernel, a number or one per axis.
+        stride: Stride of the convolution, a number or one per axis.
+        padding: Padding of the convolution, a number or one per axis.
+        output_padding: Extra size at the end, less than the stride or the dilation: it selects among the image sizes
+            that a convolution with this stride maps to the same size.
+        dilation: Spacing of the kernel elements, a number or one per axis.
+        groups: Number of groups of channels that are convolved separately.
+        bias: Whether to add a bias per output channel.
+        init: Initialiser of the weights; "auto" is He before a rectifier and Xavier elsewhere.
+        bias_init: Initialiser of the biases.
+        seed: Seed of the initial values; None for that of the surrounding network.
 
     >>> from deltarule.tensor.functional import ones
     >>> ConvTranspose2d(8, 3, kernel_size=4, stride=2, padding=1)(ones((1, 16, 16, 8))).shape
@@ -261,6 +267,11 @@ class ConvTranspose2d(TransposedConvolution):
 
 @final
 class ConvTranspose3d(TransposedConvolution):
-    """As ``ConvTranspose2d`` over three axes: (N, depth, height, width, channels)."""
+    """``ConvTranspose2d`` over three axes: (N, depth, height, width, channels).
+
+    >>> from deltarule.tensor.functional import ones
+    >>> ConvTranspose3d(8, 3, kernel_size=2, stride=2)(ones((1, 4, 4, 4, 8))).shape
+    (1, 8, 8, 8, 3)
+    """
 
     n_axes = 3

@@ -1,4 +1,4 @@
-"""Unpooling: pooled values back at the places that they came from (POOL-06)."""
+"""Max unpooling: pooled values are written back to the positions that they came from."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ from typing import Any, ClassVar, final
 
 from deltarule.errors import ShapeError
 from deltarule.graph import build
-from deltarule.nn.layer_cost import Enlargement, LayerCost, Window
-from deltarule.nn.layers.spatial import Sizes, as_batch, plain, short, without_batch
-from deltarule.nn.layers.window_positions import window_positions
+from deltarule.nn.layer_cost import Enlargement, LayerCost, distinct_lines
+from deltarule.nn.layers.spatial import (
+    Sizes,
+    as_batch,
+    without_batch,
+)
+from deltarule.nn.layers.window_positions import (
+    pooling_window,
+    window_arguments,
+    window_label,
+    window_positions,
+)
 from deltarule.nn.module.module import Module
 from deltarule.shapes import Shape, count, is_static, show, spatial_tuple, window_count
 from deltarule.tensor.functional import maximum, where
@@ -18,7 +27,7 @@ from deltarule.tensor.tensor import Tensor
 
 
 class MaxUnpooling(Module):
-    """What MaxUnpool1d, MaxUnpool2d and MaxUnpool3d share; see ``MaxUnpool2d``."""
+    """Base class of ``MaxUnpool1d``, ``MaxUnpool2d`` and ``MaxUnpool3d``; see ``MaxUnpool2d``."""
 
     n_axes: ClassVar[int]
 
@@ -30,16 +39,7 @@ class MaxUnpooling(Module):
         *,
         output_size: Sequence[int] | None = None,
     ) -> None:
-        kernel = spatial_tuple(kernel_size, self.n_axes, "kernel_size", minimum=1)
-        steps = (
-            kernel
-            if stride is None
-            else spatial_tuple(stride, self.n_axes, "stride", minimum=1)
-        )
-        borders = spatial_tuple(padding, self.n_axes, "padding")
-        self.window = Window(
-            kernel, steps, (1,) * self.n_axes, tuple((p, p) for p in borders)
-        )
+        self.window = pooling_window(kernel_size, stride, padding, self.n_axes)
         self.output_size = (
             None
             if output_size is None
@@ -47,7 +47,7 @@ class MaxUnpooling(Module):
         )
 
     def sizes_for(self, pooled: Shape) -> tuple[int, ...]:
-        """Return the sizes of the image: those asked for, or (n − 1)·stride + window − 2·padding."""
+        """Return the sizes of the output: ``output_size``, or (n − 1)·stride + window − 2·padding."""
         if self.output_size is not None:
             return self.output_size
         w = self.window
@@ -55,7 +55,7 @@ class MaxUnpooling(Module):
         return tuple((int(n) - 1) * s + k - 2 * p for n, k, s, (p, _) in per_axis)
 
     def forward(self, x: Tensor, indices: Tensor) -> Tensor:
-        """Return the image; raises ShapeError if indices are not as many as values, or sizes do not belong together."""
+        """Return the unpooled image; raises ShapeError if the indices or the sizes do not match the values."""
         name, w = type(self).__name__, self.window
         if indices.shape != x.shape or not indices.dtype.is_integer:
             raise ShapeError(
@@ -88,12 +88,16 @@ class MaxUnpooling(Module):
             )
         starts, offsets = window_positions(sizes, w, borders)
         hit = places.expand_dims(-1) == starts.expand_dims((-2, -1)) + offsets
-        image = self._laid(where(hit, batch.expand_dims(-1), 0), padded, borders)
+        image = self._fold_windows(
+            where(hit, batch.expand_dims(-1), 0), padded, borders
+        )
         if any(s < k for s, k in zip(w.stride, w.kernel, strict=True)):
-            image = image / maximum(self._laid(hit.astype(x.dtype), padded, borders), 1)
+            image = image / maximum(
+                self._fold_windows(hit.astype(x.dtype), padded, borders), 1
+            )
         return without_batch(image, single)
 
-    def _laid(
+    def _fold_windows(
         self, parts: Tensor, padded: Sequence[int], borders: tuple[tuple[int, int], ...]
     ) -> Tensor:
         """Add windows (N, *out, C, taps) to the image (N, *sizes, C)."""
@@ -116,17 +120,14 @@ class MaxUnpooling(Module):
         return whole[(slice(None), *inner)]
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
-        w = self.window
+        """Return the constructor arguments as plain data."""
         return {
-            "kernel_size": plain(w.kernel),
-            "stride": plain(w.stride),
-            "padding": plain(tuple(p for p, _ in w.padding)),
+            **window_arguments(self.window),
             "output_size": None if self.output_size is None else list(self.output_size),
         }
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
-        """Return the arithmetic: each value is compared with the places of its window."""
+        """Return the cost: each value is compared with the positions of its window."""
         lines = [
             f"({n} − 1)·{s} + {k} − 2·{p} = {size}"
             for n, s, k, (p, _), size in zip(
@@ -138,13 +139,7 @@ class MaxUnpooling(Module):
                 strict=True,
             )
         ]
-        how = (
-            ""
-            if self.output_size is not None
-            else lines[0]
-            if len(set(lines)) == 1
-            else ", ".join(lines)
-        )
+        how = "" if self.output_size is not None else ", ".join(distinct_lines(lines))
         kernel, stride = self.window.kernel, self.window.stride
         seen = tuple(-(-k // s) for k, s in zip(kernel, stride, strict=True))
         return LayerCost(
@@ -159,35 +154,39 @@ class MaxUnpooling(Module):
 
     def label(self) -> str:
         """Return ``MaxUnpool2d(2)``."""
-        w = self.window
-        parts = [short(w.kernel)]
-        parts += [f"stride {short(w.stride)}"] if w.stride != w.kernel else []
-        parts += (
-            [f"padding {short([p for p, _ in w.padding])}"]
-            if any(map(any, w.padding))
-            else []
-        )
-        return f"{type(self).__name__}({', '.join(parts)})"
+        return f"{type(self).__name__}({', '.join(window_label(self.window))})"
 
 
 @final
 class MaxUnpool1d(MaxUnpooling):
-    """As ``MaxUnpool2d`` over one axis: (N, length, channels)."""
+    """``MaxUnpool2d`` over one axis: (N, length, channels).
+
+    >>> from deltarule import nn
+    >>> signal = [[1.0], [3.0], [6.0], [5.0]]
+    >>> MaxUnpool1d(2)(*nn.MaxPool1d(2, return_indices=True)(signal)).flatten().tolist()
+    [0.0, 3.0, 6.0, 0.0]
+    """
 
     n_axes = 1
 
 
 @final
 class MaxUnpool2d(MaxUnpooling):
-    """Pooled values at the indices that ``MaxPool2d(…, return_indices=True)`` gave, zeros elsewhere (POOL-06).
+    """Pooled values at the indices that ``MaxPool2d(…, return_indices=True)`` returned, zeros elsewhere.
 
-    The arguments are those of the pooling; ``output_size`` says the image's sizes where several have the same
-    pooled size (default (n − 1)·stride + window − 2·padding). A value goes to a place in its own window; where
-    windows overlap and send values to one place, it gets their mean, which for pooled values is the value itself.
+    A value is written to a position in its own window; where overlapping windows write
+    to one position, it gets their mean, which for pooled values is the value itself
+    (Zeiler and Fergus 2014).
+
+    Args:
+        kernel_size: Size of the window, a number or one per axis, as in the pooling layer.
+        stride: Stride; the window by default.
+        padding: Padding on both sides.
+        output_size: Sizes of the output, if several have the same pooled size; (n − 1)·stride + window − 2·padding
+            by default.
 
     >>> from deltarule import nn
-    >>> from deltarule.tensor.tensor import tensor
-    >>> image = tensor([[[1.0], [3.0]], [[5.0], [6.0]]])
+    >>> image = [[[1.0], [3.0]], [[5.0], [6.0]]]
     >>> MaxUnpool2d(2)(*nn.MaxPool2d(2, return_indices=True)(image))[..., 0].tolist()
     [[0.0, 0.0], [0.0, 6.0]]
     """
@@ -197,6 +196,12 @@ class MaxUnpool2d(MaxUnpooling):
 
 @final
 class MaxUnpool3d(MaxUnpooling):
-    """As ``MaxUnpool2d`` over three axes: (N, depth, height, width, channels)."""
+    """``MaxUnpool2d`` over three axes: (N, depth, height, width, channels).
+
+    >>> from deltarule import nn
+    >>> from deltarule.tensor.functional import ones
+    >>> MaxUnpool3d(2)(*nn.MaxPool3d(2, return_indices=True)(ones((1, 4, 4, 4, 3)))).shape
+    (1, 4, 4, 4, 3)
+    """
 
     n_axes = 3

@@ -1,16 +1,21 @@
-"""Larger images without weights: repeated or interpolated pixels, and channels laid out as pixels."""
+"""Upsampling without weights: nearest-neighbour and linear interpolation, pixel shuffle."""
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.nn.check import whole_number
-from deltarule.nn.layer_cost import Enlargement, LayerCost, Window
-from deltarule.nn.layers.spatial import Sizes, as_batch, plain, short, without_batch
+from deltarule.nn.layer_cost import Enlargement, LayerCost, Window, distinct_lines
+from deltarule.nn.layers.spatial import (
+    Sizes,
+    as_batch,
+    config_sizes,
+    format_sizes,
+    without_batch,
+)
 from deltarule.nn.module.module import Module
 from deltarule.shapes import Shape, count, is_static, show, spatial_tuple
 from deltarule.tensor.functional import take
@@ -20,7 +25,7 @@ Interpolation = Literal["nearest", "linear"]
 
 
 class Upsampling(Module):
-    """What Upsample1d, Upsample2d and Upsample3d share; see ``Upsample2d``."""
+    """Base class of ``Upsample1d``, ``Upsample2d`` and ``Upsample3d``; see ``Upsample2d``."""
 
     n_axes: ClassVar[int]
 
@@ -46,14 +51,14 @@ class Upsampling(Module):
         self.align_corners = align_corners
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the larger image."""
+        """Return the upsampled image."""
         batch, single = as_batch(x, self.n_axes, type(self).__name__)
         for axis, factor in enumerate(self.factor, start=1):
             if factor > 1:
-                batch = self._along(batch, axis, factor)
+                batch = self._resize_axis(batch, axis, factor)
         return without_batch(batch, single)
 
-    def _along(self, x: Tensor, axis: int, factor: int) -> Tensor:
+    def _resize_axis(self, x: Tensor, axis: int, factor: int) -> Tensor:
         if self.interpolation == "nearest":
             repeated = x.expand_dims(axis + 1)
             shape = list(repeated.shape)
@@ -68,25 +73,23 @@ class Upsampling(Module):
                 got=show(x.shape),
             )
         size = int(x.shape[axis])
-        places = source_places(size, factor, self.align_corners)
+        places = source_coordinates(size, factor, self.align_corners)
         low = np.minimum(np.floor(places).astype(np.int64), size - 1)
         high = np.minimum(low + 1, size - 1)
         share = (places - low).reshape(-1, *(1,) * (x.ndim - axis - 1))
-        weight = tensor(
-            share.astype(x.dtype.name) if x.dtype.is_float else share.astype(np.float32)
-        )
+        weight = tensor(share.astype(x.dtype.name if x.dtype.is_float else "float32"))
         return take(x, low, axis) * (1 - weight) + take(x, high, axis) * weight
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {
-            "factor": plain(self.factor),
+            "factor": config_sizes(self.factor),
             "interpolation": self.interpolation,
             "align_corners": self.align_corners,
         }
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
-        """Return the arithmetic of sizes; interpolation takes three operations per axis and pixel."""
+        """Return the cost; linear interpolation takes three operations per axis and pixel."""
         sizes = [
             f"{n}·{f} = {n * f}" for n, f in zip(inputs[:-1], self.factor, strict=True)
         ]
@@ -96,7 +99,7 @@ class Upsampling(Module):
         seen = tuple(
             1 if self.interpolation == "nearest" or f == 1 else 2 for f in self.factor
         )
-        how = sizes[0] if len(set(sizes)) == 1 else ", ".join(sizes)
+        how = ", ".join(distinct_lines(sizes))
         return LayerCost(
             how=how, flops=flops, enlargement=Enlargement(self.factor, seen)
         )
@@ -108,16 +111,17 @@ class Upsampling(Module):
     def label(self) -> str:
         """Return ``Upsample2d(2, linear)``."""
         aligned = ", corners aligned" if self.align_corners else ""
-        return f"{type(self).__name__}({short(self.factor)}, {self.interpolation}{aligned})"
+        return f"{type(self).__name__}({format_sizes(self.factor)}, {self.interpolation}{aligned})"
 
 
-def source_places(size: int, factor: int, align_corners: bool) -> Any:
-    """Return where each of size·factor new pixels lies among the old ones.
+def source_coordinates(size: int, factor: int, align_corners: bool) -> Any:
+    """Return the coordinates of size·factor new pixels in the original image.
 
-    Pixels are squares whose centres are at ½, 3/2, …: place (i + ½)/factor − ½, not before the first centre. With
-    ``align_corners`` they are points, and the first and last of old and new coincide.
+    Pixels are squares with centres at ½, 3/2, …: coordinate (i + ½)/factor − ½, not
+    before the first centre. With ``align_corners`` they are points, and the first and
+    last points of both images coincide.
 
-    >>> source_places(2, 2, False).tolist(), source_places(2, 2, True).round(3).tolist()
+    >>> source_coordinates(2, 2, False).tolist(), source_coordinates(2, 2, True).round(3).tolist()
     ([0.0, 0.25, 0.75, 1.25], [0.0, 0.333, 0.667, 1.0])
     """
     i = np.arange(size * factor)
@@ -128,20 +132,25 @@ def source_places(size: int, factor: int, align_corners: bool) -> Any:
 
 @final
 class Upsample1d(Upsampling):
-    """As ``Upsample2d`` over one axis: (N, length, channels)."""
+    """``Upsample2d`` over one axis: (N, length, channels).
+
+    >>> Upsample1d(2)([[1.0], [3.0]]).flatten().tolist()
+    [1.0, 1.0, 3.0, 3.0]
+    """
 
     n_axes = 1
 
 
 @final
 class Upsample2d(Upsampling):
-    """An image ``factor`` times as large: pixels repeated ("nearest") or interpolated between centres ("linear").
+    """Upsample (N, height, width, C) to (N, factor·height, factor·width, C) by interpolation.
 
-    Linear over two axes is bilinear interpolation. ``align_corners`` sets the corner pixels' centres onto each
-    other. (N, height, width, C) becomes (N, factor·height, factor·width, C) (POOL-09).
+    Args:
+        factor: The factor, a number or one per axis.
+        interpolation: "nearest" repeats pixels, "linear" interpolates between their centres (bilinear over two axes).
+        align_corners: Whether the centres of the corner pixels coincide ("linear" only).
 
-    >>> from deltarule.tensor.tensor import tensor
-    >>> row = tensor([[[0.0], [4.0]]])
+    >>> row = [[[0.0], [4.0]]]
     >>> Upsample2d((1, 2))(row).flatten().tolist(), Upsample2d((1, 2), "linear")(row).flatten().tolist()
     ([0.0, 0.0, 4.0, 4.0], [0.0, 1.0, 3.0, 4.0])
     """
@@ -151,19 +160,24 @@ class Upsample2d(Upsampling):
 
 @final
 class Upsample3d(Upsampling):
-    """As ``Upsample2d`` over three axes: (N, depth, height, width, channels)."""
+    """``Upsample2d`` over three axes: (N, depth, height, width, channels).
+
+    >>> from deltarule.tensor.functional import ones
+    >>> Upsample3d(2)(ones((1, 2, 2, 2, 3))).shape
+    (1, 4, 4, 4, 3)
+    """
 
     n_axes = 3
 
 
 class Shuffle(Module):
-    """What PixelShuffle and PixelUnshuffle share."""
+    """Base class of ``PixelShuffle`` and ``PixelUnshuffle``."""
 
     def __init__(self, factor: int) -> None:
         self.factor = whole_number(factor, "factor", 1)
 
     def arguments(self) -> dict[str, Any]:
-        """Return the arguments that construct this layer again."""
+        """Return the constructor arguments as plain data."""
         return {"factor": self.factor}
 
     def example_rank(self) -> int:
@@ -177,17 +191,16 @@ class Shuffle(Module):
 
 @final
 class PixelShuffle(Shuffle):
-    """(N, height, width, C·r²) → (N, r·height, r·width, C): channels laid out as pixels (Shi et al. 2016).
+    """(N, height, width, C·r²) → (N, r·height, r·width, C): channels rearranged as pixels (Shi et al. 2016).
 
     y[n, p·r + i, q·r + j, c] = x[n, p, q, c·r² + i·r + j].
 
-    >>> from deltarule.tensor.tensor import tensor
-    >>> PixelShuffle(2)(tensor([[[1, 2, 3, 4]]]))[..., 0].tolist()
+    >>> PixelShuffle(2)([[[1, 2, 3, 4]]])[..., 0].tolist()
     [[1, 2], [3, 4]]
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the larger image; raises ShapeError if r² does not divide the channels."""
+        """Return the upsampled image; raises ShapeError if r² does not divide the number of channels."""
         batch, single = as_batch(x, 2, "PixelShuffle")
         n, height, width, channels = batch.shape
         r = self.factor
@@ -202,7 +215,7 @@ class PixelShuffle(Shuffle):
         return without_batch(apart.reshape(n, height * r, width * r, c), single)
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
-        """Return the arithmetic of sizes."""
+        """Return the arithmetic of the sizes; no operations."""
         r = self.factor
         how = f"{inputs[0]}·{r} = {output[0]}, {inputs[1]}·{r} = {output[1]}, {inputs[2]}/{r * r} = {output[2]}"
         return LayerCost(how=how, enlargement=Enlargement((r, r), (1, 1)))
@@ -210,10 +223,14 @@ class PixelShuffle(Shuffle):
 
 @final
 class PixelUnshuffle(Shuffle):
-    """(N, r·height, r·width, C) → (N, height, width, C·r²): the inverse of ``PixelShuffle``."""
+    """(N, r·height, r·width, C) → (N, height, width, C·r²): the inverse of ``PixelShuffle``.
+
+    >>> PixelUnshuffle(2)([[[1], [2]], [[3], [4]]]).tolist()
+    [[[1, 2, 3, 4]]]
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the smaller image; raises ShapeError if r does not divide height and width."""
+        """Return the downsampled image; raises ShapeError if r does not divide height and width."""
         batch, single = as_batch(x, 2, "PixelUnshuffle")
         n, height, width, channels = batch.shape
         r = self.factor
@@ -226,13 +243,11 @@ class PixelUnshuffle(Shuffle):
         apart = batch.reshape(n, height // r, r, width // r, r, channels).permute(
             0, 1, 3, 5, 2, 4
         )
-        return without_batch(
-            apart.reshape(n, height // r, width // r, channels * math.prod((r, r))),
-            single,
-        )
+        smaller = apart.reshape(n, height // r, width // r, channels * r * r)
+        return without_batch(smaller, single)
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
-        """Return the arithmetic of sizes."""
+        """Return the arithmetic of the sizes; no operations."""
         r = self.factor
         how = f"{inputs[0]}/{r} = {output[0]}, {inputs[1]}/{r} = {output[1]}, {inputs[2]}·{r * r} = {output[2]}"
         return LayerCost(

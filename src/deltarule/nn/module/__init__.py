@@ -1,1 +1,1 @@
-"""Modules: parameters and submodules found among attributes, a call, its context, and its errors."""
+"""Modules: registration of parameters and submodules, state dictionaries, freezing, errors of a call."""

@@ -1,4 +1,4 @@
-"""What is written to a model's file: architecture, values, frozen names, the loss and history of the last fit."""
+"""The contents of a model file: architecture, values, frozen parameters, loss and history of the last fit."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 def write(module: Module, path: str | Path) -> None:
     """Write a module to one file, atomically; see ``nn.saving.load``."""
-    learned = {name for name, _ in module.named_parameters()}
+    trainable = {name for name, _ in module.named_parameters()}
     every = [name for name, _ in module.named_parameters(include_frozen=True)]
     loss, history = module.last_loss, module.last_history
     document = {
         "class": type(module).__name__,
         "architecture": module.config(),
-        "frozen": [name for name in every if name not in learned],
+        "frozen": [name for name in every if name not in trainable],
         "loss": None if loss is None else loss.config(),
         "history": None if history is None else history.to_dict(),
     }

@@ -1,7 +1,7 @@
-"""What ``forward`` does to a module beside its output: state that is assigned or set anew while a graph is built.
+"""Side effects of ``forward`` on a module: state that is assigned or rebound while a graph is built.
 
-In a graph nothing may change: every assignment becomes the next value of a state tensor, which the training step
-carries out once a step. The module itself is left as it was.
+A graph is pure: every assignment becomes the next value of a state tensor, which the
+training step applies once per step. The module itself is left unchanged.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class Effects:
-    """The next values of state tensors, by path."""
+    """The next values of state tensors, by name."""
 
     state: dict[str, Tensor] = field(default_factory=dict)
 
 
 @contextmanager
-def observed(module: Tree, *, training: bool = True) -> Iterator[Effects]:
-    """Run ``forward`` with symbols: note what is assigned to tensors of the module, and take it back afterwards.
+def record_assignments(module: Tree, *, training: bool = True) -> Iterator[Effects]:
+    """Run ``forward`` symbolically: record assignments to tensors of the module, and undo them afterwards.
 
-    Raises ArgumentError where a parameter is changed, or a tensor that is no state of the module, for its next value
-    would be lost; in training also where state would get another shape.
+    Raises ArgumentError if a parameter is assigned, or a tensor that is not state of
+    the module, since its new value would be lost; in training also if the shape of
+    state would change.
     """
     effects = Effects()
     before = list(module._tensors())
@@ -40,7 +41,7 @@ def observed(module: Tree, *, training: bool = True) -> Iterator[Effects]:
     kept = [
         entry for entry in before if entry[3].requires_grad or id(entry[3]) in state
     ]
-    places = list(_places(module))
+    places = list(_attribute_slots(module))
     with tracing.inner_trace() as record:
         try:
             yield effects
@@ -51,51 +52,51 @@ def observed(module: Tree, *, training: bool = True) -> Iterator[Effects]:
         finally:
             for tensor, node in record.assigned.values():
                 tensor._node = node
-            rebound = _taken_back(kept, places)
+            rebound = _restore(kept, places)
     names = {id(item): path for path, _, _, item in before}
     for tensor, _ in record.assigned.values():
         if id(tensor) not in state:
-            raise _lost(
+            raise _assignment_error(
                 module, names.get(id(tensor), tensor.name or "a tensor"), tensor
             )
         effects.state[names[id(tensor)]] = found[id(tensor)].detach()
     for path, old, new in rebound:
         if id(old) not in state:
-            raise _lost(module, path, old)
+            raise _assignment_error(module, path, old)
         if training and new.shape != old.shape:
             raise ShapeError(
                 f"forward of {type(module).__name__}",
                 expected=f"state {path} of shape {show(old.shape)}",
                 got=show(new.shape),
-                hint="State keeps its shape: begin with zeros of the shape that it is to have.",
+                hint="The shape of state is fixed: initialize it with zeros of the final shape.",
             )
         effects.state[path] = new.astype(old.dtype).detach()
 
 
-def _places(module: Tree) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield (holder, key, value) of every attribute, and of every entry of the lists and dictionaries among them."""
+def _attribute_slots(module: Tree) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield (container, key, value) of every attribute, and of every element of lists and dictionaries among them."""
     for _, owner in module.named_modules():
         for name in [name for name in owner.__dict__ if name != "_own"]:
-            yield from _entries(owner.__dict__, name)
+            yield from _slots_of(owner.__dict__, name)
 
 
-def _entries(holder: Any, key: Any) -> Iterator[tuple[Any, Any, Any]]:
+def _slots_of(holder: Any, key: Any) -> Iterator[tuple[Any, Any, Any]]:
     value = holder[key]
     if isinstance(value, (Tensor, tuple)):
         yield holder, key, value
     elif isinstance(value, (list, dict)):
         yield holder, key, value
         for inner in list(value) if isinstance(value, dict) else range(len(value)):
-            yield from _entries(value, inner)
+            yield from _slots_of(value, inner)
 
 
-def _taken_back(
+def _restore(
     before: Sequence[tuple[str, Tree, str, Tensor]],
     places: Sequence[tuple[Any, Any, Any]],
 ) -> list[tuple[str, Tensor, Tensor]]:
-    """Give places that hold other tensors now their own ones again; return path, own and other tensor."""
+    """Restore the original tensors of rebound attributes; return name, original and new tensor."""
     owners = {id(owner): owner for _, owner, _, _ in before}
-    found = {key: dict(owner._found()) for key, owner in owners.items()}
+    found = {key: dict(owner._named_attributes()) for key, owner in owners.items()}
     rebound = []
     for path, owner, name, item in before:
         now = found[id(owner)].get(name, item)
@@ -103,7 +104,7 @@ def _taken_back(
             rebound.append((path, item, now))
     own = {id(item) for _, item, _ in rebound}
     for holder, key, value in places:
-        if not _holds(value, own):
+        if not _contains_any(value, own):
             continue
         if isinstance(holder, dict):
             holder[key] = value
@@ -112,19 +113,19 @@ def _taken_back(
     return rebound
 
 
-def _holds(value: Any, own: set[int]) -> bool:
-    """Whether a value is one of the tensors, or a container with one of them."""
+def _contains_any(value: Any, own: set[int]) -> bool:
+    """Whether a value is one of the tensors, or a container of one of them."""
     if isinstance(value, (list, tuple)):
-        return any(_holds(item, own) for item in value)
+        return any(_contains_any(item, own) for item in value)
     if isinstance(value, dict):
-        return any(_holds(item, own) for item in value.values())
+        return any(_contains_any(item, own) for item in value.values())
     return id(value) in own
 
 
-def _lost(module: Tree, name: str, tensor: Tensor) -> ArgumentError:
+def _assignment_error(module: Tree, name: str, tensor: Tensor) -> ArgumentError:
     if tensor.requires_grad:
         expected, hint = (
-            "parameters that the optimiser alone changes",
+            "parameters that only the optimiser changes",
             "Keep what forward changes in a dr.tensor.",
         )
     else:

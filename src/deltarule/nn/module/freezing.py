@@ -1,4 +1,4 @@
-"""Freezing: which parameters are kept as they are, by name or pattern."""
+"""Freezing of parameters by name or pattern."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def freeze(module: Tree, patterns: Sequence[str], *, frozen: bool) -> None:
-    """Mark (or unmark) the parameters that some pattern names; a module's name stands for all that is in it."""
+    """Freeze (or unfreeze) the parameters that match a pattern; a module's name stands for all of its parameters."""
     owners = {
         f"{path}.{name}" if path else name: (owner, name)
         for path, owner in module.named_modules()
@@ -34,7 +34,7 @@ def freeze(module: Tree, patterns: Sequence[str], *, frozen: bool) -> None:
 
 
 def _matching(pattern: str, paths: list[str]) -> list[str]:
-    """Return the parameters that a pattern names; a pattern that names nothing is an error."""
+    """Return the parameters that match a pattern; raises ArgumentError if none does."""
     found = [
         path
         for path in paths
@@ -43,13 +43,14 @@ def _matching(pattern: str, paths: list[str]) -> list[str]:
     if not found and (paths or pattern != "*"):
         modules = {prefix for path in paths for prefix in _prefixes(path)}
         near = get_close_matches(pattern, sorted(modules), n=3)
+        hint = f"Available: {', '.join(paths)}"
+        if near:
+            hint = f"Did you mean {' or '.join(map(repr, near))}?"
         raise ArgumentError(
             "freeze",
             expected="the name of a parameter or module, or a pattern such as 'encoder.*'",
             got=repr(pattern),
-            hint=f"Did you mean {' or '.join(map(repr, near))}?"
-            if near
-            else f"There are: {', '.join(paths)}",
+            hint=hint,
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Module: parameters, submodules, and a call. The base of every layer and of every network that a user writes."""
+"""Module: the base class of every layer and network."""
 
 from __future__ import annotations
 
@@ -35,18 +35,21 @@ from deltarule.train.steps.step import Regularizer
 
 
 class Module(Tree):
-    """Base of layers and networks: write ``forward(self, x)``, set layers and parameters as attributes.
+    """Base class of layers and networks: define ``forward(self, x)``, assign layers and parameters as attributes.
 
-    Attributes are found by name, also in lists, tuples and dictionaries: modules, parameters (``dr.parameter``),
-    and state (``dr.tensor`` attributes, such as running statistics; those whose name begins with ``_`` are
-    private). Calling a module runs ``forward`` in a mode, ``"inference"`` unless said otherwise; a submodule
-    takes the mode of the call that it is part of.
+    Attributes are registered by name, also inside lists, tuples and dictionaries:
+    submodules, parameters (``dr.parameter``) and state (``dr.tensor`` attributes such
+    as running statistics; those whose name begins with ``_`` are private). Calling a
+    module runs ``forward`` in a mode, "inference" by default; a submodule uses the mode
+    of the call that it is part of.
 
-    First weights are a function of a seed (0, or that of ``initialize``) and of the parameter's name, so that networks
-    built alike start alike.
+    Initial weights are a function of a seed (0, or that of ``initialize``) and of the
+    parameter's name, so networks with the same architecture start with the same
+    weights.
 
-    State may be assigned in ``forward``: ``self.count.assign(self.count + 1.0)``. It changes at every call at the
-    prompt and, under ``fit``, once a training step; ``evaluate``, ``predict`` and validation leave it as it is.
+    ``forward`` may assign state: ``self.count.assign(self.count + 1.0)``. State changes
+    with every call at the prompt and once per training step under ``fit``;
+    ``evaluate``, ``predict`` and validation leave it unchanged.
 
     >>> from deltarule import nn
     >>> class Skip(nn.Module):
@@ -58,40 +61,45 @@ class Module(Tree):
     ['inner.weight', 'inner.bias']
     """
 
-    # ---------------------------------------------------------------- to be written by layers and networks
+    # ---------------------------------------------------------------- overridden by subclasses
 
     def _no_forward(self, *inputs: Any) -> Any:
-        """Return the output for the inputs: what layers and networks write as ``forward``, with their own inputs."""
+        """Compute the output from the inputs; subclasses define ``forward`` with their own inputs."""
         raise ArgumentError(
             f"{type(self).__name__} of {len(inputs)} inputs",
             expected="a method forward(self, x)",
             got="none",
-            hint="Write what the network does with its input as forward.",
+            hint="Define forward(self, x), which computes the output.",
         )
 
     forward: Callable[..., Any] = _no_forward
 
     def arguments(self) -> dict[str, Any] | None:
-        """Return the arguments that construct this layer again, as plain data; None for a class of your own."""
+        """Return the constructor arguments of this layer as plain data; None for a user-defined class."""
         return None
 
-    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # layers use them
-        """Return the arithmetic of this layer for one example, for ``summary``."""
+    def account(self, inputs: Shape, output: Shape) -> LayerCost:  # noqa: ARG002  # subclasses use them
+        """Return the cost of this layer for one example, for ``summary``.
+
+        Args:
+            inputs: Shape of the (first) input, without the batch axis.
+            output: Shape of the output, without the batch axis.
+        """
         return LayerCost(flops=None)
 
     def example_rank(self) -> int | None:
-        """Return how many axes one example has (an input with one more is a batch), or None if any will do."""
+        """Return the number of axes of one example (an input with one more is a batch), or None if any is accepted."""
         return None
 
     def input_dtype(self) -> DType | None:
-        """Return the element type that the input must have (whole numbers for an embedding), or None if any will do."""
+        """Return the element type that the input must have (integers for an embedding), or None if any is accepted."""
         return None
 
     def label(self) -> str:
-        """Return the layer's short form in summaries and errors."""
+        """Return the short form of the layer in summaries and errors."""
         return type(self).__name__
 
-    # ---------------------------------------------------------------- calling it
+    # ---------------------------------------------------------------- calling
 
     def __call__(
         self,
@@ -100,22 +108,26 @@ class Module(Tree):
         seed: Tensor | int | None = None,
         step: Tensor | int | None = None,
     ) -> Tensor:
-        """Return ``forward(*inputs)``, a tensor (or the tuple that ``forward`` gives); arrays become tensors.
+        """Return ``forward(*inputs)``: a tensor, or the tuple that ``forward`` returns. Arrays become tensors.
 
-        ``mode`` is that of the surrounding call, "inference" for the outermost one. In "training", dropout
-        draws from (seed, step), and running statistics take their new values when the call is done.
+        Args:
+            *inputs: One example or a batch.
+            mode: "training" or "inference"; by default that of the surrounding call, "inference" for the outermost one.
+                In "training" dropout is active, and running statistics are updated after the call.
+            seed: Seed of random layers.
+            step: Step counter of random layers: the same (seed, step) gives the same random numbers.
         """
         tensors = tuple(as_tensor(x) for x in inputs)
         outer = contexts.current()
         if outer is not None:
             batched = self._batched(tensors) if outer.batched is None else outer.batched
-            with contexts.entered(
-                replace(outer, mode=_checked(mode or outer.mode), batched=batched)
+            with contexts.activated(
+                replace(outer, mode=_check_mode(mode or outer.mode), batched=batched)
             ) as inner:
-                return cast("Tensor", self._visit(inner, tensors))
+                return cast("Tensor", self._call_forward(inner, tensors))
         record = self.record(seed, step)
         output = self.run(record, tensors, mode or "inference", self._batched(tensors))
-        record.settle()
+        record.commit_state()
         return cast("Tensor", output)
 
     def apply(
@@ -126,9 +138,16 @@ class Module(Tree):
         seed: Tensor | int | None = None,
         step: Tensor | int | None = None,
     ) -> ForwardResult:
-        """Return output, new state and penalties for a batch as pure expressions; nothing is assigned."""
+        """Return output, new state and penalties for a batch as pure expressions; nothing is assigned.
+
+        Args:
+            inputs: A batch.
+            mode: "training" or "inference".
+            seed: Seed of random layers.
+            step: Step counter of random layers.
+        """
         record = self.record(seed, step)
-        with effects.observed(self, training=mode == "training") as seen:
+        with effects.record_assignments(self, training=mode == "training") as seen:
             output = self.run(record, (as_tensor(inputs),), mode, batched=True)
         new = seen.state | {
             path: record.updates[id(item)][1]
@@ -140,7 +159,7 @@ class Module(Tree):
     def record(
         self, seed: Tensor | int | None = None, step: Tensor | int | None = None
     ) -> Record:
-        """Return an empty record of a call, which knows the names of all modules below."""
+        """Return an empty record of a call, with the names of all submodules."""
         return Record(
             {id(module): path for path, module in self.named_modules()}, seed, step
         )
@@ -152,25 +171,25 @@ class Module(Tree):
         mode: Mode,
         batched: bool | None,
     ) -> Any:
-        """Run ``forward`` as the outermost module and fill the record, up to the fault if there is one."""
-        context = ForwardContext(record, _checked(mode), batched)
-        with contexts.entered(context):
-            return self._visit(context, inputs)
+        """Run ``forward`` as the outermost module and fill the record, up to the first error."""
+        context = ForwardContext(record, _check_mode(mode), batched)
+        with contexts.activated(context):
+            return self._call_forward(context, inputs)
 
     def _batched(self, inputs: tuple[Tensor, ...]) -> bool | None:
         rank = self.example_rank()
         return None if rank is None or not inputs else inputs[0].ndim > rank
 
-    def _visit(self, context: ForwardContext, inputs: tuple[Tensor, ...]) -> Any:
-        """Run ``forward``; a layer is noted in the trail, an error is told with the path of shapes so far."""
+    def _call_forward(self, context: ForwardContext, inputs: tuple[Tensor, ...]) -> Any:
+        """Run ``forward`` and record the layer call; a shape error is raised again with the path of shapes so far."""
         record = context.record
         try:
             output = self.forward(*inputs)
         except (ShapeError, DTypeError) as error:
-            if record.fault is not None and record.fault is error:
+            if record.error is not None and record.error is error:
                 raise
-            record.fault = shape_errors.located(error, self, context, inputs)
-            raise record.fault from error
+            record.error = shape_errors.with_location(error, self, context, inputs)
+            raise record.error from error
         first = output[0] if isinstance(output, tuple) and output else output
         if isinstance(first, Tensor) and not self.named_children():
             record.trail.append(
@@ -185,9 +204,14 @@ class Module(Tree):
         return output
 
     def hidden_features(self, x: TensorLike, *names: str) -> dict[str, Tensor]:
-        """Return the outputs of the named layers (all layers without names) at inference, by path.
+        """Return the outputs of the named layers (all layers by default) at inference, by name.
 
-        A layer that is called again appears again as ``name#2``, … (NN-08, NN-19).
+        A layer that is called several times appears as ``name``, ``name#2``, …
+
+        >>> from deltarule import nn
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+        >>> model.hidden_features([1.0, 2.0], "1")["1"].shape
+        (3,)
         """
         inputs, record = (as_tensor(x),), self.record()
         self.run(record, inputs, "inference", self._batched(inputs))
@@ -207,9 +231,12 @@ class Module(Tree):
     def source(
         self, input_shape: Sequence[int], batch_size: int = 1, form: Form = "c"
     ) -> str:
-        """Return what a prediction computes: one C file with the weights, or the loop nests that are compiled.
+        """Return the source code of a prediction: one C file with the weights, or the loop nests that are compiled.
 
-        ``form`` is "c" or "loops"; ``input_shape`` is that of one example.
+        Args:
+            input_shape: Shape of one example.
+            batch_size: Number of examples of a call.
+            form: "c" for C, "loops" for the loop nests.
 
         >>> from deltarule import nn
         >>> "int predict(" in nn.Linear(3, 2).source((3,))
@@ -220,16 +247,21 @@ class Module(Tree):
     def summary(self, input_shape: Sequence[int] | Sequence[Sequence[int]]) -> Summary:
         """Return a table of layers: output shapes and parameters with their arithmetic, flops, receptive field.
 
-        ``input_shape`` is that of one example, channels last (a list of shapes for several inputs). If shapes do
-        not fit, the table ends at the fault and says what would fit; no error is raised.
+        ``input_shape`` is the shape of one example, channels last (a list of shapes for
+        several inputs). If shapes do not fit, the table ends at that layer and says
+        what would fit; no error is raised.
+
+        >>> from deltarule import nn
+        >>> [row.output for row in nn.Sequential(nn.Linear(2, 3), nn.ReLU()).summary((2,)).rows]
+        [(2,), (3,), (3,)]
         """
         return summarize(self, input_shape)
 
-    # ---------------------------------------------------------------- training it
+    # ---------------------------------------------------------------- training
 
     @property
     def last_loss(self) -> Loss | None:
-        """The loss of the last ``fit``, which says what the outputs mean."""
+        """The loss of the last ``fit``, which defines what the outputs mean."""
         return self._own.loss
 
     @last_loss.setter
@@ -274,9 +306,11 @@ class Module(Tree):
         resume: bool = False,
         progress: Progress | None = None,
     ) -> History:
-        """Train on arrays and return the history; arguments and errors are those of ``deltarule.train.fitting.fit``.
+        """Train on arrays and return the history.
 
-        The loss is kept as ``last_loss``, for ``evaluate`` and ``predict_proba``.
+        The loss is kept as ``last_loss``, for ``evaluate`` and ``predict_proba``; the
+        history as ``last_history``. The arguments and errors are those of
+        ``deltarule.train.fit``.
         """
         self._own.loss = losses.get(loss)
         self._own.history = train.fit(
@@ -319,13 +353,13 @@ class Module(Tree):
         threads: int | None = None,
         sample_weight: Any = None,
     ) -> dict[str, float]:
-        """Return loss (that of the last ``fit`` unless given) and metrics in inference mode; see ``train.evaluate``."""
-        meaning = self._meaning("evaluate", loss)
+        """Return loss (by default that of the last ``fit``) and metrics in inference mode; see ``train.evaluate``."""
+        resolved = self._loss_or_last("evaluate", loss)
         return train.evaluate(
             self,
             inputs,
             targets,
-            meaning,
+            resolved,
             metrics,
             batch_size,
             device,
@@ -341,7 +375,7 @@ class Module(Tree):
         device: str = "cpu",
         threads: int | None = None,
     ) -> Array:
-        """Return the outputs for all inputs in inference mode: scores where the loss takes scores."""
+        """Return the outputs for all inputs in inference mode: scores if the loss takes scores."""
         return train.predict(self, inputs, batch_size, device, threads=threads)
 
     @names_arguments
@@ -353,32 +387,37 @@ class Module(Tree):
         device: str = "cpu",
         threads: int | None = None,
     ) -> Array:
-        """Return probabilities: the softmax or sigmoid that the loss of the last ``fit`` (or ``loss``) implies."""
-        meaning = self._meaning("predict_proba", loss)
+        """Return probabilities: the softmax or sigmoid implied by the loss of the last ``fit`` (or by ``loss``)."""
+        resolved = self._loss_or_last("predict_proba", loss)
         return train.predict(
-            self, inputs, batch_size, device, loss=meaning, threads=threads
+            self, inputs, batch_size, device, loss=resolved, threads=threads
         )
 
-    def _meaning(self, where: str, loss: str | Loss | None) -> Loss:
+    def _loss_or_last(self, where: str, loss: str | Loss | None) -> Loss:
         if loss is not None:
             return losses.get(loss)
         if self._own.loss is None:
             raise ArgumentError(
                 where,
-                expected="a model that was fitted, or a loss",
+                expected="a fitted model, or a loss",
                 got="neither",
                 hint=f'Write model.{where}(…, loss="cross_entropy").',
             )
         return self._own.loss
 
-    # ---------------------------------------------------------------- showing and saving it
+    # ---------------------------------------------------------------- printing and saving
 
     def save(self, path: str | Path) -> None:
-        """Write the model to one file, atomically; ``dr.load(path)`` gives it back."""
+        """Write the model to one file, atomically; ``dr.load(path)`` loads it."""
         document.write(self, path)
 
     def config(self) -> dict[str, Any] | None:
-        """Return plain data from which ``nn.saving.build`` makes the architecture again; None for own classes."""
+        """Return plain data from which ``nn.saving.build`` rebuilds the architecture; None for user-defined classes.
+
+        >>> from deltarule import nn
+        >>> nn.ReLU().config()
+        {'class': 'ReLU', 'arguments': {}}
+        """
         arguments = self.arguments()
         return (
             None
@@ -396,7 +435,7 @@ class Module(Tree):
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
 
-def _checked(mode: Mode) -> Mode:
+def _check_mode(mode: Mode) -> Mode:
     if mode not in {"training", "inference"}:
         raise ArgumentError(
             "mode", expected="'training' or 'inference'", got=repr(mode)

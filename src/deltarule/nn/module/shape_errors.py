@@ -1,4 +1,4 @@
-"""Errors of a forward pass: which layer, the path of shapes that led to it, the way out."""
+"""Errors of a forward pass: which layer failed, the path of shapes to it, and how to fix it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 LONGEST_PATH = 9  # layers of a path that are written out
 
 
-def located(
+def with_location(
     error: DeltaruleError,
     module: Module,
     context: ForwardContext,
     inputs: Sequence[Tensor],
 ) -> DeltaruleError:
-    """Return the error of a layer, told with the layer's number and name and the path of shapes so far."""
+    """Return the error of a layer with the layer's number and name and the path of shapes so far."""
     trail = context.record.trail
     name = context.record.names.get(id(module), "")
     kind = type(module).__name__
@@ -54,13 +54,11 @@ def path(
     given = example_shape(inputs[0], batched) if inputs else ()
     shape = trail[0].input_shape if trail else given
     parts = [f"input {compact(shape)}"]
-    for visit in trail:
-        changed = visit.output_shape != shape
-        shape = visit.output_shape
+    for call in trail:
+        changed = call.output_shape != shape
+        shape = call.output_shape
         parts.append(
-            f"{visit.layer.label()} {compact(shape)}"
-            if changed
-            else visit.layer.label()
+            f"{call.layer.label()} {compact(shape)}" if changed else call.layer.label()
         )
     if len(parts) > LONGEST_PATH:
         parts = [*parts[:2], "…", *parts[-(LONGEST_PATH - 3) :]]
@@ -68,16 +66,20 @@ def path(
 
 
 def compact(shape: Shape) -> str:
-    """Return a shape in few characters: ``(28,28,8)``, ``400`` for a vector."""
+    """Format a shape in few characters.
+
+    >>> compact((28, 28, 8)), compact((400,))
+    ('(28,28,8)', '400')
+    """
     return str(shape[0]) if len(shape) == 1 else "(" + ",".join(map(str, shape)) + ")"
 
 
 def advice(error: DeltaruleError, trail: Sequence[LayerCall]) -> str:
-    """Return the way out, after where the misfit comes from."""
+    """Return the hint of an error, preceded by the layer that gives the mismatching shape."""
     if not error.hint or not trail:
         return error.hint
     last = trail[-1]
-    account = last.layer.account(last.input_shape, last.output_shape)
-    if "=" in account.how and account.window is None:
-        return f"{last.layer.label()} gives {account.how}: {error.hint[0].lower()}{error.hint[1:]}"
+    cost = last.layer.account(last.input_shape, last.output_shape)
+    if "=" in cost.how and cost.window is None:
+        return f"{last.layer.label()} gives {cost.how}: {error.hint[0].lower()}{error.hint[1:]}"
     return error.hint

@@ -1,4 +1,4 @@
-"""Loading a state dictionary: every misfit is told at once, and nothing is changed before all fits."""
+"""Loading of state dictionaries: all mismatches are reported at once, before anything is assigned."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def load(module: Tree, values: Mapping[str, Any], *, strict: bool) -> None:
-    """Give parameters and state of a module their values by name."""
-    refuse_misfits(module, values, strict=strict)
+    """Assign parameters and state of a module by name."""
+    check_entries(module, values, strict=strict)
     for name, item in module.named_tensors():
         if name in values:
             item.assign(np.asarray(values[name]))
 
 
-def refuse_misfits(module: Tree, values: Mapping[str, Any], *, strict: bool) -> None:
-    """Raise ArgumentError that lists what is missing, unexpected or of another shape."""
+def check_entries(module: Tree, values: Mapping[str, Any], *, strict: bool) -> None:
+    """Raise ArgumentError that lists missing and unexpected entries and wrong shapes."""
     if not isinstance(values, Mapping):
         expected = "a dictionary of arrays by name, as state_dict() gives"
         raise ArgumentError(

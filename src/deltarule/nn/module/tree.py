@@ -1,4 +1,4 @@
-"""What a module consists of: parameters and submodules found among its attributes, by name."""
+"""The parameters, state and submodules of a module, registered by attribute name."""
 
 from __future__ import annotations
 
@@ -30,26 +30,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ParameterSpec:
-    """How a parameter is made; it is drawn at first use, when its name, and so its numbers, are settled."""
+    """How a parameter is initialized; its values are drawn at first use, when its name is known.
+
+    >>> from deltarule.nn.init import constant
+    >>> ParameterSpec((2,), constant(3.0)).draw(constant(3.0), generator(0, "scale"), "float32").tolist()
+    [3.0, 3.0]
+    """
 
     shape: tuple[int, ...]
     initializer: Initializer | None  # None: chosen by the activation that follows
     groups: int = 1
-    parts: int = (
-        1  # equal parts along the first axis (gates, pieces), each drawn by itself
-    )
-    drawn: tuple[
-        int, ...
-    ] = ()  # the weight (out, …, in) whose numbers are drawn, if it is not of ``shape``
-    place: Callable[[Array], Array] | None = None  # brings what is drawn to ``shape``
+    # equal parts along the first axis (gates, pieces), each drawn separately
+    parts: int = 1
+    # shape of the weight (out, …, in) that is drawn, if other than ``shape``
+    drawn: tuple[int, ...] = ()
+    # converts the drawn weight to ``shape``
+    place: Callable[[Array], Array] | None = None
 
     def draw(self, rule: Initializer, random: np.random.Generator, dtype: str) -> Array:
-        """Return first values by a rule, whose fans are those of one part, in an element type."""
+        """Return initial values by a rule, with the fans of one part, in the given element type."""
         first, *rest = self.drawn or self.shape
         shape = (first // self.parts, *rest)
-        kind = (
-            dtype if self.place is None else "float64"
-        )  # what is placed is rounded once, at the end
+        # with ``place`` values are rounded once, at the end
+        kind = dtype if self.place is None else "float64"
         drawn = [
             rule.values(shape, random, kind, self.groups) for _ in range(self.parts)
         ]
@@ -59,31 +62,30 @@ class ParameterSpec:
 
 @dataclass
 class ModuleState:
-    """What a module keeps about itself, apart from its attributes."""
+    """Internal state of a module, apart from its attributes."""
 
     declared: dict[str, ParameterSpec] = field(default_factory=dict)
-    pending: set[str] = field(default_factory=set)  # declared and not drawn yet
+    pending: set[str] = field(default_factory=set)  # declared but not initialized yet
     frozen: set[str] = field(default_factory=set)
-    still: bool = (
-        False  # frozen before there was a parameter: those that come are frozen too
-    )
+    # frozen before there was a parameter: later ones are frozen, too
+    still: bool = False
     address: str = ""
     seed: int | None = None
     inherited_seed: int = DEFAULT_SEED
     following: Initializer | None = None
     dtype: DType = dtypes.FLOAT32
-    loss: Loss | None = None  # of the last fit: what the outputs mean
+    loss: Loss | None = None  # of the last fit, which defines what the outputs mean
     history: History | None = None
     predictions: Predictions = field(default_factory=Predictions)
 
 
 class Tree(metaclass=NamedArguments):
-    """The part of ``Module`` that finds, names, freezes, draws, loads and copies parameters and submodules."""
+    """The part of ``Module`` that registers, freezes, initializes, loads and copies parameters and submodules."""
 
     _own: ModuleState
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG004  # so that a subclass need not call super().__init__
-        """Make a module with nothing in it."""
+        """Create a module without attributes."""
         made = super().__new__(cls)
         object.__setattr__(made, "_own", ModuleState())
         return made
@@ -102,11 +104,28 @@ class Tree(metaclass=NamedArguments):
         groups: int = 1,
         **how: Any,
     ) -> None:
-        """Declare a parameter, drawn at first use by (seed, its name); see ``nn.init``, ``ParameterSpec``."""
+        """Declare a parameter, initialized at first use from (seed, name).
+
+        Args:
+            name: Name of the attribute.
+            shape: Shape of the parameter.
+            initializer: The rule; None for the rule of the activation that follows.
+            groups: Number of groups of a grouped convolution, for its fans.
+            **how: Further fields of ``ParameterSpec``.
+
+        >>> from deltarule import nn
+        >>> class Scale(nn.Module):
+        ...     def __init__(self):
+        ...         self.declare("factor", (2,), nn.init.constant(3.0))
+        ...     def forward(self, x):
+        ...         return x * self.factor
+        >>> Scale()([1.0, 2.0]).tolist()
+        [3.0, 6.0]
+        """
         self._own.declared[name] = ParameterSpec(shape, initializer, groups, **how)
         self._own.pending.add(name)
 
-    def _first_values(self, name: str) -> Array:
+    def _initial_values(self, name: str) -> Array:
         own = self._own
         declared = own.declared[name]
         rule = declared.initializer or own.following or xavier_uniform()
@@ -120,7 +139,7 @@ class Tree(metaclass=NamedArguments):
         own = self.__dict__.get("_own")
         if own is not None and name in own.pending:
             made = Tensor(
-                leaf(self._first_values(name), self._path(name)),
+                leaf(self._initial_values(name), self._path(name)),
                 name=self._path(name),
                 requires_grad=True,
             )
@@ -133,49 +152,49 @@ class Tree(metaclass=NamedArguments):
         self._own.pending.discard(name)
         object.__setattr__(self, name, value)
         if isinstance(value, (Tree, list, tuple, dict)):
-            self._address_children()
+            self._name_children()
 
     def __delattr__(self, name: str) -> None:
         if name not in self._own.pending:
             object.__delattr__(self, name)
         self._own.pending.discard(name)
 
-    def _address_children(self) -> None:
-        """Tell submodules their names, on which the first values of their parameters depend."""
+    def _name_children(self) -> None:
+        """Pass names and seeds on to submodules: the initial values of their parameters depend on both."""
         own = self._own
         for name, child in self.named_children():
             child._own.address = self._path(name)
             child._own.inherited_seed = (
                 own.inherited_seed if own.seed is None else own.seed
             )
-            child._address_children()
+            child._name_children()
 
-    # ---------------------------------------------------------------- what there is
+    # ---------------------------------------------------------------- finding parts
 
-    def _found(self) -> Iterator[tuple[str, Module | Tensor]]:
+    def _named_attributes(self) -> Iterator[tuple[str, Module | Tensor]]:
         """Yield modules and tensors among the attributes: declared parameters first, in order."""
         for name in self._own.declared:
             if name in self._own.pending or name in self.__dict__:
-                yield from _inside(getattr(self, name), name)
+                yield from _tensors_and_modules_in(getattr(self, name), name)
         for name, value in list(self.__dict__.items()):
             if name != "_own" and name not in self._own.declared:
-                yield from _inside(value, name)
+                yield from _tensors_and_modules_in(value, name)
 
     def named_children(self) -> list[tuple[str, Module]]:
-        """Return direct submodules by name (``blocks.0`` for those in a list)."""
+        """Return the direct submodules by name (``blocks.0`` for those in a list)."""
         found: list[tuple[str, Module]] = []
         for name, value in list(self.__dict__.items()):
             if name != "_own":
                 found.extend(
                     (path, item)
-                    for path, item in _inside(value, name)
+                    for path, item in _tensors_and_modules_in(value, name)
                     if not isinstance(item, Tensor)
                 )
         return found
 
     def named_modules(self, prefix: str = "") -> list[tuple[str, Module]]:
-        """Return this module ("") and all below it, each once, by path."""
-        self._address_children()
+        """Return this module ("") and all submodules, each once, by path."""
+        self._name_children()
         found = list(_unique(self._walk(prefix)))
         for _, module in found:
             if module._own.still:
@@ -189,9 +208,11 @@ class Tree(metaclass=NamedArguments):
             yield from child._walk(f"{prefix}.{name}" if prefix else name)
 
     def own_tensors(self) -> list[tuple[str, Tensor]]:
-        """Return the tensors that are attributes of this very module: parameters and state."""
+        """Return the tensors that are attributes of this module itself: parameters and state."""
         return [
-            (name, item) for name, item in self._found() if isinstance(item, Tensor)
+            (name, item)
+            for name, item in self._named_attributes()
+            if isinstance(item, Tensor)
         ]
 
     def _tensors(self) -> Iterator[tuple[str, Module, str, Tensor]]:
@@ -207,7 +228,7 @@ class Tree(metaclass=NamedArguments):
     def named_parameters(
         self, *, include_frozen: bool = False
     ) -> list[tuple[str, Tensor]]:
-        """Return the parameters that are learned (and the frozen ones, if asked) by name, each once."""
+        """Return the trainable parameters (with ``include_frozen`` also the frozen ones) by name, each once."""
         return [
             (path, item)
             for path, owner, name, item in self._tensors()
@@ -215,7 +236,7 @@ class Tree(metaclass=NamedArguments):
         ]
 
     def named_frozen(self) -> list[tuple[str, Tensor]]:
-        """Return the parameters that are kept as they are, by name."""
+        """Return the frozen parameters by name."""
         return [
             (path, item)
             for path, owner, name, item in self._tensors()
@@ -224,12 +245,12 @@ class Tree(metaclass=NamedArguments):
         ]
 
     def as_matrix(self, name: str, weight: Tensor) -> Tensor:
-        """Return the matrix that one of this very module's weights stands for; a layer without some edges says so."""
+        """Return the matrix that a weight of this module represents; overridden by layers with absent edges."""
         del name
         return weight
 
     def named_matrices(self) -> list[tuple[str, Tensor]]:
-        """Return the learned parameters by name, with the zeros of edges that are absent (for penalties of rows)."""
+        """Return the trainable parameters by name, with zeros for absent edges (for penalties on rows)."""
         return [
             (path, owner.as_matrix(name, item))
             for path, owner, name, item in self._tensors()
@@ -238,13 +259,13 @@ class Tree(metaclass=NamedArguments):
 
     @checks_flags
     def parameters(self, *, include_frozen: bool = False) -> list[Tensor]:
-        """Return the parameters that are learned (and the frozen ones, if asked)."""
+        """Return the trainable parameters (with ``include_frozen`` also the frozen ones)."""
         return [
             item for _, item in self.named_parameters(include_frozen=include_frozen)
         ]
 
     def named_state(self) -> list[tuple[str, Tensor]]:
-        """Return the tensors that are kept and not learned: running statistics, constants."""
+        """Return the tensors that are saved but not trained, such as running statistics, by name."""
         return [
             (path, item)
             for path, _, name, item in self._tensors()
@@ -252,29 +273,33 @@ class Tree(metaclass=NamedArguments):
         ]
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of this very module's parameters, without drawing any."""
+        """Return the shapes of this module's own parameters, without initializing any."""
         own = self._own
         shapes = {
             name: own.declared[name].shape
             for name in own.declared
             if name in own.pending
         }
-        return shapes | {name: item.shape for name, item in self._drawn()}
+        return shapes | {
+            name: item.shape for name, item in self._initialized_parameters()
+        }
 
-    def _drawn(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield this very module's parameters that have values already."""
+    def _initialized_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield this module's own parameters that have values already."""
         for name, value in list(self.__dict__.items()):
             if name != "_own":
-                for path, item in _inside(value, name):
+                for path, item in _tensors_and_modules_in(value, name):
                     if isinstance(item, Tensor) and item.requires_grad:
                         yield path, item
 
     @property
     def n_parameters(self) -> int:
-        """Number of learnable numbers, frozen ones included, shared ones once."""
+        """Number of parameter values, frozen ones included, shared ones counted once."""
         modules = [module for _, module in self.named_modules()]
         drawn = {
-            id(item): item.size for module in modules for _, item in module._drawn()
+            id(item): item.size
+            for module in modules
+            for _, item in module._initialized_parameters()
         }
         pending = (
             m._own.declared[name].shape for m in modules for name in m._own.pending
@@ -283,12 +308,12 @@ class Tree(metaclass=NamedArguments):
 
     @property
     def depth(self) -> int:
-        """Number of layers with weights; the input is no layer (NN-03)."""
+        """Number of layers with weights; the input layer is not counted."""
         return sum(module.has_weights for _, module in self.named_modules())
 
     @property
     def has_weights(self) -> bool:
-        """Whether this very module has weights, and not only biases or scales."""
+        """Whether this module itself has weights, and not only biases or scales."""
         drawn = any(len(declared.drawn) > 1 for declared in self._own.declared.values())
         return drawn or any(
             len(shape) > 1 for shape in self.parameter_shapes().values()
@@ -296,21 +321,21 @@ class Tree(metaclass=NamedArguments):
 
     @property
     def kept_predictions(self) -> Predictions:
-        """The compiled programs of ``predict``, each kept as long as it fits."""
+        """The cached compiled programs of ``predict``."""
         return self._own.predictions
 
-    # ---------------------------------------------------------------- changing it
+    # ---------------------------------------------------------------- changing values
 
     def freeze(self, *names: str) -> None:
-        """Keep parameters as they are: names or patterns (``"0"``, ``"encoder.*"``, ``"*.bias"``); all without names.
+        """Freeze parameters by name or pattern (``"0"``, ``"encoder.*"``, ``"*.bias"``); all of them by default.
 
-        A module whose parameters are all frozen keeps its running statistics too.
+        A module whose parameters are all frozen keeps its running statistics, too.
         """
         freezing.freeze(self, names, frozen=True)
 
     @property
     def trainable(self) -> bool:
-        """Whether any parameter is learned (True where there is none); setting it freezes or unfreezes all of them.
+        """Whether any parameter is trainable (True if there is none); setting it freezes or unfreezes all of them.
 
         >>> from deltarule import nn
         >>> model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
@@ -327,14 +352,15 @@ class Tree(metaclass=NamedArguments):
         self._own.still = frozen and not self.parameters(include_frozen=True)
 
     def unfreeze(self, *names: str) -> None:
-        """Let parameters learn again: names or patterns; all without names."""
+        """Make parameters trainable again by name or pattern; all of them by default."""
         freezing.freeze(self, names, frozen=False)
 
     def initialize(self, seed: int = DEFAULT_SEED) -> None:
-        """Draw all declared parameters anew, by (seed, name); running statistics begin anew too.
+        """Initialize all declared parameters again from (seed, name), and reset running statistics.
 
-        Without a call of it the seed is 0: two networks built alike start with the same weights, wherever they are
-        made. Give those of an ensemble seeds of their own.
+        Without this call the seed is 0: two networks of the same architecture start
+        with the same weights on every machine. Give the members of an ensemble
+        different seeds.
 
         >>> from deltarule import nn
         >>> members = [nn.Linear(2, 2) for _ in range(2)]
@@ -343,19 +369,19 @@ class Tree(metaclass=NamedArguments):
         >>> bool((members[0].weight.numpy() == members[1].weight.numpy()).any())
         False
         """
-        self._address_children()
+        self._name_children()
         for _, module in self.named_modules():
             module._own.seed = seed
             module.restart()
 
     def restart(self) -> None:
-        """Draw this very module's declared parameters anew; a layer with running statistics resets those too."""
+        """Initialize this module's own parameters again; layers with running statistics reset those, too."""
         for name in self._own.declared:
             if name not in self._own.pending:
-                getattr(self, name).assign(self._first_values(name))
+                getattr(self, name).assign(self._initial_values(name))
 
     def astype(self, dtype: str | DType) -> Self:
-        """Convert all floating-point parameters and state in place (new tensors take their places); return self."""
+        """Convert all floating-point parameters and state in place (new tensors replace them); return self."""
         kind = dtypes.dtype(dtype)
         if not kind.is_float:
             raise DTypeError(
@@ -370,7 +396,7 @@ class Tree(metaclass=NamedArguments):
         for _, module in self.named_modules():
             for name, value in list(module.__dict__.items()):
                 if name != "_own":
-                    object.__setattr__(module, name, _replaced(value, changed))
+                    object.__setattr__(module, name, _replace_tensors(value, changed))
         return self
 
     def state_dict(self) -> dict[str, Array]:
@@ -378,7 +404,7 @@ class Tree(metaclass=NamedArguments):
         return {path: item.numpy() for path, item in self.named_tensors()}
 
     def named_tensors(self) -> list[tuple[str, Tensor]]:
-        """Return parameters, frozen or not, and state by name."""
+        """Return all parameters, frozen or not, and state by name."""
         return [
             (p, item)
             for p, _, name, item in self._tensors()
@@ -387,10 +413,11 @@ class Tree(metaclass=NamedArguments):
 
     @checks_flags
     def load_state_dict(self, values: dict[str, Any], *, strict: bool = True) -> None:
-        """Take over values by name; nothing is changed if something does not fit.
+        """Assign parameters and state by name; nothing is changed if something does not fit.
 
-        Raises ArgumentError that lists missing, unexpected and misshapen entries; with ``strict=False`` missing
-        and unexpected names are passed over, wrong shapes never.
+        Raises ArgumentError that lists missing and unexpected entries and wrong shapes;
+        with ``strict=False`` missing and unexpected names are ignored, wrong shapes
+        never.
         """
         state_dict.load(self, values, strict=strict)
 
@@ -406,18 +433,20 @@ class Tree(metaclass=NamedArguments):
         return twin
 
 
-def _inside(value: Any, name: str) -> Iterator[tuple[str, Module | Tensor]]:
-    """Yield modules and tensors in a value: itself, or what is in lists, tuples and dictionaries."""
+def _tensors_and_modules_in(
+    value: Any, name: str
+) -> Iterator[tuple[str, Module | Tensor]]:
+    """Yield the modules and tensors in a value: itself, or the elements of lists, tuples and dictionaries."""
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, Tree):
         yield name, cast("Module", value)
     elif isinstance(value, (list, tuple)):
         for position, item in enumerate(value):
-            yield from _inside(item, f"{name}.{position}")
+            yield from _tensors_and_modules_in(item, f"{name}.{position}")
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _inside(item, f"{name}.{key}")
+            yield from _tensors_and_modules_in(item, f"{name}.{key}")
 
 
 def _unique(found: Iterator[tuple[str, Module]]) -> Iterator[tuple[str, Module]]:
@@ -429,19 +458,19 @@ def _unique(found: Iterator[tuple[str, Module]]) -> Iterator[tuple[str, Module]]
 
 
 def _is_state(name: str, item: Tensor) -> bool:
-    """Whether a tensor is a value to keep, and neither a parameter nor an input or result that was set aside."""
+    """Whether a tensor is a value to keep: neither a parameter nor a symbolic input or result."""
     known = item._node.op is Op.INPUT and value_of(item._node) is not None
     return known and not item.requires_grad and not name.startswith("_")
 
 
-def _replaced(value: Any, changed: dict[int, Any]) -> Any:
-    """Return a value with tensors exchanged, also in lists, tuples and dictionaries."""
+def _replace_tensors(value: Any, changed: dict[int, Any]) -> Any:
+    """Return a value with tensors replaced, also inside lists, tuples and dictionaries."""
     if isinstance(value, Tensor):
         return changed.get(id(value), value)
     if isinstance(value, list):
-        return [_replaced(item, changed) for item in value]
+        return [_replace_tensors(item, changed) for item in value]
     if type(value) is tuple:
-        return tuple(_replaced(item, changed) for item in value)
+        return tuple(_replace_tensors(item, changed) for item in value)
     if isinstance(value, dict):
-        return {key: _replaced(item, changed) for key, item in value.items()}
+        return {key: _replace_tensors(item, changed) for key, item in value.items()}
     return value

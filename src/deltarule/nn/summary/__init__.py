@@ -1,1 +1,1 @@
-"""Summaries: a row for each layer, with its arithmetic."""
+"""Summaries: one row per layer, with its arithmetic."""

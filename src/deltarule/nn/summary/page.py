@@ -1,11 +1,11 @@
-"""How a summary looks: as text in a terminal, as a table in a notebook."""
+"""Rendering of summaries: text for a terminal, a table for a notebook."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import TYPE_CHECKING
 
-from deltarule.nn.summary.receptive_field import Field
+from deltarule.nn.summary.receptive_field import ReceptiveField
 from deltarule.render.numbers import compact, memory, named
 from deltarule.render.table import text_table, width
 from deltarule.shapes import Shape
@@ -25,15 +25,12 @@ _COLUMNS = (
     ("flops", ">"),
     ("field", ">"),
 )
-_LEAST = (
-    "activations",
-    "field",
-    "flops",
-)  # columns that a narrow terminal can do without, in this order
+# columns that are dropped in a narrow terminal, in this order
+_OPTIONAL_COLUMNS = ("activations", "field", "flops")
 
 
 def text(summary: Summary, columns: int | None = None) -> str:
-    """Return the table, the totals, and where it ends, the fault; in so many columns of a terminal if possible."""
+    """Return the table, the totals and, if the network does not fit the input, the error; at most ``columns`` wide."""
     lines = [_table(summary, columns), "", totals(summary)]
     if not summary.complete:
         lines = [*lines[:2], f"✗ {summary.fault}"]
@@ -44,38 +41,39 @@ def text(summary: Summary, columns: int | None = None) -> str:
 
 
 def _table(summary: Summary, columns: int | None) -> str:
-    """Return the table; where it is too wide the arithmetic goes below each row, and then columns are left out."""
+    """Return the table; if it is too wide, the arithmetic moves below each row, then optional columns are dropped."""
     cells, heads = _cells(summary)
-    table = _aligned(cells, heads)
+    table = _format_table(cells, heads)
     if columns is None or _width(table) <= columns:
         return table
-    for left_out in range(len(_LEAST) + 1):
-        table = _aligned(*_without_arithmetic(cells, heads, _LEAST[:left_out]))
+    for n_dropped in range(len(_OPTIONAL_COLUMNS) + 1):
+        dropped = _OPTIONAL_COLUMNS[:n_dropped]
+        table = _format_table(*_without_arithmetic(cells, heads, dropped))
         if _width(table) <= columns:
             break
     lines = table.splitlines()
     for row, line in zip(cells, lines[2:], strict=True):
-        told = dict(zip(heads, row, strict=True))
-        how = [told.get(_HOW, ""), told.get(_COUNTED, "").removesuffix(" =")]
+        by_head = dict(zip(heads, row, strict=True))
+        how = [by_head.get(_HOW, ""), by_head.get(_COUNTED, "").removesuffix(" =")]
         place = lines.index(line) + 1
         lines[place:place] = [f"      {', '.join(filter(None, how))}"] * any(how)
     return "\n".join(lines)
 
 
 def _without_arithmetic(
-    cells: list[list[str]], heads: list[tuple[str, str]], left_out: tuple[str, ...]
+    cells: list[list[str]], heads: list[tuple[str, str]], dropped: tuple[str, ...]
 ) -> tuple[list[list[str]], list[tuple[str, str]]]:
-    """Return the columns of a narrow table: numbers of parameters under their title, without those left out."""
+    """Return the columns of a narrow table: parameter counts under their title, without the dropped columns."""
     kept = [
         i
         for i, head in enumerate(heads)
-        if head not in {_HOW, _COUNTED} and head[0] not in left_out
+        if head not in {_HOW, _COUNTED} and head[0] not in dropped
     ]
     named = [("parameters", ">") if heads[i] == _NUMBER else heads[i] for i in kept]
     return [[row[i] for i in kept] for row in cells], named
 
 
-def _aligned(cells: list[list[str]], heads: list[tuple[str, str]]) -> str:
+def _format_table(cells: list[list[str]], heads: list[tuple[str, str]]) -> str:
     return text_table(
         cells,
         [title for title, _ in heads],
@@ -89,7 +87,7 @@ def _width(table: str) -> int:
 
 
 def html(summary: Summary) -> str:
-    """Return the same as an HTML table."""
+    """Return the summary as an HTML table."""
     cells, columns = _cells(summary)
     head = "".join(f"<th{_style(side)}>{escape(title)}</th>" for title, side in columns)
     body = "".join(
@@ -125,7 +123,7 @@ def _style(side: str) -> str:
 
 
 def _cells(summary: Summary) -> tuple[list[list[str]], list[tuple[str, str]]]:
-    """Return the cells of the rows and the columns, without columns that would be empty."""
+    """Return the cells of the rows and the columns, without empty columns."""
     named = any(row.name and not row.name.isdigit() for row in summary.rows)
     full = [_row(row, named) for row in summary.rows]
     used = [i for i in range(len(_COLUMNS)) if any(row[i] for row in full)]
@@ -151,12 +149,20 @@ def _row(row: Row, named: bool) -> list[str]:
 
 
 def shape(sizes: Shape) -> str:
-    """Return ``28×28×8``."""
+    """Format a shape.
+
+    >>> shape((28, 28, 8))
+    '28×28×8'
+    """
     return "×".join(map(str, sizes))
 
 
-def extent(field: Field) -> str:
-    """Return ``16`` for a square field, ``16×3`` for another, ``all`` for the whole input."""
+def extent(field: ReceptiveField) -> str:
+    """Format a receptive field: one number for a square field, "all" for the whole input.
+
+    >>> extent((16, 16)), extent((16, 3)), extent("all")
+    ('16', '16×3', 'all')
+    """
     if field is None or field == "all":
         return field or ""
     return str(field[0]) if len(set(field)) == 1 else shape(field)

@@ -1,4 +1,4 @@
-"""Summaries: a row for each layer that a forward pass visits, with its arithmetic, up to the fault if there is one."""
+"""Summaries: one row per layer of a forward pass, up to the first layer that does not fit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deltarule.graph import build
 from deltarule.nn.context import LayerCall, example_shape
 from deltarule.nn.summary import page
 from deltarule.nn.summary.input_sizes import fitting_inputs
-from deltarule.nn.summary.receptive_field import Field, Fields
+from deltarule.nn.summary.receptive_field import ReceptiveField, ReceptiveFields
 from deltarule.shapes import Dimension, Shape, count
 from deltarule.tensor.tensor import Tensor
 
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """One layer of a summary, for one example."""
+    """One layer of a summary, for one example.
+
+    >>> from deltarule import nn
+    >>> row = nn.Sequential(nn.Linear(3, 2)).summary((3,)).rows[1]
+    >>> row.layer, row.output, row.parameters
+    ('Linear(3→2)', (2,), 8)
+    """
 
     number: int
     name: str
@@ -35,15 +41,21 @@ class Row:
     frozen: bool = False
     shared_with: int | None = None  # the number of the row that counts the parameters
     flops: int | None = 0
-    receptive_field: Field = None
+    receptive_field: ReceptiveField = None
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The layers of a network with shapes, parameters, flops and receptive fields; plain data that prints well.
+    """The layers of a network with shapes, parameters, flops and receptive fields.
 
-    ``output_shape`` is that of the network, or of the last layer that fits; ``fault`` and ``advice`` say what does
-    not fit and what would.
+    ``print`` shows it as a table; ``to_dict`` returns plain data. ``output_shape`` is
+    that of the network, or of the last layer that fits; ``fault`` and ``advice`` say
+    what does not fit and what would.
+
+    >>> from deltarule import nn
+    >>> summary = nn.Sequential(nn.Linear(3, 2), nn.ReLU()).summary((3,))
+    >>> summary.n_parameters, summary.output_shape, summary.complete
+    (8, (2,), True)
     """
 
     model: str
@@ -62,24 +74,24 @@ class Summary:
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of one example's forward pass, as far as layers tell."""
+        """Floating-point operations of one example's forward pass; layers of unknown cost count 0."""
         return sum(row.flops or 0 for row in self.rows)
 
     @property
     def activations(self) -> int:
-        """Numbers that one example's forward pass leaves, the input included."""
+        """Number of activations of one example's forward pass, the input included."""
         return sum(row.activations for row in self.rows)
 
     @property
     def n_bytes(self) -> int:
-        """Memory of the parameters."""
+        """Memory of the parameters in bytes."""
         return self.n_parameters * self.bytes_per_number
 
     def __str__(self) -> str:
         return page.text(self)
 
     def text(self, columns: int | None = None) -> str:
-        """Return the summary for a terminal of so many columns: too wide a table has its arithmetic below each row."""
+        """Return the summary for a terminal of the given width: too wide a table has its arithmetic below each row."""
         return page.text(self, columns)
 
     def _repr_html_(self) -> str:
@@ -98,9 +110,14 @@ class Summary:
 def summarize(
     module: Module, input_shape: Sequence[int] | Sequence[Sequence[int]]
 ) -> Summary:
-    """Run a network on symbols of these shapes and account for each layer."""
+    """Run a network on symbolic inputs of the given shapes and return the summary of its layers.
+
+    >>> from deltarule import nn
+    >>> summarize(nn.Linear(3, 2), (3,)).flops
+    12
+    """
     batch = Dimension("N")
-    examples = [_example(shape) for shape in _several(input_shape)]
+    examples = [_check_example(shape) for shape in _input_shapes(input_shape)]
     kind = module.input_dtype() or dtypes.FLOAT32
     inputs = tuple(
         Tensor(build.input_node("input", (batch, *e), kind)) for e in examples
@@ -114,19 +131,13 @@ def summarize(
         advice = [error.hint] if error.hint else []
         advice += fitting_inputs(record.trail, error, examples[0])
     rows = [Row(0, "", "input", e, count(e)) for e in examples]
-    rows += _rows(record.trail, Fields(inputs, examples[0]))
+    rows += _rows(record.trail, ReceptiveFields(inputs, examples[0]))
     counted = sum(row.parameters for row in rows)
     elsewhere = module.n_parameters - counted
     if elsewhere and not fault:
+        number = len(record.trail) + 1
         rows.append(
-            Row(
-                len(record.trail) + 1,
-                "",
-                "parameters elsewhere",
-                (),
-                0,
-                parameters=elsewhere,
-            )
+            Row(number, "", "parameters elsewhere", (), 0, parameters=elsewhere)
         )
     trainable = sum(item.size for item in module.parameters())
     reached = (
@@ -148,21 +159,18 @@ def summarize(
     )
 
 
-def _several(input_shape: Sequence[Any]) -> list[Sequence[Any]]:
+def _input_shapes(input_shape: Sequence[Any]) -> list[Sequence[Any]]:
     if not isinstance(input_shape, (tuple, list)):
         raise ArgumentError(
             "summary input_shape",
             expected="the shape of one example, such as (784,)",
             got=repr(input_shape),
         )
-    return (
-        list(input_shape)
-        if input_shape and isinstance(input_shape[0], (tuple, list))
-        else [input_shape]
-    )
+    several = input_shape and isinstance(input_shape[0], (tuple, list))
+    return list(input_shape) if several else [input_shape]
 
 
-def _example(shape: Sequence[Any]) -> tuple[int, ...]:
+def _check_example(shape: Sequence[Any]) -> tuple[int, ...]:
     if any(
         isinstance(size, bool) or not isinstance(size, int) or size < 1
         for size in shape
@@ -176,28 +184,28 @@ def _example(shape: Sequence[Any]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _rows(trail: Sequence[LayerCall], fields: Fields) -> list[Row]:
+def _rows(trail: Sequence[LayerCall], fields: ReceptiveFields) -> list[Row]:
     rows: list[Row] = []
     first: dict[int, int] = {}
-    for number, visit in enumerate(trail, start=1):
-        layer, output = visit.layer, visit.output_shape
-        account = layer.account(visit.input_shape, output)
+    for number, call in enumerate(trail, start=1):
+        layer, output = call.layer, call.output_shape
+        cost = layer.account(call.input_shape, output)
         n_parameters = sum(count(shape) for shape in layer.parameter_shapes().values())
         known = first.setdefault(id(layer), number)
         rows.append(
             Row(
                 number,
-                visit.name,
+                call.name,
                 layer.label(),
                 output,
                 count(output),
-                account.how,
+                cost.how,
                 n_parameters if known == number else 0,
-                account.parameters if known == number else "",
+                cost.parameters if known == number else "",
                 frozen=bool(n_parameters) and not layer.named_parameters(),
                 shared_with=known if known != number and n_parameters else None,
-                flops=account.flops,
-                receptive_field=fields.after(visit, account),
+                flops=cost.flops,
+                receptive_field=fields.after(call, cost),
             )
         )
     return rows
