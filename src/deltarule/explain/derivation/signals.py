@@ -75,9 +75,7 @@ class Style:
 
 STYLES = {
     "textbook": Style("z", "a", 1),
-    "row": Style(
-        "S", "x", 0
-    ),  # S⁽ˡ⁾ = W⁽ˡ⁾x⁽ˡ⁾ + b⁽ˡ⁾, x⁽ˡ⁺¹⁾ = G(S⁽ˡ⁾), δ a row
+    "row": Style("S", "x", 0),  # S⁽ˡ⁾ = W⁽ˡ⁾x⁽ˡ⁾ + b⁽ˡ⁾, x⁽ˡ⁺¹⁾ = G(S⁽ˡ⁾), δ a row
     "sums": Style("x", "y", 1),  # x⁽ᵐ⁾ = W⁽ᵐ⁾y⁽ᵐ⁻¹⁾ + b⁽ᵐ⁾, y⁽ᵐ⁾ = σ(x⁽ᵐ⁾)
 }
 
