@@ -18,7 +18,7 @@ import numpy as np
 
 from deltarule import nn, optim
 from deltarule.backends.native.llvm.machine import core_count
-from deltarule.cli.commands.bench import built
+from deltarule.cli.commands.bench import build_step
 from deltarule.cli.workloads import Workload, dense_flops
 from deltarule.render.svg.charts import Series, line_chart
 from deltarule.runtime.devices import backend
@@ -116,7 +116,7 @@ def measure(
         flops,
     )
     arrays = data(examples, generator)
-    step, state = built(workload, arrays)
+    step, state = build_step(workload, arrays)
     runner = backend("cpu").compile_step(step.program, threads)
     runner.load(state)
     order = np.arange(steps * batch_size, dtype=np.int64) % (

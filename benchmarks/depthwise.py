@@ -86,13 +86,15 @@ def theirs(
     ]
 
 
-def measured(calls: list[Callable[[], Any]], repeats: int) -> list[tuple[float, float]]:
+def measured(
+    on_interrupt: list[Callable[[], Any]], repeats: int
+) -> list[tuple[float, float]]:
     """Return the least and the median CPU milliseconds of each call; the calls take turns."""
-    times: list[list[float]] = [[] for _ in calls]
-    for call in calls:
+    times: list[list[float]] = [[] for _ in on_interrupt]
+    for call in on_interrupt:
         call()
     for _ in range(repeats):
-        for place, call in enumerate(calls):
+        for place, call in enumerate(on_interrupt):
             start = time.process_time()
             for _ in range(5):
                 call()

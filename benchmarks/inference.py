@@ -119,13 +119,15 @@ def _jax(name: str, x: Any) -> dict[str, Callable[[], object]]:
     return {"jax": lambda: run(weights, batch).block_until_ready()}
 
 
-def _median(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for call in calls.values():
+def _median(
+    on_interrupt: dict[str, Callable[[], object]], rounds: int
+) -> dict[str, float]:
+    times: dict[str, list[float]] = {name: [] for name in on_interrupt}
+    for call in on_interrupt.values():
         for _ in range(20):
             call()
     for _ in range(rounds):
-        for name, call in calls.items():
+        for name, call in on_interrupt.items():
             time.sleep(PAUSE)
             call()
             start, n = time.perf_counter(), 0

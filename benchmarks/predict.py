@@ -82,13 +82,15 @@ def networks() -> dict[str, tuple[nn.Module, Any, tuple[int, ...]]]:
     }
 
 
-def measured(calls: dict[str, Callable[[], Any]], rounds: int = 7) -> dict[str, float]:
+def measured(
+    on_interrupt: dict[str, Callable[[], Any]], rounds: int = 7
+) -> dict[str, float]:
     """Return the least CPU microseconds of each call; the calls take turns."""
-    best = dict.fromkeys(calls, math.inf)
-    for call in calls.values():
+    best = dict.fromkeys(on_interrupt, math.inf)
+    for call in on_interrupt.values():
         call()
     for _ in range(rounds):
-        for name, call in calls.items():
+        for name, call in on_interrupt.items():
             n, start = 0, time.process_time()
             while n < 2 or time.process_time() - start < 0.03:
                 call()
@@ -138,10 +140,12 @@ def _learners() -> dict[str, dict[str, float]]:
         ours.fit(x, y)
         theirs.fit(x, y)
         for method in ("predict", "predict_proba", "decision_function"):
-            calls = {"ours": lambda m=method, o=ours: getattr(o, m)(x[:1])}
+            on_interrupt = {"ours": lambda m=method, o=ours: getattr(o, m)(x[:1])}
             if hasattr(theirs, method):
-                calls["scikit-learn"] = lambda m=method, t=theirs: getattr(t, m)(x[:1])
-            found[f"{name} {method}"] = measured(calls)
+                on_interrupt["scikit-learn"] = lambda m=method, t=theirs: getattr(t, m)(
+                    x[:1]
+                )
+            found[f"{name} {method}"] = measured(on_interrupt)
     return found
 
 

@@ -29,7 +29,7 @@ from deltarule.train.steps import epoch_orders
 
 _CASES = ("rows", "parameters", "epochs")
 _ROUNDS = 3
-_MANY = epoch_orders._MANY
+_PREFETCH_ROWS = epoch_orders._PREFETCH_ROWS
 Array = np.ndarray[Any, Any]
 _inside = [0.0, 0.0]  # seconds of steps, by the clock and by the processor
 
@@ -66,10 +66,12 @@ def _report(
     """Print a line: the best of some calls by the clock, and of some with one thread by the processor."""
     by_clock, by_processor = [], []
     for _ in range(_ROUNDS):
-        epoch_orders._MANY = _MANY
+        epoch_orders._PREFETCH_ROWS = _PREFETCH_ROWS
         whole, steps, *_ = _fit(make(), x, y, **options)
         by_clock.append((whole, steps))
-        epoch_orders._MANY = sys.maxsize  # made between the steps, to be told apart
+        epoch_orders._PREFETCH_ROWS = (
+            sys.maxsize
+        )  # made between the steps, to be told apart
         *_, whole, steps = _fit(make(), x, y, threads=1, **options)
         by_processor.append((whole, steps))
     cells = [

@@ -64,7 +64,7 @@ _MOVED: Final = {
     "nn.summary": ("layout=page receptive=receptive_field sizes=input_sizes"),
     "train.fitting": ("fit loop resume rate_range=learning_rate_range"),
     "train.many_models": (
-        "slots=batched_models member=model_run joint=joint_step "
+        "slots=batched_models member=model_run joint=batched_step "
         "blocks=row_blocks many_progress=progress"
     ),
     "train.monitoring": ("callbacks metrics history curves progress averages"),

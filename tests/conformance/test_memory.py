@@ -13,7 +13,7 @@ import pytest
 _MEASURE = """
 import json, os, sys
 import numpy as np
-from deltarule.cli.commands.bench import built
+from deltarule.cli.commands.bench import build_step
 from deltarule.cli.workloads import WORKLOADS
 from deltarule.runtime.devices import backend
 
@@ -22,7 +22,7 @@ def resident():
 
 workload = WORKLOADS[sys.argv[1]]
 arrays = workload.data(2 * workload.batch_size, np.random.default_rng(0))
-step, state = built(workload, arrays)
+step, state = build_step(workload, arrays)
 runner = backend("cpu").compile_step(step.program, 2)
 before = resident()
 runner.load(state)

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from deltarule.backends.base import Backend
-from deltarule.cli.commands.bench import built
+from deltarule.cli.commands.bench import build_step
 from deltarule.cli.workloads import LATENT, WORKLOADS
 from deltarule.nn.context import FIRST_STREAM
 from deltarule.runtime.devices import backend
@@ -74,7 +74,7 @@ def test_single_precision_follows_the_reference(name: str) -> None:
     arrays = workload.data(
         min(workload.examples, steps * workload.batch_size), np.random.default_rng(0)
     )
-    step, state = built(workload, arrays)
+    step, state = build_step(workload, arrays)
     order = orders(workload, len(arrays[0]), steps)
     ours, theirs = (
         _trained(backend(device), step.program, state, list(arrays), order)[0]

@@ -206,6 +206,17 @@ def test_autoencoders_take_every_option_of_fit(cls):
     assert all(ours[name].default is not inspect.Parameter.empty for name in own)
 
 
+def test_misspelt_options_of_the_range_test_are_told():
+    model = nn.Sequential(nn.Linear(2, 2))
+    with pytest.raises(
+        ArgumentError, match=r"^learning_rate_range: expected arguments among"
+    ) as caught:
+        train.learning_rate_range(
+            model, np.zeros((2, 2)), np.zeros(2), loss="cross_entropy", shufle=False
+        )
+    assert "Did you mean shuffle=" in caught.value.hint
+
+
 def test_missing_and_repeated_arguments_are_told():
     with pytest.raises(ArgumentError, match=r"Linear: .*got no out_features\."):
         nn.Linear(3)

@@ -18,7 +18,7 @@ from deltarule.cli import main as entry
 from deltarule.cli.catalogue import COMMANDS
 from deltarule.cli.outputs.console import Console
 from deltarule.render.table import width
-from deltarule.train.many_models.progress import Standing
+from deltarule.train.many_models.progress import JointProgress
 from deltarule.train.monitoring.progress import epoch_line, live_line
 
 WIDTHS = [80, 100, 140]
@@ -209,7 +209,7 @@ def test_live_lines_fit_and_begin_with_what_is_waited_for(
         line.startswith("epoch  12/100  ")
         and line.partition("/100  ")[2].partition(" left")[1]
     )
-    many = Standing(3, 128, 60, 20_000, 60_000, 6.0).live_line(columns)
+    many = JointProgress(3, 128, 60, 20_000, 60_000, 6.0).live_line(columns)
     assert (columns is None or width(many) <= columns) and re.match(
         r"3/128 models finished  .+ left", many
     )

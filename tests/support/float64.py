@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule import dtypes
-from deltarule.cli.commands.bench import built
+from deltarule.cli.commands.bench import build_step
 from deltarule.cli.workloads import WORKLOADS, Workload
 from deltarule.graph import build
 from deltarule.graph.node import Node
@@ -57,7 +57,7 @@ def prepared(
     arrays = workload.data(
         min(workload.examples, steps * workload.batch_size), np.random.default_rng(0)
     )
-    step, state = built(workload, arrays)
+    step, state = build_step(workload, arrays)
     return (
         workload,
         doubled(step.program),

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule import __version__, nn, train
-from deltarule.cli.inputs.reading import Reading
+from deltarule.cli.inputs.reading import TableOptions
 from deltarule.cli.outputs.console import Console
-from deltarule.cli.outputs.wording import here
+from deltarule.cli.outputs.wording import in_current_flags
 from deltarule.data import Dataset, Split
 from deltarule.render.numbers import counted, rate, seconds
 from deltarule.report import DataCard
@@ -28,7 +28,7 @@ class Job:
     """What the command line asks for; None leaves a choice to the model's recipe."""
 
     name: str
-    reading: Reading
+    reading: TableOptions
     model: str | None
     epochs: int | None
     batch_size: int | None
@@ -53,7 +53,7 @@ def data_card(data: Dataset, rows: Split, seed: int) -> DataCard:
         for part, chosen in parts.items()
         if data.task == "classification"
     }
-    told = replace(data, task_note=here(data.task_note))
+    told = replace(data, task_note=in_current_flags(data.task_note))
     return DataCard(
         told, seed, {part: len(chosen) for part, chosen in parts.items()}, counts
     )
@@ -70,7 +70,7 @@ def weights_sha256(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def course(
+def run_summary(
     history: train.History, digest: str, path: Path, page: Path, total: float
 ) -> dict[str, Any]:
     """Return what every training run tells programs: how it went, and what it wrote."""

@@ -17,7 +17,7 @@ from deltarule import __version__
 from deltarule.cli.catalogue import COMMANDS
 from deltarule.cli.outputs.help import WithExamples
 from deltarule.cli.outputs.output import echo, spelling
-from deltarule.cli.outputs.wording import flags_of, here, speak_in_flags
+from deltarule.cli.outputs.wording import flags_of, in_current_flags, rewrite_in_flags
 from deltarule.errors import DataWarning, DeltaruleError
 from deltarule.startup import (
     Termination,
@@ -68,7 +68,7 @@ class LazyGroup(WithExamples, click.Group):
         try:
             return super().invoke(ctx)
         except DeltaruleError as error:
-            speak_in_flags(
+            rewrite_in_flags(
                 error, flags_of(self.get_command(ctx, ctx.invoked_subcommand or ""))
             )
             raise
@@ -150,4 +150,4 @@ def _show_warning(
         if issubclass(category, DataWarning)
         else f" ({category.__name__}, {filename}:{lineno})"
     )
-    echo(f"warning: {here(str(message))}{place}", err=True)
+    echo(f"warning: {in_current_flags(str(message))}{place}", err=True)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from deltarule.cli.inputs.reading import Reading, column_names
+from deltarule.cli.inputs.reading import TableOptions, column_names
 from deltarule.errors import ArgumentError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -116,9 +116,9 @@ def table(function: F) -> F:
     return function
 
 
-def reading(given: dict[str, Any]) -> Reading:
+def reading(given: dict[str, Any]) -> TableOptions:
     """Take the options of ``table`` out of a command's arguments."""
-    return Reading(
+    return TableOptions(
         given.pop("target"),
         given.pop("task"),
         given.pop("header"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deltarule.cli.workloads import Workload, built
+from deltarule.cli.workloads import Workload, build_step
 from deltarule.errors import DependencyError
 from deltarule.runtime.devices import backend
 
@@ -15,7 +15,7 @@ _LEAST_SHARE = 0.01
 _STEPS = 20  # in a run
 
 
-def spent(
+def statement_cycles(
     workload: Workload, threads: int | None, least_seconds: float
 ) -> list[dict[str, Any]]:
     """Return the statements of a step with the cycles that the first thread spends in each: the least of all steps.
@@ -29,7 +29,7 @@ def spent(
             "bench --statements", expected="the native engine", got="none", hint=hint
         )
     arrays = workload.arrays()
-    step, state = built(workload, arrays)
+    step, state = build_step(workload, arrays)
     runner = measured(step.program, threads)
     runner.load(state)
     order = np.arange(

@@ -21,7 +21,7 @@ from deltarule.optim import Optimizer
 from deltarule.tensor.functional import exp
 from deltarule.tensor.random import random_normal
 from deltarule.tensor.tensor import Tensor
-from deltarule.train.steps.step import Step, Task, columns, training_step
+from deltarule.train.steps.step import StepSpec, Task, columns, training_step
 
 Array = npt.NDArray[Any]
 LATENT = 20
@@ -356,7 +356,7 @@ WORKLOADS: dict[str, Workload] = {
 }
 
 
-def chosen(names: tuple[str, ...]) -> list[Workload]:
+def workloads_named(names: tuple[str, ...]) -> list[Workload]:
     """Return workloads by name, all of them without names."""
     unknown = [name for name in names if name.upper() not in WORKLOADS]
     if unknown:
@@ -372,7 +372,9 @@ def chosen(names: tuple[str, ...]) -> list[Workload]:
     )
 
 
-def built(workload: Workload, arrays: Sequence[Array]) -> tuple[Step, list[Array]]:
+def build_step(
+    workload: Workload, arrays: Sequence[Array]
+) -> tuple[StepSpec, list[Array]]:
     """Return the step program of a workload and its first state."""
     model = workload.model()
     task = Task(model, get_loss(workload.loss), (), workload.optimizer)

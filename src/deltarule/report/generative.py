@@ -78,7 +78,7 @@ class Drawings:
 
 @dataclass(frozen=True)
 class GenerativeRun:
-    """One training run of a variational autoencoder: everything that its page shows (compare ``report.Run``)."""
+    """One training run of a variational autoencoder: everything that its page shows (compare ``report.RunReport``)."""
 
     card: DataCard
     summary: str

@@ -141,7 +141,7 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunReport:
     """One training run: everything that its page shows.
 
     ``epochs`` holds one mapping an epoch, as in ``History.epochs``; ``summary`` is the model's table as text;

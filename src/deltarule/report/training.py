@@ -10,7 +10,7 @@ from deltarule.report.figures import (
     predictions,
     wrong_examples,
 )
-from deltarule.report.run import Run
+from deltarule.report.run import RunReport
 
 WHILE_LEARNING = (
     "Training values are means over an epoch's steps, while the model learns; validation values are measured after "
@@ -19,7 +19,7 @@ WHILE_LEARNING = (
 SAME_BITS = "The same command, versions and machine give the same weights, to the bit, with any number of threads."
 
 
-def training_page(run: Run) -> str:
+def training_page(run: RunReport) -> str:
     """Return the report of a training run as one HTML file that needs no network."""
     data, score = run.card.data, run.score
     blocks: list[Block] = [
@@ -51,10 +51,10 @@ def training_page(run: Run) -> str:
     return page(data.title, blocks, "A training run of Deltarule", style=style())
 
 
-def _remark(run: Run) -> str:
+def _remark(run: RunReport) -> str:
     best = f" The weights are those of epoch {run.best_epoch}, the best on the validation part."
     return f"Loss: {run.loss.replace('_', ' ')}. {WHILE_LEARNING}{best if run.best_epoch is not None else ''}"
 
 
-def _made_of(run: Run) -> list[tuple[str, str]]:
+def _made_of(run: RunReport) -> list[tuple[str, str]]:
     return [("weights", f"SHA-256 {run.weights_sha256}"), *run.versions, *run.files]

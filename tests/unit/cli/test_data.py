@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from deltarule.cli.inputs import rows, source
-from deltarule.cli.inputs.about import About
-from deltarule.cli.inputs.reading import Reading
+from deltarule.cli.inputs.about import ModelMetadata
+from deltarule.cli.inputs.reading import TableOptions
 from deltarule.cli.outputs import answers
 from deltarule.data import load, write_mapped
 from deltarule.errors import ArgumentError, DataError, ShapeError
 
 FEATURES = ("width", "colour=blue", "colour=red")
-ABOUT = About(
+ABOUT = ModelMetadata(
     "t", "classification", "mlp", (3,), FEATURES, ("no", "yes"), "kind", 0, "f"
 )
-NUMBER = About("t", "regression", "mlp", (2,), ("a", "b"), (), "price", 0, "f")
+NUMBER = ModelMetadata("t", "regression", "mlp", (2,), ("a", "b"), (), "price", 0, "f")
 
 
 def _write(path: Path, *lines: str) -> str:
@@ -33,7 +33,7 @@ def _write(path: Path, *lines: str) -> str:
 def test_bundled_names_take_hyphens_and_refuse_a_target() -> None:
     assert source.open_data("breast-cancer").name == "breast_cancer"
     with pytest.raises(ArgumentError, match="--target"):
-        source.open_data("iris", Reading(target="species"))
+        source.open_data("iris", TableOptions(target="species"))
 
 
 def test_what_is_neither_name_nor_file_lists_the_names() -> None:
@@ -71,7 +71,9 @@ def test_split_is_disjoint_stratified_and_by_seed() -> None:
 def test_target_of_a_file_is_the_last_column(tmp_path: Path) -> None:
     path = _write(tmp_path / "t.csv", "a,b,kind", *["1,2,x", "2,1,y"] * 5)
     assert source.target_name(source.open_data(path), None) == "kind"
-    assert source.target_name(source.open_data(path, Reading(target="a")), "a") == "a"
+    assert (
+        source.target_name(source.open_data(path, TableOptions(target="a")), "a") == "a"
+    )
     assert source.target_name(load("iris"), None) == ""
 
 
@@ -154,7 +156,7 @@ def test_numbers_as_targets_and_whole_numbers_as_classes(tmp_path: Path) -> None
     path = _write(tmp_path / "t.csv", "b,a,price", "2,1,10.5")
     data = rows.read_examples(path, NUMBER, None)
     assert data.inputs.tolist() == [[1, 2]] and data.targets.tolist() == [10.5]
-    digits = About(
+    digits = ModelMetadata(
         "t", "classification", "mlp", (1,), ("a",), ("3", "7"), "price", 0, "f"
     )
     path = _write(tmp_path / "u.csv", "a,price", "1,7.0", "2,3")
@@ -179,7 +181,7 @@ def test_arrays_of_another_shape_or_name(tmp_path: Path) -> None:
 
 def test_a_table_for_a_model_of_arrays_is_refused(tmp_path: Path) -> None:
     path = _write(tmp_path / "t.csv", "a", "1")
-    nameless = About("t", "regression", "mlp", (1,), (), (), "", 0, "f")
+    nameless = ModelMetadata("t", "regression", "mlp", (1,), (), (), "", 0, "f")
     with pytest.raises(DataError, match=r"expected an \.npz file"):
         rows.read_inputs(path, nameless)
 
@@ -250,9 +252,9 @@ def test_folders_are_opened_by_what_lies_in_them(tmp_path: Path) -> None:
     assert source.target_name(opened, None) == ""
     assert source.fingerprint(opened) == source.fingerprint(digits)
     with pytest.raises(ArgumentError, match="--target"):
-        source.open_data(str(tmp_path / "digits"), Reading(target="y"))
+        source.open_data(str(tmp_path / "digits"), TableOptions(target="y"))
     with pytest.raises(DataError, match="a folder of pictures for each class"):
         source.open_data(str(tmp_path))
-    about = About.of(digits, "lenet", "", 0, "f")
+    about = ModelMetadata.of(digits, "lenet", "", 0, "f")
     examples = rows.read_examples(str(tmp_path / "digits"), about, None)
     np.testing.assert_array_equal(examples.targets, digits.targets)

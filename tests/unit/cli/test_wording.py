@@ -12,7 +12,7 @@ import pytest
 
 from deltarule.cli import main as entry
 from deltarule.cli.catalogue import COMMANDS
-from deltarule.cli.outputs.wording import flags_of, in_flags, speak_in_flags
+from deltarule.cli.outputs.wording import flags_of, in_flags, rewrite_in_flags
 from deltarule.errors import ArgumentError, DeltaruleError
 
 TRAIN = flags_of(importlib.import_module(COMMANDS["train"].module).command)
@@ -57,7 +57,7 @@ def test_flags_are_those_of_the_command() -> None:
 def test_arguments_become_flags_and_other_words_stay(
     error: DeltaruleError, told: str
 ) -> None:
-    speak_in_flags(error, TRAIN)
+    rewrite_in_flags(error, TRAIN)
     assert str(error) == told
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deltarule import dtypes
-from deltarule.cli.commands.bench import built
+from deltarule.cli.commands.bench import build_step
 from deltarule.cli.workloads import WORKLOADS, Workload
 from deltarule.graph import build, functions
 from deltarule.graph.program import Program
@@ -22,7 +22,7 @@ EXCESS = {"W5": 0.996, "W6": 1.148, "W12": 1.253}
 
 def _lowered(workload: Workload) -> Lowered:
     arrays = workload.data(workload.batch_size, np.random.default_rng(0))
-    return lower_step(built(workload, arrays)[0].program)
+    return lower_step(build_step(workload, arrays)[0].program)
 
 
 def _row(workload: Workload) -> tuple[str, Cost]:

@@ -15,8 +15,9 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
+from deltarule import report
 from deltarule.data import load
-from deltarule.report import DataCard, Example, Run, Score, training_page
+from deltarule.report import DataCard, Example, RunReport, Score, training_page
 from deltarule.report.blocks import Confusion, Gallery, Photo
 from deltarule.report.figures import confusion
 from deltarule.report.run import confusion_matrix, listed, wilson_interval
@@ -25,7 +26,7 @@ from deltarule.train.monitoring.curves import curves
 XHTML = "{http://www.w3.org/1999/xhtml}"
 
 
-def _classification() -> Run:
+def _classification() -> RunReport:
     digits = load("digits")
     counts = np.diag([36] * 10)
     counts[3, 8] = 2
@@ -38,7 +39,7 @@ def _classification() -> Run:
         {"loss": 2.0, "accuracy": 0.3, "val_loss": 1.9, "val_accuracy": 0.4},
         {"loss": 0.01, "accuracy": 0.99},
     )
-    return Run(
+    return RunReport(
         card=DataCard(digits, 7, parts, {"test": tuple(counts.sum(axis=1).tolist())}),
         summary="input 8×8×1 <raw> & more",
         loss="cross_entropy",
@@ -55,7 +56,7 @@ def _classification() -> Run:
     )
 
 
-def _regression() -> Run:
+def _regression() -> RunReport:
     diabetes = load("diabetes")
     pairs = np.stack([diabetes.targets[:40], diabetes.targets[:40] * 0.5 + 60], axis=1)
     score = Score(
@@ -80,7 +81,7 @@ def _regression() -> Run:
 @pytest.mark.parametrize(
     "run", [_classification(), _regression()], ids=["classification", "regression"]
 )
-def test_page_is_one_well_formed_file_that_fetches_nothing(run: Run) -> None:
+def test_page_is_one_well_formed_file_that_fetches_nothing(run: RunReport) -> None:
     text = training_page(run)
     page = ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))
     assert page.tag == f"{XHTML}html"
@@ -224,3 +225,9 @@ def test_wilson_interval_against_scipy(successes: int, n: int) -> None:
 def test_long_lists_of_names_are_cut() -> None:
     assert listed(tuple("abcdefghijkl")).endswith("k, l")
     assert listed(tuple("abcdefghijklmno")).endswith("j and 5 more")
+
+
+def test_the_old_name_of_a_run_goes_on_working_for_one_release() -> None:
+    with pytest.warns(DeprecationWarning, match="report.Run is now report.RunReport"):
+        old = report.Run
+    assert old is RunReport

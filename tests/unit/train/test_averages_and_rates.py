@@ -150,7 +150,7 @@ def test_the_range_test_finds_the_rates_that_descend() -> None:
     np.testing.assert_array_equal(
         model.state_dict()["0.weight"], before["0.weight"]
     )  # the model stays as it was
-    assert "breaks at" in repr(found)
+    assert "diverges at" in repr(found)
 
 
 def test_the_range_test_is_one_pass_by_default_and_puts_running_state_back() -> None:
@@ -192,6 +192,42 @@ def test_wrappers_take_the_growing_rate_inside() -> None:
     )
     with pytest.raises(ArgumentError, match=r"here optimizer: .* got Groups"):
         with_rate(optim.Groups(), schedule, "here")
+
+
+def test_misspelt_options_of_the_range_test_are_answered_with_the_right_name() -> None:
+    for wrong, right in (
+        ("batchsize", "batch_size"),
+        ("regularizer", "regularizers"),
+        ("class_weights", "class_weight"),
+        ("lowst", "lowest"),
+    ):
+        with pytest.raises(ArgumentError, match=r"^learning_rate_range") as caught:
+            learning_rate_range(line(), X, Y, loss="mean_squared_error", **{wrong: 1})
+        assert f"Did you mean {right}= for {wrong}=?" in caught.value.hint
+    with pytest.raises(ArgumentError, match="got callbacks="):
+        learning_rate_range(line(), X, Y, loss="mean_squared_error", callbacks=[])
+
+
+def test_the_range_test_takes_the_options_of_fit_by_name() -> None:
+    weights = np.linspace(0.5, 1.5, len(X))
+    given = {"loss": "mean_squared_error", "steps": 10, "highest": 1.0}
+    plain = learning_rate_range(line(), X, Y, **given)
+    weighted = learning_rate_range(line(), X, Y, sample_weight=weights, **given)
+    in_order = learning_rate_range(line(), X, Y, shuffle=False, **given)
+    by_reference = learning_rate_range(line(), X, Y, device="reference", **given)
+    assert not np.array_equal(plain.losses, weighted.losses)
+    assert not np.array_equal(plain.losses, in_order.losses)
+    np.testing.assert_allclose(plain.losses, by_reference.losses, rtol=1e-4)
+    penalised = learning_rate_range(
+        line(),
+        X,
+        Y,
+        augment=lambda x, seed, epoch: 2 * x,
+        regularizers=[losses.L2(strength=0.1)],
+        threads=1,
+        **given,
+    )
+    assert not np.array_equal(plain.losses, penalised.losses)
 
 
 def test_arguments_of_the_range_test() -> None:

@@ -152,7 +152,7 @@ def test_the_first_request_waits_and_a_second_one_raises():
         time.sleep(0.01)  # handlers run between two instructions of Python
 
     with Interrupt() as interrupt:
-        interrupt.calls(lambda: calls.append(1))
+        interrupt.on_interrupt(lambda: calls.append(1))
         press()
         assert interrupt.requested and calls == [1]
         with pytest.raises(KeyboardInterrupt):

@@ -20,7 +20,7 @@ from deltarule.train import (
     fit_many,
 )
 from deltarule.train.many_models import batched_models
-from deltarule.train.many_models.joint_step import Kind, forms
+from deltarule.train.many_models.batched_step import TaskSpec, group_compatible
 from deltarule.train.steps.step import Task, columns, training_step
 
 FLOAT64 = {"rtol": 1e-8, "atol": 1e-11}
@@ -145,7 +145,7 @@ def test_each_stops_by_itself_with_its_own_best_weights(
     network, blobs, device, monkeypatch
 ):
     monkeypatch.setattr(
-        batched_models, "_MOST_SLOTS", 2
+        batched_models, "_MAX_LANES", 2
     )  # so that models wait for a slot
     x, y = blobs
     ones, others = (
@@ -189,7 +189,7 @@ def test_each_stops_by_itself_with_its_own_best_weights(
 def test_each_keeps_its_own_averages(network, blobs, device, every, monkeypatch):
     """Validation measures the averages, early stopping keeps the best of them, training goes on with its own."""
     monkeypatch.setattr(
-        batched_models, "_MOST_SLOTS", 2
+        batched_models, "_MAX_LANES", 2
     )  # so that models wait for a slot
     x, y = blobs
     ones, others = (
@@ -376,7 +376,7 @@ def test_numbers_make_no_other_form_and_operations_do():
         optim.Adam(weight_decay=0.1),
     ]
     kinds = [
-        Kind.of(Task(m, cross_entropy, (), o))
+        TaskSpec.of(Task(m, cross_entropy, (), o))
         for m, o in zip(models, recipes, strict=True)
     ]
     drafts = []
@@ -385,10 +385,10 @@ def test_numbers_make_no_other_form_and_operations_do():
         drafts.append(task)
         return training_step(task, described, 4)
 
-    assert forms(kinds, draft) == [[0, 1], [2], [3]]
+    assert group_compatible(kinds, draft) == [[0, 1], [2], [3]]
     assert len(drafts) == 4
     rates = [
-        Kind.of(
+        TaskSpec.of(
             Task(
                 models[i % 2],
                 cross_entropy,
@@ -398,7 +398,7 @@ def test_numbers_make_no_other_form_and_operations_do():
         )
         for i in range(9)
     ]
-    assert forms(rates, draft) == [list(range(9))]
+    assert group_compatible(rates, draft) == [list(range(9))]
     assert len(drafts) == 5  # one step serves for all rates and all weights
 
 
@@ -537,7 +537,7 @@ class _Counts(Callback):
 def test_a_fault_ends_all_threads_soon_and_what_never_began_is_not_ended(
     network, blobs, monkeypatch
 ):
-    monkeypatch.setattr(batched_models, "_MOST_SLOTS", 2)
+    monkeypatch.setattr(batched_models, "_MAX_LANES", 2)
     models = [network(seed=i) for i in range(12)]
     _Counts.begun = _Counts.ended = 0
     callbacks = [[_Counts(), _Fails()], *([_Counts()] for _ in range(11))]

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from deltarule.train import Callback, EarlyStopping, fit, fit_many
-from deltarule.train.monitoring.progress import Silent, Terminal, for_verbosity
+from deltarule.train.monitoring.progress import Silent, Terminal, progress_for
 
 OPTIONS = {
     "loss": "cross_entropy",
@@ -208,7 +208,7 @@ def test_an_interrupt_of_many_models_is_told(network, blobs, capsys):
 
 
 def test_verbosity():
-    assert isinstance(for_verbosity(0), Silent)
-    assert isinstance(for_verbosity(1), Terminal) and isinstance(
-        for_verbosity(2), Terminal
+    assert isinstance(progress_for(0), Silent)
+    assert isinstance(progress_for(1), Terminal) and isinstance(
+        progress_for(2), Terminal
     )

@@ -246,8 +246,8 @@ def test_stopped_while_validating(network, blobs, tmp_path, monkeypatch):
 def test_pieces_may_be_cut_anywhere(network, blobs, monkeypatch):
     whole, expected = run(network, blobs)
     for first, seconds in ((1, 0.0), (2, 1e-9), (1000, 1000.0)):
-        monkeypatch.setattr(loop, "_FIRST_PIECE", first)
-        monkeypatch.setattr(loop, "_PIECE_SECONDS", seconds)
+        monkeypatch.setattr(loop, "_FIRST_CHUNK", first)
+        monkeypatch.setattr(loop, "_CHUNK_SECONDS", seconds)
         other, history = run(network, blobs, callbacks=[])
         assert other.bytes() == whole.bytes() and values_of(history) == values_of(
             expected

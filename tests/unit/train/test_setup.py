@@ -17,27 +17,27 @@ from deltarule.train import Callback, checkpoint, fit
 from deltarule.train.fitting import resume
 from deltarule.train.fitting.resume import Checkpoint
 from deltarule.train.steps import epoch_orders
-from deltarule.train.steps.epoch_orders import Orders
+from deltarule.train.steps.epoch_orders import EpochOrders
 
 
 def test_orders_are_the_same_whether_made_beforehand_or_not(monkeypatch):
-    monkeypatch.setattr(epoch_orders, "_MANY", 1)
-    made = Orders(lambda epoch: batches(100, 7, 3, epoch), 100, epochs=4)
-    made.expect(0)
+    monkeypatch.setattr(epoch_orders, "_PREFETCH_ROWS", 1)
+    made = EpochOrders(lambda epoch: batches(100, 7, 3, epoch), 100, epochs=4)
+    made.prefetch(0)
     for epoch in (0, 1, 2, 2, 0, 3, 1):
         found = made.of(epoch).rows(0, 100, 100)
         np.testing.assert_array_equal(found, batches(100, 7, 3, epoch))
 
 
 def test_what_goes_wrong_beforehand_is_told_when_it_is_asked_for(monkeypatch):
-    monkeypatch.setattr(epoch_orders, "_MANY", 1)
+    monkeypatch.setattr(epoch_orders, "_PREFETCH_ROWS", 1)
 
     def order(epoch):
         if epoch:
             raise MemoryError("too many rows")
         return np.arange(3)
 
-    made = Orders(order, 3, epochs=2)
+    made = EpochOrders(order, 3, epochs=2)
     assert made.of(0).rows(0, 3, 3).tolist() == [0, 1, 2]
     with pytest.raises(MemoryError, match="too many rows"):
         made.of(1).rows(0, 3, 1)
@@ -47,7 +47,7 @@ def test_what_goes_wrong_beforehand_is_told_when_it_is_asked_for(monkeypatch):
 def test_a_run_is_the_same_with_orders_made_beforehand(
     monkeypatch, network, blobs, many
 ):
-    monkeypatch.setattr(epoch_orders, "_MANY", many)
+    monkeypatch.setattr(epoch_orders, "_PREFETCH_ROWS", many)
     model, x, y = network(), *blobs
     history = fit(
         model,
@@ -59,7 +59,7 @@ def test_a_run_is_the_same_with_orders_made_beforehand(
         validation_split=0.2,
         verbose=0,
     )
-    monkeypatch.setattr(epoch_orders, "_MANY", 10**9)
+    monkeypatch.setattr(epoch_orders, "_PREFETCH_ROWS", 10**9)
     plain = network()
     other = fit(
         plain,
@@ -83,16 +83,16 @@ def test_a_run_is_the_same_with_a_first_order_made_part_by_part(
     options = {"loss": "cross_entropy", "epochs": 2, "batch_size": 8, "verbose": 0}
     options.update(shuffle=shuffle, validation_split=held)
     other = fit(plain, *blobs, **options)
-    monkeypatch.setattr(epoch_orders, "_MANY", 1)
+    monkeypatch.setattr(epoch_orders, "_PREFETCH_ROWS", 1)
     monkeypatch.setattr(shuffling, "_FIRST", 10)
-    know = epoch_orders.Order.know
+    publish = epoch_orders.EpochOrder.publish
 
     def slowly(self, rows, known):
-        know(self, rows, known)
+        publish(self, rows, known)
         seen.append(known)
         time.sleep(0.01)
 
-    monkeypatch.setattr(epoch_orders.Order, "know", slowly)
+    monkeypatch.setattr(epoch_orders.EpochOrder, "publish", slowly)
     model = network()
     history = fit(model, *blobs, **options)
     assert model.bytes() == plain.bytes() and history.step_losses == other.step_losses
@@ -100,13 +100,13 @@ def test_a_run_is_the_same_with_a_first_order_made_part_by_part(
 
 
 def test_rows_are_waited_for_and_whole_batches():
-    order, found = epoch_orders.Order(lambda: np.arange(10)), []
+    order, found = epoch_orders.EpochOrder(lambda: np.arange(10)), []
     waiting = threading.Thread(target=lambda: found.append(order.rows(3, 10, 3)))
     waiting.start()
-    order.know(np.arange(10), 5)
+    order.publish(np.arange(10), 5)
     time.sleep(0.01)
     assert not found
-    order.know(np.arange(10), 9)
+    order.publish(np.arange(10), 9)
     waiting.join()
     assert found[0].tolist() == [3, 4, 5, 6, 7, 8]
 

@@ -20,14 +20,14 @@ from deltarule.cli import options
 from deltarule.cli.outputs.console import Console
 from deltarule.cli.outputs.help import command as command_with
 from deltarule.cli.outputs.output import echo_json
-from deltarule.cli.statements import spent
-from deltarule.cli.workloads import WORKLOADS, Workload, built, chosen
+from deltarule.cli.statements import statement_cycles
+from deltarule.cli.workloads import WORKLOADS, Workload, build_step, workloads_named
 from deltarule.data import batches
 from deltarule.errors import ArgumentError, DependencyError
 from deltarule.graph.program import Program
 from deltarule.render.numbers import rate, seconds
 from deltarule.runtime.devices import backend
-from deltarule.train.steps.step import Step, columns, prediction_program
+from deltarule.train.steps.step import StepSpec, columns, prediction_program
 
 Array = npt.NDArray[Any]
 CHECK_STEPS = 20
@@ -37,7 +37,7 @@ _KNOWN, _QUERIES = 60_000, 2000  # examples of W11
 
 
 def _compiled(
-    engine: Backend, step: Step, threads: int | None
+    engine: Backend, step: StepSpec, threads: int | None
 ) -> tuple[StepRunner, float]:
     start = time.perf_counter()
     runner = engine.compile_step(step.program, threads)
@@ -59,7 +59,7 @@ def measure(
 ) -> dict[str, Any]:
     """Train a workload for some seconds and return its figures; compilation is timed without and with the cache."""
     arrays = workload.arrays()
-    step, state = built(workload, arrays)
+    step, state = build_step(workload, arrays)
     engine = backend(device)
     with tempfile.TemporaryDirectory(prefix="deltarule-bench-") as empty:
         before = os.environ.get("DELTARULE_CACHE")
@@ -103,7 +103,7 @@ def check(workload: Workload, threads: int | None) -> dict[str, Any]:
     arrays = tuple(
         array[: CHECK_STEPS * workload.batch_size] for array in workload.arrays()
     )
-    step, state = built(workload, arrays)
+    step, state = build_step(workload, arrays)
     order = np.arange(
         len(arrays[0]) // workload.batch_size * workload.batch_size, dtype=np.int64
     )
@@ -228,8 +228,8 @@ def _line(row: dict[str, Any]) -> str:
         rate(row["samples_per_second"], "samples"),
     )
     compiling = f"compiled in {seconds(row['compile_seconds'])} ({seconds(row['compile_seconds_cached'])} cached)"
-    course = f"loss {row['loss_first']:.4g} → {row['loss_last']:.4g}"
-    return f"{row['workload']:<4} {title:<46} {speed:>20} {row['gflops']:7.1f} GFLOP/s   {compiling}   {course}"
+    losses = f"loss {row['loss_first']:.4g} → {row['loss_last']:.4g}"
+    return f"{row['workload']:<4} {title:<46} {speed:>20} {row['gflops']:7.1f} GFLOP/s   {compiling}   {losses}"
 
 
 def _available(name: str) -> bool:
@@ -291,7 +291,7 @@ def command(
     wanted = [name.upper() for name in names]
     others = {"W10": lambda: inference(least, threads), "W11": classical}
     named = tuple(name for name in wanted if name not in others)
-    training = chosen(named) if named or not wanted else []
+    training = workloads_named(named) if named or not wanted else []
     tasks: list[Callable[[], list[dict[str, Any]]]]
     if checks and by_statement:
         raise ArgumentError("bench", expected="--check or --statements", got="both")
@@ -302,7 +302,7 @@ def command(
             f"bench {flag}", expected="workloads that train", got=others_named
         )
     if by_statement:
-        tasks = [lambda w=w: spent(w, threads, least) for w in training]  # type: ignore[misc]  # bound now
+        tasks = [lambda w=w: statement_cycles(w, threads, least) for w in training]  # type: ignore[misc]  # bound now
     elif checks:
         tasks = [lambda w=w: [check(w, threads)] for w in training]  # type: ignore[misc]  # bound now
     else:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from deltarule.cli import options
 from deltarule.cli.inputs import rows, source
-from deltarule.cli.inputs.about import About, open_model
+from deltarule.cli.inputs.about import ModelMetadata, open_model
 from deltarule.cli.outputs import answers
 from deltarule.cli.outputs.console import Console
 from deltarule.cli.outputs.help import command as command_with
@@ -101,7 +101,7 @@ def command(
 
 
 def _part(
-    examples: Dataset, about: About, everything: bool
+    examples: Dataset, about: ModelMetadata, everything: bool
 ) -> tuple[npt.NDArray[np.int64], str]:
     """Return the rows to measure on: of the training's own data those that it has not seen."""
     if not everything and source.fingerprint(examples) == about.fingerprint:
@@ -111,13 +111,13 @@ def _part(
 
 def _per_class(counts: npt.NDArray[np.int64], classes: tuple[str, ...]) -> str:
     """Return a line per class: examples, share found (recall), share right of what was said (precision)."""
-    said = counts.sum(axis=0)
+    predicted = counts.sum(axis=0)
     lines = [
         (
             shown(name),
             int(counts[i].sum()),
             _share(counts[i, i], counts[i].sum()),
-            _share(counts[i, i], said[i]),
+            _share(counts[i, i], predicted[i]),
         )
         for i, name in enumerate(classes)
     ]

@@ -60,24 +60,24 @@ def command(
     inputs, names = (
         pictures if pictures is not None else (rows.read_inputs(data, about), None)
     )
-    said = outputs(module, inputs, about.task, device)
+    predicted = outputs(module, inputs, about.task, device)
     answers.write(
         path,
-        said,
+        predicted,
         about,
         np.arange(len(inputs)) if names is None else np.array(names),
         formulas=formulas,
     )
-    for i in range(min(_SHOWN, len(said))):
+    for i in range(min(_SHOWN, len(predicted))):
         console.say(
-            f"{f'row {i}' if names is None else shown(names[i])}: {_words(said[i], about.class_names)}"
+            f"{f'row {i}' if names is None else shown(names[i])}: {_words(predicted[i], about.class_names)}"
         )
-    if len(said) > _SHOWN:
-        console.say(f"… and {len(said) - _SHOWN:,} more")
+    if len(predicted) > _SHOWN:
+        console.say(f"… and {len(predicted) - _SHOWN:,} more")
     console.say(f"predictions  {shown(path)}", whole=True)
     console.finish(
         {
-            "samples": len(said),
+            "samples": len(predicted),
             "task": about.task,
             "classes": list(about.class_names),
             "output": str(path),
@@ -85,8 +85,8 @@ def command(
     )
 
 
-def _words(said: npt.NDArray[np.float32], classes: tuple[str, ...]) -> str:
+def _words(predicted: npt.NDArray[np.float32], classes: tuple[str, ...]) -> str:
     if not classes:
-        return f"{float(said):.6g}"
-    best = int(said.argmax())
-    return f"{shown(classes[best])} ({100 * float(said[best]):.1f} %)"
+        return f"{float(predicted):.6g}"
+    best = int(predicted.argmax())
+    return f"{shown(classes[best])} ({100 * float(predicted[best]):.1f} %)"

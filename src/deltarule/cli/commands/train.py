@@ -12,12 +12,12 @@ from deltarule import nn, optim, train
 from deltarule.cli import options
 from deltarule.cli.commands import train_vae
 from deltarule.cli.inputs import models, source
-from deltarule.cli.inputs.about import About
+from deltarule.cli.inputs.about import ModelMetadata
 from deltarule.cli.job import (
     Job,
     command_line,
-    course,
     data_card,
+    run_summary,
     stopped,
     timing,
     versions,
@@ -28,7 +28,7 @@ from deltarule.cli.outputs.help import command as command_with
 from deltarule.cli.outputs.measure import Measured, measure
 from deltarule.data import Dataset, Split
 from deltarule.errors import ArgumentError, DataError
-from deltarule.report import Run, training_page
+from deltarule.report import RunReport, training_page
 from deltarule.train.checkpoint import write_atomically
 from deltarule.visible import shown
 
@@ -169,12 +169,12 @@ def run_job(job: Job, console: Console) -> None:
         raise stopped(job, path, console)
     measured = measure(model, data, rows.test, job.device)
     target = source.target_name(data, job.reading.target)
-    about = About.of(
+    about = ModelMetadata.of(
         data, name, target, job.seed, source.fingerprint(data), job.reading.drop_missing
     )
     about.write(path)
     digest = weights_sha256(model)
-    run = Run(
+    run = RunReport(
         card=card,
         summary=summary,
         loss=models.loss_name(data),
@@ -188,7 +188,7 @@ def run_job(job: Job, console: Console) -> None:
         best_epoch=history.best_epoch,
     )
     write_atomically(page, training_page(run).encode("utf-8"))
-    tell(console, measured, path, page)
+    print_result(console, measured, path, page)
     console.finish(
         record(history, measured, digest, path, page, time.perf_counter() - start)
     )
@@ -227,7 +227,7 @@ def fit(
     )
 
 
-def tell(console: Console, measured: Measured, path: Path, page: Path) -> None:
+def print_result(console: Console, measured: Measured, path: Path, page: Path) -> None:
     """Print the result and the files."""
     value, words = measured.score.parts()
     label = "test accuracy" if measured.score.metric == "accuracy" else "test"
@@ -249,5 +249,5 @@ def record(
         f"test_{measured.score.metric}": measured.score.value,
         "test_loss": measured.score.loss,
         "test_samples": measured.score.n,
-        **course(history, digest, path, page, total),
+        **run_summary(history, digest, path, page, total),
     }

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from deltarule import generative, optim, train
 from deltarule.cli import options
 from deltarule.cli.inputs import models, source
-from deltarule.cli.inputs.about import About
+from deltarule.cli.inputs.about import ModelMetadata
 from deltarule.cli.job import (
     Job,
     command_line,
-    course,
     data_card,
+    run_summary,
     stopped,
     timing,
     versions,
@@ -42,7 +42,7 @@ _HIDDEN = (
     128,
 )  # units of the encoder's hidden layers; the decoder has them in reverse
 _DRAWS = 500  # of z for each test image
-_MOST = 1000  # test images that the likelihood is estimated for
+_MAX_LIKELIHOOD_IMAGES = 1000  # test images that the likelihood is estimated for
 _LINE = 8  # images of a row
 _SHOWN = 10  # reconstructions; lines run between neighbours of them
 _GRID, _SPAN = 12, 2.0
@@ -111,9 +111,9 @@ def run_job(job: Job, console: Console) -> None:
     history = fit(job, model, data, rows, path, console)
     if history.interrupted:
         raise stopped(job, path, console)
-    bounds = measure(model, data.inputs[rows.test][:_MOST])
+    bounds = measure(model, data.inputs[rows.test][:_MAX_LIKELIHOOD_IMAGES])
     target = source.target_name(data, job.reading.target)
-    About.of(data, NAME, target, job.seed, source.fingerprint(data)).write(path)
+    ModelMetadata.of(data, NAME, target, job.seed, source.fingerprint(data)).write(path)
     digest = weights_sha256(model)
     run = GenerativeRun(
         card,
@@ -229,5 +229,5 @@ def record(
     return {
         **found,
         "test_samples": bounds.n,
-        **course(history, digest, path, page, total),
+        **run_summary(history, digest, path, page, total),
     }

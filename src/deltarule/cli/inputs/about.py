@@ -18,7 +18,7 @@ _KINDS = ("model", "checkpoint")
 
 
 @dataclass(frozen=True)
-class About:
+class ModelMetadata:
     """The data that a model was trained on; ``fingerprint`` and ``seed`` give its test part back.
 
     ``schema`` says how the columns of a table became features; older files have none.
@@ -44,9 +44,9 @@ class About:
         seed: int,
         fingerprint: str,
         drop_missing: bool = False,
-    ) -> About:
+    ) -> ModelMetadata:
         """Describe a data set and a run on it."""
-        return About(
+        return ModelMetadata(
             data.name,
             data.task,
             model,
@@ -79,7 +79,7 @@ class About:
         )
 
 
-def open_model(path: Path) -> tuple[nn.Module, About]:
+def open_model(path: Path) -> tuple[nn.Module, ModelMetadata]:
     """Return the model of a file and what the file says of its data."""
     document = checkpoint.read(path, *_KINDS).document
     if not isinstance(document.get(_KEY), dict):
@@ -89,7 +89,7 @@ def open_model(path: Path) -> tuple[nn.Module, About]:
             got="one that does not say what its classes and features are",
             hint="Let the run finish ('deltarule train … --resume'), or use dr.load(path) in Python.",
         )
-    known = {field.name for field in fields(About)}
+    known = {field.name for field in fields(ModelMetadata)}
     values: dict[str, Any] = {
         key: value for key, value in document[_KEY].items() if key in known
     }
@@ -104,4 +104,4 @@ def open_model(path: Path) -> tuple[nn.Module, About]:
             got="a variational autoencoder, which draws and reconstructs",
             hint="Its report shows what it does. In Python: dr.load(path).sample(10).",
         )
-    return load(path), About(**values)
+    return load(path), ModelMetadata(**values)

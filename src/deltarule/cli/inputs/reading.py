@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Reading:
+class TableOptions:
     """How a file is to be read, as the command line says it; what is not given the file decides."""
 
     target: str | None = None
@@ -56,7 +56,7 @@ class Reading:
                 raise ArgumentError(flag, expected=expected, got=what)
 
 
-AS_IT_IS = Reading()
+DEFAULTS = TableOptions()
 
 
 def column_names(given: Sequence[str]) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule import data as tables
-from deltarule.cli.inputs.about import About
-from deltarule.cli.inputs.source import one_each, with_channels
+from deltarule.cli.inputs.about import ModelMetadata
+from deltarule.cli.inputs.source import targets_per_example, with_channels
 from deltarule.data import (
     BUNDLED,
     Dataset,
@@ -30,12 +30,12 @@ from deltarule.visible import listed
 Array = npt.NDArray[Any]
 
 
-def read_inputs(name: str, about: About) -> Array:
+def read_inputs(name: str, about: ModelMetadata) -> Array:
     """Return the inputs in a file (or bundled data set), in the order of the model's features; targets may lack."""
     return _open(name, about, None, wanted=False).inputs
 
 
-def read_pictures(name: str, about: About) -> tuple[Array, list[str]] | None:
+def read_pictures(name: str, about: ModelMetadata) -> tuple[Array, list[str]] | None:
     """Return pictures without classes, of a file or a folder, and their names; None for data of another kind.
 
     They get the model's size and channels; a warning says so where they have another size.
@@ -65,12 +65,12 @@ def read_pictures(name: str, about: About) -> tuple[Array, list[str]] | None:
     return pictures, names
 
 
-def read_examples(name: str, about: About, target: str | None) -> Dataset:
+def read_examples(name: str, about: ModelMetadata, target: str | None) -> Dataset:
     """Return inputs and targets, these as numbers of the model's classes."""
     return _open(name, about, target, wanted=True)
 
 
-def _open(name: str, about: About, target: str | None, wanted: bool) -> Dataset:
+def _open(name: str, about: ModelMetadata, target: str | None, wanted: bool) -> Dataset:
     known = name.replace("-", "_")
     if known in BUNDLED:
         if target is not None:
@@ -111,7 +111,7 @@ def _open(name: str, about: About, target: str | None, wanted: bool) -> Dataset:
             got=str(tuple(inputs.shape[1:])),
         )
     targets = (
-        _targets(name, one_each(name, answers, len(inputs)), about)
+        _targets(name, targets_per_example(name, answers, len(inputs)), about)
         if wanted
         else np.zeros(len(inputs), np.int64)
     )
@@ -121,7 +121,7 @@ def _open(name: str, about: About, target: str | None, wanted: bool) -> Dataset:
 
 
 def _columns(
-    name: str, about: About, target: str | None, wanted: bool
+    name: str, about: ModelMetadata, target: str | None, wanted: bool
 ) -> tuple[Array, Array]:
     """Return the features of a table and the cells of its target column (zeros if they are not wanted)."""
     if not about.feature_names:
@@ -140,7 +140,7 @@ def _columns(
     return inputs, np.array(cells)
 
 
-def _from_names(name: str, about: About) -> TableSchema:
+def _from_names(name: str, about: ModelMetadata) -> TableSchema:
     """Return the schema of a model whose file knows the names of its features only: ``colour=red`` is a category.
 
     A name may hold several equals signs; the column is the first part that is one of the file's.
@@ -182,7 +182,7 @@ def _arrays(
     return inputs, targets
 
 
-def _targets(name: str, answers: Array, about: About) -> Array:
+def _targets(name: str, answers: Array, about: ModelMetadata) -> Array:
     if about.task == "regression":
         return _numbers(
             name, about.target or "target", [str(value) for value in answers.tolist()]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.cli.inputs.reading import AS_IT_IS, Reading
+from deltarule.cli.inputs.reading import DEFAULTS, TableOptions
 from deltarule.data import BUNDLED, Dataset, Split, load, read_folder, read_table, split
 from deltarule.errors import ArgumentError, DataError
 
@@ -19,7 +19,7 @@ TEST, VALIDATION = 0.2, 0.1  # shares of the rows
 _FILE_KINDS = (".csv", ".npz", ".parquet")
 
 
-def open_data(name: str, reading: Reading = AS_IT_IS) -> Dataset:
+def open_data(name: str, reading: TableOptions = DEFAULTS) -> Dataset:
     """Return a bundled data set by name, or the content of a file or folder; grey pictures get a channel axis."""
     known = name.replace("-", "_")
     if known in BUNDLED:
@@ -36,7 +36,7 @@ def open_data(name: str, reading: Reading = AS_IT_IS) -> Dataset:
     elif Path(name).suffix.lower() == ".npz":
         reading.require_table("arrays", but=("--target", "--task"))
     data = read_folder(name) if Path(name).is_dir() else _read_file(name, reading)
-    one_each(name, data.targets, data.n_samples)
+    targets_per_example(name, data.targets, data.n_samples)
     if data.n_samples < 1 / min(TEST, VALIDATION):
         raise DataError(
             f"file {name}",
@@ -47,7 +47,7 @@ def open_data(name: str, reading: Reading = AS_IT_IS) -> Dataset:
     return replace(data, inputs=with_channels(data.inputs))
 
 
-def _read_file(name: str, reading: Reading) -> Dataset:
+def _read_file(name: str, reading: TableOptions) -> Dataset:
     return read_table(
         name,
         reading.target,
@@ -59,7 +59,7 @@ def _read_file(name: str, reading: Reading) -> Dataset:
     )
 
 
-def one_each(name: str, targets: Array, n: int) -> Array:
+def targets_per_example(name: str, targets: Array, n: int) -> Array:
     """Return targets (N,), also of a column; raises DataError unless every example has one."""
     if targets.shape not in {(n,), (n, 1)}:
         hint = "Name an array of one number or class an example with --target."

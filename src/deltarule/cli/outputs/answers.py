@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deltarule.cli import options
-from deltarule.cli.inputs.about import About
+from deltarule.cli.inputs.about import ModelMetadata
 from deltarule.data.schema import parsed
 from deltarule.errors import ArgumentError
 from deltarule.train.checkpoint import write_atomically
@@ -46,7 +46,7 @@ def check_path(path: Path) -> None:
 def write(
     path: Path,
     outputs: Array,
-    about: About,
+    about: ModelMetadata,
     rows: Array,
     truth: Array | None = None,
     *,
@@ -59,22 +59,31 @@ def write(
     Texts of a CSV that a spreadsheet would run as a formula get an apostrophe in front unless ``formulas`` is true.
     """
     check_path(path)
-    said = outputs.argmax(axis=1) if about.task == "classification" else outputs
+    predicted = outputs.argmax(axis=1) if about.task == "classification" else outputs
     if path.suffix.lower() == ".npz":
-        write_atomically(path, _npz(outputs, said, about, rows, truth))
+        write_atomically(path, _npz(outputs, predicted, about, rows, truth))
     else:
         write_atomically(
             path,
             _csv(
-                outputs, said, about, rows, truth, _as_it_is if formulas else harmless
+                outputs,
+                predicted,
+                about,
+                rows,
+                truth,
+                _as_it_is if formulas else harmless,
             ),
         )
 
 
 def _npz(
-    outputs: Array, said: Array, about: About, rows: Array, truth: Array | None
+    outputs: Array,
+    predicted: Array,
+    about: ModelMetadata,
+    rows: Array,
+    truth: Array | None,
 ) -> bytes:
-    arrays = {"rows": rows, "predictions": said}
+    arrays = {"rows": rows, "predictions": predicted}
     if truth is not None:
         arrays["truth"] = truth
     if about.task == "classification":
@@ -101,8 +110,8 @@ def _as_it_is(text: str) -> str:
 
 def _csv(
     outputs: Array,
-    said: Array,
-    about: About,
+    predicted: Array,
+    about: ModelMetadata,
     rows: Array,
     truth: Array | None,
     cell: Callable[[str], str],
@@ -121,7 +130,7 @@ def _csv(
         writer.writerow(
             [
                 cell(row) if isinstance(row, str) else row,
-                cell(_text(said[i], classes)),
+                cell(_text(predicted[i], classes)),
                 *right,
                 *shares,
             ]

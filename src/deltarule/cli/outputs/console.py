@@ -13,12 +13,14 @@ from deltarule.cli.outputs.output import echo, echo_json
 from deltarule.render.table import wrap
 from deltarule.visible import shown
 
-_LEAST, _MOST = 40, 100  # columns of running text
+_MIN_COLUMNS, _MAX_COLUMNS = 40, 100  # columns of running text
 
 
 def columns() -> int:
     """Return how many columns texts may take: those of the terminal, 100 at most; 80 where there is none."""
-    return min(max(shutil.get_terminal_size((80, 24)).columns, _LEAST), _MOST)
+    return min(
+        max(shutil.get_terminal_size((80, 24)).columns, _MIN_COLUMNS), _MAX_COLUMNS
+    )
 
 
 def width() -> int | None:

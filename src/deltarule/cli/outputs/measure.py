@@ -53,38 +53,41 @@ def measure(
 def _classified(
     data: Dataset, rows: npt.NDArray[np.int64], probabilities: Array, loss: float
 ) -> Score:
-    truth, said = data.targets[rows], probabilities.argmax(axis=1)
-    sure = probabilities[np.arange(len(rows)), said]
-    wrong = np.flatnonzero(said != truth)
+    truth, predicted = data.targets[rows], probabilities.argmax(axis=1)
+    sure = probabilities[np.arange(len(rows)), predicted]
+    wrong = np.flatnonzero(predicted != truth)
     worst = wrong[np.argsort(-sure[wrong], kind="stable")][:_MOST_WRONG]
     pictures = len(data.input_shape) == 3 and data.input_shape[-1] in {1, 3}
     examples = tuple(
         Example(
             int(rows[i]),
             data.class_names[truth[i]],
-            data.class_names[said[i]],
+            data.class_names[predicted[i]],
             float(sure[i]),
             data.inputs[rows[i]] if pictures else None,
         )
         for i in worst
     )
-    counts = confusion_matrix(truth, said, data.n_classes)
-    accuracy = float((said == truth).mean())
+    counts = confusion_matrix(truth, predicted, data.n_classes)
+    accuracy = float((predicted == truth).mean())
     return Score(
         "accuracy", accuracy, len(rows), loss, counts, None, examples, len(wrong)
     )
 
 
 def _regressed(
-    data: Dataset, rows: npt.NDArray[np.int64], said: Array, values: dict[str, float]
+    data: Dataset,
+    rows: npt.NDArray[np.int64],
+    predicted: Array,
+    values: dict[str, float],
 ) -> Score:
     truth = data.targets[rows]
-    worst = np.argsort(-np.abs(truth - said), kind="stable")[:_MOST_ERRORS]
+    worst = np.argsort(-np.abs(truth - predicted), kind="stable")[:_MOST_ERRORS]
     examples = tuple(
-        Example(int(rows[i]), number(float(truth[i])), number(float(said[i])))
+        Example(int(rows[i]), number(float(truth[i])), number(float(predicted[i])))
         for i in worst
     )
-    pairs = np.stack([truth, said], axis=1)
+    pairs = np.stack([truth, predicted], axis=1)
     return Score(
         "r2", values["r2"], len(rows), values["loss"], None, pairs, examples, len(rows)
     )

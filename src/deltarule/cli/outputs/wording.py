@@ -39,11 +39,11 @@ def flags_of(command: click.Command | None) -> dict[str, str]:
     return {option.name: option.opts[0] for option in options if option.name}
 
 
-def speak_in_flags(error: DeltaruleError, flags: Mapping[str, str]) -> None:
+def rewrite_in_flags(error: DeltaruleError, flags: Mapping[str, str]) -> None:
     """Rewrite an error's texts: arguments that the command has become its flags.
 
     >>> error = DeltaruleError("SGD batch_size", expected="the same seed as before", hint='Use device="cpu".')
-    >>> speak_in_flags(error, {"batch_size": "--batch-size", "seed": "--seed", "device": "--device"})
+    >>> rewrite_in_flags(error, {"batch_size": "--batch-size", "seed": "--seed", "device": "--device"})
     >>> print(error)
     --batch-size: expected the same --seed as before.
       Use --device cpu.
@@ -55,7 +55,7 @@ def speak_in_flags(error: DeltaruleError, flags: Mapping[str, str]) -> None:
     )
 
 
-def here(text: str) -> str:
+def in_current_flags(text: str) -> str:
     """Return a text in the flags of the command that runs; outside of one as it is."""
     context = click.get_current_context(silent=True)
     return text if context is None else in_flags(text, flags_of(context.command))
@@ -77,8 +77,8 @@ def in_flags(text: str, flags: Mapping[str, str]) -> str:
     ...     "header": "--header"})
     "leave it out with --ignore 'a b,c'; --no-header says otherwise"
     """
-    for said, instead in _PHRASES.items():
-        text = text.replace(said, instead)
+    for phrase, instead in _PHRASES.items():
+        text = text.replace(phrase, instead)
     for name, flag in flags.items():
         text = re.sub(rf"(?<![\w.-]){name}=\[([^\]]*)\]", partial(_listed, flag), text)
         text = re.sub(rf"(?<![\w.-]){name}=True\b", flag, text)
@@ -90,6 +90,6 @@ def in_flags(text: str, flags: Mapping[str, str]) -> str:
         text = re.sub(rf"\bthe same {name}\b", f"the same {flag}", text)
         if "_" in name:  # no word of English
             text = re.sub(rf"(?<![\w.-]){name}\b(?!\()", flag, text)
-    for said, instead in _WITHOUT.items():
-        text = re.sub(said, instead, text)
+    for phrase, instead in _WITHOUT.items():
+        text = re.sub(phrase, instead, text)
     return text

@@ -14,12 +14,12 @@ from deltarule.losses import get as get_loss
 from deltarule.optim import Optimizer
 from deltarule.optim import get as get_optimizer
 from deltarule.runtime.buffers import Array
-from deltarule.train.fitting.loop import Plan, Run, training_engine
+from deltarule.train.fitting.loop import Plan, TrainingLoop, training_engine
 from deltarule.train.fitting.resume import Checkpoint, load
 from deltarule.train.monitoring.callbacks import Callback, check_every
 from deltarule.train.monitoring.history import History
 from deltarule.train.monitoring.metrics import MetricLike, get_all
-from deltarule.train.monitoring.progress import Progress, for_verbosity
+from deltarule.train.monitoring.progress import Progress, progress_for
 from deltarule.train.prediction.inference import Evaluation
 from deltarule.train.protocol import HasFrozen, Trainable
 from deltarule.train.steps.epoch_data import Augment, EpochData
@@ -93,7 +93,7 @@ def _checked_regularizers(
     )
 
 
-def _without(model: Trainable) -> str:
+def _unfreeze_hint(model: Trainable) -> str:
     """Return what to do with a model that has nothing to learn."""
     if frozen(model):
         return "Unfreeze a layer: model.unfreeze()."
@@ -178,7 +178,7 @@ def fit(
             "fit",
             expected="a model with parameters to learn",
             got="none",
-            hint=_without(model),
+            hint=_unfreeze_hint(model),
         )
     arrays = prepared(model, inputs, targets, chosen, sample_weight)
     if validation_data is not None and validation_split:
@@ -190,13 +190,13 @@ def fit(
     if validation_data is not None:
         held = _validation_arrays(model, validation_data, chosen)
     ignored = getattr(chosen, "ignore_label", None)
-    feed = EpochData(
+    epoch_data = EpochData(
         with_class_weight(model, arrays, class_weight, rows, ignored),
         augment,
         seed,
         rows,
     )
-    seen = feed.of(0)
+    seen = epoch_data.of(0)
     warn_if_normalized(chosen, check_outputs(model, seen, chosen))
     if held is not None:
         check_outputs(model, held, chosen, "validation")
@@ -210,18 +210,22 @@ def fit(
         _checked_regularizers(regularizers),
         adjustable,
     )
-    plan = Plan(epochs, batch_size, feed.n_samples, seed, shuffle)
+    plan = Plan(epochs, batch_size, epoch_data.n_samples, seed, shuffle)
     largest = max(_LEAST_VALIDATION_BATCH, plan.size)
     validation = (
         None if held is None else Evaluation(task, held, largest, device, threads)
     )
-    teller = progress or for_verbosity(verbose)
+    reporter = progress or progress_for(verbose)
     engine = training_engine(task, seen, device, threads)
-    run = Run(task, recipe, plan, feed, engine, validation, every_callback, teller)
+    run = TrainingLoop(
+        task, recipe, plan, epoch_data, engine, validation, every_callback, reporter
+    )
     return _execute(run, threads, checkpoint if resume else None)
 
 
-def _execute(run: Run, threads: int | None, resume: str | Path | None) -> History:
+def _execute(
+    run: TrainingLoop, threads: int | None, resume: str | Path | None
+) -> History:
     """Run, and tell what happens."""
     for callback in run.callbacks:
         callback.reset()
@@ -236,11 +240,11 @@ def _execute(run: Run, threads: int | None, resume: str | Path | None) -> Histor
     try:
         run.train()
     finally:
-        run.progress.end(_last_words(run.history))
+        run.progress.end(_closing_note(run.history))
     return run.history
 
 
-def _last_words(history: History) -> str:
+def _closing_note(history: History) -> str:
     if history.interrupted:
         return (
             f"interrupted after step {history.steps}: the model keeps what was learned"

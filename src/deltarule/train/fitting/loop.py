@@ -21,21 +21,21 @@ from deltarule.errors import DivergenceError, whole_number
 from deltarule.optim import Optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.runtime.realize import look
-from deltarule.train.monitoring.callbacks import Callback, keeps_others
+from deltarule.train.monitoring.callbacks import Callback, replaces_weights
 from deltarule.train.monitoring.history import History
 from deltarule.train.monitoring.progress import Progress
 from deltarule.train.prediction.inference import Evaluation
 from deltarule.train.steps.aggregation import aggregate_metrics
 from deltarule.train.steps.engine import Engine, in_background
 from deltarule.train.steps.epoch_data import EpochData
-from deltarule.train.steps.epoch_orders import Order, Orders, Parts
+from deltarule.train.steps.epoch_orders import EpochOrder, EpochOrders, Parts
 from deltarule.train.steps.interrupt import Interrupt
-from deltarule.train.steps.replay_log import BrokenWeightsError, ReplayLog
+from deltarule.train.steps.replay_log import NonFiniteWeightsError, ReplayLog
 from deltarule.train.steps.step import Task, columns, learned, running, training_step
 
-_PIECE_SECONDS = 1.0
-_SHORT_SECONDS = 0.05  # a piece that takes less needs no thread of its own: nobody waits for Ctrl-C or progress
-_FIRST_PIECE = 32  # steps, before the speed is known
+_CHUNK_SECONDS = 1.0
+_FOREGROUND_SECONDS = 0.05  # a piece that takes less needs no thread of its own: nobody waits for Ctrl-C or progress
+_FIRST_CHUNK = 32  # steps, before the speed is known
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Cursor:
     seconds: float = 0.0
 
 
-class Run:
+class TrainingLoop:
     """One call of ``fit``. It owns the state while training, and is the session that callbacks see."""
 
     def __init__(
@@ -104,13 +104,18 @@ class Run:
         task: Task,
         optimizer: Optimizer,
         plan: Plan,
-        feed: EpochData,
+        epoch_data: EpochData,
         engine: Engine,
         validation: Evaluation | None,
         callbacks: Sequence[Callback],
         progress: Progress,
     ) -> None:
-        self.task, self.optimizer, self.plan, self.feed = task, optimizer, plan, feed
+        self.task, self.optimizer, self.plan, self.epoch_data = (
+            task,
+            optimizer,
+            plan,
+            epoch_data,
+        )
         self.engine, self.validation, self.progress = engine, validation, progress
         self.callbacks = list(callbacks)
         self.history, self.cursor = History(), Cursor()
@@ -120,13 +125,15 @@ class Run:
         self._ended = False
         self._speed = 0.0  # steps a second
         self._validation_seconds = 0.0
-        self._orders = Orders(
-            lambda epoch: feed.rows(plan.order(epoch)),
+        self._orders = EpochOrders(
+            lambda epoch: epoch_data.rows(plan.order(epoch)),
             plan.n_samples,
             plan.epochs,
-            lambda epoch: feed.parts(*plan.order_in_parts(epoch)),
+            lambda epoch: epoch_data.parts(*plan.order_in_parts(epoch)),
         )
-        self._tape = ReplayLog(engine, feed.of(0), plan.seed, plan.steps_per_epoch)
+        self._replay_log = ReplayLog(
+            engine, epoch_data.of(0), plan.seed, plan.steps_per_epoch
+        )
 
     # ---------------------------------------------------------------- what callbacks see
 
@@ -175,13 +182,13 @@ class Run:
             for part in (names.parameters, names.running)
         )
         self.engine.load([np.array(array) for array in (*parameters, *slots, *kept)])
-        self._tape.clear()
+        self._replay_log.clear()
 
     def update_model(self) -> None:
         """Give the model's tensors the current weights (``fit`` does so at its end)."""
         weights, own = (
             self.weights(),
-            not self._final and not any(map(keeps_others, self.callbacks)),
+            not self._final and not any(map(replaces_weights, self.callbacks)),
         )
         for name, tensor in (*learned(self.task.model), *running(self.task.model)):
             if own:  # a copy that nobody else has
@@ -193,7 +200,7 @@ class Run:
 
     def prepare(self) -> None:
         """Build and compile before the first step, so that every error of shape comes first."""
-        self._orders.expect(self.cursor.epoch)
+        self._orders.prefetch(self.cursor.epoch)
         for size in dict.fromkeys(self.plan.sizes().tolist()):
             self.engine.prepare(size)
         if self.validation is not None:
@@ -210,20 +217,20 @@ class Run:
 
     def train(self) -> None:
         """Run epochs until the plan, a callback or Ctrl-C ends them; the model keeps what was learned."""
-        self.interrupt.calls(self._stop_engines)
+        self.interrupt.on_interrupt(self._stop_engines)
         try:
             with self.interrupt:
                 self._loop()
         except (
             KeyboardInterrupt
         ):  # a second Ctrl-C, or a program with its own handler: end at once
-            self._forget_after(self._tape.restore())
+            self._discard_steps_after(self._replay_log.restore())
             self.history.interrupted = True
         finally:
             self.update_model()
 
     def _loop(self) -> None:
-        self._call([callback.on_train_begin for callback in self.callbacks])
+        self._call_hooks([callback.on_train_begin for callback in self.callbacks])
         try:
             while self.cursor.epoch < self.plan.epochs and not (
                 self.stop or self.interrupt.requested
@@ -243,14 +250,14 @@ class Run:
         for callback in self.callbacks:
             callback.on_consistent(self, last=True)
 
-    def _forget_after(self, step: int | None) -> None:
+    def _discard_steps_after(self, step: int | None) -> None:
         """Take the steps that a snapshot does not have out of the books."""
         lost = 0 if step is None else self.cursor.step - step
         if lost > 0:
             del self.history.step_losses[-lost:]
             self.history.steps -= lost
 
-    def _call(self, hooks: Sequence[Callable[[Run], None]]) -> None:
+    def _call_hooks(self, hooks: Sequence[Callable[[TrainingLoop], None]]) -> None:
         """Call hooks one after the other; an interrupt raised in one waits until all have run."""
         for hook in hooks:
             try:
@@ -266,9 +273,9 @@ class Run:
     def _epoch(self) -> None:
         """Run what is left of the current epoch."""
         order = self._orders.of(self.cursor.epoch)
-        self._tape.feed(self.feed.of(self.cursor.epoch))
+        self._replay_log.set_data(self.epoch_data.of(self.cursor.epoch))
         while self.cursor.step_in_epoch < self.plan.steps_per_epoch:
-            self._piece(order)
+            self._run_chunk(order)
             due = [
                 c for c in self.callbacks if c.every and self.cursor.step % c.every == 0
             ]
@@ -278,16 +285,16 @@ class Run:
                 or self.cursor.step_in_epoch == self.plan.steps_per_epoch
             ):
                 self._check_weights()
-            self._call([callback.on_steps for callback in due])
+            self._call_hooks([callback.on_steps for callback in due])
             if self.interrupt.requested:
                 return
         self._finish_epoch()
 
-    def _steps_of_piece(self) -> int:
+    def _chunk_length(self) -> int:
         """Return how many steps the next piece has: no callback, epoch or change of batch size falls inside."""
         done = self.cursor.step_in_epoch
         most = self.plan.whole_steps - done if done < self.plan.whole_steps else 1
-        wanted = round(self._speed * _PIECE_SECONDS) if self._speed else _FIRST_PIECE
+        wanted = round(self._speed * _CHUNK_SECONDS) if self._speed else _FIRST_CHUNK
         due = [
             callback.every - self.cursor.step % callback.every
             for callback in self.callbacks
@@ -295,26 +302,26 @@ class Run:
         ]
         return max(1, min(most, wanted, *due))
 
-    def _piece(self, order: Order) -> None:
+    def _run_chunk(self, order: EpochOrder) -> None:
         """Run some steps, in a worker thread unless they are few; stay interruptible and show progress."""
         done = self.cursor.step_in_epoch
         size = int(self.plan.sizes()[done])
         first_row = done * self.plan.size
-        rows = order.rows(first_row, first_row + self._steps_of_piece() * size, size)
+        rows = order.rows(first_row, first_row + self._chunk_length() * size, size)
         count = len(rows) // size
         scalars = (self.learning_rate_factor,) if self.task.adjustable_rate else ()
         self.engine.prepare(size)
         start = time.perf_counter()
-        work = partial(self._tape.run, rows, size, self.cursor.step, scalars)
-        short = self._speed > 0 and count / self._speed < _SHORT_SECONDS
+        work = partial(self._replay_log.run, rows, size, self.cursor.step, scalars)
+        short = self._speed > 0 and count / self._speed < _FOREGROUND_SECONDS
         try:
             metrics = (
                 work()
                 if short
-                else in_background(work, partial(self._watch, start, count))
+                else in_background(work, partial(self._poll, start, count))
             )
-        except BrokenWeightsError as found:
-            self._diverged(found.error, found.steps)
+        except NonFiniteWeightsError as found:
+            self._raise_divergence(found.error, found.steps)
         seconds = time.perf_counter() - start
         bad = np.flatnonzero(
             ~np.isfinite(metrics[:, : 1 + self.engine.step(size).has_penalty]).all(
@@ -322,21 +329,25 @@ class Run:
             )
         )
         good = metrics[: bad[0]] if len(bad) else metrics
-        self._account(good, size, seconds)
+        self._record_steps(good, size, seconds)
         if len(bad):
-            self._diverged(*self._tape.fault(len(good), float(metrics[bad[0], 0])))
+            self._raise_divergence(
+                *self._replay_log.loss_error(len(good), float(metrics[bad[0], 0]))
+            )
         if size == self.plan.size:
             self._speed = len(metrics) / max(seconds, 1e-9)
         if short:
-            self._show(0.0, 0)
+            self._show_progress(0.0, 0)
 
-    def _watch(self, start: float, count: int) -> None:
+    def _poll(self, start: float, count: int) -> None:
         """Show progress of the piece at work; pass on a request to stop."""
         if self.interrupt.requested:
             self.engine.stop()
-        self._show(time.perf_counter() - start, min(self.engine.steps_done, count))
+        self._show_progress(
+            time.perf_counter() - start, min(self.engine.steps_done, count)
+        )
 
-    def _show(self, elapsed: float, done: int) -> None:
+    def _show_progress(self, elapsed: float, done: int) -> None:
         """Show progress, ``done`` steps into a piece."""
         speed = done / elapsed if done else self._speed
         step = self.cursor.step_in_epoch + done
@@ -350,7 +361,7 @@ class Run:
             loss,
         )
 
-    def _account(
+    def _record_steps(
         self, metrics: npt.NDArray[np.float64], size: int, seconds: float
     ) -> None:
         """Enter finished steps into the books."""
@@ -386,16 +397,21 @@ class Run:
         self.cursor = Cursor(epoch=self.cursor.epoch + 1, step=self.cursor.step)
         number = self.cursor.epoch
         self.progress.epoch(number, logs, logs["samples_per_second"])
-        self._call(
-            [partial(_end_epoch, callback, number, logs) for callback in self.callbacks]
+        self._call_hooks(
+            [
+                partial(_on_epoch_end, callback, number, logs)
+                for callback in self.callbacks
+            ]
         )
-        self._call([partial(_consistent, callback) for callback in self.callbacks])
+        self._call_hooks(
+            [partial(_on_consistent, callback) for callback in self.callbacks]
+        )
 
     def _validate(self, validation: Evaluation) -> dict[str, float] | None:
         """Measure on the validation data; None after an interrupt, and the epoch stays open."""
         start = time.perf_counter()
         measure = partial(validation.measure, self.weights())
-        short = 0 < self._validation_seconds < _SHORT_SECONDS
+        short = 0 < self._validation_seconds < _FOREGROUND_SECONDS
         held = measure() if short else in_background(measure, lambda: None)
         self._validation_seconds = time.perf_counter() - start
         return None if self.interrupt.requested else held
@@ -409,15 +425,15 @@ class Run:
 
     def _check_weights(self) -> None:
         """Raise DivergenceError where an update has left a weight that is not finite."""
-        found = self._tape.check()
+        found = self._replay_log.check()
         if found is not None:
-            self._diverged(*found)
+            self._raise_divergence(*found)
 
-    def _diverged(self, error: DivergenceError, steps: int) -> NoReturn:
+    def _raise_divergence(self, error: DivergenceError, steps: int) -> NoReturn:
         """Take steps after the first so many out of the books, and raise."""
         lost = self.cursor.step - steps
         if lost > 0:
-            self._forget_after(steps)
+            self._discard_steps_after(steps)
             rows = np.concatenate(self.cursor.rows)
             self.cursor.rows = [rows[: len(rows) - lost]]
             self.cursor.step -= lost
@@ -425,13 +441,13 @@ class Run:
         raise error
 
 
-def _end_epoch(
-    callback: Callback, number: int, logs: dict[str, float], run: Run
+def _on_epoch_end(
+    callback: Callback, number: int, logs: dict[str, float], run: TrainingLoop
 ) -> None:
     callback.on_epoch_end(run, number, logs)
 
 
-def _consistent(callback: Callback, run: Run) -> None:
+def _on_consistent(callback: Callback, run: TrainingLoop) -> None:
     callback.on_consistent(run, last=False)
 
 

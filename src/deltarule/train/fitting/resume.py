@@ -18,7 +18,7 @@ from deltarule.errors import ArgumentError, CheckpointError, ShapeError, whole_n
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
 from deltarule.train import checkpoint
-from deltarule.train.fitting.loop import Cursor, Run
+from deltarule.train.fitting.loop import Cursor, TrainingLoop
 from deltarule.train.monitoring.callbacks import Callback
 from deltarule.train.monitoring.history import History
 from deltarule.train.protocol import Saveable
@@ -50,11 +50,11 @@ class Checkpoint(Callback):
         """Forget when the file was written and how long it took: the first epoch is written."""
         self._done, self._took = 0.0, 0.0
 
-    def on_steps(self, session: Run) -> None:
+    def on_steps(self, session: TrainingLoop) -> None:
         """Write between two steps."""
         save(session, self.path)
 
-    def on_consistent(self, session: Run, last: bool) -> None:
+    def on_consistent(self, session: TrainingLoop, last: bool) -> None:
         """Write after an epoch, where there is no rhythm in steps, and at the end."""
         start = time.perf_counter()
         if last or (self.every is None and start - self._done >= _REST * self._took):
@@ -63,7 +63,7 @@ class Checkpoint(Callback):
             self._took = self._done - start
 
 
-def _signature(run: Run) -> dict[str, Any]:
+def _signature(run: TrainingLoop) -> dict[str, Any]:
     """Return what must be equal for a run to go on as if never stopped, as JSON gives it back."""
     tensors = (*learned(run.task.model), *running(run.task.model))
     plan = {key: value for key, value in asdict(run.plan).items() if key != "epochs"}
@@ -79,15 +79,15 @@ def _signature(run: Run) -> dict[str, Any]:
         ],
         "architecture": _plain(run.task.model.config()),
         "regularizers": [repr(regularizer) for regularizer in run.task.regularizers],
-        "training data": run.feed.fingerprint,
-        "augmentation": run.feed.description,
+        "training data": run.epoch_data.fingerprint,
+        "augmentation": run.epoch_data.description,
         "validation data": None
         if run.validation is None
         else run.validation.fingerprint,
     }
 
 
-def save(run: Run, path: Path) -> None:
+def save(run: TrainingLoop, path: Path) -> None:
     """Write a checkpoint of a run."""
     model = run.task.model
     weights, training = run.weights(), run.training_weights()
@@ -131,7 +131,7 @@ def _same(one: Array, other: Array) -> bool:
     return one.tobytes() == other.tobytes()
 
 
-def load(run: Run, path: str | Path) -> None:
+def load(run: TrainingLoop, path: str | Path) -> None:
     """Put a run where the checkpoint left it; the model is as before if that is not possible."""
     container = checkpoint.read(path, "checkpoint")
     where = f"resume from {path}"
@@ -147,7 +147,7 @@ def load(run: Run, path: str | Path) -> None:
             raise
 
 
-def _restore(run: Run, container: checkpoint.Container) -> None:
+def _restore(run: TrainingLoop, container: checkpoint.Container) -> None:
     """Take over state, counters, history and callbacks from a checkpoint of the same run."""
     document = container.document
     cursor, history = _cursor(run, container), _history(container)
@@ -200,7 +200,7 @@ def _history(container: checkpoint.Container) -> History:
     )
 
 
-def _cursor(run: Run, container: checkpoint.Container) -> Cursor:
+def _cursor(run: TrainingLoop, container: checkpoint.Container) -> Cursor:
     """Return where a run stood; raises ArgumentError for counters that no run of this plan can have."""
     kept = container.document["cursor"]
     rows = [container.arrays["run/rows"]] if "run/rows" in container.arrays else []

@@ -22,9 +22,9 @@ from deltarule.runtime.buffers import Array
 from deltarule.runtime.devices import checked_threads
 from deltarule.train.fitting.loop import Plan
 from deltarule.train.many_models.batched_models import Scheduler
-from deltarule.train.many_models.joint_step import Kind, forms
+from deltarule.train.many_models.batched_step import TaskSpec, group_compatible
 from deltarule.train.many_models.model_run import ModelRun
-from deltarule.train.many_models.progress import TerminalWatch, Watch
+from deltarule.train.many_models.progress import ManyModelsProgress, TerminalProgress
 from deltarule.train.many_models.row_blocks import Rows
 from deltarule.train.monitoring.callbacks import Callback
 from deltarule.train.monitoring.history import History
@@ -114,11 +114,11 @@ def fit_many(
         any(callback.adjusts_rate for own in hooks for callback in own),
         get_all(metrics, chosen),
     )
-    kinds = [
-        Kind.of(Task(model, chosen, named, recipe, penalty, adjustable))
+    specs = [
+        TaskSpec.of(Task(model, chosen, named, recipe, penalty, adjustable))
         for model, recipe, penalty in zip(models, recipes, penalties, strict=True)
     ]
-    _check_kinds(kinds)
+    _check_specs(specs)
     rows = [
         _all_rows(arrays) if own is None else own
         for own in _rows("train_rows", train_rows, arrays, n)
@@ -134,42 +134,42 @@ def fit_many(
         Plan(int(count), batch_size, len(own), checked_seed(number), shuffle)
         for own, number, count in counts
     ]
-    members = [
-        ModelRun(kind, recipe, plan, own, out, copy.deepcopy(list(callbacks)))
-        for kind, recipe, plan, own, out, callbacks in zip(
-            kinds, recipes, plans, rows, held, hooks, strict=True
+    runs = [
+        ModelRun(spec, recipe, plan, own, out, copy.deepcopy(list(callbacks)))
+        for spec, recipe, plan, own, out, callbacks in zip(
+            specs, recipes, plans, rows, held, hooks, strict=True
         )
     ]
-    _check_outputs(members, arrays)
+    _check_outputs(runs, arrays)
     _run(
-        members,
+        runs,
         arrays,
         device,
         threads,
-        TerminalWatch(members, progress) if verbose else Watch(),
+        TerminalProgress(runs, progress) if verbose else ManyModelsProgress(),
     )
-    return [member.history for member in members]
+    return [run.history for run in runs]
 
 
 def _run(
-    members: Sequence[ModelRun],
+    runs: Sequence[ModelRun],
     arrays: Sequence[Array],
     device: str,
     threads: int | None,
-    watch: Watch,
+    watch: ManyModelsProgress,
 ) -> None:
     """Train the models form by form."""
-    described, size = columns(arrays), members[0].plan.batch_size
-    kinds = [member.kind for member in members]
-    groups = forms(
-        kinds, lambda task: training_step(task, described, min(size, len(arrays[0])))
+    described, size = columns(arrays), runs[0].plan.batch_size
+    specs = [run.spec for run in runs]
+    groups = group_compatible(
+        specs, lambda task: training_step(task, described, min(size, len(arrays[0])))
     )
     interrupt = Interrupt()
     try:
         with interrupt:
             for group in groups:
                 Scheduler(
-                    [members[i] for i in group], arrays, device, threads, interrupt
+                    [runs[i] for i in group], arrays, device, threads, interrupt
                 ).run(watch)
     finally:
         watch.end(interrupt.requested)
@@ -185,16 +185,16 @@ def _check_models(models: Sequence[Trainable]) -> None:
         )
 
 
-def _check_kinds(kinds: Sequence[Kind]) -> None:
-    if any(not kind.n_learned for kind in kinds):
+def _check_specs(specs: Sequence[TaskSpec]) -> None:
+    if any(not spec.n_learned for spec in specs):
         raise ArgumentError(
             "fit_many models",
             expected="parameters to learn in each",
             got="a model without",
         )
     floats = [
-        [dtype for _, _, dtype in kind.state if dtype.is_float] or [dtypes.FLOAT32]
-        for kind in kinds
+        [dtype for _, _, dtype in spec.state if dtype.is_float] or [dtypes.FLOAT32]
+        for spec in specs
     ]
     types = dict.fromkeys(dtypes.promote(*own).name for own in floats)
     if len(types) > 1:
@@ -255,24 +255,29 @@ def _recipes(optimizer: Any, learning_rate: Any, n: int) -> list[Optimizer]:
     ]
 
 
-def _check_outputs(members: Sequence[ModelRun], arrays: Sequence[Array]) -> None:
+def _check_outputs(runs: Sequence[ModelRun], arrays: Sequence[Array]) -> None:
     """Raise where a model does not fit the targets in its rows; models of one kind are checked together."""
-    used: list[tuple[Kind, npt.NDArray[np.bool_]]] = []
-    for member in members:
-        places = next(
-            (places for other, places in used if member.kind.like(other)), None
+    used: list[tuple[TaskSpec, npt.NDArray[np.bool_]]] = []
+    for run in runs:
+        index_of = next(
+            (
+                index_of
+                for other, index_of in used
+                if run.spec.is_compatible_with(other)
+            ),
+            None,
         )
-        if places is None:
-            places = np.zeros(len(arrays[0]), np.bool_)
-            used.append((member.kind, places))
-        for own in (member.rows, member.held):
+        if index_of is None:
+            index_of = np.zeros(len(arrays[0]), np.bool_)
+            used.append((run.spec, index_of))
+        for own in (run.rows, run.held):
             if own is not None:
-                places[own] = True
-    for kind, places in used:
+                index_of[own] = True
+    for spec, index_of in used:
         check_outputs(
-            kind.task.model,
-            [array[places] for array in arrays],
-            kind.task.loss,
+            spec.task.model,
+            [array[index_of] for array in arrays],
+            spec.task.loss,
             "fit_many",
         )
 

@@ -9,9 +9,9 @@ import numpy as np
 from deltarule.optim import Optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.train.fitting.loop import Plan
-from deltarule.train.many_models.joint_step import FACTORS, Kind
+from deltarule.train.many_models.batched_step import FACTORS, TaskSpec
 from deltarule.train.many_models.row_blocks import Numbers, Rows
-from deltarule.train.monitoring.callbacks import Callback, keeps_others
+from deltarule.train.monitoring.callbacks import Callback, replaces_weights
 from deltarule.train.monitoring.history import History
 
 
@@ -20,16 +20,16 @@ class ModelRun:
 
     def __init__(
         self,
-        kind: Kind,
+        spec: TaskSpec,
         optimizer: Optimizer,
         plan: Plan,
         rows: Rows,
         held: Rows | None,
         callbacks: Sequence[Callback],
     ) -> None:
-        self.kind, self.task, self.optimizer, self.plan = (
-            kind,
-            kind.task,
+        self.spec, self.task, self.optimizer, self.plan = (
+            spec,
+            spec.task,
             optimizer,
             plan,
         )
@@ -37,7 +37,7 @@ class ModelRun:
         self.history = History()
         self.stop, self.learning_rate_factor = False, 1.0
         self.step = 0
-        self._named = kind.named
+        self._named = spec.named
         self._current: dict[str, Array] = {}  # weights at the end of the last epoch
         self._slots: list[Array] = []  # the optimiser's, then
         self._chosen: dict[
@@ -70,7 +70,7 @@ class ModelRun:
     @property
     def parameter_names(self) -> tuple[str, ...]:
         """The names of what is learned, in the order of the optimiser's slots."""
-        return tuple(self._named)[: self.kind.n_learned]
+        return tuple(self._named)[: self.spec.n_learned]
 
     def slots(self) -> list[Array]:
         """Return copies of the optimiser's slots."""
@@ -79,9 +79,9 @@ class ModelRun:
     # ---------------------------------------------------------------- what the slots ask
 
     @property
-    def keeps_others(self) -> bool:
+    def replaces_weights(self) -> bool:
         """Whether a callback keeps other weights than training goes on with."""
-        return any(map(keeps_others, self.callbacks))
+        return any(map(replaces_weights, self.callbacks))
 
     @property
     def epochs_left(self) -> int:
@@ -89,7 +89,7 @@ class ModelRun:
         return self.plan.epochs - len(self.history.epochs)
 
     @property
-    def at_work(self) -> bool:
+    def is_running(self) -> bool:
         """Whether there is another epoch to run."""
         return not self.stop and self.epochs_left > 0
 
@@ -120,21 +120,21 @@ class ModelRun:
 
     def begin(self, state: Mapping[str, Array], slots: Sequence[str]) -> None:
         """Tell the callbacks that training begins, from a state."""
-        self.see(state, slots)
+        self.update_state(state, slots)
         self._began = True
         for callback in self.callbacks:
             callback.reset()
         for callback in self.callbacks:
             callback.on_train_begin(self)
 
-    def see(self, state: Mapping[str, Array], slots: Sequence[str]) -> None:
+    def update_state(self, state: Mapping[str, Array], slots: Sequence[str]) -> None:
         """Take note of the weights, and of the optimiser's slots (these are their names), at the end of an epoch."""
         self._current = {name: state[name].copy() for name in self._named}
         self._slots = (
-            [state[name].copy() for name in slots] if self.keeps_others else []
+            [state[name].copy() for name in slots] if self.replaces_weights else []
         )
 
-    def account(
+    def record_steps(
         self,
         rows: Numbers,
         sizes: Rows,

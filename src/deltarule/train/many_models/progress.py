@@ -22,7 +22,7 @@ from deltarule.train.monitoring.progress import fitting, printable
 
 @final
 @dataclass(frozen=True)
-class Standing:
+class JointProgress:
     """How far a joint run is: models that have ended and all of them, epochs done and to come, samples and seconds."""
 
     finished: int
@@ -33,15 +33,15 @@ class Standing:
     duration: float
 
     @staticmethod
-    def of(members: Sequence[ModelRun], duration: float) -> Standing:
+    def of(runs: Sequence[ModelRun], duration: float) -> JointProgress:
         """Count."""
-        working = [member for member in members if member.at_work]
-        return Standing(
-            len(members) - len(working),
-            len(members),
-            sum(len(member.history.epochs) for member in members),
-            sum(member.epochs_left for member in working),
-            sum(member.history.samples for member in members),
+        working = [run for run in runs if run.is_running]
+        return JointProgress(
+            len(runs) - len(working),
+            len(runs),
+            sum(len(run.history.epochs) for run in runs),
+            sum(run.epochs_left for run in working),
+            sum(run.history.samples for run in runs),
             duration,
         )
 
@@ -53,7 +53,7 @@ class Standing:
     def live_line(self, columns: int | None = None) -> str:
         """Return the live line, what is waited for first, in a terminal of so many columns.
 
-        >>> Standing(3, 8, 60, 20, 60_000, 6.0).live_line()
+        >>> JointProgress(3, 8, 60, 20, 60_000, 6.0).live_line()
         '3/8 models finished  2.0 s left  ━━━━━━━━━━━━━━━━━━──────  60/80 epochs  10,000 samples/s'
         """
         total = self.epochs + self.epochs_left
@@ -75,7 +75,7 @@ class Standing:
     def last_line(self, early: int, diverged: int, interrupted: bool) -> str:
         """Return the line that stays.
 
-        >>> Standing(8, 8, 70, 0, 70_000, 7.0).last_line(early=3, diverged=1, interrupted=False)
+        >>> JointProgress(8, 8, 70, 0, 70_000, 7.0).last_line(early=3, diverged=1, interrupted=False)
         '8/8 models finished  70 epochs  10,000 samples/s  7.0 s  3 stopped early  1 diverged'
         """
         models = f"{self.finished}/{self.models} {named(self.models, 'model')} finished"
@@ -91,7 +91,7 @@ class Standing:
         )
 
 
-class Watch:
+class ManyModelsProgress:
     """What a joint run tells; nothing, unless a subclass prints."""
 
     def compiled(self, engine: str, models: int, duration: float) -> None:
@@ -105,13 +105,13 @@ class Watch:
 
 
 @final
-class TerminalWatch(Watch):
+class TerminalProgress(ManyModelsProgress):
     """Lines on a terminal (with a live one below), or plain lines in a pipe."""
 
     def __init__(
-        self, members: Sequence[ModelRun], console: Console | None = None
+        self, runs: Sequence[ModelRun], console: Console | None = None
     ) -> None:
-        self._members = members
+        self._runs = runs
         self._console = console or Console(file=sys.stdout, highlight=False)
         self._live: Live | None = None
         self._duration = 0.0  # of training, without compiling
@@ -134,7 +134,7 @@ class TerminalWatch(Watch):
         now = time.perf_counter()
         self._duration, self._seen = self._duration + now - self._seen, now
         if self._live is not None:
-            line = Standing.of(self._members, self._duration).live_line(
+            line = JointProgress.of(self._runs, self._duration).live_line(
                 self._console.width
             )
             self._live.update(
@@ -146,10 +146,10 @@ class TerminalWatch(Watch):
         if self._live is not None:
             self._live.stop()
             self._live = None
-        histories = [member.history for member in self._members]
+        histories = [run.history for run in self._runs]
         diverged = sum(history.diverged for history in histories)
         early = sum(history.stopped_early for history in histories) - diverged
-        standing = Standing.of(self._members, self._duration)
+        standing = JointProgress.of(self._runs, self._duration)
         if standing.samples:
             self._print(standing.last_line(early, diverged, interrupted))
 

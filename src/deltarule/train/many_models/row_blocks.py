@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
-Orders = Sequence[Rows | None]
+RowOrders = Sequence[Rows | None]
 
 
 def cuts(n: int, size: int) -> list[tuple[int, int]]:
@@ -22,10 +22,12 @@ def cuts(n: int, size: int) -> list[tuple[int, int]]:
     return [(full, n // full), *([(n % full, 1)] if n % full else [])]
 
 
-def batched_orders(orders: Orders, size: int, blank: int) -> list[tuple[int, Rows]]:
+def batched_orders(
+    orders: RowOrders, size: int, padding_row: int
+) -> list[tuple[int, Rows]]:
     """Return (batch size, rows (steps, models, batch size)) for all models at once, larger batches first.
 
-    A model that has no rows (any more) gets the row ``blank``.
+    A model that has no rows (any more) gets the row ``padding_row``.
 
     >>> [(n, rows.tolist()) for n, rows in batched_orders([np.arange(3), np.arange(2), None], 2, 9)]
     [(2, [[[0, 1], [0, 1], [9, 9]]]), (1, [[[2], [9], [9]]])]
@@ -37,7 +39,7 @@ def batched_orders(orders: Orders, size: int, blank: int) -> list[tuple[int, Row
     found = []
     for width in sorted({width for plan in plans for width in plan}, reverse=True):
         steps = max(plan.get(width, 0) for plan in plans)
-        rows = np.full((steps, len(orders), width), blank, np.int64)
+        rows = np.full((steps, len(orders), width), padding_row, np.int64)
         for i, (order, plan) in enumerate(zip(orders, plans, strict=True)):
             count = plan.get(width, 0)
             if order is not None and count:
@@ -56,7 +58,7 @@ class MetricsBuffer:
         self._rows: list[list[Numbers]] = [[] for _ in range(n)]
         self._sizes: list[list[int]] = [[] for _ in range(n)]
 
-    def enter(self, metrics: Numbers, real: npt.NDArray[np.bool_], size: int) -> None:
+    def append(self, metrics: Numbers, real: npt.NDArray[np.bool_], size: int) -> None:
         """Enter steps of one batch size: metrics (steps, metrics · models), and which blocks were real."""
         n = len(self._rows)
         by_model = metrics.reshape(len(metrics), -1, n)

@@ -16,7 +16,7 @@ from deltarule.runtime.buffers import Array
 from deltarule.train.checkpoint import write_atomically
 from deltarule.train.monitoring.history import History
 
-_TO_GROW = ("accuracy", "r2", "precision", "recall", "f1")
+_HIGHER_IS_BETTER = ("accuracy", "r2", "precision", "recall", "f1")
 
 
 class Session(Protocol):
@@ -123,7 +123,7 @@ class Callback(metaclass=NamedArguments):
         """Take back what ``state`` returned."""
 
 
-def keeps_others(callback: Callback) -> bool:
+def replaces_weights(callback: Callback) -> bool:
     """Whether a callback keeps other weights than training goes on with."""
     return type(callback).weights_to_keep is not Callback.weights_to_keep
 
@@ -155,7 +155,7 @@ class _Monitor:
         self._owner, self._name, self._min_delta = owner, name, min_delta
         self._sign = (
             -1.0
-            if mode == "max" or (mode == "auto" and name.endswith(_TO_GROW))
+            if mode == "max" or (mode == "auto" and name.endswith(_HIGHER_IS_BETTER))
             else 1.0
         )
         self.best: float | None = None  # of this run
@@ -216,24 +216,24 @@ class EarlyStopping(Callback):
             whole_number(patience, "EarlyStopping patience", least=1),
         )
         self.restore_best = restore_best
-        self._watched = _Monitor("EarlyStopping", monitor, mode, min_delta)
+        self._monitor = _Monitor("EarlyStopping", monitor, mode, min_delta)
         self.reset()
 
     def reset(self) -> None:
         """Forget the best value, its epoch and its weights."""
-        self._watched.best, self.best_epoch, self._waited = None, 0, 0
+        self._monitor.best, self.best_epoch, self._waited = None, 0, 0
         self._weights: dict[str, Array] = {}
 
     @property
     def best(self) -> float | None:
         """The best value so far; after a run, that of this run."""
-        return self._watched.best
+        return self._monitor.best
 
     def on_epoch_end(
         self, session: Session, epoch: int, logs: dict[str, float]
     ) -> None:
         """Compare with the best epoch so far."""
-        if self._watched.improved(logs):
+        if self._monitor.improved(logs):
             self.best_epoch, self._waited = epoch, 0
             self._weights = session.weights() if self.restore_best else {}
             session.history.best_epoch = epoch
@@ -259,7 +259,7 @@ class EarlyStopping(Callback):
     def settings(self) -> dict[str, Any]:
         """Return what is watched, patience, and whether the best weights are restored."""
         return {
-            **self._watched.settings(),
+            **self._monitor.settings(),
             "patience": self.patience,
             "restore_best": self.restore_best,
         }
@@ -275,7 +275,7 @@ class EarlyStopping(Callback):
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Take back what ``state`` returned."""
         best = data["best"]
-        self._watched.best, self._weights = (
+        self._monitor.best, self._weights = (
             None if best is None else float(best),
             dict(arrays),
         )
@@ -311,19 +311,19 @@ class ReduceOnPlateau(Callback):
             )
         self.factor, self.min_factor = factor, min_factor
         self.patience = whole_number(patience, "ReduceOnPlateau patience", least=1)
-        self._watched = _Monitor("ReduceOnPlateau", monitor, mode, min_delta)
+        self._monitor = _Monitor("ReduceOnPlateau", monitor, mode, min_delta)
         self.reset()
 
     def reset(self) -> None:
         """Forget the best value and how long it has stood."""
-        self._watched.best, self._waited = None, 0
+        self._monitor.best, self._waited = None, 0
 
     def on_epoch_end(
         self, session: Session, epoch: int, logs: dict[str, float]
     ) -> None:
         """Compare with the best value so far."""
         del epoch
-        self._waited = 0 if self._watched.improved(logs) else self._waited + 1
+        self._waited = 0 if self._monitor.improved(logs) else self._waited + 1
         if self._waited >= self.patience:
             session.learning_rate_factor = max(
                 self.min_factor, session.learning_rate_factor * self.factor
@@ -337,17 +337,17 @@ class ReduceOnPlateau(Callback):
             "factor": self.factor,
             "min_factor": self.min_factor,
         }
-        return {**self._watched.settings(), **rule}
+        return {**self._monitor.settings(), **rule}
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return the best value and how long it has stood."""
-        return {"best": self._watched.best, "waited": self._waited}, {}
+        return {"best": self._monitor.best, "waited": self._waited}, {}
 
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
         """Take back what ``state`` returned."""
         del arrays
         best = data["best"]
-        self._watched.best, self._waited = (
+        self._monitor.best, self._waited = (
             None if best is None else float(best),
             int(data["waited"]),
         )

@@ -49,15 +49,15 @@ class History:
         values = ", ".join(
             f"{name} {value:.4g}" for name, value in last.items() if name not in _CLOCK
         )
-        told = f"{counted(len(self.epochs), 'epoch')}, {counted(self.steps, 'step')}"
-        told += f": {values}" if values else ""
+        summary = f"{counted(len(self.epochs), 'epoch')}, {counted(self.steps, 'step')}"
+        summary += f": {values}" if values else ""
         notes = [f"best epoch {self.best_epoch}"] if self.best_epoch is not None else []
         notes += [
             name
             for name in ("interrupted", "stopped_early", "diverged")
             if getattr(self, name)
         ]
-        return f"History({'; '.join([told, *notes])})".replace(
+        return f"History({'; '.join([summary, *notes])})".replace(
             "stopped_early", "stopped early"
         )
 

@@ -82,19 +82,20 @@ def _mean_over_rest(values: Tensor) -> Tensor:
     )
 
 
-def _counted_hits(
-    hits: Tensor, labels: Tensor, ignore_label: int | None
+def _correct_counts(
+    correct: Tensor, labels: Tensor, ignore_label: int | None
 ) -> list[Tensor]:
     """Return the number of hits; where some labels are ignored only those of the others, and how many these are."""
     if ignore_label is None:
-        return [_mean_over_rest(hits.astype("float32"))]
+        return [_mean_over_rest(correct.astype("float32"))]
     counted = labels != ignore_label
     return [
-        _mean_over_rest(found.astype("float32")) for found in (hits & counted, counted)
+        _mean_over_rest(found.astype("float32"))
+        for found in (correct & counted, counted)
     ]
 
 
-def _share_of_hits(totals: Sequence[float], n: int) -> float:
+def _accuracy(totals: Sequence[float], n: int) -> float:
     return (
         totals[0] / n
         if len(totals) == 1
@@ -118,11 +119,13 @@ class Accuracy(Metric):
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
         """Return the number of hits, and of how many labels if some are ignored."""
         labels = _labels(self.name, prediction, target)
-        return _counted_hits(prediction.argmax(-1) == labels, labels, self.ignore_label)
+        return _correct_counts(
+            prediction.argmax(-1) == labels, labels, self.ignore_label
+        )
 
     def value(self, totals: Sequence[float], n: int) -> float:
         """Return the share of hits."""
-        return _share_of_hits(totals, n)
+        return _accuracy(totals, n)
 
 
 @final
@@ -156,13 +159,13 @@ class TopK(Metric):
         score = take_along_axis(prediction, labels, -1)
         classes = tensor(list(range(int(prediction.shape[-1]))), dtype="int64")
         before = (prediction > score) | ((prediction == score) & (classes < labels))
-        return _counted_hits(
+        return _correct_counts(
             before.astype("int64").sum(-1) < self.k, given, self.ignore_label
         )
 
     def value(self, totals: Sequence[float], n: int) -> float:
         """Return the share of hits."""
-        return _share_of_hits(totals, n)
+        return _accuracy(totals, n)
 
 
 @dataclass(frozen=True)
@@ -178,10 +181,10 @@ class _Binary(Metric):
 
     def _counts(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
         """Return the numbers of true positives, false positives and false negatives."""
-        said, is_so = self._decisions(prediction, target)
+        predicted, actual = self._decisions(prediction, target)
         return [
             (pair).astype("float32").sum()
-            for pair in (said & is_so, said & ~is_so, ~said & is_so)
+            for pair in (predicted & actual, predicted & ~actual, ~predicted & actual)
         ]
 
 
@@ -194,8 +197,8 @@ class BinaryAccuracy(_Binary):
 
     def totals(self, prediction: Tensor, target: Tensor) -> list[Tensor]:
         """Return the number of hits (its mean over several outputs)."""
-        said, is_so = self._decisions(prediction, target)
-        return [_mean_over_rest((said == is_so).astype("float32"))]
+        predicted, actual = self._decisions(prediction, target)
+        return [_mean_over_rest((predicted == actual).astype("float32"))]
 
 
 @final

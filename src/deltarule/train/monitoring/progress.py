@@ -287,7 +287,7 @@ class Terminal:
             self._print(note)
 
 
-def for_verbosity(verbose: int) -> Progress:
+def progress_for(verbose: int) -> Progress:
     """Return the teller for fit's ``verbose``: 0 silent, 1 with a live line on a terminal, 2 lines only."""
     if isinstance(verbose, str) or verbose not in {0, 1, 2}:
         raise ArgumentError("fit verbose", expected="0, 1 or 2", got=repr(verbose))

@@ -31,7 +31,7 @@ from deltarule.train.protocol import Trainable
 from deltarule.train.steps.prepare import model_dtype
 from deltarule.train.steps.step import Column, columns, prediction_program
 
-_MOST_PROGRAMS = 32  # of one model, the oldest goes first
+_MAX_PROGRAMS = 32  # of one model, the oldest goes first
 _PAUSE = 50  # calls of a model of which nothing could be kept, before it is tried again
 _node_of = attrgetter("_node")
 
@@ -40,7 +40,7 @@ class Predictions:
     """The kept programs of one model. A copy or a pickle begins without any."""
 
     def __init__(self) -> None:
-        self._state: State | None = None
+        self._state: ModelCache | None = None
         self._pause = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Predictions:
@@ -49,17 +49,19 @@ class Predictions:
     def __reduce__(self) -> tuple[type[Predictions], tuple[()]]:
         return Predictions, ()
 
-    def state(self, model: Trainable) -> State | None:
+    def state(self, model: Trainable) -> ModelCache | None:
         """Return what is known of the model as it is now; None if nothing may be kept."""
         state = self._state
-        if state is not None and state.model() is model and state.snapshot.holds():
+        if state is not None and state.model() is model and state.snapshot.is_valid():
             return state
         if self._pause > 0:
             self._pause -= 1
             return None
         kind = model_dtype(model)  # draws parameters that have no values yet
         snapshot = Snapshot.of(model)
-        state = self._state = None if snapshot is None else State(model, snapshot, kind)
+        state = self._state = (
+            None if snapshot is None else ModelCache(model, snapshot, kind)
+        )
         if state is None:
             self.pause()
         return state
@@ -69,7 +71,7 @@ class Predictions:
         self._state, self._pause = None, _PAUSE
 
 
-def kept_for(model: Trainable) -> State | None:
+def cache_of(model: Trainable) -> ModelCache | None:
     """Return what is kept of a model as it is now; None for one that has no place for it or can't be watched."""
     place = getattr(model, "kept_predictions", None)
     return (
@@ -79,7 +81,7 @@ def kept_for(model: Trainable) -> State | None:
     )
 
 
-class State:
+class ModelCache:
     """A model as it was found, its element type, and programs by what they were asked for."""
 
     def __init__(self, model: Trainable, snapshot: Snapshot, kind: DType) -> None:
@@ -89,7 +91,7 @@ class State:
         self.snapshot, self._kind = snapshot, kind
         self._tensors = list(snapshot.tensors.values())
         self._kinds = [tensor.dtype for tensor in self._tensors]
-        self._programs: dict[Hashable, Prediction] = {}
+        self._programs: dict[Hashable, CachedProgram] = {}
         self.evaluations: dict[
             Hashable, Any
         ] = {}  # those of ``inference.evaluate``, which knows what they are
@@ -101,28 +103,28 @@ class State:
             self._kind, self._kinds = model_dtype(model), kinds
         return self._kind
 
-    def find(self, key: Hashable) -> tuple[Prediction, list[Array]] | None:
+    def get(self, key: Hashable) -> tuple[CachedProgram, list[Array]] | None:
         """Return a program that fits the model as it is now, and the values of its leaves."""
         found = self._programs.get(key)
         values = None if found is None else found.values()
         return None if found is None or values is None else (found, values)
 
-    def keep(self, key: Hashable, made: Prediction) -> None:
+    def keep(self, key: Hashable, made: CachedProgram) -> None:
         """Keep a program."""
         self._programs.pop(key, None)
-        while len(self._programs) >= _MOST_PROGRAMS:
+        while len(self._programs) >= _MAX_PROGRAMS:
             self._programs.pop(next(iter(self._programs)), None)
         self._programs[key] = made
 
 
-class Unchanged:
+class UnchangedTensors:
     """Tensors that still have the values which they had at the time of construction."""
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         self._tensors = list(tensors)
         self._nodes = [weakref.ref(tensor._node) for tensor in self._tensors]
 
-    def holds(self) -> bool:
+    def is_valid(self) -> bool:
         """Return whether none was given another value."""
         return all(
             map(is_, map(_node_of, self._tensors), [ref() for ref in self._nodes])
@@ -137,7 +139,7 @@ class _Current:
     values: list[weakref.ref[Array]]
 
 
-class Prediction:
+class CachedProgram:
     """One program: its batch is the last input, before it the leaves, whose values the model's tensors have.
 
     A tensor whose numbers were looked at while the program was built, and any that is no leaf of it, has to stay.
@@ -164,32 +166,35 @@ class Prediction:
         ]
         self._shapes = [(tensor.shape, tensor.dtype) for tensor in self._owners]
         swapped = set(map(id, self._owners))
-        self._same = Unchanged(tensor for tensor in known if id(tensor) not in swapped)
+        self._same = UnchangedTensors(
+            tensor for tensor in known if id(tensor) not in swapped
+        )
         self._watched = watched[1:]  # the first is looked at by the caller
-        twins = {
+        placeholders = {
             node: build.input_node("", node.shape, node.dtype)
             for node in program.inputs
         }  # without values
         self._program = Program(
-            tuple(twins.values()), tuple(substitute(program.outputs, twins))
+            tuple(placeholders.values()),
+            tuple(substitute(program.outputs, placeholders)),
         )
         self._run: weakref.ref[Executable] | None = None
         self._current = _Current([], [])
 
     def values(self) -> list[Array] | None:
         """Return the values of the leaves now; None if the program does not fit the tensors as they are now."""
-        if not self._same.holds() or not all(
-            snapshot.holds() for snapshot in self._watched
+        if not self._same.is_valid() or not all(
+            snapshot.is_valid() for snapshot in self._watched
         ):
             return None
-        found = self._owned()
+        found = self._tensor_values()
         filled = list(self._values)
         for place, value in zip(self._places, found, strict=False):
             filled[place] = value
         complete = [value for value in filled if value is not None]
         return complete if len(complete) == len(filled) else None
 
-    def _owned(self) -> Sequence[Array | None]:
+    def _tensor_values(self) -> Sequence[Array | None]:
         """Return the values of the leaves that are tensors of the model; none where one has another shape or type."""
         nodes, current = list(map(_node_of, self._owners)), self._current
         if len(current.nodes) == len(nodes) and all(
@@ -220,20 +225,20 @@ def prediction(
     loss: Loss | None,
     device: str,
     threads: int | None,
-    state: State | None,
+    state: ModelCache | None,
 ) -> tuple[Executable, list[Array]]:
     """Return the compiled program of a batch of ``count`` and the values of its leaves, kept if that may be."""
     key = _key(x, count, loss, device, threads)
-    keeps = state if key is not None else None
-    if keeps is not None and (found := keeps.find(key)) is not None:
+    cache = state if key is not None else None
+    if cache is not None and (found := cache.get(key)) is not None:
         return found[0].run(device, threads), found[1]
     (column,) = columns([x])
     if (
-        keeps is not None
-        and (made := _built(model, column, count, loss, keeps)) is not None
+        cache is not None
+        and (made := _traced_program(model, column, count, loss, cache)) is not None
     ):
-        keeps.keep(key, made)
-        if (found := keeps.find(key)) is not None:
+        cache.keep(key, made)
+        if (found := cache.get(key)) is not None:
             return found[0].run(device, threads), found[1]
     program, values = prediction_program(
         model, column, count, None if loss is None else loss.predict
@@ -241,9 +246,9 @@ def prediction(
     return compiled(program, device, threads), values
 
 
-def _built(
-    model: Trainable, column: Column, count: int, loss: Loss | None, state: State
-) -> Prediction | None:
+def _traced_program(
+    model: Trainable, column: Column, count: int, loss: Loss | None, state: ModelCache
+) -> CachedProgram | None:
     """Return a program to keep; None where it depends on more than what is watched, or can't be built."""
     watched = [state.snapshot]
     if loss is not None:
@@ -258,12 +263,12 @@ def _built(
             )
         except Exception:  # the caller builds it again, untraced, and tells
             return None
-    if record.assigned or not all(snapshot.holds() for snapshot in watched):
+    if record.assigned or not all(snapshot.is_valid() for snapshot in watched):
         place = getattr(model, "kept_predictions", None)
         if isinstance(place, Predictions):
             place.pause()
         return None
-    return Prediction(program, values, record, watched)
+    return CachedProgram(program, values, record, watched)
 
 
 def _key(

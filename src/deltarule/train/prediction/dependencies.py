@@ -26,7 +26,7 @@ from deltarule.dtypes import DType
 from deltarule.graph.node import Node
 from deltarule.tensor.tensor import Tensor
 
-_MOST_OBJECTS = 20_000
+_MAX_OBJECTS = 20_000
 _COPIED_BYTES = 1 << 16  # larger arrays are known by a digest
 _PURE = {
     "abc",
@@ -58,7 +58,7 @@ _DESCRIPTORS = (
     types.ClassMethodDescriptorType,
     type(_Pair.first),
 )
-_PLAIN = (
+_IMMUTABLE = (
     type(None),
     bool,
     int,
@@ -81,7 +81,7 @@ _PLAIN = (
 )
 
 
-_OUTSIDE = {
+_UNTRACKED_BUILTINS = {
     "open",
     "input",
     "eval",
@@ -108,7 +108,7 @@ class Snapshot:
         self.tensors: dict[int, Tensor] = {}
         self._watched: list[Collection[Any]] = []
         self._functions: list[tuple[Any, tuple[Any, ...]]] = []
-        self._picked: list[
+        self._watched_names: list[
             tuple[Callable[[str], Any], tuple[str, ...], tuple[Any, ...]]
         ] = []
         self._arrays: list[tuple[np.ndarray[Any, Any], Any]] = []
@@ -121,7 +121,7 @@ class Snapshot:
         self._classes: set[type] = set()
         self._walk(roots)
         self._lengths = list(map(len, self._watched))
-        self._kept = list(chain.from_iterable(self._watched))
+        self._items_seen = list(chain.from_iterable(self._watched))
         self._bound = [
             (
                 attrgetter(name),
@@ -143,19 +143,19 @@ class Snapshot:
         ):  # or changed by another thread meanwhile
             return None
 
-    def holds(self) -> bool:
+    def is_valid(self) -> bool:
         """Return whether nothing has changed since."""
         try:
             if list(map(len, self._watched)) != self._lengths:
                 return False
-            if not all(map(is_, chain.from_iterable(self._watched), self._kept)):
+            if not all(map(is_, chain.from_iterable(self._watched), self._items_seen)):
                 return False
         except RuntimeError:  # changed by another thread while it was looked at
             return False
         for method, classes, methods in self._bound:
             if not all(map(is_, map(method, classes), methods)):
                 return False
-        for get, names, values in self._picked:
+        for get, names, values in self._watched_names:
             if not all(map(is_, map(get, names), values)):
                 return False
         for function, parts in self._functions:
@@ -169,14 +169,14 @@ class Snapshot:
         waiting = list(roots)
         while waiting:
             value = waiting.pop()
-            if isinstance(value, _PLAIN) or id(value) in self._seen:
+            if isinstance(value, _IMMUTABLE) or id(value) in self._seen:
                 continue
             self._seen[id(value)] = value
-            if len(self._seen) > _MOST_OBJECTS:
+            if len(self._seen) > _MAX_OBJECTS:
                 raise _CannotBeWatchedError
-            waiting.extend(self._met(value))
+            waiting.extend(self._visit(value))
 
-    def _met(self, value: Any) -> Iterable[Any]:
+    def _visit(self, value: Any) -> Iterable[Any]:
         """Watch one object; return what it leads to."""
         if isinstance(value, Tensor):
             self.tensors[id(value)] = value
@@ -278,11 +278,11 @@ class Snapshot:
                 ]
         return found
 
-    def _pick(
+    def _watch_names(
         self, get: Callable[[str], Any], names: tuple[str, ...]
     ) -> tuple[Any, ...]:
         values = tuple(map(get, names))
-        self._picked.append((get, names, values))
+        self._watched_names.append((get, names, values))
         return values
 
     def _function(self, function: types.FunctionType) -> Iterable[Any]:
@@ -301,10 +301,13 @@ class Snapshot:
     def _globals(self, function: types.FunctionType) -> Iterable[Any]:
         """Watch the globals that a function names, and in modules from outside the attributes that it names."""
         names = tuple(dict.fromkeys(_names(function.__code__)))
-        if any(name in _OUTSIDE and name not in function.__globals__ for name in names):
+        if any(
+            name in _UNTRACKED_BUILTINS and name not in function.__globals__
+            for name in names
+        ):
             raise _CannotBeWatchedError
         found: list[Any] = []
-        for value in self._pick(function.__globals__.get, names):
+        for value in self._watch_names(function.__globals__.get, names):
             if not isinstance(value, types.ModuleType):
                 found.append(value)
             elif _root(value) == "numpy" and "random" in names:
@@ -312,7 +315,7 @@ class Snapshot:
             elif not _is_pure(value):
                 if _root(value) in sys.stdlib_module_names:
                     raise _CannotBeWatchedError
-                inside = self._pick(vars(value).get, names)
+                inside = self._watch_names(vars(value).get, names)
                 if any(
                     isinstance(item, types.ModuleType) and not _is_pure(item)
                     for item in inside

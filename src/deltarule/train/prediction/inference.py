@@ -19,9 +19,9 @@ from deltarule.shapes import Shape
 from deltarule.tensor import tracing
 from deltarule.train.monitoring.metrics import MetricLike, get_all
 from deltarule.train.prediction.cached_programs import (
-    State,
-    Unchanged,
-    kept_for,
+    ModelCache,
+    UnchangedTensors,
+    cache_of,
     prediction,
 )
 from deltarule.train.prediction.dependencies import Snapshot
@@ -138,7 +138,7 @@ def evaluate(
     arrays = prepared(
         model, inputs, targets, chosen, sample_weight=sample_weight, where="evaluate"
     )
-    state = kept_for(model)
+    state = cache_of(model)
     named = [(name, id(tensor)) for name, tensor in (*learned(model), *running(model))]
     key = _evaluation_key(
         chosen,
@@ -147,34 +147,34 @@ def evaluate(
         device,
         threads,
     )
-    kept: _KeptEvaluation | None = (
+    kept: _CachedEvaluation | None = (
         state.evaluations.get(key) if state is not None and key is not None else None
     )
-    if kept is not None and kept.holds():
+    if kept is not None and kept.is_valid():
         check_targets((len(arrays[0]), *kept.output), arrays, chosen, "evaluate")
         return kept.evaluation.on(arrays).measure(current_weights(model)) or {}
     output = check_outputs(model, arrays, chosen, "evaluate")
     task = Task(model, chosen, get_all(metrics, chosen))
     evaluation = Evaluation(task, arrays, size, device, threads)
     if state is not None and key is not None:
-        _keep(evaluation, output.shape[1:], state, key)
+        _cache_evaluation(evaluation, output.shape[1:], state, key)
     return evaluation.measure(current_weights(model)) or {}
 
 
-_MOST_EVALUATIONS = 4  # of one model, the oldest goes first
+_MAX_EVALUATIONS = 4  # of one model, the oldest goes first
 
 
 @dataclass(frozen=True)
-class _KeptEvaluation:
+class _CachedEvaluation:
     """A compiled evaluation, the shape of one output, and what has to be as it was: loss, tensors that do not learn."""
 
     evaluation: Evaluation
     output: Shape
     loss: Snapshot
-    same: Unchanged
+    same: UnchangedTensors
 
-    def holds(self) -> bool:
-        return self.loss.holds() and self.same.holds()
+    def is_valid(self) -> bool:
+        return self.loss.is_valid() and self.same.is_valid()
 
 
 def _evaluation_key(
@@ -189,7 +189,9 @@ def _evaluation_key(
     return key if all(isinstance(metric, str) for metric in metrics) else None
 
 
-def _keep(evaluation: Evaluation, output: Shape, state: State, key: Hashable) -> None:
+def _cache_evaluation(
+    evaluation: Evaluation, output: Shape, state: ModelCache, key: Hashable
+) -> None:
     """Build an evaluation and keep it where all that it depends on can be watched."""
     task, loss = evaluation.task, Snapshot.of(evaluation.task.loss)
     if loss is None:
@@ -199,17 +201,17 @@ def _keep(evaluation: Evaluation, output: Shape, state: State, key: Hashable) ->
             evaluation.prepare()
         except DeltaruleError:  # told by building it again, untraced
             return
-    if record.assigned or not state.snapshot.holds() or not loss.holds():
+    if record.assigned or not state.snapshot.is_valid() or not loss.is_valid():
         return
     swapped = {
         id(tensor) for _, tensor in (*learned(task.model), *running(task.model))
     } - set(record.looked_at)
     known = (*state.snapshot.tensors.values(), *loss.tensors.values())
     bare = evaluation.on(())  # without the data
-    while len(state.evaluations) >= _MOST_EVALUATIONS:
+    while len(state.evaluations) >= _MAX_EVALUATIONS:
         state.evaluations.pop(next(iter(state.evaluations)), None)
-    same = Unchanged(tensor for tensor in known if id(tensor) not in swapped)
-    state.evaluations[key] = _KeptEvaluation(bare, output, loss, same)
+    same = UnchangedTensors(tensor for tensor in known if id(tensor) not in swapped)
+    state.evaluations[key] = _CachedEvaluation(bare, output, loss, same)
 
 
 def predict(
@@ -229,7 +231,7 @@ def predict(
     give no outputs, (0, K).
     """
     x, _ = check_arrays(inputs, where="predict", least=0)
-    state = kept_for(model)
+    state = cache_of(model)
     x = as_model_input(x, model_dtype(model) if state is None else state.kind(model))
     n, size = len(x), min(_checked_size(batch_size, "predict"), max(1, len(x)))
     if n == 0:

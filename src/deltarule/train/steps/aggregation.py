@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deltarule.train.steps.step import Step, Task
+from deltarule.train.steps.step import StepSpec, Task
 
 Rows = npt.NDArray[np.float64]
 
 
 def aggregate_metrics(
-    task: Task, step: Step, rows: Rows, sizes: npt.NDArray[Any]
+    task: Task, step: StepSpec, rows: Rows, sizes: npt.NDArray[Any]
 ) -> dict[str, float]:
     """Return loss, penalty and metrics from the steps' metrics (steps, metrics) and batch sizes (steps,).
 

@@ -37,7 +37,7 @@ def _range(node: Node, known: Mapping[Node, Array]) -> str:
     return f"{build.describe(node)}{span}"
 
 
-def first_fault(
+def first_non_finite(
     outputs: Sequence[Node], values: Mapping[Node, Array]
 ) -> tuple[str, str]:
     """Evaluate node by node on the reference backend; tell the first one that is not finite, and what helps.

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from deltarule.backends.base import StepRunner
 from deltarule.runtime.buffers import Array
 from deltarule.runtime.devices import backend, checked_threads
-from deltarule.train.steps.step import StateNames, Step
+from deltarule.train.steps.step import StateNames, StepSpec
 
 Rows = npt.NDArray[np.int64]
 Result = TypeVar("Result")
@@ -24,20 +24,20 @@ class Engine:
     """Builds and compiles a step at first use of its batch size, and hands the state from step to step.
 
     The state that callers see leaves a program's constants out, so that it is the same for all batch sizes: those of
-    the step, and before them what ``brings`` gives for its batch size whenever a state is loaded.
+    the step, and before them what ``extra_constants`` gives for its batch size whenever a state is loaded.
     """
 
     def __init__(
         self,
-        make: Callable[[int], Step],
+        make: Callable[[int], StepSpec],
         device: str,
         threads: int | None,
-        brings: Callable[[int], Sequence[Array]] = lambda size: (),
+        extra_constants: Callable[[int], Sequence[Array]] = lambda size: (),
     ) -> None:
-        self._make, self.brings = make, brings
+        self._make, self.extra_constants = make, extra_constants
         self._backend = backend(device)
         self._threads = checked_threads(threads)
-        self._steps: dict[int, Step] = {}
+        self._steps: dict[int, StepSpec] = {}
         self._runners: dict[int, StepRunner] = {}
         self._holder: int | None = None  # the batch size whose runner has the state
         self._state: list[Array] | None = None
@@ -55,7 +55,7 @@ class Engine:
         """The backend's name."""
         return self._backend.name
 
-    def step(self, size: int) -> Step:
+    def step(self, size: int) -> StepSpec:
         """Return the step for a batch size."""
         if size not in self._steps:
             start = time.perf_counter()
@@ -94,7 +94,7 @@ class Engine:
         own = range(len(self.step(self._holder).names.all))[part]
         return self._runners[self._holder].read(slice(own.start, own.stop))
 
-    def look(self) -> list[Array]:
+    def view(self) -> list[Array]:
         """Return the numbers of the state where they lie, in any shape: to be read before the next run."""
         if self._holder is None:
             return list(self._state or ())
@@ -119,7 +119,9 @@ class Engine:
         runner = self.prepare(size)
         if self._holder != size:
             state = self.read() if self._state is None else self._state
-            runner.load([*state, *self.brings(size), *self.step(size).constants])
+            runner.load(
+                [*state, *self.extra_constants(size), *self.step(size).constants]
+            )
             self._holder, self._state = size, None
         return runner.run(data, rows, first_step, seed, scalars)
 
@@ -139,19 +141,19 @@ class Engine:
 def in_background(work: Callable[[], Result], watch: Callable[[], None]) -> Result:
     """Run ``work`` in a thread of its own while this one calls ``watch`` every now and then; hand on what it raises."""
     results: list[Result] = []
-    faults: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def guarded() -> None:
         try:
             results.append(work())
         except BaseException as error:  # raised again below, in the caller's thread
-            faults.append(error)
+            errors.append(error)
 
     worker = threading.Thread(target=guarded, name="deltarule-steps", daemon=True)
     worker.start()
     while worker.is_alive():
         worker.join(_POLL_SECONDS)
         watch()
-    if faults:
-        raise faults[0]
+    if errors:
+        raise errors[0]
     return results[0]

@@ -17,7 +17,7 @@ from deltarule.runtime.buffers import Array
 Change = Augmentation | Mixup | Callable[[Array, int, int], Array]
 Rows = npt.NDArray[np.int64]
 Augment = Change | Sequence[Change] | None
-_PLACES = 16  # draws of one augmentation of a chain lie apart from those of the next, also of one in several steps
+_STREAM_STRIDE = 16  # random streams reserved for each augmentation of a list
 
 
 def fingerprint(arrays: Sequence[npt.NDArray[Any]]) -> str:
@@ -50,32 +50,32 @@ class EpochData:
         seed: int = 0,
         chosen: Rows | None = None,
     ) -> None:
-        several = isinstance(augment, (list, tuple))
-        self._changes: tuple[Change, ...] = tuple(
-            cast("Sequence[Change]", augment if several else (augment,))
+        is_list = isinstance(augment, (list, tuple))
+        self._augmentations: tuple[Change, ...] = tuple(
+            cast("Sequence[Change]", augment if is_list else (augment,))
         )
         if augment is None:
-            self._changes = ()
-        for change in self._changes:
-            if not callable(change) or isinstance(change, type):
+            self._augmentations = ()
+        for augmentation in self._augmentations:
+            if not callable(augmentation) or isinstance(augmentation, type):
                 raise ArgumentError(
                     "fit augment",
                     expected="an augmentation such as data.augment.RandomFlip(), or a list of them",
-                    got=repr(change),
+                    got=repr(augmentation),
                     hint="A function takes (inputs, seed, epoch) and gives new inputs.",
                 )
-        copied = bool(self._changes) and chosen is not None
+        copied = bool(self._augmentations) and chosen is not None
         self.arrays = [array[chosen] for array in arrays] if copied else list(arrays)
         self._chosen = None if copied else chosen
         self._seed = seed
-        self._epoch, self._copy = -1, self.arrays
+        self._epoch, self._epoch_arrays = -1, self.arrays
 
     def of(self, epoch: int) -> list[Array]:
         """Return the arrays of an epoch (from 0); the same list as long as nothing changes."""
-        if self._changes and epoch != self._epoch:
-            self._copy = self._changed(epoch)
+        if self._augmentations and epoch != self._epoch:
+            self._epoch_arrays = self._augmented(epoch)
             self._epoch = epoch
-        return self._copy
+        return self._epoch_arrays
 
     @property
     def n_samples(self) -> int:
@@ -112,23 +112,25 @@ class EpochData:
     def description(self) -> str:
         """What is done to the data, the same in every process."""
         return ", ".join(
-            repr(change)
-            if isinstance(change, (Augmentation, Mixup))
-            else str(getattr(change, "__qualname__", type(change).__qualname__))
-            for change in self._changes
+            repr(augmentation)
+            if isinstance(augmentation, (Augmentation, Mixup))
+            else str(
+                getattr(augmentation, "__qualname__", type(augmentation).__qualname__)
+            )
+            for augmentation in self._augmentations
         )
 
-    def _changed(self, epoch: int) -> list[Array]:
+    def _augmented(self, epoch: int) -> list[Array]:
         inputs, targets, *weights = self.arrays
-        for i, change in enumerate(self._changes):
-            if isinstance(change, Mixup):
-                inputs, targets = change(
-                    inputs, targets, self._seed, epoch, i * _PLACES
+        for i, augmentation in enumerate(self._augmentations):
+            if isinstance(augmentation, Mixup):
+                inputs, targets = augmentation(
+                    inputs, targets, self._seed, epoch, i * _STREAM_STRIDE
                 )
-            elif isinstance(change, Augmentation):
-                inputs = change(inputs, self._seed, epoch, i * _PLACES)
+            elif isinstance(augmentation, Augmentation):
+                inputs = augmentation(inputs, self._seed, epoch, i * _STREAM_STRIDE)
             else:
-                inputs = np.asarray(change(inputs, self._seed, epoch))
+                inputs = np.asarray(augmentation(inputs, self._seed, epoch))
         if len(inputs) != len(self.arrays[0]) or inputs.dtype.kind not in "fiub":
             raise DataError(
                 "fit augment",

@@ -36,11 +36,11 @@ class Interrupt:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             self._installed = False
 
-    def calls(self, notify: Callable[[], None]) -> None:
+    def on_interrupt(self, notify: Callable[[], None]) -> None:
         """Say what to call when Ctrl-C comes."""
         self._notify = notify
 
-    def calls_nothing(self) -> None:
+    def clear_callback(self) -> None:
         """Forget what to call, and all that it holds on to."""
         self._notify = _nothing
 

@@ -13,7 +13,7 @@ from deltarule.errors import DataError, DivergenceError
 from deltarule.graph.node import Node
 from deltarule.graph.program import StepProgram
 from deltarule.runtime.buffers import Array
-from deltarule.train.steps.divergence import first_fault, is_finite
+from deltarule.train.steps.divergence import first_non_finite, is_finite
 from deltarule.train.steps.engine import Engine, Rows
 
 _SNAPSHOT_SECONDS = 5.0  # how much training a replay may have to repeat
@@ -21,7 +21,7 @@ _KEPT = "The model keeps the weights from before this step."
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Steps that ran in one call."""
 
     rows: Rows
@@ -30,7 +30,7 @@ class Piece:
     scalars: tuple[float, ...]
 
 
-class BrokenWeightsError(Exception):
+class NonFiniteWeightsError(Exception):
     """A weight became NaN or infinite some steps ago: the error to raise, and how many steps count."""
 
     def __init__(self, error: DivergenceError, steps: int) -> None:
@@ -55,13 +55,13 @@ class ReplayLog:
         )
         self._snapshot: list[Array] | None = None
         self._taken = 0.0
-        self._pieces: list[Piece] = []
+        self._chunks: list[Chunk] = []
 
     def clear(self) -> None:
         """Forget what was run; the next piece begins with a snapshot."""
-        self._snapshot, self._pieces = None, []
+        self._snapshot, self._chunks = None, []
 
-    def feed(self, arrays: Sequence[Array]) -> None:
+    def set_data(self, arrays: Sequence[Array]) -> None:
         """Go on with other data; what was run on those before can't be run again."""
         if arrays is not self._arrays:
             self._arrays = arrays
@@ -75,15 +75,15 @@ class ReplayLog:
         if self._snapshot is None or now - self._taken > _SNAPSHOT_SECONDS:
             state = self._engine.snapshot()
             if (
-                self._pieces
-                and self._broken(state) is not None
-                and (found := self.overflow()) is not None
+                self._chunks
+                and self._non_finite(state) is not None
+                and (found := self.weights_error()) is not None
             ):
-                raise BrokenWeightsError(*found)
-            self._snapshot, self._taken, self._pieces = state, now, []
-        self._pieces.append(Piece(rows, size, first_step, scalars))
+                raise NonFiniteWeightsError(*found)
+            self._snapshot, self._taken, self._chunks = state, now, []
+        self._chunks.append(Chunk(rows, size, first_step, scalars))
         try:
-            metrics = self._again(self._pieces[-1])
+            metrics = self._rerun(self._chunks[-1])
         except (
             DataError
         ):  # found on the way, in the middle of an update: back to before the piece
@@ -91,13 +91,13 @@ class ReplayLog:
             raise
         done = len(metrics) * size
         if done < len(rows):  # it was stopped
-            self._pieces[-1] = replace(self._pieces[-1], rows=rows[:done])
+            self._chunks[-1] = replace(self._chunks[-1], rows=rows[:done])
         return metrics
 
-    def _again(self, piece: Piece) -> npt.NDArray[np.float64]:
-        rows = piece.rows
+    def _rerun(self, chunk: Chunk) -> npt.NDArray[np.float64]:
+        rows = chunk.rows
         return self._engine.run(
-            self._arrays, rows, piece.size, piece.first_step, self._seed, piece.scalars
+            self._arrays, rows, chunk.size, chunk.first_step, self._seed, chunk.scalars
         )
 
     def restore(self) -> int | None:
@@ -106,20 +106,20 @@ class ReplayLog:
             return None
         self._engine.stop()
         self._engine.load(self._snapshot)
-        return self._pieces[0].first_step
+        return self._chunks[0].first_step
 
-    def _rewind(self, steps: int) -> Piece:
+    def _rewind(self, steps: int) -> Chunk:
         """Put the engine before step ``steps`` of the last piece, or before the last step of the piece before."""
-        *before, last = self._pieces
+        *before, last = self._chunks
         if steps < 0:
             last = before.pop()
             steps = len(last.rows) // last.size - 1
         self._engine.load(self._snapshot or [])
-        for piece in before:
-            self._again(piece)
+        for chunk in before:
+            self._rerun(chunk)
         if steps:
-            self._again(
-                Piece(
+            self._rerun(
+                Chunk(
                     last.rows[: steps * last.size],
                     last.size,
                     last.first_step,
@@ -127,13 +127,13 @@ class ReplayLog:
                 )
             )
         rows = last.rows[steps * last.size : (steps + 1) * last.size]
-        return Piece(rows, last.size, last.first_step + steps, last.scalars)
+        return Chunk(rows, last.size, last.first_step + steps, last.scalars)
 
-    def _values(self, piece: Piece) -> tuple[StepProgram, dict[Node, Array]]:
+    def _values(self, chunk: Chunk) -> tuple[StepProgram, dict[Node, Array]]:
         """Return the program of a step and the values of its inputs."""
-        step = self._engine.step(piece.size)
-        batch = [array[piece.rows] for array in self._arrays]
-        counters = (piece.first_step, self._seed, *piece.scalars)
+        step = self._engine.step(chunk.size)
+        batch = [array[chunk.rows] for array in self._arrays]
+        counters = (chunk.first_step, self._seed, *chunk.scalars)
         given = (*self._engine.read(), *step.constants, *batch, *counters)
         inputs = step.program.as_program().inputs
         return step.program, {
@@ -141,67 +141,65 @@ class ReplayLog:
             for node, value in zip(inputs, given, strict=True)
         }
 
-    def fault(self, step: int, loss: float) -> tuple[DivergenceError, int]:
+    def loss_error(self, step: int, loss: float) -> tuple[DivergenceError, int]:
         """Return the error for a loss that is not finite, ``step`` steps into the last piece, and how many steps count.
 
         The engine is back before the step that went wrong: the one whose loss it is, or the first one that left a
         weight that is not finite.
         """
-        piece = self._rewind(step)
-        program, values = self._values(piece)
+        chunk = self._rewind(step)
+        program, values = self._values(chunk)
         if (
-            self._broken(self._engine.read()) is not None
-            and (found := self.overflow()) is not None
+            self._non_finite(self._engine.read()) is not None
+            and (found := self.weights_error()) is not None
         ):
             return found
-        what, advice = first_fault(program.metrics, values)
+        what, advice = first_non_finite(program.metrics, values)
         return self._error(
-            piece, "a finite loss", f"{loss}: {what}", advice
-        ), piece.first_step
+            chunk, "a finite loss", f"{loss}: {what}", advice
+        ), chunk.first_step
 
-    def overflow(self) -> tuple[DivergenceError, int] | None:
+    def weights_error(self) -> tuple[DivergenceError, int] | None:
         """Return the error for the first step that left a weight that is not finite; None if it was so before all.
 
         The engine is back before that step, which counts: its loss was finite.
         """
-        if self._snapshot is None or self._broken(self._snapshot) is not None:
+        if self._snapshot is None or self._non_finite(self._snapshot) is not None:
             return None
         self._engine.load(self._snapshot)
         state = self._snapshot
-        for piece in self._pieces:
-            self._again(piece)
+        for chunk in self._chunks:
+            self._rerun(chunk)
             after = self._engine.read()
-            if self._broken(after) is not None:
-                return self._narrowed(piece, state)
+            if self._non_finite(after) is not None:
+                return self._bisect(chunk, state)
             state = after
         return None
 
-    def _narrowed(
-        self, piece: Piece, state: list[Array]
-    ) -> tuple[DivergenceError, int]:
+    def _bisect(self, chunk: Chunk, state: list[Array]) -> tuple[DivergenceError, int]:
         """Find, by halves, the step of a piece that breaks a weight, and go back before it."""
-        while len(piece.rows) > piece.size:
-            n = len(piece.rows) // piece.size // 2
-            first = replace(piece, rows=piece.rows[: n * piece.size])
+        while len(chunk.rows) > chunk.size:
+            n = len(chunk.rows) // chunk.size // 2
+            first = replace(chunk, rows=chunk.rows[: n * chunk.size])
             self._engine.load(state)
-            self._again(first)
+            self._rerun(first)
             middle = self._engine.read()
-            if self._broken(middle) is not None:
-                piece = first
+            if self._non_finite(middle) is not None:
+                chunk = first
             else:
                 state = middle
-                piece = replace(
-                    piece,
-                    rows=piece.rows[n * piece.size :],
-                    first_step=piece.first_step + n,
+                chunk = replace(
+                    chunk,
+                    rows=chunk.rows[n * chunk.size :],
+                    first_step=chunk.first_step + n,
                 )
         self._engine.load(state)
-        self._again(piece)
-        name = self._broken(self._engine.read()) or ""
+        self._rerun(chunk)
+        name = self._non_finite(self._engine.read()) or ""
         self._engine.load(state)
-        return self._update_fault(piece, name), piece.first_step + 1
+        return self._update_error(chunk, name), chunk.first_step + 1
 
-    def _broken(self, state: Sequence[Array]) -> str | None:
+    def _non_finite(self, state: Sequence[Array]) -> str | None:
         """Return the name of a parameter or of running state that is not finite."""
         names = self._engine.names()
         kept = [*names.parameters, *(None for _ in names.slots), *names.running]
@@ -217,20 +215,22 @@ class ReplayLog:
     def check(self) -> tuple[DivergenceError, int] | None:
         """Return the error and the steps that count where an update has left a weight that is not finite."""
         return (
-            self.overflow() if self._broken(self._engine.look()) is not None else None
+            self.weights_error()
+            if self._non_finite(self._engine.view()) is not None
+            else None
         )
 
-    def _update_fault(self, piece: Piece, name: str) -> DivergenceError:
-        program, values = self._values(piece)
-        what, advice = first_fault(program.next_state, values)
+    def _update_error(self, chunk: Chunk, name: str) -> DivergenceError:
+        program, values = self._values(chunk)
+        what, advice = first_non_finite(program.next_state, values)
         return self._error(
-            piece, "finite weights", f"an update that breaks {name}: {what}", advice
+            chunk, "finite weights", f"an update that breaks {name}: {what}", advice
         )
 
     def _error(
-        self, piece: Piece, expected: str, got: str, advice: str
+        self, chunk: Chunk, expected: str, got: str, advice: str
     ) -> DivergenceError:
-        where = f"fit, step {piece.first_step + 1} (epoch {piece.first_step // self._steps_per_epoch + 1})"
+        where = f"fit, step {chunk.first_step + 1} (epoch {chunk.first_step // self._steps_per_epoch + 1})"
         return DivergenceError(
             where, expected=expected, got=got, hint=f"{advice}\n  {_KEPT}"
         )

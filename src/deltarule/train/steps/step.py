@@ -84,7 +84,7 @@ class StateNames:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepSpec:
     """A step program for one batch size, with the names of its state and the values of its constants.
 
     ``slots`` are the first values of the optimiser's slots. The program's metrics are the loss, the penalty if
@@ -252,7 +252,9 @@ def _gradients(
     return [Tensor(node) for node in slopes]
 
 
-def training_step(task: Task, batch_columns: Sequence[Column], batch_size: int) -> Step:
+def training_step(
+    task: Task, batch_columns: Sequence[Column], batch_size: int
+) -> StepSpec:
     """Return the step (parameters, slots, running state, batch, step, seed) → (their next values, metrics)."""
     if task.optimizer is None:
         raise GraphError("training step", expected="an optimiser", got="none")
@@ -310,7 +312,7 @@ def training_step(task: Task, batch_columns: Sequence[Column], batch_size: int) 
 
 def evaluation_step(
     task: Task, batch_columns: Sequence[Column], batch_size: int
-) -> Step:
+) -> StepSpec:
     """Return the step that leaves the state as it is and gives loss and metrics in inference mode."""
     parameters, kept = learned(task.model), running(task.model)
     batch = [column.symbol(batch_size) for column in batch_columns]
@@ -331,7 +333,7 @@ def _finished(
     batch: Sequence[Tensor],
     counters: tuple[Tensor, Tensor],
     scalars: Sequence[Node],
-) -> Step:
+) -> StepSpec:
     """Simplify, find the constants, and put the program together."""
     outputs = simplify([*next_state, *(t.node for t in forward.metrics)])
     step, seed = (t.node for t in counters)
@@ -348,7 +350,7 @@ def _finished(
         metrics=tuple(outputs[n:]),
     )
     widths = tuple(map(len, forward.totals))
-    return Step(
+    return StepSpec(
         program,
         names,
         tuple(values),

@@ -27,7 +27,7 @@ from deltarule.simplify import simplify
 from deltarule.tensor.tensor import Tensor
 from deltarule.train.steps.step import (
     Column,
-    Step,
+    StepSpec,
     Task,
     constants_of,
     evaluation_step,
@@ -36,19 +36,19 @@ from deltarule.train.steps.step import (
     training_step,
 )
 
-Draft = Callable[[Task], Step]  # the step of one task by itself
-STEPS, SOUND, FACTORS = (
+MakeStep = Callable[[Task], StepSpec]  # the step of one task by itself
+STEPS, FINITE, FACTORS = (
     "steps",
     "sound",
     "learning_rate_factors",
 )  # names of what joins the state
-REAL = Column("real", (), dtypes.FLOAT32)
+MASK = Column("real", (), dtypes.FLOAT32)
 _RATE = leaf(np.zeros(()), "learning_rate")
 
 
 @final
 @dataclass(frozen=True)
-class OwnRate(Schedule):
+class PerModelRate(Schedule):
     """A constant learning rate that every model has of its own: a symbol in the step, a number in the joint state."""
 
     def rate(self, step: Tensor) -> Tensor:  # noqa: ARG002  # the same at every step
@@ -56,7 +56,7 @@ class OwnRate(Schedule):
         return Tensor(_RATE)
 
 
-def _with_own_rate(task: Task) -> Task:
+def _with_rate_input(task: Task) -> Task:
     """Return the task with a symbol for a constant learning rate, so that one step serves for all rates."""
     recipe = task.optimizer
     if (
@@ -65,7 +65,7 @@ def _with_own_rate(task: Task) -> Task:
         or isinstance(recipe.learning_rate, Schedule)
     ):
         return task
-    return replace(task, optimizer=with_rate(recipe, OwnRate(), "fit_many"))
+    return replace(task, optimizer=with_rate(recipe, PerModelRate(), "fit_many"))
 
 
 def constant_rates(optimizers: Sequence[Optimizer]) -> Array:
@@ -77,11 +77,11 @@ def constant_rates(optimizers: Sequence[Optimizer]) -> Array:
 
 
 @dataclass(frozen=True)
-class Drafts:
+class DistinctSteps:
     """The steps of single tasks, each built once, and which of them is that of each task."""
 
-    steps: list[Step]
-    which: list[int]
+    steps: list[StepSpec]
+    step_of_task: list[int]
 
     @property
     def graphs(self) -> list[list[Node]]:
@@ -97,7 +97,7 @@ class Drafts:
 
 
 @dataclass(frozen=True)
-class Kind:
+class TaskSpec:
     """A task, and what must be equal for its step to serve another task too."""
 
     task: Task
@@ -107,21 +107,21 @@ class Kind:
     n_learned: int
 
     @staticmethod
-    def of(task: Task) -> Kind:
+    def of(task: Task) -> TaskSpec:
         """Describe a task once."""
         parameters, kept = learned(task.model), running(task.model)
         state = tuple(
             (name, tensor.shape, tensor.dtype) for name, tensor in (*parameters, *kept)
         )
-        return Kind(
-            _with_own_rate(task),
+        return TaskSpec(
+            _with_rate_input(task),
             task.model.config(),
             state,
             dict((*parameters, *kept)),
             len(parameters),
         )
 
-    def like(self, other: Kind) -> bool:
+    def is_compatible_with(self, other: TaskSpec) -> bool:
         """Return whether two tasks differ in the values of parameters, state and learning rate only."""
         same_form = (
             self.config is not None
@@ -131,59 +131,61 @@ class Kind:
         return same_form and replace(self.task, model=other.task.model) == other.task
 
 
-def _is_free(step: Step) -> bool:
+def _is_free(step: StepSpec) -> bool:
     """Return whether a step has no constants of its model's own (frozen parameters)."""
     return all(node is _RATE for node in step.program.state[len(step.names.all) :])
 
 
-def drafted(kinds: Sequence[Kind], draft: Draft) -> Drafts:
+def distinct_steps(specs: Sequence[TaskSpec], make_step: MakeStep) -> DistinctSteps:
     """Return the steps of tasks; tasks that differ in the values of their state and in their rate only share one."""
-    steps: list[Step] = []
-    owners: list[Kind] = []
-    which: list[int] = []
-    for kind in kinds:
+    steps: list[StepSpec] = []
+    owners: list[TaskSpec] = []
+    step_of_task: list[int] = []
+    for spec in specs:
         same = (
             i
             for i, owner in enumerate(owners)
-            if _is_free(steps[i]) and owner.like(kind)
+            if _is_free(steps[i]) and owner.is_compatible_with(spec)
         )
         place = next(same, None)
         if place is None:
             place = len(steps)
-            steps.append(draft(kind.task))
-            owners.append(kind)
-        which.append(place)
-    return Drafts(steps, which)
+            steps.append(make_step(spec.task))
+            owners.append(spec)
+        step_of_task.append(place)
+    return DistinctSteps(steps, step_of_task)
 
 
-def forms(kinds: Sequence[Kind], draft: Draft) -> list[list[int]]:
+def group_compatible(specs: Sequence[TaskSpec], make_step: MakeStep) -> list[list[int]]:
     """Return the places of the tasks whose steps have one form, and so can run as one, form by form."""
-    drafts = drafted(kinds, draft)
+    distinct = distinct_steps(specs, make_step)
     found: list[list[int]] = []
     form_of: list[int] = []
-    for graph in drafts.graphs:
+    for graph in distinct.graphs:
         same = (
             form
-            for form, members in enumerate(found)
-            if _fit(drafts, members[0], graph)
+            for form, runs in enumerate(found)
+            if _have_equal_form(distinct, runs[0], graph)
         )
         form = next(same, len(found))
         if form == len(found):
             found.append([len(form_of)])
         form_of.append(form)
     groups: list[list[int]] = [[] for _ in found]
-    for place, step in enumerate(drafts.which):
+    for place, step in enumerate(distinct.step_of_task):
         groups[form_of[step]].append(place)
     return groups
 
 
-def _fit(drafts: Drafts, first: int, graph: Sequence[Node]) -> bool:
-    other = drafts.graphs[first]
+def _have_equal_form(
+    distinct: DistinctSteps, first: int, graph: Sequence[Node]
+) -> bool:
+    other = distinct.graphs[first]
     return len(other) == len(graph) and alike(other, graph)
 
 
 @dataclass(frozen=True)
-class Joint:
+class BatchedStep:
     """The step of ``width`` slots, and what every task brings to its slot beside its model's values.
 
     Both have one row a task. ``own`` are first values of the optimiser's slots by the name that they have in the
@@ -191,98 +193,106 @@ class Joint:
     come after the state and before the step's own constants.
     """
 
-    step: Step
+    step: StepSpec
     own: dict[str, Array]
     constants: tuple[Array, ...]
 
 
-def joint_training_step(
-    kinds: Sequence[Kind],
+def batched_training_step(
+    specs: Sequence[TaskSpec],
     columns: Sequence[Column],
     size: int,
     seeds: Sequence[int],
     rates: Array,
     width: int,
-) -> Joint:
+) -> BatchedStep:
     """Return the step of ``width`` tasks of one form for blocks of ``size`` rows.
 
     A model's step has the number and the seed that it would have by itself, so its random numbers are the same.
     The metrics are arrays (width,), one for each metric of a single step. A model whose loss is not finite keeps the
     state before that step.
     """
-    drafts = drafted(kinds, lambda task: training_step(task, columns, size))
-    joint, first = _Joining(drafts, [*columns, REAL], size, width), drafts.steps[0]
+    distinct = distinct_steps(specs, lambda task: training_step(task, columns, size))
+    builder, first = (
+        _BatchedStepBuilder(distinct, [*columns, MASK], size, width),
+        distinct.steps[0],
+    )
     shape = (width,)
-    steps, sound = (
+    steps, is_finite = (
         build.input_node(STEPS, shape, dtypes.INT64),
-        build.input_node(SOUND, shape, dtypes.BOOL),
+        build.input_node(FINITE, shape, dtypes.BOOL),
     )
     factors = build.input_node(FACTORS, shape, dtypes.FLOAT64)
     scalars = {
         row: factors
-        for row in zip(*(step.program.scalars for step in drafts.steps), strict=True)
+        for row in zip(*(step.program.scalars for step in distinct.steps), strict=True)
     }
     counters = {
-        drafts.row("step"): steps,
-        drafts.row("seed"): joint.owned("seed", np.array(seeds, np.int64)),
+        distinct.row("step"): steps,
+        distinct.row("seed"): builder.per_model("seed", np.array(seeds, np.int64)),
     }
-    own_rates = {(_RATE,) * len(drafts.steps): joint.owned("learning_rate", rates)}
-    following, metrics = joint.stacked({**counters, **scalars, **own_rates})
+    rate_inputs = {
+        (_RATE,) * len(distinct.steps): builder.per_model("learning_rate", rates)
+    }
+    following, metrics = builder.stacked({**counters, **scalars, **rate_inputs})
     real = build.less(
         0.0,
-        build.reshape(build.slice_axes(joint.blocks[-1], (0, 0), (width, 1)), shape),
+        build.reshape(build.slice_axes(builder.blocks[-1], (0, 0), (width, 1)), shape),
     )
     finite = [
         build.less(build.absolute(value), math.inf)
         for value in metrics[: 1 + first.has_penalty]
     ]
-    well = reduce(build.logical_and, finite)
-    takes = build.logical_and(build.logical_and(real, sound), well)
+    loss_is_finite = reduce(build.logical_and, finite)
+    is_updated = build.logical_and(build.logical_and(real, is_finite), loss_is_finite)
     news = [
-        _if(takes, new, old) for new, old in zip(following, joint.state, strict=True)
+        _select(is_updated, new, old)
+        for new, old in zip(following, builder.state, strict=True)
     ]
-    counted = build.where(takes, build.add(steps, 1), steps)
-    still = build.logical_and(sound, build.logical_or(build.logical_not(real), well))
+    counted = build.where(is_updated, build.add(steps, 1), steps)
+    still = build.logical_and(
+        is_finite, build.logical_or(build.logical_not(real), loss_is_finite)
+    )
     kept = [
         (STEPS, steps, counted),
-        (SOUND, sound, still),
+        (FINITE, is_finite, still),
         *((FACTORS, factors, factors) for _ in scalars),
     ]
-    return joint.finished(news, metrics, kept)
+    return builder.build(news, metrics, kept)
 
 
-def joint_evaluation_step(
-    kinds: Sequence[Kind], columns: Sequence[Column], size: int, width: int
-) -> Joint:
+def batched_evaluation_step(
+    specs: Sequence[TaskSpec], columns: Sequence[Column], size: int, width: int
+) -> BatchedStep:
     """Return the step that leaves all states as they are and gives loss and metrics (width,) in inference mode.
 
     Penalties are left out, as in ``evaluate``.
     """
-    drafts = drafted(
-        kinds,
+    distinct = distinct_steps(
+        specs,
         lambda task: evaluation_step(replace(task, regularizers=()), columns, size),
     )
-    joint = _Joining(drafts, columns, size, width)
-    _, metrics = joint.stacked({})
-    return joint.finished(joint.state, metrics, [])
+    builder = _BatchedStepBuilder(distinct, columns, size, width)
+    _, metrics = builder.stacked({})
+    return builder.build(builder.state, metrics, [])
 
 
-def _if(takes: Node, new: Node, old: Node) -> Node:
+def _select(is_updated: Node, new: Node, old: Node) -> Node:
     """Return the new values of those models that take the step, the old ones of the others."""
-    along = build.reshape(takes, (*takes.shape, *(1,) * (new.rank - 1)))
+    along = build.reshape(is_updated, (*is_updated.shape, *(1,) * (new.rank - 1)))
     return build.where(along, new, old)
 
 
-class _Joining:
+class _BatchedStepBuilder:
     """The leaves of a joint step, and the program made of them."""
 
     def __init__(
-        self, drafts: Drafts, columns: Sequence[Column], size: int, width: int
+        self, distinct: DistinctSteps, columns: Sequence[Column], size: int, width: int
     ) -> None:
-        self._drafts, self._width = drafts, width
-        self._names = drafts.steps[0].names
+        self._distinct, self._width = distinct, width
+        self._names = distinct.steps[0].names
         names = self._names.all
-        leaves = zip(names, drafts.steps[0].program.state[: len(names)], strict=True)
+        leaves = zip(names, distinct.steps[0].program.state[: len(names)], strict=True)
         self.state = [
             build.input_node(name, (width, *node.shape), node.dtype)
             for name, node in leaves
@@ -291,14 +301,14 @@ class _Joining:
         self.blocks = [
             build.reshape(node, (width, size, *node.shape[1:])) for node in self._batch
         ]
-        slots = zip(*(step.slots for step in drafts.steps), strict=True)
-        self._own: dict[str, Array] = {
-            name: np.stack([row[place].numpy() for place in drafts.which])
+        slots = zip(*(step.slots for step in distinct.steps), strict=True)
+        self._initial_slots: dict[str, Array] = {
+            name: np.stack([row[place].numpy() for place in distinct.step_of_task])
             for name, row in zip(self._names.slots, slots, strict=False)
         }
         self._constants: list[tuple[Node, Array]] = []
 
-    def owned(self, name: str, values: Array) -> Node:
+    def per_model(self, name: str, values: Array) -> Node:
         """Return the leaf for numbers of which every task has its own, (tasks, …); they stay as they are."""
         node = build.input_node(
             name, (self._width, *values.shape[1:]), dtypes.DTYPES[values.dtype.name]
@@ -308,32 +318,32 @@ class _Joining:
 
     def stacked(self, known: Mapping[Row, Node]) -> tuple[list[Node], list[Node]]:
         """Return the next state and the metrics of all models, (width, …) each."""
-        drafts, n = self._drafts, len(self.state)
-        states = zip(*(step.program.state for step in drafts.steps), strict=True)
-        batches = zip(*(step.program.batch for step in drafts.steps), strict=True)
+        distinct, n = self._distinct, len(self.state)
+        states = zip(*(step.program.state for step in distinct.steps), strict=True)
+        batches = zip(*(step.program.batch for step in distinct.steps), strict=True)
         leaves = {
             **dict(zip(states, self.state, strict=False)),
             **dict(zip(batches, self.blocks, strict=False)),
         }
-        found = stack_graphs(drafts.graphs, {**leaves, **known}, self._width)
+        found = stack_graphs(distinct.graphs, {**leaves, **known}, self._width)
         for node, numbers in found.constants.items():
             values = np.array(
-                [numbers[place] for place in drafts.which], node.dtype.name
+                [numbers[place] for place in distinct.step_of_task], node.dtype.name
             )
             self._constants.append((node, values))
         for node, row in found.leaves.items():
             kept = known_below(row)
             self._constants.append(
-                (node, np.stack([kept[row[place]] for place in drafts.which]))
+                (node, np.stack([kept[row[place]] for place in distinct.step_of_task]))
             )
         return found.outputs[:n], found.outputs[n:]
 
-    def finished(
+    def build(
         self,
         following: Sequence[Node],
         metrics: Sequence[Node],
         more: Sequence[tuple[str, Node, Node]],
-    ) -> Joint:
+    ) -> BatchedStep:
         """Simplify, find what all models share, and put the program together; ``more`` state is (name, old, new)."""
         constants = [node for node, _ in self._constants]
         state = [*self.state, *(old for _, old, _ in more), *constants]
@@ -354,11 +364,13 @@ class _Joining:
             next_state=(*outputs[:n], *shared),
             metrics=tuple(outputs[n:]),
         )
-        first = self._drafts.steps[0]
+        first = self._distinct.steps[0]
         names = replace(
             self._names, running=(*self._names.running, *(name for name, _, _ in more))
         )
-        made = Step(
+        made = StepSpec(
             program, names, tuple(values), first.has_penalty, first.widths, first.counts
         )
-        return Joint(made, self._own, tuple(values for _, values in self._constants))
+        return BatchedStep(
+            made, self._initial_slots, tuple(values for _, values in self._constants)
+        )
