@@ -10,6 +10,7 @@ Cost: the exact neighbour search O(N²d), then O(epochs·edges·(1 + negatives)�
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self, final
 
 import numpy as np
@@ -53,6 +54,7 @@ class _Edges(nn.Module):
 
 
 @final
+@dataclass(kw_only=True, eq=False, repr=False)
 class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):  # type: ignore[misc]  # scikit-learn has no types
     """A map of the data by a network that is trained on UMAP's graph and objective (AE-11).
 
@@ -68,36 +70,15 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
     True
     """
 
-    def __init__(
-        self,
-        n_components: int = 2,
-        *,
-        hidden_sizes: int | Sequence[int] = (100, 100),
-        activation: str = "tanh",
-        batch_norm: bool = False,
-        n_neighbors: int | str = "auto",
-        min_dist: float = 0.1,
-        spread: float = 1.0,
-        n_negatives: int = 5,
-        optimizer: Any = "adam",
-        learning_rate: float | None = 1e-3,
-        epochs: int = 100,
-        batch_size: int = 512,
-        random_state: Any = None,
-        dtype: str = "auto",
-        device: str = "cpu",
-        threads: int | None = None,
-    ) -> None:
-        self._store(locals())
-
-    n_components: int
-    hidden_sizes: int | Sequence[int]
-    activation: str
-    batch_norm: bool
-    n_neighbors: int | str
-    min_dist: float
-    spread: float
-    n_negatives: int
+    n_components: int = field(default=2, kw_only=False)
+    hidden_sizes: int | Sequence[int] = (100, 100)
+    activation: str = "tanh"
+    batch_norm: bool = False
+    n_neighbors: int | str = "auto"
+    min_dist: float = 0.1
+    spread: float = 1.0
+    n_negatives: int = 5
+    batch_size: int = 512
 
     def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
         sizes = architectures.whole_numbers(

@@ -95,7 +95,7 @@ def dense_layers(
 def perceptron(
     where: str,
     n_inputs: int,
-    sizes: Sequence[int],
+    sizes: int | Sequence[int],
     n_outputs: int,
     name: str,
     dropout: float,

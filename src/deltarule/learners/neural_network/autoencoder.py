@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self, final
 
 import numpy as np
@@ -14,6 +15,7 @@ from deltarule.learners.base import Array, at_least, require, weights_for, whole
 from deltarule.learners.neural_network import architectures
 from deltarule.learners.neural_network.custom import chosen_loss
 from deltarule.learners.neural_network.network import Network, relative
+from deltarule.learners.neural_network.parameters import TrainingParameters
 from deltarule.nn.layers.corruption import MaskingCorruption
 from deltarule.tensor.tensor import Tensor
 
@@ -32,9 +34,11 @@ class _Penalised(nn.Module):
 
 
 @final
+@dataclass(kw_only=True, eq=False, repr=False)
 class AutoencoderTransformer(
     ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]  # scikit-learn has no types
     TransformerMixin,  # type: ignore[misc]  # scikit-learn has no types
+    TrainingParameters,
     Network,
 ):
     """z = encoder(x) with decoder(z) ≈ x: arg min L(decoder(encoder(x)), x) + Ω(z) (AE-01, AE-06).
@@ -52,44 +56,14 @@ class AutoencoderTransformer(
     True
     """
 
-    def __init__(
-        self,
-        n_components: int = 2,
-        *,
-        hidden_sizes: int | Sequence[int] = (64,),
-        activation: str = "relu",
-        sparsity: float = 0.0,
-        corruption: float = 0.0,
-        batch_norm: bool = False,
-        alpha: float = 0.0,
-        loss: Any = "mean_squared_error",
-        optimizer: Any = "adam",
-        learning_rate: float | None = 1e-3,
-        epochs: int = 100,
-        batch_size: int = 64,
-        shuffle: bool = True,
-        metrics: Sequence[Any] = (),
-        regularizers: Sequence[Any] = (),
-        callbacks: Sequence[Any] = (),
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        monitor: str = "val_loss",
-        patience: int = 10,
-        warm_start: bool = False,
-        random_state: Any = None,
-        dtype: str = "auto",
-        device: str = "cpu",
-        threads: int | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._store(locals())
-
-    n_components: int
-    hidden_sizes: int | Sequence[int]
-    activation: str
-    sparsity: float
-    corruption: float
-    batch_norm: bool
+    n_components: int = field(default=2, kw_only=False)
+    hidden_sizes: int | Sequence[int] = (64,)
+    activation: str = "relu"
+    sparsity: float = 0.0
+    corruption: float = 0.0
+    batch_norm: bool = False
+    alpha: float = 0.0
+    loss: Any = "mean_squared_error"
     _form = (
         "n_components",
         "hidden_sizes",

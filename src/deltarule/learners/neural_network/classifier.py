@@ -7,7 +7,8 @@ itself; class weights and a label-smoothed loss shift it on purpose. Hinge losse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self, final
 
 import numpy as np
@@ -31,10 +32,12 @@ from deltarule.learners.neural_network.custom import FunctionLoss, chosen_loss
 from deltarule.learners.neural_network.network import (
     Job,
     Network,
+    Perceptron,
     WrappedNetwork,
     pair,
     relative,
 )
+from deltarule.learners.neural_network.parameters import TrainingParameters
 from deltarule.losses import Loss
 
 _ONE_SCORE = frozenset(
@@ -49,10 +52,11 @@ def _gives_probabilities(learner: Any) -> bool:
     }
 
 
-class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # scikit-learn has no types
+@dataclass(kw_only=True, eq=False, repr=False)
+class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type: ignore[misc]  # scikit-learn has no types
     """Labels around a network."""
 
-    class_weight: Any
+    class_weight: Any = None
 
     def _loss_for(self, multilabel: bool) -> Loss:
         if self.loss == "auto":
@@ -264,7 +268,8 @@ class _NetworkClassifier(ClassifierMixin, Network):  # type: ignore[misc]  # sci
 
 
 @final
-class MLPClassifier(_NetworkClassifier):
+@dataclass(kw_only=True, eq=False, repr=False)
+class MLPClassifier(Perceptron, _NetworkClassifier):
     """A multilayer perceptron that classifies: hidden layers, then one logit a class (NN-03, CM-07).
 
     Every hidden layer is Linear, batch normalisation (``batch_norm``), activation, dropout (``dropout`` is the
@@ -277,59 +282,9 @@ class MLPClassifier(_NetworkClassifier):
     ['yes', 'no']
     """
 
-    def __init__(
-        self,
-        hidden_sizes: int | Sequence[int] = (100,),
-        *,
-        activation: str = "relu",
-        dropout: float = 0.0,
-        batch_norm: bool = False,
-        alpha: float = 0.0,
-        loss: Any = "auto",
-        optimizer: Any = "adam",
-        learning_rate: float | None = 1e-3,
-        epochs: int = 100,
-        batch_size: int = 64,
-        shuffle: bool = True,
-        class_weight: Any = None,
-        metrics: Sequence[Any] = (),
-        regularizers: Sequence[Any] = (),
-        callbacks: Sequence[Any] = (),
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        monitor: str = "val_loss",
-        patience: int = 10,
-        warm_start: bool = False,
-        random_state: Any = None,
-        dtype: str = "auto",
-        device: str = "cpu",
-        threads: int | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._store(locals())
-
-    hidden_sizes: int | Sequence[int]
-    activation: str
-    dropout: float
-    batch_norm: bool
-    _form = ("hidden_sizes", "activation", "dropout", "batch_norm")
-
-    def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
-        sizes = architectures.whole_numbers(
-            "MLPClassifier hidden_sizes", self.hidden_sizes
-        )
-        return architectures.perceptron(
-            "MLPClassifier",
-            shape[0],
-            sizes,
-            n_outputs,
-            self.activation,
-            self.dropout,
-            self.batch_norm,
-        )
-
 
 @final
+@dataclass(kw_only=True, eq=False, repr=False)
 class CNNClassifier(_NetworkClassifier):
     """A convolutional network that classifies images (CNN-01): blocks of convolution, activation, max pooling.
 
@@ -338,49 +293,16 @@ class CNNClassifier(_NetworkClassifier):
     ``hidden_sizes`` follows the blocks.
     """
 
-    def __init__(
-        self,
-        channels: int | Sequence[int] = (16, 32),
-        *,
-        kernel_size: int = 3,
-        pool: int = 2,
-        hidden_sizes: Sequence[int] = (64,),
-        image_shape: Sequence[int] | None = None,
-        activation: str = "relu",
-        dropout: float = 0.0,
-        batch_norm: bool = False,
-        alpha: float = 0.0,
-        loss: Any = "auto",
-        optimizer: Any = "adam",
-        learning_rate: float | None = 1e-3,
-        epochs: int = 20,
-        batch_size: int = 64,
-        shuffle: bool = True,
-        class_weight: Any = None,
-        metrics: Sequence[Any] = (),
-        regularizers: Sequence[Any] = (),
-        callbacks: Sequence[Any] = (),
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        monitor: str = "val_loss",
-        patience: int = 10,
-        warm_start: bool = False,
-        random_state: Any = None,
-        dtype: str = "auto",
-        device: str = "cpu",
-        threads: int | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._store(locals())
-
-    channels: int | Sequence[int]
-    kernel_size: int
-    pool: int
-    hidden_sizes: Sequence[int]
-    image_shape: Sequence[int] | None
-    activation: str
-    dropout: float
-    batch_norm: bool
+    channels: int | Sequence[int] = field(default=(16, 32), kw_only=False)
+    kernel_size: int = 3
+    pool: int = 2
+    hidden_sizes: Sequence[int] = (64,)
+    image_shape: Sequence[int] | None = None
+    activation: str = "relu"
+    dropout: float = 0.0
+    batch_norm: bool = False
+    alpha: float = 0.0
+    epochs: int = 20
     _any_rank = True
     _form = (
         "channels",
@@ -429,6 +351,7 @@ class CNNClassifier(_NetworkClassifier):
 
 
 @final
+@dataclass(kw_only=True, eq=False, repr=False)
 class NetworkClassifier(WrappedNetwork, _NetworkClassifier):
     """Any network as a classifier: ``module`` maps examples to one logit a class.
 
@@ -437,30 +360,3 @@ class NetworkClassifier(WrappedNetwork, _NetworkClassifier):
     layer, which is softmax regression. Examples may have any shape. ``learning_rate`` "auto" is 0.001 for a module,
     0.02 for that linear layer.
     """
-
-    def __init__(
-        self,
-        module: nn.Module | Callable[..., nn.Module] | None = None,
-        *,
-        loss: Any = "auto",
-        optimizer: Any = "adam",
-        learning_rate: float | str | None = "auto",
-        epochs: int = 100,
-        batch_size: int = 64,
-        shuffle: bool = True,
-        class_weight: Any = None,
-        metrics: Sequence[Any] = (),
-        regularizers: Sequence[Any] = (),
-        callbacks: Sequence[Any] = (),
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        monitor: str = "val_loss",
-        patience: int = 10,
-        warm_start: bool = False,
-        random_state: Any = None,
-        dtype: str = "auto",
-        device: str = "cpu",
-        threads: int | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._store(locals())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -21,7 +21,11 @@ from deltarule import nn, optim, train
 from deltarule.errors import ArgumentError
 from deltarule.learners import base
 from deltarule.learners.base import Array, above, at_least, require
-from deltarule.learners.neural_network import checks
+from deltarule.learners.neural_network import architectures, checks
+from deltarule.learners.neural_network.parameters import (
+    OptimizerParameters,
+    PerceptronParameters,
+)
 from deltarule.learners.neural_network.pickling import register
 from deltarule.learners.neural_network.snapshots import Snapshots
 from deltarule.learners.neural_network.stream import Stream
@@ -59,7 +63,7 @@ class Job:
     batch_size: int
 
 
-class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A network with scikit-learn's ``fit``, ``partial_fit`` and ``predict``.
 
     After ``fit``: ``network_`` (a module, which can be explained, summarised and saved), ``history_`` (values of
@@ -67,10 +71,6 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """
 
     loss: Any
-    optimizer: Any
-    learning_rate: Any
-    epochs: int
-    batch_size: int
     shuffle: bool
     metrics: Sequence[Any]
     regularizers: Sequence[Any]
@@ -80,10 +80,6 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     monitor: str
     patience: int
     warm_start: bool
-    random_state: Any
-    dtype: str
-    device: str
-    threads: int | None
     verbose: int
     network_: nn.Module
     history_: History
@@ -92,12 +88,6 @@ class Network(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     _form: ClassVar[
         tuple[str, ...]
     ] = ()  # the parameters that say what network is made
-
-    def _store(self, arguments: Mapping[str, Any]) -> None:
-        """Keep a constructor's arguments as they are."""
-        for name, value in arguments.items():
-            if name not in {"self", "__class__"}:
-                setattr(self, name, value)
 
     # ---------------------------------------------------------------- to be written by learners
 
@@ -389,16 +379,35 @@ def relative(weights: Array) -> Array:
     return np.asarray(weights * (len(weights) / weights.sum()))
 
 
+@dataclasses.dataclass(kw_only=True, eq=False, repr=False)
+class Perceptron(PerceptronParameters, Network):
+    """A learner whose network is a multilayer perceptron."""
+
+    _form = ("hidden_sizes", "activation", "dropout", "batch_norm")
+
+    def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
+        return architectures.perceptron(
+            type(self).__name__,
+            shape[0],
+            self.hidden_sizes,
+            n_outputs,
+            self.activation,
+            self.dropout,
+            self.batch_norm,
+        )
+
+
 Factory = Callable[[tuple[int, ...], int], nn.Module]
 
 
+@dataclasses.dataclass(kw_only=True, eq=False, repr=False)
 class WrappedNetwork(Network):
     """A learner whose ``module`` is a module (copied with its values), a function that makes one, or None."""
 
-    module: nn.Module | Factory | None
+    module: nn.Module | Factory | None = dataclasses.field(default=None, kw_only=False)
+    learning_rate: float | str | None = "auto"
     _any_rank = True
     _form = ("module",)
-    learning_rate: Any
 
     def _rate(self) -> float | None:
         """Return the learning rate; "auto" is larger for the linear layer, whose loss has one minimum."""

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Self, final
 
 import numpy as np
 from sklearn.base import RegressorMixin
 
-from deltarule import nn
 from deltarule.learners.base import Array, weights_for
-from deltarule.learners.neural_network import architectures, checks
+from deltarule.learners.neural_network import checks
 from deltarule.learners.neural_network.custom import chosen_loss
 from deltarule.learners.neural_network.network import (
     Job,
     Network,
+    Perceptron,
     WrappedNetwork,
     pair,
     relative,
 )
+from deltarule.learners.neural_network.parameters import TrainingParameters
 
 
-class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # scikit-learn has no types
+@dataclass(kw_only=True, eq=False, repr=False)
+class _NetworkRegressor(RegressorMixin, TrainingParameters, Network):  # type: ignore[misc]  # scikit-learn has no types
     """Numbers around a network. Scale targets that are far from 0 ± 1 (``TransformedTargetRegressor``)."""
+
+    loss: Any = "mean_squared_error"
 
     def _columns(self, y: Array) -> Array:
         return np.asarray(y, np.float64).reshape(len(y), -1)
@@ -94,7 +98,8 @@ class _NetworkRegressor(RegressorMixin, Network):  # type: ignore[misc]  # sciki
 
 
 @final
-class MLPRegressor(_NetworkRegressor):
+@dataclass(kw_only=True, eq=False, repr=False)
+class MLPRegressor(Perceptron, _NetworkRegressor):
     """A multilayer perceptron that predicts numbers: hidden layers, then one linear output a target.
 
     Hidden layers and penalties are those of ``MLPClassifier``; ``loss`` is a name ("mean_squared_error", "huber",
@@ -106,87 +111,12 @@ class MLPRegressor(_NetworkRegressor):
     True
     """
 
-    def __init__(
-        self,
-        hidden_sizes: int | Sequence[int] = (100,),
-        *,
-        activation: str = "relu",
-        dropout: float = 0.0,
-        batch_norm: bool = False,
-        alpha: float = 0.0,
-        loss: Any = "mean_squared_error",
-        optimizer: Any = "adam",
-        learning_rate: float | None = 1e-3,
-        epochs: int = 100,
-        batch_size: int = 64,
-        shuffle: bool = True,
-        metrics: Sequence[Any] = (),
-        regularizers: Sequence[Any] = (),
-        callbacks: Sequence[Any] = (),
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        monitor: str = "val_loss",
-        patience: int = 10,
-        warm_start: bool = False,
-        random_state: Any = None,
-        dtype: str = "auto",
-        device: str = "cpu",
-        threads: int | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._store(locals())
-
-    hidden_sizes: int | Sequence[int]
-    activation: str
-    dropout: float
-    batch_norm: bool
-    _form = ("hidden_sizes", "activation", "dropout", "batch_norm")
-
-    def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
-        sizes = architectures.whole_numbers(
-            "MLPRegressor hidden_sizes", self.hidden_sizes
-        )
-        return architectures.perceptron(
-            "MLPRegressor",
-            shape[0],
-            sizes,
-            n_outputs,
-            self.activation,
-            self.dropout,
-            self.batch_norm,
-        )
-
 
 @final
+@dataclass(kw_only=True, eq=False, repr=False)
 class NetworkRegressor(WrappedNetwork, _NetworkRegressor):
     """Any network as a regressor: ``module`` maps examples to one number a target, (N, targets).
 
     ``module`` is what it is for ``NetworkClassifier``; None is a linear layer, which is linear regression.
     ``learning_rate`` "auto" is 0.001 for a module, 0.02 for that linear layer.
     """
-
-    def __init__(
-        self,
-        module: nn.Module | Callable[..., nn.Module] | None = None,
-        *,
-        loss: Any = "mean_squared_error",
-        optimizer: Any = "adam",
-        learning_rate: float | str | None = "auto",
-        epochs: int = 100,
-        batch_size: int = 64,
-        shuffle: bool = True,
-        metrics: Sequence[Any] = (),
-        regularizers: Sequence[Any] = (),
-        callbacks: Sequence[Any] = (),
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        monitor: str = "val_loss",
-        patience: int = 10,
-        warm_start: bool = False,
-        random_state: Any = None,
-        dtype: str = "auto",
-        device: str = "cpu",
-        threads: int | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self._store(locals())
