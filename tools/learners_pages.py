@@ -18,7 +18,7 @@ from pathlib import Path
 from learners_figures import FIGURES
 from learners_texts import PAGES, Page
 from learners_texts.page import linked
-from learners_texts.parameters import meaning
+from learners_texts.parameters import documented_parameters, meaning
 
 from deltarule import learners
 
@@ -76,14 +76,15 @@ def example(page: Page) -> str:
 
 def parameters(page: Page) -> str:
     """Return the parameters with defaults and meanings, as a table."""
-    signature = inspect.signature(
-        getattr(learners, page.learner).__init__
-    ).parameters.values()
+    kind = getattr(learners, page.learner)
+    signature = dict(inspect.signature(kind).parameters)
+    order = list(documented_parameters(kind)) or list(signature)
     rows = []
-    for one in list(signature)[1:]:
+    for name in sorted(signature, key=order.index):
+        one = signature[name]
         default = "" if one.default is one.empty else f"`{one.default!r}`"
-        said = meaning(page, one.name).replace("|", "\\|")
-        rows.append(f"| `{one.name}` | {default} | {said} |")
+        said = meaning(page, name).replace("|", "\\|")
+        rows.append(f"| `{name}` | {default} | {said} |")
     return (
         "\n".join(["| parameter | default | meaning |", "|---|---|---|", *rows])
         if rows

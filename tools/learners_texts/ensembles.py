@@ -98,12 +98,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("BaggingRegressor", "Snapshots", "KNNClassifier"),
-        {"estimator": "any classifier; None is `GaussianNaiveBayes`"},
-        ">>> from deltarule.learners import KNNClassifier\n"
-        '>>> x, y = [[float(i)] for i in range(20)], ["low"] * 10 + ["high"] * 10\n'
-        ">>> learner = BaggingClassifier(KNNClassifier(1), n_estimators=15, random_state=0).fit(x, y)\n"
-        ">>> learner.predict([[2.2], [17.1]]).tolist(), bool(learner.oob_score_ > 0.8)\n"
-        "(['low', 'high'], True)",
     ),
     Page(
         "BaggingRegressor",
@@ -124,12 +118,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("BaggingClassifier", "KNNRegressor", "MLPRegressor"),
-        {"estimator": "any regressor; None is `LinearRegression`"},
-        ">>> from deltarule.learners import KNNRegressor\n"
-        ">>> x, y = [[i / 10] for i in range(30)], [(i / 10) ** 2 for i in range(30)]\n"
-        ">>> learner = BaggingRegressor(KNNRegressor(1), n_estimators=20, random_state=0).fit(x, y)\n"
-        ">>> bool(learner.oob_score_ > 0.95), len(learner.estimators_)\n"
-        "(True, 20)",
     ),
     Page(
         "NetworkSearchCV",
@@ -182,14 +170,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("MLPClassifier", "NetworkClassifier", "BaggingClassifier"),
-        {"cycle_epochs": "epochs T of a cycle"},
-        ">>> from deltarule.learners import MLPRegressor\n"
-        ">>> x, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 4.0, 9.0]\n"
-        ">>> snapshots = Snapshots(cycle_epochs=100)\n"
-        ">>> learner = MLPRegressor((16,), epochs=300, learning_rate=0.02, callbacks=[snapshots], random_state=0,\n"
-        '...                        device="reference").fit(x, y)\n'
-        ">>> len(snapshots.models(learner.network_)), [round(snapshots.factor(t), 2) for t in (0, 50, 99)]\n"
-        "(3, [1.0, 0.5, 0.0])",
     ),
     Page(
         "RunningStatistics",

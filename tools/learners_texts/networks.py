@@ -23,11 +23,6 @@ _OWN_COST = (
 _LOSS = "minimise Σ wᵢ·loss(outputsᵢ, yᵢ)/Σ wᵢ"
 _PENALTY = _LOSS + " + ½·alpha·‖W‖²"
 _HABITS = "Scale the inputs first (`StandardScaler` in a `Pipeline`); `early_stopping=True` keeps the best weights."
-_RATE = 'size η of a step; "auto" is 0.001 for a module, 0.02 for the linear layer that stands for None'
-_MODULE = (
-    "a module (copied with its values and frozen parameters), a function (input_shape, n_outputs) → module, or None: "
-    "a linear layer"
-)
 
 
 class _Skip(nn.Module):
@@ -92,7 +87,7 @@ PAGES: tuple[Page, ...] = (
         "a₀ = x, aₗ = g(Wₗaₗ₋₁ + bₗ), scores W_L a_{L−1} + b_L; "
         + _PENALTY
         + ", the loss cross-entropy.\n\n"
-        "`predict_proba` is softmax(scores) (sigmoid for labels of which any may hold).",
+        "`predict_proba` is softmax(scores) (sigmoid for multilabel targets).",
         "Tables of numbers with a boundary that no line draws. " + _HABITS,
         "Few examples, or a straight boundary: [[LogisticRegression]] or [[SoftmaxRegression]] are quicker and as "
         "good. Images: [[CNNClassifier]]. Layers of your own: [[NetworkClassifier]].",
@@ -137,22 +132,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("MLPClassifier", "NetworkClassifier"),
-        {
-            "channels": "filters of each block",
-            "image_shape": "(height, width, channels) of rows; None guesses a square",
-            "kernel_size": "height and width of a filter",
-            "pool": "side of the squares that are pooled",
-        },
-        ">>> import numpy as np\n"
-        ">>> images = np.zeros((40, 6, 6))  # a bar, upright or lying, anywhere\n"
-        ">>> for i in range(40):\n"
-        "...     images[i, :, i % 6] = 1.0\n"
-        "...     images[i] = images[i].T if i >= 20 else images[i]\n"
-        '>>> labels = np.array(["upright", "lying"]).repeat(20)\n'
-        ">>> learner = CNNClassifier((4,), hidden_sizes=(), epochs=60, learning_rate=0.02, random_state=0,\n"
-        '...                         device="reference").fit(images, labels)\n'
-        ">>> learner.predict(images[[0, 39]]).tolist(), learner.score(images, labels)\n"
-        "(['upright', 'lying'], 1.0)",
     ),
     Page(
         "NetworkClassifier",
@@ -169,14 +148,6 @@ PAGES: tuple[Page, ...] = (
         "stopping takes its weights.",
         (("A layer with a way around it: the derivative takes both ways", skip),),
         ("MLPClassifier", "CNNClassifier", "NetworkRegressor"),
-        {"learning_rate": _RATE, "module": _MODULE},
-        ">>> from deltarule import nn\n"
-        ">>> def two_layers(input_shape, n_outputs):\n"
-        "...     return nn.Sequential(nn.Linear(*input_shape, 8), nn.Tanh(), nn.Linear(8, n_outputs))\n"
-        ">>> learner = NetworkClassifier(two_layers, epochs=200, learning_rate=0.05, random_state=0,\n"
-        '...                             device="reference")\n'
-        ">>> learner.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]).predict([[0, 1], [1, 1]]).tolist()\n"
-        "[1, 0]",
     ),
     Page(
         "NetworkRegressor",
@@ -192,13 +163,6 @@ PAGES: tuple[Page, ...] = (
         "ŷ = a·sin(bx + c) fitted to 30 points left of the mark: three numbers, and it goes on where they end.",
         (("The figure's formula: three numbers, three derivatives", wave),),
         ("MLPRegressor", "NetworkClassifier", "LinearRegression"),
-        {"learning_rate": _RATE, "module": _MODULE},
-        ">>> from deltarule import nn\n"
-        ">>> x = [[0.0], [1.0], [2.0], [3.0]]\n"
-        ">>> module = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))\n"
-        '>>> learner = NetworkRegressor(module, epochs=400, learning_rate=0.03, random_state=0, device="reference")\n'
-        ">>> bool(learner.fit(x, [0.0, 1.0, 4.0, 9.0]).score(x, [0.0, 1.0, 4.0, 9.0]) > 0.99)\n"
-        "True",
     ),
     Page(
         "AutoencoderTransformer",
@@ -212,12 +176,5 @@ PAGES: tuple[Page, ...] = (
         "Squared error of digits rebuilt from k numbers: bent surfaces keep more than planes.",
         (("Linear autoencoder with sparsity s", autoencoder),),
         ("PCA", "ParametricUMAP"),
-        {
-            "corruption": "probability with which a number of an input is hidden in training",
-            "hidden_sizes": "units between input and code, mirrored in the decoder",
-            "loss": "a name, a `Loss`, or a function (decoder(z), x) → one value an example",
-            "n_components": "numbers of a code",
-            "sparsity": "weight of the mean of Σ|z|",
-        },
     ),
 )

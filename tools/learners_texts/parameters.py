@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 
+from deltarule import learners
 from deltarule.learners.neural_network.architectures import ACTIVATIONS
 from learners_texts.page import Page
 
@@ -53,12 +55,31 @@ SHARED: Mapping[str, str] = {
 
 
 def meaning(page: Page, name: str) -> str:
-    """Return what a parameter of a learner means.
+    """Return what a parameter of a learner means: from its docstring, else from the page or the shared table.
 
     Raises:
-        SystemExit: nobody has said so.
+        SystemExit: it is documented nowhere.
     """
-    found = page.meanings.get(name, SHARED.get(name))
+    documented = documented_parameters(getattr(learners, page.learner))
+    found = documented.get(name, page.meanings.get(name, SHARED.get(name)))
     if found is None:
-        raise SystemExit(f"{page.learner}: say what {name} means")
+        raise SystemExit(f"{page.learner}: document the parameter {name}")
     return found
+
+
+def documented_parameters(kind: type) -> dict[str, str]:
+    """Return the parameters of the section ``Args:`` of a class, each with its description in Markdown."""
+    lines = inspect.cleandoc(kind.__doc__ or "").splitlines()
+    if "Args:" not in lines:
+        return {}
+    found: dict[str, str] = {}
+    name = ""
+    for line in lines[lines.index("Args:") + 1 :]:
+        if not line.startswith("    "):
+            break
+        if line.startswith("        "):
+            found[name] += f" {line.strip()}"
+        else:
+            name, _, text = line.strip().partition(": ")
+            found[name] = text
+    return {name: text.replace("``", "`") for name, text in found.items()}

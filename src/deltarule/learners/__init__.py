@@ -1,7 +1,8 @@
-"""Estimators of the scikit-learn convention: classical and neural learners (extra ``[learn]``).
+"""Estimators with the scikit-learn interface, classical and neural (extra ``[learn]``).
 
-Beside the estimators: streaming statistics, probability on tables, ensembles of fitted models, samplers for rare
-classes, curves and leakage checks. Polynomial features are scikit-learn's (``PolynomialFeatures``).
+Besides the estimators: streaming statistics, discrete probability tables, ensembles of
+fitted models, resampling of imbalanced classes, learning curves and leakage checks. For
+polynomial features take scikit-learn's ``PolynomialFeatures``.
 """
 
 from deltarule.learners.ensemble import (

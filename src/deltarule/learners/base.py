@@ -1,7 +1,7 @@
-"""What all learners share: validated input, classes by order, the scikit-learn convention.
+"""Conventions that all learners share: validated input, encoded classes, checked hyperparameters.
 
-A constructor stores its arguments and nothing else; ``fit`` checks them, learns attributes that end in ``_`` and
-returns ``self``.
+A constructor only stores its arguments; ``fit`` validates them, sets attributes that
+end in ``_`` and returns ``self``.
 """
 
 from __future__ import annotations
@@ -46,9 +46,10 @@ def checked_fit(
     dtype: Any = np.float64,
     **options: Any,
 ) -> tuple[Array, Array]:
-    """Return (X, y) of agreeing length, X in float64 (or ``dtype``); raises scikit-learn's errors for anything else.
+    """Return validated (X, y) of equal length, X in float64 (or ``dtype``); raise scikit-learn's errors.
 
-    With ``sparse`` a sparse X stays so, in rows (CSR); sparse targets of several outputs become dense.
+    With ``sparse`` a sparse X is returned as CSR; sparse targets of several outputs
+    become dense.
     """
     check_parameters(learner, type(learner).__init__)
     kinds = tuple(np.atleast_1d(np.asarray(dtype, object)))
@@ -68,12 +69,12 @@ def checked_fit(
 
 
 def dense_targets(y: Any) -> Any:
-    """Return targets as an array where they are sparse."""
+    """Return sparse targets as an array."""
     return y.toarray() if issparse(y) else y
 
 
 def checked_predict(learner: Any, x: Any, *, sparse: bool = False) -> Any:
-    """Return X in float64 with the features that the learner was fitted on: an array, or rows that are sparse (CSR)."""
+    """Return X in float64 with the number of features seen by ``fit``: an array, or CSR if ``sparse``."""
     check_is_fitted(learner)
     if is_plain(learner, x, (np.float64,)):
         return x
@@ -84,7 +85,7 @@ def checked_predict(learner: Any, x: Any, *, sparse: bool = False) -> Any:
 
 
 def is_plain(learner: Any, x: Any, kinds: tuple[type, ...]) -> bool:
-    """Whether scikit-learn's checks would hand X back as it is, which is seen here in a tenth of the time."""
+    """Return whether scikit-learn's validation would return X unchanged, in a tenth of its time."""
     known = vars(learner)
     return (
         _is_table(x, kinds)
@@ -95,7 +96,7 @@ def is_plain(learner: Any, x: Any, kinds: tuple[type, ...]) -> bool:
 
 
 def are_plain(x: Any, y: Any, kinds: tuple[type, ...]) -> bool:
-    """Whether scikit-learn's checks of a fit would hand X and numbers y back as they are."""
+    """Return whether scikit-learn's validation would return X and numeric y unchanged."""
     return (
         _is_table(x, kinds)
         and type(y) is np.ndarray
@@ -107,7 +108,7 @@ def are_plain(x: Any, y: Any, kinds: tuple[type, ...]) -> bool:
 
 
 def known_features(learner: Any, x: Array) -> Array:
-    """Let a learner know the features of X, which have no names, and return X."""
+    """Record the number of features of X, which have no names, and return X."""
     learner.n_features_in_ = x.shape[1]
     vars(learner).pop("feature_names_in_", None)
     return x
@@ -124,20 +125,20 @@ def _is_table(x: Any, kinds: tuple[type, ...]) -> bool:
 
 
 def check_labels(learner: Any, y: Array) -> None:
-    """Raise DataError for objects of several kinds, which have no order, and ValueError for what is no class."""
+    """Raise DataError for objects of several types, which have no order, and ValueError for continuous targets."""
     kinds = {type(label).__name__ for label in y.flat} if y.dtype == object else set()
     if len(kinds) > 1:
         raise DataError(
             f"{type(learner).__name__} y",
-            expected="labels of one kind, strings or numbers",
+            expected="labels of one type, strings or numbers",
             got=" and ".join(sorted(kinds)),
-            hint="Make them one kind: y = [str(label) for label in y], or np.asarray(y, int).",
+            hint="Convert them to one type: y = [str(label) for label in y], or np.asarray(y, int).",
         )
     check_classification_targets(y)
 
 
 def encode_classes(learner: Any, y: Array) -> npt.NDArray[np.int64]:
-    """Learn ``classes_`` (sorted) and return labels 0 … K − 1; at least two classes are needed."""
+    """Set ``classes_`` (sorted) and return labels 0 … K − 1; raise ValueError for fewer than two classes."""
     plain = type(y) is np.ndarray and y.ndim == 1 and y.dtype.kind in "biu"
     if not plain:
         check_labels(learner, y)
@@ -156,7 +157,7 @@ def encode_classes(learner: Any, y: Array) -> npt.NDArray[np.int64]:
 def encode_part(
     learner: Any, y: Array, classes: Any, first: bool
 ) -> npt.NDArray[np.int64]:
-    """Return labels of a chunk for ``partial_fit``; the first chunk comes with all ``classes``."""
+    """Return the labels of a chunk for ``partial_fit``; the first chunk comes with all ``classes``."""
     check_labels(learner, y)
     if first:
         if classes is None:
@@ -177,7 +178,7 @@ def encode_part(
 
 
 def check_class_weight(given: Any) -> None:
-    """Raise ArgumentError unless class weights are None, "balanced", or {class: a finite number ≥ 0}."""
+    """Raise ArgumentError unless class weights are None, "balanced", or {class: finite number ≥ 0}."""
     if given is None or (isinstance(given, str) and given == "balanced"):
         return
     if not isinstance(given, Mapping):
@@ -196,14 +197,14 @@ def check_class_weight(given: Any) -> None:
 
 
 def class_factors(learner: Any, labels: Array) -> Array:
-    """Return the class weight of every example of a chunk; raises ValueError for "balanced", which needs all data."""
+    """Return the class weight of each example of a chunk; raise ValueError for "balanced", which needs all data."""
     given = learner.class_weight
     check_class_weight(given)
     if given is None:
         return np.ones(len(labels))
     if isinstance(given, str):
         raise ValueError(
-            f"class_weight={given!r} needs all data at once: hand over sample_weight to partial_fit"
+            f"class_weight={given!r} needs all data at once: pass sample_weight to partial_fit"
         )
     return np.array([given.get(c, 1.0) for c in learner.classes_.tolist()], np.float64)[
         labels
@@ -213,7 +214,7 @@ def class_factors(learner: Any, labels: Array) -> Array:
 def weights_for(
     x: Array, y: Array, sample_weight: Any, class_weight: Any = None
 ) -> Array:
-    """Return one weight an example: sample weights times class weights."""
+    """Return one weight per example: sample weights times class weights."""
     if sample_weight is None and class_weight is None:
         return np.ones(x.shape[0])
     weights = np.asarray(
@@ -230,7 +231,7 @@ def weights_for(
 
 
 def with_bias(x: Array) -> Array:
-    """Append a column of ones: the augmented input of the notes (DA-22)."""
+    """Append a column of ones: the augmented input [x, 1]."""
     return np.concatenate([x, np.ones((len(x), 1))], axis=1)
 
 
@@ -251,14 +252,14 @@ def require(
 
 
 def switch(learner: Any, name: str) -> None:
-    """Raise ArgumentError for a hyperparameter that is neither True nor False."""
+    """Raise ArgumentError unless a hyperparameter is True or False."""
     require(
         learner, name, lambda value: isinstance(value, bool | np.bool_), "True or False"
     )
 
 
 def share(learner: Any, name: str) -> None:
-    """Raise ArgumentError for a hyperparameter outside [0, 1]."""
+    """Raise ArgumentError unless a hyperparameter is a number in [0, 1]."""
     require(
         learner,
         name,
@@ -276,17 +277,17 @@ def _is_number(value: Any) -> bool:
 
 
 def at_least(limit: float) -> Callable[[Any], bool]:
-    """Return the test "a finite number ≥ limit"."""
+    """Return the predicate "a finite number ≥ limit"."""
     return lambda value: _is_number(value) and value >= limit
 
 
 def above(limit: float) -> Callable[[Any], bool]:
-    """Return the test "a finite number > limit"."""
+    """Return the predicate "a finite number > limit"."""
     return lambda value: _is_number(value) and value > limit
 
 
 def whole(limit: int) -> Callable[[Any], bool]:
-    """Return the test "a whole number ≥ limit"."""
+    """Return the predicate "an integer ≥ limit"."""
     return lambda value: (
         _is_number(value)
         and isinstance(value, numbers.Integral)
@@ -295,23 +296,23 @@ def whole(limit: int) -> Callable[[Any], bool]:
 
 
 def seed(random_state: Any) -> int:
-    """Return a number in [0, 2³¹) for a seed, None or a RandomState; raises scikit-learn's error for anything else."""
+    """Return a number in [0, 2³¹) from a seed, None or a RandomState; raise scikit-learn's error for anything else."""
     return int(check_random_state(random_state).randint(2**31))
 
 
 def generator(random_state: Any) -> np.random.Generator:
-    """Return NumPy's generator of ``seed(random_state)``."""
+    """Return a NumPy generator seeded by ``seed(random_state)``."""
     return np.random.default_rng(seed(random_state))
 
 
 def log_of(probabilities: Array) -> Array:
-    """Return logarithms of probabilities, −∞ for 0."""
+    """Return the logarithms of probabilities, −∞ for 0."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(probabilities))
 
 
 def coded(learner: Any, x: Any, n: int) -> Array:
-    """Return codes (N, n) for ``inverse_transform``; raises ShapeError for others."""
+    """Return codes (N, n) for ``inverse_transform``; raise ShapeError for other shapes."""
     codes = np.asarray(x)
     if codes.ndim != 2 or codes.shape[1] != n:
         raise ShapeError(
@@ -323,12 +324,12 @@ def coded(learner: Any, x: Any, n: int) -> Array:
 
 
 def meaning(loss: Loss, scores: Array) -> Array:
-    """Return what scores mean for a loss (probabilities), by NumPy; what is built is kept from call to call."""
+    """Return the predictions of a loss for scores (probabilities), evaluated by NumPy; programs are cached."""
     return applied(_prediction(loss), scores)
 
 
 def applied(function: Callable[[Tensor], Tensor], scores: Array) -> Array:
-    """Return a function of tensors applied to an array, by NumPy; what it builds is kept from call to call.
+    """Return a function of tensors applied to an array, evaluated by NumPy; programs are cached.
 
     >>> applied(abs, np.array([-1.0, 2.0])).tolist()
     [1.0, 2.0]
@@ -348,5 +349,5 @@ def _program(
 
 @functools.lru_cache(maxsize=32)
 def _prediction(loss: Loss) -> Callable[[Tensor], Tensor]:
-    """Return one function for equal losses."""
+    """Return the same function for equal losses."""
     return loss.predict

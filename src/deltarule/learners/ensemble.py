@@ -1,7 +1,8 @@
-"""Several models that decide together: bagging, voting, snapshots, and how alike their errors are (ENS-01 … ENS-05).
+"""Ensembles: bagging, voting, averaged probabilities, and the correlation of errors.
 
-The mean of k predictions whose errors have variance v and pairwise covariance c has the error variance
-v/k + (k − 1)c/k: it falls to v/k only as far as the models err independently (ENS-02, E000-11).
+The mean of k predictions whose errors have variance v and pairwise covariance c has the
+error variance v/k + (k − 1)c/k, which is v/k only for uncorrelated errors (Goodfellow
+et al. 2016, section 7.11).
 """
 
 from __future__ import annotations
@@ -35,7 +36,12 @@ Rows = npt.NDArray[np.int64]
 
 
 def bootstrap(n: int, random: np.random.Generator) -> tuple[Rows, Rows]:
-    """Return n rows drawn with replacement, and the rows that were not drawn (about n/e of them; ENS-05)."""
+    """Return n row numbers drawn with replacement, and the out-of-bag rows that were not drawn (about n/e).
+
+    >>> drawn, out_of_bag = bootstrap(6, np.random.default_rng(0))
+    >>> drawn.tolist(), out_of_bag.tolist()
+    ([5, 3, 3, 1, 1, 0], [2, 4])
+    """
     if not whole(1)(n):
         raise ArgumentError("bootstrap n", expected="a whole number ≥ 1", got=repr(n))
     drawn = random.integers(n, size=n)
@@ -43,7 +49,7 @@ def bootstrap(n: int, random: np.random.Generator) -> tuple[Rows, Rows]:
 
 
 class _Bagging(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Copies of one estimator, each fitted to its own bootstrap sample; neural learners are trained side by side."""
+    """Clones of one estimator, each fitted to its own bootstrap sample; neural learners are trained in one program."""
 
     estimator: Any
     n_estimators: int
@@ -52,7 +58,7 @@ class _Bagging(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
     def _fit_members(
         self, x: Array, y: Array, default: Any, least_values: int = 1
     ) -> None:
-        """Fit the members; a sample with fewer than ``least_values`` different targets is drawn again."""
+        """Fit the members; a sample with fewer than ``least_values`` distinct targets is redrawn."""
         require(self, "n_estimators", whole(1), "a whole number ≥ 1")
         fits = self.estimator is None or (
             hasattr(self.estimator, "fit") and hasattr(self.estimator, "get_params")
@@ -90,34 +96,43 @@ class _Bagging(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
     def _out_of_bag_mean(
         self, x: Array, predictions: Any
     ) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Return, for every example, the mean over the members that have not seen it; and whether there is one."""
+        """Return the mean prediction of the members that have not seen an example, and whether there is any."""
         total: Any = 0.0
         counts = np.zeros(len(x))
         for member, left in zip(self.estimators_, self.out_of_bag_, strict=True):
             if len(left):
                 found = predictions(member, x[left])
-                total = (
-                    np.zeros((len(x), *found.shape[1:]))
-                    if np.ndim(total) == 0
-                    else total
-                )
+                if np.ndim(total) == 0:
+                    total = np.zeros((len(x), *found.shape[1:]))
                 total[left] += found
                 counts[left] += 1
         seen = counts > 0
         if not seen.any():
             return np.full(len(x), np.nan), seen
-        return np.asarray(
-            total / np.maximum(counts, 1).reshape(-1, *[1] * (np.ndim(total) - 1))
-        ), seen
+        divisors = np.maximum(counts, 1).reshape(-1, *[1] * (np.ndim(total) - 1))
+        return np.asarray(total / divisors), seen
 
 
 @final
 class BaggingClassifier(ClassifierMixin, _Bagging):  # type: ignore[misc]  # as above
-    """Classifiers on bootstrap samples whose probabilities (or votes) are averaged (ENS-04).
+    """Classifiers fitted to bootstrap samples, whose probabilities or votes are averaged (Breiman 1996).
 
-    ``estimator``: any classifier; None is Gaussian naive Bayes. After ``fit``: ``estimators_``, ``out_of_bag_``
-    (rows that each has not seen), ``oob_score_`` (accuracy of each example's prediction by the members that have
-    not seen it; NaN if there is none).
+    Args:
+        estimator: Any classifier; None for ``GaussianNaiveBayes``.
+        n_estimators: Number of members.
+        random_state: Seed of the random numbers; equal seeds give equal results.
+
+    Attributes:
+        classes_: Sorted class labels.
+        estimators_: The fitted members.
+        out_of_bag_: For each member the row numbers that it was not fitted to.
+        oob_score_: Out-of-bag accuracy; NaN if no example is out of bag.
+
+    >>> from deltarule.learners import KNNClassifier
+    >>> x, y = [[float(i)] for i in range(20)], ["low"] * 10 + ["high"] * 10
+    >>> learner = BaggingClassifier(KNNClassifier(1), n_estimators=15, random_state=0).fit(x, y)
+    >>> learner.predict([[2.2], [17.1]]).tolist(), bool(learner.oob_score_ > 0.8)
+    (['low', 'high'], True)
     """
 
     def __init__(
@@ -128,7 +143,7 @@ class BaggingClassifier(ClassifierMixin, _Bagging):  # type: ignore[misc]  # as 
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Draw the samples and fit the members."""
+        """Draw the bootstrap samples and fit the members."""
         x, targets = validate_data(self, X, y)
         labels = encode_classes(self, targets)
         self._fit_members(x, labels, GaussianNaiveBayes(), least_values=2)
@@ -144,28 +159,41 @@ class BaggingClassifier(ClassifierMixin, _Bagging):  # type: ignore[misc]  # as 
         return class_shares(member, x, np.arange(len(self.classes_)))
 
     def predict_proba(self, X: Any) -> Array:
-        """Return the mean of the members' probabilities (of their votes where they give none)."""
+        """Return the mean of the members' probabilities, or the shares of their votes."""
         x = self._checked(X)
         return np.asarray(
             np.mean([self._shares(member, x) for member in self.estimators_], axis=0)
         )
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Return the logarithms of these, −∞ where the probability is 0."""
+        """Return the logarithms of ``predict_proba``, −∞ where a probability is 0."""
         return log_of(self.predict_proba(X))
 
     def predict(self, X: Any) -> Array:
-        """Return the class with the highest mean."""
+        """Return the class of the highest mean probability."""
         best = self.predict_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
 
 
 @final
 class BaggingRegressor(RegressorMixin, _Bagging):  # type: ignore[misc]  # as above
-    """Regressors on bootstrap samples whose predictions are averaged (ENS-04); None is linear regression.
+    """Regressors fitted to bootstrap samples, whose predictions are averaged (Breiman 1996).
 
-    After ``fit``: ``estimators_``, ``out_of_bag_``, ``oob_score_`` (R² of each example's prediction by the members
-    that have not seen it; NaN if there are fewer than two such examples).
+    Args:
+        estimator: Any regressor; None for ``LinearRegression``.
+        n_estimators: Number of members.
+        random_state: Seed of the random numbers; equal seeds give equal results.
+
+    Attributes:
+        estimators_: The fitted members.
+        out_of_bag_: For each member the row numbers that it was not fitted to.
+        oob_score_: Out-of-bag R²; NaN for fewer than two out-of-bag examples.
+
+    >>> from deltarule.learners import KNNRegressor
+    >>> x, y = [[i / 10] for i in range(30)], [(i / 10) ** 2 for i in range(30)]
+    >>> learner = BaggingRegressor(KNNRegressor(1), n_estimators=20, random_state=0).fit(x, y)
+    >>> bool(learner.oob_score_ > 0.95), len(learner.estimators_)
+    (True, 20)
     """
 
     def __init__(
@@ -176,7 +204,7 @@ class BaggingRegressor(RegressorMixin, _Bagging):  # type: ignore[misc]  # as ab
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Draw the samples and fit the members."""
+        """Draw the bootstrap samples and fit the members."""
         x, targets = validate_data(self, X, y, y_numeric=True)
         self._fit_members(x, np.asarray(targets, np.float64), LinearRegression())
         means, seen = self._out_of_bag_mean(
@@ -200,7 +228,7 @@ class BaggingRegressor(RegressorMixin, _Bagging):  # type: ignore[misc]  # as ab
 
 
 def class_shares(member: Any, x: Any, classes: Array) -> Array:
-    """Return a fitted classifier's probabilities in the order of ``classes``; votes where it gives none."""
+    """Return the probabilities of a fitted classifier in the order of ``classes``, or its votes where it has none."""
     shares = np.zeros((len(x), len(classes)))
     if hasattr(member, "predict_proba"):
         shares[:, np.searchsorted(classes, member.classes_)] = member.predict_proba(x)
@@ -210,17 +238,28 @@ def class_shares(member: Any, x: Any, classes: Array) -> Array:
 
 
 def average_proba(models: Sequence[Any], x: Any, weights: Any = None) -> Array:
-    """Return the (weighted) mean of fitted classifiers' probabilities (ENS-01): seeds, kinds, snapshots.
+    """Return the (weighted) mean of the probabilities of fitted classifiers: soft voting.
 
-    A module (of ``Snapshots.models``, say) takes part with the softmax of its K outputs, or for one output z with
-    1 − σ(z) and σ(z); its columns are the classes in their order. Classifiers that give no probabilities vote.
+    Classifiers without probabilities contribute votes.
+
+    Args:
+        models: Fitted classifiers and modules (of ``Snapshots.models``, for example). A
+            module contributes the softmax of its K outputs, or for one output z the
+            probabilities 1 − σ(z) and σ(z).
+        x: Examples (N, …).
+        weights: One weight per model; None for equal weights.
 
     Returns:
-        (N, K), columns in the order of the classes of all classifiers; of modules alone, in that of their outputs.
+        (N, K), columns in the order of the classes of all classifiers; for modules
+        alone, of their outputs.
+
+    Raises:
+        ArgumentError: No models, unfitted ones, or weights without a positive sum.
+        ShapeError: Modules with different numbers of outputs.
 
     >>> from deltarule import nn
     >>> model = nn.Sequential(nn.Linear(1, 1))
-    >>> average_proba([model], [[0.0]]).tolist()  # the bias is 0 at first
+    >>> average_proba([model], [[0.0]]).tolist()  # the initial bias is 0
     [[0.5, 0.5]]
     """
     if not isinstance(models, Sequence) or not models:
@@ -251,7 +290,7 @@ def average_proba(models: Sequence[Any], x: Any, weights: Any = None) -> Array:
         shapes = " and ".join(sorted({str(found.shape) for found in shares}))
         raise ShapeError(
             "average_proba models",
-            expected="modules with one number of outputs",
+            expected="modules with equal numbers of outputs",
             got=shapes,
         )
     if weights is not None and (
@@ -259,20 +298,18 @@ def average_proba(models: Sequence[Any], x: Any, weights: Any = None) -> Array:
     ):
         raise ArgumentError(
             "average_proba weights",
-            expected=f"{len(models)} numbers with a sum > 0",
+            expected=f"{len(models)} numbers with a positive sum",
             got=repr(weights),
         )
     return np.asarray(np.average(np.stack(shares), axis=0, weights=weights))
 
 
 def _module_shares(model: Module, x: Any, classes: Array) -> Array:
-    """Return a module's probabilities (N, K): softmax of its outputs, of one output a sigmoid and the rest to 1."""
+    """Return the probabilities (N, K) of a module: softmax of its outputs, or 1 − σ and σ of a single output."""
     scores = np.asarray(model.predict(np.asarray(x)), np.float64)
     if scores.ndim != 2 or (len(classes) and max(scores.shape[1], 2) != len(classes)):
         expected = (
-            f"(N, {len(classes)}), a column for each of the classes"
-            if len(classes)
-            else "(N, K)"
+            f"(N, {len(classes)}), one column per class" if len(classes) else "(N, K)"
         )
         raise ShapeError(
             "average_proba: outputs of a module",
@@ -288,7 +325,7 @@ def _module_shares(model: Module, x: Any, classes: Array) -> Array:
 
 
 def majority(predictions: Any) -> Array:
-    """Return the value that most models predict, of equal counts the smallest; predictions (models, N) (ENS-01).
+    """Return the most frequent of the predictions (models, N) for each example, the smallest of ties: hard voting.
 
     >>> majority([[1, 0, 2], [1, 2, 0], [0, 2, 1]]).tolist()
     [1, 2, 0]
@@ -308,11 +345,19 @@ def majority(predictions: Any) -> Array:
 @final
 @dataclass(frozen=True)
 class ErrorCorrelation:
-    """How alike the errors of k models are, and what averaging them gives (ENS-02, ENS-03).
+    """Correlation of the errors of k models, and the error of their average.
 
-    ``correlation`` (k, k) of the errors; ``variance`` v, the mean square error of a model; ``covariance`` c, the
-    mean product of two models' errors; ``ensemble`` = v/k + (k − 1)c/k, the mean square error of their average:
-    v for equal errors, v/k for independent ones, less and down to 0 for errors that cancel (c < 0).
+    The average has the mean squared error v/k + (k − 1)c/k: v for identical errors, v/k
+    for uncorrelated ones, less for errors that cancel (c < 0).
+
+    Attributes:
+        correlation: Correlation matrix (k, k) of the errors.
+        variance: v, the average of the models' mean squared errors.
+        covariance: c, the mean product of two models' errors.
+        ensemble: The mean squared error of the averaged prediction.
+
+    >>> ErrorCorrelation(np.eye(2), 1.0, 0.0, 0.5).ensemble
+    0.5
     """
 
     correlation: npt.NDArray[np.float64]
@@ -323,15 +368,20 @@ class ErrorCorrelation:
     def __str__(self) -> str:
         k = len(self.correlation)
         return (
-            f"{k} models: mean square error {self.variance:.4g} each, {self.ensemble:.4g} averaged "
-            f"(independent errors would give {self.variance / k:.4g}); mean product of errors {self.covariance:.4g}"
+            f"{k} models: mean squared error {self.variance:.4g} each, {self.ensemble:.4g} averaged "
+            f"(uncorrelated errors would give {self.variance / k:.4g}); mean product of errors {self.covariance:.4g}"
         )
 
 
 def error_correlation(predictions: Any, targets: Any) -> ErrorCorrelation:
-    """Return how alike the errors of models are: predictions (models, N) of numbers, targets (N,).
+    """Return the correlation of the errors of models from predictions (models, N) and targets (N,).
 
-    For classifiers hand over the probability of the positive class, or 0 and 1 for right and wrong with targets 0.
+    For classifiers pass the probability of the positive class, or 0 for right and 1 for
+    wrong with targets 0.
+
+    >>> found = error_correlation([[1.0, -1.0], [-1.0, 1.0]], [0.0, 0.0])
+    >>> found.variance, found.covariance, found.ensemble
+    (1.0, -1.0, 0.0)
     """
     rows, y = np.asarray(predictions, np.float64), np.asarray(targets, np.float64)
     if rows.ndim != 2 or y.shape != rows.shape[1:] or rows.size == 0:

@@ -119,7 +119,7 @@ def test_error_of_an_average_by_correlation() -> None:
             (errors.mean(axis=0) ** 2).mean(), rel=1e-9
         )
         np.testing.assert_allclose(report.correlation, np.corrcoef(errors), atol=1e-9)
-    assert "4 models: mean square error" in str(report)
+    assert "4 models: mean squared error" in str(report)
     cancelling = error_correlation([[1.0, -2.0], [-1.0, 2.0]], [0.0, 0.0])
     assert cancelling.covariance == -cancelling.variance and cancelling.ensemble == 0
     with pytest.raises(DataError, match="models, N"):
@@ -256,10 +256,10 @@ def test_modules_take_part_in_averages_with_their_softmax() -> None:
     )
     with pytest.raises(
         ShapeError,
-        match=r"outputs of a module: expected \(N, 2\), a column for each .* \(150, 3\)",
+        match=r"outputs of a module: expected \(N, 2\), one column per class.* \(150, 3\)",
     ):
         average_proba([two, models[0]], X)
-    with pytest.raises(ShapeError, match="modules with one number of outputs"):
+    with pytest.raises(ShapeError, match="modules with equal numbers of outputs"):
         average_proba([two.network_, models[0]], X)
     for wrong in (3, GaussianNaiveBayes()):
         with pytest.raises(

@@ -197,7 +197,7 @@ def test_warm_start_goes_on() -> None:
         match=r"the classes .'setosa', .* of the last fit, with warm_start, got .*'a'",
     ):
         warm.fit(X, np.where(Y == "setosa", "a", Y))
-    with pytest.raises(DataError, match="got labels of which any may hold"):
+    with pytest.raises(DataError, match="got multilabel targets"):
         warm.fit(X, np.eye(2, dtype=int)[(Y == "setosa").astype(int)])
     np.testing.assert_array_equal(warm.predict_proba(X), before)
 
@@ -250,7 +250,7 @@ def test_warm_start_refuses_what_needs_another_network() -> None:
         own = getattr(warm, name)
         with pytest.raises(
             ArgumentError,
-            match=f"MLPClassifier {name}: expected .* with warm_start(.|\n)*made anew",
+            match=f"MLPClassifier {name}: expected .* with warm_start(.|\n)*a new network is built",
         ):
             warm.set_params(**{name: value}).fit(X, Y)
         warm.set_params(**{name: own})
@@ -355,7 +355,7 @@ def test_labels_of_which_any_may_hold() -> None:
     np.testing.assert_allclose(shares, 1 / (1 + np.exp(-scores)), rtol=1e-9)
     np.testing.assert_array_equal(learner.predict(X), (shares > 0.5).astype(int))
     assert (learner.predict(X) == rows).mean() > 0.97
-    with pytest.raises(ArgumentError, match="any may hold"):
+    with pytest.raises(ArgumentError, match="multilabel targets"):
         MLPClassifier(loss="cross_entropy").fit(X, rows)
 
 

@@ -291,7 +291,7 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: of.Perceptron().fit(X, MIXED),
         DataError,
-        "Perceptron y: expected labels of one kind, .* got int and str",
+        "Perceptron y: expected labels of one type, .* got int and str",
     ),
     (
         lambda: of.KNNClassifier().fit(X, MIXED[::-1]),
@@ -301,12 +301,12 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: of.MLPClassifier(**QUICK).fit(X, MIXED),
         DataError,
-        "MLPClassifier y: expected labels of one kind",
+        "MLPClassifier y: expected labels of one type",
     ),
     (
         lambda: of.BaggingClassifier().fit(X, MIXED),
         DataError,
-        "BaggingClassifier y: expected labels of one kind",
+        "BaggingClassifier y: expected labels of one type",
     ),
     (
         lambda: of.LinearSVM().partial_fit(X, SIGNS, classes=MIXED[:2]),

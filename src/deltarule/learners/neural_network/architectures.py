@@ -1,4 +1,4 @@
-"""Networks of the usual forms by their sizes: perceptrons of several layers, and convolutions before them."""
+"""Standard network architectures by their sizes: multilayer perceptrons and convolutional networks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
 
 
 def whole_numbers(where: str, values: Any) -> tuple[int, ...]:
-    """Return sizes (a number stands for one of them); raises ArgumentError unless all are whole and ≥ 1."""
+    """Return sizes as a tuple (a single number is one size); raise ArgumentError unless all are integers ≥ 1."""
     sizes = tuple(values) if isinstance(values, (tuple, list)) else (values,)
     if not all(
         isinstance(n, int) and not isinstance(n, bool) and n >= 1 for n in sizes
@@ -43,7 +43,7 @@ def _whole_number(where: str, value: Any) -> int:
 
 
 def activation(where: str, name: str) -> nn.Module:
-    """Return the activation of a name."""
+    """Return a new activation layer by name."""
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ArgumentError(
             f"{where} activation",
@@ -79,7 +79,7 @@ def dense_layers(
     dropout: float = 0.0,
     batch_norm: bool = False,
 ) -> list[nn.Module]:
-    """Return hidden layers: Linear, BatchNorm if wanted, activation, Dropout if wanted, for every size."""
+    """Return hidden layers: Linear, optional BatchNorm, activation and optional Dropout for each size."""
     layers: list[nn.Module] = []
     for size in whole_numbers(f"{where} hidden_sizes", sizes):
         layers += [
@@ -101,14 +101,14 @@ def perceptron(
     dropout: float,
     batch_norm: bool,
 ) -> nn.Sequential:
-    """Return hidden layers and a linear output: a multilayer perceptron."""
+    """Return a multilayer perceptron: hidden layers and a linear output layer."""
     widths = whole_numbers(f"{where} hidden_sizes", sizes)
     hidden = dense_layers(where, n_inputs, widths, name, dropout, batch_norm)
     return nn.Sequential(*hidden, nn.Linear((n_inputs, *widths)[-1], n_outputs))
 
 
 def image_shape(n_features: int) -> tuple[int, int, int]:
-    """Return the shape that a row of features is given: a square grey image, or an image of one row.
+    """Return the image shape of a row of features: a square grey image, or an image of one row.
 
     >>> image_shape(64), image_shape(10)
     ((8, 8, 1), (1, 10, 1))
@@ -129,9 +129,9 @@ def convolutional(
     dropout: float,
     batch_norm: bool,
 ) -> nn.Sequential:
-    """Return blocks of convolution (size kept), activation and max pooling, then a multilayer perceptron.
+    """Return blocks of convolution (same size), activation and max pooling, then a multilayer perceptron.
 
-    Pooling passes over an axis that is shorter than its window.
+    An axis shorter than the pooling window is not pooled.
     """
     kernel, window = (
         _whole_number(f"{where} kernel_size", kernel_size),

@@ -1,4 +1,4 @@
-"""An autoencoder as a transformer: the code of an example, and the way back (AE-01 … AE-07)."""
+"""An autoencoder as a transformer: codes of examples, and reconstructions from codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from deltarule.tensor.tensor import Tensor
 
 @final
 class _Penalised(nn.Module):
-    """Hand the code on, and add a sparsity penalty Ω(h) = strength·mean over examples of Σ|h| to the loss."""
+    """Return the code, and add the sparsity penalty Ω(h) = strength·mean over examples of Σ|h| to the loss."""
 
     def __init__(self, strength: float) -> None:
         self.strength = strength
@@ -41,13 +41,56 @@ class AutoencoderTransformer(
     TrainingParameters,
     Network,
 ):
-    """z = encoder(x) with decoder(z) ≈ x: arg min L(decoder(encoder(x)), x) + Ω(z) (AE-01, AE-06).
+    """z = encoder(x), decoder(z) ≈ x: arg min L(decoder(encoder(x)), x) + Ω(z) (Goodfellow et al. 2016, chapter 14).
 
-    ``hidden_sizes`` are the layers between input and code (mirrored in the decoder); without any the autoencoder
-    is linear, and its codes span the principal subspace (AE-04). ``sparsity`` weighs the mean of Σ|z|;
-    ``corruption`` is the probability with which each number of an input is 0 in training, to be filled in from the
-    others, which stay as they are (denoising).
-    ``transform`` gives codes, ``inverse_transform`` what they stand for.
+    Without hidden layers the autoencoder is linear, and its codes span the principal
+    subspace (Baldi and Hornik 1989). With ``corruption`` it is a denoising autoencoder
+    (Vincent et al. 2008), with ``sparsity`` a sparse one. ``transform`` encodes,
+    ``inverse_transform`` decodes.
+
+    Args:
+        n_components: Dimension of the code.
+        hidden_sizes: Number of units of each layer between input and code; the decoder
+            mirrors them.
+        activation: Activation between the layers: "elu", "gelu", "identity",
+            "leaky_relu", "relu", "selu", "sigmoid", "silu", "softplus" or "tanh".
+        sparsity: Weight of the penalty Ω(z), the mean over examples of Σ|z|.
+        corruption: Probability with which an input feature is set to 0 during training.
+        batch_norm: Whether batch normalisation precedes each activation.
+        alpha: Strength of the penalty ½·alpha·‖W‖² on the weights.
+        loss: Name of a loss, a ``Loss``, or a function (decoder(z), x) → one value per
+            example.
+        optimizer: Name of an optimiser, or an optimiser of ``deltarule.optim``.
+        learning_rate: Step size η; None for the default of the optimiser.
+        epochs: Number of passes over the data.
+        batch_size: Number of examples per step.
+        shuffle: Whether to shuffle the examples before each epoch.
+        metrics: Further metrics to compute in each epoch: names or functions.
+        regularizers: Further penalties of ``deltarule.losses``.
+        callbacks: Objects of ``deltarule.train.Callback`` that monitor or control the
+            training.
+        early_stopping: Whether to stop when ``monitor`` no longer improves, and restore
+            the best weights.
+        validation_fraction: Fraction of the examples held out for validation where
+            ``early_stopping`` is given no ``validation_data``.
+        monitor: Name of the value that early stopping monitors.
+        patience: Number of epochs without improvement before early stopping.
+        warm_start: Whether ``fit`` continues from the weights of the previous fit.
+        random_state: Seed of the random numbers; equal seeds give equal results.
+        dtype: "float32", "float64", or "auto": float32 for float32 inputs, float64 for
+            all others.
+        device: "cpu" compiles native code; "reference" runs NumPy, which needs no
+            compilation.
+        threads: Number of threads; None for all cores.
+        verbose: 0 is silent, 1 prints one line per epoch.
+
+    Attributes:
+        network_: The trained module with the parts "encoder" and "decoder".
+        history_: Metrics of each epoch.
+        loss_curve_: Training loss of each epoch.
+        validation_curve_: Validation loss of each epoch; None without validation data.
+        n_iter_: Number of epochs.
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> x = np.outer(np.linspace(-1, 1, 20), [1.0, 2.0, -1.0])
     >>> learner = AutoencoderTransformer(1, hidden_sizes=(), epochs=300, learning_rate=0.02, random_state=0,
@@ -106,9 +149,14 @@ class AutoencoderTransformer(
         *,
         validation_data: Any = None,
     ) -> Self:
-        """Learn to reproduce X; ``validation_data`` is further X, measured after every epoch.
+        """Train the autoencoder to reconstruct X.
 
-        A weight of 2 counts as an example twice in the loss; penalties (Ω, ``alpha``) have no weights.
+        Args:
+            X: Examples (N, d), an array or a sparse matrix.
+            y: Ignored.
+            sample_weight: One weight ≥ 0 per example; weight 2 equals the example
+                twice. Penalties (Ω, ``alpha``) are not weighted.
+            validation_data: Further X, evaluated after each epoch.
         """
         del y
         goes_on = self._goes_on()
@@ -125,7 +173,7 @@ class AutoencoderTransformer(
         )
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Make one pass over a chunk, with the optimiser's state of the chunk before; weights count as they are."""
+        """Make one pass over a chunk and keep the optimiser state for the next; weights are not normalised."""
         del y
         x = self._dense(X, reset=not hasattr(self, "network_"))
         weights = weights_for(x, x, sample_weight)
@@ -138,12 +186,12 @@ class AutoencoderTransformer(
         return np.asarray(found.toarray() if hasattr(found, "toarray") else found)
 
     def transform(self, X: Any) -> Array:
-        """Return codes (N, n_components)."""
+        """Return the codes (N, n_components)."""
         x = self._features(X, reset=False)[0]
         return self._outputs(x, self.network_["encoder"])  # type: ignore[index]  # a Sequential
 
     def inverse_transform(self, X: Any) -> Array:
-        """Return decoder(z) for codes."""
+        """Return the reconstructions decoder(z), (N, d), of codes (N, n_components)."""
         check_is_fitted(self, "network_")
         codes = np.asarray(
             X, dtype=self.network_.parameters(include_frozen=True)[0].dtype.name

@@ -1,4 +1,4 @@
-"""What a neural learner refuses before anything has changed: wrong settings, and a ``warm_start`` that cannot go on."""
+"""Validation of neural learners before training: options, data sizes, and compatibility with ``warm_start``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deltarule.errors import ArgumentError, DataError, DeltaruleError, ShapeErro
 from deltarule.learners.base import Array, above, at_least, check_labels, require, whole
 from deltarule.train import Callback
 
-_FRESH = "With warm_start=False, or in a clone, the network is made anew."
+_FRESH = "With warm_start=False, or in a clone, a new network is built."
 
 
 def _flag(value: Any) -> bool:
@@ -25,7 +25,7 @@ def _flag(value: Any) -> bool:
 
 
 def check_settings(learner: Any) -> None:
-    """Raise ArgumentError for a setting of the training that is of the wrong kind, or out of range."""
+    """Raise ArgumentError for a training option of the wrong type or out of range."""
     require(learner, "epochs", whole(1), "a whole number ≥ 1")
     require(learner, "batch_size", whole(1), "a whole number ≥ 1")
     require(
@@ -38,7 +38,7 @@ def check_settings(learner: Any) -> None:
         learner,
         "verbose",
         lambda n: _flag(n) or whole(0)(n),
-        "0 (silent), 1 (a line an epoch) or 2",
+        "0 (silent), 1 (one line per epoch) or 2",
     )
     for name in ("shuffle", "early_stopping", "warm_start"):
         require(learner, name, _flag, "True or False")
@@ -79,7 +79,7 @@ def check_settings(learner: Any) -> None:
 
 
 def check_size(learner: Any, x: Any, kind: str) -> None:
-    """Raise DataError for finite numbers whose squares, as optimisers take them of gradients, overflow in ``kind``."""
+    """Raise DataError for numbers whose squares, which optimisers take of gradients, overflow in ``kind``."""
     data = x.data if sparse.issparse(x) else x
     if not data.size:
         return
@@ -109,7 +109,7 @@ _WORDS = re.compile(rf"\b({'|'.join(_OWN_WORDS)})\b")
 
 @contextmanager
 def own_words(learner: Any) -> Iterator[None]:
-    """Tell errors of the training in the learner's words: its name, and its parameters for those of ``train.fit``."""
+    """Report errors of ``train.fit`` with the learner's name and its parameter names."""
     try:
         yield
     except DeltaruleError as error:
@@ -129,7 +129,7 @@ def own_words(learner: Any) -> Iterator[None]:
 
 
 def label_factors(learner: Any, y: Array) -> Array:
-    """Return Π over labels of the weight that ``class_weight`` (a list of dicts) gives the label's value: (N,)."""
+    """Return for each example the product of the ``class_weight`` (a list of dicts) of its labels, (N,)."""
     given, n_labels = learner.class_weight, y.shape[1]
     fits = (
         isinstance(given, (list, tuple))
@@ -140,8 +140,8 @@ def label_factors(learner: Any, y: Array) -> Array:
         raise ArgumentError(
             f"{type(learner).__name__} class_weight",
             got=repr(given),
-            expected=f"None, 'balanced' or a list of {n_labels} dicts {{0: weight, 1: weight}}, one for each label",
-            hint="A number that is not named has weight 1; the weights of an example's labels are multiplied.",
+            expected=f"None, 'balanced' or a list of {n_labels} dicts {{0: weight, 1: weight}}, one per label",
+            hint="A value that is not listed has weight 1; the weights of an example's labels are multiplied.",
         )
     factors = [
         np.where(y[:, k] == 1, part.get(1, 1.0), part.get(0, 1.0))
@@ -159,7 +159,7 @@ def _weighs_a_label(part: Any) -> bool:
 
 
 def form_of(learner: Any, names: Sequence[str]) -> dict[str, Any]:
-    """Return the parameters that say what network is made, sequences as tuples, so that they can be compared."""
+    """Return the parameters that define the architecture, sequences as tuples so that they can be compared."""
     values = {name: getattr(learner, name) for name in names}
     return {
         name: tuple(value) if isinstance(value, (list, np.ndarray)) else value
@@ -168,7 +168,7 @@ def form_of(learner: Any, names: Sequence[str]) -> dict[str, Any]:
 
 
 def check_form(learner: Any, before: dict[str, Any]) -> None:
-    """Raise ArgumentError if a parameter of the network has another value than when the network was made."""
+    """Raise ArgumentError if a parameter of the architecture has changed since the network was built."""
     for name, value in form_of(learner, list(before)).items():
         own = before[name]
         if value is not own and value != own:
@@ -181,7 +181,7 @@ def check_form(learner: Any, before: dict[str, Any]) -> None:
 
 
 def check_shape(learner: Any, shape: tuple[int, ...], before: tuple[int, ...]) -> None:
-    """Raise ShapeError if examples have another shape than those of the last fit."""
+    """Raise ShapeError if the examples have another shape than those of the previous fit."""
     if shape != before:
         raise ShapeError(
             f"{type(learner).__name__} X",
@@ -191,12 +191,12 @@ def check_shape(learner: Any, shape: tuple[int, ...], before: tuple[int, ...]) -
 
 
 def check_classes(learner: Any, y: Array) -> None:
-    """Raise DataError if y has other classes, or is of another kind, than in the last fit."""
+    """Raise DataError if y has other classes, or is of another type, than in the previous fit."""
     check_labels(learner, y)
     many = y.ndim == 2 and type_of_target(y) == "multilabel-indicator"
     found = np.arange(y.shape[1]) if many else np.unique(column_or_1d(y))
     if many != learner._multilabel_ or not np.array_equal(found, learner.classes_):
-        kinds = {True: "labels of which any may hold", False: "the classes"}
+        kinds = {True: "multilabel targets", False: "the classes"}
         raise DataError(
             f"{type(learner).__name__} y",
             expected=f"{kinds[learner._multilabel_]} {learner.classes_.tolist()} of the last fit, with warm_start",
@@ -206,7 +206,7 @@ def check_classes(learner: Any, y: Array) -> None:
 
 
 def check_outputs(learner: Any, name: str, n_outputs: int, before: int) -> None:
-    """Raise DataError if the network has another number of outputs than are needed."""
+    """Raise DataError if another number of outputs is needed than the network has."""
     if n_outputs != before:
         raise DataError(
             f"{type(learner).__name__} {name}",

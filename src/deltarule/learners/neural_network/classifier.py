@@ -1,8 +1,10 @@
-"""Networks that classify: of two or more classes one, or of several labels any (CM-07, OUT-02, OUT-05).
+"""Neural networks for classification, multiclass and multilabel.
 
-``predict_proba`` is softmax(logits) (or sigmoid): what cross-entropy, a proper score, fits to P(class|x). It is as
-well calibrated as the fit is honest: stop early or regularise, since a network that overfits is too sure of
-itself; class weights and a label-smoothed loss shift it on purpose. Hinge losses give scores and no probabilities.
+``predict_proba`` is softmax(logits), or the sigmoid for one score and for labels: what
+cross-entropy, a proper scoring rule, fits to P(class|x). Its calibration depends on the
+fit: stop early or regularise, since an overfitted network is overconfident; class
+weights and label smoothing shift the probabilities on purpose. Hinge losses give scores
+without probabilities.
 """
 
 from __future__ import annotations
@@ -40,21 +42,18 @@ from deltarule.learners.neural_network.network import (
 from deltarule.learners.neural_network.parameters import TrainingParameters
 from deltarule.losses import Loss
 
-_ONE_SCORE = frozenset(
-    {"sigmoid", "sign"}
-)  # losses that tell two classes apart by the sign of one score
+_ONE_SCORE = frozenset({"sigmoid", "sign"})  # links with one score for two classes
 
 
 def _gives_probabilities(learner: Any) -> bool:
-    return learner.loss == "auto" or chosen_loss(learner.loss).link in {
-        "softmax",
-        "sigmoid",
-    }
+    if learner.loss == "auto":
+        return True
+    return chosen_loss(learner.loss).link in {"softmax", "sigmoid"}
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type: ignore[misc]  # scikit-learn has no types
-    """Labels around a network."""
+    """Classification with a network."""
 
     class_weight: Any = None
 
@@ -67,7 +66,7 @@ class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type:
         if multilabel and chosen.link not in _ONE_SCORE:
             raise ArgumentError(
                 f"{type(self).__name__} loss",
-                expected="a loss for labels of which any may hold",
+                expected="a loss for multilabel targets",
                 got=chosen.name,
                 hint="Write loss='binary_cross_entropy' or 'hinge'.",
             )
@@ -81,7 +80,7 @@ class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type:
         return chosen
 
     def _learn_classes(self, y: Array) -> Array:
-        """Learn ``classes_``; return labels (N,), or rows of 0 and 1 (N, K)."""
+        """Set ``classes_``; return labels (N,), or indicators of 0 and 1 (N, K)."""
         if y.ndim == 2 and type_of_target(y) == "multilabel-indicator":
             self._multilabel_ = True
             self.classes_ = np.arange(y.shape[1])
@@ -90,7 +89,7 @@ class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type:
         return encode_classes(self, column_or_1d(y, warn=True))
 
     def _targets(self, labels: Array, loss: Loss) -> Array:
-        """Return targets as the loss wants them."""
+        """Return the targets in the form that the loss expects."""
         if loss.link not in _ONE_SCORE:
             return labels
         columns = labels if self._multilabel_ else labels[:, None]
@@ -105,11 +104,16 @@ class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type:
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None
     ) -> Self:
-        """Train for ``epochs``, or until early stopping; with ``warm_start`` go on from the last fit.
+        """Train for ``epochs``, or until early stopping; with ``warm_start`` continue the previous fit.
 
-        ``validation_data`` (X, y) is measured after every epoch; with ``early_stopping`` and without it, the
-        fraction ``validation_fraction`` of the examples is held out, with the shares of single classes and with the
-        weights kept.
+        Args:
+            X: Examples (N, …), an array or a sparse matrix.
+            y: Labels (N,), or indicators of 0 and 1 (N, K) for multilabel targets.
+            sample_weight: One weight ≥ 0 per example; weight 2 equals the example
+                twice.
+            validation_data: (X, y), evaluated after each epoch. Without it,
+                ``early_stopping`` holds out the fraction ``validation_fraction`` of the
+                examples, stratified by class, with their weights.
         """
         return self._execute(self._planned(X, y, sample_weight, validation_data))
 
@@ -143,12 +147,11 @@ class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type:
         )
 
     def _weights(self, x: Array, y: Array, sample_weight: Any) -> Array:
-        """Return one weight an example: its own, times those of its class or labels."""
-        if (
-            not self._multilabel_
-            or self.class_weight is None
-            or isinstance(self.class_weight, str)
-        ):
+        """Return one weight per example: its sample weight times the weights of its class or labels."""
+        by_label = self.class_weight is not None and not isinstance(
+            self.class_weight, str
+        )
+        if not (self._multilabel_ and by_label):
             return weights_for(x, y, sample_weight, self.class_weight)
         factors = checks.label_factors(self, y)
         return weights_for(x, y, weights_for(x, y, sample_weight) * factors)
@@ -160,7 +163,7 @@ class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type:
         )
 
     def _known_labels(self, y: Array) -> Array:
-        """Return labels of classes that are known; raises ValueError for others."""
+        """Return labels of known classes; raise ValueError for others."""
         if self._multilabel_:
             return np.asarray(y, np.int64)
         flat = column_or_1d(y)
@@ -174,12 +177,12 @@ class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type:
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> Self:
-        """Make one pass over a chunk; the first call needs all ``classes``. Weights count as they are."""
+        """Make one pass over a chunk; the first call needs all ``classes``. Weights are not normalised."""
         first = not hasattr(self, "network_")
         x, given = self._features(X, y, reset=first, multi_output=True)
         if isinstance(self.class_weight, str):
             raise ValueError(
-                "class_weight='balanced' needs all data at once: hand over sample_weight to partial_fit"
+                "class_weight='balanced' needs all data at once: pass sample_weight to partial_fit"
             )
         check_labels(self, given)
         if first:
@@ -205,7 +208,7 @@ class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type:
         return self._outputs(self._features(X, reset=False)[0])
 
     def decision_function(self, X: Any) -> Array:
-        """Return scores (N, K); for two classes one score (N,), positive for the second class."""
+        """Return the scores (N, K); for two classes one score (N,), positive for the second class."""
         scores = self._scores(X)
         if self._multilabel_ or scores.shape[1] > 2:
             return scores
@@ -217,11 +220,11 @@ class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type:
 
     @property
     def _threshold(self) -> float:
-        """The output from which on the second class, or a label, is meant."""
+        """The output above which the second class, or a label, is predicted."""
         return 0.0 if self._loss.link == "sign" or self._loss.expects_logits else 0.5
 
     def predict(self, X: Any) -> Array:
-        """Return the class with the highest score (the first of equal ones), or rows of 0 and 1 for labels."""
+        """Return the class of the highest score (the first of ties), or indicators for multilabel targets."""
         scores = self._scores(X)
         if self._multilabel_:
             return (scores > self._threshold).astype(np.int64)
@@ -234,7 +237,7 @@ class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type:
 
     @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]  # scikit-learn has no types
     def predict_proba(self, X: Any) -> Array:
-        """Return P(class|x), columns in the order of ``classes_`` (of labels: each column by itself)."""
+        """Return P(class|x), columns ordered as ``classes_``; for multilabel targets each column is independent."""
         found = self._outputs(
             self._features(X, reset=False)[0], loss=self._loss
         ).astype(np.float64)
@@ -247,7 +250,7 @@ class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type:
 
     @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]  # scikit-learn has no types
     def predict_log_proba(self, X: Any) -> Array:
-        """Return ln P(class|x), of a loss of logits from these, so that it is finite however sure the network is."""
+        """Return ln P(class|x), computed from the logits where the loss takes them, so that it stays finite."""
         check_is_fitted(self, "network_")
         if not self._loss.expects_logits:
             return log_of(self.predict_proba(X))
@@ -270,12 +273,58 @@ class _NetworkClassifier(ClassifierMixin, TrainingParameters, Network):  # type:
 @final
 @dataclass(kw_only=True, eq=False, repr=False)
 class MLPClassifier(Perceptron, _NetworkClassifier):
-    """A multilayer perceptron that classifies: hidden layers, then one logit a class (NN-03, CM-07).
+    """Multilayer perceptron: hidden layers, then one logit per class (Goodfellow et al. 2016, chapter 6).
 
-    Every hidden layer is Linear, batch normalisation (``batch_norm``), activation, dropout (``dropout`` is the
-    probability of dropping). The loss is cross-entropy plus ½·``alpha``·‖W‖². ``loss``: a name, a ``Loss``, or a
-    function (logits, labels) → one value an example. A binary y of shape (N, K) trains K independent labels;
-    their ``class_weight`` is a list of K dicts {0: weight, 1: weight}.
+    Each hidden layer is Linear, batch normalisation, activation, dropout. The objective
+    is cross-entropy plus ½·``alpha``·‖W‖². A binary y of shape (N, K) trains K
+    independent labels.
+
+    Args:
+        hidden_sizes: Number of units of each hidden layer; a single number is one
+            layer.
+        activation: Activation between the layers: "elu", "gelu", "identity",
+            "leaky_relu", "relu", "selu", "sigmoid", "silu", "softplus" or "tanh".
+        dropout: Probability in [0, 1) with which a hidden unit is dropped during
+            training.
+        batch_norm: Whether batch normalisation precedes each activation.
+        alpha: Strength of the penalty ½·alpha·‖W‖² on the weights.
+        loss: Name of a loss, a ``Loss``, or a function (logits, labels) → one value per
+            example; "auto" is cross-entropy, or binary cross-entropy for multilabel
+            targets.
+        optimizer: Name of an optimiser, or an optimiser of ``deltarule.optim``.
+        learning_rate: Step size η; None for the default of the optimiser.
+        epochs: Number of passes over the data.
+        batch_size: Number of examples per step.
+        shuffle: Whether to shuffle the examples before each epoch.
+        class_weight: None, "balanced", {class: weight}, or for multilabel targets a
+            list of K dicts {0: weight, 1: weight}.
+        metrics: Further metrics to compute in each epoch: names or functions.
+        regularizers: Further penalties of ``deltarule.losses``.
+        callbacks: Objects of ``deltarule.train.Callback`` that monitor or control the
+            training.
+        early_stopping: Whether to stop when ``monitor`` no longer improves, and restore
+            the best weights.
+        validation_fraction: Fraction of the examples held out for validation where
+            ``early_stopping`` is given no ``validation_data``.
+        monitor: Name of the value that early stopping monitors.
+        patience: Number of epochs without improvement before early stopping.
+        warm_start: Whether ``fit`` continues from the weights of the previous fit.
+        random_state: Seed of the random numbers; equal seeds give equal results.
+        dtype: "float32", "float64", or "auto": float32 for float32 inputs, float64 for
+            all others.
+        device: "cpu" compiles native code; "reference" runs NumPy, which needs no
+            compilation.
+        threads: Number of threads; None for all cores.
+        verbose: 0 is silent, 1 prints one line per epoch.
+
+    Attributes:
+        classes_: Sorted class labels.
+        network_: The trained module, which can be explained, summarised and saved.
+        history_: Metrics of each epoch.
+        loss_curve_: Training loss of each epoch.
+        validation_curve_: Validation loss of each epoch; None without validation data.
+        n_iter_: Number of epochs.
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> learner = MLPClassifier((8,), epochs=200, learning_rate=0.05, random_state=0, device="reference")
     >>> learner.fit([[0, 0], [0, 1], [1, 0], [1, 1]], ["no", "yes", "yes", "no"]).predict([[0, 1], [1, 1]]).tolist()
@@ -286,11 +335,69 @@ class MLPClassifier(Perceptron, _NetworkClassifier):
 @final
 @dataclass(kw_only=True, eq=False, repr=False)
 class CNNClassifier(_NetworkClassifier):
-    """A convolutional network that classifies images (CNN-01): blocks of convolution, activation, max pooling.
+    """Convolutional network for images: convolution, activation, max pooling, then an MLP (LeCun et al. 1998).
 
-    Images come as (N, height, width, channels), or as rows of numbers with ``image_shape``. Without it a row is a
-    square grey image if its length is a square number, else an image of one row. A multilayer perceptron with
-    ``hidden_sizes`` follows the blocks.
+    Args:
+        channels: Number of filters of each block.
+        kernel_size: Height and width of each filter, an odd number.
+        pool: Height and width of the pooling window.
+        hidden_sizes: Number of units of each hidden layer after the blocks.
+        image_shape: (height, width, channels) of images that are given as rows of
+            numbers. None for images (N, height, width, channels); a row is then a
+            square grey image if its length is a square number, else an image of one
+            row.
+        activation: Activation between the layers: "elu", "gelu", "identity",
+            "leaky_relu", "relu", "selu", "sigmoid", "silu", "softplus" or "tanh".
+        dropout: Probability in [0, 1) with which a hidden unit is dropped during
+            training.
+        batch_norm: Whether batch normalisation precedes each activation.
+        alpha: Strength of the penalty ½·alpha·‖W‖² on the weights.
+        loss: Name of a loss, a ``Loss``, or a function (logits, labels) → one value per
+            example; "auto" is cross-entropy, or binary cross-entropy for multilabel
+            targets.
+        optimizer: Name of an optimiser, or an optimiser of ``deltarule.optim``.
+        learning_rate: Step size η; None for the default of the optimiser.
+        epochs: Number of passes over the data.
+        batch_size: Number of examples per step.
+        shuffle: Whether to shuffle the examples before each epoch.
+        class_weight: None, "balanced", or {class: weight}.
+        metrics: Further metrics to compute in each epoch: names or functions.
+        regularizers: Further penalties of ``deltarule.losses``.
+        callbacks: Objects of ``deltarule.train.Callback`` that monitor or control the
+            training.
+        early_stopping: Whether to stop when ``monitor`` no longer improves, and restore
+            the best weights.
+        validation_fraction: Fraction of the examples held out for validation where
+            ``early_stopping`` is given no ``validation_data``.
+        monitor: Name of the value that early stopping monitors.
+        patience: Number of epochs without improvement before early stopping.
+        warm_start: Whether ``fit`` continues from the weights of the previous fit.
+        random_state: Seed of the random numbers; equal seeds give equal results.
+        dtype: "float32", "float64", or "auto": float32 for float32 inputs, float64 for
+            all others.
+        device: "cpu" compiles native code; "reference" runs NumPy, which needs no
+            compilation.
+        threads: Number of threads; None for all cores.
+        verbose: 0 is silent, 1 prints one line per epoch.
+
+    Attributes:
+        classes_: Sorted class labels.
+        network_: The trained module, which can be explained, summarised and saved.
+        history_: Metrics of each epoch.
+        loss_curve_: Training loss of each epoch.
+        validation_curve_: Validation loss of each epoch; None without validation data.
+        n_iter_: Number of epochs.
+        n_features_in_: Number of features seen by ``fit``.
+
+    >>> images = np.zeros((40, 6, 6))  # a vertical or horizontal bar
+    >>> for i in range(40):
+    ...     images[i, :, i % 6] = 1.0
+    ...     images[i] = images[i].T if i >= 20 else images[i]
+    >>> labels = np.array(["vertical", "horizontal"]).repeat(20)
+    >>> learner = CNNClassifier((4,), hidden_sizes=(), epochs=60, learning_rate=0.02, random_state=0,
+    ...                         device="reference").fit(images, labels)
+    >>> learner.predict(images[[0, 39]]).tolist(), learner.score(images, labels)
+    (['vertical', 'horizontal'], 1.0)
     """
 
     channels: int | Sequence[int] = field(default=(16, 32), kw_only=False)
@@ -353,10 +460,56 @@ class CNNClassifier(_NetworkClassifier):
 @final
 @dataclass(kw_only=True, eq=False, repr=False)
 class NetworkClassifier(WrappedNetwork, _NetworkClassifier):
-    """Any network as a classifier: ``module`` maps examples to one logit a class.
+    """Any module as a classifier: ``module`` maps examples to one logit per class. Examples may have any shape.
 
-    ``module``: a module, which is copied with its values and frozen parameters (so that a trained one is tuned
-    further); a function (input_shape, n_outputs) → module, initialised by ``random_state``; None for a linear
-    layer, which is softmax regression. Examples may have any shape. ``learning_rate`` "auto" is 0.001 for a module,
-    0.02 for that linear layer.
+    Args:
+        module: A module, which is copied with its values and frozen parameters, so that
+            a pretrained one is fine-tuned; a function (input_shape, n_outputs) →
+            module, initialised by ``random_state``; or None for a linear layer, which
+            is softmax regression.
+        loss: Name of a loss, a ``Loss``, or a function (logits, labels) → one value per
+            example; "auto" is cross-entropy, or binary cross-entropy for multilabel
+            targets.
+        optimizer: Name of an optimiser, or an optimiser of ``deltarule.optim``.
+        learning_rate: Step size η; "auto" is 0.001 for a module and 0.02 for the
+            default linear layer, None the default of the optimiser.
+        epochs: Number of passes over the data.
+        batch_size: Number of examples per step.
+        shuffle: Whether to shuffle the examples before each epoch.
+        class_weight: None, "balanced", or {class: weight}.
+        metrics: Further metrics to compute in each epoch: names or functions.
+        regularizers: Further penalties of ``deltarule.losses``.
+        callbacks: Objects of ``deltarule.train.Callback`` that monitor or control the
+            training.
+        early_stopping: Whether to stop when ``monitor`` no longer improves, and restore
+            the best weights.
+        validation_fraction: Fraction of the examples held out for validation where
+            ``early_stopping`` is given no ``validation_data``.
+        monitor: Name of the value that early stopping monitors.
+        patience: Number of epochs without improvement before early stopping.
+        warm_start: Whether ``fit`` continues from the weights of the previous fit.
+        random_state: Seed of the random numbers; equal seeds give equal results.
+        dtype: "float32", "float64", or "auto": float32 for float32 inputs, float64 for
+            all others.
+        device: "cpu" compiles native code; "reference" runs NumPy, which needs no
+            compilation.
+        threads: Number of threads; None for all cores.
+        verbose: 0 is silent, 1 prints one line per epoch.
+
+    Attributes:
+        classes_: Sorted class labels.
+        network_: The trained module, which can be explained, summarised and saved.
+        history_: Metrics of each epoch.
+        loss_curve_: Training loss of each epoch.
+        validation_curve_: Validation loss of each epoch; None without validation data.
+        n_iter_: Number of epochs.
+        n_features_in_: Number of features seen by ``fit``.
+
+    >>> from deltarule import nn
+    >>> def two_layers(input_shape, n_outputs):
+    ...     return nn.Sequential(nn.Linear(*input_shape, 8), nn.Tanh(), nn.Linear(8, n_outputs))
+    >>> learner = NetworkClassifier(two_layers, epochs=200, learning_rate=0.05, random_state=0,
+    ...                             device="reference")
+    >>> learner.fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]).predict([[0, 1], [1, 1]]).tolist()
+    [1, 0]
     """

@@ -1,4 +1,4 @@
-"""A function as a loss."""
+"""Functions of tensors as losses."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from deltarule.tensor.tensor import Tensor
 @final
 @dataclass(frozen=True, kw_only=True)
 class FunctionLoss(Loss):
-    """A function (outputs, targets) → one value an example, from tensors to a tensor.
+    """A function (outputs, targets) → one value per example, from tensors to a tensor.
 
-    As loss of a classifier it is given logits and labels 0 … K − 1; probabilities are then softmax(logits).
+    As loss of a classifier it receives logits and labels 0 … K − 1; probabilities are
+    then softmax(logits).
     """
 
     function: Callable[[Tensor, Tensor], Tensor]
@@ -27,15 +28,15 @@ class FunctionLoss(Loss):
     link: ClassVar[Link] = "softmax"
 
     def check(self, prediction: Shape, target: Shape, dtype: DType) -> None:
-        """Leave shapes to the function."""
+        """Accept all shapes: the function checks them."""
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Return the function's values, further axes averaged; raises ShapeError for a value that is no vector."""
+        """Return the values, averaged over further axes; raise ShapeError where the batch axis is missing."""
         values = self.function(prediction, target)
         if not isinstance(values, Tensor):
             raise ArgumentError(
                 f"loss {getattr(self.function, '__name__', 'function')}",
-                expected="a tensor with one value for each example",
+                expected="a tensor with one value per example",
                 got=repr(values),
                 hint="Compute it from the tensors that it is given: lambda outputs, targets: (outputs - targets) ** 2.",
             )
@@ -49,7 +50,7 @@ class FunctionLoss(Loss):
 
 
 def chosen_loss(loss: Any) -> Loss:
-    """Return the loss of a name, of a function of tensors, or as it is."""
+    """Return a loss by name, of a function of tensors, or as given."""
     return (
         FunctionLoss(function=loss)
         if callable(loss) and not isinstance(loss, Loss)

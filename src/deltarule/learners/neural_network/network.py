@@ -1,7 +1,7 @@
-"""What all neural learners share: scikit-learn's conventions around a network, a loss and ``train.fit``.
+"""The base class of neural learners: scikit-learn's conventions around a network, a loss and ``train.fit``.
 
-Inputs of float32 are computed in float32, all others in float64 (``dtype`` says otherwise). Sparse inputs become
-dense: at once in ``fit``, in blocks of rows in ``predict``.
+Inputs of float32 are computed in float32, all others in float64, unless ``dtype`` is
+given. Sparse inputs become dense: at once in ``fit``, in blocks of rows in ``predict``.
 """
 
 from __future__ import annotations
@@ -35,28 +35,22 @@ from deltarule.train import Callback, History
 from deltarule.train.steps.step import Regularizer
 
 register()
-_SIZES = (
-    1,
-    4,
-    16,
-    64,
-    256,
-)  # of batches in prediction: few, so that few programs are compiled
+_PREDICTION_BATCH_SIZES = (1, 4, 16, 64, 256)  # few, so that few programs are compiled
 _MODULE_RATE, _LINEAR_RATE = 1e-3, 0.02  # learning_rate="auto"
-_BLOCK_ROWS = 4096  # of sparse inputs, made dense at a time
+_BLOCK_ROWS = 4096  # sparse rows that are made dense at a time
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What a learner's ``fit`` asks to be trained: checked arrays, and how."""
+    """The training that ``fit`` of a learner requests: validated arrays and options."""
 
     inputs: Array
     targets: Array
     loss: Loss
-    weights: Array | None  # None where all examples count the same
+    weights: Array | None  # None where all are equal
     seed: int
     validation: Any
-    fraction: float  # of the examples, held out
+    fraction: float  # of the examples, held out for validation
     callbacks: list[Callback]
     optimizer: Optimizer
     regularizers: tuple[Regularizer, ...]
@@ -66,8 +60,12 @@ class Job:
 class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """A network with scikit-learn's ``fit``, ``partial_fit`` and ``predict``.
 
-    After ``fit``: ``network_`` (a module, which can be explained, summarised and saved), ``history_`` (values of
-    every epoch), ``loss_curve_``, ``validation_curve_`` (None without validation data), ``n_iter_`` (epochs).
+    Attributes:
+        network_: The trained module, which can be explained, summarised and saved.
+        history_: Metrics of each epoch.
+        loss_curve_: Training loss of each epoch.
+        validation_curve_: Validation loss of each epoch; None without validation data.
+        n_iter_: Number of epochs.
     """
 
     loss: Any
@@ -85,11 +83,9 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
     history_: History
     _stream: Stream | None
     _any_rank: ClassVar[bool] = False  # whether examples may have several axes
-    _form: ClassVar[
-        tuple[str, ...]
-    ] = ()  # the parameters that say what network is made
+    _form: ClassVar[tuple[str, ...]] = ()  # parameters of the architecture
 
-    # ---------------------------------------------------------------- to be written by learners
+    # ---------------------------------------------------------------- implemented by learners
 
     @abstractmethod
     def _build(self, shape: tuple[int, ...], n_outputs: int) -> nn.Module:
@@ -98,10 +94,10 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
     def _planned(
         self, x: Any, y: Any, sample_weight: Any = None, validation_data: Any = None
     ) -> Job:
-        """Check the data, make the network, and return what is to be trained."""
+        """Validate the data, build the network, and return the training job."""
         del x, y, sample_weight, validation_data
         raise ArgumentError(
-            "learners side by side",
+            "learners fitted together",
             expected="classifiers or regressors",
             got=type(self).__name__,
         )
@@ -116,7 +112,7 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
     def _features(
         self, x: Any, y: Any = "no_validation", *, reset: bool, **options: Any
     ) -> tuple[Any, Any]:
-        """Return checked X, dense where ``fit`` will see it, and checked y if there is one."""
+        """Return validated X, dense if it is for ``fit``, and validated y if there is one."""
         options |= {
             "accept_sparse": "csr",
             "dtype": (np.float64, np.float32),
@@ -136,12 +132,12 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
             checks.check_size(self, checked, self._kind(checked))
         if not reset:
             checks.check_shape(self, self._shape(checked), self._shape_)
-        return checked.toarray() if sparse.issparse(
-            checked
-        ) and not alone else checked, targets
+        if sparse.issparse(checked) and not alone:
+            checked = checked.toarray()
+        return checked, targets
 
     def _shape(self, x: Array) -> tuple[int, ...]:
-        """Return the shape in which the network sees one example."""
+        """Return the shape of one example as the network sees it."""
         return tuple(x.shape[1:])
 
     def _kind(self, x: Array) -> str:
@@ -156,7 +152,7 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
     # ---------------------------------------------------------------- fitting
 
     def _goes_on(self) -> bool:
-        """Return whether ``fit`` goes on with the network it has; raises ArgumentError if it could not be as told."""
+        """Return whether ``fit`` continues with the present network; raise ArgumentError where it cannot."""
         checks.check_settings(self)
         if not self.warm_start or not hasattr(self, "network_"):
             return False
@@ -164,7 +160,7 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
         return True
 
     def _prepare(self, x: Array, n_outputs: int, fresh: bool) -> int:
-        """Make the network if there is none to go on with; return the seed."""
+        """Build the network unless there is one to continue with; return the seed."""
         seed = base.seed(self.random_state)
         if fresh or not hasattr(self, "network_"):
             self._shape_, self._n_outputs = self._shape(x), n_outputs
@@ -186,7 +182,7 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
         seed: int,
         validation: Any = None,
     ) -> Job:
-        """Return what is to be trained, and how."""
+        """Return the training job."""
         self._stream = None
         checks.check_settings(self)
         callbacks = [
@@ -212,7 +208,7 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
         )
 
     def _execute(self, job: Job) -> Self:
-        """Train, and keep the history."""
+        """Run a training job and record its history."""
         with checks.own_words(self):
             history = train.fit(
                 self.network_,
@@ -237,12 +233,9 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
         return self._trained(history)
 
     def _trained(self, history: History) -> Self:
-        """Keep the history of what was trained."""
-        before = (
-            self.history_.epochs
-            if self.warm_start and hasattr(self, "history_")
-            else []
-        )
+        """Record the history of a training run."""
+        continued = self.warm_start and hasattr(self, "history_")
+        before = self.history_.epochs if continued else []
         self.history_ = history
         self.history_.epochs[:0] = before
         self.n_iter_ = len(self.history_.epochs)
@@ -255,13 +248,13 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
         return self
 
     def _optimizer(self) -> Any:
-        recipe, rate = optim.get(self.optimizer), self._rate()
-        return (
-            recipe if rate is None else dataclasses.replace(recipe, learning_rate=rate)
-        )
+        optimizer, rate = optim.get(self.optimizer), self._rate()
+        if rate is None:
+            return optimizer
+        return dataclasses.replace(optimizer, learning_rate=rate)
 
     def _rate(self) -> float | None:
-        """Return the learning rate, None for the optimiser's own."""
+        """Return the learning rate; None for the default of the optimiser."""
         if self.learning_rate is None:
             return None
         return float(
@@ -269,12 +262,12 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
                 self,
                 "learning_rate",
                 above(0),
-                "a number > 0, or None for the optimiser's own",
+                "a number > 0, or None for the optimiser's default",
             )
         )
 
     def _batch_size(self, n: int) -> int:
-        """Return the batch size, one larger if batch normalisation would meet a batch of one example."""
+        """Return the batch size, increased where batch normalisation would meet a batch of one example."""
         size = min(self.batch_size, n)
         if any(
             isinstance(module, nn.BatchNorm)
@@ -287,7 +280,7 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
     def _fit_part(
         self, x: Array, targets: Array, loss: Loss, weights: Array, seed: int
     ) -> None:
-        """Make one pass over a chunk, with the optimiser's state of the chunk before."""
+        """Make one pass over a chunk with the optimiser state of the previous one."""
         checks.check_settings(self)
         stream = getattr(self, "_stream", None)
         if stream is None:
@@ -314,7 +307,7 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
     def _outputs(
         self, x: Any, network: nn.Module | None = None, loss: Loss | None = None
     ) -> Array:
-        """Return the network's outputs, or with a loss what they mean, in blocks of a few sizes."""
+        """Return the outputs of the network, or with a loss its predictions, in blocks of a few fixed sizes."""
         model = self.network_ if network is None else network
         if sparse.issparse(x):
             blocks = [
@@ -329,7 +322,8 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
             if network is None or network is self.network_
             else tuple(x.shape[1:])
         )
-        size = next((size for size in _SIZES if len(x) <= size), _SIZES[-1])
+        sizes = _PREDICTION_BATCH_SIZES
+        size = next((size for size in sizes if len(x) <= size), sizes[-1])
         missing = -len(x) % size
         rows = (
             x if not missing else np.concatenate([x, np.repeat(x[:1], missing, axis=0)])
@@ -346,7 +340,7 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
     # ---------------------------------------------------------------- conventions
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what holds machine code: ``partial_fit`` begins with a fresh optimiser after a pickle."""
+        """Omit compiled programs: after unpickling, ``partial_fit`` starts with a fresh optimiser state."""
         state = dict(super().__getstate__())
         state.pop("_stream", None)
         return state
@@ -359,7 +353,7 @@ class Network(OptimizerParameters, BaseEstimator):  # type: ignore[misc]  # scik
 
 
 def pair(learner: Any, validation_data: Any) -> tuple[Any, Any]:
-    """Return (X, y) of validation data; raises ArgumentError for anything else."""
+    """Return (X, y) of validation data; raise ArgumentError for anything else."""
     if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
         raise ArgumentError(
             f"{type(learner).__name__} validation_data",
@@ -370,12 +364,12 @@ def pair(learner: Any, validation_data: Any) -> tuple[Any, Any]:
 
 
 def _uneven(weights: Array | None) -> Array | None:
-    """Return weights, or None where all examples count the same."""
+    """Return the weights, or None where all are equal."""
     return None if weights is None or (weights == weights[0]).all() else weights
 
 
 def relative(weights: Array) -> Array:
-    """Return weights with mean 1, so that the loss is Σwᵢlᵢ/Σwᵢ: weight 2 is the same as an example twice."""
+    """Return weights scaled to mean 1, so that the loss is Σwᵢlᵢ/Σwᵢ: weight 2 equals the example twice."""
     return np.asarray(weights * (len(weights) / weights.sum()))
 
 
@@ -402,7 +396,7 @@ Factory = Callable[[tuple[int, ...], int], nn.Module]
 
 @dataclasses.dataclass(kw_only=True, eq=False, repr=False)
 class WrappedNetwork(Network):
-    """A learner whose ``module`` is a module (copied with its values), a function that makes one, or None."""
+    """A learner whose ``module`` is a module (copied with its values), a function that builds one, or None."""
 
     module: nn.Module | Factory | None = dataclasses.field(default=None, kw_only=False)
     learning_rate: float | str | None = "auto"
@@ -410,7 +404,7 @@ class WrappedNetwork(Network):
     _form = ("module",)
 
     def _rate(self) -> float | None:
-        """Return the learning rate; "auto" is larger for the linear layer, whose loss has one minimum."""
+        """Return the learning rate; "auto" is larger for the linear layer, whose objective is convex."""
         if isinstance(self.learning_rate, str):
             require(
                 self,
@@ -445,7 +439,7 @@ class WrappedNetwork(Network):
         )
 
     def _made(self, seed: int, n_outputs: int, kind: str) -> nn.Module:
-        """Return the network; a module that was handed over keeps its values, and its type unless told otherwise."""
+        """Return the network; a given module keeps its values, and its element type unless ``dtype`` is given."""
         if not isinstance(self.module, nn.Module):
             return super()._made(seed, n_outputs, kind)
         network = self._build(self._shape_, n_outputs)

@@ -1,8 +1,8 @@
-"""Tensors in pickles: joblib and ``pickle`` store their values.
+"""Pickle support for tensors, for ``pickle`` and joblib.
 
-A tensor is a handle on a node of a shared graph, which cannot leave the process; what is stored is the array, the
-name, and whether it is a parameter. Importing this module tells ``pickle`` so. Models are better kept with
-``module.save``, which runs no code when it is read.
+A tensor is a handle on a node of a shared graph, which cannot leave the process; its
+array, its name and whether it is a parameter are pickled. Prefer ``module.save`` for
+models: loading such a file executes no code.
 """
 
 from __future__ import annotations
@@ -32,6 +32,6 @@ def _reduced_dtype(kind: DType) -> tuple[Any, ...]:
 
 
 def register() -> None:
-    """Teach ``pickle`` tensors and element types."""
+    """Register the reducers of tensors and element types with ``copyreg``."""
     copyreg.pickle(Tensor, _reduced)
     copyreg.pickle(DType, _reduced_dtype)

@@ -1,4 +1,4 @@
-"""Networks that predict numbers: one or several targets, squared error unless another loss is chosen (OUT-01)."""
+"""Neural networks for regression with one or several targets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from deltarule.learners.neural_network.parameters import TrainingParameters
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class _NetworkRegressor(RegressorMixin, TrainingParameters, Network):  # type: ignore[misc]  # scikit-learn has no types
-    """Numbers around a network. Scale targets that are far from 0 ± 1 (``TransformedTargetRegressor``)."""
+    """Regression with a network. Scale targets that are far from 0 ± 1 (``TransformedTargetRegressor``)."""
 
     loss: Any = "mean_squared_error"
 
@@ -34,10 +34,16 @@ class _NetworkRegressor(RegressorMixin, TrainingParameters, Network):  # type: i
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None
     ) -> Self:
-        """Train for ``epochs``, or until early stopping; with ``warm_start`` go on from the last fit.
+        """Train for ``epochs``, or until early stopping; with ``warm_start`` continue the previous fit.
 
-        ``validation_data`` (X, y) is measured after every epoch; with ``early_stopping`` and without it, the
-        fraction ``validation_fraction`` of the examples is held out, with their weights.
+        Args:
+            X: Examples (N, …), an array or a sparse matrix.
+            y: Targets (N,) or (N, targets).
+            sample_weight: One weight ≥ 0 per example; weight 2 equals the example
+                twice.
+            validation_data: (X, y), evaluated after each epoch. Without it,
+                ``early_stopping`` holds out the fraction ``validation_fraction`` of the
+                examples, with their weights.
         """
         return self._execute(self._planned(X, y, sample_weight, validation_data))
 
@@ -68,7 +74,7 @@ class _NetworkRegressor(RegressorMixin, TrainingParameters, Network):  # type: i
         )
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Make one pass over a chunk, with the optimiser's state of the chunk before; weights count as they are."""
+        """Make one pass over a chunk and keep the optimiser state for the next; weights are not normalised."""
         first = not hasattr(self, "network_")
         x, given = self._features(X, y, reset=first, multi_output=True, y_numeric=True)
         targets = self._columns(given)
@@ -87,7 +93,7 @@ class _NetworkRegressor(RegressorMixin, TrainingParameters, Network):  # type: i
         return self
 
     def predict(self, X: Any) -> Array:
-        """Return the network's outputs, (N,) or (N, targets) as y was."""
+        """Return the outputs of the network, of shape (N,) or (N, targets) like y."""
         found = self._outputs(self._features(X, reset=False)[0])
         return found[:, 0] if self._flat else found
 
@@ -100,10 +106,54 @@ class _NetworkRegressor(RegressorMixin, TrainingParameters, Network):  # type: i
 @final
 @dataclass(kw_only=True, eq=False, repr=False)
 class MLPRegressor(Perceptron, _NetworkRegressor):
-    """A multilayer perceptron that predicts numbers: hidden layers, then one linear output a target.
+    """Multilayer perceptron for regression: hidden layers, then one linear output per target.
 
-    Hidden layers and penalties are those of ``MLPClassifier``; ``loss`` is a name ("mean_squared_error", "huber",
-    "mean_absolute_error" …), a ``Loss``, or a function (outputs, targets) → one value an example.
+    Each hidden layer is Linear, batch normalisation, activation, dropout. The objective
+    is the mean loss plus ½·``alpha``·‖W‖².
+
+    Args:
+        hidden_sizes: Number of units of each hidden layer; a single number is one
+            layer.
+        activation: Activation between the layers: "elu", "gelu", "identity",
+            "leaky_relu", "relu", "selu", "sigmoid", "silu", "softplus" or "tanh".
+        dropout: Probability in [0, 1) with which a hidden unit is dropped during
+            training.
+        batch_norm: Whether batch normalisation precedes each activation.
+        alpha: Strength of the penalty ½·alpha·‖W‖² on the weights.
+        loss: Name of a loss ("mean_squared_error", "huber", "mean_absolute_error" …), a
+            ``Loss``, or a function (outputs, targets) → one value per example.
+        optimizer: Name of an optimiser, or an optimiser of ``deltarule.optim``.
+        learning_rate: Step size η; None for the default of the optimiser.
+        epochs: Number of passes over the data.
+        batch_size: Number of examples per step.
+        shuffle: Whether to shuffle the examples before each epoch.
+        metrics: Further metrics to compute in each epoch: names or functions.
+        regularizers: Further penalties of ``deltarule.losses``.
+        callbacks: Objects of ``deltarule.train.Callback`` that monitor or control the
+            training.
+        early_stopping: Whether to stop when ``monitor`` no longer improves, and restore
+            the best weights.
+        validation_fraction: Fraction of the examples held out for validation where
+            ``early_stopping`` is given no ``validation_data``.
+        monitor: Name of the value that early stopping monitors.
+        patience: Number of epochs without improvement before early stopping.
+        warm_start: Whether ``fit`` continues from the weights of the previous fit.
+        random_state: Seed of the random numbers; equal seeds give equal results.
+        dtype: "float32", "float64", or "auto": float32 for float32 inputs, float64 for
+            all others.
+        device: "cpu" compiles native code; "reference" runs NumPy, which needs no
+            compilation.
+        threads: Number of threads; None for all cores.
+        verbose: 0 is silent, 1 prints one line per epoch.
+
+    Attributes:
+        network_: The trained module, which can be explained, summarised and saved.
+        history_: Metrics of each epoch.
+        loss_curve_: Training loss of each epoch.
+        validation_curve_: Validation loss of each epoch; None without validation data.
+        n_iter_: Number of epochs.
+        n_outputs_: Number of targets.
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> x = [[0.0], [1.0], [2.0], [3.0]]
     >>> learner = MLPRegressor((16,), epochs=400, learning_rate=0.02, random_state=0, device="reference")
@@ -115,8 +165,52 @@ class MLPRegressor(Perceptron, _NetworkRegressor):
 @final
 @dataclass(kw_only=True, eq=False, repr=False)
 class NetworkRegressor(WrappedNetwork, _NetworkRegressor):
-    """Any network as a regressor: ``module`` maps examples to one number a target, (N, targets).
+    """Any module as a regressor: ``module`` maps examples to one number per target, (N, targets).
 
-    ``module`` is what it is for ``NetworkClassifier``; None is a linear layer, which is linear regression.
-    ``learning_rate`` "auto" is 0.001 for a module, 0.02 for that linear layer.
+    Args:
+        module: A module, which is copied with its values and frozen parameters; a
+            function (input_shape, n_outputs) → module; or None for a linear layer,
+            which is linear regression.
+        loss: Name of a loss, a ``Loss`` of ``deltarule.losses``, or a function
+            (outputs, targets) → one value per example.
+        optimizer: Name of an optimiser, or an optimiser of ``deltarule.optim``.
+        learning_rate: Step size η; "auto" is 0.001 for a module and 0.02 for the
+            default linear layer, None the default of the optimiser.
+        epochs: Number of passes over the data.
+        batch_size: Number of examples per step.
+        shuffle: Whether to shuffle the examples before each epoch.
+        metrics: Further metrics to compute in each epoch: names or functions.
+        regularizers: Further penalties of ``deltarule.losses``.
+        callbacks: Objects of ``deltarule.train.Callback`` that monitor or control the
+            training.
+        early_stopping: Whether to stop when ``monitor`` no longer improves, and restore
+            the best weights.
+        validation_fraction: Fraction of the examples held out for validation where
+            ``early_stopping`` is given no ``validation_data``.
+        monitor: Name of the value that early stopping monitors.
+        patience: Number of epochs without improvement before early stopping.
+        warm_start: Whether ``fit`` continues from the weights of the previous fit.
+        random_state: Seed of the random numbers; equal seeds give equal results.
+        dtype: "float32", "float64", or "auto": float32 for float32 inputs, float64 for
+            all others.
+        device: "cpu" compiles native code; "reference" runs NumPy, which needs no
+            compilation.
+        threads: Number of threads; None for all cores.
+        verbose: 0 is silent, 1 prints one line per epoch.
+
+    Attributes:
+        network_: The trained module, which can be explained, summarised and saved.
+        history_: Metrics of each epoch.
+        loss_curve_: Training loss of each epoch.
+        validation_curve_: Validation loss of each epoch; None without validation data.
+        n_iter_: Number of epochs.
+        n_outputs_: Number of targets.
+        n_features_in_: Number of features seen by ``fit``.
+
+    >>> from deltarule import nn
+    >>> x = [[0.0], [1.0], [2.0], [3.0]]
+    >>> module = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+    >>> learner = NetworkRegressor(module, epochs=400, learning_rate=0.03, random_state=0, device="reference")
+    >>> bool(learner.fit(x, [0.0, 1.0, 4.0, 9.0]).score(x, [0.0, 1.0, 4.0, 9.0]) > 0.99)
+    True
     """

@@ -1,8 +1,8 @@
-"""Snapshot ensembles: one run of training, a model at the end of every cycle of the learning rate (ENS-01).
+"""Snapshot ensembles: one training run, one model at the end of each cycle of the learning rate (Huang et al. 2017).
 
-In a cycle of T epochs the rate falls along a cosine, from its start to ½(1 + cos(π(T − 1)/T)) of it in the last
-epoch, and starts anew, so that every cycle ends near a minimum of its own (Huang et al. 2017): k models for the
-price of one.
+In a cycle of T epochs the learning rate is annealed along a cosine, to ½(1 + cos(π(T −
+1)/T)) of its initial value in the last epoch, and then restarts, so that each cycle
+ends near a different minimum: k models for the cost of one.
 """
 
 from __future__ import annotations
@@ -20,11 +20,26 @@ from deltarule.train import Callback
 
 @final
 class Snapshots(Callback):
-    """A callback that lets the learning rate fall and rise in cycles and keeps the weights at each cycle's end.
+    """Callback that anneals the learning rate in cycles and stores the weights at the end of each (Huang et al. 2017).
 
-    ``models`` gives copies of a network with those weights; ``average_proba`` averages what they predict. Training
-    anew begins anew, and clones of a learner (the folds of ``cross_validate``) have a callback of their own:
+    ``models`` returns copies of a network with those weights; ``average_proba``
+    averages their predictions. A new training run starts without snapshots. Clones of a
+    learner (the folds of ``cross_validate``) have a callback of their own:
     ``learner.callbacks[0].models(learner.network_)``.
+
+    Args:
+        cycle_epochs: Number of epochs T of a cycle.
+
+    Attributes:
+        weights: State dictionaries of the snapshots.
+
+    >>> from deltarule.learners import MLPRegressor
+    >>> x, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 4.0, 9.0]
+    >>> snapshots = Snapshots(cycle_epochs=100)
+    >>> learner = MLPRegressor((16,), epochs=300, learning_rate=0.02, callbacks=[snapshots], random_state=0,
+    ...                        device="reference").fit(x, y)
+    >>> len(snapshots.models(learner.network_)), [round(snapshots.factor(t), 2) for t in (0, 50, 99)]
+    (3, [1.0, 0.5, 0.0])
     """
 
     adjusts_rate = True
@@ -36,7 +51,7 @@ class Snapshots(Callback):
         self.weights: list[dict[str, Any]] = []
 
     def reset(self) -> None:
-        """Forget the snapshots of another run."""
+        """Discard the snapshots of a previous run."""
         self.weights = []
 
     def factor(self, epoch: int) -> float:
@@ -54,14 +69,14 @@ class Snapshots(Callback):
         session.learning_rate_factor = self.factor(len(session.history.epochs))
 
     def on_epoch_end(self, session: Any, epoch: int, logs: dict[str, float]) -> None:
-        """Keep the weights at the end of a cycle; set the factor of the epoch that follows."""
+        """Store the weights at the end of a cycle and set the factor of the next epoch."""
         del logs
         if epoch % self.cycle_epochs == 0:
             self.weights.append(session.weights())
         session.learning_rate_factor = self.factor(epoch)
 
     def models(self, network: Module) -> list[Module]:
-        """Return a copy of the network for each snapshot."""
+        """Return one copy of the network per snapshot."""
         copies = []
         for weights in self.weights:
             twin = copy.deepcopy(network)
@@ -83,7 +98,7 @@ class Snapshots(Callback):
         return {"cycle_epochs": self.cycle_epochs}
 
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
-        """Take back the snapshots of an interrupted run; raises ArgumentError unless there are as many as it says."""
+        """Restore the snapshots of an interrupted run; raise ArgumentError unless their number matches."""
         if len({name.partition("/")[0] for name in arrays}) != data["snapshots"]:
             raise ArgumentError(
                 "Snapshots",
@@ -100,5 +115,5 @@ class Snapshots(Callback):
         ]
 
     def __sklearn_clone__(self) -> Snapshots:
-        """Return one without snapshots: a clone of a learner keeps those of its own training."""
+        """Return a callback without snapshots, since each clone of a learner stores its own."""
         return Snapshots(self.cycle_epochs)

@@ -1,4 +1,4 @@
-"""One compiled step for chunk after chunk: what ``partial_fit`` runs. The optimiser's state lives between chunks."""
+"""Incremental training for ``partial_fit``: one compiled step, with the optimiser state kept between chunks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from deltarule.train.steps.step import Task
 
 
 class Stream:
-    """Training that goes on: the program is compiled at the first chunk, once for each batch size that comes."""
+    """Training chunk by chunk: the step is compiled at the first chunk, once for each batch size that occurs."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Stream:
     def run(
         self, x: Array, targets: Array, weights: Array, batch_size: int, shuffle: bool
     ) -> float:
-        """Make a pass over a chunk; return its mean loss. Raises DivergenceError for a loss that is not finite."""
+        """Make one pass over a chunk and return its mean loss; raise DivergenceError where the loss is not finite."""
         kind, loss = model_dtype(self._network), self._task.loss
         arrays = [
             as_model_input(x, kind),
@@ -106,7 +106,7 @@ class Stream:
         return float(losses.sum())
 
     def _hand_over(self, engine: Engine) -> None:
-        """Give the network's tensors the new values."""
+        """Write the new values back to the tensors of the network."""
         names, state = engine.names(), engine.read()
         n_parameters, n_running = len(names.parameters), len(names.running)
         values = dict(zip(names.parameters, state[:n_parameters], strict=True))
