@@ -190,7 +190,7 @@ PARAMETERS: list[tuple[Any, Any, str]] = [
     (
         of.MLPClassifier(class_weight=[{2: 1}] * 2),
         np.eye(30, 2, dtype=int),
-        "a list of 2 dicts .*one for each label",
+        "a list of 2 dicts .*one per label",
     ),
     (of.Lasso(max_iter=0), NUMBERS, "Lasso max_iter"),
     (of.Ridge(alpha="a"), NUMBERS, "Ridge alpha: expected a number ≥ 0, got 'a'"),
@@ -403,7 +403,7 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: of.average_proba([of.KNNClassifier().fit(X, LABELS)], X, [1, 2]),
         ArgumentError,
-        "1 numbers with a sum",
+        "1 numbers with a positive sum",
     ),
     (
         lambda: of.average_proba([3], X),
