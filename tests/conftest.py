@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from _pytest.doctest import DoctestModule
 from hypothesis import settings
 
 os.environ.setdefault("DELTARULE_VERIFY", "1")  # of every program that a test lowers
 
+collect_ignore = ["support"]  # what tests share; it holds no tests
 GOLDEN = Path(__file__).parent / "golden"
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=50)
@@ -23,6 +26,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="write golden texts instead of comparing",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without looking for garbage: nearly all of the many objects stay to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[
+    None, list[pytest.Collector], list[pytest.Collector]
+]:
+    """Look for doctests in the package only, not in the tests."""
+    found = yield
+    return [node for node in found if not isinstance(node, DoctestModule)]
 
 
 @pytest.fixture

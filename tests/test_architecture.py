@@ -162,3 +162,51 @@ def test_no_oracle_is_skipped_in_silence():
         assert not re.search(rf"importorskip\([\"']({oracles})", text), (
             f"{_name(path)} would skip where an oracle is missing"
         )
+
+
+def _shared_generators(tree: ast.Module) -> set[str]:
+    return {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+        and ast.unparse(node.value.func).endswith(("default_rng", "Random"))
+    }
+
+
+def test_no_test_draws_numbers_that_depend_on_other_tests() -> None:
+    """A generator of a whole file may fill its tables, in their order; what runs makes a generator of its own."""
+    wrong = []
+    for path in TESTS:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        shared = _shared_generators(tree)
+        for node in _functions(path) if shared else ():
+            names = (x for line in node.body for x in ast.walk(line))
+            if any(isinstance(x, ast.Name) and x.id in shared for x in names):
+                wrong.append(f"{_name(path)}::{node.name}")
+    assert not wrong, f"make a generator in each of {wrong}"
+
+
+# Imported when a test first uses them: PyTorch alone takes two seconds of each collection.
+LATE = {"torch", "onnxruntime", "pandas", "polars", "umap", "matplotlib", "jax"}
+TORCHS_OWN = {"tests/support/torch_layers.py"}  # itself imported late
+
+
+def test_collecting_imports_no_large_library() -> None:
+    wrong = set()
+    for path in TESTS:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            modules = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            if any(
+                name.split(".")[0] in LATE or name == "safetensors.torch"
+                for name in modules
+            ):
+                wrong.add(_name(path))
+    assert wrong == TORCHS_OWN, f"import from support.oracles: {wrong - TORCHS_OWN}"

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
 
 from deltarule.backends.base import Backend
 from deltarule.cli.commands.bench import build_step
@@ -21,6 +20,7 @@ from deltarule.nn.context import FIRST_STREAM
 from deltarule.runtime.devices import backend
 from deltarule.tensor.random import random_normal, random_uniform
 from support.float64 import orders, prepared
+from support.oracles import torch
 
 Array = npt.NDArray[Any]
 STEPS = 200

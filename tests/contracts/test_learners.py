@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from sklearn.base import BaseEstimator
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from deltarule import generative, learners
+from support.estimator_checks import with_checks
 
 _QUICK: dict[
     str, dict[str, Any]
@@ -92,7 +92,7 @@ def test_every_estimator_is_public() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks([kind(**_QUICK.get(kind.__name__, {})) for kind in KINDS])
+@with_checks([kind(**_QUICK.get(kind.__name__, {})) for kind in KINDS])
 def test_scikit_learns_checks(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 
@@ -106,7 +106,7 @@ DEFAULTS = [
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(DEFAULTS)
+@with_checks(DEFAULTS)
 def test_scikit_learns_checks_at_the_defaults(
     estimator: Any, check: Callable[[Any], None]
 ) -> None:

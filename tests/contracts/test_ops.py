@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from deltarule import dtypes
 from deltarule.backends import reference
@@ -20,6 +19,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import ELEMENTWISE, LEAVES, Op
 from deltarule.graph.verify import verify
 from deltarule.simplify import simplify
+from support.oracles import called, torch
 
 F64 = dtypes.FLOAT64
 
@@ -30,7 +30,7 @@ class Case:
 
     op: Op
     ours: Callable[..., Node]
-    torchs: Callable[..., torch.Tensor]
+    torchs: Callable[..., torch.Tensor] | str
     shapes: tuple[tuple[int, ...], ...]
     low: float = -2.0
     high: float = 2.0
@@ -103,8 +103,8 @@ def _well_node(a: Node) -> Node:
 
 
 CASES = [
-    Case(Op.NEGATE, build.negate, torch.neg, (MATRIX,)),
-    Case(Op.ABS, build.absolute, torch.abs, (MATRIX,)),
+    Case(Op.NEGATE, build.negate, "torch.neg", (MATRIX,)),
+    Case(Op.ABS, build.absolute, "torch.abs", (MATRIX,)),
     Case(
         Op.SIGN,
         lambda x: build.multiply(build.sign(x), x),
@@ -117,15 +117,15 @@ CASES = [
         lambda x: torch.floor(x) * x,
         (MATRIX,),
     ),
-    Case(Op.EXP, build.exp, torch.exp, (MATRIX,)),
-    Case(Op.EXPM1, build.expm1, torch.expm1, (MATRIX,)),
-    Case(Op.LOG, build.log, torch.log, (MATRIX,), 0.3),
-    Case(Op.LOG1P, build.log1p, torch.log1p, (MATRIX,), -0.7),
-    Case(Op.SQRT, build.sqrt, torch.sqrt, (MATRIX,), 0.3),
-    Case(Op.SIN, build.sin, torch.sin, (MATRIX,)),
-    Case(Op.COS, build.cos, torch.cos, (MATRIX,)),
-    Case(Op.TANH, build.tanh, torch.tanh, (MATRIX,)),
-    Case(Op.ERF, build.erf, torch.erf, (MATRIX,)),
+    Case(Op.EXP, build.exp, "torch.exp", (MATRIX,)),
+    Case(Op.EXPM1, build.expm1, "torch.expm1", (MATRIX,)),
+    Case(Op.LOG, build.log, "torch.log", (MATRIX,), 0.3),
+    Case(Op.LOG1P, build.log1p, "torch.log1p", (MATRIX,), -0.7),
+    Case(Op.SQRT, build.sqrt, "torch.sqrt", (MATRIX,), 0.3),
+    Case(Op.SIN, build.sin, "torch.sin", (MATRIX,)),
+    Case(Op.COS, build.cos, "torch.cos", (MATRIX,)),
+    Case(Op.TANH, build.tanh, "torch.tanh", (MATRIX,)),
+    Case(Op.ERF, build.erf, "torch.erf", (MATRIX,)),
     Case(
         Op.NOT,
         lambda x: build.where(build.logical_not(build.less(x, 0)), x, build.exp(x)),
@@ -144,12 +144,12 @@ CASES = [
         lambda x: x.detach() * x,
         (MATRIX,),
     ),
-    Case(Op.ADD, build.add, torch.add, (MATRIX, (4,))),
-    Case(Op.SUBTRACT, build.subtract, torch.sub, (MATRIX, (3, 1))),
-    Case(Op.MULTIPLY, build.multiply, torch.mul, (MATRIX, (2, 1, 4))),
-    Case(Op.DIVIDE, build.divide, torch.div, (MATRIX, MATRIX), 0.4),
-    Case(Op.FMOD, build.fmod, torch.fmod, (MATRIX, MATRIX), 0.4),
-    Case(Op.POWER, build.power, torch.pow, (MATRIX, MATRIX), 0.4),
+    Case(Op.ADD, build.add, "torch.add", (MATRIX, (4,))),
+    Case(Op.SUBTRACT, build.subtract, "torch.sub", (MATRIX, (3, 1))),
+    Case(Op.MULTIPLY, build.multiply, "torch.mul", (MATRIX, (2, 1, 4))),
+    Case(Op.DIVIDE, build.divide, "torch.div", (MATRIX, MATRIX), 0.4),
+    Case(Op.FMOD, build.fmod, "torch.fmod", (MATRIX, MATRIX), 0.4),
+    Case(Op.POWER, build.power, "torch.pow", (MATRIX, MATRIX), 0.4),
     Case(
         Op.POWER,
         lambda x: build.power(x, 3),
@@ -157,12 +157,12 @@ CASES = [
         (MATRIX,),
         name="constant",
     ),
-    Case(Op.MAXIMUM, build.maximum, torch.maximum, (MATRIX, MATRIX)),
-    Case(Op.MINIMUM, build.minimum, torch.minimum, (MATRIX, MATRIX)),
+    Case(Op.MAXIMUM, build.maximum, "torch.maximum", (MATRIX, MATRIX)),
+    Case(Op.MINIMUM, build.minimum, "torch.minimum", (MATRIX, MATRIX)),
     Case(
         Op.EQUAL,
         lambda x, y: build.where(build.equal(x, x), build.multiply(x, y), y),
-        torch.mul,
+        "torch.mul",
         (MATRIX, MATRIX),
     ),
     Case(
@@ -282,8 +282,8 @@ CASES = [
         lambda x: x * torch.argsort(x, 1).to(torch.float64),
         (MATRIX,),
     ),
-    Case(Op.MATMUL, build.matmul, torch.matmul, ((2, 3, 4), (4, 5))),
-    Case(Op.MATMUL, build.matmul, torch.matmul, ((3, 4), (4,)), name="vector"),
+    Case(Op.MATMUL, build.matmul, "torch.matmul", ((2, 3, 4), (4, 5))),
+    Case(Op.MATMUL, build.matmul, "torch.matmul", ((3, 4), (4,)), name="vector"),
     Case(
         Op.CONVOLVE,
         lambda x, w: build.convolve(x, w, **STRIDED),
@@ -375,7 +375,7 @@ def test_forward_and_gradient_agree_with_torch(case: Case) -> None:
     weight = _weight(output.shape)
     ours = _values(results, [*nodes, cotangent], [*arrays, weight])
     tensors = [torch.tensor(a, requires_grad=True) for a in arrays]
-    expected = case.torchs(*tensors)
+    expected = called(case.torchs)(*tensors)
     slopes = torch.autograd.grad(
         expected, tensors, torch.tensor(weight), allow_unused=True
     )

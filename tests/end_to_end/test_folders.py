@@ -13,8 +13,6 @@ from PIL import Image
 from deltarule import data
 from deltarule.cli.main import main
 
-RNG = np.random.default_rng(0)
-
 
 def _answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     capsys.readouterr()
@@ -26,8 +24,9 @@ def _answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 
 def _pictures(folder: Path) -> None:
     """Bright and dark squares on noise, in two folders."""
+    random = np.random.default_rng(0)
     for i in range(60):
-        pixels = RNG.integers(90, 160, (12, 12, 3))
+        pixels = random.integers(90, 160, (12, 12, 3))
         pixels[3:9, 3:9] = 230 if i % 2 else 20
         place = folder / ("bright" if i % 2 else "dark")
         place.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,6 @@ from deltarule import learners, nn, optim
 from deltarule.generative.special import lgamma
 from deltarule.losses import gaussian_nll
 
-R = np.random.default_rng(6)
 PAIRS = {
     "C-VI-01": ((0.0, 1.0), (0.0, 1.0), 0.0),
     "C-VI-02": ((0.0, 2.0), (0.0, 2.0), 0.0),
@@ -296,8 +295,9 @@ def test_probability_mass_functions_give_probabilities() -> None:
 @pytest.mark.notes("PR-08")
 def test_inputs_density_does_not_move_the_best_parameters() -> None:
     """arg max over θ of Π p(x)p(y|x, θ) and of Π p(y|x, θ) agree, and so do their gradients."""
-    x = R.normal(size=50)
-    y = 1.5 * x + 0.3 * R.normal(size=50)
+    random = np.random.default_rng(6)
+    x = random.normal(size=50)
+    y = 1.5 * x + 0.3 * random.normal(size=50)
     theta = dr.parameter(np.array(0.2))
     conditional = g.Normal(theta * dr.tensor(x), 0.3).log_prob(y).sum()
     whole = conditional + g.Normal(0.0, 1.0).log_prob(x).sum()
@@ -325,7 +325,8 @@ def test_inputs_density_does_not_move_the_best_parameters() -> None:
 @pytest.mark.notes("PR-14", "E000-09")
 def test_minibatch_gradients_have_the_full_gradient_as_mean() -> None:
     """J = −(1/m)Σ log p (the notes leave out the sign): ∇J is the mean over all batches, and E under p is 0 (score)."""
-    y = (R.random(12) < 0.7).astype(float)
+    random = np.random.default_rng(6)
+    y = (random.random(12) < 0.7).astype(float)
     logit = dr.parameter(np.array(0.3))
 
     def slope(rows: np.ndarray) -> float:
@@ -341,7 +342,7 @@ def test_minibatch_gradients_have_the_full_gradient_as_mean() -> None:
     assert p * slope(np.array([1.0])) + (1 - p) * slope(
         np.array([0.0])
     ) == pytest.approx(0.0, abs=1e-12)
-    draws = [slope(R.choice(y, 3, replace=False)) for _ in range(800)]
+    draws = [slope(random.choice(y, 3, replace=False)) for _ in range(800)]
     assert abs(np.mean(draws) - slope(y)) < 4 * np.std(draws) / math.sqrt(800)
 
 
@@ -362,9 +363,10 @@ def test_function_without_randomness_is_its_mean() -> None:
 @pytest.mark.notes("AE-07", "REG-24")
 def test_l1_penalty_is_the_likelihood_of_a_laplace_prior() -> None:
     """ln p(x, h) = ln p(x|h) + ln p(h) with p(h) = (λ/2)e^(−λ|h|): −ln p(h) = λ|h| − ln(λ/2), the sparse penalty."""
-    h, x = R.normal(size=(5, 4)), R.normal(size=(5, 3))
+    random = np.random.default_rng(6)
+    h, x = random.normal(size=(5, 4)), random.normal(size=(5, 3))
     strength, sigma = 0.7, 0.4
-    code, weight = dr.parameter(h), dr.parameter(R.normal(size=(3, 4)))
+    code, weight = dr.parameter(h), dr.parameter(random.normal(size=(3, 4)))
     error = dr.tensor(x) - code @ weight.T
     loss = (error * error).sum() / (2 * sigma**2) / 5 + g.L1Sparsity(strength)(
         code, dr.tensor(x)

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import deltarule as dr
 from deltarule import losses, nn, optim
@@ -24,6 +23,7 @@ from deltarule.errors import ShapeError
 from deltarule.learners.neural_network import pickling
 from deltarule.runtime import devices
 from deltarule.tensor.tensor import Tensor
+from support.oracles import torch
 
 X = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
 Y = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)

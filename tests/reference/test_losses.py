@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch.nn import functional as tf
 
 import deltarule as dr
 from deltarule import losses
 from deltarule.losses import Loss
+from support.oracles import td, tf, torch
 
 generator = np.random.default_rng(3)
 SCORES = generator.normal(size=(6, 4)) * 3
@@ -23,7 +22,7 @@ SIGNS = np.where(generator.normal(size=(6, 4)) > 0, 1.0, -1.0)
 COUNTS = generator.integers(0, 5, size=(6, 4)).astype(float)
 PAIRS, TRIPLES = generator.normal(size=(6, 2, 3)), generator.normal(size=(6, 3, 3))
 WEIGHTS = np.array([0.5, 2.0, 1.0, 3.0])
-Torch = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+Torch = Callable[[Any, Any], Any]  # (scores, targets) → loss, all torch tensors
 
 
 def _multi_margin(power: int) -> Torch:
@@ -52,14 +51,9 @@ def _gaussian_full(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     factor = torch.tril(raw, -1) + torch.diag_embed(
         torch.exp(torch.diagonal(raw, dim1=1, dim2=2))
     )
-    return (
-        -torch.distributions.MultivariateNormal(mean, scale_tril=factor)
-        .log_prob(y)
-        .sum()
-    )
+    return -td.MultivariateNormal(mean, scale_tril=factor).log_prob(y).sum()
 
 
-_normal = torch.distributions.MultivariateNormal
 COVARIANCE = np.array(
     [
         [2.0, 0.3, 0.0, 0.1],
@@ -204,7 +198,9 @@ TWINS: dict[str, tuple[Loss, np.ndarray[Any, Any], np.ndarray[Any, Any], Torch]]
         losses.GaussianNLL(covariance=tuple(map(tuple, COVARIANCE)), **S),
         SCORES,
         UNIT,
-        lambda z, y: -_normal(z, torch.tensor(COVARIANCE)).log_prob(y).sum(),
+        lambda z, y: (
+            -td.MultivariateNormal(z, torch.tensor(COVARIANCE)).log_prob(y).sum()
+        ),
     ),
     "gaussian, diagonal": (
         losses.GaussianNLL(spread="diagonal", **S),

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx.backend.test.case.node import collect_testcases
 
@@ -18,6 +17,7 @@ from deltarule import losses, nn
 from deltarule.errors import ArgumentError, CheckpointError, DeltaruleError, GraphError
 from deltarule.interop.onnx import backend, export, load
 from deltarule.interop.onnx.importer import OPERATORS
+from support.oracles import onnxruntime
 
 ORDINARY = {1, 2, 6, 7, 9, 11}  # float32, uint8, int32, int64, bool, float64
 # Operators without a translation, each with its reason; none of them is taught by the notes.

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 import deltarule as dr
@@ -15,6 +14,7 @@ from contracts import test_layers as contracts
 from deltarule import losses, nn
 from deltarule.interop.onnx import export, load
 from deltarule.nn import saving
+from support.oracles import onnxruntime
 
 TOLERANCE = 1e-5
 

@@ -7,15 +7,22 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from deltarule import nn
 from deltarule.interop.onnx import ImportedModel, backend, export, load
+from support.oracles import onnxruntime
 
-RANDOM = np.random.default_rng(0)
+RANDOM: np.random.Generator
+
+
+@pytest.fixture(autouse=True)
+def _numbers_of_each_test() -> None:
+    """Give every test the same numbers, whichever tests ran before."""
+    global RANDOM
+    RANDOM = np.random.default_rng(0)
 
 
 def _model(

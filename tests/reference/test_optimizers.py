@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import deltarule as dr
 from deltarule import optim
@@ -24,6 +23,7 @@ from deltarule.optim import (
     RMSProp,
     Stepper,
 )
+from support.oracles import torch
 
 RATE = 0.02
 TWINS: dict[str, tuple[Optimizer, Callable[[Any], torch.optim.Optimizer]]] = {

@@ -12,7 +12,6 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
-import torch
 from tests.support.optimizers_by_hand import (
     AccumulatedByHand,
     AveragedByHand,
@@ -22,6 +21,7 @@ from tests.support.optimizers_by_hand import (
 
 from deltarule import losses, nn, optim, train
 from deltarule.data import batches, split
+from support.oracles import torch
 
 Array = np.ndarray[Any, Any]
 N_IN, N_HIDDEN = 3, 5

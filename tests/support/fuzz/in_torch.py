@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from deltarule import dtypes
 from deltarule.backends.reference import EVALUATE
@@ -16,8 +15,10 @@ from deltarule.graph.op import Op
 from deltarule.graph.rewrite import expand_calls
 from deltarule.graph.walk import topological
 from support.fuzz.case import Array, Case
+from support.oracles import torch
 
-Tensor = torch.Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def _tensor(array: Array) -> Tensor:

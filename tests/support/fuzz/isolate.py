@@ -16,12 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from support.fuzz.case import Case
 from support.fuzz.check import ENGINES, Engine, Verdict, check
 from support.fuzz.graphs import random_case
 from support.fuzz.shrink import failing, shrunk
+from support.oracles import torch
 
 _SECONDS = 60.0  # for one program; a usual one takes 0.05
 _BYTES = 6 * 2**30

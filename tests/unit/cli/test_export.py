@@ -9,13 +9,13 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 
 import deltarule as dr
 from deltarule import data, nn
 from deltarule.cli.main import main
 from deltarule.train.listing import training_plan
+from support.oracles import onnxruntime
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 import sklearn
 from sklearn.base import clone
@@ -18,15 +16,19 @@ from sklearn.preprocessing import StandardScaler as Reference
 from deltarule.data import StandardScaler
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.learners import PCA
+from support.oracles import pd, pl
 
-R = np.random.default_rng(0)
-FRAME = pd.DataFrame(
-    {
-        "age": R.normal(40, 9, 12),
-        "pay": R.normal(3e4, 5e3, 12),
-        "city": list("abcabcabcabc"),
-    }
-)
+
+@pytest.fixture
+def frame() -> Any:
+    random = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "age": random.normal(40, 9, 12),
+            "pay": random.normal(3e4, 5e3, 12),
+            "city": list("abcabcabcabc"),
+        }
+    )
 
 
 def _columns(scaler: Any) -> Any:
@@ -40,10 +42,12 @@ def _columns(scaler: Any) -> Any:
 
 @pytest.mark.notes("DA-17")
 @pytest.mark.parametrize("output", ["default", "pandas", "polars"])
-def test_columns_have_the_names_that_scikit_learns_have(output: str) -> None:
+def test_columns_have_the_names_that_scikit_learns_have(
+    frame: Any, output: str
+) -> None:
     ours, theirs = _columns(StandardScaler()), _columns(Reference())
     found, expected = (
-        made.set_output(transform=output).fit_transform(FRAME)
+        made.set_output(transform=output).fit_transform(frame)
         for made in (ours, theirs)
     )
     assert (
@@ -55,8 +59,8 @@ def test_columns_have_the_names_that_scikit_learns_have(output: str) -> None:
         assert list(found.columns) == list(expected.columns)
 
 
-def test_frames_come_out_where_asked_for() -> None:
-    table = FRAME[["age", "pay"]].set_index(pd.Index(range(100, 112)))
+def test_frames_come_out_where_asked_for(frame: Any) -> None:
+    table = frame[["age", "pay"]].set_index(pd.Index(range(100, 112)))
     scaler = StandardScaler().set_output(transform="pandas")
     found = clone(scaler).fit_transform(table)
     assert found.columns.tolist() == ["age", "pay"] and found.index.tolist() == list(
@@ -77,8 +81,8 @@ def test_frames_come_out_where_asked_for() -> None:
     assert images.shape == (3, 2, 2)
 
 
-def test_names_go_through_pipelines_and_unions() -> None:
-    table = FRAME[["age", "pay"]]
+def test_names_go_through_pipelines_and_unions(frame: Any) -> None:
+    table = frame[["age", "pay"]]
     chain = make_pipeline(StandardScaler(), PCA(1)).fit(table)
     assert chain.get_feature_names_out().tolist() == ["pca0"] and chain[
         :-1
@@ -104,11 +108,11 @@ def test_names_go_through_pipelines_and_unions() -> None:
     )
 
 
-def test_wrong_names_are_told() -> None:
+def test_wrong_names_are_told(frame: Any) -> None:
     scaler = StandardScaler()
     with pytest.raises(ArgumentError, match="fit has seen"):
         scaler.get_feature_names_out()
-    scaler.fit(FRAME[["age", "pay"]])
+    scaler.fit(frame[["age", "pay"]])
     with pytest.raises(ShapeError, match="2 names, one a feature"):
         scaler.get_feature_names_out(["a"])
     with pytest.raises(ArgumentError, match="the names of fit"):
@@ -117,5 +121,5 @@ def test_wrong_names_are_told() -> None:
         ArgumentError, match="set_output transform: expected one of 'default'"
     ):
         scaler.set_output(transform="arrow")
-    scaler.fit(FRAME[["age", "pay"]].to_numpy())
+    scaler.fit(frame[["age", "pay"]].to_numpy())
     assert not hasattr(scaler, "feature_names_in_")

@@ -16,8 +16,6 @@ from PIL import Image
 from deltarule import data
 from deltarule.errors import ArgumentError, DataError, DependencyError
 
-RNG = np.random.default_rng(0)
-
 
 def idx_bytes(array: np.ndarray, code: int) -> bytes:
     return (
@@ -37,7 +35,8 @@ KINDS = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: 
 def test_idx_holds_the_numbers_that_were_written(
     code: int, compressed: bool, tmp_path: Path
 ) -> None:
-    array = (RNG.normal(size=(3, 4, 2)) * 50).astype(KINDS[code])
+    random = np.random.default_rng(0)
+    array = (random.normal(size=(3, 4, 2)) * 50).astype(KINDS[code])
     path = tmp_path / ("a.gz" if compressed else "a")
     content = idx_bytes(array, code)
     path.write_bytes(gzip.compress(content) if compressed else content)
@@ -47,7 +46,8 @@ def test_idx_holds_the_numbers_that_were_written(
 
 
 def test_idx_bytes_can_stay_on_disk(tmp_path: Path) -> None:
-    array = RNG.integers(0, 256, (5, 3, 3)).astype(np.uint8)
+    random = np.random.default_rng(0)
+    array = random.integers(0, 256, (5, 3, 3)).astype(np.uint8)
     (tmp_path / "a").write_bytes(idx_bytes(array, 0x08))
     mapped = data.read_idx(tmp_path / "a", mapped=True)
     assert isinstance(mapped, np.memmap) and not mapped.flags.writeable
@@ -104,8 +104,9 @@ def test_a_missing_idx_file(tmp_path: Path) -> None:
 def write_mnist(
     folder: Path, n_train: int = 30, n_test: int = 10, compressed: bool = True
 ) -> tuple:
+    random = np.random.default_rng(0)
     folder.mkdir(exist_ok=True)
-    images = RNG.integers(0, 256, (n_train + n_test, 28, 28)).astype(np.uint8)
+    images = random.integers(0, 256, (n_train + n_test, 28, 28)).astype(np.uint8)
     labels = (np.arange(n_train + n_test) % 10).astype(np.uint8)
     for prefix, rows in (("train", slice(0, n_train)), ("t10k", slice(n_train, None))):
         for name, array in (
@@ -158,10 +159,11 @@ def test_an_incomplete_mnist(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("protocol", range(2, 6))
 def test_pickles_of_arrays_in_plain_containers(protocol: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
     shared = [1, 2.5]
     value = {
-        b"data": RNG.integers(0, 256, (4, 6)).astype(np.uint8),
-        "columns": np.asfortranarray(RNG.normal(size=(2, 3))),
+        b"data": random.integers(0, 256, (4, 6)).astype(np.uint8),
+        "columns": np.asfortranarray(random.normal(size=(2, 3))),
         "big": np.arange(3, dtype=">i4"),
         "nothing": None,
         "truth": (True, b"\xff\x00"),
@@ -287,11 +289,12 @@ def test_truncated_pickles(length: int, tmp_path: Path) -> None:
 
 
 def test_noise_is_never_more_than_a_data_error(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
     content = bytearray(pickle.dumps({"data": np.arange(6), "labels": [1, 2]}, 2))
     refused = 0
     for _ in range(400):
         noisy = bytearray(content)
-        noisy[RNG.integers(len(noisy))] = RNG.integers(256)
+        noisy[random.integers(len(noisy))] = random.integers(256)
         (tmp_path / "a").write_bytes(noisy)
         try:
             data.read_pickle(tmp_path / "a")
@@ -307,13 +310,14 @@ def write_cifar(
     folder: Path, hundred: bool = False, n: int = 4
 ) -> tuple[np.ndarray, np.ndarray]:
     """Write batches of n pictures; return the pictures channels last and the labels, training first."""
+    random = np.random.default_rng(0)
     folder.mkdir(exist_ok=True)
     names = (
         ["train", "test"]
         if hundred
         else [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
     )
-    rows = RNG.integers(0, 256, (len(names) * n, 3072)).astype(np.uint8)
+    rows = random.integers(0, 256, (len(names) * n, 3072)).astype(np.uint8)
     labels = np.arange(len(rows)) % (100 if hundred else 10)
     for i, name in enumerate(names):
         part = slice(i * n, (i + 1) * n)
@@ -407,9 +411,10 @@ def write_pictures(
     folder: Path, n: int = 6, size: tuple[int, int] = (5, 7)
 ) -> dict[str, np.ndarray]:
     """Write n pictures in two classes, of three formats; return their pixels by path below the folder."""
+    random = np.random.default_rng(0)
     written = {}
     for i in range(n):
-        pixels = RNG.integers(0, 256, (*size, 3)).astype(np.uint8)
+        pixels = random.integers(0, 256, (*size, 3)).astype(np.uint8)
         path = (
             folder
             / ("cat", "dog")[i % 2]

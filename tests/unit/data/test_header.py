@@ -6,15 +6,13 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from deltarule import data
 from deltarule.data.tabular.header import find_header
 from deltarule.data.tabular.tasks import choose_task
 from deltarule.errors import DataWarning
-
-RNG = np.random.default_rng(0)
+from support.oracles import pd
 
 
 def _file(folder: Path, text: str) -> Path:
@@ -24,8 +22,9 @@ def _file(folder: Path, text: str) -> Path:
 
 
 def _rows(*columns: object, n: int = 30) -> str:
+    random = np.random.default_rng(0)
     made = [
-        [f"{v:.3f}" for v in RNG.normal(size=n) * 100]
+        [f"{v:.3f}" for v in random.normal(size=n) * 100]
         if column == "number"
         else [str(column)[i % len(str(column))] for i in range(n)]
         if column == "abc"

@@ -7,14 +7,11 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from deltarule import data, nn, optim
 from deltarule.errors import ArgumentError, DataError, DataWarning
-
-RNG = np.random.default_rng(3)
-
+from support.oracles import pd
 
 # ---------------------------------------------------------------- arrays
 
@@ -24,7 +21,8 @@ RNG = np.random.default_rng(3)
 def test_arrays_of_npy_and_npz_stay_on_disk(
     order: str, kind: str, tmp_path: Path
 ) -> None:
-    array = np.asarray(RNG.normal(size=(5, 3)) * 9, order=order).astype(
+    random = np.random.default_rng(3)
+    array = np.asarray(random.normal(size=(5, 3)) * 9, order=order).astype(
         kind, order=order
     )
     np.save(tmp_path / "a.npy", array)
@@ -95,7 +93,8 @@ def test_a_mapped_folder_gives_back_what_was_written(tmp_path: Path) -> None:
 
 
 def test_folders_without_a_card_and_archives(tmp_path: Path) -> None:
-    x, y = RNG.normal(size=(6, 4)).astype(np.float32), np.array([0, 2, 1, 0, 2, 1])
+    random = np.random.default_rng(3)
+    x, y = random.normal(size=(6, 4)).astype(np.float32), np.array([0, 2, 1, 0, 2, 1])
     np.save(tmp_path / "inputs.npy", x)
     np.save(tmp_path / "targets.npy", y)
     np.savez(tmp_path / "xy.npz", inputs=x, targets=y.astype(np.float32))
@@ -144,8 +143,9 @@ def _model(width: int) -> nn.Sequential:
 
 
 def test_training_on_disk_is_training_in_memory(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
     rows = 16_000
-    x = RNG.normal(size=(rows, 256)).astype(np.float32)
+    x = random.normal(size=(rows, 256)).astype(np.float32)
     y = (x[:, :3].argmax(1)).astype(np.int64)
     stored = data.write_mapped(
         tmp_path,
@@ -178,14 +178,15 @@ def test_training_on_disk_is_training_in_memory(tmp_path: Path) -> None:
 
 
 def _table(path: Path, rows: int = 57) -> pd.DataFrame:
+    random = np.random.default_rng(3)
     frame = pd.DataFrame(
         {
-            "size": RNG.normal(size=rows).round(4),
-            "colour": RNG.choice(["red", "blue", "green"], rows),
-            "count": RNG.integers(0, 1000, rows),
-            "kind": RNG.choice(["no", "yes", "perhaps"], rows),
-            "price": RNG.normal(size=rows).round(3),
-            "grade": RNG.integers(1, 4, rows),
+            "size": random.normal(size=rows).round(4),
+            "colour": random.choice(["red", "blue", "green"], rows),
+            "count": random.integers(0, 1000, rows),
+            "kind": random.choice(["no", "yes", "perhaps"], rows),
+            "price": random.normal(size=rows).round(3),
+            "grade": random.integers(1, 4, rows),
         }
     )
     (frame.to_csv if path.suffix == ".csv" else frame.to_parquet)(path, index=False)
@@ -285,10 +286,12 @@ def test_arguments_of_tables_in_parts(tmp_path: Path) -> None:
 
 
 def test_a_long_table_needs_little_memory(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
     path = tmp_path / "long.csv"
     rows, width = 12_000, 20
     frame = pd.DataFrame(
-        RNG.normal(size=(rows, width)).round(3), columns=[f"x{i}" for i in range(width)]
+        random.normal(size=(rows, width)).round(3),
+        columns=[f"x{i}" for i in range(width)],
     )
     frame.assign(y=np.arange(rows) % 2).to_csv(path, index=False)
     tracemalloc.start()

@@ -7,6 +7,7 @@ import pytest
 
 from deltarule.data.sampling import shuffling
 from deltarule.data.sampling.shuffling import (
+    _STREAMS,
     _words_at,
     order_in_parts,
     order_of,
@@ -85,3 +86,14 @@ def test_shuffled_in_parts_is_shuffled(monkeypatch):
     order, ends = shuffled_in_parts(70_001, 3, "epoch", 7)
     assert len(list(ends)) == 11
     np.testing.assert_array_equal(order, shuffled(70_001, 3, "epoch", 7))
+
+
+@pytest.mark.parametrize("seed", [0, -1, -2, 2**63, 2**63 + 1, 2**64 - 5])
+def test_every_bit_of_a_seed_counts(seed):
+    """The key as one whole number of 128 bits, which NumPy cuts into words by itself."""
+    key = _STREAMS["split"] << 64 | seed % 2**64
+    expected = np.random.Philox(key=key).random_raw(9)
+    np.testing.assert_array_equal(words(9, seed, "split"), expected)
+    places = np.array([8, 0, 5])
+    found = _words_at(places, seed, "split", 0)
+    np.testing.assert_array_equal(found, expected[places])

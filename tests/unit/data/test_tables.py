@@ -4,13 +4,13 @@ import builtins
 import importlib
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deltarule import data
 from deltarule.errors import DataError, DataWarning, DependencyError
+from support.oracles import pd
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from deltarule.learners import KNNClassifier, SoftmaxRegression
 
 WINE = data.load("wine")
 X, Y = np.asarray(WINE.inputs, np.float64), WINE.targets
-GROUPS = np.arange(len(X)) // 4
+# Group k has k + 1 rows: the order of groups of one size is not scikit-learn's to promise.
+GROUPS = (np.sqrt(8 * np.arange(len(X)) + 1).astype(int) - 1) // 2
 
 
 def test_the_scaler_is_a_step_of_a_pipeline() -> None:

@@ -8,7 +8,6 @@ import re
 
 import numpy as np
 import pytest
-import torch
 
 import deltarule as dr
 from deltarule.errors import GraphError
@@ -22,6 +21,7 @@ from deltarule.optim.exam import TOPICS
 from deltarule.render.mathematics import to_text
 from deltarule.tensor.explain import run, source
 from deltarule.tensor.transforms import GradientReport
+from support.oracles import torch
 
 NO_NUMBER = re.compile(r"\bnan\b|\binf\b|∞", re.IGNORECASE)
 ARITHMETIC = [topic for topic in TOPICS if topic not in {"networks", "gradients"}]

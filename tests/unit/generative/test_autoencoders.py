@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from sklearn.decomposition import PCA
 
 import deltarule as dr
 from deltarule import generative as g
 from deltarule import nn, optim
 from deltarule.errors import ArgumentError, ShapeError
+from support.oracles import torch
 
 R = np.random.default_rng(0)
 MANIFOLD = (
@@ -21,7 +21,8 @@ FAST = {"verbose": 0, "device": "reference"}
 
 @pytest.mark.notes("AE-01", "AE-02", "AE-04", "THY-18")
 def test_linear_autoencoder_spans_the_principal_subspace() -> None:
-    x = (MANIFOLD + 0.5 * R.normal(size=MANIFOLD.shape)).astype(np.float32)
+    random = np.random.default_rng(0)
+    x = (MANIFOLD + 0.5 * random.normal(size=MANIFOLD.shape)).astype(np.float32)
     model = g.Autoencoder(nn.Linear(6, 2), nn.Linear(2, 6))
     model.fit(
         x, optimizer=optim.Adam(learning_rate=0.02), epochs=1500, batch_size=96, **FAST
@@ -39,7 +40,8 @@ def test_linear_autoencoder_spans_the_principal_subspace() -> None:
 
 @pytest.mark.notes("AE-06", "REG-24")
 def test_sparsity_penalties_are_their_formulas() -> None:
-    h = R.uniform(0.05, 0.95, (7, 3))
+    random = np.random.default_rng(0)
+    h = random.uniform(0.05, 0.95, (7, 3))
     assert g.L1Sparsity(0.5)(dr.tensor(h), dr.tensor(h)).item() == pytest.approx(
         0.5 * h.sum() / 7
     )
@@ -54,7 +56,8 @@ def test_sparsity_penalties_are_their_formulas() -> None:
 
 
 def test_contractive_penalty_is_the_jacobians_square_and_has_a_gradient() -> None:
-    x, w = R.normal(size=(5, 4)), R.normal(size=(3, 4))
+    random = np.random.default_rng(0)
+    x, w = random.normal(size=(5, 4)), random.normal(size=(3, 4))
     weight, given = dr.parameter(w), dr.tensor(x)
     penalty = g.Contractive(0.7)(nn.tanh(given @ weight.T), given)
     theirs = torch.tensor(w, requires_grad=True)
@@ -121,6 +124,7 @@ def test_corruption_acts_in_training_only() -> None:
 
 
 def test_denoising_restores_better_than_copying() -> None:
+    random = np.random.default_rng(0)
     model = g.dense_autoencoder((6, 16, 2), corruption=g.GaussianCorruption(0.5))
     model.fit(
         MANIFOLD,
@@ -129,13 +133,14 @@ def test_denoising_restores_better_than_copying() -> None:
         optimizer=optim.Adam(learning_rate=0.01),
         **FAST,
     )
-    noisy = MANIFOLD + 0.5 * R.normal(size=MANIFOLD.shape).astype(np.float32)
+    noisy = MANIFOLD + 0.5 * random.normal(size=MANIFOLD.shape).astype(np.float32)
     assert ((model.reconstruct(noisy) - MANIFOLD) ** 2).mean() < 0.7 * (
         (noisy - MANIFOLD) ** 2
     ).mean()
 
 
 def test_tied_weights_are_shared() -> None:
+    random = np.random.default_rng(0)
     model = g.dense_autoencoder((6, 4, 2), nn.Tanh, tied=True)
     assert [name for name, _ in model.named_parameters()] == [
         "encoder.0.weight",
@@ -145,7 +150,7 @@ def test_tied_weights_are_shared() -> None:
         "decoder.0.bias",
         "decoder.2.bias",
     ]
-    h = R.normal(size=(3, 2)).astype(np.float32)
+    h = random.normal(size=(3, 2)).astype(np.float32)
     first, second = model.encoder[2].weight.numpy(), model.encoder[0].weight.numpy()
     np.testing.assert_allclose(model.decode(h), np.tanh(h @ first) @ second, rtol=1e-5)
     before = model.evaluate(
@@ -183,7 +188,8 @@ def test_convolutional_autoencoder_learns_digits(upsampling: g.Upsampling) -> No
 
 @pytest.mark.notes("AE-13")
 def test_unpooling_is_a_transposed_convolution_with_one_weight() -> None:
-    x = R.normal(size=(2, 3, 2, 4))
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2, 3, 2, 4))
     corner = torch.zeros((4, 1, 3, 3), dtype=torch.float64)
     corner[:, 0, 0, 0] = 1.0
     theirs = torch.nn.functional.conv_transpose2d(
@@ -192,7 +198,7 @@ def test_unpooling_is_a_transposed_convolution_with_one_weight() -> None:
     given = dr.parameter(x)
     ours = g.Unpool2d(3)(given)
     np.testing.assert_array_equal(ours.numpy(), theirs.permute(0, 2, 3, 1).numpy())
-    weights = R.normal(size=ours.shape)
+    weights = random.normal(size=ours.shape)
     np.testing.assert_array_equal(
         dr.grad((ours * dr.tensor(weights)).sum(), [given])[0].numpy(),
         weights[:, ::3, ::3],

@@ -98,9 +98,10 @@ def test_both_steps_are_the_formulas_far_from_0_too(
 
 @pytest.mark.parametrize("kind", ["diag", "spherical"])
 def test_narrow_components_far_apart_keep_their_digits(kind: str) -> None:
+    random = np.random.default_rng(7)
     places = np.array([[0.0, 0.0], [1e6, 1e6], [-1e6, 2e6]])
     labels = np.arange(3000) % 3
-    x = places[labels] + 1e-3 * R.normal(size=(3000, 2))
+    x = places[labels] + 1e-3 * random.normal(size=(3000, 2))
     shares = np.eye(3)[labels].T
     made = maximize(x, shares, kind, 0.0)
     wanted = np.stack([x[labels == k].var(axis=0) for k in range(3)])
@@ -281,7 +282,8 @@ def test_components_without_examples_are_told() -> None:
 
 @quiet
 def test_a_start_that_collapses_is_left_out() -> None:
-    x = np.concatenate([R.normal(size=(40, 2)), [[9.0, 9.0]] * 2])
+    random = np.random.default_rng(7)
+    x = np.concatenate([random.normal(size=(40, 2)), [[9.0, 9.0]] * 2])
     with pytest.raises(DataError, match="in every component"):
         GaussianMixture(2, reg_covar=0.0, random_state=1).fit(
             x

@@ -12,12 +12,12 @@ import pytest
 import sklearn.mixture
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from deltarule import data
 from deltarule import generative as g
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.generative.mixtures.expectation_maximization import elbo
+from support.estimator_checks import with_checks
 
 R = np.random.default_rng(4)
 X = np.concatenate(
@@ -30,7 +30,7 @@ X = np.concatenate(
 KINDS = ["full", "tied", "diag", "spherical"]
 
 
-@parametrize_with_checks(
+@with_checks(
     [g.GaussianMixture(), g.GaussianMixture(2, covariance_type="diag", random_state=0)]
 )
 def test_scikit_learns_checks(estimator: Any, check: Callable[[Any], None]) -> None:
@@ -64,7 +64,8 @@ def test_mixture_agrees_with_scikit_learn(kind: str) -> None:
 def test_bound_touches_the_likelihood_after_each_e_step_and_never_falls(
     kind: str,
 ) -> None:
-    x = R.normal(size=(150, 2)) + R.integers(0, 3, (150, 1)) * [
+    random = np.random.default_rng(4)
+    x = random.normal(size=(150, 2)) + random.integers(0, 3, (150, 1)) * [
         1.5,
         1.0,
     ]  # clusters that overlap: many rounds
@@ -77,7 +78,7 @@ def test_bound_touches_the_likelihood_after_each_e_step_and_never_falls(
     rising = [row["log_likelihood"] for row in fitted.history_]
     assert (np.diff(rising) > -1e-12).all()
     joint = fitted._joint(x)
-    for q in (R.dirichlet([1, 1, 1], len(x)), np.full((len(x), 3), 1 / 3)):
+    for q in (random.dirichlet([1, 1, 1], len(x)), np.full((len(x), 3), 1 / 3)):
         assert elbo(joint, q) < rising[-1]
 
 
@@ -143,7 +144,13 @@ def test_one_divergence_seeks_a_mode_and_the_other_covers() -> None:
 
 
 def test_plane_through_codes_is_that_of_largest_variance() -> None:
-    codes = R.normal(size=(200, 4)) @ np.diag([3.0, 0.1, 2.0, 0.2]) + [1.0, 2, 3, 4]
+    random = np.random.default_rng(4)
+    codes = random.normal(size=(200, 4)) @ np.diag([3.0, 0.1, 2.0, 0.2]) + [
+        1.0,
+        2,
+        3,
+        4,
+    ]
     plane = g.figures.Plane.through(codes)
     pca = PCA(2).fit(codes)
     points = plane.points(codes)

@@ -81,9 +81,10 @@ def test_a_checkpoint_of_a_vae_comes_back(tmp_path: Path) -> None:
 def test_autoencoders_come_back_unless_a_function_belongs_to_them(
     tmp_path: Path,
 ) -> None:
+    random = np.random.default_rng(0)
     model = g.dense_autoencoder((4, 3, 2), corruption=g.SaltAndPepper(0.2, high=2.0))
     model.save(tmp_path / "a.dr")
-    again, x = dr.load(tmp_path / "a.dr"), R.normal(size=(5, 4)).astype(np.float32)
+    again, x = dr.load(tmp_path / "a.dr"), random.normal(size=(5, 4)).astype(np.float32)
     np.testing.assert_array_equal(again.reconstruct(x), model.reconstruct(x))
     assert again.corruption.arguments() == {"probability": 0.2, "low": 0.0, "high": 2.0}
     for own in (

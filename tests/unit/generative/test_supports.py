@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats as st
-import torch
-import torch.distributions as td
 
 import deltarule as dr
 from deltarule import generative as g
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.generative import bijectors as b
+from support.oracles import td, torch
 
 INF, NAN = math.inf, math.nan
 DEVICES = ("cpu", "reference")

@@ -10,27 +10,27 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from deltarule import data, nn
 from deltarule import generative as g
 from deltarule.errors import ArgumentError
+from support.estimator_checks import with_checks
 
-R = np.random.default_rng(5)
 DIGITS = data.load("digits")
 ROWS = DIGITS.inputs[:400].reshape(400, 64)
 
 
-@parametrize_with_checks(
-    [g.LatentTransformer(epochs=2, random_state=0, device="reference")]
-)
+@with_checks([g.LatentTransformer(epochs=2, random_state=0, device="reference")])
 def test_scikit_learns_checks(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
 
 
 @pytest.mark.notes("AE-04")
 def test_linear_one_reconstructs_as_well_as_principal_components() -> None:
-    x = R.normal(size=(120, 2)) @ R.normal(size=(2, 5)) + 0.2 * R.normal(size=(120, 5))
+    random = np.random.default_rng(5)
+    x = random.normal(size=(120, 2)) @ random.normal(size=(2, 5)) + 0.2 * random.normal(
+        size=(120, 5)
+    )
     x -= x.mean(axis=0)
     learner = g.LatentTransformer(
         lambda n: g.dense_autoencoder((n, 2)),

@@ -23,7 +23,6 @@ from deltarule.generative.inference.variational import Objective
 from deltarule.grad.reverse import gradients
 from deltarule.runtime.realize import realize
 
-R = np.random.default_rng(2)
 PRECISION = np.array([[2.0, 1.2, 0.3], [1.2, 1.5, -0.2], [0.3, -0.2, 0.8]])
 MEAN = np.array([1.0, -2.0, 0.5])
 COVARIANCE = np.linalg.inv(PRECISION)
@@ -211,8 +210,9 @@ def test_schools_by_inference_and_by_chains() -> None:
 
 @pytest.mark.notes("VI-20")
 def test_logistic_regression_by_inference_and_by_chains() -> None:
-    x = np.column_stack([np.ones(80), R.normal(size=(80, 2))])
-    y = (R.random(80) < sp.expit(x @ [0.3, 1.5, -1.0])).astype(float)
+    random = np.random.default_rng(2)
+    x = np.column_stack([np.ones(80), random.normal(size=(80, 2))])
+    y = (random.random(80) < sp.expit(x @ [0.3, 1.5, -1.0])).astype(float)
 
     def log_joint(values: dict[str, dr.Tensor]) -> dr.Tensor:
         w = values["w"]
@@ -337,30 +337,33 @@ def test_draws_of_a_fit_are_one_chain_for_arviz() -> None:
 
 
 def test_effective_sample_size_of_an_autoregression() -> None:
+    random = np.random.default_rng(2)
     for phi in (0.0, 0.6, 0.9):
-        x = R.normal(size=(4, 20_000))
+        x = random.normal(size=(4, 20_000))
         for i in range(1, x.shape[1]):
             x[:, i] += phi * x[:, i - 1]
         assert g.effective_sample_size(x) == pytest.approx(
             80_000 * (1 - phi) / (1 + phi), rel=0.12
         )
         assert g.split_r_hat(x) == pytest.approx(1.0, abs=0.005)
-    shifted = R.normal(size=(4, 500)) + np.array([[0.0], [0], [0], [2]])
+    shifted = random.normal(size=(4, 500)) + np.array([[0.0], [0], [0], [2]])
     assert g.split_r_hat(shifted) > 1.2
-    drifting = R.normal(size=(4, 500)) + np.linspace(0, 3, 500)
+    drifting = random.normal(size=(4, 500)) + np.linspace(0, 3, 500)
     assert g.split_r_hat(drifting) > 1.2
     with pytest.raises(DataError, match="at least 4"):
         g.split_r_hat(np.zeros((2, 3)))
 
 
 def test_ranks_are_scaled_as_scipy_ranks_them() -> None:
-    x = R.integers(0, 20, (3, 40)).astype(float)  # with many ties
+    random = np.random.default_rng(2)
+    x = random.integers(0, 20, (3, 40)).astype(float)  # with many ties
     exact = st.norm.ppf((st.rankdata(x).reshape(x.shape) - 0.375) / (x.size + 0.25))
     np.testing.assert_allclose(normal_scores(x), exact, rtol=1e-12, atol=1e-14)
 
 
 def test_diagnostics_on_ranks_see_what_moments_do_not() -> None:
-    x = R.normal(size=(4, 1000))
+    random = np.random.default_rng(2)
+    x = random.normal(size=(4, 1000))
     assert (
         g.rank_r_hat(x) == pytest.approx(1.0, abs=0.01)
         and g.rank_r_hat(np.exp(3 * x)) < 1.01
@@ -372,12 +375,12 @@ def test_diagnostics_on_ranks_see_what_moments_do_not() -> None:
     assert g.split_r_hat(wide) < 1.01 < 1.1 < g.rank_r_hat(wide), (
         "chains of equal means and unequal spread"
     )
-    cauchy = R.standard_cauchy((4, 1000))
+    cauchy = random.standard_cauchy((4, 1000))
     assert g.rank_r_hat(cauchy) < 1.01
     assert (
         g.effective_sample_size(cauchy + np.array([[0.0], [0], [0], [3]]), "bulk") < 40
     )
-    slow = R.normal(size=(4, 4000))
+    slow = random.normal(size=(4, 4000))
     for i in range(1, 4000):
         slow[:, i] = 0.9 * slow[:, i - 1] + slow[:, i]
     bulk, tail = (g.effective_sample_size(slow, kind) for kind in ("bulk", "tail"))

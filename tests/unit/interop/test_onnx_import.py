@@ -7,15 +7,22 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from deltarule.errors import CheckpointError, DeltaruleError
 from deltarule.interop.onnx import backend, load
 from deltarule.interop.onnx.call import UnsupportedOperatorError
+from support.oracles import onnxruntime
 
-RANDOM = np.random.default_rng(0)
+RANDOM: np.random.Generator
+
+
+@pytest.fixture(autouse=True)
+def _numbers_of_each_test() -> None:
+    """Give every test the same numbers, whichever tests ran before."""
+    global RANDOM
+    RANDOM = np.random.default_rng(0)
 
 
 def floats(*shape: int) -> Any:

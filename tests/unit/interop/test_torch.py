@@ -8,41 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from safetensors.torch import load_file, save_file
-from torch import nn as tnn
 
 from deltarule import nn
 from deltarule.errors import ArgumentError, CheckpointError
 from deltarule.interop import torch as exchange
-
-
-class Images(tnn.Module):
-    """A convolutional network with batch norm, a residual and a transposed convolution, channels first."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = tnn.Sequential(
-            tnn.Conv2d(3, 6, 3, padding=1), tnn.BatchNorm2d(6), tnn.ReLU()
-        )
-        self.around = tnn.Sequential(
-            tnn.Conv2d(6, 6, 3, padding=1, groups=2, bias=False), tnn.BatchNorm2d(6)
-        )
-        self.up = tnn.ConvTranspose2d(6, 4, 2, 2, bias=True)
-        self.norm = tnn.LayerNorm((4, 8, 12))
-        self.classify = tnn.Sequential(
-            tnn.MaxPool2d(2),
-            tnn.Flatten(),
-            tnn.BatchNorm1d(4 * 4 * 6),
-            tnn.PReLU(96),
-            tnn.Linear(96, 96),
-            tnn.Tanh(),
-            tnn.Linear(96, 5),
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.first(x)
-        return self.classify(self.norm(self.up(x + self.around(x))))
+from support.oracles import called, safetensors_torch, tnn, torch
 
 
 def our_images() -> nn.Module:
@@ -65,39 +35,6 @@ def our_images() -> nn.Module:
             nn.Linear(96, 5),
         ),
     )
-
-
-class Signals(tnn.Module):
-    """A convolution along time, flattened; then nothing else that knows of space."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = tnn.Sequential(
-            tnn.Conv1d(2, 3, 3), tnn.GroupNorm(3, 3), tnn.Flatten(), tnn.Linear(21, 4)
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.body(x)
-
-
-class Sentences(tnn.Module):
-    """Words, two LSTM layers, attention, a transformer layer, all hidden states flattened."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words = tnn.Embedding(11, 4)
-        self.lstm = tnn.LSTM(4, 8, num_layers=2, batch_first=True)
-        self.gru = tnn.GRU(8, 8, batch_first=True)
-        self.attention = tnn.MultiheadAttention(8, 2, batch_first=True)
-        self.block = tnn.TransformerEncoderLayer(
-            8, 2, 12, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
-        )
-        self.head = tnn.Linear(5 * 8, 3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.gru(self.lstm(self.words(x))[0])[0]
-        x = self.attention(x, x, x, need_weights=False)[0]
-        return self.head(self.block(x).flatten(1))
 
 
 def our_sentences() -> nn.Module:
@@ -127,12 +64,17 @@ CASES: dict[
     str,
     tuple[
         Callable[[], nn.Module],
-        Callable[[], tnn.Module],
+        Callable[[], tnn.Module] | str,
         tuple[int, ...],
         dict[str, str],
     ],
 ] = {
-    "images": (our_images, Images, (4, 6, 3), {"around.inner": "around"}),
+    "images": (
+        our_images,
+        "torch_layers.Images",
+        (4, 6, 3),
+        {"around.inner": "around"},
+    ),
     "signals": (
         lambda: nn.Sequential(
             body=nn.Sequential(
@@ -142,11 +84,11 @@ CASES: dict[
                 nn.Linear(21, 4),
             )
         ),
-        Signals,
+        "torch_layers.Signals",
         (9, 2),
         {},
     ),
-    "sentences": (our_sentences, Sentences, (5,), SENTENCE_NAMES),
+    "sentences": (our_sentences, "torch_layers.Sentences", (5,), SENTENCE_NAMES),
     "mlp": (
         lambda: nn.Sequential(
             nn.Linear(4, 7), nn.ReLU(), nn.Linear(7, 6), nn.Tanh(), nn.Linear(6, 2)
@@ -187,8 +129,8 @@ def _stirred(model: tnn.Module) -> tnn.Module:
 @pytest.mark.parametrize("name", CASES)
 def test_from_torch_and_back(name: str, tmp_path: Path) -> None:
     ours, theirs, shape, names = CASES[name]
-    reference, model, x = _stirred(theirs()), ours(), _inputs(name, shape)
-    save_file(reference.state_dict(), tmp_path / "theirs.safetensors")
+    reference, model, x = _stirred(called(theirs)()), ours(), _inputs(name, shape)
+    safetensors_torch.save_file(reference.state_dict(), tmp_path / "theirs.safetensors")
     exchange.load_weights(
         model, tmp_path / "theirs.safetensors", input_shape=shape, names=names
     )
@@ -199,8 +141,10 @@ def test_from_torch_and_back(name: str, tmp_path: Path) -> None:
     written = exchange.save_weights(
         model, tmp_path / "ours.safetensors", input_shape=shape, names=names
     )
-    other = theirs()
-    other.load_state_dict(load_file(written))  # strict: every name and shape
+    other = called(theirs)()
+    other.load_state_dict(
+        safetensors_torch.load_file(written)
+    )  # strict: every name and shape
     np.testing.assert_allclose(_theirs(other, x), expected, atol=1e-6)
     for key, value in reference.state_dict().items():
         if not key.endswith("num_batches_tracked"):
@@ -212,7 +156,7 @@ def test_from_torch_and_back(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_from_us_to_torch(name: str, tmp_path: Path) -> None:
     ours, theirs, shape, names = CASES[name]
-    model, reference, x = ours(), theirs(), _inputs(name, shape)
+    model, reference, x = ours(), called(theirs)(), _inputs(name, shape)
     state = exchange.state_dict(model, input_shape=shape, names=names)
     reference.load_state_dict(
         {key: torch.tensor(value) for key, value in state.items()}
@@ -260,10 +204,10 @@ def test_cells_and_both_directions(kind: str) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
-def test_other_precisions_become_the_models(kind: torch.dtype, tmp_path: Path) -> None:
-    reference, model = tnn.Linear(4, 3).to(kind), nn.Linear(4, 3)
-    save_file(reference.state_dict(), tmp_path / "a")
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
+def test_other_precisions_become_the_models(kind: str, tmp_path: Path) -> None:
+    reference, model = tnn.Linear(4, 3).to(getattr(torch, kind)), nn.Linear(4, 3)
+    safetensors_torch.save_file(reference.state_dict(), tmp_path / "a")
     exchange.load_weights(model, tmp_path / "a")
     assert model.weight.dtype.name == "float32"
     np.testing.assert_array_equal(
@@ -273,9 +217,9 @@ def test_other_precisions_become_the_models(kind: torch.dtype, tmp_path: Path) -
     assert (
         read["bias"].dtype
         == {
-            torch.float16: np.float16,
-            torch.bfloat16: np.float32,
-            torch.float64: np.float64,
+            "float16": np.float16,
+            "bfloat16": np.float32,
+            "float64": np.float64,
         }[kind]
     )
 
@@ -344,6 +288,8 @@ def test_files_that_are_no_weights(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(whole[:-1])
     with pytest.raises(CheckpointError, match="whole safetensors file"):
         exchange.load_weights(model, tmp_path / "b")
-    save_file({"weight": torch.zeros(1, 2).to(torch.float8_e5m2)}, tmp_path / "c")
+    safetensors_torch.save_file(
+        {"weight": torch.zeros(1, 2).to(torch.float8_e5m2)}, tmp_path / "c"
+    )
     with pytest.raises(CheckpointError, match="got F8"):
         exchange.load_weights(model, tmp_path / "c")

@@ -96,7 +96,8 @@ def test_scores_of_full_covariances_are_scipys(covariance: str) -> None:
 
 @pytest.mark.notes("PR-05")
 def test_a_weighted_covariance_is_numpys() -> None:
-    weights = R.uniform(0, 1, N)
+    random = np.random.default_rng(0)
+    weights = random.uniform(0, 1, N)
     found = maximum_likelihood("multivariate_normal", X, weights)
     np.testing.assert_allclose(
         found["covariance"], np.cov(X.T, aweights=weights, ddof=0), rtol=1e-9

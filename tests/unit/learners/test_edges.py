@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 from scipy.stats import multivariate_normal
@@ -20,6 +19,7 @@ from deltarule.errors import ArgumentError, DataError, DeltaruleError
 from deltarule.learners.neural_network.checks import own_words
 from deltarule.losses import get as loss_named
 from deltarule.train import EarlyStopping
+from support.oracles import pd
 
 R = np.random.default_rng(0)
 X = R.normal(size=(60, 4))
@@ -177,7 +177,8 @@ def test_priors_are_those_that_were_given(ours: Any, theirs: Any, x: Any) -> Non
 
 
 def test_priors_of_normal_classes() -> None:
-    y = (X[:, 0] + R.normal(size=60) > 0.5).astype(int)
+    random = np.random.default_rng(0)
+    y = (X[:, 0] + random.normal(size=60) > 0.5).astype(int)
     ours = of.GaussianClassifier(
         covariance="shared", regularization=0.0, priors=[0.8, 0.2]
     ).fit(X, y)
@@ -319,6 +320,7 @@ def test_every_transformer_names_its_features_and_gives_frames(learner: Any) -> 
 
 
 def test_no_more_neighbors_than_examples() -> None:
+    random = np.random.default_rng(0)
     for perplexity in (60, 100, 1000.0):
         with pytest.raises(
             ArgumentError,
@@ -332,7 +334,7 @@ def test_no_more_neighbors_than_examples() -> None:
     assert of.TSNE(max_iter=5).fit(X[:10]).perplexity_ == 3.0
     assert (
         of.TSNE(max_iter=5)
-        .fit(np.tile(X, (3, 1)) + R.normal(size=(180, 4)))
+        .fit(np.tile(X, (3, 1)) + random.normal(size=(180, 4)))
         .perplexity_
         == 30.0
     )

@@ -26,7 +26,8 @@ def _contrast(u: Tensor) -> Tensor:
 @pytest.mark.parametrize("native", [False, True], ids=["NumPy", "native"])
 def test_the_update_is_that_of_the_contrast(native: bool) -> None:
     """Per row w: mean of z·∂(ln cosh)(wᵀz) less w times the mean of ∂²(ln cosh), both from the graph."""
-    z, w = R.normal(size=(N, K)), R.normal(size=(K, K))
+    random = np.random.default_rng(0)
+    z, w = random.normal(size=(N, K)), random.normal(size=(K, K))
     found = (
         independent._compiled_update(N, K) if native else independent._plain_update
     )(z, w)
@@ -48,7 +49,8 @@ def test_both_engines_find_the_same_components(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_threads_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
-    z, w, found = R.normal(size=(N, 7)), R.normal(size=(7, 7)), []
+    random = np.random.default_rng(0)
+    z, w, found = random.normal(size=(N, 7)), random.normal(size=(7, 7)), []
     for threads in (1, 2, 3):
         independent._compiled_update.cache_clear()
         monkeypatch.setattr(
@@ -82,7 +84,8 @@ def test_whitening_by_scatter_and_by_singular_values_agree(
 @pytest.mark.parametrize("size", [1e-4, 1e-6])
 def test_weak_directions_are_whitened_too(size: float) -> None:
     """A direction of relative deviation 10⁻⁴, whose eigenvalue is 10⁻⁸: from singular vectors."""
-    x = R.laplace(size=(N, 3)) * [1.0, 0.5, size]
+    random = np.random.default_rng(0)
+    x = random.laplace(size=(N, 3)) * [1.0, 0.5, size]
     found: Any = FastICA(3, max_iter=500).fit(x)
     sources = found.transform(x)
     np.testing.assert_allclose(np.cov(sources.T, bias=True), np.eye(3), atol=1e-8)
@@ -91,6 +94,7 @@ def test_weak_directions_are_whitened_too(size: float) -> None:
 
 
 def test_no_more_components_than_the_rank() -> None:
-    x = R.laplace(size=(300, 2)) @ R.normal(size=(2, 5))
+    random = np.random.default_rng(0)
+    x = random.laplace(size=(300, 2)) @ random.normal(size=(2, 5))
     assert len(FastICA(5).fit(x).components_) == 2
-    assert len(FastICA(3).fit(R.laplace(size=(4, 9))).components_) == 3
+    assert len(FastICA(3).fit(random.laplace(size=(4, 9))).components_) == 3

@@ -35,7 +35,8 @@ def test_solutions_are_those_of_scikit_learn(
     outputs: int, intercept: bool, weights: Any
 ) -> None:
     """With one target, several, and more than there are features."""
-    y = X @ R.normal(size=(D, outputs)) + R.normal(size=(N, outputs))
+    random = np.random.default_rng(0)
+    y = X @ random.normal(size=(D, outputs)) + random.normal(size=(N, outputs))
     for ours, theirs in (
         (LinearRegression(), reference.LinearRegression()),
         (LinearRegression(solver="svd"), reference.LinearRegression()),
@@ -86,11 +87,12 @@ def test_ridge_keeps_its_digits_whatever_the_condition(
     alpha: float, digits: int
 ) -> None:
     """Singular values from 1 to 10^−digits, and θ in closed form from exact factors."""
+    random = np.random.default_rng(0)
     u, v = (
-        np.linalg.qr(R.normal(size=(60, 8)))[0],
-        np.linalg.qr(R.normal(size=(8, 8)))[0],
+        np.linalg.qr(random.normal(size=(60, 8)))[0],
+        np.linalg.qr(random.normal(size=(8, 8)))[0],
     )
-    s, c = np.geomspace(1, 10.0**-digits, 8), R.normal(size=8)
+    s, c = np.geomspace(1, 10.0**-digits, 8), random.normal(size=8)
     ours = Ridge(alpha=alpha, fit_intercept=False).fit((u * s) @ v.T, u @ c)
     expected = v @ (s / (s**2 + alpha) * c)
     error = np.abs(ours.coef_ - expected).max() / np.abs(expected).max()
@@ -98,8 +100,9 @@ def test_ridge_keeps_its_digits_whatever_the_condition(
 
 
 def test_fewer_examples_than_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
     monkeypatch.setattr(quadratic, "scatters", None)  # no (d, d) matrix is made
-    x, y = R.normal(size=(6, 40)), R.normal(size=6)
+    x, y = random.normal(size=(6, 40)), random.normal(size=6)
     for alpha in (1e-3, 1.0):
         ours, theirs = (
             Ridge(alpha=alpha).fit(x, y),

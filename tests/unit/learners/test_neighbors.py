@@ -68,8 +68,9 @@ def test_sparse_neighbors_do_not_depend_on_the_unit(size: float) -> None:
 
 def test_many_words_are_not_made_dense() -> None:
     """A dense copy were 0.8 GB."""
-    places = np.repeat(np.arange(1000), 10), R.integers(100_000, size=10_000)
-    x = sparse.csr_matrix((R.uniform(1, 2, 10_000), places), (1000, 100_000))
+    random = np.random.default_rng(3)
+    places = np.repeat(np.arange(1000), 10), random.integers(100_000, size=10_000)
+    x = sparse.csr_matrix((random.uniform(1, 2, 10_000), places), (1000, 100_000))
     tracemalloc.start()
     learner = KNNClassifier(1).fit(x, np.arange(1000) % 7)
     assert (learner.predict(x) == np.arange(1000) % 7).all()
@@ -88,11 +89,12 @@ def _by_rank(distances: Any) -> Any:
 )
 @pytest.mark.parametrize("p", [1, 2, 4])
 def test_votes_and_means_are_those_of_scikit_learn(weights: Any, p: int) -> None:
+    random = np.random.default_rng(3)
     metric = {1: "manhattan", 2: "euclidean", 4: lambda a, b: np.linalg.norm(a - b, 4)}[
         p
     ]
-    known = R.normal(size=(60, 3))  # no equal distances
-    asked = np.concatenate([R.normal(size=(10, 3)), known[:4]])
+    known = random.normal(size=(60, 3))  # no equal distances
+    asked = np.concatenate([random.normal(size=(10, 3)), known[:4]])
     labels = np.array(["b", "a", "c"])[np.arange(60) % 3]
     ours = KNNClassifier(5, metric=metric, weights=weights).fit(known, labels)
     theirs = KNeighborsClassifier(5, p=p, weights=weights).fit(known, labels)
@@ -151,7 +153,8 @@ def test_labels_of_which_any_may_hold(kind: Any) -> None:
 
 
 def test_columns_of_classes() -> None:
-    known, asked = R.normal(size=(60, 3)), R.normal(size=(9, 3))
+    random = np.random.default_rng(3)
+    known, asked = random.normal(size=(60, 3)), random.normal(size=(9, 3))
     y = np.stack(
         [
             np.array(["x", "y", "z"])[np.arange(60) % 3],
@@ -171,7 +174,8 @@ def test_columns_of_classes() -> None:
 
 @pytest.mark.parametrize("kind", KINDS[:2])
 def test_the_training_examples_are_none_of_their_own_neighbors(kind: Any) -> None:
-    known = R.normal(size=(40, 3))
+    random = np.random.default_rng(3)
+    known = random.normal(size=(40, 3))
     ours, theirs = (
         KNNClassifier(3).fit(kind(known), np.arange(40) % 2),
         KNeighborsClassifier(3).fit(known, np.arange(40) % 2),

@@ -8,7 +8,6 @@ from typing import Any
 
 import joblib
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import clone
@@ -31,6 +30,7 @@ from deltarule.learners import (
     NetworkRegressor,
 )
 from deltarule.learners.base import seed
+from support.oracles import pd
 
 IRIS, DIGITS = data.load("iris"), data.load("digits")
 X = (np.asarray(IRIS.inputs, np.float64) - IRIS.inputs.mean(0)) / IRIS.inputs.std(0)

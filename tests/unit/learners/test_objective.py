@@ -67,7 +67,8 @@ def test_logistic_derivatives_are_those_of_the_textbook(
     kind: Any, shift: float
 ) -> None:
     """J, x̃ᵀ w(σ − y)/N + αθ, and x̃ᵀ w·σ(1 − σ) x̃/N + α, wherever the data lie."""
-    theta = R.normal(size=(1, D))
+    random = np.random.default_rng(0)
+    theta = random.normal(size=(1, D))
     z = SCALED @ theta[0]
     made = problem(
         BinaryCrossEntropy(),
@@ -94,7 +95,8 @@ def test_logistic_derivatives_are_those_of_the_textbook(
 @pytest.mark.notes("CM-08")
 def test_softmax_derivatives_are_those_of_the_textbook() -> None:
     """(p − 𝟙)ᵀx̃/N, and the product of diag(p) − ppᵀ."""
-    theta, v = R.normal(size=(2, K, D))
+    random = np.random.default_rng(0)
+    theta, v = random.normal(size=(2, K, D))
     p, along = softmax(SCALED @ theta.T, axis=1), SCALED @ v.T
     made = problem(CrossEntropy(), K, LABELS)
     slope = (
@@ -112,7 +114,8 @@ def test_softmax_derivatives_are_those_of_the_textbook() -> None:
     ("loss", "number"), [(MulticlassHinge(squared=True), None), (_rounded, 0.1)]
 )
 def test_hinge_derivatives_are_differences(loss: Any, number: Any) -> None:
-    theta, v = R.normal(size=(2, K, D))
+    random = np.random.default_rng(0)
+    theta, v = random.normal(size=(2, K, D))
     made, h = problem(loss, K, LABELS, number), 1e-6
     (above, ahead), (below, behind) = (made.slopes(theta + t * v) for t in (h, -h))
     gradient = made.slopes(theta)[1]
@@ -125,7 +128,8 @@ def test_hinge_derivatives_are_differences(loss: Any, number: Any) -> None:
 
 
 def test_the_rounded_hinge_is_near_the_hinge() -> None:
-    scores = R.normal(size=(N, K))
+    random = np.random.default_rng(0)
+    scores = random.normal(size=(N, K))
     gaps = 1 + scores - scores[np.arange(N), LABELS][:, None]
     gaps[np.arange(N), LABELS] = 0
     slack = np.maximum(0, gaps)
@@ -144,7 +148,8 @@ def test_the_rounded_hinge_is_near_the_hinge() -> None:
 def test_the_hessian_is_that_of_its_products(
     loss: Any, outputs: int, kind: Any
 ) -> None:
-    theta, v = R.normal(size=(2, outputs, D))
+    random = np.random.default_rng(0)
+    theta, v = random.normal(size=(2, outputs, D))
     made = problem(loss, outputs, np.minimum(LABELS, outputs - 1), at=kind(X[:, :-1]))
     made.slopes(theta)
     matrix, product = made.hessian(), made.curvature(v)
@@ -269,8 +274,9 @@ def test_an_epoch_is_that_of_the_formulas(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two epochs in an order of their own, with a smaller batch at the end (30 = 4·7 + 2)."""
+    random = np.random.default_rng(0)
     monkeypatch.setattr(delta_step, "WORTH_COMPILING", 0 if native else 10**9)
-    y, order = (YES, LABELS)[outputs > 1], R.permutation(N)
+    y, order = (YES, LABELS)[outputs > 1], random.permutation(N)
     rule = DeltaRule(
         loss, np.zeros((outputs, D)), (X, y, WEIGHTS), 0.1, 0.3, batch_size
     )

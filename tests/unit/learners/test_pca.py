@@ -84,6 +84,7 @@ def test_the_number_of_largest_evidence_is_that_of_scikit_learn(seed: int) -> No
 @pytest.mark.parametrize("k", [1, 3, 6])
 @pytest.mark.parametrize("whiten", [False, True])
 def test_the_model_is_a_normal_distribution(k: int, whiten: bool) -> None:
+    random = np.random.default_rng(5)
     ours, theirs = PCA(k, whiten=whiten).fit(X), decomposition.PCA(k).fit(X)
     np.testing.assert_allclose(
         ours.get_covariance(), theirs.get_covariance(), rtol=1e-9, atol=1e-12
@@ -91,7 +92,7 @@ def test_the_model_is_a_normal_distribution(k: int, whiten: bool) -> None:
     np.testing.assert_allclose(
         ours.get_precision(), theirs.get_precision(), rtol=1e-7, atol=1e-10
     )
-    new = R.normal(size=(9, 6)) * 4
+    new = random.normal(size=(9, 6)) * 4
     np.testing.assert_allclose(
         ours.score_samples(new), theirs.score_samples(new), rtol=1e-9
     )
@@ -115,8 +116,9 @@ def test_a_model_without_extent_is_an_error() -> None:
 def test_sparse_rows_have_the_components_of_dense_ones(
     dtype: str, solver: str, shape: tuple[int, int]
 ) -> None:
+    random = np.random.default_rng(5)
     dense = (
-        R.normal(size=shape) * (R.uniform(size=shape) < 0.3)
+        random.normal(size=shape) * (random.uniform(size=shape) < 0.3)
         + (np.arange(shape[1]) == 1)
     ).astype(dtype)
     dense *= np.linspace(3, 0.5, shape[1]).astype(dtype)
@@ -145,8 +147,9 @@ def test_sparse_rows_have_the_components_of_dense_ones(
 @pytest.mark.parametrize("solver", ["exact", "randomized"])
 def test_many_words_are_not_made_dense(solver: str) -> None:
     """A dense copy were 1.6 GB."""
-    places = np.repeat(np.arange(4000), 10), R.integers(50_000, size=40_000)
-    x = sparse.csr_matrix((R.uniform(1, 2, 40_000), places), (4000, 50_000))
+    random = np.random.default_rng(5)
+    places = np.repeat(np.arange(4000), 10), random.integers(50_000, size=40_000)
+    x = sparse.csr_matrix((random.uniform(1, 2, 40_000), places), (4000, 50_000))
     tracemalloc.start()
     scores = PCA(3, solver=solver).fit_transform(x)
     assert tracemalloc.get_traced_memory()[1] < 200 * 2**20

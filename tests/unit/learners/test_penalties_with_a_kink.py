@@ -132,6 +132,7 @@ def test_minima_are_those_of_scikit_learn(ratio: float) -> None:
 @pytest.mark.parametrize("loss", ["squared_hinge", "hinge"])
 def test_a_margin_with_zeros_is_at_its_minimum(loss: str) -> None:
     """No move of one coefficient, or of all at random, lowers the objective by more than the hinge is rounded."""
+    random = np.random.default_rng(0)
     learner = LinearSVM(loss=loss, alpha=0.05, l1_ratio=0.9).fit(X, LABELS)
 
     def value(theta: Any, bias: Any) -> float:
@@ -149,9 +150,9 @@ def test_a_margin_with_zeros_is_at_its_minimum(loss: str) -> None:
     allowed = 1e-9 if loss == "squared_hinge" else (K - 1) * 2.0**-11
     for _ in range(300):
         move = (
-            R.normal(size=(K, D + 1))
-            * (R.uniform(size=(K, D + 1)) < 0.2)
-            * 10.0 ** R.uniform(-4, -1)
+            random.normal(size=(K, D + 1))
+            * (random.uniform(size=(K, D + 1)) < 0.2)
+            * 10.0 ** random.uniform(-4, -1)
         )
         assert (
             value(learner.coef_ + move[:, :-1], learner.intercept_ + move[:, -1])
@@ -169,7 +170,8 @@ def test_more_coefficients_than_the_model_has_are_solved_for_in_turns(
 
 
 def test_a_sample_leads_to_the_minimum_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = np.tile(X, (6, 1)) + 0.3 * R.normal(size=(6 * N, D))
+    random = np.random.default_rng(2)
+    x = np.tile(X, (6, 1)) + 0.3 * random.normal(size=(6 * N, D))
     y = np.tile(YES, 6)
     wanted = [
         LogisticRegression(alpha=9.0, l1_ratio=ratio).fit(x, y).coef_
@@ -215,9 +217,10 @@ def test_the_delta_rule_takes_no_kink(learner: Any) -> None:
 def test_elastic_nets_are_those_of_scikit_learn(
     ratio: float, outputs: int, intercept: bool
 ) -> None:
+    random = np.random.default_rng(0)
     y = X @ (
-        R.normal(size=(D, outputs)) * (R.uniform(size=(D, outputs)) < 0.5)
-    ) + R.normal(size=(N, outputs))
+        random.normal(size=(D, outputs)) * (random.uniform(size=(D, outputs)) < 0.5)
+    ) + random.normal(size=(N, outputs))
     ours = ElasticNet(alpha=0.2, l1_ratio=ratio, fit_intercept=intercept).fit(
         RAW, y, sample_weight=WEIGHTS
     )
@@ -244,7 +247,8 @@ def test_elastic_nets_are_those_of_scikit_learn(
 
 @pytest.mark.parametrize("learner", [Lasso(alpha=0.1), ElasticNet(alpha=0.1)], ids=str)
 def test_the_lasso_starts_from_its_last_coefficients(learner: Any) -> None:
-    y = X @ np.arange(D) + R.normal(size=N)
+    random = np.random.default_rng(0)
+    y = X @ np.arange(D) + random.normal(size=N)
     cold = clone(learner).fit(X, y)
     warm = clone(learner).set_params(warm_start=True).fit(X, y)
     again = warm.n_iter_

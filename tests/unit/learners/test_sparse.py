@@ -65,8 +65,9 @@ COUNTING: list[tuple[Any, Any]] = [
 def test_sparse_counts_are_counted_as_dense_ones(
     learner: Any, theirs: Any, kind: Any
 ) -> None:
+    random = np.random.default_rng(0)
     counts = (
-        COUNTS - 2 * (R.uniform(size=COUNTS.shape) < 0.2)
+        COUNTS - 2 * (random.uniform(size=COUNTS.shape) < 0.2)
         if learner.get_params().get("threshold", 0) < 0
         else COUNTS
     )
@@ -105,8 +106,9 @@ def test_sparse_counts_are_counted_as_dense_ones(
 
 def test_counts_of_many_words_are_not_made_dense() -> None:
     """A dense copy were 1.6 GB."""
-    places = np.repeat(np.arange(2000), 10), R.integers(100_000, size=20_000)
-    x = sparse.csr_matrix((R.uniform(1, 2, 20_000), places), (2000, 100_000))
+    random = np.random.default_rng(0)
+    places = np.repeat(np.arange(2000), 10), random.integers(100_000, size=20_000)
+    x = sparse.csr_matrix((random.uniform(1, 2, 20_000), places), (2000, 100_000))
     tracemalloc.start()
     for learner in (
         MultinomialNaiveBayes(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn import model_selection
 from sklearn.base import clone
@@ -32,6 +31,7 @@ from deltarule.learners import (
 )
 from deltarule.learners.base import generator
 from deltarule.learners.model_selection import selection
+from support.oracles import pd
 
 QUICK: dict[str, Any] = {"device": "reference", "dtype": "float64"}
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch.nn import functional as tf
 
 import deltarule as dr
 from deltarule import losses, nn
 from deltarule.losses import Loss
+from support.oracles import tf, torch
 
 DEVICES = ("cpu", "reference")
 OFFSETS = (100.0, -1e4, 1e6)

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch.nn import functional as tf
 
 import deltarule as dr
 from deltarule import losses, nn, optim
 from deltarule.errors import ArgumentError, DataError, ShapeError
 from deltarule.losses import CrossEntropy, Loss
 from deltarule.train.monitoring import metrics
+from support.oracles import tf, torch
 
 DEVICES = ("cpu", "reference")
 N = 37  # no multiple of a vector

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from deltarule.graph import build
 from deltarule.graph.program import Program
@@ -13,6 +12,7 @@ from deltarule.lower.lower import lower
 from deltarule.runtime.devices import backend
 from deltarule.tensor.tensor import Tensor, symbol
 from deltarule.tensor.transforms import grad
+from support.oracles import torch
 
 # batch, spatial sizes, groups, outputs and inputs a group, kernel, stride, dilation, padding, type
 CASES = [

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import deltarule as dr
 from deltarule import nn
 from deltarule.errors import ArgumentError
+from support.oracles import torch
 
 X = np.array([-3, -2, -1, -0.5, 0, 0.5, 1, 2, 3])
 SIGMOID = [

@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 from scipy import ndimage, signal
 from sklearn.datasets import load_sample_image
 
@@ -14,6 +13,7 @@ import deltarule as dr
 from deltarule import nn, optim
 from deltarule.errors import ArgumentError, DTypeError, ShapeError
 from deltarule.nn import kernels
+from support.oracles import torch
 
 
 @pytest.mark.notes("C-POOL-03", "POOL-07")

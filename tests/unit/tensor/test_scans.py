@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import deltarule as dr
 from deltarule import generative
+from support.oracles import torch
 
 SHAPES = [
     ((7,), 0),

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import deltarule as dr
 from deltarule.errors import ArgumentError, DTypeError, GraphError, ShapeError
+from support.oracles import torch
 
 A = np.arange(24, dtype=np.float64).reshape(2, 3, 4) - 7.5
 MASK = A > 2

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import deltarule as dr
 from deltarule import nn
 from deltarule.errors import ArgumentError, GraphError, ShapeError
 from deltarule.tensor import transforms
+from support.oracles import torch
 
 W = np.random.default_rng(0).normal(size=(4, 3))
 X = np.array([0.3, -1.2, 2.0])

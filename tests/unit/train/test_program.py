@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 from deltarule import losses, optim
 from deltarule.data import batches
@@ -13,6 +12,7 @@ from deltarule.graph.verify import verify
 from deltarule.tensor.tensor import Tensor, parameter, symbol
 from deltarule.train import ForwardResult, fit
 from deltarule.train.steps.step import Task, columns, evaluation_step, training_step
+from support.oracles import torch
 
 
 class Linear:

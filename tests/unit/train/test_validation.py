@@ -44,7 +44,11 @@ def test_the_held_out_part_is_that_of_the_hand_with_classes_and_weights(
     loss: str,
 ) -> None:
     """fit(validation_split=…) is fit on the rows of a stratified split, measured with the weights of the others."""
-    x, weights = R.normal(size=(40, 3)).astype(np.float32), R.uniform(0.2, 3.0, 40)
+    random = np.random.default_rng(0)
+    x, weights = (
+        random.normal(size=(40, 3)).astype(np.float32),
+        random.uniform(0.2, 3.0, 40),
+    )
     targets = {
         "binary_cross_entropy": RARE[:, None],
         "hinge": 2 * RARE[:, None] - 1,

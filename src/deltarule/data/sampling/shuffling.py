@@ -24,6 +24,12 @@ _FIRST = 1 << 18  # places of an order that is used while the rest is made
 Again = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]]
 
 
+def _generator(seed: int, purpose: Purpose, block: list[int]) -> np.random.Philox:
+    """Return the generator at a block. As words, since NumPy takes a list with a number ≥ 2⁶³ through float64."""
+    key = np.array([int(seed) & _WORD, _STREAMS[purpose]], np.uint64)
+    return np.random.Philox(key=key, counter=np.array(block, np.uint64))
+
+
 def words(
     n: int, seed: int, purpose: Purpose, counter: int = 0
 ) -> npt.NDArray[np.uint64]:
@@ -36,9 +42,7 @@ def words(
     """
     if not 0 <= counter <= _WORD:
         raise ArgumentError("epoch", expected="a whole number ≥ 0", got=str(counter))
-    generator = np.random.Philox(
-        key=[int(seed) & _WORD, _STREAMS[purpose]], counter=[0, 0, 0, counter]
-    )
+    generator = _generator(seed, purpose, [0, 0, 0, counter])
     return np.asarray(generator.random_raw(n), np.uint64)
 
 
@@ -73,9 +77,8 @@ def _words_at(
     places: npt.NDArray[np.int64], seed: int, purpose: Purpose, counter: int
 ) -> npt.NDArray[np.uint64]:
     """Return single ones of ``words``: a block of the generator has four of them."""
-    key = [int(seed) & _WORD, _STREAMS[purpose]]
     blocks = (
-        np.random.Philox(key=key, counter=[place // 4, 0, 0, counter])
+        _generator(seed, purpose, [place // 4, 0, 0, counter])
         for place in places.tolist()
     )
     found = [

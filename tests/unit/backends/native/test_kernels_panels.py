@@ -6,7 +6,6 @@ import ctypes
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from panels import (
@@ -25,6 +24,7 @@ from deltarule.backends.native.contraction.contraction import (
 from deltarule.backends.native.llvm.compiler import compile_modules
 from deltarule.backends.native.llvm.machine import TARGETS, host, runs_here
 from deltarule.errors import ShapeError
+from support.oracles import torch
 
 RUNNABLE = [name for name in TARGETS if runs_here(host(name))]
 TYPES = [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 4 + [ctypes.c_void_p]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from deltarule import dtypes
 from deltarule.backends.base import Array
@@ -18,6 +17,7 @@ from deltarule.dtypes import DType
 from deltarule.grad.reverse import gradients
 from deltarule.graph import build
 from deltarule.graph.program import Program
+from support.oracles import torch
 
 from .test_native_c_source import COMPILER, run_c
 

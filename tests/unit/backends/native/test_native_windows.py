@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from deltarule import dtypes
 from deltarule.backends.native.backend import NativeBackend
@@ -15,6 +14,7 @@ from deltarule.dtypes import DType
 from deltarule.graph.node import Node
 from deltarule.graph.program import Program
 from support import windows
+from support.oracles import torch
 from support.windows import Pooling
 
 KINDS = ("max", "average", "lp")
