@@ -11,18 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from deltarule.errors import ArgumentError, DeltaruleError
 from deltarule.graph.walk import inputs
+from deltarule.nn.layer import Layer
 from deltarule.runtime.buffers import value_of
 from deltarule.shapes import Shape, is_static
 from deltarule.tensor import tracing
 from deltarule.tensor.tensor import Tensor
 from deltarule.train.protocol import Mode
-
-if TYPE_CHECKING:
-    from deltarule.nn.module.module import Module
 
 # random streams of layers; the streams below are reserved for training loops
 FIRST_STREAM = 1 << 16
@@ -49,7 +46,7 @@ class LayerCall:
     [('0', (3,)), ('1', (3,))]
     """
 
-    layer: Module
+    layer: Layer
     name: str
     inputs: tuple[Tensor, ...]
     output: Tensor

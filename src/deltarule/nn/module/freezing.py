@@ -5,15 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from deltarule.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from deltarule.nn.module.tree import Tree
+from deltarule.tensor.tensor import Tensor
 
 
-def freeze(module: Tree, patterns: Sequence[str], *, frozen: bool) -> None:
+class HasFrozen(Protocol):
+    """The internal state of a module: the names of its frozen parameters."""
+
+    frozen: set[str]
+
+
+class Freezable(Protocol):
+    """A module whose parameters can be frozen."""
+
+    @property
+    def _own(self) -> HasFrozen: ...
+
+    def own_tensors(self) -> list[tuple[str, Tensor]]:
+        """Return the parameters and state of this module itself."""
+        ...
+
+    def named_modules(self) -> Sequence[tuple[str, Freezable]]:
+        """Return this module and all submodules by path."""
+        ...
+
+
+def freeze(module: Freezable, patterns: Sequence[str], *, frozen: bool) -> None:
     """Freeze (or unfreeze) the parameters that match a pattern; a module's name stands for all of its parameters."""
     owners = {
         f"{path}.{name}" if path else name: (owner, name)

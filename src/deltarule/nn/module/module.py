@@ -99,6 +99,14 @@ class Module(Tree):
         """Return the short form of the layer in summaries and errors."""
         return type(self).__name__
 
+    def named_children(self) -> list[tuple[str, Module]]:
+        """Return the direct submodules by name (``blocks.0`` for those in a list)."""
+        return cast("list[tuple[str, Module]]", super().named_children())
+
+    def named_modules(self, prefix: str = "") -> list[tuple[str, Module]]:
+        """Return this module ("") and all submodules, each once, by path."""
+        return cast("list[tuple[str, Module]]", super().named_modules(prefix))
+
     # ---------------------------------------------------------------- calling
 
     def __call__(

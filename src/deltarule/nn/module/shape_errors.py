@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from deltarule.errors import DeltaruleError
 from deltarule.nn.context import ForwardContext, LayerCall, example_shape
+from deltarule.nn.layer import Layer
 from deltarule.shapes import Shape
 from deltarule.tensor.tensor import Tensor
-
-if TYPE_CHECKING:
-    from deltarule.nn.module.module import Module
 
 LONGEST_PATH = 9  # layers of a path that are written out
 
 
 def with_location(
     error: DeltaruleError,
-    module: Module,
+    module: Layer,
     context: ForwardContext,
     inputs: Sequence[Tensor],
 ) -> DeltaruleError:
@@ -45,7 +42,7 @@ def with_location(
 
 def path(
     trail: Sequence[LayerCall],
-    failed: Module,
+    failed: Layer,
     inputs: Sequence[Tensor],
     *,
     batched: bool,

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from deltarule.errors import ArgumentError
 from deltarule.shapes import show
-
-if TYPE_CHECKING:
-    from deltarule.nn.module.tree import Tree
+from deltarule.tensor.tensor import Tensor
 
 
-def load(module: Tree, values: Mapping[str, Any], *, strict: bool) -> None:
+class HasTensors(Protocol):
+    """A module with named parameters and state."""
+
+    def named_tensors(self) -> list[tuple[str, Tensor]]:
+        """Return parameters and state by name."""
+        ...
+
+
+def load(module: HasTensors, values: Mapping[str, Any], *, strict: bool) -> None:
     """Assign parameters and state of a module by name."""
     check_entries(module, values, strict=strict)
     for name, item in module.named_tensors():
@@ -23,7 +29,9 @@ def load(module: Tree, values: Mapping[str, Any], *, strict: bool) -> None:
             item.assign(np.asarray(values[name]))
 
 
-def check_entries(module: Tree, values: Mapping[str, Any], *, strict: bool) -> None:
+def check_entries(
+    module: HasTensors, values: Mapping[str, Any], *, strict: bool
+) -> None:
     """Raise ArgumentError that lists missing and unexpected entries and wrong shapes."""
     if not isinstance(values, Mapping):
         expected = "a dictionary of arrays by name, as state_dict() gives"

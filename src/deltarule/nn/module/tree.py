@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from deltarule.shapes import count
 from deltarule.tensor.tensor import Tensor, parameter, tensor
 from deltarule.train import History
 from deltarule.train.prediction.cached_programs import Predictions
-
-if TYPE_CHECKING:
-    from deltarule.nn.module.module import Module
 
 
 @dataclass(frozen=True)
@@ -171,7 +168,7 @@ class Tree(metaclass=NamedArguments):
 
     # ---------------------------------------------------------------- finding parts
 
-    def _named_attributes(self) -> Iterator[tuple[str, Module | Tensor]]:
+    def _named_attributes(self) -> Iterator[tuple[str, Tree | Tensor]]:
         """Yield modules and tensors among the attributes: declared parameters first, in order."""
         for name in self._own.declared:
             if name in self._own.pending or name in self.__dict__:
@@ -180,9 +177,9 @@ class Tree(metaclass=NamedArguments):
             if name != "_own" and name not in self._own.declared:
                 yield from _tensors_and_modules_in(value, name)
 
-    def named_children(self) -> list[tuple[str, Module]]:
+    def named_children(self) -> Sequence[tuple[str, Tree]]:
         """Return the direct submodules by name (``blocks.0`` for those in a list)."""
-        found: list[tuple[str, Module]] = []
+        found: list[tuple[str, Tree]] = []
         for name, value in list(self.__dict__.items()):
             if name != "_own":
                 found.extend(
@@ -192,7 +189,7 @@ class Tree(metaclass=NamedArguments):
                 )
         return found
 
-    def named_modules(self, prefix: str = "") -> list[tuple[str, Module]]:
+    def named_modules(self, prefix: str = "") -> Sequence[tuple[str, Tree]]:
         """Return this module ("") and all submodules, each once, by path."""
         self._name_children()
         found = list(_unique(self._walk(prefix)))
@@ -202,8 +199,8 @@ class Tree(metaclass=NamedArguments):
                 freezing.freeze(module, (), frozen=True)
         return found
 
-    def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
-        yield prefix, cast("Module", self)  # the one class that is a Tree
+    def _walk(self, prefix: str) -> Iterator[tuple[str, Tree]]:
+        yield prefix, self
         for name, child in self.named_children():
             yield from child._walk(f"{prefix}.{name}" if prefix else name)
 
@@ -215,7 +212,7 @@ class Tree(metaclass=NamedArguments):
             if isinstance(item, Tensor)
         ]
 
-    def _tensors(self) -> Iterator[tuple[str, Module, str, Tensor]]:
+    def _tensors(self) -> Iterator[tuple[str, Tree, str, Tensor]]:
         """Yield (path, owner, name in the owner, tensor) for each tensor once."""
         seen: set[int] = set()
         for path, module in self.named_modules():
@@ -435,12 +432,10 @@ class Tree(metaclass=NamedArguments):
 
 def _tensors_and_modules_in(
     value: Any, name: str
-) -> Iterator[tuple[str, Module | Tensor]]:
+) -> Iterator[tuple[str, Tree | Tensor]]:
     """Yield the modules and tensors in a value: itself, or the elements of lists, tuples and dictionaries."""
-    if isinstance(value, Tensor):
+    if isinstance(value, (Tensor, Tree)):
         yield name, value
-    elif isinstance(value, Tree):
-        yield name, cast("Module", value)
     elif isinstance(value, (list, tuple)):
         for position, item in enumerate(value):
             yield from _tensors_and_modules_in(item, f"{name}.{position}")
@@ -449,7 +444,7 @@ def _tensors_and_modules_in(
             yield from _tensors_and_modules_in(item, f"{name}.{key}")
 
 
-def _unique(found: Iterator[tuple[str, Module]]) -> Iterator[tuple[str, Module]]:
+def _unique(found: Iterator[tuple[str, Tree]]) -> Iterator[tuple[str, Tree]]:
     seen: set[int] = set()
     for path, module in found:
         if id(module) not in seen:

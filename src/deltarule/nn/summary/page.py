@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from deltarule.nn.summary.receptive_field import ReceptiveField
+from deltarule.nn.summary.row import Row
 from deltarule.render.numbers import compact, memory, named
 from deltarule.render.table import text_table, width
 from deltarule.shapes import Shape
-
-if TYPE_CHECKING:
-    from deltarule.nn.summary.summary import Row, Summary
 
 _HOW, _COUNTED, _NUMBER = ("how", "<"), ("parameters", ">"), ("", "<")
 _COLUMNS = (
@@ -29,7 +27,56 @@ _COLUMNS = (
 _OPTIONAL_COLUMNS = ("activations", "field", "flops")
 
 
-def text(summary: Summary, columns: int | None = None) -> str:
+class Totals(Protocol):
+    """What is printed of a ``Summary``: its rows and totals."""
+
+    @property
+    def rows(self) -> list[Row]:
+        """The rows, one per layer."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole network fits the input."""
+        ...
+
+    @property
+    def fault(self) -> str:
+        """What does not fit."""
+        ...
+
+    @property
+    def advice(self) -> list[str]:
+        """What would fit."""
+        ...
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameter values."""
+        ...
+
+    @property
+    def n_frozen(self) -> int:
+        """Number of frozen ones."""
+        ...
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the parameters in bytes."""
+        ...
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations per example."""
+        ...
+
+    @property
+    def activations(self) -> int:
+        """Number of activations per example."""
+        ...
+
+
+def text(summary: Totals, columns: int | None = None) -> str:
     """Return the table, the totals and, if the network does not fit the input, the error; at most ``columns`` wide."""
     lines = [_table(summary, columns), "", totals(summary)]
     if not summary.complete:
@@ -40,7 +87,7 @@ def text(summary: Summary, columns: int | None = None) -> str:
     return "\n".join(lines)
 
 
-def _table(summary: Summary, columns: int | None) -> str:
+def _table(summary: Totals, columns: int | None) -> str:
     """Return the table; if it is too wide, the arithmetic moves below each row, then optional columns are dropped."""
     cells, heads = _cells(summary)
     table = _format_table(cells, heads)
@@ -86,7 +133,7 @@ def _width(table: str) -> int:
     return max(map(width, table.splitlines()))
 
 
-def html(summary: Summary) -> str:
+def html(summary: Totals) -> str:
     """Return the summary as an HTML table."""
     cells, columns = _cells(summary)
     head = "".join(f"<th{_style(side)}>{escape(title)}</th>" for title, side in columns)
@@ -108,7 +155,7 @@ def html(summary: Summary) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
 
-def totals(summary: Summary) -> str:
+def totals(summary: Totals) -> str:
     """Return ``62958 parameters (252 kB) · 1.70 M flops and 13516 activations an example``."""
     frozen = f", {summary.n_frozen} of them frozen" if summary.n_frozen else ""
     return (
@@ -122,7 +169,7 @@ def _style(side: str) -> str:
     return ' style="text-align:right"' if side == ">" else ' style="text-align:left"'
 
 
-def _cells(summary: Summary) -> tuple[list[list[str]], list[tuple[str, str]]]:
+def _cells(summary: Totals) -> tuple[list[list[str]], list[tuple[str, str]]]:
     """Return the cells of the rows and the columns, without empty columns."""
     named = any(row.name and not row.name.isdigit() for row in summary.rows)
     full = [_row(row, named) for row in summary.rows]

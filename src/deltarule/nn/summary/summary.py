@@ -4,44 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from deltarule import dtypes
+from deltarule.dtypes import DType
 from deltarule.errors import ArgumentError, DeltaruleError
 from deltarule.graph import build
-from deltarule.nn.context import LayerCall, example_shape
+from deltarule.nn.context import LayerCall, Record, example_shape
+from deltarule.nn.layer import Layer
 from deltarule.nn.summary import page
 from deltarule.nn.summary.input_sizes import fitting_inputs
-from deltarule.nn.summary.receptive_field import ReceptiveField, ReceptiveFields
+from deltarule.nn.summary.receptive_field import ReceptiveFields
+from deltarule.nn.summary.row import Row
 from deltarule.shapes import Dimension, Shape, count
 from deltarule.tensor.tensor import Tensor
-
-if TYPE_CHECKING:
-    from deltarule.nn.module.module import Module
-
-
-@dataclass(frozen=True)
-class Row:
-    """One layer of a summary, for one example.
-
-    >>> from deltarule import nn
-    >>> row = nn.Sequential(nn.Linear(3, 2)).summary((3,)).rows[1]
-    >>> row.layer, row.output, row.parameters
-    ('Linear(3→2)', (2,), 8)
-    """
-
-    number: int
-    name: str
-    layer: str
-    output: Shape
-    activations: int
-    how: str = ""
-    parameters: int = 0
-    parameters_how: str = ""
-    frozen: bool = False
-    shared_with: int | None = None  # the number of the row that counts the parameters
-    flops: int | None = 0
-    receptive_field: ReceptiveField = None
+from deltarule.train.protocol import Mode
 
 
 @dataclass(frozen=True)
@@ -107,8 +84,51 @@ class Summary:
         }
 
 
+class HasDType(Protocol):
+    """The internal state of a module: the element type of its parameters."""
+
+    @property
+    def dtype(self) -> DType:
+        """The element type of the parameters."""
+        ...
+
+
+class Network(Layer, Protocol):
+    """A module that can be run on symbolic inputs; every ``Module`` is one."""
+
+    @property
+    def _own(self) -> HasDType: ...
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameter values."""
+        ...
+
+    def parameters(self) -> list[Tensor]:
+        """Return the trainable parameters."""
+        ...
+
+    def input_dtype(self) -> DType | None:
+        """Return the element type that the input must have, or None."""
+        ...
+
+    def record(self) -> Record:
+        """Return an empty record of a call."""
+        ...
+
+    def run(
+        self,
+        record: Record,
+        inputs: tuple[Tensor, ...],
+        mode: Mode,
+        batched: bool | None,
+    ) -> Any:
+        """Run ``forward`` and fill the record."""
+        ...
+
+
 def summarize(
-    module: Module, input_shape: Sequence[int] | Sequence[Sequence[int]]
+    module: Network, input_shape: Sequence[int] | Sequence[Sequence[int]]
 ) -> Summary:
     """Run a network on symbolic inputs of the given shapes and return the summary of its layers.
 
