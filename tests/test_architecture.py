@@ -28,6 +28,7 @@ LONG_FILES = {
     "src/deltarule/interop/onnx/networks.py": "one function for every operator with weights or windows",
     "src/deltarule/backends/native/loops/values.py": "one case for every kind of expression, over elements and vectors",
     "src/deltarule/backends/native/loops/emit.py": "nests and scatters share loops, lanes and masks",
+    "src/deltarule/tensor/functional.py": "one documented function, a line or two of code, for each operation",
     "src/deltarule/tensor/tensor.py": "the user's handle: one short method for each of NumPy's habits",
 }
 

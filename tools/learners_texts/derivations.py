@@ -9,7 +9,7 @@ from deltarule import dtypes
 from deltarule.explain.results.identities import Identity, Step
 from deltarule.graph import build
 from deltarule.graph.node import Node
-from deltarule.tensor.explain import run, source
+from deltarule.tensor.explain import random_source, run
 
 
 def vectors() -> tuple[dr.Tensor, dr.Tensor, dr.Tensor]:
@@ -37,5 +37,5 @@ def result(
 ) -> Identity:
     """Return steps (left, relation, right, reason), each proved by evaluation."""
     return Identity(
-        "", given, names, tuple(Step(*step) for step in steps), run, source(0)
+        "", given, names, tuple(Step(*step) for step in steps), run, random_source(0)
     )

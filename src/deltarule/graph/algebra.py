@@ -21,6 +21,11 @@ def _mirrored(x: Node) -> Node:
     return build.subtract(-1 if x.dtype.kind == "int" else 2**x.dtype.bits - 1, x)
 
 
+def less_equal(x: build.Operand, y: build.Operand) -> Node:
+    """Return whether x ≤ y, element by element."""
+    return build.logical_or(build.less(x, y), build.equal(x, y))
+
+
 def minimum_over(x: Node, axes: Axes = None, keepdims: bool = False) -> Node:
     """The minimum over axes; at a tie the gradient goes to the first one."""
     return _mirrored(build.maximum_over(_mirrored(x), axes, keepdims))

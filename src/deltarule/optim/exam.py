@@ -22,7 +22,7 @@ from deltarule.explain.formula.typeset import number_formula
 from deltarule.explain.proof.proof import Draw, Evaluate
 from deltarule.optim.explanation import optimizer_steps
 from deltarule.render import mathematics as m
-from deltarule.tensor.explain import run, source
+from deltarule.tensor.explain import random_source, run
 
 
 def optimizer_by_hand(
@@ -96,7 +96,7 @@ def exam(
     return sheets.exam(
         topic,
         run,
-        source(seed),
+        random_source(seed),
         seed=seed,
         variants=variants,
         n_questions=n_questions,

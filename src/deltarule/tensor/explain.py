@@ -1,6 +1,6 @@
-"""Explanations of tensors: derive a gradient, grade one. The reference backend does the arithmetic.
+"""Derivations of gradients in matrix calculus, and grading of answers; the reference backend evaluates.
 
-Derivatives that are no gradients of a scalar are in ``closed_forms``.
+Closed forms other than gradients of a scalar are in ``closed_forms``.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from deltarule.tensor.tensor import Tensor, depends_on_parameter, symbol
 
 
 class Model(Protocol):
-    """What ``derive`` asks of a model: a call, and parameters by name."""
+    """The protocol of models that ``derive`` accepts: a call, and named parameters."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the prediction."""
         ...
 
     def apply(self, inputs: Tensor, *, mode: Any, seed: Any, step: Any) -> Any:
-        """Return the output for a batch, in a mode, as ``.output``."""
+        """Return an object whose ``.output`` is the output for a batch in a mode."""
         ...
 
     def named_parameters(self) -> Any:
@@ -58,7 +58,7 @@ def run(outputs: Sequence[Node], values: Mapping[Node, Any]) -> list[Array]:
 
 
 def _array(node: Node, value: Any) -> Array:
-    """Return a value as an array of a node's type; its sizes must be those of the node where these are known."""
+    """Return a value as an array of the dtype of a node, checked against its known sizes."""
     name = f"value of {node.attributes.get('name') or 'an input'}"
     try:
         found = np.asarray(value, node.dtype.name)
@@ -79,9 +79,13 @@ def _array(node: Node, value: Any) -> Array:
 
 
 class Compiled:
-    """An evaluator that runs graphs on a device's engine: ``derivation.check(Compiled("cpu"))`` proves what it runs.
+    """An evaluator that runs graphs on a device, for ``derivation.check(Compiled("cpu"))``.
 
     Programs are compiled once for the same outputs and inputs.
+
+    >>> x = symbol("x", (2,))
+    >>> Compiled("reference")([(x * x).node], {x.node: [1.0, 3.0]})[0].tolist()
+    [1.0, 9.0]
     """
 
     def __init__(self, device: str = "cpu") -> None:
@@ -101,8 +105,8 @@ class Compiled:
         )
 
 
-def source(seed: int) -> Draw:
-    """Return a source of random values in a domain, for proofs and grades."""
+def random_source(seed: int) -> Draw:
+    """Return a function that draws random values in a domain, for verification and grading."""
     generator = np.random.default_rng(seed)
 
     def draw(node: Node, domain: Domain) -> Array:
@@ -123,9 +127,8 @@ def source(seed: int) -> Draw:
             return np.asarray(
                 values @ np.swapaxes(values, -1, -2) + shape[-1] * np.eye(shape[-1])
             )
-        return (
-            values / np.sqrt(shape[-1]) if len(shape) > 1 else values
-        )  # so that deep networks do not saturate
+        # scaled so that deep networks do not saturate
+        return values / np.sqrt(shape[-1]) if len(shape) > 1 else values
 
     return draw
 
@@ -145,17 +148,29 @@ def derive(
     mode: str = "inference",
     seed: int = 0,
 ) -> Derivation:
-    """Derive the gradient of a loss in matrix calculus, a named signal a line, proved line by line.
+    """Derive the gradient of a loss in matrix calculus, step by step; every line is verified numerically.
 
-    Either ``derive(loss, wrt=[W1, b1])`` for a scalar tensor, or ``derive(model, criterion, input_shape=(784,))`` for
-    a model and a loss function of (prediction, target); the target has the shape of the prediction unless
-    ``target_shape`` is given. Without ``wrt`` the gradients of all parameters are derived. ``mode="training"`` takes
-    batch normalisation by the statistics of the batch and dropout with its mask; ``input_shape`` then begins with the
-    size of the batch. ``batch="example"`` writes the page of one example of a batch loss and ends with the mean
-    over the examples; by default the examples are the rows of matrices.
+    Call ``derive(loss, wrt=[W1, b1])`` for a scalar tensor, or ``derive(model, criterion, input_shape=(784,))``
+    for a model and a loss function.
+
+    Args:
+        loss: A scalar tensor, or a model.
+        criterion: The loss of a model, a function of (prediction, target).
+        wrt: Variables to differentiate with respect to; all parameters by default.
+        layout: "denominator" or "numerator".
+        detail: "answers" (results only), "steps", or "every" (all intermediate steps).
+        style: Names of the signals in the formulas.
+        batch: "matrices" (the examples are the rows of matrices) or "example" (the derivation for one example of a
+            batch, then the mean over the examples).
+        names: Names of tensors in the formulas.
+        input_shape: Shape of the input of a model; with ``mode="training"`` the batch size comes first.
+        target_shape: Shape of the target; by default that of the prediction.
+        mode: Mode of a model: "inference", or "training" (batch normalisation with the statistics of the batch,
+            dropout with its mask).
+        seed: Seed of the random points of the verification, and of the dropout masks.
 
     Raises:
-        ArgumentError: options that do not fit, or no variable to derive by.
+        ArgumentError: the options do not go together, or there is no variable.
         GraphError: the loss is not a scalar.
 
     >>> from deltarule.tensor.tensor import parameter, symbol
@@ -170,11 +185,9 @@ def derive(
         loss, found = _of_model(loss, criterion, input_shape, target_shape, mode, seed)
         labels = {**found, **labels}
         wrt = wrt if wrt is not None else [Tensor(node) for node in found]
-    nodes = [
-        known_node(w)
-        for w in ([wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss))
-    ]
-    node, labels = unchecked(loss.node, labels)
+    variables = [wrt] if isinstance(wrt, Tensor) else wrt or _variables(loss)
+    nodes = [original_node(w) for w in variables]
+    node, labels = without_target_checks(loss.node, labels)
     return derive_nodes(
         node,
         nodes,
@@ -184,7 +197,7 @@ def derive(
         style=style,
         batch=batch,
         evaluate=run,
-        draw=source(seed),
+        draw=random_source(seed),
         known={
             leaf: value
             for leaf in inputs([node])
@@ -193,14 +206,16 @@ def derive(
     )
 
 
-def unchecked(loss: Node, names: Mapping[Node, str]) -> tuple[Node, dict[Node, str]]:
-    """Return a node and the named ones without the checks of targets, of which mathematics knows nothing."""
+def without_target_checks(
+    loss: Node, names: Mapping[Node, str]
+) -> tuple[Node, dict[Node, str]]:
+    """Return a node and the named nodes without runtime checks of targets, which are not part of a formula."""
     bare, *named = without_checks([loss, *names])
     return bare, dict(zip(named, names.values(), strict=True))
 
 
 def node_names(names: Mapping[Tensor, str] | None) -> dict[Node, str]:
-    """Return the names of nodes from those of tensors."""
+    """Return names of nodes, given names of tensors."""
     for tensor, name in (names or {}).items():
         if not isinstance(tensor, Tensor) or not isinstance(name, str):
             got = f"{{{type(tensor).__name__}: {type(name).__name__}}}"
@@ -213,7 +228,7 @@ def node_names(names: Mapping[Tensor, str] | None) -> dict[Node, str]:
 
 
 def _variables(loss: Tensor) -> list[Tensor]:
-    """Return the parameters below a loss."""
+    """Return the parameters that a loss depends on."""
     found = [Tensor(node) for node in inputs([loss.node]) if depends_on_parameter(node)]
     if not found:
         raise ArgumentError(
@@ -222,16 +237,16 @@ def _variables(loss: Tensor) -> list[Tensor]:
     return found
 
 
-def known_node(
+def original_node(
     variable: Tensor,
     where: str = "variable",
     expected: str = "a tensor that the loss depends on",
 ) -> Node:
-    """Return the node of a variable as its loss knows it (a realised tensor became a leaf)."""
+    """Return the node of a variable in the graph of its loss (an evaluated tensor became a leaf)."""
     if not isinstance(variable, Tensor):
         raise ArgumentError(where, expected=expected, got=type(variable).__name__)
-    former = variable._former() if variable._former is not None else None
-    return former if former is not None else variable.node
+    origin = variable._origin() if variable._origin is not None else None
+    return origin if origin is not None else variable.node
 
 
 def _of_model(
@@ -255,23 +270,22 @@ def _of_model(
             got=f"loss {criterion!r}, input_shape {input_shape!r}",
             hint="dr.derive(model, losses.CrossEntropy(), input_shape=(784,))",
         )
-    x = symbol(
-        "x", (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
-    )
-    prediction = (
-        model(x)
-        if mode == "inference"
-        else model.apply(x, mode=mode, seed=seed, step=0).output
-    )
-    target = symbol(
-        "y", prediction.shape if target_shape is None else tuple(target_shape)
-    )
+    shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
+    x = symbol("x", shape)
+    prediction = model(x) if mode == "inference" else _applied(model, x, mode, seed)
+    target = symbol("y", prediction.shape if target_shape is None else target_shape)
     loss = criterion(prediction, target)
     if loss.shape != ():
         loss = loss.sum()
     found = {tensor.node: name for name, tensor in model.named_parameters()}
     below = set(inputs([loss.node]))
     return loss, {node: name for node, name in found.items() if node in below}
+
+
+def _applied(model: Model, x: Tensor, mode: str, seed: int) -> Tensor:
+    """Return the output of a model in a mode."""
+    output: Tensor = model.apply(x, mode=mode, seed=seed, step=0).output
+    return output
 
 
 def grade(
@@ -285,20 +299,21 @@ def grade(
     parameters: Sequence[Tensor] | None = None,
     seed: int = 0,
 ) -> Grade:
-    """Grade a gradient that a person typed: right, or which mistake it is and where it departs.
+    """Grade an answer to the question for a gradient: correct, or which mistake was made and where.
 
     Args:
         loss: A scalar tensor.
-        wrt: The variable that the answer is the gradient of.
-        answer: LaTeX, Unicode or ASCII mathematics, a Python expression, or a function of arrays by name.
+        wrt: The variable to differentiate with respect to.
+        answer: LaTeX, Unicode or ASCII mathematics, a Python expression, or a function of arrays with the names of
+            the tensors as parameters.
         layout: The layout that the answer is expected in.
         language: "auto", "latex", "mathematics" or "python".
-        names: Names for tensors of the network that the answer may use.
-        parameters: All variables of the network (they decide which signals have names).
+        names: Names of intermediate tensors that the answer may use.
+        parameters: All parameters of the network; they determine which intermediate quantities have names.
         seed: Seed of the random points.
 
     Raises:
-        ArgumentError: an answer that cannot be read; the message shows the place and what was expected.
+        ArgumentError: the answer cannot be parsed; the message shows the position and what was expected.
 
     >>> from deltarule.tensor.tensor import symbol
     >>> w, x, y = symbol("w", (3,)), symbol("x", (3,)), symbol("y", ())
@@ -316,22 +331,24 @@ def grade(
             got=type(answer).__name__,
         )
     given = answer if isinstance(answer, str) else _of_arrays(answer)
-    node, labels = unchecked(loss.node, node_names(names))
+    node, labels = without_target_checks(loss.node, node_names(names))
     return grading.grade(
         node,
-        known_node(wrt),
+        original_node(wrt),
         given,
         run,
-        source(seed),
+        random_source(seed),
         layout=layout,
         language=language,
         names=labels,
-        parameters=None if parameters is None else [known_node(p) for p in parameters],
+        parameters=(
+            None if parameters is None else [original_node(p) for p in parameters]
+        ),
     )
 
 
 def _of_arrays(answer: Callable[..., Any]) -> Callable[..., Array]:
-    """Return a function of arrays that returns an array; what goes wrong in it is said in one line."""
+    """Return a function of arrays that returns an array, and raises ArgumentError for any exception."""
 
     @functools.wraps(answer)
     def called(*arrays: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Functions on tensors: element-wise, reductions, activations, joining, convolution, losses per example."""
+"""Functions of tensors: element-wise functions, activations, concatenation, convolution, losses per example."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ TensorLike = Any  # a Tensor, an array, or a number
 
 
 def as_tensor(value: TensorLike) -> Tensor:
-    """Return ``value`` as a tensor."""
+    """Return ``value`` as a tensor; a tensor is returned unchanged.
+
+    >>> as_tensor([1, 2]).shape
+    (2,)
+    """
     return value if isinstance(value, Tensor) else Tensor(build.as_node(operand(value)))
 
 
@@ -29,58 +33,67 @@ def _floating(x: TensorLike) -> Node:
     return node if node.dtype.is_float else build.cast(node, dtypes.FLOAT32)
 
 
-def _elementwise(
-    name: str, make: Callable[..., Node]
+def _function(
+    name: str, make: Callable[..., Node], example: str, result: str, floats: bool
 ) -> Callable[[TensorLike], Tensor]:
+    """Return a function of one tensor, documented by its constructor of nodes and an example."""
+
     def function(x: TensorLike) -> Tensor:
-        return Tensor(make(build.as_node(operand(x))))
+        return Tensor(make(_floating(x) if floats else build.as_node(operand(x))))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = make.__doc__
+    function.__doc__ = f"{make.__doc__}\n\n    >>> {example}\n    {result}\n    "
     return function
 
 
-exp = _elementwise("exp", build.exp)
-expm1 = _elementwise("expm1", build.expm1)
-log = _elementwise("log", build.log)
-log1p = _elementwise("log1p", build.log1p)
-sqrt = _elementwise("sqrt", build.sqrt)
-sin = _elementwise("sin", build.sin)
-cos = _elementwise("cos", build.cos)
-tanh = _elementwise("tanh", build.tanh)
-erf = _elementwise("erf", build.erf)
-absolute = _elementwise("absolute", build.absolute)
-sign = _elementwise("sign", build.sign)
-floor = _elementwise("floor", build.floor)
-logical_not = _elementwise("logical_not", build.logical_not)
-stop_gradient = _elementwise("stop_gradient", build.stop_gradient)
+def _elementwise(
+    make: Callable[..., Node], argument: str, result: str
+) -> Callable[[TensorLike], Tensor]:
+    name = make.__name__
+    example = f"{name}({argument}).tolist()"
+    return _function(name, make, example, result, floats=False)
 
 
-def _activation(name: str, make: Callable[..., Node]) -> Callable[[TensorLike], Tensor]:
-    def function(x: TensorLike) -> Tensor:
-        return Tensor(make(_floating(x)))
+def _activation(
+    make: Callable[..., Node], argument: str, result: str
+) -> Callable[[TensorLike], Tensor]:
+    """Return a function that converts integers to float32."""
+    name = make.__name__
+    example = f"[round(y, 4) for y in {name}({argument}).tolist()]"
+    return _function(name, make, example, result, floats=True)
 
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = make.__doc__
-    return function
 
+exp = _elementwise(build.exp, "[0.0, float('-inf')]", "[1.0, 0.0]")
+expm1 = _elementwise(build.expm1, "[0.0, float('-inf')]", "[0.0, -1.0]")
+log = _elementwise(build.log, "[1.0, float('inf')]", "[0.0, inf]")
+log1p = _elementwise(build.log1p, "[0.0, float('inf')]", "[0.0, inf]")
+sqrt = _elementwise(build.sqrt, "[4.0, 9.0]", "[2.0, 3.0]")
+sin = _elementwise(build.sin, "[0.0]", "[0.0]")
+cos = _elementwise(build.cos, "[0.0]", "[1.0]")
+tanh = _elementwise(build.tanh, "[0.0, 100.0]", "[0.0, 1.0]")
+erf = _elementwise(build.erf, "[0.0, 10.0]", "[0.0, 1.0]")
+absolute = _elementwise(build.absolute, "[-2, 3]", "[2, 3]")
+sign = _elementwise(build.sign, "[-2, 0, 3]", "[-1, 0, 1]")
+floor = _elementwise(build.floor, "[-1.5, 2.7]", "[-2.0, 2.0]")
+logical_not = _elementwise(build.logical_not, "[True, False]", "[False, True]")
+stop_gradient = _elementwise(build.stop_gradient, "[1.0, 2.0]", "[1.0, 2.0]")
 
-relu = _activation("relu", f.relu)
-selu = _activation("selu", f.selu)
-sigmoid = _activation("sigmoid", f.sigmoid)
-silu = _activation("silu", f.silu)
-softplus = _activation("softplus", f.softplus)
-log_sigmoid = _activation("log_sigmoid", f.log_sigmoid)
-log_cosh = _activation("log_cosh", f.log_cosh)
-mish = _activation("mish", f.mish)
-cube = _activation("cube", f.cube)
-hard_swish = _activation("hard_swish", f.hard_swish)
-softsign = _activation("softsign", f.softsign)
+relu = _activation(f.relu, "[-2, 3]", "[0.0, 3.0]")
+selu = _activation(f.selu, "[-1, 1]", "[-1.1113, 1.0507]")
+sigmoid = _activation(f.sigmoid, "[0, 2]", "[0.5, 0.8808]")
+silu = _activation(f.silu, "[0, 2]", "[0.0, 1.7616]")
+softplus = _activation(f.softplus, "[0, 2]", "[0.6931, 2.1269]")
+log_sigmoid = _activation(f.log_sigmoid, "[0, 2]", "[-0.6931, -0.1269]")
+log_cosh = _activation(f.log_cosh, "[0, 2]", "[0.0, 1.325]")
+mish = _activation(f.mish, "[0, 2]", "[0.0, 1.944]")
+cube = _activation(f.cube, "[-2, 3]", "[-8.0, 27.0]")
+hard_swish = _activation(f.hard_swish, "[1, 4]", "[0.6667, 4.0]")
+softsign = _activation(f.softsign, "[-1, 3]", "[-0.5, 0.75]")
 
 
 @names_arguments
 def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
-    """x for x > 0, negative_slope·x otherwise; derivative ``negative_slope`` at the kink (ACT-09).
+    """Return x for x > 0, negative_slope·x otherwise; derivative ``negative_slope`` at 0 (Maas et al. 2013).
 
     >>> leaky_relu([-2.0, 3.0], negative_slope=0.1).tolist()
     [-0.20000000298023224, 3.0]
@@ -89,7 +102,11 @@ def leaky_relu(x: TensorLike, negative_slope: float = 0.01) -> Tensor:
 
 
 def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
-    """x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink."""
+    """Return x for x > 0, α(eˣ − 1) otherwise; derivative α at 0 (Clevert et al. 2016).
+
+    >>> [round(y, 4) for y in elu([-1.0, 2.0]).tolist()]
+    [-0.6321, 2.0]
+    """
     return Tensor(f.elu(_floating(x), alpha=alpha))
 
 
@@ -97,7 +114,11 @@ Approximation = bool | Literal["none", "tanh"]
 
 
 def is_approximate(approximate: Approximation, where: str) -> bool:
-    """Return whether a GELU is the tanh approximation; raise ArgumentError for what is no answer."""
+    """Return whether to compute a GELU by the tanh approximation; raise ArgumentError for an invalid option.
+
+    >>> is_approximate("tanh", "gelu approximate")
+    True
+    """
     if isinstance(approximate, str) and approximate in {"none", "tanh"}:
         return approximate == "tanh"
     try:
@@ -109,25 +130,33 @@ def is_approximate(approximate: Approximation, where: str) -> bool:
 
 
 def gelu(x: TensorLike, approximate: Approximation = "none") -> Tensor:
-    """x·Φ(x), or with "tanh" (or True) ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016).
+    """Return x·Φ(x), or with "tanh" (or True) ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016).
 
     >>> round(gelu(1.0).item(), 6), round(gelu(1.0, "tanh").item(), 6)
     (0.841345, 0.841192)
     """
-    return Tensor(
-        f.gelu(
-            _floating(x), approximate=is_approximate(approximate, "gelu approximate")
-        )
-    )
+    by_tanh = is_approximate(approximate, "gelu approximate")
+    return Tensor(f.gelu(_floating(x), approximate=by_tanh))
 
 
 def prelu(x: TensorLike, alpha: TensorLike) -> Tensor:
-    """x for x > 0, αx otherwise; α is learned: one number, or one for each channel of the last axis (ACT-10)."""
+    """Return x for x > 0, αx otherwise, with learnable α (He et al. 2015).
+
+    α is a scalar, or one number for each channel of the last axis.
+
+    >>> prelu([-2.0, 3.0], 0.25).tolist()
+    [-0.5, 3.0]
+    """
     return Tensor(f.prelu(_floating(x), build.as_node(operand(alpha))))
 
 
 def clip(x: TensorLike, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """The nearest number in [low, high]; derivative 𝟙(low < x ≤ high) (ACT-18).
+    """Return x limited to [low, high]; derivative 𝟙(low < x ≤ high).
+
+    Args:
+        x: A tensor.
+        low: The lower limit.
+        high: The upper limit.
 
     >>> clip([-2.0, 0.5, 3.0]).tolist()
     [0.0, 0.5, 1.0]
@@ -136,7 +165,16 @@ def clip(x: TensorLike, low: float = 0.0, high: float = 1.0) -> Tensor:
 
 
 def hard_sigmoid(x: TensorLike, slope: float = 1 / 6, offset: float = 0.5) -> Tensor:
-    """slope·x + offset kept within [0, 1]."""
+    """Return slope·x + offset, limited to [0, 1].
+
+    Args:
+        x: A tensor.
+        slope: The slope of the linear part.
+        offset: The value at 0.
+
+    >>> hard_sigmoid([-4.0, 0.0, 4.0]).tolist()
+    [0.0, 0.5, 1.0]
+    """
     return Tensor(f.hard_sigmoid(_floating(x), slope=slope, offset=offset))
 
 
@@ -145,7 +183,7 @@ def _axis(x: Node, axis: int) -> int:
 
 
 def softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """eˣ / Σ eˣ along an axis, without overflow.
+    """Return eˣ / Σ eˣ along an axis, computed without overflow.
 
     >>> softmax([0.0, 0.0]).tolist()
     [0.5, 0.5]
@@ -155,7 +193,7 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
 
 
 def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """The logarithm of the softmax, (x − m) − ln Σ e^(x − m) with m = max x, along an axis.
+    """Return the logarithm of the softmax, (x − m) − ln Σ e^(x − m) with m = max x, along an axis.
 
     >>> log_softmax([1e6, 1e6]).tolist()
     [-0.6931471824645996, -0.6931471824645996]
@@ -165,18 +203,26 @@ def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
 
 
 def logsumexp(x: TensorLike, axis: int = -1) -> Tensor:
-    """The logarithm ln Σ eˣ along an axis without overflow; its gradient is the softmax (LA-26)."""
+    """Return ln Σ eˣ along an axis, computed without overflow; the gradient is the softmax.
+
+    >>> round(logsumexp([1000.0, 1000.0]).item(), 3)
+    1000.693
+    """
     node = _floating(x)
     return Tensor(f.logsumexp(node, axis=_axis(node, axis)))
 
 
 def where(condition: TensorLike, x: TensorLike, y: TensorLike) -> Tensor:
-    """x where the condition holds, y elsewhere."""
+    """Return x where the condition holds, y elsewhere.
+
+    >>> where([True, False], [1, 2], 0).tolist()
+    [1, 0]
+    """
     return Tensor(build.where(operand(condition), operand(x), operand(y)))
 
 
 def weighted(share: TensorLike, value: TensorLike) -> Tensor:
-    """The product y·a, with 0 for no share of an infinite value: 0·(±∞) = 0.
+    """Return the product of a weight and a value, with 0·(±∞) = 0, as in the sums Σ p ln q.
 
     >>> weighted([0.0, 1.0], [-float("inf"), -2.0]).tolist()
     [0.0, -2.0]
@@ -185,17 +231,25 @@ def weighted(share: TensorLike, value: TensorLike) -> Tensor:
 
 
 def maximum(x: TensorLike, y: TensorLike) -> Tensor:
-    """The larger of x and y, element by element; at a tie the gradient goes to x."""
+    """Return the element-wise maximum of x and y; at a tie the gradient goes to x.
+
+    >>> maximum([1, 5], [4, 2]).tolist()
+    [4, 5]
+    """
     return Tensor(build.maximum(operand(x), operand(y)))
 
 
 def minimum(x: TensorLike, y: TensorLike) -> Tensor:
-    """The smaller of x and y, element by element; at a tie the gradient goes to x."""
+    """Return the element-wise minimum of x and y; at a tie the gradient goes to x.
+
+    >>> minimum([1, 5], [4, 2]).tolist()
+    [1, 2]
+    """
     return Tensor(build.minimum(operand(x), operand(y)))
 
 
-def _of_one_type(tensors: Sequence[TensorLike]) -> list[Node]:
-    """Return tensors in the type that they promote to; Python numbers take the type of the tensors beside them."""
+def _promoted(tensors: Sequence[TensorLike]) -> list[Node]:
+    """Return tensors cast to their common element type; Python numbers take the type of the tensors."""
     operands = [operand(x) for x in tensors]
     known = [x.dtype for x in operands if isinstance(x, Node)]
     nodes = [
@@ -206,46 +260,70 @@ def _of_one_type(tensors: Sequence[TensorLike]) -> list[Node]:
 
 
 def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
-    """Join along an axis, in the type that all promote to."""
-    return Tensor(build.concatenate(_of_one_type(tensors), axis))
+    """Concatenate tensors along an existing axis, in the element type that all promote to.
+
+    >>> concatenate([[1, 2], [3]]).tolist()
+    [1, 2, 3]
+    """
+    return Tensor(build.concatenate(_promoted(tensors), axis))
 
 
 def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
-    """Join along a new axis, in the type that all promote to.
+    """Stack tensors along a new axis, in the element type that all promote to.
 
     >>> stack([1.5, 2]).tolist()
     [1.5, 2.0]
     """
-    return Tensor(algebra.stack(_of_one_type(tensors), axis))
+    return Tensor(algebra.stack(_promoted(tensors), axis))
 
 
 def pad(x: TensorLike, widths: Sequence[tuple[int, int]]) -> Tensor:
-    """Surround with zeros: (before, after) for each axis."""
-    return Tensor(
-        build.pad(
-            build.as_node(operand(x)), [a for a, _ in widths], [b for _, b in widths]
-        )
-    )
+    """Pad with zeros; ``widths`` is (before, after) for each axis.
+
+    >>> pad([1, 2], [(1, 2)]).tolist()
+    [0, 1, 2, 0, 0]
+    """
+    before, after = [low for low, _ in widths], [high for _, high in widths]
+    return Tensor(build.pad(build.as_node(operand(x)), before, after))
 
 
 def flip(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
-    """Reverse the order along axes."""
-    return Tensor(
-        build.flip(
-            build.as_node(operand(x)), (axis,) if isinstance(axis, int) else axis
-        )
-    )
+    """Reverse the order of elements along axes.
+
+    >>> flip([1, 2, 3], 0).tolist()
+    [3, 2, 1]
+    """
+    axes = (axis,) if isinstance(axis, int) else axis
+    return Tensor(build.flip(build.as_node(operand(x)), axes))
 
 
 def take(x: TensorLike, indices: TensorLike, axis: int = 0) -> Tensor:
-    """Take slices along an axis."""
+    """Return the slices of x at ``indices`` along an axis.
+
+    Args:
+        x: A tensor.
+        indices: Integers of any shape, which replaces the axis in the shape of the result.
+        axis: The axis to index.
+
+    >>> take([10, 20, 30], [2, 0]).tolist()
+    [30, 10]
+    """
     return Tensor(
         build.gather(build.as_node(operand(x)), build.as_node(operand(indices)), axis)
     )
 
 
 def take_along_axis(x: TensorLike, indices: TensorLike, axis: int) -> Tensor:
-    """Take one element along an axis for every position of ``indices``."""
+    """Return one element along an axis for each position of ``indices``, as in NumPy.
+
+    Args:
+        x: A tensor.
+        indices: Integers; the shape is that of x except along the axis.
+        axis: The axis to index.
+
+    >>> take_along_axis([[1, 2], [3, 4]], [[1], [0]], axis=1).tolist()
+    [[2], [3]]
+    """
     return Tensor(
         algebra.take_along_axis(
             build.as_node(operand(x)), build.as_node(operand(indices)), axis
@@ -254,19 +332,35 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int) -> Tensor:
 
 
 def sort(x: TensorLike, axis: int = -1) -> Tensor:
-    """Sort along an axis, ascending."""
+    """Sort along an axis in ascending order.
+
+    >>> sort([3, 1, 2]).tolist()
+    [1, 2, 3]
+    """
     return Tensor(algebra.sort(build.as_node(operand(x)), axis))
 
 
 def argsort(x: TensorLike, axis: int = -1) -> Tensor:
-    """The indices that sort along an axis, ascending and stable."""
+    """Return the indices that sort along an axis in ascending order (stable).
+
+    >>> argsort([3, 1, 2]).tolist()
+    [1, 2, 0]
+    """
     return Tensor(build.argsort(build.as_node(operand(x)), axis))
 
 
 def one_hot(
     labels: TensorLike, n_classes: int, dtype: str | DType = "float32"
 ) -> Tensor:
-    """1 at the label and 0 elsewhere, along a new last axis (DA-07).
+    """Encode labels as one-hot vectors along a new last axis.
+
+    Args:
+        labels: Integers in [0, n_classes).
+        n_classes: The size of the new axis.
+        dtype: The element type of the result.
+
+    Raises:
+        DTypeError: the labels are floating-point numbers.
 
     >>> one_hot([2, 0], 3).tolist()
     [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
@@ -282,27 +376,52 @@ def one_hot(
 
 
 def arange(n: int, dtype: str | DType = "int64") -> Tensor:
-    """0, 1, …, n − 1."""
+    """Return the numbers 0, 1, …, n − 1.
+
+    >>> arange(3).tolist()
+    [0, 1, 2]
+    """
     return Tensor(build.iota(sizes((n,), "arange"), 0, dtypes.dtype(dtype)))
 
 
 def full(shape: Sequence[Any], value: float, dtype: str | DType = "float32") -> Tensor:
-    """A tensor that holds one number everywhere."""
+    """Return a tensor filled with one number.
+
+    Args:
+        shape: Sizes of the axes.
+        value: The number.
+        dtype: The element type.
+
+    >>> full((2,), 0.5).tolist()
+    [0.5, 0.5]
+    """
     return Tensor(build.full(sizes(shape, "full"), value, dtypes.dtype(dtype)))
 
 
 def zeros(shape: Sequence[Any], dtype: str | DType = "float32") -> Tensor:
-    """A tensor of zeros."""
+    """Return a tensor of zeros.
+
+    >>> zeros((2, 2)).tolist()
+    [[0.0, 0.0], [0.0, 0.0]]
+    """
     return full(shape, 0, dtype)
 
 
 def ones(shape: Sequence[Any], dtype: str | DType = "float32") -> Tensor:
-    """A tensor of ones."""
+    """Return a tensor of ones.
+
+    >>> ones((2,)).tolist()
+    [1.0, 1.0]
+    """
     return full(shape, 1, dtype)
 
 
 def eye(n: int, dtype: str | DType = "float32") -> Tensor:
-    """The n × n identity."""
+    """Return the n × n identity matrix.
+
+    >>> eye(2).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
     sizes((n, n), "eye")
     return Tensor(algebra.identity(n, dtypes.dtype(dtype)))
 
@@ -315,9 +434,20 @@ def convolve(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Correlate (N, *spatial, C_in) with (C_out, *kernel, C_in / groups), channels last (CNN).
+    """Return the convolution (cross-correlation) of x with a kernel, channels last.
 
-    out = ⌊(size + 2·padding − dilation·(kernel − 1) − 1)/stride⌋ + 1 along each spatial axis.
+    The size of each spatial axis becomes ⌊(size + 2·padding − dilation·(kernel − 1) − 1)/stride⌋ + 1.
+
+    Args:
+        x: Inputs, shape (N, *spatial, C_in).
+        weight: Kernels, shape (C_out, *kernel, C_in / groups).
+        stride: Step of the window, for all spatial axes or for each.
+        padding: Zeros added on both sides.
+        dilation: Distance between the elements of the kernel.
+        groups: Number of groups of channels that are convolved separately.
+
+    >>> convolve([[[1.0], [2.0], [3.0]]], [[[1.0], [1.0]]]).tolist()
+    [[[3.0], [5.0]]]
     """
     kernel = build.as_node(operand(weight))
     rank = kernel.rank - 2
@@ -355,7 +485,17 @@ def max_pool(
     stride: int | Sequence[int] | None = None,
     padding: int | Sequence[int] = 0,
 ) -> Tensor:
-    """The maximum of each window of (N, *spatial, C); the gradient goes to the first maximum (POOL)."""
+    """Return the maximum of each window; the gradient goes to the first maximum.
+
+    Args:
+        x: Inputs, shape (N, *spatial, C).
+        window: Size of the window, for all spatial axes or for each.
+        stride: Step of the window; by default its size.
+        padding: Elements added on both sides, which are never the maximum.
+
+    >>> max_pool([[[1.0], [3.0], [2.0], [0.0]]], 2).tolist()
+    [[[3.0], [2.0]]]
+    """
     return _pool(f.max_pool, x, window, stride, padding)
 
 
@@ -365,20 +505,39 @@ def average_pool(
     stride: int | Sequence[int] | None = None,
     padding: int | Sequence[int] = 0,
 ) -> Tensor:
-    """The mean of each window of (N, *spatial, C); padding counts as zeros."""
+    """Return the mean of each window; padding counts as zeros.
+
+    Args:
+        x: Inputs, shape (N, *spatial, C).
+        window: Size of the window, for all spatial axes or for each.
+        stride: Step of the window; by default its size.
+        padding: Zeros added on both sides.
+
+    >>> average_pool([[[1.0], [3.0], [2.0], [0.0]]], 2).tolist()
+    [[[2.0], [1.0]]]
+    """
     return _pool(f.average_pool, x, window, stride, padding)
 
 
 def normalize(
     x: TensorLike, axis: int | Sequence[int], epsilon: float = 1e-5
 ) -> Tensor:
-    """(x − μ)/√(σ² + ε) with mean and biased variance over axes (NRM)."""
+    """Return (x − μ)/√(σ² + ε), with mean and biased variance over axes.
+
+    Args:
+        x: A tensor.
+        axis: Axes of the mean and the variance.
+        epsilon: Added to the variance.
+
+    >>> [round(y, 3) for y in normalize([1.0, 3.0], axis=0).tolist()]
+    [-1.0, 1.0]
+    """
     node = _floating(x)
     return Tensor(f.normalize(node, axes=shapes.axes(axis, node.rank), epsilon=epsilon))
 
 
 def outer(x: TensorLike, y: TensorLike) -> Tensor:
-    """x yᵀ of two vectors (LA-23).
+    """Return the outer product x yᵀ of two vectors.
 
     >>> outer([1, 2], [3, 4]).tolist()
     [[3, 4], [6, 8]]
@@ -387,13 +546,25 @@ def outer(x: TensorLike, y: TensorLike) -> Tensor:
 
 
 def cosine_similarity(x: TensorLike, y: TensorLike, axis: int = -1) -> Tensor:
-    """xᵀy / (‖x‖‖y‖) along an axis (LA-03, BP-13)."""
+    """Return the cosine of the angle, xᵀy / (‖x‖‖y‖), along an axis.
+
+    >>> cosine_similarity([3.0, 0.0], [3.0, 4.0]).item()
+    0.6000000238418579
+    """
     left, right = as_tensor(x), as_tensor(y)
     return (left * right).sum(axis) / (left.norm(axis=axis) * right.norm(axis=axis))
 
 
 def cross_entropy(logits: TensorLike, targets: TensorLike) -> Tensor:
-    """−ln softmax(z)[y] per example; ``targets`` are labels or probabilities (OUT)."""
+    """Return −ln softmax(z)[y] for each example.
+
+    Args:
+        logits: Scores z, shape (…, classes).
+        targets: Labels (…), or probabilities (…, classes).
+
+    >>> round(cross_entropy([[0.0, 0.0]], [1]).item(), 4)
+    0.6931
+    """
     scores, wanted = _floating(logits), build.as_node(operand(targets))
     if wanted.dtype.is_integer and wanted.rank == scores.rank - 1:
         return Tensor(f.cross_entropy_of_labels(scores, wanted))
@@ -401,6 +572,10 @@ def cross_entropy(logits: TensorLike, targets: TensorLike) -> Tensor:
 
 
 def binary_cross_entropy(logits: TensorLike, targets: TensorLike) -> Tensor:
-    """−(y ln σ(z) + (1 − y) ln(1 − σ(z))), element by element."""
+    """Return −(y ln σ(z) + (1 − y) ln(1 − σ(z))), element by element.
+
+    >>> round(binary_cross_entropy([0.0], [1.0]).item(), 4)
+    0.6931
+    """
     scores, wanted = _floating(logits), build.as_node(operand(targets))
     return Tensor(f.binary_cross_entropy(scores, build.cast(wanted, scores.dtype)))

@@ -1,10 +1,10 @@
-"""``jit``: one compiled program per structure of a Python function on tensors.
+"""``jit``: compiles a Python function on tensors, once per signature.
 
-The function runs once per signature (shapes, types, and the values of arguments that are not arrays) with
-symbols in place of arrays. Tensors that it uses without being handed them are inputs of the program whose current
-value is read at every call; tensors that it assigns get their new value after every call. A number of such a tensor
-that the function looked at belongs to the signature: another value traces again. A number of what depends on an
-argument is refused. Python's own side effects (print, append) happen while tracing only.
+The function is traced once per signature (shapes, types, and the values of arguments that are not arrays) with
+symbols in place of arrays. Captured tensors are inputs of the program, whose current value is read at every call;
+assigned tensors get their new value after every call. If the function reads the value of a captured tensor, a new
+value triggers a new trace. Reading a value that depends on an argument raises GraphError. Python side effects
+(print, append) happen while tracing only.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from deltarule.simplify import simplify
 from deltarule.tensor import tracing
 from deltarule.tensor.tensor import Tensor
 
-_MOST_SIGNATURES = 64  # of one function, the least recently used goes first
+_MAX_SIGNATURES = 64  # of one function; the least recently used is evicted
 
 
 @dataclass(frozen=True)
 class _Static:
-    """An argument that is no array: part of the signature. −0.0 differs from 0.0, and NaN equals itself."""
+    """An argument that is not an array: part of the signature. −0.0 differs from 0.0, and NaN equals itself."""
 
     kind: type
     key: Any
@@ -45,66 +45,74 @@ class _Static:
 
 
 @dataclass(frozen=True)
-class _Slot:
-    """The place of an array in a structure of arguments or results."""
+class _ArrayAt:
+    """Placeholder of an array in a structure of arguments or results."""
 
     index: int
 
 
 def _flatten(value: Any, arrays: list[Any]) -> Any:
-    """Replace tensors and arrays in nested tuples, lists and dictionaries by slots."""
+    """Replace tensors and arrays in nested tuples, lists and dictionaries by placeholders."""
     if isinstance(value, (Tensor, np.ndarray, np.generic)):
         arrays.append(value)
-        return _Slot(len(arrays) - 1)
+        return _ArrayAt(len(arrays) - 1)
     if isinstance(value, (list, tuple)):
         return (type(value), *(_flatten(item, arrays) for item in value))
     if isinstance(value, dict):
         return (dict, *((key, _flatten(value[key], arrays)) for key in value))
-    return _Static(
-        type(value), repr(value) if isinstance(value, float) else value, value
-    )
+    key = repr(value) if isinstance(value, float) else value
+    return _Static(type(value), key, value)
 
 
-def _rebuild(structure: Any, arrays: list[Any]) -> Any:
-    if isinstance(structure, _Slot):
+def _unflatten(structure: Any, arrays: list[Any]) -> Any:
+    """Put arrays back in the places of their placeholders."""
+    if isinstance(structure, _ArrayAt):
         return arrays[structure.index]
     if isinstance(structure, _Static):
         return structure.value
     kind, *items = structure
     if kind is dict:
-        return {key: _rebuild(item, arrays) for key, item in items}
-    parts = [_rebuild(item, arrays) for item in items]
+        return {key: _unflatten(item, arrays) for key, item in items}
+    parts = [_unflatten(item, arrays) for item in items]
     return kind(*parts) if hasattr(kind, "_fields") else kind(parts)
 
 
 @dataclass
-class _Traced:
-    """A compiled signature: its executable, captured tensors, assigned tensors and the shape of the result."""
+class _CompiledSignature:
+    """The program of one signature: executable, captured and assigned tensors, structure of the result."""
 
     run: Executable
     captured: list[tuple[Tensor | None, Node]]
-    assigned: list[Tensor | int]  # an int: the argument of that number
-    looked_at: list[tuple[Tensor, Node]]  # whose values the function saw
+    assigned: list[Tensor | int]  # an int: the index of an argument
+    read: list[tuple[Tensor, Node]]  # tensors whose values the function read
     structure: Any
     n_results: int
 
-    def still_fits(self) -> bool:
+    def is_valid(self) -> bool:
+        """Return whether captured tensors have their shapes and types, and read ones their values."""
         same_shapes = all(
             t is None or (t.shape, t.dtype) == (node.shape, node.dtype)
             for t, node in self.captured
         )
-        return same_shapes and all(
-            tensor._node is node for tensor, node in self.looked_at
-        )
+        return same_shapes and all(tensor._node is node for tensor, node in self.read)
 
 
 def jit(
     function: Callable[..., Any] | None = None, *, device: str = "cpu"
 ) -> Callable[..., Any]:
-    """Compile a function of tensors, once per structure; use as ``@dr.jit`` or ``@dr.jit(device=…)``.
+    """Compile a function of tensors; use as ``@dr.jit`` or ``@dr.jit(device=…)``.
 
-    Arguments and results may be tensors, arrays, and lists, tuples or dictionaries of them; other arguments are
-    part of the structure (a new value traces again).
+    Arguments and results may be tensors, arrays, and lists, tuples or dictionaries of them. Other arguments are
+    static: a new value triggers a new trace and compilation, as do a new shape and a new dtype.
+
+    Args:
+        function: The function to compile; without it a decorator is returned.
+        device: The device that runs the program.
+
+    Raises:
+        ArgumentError: the function is not callable or the device is unknown; when called, an argument is neither
+            a tensor, an array, nor hashable.
+        GraphError: when called, the function reads a value that depends on an argument.
 
     >>> from deltarule.tensor.tensor import tensor
     >>> double = jit(lambda x: x * 2)
@@ -119,61 +127,59 @@ def jit(
         raise ArgumentError(
             "jit device", expected=" or ".join(map(repr, DEVICES)), got=repr(device)
         )
-    traced: OrderedDict[Any, _Traced] = OrderedDict()
-    chosen: Callable[..., Any] = function
+    cache: OrderedDict[Any, _CompiledSignature] = OrderedDict()
+    original: Callable[..., Any] = function
 
-    @functools.wraps(chosen)
+    @functools.wraps(original)
     def compiled(*args: Any, **kwargs: Any) -> Any:
         if tracing.active():
-            return chosen(*args, **kwargs)
+            return original(*args, **kwargs)
         arrays: list[Any] = []
         structure = _flatten((args, kwargs), arrays)
         values = [_array(x) for x in arrays]
         key = (structure, tuple((v.shape, v.dtype) for v in values))
         try:
-            known = traced.get(key)
+            cached = cache.get(key)
         except TypeError as error:
             raise ArgumentError(
-                f"jit of {chosen.__name__}",
+                f"jit of {original.__name__}",
                 expected="tensors, arrays, hashable values, and lists, tuples or dictionaries of them",
                 got=str(error),
             ) from error
-        if known is None or not known.still_fits():
-            known = traced[key] = _trace(chosen, structure, values, device)
-            if len(traced) > _MOST_SIGNATURES:
-                traced.popitem(last=False)
+        if cached is None or not cached.is_valid():
+            cached = cache[key] = _compile(original, structure, values, device)
+            if len(cache) > _MAX_SIGNATURES:
+                cache.popitem(last=False)
         else:
-            traced.move_to_end(key)
-        return _call(known, arrays, values)
+            cache.move_to_end(key)
+        return _call(cached, arrays, values)
 
     return compiled
 
 
 def _array(x: Any) -> Array:
-    """Return the value of an argument; an array of a supported type is read where it is."""
+    """Return the value of an argument; an array of a supported type is not copied."""
     if isinstance(x, Tensor):
         return x._value()
-    return (
-        x
-        if type(x) is np.ndarray and x.dtype in KINDS
-        else as_array(x, where="argument of jit")
-    )
+    if type(x) is np.ndarray and x.dtype in KINDS:
+        return x
+    return as_array(x, where="argument of jit")
 
 
-def _trace(
+def _compile(
     function: Callable[..., Any], structure: Any, values: list[Array], device: str
-) -> _Traced:
-    """Run the function once with symbols and compile what it built."""
+) -> _CompiledSignature:
+    """Trace the function with symbols and compile the graph that it builds."""
     symbols = [
         Tensor(build.input_node(f"argument {i}", v.shape, dtypes.DTYPES[v.dtype.name]))
         for i, v in enumerate(values)
     ]
-    args, kwargs = _rebuild(structure, symbols)
+    args, kwargs = _unflatten(structure, symbols)
     with tracing.trace() as record:
         try:
             result = function(*args, **kwargs)
             parts: list[Any] = []
-            shape_of_result = _flatten(result, parts)
+            result_structure = _flatten(result, parts)
             outputs = [
                 part.node if isinstance(part, Tensor) else leaf(as_array(part))
                 for part in parts
@@ -186,15 +192,7 @@ def _trace(
                 tensor._node = before
     given = [s._node for s in symbols]
     all_outputs = simplify([*outputs, *(node for _, node in assigned)])
-    owners: dict[Node, Tensor] = {}
-    for tensor, node in (*record.used.values(), *record.assigned.values()):
-        before = record.assigned.get(id(tensor), (tensor, node))[1]
-        if (
-            node.op is Op.INPUT and node is before
-        ):  # not a value that was assigned in the course of the trace
-            owners.setdefault(
-                node, tensor
-            )  # the first handle: later ones are views made on the way
+    owners = _leaf_owners(record)
     captured = [
         (owners.get(node), node) for node in inputs(all_outputs) if node not in given
     ]
@@ -204,21 +202,35 @@ def _trace(
                 f"jit of {function.__name__}",
                 expected="tensors with values",
                 got=f"the symbol {build.describe(node)}",
-                hint="Hand symbols to the function as arguments.",
+                hint="Pass symbols to the function as arguments.",
             )
     program = Program((*given, *(node for _, node in captured)), tuple(all_outputs))
     run = compiled_once(program, device)
-    place = {id(symbol): i for i, symbol in enumerate(symbols)}
-    targets = [place.get(id(tensor), tensor) for tensor, _ in assigned]
-    looked_at = list(record.looked_at.values())
-    return _Traced(run, captured, targets, looked_at, shape_of_result, len(outputs))
+    argument_index = {id(symbol): i for i, symbol in enumerate(symbols)}
+    targets = [argument_index.get(id(tensor), tensor) for tensor, _ in assigned]
+    read = list(record.read.values())
+    return _CompiledSignature(
+        run, captured, targets, read, result_structure, len(outputs)
+    )
 
 
-def _call(traced: _Traced, arguments: list[Any], values: list[Array]) -> Any:
-    """Run a compiled signature with the current values of captured tensors, then carry out assignments."""
+def _leaf_owners(record: tracing.Trace[Tensor]) -> dict[Node, Tensor]:
+    """Return the first tensor of each leaf that was used; values assigned during the trace do not count."""
+    owners: dict[Node, Tensor] = {}
+    for tensor, node in (*record.used.values(), *record.assigned.values()):
+        before = record.assigned.get(id(tensor), (tensor, node))[1]
+        if node.op is Op.INPUT and node is before:
+            owners.setdefault(node, tensor)
+    return owners
+
+
+def _call(
+    compiled: _CompiledSignature, arguments: list[Any], values: list[Array]
+) -> Any:
+    """Run a compiled signature with the current values of captured tensors, then assign."""
     targets = [
         arguments[target] if isinstance(target, int) else target
-        for target in traced.assigned
+        for target in compiled.assigned
     ]
     for target in targets:
         if not isinstance(target, Tensor):
@@ -226,14 +238,14 @@ def _call(traced: _Traced, arguments: list[Any], values: list[Array]) -> Any:
                 "assignment to an argument of jit",
                 expected="a tensor",
                 got=type(target).__name__,
-                hint="Hand over dr.tensor(array), or return the new value.",
+                hint="Pass dr.tensor(array), or return the new value.",
             )
-    held = []
-    for owner, node in traced.captured:
-        held.append(owner._value() if owner is not None else np.asarray(value_of(node)))
-    outputs = traced.run(*values, *held)
-    for target, value in zip(targets, outputs[traced.n_results :], strict=True):
+    captured = [
+        owner._value() if owner is not None else np.asarray(value_of(node))
+        for owner, node in compiled.captured
+    ]
+    outputs = compiled.run(*values, *captured)
+    for target, value in zip(targets, outputs[compiled.n_results :], strict=True):
         target.assign(value)
-    return _rebuild(
-        traced.structure, [Tensor(leaf(value)) for value in outputs[: traced.n_results]]
-    )
+    results = [Tensor(leaf(value)) for value in outputs[: compiled.n_results]]
+    return _unflatten(compiled.structure, results)

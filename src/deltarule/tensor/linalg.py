@@ -1,7 +1,7 @@
-"""Linear algebra: products and norms (differentiable), solve, determinants, and decompositions.
+"""Linear algebra: norms, linear systems, determinants and matrix decompositions.
 
-Decompositions (``eig``, ``eigh``, ``svd``, ``pinv`` …) are computed at once in NumPy and carry no gradient;
-``solve``, ``inv``, ``logdet``, ``cholesky``, ``trace`` and the norms are part of the graph.
+``solve``, ``inv``, ``logdet``, ``cholesky``, ``trace`` and the norms are lazy and differentiable. Decompositions
+(``eig``, ``eigh``, ``svd``, ``pinv`` …) are computed eagerly by NumPy and are not differentiable.
 """
 
 from __future__ import annotations
@@ -19,6 +19,29 @@ from deltarule.runtime.buffers import Array
 from deltarule.tensor.functional import as_tensor
 from deltarule.tensor.tensor import Tensor, operand, tensor
 
+__all__ = [
+    "Eigendecomposition",
+    "cholesky",
+    "diagonal",
+    "diagonal_matrix",
+    "eig",
+    "eigh",
+    "induced_infinity_norm",
+    "inv",
+    "is_normal",
+    "is_orthogonal",
+    "is_positive_definite",
+    "is_positive_semidefinite",
+    "is_symmetric",
+    "logdet",
+    "norm",
+    "pinv",
+    "solve",
+    "svd",
+    "trace",
+    "whiten",
+]
+
 
 def _square(a: Any, where: str) -> Array:
     matrix = as_tensor(a).numpy()
@@ -32,7 +55,7 @@ def _node(a: Any) -> Node:
 
 
 def trace(a: Any) -> Tensor:
-    """Σ of the main diagonal; a scalar is its own trace (LA-01, LA-02).
+    """Return the trace Σ aᵢᵢ, the sum of the main diagonal; a scalar is its own trace.
 
     >>> trace([[1.0, 2.0], [3.0, 4.0]]).item()
     5.0
@@ -41,12 +64,20 @@ def trace(a: Any) -> Tensor:
 
 
 def diagonal(a: Any) -> Tensor:
-    """The main diagonal."""
+    """Return the main diagonal of the last two axes.
+
+    >>> diagonal([[1.0, 2.0], [3.0, 4.0]]).tolist()
+    [1.0, 4.0]
+    """
     return Tensor(algebra.diagonal(_node(a)))
 
 
 def diagonal_matrix(x: Any) -> Tensor:
-    """The matrix with ``x`` on its diagonal."""
+    """Return the diagonal matrix diag(x).
+
+    >>> diagonal_matrix([1.0, 2.0]).tolist()
+    [[1.0, 0.0], [0.0, 2.0]]
+    """
     return Tensor(algebra.diagonal_matrix(_node(x)))
 
 
@@ -54,7 +85,19 @@ def diagonal_matrix(x: Any) -> Tensor:
 def norm(
     x: Any, p: float | str = 2, axis: Any = None, keepdims: bool = False
 ) -> Tensor:
-    """(Σ|x|^p)^(1/p) of the entries; p ≥ 1, infinity or "fro" (LA-04, LA-05, LA-09).
+    """Return the norm (Σ|x|ᵖ)^(1/p) of the entries over axes.
+
+    For a matrix this is the entry-wise norm, with p = 2 the Frobenius norm, and not the operator norm of
+    ``numpy.linalg.norm(A, 2)``.
+
+    Args:
+        x: A tensor.
+        p: A number ≥ 1, infinity (the largest absolute entry) or "fro" (as 2).
+        axis: Axes to reduce; all by default.
+        keepdims: Keep reduced axes with size 1.
+
+    Raises:
+        ArgumentError: p is less than 1.
 
     >>> norm([3.0, -4.0]).item(), norm([3.0, -4.0], p=1).item()
     (5.0, 7.0)
@@ -63,7 +106,7 @@ def norm(
 
 
 def induced_infinity_norm(a: Any) -> Tensor:
-    """The largest absolute row sum, max_k Σ_j |A_kj| (LA-11).
+    """Return the matrix norm induced by ‖·‖∞, the largest absolute row sum maxₖ Σⱼ |Aₖⱼ|.
 
     >>> induced_infinity_norm([[1.0, -2.0], [3.0, 4.0]]).item()
     7.0
@@ -72,7 +115,11 @@ def induced_infinity_norm(a: Any) -> Tensor:
 
 
 def solve(a: Any, b: Any) -> Tensor:
-    """A⁻¹b for a vector or a matrix b."""
+    """Return the solution x = A⁻¹b of Ax = b, for a vector or a matrix b.
+
+    >>> solve([[2.0, 0.0], [0.0, 4.0]], [1.0, 2.0]).tolist()
+    [0.5, 0.5]
+    """
     matrix, right = _node(a), _node(b)
     if right.rank == matrix.rank - 1:
         column = build.expand_dims(right, (right.rank,))
@@ -81,31 +128,55 @@ def solve(a: Any, b: Any) -> Tensor:
 
 
 def inv(a: Any) -> Tensor:
-    """A⁻¹ (solve with the identity; prefer ``solve``)."""
+    """Return the inverse A⁻¹; ``solve(A, b)`` is faster and more accurate than ``inv(A) @ b``.
+
+    >>> inv([[2.0, 0.0], [0.0, 4.0]]).tolist()
+    [[0.5, 0.0], [0.0, 0.25]]
+    """
     matrix = _node(a)
     return Tensor(build.solve(matrix, algebra.identity(matrix.shape[-1], matrix.dtype)))
 
 
 def logdet(a: Any) -> Tensor:
-    """ln|det A|."""
+    """Return ln|det A| of a square matrix.
+
+    >>> round(logdet([[2.0, 0.0], [0.0, 4.0]]).item(), 4)
+    2.0794
+    """
     return Tensor(build.log_determinant(_node(a)))
 
 
 def cholesky(a: Any) -> Tensor:
-    """The lower L with LLᵀ = A for symmetric positive definite A."""
+    """Return the Cholesky factor L, lower triangular with LLᵀ = A, of a symmetric positive definite matrix.
+
+    >>> cholesky([[4.0, 2.0], [2.0, 5.0]]).tolist()
+    [[2.0, 0.0], [1.0, 2.0]]
+    """
     return Tensor(build.cholesky(_node(a)))
 
 
 def pinv(a: Any) -> Tensor:
-    """The Moore–Penrose pseudo-inverse."""
+    """Return the Moore–Penrose pseudo-inverse.
+
+    >>> pinv([[2.0], [0.0]]).tolist()
+    [[0.5, 0.0]]
+    """
     return tensor(np.linalg.pinv(as_tensor(a).numpy()))
 
 
 @checks_flags
 def svd(a: Any, full_matrices: bool = True) -> tuple[Tensor, Tensor, Tensor]:
-    """U, σ, Vᵀ with A = U Σ Vᵀ; exists for every matrix (LA-08).
+    """Return the singular value decomposition A = U Σ Vᵀ as (U, σ, Vᵀ).
 
     Signs are fixed: the entry of largest magnitude of each column of U is positive.
+
+    Args:
+        a: A matrix of shape (m, n).
+        full_matrices: Return U (m, m) and Vᵀ (n, n); otherwise (m, k) and (k, n) with k = min(m, n).
+
+    >>> U, s, Vt = svd([[3.0, 0.0], [0.0, -2.0]])
+    >>> s.tolist()
+    [3.0, 2.0]
     """
     u, s, vt = np.linalg.svd(as_tensor(a).numpy(), full_matrices=full_matrices)
     for i in range(s.shape[-1]):
@@ -115,11 +186,18 @@ def svd(a: Any, full_matrices: bool = True) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def eigh(a: Any) -> tuple[Tensor, Tensor]:
-    """Eigenvalues (ascending) and orthonormal eigenvectors (columns) of a symmetric matrix (LA-07)."""
+    """Return eigenvalues (ascending) and orthonormal eigenvectors (columns) of a symmetric matrix.
+
+    Raises:
+        DataError: the matrix is not symmetric.
+
+    >>> values, vectors = eigh([[2.0, 1.0], [1.0, 2.0]])
+    >>> [round(v, 4) for v in values.tolist()]
+    [1.0, 3.0]
+    """
     matrix = _square(a, "eigh")
-    if not np.allclose(
-        matrix, matrix.T, atol=1e-6 * max(1.0, float(np.abs(matrix).max(initial=0.0)))
-    ):
+    scale = max(1.0, float(np.abs(matrix).max(initial=0.0)))
+    if not np.allclose(matrix, matrix.T, atol=1e-6 * scale):
         raise DataError(
             "eigh",
             expected="a symmetric matrix",
@@ -132,7 +210,16 @@ def eigh(a: Any) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class Eigendecomposition:
-    """A = U Λ U⁻¹: complex arrays of eigenvalues and eigenvectors, and whether A is diagonalisable (LA-06)."""
+    """The eigendecomposition A = U Λ U⁻¹.
+
+    Attributes:
+        values: Eigenvalues, real or complex.
+        vectors: Eigenvectors, the columns of U.
+        is_diagonalizable: Whether there are n linearly independent eigenvectors.
+
+    >>> bool(eig([[1.0, 1.0], [0.0, 1.0]]).is_diagonalizable)
+    False
+    """
 
     values: Array
     vectors: Array
@@ -140,33 +227,46 @@ class Eigendecomposition:
 
 
 def eig(a: Any) -> Eigendecomposition:
-    """Eigenvalues and eigenvectors of any square matrix.
+    """Return eigenvalues and eigenvectors of a square matrix.
 
-    A matrix of full rank need not be diagonalisable (the shear [[1, 1], [0, 1]] is not): the flag says whether
-    n independent eigenvectors exist. Source: LA-06, with the notes' condition corrected (E000-05).
+    A matrix of full rank need not be diagonalisable: the shear [[1, 1], [0, 1]] is not.
+
+    >>> eig([[2.0, 0.0], [0.0, 3.0]]).values.tolist()
+    [2.0, 3.0]
     """
     matrix = _square(a, "eig").astype("float64")
     values, vectors = np.linalg.eig(matrix)
     smallest = float(np.linalg.svd(vectors, compute_uv=False).min(initial=1.0))
-    return Eigendecomposition(
-        values, vectors, smallest > len(matrix) * np.sqrt(np.finfo("float64").eps)
-    )
+    threshold = len(matrix) * np.sqrt(np.finfo("float64").eps)
+    return Eigendecomposition(values, vectors, smallest > threshold)
 
 
 def is_symmetric(a: Any, tolerance: float = 1e-6) -> bool:
-    """Whether A = Aᵀ."""
+    """Return whether A = Aᵀ, up to a tolerance for each entry.
+
+    >>> is_symmetric([[1.0, 2.0], [2.0, 1.0]])
+    True
+    """
     matrix = _square(a, "is_symmetric")
     return bool(np.allclose(matrix, matrix.T, atol=tolerance))
 
 
 def is_orthogonal(a: Any, tolerance: float = 1e-6) -> bool:
-    """Whether AAᵀ = I."""
+    """Return whether AAᵀ = I, up to a tolerance for each entry.
+
+    >>> is_orthogonal([[0.0, -1.0], [1.0, 0.0]])
+    True
+    """
     matrix = _square(a, "is_orthogonal")
     return bool(np.allclose(matrix @ matrix.T, np.eye(len(matrix)), atol=tolerance))
 
 
 def is_normal(a: Any, tolerance: float = 1e-6) -> bool:
-    """Whether AAᵀ = AᵀA (then eigenvectors are orthonormal; LA-07 with E000-04 corrected)."""
+    """Return whether AAᵀ = AᵀA: then A has an orthonormal basis of (complex) eigenvectors.
+
+    >>> is_normal([[0.0, -1.0], [1.0, 0.0]])
+    True
+    """
     matrix = _square(a, "is_normal")
     return bool(np.allclose(matrix @ matrix.T, matrix.T @ matrix, atol=tolerance))
 
@@ -178,7 +278,7 @@ def _smallest_eigenvalue(a: Any, where: str) -> tuple[float, float]:
 
 
 def is_positive_definite(a: Any) -> bool:
-    """Whether xᵀAx > 0 for all x ≠ 0: every eigenvalue of the symmetric part is positive (LA-10, E000-06).
+    """Return whether xᵀAx > 0 for all x ≠ 0: every eigenvalue of (A + Aᵀ)/2 is positive.
 
     >>> is_positive_definite([[2.0, 1.0], [1.0, 2.0]])
     True
@@ -188,13 +288,28 @@ def is_positive_definite(a: Any) -> bool:
 
 
 def is_positive_semidefinite(a: Any) -> bool:
-    """Whether xᵀAx ≥ 0 for all x: no eigenvalue of the symmetric part is negative, up to rounding (LA-10)."""
+    """Return whether xᵀAx ≥ 0 for all x: no eigenvalue of (A + Aᵀ)/2 is negative, up to rounding.
+
+    >>> is_positive_semidefinite([[1.0, 1.0], [1.0, 1.0]])
+    True
+    """
     smallest, largest = _smallest_eigenvalue(a, "is_positive_semidefinite")
     return smallest >= -1e-12 * largest
 
 
 def whiten(x: Any, jitter: float = 1e-8) -> Tensor:
-    """Σ^(−1/2)(x − μ) for the rows of x, by the symmetric inverse root of the covariance (LA-29, NRM-05)."""
+    """Return Σ^(−1/2)(x − μ) for the rows of x: zero mean and identity covariance (ZCA whitening).
+
+    Args:
+        x: Samples in rows, shape (n, d) with n ≥ 2.
+        jitter: Added to the square roots of the eigenvalues of Σ before the division.
+
+    Raises:
+        ArgumentError: x has fewer than two rows.
+
+    >>> [round(row[0], 4) for row in whiten([[0.0], [2.0]]).tolist()]
+    [-1.0, 1.0]
+    """
     rows = as_tensor(x).numpy().astype("float64")
     if rows.ndim != 2 or len(rows) < 2:
         raise ArgumentError("whiten", expected="at least two rows", got=str(rows.shape))

@@ -1,4 +1,4 @@
-"""Tensor: a thin handle on a node of the lazy graph, with NumPy's habits. No mathematics lives here."""
+"""Tensor: a thin handle on a node of the lazy graph, with the interface of a NumPy array."""
 
 from __future__ import annotations
 
@@ -29,23 +29,28 @@ _parameters: _Parameters = weakref.WeakValueDictionary()
 
 @final
 class Tensor:
-    """An array whose value is computed when it is asked for.
+    """A lazily evaluated array: operations build a graph, which is run when the value is read.
 
-    Make one with ``dr.tensor`` (data), ``dr.parameter`` (data to be learned) or ``dr.symbol`` (a shape, no value).
+    Create one with ``dr.tensor`` (data), ``dr.parameter`` (learnable) or ``dr.symbol`` (a shape, no value).
+
+    Attributes:
+        name: Name in error messages, printed graphs and derivations.
+        requires_grad: Whether the tensor is a parameter.
+        grad: The gradient that ``backward`` accumulates, of a parameter.
 
     >>> x = tensor([[1.0, 2.0], [3.0, 4.0]], name="x")
     >>> (x @ x.T).sum().item()
     52.0
     """
 
-    __array_ufunc__ = None  # NumPy arrays leave mixed operations to us
-    __slots__ = ("__weakref__", "_former", "_node", "grad", "name", "requires_grad")
+    __array_ufunc__ = None  # array + tensor calls Tensor.__radd__
+    __slots__ = ("__weakref__", "_node", "_origin", "grad", "name", "requires_grad")
 
     def __init__(
         self, node: Node, *, name: str = "", requires_grad: bool = False
     ) -> None:
         self._node = node
-        self._former: weakref.ref[Node] | None = None
+        self._origin: weakref.ref[Node] | None = None  # before it became a leaf
         self.name = name
         self.requires_grad = requires_grad
         self.grad: Tensor | None = None
@@ -54,8 +59,8 @@ class Tensor:
 
     @property
     def node(self) -> Node:
-        """The node of the graph that this tensor is a handle on."""
-        tracing.note_use(self)
+        """The node of this tensor in the graph."""
+        tracing.record_use(self)
         return self._node
 
     @property
@@ -81,7 +86,7 @@ class Tensor:
     @property
     def T(self) -> Tensor:  # noqa: N802  # the transpose is called T everywhere
         """The transpose: axes in reverse order."""
-        return Tensor(build.permute(self.node, tuple(reversed(range(self.ndim)))))
+        return self.transpose()
 
     def __repr__(self) -> str:
         label = f", name={self.name!r}" if self.name else ""
@@ -109,24 +114,24 @@ class Tensor:
     def _value(self) -> Array:
         value = value_of(self._node)
         if value is None:
-            tracing.refuse_value(self)
+            tracing.check_readable(self)
             (value,) = realize([self._node])
-        self._settle(value)
-        tracing.note_value(self)
+        self._become_leaf(value)
+        tracing.record_read(self)
         return value
 
-    def _settle(self, value: Array) -> None:
-        """Become a leaf once the value is known, unless a parameter's gradient may still pass through."""
+    def _become_leaf(self, value: Array) -> None:
+        """Replace the node by a leaf that holds the value, unless it depends on a parameter."""
         if self._node.sources and not depends_on_parameter(self._node):
-            self._former = weakref.ref(self._node)
+            self._origin = weakref.ref(self._node)
             self._node = leaf(value, self.name)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        """Return the value to NumPy."""
+        """Return the value as a NumPy array, for ``np.asarray(tensor)``."""
         return np.array(self._value(), dtype=dtype)
 
     def __dlpack__(self, **options: Any) -> Any:
-        """Export the value through DLPack (a copy, so that nobody can write into the graph)."""
+        """Export a copy of the value through DLPack."""
         return self.numpy().__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
@@ -172,24 +177,19 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def assign(self, value: Tensor | Any) -> None:
-        """Give the tensor another value of the same shape; expressions built before keep the old one."""
+        """Replace the value by one of the same shape; expressions built before keep the old one."""
         if tracing.active():
             new = build.cast(build.as_node(operand(value)), self.dtype)
             new = build.broadcast_to(new, self.shape) if new.shape == () else new
             self._check_fits(new.shape)
-            tracing.note_assignment(self)
+            tracing.record_assignment(self)
             self._node = new
             return
-        self._take(
-            as_array(
-                value._value() if isinstance(value, Tensor) else value,
-                self.dtype,
-                f"assign to {self.name!r}",
-            )
-        )
+        value = value._value() if isinstance(value, Tensor) else value
+        self._set_value(as_array(value, self.dtype, f"assign to {self.name!r}"))
 
-    def _take(self, array: Array) -> None:
-        """Have an array of the tensor's type as value, without a copy: nobody may write to it afterwards."""
+    def _set_value(self, array: Array) -> None:
+        """Set the value without a copy: the array must not be written to afterwards."""
         self._check_fits(array.shape)
         if self.requires_grad:
             _parameters.pop(self._node.attributes["uid"], None)
@@ -206,7 +206,7 @@ class Tensor:
             )
 
     def detach(self) -> Tensor:
-        """Return the same values; derivatives do not pass."""
+        """Return the same values without a gradient."""
         return Tensor(
             build.stop_gradient(self.node) if self.dtype.is_float else self.node
         )
@@ -214,7 +214,11 @@ class Tensor:
     # ---------------------------------------------------------------- derivatives
 
     def backward(self) -> None:
-        """Add ∂self/∂p to ``p.grad`` for every parameter p that this scalar depends on."""
+        """Add ∂self/∂p to ``p.grad`` for every parameter p that this scalar depends on.
+
+        Raises:
+            GraphError: the tensor is not a scalar, or depends on no parameter.
+        """
         found = [
             (node, _parameters[uid])
             for node in inputs([self.node])
@@ -225,11 +229,11 @@ class Tensor:
                 "backward",
                 expected="a result that depends on a parameter",
                 got=build.describe(self._node),
-                hint="Make learnable tensors with dr.parameter(array); use dr.grad(loss, [x]) for any other tensor. "
-                "A parameter that was assigned another value since is not the one that this result depends on.",
+                hint="Create learnable tensors with dr.parameter(array); use dr.grad(loss, [x]) for any other tensor. "
+                "A result computed before a parameter was assigned does not depend on its new value.",
             )
-        slopes = realize(gradients(self.node, [node for node, _ in found]))
-        for (_, parameter), value in zip(found, slopes, strict=True):
+        values = realize(gradients(self.node, [node for node, _ in found]))
+        for (_, parameter), value in zip(found, values, strict=True):
             total = value if parameter.grad is None else parameter.grad._value() + value
             parameter.grad = Tensor(leaf(np.array(total), f"grad {parameter.name}"))
 
@@ -311,20 +315,10 @@ class Tensor:
         return Tensor(build.less(operand(other), self.node))
 
     def __le__(self, other: Any) -> Tensor:
-        return Tensor(
-            build.logical_or(
-                build.less(self.node, operand(other)),
-                build.equal(self.node, operand(other)),
-            )
-        )
+        return Tensor(algebra.less_equal(self.node, operand(other)))
 
     def __ge__(self, other: Any) -> Tensor:
-        return Tensor(
-            build.logical_or(
-                build.less(operand(other), self.node),
-                build.equal(self.node, operand(other)),
-            )
-        )
+        return Tensor(algebra.less_equal(operand(other), self.node))
 
     __hash__ = object.__hash__
 
@@ -334,27 +328,28 @@ class Tensor:
         return Tensor(index(self.node, _index_key(key)))
 
     def reshape(self, *shape: Any) -> Tensor:
-        """Return the same values in another shape; one size may be -1."""
-        return Tensor(build.reshape(self.node, _spread(shape)))
+        """Return the same values in another shape; one size may be -1 (inferred).
+
+        >>> tensor([[1, 2], [3, 4]]).reshape(-1).tolist()
+        [1, 2, 3, 4]
+        """
+        return Tensor(build.reshape(self.node, _unpack(shape)))
 
     def permute(self, *order: Any) -> Tensor:
-        """Permute axes."""
-        return Tensor(build.permute(self.node, _spread(order)))
+        """Permute the axes: axis i of the result is axis ``order[i]``."""
+        return Tensor(build.permute(self.node, _unpack(order)))
 
     def transpose(self, *order: Any) -> Tensor:
-        """Permute axes; without arguments reverse them, as in NumPy."""
-        return Tensor(
-            build.permute(
-                self.node, _spread(order) or tuple(reversed(range(self.ndim)))
-            )
-        )
+        """Permute the axes; without arguments reverse their order, as in NumPy."""
+        order = _unpack(order) or tuple(reversed(range(self.ndim)))
+        return Tensor(build.permute(self.node, order))
 
     def flatten(self, start_axis: int = 0) -> Tensor:
-        """Join all axes from ``start_axis`` on."""
+        """Flatten the axes from ``start_axis`` on into one."""
         return Tensor(build.reshape(self.node, (*self.shape[:start_axis], -1)))
 
     def squeeze(self, axis: Axes = None) -> Tensor:
-        """Drop axes of size 1 (all, or the given ones)."""
+        """Remove axes of size 1 (all, or the given ones)."""
         ones = tuple(i for i, size in enumerate(self.shape) if size == 1)
         drop = ones if axis is None else shapes.axes(axis, self.ndim, "squeeze")
         if any(i not in ones for i in drop):
@@ -367,89 +362,88 @@ class Tensor:
 
     def expand_dims(self, axis: int | Sequence[int]) -> Tensor:
         """Insert axes of size 1."""
-        return Tensor(
-            build.expand_dims(self.node, (axis,) if isinstance(axis, int) else axis)
-        )
+        axes = (axis,) if isinstance(axis, int) else axis
+        return Tensor(build.expand_dims(self.node, axes))
 
     def broadcast_to(self, shape: Shape) -> Tensor:
-        """Repeat to a shape under NumPy's rule."""
+        """Broadcast to a shape under NumPy's rules."""
         return Tensor(build.broadcast_to(self.node, shape))
 
     def astype(self, dtype: str | DType) -> Tensor:
-        """Convert the element type."""
+        """Convert to another element type."""
         return Tensor(build.cast(self.node, dtypes.dtype(dtype)))
 
     # ---------------------------------------------------------------- reductions
 
     @checks_flags
     def sum(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
-        """Σ over axes."""
+        """Return the sum over axes (all by default)."""
         return Tensor(build.sum_over(self.node, axis, keepdims))
 
     @checks_flags
     def mean(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
-        """Σ / n over axes."""
+        """Return the arithmetic mean over axes (all by default)."""
         return Tensor(build.mean(self.node, axis, keepdims))
 
     @checks_flags
     def var(
         self, axis: Axes = None, keepdims: bool = False, correction: int = 0
     ) -> Tensor:
-        """Σ(x − mean)² / (n − correction)."""
+        """Return the variance Σ(x − mean)² / (n − correction) over axes."""
         return Tensor(algebra.variance(self.node, axis, keepdims, correction))
 
     @checks_flags
     def std(
         self, axis: Axes = None, keepdims: bool = False, correction: int = 0
     ) -> Tensor:
-        """√var."""
+        """Return the standard deviation, the square root of the variance."""
         return Tensor(build.sqrt(self.var(axis, keepdims, correction).node))
 
     @checks_flags
     def max(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
-        """The maximum; at a tie the gradient goes to the first."""
+        """Return the maximum over axes; at a tie the gradient goes to the first."""
         return Tensor(build.maximum_over(self.node, axis, keepdims))
 
     @checks_flags
     def min(self, axis: Axes = None, keepdims: bool = False) -> Tensor:
-        """The minimum; at a tie the gradient goes to the first."""
+        """Return the minimum over axes; at a tie the gradient goes to the first."""
         return Tensor(algebra.minimum_over(self.node, axis, keepdims))
 
     @checks_flags
     def prod(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
-        """The product along an axis (or of all elements)."""
+        """Return the product along an axis (or of all elements)."""
         if axis is None:
             return Tensor(algebra.product_over(build.reshape(self.node, (-1,)), 0))
         return Tensor(algebra.product_over(self.node, axis, keepdims))
 
     def argmax(self, axis: int | None = None) -> Tensor:
-        """The index of the first maximum (of the flattened tensor without ``axis``)."""
+        """Return the index of the first maximum (of the flattened tensor without ``axis``)."""
         node = build.reshape(self.node, (-1,)) if axis is None else self.node
         return Tensor(build.argmax(node, -1 if axis is None else axis))
 
     def argmin(self, axis: int | None = None) -> Tensor:
-        """The index of the first minimum."""
+        """Return the index of the first minimum (of the flattened tensor without ``axis``)."""
         node = build.reshape(self.node, (-1,)) if axis is None else self.node
         return Tensor(algebra.argmin(node, -1 if axis is None else axis))
 
     def any(self, axis: Axes = None) -> Tensor:
-        """Whether some element is true."""
+        """Return whether any element is non-zero, over axes."""
         return (self != 0).sum(axis) > 0
 
     def all(self, axis: Axes = None) -> Tensor:
-        """Whether every element is true."""
+        """Return whether all elements are non-zero, over axes."""
         return (self == 0).sum(axis) == 0
 
     def cumsum(self, axis: int) -> Tensor:
-        """Sums of all elements up to and including each one, along an axis."""
+        """Return the cumulative sum along an axis."""
         return Tensor(build.cumulative_sum(self.node, axis))
 
     def cumprod(self, axis: int) -> Tensor:
-        """Products of all elements up to and including each one, along an axis."""
+        """Return the cumulative product along an axis."""
         return Tensor(algebra.cumulative_product(self.node, axis))
 
     def clip(self, low: float | None = None, high: float | None = None) -> Tensor:
-        """Limit values to [low, high]."""
+        """Return the values limited to [low, high]; None leaves a side open."""
         node = self.node if low is None else build.maximum(self.node, low)
         return Tensor(node if high is None else build.minimum(node, high))
 
@@ -457,25 +451,25 @@ class Tensor:
     def norm(
         self, p: float | str = 2, axis: Axes = None, keepdims: bool = False
     ) -> Tensor:
-        """(Σ|x|^p)^(1/p) of the entries; p may be infinity or "fro"."""
+        """Return (Σ|x|ᵖ)^(1/p) over axes; p may be infinity or "fro"."""
         return Tensor(algebra.norm(self.node, p, axis, keepdims))
 
     def dot(self, other: Any) -> Tensor:
-        """The matrix (or inner) product."""
+        """Return the matrix (or inner) product."""
         return self.__matmul__(other)
 
     def trace(self) -> Tensor:
-        """Σ of the main diagonal."""
+        """Return the sum of the main diagonal."""
         return Tensor(algebra.trace(self.node))
 
 
 def depends_on_parameter(node: Node) -> bool:
-    """Whether some leaf below a node is a parameter."""
+    """Return whether a node depends on a parameter."""
     return any(found.attributes["uid"] in _parameters for found in inputs([node]))
 
 
 def operand(value: Any) -> Node | dtypes.Scalar:
-    """Return a tensor's node, a Python number as it is, anything else as a new leaf."""
+    """Return the node of a tensor, a Python number unchanged, anything else as a new leaf."""
     if isinstance(value, Tensor):
         return value.node
     if isinstance(value, (bool, int, float)) and not isinstance(value, np.generic):
@@ -483,7 +477,7 @@ def operand(value: Any) -> Node | dtypes.Scalar:
     return leaf(as_array(value, where="operand"))
 
 
-def _spread(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+def _unpack(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     """Accept f(2, 3) as well as f((2, 3))."""
     if len(arguments) == 1 and isinstance(arguments[0], (tuple, list)):
         return tuple(arguments[0])
@@ -494,15 +488,13 @@ _INDEX = "whole numbers, slices, masks, None or …"
 
 
 def _index_key(key: Any) -> Any:
-    """Turn tensors and arrays in an index into nodes; masks into the indices where they hold."""
+    """Convert tensors and arrays in an index to nodes, and boolean masks to integer indices."""
     items = key if isinstance(key, tuple) else (key,)
     result: list[Any] = []
     for item in items:
-        if (
-            item is None
-            or item is Ellipsis
-            or (isinstance(item, (slice, int)) and not isinstance(item, bool))
-        ):
+        is_bool = isinstance(item, bool)
+        is_basic = item is None or item is Ellipsis or isinstance(item, (slice, int))
+        if is_basic and not is_bool:
             result.append(item)
             continue
         if isinstance(item, Tensor) and item.dtype is not dtypes.BOOL:
@@ -520,35 +512,22 @@ def _index_key(key: Any) -> Any:
         elif array.ndim == 0:
             result.append(int(array))
         else:
-            result.append(
-                leaf(
-                    as_array(
-                        array.astype(np.int64) if array.size == 0 else array,
-                        where="index",
-                    )
-                )
-            )
+            array = array.astype(np.int64) if array.size == 0 else array
+            result.append(leaf(as_array(array, where="index")))
     return tuple(result)
 
 
 def sizes(shape: Any, where: str) -> Shape:
-    """Return a shape that a caller wrote, checked; a single size is a shape of one axis.
+    """Return a shape argument as a checked tuple; a single size is a shape of one axis.
 
     >>> sizes(3, "zeros"), sizes([2, 3], "zeros")
     ((3,), (2, 3))
     """
-    listed = (
-        tuple(shape)
-        if isinstance(shape, Iterable) and not isinstance(shape, str)
-        else (shape,)
-    )
+    is_sequence = isinstance(shape, Iterable) and not isinstance(shape, str)
+    listed = tuple(shape) if is_sequence else (shape,)
     for size in listed:
-        whole = (
-            isinstance(size, (int, np.integer))
-            and not isinstance(size, bool)
-            and size >= 0
-        )
-        if not whole and not isinstance(size, Dimension):
+        is_integer = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
+        if not (is_integer and size >= 0) and not isinstance(size, Dimension):
             raise ShapeError(
                 where, expected="sizes that are whole numbers ≥ 0", got=repr(shape)
             )
@@ -556,30 +535,43 @@ def sizes(shape: Any, where: str) -> Shape:
 
 
 def tensor(value: Any, name: str = "", dtype: str | DType | None = None) -> Tensor:
-    """Return a tensor of data (copied). Lists of Python floats become float32; float64 arrays stay float64.
+    """Return a tensor that holds a copy of data.
+
+    Lists of Python floats become float32; float64 arrays stay float64.
+
+    Args:
+        value: An array, nested lists of numbers, a number, or a tensor.
+        name: Name in error messages, printed graphs and derivations.
+        dtype: The element type; by default that of the data.
+
+    Raises:
+        DTypeError: the data are not numbers in a rectangular arrangement.
 
     >>> tensor([1, 2, 3]).dtype, tensor([0.5]).dtype
     (int64, float32)
     """
     if isinstance(value, Tensor):
         value = value.numpy()
-    return Tensor(
-        leaf(as_array(value, dtypes.dtype(dtype) if dtype else None), name), name=name
-    )
+    array = as_array(value, dtypes.dtype(dtype) if dtype else None)
+    return Tensor(leaf(array, name), name=name)
 
 
 def parameter(value: Any, name: str = "", dtype: str | DType | None = None) -> Tensor:
-    """Return a tensor to be learned: ``backward`` gives it a ``grad``, modules list it.
+    """Return a learnable tensor: ``backward`` accumulates its ``grad``, modules list it.
+
+    Args:
+        value: The initial value; integers are converted to float32.
+        name: Name in error messages, printed graphs and derivations.
+        dtype: The element type, a floating-point type.
 
     >>> w = parameter([3.0], name="w")
     >>> (w * w).sum().backward()
     >>> w.grad.tolist()
     [6.0]
     """
-    array = as_array(
-        value.numpy() if isinstance(value, Tensor) else value,
-        dtypes.dtype(dtype) if dtype else None,
-    )
+    if isinstance(value, Tensor):
+        value = value.numpy()
+    array = as_array(value, dtypes.dtype(dtype) if dtype else None)
     if not dtypes.DTYPES[array.dtype.name].is_float:
         array = array.astype("float32")
     return Tensor(leaf(array, name), name=name, requires_grad=True)
@@ -588,7 +580,12 @@ def parameter(value: Any, name: str = "", dtype: str | DType | None = None) -> T
 def symbol(
     name: str, shape: Sequence[int | Dimension | str], dtype: str | DType = "float32"
 ) -> Tensor:
-    """Return a tensor that has a name and a shape and no value; a size may be a letter (an unknown size).
+    """Return a symbolic tensor: a name, a shape and an element type, but no value.
+
+    Args:
+        name: The name of the symbol.
+        shape: Sizes of the axes; a string such as "N" is an unknown size.
+        dtype: The element type.
 
     >>> symbol("x", shape=("N", 784)).shape
     (N, 784)

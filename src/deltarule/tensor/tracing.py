@@ -1,8 +1,8 @@
-"""Tracing: what a function did with tensors while its graph was built (for ``jit`` and training steps).
+"""Tracing: records how a function uses tensors while its graph is built (for ``jit`` and training steps).
 
-A trace notes the tensors that were used without being arguments, those that were assigned, and those whose value
-was asked for: a function that saw a number is traced again when the number is another. Asking for the value of what
-depends on a traced argument is an error with a way out. So no number is frozen silently.
+A trace records the tensors that a function captures (uses without their being arguments), those that it assigns,
+and those whose value it reads: a function that read a value is traced again when the value changes. Reading a value
+that depends on a traced argument raises GraphError. So no value is baked silently into a compiled program.
 """
 
 from __future__ import annotations
@@ -11,32 +11,56 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any, Generic, Protocol, TypeVar
 
 from deltarule.errors import GraphError
 from deltarule.graph import build
 from deltarule.graph.node import Node
 
-if TYPE_CHECKING:
-    from deltarule.tensor.tensor import Tensor
+
+class Traceable(Protocol):
+    """A handle on a node of the graph, as the tracer sees a tensor."""
+
+    _node: Node
+
+    def _is_symbolic(self) -> bool:
+        """Return whether the value depends on a symbol."""
+        ...
+
+
+T = TypeVar("T", bound=Traceable)
 
 
 @dataclass
-class Trace:
-    """Tensors used (with the node that each had at first use), assigned, and looked at, by identity."""
+class Trace(Generic[T]):
+    """The tensors that a function used, assigned and read, by identity.
 
-    used: dict[int, tuple[Tensor, Node]] = field(default_factory=dict)
-    assigned: dict[int, tuple[Tensor, Node]] = field(default_factory=dict)
-    looked_at: dict[int, tuple[Tensor, Node]] = field(default_factory=dict)
+    Attributes:
+        used: Tensors used, each with its node at first use.
+        assigned: Tensors assigned, each with its node before the first assignment.
+        read: Tensors whose value was read, each with its node at that time.
+    """
+
+    used: dict[int, tuple[T, Node]] = field(default_factory=dict)
+    assigned: dict[int, tuple[T, Node]] = field(default_factory=dict)
+    read: dict[int, tuple[T, Node]] = field(default_factory=dict)
 
 
-_current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+_current: ContextVar[Trace[Any] | None] = ContextVar("trace", default=None)
 
 
 @contextmanager
-def trace() -> Iterator[Trace]:
-    """Record the uses and assignments of tensors; afterwards assigned tensors have their old nodes back."""
-    record = Trace()
+def trace() -> Iterator[Trace[Any]]:
+    """Record the uses, assignments and reads of tensors within the ``with`` block.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> w = tensor([2.0], name="w")
+    >>> with trace() as record:
+    ...     y = w * 3
+    >>> [used.name for used, _ in record.used.values()]
+    ['w']
+    """
+    record: Trace[Any] = Trace()
     token = _current.set(record)
     try:
         yield record
@@ -45,25 +69,18 @@ def trace() -> Iterator[Trace]:
 
 
 @contextmanager
-def inner_trace() -> Iterator[Trace]:
-    """Record as ``trace`` does, within another trace too: what is used and looked at is noted there as well."""
+def inner_trace() -> Iterator[Trace[Any]]:
+    """Record as ``trace`` does; uses and reads are recorded in an enclosing trace too."""
     outer = _current.get()
     with trace() as record:
         try:
             yield record
         finally:
             if outer is not None:
-                outer.used.update(
-                    {
-                        key: seen
-                        for key, seen in record.used.items()
-                        if key not in outer.used
-                    }
-                )
-                looked_at = record.looked_at.items()
-                outer.looked_at.update(
-                    {key: seen for key, seen in looked_at if key not in outer.looked_at}
-                )
+                for key, use in record.used.items():
+                    outer.used.setdefault(key, use)
+                for key, read in record.read.items():
+                    outer.read.setdefault(key, read)
 
 
 def active() -> bool:
@@ -71,33 +88,33 @@ def active() -> bool:
     return _current.get() is not None
 
 
-def note_use(tensor: Tensor) -> None:
+def record_use(tensor: Traceable) -> None:
     """Record that a tensor entered the graph."""
     record = _current.get()
     if record is not None:
         record.used.setdefault(id(tensor), (tensor, tensor._node))
 
 
-def note_assignment(tensor: Tensor) -> None:
-    """Record that a tensor gets another value, with the node that it had before."""
+def record_assignment(tensor: Traceable) -> None:
+    """Record that a tensor is assigned, with the node that it had before."""
     record = _current.get()
     if record is not None:
         record.assigned.setdefault(id(tensor), (tensor, tensor._node))
 
 
-def note_value(tensor: Tensor) -> None:
-    """Record that the function saw a number of a tensor: it holds while the tensor keeps it."""
+def record_read(tensor: Traceable) -> None:
+    """Record that the value of a tensor was read: the trace is valid while the tensor keeps it."""
     record = _current.get()
     if record is not None:
-        record.looked_at.setdefault(id(tensor), (tensor, tensor._node))
+        record.read.setdefault(id(tensor), (tensor, tensor._node))
 
 
-def refuse_value(tensor: Tensor) -> None:
-    """Refuse to give the value of a tensor that depends on a traced argument."""
+def check_readable(tensor: Traceable) -> None:
+    """Raise GraphError if the value of a tensor depends on a traced argument."""
     if active() and tensor._is_symbolic():
         raise GraphError(
             f"value of {build.describe(tensor._node)} while tracing",
-            expected="a function whose course does not depend on values",
-            got="a request for a number (numpy(), item(), float(), if, print of a value)",
-            hint="Use dr.where for choices, return the tensor to look at it, or call it outside dr.jit and fit.",
+            expected="a function whose control flow does not depend on values",
+            got="a read of a value (numpy(), item(), float(), if, print)",
+            hint="Use dr.where for choices, return the tensor to inspect it, or call it outside dr.jit and fit.",
         )

@@ -1,7 +1,7 @@
-"""Derivatives of expressions and of Python functions: gradients, products with Jacobians, Jacobians, Hessians.
+"""Function transforms: gradients, vector-Jacobian and Jacobian-vector products, Jacobians, Hessians.
 
-Functions take and return tensors. Jacobians are in denominator layout by default, (∂y/∂x)ᵢⱼ = ∂yⱼ/∂xᵢ, as in the
-notes; numerator layout is (∂y/∂x)ᵢⱼ = ∂yᵢ/∂xⱼ.
+Functions take and return tensors. Jacobians are in denominator layout by default, (∂y/∂x)ᵢⱼ = ∂yⱼ/∂xᵢ;
+numerator layout is (∂y/∂x)ᵢⱼ = ∂yᵢ/∂xⱼ.
 """
 
 from __future__ import annotations
@@ -35,19 +35,26 @@ from deltarule.tensor.tensor import Tensor
 
 Layout = Literal["denominator", "numerator"]
 Function = Callable[..., Any]
-_MOST_TOGETHER = (
-    1 << 24
-)  # elements of all nodes of the rows of a Jacobian that are computed as one
+_MAX_BATCH_ELEMENTS = 1 << 24  # of all nodes of Jacobian rows computed as one batch
 
 
 @checks_flags
 def grad(
     output: Tensor, wrt: Sequence[Tensor] | Tensor, *, allow_unused: bool = False
 ) -> Any:
-    """Return ∂output/∂w as tensors of the shapes of ``wrt`` (LA-12); they can be differentiated again.
+    """Return the gradients ∂output/∂w, of the shapes of ``wrt``; they can be differentiated again.
 
-    An output that does not depend on one of ``wrt`` is refused: most often a result was looked at (``numpy()``,
-    ``print``) and so became a constant before more was built on it. With ``allow_unused`` its gradient is zero.
+    Args:
+        output: A scalar tensor.
+        wrt: A tensor or a sequence of tensors to differentiate with respect to.
+        allow_unused: Return zeros for a tensor that the output does not depend on, instead of raising GraphError.
+
+    Returns:
+        A tensor for a tensor, a list for a sequence.
+
+    Raises:
+        GraphError: the output is not a scalar, or does not depend on one of ``wrt``. The latter happens if an
+            intermediate result was read (``numpy()``, ``print``) and so became a constant.
 
     >>> from deltarule.tensor.tensor import tensor
     >>> x = tensor([1.0, -2.0])
@@ -71,99 +78,123 @@ def grad(
                 f"gradient with respect to {variable.name or build.describe(nodes[0])}",
                 expected="an output that depends on it",
                 got=f"{build.describe(output.node)}, which does not",
-                hint="Differentiate before looking at intermediate values, or make the variable with dr.parameter: "
-                "its history is kept.",
+                hint="Differentiate before reading intermediate values, or create the variable with dr.parameter: "
+                "its graph is kept.",
             )
-    slopes = iter(gradients(output.node, [node for nodes in handles for node in nodes]))
+    parts = iter(gradients(output.node, [node for nodes in handles for node in nodes]))
     found = [
-        Tensor(functools.reduce(build.add, [next(slopes) for _ in nodes]))
+        Tensor(functools.reduce(build.add, [next(parts) for _ in nodes]))
         for nodes in handles
     ]
     return found[0] if single else found
 
 
 def _handles(variable: Tensor) -> list[Node]:
-    """Return every node that a variable has been: expressions may have been built on each of them."""
+    """Return all nodes that a variable has had: expressions may have been built on each of them."""
     if not isinstance(variable, Tensor):
         raise ArgumentError(
             "gradient with respect to", expected="tensors", got=repr(variable)
         )
-    former = variable._former() if variable._former is not None else None
-    node = _differentiable(variable)
-    return (
-        [node] if former is None or variable.node is node else [former, variable.node]
-    )
+    node = _variable_node(variable)
+    return [node] if variable.node is node else [node, variable.node]
 
 
-def _differentiable(variable: Tensor) -> Node:
-    """Return the node of a variable as expressions built before know it (it may have become a leaf since)."""
+def _variable_node(variable: Tensor) -> Node:
+    """Return the node of a variable in expressions built before it was evaluated and became a leaf."""
     if not variable.dtype.is_float:
         raise GraphError(
             f"gradient with respect to {variable.name or 'a tensor'}",
             expected="a floating-point variable",
             got=build.describe(variable.node),
-            hint="Make it with dtype='float32' or 'float64'.",
+            hint="Create it with dtype='float32' or 'float64'.",
         )
-    former = variable._former() if variable._former is not None else None
-    return former if former is not None else variable.node
+    origin = variable._origin() if variable._origin is not None else None
+    return origin if origin is not None else variable.node
 
 
 def value_and_grad(function: Function) -> Callable[..., tuple[Tensor, Any]]:
-    """Return a function of the same arguments that gives (f(x, …), ∂f/∂x) for the first argument.
+    """Return a function of the same arguments that returns (f(x, …), ∂f/∂x) for the first argument.
+
+    If the first argument is a list or tuple of tensors, ∂f/∂x is a list.
 
     >>> from deltarule.tensor.tensor import tensor
-    >>> value, slope = value_and_grad(lambda x: (x * x).sum())(tensor([3.0]))
-    >>> value.item(), slope.tolist()
+    >>> value, gradient = value_and_grad(lambda x: (x * x).sum())(tensor([3.0]))
+    >>> value.item(), gradient.tolist()
     (9.0, [6.0])
     """
 
-    def both(x: Any, *rest: Any) -> tuple[Tensor, Any]:
-        variables = (
-            [as_tensor(x)]
-            if not isinstance(x, (list, tuple))
-            else [as_tensor(item) for item in x]
-        )
-        value = function(
-            variables if isinstance(x, (list, tuple)) else variables[0], *rest
-        )
-        slopes = grad(value, variables)
-        return value, slopes if isinstance(x, (list, tuple)) else slopes[0]
+    def with_gradient(x: Any, *rest: Any) -> tuple[Tensor, Any]:
+        if isinstance(x, (list, tuple)):
+            variables = [as_tensor(item) for item in x]
+            value = function(variables, *rest)
+            return value, grad(value, variables)
+        variable = as_tensor(x)
+        value = function(variable, *rest)
+        return value, grad(value, [variable])[0]
 
-    return both
+    return with_gradient
 
 
 def vjp(function: Function, x: Any) -> tuple[Tensor, Callable[[Any], Tensor]]:
-    """Return f(x) and the pullback v ↦ (∂f/∂x) v, v of the shape of f(x)."""
+    """Return f(x) and the vector-Jacobian product v ↦ vᵀJ, J = ∂f/∂x in numerator layout (reverse mode).
+
+    v has the shape of f(x), the product the shape of x.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> value, pullback = vjp(lambda x: x * x, tensor([1.0, 3.0]))
+    >>> pullback([1.0, 1.0]).tolist()
+    [2.0, 6.0]
+    """
     variable = as_tensor(x)
-    value = _returned(function(variable), "vjp")
+    value = _checked_tensor(function(variable), "vjp")
 
-    def pull(cotangent: Any) -> Tensor:
+    def pullback(cotangent: Any) -> Tensor:
         seed = _of_shape(as_tensor(cotangent), value, "vjp")
-        return Tensor(gradients(value.node, [_differentiable(variable)], seed)[0])
+        return Tensor(gradients(value.node, [_variable_node(variable)], seed)[0])
 
-    return value, pull
+    return value, pullback
 
 
 def jvp(function: Function, x: Any, v: Any) -> tuple[Tensor, Tensor]:
-    """Return f(x) and J v, the derivative of f at x along v (forward mode)."""
+    """Return f(x) and the Jacobian-vector product Jv, the derivative of f at x along v (forward mode).
+
+    Args:
+        function: A function of one tensor that returns a tensor.
+        x: The point.
+        v: The direction, of the shape of x.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> value, tangent = jvp(lambda x: x * x, tensor([1.0, 3.0]), [1.0, 0.0])
+    >>> tangent.tolist()
+    [2.0, 0.0]
+    """
     variable = as_tensor(x)
-    value = _returned(function(variable), "jvp")
+    value = _checked_tensor(function(variable), "jvp")
     tangent = _of_shape(as_tensor(v), variable, "jvp")
-    return value, Tensor(
-        pushforward([value.node], [_differentiable(variable)], [tangent])[0]
-    )
+    nodes = pushforward([value.node], [_variable_node(variable)], [tangent])
+    return value, Tensor(nodes[0])
 
 
 def hvp(function: Function, x: Any, v: Any) -> Tensor:
-    """Return H v, the Hessian of a scalar f at x times v: forward over reverse."""
+    """Return the Hessian-vector product Hv of a scalar function at x (forward over reverse).
+
+    Args:
+        function: A function of one tensor that returns a scalar.
+        x: The point.
+        v: The direction, of the shape of x.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> hvp(lambda x: (x * x * x).sum(), tensor([1.0, 2.0]), [1.0, 1.0]).tolist()
+    [6.0, 12.0]
+    """
     variable = as_tensor(x)
-    value = _returned(function(variable), "hvp")
-    node = _differentiable(variable)
+    value = _checked_tensor(function(variable), "hvp")
+    node = _variable_node(variable)
     tangent = _of_shape(as_tensor(v), variable, "hvp")
     return Tensor(pushforward(gradients(value.node, [node]), [node], [tangent])[0])
 
 
-def _returned(value: Any, where: str) -> Tensor:
+def _checked_tensor(value: Any, where: str) -> Tensor:
     if not isinstance(value, Tensor):
         raise ArgumentError(
             where, expected="a function that returns a tensor", got=repr(value)
@@ -182,9 +213,15 @@ def _of_shape(given: Tensor, like: Tensor, where: str) -> Node:
 
 
 def jacobian(function: Function, x: Any, layout: Layout = "denominator") -> Tensor:
-    """Return all ∂yⱼ/∂xᵢ: shape x.shape + y.shape (denominator) or y.shape + x.shape (numerator) (LA-15, LA-21).
+    """Return the Jacobian, all ∂yⱼ/∂xᵢ of y = f(x); it can be differentiated again.
 
-    It is an expression, so that it can be differentiated again. An output that does not depend on x has zeros.
+    Args:
+        function: A function of one tensor that returns a tensor y.
+        x: The point.
+        layout: "denominator": shape x.shape + y.shape. "numerator": shape y.shape + x.shape, as in JAX and PyTorch.
+
+    Raises:
+        ArgumentError: the layout is unknown, or the function does not return a tensor.
 
     >>> from deltarule.tensor.tensor import tensor
     >>> W = tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
@@ -196,12 +233,11 @@ def jacobian(function: Function, x: Any, layout: Layout = "denominator") -> Tens
             "jacobian layout", expected="'denominator' or 'numerator'", got=repr(layout)
         )
     variable = as_tensor(x)
-    value = _returned(function(variable), "jacobian")
+    value = _checked_tensor(function(variable), "jacobian")
     cotangent = build.input_node("cotangent", value.shape, value.dtype)
-    row = gradients(value.node, [_differentiable(variable)], cotangent)[0]
-    stacked = build.reshape(
-        build.cast(_rows(row, cotangent), variable.dtype), value.shape + variable.shape
-    )
+    row = gradients(value.node, [_variable_node(variable)], cotangent)[0]
+    rows = build.cast(_rows(row, cotangent), variable.dtype)
+    stacked = build.reshape(rows, value.shape + variable.shape)
     if layout == "denominator":
         axes = range(stacked.rank)
         stacked = build.permute(stacked, (*axes[value.ndim :], *axes[: value.ndim]))
@@ -209,22 +245,22 @@ def jacobian(function: Function, x: Any, layout: Layout = "denominator") -> Tens
 
 
 def _rows(row: Node, cotangent: Node) -> Node:
-    """Return what a row of a Jacobian is for each unit vector in place of the cotangent: (n, …), n its elements."""
+    """Return the rows of a Jacobian, one for each unit vector in place of the cotangent: shape (n, …)."""
     n, dtype = math.prod(cotangent.shape), cotangent.dtype
     if n == 0:
         return as_tensor(np.zeros((0, *row.shape), row.dtype.name)).node
     size = sum(math.prod(node.shape) for node in topological([row]))
-    together = max(1, _MOST_TOGETHER // max(size, 1))
+    batch_size = max(1, _MAX_BATCH_ELEMENTS // max(size, 1))
     parts = []
-    for start in range(0, n, together):
-        basis = np.eye(min(together, n - start), n, start, dtype=dtype.name)
+    for start in range(0, n, batch_size):
+        basis = np.eye(min(batch_size, n - start), n, start, dtype=dtype.name)
         units = as_tensor(basis.reshape(len(basis), *cotangent.shape)).node
         parts += stack_graphs([[row]], {(cotangent,): units}, len(basis)).outputs
     return parts[0] if len(parts) == 1 else build.concatenate(parts, 0)
 
 
-def _for_each(output: Node, symbol: Node, values: Sequence[Array]) -> list[Array]:
-    """Evaluate one graph for several values of a symbol."""
+def _evaluate_each(output: Node, symbol: Node, values: Sequence[Array]) -> list[Array]:
+    """Evaluate one graph for each of several values of a symbol."""
     (output,) = simplify([output])
     known = {
         node: value
@@ -237,7 +273,12 @@ def _for_each(output: Node, symbol: Node, values: Sequence[Array]) -> list[Array
 
 
 def hessian(function: Function, x: Any) -> Tensor:
-    """Return ∂²f/∂xᵢ∂xⱼ of a scalar f, shape x.shape + x.shape (LA-16); it can be differentiated again.
+    """Return the Hessian ∂²f/∂xᵢ∂xⱼ of a scalar function, shape x.shape + x.shape.
+
+    It can be differentiated again.
+
+    Raises:
+        ShapeError: the function does not return a scalar.
 
     >>> from deltarule.tensor.tensor import tensor
     >>> A = tensor([[1.0, 2.0], [3.0, 4.0]])
@@ -246,8 +287,8 @@ def hessian(function: Function, x: Any) -> Tensor:
     """
     variable = as_tensor(x)
 
-    def slope(point: Tensor) -> Tensor:
-        value = _returned(function(point), "hessian")
+    def gradient(point: Tensor) -> Tensor:
+        value = _checked_tensor(function(point), "hessian")
         if value.shape:
             raise ShapeError(
                 "hessian",
@@ -255,18 +296,28 @@ def hessian(function: Function, x: Any) -> Tensor:
                 got=shapes.show(value.shape),
                 hint="Reduce it with .mean() or .sum(), or differentiate twice with jacobian.",
             )
-        return Tensor(gradients(value.node, [_differentiable(point)])[0])
+        return Tensor(gradients(value.node, [_variable_node(point)])[0])
 
-    return jacobian(slope, variable, layout="numerator")
+    return jacobian(gradient, variable, layout="numerator")
 
 
 def per_example_grad(
     function: Function, batch: Any, wrt: Sequence[Tensor] | Tensor | None = None
 ) -> Any:
-    """Return the gradient of f for each example of a batch, along a new first axis.
+    """Return the gradient of a function for each example of a batch, along a new first axis.
 
-    ``function`` maps one example (without the batch axis) to a scalar; the gradient is with respect to ``wrt``
-    (tensors that the function uses), or to the example itself without it.
+    Args:
+        function: A function of one example (without the batch axis) that returns a scalar.
+        batch: Examples along the first axis.
+        wrt: A tensor or tensors that the function uses; by default the example itself.
+
+    Raises:
+        ShapeError: the batch is empty.
+
+    >>> from deltarule.tensor.tensor import parameter
+    >>> w = parameter([1.0, 1.0])
+    >>> per_example_grad(lambda x: (w @ x) ** 2, [[1.0, 0.0], [0.0, 2.0]], wrt=w).tolist()
+    [[2.0, 0.0], [0.0, 8.0]]
     """
     examples = as_tensor(batch)
     if examples.ndim == 0 or examples.shape[0] == 0:
@@ -285,14 +336,24 @@ def per_example_grad(
     )
     arrays = list(examples.numpy())
     results = []
-    for node in gradients(value.node, [_differentiable(w) for w in wanted]):
-        results.append(as_tensor(np.stack(_for_each(node, example.node, arrays))))
+    for node in gradients(value.node, [_variable_node(w) for w in wanted]):
+        results.append(as_tensor(np.stack(_evaluate_each(node, example.node, arrays))))
     return results[0] if single else results
 
 
 @dataclass(frozen=True)
 class GradientReport:
-    """The comparisons of ``check_gradients``; true when all are within the tolerance."""
+    """The result of ``check_gradients``; true if all errors are within the tolerance.
+
+    Attributes:
+        errors: One comparison for each variable and order.
+        tolerance: The largest relative difference that is accepted.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> report = check_gradients(lambda x: (x * x).sum(), tensor([1.0, 2.0]))
+    >>> bool(report), report.max_error < 1e-6
+    (True, True)
+    """
 
     errors: tuple[check.DirectionalError, ...]
     tolerance: float
@@ -328,10 +389,22 @@ def check_gradients(
     step: float = 1e-5,
     tolerance: float = 1e-6,
 ) -> GradientReport:
-    """Compare derivatives with central differences along random directions, in float64.
+    """Compare derivatives with central finite differences along random directions, in float64.
 
-    ``x`` is a tensor or a list of tensors (the arguments of ``function``); parameters that the function uses are
-    checked too. Stay away from kinks: there a difference quotient and a subgradient need not agree.
+    Parameters that the function uses are checked too. Avoid kinks: there a difference quotient and a subgradient
+    need not agree.
+
+    Args:
+        function: A function that returns a scalar.
+        x: A tensor, or a list of tensors (the arguments of ``function``).
+        order: 1 checks gradients, 2 also second derivatives.
+        seed: Seed of the random directions.
+        step: The step of the finite differences.
+        tolerance: The largest relative difference that is accepted.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> bool(check_gradients(lambda x: (x**3).sum(), tensor([0.5, -1.0])))
+    True
     """
     if order not in {1, 2}:
         raise ArgumentError("check_gradients order", expected="1 or 2", got=repr(order))
@@ -346,7 +419,7 @@ def check_gradients(
     output = result.node
     leaves = inputs([output])
     arguments = [t.node for t in given]
-    twins = {
+    doubles = {
         leaf: build.input_node(
             leaf.attributes["name"] or _name(leaf, arguments),
             leaf.shape,
@@ -355,15 +428,15 @@ def check_gradients(
         for leaf in leaves
         if leaf.dtype.is_float
     }
-    (raised,) = in_float64([output], twins)
+    (output_in_float64,) = in_float64([output], doubles)
     values: dict[Node, Array] = {}
     for leaf, array in known_below(leaves).items():
-        twin = twins.get(leaf, leaf)
-        values[twin] = array.astype(twin.dtype.name)
+        double = doubles.get(leaf, leaf)
+        values[double] = array.astype(double.dtype.name)
     generator = np.random.default_rng(seed)
     errors = check.directional_errors(
-        raised,
-        list(twins.values()),
+        output_in_float64,
+        list(doubles.values()),
         values,
         reference.evaluate,
         lambda node: generator.normal(size=node.shape),
@@ -378,5 +451,11 @@ def _name(leaf: Node, arguments: list[Node]) -> str:
 
 
 def evaluate(outputs: Sequence[Tensor]) -> list[Array]:
-    """Return the values of several tensors, computed together."""
+    """Return the values of several tensors, evaluated together.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> x = tensor([1.0, 2.0])
+    >>> [value.tolist() for value in evaluate([x + 1, x * 2])]
+    [[2.0, 3.0], [2.0, 4.0]]
+    """
     return realize([t.node for t in outputs])

@@ -270,7 +270,7 @@ def test_jacobians_and_hessians_can_be_differentiated_again() -> None:
 def test_rows_of_a_jacobian_in_several_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = dr.jacobian(ours, X).numpy()
     for most in (1, 50):
-        monkeypatch.setattr(transforms, "_MOST_TOGETHER", most)
+        monkeypatch.setattr(transforms, "_MAX_BATCH_ELEMENTS", most)
         np.testing.assert_array_equal(dr.jacobian(ours, X).numpy(), whole)
 
 

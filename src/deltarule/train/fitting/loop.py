@@ -192,7 +192,7 @@ class TrainingLoop:
         )
         for name, tensor in (*learned(self.task.model), *running(self.task.model)):
             if own:  # a copy that nobody else has
-                tensor._take(weights[name])
+                tensor._set_value(weights[name])
             else:
                 tensor.assign(weights[name])
 

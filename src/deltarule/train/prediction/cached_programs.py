@@ -149,13 +149,13 @@ class CachedProgram:
         self,
         program: Program,
         values: Sequence[Array],
-        record: tracing.Trace,
+        record: tracing.Trace[Tensor],
         watched: Sequence[Snapshot],
     ) -> None:
         known = [tensor for snapshot in watched for tensor in snapshot.tensors.values()]
         owners: dict[Node, Tensor] = {}
         for tensor in known:
-            if id(tensor) not in record.looked_at:
+            if id(tensor) not in record.read:
                 owners.setdefault(tensor._node, tensor)
         leaves = program.inputs[:-1]
         self._owners = [owners[node] for node in leaves if node in owners]

@@ -205,7 +205,7 @@ def _cache_evaluation(
         return
     swapped = {
         id(tensor) for _, tensor in (*learned(task.model), *running(task.model))
-    } - set(record.looked_at)
+    } - set(record.read)
     known = (*state.snapshot.tensors.values(), *loss.tensors.values())
     bare = evaluation.on(())  # without the data
     while len(state.evaluations) >= _MAX_EVALUATIONS:
