@@ -19,7 +19,7 @@ from deltarule.grad.reverse import gradients
 from deltarule.graph.verify import verify
 from deltarule.nn import saving
 from deltarule.nn.layers import corruption
-from deltarule.runtime.buffers import known_below
+from deltarule.runtime.buffers import known_values
 
 
 @dataclass(frozen=True)
@@ -415,7 +415,7 @@ def test_gradients_reach_every_parameter_and_check_to_second_order(
         ]
     )
     random = np.random.default_rng(4)
-    values = known_below([loss.node])
+    values = known_values([loss.node])
     variables = [*([] if case.words else [x.node]), *(p.node for p in parameters)]
     errors = directional_errors(
         loss.node,

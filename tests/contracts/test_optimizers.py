@@ -136,9 +136,9 @@ def _run(
 
 
 def _constants(outputs: list[Any]) -> dict[Any, Any]:
-    from deltarule.runtime.buffers import known_below
+    from deltarule.runtime.buffers import known_values
 
-    return known_below(outputs)
+    return known_values(outputs)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

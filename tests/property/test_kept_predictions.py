@@ -469,7 +469,7 @@ def test_memory_is_bounded() -> None:
     state = net.kept_predictions._state
     assert state is not None
     assert len(state._programs) <= 32
-    assert len(devices._compiled) <= devices._KEPT
+    assert len(devices._compiled) <= devices._MAX_PROGRAMS
     gone, leaf = weakref.ref(net), weakref.ref(net[0].weight.node)
     net[0].weight.assign(np.ones((3, 4), np.float32))
     gc.collect()

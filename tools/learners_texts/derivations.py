@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import deltarule as dr
 from deltarule import dtypes
-from deltarule.explain.results.identities import Identity, Step
+from deltarule.explain.results.identities import Identity, IdentityStep
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.tensor.explain import random_source, run
@@ -37,5 +37,10 @@ def result(
 ) -> Identity:
     """Return steps (left, relation, right, reason), each proved by evaluation."""
     return Identity(
-        "", given, names, tuple(Step(*step) for step in steps), run, random_source(0)
+        "",
+        given,
+        names,
+        tuple(IdentityStep(*step) for step in steps),
+        run,
+        random_source(0),
     )

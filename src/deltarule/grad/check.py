@@ -1,7 +1,7 @@
-"""Gradient checks: analytic derivatives against central differences along random directions.
+"""Gradient checks: analytic derivatives compared with central differences along random directions.
 
-Along a direction v, ⟨∇L, v⟩ must equal (L(x + hv) − L(x − hv)) / 2h up to O(h²). To second order the same is
-asked of the gradient's own directional derivative. The evaluator is an argument: this floor touches no numbers.
+Along a direction v, ⟨∇L, v⟩ must equal (L(x + hv) − L(x − hv)) / 2h up to O(h²); to second order the same holds for
+the directional derivative of the gradient. The evaluator is an argument: this room does not depend on NumPy.
 """
 
 from __future__ import annotations
@@ -23,7 +23,17 @@ Direction = Callable[[Node], Any]  # a random array of the node's shape
 
 @dataclass(frozen=True)
 class DirectionalError:
-    """One comparison: a variable, the order of the derivative, both values, and their relative difference."""
+    """The comparison of one directional derivative with a finite difference.
+
+    Attributes:
+        name: Name of the variable.
+        order: Order of the derivative, 1 or 2.
+        analytic: Value of the derivative.
+        numeric: Value of the finite difference.
+
+    >>> DirectionalError("w", 1, analytic=2.0, numeric=2.5).error
+    0.2
+    """
 
     name: str
     order: int
@@ -32,14 +42,13 @@ class DirectionalError:
 
     @property
     def error(self) -> float:
-        """|analytic − numeric| / max(1, |analytic|, |numeric|)."""
-        return abs(self.analytic - self.numeric) / max(
-            1.0, abs(self.analytic), abs(self.numeric)
-        )
+        """The relative difference |analytic − numeric| / max(1, |analytic|, |numeric|)."""
+        scale = max(1.0, abs(self.analytic), abs(self.numeric))
+        return abs(self.analytic - self.numeric) / scale
 
 
 def largest(errors: Iterable[float]) -> float:
-    """Return the largest error; NaN if one is NaN, which ``max`` may lose: what cannot be compared is not equal.
+    """Return the largest error, NaN if any is NaN (``max`` does not guarantee that), 0 if there is none.
 
     >>> largest([0.0, 1e-9]), largest([0.0, float("nan"), 1e-9]), largest([])
     (1e-09, nan, 0.0)
@@ -63,7 +72,17 @@ def directional_errors(
     order: int = 2,
     step: float = 1e-5,
 ) -> list[DirectionalError]:
-    """Compare the first (and second) derivative of a scalar output with central differences, per variable."""
+    """Compare derivatives of a scalar with central differences, for each variable.
+
+    Args:
+        output: The scalar.
+        wrt: The variables.
+        values: The values of all inputs.
+        evaluate: Function of (nodes, values) that returns the values of nodes.
+        direction: Function that returns a random direction for a variable.
+        order: 1 compares gradients, 2 also second derivatives.
+        step: Step h of the differences.
+    """
     errors = []
     for node, gradient in zip(wrt, gradients(output, wrt), strict=True):
         name = str(node.attributes.get("name", node.op.name.lower()))
@@ -72,14 +91,12 @@ def directional_errors(
         slope = build.sum_over(build.multiply(gradient, tangent))
         functions = [output, slope][:order]
         derivatives = [slope, *pushforward([slope], [node], [tangent])][:order]
-        for degree, (function, derivative) in enumerate(
-            zip(functions, derivatives, strict=True), start=1
-        ):
-            given = {**values, tangent: along}
+        given = {**values, tangent: along}
+        pairs = zip(functions, derivatives, strict=True)
+        for degree, (function, derivative) in enumerate(pairs, start=1):
             analytic = float(evaluate([derivative], given)[0])
             ahead = float(evaluate([function], _moved(given, node, along, step))[0])
             behind = float(evaluate([function], _moved(given, node, along, -step))[0])
-            errors.append(
-                DirectionalError(name, degree, analytic, (ahead - behind) / (2 * step))
-            )
+            numeric = (ahead - behind) / (2 * step)
+            errors.append(DirectionalError(name, degree, analytic, numeric))
     return errors

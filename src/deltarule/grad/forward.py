@@ -1,8 +1,8 @@
-"""Forward mode: the derivative of many outputs along one direction.
+"""Forward-mode differentiation: the derivative of several outputs along one direction.
 
 A pullback is linear in its cotangent, so the pushforward is the transpose of the pullback: reverse mode applied
-to the reverse sweep (Townsend 2017). Every rule of the derivative table thereby serves both modes, and the
-cotangent that the first sweep introduces does not occur in the result.
+to the backward pass (Townsend 2017). So every rule of the derivative table serves both modes, and the cotangent
+that the first pass introduces does not occur in the result.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from deltarule.graph.node import Node
 def pushforward(
     outputs: Sequence[Node], wrt: Sequence[Node], tangents: Sequence[Node]
 ) -> list[Node]:
-    """Return J·v for each output, v the tangents of ``wrt``: Σ ∂output/∂w · tangent."""
+    """Return the Jacobian-vector product Σ ∂output/∂w · tangent for each output.
+
+    Args:
+        outputs: The nodes to differentiate.
+        wrt: The variables.
+        tangents: The direction, one node for each variable.
+
+    >>> x, v = build.input_node("x", (3,)), build.input_node("v", (3,))
+    >>> pushforward([build.exp(x)], [x], [v])
+    [<multiply (3) float32>]
+    """
     results = []
     for output in outputs:
         cotangent = build.input_node("cotangent", output.shape, output.dtype)
@@ -26,12 +36,11 @@ def pushforward(
         for node, tangent in zip(wrt, tangents, strict=True):
             if node not in found:
                 continue
-            share = backpropagate(found[node], [cotangent], tangent).cotangents.get(
-                cotangent
-            )
+            transposed = backpropagate(found[node], [cotangent], tangent).cotangents
+            share = transposed.get(cotangent)
             if share is not None:
                 total = share if total is None else build.add(total, share)
-        results.append(
-            build.full(output.shape, 0.0, output.dtype) if total is None else total
-        )
+        if total is None:
+            total = build.full(output.shape, 0.0, output.dtype)
+        results.append(total)
     return results

@@ -1,7 +1,6 @@
-"""Reverse mode: from one output back to the wanted nodes, each edge visited once.
+"""Reverse-mode differentiation (backpropagation) as a transformation of graphs, visiting each edge once.
 
-The result is a graph. On request the walk hands back the steps that it took, for ``explain`` to print:
-what is explained is what is run.
+The result is a graph, and the list of its steps, which ``explain`` prints: what is explained is what is run.
 """
 
 from __future__ import annotations
@@ -20,8 +19,22 @@ from deltarule.graph.walk import dependents, topological
 
 
 @dataclass(frozen=True)
-class Step:
-    """One edge of the backward walk: the cotangent of ``node`` gives ``contribution`` to operand ``index``."""
+class BackwardStep:
+    """One edge of the backward pass: ``node`` contributes to the cotangent of one of its operands.
+
+    Attributes:
+        node: The node that is differentiated.
+        index: Index of the operand.
+        rule: Name of the derivative rule.
+        cotangent: The cotangent of ``node``.
+        contribution: What it adds to the cotangent of the operand.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> x = input_node("x", ())
+    >>> (step,) = backpropagate(exp(x), [x]).steps
+    >>> step.source, step.contribution
+    (<x () float32>, <multiply () float32>)
+    """
 
     node: Node
     index: int
@@ -37,13 +50,13 @@ class Step:
 
 @dataclass
 class Backpropagation:
-    """The cotangent of every node on the way, and the steps in the order in which they were taken."""
+    """The result of a backward pass: the cotangents of all visited nodes, and the steps in order."""
 
     cotangents: dict[Node, Node] = field(default_factory=dict)
-    steps: list[Step] = field(default_factory=list)
+    steps: list[BackwardStep] = field(default_factory=list)
 
-    def receive(self, step: Step) -> None:
-        """Add a contribution: at a fan-out the paths sum (total derivative)."""
+    def receive(self, step: BackwardStep) -> None:
+        """Add a contribution; those of several users of a node are summed (multivariable chain rule)."""
         if step.contribution.shape != step.source.shape:
             raise GraphError(
                 f"pullback of {build.describe(step.node)} ({step.rule})",
@@ -63,9 +76,16 @@ def backpropagate(
     cotangent: Node | None = None,
     frontier: frozenset[Node] = frozenset(),
 ) -> Backpropagation:
-    """Walk back from ``output``; ``cotangent`` is ∂L/∂output, 1 for a scalar output.
+    """Run the backward pass from ``output``; only nodes that depend on ``wrt`` are visited.
 
-    Only nodes that depend on ``wrt`` are visited, and the walk does not go past ``frontier``.
+    Args:
+        output: The node to differentiate.
+        wrt: The variables.
+        cotangent: The cotangent ∂L/∂output; 1 by default, for a scalar output.
+        frontier: Nodes whose sources are not visited.
+
+    Raises:
+        GraphError: the output is not a floating-point scalar (unless ``cotangent`` is given).
     """
     if not output.dtype.is_float:
         raise GraphError(
@@ -93,41 +113,51 @@ def backpropagate(
     return result
 
 
-def _pull(node: Node, cotangent: Node, wanted: set[Node]) -> list[Step]:
-    """Return the steps from one node to those of its operands that lead to a wanted node."""
-    table = (
-        TEXTBOOK.get(node.attributes["function"])
-        if node.op is Op.CALL
-        else RULES[node.op]
-    )
-    if table is None:
+def _pull(node: Node, cotangent: Node, wanted: set[Node]) -> list[BackwardStep]:
+    """Return the steps from one node to those of its operands that depend on a variable."""
+    is_call = node.op is Op.CALL
+    rule = TEXTBOOK.get(node.attributes["function"]) if is_call else RULES[node.op]
+    if rule is None:
         return _pull_expansion(node, cotangent, wanted)
     steps = []
     for index, source in enumerate(node.sources):
         if source in wanted and source.dtype.is_float:
-            contribution = table.pull(node, cotangent, index)
+            contribution = rule.pull(node, cotangent, index)
             if contribution is not None:
-                steps.append(Step(node, index, table.name, cotangent, contribution))
+                steps.append(
+                    BackwardStep(node, index, rule.name, cotangent, contribution)
+                )
     return steps
 
 
-def _pull_expansion(node: Node, cotangent: Node, wanted: set[Node]) -> list[Step]:
-    """Differentiate a named function without a rule of its own through its expansion."""
+def _pull_expansion(
+    node: Node, cotangent: Node, wanted: set[Node]
+) -> list[BackwardStep]:
+    """Differentiate a named function without a rule through its expansion."""
     operands = frozenset(node.sources)
     inner = backpropagate(expansion(node), list(operands & wanted), cotangent, operands)
     name = f"derivative of {node.attributes['function'].replace('_', ' ')}"
-    return [
-        Step(
-            node, node.sources.index(source), name, cotangent, inner.cotangents[source]
-        )
-        for source in dict.fromkeys(node.sources)
-        if source in wanted and source in inner.cotangents
-    ]
+    steps = []
+    for source in dict.fromkeys(node.sources):
+        if source in wanted and source in inner.cotangents:
+            index, contribution = node.sources.index(source), inner.cotangents[source]
+            steps.append(BackwardStep(node, index, name, cotangent, contribution))
+    return steps
 
 
 def gradients(
     output: Node, wrt: Sequence[Node], cotangent: Node | None = None
 ) -> list[Node]:
-    """Return ∂L/∂w for each wanted node, of its shape; zeros where the output does not depend on it."""
+    """Return the gradients ∂L/∂w of the variables; zeros if the output does not depend on one.
+
+    Args:
+        output: The node to differentiate.
+        wrt: The variables.
+        cotangent: The cotangent ∂L/∂output; 1 by default, for a scalar output.
+
+    >>> x = build.input_node("x", (3,))
+    >>> gradients(build.sum_over(build.exp(x)), [x])
+    [<multiply (3) float32>]
+    """
     found = backpropagate(output, wrt, cotangent).cotangents
     return [found.get(node) or build.full(node.shape, 0.0, node.dtype) for node in wrt]

@@ -24,7 +24,7 @@ Pullback = Callable[[Node, Node], Node]  # (node, cotangent) → cotangent of on
 
 @dataclass(frozen=True)
 class Rule:
-    """The textbook's name of a derivative and one pullback an operand (None: no gradient flows there)."""
+    """A derivative rule: its name in textbooks and a pullback for each operand (None: no gradient)."""
 
     name: str
     pullbacks: tuple[Pullback | None, ...]
@@ -33,7 +33,7 @@ class Rule:
     )
 
     def pull(self, node: Node, cotangent: Node, index: int) -> Node | None:
-        """Return the cotangent of operand ``index``."""
+        """Return the contribution to the cotangent of operand ``index``, or None."""
         if self.each is not None:
             return self.each(node, cotangent, index)
         pullback = self.pullbacks[index]
@@ -41,7 +41,7 @@ class Rule:
 
 
 def rule(name: str, *pullbacks: Pullback | None) -> Rule:
-    """Return a rule with one pullback an operand."""
+    """Return a rule with one pullback for each operand."""
     return Rule(name, pullbacks)
 
 
@@ -57,7 +57,7 @@ def _y(node: Node) -> Node:
 
 
 def _power_in_base(node: Node, g: Node) -> Node:
-    """g·y·x^(y−1), and 0 where y = 0."""
+    """Return g·y·x^(y−1), and 0 where y = 0."""
     x, y = node.sources
     if constant_everywhere(y) is not None:
         return build.multiply(
@@ -68,7 +68,7 @@ def _power_in_base(node: Node, g: Node) -> Node:
 
 
 def _power_in_exponent(node: Node, g: Node) -> Node:
-    """g·xʸ·ln x, and 0 where x = 0."""
+    """Return g·xʸ·ln x, and 0 where x = 0."""
     x = _x(node)
     safe = build.where(build.equal(x, 0), 1, x)
     return build.multiply(g, build.multiply(node, build.log(safe)))
@@ -94,13 +94,13 @@ def _minimum_keeps_first(node: Node) -> Node:
 
 
 def unreduced(node: Node, shape: shapes.Shape, axes: tuple[int, ...]) -> Node:
-    """Put reduced axes back by repetition."""
+    """Broadcast a reduced node back to the shape before the reduction."""
     kept = shapes.reduced(shape, axes, keepdims=True)
     return build.broadcast_to(build.reshape(node, kept), shape)
 
 
 def first_maximum(x: Node, axes: tuple[int, ...]) -> Node:
-    """Return True at the first maximum over ``axes`` in row-major order, and only there."""
+    """Return whether each element is the first maximum over ``axes`` in row-major order."""
     order = (*(i for i in range(x.rank) if i not in axes), *axes)
     moved = build.permute(x, order)
     flat = build.reshape(
@@ -119,13 +119,13 @@ def _max_routes(node: Node, g: Node) -> Node:
 
 
 def _uncumulated(node: Node, g: Node) -> Node:
-    """Each element is in its own sum and in all later ones: running sums from the end."""
+    """Return cumulative sums from the end: an element is in its own sum and in all later ones."""
     axis = node.attributes["axis"]
     return build.flip(build.cumulative_sum(build.flip(g, (axis,)), axis), (axis,))
 
 
 def _unbroadcast(node: Node, g: Node) -> Node:
-    """Sum over the axes along which the source was repeated."""
+    """Sum over the axes along which the source was broadcast."""
     shape = _x(node).shape
     new = node.rank - len(shape)
     stretched = [
@@ -142,7 +142,7 @@ def _unpermute(node: Node, g: Node) -> Node:
 
 
 def _unslice(node: Node, g: Node) -> Node:
-    """Put the slice back among zeros."""
+    """Pad the cotangent of a slice with zeros."""
     shape = _x(node).shape
     low, high, interior = [], [], []
     a = node.attributes
@@ -158,7 +158,7 @@ def _unslice(node: Node, g: Node) -> Node:
 
 
 def _unpad(node: Node, g: Node) -> Node:
-    """Cut the padding off."""
+    """Slice off the padding."""
     starts, stops, steps = [], [], []
     a = node.attributes
     for low, inner, size in zip(a["low"], a["interior"], _x(node).shape, strict=True):
@@ -170,7 +170,7 @@ def _unpad(node: Node, g: Node) -> Node:
 
 
 def _part(node: Node, g: Node, index: int) -> Node:
-    """The share of one of the joined tensors."""
+    """Return the part of one of the concatenated tensors."""
     axis = node.attributes["axis"]
     start = sum(source.shape[axis] for source in node.sources[:index])
     stop = start + node.sources[index].shape[axis]
@@ -218,13 +218,13 @@ def _unfold(node: Node, g: Node) -> Node:
 
 
 def _solve_left(node: Node, g: Node) -> Node:
-    """−A⁻ᵀ g Xᵀ."""
+    """Return −A⁻ᵀ g Xᵀ."""
     right = build.solve(build.matrix_transpose(_x(node)), g)
     return build.negate(build.matmul(right, build.matrix_transpose(node)))
 
 
 def _log_determinant(node: Node, g: Node) -> Node:
-    """g·A⁻ᵀ."""
+    """Return g·A⁻ᵀ."""
     a = _x(node)
     inverse = build.solve(
         build.matrix_transpose(a), algebra.identity(a.shape[-1], a.dtype, a.shape[:-2])
@@ -233,7 +233,7 @@ def _log_determinant(node: Node, g: Node) -> Node:
 
 
 def _cholesky(node: Node, g: Node) -> Node:
-    """The symmetric part of L⁻ᵀ Φ(Lᵀg) L⁻¹; Φ keeps the lower triangle and halves the diagonal (Murray 2016)."""
+    """Return the symmetric part of L⁻ᵀ Φ(Lᵀg) L⁻¹; Φ keeps the lower triangle and halves the diagonal (Murray 2016)."""
     lower = node
     upper = build.matrix_transpose(lower)
     product = build.matmul(upper, g)

@@ -1,7 +1,7 @@
-"""The derivative table of named functions: the pullbacks that the textbook gives.
+"""The derivative table of named functions.
 
-They are shorter to read and safer in floating point than the derivative of the expansion (softmax with
-cross-entropy: δ = ŷ − y). A function that is not here is differentiated through its expansion.
+These pullbacks are shorter and numerically more stable than the derivative of the expansion (softmax with
+cross-entropy: δ = ŷ − y). A function without an entry is differentiated through its expansion.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from __future__ import annotations
 from deltarule.grad.rules import Rule, rule, unreduced
 from deltarule.graph import build
 from deltarule.graph import functions as f
-from deltarule.graph.functions.losses import LEAST_LOGARITHM, LEAST_PROBABILITY, one_hot
+from deltarule.graph.functions.losses import (
+    MIN_LOG_PROBABILITY,
+    MIN_PROBABILITY,
+    one_hot,
+)
 from deltarule.graph.node import Node
 
 
@@ -22,7 +26,7 @@ def _square(node: Node) -> Node:
 
 
 def _mish(node: Node, g: Node) -> Node:
-    """tanh ζ + x·σ(x)·(1 − tanh² ζ) with ζ = softplus(x)."""
+    """Return g·(tanh ζ + x·σ(x)·(1 − tanh² ζ)) with ζ = softplus(x)."""
     x = node.sources[0]
     gate = build.tanh(f.softplus(x))
     steepness = build.multiply(
@@ -32,7 +36,7 @@ def _mish(node: Node, g: Node) -> Node:
 
 
 def _clip(node: Node, g: Node) -> Node:
-    """𝟙(low < x ≤ high)."""
+    """Return g·𝟙(low < x ≤ high)."""
     x = node.sources[0]
     above = build.less(node.attributes["low"], x)
     inside = build.logical_and(
@@ -47,7 +51,7 @@ def _softsign(node: Node, g: Node) -> Node:
 
 
 def _softmax(node: Node, g: Node) -> Node:
-    """s ⊙ (g − sᵀg), the product of g with the Jacobian diag(s) − ssᵀ."""
+    """Return s ⊙ (g − sᵀg), the product of g with the Jacobian diag(s) − ssᵀ."""
     axis = node.attributes["axis"]
     inner = build.sum_over(build.multiply(g, node), axis, keepdims=True)
     return build.multiply(node, build.subtract(g, inner))
@@ -100,7 +104,7 @@ def _cross_entropy_of_labels(node: Node, g: Node) -> Node:
 
 
 def _hinge(node: Node, g: Node) -> Node:
-    """−y·𝟙(1 − y·z > 0)."""
+    """Return −y·𝟙(1 − y·z > 0)."""
     score, target = node.sources
     active = build.less(build.multiply(target, score), 1)
     return build.where(active, build.negate(build.multiply(g, target)), 0)
@@ -113,7 +117,7 @@ def _hinge_in_target(node: Node, g: Node) -> Node:
 
 
 def _multiclass_hinge(node: Node, g: Node) -> Node:
-    """𝟙(z_j > 0) for the wrong classes, −Σ_j 𝟙(z_j > 0) for the right one, z_j = margin + a_j − a_y."""
+    """Return 𝟙(z_j > 0) for the wrong classes, −Σ_j 𝟙(z_j > 0) for the right one, with z_j = margin + a_j − a_y."""
     scores, labels = node.sources
     hot = one_hot(labels, scores.shape[-1], scores)
     right = build.sum_over(f.weighted(hot, scores), -1, keepdims=True)
@@ -128,42 +132,42 @@ def _multiclass_hinge(node: Node, g: Node) -> Node:
 
 
 def _huber(node: Node, g: Node) -> Node:
-    """The error limited to [−δ, δ]."""
+    """Return the error limited to [−δ, δ]."""
     delta = node.attributes["delta"]
     error = build.subtract(node.sources[0], node.sources[1])
     return build.multiply(g, build.maximum(build.minimum(error, delta), -delta))
 
 
 def _binary_of_probabilities(node: Node, g: Node) -> Node:
-    """(ŷ − y)/(ŷ(1 − ŷ)) = −y/ŷ + (1 − y)/(1 − ŷ), the denominator kept away from 0."""
+    """Return (ŷ − y)/(ŷ(1 − ŷ)), with the denominator bounded away from 0."""
     p, y = node.sources
-    spread = build.maximum(build.multiply(p, build.subtract(1, p)), LEAST_PROBABILITY)
+    spread = build.maximum(build.multiply(p, build.subtract(1, p)), MIN_PROBABILITY)
     return build.multiply(g, build.divide(build.subtract(p, y), spread))
 
 
 def _binary_of_probabilities_in_target(node: Node, g: Node) -> Node:
-    """ln(1 − ŷ) − ln ŷ, each kept ≥ −100."""
+    """Return ln(1 − ŷ) − ln ŷ, each logarithm ≥ −100."""
     p = node.sources[0]
-    right = build.maximum(build.log(p), LEAST_LOGARITHM)
-    wrong = build.maximum(build.log(build.subtract(1, p)), LEAST_LOGARITHM)
+    right = build.maximum(build.log(p), MIN_LOG_PROBABILITY)
+    wrong = build.maximum(build.log(build.subtract(1, p)), MIN_LOG_PROBABILITY)
     return build.multiply(g, build.subtract(wrong, right))
 
 
 def _of_probabilities(node: Node, g: Node) -> Node:
-    """−y/ŷ, the denominator kept away from 0."""
+    """Return −y/ŷ, with the denominator bounded away from 0."""
     p, y = node.sources
     return build.negate(
-        build.multiply(_last(g), build.divide(y, build.maximum(p, LEAST_PROBABILITY)))
+        build.multiply(_last(g), build.divide(y, build.maximum(p, MIN_PROBABILITY)))
     )
 
 
 def _of_probabilities_in_targets(node: Node, g: Node) -> Node:
-    logarithm = build.maximum(build.log(node.sources[0]), LEAST_LOGARITHM)
+    logarithm = build.maximum(build.log(node.sources[0]), MIN_LOG_PROBABILITY)
     return build.negate(build.multiply(_last(g), logarithm))
 
 
 def _normalize(node: Node, g: Node) -> Node:
-    """(g − mean(g) − x̂·mean(g ⊙ x̂)) / √(σ² + ε): back through σ² and μ at once (NRM)."""
+    """Return (g − mean(g) − x̂·mean(g ⊙ x̂)) / √(σ² + ε), through μ and σ² at once (Ioffe and Szegedy 2015)."""
     x, axes = node.sources[0], node.attributes["axes"]
     centred = build.subtract(x, build.mean(x, axes, keepdims=True))
     variance = build.mean(build.multiply(centred, centred), axes, keepdims=True)

@@ -1,4 +1,4 @@
-"""NumPy's habits on nodes: what primitives compose to without being functions of the textbook."""
+"""Operations of NumPy composed of primitives: minimum, variance, product, sort, norm and others."""
 
 from __future__ import annotations
 
@@ -14,32 +14,48 @@ from deltarule.graph.node import Node
 Axes = int | Sequence[int] | None
 
 
-def _mirrored(x: Node) -> Node:
-    """Reverse the order of values without overflow: −x, −1 − x for integers, the largest value − x without a sign."""
+def _order_reversed(x: Node) -> Node:
+    """Reverse the order of values without overflow: −x for floats, −1 − x for int, maximum − x for uint."""
     if x.dtype.is_float:
         return build.negate(x)
     return build.subtract(-1 if x.dtype.kind == "int" else 2**x.dtype.bits - 1, x)
 
 
 def less_equal(x: build.Operand, y: build.Operand) -> Node:
-    """Return whether x ≤ y, element by element."""
+    """Return whether x ≤ y, element by element.
+
+    >>> less_equal(1, 2)
+    <or () bool>
+    """
     return build.logical_or(build.less(x, y), build.equal(x, y))
 
 
 def minimum_over(x: Node, axes: Axes = None, keepdims: bool = False) -> Node:
-    """The minimum over axes; at a tie the gradient goes to the first one."""
-    return _mirrored(build.maximum_over(_mirrored(x), axes, keepdims))
+    """Return the minimum over axes; at a tie the gradient goes to the first.
+
+    >>> minimum_over(build.input_node("x", (2, 3)), 1)
+    <negate (2) float32>
+    """
+    return _order_reversed(build.maximum_over(_order_reversed(x), axes, keepdims))
 
 
 def argmin(x: Node, axis: int = -1) -> Node:
-    """The index of the first minimum."""
-    return build.argmax(_mirrored(x), axis)
+    """Return the index of the first minimum along an axis.
+
+    >>> argmin(build.input_node("x", (2, 3)))
+    <argmax (2) int64>
+    """
+    return build.argmax(_order_reversed(x), axis)
 
 
 def variance(
     x: Node, axes: Axes = None, keepdims: bool = False, correction: int = 0
 ) -> Node:
-    """Σ(x − mean)² / (n − correction)."""
+    """Return the variance Σ(x − mean)² / (n − correction) over axes.
+
+    >>> variance(build.input_node("x", (2, 3)), 0)
+    <divide (3) float32>
+    """
     over = shapes.axes(axes, x.rank, "var")
     centred = build.subtract(x, build.mean(x, over, keepdims=True))
     total = build.sum_over(build.multiply(centred, centred), over, keepdims)
@@ -49,7 +65,11 @@ def variance(
 
 
 def product_over(x: Node, axis: int, keepdims: bool = False) -> Node:
-    """The product along an axis, by halves; whole numbers multiply in int64."""
+    """Return the product along an axis, by pairwise halving; integers multiply in int64.
+
+    >>> product_over(build.input_node("x", (2, 3)), 1).shape
+    (2,)
+    """
     where = shapes.axis(axis, x.rank, "prod")
     kept = x.shape[:where] + ((1,) if keepdims else ()) + x.shape[where + 1 :]
     x = x if x.dtype.is_float else build.cast(x, dtypes.INT64)
@@ -66,14 +86,22 @@ def product_over(x: Node, axis: int, keepdims: bool = False) -> Node:
 
 
 def part(x: Node, axis: int, start: int, stop: int) -> Node:
-    """x[start:stop] along one axis."""
+    """Return x[start:stop] along one axis.
+
+    >>> part(build.input_node("x", (2, 3)), 1, 0, 2)
+    <slice (2, 2) float32>
+    """
     starts = [start if i == axis else 0 for i in range(x.rank)]
     stops = [stop if i == axis else size for i, size in enumerate(x.shape)]
     return build.slice_axes(x, starts, stops)
 
 
 def stack(parts: Sequence[Node], axis: int = 0) -> Node:
-    """Join along a new axis."""
+    """Stack along a new axis.
+
+    >>> stack([build.input_node("x", (3,)), build.input_node("y", (3,))]).shape
+    (2, 3)
+    """
     if not parts:
         raise ArgumentError("stack", expected="at least one tensor", got="none")
     where = shapes.axis(axis, parts[0].rank + 1, "stack")
@@ -81,27 +109,31 @@ def stack(parts: Sequence[Node], axis: int = 0) -> Node:
 
 
 def swap_axes(x: Node, first: int, second: int) -> Node:
-    """Exchange two axes."""
+    """Swap two axes.
+
+    >>> swap_axes(build.input_node("x", (2, 3, 4)), 0, 2).shape
+    (4, 3, 2)
+    """
     order = list(range(x.rank))
-    a, b = (
-        shapes.axis(first, x.rank, "swapaxes"),
-        shapes.axis(second, x.rank, "swapaxes"),
-    )
+    a = shapes.axis(first, x.rank, "swapaxes")
+    b = shapes.axis(second, x.rank, "swapaxes")
     order[a], order[b] = b, a
     return build.permute(x, order)
 
 
 def identity(n: int, dtype: dtypes.DType, batch: shapes.Shape = ()) -> Node:
-    """The n × n identity, repeated over leading axes."""
+    """Return the n × n identity matrix, repeated over leading axes.
+
+    >>> identity(3, dtypes.FLOAT32).shape
+    (3, 3)
+    """
     shape = (*batch, n, n)
-    return build.cast(
-        build.equal(build.iota(shape, len(batch)), build.iota(shape, len(batch) + 1)),
-        dtype,
-    )
+    rows, columns = build.iota(shape, len(batch)), build.iota(shape, len(batch) + 1)
+    return build.cast(build.equal(rows, columns), dtype)
 
 
 def triangle(x: Node, lower: bool, diagonal: int = 0) -> Node:
-    """Keep the lower (or upper) triangle of the last two axes."""
+    """Set all but the lower (or upper) triangle of the last two axes to zero."""
     rows, columns = build.iota(x.shape, x.rank - 2), build.iota(x.shape, x.rank - 1)
     beyond = build.less(build.add(rows, diagonal), columns)
     before = build.less(columns, build.add(rows, diagonal))
@@ -109,7 +141,11 @@ def triangle(x: Node, lower: bool, diagonal: int = 0) -> Node:
 
 
 def diagonal(x: Node) -> Node:
-    """The main diagonal of the last two axes."""
+    """Return the main diagonal of the last two axes.
+
+    >>> diagonal(build.input_node("A", (3, 3))).shape
+    (3,)
+    """
     if x.rank < 2:
         raise ShapeError(
             "diagonal", expected="a matrix in the last two axes", got=build.describe(x)
@@ -123,19 +159,31 @@ def diagonal(x: Node) -> Node:
 
 
 def diagonal_matrix(x: Node) -> Node:
-    """The square matrix with the last axis of ``x`` on its diagonal."""
+    """Return the diagonal matrix of the last axis.
+
+    >>> diagonal_matrix(build.input_node("x", (3,))).shape
+    (3, 3)
+    """
     shape = (*x.shape, x.shape[-1])
     on = build.equal(build.iota(shape, x.rank - 1), build.iota(shape, x.rank))
     return build.where(on, build.expand_dims(x, (x.rank,)), 0)
 
 
 def trace(x: Node) -> Node:
-    """Σ of the main diagonal; a scalar is its own trace (LA-01, LA-02)."""
+    """Return the sum of the main diagonal; a scalar is its own trace.
+
+    >>> trace(build.input_node("A", (3, 3))).shape
+    ()
+    """
     return x if x.rank == 0 else build.sum_over(diagonal(x), -1)
 
 
 def outer(x: Node, y: Node) -> Node:
-    """x yᵀ of two vectors (LA-23)."""
+    """Return the outer product x yᵀ of two vectors.
+
+    >>> outer(build.input_node("x", (3,)), build.input_node("y", (2,))).shape
+    (3, 2)
+    """
     if x.rank != 1 or y.rank != 1:
         raise ShapeError(
             "outer",
@@ -148,7 +196,11 @@ def outer(x: Node, y: Node) -> Node:
 def norm(
     x: Node, p: float | str = 2, axes: Axes = None, keepdims: bool = False
 ) -> Node:
-    """(Σ|x|^p)^(1/p) of the entries; p ≥ 1, ∞, or "fro" (LA-04, LA-05, LA-09)."""
+    """Return the norm (Σ|x|ᵖ)^(1/p) of the entries over axes; p ≥ 1, infinity or "fro".
+
+    >>> norm(build.input_node("x", (3, 2)), axes=1)
+    <euclidean_norm (3) float32>
+    """
     over = shapes.axes(axes, x.rank, "norm")
     x = x if x.dtype.is_float else build.cast(x, dtypes.FLOAT32)
     if p in {2, "fro"}:
@@ -163,22 +215,20 @@ def norm(
         result = build.power(
             build.sum_over(build.power(build.absolute(x), p), over), 1 / p
         )
-    return (
-        build.reshape(result, shapes.reduced(x.shape, over, keepdims=True))
-        if keepdims
-        else result
-    )
+    if not keepdims:
+        return result
+    return build.reshape(result, shapes.reduced(x.shape, over, keepdims=True))
 
 
 def induced_infinity_norm(a: Node) -> Node:
-    """The largest absolute row sum, max_k Σ_j |A_kj| (LA-11)."""
+    """Return the largest absolute row sum, maxₖ Σⱼ |Aₖⱼ|."""
     return build.maximum_over(build.sum_over(build.absolute(a), -1), -1)
 
 
 def cumulative_product(x: Node, axis: int) -> Node:
-    """Products of all elements up to and including each one, along an axis; whole numbers multiply in int64.
+    """Return the cumulative product along an axis; integers multiply in int64.
 
-    Each step doubles how many neighbours a product covers: log₂ n products of n numbers (Hillis and Steele 1986).
+    A parallel prefix scan in log₂ n steps (Hillis and Steele 1986).
     """
     where = shapes.axis(axis, x.rank, "cumprod")
     x = x if x.dtype.is_float else build.cast(x, dtypes.INT64)
@@ -191,7 +241,7 @@ def cumulative_product(x: Node, axis: int) -> Node:
 
 
 def take_along_axis(x: Node, indices: Node, axis: int) -> Node:
-    """x[…, indices[…, i, …], …] along an axis, shapes equal elsewhere."""
+    """Return x[…, indices[…, i, …], …] along an axis; the other sizes must agree."""
     where = shapes.axis(axis, x.rank, "take_along_axis")
     if shapes.reduced(x.shape, (where,)) != shapes.reduced(indices.shape, (where,)):
         raise ShapeError(
@@ -211,10 +261,14 @@ def take_along_axis(x: Node, indices: Node, axis: int) -> Node:
         position = linear if i == where else build.iota(indices.shape, i)
         offset = build.add(offset, build.multiply(position, stride))
         stride *= x.shape[i]
-    # an index outside its own axis must not land in a neighbour's row: −1 is refused where the graph is run
+    # an index out of range must not address another row: −1 raises an error at run time
     return build.gather(build.reshape(x, (stride,)), build.where(inside, offset, -1), 0)
 
 
 def sort(x: Node, axis: int = -1) -> Node:
-    """Sort along an axis, ascending; the gradient follows each value to its place."""
+    """Sort along an axis in ascending order; the gradient is permuted accordingly.
+
+    >>> sort(build.input_node("x", (3,))).shape
+    (3,)
+    """
     return take_along_axis(x, build.argsort(x, axis), axis)

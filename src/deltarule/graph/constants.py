@@ -1,4 +1,4 @@
-"""Constants seen through what merely rearranges them."""
+"""Constant folding of scalars: casts, and constants behind reshapes, permutations and broadcasts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from deltarule.dtypes import BOOL, FLOAT32, DType, Scalar
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 
-_REARRANGES = frozenset({Op.BROADCAST, Op.RESHAPE, Op.PERMUTE})
+_REARRANGING = frozenset({Op.BROADCAST, Op.RESHAPE, Op.PERMUTE})
 
 
 def cast_scalar(value: Scalar, source: DType, target: DType) -> Scalar:
-    """Return a number of one type in another, as engines convert it: rounded, cut towards zero, stopped at bounds.
+    """Return a number cast between element types as the engines do: rounded, truncated or saturated.
 
     >>> from deltarule.dtypes import FLOAT64, INT64, UINT8
     >>> cast_scalar(300.7, FLOAT64, UINT8), cast_scalar(float("nan"), FLOAT64, INT64), cast_scalar(-1, INT64, UINT8)
@@ -34,7 +34,7 @@ def cast_scalar(value: Scalar, source: DType, target: DType) -> Scalar:
 
 
 def single(value: float) -> float:
-    """Round to float32; what lies beyond its range is infinite.
+    """Round to float32; values beyond its range become infinite.
 
     >>> single(0.1), single(-1e200)
     (0.10000000149011612, -inf)
@@ -46,21 +46,19 @@ def single(value: float) -> float:
 
 
 def constant_everywhere(node: Node) -> float | None:
-    """Return the number that a node holds at every position, else None.
+    """Return the number that a node holds at every position, or None.
 
     >>> from deltarule.graph import build
     >>> constant_everywhere(build.full((2, 3), 0.5, build.constant(0.5).dtype))
     0.5
     """
-    while node.op in _REARRANGES:
+    while node.op in _REARRANGING:
         node = node.sources[0]
     if node.op is Op.CONSTANT:
         return float(node.attributes["value"])
     if node.op is not Op.CAST:
         return None
     value = constant_everywhere(node.sources[0])
-    return (
-        None
-        if value is None
-        else float(cast_scalar(value, node.sources[0].dtype, node.dtype))
-    )
+    if value is None:
+        return None
+    return float(cast_scalar(value, node.sources[0].dtype, node.dtype))

@@ -1,7 +1,7 @@
-"""Named functions of the textbook, declared once: name, formula, expansion into primitives.
+"""Named functions such as softmax: name, formula, expansion into primitives.
 
-A use of such a function is one ``CALL`` node. Derivations print its name, ``grad/textbook.py`` may hold the
-textbook's own pullback for it, an engine may run it as a whole; every pass that knows nothing of it expands it.
+A call of a named function is one ``CALL`` node. Derivations print its name, ``grad/textbook.py`` may define its
+pullback, an engine may run it as a whole; any other pass expands it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ Constructor = Callable[..., Node]
 
 @dataclass(frozen=True)
 class NamedFunction:
-    """A function of the textbook: its formula in Unicode and its expansion (operands, attributes) → Node."""
+    """A named function.
+
+    Attributes:
+        name: Name in the graph and in derivations.
+        formula: Formula in Unicode.
+        expand: Function (operands, attributes) → Node of the expansion.
+        summary: Docstring of the function, without examples.
+    """
 
     name: str
     formula: str
@@ -35,17 +42,16 @@ _expansions: weakref.WeakKeyDictionary[Node, Node] = weakref.WeakKeyDictionary()
 def named(
     formula: str, *, elementwise: bool = False
 ) -> Callable[[Constructor], Constructor]:
-    """Declare the decorated expansion as a named function; the result constructs ``CALL`` nodes.
+    """Declare the decorated expansion as a named function, which then constructs ``CALL`` nodes.
 
-    Operands are positional, attributes keyword-only and hashable. The expansion runs once at construction,
-    so its shape errors are raised there. ``elementwise`` operands are first brought to one type and one shape.
+    Operands are positional, attributes keyword-only and hashable. The expansion is built once at construction, where
+    its shape errors are raised. ``elementwise`` operands are first cast to one type and broadcast to one shape.
     """
 
     def declare(expand: Constructor) -> Constructor:
         name = expand.__name__
-        FUNCTIONS[name] = NamedFunction(
-            name, formula, expand, (expand.__doc__ or "").strip()
-        )
+        summary = (expand.__doc__ or "").partition(">>>")[0].strip()
+        FUNCTIONS[name] = NamedFunction(name, formula, expand, summary)
 
         def construct(*operands: Node, **attributes: Any) -> Node:
             if elementwise:
@@ -66,7 +72,7 @@ def named(
 
 
 def expansion(node: Node) -> Node:
-    """Return the graph in primitives (and other named functions) that a ``CALL`` node stands for."""
+    """Return the graph of primitives (and other named functions) that a ``CALL`` node abbreviates."""
     known = _expansions.get(node)
     if known is None:
         attributes = {

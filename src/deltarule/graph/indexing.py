@@ -1,4 +1,4 @@
-"""Indexing as in NumPy: whole numbers, slices, None, Ellipsis and tensors of indices."""
+"""Indexing as in NumPy: integers, slices, None, Ellipsis and tensors of indices."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from deltarule.graph.node import Node
 Key = Any  # int | slice | None | Ellipsis | Node, or a tuple of them
 
 
-def _spelled_out(key: Sequence[Key], rank: int, shown: str) -> list[Key]:
-    """Replace the Ellipsis (or the missing end) by full slices."""
+def _without_ellipsis(key: Sequence[Key], rank: int, shown: str) -> list[Key]:
+    """Replace the Ellipsis (or missing trailing indices) by full slices."""
     used = sum(1 for item in key if item is not None and item is not Ellipsis)
     if used > rank:
         raise ShapeError(
@@ -32,10 +32,13 @@ def _spelled_out(key: Sequence[Key], rank: int, shown: str) -> list[Key]:
 
 
 def index(x: Node, key: Key) -> Node:
-    """Return x[key]."""
-    items = _spelled_out(
-        key if isinstance(key, tuple) else (key,), x.rank, build.describe(x)
-    )
+    """Return x[key].
+
+    >>> index(build.input_node("x", (4, 3)), (slice(1, 3), 0))
+    <reshape (2) float32>
+    """
+    given = key if isinstance(key, tuple) else (key,)
+    items = _without_ellipsis(given, x.rank, build.describe(x))
     sliced, items = _slice(x, items)
     arrays = [i for i, item in enumerate(items) if isinstance(item, Node)]
     if arrays:
@@ -53,7 +56,7 @@ def index(x: Node, key: Key) -> Node:
 
 
 def _slice(x: Node, items: list[Key]) -> tuple[Node, list[Key]]:
-    """Apply slices and whole numbers (as slices of length 1); None and tensors stay for later."""
+    """Apply slices, and integers as slices of length 1; None and tensors are handled later."""
     starts, stops, steps, flipped = [], [], [], []
     axis = 0
     for item in items:
@@ -77,13 +80,11 @@ def _slice(x: Node, items: list[Key]) -> tuple[Node, list[Key]]:
                     got=f"{item.start}:{item.stop}:0".replace("None", ""),
                 )
             start, stop, step = item.indices(size)
-            if step < 0:  # the same elements forwards, then flipped
+            if step < 0:  # slice forwards, then flip
                 length = len(range(start, stop, step))
-                start, stop, step = (
-                    (start + (length - 1) * step, start + 1, -step)
-                    if length
-                    else (0, 0, 1)
-                )
+                first = start + (length - 1) * step
+                forward = (first, start + 1, -step)
+                start, stop, step = forward if length else (0, 0, 1)
                 flipped.append(axis)
             stop = max(start, stop)
         starts.append(start)
@@ -95,12 +96,12 @@ def _slice(x: Node, items: list[Key]) -> tuple[Node, list[Key]]:
 
 
 def _take(x: Node, items: list[Key], arrays: list[int]) -> tuple[Node, list[Key]]:
-    """Gather along the axes indexed by tensors; the result's axes stand where the first tensor stood."""
+    """Gather along the axes indexed by tensors; the new axes replace them in place."""
     axes = [sum(1 for item in items[:i] if item is not None) for i in arrays]
     if any(b - a != 1 for a, b in pairwise(axes)):
         raise ShapeError(
             f"index of {build.describe(x)}",
-            expected="index tensors on neighbouring axes",
+            expected="index tensors on adjacent axes",
             got=f"axes {axes}",
             hint="Index in two steps, or permute the axes first.",
         )
@@ -122,9 +123,8 @@ def _take(x: Node, items: list[Key], arrays: list[int]) -> tuple[Node, list[Key]
         )
     if linear is None or inside is None:
         return x, items
-    if (
-        len(arrays) > 1
-    ):  # an index outside its own axis must not land elsewhere: −1 is refused where it is run
+    if len(arrays) > 1:
+        # an index out of range must not address another row: −1 raises at run time
         linear = build.where(inside, linear, -1)
     first = axes[0]
     merged = (

@@ -1,7 +1,7 @@
-"""Node: the one central abstraction. Immutable, and hash-consed: equal expressions are the same object.
+"""Node: an immutable, hash-consed operation of the graph; equal expressions are the same object.
 
-A node is an operation, its sources, its attributes, and the shape and element type that follow from them.
-Only the checked constructors of ``graph/build/`` and ``graph/function.py`` may call ``intern``.
+A node has an operation, sources, attributes, and the shape and element type that follow from these.
+Nodes are created by the checked constructors of ``graph/build/`` and ``graph/function.py``, which call ``intern``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,20 @@ from deltarule.shapes import Shape, show
 
 @final
 class Node:
-    """One operation of an expression graph; compare with ``is``, use as a dictionary key."""
+    """One operation of an expression graph; compare with ``is``, use as a dictionary key.
+
+    Attributes:
+        op: The primitive operation.
+        sources: The operands.
+        attributes: The parameters of the operation, such as axes.
+        shape: Sizes of the axes.
+        dtype: The element type.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> x = input_node("x", (3,))
+    >>> exp(x) is exp(x), exp(x).sources
+    (True, (<x (3) float32>,))
+    """
 
     __slots__ = ("__weakref__", "attributes", "dtype", "op", "shape", "sources")
 
@@ -45,8 +58,8 @@ class Node:
         return f"<{label} {show(self.shape)} {self.dtype}>"
 
 
-def identity(attributes: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return attributes as a key, by value and type: ``1``, ``1.0`` and ``True`` differ, and ``0.0`` and ``-0.0``."""
+def attributes_key(attributes: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return attributes as a hashable key: ``1``, ``1.0`` and ``True`` differ, as do ``0.0`` and ``-0.0``."""
     return tuple(
         (key, type(value), repr(value) if isinstance(value, float) else value)
         for key, value in sorted(attributes.items())
@@ -65,11 +78,11 @@ def intern(
     shape: Shape,
     dtype: DType,
 ) -> Node:
-    """Return the node with these parts, made once.
+    """Return the unique node with these parts, creating it if it does not exist.
 
     Sources are compared by identity, attributes by value and type.
     """
-    key = (op, sources, identity(attributes), shape, dtype)
+    key = (op, sources, attributes_key(attributes), shape, dtype)
     node = _table.get(key)
     if node is None:
         node = object.__new__(Node)

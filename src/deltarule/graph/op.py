@@ -1,11 +1,11 @@
 """The closed list of primitive operations, grouped.
 
-Every pass over a graph (evaluate, differentiate, lower, explain) is one table keyed by these names, and a test
-demands that each table covers them all. Functions of the textbook (sigmoid, softmax …) are not here: they are
-``CALL`` nodes, declared with their expansion into these primitives in ``graph/functions``.
+Every pass over a graph (evaluate, differentiate, lower, explain) is a table keyed by these names, and a test checks
+that each table is complete. Functions such as sigmoid and softmax are ``CALL`` nodes, declared with their expansion
+into these primitives in ``graph/functions``.
 
 Element-wise primitives take operands of one shape and one element type: the constructors of ``graph/build/``
-insert the casts and broadcasts that NumPy's habits ask for.
+insert casts and broadcasts by NumPy's rules.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 
 class Op(Enum):
-    """A primitive; the comment gives the attributes and the meaning."""
+    """A primitive operation; the comment lists operands, attributes and meaning."""
 
     # leaves
     INPUT = auto()  # name, uid: a value that is given when the graph is run
@@ -47,9 +47,7 @@ class Op(Enum):
     SUBTRACT = auto()
     MULTIPLY = auto()
     DIVIDE = auto()  # floats
-    FMOD = (
-        auto()
-    )  # floats; x less y times their quotient cut towards 0, exact: the sign of x
+    FMOD = auto()  # floats; x − trunc(x/y)·y, exact, with the sign of x
     POWER = auto()  # floats; derivative in the exponent is 0 where the base is 0
     MAXIMUM = auto()  # at a tie the gradient goes to the first operand
     MINIMUM = auto()  # at a tie the gradient goes to the first operand
@@ -64,56 +62,43 @@ class Op(Enum):
 
     # reductions (the reduced axes disappear)
     SUM = auto()  # axes
-    MAX = (
-        auto()
-    )  # axes; at a tie the gradient goes to the first maximum in row-major order
+    MAX = auto()  # axes; at a tie the gradient goes to the first in row-major order
     ARGMAX = auto()  # axis; first maximum, int64
 
     # scans
-    CUMULATIVE_SUM = auto()  # axis: sums of all elements up to and including each one
+    CUMULATIVE_SUM = auto()  # axis
 
     # movement
     RESHAPE = auto()  # shape
     PERMUTE = auto()  # order: result axis i is source axis order[i]
-    BROADCAST = auto()  # shape, NumPy's rule
+    BROADCAST = auto()  # shape, by NumPy's rules
     SLICE = auto()  # starts, stops, steps (≥ 1)
-    PAD = (
-        auto()
-    )  # low, high (≥ 0), interior (zeros between neighbours, ≥ 0); fills with 0
+    PAD = auto()  # low, high, interior (between elements), all ≥ 0; fills with 0
     FLIP = auto()  # axes
     CONCATENATE = auto()  # axis
 
     # indexing
-    GATHER = (
-        auto()
-    )  # (x, indices); axis: x.shape[:axis] + indices.shape + x.shape[axis+1:]
+    GATHER = auto()  # (x, indices); axis, which the axes of indices replace
     SCATTER_ADD = auto()  # (indices, updates); axis, size: the adjoint of GATHER
     ARGSORT = auto()  # axis: stable, ascending, int64
 
     # contractions
     MATMUL = auto()  # (…, m, k) @ (…, k, n), equal leading sizes
-    CONVOLVE = (
-        auto()
-    )  # (x, weight); stride, padding, dilation, groups: correlation, channels last
-    CONVOLVE_TRANSPOSED = (
-        auto()
-    )  # (y, weight); + input_shape: the adjoint of CONVOLVE in x
-    CONVOLVE_WEIGHT = (
-        auto()
-    )  # (x, y); + weight_shape: the adjoint of CONVOLVE in the weight
-    WINDOWS = (
-        auto()
-    )  # (x); axes, window, stride, dilation: x with a trailing axis per window axis
+    # (x, weight); stride, padding, dilation, groups: correlation, channels last
+    CONVOLVE = auto()
+    CONVOLVE_TRANSPOSED = auto()  # (y, weight); + input_shape: adjoint in x
+    CONVOLVE_WEIGHT = auto()  # (x, y); + weight_shape: adjoint in the weight
+    # (x); axes, window, stride, dilation: x with a trailing axis per window axis
+    WINDOWS = auto()
     FOLD = auto()  # (y); axes, window, stride, dilation, shape: the adjoint of WINDOWS (overlap-add)
 
     # linear algebra on the last two axes
     SOLVE = auto()  # (A, B): A⁻¹B
     LOG_DETERMINANT = auto()  # (A): ln|det A|
-    CHOLESKY = (
-        auto()
-    )  # (A): lower L with LLᵀ = A; reads the lower triangle, gradient symmetrised
+    # (A): lower L with LLᵀ = A; reads the lower triangle, gradient symmetrised
+    CHOLESKY = auto()
 
-    # a named function of the textbook
+    # a named function
     CALL = auto()  # function, and its own attributes; sources are its operands
 
 

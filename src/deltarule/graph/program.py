@@ -1,8 +1,8 @@
-"""Programs: what a backend is asked to run.
+"""Programs: the units that a backend compiles and runs.
 
-A ``Program`` is a pure function of its inputs. A ``StepProgram`` is one training step as a pure program:
-(parameters, optimiser state, batch, counters) → (parameters, optimiser state, metrics); a backend runs a whole
-epoch of it in one call.
+A ``Program`` is a pure function of its inputs. A ``StepProgram`` is one training step as a pure function,
+(parameters, optimiser state, batch, counters) → (parameters, optimiser state, metrics); a backend runs the steps of a
+whole epoch in one call.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from deltarule.graph.node import Node, identity
+from deltarule.graph.node import Node, attributes_key
 from deltarule.graph.op import Op
 from deltarule.graph.walk import topological
 from deltarule.shapes import count
@@ -18,13 +18,19 @@ from deltarule.shapes import count
 
 @dataclass(frozen=True)
 class Program:
-    """A pure function: values for ``inputs`` (INPUT nodes, in argument order) to values of ``outputs``."""
+    """A pure function from values of ``inputs`` (INPUT nodes, in the order of arguments) to values of ``outputs``.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> x = input_node("x", (2,))
+    >>> Program((x,), (exp(x),)).outputs
+    (<exp (2) float32>,)
+    """
 
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
 
     def signature(self) -> Hashable:
-        """Return what the program computes without the identity of its inputs: programs of equal signature agree.
+        """Return a key of what the program computes, which does not depend on the identity of its inputs.
 
         >>> from deltarule.graph.build import exp, input_node
         >>> x, y = input_node("x", (2,)), input_node("x", (2,))
@@ -43,23 +49,25 @@ class Program:
                     key: value for key, value in node.attributes.items() if key != "uid"
                 }
                 sources = tuple(place[source] for source in node.sources)
-                parts.append(
-                    (node.op, sources, identity(attributes), node.shape, node.dtype)
-                )
+                key = attributes_key(attributes)
+                parts.append((node.op, sources, key, node.shape, node.dtype))
                 place[node] = len(place)
-        return tuple(parts), tuple(
-            place[node] for node in (*self.inputs, *self.outputs)
-        )
+        ends = tuple(place[node] for node in (*self.inputs, *self.outputs))
+        return tuple(parts), ends
 
 
 @dataclass(frozen=True)
 class StepProgram:
-    """One training step. All shapes are static; ``batch`` inputs share their leading size.
+    """One training step as a pure function; all shapes are static.
 
-    ``state`` and ``next_state`` correspond one to one in shape and element type (parameters, optimiser state,
-    running statistics). ``step`` counts from 0 and ``seed`` is the run's seed (both int64 scalars); ``scalars``
-    are float64 scalars that the host may change between calls (a learning-rate factor). ``metrics`` are
-    scalars, or arrays whose elements a step hands out one after the other.
+    Attributes:
+        state: Inputs of the parameters, optimiser state and running statistics.
+        batch: Inputs of the batch, with equal first sizes.
+        step: Number of the step from 0, an int64 scalar.
+        seed: Seed of the run, an int64 scalar.
+        scalars: Float64 scalars that may change between calls (a learning-rate factor).
+        next_state: The new state, of the shapes and element types of ``state``.
+        metrics: Scalars, or arrays whose elements are returned one after the other.
     """
 
     state: tuple[Node, ...]
@@ -72,7 +80,7 @@ class StepProgram:
 
     @property
     def metrics_width(self) -> int:
-        """Number of values that a step hands out."""
+        """Number of metric values that a step returns."""
         return sum(count(node.shape) for node in self.metrics)
 
     @property
@@ -81,7 +89,7 @@ class StepProgram:
         return int(self.batch[0].shape[0])
 
     def signature(self) -> Hashable:
-        """Return what the step computes without the identity of its inputs, as ``Program.signature`` does."""
+        """Return a key of what the step computes, as ``Program.signature`` does."""
         return (
             len(self.state),
             len(self.batch),

@@ -1,4 +1,4 @@
-"""Rewrites: new graphs from old ones, bottom-up, each node visited once."""
+"""Graph rewriting, bottom-up, visiting each node once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from deltarule.graph.walk import topological
 from deltarule.shapes import Dimension
 
 Rule = Callable[[Node], Node | None]
-_MOST_ROUNDS = 100  # a guard against rules that undo one another
+_MAX_ROUNDS = 100  # of rules on one node, in case they do not terminate
 
 
 def with_sources(node: Node, sources: Sequence[Node]) -> Node:
-    """Return the node with other sources of the same shapes and types."""
+    """Return a node with other sources of the same shapes and element types."""
     if all(new is old for new, old in zip(sources, node.sources, strict=True)):
         return node
     return intern(
@@ -28,11 +28,20 @@ def with_sources(node: Node, sources: Sequence[Node]) -> Node:
 
 
 def rewrite(outputs: Sequence[Node], rule: Rule) -> list[Node]:
-    """Apply ``rule`` (node → an equal node, or None) to every node bottom-up, to each until it has no answer."""
+    """Apply a rule (node → an equal node, or None) to every node bottom-up, to each until it returns None.
+
+    Raises:
+        GraphError: the rule does not terminate.
+
+    >>> from deltarule.graph.build import exp, input_node, log
+    >>> x = input_node("x", (3,))
+    >>> rewrite([exp(log(x))], lambda node: x if node.op is Op.EXP else None)
+    [<x (3) float32>]
+    """
     known: dict[Node, Node] = {}
     for node in topological(outputs):
         result = with_sources(node, [known[source] for source in node.sources])
-        for _ in range(_MOST_ROUNDS):
+        for _ in range(_MAX_ROUNDS):
             better = rule(result)
             if better is None or better is result:
                 break
@@ -40,15 +49,15 @@ def rewrite(outputs: Sequence[Node], rule: Rule) -> list[Node]:
         else:
             raise GraphError(
                 "rewrite",
-                expected="rules that come to an end",
-                got=f"{build.describe(node)} again and again",
+                expected="rules that terminate",
+                got=f"more than {_MAX_ROUNDS} rewrites of {build.describe(node)}",
             )
         known[node] = result
     return [known[node] for node in outputs]
 
 
 def without_checks(outputs: Sequence[Node]) -> list[Node]:
-    """Return the graphs without the checks of values that are made where they are run."""
+    """Return graphs without runtime checks (CHECK nodes)."""
     return rewrite(
         outputs, lambda node: node.sources[0] if node.op is Op.CHECK else None
     )
@@ -57,7 +66,13 @@ def without_checks(outputs: Sequence[Node]) -> list[Node]:
 def substitute(
     outputs: Sequence[Node], replacements: Mapping[Node, Node]
 ) -> list[Node]:
-    """Replace nodes by others of the same shape and type."""
+    """Replace nodes by others of the same shape and element type.
+
+    >>> from deltarule.graph.build import exp, input_node
+    >>> x, y = input_node("x", (3,)), input_node("y", (3,))
+    >>> substitute([exp(x)], {x: y})[0].sources
+    (<y (3) float32>,)
+    """
     known = dict(replacements)
     for node in topological(outputs, frozenset(known)):
         if node not in known:
@@ -70,9 +85,16 @@ def expand_calls(
     frontier: Container[Node] = frozenset(),
     keep: Container[str] = frozenset(),
 ) -> list[Node]:
-    """Replace named functions by their expansions, but those whose name is in ``keep``.
+    """Replace named functions by their expansions.
 
-    Nodes of ``frontier`` stay, and what is below them.
+    Args:
+        outputs: The graphs.
+        frontier: Nodes that are not visited, nor are their sources.
+        keep: Names of functions that are not expanded.
+
+    >>> from deltarule.graph import functions
+    >>> expand_calls([functions.relu(build.input_node("x", (3,)))])
+    [<maximum (3) float32>]
     """
     known: dict[Node, Node] = {}
     stack = list(outputs)
@@ -91,18 +113,23 @@ def expand_calls(
             stack.extend(missing)
             continue
         stack.pop()
-        known[node] = (
-            known[needed[0]]
-            if expands
-            else with_sources(node, [known[s] for s in node.sources])
-        )
+        if expands:
+            known[node] = known[needed[0]]
+        else:
+            known[node] = with_sources(node, [known[s] for s in node.sources])
     return [known[node] for node in outputs]
 
 
 def specialise(
     outputs: Sequence[Node], sizes: Mapping[Dimension, int], inputs: Mapping[Node, Node]
 ) -> list[Node]:
-    """Give unknown sizes their numbers. ``inputs`` maps each INPUT with unknown sizes to its static twin."""
+    """Replace unknown sizes by numbers.
+
+    Args:
+        outputs: The graphs.
+        sizes: The number for each unknown size.
+        inputs: For each INPUT with unknown sizes, one of static shape.
+    """
 
     def fix(value: Any) -> Any:
         if isinstance(value, Dimension):
@@ -125,18 +152,17 @@ def specialise(
 
 
 def in_float64(outputs: Sequence[Node], inputs: Mapping[Node, Node]) -> list[Node]:
-    """Return the same expressions computed in float64. ``inputs`` maps each float INPUT to its float64 twin."""
+    """Return the same expressions computed in float64; ``inputs`` maps each float INPUT to one in float64."""
 
-    def raised(value: Any) -> Any:
+    def in_double(value: Any) -> Any:
         return FLOAT64 if value is FLOAT32 else value
 
     known = dict(inputs)
     for node in topological(outputs, frozenset(known)):
         if node in known:
             continue
-        attributes = {key: raised(value) for key, value in node.attributes.items()}
+        attributes = {key: in_double(value) for key, value in node.attributes.items()}
         sources = tuple(known[source] for source in node.sources)
-        known[node] = intern(
-            node.op, sources, attributes, node.shape, raised(node.dtype)
-        )
+        dtype = in_double(node.dtype)
+        known[node] = intern(node.op, sources, attributes, node.shape, dtype)
     return [known[node] for node in outputs]

@@ -1,4 +1,4 @@
-"""Graphs as text and as Graphviz."""
+"""Printing graphs as text and in the DOT language of Graphviz."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _attributes(node: Node) -> str:
 
 
 def to_text(outputs: Iterable[Node]) -> str:
-    """Return one line a node: number, operation, operands, shape, type.
+    """Return a graph as text, one line per node: number, operation, operands, shape, element type.
 
     >>> from deltarule.graph import build
     >>> x = build.input_node("x", (3,))
@@ -53,7 +53,15 @@ def to_text(outputs: Iterable[Node]) -> str:
 
 
 def to_dot(outputs: Iterable[Node]) -> str:
-    """Return the graph in Graphviz' language, sources above."""
+    r"""Return a graph in the DOT language of Graphviz, sources first.
+
+    >>> from deltarule.graph import build
+    >>> print(to_dot([build.input_node("x", (3,))]))
+    digraph {
+      node [shape=box, fontname="sans-serif"];
+      n0 [label="x\n(3)"];
+    }
+    """
     numbers: dict[Node, int] = {}
     lines = ["digraph {", '  node [shape=box, fontname="sans-serif"];']
     for node in topological(outputs):

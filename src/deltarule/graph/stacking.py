@@ -1,8 +1,8 @@
-"""Several graphs of one form as one graph: their values side by side along a new first axis.
+"""Stacking: several graphs of equal structure as one graph, along a new first axis.
 
-Graphs have one form if they differ only in their leaves: in inputs, and in the values of constants. Where the
-constants differ, the joint graph reads a vector; what is the same in all graphs is computed once. So models with
-their own weights, learning rates and decays become one program.
+Graphs have equal structure if they differ only in their inputs and in the values of constants. Constants that
+differ become a vector input; what is the same in all graphs is computed once. So models with different weights,
+learning rates and weight decays become one program.
 """
 
 from __future__ import annotations
@@ -16,34 +16,33 @@ from deltarule.graph import build
 from deltarule.graph.function import expansion
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
-from deltarule.graph.vectorize import Operand, vectorized
+from deltarule.graph.vectorize import Operand, vectorize
 
-Row = tuple[Node, ...]  # what stands at one place of every graph
+Row = tuple[Node, ...]  # corresponding nodes, one of each graph
 
 
-def below(node: Node) -> Row:
-    """Return the nodes that a node is computed from, a named function through its expansion."""
+def dependencies(node: Node) -> Row:
+    """Return the sources of a node, or the expansion of a named function."""
     return (expansion(node),) if node.op is Op.CALL else node.sources
 
 
-def _same(a: Node, b: Node) -> bool:
-    if (a.op, a.shape, a.dtype, len(a.sources)) != (
-        b.op,
-        b.shape,
-        b.dtype,
-        len(b.sources),
-    ):
+def _corresponds(a: Node, b: Node) -> bool:
+    if a.op is not b.op or len(a.sources) != len(b.sources):
+        return False
+    if (a.shape, a.dtype) != (b.shape, b.dtype):
         return False
     return a.op in {Op.CONSTANT, Op.INPUT} or a.attributes == b.attributes
 
 
-def alike(first: Sequence[Node], second: Sequence[Node]) -> bool:
-    """Return whether two graphs have one form.
+def same_structure(first: Sequence[Node], second: Sequence[Node]) -> bool:
+    """Return whether two graphs have equal structure.
 
     >>> from deltarule.graph import build
     >>> x, y = build.input_node("x", (3,)), build.input_node("y", (3,))
-    >>> alike([build.multiply(x, 2.0)], [build.multiply(y, 3.0)]), alike([build.exp(x)], [build.sin(x)])
-    (True, False)
+    >>> same_structure([build.multiply(x, 2.0)], [build.multiply(y, 3.0)])
+    True
+    >>> same_structure([build.exp(x)], [build.sin(x)])
+    False
     """
     stack, seen = list(zip(first, second, strict=True)), set()
     while stack:
@@ -51,18 +50,20 @@ def alike(first: Sequence[Node], second: Sequence[Node]) -> bool:
         if pair in seen or pair[0] is pair[1]:
             continue
         seen.add(pair)
-        if not _same(*pair):
+        if not _corresponds(*pair):
             return False
-        stack.extend(zip(*map(below, pair), strict=True))
+        stack.extend(zip(*map(dependencies, pair), strict=True))
     return True
 
 
 @dataclass
 class Stacked:
-    """The joint graph: ``outputs`` (n, …), and the leaves that stacking has made.
+    """The joint graph of ``stack_graphs``.
 
-    ``constants`` are inputs (n,) with the number of every graph that they stand for; ``leaves`` are inputs (n, …) with
-    the leaf of every graph that they stand for.
+    Attributes:
+        outputs: Nodes of shape (n, …).
+        constants: New inputs (n, …), each with the constants of the graphs that it replaces.
+        leaves: New inputs (n, …), each with the leaves of the graphs that it replaces.
     """
 
     outputs: list[Node]
@@ -73,16 +74,20 @@ class Stacked:
 def stack_graphs(
     graphs: Sequence[Sequence[Node]], known: Mapping[Row, Node], n: int
 ) -> Stacked:
-    """Return the graphs as one, for n cases.
+    """Return graphs of equal structure as one graph with a first axis of size n.
 
     Args:
-        graphs: The outputs of each graph; all are ``alike``. Cases that differ in the values of known leaves only may
-            share a graph, so there may be fewer of them than cases.
-        known: For leaves of the graphs, one of each, the node (n, …) that holds their values.
-        n: How many cases.
+        graphs: The outputs of each graph. There may be fewer than n: graphs that differ in the values of ``known``
+            leaves only need be given once.
+        known: For corresponding leaves of the graphs, the node (n, …) that holds their values.
+        n: The size of the new first axis.
 
     Raises:
-        GraphError: for graphs that are not alike.
+        GraphError: the graphs differ in structure.
+
+    >>> x, xs = build.input_node("x", (3,)), build.input_node("xs", (5, 3))
+    >>> stack_graphs([[build.exp(x)]], {(x,): xs}, 5).outputs
+    [<exp (5, 3) float32>]
     """
     return _Stacking(n, known).run(list(zip(*graphs, strict=True)))
 
@@ -90,11 +95,11 @@ def stack_graphs(
 class _Stacking:
     def __init__(self, n: int, known: Mapping[Row, Node]) -> None:
         self._n = n
-        self._done = {row: Operand(node, varies=True) for row, node in known.items()}
+        self._done = {row: Operand(node, batched=True) for row, node in known.items()}
         self._result = Stacked([])
 
     def run(self, rows: Sequence[Row]) -> Stacked:
-        """Stack what stands at the outputs."""
+        """Stack the outputs."""
         stack = list(rows)
         while stack:
             row = stack[-1]
@@ -102,40 +107,40 @@ class _Stacking:
                 stack.pop()
                 continue
             self._check(row)
-            needed = list(zip(*map(below, row), strict=True))
+            needed = list(zip(*map(dependencies, row), strict=True))
             missing = [part for part in needed if part not in self._done]
             if missing:
                 stack.extend(missing)
                 continue
-            self._done[stack.pop()] = self._made(
-                row, [self._done[part] for part in needed]
-            )
-        self._result.outputs = [self._done[row].lifted(self._n) for row in rows]
+            operands = [self._done[part] for part in needed]
+            self._done[stack.pop()] = self._stacked(row, operands)
+        outputs = [self._done[row].with_batch_axis(self._n) for row in rows]
+        self._result.outputs = outputs
         return self._result
 
     def _check(self, row: Row) -> None:
-        other = next((node for node in row if not _same(row[0], node)), None)
+        other = next((node for node in row if not _corresponds(row[0], node)), None)
         if other is not None:
             raise GraphError(
                 "stacking",
-                expected=f"graphs of one form, with {row[0]!r} in each",
+                expected=f"graphs of equal structure, with {row[0]!r} in each",
                 got=repr(other),
             )
 
-    def _made(self, row: Row, operands: Sequence[Operand]) -> Operand:
+    def _stacked(self, row: Row, operands: Sequence[Operand]) -> Operand:
         first = row[0]
         if first.op is Op.CALL:
             return operands[0]
         if not operands:
             return self._leaf(row)
-        if any(operand.varies for operand in operands):
-            return Operand(vectorized(first, operands, self._n), varies=True)
-        return Operand(first, varies=False)
+        if any(operand.batched for operand in operands):
+            return Operand(vectorize(first, operands, self._n), batched=True)
+        return Operand(first, batched=False)
 
     def _leaf(self, row: Row) -> Operand:
         first = row[0]
         if all(node is first for node in row):
-            return Operand(first, varies=False)
+            return Operand(first, batched=False)
         name = str(first.attributes.get("name", "")) or first.op.name.lower()
         node = build.input_node(name, (self._n, *first.shape), first.dtype)
         if first.op is Op.CONSTANT:
@@ -144,4 +149,4 @@ class _Stacking:
             )
         else:
             self._result.leaves[node] = row
-        return Operand(node, varies=True)
+        return Operand(node, batched=True)

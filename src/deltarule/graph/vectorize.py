@@ -1,8 +1,7 @@
-"""One operation for many cases at once: the same primitive with a leading axis of cases.
+"""Vectorization of primitives: the rules that add a batch axis in front (as ``vmap`` does).
 
-Where a graph holds the value of one case, its vectorised twin holds those of n cases along a new first axis.
-``RULES`` has one rule for every primitive; a rule is asked only if at least one operand differs from case to case,
-and gets an operand that all cases share without the leading axis.
+``RULES`` has one rule for each primitive. A rule is used if at least one operand is batched; operands that are
+the same for all batch elements have no batch axis.
 """
 
 from __future__ import annotations
@@ -19,37 +18,40 @@ from deltarule.graph.op import ELEMENTWISE, LEAVES, Op
 
 @dataclass(frozen=True)
 class Operand:
-    """A source of the twin: with a leading axis of cases (``varies``), or one value for all cases."""
+    """An operand of a vectorized node: with a batch axis in front (``batched``), or shared by the whole batch."""
 
     node: Node
-    varies: bool
+    batched: bool
 
-    def lifted(self, n: int) -> Node:
-        """Return the operand with the leading axis in any case."""
-        return (
-            self.node
-            if self.varies
-            else build.broadcast_to(self.node, (n, *self.node.shape))
-        )
+    def with_batch_axis(self, n: int) -> Node:
+        """Return the operand with a batch axis of size n; a shared one is broadcast."""
+        if self.batched:
+            return self.node
+        return build.broadcast_to(self.node, (n, *self.node.shape))
 
 
 Operands = Sequence[Operand]
 Rule = Callable[[Node, Operands, int], Node]
 
 
-def vectorized(node: Node, operands: Operands, n: int) -> Node:
-    """Return the node for n cases: ``(n, *node.shape)``. At least one operand varies."""
+def vectorize(node: Node, operands: Operands, n: int) -> Node:
+    """Return a node with a batch axis, shape ``(n, *node.shape)``; at least one operand is batched.
+
+    >>> x, xs = build.input_node("x", (3,)), build.input_node("xs", (5, 3))
+    >>> vectorize(build.exp(x), [Operand(xs, batched=True)], 5)
+    <exp (5, 3) float32>
+    """
     return RULES[node.op](node, operands, n)
 
 
 def _elementwise(node: Node, operands: Operands, n: int) -> Node:
-    """The same operation on one more axis."""
-    sources = tuple(operand.lifted(n) for operand in operands)
+    """Apply the same operation to one more axis."""
+    sources = tuple(operand.with_batch_axis(n) for operand in operands)
     return intern(node.op, sources, dict(node.attributes), (n, *node.shape), node.dtype)
 
 
 def _random(node: Node, operands: Operands, n: int) -> Node:
-    seed, step = (operand.lifted(n) for operand in operands)
+    seed, step = (operand.with_batch_axis(n) for operand in operands)
     return build.random_uniform(
         (n, *node.shape), seed, step, node.attributes["stream"], node.dtype
     )
@@ -65,8 +67,10 @@ def _one(make: Callable[[Node, Mapping[str, Any], int], Node]) -> Rule:
 
 
 def _many(make: Callable[..., Node]) -> Rule:
-    """Return the rule of a primitive that takes any leading axes, if all operands have them."""
-    return lambda node, operands, n: make(*(operand.lifted(n) for operand in operands))
+    """Return the rule of a primitive that accepts leading axes if all operands have them."""
+    return lambda node, operands, n: make(
+        *(operand.with_batch_axis(n) for operand in operands)
+    )
 
 
 def _broadcast(x: Node, attributes: Mapping[str, Any], n: int) -> Node:
@@ -87,7 +91,8 @@ def _pad(x: Node, attributes: Mapping[str, Any], _: int) -> Node:
 
 def _concatenate(node: Node, operands: Operands, n: int) -> Node:
     return build.concatenate(
-        [operand.lifted(n) for operand in operands], node.attributes["axis"] + 1
+        [operand.with_batch_axis(n) for operand in operands],
+        node.attributes["axis"] + 1,
     )
 
 
@@ -96,8 +101,8 @@ def _to_front(x: Node, axis: int) -> Node:
     return build.permute(x, (axis, *(i for i in range(x.rank) if i != axis)))
 
 
-def _own_rows(indices: Node, size: int) -> Node:
-    """Return indices (n, …) into n tables of ``size`` rows that lie one after the other."""
+def _offset_indices(indices: Node, size: int) -> Node:
+    """Return indices (n, …) into n tables of ``size`` rows as indices into the concatenated tables."""
     return build.add(
         build.cast(indices, INT64), build.multiply(build.iota(indices.shape, 0), size)
     )
@@ -105,16 +110,16 @@ def _own_rows(indices: Node, size: int) -> Node:
 
 def _gather(node: Node, operands: Operands, n: int) -> Node:
     (x, indices), axis = operands, node.attributes["axis"]
-    if not indices.varies:
+    if not indices.batched:
         return build.gather(x.node, indices.node, axis + 1)
-    if not x.varies:
+    if not x.batched:
         return _to_front(build.gather(x.node, indices.node, axis), axis)
     tables = build.permute(
         x.node, (0, axis + 1, *(i for i in range(1, x.node.rank) if i != axis + 1))
     )
     size, rest = tables.shape[1], tables.shape[2:]
     found = build.gather(
-        build.reshape(tables, (n * size, *rest)), _own_rows(indices.node, size), 0
+        build.reshape(tables, (n * size, *rest)), _offset_indices(indices.node, size), 0
     )
     places = (
         indices.node.rank
@@ -124,21 +129,16 @@ def _gather(node: Node, operands: Operands, n: int) -> Node:
 
 
 def _scatter_add(node: Node, operands: Operands, n: int) -> Node:
-    (indices, updates), axis, size = (
-        operands,
-        node.attributes["axis"],
-        node.attributes["size"],
-    )
-    values = updates.lifted(n)
-    if not indices.varies:
+    indices, updates = operands
+    axis, size = node.attributes["axis"], node.attributes["size"]
+    values = updates.with_batch_axis(n)
+    if not indices.batched:
         return build.scatter_add(indices.node, values, axis + 1, size)
     places = indices.node.rank - 1
-    inner, outer = (
-        range(axis + 1, axis + 1 + places),
-        (*range(1, axis + 1), *range(axis + 1 + places, values.rank)),
-    )
+    inner = range(axis + 1, axis + 1 + places)
+    outer = (*range(1, axis + 1), *range(axis + 1 + places, values.rank))
     sums = build.scatter_add(
-        _own_rows(indices.node, size),
+        _offset_indices(indices.node, size),
         build.permute(values, (0, *inner, *outer)),
         0,
         n * size,
@@ -150,20 +150,20 @@ def _scatter_add(node: Node, operands: Operands, n: int) -> Node:
 
 
 def _as_groups(image: Node) -> Node:
-    """(n, N, *spatial, C) → (N, *spatial, n·C)."""
+    """Reshape (n, N, *spatial, C) to (N, *spatial, n·C)."""
     n, *_, channels = image.shape
     moved = build.permute(image, (*range(1, image.rank - 1), 0, image.rank - 1))
     return build.reshape(moved, (*moved.shape[:-2], n * channels))
 
 
 def _from_groups(image: Node, n: int) -> Node:
-    """(N, *spatial, n·C) → (n, N, *spatial, C)."""
+    """Reshape (N, *spatial, n·C) to (n, N, *spatial, C)."""
     apart = build.reshape(image, (*image.shape[:-1], n, image.shape[-1] // n))
     return _to_front(apart, apart.rank - 2)
 
 
 def _joined(weight: Node) -> Node:
-    """(n, C_out, …) → (n·C_out, …)."""
+    """Reshape (n, C_out, …) to (n·C_out, …)."""
     return build.reshape(weight, (weight.shape[0] * weight.shape[1], *weight.shape[2:]))
 
 
@@ -175,15 +175,15 @@ def _geometry(node: Node, n: int) -> dict[str, Any]:
 
 
 def _convolve(node: Node, operands: Operands, n: int) -> Node:
-    """Convolve every case as a group of channels of its own."""
-    x, weight = (operand.lifted(n) for operand in operands)
+    """Convolve each batch element as a separate group of channels."""
+    x, weight = (operand.with_batch_axis(n) for operand in operands)
     return _from_groups(
         build.convolve(_as_groups(x), _joined(weight), **_geometry(node, n)), n
     )
 
 
 def _convolve_transposed(node: Node, operands: Operands, n: int) -> Node:
-    y, weight = (operand.lifted(n) for operand in operands)
+    y, weight = (operand.with_batch_axis(n) for operand in operands)
     *outer, channels = node.attributes["input_shape"]
     shape = (*outer, n * channels)
     made = build.convolve_transposed(
@@ -193,7 +193,7 @@ def _convolve_transposed(node: Node, operands: Operands, n: int) -> Node:
 
 
 def _convolve_weight(node: Node, operands: Operands, n: int) -> Node:
-    x, y = (operand.lifted(n) for operand in operands)
+    x, y = (operand.with_batch_axis(n) for operand in operands)
     channels, *inner = node.attributes["weight_shape"]
     shape = (n * channels, *inner)
     made = build.convolve_weight(
@@ -251,6 +251,5 @@ RULES: Final[dict[Op, Rule]] = {
     Op.LOG_DETERMINANT: _log_determinant,
     Op.CHOLESKY: _many(build.cholesky),
 }
-WITHOUT_RULE: Final = (LEAVES - {Op.RANDOM}) | {
-    Op.CALL
-}  # leaves have no operands; named functions are expanded
+# leaves have no operands, named functions are expanded
+WITHOUT_RULE: Final = (LEAVES - {Op.RANDOM}) | {Op.CALL}

@@ -1,4 +1,4 @@
-"""The verifier: what a legal graph is. Tests run it after every pass."""
+"""The verifier: checks that a graph is well formed; tests run it after every pass."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _FLOATS = frozenset(
 )
 
 
-def _again(
+def _rebuilt_by(
     constructor: Callable[..., Node], *attributes: str
 ) -> Callable[[Node], Node]:
-    """Return what the constructor makes of a node's sources and attributes."""
+    """Return a function that rebuilds a node by its constructor, with attributes as positional arguments."""
 
     def construct(node: Node) -> Node:
         return constructor(
@@ -52,54 +52,50 @@ def _again(
     return construct
 
 
-def _by_name(constructor: Callable[..., Node]) -> Callable[[Node], Node]:
+def _rebuilt_by_keywords(constructor: Callable[..., Node]) -> Callable[[Node], Node]:
     return lambda node: constructor(*node.sources, **node.attributes)
 
 
-# What the constructor would say of the same sources and attributes: shape and element type must agree.
-_CONSTRUCTED: dict[Op, Callable[[Node], Node]] = {
-    Op.SUM: _again(build.sum_over, "axes"),
-    Op.MAX: _again(build.maximum_over, "axes"),
-    Op.ARGMAX: _again(build.argmax, "axis"),
-    Op.CUMULATIVE_SUM: _again(build.cumulative_sum, "axis"),
-    Op.RESHAPE: _again(build.reshape, "shape"),
-    Op.PERMUTE: _again(build.permute, "order"),
-    Op.BROADCAST: _again(build.broadcast_to, "shape"),
-    Op.SLICE: _again(build.slice_axes, "starts", "stops", "steps"),
-    Op.PAD: _again(build.pad, "low", "high", "interior"),
-    Op.FLIP: _again(build.flip, "axes"),
+# Rebuilds a node from its sources and attributes: shape and element type must agree with the node.
+_REBUILD: dict[Op, Callable[[Node], Node]] = {
+    Op.SUM: _rebuilt_by(build.sum_over, "axes"),
+    Op.MAX: _rebuilt_by(build.maximum_over, "axes"),
+    Op.ARGMAX: _rebuilt_by(build.argmax, "axis"),
+    Op.CUMULATIVE_SUM: _rebuilt_by(build.cumulative_sum, "axis"),
+    Op.RESHAPE: _rebuilt_by(build.reshape, "shape"),
+    Op.PERMUTE: _rebuilt_by(build.permute, "order"),
+    Op.BROADCAST: _rebuilt_by(build.broadcast_to, "shape"),
+    Op.SLICE: _rebuilt_by(build.slice_axes, "starts", "stops", "steps"),
+    Op.PAD: _rebuilt_by(build.pad, "low", "high", "interior"),
+    Op.FLIP: _rebuilt_by(build.flip, "axes"),
     Op.CONCATENATE: lambda node: build.concatenate(
         node.sources, node.attributes["axis"]
     ),
-    Op.GATHER: _again(build.gather, "axis"),
-    Op.SCATTER_ADD: _again(build.scatter_add, "axis", "size"),
-    Op.ARGSORT: _again(build.argsort, "axis"),
-    Op.MATMUL: _again(build.matmul),
-    Op.CONVOLVE: _by_name(build.convolve),
-    Op.CONVOLVE_TRANSPOSED: _by_name(build.convolve_transposed),
-    Op.CONVOLVE_WEIGHT: _by_name(build.convolve_weight),
-    Op.WINDOWS: _by_name(build.windows),
-    Op.FOLD: _by_name(build.fold),
-    Op.SOLVE: _again(build.solve),
-    Op.LOG_DETERMINANT: _again(build.log_determinant),
-    Op.CHOLESKY: _again(build.cholesky),
+    Op.GATHER: _rebuilt_by(build.gather, "axis"),
+    Op.SCATTER_ADD: _rebuilt_by(build.scatter_add, "axis", "size"),
+    Op.ARGSORT: _rebuilt_by(build.argsort, "axis"),
+    Op.MATMUL: _rebuilt_by(build.matmul),
+    Op.CONVOLVE: _rebuilt_by_keywords(build.convolve),
+    Op.CONVOLVE_TRANSPOSED: _rebuilt_by_keywords(build.convolve_transposed),
+    Op.CONVOLVE_WEIGHT: _rebuilt_by_keywords(build.convolve_weight),
+    Op.WINDOWS: _rebuilt_by_keywords(build.windows),
+    Op.FOLD: _rebuilt_by_keywords(build.fold),
+    Op.SOLVE: _rebuilt_by(build.solve),
+    Op.LOG_DETERMINANT: _rebuilt_by(build.log_determinant),
+    Op.CHOLESKY: _rebuilt_by(build.cholesky),
     Op.CALL: expansion,
 }
 
 
 def _compared(node: Node) -> tuple[Node, ...]:
-    """Return the operands whose element type the result has."""
-    return (
-        node.sources[1:]
-        if node.op is Op.WHERE
-        else node.sources[:1]
-        if node.op is Op.CHECK
-        else node.sources
-    )
+    """Return the operands that have the element type of the result."""
+    if node.op is Op.WHERE:
+        return node.sources[1:]
+    return node.sources[:1] if node.op is Op.CHECK else node.sources
 
 
 def _fault(node: Node) -> str | None:
-    """Say what is illegal about one node, or None."""
+    """Return what is wrong with one node, or None."""
     kinds = {source.dtype for source in node.sources}
     if node.op in ELEMENTWISE:
         if any(source.shape != node.shape for source in node.sources):
@@ -114,24 +110,25 @@ def _fault(node: Node) -> str | None:
             )
         if node.op in _BOOLEAN and kinds != {dtypes.BOOL}:
             return "a logical node of operands that are not bool"
-        if (
-            node.op in _CONDITIONS
-            and node.sources[_CONDITIONS[node.op]].dtype is not dtypes.BOOL
-        ):
+        condition = _CONDITIONS.get(node.op)
+        if condition is not None and node.sources[condition].dtype is not dtypes.BOOL:
             return "a condition that is not bool"
     if node.op in _FLOATS and not all(kind.is_float for kind in kinds):
         return "operands that are not floating-point"
     if node.op is Op.CALL and node.attributes.get("function") not in FUNCTIONS:
         return "a call of an unknown function"
-    if node.op in _CONSTRUCTED:
-        again = _CONSTRUCTED[node.op](node)
-        if (again.shape, again.dtype) != (node.shape, node.dtype):
-            return f"shape {shapes.show(node.shape)} where {shapes.show(again.shape)} follows"
+    if node.op in _REBUILD:
+        rebuilt = _REBUILD[node.op](node)
+        if (rebuilt.shape, rebuilt.dtype) != (node.shape, node.dtype):
+            return f"shape {shapes.show(node.shape)} where {shapes.show(rebuilt.shape)} follows"
     return None
 
 
 def verify(outputs: Iterable[Node]) -> None:
-    """Raise GraphError at the first illegal node below ``outputs``."""
+    """Raise GraphError for the first illegal node that ``outputs`` depend on.
+
+    >>> verify([build.exp(build.input_node("x", (3,)))])
+    """
     for node in topological(outputs):
         try:
             fault = _fault(node)

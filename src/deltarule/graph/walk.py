@@ -1,4 +1,4 @@
-"""Walks over graphs: topological order, users, inputs. All iterative, so that depth has no limit."""
+"""Graph traversals: topological order, dependents, inputs, users; iterative, so that depth is unlimited."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from deltarule.graph.op import Op
 def topological(
     outputs: Iterable[Node], frontier: Container[Node] = frozenset()
 ) -> list[Node]:
-    """Return every node below ``outputs``, sources first; the walk does not go past ``frontier``."""
+    """Return all nodes that ``outputs`` depend on, sources first; sources of ``frontier`` nodes are not visited.
+
+    >>> from deltarule.graph import build
+    >>> x = build.input_node("x", (3,))
+    >>> topological([build.exp(x)])
+    [<x (3) float32>, <exp (3) float32>]
+    """
     order: list[Node] = []
     done: set[Node] = set()
     stack = [(node, False) for node in reversed(list(outputs))]
@@ -33,7 +39,7 @@ def topological(
 
 
 def dependents(order: Sequence[Node], leaves: Iterable[Node]) -> set[Node]:
-    """Return the nodes of a topological order that depend on one of ``leaves`` (these included)."""
+    """Return the nodes of a topological order that depend on one of ``leaves`` (including these)."""
     found = set(leaves)
     for node in order:
         if node not in found and any(source in found for source in node.sources):
@@ -42,7 +48,13 @@ def dependents(order: Sequence[Node], leaves: Iterable[Node]) -> set[Node]:
 
 
 def inputs(outputs: Iterable[Node]) -> list[Node]:
-    """Return the INPUT nodes that ``outputs`` need, in order of their creation."""
+    """Return the INPUT nodes that ``outputs`` depend on, in order of creation.
+
+    >>> from deltarule.graph import build
+    >>> x, y = build.input_node("x", ()), build.input_node("y", ())
+    >>> inputs([build.add(y, x)])
+    [<x () float32>, <y () float32>]
+    """
     found = [node for node in topological(outputs) if node.op is Op.INPUT]
     return sorted(found, key=lambda node: int(node.attributes["uid"]))
 

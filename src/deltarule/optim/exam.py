@@ -46,7 +46,7 @@ def optimizer_by_hand(
         equation(name(key), number_formula(number))
         for key, number in walk.settings.items()
     ]
-    settings = m.joined(equations, m.Operator(", "))
+    settings = m.join(equations, m.Operator(", "))
     formulas = [update.formula for update in walk.updates if update.step == 1]
     items = tuple(
         Item(name(f"theta_{i}"), value(float(found)), f"step t = {i}")

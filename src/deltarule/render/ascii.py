@@ -1,7 +1,7 @@
-"""What is printed where not every character can be: a code page, a log in ASCII, an old terminal.
+"""Output of Unicode text to streams of other encodings, such as ASCII or a code page.
 
-Nothing else in the package thinks of encodings: texts are Unicode, and pass through here at the border. A character
-that the encoding lacks is spelled (→ becomes ->, δ₂ becomes delta_2), and columns stay under each other.
+Characters that the encoding lacks are transliterated (→ becomes ->, δ₂ becomes delta_2), and columns stay aligned.
+All other modules produce Unicode.
 """
 
 from __future__ import annotations
@@ -147,11 +147,12 @@ _MARKS = {
     "\u0305": "_bar",
     "\u0307": "_dot",
 }
-_LETTERS = frozenset(
-    "aeiouAEIOUnNcghjCGHJ"
-)  # ê, ñ and ĉ are letters of languages; ŷ is an estimate of y
+_LETTERS = frozenset("aeiouAEIOUnNcghjCGHJ")  # with marks letters of languages (ê, ñ)
 _GREEK = re.compile(
     r"GREEK (?:SMALL|CAPITAL) LETTER (?:FINAL )?(\w+)|GREEK (?:PHI|THETA|EPSILON|KAPPA|RHO) SYMBOL"
+)
+_GREEK_SYMBOLS = frozenset(
+    f"GREEK {name} SYMBOL" for name in ("PHI", "THETA", "LUNATE EPSILON")
 )
 _SCRIPTS = {"<super>": "^", "<sub>": "_"}
 _GAP = re.compile(r"( {2,})")
@@ -159,24 +160,19 @@ _BETWEEN = 2  # spaces between columns
 
 
 def _script(character: str) -> tuple[str, str]:
-    """Return the sign before a superscript or subscript and what stands there; two empty texts for other letters."""
+    """Return "^" or "_" and the text of a superscript or subscript; empty strings for other characters."""
     kind, _, points = unicodedata.decomposition(character).partition(" ")
     if kind not in _SCRIPTS:
         return "", ""
-    return _SCRIPTS[kind], "".join(
-        chr(int(point, 16)) for point in points.split()
-    ).replace("−", "-")
+    text = "".join(chr(int(point, 16)) for point in points.split())
+    return _SCRIPTS[kind], text.replace("−", "-")
 
 
 @lru_cache(maxsize=4096)
 def _greek(character: str) -> str:
-    """Return the name of a Greek letter, its first letter large for a capital one; empty for others."""
+    """Return the name of a Greek letter, capitalized for a capital letter; empty for other characters."""
     name = unicodedata.name(character, "")
-    if name in {
-        "GREEK PHI SYMBOL",
-        "GREEK THETA SYMBOL",
-        "GREEK LUNATE EPSILON SYMBOL",
-    }:
+    if name in _GREEK_SYMBOLS:
         return name.split()[-2].lower()
     found = _GREEK.fullmatch(name.partition(" WITH ")[0])
     if found is None or found[1] is None:
@@ -186,10 +182,10 @@ def _greek(character: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _spelled(character: str) -> tuple[str, bool]:
-    r"""Return an ASCII spelling, and whether it is a word that stands apart from letters beside it.
+def _transliterated(character: str) -> tuple[str, bool]:
+    r"""Return the transliteration of a character, and whether it is a word to separate from adjacent letters.
 
-    >>> _spelled("δ"), _spelled("→"), _spelled("é"), _spelled("猫")
+    >>> _transliterated("δ"), _transliterated("→"), _transliterated("é"), _transliterated("猫")
     (('delta', True), ('->', False), ('e', False), ('\\u732b', False))
     """
     if character in _SIGNS:
@@ -204,7 +200,7 @@ def _spelled(character: str) -> tuple[str, bool]:
     plain = unicodedata.normalize("NFKD", character)
     if plain != character:
         letters = "".join(
-            _spelled(c)[0] if ord(c) > 127 else c
+            _transliterated(c)[0] if ord(c) > 127 else c
             for c in plain
             if not unicodedata.combining(c)
         )
@@ -215,8 +211,8 @@ def _spelled(character: str) -> tuple[str, bool]:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii"), False
 
 
-def _pieces(text: str, able: Callable[[str], bool]) -> list[tuple[str, bool]]:
-    """Return the spelling of each character in order, and whether it is a word; scripts that belong together as one."""
+def _pieces(text: str, encodable: Callable[[str], bool]) -> list[tuple[str, bool]]:
+    """Return the transliteration of each character or run of scripts, and whether it is a word."""
     found: list[tuple[str, bool]] = []
     place = 0
     while place < len(text):
@@ -225,62 +221,54 @@ def _pieces(text: str, able: Callable[[str], bool]) -> list[tuple[str, bool]]:
             end = place + 1
             while end < len(text) and _script(text[end])[0] == sign:
                 inner, end = inner + _script(text[end])[1], end + 1
-            kept = able(text[place:end])
+            kept = encodable(text[place:end])
             found.append(
                 (text[place:end], False) if kept else (sign + _plain(inner), True)
             )
             place = end
             continue
         character = text[place]
-        if able(character):
+        if encodable(character):
             found.append((character, False))
         elif character in _MARKS or unicodedata.combining(character):
             found.append((_MARKS.get(character, ""), False))
         else:
-            found.append(_spelled(character))
+            found.append(_transliterated(character))
         place += 1
     return found
 
 
 def _plain(text: str) -> str:
-    return "".join(c if ord(c) < 128 else _spelled(c)[0] for c in text)
+    return "".join(c if ord(c) < 128 else _transliterated(c)[0] for c in text)
 
 
-def _spell(text: str, able: Callable[[str], bool]) -> str:
-    """Spell what the encoding lacks; names of letters keep a space from letters and digits beside them."""
+def _transliterate(text: str, encodable: Callable[[str], bool]) -> str:
+    """Transliterate a text; words are separated by spaces from adjacent letters and digits."""
     out, apart = "", False
-    for piece, word in _pieces(text, able):
-        if (
-            out
-            and piece
-            and piece[0].isalnum()
-            and (word or apart)
-            and out[-1].isalnum()
-        ):
+    for piece, word in _pieces(text, encodable):
+        joins_letters = out[-1:].isalnum() and piece[:1].isalnum()
+        if joins_letters and (word or apart):
             out += " "
         out += piece
         apart = word
     return out
 
 
-def _able(encoding: str) -> Callable[[str], bool]:
-    def able(text: str) -> bool:
+def _encodable_in(encoding: str) -> Callable[[str], bool]:
+    def encodable(text: str) -> bool:
         try:
             text.encode(encoding)
         except UnicodeEncodeError:
             return False
         return True
 
-    return able
+    return encodable
 
 
-def _block(lines: list[str], able: Callable[[str], bool]) -> list[str]:
-    """Spell lines that stand under each other; their columns, two spaces apart in every line, stay aligned."""
+def _block(lines: list[str], encodable: Callable[[str], bool]) -> list[str]:
+    """Transliterate consecutive lines of a table; columns, separated by two spaces, stay aligned."""
     cells = [_cells(line) for line in lines]
-    places = sorted(
-        {start for row in cells for start, _ in row}
-        | {end for row in cells for _, end in row}
-    )
+    places = sorted({edge for row in cells for cell in row for edge in cell})
     taken = [
         any(start <= left < end for row in cells for start, end in row)
         for left in places[:-1]
@@ -292,7 +280,10 @@ def _block(lines: list[str], able: Callable[[str], bool]) -> list[str]:
         elif used:
             bands.append((left, right))
     columns = [
-        [_column(line, row, band, able) for line, row in zip(lines, cells, strict=True)]
+        [
+            _column(line, row, band, encodable)
+            for line, row in zip(lines, cells, strict=True)
+        ]
         for band in bands
     ]
     widths = [max(width(text) for text, _ in column) for column in columns]
@@ -308,7 +299,7 @@ def _block(lines: list[str], able: Callable[[str], bool]) -> list[str]:
 
 
 def _cells(line: str) -> list[tuple[int, int]]:
-    """Return where a line's cells begin and end, in columns of the screen."""
+    """Return start and end of the cells of a line, in terminal columns."""
     found, at = [], 0
     for part in _GAP.split(line):
         if part.strip():
@@ -322,22 +313,21 @@ def _column(
     line: str,
     cells: list[tuple[int, int]],
     band: tuple[int, int],
-    able: Callable[[str], bool],
+    encodable: Callable[[str], bool],
 ) -> tuple[str, bool]:
-    """Return what a line has between two columns of the screen, spelled, and whether it stands at the right."""
+    """Return the transliterated text of a line within a band of columns, and whether it is right-aligned."""
     inside = [(start, end) for start, end in cells if band[0] <= start < band[1]]
     if not inside:
         return "", False
     start, end = inside[0][0], inside[-1][1]
     text = _cut(line, start, end)
     right = end == band[1] and start > band[0]
-    return " " * (0 if right else start - band[0]) + "  ".join(
-        _spell(cell, able) for cell in _GAP.split(text)[::2]
-    ), right
+    parts = [_transliterate(cell, encodable) for cell in _GAP.split(text)[::2]]
+    return " " * (0 if right else start - band[0]) + "  ".join(parts), right
 
 
 def _cut(line: str, start: int, end: int) -> str:
-    """Return the characters between two columns of the screen."""
+    """Return the characters between two terminal columns."""
     at, kept = 0, ""
     for character in line:
         if start <= at < end or (at == end and not width(character)):
@@ -346,30 +336,32 @@ def _cut(line: str, start: int, end: int) -> str:
     return kept
 
 
-def _lines(text: str, able: Callable[[str], bool]) -> list[str]:
-    """Spell a text: neighbouring lines of several columns together, others one by one."""
+def _lines(text: str, encodable: Callable[[str], bool]) -> list[str]:
+    """Transliterate a text: consecutive lines with several columns together, others one by one."""
     out: list[str] = []
     for several, group in groupby(
         text.split("\n"), key=lambda line: len(_cells(line)) > 1
     ):
         lines = list(group)
         out += (
-            _block(lines, able) if several else [_spell(line, able) for line in lines]
+            _block(lines, encodable)
+            if several
+            else [_transliterate(line, encodable) for line in lines]
         )
     return out
 
 
 def fitted(text: str, encoding: str | None) -> str:
-    """Return the text as an encoding can hold it; None and unknown encodings are taken for ASCII.
+    """Return a text transliterated to what an encoding can represent; None and unknown encodings mean ASCII.
 
     >>> fitted("∂L/∂W₁ = δ₁xᵀ", "ascii"), fitted("1.2·10⁻³ ≤ x", "latin-1"), fitted("∂L/∂W₁", "utf-8")
     ('dL/dW_1 = delta_1 x^T', '1.2·10^-3 <= x', '∂L/∂W₁')
     """
     if text.isascii():
         return text
-    able = _able(encoding or "ascii")
+    encodable = _encodable_in(encoding or "ascii")
     try:
-        whole = able(text)
+        whole = encodable(text)
     except LookupError:
         return fitted(text, "ascii")
-    return text if whole else "\n".join(_lines(text, able))
+    return text if whole else "\n".join(_lines(text, encodable))

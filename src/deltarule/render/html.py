@@ -1,7 +1,6 @@
-"""One self-contained HTML page from headings, paragraphs, tables, figures, code and blocks of a caller's own.
+"""Self-contained HTML pages from headings, paragraphs, tables, figures, code and custom blocks.
 
-The page holds all that it shows: no script, no font and no picture is fetched, and its content policy forbids it.
-It is written as XHTML syntax, so any XML parser reads it too.
+A page loads no scripts, fonts or images, which its content security policy also forbids. It is well-formed XML.
 """
 
 from __future__ import annotations
@@ -34,16 +33,20 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 class Block(Protocol):
-    """A part of a page; a report may bring blocks of its own."""
+    """The protocol of parts of a page."""
 
     def html(self) -> str:
-        """Return the part as elements in XHTML syntax."""
+        """Return the part as XHTML."""
         ...
 
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading of level 2 or 3; it gets an anchor that the page's own links may use."""
+    """A heading of level 2 or 3, with an anchor for links within the page.
+
+    >>> Heading("Learning curves").html()
+    '<h2 id="learning-curves">Learning curves</h2>'
+    """
 
     text: str
     level: int = 2
@@ -56,7 +59,11 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Words."""
+    """A paragraph of text.
+
+    >>> Paragraph("1 < 2").html()
+    '<p>1 &lt; 2</p>'
+    """
 
     text: str
 
@@ -67,7 +74,11 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Code:
-    """Text in a fixed-width face, spaces and line ends kept."""
+    """Preformatted text.
+
+    >>> Code("x  = 1").html()
+    '<pre>x  = 1</pre>'
+    """
 
     text: str
 
@@ -78,7 +89,11 @@ class Code:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a header; columns whose letter in ``align`` is ``>`` are numbers, aligned at the right."""
+    """A table; columns with ``>`` in ``align`` are right-aligned.
+
+    >>> Table([("Linear", 608)], align="<>").html().count('class="number"')
+    1
+    """
 
     rows: Sequence[Sequence[object]]
     header: Sequence[str] = ()
@@ -86,7 +101,7 @@ class Table:
     caption: str = ""
 
     def html(self) -> str:
-        """Return the table in a box that scrolls sideways on small screens."""
+        """Return the table in a horizontally scrollable element."""
         caption = f"<caption>{safe(self.caption)}</caption>" if self.caption else ""
         head = f"<thead>{self._row(self.header, 'th')}</thead>" if self.header else ""
         body = "".join(self._row(row, "td") for row in self.rows)
@@ -102,16 +117,19 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """An SVG from ``render.svg`` with a caption."""
+    """An SVG figure with a caption.
+
+    >>> Figure("<svg/>", "Loss").html()
+    '<figure><svg/><figcaption>Loss</figcaption></figure>'
+    """
 
     svg: str
     caption: str = ""
 
     def html(self) -> str:
         """Return the element."""
-        caption = (
-            f"<figcaption>{safe(self.caption)}</figcaption>" if self.caption else ""
-        )
+        text = safe(self.caption)
+        caption = f"<figcaption>{text}</figcaption>" if text else ""
         return f"<figure>{self.svg}{caption}</figure>"
 
 
@@ -131,14 +149,14 @@ def page(
     language: str = "en",
     style: str = "",
 ) -> str:
-    """Return a whole page.
+    """Return a complete HTML page.
 
     Args:
-        title: Name of the page and its first heading.
-        blocks: What it shows, in order.
-        subtitle: A line below the title.
+        title: Title of the page and its first heading.
+        blocks: The content, in order.
+        subtitle: Text below the title.
         language: Language of the text (BCP 47).
-        style: Style sheet for blocks of the caller's own, after the page's.
+        style: Additional CSS for custom blocks.
 
     >>> page("Run", [Heading("Loss"), Paragraph("It fell.")]).count("<p>It fell.</p>")
     1

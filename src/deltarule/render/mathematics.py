@@ -1,7 +1,7 @@
-"""Formulas as plain data, written as Unicode text, LaTeX and MathML.
+"""Formulas as plain data, and their output as Unicode text, LaTeX and MathML.
 
 A formula is built from identifiers, numbers, operators, rows, scripts, fractions, roots, accents, fences and
-grids (matrices). Whoever builds it sets the parentheses; the writers only translate.
+grids (matrices). Parentheses are part of the formula; the writers add none to LaTeX and MathML.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ _LATEX_TEXT = {sign: f"\\{sign}" for sign in "{}&%#_$"} | {
 _LATEX_CHARACTERS |= {letter: rf"\{name} " for name, letter in GREEK.items()} | {
     "ο": "o"
 }
-# Words in LaTeX: letters with a mark, runs of superscripts or subscripts, and signs become mathematics.
+# Text in LaTeX: accented letters, runs of superscripts or subscripts, and signs become mathematics.
 _MARK_NAMES = {mark: name for name, mark in _MARKS.items()}
 _RAISED = {chr(sign): chr(plain) for plain, sign in _SUPERSCRIPTS.items()} | {
     "⁻": "-",
@@ -108,7 +108,11 @@ _ALONE = re.compile(
 
 @dataclass(frozen=True)
 class Identifier:
-    """A letter or a name; ``upright`` for functions and words."""
+    r"""A letter or a name; ``upright`` for functions and words.
+
+    >>> to_latex(Identifier("softmax", upright=True))
+    '\\operatorname{softmax}'
+    """
 
     text: str
     upright: bool = False
@@ -116,14 +120,14 @@ class Identifier:
 
 @dataclass(frozen=True)
 class Number:
-    """A number, as it is to be printed."""
+    """A number, as text."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Operator:
-    """A sign between formulas; ``spaced`` puts a space on both sides."""
+    """An operator sign; ``spaced`` puts a space on both sides."""
 
     text: str
     spaced: bool = False
@@ -131,14 +135,14 @@ class Operator:
 
 @dataclass(frozen=True)
 class Text:
-    """Words inside a formula."""
+    """Text inside a formula."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Row:
-    """Formulas side by side."""
+    """A sequence of formulas."""
 
     items: tuple[Formula, ...]
 
@@ -154,7 +158,7 @@ class Scripts:
 
 @dataclass(frozen=True)
 class Fraction:
-    """A numerator over a denominator; ``inline`` writes it with a slash in every medium."""
+    """A fraction; ``inline`` writes it with a slash in LaTeX too."""
 
     over: Formula
     under: Formula
@@ -170,7 +174,7 @@ class Root:
 
 @dataclass(frozen=True)
 class Accent:
-    """A hat, bar, tilde or dot above."""
+    """A formula with a hat, bar, tilde or dot above."""
 
     base: Formula
     mark: str
@@ -178,7 +182,7 @@ class Accent:
 
 @dataclass(frozen=True)
 class Fenced:
-    """A formula in parentheses or other fences."""
+    """A formula in parentheses or other delimiters."""
 
     body: Formula
     left: str = "("
@@ -187,7 +191,7 @@ class Fenced:
 
 @dataclass(frozen=True)
 class Grid:
-    """A matrix, row by row."""
+    """A matrix, as rows of formulas."""
 
     rows: tuple[tuple[Formula, ...], ...]
 
@@ -209,7 +213,7 @@ Formula = (
 
 
 def row(*items: Formula) -> Formula:
-    """Put formulas side by side, nested rows flattened.
+    """Return a sequence of formulas, with nested rows flattened.
 
     >>> to_text(row(Identifier("a"), Operator("+", spaced=True), Number("1")))
     'a + 1'
@@ -220,8 +224,12 @@ def row(*items: Formula) -> Formula:
     return flat[0] if len(flat) == 1 else Row(tuple(flat))
 
 
-def joined(items: Sequence[Formula], separator: Formula) -> Formula:
-    """Put a separator between formulas."""
+def join(items: Sequence[Formula], separator: Formula) -> Formula:
+    """Return formulas with a separator between them.
+
+    >>> to_text(join([Number("1"), Number("2")], Operator(", ")))
+    '1, 2'
+    """
     parts: list[Formula] = []
     for position, item in enumerate(items):
         parts.extend([separator, item] if position else [item])
@@ -229,7 +237,7 @@ def joined(items: Sequence[Formula], separator: Formula) -> Formula:
 
 
 def identifier(name: str) -> Formula:
-    """Return the formula of a plain name: ``W_1``, ``y_hat``, ``alpha``, ``delta_2``, ``x'``.
+    """Return the formula of a variable name: ``W_1``, ``y_hat``, ``alpha``, ``delta_2``, ``x'``.
 
     >>> to_text(identifier("W_1")), to_text(identifier("y_hat")), to_text(identifier("delta_h_p"))
     ('W₁', 'ŷ', 'δ_hₚ')
@@ -257,12 +265,16 @@ def identifier(name: str) -> Formula:
         return Scripts(result, lower=identifier("_".join(rest)))
     lower = [Number(part) if part.isdigit() else identifier(part) for part in rest]
     return Scripts(
-        result, lower=joined(lower, Operator(",")) if len(lower) > 1 else lower[0]
+        result, lower=join(lower, Operator(",")) if len(lower) > 1 else lower[0]
     )
 
 
 def to_text(formula: Formula) -> str:
-    """Write a formula as one line of Unicode text."""
+    """Return a formula as one line of Unicode text.
+
+    >>> to_text(Fraction(Identifier("x"), Scripts(Identifier("n"), upper=Number("2"))))
+    'x/n²'
+    """
     if isinstance(formula, (Identifier, Number, Text)):
         return formula.text
     if isinstance(formula, Operator):
@@ -276,27 +288,19 @@ def to_text(formula: Formula) -> str:
             + _script(formula.upper, _SUPERSCRIPTS, "^")
         )
     if isinstance(formula, Fraction):
-        over = (
-            to_text(formula.over)
-            if _is_product(formula.over)
-            else _closed(formula.over)
-        )
-        return f"{over}/{_closed(formula.under)}"
+        is_product = _is_product(formula.over)
+        over = to_text(formula.over) if is_product else _parenthesised(formula.over)
+        return f"{over}/{_parenthesised(formula.under)}"
     if isinstance(formula, Root):
-        return f"√{_closed(formula.body)}"
+        return f"√{_parenthesised(formula.body)}"
     if isinstance(formula, Accent):
         return unicodedata.normalize(
             "NFC", to_text(formula.base) + _MARKS[formula.mark]
         )
     if isinstance(formula, Fenced):
         return f"{formula.left}{to_text(formula.body)}{formula.right}"
-    return (
-        "["
-        + "; ".join(
-            "  ".join(to_text(cell) for cell in cells) for cells in formula.rows
-        )
-        + "]"
-    )
+    rows = ["  ".join(to_text(cell) for cell in cells) for cells in formula.rows]
+    return f"[{'; '.join(rows)}]"
 
 
 def _script(formula: Formula | None, table: dict[int, int], sign: str) -> str:
@@ -305,39 +309,34 @@ def _script(formula: Formula | None, table: dict[int, int], sign: str) -> str:
     text = to_text(formula)
     if set(text) <= {"′"}:
         return text
-    raised = text.translate(table)
-    if (
-        all(character not in text or ord(character) in table for character in text)
-        and raised != text
-    ):
-        return raised
-    return (
-        f"{sign}{text}"
-        if len(text) == 1 or isinstance(formula, (Scripts, Identifier))
-        else f"{sign}({text})"
-    )
+    translated = text.translate(table)
+    if translated != text and all(ord(character) in table for character in text):
+        return translated
+    is_single = len(text) == 1 or isinstance(formula, (Scripts, Identifier))
+    return f"{sign}{text}" if is_single else f"{sign}({text})"
 
 
-def _closed(formula: Formula) -> str:
+def _parenthesised(formula: Formula) -> str:
     text = to_text(formula)
-    plain = isinstance(formula, (Identifier, Number, Scripts, Accent, Fenced, Grid))
-    return (
-        text
-        if plain
-        or (isinstance(formula, Row) and text[0] == "∂" and len(formula.items) == 2)
-        else f"({text})"
-    )
+    if isinstance(formula, (Identifier, Number, Scripts, Accent, Fenced, Grid)):
+        return text
+    is_derivative = isinstance(formula, Row) and len(formula.items) == 2
+    return text if is_derivative and text[0] == "∂" else f"({text})"
 
 
 def _is_product(formula: Formula) -> bool:
-    """Whether a row has no operator outside of fences that binds more loosely than a slash."""
+    """Return whether a row has no operator that binds less tightly than a slash."""
     return isinstance(formula, Row) and not any(
         isinstance(i, Operator) and i.text not in {" ", "∂"} for i in formula.items
     )
 
 
 def to_latex(formula: Formula) -> str:
-    """Write a formula in LaTeX, for KaTeX and any TeX with amsmath and amssymb."""
+    r"""Return a formula in LaTeX, for KaTeX or TeX with amsmath and amssymb.
+
+    >>> print(to_latex(Fraction(Identifier("x"), Number("2"))))
+    \frac{x}{2}
+    """
     if isinstance(formula, Identifier):
         body = _latex_characters(formula.text)
         if formula.upright and len(formula.text) > 1 and formula.text.isalpha():
@@ -372,7 +371,7 @@ def to_latex(formula: Formula) -> str:
 
 
 def escape_text(text: str) -> str:
-    r"""Write words for a text mode of LaTeX: what TeX reads as commands is escaped, signs become mathematics.
+    r"""Return text escaped for the text mode of LaTeX; mathematical signs are set in math mode.
 
     >>> print(escape_text("50 % of {a_1} ~ $2^3, ŷ < β₁² of señor"))
     50 \% of \{a\_1\} \textasciitilde{} \$2\textasciicircum{}3, $\hat{y}$ $<$ $\beta _{1}^{2}$ of señor
@@ -391,20 +390,18 @@ def escape_text(text: str) -> str:
 
 
 def _text_sign(sign: str) -> str:
-    """Write a letter with a mark, a run of superscripts or subscripts, or a single sign."""
+    """Return LaTeX for an accented letter, a run of superscripts or subscripts, or a single sign."""
     if sign[-1] in _MARK_NAMES:
         return rf"\{_MARK_NAMES[sign[-1]]}{{{_latex_characters(sign[:-1])}}}"
     if sign[0] in _RAISED:
         return f"^{{{sign.translate(_LOWERED)}}}"
-    return (
-        f"_{{{sign.translate(_LOWERED)}}}"
-        if sign[0] in _SUNK
-        else _latex_characters(sign)
-    )
+    if sign[0] in _SUNK:
+        return f"_{{{sign.translate(_LOWERED)}}}"
+    return _latex_characters(sign)
 
 
 def _merged(formula: Scripts) -> Scripts:
-    """Write (W₁)ᵀ with both scripts on W."""
+    """Return (W₁)ᵀ as W with both scripts."""
     inner = formula.base
     if isinstance(inner, Scripts) and inner.upper is None and formula.lower is None:
         return Scripts(inner.base, inner.lower, formula.upper)
@@ -429,17 +426,18 @@ def _latex_characters(text: str) -> str:
 
 
 def to_mathml(formula: Formula) -> str:
-    """Write a formula in presentation MathML (MathML Core: browsers show it without a script)."""
+    """Return a formula in presentation MathML (MathML Core, which browsers display natively).
+
+    >>> to_mathml(Number("2"))
+    '<math xmlns="http://www.w3.org/1998/Math/MathML"><mn>2</mn></math>'
+    """
     return f'<math xmlns="http://www.w3.org/1998/Math/MathML">{_mathml(formula)}</math>'
 
 
 def _mathml(formula: Formula) -> str:
     if isinstance(formula, Identifier):
-        variant = (
-            ' mathvariant="normal"'
-            if formula.upright and len(formula.text) == 1
-            else ""
-        )
+        is_upright_letter = formula.upright and len(formula.text) == 1
+        variant = ' mathvariant="normal"' if is_upright_letter else ""
         return f"<mi{variant}>{escape(formula.text)}</mi>"
     if isinstance(formula, Number):
         return f"<mn>{escape(formula.text)}</mn>"
@@ -458,13 +456,8 @@ def _mathml(formula: Formula) -> str:
             for part in (formula.base, formula.lower, formula.upper)
             if part is not None
         )
-        tag = (
-            "msubsup"
-            if formula.lower and formula.upper
-            else "msub"
-            if formula.lower
-            else "msup"
-        )
+        lower, upper = "sub" if formula.lower else "", "sup" if formula.upper else ""
+        tag = f"m{lower}{upper}"
         return f"<{tag}>{parts}</{tag}>"
     if isinstance(formula, Fraction):
         return f"<mfrac>{_mathml(formula.over)}{_mathml(formula.under)}</mfrac>"

@@ -1,4 +1,4 @@
-"""Numbers as people read them: 608 · 0.94 M · 1.2 s · 97.25 % · 3·10⁻¹⁰."""
+"""Formatting of numbers, durations, sizes and rates: 608 · 0.94 M · 1.2 s · 97.25 % · 3·10⁻¹⁰."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 MINUS = "−"
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_PLAIN = 6  # digits before the point that are written out
+_MAX_INTEGER_DIGITS = 6  # before scientific notation is used
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -19,7 +19,7 @@ def _special(value: float) -> str | None:
 
 
 def count(value: int) -> str:
-    """Return a whole number with its thousands apart.
+    """Return an integer with thousands separators.
 
     >>> count(1797), count(-61706)
     ('1,797', '−61,706')
@@ -28,7 +28,7 @@ def count(value: int) -> str:
 
 
 def counted(value: int, noun: str, plural: str = "") -> str:
-    """Return a whole number with what it counts; the plural takes an s, after s and x an es.
+    """Return a number and a noun in the singular or plural (-s, after s and x -es).
 
     >>> counted(1, "epoch"), counted(1797, "row"), counted(0, "class"), counted(2, "index", "indices")
     ('1 epoch', '1,797 rows', '0 classes', '2 indices')
@@ -37,16 +37,18 @@ def counted(value: int, noun: str, plural: str = "") -> str:
 
 
 def named(value: int, noun: str, plural: str = "") -> str:
-    """Return a noun as it follows a number: ``counted`` without the number."""
-    return (
-        noun
-        if value == 1
-        else plural or noun + ("es" if noun.endswith(("s", "x")) else "s")
-    )
+    """Return a noun in the singular or plural, as ``counted`` without the number.
+
+    >>> named(1, "class"), named(2, "class")
+    ('class', 'classes')
+    """
+    if value == 1:
+        return noun
+    return plural or noun + ("es" if noun.endswith(("s", "x")) else "s")
 
 
 def compact(value: float) -> str:
-    """Return a large number in M, G or T from 0.1 M on, three digits; smaller ones in full.
+    """Return a number with three digits in units of M, G or T from 0.1 M on, smaller ones in full.
 
     >>> compact(608), compact(94_080), compact(940_800), compact(12_345_678), compact(2.5e8)
     ('608', '94,080', '0.94 M', '12.3 M', '0.25 G')
@@ -60,7 +62,7 @@ def compact(value: float) -> str:
 
 
 def number(value: float, significant: int = 4) -> str:
-    """Return a number with so many significant digits; very small and very large ones as a power of ten.
+    """Return a number with the given number of significant digits, in scientific notation if very small or large.
 
     >>> number(0.034512), number(-2.5), number(3.04e-10, 1), number(0.0), number(2456789.0)
     ('0.03451', '−2.5', '3·10⁻¹⁰', '0', '2.457·10⁶')
@@ -71,16 +73,15 @@ def number(value: float, significant: int = 4) -> str:
     if value == 0:
         return "0"
     exponent = int(f"{value:.{significant - 1}e}".split("e")[1])
-    if -4 <= exponent < _PLAIN:
+    if -4 <= exponent < _MAX_INTEGER_DIGITS:
         digits = f"{value:.{max(significant - 1 - exponent, 0)}f}"
-        return (digits.rstrip("0").rstrip(".") if "." in digits else digits).replace(
-            "-", MINUS
-        )
+        short = digits.rstrip("0").rstrip(".") if "." in digits else digits
+        return short.replace("-", MINUS)
     return scientific(value, significant)
 
 
 def scientific(value: float, significant: int = 1) -> str:
-    """Return a number as a power of ten, whatever its size.
+    """Return a number in scientific notation.
 
     >>> scientific(3.2e-10), scientific(0.0), scientific(0.0125, 3)
     ('3·10⁻¹⁰', '0', '1.25·10⁻²')
@@ -96,7 +97,7 @@ def scientific(value: float, significant: int = 1) -> str:
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """Return a share as a percentage.
+    """Return a fraction as a percentage.
 
     >>> percent(0.9725), percent(1.0, 0)
     ('97.25 %', '100 %')
@@ -105,7 +106,7 @@ def percent(share: float, digits: int = 2) -> str:
 
 
 def seconds(duration: float) -> str:
-    """Return a duration in the unit that suits it.
+    """Return a duration in a suitable unit.
 
     >>> seconds(0.0031), seconds(1.24), seconds(75), seconds(4000), seconds(2e-7), seconds(90061)
     ('3.1 ms', '1.2 s', '1 min 15 s', '1 h 07 min', '0.2 µs', '1 d 1 h')
@@ -119,9 +120,8 @@ def seconds(duration: float) -> str:
         return "0 s"
     for unit, factor in (("µs", 1e6), ("ms", 1e3)):
         if duration * factor < 999.5:
-            return (
-                f"{duration * factor:.{1 if duration * factor < 9.95 else 0}f} {unit}"
-            )
+            scaled = duration * factor
+            return f"{scaled:.{1 if scaled < 9.95 else 0}f} {unit}"
     if duration < 59.5:
         return f"{duration:.{1 if duration < 9.95 else 0}f} s"
     whole = round(duration)
@@ -147,7 +147,7 @@ def memory(n_bytes: int) -> str:
 
 
 def rate(per_second: float, unit: str = "") -> str:
-    """Return a rate with three significant digits at most.
+    """Return a rate with at most three significant digits.
 
     >>> rate(12345.6, "samples"), rate(3.25)
     ('12,300 samples/s', '3.25 /s')
@@ -158,4 +158,5 @@ def rate(per_second: float, unit: str = "") -> str:
     digits = 3 - 1 - math.floor(math.log10(abs(per_second))) if per_second else 0
     rounded = round(per_second, digits)
     text = f"{rounded:,.{max(digits, 0)}f}"
-    return f"{(text.rstrip('0').rstrip('.') if '.' in text else text).replace('-', MINUS)} {unit}/s"
+    short = text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{short.replace('-', MINUS)} {unit}/s"

@@ -1,4 +1,4 @@
-"""Text tables whose columns stand under each other, whatever alphabet the cells use."""
+"""Text tables with aligned columns, for any script: widths are counted in terminal cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ELLIPSIS = "…"
 
 
 def width(text: str) -> int:
-    r"""Return how many terminal cells a text takes: combining marks take none, East Asian wide letters two.
+    r"""Return the width of a text in terminal cells: 0 for combining marks, 2 for wide East Asian characters.
 
     >>> width("ŷ₂"), width("y\u0302"), width("数字")
     (2, 1, 4)
@@ -21,18 +21,15 @@ def width(text: str) -> int:
 
 
 def _width_of(character: str) -> int:
-    if unicodedata.combining(character) or unicodedata.category(character) in {
-        "Cf",
-        "Cc",
-        "Me",
-        "Mn",
-    }:
+    if unicodedata.combining(character):
+        return 0
+    if unicodedata.category(character) in {"Cf", "Cc", "Me", "Mn"}:
         return 0
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
 
 def shorten(text: str, most: int) -> str:
-    """Return the text, cut with an ellipsis where it takes more than ``most`` cells.
+    """Return the text, truncated with an ellipsis to at most ``most`` cells.
 
     >>> shorten("a long description", 7)
     'a long…'
@@ -48,7 +45,7 @@ def shorten(text: str, most: int) -> str:
 
 
 def pad(text: str, cells: int, align: Align = "<") -> str:
-    """Fill a text with spaces to so many cells.
+    """Pad a text with spaces to a width in cells.
 
     >>> pad("ŷ", 3, ">"), pad("数", 4, "^")
     ('  ŷ', ' 数 ')
@@ -59,9 +56,9 @@ def pad(text: str, cells: int, align: Align = "<") -> str:
 
 
 def wrap(line: str, cells: int, indent: str = "    ") -> list[str]:
-    """Break a line at spaces into lines of at most so many cells, those after the first indented by this much more.
+    """Wrap a line at spaces; continuation lines are indented further by ``indent``.
 
-    A word that is longer stands on a line of its own, whole.
+    A word longer than a line is not broken.
 
     >>> wrap("  one two three", 11)
     ['  one two', '      three']
@@ -85,15 +82,15 @@ def text_table(
     rule: bool = False,
     most: int | None = None,
 ) -> str:
-    """Return aligned rows; short rows are filled with empty cells.
+    """Return rows as text with aligned columns; short rows are filled with empty cells.
 
     Args:
-        rows: The cells; anything but text is written with ``str``.
-        header: Titles of the columns.
-        align: One of ``<``, ``>``, ``^`` for each column; columns beyond it are left-aligned.
-        gap: What stands between columns.
+        rows: The cells, converted with ``str``.
+        header: Column titles.
+        align: A character ``<``, ``>`` or ``^`` for each column; others are left-aligned.
+        gap: The text between columns.
         rule: Draw a line of ─ under the header.
-        most: Cells that a column may take; longer texts are cut with an ellipsis.
+        most: Maximum width of a column; longer cells are truncated with an ellipsis.
 
     >>> print(text_table([("Linear", 608), ("ŷ", 7)], header=("layer", "parameters"), align="<>", rule=True))
     layer   parameters
@@ -109,10 +106,7 @@ def text_table(
     for row in cells:
         row.extend([""] * (n_columns - len(row)))
     widths = [max(width(row[column]) for row in cells) for column in range(n_columns)]
-    sides = [
-        _side(align[column]) if column < len(align) else "<"
-        for column in range(n_columns)
-    ]
+    sides = [_side(align[column : column + 1]) for column in range(n_columns)]
     lines = [gap.join(map(pad, row, widths, sides)).rstrip() for row in cells]
     if not header:
         return "\n".join(lines[1:])

@@ -1,1 +1,1 @@
-"""Devices, values of leaves, evaluation at the prompt, compiled programs."""
+"""Devices, values of leaves, eager evaluation, and the cache of compiled programs."""

@@ -1,7 +1,7 @@
-"""Values of nodes. A leaf made from an array keeps its value here for as long as the node lives.
+"""Values of nodes, kept as long as the node lives.
 
-A node's value never changes: giving a tensor another value gives it another leaf. So an expression that was
-built before means what it meant then, and no alias can change numbers behind anybody's back.
+The value of a node never changes: assigning to a tensor gives it a new leaf. So expressions built before keep their
+value, and there is no aliasing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from deltarule.graph.walk import topological
 
 Array = npt.NDArray[Any]
 _values: weakref.WeakKeyDictionary[Node, Array] = weakref.WeakKeyDictionary()
-KINDS = {np.dtype(name): kind for name, kind in dtypes.DTYPES.items()}
+DTYPE_OF = {np.dtype(name): kind for name, kind in dtypes.DTYPES.items()}
 _WIDENED = {
     "float16": "float32",
     "int8": "int32",
@@ -33,7 +33,19 @@ _WIDENED = {
 
 
 def as_array(value: object, dtype: DType | None = None, where: str = "tensor") -> Array:
-    """Return a fresh array of a supported element type; Python numbers and lists of them become float32 or int64."""
+    """Return a new array of a supported element type.
+
+    Args:
+        value: An array, nested lists of numbers, or a number; Python floats become float32, integers int64.
+        dtype: The element type; by default that of the value, widened to a supported one.
+        where: The operation in error messages.
+
+    Raises:
+        DTypeError: the value is not an array of numbers of a supported range.
+
+    >>> as_array([1, 2.5]).dtype, as_array([1, 2]).dtype
+    (dtype('float32'), dtype('int64'))
+    """
     is_array = hasattr(value, "__array__") or hasattr(value, "dtype")
     try:
         array = np.array(value)
@@ -70,27 +82,30 @@ def as_array(value: object, dtype: DType | None = None, where: str = "tensor") -
 
 
 def bind(node: Node, value: Array) -> None:
-    """Record the value of a node; the array is not to be written to afterwards."""
+    """Record the value of a node; the array becomes read-only."""
     value.flags.writeable = False
     _values[node] = value
 
 
 def leaf(value: Array, name: str = "") -> Node:
-    """Return a new leaf that holds ``value`` (which is not copied)."""
-    node = build.input_node(
-        name, value.shape, KINDS.get(value.dtype) or dtypes.DTYPES[value.dtype.name]
-    )
+    """Return a new leaf that holds ``value`` (not copied, but made read-only).
+
+    >>> value_of(leaf(np.zeros(2), "x")).tolist()
+    [0.0, 0.0]
+    """
+    dtype = DTYPE_OF.get(value.dtype) or dtypes.DTYPES[value.dtype.name]
+    node = build.input_node(name, value.shape, dtype)
     bind(node, value)
     return node
 
 
 def value_of(node: Node) -> Array | None:
-    """Return the known value of a node, or None."""
+    """Return the value of a node if it is known, else None."""
     return _values.get(node)
 
 
-def known_below(outputs: Iterable[Node]) -> dict[Node, Array]:
-    """Return the known values that the evaluation of ``outputs`` meets first."""
+def known_values(outputs: Iterable[Node]) -> dict[Node, Array]:
+    """Return the known values that the evaluation of ``outputs`` starts from."""
     found = {}
     for node in topological(outputs, _values):
         value = _values.get(node)

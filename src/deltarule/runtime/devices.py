@@ -1,7 +1,7 @@
-"""Devices by name: ``"cpu"`` (machine code, compiled here) and ``"reference"`` (NumPy, the oracle).
+"""Devices by name: ``"cpu"`` (native code) and ``"reference"`` (NumPy), and the cache of compiled programs.
 
-The native engine is entered on first use, so that ``import deltarule`` stays instant. Where llvmlite is missing,
-the reference backend serves as ``"cpu"`` and says so once.
+The native backend is imported on first use, so that ``import deltarule`` is fast. If llvmlite is not installed,
+the reference backend is used as ``"cpu"``, with a warning.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from deltarule.errors import ArgumentError, whole_number
 from deltarule.graph.program import Program
 
 DEVICES = ("cpu", "reference")
-_KEPT = 64  # compiled programs held in memory, the least recently used goes first
+_MAX_PROGRAMS = 64  # compiled programs in memory; the least recently used is evicted
 _compiled: OrderedDict[Hashable, Executable] = OrderedDict()
 _lock = threading.Lock()
 
 
 def _after_fork_in_child() -> None:
-    """Make the lock free again: a thread that the child does not have may have held it."""
-    global _lock  # a lock that nobody can release is replaced
+    """Replace the lock, which a thread that does not exist in the child may have held."""
+    global _lock
     _lock = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
+if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
@@ -45,11 +45,11 @@ def backend(device: str) -> Backend:
         raise ArgumentError(
             "device", expected=" or ".join(map(repr, DEVICES)), got=repr(device)
         )
-    return _made(device)
+    return _create(device)
 
 
 @functools.cache
-def _made(device: str) -> Backend:
+def _create(device: str) -> Backend:
     if device == "reference":
         return ReferenceBackend()
     try:
@@ -58,7 +58,7 @@ def _made(device: str) -> Backend:
         ).NativeBackend()
     except ImportError as error:
         warnings.warn(
-            f"the native engine is not available ({error}); NumPy computes instead, many times slower. "
+            f"the native backend is not available ({error}); falling back to NumPy, which is many times slower. "
             "Install it with: pip install llvmlite",
             RuntimeWarning,
             stacklevel=3,
@@ -68,7 +68,7 @@ def _made(device: str) -> Backend:
 
 
 def checked_threads(threads: int | None) -> int | None:
-    """Return a number of threads that was asked for; raises ArgumentError unless it is a whole number ≥ 1 or None.
+    """Return a number of threads; raise ArgumentError unless it is a whole number ≥ 1 or None.
 
     >>> checked_threads(None) is None, checked_threads(2)
     (True, 2)
@@ -77,13 +77,17 @@ def checked_threads(threads: int | None) -> int | None:
 
 
 def cores(device: str) -> int:
-    """Return how many threads of a device can compute at the same time."""
+    """Return the number of cores that a device can use.
+
+    >>> cores("reference")
+    1
+    """
     machine = getattr(backend(device), "machine", None)
     return int(machine.cores) if machine is not None else 1
 
 
 def compiled(program: Program, device: str, threads: int | None = None) -> Executable:
-    """Return the executable of a program; programs of equal signature are compiled once, and may run at once.
+    """Return the executable of a program; programs of equal signature share one, which is thread-safe.
 
     >>> from deltarule.graph.build import exp, input_node
     >>> x, y = input_node("x", (2,)), input_node("x", (2,))
@@ -93,13 +97,13 @@ def compiled(program: Program, device: str, threads: int | None = None) -> Execu
     chosen, threads = backend(device), checked_threads(threads)
     key = (device, threads, program.signature())
     with _lock:
-        known = _compiled.get(key)
-        if known is not None:
+        cached = _compiled.get(key)
+        if cached is not None:
             _compiled.move_to_end(key)
-            return known
-    made = chosen.compile(program, threads)
-    with _lock:
-        made = _compiled.setdefault(key, made)  # another thread may have been faster
-        while len(_compiled) > _KEPT:
+            return cached
+    executable = chosen.compile(program, threads)
+    with _lock:  # another thread may have compiled it meanwhile
+        executable = _compiled.setdefault(key, executable)
+        while len(_compiled) > _MAX_PROGRAMS:
             _compiled.popitem(last=False)
-    return made
+    return executable

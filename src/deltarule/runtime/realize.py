@@ -1,4 +1,4 @@
-"""Evaluation at the prompt: the reference backend at once; nobody waits for a compiler."""
+"""Eager evaluation by the reference backend, without compilation."""
 
 from __future__ import annotations
 
@@ -8,44 +8,46 @@ import numpy as np
 
 from deltarule.backends import reference
 from deltarule.graph.node import Node
-from deltarule.runtime.buffers import Array, bind, known_below, value_of
+from deltarule.runtime.buffers import Array, bind, known_values, value_of
 from deltarule.simplify import simplify
 
 
 def realize(nodes: Sequence[Node]) -> list[Array]:
-    """Return the values of nodes and remember them."""
+    """Return the values of nodes and cache them.
+
+    >>> from deltarule.graph.build import constant, exp
+    >>> realize([exp(constant(0.0))])[0].item()
+    1.0
+    """
     missing = [node for node in dict.fromkeys(nodes) if value_of(node) is None]
     if missing:
-        known = known_below(missing)
+        known = known_values(missing)
         smaller = simplify_above(missing, known)
-        for node, value in zip(
-            missing, reference.evaluate(smaller, known), strict=True
-        ):
+        values = reference.evaluate(smaller, known)
+        for node, value in zip(missing, values, strict=True):
             bind(node, np.array(value))
-    return [held for node in nodes if (held := value_of(node)) is not None]
+    return [found for node in nodes if (found := value_of(node)) is not None]
 
 
-def look(node: Node) -> Array:
-    """Return the value of a node, which is not to be written to; one that is not known yet is not remembered.
+def peek(node: Node) -> Array:
+    """Return the value of a node, read-only, without caching it.
 
-    One number everywhere takes no memory:
+    A broadcast number takes no memory:
 
     >>> from deltarule import dtypes
     >>> from deltarule.graph.build import full
-    >>> look(full((300, 200), 1.0, dtypes.FLOAT32)).strides
+    >>> peek(full((300, 200), 1.0, dtypes.FLOAT32)).strides
     (0, 0)
     """
     found = value_of(node)
     if found is None:
-        known = known_below([node])
+        known = known_values([node])
         (found,) = reference.evaluate(simplify_above([node], known), known)
     return found
 
 
 def simplify_above(outputs: Sequence[Node], known: dict[Node, Array]) -> list[Node]:
-    """Simplify ``outputs`` when none of the known values is an interior node (which rewriting could miss)."""
-    return (
-        list(outputs)
-        if any(node.sources for node in known)
-        else simplify(outputs, exact=True)
-    )
+    """Simplify ``outputs`` unless a known value is that of an interior node, which rewriting could remove."""
+    if any(node.sources for node in known):
+        return list(outputs)
+    return simplify(outputs, exact=True)

@@ -1,4 +1,4 @@
-"""Smaller, equal graphs; numerically safer ones."""
+"""Algebraic simplification of graphs, with numerically stable forms."""
 
 from deltarule.simplify.simplify import simplify
 

@@ -1,8 +1,8 @@
-"""Algebraic simplification and numerically safer forms, one table keyed by primitive.
+"""Algebraic simplification and numerically stable forms, in a table keyed by primitive.
 
-Each rule returns an equal, smaller node or None. A product with an exact zero becomes zero: derivatives are
-full of them, and the term that it removes is a path that carries no gradient. Compiled programs do so, too; what
-is typed at a prompt is computed as written (``exact``): 0 · ∞ is NaN there.
+Each rule returns an equal, smaller node or None. A product with an exact zero becomes zero: derivatives have many of
+them, from paths without a gradient. Evaluation at the prompt computes such products as written (``exact``), so that
+0 · ∞ is NaN.
 """
 
 from __future__ import annotations
@@ -113,11 +113,8 @@ def _log(node: Node) -> Node | None:
     if x.op is Op.ADD:
         for one, other in (x.sources, x.sources[::-1]):
             if constant_everywhere(one) == 1:
-                return (
-                    f.softplus(other.sources[0])
-                    if other.op is Op.EXP
-                    else build.log1p(other)
-                )
+                is_exp = other.op is Op.EXP
+                return f.softplus(other.sources[0]) if is_exp else build.log1p(other)
     return None
 
 
@@ -128,9 +125,8 @@ def _sum(node: Node) -> Node | None:
     if x.op is Op.SUM:
         inner = x.attributes["axes"]
         kept = [i for i in range(x.sources[0].rank) if i not in inner]
-        return build.sum_over(
-            x.sources[0], (*inner, *(kept[i] for i in node.attributes["axes"]))
-        )
+        outer = [kept[i] for i in node.attributes["axes"]]
+        return build.sum_over(x.sources[0], (*inner, *outer))
     return None
 
 
@@ -145,9 +141,8 @@ def _permute(node: Node) -> Node | None:
     (x,) = node.sources
     if x.op is not Op.PERMUTE:
         return None
-    return build.permute(
-        x.sources[0], [x.attributes["order"][i] for i in node.attributes["order"]]
-    )
+    order = [x.attributes["order"][i] for i in node.attributes["order"]]
+    return build.permute(x.sources[0], order)
 
 
 def _broadcast(node: Node) -> Node | None:
@@ -162,9 +157,8 @@ def _broadcast(node: Node) -> Node | None:
 def _cast(node: Node) -> Node | None:
     (x,) = node.sources
     if x.op is Op.CONSTANT:
-        return build.constant(
-            cast_scalar(x.attributes["value"], x.dtype, node.dtype), node.dtype
-        )
+        value = cast_scalar(x.attributes["value"], x.dtype, node.dtype)
+        return build.constant(value, node.dtype)
     if x.op is Op.BROADCAST and x.sources[0].op is Op.CONSTANT:
         value = cast_scalar(x.sources[0].attributes["value"], x.dtype, node.dtype)
         return build.full(node.shape, value, node.dtype)
@@ -188,9 +182,8 @@ def _slice(node: Node) -> Node | None:
 
 
 def _matmul(node: Node) -> Node | None:
-    return (
-        _zeros(node) if any(constant_everywhere(x) == 0 for x in node.sources) else None
-    )
+    has_zero = any(constant_everywhere(x) == 0 for x in node.sources)
+    return _zeros(node) if has_zero else None
 
 
 SIMPLER: dict[Op, Callable[[Node], Node | None]] = {
@@ -217,7 +210,12 @@ _VANISHING = frozenset({Op.MULTIPLY, Op.DIVIDE, Op.MATMUL})
 
 
 def simpler(node: Node) -> Node | None:
-    """Return an equal, smaller node, or None."""
+    """Return an equal, smaller node, or None.
+
+    >>> x = build.input_node("x", (3,))
+    >>> simpler(build.negate(build.negate(x)))
+    <x (3) float32>
+    """
     found = SIMPLER.get(node.op)
     return found(node) if found else None
 
@@ -225,12 +223,18 @@ def simpler(node: Node) -> Node | None:
 def simplify(outputs: Sequence[Node], *, exact: bool = False) -> list[Node]:
     """Return smaller, equal graphs of the same shapes and element types.
 
-    ``exact`` keeps products and quotients of an exact zero, which are NaN where the other side is infinite or NaN.
+    Args:
+        outputs: The graphs.
+        exact: Keep products and quotients with an exact zero, which are NaN if the other operand is not finite.
+
+    >>> x = build.input_node("x", (3,))
+    >>> simplify([build.log(build.exp(x))])
+    [<x (3) float32>]
     """
-    return rewrite(outputs, _keeping_products_of_zero if exact else simpler)
+    return rewrite(outputs, _simpler_exactly if exact else simpler)
 
 
-def _keeping_products_of_zero(node: Node) -> Node | None:
+def _simpler_exactly(node: Node) -> Node | None:
     has_zero = node.op in _VANISHING and any(
         constant_everywhere(x) == 0 for x in node.sources
     )

@@ -42,7 +42,8 @@ def _function(
         return Tensor(make(_floating(x) if floats else build.as_node(operand(x))))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"{make.__doc__}\n\n    >>> {example}\n    {result}\n    "
+    summary = (make.__doc__ or "").partition(">>>")[0].rstrip()
+    function.__doc__ = f"{summary}\n\n    >>> {example}\n    {result}\n    "
     return function
 
 

@@ -25,7 +25,7 @@ from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 from deltarule.graph.program import Program
 from deltarule.graph.walk import inputs
-from deltarule.runtime.buffers import KINDS, Array, as_array, leaf, value_of
+from deltarule.runtime.buffers import DTYPE_OF, Array, as_array, leaf, value_of
 from deltarule.runtime.devices import DEVICES
 from deltarule.runtime.devices import compiled as compiled_once
 from deltarule.simplify import simplify
@@ -161,7 +161,7 @@ def _array(x: Any) -> Array:
     """Return the value of an argument; an array of a supported type is not copied."""
     if isinstance(x, Tensor):
         return x._value()
-    if type(x) is np.ndarray and x.dtype in KINDS:
+    if type(x) is np.ndarray and x.dtype in DTYPE_OF:
         return x
     return as_array(x, where="argument of jit")
 

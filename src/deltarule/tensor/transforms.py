@@ -27,7 +27,7 @@ from deltarule.graph.program import Program
 from deltarule.graph.rewrite import in_float64
 from deltarule.graph.stacking import stack_graphs
 from deltarule.graph.walk import dependents, inputs, topological
-from deltarule.runtime.buffers import Array, known_below, value_of
+from deltarule.runtime.buffers import Array, known_values, value_of
 from deltarule.runtime.realize import realize
 from deltarule.simplify import simplify
 from deltarule.tensor.functional import as_tensor
@@ -430,7 +430,7 @@ def check_gradients(
     }
     (output_in_float64,) = in_float64([output], doubles)
     values: dict[Node, Array] = {}
-    for leaf, array in known_below(leaves).items():
+    for leaf, array in known_values(leaves).items():
         double = doubles.get(leaf, leaf)
         values[double] = array.astype(double.dtype.name)
     generator = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ from deltarule.explain.exam import arithmetic, networks
 from deltarule.explain.exam.questions import value
 from deltarule.explain.proof.jacobian_check import Measured
 from deltarule.explain.proof.proof import CheckedLine, CheckReport
-from deltarule.explain.results.identities import Identity, Step
+from deltarule.explain.results.identities import Identity, IdentityStep
 from deltarule.grad.check import DirectionalError
 from deltarule.optim.exam import TOPICS
 from deltarule.render.mathematics import to_text
@@ -121,7 +121,10 @@ def test_gradients_that_are_nan_do_not_agree() -> None:
 def test_an_identity_without_a_value_is_not_proved(relation: str) -> None:
     known = {"x": dr.symbol("x", (3,)).node}
     identity = Identity(
-        "no value", "", known, (Step("log(-x^T x)", relation, "log(-x^T x)", ""),)
+        "no value",
+        "",
+        known,
+        (IdentityStep("log(-x^T x)", relation, "log(-x^T x)", ""),),
     )
     assert not identity.largest_error(run, random_source(0)) <= 1e-9
     assert "NOT proved" in identity.text(run, random_source(0))

@@ -19,7 +19,7 @@ from deltarule.graph import functions as f
 from deltarule.graph.node import Node
 from deltarule.graph.op import ELEMENTWISE, Op
 from deltarule.graph.program import Program
-from deltarule.graph.stacking import alike, stack_graphs
+from deltarule.graph.stacking import same_structure, stack_graphs
 from deltarule.graph.vectorize import RULES, WITHOUT_RULE
 from deltarule.graph.verify import verify
 
@@ -249,9 +249,9 @@ def test_leaves_that_differ_are_named_and_shared_ones_are_computed_once() -> Non
 
 def test_graphs_of_other_forms_are_told_apart() -> None:
     x = build.input_node("x", (2,))
-    assert not alike([build.exp(x)], [build.sin(x)])
-    assert not alike([build.sum_over(x)], [build.multiply(x, 2.0)])
-    assert not alike([build.reshape(x, (1, 2))], [build.reshape(x, (2, 1))])
-    assert alike([f.sigmoid(x)], [f.sigmoid(build.input_node("y", (2,)))])
-    with pytest.raises(GraphError, match="one form"):
+    assert not same_structure([build.exp(x)], [build.sin(x)])
+    assert not same_structure([build.sum_over(x)], [build.multiply(x, 2.0)])
+    assert not same_structure([build.reshape(x, (1, 2))], [build.reshape(x, (2, 1))])
+    assert same_structure([f.sigmoid(x)], [f.sigmoid(build.input_node("y", (2,)))])
+    with pytest.raises(GraphError, match="equal structure"):
         stack_graphs([[build.exp(x)], [build.sin(x)]], {}, 2)

@@ -129,7 +129,7 @@ def test_what_is_written(formula, text, latex):
 def test_rows_are_flat_and_joined():
     nested = m.row(X, m.row(ONE, m.row(X)))
     assert nested == m.Row((X, ONE, X))
-    assert m.to_text(m.joined([X, ONE, X], m.Operator(", "))) == "x, 1, x"
+    assert m.to_text(m.join([X, ONE, X], m.Operator(", "))) == "x, 1, x"
     assert m.row(X) == X
 
 

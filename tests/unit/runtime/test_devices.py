@@ -56,7 +56,7 @@ def test_programs_differ_by_the_order_of_inputs_and_outputs() -> None:
 def test_the_least_recently_used_program_is_forgotten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(devices, "_KEPT", 2)
+    monkeypatch.setattr(devices, "_MAX_PROGRAMS", 2)
     first = compiled(_affine(11.0), "reference")
     compiled(_affine(12.0), "reference")
     assert compiled(_affine(11.0), "reference") is first

@@ -39,7 +39,7 @@ def test_unsigned_numbers_are_subtracted_as_numpy_does(name: str, engine: str) -
         result = _run(ours, engine, x)
         assert result.dtype == x.dtype
         np.testing.assert_array_equal(result, theirs)
-    with pytest.raises(DTypeError, match="negate: expected numbers with a sign"):
+    with pytest.raises(DTypeError, match="negate: expected numbers of a signed type"):
         -dr.tensor(x)
 
 

@@ -74,7 +74,7 @@ def test_whole_numbers_neither_wrap_nor_mirror_wrongly() -> None:
     )
     assert dr.tensor(np.array([-(2**63), 1])).min().item() == -(2**63)
     assert dr.tensor(np.full(3, 2**30, np.int32)).sum().item() == 3 * 2**30
-    with pytest.raises(DTypeError, match="with a sign"):
+    with pytest.raises(DTypeError, match="of a signed type"):
         -dr.tensor(x)
 
 

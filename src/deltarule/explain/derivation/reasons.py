@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deltarule.grad.reverse import Backpropagation, Step
+from deltarule.grad.reverse import Backpropagation, BackwardStep
 from deltarule.graph.node import Node
 from deltarule.graph.op import Op
 
@@ -58,7 +58,7 @@ def _is_square(node: Node) -> bool:
     return node.op is Op.MULTIPLY and node.sources[0] is node.sources[1]
 
 
-def _rule(step: Step) -> str:
+def _rule(step: BackwardStep) -> str:
     """Return the textbook's name of a step."""
     if _is_square(step.node):
         return "power rule"
@@ -71,17 +71,17 @@ class Reasons:
     """The recorded steps, found by the node that receives."""
 
     def __init__(self, walk: Backpropagation) -> None:
-        self._towards: dict[Node, list[Step]] = {}
+        self._towards: dict[Node, list[BackwardStep]] = {}
         for step in walk.steps:
             self._towards.setdefault(step.source, []).append(step)
 
-    def readers(self, node: Node) -> list[Step]:
+    def readers(self, node: Node) -> list[BackwardStep]:
         """Return the steps that contribute to a node."""
         return self._towards.get(node, [])
 
-    def path(self, node: Node, stops: set[Node]) -> list[Step]:
+    def path(self, node: Node, stops: set[Node]) -> list[BackwardStep]:
         """Return the steps between a node and the named signals above it, the nearest first."""
-        found: dict[int, Step] = {}
+        found: dict[int, BackwardStep] = {}
         queue = list(self.readers(node))
         while queue:
             step = queue.pop(0)

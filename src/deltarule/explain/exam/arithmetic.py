@@ -83,7 +83,7 @@ def dense_shapes(chance: random.Random, evaluate: Evaluate, draw: Draw) -> Quest
             )
         )
     items.append(Item(words("parameters in all"), value(total)))
-    arrow = m.joined([value(size) for size in sizes], m.Operator("→", spaced=True))
+    arrow = m.join([value(size) for size in sizes], m.Operator("→", spaced=True))
     return Question(
         "A dense network with biases has these layer sizes. Count its parameters.",
         (arrow,),

@@ -45,7 +45,7 @@ def equation(left: m.Formula, right: m.Formula) -> m.Formula:
 
 def vector(numbers: list[float] | list[int]) -> m.Formula:
     """Return a column written as a row in parentheses."""
-    return m.Fenced(m.joined([value(number) for number in numbers], m.Operator(", ")))
+    return m.Fenced(m.join([value(number) for number in numbers], m.Operator(", ")))
 
 
 def matrix(rows: list[list[float]] | list[list[int]]) -> m.Formula:

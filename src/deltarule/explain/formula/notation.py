@@ -22,7 +22,7 @@ def function(name: str, shown: int | None = None) -> Typeset:
         term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
     ) -> tuple[Formula, float]:
         head = m.Identifier(name, upright=len(name) > 1)
-        body = m.joined(list(arguments[:shown]), m.Operator(", "))
+        body = m.join(list(arguments[:shown]), m.Operator(", "))
         return m.row(head, m.Fenced(body)), ATOM
 
     return write
@@ -323,7 +323,7 @@ def _routed(name: str) -> Typeset:
         term: Any, arguments: Sequence[Formula], closed: Sequence[Formula]
     ) -> tuple[Formula, float]:
         head = m.Identifier(name, upright=True)
-        return m.row(head, m.Fenced(m.joined(list(arguments), m.Operator("; ")))), ATOM
+        return m.row(head, m.Fenced(m.join(list(arguments), m.Operator("; ")))), ATOM
 
     return write
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from deltarule.explain.formula.algebra import multiply
 from deltarule.explain.formula.from_graph import Pattern, hinge_parts
 from deltarule.explain.formula.term import Apply, Term, matrix_shape
-from deltarule.grad.reverse import Backpropagation, Step, backpropagate
+from deltarule.grad.reverse import Backpropagation, BackwardStep, backpropagate
 from deltarule.grad.rules import first_maximum
 from deltarule.graph import build
 from deltarule.graph.function import expansion
@@ -73,7 +73,7 @@ def recognised(order: Sequence[Node], walk: Backpropagation) -> Iterator[Recogni
             yield _slope(step, str(function))
 
 
-def _slope(step: Step, function: str) -> Recognised:
+def _slope(step: BackwardStep, function: str) -> Recognised:
     """Print the share of an element-wise function as g ⊙ f′(z)."""
     ones = build.full(step.node.shape, 1.0, step.node.dtype)
     inner = backpropagate(

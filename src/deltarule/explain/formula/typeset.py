@@ -156,7 +156,7 @@ def _apply(term: Apply) -> tuple[Formula, float]:
     ]
     if write is None:
         name = m.Identifier(term.name.replace("_", " "), upright=True)
-        return m.row(name, m.Fenced(m.joined(arguments, m.Operator(", ")))), ATOM
+        return m.row(name, m.Fenced(m.join(arguments, m.Operator(", ")))), ATOM
     return write(term, arguments, closed)
 
 
@@ -332,7 +332,7 @@ def _factors(
     ]
     loosest = MATMUL
     back = (
-        m.joined(
+        m.join(
             [_power(f, e) if e != 1 else within(f, loosest) for f, e in arrays], ODOT
         )
         if arrays

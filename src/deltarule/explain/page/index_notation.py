@@ -115,9 +115,9 @@ class _Indices:
             -term.coefficient if term.coefficient < 0 else term.coefficient
         )
         front = [number_formula(size)] if size != 1 or not above else []
-        over = m.joined([*front, *above], m.Operator(" "))
+        over = m.join([*front, *above], m.Operator(" "))
         return m.row(
-            *sign, m.Fraction(over, m.joined(below, m.Operator(" "))) if below else over
+            *sign, m.Fraction(over, m.join(below, m.Operator(" "))) if below else over
         )
 
     def _power(
@@ -157,7 +157,7 @@ class _Indices:
             factors.append(
                 m.Fenced(entry) if isinstance(factor, (Sum, Product)) else entry
             )
-        return m.joined([*signs, *factors], m.Operator(" "))
+        return m.join([*signs, *factors], m.Operator(" "))
 
     def _indicator(self, term: Indicator, row: str, column: str) -> Formula:
         left, right, relation = term.left, term.right, term.relation

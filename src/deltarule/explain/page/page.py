@@ -70,12 +70,12 @@ def header(derived: Derived) -> Formula:
         if s.node not in derived.wrt and (s.node.shape or s.node.dtype.is_float)
     ]
     parts = [_member(derived, symbol_) for symbol_ in data]
-    return m.joined(parts, m.Operator(", ")) if parts else m.Text("")
+    return m.join(parts, m.Operator(", ")) if parts else m.Text("")
 
 
 def parameters(derived: Derived) -> Formula:
     """Return the variables of the derivative and their spaces."""
-    return m.joined(
+    return m.join(
         [_member(derived, s) for s in derived.inputs if s.node in derived.wrt],
         m.Operator(", "),
     )

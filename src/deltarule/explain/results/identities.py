@@ -34,7 +34,7 @@ _SIGNS = {"=": "=", "≤": r"\le", "<": "<"}
 
 
 @dataclass(frozen=True)
-class Step:
+class IdentityStep:
     """left = right, left ≤ right or left < right, and why."""
 
     left: str
@@ -54,7 +54,7 @@ class Identity:
     title: str
     given: str
     names: Mapping[str, Node]
-    steps: tuple[Step, ...]
+    steps: tuple[IdentityStep, ...]
     evaluate: Evaluate | None = None
     draw: Draw | None = None
 
@@ -182,12 +182,14 @@ def log_sum_exp() -> Identity:
     x, t = _real("x", 5), build.add(build.absolute(_real("t")), 0.1)
     names = {"x": x, "t": t, "M": build.maximum_over(x), "n": _number(5)}
     steps = (
-        Step("exp(M)", "<", "Σ exp(x)", "the other terms are positive (n > 1)"),
-        Step("Σ exp(x)", "≤", "n exp(M)", "no term is larger than the largest"),
-        Step("M", "<", "log(Σ exp(x))", "log grows"),
-        Step("log(Σ exp(x))", "≤", "M + log(n)", "log of a product"),
-        Step("M", "<", "log(Σ exp(t x))/t", "the same of tx, divided by t > 0"),
-        Step("log(Σ exp(t x))/t", "≤", "M + log(n)/t", "the gap closes as t grows"),
+        IdentityStep("exp(M)", "<", "Σ exp(x)", "the other terms are positive (n > 1)"),
+        IdentityStep("Σ exp(x)", "≤", "n exp(M)", "no term is larger than the largest"),
+        IdentityStep("M", "<", "log(Σ exp(x))", "log grows"),
+        IdentityStep("log(Σ exp(x))", "≤", "M + log(n)", "log of a product"),
+        IdentityStep("M", "<", "log(Σ exp(t x))/t", "the same of tx, divided by t > 0"),
+        IdentityStep(
+            "log(Σ exp(t x))/t", "≤", "M + log(n)/t", "the gap closes as t grows"
+        ),
     )
     return Identity("LSE is a smooth maximum", "x ∈ ℝⁿ, M = max x, t > 0", names, steps)
 
@@ -217,11 +219,11 @@ def nesterov() -> Identity:
         "phi'": after,
     }
     steps = (
-        Step("u", "=", "α v − ε g", "velocity, g = ∇L(φ)"),
-        Step("φ'", "=", "θ' + α u", "definition"),
-        Step("φ'", "=", "θ + u + α u", "θ′ = θ + u"),
-        Step("φ'", "=", "φ − α v + u + α u", "θ = φ − αv"),
-        Step("φ'", "=", "φ + u + α(u − v)", "the update in φ alone"),
+        IdentityStep("u", "=", "α v − ε g", "velocity, g = ∇L(φ)"),
+        IdentityStep("φ'", "=", "θ' + α u", "definition"),
+        IdentityStep("φ'", "=", "θ + u + α u", "θ′ = θ + u"),
+        IdentityStep("φ'", "=", "φ − α v + u + α u", "θ = φ − αv"),
+        IdentityStep("φ'", "=", "φ + u + α(u − v)", "the update in φ alone"),
     )
     return Identity(
         "Nesterov momentum, variable changed",
@@ -265,12 +267,16 @@ def momentum() -> Identity:
         "E": build.add(build.add(mean_v[1], mean_v[2]), mean_v[3]),
     }
     steps = (
-        Step("v₁", "=", "−ε g₁", "v₀ = 0"),
-        Step("v₂", "=", "−ε(g₂ + α g₁)", "v₂ = αv₁ − εg₂"),
-        Step("v₃", "=", "−ε(g₃ + α g₂ + α² g₁)", "and so on: −ε Σₖ αᵏ g₍ₜ₋ₖ₎"),
-        Step("θ₃", "=", "θ₀ + v₁ + v₂ + v₃", "steps add up"),
-        Step("E", "=", "−ε μ(3 + 2 α + α²)", "E[θ₃ − θ₀] for gradients of mean μ"),
-        Step("E", "=", "−ε μ/(1 − α) (3 − α(1 − α³)/(1 − α))", "geometric sums"),
+        IdentityStep("v₁", "=", "−ε g₁", "v₀ = 0"),
+        IdentityStep("v₂", "=", "−ε(g₂ + α g₁)", "v₂ = αv₁ − εg₂"),
+        IdentityStep("v₃", "=", "−ε(g₃ + α g₂ + α² g₁)", "and so on: −ε Σₖ αᵏ g₍ₜ₋ₖ₎"),
+        IdentityStep("θ₃", "=", "θ₀ + v₁ + v₂ + v₃", "steps add up"),
+        IdentityStep(
+            "E", "=", "−ε μ(3 + 2 α + α²)", "E[θ₃ − θ₀] for gradients of mean μ"
+        ),
+        IdentityStep(
+            "E", "=", "−ε μ/(1 − α) (3 − α(1 − α³)/(1 − α))", "geometric sums"
+        ),
     )
     return Identity("Momentum written out", "vₜ = αvₜ₋₁ − εgₜ, t = 3", names, steps)
 
@@ -284,8 +290,8 @@ def weight_decay() -> Identity:
         "epsilon": _unit("e"),
     }
     steps = (
-        Step("θ − ε(g + α θ)", "=", "θ − ε α θ − ε g", "g = ∇L, αθ = ∇½α‖θ‖²"),
-        Step("θ − ε(g + α θ)", "=", "(1 − ε α)θ − ε g", "decay, then the step"),
+        IdentityStep("θ − ε(g + α θ)", "=", "θ − ε α θ − ε g", "g = ∇L, αθ = ∇½α‖θ‖²"),
+        IdentityStep("θ − ε(g + α θ)", "=", "(1 − ε α)θ − ε g", "decay, then the step"),
     )
     return Identity("Weight decay", "gradient descent on L + ½α‖θ‖²", names, steps)
 
@@ -299,15 +305,17 @@ def initialisation() -> Identity:
     )
     names = {"n_i": a, "n_o": b, "s": s, "q": moment}
     steps = (
-        Step("nᵢ (1/nᵢ) q", "=", "q", "var(z) = nᵢ var(w) q keeps q for var(w) = 1/nᵢ"),
-        Step("nₒ (1/nₒ) q", "=", "q", "backwards 1/nₒ"),
-        Step(
+        IdentityStep(
+            "nᵢ (1/nᵢ) q", "=", "q", "var(z) = nᵢ var(w) q keeps q for var(w) = 1/nᵢ"
+        ),
+        IdentityStep("nₒ (1/nₒ) q", "=", "q", "backwards 1/nₒ"),
+        IdentityStep(
             "1/((nᵢ + nₒ)/2)",
             "=",
             "2/(nᵢ + nₒ)",
             "both: the mean of nᵢ and nₒ (Xavier)",
         ),
-        Step("½ nᵢ (2/nᵢ) q", "=", "q", "ReLU halves E[z²]: 2/nᵢ (He)"),
+        IdentityStep("½ nᵢ (2/nᵢ) q", "=", "q", "ReLU halves E[z²]: 2/nᵢ (He)"),
     )
     return Identity(
         "Xavier and He initialisation", "nᵢ inputs, nₒ outputs, q = E[h²]", names, steps
@@ -323,20 +331,20 @@ def evidence_bound() -> Identity:
     posterior = build.divide(joint, evidence)
     names = {"q": q, "p": p, "l": likelihood, "r": posterior, "P": evidence}
     steps = (
-        Step("r ⊙ P", "=", "p ⊙ l", "Bayes, P = P(X)"),
-        Step(
+        IdentityStep("r ⊙ P", "=", "p ⊙ l", "Bayes, P = P(X)"),
+        IdentityStep(
             "log(P) − qᵀ log(q/r)",
             "=",
             "qᵀ (log(l) + log(p) − log(q))",
             "log r = log p + log l − log P",
         ),
-        Step(
+        IdentityStep(
             "log(P) − qᵀ log(q/r)",
             "=",
             "qᵀ log(l) − qᵀ log(q/p)",
             "ELBO = E log P(X|z) − KL(q‖p)",
         ),
-        Step("qᵀ log(l) − qᵀ log(q/p)", "≤", "log(P)", "KL(q‖r) ≥ 0"),
+        IdentityStep("qᵀ log(l) − qᵀ log(q/p)", "≤", "log(P)", "KL(q‖r) ≥ 0"),
     )
     return Identity(
         "The evidence lower bound",
@@ -352,13 +360,13 @@ def bias_and_variance() -> Identity:
     mean = build.mean(estimates)
     names = {"f": truth, "s": noise, "F": estimates, "m": mean, "n": _number(5)}
     steps = (
-        Step(
+        IdentityStep(
             "(½ Σ (f + s − F)² + ½ Σ (f − s − F)²)/n",
             "=",
             "s² + Σ (f − F)²/n",
             "the noise ±s has mean 0",
         ),
-        Step(
+        IdentityStep(
             "Σ (f − F)²/n",
             "=",
             "(f − m)² + Σ (F − m)²/n",
@@ -384,9 +392,9 @@ def welford() -> Identity:
         "n": _number(5),
     }
     steps = (
-        Step("μ", "=", "ν + (x − ν)/n", "the mean moves by a share"),
-        Step("S", "=", "R + (x − μ)(x − ν)", "x the newest value"),
-        Step(
+        IdentityStep("μ", "=", "ν + (x − ν)/n", "the mean moves by a share"),
+        IdentityStep("S", "=", "R + (x − μ)(x − ν)", "x the newest value"),
+        IdentityStep(
             "S", "=", "R + n(n − 1)(μ − ν)²", "x − ν = n(μ − ν), x − μ = (n − 1)(μ − ν)"
         ),
     )
@@ -412,9 +420,11 @@ def newton() -> Identity:
     )
     names = {"H": curvature, "g": g, "nu": step, "d": d}
     steps = (
-        Step("g + H ν", "=", "0 g", "the gradient of gᵀν + ½νᵀHν vanishes: ν = −H⁻¹g"),
-        Step("gᵀν + ½ νᵀ H ν", "=", "−½ νᵀ H ν", "g = −Hν"),
-        Step(
+        IdentityStep(
+            "g + H ν", "=", "0 g", "the gradient of gᵀν + ½νᵀHν vanishes: ν = −H⁻¹g"
+        ),
+        IdentityStep("gᵀν + ½ νᵀ H ν", "=", "−½ νᵀ H ν", "g = −Hν"),
+        IdentityStep(
             "gᵀν + ½ νᵀ H ν",
             "≤",
             "gᵀd + ½ dᵀ H d",

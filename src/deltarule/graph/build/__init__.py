@@ -1,7 +1,7 @@
-"""Checked constructors: the only way to make a primitive node.
+"""Checked constructors of primitive nodes.
 
-Shape and type errors are raised here, with the names of the operands. Element-wise constructors insert the
-casts and broadcasts that NumPy's habits ask for, so that a primitive always has operands of one shape and type.
+They raise shape and type errors, with the names of the operands. Element-wise constructors insert casts and
+broadcasts by NumPy's rules, so that a primitive always has operands of one shape and type.
 """
 
 from deltarule.graph.build.contraction import (

@@ -1,4 +1,4 @@
-"""Contractions (matrix products and convolutions), windows, and the linear algebra of square matrices."""
+"""Constructors of matrix products, convolutions, windows, and linear algebra of square matrices."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deltarule.shapes import Shape
 
 
 def _floats(where: str, *nodes: Node) -> tuple[Node, ...]:
-    """Bring operands to one floating-point type."""
+    """Cast operands to a common floating-point type."""
     kind = dtypes.promote(*(x.dtype for x in nodes))
     kind = kind if kind.is_float else dtypes.FLOAT32
     if any(x.dtype is dtypes.BOOL for x in nodes):
@@ -26,7 +26,12 @@ def _floats(where: str, *nodes: Node) -> tuple[Node, ...]:
 
 
 def matmul(x: Node, y: Node) -> Node:
-    """The matrix product of the last two axes; vectors and leading axes as in NumPy."""
+    """Return the matrix product of the last two axes; vectors and leading axes are treated as in NumPy.
+
+    >>> from deltarule.graph.build import input_node
+    >>> matmul(input_node("A", (2, 3)), input_node("x", (3,)))
+    <reshape (2) float32>
+    """
     where = f"matmul of {describe(x)} and {describe(y)}"
     left, right = _floats("matmul", x, y)
     if not left.rank or not right.rank:
@@ -49,20 +54,12 @@ def matmul(x: Node, y: Node) -> Node:
     batch = shapes.broadcast(left.shape[:-2], right.shape[:-2], where=where)
     left = broadcast_to(left, (*batch, *left.shape[-2:]))
     right = broadcast_to(right, (*batch, *right.shape[-2:]))
-    result = intern(
-        Op.MATMUL,
-        (left, right),
-        {},
-        shapes.matmul(left.shape, right.shape, where),
-        left.dtype,
-    )
+    shape = shapes.matmul(left.shape, right.shape, where)
+    result = intern(Op.MATMUL, (left, right), {}, shape, left.dtype)
     if row or column:
-        kept = (
-            *batch,
-            *(() if row else (left.shape[-2],)),
-            *(() if column else (right.shape[-1],)),
-        )
-        result = reshape(result, kept)
+        rows = () if row else (left.shape[-2],)
+        columns = () if column else (right.shape[-1],)
+        result = reshape(result, (*batch, *rows, *columns))
     return result
 
 
@@ -74,9 +71,17 @@ def convolve(
     dilation: Sequence[int],
     groups: int = 1,
 ) -> Node:
-    """Correlate (N, *spatial, C_in) with (C_out, *kernel, C_in/groups).
+    """Return the convolution (cross-correlation) of x with a kernel, channels last.
 
     y[n, p, o] = Σ over k and c of x[n, p·stride + k·dilation − low, c]·w[o, k, c].
+
+    Args:
+        x: Inputs, shape (N, *spatial, C_in).
+        weight: Kernels, shape (C_out, *kernel, C_in / groups).
+        stride: Step of the window along each spatial axis.
+        padding: Zeros (low, high) added along each spatial axis.
+        dilation: Distance between the elements of the kernel along each spatial axis.
+        groups: Number of groups of channels that are convolved separately.
     """
     image, kernel = _floats("convolve", x, weight)
     where = f"convolve {describe(x)} with {describe(weight)}"
@@ -101,7 +106,7 @@ def convolve_transposed(
     groups: int,
     input_shape: Shape,
 ) -> Node:
-    """The adjoint of ``convolve`` in x: from (N, *out, C_out) back to ``input_shape``."""
+    """Return the adjoint of ``convolve`` with respect to x, from (N, *out, C_out) to ``input_shape``."""
     signal, kernel = _floats("convolve_transposed", y, weight)
     expected = shapes.convolved(
         tuple(input_shape), kernel.shape, stride, padding, dilation, groups
@@ -132,7 +137,7 @@ def convolve_weight(
     groups: int,
     weight_shape: Shape,
 ) -> Node:
-    """The adjoint of ``convolve`` in the weight: from x and (N, *out, C_out) to ``weight_shape``."""
+    """Return the adjoint of ``convolve`` with respect to the weight, of shape ``weight_shape``."""
     image, signal = _floats("convolve_weight", x, y)
     expected = shapes.convolved(
         image.shape, tuple(weight_shape), stride, padding, dilation, groups
@@ -176,9 +181,13 @@ def windows(
     stride: Sequence[int],
     dilation: Sequence[int],
 ) -> Node:
-    """Slide windows over axes, with one trailing axis k for each of them.
+    """Return sliding windows over axes, with a trailing axis k for each.
 
     y[…, p, …, k] = x[…, p·stride + k·dilation, …].
+
+    >>> from deltarule.graph.build import input_node
+    >>> windows(input_node("x", (5,)), [0], [2], [1], [1])
+    <windows (4, 2) float32>
     """
     over = tuple(shapes.axis(i, x.rank, "windows") for i in axes)
     shape = list(x.shape)
@@ -207,7 +216,7 @@ def fold(
     dilation: Sequence[int],
     shape: Shape,
 ) -> Node:
-    """The adjoint of ``windows``: add overlapping windows back to ``shape``."""
+    """Return the adjoint of ``windows``: overlapping windows are added up to ``shape``."""
     expected = list(shape)
     for i, width, step, spread in zip(axes, window, stride, dilation, strict=True):
         expected[i] = shapes.window_count(shape[i], width, step, spread)
@@ -236,7 +245,12 @@ def _square(where: str, a: Node) -> Node:
 
 
 def solve(a: Node, b: Node) -> Node:
-    """A⁻¹B for square A (…, n, n) and B (…, n, k), equal leading sizes."""
+    """Return A⁻¹B for A (…, n, n) and B (…, n, k) with equal leading sizes.
+
+    >>> from deltarule.graph.build import input_node
+    >>> solve(input_node("A", (3, 3)), input_node("B", (3, 2)))
+    <solve (3, 2) float32>
+    """
     matrix, right = _floats("solve", _square("solve", a), b)
     if right.rank != matrix.rank or right.shape[:-1] != matrix.shape[:-1]:
         raise ShapeError(
@@ -246,12 +260,22 @@ def solve(a: Node, b: Node) -> Node:
 
 
 def log_determinant(a: Node) -> Node:
-    """ln|det A|."""
+    """Return ln|det A| of square matrices in the last two axes.
+
+    >>> from deltarule.graph.build import input_node
+    >>> log_determinant(input_node("A", (3, 3)))
+    <log_determinant () float32>
+    """
     matrix = _square("log_determinant", a)
     return intern(Op.LOG_DETERMINANT, (matrix,), {}, matrix.shape[:-2], matrix.dtype)
 
 
 def cholesky(a: Node) -> Node:
-    """The lower L with LLᵀ = A for symmetric positive definite A."""
+    """Return the lower triangular L with LLᵀ = A for symmetric positive definite A.
+
+    >>> from deltarule.graph.build import input_node
+    >>> cholesky(input_node("A", (3, 3)))
+    <cholesky (3, 3) float32>
+    """
     matrix = _square("cholesky", a)
     return intern(Op.CHOLESKY, (matrix,), {}, matrix.shape, matrix.dtype)

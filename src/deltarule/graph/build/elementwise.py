@@ -1,4 +1,4 @@
-"""Element-wise nodes. Operands are cast to one type and broadcast to one shape here, and nowhere else."""
+"""Constructors of element-wise nodes, which cast operands to one type and broadcast them to one shape."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from deltarule.graph.op import Op
 
 
 def cast(x: Node, dtype: DType) -> Node:
-    """Convert the element type (floats to integers: towards zero)."""
-    return (
-        x
-        if x.dtype is dtype
-        else intern(Op.CAST, (x,), {"dtype": dtype}, x.shape, dtype)
-    )
+    """Convert the element type; floats are truncated towards zero to integers.
+
+    >>> cast(as_node(2.5), dtypes.INT64)
+    <cast () int64>
+    """
+    if x.dtype is dtype:
+        return x
+    return intern(Op.CAST, (x,), {"dtype": dtype}, x.shape, dtype)
 
 
 def _unary(op: Op, x: Operand) -> Node:
@@ -31,7 +33,7 @@ def _unary(op: Op, x: Operand) -> Node:
     elif op is Op.NEGATE and node.dtype.kind == "uint":
         raise DTypeError(
             "negate",
-            expected="numbers with a sign",
+            expected="numbers of a signed type",
             got=describe(node),
             hint="Convert with .astype('int64').",
         )
@@ -41,10 +43,14 @@ def _unary(op: Op, x: Operand) -> Node:
 
 
 def aligned(where: str, *operands: Operand) -> tuple[Node, ...]:
-    """Bring operands to one element type and one shape."""
+    """Return operands cast to a common element type and broadcast to a common shape.
+
+    >>> aligned("add", 1, 2.5)
+    (<cast () float32>, <constant () float32>)
+    """
     tensors = [x for x in operands if isinstance(x, Node)]
-    beside = dtypes.promote(*(x.dtype for x in tensors)) if tensors else None
-    nodes = [as_node(x, beside) for x in operands]
+    tensor_dtype = dtypes.promote(*(x.dtype for x in tensors)) if tensors else None
+    nodes = [as_node(x, tensor_dtype) for x in operands]
     kind = dtypes.promote(*(x.dtype for x in nodes))
     try:
         shape = shapes.broadcast(*(x.shape for x in nodes))
@@ -72,154 +78,264 @@ def _binary(op: Op, x: Operand, y: Operand) -> Node:
 
 
 def _comparable(x: Operand, other: Operand) -> Operand:
-    """Return whole numbers in int64 where the Python number that they are compared with is none of their type."""
-    if (
-        not isinstance(x, Node)
-        or not x.dtype.is_integer
-        or isinstance(other, (Node, float))
-    ):
+    """Return integers cast to int64 if the Python number to compare with exceeds the range of their type."""
+    if not isinstance(x, Node) or isinstance(other, (Node, float)):
+        return x
+    if not x.dtype.is_integer:
         return x
     low, high = x.dtype.bounds
     return x if low <= other <= high else cast(x, dtypes.INT64)
 
 
 def negate(x: Operand) -> Node:
-    """−x."""
+    """Return −x.
+
+    >>> negate(2.0)
+    <negate () float32>
+    """
     return _unary(Op.NEGATE, x)
 
 
 def absolute(x: Operand) -> Node:
-    """|x|, with derivative 0 at 0."""
+    """Return the absolute value |x|; derivative 0 at 0.
+
+    >>> absolute(-2.0)
+    <abs () float32>
+    """
     return _unary(Op.ABS, x)
 
 
 def sign(x: Operand) -> Node:
-    """−1, 0 or 1; derivative 0."""
+    """Return the sign of x, −1, 0 or 1; derivative 0.
+
+    >>> sign(-2.0)
+    <sign () float32>
+    """
     return _unary(Op.SIGN, x)
 
 
 def floor(x: Operand) -> Node:
-    """The largest whole number ≤ x; derivative 0."""
+    """Return the largest integer ≤ x; derivative 0.
+
+    >>> floor(2.5)
+    <floor () float32>
+    """
     return _unary(Op.FLOOR, x)
 
 
 def exp(x: Operand) -> Node:
-    """eˣ."""
+    """Return the exponential eˣ.
+
+    >>> exp(2.0)
+    <exp () float32>
+    """
     return _unary(Op.EXP, x)
 
 
 def expm1(x: Operand) -> Node:
-    """eˣ − 1, exact near 0."""
+    """Return eˣ − 1, accurate near 0.
+
+    >>> expm1(2.0)
+    <expm1 () float32>
+    """
     return _unary(Op.EXPM1, x)
 
 
 def log(x: Operand) -> Node:
-    """The natural logarithm ln x."""
+    """Return the natural logarithm ln x.
+
+    >>> log(2.0)
+    <log () float32>
+    """
     return _unary(Op.LOG, x)
 
 
 def log1p(x: Operand) -> Node:
-    """ln(1 + x), exact near 0."""
+    """Return ln(1 + x), accurate near 0.
+
+    >>> log1p(2.0)
+    <log1p () float32>
+    """
     return _unary(Op.LOG1P, x)
 
 
 def sqrt(x: Operand) -> Node:
-    """√x."""
+    """Return the square root √x.
+
+    >>> sqrt(2.0)
+    <sqrt () float32>
+    """
     return _unary(Op.SQRT, x)
 
 
 def sin(x: Operand) -> Node:
-    """The sine of x in radians."""
+    """Return the sine of x in radians.
+
+    >>> sin(2.0)
+    <sin () float32>
+    """
     return _unary(Op.SIN, x)
 
 
 def cos(x: Operand) -> Node:
-    """The cosine of x in radians."""
+    """Return the cosine of x in radians.
+
+    >>> cos(2.0)
+    <cos () float32>
+    """
     return _unary(Op.COS, x)
 
 
 def tanh(x: Operand) -> Node:
-    """The hyperbolic tangent."""
+    """Return the hyperbolic tangent of x.
+
+    >>> tanh(2.0)
+    <tanh () float32>
+    """
     return _unary(Op.TANH, x)
 
 
 def erf(x: Operand) -> Node:
-    """The error function, (2/√π)∫₀ˣ exp(−t²)dt."""
+    """Return the error function (2/√π)∫₀ˣ exp(−t²)dt.
+
+    >>> erf(2.0)
+    <erf () float32>
+    """
     return _unary(Op.ERF, x)
 
 
 def logical_not(x: Operand) -> Node:
-    """Not x."""
+    """Return the logical negation of x.
+
+    >>> logical_not(True)
+    <not () bool>
+    """
     return _unary(Op.NOT, x)
 
 
 def stop_gradient(x: Operand) -> Node:
-    """Return x; derivatives do not pass."""
+    """Return x with derivative 0: no gradient flows through it.
+
+    >>> stop_gradient(2.0)
+    <stop_gradient () float32>
+    """
     return _unary(Op.STOP_GRADIENT, x)
 
 
 def add(x: Operand, y: Operand) -> Node:
-    """The sum x + y."""
+    """Return the sum x + y.
+
+    >>> add(1, 2.5)
+    <add () float32>
+    """
     return _binary(Op.ADD, x, y)
 
 
 def subtract(x: Operand, y: Operand) -> Node:
-    """The difference x − y."""
+    """Return the difference x − y.
+
+    >>> subtract(1, 2)
+    <subtract () int64>
+    """
     return _binary(Op.SUBTRACT, x, y)
 
 
 def multiply(x: Operand, y: Operand) -> Node:
-    """The product x ⊙ y, element by element."""
+    """Return the element-wise product x ⊙ y.
+
+    >>> multiply(1, 2.5)
+    <multiply () float32>
+    """
     return _binary(Op.MULTIPLY, x, y)
 
 
 def divide(x: Operand, y: Operand) -> Node:
-    """The quotient x / y in floats (integers become float32)."""
+    """Return the quotient x / y; integers are converted to float32.
+
+    >>> divide(1, 2)
+    <divide () float32>
+    """
     return _binary(Op.DIVIDE, x, y)
 
 
 def fmod(x: Operand, y: Operand) -> Node:
-    """The remainder of x / y cut towards 0, in floats: exact at every size, with the sign of x."""
+    """Return the remainder of x / y truncated towards 0, with the sign of x; it is exact, as C's ``fmod``.
+
+    >>> fmod(5.0, 3.0)
+    <fmod () float32>
+    """
     return _binary(Op.FMOD, x, y)
 
 
 def power(x: Operand, y: Operand) -> Node:
-    """xʸ in floats."""
+    """Return the power xʸ; integers are converted to float32.
+
+    >>> power(2.0, 3.0)
+    <power () float32>
+    """
     return _binary(Op.POWER, x, y)
 
 
 def maximum(x: Operand, y: Operand) -> Node:
-    """The larger of x and y; at a tie the gradient goes to x."""
+    """Return the larger of x and y; at a tie the gradient goes to x.
+
+    >>> maximum(1.0, 2.0)
+    <maximum () float32>
+    """
     return _binary(Op.MAXIMUM, x, y)
 
 
 def minimum(x: Operand, y: Operand) -> Node:
-    """The smaller of x and y; at a tie the gradient goes to x."""
+    """Return the smaller of x and y; at a tie the gradient goes to x.
+
+    >>> minimum(1.0, 2.0)
+    <minimum () float32>
+    """
     return _binary(Op.MINIMUM, x, y)
 
 
 def equal(x: Operand, y: Operand) -> Node:
-    """Whether x = y."""
+    """Return whether x = y.
+
+    >>> equal(1, 2)
+    <equal () bool>
+    """
     return _binary(Op.EQUAL, x, y)
 
 
 def less(x: Operand, y: Operand) -> Node:
-    """Whether x < y."""
+    """Return whether x < y.
+
+    >>> less(1, 2)
+    <less () bool>
+    """
     return _binary(Op.LESS, x, y)
 
 
 def logical_and(x: Operand, y: Operand) -> Node:
-    """Whether both are true."""
+    """Return whether both x and y are true.
+
+    >>> logical_and(True, False)
+    <and () bool>
+    """
     return _binary(Op.AND, x, y)
 
 
 def logical_or(x: Operand, y: Operand) -> Node:
-    """Whether one of both is true."""
+    """Return whether x or y is true.
+
+    >>> logical_or(True, False)
+    <or () bool>
+    """
     return _binary(Op.OR, x, y)
 
 
 def where(condition: Operand, x: Operand, y: Operand) -> Node:
-    """x where the condition holds, y elsewhere."""
+    """Return x where the condition holds, y elsewhere.
+
+    >>> where(True, 1.0, 2.0)
+    <where () float32>
+    """
     test = cast(as_node(condition), dtypes.BOOL)
     left, right = aligned("where", x, y)
     try:
@@ -243,10 +359,17 @@ def check(
     expected: str,
     hint: str = "",
 ) -> Node:
-    """Return x, and let the run end with DataError where the condition does not hold.
+    """Return x; running the graph raises DataError where the condition does not hold.
 
-    The error says ``where``, what was ``expected``, which value of ``shown`` (x itself without it) came, and ``hint``.
-    Only what is used of a graph is run: the check is made where the result is needed.
+    The condition is checked only if the result is used.
+
+    Args:
+        x: The value to return.
+        condition: What must hold for every element.
+        shown: Values to report in the error; x by default.
+        where: The operation in the error message.
+        expected: What was expected.
+        hint: How to fix it.
     """
     value = x if shown is None else as_node(shown)
     parts = (x, cast(as_node(condition), dtypes.BOOL), cast(value, dtypes.FLOAT64))

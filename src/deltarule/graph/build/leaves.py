@@ -1,4 +1,4 @@
-"""Leaves: inputs, constants, unknown sizes, index ramps, random numbers."""
+"""Constructors of leaves: inputs, constants, unknown sizes, index ramps, random numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ _next_uid = counter(1)
 
 
 def describe(node: Node) -> str:
-    """Name a node in an error message: its own name if it has one, else its operation, with its shape."""
+    """Return the name (or operation) and the shape of a node, for error messages.
+
+    >>> describe(input_node("x", (3, 2)))
+    'x (3, 2)'
+    """
     label = (
         node.attributes.get("name")
         or node.attributes.get("function")
@@ -28,13 +32,14 @@ def describe(node: Node) -> str:
 
 
 def input_node(name: str, shape: Shape, dtype: DType = dtypes.FLOAT32) -> Node:
-    """Return a new leaf whose value is given when the graph is run; two calls never give the same node."""
+    """Return a new input, whose value is given when the graph is run; every call returns another node.
+
+    >>> input_node("x", (3, 2))
+    <x (3, 2) float32>
+    """
     for size in shape:
-        if (
-            isinstance(size, bool)
-            or not isinstance(size, (int, Dimension))
-            or (isinstance(size, int) and size < 0)
-        ):
+        is_size = isinstance(size, (int, Dimension)) and not isinstance(size, bool)
+        if not is_size or (isinstance(size, int) and size < 0):
             raise ShapeError(
                 f"input {name!r}",
                 expected="sizes that are whole numbers ≥ 0",
@@ -46,7 +51,11 @@ def input_node(name: str, shape: Shape, dtype: DType = dtypes.FLOAT32) -> Node:
 
 
 def constant(value: Scalar, dtype: DType | None = None) -> Node:
-    """Return a scalar constant, of the weak type of ``value`` unless ``dtype`` is given."""
+    """Return a scalar constant, by default of the element type of a Python number (int64, float32 or bool).
+
+    >>> constant(2.0), constant(2)
+    (<constant () float32>, <constant () int64>)
+    """
     if not isinstance(value, (bool, int, float)):
         raise DTypeError(
             "constant",
@@ -58,15 +67,12 @@ def constant(value: Scalar, dtype: DType | None = None) -> Node:
 
 
 def _exact(value: Scalar, kind: DType) -> Scalar:
-    """Return a Python number as a value of an element type; one that the type cannot hold is refused."""
+    """Return a Python number as a value of an element type; raise ArgumentError if it is out of range."""
     if kind is dtypes.BOOL:
         return bool(value)
     try:
         exact = float(value) if kind.is_float else int(value)
-    except (
-        OverflowError,
-        ValueError,
-    ):  # too large for float64; infinity or NaN as a whole number
+    except (OverflowError, ValueError):  # too large, or not finite as an integer
         exact = None
     low, high = kind.bounds if kind.is_integer else (-math.inf, math.inf)
     if exact is None or (kind.is_integer and not low <= exact <= high):
@@ -79,27 +85,31 @@ def _exact(value: Scalar, kind: DType) -> Scalar:
             f"number as {kind}",
             expected=expected,
             got=_shown(value),
-            hint="A Python number takes the type of the tensor beside it: convert the tensor with .astype('int64').",
+            hint="A Python number takes the type of the tensor operand: convert the tensor with .astype('int64').",
         )
     return exact
 
 
 def _shown(value: Scalar) -> str:
-    """Write a number of any size."""
+    """Return the text of a number, abbreviated if it is huge."""
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a number of {value.bit_length()} bits"
     return repr(value)
 
 
-def as_node(value: Operand, beside: DType | None = None) -> Node:
-    """Return ``value`` as a node; a Python number takes the type of the tensor that it meets."""
+def as_node(value: Operand, tensor_dtype: DType | None = None) -> Node:
+    """Return ``value`` as a node; a Python number takes the element type of the tensor operand, if any.
+
+    >>> as_node(2.0)
+    <constant () float32>
+    """
     if isinstance(value, Node):
         return value
     if not isinstance(value, (bool, int, float)):
         raise DTypeError(
             "operand", expected="a tensor or a Python number", got=type(value).__name__
         )
-    kind = dtypes.of_scalar(value, beside)
+    kind = dtypes.of_scalar(value, tensor_dtype)
     return value.as_type(kind) if isinstance(value, Quantity) else constant(value, kind)
 
 
@@ -109,7 +119,11 @@ def dimension(unknown: Dimension, dtype: DType = dtypes.FLOAT32) -> Node:
 
 
 def size(shape: Shape, axes: tuple[int, ...], dtype: DType) -> Node:
-    """Return the number of elements along ``axes`` as a scalar, also where sizes are unknown."""
+    """Return the number of elements along ``axes`` as a scalar node; sizes may be unknown.
+
+    >>> size((3, 4), (0, 1), dtypes.INT64).attributes["value"]
+    12
+    """
     known = 1
     unknown = []
     for i in axes:
@@ -117,29 +131,32 @@ def size(shape: Shape, axes: tuple[int, ...], dtype: DType) -> Node:
             known *= shape[i]
         else:
             unknown.append(dimension(shape[i], dtype))
-    result = constant(known, dtype)
-    for factor in unknown:
-        product = (
-            (result, factor) if known != 1 or result.op is not Op.CONSTANT else None
-        )
-        result = intern(Op.MULTIPLY, product, {}, (), dtype) if product else factor
+    factors = unknown if unknown and known == 1 else [constant(known, dtype), *unknown]
+    result = factors[0]
+    for factor in factors[1:]:
+        result = intern(Op.MULTIPLY, (result, factor), {}, (), dtype)
     return result
 
 
 def full(shape: Shape, value: Scalar, dtype: DType) -> Node:
-    """Return a tensor that holds one number everywhere."""
+    """Return a tensor filled with one number.
+
+    >>> full((2, 3), 0.5, dtypes.FLOAT32)
+    <broadcast (2, 3) float32>
+    """
     scalar = constant(value, dtype)
-    return (
-        scalar
-        if shape == ()
-        else intern(
-            Op.BROADCAST, (scalar,), {"shape": tuple(shape)}, tuple(shape), dtype
-        )
-    )
+    target = tuple(shape)
+    if target == ():
+        return scalar
+    return intern(Op.BROADCAST, (scalar,), {"shape": target}, target, dtype)
 
 
 def iota(shape: Shape, axis: int, dtype: DType = dtypes.INT64) -> Node:
-    """Return the index along ``axis`` at every position."""
+    """Return the index along ``axis`` at every position.
+
+    >>> iota((3,), 0)
+    <iota (3) int64>
+    """
     where = shapes.axis(axis, len(shape), "iota")
     return intern(
         Op.IOTA, (), {"shape": tuple(shape), "axis": where}, tuple(shape), dtype
@@ -149,11 +166,18 @@ def iota(shape: Shape, axis: int, dtype: DType = dtypes.INT64) -> Node:
 def random_uniform(
     shape: Shape, seed: Node, step: Node, stream: int, dtype: DType = dtypes.FLOAT32
 ) -> Node:
-    """Return numbers uniform in [0, 1) that depend only on (seed, step, stream, position).
+    """Return numbers uniform in [0, 1) that depend on (seed, step, stream, position) only.
 
-    Threefry-2x32 with 20 rounds (Salmon et al. 2011); the key is (seed, stream), the counter (step, position).
-    ``seed`` and ``step`` are scalars, or have the leading axes of ``shape``: each entry gives its part the numbers
-    that it would have by itself.
+    The generator is Threefry-2x32 with 20 rounds (Salmon et al. 2011), with key (seed, stream) and counter
+    (step, position).
+
+    Args:
+        shape: Sizes of the axes.
+        seed: An int64 scalar, or one seed for each index of leading axes of ``shape``: each slice then has the
+            numbers that it would have with its own scalar seed.
+        step: The counter, of the shape of ``seed``.
+        stream: Distinguishes draws of one seed and step.
+        dtype: A floating-point type.
     """
     if not dtype.is_float:
         raise DTypeError(

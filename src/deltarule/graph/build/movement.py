@@ -1,4 +1,4 @@
-"""Movement, joining and indexing: nodes that rearrange values without arithmetic."""
+"""Constructors of nodes that rearrange values: reshape, permute, slice, pad, concatenate, gather and others."""
 
 from __future__ import annotations
 
@@ -13,17 +13,25 @@ from deltarule.shapes import Shape, Size
 
 
 def reshape(x: Node, shape: Sequence[Size]) -> Node:
-    """Return the same values in row-major order in another shape; one size may be -1."""
+    """Return the same values in row-major order in another shape; one size may be -1 (inferred).
+
+    >>> from deltarule.graph.build import input_node
+    >>> reshape(input_node("x", (2, 3)), (-1,))
+    <reshape (6) float32>
+    """
     target = shapes.reshaped(x.shape, tuple(shape), where=f"reshape of {describe(x)}")
-    return (
-        x
-        if target == x.shape
-        else intern(Op.RESHAPE, (x,), {"shape": target}, target, x.dtype)
-    )
+    if target == x.shape:
+        return x
+    return intern(Op.RESHAPE, (x,), {"shape": target}, target, x.dtype)
 
 
 def expand_dims(x: Node, axes: Sequence[int]) -> Node:
-    """Insert axes of size 1 at these positions of the result."""
+    """Insert axes of size 1 at these positions of the result.
+
+    >>> from deltarule.graph.build import input_node
+    >>> expand_dims(input_node("x", (2, 3)), (0,))
+    <reshape (1, 2, 3) float32>
+    """
     rank = x.rank + len(axes)
     where = shapes.axes(tuple(axes), rank, "expand_dims")
     rest = iter(x.shape)
@@ -31,7 +39,12 @@ def expand_dims(x: Node, axes: Sequence[int]) -> Node:
 
 
 def permute(x: Node, order: Sequence[int]) -> Node:
-    """Permute axes: axis i of the result is axis ``order[i]`` of ``x``."""
+    """Permute axes: axis i of the result is axis ``order[i]`` of ``x``.
+
+    >>> from deltarule.graph.build import input_node
+    >>> permute(input_node("x", (2, 3)), (1, 0))
+    <permute (3, 2) float32>
+    """
     normal = tuple(shapes.axis(i, x.rank, "permute") for i in order)
     if sorted(normal) != list(range(x.rank)):
         raise ShapeError(
@@ -45,21 +58,26 @@ def permute(x: Node, order: Sequence[int]) -> Node:
 
 
 def matrix_transpose(x: Node) -> Node:
-    """Exchange the last two axes."""
+    """Transpose the last two axes."""
     if x.rank < 2:
         raise ShapeError("transpose", expected="at least two axes", got=describe(x))
     return permute(x, (*range(x.rank - 2), x.rank - 1, x.rank - 2))
 
 
 def broadcast_to(x: Node, shape: Shape) -> Node:
-    """Repeat ``x`` to a shape under NumPy's rule."""
+    """Broadcast to a shape by NumPy's rules.
+
+    >>> from deltarule.graph.build import input_node
+    >>> broadcast_to(input_node("x", (3,)), (2, 3))
+    <broadcast (2, 3) float32>
+    """
     target = tuple(shape)
     if x.shape == target:
         return x
     if shapes.broadcast(x.shape, target, where=f"broadcast of {describe(x)}") != target:
         raise ShapeError(
             f"broadcast of {describe(x)}",
-            expected="a shape it fits",
+            expected="a shape that it broadcasts to",
             got=shapes.show(target),
         )
     return intern(Op.BROADCAST, (x,), {"shape": target}, target, x.dtype)
@@ -71,7 +89,12 @@ def slice_axes(
     stops: Sequence[Size],
     steps: Sequence[int] | None = None,
 ) -> Node:
-    """Return x[start:stop:step, …] with 0 ≤ start ≤ stop ≤ size and step ≥ 1, one triple per axis."""
+    """Return x[start:stop:step, …] with 0 ≤ start ≤ stop ≤ size and step ≥ 1, one triple per axis.
+
+    >>> from deltarule.graph.build import input_node
+    >>> slice_axes(input_node("x", (5,)), [1], [5], [2])
+    <slice (2) float32>
+    """
     strides = tuple(steps) if steps is not None else (1,) * x.rank
     if not len(starts) == len(stops) == len(strides) == x.rank:
         raise ShapeError(
@@ -101,12 +124,15 @@ def pad(
     high: Sequence[int],
     interior: Sequence[int] | None = None,
 ) -> Node:
-    """Surround with zeros: ``low`` before, ``high`` after and ``interior`` between neighbours, per axis."""
+    """Pad with zeros: per axis ``low`` before, ``high`` after and ``interior`` between neighbouring elements.
+
+    >>> from deltarule.graph.build import input_node
+    >>> pad(input_node("x", (5,)), [1], [2])
+    <pad (8) float32>
+    """
     inner = tuple(interior) if interior is not None else (0,) * x.rank
-    if (
-        not len(low) == len(high) == len(inner) == x.rank
-        or min((*low, *high, *inner), default=0) < 0
-    ):
+    fits = len(low) == len(high) == len(inner) == x.rank
+    if not fits or min((*low, *high, *inner), default=0) < 0:
         raise ShapeError(
             f"pad of {describe(x)}",
             expected=f"{x.rank} widths ≥ 0 on each side",
@@ -123,24 +149,29 @@ def pad(
 
 
 def flip(x: Node, axes: Sequence[int]) -> Node:
-    """Reverse the order along axes."""
+    """Reverse the order of elements along axes."""
     over = shapes.axes(tuple(axes), x.rank, "flip")
     return intern(Op.FLIP, (x,), {"axes": over}, x.shape, x.dtype) if over else x
 
 
 def concatenate(parts: Sequence[Node], axis: int) -> Node:
-    """Join along an axis; all other sizes must agree."""
+    """Concatenate along an axis; all other sizes must agree.
+
+    >>> from deltarule.graph.build import input_node
+    >>> concatenate([input_node("x", (5,)), input_node("y", (2,))], 0)
+    <concatenate (7) float32>
+    """
     if not parts:
         raise ArgumentError("concatenate", expected="at least one tensor", got="none")
     where = shapes.axis(axis, parts[0].rank, "concatenate")
     kind = dtypes.promote(*(part.dtype for part in parts))
+    other_sizes = shapes.reduced(parts[0].shape, (where,))
     total = 0
     for part in parts:
         if (
             part.rank != parts[0].rank
             or not isinstance(part.shape[where], int)
-            or shapes.reduced(part.shape, (where,))
-            != shapes.reduced(parts[0].shape, (where,))
+            or shapes.reduced(part.shape, (where,)) != other_sizes
         ):
             raise ShapeError(
                 "concatenate",
@@ -159,9 +190,13 @@ def concatenate(parts: Sequence[Node], axis: int) -> Node:
 
 
 def gather(x: Node, indices: Node, axis: int = 0) -> Node:
-    """Take slices of ``x`` along an axis: x.shape[:axis] + indices.shape + x.shape[axis+1:].
+    """Return slices of ``x`` along an axis, of shape x.shape[:axis] + indices.shape + x.shape[axis + 1:].
 
-    Indices count from 0; whoever runs the graph checks that they are inside.
+    Indices are ≥ 0 and are checked when the graph is run.
+
+    >>> from deltarule.graph.build import iota, input_node
+    >>> gather(input_node("x", (5, 2)), iota((3,), 0))
+    <gather (3, 2) float32>
     """
     where = shapes.axis(axis, x.rank, "gather")
     if not indices.dtype.is_integer:
@@ -181,7 +216,7 @@ def scatter_add(indices: Node, updates: Node, axis: int, size: int) -> Node:
     if updates.shape[axis : axis + indices.rank] != indices.shape:
         raise ShapeError(
             "scatter_add",
-            expected=f"indices {shapes.show(indices.shape)} inside",
+            expected=f"updates whose shape contains that of the indices, {shapes.show(indices.shape)}",
             got=describe(updates),
         )
     result = (*updates.shape[:axis], size, *updates.shape[axis + indices.rank :])
@@ -195,6 +230,6 @@ def scatter_add(indices: Node, updates: Node, axis: int, size: int) -> Node:
 
 
 def argsort(x: Node, axis: int = -1) -> Node:
-    """Return the indices that sort along an axis, ascending and stable."""
+    """Return the indices that sort along an axis in ascending order (stable)."""
     where = shapes.axis(axis, x.rank, "argsort")
     return intern(Op.ARGSORT, (x,), {"axis": where}, x.shape, dtypes.INT64)

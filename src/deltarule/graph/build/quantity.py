@@ -1,4 +1,4 @@
-"""Quantities: numbers that stand in a graph as nodes, so that formulas can be read in their names.
+"""Quantities: Python numbers with a node of their own, so that they are variables of a graph.
 
 >>> from deltarule.graph.build.leaves import input_node
 >>> beta = Quantity(0.9, input_node("beta", (), dtypes.FLOAT64))
@@ -20,10 +20,15 @@ from deltarule.graph.op import Op
 
 @final
 class Quantity(float):
-    """A number with the float64 scalar that it is in a graph; sums and products of quantities are quantities.
+    """A float with a float64 scalar node; arithmetic on quantities gives quantities.
 
-    Python sees the number (``if``, comparisons, checks), a graph that it enters sees the node. A function written
-    for numbers so builds the same graph as with the number, with an input in the place of a constant.
+    Python code uses the number (``if``, comparisons, checks), a graph uses the node. So a function written for
+    numbers builds the same graph with an input in place of a constant.
+
+    >>> from deltarule.graph.build.leaves import input_node
+    >>> rate = Quantity(0.1, input_node("rate", (), dtypes.FLOAT64))
+    >>> float(rate * 2), (rate * 2).node
+    (0.2, <multiply () float64>)
     """
 
     __slots__ = ("node",)
@@ -31,13 +36,13 @@ class Quantity(float):
     node: Node
 
     def __new__(cls, value: float, node: Node) -> Quantity:
-        """Make the number and keep its node."""
+        """Create the number and attach its node."""
         made = super().__new__(cls, value)
         made.node = node
         return made
 
     def as_type(self, dtype: DType) -> Node:
-        """Return the node in an element type."""
+        """Return the node cast to an element type."""
         if self.node.dtype is dtype:
             return self.node
         return intern(Op.CAST, (self.node,), {"dtype": dtype}, (), dtype)
@@ -71,15 +76,15 @@ class Quantity(float):
 
 
 def logarithm(value: float) -> float:
-    """Return ln x, of a quantity as a quantity.
+    """Return ln x; for a quantity, a quantity.
 
     >>> logarithm(1.0)
     0.0
     """
     plain = math.log(value)
-    return (
-        Quantity(plain, _node(Op.LOG, value)) if isinstance(value, Quantity) else plain
-    )
+    if not isinstance(value, Quantity):
+        return plain
+    return Quantity(plain, _node(Op.LOG, value))
 
 
 def _node(op: Op, *operands: float) -> Node:
@@ -96,5 +101,5 @@ def _pair(
     op: Op, left: float, right: float, compute: Callable[[float, float], float]
 ) -> Quantity:
     if not isinstance(left, (int, float)) or not isinstance(right, (int, float)):
-        return NotImplemented  # a tensor takes the quantity as its operand
+        return NotImplemented  # a tensor handles the operation
     return Quantity(compute(float(left), float(right)), _node(op, left, right))

@@ -1,4 +1,4 @@
-"""Reductions and scans: sums, maxima, running sums, and the mean built on them."""
+"""Constructors of reductions and scans: sum, maximum, argmax, cumulative sum, mean."""
 
 from __future__ import annotations
 
@@ -15,29 +15,35 @@ from deltarule.graph.op import Op
 
 def _reduce(op: Op, x: Node, axes: int | Sequence[int] | None, keepdims: bool) -> Node:
     over = shapes.axes(axes, x.rank, op.name.lower())
-    result = (
-        intern(op, (x,), {"axes": over}, shapes.reduced(x.shape, over), x.dtype)
-        if over
-        else x
-    )
-    return (
-        reshape(result, shapes.reduced(x.shape, over, keepdims=True))
-        if keepdims
-        else result
-    )
+    result = x
+    if over:
+        shape = shapes.reduced(x.shape, over)
+        result = intern(op, (x,), {"axes": over}, shape, x.dtype)
+    if not keepdims:
+        return result
+    return reshape(result, shapes.reduced(x.shape, over, keepdims=True))
 
 
 def sum_over(
     x: Node, axes: int | Sequence[int] | None = None, keepdims: bool = False
 ) -> Node:
-    """Σ over axes (all of them by default); whole numbers are summed in int64."""
-    return _reduce(
-        Op.SUM, x if x.dtype.is_float else cast(x, dtypes.INT64), axes, keepdims
-    )
+    """Return the sum over axes (all by default); integers are summed in int64.
+
+    >>> from deltarule.graph.build import input_node
+    >>> sum_over(input_node("x", (2, 3)), 1)
+    <sum (2) float32>
+    """
+    values = x if x.dtype.is_float else cast(x, dtypes.INT64)
+    return _reduce(Op.SUM, values, axes, keepdims)
 
 
 def cumulative_sum(x: Node, axis: int) -> Node:
-    """Sums of all elements up to and including each one along an axis; whole numbers are summed in int64."""
+    """Return the cumulative sum along an axis; integers are summed in int64.
+
+    >>> from deltarule.graph.build import input_node
+    >>> cumulative_sum(input_node("x", (2, 3)), 1)
+    <cumulative_sum (2, 3) float32>
+    """
     where = shapes.axis(axis, x.rank, "cumsum")
     values = x if x.dtype.is_float else cast(x, dtypes.INT64)
     return intern(
@@ -48,7 +54,12 @@ def cumulative_sum(x: Node, axis: int) -> Node:
 def maximum_over(
     x: Node, axes: int | Sequence[int] | None = None, keepdims: bool = False
 ) -> Node:
-    """The maximum over axes; at a tie the gradient goes to the first one in row-major order."""
+    """Return the maximum over axes; at a tie the gradient goes to the first in row-major order.
+
+    >>> from deltarule.graph.build import input_node
+    >>> maximum_over(input_node("x", (2, 3)), 1)
+    <max (2) float32>
+    """
     over = shapes.axes(axes, x.rank, "max")
     if any(x.shape[i] == 0 for i in over):
         raise ShapeError("max", expected="at least one element", got=describe(x))
@@ -56,32 +67,35 @@ def maximum_over(
 
 
 def argmax(x: Node, axis: int = -1) -> Node:
-    """The index of the first maximum along an axis, int64."""
+    """Return the index of the first maximum along an axis, in int64.
+
+    >>> from deltarule.graph.build import input_node
+    >>> argmax(input_node("x", (2, 3)), 1)
+    <argmax (2) int64>
+    """
     where = shapes.axis(axis, x.rank, "argmax")
     if x.shape[where] == 0:
         raise ShapeError("argmax", expected="at least one element", got=describe(x))
-    return intern(
-        Op.ARGMAX,
-        (x,),
-        {"axis": where},
-        shapes.reduced(x.shape, (where,)),
-        dtypes.INT64,
-    )
+    shape = shapes.reduced(x.shape, (where,))
+    return intern(Op.ARGMAX, (x,), {"axis": where}, shape, dtypes.INT64)
 
 
 def mean(
     x: Node, axes: int | Sequence[int] | None = None, keepdims: bool = False
 ) -> Node:
-    """Σ / n over axes, also where n is not known yet; whole numbers are added exactly, their mean is float32."""
+    """Return the mean Σ / n over axes; n may be unknown. Integers are summed exactly, their mean is float32.
+
+    >>> from deltarule.graph.build import input_node
+    >>> mean(input_node("x", (2, 3)), 1)
+    <divide (2) float32>
+    """
     over = shapes.axes(axes, x.rank, "mean")
     if any(x.shape[i] == 0 for i in over):
         raise ShapeError("mean", expected="at least one element", got=describe(x))
     values = x if x.dtype.is_float else cast(x, dtypes.FLOAT32)
     if x.dtype.is_integer:
-        total = cast(
-            _reduce(Op.SUM, cast(x, dtypes.INT64), over, keepdims), dtypes.FLOAT64
-        )
-        return cast(divide(total, size(x.shape, over, dtypes.FLOAT64)), dtypes.FLOAT32)
-    return divide(
-        _reduce(Op.SUM, values, over, keepdims), size(x.shape, over, values.dtype)
-    )
+        total = _reduce(Op.SUM, cast(x, dtypes.INT64), over, keepdims)
+        n = size(x.shape, over, dtypes.FLOAT64)
+        return cast(divide(cast(total, dtypes.FLOAT64), n), dtypes.FLOAT32)
+    total = _reduce(Op.SUM, values, over, keepdims)
+    return divide(total, size(x.shape, over, values.dtype))

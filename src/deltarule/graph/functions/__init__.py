@@ -1,4 +1,4 @@
-"""The named functions, by chapter: activations, losses, normalisation, pooling, norms."""
+"""The named functions: activations, losses, normalisation, pooling, gamma functions."""
 
 from deltarule.graph.functions.activations import (
     clip,

@@ -1,4 +1,4 @@
-"""Activations. Conventions at kinks: the derivative at the kink is the one from the left (ReLU′(0) = 0)."""
+"""Activation functions; at a kink the derivative is the left one, so ReLU′(0) = 0."""
 
 from __future__ import annotations
 
@@ -14,25 +14,43 @@ SELU_SCALE = 1.0507009873554805
 
 @named("max(0, x)")
 def relu(x: Node) -> Node:
-    """max(0, x); derivative 𝟙(x > 0), 0 at the kink (ACT-07)."""
+    """Return max(0, x); derivative 𝟙(x > 0), 0 at the kink.
+
+    >>> relu(build.constant(2.0))
+    <relu () float32>
+    """
     return build.maximum(build.full(x.shape, 0, x.dtype), x)
 
 
 @named("max(0, x) + α min(0, x)")
 def leaky_relu(x: Node, *, slope: float) -> Node:
-    """x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (ACT-09)."""
+    """Return x for x > 0, slope·x otherwise; derivative ``slope`` at the kink (Maas et al. 2013).
+
+    >>> leaky_relu(build.constant(2.0), slope=0.1)
+    <leaky_relu () float32>
+    """
     return build.where(build.less(0, x), x, build.multiply(x, slope))
 
 
 @named("x for x > 0, αx otherwise", elementwise=True)
 def prelu(x: Node, alpha: Node) -> Node:
-    """x for x > 0, αx otherwise, α learned; derivative α at the kink, Σ 𝟙(x ≤ 0)·x·∂L/∂f in α (ACT-10)."""
+    """Return x for x > 0, αx otherwise, with learnable α (He et al. 2015).
+
+    The derivative at the kink is α; ∂L/∂α = Σ 𝟙(x ≤ 0)·x·∂L/∂f.
+
+    >>> prelu(build.constant(2.0), build.constant(0.25))
+    <prelu () float32>
+    """
     return build.where(build.less(0, x), x, build.multiply(x, alpha))
 
 
 @named("x for x > 0, α(eˣ − 1) otherwise")
 def elu(x: Node, *, alpha: float) -> Node:
-    """x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016)."""
+    """Return x for x > 0, α(eˣ − 1) otherwise; derivative α at the kink (Clevert et al. 2016).
+
+    >>> elu(build.constant(2.0), alpha=1.0)
+    <elu () float32>
+    """
     return build.where(
         build.less(0, x), x, build.multiply(build.expm1(build.minimum(x, 0)), alpha)
     )
@@ -40,13 +58,21 @@ def elu(x: Node, *, alpha: float) -> Node:
 
 @named("λ(x for x > 0, α(eˣ − 1) otherwise)")
 def selu(x: Node) -> Node:
-    """λ·ELU(x; α) with the self-normalising constants (Klambauer et al. 2017)."""
+    """Return λ·ELU(x; α) with the self-normalising constants (Klambauer et al. 2017).
+
+    >>> selu(build.constant(2.0))
+    <selu () float32>
+    """
     return build.multiply(elu(x, alpha=SELU_ALPHA), SELU_SCALE)
 
 
 @named("x Φ(x)")
 def gelu(x: Node, *, approximate: bool) -> Node:
-    """x·Φ(x) exactly, or ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016)."""
+    """Return x·Φ(x), or its approximation ½x(1 + tanh(√(2/π)(x + 0.044715x³))) (Hendrycks and Gimpel 2016).
+
+    >>> gelu(build.constant(2.0), approximate=False)
+    <gelu () float32>
+    """
     if approximate:
         cube = build.multiply(build.multiply(x, x), x)
         inner = build.multiply(
@@ -62,14 +88,24 @@ def gelu(x: Node, *, approximate: bool) -> Node:
 
 @named("1/(1 + e⁻ˣ)")
 def sigmoid(x: Node) -> Node:
-    """1/(1 + e⁻ˣ), exact in both tails: with e = e^−|x| it is 1/(1 + e) or e/(1 + e); derivative σ(1 − σ)."""
-    small = build.exp(build.negate(build.absolute(x)))
-    return build.divide(build.where(build.less(x, 0), small, 1), build.add(small, 1))
+    """Return 1/(1 + e⁻ˣ); derivative σ(1 − σ).
+
+    Computed with t = e^−|x| as 1/(1 + t) or t/(1 + t), which does not overflow and is accurate in both tails.
+
+    >>> sigmoid(build.constant(2.0))
+    <sigmoid () float32>
+    """
+    tail = build.exp(build.negate(build.absolute(x)))
+    return build.divide(build.where(build.less(x, 0), tail, 1), build.add(tail, 1))
 
 
 @named("ln(1 + eˣ)")
 def softplus(x: Node) -> Node:
-    """ln(1 + eˣ) as max(x, 0) + ln(1 + e^−|x|); derivative σ(x)."""
+    """Return ln(1 + eˣ), computed as max(x, 0) + ln(1 + e^−|x|); derivative σ(x).
+
+    >>> softplus(build.constant(2.0))
+    <softplus () float32>
+    """
     return build.add(
         build.maximum(x, 0), build.log1p(build.exp(build.negate(build.absolute(x))))
     )
@@ -77,70 +113,110 @@ def softplus(x: Node) -> Node:
 
 @named("ln σ(x)")
 def log_sigmoid(x: Node) -> Node:
-    """The logarithm ln σ(x) = −softplus(−x); derivative σ(−x)."""
+    """Return ln σ(x) = −softplus(−x); derivative σ(−x).
+
+    >>> log_sigmoid(build.constant(2.0))
+    <log_sigmoid () float32>
+    """
     return build.negate(softplus(build.negate(x)))
 
 
 @named("x σ(x)")
 def silu(x: Node) -> Node:
-    """x·σ(x), also called Swish."""
+    """Return x·σ(x), also known as Swish (Ramachandran et al. 2017).
+
+    >>> silu(build.constant(2.0))
+    <silu () float32>
+    """
     return build.multiply(x, sigmoid(x))
 
 
 @named("x tanh(ln(1 + eˣ))")
 def mish(x: Node) -> Node:
-    """x·tanh(softplus(x)) (Misra 2020)."""
+    """Return x·tanh(softplus(x)) (Misra 2020).
+
+    >>> mish(build.constant(2.0))
+    <mish () float32>
+    """
     return build.multiply(x, build.tanh(softplus(x)))
 
 
 @named("x³")
 def cube(x: Node) -> Node:
-    """x³: its derivative 3x² vanishes near 0 and explodes far away (ACT-17)."""
+    """Return x³; the derivative 3x² vanishes near 0 and explodes for large |x|.
+
+    >>> cube(build.constant(2.0))
+    <cube () float32>
+    """
     return build.multiply(build.multiply(x, x), x)
 
 
 @named("min(max(x, a), b)")
 def clip(x: Node, *, low: float, high: float) -> Node:
-    """The nearest number in [low, high]; derivative 𝟙(low < x ≤ high), so nothing learns outside (ACT-18)."""
+    """Return x limited to [low, high]; derivative 𝟙(low < x ≤ high).
+
+    >>> clip(build.constant(2.0), low=0.0, high=1.0)
+    <clip () float32>
+    """
     inside = build.maximum(build.full(x.shape, low, x.dtype), x)
     return build.minimum(inside, high)
 
 
 @named("min(max(ax + b, 0), 1)")
 def hard_sigmoid(x: Node, *, slope: float, offset: float) -> Node:
-    """slope·x + offset kept within [0, 1]: a sigmoid of three straight pieces."""
+    """Return slope·x + offset limited to [0, 1], a piecewise linear sigmoid.
+
+    >>> hard_sigmoid(build.constant(2.0), slope=0.2, offset=0.5)
+    <hard_sigmoid () float32>
+    """
     return clip(build.add(build.multiply(x, slope), offset), low=0.0, high=1.0)
 
 
 @named("x min(max(x/6 + ½, 0), 1)")
 def hard_swish(x: Node) -> Node:
-    """x·hard_sigmoid(x) with slope 1/6 and offset ½ (Howard et al. 2019)."""
+    """Return x·hard_sigmoid(x) with slope 1/6 and offset ½ (Howard et al. 2019).
+
+    >>> hard_swish(build.constant(2.0))
+    <hard_swish () float32>
+    """
     return build.multiply(x, hard_sigmoid(x, slope=1 / 6, offset=0.5))
 
 
 @named("x/(1 + |x|)")
 def softsign(x: Node) -> Node:
-    """The bounded x/(1 + |x|); derivative 1/(1 + |x|)²."""
+    """Return x/(1 + |x|), bounded by ±1; derivative 1/(1 + |x|)².
+
+    >>> softsign(build.constant(2.0))
+    <softsign () float32>
+    """
     return build.divide(x, build.add(build.absolute(x), 1))
 
 
-def largest(x: Node, axis: int) -> Node:
-    """Return max x along an axis, which keeps size 1, without a derivative; 0 where that is not finite."""
+def finite_maximum(x: Node, axis: int) -> Node:
+    """Return max x along an axis (kept with size 1), without a gradient; 0 if it is not finite."""
     top = build.stop_gradient(build.maximum_over(x, axis, keepdims=True))
     return build.where(build.less(build.absolute(top), math.inf), top, 0)
 
 
 @named("ln Σ eˣ")
 def logsumexp(x: Node, *, axis: int) -> Node:
-    """The logarithm ln Σ eˣ along an axis without overflow; the gradient is the softmax (LA-26)."""
-    top = largest(x, axis)
+    """Return ln Σ eˣ along an axis, computed without overflow; the gradient is the softmax.
+
+    >>> logsumexp(build.input_node("z", (4, 3)), axis=1)
+    <logsumexp (4) float32>
+    """
+    top = finite_maximum(x, axis)
     total = build.sum_over(build.exp(build.subtract(x, top)), axis)
     return build.add(build.log(total), build.reshape(top, total.shape))
 
 
 @named("eˣ / Σ eˣ")
 def softmax(x: Node, *, axis: int) -> Node:
-    """eˣ / Σ eˣ along an axis, shifted by the maximum."""
+    """Return eˣ / Σ eˣ along an axis, with x shifted by its maximum against overflow.
+
+    >>> softmax(build.input_node("z", (4, 3)), axis=1)
+    <softmax (4, 3) float32>
+    """
     shifted = build.subtract(
         x, build.stop_gradient(build.maximum_over(x, axis, keepdims=True))
     )
@@ -150,8 +226,12 @@ def softmax(x: Node, *, axis: int) -> Node:
 
 @named("x − ln Σ eˣ")
 def log_softmax(x: Node, *, axis: int) -> Node:
-    """The logarithm of the softmax, (x − m) − ln Σ e^(x − m) along an axis with m the maximum: exact far from 0."""
-    shifted = build.subtract(x, largest(x, axis))
+    """Return the logarithm of the softmax, (x − m) − ln Σ e^(x − m) with m = max x, along an axis.
+
+    >>> log_softmax(build.input_node("z", (4, 3)), axis=1)
+    <log_softmax (4, 3) float32>
+    """
+    shifted = build.subtract(x, finite_maximum(x, axis))
     return build.subtract(
         shifted, build.log(build.sum_over(build.exp(shifted), axis, keepdims=True))
     )
@@ -159,7 +239,13 @@ def log_softmax(x: Node, *, axis: int) -> Node:
 
 @named("ln cosh x")
 def log_cosh(x: Node) -> Node:
-    """−½ ln(1 − tanh² x) near 0, |x| + ln(1 + e^−2|x|) − ln 2 beyond 1; derivative tanh x."""
+    """Return ln cosh x; derivative tanh x.
+
+    Computed as −½ ln(1 − tanh² x) for |x| < 1 and |x| + ln(1 + e^−2|x|) − ln 2 otherwise.
+
+    >>> log_cosh(build.constant(2.0))
+    <log_cosh () float32>
+    """
     size = build.absolute(x)
     slope = build.tanh(build.minimum(size, 1.0))
     near = build.multiply(build.log1p(build.negate(build.multiply(slope, slope))), -0.5)

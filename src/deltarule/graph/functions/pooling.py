@@ -1,4 +1,4 @@
-"""Pooling of channels-last images (N, *spatial, C)."""
+"""Pooling of channels-last inputs (N, *spatial, C)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def _windows(x: Node, window: tuple[int, ...], stride: tuple[int, ...]) -> Node:
     return build.windows(x, spatial, window, stride, (1,) * len(window))
 
 
-def padded_with(x: Node, padding: tuple[tuple[int, int], ...], value: float) -> Node:
-    """Surround the spatial axes of (N, *spatial, C) with a constant."""
+def pad_spatial(x: Node, padding: tuple[tuple[int, int], ...], value: float) -> Node:
+    """Pad the spatial axes of (N, *spatial, C) with a constant."""
     if not any(low or high for low, high in padding):
         return x
     low = (0, *(a for a, _ in padding), 0)
@@ -36,9 +36,13 @@ def max_pool(
     stride: tuple[int, ...],
     padding: tuple[tuple[int, int], ...],
 ) -> Node:
-    """The maximum of each window (padding counts as −∞); the gradient goes to the first maximum (POOL)."""
+    """Return the maximum of each window; padding is −∞, the gradient goes to the first maximum.
+
+    >>> max_pool(build.input_node("x", (1, 4, 3)), window=(2,), stride=(2,), padding=((0, 0),))
+    <max_pool (1, 2, 3) float32>
+    """
     rank = len(window)
-    patches = _windows(padded_with(x, padding, -math.inf), window, stride)
+    patches = _windows(pad_spatial(x, padding, -math.inf), window, stride)
     return build.maximum_over(patches, tuple(range(patches.rank - rank, patches.rank)))
 
 
@@ -50,7 +54,11 @@ def average_pool(
     stride: tuple[int, ...],
     padding: tuple[tuple[int, int], ...],
 ) -> Node:
-    """The mean of each window; padding counts as zeros (and in the divisor)."""
+    """Return the mean of each window; padding is 0 and counts in the divisor.
+
+    >>> average_pool(build.input_node("x", (1, 4, 3)), window=(2,), stride=(2,), padding=((0, 0),))
+    <average_pool (1, 2, 3) float32>
+    """
     rank = len(window)
-    patches = _windows(padded_with(x, padding, 0), window, stride)
+    patches = _windows(pad_spatial(x, padding, 0), window, stride)
     return build.mean(patches, tuple(range(patches.rank - rank, patches.rank)))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from deltarule import dtypes, shapes
 from deltarule.graph import algebra, build
 from deltarule.graph import functions as f
-from deltarule.graph.functions.pooling import padded_with
+from deltarule.graph.functions.pooling import pad_spatial
 from deltarule.graph.node import Node
 from deltarule.interop.onnx.call import Call, Results, Translator
 
@@ -177,7 +177,7 @@ def _windows(
     dilation: Sequence[int],
     filler: float,
 ) -> Node:
-    padded = padded_with(channels_last(x), tuple(padding), filler)
+    padded = pad_spatial(channels_last(x), tuple(padding), filler)
     return build.windows(
         padded, tuple(range(1, 1 + len(kernel))), kernel, stride, dilation
     )

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 
 from deltarule.errors import ArgumentError, ShapeError
 from deltarule.graph import build, functions
-from deltarule.graph.functions.pooling import padded_with
+from deltarule.graph.functions.pooling import pad_spatial
 from deltarule.graph.node import Node
 from deltarule.nn.layer_cost import LayerCost, Window, windows_arithmetic
 from deltarule.nn.layers.spatial import (
@@ -160,7 +160,7 @@ class MaxPooling(Pooling):
         borders = self.borders(sizes)
         spatial = tuple(range(1, self.n_axes + 1))
         patches = build.windows(
-            padded_with(batch.node, borders, -math.inf),
+            pad_spatial(batch.node, borders, -math.inf),
             spatial,
             w.kernel,
             w.stride,

@@ -1,4 +1,4 @@
-"""Axes: round tick values, linear and logarithmic scales, the frame around a plot."""
+"""Axes: ticks at round values, linear and logarithmic scales, the frame of a plot."""
 
 from __future__ import annotations
 
@@ -23,26 +23,28 @@ _MANTISSAS = (
     (1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9),
     (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9),
 )
-_DIGITS, _MOST_DIGITS = 6, 17  # of a tick's text; 17 tell all floats apart
-_FEWEST = 2  # ticks that tell a scale
-_SMALLEST, _LARGEST = (
-    1e-150,
-    1e150,
-)  # beyond them ratios and lengths may leave the floats
+_DIGITS, _MAX_DIGITS = 6, 17  # of a tick label; 17 distinguish all floats
+_MIN_TICKS = 2
+_SMALLEST, _LARGEST = 1e-150, 1e150  # so that ratios do not overflow
 
 
 def drawable(value: float, logarithmic: bool = False) -> bool:
-    """Tell whether a value has a place on an axis: finite, and > 0 on a logarithmic one."""
-    return (
-        math.isfinite(value)
-        and abs(value) < _LARGEST
-        and (value > _SMALLEST or not logarithmic)
-    )
+    """Return whether a value can be drawn on an axis: finite, and > 0 on a logarithmic one.
+
+    >>> drawable(-1.0), drawable(-1.0, logarithmic=True)
+    (True, False)
+    """
+    in_range = math.isfinite(value) and abs(value) < _LARGEST
+    return in_range and (value > _SMALLEST or not logarithmic)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A map from values to pixels: linear, or logarithmic for values > 0."""
+    """A linear or logarithmic map from values to pixels.
+
+    >>> Scale(0.0, 10.0, start=100.0, end=200.0)(5.0)
+    150.0
+    """
 
     low: float
     high: float
@@ -65,10 +67,10 @@ class Scale:
 
 
 def logarithmic_ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Return values between low and high at about equal distances on a logarithmic axis, two at least.
+    """Return at least two ticks between low and high, about equally spaced on a logarithmic axis.
 
-    Powers of ten where three or more are in range, else as many of 1, 2, 5 (or of finer steps) times them as there
-    is room for; below a tenth of a decade, where the axis is straight, the linear ones.
+    These are powers of ten if three or more are in range, else multiples of them by 1, 2, 5 or finer steps; for less
+    than a tenth of a decade linear ticks.
 
     >>> logarithmic_ticks(0.01, 100), logarithmic_ticks(0.013, 0.72), logarithmic_ticks(2, 7)
     ([0.01, 0.1, 1.0, 10.0, 100.0], [0.02, 0.05, 0.1, 0.2, 0.5], [2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
@@ -79,23 +81,19 @@ def logarithmic_ticks(low: float, high: float, most: int = 6) -> list[float]:
         return [10.0**power for power in range(first, last + 1, stride)]
     found: list[float] = []
     for mantissas in _MANTISSAS:
-        ticks = [
-            float(f"{m}e{power}")
-            for power in range(first - 1, last + 1)
-            for m in mantissas
-        ]
-        inside = [
-            tick for tick in ticks if low * (1 - 1e-9) <= tick <= high * (1 + 1e-9)
-        ]
-        if len(inside) <= most or len(found) < _FEWEST:
+        powers = range(first - 1, last + 1)
+        ticks = [float(f"{m}e{power}") for power in powers for m in mantissas]
+        least, most_value = low * (1 - 1e-9), high * (1 + 1e-9)
+        inside = [tick for tick in ticks if least <= tick <= most_value]
+        if len(inside) <= most or len(found) < _MIN_TICKS:
             found = inside[:: max(1, math.ceil(len(inside) / most))]
-    return found if len(found) >= _FEWEST else linear_ticks(low, high, most)
+    return found if len(found) >= _MIN_TICKS else linear_ticks(low, high, most)
 
 
 def linear_ticks(
     low: float, high: float, most: int = 6, whole: bool = False
 ) -> list[float]:
-    """Return multiples of 1, 2 or 5 times a power of ten between low and high.
+    """Return ticks between low and high, multiples of 1, 2 or 5 times a power of ten.
 
     >>> linear_ticks(0, 1), linear_ticks(1, 3, whole=True), linear_ticks(-4, 97, most=4)
     ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [1.0, 2.0, 3.0], [0.0, 50.0])
@@ -113,7 +111,7 @@ def linear_ticks(
 def limits(
     values: Iterable[float], logarithmic: bool = False, from_zero: bool = False
 ) -> tuple[float, float]:
-    """Return the ends of an axis that shows these values; NaN and infinities are left out.
+    """Return the limits of an axis for the given values, ignoring NaN and infinities.
 
     >>> limits([1.0, float("nan"), 3.0]), limits([2.0]), limits([]), limits([3.0, 8.0], from_zero=True)
     ((1.0, 3.0), (1.5, 2.5), (0.0, 1.0), (0.0, 8.0))
@@ -135,7 +133,11 @@ def limits(
 def padded(
     ends: tuple[float, float], share: float = 0.04, logarithmic: bool = False
 ) -> tuple[float, float]:
-    """Return the ends of an axis moved out by a share of its length."""
+    """Return the limits of an axis, extended by a fraction of its length.
+
+    >>> padded((0.0, 100.0))
+    (-4.0, 104.0)
+    """
     low, high = ends
     if logarithmic:
         factor = (high / low) ** share
@@ -146,7 +148,7 @@ def padded(
 
 @dataclass(frozen=True)
 class Frame:
-    """The plot's place in the figure and its two scales."""
+    """The plot area of a figure, given by two scales."""
 
     x: Scale
     y: Scale
@@ -174,23 +176,22 @@ class Frame:
         parts.append(
             element("line", x1=left, x2=right, y1=bottom, y2=bottom, class_="axis")
         )
-        parts.append(
-            label(x_label, (left + right) / 2, bottom + 38, anchor="middle")
-            if x_label
-            else ""
-        )
-        parts.append(label(y_label, left, top - 8, anchor="start") if y_label else "")
-        return [part for part in parts if part]
+        if x_label:
+            middle = (left + right) / 2
+            parts.append(label(x_label, middle, bottom + 38, anchor="middle"))
+        if y_label:
+            parts.append(label(y_label, left, top - 8, anchor="start"))
+        return parts
 
 
 def tick_texts(ticks: Sequence[float]) -> list[str]:
-    """Return the texts of an axis's ticks, with six digits or as many as keep them apart.
+    """Return tick labels with six digits, or as many as are needed to distinguish them.
 
     >>> tick_texts([0.5, 1.0]), tick_texts([123456.0, 123456.5])
     (['0.5', '1'], ['123456', '123456.5'])
     """
     texts: list[str] = []
-    for digits in range(_DIGITS, _MOST_DIGITS + 1):
+    for digits in range(_DIGITS, _MAX_DIGITS + 1):
         texts = [numbers.number(tick, digits) for tick in ticks]
         if len(set(texts)) == len(set(ticks)):
             break
@@ -198,7 +199,11 @@ def tick_texts(ticks: Sequence[float]) -> list[str]:
 
 
 def widest_tick(scale: Scale, whole: bool = False) -> float:
-    """Return the pixels that the tick labels of a vertical axis need."""
+    """Return the width of the widest tick label of a scale in pixels.
+
+    >>> widest_tick(Scale(0.0, 1.0, 0.0, 1.0)) > 0
+    True
+    """
     return max(
         (text_width(text, FONT_SIZE) for text in tick_texts(scale.ticks(whole=whole))),
         default=0.0,

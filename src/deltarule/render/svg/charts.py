@@ -1,4 +1,4 @@
-"""Lines, points and bars over two axes."""
+"""Line charts and scatter plots."""
 
 from __future__ import annotations
 
@@ -31,12 +31,22 @@ from deltarule.render.svg.letters import text_width
 
 _LINE_HEIGHT = 15
 _TITLE_HEIGHT = 26
-_LEAST_PLOT = 160.0  # pixels that names leave to the lines
+_MIN_PLOT_WIDTH = 160.0  # pixels beside the names of the series
 
 
 @dataclass(frozen=True)
 class Series:
-    """A named sequence of points; ``dashed`` for what is compared with (validation)."""
+    """A named sequence of points.
+
+    Attributes:
+        name: Name in the legend.
+        x: Horizontal coordinates.
+        y: Vertical coordinates.
+        dashed: Draw a dashed line in the colour of the previous series (validation).
+
+    >>> Series("loss", [1, 2], [0.5, 0.25]).points
+    [(1.0, 0.5), (2.0, 0.25)]
+    """
 
     name: str
     x: Sequence[float]
@@ -53,7 +63,7 @@ class Series:
 
     @property
     def points(self) -> list[tuple[float, float]]:
-        """The points as pairs."""
+        """The points as pairs (x, y)."""
         return [(float(x), float(y)) for x, y in zip(self.x, self.y, strict=True)]
 
 
@@ -72,22 +82,19 @@ def _frame(
     log_y: bool,
     margin: float = 0.0,
 ) -> Frame:
-    """Lay out the plot: room for the tick labels at the left, for the names of the series at the right."""
+    """Return the layout of a plot: tick labels at the left, names of the series at the right."""
     names = max(
         (text_width(one.name, FONT_SIZE, bold=True) for one in series), default=0.0
     )
-    xs, ys = (
-        list(chain(*(one.x for one in series))),
-        list(chain(*(one.y for one in series))),
-    )
+    xs = list(chain(*(one.x for one in series)))
+    ys = list(chain(*(one.y for one in series)))
     top = (_TITLE_HEIGHT if title else 8.0) + (16 if y_label else 0)
     vertical = Scale(
         *padded(limits(ys, log_y), logarithmic=log_y), height - 46, top, log_y
     )
     left = widest_tick(vertical) + 16
-    right = max(
-        width - names - 16, left + min(_LEAST_PLOT, width - left - 16)
-    )  # long names make the figure grow
+    # the figure is enlarged for long names
+    right = max(width - names - 16, left + min(_MIN_PLOT_WIDTH, width - left - 16))
     horizontal = Scale(*padded(limits(xs), margin), left, right)
     return Frame(horizontal, vertical, whole_x=_is_whole(xs))
 
@@ -95,7 +102,7 @@ def _frame(
 def _visible(
     frame: Frame, points: Sequence[tuple[float, float]]
 ) -> list[tuple[float, float] | None]:
-    """Return the points in pixels; None where one cannot be shown (NaN, infinite, ≤ 0 on a logarithmic axis)."""
+    """Return the points in pixels, None for those that cannot be drawn (NaN, infinite, ≤ 0 on a logarithmic axis)."""
     return [
         (frame.x(x), frame.y(y))
         if drawable(x) and drawable(y, frame.y.logarithmic)
@@ -105,7 +112,7 @@ def _visible(
 
 
 def _path(points: Sequence[tuple[float, float] | None]) -> str:
-    """Return the commands of a path that is broken where a point is missing."""
+    """Return the path commands of a line, interrupted at missing points."""
     commands, drawing = [], False
     for point in points:
         if point is not None:
@@ -119,7 +126,7 @@ def _path(points: Sequence[tuple[float, float] | None]) -> str:
 def spread(
     positions: Sequence[float], distance: float, low: float, high: float
 ) -> list[float]:
-    """Move positions apart so that neighbours keep a distance, within [low, high] where there is room.
+    """Move positions apart to a minimum distance, within [low, high] if possible.
 
     >>> spread([10, 11, 40], 15, 0, 100), spread([95, 96], 15, 0, 100)
     ([10, 25, 40], [85, 100])
@@ -140,7 +147,7 @@ def spread(
 
 
 def _names(frame: Frame, ends: Sequence[tuple[str, int, float]]) -> list[str]:
-    """Write the names of the series at the right, each at the height where its line ends."""
+    """Return the names of the series at the right, each at the height of the end of its line."""
     heights = spread(
         [at for _, _, at in ends], _LINE_HEIGHT, frame.y.end, frame.y.start
     )
@@ -160,19 +167,22 @@ def line_chart(
     height: float = 320,
     log_y: bool = False,
 ) -> str:
-    """Return lines over two axes, each named at its end.
+    """Return a line chart as SVG, with the name of each series at the end of its line.
 
-    A dashed series takes the colour of the series before it, so that training and validation belong together.
-    Points that are not finite break their line.
+    A dashed series has the colour of the series before it (training and validation). A line is interrupted at points
+    that are not finite.
 
     Args:
-        series: What to draw; all share the axes.
-        title: Heading of the figure.
-        x_label: What the horizontal axis counts, with its unit.
-        y_label: What the vertical axis measures, with its unit.
-        width: Pixels.
-        height: Pixels.
-        log_y: Draw powers of ten at equal distances; values ≤ 0 are left out.
+        series: The lines.
+        title: Title of the figure.
+        x_label: Label of the horizontal axis.
+        y_label: Label of the vertical axis.
+        width: Width in pixels.
+        height: Height in pixels.
+        log_y: Use a logarithmic vertical axis; values ≤ 0 are not drawn.
+
+    >>> line_chart([Series("loss", [1, 2], [0.5, 0.25])]).startswith("<svg")
+    True
     """
     frame = _frame(series, width, height, title, y_label, log_y)
     body = frame.draw(x_label, y_label)
@@ -200,11 +210,11 @@ def line_chart(
         if shown:
             ends.append((one.name, shade, shown[-1][1]))
     body.extend(_names(frame, ends))
-    return figure(body, width, height, title, _told(series, x_label, y_label))
+    return figure(body, width, height, title, _description(series, x_label, y_label))
 
 
-def _told(series: Sequence[Series], x_label: str, y_label: str) -> str:
-    """Say in words what the lines show, for those who do not see them."""
+def _description(series: Sequence[Series], x_label: str, y_label: str) -> str:
+    """Return a description of the lines for screen readers."""
     parts = [
         f"{one.name} from {numbers.number(one.y[0])} to {numbers.number(one.y[-1])}"
         for one in series
@@ -225,10 +235,21 @@ def scatter(
     diagonal: bool = False,
     names_inside: bool = False,
 ) -> str:
-    """Return points over two axes, each group in its colour and named at the height of its centre.
+    """Return a scatter plot as SVG, each series in its colour and named at the height of its centre.
 
-    ``diagonal`` draws the dashed line y = x, as far as both axes show it. ``names_inside`` writes the names among
-    the points, at each group's median: more than seven groups share colours.
+    Args:
+        series: The groups of points; more than seven share colours.
+        title: Title of the figure.
+        x_label: Label of the horizontal axis.
+        y_label: Label of the vertical axis.
+        width: Width in pixels.
+        height: Height in pixels.
+        radius: Radius of the points in pixels.
+        diagonal: Draw the dashed line y = x.
+        names_inside: Write the name of each series at the median of its points.
+
+    >>> scatter([Series("A", [1, 2], [3, 4])]).count("<circle")
+    2
     """
     frame = _frame(series, width, height, title, y_label, log_y=False, margin=0.04)
     body = frame.draw(x_label, y_label)
@@ -249,16 +270,18 @@ def scatter(
         )
         if shown:
             ends.append((one.name, shade, sum(y for _, y in shown) / len(shown)))
-            inside.append(_among(one.name, shade, shown))
+            inside.append(_name_among_points(one.name, shade, shown))
     body.extend(inside if names_inside else _names(frame, ends))
-    told = "; ".join(
+    description = "; ".join(
         f"{one.name}: {numbers.counted(len(one.points), 'point')}" for one in series
     )
-    return figure(body, width, height, title, told)
+    return figure(body, width, height, title, description)
 
 
-def _among(name: str, shade: int, points: Sequence[tuple[float, float]]) -> str:
-    """Write a group's name at the median of its points, with a border that keeps it readable among them."""
+def _name_among_points(
+    name: str, shade: int, points: Sequence[tuple[float, float]]
+) -> str:
+    """Return the name of a series at the median of its points, with an outline for readability."""
     x, y = (float(median(point[axis] for point in points)) for axis in (0, 1))
     border = "font-size:16px;paint-order:stroke;stroke:Canvas;stroke-width:4px;stroke-linejoin:round"
     return element(

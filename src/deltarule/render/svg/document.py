@@ -1,4 +1,4 @@
-"""Elements, the style sheet and the outer ``<svg>`` of a figure."""
+"""SVG elements, the style sheet of figures, and the outer ``<svg>``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from deltarule.visible import visible
 
 FONT_SIZE = 12
 N_COLOURS = 7
-# Okabe and Ito (2008); yellow is left out (it vanishes on white), the first two are lighter on dark ground.
+# Okabe and Ito (2008) without yellow, which is hard to see on white; lighter on dark backgrounds.
 LIGHT = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 DARK = ("#56b4e9", "#ff8c42", "#2fcf9f", "#e59cc4", "#f0b53c", "#8fd0f5", "#bbbbbb")
-_EDGE = 4.0  # pixels beyond a text that made the figure grow
+_EDGE = 4.0  # pixels around a text outside the figure
 _TEXT = re.compile(
     r'<text x="(?P<x>[-.\d]+)" y="(?P<y>[-.\d]+)" text-anchor="(?P<anchor>\w+)"(?: class="(?P<kind>[^"]*)")?'
     r'(?: transform="(?P<turned>rotate[^"]*)")?(?: style="(?P<style>[^"]*)")?>(?P<text>[^<]*)</text>'
@@ -22,12 +22,16 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]
 
 
 def palette(colours: tuple[str, ...]) -> str:
-    """Return the declarations of the series' colours."""
+    """Return CSS custom properties for the colours of series.
+
+    >>> palette(("#000", "#fff"))
+    '--c0:#000;--c1:#fff;'
+    """
     return "".join(f"--c{i}:{colour};" for i, colour in enumerate(colours))
 
 
-# A figure takes its ink from the page around it, whose ground nobody here knows; what the system prefers says nothing
-# about that page. Only a file of its own (:root) has a ground to choose. Notebooks tell their theme by an attribute.
+# An embedded figure inherits the text colour of its page, whose background is unknown; the colour scheme of the system
+# may differ. Only a standalone file (:root) sets a background. Notebooks mark their theme by an attribute.
 STYLE = (
     f".dr-figure{{{palette(LIGHT)}font:{FONT_SIZE}px system-ui,sans-serif;max-width:100%;height:auto}}"
     f"[data-jp-theme-light=false] .dr-figure,.vscode-dark .dr-figure{{{palette(DARK)}}}"
@@ -49,7 +53,7 @@ STYLE = (
 
 
 def safe(text: str) -> str:
-    r"""Escape a text for XML; characters that XML does not know become �.
+    r"""Escape a text for XML; characters that XML does not allow become �.
 
     >>> safe("a < b & \x00")
     'a &lt; b &amp; �'
@@ -58,7 +62,7 @@ def safe(text: str) -> str:
 
 
 def number(value: float) -> str:
-    """Return a coordinate with two digits at most.
+    """Return a coordinate with at most two decimals.
 
     >>> number(12.5), number(3.0), number(1 / 3), number(-0.001)
     ('12.5', '3', '0.33', '0')
@@ -68,7 +72,7 @@ def number(value: float) -> str:
 
 
 def element(tag: str, content: str = "", **attributes: object) -> str:
-    """Return an element; ``class_`` is written class, other underscores as hyphens, floats with two digits.
+    """Return an XML element; ``class_`` becomes class, other underscores become hyphens, floats have two decimals.
 
     >>> element("rect", x=1.0, stroke_width=2, class_="axis")
     '<rect x="1" stroke-width="2" class="axis"/>'
@@ -88,7 +92,19 @@ def label(
     class_: str = "",
     turned: bool = False,
 ) -> str:
-    """Return a text, anchored at start, middle or end; ``turned`` reads upwards."""
+    """Return a text element.
+
+    Args:
+        text: The text.
+        x: Horizontal position of the anchor.
+        y: Position of the baseline.
+        anchor: "start", "middle" or "end".
+        class_: CSS class.
+        turned: Rotate the text to read upwards.
+
+    >>> label("loss", 10, 20)
+    '<text x="10" y="20" text-anchor="start">loss</text>'
+    """
     attributes: dict[str, object] = {
         "x": float(x),
         "y": float(y),
@@ -102,18 +118,12 @@ def label(
 
 
 def _extent(found: re.Match[str]) -> tuple[float, float, float, float]:
-    """Return the box of a text element: left, top, right, bottom."""
+    """Return the bounding box of a text element: left, top, right, bottom."""
     kind, style = found["kind"] or "", found["style"] or ""
-    size = (
-        14.0
-        if kind == "title"
-        else 16.0
-        if "font-size:16px" in style
-        else float(FONT_SIZE)
-    )
-    long = text_width(
-        unescape(found["text"]), size, bold=kind == "title" or kind.startswith("name")
-    )
+    size = 16.0 if "font-size:16px" in style else float(FONT_SIZE)
+    size = 14.0 if kind == "title" else size
+    is_bold = kind == "title" or kind.startswith("name")
+    long = text_width(unescape(found["text"]), size, is_bold)
     x, y = float(found["x"]), float(found["y"])
     before = {"start": 0.0, "middle": long / 2, "end": long}[found["anchor"]]
     if found["turned"]:
@@ -121,8 +131,10 @@ def _extent(found: re.Match[str]) -> tuple[float, float, float, float]:
     return x - before, y - size, x - before + long, y + size / 4
 
 
-def _room(body: str, width_: float, height: float) -> tuple[float, float, float, float]:
-    """Return the view box that shows the figure and every one of its texts: left, top, width, height."""
+def _view_box(
+    body: str, width_: float, height: float
+) -> tuple[float, float, float, float]:
+    """Return a view box that contains the figure and all of its texts: left, top, width, height."""
     boxes = [_extent(found) for found in _TEXT.finditer(body)]
     left = min((box[0] - _EDGE for box in boxes if box[0] < 0), default=0.0)
     top = min((box[1] - _EDGE for box in boxes if box[1] < 0), default=0.0)
@@ -138,19 +150,26 @@ def figure(
     title: str = "",
     description: str = "",
 ) -> str:
-    """Return a whole SVG document with its style and, for readers who do not see it, its title and description.
+    """Return a complete SVG document.
 
-    The figure grows where a text would be cut.
+    The figure is enlarged if a text would be clipped.
+
+    Args:
+        body: Elements of the figure.
+        width_: Width in pixels.
+        height: Height in pixels.
+        title: Title, shown and for screen readers.
+        description: Description for screen readers.
     """
-    spoken = (element("title", safe(title)) if title else "") + (
+    accessible = (element("title", safe(title)) if title else "") + (
         element("desc", safe(description)) if description else ""
     )
     heading = [label(title, 8, 18, class_="title")] if title else []
     drawn = "".join(heading + body)
-    left, top, wide, high = _room(drawn, width_, height)
+    left, top, wide, high = _view_box(drawn, width_, height)
     return element(
         "svg",
-        spoken + element("style", STYLE) + drawn,
+        accessible + element("style", STYLE) + drawn,
         xmlns="http://www.w3.org/2000/svg",
         viewBox=" ".join(map(number, (left, top, wide, high))),
         width=float(wide),

@@ -1,4 +1,4 @@
-"""Pictures in a grid, embedded as PNG."""
+"""Grids of images, embedded as PNG."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ Colour = Sequence[Sequence[Sequence[float]]]
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels in [0, 1], row by row: a number each (grey), or three (red, green, blue); with words below."""
+    """An image with a caption.
+
+    Attributes:
+        pixels: Rows of pixels in [0, 1], a number each (grey) or three (red, green, blue).
+        caption: Text below the image.
+        wrong: Whether the caption is highlighted, for wrong predictions.
+    """
 
     pixels: Grey | Colour
     caption: str = ""
@@ -28,7 +34,7 @@ class Picture:
 
 
 def _bytes(pixels: Grey | Colour) -> tuple[bytes, int, int, int]:
-    """Return rows of bytes, each after a filter byte 0, with width, height and channels."""
+    """Return rows of bytes, each with a leading filter byte 0, and width, height and channels."""
     flat: list[list[float]] = []
     channels = 1
     for row in pixels:
@@ -41,12 +47,8 @@ def _bytes(pixels: Grey | Colour) -> tuple[bytes, int, int, int]:
             else:
                 line.append(float(pixel))
         flat.append(line)
-    if (
-        not flat
-        or not flat[0]
-        or channels not in {1, 3}
-        or len({len(line) for line in flat}) != 1
-    ):
+    is_rectangular = len({len(line) for line in flat}) == 1
+    if not is_rectangular or not flat[0] or channels not in {1, 3}:
         raise DataError(
             "png",
             expected="equal rows of numbers, or of (red, green, blue)",
@@ -61,7 +63,7 @@ def _level(value: float) -> int:
 
 
 def png(pixels: Grey | Colour) -> bytes:
-    r"""Return pixels in [0, 1] as a PNG file (W3C PNG, 8 bits a channel); values outside are cut, NaN is black.
+    r"""Return pixels in [0, 1] as a PNG file with 8 bits per channel; values are clipped, NaN is black.
 
     >>> png([[0.0, 1.0]])[:8]
     b'\x89PNG\r\n\x1a\n'
@@ -88,14 +90,14 @@ def image_grid(
     size: float = 64,
     gap: float = 12,
 ) -> str:
-    """Return pictures in rows with captions; each pixel stays a square, those marked wrong have an orange caption.
+    """Return an SVG grid of images with captions; captions of wrong predictions are orange.
 
     Args:
-        pictures: What to show, in reading order.
-        columns: Pictures in a row.
-        title: Heading of the figure.
-        size: Pixels of the longer side of a picture.
-        gap: Pixels between pictures.
+        pictures: The images, in reading order.
+        columns: Images per row.
+        title: Title of the figure.
+        size: Size of the longer side of an image in pixels.
+        gap: Distance between images in pixels.
     """
     captioned = any(picture.caption for picture in pictures)
     widest = max(

@@ -1,4 +1,4 @@
-"""How wide a text is set: the advance widths of common sans-serif faces, on the safe side."""
+"""Width of texts, estimated from the advance widths of common sans-serif fonts (upper bounds)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from deltarule.render.table import width
 
-# Letters by the width of the wider of DejaVu Sans and Noto Sans, in hundredths of an em.
+# Characters by width in hundredths of an em, the larger of DejaVu Sans and Noto Sans.
 _REGULAR = {
     30: "'Jijl",
     35: " ,.:;I",
@@ -68,15 +68,13 @@ def _letter(character: str, bold: bool) -> int:
     if parts and parts[0] in {"<super>", "<sub>"}:
         return _SCRIPT
     plain = unicodedata.normalize("NFKD", character)
-    return (
-        _letter(plain[0], bold)
-        if plain != character and plain[0].isascii()
-        else _OTHER + 5 * bold
-    )
+    if plain != character and plain[0].isascii():
+        return _letter(plain[0], bold)
+    return _OTHER + 5 * bold
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """Return how many pixels a text takes at a size, at most.
+    """Return an upper bound of the width of a text in pixels.
 
     >>> text_width("ill", 10) < text_width("mom", 10) < text_width("mom", 10, bold=True)
     True

@@ -20,7 +20,7 @@ from deltarule.data.sampling.shuffling import shuffled_in_parts
 from deltarule.errors import DivergenceError, whole_number
 from deltarule.optim import Optimizer
 from deltarule.runtime.buffers import Array
-from deltarule.runtime.realize import look
+from deltarule.runtime.realize import peek
 from deltarule.train.monitoring.callbacks import Callback, replaces_weights
 from deltarule.train.monitoring.history import History
 from deltarule.train.monitoring.progress import Progress
@@ -213,7 +213,7 @@ class TrainingLoop:
                 *(("", slot) for slot in first.slots),
                 *running(model),
             ]
-            self.engine.load([look(tensor.node) for _, tensor in state])
+            self.engine.load([peek(tensor.node) for _, tensor in state])
 
     def train(self) -> None:
         """Run epochs until the plan, a callback or Ctrl-C ends them; the model keeps what was learned."""

@@ -19,10 +19,10 @@ from deltarule import dtypes
 from deltarule.graph import build
 from deltarule.graph.node import Node
 from deltarule.graph.program import StepProgram
-from deltarule.graph.stacking import Row, alike, stack_graphs
+from deltarule.graph.stacking import Row, same_structure, stack_graphs
 from deltarule.optim import Optimizer, Schedule
 from deltarule.optim.wrappers import has_groups, with_rate
-from deltarule.runtime.buffers import Array, known_below, leaf
+from deltarule.runtime.buffers import Array, known_values, leaf
 from deltarule.simplify import simplify
 from deltarule.tensor.tensor import Tensor
 from deltarule.train.steps.step import (
@@ -181,7 +181,7 @@ def _have_equal_form(
     distinct: DistinctSteps, first: int, graph: Sequence[Node]
 ) -> bool:
     other = distinct.graphs[first]
-    return len(other) == len(graph) and alike(other, graph)
+    return len(other) == len(graph) and same_structure(other, graph)
 
 
 @dataclass(frozen=True)
@@ -332,7 +332,7 @@ class _BatchedStepBuilder:
             )
             self._constants.append((node, values))
         for node, row in found.leaves.items():
-            kept = known_below(row)
+            kept = known_values(row)
             self._constants.append(
                 (node, np.stack([kept[row[place]] for place in distinct.step_of_task]))
             )
