@@ -1,4 +1,4 @@
-"""Data: bundled sets, tables, pictures and arrays from files and disks, splits, folds, batches, encodings, checks."""
+"""Data sets, readers of tables and images, splits, cross-validation folds, batches, encodings, augmentation."""
 
 from deltarule.data import augment
 from deltarule.data.arrays import check_arrays, check_labels

@@ -1,4 +1,4 @@
-"""Checks of data before a step is run: every fault names the argument, the place and the way out."""
+"""Checks of input data; errors name the argument, the position and a remedy."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from deltarule.errors import ArgumentError, DataError, DTypeError
 from deltarule.runtime.devices import cores
 
 Array = npt.NDArray[Any]
-_LOOKED_AT = 1 << 20  # elements at a time
-_MANY_LOOKS = 8  # from which on threads share them
+_CHUNK = 1 << 20  # elements that are checked at a time
+_MANY_CHUNKS = 8  # from which on several threads check them
 
 
 def _refuse_other_kinds(value: Any, name: str) -> None:
-    """Raise for containers that NumPy would wrap whole, or whose missing entries it would fill with what lies there."""
+    """Raise for containers that NumPy would wrap as one object, and for masked entries, which it would ignore."""
     kind, expected = f"a {type(value).__name__}", "one array of numbers"
     if isinstance(value, (Mapping, Set)):
         hint = "Join the columns to one array, np.stack(list(columns.values()), axis=1) for a mapping of them."
@@ -70,23 +70,23 @@ def _place(bad: Array) -> str:
 
 
 def _all_finite(array: Array) -> bool:
-    """Look at some rows at a time, so that an array on disk never has to be in memory as a whole."""
-    rows = max(1, _LOOKED_AT // max(1, array[:1].size))
+    """Check an array in chunks of rows, so that a memory-mapped array is never read as a whole."""
+    rows = max(1, _CHUNK // max(1, array[:1].size))
     starts = range(0, len(array), rows)
 
     def finite(start: int) -> bool:
         return bool(np.isfinite(array[start : start + rows]).all())
 
-    if len(starts) < _MANY_LOOKS:
+    if len(starts) < _MANY_CHUNKS:
         return all(map(finite, starts))
     with ThreadPoolExecutor(cores("cpu")) as pool:
         return all(pool.map(finite, starts))
 
 
 def check_squares(array: Array, name: str) -> None:
-    """Raise DataError for finite numbers so large that the sum of their squares is not finite in their type.
+    """Raise DataError if the sum of squares of finite numbers may overflow in their type.
 
-    For what is computed from variances and distances; arrays of other types than floating point pass.
+    For computations with variances and distances. Arrays of integers are not checked.
 
     >>> check_squares(np.array([[1.0, 1e200]]), "PCA X")
     Traceback (most recent call last):
@@ -98,7 +98,7 @@ def check_squares(array: Array, name: str) -> None:
     largest = max(float(array.max()), -float(array.min()))
     limit = math.sqrt(float(np.finfo(array.dtype).max) / array.size) / 4
     if largest > limit:
-        also = ", or hand it over in float64" if array.dtype.itemsize < 8 else ""
+        also = ", or pass it in float64" if array.dtype.itemsize < 8 else ""
         raise DataError(
             name,
             expected=f"numbers up to {limit:.0e}, whose squares are finite in {array.dtype}",
@@ -108,7 +108,13 @@ def check_squares(array: Array, name: str) -> None:
 
 
 def check_finite(array: Array, name: str) -> None:
-    """Raise DataError at the first NaN or infinity."""
+    """Raise DataError for the first NaN or infinity.
+
+    >>> check_finite(np.array([1.0, np.inf]), "x")
+    Traceback (most recent call last):
+    deltarule.errors.DataError: x: expected finite numbers, got an infinity in row 1 (1 in all).
+      Drop these rows, or fill them (for example with the column's median) before fitting.
+    """
     if array.dtype.kind != "f" or _all_finite(array):
         return
     bad = ~np.isfinite(array)
@@ -125,11 +131,19 @@ def check_finite(array: Array, name: str) -> None:
 def check_arrays(
     inputs: Any, targets: Any = None, where: str = "fit", least: int = 1
 ) -> tuple[Array, Array | None]:
-    """Return inputs and targets as arrays of supported types; raise where they cannot be trained on.
+    """Return inputs and targets as arrays of supported types; raise if they are not valid.
 
-    Inputs (N, …): float64 and whole numbers stay, other floats become float32. Targets (N, …): whole numbers
-    become int64. Raises DTypeError for what is no number and rows of unequal length, DataError for too few examples,
-    NaN and infinities (with row and column), and lengths that differ.
+    Args:
+        inputs: The inputs, (N, …): float64 and integers keep their type, other floats become
+            float32.
+        targets: The targets, (N, …), if any: integers become int64.
+        where: The name of the caller, for errors.
+        least: The smallest number of examples.
+
+    Raises:
+        DTypeError: The elements are not numbers, or rows have different lengths.
+        DataError: There are too few examples, NaN or infinities (with row and column), or
+            different numbers of inputs and targets.
 
     >>> check_arrays([[1.0], [float("nan")]])
     Traceback (most recent call last):
@@ -164,7 +178,7 @@ def check_arrays(
 
 
 def _refuse_several(inputs: Any, name: str, rows: int | None = None) -> None:
-    """Raise where a few arrays of as many rows were handed over as a list: several inputs."""
+    """Raise if the inputs are a list of a few arrays with the same number of rows."""
     if not isinstance(inputs, (list, tuple)) or len(inputs) > 8:
         return
     lengths = {
@@ -181,7 +195,7 @@ _WIDENED = {"int8": "int32", "int16": "int32", "uint16": "int32", "uint64": "int
 
 
 def _kept(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the type in the machine's byte order; floats other than float64 as float32."""
+    """Return the type in native byte order; floats other than float64 as float32."""
     if dtype.kind == "f":
         return np.dtype(np.float64 if dtype.itemsize == 8 else np.float32)
     if dtype.name in _WIDENED:
@@ -190,7 +204,13 @@ def _kept(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def check_labels(labels: Array, n_classes: int, where: str = "fit") -> None:
-    """Raise DataError unless every label is a whole number in 0 … n_classes − 1."""
+    """Raise DataError unless every label is an integer in 0 … n_classes − 1.
+
+    >>> check_labels(np.array([0, 3]), n_classes=3)
+    Traceback (most recent call last):
+    deltarule.errors.DataError: fit labels: expected whole numbers 0 … 2 for 3 classes, got 3 in row 1.
+      Give the model one output per class, or encode labels with data.LabelEncoder.
+    """
     bad = (labels < 0) | (labels >= n_classes)
     if labels.dtype.kind == "f":
         bad |= labels != np.floor(labels)
@@ -204,7 +224,12 @@ def check_labels(labels: Array, n_classes: int, where: str = "fit") -> None:
 
 
 def check_whole(value: Any, where: str, least: int | None = None) -> None:
-    """Raise ArgumentError unless the value is a whole number, and at least ``least``."""
+    """Raise ArgumentError unless the value is an integer, and at least ``least``.
+
+    >>> check_whole(0, "KFold k", least=2)
+    Traceback (most recent call last):
+    deltarule.errors.ArgumentError: KFold k: expected a whole number ≥ 2, got 0.
+    """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or (least is not None and value < least):
         limit = "" if least is None else f" ≥ {least}"

@@ -1,10 +1,12 @@
-"""Data augmentation: copies of examples that look different and mean the same (TRF-04 … TRF-08, REG-21).
+"""Data augmentation: random label-preserving changes of images (Goodfellow et al. 2016, section 7.4).
 
-What a camera does to a class, an augmentation imitates (DA-14): viewpoint (flip, rotate), place (shift, crop),
-illumination (brightness), occlusion (cut-out), clutter (noise, mixup). Augment training data only, after the split.
+Augmentations imitate changes of viewpoint (flip, rotation), position (shift, crop), illumination
+(brightness), occlusion (cut-out) and background (noise, mixup). Augment training data only,
+after the split.
 
-Every augmentation is called with (images, seed, epoch): images (N, height, width, C) or (N, height, width), and gives
-new arrays of the same type. What it draws depends on (seed, epoch) and the example's number alone.
+An augmentation is called with (images, seed, epoch), images (N, height, width, C) or
+(N, height, width), and returns new arrays of the same type. Its random numbers depend on
+(seed, epoch) and the index of the example only.
 """
 
 from __future__ import annotations
@@ -22,13 +24,40 @@ from deltarule.arguments import NamedArguments
 from deltarule.data.sampling.shuffling import shuffled, uniform
 from deltarule.errors import ArgumentError, DataError
 
+__all__ = [
+    "Augmentation",
+    "Compose",
+    "CutOut",
+    "Draws",
+    "GaussianNoise",
+    "Mixup",
+    "RandomBrightness",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomShift",
+    "balance",
+    "mixup",
+    "rotated",
+]
+
 Array = npt.NDArray[Any]
-_DRAWS = 1 << 16  # draws of one epoch lie apart from those of the next
-_PLACES = 1 << 8  # and those of one augmentation from the next of a chain
+_DRAWS = 1 << 16  # random streams per epoch
+_PLACES = 1 << 8  # random streams per augmentation of a chain
 
 
 class Draws:
-    """Random numbers of one augmentation in one epoch; each call gives others."""
+    """The random numbers of one augmentation in one epoch; each call returns new ones.
+
+    Args:
+        seed: The seed of the run.
+        epoch: The number of the epoch.
+        place: The position of the augmentation in a chain.
+
+    >>> draws = Draws(seed=0, epoch=0)
+    >>> bool((draws.uniform(3) < 1).all()), sorted(draws.order(3).tolist())
+    (True, [0, 1, 2])
+    """
 
     def __init__(self, seed: int, epoch: int, place: int = 0) -> None:
         self._seed = seed
@@ -42,12 +71,12 @@ class Draws:
         return low + (high - low) * uniform(n, self._seed, "augment", self._next - 1)
 
     def normal(self, n: int) -> npt.NDArray[np.float64]:
-        """Return n standard normal numbers, by Box and Muller."""
+        """Return n standard normal numbers, by the Box–Muller transform."""
         radius = np.sqrt(-2 * np.log1p(-self.uniform(n)))
         return np.asarray(radius * np.cos(2 * np.pi * self.uniform(n)))
 
     def whole(self, n: int, low: int, high: int) -> npt.NDArray[np.int64]:
-        """Return n whole numbers in low … high."""
+        """Return n integers in low … high."""
         return np.floor(self.uniform(n, low, high + 1)).astype(np.int64)
 
     def order(self, n: int) -> npt.NDArray[np.int64]:
@@ -57,12 +86,29 @@ class Draws:
 
 
 class Augmentation(metaclass=NamedArguments):
-    """A change of images that keeps their meaning."""
+    """Base class of augmentations of images; a subclass implements ``change(images, draws)``.
+
+    >>> class Invert(Augmentation):
+    ...     def change(self, images, draws):
+    ...         return 1 - images
+    >>> Invert()(np.zeros((1, 1, 2))).tolist()
+    [[[1.0, 1.0]]]
+    """
 
     def __call__(
         self, images: Any, seed: int = 0, epoch: int = 0, place: int = 0
     ) -> Array:
-        """Return changed images; ``place`` tells augmentations of one chain apart."""
+        """Return augmented images.
+
+        Args:
+            images: Images (N, height, width, C) or (N, height, width).
+            seed: The seed of the run.
+            epoch: The number of the epoch.
+            place: The position of the augmentation in a chain.
+
+        Raises:
+            DataError: ``images`` has another shape, or is empty.
+        """
         batch = np.asarray(images)
         if batch.ndim not in {3, 4} or len(batch) == 0:
             raise DataError(
@@ -84,12 +130,12 @@ def _share(value: float, where: str) -> None:
 
 
 def _per_image(values: Array, images: Array) -> Array:
-    """Return one value for each image in a shape that goes with the images."""
+    """Return one value per image in a shape that broadcasts to the images."""
     return values.reshape(-1, *(1,) * (images.ndim - 1))
 
 
 def _as_before(values: Array, images: Array) -> Array:
-    """Return values in the images' type; whole numbers are rounded and kept within the type's range."""
+    """Return values in the type of the images; for integer types they are rounded and clipped."""
     if images.dtype.kind in "iu":
         span = np.iinfo(images.dtype)
         return np.clip(np.rint(values), span.min, span.max).astype(images.dtype)
@@ -99,7 +145,11 @@ def _as_before(values: Array, images: Array) -> Array:
 @final
 @dataclass(frozen=True)
 class RandomFlip(Augmentation):
-    """Mirror an image, left and right by default, with a probability (TRF-05): other pixels, the same label.
+    """Flip images with a given probability, horizontally by default.
+
+    Args:
+        axis: "horizontal" mirrors left and right, "vertical" top and bottom.
+        probability: The probability of a flip.
 
     >>> RandomFlip(probability=1.0)(np.array([[[1, 2, 3]]])).tolist()
     [[[3, 2, 1]]]
@@ -125,7 +175,7 @@ class RandomFlip(Augmentation):
 
 
 def _moved(image: Array, down: int, right: int, fill: float) -> Array:
-    """Return an image with its content moved; what comes in is ``fill``."""
+    """Return a translated image; new pixels are ``fill``."""
     height, width = image.shape[:2]
     result = np.full_like(image, fill)
     if abs(down) < height and abs(right) < width:
@@ -144,7 +194,11 @@ def _moved(image: Array, down: int, right: int, fill: float) -> Array:
 @final
 @dataclass(frozen=True)
 class RandomShift(Augmentation):
-    """Move the content by up to ``largest`` pixels in both directions; what comes in is ``fill`` (TRF-06)."""
+    """Translate images by up to ``largest`` pixels along both axes; new pixels are ``fill``.
+
+    >>> RandomShift(1)(np.ones((2, 4, 4))).shape
+    (2, 4, 4)
+    """
 
     largest: int = 2
     fill: float = 0.0
@@ -168,7 +222,17 @@ class RandomShift(Augmentation):
 @final
 @dataclass(frozen=True)
 class RandomCrop(Augmentation):
-    """Cut out height × width at a random place, after surrounding the image with ``border`` pixels (TRF-04)."""
+    """Crop images to height × width at a random position, after padding.
+
+    Args:
+        height: The height of the crop.
+        width: The width of the crop.
+        border: The number of pixels of padding on each side.
+        fill: The value of the padding.
+
+    >>> RandomCrop(3, 3)(np.ones((2, 4, 4))).shape
+    (2, 3, 3)
+    """
 
     height: int
     width: int
@@ -176,7 +240,7 @@ class RandomCrop(Augmentation):
     fill: float = 0.0
 
     def change(self, images: Array, draws: Draws) -> Array:
-        """Return new images; raises DataError for images that are smaller than the cut."""
+        """Return new images; raise DataError for images that are smaller than the crop."""
         widths = [(0, 0), (self.border,) * 2, (self.border,) * 2, (0, 0)][: images.ndim]
         padded = np.pad(images, widths, constant_values=self.fill)
         down, right = padded.shape[1] - self.height, padded.shape[2] - self.width
@@ -186,27 +250,25 @@ class RandomCrop(Augmentation):
                 expected=f"images of at least {self.height}×{self.width} with their border",
                 got=f"{padded.shape[1]}×{padded.shape[2]}",
             )
-        tops, lefts = (
-            draws.whole(len(images), 0, down),
-            draws.whole(len(images), 0, right),
-        )
-        rows = tops[:, None] + np.arange(self.height)
-        columns = lefts[:, None] + np.arange(self.width)
-        return np.asarray(
-            padded[
-                np.arange(len(images))[:, None, None],
-                rows[:, :, None],
-                columns[:, None, :],
-            ]
-        )
+        tops = draws.whole(len(images), 0, down)
+        lefts = draws.whole(len(images), 0, right)
+        rows = (tops[:, None] + np.arange(self.height))[:, :, None]
+        columns = (lefts[:, None] + np.arange(self.width))[:, None, :]
+        examples = np.arange(len(images))[:, None, None]
+        return np.asarray(padded[examples, rows, columns])
 
 
 @final
 @dataclass(frozen=True)
 class RandomRotation(Augmentation):
-    """Turn an image about its centre by up to ``largest`` degrees, counter-clockwise for positive angles (DA-14).
+    """Rotate images about their centre by a random angle, with bilinear interpolation.
 
-    Pixels are interpolated between their four neighbours; what comes in is ``fill``.
+    Args:
+        largest: The largest angle in degrees, in both directions.
+        fill: The value of new pixels.
+
+    >>> RandomRotation(largest=30.0)(np.ones((2, 4, 4))).shape
+    (2, 4, 4)
     """
 
     largest: float = 15.0
@@ -215,16 +277,17 @@ class RandomRotation(Augmentation):
     def change(self, images: Array, draws: Draws) -> Array:
         """Return new images."""
         angles = draws.uniform(len(images), -self.largest, self.largest)
-        return np.stack(
-            [
-                rotated(image, angle, self.fill)
-                for image, angle in zip(images, angles.tolist(), strict=True)
-            ]
-        )
+        pairs = zip(images, angles.tolist(), strict=True)
+        return np.stack([rotated(image, angle, self.fill) for image, angle in pairs])
 
 
 def rotated(image: Array, degrees: float, fill: float = 0.0) -> Array:
-    """Return an image (height, width) or (height, width, C) turned counter-clockwise about its centre.
+    """Return an image rotated counter-clockwise about its centre, with bilinear interpolation.
+
+    Args:
+        image: An image (height, width) or (height, width, C).
+        degrees: The angle in degrees.
+        fill: The value of new pixels.
 
     >>> rotated(np.array([[1.0, 2.0], [3.0, 4.0]]), 90).round(9).tolist()
     [[2.0, 4.0], [1.0, 3.0]]
@@ -236,9 +299,8 @@ def rotated(image: Array, degrees: float, fill: float = 0.0) -> Array:
         np.arange(width) - (width - 1) / 2,
         indexing="ij",
     )
-    rows = (
-        (height - 1) / 2 + math.cos(angle) * y + math.sin(angle) * x
-    )  # where each new pixel was
+    # the source position of each new pixel
+    rows = (height - 1) / 2 + math.cos(angle) * y + math.sin(angle) * x
     columns = (width - 1) / 2 - math.sin(angle) * y + math.cos(angle) * x
     rows, columns = rows.round(9), columns.round(9)
     padded = np.pad(
@@ -249,21 +311,28 @@ def rotated(image: Array, degrees: float, fill: float = 0.0) -> Array:
     top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
     total = np.zeros(image.shape)
     for down, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        share = np.where(down, rows - top, 1 - rows + top) * np.where(
-            right, columns - left, 1 - columns + left
-        )
-        i, j = (
-            np.clip(top + down + 1, 0, height + 1),
-            np.clip(left + right + 1, 0, width + 1),
-        )
-        total += share.reshape(share.shape + (1,) * (image.ndim - 2)) * padded[i, j]
+        vertical = rows - top if down else 1 - rows + top
+        horizontal = columns - left if right else 1 - columns + left
+        weight = vertical * horizontal
+        i = np.clip(top + down + 1, 0, height + 1)
+        j = np.clip(left + right + 1, 0, width + 1)
+        total += weight.reshape(weight.shape + (1,) * (image.ndim - 2)) * padded[i, j]
     return _as_before(total, image)
 
 
 @final
 @dataclass(frozen=True)
 class RandomBrightness(Augmentation):
-    """Multiply all pixels of an image by a factor in [1 − most, 1 + most]; kept within [low, high] if given (DA-14)."""
+    """Multiply the pixels of an image by a random factor.
+
+    Args:
+        most: The factor is in [1 − most, 1 + most].
+        low: The lower bound of pixels, if any.
+        high: The upper bound of pixels, if any.
+
+    >>> bool(RandomBrightness(0.5, high=1.0)(np.ones((2, 4, 4))).max() <= 1)
+    True
+    """
 
     most: float = 0.2
     low: float | None = None
@@ -274,10 +343,8 @@ class RandomBrightness(Augmentation):
 
     def change(self, images: Array, draws: Draws) -> Array:
         """Return new images."""
-        factors = _per_image(
-            draws.uniform(len(images), 1 - self.most, 1 + self.most), images
-        )
-        brighter = images * factors
+        factors = draws.uniform(len(images), 1 - self.most, 1 + self.most)
+        brighter = images * _per_image(factors, images)
         if self.low is not None or self.high is not None:
             brighter = np.clip(brighter, self.low, self.high)
         return _as_before(brighter, images)
@@ -286,7 +353,15 @@ class RandomBrightness(Augmentation):
 @final
 @dataclass(frozen=True)
 class CutOut(Augmentation):
-    """Cover a square of ``size`` pixels around a random centre; it may reach over the border (DeVries, Taylor 2017)."""
+    """Cut-out: fill a square around a random pixel, possibly beyond the border (DeVries and Taylor 2017).
+
+    Args:
+        size: The side of the square in pixels.
+        fill: The value of the square.
+
+    >>> float(CutOut(size=1)(np.ones((1, 4, 4))).sum())
+    15.0
+    """
 
     size: int = 8
     fill: float = 0.0
@@ -303,9 +378,9 @@ class CutOut(Augmentation):
         top = draws.whole(n, 0, height - 1)[:, None] - self.size // 2
         left = draws.whole(n, 0, width - 1)[:, None] - self.size // 2
         i, j = np.arange(height), np.arange(width)
-        covered = ((i >= top) & (i < top + self.size))[:, :, None] & (
-            (j >= left) & (j < left + self.size)
-        )[:, None, :]
+        rows = (i >= top) & (i < top + self.size)
+        columns = (j >= left) & (j < left + self.size)
+        covered = rows[:, :, None] & columns[:, None, :]
         covered = covered[..., None] if images.ndim == 4 else covered
         return np.where(covered, np.asarray(self.fill, images.dtype), images)
 
@@ -313,21 +388,23 @@ class CutOut(Augmentation):
 @final
 @dataclass(frozen=True)
 class GaussianNoise(Augmentation):
-    """Add N(0, deviation²) to every pixel (TRF-08)."""
+    """Add Gaussian noise 𝒩(0, deviation²) to every pixel.
+
+    >>> GaussianNoise(0.1)(np.zeros((2, 4, 4))).shape
+    (2, 4, 4)
+    """
 
     deviation: float = 0.1
 
     def change(self, images: Array, draws: Draws) -> Array:
         """Return new images."""
-        return _as_before(
-            images + self.deviation * draws.normal(images.size).reshape(images.shape),
-            images,
-        )
+        noise = self.deviation * draws.normal(images.size).reshape(images.shape)
+        return _as_before(images + noise, images)
 
 
 @final
 class Compose(Augmentation):
-    """One augmentation after another, each with draws of its own (TRF-06).
+    """A chain of augmentations, applied in order with independent random numbers.
 
     >>> both = Compose(RandomFlip(), RandomShift(1))
     >>> images = np.arange(32.0).reshape(2, 4, 4)
@@ -346,13 +423,13 @@ class Compose(Augmentation):
     def __call__(
         self, images: Any, seed: int = 0, epoch: int = 0, place: int = 0
     ) -> Array:
-        """Return changed images."""
+        """Return augmented images."""
         for i, step in enumerate(self.steps):
             images = step(images, seed, epoch, place + i)
         return np.asarray(images)
 
     def change(self, images: Array, draws: Draws) -> Array:
-        """Return images changed by all steps with one source of draws."""
+        """Return images changed by all steps with one source of random numbers."""
         for step in self.steps:
             images = step.change(images, draws)
         return images
@@ -366,10 +443,21 @@ def mixup(
     epoch: int = 0,
     place: int = 0,
 ) -> tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.floating[Any]]]:
-    """Return λx_i + (1 − λ)x_j and λy_i + (1 − λ)y_j with a random partner j and λ ~ Beta(strength, strength) each.
+    """Mixup: return λx_i + (1 − λ)x_j and λy_i + (1 − λ)y_j, λ ~ Beta(strength, strength) (Zhang et al. 2018).
 
-    Targets must be numbers that can be mixed: one-hot or soft labels (N, K), or real values. Whole numbers become
-    floats. Source: Zhang et al. 2018.
+    Each example i has a random partner j and its own λ. Integers become floats.
+
+    Args:
+        inputs: The inputs, (N, …).
+        targets: One-hot or soft labels (N, K), or real values.
+        strength: The parameter > 0 of the beta distribution.
+        seed: The seed of the run.
+        epoch: The number of the epoch.
+        place: The position of the augmentation in a chain.
+
+    Raises:
+        ArgumentError: ``strength`` ≤ 0.
+        DataError: Targets are integer labels, or inputs and targets differ in number.
 
     >>> x, y = mixup(np.eye(4), np.eye(4), seed=1)
     >>> bool(np.allclose(x, y)), y.sum(axis=1).round(12).tolist()
@@ -380,13 +468,8 @@ def mixup(
         raise ArgumentError(
             "mixup strength", expected="a number > 0", got=repr(strength)
         )
-    if (
-        x.ndim == 0
-        or y.ndim == 0
-        or len(x) != len(y)
-        or len(x) == 0
-        or y.dtype.kind not in "fb"
-    ):
+    same_number = x.ndim > 0 and y.ndim > 0 and len(x) == len(y) > 0
+    if not same_number or y.dtype.kind not in "fb":
         raise DataError(
             "mixup",
             expected="examples with one-hot, soft or real targets, as many",
@@ -401,7 +484,7 @@ def mixup(
 @final
 @dataclass(frozen=True)
 class Mixup:
-    """``mixup`` with a strength, as one of the changes that ``fit(augment=…)`` takes.
+    """``mixup`` with a given strength, for ``fit(augment=…)``.
 
     >>> Mixup(0.4)(np.eye(2), np.eye(2), seed=1)[1].sum(axis=1).tolist()
     [1.0, 1.0]
@@ -429,7 +512,7 @@ def _mixed(values: Array, partner: Array, shares: Array) -> Array:
 
 
 def _beta(n: int, strength: float, draws: Draws) -> npt.NDArray[np.float64]:
-    """Return n numbers from Beta(strength, strength), by Jöhnk's method: U^{1/a}/(U^{1/a} + V^{1/a}) if the sum ≤ 1."""
+    """Return n numbers from Beta(a, a), by Jöhnk's method: U^{1/a}/(U^{1/a} + V^{1/a}) if the sum is ≤ 1."""
     result = np.empty(n)
     left = np.arange(n)
     while len(left):
@@ -437,9 +520,8 @@ def _beta(n: int, strength: float, draws: Draws) -> npt.NDArray[np.float64]:
             np.log1p(-draws.uniform(len(left))) / strength for _ in range(2)
         )
         accepted = np.logaddexp(first, second) <= 0
-        result[left[accepted]] = 1 / (
-            1 + np.exp(np.minimum(second - first, 700.0)[accepted])
-        )
+        log_ratio = np.minimum(second - first, 700.0)[accepted]
+        result[left[accepted]] = 1 / (1 + np.exp(log_ratio))
         left = left[~accepted]
     return result
 
@@ -450,9 +532,18 @@ def balance(
     augmentation: Augmentation | Callable[[Array, int, int], Array],
     seed: int = 0,
 ) -> tuple[Array, Array]:
-    """Return the data with augmented copies of the rarer classes until all are as frequent (TRF-07, DA-15).
+    """Oversample rare classes with augmented copies until all classes are equally frequent.
 
-    The original examples come first; copies follow class by class, taken from the class in turn.
+    The original examples come first; the copies follow class by class.
+
+    Args:
+        images: The images, (N, …).
+        labels: The labels, (N,).
+        augmentation: The augmentation of the copies.
+        seed: The random seed.
+
+    Returns:
+        The images and labels with the copies.
 
     >>> x, y = balance(np.zeros((5, 2, 2)), [0, 0, 0, 0, 1], GaussianNoise(1.0))
     >>> y.tolist()

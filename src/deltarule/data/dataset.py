@@ -1,4 +1,4 @@
-"""Data sets that come with the package, each with its source and licence."""
+"""The ``Dataset`` class, and the bundled data sets with their sources and licences."""
 
 from __future__ import annotations
 
@@ -22,7 +22,21 @@ BUNDLED = ("digits", "iris", "wine", "breast_cancer", "diabetes")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Inputs (N, …) float32, targets (N,) int64 labels or float32 numbers, and where they come from.
+    """Inputs and targets with their names and source.
+
+    Attributes:
+        name: The short name.
+        title: The full title.
+        task: "classification" or "regression".
+        inputs: The inputs, (N, …) float32.
+        targets: The targets, (N,): int64 labels or float32 numbers.
+        feature_names: The names of the columns of a table.
+        class_names: The names of the classes; () for regression.
+        description: A short description.
+        source: The source of the data.
+        licence: The licence of the data.
+        schema: The encoding of a table's columns as features.
+        task_note: Why targets were taken as classes or numbers, if that was inferred.
 
     >>> load("iris").take(np.array([0, 50, 100])).targets.tolist()
     [0, 1, 2]
@@ -38,13 +52,11 @@ class Dataset:
     description: str = ""
     source: str = ""
     licence: str = ""
-    schema: TableSchema | None = None  # how the columns of a file became features
-    task_note: str = (
-        ""  # why the targets are classes or numbers, where that was a choice
-    )
+    schema: TableSchema | None = None
+    task_note: str = ""
 
     def __repr__(self) -> str:
-        """Return the data set in a line.
+        """Return a one-line summary.
 
         >>> load("iris")
         Dataset('iris': classification, 150 examples of shape (4,), 3 classes)
@@ -54,7 +66,7 @@ class Dataset:
         return f"Dataset({shown(self.name)!r}: {self.task}, {size} of shape {self.input_shape}{kind})"
 
     def take(self, rows: Array) -> Dataset:
-        """Return the data set of these rows only, in their order."""
+        """Return the data set with the given rows only, in the given order."""
         return replace(self, inputs=self.inputs[rows], targets=self.targets[rows])
 
     @property
@@ -74,7 +86,10 @@ class Dataset:
 
 
 def load(name: str) -> Dataset:
-    """Return a bundled data set by name.
+    """Return a bundled data set: digits, iris, wine, breast_cancer or diabetes.
+
+    Raises:
+        ArgumentError: an unknown name.
 
     >>> digits = load("digits")
     >>> digits.inputs.shape, digits.n_classes

@@ -1,4 +1,4 @@
-"""How the columns of a table become numbers: learned from one file, applied to the next."""
+"""Schemas: the encoding of table columns as features, learned from one file and applied to others."""
 
 from __future__ import annotations
 
@@ -15,14 +15,22 @@ from deltarule.errors import DataError, DataWarning
 from deltarule.visible import listed
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "?"})  # compared in lower case
-_MANY = 20  # categories from which on a column of text is asked about
+_MANY = 20  # categories from which on a text column gives a warning
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """Cells as text by column, and the line of the file where each row begins (``unit`` is what is counted).
+    """The cells of a table as text.
 
-    ``nested`` names the columns that are neither numbers nor text, with their types; their cells are not read.
+    Attributes:
+        where: The name of the file, for errors.
+        cells: The cells by column name.
+        lines: The line number of each row.
+        unit: What ``lines`` counts: "line" or "row".
+        nested: The types of columns that are neither numbers nor text; they are not read.
+
+    >>> RawTable("t.csv", {"size": ["1", "2"]}, [2, 3]).place(1)
+    't.csv line 3'
     """
 
     where: str
@@ -37,11 +45,11 @@ class RawTable:
         return len(self.lines)
 
     def place(self, row: int) -> str:
-        """Return where a row is found."""
+        """Return the file and line of a row."""
         return f"{self.where} {self.unit} {self.lines[row]}"
 
     def require(self, name: str) -> Sequence[str]:
-        """Return a column; raise DataError if the table lacks it."""
+        """Return a column; raise DataError if it does not exist."""
         if name not in self.cells:
             raise DataError(
                 self.where,
@@ -53,7 +61,11 @@ class RawTable:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers, or of text with its sorted categories."""
+    """A column of numbers, or of text with its sorted categories.
+
+    >>> Column("colour", ("blue", "red")).feature_names
+    ('colour=blue', 'colour=red')
+    """
 
     name: str
     categories: tuple[str, ...] = ()
@@ -61,21 +73,18 @@ class Column:
     @property
     def feature_names(self) -> tuple[str, ...]:
         """The name, or one ``name=category`` for each category."""
-        return tuple(f"{self.name}={category}" for category in self.categories) or (
-            self.name,
-        )
+        if not self.categories:
+            return (self.name,)
+        return tuple(f"{self.name}={category}" for category in self.categories)
 
     def encode(self, table: RawTable) -> npt.NDArray[np.float64]:
         """Return the column as numbers (N, 1), or as one-hot rows (N, categories)."""
         cells = table.require(self.name)
         if not self.categories:
-            return np.array(
-                [
-                    [_number(cell, table, self.name, row)]
-                    for row, cell in enumerate(cells)
-                ],
-                np.float64,
-            )
+            values = [
+                [_number(cell, table, self.name, row)] for row, cell in enumerate(cells)
+            ]
+            return np.array(values, np.float64)
         known = {category: index for index, category in enumerate(self.categories)}
         rows = np.zeros((len(cells), len(known)))
         for row, cell in enumerate(cells):
@@ -92,7 +101,11 @@ class Column:
 
 @dataclass(frozen=True)
 class TableSchema:
-    """The feature columns in order and the target's name: what turns another file into the same features.
+    """The feature columns in order and the name of the target: the encoding of a table.
+
+    Args:
+        columns: The feature columns.
+        target: The name of the target column.
 
     >>> table = RawTable("t.csv", {"size": ["1", "2"], "colour": ["red", "blue"], "y": ["0", "1"]}, [2, 3])
     >>> schema = TableSchema.learn(table, target="y")
@@ -109,10 +122,10 @@ class TableSchema:
     def learn(
         cls, table: RawTable, target: str, categorical: Sequence[str] = ()
     ) -> TableSchema:
-        """Decide for each column whether it holds numbers or categories.
+        """Return the schema of a table.
 
-        A column holds numbers if more than half of its cells are numbers (the others are then errors with their
-        place), unless it is named in ``categorical``.
+        A column is numeric if more than half of its cells are numbers (other cells are then
+        errors), unless it is named in ``categorical``.
         """
         table.require(target)
         for name in categorical:
@@ -134,16 +147,16 @@ class TableSchema:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the columns that are read, in order."""
+        """The names of the feature columns, in order."""
         return tuple(column.name for column in self.columns)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """Names of the features, in order."""
+        """The names of the features, in order."""
         return tuple(name for column in self.columns for name in column.feature_names)
 
     def encode(self, table: RawTable) -> npt.NDArray[np.float32]:
-        """Return the features of a table (N, features); columns are found by name, others are ignored."""
+        """Return the features of a table, (N, features); columns are matched by name, others are ignored."""
         exact = np.concatenate(
             [column.encode(table) for column in self.columns], axis=1
         )
@@ -178,7 +191,11 @@ class TableSchema:
 
 
 def parsed(cell: str) -> float | None:
-    """Return the number that a cell holds, or None."""
+    """Return the number in a cell, or None.
+
+    >>> parsed("1.5"), parsed("red"), parsed("nan")
+    (1.5, None, None)
+    """
     try:
         value = float(cell)
     except ValueError:
@@ -187,7 +204,11 @@ def parsed(cell: str) -> float | None:
 
 
 def is_numeric(cells: Sequence[str]) -> bool:
-    """Tell whether more than half of the cells are numbers."""
+    """Return whether more than half of the cells are numbers.
+
+    >>> is_numeric(["1", "2", "?"])
+    True
+    """
     return 2 * sum(parsed(cell) is not None for cell in cells) > len(cells)
 
 
@@ -204,7 +225,11 @@ def _number(cell: str, table: RawTable, name: str, row: int) -> float:
 
 
 def numbers(table: RawTable, name: str) -> npt.NDArray[np.float64]:
-    """Return a column as numbers (N,)."""
+    """Return a column as numbers, (N,).
+
+    >>> numbers(RawTable("t.csv", {"size": ["1", "2"]}, [2, 3]), "size").tolist()
+    [1.0, 2.0]
+    """
     return Column(name).encode(table)[:, 0]
 
 

@@ -106,7 +106,7 @@ def test_labels_outside_the_classes(labels, found):
 @pytest.mark.parametrize("place", [None, (0, 0), (57, 2), (99, 2)])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_found_wherever_it_is(monkeypatch, place, bad):
-    monkeypatch.setattr(arrays, "_LOOKED_AT", 12)
+    monkeypatch.setattr(arrays, "_CHUNK", 12)
     x = np.arange(300, dtype=np.float32).reshape(100, 3)
     if place is None:
         arrays.check_finite(x, "x")

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 from their pickles, read safely."""
+"""Safe readers of CIFAR-10 and CIFAR-100."""
 
 from __future__ import annotations
 
@@ -27,20 +27,29 @@ def read_cifar(
     labels: Literal["fine", "coarse"] = "fine",
     scale: bool = True,
 ) -> Dataset:
-    """Return CIFAR-10 or CIFAR-100 from the folder of its "python version".
+    """Return CIFAR-10 or CIFAR-100 from the folder of its Python version (Krizhevsky 2009).
 
-    The pickles may hold arrays and plain containers; anything else is refused before it is run.
+    The pickles are read without executing code: only arrays in plain containers are accepted.
 
     Args:
         folder: ``cifar-10-batches-py`` or ``cifar-100-python``.
-        part: The training examples, those of the test, or all of them, training first.
-        labels: The 100 classes of CIFAR-100, or its 20 superclasses.
-        scale: Give colours as float32 in [0, 1], not as bytes.
+        part: "train", "test", or "all" for the training examples followed by the test examples.
+        labels: For CIFAR-100, "fine" for the 100 classes or "coarse" for the 20 superclasses.
+        scale: Convert bytes to float32 in [0, 1].
 
     Returns:
-        Inputs (N, 32, 32, 3), red, green, blue; labels (N,).
+        The data set: inputs (N, 32, 32, 3) in RGB, labels (N,).
 
-    Source: A. Krizhevsky, Learning multiple layers of features from tiny images, 2009.
+    Raises:
+        DataError: A file is missing or damaged, or contains other objects.
+
+    >>> import pickle, tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> content = {b"data": np.zeros((2, 3072), np.uint8), b"labels": [3, 8]}
+    >>> _ = (folder / "test_batch").write_bytes(pickle.dumps(content, protocol=2))
+    >>> cifar = read_cifar(folder, part="test")
+    >>> cifar.inputs.shape, cifar.targets.tolist()
+    ((2, 32, 32, 3), [3, 8])
     """
     place = Path(folder)
     if part not in {"train", "test", "all"}:
@@ -92,18 +101,13 @@ def _batch(file: Path, key: str) -> tuple[Array, Array]:
     content = read_pickle(file)
     data, labels = _entry(file, content, "data"), _entry(file, content, key)
     size = _CHANNELS * _SIDE * _SIDE
-    if (
-        not isinstance(data, np.ndarray)
-        or data.dtype != np.uint8
-        or data.ndim != 2
-        or data.shape[1] != size
-    ):
-        got = (
-            f"{data.dtype} {data.shape}"
-            if isinstance(data, np.ndarray)
-            else f"a {type(data).__name__}"
-        )
-        raise DataError(f"file {file}", expected=f"rows of {size} bytes", got=got)
+    expected = f"rows of {size} bytes"
+    if not isinstance(data, np.ndarray):
+        got = f"a {type(data).__name__}"
+        raise DataError(f"file {file}", expected=expected, got=got)
+    if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != size:
+        got = f"{data.dtype} {data.shape}"
+        raise DataError(f"file {file}", expected=expected, got=got)
     if not isinstance(labels, (list, np.ndarray)) or len(labels) != len(data):
         raise DataError(
             f"file {file}",
@@ -114,9 +118,8 @@ def _batch(file: Path, key: str) -> tuple[Array, Array]:
         raise DataError(
             f"file {file}", expected="whole numbers as labels", got="something else"
         )
-    return data.reshape(-1, _CHANNELS, _SIDE, _SIDE).transpose(0, 2, 3, 1), np.asarray(
-        labels, np.int64
-    )
+    images = data.reshape(-1, _CHANNELS, _SIDE, _SIDE).transpose(0, 2, 3, 1)
+    return images, np.asarray(labels, np.int64)
 
 
 def _class_names(place: Path, hundred: bool, labels: str) -> tuple[str, ...]:
@@ -137,7 +140,10 @@ def _class_names(place: Path, hundred: bool, labels: str) -> tuple[str, ...]:
 
 
 def holds_cifar(folder: Path) -> bool:
-    """Tell whether a folder looks like that of CIFAR-10 or CIFAR-100."""
-    return (folder / "data_batch_1").is_file() or (
-        (folder / "meta").is_file() and (folder / "train").is_file()
-    )
+    """Return whether a folder contains files of CIFAR-10 or CIFAR-100.
+
+    >>> holds_cifar(Path("no-such-folder"))
+    False
+    """
+    ten = (folder / "data_batch_1").is_file()
+    return ten or ((folder / "meta").is_file() and (folder / "train").is_file())

@@ -1,4 +1,4 @@
-"""A folder of data, recognised by what lies in it."""
+"""Reading of a folder in any of the supported formats."""
 
 from __future__ import annotations
 
@@ -15,9 +15,17 @@ KINDS = "inputs.npy and targets.npy, MNIST's files, CIFAR's batches, or a folder
 
 
 def read_folder(path: str | Path) -> Dataset:
-    """Return the data set of a folder: mapped arrays, MNIST, CIFAR, or pictures by class.
+    """Return the data set in a folder: mapped arrays, MNIST, CIFAR, or images by class.
 
-    Errors: DataError for a folder with none of these, and those of the reader that is chosen.
+    Raises:
+        DataError: The folder has none of these formats, or its files are damaged.
+
+    >>> import tempfile
+    >>> from deltarule.data import load, write_mapped
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = write_mapped(folder, load("iris"))
+    >>> read_folder(folder)
+    Dataset('iris': classification, 150 examples of shape (4,), 3 classes)
     """
     folder = Path(path)
     if not folder.is_dir():

@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST and its relatives, plain or compressed with gzip."""
+"""Readers of IDX files, the format of MNIST, uncompressed or gzip-compressed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deltarule.render.numbers import counted
 Array = npt.NDArray[Any]
 Part = Literal["train", "test", "all"]
 _KINDS = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_MOST_COMPRESSED = 1032  # no gzip file becomes more times as long
+_MAX_COMPRESSION = 1032  # the largest compression ratio of gzip
 _PREFIXES = {"train": "train", "test": "t10k"}
 _IMAGES = ("images-idx3-ubyte", "images.idx3-ubyte")
 _LABELS = ("labels-idx1-ubyte", "labels.idx1-ubyte")
@@ -27,19 +27,24 @@ _LABELS = ("labels-idx1-ubyte", "labels.idx1-ubyte")
 
 @checks_flags
 def read_idx(path: str | Path, mapped: bool = False) -> Array:
-    """Return the array of an IDX file in the machine's byte order.
+    """Return the array of an IDX file, in native byte order.
 
-    The file holds two zero bytes, a code of the element type, the number of axes, every size as four bytes (big
-    end first), then the elements, row by row.
+    The format: two zero bytes, a code of the element type, the number of axes, the sizes as
+    big-endian 32-bit integers, then the elements in row-major order (Y. LeCun, C. Cortes,
+    C. Burges, The MNIST database).
 
     Args:
-        path: The file; one that begins as gzip files do is decompressed.
-        mapped: Leave the elements in the file and read those that are used; for plain files of single bytes.
+        path: The file; gzip files are recognised by their content.
+        mapped: Return a memory-mapped array; for uncompressed files of bytes.
 
     Raises:
-        DataError: for a file that is missing, not IDX, shorter or longer than its head says.
+        DataError: The file is missing, not an IDX file, or not of the size in its header.
 
-    Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database.
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "labels-idx1-ubyte"
+    >>> _ = file.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
+    >>> read_idx(file).tolist()
+    [7, 2, 1]
     """
     file = Path(path)
     where = f"file {file}"
@@ -78,8 +83,8 @@ def _opened(file: Path) -> BinaryIO | gzip.GzipFile:
 
 
 def _check_possible(where: str, file: Path, size: int) -> None:
-    """Refuse a head that asks for more than the file can hold, before memory is asked for."""
-    held = file.stat().st_size * (_MOST_COMPRESSED if _is_compressed(file) else 1)
+    """Raise DataError for a header that promises more than the file can contain, before memory is allocated."""
+    held = file.stat().st_size * (_MAX_COMPRESSION if _is_compressed(file) else 1)
     if size > held:
         raise DataError(
             where,
@@ -94,12 +99,8 @@ def _head(
 ) -> tuple[np.dtype[Any], tuple[int, ...]]:
     """Return element type and shape."""
     magic = stream.read(4)
-    if (
-        len(magic) < 4
-        or magic[:2] != b"\0\0"
-        or magic[2] not in _KINDS
-        or magic[3] == 0
-    ):
+    complete = len(magic) == 4 and magic[:2] == b"\0\0"
+    if not complete or magic[2] not in _KINDS or magic[3] == 0:
         raise DataError(
             where,
             expected="an IDX file: 0, 0, a code of the element type, the number of axes",
@@ -110,9 +111,8 @@ def _head(
         raise DataError(
             where, expected=f"the sizes of {magic[3]} axes", got="the end of the file"
         )
-    return np.dtype(_KINDS[magic[2]]), tuple(
-        int(size) for size in np.frombuffer(sizes, ">u4")
-    )
+    shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
+    return np.dtype(_KINDS[magic[2]]), shape
 
 
 def _check_size(where: str, expected: int, got: int) -> None:
@@ -149,37 +149,40 @@ def _mapped(
 
 @checks_flags
 def read_mnist(folder: str | Path, part: Part = "all", scale: bool = True) -> Dataset:
-    """Return the images and labels of MNIST, Fashion-MNIST or KMNIST from the folder of their four files.
+    """Return MNIST, Fashion-MNIST or KMNIST from the folder of its four files.
 
     Args:
-        folder: Holds ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and both of ``t10k``, or ``….gz``.
-        part: The training examples, those of the test, or all of them, training first.
-        scale: Give grey levels as float32 in [0, 1], not as bytes.
+        folder: The folder of ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and both
+            ``t10k`` files, uncompressed or ``.gz``.
+        part: "train", "test", or "all" for the training examples followed by the test examples.
+        scale: Convert bytes to float32 in [0, 1].
 
     Returns:
-        Inputs (N, 28, 28, 1), labels (N,).
+        The data set: inputs (N, 28, 28, 1), labels (N,).
+
+    Raises:
+        DataError: A file is missing or damaged.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "train-images-idx3-ubyte").write_bytes(bytes([0, 0, 8, 3, *[0, 0, 0, 1] * 3, 255]))
+    >>> _ = (folder / "train-labels-idx1-ubyte").write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 1, 7]))
+    >>> mnist = read_mnist(folder, part="train")
+    >>> mnist.inputs.shape, mnist.targets.tolist()
+    ((1, 1, 1, 1), [7])
     """
     place = Path(folder)
     if part not in {"train", "test", "all"}:
         raise ArgumentError(
             "read_mnist part", expected="'train', 'test' or 'all'", got=repr(part)
         )
-    prefixes = [
-        _PREFIXES[one] for one in (("train", "test") if part == "all" else (part,))
-    ]
+    parts: tuple[str, ...] = ("train", "test") if part == "all" else (part,)
     images, labels = [], []
-    for prefix in prefixes:
-        x, y = (
-            read_idx(_found(place, prefix, _IMAGES)),
-            read_idx(_found(place, prefix, _LABELS)),
-        )
-        if (
-            x.ndim != 3
-            or y.ndim != 1
-            or len(x) != len(y)
-            or x.dtype != np.uint8
-            or y.dtype.kind not in "ui"
-        ):
+    for prefix in (_PREFIXES[name] for name in parts):
+        x = read_idx(_found(place, prefix, _IMAGES))
+        y = read_idx(_found(place, prefix, _LABELS))
+        sizes_match = x.ndim == 3 and y.ndim == 1 and len(x) == len(y)
+        if not sizes_match or x.dtype != np.uint8 or y.dtype.kind not in "ui":
             raise DataError(
                 f"folder {place}",
                 expected=f"{prefix} images (N, height, width) of bytes, and N labels",
@@ -195,7 +198,18 @@ def read_mnist(folder: str | Path, part: Part = "all", scale: bool = True) -> Da
 def pictures(
     place: Path, images: Array, labels: Array, scale: bool, names: tuple[str, ...] = ()
 ) -> Dataset:
-    """Return a data set of byte images (N, height, width, C) and labels (N,)."""
+    """Return a data set of images.
+
+    Args:
+        place: The folder, for names and errors.
+        images: The images as bytes, (N, height, width, C).
+        labels: The labels, (N,).
+        scale: Convert bytes to float32 in [0, 1].
+        names: The names of the classes; numbers by default.
+
+    >>> pictures(Path("shapes"), np.zeros((2, 4, 4, 1), np.uint8), np.array([0, 1]), scale=True)
+    Dataset('shapes': classification, 2 examples of shape (4, 4, 1), 2 classes)
+    """
     if not len(labels):
         raise DataError(f"folder {place}", expected="at least one picture", got="none")
     inputs = images.astype(np.float32) / np.float32(255) if scale else images
@@ -235,5 +249,9 @@ def _found(place: Path, prefix: str, endings: tuple[str, ...]) -> Path:
 
 
 def holds_mnist(folder: Path) -> bool:
-    """Tell whether a folder looks like that of an MNIST."""
+    """Return whether a folder contains files of MNIST.
+
+    >>> holds_mnist(Path("no-such-folder"))
+    False
+    """
     return any(folder.glob("*-images?idx3-ubyte*"))

@@ -1,4 +1,4 @@
-"""Pictures in folders, one folder for each class (extra ``images``)."""
+"""Readers of image files and of folders with one subfolder per class (extra ``images``)."""
 
 from __future__ import annotations
 
@@ -45,9 +45,8 @@ ENDINGS = frozenset(
     }
 )
 _MODES = {1: "L", 3: "RGB"}
-_WIDE = frozenset(
-    {"I;16", "I;16B", "I;16L", "I;16N", "I"}
-)  # grey levels of more than 8 bits
+# modes with grey levels of more than 8 bits
+_WIDE = frozenset({"I;16", "I;16B", "I;16L", "I;16N", "I"})
 _SYSTEM = frozenset({"thumbs.db", "desktop.ini"})
 _NOTES = frozenset(
     {
@@ -64,8 +63,8 @@ _NOTES = frozenset(
         ".pdf",
     }
 )
-_FIRST_TURNED = 5  # EXIF orientation from which on width and height are exchanged
-_BACKGROUND = 255  # what lies behind transparent pixels: white
+_FIRST_TRANSPOSED = 5  # EXIF orientation from which on width and height are swapped
+_BACKGROUND = 255  # white, behind transparent pixels
 
 
 @checks_flags
@@ -75,21 +74,30 @@ def read_image_folder(
     channels: int = 3,
     scale: bool = True,
 ) -> Dataset:
-    """Return the pictures of a folder that holds a folder for each class; the classes are sorted by name.
+    """Return the images of a folder with one subfolder per class; classes are sorted by name.
 
     Args:
-        folder: Holds folders with PNG, JPEG, WebP, BMP, GIF, TIFF or PNM files, also in folders below; a warning counts
-            other files, which are left out (text and tables without a word).
-        size: (height, width) to which every picture is brought; without it all must have the same.
-        channels: 3 for colour, 1 for grey levels.
-        scale: Give the values as float32 in [0, 1], not as bytes.
+        folder: A folder of folders with PNG, JPEG, WebP, BMP, GIF, TIFF or PNM files, also in
+            nested folders. Other files are skipped with a warning (text files without one).
+        size: The (height, width) to resize images to; None if all have the same size.
+        channels: 3 for colour, 1 for greyscale.
+        scale: Convert bytes to float32 in [0, 1].
 
     Returns:
-        Inputs (N, height, width, channels), labels (N,) in the order of class, then path.
+        The data set: inputs (N, height, width, channels) and labels (N,), sorted by class and path.
 
     Raises:
-        DataError: for no classes, a class without pictures, a file that is no picture, sizes that differ.
-        DependencyError: without Pillow, which ``pip install 'deltarule[images]'`` installs.
+        DataError: There are no classes, a class without images, an unreadable image, or
+            different sizes.
+        DependencyError: Pillow is not installed: ``pip install 'deltarule[images]'``.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "shapes"
+    >>> for name in ("circle", "square"):
+    ...     (folder / name).mkdir(parents=True)
+    ...     _ = (folder / name / "1.pgm").write_bytes(b"P5 2 2 255 " + bytes(4))
+    >>> read_image_folder(folder, channels=1)
+    Dataset('shapes': classification, 2 examples of shape (2, 2, 1), 2 classes)
     """
     return next(image_chunks(folder, size, channels, scale, rows=None))
 
@@ -102,9 +110,24 @@ def image_chunks(
     scale: bool = True,
     rows: int | None = 1024,
 ) -> Iterator[Dataset]:
-    """Yield the same pictures ``rows`` at a time, all with the same classes: more than memory can hold.
+    """Yield the data set of ``read_image_folder`` in chunks, for images that do not fit in memory.
 
-    ``data.write_mapped(place, image_chunks(folder))`` writes them as arrays that training reads from the disk.
+    ``data.write_mapped(place, image_chunks(folder))`` writes them as memory-mapped arrays.
+
+    Args:
+        folder: A folder with one subfolder per class.
+        size: The (height, width) to resize images to; None if all have the same size.
+        channels: 3 for colour, 1 for greyscale.
+        scale: Convert bytes to float32 in [0, 1].
+        rows: The largest number of images per chunk; None for one chunk.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("circle", "square"):
+    ...     (folder / name).mkdir()
+    ...     _ = (folder / name / "1.pgm").write_bytes(b"P5 2 2 255 " + bytes(4))
+    >>> [chunk.targets.tolist() for chunk in image_chunks(folder, rows=1)]
+    [[0], [1]]
     """
     place = Path(folder)
     _check_settings(size, channels)
@@ -154,7 +177,7 @@ def _of_one_size(
     channels: int,
     first: Picture | None = None,
 ) -> list[npt.NDArray[np.uint8]]:
-    """Return pictures of the size of the first one; raises DataError at another."""
+    """Return images, which must have the size of the first one."""
     shown = []
     for file in files:
         pixels = read_image(file, size, channels)
@@ -172,7 +195,7 @@ def _of_one_size(
 
 
 def _listed(place: Path) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
-    """Return the names of the classes, and every picture with its label."""
+    """Return the names of the classes, and every image file with its label."""
     if not place.is_dir():
         raise DataError(
             f"folder {place}",
@@ -207,22 +230,18 @@ def _listed(place: Path) -> tuple[tuple[str, ...], list[tuple[Path, int]]]:
 
 
 def _hidden(path: Path) -> bool:
-    return (
-        path.name.startswith(".")
-        or path.name == "__MACOSX"
-        or path.name.lower() in _SYSTEM
-    )
+    name = path.name
+    return name.startswith(".") or name == "__MACOSX" or name.lower() in _SYSTEM
 
 
 def _pictures_in(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the pictures in and below a folder, and the other files that may have been meant as pictures."""
+    """Return the images in a folder and its subfolders, and other files that may be images."""
     every = sorted(
         file for file in folder.rglob("*") if file.is_file() and not _hidden(file)
     )
-    found = [file for file in every if file.suffix.lower() in ENDINGS]
-    return found, [
-        file for file in every if file.suffix.lower() not in ENDINGS | _NOTES
-    ]
+    images = [file for file in every if file.suffix.lower() in ENDINGS]
+    others = [file for file in every if file.suffix.lower() not in ENDINGS | _NOTES]
+    return images, others
 
 
 def _warn_of_others(place: Path, files: list[Path]) -> None:
@@ -244,20 +263,27 @@ def read_images(
     channels: int = 3,
     scale: bool = True,
 ) -> tuple[Array, list[str]]:
-    """Return one picture, or all in and below a folder, without classes: what a model is to predict.
+    """Return one image, or all images in a folder and its subfolders, without labels.
 
     Args:
-        place: A picture, or a folder of pictures.
-        size: (height, width) to which every picture is brought; without it all must have the same.
-        channels: 3 for colour, 1 for grey levels.
-        scale: Give the values as float32 in [0, 1], not as bytes.
+        place: An image file, or a folder of images.
+        size: The (height, width) to resize images to; None if all have the same size.
+        channels: 3 for colour, 1 for greyscale.
+        scale: Convert bytes to float32 in [0, 1].
 
     Returns:
-        Pictures (N, height, width, channels), and the name of each, relative to the folder, in that order.
+        The images (N, height, width, channels), and their names relative to the folder.
 
     Raises:
-        DataError: for none, a file that is no picture, sizes that differ.
-        DependencyError: without Pillow, which ``pip install 'deltarule[images]'`` installs.
+        DataError: There are no images, an unreadable image, or different sizes.
+        DependencyError: Pillow is not installed: ``pip install 'deltarule[images]'``.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "1.pgm").write_bytes(b"P5 2 1 255 " + bytes([0, 255]))
+    >>> images, names = read_images(folder, channels=1)
+    >>> images.ravel().tolist(), names
+    ([0.0, 1.0], ['1.pgm'])
     """
     path = Path(place)
     _check_settings(size, channels)
@@ -281,11 +307,25 @@ def read_images(
 def read_image(
     path: str | Path, size: tuple[int, int] | None = None, channels: int = 3
 ) -> npt.NDArray[np.uint8]:
-    """Return a picture as bytes (height, width, channels), as a viewer shows it.
+    """Return an image as bytes, (height, width, channels), as a viewer shows it.
 
-    It is turned as its EXIF orientation says; transparent pixels lie on white; grey levels v of 16 bits become
-    v/257, rounded; of an animation the first frame counts. With ``size`` it is brought to that by bilinear
-    interpolation. Raises DataError for floating-point pixels, which have no black and white of their own.
+    The EXIF orientation is applied, transparent pixels are blended with white, 16-bit grey
+    levels v become v/257, rounded, and the first frame of an animation is read.
+
+    Args:
+        path: The image file.
+        size: The (height, width) to resize to by bilinear interpolation, if any.
+        channels: 3 for colour, 1 for greyscale.
+
+    Raises:
+        DataError: The image is unreadable, or has floating-point pixels.
+        DependencyError: Pillow is not installed: ``pip install 'deltarule[images]'``.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "grey.pgm"
+    >>> _ = file.write_bytes(b"P5 2 1 255 " + bytes([0, 255]))
+    >>> read_image(file, channels=1).tolist()
+    [[[0], [255]]]
     """
     where = f"file {path}"
     try:
@@ -302,13 +342,11 @@ def read_image(
         with warnings.catch_warnings():
             warnings.simplefilter("error", image.DecompressionBombWarning)
             with image.open(path) as opened:
-                picture = _flat(
-                    image, operations.exif_transpose(opened), where
-                ).convert(_MODES[channels])
+                upright = operations.exif_transpose(opened)
+                picture = _flat(image, upright, where).convert(_MODES[channels])
                 if size is not None:
-                    picture = picture.resize(
-                        (size[1], size[0]), image.Resampling.BILINEAR
-                    )
+                    width_height = (size[1], size[0])
+                    picture = picture.resize(width_height, image.Resampling.BILINEAR)
                 pixels = np.asarray(picture, np.uint8)
     except (
         OSError,
@@ -326,16 +364,14 @@ def read_image(
 
 
 def _flat(image: Any, picture: Any, where: str) -> Any:
-    """Return a picture of 8 bits a channel without transparency."""
+    """Return an image with 8 bits per channel and without transparency."""
     if picture.mode in _WIDE:
         levels = np.asarray(picture).astype(np.int64)
         if levels.min(initial=0) < 0 or levels.max(initial=0) > 65535:
             got = f"{levels.min()} … {levels.max()}"
             raise DataError(where, expected="grey levels of 8 or 16 bits", got=got)
         pixels = ((levels + 128) // 257).astype(np.uint8)
-        clear = picture.info.get(
-            "transparency"
-        )  # of a grey PNG: the level that is transparent
+        clear = picture.info.get("transparency")  # the transparent level of a grey PNG
         if isinstance(clear, int):
             pixels[levels == clear] = _BACKGROUND
         return image.fromarray(pixels)
@@ -355,14 +391,25 @@ def _flat(image: Any, picture: Any, where: str) -> Any:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Return (height, width) of a picture as it is shown, without reading its pixels."""
+    """Return the (height, width) of an image as it is shown, without reading its pixels.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "grey.pgm"
+    >>> _ = file.write_bytes(b"P5 2 1 255 " + bytes(2))
+    >>> image_size(file)
+    (1, 2)
+    """
     image = importlib.import_module("PIL.Image")
     with image.open(path) as opened:
         width, height = opened.size
-        turned = opened.getexif().get(0x0112, 1) >= _FIRST_TURNED
-    return (width, height) if turned else (height, width)
+        transposed = opened.getexif().get(0x0112, 1) >= _FIRST_TRANSPOSED
+    return (width, height) if transposed else (height, width)
 
 
 def holds_images(folder: Path) -> bool:
-    """Tell whether a folder has folders with pictures."""
+    """Return whether a folder has subfolders with images.
+
+    >>> holds_images(Path("no-such-folder"))
+    False
+    """
     return any(file.suffix.lower() in ENDINGS for file in folder.glob("*/*"))

@@ -1,7 +1,7 @@
-"""Data on disk that need not fit in memory: arrays that are read where they lie, page by page.
+"""Memory-mapped data sets, which need not fit in memory.
 
-A mapped folder holds ``inputs.npy``, ``targets.npy`` and ``about.json``. ``np.memmap`` arrays go into ``fit`` as any
-others do: the machine reads the rows that a batch asks for and gives their memory back when it is short.
+A mapped folder contains ``inputs.npy``, ``targets.npy`` and ``about.json``. ``np.memmap`` arrays
+can be passed to ``fit``: the operating system reads the rows of a batch when they are used.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _LOCAL_HEAD, _NAME_LENGTHS = 30, struct.Struct("<HH")  # of a member of a ZIP fi
 
 
 def map_array(path: str | Path, member: str | None = None) -> Array:
-    """Return the array of an NPY file, or of a member of an uncompressed NPZ file, left on disk and read-only.
+    """Return the array of an NPY file, or of a member of an uncompressed NPZ file, memory-mapped and read-only.
 
     Raises:
-        DataError: for a file that is missing, cut short, compressed, or holds objects.
+        DataError: The file is missing, truncated or compressed, or contains objects.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "two.npz"
@@ -81,13 +81,13 @@ def _head(stream: BinaryIO, where: str) -> tuple[tuple[int, ...], bool, np.dtype
             where,
             expected="plain numbers",
             got="objects",
-            hint="Write it with a numeric dtype.",
+            hint="Write the array with a numeric dtype.",
         )
     return shape, by_columns, kind
 
 
 def _to_member(stream: BinaryIO, file: Path, member: str, where: str) -> int:
-    """Go to the first byte of a member and return the place after its last."""
+    """Seek to the first byte of a member and return the offset after its last."""
     try:
         with zipfile.ZipFile(file) as archive:
             found = {name.removesuffix(".npy"): name for name in archive.namelist()}
@@ -120,21 +120,26 @@ def _to_member(stream: BinaryIO, file: Path, member: str, where: str) -> int:
 
 
 def read_mapped(path: str | Path) -> Dataset:
-    """Return a mapped folder (or an uncompressed NPZ file with ``inputs`` and ``targets``) as a data set on disk.
+    """Return a mapped folder, or an uncompressed NPZ file with ``inputs`` and ``targets``, as a data set.
 
-    A folder without ``about.json`` is a classification if its targets are whole numbers (N,).
+    The arrays are memory-mapped. Without ``about.json``, integer targets (N,) are classes.
+
+    Raises:
+        DataError: A file is missing or damaged, or the numbers of inputs and targets differ.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "two.npz"
+    >>> np.savez(file, inputs=np.eye(2, dtype=np.float32), targets=np.array([0, 1]))
+    >>> read_mapped(file)
+    Dataset('two': classification, 2 examples of shape (2,), 2 classes)
     """
     place = Path(path)
     if place.is_dir():
         inputs, targets = (map_array(place / f"{name}.npy") for name in _COLUMNS)
     else:
         inputs, targets = (map_array(place, name) for name in _COLUMNS)
-    if (
-        inputs.ndim == 0
-        or targets.ndim == 0
-        or len(inputs) != len(targets)
-        or not len(inputs)
-    ):
+    scalars = inputs.ndim == 0 or targets.ndim == 0
+    if scalars or len(inputs) != len(targets) or not len(inputs):
         raise DataError(
             f"data in {place}",
             expected="as many targets as inputs, at least one",
@@ -143,9 +148,8 @@ def read_mapped(path: str | Path) -> Dataset:
     if place.is_dir() and (place / ABOUT).is_file():
         return _described(place, inputs, targets)
     whole = targets.dtype.kind in "iu" and targets.ndim == 1
-    classes = (
-        tuple(str(label) for label in range(int(targets.max()) + 1)) if whole else ()
-    )
+    n_classes = int(targets.max()) + 1 if whole else 0
+    classes = tuple(str(label) for label in range(n_classes))
     return Dataset(
         place.stem,
         place.name,
@@ -184,12 +188,12 @@ def _described(place: Path, inputs: Array, targets: Array) -> Dataset:
 
 
 def write_mapped(folder: str | Path, chunks: Iterable[Dataset] | Dataset) -> Dataset:
-    """Write a data set, or its chunks one after the other, as a mapped folder; return it as ``read_mapped`` does.
+    """Write a data set, or its chunks in order, as a mapped folder, and return it as ``read_mapped`` does.
 
-    No more than one chunk is in memory. The card is written last, so a folder with one is whole.
+    At most one chunk is in memory. ``about.json`` is written last, so a folder with it is complete.
 
     Raises:
-        DataError: for no chunks, and chunks of different shapes, types or classes.
+        DataError: There are no chunks, or chunks of different shapes, types or classes.
 
     >>> import tempfile
     >>> from deltarule.data import load
@@ -232,30 +236,27 @@ def write_mapped(folder: str | Path, chunks: Iterable[Dataset] | Dataset) -> Dat
 
 
 def _write_head(stream: BinaryIO, array: Array, count: int) -> None:
-    """Write the head of an NPY file; NumPy leaves room in it for a larger count."""
+    """Write the header of an NPY file; NumPy leaves room in it for a larger number of rows."""
     kind = np.lib.format.dtype_to_descr(array.dtype)
     head = {"descr": kind, "fortran_order": False, "shape": (count, *array.shape[1:])}
     np.lib.format.write_array_header_1_0(stream, head)
 
 
 def _check_alike(place: Path, first: Dataset, chunk: Dataset) -> None:
-    kept = [
-        (
-            d.inputs.dtype,
-            d.inputs.shape[1:],
-            d.targets.dtype,
-            d.targets.shape[1:],
-            d.class_names,
-            d.task,
-        )
-        for d in (first, chunk)
-    ]
-    if kept[0] != kept[1] or len(chunk.inputs) != len(chunk.targets):
+    same_arrays = _layout(chunk) == _layout(first)
+    same_task = (chunk.class_names, chunk.task) == (first.class_names, first.task)
+    same_length = len(chunk.inputs) == len(chunk.targets)
+    if not (same_arrays and same_task and same_length):
         raise DataError(
             f"folder {place}",
             expected=f"chunks alike: {_words(first)}",
             got=_words(chunk),
         )
+
+
+def _layout(data: Dataset) -> list[tuple[np.dtype[Any], tuple[int, ...]]]:
+    """Return the element types and shapes of inputs and targets."""
+    return [(array.dtype, array.shape[1:]) for array in (data.inputs, data.targets)]
 
 
 def _words(data: Dataset) -> str:

@@ -1,7 +1,8 @@
-"""Pickles of strangers, read without running anything: arrays of numbers in plain containers, nothing else.
+"""Safe reading of untrusted pickles: numeric arrays in plain containers, and nothing else.
 
-A pickle is a program: it names functions and calls them. Here every name but the few with which NumPy writes an
-array is refused, and these stand for inert records of this module, which are checked and then become arrays.
+A pickle is a program that calls functions by name. Here all names are rejected except the few
+with which NumPy writes arrays, and these are mapped to inert classes of this module, whose
+content is validated and then converted to arrays.
 """
 
 from __future__ import annotations
@@ -38,22 +39,19 @@ _BROKEN = (
 
 
 class _Refused(pickle.UnpicklingError):
-    """The file asks for more than arrays."""
+    """The file contains more than arrays."""
 
 
 @final
 class _Type:
-    """The record of an element type: its code, then its byte order."""
+    """Stands for ``numpy.dtype``: an element type and its byte order."""
 
     def __init__(self, code: Any = None, align: Any = False, copy: Any = False) -> None:
         del align, copy
         text = code.decode("ascii") if isinstance(code, bytes) else code
-        if (
-            not isinstance(text, str)
-            or len(text) not in {2, 3}
-            or text[0] not in _KINDS
-            or not text[1:].isdigit()
-        ):
+        if not isinstance(text, str) or len(text) not in {2, 3}:
+            raise _Refused(f"elements of type {text!r}")
+        if text[0] not in _KINDS or not text[1:].isdigit():
             raise _Refused(f"elements of type {text!r}")
         self.kind = np.dtype(text)
 
@@ -66,7 +64,7 @@ class _Type:
 
 @final
 class _Array:
-    """The record of an array, which ``__setstate__`` fills."""
+    """Stands for an array, which ``__setstate__`` validates and creates."""
 
     def __init__(self) -> None:
         self.value: np.ndarray[Any, Any] | None = None
@@ -78,9 +76,8 @@ class _Array:
         if not isinstance(kind, _Type) or not isinstance(content, bytes):
             raise _Refused("an array of objects")
         sizes = tuple(int(size) for size in shape)
-        if min(sizes, default=1) < 0 or math.prod(sizes) * kind.kind.itemsize != len(
-            content
-        ):
+        n_bytes = math.prod(sizes) * kind.kind.itemsize
+        if min(sizes, default=1) < 0 or n_bytes != len(content):
             raise _Refused(f"an array {sizes} of {kind.kind} in {len(content)} bytes")
         flat = np.frombuffer(content, kind.kind).astype(kind.kind.newbyteorder("="))
         self.value = flat.reshape(sizes, order="F" if by_columns else "C")
@@ -88,7 +85,7 @@ class _Array:
 
 @final
 class _Kind:
-    """Stands for the class ``numpy.ndarray``; it can't be called."""
+    """Stands for the class ``numpy.ndarray``, and can't be called."""
 
 
 def _begin(kind: Any = None, shape: Any = None, code: Any = None) -> _Array:
@@ -99,14 +96,14 @@ def _begin(kind: Any = None, shape: Any = None, code: Any = None) -> _Array:
 
 
 def _latin(text: Any = "", encoding: Any = "latin1") -> bytes:
-    """Bytes, as Python 3 writes them in the older protocols."""
+    """Return bytes as Python 3 writes them in older protocols."""
     if not isinstance(text, str) or encoding != "latin1":
         raise _Refused(f"text in {encoding!r}")
     return text.encode("latin1")
 
 
 def _no_bytes(*content: Any) -> bytes:
-    """No bytes at all, which Python 3 writes as a call in the older protocols."""
+    """Return empty bytes, which Python 3 writes as a call in older protocols."""
     if content:
         raise _Refused("bytes made by a call")
     return b""
@@ -124,21 +121,21 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 @final
 class _Reader(pickle.Unpickler):
-    """Gives the records above for their names, and refuses all other names."""
+    """An unpickler that maps NumPy's names to the classes above and rejects all others."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what stands for a name; raise for one that is not allowed."""
+        """Return the substitute for a name; raise for one that is not allowed."""
         if (module, name) not in _ALLOWED:
             raise _Refused(f"{module}.{name}")
         return _ALLOWED[module, name]
 
     def persistent_load(self, pid: Any) -> Any:
-        """Refuse what lies outside the file."""
+        """Reject references to objects outside the file."""
         raise _Refused(f"an object outside the file, {pid!r}")
 
 
 def _plain(value: Any, known: dict[int, Any], deep: int = 0) -> Any:
-    """Return containers with arrays for their records, each once; raise for everything that is not plain."""
+    """Return plain containers with arrays in place of ``_Array``; raise for any other object."""
     if deep > _DEEPEST:
         raise _Refused(f"containers in containers, more than {_DEEPEST} deep")
     if isinstance(value, _Array):
@@ -161,7 +158,7 @@ def _plain(value: Any, known: dict[int, Any], deep: int = 0) -> Any:
 
 
 def _items(value: Any) -> list[Any]:
-    """Return what a container holds; keys and values of a dictionary in turn."""
+    """Return the items of a container; for a dictionary keys and values alternate."""
     return (
         [part for pair in value.items() for part in pair]
         if isinstance(value, dict)
@@ -170,12 +167,18 @@ def _items(value: Any) -> list[Any]:
 
 
 def read_pickle(path: str | Path) -> Any:
-    """Return what a pickle holds if that is arrays of numbers, numbers, text and bytes in lists, tuples and dicts.
+    """Read an untrusted pickle of numeric arrays, numbers, text and bytes in lists, tuples and dictionaries.
 
-    Text of Python 2 is given as bytes.
+    No code of the file is executed. Text of Python 2 is returned as bytes.
 
     Raises:
-        DataError: for every other content, before anything of it is run, and for a file that is damaged.
+        DataError: The file contains anything else, or is damaged.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "data.pickle"
+    >>> _ = file.write_bytes(pickle.dumps({"x": np.arange(3)}, protocol=2))
+    >>> read_pickle(file)
+    {'x': array([0, 1, 2])}
     """
     where = f"file {path}"
     try:

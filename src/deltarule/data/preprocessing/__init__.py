@@ -1,1 +1,1 @@
-"""Encodings, scaling and targets made from inputs."""
+"""Encoding, scaling, and self-supervised targets."""

@@ -1,4 +1,4 @@
-"""Encodings: one-hot and multi-hot rows, labels from categories, class weights."""
+"""One-hot and multi-hot encoding, label encoding, class weights."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ Array = npt.NDArray[Any]
 
 
 def one_hot(labels: Any, num_classes: int | None = None) -> npt.NDArray[np.float32]:
-    """Return 1 at the label and 0 elsewhere; there are max + 1 classes unless given (DA-07).
+    """Return one-hot rows (…, classes) for integer labels (…).
 
-    Labels (…) whole numbers, rows (…, classes): row i is e of label i. Raises DataError for a label outside.
+    Args:
+        labels: The labels.
+        num_classes: The number of classes; the largest label plus 1 by default.
+
+    Raises:
+        DataError: A label is not an integer in 0 … num_classes − 1.
 
     >>> one_hot([3, 0, 2]).tolist()
     [[0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]]
@@ -38,17 +43,17 @@ def one_hot(labels: Any, num_classes: int | None = None) -> npt.NDArray[np.float
 
 
 def from_one_hot(rows: Any) -> npt.NDArray[np.int64]:
-    """Return the labels of one-hot rows; raises DataError unless every row has a single 1 and else 0.
+    """Return the labels of one-hot rows (…, classes).
+
+    Raises:
+        DataError: A row does not consist of a single 1 and zeros.
 
     >>> from_one_hot([[0, 1], [1, 0]]).tolist()
     [1, 0]
     """
     array = np.asarray(rows)
-    if (
-        array.ndim < 2
-        or not np.isin(array, (0, 1)).all()
-        or not (array.sum(-1) == 1).all()
-    ):
+    binary = array.ndim >= 2 and np.isin(array, (0, 1)).all()
+    if not binary or not (array.sum(-1) == 1).all():
         raise DataError(
             "from_one_hot",
             expected="rows with a single 1",
@@ -60,9 +65,16 @@ def from_one_hot(rows: Any) -> npt.NDArray[np.int64]:
 def multi_hot(
     labels: Iterable[Iterable[int]], num_classes: int | None = None
 ) -> npt.NDArray[np.float32]:
-    """Return 1 at every label of an example: targets of which one or more may hold (DA-10).
+    """Return multi-hot rows (N, classes), with a 1 for every label of an example.
 
-    They go with sigmoids and binary cross-entropy; one-hot rows, of which exactly one holds, with a softmax.
+    They are the targets of multi-label classification, with sigmoids and binary cross-entropy.
+
+    Args:
+        labels: The labels of each example.
+        num_classes: The number of classes; the largest label plus 1 by default.
+
+    Raises:
+        DataError: A label is not in 0 … num_classes − 1.
 
     >>> multi_hot([[0, 2], [], [1]]).tolist()
     [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
@@ -72,22 +84,26 @@ def multi_hot(
     n = num_classes if num_classes is not None else int(flat.max(initial=-1)) + 1
     check_labels(flat, n, "multi_hot")
     rows = np.zeros((len(groups), n), np.float32)
-    rows[np.repeat(np.arange(len(groups)), [len(group) for group in groups]), flat] = (
-        1.0
-    )
+    examples = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    rows[examples, flat] = 1.0
     return rows
 
 
 @final
 class LabelEncoder(Estimator):
-    """Categories to labels 0 … K − 1, in a given order or sorted, with aliases (DA-08).
+    """Encode categories as labels 0 … K − 1, in sorted or given order, with aliases.
 
-    It is for one list of categories (N,), such as targets: y goes through it before a ``Pipeline``, of which no step
-    changes targets. A table's columns of categories are for scikit-learn's ``OneHotEncoder`` or ``OrdinalEncoder``.
+    It encodes one list of categories (N,), such as targets; encode y before a ``Pipeline``, whose
+    steps do not transform targets. For columns of a table use scikit-learn's ``OneHotEncoder``
+    or ``OrdinalEncoder``.
 
     Args:
-        order: The categories; label k stands for ``order[k]``. Learned by ``fit`` and sorted by default.
-        aliases: Other spellings, each with the category that it means.
+        order: The categories; label k stands for ``order[k]``. By default they are learned by
+            ``fit`` and sorted.
+        aliases: Other spellings of categories.
+
+    Attributes:
+        classes_: The categories in the order of their labels.
 
     >>> LabelEncoder(order=["High", "Medium", "Low"], aliases={"Med": "Medium"}).fit_transform(["Med", "Low"]).tolist()
     [1, 2]
@@ -105,21 +121,18 @@ class LabelEncoder(Estimator):
             raise ArgumentError(
                 "order", expected="categories that differ", got=str(self.classes_)
             )
-        meant = (aliases or {}).items()
-        lost = [
-            alias
-            for alias, category in meant
-            if order is not None and category not in self.classes_
-        ]
-        if lost:
-            raise ArgumentError(
-                "aliases",
-                expected="a category of the order for each",
-                got=f"{lost[0]!r}",
-            )
+        if order is None:
+            return
+        for alias, category in (aliases or {}).items():
+            if category not in self.classes_:
+                raise ArgumentError(
+                    "aliases",
+                    expected="a category of the order for each",
+                    got=repr(alias),
+                )
 
     def fit(self, values: Any, y: Any = None) -> LabelEncoder:  # noqa: ARG002  # as every transformer's
-        """Learn the categories (unless their order was given); raises DataError for what is no list of categories."""
+        """Learn the categories (unless their order was given); raise DataError unless ``values`` is a list of them."""
         categories = self._categories(values)
         if self.order is None:
             found = set(categories)
@@ -135,7 +148,7 @@ class LabelEncoder(Estimator):
         return self
 
     def transform(self, values: Any) -> npt.NDArray[np.int64]:
-        """Return the label of every category; raises DataError at the first that is unknown."""
+        """Return the label of every category; raise DataError for an unknown one."""
         known = {category: i for i, category in enumerate(self.classes_)}
         labels = []
         for row, category in enumerate(self._categories(values)):
@@ -149,7 +162,7 @@ class LabelEncoder(Estimator):
         return np.array(labels, np.int64)
 
     def fit_transform(self, values: Any, y: Any = None) -> npt.NDArray[np.int64]:
-        """Learn the categories and return labels; y is not looked at."""
+        """Learn the categories and return labels; ``y`` is ignored."""
         return self.fit(values, y).transform(values)
 
     def inverse_transform(self, labels: Any) -> list[Any]:
@@ -162,7 +175,7 @@ class LabelEncoder(Estimator):
         return bool(self.classes_)
 
     def _categories(self, values: Any) -> list[Any]:
-        """Return what every value means."""
+        """Return the values with aliases replaced by their categories."""
         array = np.asarray(values)
         if array.ndim != 1:
             raise DataError(
@@ -178,9 +191,16 @@ class LabelEncoder(Estimator):
 def balanced_class_weights(
     labels: Any, n_classes: int | None = None
 ) -> npt.NDArray[np.float64]:
-    """Return w_c = N/(K·n_c): a rare class weighs more, and all classes weigh the same in total (DA-15, C-DA-08).
+    """Return class weights w_c = N/(K·n_c), inversely proportional to the class frequencies.
 
-    Raises DataError for labels outside the classes and for a class without an example.
+    All classes have the same total weight, as with ``class_weight="balanced"`` in scikit-learn.
+
+    Args:
+        labels: The labels, (N,).
+        n_classes: The number of classes; the largest label plus 1 by default.
+
+    Raises:
+        DataError: A label is not a class, or a class has no examples.
 
     >>> balanced_class_weights([0] * 10 + [1])
     array([0.55, 5.5 ])

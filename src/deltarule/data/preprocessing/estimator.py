@@ -1,4 +1,4 @@
-"""What scikit-learn asks of a transformer, without scikit-learn: parameters by name, and a description."""
+"""Base classes that follow the scikit-learn estimator interface without depending on scikit-learn."""
 
 from __future__ import annotations
 
@@ -15,20 +15,25 @@ _CONTAINERS = ("default", "pandas", "polars")
 
 
 class Estimator:
-    """Parameters by name, so that scikit-learn's ``Pipeline``, ``clone`` and searches take the object as it is.
+    """Base class with ``get_params`` and ``set_params``, for scikit-learn's ``Pipeline``, ``clone`` and searches.
 
-    A subclass keeps the arguments of its constructor, unchanged, as attributes of the same names.
+    A subclass stores the arguments of its constructor, unchanged, as attributes of the same names.
+
+    >>> from deltarule.data import LabelEncoder
+    >>> LabelEncoder(order=["a", "b"]).get_params()
+    {'order': ['a', 'b'], 'aliases': None}
     """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002  # scikit-learn's signature
-        """Return the constructor's arguments by name; there are no estimators inside, so ``deep`` changes nothing."""
+        """Return the arguments of the constructor by name; ``deep`` has no effect."""
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names}
 
     def set_params(self, **parameters: Any) -> Self:
-        """Make the object what the constructor makes of the changed arguments (fit it again); returns it.
+        """Set arguments of the constructor, reset the object, and return it; it has to be fitted again.
 
-        Raises ArgumentError for a name that the constructor does not know, and what the constructor raises.
+        Raises:
+            ArgumentError: an unknown argument, or an invalid value.
         """
         known = self.get_params()
         for name in parameters:
@@ -45,8 +50,7 @@ class Estimator:
         return self
 
     def __sklearn_tags__(self) -> Any:
-        # scikit-learn alone calls this, and insists on objects of its own classes: so it is there when this runs,
-        # while everything else in this package does without it.
+        # Only scikit-learn calls this, and requires objects of its own classes.
         utils = importlib.import_module("sklearn.utils")
         return utils.Tags(
             estimator_type=None,
@@ -56,13 +60,18 @@ class Estimator:
 
 
 class Transformer(Estimator):
-    """An estimator that changes values feature by feature: names go through it, frames come out where asked for.
+    """Base class of transformers that keep the features: with feature names and data frame output.
 
-    A subclass calls ``_learn_names`` in ``fit`` and hands what ``transform`` returns through ``_framed``.
+    A subclass calls ``_learn_names`` in ``fit`` and returns ``_framed(X, result)`` in
+    ``transform``.
+
+    >>> from deltarule.data import StandardScaler
+    >>> StandardScaler().fit([[1.0, 5.0], [3.0, 5.0]]).get_feature_names_out().tolist()
+    ['x0', 'x1']
     """
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Make ``transform`` return arrays ("default") or data frames ("pandas", "polars"); None changes nothing."""
+        """Set the output of ``transform``: arrays ("default") or data frames ("pandas", "polars"); None keeps it."""
         if transform is not None and transform not in _CONTAINERS:
             expected = f"one of {', '.join(map(repr, _CONTAINERS))}, or None"
             raise ArgumentError(
@@ -71,15 +80,16 @@ class Transformer(Estimator):
                 got=repr(transform),
             )
         if transform is not None:
-            self._sklearn_output_config = {
-                "transform": transform
-            }  # by this name scikit-learn's clone takes it along
+            # scikit-learn's clone copies the attribute of this name
+            self._sklearn_output_config = {"transform": transform}
         return self
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
-        """Return the names of the columns, which stay as they are: those of ``fit``, or x0, x1 … where it saw none.
+        """Return the names of the features: those seen in ``fit``, or x0, x1 … without names.
 
-        Raises ShapeError for another number of ``input_features``, ArgumentError for other names than in ``fit``.
+        Raises:
+            ShapeError: Another number of ``input_features`` than in ``fit``.
+            ArgumentError: Other names than in ``fit``, or the transformer is not fitted.
         """
         n = getattr(self, "n_features_in_", None)
         if n is None:
@@ -90,11 +100,8 @@ class Transformer(Estimator):
             )
         known = getattr(self, "feature_names_in_", None)
         if input_features is None:
-            return (
-                np.array([f"x{i}" for i in range(n)], object)
-                if known is None
-                else known
-            )
+            generated = np.array([f"x{i}" for i in range(n)], object)
+            return generated if known is None else known
         names = np.asarray(input_features, object)
         if names.shape != (n,):
             raise ShapeError(
@@ -111,7 +118,7 @@ class Transformer(Estimator):
         return names
 
     def _learn_names(self, x: Any) -> None:
-        """Keep how many features there are, and their names if x is a data frame whose columns are strings."""
+        """Record the number of features, and their names if x is a data frame with string column names."""
         for name in ("n_features_in_", "feature_names_in_"):
             vars(self).pop(name, None)
         shape = np.shape(x)
@@ -122,26 +129,23 @@ class Transformer(Estimator):
             self.feature_names_in_ = np.asarray(list(columns), object)
 
     def _framed(self, x: Any, result: Any) -> Any:
-        """Return what ``transform`` made of x as an array, or as a frame with the names and the index of x."""
-        own = getattr(self, "_sklearn_output_config", None)
-        kit = sys.modules.get(
-            "sklearn"
-        )  # its set_config(transform_output=…) counts where it is there
-        wanted = (
-            own["transform"]
-            if own
-            else kit.get_config().get("transform_output", "default")
-            if kit
-            else "default"
-        )
-        if wanted == "default" or np.ndim(result) != 2:
+        """Return the result for x as an array, or as a data frame with the index of x."""
+        container = self._output_container()
+        if container == "default" or np.ndim(result) != 2:
             return result
-        library, names = (
-            importlib.import_module(wanted),
-            list(self.get_feature_names_out()),
-        )
-        if wanted == "polars":
+        library = importlib.import_module(container)
+        names = list(self.get_feature_names_out())
+        if container == "polars":
             return library.DataFrame(result, schema=names, orient="row")
-        return library.DataFrame(
-            result, columns=names, index=getattr(x, "index", None), copy=False
-        )
+        index = getattr(x, "index", None)
+        return library.DataFrame(result, columns=names, index=index, copy=False)
+
+    def _output_container(self) -> str:
+        """Return the container set by ``set_output``, or else by scikit-learn's ``set_config``."""
+        own = getattr(self, "_sklearn_output_config", None)
+        if own:
+            return str(own["transform"])
+        sklearn = sys.modules.get("sklearn")
+        if sklearn is None:
+            return "default"
+        return str(sklearn.get_config().get("transform_output", "default"))

@@ -1,4 +1,4 @@
-"""Self-supervision: targets taken from the inputs themselves (DA-21, AE-08)."""
+"""Pretext tasks for self-supervised learning, with targets taken from the inputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ Array = npt.NDArray[Any]
 
 
 class Pretext(NamedTuple):
-    """Inputs with a part withheld, what was withheld, and where (``mask`` is None for the next step)."""
+    """The data of a pretext task.
+
+    Attributes:
+        inputs: The inputs, with a part hidden.
+        targets: The targets.
+        mask: True where inputs are hidden; None for next-step prediction.
+
+    >>> next_step_pretext([1, 2, 3], length=2)
+    Pretext(inputs=array([[1, 2]]), targets=array([3]), mask=None)
+    """
 
     inputs: Array
     targets: Array
@@ -30,17 +39,25 @@ def masked_pretext(
     fill: float = 0.0,
     patch: Sequence[int] | None = None,
 ) -> Pretext:
-    """Hide a part of every example; the task is to reconstruct it.
+    """Mask a random part of every example; the task is to reconstruct it.
 
-    Masked inputs are x·(1 − m) + fill·m; the targets are all of x, and the mask m (True = hidden) says where an
-    error counts. Each example hides the same number of patches, ⌊fraction·patches + ½⌋, at places of its own.
+    Masked inputs are x·(1 − m) + fill·m; the targets are x, and the mask m (True = hidden) says
+    where to compute the loss. ⌊fraction·patches + ½⌋ patches of each example are hidden.
 
     Args:
-        inputs: Examples (N, …); whole numbers (words) stay whole numbers.
-        fraction: Share of each example to hide, in (0, 1).
-        seed: Seed of the places.
-        fill: What stands in the hidden places: 0, or the number of a word that means "hidden".
-        patch: Shape of what is hidden together, for example (2, 2, 1) in images; single elements by default.
+        inputs: Examples (N, …); integers (tokens) remain integers.
+        fraction: The fraction of each example to hide, in (0, 1).
+        seed: The random seed.
+        fill: The value of hidden elements: 0, or a mask token.
+        patch: The shape of the patches, for example (2, 2, 1) in images; single elements by
+            default.
+
+    Returns:
+        The masked inputs, the targets and the mask.
+
+    Raises:
+        ArgumentError: ``fraction`` or ``patch`` is not allowed.
+        DataError: There are no examples.
 
     >>> hidden = masked_pretext(np.ones((1, 4)), fraction=0.5)
     >>> float(hidden.inputs.sum()), int(hidden.mask.sum())
@@ -49,7 +66,7 @@ def masked_pretext(
     x = np.asarray(inputs)
     if not 0 < fraction < 1:
         raise ArgumentError(
-            "fraction", expected="a share in (0, 1)", got=repr(fraction)
+            "fraction", expected="a number in (0, 1)", got=repr(fraction)
         )
     if x.ndim < 2 or len(x) == 0:
         raise DataError(
@@ -59,21 +76,17 @@ def masked_pretext(
         )
     shape = x.shape[1:]
     block = tuple(patch) if patch is not None else (1,) * len(shape)
-    if len(block) != len(shape) or any(
-        p < 1 or size % p for p, size in zip(block, shape, strict=True)
-    ):
+    same_axes = len(block) == len(shape)
+    pairs = list(zip(block, shape, strict=same_axes))
+    if not same_axes or any(p < 1 or size % p for p, size in pairs):
         raise ArgumentError(
             "patch", expected=f"sizes that divide the example's {shape}", got=str(block)
         )
-    grid = tuple(size // p for size, p in zip(shape, block, strict=True))
+    grid = tuple(size // p for p, size in pairs)
     n_patches = math.prod(grid)
     n_hidden = math.floor(fraction * n_patches + 0.5)
-    ranks = (
-        words(len(x) * n_patches, seed, "mask")
-        .reshape(len(x), n_patches)
-        .argsort(axis=1)
-        .argsort(axis=1)
-    )
+    random = words(len(x) * n_patches, seed, "mask").reshape(len(x), n_patches)
+    ranks = random.argsort(axis=1).argsort(axis=1)
     mask = (ranks < n_hidden).reshape(len(x), *grid)
     for axis, p in enumerate(block, start=1):
         mask = mask.repeat(p, axis=axis)
@@ -81,9 +94,14 @@ def masked_pretext(
 
 
 def next_step_pretext(sequence: Any, length: int) -> Pretext:
-    """Cut a sequence into windows of ``length`` steps, each with the step that follows as its target.
+    """Return the windows of ``length`` steps of a sequence, with the following step as target.
 
-    Inputs are (T − length, length, …), targets (T − length, …): next frame, next word, next value of a series.
+    Shapes: a sequence (T, …); inputs (T − length, length, …), targets (T − length, …). The task
+    is to predict the next frame, token or value.
+
+    Raises:
+        ArgumentError: ``length`` < 1.
+        DataError: The sequence has no more than ``length`` steps.
 
     >>> frames = next_step_pretext([1, 2, 3, 4], length=2)
     >>> frames.inputs.tolist(), frames.targets.tolist()

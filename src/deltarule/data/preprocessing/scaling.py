@@ -1,4 +1,4 @@
-"""Features with mean 0 and deviation 1, learned on the training data only."""
+"""Standardisation of features to mean 0 and standard deviation 1."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ _ROUNDING = 10 * float(np.finfo(np.float64).eps)
 
 @final
 class StandardScaler(Transformer):
-    """z = (x − μ)/σ for each feature, with μ and the biased σ of the data given to ``fit`` (DA-17).
+    """Standardise features, z = (x − μ)/σ, with the mean μ and the biased σ of the data in ``fit``.
 
-    Fit it on the training rows and transform all parts with it: what the test rows would add to μ and σ is
-    leakage. A constant feature (σ within rounding of 0) becomes 0. float64 stays float64, all else is float32.
-    It is a step of scikit-learn's ``Pipeline`` and ``ColumnTransformer`` too: names of columns go through it
-    (``get_feature_names_out``), and ``set_output(transform="pandas")`` gives frames.
+    Fit it on training data only: statistics of test data would be leakage. A constant feature (σ
+    within rounding of 0) becomes 0. float64 data remain float64, all others become float32. It
+    can be a step of scikit-learn's ``Pipeline`` and ``ColumnTransformer``, with
+    ``get_feature_names_out`` and ``set_output(transform="pandas")``.
+
+    Attributes:
+        mean_: μ of each feature.
+        deviation_: σ of each feature; 1 for constant features.
 
     >>> scaler = StandardScaler().fit([[1.0, 5.0], [3.0, 5.0]])
     >>> scaler.transform([[5.0, 5.0]]).tolist()
@@ -34,7 +38,7 @@ class StandardScaler(Transformer):
         self.deviation_: Array | None = None
 
     def fit(self, X: Any, y: Any = None) -> StandardScaler:  # noqa: ARG002  # pipelines hand targets to every step
-        """Learn μ and σ over the examples (the first axis); raises DataError for NaN, infinities and no examples."""
+        """Compute μ and σ over the examples (the first axis); raise DataError for NaN, infinities or no examples."""
         array = check_arrays(X, where="StandardScaler")[0].astype(np.float64)
         mean, deviation = array.mean(axis=0), array.std(axis=0)
         self._learn_names(X)
@@ -43,18 +47,17 @@ class StandardScaler(Transformer):
         return self
 
     def transform(self, X: Any) -> Any:
-        """Return standardised features; raises ShapeError if their number is another than in ``fit``."""
+        """Return standardised features; raise ShapeError for another number of features than in ``fit``."""
         array, mean, deviation = self._prepared(X)
-        return self._framed(
-            X, np.asarray((array.astype(np.float64) - mean) / deviation, _kind(array))
-        )
+        standardised = (array.astype(np.float64) - mean) / deviation
+        return self._framed(X, np.asarray(standardised, _kind(array)))
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Learn and standardise; the targets y are not looked at."""
+        """Fit to the features and standardise them; ``y`` is ignored."""
         return self.fit(X, y).transform(X)
 
     def inverse_transform(self, z: Any) -> Array:
-        """Return features in their own units, x = σz + μ."""
+        """Return features in their original units, x = σz + μ."""
         array, mean, deviation = self._prepared(z)
         return np.asarray(array.astype(np.float64) * deviation + mean, _kind(array))
 

@@ -1,1 +1,1 @@
-"""Splits, folds, orders and batches."""
+"""Splits, cross-validation folds, shuffling and batches."""

@@ -1,4 +1,4 @@
-"""The order in which an epoch sees the examples: a function of (seed, epoch) alone (DA-11)."""
+"""Batches of an epoch, in an order that is a function of (seed, epoch) only."""
 
 from __future__ import annotations
 
@@ -33,10 +33,22 @@ def batches(
     shuffle: bool = True,
     drop_last: bool = False,
 ) -> Rows:
-    """Return the row numbers of one epoch; batch k is ``order[k·B : (k+1)·B]``, the last one may be smaller.
+    """Return the row indices of one epoch, in the order of training.
 
-    With n divisible by B there are n/B batches, and the mean of their means is the mean of all (C-DA-10); B = n
-    is batch gradient descent, B = 1 stochastic gradient descent (C-DA-07).
+    Batch k is ``order[k * B : (k + 1) * B]`` with B = ``batch_size``; the last one may be
+    smaller. B = n is batch gradient descent, B = 1 stochastic gradient descent.
+
+    Args:
+        n: The number of rows.
+        batch_size: The number of rows per batch.
+        seed: The seed of the run.
+        epoch: The number of the epoch.
+        shuffle: Shuffle the rows.
+        drop_last: Leave out an incomplete last batch.
+
+    Raises:
+        ArgumentError: ``batch_size`` is not a whole number ≥ 1.
+        DataError: No batch is left with ``drop_last=True``.
 
     >>> batches(5, 2, shuffle=False).tolist(), len(batches(5, 2, drop_last=True))
     ([0, 1, 2, 3, 4], 4)
@@ -58,46 +70,52 @@ def batches(
 def weighted_batches(
     weights: Any, seed: int = 0, epoch: int = 0, n: int | None = None
 ) -> Rows:
-    """Return n rows drawn with replacement, row i with probability wᵢ/Σw: a cure for rare classes (DA-15).
+    """Return row indices drawn with replacement, row i with probability wᵢ/Σw, for rare classes.
 
     Args:
-        weights: One number ≥ 0 for each row; ``balanced_class_weights(y)[y]`` makes all classes equally frequent.
-        seed: The run's seed.
-        epoch: Number of the epoch; each has a draw of its own.
-        n: Rows to draw; as many as there are weights by default.
+        weights: A number ≥ 0 for each row; ``balanced_class_weights(y)[y]`` makes all classes
+            equally frequent.
+        seed: The seed of the run.
+        epoch: The number of the epoch.
+        n: The number of rows to draw; that of the weights by default.
+
+    Raises:
+        DataError: The weights are negative, not finite, or all 0.
 
     >>> weighted_batches([0.0, 1.0, 0.0]).tolist()
     [1, 1, 1]
     """
-    chances = np.asarray(weights, np.float64)
-    if (
-        chances.ndim != 1
-        or not np.isfinite(chances).all()
-        or (chances < 0).any()
-        or not chances.sum() > 0
-    ):
+    w = np.asarray(weights, np.float64)
+    valid = w.ndim == 1 and np.isfinite(w).all() and (w >= 0).all()
+    if not valid or not w.sum() > 0:
         raise DataError(
             "weights",
             expected="numbers ≥ 0, not all 0",
-            got=f"an array of shape {chances.shape}",
+            got=f"an array of shape {w.shape}",
         )
-    ends = np.cumsum(chances) / chances.sum()
-    drawn = np.searchsorted(
-        ends,
-        uniform(len(chances) if n is None else n, seed, "sample", epoch),
-        side="right",
-    )
-    last = int(
-        np.flatnonzero(chances)[-1]
-    )  # rounding may leave the sum a little below 1
+    cumulative = np.cumsum(w) / w.sum()
+    positions = uniform(len(w) if n is None else n, seed, "sample", epoch)
+    drawn = np.searchsorted(cumulative, positions, side="right")
+    last = int(np.flatnonzero(w)[-1])  # rounding may leave the sum a little below 1
     return np.minimum(drawn, last).astype(np.int64)
 
 
 @final
 class DataLoader:
-    """Batches of arrays that belong together, in a new order each epoch (DA-11).
+    """Iterate over batches of one or more arrays, reshuffled every epoch.
 
-    Every pass over the loader is one epoch; ``epoch(e)`` yields a given one again, to the bit.
+    Every iteration over the loader is one epoch; ``epoch(e)`` yields the batches of a given
+    epoch again.
+
+    Args:
+        arrays: Arrays of the same length, such as inputs and targets.
+        batch_size: The number of rows per batch.
+        shuffle: Shuffle the rows in every epoch.
+        drop_last: Leave out an incomplete last batch.
+        seed: The random seed.
+
+    Raises:
+        DataError: The arrays are empty or differ in length.
 
     >>> loader = DataLoader(np.arange(5), batch_size=2, shuffle=False)
     >>> len(loader), [batch.tolist() for (batch,) in loader]
@@ -123,12 +141,10 @@ class DataLoader:
                 got=f"the lengths {lengths}",
             )
         self.n_samples = lengths[0]
-        self.batch_size, self.shuffle, self.drop_last, self.seed = (
-            batch_size,
-            shuffle,
-            drop_last,
-            seed,
-        )
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.seed = seed
         self.next_epoch = 0
 
     def __len__(self) -> int:
@@ -136,7 +152,7 @@ class DataLoader:
         return whole if self.drop_last else whole + (rest > 0)
 
     def epoch(self, number: int) -> Iterator[tuple[Array, ...]]:
-        """Yield the batches of an epoch, a tuple with one part of each array."""
+        """Yield the batches of an epoch: tuples with the rows of each array."""
         order = batches(
             self.n_samples,
             self.batch_size,

@@ -1,7 +1,8 @@
-"""Folds: every row validates once; with the classes' shares kept, or whole groups together (DA-03, DA-04, DA-06).
+"""Cross-validation folds: plain, stratified by class, or by groups.
 
-Each ``split`` takes what it needs alone, ``KFold(5).split(100)``, or what scikit-learn hands to a splitter,
-``split(X, y, groups)``: so ``cross_val_score(learner, X, y, cv=data.KFold(5))`` works, and searches too.
+``split`` takes only what it needs, ``KFold(5).split(100)``, or the arguments of scikit-learn's
+splitters, ``split(X, y, groups)``, so that ``cross_val_score(learner, X, y, cv=data.KFold(5))``
+works.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class _Folds:
         check_whole(getattr(self, "seed", 0), f"{type(self).__name__} seed")
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002  # scikit-learn gives all
-        """Return k; the arguments, which scikit-learn gives, change nothing."""
+        """Return k; the arguments, which scikit-learn passes, are ignored."""
         return self.k
 
 
@@ -44,7 +45,7 @@ def _pairs(assigned: Rows, k: int) -> Pairs:
 
 
 def _count(X: Any, where: str) -> int:
-    """Return the number of rows of what has rows, an array, a sparse matrix, a table or a list."""
+    """Return the number of rows of an array, sparse matrix, table or list."""
     shape = getattr(X, "shape", None)
     try:
         return int(shape[0]) if shape else len(X)
@@ -55,7 +56,7 @@ def _count(X: Any, where: str) -> int:
 
 
 def _named(X: Any, given: Any, where: str, what: str) -> npt.NDArray[Any]:
-    """Return one name for each row: those given beside X, or else X itself."""
+    """Return one label or group for each row: those given beside X, or else X itself."""
     array = np.asarray(X if given is None else given)
     if array.ndim != 1 or (given is not None and len(array) != _count(X, where)):
         got = f"an array of shape {array.shape}" + (
@@ -73,9 +74,14 @@ def _named(X: Any, given: Any, where: str, what: str) -> npt.NDArray[Any]:
 @final
 @dataclass(frozen=True)
 class KFold(_Folds):
-    """k equal folds: each row validates exactly once and trains k − 1 times; fit a fresh model for every fold.
+    """k-fold cross-validation: each row is in the validation set of exactly one fold.
 
-    The first n mod k folds are one row longer (DA-03, DA-04, C-DA-06).
+    The first n mod k folds have one row more. Train a new model for every fold.
+
+    Args:
+        k: The number of folds, ≥ 2.
+        shuffle: Assign rows to folds at random.
+        seed: The random seed.
 
     >>> [test.tolist() for _, test in KFold(2).split(4)]
     [[0, 1], [2, 3]]
@@ -85,9 +91,9 @@ class KFold(_Folds):
     seed: int = 0
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: ARG002  # scikit-learn gives all three
-        """Yield (training rows, validation rows) of every fold.
+        """Return an iterator over (training rows, validation rows) of the folds.
 
-        ``X`` is the number of rows, or the rows; ``y`` and ``groups``, which scikit-learn gives, are not looked at.
+        ``X`` is the number of rows, or the data; ``y`` and ``groups`` are ignored.
         """
         n = int(X) if isinstance(X, int | np.integer) else _count(X, "KFold")
         if n < self.k:
@@ -102,7 +108,13 @@ class KFold(_Folds):
 @final
 @dataclass(frozen=True)
 class StratifiedKFold(_Folds):
-    """k folds with the classes' shares kept: in each class, and in all, fold sizes differ by one at most.
+    """Stratified k-fold cross-validation: the folds preserve the class frequencies.
+
+    The numbers of rows of each class, and of all rows, differ by at most one between folds.
+
+    Args:
+        k: The number of folds, ≥ 2.
+        seed: The random seed.
 
     >>> [test.tolist() for _, test in StratifiedKFold(2).split(["a", "b", "a", "b"])]
     [[2, 3], [0, 1]]
@@ -111,47 +123,49 @@ class StratifiedKFold(_Folds):
     seed: int = 0
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:  # noqa: ARG002  # scikit-learn gives all three
-        """Yield (training rows, validation rows) of every fold: ``split(labels)``, or ``split(X, labels)``.
+        """Return an iterator over (training rows, validation rows): ``split(labels)`` or ``split(X, labels)``.
 
-        Raises DataError for a class with fewer than k examples. ``groups``, which scikit-learn gives, are not
-        looked at.
+        Raises:
+            DataError: A class has fewer than k examples.
         """
         array = _named(X, y, "StratifiedKFold", "labels")
         classes, member, counts = np.unique(
             array, return_inverse=True, return_counts=True
         )
         if not len(array) or counts.min() < self.k:
-            rare = (
-                "no examples"
-                if not len(array)
-                else f"{counts.min()} of {classes[counts.argmin()]!r}"
-            )
+            rare = "no examples"
+            if len(array):
+                rare = f"{counts.min()} of {classes[counts.argmin()]!r}"
             raise DataError(
                 "StratifiedKFold", expected=f"{self.k} examples of each class", got=rare
             )
         order = shuffled(len(array), self.seed, "split")
         by_class = order[np.argsort(member[order], kind="stable")]
         assigned = np.empty(len(array), np.int64)
-        assigned[by_class] = (
-            np.arange(len(array)) % self.k
-        )  # dealt like cards, class after class
+        # rows are assigned to folds in turn, class by class
+        assigned[by_class] = np.arange(len(array)) % self.k
         return _pairs(assigned, self.k)
 
 
 @final
 @dataclass(frozen=True)
 class GroupKFold(_Folds):
-    """k folds that never divide a group (DA-06).
+    """Group k-fold cross-validation: all rows of a group are in the same fold.
+
+    The largest groups are assigned first, each to the smallest fold.
+
+    Args:
+        k: The number of folds, ≥ 2.
 
     >>> [test.tolist() for _, test in GroupKFold(2).split(["ann", "bob", "ann", "bob"])]
     [[0, 2], [1, 3]]
     """
 
     def split(self, X: Any, y: Any = None, groups: Any = None) -> Pairs:
-        """Yield (training rows, validation rows) of every fold; the largest groups are dealt first.
+        """Return an iterator over (training rows, validation rows): ``split(groups)`` or ``split(X, y, groups)``.
 
-        Write ``split(groups)``, or ``split(X, y, groups)``. Raises DataError for fewer than k groups, and for
-        ``split(X, y)``, which names none.
+        Raises:
+            DataError: There are fewer than k groups, or no groups are given.
         """
         if groups is None and y is not None:
             raise DataError(

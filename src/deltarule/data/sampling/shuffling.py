@@ -1,4 +1,4 @@
-"""Random orders that depend on their key alone, on every machine and for every release of NumPy."""
+"""Reproducible permutations and uniform numbers, the same on every machine and for every release of NumPy."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _STREAMS: dict[Purpose, int] = {
     "augment": 4,
 }
 _WORD = 2**64 - 1
-_BLOCK = 1 << 15  # words that are looked at at a time
-_FIRST = 1 << 18  # places of an order that is used while the rest is made
+_BLOCK = 1 << 15  # words that are processed at a time
+_FIRST = 1 << 18  # entries of a permutation that are sorted first
 Again = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.uint64]]
 
 
@@ -33,12 +33,19 @@ def _generator(seed: int, purpose: Purpose, block: list[int]) -> np.random.Philo
 def words(
     n: int, seed: int, purpose: Purpose, counter: int = 0
 ) -> npt.NDArray[np.uint64]:
-    """Return n random words of 64 bits: Philox 4×64 with the key (seed, purpose) from the block ``counter``.
+    """Return n random 64-bit words of the Philox 4×64 generator (Salmon et al. 2011).
 
-    Only the words of a NumPy bit generator are promised to stay the same between releases; the methods that
-    shuffle or draw are not, so orders and uniform numbers are made from words here.
+    NumPy guarantees the words of a bit generator between releases, but not its shuffling and
+    sampling methods; permutations and uniform numbers are therefore made from words here.
 
-    Source: J. Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011.
+    Args:
+        n: The number of words.
+        seed: The first part of the generator's key.
+        purpose: The second part of the key: independent streams for different purposes.
+        counter: The first block of the stream, such as the number of an epoch.
+
+    >>> bool((words(4, seed=0, purpose="epoch") == words(4, seed=0, purpose="epoch")).all())
+    True
     """
     if not 0 <= counter <= _WORD:
         raise ArgumentError("epoch", expected="a whole number ≥ 0", got=str(counter))
@@ -49,7 +56,7 @@ def words(
 def shuffled(
     n: int, seed: int, purpose: Purpose, counter: int = 0
 ) -> npt.NDArray[np.int64]:
-    """Return 0 … n − 1 in random order: the order of n random words.
+    """Return a random permutation of 0 … n − 1: the sorting order of n random words.
 
     >>> sorted(shuffled(5, seed=0, purpose="split").tolist())
     [0, 1, 2, 3, 4]
@@ -61,7 +68,7 @@ def shuffled(
 def shuffled_in_parts(
     n: int, seed: int, purpose: Purpose, counter: int = 0
 ) -> tuple[npt.NDArray[np.int64], Iterator[int]]:
-    """Return the memory of the order that ``shuffled`` gives, and the numbers of places up to which it is made.
+    """Return the permutation of ``shuffled``, and an iterator that sorts it part by part and yields the ends.
 
     >>> order, ends = shuffled_in_parts(5, seed=0, purpose="split")
     >>> list(ends), bool((order == shuffled(5, seed=0, purpose="split")).all())
@@ -76,7 +83,7 @@ def shuffled_in_parts(
 def _words_at(
     places: npt.NDArray[np.int64], seed: int, purpose: Purpose, counter: int
 ) -> npt.NDArray[np.uint64]:
-    """Return single ones of ``words``: a block of the generator has four of them."""
+    """Return the words at some indices; a block of the generator has four words."""
     blocks = (
         _generator(seed, purpose, [place // 4, 0, 0, counter])
         for place in places.tolist()
@@ -89,7 +96,11 @@ def _words_at(
 
 
 def order_of(drawn: npt.NDArray[np.uint64], again: Again) -> npt.NDArray[np.int64]:
-    """Return the stable order of words, as ``np.argsort`` gives it, in a tenth of the time; it takes their memory.
+    """Return the stable sorting order of words, as ``np.argsort`` does, faster and in their memory.
+
+    Args:
+        drawn: The words, which are overwritten.
+        again: A function that returns the words at some indices again.
 
     >>> words = np.array([2**63, 5, 2**63, 4], np.uint64)
     >>> order_of(words.copy(), lambda places: words[places]).tolist()
@@ -103,12 +114,16 @@ def order_of(drawn: npt.NDArray[np.uint64], again: Again) -> npt.NDArray[np.int6
 def order_in_parts(
     drawn: npt.NDArray[np.uint64], again: Again, first: int
 ) -> Iterator[int]:
-    """Turn words into their stable order; yield where it is made up to.
+    """Replace words by their stable sorting order, and yield the number of sorted entries.
 
-    That is ``first`` places at most, then twice as far, and so on.
+    The first part has at most ``first`` entries, and each further part doubles their number. The
+    upper bits of each word and its index are sorted as one number; the few words that agree in
+    the upper bits are computed ``again`` from their indices and sorted by the lower ones.
 
-    The upper bits of each word and its place are sorted as one number. The few words that agree in the upper bits are
-    drawn ``again`` by their places, and put into the order of the lower ones.
+    >>> drawn = np.array([2**63, 5, 2**62, 4], np.uint64)
+    >>> again = drawn.copy()
+    >>> list(order_in_parts(drawn, lambda places: again[places], first=4)), drawn.tolist()
+    ([4], [3, 1, 2, 0])
     """
     n = len(drawn)
     low = np.uint64((1 << max(1, (n - 1).bit_length())) - 1)
@@ -133,7 +148,7 @@ def order_in_parts(
 
 
 def _settle(part: npt.NDArray[np.uint64], low: np.uint64, again: Again) -> None:
-    """Turn sorted words with their places into places, those of equal upper bits in the order of the lower ones."""
+    """Replace sorted words with indices by the indices, sorted by the lower bits where the upper ones agree."""
     equal = [np.zeros(0, np.int64)]
     for start in range(0, len(part) - 1, _BLOCK):
         after = part[start + 1 : start + _BLOCK + 1]
@@ -148,7 +163,7 @@ def _settle(part: npt.NDArray[np.uint64], low: np.uint64, again: Again) -> None:
 
 
 def _runs(equal: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return (first, behind the last) of runs, by the places that are equal to the next.
+    """Return the (start, stop) of runs, from the indices of entries that equal the next one.
 
     >>> _runs(np.array([3, 4, 8]))
     [(3, 6), (8, 10)]
@@ -166,7 +181,10 @@ def _runs(equal: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
 def uniform(
     n: int, seed: int, purpose: Purpose, counter: int = 0
 ) -> npt.NDArray[np.float64]:
-    """Return n numbers in [0, 1): the upper 53 bits of random words, times 2⁻⁵³."""
-    return np.asarray(
-        (words(n, seed, purpose, counter) >> np.uint64(11)) * 2.0**-53, np.float64
-    )
+    """Return n uniform numbers in [0, 1): the upper 53 bits of random words, times 2⁻⁵³.
+
+    >>> bool((uniform(3, seed=0, purpose="sample") < 1).all())
+    True
+    """
+    upper_bits = words(n, seed, purpose, counter) >> np.uint64(11)
+    return np.asarray(upper_bits * 2.0**-53, np.float64)

@@ -1,4 +1,4 @@
-"""Splits: deterministic by seed, stratified by class, whole groups together (DA-02, DA-05, DA-06)."""
+"""Training, validation and test splits: reproducible, stratified by class, or by groups."""
 
 from __future__ import annotations
 
@@ -18,9 +18,16 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the parts, ascending; together they are every row once.
+    """The row indices of a split, sorted; every row is in exactly one part.
 
-    Training rows fit the parameters, validation rows choose hyperparameters, test rows score once (DA-02, DA-05).
+    Attributes:
+        train: The rows to train on.
+        validation: The rows to choose hyperparameters with.
+        test: The rows for the final evaluation.
+
+    >>> parts = split(10, validation=0.2, test=0.2)
+    >>> len(parts.train), len(parts.validation), len(parts.test)
+    (6, 2, 2)
     """
 
     train: Rows
@@ -36,31 +43,32 @@ def split(
     stratify: Any = None,
     groups: Any = None,
 ) -> Split:
-    """Divide n rows into parts of these fractions.
+    """Split n rows at random into training, validation and test rows.
 
-    Split first and only then cut, crop or augment: near-copies on both sides make a model look better than it is
-    (DA-06). Where examples come from the same source already, name it in ``groups``.
+    Split before you crop or augment: near-duplicates in several parts are leakage. If examples
+    come from common sources, pass these as ``groups``.
 
     Args:
-        n: Number of rows.
-        validation: Fraction for validation.
-        test: Fraction for the test.
-        seed: Seed; the same one gives the same parts everywhere.
-        stratify: Labels (n,) whose shares every part keeps, to the nearest row.
-        groups: What each row belongs to (n,); rows of one group stay together, fractions hold as nearly as the
+        n: The number of rows.
+        validation: The fraction for validation.
+        test: The fraction for testing.
+        seed: The random seed.
+        stratify: Labels (n,) whose frequencies every part preserves.
+        groups: Groups (n,) whose rows stay together; the fractions are met as closely as the
             groups allow.
 
-    Raises ArgumentError for fractions that are none, DataError where no training example is left.
+    Raises:
+        ArgumentError: The fractions are not allowed.
+        DataError: No training examples are left.
 
     >>> [len(part) for part in (split(10).train, split(10).validation, split(10).test)]
     [8, 0, 2]
     """
     check_whole(n, "split n")
     check_whole(seed, "split seed")
-    numeric = all(
-        isinstance(part, int | float | np.number) for part in (validation, test)
-    )
-    if not numeric or min(validation, test) < 0 or not validation + test < 1:
+    fractions = (validation, test)
+    numeric = all(isinstance(part, int | float | np.number) for part in fractions)
+    if not numeric or min(fractions) < 0 or not sum(fractions) < 1:
         raise ArgumentError(
             "split",
             expected="fractions ≥ 0 with a sum < 1",
@@ -77,11 +85,8 @@ def split(
     member = _numbered(names, n) if names is not None else np.zeros(n, np.int64)
     order = shuffled(n, seed, "split")
     wanted = (round(n * validation), round(n * test))
-    part = (
-        _by_group(member, order, wanted)
-        if groups is not None
-        else _by_stratum(member, order, wanted)
-    )
+    assign = _by_stratum if groups is None else _by_group
+    part = assign(member, order, wanted)
     if not (part == 0).any():
         raise DataError(
             "split", expected="at least one training example", got=counted(n, "row")
@@ -101,7 +106,7 @@ def _numbered(names: Any, n: int) -> Rows:
 
 
 def _by_stratum(member: Rows, order: Rows, wanted: tuple[int, int]) -> Rows:
-    """Return 0, 1 or 2 for each row: from every class its share of the validation and test rows."""
+    """Return 0, 1 or 2 for each row, with every class in proportion in the validation and test rows."""
     part = np.zeros(len(member), np.int64)
     if not len(member):
         return part
@@ -118,7 +123,7 @@ def _by_stratum(member: Rows, order: Rows, wanted: tuple[int, int]) -> Rows:
 
 
 def _apportioned(counts: Rows, total: int, free: Rows) -> Rows:
-    """Divide a total in proportion to counts, by largest remainders, at most ``free`` each."""
+    """Divide a total in proportion to counts by the largest-remainder method, at most ``free`` each."""
     exact = counts * total / max(int(counts.sum()), 1)
     sizes = np.minimum(np.floor(exact).astype(np.int64), free)
     for label in np.argsort(-(exact - sizes), kind="stable"):
@@ -129,7 +134,7 @@ def _apportioned(counts: Rows, total: int, free: Rows) -> Rows:
 
 
 def _by_group(member: Rows, order: Rows, wanted: tuple[int, int]) -> Rows:
-    """Return 0, 1 or 2 for each row: whole groups, in random order, until a part is as full as it can be."""
+    """Return 0, 1 or 2 for each row, with whole groups added in random order until a part is filled."""
     counts = np.bincount(member)
     waiting = list(dict.fromkeys(member[order].tolist()))
     part_of = np.zeros(len(counts), np.int64)

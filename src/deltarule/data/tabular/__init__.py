@@ -1,1 +1,1 @@
-"""Tables: files, cells, headers, schemas."""
+"""Readers of tables: files, cells, headers, and the choice of a task."""

@@ -1,4 +1,4 @@
-"""Cells of CSV and Parquet files as text, all at once or so many rows at a time."""
+"""The cells of CSV and Parquet files as text, at once or in chunks of rows."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ from deltarule.errors import DataError, DataWarning, DependencyError
 from deltarule.render.numbers import counted
 from deltarule.visible import listed
 
-_NUMBERED = re.compile(
-    r"column \d+"
-)  # the name that a column gets where the file has none
+_GENERATED_NAME = re.compile(r"column \d+")  # of columns in files without a header
 _SHOWN = 6  # cells of a first line that are shown
 
 
 def existing(path: str | Path) -> Path:
-    """Return the path of a table; raise DataError for none, and for a file of another kind."""
+    """Return the path of a table; raise DataError if there is none, or for another file type."""
     file = Path(path)
     if not file.is_file():
         raise DataError(
@@ -48,9 +46,14 @@ def raw_tables(
     rows: int | None = None,
     known: Sequence[str] | None = None,
 ) -> Iterator[RawTable]:
-    """Yield the file's rows, ``rows`` of them at a time; by default all in one table.
+    """Yield the rows of a file in tables of at most ``rows`` rows.
 
-    ``known`` are the names of columns that a model has learned: a first line that holds them is their names.
+    Args:
+        file: A CSV or Parquet file.
+        header: Whether the first line of a CSV file contains names; None to infer it.
+        rows: The largest number of rows per table; None for one table.
+        known: The column names that a model was trained with: a first line that contains them
+            is a header.
     """
     if file.suffix.lower() == ".npz":
         raise DataError(
@@ -71,15 +74,22 @@ def wanted(
     drop_missing: bool = False,
     only: frozenset[str] | None = None,
 ) -> RawTable:
-    """Return the wanted columns of the rows without missing cells; raise DataError at one unless it may be dropped."""
+    """Return the selected columns of the rows without missing cells.
+
+    Args:
+        table: The table.
+        ignore: Columns to leave out.
+        drop_missing: Drop rows with missing cells; by default a missing cell is a DataError.
+        only: The columns to keep; None for all.
+    """
     for name in ignore:
         if name not in table.nested:
             table.require(name)
     _refuse_nested(table, ignore, only)
     columns = {
-        n: c
-        for n, c in table.cells.items()
-        if n not in ignore and (only is None or n in only)
+        name: cells
+        for name, cells in table.cells.items()
+        if name not in ignore and (only is None or name in only)
     }
     missing = [
         (row, name)
@@ -95,12 +105,11 @@ def wanted(
             got=f"{columns[name][row]!r} ({counted(len(missing), 'missing cell')})",
             hint="Fill the cells, or leave their rows out: drop_missing=True.",
         )
-    gone = {row for row, _ in missing}
-    kept = [row for row in range(table.n_rows) if row not in gone]
+    dropped = {row for row, _ in missing}
+    kept = [row for row in range(table.n_rows) if row not in dropped]
     cells = {name: [column[row] for row in kept] for name, column in columns.items()}
-    return RawTable(
-        table.where, cells, [table.lines[row] for row in kept], table.unit, table.nested
-    )
+    lines = [table.lines[row] for row in kept]
+    return RawTable(table.where, cells, lines, table.unit, table.nested)
 
 
 def _csv_tables(
@@ -111,20 +120,15 @@ def _csv_tables(
     first = next(stream, None)
     if first is None:
         raise DataError(where, expected="at least one row", got="an empty file")
-    unsure = (
-        header is None
-        and known is None
-        and any(parsed(cell) is not None for cell in first[0])
-    )
-    peeked = list(islice(stream, PEEKED)) if unsure else []
-    named = (
-        header
-        if header is not None
-        else _named(where, first[0], [row for row, _ in peeked], known)
-    )
+    has_number = any(parsed(cell) is not None for cell in first[0])
+    uncertain = header is None and known is None and has_number
+    peeked = list(islice(stream, PEEKED)) if uncertain else []
+    named = header
+    if named is None:
+        named = _named(where, first[0], [row for row, _ in peeked], known)
     names = first[0] if named else [f"column {i + 1}" for i in range(len(first[0]))]
     stream = chain(peeked, stream) if named else chain([first], peeked, stream)
-    del peeked  # the rows are let go as they are read
+    del peeked  # rows are released as they are read
     numbered: bool | None = None if names[0] == "" else False
     done = 0
     while part := list(islice(stream, rows)):
@@ -169,11 +173,10 @@ def _csv_tables(
 def _named(
     where: str, first: list[str], rows: list[list[str]], known: Sequence[str] | None
 ) -> bool:
-    """Tell whether the first line holds names; a warning says so where numbers in it leave a doubt."""
+    """Return whether the first line is a header; warn if the numbers in it leave that uncertain."""
     if known is not None:
-        return set(known) <= set(first) or not all(
-            _NUMBERED.fullmatch(name) for name in known
-        )
+        generated = all(_GENERATED_NAME.fullmatch(name) for name in known)
+        return set(known) <= set(first) or not generated
     found = find_header(first, rows)
     if not found.named or not found.certain:
         what, other = ("names of columns", False) if found.named else ("data", True)
@@ -187,7 +190,7 @@ def _named(
 
 
 def _csv_rows(file: Path, where: str) -> Iterator[tuple[list[str], int]]:
-    """Yield the stripped cells of all lines that are not blank, and the number of the line where each begins."""
+    """Yield the stripped cells of every line that is not blank, and its line number."""
     before = 0
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
@@ -214,19 +217,16 @@ def _csv_rows(file: Path, where: str) -> Iterator[tuple[list[str], int]]:
 
 
 def _delimiter(line: str) -> str:
-    """Return the one of ``,`` ``;`` tab that the first line holds most often."""
+    """Return the most frequent of ``,``, ``;`` and tab in the first line."""
     return max(",;\t", key=line.count)
 
 
 def _plain(cell: str, delimiter: str) -> str:
-    """Return a cell with a decimal point where a semicolon-separated file writes a decimal comma."""
-    if (
-        delimiter == ";"
-        and cell.count(",") == 1
-        and parsed(cell.replace(",", ".")) is not None
-    ):
-        return cell.replace(",", ".")
-    return cell
+    """Return a cell with a decimal point for the decimal comma of a semicolon-separated file."""
+    if delimiter != ";" or cell.count(",") != 1:
+        return cell
+    with_point = cell.replace(",", ".")
+    return cell if parsed(with_point) is None else with_point
 
 
 def _parquet_tables(file: Path, rows: int | None) -> Iterator[RawTable]:
@@ -268,7 +268,7 @@ def _parquet_tables(file: Path, rows: int | None) -> Iterator[RawTable]:
 
 
 def _nested(schema: Any, types: Any) -> dict[str, str]:
-    """Return the types of the columns whose cells are neither numbers nor text: pictures in bytes, lists, structs."""
+    """Return the types of the columns that are neither numbers nor text: bytes, lists, structs."""
     kinds = (
         types.is_nested,
         types.is_binary,

@@ -1,4 +1,4 @@
-"""Whether the first line of a CSV file holds the names of its columns."""
+"""Detection of the header line of a CSV file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ from typing import NamedTuple
 
 from deltarule.data.schema import parsed
 
-PEEKED = 1000  # rows below the first line that are looked at
-_ENOUGH = 5  # rows that show how a column is written
+PEEKED = 1000  # rows below the first line that are examined
+_ENOUGH = 5  # rows needed to know how the numbers of a column are written
 _FIRST_YEAR, _LAST_YEAR = 1000, 2999
 
 
 class Header(NamedTuple):
-    """The answer, and what speaks for it; ``certain`` where a first line of names could not look otherwise."""
+    """The result of header detection.
+
+    Attributes:
+        named: Whether the first line contains the names of the columns.
+        certain: Whether there is no doubt about it.
+        why: The reason.
+
+    >>> find_header(["a", "b"], [["1", "2"]])
+    Header(named=True, certain=True, why='holds no number')
+    """
 
     named: bool
     certain: bool
@@ -22,13 +31,19 @@ class Header(NamedTuple):
 
 
 def find_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> Header:
-    """Decide from the first line and rows below it; names are the rule, as in pandas, and their absence needs proof.
+    """Decide from the first line and the rows below it whether it is a header.
 
-    A line without a number is names, and so is one with a text above a column of numbers. Of the others those are
-    data in which a cell comes twice, whose text comes again below, or whose numbers are no labels: labels grow from
-    left to right, in equal steps (0, 1, 2), as years, or to values that their columns do not hold; in another order
-    they are whole, and none is a value that its column may hold (2010, 2000, 1990 above shares), or whole numbers
-    stand above columns that are all written with a decimal point.
+    A header is assumed, as in pandas, unless there is evidence against it. A line without a
+    number is a header, and so is one with text above a column of numbers. Other lines are data
+    if a cell occurs twice, a text recurs below, or the numbers are not plausible names.
+    Plausible names increase from left to right and have equal differences (0, 1, 2), are years,
+    or lie outside the range of their columns; in another order they are integers, each outside
+    the range of its column (2010, 2000, 1990 above fractions). Integers above columns that are
+    all written with a decimal point are names too.
+
+    Args:
+        first: The cells of the first line.
+        rows: The cells of the rows below it.
 
     >>> find_header(["country", "1990", "2000"], [["Chile", "0.3", "0.4"]]).named
     True
@@ -67,13 +82,11 @@ def find_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> Header:
 
 
 def _with_points(cells: Sequence[str]) -> bool:
-    """Tell whether a column's numbers, which are most of its cells, are all written with a decimal point."""
+    """Return whether most cells are numbers, all of them written with a decimal point."""
     numbers = [cell for cell in cells if parsed(cell) is not None]
-    return (
-        len(numbers) >= _ENOUGH
-        and _mostly_numbers(cells)
-        and all("." in cell for cell in numbers)
-    )
+    if len(numbers) < _ENOUGH or not _mostly_numbers(cells):
+        return False
+    return all("." in cell for cell in numbers)
 
 
 def _mostly_numbers(cells: Sequence[str]) -> bool:
@@ -81,30 +94,25 @@ def _mostly_numbers(cells: Sequence[str]) -> bool:
 
 
 def _labels(numbers: Sequence[float], columns: Sequence[Sequence[str]]) -> bool:
-    """Tell whether numbers of the first line may be names of the columns below them."""
-    strange = [
-        not _within(number, cells)
-        for number, cells in zip(numbers, columns, strict=True)
-    ]
+    """Return whether numbers in the first line may be the names of the columns below them."""
+    pairs = zip(numbers, columns, strict=True)
+    outside = [not _within(number, cells) for number, cells in pairs]
     whole = all(number == int(number) for number in numbers)
     if any(later <= earlier for earlier, later in pairwise(numbers)):
-        return whole and all(strange)
-    outside = any(strange)
+        return whole and all(outside)
     if not whole:
-        return outside and len(numbers) > 1
-    steps = {later - earlier for earlier, later in pairwise(numbers)}
-    years = all(_FIRST_YEAR <= number <= _LAST_YEAR for number in numbers)
-    return (
-        outside
-        or (len(numbers) > 2 and len(steps) == 1)
-        or (years and len(numbers) > 1)
-    )
+        return any(outside) and len(numbers) > 1
+    differences = {later - earlier for earlier, later in pairwise(numbers)}
+    equally_spaced = len(numbers) > 2 and len(differences) == 1
+    in_years = all(_FIRST_YEAR <= number <= _LAST_YEAR for number in numbers)
+    years = in_years and len(numbers) > 1
+    return any(outside) or equally_spaced or years
 
 
 def _within(number: float, cells: Sequence[str]) -> bool:
-    """Tell whether a number is one of the values that its column may hold, as far as the column shows."""
+    """Return whether a number lies in the range of its column, with a margin."""
     held = [value for cell in cells if (value := parsed(cell)) is not None]
     if not _mostly_numbers(cells):
         return not cells
-    margin = 2 * (max(held) - min(held)) / len(held)  # twice the distance of neighbours
+    margin = 2 * (max(held) - min(held)) / len(held)  # twice the mean spacing
     return min(held) - margin <= number <= max(held) + margin

@@ -1,4 +1,4 @@
-"""Tables that do not fit in memory: a CSV or Parquet file as data sets of some thousand rows each."""
+"""Reading of tables that do not fit in memory, in chunks of rows."""
 
 from __future__ import annotations
 
@@ -36,24 +36,25 @@ def read_chunks(
     drop_missing: bool = False,
     rows: int = 8192,
 ) -> Iterator[Dataset]:
-    r"""Yield a CSV or Parquet file as data sets of at most ``rows`` rows that ``read_table`` would give as one.
+    r"""Yield the data set that ``read_table`` returns in chunks of at most ``rows`` rows.
 
-    The file is read three times: to tell numbers from text, to learn the categories and classes, to encode; never
-    is more than one part in memory. Every part has the columns, classes and schema of the whole. To train on it,
+    The file is read three times: to distinguish numbers from text, to collect categories and
+    classes, and to encode. At most one chunk is in memory. Every chunk has the columns, classes
+    and schema of the whole. To train on the data, write it to disk with
     ``data.write_mapped(folder, data.read_chunks(path))``.
 
     Args:
         path: A ``.csv`` or ``.parquet`` file.
-        target: The column to predict, as all that follow as for ``read_table``.
-        task: ``"classification"`` or ``"regression"``.
+        target: The column to predict; the last one by default.
+        task: ``"classification"`` or ``"regression"``; inferred by default.
         categorical: Columns of numbers that are codes of categories.
         ignore: Columns to leave out.
-        header: Whether the first line of a CSV file holds names.
-        drop_missing: Leave out rows with missing cells.
-        rows: Rows of a part, at most.
+        header: Whether the first line of a CSV file contains names; inferred by default.
+        drop_missing: Drop rows with missing cells.
+        rows: The largest number of rows per chunk.
 
     Raises:
-        DataError: at the call for what the whole file decides; both as ``read_table`` does.
+        DataError: As ``read_table``; for what concerns the whole file, at the call.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "t.csv"
@@ -86,7 +87,7 @@ def _kept_tables(
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the whole file decides; the encoder of a classification's labels."""
+    """What is learned from the whole file; the encoder of labels for a classification."""
 
     schema: TableSchema
     encoder: LabelEncoder | None
@@ -147,7 +148,7 @@ def _learned(
 def _numeric(
     file: Path, tables: Tables, needed: frozenset[str] | set[str]
 ) -> tuple[dict[str, bool], int]:
-    """Return for each column whether more than half of its cells are numbers, and the number of rows."""
+    """Return whether more than half of the cells of each column are numbers, and the number of rows."""
     hits: dict[str, int] = {}
     n_rows = 0
     for table in tables():
@@ -168,7 +169,7 @@ def _numeric(
 
 
 def _encoded(file: Path, facts: _Facts, table: RawTable) -> Dataset:
-    """Return one part as a data set."""
+    """Return one chunk as a data set."""
     target = facts.schema.target
     values: Array = (
         numbers(table, target)

@@ -1,4 +1,4 @@
-"""Tables from files: CSV, NPZ and (with the extra ``parquet``) Parquet."""
+"""Readers of tables in CSV, NPZ and (with the extra ``parquet``) Parquet files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deltarule.data.dataset import Dataset, Task
 from deltarule.data.preprocessing.encoding import LabelEncoder
 from deltarule.data.schema import RawTable, TableSchema, is_numeric, numbers
 from deltarule.data.tabular.cells import existing, raw_tables, wanted
-from deltarule.data.tabular.tasks import FEW, Decided, choose_task
+from deltarule.data.tabular.tasks import FEW, TaskChoice, choose_task
 from deltarule.errors import DataError
 from deltarule.flags import checks_flags
 from deltarule.render.numbers import counted
@@ -37,27 +37,38 @@ def read_table(
     header: bool | None = None,
     drop_missing: bool = False,
 ) -> Dataset:
-    """Return a file as a data set.
+    r"""Read a table as a data set.
 
-    Columns of numbers are features as they are; columns of text become one-hot columns ``name=category``,
-    categories sorted. Text targets become classes, sorted. Whole-number targets are classes if there are two of
-    them, or if they are few, small and come often (at most 20, below 1,000, in 10 rows each on average; 3 for codes
-    0, 1, 2 …); other numbers are a regression, unless ``task`` says otherwise. The data set's ``task_note`` tells.
-    A cell that is missing or no number is refused with its line and column.
+    Numeric columns are features; text columns are one-hot encoded as ``name=category``, with
+    sorted categories. Text targets are classes, sorted. Integer targets are classes if there are
+    two values, or if the values are few, small and frequent (at most 20, below 1,000, 10 rows
+    each on average; 3 for codes 0, 1, 2 …). Other numbers are a regression. ``task_note`` of the
+    data set says how this was decided.
 
     Args:
         path: A ``.csv`` file (comma, semicolon or tab; UTF-8), a ``.npz`` file with ``inputs`` (or ``X``) and
             ``targets`` (or ``y``), or a ``.parquet`` file.
         target: The column to predict; the last one by default.
-        task: ``"classification"`` or ``"regression"`` where the rule above decides wrongly.
+        task: ``"classification"`` or ``"regression"``; inferred by default.
         categorical: Columns of numbers that are codes of categories.
-        ignore: Columns to leave out (names, numbers of records).
-        header: Whether the first line of a CSV file holds names. By default it does unless it is certain to be data:
-            numbers that are no labels such as years, or texts that come again below. A warning tells which.
-        drop_missing: Leave out rows with missing cells (empty, NA, NaN, null, ?) instead of refusing them.
+        ignore: Columns to leave out (names, record numbers).
+        header: Whether the first line of a CSV file contains names. By default it does, unless
+            its numbers are not plausible names or its texts recur below; a warning says which.
+        drop_missing: Drop rows with missing cells (empty, NA, NaN, null, ?).
 
     Returns:
-        The data set; its ``schema`` reads the features of another file (``read_inputs``).
+        The data set; ``read_inputs`` encodes another file with its ``schema``.
+
+    Raises:
+        DataError: A cell is missing or not a number (with its line and column), or the file is
+            missing, empty or malformed.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "t.csv"
+    >>> _ = file.write_text("size,colour,kind\n1,red,a\n2,blue,b\n3,red,a\n")
+    >>> table = read_table(file)
+    >>> table.feature_names, table.class_names, table.targets.tolist()
+    (('size', 'colour=blue', 'colour=red'), ('a', 'b'), [0, 1, 0])
     """
     file = existing(path)
     if file.suffix.lower() == ".npz":
@@ -66,20 +77,25 @@ def read_table(
     chosen = target if target is not None else list(table.cells)[-1]
     schema = TableSchema.learn(table, chosen, categorical)
     targets: Array = np.array(table.cells[chosen])
-    if task == "regression" or (
-        is_numeric(table.cells[chosen]) and chosen not in categorical
-    ):
+    is_number = is_numeric(table.cells[chosen]) and chosen not in categorical
+    if task == "regression" or is_number:
         targets = numbers(table, chosen)
-    return table_dataset(
-        file, schema.encode(table), targets, schema.feature_names, task, schema
-    )
+    inputs = schema.encode(table)
+    return table_dataset(file, inputs, targets, schema.feature_names, task, schema)
 
 
 def read_inputs(path: str | Path, schema: TableSchema) -> npt.NDArray[np.float32]:
-    """Return the features of another file, encoded as ``schema`` has learned; its target column may be missing."""
-    return schema.encode(
-        _read(existing(path), None, drop_missing=False, ignore=(), schema=schema)
-    )
+    r"""Return the features of another file, encoded with a schema; the target column may be absent.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "new.csv"
+    >>> _ = file.write_text("colour,size\nred,4\n")
+    >>> table = RawTable("old.csv", {"size": ["1", "2"], "colour": ["red", "blue"], "y": ["0", "1"]}, [2, 3])
+    >>> read_inputs(file, TableSchema.learn(table, target="y")).tolist()
+    [[4.0, 0.0, 1.0]]
+    """
+    table = _read(existing(path), None, drop_missing=False, ignore=(), schema=schema)
+    return schema.encode(table)
 
 
 @checks_flags
@@ -90,9 +106,21 @@ def read_examples(
     *,
     drop_missing: bool = False,
 ) -> tuple[npt.NDArray[np.float32], list[str]]:
-    """Return the features of another file, encoded as ``schema`` has learned, and the cells of its target column.
+    r"""Return the features of another file, encoded with a schema, and the cells of its target column.
 
-    ``target`` names the column where it is not the one that the schema was learned with.
+    Args:
+        path: A ``.csv`` or ``.parquet`` file.
+        schema: The schema of the training data.
+        target: The target column; that of the schema by default.
+        drop_missing: Drop rows with missing cells.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "new.csv"
+    >>> _ = file.write_text("size,y\n4,a\n")
+    >>> schema = TableSchema.learn(RawTable("old.csv", {"size": ["1"], "y": ["a"]}, [2]), target="y")
+    >>> inputs, cells = read_examples(file, schema)
+    >>> inputs.tolist(), cells
+    ([[4.0]], ['a'])
     """
     chosen = target if target is not None else schema.target
     table = _read(
@@ -104,9 +132,15 @@ def read_examples(
 def read_columns(
     path: str | Path, needed: frozenset[str] | None = None
 ) -> dict[str, list[str]]:
-    """Return a CSV or Parquet file as columns of text by name, in the file's order.
+    r"""Return the columns of a CSV or Parquet file as text, by name, in the order of the file.
 
-    Missing cells are refused, and if ``needed`` is given, in these columns only.
+    A missing cell is a DataError; if ``needed`` is given, in these columns only.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "t.csv"
+    >>> _ = file.write_text("size,colour\n1,red\n2,blue\n")
+    >>> read_columns(file)
+    {'size': ['1', '2'], 'colour': ['red', 'blue']}
     """
     (table,) = raw_tables(existing(path), None)
     wanted(table, only=needed)
@@ -121,17 +155,12 @@ def _read(
     schema: TableSchema | None = None,
     target: str | None = None,
 ) -> RawTable:
-    """Return the cells of the wanted columns, none of them missing; of a schema those that it needs."""
-    only = (
-        None
-        if schema is None
-        else frozenset(schema.names) | ({target} if target is not None else frozenset())
-    )
-    (table,) = raw_tables(file, header, known=None if schema is None else schema.names)
-    for name in (
-        *(schema.names if schema is not None else ()),
-        *([target] if target is not None else []),
-    ):
+    """Return the cells of all columns, or of those that a schema needs, without missing ones."""
+    known = None if schema is None else schema.names
+    needed = (*(known or ()), *(() if target is None else (target,)))
+    only = None if schema is None else frozenset(needed)
+    (table,) = raw_tables(file, header, known=known)
+    for name in needed:
         table.require(name)
     kept = wanted(table, ignore, drop_missing, only)
     if not kept.n_rows:
@@ -144,15 +173,11 @@ def _read(
 
 
 def _single(numbers: Array, where: str) -> npt.NDArray[np.float32]:
-    """Return numbers in float32, in which all of them have to stay finite."""
+    """Return numbers as float32; raise DataError where one overflows."""
     with np.errstate(over="ignore"):
         single = numbers.astype(np.float32)
-    lost = (
-        np.isinf(single) & np.isfinite(numbers)
-        if numbers.dtype.kind == "f"
-        else np.zeros(1, np.bool_)
-    )
-    if lost.any():
+    is_float = numbers.dtype.kind == "f"
+    if is_float and (np.isinf(single) & np.isfinite(numbers)).any():
         raise DataError(
             where,
             expected="numbers that float32 holds, up to 3.4e38",
@@ -170,10 +195,25 @@ def table_dataset(
     task: Task | None,
     schema: TableSchema | None = None,
 ) -> Dataset:
-    """Return the data set after deciding between classes and numbers."""
+    """Return the data set of a table, as a classification or a regression.
+
+    Args:
+        file: The file, for names and errors.
+        inputs: The inputs, (N, …).
+        targets: The targets as numbers or text, (N,).
+        names: The names of the features.
+        task: The task; None to infer it from the targets.
+        schema: The encoding of the columns, if there is one.
+
+    >>> table = table_dataset(Path("t.npz"), np.ones((2, 1), np.float32), np.array(["b", "a"]), (), None)
+    >>> table.class_names, table.targets.tolist()
+    (('a', 'b'), [1, 0])
+    """
     text = targets.dtype.kind not in "fiub"
     whole = text or bool((targets == np.floor(targets)).all())
-    decided, note = (task, "") if task is not None else _decided(targets, text, whole)
+    decided, note = task, ""
+    if decided is None:
+        decided, note = _inferred_task(targets, text, whole)
     about = f"{counted(len(inputs), 'row')} of {file.name}"
     if decided == "regression":
         if text:
@@ -219,22 +259,26 @@ def table_dataset(
     )
 
 
-def _decided(targets: Array, text: bool, whole: bool) -> Decided:
-    """Return the task of targets of which nobody said what they are."""
+def _inferred_task(targets: Array, text: bool, whole: bool) -> TaskChoice:
+    """Infer the task from the targets."""
     if text or targets.dtype.kind == "b":
-        return Decided("classification", "")
+        return TaskChoice("classification", "")
+    values = np.unique(targets)
     if targets.ndim != 1:
-        return Decided(
-            "classification"
-            if whole and len(np.unique(targets)) <= FEW
-            else "regression",
-            "",
-        )
-    return choose_task(set(np.unique(targets).tolist()), len(targets), whole=whole)
+        few = whole and len(values) <= FEW
+        return TaskChoice("classification" if few else "regression", "")
+    return choose_task(set(values.tolist()), len(targets), whole=whole)
 
 
 def npz_arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of an NPZ file by name; objects, which only unpickling could make, are refused."""
+    """Return the arrays of an NPZ file by name; arrays of pickled objects are a DataError.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "a.npz"
+    >>> np.savez(file, x=np.arange(2))
+    >>> npz_arrays(file)
+    {'x': array([0, 1])}
+    """
     where = f"file {file}"
     if not file.exists():
         raise DataError(
@@ -270,16 +314,20 @@ def npz_arrays(file: Path) -> dict[str, npt.NDArray[Any]]:
         ) from error
 
 
+def _is_one_hot(targets: Array) -> bool:
+    """Return whether targets are rows with a single 1 and zeros."""
+    if targets.ndim != 2 or not np.isin(targets, (0, 1)).all():
+        return False
+    return bool((targets.sum(axis=1) == 1).all())
+
+
 def _read_npz(file: Path, target: str | None, task: Task | None) -> Dataset:
-    """Return the arrays of an NPZ file, inputs as they are; one-hot targets become labels."""
+    """Return an NPZ file as a data set; one-hot targets become labels."""
     held = npz_arrays(file)
-    inputs = next(
-        (held[name] for name in _INPUTS if name in held and name != target), None
-    )
-    targets = next(
-        (held[name] for name in ((target,) if target else _TARGETS) if name in held),
-        None,
-    )
+    input_arrays = (held[n] for n in _INPUTS if n in held and n != target)
+    inputs = next(input_arrays, None)
+    candidates = (target,) if target else _TARGETS
+    targets = next((held[name] for name in candidates if name in held), None)
     if inputs is None or targets is None:
         raise DataError(
             f"file {file}",
@@ -288,11 +336,7 @@ def _read_npz(file: Path, target: str | None, task: Task | None) -> Dataset:
         )
     if targets.ndim == 2 and targets.shape[1] == 1:
         targets = targets[:, 0]
-    elif (
-        targets.ndim == 2
-        and np.isin(targets, (0, 1)).all()
-        and (targets.sum(axis=1) == 1).all()
-    ):
+    elif _is_one_hot(targets):
         targets = targets.argmax(axis=1)
     x, _ = check_arrays(
         inputs, targets if targets.dtype.kind in "fiub" else None, where=f"file {file}"

@@ -1,4 +1,4 @@
-"""Whether targets are classes or numbers, where nobody said so."""
+"""Inference of the task, classification or regression, from numeric targets."""
 
 from __future__ import annotations
 
@@ -7,56 +7,54 @@ from typing import NamedTuple
 from deltarule.data.dataset import Task
 from deltarule.render.numbers import counted
 
-FEW = 20  # whole-number targets with more values than this are numbers
-_ROWS_OF_A_CODE, _ROWS_OF_A_VALUE = (
-    3,
-    10,
-)  # rows that each class needs: of codes 0, 1, 2 …, of other whole numbers
-_LARGE = 1000.0  # whole numbers this far from 0 measure or count something
+FEW = 20  # integer targets with more values than this are numbers
+_ROWS_PER_CODE = 3  # mean number of rows per class, for codes 0, 1, 2 …
+_ROWS_PER_VALUE = 10  # the same for other integers
+_LARGE = 1000.0  # integers of this size are measurements or counts
 
 
-class Decided(NamedTuple):
-    """A task, and in words why it was chosen (empty where there was nothing to choose)."""
+class TaskChoice(NamedTuple):
+    """A task, and the reason why it was chosen (empty if there was no choice).
+
+    >>> choose_task({0.5, 1.0}, 30, whole=False)
+    TaskChoice(task='regression', why='')
+    """
 
     task: Task
     why: str
 
 
-def choose_task(values: set[float], n_rows: int, *, whole: bool) -> Decided:
-    """Decide between classes and numbers from the different values of numeric targets and the number of rows.
+def choose_task(values: set[float], n_rows: int, *, whole: bool) -> TaskChoice:
+    """Choose classification or regression for numeric targets.
 
-    Two whole numbers are classes. More of them are classes if they are few (20 at most), small (below 1,000) and
-    each comes often enough: 3 rows a class on average for codes that count up from 0 or 1, and 10 for others.
-    AutoGluon and H2O decide likewise by the share of different values among the rows.
+    Two integers are classes. More integers are classes if they are few (at most 20), small
+    (below 1,000) and frequent: on average 3 rows per class for codes that count up from 0 or 1,
+    and 10 for others. AutoGluon and H2O also decide by the number of distinct values relative to
+    the number of rows.
 
-    >>> choose_task({0.0, 1.0, 2.0}, 30, whole=True).task, choose_task({60171.0, 61187.0, 63221.0}, 3, whole=True).task
-    ('classification', 'regression')
+    Args:
+        values: The distinct targets.
+        n_rows: The number of rows.
+        whole: Whether all targets are integers.
+
+    >>> choose_task({0.0, 1.0, 2.0}, 30, whole=True).task
+    'classification'
+    >>> choose_task({60171.0, 61187.0, 63221.0}, 3, whole=True).task
+    'regression'
     """
     count = len(values)
-    if not whole:
-        return Decided("regression", "")
-    if count > FEW:
-        return Decided("regression", "")
-    if count <= 2:
-        return Decided(
-            "classification",
-            f"{_some(count)} {_read('classes', 'regression', 'predicts a number')}",
-        )
+    if not whole or count > FEW:
+        return TaskChoice("regression", "")
     ordered = sorted(values)
-    codes = ordered[0] in {0.0, 1.0} and ordered[-1] - ordered[0] == count - 1
-    enough = n_rows >= count * (_ROWS_OF_A_CODE if codes else _ROWS_OF_A_VALUE)
-    if enough and max(-ordered[0], ordered[-1]) < _LARGE:
-        return Decided(
-            "classification",
-            f"{_some(count)} {_read('classes', 'regression', 'predicts a number')}",
-        )
-    reason = f"{_some(count)} in {counted(n_rows, 'row')} {_read('numbers', 'classification', 'makes them classes')}"
-    return Decided("regression", reason)
-
-
-def _some(count: int) -> str:
-    return counted(count, "whole number")
-
-
-def _read(what: str, other: Task, outcome: str) -> str:
-    return f'read as {what}; task="{other}" {outcome}'
+    codes = count > 0 and ordered[-1] - ordered[0] == count - 1
+    codes = codes and ordered[0] in {0.0, 1.0}
+    enough = n_rows >= count * (_ROWS_PER_CODE if codes else _ROWS_PER_VALUE)
+    numbers = counted(count, "whole number")
+    if count <= 2 or (enough and max(-ordered[0], ordered[-1]) < _LARGE):
+        reason = f'{numbers} read as classes; task="regression" predicts a number'
+        return TaskChoice("classification", reason)
+    rows = counted(n_rows, "row")
+    reason = (
+        f'{numbers} in {rows} read as numbers; task="classification" makes them classes'
+    )
+    return TaskChoice("regression", reason)
