@@ -258,7 +258,7 @@ def optimizers() -> str:
     adam = dr.optimizer_steps("adam", [1.0, -2.0], [[1.0, 0.5], [0.0, -1.0]])
     nesterov = dr.optimizer_steps("nesterov_look_ahead", 1.0, [1.0])
     rate = optim.WarmUp(optim.CosineDecay(0.2, steps=100), steps=5)
-    recipe = optim.Averaged(inner=optim.Lion(learning_rate=rate, weight_decay=0.1))
+    recipe = optim.EMA(inner=optim.Lion(learning_rate=rate, weight_decay=0.1))
     texts = [
         re.sub(r"largest relative error.*", "every error below 10⁻⁹", str(walk))
         for walk in (adam, nesterov, dr.optimizer_steps(recipe, 1.0, [1.0]))

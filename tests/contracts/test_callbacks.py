@@ -97,7 +97,7 @@ def _problem(number):
 def _run(callback, number, options=None):
     model = nn.Sequential(nn.Linear(3, 1))
     model.initialize(seed=number)
-    recipe = optim.Averaged(inner=optim.Adam(learning_rate=0.05), decay=0.9)
+    recipe = optim.EMA(inner=optim.Adam(learning_rate=0.05), decay=0.9)
     history = model.fit(
         *_problem(number),
         loss="mean_squared_error",
@@ -220,7 +220,7 @@ def test_a_resumed_run_goes_on_with_the_state_of_the_file_and_not_of_the_object(
 
     model = nn.Sequential(nn.Linear(3, 1))
     model.initialize(seed=1)
-    recipe = optim.Averaged(inner=optim.Adam(learning_rate=0.05), decay=0.9)
+    recipe = optim.EMA(inner=optim.Adam(learning_rate=0.05), decay=0.9)
     given = {
         "loss": "mean_squared_error",
         "optimizer": recipe,

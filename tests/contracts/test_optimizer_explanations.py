@@ -77,7 +77,7 @@ def agree(optimizer: Optimizer, start: Any, name: str = "0.weight") -> Walk:
 
 
 def name_for(optimizer: Optimizer) -> str:
-    return "0.bias" if isinstance(optimizer, optim.Groups) else "0.weight"
+    return "0.bias" if isinstance(optimizer, optim.ParamGroups) else "0.weight"
 
 
 @pytest.mark.parametrize("shape", STARTS)
@@ -137,24 +137,24 @@ def test_schedules_are_a_line_of_their_own(schedule: optim.Schedule) -> None:
 @pytest.mark.parametrize(
     "recipe",
     [
-        optim.Averaged(
-            inner=optim.Accumulated(inner=optim.AdamW(), every=2), decay=0.5
+        optim.EMA(
+            inner=optim.GradientAccumulation(inner=optim.AdamW(), every=2), decay=0.5
         ),
-        optim.Accumulated(
-            inner=optim.Averaged(inner=optim.NAdam(), decay=0.5), every=2
+        optim.GradientAccumulation(
+            inner=optim.EMA(inner=optim.NAdam(), decay=0.5), every=2
         ),
-        optim.Accumulated(
-            inner=optim.Accumulated(inner=optim.RAdam(), every=2), every=2
+        optim.GradientAccumulation(
+            inner=optim.GradientAccumulation(inner=optim.RAdam(), every=2), every=2
         ),
         optim.Proximal(
-            inner=optim.Accumulated(inner=optim.SGD(), every=2), strength=0.1
+            inner=optim.GradientAccumulation(inner=optim.SGD(), every=2), strength=0.1
         ),
-        optim.Averaged(
+        optim.EMA(
             inner=optim.SGD(
                 momentum=0.9, nesterov=True, nesterov_form="look_ahead", clip_value=0.5
             )
         ),
-        optim.Groups(
+        optim.ParamGroups(
             groups={
                 "*norm*": optim.SGD(),
                 "*weight": optim.Proximal(inner=optim.AdaGrad(), strength=0.1),
@@ -168,7 +168,7 @@ def test_wrapped_recipes_are_explained(recipe: Optimizer) -> None:
     gradients = gradients_of([1.0, 2.0])
     walk = dr.optimizer_steps(recipe, [1.0, 2.0], gradients, name="0.weight")
     assert walk.proved
-    if not isinstance(recipe, optim.Groups):
+    if not isinstance(recipe, optim.ParamGroups):
         agree(recipe, [1.0, 2.0])
 
 
@@ -222,9 +222,9 @@ def test_a_new_optimiser_is_explained_without_a_formula() -> None:
 
 
 def test_settings_reach_recipes_inside_others() -> None:
-    recipe = optim.Averaged(inner=optim.Adam(), decay=0.9)
+    recipe = optim.EMA(inner=optim.Adam(), decay=0.9)
     walk = dr.optimizer_steps(recipe, 1.0, [1.0], {"beta_1": 0.5, "d": 0.25})
-    other = optim.Averaged(inner=optim.Adam(beta1=0.5), decay=0.25)
+    other = optim.EMA(inner=optim.Adam(beta1=0.5), decay=0.25)
     again = dr.optimizer_steps(other, 1.0, [1.0])
     assert str(walk) == str(again)
     with pytest.raises(ArgumentError, match="settings: expected eta"):

@@ -58,15 +58,15 @@ OPTIMIZERS: dict[str, Make] = {
         learning_rate=optim.WarmUp(optim.CosineDecay(0.2, steps=100), steps=5)
     ),
     "clipped": lambda: optim.SGD(learning_rate=0.05, clip_value=2.0, clip_norm=3.0),
-    "Groups": lambda: optim.Groups(
+    "ParamGroups": lambda: optim.ParamGroups(
         groups={"*bias": optim.Adam(learning_rate=0.1)},
         default=optim.SGD(learning_rate=0.05),
         clip_norm=5.0,
     ),
-    "Accumulated": lambda: optim.Accumulated(
+    "GradientAccumulation": lambda: optim.GradientAccumulation(
         inner=optim.Adam(learning_rate=0.2), every=3
     ),
-    "Averaged": lambda: optim.Averaged(inner=optim.SGD(learning_rate=0.05), decay=0.9),
+    "EMA": lambda: optim.EMA(inner=optim.SGD(learning_rate=0.05), decay=0.9),
     "Proximal": lambda: optim.Proximal(
         inner=optim.SGD(learning_rate=0.05), strength=1e-3
     ),
@@ -201,8 +201,8 @@ WRONG: list[tuple[type[Optimizer], dict[str, Any], str]] = [
     (optim.RMSProp, {"epsilon_place": "within"}, "epsilon_place"),
     (optim.AdaGrad, {"initial_accumulator": -1.0}, "initial_accumulator"),
     (optim.RAdam, {"beta2": 0.5}, "beta2"),
-    (optim.Accumulated, {"every": 0}, "every"),
-    (optim.Averaged, {"decay": 1.0}, "decay"),
+    (optim.GradientAccumulation, {"every": 0}, "every"),
+    (optim.EMA, {"decay": 1.0}, "decay"),
     (optim.Proximal, {"strength": -1.0}, "strength"),
 ]
 

@@ -242,9 +242,9 @@ class ProximalByHand(_Around):
 
 
 _KINDS = {
-    "Groups": Grouped,
-    "Accumulated": AccumulatedByHand,
-    "Averaged": AveragedByHand,
+    "ParamGroups": Grouped,
+    "GradientAccumulation": AccumulatedByHand,
+    "EMA": AveragedByHand,
     "Proximal": ProximalByHand,
 }
 

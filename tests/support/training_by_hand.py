@@ -145,19 +145,21 @@ def _base(random: np.random.Generator) -> optim.Optimizer:
 def _wrapped(random: np.random.Generator, inner: optim.Optimizer) -> optim.Optimizer:
     match random.integers(4):
         case 0:
-            return optim.Accumulated(inner=inner, every=int(random.integers(1, 4)))
+            return optim.GradientAccumulation(
+                inner=inner, every=int(random.integers(1, 4))
+            )
         case 1:
-            return optim.Averaged(inner=inner, decay=float(random.choice([0.5, 0.9])))
+            return optim.EMA(inner=inner, decay=float(random.choice([0.5, 0.9])))
         case 2:
             pattern = str(random.choice(["2.*", "*.bias", "0.weight"]))
-            return optim.Groups(groups={pattern: _base(random)}, default=inner)
+            return optim.ParamGroups(groups={pattern: _base(random)}, default=inner)
     return optim.Proximal(
         inner=inner, strength=0.05, pattern=str(random.choice(["*weight", "*", "0.*"]))
     )
 
 
 def _has_groups(recipe: optim.Optimizer) -> bool:
-    return "Groups" in repr(recipe)
+    return "ParamGroups" in repr(recipe)
 
 
 def draw(seed: int) -> Case:
@@ -171,11 +173,11 @@ def draw(seed: int) -> Case:
         wrapped = _wrapped(random, recipe)
         recipe = (
             recipe
-            if _has_groups(recipe) and isinstance(wrapped, optim.Groups)
+            if _has_groups(recipe) and isinstance(wrapped, optim.ParamGroups)
             else wrapped
         )
     inside = recipe
-    while isinstance(inside, optim.Accumulated):
+    while isinstance(inside, optim.GradientAccumulation):
         inside = inside.inner
     validation = str(random.choice(["", "split", "data", "weighted data"]))
     monitor = "val_loss" if validation else "loss"
@@ -207,7 +209,7 @@ def draw(seed: int) -> Case:
         plateau={"monitor": monitor, "patience": 1, "factor": 0.5, "min_delta": 0.02}
         if chance(0.3)
         else None,
-        averages=isinstance(inside, optim.Averaged) and chance(0.7),
+        averages=isinstance(inside, optim.EMA) and chance(0.7),
         fits=1 + chance(0.3),
     )
     penalties: list[losses.Penalty] = []

@@ -1,5 +1,7 @@
 """Optimisers, learning-rate schedules, composable gradient transforms, and minimisers of functions."""
 
+from typing import TYPE_CHECKING
+
 from deltarule.optim.adam import Adam, Adamax, AdamW, NAdam, RAdam
 from deltarule.optim.adaptive import AdaDelta, AdaGrad, RMSProp
 from deltarule.optim.averages import exponential_moving_average, moving_average
@@ -31,28 +33,34 @@ from deltarule.optim.transform import (
     scale,
     scale_by_learning_rate,
 )
-from deltarule.optim.wrappers import Accumulated, Averaged, Groups, Proximal
+from deltarule.optim.wrappers import (
+    EMA,
+    GradientAccumulation,
+    ParamGroups,
+    Proximal,
+    renamed,
+)
 
 __all__ = [
+    "EMA",
     "SGD",
-    "Accumulated",
     "AdaDelta",
     "AdaGrad",
     "Adam",
     "AdamW",
     "Adamax",
-    "Averaged",
     "Clock",
     "Constant",
     "CosineDecay",
     "ExponentialDecay",
-    "Groups",
+    "GradientAccumulation",
     "InverseTimeDecay",
     "Lion",
     "Minimum",
     "NAdam",
     "OneCycle",
     "Optimizer",
+    "ParamGroups",
     "ParameterNames",
     "Piecewise",
     "PolynomialDecay",
@@ -80,3 +88,9 @@ __all__ = [
     "scale",
     "scale_by_learning_rate",
 ]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        return renamed(name)

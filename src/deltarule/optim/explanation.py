@@ -156,7 +156,7 @@ def optimizer_steps(
         theta: The initial parameter, of any shape.
         gradients: The gradient of each step, each of the shape of ``theta``.
         settings: Other values of hyperparameters, by symbol (``eta``, ``beta_1``).
-        name: The parameter's name, for optimisers that depend on it (``Groups``, ``Proximal``).
+        name: The parameter's name, for optimisers that depend on it (``ParamGroups``, ``Proximal``).
 
     Returns:
         The steps: ``parameters`` holds θ after each step, ``print`` shows the formulas.

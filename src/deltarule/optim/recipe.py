@@ -26,6 +26,11 @@ from deltarule.tensor.tensor import Tensor
 
 Epsilon = Literal["inside", "outside"]
 _KINDS: dict[str, type[Optimizer]] = {}
+RENAMED = {
+    "Accumulated": "GradientAccumulation",
+    "Averaged": "EMA",
+    "Groups": "ParamGroups",
+}  # names of earlier releases, which saved configurations contain
 
 
 @final
@@ -119,7 +124,7 @@ class Optimizer(metaclass=NamedArguments):
         """Return the transform of gradients into steps, including clipping.
 
         ``names`` are the names of the parameters in order, needed by optimisers that depend on
-        them (``Groups``); ``ParameterNames`` contain those of frozen parameters too.
+        them (``ParamGroups``); ``ParameterNames`` contain those of frozen parameters too.
         """
         clips = [] if self.clip_value is None else [clip_by_value(self.clip_value)]
         clips += [] if self.clip_norm is None else [clip_by_global_norm(self.clip_norm)]
@@ -133,7 +138,7 @@ class Optimizer(metaclass=NamedArguments):
         return [clock.rate(self.learning_rate)] * count
 
     def rate_at(self, step: int) -> float:
-        """Return the learning rate at a step, counted from 0; that of the default for ``Groups``."""
+        """Return the learning rate at a step, counted from 0; that of the default for ``ParamGroups``."""
         rate = self.learning_rate
         return rate.at(step) if isinstance(rate, Schedule) else float(rate)
 
@@ -179,7 +184,8 @@ def from_config(config: dict[str, Any]) -> Optimizer:
     True
     """
     arguments = dict(config)
-    kind = _KINDS.get(str(arguments.pop("optimizer", "")))
+    name = str(arguments.pop("optimizer", ""))
+    kind = _KINDS.get(RENAMED.get(name, name))
     if kind is None:
         raise ArgumentError(
             "optimizer",
@@ -187,6 +193,21 @@ def from_config(config: dict[str, Any]) -> Optimizer:
             got=repr(config.get("optimizer")),
         )
     return kind(**{key: _deserialized(value) for key, value in arguments.items()})
+
+
+def with_current_names(config: Any) -> Any:
+    """Return a saved configuration with the current names of optimisers.
+
+    >>> with_current_names({"optimizer": "Averaged", "decay": 0.9})
+    {'optimizer': 'EMA', 'decay': 0.9}
+    """
+    if not isinstance(config, dict):
+        return config
+    updated = {key: with_current_names(value) for key, value in config.items()}
+    name = updated.get("optimizer")
+    if isinstance(name, str):
+        updated["optimizer"] = RENAMED.get(name, name)
+    return updated
 
 
 def get(optimizer: str | Optimizer) -> Optimizer:

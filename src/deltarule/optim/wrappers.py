@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from deltarule.errors import ArgumentError
 from deltarule.optim.gradient_descent import SGD
-from deltarule.optim.recipe import Optimizer, ParameterNames, frozen_among, get
+from deltarule.optim.recipe import (
+    RENAMED,
+    Optimizer,
+    ParameterNames,
+    frozen_among,
+    get,
+)
 from deltarule.optim.schedules import Schedule
 from deltarule.optim.transform import (
     Clock,
@@ -26,7 +33,7 @@ from deltarule.tensor.tensor import Tensor
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Groups(Optimizer):
+class ParamGroups(Optimizer):
     """Different optimisers for groups of parameters, chosen by patterns of their names.
 
     A parameter belongs to the first pattern that matches its name, or else to ``default``. A
@@ -39,7 +46,7 @@ class Groups(Optimizer):
         clip_norm: The largest norm of the gradients of all groups together, if any.
         clip_value: The largest absolute value of an entry of a gradient, if any.
 
-    >>> recipe = Groups(groups={"*bias": SGD(learning_rate=0.1)}, default=SGD(learning_rate=0.01))
+    >>> recipe = ParamGroups(groups={"*bias": SGD(learning_rate=0.1)}, default=SGD(learning_rate=0.01))
     >>> recipe.group_of("0.bias"), recipe.group_of("0.weight")
     ('*bias', 'default')
     """
@@ -94,7 +101,7 @@ class Groups(Optimizer):
         """Return the optimiser, and the indices and names of the parameters, of every group with trainable ones."""
         if names is None:
             raise ArgumentError(
-                "Groups", expected="the names of the parameters", got="none"
+                "ParamGroups", expected="the names of the parameters", got="none"
             )
         chosen = [self.group_of(name) for name in names]
         frozen = [(name, self.group_of(name)) for name in frozen_among(names)]
@@ -103,7 +110,7 @@ class Groups(Optimizer):
         if unused:
             known = ", ".join((*names, *frozen_among(names)))
             raise ArgumentError(
-                "Groups",
+                "ParamGroups",
                 expected=f"patterns that match one of {known}",
                 got=", ".join(map(repr, unused)),
             )
@@ -207,12 +214,12 @@ class _Wrapper(Optimizer):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Accumulated(_Wrapper):
+class GradientAccumulation(_Wrapper):
     """Gradient accumulation: average gradients over ``every`` steps, then take one step of the inner optimiser.
 
     It is equivalent to a batch ``every`` times as large. In between, the parameters and the
     state of the inner optimiser do not change; its schedules and bias corrections count its own
-    steps. Outer wrappers (``Averaged``) and clipping act at each of the ``every`` steps,
+    steps. Outer wrappers (``EMA``) and clipping act at each of the ``every`` steps,
     ``Proximal`` only where the parameters change.
 
     Args:
@@ -222,7 +229,7 @@ class Accumulated(_Wrapper):
         clip_value: The largest absolute value of an entry of a gradient, if any.
 
     >>> from deltarule.optim import minimize
-    >>> recipe = Accumulated(inner=SGD(learning_rate=0.1), every=2)
+    >>> recipe = GradientAccumulation(inner=SGD(learning_rate=0.1), every=2)
     >>> minimize(lambda x: (x * x).sum(), [1.0], recipe, steps=4).path.ravel().round(4).tolist()
     [1.0, 1.0, 0.8, 0.8, 0.64]
     """
@@ -290,10 +297,10 @@ class Accumulated(_Wrapper):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Averaged(_Wrapper):
+class EMA(_Wrapper):
     """Exponential moving average of the weights, θ̄ ← dθ̄ + (1 − d)θ, beside the steps of the inner optimiser.
 
-    θ̄ starts at θ, and is updated at every step of training: around ``Accumulated`` at each of
+    θ̄ starts at θ, and is updated at every step of training: around ``GradientAccumulation`` at each of
     its ``every`` steps, inside it once for all of them. ``averages`` returns θ̄ from the state.
     Averaging of iterates goes back to Polyak and Juditsky (1992).
 
@@ -305,7 +312,7 @@ class Averaged(_Wrapper):
 
     >>> from deltarule.optim import Stepper
     >>> from deltarule.tensor.tensor import parameter, tensor
-    >>> recipe = Averaged(inner=SGD(learning_rate=1.0), decay=0.75)
+    >>> recipe = EMA(inner=SGD(learning_rate=1.0), decay=0.75)
     >>> stepper = Stepper(recipe, [parameter([0.0])])
     >>> stepper.step([tensor([-1.0])])
     >>> stepper.parameters[0].item(), recipe.averages(stepper.state, 1)[0].item()
@@ -345,7 +352,7 @@ class Proximal(_Wrapper):
 
     The proximal step of strength·‖θ‖₁ makes weights exactly 0, which subgradient steps do not
     (Daubechies et al. 2004). η_t is the inner optimiser's learning rate for the parameter: that
-    of its group in ``Groups``, 0 while ``Accumulated`` only accumulates gradients.
+    of its group in ``ParamGroups``, 0 while ``GradientAccumulation`` only accumulates gradients.
 
     Args:
         inner: The optimiser, or its name.
@@ -406,23 +413,23 @@ def _soft_threshold(
 def has_groups(optimizer: Optimizer) -> bool:
     """Whether an optimiser, or one inside it, has parameter groups with different learning rates.
 
-    >>> has_groups(Averaged(inner=Groups())), has_groups(SGD())
+    >>> has_groups(EMA(inner=ParamGroups())), has_groups(SGD())
     (True, False)
     """
     if isinstance(optimizer, _Wrapper):
         return has_groups(optimizer.inner)
-    return isinstance(optimizer, Groups)
+    return isinstance(optimizer, ParamGroups)
 
 
 def steps_between(optimizer: Optimizer) -> int:
-    """Return the number of training steps per step of the innermost optimiser (``every`` of ``Accumulated``).
+    """Return the number of training steps per step of the innermost optimiser (``every`` of ``GradientAccumulation``).
 
-    >>> steps_between(Accumulated(inner=Accumulated(every=2), every=3))
+    >>> steps_between(GradientAccumulation(inner=GradientAccumulation(every=2), every=3))
     6
     """
     if not isinstance(optimizer, _Wrapper):
         return 1
-    every = optimizer.every if isinstance(optimizer, Accumulated) else 1
+    every = optimizer.every if isinstance(optimizer, GradientAccumulation) else 1
     return steps_between(optimizer.inner) * every
 
 
@@ -435,18 +442,37 @@ def with_rate(optimizer: Optimizer, rate: float | Schedule, where: str) -> Optim
         where: The name of the caller, for the error.
 
     Raises:
-        ArgumentError: ``Groups`` have several learning rates.
+        ArgumentError: ``ParamGroups`` have several learning rates.
 
-    >>> with_rate(Averaged(inner=SGD()), 0.5, "example").inner.learning_rate
+    >>> with_rate(EMA(inner=SGD()), 0.5, "example").inner.learning_rate
     0.5
     """
-    if isinstance(optimizer, Groups):
+    if isinstance(optimizer, ParamGroups):
         raise ArgumentError(
             f"{where} optimizer",
             expected="one learning rate for all parameters",
-            got="Groups",
+            got="ParamGroups",
             hint="Set the rates in the groups, or use the optimiser of one of them.",
         )
     if isinstance(optimizer, _Wrapper):
         return replace(optimizer, inner=with_rate(optimizer.inner, rate, where))
     return replace(optimizer, learning_rate=rate)
+
+
+def renamed(name: str) -> object:
+    """Return the wrapper that had a name in earlier releases, with a DeprecationWarning.
+
+    Raises:
+        AttributeError: No wrapper had this name.
+    """
+    if name not in RENAMED:
+        raise AttributeError(f"module 'deltarule.optim' has no attribute {name!r}")
+    message = f"optim.{name} is now optim.{RENAMED[name]}; the old name goes in the next release"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return globals()[RENAMED[name]]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:  # for pickles
+        return renamed(name)

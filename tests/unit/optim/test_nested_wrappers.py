@@ -14,7 +14,7 @@ from deltarule.errors import ArgumentError
 from deltarule.optim.wrappers import has_groups
 from deltarule.tensor.tensor import parameter
 
-KINDS = ("Accumulated", "Averaged", "Groups", "Proximal")
+KINDS = ("GradientAccumulation", "EMA", "ParamGroups", "Proximal")
 NESTINGS = [
     names for depth in (1, 2, 3) for names in itertools.product(KINDS, repeat=depth)
 ]
@@ -25,19 +25,19 @@ N, SIZE, EPOCHS = 14, 4, 3  # three batches of 4 and one of 2
 def _around(kind, inner, place):
     """Return the wrapper with options that differ by its place in the nesting."""
     match kind:
-        case "Accumulated":
-            return optim.Accumulated(inner=inner, every=2 + place % 2)
-        case "Averaged":
-            return optim.Averaged(inner=inner, decay=0.6, clip_norm=0.5)
-        case "Groups":
+        case "GradientAccumulation":
+            return optim.GradientAccumulation(inner=inner, every=2 + place % 2)
+        case "EMA":
+            return optim.EMA(inner=inner, decay=0.6, clip_norm=0.5)
+        case "ParamGroups":
             if has_groups(inner):
-                return optim.Groups(
+                return optim.ParamGroups(
                     groups={"*": inner}, default=optim.SGD(learning_rate=1e-6)
                 )
-            other = optim.Accumulated(
+            other = optim.GradientAccumulation(
                 inner=optim.SGD(learning_rate=0.02, momentum=0.5), every=2
             )
-            return optim.Groups(groups={"*bias": other}, default=inner)
+            return optim.ParamGroups(groups={"*bias": other}, default=inner)
     return optim.Proximal(
         inner=inner,
         strength=0.3 / (1 + place),
@@ -111,7 +111,11 @@ def test_a_nesting_trains_as_written_out(names):
 
 @pytest.mark.parametrize(
     "names",
-    [("Accumulated", "Groups"), ("Proximal", "Groups"), ("Averaged", "Accumulated")],
+    [
+        ("GradientAccumulation", "ParamGroups"),
+        ("Proximal", "ParamGroups"),
+        ("EMA", "GradientAccumulation"),
+    ],
 )
 def test_many_models_take_nested_recipes(names):
     """Also around groups, whose rates no number replaces; each model has its own factor and history."""
@@ -139,7 +143,7 @@ def test_many_models_take_nested_recipes(names):
 
 
 def test_range_test_under_accumulation_tells_the_rates_that_were_used():
-    recipe = optim.Accumulated(inner=optim.SGD(), every=4)
+    recipe = optim.GradientAccumulation(inner=optim.SGD(), every=4)
     x, y = _data()
     model = nn.Sequential(nn.Linear(3, 2))
     found = train.learning_rate_range(
@@ -161,12 +165,12 @@ def test_range_test_under_accumulation_tells_the_rates_that_were_used():
 
 
 WRONG = [
-    (optim.Accumulated, {"every": 2.5}),
-    (optim.Accumulated, {"every": True}),
-    (optim.Accumulated, {"every": 0}),
-    (optim.Accumulated, {"every": "2"}),
-    (optim.Accumulated, {"inner": "none such"}),
-    (optim.Groups, {"groups": []}),
+    (optim.GradientAccumulation, {"every": 2.5}),
+    (optim.GradientAccumulation, {"every": True}),
+    (optim.GradientAccumulation, {"every": 0}),
+    (optim.GradientAccumulation, {"every": "2"}),
+    (optim.GradientAccumulation, {"inner": "none such"}),
+    (optim.ParamGroups, {"groups": []}),
     (optim.SGD, {"nesterov": 1, "momentum": 0.9}),
     (optim.SGD, {"nesterov": "no", "momentum": 0.9}),
     (optim.SGD, {"maximize": 0}),
@@ -182,7 +186,7 @@ WRONG = [
     (optim.Adam, {"beta1": None}),
     (optim.RMSProp, {"centred": "yes"}),
     (optim.NAdam, {"decoupled": 1}),
-    (optim.Averaged, {"decay": True}),
+    (optim.EMA, {"decay": True}),
     (optim.Proximal, {"strength": "1"}),
 ]
 SCHEDULES = [
@@ -210,7 +214,7 @@ def test_schedules_refuse_steps_that_are_no_whole_numbers(make, steps):
 
 
 def test_numbers_of_numpy_are_taken_and_kept_as_plain_data():
-    recipe = optim.Accumulated(
+    recipe = optim.GradientAccumulation(
         inner=optim.SGD(
             learning_rate=np.float32(0.5),
             momentum=np.float64(0.5),
@@ -225,12 +229,12 @@ def test_numbers_of_numpy_are_taken_and_kept_as_plain_data():
         type(inner["nesterov"]),
     ) == (int, float, bool)
     assert optim.StepDecay(0.1, factor=0.5, every=np.int32(2)).config()["every"] == 2
-    assert optim.Accumulated(inner="adam").inner == optim.Adam()
+    assert optim.GradientAccumulation(inner="adam").inner == optim.Adam()
 
 
 def test_groups_take_frozen_names_at_every_stage_of_unfreezing():
     recipe = optim.Proximal(
-        inner=optim.Groups(
+        inner=optim.ParamGroups(
             groups={
                 "0.*": optim.SGD(learning_rate=0.01),
                 "1.*": optim.SGD(learning_rate=0.1),
@@ -245,7 +249,7 @@ def test_groups_take_frozen_names_at_every_stage_of_unfreezing():
     named = dict(model.named_parameters())
     with pytest.raises(ArgumentError, match="patterns that match one of"):
         model.fit(x, y, loss="mean_squared_error", optimizer=recipe, verbose=0)
-    recipe = optim.Groups(
+    recipe = optim.ParamGroups(
         groups={"0.*": optim.SGD(learning_rate=0.01), "2.*": "sgd"},
         default=optim.Adam(),
     )
@@ -325,7 +329,7 @@ def test_a_parameter_set_apart_by_requires_grad_counts_as_frozen():
 
 def test_a_proximal_step_in_a_loop_of_ones_own_asks_for_the_rates_too():
     recipe = optim.Proximal(
-        inner=optim.Accumulated(inner=optim.SGD(learning_rate=0.1), every=4),
+        inner=optim.GradientAccumulation(inner=optim.SGD(learning_rate=0.1), every=4),
         strength=1.0,
     )
     w = parameter(np.array([1.0]), name="w.weight")

@@ -1,7 +1,8 @@
-"""Groups, accumulated gradients, averaged weights, proximal steps, clipping, the stepper."""
+"""Parameter groups, accumulated gradients, averaged weights, proximal steps, clipping, the stepper."""
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,15 @@ import pytest
 import deltarule as dr
 from deltarule import optim
 from deltarule.errors import ArgumentError
-from deltarule.optim import SGD, Accumulated, Adam, Averaged, Groups, Proximal, Stepper
+from deltarule.optim import (
+    EMA,
+    SGD,
+    Adam,
+    GradientAccumulation,
+    ParamGroups,
+    Proximal,
+    Stepper,
+)
 from deltarule.tensor.tensor import parameter, tensor
 
 
@@ -33,7 +42,9 @@ def test_accumulated_steps_are_steps_of_mean_gradients() -> None:
     gradients, start = _gradients(12), np.ones(3)
     schedule = optim.ExponentialDecay(0.1, decay=0.5)
     accumulated = _follow(
-        Accumulated(inner=Adam(learning_rate=schedule), every=4), gradients, start
+        GradientAccumulation(inner=Adam(learning_rate=schedule), every=4),
+        gradients,
+        start,
     )
     plain = _follow(
         Adam(learning_rate=schedule), gradients.reshape(3, 4, 3).mean(axis=1), start
@@ -42,7 +53,9 @@ def test_accumulated_steps_are_steps_of_mean_gradients() -> None:
         accumulated.parameters[0].numpy(), plain.parameters[0].numpy(), atol=1e-14
     )
     unfinished = _follow(
-        Accumulated(inner=Adam(learning_rate=schedule), every=4), gradients[:11], start
+        GradientAccumulation(inner=Adam(learning_rate=schedule), every=4),
+        gradients[:11],
+        start,
     )
     two = _follow(
         Adam(learning_rate=schedule), gradients.reshape(3, 4, 3).mean(axis=1)[:2], start
@@ -55,7 +68,7 @@ def test_accumulated_steps_are_steps_of_mean_gradients() -> None:
 @pytest.mark.notes("X-14", "OPT-33")
 def test_averages_follow_the_weights() -> None:
     gradients, start = _gradients(6), np.ones(3)
-    recipe = Averaged(inner=SGD(learning_rate=0.1, momentum=0.5), decay=0.8)
+    recipe = EMA(inner=SGD(learning_rate=0.1, momentum=0.5), decay=0.8)
     stepper = Stepper(recipe, [parameter(start)])
     mean = start
     for g in gradients:
@@ -71,7 +84,7 @@ def test_averages_follow_the_weights() -> None:
 
 
 def test_groups_hand_each_parameter_to_its_own_recipe() -> None:
-    recipe = Groups(
+    recipe = ParamGroups(
         groups={
             "head.*": Adam(learning_rate=0.1),
             "*bias": SGD(learning_rate=0.5, momentum=0.9),
@@ -98,7 +111,7 @@ def test_groups_hand_each_parameter_to_its_own_recipe() -> None:
 
 
 def test_groups_refuse_patterns_that_match_nothing_and_missing_names() -> None:
-    recipe = Groups(groups={"haed.*": SGD()})
+    recipe = ParamGroups(groups={"haed.*": SGD()})
     with pytest.raises(
         ArgumentError, match=r"patterns that match one of head.weight, got 'haed.\*'"
     ):
@@ -145,9 +158,9 @@ def test_look_ahead_passes_through_wrappers() -> None:
 
     wanted = optim.minimize(bowl, [1.0, 1.0], ahead, steps=6).path
     for recipe in (
-        Averaged(inner=ahead),
-        Groups(default=ahead),
-        Accumulated(inner=ahead, every=1),
+        EMA(inner=ahead),
+        ParamGroups(default=ahead),
+        GradientAccumulation(inner=ahead, every=1),
     ):
         np.testing.assert_allclose(
             optim.minimize(bowl, [1.0, 1.0], recipe, steps=6).path, wanted, atol=1e-14
@@ -201,3 +214,29 @@ def test_steps_of_a_loop_do_not_grow_a_graph() -> None:
         stepper.step()
         assert not w.node.sources
         assert all(not t.node.sources for t in stepper.state)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Accumulated", "GradientAccumulation"),
+        ("Averaged", "EMA"),
+        ("Groups", "ParamGroups"),
+    ],
+)
+def test_names_of_earlier_releases_work_and_warn(old: str, new: str) -> None:
+    recipe = getattr(optim, new)()
+    with pytest.warns(DeprecationWarning, match=f"optim.{old} is now optim.{new}"):
+        assert getattr(optim, old) is type(recipe)
+    assert optim.from_config({**recipe.config(), "optimizer": old}) == recipe
+    outer = Proximal(inner=recipe).config()
+    assert optim.from_config(
+        {**outer, "inner": {**recipe.config(), "optimizer": old}}
+    ) == Proximal(inner=recipe)
+    pickled = pickle.dumps(recipe, protocol=0)
+    as_before = pickled.replace(f"\n{new}\n".encode(), f"\n{old}\n".encode())
+    assert as_before != pickled
+    with pytest.warns(DeprecationWarning, match=f"optim.{old} is now optim.{new}"):
+        assert pickle.loads(as_before) == recipe
+    with pytest.raises(AttributeError, match="no attribute 'NoSuchOptimizer'"):
+        _ = optim.NoSuchOptimizer

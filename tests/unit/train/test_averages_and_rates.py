@@ -16,6 +16,7 @@ from deltarule.train import (
     Callback,
     EarlyStopping,
     UseAverages,
+    checkpoint,
     fit,
     learning_rate_range,
 )
@@ -55,10 +56,10 @@ def _by_hand(decay: float, rate: float, epochs: int) -> tuple[np.ndarray, np.nda
 
 @pytest.mark.parametrize("every", [1, 2])
 def test_validation_and_the_model_have_the_averages(every: int) -> None:
-    recipe: optim.Optimizer = optim.Averaged(
-        inner=optim.SGD(learning_rate=0.05), decay=0.8
+    recipe: optim.Optimizer = optim.EMA(inner=optim.SGD(learning_rate=0.05), decay=0.8)
+    recipe = (
+        optim.GradientAccumulation(inner=recipe, every=every) if every > 1 else recipe
     )
-    recipe = optim.Accumulated(inner=recipe, every=every) if every > 1 else recipe
     model = line()
     history = fit(
         model,
@@ -83,7 +84,7 @@ def test_validation_and_the_model_have_the_averages(every: int) -> None:
 def test_early_stopping_keeps_the_best_averages_and_runs_resume(tmp_path: Path) -> None:
     options: dict[str, Any] = {
         "loss": "mean_squared_error",
-        "optimizer": optim.Averaged(
+        "optimizer": optim.EMA(
             inner=optim.SGD(learning_rate=0.1, momentum=0.9), decay=0.7
         ),
         "epochs": 12,
@@ -104,6 +105,27 @@ def test_early_stopping_keeps_the_best_averages_and_runs_resume(tmp_path: Path) 
     )
     assert again[0].weight.numpy().tobytes() == whole[0].weight.numpy().tobytes()
     assert resumed.step_losses == history.step_losses
+
+
+def test_a_checkpoint_with_the_old_name_of_an_optimiser_is_resumed(
+    tmp_path: Path,
+) -> None:
+    options: dict[str, Any] = {
+        "loss": "mean_squared_error",
+        "optimizer": optim.EMA(inner=optim.SGD(learning_rate=0.1), decay=0.7),
+        "batch_size": 7,
+        "verbose": 0,
+        "checkpoint": tmp_path / "run.dr",
+    }
+    whole, part = line(), line()
+    fit(whole, X, Y, epochs=4, **{**options, "checkpoint": tmp_path / "whole.dr"})
+    fit(part, X, Y, epochs=2, **options)
+    held = checkpoint.read(options["checkpoint"], "checkpoint")
+    assert held.document["signature"]["optimizer"]["optimizer"] == "EMA"
+    held.document["signature"]["optimizer"]["optimizer"] = "Averaged"
+    checkpoint.write(options["checkpoint"], "checkpoint", held.arrays, held.document)
+    fit(part, X, Y, epochs=4, resume=True, **options)
+    assert part[0].weight.numpy().tobytes() == whole[0].weight.numpy().tobytes()
 
 
 def test_averages_need_an_optimiser_that_averages() -> None:
@@ -183,15 +205,15 @@ def test_the_range_test_is_one_pass_by_default_and_puts_running_state_back() -> 
 def test_wrappers_take_the_growing_rate_inside() -> None:
     schedule = optim.ExponentialDecay(0.1, decay=2.0)
     inner = with_rate(
-        optim.Averaged(inner=optim.Accumulated(inner=optim.Adam(), every=2)),
+        optim.EMA(inner=optim.GradientAccumulation(inner=optim.Adam(), every=2)),
         schedule,
         "here",
     )
     assert inner.learning_rate == schedule and inner.inner.inner == optim.Adam(
         learning_rate=schedule
     )
-    with pytest.raises(ArgumentError, match=r"here optimizer: .* got Groups"):
-        with_rate(optim.Groups(), schedule, "here")
+    with pytest.raises(ArgumentError, match=r"here optimizer: .* got ParamGroups"):
+        with_rate(optim.ParamGroups(), schedule, "here")
 
 
 def test_misspelt_options_of_the_range_test_are_answered_with_the_right_name() -> None:

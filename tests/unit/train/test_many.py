@@ -89,7 +89,7 @@ RECIPES = {
         optim.SGD(learning_rate=optim.StepDecay(0.2, 0.5, 2 + i)) for i in range(4)
     ],
     "groups": [
-        optim.Groups(
+        optim.ParamGroups(
             groups={"b*": optim.SGD(learning_rate=0.02 * i)},
             default=optim.SGD(learning_rate=0.1),
         )
@@ -198,11 +198,11 @@ def test_each_keeps_its_own_averages(network, blobs, device, every, monkeypatch)
     )
     train, held = _rows(len(x), 4, seed=3)
     recipes = [
-        optim.Averaged(inner=optim.SGD(learning_rate=rate, momentum=0.9), decay=decay)
+        optim.EMA(inner=optim.SGD(learning_rate=rate, momentum=0.9), decay=decay)
         for rate, decay in ((0.3, 0.9), (0.02, 0.5), (1.0, 0.8), (0.1, 0.99))
     ]
     recipes = (
-        [optim.Accumulated(inner=recipe, every=every) for recipe in recipes]
+        [optim.GradientAccumulation(inner=recipe, every=every) for recipe in recipes]
         if every > 1
         else recipes
     )
@@ -577,7 +577,7 @@ def test_what_does_not_fit_is_refused(network, blobs):
         ({"seed": [1, "a"]}, "seed"),
         ({"learning_rate": [0.1]}, "learning_rate"),
         (
-            {"learning_rate": 0.1, "optimizer": optim.Groups()},
+            {"learning_rate": 0.1, "optimizer": optim.ParamGroups()},
             "fit_many optimizer: expected one learning rate",
         ),
         ({"optimizer": ["sgd", 3]}, "optimizer"),

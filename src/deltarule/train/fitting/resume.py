@@ -15,6 +15,7 @@ import numpy as np
 
 from deltarule.backends.given import check_arrays
 from deltarule.errors import ArgumentError, CheckpointError, ShapeError, whole_number
+from deltarule.optim.recipe import with_current_names
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
 from deltarule.train import checkpoint
@@ -235,7 +236,8 @@ def _cursor(run: TrainingLoop, container: checkpoint.Container) -> Cursor:
 def _refuse_another_run(
     container: checkpoint.Container, now: dict[str, Any], path: str | Path
 ) -> None:
-    kept = container.document["signature"]
+    kept = dict(container.document["signature"])
+    kept["optimizer"] = with_current_names(kept["optimizer"])
     if (
         container.version < 2
     ):  # it knew the classes of callbacks alone, and no validation data

@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import Any, final
 
 from deltarule.errors import ArgumentError
-from deltarule.optim import Accumulated, Averaged, Optimizer
+from deltarule.optim import EMA, GradientAccumulation, Optimizer
 from deltarule.runtime.buffers import Array
 from deltarule.train.monitoring.callbacks import Callback, Session
 
 
 @final
 class UseAverages(Callback):
-    """Measure validation with the averaged weights of ``optim.Averaged``, and leave the model with them.
+    """Measure validation with the averaged weights of ``optim.EMA``, and leave the model with them.
 
     Training itself goes on with its own weights, and a resumed run too. Early stopping compares and keeps the
     averages. Running statistics (of batch normalisation) stay those of training. Raises ArgumentError before the
-    first step unless the optimiser averages: ``optimizer=optim.Averaged(inner=…, decay=0.999)``.
+    first step unless the optimiser averages: ``optimizer=optim.EMA(inner=…, decay=0.999)``.
 
     Source: Polyak and Juditsky 1992.
 
     >>> from deltarule import nn, optim
     >>> model = nn.Sequential(nn.Linear(1, 1, bias=False))
-    >>> recipe = optim.Averaged(inner=optim.SGD(learning_rate=0.1), decay=0.5)
+    >>> recipe = optim.EMA(inner=optim.SGD(learning_rate=0.1), decay=0.5)
     >>> given = {"loss": "mean_squared_error", "optimizer": recipe, "callbacks": [UseAverages()], "verbose": 0}
     >>> history = model.fit([[1.0]], [[1.0]], epochs=1, **given)
     """
@@ -40,15 +40,15 @@ class UseAverages(Callback):
         return weights | dict(zip(names, averages, strict=True))
 
     @staticmethod
-    def _average(session: Any) -> Averaged:
+    def _average(session: Any) -> EMA:
         optimizer: Optimizer | None = getattr(session, "optimizer", None)
-        while isinstance(optimizer, Accumulated):
+        while isinstance(optimizer, GradientAccumulation):
             optimizer = optimizer.inner
-        if not isinstance(optimizer, Averaged):
+        if not isinstance(optimizer, EMA):
             raise ArgumentError(
                 "UseAverages",
                 expected="an optimiser that averages the weights",
                 got=type(optimizer).__name__,
-                hint="Write optimizer=optim.Averaged(inner=optim.Adam(), decay=0.999).",
+                hint="Write optimizer=optim.EMA(inner=optim.Adam(), decay=0.999).",
             )
         return optimizer
