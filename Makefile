@@ -5,6 +5,7 @@
 #   make check      what CI runs: format, lint, types, import floors, tests
 #   make format     write the format              make docs       write the generated pages
 #   make bench      the workloads on this machine
+#   make coverage   the lines and branches that the fast tests do not reach
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
             $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: demo test test-all check format format-check lint types floors bench docs docs-check clean
+.PHONY: demo test test-all coverage check format format-check lint types floors bench docs docs-check clean
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Deltarule needs Python 3.11 or newer: install it, or say make PYTHON=/path/to/python3.11"; exit 1; }
@@ -37,6 +38,9 @@ test: $(VENV)/.installed-dev
 
 test-all: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q -n $(JOBS) -m "slow or not slow"
+
+coverage: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -q -n $(JOBS) --cov --cov-report=term --cov-report=html
 
 check: format-check lint types floors test
 
