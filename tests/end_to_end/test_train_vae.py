@@ -173,7 +173,7 @@ def test_report_is_one_file_with_samples_reconstructions_and_map(
     plane = (
         "the latent plane"
         if latent_size == "2"
-        else "the plane of largest variance of 5 latent numbers"
+        else "the plane of largest variance of 5 latent variables"
     )
     assert found["weights_sha256"] in text and plane in text
     lead = re.search(r"<strong>−([\d.]+) ± ([\d.]+) nats</strong>", text)

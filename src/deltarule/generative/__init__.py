@@ -98,7 +98,7 @@ from deltarule.nn.layers.corruption import (
     SaltAndPepper,
 )
 
-if TYPE_CHECKING:  # entered on first use: they need scikit-learn
+if TYPE_CHECKING:  # imported on first use: they need scikit-learn
     from deltarule.generative.autoencoders.transformer import LatentTransformer
     from deltarule.generative.mixtures.expectation_maximization import GaussianMixture
 

@@ -1,7 +1,7 @@
-"""Smooth one-to-one maps from free numbers to constrained ones, with ln|det ∂y/∂x|.
+"""Bijectors: smooth invertible maps from unconstrained to constrained variables, with ln|det ∂y/∂x|.
 
-For variational inference and change of variables: a positive variance is eˣ of a free number, a share σ(x), a point
-of the simplex the broken pieces of a stick (Kucukelbir et al. 2017, ADVI).
+They are used for changes of variables and in variational inference: a positive variance is eˣ, a probability σ(x), and
+a point of the simplex a stick-breaking transform of unconstrained values (Kucukelbir et al. 2017).
 """
 
 from __future__ import annotations
@@ -33,15 +33,25 @@ from deltarule.tensor.functional import (
 )
 from deltarule.tensor.tensor import Tensor, tensor
 
+__all__ = [
+    "Affine",
+    "Bijector",
+    "Exp",
+    "Identity",
+    "Interval",
+    "Softplus",
+    "StickBreaking",
+]
+
 
 def _numbers(value: TensorLike) -> Tensor:
-    """Return a floating-point tensor of numbers, lists or arrays."""
+    """Return numbers, lists or arrays as a floating-point tensor."""
     given = as_tensor(value)
     return given if given.dtype.is_float else given.astype(FLOAT32)
 
 
 def _points(value: TensorLike) -> Tensor:
-    """Return numbers with a last axis; raises ShapeError for one number alone."""
+    """Return a floating-point tensor of at least one axis; raises ShapeError for a scalar."""
     given = _numbers(value)
     if not given.shape:
         raise ShapeError("StickBreaking", expected="points (…, K)", got="one number")
@@ -49,7 +59,15 @@ def _points(value: TensorLike) -> Tensor:
 
 
 class Bijector(metaclass=NamedArguments):
-    """y = T(x): ``forward``, ``inverse`` and ``log_det`` = ln|det ∂T/∂x|; ``event_rank`` axes make one point."""
+    """Base of bijectors y = T(x): ``forward``, ``inverse`` and ``log_det`` = ln|det ∂T/∂x|.
+
+    Attributes:
+        event_rank: Number of axes of one point: 0 for maps of single elements, 1 for maps of vectors.
+
+    >>> T = Exp()
+    >>> T.inverse(T.forward([0.0, 1.0])).tolist(), T.log_det([0.0, 1.0]).tolist()
+    ([0.0, 1.0], [0.0, 1.0])
+    """
 
     event_rank: ClassVar[int] = 0
 
@@ -63,18 +81,18 @@ class Bijector(metaclass=NamedArguments):
 
     @abstractmethod
     def log_det(self, x: TensorLike) -> Tensor:
-        """Return ln|det ∂T/∂x|: for each element, or for each point where ``event_rank`` is 1."""
+        """Return ln|det ∂T/∂x| of each element, or of each point where ``event_rank`` is 1."""
 
     def contains(self, y: TensorLike) -> Tensor:
-        """Return whether y is in the image of T, for each element or (``event_rank`` 1) point: all finite numbers."""
+        """Return whether each element (or point) of y is in the image of T; by default all finite numbers are."""
         return abs(_numbers(y)) < math.inf
 
     def inner(self, y: TensorLike) -> Tensor:
-        """Return some point of the image, of the shape and type of y."""
+        """Return some point of the image, of the shape and element type of y."""
         return self.forward(self.inverse_zeros(y))
 
     def inverse_zeros(self, y: TensorLike) -> Tensor:
-        """Return zeros where free numbers of y would be."""
+        """Return zeros of the shape of T⁻¹(y)."""
         given = _numbers(y)
         return zeros(self.free_shape(given.shape), given.dtype)
 
@@ -90,7 +108,11 @@ class Bijector(metaclass=NamedArguments):
 @final
 @dataclass(frozen=True)
 class Identity(Bijector):
-    """y = x, for variables without constraint."""
+    """The identity y = x, for unconstrained variables.
+
+    >>> Identity().log_det([1.0, 2.0]).tolist()
+    [0.0, 0.0]
+    """
 
     def forward(self, x: TensorLike) -> Tensor:
         """Return x."""
@@ -109,7 +131,11 @@ class Identity(Bijector):
 @final
 @dataclass(frozen=True)
 class Affine(Bijector):
-    """y = shift + scale·x, scale ≠ 0."""
+    """The affine map y = shift + scale·x with scale ≠ 0.
+
+    >>> Affine(1.0, 2.0).forward([0.0, 3.0]).tolist()
+    [1.0, 7.0]
+    """
 
     shift: float = 0.0
     scale: float = 1.0
@@ -137,7 +163,11 @@ class Affine(Bijector):
 @final
 @dataclass(frozen=True)
 class Exp(Bijector):
-    """y = eˣ > 0."""
+    """The exponential y = eˣ > 0, for positive variables.
+
+    >>> Exp().forward([0.0]).tolist()
+    [1.0]
+    """
 
     def forward(self, x: TensorLike) -> Tensor:
         """Return eˣ."""
@@ -162,7 +192,11 @@ class Exp(Bijector):
 @final
 @dataclass(frozen=True)
 class Softplus(Bijector):
-    """y = ln(1 + eˣ) > 0, linear for large x."""
+    """The softplus y = ln(1 + eˣ) > 0, for positive variables; it is linear for large x.
+
+    >>> Softplus().inverse(Softplus().forward([2.0])).numpy().round(5).tolist()
+    [2.0]
+    """
 
     def forward(self, x: TensorLike) -> Tensor:
         """Return ln(1 + eˣ)."""
@@ -188,7 +222,7 @@ class Softplus(Bijector):
 @final
 @dataclass(frozen=True)
 class Interval(Bijector):
-    """y = low + (high − low)σ(x), strictly between both.
+    """The scaled sigmoid y = low + (high − low)σ(x), for variables in the open interval (low, high).
 
     >>> Interval(-1.0, 1.0).forward(tensor([0.0])).tolist()
     [0.0]
@@ -235,9 +269,9 @@ class Interval(Bijector):
 @final
 @dataclass(frozen=True)
 class StickBreaking(Bijector):
-    """K − 1 free numbers to a point of the simplex: yₖ = σ(xₖ − ln(K − k))·(what is left of the stick).
+    """Stick-breaking: K − 1 unconstrained values to a point of the simplex, yₖ = σ(xₖ − ln(K − k))·(1 − y₁ − … − yₖ₋₁).
 
-    x = 0 gives the centre (1/K, …, 1/K); k counts from 1.
+    x = 0 maps to the centre (1/K, …, 1/K); k counts from 1.
 
     >>> StickBreaking().forward(tensor([0.0, 0.0])).numpy().round(2).astype(float).round(2).tolist()
     [0.33, 0.33, 0.33]
@@ -250,11 +284,11 @@ class StickBreaking(Bijector):
         return x - tensor(np.log(np.arange(n, 0, -1)).astype(x.dtype.name))
 
     def _left(self, shares: Tensor) -> Tensor:
-        """Return ln of what is left after each break."""
+        """Return the logarithm of the remaining length after each break."""
         return (-softplus(shares)).cumsum(-1)
 
     def forward(self, x: TensorLike) -> Tensor:
-        """Return the pieces (…, K)."""
+        """Return the points of the simplex, (…, K)."""
         given = _points(x)
         shares = self._shares(given)
         left = exp(self._left(shares))
@@ -264,7 +298,7 @@ class StickBreaking(Bijector):
         return concatenate([sigmoid(shares) * before, left[..., -1:]], axis=-1)
 
     def inverse(self, y: TensorLike) -> Tensor:
-        """Return the free numbers (…, K − 1)."""
+        """Return the unconstrained values, (…, K − 1)."""
         given = _points(y)
         pieces = given[..., :-1]
         left = 1.0 - pieces.cumsum(-1)
@@ -276,14 +310,14 @@ class StickBreaking(Bijector):
         )
 
     def contains(self, y: TensorLike) -> Tensor:
-        """Return whether the pieces are > 0 and sum to 1, to 10⁻³."""
+        """Return whether all elements are > 0 and sum to 1 (within 10⁻³)."""
         given = _points(y)
         return ((given > 0.0).astype("float32").sum(-1) == float(given.shape[-1])) & (
             abs(given.sum(-1) - 1.0) < 1e-3
         )
 
     def log_det(self, x: TensorLike) -> Tensor:
-        """Return Σ ln(share(1 − share)) + ln(left before the break)."""
+        """Return Σₖ ln(sₖ(1 − sₖ)) + ln lₖ with the shares sₖ and the lengths lₖ before each break."""
         given = _points(x)
         shares = self._shares(given)
         left = self._left(shares)
@@ -291,9 +325,9 @@ class StickBreaking(Bijector):
         return (log_sigmoid(shares) + log_sigmoid(-shares) + before).sum(-1)
 
     def forward_shape(self, shape: Shape) -> Shape:
-        """Return one more."""
+        """Return the shape with one more element in the last axis."""
         return (*shape[:-1], int(shape[-1]) + 1)
 
     def free_shape(self, shape: Shape) -> Shape:
-        """Return one less."""
+        """Return the shape with one element less in the last axis."""
         return (*shape[:-1], int(shape[-1]) - 1)

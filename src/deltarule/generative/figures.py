@@ -1,4 +1,4 @@
-"""Figures of generative models as SVG: reconstructions, samples, latent maps and grids, the ring, KL's two sides."""
+"""Figures of generative models as SVG: reconstructions, samples, latent maps and grids, the asymmetry of KL."""
 
 from __future__ import annotations
 
@@ -19,9 +19,20 @@ from deltarule.tensor.tensor import tensor
 
 Images = Sequence[Any] | Array  # images one by one, or (n, …)
 
+__all__ = [
+    "Plane",
+    "best_normals",
+    "kl_asymmetry",
+    "latent_grid",
+    "latent_map",
+    "reconstructions",
+    "ring",
+    "samples",
+]
+
 
 def _picture(pixels: Any, caption: str = "") -> Picture:
-    """Return one image (H, W), (H, W, 1) or (H, W, 3), or a square one as a vector."""
+    """Return the picture of an image (H, W), (H, W, 1) or (H, W, 3), or of a flattened square one."""
     array = np.asarray(pixels, np.float64)
     if array.ndim == 1:
         side = math.isqrt(len(array))
@@ -42,7 +53,16 @@ def _picture(pixels: Any, caption: str = "") -> Picture:
 
 
 def samples(images: Images, columns: int = 8, title: str = "Samples") -> str:
-    """Return images in rows: draws of a model, a traversal, an interpolation."""
+    """Return a grid of images: samples of a model, a latent traversal, an interpolation.
+
+    Args:
+        images: (n, H, W), (n, H, W, 1 or 3), or flattened square images (n, H·H).
+        columns: Images in a row.
+        title: Title of the figure.
+
+    >>> samples(np.zeros((4, 3, 3)), columns=2)[:4]
+    '<svg'
+    """
     return image_grid(
         [_picture(image) for image in images], columns=columns, title=title, size=48
     )
@@ -51,7 +71,19 @@ def samples(images: Images, columns: int = 8, title: str = "Samples") -> str:
 def reconstructions(
     inputs: Images, outputs: Images, title: str = "Reconstructions"
 ) -> str:
-    """Return inputs in one row and what a model made of them below."""
+    """Return a figure of inputs, with their reconstructions below.
+
+    Args:
+        inputs: Images, (n, …).
+        outputs: Their reconstructions, (n, …).
+        title: Title of the figure.
+
+    Raises:
+        ShapeError: The numbers of inputs and outputs differ.
+
+    >>> reconstructions(np.zeros((2, 3, 3)), np.ones((2, 3, 3)))[:4]
+    '<svg'
+    """
     n = len(inputs)
     if len(outputs) != n:
         raise ShapeError(
@@ -67,7 +99,11 @@ def reconstructions(
 
 
 def latent_grid(images: Images, title: str = "Latent grid") -> str:
-    """Return n² decodings in n rows, as ``VAE.latent_grid`` gives them."""
+    """Return a figure of n² decoded points of a latent grid, as returned by ``VAE.latent_grid``.
+
+    >>> latent_grid(np.zeros((9, 4)))[:4]
+    '<svg'
+    """
     return image_grid(
         [_picture(i) for i in images],
         columns=math.isqrt(len(images)),
@@ -84,7 +120,18 @@ def latent_map(
     most: int = 1500,
     axes: tuple[str, str] = ("z₁", "z₂"),
 ) -> str:
-    """Return the first two elements of each code as a point, in the colour of its label; at most ``most`` points."""
+    """Return a scatter plot of the first two latent variables, coloured by label.
+
+    Args:
+        codes: Codes (N, at least 2).
+        labels: A class of each code, (N,); None for one colour.
+        title: Title of the figure.
+        most: Maximal number of points.
+        axes: Names of the axes.
+
+    >>> latent_map([[0.0, 1.0], [1.0, 0.0]], labels=[3, 7])[:4]
+    '<svg'
+    """
     z = np.asarray(codes)[:most]
     if z.ndim != 2 or z.shape[1] < 2:
         raise ShapeError(
@@ -105,18 +152,27 @@ def latent_map(
 @final
 @dataclass(frozen=True)
 class Plane:
-    """Two directions (2, k) through a centre (k,) of the latent space, and in words which plane it is."""
+    """A plane in the latent space.
+
+    Attributes:
+        centre: A point of the plane, (k,).
+        directions: Two orthonormal directions, (2, k).
+        description: Which plane it is, in words.
+
+    >>> Plane.through([[0.0, 1.0], [1.0, 0.0]]).description
+    'the latent plane'
+    """
 
     centre: Array
     directions: Array
-    told: str
+    description: str
 
     @staticmethod
     def through(codes: Any) -> Plane:
-        """Return the latent plane of codes (N, 2) itself, for codes (N, k > 2) the plane of largest variance.
+        """Return the latent plane itself for codes (N, 2), and the plane of largest variance for codes (N, k > 2).
 
-        >>> Plane.through([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.1, 0.0]]).told
-        'the plane of largest variance of 3 latent numbers (100 % of it)'
+        >>> Plane.through([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.1, 0.0]]).description
+        'the plane of largest variance of 3 latent variables (100 % of it)'
         """
         z = np.asarray(codes, np.float64)
         if z.ndim != 2 or z.shape[1] < 2:
@@ -130,24 +186,28 @@ class Plane:
         share = (scales[:2] ** 2).sum() / max(
             float((scales**2).sum()), np.finfo(np.float64).tiny
         )
-        told = f"the plane of largest variance of {z.shape[1]} latent numbers ({100 * share:.0f} % of it)"
-        return Plane(centre, directions[:2], told)
+        description = f"the plane of largest variance of {z.shape[1]} latent variables ({100 * share:.0f} % of it)"
+        return Plane(centre, directions[:2], description)
 
     def points(self, codes: Any) -> Array:
-        """Return the coordinates (N, 2) of codes (N, k), projected to the plane."""
+        """Return the coordinates (N, 2) of codes (N, k) projected onto the plane."""
         return np.asarray(
             (np.asarray(codes, np.float64) - self.centre) @ self.directions.T
         )
 
     def grid(self, n: int, span: float) -> Array:
-        """Return n² codes (n², k) over [−span, span]², row by row from the top."""
+        """Return a grid of codes (n², k) over [−span, span]², row by row from the top."""
         ticks = np.linspace(-span, span, n)
         places = np.stack([np.tile(ticks, n), np.repeat(ticks[::-1], n)], axis=1)
         return np.asarray(self.centre + places @ self.directions)
 
 
 def ring(alpha: float = 10.0, n: int = 600, seed: int = 0) -> str:
-    """Return normal points and their images under z/α + z/‖z‖ (VI-05)."""
+    """Return a scatter plot of normal points and of their images under ``ring_transform``.
+
+    >>> ring(n=10)[:4]
+    '<svg'
+    """
     z = random_normal((n, 2), seed)
     y = ring_transform(z, alpha).numpy()
     before = Series("z ~ 𝒩(0, I)", z.numpy()[:, 0].tolist(), z.numpy()[:, 1].tolist())
@@ -168,9 +228,9 @@ def _two_modes() -> Mixture:
 
 
 def best_normals() -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return (μ, σ) of the normals nearest to 0.6𝒩(−2, 0.7²) + 0.4𝒩(2.5, 0.9²): by KL(q‖p), and by KL(p‖q).
+    """Return (μ, σ) of the normals q that minimize KL(q‖p) and KL(p‖q) for p = 0.6𝒩(−2, 0.7²) + 0.4𝒩(2.5, 0.9²).
 
-    KL(p‖q) is least at p's mean and variance; KL(q‖p) is searched on a grid, by quadrature.
+    KL(p‖q) is minimal at the mean and the variance of p; KL(q‖p) is minimized over a grid, by quadrature.
     """
     p = _two_modes()
     x = np.linspace(-12, 12, 2401)
@@ -191,7 +251,10 @@ def best_normals() -> tuple[tuple[float, float], tuple[float, float]]:
 
 
 def kl_asymmetry() -> str:
-    """Return a density with two modes and both normals nearest to it: one seeks a mode, the other covers (VI-15)."""
+    """Return a plot of a bimodal density p with the normals q that minimize KL(q‖p) and KL(p‖q).
+
+    The first is mode-seeking, the second mass-covering (Bishop 2006, section 10.1.2).
+    """
     seeking, covering = best_normals()
     x = np.linspace(-6, 6, 241)
 

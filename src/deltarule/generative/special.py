@@ -1,4 +1,4 @@
-"""The gamma function's logarithm and its derivatives, on tensors."""
+"""Special functions on tensors: ln Γ and its derivatives, ln B, and x ln y with 0·ln 0 = 0."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from deltarule.graph.node import Node
 from deltarule.tensor.functional import TensorLike, log, log1p, where
 from deltarule.tensor.tensor import Tensor, operand
 
+__all__ = [
+    "digamma",
+    "lgamma",
+    "log_beta",
+    "times_log",
+    "times_log1p",
+    "trigamma",
+]
+
 
 def _floating(x: TensorLike) -> Node:
     node = build.as_node(operand(x))
@@ -16,7 +25,7 @@ def _floating(x: TensorLike) -> Node:
 
 
 def lgamma(x: TensorLike) -> Tensor:
-    """The logarithm ln Γ(x) for x > 0; derivative ψ(x).
+    """Return the log-gamma function ln Γ(x) for x > 0; its derivative is ψ(x).
 
     >>> round(lgamma(5.0).item(), 4)  # ln 4! = ln 24
     3.1781
@@ -25,7 +34,7 @@ def lgamma(x: TensorLike) -> Tensor:
 
 
 def digamma(x: TensorLike) -> Tensor:
-    """ψ(x) = (ln Γ)′(x) for x > 0; ψ(1) = −γ, Euler's constant.
+    """Return the digamma function ψ(x) = (ln Γ)′(x) for x > 0; ψ(1) = −γ with Euler's constant γ.
 
     >>> round(digamma(1.0).item(), 5)
     -0.57722
@@ -34,7 +43,7 @@ def digamma(x: TensorLike) -> Tensor:
 
 
 def trigamma(x: TensorLike) -> Tensor:
-    """ψ′(x) for x > 0; ψ′(1) = π²/6.
+    """Return the trigamma function ψ′(x) for x > 0; ψ′(1) = π²/6.
 
     >>> round(trigamma(1.0).item(), 4)
     1.6449
@@ -43,7 +52,7 @@ def trigamma(x: TensorLike) -> Tensor:
 
 
 def log_beta(a: TensorLike, b: TensorLike) -> Tensor:
-    """The logarithm ln B(a, b) = ln Γ(a) + ln Γ(b) − ln Γ(a + b).
+    """Return the log-beta function ln B(a, b) = ln Γ(a) + ln Γ(b) − ln Γ(a + b).
 
     >>> round(log_beta(2.0, 3.0).item(), 4)  # −ln 12
     -2.4849
@@ -53,7 +62,7 @@ def log_beta(a: TensorLike, b: TensorLike) -> Tensor:
 
 
 def times_log(factor: TensorLike, x: TensorLike) -> Tensor:
-    """The product a·ln x, with 0·ln 0 = 0 (and its derivative 0·∞ in x is 0, too).
+    """Return a·ln x with 0·ln 0 = 0; its derivative with respect to x is 0 there, too.
 
     >>> times_log([0.0, 1.0, 2.0], [0.0, 0.0, 1.0]).tolist()
     [0.0, -inf, 0.0]
@@ -64,7 +73,7 @@ def times_log(factor: TensorLike, x: TensorLike) -> Tensor:
 
 
 def times_log1p(factor: TensorLike, x: TensorLike) -> Tensor:
-    """The product a·ln(1 + x), with 0·ln 0 = 0.
+    """Return a·ln(1 + x) with 0·ln 0 = 0.
 
     >>> times_log1p([0.0, 1.0], [-1.0, 0.0]).tolist()
     [0.0, 0.0]

@@ -316,11 +316,15 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
         ShapeError,
         r"weights_init: expected \(3,\), got \(2,\)",
     ),
-    ({"weights_init": [0.5, 0.9, 0.1]}, ArgumentError, "weights_init: expected shares"),
+    (
+        {"weights_init": [0.5, 0.9, 0.1]},
+        ArgumentError,
+        "weights_init: expected weights",
+    ),
     (
         {"weights_init": [1.5, -0.6, 0.1]},
         ArgumentError,
-        "weights_init: expected shares",
+        "weights_init: expected weights",
     ),
     ({"means_init": X[:3, :2]}, ShapeError, r"means_init: expected \(3, 3\)"),
     (
@@ -336,7 +340,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     (
         {"precisions_init": -np.stack([np.eye(3)] * 3)},
         ArgumentError,
-        "positive eigenvalues",
+        "symmetric positive definite",
     ),
     (
         {"precisions_init": [1.0, -1.0, 1.0], "covariance_type": "spherical"},

@@ -88,7 +88,7 @@ def test_the_bound_is_that_of_what_was_learned_even_without_convergence(
 ) -> None:
     random = np.random.default_rng(0)
     x = random.normal(size=(150, 2)) + random.integers(0, 3, (150, 1)) * [1.5, 1.0]
-    with pytest.warns(ConvergenceWarning, match=f"max_iter={rounds} rounds"):
+    with pytest.warns(ConvergenceWarning, match=f"max_iter={rounds} iterations"):
         fitted = g.GaussianMixture(3, max_iter=rounds, random_state=0).fit(x)
     assert not fitted.converged_ and fitted.n_iter_ == rounds == len(fitted.history_)
     assert fitted.lower_bound_ == pytest.approx(fitted.score(x), rel=1e-12)
@@ -155,7 +155,9 @@ def test_plane_through_codes_is_that_of_largest_variance() -> None:
     pca = PCA(2).fit(codes)
     points = plane.points(codes)
     np.testing.assert_allclose(np.abs(points), np.abs(pca.transform(codes)), atol=1e-9)
-    assert f"{100 * pca.explained_variance_ratio_.sum():.0f} % of it" in plane.told
+    assert (
+        f"{100 * pca.explained_variance_ratio_.sum():.0f} % of it" in plane.description
+    )
     grid = plane.grid(3, 2.0)
     np.testing.assert_allclose(
         plane.points(grid[[0, 4, 8]]), [[-2, 2], [0, 0], [2, -2]], atol=1e-9

@@ -422,7 +422,7 @@ def test_mistakes_are_told() -> None:
         g.fit_variational(lambda v: 3.0, variables={"z": (3,)})
     with pytest.raises(ArgumentError, match="'mean_field', 'full', 'low_rank'"):
         g.fit_variational(gaussian, "wide", variables={"z": (3,)})
-    with pytest.raises(ArgumentError, match="one of 3 free numbers"):
+    with pytest.raises(ArgumentError, match="one of 3 variables"):
         g.fit_variational(gaussian, g.MeanField(2), variables={"z": (3,)})
     with pytest.raises(ArgumentError, match="'path' or 'score'"):
         g.fit_variational(gaussian, variables={"z": (3,)}, gradient="reinforce")

@@ -200,7 +200,7 @@ def drawings(model: VAE, data: Dataset, test: npt.NDArray[np.int64]) -> Drawings
         model.decode(plane.grid(_GRID, _SPAN)),
         plane.points(codes),
         np.array(data.class_names)[classes],
-        plane.told,
+        plane.description,
         _SPAN,
     )
 

@@ -38,7 +38,7 @@ class Annealing:
                 )
 
     def at(self, step: Tensor) -> Tensor:
-        """Return the weight at a step, counted from 0."""
+        """Return the weight at a training step, counted from 0."""
         share = (step.astype("float32") / float(self.steps)).clip(0.0, 1.0)
         return share * (self.end - self.start) + self.start
 

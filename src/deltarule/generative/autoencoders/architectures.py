@@ -1,4 +1,4 @@
-"""Ready-made encoders and decoders, dense and convolutional, for autoencoders and variational autoencoders."""
+"""Predefined dense and convolutional encoders and decoders for autoencoders and variational autoencoders."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Upsampling = Literal["transposed", "nearest", "unpooling"]
 
 
 def _sizes(value: Any, where: str, example: str) -> tuple[int, ...]:
-    """Return the sizes of a sequence; raises ArgumentError for one number."""
+    """Return the sizes as a tuple; raises ArgumentError for a single number."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise ArgumentError(
             where,
@@ -45,7 +45,12 @@ def dense(
     *,
     ending: nn.Module | None = None,
 ) -> nn.Sequential:
-    """Return Linear layers between these sizes with an activation between them, and ``ending`` after the last.
+    """Return a multilayer perceptron.
+
+    Args:
+        sizes: Sizes of the layers, input and output included.
+        activation: Makes the activation between two Linear layers.
+        ending: Layer after the last Linear layer.
 
     >>> [layer.label() for layer in dense((4, 3, 2))]
     ['Linear(4→3)', 'ReLU', 'Linear(3→2)']
@@ -72,10 +77,20 @@ def dense_autoencoder(
     tied: bool = False,
     **options: Any,
 ) -> Autoencoder:
-    """Return an autoencoder whose encoder has these sizes and whose decoder mirrors them (AE-02).
+    """Return an autoencoder with a dense encoder and its mirror image as the decoder.
 
-    With two sizes and no activation it is linear and its codes span the principal subspace (AE-04). ``tied``
-    decoders use the transposed weights of the encoder. Options: those of ``Autoencoder``.
+    With two sizes it is linear, and its codes span the principal subspace (Baldi and Hornik 1989).
+
+    Args:
+        sizes: Sizes of the encoder's layers, from the input to the code.
+        activation: Makes the activation between two Linear layers.
+        code_activation: Layer after the encoder's last Linear layer.
+        tied: Whether the decoder uses the transposed weights of the encoder.
+        **options: Those of ``Autoencoder``.
+
+    >>> import numpy as np
+    >>> dense_autoencoder((8, 4, 2)).encode(np.zeros((3, 8))).shape
+    (3, 2)
     """
     sizes = _sizes(sizes, "sizes", "(64, 32, 2)")
     encoder = dense(sizes, activation, ending=code_activation)
@@ -94,7 +109,18 @@ def convolutional_encoder(
     n_outputs: int,
     activation: Activation = nn.ReLU,
 ) -> nn.Sequential:
-    """Return 3×3 convolutions that halve the image once for each entry of ``channels``, then a dense layer."""
+    """Return an encoder of 3×3 convolutions, each followed by 2×2 max pooling, and a final Linear layer.
+
+    Args:
+        image_shape: (height, width, channels); sizes must be divisible by 2 for each stage.
+        channels: Channels after each convolution.
+        n_outputs: Size of the output.
+        activation: Makes the activation after each convolution.
+
+    >>> import numpy as np
+    >>> convolutional_encoder((8, 8, 1), (4,), 2)(np.zeros((3, 8, 8, 1), np.float32)).shape
+    (3, 2)
+    """
     channels = _sizes(channels, "channels", "(16, 32)")
     height, width, depth = _halvable(image_shape, len(channels))
     layers: list[nn.Module] = []
@@ -119,10 +145,19 @@ def convolutional_decoder(
     activation: Activation = nn.ReLU,
     upsampling: Upsampling = "transposed",
 ) -> nn.Sequential:
-    """Return the mirror of ``convolutional_encoder``: each stage doubles the image (AE-13).
+    """Return the decoder that mirrors ``convolutional_encoder``: each stage doubles the size of the image.
 
-    "transposed" doubles by a 4×4 transposed convolution of stride 2, "nearest" by repeating pixels before a 3×3
-    convolution, "unpooling" by zeros between them (``Unpool2d``) before it.
+    Args:
+        image_shape: (height, width, channels) of the output.
+        channels: Channels of the encoder's stages; the decoder has them in reverse order.
+        n_inputs: Size of the input.
+        activation: Makes the activation between two stages.
+        upsampling: "transposed" for 4×4 transposed convolutions of stride 2; "nearest" for nearest-neighbour
+            upsampling, or "unpooling" for ``Unpool2d``, before a 3×3 convolution.
+
+    >>> import numpy as np
+    >>> convolutional_decoder((8, 8, 1), (4,), 2)(np.zeros((3, 2), np.float32)).shape
+    (3, 8, 8, 1)
     """
     if upsampling not in {"transposed", "nearest", "unpooling"}:
         raise ArgumentError(
@@ -178,7 +213,20 @@ def convolutional_autoencoder(
     upsampling: Upsampling = "transposed",
     **options: Any,
 ) -> Autoencoder:
-    """Return a convolutional autoencoder of images (N, height, width, channels) (AE-13)."""
+    """Return a convolutional autoencoder of images (N, height, width, channels).
+
+    Args:
+        image_shape: (height, width, channels).
+        channels: Channels of the encoder's stages.
+        code_size: Size of the code.
+        activation: Makes the activations.
+        upsampling: See ``convolutional_decoder``.
+        **options: Those of ``Autoencoder``.
+
+    >>> import numpy as np
+    >>> convolutional_autoencoder((8, 8, 1), (4,), 2).reconstruct(np.zeros((3, 8, 8, 1))).shape
+    (3, 8, 8, 1)
+    """
     encoder = convolutional_encoder(image_shape, channels, code_size, activation)
     return Autoencoder(
         encoder,
@@ -190,7 +238,7 @@ def convolutional_autoencoder(
 def _output_shape(
     example_shape: Sequence[int], likelihood: Likelihood
 ) -> tuple[int, ...]:
-    """Return what a decoder has to give: with a learned variance for each pixel, twice the last axis."""
+    """Return the shape of the decoder's output: twice the last axis with a learned variance of each element."""
     *front, last = example_shape
     twice = (
         isinstance(likelihood, GaussianLikelihood) and likelihood.deviation == "output"
@@ -208,34 +256,36 @@ def dense_vae(
     condition_size: int = 0,
     **options: Any,
 ) -> VAE:
-    """Return a VAE of dense layers for examples of any shape; the decoder mirrors the encoder (VI-03, VI-06).
+    """Return a VAE of dense layers; the decoder mirrors the encoder.
 
-    The likelihood is Bernoulli unless given. Options: those of ``VAE``.
+    Args:
+        example_shape: Shape of one example.
+        latent_size: Number of latent variables.
+        hidden: Sizes of the encoder's hidden layers.
+        likelihood: By default ``BernoulliLikelihood()``.
+        activation: Makes the activations.
+        condition_size: Size of a condition (conditional VAE).
+        **options: Those of ``VAE``.
 
     >>> dense_vae((8, 8, 1), 2, (16,)).sample(3, seed=0).shape
     (3, 8, 8, 1)
     """
-    said = BernoulliLikelihood() if likelihood is None else likelihood
-    shape, hidden = (
-        _sizes(example_shape, "example_shape", "(28, 28, 1)"),
-        _sizes(hidden, "hidden", "(256, 128)"),
-    )
+    chosen = BernoulliLikelihood() if likelihood is None else likelihood
+    shape = _sizes(example_shape, "example_shape", "(28, 28, 1)")
+    hidden = _sizes(hidden, "hidden", "(256, 128)")
     if not shape:
         raise ArgumentError(
             "example_shape", expected="at least one axis, such as (4,)", got="()"
         )
-    output = _output_shape(shape, said)
-    encoder = dense(
-        (count(shape) + condition_size, *hidden, 2 * latent_size), activation
-    )
-    decoder = dense(
-        (latent_size + condition_size, *reversed(hidden), count(output)), activation
-    )
+    output = _output_shape(shape, chosen)
+    inwards = (count(shape) + condition_size, *hidden, 2 * latent_size)
+    outwards = (latent_size + condition_size, *reversed(hidden), count(output))
+    encoder, decoder = dense(inwards, activation), dense(outwards, activation)
     return VAE(
         nn.Sequential(nn.Flatten(), *encoder),
         nn.Sequential(*decoder, Unflatten(output)),
         latent_size,
-        said,
+        chosen,
         condition_size=condition_size,
         example_shape=shape,
         **options,
@@ -253,21 +303,30 @@ def convolutional_vae(
     condition_size: int = 0,
     **options: Any,
 ) -> VAE:
-    """Return a VAE of ``convolutional_encoder`` and ``convolutional_decoder``; conditions become constant planes.
+    """Return a VAE of ``convolutional_encoder`` and ``convolutional_decoder``.
 
-    The likelihood is Bernoulli unless given. Options: those of ``VAE``.
+    Args:
+        image_shape: (height, width, channels).
+        latent_size: Number of latent variables.
+        channels: Channels of the encoder's stages.
+        likelihood: By default ``BernoulliLikelihood()``.
+        activation: Makes the activations.
+        upsampling: See ``convolutional_decoder``.
+        condition_size: Size of a condition, which the encoder gets as constant channels (``ConditionPlanes``).
+        **options: Those of ``VAE``.
+
+    >>> convolutional_vae((8, 8, 1), 2, (4,)).sample(3, seed=0).shape
+    (3, 8, 8, 1)
     """
-    said, channels = (
-        BernoulliLikelihood() if likelihood is None else likelihood,
-        _sizes(channels, "channels", "(16, 32)"),
-    )
+    chosen = BernoulliLikelihood() if likelihood is None else likelihood
+    channels = _sizes(channels, "channels", "(16, 32)")
     height, width, depth = _halvable(image_shape, len(channels))
     encoder = convolutional_encoder(
         (height, width, depth + condition_size), channels, 2 * latent_size, activation
     )
     if condition_size:
         encoder = nn.Sequential(ConditionPlanes(image_shape, condition_size), *encoder)
-    output = _output_shape(image_shape, said)
+    output = _output_shape(image_shape, chosen)
     decoder = convolutional_decoder(
         output, channels, latent_size + condition_size, activation, upsampling
     )
@@ -275,7 +334,7 @@ def convolutional_vae(
         encoder,
         decoder,
         latent_size,
-        said,
+        chosen,
         condition_size=condition_size,
         example_shape=tuple(image_shape),
         **options,

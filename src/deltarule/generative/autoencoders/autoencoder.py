@@ -1,7 +1,7 @@
-"""Autoencoders: h = f(x), r = g(h) ≈ x, trained to imitate the input under a condition that makes h worth having.
+"""Autoencoders: a code h = f(x) and a reconstruction g(h) ≈ x (Goodfellow et al. 2016, chapter 14).
 
-The condition is a small code (under-complete, AE-02), a penalty on the code (sparse AE-06, contractive) or a
-corrupted input (denoising). Without any, a code of the input's size may copy the input (AE-03).
+What makes the code useful is a constraint: a small code (undercomplete), a penalty on the code (sparse, contractive)
+or a corrupted input (denoising). Without any, an autoencoder may simply copy its input.
 """
 
 from __future__ import annotations
@@ -33,18 +33,21 @@ from deltarule.train.steps.epoch_data import Augment
 from deltarule.train.steps.prepare import ClassWeight
 from deltarule.train.steps.step import Regularizer
 
-CodePenalty = Callable[
-    [Tensor, Tensor], Tensor
-]  # (code, what the encoder was given) → scalar
+# (code, input of the encoder) → scalar
+CodePenalty = Callable[[Tensor, Tensor], Tensor]
 
 
 @final
 class Autoencoder(nn.Module):
-    """Encoder and decoder with penalties on the code and, in training, a corruption of the input (AE-01).
+    """Autoencoder g(f(x)) with optional penalties on the code and, in training, corruption of the input.
 
-    ``penalties`` are functions of (code, input) such as ``L1Sparsity``, ``KLSparsity`` and ``Contractive``, added to
-    the loss in training; ``corruption`` is a layer such as ``GaussianCorruption``: what is to be restored is the
-    clean input.
+    Args:
+        encoder: Module f from the inputs to codes.
+        decoder: Module g from codes to reconstructions of the shape of the inputs.
+        penalties: Functions of (code, input) such as ``L1Sparsity``, ``KLSparsity`` and ``Contractive``, which are
+            added to the loss in training.
+        corruption: Layer such as ``GaussianCorruption`` that is applied to the input in training; the target is the
+            clean input (denoising autoencoder, Vincent et al. 2008).
 
     >>> from deltarule import nn
     >>> model = Autoencoder(nn.Linear(4, 2), nn.Linear(2, 4))
@@ -65,7 +68,7 @@ class Autoencoder(nn.Module):
         self.corruption = nn.Identity() if corruption is None else corruption
 
     def config(self) -> dict[str, Any] | None:
-        """Return the parts; None where a part is code of your own, and with penalties, which are functions."""
+        """Return the configuration; None with penalties, and if a part is a class of your own."""
         parts = {
             "encoder": self.encoder,
             "decoder": self.decoder,
@@ -149,19 +152,25 @@ class Autoencoder(nn.Module):
         )
 
     def encode(self, inputs: Any) -> Array:
-        """Return the codes of all inputs."""
+        """Return the codes f(x) of all inputs."""
         return train.predict(self.encoder, inputs)
 
     def decode(self, codes: Any) -> Array:
-        """Return what the codes stand for."""
+        """Return the reconstructions g(h) of all codes."""
         return train.predict(self.decoder, codes)
 
     def reconstruct(self, inputs: Any) -> Array:
-        """Return g(f(x)) for all inputs."""
+        """Return the reconstructions g(f(x)) of all inputs."""
         return train.predict(self, inputs)
 
     def traverse(self, example: Any, axis: int, values: Sequence[float]) -> Array:
-        """Return decodings of one example's code with element ``axis`` set to each value."""
+        """Return reconstructions from the code of one example with one element set to each of the values.
+
+        Args:
+            example: One example.
+            axis: Index of the element.
+            values: Its values.
+        """
         code = self.encode(np.asarray(example)[None])
         codes = np.repeat(code, len(values), axis=0)
         codes[:, axis] = values
@@ -171,7 +180,12 @@ class Autoencoder(nn.Module):
 @final
 @dataclass(frozen=True)
 class L1Sparsity:
-    """λ·mean over examples of Σ|h|: codes with many zeros; the L1 norm is −ln of a Laplace prior (AE-06, AE-07)."""
+    """L1 penalty on the code, λ·mean over examples of Σ|h|: the negative logarithm of a Laplace prior.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> L1Sparsity(0.5)(tensor([[1.0, -2.0], [0.0, 1.0]]), tensor([0.0])).item()
+    1.0
+    """
 
     strength: float
 
@@ -184,9 +198,13 @@ class L1Sparsity:
 @final
 @dataclass(frozen=True)
 class KLSparsity:
-    """λ·Σⱼ KL(ρ‖ρ̂ⱼ) for codes in (0, 1): ρ̂ⱼ is the mean activity of code j in the batch (AE-06; Ng 2011).
+    """Sparsity penalty λ·Σⱼ KL(ρ‖ρ̂ⱼ) for codes in (0, 1), with the mean activation ρ̂ⱼ in the batch (Ng 2011).
 
-    KL(ρ‖ρ̂) = ρ ln(ρ/ρ̂) + (1 − ρ) ln((1 − ρ)/(1 − ρ̂)), ρ̂ kept within [10⁻⁶, 1 − 10⁻⁶].
+    KL(ρ‖ρ̂) = ρ ln(ρ/ρ̂) + (1 − ρ) ln((1 − ρ)/(1 − ρ̂)), with ρ̂ clipped to [10⁻⁶, 1 − 10⁻⁶].
+
+    Args:
+        strength: λ.
+        rate: The target activation ρ in (0, 1).
 
     >>> from deltarule.tensor.tensor import tensor
     >>> round(KLSparsity(1.0, 0.1)(tensor([[0.3], [0.7]]), tensor([[0.0], [0.0]])).item(), 4)
@@ -214,9 +232,14 @@ class KLSparsity:
 @final
 @dataclass(frozen=True)
 class Contractive:
-    """λ·mean over examples of ‖∂h/∂x‖²_F: codes that small changes of x leave alone (Rifai et al. 2011).
+    """Contractive penalty λ·mean over examples of ‖∂h/∂x‖²_F: robustness to small changes of x (Rifai et al. 2011).
 
-    One backward pass for each code element, inside the training step.
+    It takes one backward pass for each element of the code in every training step.
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> x = tensor([[1.0, 2.0]])
+    >>> Contractive(1.0)(x * 3.0, x).item()
+    18.0
     """
 
     strength: float

@@ -1,4 +1,4 @@
-"""Layers that autoencoders need: shared weights, vectors to images, larger images, conditions as planes."""
+"""Layers of autoencoders: tied weights, unflattening, unpooling, and conditions as image channels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deltarule.tensor.tensor import Tensor, parameter
 
 @final
 class TiedLinear(nn.Module):
-    """x = Wᵀh + b with the weight of another Linear layer: a decoder that shares its encoder's matrix.
+    """Linear layer x = Wᵀh + b with the transposed weight of another Linear layer (tied weights).
 
     >>> from deltarule import nn
     >>> layer = nn.Linear(4, 2)
@@ -50,7 +50,11 @@ class TiedLinear(nn.Module):
 
 @final
 class Unflatten(nn.Module):
-    """(N, size) → (N, *shape): a vector back to an image."""
+    """Reshape vectors (N, size) to (N, *shape), the inverse of ``nn.Flatten``.
+
+    >>> Unflatten((2, 3))(np.zeros((5, 6), np.float32)).shape
+    (5, 2, 3)
+    """
 
     def __init__(self, shape: Sequence[int]) -> None:
         self.shape = tuple(shape)
@@ -60,7 +64,7 @@ class Unflatten(nn.Module):
         return config_of(self, {"shape": list(self.shape)})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the images; raises ShapeError if the sizes do not fit."""
+        """Return the reshaped examples; raises ShapeError if the sizes do not match."""
         if x.shape[-1] != count(self.shape):
             raise ShapeError(
                 "Unflatten", expected=f"{count(self.shape)} features", got=show(x.shape)
@@ -68,7 +72,7 @@ class Unflatten(nn.Module):
         return x.reshape(*x.shape[:-1], *self.shape)
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
-        """Return the arithmetic: how the vector is cut."""
+        """Return the arithmetic of the sizes."""
         return LayerCost(how=f"{inputs[-1]} = {'·'.join(map(str, output))}")
 
     def label(self) -> str:
@@ -78,9 +82,9 @@ class Unflatten(nn.Module):
 
 @final
 class Unpool2d(nn.Module):
-    """(N, h, w, C) → (N, f·h, f·w, C): each value at the top left of f × f zeros (Dosovitskiy et al. 2015; AE-13).
+    """Unpooling (N, h, w, C) → (N, f·h, f·w, C): each value in the top left of f × f zeros (Dosovitskiy et al. 2015).
 
-    The convolution behind it fills the gaps. Where the places of the largest values are known: ``nn.MaxUnpool2d``.
+    A convolution after it fills the gaps. Where the positions of the maxima are known, use ``nn.MaxUnpool2d``.
 
     >>> Unpool2d(2)(np.ones((1, 1, 2, 1), np.float32)).numpy()[0, :, :, 0].tolist()
     [[1.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
@@ -94,7 +98,7 @@ class Unpool2d(nn.Module):
         return config_of(self, {"factor": self.factor})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the larger images."""
+        """Return the unpooled images."""
         if x.ndim != 4:
             raise ShapeError(
                 "Unpool2d",
@@ -111,7 +115,7 @@ class Unpool2d(nn.Module):
         return spread.reshape(n, height * f, width * f, channels)
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
-        """Return the arithmetic of sizes."""
+        """Return the arithmetic of the sizes."""
         del output
         return LayerCost(how=f"{inputs[0]}·{self.factor} = {inputs[0] * self.factor}")
 
@@ -122,7 +126,11 @@ class Unpool2d(nn.Module):
 
 @final
 class ConditionPlanes(nn.Module):
-    """Flat [x, c] (N, size + condition_size) → images with one more plane for each number of c, constant over it.
+    """Flat rows [x, c] to images with one more, constant channel for each element of the condition c.
+
+    Args:
+        image_shape: (height, width, channels) of x.
+        condition_size: Number of elements of c.
 
     >>> ConditionPlanes((2, 2, 1), 3)(np.zeros((5, 7), np.float32)).shape
     (5, 2, 2, 4)
@@ -132,7 +140,7 @@ class ConditionPlanes(nn.Module):
         self.image_shape, self.condition_size = tuple(image_shape), condition_size
 
     def config(self) -> dict[str, Any] | None:
-        """Return the shape of an image and the size of a condition."""
+        """Return the shape of an image and the size of the condition."""
         return config_of(
             self,
             {
@@ -142,7 +150,7 @@ class ConditionPlanes(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (N, height, width, channels + condition_size); raises ShapeError if the sizes do not fit."""
+        """Return (N, height, width, channels + condition_size); raises ShapeError if the sizes do not match."""
         size = count(self.image_shape)
         if x.ndim != 2 or x.shape[1] != size + self.condition_size:
             raise ShapeError(
@@ -153,16 +161,11 @@ class ConditionPlanes(nn.Module):
         height, width, _ = self.image_shape
         planes = x[:, size:].reshape(x.shape[0], 1, 1, self.condition_size)
         images = x[:, :size].reshape(x.shape[0], *self.image_shape)
-        return concatenate(
-            [
-                images,
-                planes.broadcast_to((x.shape[0], height, width, self.condition_size)),
-            ],
-            axis=3,
-        )
+        whole = (x.shape[0], height, width, self.condition_size)
+        return concatenate([images, planes.broadcast_to(whole)], axis=3)
 
     def example_rank(self) -> int | None:
-        """One example is a vector."""
+        """Return 1: one example is a vector."""
         return 1
 
     def label(self) -> str:
@@ -170,7 +173,7 @@ class ConditionPlanes(nn.Module):
         return f"ConditionPlanes({self.condition_size})"
 
     def account(self, inputs: Shape, output: Shape) -> LayerCost:
-        """Return the arithmetic: how many planes there are."""
+        """Return the arithmetic of the number of channels."""
         del inputs
         return LayerCost(
             how=f"{self.image_shape[2]} + {self.condition_size} = {output[-1]} planes"

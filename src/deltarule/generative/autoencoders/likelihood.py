@@ -1,4 +1,4 @@
-"""What a decoder's output means: p(x|z), Bernoulli or Gaussian; never a point mass (VI-03, E003-13)."""
+"""Likelihoods p(x|z) of a VAE: Bernoulli or Gaussian, with parameters computed by the decoder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from deltarule.generative.autoencoders.saving import config_of
 from deltarule.losses.loss import over_examples
 from deltarule.runtime.buffers import Array
 from deltarule.shapes import show
-from deltarule.tensor.functional import binary_cross_entropy, exp, sigmoid, softplus
+from deltarule.tensor.functional import (
+    binary_cross_entropy,
+    exp,
+    sigmoid,
+    softplus,
+)
 from deltarule.tensor.random import random_normal, random_uniform
 from deltarule.tensor.tensor import Tensor, parameter
 
@@ -22,11 +27,11 @@ LOG_TWO_PI = math.log(2 * math.pi)
 
 
 class Likelihood(nn.Module):
-    """From the decoder's output to p(x|z)."""
+    """Base of likelihoods: the distribution p(x|z) whose parameters are the decoder's output."""
 
     @abstractmethod
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
-        """Return ln p(x|z) of every example, (N,): a sum over its elements."""
+        """Return the log-likelihood ln p(x|z) of every example, (N,), summed over its elements."""
 
     @abstractmethod
     def mean(self, output: Tensor) -> Tensor:
@@ -34,10 +39,10 @@ class Likelihood(nn.Module):
 
     @abstractmethod
     def draw(self, output: Tensor, seed: int, stream: int) -> Tensor:
-        """Return one x ~ p(x|z) for each output."""
+        """Return a sample x ~ p(x|z) for each output."""
 
     def check(self, x: Array) -> None:
-        """Raise DataError for examples that have no density under it; by default all numbers have one."""
+        """Raise DataError for examples outside the support; by default the support is all numbers."""
         del x
 
     def forward(self, output: Tensor) -> Tensor:
@@ -56,14 +61,19 @@ def _same(where: str, output: Tensor, x: Tensor) -> None:
 
 @final
 class BernoulliLikelihood(Likelihood):
-    """x ∈ {0, 1} (or shares between) with logits from the decoder: Σ x ln ŷ + (1 − x) ln(1 − ŷ) (PR-12)."""
+    """Bernoulli likelihood of x in [0, 1], ln p(x|z) = Σ x ln ŷ + (1 − x) ln(1 − ŷ), with ŷ = σ(logits).
+
+    >>> from deltarule.tensor.tensor import tensor
+    >>> BernoulliLikelihood().mean(tensor([0.0])).tolist()
+    [0.5]
+    """
 
     def config(self) -> dict[str, Any] | None:
-        """Return the name; there is nothing to set."""
+        """Return the configuration, which has no settings."""
         return config_of(self, {})
 
     def check(self, x: Array) -> None:
-        """Raise DataError for numbers outside [0, 1], for which the bound has no limit."""
+        """Raise DataError for values outside [0, 1], for which the bound is unbounded above."""
         if x.size and not (x.min() >= 0 and x.max() <= 1):
             raise DataError(
                 "BernoulliLikelihood",
@@ -84,18 +94,22 @@ class BernoulliLikelihood(Likelihood):
         return sigmoid(output)
 
     def draw(self, output: Tensor, seed: int, stream: int) -> Tensor:
-        """Return zeros and ones."""
+        """Return samples of zeros and ones."""
         u = random_uniform(output.shape, seed, 0, stream, output.dtype)
         return (u < sigmoid(output)).astype(output.dtype)
 
 
 @final
 class GaussianLikelihood(Likelihood):
-    """x ~ 𝒩(f(z), σ²I): −½Σ[(x − f)²/σ² + ln σ² + ln 2π] (VI-03).
+    """Gaussian likelihood x ~ 𝒩(f(z), σ²I): ln p(x|z) = −½Σ[(x − f)²/σ² + ln σ² + ln 2π].
 
-    ``deviation`` is σ: a number; "shared" for one learned number; "output" for one a pixel from the decoder, whose
-    last axis then holds means and s side by side (2 × channels). A learned variance is σ² = eˢ + ``least``²: without
-    a least deviation the density of a pixel that never changes grows without bound.
+    A learned variance is σ² = eˢ + ``least``²: without a lower bound the density of a constant pixel would grow
+    without bound.
+
+    Args:
+        deviation: The standard deviation σ: a number; "shared" for one learned parameter; "output" for one for each
+            element from the decoder, whose last axis then holds means and s side by side (2 × channels).
+        least: Lower bound of a learned standard deviation.
 
     >>> GaussianLikelihood(0.1).deviation
     0.1
@@ -129,7 +143,7 @@ class GaussianLikelihood(Likelihood):
             self.log_variance = parameter(np.zeros((), np.float32), name="log_variance")
 
     def config(self) -> dict[str, Any] | None:
-        """Return the deviation and the least one."""
+        """Return the standard deviation and its lower bound."""
         return config_of(self, {"deviation": self.deviation, "least": self.least})
 
     def _parts(self, output: Tensor) -> tuple[Tensor, Tensor | float]:
@@ -166,7 +180,7 @@ class GaussianLikelihood(Likelihood):
         return self._parts(output)[0]
 
     def draw(self, output: Tensor, seed: int, stream: int) -> Tensor:
-        """Return f(z) + σε."""
+        """Return samples f(z) + σε."""
         mean, log_variance = self._parts(output)
         scale = (
             exp(log_variance * 0.5)

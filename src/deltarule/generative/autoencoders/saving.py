@@ -1,4 +1,4 @@
-"""What a file says of a generative model, so that ``dr.load`` can make it again."""
+"""Serialization of generative models: configurations from which ``dr.load`` rebuilds them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROOM = "generative"
 def config_of(
     module: nn.Module, arguments: dict[str, Any], **children: nn.Module
 ) -> dict[str, Any] | None:
-    """Return plain data from which a module is made again; None where one of its children is code of your own."""
+    """Return plain data from which a module is rebuilt; None if one of its children is a class of your own."""
     configs = {name: child.config() for name, child in children.items()}
     if None in configs.values():
         return None
@@ -26,7 +26,7 @@ def config_of(
 
 
 def register(*kinds: type[nn.Module], make: saving.Factory | None = None) -> None:
-    """Let files name these classes, which take children and arguments by name, or are made by ``make``."""
+    """Register classes that files may name; they are built from children and arguments by name, or by ``make``."""
     for kind in kinds:
         saving.register(f"{_ROOM}.{kind.__name__}", make or _by_name(kind))
 

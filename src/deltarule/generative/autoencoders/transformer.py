@@ -1,4 +1,4 @@
-"""Autoencoders of every kind as scikit-learn transformers: codes for pipelines, and the way back."""
+"""Autoencoders as scikit-learn transformers: encoding and decoding in pipelines."""
 
 from __future__ import annotations
 
@@ -33,12 +33,25 @@ class LatentTransformer(
     TransformerMixin,  # type: ignore[misc]  # scikit-learn has no types
     BaseEstimator,  # type: ignore[misc]  # scikit-learn has no types
 ):
-    """Codes of an ``Autoencoder`` (f(x)) or a ``VAE`` (μ(x)) that is trained on the rows of a table (AE-01).
+    """Non-linear dimensionality reduction by an ``Autoencoder`` (codes f(x)) or a ``VAE`` (codes μ(x)).
 
-    ``model`` makes a new one from the number of features: sparse, contractive, denoising, tied, convolutional or
-    variational; without it, dense layers of 64 units around ``n_components`` numbers. ``example_shape`` is the shape
-    that a row is given before it reaches the model, (8, 8, 1) for images. ``transform`` gives codes,
-    ``inverse_transform`` what they stand for, as rows; ``history_`` is that of the training.
+    Args:
+        model: Makes a new model from the number of features, such as a sparse, contractive, denoising, tied,
+            convolutional or variational autoencoder; None for dense layers (n_features, 64, n_components).
+        n_components: Size of the code of the default model.
+        example_shape: Shape to which rows are reshaped for the model, such as (8, 8, 1) for images.
+        learning_rate: Learning rate of Adam.
+        epochs: Passes over the examples.
+        batch_size: Examples in a training step.
+        random_state: Seed, or a NumPy random state.
+        device: "cpu" or "reference".
+        verbose: As in ``train.fit``.
+
+    Attributes:
+        model_: The trained model.
+        history_: The history of the training.
+        n_iter_: Number of epochs.
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> x = np.outer(np.linspace(-1, 1, 20), [1.0, 2.0, -1.0])
     >>> learner = LatentTransformer(lambda n: dense_autoencoder((n, 1)), epochs=300, learning_rate=0.02,
@@ -71,7 +84,7 @@ class LatentTransformer(
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Train the model on the rows of X, in their own precision."""
+        """Train the model on the rows of X, in the floating-point type of X."""
         del y
         x = np.asarray(
             validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
@@ -109,7 +122,7 @@ class LatentTransformer(
         return made
 
     def _shaped(self, rows: Array) -> Array:
-        """Return rows as examples of ``example_shape``."""
+        """Return rows reshaped to ``example_shape``."""
         if self.example_shape is None:
             return rows
         if count(self.example_shape) != rows.shape[1]:
@@ -133,7 +146,7 @@ class LatentTransformer(
         return np.asarray(found.reshape(len(x), -1), x.dtype)
 
     def inverse_transform(self, X: Any) -> Array:
-        """Return what codes (N, k) stand for, as rows (N, n_features)."""
+        """Return the reconstructions (N, n_features) of codes (N, k)."""
         check_is_fitted(self)
         codes = np.asarray(X, self._type)
         if codes.ndim != 2 or codes.shape[1] != self._n_features_out:
@@ -143,7 +156,7 @@ class LatentTransformer(
         return np.asarray(self.model_.decode(codes).reshape(len(codes), -1))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean ELBO of a VAE, of others minus the mean squared error of reconstructions; more is better."""
+        """Return the mean ELBO of a VAE, or the negative mean squared reconstruction error; higher is better."""
         del y
         x = np.asarray(
             validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
@@ -154,7 +167,7 @@ class LatentTransformer(
         return -float(((self.inverse_transform(self.transform(x)) - x) ** 2).mean())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the settings and, of a fitted model, its values alone: graphs are not for pickles."""
+        """Return the settings and, of a fitted model, its weights: graphs are not pickled."""
         state: dict[str, Any] = super().__getstate__()
         if "model_" in state:
             state = {
@@ -165,7 +178,7 @@ class LatentTransformer(
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make the model again and fill it."""
+        """Rebuild the model and load its weights."""
         super().__setstate__(state)
         if "model_" in state:
             values = state["model_"]

@@ -1,13 +1,12 @@
-"""The variational autoencoder (Kingma and Welling 2014): latent z, decoder p(x|z), encoder q(z|x).
+"""The variational autoencoder (Kingma and Welling 2014): latent variables z, decoder p(x|z), encoder q(z|x).
 
-Trained on the bound ln p(x) ≥ E_q[ln p(x|z)] − KL(q(z|x)‖p(z)); the gap is KL(q‖p(z|x)) (VI-08, VI-18). The loss is
-its negative: KL + reconstruction (VI-09). Sampling is a function of (seed, step), so that runs repeat to the bit.
+It maximizes the evidence lower bound ln p(x) ≥ E_q[ln p(x|z)] − KL(q(z|x)‖p(z)), whose gap is KL(q(z|x)‖p(z|x)). The
+loss is the negative bound, reconstruction + KL. Samples are a function of (seed, step): runs are reproducible.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,12 +16,12 @@ import numpy as np
 
 from deltarule import nn, shapes, train
 from deltarule.arguments import names_arguments
-from deltarule.errors import ArgumentError, DataWarning, ShapeError
+from deltarule.errors import ArgumentError, ShapeError
 from deltarule.flags import checks_flags
 from deltarule.generative.autoencoders.annealing import Annealing, is_real
+from deltarule.generative.autoencoders.importance import warn_of_heavy_tails
 from deltarule.generative.autoencoders.likelihood import Likelihood
 from deltarule.generative.autoencoders.saving import config_of
-from deltarule.generative.inference.chains import pareto_k
 from deltarule.losses import Loss
 from deltarule.nn.check import whole_number
 from deltarule.nn.context import ForwardContext, activated, current
@@ -40,32 +39,33 @@ from deltarule.train.steps.epoch_data import Augment
 from deltarule.train.steps.prepare import ClassWeight
 from deltarule.train.steps.step import Regularizer
 
-_RECONSTRUCTION, _KL = 1, 2  # columns of what a VAE gives; the loss is the first
-_HEAVY = (
-    0.7  # Pareto k of importance weights above which their mean is not to be trusted
-)
-_LEAST_WEIGHTS = 100  # for which there is a tail to look at
+_RECONSTRUCTION, _KL = 1, 2  # columns of a VAE's output; the first is the loss
 
 
 @final
 class VAE(nn.Module):
-    """Encoder x ↦ (μ, ln σ²), (N, 2k), and decoder z ↦ parameters of p(x|z) under a likelihood (VI-03, VI-06).
+    """Variational autoencoder: an encoder of q(z|x) = 𝒩(μ(x), diag σ²(x)) and a decoder of p(x|z).
 
     Args:
-        encoder: Module from a batch of examples to (N, 2·latent_size).
-        decoder: Module from (N, latent_size) to what the likelihood asks for.
-        latent_size: k, the size of z; the prior is 𝒩(0, prior_deviation²·I) (VI-04).
+        encoder: Module from a batch of examples to μ and ln σ² side by side, (N, 2·latent_size).
+        decoder: Module from (N, latent_size) to the parameters of the likelihood.
+        latent_size: k, the size of z; the prior is 𝒩(0, prior_deviation²·I).
         likelihood: ``BernoulliLikelihood()`` or ``GaussianLikelihood(…)``.
         beta: The weight of the KL term (Higgins et al. 2017), a number or an ``Annealing``.
-        n_samples: Draws of z for each example (VI-10).
+        n_samples: Samples of z for each example.
         bound: "elbo", or "importance" for ln (1/K)Σ p(x, zₖ)/q(zₖ|x) (Burda et al. 2016), with ``beta`` 1.
-        condition_size: Numbers of a condition c that encoder and decoder get beside x and z (Sohn et al. 2015):
-            both are then given flat vectors [x, c] and [z, c].
-        prior_deviation: σ of the prior.
-        example_shape: The shape of one x; needed with a condition only.
+        condition_size: Size of a condition c that encoder and decoder are given in addition to x and z
+            (conditional VAE, Sohn et al. 2015), as flat vectors [x, c] and [z, c].
+        prior_deviation: Standard deviation of the prior.
+        example_shape: The shape of one x; required with a condition only.
 
-    Called, it returns (N, 3): the loss, −E[ln p(x|z)] and KL(q‖p(z)) of every example. At inference the draws are
-    those of seed 0, so that equal inputs have equal values.
+    A call returns (N, 3): the loss, −E[ln p(x|z)] and KL(q(z|x)‖p(z)) of every example. In inference mode the samples
+    are those of seed 0, so that equal inputs have equal values.
+
+    >>> from deltarule.generative import BernoulliLikelihood
+    >>> model = VAE(nn.Linear(4, 2), nn.Linear(1, 4), 1, BernoulliLikelihood())
+    >>> model(np.zeros((5, 4), np.float32)).shape, model.sample(3, seed=0).shape
+    ((5, 3), (3, 4))
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class VAE(nn.Module):
             )
 
     def config(self) -> dict[str, Any] | None:
-        """Return settings and parts; None where a part is code of your own."""
+        """Return the configuration; None if encoder or decoder are classes of your own."""
         arguments = {
             "latent_size": self.latent_size,
             "n_samples": self.n_samples,
@@ -141,7 +141,7 @@ class VAE(nn.Module):
 
     @classmethod
     def from_config(cls, children: dict[str, Any], arguments: dict[str, Any]) -> VAE:
-        """Return the model of parts and settings that ``config`` gave."""
+        """Return the model of a configuration returned by ``config``."""
         beta = arguments.pop("beta")
         return cls(
             **children,
@@ -150,13 +150,13 @@ class VAE(nn.Module):
         )
 
     def example_rank(self) -> int | None:
-        """As the encoder asks."""
+        """Return the number of axes of one example, as required by the encoder."""
         return self.encoder.example_rank()
 
     # ---------------------------------------------------------------- the bound
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (N, 3): loss, reconstruction −E[ln p(x|z)] and KL of every example."""
+        """Return the loss, the reconstruction term −E[ln p(x|z)] and the KL term of every example, (N, 3)."""
         mean, log_variance, clean, condition = self._posterior(x)
         context = current()
         training = context is not None and context.mode == "training"
@@ -178,7 +178,7 @@ class VAE(nn.Module):
         return stack([objective, loss, divergence], axis=1)
 
     def _weight(self, step: Tensor | int | None) -> Tensor | float:
-        """Return β at a step, its final value at inference."""
+        """Return β at a training step; its final value in inference mode."""
         if not isinstance(self.beta, Annealing):
             return float(self.beta)
         if step is None:
@@ -186,13 +186,13 @@ class VAE(nn.Module):
         return self.beta.at(step if isinstance(step, Tensor) else tensor(step))
 
     def _require_condition(self, width: int, own: int, what: str) -> None:
-        """Raise ArgumentError unless rows hold what is the model's own and its condition."""
+        """Raise ArgumentError if the rows of a conditional model do not consist of ``own`` values and a condition."""
         if self.condition_size and width != own + self.condition_size:
             raise ArgumentError(
                 "VAE condition",
                 expected=f"{what} with a condition, {own} + {self.condition_size} numbers in a row",
                 got=f"{width} numbers",
-                hint=f"Hand over condition=…, (N, {self.condition_size}); a call of the model "
+                hint=f"Pass condition=…, (N, {self.condition_size}); a call of the model "
                 "itself takes rows of both, [x, c].",
             )
 
@@ -225,19 +225,16 @@ class VAE(nn.Module):
         condition: Tensor | None,
         counters: tuple[Any, Any, int],
     ) -> tuple[Tensor, Tensor]:
-        """Return ln p(x|z) and ln p(z) − ln q(z|x), both (K, N), of K draws z = μ + σε (VI-12)."""
+        """Return ln p(x|z) and ln p(z) − ln q(z|x), both (K, N), of K samples z = μ + σε (reparameterisation)."""
         n, k = mean.shape[0], self.latent_size
-        m = (
-            self.n_samples if isinstance(n, int) else 1
-        )  # a summary counts one draw of a batch of unknown size
+        # a summary has a batch of unknown size: one sample
+        m = self.n_samples if isinstance(n, int) else 1
         noise = random_normal((m, n, k), *counters, mean.dtype)
         z = mean + exp(log_variance * 0.5) * noise
         log_p = self._log_likelihood(z, x, condition)
         scaled = z / self.prior_deviation
-        log_ratio = (noise * noise - scaled * scaled + log_variance).sum(
-            -1
-        ) * 0.5 - k * math.log(self.prior_deviation)
-        return log_p, log_ratio
+        exponent = (noise * noise - scaled * scaled + log_variance).sum(-1) * 0.5
+        return log_p, exponent - k * math.log(self.prior_deviation)
 
     def _log_likelihood(self, z: Tensor, x: Tensor, condition: Tensor | None) -> Tensor:
         m, n = z.shape[:2]
@@ -253,12 +250,11 @@ class VAE(nn.Module):
         return self.likelihood.log_prob(self.decoder(flat), x).reshape(m, n)
 
     def _divergence(self, mean: Tensor, log_variance: Tensor) -> Tensor:
-        """Return ½Σ((μ² + σ²)/s² − 1 − ln σ²/s²): KL(q‖p(z)) (VI-14), s the prior's deviation."""
+        """Return KL(q(z|x)‖p(z)) = ½Σ((μ² + σ²)/s² − 1 − ln σ²/s²) with the prior's standard deviation s."""
         s = self.prior_deviation
         squares = (mean * mean + exp(log_variance)) / (s * s)
-        return (squares - 1.0 - log_variance).sum(
-            -1
-        ) * 0.5 + self.latent_size * math.log(s)
+        unscaled = (squares - 1.0 - log_variance).sum(-1) * 0.5
+        return unscaled + self.latent_size * math.log(s)
 
     # ---------------------------------------------------------------- training
 
@@ -379,9 +375,11 @@ class VAE(nn.Module):
             )
 
     def _with_condition(self, inputs: Any, condition: Any) -> Array:
-        """Return inputs as they are, or [x, c] flat.
+        """Return the inputs, or flat rows [x, c] with a condition.
 
-        Raises ArgumentError if a condition is missing or too much, DataError for what the likelihood cannot give.
+        Raises:
+            ArgumentError: A condition is missing or superfluous.
+            DataError: The inputs are outside the support of the likelihood.
         """
         x = np.asarray(inputs)
         self.likelihood.check(x)
@@ -400,17 +398,17 @@ class VAE(nn.Module):
     # ---------------------------------------------------------------- use
 
     def encode(self, inputs: Any, condition: Any = None) -> tuple[Array, Array]:
-        """Return μ(x) and σ(x), both (N, k)."""
+        """Return mean μ(x) and standard deviation σ(x) of q(z|x), both (N, k)."""
         code = train.predict(self.encoder, self._with_condition(inputs, condition))
         return code[:, : self.latent_size], np.exp(0.5 * code[:, self.latent_size :])
 
     def decode(self, latent: Any, condition: Any = None) -> Array:
-        """Return E[x|z] for every z (N, k)."""
+        """Return the mean E[x|z] for latent variables z, (N, k)."""
         whole = self._latent_with_condition(np.asarray(latent, self._type), condition)
         return self.likelihood.mean(tensor(train.predict(self.decoder, whole))).numpy()
 
     def _latent_with_condition(self, z: Array, condition: Any) -> Array:
-        """Return z as it is, or [z, c]; raises ArgumentError if a condition is missing or too much."""
+        """Return z, or [z, c] with a condition; raises ArgumentError if a condition is missing or superfluous."""
         self._check_condition(condition)
         return (
             z
@@ -423,14 +421,21 @@ class VAE(nn.Module):
         return self.parameters(include_frozen=True)[0].dtype.name
 
     def reconstruct(self, inputs: Any, condition: Any = None) -> Array:
-        """Return E[x|z] at z = μ(x)."""
+        """Return the reconstruction E[x|z] at z = μ(x)."""
         return self.decode(self.encode(inputs, condition)[0], condition)
 
     @checks_flags
     def sample(
         self, n: int, *, seed: int, condition: Any = None, noise: bool = False
     ) -> Array:
-        """Return n new examples: E[x|z] for z from the prior, or draws from p(x|z) with ``noise`` (VI-01)."""
+        """Return n new examples.
+
+        Args:
+            n: Number of examples.
+            seed: Seed of z ~ p(z).
+            condition: Their conditions, (n, condition_size).
+            noise: Whether to sample from p(x|z) instead of returning the mean E[x|z].
+        """
         z = (
             random_normal((n, self.latent_size), seed, dtype=self._type).numpy()
             * self.prior_deviation
@@ -445,7 +450,14 @@ class VAE(nn.Module):
     def interpolate(
         self, first: Any, second: Any, n: int = 8, *, condition: Any = None
     ) -> Array:
-        """Return E[x|z] at n points on the line from μ(first) to μ(second); a condition (condition_size,) is theirs."""
+        """Return E[x|z] at n equidistant points z from μ(first) to μ(second).
+
+        Args:
+            first: One example.
+            second: Another example.
+            n: Number of points, both ends included.
+            condition: One condition for all points, (condition_size,).
+        """
         pair = np.stack([np.asarray(first), np.asarray(second)])
         (start, end), _ = self.encode(pair, self._repeated(condition, 2))
         share = np.linspace(0, 1, n)[:, None]
@@ -461,7 +473,14 @@ class VAE(nn.Module):
         *,
         condition: Any = None,
     ) -> Array:
-        """Return E[x|z] at z = μ(example) with its number ``axis`` set to each value; a condition (condition_size,)."""
+        """Return E[x|z] at z = μ(example) with one latent variable set to each of the values.
+
+        Args:
+            example: One example.
+            axis: Index of the latent variable.
+            values: Its values.
+            condition: One condition for all points, (condition_size,).
+        """
         mean, _ = self.encode(np.asarray(example)[None], self._repeated(condition, 1))
         z = np.repeat(mean, len(values), axis=0)
         z[:, shapes.axis(axis, self.latent_size, "VAE.traverse")] = values
@@ -470,10 +489,14 @@ class VAE(nn.Module):
     def latent_grid(
         self, n: int = 10, span: float = 2.0, *, condition: Any = None
     ) -> Array:
-        """Return E[x|z] over an n × n grid of the first two latent numbers in [−span, span], row by row.
+        """Return E[x|z] over an n × n grid of the first two latent variables in [−span, span], row by row.
 
-        Rows have z₂ falling from the top, columns z₁ growing; other latent numbers are 0, and all have the condition
-        (condition_size,).
+        z₂ decreases from the top row to the bottom, z₁ increases from left to right; other latent variables are 0.
+
+        Args:
+            n: Points of the grid in each direction.
+            span: Half the width of the grid.
+            condition: One condition for all points, (condition_size,).
         """
         ticks = np.linspace(-span, span, n)
         z = np.zeros((n * n, self.latent_size))
@@ -493,10 +516,16 @@ class VAE(nn.Module):
     def elbo(
         self, inputs: Any, n_samples: int = 100, *, seed: int = 0, condition: Any = None
     ) -> tuple[Array, Array]:
-        """Return the mean of ln p(x, z)/q(z|x) over draws z ~ q(z|x) of every example, and its standard error (VI-17).
+        """Return a Monte-Carlo estimate of the ELBO of every example, and its standard error.
 
-        The draws are those of ``log_likelihood`` with the same seed and number, hence elbo ≤ log_likelihood for each
-        example (Jensen's inequality), and what lies between estimates KL(q(z|x)‖p(z|x)).
+        The samples are those of ``log_likelihood`` with the same seed and number, hence elbo ≤ log_likelihood for each
+        example (Jensen's inequality), and the difference estimates KL(q(z|x)‖p(z|x)).
+
+        Args:
+            inputs: Examples, (N, …).
+            n_samples: Samples z ~ q(z|x) for each example.
+            seed: Seed of the samples.
+            condition: Conditions, (N, condition_size).
         """
         logs = self.log_weights(inputs, n_samples, seed=seed, condition=condition)
         return logs.mean(axis=0), logs.std(axis=0, ddof=1) / math.sqrt(len(logs))
@@ -509,27 +538,38 @@ class VAE(nn.Module):
         seed: int = 0,
         condition: Any = None,
     ) -> tuple[Array, Array]:
-        """Return ln p(x) of every example by importance sampling from q(z|x), and its standard error (VI-02).
+        """Return ln p(x) of every example, estimated by importance sampling from q(z|x), and its standard error.
 
-        ln (1/S)Σ p(x|zₛ)p(zₛ)/q(zₛ|x), a lower bound in expectation that tightens with S; the error is s/(√S·w̄) of
-        the weights w (delta method). ``DataWarning`` tells where the error of more than a quarter
-        of the examples is not to be trusted, by ``pareto_k`` of their weights: there q(z|x) is too narrow.
+        The estimate ln (1/S)Σ p(x|zₛ)p(zₛ)/q(zₛ|x) is a lower bound in expectation that tightens with S; its standard
+        error is s/(√S·w̄) of the weights w (delta method). A ``DataWarning`` is issued if the importance weights of more
+        than a quarter of the examples have heavy tails by ``pareto_k``: q(z|x) is too narrow there.
+
+        Args:
+            inputs: Examples, (N, …).
+            n_samples: Samples z ~ q(z|x) for each example.
+            seed: Seed of the samples.
+            condition: Conditions, (N, condition_size).
         """
         logs = self.log_weights(inputs, n_samples, seed=seed, condition=condition)
-        _warn_of_heavy_tails(logs)
+        warn_of_heavy_tails(logs)
         top = logs.max(axis=0)
         scaled = np.exp(logs - top)
         mean = scaled.mean(axis=0)
-        return top + np.log(mean), scaled.std(axis=0, ddof=1) / math.sqrt(
-            len(logs)
-        ) / mean
+        error = scaled.std(axis=0, ddof=1) / math.sqrt(len(logs)) / mean
+        return top + np.log(mean), error
 
     def log_weights(
         self, inputs: Any, n_samples: int, *, seed: int = 0, condition: Any = None
     ) -> Array:
-        """Return ln p(x|z)p(z)/q(z|x), (S, N) in float64, of S ≥ n_samples draws z ~ q(z|x) for each example.
+        """Return the log importance weights ln p(x|z)p(z)/q(z|x), (S, N) in float64, with S ≥ n_samples.
 
-        Their mean is the ELBO, the logarithm of the mean of their exponentials estimates ln p(x).
+        Their mean estimates the ELBO, and the logarithm of the mean of their exponentials ln p(x).
+
+        Args:
+            inputs: Examples, (N, …).
+            n_samples: Samples z ~ q(z|x) for each example, rounded up to a multiple of the model's own.
+            seed: Seed of the samples.
+            condition: Conditions, (N, condition_size).
         """
         whole_number(n_samples, "n_samples", 2)
         x = np.asarray(self._with_condition(inputs, condition), self._type)
@@ -558,19 +598,3 @@ def _term_metrics() -> list[FunctionMetric]:
             lambda terms, _: -terms[:, _RECONSTRUCTION] - terms[:, _KL], "elbo"
         ),
     ]
-
-
-def _warn_of_heavy_tails(log_weights: Array) -> None:
-    """Warn where the weights (S, N) of more than a quarter of the examples have a mean that a few draws decide."""
-    if len(log_weights) < _LEAST_WEIGHTS:
-        return
-    shapes = np.array([pareto_k(column) for column in log_weights.T])
-    heavy = int((~(shapes <= _HEAVY)).sum())
-    if 4 * heavy > len(shapes):
-        warnings.warn(
-            f"ln p(x) of {heavy} of {len(shapes)} examples is not to be trusted, nor its error: the importance weights "
-            f"have heavy tails (Pareto k up to {np.max(shapes):.2g}, above {_HEAVY}). q(z|x) is too narrow there: "
-            "train longer, with more samples, or with bound='importance'.",
-            DataWarning,
-            stacklevel=3,
-        )

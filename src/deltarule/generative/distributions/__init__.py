@@ -1,4 +1,4 @@
-"""Probability distributions as expressions of the graph: densities, draws, moments, entropies."""
+"""Probability distributions as expressions of the graph: densities, samples, moments, entropies."""
 
 from deltarule.generative.distributions.base import Distribution, Noise
 from deltarule.generative.distributions.compound import Mixture, Transformed

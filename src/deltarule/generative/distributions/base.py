@@ -1,4 +1,4 @@
-"""What every distribution offers: ln p(x), samples, moments, entropy. All are expressions of the graph."""
+"""The base of all distributions: log-density, samples, moments and entropy as expressions of the graph."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ _DRAWS_OF_A_STREAM = 256
 
 
 class Noise:
-    """Random numbers for one sample: a function of (seed, step, stream), each draw apart from the others."""
+    """A source of random numbers for one sample: a function of (seed, step, stream); successive draws are independent.
+
+    >>> a, b = Noise(seed=0), Noise(seed=0)
+    >>> bool((a.normal((3,)).numpy() == b.normal((3,)).numpy()).all())
+    True
+    """
 
     def __init__(
         self, seed: Tensor | int, step: Tensor | int = 0, stream: int = 0
@@ -38,19 +43,28 @@ class Noise:
         return self._next - 1
 
     def uniform(self, shape: Shape, dtype: DType = dtypes.FLOAT32) -> Tensor:
-        """Return numbers uniform in [0, 1)."""
+        """Return uniform variates in [0, 1)."""
         return random_uniform(shape, self.seed, self.step, self._take(), dtype)
 
     def normal(self, shape: Shape, dtype: DType = dtypes.FLOAT32) -> Tensor:
-        """Return standard normal numbers."""
+        """Return standard normal variates."""
         return random_normal(shape, self.seed, self.step, self._take(), dtype)
 
 
 class Distribution(metaclass=NamedArguments):
-    """A family p(x; θ) with its parameters as tensors.
+    """Base of probability distributions p(x; θ) whose parameters θ are tensors.
 
-    A value has the shape batch_shape + event_shape: θ of shape (3,) is three independent numbers of an event of
-    shape (), and ``log_prob`` has a value for each. ``event_rank`` is the number of axes of one event.
+    A value has the shape batch_shape + event_shape: parameters of shape (3,) of a scalar distribution are a batch of
+    three independent distributions with events of shape (), and ``log_prob`` returns a value for each.
+
+    Attributes:
+        event_rank: Number of axes of one event.
+        has_rsample: Whether gradients flow through samples to the parameters.
+
+    >>> from deltarule.generative import Normal
+    >>> p = Normal([0.0, 1.0, 2.0], 1.0)
+    >>> p.batch_shape, p.event_shape, p.sample((5,), seed=0).shape, p.log_prob(0.0).shape
+    ((3,), (), (5, 3), (3,))
     """
 
     event_rank: ClassVar[int] = 0
@@ -58,7 +72,7 @@ class Distribution(metaclass=NamedArguments):
     @property
     @abstractmethod
     def batch_shape(self) -> Shape:
-        """The shape of independent distributions in one object."""
+        """The shape of the batch of independent distributions."""
 
     @property
     def event_shape(self) -> Shape:
@@ -72,11 +86,11 @@ class Distribution(metaclass=NamedArguments):
 
     @abstractmethod
     def log_prob(self, value: TensorLike) -> Tensor:
-        """Return ln p(value), of the shape of ``value`` without the event's axes, broadcast with the batch."""
+        """Return the log-density ln p(value): of the shape of ``value`` without event axes, broadcast."""
 
     @abstractmethod
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return values of shape + batch_shape + event_shape; gradients pass where ``has_rsample``."""
+        """Return samples, shape + batch_shape + event_shape; gradients flow through them if ``has_rsample``."""
 
     has_rsample: ClassVar[bool] = False
 
@@ -88,7 +102,14 @@ class Distribution(metaclass=NamedArguments):
         step: Tensor | int = 0,
         stream: int = 0,
     ) -> Tensor:
-        """Return draws, shape + batch_shape + event_shape, without gradients: a function of (seed, step, stream)."""
+        """Return samples without gradients, a function of (seed, step, stream).
+
+        Args:
+            shape: Leading shape; the result has shape + batch_shape + event_shape.
+            seed: Seed of the random numbers.
+            step: Counter within the seed, such as the training step.
+            stream: Which of several independent samples of one step.
+        """
         drawn = self.draw(Noise(seed, step, stream), tuple(shape))
         return drawn.detach()
 
@@ -100,14 +121,21 @@ class Distribution(metaclass=NamedArguments):
         step: Tensor | int = 0,
         stream: int = 0,
     ) -> Tensor:
-        """Return the same draws as ``sample`` with gradients to the parameters (VI-12).
+        """Return the samples of ``sample`` with gradients with respect to the parameters (pathwise gradients).
 
-        Raises ArgumentError where a draw is no differentiable function of the parameters.
+        Args:
+            shape: Leading shape, as in ``sample``.
+            seed: Seed of the random numbers.
+            step: Counter within the seed.
+            stream: Which of several independent samples of one step.
+
+        Raises:
+            ArgumentError: A sample is no differentiable function of the parameters.
         """
         if not self.has_rsample:
             raise ArgumentError(
                 f"rsample of {type(self).__name__}",
-                expected="draws that depend smoothly on the parameters",
+                expected="samples that are differentiable in the parameters",
                 got="a distribution without a reparameterisation",
                 hint="Use sample() with log_prob (the score-function gradient).",
             )
@@ -115,21 +143,21 @@ class Distribution(metaclass=NamedArguments):
 
     @property
     def mean(self) -> Tensor:
-        """E[x]."""
+        """The mean E[x]."""
         raise self._unknown("mean")
 
     @property
     def variance(self) -> Tensor:
-        """Var[x], for each element of an event."""
+        """The variance Var[x], of each element of an event."""
         raise self._unknown("variance")
 
     def cdf(self, value: TensorLike) -> Tensor:
-        """Return F(value) = P(x ≤ value), for distributions of single numbers."""
+        """Return the cumulative distribution function F(value) = P(x ≤ value) of a scalar distribution."""
         del value
         raise self._unknown("cdf")
 
     def entropy(self) -> Tensor:
-        """Return H = −E[ln p(x)] in nats, of batch_shape."""
+        """Return the entropy H = −E[ln p(x)] in nats, of shape batch_shape."""
         raise self._unknown("entropy")
 
     def __repr__(self) -> str:
@@ -146,10 +174,10 @@ class Distribution(metaclass=NamedArguments):
 
 
 class Elementwise(Distribution):
-    """A distribution of single numbers: parameters broadcast to ``batch_shape``."""
+    """Base of scalar distributions: the parameters broadcast to ``batch_shape``."""
 
     def _set(self, where: str, **parameters: TensorLike) -> tuple[Tensor, ...]:
-        """Return the parameters as floating-point tensors of one type, and learn their common shape."""
+        """Return the parameters as floating-point tensors of one type, and record their broadcast shape."""
         tensors = floating(*parameters.values())
         try:
             self._shape = shapes.broadcast(*(t.shape for t in tensors), where=where)
@@ -176,7 +204,11 @@ class Elementwise(Distribution):
 
 
 def floating(*values: TensorLike) -> tuple[Tensor, ...]:
-    """Return tensors of one floating-point type; numbers take the type of the tensors beside them."""
+    """Return tensors of one floating-point type; Python numbers take the type of the tensors.
+
+    >>> [t.dtype.name for t in floating(1, np.zeros(2))]
+    ['float64', 'float64']
+    """
     plain = [
         isinstance(value, (bool, int, float)) and not isinstance(value, np.generic)
         for value in values
@@ -199,7 +231,7 @@ def _scalar(value: float, kind: DType) -> Tensor:
 
 
 def known_value(tensor: Tensor) -> npt.NDArray[Any] | None:
-    """Return the value of a tensor that is known, or is a known one in another type; else None."""
+    """Return the value of a tensor that has one (or is a cast of one that has); None for an expression."""
     node = tensor.node
     found = value_of(node)
     if (
@@ -212,7 +244,7 @@ def known_value(tensor: Tensor) -> npt.NDArray[Any] | None:
 
 
 def require(where: str, tensor: Tensor, low: float, high: float = float("inf")) -> None:
-    """Raise ArgumentError if a value that is known leaves the open interval (low, high)."""
+    """Raise ArgumentError if a known value lies outside the open interval (low, high)."""
     known = known_value(tensor)
     if known is not None and not ((known > low) & (known < high)).all():
         bad = known[~((known > low) & (known < high))].reshape(-1)[0]
@@ -228,9 +260,12 @@ def _interval(low: float, high: float) -> str:
 
 
 def within(draws: Tensor, low: float, high: float) -> Tensor:
-    """Return draws inside the open support: what was rounded to an end becomes the number next to it.
+    """Return samples clipped to the open interval (low, high): one rounded to an end becomes the next number inside.
 
-    A step from 0 goes to the smallest normal number: native code takes smaller ones for 0.
+    Next to 0 that is the smallest normal number, because compiled code flushes subnormal ones to 0.
+
+    >>> within(as_tensor([0.0, 0.5, 1.0]), 0.0, 1.0).numpy()[1:].tolist()
+    [0.5, 0.9999999403953552]
     """
     kind = np.dtype(draws.dtype.name).type
     least = np.finfo(kind).tiny if low == 0.0 else np.nextafter(kind(low), kind(high))
@@ -246,9 +281,9 @@ def full_shape(shape: Sequence[int], distribution: Distribution) -> Shape:
 
 
 def like(value: TensorLike, distribution: Distribution) -> Tensor:
-    """Return a value as a floating-point tensor, of the wider of its own type and the distribution's.
+    """Return a value as a floating-point tensor, of the wider of its own type and that of the distribution.
 
-    So a density of float64 values is computed in float64, whatever the parameters were given as.
+    The density of float64 values is thus computed in float64, whatever the type of the parameters.
     """
     x = as_tensor(value)
     return x.astype(

@@ -1,4 +1,4 @@
-"""Distributions made from others: mixtures, and images of a distribution under a bijector."""
+"""Distributions built from others: mixtures, and transformations by a bijector."""
 
 from __future__ import annotations
 
@@ -29,9 +29,13 @@ from deltarule.tensor.tensor import Tensor
 
 @final
 class Mixture(Distribution):
-    """p(x) = Σₖ softmax(z)ₖ pₖ(x): ``components`` is one distribution whose last batch axis is k.
+    """The mixture distribution p(x) = Σₖ softmax(z)ₖ pₖ(x).
 
-    Draws have gradients where the components are ``Normal`` or ``Laplace`` (see ``rsample``).
+    Samples have gradients where the components are ``Normal`` or ``Laplace`` (see ``rsample``).
+
+    Args:
+        logits: z, the unnormalized logarithms of the weights, (…, K).
+        components: One distribution of batch shape (…, K), whose last batch axis runs over the components.
 
     >>> from deltarule.generative import Normal
     >>> two = Mixture([0.0, 0.0], Normal([-1.0, 1.0], [1.0, 1.0]))
@@ -67,7 +71,7 @@ class Mixture(Distribution):
         return self.components.dtype
 
     def joint(self, value: TensorLike) -> Tensor:
-        """Return ln softmax(z)ₖ + ln pₖ(value), (…, K)."""
+        """Return the log-joint ln softmax(z)ₖ + ln pₖ(value), (…, K)."""
         x = as_tensor(value)
         apart = x.expand_dims(x.ndim - self.event_rank)
         return log_softmax(self.logits) + self.components.log_prob(apart)
@@ -77,7 +81,7 @@ class Mixture(Distribution):
         return logsumexp(self.joint(value))
 
     def responsibilities(self, value: TensorLike) -> Tensor:
-        """Return p(k | value), (…, K) (PR-04)."""
+        """Return the posterior of the component, p(k | value), (…, K), by Bayes' theorem."""
         return softmax(self.joint(value))
 
     def cdf(self, value: TensorLike) -> Tensor:
@@ -93,9 +97,10 @@ class Mixture(Distribution):
         step: Tensor | int = 0,
         stream: int = 0,
     ) -> Tensor:
-        """Return the draws of ``sample`` with gradients, also to the logits, for components Normal or Laplace.
+        """Return the samples of ``sample`` with gradients with respect to all parameters, the logits included.
 
-        A draw solves F(x; θ) = u: dx/dθ = −(∂F/∂θ)/p(x) (Figurnov, Mohamed and Mnih 2018).
+        A sample solves F(x; θ) = u, so dx/dθ = −(∂F/∂θ)/p(x) (implicit reparameterisation; Figurnov, Mohamed and
+        Mnih 2018). Only for normal and Laplace components.
         """
         if not self.has_rsample:
             return super().rsample(shape, seed=seed, step=step, stream=stream)
@@ -110,7 +115,7 @@ class Mixture(Distribution):
         return (values * weights).sum(-1 - self.event_rank)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return draws of chosen components."""
+        """Return samples of randomly chosen components."""
         chosen = Categorical(self.logits).choose(noise, shape)
         values = self.components.draw(noise, shape)
         return self._weighted(
@@ -124,7 +129,7 @@ class Mixture(Distribution):
 
     @property
     def variance(self) -> Tensor:
-        """Σ wₖ(σₖ² + (μₖ − μ)²): within and between components."""
+        """Σ wₖ(σₖ² + (μₖ − μ)²): the variance within and between components."""
         apart = self.components.mean - self.mean.expand_dims(-1 - self.event_rank)
         return self._weighted(
             self.components.variance + apart * apart, softmax(self.logits)
@@ -133,7 +138,11 @@ class Mixture(Distribution):
 
 @final
 class Transformed(Distribution):
-    """The distribution of y = T(x), x ~ base: ln p(y) = ln p(x) − ln|det ∂T/∂x| at x = T⁻¹(y).
+    """The distribution of y = T(x) for x ~ base: ln p(y) = ln p(x) − ln|det ∂T/∂x| at x = T⁻¹(y).
+
+    Args:
+        base: The distribution of x.
+        bijector: T, see ``generative.bijectors``.
 
     >>> from deltarule.generative import Normal
     >>> from deltarule.generative.bijectors import Exp
@@ -186,5 +195,5 @@ class Transformed(Distribution):
         return where(inside | (found != found), found, -math.inf)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return T(draws of the base)."""
+        """Return samples of the base, transformed by T."""
         return self.bijector.forward(self.base.draw(noise, shape))

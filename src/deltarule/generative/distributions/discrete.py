@@ -1,4 +1,4 @@
-"""Distributions of counts and choices. Draws have no gradient; use the score function."""
+"""Discrete distributions: Bernoulli, categorical, multinomial and Poisson. Samples have no pathwise gradient."""
 
 from __future__ import annotations
 
@@ -47,15 +47,20 @@ from deltarule.tensor.tensor import Tensor, tensor
 
 
 def shared(probability: Tensor, value: Tensor) -> Tensor:
-    """Return p·a, 0 and without slope where p is 0 whatever a is: a term of an entropy or a divergence."""
+    """Return p·a with 0·a = 0 for every a, and no gradient there: a term of an entropy or a divergence.
+
+    >>> shared(tensor([0.0, 0.5]), tensor([-math.inf, 2.0])).tolist()
+    [0.0, 1.0]
+    """
     return probability * where(probability == 0.0, 0.0, value)
 
 
 @final
 class Bernoulli(Elementwise):
-    """P(x = 1) = σ(z) for logits z: ln p(x) = x ln σ(z) + (1 − x) ln(1 − σ(z)) (PR-12).
+    """P(x = 1) = σ(z) for logits z: ln p(x) = x ln σ(z) + (1 − x) ln(1 − σ(z)).
 
-    A value between 0 and 1 gives the same interpolation between both logarithms (grey pixels); −∞ beyond.
+    A value in (0, 1), such as a grey pixel, interpolates between both log-probabilities; outside [0, 1] the
+    log-probability is −∞.
 
     >>> round(Bernoulli.of(0.8).log_prob(1.0).item(), 6)
     -0.223144
@@ -72,7 +77,7 @@ class Bernoulli(Elementwise):
         return cls(log(p) - log1p(-p))
 
     def log_prob(self, value: TensorLike) -> Tensor:
-        """Return ln p(value) as −softplus-cross-entropy, exact in both tails."""
+        """Return ln p(value) as the negative binary cross-entropy of the logits, accurate in both tails."""
         x = like(value, self)
         outside = (x < 0.0) | (x > 1.0)
         return where(
@@ -97,13 +102,13 @@ class Bernoulli(Elementwise):
         return sigmoid(self.logits) * sigmoid(-self.logits)
 
     def entropy(self) -> Tensor:
-        """Return σ(z) softplus(−z) + σ(−z) softplus(z); 0 for a certain outcome."""
+        """Return σ(z) softplus(−z) + σ(−z) softplus(z); 0 for a deterministic outcome."""
         z = self.logits
         return shared(sigmoid(z), softplus(-z)) + shared(sigmoid(-z), softplus(z))
 
 
 class _OverClasses(Distribution):
-    """What Categorical and Multinomial share: logits (…, K)."""
+    """Base of Categorical and Multinomial: distributions given by logits (…, K)."""
 
     logits: Tensor
 
@@ -135,7 +140,7 @@ class _OverClasses(Distribution):
         return self.logits.dtype
 
     def choose(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return classes by the Gumbel-max trick: argmax(z − ln(−ln(1 − u)))."""
+        """Return class indices sampled by the Gumbel-max trick: argmax(z − ln(−ln(1 − u)))."""
         u = noise.uniform((*shape, *self.logits.shape), self.dtype)
         smallest = float(np.finfo(self.dtype.name).tiny)
         exponential = (-log1p(-u)).clip(low=smallest)
@@ -144,7 +149,7 @@ class _OverClasses(Distribution):
 
 @final
 class Categorical(_OverClasses):
-    """P(x = k) = softmax(z)ₖ for labels 0 … K − 1.
+    """The categorical distribution P(x = k) = softmax(z)ₖ of labels 0 … K − 1.
 
     >>> round(Categorical.of([0.25, 0.75]).log_prob(1).item(), 6)
     -0.287682
@@ -155,15 +160,16 @@ class Categorical(_OverClasses):
 
     @classmethod
     def of(cls, probabilities: TensorLike) -> Categorical:
-        """Return the distribution with these probabilities (…, K), each > 0; they are made to sum to 1."""
+        """Return the distribution with these probabilities (…, K), each > 0; they are normalized to sum to 1."""
         (p,) = floating(probabilities)
         require("Categorical probabilities", p, 0.0)
         return cls(log(p))
 
     def log_prob(self, value: TensorLike) -> Tensor:
-        """Return ln softmax(z)[value], −∞ for what is no label and is known only where it is run (NaN at NaN).
+        """Return ln softmax(z)[value]; −∞ for a value that turns out to be no label when it is computed (NaN at NaN).
 
-        Raises ArgumentError for a value that is known and no label 0 … K − 1.
+        Raises:
+            ArgumentError: A value that is known beforehand is not among the labels 0 … K − 1.
         """
         given = value if isinstance(value, Tensor) else tensor(value)
         known, n = value_of(given.node), self.n_classes
@@ -200,9 +206,13 @@ class Categorical(_OverClasses):
 
 @final
 class Multinomial(_OverClasses):
-    """Counts x of K classes in ``n`` choices: ln n! − Σ ln xₖ! + Σ xₖ ln pₖ; −∞ where Σx ≠ n.
+    """The multinomial distribution of counts x of K classes in ``n`` trials: ln n! − Σ ln xₖ! + Σ xₖ ln pₖ.
 
-    −∞ also for negative and broken counts.
+    The log-probability is −∞ where Σx ≠ n, and for negative and fractional counts.
+
+    Args:
+        n: Number of trials.
+        logits: Unnormalized log-probabilities of the classes, (…, K).
 
     >>> round(Multinomial(3, [0.0, 0.0]).log_prob([1.0, 2.0]).item(), 4)  # ln 3/8
     -0.9808
@@ -237,7 +247,7 @@ class Multinomial(_OverClasses):
         )
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return the counts of n independent choices."""
+        """Return the counts of n independent trials."""
         labels = self.choose(noise, (self.n, *shape))
         return one_hot(labels, self.n_classes, self.dtype).sum(0)
 
@@ -273,7 +283,7 @@ class Multinomial(_OverClasses):
 
 @final
 class Poisson(Elementwise):
-    """Counts with mean λ: ln p(x) = x ln λ − λ − ln x!; −∞ for negative and broken numbers.
+    """The Poisson distribution of counts with mean λ: ln p(x) = x ln λ − λ − ln x!; −∞ for negative and fractional x.
 
     >>> round(Poisson(2.0).log_prob(3.0).item(), 4)
     -1.7123
@@ -306,7 +316,7 @@ class Poisson(Elementwise):
         return arange(math.ceil(largest + 10 * math.sqrt(largest) + 30), dtypes.FLOAT64)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return counts by inversion: how many F(k) are ≤ u, with F in float64."""
+        """Return counts by inverse transform sampling: the number of F(k) ≤ u, with F in float64."""
         x = self._support("sample")
         rate = self.rate.astype(dtypes.FLOAT64).expand_dims(-1)
         reached = exp(x * log(rate) - rate - lgamma(x + 1.0)).cumsum(-1)
@@ -316,16 +326,16 @@ class Poisson(Elementwise):
 
     @property
     def mean(self) -> Tensor:
-        """λ."""
+        """The rate λ."""
         return self.rate
 
     @property
     def variance(self) -> Tensor:
-        """λ."""
+        """The rate λ."""
         return self.rate
 
     def entropy(self) -> Tensor:
-        """Return −Σ p ln p over the counts that matter; the rate's value must be known."""
+        """Return −Σ p ln p over all counts of non-negligible probability; the rate's value must be known."""
         x = self._support("entropy").astype(self.dtype)
         rate = self.rate.expand_dims(-1)
         log_p = x * log(rate) - rate - lgamma(x + 1.0)
@@ -333,7 +343,7 @@ class Poisson(Elementwise):
 
 
 def _count_up_to(rows: Tensor, u: Tensor) -> Tensor:
-    """Return how many numbers of each row (…, n), in ascending order, are ≤ u (…), by bisection in log₂ n steps."""
+    """Return the number of elements ≤ u (…) in each ascending row (…, n), by bisection in log₂ n steps."""
     n = int(rows.shape[-1])
     starts = arange(rows.size // n).reshape(rows.shape[:-1]) * n
     flat, found, step = (

@@ -1,13 +1,13 @@
-"""Gamma numbers and their derivative in the concentration.
+"""Gamma variates, and their derivative with respect to the concentration.
 
-Draws: Marsaglia and Tsang (2000), x = d(1 + cε)³ accepted with probability ≥ 0.95; ten proposals are made at once
-and the first accepted one is taken, so that the number of random numbers is fixed (all ten are refused once in 10¹³
-draws; the first proposal stands then). Below a = 1 a draw for a + 1 is multiplied with u^(1/a). All of it is done in
-logarithms, which do not underflow where a is small: ratios of such numbers (beta, Dirichlet) are right then, too.
+Sampling: Marsaglia and Tsang (2000), x = d(1 + cε)³ accepted with probability ≥ 0.95. Ten proposals are generated at
+once and the first accepted one is taken, so that the number of random numbers is fixed (all ten are rejected once in
+10¹³ samples; the first proposal is used then). For a < 1 a variate for a + 1 is multiplied by u^(1/a). All of it is
+computed in logarithms, which do not underflow for small a, so that ratios of variates (beta, Dirichlet) stay accurate.
 
-Derivative: a draw x solves F(x; a) = u, so dx/da = −(∂F/∂a)/p(x; a) (Figurnov, Mohamed and Mnih 2018). Here it is
-an integral over one tail, the lighter one, of p(t)(ln t − ψ(a)), with t = xe^∓ᵛ, by the double exponential rule of
-Takahasi and Mori (1974): relative error below 10⁻⁶ in float64.
+Derivative: a variate x solves F(x; a) = u, so dx/da = −(∂F/∂a)/p(x; a) (Figurnov, Mohamed and Mnih 2018). It is
+computed as an integral over the lighter tail of p(t)(ln t − ψ(a)), with t = xe^∓ᵛ, by the double exponential rule of
+Takahasi and Mori (1974), with a relative error below 10⁻⁶ in float64.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NODES: Final = np.arange(-3.25, 4.5, _STEP)
 
 
 def standard_gamma(a: Tensor, noise: Noise) -> Tensor:
-    """Return one gamma number of rate 1 for each concentration; the gradient to ``a`` is dx/da (first order)."""
+    """Return one gamma variate of rate 1 for each concentration a, with the gradient dx/da (first order only)."""
     fixed = a.detach()
     x = _positive(_log_drawn(fixed, noise)).detach()
     slope = slope_in_concentration(x, fixed).detach()
@@ -45,9 +45,9 @@ def standard_gamma(a: Tensor, noise: Noise) -> Tensor:
 
 
 def log_standard_gamma(a: Tensor, noise: Noise) -> Tensor:
-    """Return the logarithm of one gamma number of rate 1 for each concentration; d ln x/da = (dx/da)/x.
+    """Return the logarithm of one gamma variate of rate 1 for each concentration, with d ln x/da = (dx/da)/x.
 
-    Where x is too small to be a number, F(x; a) = xᵃ/Γ(a + 1) to rounding, so d ln x/da = (ψ(a + 1) − ln x)/a.
+    Where x underflows, F(x; a) = xᵃ/Γ(a + 1) up to rounding, so d ln x/da = (ψ(a + 1) − ln x)/a.
     """
     fixed = a.detach()
     log_x = _log_drawn(fixed, noise).detach()
@@ -80,7 +80,7 @@ def _log_drawn(a: Tensor, noise: Noise) -> Tensor:
 
 
 def slope_in_concentration(x: Tensor, a: Tensor) -> Tensor:
-    """Return dx/da of a gamma number at fixed probability F(x; a)."""
+    """Return dx/da of a gamma variate x at a fixed probability F(x; a)."""
     side = where(x > a, 1.0, -1.0).astype(a.dtype)
     root = sqrt(x)
     below = 1.0 / (maximum(a - x, 0.0) + minimum(root, a))

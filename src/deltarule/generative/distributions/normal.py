@@ -1,4 +1,4 @@
-"""Normal distributions: single numbers, and vectors with diagonal, full and low-rank covariance."""
+"""Normal distributions of scalars, and of vectors with a diagonal, full or low-rank covariance."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ _ASYMMETRY = 1e-4  # of a covariance, relative to its diagonal: rounding in floa
 
 @final
 class Normal(Elementwise):
-    """𝒩(μ, σ²) of single numbers: ln p(x) = −½((x − μ)/σ)² − ln σ − ½ ln 2π (PR-10).
+    """The normal distribution 𝒩(μ, σ²) of scalars: ln p(x) = −½((x − μ)/σ)² − ln σ − ½ ln 2π.
+
+    Args:
+        mean: μ.
+        deviation: The standard deviation σ > 0.
 
     >>> round(Normal(0.0, 1.0).log_prob(0.0).item(), 6)
     -0.918939
@@ -60,7 +64,7 @@ class Normal(Elementwise):
         )
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return μ + σε (VI-12)."""
+        """Return μ + σε with standard normal ε (the reparameterisation trick; Kingma and Welling 2014)."""
         return self.location + self.deviation * noise.normal(
             full_shape(shape, self), self.dtype
         )
@@ -83,7 +87,11 @@ class Normal(Elementwise):
 
 
 class MultivariateNormal(Distribution):
-    """𝒩(μ, Σ) of vectors: −½[(x − μ)ᵀΣ⁻¹(x − μ) + ln det Σ + k ln 2π] (PR-10, E004-03 corrected)."""
+    """Base of multivariate normals 𝒩(μ, Σ): ln p(x) = −½[(x − μ)ᵀΣ⁻¹(x − μ) + ln det Σ + k ln 2π].
+
+    >>> FullNormal([0.0, 0.0], covariance=[[2.0, 0.0], [0.0, 1.0]]).mean.shape
+    (2,)
+    """
 
     event_rank = 1
     has_rsample = True
@@ -116,7 +124,7 @@ class MultivariateNormal(Distribution):
 
     @abstractmethod
     def squared_distance(self, error: Tensor) -> Tensor:
-        """Return eᵀΣ⁻¹e for errors (…, k) (Mahalanobis)."""
+        """Return the squared Mahalanobis distance eᵀΣ⁻¹e of deviations e from the mean, (…, k)."""
 
     @abstractmethod
     def log_determinant(self) -> Tensor:
@@ -145,7 +153,7 @@ def _require_finite(where: str, tensor: Tensor) -> None:
 
 
 def _require_matrix(matrix: Tensor, *, symmetric: bool) -> None:
-    """Raise ArgumentError unless a matrix whose value is known is a covariance, or the Cholesky factor of one."""
+    """Raise ArgumentError if a matrix with a known value is no covariance, or no Cholesky factor of one."""
     known = known_value(matrix)
     if known is None:
         return
@@ -190,15 +198,19 @@ def _vector(where: str, mean: Tensor) -> None:
             where,
             expected="a mean (…, k)",
             got="a scalar",
-            hint="Use Normal for single numbers.",
+            hint="Use Normal for scalars.",
         )
 
 
 @final
 class DiagonalNormal(MultivariateNormal):
-    """𝒩(μ, diag σ²): k independent numbers as one event (mean-field; VI-06).
+    """𝒩(μ, diag σ²): a vector of k independent normal variables.
 
-    >>> round(DiagonalNormal([0.0, 4.0], [2.0**0.5, 0.5**0.5]).log_prob([1.0, 2.0]).item(), 5)  # C-PR-03
+    Args:
+        mean: μ, (…, k).
+        deviation: The standard deviations σ > 0, (…, k).
+
+    >>> round(DiagonalNormal([0.0, 4.0], [2.0**0.5, 0.5**0.5]).log_prob([1.0, 2.0]).item(), 5)
     -6.08788
     """
 
@@ -221,7 +233,7 @@ class DiagonalNormal(MultivariateNormal):
         return log(self.deviation.broadcast_to(self.location.shape)).sum(-1) * 2.0
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return μ + σ ⊙ ε (VI-12)."""
+        """Return μ + σ ⊙ ε with standard normal ε."""
         return self.location + self.deviation * noise.normal(
             full_shape(shape, self), self.dtype
         )
@@ -239,9 +251,18 @@ class DiagonalNormal(MultivariateNormal):
 
 @final
 class FullNormal(MultivariateNormal):
-    """𝒩(μ, Σ) with a covariance (…, k, k), or with its Cholesky factor L, Σ = LLᵀ (lower triangle, diagonal > 0).
+    """𝒩(μ, Σ) with a covariance matrix, or with its Cholesky factor L, Σ = LLᵀ.
 
-    >>> round(FullNormal([0.0, 4.0], covariance=[[2.0, 0.0], [0.0, 0.5]]).log_prob([1.0, 2.0]).item(), 5)  # C-PR-03
+    Args:
+        mean: μ, (…, k).
+        covariance: Σ, symmetric and positive definite, (…, k, k).
+        factor: Instead of the covariance: L, lower triangular with a positive diagonal, (…, k, k).
+
+    Raises:
+        ArgumentError: Not exactly one of covariance and factor, or a matrix that is none.
+        ShapeError: A matrix whose size is not that of the mean.
+
+    >>> round(FullNormal([0.0, 4.0], covariance=[[2.0, 0.0], [0.0, 0.5]]).log_prob([1.0, 2.0]).item(), 5)
     -6.08788
     """
 
@@ -282,7 +303,7 @@ class FullNormal(MultivariateNormal):
         return log(matrix_diagonal(self.factor)).sum(-1) * 2.0
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return μ + Lε (VI-12)."""
+        """Return μ + Lε with standard normal ε."""
         return self.location + times_vectors(
             self.factor, noise.normal(full_shape(shape, self), self.dtype)
         )
@@ -303,9 +324,15 @@ class FullNormal(MultivariateNormal):
 
 @final
 class LowRankNormal(MultivariateNormal):
-    """𝒩(μ, WWᵀ + diag d) with W (…, k, r), d (…, k): k·r + k numbers for a covariance of k² (VI-22).
+    """𝒩(μ, WWᵀ + diag d): a covariance of k·r + k instead of k(k + 1)/2 parameters.
 
-    Distances by Woodbury's identity, Σ⁻¹ = D⁻¹ − D⁻¹W(I + WᵀD⁻¹W)⁻¹WᵀD⁻¹, ln det Σ by the matrix determinant lemma.
+    Distances use the Woodbury identity, Σ⁻¹ = D⁻¹ − D⁻¹W(I + WᵀD⁻¹W)⁻¹WᵀD⁻¹, and ln det Σ the matrix determinant
+    lemma.
+
+    Args:
+        mean: μ, (…, k).
+        factor: W, (…, k, r).
+        diagonal: d > 0, (…, k).
 
     >>> LowRankNormal([0.0, 0.0], [[1.0], [1.0]], [1.0, 1.0]).covariance.tolist()
     [[2.0, 1.0], [1.0, 2.0]]
@@ -393,14 +420,22 @@ def _transposed(matrix: Tensor) -> Tensor:
 
 
 def matrix_diagonal(matrix: Tensor) -> Tensor:
-    """Return the diagonals (…, k) of matrices (…, k, k)."""
+    """Return the diagonals (…, k) of matrices (…, k, k).
+
+    >>> matrix_diagonal(eye(2, "float32")).tolist()
+    [1.0, 1.0]
+    """
     if matrix.ndim == 2:
         return diagonal(matrix)
     return (matrix * eye(int(matrix.shape[-1]), matrix.dtype)).sum(-1)
 
 
 def solve_vectors(matrix: Tensor, vectors: Tensor) -> Tensor:
-    """Return A⁻¹x for vectors (…, k) and one matrix (k, k), or one for each vector."""
+    """Return A⁻¹x for vectors x (…, k) and one matrix (k, k), or one for each vector.
+
+    >>> solve_vectors(eye(2, "float32") * 2.0, Tensor(eye(2, "float32").node)).tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
+    """
     if matrix.ndim == 2:
         k = int(matrix.shape[-1])
         return solve(matrix, vectors.reshape(-1, k).T).T.reshape(*vectors.shape)
@@ -411,7 +446,11 @@ def solve_vectors(matrix: Tensor, vectors: Tensor) -> Tensor:
 
 
 def times_vectors(matrix: Tensor, vectors: Tensor) -> Tensor:
-    """Return Ax for vectors (…, k)."""
+    """Return Ax for vectors x (…, k).
+
+    >>> times_vectors(eye(2, "float32") * 2.0, eye(2, "float32")).tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
+    """
     if matrix.ndim == 2:
         return vectors @ matrix.T
     return (matrix @ vectors.expand_dims(-1)).squeeze(-1)

@@ -1,4 +1,4 @@
-"""Laplace, gamma, beta and Dirichlet distributions, with gradients through their draws."""
+"""Laplace, gamma, beta and Dirichlet distributions, with gradients through their samples."""
 
 from __future__ import annotations
 
@@ -43,7 +43,11 @@ from deltarule.tensor.tensor import Tensor
 
 @final
 class Laplace(Elementwise):
-    """Log-density ln p(x) = −|x − μ|/b − ln 2b: the prior whose logarithm is an L1 penalty (AE-07).
+    """The Laplace distribution, ln p(x) = −|x − μ|/b − ln 2b: a prior that corresponds to an L1 penalty.
+
+    Args:
+        mean: μ.
+        scale: b > 0.
 
     >>> round(Laplace(0.0, 1.0).log_prob(0.0).item(), 6)
     -0.693147
@@ -68,7 +72,7 @@ class Laplace(Elementwise):
         return where(scaled < 0.0, tail, 1.0 - tail)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return μ ± b·e with an exponential number e and a fair sign."""
+        """Return μ ± b·e with an exponential variate e and a random sign."""
         whole = full_shape(shape, self)
         size = -log1p(-noise.uniform(whole, self.dtype))
         sign = where(noise.uniform(whole, self.dtype) < 0.5, -1.0, 1.0).astype(
@@ -93,9 +97,13 @@ class Laplace(Elementwise):
 
 @final
 class Gamma(Elementwise):
-    """Log-density ln p(x) = a ln β + (a − 1) ln x − βx − ln Γ(a) for x > 0 (concentration a, rate β); −∞ elsewhere.
+    """The gamma distribution, ln p(x) = a ln β + (a − 1) ln x − βx − ln Γ(a) for x > 0; −∞ elsewhere.
 
-    At 0 it is the limit: ln β for a = 1, −∞ above and ∞ below.
+    At 0 the log-density is its limit: ln β for a = 1, −∞ for a > 1 and ∞ for a < 1.
+
+    Args:
+        concentration: The shape parameter a > 0.
+        rate: β > 0, the inverse of the scale.
 
     >>> round(Gamma(2.0, 1.0).log_prob(1.0).item(), 4)
     -1.0
@@ -121,7 +129,7 @@ class Gamma(Elementwise):
         return where(outside, -math.inf, inside)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return draws; gradients to a are the implicit ones of ``standard_gamma``."""
+        """Return samples; gradients with respect to a are the implicit ones of ``standard_gamma``."""
         a = self.concentration.broadcast_to(full_shape(shape, self))
         return within(standard_gamma(a, noise) / self.rate, 0.0, math.inf)
 
@@ -143,9 +151,13 @@ class Gamma(Elementwise):
 
 @final
 class Beta(Elementwise):
-    """Log-density ln p(x) = (a − 1) ln x + (b − 1) ln(1 − x) − ln B(a, b) for 0 ≤ x ≤ 1; −∞ elsewhere.
+    """The beta distribution, ln p(x) = (a − 1) ln x + (b − 1) ln(1 − x) − ln B(a, b) for 0 ≤ x ≤ 1; −∞ elsewhere.
 
-    At 0 and 1 it is the limit, which is finite for an exponent of 0. Draws are inside (0, 1).
+    At 0 and 1 the log-density is its limit, which is finite for an exponent of 0. Samples lie in (0, 1).
+
+    Args:
+        a: First concentration, > 0.
+        b: Second concentration, > 0.
 
     >>> round(Beta(2.0, 2.0).log_prob(0.5).item(), 4)  # ln 1.5
     0.4055
@@ -171,7 +183,7 @@ class Beta(Elementwise):
         return where(outside, -math.inf, inside)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return g/(g + h) of two gamma numbers, by their logarithms: σ(ln g − ln h)."""
+        """Return g/(g + h) of two gamma variates, computed from their logarithms: σ(ln g − ln h)."""
         whole = full_shape(shape, self)
         g = log_standard_gamma(self.a.broadcast_to(whole), noise)
         h = log_standard_gamma(self.b.broadcast_to(whole), noise)
@@ -197,9 +209,10 @@ class Beta(Elementwise):
 
 @final
 class Dirichlet(Distribution):
-    """Log-density ln p(x) = Σ(αₖ − 1) ln xₖ − Σ ln Γ(αₖ) + ln Γ(Σα) for points x ≥ 0 of the simplex (…, K).
+    """The Dirichlet distribution over the simplex, ln p(x) = Σ(αₖ − 1) ln xₖ − Σ ln Γ(αₖ) + ln Γ(Σα), x (…, K).
 
-    −∞ where an element is negative or the sum is not 1 (to 10⁻³); at 0 the limit, which is finite for αₖ = 1.
+    The log-density is −∞ where an element is negative or the sum is not 1 (within 10⁻³); at 0 it is its limit, which
+    is finite for αₖ = 1.
 
     >>> round(Dirichlet([1.0, 1.0, 1.0]).log_prob([0.2, 0.3, 0.5]).item(), 4)  # ln 2!
     0.6931
@@ -253,7 +266,7 @@ class Dirichlet(Distribution):
         return where(outside, -math.inf, inside)
 
     def draw(self, noise: Noise, shape: Shape) -> Tensor:
-        """Return gamma numbers over their sum: the softmax of their logarithms."""
+        """Return gamma variates divided by their sum: the softmax of their logarithms."""
         g = log_standard_gamma(
             self.concentration.broadcast_to(full_shape(shape, self)), noise
         )

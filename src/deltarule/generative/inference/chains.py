@@ -1,9 +1,9 @@
-"""Draws of Markov chains: how well they have mixed, how many independent draws they are worth, summaries.
+"""Convergence diagnostics of Markov chains: R̂, effective sample sizes and summaries, and Pareto k̂ of weights.
 
 Split R̂ and the effective sample size are those of Gelman et al., Bayesian Data Analysis (2013, 11.4 and 11.5), with
-Geyer's (1992) initial positive sequence as Stan and ArviZ cut it; on ranks, in the bulk and in the tails, those of
-Vehtari et al., Bayesian Analysis 16 (2021), which need no finite variance. Of draws with a NaN or an infinite number
-all of them are NaN. ``pareto_k`` tells whether weights can be trusted (Vehtari et al., JMLR 25, 2024).
+Geyer's (1992) initial positive sequence, truncated as in Stan and ArviZ. The rank-normalized versions, in the bulk and
+in the tails, are those of Vehtari et al., Bayesian Analysis 16 (2021), and need no finite variance. All of them are
+NaN for draws with a NaN or an infinity. ``pareto_k`` diagnoses importance weights (Vehtari et al., JMLR 25, 2024).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _halves(draws: Array) -> Array:
 
 
 def _variances(chains: Array) -> tuple[float, float]:
-    """Return the variance within chains, and the estimate of the whole variance from both."""
+    """Return the variance within chains, and the estimate of the total variance."""
     n = chains.shape[1]
     within = float(chains.var(axis=1, ddof=1).mean())
     between = float(chains.mean(axis=1).var(ddof=1)) if len(chains) > 1 else 0.0
@@ -55,7 +55,7 @@ def _r_hat(chains: Array) -> float:
 
 
 def split_r_hat(draws: Array) -> float:
-    """Return √(V̂/W) of the halves of the chains (chains, draws): near 1 when they have mixed, above 1.01 not yet.
+    """Return split R̂ = √(V̂/W) of draws (chains, draws): near 1 for chains that have mixed, above 1.01 otherwise.
 
     >>> split_r_hat(np.array([[0.0, 1, 0, 1], [10, 11, 10, 11]])) > 5
     True
@@ -64,7 +64,7 @@ def split_r_hat(draws: Array) -> float:
 
 
 def normal_scores(values: Array) -> Array:
-    """Return Φ⁻¹((rank − 3/8)/(n + 1/4)) of every value among all n; equal values share their mean rank.
+    """Return the rank-normalized values Φ⁻¹((rank − 3/8)/(n + 1/4)); ties have their average rank.
 
     >>> normal_scores(np.array([5.0, 1.0, 100.0])).round(3).tolist()
     [0.0, -0.869, 0.869]
@@ -81,7 +81,13 @@ def normal_scores(values: Array) -> Array:
 
 
 def rank_r_hat(draws: Array) -> float:
-    """Return the larger split R̂ of the ranks of draws, and of their distances from the median: place and spread."""
+    """Return the rank-normalized split R̂: the larger one of the draws and of their distances from the median.
+
+    The first compares the locations of the chains (chains, draws), the second their scales.
+
+    >>> rank_r_hat(np.random.default_rng(0).normal(size=(4, 500))) < 1.01
+    True
+    """
     chains = _halves(_checked(draws, "rank_r_hat"))
     if not np.isfinite(chains).all():
         return math.nan
@@ -99,11 +105,18 @@ def _autocovariance(chain: Array) -> Array:
 
 
 def effective_sample_size(draws: Array, kind: Kind = "mean") -> float:
-    """Return the number of independent draws whose mean is as good: mn/(1 + 2Σρₜ), at most mn·log₁₀(mn).
+    """Return the effective sample size mn/(1 + 2Σρₜ), at most mn·log₁₀(mn), of m chains of n draws.
 
-    ρₜ = 1 − (W − mean autocovariance)/V̂; pairs of neighbours are summed while they are positive and made monotone, and
-    one ρ more is counted where it is positive. "bulk" is that of the ranks, for the middle of the distribution; "tail"
-    the smaller one of the 5 % and the 95 % quantile.
+    ρₜ = 1 − (W − mean autocovariance)/V̂; sums of adjacent pairs are truncated where they become negative and made
+    monotone, and one further positive ρ is included.
+
+    Args:
+        draws: One variable, (chains, draws).
+        kind: "mean" for the draws themselves; "bulk" for the rank-normalized draws; "tail" for the smaller one of the
+            5 % and the 95 % quantile.
+
+    >>> bool(effective_sample_size(np.random.default_rng(0).normal(size=(4, 500))) > 1500)
+    True
     """
     array = _checked(draws, "effective_sample_size")
     if kind not in {"mean", "bulk", "tail"}:
@@ -141,11 +154,14 @@ def _effective(chains: Array) -> float:
 
 
 def pareto_k(log_weights: Array) -> float:
-    """Return the shape k̂ of the generalised Pareto distribution of the largest importance weights.
+    """Return the shape k̂ of a generalized Pareto distribution fitted to the largest importance weights.
 
-    Means of weights can be trusted with their errors for k̂ < 0.7; above, a few draws decide, and more help little. The
-    largest 3√n weights (n/5 for n ≤ 225) are fitted as by Zhang and Stephens (2009), with the prior of Vehtari et al.
-    NaN for weights that are no numbers; raises DataError for fewer than 25.
+    Means of weights and their standard errors are reliable for k̂ < 0.7; above, a few weights dominate. The largest 3√n
+    weights (n/5 for n ≤ 225) are fitted by the method of Zhang and Stephens (2009), with the prior of Vehtari et al.
+    The result is NaN for weights with a NaN or an infinity.
+
+    Raises:
+        DataError: Fewer than 25 weights.
 
     >>> pareto_k(np.log(1 / np.random.default_rng(0).random(4000)) * 0.3) < 0.5
     True
@@ -165,7 +181,7 @@ def pareto_k(log_weights: Array) -> float:
 
 
 def _pareto_shape(excess: Array) -> float:
-    """Return k̂ of numbers > 0 in ascending order."""
+    """Return k̂ of positive excesses in ascending order."""
     n = len(excess)
     n_points = 30 + int(math.sqrt(n))
     b = (1 - np.sqrt(n_points / (np.arange(1, n_points + 1) - 0.5))) / (
@@ -186,10 +202,18 @@ def _pareto_shape(excess: Array) -> float:
 @final
 @dataclass(frozen=True)
 class Chains:
-    """Draws by variable, (chains, draws, *shape), and what happened at each draw, (chains, draws).
+    """Draws of several Markov chains, with sampler statistics and diagnostics.
 
-    ``stats`` has "acceptance_rate" (of the proposal), "lp" (ln p of the free numbers), "step_size"; of Hamiltonian
-    chains also "energy", "diverging" and "n_steps".
+    Attributes:
+        draws: Draws by variable, (chains, draws, *shape).
+        stats: Statistics of each draw, (chains, draws): "acceptance_rate" (of the proposal), "lp" (log density of the
+            unconstrained variables) and "step_size"; of Hamiltonian Monte Carlo also "energy", "diverging" and
+            "n_steps".
+
+    >>> draws = np.random.default_rng(0).normal(size=(2, 100))
+    >>> chains = Chains({"z": draws}, {"acceptance_rate": np.ones((2, 100))})
+    >>> chains.flat()["z"].shape, chains.acceptance.tolist()
+    ((200,), [1.0, 1.0])
     """
 
     draws: Mapping[str, Array]
@@ -202,7 +226,7 @@ class Chains:
 
     @property
     def n_diverging(self) -> int:
-        """How many paths diverged: where they did, the density is too curved for the step, and draws are missing."""
+        """Number of divergent transitions, where the curvature is too high for the step size and draws are biased."""
         return int(self.stats["diverging"].sum()) if "diverging" in self.stats else 0
 
     def _each(self, name: str) -> dict[tuple[int, ...], Array]:
@@ -213,25 +237,20 @@ class Chains:
         }
 
     def r_hat(self) -> dict[str, float]:
-        """Return the largest R̂ of the ranks of each variable's elements; NaN if one of them is."""
+        """Return the largest rank-normalized R̂ of the elements of each variable; NaN if one of them is."""
         return {
             name: float(np.max([rank_r_hat(one) for one in self._each(name).values()]))
             for name in self.draws
         }
 
     def effective_sample_size(self, kind: Kind = "bulk") -> dict[str, float]:
-        """Return the smallest effective sample size of each variable's elements."""
-        return {
-            name: float(
-                np.min(
-                    [
-                        effective_sample_size(one, kind)
-                        for one in self._each(name).values()
-                    ]
-                )
-            )
-            for name in self.draws
-        }
+        """Return the smallest effective sample size of the elements of each variable."""
+
+        def smallest(name: str) -> float:
+            elements = self._each(name).values()
+            return float(np.min([effective_sample_size(one, kind) for one in elements]))
+
+        return {name: smallest(name) for name in self.draws}
 
     def flat(self) -> dict[str, Array]:
         """Return the draws of all chains together, (chains·draws, *shape)."""
@@ -241,7 +260,7 @@ class Chains:
         }
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Return mean, deviation, quantiles, R̂ of ranks and effective sample sizes (bulk, tail) of every element."""
+        """Return mean, standard deviation, quantiles, R̂ and effective sample sizes (bulk, tail) of every element."""
         rows = summary_rows(self.flat())
         for name in self.draws:
             for place, one in self._each(name).items():
@@ -255,7 +274,7 @@ class Chains:
     def to_dict(self) -> dict[str, dict[str, Array]]:
         """Return {"posterior": draws, "sample_stats": stats} for ArviZ, each array (chain, draw, *shape).
 
-        ``arviz.from_dict(**chains.to_dict())``; from ArviZ 1.0 on without the stars.
+        ``arviz.from_dict(**chains.to_dict())``; from ArviZ 1.0 on ``arviz.from_dict(chains.to_dict())``.
         """
         return {"posterior": dict(self.draws), "sample_stats": dict(self.stats)}
 

@@ -1,6 +1,6 @@
-"""Families q(ζ) of normal distributions to choose from in variational inference (VI-16, VI-22).
+"""Variational families: normal distributions q(ζ) with a diagonal, low-rank or full covariance.
 
-More freedom, a smaller gap KL(q‖p) and more numbers to learn: mean-field 2d, low rank d(r + 2), full d(d + 3)/2.
+A richer family has a smaller gap KL(q‖p) and more parameters: mean-field 2d, low-rank d(r + 2), full d(d + 3)/2.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ FIRST_DEVIATION = 0.1
 
 
 class Family(nn.Module):
-    """A normal distribution of d free numbers with parameters to learn; q begins at 𝒩(0, 0.1²I).
+    """Base of variational families: a normal distribution of d unconstrained variables, initially 𝒩(0, 0.1²I).
 
-    While it is fitted, its parameters may count from another normal, the *frame*: steps are then in units of what
-    is known of the posterior. ``into_frame`` makes the present q the frame, ``out_of_frame`` gives the parameters
-    their plain meaning again; q stays as it is.
+    While it is fitted, its parameters may be relative to another normal distribution, the *frame*, which preconditions
+    the steps. ``into_frame`` makes the current q the frame, ``out_of_frame`` makes the parameters absolute again;
+    neither changes q.
+
+    Args:
+        size: The number d of variables.
     """
 
     def __init__(self, size: int) -> None:
@@ -49,15 +52,15 @@ class Family(nn.Module):
     def build(
         self, location: Tensor, log_deviation: Tensor, *further: Tensor
     ) -> MultivariateNormal:
-        """Return the distribution of these parameters."""
+        """Return the distribution with these parameters."""
 
     def _further(self) -> tuple[Tensor, ...]:
-        """Return what a family learns beside locations and deviations."""
+        """Return the parameters other than locations and standard deviations."""
         return ()
 
     @checks_flags
     def distribution(self, *, fixed: bool = False) -> MultivariateNormal:
-        """Return q; with ``fixed`` no gradient reaches its parameters."""
+        """Return q; with ``fixed`` its parameters are constants without gradients."""
         learned = (self.location, self.log_deviation, *self._further())
         return (
             self._placed(*(x.detach() for x in learned))
@@ -68,14 +71,14 @@ class Family(nn.Module):
     def _placed(
         self, location: Tensor, log_deviation: Tensor, *further: Tensor
     ) -> MultivariateNormal:
-        """Return the distribution of parameters that count from the frame."""
+        """Return the distribution of parameters relative to the frame."""
         scale = tensor(self._scale)
         return self.build(
             location * scale + tensor(self._shift), log_deviation + log(scale), *further
         )
 
     def into_frame(self) -> None:
-        """Let the parameters count from the present q."""
+        """Make the current q the frame of the parameters."""
         q = self.distribution(fixed=True)
         mean, scale = q.mean.numpy(), np.sqrt(q.variance.numpy())
         self.log_deviation.assign(
@@ -85,13 +88,13 @@ class Family(nn.Module):
         self._shift, self._scale = mean, scale
 
     def out_of_frame(self) -> None:
-        """Give the parameters their plain meaning."""
+        """Make the parameters absolute."""
         self.location.assign(self.location.numpy() * self._scale + self._shift)
         self.log_deviation.assign(self.log_deviation.numpy() + np.log(self._scale))
         self._shift, self._scale = np.zeros(self.size), np.ones(self.size)
 
     def tangents(self) -> Array | str | None:
-        """Return which changes of Σ the family can make (see ``natural.gap``); None for all, or if not known."""
+        """Return the tangent space of Σ within the family (see ``natural.gap``); None if unrestricted or unknown."""
         return None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -101,7 +104,7 @@ class Family(nn.Module):
 
 @final
 class MeanField(Family):
-    """Π 𝒩(ζᵢ; μᵢ, σᵢ²): independent numbers; it underestimates variances of what is correlated.
+    """Mean-field family Π 𝒩(ζᵢ; μᵢ, σᵢ²): independent variables. It underestimates variances under correlation.
 
     >>> MeanField(3).n_parameters
     6
@@ -115,18 +118,22 @@ class MeanField(Family):
         return DiagonalNormal(location, exp(log_deviation))
 
     def tangents(self) -> Array | str | None:
-        """Return that the numbers stay independent."""
+        """Return "diagonal": the variables stay independent."""
         return "diagonal"
 
     def take(self, mean: Array, factor: Array) -> None:
-        """Become 𝒩(mean, diag factor²)."""
+        """Set q to 𝒩(mean, diag factor²)."""
         self.location.assign(mean)
         self.log_deviation.assign(np.log(factor))
 
 
 @final
 class FullCovariance(Family):
-    """𝒩(μ, LLᵀ): L has ln-scaled diagonal and free numbers below it (those above are not read)."""
+    """Full-covariance family 𝒩(μ, LLᵀ), with the diagonal of L parameterized by its logarithm.
+
+    >>> FullCovariance(2).distribution().covariance.numpy().round(4).tolist()
+    [[0.01, 0.0], [0.0, 0.01]]
+    """
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
@@ -160,21 +167,21 @@ class FullCovariance(Family):
         )
 
     def into_frame(self) -> None:
-        """Let the parameters count from the present q."""
+        """Make the current q the frame of the parameters."""
         q = self.distribution(fixed=True)
         self._shift, self._scale = q.mean.numpy(), q.factor.numpy()  # type: ignore[attr-defined]  # a full normal
         for own in (self.location, self.log_deviation, self.below):
             own.assign(np.zeros(own.shape))
 
     def out_of_frame(self) -> None:
-        """Give the parameters their plain meaning."""
+        """Make the parameters absolute."""
         q = self.distribution(fixed=True)
         mean, factor = q.mean.numpy(), q.factor.numpy()  # type: ignore[attr-defined]  # a full normal
         self._shift, self._scale = np.zeros(self.size), np.ones(self.size)
         self.take(mean, factor)
 
     def take(self, mean: Array, factor: Array) -> None:
-        """Become 𝒩(mean, LLᵀ) for a factor L."""
+        """Set q to 𝒩(mean, LLᵀ) for a factor L."""
         deviations = np.diag(factor)
         self.location.assign(mean)
         self.log_deviation.assign(np.log(deviations))
@@ -183,7 +190,16 @@ class FullCovariance(Family):
 
 @final
 class LowRank(Family):
-    """𝒩(μ, WWᵀ + diag σ²) with W (d, r)."""
+    """Low-rank family 𝒩(μ, WWᵀ + diag σ²) with W (d, r).
+
+    Args:
+        size: The number d of variables.
+        rank: r.
+        seed: Seed of the initial W.
+
+    >>> LowRank(5, rank=2).n_parameters
+    20
+    """
 
     def __init__(self, size: int, rank: int = 1, seed: int = 0) -> None:
         super().__init__(size)
@@ -203,29 +219,29 @@ class LowRank(Family):
     def _placed(
         self, location: Tensor, log_deviation: Tensor, *further: Tensor
     ) -> MultivariateNormal:
-        """Return the distribution of parameters that count from the frame; W is in its units, too."""
+        """Return the distribution of parameters relative to the frame, W included."""
         shared = further[0] * tensor(self._scale).expand_dims(-1)
         return super()._placed(location, log_deviation, shared)
 
     def into_frame(self) -> None:
-        """Let the parameters count from the present q."""
+        """Make the current q the frame of the parameters."""
         shared = self.shared.numpy() * self._scale[:, None]
         super().into_frame()
         self.shared.assign(shared / self._scale[:, None])
 
     def out_of_frame(self) -> None:
-        """Give the parameters their plain meaning."""
+        """Make the parameters absolute."""
         self.shared.assign(self.shared.numpy() * self._scale[:, None])
         super().out_of_frame()
 
-    def begin(self, mean: Array, deviations: Array) -> None:
-        """Begin at 𝒩(mean, diag deviations²), with W small beside them."""
+    def initialize_at(self, mean: Array, deviations: Array) -> None:
+        """Initialize q at 𝒩(mean, diag deviations²) with a small W."""
         self.location.assign(mean)
         self.log_deviation.assign(np.log(deviations))
         self.shared.assign(self._small * deviations[:, None])
 
     def tangents(self) -> Array | str | None:
-        """Return what W and the diagonal can change; of many variables the diagonal alone."""
+        """Return the tangent space of W and the diagonal; for many variables that of the diagonal alone."""
         if self.size > DIRECTIONS:
             return "diagonal"
         q = self.distribution(fixed=True)
@@ -242,7 +258,7 @@ _NAMES: dict[str, Any] = {
 
 
 def get(family: str | Family, size: int) -> Family:
-    """Return a family by name for d free numbers, or as it is.
+    """Return the family of a name for d unconstrained variables; a ``Family`` is returned unchanged.
 
     >>> type(get("full", 2)).__name__
     'FullCovariance'
@@ -251,7 +267,7 @@ def get(family: str | Family, size: int) -> Family:
         if family.size != size:
             raise ArgumentError(
                 "family",
-                expected=f"one of {size} free numbers",
+                expected=f"one of {size} variables",
                 got=f"one of {family.size}",
             )
         return family

@@ -1,8 +1,8 @@
-"""A model as its log-joint density, and its variables as one free vector without constraints.
+"""A model given by its log-joint density, as a density of one unconstrained vector.
 
-``log_joint(values)`` takes one tensor for each variable, (S, *shape): S points at once, and returns ln p(data, values)
-for each point, (S,). Constrained variables are images of free numbers under bijectors; the density of the free vector
-is ln p(data, T(ζ)) + ln|det ∂T/∂ζ|.
+``log_joint(values)`` takes one tensor for each variable, (S, *shape), for S points at once, and returns
+ln p(data, values) for each point, (S,). Constrained variables are transformed to unconstrained ones by bijectors; the
+density of the unconstrained vector is ln p(data, T(ζ)) + ln|det ∂T/∂ζ|.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ LogJoint = Callable[[dict[str, Tensor]], Tensor]
 @final
 @dataclass(frozen=True)
 class Variable:
-    """One unknown of a model: its shape, and the bijector from free numbers to its domain.
+    """One latent variable of a model.
+
+    Args:
+        shape: Its shape.
+        bijector: Map from unconstrained values to its domain.
 
     >>> from deltarule.generative.bijectors import Exp
     >>> Variable((2,), Exp()).free_size
@@ -39,12 +43,12 @@ class Variable:
 
     @property
     def free_size(self) -> int:
-        """How many free numbers it takes."""
+        """The number of unconstrained values."""
         return count(self.bijector.free_shape(self.shape))
 
 
 class _Values(dict[str, Tensor]):
-    """The values of a model's variables; a name that is none of them is told."""
+    """The values of a model's variables; an unknown name raises ArgumentError."""
 
     def __missing__(self, name: str) -> Tensor:
         raise ArgumentError(
@@ -56,7 +60,12 @@ class _Values(dict[str, Tensor]):
 
 @final
 class Joint:
-    """A log-joint density of named variables, seen as a density of one free vector ζ (S, d)."""
+    """A log-joint density of named variables as a density of one unconstrained vector ζ, (S, d).
+
+    >>> joint = Joint(lambda v: (v["z"] * v["z"]).sum(-1) * -0.5, {"z": (2,)})
+    >>> joint.size, joint.log_density(tensor([[0.0, 2.0]])).tolist()
+    (2, [-2.0])
+    """
 
     def __init__(
         self, log_joint: LogJoint, variables: Mapping[str, Variable | Shape]
@@ -73,11 +82,11 @@ class Joint:
 
     @property
     def size(self) -> int:
-        """The number d of free numbers."""
+        """The number d of unconstrained values."""
         return sum(variable.free_size for variable in self.variables.values())
 
     def _pieces(self, free: Tensor) -> dict[str, tuple[Variable, Tensor]]:
-        """Return each variable with its free numbers, (S, *free shape)."""
+        """Return each variable with its unconstrained values, (S, *free shape)."""
         found, start = {}, 0
         for name, variable in self.variables.items():
             stop = start + variable.free_size
@@ -87,7 +96,7 @@ class Joint:
         return found
 
     def values(self, free: Tensor) -> dict[str, Tensor]:
-        """Return T(ζ): each variable (S, *shape)."""
+        """Return the variables T(ζ) by name, each (S, *shape)."""
         return {
             name: variable.bijector.forward(x)
             for name, (variable, x) in self._pieces(free).items()
@@ -122,7 +131,7 @@ class Joint:
         return value
 
     def arrays(self, free: Array) -> dict[str, Array]:
-        """Return T(ζ) of many points (…, d) as arrays (…, *shape)."""
+        """Return the variables T(ζ) of points (…, d) by name, as arrays (…, *shape)."""
         flat = tensor(np.ascontiguousarray(free).reshape(-1, self.size))
         found = {name: value.numpy() for name, value in self.values(flat).items()}
         return {
@@ -130,9 +139,9 @@ class Joint:
         }
 
 
-@np.errstate(invalid="ignore")  # of draws that are no numbers: NaN
+@np.errstate(invalid="ignore")  # draws with a NaN or an infinity give NaN
 def summary_rows(draws: Mapping[str, Array]) -> dict[str, dict[str, float]]:
-    """Return mean, deviation and the 5, 50 and 95 % quantiles of every element, by name, from draws (S, *shape).
+    """Return mean, standard deviation and the 5, 50 and 95 % quantiles of every element of draws (S, *shape).
 
     >>> rows = summary_rows({"a": np.array([1.0, 2.0, 3.0])})
     >>> rows["a"]["mean"], rows["a"]["50%"]
@@ -155,7 +164,13 @@ def summary_rows(draws: Mapping[str, Array]) -> dict[str, dict[str, float]]:
 
 
 def show_summary(rows: Mapping[str, Mapping[str, float]]) -> str:
-    """Return the rows as a table for a terminal."""
+    """Return the rows of a summary as a text table.
+
+    >>> print(show_summary({"a": {"mean": 2.0}}))
+       mean
+    ─  ────
+    a     2
+    """
     names = list(next(iter(rows.values())))
     body: list[list[Any]] = [
         [label, *(number(row[name], 4) for name in names)]

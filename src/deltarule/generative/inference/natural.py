@@ -1,14 +1,14 @@
-"""Natural-gradient ascent on the ELBO of normal families, and how far a normal q is from its best, in nats.
+"""Natural-gradient ascent on the ELBO of normal families, and the remaining gap to the optimum in nats.
 
-With ζ = μ + Lε and s = Lᵀ∇ln p(ζ) + ε, the ELBO's slopes in units of q are g = E[s] (in μ) and M = E[sεᵀ] (in L); both
-vanish at the best q, and s itself where q is the posterior. The natural step (Khan and Lin 2017; Opper and Archambeau
-2009) takes the precision I − ρM and moves μ by ρ(I − ρM)⁻¹g: for a normal posterior one step of ρ = 1 is exact,
-whatever the units and the correlation of the variables. E is a mean over draws with exact first and second moments
-that stay the same, so that the ascent is that of a fixed function (Giordano et al. 2024): steps can be tested, and a
-constant in ln p changes none of them.
+With ζ = μ + Lε and s = Lᵀ∇ln p(ζ) + ε, the gradients of the ELBO in units of q are g = E[s] (in μ) and M = E[sεᵀ] (in
+L); both vanish at the best q, and s itself where q is the posterior. The natural step (Khan and Lin 2017; Opper and
+Archambeau 2009) takes the precision I − ρM and moves μ by ρ(I − ρM)⁻¹g: for a normal posterior one step of ρ = 1 is
+exact, whatever the units and the correlation of the variables. E is a mean over fixed samples with exact first and
+second moments, so that a deterministic function is maximized (Giordano et al. 2024): line searches are possible, and
+a constant in ln p has no effect.
 
-The distance from the best q of a family is about ½gᵀ(I − M)⁻¹g + ¼‖M‖² nats, M projected on what the family can
-change; products of two independent halves of fresh draws estimate it without the bias of a square.
+The distance from the best q of a family is about ½gᵀ(I − M)⁻¹g + ¼‖M‖² nats, M projected onto the tangent space of
+the family; products over two independent halves of fresh samples estimate it without the bias of a square.
 """
 
 from __future__ import annotations
@@ -24,29 +24,23 @@ from deltarule.generative.inference.joint import Joint
 from deltarule.runtime.buffers import Array
 from deltarule.tensor.tensor import tensor
 
-Density = Callable[
-    [Array], tuple[Array, Array]
-]  # points (n, d) → ln p (n,), its gradients (n, d)
+# points (n, d) → ln p (n,) and its gradients (n, d)
+Density = Callable[[Array], tuple[Array, Array]]
 
-CHUNK: Final = 64  # draws evaluated in one call
-_FIRST, _MOST, _FRESH = 256, 16_384, 4096  # draws
-_SETS, _LOOKS = (
-    65,
-    frozenset({1, 4, 8, 16, 32, 64}),
-)  # of draws, and after how many q is looked at
-_LEAST_PRECISION = (
-    0.1  # of one step, relative to q's: a deviation grows threefold at most
-)
-ROUNDING: Final = 1e-9  # nats that are no matter at all
-DIRECTIONS: Final = (
-    500  # variables up to which curvature between all of them is measured
-)
+CHUNK: Final = 64  # samples evaluated in one call
+_FIRST, _MOST, _FRESH = 256, 16_384, 4096  # samples
+_SETS = 65  # sets of samples
+_CHECKS = frozenset({1, 4, 8, 16, 32, 64})  # sets after which the gap is estimated
+# of one step, relative to q's precision: standard deviations grow threefold at most
+_LEAST_PRECISION = 0.1
+ROUNDING: Final = 1e-9  # nats below which a gap is rounding error
+DIRECTIONS: Final = 500  # most variables for which the full curvature is estimated
 _ROUNDS, _HALVINGS = 200, 20
-_ENDLESS = 1e8  # a deviation that has grown by this factor has no end
+_UNBOUNDED = 1e8  # growth of a standard deviation that counts as unbounded
 
 
 def matched_draws(n: int, d: int, generator: np.random.Generator) -> Array:
-    """Return n draws (n, d) with mean 0 and, where there are enough of them, second moments I to rounding.
+    """Return n standard normal samples (n, d) with sample mean 0 and, for n ≥ 4d, sample covariance I.
 
     >>> e = matched_draws(64, 2, np.random.default_rng(0))
     >>> bool(np.allclose(e.T @ e / 64, np.eye(2)))
@@ -62,7 +56,7 @@ def matched_draws(n: int, d: int, generator: np.random.Generator) -> Array:
 
 
 def evaluated(density: Density, points: Array) -> tuple[Array, Array]:
-    """Return ln p and its gradients at many points, a chunk at a time."""
+    """Return ln p and its gradients at many points, evaluated in chunks."""
     parts = [
         density(points[start : start + CHUNK]) for start in range(0, len(points), CHUNK)
     ]
@@ -70,19 +64,21 @@ def evaluated(density: Density, points: Array) -> tuple[Array, Array]:
 
 
 def draws_for(d: int) -> int:
-    """Return how many draws an ascent begins with."""
+    """Return the number of samples of an ascent in d dimensions.
+
+    >>> draws_for(2), draws_for(100)
+    (256, 832)
+    """
     return max(_FIRST, -(-8 * d // CHUNK) * CHUNK)
 
 
 @dataclass(frozen=True)
 class Slopes:
-    """ln p at the draws of q, and the ELBO's slopes in units of q."""
+    """ln p at samples of q, and the gradients of the ELBO in units of q."""
 
     values: Array
     mean: Array  # g (d,)
-    spread: (
-        Array  # M (d, d), made symmetric; its diagonal alone (d,) for many variables
-    )
+    spread: Array  # M (d, d), symmetrized; its diagonal (d,) for many variables
 
     @property
     def diagonal(self) -> Array:
@@ -93,9 +89,9 @@ class Slopes:
 
 
 def slopes_of(values: Array, s: Array, draws: Array, whole: bool) -> Slopes:
-    """Return the slopes from s (n, d) at draws ε (n, d).
+    """Return the gradients from s (n, d) at samples ε (n, d).
 
-    M is symmetric in the mean; of these draws its lower triangle is the slope of a lower triangular L.
+    M is symmetric in expectation; of a sample its lower triangle is the gradient with respect to a lower triangular L.
     """
     if not whole:
         return Slopes(values, s.mean(axis=0), (s * draws).mean(axis=0))
@@ -104,7 +100,7 @@ def slopes_of(values: Array, s: Array, draws: Array, whole: bool) -> Slopes:
 
 
 def _moved(slopes: Slopes, rho: float, least: float = 1e-6) -> Array:
-    """Return ρ|I − ρM|⁻¹g: the Newton step of μ, uphill also where the ELBO is not concave."""
+    """Return the Newton step of μ, ρ|I − ρM|⁻¹g, an ascent direction also where the ELBO is not concave."""
     if slopes.spread.ndim == 1:
         return np.asarray(
             rho * slopes.mean / np.maximum(np.abs(1 - rho * slopes.spread), least)
@@ -119,7 +115,7 @@ def _moved(slopes: Slopes, rho: float, least: float = 1e-6) -> Array:
 
 
 def _decrement(slopes: Slopes, spread: Array) -> float:
-    """Return about how many nats are left to gain: ½gᵀ(I − M)⁻¹g + ¼‖M‖² for the part of M that is free."""
+    """Return the estimated remaining gap in nats, ½gᵀ(I − M)⁻¹g + ¼‖M‖², for M restricted to the family."""
     return 0.5 * float(slopes.mean @ _moved(slopes, 1.0)) + 0.25 * float(
         (spread**2).sum()
     )
@@ -127,7 +123,7 @@ def _decrement(slopes: Slopes, spread: Array) -> float:
 
 @dataclass
 class Ascent:
-    """q = 𝒩(μ, LLᵀ) on its way; ``factor`` is L (d, d), or the deviations (d,) of independent numbers."""
+    """Natural-gradient ascent of q = 𝒩(μ, LLᵀ); ``factor`` is L (d, d), or standard deviations (d,)."""
 
     density: Density
     mean: Array
@@ -137,7 +133,7 @@ class Ascent:
     elbos: list[tuple[float, float]] = field(
         default_factory=list
     )  # with standard errors
-    endless: bool = False
+    unbounded: bool = False
 
     def __post_init__(self) -> None:
         self._first = self._deviations().copy()
@@ -165,7 +161,7 @@ class Ascent:
         )
 
     def slopes(self, draws: Array) -> Slopes | None:
-        """Return the slopes at these draws; None where ln p or a gradient is not finite."""
+        """Return the gradients at these samples; None if ln p or a gradient is not finite."""
         values, gradient = evaluated(self.density, self._points(draws))
         if not (np.isfinite(values).all() and np.isfinite(gradient).all()):
             return None
@@ -175,13 +171,13 @@ class Ascent:
         return slopes_of(values, pulled + draws, draws, self._whole)
 
     def _free(self, slopes: Slopes) -> Array:
-        """Return what of M this q can follow: all of it, or the diagonal."""
+        """Return M restricted to the family: all of it, or its diagonal."""
         return slopes.spread if self.factor.ndim == 2 else slopes.diagonal
 
     def climb(self, tolerance: float, most_steps: int) -> bool:
-        """Ascend until fresh draws leave no more than ``tolerance`` nats to gain; say whether it came to rest.
+        """Maximize the ELBO until the gap at fresh samples is at most ``tolerance``; return whether it is stationary.
 
-        At the top for one set of draws, shrinking steps with ever fresh sets go to the mean of their tops.
+        From the maximum for one set of samples, decreasing steps with fresh sets lead to the mean of their maxima.
         """
         n, d = draws_for(len(self.mean)), len(self.mean)
         generator = np.random.default_rng([self.seed, 0])
@@ -190,19 +186,21 @@ class Ascent:
         ):
             return False
         for k in range(1, _SETS):
-            if k in _LOOKS and self.gap(max(2 * n, _FRESH)) <= tolerance / 2 + ROUNDING:
+            if (
+                k in _CHECKS
+                and self.gap(max(2 * n, _FRESH)) <= tolerance / 2 + ROUNDING
+            ):
                 break
             at = self.slopes(matched_draws(n, d, generator))
-            if (
-                at is None or float(at.diagonal.max()) > k
-            ):  # a step of 1/(k + 1) that has no precision
+            # above k the precision would become negative by a step of 1/(k + 1)
+            if at is None or float(at.diagonal.max()) > k:
                 return False
             self._to(self.mean, self.factor, at, 1 / (k + 1), _moved(at, 1 / (k + 1)))
             self.steps += 1
         return True
 
     def _climb(self, draws: Array, enough: float, most_steps: int) -> bool:
-        """Ascend on the mean over these draws until its slopes leave no more than ``enough`` nats."""
+        """Maximize the mean over these samples until the remaining gap is at most ``enough`` nats."""
         at = self.slopes(draws)
         for _ in range(_ROUNDS):
             if at is None:
@@ -218,13 +216,13 @@ class Ascent:
                 return False
             self.steps += 1
             at = following
-            if (self._deviations() > _ENDLESS * self._first).any():
-                self.endless = True
+            if (self._deviations() > _UNBOUNDED * self._first).any():
+                self.unbounded = True
                 return False
         return False
 
     def _note(self, at: Slopes, draws: Array) -> None:
-        """Keep the ELBO: the mean of ln p − ln q over the draws, and its standard error."""
+        """Record the ELBO, the mean of ln p − ln q over the samples, and its standard error."""
         log_q = (
             -0.5 * (draws**2).sum(axis=1)
             - 0.5 * draws.shape[1] * math.log(2 * math.pi)
@@ -236,7 +234,7 @@ class Ascent:
         )
 
     def _step(self, at: Slopes, draws: Array, left: float) -> Slopes | None:
-        """Take the longest step, of 1, ½, ¼ …, that gains; None where none does."""
+        """Take the longest of the steps 1, ½, ¼ … that increases the ELBO; return None if none does."""
         mean, factor, volume = self.mean, self.factor, self._log_volume()
         largest = (
             float(np.linalg.eigvalsh(at.spread)[-1])
@@ -274,14 +272,14 @@ class Ascent:
         self.factor = factor @ np.linalg.cholesky((inverse + inverse.T) / 2)
 
     def gap(self, n: int) -> float:
-        """Return about how many nats q is below the best of its kind, by n fresh draws; inf where that is no number."""
+        """Return the estimated gap to the best q of the family in nats, from n fresh samples; inf if not finite."""
         tangents = None if self.factor.ndim == 2 else "diagonal"
         return gap(
             self.density, self.mean, self.factor, n, seed=self.seed, tangents=tangents
         )
 
 
-@np.errstate(all="ignore")  # what overflows is inf, and no convergence
+@np.errstate(all="ignore")  # overflow gives inf, which is no convergence
 def gap(
     density: Density,
     mean: Array,
@@ -291,10 +289,16 @@ def gap(
     seed: int,
     tangents: Array | str | None = None,
 ) -> float:
-    """Return about how many nats q = 𝒩(μ, LLᵀ) is below the best of its family; inf where that is no number.
+    """Return the estimated gap between the ELBO of q = 𝒩(μ, LLᵀ) and the maximum of its family; inf if not finite.
 
-    ``tangents`` (d², p) span the changes of L⁻¹ΣL⁻ᵀ that the family can make; "diagonal": those of independent
-    numbers; None: all of them.
+    Args:
+        density: ln p and its gradients.
+        mean: μ, (d,).
+        factor: L (d, d), or standard deviations (d,).
+        n: Number of fresh samples.
+        seed: Seed of the samples.
+        tangents: Basis (d², p) of the tangent space of L⁻¹ΣL⁻ᵀ within the family; "diagonal" for independent
+            variables; None for all symmetric matrices.
     """
     here = Ascent(density, mean, factor)
     d, halves = len(mean), []
@@ -309,11 +313,11 @@ def gap(
     return between_halves(halves[0], halves[1], tangents)
 
 
-@np.errstate(all="ignore")  # what overflows is inf, and no convergence
+@np.errstate(all="ignore")  # overflow gives inf, which is no convergence
 def score_gap(
     joint: Joint, mean: Array, factor: Array, tangents: Array | str | None, seed: int
 ) -> float:
-    """Return the same for a joint without slopes: g = E[(f − b)ε], M = E[(f − b)(εεᵀ − I)] with f = ln p − ln q."""
+    """Return the gap without gradients of ln p: g = E[(f − b)ε], M = E[(f − b)(εεᵀ − I)] with f = ln p − ln q."""
     d, halves = len(mean), []
     for part in (1, 2):
         draws = np.random.default_rng([seed, part]).normal(size=(_MOST, d))
@@ -335,7 +339,7 @@ def score_gap(
 def between_halves(
     first: Slopes, second: Slopes, tangents: Array | str | None
 ) -> float:
-    """Return ½g₁ᵀ(I − M)⁻¹g₂ + ¼⟨M₁, M₂⟩: what is left to gain, from slopes by two independent sets of draws."""
+    """Return the gap ½g₁ᵀ(I − M)⁻¹g₂ + ¼⟨M₁, M₂⟩ from gradients at two independent sets of samples."""
     both = replace(first, mean=second.mean, spread=(first.spread + second.spread) / 2)
     if not all(np.isfinite(part).all() for part in (both.mean, both.spread)):
         return math.inf
@@ -354,7 +358,7 @@ def between_halves(
 
 
 def low_rank_tangents(factor: Array, shared: Array) -> Array:
-    """Return an orthonormal basis (d², p) of what Σ = WWᵀ + diag can change, seen from L with LLᵀ = Σ."""
+    """Return an orthonormal basis (d², p) of the tangent space of Σ = WWᵀ + diag, whitened by L with LLᵀ = Σ."""
     d, rank = shared.shape
     inverse = np.linalg.inv(factor)
     changes = [np.outer(inverse[:, i], inverse[:, i]).reshape(-1) for i in range(d)]

@@ -1,7 +1,7 @@
-"""Markov chains whose stationary distribution is the posterior: the slow, exact comparison for variational inference.
+"""Markov chain Monte Carlo: Metropolis–Hastings and Hamiltonian Monte Carlo.
 
-Both samplers work on the free numbers of ``Joint`` (so constraints need no care), advance all chains at once, and
-adapt their step size in the warm-up only (Robbins and Monro 1951), after which the chain is a proper one (VI-20).
+Both samplers work on the unconstrained variables of ``Joint``, advance all chains at once, and adapt their step size in
+the warm-up only (Robbins and Monro 1951), so that the posterior is the stationary distribution afterwards.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from deltarule.tensor.tensor import Tensor
 
 Density = Callable[[Array], tuple[Array, Array]]
 
-_FIRST_SPREAD = 0.5
-_DIVERGED = 1000.0  # growth of the energy along a path that no longer follows the density (as in Stan)
+_INITIAL_DEVIATION = 0.5
+_DIVERGED = 1000.0  # energy error of a divergent transition (as in Stan)
 
 
 @dataclass
 class _State:
-    """Where the chains stand: points (C, d), log densities (C,), gradients (C, d)."""
+    """The state of C chains: points (C, d), log densities (C,), gradients (C, d)."""
 
     points: Array
     density: Array
@@ -39,7 +39,7 @@ class _State:
     def accept(
         self, other: _State, log_ratio: Array, generator: np.random.Generator
     ) -> Array:
-        """Move the chains whose proposal is accepted, each with probability min(1, e^log_ratio); return which did."""
+        """Accept each proposal with probability min(1, e^log_ratio), update the chains, and return which moved."""
         moved = np.log(generator.random(len(log_ratio))) < log_ratio
         self.points = np.where(moved[:, None], other.points, self.points)
         self.density = np.where(moved, other.density, self.density)
@@ -47,9 +47,8 @@ class _State:
         return np.asarray(moved)
 
 
-Advance = Callable[
-    [_State, float, Array], dict[str, Array]
-]  # state, step, scales → what happened, by chain
+# (state, step size, scales) → statistics of each chain
+Advance = Callable[[_State, float, Array], dict[str, Array]]
 
 
 def _accepted(log_ratio: Array) -> Array:
@@ -58,7 +57,7 @@ def _accepted(log_ratio: Array) -> Array:
 
 
 def compiled_density(joint: Joint, device: str, with_slope: bool) -> Density:
-    """Return the compiled log density and its gradient for all chains at once."""
+    """Return the compiled log density and, with ``with_slope``, its gradient for many points at once."""
 
     @jit(device=device)
     def both(free: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,12 +76,12 @@ def compiled_density(joint: Joint, device: str, with_slope: bool) -> Density:
 def _start(
     joint: Joint, n_chains: int, generator: np.random.Generator, density: Density
 ) -> _State:
-    points = generator.normal(size=(n_chains, joint.size)) * _FIRST_SPREAD
+    points = generator.normal(size=(n_chains, joint.size)) * _INITIAL_DEVIATION
     value, slope = density(points)
     if not np.isfinite(value).all():
         raise DataError(
             "log_joint",
-            expected="finite values near 0 of the free numbers",
+            expected="finite values near 0 of the unconstrained variables",
             got=str(value[~np.isfinite(value)][0]),
             hint="Give constrained variables a bijector, and centre or scale the others.",
         )
@@ -98,7 +97,7 @@ def _run(
     n_draws: int,
     n_warmup: int,
 ) -> Chains:
-    """Warm up (adapting step size and scales), then draw."""
+    """Run the warm-up, which adapts step size and scales, and then the sampling phase."""
     whole_number(n_draws, "n_draws", 4)
     whole_number(n_warmup, "n_warmup", 10)
     log_step, scales = math.log(first_step), np.ones(joint.size)
@@ -117,20 +116,18 @@ def _run(
     kept: list[Array] = []
     stats: list[dict[str, Array]] = []
     for _ in range(n_draws):
-        told = advance(state, math.exp(log_step), scales)
+        statistics = advance(state, math.exp(log_step), scales)
         kept.append(state.points)
         stats.append(
             {
-                **told,
+                **statistics,
                 "lp": state.density,
                 "step_size": np.full(len(state.points), math.exp(log_step)),
             }
         )
     draws = joint.arrays(np.stack(kept, axis=1))
-    return Chains(
-        draws,
-        {name: np.stack([told[name] for told in stats], axis=1) for name in stats[0]},
-    )
+    stacked = {name: np.stack([s[name] for s in stats], axis=1) for name in stats[0]}
+    return Chains(draws, stacked)
 
 
 def metropolis_hastings(
@@ -144,10 +141,24 @@ def metropolis_hastings(
     seed: int = 0,
     device: str = "cpu",
 ) -> Chains:
-    """Random-walk Metropolis–Hastings: propose ζ′ = ζ + sε, accept with min(1, p(ζ′)/p(ζ)) (VI-20).
+    """Sample by random-walk Metropolis–Hastings: propose ζ′ = ζ + sε, accept with probability min(1, p(ζ′)/p(ζ)).
 
-    The step s is adapted to an acceptance of 0.3; every ``thin``-th state is kept. Arguments as in
-    ``fit_variational``.
+    The step size s is adapted to an acceptance rate of 0.3 (Metropolis et al. 1953; Hastings 1970).
+
+    Args:
+        log_joint: Function of the values by name to the log-joint density, as in ``fit_variational``.
+        variables: The latent variables by name, as in ``fit_variational``.
+        n_draws: Draws of each chain.
+        n_warmup: Discarded steps of the warm-up.
+        n_chains: Number of chains.
+        thin: Keep every ``thin``-th state only.
+        seed: Seed of all random numbers.
+        device: "cpu" or "reference".
+
+    >>> chains = metropolis_hastings(lambda v: v["z"] * v["z"] * -0.5, variables={"z": ()}, n_draws=500,
+    ...                              n_warmup=200, device="reference")
+    >>> chains.draws["z"].shape
+    (4, 500)
     """
     joint, generator = Joint(log_joint, variables), np.random.default_rng(seed)
     density = compiled_density(joint, device, with_slope=False)
@@ -183,10 +194,26 @@ def hamiltonian_monte_carlo(
     seed: int = 0,
     device: str = "cpu",
 ) -> Chains:
-    """Hamiltonian Monte Carlo: leapfrog steps along the gradient, accepted with min(1, e^−ΔH) (Neal 2011).
+    """Sample by Hamiltonian Monte Carlo: leapfrog trajectories, accepted with probability min(1, e^−ΔH) (Neal 2011).
 
-    The step is adapted to an acceptance of 0.85 and scales to the variances seen in the warm-up; a path's length is
-    uniform in (0, 2·``trajectory``) in units of these scales, so that no chain returns to where it was.
+    The warm-up adapts the step size to an acceptance rate of 0.85, and the scales to the variances of the draws.
+
+    Args:
+        log_joint: Function of the values by name to the log-joint density, as in ``fit_variational``.
+        variables: The latent variables by name, as in ``fit_variational``.
+        n_draws: Draws of each chain.
+        n_warmup: Discarded steps of the warm-up.
+        n_chains: Number of chains.
+        trajectory: Mean length of a trajectory in units of the scales; lengths are uniform in (0, 2·trajectory), which
+            avoids periodic orbits.
+        max_leapfrog: Maximal number of leapfrog steps of a trajectory.
+        seed: Seed of all random numbers.
+        device: "cpu" or "reference".
+
+    >>> chains = hamiltonian_monte_carlo(lambda v: v["z"] * v["z"] * -0.5, variables={"z": ()}, n_draws=50,
+    ...                                  n_warmup=50, device="reference")
+    >>> chains.draws["z"].shape, chains.n_diverging
+    ((4, 50), 0)
     """
     joint, generator = Joint(log_joint, variables), np.random.default_rng(seed)
     density = compiled_density(joint, device, with_slope=True)

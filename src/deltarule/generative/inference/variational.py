@@ -1,9 +1,9 @@
-"""Variational inference for any log-joint: q* = arg min KL(q(z)‖p(z|x)) by ascent on the ELBO (VI-16, VI-17).
+"""Variational inference for any log-joint: q* = arg min KL(q(z)‖p(z|x)) by maximizing the ELBO (Blei et al. 2017).
 
-ELBO(q) = E_q[ln p(x, z)] − E_q[ln q(z)] = ln p(x) − KL(q(z)‖p(z|x)) (VI-18; the gap is to the posterior, E003-21).
-Gradients, all without bias: "reparameterised" through ζ = μ + Lε with the entropy in closed form; "path" the same
-without the score of q, whose variance vanishes at q = p(z|x) (Roeder et al. 2017); "score" E[(f − b)∇ln q] with the
-mean of the other draws as control variate b (Ranganath et al. 2014; Kool et al. 2019), for joints that are not smooth.
+ELBO(q) = E_q[ln p(x, z)] − E_q[ln q(z)] = ln p(x) − KL(q(z)‖p(z|x)). Gradient estimators, all unbiased:
+"reparameterised" through ζ = μ + Lε with the entropy in closed form; "path" the same without the score of q, whose
+variance vanishes at q = p(z|x) (Roeder et al. 2017); "score" E[(f − b)∇ln q] with the mean of the other samples as
+control variate b (Ranganath et al. 2014; Kool et al. 2019), for log-joints that are not differentiable.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from deltarule.tensor.tensor import Tensor, tensor
 from deltarule.train import Callback, History
 from deltarule.train.monitoring.metrics import FunctionMetric
 
-_MOST_FULL = 200  # variables up to which a whole covariance climbs by natural gradients
-_FRESH = 8192  # draws of the verdict
-_ENDLESS = 1e100  # an ELBO beyond has no end
+_MOST_FULL = 200  # variables of a full covariance that is fitted by natural gradients
+_FRESH = 8192  # samples that decide on convergence
+_UNBOUNDED = 1e100  # an ELBO above it counts as unbounded
 Gradient = Literal["reparameterised", "path", "score"]
 ControlVariate = Literal["leave_one_out", "none"]
 
 
 @final
 class Objective(nn.Module):
-    """Draws ζ ~ q and gives, for each draw, the loss whose gradient is that of −ELBO, and ln p(x, ζ) − ln q(ζ)."""
+    """Samples ζ ~ q; returns for each the loss whose gradient estimates that of −ELBO, and ln p(x, ζ) − ln q(ζ)."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Objective(nn.Module):
         self.gradient, self.control_variate = gradient, control_variate
 
     def forward(self, draws: Tensor) -> Tensor:
-        """Return (S, 2) for S draws; ``draws`` (S, 1) only says how many."""
+        """Return (S, 2) for S samples; ``draws`` (S, 1) only determines their number."""
         context = require("Objective")
         seed, step, stream = (
             context.draw("Objective") if context.mode == "training" else (0, 0, 0)
@@ -100,13 +100,21 @@ class Objective(nn.Module):
 
 @final
 class Convergence(Callback):
-    """Stop when the ELBO of ``patience`` epochs together no longer grows over that of the ``patience`` before.
+    """Callback that stops when the mean ELBO of ``patience`` epochs is no higher than that of the ``patience`` before.
 
-    Growth is more than ``tolerance`` nats and twice the Monte-Carlo error of the difference. Without it the learning
-    rate is divided by 10 (the noise of the steps shrinks); after ``stages`` divisions the run ends with the mean of
-    the weights of the last ``patience`` epochs. An ELBO or an error that is not finite is no rest; an ELBO beyond 10¹⁰⁰
-    ends the run without one. Where an ascent
-    came to rest is not yet a maximum: ``fit_variational`` looks at the slopes there.
+    An increase must exceed a tenth of the tolerance and twice the Monte-Carlo error of the difference. Without one the
+    learning rate is divided by 10, which reduces the noise of the steps; after ``stages`` divisions the run ends with
+    the average of the weights of the last ``patience`` epochs. A non-finite ELBO or error does not count as
+    convergence; an ELBO above 10¹⁰⁰ stops the run as unbounded. A stationary run need not be at a maximum:
+    ``fit_variational`` checks the gradients there.
+
+    Args:
+        tolerance: Nats.
+        patience: Epochs that are averaged.
+        stages: How often the learning rate is divided by 10.
+
+    >>> Convergence(tolerance=0.1, patience=3).patience
+    3
     """
 
     adjusts_rate = True
@@ -126,18 +134,18 @@ class Convergence(Callback):
         self.reset()
 
     def reset(self) -> None:
-        """Forget the epochs, and begin with the first stage."""
+        """Reset to the first stage, without any epochs."""
         self._seen: list[tuple[float, float]] = []
         self._weights: list[dict[str, Array]] = []
         self._stage = 0
         self.at_rest = False
 
     def on_epoch_end(self, session: Any, epoch: int, logs: dict[str, float]) -> None:
-        """Compare the last epochs with those before."""
+        """Compare the last epochs with those before, and lower the learning rate or stop."""
         del epoch
-        if _ENDLESS < abs(logs["elbo"]) < np.inf:
+        if _UNBOUNDED < abs(logs["elbo"]) < np.inf:
             session.stop = True
-            session.history.stop_reason = "q grows without end"
+            session.history.stop_reason = "the ELBO is unbounded"
             return
         self._seen.append((logs["elbo"], logs["elbo_error"]))
         self._weights = (
@@ -165,7 +173,7 @@ class Convergence(Callback):
             )
 
     def _grows(self) -> bool:
-        """Whether the ELBO grows, or is no number."""
+        """Return whether the ELBO increases, or is not finite."""
         recent = np.array(self._seen[-2 * self.patience :]).reshape(2, self.patience, 2)
         if not np.isfinite(recent).all():
             return True
@@ -174,7 +182,7 @@ class Convergence(Callback):
         return bool(now - before > max(self.tolerance / 10, 2 * error))
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Return the epochs that count, their weights, and the stage."""
+        """Return the state: the epochs that are compared, their weights, and the stage."""
         arrays = {
             f"{i}/{name}": a
             for i, weights in enumerate(self._weights)
@@ -186,7 +194,7 @@ class Convergence(Callback):
         }, arrays
 
     def load_state(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
-        """Take back what ``state`` returned."""
+        """Restore the state returned by ``state``."""
         self._seen, self._stage = (
             [(float(a), float(b)) for a, b in data["seen"]],
             int(data["stage"]),
@@ -205,10 +213,15 @@ class Convergence(Callback):
 @final
 @dataclass(frozen=True)
 class VariationalFit:
-    """The fitted q: draws of the variables, the ELBO with its error, summaries.
+    """The result of ``fit_variational``: samples of the variables, the ELBO with its error, summaries.
 
-    ``gap`` is about how many nats its ELBO is below that of the best q of the family, by fresh draws (inf where that
-    is no number); ``converged`` says that the ascent came to rest with no more than the tolerance left.
+    Attributes:
+        joint: The model as a density of unconstrained variables.
+        family: The fitted family.
+        history: ELBO and standard error of every epoch.
+        converged: Whether the optimization is stationary with a gap within the tolerance.
+        gap: Estimated difference, in nats, between its ELBO and that of the best q of the family, from fresh samples;
+            inf if it is not finite.
     """
 
     joint: Joint
@@ -218,25 +231,25 @@ class VariationalFit:
     gap: float = np.inf
 
     def distribution(self) -> MultivariateNormal:
-        """Return q of the free numbers, in the order of the variables."""
+        """Return q of the unconstrained variables, concatenated in the order of the variables."""
         return self.family.distribution(fixed=True)
 
     def sample(self, n: int, *, seed: int) -> dict[str, Array]:
-        """Return n draws of every variable, (n, *shape)."""
+        """Return n samples of every variable, (n, *shape)."""
         return self.joint.arrays(self.distribution().sample((n,), seed=seed).numpy())
 
     def elbo(self, n: int = 10_000, *, seed: int = 0) -> Estimate:
-        """Return E_q[ln p(x, ζ) − ln q(ζ)] ≤ ln p(x) by n draws, with its standard error."""
+        """Return a Monte-Carlo estimate of the ELBO E_q[ln p(x, ζ) − ln q(ζ)] ≤ ln p(x) from n samples."""
         q = self.distribution()
         free = tensor(q.sample((n,), seed=seed, stream=1).numpy())
         return Estimate.of((self.joint.log_density(free) - q.log_prob(free)).numpy())
 
     def summary(self, n: int = 10_000, *, seed: int = 0) -> dict[str, dict[str, float]]:
-        """Return mean, deviation and quantiles of every variable's elements, from n draws of q."""
+        """Return mean, standard deviation and quantiles of every element, from n samples of q."""
         return summary_rows(self.sample(n, seed=seed))
 
     def to_dict(self, n: int = 1000, *, seed: int = 0) -> dict[str, dict[str, Array]]:
-        """Return {"posterior": n draws of q} for ArviZ as one chain, (1, n, *shape) (see ``Chains.to_dict``)."""
+        """Return {"posterior": n samples of q} for ArviZ as one chain, (1, n, *shape) (see ``Chains.to_dict``)."""
         return {
             "posterior": {
                 name: draws[None] for name, draws in self.sample(n, seed=seed).items()
@@ -265,27 +278,27 @@ def fit_variational(
     device: str = "cpu",
     verbose: int = 0,
 ) -> VariationalFit:
-    """Fit q from a family of normals to the posterior of a model given as its log-joint (VI-16).
+    """Fit a normal variational family to the posterior of a model given by its log-joint density.
 
-    Mean-field and full families climb by natural gradients unless an optimiser is named (see ``natural``): steps in
-    units of q, which neither the scales nor the correlations of the variables slow down. Low-rank families, the score
-    gradient and named optimisers climb by stochastic steps, in units of q from the second round on. The fit has
-    converged where the ascent came to rest and the slopes at fresh draws leave no more than ``tolerance`` nats to
-    gain; a constant added to the log-joint changes nothing.
+    Mean-field and full families use natural gradients unless an optimizer is given (see ``natural``); these are
+    invariant to the scales of the variables and, with a full covariance, to their correlations. Low-rank families, the
+    score gradient and explicit optimizers use stochastic gradients, preconditioned by q from the second round on. The
+    fit has converged if it is stationary and the gradients at fresh samples leave at most ``tolerance`` nats to gain.
 
     Args:
-        log_joint: values by name, each (S, *shape) → ln p(data, values) of S points, (S,).
-        family: "mean_field", "full", "low_rank", or a ``Family`` (its parameters are where the ascent begins).
-        variables: The unknowns by name: a shape, or a ``Variable`` with a bijector for a constrained one.
-        gradient: "reparameterised", "path" or "score": that of stochastic steps.
-        control_variate: Of the score gradient: "leave_one_out" or "none".
-        n_samples: Draws of a stochastic step.
-        optimizer: The rule of stochastic steps; None: natural gradients where they can, else Adam with a rate of 0.05.
-        max_steps: Most steps.
-        steps_per_epoch: Stochastic steps between two looks at the ELBO.
-        tolerance: Nats below the best ELBO of the family that are no matter.
+        log_joint: Function of the values by name, each (S, *shape), to ln p(data, values) of S points, (S,).
+        family: "mean_field", "full", "low_rank", or a ``Family`` with the initial parameters.
+        variables: The latent variables by name: a shape, or a ``Variable`` with a bijector for a constrained one.
+        gradient: Estimator of stochastic gradients: "reparameterised", "path" or "score".
+        control_variate: Control variate of the score gradient: "leave_one_out" or "none".
+        n_samples: Samples of each stochastic gradient.
+        optimizer: Optimizer of stochastic gradients; None for natural gradients where applicable, and else Adam with
+            a learning rate of 0.05.
+        max_steps: Maximal number of steps.
+        steps_per_epoch: Stochastic steps between two evaluations of the ELBO.
+        tolerance: Accepted difference, in nats, from the best ELBO of the family.
         patience: Epochs that are compared with as many before (see ``Convergence``).
-        seed: Decides all draws.
+        seed: Seed of all samples.
         device: "cpu" or "reference".
         verbose: As in ``train.fit``.
 
@@ -313,7 +326,7 @@ def fit_variational(
 
 @dataclass(frozen=True)
 class _Stochastic:
-    """How stochastic steps are made."""
+    """Settings of the stochastic optimization."""
 
     objective: Objective
     optimizer: Optimizer | None
@@ -323,7 +336,7 @@ class _Stochastic:
     verbose: int
 
     def round(self, max_steps: int, seed: int, device: str) -> History:
-        """Climb until the ELBO rests or the steps are used up."""
+        """Maximize the ELBO until convergence or ``max_steps``."""
         draws = np.zeros((self.steps_per_epoch * self.n_samples, 1))
         return train.fit(
             self.objective,
@@ -347,7 +360,7 @@ class _Stochastic:
 
 @dataclass
 class _Run:
-    """The ascent of one family on one joint, and the verdict."""
+    """The optimization of one family for one log-joint, and the test of convergence."""
 
     joint: Joint
     family: Family
@@ -358,7 +371,7 @@ class _Run:
     history: History = field(default_factory=History)
 
     def by_natural_gradients(self, max_steps: int) -> VariationalFit | None:
-        """Climb by natural gradients; None where the family or the joint asks for stochastic steps."""
+        """Optimize by natural gradients; return None where the family or the log-joint requires stochastic steps."""
         family, density = (
             self.family,
             compiled_density(self.joint, self.device, with_slope=True),
@@ -377,14 +390,14 @@ class _Run:
         if isinstance(family, families.FullCovariance | families.MeanField):
             family.take(ascent.mean, ascent.factor)
             self._keep(ascent)
-            if top or ascent.endless or ascent.steps >= max_steps:
-                return self._verdict(top)
+            if top or ascent.unbounded or ascent.steps >= max_steps:
+                return self._result(top)
         elif isinstance(family, families.LowRank) and top:
-            family.begin(ascent.mean, ascent.factor)
+            family.initialize_at(ascent.mean, ascent.factor)
         return None
 
     def _keep(self, ascent: Ascent) -> None:
-        """Write the natural steps into the history."""
+        """Record the natural-gradient steps in the history."""
         rows = [
             {"loss": -elbo, "elbo": elbo, "elbo_error": error}
             for elbo, error in ascent.elbos
@@ -394,11 +407,11 @@ class _Run:
             step_losses=[row["loss"] for row in rows],
             steps=ascent.steps,
             engine=self.device,
-            stop_reason="q grows without end" if ascent.endless else "",
+            stop_reason="the ELBO is unbounded" if ascent.unbounded else "",
         )
 
     def by_steps(self, stochastic: _Stochastic, max_steps: int) -> VariationalFit:
-        """Climb by stochastic steps, again from where the last round ended until nothing is left to gain."""
+        """Optimize by stochastic steps, in rounds that are repeated until convergence."""
         n_rounds, left = 0, max_steps
         while True:
             if (
@@ -411,7 +424,7 @@ class _Run:
             self.family.out_of_frame()
             self._join(found)
             n_rounds, left = n_rounds + 1, left - found.steps
-            fit = self._verdict(stochastic.convergence.at_rest)
+            fit = self._result(stochastic.convergence.at_rest)
             done = (
                 fit.converged or found.interrupted or left < stochastic.steps_per_epoch
             )
@@ -419,7 +432,7 @@ class _Run:
                 return fit
 
     def _join(self, further: History) -> None:
-        """Go on with the history."""
+        """Append a further history."""
         before = self.history
         further.epochs[:0], further.step_losses[:0] = before.epochs, before.step_losses
         further.steps += before.steps
@@ -427,8 +440,8 @@ class _Run:
         further.train_seconds += before.train_seconds
         self.history = further
 
-    def _verdict(self, at_rest: bool) -> VariationalFit:
-        """Measure what is left to gain at fresh draws."""
+    def _result(self, at_rest: bool) -> VariationalFit:
+        """Estimate the remaining gap at fresh samples, and return the fit."""
         q = self.family.distribution(fixed=True)
         factor = (
             np.linalg.cholesky(q.covariance.numpy())

@@ -1,7 +1,7 @@
-"""Gaussian mixtures by expectation–maximisation, as a scikit-learn estimator (PR-21, VI-21).
+"""Gaussian mixtures by expectation–maximization, as a scikit-learn estimator.
 
-E step: q(z) = p(z|x), so that the ELBO touches the log-likelihood. M step: raise the expected complete
-log-likelihood in the parameters. The log-likelihood never falls (Dempster, Laird and Rubin 1977).
+E step: q(z) = p(z|x), so that the ELBO equals the log-likelihood. M step: maximize the expected complete-data
+log-likelihood in the parameters. The log-likelihood never decreases (Dempster, Laird and Rubin 1977).
 """
 
 from __future__ import annotations
@@ -37,19 +37,34 @@ _Run = tuple[float, MixtureParameters, list[dict[str, float]], bool]
 
 @final
 class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """p(x) = Σ wₖ 𝒩(x; μₖ, Σₖ) by EM; ``covariance_type`` "full", "tied", "diag" or "spherical".
+    """Gaussian mixture model p(x) = Σₖ wₖ 𝒩(x; μₖ, Σₖ), fitted by expectation–maximization.
 
-    The best of ``n_init`` starts is kept. ``history_`` has, for every round (an M and an E step), the mean
-    log-likelihood and the ELBO E_q[ln p(x, z)] − E_q[ln q] after its E step: they are equal, and the last ones belong
-    to what was learned. ``ConvergenceWarning`` tells that ``max_iter`` rounds were too few for ``tol``. ``reg_covar``
-    is added to every variance, which makes the rise of the log-likelihood exact only up to its size; with 0 a component
-    on one point or in a plane is an error (DataError).
+    Args:
+        n_components: The number K of components.
+        covariance_type: "full", "tied" (one Σ for all), "diag" or "spherical".
+        tol: Increase of the mean log-likelihood below which the iterations stop.
+        max_iter: Maximal number of iterations; a ``ConvergenceWarning`` is issued if they were too few.
+        n_init: Number of initializations, the best of which is kept.
+        reg_covar: Added to every variance. The log-likelihood is monotone only up to its size; with 0 a component that
+            collapses onto a point or a plane raises DataError.
+        init_params: How responsibilities are initialized: "kmeans", "k-means++", "random" or "random_from_data".
+        weights_init: Initial weights (K,), instead of those of ``init_params``.
+        means_init: Initial means (K, d).
+        precisions_init: Initial precisions, shaped as ``covariances_``.
+        warm_start: Whether a fit continues from the parameters of the last one.
+        random_state: Seed, or a NumPy random state.
 
-    A start gives examples to components (``init_params``: "kmeans", "k-means++", "random" or "random_from_data");
-    ``weights_init`` (K,), ``means_init`` (K, d) and ``precisions_init`` (shaped as ``covariances_``) take the place of
-    what these would be. With ``warm_start`` a fit goes on from the parameters of the last one. Components come in the
-    order of their first mean, or of ``means_init``. ``precisions_`` are the inverses of ``covariances_``,
-    ``precisions_cholesky_`` their factors P, PPᵀ = Σ⁻¹.
+    Attributes:
+        weights_: w, (K,).
+        means_: μ, (K, d), in the order of their first element, or in that of ``means_init``.
+        covariances_: Σ: (K, d, d) full, (d, d) tied, (K, d) diag, (K,) spherical.
+        precisions_: The inverses of the covariances.
+        precisions_cholesky_: Their factors P, PPᵀ = Σ⁻¹.
+        converged_: Whether ``tol`` was reached.
+        n_iter_: Number of iterations.
+        lower_bound_: The mean log-likelihood of the fit.
+        history_: The mean log-likelihood and the ELBO E_q[ln p(x, z)] − E_q[ln q] after the E step of every iteration.
+            They are equal.
 
     >>> x = np.array([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2]])
     >>> GaussianMixture(2, random_state=0).fit(x).means_.round(1).ravel().tolist()
@@ -120,11 +135,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
                 )
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn ``weights_``, ``means_`` and ``covariances_``.
+        """Fit the mixture to the rows of X.
 
         Raises:
-            DataError: A component that ended on one point or in a plane; numbers whose squares are infinite.
-            ValueError: Fewer examples than components, and what scikit-learn refuses.
+            DataError: A component has collapsed onto a point or a plane, or squares of X overflow.
+            ValueError: Fewer examples than components, or X is rejected by scikit-learn.
         """
         del y
         check_parameters(self, type(self).__init__)
@@ -158,25 +173,26 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.n_iter_ = len(self.history_)
         if not self.converged_:
             warnings.warn(
-                f"GaussianMixture has not converged in max_iter={self.max_iter} rounds; raise it, or tol={self.tol}",
+                f"GaussianMixture has not converged in max_iter={self.max_iter} iterations; "
+                f"raise it, or tol={self.tol}",
                 ConvergenceWarning,
                 stacklevel=2,
             )
         return self
 
     def _best(self, x: Array, goes_on: bool) -> _Run:
-        """Return the best of all starts; raises the error of the last one where all fail."""
+        """Return the best of all initializations; raises the error of the last one if all fail."""
         if goes_on:
             responsibilities, before, _ = expect(x, self._last())
             return self._climb(x, responsibilities, before)
         generator = check_random_state(self.random_state)
         shape = (self.n_components, x.shape[1])
-        by_hand = _by_hand(self, shape)
+        user_given = _given_parameters(self, shape)
         best: _Run | None = None
         failure: DataError | None = None
         for _ in range(self.n_init):
             try:
-                found = self._climb(x, self._start(x, generator, by_hand))
+                found = self._climb(x, self._start(x, generator, user_given))
             except DataError as error:
                 failure = error
                 continue
@@ -190,10 +206,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self,
         x: Array,
         generator: Any,
-        by_hand: tuple[Array | None, Array | None, Array | None],
+        user_given: tuple[Array | None, Array | None, Array | None],
     ) -> Array:
-        """Return first responsibilities (K, N): those of a start, or of the parameters that were given."""
-        weights, means, covariances = by_hand
+        """Return the initial responsibilities (K, N), by ``init_params`` or from given parameters."""
+        weights, means, covariances = user_given
         if weights is None or means is None or covariances is None:
             shares = STARTS[self.init_params](x, self.n_components, generator)
             if weights is None and means is None and covariances is None:
@@ -206,7 +222,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return expect(x, given)[0]
 
     def _last(self) -> MixtureParameters:
-        """Return what the last fit learned; raises ArgumentError if it was of another form."""
+        """Return the parameters of the last fit; raises ArgumentError if their form has changed."""
         last = self._mixture
         for name, own, before in (
             ("n_components", self.n_components, len(last.means)),
@@ -217,14 +233,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
                     f"GaussianMixture {name}",
                     expected=f"{before!r}, that of the last fit, with warm_start",
                     got=repr(own),
-                    hint="With warm_start=False, or in a clone, everything is learned anew.",
+                    hint="With warm_start=False, or in a clone, the fit starts afresh.",
                 )
         return last
 
     def _climb(
         self, x: Array, responsibilities: Array, before: float = -math.inf
     ) -> _Run:
-        """Make rounds of an M and an E step until the mean log-likelihood grows by less than ``tol``."""
+        """Iterate M and E steps until the mean log-likelihood increases by less than ``tol``."""
         history: list[dict[str, float]] = []
         converged = False
         for _ in range(self.max_iter):
@@ -246,28 +262,28 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return self._mixture.log_joint(checked).T
 
     def score_samples(self, X: Any) -> Array:
-        """Return ln p(x) of every example."""
+        """Return the log-likelihood ln p(x) of every example."""
         return log_sum(self._joint(X).T)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean of ln p(x)."""
+        """Return the mean log-likelihood of the examples."""
         del y
         return float(self.score_samples(X).mean())
 
     def predict_proba(self, X: Any) -> Array:
-        """Return p(k | x), (N, K)."""
+        """Return the responsibilities p(k | x), (N, K)."""
         return np.asarray(softmax(self._joint(X), axis=1))
 
     def predict(self, X: Any) -> Array:
-        """Return the likeliest component of every example."""
+        """Return the most probable component of every example."""
         return np.asarray(self._joint(X).argmax(axis=1))
 
     def fit_predict(self, X: Any, y: Any = None) -> Array:
-        """Return the components of the examples that were learned from."""
+        """Fit the mixture, and return the most probable component of every example."""
         return self.fit(X, y).predict(X)
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Array]:
-        """Return new examples (n, d) and their components, by ``random_state``; raises ArgumentError for n < 1."""
+        """Return new examples (n, d) and their components, drawn with ``random_state``."""
         check_is_fitted(self)
         if (
             isinstance(n_samples, bool)
@@ -295,7 +311,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return self.means_[labels] + drawn, labels
 
     def n_parameters(self) -> int:
-        """Return how many numbers are free."""
+        """Return the number of free parameters."""
         k, d = self.means_.shape
         spread = {
             "full": k * d * (d + 1) // 2,
@@ -306,17 +322,21 @@ class GaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # sci
         return int(k - 1 + k * d + spread[self._mixture.kind])
 
     def bic(self, X: Any) -> float:
-        """Return −2 ln p(X) + n_parameters·ln N; lower is better (Schwarz 1978)."""
+        """Return the Bayesian information criterion −2 ln p(X) + n_parameters·ln N; lower is better (Schwarz 1978)."""
         scores = self.score_samples(X)
         return float(-2 * scores.sum() + self.n_parameters() * math.log(len(scores)))
 
     def aic(self, X: Any) -> float:
-        """Return −2 ln p(X) + 2·n_parameters; lower is better (Akaike 1974)."""
+        """Return the Akaike information criterion −2 ln p(X) + 2·n_parameters; lower is better (Akaike 1974)."""
         return float(-2 * self.score_samples(X).sum() + 2 * self.n_parameters())
 
 
 def elbo(joint: Array, responsibilities: Array) -> float:
-    """Return the mean over examples of Σₖ q(k)(ln p(x, k) − ln q(k)) for any responsibilities q (VI-17)."""
+    """Return the mean ELBO Σₖ q(k)(ln p(x, k) − ln q(k)) of the examples for any responsibilities q, (N, K).
+
+    >>> round(elbo(np.log([[0.1, 0.3]]), np.array([[0.25, 0.75]])), 6) == round(math.log(0.4), 6)
+    True
+    """
     log_q = np.log(
         responsibilities,
         out=np.zeros_like(responsibilities),
@@ -325,10 +345,10 @@ def elbo(joint: Array, responsibilities: Array) -> float:
     return float((responsibilities * (joint - log_q)).sum(axis=1).mean())
 
 
-def _by_hand(
+def _given_parameters(
     learner: GaussianMixture, shape: tuple[int, int]
 ) -> tuple[Array | None, Array | None, Array | None]:
-    """Return the first weights, means and covariances that were given."""
+    """Return the initial weights, means and covariances that were given, None for the others."""
     k, d = shape
     spread = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[
         learner.covariance_type

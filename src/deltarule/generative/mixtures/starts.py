@@ -1,4 +1,4 @@
-"""Where expectation–maximisation for Gaussian mixtures begins: examples given to components, or parameters by hand."""
+"""Initialization of Gaussian mixtures: responsibilities of the components, or given parameters."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from deltarule.generative.mixtures.steps import blocks
 from deltarule.runtime.buffers import Array
 
 _ROUNDING: Final = 1e-12
-_ROUNDS: Final = 10  # of k-means
+_ROUNDS: Final = 10  # iterations of k-means
 
 
 def _seeds(x: Array, k: int, generator: Any) -> Array:
-    """Return the rows of k-means++ seeds (Arthur and Vassilvitskii 2007), each the best of 2 + ln k draws."""
+    """Return the indices of k-means++ seeds (Arthur and Vassilvitskii 2007), each the best of 2 + ln k candidates."""
     rows = [int(generator.randint(len(x)))]
     nearest = _distances(x, rows, np.full(len(x), np.inf))[0]
     for _ in range(1, k):
@@ -33,9 +33,9 @@ def _seeds(x: Array, k: int, generator: Any) -> Array:
 
 
 def _distances(x: Array, rows: Any, nearest: Array) -> Array:
-    """Return the squared distances from each of some rows, (rows, N), or ``nearest`` where that is less.
+    """Return the minimum of ``nearest`` and the squared distances to some rows, (rows, N).
 
-    They are products of matrices; what is within their rounding is 0.
+    They are computed by matrix products; values within rounding error are 0.
     """
     common = x.mean(axis=0)
     centres = x[rows] - common
@@ -51,7 +51,7 @@ def _distances(x: Array, rows: Any, nearest: Array) -> Array:
 
 
 def _assigned(x: Array, common: Array, centres: Array) -> tuple[Array, Array, Array]:
-    """Return the nearest centre of every example, and the sums and counts of their examples (all about ``common``)."""
+    """Return the nearest centre of every example, and the sums and counts of each centre (relative to ``common``)."""
     labels = np.empty(len(x), np.int64)
     sums, counts = np.zeros_like(centres), np.zeros(len(centres))
     half = 0.5 * np.einsum("kd,kd->k", centres, centres)[:, None]
@@ -69,7 +69,7 @@ def _one_hot(labels: Array, k: int) -> Array:
 
 
 def _k_means(x: Array, k: int, generator: Any) -> Array:
-    """Give every example to the nearest centre, after k-means++ seeds and ten rounds of k-means."""
+    """Assign every example to its nearest centre after ten iterations of k-means from k-means++ seeds."""
     common = x.mean(axis=0)
     centres = x[_seeds(x, k, generator)] - common
     for _ in range(_ROUNDS):
@@ -90,12 +90,12 @@ def _k_means(x: Array, k: int, generator: Any) -> Array:
 
 
 def _seeded(x: Array, k: int, generator: Any) -> Array:
-    """Give the k-means++ seeds alone, one to each component."""
+    """Assign one k-means++ seed to each component."""
     return _at(_seeds(x, k, generator), k, len(x))
 
 
 def _drawn(x: Array, k: int, generator: Any) -> Array:
-    """Give k different examples, one to each component."""
+    """Assign one random example to each component."""
     return _at(generator.choice(len(x), size=k, replace=False), k, len(x))
 
 
@@ -106,7 +106,7 @@ def _at(rows: Array, k: int, n: int) -> Array:
 
 
 def _random(x: Array, k: int, generator: Any) -> Array:
-    """Give random shares of all examples to all components."""
+    """Assign random responsibilities of all examples to all components."""
     shares = generator.uniform(size=(len(x), k))
     return np.asarray((shares / shares.sum(axis=1, keepdims=True)).T)
 
@@ -120,7 +120,7 @@ STARTS: Final[Mapping[str, Callable[[Array, int, Any], Array]]] = {
 
 
 def given(name: str, value: Any, shape: tuple[int, ...]) -> Array | None:
-    """Return first parameters as float64; raises ShapeError or ArgumentError for those that do not fit."""
+    """Return initial parameters as float64; raises ShapeError or ArgumentError if they are invalid."""
     if value is None:
         return None
     array = np.array(value, np.float64)
@@ -137,14 +137,14 @@ def given(name: str, value: Any, shape: tuple[int, ...]) -> Array | None:
     ):
         raise ArgumentError(
             f"GaussianMixture {name}",
-            expected="shares in [0, 1] with the sum 1",
+            expected="weights in [0, 1] that sum to 1",
             got=repr(value),
         )
     return array
 
 
 def covariances_of(precisions: Array, kind: str) -> Array:
-    """Return the inverses of first precisions; raises ArgumentError unless they are symmetric and definite."""
+    """Return the inverses of precisions; raises ArgumentError unless they are symmetric positive definite."""
     where = "GaussianMixture precisions_init"
     if kind in {"diag", "spherical"}:
         if not (precisions > 0).all():
@@ -158,7 +158,7 @@ def covariances_of(precisions: Array, kind: str) -> Array:
     )
     if not fits:
         raise ArgumentError(
-            where, expected="symmetric matrices with positive eigenvalues", got="others"
+            where, expected="symmetric positive definite matrices", got="others"
         )
     inverse = np.linalg.inv(precisions)
     return np.asarray((inverse + np.swapaxes(inverse, -1, -2)) / 2)

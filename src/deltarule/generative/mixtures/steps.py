@@ -1,9 +1,9 @@
-"""The two steps of expectation–maximisation for Gaussian mixtures, block by block of the examples.
+"""The E step and the M step for Gaussian mixtures, computed in blocks of examples.
 
-A block and what is made of it stay in the cache; products of matrices are BLAS's, and those of a matrix with its own
-transpose take half of the work (syrk). Differences x − μₖ are made before anything is squared, so that data far from 0
-lose no digits; where variances are independent, squares about one common point are enough, unless a component is so
-narrow and so far from it that they would cancel.
+A block and its intermediate results fit in the cache; matrix products use BLAS, and those of a matrix with its own
+transpose half of the work (syrk). Differences x − μₖ are computed before squaring, which avoids cancellation for data
+far from 0; for diagonal covariances squares about one common point suffice, unless a component is so narrow and so far
+from it that they would cancel.
 """
 
 from __future__ import annotations
@@ -23,13 +23,22 @@ KINDS: Final = ("full", "tied", "diag", "spherical")
 _LOG_TWO_PI: Final = math.log(2 * math.pi)
 _EPS: Final = float(np.finfo(np.float64).eps)
 _TINY, _HUGE = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max)
-_NUMBERS: Final = 2**16  # of a block
-_CANCELS: Final = 1e6  # squared distance of a mean from the common point, in variances, that costs six digits
+_NUMBERS: Final = 2**16  # elements of a block
+_CANCELS: Final = (
+    1e6  # squared distance from the common point, in variances, that costs six digits
+)
 
 
 @dataclass(frozen=True)
 class MixtureParameters:
-    """Weights (K,), means (K, d), covariances by ``kind``: (K, d, d), one (d, d), variances (K, d), or (K,)."""
+    """Parameters of a mixture: weights (K,), means (K, d), and covariances shaped by ``kind``.
+
+    Covariances are (K, d, d) for "full", (d, d) for "tied", (K, d) for "diag", and (K,) for "spherical".
+
+    >>> one = MixtureParameters.of(np.ones(1), np.zeros((1, 1)), np.ones((1, 1)), "diag")
+    >>> one.log_joint(np.zeros((1, 1))).round(4).tolist()
+    [[-0.9189]]
+    """
 
     weights: Array
     means: Array
@@ -41,13 +50,13 @@ class MixtureParameters:
     def of(
         weights: Array, means: Array, covariances: Array, kind: str
     ) -> MixtureParameters:
-        """Return the parameters with their precisions; raises DataError for a covariance that is not definite."""
+        """Return the parameters with their precisions; raises DataError for a singular covariance."""
         return MixtureParameters(
             weights, means, covariances, precision_factors(covariances, kind), kind
         )
 
     def ordered(self, order: Array) -> MixtureParameters:
-        """Return the components in another order."""
+        """Return the components reordered."""
         shared = self.kind == "tied"
         covariances, factors = (
             part if shared else part[order] for part in (self.covariances, self.factors)
@@ -83,7 +92,7 @@ class MixtureParameters:
         return joint
 
     def _log_volume(self) -> Array:
-        """Return ½ ln det Σ⁻¹ of every component (or of all)."""
+        """Return ½ ln det Σ⁻¹ of every component (or of the shared covariance)."""
         if self.kind in {"full", "tied"}:
             return np.asarray(
                 np.log(np.diagonal(self.factors, axis1=-2, axis2=-1)).sum(axis=-1)
@@ -94,7 +103,7 @@ class MixtureParameters:
         )
 
     def _squares(self, x: Array, out: Array) -> None:
-        """Write (x − μₖ)ᵀ Σₖ⁻¹ (x − μₖ) of a block."""
+        """Write the squared Mahalanobis distances (x − μₖ)ᵀ Σₖ⁻¹ (x − μₖ) of a block."""
         for k, mean in enumerate(self.means):
             scaled = (x - mean) @ (
                 self.factors if self.kind == "tied" else self.factors[k]
@@ -102,7 +111,7 @@ class MixtureParameters:
             np.einsum("nd,nd->n", scaled, scaled, out=out[k])
 
     def _independent_squares(self) -> Any:
-        """Return the function that writes Σⱼ (xⱼ − μₖⱼ)² pₖⱼ of a block."""
+        """Return the function that writes the squared distances Σⱼ (xⱼ − μₖⱼ)² pₖⱼ of a block."""
         root = np.broadcast_to(
             self.factors if self.kind == "diag" else self.factors[:, None],
             self.means.shape,
@@ -139,15 +148,20 @@ class MixtureParameters:
 
 
 def blocks(n: int, width: int) -> Iterator[slice]:
-    """Return the rows of blocks that stay in the cache."""
+    """Return slices of rows whose blocks fit in the cache.
+
+    >>> list(blocks(100, 1024))
+    [slice(0, 64, None), slice(64, 128, None)]
+    """
     size = max(64, _NUMBERS // max(1, width))
     return (slice(start, start + size) for start in range(0, n, size))
 
 
 def precision_factors(covariances: Array, kind: str) -> Array:
-    """Return P with PPᵀ = Σ⁻¹, for each component that has its own.
+    """Return P with PPᵀ = Σ⁻¹, of each component or of the shared covariance.
 
-    Raises DataError for a covariance that is not positive definite beyond rounding.
+    Raises:
+        DataError: A covariance that is not positive definite up to rounding.
     """
     if kind in {"diag", "spherical"}:
         if not (covariances > 0).all():
@@ -161,9 +175,8 @@ def precision_factors(covariances: Array, kind: str) -> Array:
             lower = np.linalg.cholesky(covariance)
         except np.linalg.LinAlgError as error:
             raise collapsed() from error
-        left = (
-            np.diagonal(lower) ** 2
-        )  # of the variance of a feature, given those before it
+        # the conditional variance of each feature, given those before it
+        left = np.diagonal(lower) ** 2
         if not (left > 4 * _EPS * len(left) * np.diagonal(covariance)).all():
             raise collapsed()
         factors[k] = solve_triangular(lower, identity, lower=True, check_finite=False).T
@@ -171,7 +184,7 @@ def precision_factors(covariances: Array, kind: str) -> Array:
 
 
 def collapsed() -> DataError:
-    """Return the error for a component whose covariance has no inverse."""
+    """Return the error for a component with a singular covariance."""
     return DataError(
         "GaussianMixture",
         expected="examples that spread in all directions in every component",
@@ -181,7 +194,7 @@ def collapsed() -> DataError:
 
 
 def expect(x: Array, mixture: MixtureParameters) -> tuple[Array, float, float]:
-    """Return the E step: p(k|x), (K, N), and the means over examples of ln p(x) and of the ELBO."""
+    """Compute the E step: responsibilities p(k|x), (K, N), and the means of ln p(x) and of the ELBO."""
     joint = mixture.log_joint(x)
     total = bound = 0.0
     for rows in blocks(len(x), 4 * len(joint)):
@@ -200,7 +213,11 @@ def expect(x: Array, mixture: MixtureParameters) -> tuple[Array, float, float]:
 
 
 def log_sum(joint: Array) -> Array:
-    """Return ln Σₖ exp of (K, N)."""
+    """Return ln Σₖ exp of (K, N) over the first axis.
+
+    >>> log_sum(np.log([[1.0], [3.0]])).round(4).tolist()
+    [1.3863]
+    """
     top = joint.max(axis=0)
     return np.asarray(np.log(np.exp(joint - top).sum(axis=0)) + top)
 
@@ -208,10 +225,18 @@ def log_sum(joint: Array) -> Array:
 def maximize(
     x: Array, responsibilities: Array, kind: str, reg_covar: float
 ) -> MixtureParameters:
-    """Return the M step for p(k|x), (K, N): weighted means and covariances, restricted to ``kind``.
+    """Compute the M step: weighted means and covariances for responsibilities p(k|x), (K, N).
 
-    full: Σₖ by itself; tied: one Σ = Σₖ wₖΣₖ; diag: its diagonal; spherical: the mean of the diagonal, times I.
-    Raises DataError where a covariance has no inverse.
+    "full": Σₖ of each component; "tied": one Σ = Σₖ wₖΣₖ; "diag": the diagonal; "spherical": its mean, times I.
+
+    Args:
+        x: Examples (N, d).
+        responsibilities: p(k|x), (K, N).
+        kind: The covariance type.
+        reg_covar: Added to every variance.
+
+    Raises:
+        DataError: A covariance is singular.
     """
     counts = responsibilities.sum(axis=1) + 10 * _EPS
     common = x.mean(axis=0)
@@ -243,9 +268,8 @@ def maximize(
         covariances = (
             covariances.sum(axis=1) / x.shape[1] if kind == "spherical" else covariances
         )
-    resolution = (
-        float(np.abs(x).max(initial=0.0)) * _EPS
-    )  # of equal numbers the mean may be off by that
+    # the mean of equal values has an error of that size
+    resolution = float(np.abs(x).max(initial=0.0)) * _EPS
     _regularize(covariances, kind, reg_covar, resolution)
     return MixtureParameters.of(counts / counts.sum(), means, covariances, kind)
 
@@ -253,7 +277,7 @@ def maximize(
 def _regularize(
     covariances: Array, kind: str, reg_covar: float, resolution: float
 ) -> None:
-    """Add to all variances; raises DataError if those of a component are but rounding, and nothing is added."""
+    """Add ``reg_covar`` to all variances; raises DataError if it is 0 and a variance is within rounding error."""
     variances = (
         covariances
         if kind in {"diag", "spherical"}
@@ -292,9 +316,9 @@ def _variances(x: Array, responsibilities: Array, means: Array) -> Array:
 
 
 def _shared(x: Array, responsibilities: Array, means: Array) -> Array:
-    """Return Σₖₙ rₖₙ(xₙ − μₖ)(xₙ − μₖ)ᵀ, (d, d), by one product of differences from x̂ₙ = Σₖ rₖₙμₖ.
+    """Return Σₖₙ rₖₙ(xₙ − μₖ)(xₙ − μₖ)ᵀ, (d, d), from differences to x̂ₙ = Σₖ rₖₙμₖ.
 
-    What is left is the spread of the means about x̂ₙ, Σ over pairs k < l of (Σₙ rₖₙrₗₙ)(μₖ − μₗ)(μₖ − μₗ)ᵀ.
+    The remainder is the scatter of the means about x̂ₙ, Σ over pairs k < l of (Σₙ rₖₙrₗₙ)(μₖ − μₗ)(μₖ − μₗ)ᵀ.
     """
     width = x.shape[1]
     spread, overlaps = np.zeros((width, width)), np.zeros((len(means), len(means)))
