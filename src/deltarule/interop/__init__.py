@@ -1,4 +1,4 @@
-"""Exchange with other programs: ONNX models, PyTorch weights."""
+"""Interoperability: ONNX models and PyTorch weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where in a model an image was flattened, and which layers see its features: their order differs elsewhere."""
+"""Memory layouts: where a model flattens images, whose features other libraries order channels first."""
 
 from __future__ import annotations
 
@@ -18,10 +18,21 @@ _BATCH = 2
 
 @final
 class Layouts:
-    """What each layer of a model is given: an image (channels first elsewhere), one flattened, or neither.
+    """The layout of the input of each layer of a model: an image, a flattened image, or neither.
 
-    An input with three axes or more is an image, and so is what a layer over space gives (convolution, pooling …);
-    what recurrent layers, attention and dense layers give is not. Everything else leaves it as it was.
+    An input with three axes or more is an image, and so is the output of a spatial layer (convolution, pooling …); the
+    output of recurrent, attention and dense layers is not. All other layers keep the layout.
+
+    Args:
+        model: The model.
+        input_shape: Shape of one example, channels last; None for a model without ``Flatten``.
+
+    Raises:
+        ArgumentError: A model with a ``Flatten`` and no ``input_shape``.
+
+    >>> model = nn.Sequential(nn.Conv2d(1, 2, kernel_size=3), nn.Flatten(), nn.Linear(8, 3))
+    >>> Layouts(model, (4, 4, 1)).flattened(list(model)[2])
+    (2, 2, 2)
     """
 
     def __init__(self, model: nn.Module, input_shape: Sequence[int] | None) -> None:
@@ -34,15 +45,15 @@ class Layouts:
                 "input_shape",
                 expected="the shape of one example, because the model flattens",
                 got="None",
-                hint="Features of a flattened image come in another order there; write input_shape=(height, width, C).",
+                hint="PyTorch orders the features of a flattened image differently: input_shape=(height, width, C).",
             )
 
     def is_image(self, module: nn.Module) -> bool:
-        """Whether a layer is given an image."""
+        """Return whether the input of a layer is an image."""
         return self._images.get(id(module), False)
 
     def flattened(self, module: nn.Module) -> tuple[int, ...] | None:
-        """Return the shape, channels last, of the image whose flattened features a layer is given, or None."""
+        """Return the shape, channels last, of the image whose flattened features are the input of a layer, or None."""
         return self._flat.get(id(module))
 
     def _trace(self, model: nn.Module, shape: tuple[int, ...]) -> None:
@@ -64,7 +75,7 @@ class Layouts:
             if not visit.inputs:
                 continue
             given = visit.inputs[0].node
-            self._settle(given, image, flat)
+            self._propagate(given, image, flat)
             self._images[id(visit.layer)] = image[given]
             layout = flat[given]
             if layout is not None:
@@ -85,13 +96,13 @@ class Layouts:
             ):
                 image[node], flat[node] = False, None
 
-    def _settle(
+    def _propagate(
         self,
         node: Node,
         image: dict[Node, bool],
         flat: dict[Node, tuple[int, ...] | None],
     ) -> None:
-        """Hand on what is known along the graph: a sum or a product is laid out as its first laid-out operand."""
+        """Propagate layouts along the graph: a result has the layout of its first operand with a known one."""
         for one in topological([node]):
             if one not in image:
                 image[one] = any(

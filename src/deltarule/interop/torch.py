@@ -1,6 +1,6 @@
-"""Weights to and from PyTorch by name, through safetensors files; PyTorch itself is not needed.
+"""Conversion of weights to and from PyTorch, through safetensors files; PyTorch itself is not required.
 
-PyTorch keeps channels first and calls its tensors otherwise; here both are brought together, layer by layer::
+PyTorch stores channels first and has other names for its tensors; they are converted layer by layer::
 
     Linear, Maxout, Embedding   weight, bias                     the same
     Conv…                       weight (O, *k, I)                weight (O, I, *k)
@@ -15,7 +15,7 @@ PyTorch keeps channels first and calls its tensors otherwise; here both are brou
     TransformerBlock            attention, attention_norm,       self_attn, norm1, linear1, linear2, norm2
                                 hidden, output, output_norm
 
-What follows a ``Flatten`` of an image sees its features in another order; with ``input_shape`` they are reordered.
+After a ``Flatten`` of an image the order of the features differs; with ``input_shape`` they are reordered.
 """
 
 from __future__ import annotations
@@ -43,6 +43,14 @@ from deltarule.tensor.tensor import Tensor
 from deltarule.train.checkpoint import write_atomically
 
 Array = npt.NDArray[Any]
+
+__all__ = [
+    "load_state_dict",
+    "load_weights",
+    "read_safetensors",
+    "save_weights",
+    "state_dict",
+]
 _NORM = {"scale": "weight", "shift": "bias", "running_variance": "running_var"}
 _CELL = {
     "input_weight": "weight_ih",
@@ -74,7 +82,7 @@ _CHILDREN: dict[type[nn.Module], dict[str, str]] = {
         "output_norm": "norm2",
     },
 }
-_COUNTER = "num_batches_tracked"  # of PyTorch's batch norm; nothing here depends on it
+_COUNTER = "num_batches_tracked"  # of PyTorch's batch norm; unused here
 _KINDS = {
     "F64": "<f8",
     "F32": "<f4",
@@ -90,7 +98,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class _Entry:
-    """One tensor: its PyTorch name and shape, and how its values go over in both directions."""
+    """One tensor: its PyTorch name and shape, and the conversions of its values in both directions."""
 
     name: str
     item: Tensor
@@ -108,16 +116,16 @@ def state_dict(
     input_shape: Sequence[int] | None = None,
     names: Mapping[str, str] | None = None,
 ) -> dict[str, Array]:
-    """Return a model's weights and running statistics as PyTorch names and lays them out.
+    """Return the parameters and running statistics of a model with PyTorch's names and layouts.
 
     Args:
-        model: Any model of layers; parameters of classes of your own go over as they are.
-        input_shape: Shape of one example, channels last; needed where an image is flattened.
-        names: Modules (or single tensors) that are called otherwise there, ``{"0": "features.0"}``; what lies below
-            them follows. Names that are not listed stay.
+        model: Any model of layers; parameters of classes of your own are kept unchanged.
+        input_shape: Shape of one example, channels last; required if an image is flattened.
+        names: PyTorch's names of modules or tensors that differ, ``{"0": "features.0"}``; they are prefixes of
+            everything below. Names that are not listed are kept.
 
     Raises:
-        ArgumentError: for a model with a ``Flatten`` and no ``input_shape``, and for names that the model lacks.
+        ArgumentError: A model with a ``Flatten`` and no ``input_shape``, or names that the model does not have.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 8, kernel_size=5), nn.BatchNorm(8))
     >>> {name: array.shape for name, array in state_dict(model, names={"1": "norm"}).items()}  # doctest: +ELLIPSIS
@@ -144,11 +152,23 @@ def load_state_dict(
     names: Mapping[str, str] | None = None,
     strict: bool = True,
 ) -> None:
-    """Give a model the arrays of a PyTorch state dictionary, ``{name: t.numpy() for name, t in d.items()}``.
+    """Load the arrays of a PyTorch state dictionary into a model.
 
-    Arguments as in ``state_dict``. Raises ArgumentError that lists what is missing, unexpected or of another
-    shape, in PyTorch's names and shapes, before anything is changed; with ``strict=False`` missing and unexpected
-    entries are passed over.
+    Args:
+        model: Any model of layers.
+        values: Arrays by name, ``{name: t.numpy() for name, t in torch_model.state_dict().items()}``.
+        input_shape: Shape of one example, as in ``state_dict``.
+        names: PyTorch's names, as in ``state_dict``.
+        strict: Whether missing and unexpected entries are errors; otherwise they are ignored.
+
+    Raises:
+        ArgumentError: Entries that are missing, unexpected or of another shape, which are listed by PyTorch's names;
+            the model is unchanged then.
+
+    >>> model = nn.Linear(2, 1)
+    >>> load_state_dict(model, {"weight": np.ones((1, 2)), "bias": np.zeros(1)})
+    >>> model([[2.0, 3.0]]).tolist()
+    [[5.0]]
     """
     entries = _entries(model, input_shape, names or {})
     given = {
@@ -167,7 +187,7 @@ def load_state_dict(
     lines = [f"missing     {entry.name} {show(entry.shape)}" for entry in missing]
     lines += [f"unexpected  {name} {show(given[name].shape)}" for name in unexpected]
     lines += [
-        f"shape       {entry.name}: the model asks for {show(entry.shape)}, given {show(given[entry.name].shape)}"
+        f"shape       {entry.name}: the model has {show(entry.shape)}, given {show(given[entry.name].shape)}"
         for entry in wrong
     ]
     if lines:
@@ -192,9 +212,21 @@ def save_weights(
     input_shape: Sequence[int] | None = None,
     names: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a safetensors file that ``torch_model.load_state_dict(safetensors.torch.load_file(path))`` takes.
+    """Write the weights of a model to a safetensors file, atomically.
 
-    Arguments and errors as in ``state_dict``; the file is replaced as a whole.
+    PyTorch reads it by ``torch_model.load_state_dict(safetensors.torch.load_file(path))``.
+
+    Args:
+        model: Any model of layers.
+        path: The file.
+        input_shape: Shape of one example, as in ``state_dict``.
+        names: PyTorch's names, as in ``state_dict``.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save_weights(nn.Linear(2, 1), f"{folder}/linear.safetensors")
+    ...     sorted(read_safetensors(path))
+    ['bias', 'weight']
     """
     target = Path(path)
     write_atomically(
@@ -216,10 +248,26 @@ def load_weights(
     names: Mapping[str, str] | None = None,
     strict: bool = True,
 ) -> None:
-    """Give a model the weights of a file that ``safetensors.torch.save_file(torch_model.state_dict(), path)`` wrote.
+    """Load the weights of a safetensors file into a model.
 
-    Half precision becomes the model's element type. Arguments and errors as in ``load_state_dict``, and
-    CheckpointError for a file that is missing, damaged or no safetensors file.
+    PyTorch writes it by ``safetensors.torch.save_file(torch_model.state_dict(), path)``. Half-precision values are
+    converted to the model's element type.
+
+    Args:
+        model: Any model of layers.
+        path: The file.
+        input_shape: Shape of one example, as in ``state_dict``.
+        names: PyTorch's names, as in ``state_dict``.
+        strict: Whether missing and unexpected entries are errors; otherwise they are ignored.
+
+    Raises:
+        ArgumentError: As in ``load_state_dict``.
+        CheckpointError: The file is missing, damaged or not a safetensors file.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = save_weights(nn.Linear(2, 1), f"{folder}/linear.safetensors")
+    ...     load_weights(nn.Linear(2, 1), path)
     """
     load_state_dict(
         model,
@@ -231,7 +279,16 @@ def load_weights(
 
 
 def read_safetensors(path: str | Path) -> dict[str, Array]:
-    """Return the arrays of a safetensors file by name; bfloat16 as float32."""
+    """Return the arrays of a safetensors file by name; bfloat16 is converted to float32.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or not a safetensors file.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     read_safetensors(save_weights(nn.Linear(2, 1), f"{folder}/linear.safetensors"))["weight"].shape
+    (1, 2)
+    """
     where = f"file {path}"
     try:
         held = deserialize(Path(path).read_bytes())  # type: ignore[no-untyped-call]  # safetensors declares none
@@ -247,9 +304,8 @@ def read_safetensors(path: str | Path) -> dict[str, Array]:
     arrays = {}
     for name, entry in held:
         if entry["dtype"] == "BF16":  # the upper half of a float32
-            wide = np.frombuffer(entry["data"], "<u2").astype(np.uint32) << np.uint32(
-                16
-            )
+            upper = np.frombuffer(entry["data"], "<u2").astype(np.uint32)
+            wide = upper << np.uint32(16)
             arrays[name] = wide.view(np.float32).reshape(entry["shape"])
         elif entry["dtype"] in _KINDS:
             arrays[name] = np.frombuffer(entry["data"], _KINDS[entry["dtype"]]).reshape(
@@ -274,7 +330,7 @@ def _same(array: Array) -> Array:
 def _entries(
     model: nn.Module, input_shape: Sequence[int] | None, names: Mapping[str, str]
 ) -> list[_Entry]:
-    """Return every parameter and running statistic of a model, each once."""
+    """Return the entries of all parameters and running statistics of a model, each once."""
     layouts = Layouts(model, input_shape)
     unused = set(names)
     seen: set[int] = set()
@@ -294,7 +350,9 @@ def _entries(
             called = names.get(ours) or (
                 f"{theirs}.{table.get(name, name)}" if theirs else table.get(name, name)
             )
-            entries.append(_Entry(called, item, *_ways(module, name, item, layouts)))
+            entries.append(
+                _Entry(called, item, *_conversions(module, name, item, layouts))
+            )
     if unused:
         known = ", ".join(path for path, _ in model.named_modules() if path)
         raise ArgumentError(
@@ -308,7 +366,7 @@ def _entries(
 def _walk(
     module: nn.Module, path: str, theirs: str, names: Mapping[str, str]
 ) -> Iterator[tuple[str, str, nn.Module]]:
-    """Yield (our path, PyTorch's path, module) of a module and all below it."""
+    """Yield (our path, PyTorch's path, module) of a module and all its descendants."""
     yield path, theirs, module
     renamed = _CHILDREN.get(type(module), {})
     for name, child in module.named_children():
@@ -322,10 +380,10 @@ def _walk(
         )
 
 
-def _ways(
+def _conversions(
     module: nn.Module, name: str, item: Tensor, layouts: Layouts
 ) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
-    """Return the ways of an array to PyTorch's layout and back."""
+    """Return the conversions of an array to PyTorch's layout and back."""
     if isinstance(module, (Convolution, TransposedConvolution)) and name == "weight":
         return lambda a: np.moveaxis(a, -1, 1), lambda a: np.moveaxis(a, 1, -1)
     if isinstance(module, nn.LayerNorm) and item.ndim > 1 and layouts.is_image(module):

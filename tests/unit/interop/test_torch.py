@@ -237,7 +237,7 @@ def test_misfits_are_told_by_name_and_change_nothing() -> None:
     assert "1 missing, 1 unexpected, 1 of another shape" in message
     assert "missing     1.running_var (4)" in message.replace("(4,)", "(4)")
     assert "unexpected  fc.weight (2, 2)" in message
-    assert "0.weight: the model asks for (4, 3, 2, 2), given (4, 2, 2, 3)" in message
+    assert "0.weight: the model has (4, 3, 2, 2), given (4, 2, 2, 3)" in message
     assert {
         name: value.tobytes() for name, value in model.state_dict().items()
     } == before

@@ -1,4 +1,4 @@
-"""Element-wise operators and activations."""
+"""Element-wise operators and activation functions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from deltarule.interop.onnx.call import Call, Results, Translator, element_type
 
 
 def unary(make: Callable[[Node], Node]) -> Translator:
-    """Translate by a function of one node, keeping the element type."""
+    """Return the translator of a unary function that keeps the element type."""
     return lambda call: build.cast(make(call[0]), call[0].dtype)
 
 
 def second(call: Call) -> Node:
-    """Return the second of two operands; before opset 7 its axes may be those of the first from ``axis`` on."""
+    """Return the second operand; before opset 7 it may be aligned with the axes of the first from ``axis`` on."""
     x, y = call[0], call[1]
     if call.version >= 7 or not call.attribute("broadcast", 0) or y.rank == 0:
         return y
@@ -33,7 +33,7 @@ def second(call: Call) -> Node:
 
 
 def binary(make: Callable[[Node, Node], Node]) -> Translator:
-    """Translate by a function of two nodes."""
+    """Return the translator of a binary function."""
     return lambda call: make(call[0], second(call))
 
 
@@ -46,7 +46,12 @@ def _truncate(x: Node) -> Node:
 
 
 def divide(x: Node, y: Node) -> Node:
-    """Return x / y; whole numbers are rounded towards zero."""
+    """Return x / y; integer division rounds towards zero.
+
+    >>> from deltarule.tensor.tensor import Tensor, tensor
+    >>> Tensor(divide(tensor([7, -7]).node, tensor([2, 2]).node)).tolist()
+    [3, -3]
+    """
     if x.dtype.is_float:
         return build.divide(x, y)
     quotient = build.divide(
@@ -66,7 +71,7 @@ def _mod(call: Call) -> Node:
     rest = build.subtract(
         build.cast(x, exact), build.multiply(whole, build.cast(y, exact))
     )
-    if x.dtype.is_float:  # beyond all numbers: x itself, or y where the signs differ
+    if x.dtype.is_float:  # infinite y: x itself, or y where the signs differ
         endless = build.logical_and(
             build.less(_LARGEST, build.absolute(y)),
             build.less(build.absolute(x), math.inf),
@@ -80,7 +85,12 @@ def _mod(call: Call) -> Node:
 
 
 def round_half_even(x: Node) -> Node:
-    """Round to the nearest whole number, halves to the even one."""
+    """Round to the nearest integer, ties to even.
+
+    >>> from deltarule.tensor.tensor import Tensor, tensor
+    >>> Tensor(round_half_even(tensor([0.5, 1.5, 2.5]).node)).tolist()
+    [0.0, 2.0, 2.0]
+    """
     low = build.floor(x)
     rest = build.subtract(x, low)
     odd = build.less(
@@ -93,7 +103,12 @@ def round_half_even(x: Node) -> Node:
 
 
 def ceiling(x: Node) -> Node:
-    """The smallest whole number ≥ x."""
+    """Return the smallest integer ≥ x.
+
+    >>> from deltarule.tensor.tensor import Tensor, tensor
+    >>> Tensor(ceiling(tensor([0.2, 2.0]).node)).tolist()
+    [1.0, 2.0]
+    """
     return build.negate(build.floor(build.negate(x)))
 
 
@@ -181,7 +196,7 @@ def _thresholded(call: Call) -> Node:
 
 
 def _prelu(call: Call) -> Node:
-    """One slope for each channel, axis 1, before opset 7; broadcast as everywhere from then on."""
+    """PReLU; before opset 7 the slope has one value for each channel, axis 1, later it is broadcast."""
     x, slope = call[0], call[1]
     if call.version < 7 and slope.rank == 1 and slope.shape[0] != 1:
         slope = build.reshape(slope, (*slope.shape, *([1] * (x.rank - 2))))
@@ -217,7 +232,7 @@ def _at_most(x: Node, y: Node) -> Node:
 
 
 def _dropout(call: Call) -> Results:
-    """Inference (the identity), with a mask of ones where one is asked for."""
+    """Dropout in inference mode (the identity), with a mask of ones."""
     training = call.optional(2)
     if (
         training is not None

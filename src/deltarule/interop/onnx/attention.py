@@ -1,4 +1,4 @@
-"""The fused operators of transformers, from their parts: attention, rotary positions, gates."""
+"""Transformer operators: attention, rotary position embeddings, SwiGLU."""
 
 from __future__ import annotations
 
@@ -18,12 +18,8 @@ from deltarule.interop.onnx.call import (
     tensor_node,
 )
 
-_RAW, _CAPPED, _MASKED, _PROBABILITIES = (
-    0,
-    1,
-    2,
-    3,
-)  # what the fourth output of Attention shows
+# modes of the fourth output of Attention
+_RAW, _CAPPED, _MASKED, _PROBABILITIES = range(4)
 
 
 def _heads(x: Node, n_heads: int | None) -> Node:
@@ -48,7 +44,7 @@ def _repeated(x: Node, times: int) -> Node:
 
 
 def _allowed(call: Call, n: int, m: int, before: Node | int) -> list[Node]:
-    """Return masks, true where a query may look, of causality and of the sliding window."""
+    """Return the causal and the sliding-window masks, true where a query attends to a key."""
     left, right = (
         call.attribute("left_window_size", -1),
         call.attribute("right_window_size", -1),
@@ -71,7 +67,7 @@ def _allowed(call: Call, n: int, m: int, before: Node | int) -> list[Node]:
 
 
 def _bias(call: Call, query: Node, n: int, m: int, before: Node | int) -> Node | None:
-    """Return what is added to the scores, −∞ where a query may not look; None for nothing."""
+    """Return the bias of the scores, −∞ at masked keys; None without one."""
     mask, lengths = call.optional(3), call.optional(6)
     allowed = _allowed(call, n, m, before)
     if lengths is not None:
@@ -99,7 +95,7 @@ def _bias(call: Call, query: Node, n: int, m: int, before: Node | int) -> Node |
 
 
 def _softmax(scores: Node, bias: Node | None) -> Node:
-    """Softmax along the keys; a query that may look nowhere gets zeros."""
+    """Return the softmax over the keys; a query with no unmasked key has weights 0."""
     if bias is None:
         return f.softmax(scores, axis=scores.rank - 1)
     hidden = build.less(
@@ -126,7 +122,7 @@ def _softmax(scores: Node, bias: Node | None) -> Node:
 
 
 def _attention(call: Call) -> Results:
-    """softmax(QKᵀ·scale + bias)·V with grouped heads, a cache of keys and values, caps and windows."""
+    """Attention softmax(QKᵀ·scale + bias)·V with grouped heads, key–value cache, soft cap and sliding window."""
     query = _heads(call[0], call.attribute("q_num_heads"))
     key, value = (_heads(call[i], call.attribute("kv_num_heads")) for i in (1, 2))
     past_key, past_value = call.optional(4), call.optional(5)
@@ -169,7 +165,7 @@ def _attention(call: Call) -> Results:
 
 
 def _rotary(call: Call) -> Node:
-    """Turn pairs of features by the angle of their position (Su et al. 2021)."""
+    """Rotary position embedding: rotate pairs of features by the angles of their position (Su et al. 2021)."""
     x = call[0]
     spread = (
         build.permute(x, (0, 2, 1, 3))
@@ -223,7 +219,7 @@ def _rotary(call: Call) -> Node:
 
 
 def _swiglu(call: Call) -> Node:
-    """a·σ(αa)·b (Shazeer 2020)."""
+    """SwiGLU a·σ(αa)·b (Shazeer 2020)."""
     a = call[0]
     return build.multiply(
         build.multiply(a, f.sigmoid(build.multiply(a, call.attribute("alpha", 1.0)))),

@@ -1,4 +1,4 @@
-"""The standard's backend interface, so that its own suite can run against Deltarule."""
+"""The backend interface of ONNX, which its conformance tests use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deltarule.runtime.realize import realize
 
 
 class DeltaruleRep(BackendRep):
-    """A model that is ready to run."""
+    """A prepared ONNX model."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -24,7 +24,7 @@ class DeltaruleRep(BackendRep):
         self._inputs = [value for value in model.graph.input if value.name not in held]
 
     def run(self, inputs: Any, **kwargs: Any) -> tuple[Any, ...]:
-        """Return the outputs for a list (or dictionary) of arrays."""
+        """Return the outputs for a list of arrays, or a dictionary of arrays by name."""
         del kwargs
         listed = (
             [inputs[v.name] for v in self._inputs]
@@ -43,11 +43,15 @@ class DeltaruleRep(BackendRep):
 
 
 class DeltaruleBackend(Backend):
-    """Run ONNX models on the reference backend."""
+    """ONNX backend that runs models on the reference backend.
+
+    >>> DeltaruleBackend.supports_device("CPU"), DeltaruleBackend.supports_device("CUDA")
+    (True, False)
+    """
 
     @classmethod
     def prepare(cls, model: Any, device: str = "CPU", **kwargs: Any) -> DeltaruleRep:
-        """Check a model and return it ready to run."""
+        """Check a model and prepare it."""
         super().prepare(model, device, **kwargs)
         onnx.checker.check_model(model)
         return DeltaruleRep(model)
@@ -56,7 +60,7 @@ class DeltaruleBackend(Backend):
     def run_model(
         cls, model: Any, inputs: Any, device: str = "CPU", **kwargs: Any
     ) -> tuple[Any, ...]:
-        """Prepare and run."""
+        """Prepare a model and run it."""
         return cls.prepare(model, device, **kwargs).run(inputs)
 
     @classmethod

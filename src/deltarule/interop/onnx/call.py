@@ -1,4 +1,4 @@
-"""One use of an ONNX operator: its operands as nodes, its attributes as Python values."""
+"""A call of an ONNX operator: its operands as nodes, its attributes as Python values."""
 
 from __future__ import annotations
 
@@ -36,11 +36,15 @@ _AT_LEAST_ONE = ("kernel_shape", "strides", "dilations", "group", "blocksize")
 _WINDOWS = frozenset({"Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool"})
 _PADDINGS = frozenset({"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"})
 MOST_ELEMENTS = 2**30  # of one result: 4 GiB of float32
-MOST_TURNS = 10_000  # of a loop, all of which are written out
+MOST_TURNS = 10_000  # of a loop, which is unrolled
 
 
 class UnsupportedOperatorError(GraphError):
-    """An ONNX operator, or a variant of one, that has no translation."""
+    """An ONNX operator, or a variant of one, that is not supported.
+
+    >>> issubclass(UnsupportedOperatorError, GraphError)
+    True
+    """
 
 
 def type_name(number: int) -> str:
@@ -58,7 +62,11 @@ def type_name(number: int) -> str:
 
 
 def element_type(number: int) -> DType:
-    """Return our element type for an ONNX data type."""
+    """Return the element type of an ONNX data type.
+
+    >>> element_type(1).name
+    'float32'
+    """
     if number not in ELEMENT_TYPES:
         raise UnsupportedOperatorError(
             "onnx element type",
@@ -69,13 +77,28 @@ def element_type(number: int) -> DType:
 
 
 def tensor_node(array: Array, name: str = "") -> Node:
-    """Return a leaf that holds an array."""
+    """Return a leaf node with the value of an array.
+
+    >>> tensor_node(np.zeros((2, 3))).shape
+    (2, 3)
+    """
     return leaf(as_array(array), name)
 
 
 @dataclass
 class Call:
-    """An operator with its operands (None where an optional one is left out)."""
+    """A call of an operator.
+
+    Attributes:
+        kind: Name of the operator.
+        operands: The operands, None for omitted optional ones.
+        attributes: The attributes by name.
+        version: Version of the operator set.
+        n_outputs: Number of outputs.
+        run_subgraph: Translates a subgraph for given arguments.
+        outer: Nodes of the surrounding graph by name.
+        name: Name of the ONNX node.
+    """
 
     kind: str
     operands: list[Node | None]
@@ -87,7 +110,7 @@ class Call:
     name: str = ""
 
     def check_sizes(self) -> None:
-        """Raise for sizes, strides and groups that no operator can have."""
+        """Raise UnsupportedOperatorError for invalid sizes, strides and groups."""
         for name in _AT_LEAST_ONE:
             if name in self.attributes and np.min(self.attributes[name], initial=1) < 1:
                 raise self.unsupported(f"{name} {self.attributes[name]}")
@@ -129,7 +152,7 @@ class Call:
 
     @property
     def title(self) -> str:
-        """The operator and its node's name, as in ``onnx operator Conv (conv_1)``."""
+        """The operator and the name of its node, as in ``onnx operator Conv (conv_1)``."""
         return f"onnx operator {self.kind}" + (f" ({self.name})" if self.name else "")
 
     def __getitem__(self, index: int) -> Node:
@@ -141,20 +164,20 @@ class Call:
         return operand
 
     def optional(self, index: int) -> Node | None:
-        """Return an operand, or None where it is left out."""
+        """Return an operand, or None if it is omitted."""
         return self.operands[index] if index < len(self.operands) else None
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """Return an attribute's value."""
+        """Return the value of an attribute."""
         return self.attributes.get(name, default)
 
     def text(self, name: str, default: str) -> str:
-        """Return an attribute that is a word; the helper that makes a model may hold it as bytes or as text."""
+        """Return a string attribute, which ONNX stores as bytes or as text."""
         value = self.attribute(name, default)
         return value.decode() if isinstance(value, bytes) else str(value)
 
     def values(self, index: int) -> Array:
-        """Return the value of an operand that must be known while the graph is built (shapes, axes, counts)."""
+        """Return the value of an operand that must be constant (shapes, axes, counts)."""
         node = self[index]
         if any(value_of(source) is None for source in inputs([node])):
             raise self.unsupported(
@@ -163,47 +186,43 @@ class Call:
         return realize([node])[0]
 
     def numbers(self, index: int) -> list[int]:
-        """Return an operand as a list of whole numbers."""
+        """Return a constant operand as a list of integers."""
         return [int(v) for v in np.asarray(self.values(index)).ravel()]
 
     def listed(self, name: str, index: int, default: Any = None) -> Any:
-        """Return whole numbers that older opsets give as an attribute and newer ones as an operand."""
+        """Return integers that are an attribute in older opsets and an operand in newer ones."""
         if name in self.attributes:
             return list(self.attributes[name])
         return self.numbers(index) if self.optional(index) is not None else default
 
     def axis(self, rank: int, default: int = 0) -> int:
-        """Return the attribute ``axis``, counted from the front."""
+        """Return the attribute ``axis`` as a non-negative index."""
         return self.counted(self.attribute("axis", default), rank)
 
     def counted(self, axis: int, rank: int) -> int:
-        """Return an axis counted from the front; raises where a tensor of this rank has none such."""
+        """Return an axis as a non-negative index; raises UnsupportedOperatorError if it is out of range."""
         if not isinstance(axis, (int, np.integer)) or not -rank <= axis < rank:
             raise self.unsupported(f"axis {axis} of a tensor with {rank} axes")
         return int(axis) % rank
 
     def fits(self, sizes: Sequence[Any]) -> None:
-        """Raise where a result would have more elements than memory is meant to hold, before anything is built."""
-        if (
-            math.prod(
-                int(size) for size in sizes if isinstance(size, (int, np.integer))
-            )
-            > MOST_ELEMENTS
-        ):
+        """Raise UnsupportedOperatorError if a result would have too many elements."""
+        known = (int(size) for size in sizes if isinstance(size, (int, np.integer)))
+        if math.prod(known) > MOST_ELEMENTS:
             shown = "×".join(str(size) for size in sizes)
             raise self.unsupported(
                 f"a result of {shown} elements, of which {MOST_ELEMENTS:,} are the most"
             )
 
     def unrolled(self, turns: int) -> None:
-        """Raise where an operator would be written out for more turns than a graph is meant to hold."""
+        """Raise UnsupportedOperatorError if an operator would be unrolled too often."""
         if turns > MOST_TURNS:
             raise self.unsupported(
                 f"{turns:,} turns, of which {MOST_TURNS:,} are the most: each becomes nodes of the graph"
             )
 
     def unsupported(self, reason: str) -> UnsupportedOperatorError:
-        """Return the error that this variant has no translation."""
+        """Return the error that this variant is not supported."""
         return UnsupportedOperatorError(
             self.title, expected="a variant that has a translation", got=reason
         )

@@ -1,4 +1,4 @@
-"""Control flow with a course that is known while the graph is built: branches chosen, loops unrolled."""
+"""Control flow with constant conditions: branches are selected, loops unrolled."""
 
 from __future__ import annotations
 

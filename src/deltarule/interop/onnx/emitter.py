@@ -14,26 +14,35 @@ from deltarule.graph.node import Node
 from deltarule.interop.onnx.call import ELEMENT_TYPES
 from deltarule.shapes import Dimension, Shape
 
-STATE = "deltarule.state"  # the model property that lists, line by line, the stored floats that are no parameters
+STATE = "deltarule.state"  # the model property that lists, one a line, the floating-point tensors that are not trained
 TENSOR_TYPES = {ours.name: theirs for theirs, ours in ELEMENT_TYPES.items()}
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A value that is the transpose by ``order`` of what is stored under ``name``."""
+    """A value: the transpose by ``order`` of the tensor ``name``.
+
+    >>> Stored("x", (0, 1)).is_plain, Stored("x", (1, 0)).is_plain
+    (True, False)
+    """
 
     name: str
     order: tuple[int, ...]
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing needs to be transposed."""
+        """Whether the order is the identity."""
         return self.order == tuple(range(len(self.order)))
 
 
 @dataclass
 class Emitter:
-    """The operators and constants of an ONNX graph under construction."""
+    """The operators and constants of an ONNX graph under construction.
+
+    >>> emitter = Emitter()
+    >>> emitter.operator("Relu", "x"), len(emitter.nodes)
+    ('relu_1', 1)
+    """
 
     nodes: list[Any] = field(default_factory=list)
     initializers: dict[str, Any] = field(default_factory=dict)
@@ -43,25 +52,25 @@ class Emitter:
     )
 
     def fresh(self, hint: str) -> str:
-        """Return a name that nothing has yet."""
+        """Return an unused name."""
         self._count += 1
         return f"{hint}_{self._count}"
 
     def operator(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Add an operator with one output; return the output's name."""
+        """Add an operator with one output, and return the name of the output."""
         return self.operators(kind, 1, *inputs, **attributes)[0]
 
     def operators(
         self, kind: str, n_outputs: int, *inputs: str, **attributes: Any
     ) -> list[str]:
-        """Add an operator with several outputs."""
+        """Add an operator with several outputs, and return their names."""
         outputs = [self.fresh(kind.lower()) for _ in range(n_outputs)]
         given = {key: value for key, value in attributes.items() if value is not None}
         self.nodes.append(helper.make_node(kind, list(inputs), outputs, **given))
         return outputs
 
     def constant(self, value: Any, dtype: DType | str = "int64") -> str:
-        """Return the name of a constant, stored once."""
+        """Return the name of a constant; equal constants are stored once."""
         array = np.asarray(value, dtype if isinstance(dtype, str) else dtype.name)
         key = (array.dtype.name, array.tobytes(), array.shape)
         if key not in self._constants:
@@ -71,7 +80,7 @@ class Emitter:
         return self._constants[key]
 
     def weight(self, name: str, array: Any) -> str:
-        """Store a weight under its own name."""
+        """Store a weight under its own name, made unique, and return it."""
         unique = (
             name
             if name and name not in self.initializers
@@ -83,7 +92,7 @@ class Emitter:
         return unique
 
     def plain(self, value: Stored) -> str:
-        """Return the name of a value in its own order of axes."""
+        """Return the name of a value in the order of its axes, transposed if necessary."""
         return (
             value.name
             if value.is_plain
@@ -91,13 +100,13 @@ class Emitter:
         )
 
     def in_order(self, value: Stored, order: Sequence[int]) -> str:
-        """Return the name of a value's transpose by ``order``; transposes that undo each other vanish."""
+        """Return the name of a value's transpose by ``order``; transposes that cancel are dropped."""
         combined = tuple(value.order[i] for i in order)
         return self.plain(Stored(value.name, combined))
 
 
 class ExportContext(Protocol):
-    """What the function that exports one operation needs: the emitter, and the names of the operands' values."""
+    """The interface of the exporter for the functions that export one operation."""
 
     emitter: Emitter
 
@@ -115,5 +124,9 @@ class ExportContext(Protocol):
 
 
 def shape_proto(shape: Shape) -> list[int | str]:
-    """Return a shape with unknown sizes by name."""
+    """Return a shape with the names of unknown sizes.
+
+    >>> shape_proto((Dimension("N"), 3))
+    ['N', 3]
+    """
     return [str(size) if isinstance(size, Dimension) else int(size) for size in shape]

@@ -1,4 +1,4 @@
-"""From a graph to an ONNX model: one table of primitives, one of named functions that ONNX knows."""
+"""Export of graphs as ONNX models, by one table of primitives and one of functions with ONNX operators."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ _POOLS = {"max_pool": "MaxPool", "average_pool": "AveragePool"}
 
 
 class Exporter:
-    """Writes the nodes below some outputs, sources first."""
+    """Exports the nodes of a graph in topological order."""
 
     emitter: Emitter
     known: dict[Node, Stored]
@@ -98,14 +98,13 @@ class Exporter:
             self.known[node] = Stored(name, tuple(range(node.rank)))
 
     def write(self, outputs: Sequence[Node], image_order: Sequence[bool]) -> list[str]:
-        """Return the names of the outputs, channels first where asked."""
+        """Export the outputs and return their names, channels first where ``image_order`` is true."""
         keep = {*_FUNCTIONS, *_ALONG_AXIS, *_POOLS}
         smaller = simplify(outputs)
         roots = expand_calls(smaller, keep=keep)
         for node in topological(roots):
-            if (
-                node.op is not Op.BROADCAST
-            ):  # written only where an operator does not broadcast by itself
+            # broadcasts are exported only for operators that do not broadcast themselves
+            if node.op is not Op.BROADCAST:
                 self.held(node)
         return [
             self.emitter.in_order(self.held(node), TO_FIRST[node.rank])
@@ -115,7 +114,7 @@ class Exporter:
         ]
 
     def held(self, node: Node) -> Stored:
-        """Return where a node's value is stored; write it first if need be."""
+        """Return where the value of a node is stored; the node is exported if necessary."""
         if node not in self.known:
             self.known[node] = self._node(node)
         return self.known[node]
@@ -123,7 +122,7 @@ class Exporter:
     # ---------------------------------------------------------------- one node
 
     def plain(self, node: Node) -> str:
-        """Return the name of a node's value in its own order of axes."""
+        """Return the name of the value of a node in the order of its axes."""
         return self.emitter.plain(self.held(node))
 
     def _stored(self, name: str, node: Node) -> Stored:
@@ -155,12 +154,12 @@ class Exporter:
                 "onnx export",
                 expected="operations that ONNX can express",
                 got=node.op.name.lower(),
-                hint="Random numbers and training-mode dropout stay behind: export in inference mode.",
+                hint="Random numbers and dropout in training mode cannot be exported: export in inference mode.",
             )
         return self._stored(PRIMITIVES[node.op](self, node), node)
 
     def _elementwise(self, node: Node) -> Stored:
-        """Keep a waiting transpose where all operands share it (or are broadcast scalars)."""
+        """Export an element-wise operation; a transpose that all operands share is delayed."""
         operands = self._unexpanded(node)
         orders = {self.held(s).order for s in operands}
         order = orders.pop() if len(orders) == 1 else tuple(range(node.rank))
@@ -177,7 +176,7 @@ class Exporter:
         return Stored(self.emitter.operator(kind, *names), order)
 
     def _unexpanded(self, node: Node) -> Sequence[Node]:
-        """Return the operands, repeated ones before their repetition where another one has the whole shape."""
+        """Return the operands before broadcasting if another operand has the full shape."""
         whole = [s for s in node.sources if s.op is not Op.BROADCAST]
         if not any(self.held(s).is_plain for s in whole) or node.op is Op.CAST:
             return node.sources
@@ -212,14 +211,14 @@ class Exporter:
         return Stored(result, TO_LAST[node.rank])
 
     def shape_of(self, node: Node) -> str:
-        """Return the name of a shape as an int64 vector, with unknown sizes read off the inputs."""
+        """Return the name of a shape as an int64 vector, with unknown sizes taken from the inputs."""
         if all(isinstance(size, int) for size in node.shape):
             return self.emitter.constant(list(node.shape))
         parts = [self.size(size) for size in node.shape]
         return self.emitter.operator("Concat", *parts, axis=0)
 
     def size(self, size: Any) -> str:
-        """Return the name of a size as a vector of one number; an unknown one is read off the inputs."""
+        """Return the name of a size as a vector of one element; an unknown size is taken from the inputs."""
         if isinstance(size, int):
             return self.emitter.constant([size])
         for node, name in self._inputs:
@@ -244,9 +243,16 @@ def to_model(
     channels_last: bool,
     parameters: Sequence[Tensor],
 ) -> Any:
-    """Return an ONNX model; images that go in and ``output`` are (N, C, H, W) in the file unless ``channels_last``.
+    """Return an ONNX model of a graph.
 
-    What is stored and is none of the ``parameters`` is listed as state, so that an import does not train it.
+    Stored tensors that are not ``parameters`` are listed as state in the model's properties, so that they are not
+    trained after an import.
+
+    Args:
+        inputs: Input nodes and their names.
+        outputs: Output nodes and their names.
+        channels_last: Whether images and the output "output" keep channels last; otherwise they are (N, C, H, W).
+        parameters: The trainable tensors.
     """
     exporter = Exporter(inputs)
     infos = []
@@ -297,10 +303,29 @@ def export(
     loss: str | Loss | None = None,
     channels_last: bool = False,
 ) -> Path:
-    """Write a module as an ONNX file (opset 20), batch size free; images are (N, C, H, W) unless ``channels_last``.
+    """Export a module as an ONNX file (opset 20) with a dynamic batch size.
 
-    With ``training=True`` the file holds the gradient instead: inputs x and y, outputs the loss and ∂L/∂p for each
-    parameter, layers in inference mode (no dropout), so that any runtime can train the model.
+    Args:
+        model: The module.
+        path: The file.
+        input_shape: Shape of one example, channels last.
+        training: Export the gradient instead: inputs x and y, outputs the loss and ∂L/∂p for each parameter, with
+            layers in inference mode (no dropout), so that any runtime can train the model.
+        loss: The loss with ``training``.
+        channels_last: Whether images keep channels last in the file; by default they are (N, C, H, W).
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        ArgumentError: Not a module, not a shape, or no loss with ``training``.
+        GraphError: An operation that ONNX cannot express.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = export(nn.Linear(3, 2), f"{folder}/linear.onnx", (3,))
+    ...     [node.op_type for node in onnx.load(str(path)).graph.node][-1]
+    'Identity'
     """
     if not isinstance(model, nn.Module):
         raise ArgumentError("ONNX export", expected="a module", got=repr(model))

@@ -1,4 +1,4 @@
-"""From an ONNX graph to nodes, by one table of operators."""
+"""Translation of ONNX graphs to nodes, by one table of operators."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ OPERATORS: dict[str, Translator] = {
     **signals.OPERATORS,
 }
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.preview.training"})
-MOST_OPERATORS = 200_000  # of a model whose loops are written out
-_UNNAMED = (
+MOST_OPERATORS = 200_000  # of a model with unrolled loops
+_RANDOM = (
     "RandomNormal",
     "RandomUniform",
     "RandomNormalLike",
@@ -56,7 +56,11 @@ _UNNAMED = (
 
 
 def attribute_value(attribute: Any) -> Any:
-    """Return an attribute as a Python value; tensors become arrays, graphs stay graphs."""
+    """Return an attribute as a Python value; tensors become arrays, graphs are kept.
+
+    >>> attribute_value(onnx.helper.make_attribute("axis", 1))
+    1
+    """
     value = onnx.helper.get_attribute_value(attribute)
     if isinstance(value, onnx.TensorProto):
         return stored(value)
@@ -64,18 +68,23 @@ def attribute_value(attribute: Any) -> Any:
 
 
 class Translation:
-    """The nodes of one ONNX model, by name, as its operators are met."""
+    """The translation of one ONNX model to nodes.
+
+    Args:
+        versions: Versions of the operator sets by domain.
+        weights: Nodes of stored tensors by name.
+    """
 
     def __init__(
         self, versions: Mapping[str, int], weights: Mapping[str, Node]
     ) -> None:
         self.versions, self.weights = dict(versions), weights
-        self._met = 0
+        self._count = 0
 
     def graph(
         self, graph: Any, given: Mapping[str, Node], outer: Mapping[str, Node]
     ) -> list[Node]:
-        """Translate a graph whose inputs are given; return its outputs."""
+        """Translate a graph for given inputs, and return its outputs."""
         known = {**outer, **given}
         for initializer in graph.initializer:
             name = initializer.name
@@ -96,7 +105,7 @@ class Translation:
         translator = translator_of(node)
         if translator is None:
             raise _refused(node)
-        self._met += 1
+        self._count += 1
         version = self.versions.get(node.domain, self.versions.get("", 1))
         call = Call(
             node.op_type,
@@ -108,7 +117,7 @@ class Translation:
             known,
             node.name,
         )
-        if self._met > MOST_OPERATORS:
+        if self._count > MOST_OPERATORS:
             raise call.unsupported(
                 f"loops that become more than {MOST_OPERATORS:,} operators"
             )
@@ -124,9 +133,7 @@ class Translation:
             raise type(error)(
                 error.where, expected=error.expected, got=got, hint=error.hint
             ) from error
-        except (
-            Exception
-        ) as error:  # attributes and operands of a foreign file: whatever they break
+        except Exception as error:  # invalid attributes and operands of a file
             message = f"{type(error).__name__}: {str(error)[:200]}"
             raise UnsupportedOperatorError(
                 call.title,
@@ -153,10 +160,17 @@ class Translation:
 
 
 def stored(tensor: Any) -> Any:
-    """Return the array of a stored tensor; half-precision numbers become float32, which holds them exactly."""
+    """Return the array of a stored tensor; half-precision values are converted to float32, which is exact.
+
+    Raises:
+        CheckpointError: The tensor is invalid.
+
+    >>> stored(numpy_helper.from_array(np.ones(2, np.float16), "w")).dtype.name
+    'float32'
+    """
     try:
         array = numpy_helper.to_array(tensor)
-    except Exception as error:  # sizes, types and bytes of a foreign file
+    except Exception as error:  # invalid sizes, types and bytes of a file
         where = f"onnx tensor {tensor.name!r}"
         raise CheckpointError(
             where, expected="an array", got=f"{type(error).__name__}: {error}"
@@ -169,15 +183,15 @@ def stored(tensor: Any) -> Any:
 
 
 def translator_of(node: Any) -> Translator | None:
-    """Return how an operator is translated; None where there is no translation."""
+    """Return the translator of an operator; None if it is not supported."""
     return OPERATORS.get(node.op_type) if node.domain in _DOMAINS else None
 
 
 def _reason(node: Any) -> str:
-    """Return why an operator has no translation."""
+    """Return why an operator is not supported."""
     return (
         "its numbers are random"
-        if node.domain in _DOMAINS and node.op_type in _UNNAMED
+        if node.domain in _DOMAINS and node.op_type in _RANDOM
         else "it has no translation"
     )
 
@@ -193,7 +207,7 @@ def _refused(node: Any) -> UnsupportedOperatorError:
 
 
 def all_graphs(graph: Any) -> Iterator[Any]:
-    """Yield a graph and those inside its branches and loops."""
+    """Yield a graph and all its subgraphs (branches and loops)."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:
@@ -202,9 +216,10 @@ def all_graphs(graph: Any) -> Iterator[Any]:
 
 
 def refuse_unsupported(model: Any, where: str) -> None:
-    """Raise one error that lists all operators of a model without a translation: kind, version, number, nodes, reason.
+    """Raise UnsupportedOperatorError, listing all unsupported operators of a model.
 
-    A newer operator set than the installed package knows, and inputs of a type that there is not, are told too.
+    It is raised too for an operator set that is newer than the installed package onnx, and for inputs of an unsupported
+    element type.
     """
     versions = {entry.domain: entry.version for entry in model.opset_import}
     newest = onnx.defs.onnx_opset_version()
@@ -260,6 +275,12 @@ def _refuse_types(graph: Any, where: str) -> None:
 def translate(
     model: Any, given: Mapping[str, Node], weights: Mapping[str, Node] | None = None
 ) -> list[Node]:
-    """Return the outputs of an ONNX model for nodes in place of its inputs, and of stored numbers by name."""
+    """Return the outputs of an ONNX model as nodes.
+
+    Args:
+        model: The model.
+        given: Nodes of the inputs by name.
+        weights: Nodes that replace stored tensors, by name.
+    """
     versions = {entry.domain: entry.version for entry in model.opset_import}
     return Translation(versions, weights or {}).graph(model.graph, given, {})

@@ -1,4 +1,4 @@
-"""An ONNX model as a module: its weights can be trained, its running statistics are kept, its settings are fixed."""
+"""ONNX models as modules: weights become parameters, running statistics state, and settings constants."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from deltarule.runtime.buffers import Array
 from deltarule.tensor.tensor import Tensor, parameter, tensor
 from deltarule.train.checkpoint import checked_path, foreign
 
-# Operands that are no weights, by operator: running statistics, and numbers that must be known to build the graph.
+# Operands that are no weights, by operator: running statistics, and constants that are needed to build the graph.
 _STATISTICS = {"BatchNormalization": (3, 4)}
 _SETTINGS = {
     "Clip": (1, 2),
@@ -46,7 +46,7 @@ _SETTINGS = {
     "Unique": (0,),
     "Upsample": (1,),
 }
-# Operands that are weights whatever their size; elsewhere a single number in a Constant node belongs to a formula.
+# Operands that are always weights; elsewhere a scalar in a Constant node is a constant of a formula.
 _WEIGHTS = {
     "BatchNormalization": (1, 2),
     "Conv": (1, 2),
@@ -66,7 +66,7 @@ _WEIGHTS = {
 
 
 def _names(graph: Any, places: Mapping[str, tuple[int, ...]]) -> set[str]:
-    """Return the names of the operands at some places of some operators, also inside branches and loops."""
+    """Return the names of the operands at some positions of some operators, also in subgraphs."""
     return {
         node.input[i]
         for inner in all_graphs(graph)
@@ -92,10 +92,10 @@ def _constants(graph: Any) -> Iterator[tuple[str, Array]]:
 
 
 def _weights(graph: Any) -> Iterator[tuple[str, Array]]:
-    """Yield the stored numbers of a model that can learn, by name, also those inside branches and loops.
+    """Yield the trainable tensors of a model by name, also those in subgraphs.
 
-    Those are the floating-point tensors, finite ones, that decide no shape or limit; of single numbers in Constant
-    nodes only those that a layer takes as its weights.
+    These are the finite floating-point tensors that are not settings; scalars in Constant nodes only if they are the
+    weights of a layer.
     """
     fixed, used = _names(graph, _SETTINGS), _names(graph, _WEIGHTS)
     for inner in all_graphs(graph):
@@ -114,8 +114,8 @@ def _weights(graph: Any) -> Iterator[tuple[str, Array]]:
                 yield name, array
 
 
-def _told_apart(graph: Any) -> None:
-    """Rename stored tensors whose name occurs in several branches or loops: each has a value of its own."""
+def _make_names_unique(graph: Any) -> None:
+    """Rename stored tensors whose name occurs in several subgraphs with different values."""
     seen: Counter[str] = Counter()
     for inner in all_graphs(graph):
         names = [entry.name for entry in inner.initializer] + [
@@ -136,7 +136,7 @@ def _told_apart(graph: Any) -> None:
 
 
 def _keys(names: Sequence[str]) -> dict[str, str]:
-    """Return a name without dots for each name; where two become the same the later one is numbered."""
+    """Return a unique name without dots for each name; duplicates are numbered."""
     taken = {name for name in names if "." not in name}
     keys = {name: name for name in taken}
     for name in names:
@@ -150,14 +150,23 @@ def _keys(names: Sequence[str]) -> dict[str, str]:
 
 @final
 class ImportedModel(nn.Module):
-    """A model read from an ONNX file.
+    """A module that evaluates an ONNX model.
 
-    Floating-point numbers in the file are parameters: initialisers, and tensors in Constant nodes (of single numbers
-    there only a layer's weights); half-precision ones become float32. ``named_parameters()`` gives them by the names
-    in the file, a dot written as "_". Running statistics of a batch normalisation, and what the exporter marked as no
-    parameter, are state: kept, and never learned. Numbers that decide shapes or limits stay as in the file.
-    Inputs and outputs with two or more spatial axes are channels last, as everywhere in Deltarule; the file's own
-    order (N, C, …) is kept with ``channels_last=False``.
+    Floating-point initializers and tensors in Constant nodes (scalars only if they are the weights of a layer) are
+    parameters, converted to float32 from half precision. ``named_parameters()`` returns them by the names in the file,
+    with "_" for a dot. Running statistics of batch normalization, and tensors that the exporter marked as state, are
+    not trained. Tensors that determine shapes or limits are constants.
+
+    Args:
+        model: The ONNX model.
+        channels_last: Whether inputs and outputs with two or more spatial axes are channels last, as everywhere in
+            Deltarule; False keeps the order (N, C, …) of the file.
+
+    >>> from onnx import helper
+    >>> x, y = (helper.make_tensor_value_info(name, 1, [None, 2]) for name in "xy")
+    >>> graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y])
+    >>> ImportedModel(helper.make_model(graph))([[-1.0, 2.0]]).tolist()
+    [[0.0, 2.0]]
     """
 
     def __init__(self, model: Any, channels_last: bool = True) -> None:
@@ -169,7 +178,7 @@ class ImportedModel(nn.Module):
             (entry.value for entry in model.metadata_props if entry.key == STATE), ""
         ).splitlines()
         state = {*_names(model.graph, _STATISTICS), *marked}
-        _told_apart(model.graph)
+        _make_names_unique(model.graph)
         found = dict(_weights(model.graph))
         self._names = _keys(list(found))
         self.weights: dict[str, Tensor] = {
@@ -208,10 +217,24 @@ class ImportedModel(nn.Module):
 
 @checks_flags
 def load(path: str | Path, channels_last: bool = True) -> ImportedModel:
-    """Return the model of an ONNX file, ready to predict, to be trained further and to be explained.
+    """Load an ONNX file as a module for inference, further training and explanation.
 
-    Functions that the file defines itself are written out. Raises CheckpointError for a file that is missing or
-    invalid, and UnsupportedOperatorError, a GraphError, that lists all operators that have no translation.
+    Local functions of the file are inlined.
+
+    Args:
+        path: The file.
+        channels_last: See ``ImportedModel``.
+
+    Raises:
+        CheckpointError: The file is missing or invalid.
+        UnsupportedOperatorError: Some operators are not supported; all of them are listed. It is a GraphError.
+
+    >>> import tempfile
+    >>> from deltarule.interop.onnx.exporter import export
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model = load(export(nn.Linear(3, 2), f"{folder}/linear.onnx", (3,)))
+    >>> model.predict(np.zeros((5, 3), np.float32)).shape
+    (5, 2)
     """
     file = checked_path(path)
     if not file.is_file():
@@ -222,9 +245,7 @@ def load(path: str | Path, channels_last: bool = True) -> ImportedModel:
         onnx.checker.check_model(model)
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
-    except (
-        Exception
-    ) as error:  # onnx and protobuf raise errors of many kinds for a damaged file
+    except Exception as error:  # onnx and protobuf raise many kinds for a damaged file
         got = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
             f"file {file}", expected="a valid ONNX model", got=got.rstrip(".")

@@ -1,4 +1,4 @@
-"""Layers: convolution, pooling, normalisation, losses, recurrent layers, optimiser steps."""
+"""Neural-network operators: convolution, pooling, normalization, losses, optimizer steps."""
 
 from __future__ import annotations
 
@@ -14,12 +14,20 @@ from deltarule.interop.onnx.call import Call, Results, Translator
 
 
 def channels_last(x: Node) -> Node:
-    """(N, C, *spatial) → (N, *spatial, C)."""
+    """Transpose (N, C, *spatial) to (N, *spatial, C).
+
+    >>> channels_last(build.full((2, 3, 4, 5), 0.0, dtypes.FLOAT32)).shape
+    (2, 4, 5, 3)
+    """
     return build.permute(x, (0, *range(2, x.rank), 1))
 
 
 def channels_first(x: Node) -> Node:
-    """(N, *spatial, C) → (N, C, *spatial)."""
+    """Transpose (N, *spatial, C) to (N, C, *spatial).
+
+    >>> channels_first(build.full((2, 4, 5, 3), 0.0, dtypes.FLOAT32)).shape
+    (2, 3, 4, 5)
+    """
     return build.permute(x, (0, x.rank - 1, *range(1, x.rank - 1)))
 
 
@@ -30,7 +38,7 @@ def _padding(
     stride: Sequence[int],
     dilation: Sequence[int],
 ) -> list[tuple[int, int]]:
-    """Return (before, after) per spatial axis from pads or auto_pad."""
+    """Return the padding (before, after) of each spatial axis from pads or auto_pad."""
     mode, rank = call.text("auto_pad", "NOTSET"), len(sizes)
     if mode.startswith("SAME"):
         result = []
@@ -78,7 +86,7 @@ def _conv(call: Call) -> Node:
 def _transposed_sizes(
     call: Call, full: list[int], stride: list[int]
 ) -> tuple[list[tuple[int, int]], list[int]]:
-    """Return the padding and the sizes of a transposed convolution that spans ``full`` without padding."""
+    """Return the padding and the output sizes of a transposed convolution of size ``full`` without padding."""
     x, rank = call[0], len(full)
     extra = list(call.attribute("output_padding", [0] * rank))
     wanted = call.attribute("output_shape")
@@ -151,7 +159,7 @@ def _conv_transpose(call: Call) -> Node:
 def _pool_padding(
     call: Call, x: Node, kernel: Sequence[int]
 ) -> tuple[list[int], list[tuple[int, int]], list[int]]:
-    """As for a convolution; ceil_mode adds what the last window needs."""
+    """Return strides, padding and dilations as for a convolution; ceil_mode pads for the last window."""
     stride, padding, dilation = _geometry(call, x, kernel)
     if call.attribute("ceil_mode", 0):
         grown = []
@@ -160,9 +168,8 @@ def _pool_padding(
         ):
             extent = d * (k - 1) + 1
             count = -(-(size + low + high - extent) // s) + 1
-            if (
-                count - 1
-            ) * s >= size + low:  # a window must begin inside the image or its padding
+            # a window must begin inside the image or its padding
+            if (count - 1) * s >= size + low:
                 count -= 1
             grown.append((low, max(high, (count - 1) * s + extent - size - low)))
         padding = grown
@@ -333,7 +340,7 @@ def _instance_norm(call: Call) -> Node:
 
 
 def _group_norm(call: Call) -> Node:
-    """Scale and bias are one number a channel from opset 21 on, and one a group before."""
+    """GroupNormalization: scale and bias are per channel from opset 21 on, and per group before."""
     x, groups = call[0], call.attribute("num_groups")
     split = build.reshape(x, (x.shape[0], groups, -1))
     unit = build.reshape(
@@ -349,7 +356,7 @@ def _group_norm(call: Call) -> Node:
 
 
 def _of_channels(values: Node, n_channels: int) -> Node:
-    """Repeat one number a group for each channel of the group."""
+    """Repeat one value per group for each channel of the group."""
     groups = values.shape[0]
     wide = build.broadcast_to(
         build.expand_dims(values, (1,)), (groups, n_channels // groups)
@@ -405,7 +412,7 @@ def _lrn(call: Call) -> Node:
 
 
 def _picked(call: Call, log_p: Node, labels: Node, weight: Node | None) -> Node:
-    """−w[y] ln p[y], 0 at ``ignore_index``, reduced as asked."""
+    """Return −w[y] ln p[y], 0 at ``ignore_index``, with the operator's reduction."""
     classes = log_p.shape[1]
     ignored = call.attribute("ignore_index")
     hit = build.equal(
@@ -436,7 +443,7 @@ def _cross_entropy(call: Call) -> Results:
 
 
 def _momentum(call: Call) -> Results:
-    """The training operator Momentum of ONNX for any number of parameters."""
+    """Momentum: the training operator of ONNX for any number of parameters."""
     rate, t = call[0], call[1]
     count = (len(call.operands) - 2) // 3
     alpha, beta = call.attribute("alpha"), call.attribute("beta")

@@ -1,4 +1,4 @@
-"""Recurrent layers, unrolled over time: RNN, GRU, LSTM."""
+"""Recurrent layers unrolled over time: RNN, GRU, LSTM."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _clipped(bend: Activation, limit: float) -> Activation:
 
 
 def _direction(x: Node, direction: int) -> Node:
-    """x[direction] along the first axis."""
+    """Return x[direction]."""
     return build.reshape(algebra.part(x, 0, direction, direction + 1), x.shape[1:])
 
 
@@ -53,7 +53,7 @@ Cell = Callable[[Node, list[Node]], list[Node]]
 def _unrolled(
     call: Call, defaults: list[str], cell: Callable[..., Cell], n_states: int
 ) -> Results:
-    """Run a cell over time in one or both directions; sequences may have lengths of their own."""
+    """Run a cell over time in one or both directions; sequences may have different lengths."""
     x, w, r = call[0], call[1], call[2]
     x = algebra.swap_axes(x, 0, 1) if call.attribute("layout", 0) else x
     length, batch, hidden = x.shape[0], x.shape[1], r.shape[-1]
@@ -203,9 +203,7 @@ def _lstm_cell(
             build.add(_affine(x, w, from_input), _affine(h, r, from_state)), 4
         )
         let_in = gate(peeked(i, pi, c))
-        coupled = call.attribute(
-            "input_forget", 0
-        )  # what is let in is forgotten: f = 1 − i
+        coupled = call.attribute("input_forget", 0)  # f = 1 − i
         keep = build.subtract(1, let_in) if coupled else gate(peeked(g, pf, c))
         cell = build.add(build.multiply(keep, c), build.multiply(let_in, bend(n)))
         return [build.multiply(gate(peeked(o, po, cell)), show(cell)), cell]

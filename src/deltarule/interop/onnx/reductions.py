@@ -1,4 +1,4 @@
-"""Reductions, softmaxes, sorting, sums along axes, products of matrices."""
+"""Reductions, softmax, sorting, cumulative sums and matrix products."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deltarule.render.numbers import counted
 
 
 def _over(call: Call) -> tuple[Node, tuple[int, ...], bool, bool]:
-    """Return (x, axes, keepdims, nothing to do)."""
+    """Return (x, axes, keepdims, whether it is the identity)."""
     x = call[0]
     axes = call.listed("axes", 1)
     empty = axes is None or len(axes) == 0
@@ -113,15 +113,13 @@ def _arg(call: Call) -> Node:
 
 
 def _softmax(make: Callable[..., Node]) -> Translator:
-    """Translate by a function along an axis; before opset 13 along all axes from ``axis`` on, as one."""
+    """Return the translator of a function along an axis; before opset 13 the axes from ``axis`` on are flattened."""
 
     def translate(call: Call) -> Node:
         x = call[0]
         if call.version >= 13:
             return make(x, axis=call.axis(x.rank, -1))
-        axis = call.attribute(
-            "axis", 1
-        )  # may be the rank itself: all axes before, none behind
+        axis = call.attribute("axis", 1)  # may be the rank itself
         axis = axis if axis == x.rank else call.counted(axis, x.rank)
         flat = build.reshape(
             x, (shapes.count(x.shape[:axis]), shapes.count(x.shape[axis:]))
@@ -162,7 +160,7 @@ def _cumulative(call: Call) -> Node:
 
 
 def _before(x: Node, axis: int, first: int) -> Node:
-    """Return the element before each one along an axis, ``first`` before all."""
+    """Shift by one along an axis, with ``first`` as the first element."""
     n = int(x.shape[axis])
     if not n:
         return x
@@ -200,7 +198,13 @@ def _gemm(call: Call) -> Node:
 
 
 def einsum(equation: str, operands: list[Node]) -> Node:
-    """Σ of products over the letters that the right side lacks, by broadcasting; "…" stands for leading axes."""
+    """Return the Einstein summation of operands, computed by broadcasting; "..." stands for leading axes.
+
+    >>> from deltarule.tensor.tensor import Tensor, tensor
+    >>> x = tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> Tensor(einsum("ij,ij->i", [x.node, x.node])).tolist()
+    [5.0, 25.0]
+    """
     equation = equation.replace(" ", "")
     letters_of = r"[a-zA-Z]*(\.\.\.)?[a-zA-Z]*"
     left, arrow, right = equation.partition("->")
@@ -239,7 +243,7 @@ def einsum(equation: str, operands: list[Node]) -> Node:
     order = [*out, *(c for c in letters if c not in out)]
     product = None
     for term, x in zip(terms, operands, strict=True):
-        while len(set(term)) < len(term):  # a repeated letter walks along a diagonal
+        while len(set(term)) < len(term):  # a repeated letter selects a diagonal
             letter = next(c for c in term if term.count(c) > 1)
             first, second = (i for i, c in enumerate(term) if c == letter)
             on = build.equal(build.iota(x.shape, first), build.iota(x.shape, second))
@@ -297,14 +301,14 @@ OPERATORS: dict[str, Translator] = {
 
 
 def _determinant(a: Node) -> Node:
-    """Return det A = sign·e^(ln|det A|); the sign comes from the value, so that a gradient can pass."""
+    """Return det A = sign·e^(ln|det A|); the sign is a constant, so that gradients flow through ln|det A|."""
     size = build.exp(build.log_determinant(a))
     known = tensor_node(np.ones(a.shape[:-2], a.dtype.name))
     return build.multiply(size, build.multiply(known, _sign_of_determinant(a)))
 
 
 def _sign_of_determinant(a: Node) -> Node:
-    """The parity of Gaussian elimination: rows exchanged for the largest pivot, and the signs of the pivots."""
+    """Return the sign of det A by Gaussian elimination: the parity of the pivoting times the signs of the pivots."""
     n = int(a.shape[-1])
     batch = a.shape[:-2]
     sign = build.full(batch, 1.0, a.dtype)

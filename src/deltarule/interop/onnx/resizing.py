@@ -1,4 +1,4 @@
-"""Resize and Upsample: one matrix of weights an axis, since interpolation is separable."""
+"""Resize and Upsample: one interpolation matrix per axis, since interpolation is separable."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from deltarule.graph.node import Node
 from deltarule.interop.onnx.call import Call, Translator, tensor_node
 
 Array = npt.NDArray[Any]
-_FIRST_WITH_REGION = 11  # opset from which Resize has a region of interest and other ways to find a place
+_FIRST_WITH_REGION = (
+    11  # opset from which Resize has regions and coordinate transformation modes
+)
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """One axis that changes: its length before and after, the factor, the region [low, high] of a crop."""
+    """A resized axis: its length before and after, the factor, the region [low, high] of a crop."""
 
     before: int
     after: int
@@ -29,7 +31,7 @@ class _Axis:
 
 
 def _places(axis: _Axis, mode: str) -> Array:
-    """Return where each new position lies among the old ones."""
+    """Return the coordinate of each output position in the input."""
     y, length = np.arange(axis.after, dtype=np.float64), axis.factor * axis.before
     if mode == "align_corners":
         return (
@@ -56,7 +58,7 @@ def _places(axis: _Axis, mode: str) -> Array:
 
 
 def _cubic(distance: Array, a: float) -> Array:
-    """Return Keys's kernel with its free parameter a."""
+    """Return the cubic convolution kernel with parameter a (Keys 1981)."""
     x = np.abs(distance)
     near = (a + 2) * x**3 - (a + 3) * x**2 + 1
     far = a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a
@@ -76,7 +78,7 @@ def _nearest(places: Array, rule: str) -> Array:
 
 
 def _weights(call: Call, axis: _Axis, mode: str, places: Array) -> Array:
-    """Return the matrix (after, before) of one axis; positions beyond the ends count for those at the ends."""
+    """Return the interpolation matrix (after, before) of one axis; positions outside are clamped to the ends."""
     if mode == "nearest":
         rule = call.text("nearest_mode", "round_prefer_floor")
         hit = np.clip(_nearest(places, rule), 0, axis.before - 1)
@@ -102,7 +104,7 @@ def _weights(call: Call, axis: _Axis, mode: str, places: Array) -> Array:
 
 
 def _along(x: Node, axis: int, matrix: Array) -> Node:
-    """Multiply along one axis; a matrix that only selects becomes a gather."""
+    """Multiply one axis by a matrix; a selection matrix becomes a gather."""
     if ((matrix == 0) | (matrix == 1)).all() and (matrix.sum(axis=1) == 1).all():
         return build.gather(
             x, tensor_node(matrix.argmax(axis=1).astype(np.int64)), axis
@@ -139,7 +141,7 @@ def _resized(call: Call, axes: dict[int, _Axis], mode: str, places_by: str) -> N
 
 
 def _resize(call: Call) -> Node:
-    """Resize of opset 10 (asymmetric places, the nearest below) and of 11 and later."""
+    """Resize of opset 10 (asymmetric coordinates, rounded down) and of opset 11 and later."""
     x, mode = call[0], call.text("mode", "nearest")
     if call.version < _FIRST_WITH_REGION:
         return _scaled(call, call.values(1).ravel().tolist(), mode)
@@ -180,7 +182,7 @@ def _resize(call: Call) -> Node:
 
 
 def _scaled(call: Call, scales: list[float], mode: str) -> Node:
-    """Resize and Upsample of the older opsets: places y/scale, the nearest below."""
+    """Resize and Upsample of older opsets: asymmetric coordinates y/scale, rounded down."""
     shape = [int(size) for size in call[0].shape]
     axes = {
         i: _Axis(n, math.floor(n * s), s, (0.0, 1.0))

@@ -1,4 +1,4 @@
-"""Operators that rearrange, select, repeat and make values."""
+"""Operators for shapes, indexing, padding, repetition and constants."""
 
 from __future__ import annotations
 
@@ -116,7 +116,12 @@ def _split(call: Call) -> Results:
 
 
 def take_any(x: Node, indices: Node, axis: int) -> Node:
-    """Gather with indices that may count from the end."""
+    """Gather along an axis with indices that may be negative.
+
+    >>> from deltarule.tensor.tensor import Tensor, tensor
+    >>> Tensor(take_any(tensor([1.0, 2.0, 3.0]).node, tensor([0, -1]).node, 0)).tolist()
+    [1.0, 3.0]
+    """
     wrapped = build.where(
         build.less(indices, 0), build.add(indices, x.shape[axis]), indices
     )
@@ -169,7 +174,7 @@ def _gather_nd(call: Call) -> Node:
 
 
 def _scattered(call: Call, flat: Node, position: Node, updates: Node) -> Node:
-    """Combine updates (n, …) into rows of ``flat`` at positions (n) under the operator's reduction."""
+    """Scatter updates (n, …) into rows of ``flat`` at positions (n,) with the operator's reduction."""
     reduction = call.text("reduction", "none")
     size = flat.shape[0]
     if reduction == "add":
@@ -177,7 +182,7 @@ def _scattered(call: Call, flat: Node, position: Node, updates: Node) -> Node:
     if reduction == "none":
         ones = build.full(position.shape, 1, dtypes.INT64)
         number = build.iota((position.shape[0],), 0)
-        # of several updates of one row the last one holds: its number is the row's largest
+        # of several updates of one row the last one wins
         later = build.less(
             build.expand_dims(number, (1,)), build.expand_dims(number, (0,))
         )
@@ -206,9 +211,8 @@ def _scattered(call: Call, flat: Node, position: Node, updates: Node) -> Node:
         reduction
     ]
     call.unrolled(position.shape[0])
-    for i in range(
-        position.shape[0]
-    ):  # one after the other; the graph grows with the number of updates
+    # one update after the other; the graph grows with their number
+    for i in range(position.shape[0]):
         row = algebra.part(position, 0, i, i + 1)
         hit = build.equal(build.iota((size,), 0), row)
         hit_column = build.reshape(hit, (size, *([1] * (flat.rank - 1))))
@@ -291,7 +295,7 @@ def _tile(call: Call) -> Node:
     if len(times) != x.rank or min(times, default=0) < 0:
         raise call.unsupported(f"repeats {times} of a tensor with {x.rank} axes")
     call.fits([size * n for size, n in zip(x.shape, times, strict=True)])
-    pairs = [1] * (2 * x.rank)  # every axis behind one for its repetitions
+    pairs = [1] * (2 * x.rank)  # every axis after one for its repetitions
     pairs[1::2] = x.shape
     wide = list(pairs)
     wide[::2] = times

@@ -1,4 +1,4 @@
-"""Windows of signals, and images put together from columns."""
+"""Window functions, and Col2Im."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HANN, _HAMMING, _BLACKMAN = (0.5, -0.5), (25 / 46, -21 / 46), (0.42, -0.5, 0.08
 
 
 def _window(weights: Sequence[float]) -> Translator:
-    """Σ_k w_k·cos(2πkn/N), over N − 1 where the window is symmetric."""
+    """Translate a cosine window Σₖ wₖ·cos(2πkn/N), with N − 1 for symmetric windows."""
 
     def translate(call: Call) -> Node:
         size = int(call.values(0).ravel()[0])
@@ -32,7 +32,7 @@ def _window(weights: Sequence[float]) -> Translator:
 
 
 def _col2im(call: Call) -> Node:
-    """Add the columns (N, C·taps, places) of windows back into an image (N, C, *sizes): the adjoint of im2col."""
+    """Sum the columns (N, C·taps, places) of windows into an image (N, C, *sizes): the adjoint of im2col."""
     x, sizes, block = call[0], call.numbers(1), call.numbers(2)
     n = len(sizes)
     dilations, strides = (

@@ -83,7 +83,7 @@ def _pad(x: ExportContext, n: Node) -> str:
 
 
 def _spread_pad(x: ExportContext, n: Node) -> str:
-    """Zeros between neighbours: scatter each axis into its places."""
+    """Insert zeros between elements: multiply each axis by a selection matrix."""
     name, source = x.plain(n.sources[0]), n.sources[0]
     shape = list(source.shape)
     a = n.attributes
@@ -118,7 +118,7 @@ def _flip(x: ExportContext, n: Node) -> str:
 
 
 def _scatter_add(x: ExportContext, n: Node) -> str:
-    """Add rows (their number may be unknown) into zeros along one axis."""
+    """Add rows, whose number may be unknown, to zeros along one axis."""
     indices, updates = n.sources
     axis = n.attributes["axis"]
     known = value_of(indices)
@@ -143,7 +143,7 @@ def _scatter_add(x: ExportContext, n: Node) -> str:
 
 
 def _added_at(x: ExportContext, n: Node, places: Array) -> str:
-    """Add rows at places that are known: a product with a matrix that selects, along the last axis."""
+    """Add rows at known positions: multiply the last axis by a selection matrix."""
     indices, updates = n.sources
     axis = n.attributes["axis"]
     inner = [*([0] * axis), -1, *updates.shape[axis + indices.rank :]]  # 0: as it is
@@ -236,7 +236,7 @@ def _convolve_transposed(x: ExportContext, n: Node) -> str:
 
 
 def _convolve_weight(x: ExportContext, n: Node) -> str:
-    """A correlation of the image with the signal: batch and channels change places, stride becomes dilation."""
+    """Correlate the image with the signal: batch and channels are swapped, stride becomes dilation."""
     image, signal = n.sources
     g, rank = _geometry(n), n.rank - 2
     swap = (image.rank - 1, 0, *range(1, image.rank - 1))
@@ -279,7 +279,7 @@ def _rows(x: ExportContext, name: str, start: int, stop: int) -> str:
 
 
 def _windows(x: ExportContext, n: Node) -> str:
-    """One gather an axis with the positions of its windows, then the window axes moved to the end."""
+    """Gather the positions of the windows along each axis, then move the window axes to the end."""
     a, name = n.attributes, x.plain(n.sources[0])
     axes = list(a["axes"])
     for axis, width, step, spread in sorted(
@@ -296,7 +296,7 @@ def _windows(x: ExportContext, n: Node) -> str:
 
 
 def _fold(x: ExportContext, n: Node) -> str:
-    """Add every offset of the windows back by a selecting product along each window axis."""
+    """Sum overlapping windows: multiply each window axis by a selection matrix."""
     a, y = n.attributes, n.sources[0]
     name, rank = x.plain(y), n.rank
     for k in reversed(range(len(a["axes"]))):
@@ -310,9 +310,7 @@ def _fold(x: ExportContext, n: Node) -> str:
         selector = np.zeros((count * width, n.shape[axis]))
         rows = (np.arange(count)[:, None] * step + np.arange(width) * spread).ravel()
         selector[np.arange(count * width), rows] = 1
-        now = (
-            rank + k + 1
-        )  # axes that are left: those of the result, and window axes up to k
+        now = rank + k + 1  # the axes of the result, and window axes up to k
         order = [*(i for i in range(now - 1) if i != axis), axis, now - 1]
         moved = x.emitter.operator("Transpose", name, perm=order)
         joined = x.emitter.operator(
