@@ -99,7 +99,7 @@ def slopes_of(values: Array, s: Array, draws: Array, whole: bool) -> Slopes:
     return Slopes(values, s.mean(axis=0), lower + np.tril(lower, -1).T)
 
 
-def _moved(slopes: Slopes, rho: float, least: float = 1e-6) -> Array:
+def _newton_step(slopes: Slopes, rho: float, least: float = 1e-6) -> Array:
     """Return the Newton step of μ, ρ|I − ρM|⁻¹g, an ascent direction also where the ELBO is not concave."""
     if slopes.spread.ndim == 1:
         return np.asarray(
@@ -116,7 +116,7 @@ def _moved(slopes: Slopes, rho: float, least: float = 1e-6) -> Array:
 
 def _decrement(slopes: Slopes, spread: Array) -> float:
     """Return the estimated remaining gap in nats, ½gᵀ(I − M)⁻¹g + ¼‖M‖², for M restricted to the family."""
-    return 0.5 * float(slopes.mean @ _moved(slopes, 1.0)) + 0.25 * float(
+    return 0.5 * float(slopes.mean @ _newton_step(slopes, 1.0)) + 0.25 * float(
         (spread**2).sum()
     )
 
@@ -195,7 +195,9 @@ class Ascent:
             # above k the precision would become negative by a step of 1/(k + 1)
             if at is None or float(at.diagonal.max()) > k:
                 return False
-            self._to(self.mean, self.factor, at, 1 / (k + 1), _moved(at, 1 / (k + 1)))
+            self._move(
+                self.mean, self.factor, at, 1 / (k + 1), _newton_step(at, 1 / (k + 1))
+            )
             self.steps += 1
         return True
 
@@ -243,7 +245,7 @@ class Ascent:
         )
         rho = min(1.0, (1 - _LEAST_PRECISION) / largest) if largest > 0 else 1.0
         for _ in range(_HALVINGS):
-            self._to(mean, factor, at, rho, _moved(at, rho))
+            self._move(mean, factor, at, rho, _newton_step(at, rho))
             found = self.slopes(draws)
             if found is not None:
                 gain = (
@@ -257,7 +259,7 @@ class Ascent:
             rho /= 2
         return None
 
-    def _to(
+    def _move(
         self, mean: Array, factor: Array, at: Slopes, rho: float, move: Array
     ) -> None:
         if factor.ndim == 1:
@@ -343,7 +345,7 @@ def between_halves(
     both = replace(first, mean=second.mean, spread=(first.spread + second.spread) / 2)
     if not all(np.isfinite(part).all() for part in (both.mean, both.spread)):
         return math.inf
-    linear = float(first.mean @ _moved(both, 1.0, 1e-4))
+    linear = float(first.mean @ _newton_step(both, 1.0, 1e-4))
     if isinstance(tangents, str) or first.spread.ndim == 1:
         square = float(first.diagonal @ second.diagonal)
     elif tangents is None:

@@ -30,11 +30,11 @@ def _activations(
     plain = [_ACTIVATIONS[name.lower()] for name in chosen]
     if limit is None:
         return plain
-    return [_clipped(bend, float(limit)) for bend in plain]
+    return [_clipped(activation, float(limit)) for activation in plain]
 
 
-def _clipped(bend: Activation, limit: float) -> Activation:
-    return lambda x: bend(build.maximum(-limit, build.minimum(limit, x)))
+def _clipped(activation: Activation, limit: float) -> Activation:
+    return lambda x: activation(build.maximum(-limit, build.minimum(limit, x)))
 
 
 def _direction(x: Node, direction: int) -> Node:
@@ -134,9 +134,9 @@ def _rnn_cell(
     del call, d
     w, r, bias = weights
     from_input, from_state = _halves(bias)
-    (bend,) = activations
+    (activation,) = activations
     return lambda x, s: [
-        bend(build.add(_affine(x, w, from_input), _affine(s[0], r, from_state)))
+        activation(build.add(_affine(x, w, from_input), _affine(s[0], r, from_state)))
     ]
 
 
@@ -149,7 +149,7 @@ def _gru_cell(
     del d
     w, r, bias = weights
     from_input, from_state = _halves(bias)
-    gate, bend = activations
+    gate, activation = activations
     after = call.attribute("linear_before_reset", 0)
 
     def step(x: Node, states: list[Node]) -> list[Node]:
@@ -169,7 +169,7 @@ def _gru_cell(
             if after
             else _affine(build.multiply(reset, h), rh, bh)
         )
-        candidate = bend(build.add(xh, inner))
+        candidate = activation(build.add(xh, inner))
         return [
             build.add(
                 build.multiply(build.subtract(1, update), candidate),
@@ -188,13 +188,15 @@ def _lstm_cell(
 ) -> Cell:
     w, r, bias = weights
     from_input, from_state = _halves(bias)
-    gate, bend, show = activations
-    peep = call.optional(7)
+    gate, activation, output_activation = activations
+    peepholes = call.optional(7)
     pi, po, pf = (
-        _gates(_direction(peep, d), 3) if peep is not None else (None, None, None)
+        _gates(_direction(peepholes, d), 3)
+        if peepholes is not None
+        else (None, None, None)
     )
 
-    def peeked(x: Node, weight: Node | None, c: Node) -> Node:
+    def with_peephole(x: Node, weight: Node | None, c: Node) -> Node:
         return x if weight is None else build.add(x, build.multiply(weight, c))
 
     def step(x: Node, states: list[Node]) -> list[Node]:
@@ -202,11 +204,15 @@ def _lstm_cell(
         i, o, g, n = _gates(
             build.add(_affine(x, w, from_input), _affine(h, r, from_state)), 4
         )
-        let_in = gate(peeked(i, pi, c))
+        input_gate = gate(with_peephole(i, pi, c))
         coupled = call.attribute("input_forget", 0)  # f = 1 − i
-        keep = build.subtract(1, let_in) if coupled else gate(peeked(g, pf, c))
-        cell = build.add(build.multiply(keep, c), build.multiply(let_in, bend(n)))
-        return [build.multiply(gate(peeked(o, po, cell)), show(cell)), cell]
+        forget_gate = (
+            build.subtract(1, input_gate) if coupled else gate(with_peephole(g, pf, c))
+        )
+        kept, added = build.multiply(forget_gate, c), activation(n)
+        cell = build.add(kept, build.multiply(input_gate, added))
+        output_gate = gate(with_peephole(o, po, cell))
+        return [build.multiply(output_gate, output_activation(cell)), cell]
 
     return step
 
