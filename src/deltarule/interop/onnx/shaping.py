@@ -60,10 +60,9 @@ def _unsqueeze(call: Call) -> Node:
 
 
 def _expand(call: Call) -> Node:
-    call.fits(shapes.broadcast(call[0].shape, tuple(call.numbers(1))))
-    return build.broadcast_to(
-        call[0], shapes.broadcast(call[0].shape, tuple(call.numbers(1)))
-    )
+    target = shapes.broadcast(call[0].shape, tuple(call.numbers(1)))
+    call.fits(target)
+    return build.broadcast_to(call[0], target)
 
 
 def _transpose(call: Call) -> Node:
@@ -115,6 +114,11 @@ def _split(call: Call) -> Results:
     )
 
 
+def _wrapped(indices: Node, size: Any) -> Node:
+    """Return indices in which negative ones count from the end of an axis of this size."""
+    return build.where(build.less(indices, 0), build.add(indices, size), indices)
+
+
 def take_any(x: Node, indices: Node, axis: int) -> Node:
     """Gather along an axis with indices that may be negative.
 
@@ -122,10 +126,7 @@ def take_any(x: Node, indices: Node, axis: int) -> Node:
     >>> Tensor(take_any(tensor([1.0, 2.0, 3.0]).node, tensor([0, -1]).node, 0)).tolist()
     [1.0, 3.0]
     """
-    wrapped = build.where(
-        build.less(indices, 0), build.add(indices, x.shape[axis]), indices
-    )
-    return build.gather(x, wrapped, axis)
+    return build.gather(x, _wrapped(indices, x.shape[axis]), axis)
 
 
 def _gather(call: Call) -> Node:
@@ -135,9 +136,7 @@ def _gather(call: Call) -> Node:
 def _gather_elements(call: Call) -> Node:
     x, indices = call[0], call[1]
     axis = call.axis(x.rank)
-    wrapped = build.where(
-        build.less(indices, 0), build.add(indices, x.shape[axis]), indices
-    )
+    wrapped = _wrapped(indices, x.shape[axis])
     return algebra.take_along_axis(_cut(x, indices, axis), wrapped, axis)
 
 
@@ -160,7 +159,7 @@ def flat_positions(x: Node, indices: Node, batch: int) -> Node:
             algebra.part(indices, indices.rank - 1, k, k + 1), dtypes.INT64
         )
         part = build.reshape(part, position.shape)
-        wrapped = build.where(build.less(part, 0), build.add(part, size), part)
+        wrapped = _wrapped(part, size)
         position = build.add(build.multiply(position, size), wrapped)
     return position
 
@@ -225,9 +224,7 @@ def _scattered(call: Call, flat: Node, position: Node, updates: Node) -> Node:
 def _scatter_elements(call: Call) -> Node:
     x, indices, updates = call[0], build.cast(call[1], dtypes.INT64), call[2]
     axis = call.axis(x.rank)
-    wrapped = build.where(
-        build.less(indices, 0), build.add(indices, x.shape[axis]), indices
-    )
+    wrapped = _wrapped(indices, x.shape[axis])
     position = build.full(indices.shape, 0, dtypes.INT64)
     for i in range(x.rank):
         step = wrapped if i == axis else build.iota(indices.shape, i)
@@ -362,7 +359,7 @@ def _trilu(call: Call) -> Node:
 def _one_hot(call: Call) -> Node:
     indices, depth = build.cast(call[0], dtypes.INT64), int(call.values(1).ravel()[0])
     axis = call.axis(indices.rank + 1, -1)
-    wrapped = build.where(build.less(indices, 0), build.add(indices, depth), indices)
+    wrapped = _wrapped(indices, depth)
     shape = (*indices.shape[:axis], depth, *indices.shape[axis:])
     call.fits(shape)
     hit = build.equal(build.iota(shape, axis), build.expand_dims(wrapped, (axis,)))
