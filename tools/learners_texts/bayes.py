@@ -62,7 +62,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("GaussianClassifier", "MultinomialNaiveBayes", "BernoulliNaiveBayes"),
-        {"smoothing": "times the largest variance is added to all variances"},
     ),
     Page(
         "MultinomialNaiveBayes",
@@ -81,11 +80,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("BernoulliNaiveBayes", "GaussianNaiveBayes"),
-        {"alpha": "added to every count (1 is Laplace's smoothing)"},
-        ">>> x = [[3, 0, 1], [2, 0, 0], [0, 2, 1], [0, 3, 1]]  # documents, counts of three words\n"
-        '>>> learner = MultinomialNaiveBayes().fit(x, ["sport", "sport", "music", "music"])\n'
-        ">>> learner.predict([[1, 0, 1], [0, 1, 1]]).tolist()\n"
-        "['sport', 'music']",
     ),
     Page(
         "BernoulliNaiveBayes",
@@ -104,14 +98,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("MultinomialNaiveBayes", "GaussianNaiveBayes"),
-        {
-            "alpha": "added to the counts of on and of off",
-            "threshold": "above it a feature is on",
-        },
-        ">>> x = [[1, 0, 1], [1, 0, 0], [0, 1, 1], [0, 1, 0]]\n"
-        '>>> learner = BernoulliNaiveBayes().fit(x, ["a", "a", "b", "b"])\n'
-        ">>> learner.feature_prob_.tolist(), learner.predict_proba([[1, 0, 0]]).round(3).tolist()\n"
-        "([[0.75, 0.25, 0.5], [0.25, 0.75, 0.5]], [[0.9, 0.1]])",
     ),
     Page(
         "GaussianClassifier",
@@ -132,13 +118,5 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("GaussianNaiveBayes", "LogisticRegression"),
-        {
-            "covariance": '"own" for each class, or "shared"',
-            "regularization": "share r of (1 − r)Σ + r·tr(Σ)/d·I, which keeps Σ regular",
-        },
-        ">>> x = [[0, 0], [1, 1], [2, 2.5], [0, 3], [1, 4], [2, 5.5]]\n"
-        '>>> learner = GaussianClassifier(covariance="shared").fit(x, list("aaabbb"))\n'
-        ">>> learner.predict([[2, 2], [2, 5]]).tolist()\n"
-        "['a', 'b']",
     ),
 )

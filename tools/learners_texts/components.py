@@ -105,15 +105,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("FastICA", "AutoencoderTransformer", "TSNE"),
-        {
-            "n_components": 'how many; a share in (0, 1) of the variance that they make up at least; "mle" for the '
-            "number of largest evidence (Minka 2000); None for all",
-            "n_iter": 'power iterations of the randomised solver; "auto" is 7 for few components, else 4',
-            "n_oversamples": "its further directions",
-            "random_state": "its seed",
-            "solver": '"exact" or "randomized"',
-            "whiten": "whether components get variance 1",
-        },
     ),
     Page(
         "FastICA",
@@ -132,17 +123,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("PCA",),
-        {
-            "max_iter": "steps at most",
-            "tol": "largest change of a direction at the end",
-        },
-        ">>> import numpy as np\n"
-        ">>> t = np.arange(400)\n"
-        ">>> sources = np.stack([np.sin(t / 7), (t % 31) / 31], axis=1)\n"
-        ">>> found = FastICA().fit_transform(sources @ [[1.0, 0.5], [0.6, 1.0]])\n"
-        ">>> likeness = np.abs(np.corrcoef(sources.T, found.T)[:2, 2:])\n"
-        ">>> bool((likeness.max(axis=0) > 0.99).all())\n"
-        "True",
     ),
     Page(
         "TSNE",
@@ -163,21 +143,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("UMAP", "ParametricUMAP", "PCA"),
-        {
-            "early_exaggeration": "factor on P in the first steps, which lets groups form",
-            "learning_rate": 'a number, or "auto": max(N/early_exaggeration/4, 50)',
-            "method": '"exact", "fft" (a grid), or "auto": exact up to 5000 examples',
-            "n_components": "dimensions of the map",
-            "perplexity": 'about how many neighbours count, less than N; "auto" is 30, or (N − 1)/3 where that is less',
-            "tol": "length of the gradient at which it ends",
-        },
-        ">>> import numpy as np\n"
-        ">>> groups = np.arange(2).repeat(20)\n"
-        ">>> x = np.random.default_rng(0).normal(size=(40, 5)) + 20 * groups[:, None]\n"
-        ">>> places = TSNE(perplexity=5, max_iter=250, random_state=0).fit_transform(x)\n"
-        ">>> gap = places[groups == 0].mean(axis=0) - places[groups == 1].mean(axis=0)\n"
-        ">>> places.shape, bool(np.linalg.norm(gap) > 2 * places[groups == 0].std())\n"
-        "((40, 2), True)",
     ),
     Page(
         "UMAP",
@@ -198,20 +163,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("ParametricUMAP", "TSNE", "PCA"),
-        {
-            "learning_rate": "of the first epoch; it falls to 0",
-            "n_components": "dimensions of the map",
-            "n_epochs": "None is 500 up to 10 000 examples and 200 above",
-            "n_neighbors": 'how local the picture is; "auto" is 15, or all examples where there are fewer',
-        },
-        ">>> import numpy as np\n"
-        ">>> groups = np.arange(2).repeat(20)\n"
-        ">>> x = np.random.default_rng(0).normal(size=(40, 5)) + 20 * groups[:, None]\n"
-        ">>> learner = UMAP(n_neighbors=5, n_epochs=100, random_state=0).fit(x)\n"
-        ">>> new = learner.transform(x[:1] + 0.1)\n"
-        ">>> near = np.linalg.norm(learner.embedding_ - new, axis=1).argsort()[:5]\n"
-        ">>> groups[near].tolist()\n"
-        "[0, 0, 0, 0, 0]",
     ),
     Page(
         "ParametricUMAP",
@@ -231,11 +182,5 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("UMAP", "TSNE", "AutoencoderTransformer"),
-        {
-            "batch_size": "pairs a step",
-            "epochs": "passes over the edges",
-            "n_components": "dimensions of the map",
-            "n_neighbors": 'how local the picture is; "auto" is 15, or all examples where there are fewer',
-        },
     ),
 )

@@ -141,17 +141,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("MLPClassifier", "MLPRegressor", "NetworkClassifier"),
-        {
-            "cv": "number of folds, a splitter, or pairs of row numbers",
-            "estimator": "a neural learner; None is `MLPClassifier(random_state=0)`",
-            "param_grid": "{parameter: list of its candidates}, or a list of such grids, as in `GridSearchCV`",
-            "candidates": "instead of a grid: complete settings {parameter: value}, one dict for each candidate",
-            "refit": "whether the best candidate is fitted to all data; or a function of `cv_results_` that gives its "
-            "number; of several scorers the name of the one that decides",
-            "error_score": 'the score of a fit that fails, or "raise"',
-            "return_train_score": "whether the results have scores of the training rows, too",
-            "scoring": "a name, a function (learner, X, y), None for the learner's own score; or several scorers",
-        },
     ),
     Page(
         "Snapshots",

@@ -310,7 +310,7 @@ def test_copies_on_both_sides_look_like_skill_and_are_found() -> None:
     train, test = next(GroupShuffleSplit(1, random_state=0).split(x, y, groups))
     assert find_leaks(x[train], x[test], y[train], groups[train], groups[test]) == []
     assert shared_groups(["a", "b"], ["b", "c"]) == ["b"]
-    with pytest.raises(ArgumentError, match="both sides, or of none"):
+    with pytest.raises(ArgumentError, match="training and test data, or of neither"):
         find_leaks(x[train], x[test], groups_train=groups[train])
 
 

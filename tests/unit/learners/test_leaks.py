@@ -141,7 +141,7 @@ def test_frames_with_text_are_compared_as_categories(
     assert leaks[0].places == tuple((i, i) for i in range(4))
     assert (
         str(leaks[1])
-        == "target among the features: feature 2 ('kind') tells the target by itself (100.00%)"
+        == "target among the features: feature 2 ('kind') alone predicts the target (100.00%)"
     )
     other = frame(
         {name: [*values[:3], values[5]] for name, values in columns.items()}

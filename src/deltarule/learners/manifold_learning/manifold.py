@@ -1,4 +1,4 @@
-"""What maps of neighbourhoods share: widths found by bisection, starts, and sums over the edges of a graph."""
+"""Helpers that embeddings share: bandwidths by bisection, initial layouts, and sparse neighbourhood graphs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deltarule.learners.base import Array
 def bisected(
     rises_above: Callable[[Array], Array], low: Array, high: Array, steps: int = 64
 ) -> Array:
-    """Return for every row the number at which ``rises_above`` turns from false to true (high may be infinite)."""
+    """Return for each row the number at which ``rises_above`` turns from false to true (high may be infinite)."""
     low, high = low.copy(), high.copy()
     middle = np.where(np.isfinite(high), (low + high) / 2, 1.0)
     for _ in range(steps):
@@ -27,7 +27,7 @@ def bisected(
 def principal_start(
     x: Array, k: int, deviation: float, random: np.random.Generator
 ) -> Array:
-    """Return the first k principal components, scaled alike so that the first has a standard deviation."""
+    """Return the first k principal components, scaled so that the first has the standard deviation ``deviation``."""
     centred = x - x.mean(axis=0)
     if centred.shape[1] <= centred.shape[0]:
         _, vectors = np.linalg.eigh(centred.T @ centred)
@@ -48,7 +48,7 @@ def principal_start(
 
 
 def neighborhood_graph(indices: Array, weights: Array) -> sparse.csr_matrix:
-    """Return the matrix with ``weights`` (N, k) at the columns ``indices`` (N, k)."""
+    """Return the sparse matrix (N, N) with ``weights`` (N, k) at the columns ``indices`` (N, k)."""
     n, k = indices.shape
     rows = np.repeat(np.arange(n), k)
     return sparse.csr_matrix((weights.ravel(), (rows, indices.ravel())), shape=(n, n))

@@ -1,10 +1,13 @@
-"""UMAP by a network: y = f(x) whose fuzzy neighbourhood graph is that of the data (AE-11; Sainburg et al. 2021).
+"""Parametric UMAP: y = f(x), a network trained on the fuzzy neighbourhood graph (Sainburg et al. 2021).
 
-The graph W is UMAP's. A pair of points is an edge with the probability v = 1/(1 + a·d²ᵇ) of their distance d on the
-map, so its log odds are −ln a − b·ln d², and the layout is the binary cross-entropy of edges (drawn in proportion
-to their weight) against random pairs. Places of new points are then what the network says: no search, no steps.
+The graph W is UMAP's. A pair of points is an edge with the probability v = 1/(1 +
+a·d²ᵇ) of their distance d in the embedding, so its log odds are −ln a − b·ln d², and
+the objective is the binary cross-entropy of edges (sampled in proportion to their
+weight) against random pairs. New points are embedded by the network alone, without
+search or optimisation.
 
-Cost: the exact neighbour search O(N²d), then O(epochs·edges·(1 + negatives)·weights); a new point O(weights).
+Cost: the exact neighbour search O(N²d), then O(epochs·edges·(1 + negatives)·weights); a
+new point O(weights).
 """
 
 from __future__ import annotations
@@ -31,8 +34,8 @@ from deltarule.learners.neural_network.stream import Stream
 from deltarule.tensor.functional import log
 from deltarule.tensor.tensor import Tensor
 
-_NEAR = 1e-3  # added to d²: what is nearer is one place, as in UMAP's own steps
-_CHUNK_NUMBERS = 2**23  # of pairs in memory at a time
+_NEAR = 1e-3  # added to d², as in UMAP's repulsion
+_CHUNK_NUMBERS = 2**23  # numbers of the pairs in memory at a time
 
 
 @final
@@ -44,7 +47,7 @@ class _Edges(nn.Module):
         self.a, self.b = a, b
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return −ln a − b·ln d² of the places of both ends."""
+        """Return −ln a − b·ln d² of the embeddings of both ends."""
         n, _, d = (int(size) for size in x.shape)
         places = self.encoder(x.reshape((2 * n, d))).reshape((n, 2, -1))
         gap = places[:, 0] - places[:, 1]
@@ -56,11 +59,40 @@ class _Edges(nn.Module):
 @final
 @dataclass(kw_only=True, eq=False, repr=False)
 class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):  # type: ignore[misc]  # scikit-learn has no types
-    """A map of the data by a network that is trained on UMAP's graph and objective (AE-11).
+    """Embedding by a network that is trained on UMAP's graph and objective (Sainburg et al. 2021).
 
-    ``hidden_sizes``, ``activation`` and ``batch_norm`` are the network's, which sees centred inputs divided by one
-    number, their standard deviation; ``n_neighbors``, ``min_dist``, ``spread`` and ``n_negatives`` are UMAP's. After
-    ``fit``: ``embedding_``, ``graph_``, ``network_``, ``loss_curve_`` (mean cross-entropy of every epoch).
+    The network sees centred inputs, divided by their overall standard deviation.
+
+    Args:
+        n_components: Dimension of the embedding.
+        hidden_sizes: Number of units of each hidden layer; a single number is one
+            layer.
+        activation: Activation between the layers: "elu", "gelu", "identity",
+            "leaky_relu", "relu", "selu", "sigmoid", "silu", "softplus" or "tanh".
+        batch_norm: Whether batch normalisation precedes each activation.
+        n_neighbors: Number of neighbours, which sets how local the embedding is; "auto"
+            is 15, or all examples where there are fewer.
+        min_dist: Minimum distance between embedded points, at most ``spread``.
+        spread: Scale of the embedding.
+        n_negatives: Number of random pairs that repel for each edge that attracts.
+        optimizer: Name of an optimiser, or an optimiser of ``deltarule.optim``.
+        learning_rate: Step size η; None for the default of the optimiser.
+        epochs: Number of passes over the edges.
+        batch_size: Number of pairs per step.
+        random_state: Seed of the random numbers; equal seeds give equal results.
+        dtype: "float32", "float64", or "auto": float32 for float32 inputs, float64 for
+            all others.
+        device: "cpu" compiles native code; "reference" runs NumPy, which needs no
+            compilation.
+        threads: Number of threads; None for all cores.
+
+    Attributes:
+        embedding_: The embedding (N, n_components).
+        graph_: The fuzzy neighbourhood graph W, sparse (N, N).
+        network_: The trained network.
+        loss_curve_: Mean cross-entropy of each epoch.
+        n_iter_: Number of epochs.
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> x = np.random.default_rng(0).normal(size=(40, 3)) + 20 * np.arange(2).repeat(20)[:, None]
     >>> learner = ParametricUMAP(1, n_neighbors=5, epochs=15, learning_rate=0.01, random_state=0,
@@ -142,7 +174,7 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
     def _pairs(
         self, x: Array, random: np.random.Generator
     ) -> Iterator[tuple[Array, Array]]:
-        """Yield the pairs of an epoch in chunks of one size: as many edges as their weights sum to, and negatives."""
+        """Yield the pairs of an epoch in chunks of equal size: as many edges as their weights sum to, and negatives."""
         graph = self.graph_.tocoo()
         share = np.cumsum(graph.data)
         wanted = max(1, round(float(share[-1] / graph.data.max())))
@@ -172,11 +204,11 @@ class ParametricUMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network)
             yield np.stack([x[heads], x[tails]], axis=1), is_edge
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
-        """Train the network and return its places for X (N, n_components)."""
+        """Train the network and return the embedding of X, (N, n_components)."""
         return self.fit(X, y).embedding_
 
     def transform(self, X: Any) -> Array:
-        """Return the network's places for points (N, n_components)."""
+        """Return the embedding of points by the network, (N, n_components)."""
         found = self._features(X, reset=False)[0]
         x = np.asarray(found.toarray() if sparse.issparse(found) else found)
         return self._outputs(self._scaled(np.nan_to_num(scaled(x, -self._exponent))))

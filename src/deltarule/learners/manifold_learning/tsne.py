@@ -1,11 +1,13 @@
-"""t-SNE: a map on which near examples stay near (AE-10; van der Maaten and Hinton 2008).
+"""t-SNE: an embedding that preserves neighbourhoods (van der Maaten and Hinton 2008).
 
-pᵢⱼ = (p(j|i) + p(i|j))/2N with Gaussian p(j|i) of a width that gives ``perplexity``, kept for the 3·perplexity
-nearest neighbours; qᵢⱼ ∝ 1/(1 + ‖yᵢ − yⱼ‖²); minimise KL(P‖Q) by gradient descent with momentum and gains:
+pᵢⱼ = (p(j|i) + p(i|j))/2N with Gaussian p(j|i) of a bandwidth that gives
+``perplexity``, restricted to the 3·perplexity nearest neighbours (van der Maaten 2014);
+qᵢⱼ ∝ 1/(1 + ‖yᵢ − yⱼ‖²); minimise KL(P‖Q) by gradient descent with momentum and gains:
 ∂KL/∂yᵢ = 4 Σⱼ (pᵢⱼ − qᵢⱼ)(yᵢ − yⱼ)/(1 + ‖yᵢ − yⱼ‖²).
 
-Cost of an iteration: O(N²) on the native engine ("exact", ``tsne_step``); or O(N·perplexity) for the attraction and
-O(N + G log G) for the repulsion on a grid of G nodes ("fft", ``tsne_edges``).
+Cost of an iteration: O(N²) on the native engine ("exact", ``tsne_step``); or
+O(N·perplexity) for the attraction and O(N + G log G) for the repulsion on a grid of G
+nodes ("fft", ``tsne_edges``).
 """
 
 from __future__ import annotations
@@ -37,11 +39,11 @@ from deltarule.learners.manifold_learning.tsne_edges import (
 from deltarule.learners.manifold_learning.tsne_step import Schedule, descend
 from deltarule.learners.nearest_neighbors.search import in_reach, neighbors_of_each
 
-_EXACT_UP_TO = 5000  # examples; P takes 100 MB there
+_EXACT_UP_TO = 5000  # examples, for which a dense P takes 100 MB
 
 
 def conditional(distances: Array, perplexity: float) -> Array:
-    """Return p(j|i) over the given neighbours (N, k) with entropy log(perplexity) in every row."""
+    """Return p(j|i) over the given neighbours (N, k), with entropy log(perplexity) in each row."""
     squares = distances**2 - distances[:, :1] ** 2
 
     def weights(precision: Array) -> Array:
@@ -60,7 +62,7 @@ def conditional(distances: Array, perplexity: float) -> Array:
 
 
 def joint(x: Array, perplexity: float) -> sparse.csr_matrix:
-    """Return P (N, N) with sum 1, symmetric, and not 0 only for neighbours."""
+    """Return the symmetric P (N, N) of sum 1, nonzero only for neighbours."""
     k = min(len(x) - 1, int(3 * perplexity + 1))
     distances, indices = neighbors_of_each(x, k)
     one_way = neighborhood_graph(indices, conditional(distances, perplexity))
@@ -70,14 +72,38 @@ def joint(x: Array, perplexity: float) -> sparse.csr_matrix:
 
 @final
 class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
-    """A map of the data by t-SNE (AE-10). Distances between far groups and sizes of groups mean nothing.
+    """t-SNE embedding (van der Maaten and Hinton 2008). Distances between clusters and cluster sizes have no meaning.
 
-    ``perplexity`` is about the number of neighbours that count, less than N; more than (N − 1)/3 is cut to that. "auto"
-    is 30, or as many as there are.
-    ``method``: "exact", "fft" (two dimensions), or "auto": exact up to 5000 examples.
-    After ``fit``: ``embedding_``, ``kl_divergence_``, ``n_iter_``, ``perplexity_``. The start is principal
-    components and a little noise: the same data give the same map with the same ``random_state``. New points cannot
-    be placed (use ``UMAP`` for that).
+    The initial layout is the first principal components plus a little noise: equal data
+    and ``random_state`` give equal embeddings. New points cannot be embedded (use
+    ``UMAP``).
+
+    Args:
+        n_components: Dimension of the embedding.
+        perplexity: Effective number of neighbours, less than N; more than (N − 1)/3 is
+            reduced to that. "auto" is 30, or (N − 1)/3 where that is less.
+        early_exaggeration: Factor on P in the first iterations, which lets clusters
+            form.
+        learning_rate: A number, or "auto": max(N/early_exaggeration/4, 50).
+        max_iter: Maximum number of iterations.
+        method: "exact", "fft" (interpolation on a grid, two dimensions only), or
+            "auto": exact up to 5000 examples.
+        tol: Norm of the gradient at which the descent ends.
+        random_state: Seed of the random numbers; equal seeds give equal results.
+
+    Attributes:
+        embedding_: The embedding (N, n_components).
+        kl_divergence_: KL(P‖Q) at the end.
+        n_iter_: Number of iterations.
+        perplexity_: The perplexity used.
+        n_features_in_: Number of features seen by ``fit``.
+
+    >>> groups = np.arange(2).repeat(20)
+    >>> x = np.random.default_rng(0).normal(size=(40, 5)) + 20 * groups[:, None]
+    >>> y = TSNE(perplexity=5, max_iter=250, random_state=0).fit_transform(x)
+    >>> gap = y[groups == 0].mean(axis=0) - y[groups == 1].mean(axis=0)
+    >>> y.shape, bool(np.linalg.norm(gap) > 2 * y[groups == 0].std())
+    ((40, 2), True)
     """
 
     def __init__(
@@ -102,12 +128,12 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Lay the examples out."""
+        """Compute the embedding."""
         self.fit_transform(X, y)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
-        """Lay the examples out and return their places (N, n_components)."""
+        """Compute and return the embedding (N, n_components)."""
         del y
         x = np.asarray(
             validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
@@ -123,19 +149,17 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
             "'auto', 'exact' or 'fft'",
         )
         if self.method == "fft" and k != 2:
-            raise ValueError(
-                f"method='fft' lays out in 2 dimensions, got n_components={k}"
-            )
+            raise ValueError(f"method='fft' requires n_components=2, got {k}")
         random = generator(self.random_state)
         self.perplexity_ = float(max(1.0, min(wanted, (len(x) - 1) / 3)))
-        x, _ = in_reach(x)  # a map of x·2^−e is one of x
+        x, _ = in_reach(x)  # the embedding of x·2^−e is that of x
         p = joint(x, self.perplexity_)
         start = principal_start(np.asarray(x, np.float64), k, 1e-4, random)
         self.embedding_ = self._layout(p, start)
         return self.embedding_
 
     def _perplexity(self, n: int) -> float:
-        """Return the perplexity wanted for n examples; raises ArgumentError for one that they cannot have."""
+        """Return the perplexity for n examples; raise ArgumentError where it is too large."""
         if isinstance(self.perplexity, str):
             require(
                 self,
@@ -152,7 +176,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
                 "TSNE perplexity",
                 expected=f"less than n_samples = {n}",
                 got=f"{self.perplexity!r}",
-                hint="About a third of the examples may count as neighbours: 'auto' takes 30, or that.",
+                hint="It may be up to a third of the examples: 'auto' is 30, or that.",
             )
         return given
 
@@ -162,7 +186,7 @@ class TSNE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         return float(require(self, "learning_rate", above(0), "a number > 0 or 'auto'"))
 
     def _layout(self, p: sparse.csr_matrix, y: Array) -> Array:
-        """Descend from ``y``, centre the map and measure its divergence."""
+        """Descend from ``y``, centre the embedding and compute its divergence."""
         n, k = y.shape
         grid = self.method == "fft" or (
             self.method == "auto" and n > _EXACT_UP_TO and k == 2

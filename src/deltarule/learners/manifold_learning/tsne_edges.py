@@ -1,6 +1,7 @@
-"""t-SNE where P is too large to be dense: attraction along the edges, repulsion in blocks or on a grid (AE-10).
+"""t-SNE with sparse P: attraction along the edges, repulsion in blocks or by interpolation on a grid.
 
-"fft" is Linderman et al. 2019: polynomial interpolation to a grid, on which the repulsion is a convolution.
+"fft" is FIt-SNE (Linderman et al. 2019): polynomial interpolation to a grid, on which
+the repulsion is a convolution.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from deltarule.simplify import simplify
 from deltarule.tensor.functional import take
 from deltarule.tensor.tensor import Tensor, symbol
 
-_BLOCK = 2**17  # numbers in a block of pairs, which stay in the cache
-_NODES = 3  # of interpolation an interval
-_WIDTH = 1.0  # of an interval at most
+_BLOCK = 2**17  # numbers in a block of pairs that stays in the cache
+_NODES = 3  # interpolation nodes per interval
+_WIDTH = 1.0  # largest width of an interval
 _LEAST_INTERVALS = 50
-_WIDEST = 2000.0  # a grid that would no longer be smaller than the pairs
+_WIDEST = 2000.0  # embeddings for which a grid is no smaller than all pairs
 
 
 def exact_repulsion(y: Array) -> tuple[Array, float]:
@@ -59,7 +60,7 @@ def exact_repulsion(y: Array) -> tuple[Array, float]:
 def _interpolation(
     y: Array, low: float, width: float, n_intervals: int
 ) -> sparse.csr_matrix:
-    """Return the matrix (N, nodes²) that interpolates from grid nodes to the points of the plane."""
+    """Return the matrix (N, nodes²) that interpolates from grid nodes to points of the plane."""
     place = (y - low) / width
     interval = np.clip(place.astype(np.int64), 0, n_intervals - 1)
     inner = place - interval
@@ -82,7 +83,8 @@ def _interpolation(
 def _convolved(grids: Array, kernel: Array) -> Array:
     """Return grids (c, m, m) convolved with a kernel (2m, 2m) around its corner, in float32.
 
-    Half of the rows that go in are zeros, and half of those that come out are not asked for: both are left out.
+    Half of the input rows are zero, and half of the output rows are not needed: both
+    are skipped.
     """
     m, workers = grids.shape[1], cores("cpu")
     waves = fft.rfft(grids.astype(np.float32), 2 * m, axis=2, workers=workers)
@@ -95,15 +97,16 @@ def _convolved(grids: Array, kernel: Array) -> Array:
 
 
 def fft_repulsion(y: Array) -> tuple[Array, float]:
-    """Return what ``exact_repulsion`` does, for maps of two dimensions, by interpolation on a grid.
+    """Return ``exact_repulsion`` approximately, for two-dimensional embeddings, by interpolation on a grid.
 
-    The charges 1, y and ‖y‖² are spread over the nodes, convolved with 1/(1 + d²)², and read off at the points;
-    intervals are at most 1 wide. The error (root mean square, of the forces') is below 10⁻⁴ while the map is as
-    small as in its first phase, and a few parts in a hundred at its full size, where it no longer changes the map.
+    The charges 1, y and ‖y‖² are spread over the nodes, convolved with 1/(1 + d²)², and
+    interpolated at the points; intervals are at most 1 wide. The root mean square error
+    relative to the forces is below 10⁻⁴ while the embedding is small, in the first
+    phase, and a few per cent at full size, where it no longer matters.
     """
     low, high = float(y.min()), float(y.max())
     if high - low > _WIDEST:
-        raise diverged(f"a map {high - low:.3g} wide")
+        raise diverged(f"an embedding {high - low:.3g} wide")
     n_intervals = max(_LEAST_INTERVALS, int(np.ceil((high - low) / _WIDTH)))
     while (
         fft.next_fast_len(2 * n_intervals * _NODES, real=True)
@@ -131,7 +134,7 @@ def fft_repulsion(y: Array) -> tuple[Array, float]:
 
 
 def _attraction(n: int, k: int, n_edges: int) -> Executable:
-    """Return (axes of y, first ends, second ends, p of the edges) → the attraction along every axis, in float64."""
+    """Return (axes of y, first ends, second ends, p of the edges) → the attraction along each axis, in float64."""
     y = [symbol("y", (n,), "float64") for _ in range(k)]
     first, second = (symbol(name, (n_edges,), "int64") for name in ("first", "second"))
     p = symbol("p", (n_edges,), "float64")
@@ -184,7 +187,7 @@ def descend_by_edges(
     repulsion: Callable[[Array], tuple[Array, float]],
     schedule: Schedule,
 ) -> tuple[Array, int]:
-    """Return what ``tsne_step.descend`` does, from the edges alone and in float64."""
+    """Return the result of ``tsne_step.descend``, from the edges only and in float64."""
     step, gains, number = np.zeros_like(y), np.ones_like(y), 0
     for exaggeration, momentum, tol in zip(*schedule.factors(), strict=True):
         number += 1
@@ -196,7 +199,7 @@ def descend_by_edges(
         step = momentum * step - schedule.rate * gains * gradient
         y = y + step
         if not np.isfinite(y).all():
-            raise diverged("infinite or NaN places")
+            raise diverged("infinite or NaN coordinates")
         if float(np.linalg.norm(gradient)) < tol:
             break
     return y, number

@@ -1,10 +1,10 @@
-"""The descent of t-SNE as one program: forces, gains and momentum of an iteration, many iterations in a native call.
+"""The gradient descent of t-SNE as one step program: forces, gains and momentum, many iterations per native call.
 
     t_ij = 1/(1 + ‖yᵢ − yⱼ‖²),  Z = Σ_{i≠j} t_ij,  ∂KL/∂yᵢ = 4 Σⱼ (pᵢⱼ − t_ij/Z) t_ij (yᵢ − yⱼ)
 
-P is exaggerated at first: ε·pᵢⱼ in place of pᵢⱼ. The map is handed over axis by axis, P is dense, both float32. The
-pairs are gone through twice an iteration, for Z and for the forces; t is computed each time and not kept, so that P
-is all that takes N² numbers of memory.
+P is exaggerated at first: ε·pᵢⱼ in place of pᵢⱼ. The embedding is passed axis by axis
+and P is dense, both float32. All pairs are visited twice per iteration, for Z and for
+the forces; t is recomputed and not stored, so that only P takes N² numbers of memory.
 """
 
 from __future__ import annotations
@@ -24,10 +24,8 @@ from deltarule.simplify import simplify
 from deltarule.tensor.functional import log, maximum, sqrt, where
 from deltarule.tensor.tensor import Tensor, symbol
 
-WORTH_COMPILING = (
-    500  # iterations on few points, which take NumPy as long as the compiler needs
-)
-_MANY_PAIRS = 2**14  # that take as long as everything else in an iteration of NumPy
+WORTH_COMPILING = 500  # iterations on few points that take NumPy as long as compilation
+_MANY_PAIRS = 2**14  # pairs that take as long as the rest of an iteration of NumPy
 _AT_A_TIME = 50  # iterations in a native call
 LEAST_GAIN = 0.01
 
@@ -53,9 +51,10 @@ def partition(t: Tensor) -> Tensor:
 def divergence(
     rows: Sequence[Tensor], columns: Sequence[Tensor], p: Tensor, exaggeration: Tensor
 ) -> Tensor:
-    """Return the part of KL(P‖Q) that depends on the map: −Σᵢⱼ pᵢⱼ log t_ij + log Z, for P of sum 1.
+    """Return the part of KL(P‖Q) that depends on the embedding: −Σᵢⱼ pᵢⱼ log t_ij + log Z, for P of sum 1.
 
-    ``rows`` and ``columns`` are the same map, twice: as P and Q are symmetric, its gradient is twice that in one.
+    ``rows`` and ``columns`` are the same embedding, twice: as P and Q are symmetric,
+    its gradient is twice that in one.
     """
     t = proximity(gaps(rows, columns))
     return log(partition(t)) - exaggeration * (p * log(t)).sum()
@@ -63,9 +62,8 @@ def divergence(
 
 def gradient(y: Sequence[Tensor], p: Tensor, exaggeration: Tensor) -> list[Tensor]:
     """Return the gradient of the divergence, axis by axis."""
-    back = [
-        a.expand_dims(0) - a.expand_dims(1) for a in y
-    ]  # of equal length, but an expression that is not kept
+    # negated, so that it is another expression than ``gaps`` and is not stored
+    back = [a.expand_dims(0) - a.expand_dims(1) for a in y]
     scale = (1.0 / partition(proximity(back))).astype("float32")
     gap = gaps(y, y)
     t = proximity(gap)
@@ -75,10 +73,10 @@ def gradient(y: Sequence[Tensor], p: Tensor, exaggeration: Tensor) -> list[Tenso
 
 @functools.lru_cache(maxsize=8)
 def _runner(device: str, n: int, k: int) -> StepRunner:
-    """Return one iteration for maps of n points in k dimensions.
+    """Return one iteration for embeddings of n points in k dimensions.
 
-    It goes on until the gradient's norm was below ``tol``; from then on it changes nothing. The metric says whether
-    it still moved the map.
+    It iterates until the norm of the gradient is below ``tol`` and leaves the state
+    unchanged from then on. The metric is 1 while it moves the embedding.
     """
     y, step, gains = (
         [symbol(name, (n,), "float32") for _ in range(k)]
@@ -118,16 +116,16 @@ def _runner(device: str, n: int, k: int) -> StepRunner:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What changes on the way: P times ``exaggeration`` and momentum 0.5 for some iterations, then 1 and 0.8."""
+    """Hyperparameters by iteration: ``exaggeration`` of P and momentum 0.5 at first, then 1 and 0.8."""
 
     exaggeration: float
     exaggerated: int
     max_iter: int
     rate: float
-    tol: float  # ends where the gradient's norm is below, after the exaggeration
+    tol: float  # norm of the gradient at which the descent ends, after the exaggeration
 
     def factors(self) -> tuple[Array, Array, Array]:
-        """Return exaggeration, momentum and tolerance of every iteration."""
+        """Return exaggeration, momentum and tolerance of each iteration."""
         early = np.arange(self.max_iter) < self.exaggerated
         return (
             np.where(early, self.exaggeration, 1.0),
@@ -137,7 +135,7 @@ class Schedule:
 
 
 def descend(p: Array, y: Array, schedule: Schedule) -> tuple[Array, int]:
-    """Return the map (N, k) after the descent from ``y``, float32 throughout, and the number of iterations."""
+    """Return the embedding (N, k) after the descent from ``y``, in float32, and the number of iterations."""
     n, k = y.shape
     device = (
         "cpu"
@@ -156,15 +154,15 @@ def descend(p: Array, y: Array, schedule: Schedule) -> tuple[Array, int]:
             break
     found = np.stack(runner.read()[:k], axis=1)
     if not np.isfinite(found).all():
-        raise diverged("infinite or NaN places")
+        raise diverged("infinite or NaN coordinates")
     return found, n_iter
 
 
 def diverged(what: str) -> DivergenceError:
-    """Return the error for a map that flies apart."""
+    """Return the error for a diverging embedding."""
     return DivergenceError(
         "TSNE",
-        expected="a finite map",
+        expected="a finite embedding",
         got=what,
-        hint='Take a smaller learning_rate, or "auto".',
+        hint='Use a smaller learning_rate, or "auto".',
     )

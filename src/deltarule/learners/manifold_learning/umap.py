@@ -1,11 +1,13 @@
-"""UMAP: a map whose fuzzy neighbourhood graph is that of the data (AE-11; McInnes, Healy and Melville 2018).
+"""UMAP: an embedding by the fuzzy neighbourhood graph of the data (McInnes, Healy and Melville 2018).
 
-w(j|i) = exp(−max(0, dᵢⱼ − ρᵢ)/σᵢ) over the k nearest, ρᵢ the nearest distance above 0 and σᵢ such that the weights
-sum to log₂ k; W = A + Aᵀ − A∘Aᵀ. The layout draws wᵢⱼ-weighted edges together and random pairs apart, by stochastic
-steps on the cross-entropy with v = 1/(1 + a‖y − y′‖²ᵇ) (see ``umap_step``). Edges of one epoch are taken in random
-parts small enough that a point is moved about once in a part.
+w(j|i) = exp(−max(0, dᵢⱼ − ρᵢ)/σᵢ) over the k nearest, ρᵢ the nearest distance above 0
+and σᵢ such that the weights sum to log₂ k; W = A + Aᵀ − A∘Aᵀ. The layout attracts along
+edges sampled by wᵢⱼ and repels random pairs, by stochastic gradient steps on the
+cross-entropy with v = 1/(1 + a‖y − y′‖²ᵇ) (see ``umap_step``). The edges of an epoch
+are processed in random batches so small that a point moves about once per batch.
 
-Cost: the exact neighbour search O(N²d); then O(epochs·N·k·(1 + negatives)) on the native engine.
+Cost: the exact neighbour search O(N²d); then O(epochs·N·k·(1 + negatives)) on the
+native engine.
 """
 
 from __future__ import annotations
@@ -37,11 +39,11 @@ from deltarule.learners.nearest_neighbors.search import (
     scaled,
 )
 
-_DENSE_AT_ONCE, _DENSE_UP_TO = (
-    200,
-    2000,
-)  # points: all eigenvectors at once, or where few do not converge
-_SMALLEST_WIDTH = 1e-3  # of σ, in mean distances
+_DENSE_AT_ONCE = 200  # points up to which all eigenvectors are computed at once
+_DENSE_UP_TO = (
+    2000  # points up to which they are where Lanczos' method does not converge
+)
+_SMALLEST_WIDTH = 1e-3  # of σ, relative to the mean distance
 
 
 def curve(spread: float, min_dist: float) -> tuple[float, float]:
@@ -59,7 +61,7 @@ def curve(spread: float, min_dist: float) -> tuple[float, float]:
 
 
 def memberships(distances: Array) -> Array:
-    """Return w(j|i) for sorted distances (N, k) to the other nearest examples."""
+    """Return the membership strengths w(j|i) for sorted distances (N, k) to the nearest other examples."""
     k = distances.shape[1] + 1
     positive = np.where(distances > 0, distances, np.inf)
     nearest = positive.min(axis=1)
@@ -86,7 +88,7 @@ def fuzzy_graph(x: Array, n_neighbors: int) -> sparse.csr_matrix:
 
 
 def neighbors_wanted(learner: Any, n: int) -> int:
-    """Return ``n_neighbors`` for n examples, "auto" is 15 or n; raises ArgumentError for more than there are."""
+    """Return ``n_neighbors`` for n examples ("auto": min(15, n)); raise ArgumentError for more than n."""
     wanted = learner.n_neighbors
     if isinstance(wanted, str) and wanted == "auto":
         return min(15, n)
@@ -96,16 +98,17 @@ def neighbors_wanted(learner: Any, n: int) -> int:
             f"{type(learner).__name__} n_neighbors",
             expected=f"at most n_samples = {n}",
             got=repr(wanted),
-            hint="A point counts as one of its own neighbours; 'auto' takes 15, or all.",
+            hint="A point counts as one of its own neighbours; 'auto' is 15, or all.",
         )
     return int(wanted)
 
 
 def _leading(matrix: sparse.csr_matrix, k: int, start: Array) -> Array:
-    """Return the eigenvectors (N, k) of the largest eigenvalues, in their order, of a symmetric matrix.
+    """Return the eigenvectors (N, k) of the largest eigenvalues of a symmetric matrix, in order.
 
-    Lanczos' iteration finds them at once where the eigenvalues are apart. Where they are close (the graph of points
-    along a curve) all are computed, or for a large matrix those that a wide tolerance gives.
+    Lanczos' method finds them quickly where the eigenvalues are separated. Where they
+    are close (the graph of points along a curve) all are computed, or for a large
+    matrix those that a wide tolerance gives.
     """
     n = len(start)
     if n > _DENSE_AT_ONCE:
@@ -128,7 +131,7 @@ def _leading(matrix: sparse.csr_matrix, k: int, start: Array) -> Array:
 def spectral_start(
     graph: sparse.csr_matrix, x: Array, k: int, random: np.random.Generator
 ) -> Array:
-    """Return eigenvectors of the normalised Laplacian, up to 10 in size; principal components if it falls apart."""
+    """Return eigenvectors of the normalised Laplacian, scaled to 10; principal components for a disconnected graph."""
     n = graph.shape[0]
     connected = csgraph.connected_components(graph, directed=False)[0] == 1
     if not connected or n <= k + 2:
@@ -143,12 +146,34 @@ def spectral_start(
 
 @final
 class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
-    """A map of the data by UMAP (AE-11), on which new points can be placed.
+    """UMAP embedding, into which new points can be transformed (McInnes, Healy and Melville 2018).
 
-    ``n_neighbors`` sets how local the picture is ("auto": 15, or all examples where there are fewer),
-    ``min_dist`` how tightly points may lie; ``n_epochs`` None is
-    500 up to 10 000 examples and 200 above. After ``fit``: ``embedding_``, ``graph_``. ``transform`` gives a point
-    that was in the training data its place there; a new one begins among its neighbours and moves while they stay.
+    ``transform`` returns the embedding of a training point unchanged; a new point
+    starts at the mean of its neighbours and is optimised while they stay fixed.
+
+    Args:
+        n_components: Dimension of the embedding.
+        n_neighbors: Number of neighbours, which sets how local the embedding is; "auto"
+            is 15, or all examples where there are fewer.
+        min_dist: Minimum distance between embedded points, at most ``spread``.
+        spread: Scale of the embedding.
+        n_epochs: Number of epochs; None is 500 up to 10 000 examples and 200 above.
+        learning_rate: Learning rate of the first epoch; it decays linearly to 0.
+        n_negatives: Number of random pairs that repel for each edge that attracts.
+        random_state: Seed of the random numbers; equal seeds give equal results.
+
+    Attributes:
+        embedding_: The embedding (N, n_components).
+        graph_: The fuzzy neighbourhood graph W, sparse (N, N).
+        n_features_in_: Number of features seen by ``fit``.
+
+    >>> groups = np.arange(2).repeat(20)
+    >>> x = np.random.default_rng(0).normal(size=(40, 5)) + 20 * groups[:, None]
+    >>> learner = UMAP(n_neighbors=5, n_epochs=100, random_state=0).fit(x)
+    >>> new = learner.transform(x[:1] + 0.1)
+    >>> near = np.linalg.norm(learner.embedding_ - new, axis=1).argsort()[:5]
+    >>> groups[near].tolist()
+    [0, 0, 0, 0, 0]
     """
 
     def __init__(
@@ -173,7 +198,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Lay the examples out."""
+        """Compute the embedding."""
         del y
         x = np.asarray(
             validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
@@ -195,7 +220,7 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         self._seed = seed(self.random_state)
         random = np.random.default_rng(self._seed)
         self._a, self._b = curve(self.spread, self.min_dist)
-        x, self._exponent = in_reach(x)  # a map of x·2^−e is one of x
+        x, self._exponent = in_reach(x)  # the embedding of x·2^−e is that of x
         self._examples = x
         self.graph_ = fuzzy_graph(x, self._n_neighbors)
         start = spectral_start(self.graph_, np.asarray(x, np.float64), k, random)
@@ -206,15 +231,12 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         return (500 if n <= 10_000 else 200) if self.n_epochs is None else self.n_epochs
 
     def _layout(self, y: Array, random: np.random.Generator) -> Array:
-        """Stochastic steps; an edge of weight w is used in w/max(w) of the epochs."""
+        """Run stochastic gradient steps; an edge of weight w is used in w/max(w) of the epochs."""
         n, n_epochs = len(y), self._epochs(len(y))
         edges = self.graph_.tocoo()
         kept = edges.data >= edges.data.max() / n_epochs
-        heads, tails, share = (
-            edges.row[kept],
-            edges.col[kept],
-            edges.data[kept] / edges.data.max(),
-        )
+        heads, tails = edges.row[kept], edges.col[kept]
+        share = edges.data[kept] / edges.data.max()
         offset = random.random(len(share))
         steps = n_epochs * -(-2 * int(share.sum()) // n)
         layout = Layout(
@@ -231,11 +253,11 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         return layout.read()
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
-        """Lay the examples out and return their places (N, n_components)."""
+        """Compute and return the embedding (N, n_components)."""
         return self.fit(X, y).embedding_
 
     def transform(self, X: Any) -> Array:
-        """Return places for points, each by itself: the result does not depend on the others."""
+        """Return the embedding (N, n_components) of points, each independent of the others."""
         check_is_fitted(self, "embedding_")
         x = np.asarray(
             validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
@@ -256,16 +278,15 @@ class UMAP(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  #
         return np.asarray(places)
 
     def _settle(self, y: Array, indices: Array, weights: Array) -> Array:
-        """Move new points along the mean gradient; every one is pushed from the same random training points.
+        """Optimise new points by their mean gradient; all are repelled by the same random training points.
 
-        A point has one pull (its weights sum to 1) and ``n_negatives`` pushes, as every edge has in training; the
-        mean push is taken over ten times as many points, since all new ones share them.
+        A point has one attraction (its weights sum to 1) and ``n_negatives``
+        repulsions, as each edge has in training; the mean repulsion is taken over ten
+        times as many points, since all new ones share them.
         """
         random = np.random.default_rng(self._seed)
-        n_epochs, drawn = (
-            max(30, self._epochs(len(self._examples)) // 3),
-            max(1, 10 * self.n_negatives),
-        )
+        n_epochs = max(30, self._epochs(len(self._examples)) // 3)
+        drawn = max(1, 10 * self.n_negatives)
         others = self.embedding_[
             random.integers(len(self.embedding_), size=(n_epochs, drawn))
         ]

@@ -1,12 +1,13 @@
-"""The steps of UMAP as programs: edges draw their ends together, random points push apart (AE-11).
+"""The steps of UMAP as programs: attraction along edges, repulsion from random points (McInnes et al. 2018).
 
-With ℓ = log d² the log odds of an edge are −log a − bℓ, v = σ(−log a − bℓ), and the forces are the derivatives of
-log v (attraction) and log(1 − v) (repulsion) in y:
+With ℓ = log d² the log odds of an edge are −log a − bℓ, v = σ(−log a − bℓ), and the
+forces are the derivatives of log v (attraction) and log(1 − v) (repulsion) in y:
 
     ∂log v/∂y = ∂log v/∂ℓ · 2(y − y′)/d²         ∂log(1 − v)/∂y ≈ ∂log(1 − v)/∂ℓ · 2(y − y′)/(d² + 0.001)
 
-Every component is cut to [−4, 4]; points in one place do not move each other. Maps are handed over axis by axis,
-float32. The numbers of the random points come from the step's number and the seed, on any number of threads.
+Each component is clipped to [−4, 4]; coincident points do not move each other.
+Embeddings are passed axis by axis, in float32. Random points are drawn from the step
+number and the seed, independently of the number of threads.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from deltarule.tensor.random import random_uniform
 from deltarule.tensor.tensor import Tensor, symbol
 from deltarule.tensor.transforms import grad
 
-WORTH_COMPILING = 250  # steps, which take NumPy as long as the compiler needs
-_MOST = 4.0  # of a component of a force
-_NEAR = 0.001  # added to d² between points that push each other
-_BLOCK = 64  # points that settle together
+WORTH_COMPILING = 250  # steps that take NumPy as long as compilation
+_LARGEST_FORCE = 4.0  # of each component
+_NEAR = 0.001  # added to d² between points that repel each other
+_BLOCK = 64  # new points that are optimised together
 Rows = npt.NDArray[np.int64]
 
 
@@ -60,10 +61,10 @@ class Curve:
 
 
 def _forces(factor: Callable[[Tensor], Tensor], gaps: Sequence[Tensor]) -> list[Tensor]:
-    """Return the force along every axis for differences of places."""
+    """Return the force along each axis for differences of points."""
     squares = [gap * gap for gap in gaps]
     strength = factor(sum(squares[1:], squares[0]))
-    return [clip(strength * gap, -_MOST, _MOST) for gap in gaps]
+    return [clip(strength * gap, -_LARGEST_FORCE, _LARGEST_FORCE) for gap in gaps]
 
 
 def _scalars(*names: str) -> list[Tensor]:
@@ -94,7 +95,7 @@ def _runner(
 def _layout_runner(
     device: str, n: int, k: int, size: int, n_negatives: int
 ) -> StepRunner:
-    """Return one step along ``size`` edges of a map of n points in k dimensions; edges of weight 0 fill it up."""
+    """Return one step along ``size`` edges for n points in k dimensions; padding edges have weight 0."""
     y = [symbol("y", (n,), "float32") for _ in range(k)]
     heads, tails = symbol("heads", (size,), "int64"), symbol("tails", (size,), "int64")
     weight = symbol("weight", (size,), "float32")
@@ -124,13 +125,13 @@ def _layout_runner(
 
 
 def _gathered(places: Tensor, values: Tensor, n: int) -> Tensor:
-    """Return for each of n points the sum of the values at its place."""
+    """Return for each of n points the sum of its values."""
     return Tensor(build.scatter_add(places.node, values.node, 0, n))
 
 
 @final
 class Layout:
-    """A map (N, k) under steps along the edges of a graph, each epoch in parts of N/2 edges."""
+    """An embedding (N, k) under steps along the edges of a graph, each epoch in batches of N/2 edges."""
 
     def __init__(
         self,
@@ -154,7 +155,7 @@ class Layout:
         self._runner.load(list(y.T))
 
     def epoch(self, edges: Rows, rate: float) -> None:
-        """Take the edges with these numbers, in their order."""
+        """Step along the edges with these numbers, in their order."""
         missing = -len(edges) % self._size
         order = np.concatenate([edges, np.full(missing, len(self._data[0]) - 1)])
         self._runner.run(
@@ -163,7 +164,7 @@ class Layout:
         self._done += len(order) // self._size
 
     def read(self) -> Array:
-        """Return the map."""
+        """Return the embedding."""
         return np.stack(self._runner.read(), axis=1).astype(np.float64)
 
 
@@ -171,7 +172,7 @@ class Layout:
 def _settling_runner(
     k: int, n_neighbors: int, drawn: int, n_negatives: int
 ) -> StepRunner:
-    """Return one step of a block of new points among their neighbours and ``drawn`` points that push them all."""
+    """Return one step of a block of new points, attracted by their neighbours and repelled by ``drawn`` points."""
     y = [symbol("y", (_BLOCK,), "float32") for _ in range(k)]
     near = [symbol("near", (_BLOCK, n_neighbors), "float32") for _ in range(k)]
     weights = symbol("weights", (_BLOCK, n_neighbors), "float32")
@@ -203,10 +204,17 @@ def settled(
     curve: tuple[float, float],
     rate: float,
 ) -> Array:
-    """Return new points (N, k) after steps along their mean gradient.
+    """Return new points (N, k) after gradient steps with a learning rate that decays to 0.
 
-    ``near`` (N, n_neighbors, k) and ``weights`` (N, n_neighbors), which sum to 1, draw a point; ``others``
-    (steps, drawn, k) push it, as n_negatives times their mean. The rate falls to 0.
+    Args:
+        y: Initial points (N, k).
+        near: Neighbours (N, n_neighbors, k), which attract.
+        weights: Their weights (N, n_neighbors) of sum 1.
+        others: Points (steps, drawn, k), which repel by n_negatives times the mean of
+            their forces.
+        n_negatives: Number of repulsions per attraction.
+        curve: a and b.
+        rate: Initial learning rate.
     """
     (n, k), (steps, drawn, _) = y.shape, others.shape
     runner = _settling_runner(k, weights.shape[1], drawn, n_negatives).twin()

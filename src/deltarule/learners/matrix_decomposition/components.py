@@ -1,7 +1,7 @@
-"""What principal components say as a model: a normal distribution, and how many of them the data bear.
+"""Principal components as a probabilistic model, and the choice of their number.
 
-Probabilistic PCA (Tipping and Bishop 1999): x ~ N(μ, Σ), Σ = Σⱼ (λⱼ − σ²) wⱼwⱼᵀ + σ²I with the kept directions wⱼ of
-variance λⱼ, and σ² the mean variance of the others.
+Probabilistic PCA (Tipping and Bishop 1999): x ~ N(μ, Σ), Σ = Σⱼ (λⱼ − σ²) wⱼwⱼᵀ + σ²I
+with the retained directions wⱼ of variance λⱼ, and σ² the mean variance of the others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from deltarule.learners.base import Array
 
 @final
 class Centred(LinearOperator):  # type: ignore[misc]  # SciPy has no types
-    """X − 1μᵀ of a sparse X (N, d) by its products, so that it is never made."""
+    """X − 1μᵀ of a sparse X (N, d) as a linear operator, without forming the dense matrix."""
 
     def __init__(self, x: Any, mean: Array) -> None:
         self.x, self.mean = x, mean
@@ -37,13 +37,13 @@ class Centred(LinearOperator):  # type: ignore[misc]  # SciPy has no types
         return np.asarray(dense - self.x.shape[0] * np.outer(self.mean, self.mean))
 
     def total(self) -> float:
-        """Return the sum of all squares of X − 1μᵀ."""
+        """Return the sum of the squares of X − 1μᵀ."""
         squares = float((self.x.data.astype(np.float64) ** 2).sum())
         return max(0.0, float(squares - self.x.shape[0] * float(self.mean @ self.mean)))
 
 
 def share(spectrum: Array, wanted: float) -> int:
-    """Return how many of the variances, largest first, make up more than a share of their sum.
+    """Return the smallest number of variances, largest first, whose fraction of the sum exceeds ``wanted``.
 
     >>> [share(np.array([6.0, 3.0, 1.0]), part) for part in (0.5, 0.6, 0.95)]
     [1, 2, 3]
@@ -68,7 +68,7 @@ def most_likely(spectrum: Array, n: int) -> int:
 
 
 def _evidence(spectrum: Array, k: int, n: int) -> float:
-    """Return Laplace's approximation of ln p(data | k), up to what does not depend on k."""
+    """Return Laplace's approximation of ln p(data | k), up to a constant in k."""
     d, tiny = len(spectrum), 1e-15
     if spectrum[k - 1] < tiny:
         return -np.inf

@@ -1,4 +1,4 @@
-"""Principal components, and what all linear projections share. Signs are deterministic."""
+"""Principal component analysis, and the base class of linear projections; signs are deterministic."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from deltarule.learners.matrix_decomposition.components import (
     share,
 )
 
-_BLOCK_ROWS = 4096  # of the data, squared at a time
-_DENSE_FEATURES = 2000  # of a sparse X, up to which its covariance is made
+_BLOCK_ROWS = 4096  # rows that are squared at a time
+_DENSE_FEATURES = 2000  # features up to which the covariance of a sparse X is formed
 
 
 def fixed_signs(rows: Array) -> Array:
-    """Make the entry of largest magnitude of every row positive."""
+    """Return the rows with signs such that the entry of largest magnitude is positive."""
     largest = np.abs(rows).argmax(axis=1)
     signs = np.sign(rows[np.arange(len(rows)), largest])
     return np.asarray(rows * np.where(signs == 0, 1, signs)[:, None])
 
 
 class Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
-    """Rows of ``components_`` applied to centred examples."""
+    """Projection of centred examples on the rows of ``components_``."""
 
     components_: Array
     mean_: Array
@@ -68,18 +68,38 @@ class Projection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
 @final
 class PCA(Projection):
-    """The directions of largest variance (AE: PCA): x ↦ W(x − μ), rows of W orthonormal.
+    """Principal component analysis: x ↦ W(x − μ), rows of W the directions of largest variance (Jolliffe 2002).
 
-    ``n_components``: how many; a share in (0, 1) of the variance that they make up at least; "mle" for the number of
-    the largest evidence (Minka 2000); None for all. ``solver``: "exact" (eigenvectors of the covariance or SVD of the
-    data, whichever is smaller), or "randomized" (range finder with ``n_iter`` power iterations, Halko, Martinsson and
-    Tropp 2011; "auto" is 7 for less than a tenth of all components, else 4). ``whiten`` scales every component to unit
-    variance. A sparse X is never centred in memory; components of very many features are then Lanczos' ("exact").
-    ``partial_fit`` learns from data larger than memory, chunk by chunk, exactly up to rounding; ``fit`` forgets all
-    chunks, and ``partial_fit`` after it starts anew.
+    As a model, x ~ N(μ, Σ) with ``get_covariance``: the retained variances, and in all
+    other directions ``noise_variance_``, the mean of the rest (Tipping and Bishop
+    1999); ``score_samples`` returns ln p(x). A sparse X is never centred in memory; for
+    very many features its components are computed by Lanczos' method ("exact").
+    ``partial_fit`` learns from data larger than memory, chunk by chunk, exactly up to
+    rounding; ``fit`` discards all chunks.
 
-    As a model, x ~ N(μ, Σ) with ``get_covariance``: the kept variances, and in all other directions
-    ``noise_variance_``, the mean of the rest (Tipping and Bishop 1999); ``score_samples`` gives ln p(x).
+    Args:
+        n_components: Number of components; a fraction in (0, 1) of the variance that
+            they explain at least; "mle" for the number of largest evidence (Minka
+            2000); None for all.
+        whiten: Whether to scale each component to unit variance.
+        solver: "exact" (eigenvectors of the covariance or SVD of the data, whichever is
+            smaller), or "randomized" (randomised range finder, Halko, Martinsson and
+            Tropp 2011).
+        n_oversamples: Number of additional directions of the randomised solver.
+        n_iter: Number of power iterations of the randomised solver; "auto" is 7 for
+            less than a tenth of all components, else 4.
+        random_state: Seed of the randomised solver.
+
+    Attributes:
+        components_: Principal directions (k, d), the rows of W.
+        mean_: μ.
+        explained_variance_: Variance of each component.
+        explained_variance_ratio_: Its fraction of the total variance.
+        singular_values_: Singular values of the centred data.
+        noise_variance_: Mean variance of the discarded directions.
+        n_components_: Number of components.
+        n_samples_seen_: Number of examples.
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> PCA(1).fit([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]).explained_variance_ratio_.round(6).tolist()
     [1.0]
@@ -103,10 +123,12 @@ class PCA(Projection):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn mean, components and variances.
+        """Compute mean, components and variances.
 
-        Raises ArgumentError for wrong parameters, ValueError for more components than there are, and DataError for
-        numbers whose squares are infinite.
+        Raises:
+            ArgumentError: Invalid parameters.
+            ValueError: More components than examples or features.
+            DataError: Numbers whose squares overflow.
         """
         del y
         x = self._checked(X, reset=True, ensure_min_samples=2, accept_sparse="csr")
@@ -137,7 +159,7 @@ class PCA(Projection):
 
     def _check_parameters(self, x: Any) -> None:
         check_parameters(self, type(self).__init__)
-        own = "a whole number ≥ 1, a share in (0, 1), 'mle' or None"
+        own = "a whole number ≥ 1, a fraction in (0, 1), 'mle' or None"
         chosen = self._chosen
         require(
             self, "n_components", lambda n: n is None or whole(1)(n) or chosen(), own
@@ -161,7 +183,7 @@ class PCA(Projection):
                 "PCA n_components",
                 expected="a whole number or None with solver='randomized'",
                 got=repr(self.n_components),
-                hint="The number is chosen from all variances: take solver='exact'.",
+                hint="The number is chosen from all variances: use solver='exact'.",
             )
         if self._mle() and x is not None and x.shape[0] < x.shape[1]:
             raise ValueError(
@@ -172,20 +194,18 @@ class PCA(Projection):
         return isinstance(self.n_components, str) and self.n_components == "mle"
 
     def _chosen(self) -> bool:
-        """Return whether the number of components is chosen by the variances."""
+        """Return whether the number of components is chosen from the variances."""
         n = self.n_components
         return self._mle() or (isinstance(n, (float, np.floating)) and bool(0 < n < 1))
 
     def _most(self, n_samples: int, n_features: int) -> int:
-        """Return how many components are to be computed."""
-        return (
-            min(n_samples, n_features)
-            if self._chosen()
-            else self._count(n_samples, n_features)
-        )
+        """Return the number of components to compute."""
+        if self._chosen():
+            return min(n_samples, n_features)
+        return self._count(n_samples, n_features)
 
     def _of_sparse(self, x: Any, k: int) -> tuple[Array, Array, float]:
-        """Return squared singular values, rows and the total of a sparse X about its mean."""
+        """Return squared singular values, components and the total sum of squares of a sparse X about its mean."""
         centred = Centred(x, self.mean_)
         if self.solver == "randomized":
             return *self._randomized(centred, k), centred.total()
@@ -205,37 +225,29 @@ class PCA(Projection):
         )
 
     def _randomized(self, centred: Any, k: int) -> tuple[Array, Array]:
-        """Iterate on the smaller side, q ← orth(AᵀA q), so that no long matrix has to be made orthonormal.
+        """Return squared singular values and components by power iteration on the smaller side, q ← orth(AᵀA q).
 
-        Variances are those of the scores, A q for a basis q of directions.
+        No tall matrix has to be orthonormalised. Variances are those of the scores A q
+        for a basis q of directions.
         """
         upright = centred.shape[0] >= centred.shape[1]
         tall = centred if upright else centred.T
         width = min(k + self.n_oversamples, tall.shape[1])
-        steps = (
-            self.n_iter
-            if not isinstance(self.n_iter, str)
-            else 7
-            if k < 0.1 * min(centred.shape)
-            else 4
-        )
-        q = (
-            generator(self.random_state)
-            .normal(size=(tall.shape[1], width))
-            .astype(centred.dtype)
-        )
+        automatic = 7 if k < 0.1 * min(centred.shape) else 4
+        steps = automatic if isinstance(self.n_iter, str) else self.n_iter
+        random = generator(self.random_state)
+        q = random.normal(size=(tall.shape[1], width)).astype(centred.dtype)
         for _ in range(steps + 1):
             q = np.linalg.qr(tall.T @ (tall @ q))[0]
         if not upright:
             q = np.linalg.qr(tall @ q)[0]
         found = (centred @ q).astype(np.float64)
         values, turned = eigenvectors(found.T @ found, width)
-        return np.asarray(values[:k].astype(q.dtype)), np.asarray(
-            (turned.astype(q.dtype) @ q.T)[:k]
-        )
+        rows = (turned.astype(q.dtype) @ q.T)[:k]
+        return np.asarray(values[:k].astype(q.dtype)), np.asarray(rows)
 
     def _keep(self, squares: Array, rows: Array, n: int, total: float) -> None:
-        """Keep as many components as are wanted; ``total`` is the sum of all variances."""
+        """Store the requested components; ``total`` is the sum of all variances."""
         variances = np.maximum(squares, 0) / (n - 1)
         k = len(rows)
         if self._chosen():
@@ -263,7 +275,7 @@ class PCA(Projection):
         self.noise_variance_ = max(0.0, rest) / others if others else 0.0
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Add a chunk to those since the last ``fit``; of the chunks only mean and scatter are kept."""
+        """Add a chunk to those since the last ``fit``; only mean and scatter matrix are stored."""
         del y
         seen = getattr(self, "_seen", None)
         x = np.asarray(self._checked(X, reset=seen is None), np.float64)
@@ -273,11 +285,8 @@ class PCA(Projection):
         seen.add(x)
         count = round(seen.weight)
         k = self._most(count, x.shape[1]) if count > 1 else 0
-        self._seen, self.mean_, self.n_samples_seen_ = (
-            seen,
-            seen.mean,
-            count,
-        )  # nothing was wrong: a chunk counts once
+        # only now, so that a chunk with invalid parameters is not counted
+        self._seen, self.mean_, self.n_samples_seen_ = seen, seen.mean, count
         if count > 1:
             values, rows = eigenvectors(seen.scatter, k)
             self._keep(
@@ -289,7 +298,7 @@ class PCA(Projection):
         return self
 
     def transform(self, X: Any) -> Array:
-        """Return W(x − μ), of unit variance with ``whiten``."""
+        """Return the scores W(x − μ), (N, k), of unit variance with ``whiten``."""
         x = self._checked(X, reset=False, accept_sparse="csr")
         if sparse.issparse(x):
             scores = x @ self.components_.T - self.mean_ @ self.components_.T
@@ -298,7 +307,7 @@ class PCA(Projection):
         return np.asarray(scores / self._scales() if self.whiten else scores)
 
     def inverse_transform(self, X: Any) -> Array:
-        """Return Wᵀz + μ, the nearest point of the plane."""
+        """Return Wᵀz + μ, the projection of x on the principal subspace."""
         check_is_fitted(self)
         scores = coded(self, X, len(self.components_))
         return np.asarray(
@@ -326,7 +335,7 @@ class PCA(Projection):
         return np.asarray(precision)
 
     def _model(self) -> tuple[Array, float | None]:
-        """Return the variances along the components, and across them (None where there is no such direction)."""
+        """Return the variances along the components, and across them (None if there are no other directions)."""
         check_is_fitted(self)
         k, d = self.components_.shape
         noise = None if k == d else float(self.noise_variance_)
@@ -337,13 +346,13 @@ class PCA(Projection):
             raise DataError(
                 "PCA",
                 expected="variance in all directions",
-                got="a covariance without an inverse",
+                got="a singular covariance matrix",
                 hint="Take fewer n_components, so that the others give noise_variance_.",
             )
         return variances, noise
 
     def score_samples(self, X: Any) -> Array:
-        """Return ln p(x) of every example under N(μ, Σ)."""
+        """Return ln p(x) of each example under N(μ, Σ)."""
         variances, noise = self._model()
         x = self._checked(X, reset=False)
         check_squares(x, "PCA X")
@@ -358,7 +367,7 @@ class PCA(Projection):
         return np.asarray(-0.5 * (squares + log_det + d * np.log(2 * np.pi)))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean of ln p(x)."""
+        """Return the mean of ln p(x) over the examples."""
         del y
         return float(self.score_samples(X).mean())
 
@@ -374,7 +383,7 @@ class PCA(Projection):
 
 
 def eigenvectors(spread: Array, k: int) -> tuple[Array, Array]:
-    """Return the k largest eigenvalues, and their eigenvectors as rows."""
+    """Return the k largest eigenvalues of a symmetric matrix, and their eigenvectors as rows."""
     n = len(spread)
     values, vectors = linalg.eigh(
         spread, subset_by_index=(n - k, n - 1), check_finite=False

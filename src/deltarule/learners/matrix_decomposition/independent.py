@@ -1,4 +1,4 @@
-"""Independent components (AE: ICA)."""
+"""Independent component analysis."""
 
 from __future__ import annotations
 
@@ -24,18 +24,38 @@ from deltarule.runtime.devices import compiled
 from deltarule.tensor.functional import tanh
 from deltarule.tensor.tensor import symbol
 
-_WORTH_COMPILING = (
-    2**20
-)  # examples · components: from here on about ten steps pay the compiler back
+_WORTH_COMPILING = 2**20  # examples · components: above, ten steps repay compilation
 
 
 @final
 class FastICA(Projection):
-    """Independent components s = W(x − μ) by fixed-point steps with g(u) = tanh u (Hyvärinen 1999; AE: ICA).
+    """Independent component analysis s = W(x − μ) by fixed-point iteration with g(u) = tanh u (Hyvärinen 1999).
 
-    Data are whitened first; all rows of W are updated at once and kept orthonormal by (WWᵀ)^(−1/2) W. Sources have
-    unit variance and come in the order of the rows of ``components_``, in each of which the entry of largest magnitude
-    is positive. ``ConvergenceWarning`` tells that ``max_iter`` steps were too few for ``tol``.
+    Data are whitened first; all rows of W are updated in parallel and kept orthonormal
+    by (WWᵀ)^(−1/2) W. Sources have unit variance, ordered as the rows of
+    ``components_``, in each of which the entry of largest magnitude is positive.
+
+    Args:
+        n_components: Number of components; None for as many as there are features (or
+            examples, if fewer).
+        max_iter: Maximum number of iterations; a ``ConvergenceWarning`` follows where
+            they do not reach ``tol``.
+        tol: Largest change of a direction at convergence.
+        random_state: Seed of the initial directions.
+
+    Attributes:
+        components_: The unmixing matrix W, (k, d).
+        mixing_: Its pseudo-inverse A, (d, k).
+        mean_: μ.
+        n_iter_: Number of iterations.
+        n_features_in_: Number of features seen by ``fit``.
+
+    >>> t = np.arange(400)
+    >>> sources = np.stack([np.sin(t / 7), (t % 31) / 31], axis=1)
+    >>> found = FastICA().fit_transform(sources @ [[1.0, 0.5], [0.6, 1.0]])
+    >>> correlation = np.abs(np.corrcoef(sources.T, found.T)[:2, 2:])
+    >>> bool((correlation.max(axis=0) > 0.99).all())
+    True
     """
 
     def __init__(
@@ -52,7 +72,7 @@ class FastICA(Projection):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn ``components_`` (unmixing) and ``mixing_``."""
+        """Compute ``components_`` (unmixing) and ``mixing_``."""
         del y
         x = self._checked(X, reset=True, ensure_min_samples=2).astype(np.float64)
         check_squares(x, "FastICA X")
@@ -67,9 +87,8 @@ class FastICA(Projection):
         k = self._count(*x.shape)
         self.mean_ = x.mean(axis=0)
         whitening, white = _whitened(x, self.mean_, k)
-        start = generator(self.random_state).normal(
-            size=(len(whitening), len(whitening))
-        )
+        random = generator(self.random_state)
+        start = random.normal(size=(len(whitening), len(whitening)))
         rotation = self._rotate(white, start)
         self.components_ = fixed_signs(rotation @ whitening)
         self.mixing_ = np.linalg.pinv(self.components_)
@@ -89,20 +108,20 @@ class FastICA(Projection):
             if change < self.tol:
                 return w
         warnings.warn(
-            f"FastICA has not converged in max_iter={self.max_iter} steps; raise it, or tol={self.tol}",
+            f"FastICA did not converge in max_iter={self.max_iter} steps; increase it, or tol={self.tol}",
             ConvergenceWarning,
             stacklevel=3,
         )
         return w
 
     def transform(self, X: Any) -> Array:
-        """Return sources W(x − μ)."""
+        """Return the sources W(x − μ), (N, k)."""
         return np.asarray(
             (self._checked(X, reset=False) - self.mean_) @ self.components_.T
         )
 
     def inverse_transform(self, X: Any) -> Array:
-        """Return A s + μ."""
+        """Return the mixtures A s + μ, (N, d)."""
         check_is_fitted(self)
         return np.asarray(
             coded(self, X, len(self.components_)) @ self.mixing_.T + self.mean_
@@ -110,10 +129,11 @@ class FastICA(Projection):
 
 
 def _whitened(x: Array, mean: Array, k: int) -> tuple[Array, Array]:
-    """Return K, (k, d), and z = K(x − μ), (N, k), of covariance I; fewer rows where the data have a lower rank.
+    """Return the whitening matrix K, (k, d), and z = K(x − μ), (N, k); fewer rows for data of lower rank.
 
-    K comes from the eigenvectors of the scatter matrix where its k-th largest eigenvalue is above 10⁻⁶ of the largest,
-    which leaves ten digits, else from singular vectors of the data.
+    K is computed from the eigenvectors of the scatter matrix where its k-th largest
+    eigenvalue is above 10⁻⁶ of the largest, which leaves ten digits, else from singular
+    vectors of the data.
     """
     n = len(x)
     if n > x.shape[1]:
@@ -131,7 +151,7 @@ def _whitened(x: Array, mean: Array, k: int) -> tuple[Array, Array]:
 
 
 def _update(tanh: Callable[[Any], Any], z: Any, w: Any) -> Any:
-    """Return mean g(Wz)zᵀ − diag(mean g′(Wz))·W for g = tanh, of arrays as of tensors."""
+    """Return mean g(Wz)zᵀ − diag(mean g′(Wz))·W for g = tanh, for arrays and tensors alike."""
     g = tanh(z @ w.T)
     return (g.T @ z - (1 - g * g).sum(axis=0, keepdims=True).T * w) / z.shape[0]
 

@@ -1,4 +1,4 @@
-"""Neural learners fitted side by side: folds, seeds and hyperparameters in one program (see ``train.fit_many``)."""
+"""Neural learners trained together: folds, seeds and hyperparameters in one program (see ``train.fit_many``)."""
 
 from __future__ import annotations
 
@@ -22,11 +22,7 @@ from deltarule.learners.neural_network.network import Job, Network
 from deltarule.train.steps.prepare import strata
 
 Rows = npt.NDArray[np.int64]
-_FAILURES = (
-    DeltaruleError,
-    ValueError,
-    TypeError,
-)  # of one fit, beside which others may succeed
+_FAILURES = (DeltaruleError, ValueError, TypeError)  # of one fit; others may succeed
 Learner = TypeVar("Learner", bound=Network)
 
 
@@ -39,23 +35,30 @@ def fit_together(
     *,
     sample_weight: Any = None,
 ) -> list[Learner]:
-    """Fit neural classifiers or regressors at once; each as ``learner.fit(x[rows], y[rows])`` would (ENS-01).
+    """Fit neural classifiers or regressors in one program; each result is that of ``learner.fit(x[rows], y[rows])``.
 
-    Learners may differ in everything: folds, ``random_state``, learning rates, penalties, early stopping, sizes.
-    Those whose steps differ in numbers only are trained in one program, which takes a fraction of the time; others
-    in a program for each form. A learner with weights, or one to which some class is unknown, is fitted alone.
+    Learners may differ in everything: folds, ``random_state``, learning rates,
+    penalties, early stopping, architecture. Those whose steps differ in numbers only
+    share a program, which takes a fraction of the time; others get a program for each
+    architecture. A learner with sample weights, or one with a class missing from its
+    rows, is fitted alone.
 
     Args:
-        learners: M different objects of one kind, ``MLPClassifier`` for example.
+        learners: M different objects of one class, ``MLPClassifier`` for example.
         x: Examples (N, …), shared by all.
         y: Targets.
-        rows: Row numbers (or truth values) to fit on, one array a learner; None for all rows.
-        threads: How many; None for all cores.
-        sample_weight: One weight ≥ 0 an example, shared by all.
+        rows: Row numbers (or a Boolean mask) to fit on, one array per learner; None for
+            all rows.
+        threads: Number of threads; None for all cores.
+        sample_weight: One weight ≥ 0 per example, shared by all.
 
     Returns:
-        The learners, fitted. One whose loss became infinite or NaN keeps the weights before that step;
-        ``history_.stop_reason`` says so.
+        The fitted learners. One whose loss became infinite or NaN keeps the weights
+        before that step; ``history_.stop_reason`` tells so.
+
+    Raises:
+        ArgumentError: No learners, other estimators, the same object twice, or another
+            number of ``rows``.
 
     >>> x = [[0.0], [1.0], [2.0], [3.0]]
     >>> from deltarule.learners import MLPRegressor
@@ -79,10 +82,10 @@ def try_together(
     threads: int | None,
     sample_weight: Any,
 ) -> list[Exception | None]:
-    """Fit learners as ``fit_together`` does; return the error of each, None for one that could be fitted.
+    """Fit learners as ``fit_together`` does; return the error of each, None for a successful fit.
 
-    Where a group fails together, its learners are fitted one after the other to tell whose error it was. An error that
-    none of them has alone is a fault of the joint run and raised.
+    Where a group fails, its learners are fitted one after the other to find the cause.
+    An error that none of them raises alone is a bug of the joint run and is raised.
     """
     plan = _plan(learners, x, rows, sample_weight)
     errors: dict[Network, Exception] = {}
@@ -95,9 +98,7 @@ def try_together(
     for group in _groups(entries):
         try:
             _fit_group(group, _num_samples(x), threads)
-        except (
-            GraphError
-        ):  # of our own: a program that cannot be built is no property of a learner
+        except GraphError:  # a bug of the program and not of a learner
             raise
         except _FAILURES as joint_error:
             own = {entry.learner for entry in group}
@@ -109,7 +110,7 @@ def try_together(
 
 
 def _one_by_one(plan: Sequence[_Fit], x: Any, y: Any) -> dict[Network, Exception]:
-    """Fit anew the learners of a group that failed; return the errors of those by which it did."""
+    """Refit the learners of a group that failed; return the errors by learner."""
     errors: dict[Network, Exception] = {}
     for fit in plan:
         del fit.learner.network_
@@ -128,7 +129,7 @@ def scores_of(
     rows: Sequence[Any],
     sample_weight: Any = None,
 ) -> Array:
-    """Return the score of each learner on its rows, NaN for one whose fit diverged, or could not begin."""
+    """Return the score of each learner on its rows, NaN for a fit that diverged or failed."""
     found = np.full(len(learners), np.nan)
     for i, (learner, own) in enumerate(zip(learners, rows, strict=True)):
         weights = (
@@ -144,17 +145,22 @@ def scores_of(
 
 
 def has_failed(learner: Network) -> bool:
-    """Return whether the fit of a learner could not begin, or diverged."""
+    """Return whether the fit of a learner failed or diverged."""
     return not hasattr(learner, "history_") or learner.history_.diverged
 
 
-def warn_of_divergence(learners: Sequence[Network], stacklevel: int = 3) -> None:
-    """Warn, two calls up (or as told), if the loss of some learners became infinite or NaN."""
-    bad = [
+def diverged_among(learners: Sequence[Network]) -> list[Network]:
+    """Return the learners whose loss became infinite or NaN."""
+    return [
         learner
         for learner in learners
         if hasattr(learner, "history_") and learner.history_.diverged
     ]
+
+
+def warn_of_divergence(learners: Sequence[Network], stacklevel: int = 3) -> None:
+    """Warn of learners whose loss became infinite or NaN."""
+    bad = diverged_among(learners)
     if bad:
         message = (
             f"{len(bad)} of {len(learners)} fits diverged and score NaN, "
@@ -165,14 +171,14 @@ def warn_of_divergence(learners: Sequence[Network], stacklevel: int = 3) -> None
 
 @dataclass(frozen=True)
 class _Fit:
-    """A learner, and the rows and weights that it is to be fitted with."""
+    """A learner, and the rows and weights to fit it with."""
 
     learner: Network
     rows: Rows
     weights: Array | None
 
     def job(self, x: Any, y: Any) -> Job:
-        """Check the data and say what is to be trained."""
+        """Validate the data and return the training job."""
         own = None if self.weights is None else self.weights[self.rows]
         return self.learner._planned(
             _safe_indexing(x, self.rows), _safe_indexing(y, self.rows), own
@@ -192,7 +198,7 @@ def _plan(
         raise ArgumentError(
             "fit_together learners",
             expected="different objects",
-            got="one of them twice",
+            got="the same object twice",
         )
     n = _num_samples(x)
     weights = (
@@ -209,14 +215,14 @@ def _plan(
 
 @dataclass
 class _Entry:
-    """A learner, what it asks to be trained, and where its examples lie."""
+    """A learner, its training job, and the rows of its examples."""
 
     learner: Network
     job: Job
     rows: Rows
 
     def shares(self, other: _Entry) -> bool:
-        """Return whether both can be handed to one call: what ``fit_many`` has one of is equal."""
+        """Return whether both jobs fit one call: the options that ``fit_many`` has one of are equal."""
         a, b = self, other
         settings = all(
             getattr(a.learner, name) == getattr(b.learner, name)
@@ -238,7 +244,7 @@ class _Entry:
         )
 
     def parts(self) -> tuple[Rows, Rows | None]:
-        """Return the rows to train on, and those held out for early stopping."""
+        """Return the training rows, and those held out for early stopping."""
         if not self.job.fraction:
             return self.rows, None
         labels = strata(self.job.targets, self.job.loss)
@@ -265,7 +271,7 @@ def _numbers(rows: Sequence[Any] | None, learners: int, n: int) -> list[Rows]:
     if len(rows) != learners:
         raise ArgumentError(
             "fit_together rows",
-            expected=f"one array for each of {learners}",
+            expected=f"one array for each of {learners} learners",
             got=str(len(rows)),
         )
     arrays = [np.asarray(own) for own in rows]
@@ -276,7 +282,7 @@ def _numbers(rows: Sequence[Any] | None, learners: int, n: int) -> list[Rows]:
 
 
 def _groups(entries: Sequence[_Entry]) -> list[list[_Entry]]:
-    """Return the learners by what they share; a learner with weights stands alone."""
+    """Return the learners grouped by shared options; a learner with weights is alone."""
     groups: list[list[_Entry]] = []
     for entry in entries:
         alone = entry.job.weights is not None or entry.learner.verbose > 0
@@ -296,7 +302,7 @@ def _groups(entries: Sequence[_Entry]) -> list[list[_Entry]]:
 
 
 def _fit_group(entries: list[_Entry], n: int, threads: int | None) -> None:
-    """Put the arrays of the learners together, and train those that agree on them in one call."""
+    """Combine the arrays of the learners, and train those with consistent targets in one call."""
     first = entries[0].job
     inputs, targets = (
         np.zeros((n, *a.shape[1:]), a.dtype) for a in (first.inputs, first.targets)
@@ -318,7 +324,7 @@ def _fit_group(entries: list[_Entry], n: int, threads: int | None) -> None:
 
 
 def _agrees(entry: _Entry, targets: Array, known: npt.NDArray[np.bool_]) -> bool:
-    """Return whether a learner means the same by its targets as those before it."""
+    """Return whether the targets of a learner are consistent with those of the previous ones."""
     shared = known[entry.rows]
     return np.array_equal(entry.job.targets[shared], targets[entry.rows[shared]])
 

@@ -1,4 +1,4 @@
-"""The settings that a search compares: a grid by scikit-learn's rules, or complete settings one by one."""
+"""The parameter settings that a search compares: a grid by scikit-learn's rules, or a list of settings."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ _WAY_OUT = (
 
 
 def candidates_of(learner: Any, grid: Any, candidates: Any) -> list[Settings]:
-    """Return the settings to compare, at least one: of a grid, or as they were handed over.
+    """Return the settings to compare, at least one: those of a grid, or as given.
 
-    A grid follows ``sklearn.model_selection.ParameterGrid``. A list of settings without any sequence, which is no
-    grid, is taken for ``candidates``. Raises ArgumentError for both at once, for what is neither, and for a tuple that
-    could be one value of a parameter as well as its candidates.
+    A grid follows ``sklearn.model_selection.ParameterGrid``. A list of settings without
+    any sequence, which is no grid, is taken as ``candidates``. Raise ArgumentError if
+    both are given, for invalid ones, and for a tuple that is ambiguous: one value of a
+    parameter or its candidates.
     """
     if candidates is not None:
         if grid is not None:
@@ -62,7 +63,7 @@ def candidates_of(learner: Any, grid: Any, candidates: Any) -> list[Settings]:
 
 
 def _settings(given: Any) -> bool:
-    """Return whether something is a list of dicts."""
+    """Return whether an object is a list of dicts."""
     return (
         isinstance(given, Sequence)
         and bool(given)

@@ -1,4 +1,4 @@
-"""Whether one column is another in disguise: by its values, by intervals of them, along a line, or in order."""
+"""How well one column predicts another: by its values, by intervals of them, by linear correlation, or by ranks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deltarule.errors import DataError
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.float64]
 
-CLASS_SIZE = 5  # examples that a class needs for its quartiles to say something
+CLASS_SIZE = 5  # examples that a class needs for meaningful quartiles
 SPREADS = 10.0  # interquartile ranges between the medians of classes; flowers of iris and wines are at most 5 apart
 ON_A_LINE = 4  # different targets: with 3 a squared correlation of 0.9999 is chance once in 150 features
 CHANCE = 1e-3  # with which random labels may agree within all values
@@ -25,13 +25,12 @@ IN_ORDER = 8  # different targets: a random order is the right or the opposite o
 
 
 def table(x: Any, where: str) -> Array:
-    """Return rows (N, features) as float64, or as objects where not all are numbers; raises DataError for no rows."""
+    """Return rows (N, features) as float64, or as objects where not all are numbers; raise DataError for others."""
     try:
         array = np.asarray(x)
         if array.dtype.kind not in "fiubc":
-            array = np.asarray(
-                x, dtype=object
-            )  # a list of rows with numbers and text keeps its numbers
+            # keeps the numbers of rows with numbers and text
+            array = np.asarray(x, dtype=object)
     except ValueError as error:
         raise DataError(
             where, expected="rows of equal length", got=str(error)
@@ -42,20 +41,17 @@ def table(x: Any, where: str) -> Array:
             expected="rows (N, features) of numbers or categories",
             got=f"{array.dtype} of shape {array.shape}",
         )
-    flat = (
-        array.reshape(len(array), -1)
-        if array.size
-        else array.reshape(len(array), math.prod(array.shape[1:]))
-    )
-    return (
-        flat if array.dtype == object else np.ascontiguousarray(flat, np.float64) + 0.0
-    )  # −0 becomes 0
+    flat = array.reshape(len(array), math.prod(array.shape[1:]))
+    if array.dtype == object:
+        return flat
+    return np.ascontiguousarray(flat, np.float64) + 0.0  # −0 becomes 0
 
 
 def coded(tables: Sequence[Array], where: str) -> tuple[list[Numbers], list[bool]]:
-    """Return tables with categories as codes, equal ones in all, and which of the columns are numbers.
+    """Return tables with categories encoded, equal ones by equal codes in all, and which of the columns are numeric.
 
-    A column is of numbers if all that is present is; None, NaN, NA and NaT are missing, and become NaN.
+    A column is numeric if all values that are present are; None, NaN, NA and NaT are
+    missing and become NaN.
     """
     if all(part.dtype != object for part in tables):
         return list(tables), [True] * tables[0].shape[1]
@@ -68,7 +64,7 @@ def coded(tables: Sequence[Array], where: str) -> tuple[list[Numbers], list[bool
 
 
 def code(column: Array, where: str) -> tuple[Numbers, bool]:
-    """Return the numbers of a column, or a code for each of its categories, and whether it is of numbers."""
+    """Return a numeric column, or codes of its categories, and whether it is numeric."""
     if column.dtype.kind in "fiub":
         return column.astype(np.float64), True
     cells = column.astype(object).tolist()
@@ -104,7 +100,7 @@ def _missing(cell: Any) -> bool:
 def telling(
     feature: Numbers, ordered: bool, target: Numbers, target_ordered: bool
 ) -> float:
-    """Return how well the feature tells the target by itself, in [0, 1]: the best of the measures that apply."""
+    """Return how well a feature alone predicts the target, in [0, 1]: the largest of the measures that apply."""
     there = np.isfinite(target)
     feature, target = feature[there], target[there]
     best = share_by_value(feature, ordered, target)
@@ -122,12 +118,13 @@ def telling(
 
 
 def share_by_value(feature: Numbers, ordered: bool, target: Numbers) -> float:
-    """Return the share of right answers when every value is read as its most frequent label.
+    """Return the accuracy when each value predicts its most frequent label.
 
-    It is 0 where that means nothing: with more values than half the examples; and if answering the most frequent
-    label, of share p, always is wrong less than twice as often. With more values V than labels also where chance
-    suffices, p^(N − V) > ``CHANCE``, and for numbers unless the labels alternate along them, as those of patients by
-    their numbers do and those of a measured size do not.
+    It is 0 where that is not meaningful: for more distinct values than half the
+    examples; and unless it makes at most half the errors of always predicting the most
+    frequent label, of frequency p. With more values V than labels also where chance
+    suffices, p^(N − V) > ``CHANCE``, and for numbers unless the labels alternate along
+    them, as those of patients by their numbers do and those of a measured size do not.
     """
     n = len(feature)
     values, which = np.unique(feature, return_inverse=True)
@@ -137,10 +134,9 @@ def share_by_value(feature: Numbers, ordered: bool, target: Numbers) -> float:
     pairs, counts = np.unique(which * len(classes) + labels, return_counts=True)
     by_count = np.argsort(counts, kind="stable")
     most, label = np.zeros(len(values), np.int64), np.zeros(len(values), np.int64)
-    most[pairs[by_count] // len(classes)] = counts[
-        by_count
-    ]  # the last one written is the largest
-    label[pairs[by_count] // len(classes)] = pairs[by_count] % len(classes)
+    value_of, label_of = np.divmod(pairs[by_count], len(classes))
+    most[value_of] = counts[by_count]  # the last one written is the largest
+    label[value_of] = label_of
     wrong, most_frequent = n - int(most.sum()), int(sizes.max())
     if 2 * wrong > n - most_frequent:
         return 0.0
@@ -153,11 +149,12 @@ def share_by_value(feature: Numbers, ordered: bool, target: Numbers) -> float:
 
 
 def share_by_interval(feature: Numbers, target: Numbers) -> float:
-    """Return the share of right answers when the feature is cut half-way between the medians of the classes.
+    """Return the accuracy when the feature is cut half-way between the medians of the classes.
 
-    It is 0 unless neighbouring medians are ``SPREADS`` interquartile ranges apart: so narrow are classes that were
-    made from labels, by a little noise say, while what was measured separates well at 3 to 5. Classes with fewer
-    than ``CLASS_SIZE`` examples have no interval.
+    It is 0 unless adjacent medians are ``SPREADS`` interquartile ranges apart: so
+    narrow are classes of features derived from labels, by a little noise for instance,
+    while measurements that separate classes well reach 3 to 5. Classes with fewer than
+    ``CLASS_SIZE`` examples have no interval.
     """
     labels, sizes = np.unique(target, return_inverse=True, return_counts=True)[1:]
     kept = np.flatnonzero(sizes >= CLASS_SIZE)
@@ -180,14 +177,14 @@ def share_by_interval(feature: Numbers, target: Numbers) -> float:
 
 
 def squared_correlation(feature: Numbers, target: Numbers) -> float:
-    """Return r², 0 for a constant."""
+    """Return the squared correlation r², 0 for a constant."""
     a, b = (_centred(values) for values in (feature, target))
     scale = float((a * a).sum() * (b * b).sum())
     return float((a * b).sum()) ** 2 / scale if scale > 0 else 0.0
 
 
 def _centred(values: Numbers) -> Numbers:
-    """Return values minus their mean, the largest of size 1, so that no square overflows or vanishes."""
+    """Return centred values scaled to a maximum of 1, so that no square overflows or underflows."""
     largest = np.abs(values).max()
     scaled = values / largest if largest > 0 else values
     centred = scaled - scaled.mean()

@@ -1,4 +1,4 @@
-"""Hyperparameters of neural learners by cross-validation: all candidates and folds are trained side by side."""
+"""Hyperparameter search for neural learners by cross-validation, all candidates and folds in one program."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from deltarule.errors import ArgumentError, DivergenceError
 from deltarule.flags import check_parameters
 from deltarule.learners.base import Array, dense_targets
 from deltarule.learners.model_selection.batched_fit import (
+    diverged_among,
     has_failed,
     try_together,
     warn_of_divergence,
@@ -42,15 +43,15 @@ from deltarule.learners.neural_network.network import Network
 
 
 def _no_learner(name: str) -> str:
-    """Return why a search with ``refit=False`` has no method that asks the best learner."""
+    """Return why a search with ``refit=False`` has no methods of the best learner."""
     return (
-        f"{name} is there after refitting: this NetworkSearchCV has refit=False, so that no learner is fitted to all "
-        "data. Set refit=True, or fit the estimator with best_params_."
+        f"{name} is available after refitting only: this NetworkSearchCV has refit=False, so that no learner is fitted "
+        "to all data. Set refit=True, or fit the estimator with best_params_."
     )
 
 
 def _has(name: str) -> Callable[[Any], bool]:
-    """Return whether the learner that is searched for has a method, and the best one will be there to have it."""
+    """Return a check that the learner has a method, for ``available_if``."""
 
     def check(search: Any) -> bool:
         if not search.refit:
@@ -67,30 +68,44 @@ def _has(name: str) -> Callable[[Any], bool]:
 
 @final
 class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Grid search with cross-validation for neural learners, the fits of all candidates and folds in one program.
+    """Grid search with cross-validation for neural learners, all candidates and folds trained in one program.
 
-    Results, attributes and scores are those of scikit-learn's ``GridSearchCV``; every fit is what the learner would do
-    by itself, within rounding. Candidates that differ in numbers (learning rate, penalty, seed, patience …) share a
-    program; other sizes make a program of their own. A fit that fails or diverges scores ``error_score``, with a
-    ``FitFailedWarning``; if all do, the search raises. A Pipeline is refused, since its steps would have to be fitted
-    in every fold: so that each fold has a scaler of its own, take ``GridSearchCV`` over the Pipeline, or scale X
-    beforehand by what is known without it.
+    Results, attributes and scores are those of scikit-learn's ``GridSearchCV``; each
+    fit equals that of the learner alone, up to rounding. Candidates that differ in
+    numbers (learning rate, penalty, seed, patience …) share a program; other
+    architectures need a program each. A fit that fails or diverges scores
+    ``error_score``, with a ``FitFailedWarning``; if all do, the search raises. A
+    Pipeline is refused, since its steps would have to be fitted in each fold: take
+    ``GridSearchCV`` for it, or scale X beforehand by constants.
 
     Args:
         estimator: ``MLPClassifier``, ``MLPRegressor``, ``NetworkClassifier`` …; None is
             ``MLPClassifier(random_state=0)``.
-        param_grid: {parameter: list of its candidates}, or a list of such grids, by the rules of
-            ``sklearn.model_selection.ParameterGrid``; None is the learner as it is.
-        candidates: Complete settings {parameter: value}, one dict for each candidate, instead of a grid: what
-            ``list(ParameterSampler(…))`` gives.
-        scoring: As for ``GridSearchCV``: a name, a function (learner, X, y), None for the learner's own score; or
-            several, as a list of names or {name: scorer}.
+        param_grid: {parameter: list of its candidates}, or a list of such grids, by the
+            rules of ``sklearn.model_selection.ParameterGrid``; None is the learner as
+            it is.
+        candidates: Complete settings {parameter: value} instead of a grid, one dict per
+            candidate: the output of ``list(ParameterSampler(…))``, for example.
+        scoring: As for ``GridSearchCV``: a name, a function (learner, X, y), None for
+            the learner's own score; or several, as a list of names or {name: scorer}.
         cv: Number of folds, a splitter, or pairs of row numbers.
-        refit: Whether to fit the best candidate on all data; which one, as a function of ``cv_results_`` that gives
-            its number; of several scorers the name of the one that decides.
+        refit: Whether to fit the best candidate to all data; with several scorers the
+            name of the one that selects it; or a function of ``cv_results_`` that
+            returns its index.
         error_score: The score of a fit that fails, or "raise".
-        return_train_score: Whether ``cv_results_`` has scores of the training rows, too.
-        threads: How many; None for all cores.
+        return_train_score: Whether ``cv_results_`` includes training scores.
+        threads: Number of threads; None for all cores.
+
+    Attributes:
+        cv_results_: Times, parameters, scores and ranks, as of ``GridSearchCV``.
+        best_estimator_: The best learner, fitted to all data.
+        best_params_: Its settings.
+        best_score_: Its mean test score.
+        best_index_: Its index in ``cv_results_``.
+        scorer_: The scorer, or {name: scorer}.
+        n_splits_: Number of folds.
+        multimetric_: Whether there are several scores.
+        refit_time_: Seconds of the fit to all data.
 
     >>> from deltarule.learners import MLPRegressor
     >>> x = [[float(i)] for i in range(12)]
@@ -131,7 +146,7 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
         )
 
     def _checked(self, base: Any) -> Measures:
-        """Return the scorers; raises ArgumentError for arguments of another kind."""
+        """Return the scorers; raise ArgumentError for invalid arguments."""
         if not isinstance(base, Network) or not (
             is_classifier(base) or is_regressor(base)
         ):
@@ -142,8 +157,8 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
                 got=f"the class {kind.__name__}"
                 if kind is base
                 else f"a {kind.__name__}",
-                hint="For a Pipeline, whose steps (a scaler …) every fold fits to its own rows, and for all other "
-                "estimators take sklearn.model_selection.GridSearchCV: it fits one after the other.",
+                hint="For a Pipeline, whose steps (a scaler …) are fitted in each fold, and for all other estimators use "
+                "sklearn.model_selection.GridSearchCV, which fits one after the other.",
             )
         check_parameters(self, type(self).__init__)
         measures = Measures.of(base, self.scoring, self.error_score)
@@ -160,7 +175,7 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
         return measures
 
     def _check_refit(self, names: Iterable[str]) -> None:
-        """Raise ArgumentError unless it is said by which of several scores the best is found."""
+        """Raise ArgumentError unless ``refit`` names the score that selects the best of several."""
         if not callable(self.refit) and self.refit not in {False, *names}:
             expected = f"{', '.join(map(repr, names))}, a function of cv_results_ or False, as there are several scores"
             raise ArgumentError(
@@ -168,14 +183,18 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
             )
 
     def fit(self, X: Any, y: Any, *, groups: Any = None, **fit_params: Any) -> Self:
-        """Fit all candidates on all folds side by side, and the best one on all data.
+        """Fit all candidates on all folds, and the best one on all data.
 
-        ``sample_weight`` (in ``fit_params``) weighs the examples in all fits, which are then made one after the
-        other, and in all scores that take weights.
+        Args:
+            X: Examples.
+            y: Targets.
+            groups: Groups for the splitter.
+            **fit_params: ``sample_weight``, which weights the examples in all fits
+            (these then run one after the other) and in all scorers that accept weights.
 
         Raises:
-            ArgumentError: An estimator or a scorer of another kind; no candidate could be fitted.
-            ValueError: Data that no learner takes.
+            ArgumentError: An invalid estimator or scorer; no candidate could be fitted.
+            ValueError: Data that no learner accepts.
         """
         base = self._base()
         measures = self._checked(base)
@@ -190,7 +209,7 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
             )
         x, targets, groups = indexable(X, dense_targets(y), groups)
         check_array(targets, ensure_2d=False, dtype=None, input_name="y")
-        # what is wrong with all data is told at once
+        # raises for data that no candidate could be fitted to
         clone(base)._features(x, targets, reset=True, multi_output=True)
         splitter = check_cv(self.cv, targets, classifier=is_classifier(base))
         folds = list(splitter.split(x, targets, groups))
@@ -236,7 +255,7 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
         results: dict[str, Any],
         names: Sequence[str],
     ) -> None:
-        """Keep the table and the best candidate; raises ArgumentError if none has a score and one is to be fitted."""
+        """Store the results and the best candidate; raise ArgumentError where a refit finds none."""
         self.cv_results_ = results
         if self.multimetric_:
             self._check_refit(names)
@@ -286,7 +305,7 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
         return np.asarray(self._best().decision_function(X))
 
     def score(self, X: Any, y: Any) -> float:
-        """Return the score by which candidates were compared, of the best learner."""
+        """Return the score of the best learner by the scorer that compared the candidates."""
         if not self.refit:
             raise AttributeError(_no_learner("score"))
         best = self._best()
@@ -315,7 +334,7 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
 
     @property
     def n_features_in_(self) -> int:
-        """How many features the best learner has seen."""
+        """The number of features seen by the best learner."""
         return int(self._best().n_features_in_)
 
     def __sklearn_tags__(self) -> Any:
@@ -332,7 +351,7 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
 
 
 def _index(found: Any, n: int) -> int:
-    """Return the number of a candidate that a function for ``refit`` gave."""
+    """Return the index of the candidate that the function ``refit`` returned."""
     if not isinstance(found, numbers.Integral) or isinstance(found, bool):
         raise TypeError(f"best_index_ returned is not an integer: refit gave {found!r}")
     if not 0 <= int(found) < n:
@@ -345,19 +364,12 @@ def _index(found: Any, n: int) -> int:
 def _warn_or_raise(
     learners: Sequence[Any], errors: Sequence[Exception | None], error_score: Any
 ) -> None:
-    """Warn, two calls up, of fits that failed; raise ArgumentError if all did, or the error that is common to all.
+    """Warn of failed fits, at the caller of ``fit``; raise ArgumentError if all failed, or their common error.
 
     With the ``error_score`` "raise" the first failure is raised.
     """
     raised = [error for error in errors if error is not None]
-    n, diverged = (
-        len(learners),
-        [
-            learner
-            for learner in learners
-            if hasattr(learner, "history_") and learner.history_.diverged
-        ],
-    )
+    n, diverged = len(learners), diverged_among(learners)
     if error_score == "raise" and raised:
         raise raised[0]
     if error_score == "raise" and diverged:
@@ -380,7 +392,7 @@ def _warn_or_raise(
             "NetworkSearchCV.fit",
             expected="a fit that succeeds",
             got=f"{n} fits that all failed, the first: {first}",
-            hint="Fit the estimator by itself to see more; where the loss grows, scale X or lower learning_rate.",
+            hint="Fit the estimator alone for details; where the loss grows, scale X or lower learning_rate.",
         ) from (raised[0] if raised else None)
     if raised:
         score = "NaN" if np.isnan(error_score) else error_score

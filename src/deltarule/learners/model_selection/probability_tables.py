@@ -1,4 +1,4 @@
-"""Probability on tables: marginals, conditionals and Bayes' rule (PR-02 … PR-04)."""
+"""Discrete probability tables: marginals, conditionals and Bayes' rule."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _axis(axis: int, table: Table, where: str) -> int:
 
 
 def marginal(joint: Any, axis: int = 0) -> Table:
-    """Return p(x) = Σ_y p(x, y): what is left of a joint table on one axis (PR-02).
+    """Return p(x) = Σ_y p(x, y), the marginal of a joint table on one axis (Goodfellow et al. 2016, section 3.4).
 
     >>> marginal([[0.1, 0.2], [0.3, 0.4]], axis=1).round(12).tolist()
     [0.4, 0.6]
@@ -56,9 +56,10 @@ def marginal(joint: Any, axis: int = 0) -> Table:
 
 
 def conditional(joint: Any, given: int = 0) -> Table:
-    """Return p(others | axis ``given``) in the joint's shape: p(x, y) = p(x)·p(y|x) (PR-03, E000-03).
+    """Return p(others | axis ``given``) in the shape of the joint table: p(x, y) = p(x)·p(y|x).
 
-    A value that has no probability gives NaN: nothing is known under a condition that never holds.
+    Conditionals on a value of probability 0 are NaN, since they are undefined. Source:
+    Goodfellow et al. 2016, section 3.5.
 
     >>> conditional([[0.1, 0.2], [0.3, 0.4]], given=0).round(4).tolist()
     [[0.3333, 0.6667], [0.4286, 0.5714]]
@@ -73,10 +74,16 @@ def conditional(joint: Any, given: int = 0) -> Table:
 
 
 def posterior(prior: Any, likelihood: Any) -> Table:
-    """Return p(h|e) = p(e|h)p(h)/p(e) for hypotheses h, computed with logarithms (PR-04).
+    """Return p(h|e) = p(e|h)p(h)/p(e) of hypotheses h by Bayes' rule, computed with logarithms.
 
-    ``prior`` (H,); ``likelihood`` (H,) of the evidence, or (H, E) of independent pieces of evidence, which multiply.
-    Raises ArgumentError where the evidence has no probability under any hypothesis.
+    Args:
+        prior: p(h), (H,).
+        likelihood: p(e|h), (H,), or (H, E) of independent pieces of evidence, which are
+            multiplied.
+
+    Raises:
+        ArgumentError: Evidence of probability 0 under all hypotheses.
+        ShapeError: A likelihood of another shape.
 
     >>> posterior([0.6, 0.4], [[0.1, 0.3], [0.4, 0.1]]).round(4).tolist()
     [0.5294, 0.4706]

@@ -1,4 +1,4 @@
-"""Samplers for rare classes (DA-15): rows to train on. Use them on training rows only, after splitting."""
+"""Resampling of imbalanced classes. Apply it to training rows only, after splitting."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _rows_by_class(y: Any, where: str) -> list[Rows]:
 
 
 def oversampled(y: Any, seed: int = 0) -> Rows:
-    """Return rows in which every class is as frequent as the largest: all rows, and rare ones drawn again.
+    """Return row numbers in which each class is as frequent as the largest: all rows, and rare ones drawn again.
 
     >>> np.bincount(np.array([0, 0, 0, 1])[oversampled([0, 0, 0, 1])]).tolist()
     [3, 3]
@@ -35,7 +35,7 @@ def oversampled(y: Any, seed: int = 0) -> Rows:
 
 
 def undersampled(y: Any, seed: int = 0) -> Rows:
-    """Return rows in which every class is as frequent as the smallest, drawn without replacement.
+    """Return row numbers in which each class is as frequent as the smallest, drawn without replacement.
 
     >>> np.bincount(np.array([0, 0, 0, 1])[undersampled([0, 0, 0, 1])]).tolist()
     [1, 1]
@@ -49,11 +49,24 @@ def undersampled(y: Any, seed: int = 0) -> Rows:
 
 
 def smote(x: Any, y: Any, n_neighbors: int = 5, seed: int = 0) -> tuple[Array, Array]:
-    """Return X and y with points added between rare examples and their neighbours (Chawla et al. 2002).
+    """Return X and y with synthetic examples of the rare classes, up to the size of the largest (Chawla et al. 2002).
 
-    A new point is x + u·(x′ − x), u uniform in [0, 1), x′ one of the ``n_neighbors`` nearest examples of the same
-    class. Every class becomes as frequent as the largest. Raises DataError for a class with a single example, and for
-    NaN or infinite features.
+    A synthetic example is x + u·(x′ − x), u uniform in [0, 1), x′ one of the
+    ``n_neighbors`` nearest examples of the same class.
+
+    Args:
+        x: Examples (N, d).
+        y: Labels (N,).
+        n_neighbors: Number of neighbours to interpolate to.
+        seed: Seed of the random numbers.
+
+    Raises:
+        DataError: A class with a single example; NaN or infinite features.
+        ArgumentError: ``n_neighbors`` is no integer ≥ 1.
+
+    >>> x, y = smote([[0.0], [1.0], [2.0], [5.0], [6.0]], [0, 0, 0, 1, 1])
+    >>> x.shape, y.tolist(), bool(5.0 <= x[5, 0] <= 6.0)
+    ((6, 1), [0, 0, 0, 1, 1, 1], True)
     """
     features, labels = np.asarray(x, np.float64), np.asarray(y)
     if features.ndim != 2 or len(features) != len(labels):

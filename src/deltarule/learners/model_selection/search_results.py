@@ -1,4 +1,4 @@
-"""The results of a search, shaped as scikit-learn's ``GridSearchCV`` shapes them: scores, times, ranks, parameters."""
+"""Results of a search in the format of scikit-learn's ``GridSearchCV``: scores, times, ranks, parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from deltarule.learners.base import Array
 
 @dataclass(frozen=True)
 class Measures:
-    """One scorer, called "score", or several by name; ``error_score`` stands for what cannot be scored."""
+    """One scorer, named "score", or several by name; ``error_score`` replaces scores that fail."""
 
     scorers: dict[str, Any]
     several: bool
@@ -29,7 +29,7 @@ class Measures:
 
     @staticmethod
     def of(learner: Any, scoring: Any, error_score: Any) -> Measures:
-        """Return the scorers that ``scoring`` means; raises ArgumentError for a wrong ``error_score``."""
+        """Return the scorers of ``scoring``; raise ArgumentError for an invalid ``error_score``."""
         if error_score != "raise" and (
             isinstance(error_score, bool) or not isinstance(error_score, numbers.Real)
         ):
@@ -68,7 +68,7 @@ class Measures:
 
     @property
     def lost(self) -> float:
-        """The score of what failed."""
+        """The score of a failed fit."""
         return float("nan") if self.error_score == "raise" else float(self.error_score)
 
     def measured(
@@ -85,9 +85,7 @@ class Measures:
             )
             try:
                 found |= _numbers(name, scorer(learner, own_x, own_y, **shares))
-            except (
-                Exception
-            ) as error:  # a scorer is the caller's and may raise anything
+            except Exception as error:  # a user's scorer may raise anything
                 if self.error_score == "raise":
                     raise
                 cause = f"{type(error).__name__}: {error}"
@@ -97,7 +95,7 @@ class Measures:
 
 
 def _numbers(name: str, score: Any) -> dict[str, float]:
-    """Return what a scorer gave as numbers; a function may give several by name."""
+    """Return the result of a scorer as numbers by name; a function may return several."""
     if isinstance(score, Mapping):
         return {
             key: value
@@ -113,7 +111,7 @@ def _numbers(name: str, score: Any) -> dict[str, float]:
 
 
 def takes_weights(scorer: Any) -> bool:
-    """Return whether a scorer takes ``sample_weight``."""
+    """Return whether a scorer accepts ``sample_weight``."""
     own = getattr(scorer, "_accept_sample_weight", None)
     return (
         bool(own()) if own else "sample_weight" in inspect.signature(scorer).parameters
@@ -122,7 +120,7 @@ def takes_weights(scorer: Any) -> bool:
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of all fits by name (without those that failed): candidate by candidate, its folds within."""
+    """Scores of all fits by name (without those that failed): the folds of the first candidate, then of the next."""
 
     names: list[str]  # "score" where there is one scorer
     test: list[dict[str, float]]
@@ -139,7 +137,7 @@ def score_all(
     folds: Sequence[tuple[Array, Array]],
     train: bool,
 ) -> Scored:
-    """Score every fit on the rows it has not seen, and with ``train`` on those it has; data: X, y, weights."""
+    """Score each fit on its test rows, and with ``train`` on its training rows; data: X, y, weights."""
     x, y, weights = data
     tests: list[dict[str, float]] = []
     trains: list[dict[str, float]] = []
@@ -165,7 +163,7 @@ def score_all(
 def results_table(
     candidates: Sequence[dict[str, Any]], scored: Scored, fit_seconds: float
 ) -> dict[str, Any]:
-    """Return the table of ``GridSearchCV``: times, parameters, scores of every fold, their mean, spread and rank."""
+    """Return ``cv_results_``: times, parameters, scores of each fold, their mean, standard deviation and rank."""
     n = len(candidates)
     own = np.reshape(scored.seconds, (n, -1))
     table: dict[str, Any] = {
@@ -208,7 +206,7 @@ def _summary(part: str, name: str, scores: Array) -> dict[str, Any]:
 
 
 def _column(values: Sequence[Any]) -> Any:
-    """Return a masked column: of numbers where all values are, else of objects."""
+    """Return a masked column: numeric where all values are, else of objects."""
     present = [value for value in values if value is not np.ma.masked]
     try:
         array = np.array(present)

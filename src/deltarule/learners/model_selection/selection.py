@@ -1,7 +1,8 @@
-"""Choosing models: learning and validation curves, and checks that nothing leaks (DA-06, DA-16, DA-18).
+"""Model selection: learning curves, validation curves, and detection of data leakage.
 
-Splitters and searches are scikit-learn's: ``KFold``, ``GroupKFold``, ``GridSearchCV``, ``RandomizedSearchCV`` and
-``HalvingGridSearchCV`` take every learner here as it is.
+For splitters and searches take scikit-learn's ``KFold``, ``GroupKFold``,
+``GridSearchCV``, ``RandomizedSearchCV`` and ``HalvingGridSearchCV``, which accept all
+learners of this package.
 """
 
 from __future__ import annotations
@@ -37,7 +38,18 @@ Numbers = npt.NDArray[np.float64]
 @final
 @dataclass(frozen=True)
 class Curve:
-    """Scores along a parameter (or a number of examples): arrays (points, folds)."""
+    """Training and validation scores by a hyperparameter, or by the number of examples.
+
+    Attributes:
+        name: What the points are.
+        points: The values.
+        training: Training scores (points, folds).
+        validation: Validation scores (points, folds).
+
+    >>> curve = Curve("depth", (1, 2), np.array([[0.7], [0.9]]), np.array([[0.6], [0.5]]))
+    >>> curve.best, curve.gap.round(6).tolist()
+    (1, [0.1, 0.4])
+    """
 
     name: str
     points: tuple[Any, ...]
@@ -46,7 +58,7 @@ class Curve:
 
     @property
     def best(self) -> Any:
-        """The point with the highest mean validation score, the first of equal ones."""
+        """The point of the highest mean validation score, the first of ties."""
         return self.points[int(self.validation.mean(axis=1).argmax())]
 
     @property
@@ -75,11 +87,24 @@ def learning_curve(
     sizes: Sequence[float | int] = (0.1, 0.325, 0.55, 0.775, 1.0),
     **options: Any,
 ) -> Curve:
-    """Return scores against the number of training examples: do more data help (DA-16)?
+    """Return training and validation scores by the number of training examples.
 
-    ``options`` are those of scikit-learn's ``learning_curve`` (cv, groups, scoring, n_jobs, shuffle …). Neural
-    learners are fitted side by side, all folds and sizes in one program, which takes a fraction of the time and finds
-    the same within rounding; with other options than those named, one after the other.
+    Neural learners are trained in one program, all folds and sizes together, in a
+    fraction of the time and with equal results up to rounding; with options other than
+    those named, one after the other.
+
+    Args:
+        estimator: Any estimator.
+        x: Examples.
+        y: Targets.
+        sizes: Numbers of training examples, or fractions of them.
+        **options: Those of scikit-learn's ``learning_curve`` (cv, groups, scoring,
+        n_jobs, shuffle …).
+
+    >>> from deltarule.learners import Ridge
+    >>> x = [[float(i)] for i in range(20)]
+    >>> learning_curve(Ridge(), x, [2 * i for i in range(20)], sizes=[4, 16], cv=5).points
+    (4, 16)
     """
     name = "training examples"
     if _side_by_side(estimator, y, options, {"shuffle", "random_state"}):
@@ -114,10 +139,23 @@ def validation_curve(
     values: Sequence[Any],
     **options: Any,
 ) -> Curve:
-    """Return scores against a hyperparameter: too simple on one side, too complicated on the other (DA-18).
+    """Return training and validation scores by a hyperparameter: from underfitting to overfitting.
 
-    ``options`` are those of scikit-learn's ``validation_curve`` (cv, groups, scoring, n_jobs …). Neural learners are
-    fitted side by side as in ``learning_curve``.
+    Neural learners are trained in one program as in ``learning_curve``.
+
+    Args:
+        estimator: Any estimator.
+        x: Examples.
+        y: Targets.
+        parameter: Name of the hyperparameter.
+        values: Its values.
+        **options: Those of scikit-learn's ``validation_curve`` (cv, groups, scoring,
+        n_jobs …).
+
+    >>> from deltarule.learners import Ridge
+    >>> x = [[float(i)] for i in range(20)]
+    >>> validation_curve(Ridge(), x, [2 * i for i in range(20)], "alpha", [0.1, 1e4], cv=5).best
+    0.1
     """
     if not len(values):
         raise ArgumentError(
@@ -137,7 +175,7 @@ def validation_curve(
 
 
 class _Fit(NamedTuple):
-    """A fit for a curve: hyperparameters that differ, and the rows to fit and to score on."""
+    """A fit of a curve: the hyperparameters that differ, and the rows to fit and to score on."""
 
     parameters: dict[str, Any]
     train: Any
@@ -147,7 +185,7 @@ class _Fit(NamedTuple):
 def _side_by_side(
     estimator: Any, y: Any, options: Mapping[str, Any], more: Set[str]
 ) -> bool:
-    """Return whether ``fit_together`` can do what is asked."""
+    """Return whether ``fit_together`` supports the options."""
     return (
         isinstance(estimator, Network)
         and y is not None
@@ -174,7 +212,7 @@ def _scores(
     n_folds: int,
     options: Mapping[str, Any],
 ) -> tuple[Numbers, Numbers] | None:
-    """Return training and validation scores (points, folds) of fits side by side; None if one of them cannot begin."""
+    """Return training and validation scores (points, folds) of fits in one program; None if one cannot start."""
     x, y = indexable(x, y)
     scorer = check_scoring(estimator, scoring=options.get("scoring"))
     learners = [
@@ -189,10 +227,10 @@ def _scores(
             [fit.train for fit in plan],
             jobs if jobs and jobs > 0 else None,
         )
-    except GraphError:  # no property of a fit: a program that cannot be built
+    except GraphError:  # a bug of the program and not of a fit
         raise
     except ValueError:
-        return None  # one after the other, the others are scored
+        return None  # fitted one after the other, the others have scores
     warn_of_divergence(learners)
     training, validation = (
         scores_of(learners, scorer, x, y, rows).reshape(-1, n_folds)
@@ -204,7 +242,16 @@ def _scores(
 @final
 @dataclass(frozen=True)
 class Leak:
-    """One way in which validation data are known to the training: what it is, and where."""
+    """One way in which information on the validation data leaks into training.
+
+    Attributes:
+        kind: "duplicates", "target among the features" or "groups".
+        message: A description.
+        places: Rows, features or groups concerned.
+
+    >>> str(Leak("groups", "patient 7 is on both sides"))
+    'groups: patient 7 is on both sides'
+    """
 
     kind: str
     message: str
@@ -215,9 +262,12 @@ class Leak:
 
 
 def shared_rows(train: Any, test: Any) -> list[tuple[int, int]]:
-    """Return (row of train, row of test) of equal examples; of several equal training rows the first (DA-06).
+    """Return (training row, test row) of equal examples; of several equal training rows the first.
 
-    Columns are of numbers or of categories, such as text; what is missing equals what is missing.
+    Columns are numeric or categorical, such as text; missing values equal each other.
+
+    >>> shared_rows([[1.0, 2.0], [3.0, 4.0]], [[3.0, 4.0], [5.0, 6.0]])
+    [(1, 0)]
     """
     tables = table(train, "shared_rows train"), table(test, "shared_rows test")
     wide, other = tables[0].shape[1], tables[1].shape[1]
@@ -235,20 +285,31 @@ def shared_rows(train: Any, test: Any) -> list[tuple[int, int]]:
 
 
 def shared_groups(train: Any, test: Any) -> list[Any]:
-    """Return the groups (patients, documents, scenes) that have examples on both sides (DA-06)."""
+    """Return the groups (patients, documents, scenes) that have examples in both training and test data.
+
+    >>> shared_groups(["ann", "bob"], ["bob", "eve"])
+    ['bob']
+    """
     return list(np.intersect1d(np.asarray(train), np.asarray(test)).tolist())
 
 
 def revealing_features(
     x: Any, y: Any, threshold: float = 0.9999
 ) -> list[tuple[int, float]]:
-    """Return (feature, how well it tells y by itself) of features that are the target in another guise.
+    """Return (feature, score) of the features that are transformations of the target: target leakage.
 
-    The best counts of the share of right answers when every value of the feature is read as its most frequent label
-    (at most half as many values as examples, and for numbers no more than labels, or labels that alternate along
-    them); the share when it is cut half-way between the classes, if these are as narrow as labels with a little noise
-    are; and for targets that are numbers, whole ones too, the squared correlations of numbers and of ranks, so that
-    2·y and y³ are found. Text and other categories are compared by value. Rows without a target are left out.
+    The score is the largest of: the accuracy when each value of the feature predicts
+    its most frequent label (at most half as many values as examples, and for numbers no
+    more values than labels, or labels that alternate along them); the accuracy when the
+    feature is cut half-way between the classes, if these are as narrow as labels with a
+    little noise; and for numeric targets the squared correlations of values and of
+    ranks, which find 2·y and y³. Categories are compared by value. Rows without a
+    target are ignored.
+
+    Args:
+        x: Examples (N, d) of numbers or categories.
+        y: Targets (N,).
+        threshold: Least score to report.
 
     >>> revealing_features([[2.0 * i, i % 7] for i in range(300)], range(300))
     [(0, 1.0)]
@@ -282,10 +343,18 @@ def find_leaks(
     groups_train: Any = None,
     groups_test: Any = None,
 ) -> list[Leak]:
-    """Return what makes validation look better than it is; an empty list if nothing was found.
+    """Return what makes a validation score optimistic; an empty list if nothing was found.
 
-    Checked: equal rows on both sides; with ``y_train`` features that tell the target by themselves (see
-    ``revealing_features``); with groups those on both sides. Inputs are arrays, lists or frames, of numbers or text.
+    It looks for equal rows in training and test data; with ``y_train`` for features
+    that are transformations of the target (see ``revealing_features``); with groups for
+    those on both sides.
+
+    Args:
+        x_train: Training examples: an array, list or frame of numbers or text.
+        x_test: Test examples.
+        y_train: Training targets.
+        groups_train: Group of each training example.
+        groups_test: Group of each test example.
 
     >>> [leak.kind for leak in find_leaks([[1.0, 2.0], [3.0, 4.0]], [[3.0, 4.0]])]
     ['duplicates']
@@ -299,16 +368,18 @@ def find_leaks(
         names = list(getattr(x_train, "columns", ()))
         for feature, value in revealing_features(x_train, y_train):
             name = f"{feature} ({names[feature]!r})" if names else str(feature)
-            message = f"feature {name} tells the target by itself ({value:.2%})"
+            message = f"feature {name} alone predicts the target ({value:.2%})"
             leaks.append(Leak("target among the features", message, (feature,)))
     if (groups_train is None) != (groups_test is None):
         raise ArgumentError(
             "find_leaks groups",
-            expected="groups of both sides, or of none",
-            got="those of one side",
+            expected="groups of both training and test data, or of neither",
+            got="groups of one of them",
         )
     both = [] if groups_train is None else shared_groups(groups_train, groups_test)
     if both:
-        message = f"{len(both)} groups are on both sides, among them {both[0]!r}: split by group"
+        message = (
+            f"{len(both)} groups are in both, among them {both[0]!r}: split by group"
+        )
         leaks.append(Leak("groups", message, tuple(both)))
     return leaks

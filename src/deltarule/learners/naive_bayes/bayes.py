@@ -1,7 +1,8 @@
-"""Generative classifiers: arg max P(x|c)P(c), in log space (PR-04, PR-07, PR-16, PR-17). They can sample.
+"""Generative classifiers: arg max P(x|c)P(c), computed in log space; they can sample.
 
-Scores of counts are products of matrices and those of full covariances triangular solves, which are BLAS's and
-LAPACK's; those of independent Gaussian features are in ``normal_scores``.
+Log likelihoods of counts are matrix products and those of full covariances triangular
+solves, by BLAS and LAPACK; those of independent normal features are in
+``normal_scores``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from deltarule.learners.linear_model.moments import Moments
 from deltarule.learners.linear_model.streaming import RunningStatistics
 from deltarule.learners.naive_bayes.normal_scores import normal_scores
 
-_ROWS = 4096  # counted at a time
+_ROWS = 4096  # examples of a block
 
 
 class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -65,12 +66,12 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return self._add(x, labels, weights_for(x, targets, sample_weight))
 
     def _check_squares(self, x: Array) -> None:
-        """Raise DataError for numbers whose squares, which are needed, would be infinite."""
+        """Raise DataError for numbers whose squares, where they are needed, overflow."""
         if self._squared:
             check_squares(x, f"{type(self).__name__} X")
 
     def _begin(self, n_features: int) -> None:
-        """Forget what was counted."""
+        """Reset the statistics."""
         self._counts = [self._statistic(n_features) for _ in self.classes_]
         self._whole = RunningStatistics()
         self.class_count_ = np.zeros(len(self.classes_))
@@ -91,7 +92,7 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return self
 
     def _prior(self) -> Array:
-        """Return the priors that were given, else the shares of the classes; raises ArgumentError for wrong ones."""
+        """Return the given priors, else the class frequencies; raise ArgumentError for invalid priors."""
         name = self._prior_name
         given = getattr(self, name)
         if given is not None:
@@ -103,16 +104,16 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return np.asarray(self.class_count_ / self.class_count_.sum())
 
     def _statistic(self, n_features: int) -> Moments:
-        """Return what is counted of a class."""
+        """Return the statistics to accumulate for one class."""
         return Moments(n_features)
 
     @abstractmethod
     def _check(self, x: Array) -> None:
-        """Refuse wrong hyperparameters and examples."""
+        """Raise for invalid hyperparameters and examples."""
 
     @abstractmethod
     def _estimate(self) -> None:
-        """Learn the parameters of P(x|c) from what was counted."""
+        """Estimate the parameters of P(x|c) from the statistics."""
 
     @abstractmethod
     def _log_likelihood(self, x: Array) -> Array:
@@ -120,7 +121,7 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
     @abstractmethod
     def _draw(self, label: int, n: int, generator: np.random.Generator) -> Array:
-        """Return n examples of a class."""
+        """Return n samples of a class."""
 
     def predict_joint_log_proba(self, X: Any) -> Array:
         """Return ln P(x|c) + ln P(c)."""
@@ -139,12 +140,20 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: Any) -> Array:
-        """Return the class of the highest posterior; at a tie the first."""
+        """Return the class of the highest posterior; the first of ties."""
         best = self.predict_joint_log_proba(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
 
     def sample(self, n: int, random_state: int | None = None) -> tuple[Array, Array]:
-        """Draw classes from the prior and examples from their likelihood (PR-17)."""
+        """Draw n examples: classes from the prior, features from the likelihood of the class.
+
+        Args:
+            n: Number of examples.
+            random_state: Seed.
+
+        Returns:
+            X (n, d) and labels (n,).
+        """
         check_is_fitted(self, "classes_")
         if not whole(0)(n):
             raise ArgumentError(
@@ -162,7 +171,7 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
 
 
 def _checked_priors(where: str, given: Any, n: int) -> Array:
-    """Return probabilities of n classes; raises ArgumentError for anything else."""
+    """Return the probabilities of n classes; raise ArgumentError for anything else."""
     try:
         priors = np.array(given, np.float64)
     except (TypeError, ValueError):
@@ -175,7 +184,7 @@ def _checked_priors(where: str, given: Any, n: int) -> Array:
     if not fits:
         raise ArgumentError(
             where,
-            expected=f"{n} probabilities ≥ 0 with the sum 1, one a class",
+            expected=f"{n} probabilities ≥ 0 with the sum 1, one per class",
             got=repr(given),
         )
     return priors
@@ -183,9 +192,21 @@ def _checked_priors(where: str, given: Any, n: int) -> Array:
 
 @final
 class GaussianNaiveBayes(_Generative):
-    """P(x|c) = Π_j N(x_j; μ_cj, σ²_cj), maximum likelihood; ``smoothing`` times the largest variance is added.
+    """Gaussian naive Bayes: P(x|c) = Π_j N(x_j; μ_cj, σ²_cj), by maximum likelihood (Murphy 2012, section 3.5).
 
-    ``priors``: P(c) in the order of ``classes_``; None for the shares of the classes in the data.
+    Args:
+        smoothing: Fraction of the largest feature variance that is added to all
+            variances.
+        priors: P(c) in the order of ``classes_``; None for the class frequencies of the
+            data.
+
+    Attributes:
+        classes_: Sorted class labels.
+        class_prior_: P(c).
+        class_count_: Sum of the weights of each class.
+        theta_: Means (K, d).
+        var_: Variances (K, d).
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> learner = GaussianNaiveBayes().fit([[-1.0], [1.0], [4.0], [6.0]], list("aabb"))
     >>> learner.predict_proba([[2.5]]).round(6).tolist()
@@ -221,7 +242,7 @@ class GaussianNaiveBayes(_Generative):
 
 
 class _Counting(_Generative):
-    """Likelihoods of sums Σ w·x by class alone, which are products of matrices, sparse ones too."""
+    """Likelihoods that depend on the sums Σ w·x of each class only, which are (sparse) matrix products."""
 
     _sparse = True
     _prior_name = "class_prior"
@@ -251,7 +272,7 @@ class _Counting(_Generative):
         return self
 
     def _counted(self, x: Any) -> Any:
-        """Return the numbers that are counted."""
+        """Return the features whose sums are accumulated."""
         return x
 
     def __sklearn_tags__(self) -> Any:
@@ -262,12 +283,30 @@ class _Counting(_Generative):
 
 @final
 class MultinomialNaiveBayes(_Counting):
-    """P(d|c) ∝ Π_w p(w|c)^count, p(w|c) = (count + α)/(total + α·words): naive Bayes for documents (PR-16).
+    """Multinomial naive Bayes for documents: P(d|c) ∝ Π_w p(w|c)^count, p(w|c) = (count + α)/(total + α·words).
 
-    ``alpha=1`` is Laplace's smoothing. ``class_prior``: P(c) in the order of ``classes_``; None for the shares of the
-    classes in the data, or with ``fit_prior=False`` for equal ones. ``sample`` draws documents of
-    ``document_length_`` words, the mean length. A sparse X, such as that of scikit-learn's ``CountVectorizer``, stays
-    sparse.
+    ``sample`` draws documents of ``document_length_`` words. A sparse X, such as that
+    of scikit-learn's ``CountVectorizer``, stays sparse. Source: Manning, Raghavan and
+    Schütze 2008, section 13.2.
+
+    Args:
+        alpha: Additive smoothing α of the counts; 1 is Laplace smoothing.
+        fit_prior: Whether P(c) are the class frequencies of the data; else all classes
+            are equally likely.
+        class_prior: P(c) in the order of ``classes_``; None to follow ``fit_prior``.
+
+    Attributes:
+        classes_: Sorted class labels.
+        class_prior_: P(c).
+        class_count_: Sum of the weights of each class.
+        feature_log_prob_: ln p(w|c), (K, d).
+        document_length_: Mean number of words per document.
+        n_features_in_: Number of features seen by ``fit``.
+
+    >>> x = [[3, 0, 1], [2, 0, 0], [0, 2, 1], [0, 3, 1]]  # documents, counts of three words
+    >>> learner = MultinomialNaiveBayes().fit(x, ["sport", "sport", "music", "music"])
+    >>> learner.predict([[1, 0, 1], [0, 1, 1]]).tolist()
+    ['sport', 'music']
     """
 
     def __init__(
@@ -303,16 +342,38 @@ class MultinomialNaiveBayes(_Counting):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
-        tags.classifier_tags.poor_score = True  # the checks' data are no counts
+        tags.classifier_tags.poor_score = (
+            True  # the data of scikit-learn's checks are no counts
+        )
         return tags
 
 
 @final
 class BernoulliNaiveBayes(_Counting):
-    """P(x|c) = Π_j p_cj^x_j (1 − p_cj)^(1 − x_j) for features above ``threshold`` or not; a sparse X stays sparse.
+    """Bernoulli naive Bayes: P(x|c) = Π_j p_cj^x_j (1 − p_cj)^(1 − x_j) for binary features.
 
-    ``class_prior`` and ``fit_prior`` are those of ``MultinomialNaiveBayes``. With a threshold below 0 the features of a
-    sparse X that are not stored, 0, are above it: then those that are not above it are counted.
+    Features above ``threshold`` are 1, others 0. A sparse X stays sparse: with a
+    threshold below 0 its unstored zeros are above it, and the features that are not are
+    counted instead. Source: Manning, Raghavan and Schütze 2008, section 13.3.
+
+    Args:
+        alpha: Additive smoothing of the counts of 1 and of 0.
+        threshold: Features above it are 1, others 0.
+        fit_prior: Whether P(c) are the class frequencies of the data; else all classes
+            are equally likely.
+        class_prior: P(c) in the order of ``classes_``; None to follow ``fit_prior``.
+
+    Attributes:
+        classes_: Sorted class labels.
+        class_prior_: P(c).
+        class_count_: Sum of the weights of each class.
+        feature_prob_: p_cj, (K, d).
+        n_features_in_: Number of features seen by ``fit``.
+
+    >>> x = [[1, 0, 1], [1, 0, 0], [0, 1, 1], [0, 1, 0]]
+    >>> learner = BernoulliNaiveBayes().fit(x, ["a", "a", "b", "b"])
+    >>> learner.feature_prob_.tolist(), learner.predict_proba([[1, 0, 0]]).round(3).tolist()
+    ([[0.75, 0.25, 0.5], [0.25, 0.75, 0.5]], [[0.9, 0.1]])
     """
 
     def __init__(
@@ -334,9 +395,8 @@ class BernoulliNaiveBayes(_Counting):
         require(self, "threshold", at_least(-np.inf), "a number")
 
     def _counted(self, x: Any) -> Any:
-        return (
-            (x > self.threshold) if self.threshold >= 0 else (x <= self.threshold)
-        ).astype(np.float64)
+        counted = x > self.threshold if self.threshold >= 0 else x <= self.threshold
+        return counted.astype(np.float64)
 
     def _estimate(self) -> None:
         alpha = max(self.alpha, 1e-10)
@@ -348,7 +408,7 @@ class BernoulliNaiveBayes(_Counting):
         self.feature_prob_ = (counts + alpha) / (self.class_count_[:, None] + 2 * alpha)
 
     def _log_likelihood(self, x: Any) -> Array:
-        """Return Σ_j of what is usual, and of the difference where a feature is counted."""
+        """Return Σ_j of the log probability of the usual value, plus the difference where a feature is counted."""
         logs = np.log1p(-self.feature_prob_), np.log(self.feature_prob_)
         usual, counted = logs if self.threshold >= 0 else logs[::-1]
         return np.asarray(self._counted(x) @ (counted - usual).T + usual.sum(axis=1))
@@ -360,11 +420,27 @@ class BernoulliNaiveBayes(_Counting):
 
 @final
 class GaussianClassifier(_Generative):
-    """x|c ~ N(μ_c, Σ_c) with full covariances and Bayes' rule (PR-07).
+    """Quadratic and linear discriminant analysis: x|c ~ N(μ_c, Σ_c) and Bayes' rule (Hastie et al. 2009, section 4.3).
 
-    ``covariance="own"`` gives quadratic boundaries, ``"shared"`` one Σ for all classes and linear ones.
-    ``regularization`` r blends Σ with its mean variance, (1 − r)Σ + r·tr(Σ)/n·I, which keeps it regular.
-    ``priors``: P(c) in the order of ``classes_``; None for the shares of the classes in the data.
+    Args:
+        covariance: "own" for one covariance matrix per class (quadratic boundaries),
+            "shared" for a pooled one (linear boundaries).
+        regularization: r in (1 − r)Σ + r·tr(Σ)/d·I, which keeps Σ invertible.
+        priors: P(c) in the order of ``classes_``; None for the class frequencies of the
+            data.
+
+    Attributes:
+        classes_: Sorted class labels.
+        class_prior_: P(c).
+        class_count_: Sum of the weights of each class.
+        means_: Means (K, d).
+        covariances_: Covariance matrices (K, d, d).
+        n_features_in_: Number of features seen by ``fit``.
+
+    >>> x = [[0, 0], [1, 1], [2, 2.5], [0, 3], [1, 4], [2, 5.5]]
+    >>> learner = GaussianClassifier(covariance="shared").fit(x, list("aaabbb"))
+    >>> learner.predict([[2, 2], [2, 5]]).tolist()
+    ['a', 'b']
     """
 
     _squared = True
@@ -416,14 +492,8 @@ class GaussianClassifier(_Generative):
                 lower, (x - mean).T, lower=True, overwrite_b=True, check_finite=False
             )
             log_det = 2 * np.log(np.diag(lower)).sum()
-            columns.append(
-                -0.5
-                * (
-                    np.einsum("dn,dn->n", z, z)
-                    + log_det
-                    + x.shape[1] * np.log(2 * np.pi)
-                )
-            )
+            constant = log_det + x.shape[1] * np.log(2 * np.pi)
+            columns.append(-0.5 * (np.einsum("dn,dn->n", z, z) + constant))
         return np.stack(columns, axis=1)
 
     def _draw(self, label: int, n: int, generator: np.random.Generator) -> Array:

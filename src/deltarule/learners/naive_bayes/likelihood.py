@@ -1,7 +1,7 @@
-"""Maximum likelihood in closed form for the distributions of the course (PR-05, PR-09).
+"""Closed-form maximum likelihood estimates of common distributions.
 
-arg max Σ wᵢ log p(xᵢ|θ) as plain numbers: what minimising −Σ log p by gradient descent arrives at. Densities,
-their logarithms and draws are in ``deltarule.generative``.
+arg max Σ wᵢ log p(xᵢ|θ) as plain numbers, which minimising −Σ log p by gradient descent
+converges to. Densities and samples are in ``deltarule.generative``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _poisson(x: Numbers, mass: Numbers) -> dict[str, Any]:
 
 
 def _laplace(x: Numbers, mass: Numbers) -> dict[str, Any]:
-    """Return the weighted median (the smallest, where there are several) and the mean distance from it."""
+    """Return the weighted median (the smallest of several) and the mean absolute deviation from it."""
     order = np.argsort(x, kind="stable")
     median = x[order][np.searchsorted(np.cumsum(mass[order]), 0.5 - 1e-12)]
     return {"location": median, "scale": mass @ np.abs(x - median)}
@@ -72,11 +72,21 @@ def _all(fits: npt.NDArray[np.bool_], expected: str) -> None:
 def maximum_likelihood(
     distribution: str, x: Any, weights: Any = None
 ) -> dict[str, Any]:
-    """Return the parameters of the largest likelihood for independent observations x.
+    """Return the maximum likelihood estimates of the parameters of a distribution from independent observations.
 
-    ``distribution``: "normal" (mean and biased variance), "multivariate_normal" (x (N, k); mean and biased
-    covariance), "bernoulli", "categorical", "poisson" or "laplace". Raises DataError for observations that the
-    distribution does not have, ArgumentError for an unknown name.
+    Args:
+        distribution: "normal" (mean and biased variance), "multivariate_normal" (mean
+            and biased covariance), "bernoulli", "categorical", "poisson" or "laplace".
+        x: Observations (N,), or (N, k) for "multivariate_normal".
+        weights: One weight ≥ 0 per observation; None for equal weights.
+
+    Returns:
+        The estimates by name.
+
+    Raises:
+        ArgumentError: An unknown distribution.
+        DataError: Observations outside the support of the distribution, or invalid
+            weights.
 
     >>> {name: round(float(value), 4) for name, value in maximum_likelihood("normal", [1, 2, 6]).items()}
     {'mean': 3.0, 'variance': 4.6667}

@@ -1,7 +1,8 @@
-"""Logarithms of densities of independent normal features: one expression of arrays as of tensors, block by block.
+"""Log densities of independent normal features, by one expression for arrays and tensors, block by block.
 
-All differences x − μ_c together are as many numbers as examples · classes · features. NumPy makes as many at a time
-as stay in the cache; the engine, where there are many, keeps none.
+All differences x − μ_c together are examples · classes · features numbers. NumPy
+computes blocks that stay in the cache; the native engine, used for large data, stores
+none.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from deltarule.learners.base import Array
 from deltarule.runtime.devices import compiled
 from deltarule.tensor.tensor import symbol
 
-_ROWS = 4096  # of a native call
-_NUMBERS = 2**15  # differences that NumPy makes at a time
+_ROWS = 4096  # examples of a native call
+_NUMBERS = 2**15  # differences that NumPy computes at a time
 _WORTH_COMPILING = 2**24  # differences
 
 
@@ -50,7 +51,7 @@ def _block(x: Any, mean: Any, precision: Any, scale: Any) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _compiled_block(classes: int, features: int) -> Callable[..., Array]:
-    """Return the same for a block of examples as a native program, which keeps no differences."""
+    """Return ``_block`` for a fixed number of examples as a native program, which stores no differences."""
     x, scale = (
         symbol("x", (_ROWS, features), "float64"),
         symbol("scale", (classes,), "float64"),
