@@ -92,10 +92,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("Ridge", "Lasso", "NetworkRegressor"),
-        {
-            "solver": '"normal" equations, "svd": from the rows, whatever their rank, or "auto": the first while '
-            "they are well conditioned"
-        },
     ),
     Page(
         "Ridge",
@@ -116,10 +112,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("LinearRegression", "Lasso"),
-        {"alpha": "strength of the penalty α‖θ‖²"},
-        ">>> x, y = [[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 1.0, 3.0]\n"
-        ">>> [Ridge(alpha=alpha).fit(x, y).coef_.round(3).tolist() for alpha in (0.0, 1.0, 10.0)]\n"
-        "[[0.9], [0.75], [0.3]]",
     ),
     Page(
         "Lasso",
@@ -141,10 +133,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("LinearRegression", "Ridge", "ElasticNet"),
-        {"alpha": "strength of the penalty α‖θ‖₁", **_STEPS},
-        ">>> x = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]]\n"
-        ">>> Lasso(alpha=0.1).fit(x, [0.0, 1.0, 2.0, 3.0]).coef_.round(3).tolist()\n"
-        "[0.92, 0.0]",
     ),
     Page(
         "ElasticNet",
@@ -159,10 +147,5 @@ PAGES: tuple[Page, ...] = (
         "net both.",
         (("Gradient where θ ≠ 0 (N = 5), α₁ = αρ and α₂ = α(1 − ρ)", mixed),),
         ("Lasso", "Ridge", "LogisticRegression"),
-        {
-            "alpha": "strength of the penalty",
-            "l1_ratio": "share ρ of ‖θ‖₁ in it, 0 to 1",
-            **_STEPS,
-        },
     ),
 )

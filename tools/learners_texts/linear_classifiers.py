@@ -98,10 +98,6 @@ PAGES: tuple[Page, ...] = (
         "The boundary after each epoch with a mistake, the last one strong; the title counts the mistakes.",
         (("Criterion max(0, −y·z), y = ±1: its step is the rule", perceptron),),
         ("Adaline", "LogisticRegression", "LinearSVM"),
-        {
-            "max_iter": "epochs at most; it ends after one without mistakes",
-            "shuffle": "whether every epoch has an order of its own",
-        },
     ),
     Page(
         "Adaline",
@@ -120,11 +116,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("Perceptron", "LogisticRegression", "LinearRegression"),
-        {
-            "learning_rate": "η; None takes a tenth of the largest one that is safe",
-            "max_iter": "epochs",
-            "rule": '"original", or "unit-norm": along x/‖x‖',
-        },
     ),
     Page(
         "LogisticRegression",
@@ -144,10 +135,6 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("SoftmaxRegression", "LinearSVM", "Perceptron"),
-        {
-            **_MEANINGS,
-            "alpha": "strength of the penalty alpha·(½(1 − ρ)‖θ‖² + ρ‖θ‖₁) on the sum of the losses",
-        },
     ),
     Page(
         "SoftmaxRegression",
@@ -164,7 +151,6 @@ PAGES: tuple[Page, ...] = (
             ("How the probabilities p move with the scores a", softmax_jacobian),
         ),
         ("LogisticRegression", "LinearSVM", "NetworkClassifier"),
-        _MEANINGS,
     ),
     Page(
         "LinearSVM",
@@ -185,6 +171,5 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("LogisticRegression", "SoftmaxRegression", "Perceptron"),
-        {**_MEANINGS, "loss": '"squared_hinge" or "hinge"'},
     ),
 )

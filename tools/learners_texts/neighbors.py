@@ -89,9 +89,5 @@ PAGES: tuple[Page, ...] = (
             ),
         ),
         ("KNNClassifier", "LinearRegression", "BaggingRegressor"),
-        {},
-        ">>> x, y = [[0.0], [1.0], [2.0], [10.0]], [0.0, 1.0, 4.0, 100.0]\n"
-        ">>> [KNNRegressor(k).fit(x, y).predict([[1.2]]).round(3).tolist() for k in (1, 2, 4)]\n"
-        "[[1.0], [2.5], [26.25]]",
     ),
 )

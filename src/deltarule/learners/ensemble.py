@@ -8,7 +8,7 @@ et al. 2016, section 7.11).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self, final
 
 import numpy as np
@@ -48,12 +48,13 @@ def bootstrap(n: int, random: np.random.Generator) -> tuple[Rows, Rows]:
     return drawn, np.setdiff1d(np.arange(n), drawn)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class _Bagging(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Clones of one estimator, each fitted to its own bootstrap sample; neural learners are trained in one program."""
 
-    estimator: Any
-    n_estimators: int
-    random_state: Any
+    estimator: Any = field(default=None, kw_only=False)
+    n_estimators: int = 10
+    random_state: Any = None
 
     def _fit_members(
         self, x: Array, y: Array, default: Any, least_values: int = 1
@@ -114,6 +115,7 @@ class _Bagging(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no type
 
 
 @final
+@dataclass(kw_only=True, eq=False, repr=False)
 class BaggingClassifier(ClassifierMixin, _Bagging):  # type: ignore[misc]  # as above
     """Classifiers fitted to bootstrap samples, whose probabilities or votes are averaged (Breiman 1996).
 
@@ -134,13 +136,6 @@ class BaggingClassifier(ClassifierMixin, _Bagging):  # type: ignore[misc]  # as 
     >>> learner.predict([[2.2], [17.1]]).tolist(), bool(learner.oob_score_ > 0.8)
     (['low', 'high'], True)
     """
-
-    def __init__(
-        self, estimator: Any = None, *, n_estimators: int = 10, random_state: Any = None
-    ) -> None:
-        self.estimator = estimator
-        self.n_estimators = n_estimators
-        self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Self:
         """Draw the bootstrap samples and fit the members."""
@@ -176,6 +171,7 @@ class BaggingClassifier(ClassifierMixin, _Bagging):  # type: ignore[misc]  # as 
 
 
 @final
+@dataclass(kw_only=True, eq=False, repr=False)
 class BaggingRegressor(RegressorMixin, _Bagging):  # type: ignore[misc]  # as above
     """Regressors fitted to bootstrap samples, whose predictions are averaged (Breiman 1996).
 
@@ -195,13 +191,6 @@ class BaggingRegressor(RegressorMixin, _Bagging):  # type: ignore[misc]  # as ab
     >>> bool(learner.oob_score_ > 0.95), len(learner.estimators_)
     (True, 20)
     """
-
-    def __init__(
-        self, estimator: Any = None, *, n_estimators: int = 10, random_state: Any = None
-    ) -> None:
-        self.estimator = estimator
-        self.n_estimators = n_estimators
-        self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Self:
         """Draw the bootstrap samples and fit the members."""

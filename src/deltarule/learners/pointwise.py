@@ -91,12 +91,12 @@ class Pointwise:
 def pointwise(
     loss: Loss | Family, outputs: int, rows: int, device: str = "reference"
 ) -> Pointwise:
-    """Return the programs of a loss; equal ones are made once."""
+    """Return the programs of a loss; equal ones are built once."""
     return Pointwise(loss, outputs, rows, device)
 
 
 def filled(part: Array, rows: int) -> Array:
-    """Return rows of numbers with rows of 0 behind them."""
+    """Return rows padded with rows of 0."""
     if len(part) == rows:
         return part
     full = np.zeros((rows, *part.shape[1:]), part.dtype)

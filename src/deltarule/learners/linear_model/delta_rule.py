@@ -1,7 +1,8 @@
-"""One family (CM-27): θ ← θ + η·e·x with an error e that differs only in what the prediction is (``delta_step``).
+"""Binary linear classifiers by the delta rule θ ← θ + η·e·x, which differ in the error e (see ``delta_step``).
 
-Perceptron: e = y − step(z); ADALINE: e = y − z; logistic regression: e = y − σ(z), with z = θᵀ[x, 1]. Each is minus
-the derivative of a loss in z, which is all that is written down here.
+Perceptron: e = y − step(z); ADALINE: e = y − z; logistic regression: e = y − σ(z), with
+z = θᵀ[x, 1]. Each error is minus the derivative of a loss in z, so that only the loss
+is defined here.
 """
 
 from __future__ import annotations
@@ -28,26 +29,50 @@ from deltarule.tensor.tensor import Tensor
 @final
 @dataclass(frozen=True, kw_only=True)
 class _Criterion(Loss):
-    """(step(z) − y)·z: |z| on the wrong side, else 0 (CM-16). Its derivative is step(z) − y, with step(0) = 1."""
+    """Perceptron criterion (step(z) − y)·z, |z| for misclassified examples; its derivative is step(z) − y."""
 
     def per_example(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Return the criterion of every example."""
+        """Return the criterion of each example."""
         return ((prediction >= 0).astype(prediction.dtype) - target) * prediction
 
 
 @final
 class Perceptron(BinaryClassifier):
-    """Rosenblatt's rule: θ ← θ + η(y − ŷ)x, ŷ = 1 where z ≥ 0, θ₀ = 0, one example after the other (CM-16, CM-17).
+    """Rosenblatt's perceptron: θ ← θ + η(y − ŷ)x, ŷ = 1 where z ≥ 0, θ₀ = 0, one example at a time (Rosenblatt 1958).
 
-    After ``fit``: ``mistakes_`` (a number an epoch), ``mistake_log_`` (a row (epoch, example, y − ŷ) for every
-    mistake, so that θ = η Σ (y − ŷ)x over the log), ``n_mistakes_``, ``converged_`` (an epoch without mistakes
-    came), ``mistake_bound_`` (R/γ)² with R the longest augmented input and γ the margin of the solution found,
-    where it separates the data (Novikoff 1962, CM-18); class weights c multiply it by (max c/min c)². Data that no
-    line separates never converge (CM-19): after ``max_iter`` epochs fitting ends with a ConvergenceWarning.
+    For linearly separable data the number of mistakes is at most (R/γ)² with R the
+    largest norm of an augmented input and γ the margin (Novikoff 1962); class weights c
+    multiply the bound by (max c/min c)². Other data never converge: after ``max_iter``
+    epochs ``fit`` raises a ConvergenceWarning.
 
-    ``partial_fit`` makes one pass over a chunk; a weight w of an example multiplies its update, ηw(y − ŷ)x, and weights
-    multiply the mistake bound by (max w/min w)² as those of classes do. ``fit`` takes none: in scikit-learn a weight 2
-    means the example twice and order is free, but here the second copy meets the θ that the first has moved.
+    ``partial_fit`` makes one pass over a chunk; a sample weight w multiplies the
+    update, ηw(y − ŷ)x, and the mistake bound by (max w/min w)². ``fit`` takes no sample
+    weights: weight 2 would have to equal the example twice, in any order, but the
+    second copy is met by the θ that the first has updated.
+
+    Args:
+        learning_rate: Step size η.
+        fit_intercept: Whether to learn the intercept b, else b = 0.
+        max_iter: Maximum number of epochs; fitting ends after an epoch without
+            mistakes.
+        shuffle: Whether to shuffle the examples before each epoch.
+        class_weight: None, "balanced", or {class: weight}.
+        random_state: Seed of the random numbers; equal seeds give equal results.
+        warm_start: Whether ``fit`` starts from the coefficients of the previous fit.
+
+    Attributes:
+        coef_: θ, (d,).
+        intercept_: b.
+        classes_: Sorted class labels.
+        mistakes_: Number of mistakes of each epoch.
+        mistake_log_: One row (epoch, example, y − ŷ) per mistake, so that θ = η Σ (y −
+            ŷ)x over the log.
+        n_mistakes_: Total number of mistakes.
+        converged_: Whether the last epoch had no mistakes.
+        mistake_bound_: (R/γ)² for the margin of the solution; infinite where it does
+            not separate the data.
+        n_iter_: Number of epochs.
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> learner = Perceptron().fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 0, 0, 1])
     >>> learner.intercept_, learner.mistakes_, learner.mistake_log_[:2].tolist()
@@ -74,7 +99,7 @@ class Perceptron(BinaryClassifier):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Go through the data until an epoch has no mistake."""
+        """Run epochs over the data until one has no mistakes."""
         with unless_diverged(self):
             return self._learn(*self._all(X, y))
 
@@ -113,7 +138,7 @@ class Perceptron(BinaryClassifier):
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> Self:
-        """Make one pass over a chunk; ``mistakes_`` gets its number. The first call needs ``classes``."""
+        """Make one pass over a chunk and append its mistakes to ``mistakes_``. The first call needs ``classes``."""
         with unless_diverged(self):
             rule = self._rule(*self._part(X, y, classes, sample_weight))
             self.mistakes_ = [
@@ -125,13 +150,13 @@ class Perceptron(BinaryClassifier):
 
 
 def _mistakes(rule: DeltaRule, order: Rows) -> npt.NDArray[np.int64]:
-    """Go through the examples once; return (example, y − ŷ) of every mistake."""
+    """Make one pass over the examples; return (example, y − ŷ) of each mistake."""
     errors = rule.epoch(order)
     return np.asarray(np.stack([order, errors], axis=1)[errors != 0], np.int64)
 
 
 def _mistake_bound(inputs: Array, labels: Array, theta: Array) -> float:
-    """(R/γ)² for the unit vector along θ; infinite where it does not separate."""
+    """Return (R/γ)² for the unit vector along θ; infinite where it does not separate the classes."""
     length = float(np.linalg.norm(theta))
     margin = (
         float(((2 * labels - 1) * (inputs @ theta)).min()) / length if length else 0.0
@@ -145,14 +170,32 @@ def _mistake_bound(inputs: Array, labels: Array, theta: Array) -> float:
 
 @final
 class Adaline(BinaryClassifier):
-    """Widrow and Hoff's rule on z itself, targets ±1: θ ← θ + η(y − z)x (CM-21 … CM-23).
+    """Widrow and Hoff's ADALINE, the delta rule on z with targets ±1: θ ← θ + η(y − z)x (Widrow and Hoff 1960).
 
-    ``rule="original"`` is that (the factor 2 of ∂(y − z)²/∂θ absorbed in η); ``"unit-norm"`` divides x by ‖x‖ (the
-    norm, not its square as in normalised LMS; the augmented x is never 0). ``learning_rate=None`` takes a tenth of
-    1/max w‖x‖² for the original rule (w: class weights) and of 1/max w‖x‖ for the other, below which none diverges;
-    chunks of ``partial_fit`` lower it where they ask for a smaller one. A rate that diverges raises DivergenceError.
-    ``losses_`` holds the mean (y − z)² of every epoch; ``partial_fit`` adds one for every chunk. A weight w of an
-    example there makes its update ηw(y − z)x, which for w = 2 is not two updates: so ``fit`` takes none.
+    The factor 2 of ∂(y − z)²/∂θ is absorbed in η. A learning rate that diverges raises
+    DivergenceError. ``partial_fit`` accepts sample weights, which multiply the update;
+    weight 2 is not two updates, so ``fit`` accepts none.
+
+    Args:
+        learning_rate: Step size η. None is a tenth of 1/max w‖x‖² (w: class weights),
+            below which the original rule does not diverge, or of 1/max w‖x‖ for
+            "unit-norm"; chunks of ``partial_fit`` reduce it where they need a smaller
+            one.
+        fit_intercept: Whether to learn the intercept b, else b = 0.
+        max_iter: Number of epochs.
+        rule: "original", or "unit-norm": x divided by ‖x‖ (not by its square as in
+            normalised LMS).
+        class_weight: None, "balanced", or {class: weight}.
+        warm_start: Whether ``fit`` starts from the coefficients of the previous fit.
+
+    Attributes:
+        coef_: θ, (d,).
+        intercept_: b.
+        classes_: Sorted class labels.
+        losses_: Mean (y − z)² of each epoch, or chunk of ``partial_fit``.
+        learning_rate_: The step size used.
+        n_iter_: Number of epochs.
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> learner = Adaline(max_iter=500).fit([[0, 0], [0, 1], [1, 0], [1, 1]], [0, 0, 0, 1])
     >>> learner.predict([[0, 1], [1, 1]]).tolist(), learner.losses_[-1] < learner.losses_[0]
@@ -177,7 +220,7 @@ class Adaline(BinaryClassifier):
         self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Go through the data ``max_iter`` times."""
+        """Run ``max_iter`` epochs over the data."""
         with unless_diverged(self):
             data, theta = self._all(X, y)
             self.n_iter_ = require(self, "max_iter", whole(1), "a whole number ≥ 1")
@@ -206,7 +249,7 @@ class Adaline(BinaryClassifier):
         )
 
     def _rule(self, data: Data, theta: Array) -> DeltaRule:
-        """Return the rule; along x/‖x‖ instead of x is a weight 1/‖x‖."""
+        """Return the rule; a step along x/‖x‖ is one along x with weight 1/‖x‖."""
         inputs, labels, weights = data
         lengths = np.linalg.norm(inputs, axis=1)
         shares = (
@@ -241,7 +284,7 @@ class Adaline(BinaryClassifier):
 
 
 def _mean_square(errors: Array) -> float:
-    """Return the mean square of errors; raises DivergenceError where it is not finite."""
+    """Return the mean square of errors; raise DivergenceError where it is not finite."""
     with np.errstate(over="ignore"):
         found = (errors**2).mean()
     require_finite(np.atleast_1d(found), "losses")
@@ -249,48 +292,43 @@ def _mean_square(errors: Array) -> float:
 
 
 @final
+@dataclass(kw_only=True, eq=False, repr=False)
 class LogisticRegression(BinaryClassifier, PenalisedClassifier):
-    """P(y = 1|x) = σ(θᵀx + b), the maximum of the likelihood with penalty α(½(1 − ρ)‖θ‖² + ρ‖θ‖₁) (CM-24 … CM-26).
+    """Logistic regression P(y = 1|x) = σ(θᵀx + b), by penalised maximum likelihood (Hastie et al. 2009, section 4.4).
 
-    ρ is ``l1_ratio``: above 0, coefficients become exactly 0, and Newton steps have the penalty in their model.
+    The penalty on the sum of the losses is α(½(1 − ρ)‖θ‖² + ρ‖θ‖₁), ρ = ``l1_ratio``.
+    Newton steps use the Hessian XᵀDX, in features that are centred and scaled to size
+    1, so that neither offsets nor units of the features matter.
 
-    ``solver="newton"`` takes Newton steps with the Hessian XᵀDX until no derivative of the mean is above ``tol``, in
-    features that are centred and of size 1, so that neither their place nor their unit matters; ``"delta"`` is the
-    delta rule θ ← θ + η(y − σ(z))x for ``max_iter`` epochs, example by example or, with
-    ``batch_size`` above 1, along means over batches in the order of the data. ``partial_fit`` makes one pass of it.
-    Steps are of ``learning_rate`` or, for None, of min(0.1, 0.2/(¼·max w‖x‖² + α/Σw)).
+    Args:
+        alpha: Strength α of the penalty.
+        l1_ratio: Fraction ρ of ‖θ‖₁ in the penalty, in [0, 1]; above 0 coefficients
+            become exactly 0, and ``solver`` is "newton".
+        fit_intercept: Whether to learn the intercept b, else b = 0.
+        solver: "newton", or "delta": the delta rule θ ← θ + η(y − σ(z))x, as
+            ``partial_fit`` uses.
+        learning_rate: Step size η of the delta rule; None is min(0.1, 0.2/(¼·max w‖x‖²
+            + α/Σw)), which is stable.
+        batch_size: Number of examples per step of the delta rule, in the order of the
+            data.
+        max_iter: Maximum number of Newton steps, or number of epochs of the delta rule.
+        tol: Largest derivative of the mean at which Newton steps end.
+        class_weight: None, "balanced", or {class: weight}.
+        warm_start: Whether ``fit`` starts from the coefficients of the previous fit.
+
+    Attributes:
+        coef_: θ, (d,).
+        intercept_: b.
+        classes_: Sorted class labels.
+        n_iter_: Number of Newton steps, or epochs.
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> learner = LogisticRegression(alpha=0.0).fit([[-1.0], [0.0], [1.0], [2.0]], [0, 1, 0, 1])
     >>> learner.predict_proba([[0.5]]).round(6).tolist()
     [[0.5, 0.5]]
     """
 
-    def __init__(
-        self,
-        *,
-        alpha: float = 1e-4,
-        l1_ratio: float = 0.0,
-        fit_intercept: bool = True,
-        solver: str = "newton",
-        learning_rate: float | None = 0.1,
-        batch_size: int = 1,
-        max_iter: int = 100,
-        tol: float = 1e-8,
-        class_weight: Any = None,
-        warm_start: bool = False,
-    ) -> None:
-        super().__init__(
-            alpha=alpha,
-            l1_ratio=l1_ratio,
-            fit_intercept=fit_intercept,
-            solver=solver,
-            learning_rate=learning_rate,
-            batch_size=batch_size,
-            max_iter=max_iter,
-            tol=tol,
-            class_weight=class_weight,
-            warm_start=warm_start,
-        )
+    tol: float = 1e-8
 
     def _loss(self) -> Loss:
         return BinaryCrossEntropy()
@@ -302,11 +340,11 @@ class LogisticRegression(BinaryClassifier, PenalisedClassifier):
         return self.alpha / mass
 
     def predict_proba(self, X: Any) -> Array:
-        """Return P(class|x), columns in the order of ``classes_``."""
+        """Return P(class|x), columns ordered as ``classes_``."""
         positive = meaning(self._loss(), self.decision_function(X))
         return np.stack([1 - positive, positive], axis=1)
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Return ln P(class|x) from the scores, finite however sure: ln σ(−z) and ln σ(z)."""
+        """Return ln P(class|x), ln σ(−z) and ln σ(z), finite for all scores."""
         scores = self.decision_function(X)
         return np.stack([log_expit(-scores), log_expit(scores)], axis=1)

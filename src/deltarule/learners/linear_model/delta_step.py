@@ -1,11 +1,12 @@
-"""The delta rule as one program: θ ← θ + η·e·x, examples one after the other or in small batches (CM-27).
+"""The delta rule as one step program: θ ← θ + η·e·x, one example at a time or in mini-batches (Widrow and Hoff 1960).
 
-What differs between the members of the family is the error e alone, minus the derivative of the loss in the scores:
+The members of the family differ in the error e, minus the derivative of the loss in the
+scores:
 
     perceptron           e = y − step(z)
     ADALINE              e = y − z
     logistic regression  e = y − σ(z)
-    softmax regression   e = 𝟙(y) − softmax(a), one row of θ a class
+    softmax regression   e = 𝟙(y) − softmax(a), one row of θ per class
     linear SVM           e = −∂hinge/∂a
 """
 
@@ -28,7 +29,7 @@ from deltarule.simplify import simplify
 from deltarule.tensor.tensor import symbol
 
 Rows = npt.NDArray[np.int64]
-WORTH_COMPILING = 250  # steps, which take NumPy as long as the compiler needs
+WORTH_COMPILING = 250  # steps that take NumPy as long as compilation
 
 
 @functools.lru_cache(maxsize=64)
@@ -64,11 +65,11 @@ def require_finite(values: Array, what: str) -> None:
 
 @final
 class DeltaRule:
-    """Steps of the delta rule on J (see ``objective``) from ``theta``, (outputs, features), which each epoch replaces.
+    """Steps of the delta rule on J (see ``objective``) from ``theta``, (outputs, features), which each epoch updates.
 
-    The last feature carries the bias, which ``alpha`` leaves out, unless ``bias`` is False.
-
-    Epochs within the first ``WORTH_COMPILING`` steps are NumPy's; each one that goes beyond is a native call.
+    The last feature carries the bias, which the penalty ``alpha`` omits, unless
+    ``bias`` is False. Epochs within the first ``WORTH_COMPILING`` steps run in NumPy,
+    each later one in a native call.
     """
 
     def __init__(
@@ -87,9 +88,10 @@ class DeltaRule:
         self._runners: dict[tuple[str, int], StepRunner] = {}
 
     def epoch(self, order: Rows | None = None) -> Array:
-        """Go through the examples once, in their order or another; return the error of each before its step.
+        """Make one pass over the examples, in their order or a given one; return the error of each before its step.
 
-        Errors are (N,) with one output, else (N, outputs). Raises DivergenceError where Θ is no longer finite.
+        Errors are (N,) with one output, else (N, outputs). Raise DivergenceError where
+        Θ is no longer finite.
         """
         rows = np.arange(len(self._data[0])) if order is None else order
         whole = len(rows) - len(rows) % self._batch_size
@@ -104,7 +106,7 @@ class DeltaRule:
         return np.concatenate([part.reshape(shape) for part in errors])
 
     def _run(self, rows: Rows, size: int) -> Array:
-        """Take steps of one batch size; return their errors."""
+        """Run the steps of one batch size; return their errors."""
         if not len(rows):
             return np.zeros((0, len(self.theta)))
         key = ("cpu" if self._steps > WORTH_COMPILING else "reference", size)

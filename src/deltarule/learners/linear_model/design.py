@@ -31,7 +31,7 @@ _EXTREME = 300  # powers of two beyond which squares, and sums of them, may not 
 
 @final
 class Design:
-    """x̃ of N examples, in blocks of rows; ``width`` counts the feature of the bias, which comes last."""
+    """x̃ of N examples, in blocks of rows; ``width`` includes the feature of the bias, which comes last."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Design:
         return Explicit(made, self.intercept)
 
     def part(self, rows: Array) -> Design:
-        """Return some of the examples, with the same centres and sizes."""
+        """Return a subset of the examples, with the same centres and scales."""
         return Design(
             self.rows[rows],
             self.unit,
@@ -100,22 +100,22 @@ class Design:
 
     @property
     def means(self) -> Array:
-        """The means that were subtracted, in the units."""
+        """The means that were subtracted, in scaled units."""
         return np.asarray(self._center + self._left)
 
     def penalties(self, ridge: float) -> Array:
-        """Return what multiplies ½Φ² in the penalty ½·ridge·‖θ‖², (width,); biases are free."""
+        """Return the coefficients of ½Φ² in the penalty ½·ridge·‖θ‖², (width,); 0 for biases."""
         of = (np.sqrt(ridge) * self.unit / self.size) ** 2
         return np.append(of, 0.0) if self.intercept else of
 
     def kinks(self, strength: float) -> Array:
-        """Return what multiplies |Φ| in the penalty strength·‖θ‖₁, (width,); biases are free."""
+        """Return the coefficients of |Φ| in the penalty strength·‖θ‖₁, (width,); 0 for biases."""
         with np.errstate(over="ignore"):
             of = np.minimum(strength * self.unit / self.size, 1e300)
         return np.append(of, 0.0) if self.intercept else of
 
     def outer(self, phi: Array) -> tuple[Array, Array]:
-        """Return θ (outputs, d) and the intercepts (outputs,) of Φ; what is beyond the largest float is infinite."""
+        """Return θ (outputs, d) and the intercepts (outputs,) of Φ; overflow becomes infinite."""
         coefficients = phi[:, : self.features] / self.size
         moved = coefficients @ self.means
         with np.errstate(over="ignore"):
@@ -205,11 +205,11 @@ class Explicit:
         self.block_rows = _dense_rows(self.n, self.features)
 
     def explicit(self) -> Explicit:
-        """Return what it is."""
+        """Return this object."""
         return self
 
     def part(self, rows: Array) -> Explicit:
-        """Return some of the examples."""
+        """Return a subset of the examples."""
         return Explicit(self._rows[rows], self.intercept)
 
     def blocks(self) -> Iterator[tuple[slice, Array]]:
@@ -286,7 +286,7 @@ def _moments(x: Any, weights: Array) -> tuple[Array, Array]:
 
 
 def units(x: Any) -> Array:
-    """Return powers of two that bring the largest number of each column to about 1, and 1 where none is needed."""
+    """Return powers of two that scale the largest number of each column to about 1; 1 where none is needed."""
     found = np.ones(x.shape[1])
     with np.errstate(over="ignore", under="ignore"):
         if sparse.issparse(x):

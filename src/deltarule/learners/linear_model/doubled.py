@@ -1,10 +1,12 @@
-"""Sums of products in twice the digits of a float, by BLAS: what least squares keeps of chunks of few columns.
+"""Sums of products in double-double arithmetic by BLAS: what least squares stores of chunks of few columns.
 
-Each column is cut into slices of 20 bits, the last one holds what is left. Products of the first slices, summed over a
-block of 4096 rows, are whole numbers below 2⁵³ in units of their own, and so exact; what rounding takes from the others
-is 2⁻¹¹³ of the largest (Ozaki, Ogita, Oishi and Rump 2012). Blocks are added up as pairs of floats, high and low
-(Dekker 1971), and so is the factorisation LDLᵀ made, of which R = D^½Lᵀ is rounded once. Its rows stand for the data
-themselves: their products have the square of the data's condition, but twice the digits.
+Each column is split into slices of 20 bits and a remainder. Products of the first
+slices, summed over a block of 4096 rows, are integers below 2⁵³ in their own units, and
+so exact; the rounding errors of the others are 2⁻¹¹³ of the largest (Ozaki, Ogita,
+Oishi and Rump 2012). Blocks are added as pairs of floats, high and low (Dekker 1971),
+and so is the LDLᵀ factorisation, of which R = D^½Lᵀ is rounded once. Its rows replace
+the data: their products have the squared condition number of the data, but twice the
+digits.
 """
 
 from __future__ import annotations
@@ -18,9 +20,7 @@ from deltarule.learners.base import Array
 _ROWS = 2**12
 _BITS, _SLICES = 20, 4
 _SPLITTER = 2.0**27 + 1
-_NOTHING = (
-    1e-26  # of a column's square: what is left of one that depends on those before
-)
+_NOTHING = 1e-26  # relative residual square of a linearly dependent column
 
 Pair = tuple[Array, Array]  # high and low
 
@@ -45,7 +45,7 @@ class DoubledSums:
         return made
 
     def triangle(self) -> Array:
-        """Return R, upper triangular, with RᵀR = Σ zzᵀ; rows of what depends on columns before are 0."""
+        """Return the upper triangular R with RᵀR = Σ zzᵀ; rows of linearly dependent columns are 0."""
         high, low = (part.copy() for part in self.sums)
         least = _NOTHING * high.diagonal()
         found = np.zeros_like(high)
@@ -65,7 +65,7 @@ class DoubledSums:
 
 
 def _sliced(rows: Array) -> Array:
-    """Return the slices of the columns beside each other, (N, slices·width)."""
+    """Return the slices of the columns side by side, (N, slices·width)."""
     largest = np.abs(rows).max(axis=0)
     left, parts = rows, []
     for number in range(1, _SLICES):
@@ -77,7 +77,7 @@ def _sliced(rows: Array) -> Array:
 
 
 def _sum(a: Array, b: Array) -> Pair:
-    """Return a + b and what rounding took from it, exactly."""
+    """Return a + b and its rounding error, exactly (Knuth's two-sum)."""
     total = a + b
     other = total - a
     return total, (a - (total - other)) + (b - other)

@@ -1,13 +1,15 @@
-"""A running factorisation: R of all rows so far, from which least squares keeps the digits that products lose.
+"""A running QR factorisation: R of all rows so far, which keeps the digits that least squares loses in products.
 
-RᵀR = Σ w(x − μ)(x − μ)ᵀ has the square of the condition of the rows, R has their own. Up to 128 columns R comes from
-sums of products in twice the digits of a float (``doubled``); more are merged as Chan, Golub and LeVeque (1979) merge
-scatters, with rows in the place of their products:
+RᵀR = Σ w(x − μ)(x − μ)ᵀ has the squared condition number of the rows, R has their own.
+Up to 128 columns R comes from sums of products in double-double arithmetic
+(``doubled``); more are merged by the formula of Chan, Golub and LeVeque (1979) for
+scatters, with rows in place of their products:
 
     R ← R of QR[R₁; √w(x − μ₂); √(w₁w₂/w)·(μ₂ − μ₁)],  w = w₁ + w₂
 
-Numbers are taken from the first row, so that a mean of 10⁹ costs no digit of a spread of 1, and in powers of two that
-bring them to about 1 where their squares would not be finite.
+The first row is subtracted from all rows, so that a mean of 10⁹ costs no digit of a
+spread of 1, and columns whose squares would overflow or underflow are scaled by powers
+of two.
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ from deltarule.learners.base import Array
 from deltarule.learners.linear_model.design import units
 from deltarule.learners.linear_model.doubled import DoubledSums
 
-_NUMBERS = 2**17  # in the rows of one factorisation
-_MOST_DOUBLED = 128  # columns
+_NUMBERS = 2**17  # numbers in the rows of one factorisation
+_MOST_DOUBLED = 128  # columns, for double-double arithmetic
 
 
 @final
 class Factor:
-    """Weight, mean and R of rows (n_columns,) that were added; ``unit`` times the numbers is what R is of."""
+    """Weight, mean and R of the rows (n_columns,) added; R is that of the rows times ``unit``."""
 
     def __init__(self, n_columns: int, doubled: bool = True) -> None:
         self.weight = 0.0
@@ -45,7 +47,7 @@ class Factor:
         return len(self.unit)
 
     def added(self, x: Array, weights: Array) -> Factor:
-        """Return what is known with rows (N, n_columns) of weights > 0 added; this one stays as it is."""
+        """Return a factorisation with rows (N, n_columns) of weights > 0 added; this one is unchanged."""
         made = Factor(len(self))
         made.__dict__.update(self.__dict__)
         if not made.weight:

@@ -1,15 +1,18 @@
-"""Least squares and its regularised relatives: closed forms where there are any (CM-01 … CM-03, CM-28).
+"""Linear least squares, ridge regression, the lasso and the elastic net.
 
-J(θ) = ½Σ w(y − θᵀx)² is a quadratic, ½θᵀGθ − tᵀθ + const for centred data, with the Hessian G = Σ w xxᵀ and t = Σ w xy.
-G has the square of the condition of X: solutions by G lose as many digits as its condition has, with features brought
-to one size. Up to a condition of 10⁵ they are taken from G, which is the cheapest, and beyond from the rows themselves
-(``quadratic``, ``solutions``). Of chunks a running factorisation is kept (``factor``).
+J(θ) = ½Σ w(y − θᵀx)² is a quadratic, ½θᵀGθ − tᵀθ + const for centred data, with the
+Hessian G = Σ w xxᵀ and t = Σ w xy. G has the squared condition number of X: solutions
+by G lose as many digits as its condition number has, with features scaled to equal
+size. Up to a condition number of 10⁵ they are computed from G, which is the cheapest,
+and beyond from the rows (``quadratic``, ``solutions``). For chunks a running
+factorisation is stored (``factor``).
 """
 
 from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any, Self, final
 
 import numpy as np
@@ -43,8 +46,8 @@ from deltarule.learners.linear_model.quadratic import (
 )
 from deltarule.learners.linear_model.solutions import by_rows, by_sums
 
-_MOST_CONDITION = 1e5  # of G, for solutions by it: ten digits are left
-_MOST_STEPS = 10  # of the iteration for sparse data of many features, for each feature
+_MOST_CONDITION = 1e5  # of G for the normal equations, which leaves ten digits
+_MOST_STEPS = 10  # LSQR steps per feature
 
 
 class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -53,7 +56,14 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
     fit_intercept: bool
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn ``coef_`` and ``intercept_``; sparse X stays sparse."""
+        """Compute ``coef_`` and ``intercept_``; sparse X stays sparse.
+
+        Args:
+            X: Examples (N, d), an array or a sparse matrix.
+            y: Targets (N,) or (N, targets).
+            sample_weight: One weight ≥ 0 per example; weight 2 equals the example
+                twice.
+        """
         self._check()
         x, targets = checked_fit(
             self, X, y, sparse=True, multi_output=True, y_numeric=True
@@ -70,9 +80,9 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         )
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Add a chunk: the solution is that for all chunks together, up to rounding; after ``fit`` it starts anew.
+        """Add a chunk: the solution is that for all chunks together, up to rounding; after ``fit`` it restarts.
 
-        Of the chunks only Σw, the means and a factorisation of the centred (x, y) are kept.
+        Only Σw, the means and a factorisation of the centred (x, y) are stored.
         """
         self._check()
         first = getattr(self, "_seen", None) is None
@@ -97,7 +107,7 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         return self
 
     def _keep(self, j: Quadratic, flat: bool) -> Self:
-        """Solve, and learn coefficients in the units of the data; raises DataError for those that are not finite."""
+        """Solve, and store coefficients in the units of the data; raise DataError for those that are not finite."""
         unit, target_unit = j.units
         theta = self._solve(j)
         with np.errstate(over="ignore"):
@@ -119,7 +129,7 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         """Return θ, (d, outputs), in the units of J."""
 
     def _check(self) -> None:
-        """Raise ArgumentError for wrong hyperparameters."""
+        """Raise ArgumentError for invalid hyperparameters."""
         switch(self, "fit_intercept")
 
     def __sklearn_tags__(self) -> Any:
@@ -129,7 +139,7 @@ class _LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # 
         return tags
 
     def predict(self, X: Any) -> Array:
-        """Return xᵀθ + b."""
+        """Return ŷ = xᵀθ + b, (N,) or (N, targets) like y."""
         return np.asarray(
             safe_sparse_dot(checked_predict(self, X, sparse=True), self.coef_.T)
             + self.intercept_
@@ -163,10 +173,18 @@ def _iterated(learner: BaseEstimator, j: OfSparse, alpha: float) -> Array:
 
 @final
 class LinearRegression(_LinearRegressor):
-    """arg min ½Σ wᵢ(yᵢ − θᵀxᵢ − b)² (CM-01, CM-02).
+    """Ordinary least squares: arg min ½Σ wᵢ(yᵢ − θᵀxᵢ − b)² (Hastie et al. 2009, section 3.2).
 
-    ``solver="normal"`` solves the normal equations XᵀXθ = Xᵀy; ``"svd"`` takes the pseudo-inverse (the smallest θ
-    where XᵀX is singular); ``"auto"`` takes the normal equations while they are well conditioned.
+    Args:
+        fit_intercept: Whether to learn the intercept b, else b = 0.
+        solver: "normal" solves the normal equations XᵀXθ = Xᵀy; "svd" computes the
+            solution from the rows (the smallest θ where XᵀX is singular); "auto" solves
+            the normal equations while they are well conditioned.
+
+    Attributes:
+        coef_: θ, (d,) or (targets, d).
+        intercept_: b, a number or (targets,).
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> LinearRegression().fit([[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 1.0, 3.0]).coef_.round(12).tolist()
     [0.9]
@@ -204,10 +222,20 @@ class LinearRegression(_LinearRegressor):
 
 @final
 class Ridge(_LinearRegressor):
-    """arg min Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α‖θ‖²; the intercept is not penalised (CM-28).
+    """Ridge regression: arg min Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α‖θ‖²; the intercept is not penalised (Hoerl and Kennard 1970).
 
-    θ solves (XᵀX + αI)θ = Xᵀy while that matrix, with a diagonal of 1, has a condition below 10⁵; else it comes from
-    the QR factorisation of [X; √α·I], or the singular values of X where there are fewer examples than features.
+    θ solves (XᵀX + αI)θ = Xᵀy while that matrix, scaled to a diagonal of 1, has a
+    condition number below 10⁵; else it is computed by QR factorisation of [X; √α·I], or
+    from the singular values of X for fewer examples than features.
+
+    Args:
+        alpha: Strength α of the penalty α‖θ‖².
+        fit_intercept: Whether to learn the intercept b, else b = 0.
+
+    Attributes:
+        coef_: θ, (d,) or (targets, d).
+        intercept_: b, a number or (targets,).
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> Ridge(alpha=1.0).fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]).coef_.round(6).tolist()
     [0.666667]
@@ -231,13 +259,15 @@ class Ridge(_LinearRegressor):
         return by_rows(*j.rows, ridge, j.units[0])
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class _ElasticNet(_LinearRegressor):
-    """Penalties with a kink at 0, by proximal steps."""
+    """Least squares with the penalty α(ρ‖θ‖₁ + ½(1 − ρ)‖θ‖²), by proximal steps."""
 
-    alpha: float
-    max_iter: int
-    tol: float
-    warm_start: bool
+    alpha: float = 1.0
+    fit_intercept: bool = True
+    max_iter: int = 10_000
+    tol: float = 1e-8
+    warm_start: bool = False
 
     def _check(self) -> None:
         super()._check()
@@ -247,7 +277,7 @@ class _ElasticNet(_LinearRegressor):
         switch(self, "warm_start")
 
     def _share(self) -> float:
-        """Return the share of ‖θ‖₁ in the penalty."""
+        """Return the fraction ρ of ‖θ‖₁ in the penalty."""
         return 1.0
 
     def _solve(self, j: Quadratic) -> Array:
@@ -287,7 +317,7 @@ class _ElasticNet(_LinearRegressor):
         return theta
 
     def _start(self, j: Quadratic) -> Array:
-        """Return θ to start from, in the units of J: 0, or with ``warm_start`` that of the last fit."""
+        """Return the initial θ in the units of J: 0, or with ``warm_start`` that of the previous fit."""
         shape = j.features, len(j.units[1])
         if not (self.warm_start and hasattr(self, "coef_")):
             return np.zeros(shape)
@@ -303,61 +333,65 @@ class _ElasticNet(_LinearRegressor):
 
 
 @final
+@dataclass(kw_only=True, eq=False, repr=False)
 class Lasso(_ElasticNet):
-    """arg min 1/(2Σw) Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α‖θ‖₁ by accelerated proximal steps (FISTA, Beck and Teboulle 2009).
+    """Lasso: arg min 1/(2Σw) Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α‖θ‖₁ (Tibshirani 1996), by FISTA (Beck and Teboulle 2009).
 
-    The proximal step of α‖θ‖₁ is soft thresholding; coefficients become exactly 0 (DA-19). Where the steps agree on
-    which, those that are left are solved for exactly, and the conditions of the minimum checked: |∂J/∂θ| ≤ α where
-    θ = 0, else ∂J/∂θ = −α·sign θ. ``ConvergenceWarning`` tells that ``max_iter`` steps were too few for ``tol``.
+    The proximal step of α‖θ‖₁ is soft thresholding, which sets coefficients to exactly
+    0. Once the steps agree on which, the others are solved for exactly and the
+    optimality conditions are checked: |∂J/∂θ| ≤ α where θ = 0, else ∂J/∂θ = −α·sign θ.
+
+    Args:
+        alpha: Strength α of the penalty α‖θ‖₁.
+        fit_intercept: Whether to learn the intercept b, else b = 0.
+        max_iter: Maximum number of steps; a ``ConvergenceWarning`` follows where they
+            do not reach ``tol``.
+        tol: Largest relative change of a coefficient at convergence, where no exact
+            solution is found before.
+        warm_start: Whether ``fit`` starts from the coefficients of the previous fit.
+
+    Attributes:
+        coef_: θ, (d,) or (targets, d).
+        intercept_: b, a number or (targets,).
+        n_iter_: Number of steps.
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> x = [[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]]
     >>> Lasso(alpha=0.5).fit(x, [0.0, 1.0, 2.0, 3.0]).coef_.round(6).tolist()
     [0.6, 0.0]
     """
 
-    def __init__(
-        self,
-        *,
-        alpha: float = 1.0,
-        fit_intercept: bool = True,
-        max_iter: int = 10_000,
-        tol: float = 1e-8,
-        warm_start: bool = False,
-    ) -> None:
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
-        self.max_iter = max_iter
-        self.tol = tol
-        self.warm_start = warm_start
-
 
 @final
+@dataclass(kw_only=True, eq=False, repr=False)
 class ElasticNet(_ElasticNet):
-    """arg min 1/(2Σw) Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α(ρ‖θ‖₁ + ½(1 − ρ)‖θ‖²), ρ = ``l1_ratio`` (Zou and Hastie 2005).
+    """Elastic net: arg min 1/(2Σw) Σ wᵢ(yᵢ − θᵀxᵢ − b)² + α(ρ‖θ‖₁ + ½(1 − ρ)‖θ‖²) (Zou and Hastie 2005).
 
-    Between :class:`Lasso` (ρ = 1), which takes one of several features that say the same, and ridge regression (ρ = 0),
-    which divides the coefficient among them. Found as the lasso is.
+    ρ = ``l1_ratio``. It lies between :class:`Lasso` (ρ = 1), which selects one of
+    several correlated features, and ridge regression (ρ = 0), which shares the
+    coefficient among them. The solver is that of the lasso.
+
+    Args:
+        alpha: Strength α of the penalty.
+        l1_ratio: Fraction ρ of ‖θ‖₁ in the penalty, in [0, 1].
+        fit_intercept: Whether to learn the intercept b, else b = 0.
+        max_iter: Maximum number of steps; a ``ConvergenceWarning`` follows where they
+            do not reach ``tol``.
+        tol: Largest relative change of a coefficient at convergence, where no exact
+            solution is found before.
+        warm_start: Whether ``fit`` starts from the coefficients of the previous fit.
+
+    Attributes:
+        coef_: θ, (d,) or (targets, d).
+        intercept_: b, a number or (targets,).
+        n_iter_: Number of steps.
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> ElasticNet(alpha=0.5, l1_ratio=0.8).fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0]).coef_.round(6).tolist()
     [0.347826]
     """
 
-    def __init__(
-        self,
-        *,
-        alpha: float = 1.0,
-        l1_ratio: float = 0.5,
-        fit_intercept: bool = True,
-        max_iter: int = 10_000,
-        tol: float = 1e-8,
-        warm_start: bool = False,
-    ) -> None:
-        self.alpha = alpha
-        self.l1_ratio = l1_ratio
-        self.fit_intercept = fit_intercept
-        self.max_iter = max_iter
-        self.tol = tol
-        self.warm_start = warm_start
+    l1_ratio: float = 0.5
 
     def _check(self) -> None:
         super()._check()

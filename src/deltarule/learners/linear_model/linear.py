@@ -1,4 +1,4 @@
-"""What linear classifiers share: data with a bias column, scores Θ[x, 1], and fits of a loss with a penalty."""
+"""The base classes of linear classifiers: validated data with a bias column, scores Θ[x, 1], and warm starts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from deltarule.learners.base import (
 )
 from deltarule.learners.linear_model.objective import Data
 
-_LARGEST = 1e150  # of inputs
+_LARGEST = 1e150  # input whose square is finite
 
 
 @contextmanager
 def unless_diverged(learner: Any) -> Iterator[None]:
-    """Give a learner back what it knew before where a DivergenceError ends its fit."""
+    """Restore the attributes of a learner where its fit ends with a DivergenceError."""
     before = dict(vars(learner))
     try:
         yield
@@ -40,9 +40,10 @@ def unless_diverged(learner: Any) -> Iterator[None]:
 
 
 class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Scores Θ[x, 1], a row of Θ for each class; the largest wins, at a tie the first.
+    """Scores Θ[x, 1], one row of Θ per class; the class of the largest score is predicted, the first of ties.
 
-    A sparse X stays so in Newton's steps and where scores are computed; for the delta rule it becomes dense.
+    A sparse X stays sparse in Newton steps and predictions; the delta rule converts it
+    to an array.
     """
 
     coef_: Array
@@ -55,7 +56,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
     def _examples(
         self, x: Any, y: Any, sample_weight: Any = None
     ) -> tuple[Any, Array, Array]:
-        """Return (X, targets, weights) of a fit; X stays sparse, and of single precision."""
+        """Return (X, targets, weights) of a fit; X may be sparse or float32."""
         before = getattr(self, "classes_", None)
         rows, classes = checked_fit(
             self, x, y, sparse=True, dtype=[np.float64, np.float32]
@@ -74,14 +75,14 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         )
 
     def _all(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[Data, Array]:
-        """Return (inputs with bias, targets, weights), and Θ to start from."""
+        """Return (inputs with bias, targets, weights), and the initial Θ."""
         rows, labels, weights = self._examples(x, y, sample_weight)
         return (self._inputs(rows), labels, weights), self._start(rows.shape[1])
 
     def _part(
         self, x: Any, y: Any, classes: Any, sample_weight: Any
     ) -> tuple[Data, Array]:
-        """Return (inputs with bias, targets, weights) of a chunk, and Θ so far."""
+        """Return (inputs with bias, targets, weights) of a chunk, and the current Θ."""
         first = not hasattr(self, "coef_")
         rows, own = checked_fit(self, x, y, sparse=True, reset=first)
         labels = self._targets(encode_part(self, own, classes, first))
@@ -93,7 +94,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         ) if first else self._known()
 
     def _inputs(self, x: Any) -> Array:
-        """Return X as an array, with a feature 1 behind; raises DataError for numbers whose squares are not finite."""
+        """Return X as an array with a last feature of 1; raise DataError for numbers whose squares overflow."""
         self._check_switches()
         rows = (x.toarray() if sparse.issparse(x) else x).astype(np.float64, copy=False)
         largest = max(float(rows.max()), -float(rows.min()))
@@ -111,7 +112,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         switch(self, "warm_start")
 
     def _start(self, features: int) -> Array:
-        """Return Θ to start from: 0, or with ``warm_start`` that of the last fit; raises ArgumentError for another."""
+        """Return the initial Θ: 0, or with ``warm_start`` that of the previous fit, if it has the same shape."""
         zeros = self._zeros(features)
         if not (self.warm_start and hasattr(self, "coef_")):
             return zeros
@@ -129,7 +130,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         )
 
     def _known(self) -> Array:
-        """Return Θ of ``coef_`` and ``intercept_``."""
+        """Return Θ from ``coef_`` and ``intercept_``."""
         coefficients = np.atleast_2d(self.coef_)
         return (
             np.column_stack([coefficients, np.atleast_1d(self.intercept_)])
@@ -138,7 +139,7 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         )
 
     def _targets(self, labels: Array) -> Array:
-        """Return labels as the loss takes them."""
+        """Return labels in the form that the loss expects."""
         return labels
 
     def _zeros(self, features: int) -> Array:
@@ -157,12 +158,12 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         )
 
     def decision_function(self, X: Any) -> Array:
-        """Return the scores; for two classes the difference of the second to the first."""
+        """Return the scores (N, K); for two classes the difference (N,) of the second to the first."""
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict(self, X: Any) -> Array:
-        """Return the class with the highest score; at a tie the first."""
+        """Return the class of the highest score; the first of ties."""
         best = self._scores(X).argmax(axis=1)
         return np.asarray(self.classes_[best])
 
@@ -173,10 +174,10 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
 
 class BinaryClassifier(LinearClassifier):
-    """A linear boundary between two classes, Θ of one row; the second of ``classes_`` is the positive one."""
+    """A linear boundary between two classes, Θ of one row; the second of ``classes_`` is the positive class."""
 
     def decision_function(self, X: Any) -> Array:
-        """Return z = θᵀx + b; the farther from 0, the surer (CM-15)."""
+        """Return z = θᵀx + b, (N,); |z|/‖θ‖ is the distance from the boundary."""
         return self._scores(X)
 
     def predict(self, X: Any) -> Array:

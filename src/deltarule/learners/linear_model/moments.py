@@ -1,6 +1,7 @@
-"""Weighted moments of chunks: all that means, variances and least squares need of data larger than memory.
+"""Weighted moments of chunks: sufficient for means, variances and least squares of data larger than memory.
 
-Chunks are merged as Chan, Golub and LeVeque (1979) do, so that nothing subtracts large squares.
+Chunks are merged by the formulas of Chan, Golub and LeVeque (1979), which do not
+subtract large squares.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def merged(
 
 @final
 class Moments:
-    """Weight, mean and scatter Σ w(x − μ)² (or Σ w(x − μ)(x − μ)ᵀ) of what was added."""
+    """Weight, mean and scatter Σ w(x − μ)² (or Σ w(x − μ)(x − μ)ᵀ) of the examples added."""
 
     def __init__(self, n_features: int, full: bool = False) -> None:
         self.weight = 0.0

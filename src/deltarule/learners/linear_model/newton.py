@@ -1,9 +1,10 @@
-"""Newton steps to the minimum of a linear learner's objective; they end on the gradient and on nothing else.
+"""Newton's method for the objective of a linear learner; it stops on the gradient only.
 
     J(Φ) = mean over examples of w·loss(Φx̃, y) + ½ Σ αⱼΦⱼ²,  Φ (outputs, features)
 
-in the coordinates of ``design``, where neither place nor unit of a feature spoils the condition. The loss comes with
-its derivatives in the scores (``pointwise``); the gradient is Eᵀx̃ + αΦ for the errors −E, the Hessian x̃ᵀDx̃ + α.
+in the coordinates of ``design``, where neither offset nor unit of a feature affects the
+condition number. The derivatives of the loss are those in the scores (``pointwise``);
+the gradient is Eᵀx̃ + αΦ for the errors −E, the Hessian x̃ᵀDx̃ + α.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ Pair = tuple[Array, Array]  # a step, and the change of the gradient along it
 @final
 @dataclass(frozen=True)
 class Ended:
-    """Where the steps ended: Φ, how many there were, the largest derivative there, and whether it is within tol."""
+    """Result of the steps: Φ, their number, the largest derivative at Φ, and whether it is within the tolerance."""
 
     phi: Array
     steps: int
@@ -181,7 +182,7 @@ class Problem:
 
     @property
     def worth_a_matrix(self) -> bool:
-        """Whether the Hessian is made; else conjugate gradients take products with it."""
+        """Whether the Hessian is formed; else conjugate gradients use products with it."""
         outputs, width = self.shape
         return outputs * width <= (
             _WORTH_A_MATRIX if outputs == 1 else _WORTH_A_MATRIX_OF_SEVERAL
@@ -217,10 +218,10 @@ def _joined(parts: Sequence[Array]) -> Array:
 
 
 def newton(problem: Problem, phi: Array, max_iter: int, tol: float) -> Ended:
-    """Minimise a convex J by Newton steps of lengths that lower it, until no derivative is above ``tol``.
+    """Minimise a convex J by Newton steps with line search, until no derivative is above ``tol``.
 
-    From Φ = 0, many examples begin at the minimum for a sample of them. Ends elsewhere than at a minimum after
-    ``max_iter`` steps, or where rounding allows no descent.
+    From Φ = 0, many examples start at the minimum for a subsample. It ends without
+    convergence after ``max_iter`` steps, or where rounding allows no descent.
     """
 
     def at(flat: Array) -> tuple[float, Array]:
@@ -257,7 +258,7 @@ def newton(problem: Problem, phi: Array, max_iter: int, tol: float) -> Ended:
 
 
 def _corrected(solve: Solver, seen: Sequence[Pair], right: Array) -> Array:
-    """Return the solution for a matrix of earlier steps, corrected by what the gradient has done since (BFGS)."""
+    """Return the solution for the matrix of an earlier step, corrected by the changes of the gradient since (BFGS)."""
     q, shares = right.copy(), []
     known = [
         (step, change, 1 / float(step @ change))
@@ -343,9 +344,10 @@ def _solver(problem: Problem) -> Solver:
 
 
 def _conjugate_gradients(curve: Solver, right: Array) -> Array:
-    """Solve H x = right for a positive semidefinite H given by its products, the better the smaller the right side.
+    """Solve H x = right for a positive semidefinite H given by its products, more accurately for a smaller right side.
 
-    So exact that Newton's steps still converge faster than linearly (Dembo, Eisenstat and Steihaug 1982).
+    The accuracy keeps the convergence of Newton's method superlinear (Dembo, Eisenstat
+    and Steihaug 1982).
     """
     x, residual = np.zeros_like(right), right.copy()
     direction, size = residual.copy(), float(residual @ residual)

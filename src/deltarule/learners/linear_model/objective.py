@@ -1,9 +1,10 @@
-"""What the delta rule follows, written once with tensors; gradient and errors are its derivatives.
+"""The objective of the delta rule as tensors; gradient and errors are its derivatives.
 
     J(Θ) = mean over examples of w·loss(Θx, y) + ½α‖Θ‖²,  Θ (outputs, features)
 
-The last feature is 1 and carries the bias, which the penalty leaves out, unless ``bias`` is False. ``delta_step``
-follows J from example to example; ``newton`` minimises it over all of them, by derivatives in the scores.
+The last feature is 1 and carries the bias, which the penalty omits, unless ``bias`` is
+False. ``delta_step`` descends J example by example; ``newton`` minimises it over all
+examples, by derivatives in the scores.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ Data = tuple[Array, Array, Array]  # inputs (N, features), targets (N,), weights
 class Objective:
     """J for a number of examples, as expressions; the symbols are ``theta``, ``batch`` (x, y, w) and ``alpha``.
 
-    Targets are numbers where there is one output, and labels where there are more. ``errors`` are −∂loss/∂scores of
-    every example, the e of the delta rule θ ← θ + η·e·x (CM-27).
+    Targets are numbers for one output, and labels for several. ``errors`` are
+    −∂loss/∂scores of each example, the e of the delta rule θ ← θ + η·e·x.
     """
 
     def __init__(
@@ -50,5 +51,5 @@ class Objective:
 def objective(
     loss: Loss, outputs: int, features: int, rows: int, bias: bool = True
 ) -> Objective:
-    """Return an objective; equal ones are made once."""
+    """Return an objective; equal ones are built once."""
     return Objective(loss, outputs, features, rows, bias)

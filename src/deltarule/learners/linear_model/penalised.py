@@ -1,9 +1,10 @@
-"""Linear classifiers that minimise a loss with a penalty: Newton steps over all examples, or the delta rule."""
+"""Linear classifiers that minimise a loss with a penalty, by Newton steps over all examples or the delta rule."""
 
 from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -21,46 +22,41 @@ from deltarule.learners.pointwise import Family
 from deltarule.losses import Loss
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class PenalisedClassifier(LinearClassifier):
-    """A loss and a penalty on the weights (not on biases), minimised by Newton steps or by the delta rule.
+    """A loss with a penalty on the weights (not on biases), minimised by Newton steps or by the delta rule.
 
-    The penalty is α(½(1 − ρ)‖Θ‖² + ρ‖Θ‖₁) with ρ = ``l1_ratio``; the delta rule takes ρ = 0 alone.
+    The penalty is α(½(1 − ρ)‖Θ‖² + ρ‖Θ‖₁) with ρ = ``l1_ratio``; the delta rule
+    requires ρ = 0.
     """
 
-    def __init__(
-        self,
-        *,
-        alpha: float = 1e-4,
-        l1_ratio: float = 0.0,
-        fit_intercept: bool = True,
-        solver: str = "newton",
-        learning_rate: float | None = 0.1,
-        batch_size: int = 1,
-        max_iter: int = 100,
-        tol: float = 1e-10,
-        class_weight: Any = None,
-        warm_start: bool = False,
-    ) -> None:
-        self.alpha = alpha
-        self.l1_ratio = l1_ratio
-        self.fit_intercept = fit_intercept
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.tol = tol
-        self.class_weight = class_weight
-        self.warm_start = warm_start
+    alpha: float = 1e-4
+    l1_ratio: float = 0.0
+    fit_intercept: bool = True
+    solver: str = "newton"
+    learning_rate: float | None = 0.1
+    batch_size: int = 1
+    max_iter: int = 100
+    tol: float = 1e-10
+    class_weight: Any = None
+    warm_start: bool = False
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Learn ``coef_`` and ``intercept_``; a ConvergenceWarning tells that Newton steps did not find the minimum."""
+        """Compute ``coef_`` and ``intercept_``; a ConvergenceWarning follows where Newton steps do not converge.
+
+        Args:
+            X: Examples (N, d), an array or a sparse matrix.
+            y: Labels (N,).
+            sample_weight: One weight ≥ 0 per example; weight 2 equals the example
+                twice.
+        """
         with unless_diverged(self):
             x, labels, weights = self._examples(X, y, sample_weight)
             self._check()
             start = self._start(x.shape[1])
             alpha = self._strength(float(weights.sum()))
             self.n_iter_ = 0
-            self.__dict__.pop("learning_rate_", None)  # of earlier data
+            self.__dict__.pop("learning_rate_", None)  # that of the previous fit
             if self.solver == "delta":
                 self._check_smooth("solver='delta'")
                 data = (self._inputs(x), labels, weights / weights.mean())
@@ -85,7 +81,7 @@ class PenalisedClassifier(LinearClassifier):
     def _newton(
         self, x: Any, labels: Array, weights: Array, start: Array, alpha: float
     ) -> tuple[Array, Ended]:
-        """Return Θ at the minimum, and how the steps to it ended."""
+        """Return Θ at the minimum, and the result of the Newton steps."""
         used = weights > 0
         if not used.all():
             x, labels, weights = x[used], labels[used], weights[used]
@@ -127,14 +123,14 @@ class PenalisedClassifier(LinearClassifier):
         return np.column_stack([theta, bias]) if self.fit_intercept else theta, ended
 
     def _minimise(self, made: Any, steps: Any, phi: Array) -> Ended:
-        """Return the minimum; ``made`` makes the problem of a loss, ``steps`` solve it from Φ."""
+        """Return the minimum; ``made`` builds the problem of a loss, ``steps`` solves it from Φ."""
         ended: Ended = steps(made(self._loss()), phi)
         return ended
 
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> Self:
-        """Make one pass of the delta rule over a chunk, whatever ``solver`` is. The first call needs ``classes``."""
+        """Make one pass of the delta rule over a chunk, for any ``solver``. The first call needs ``classes``."""
         with unless_diverged(self):
             data, theta = self._part(X, y, classes, sample_weight)
             self._check()
@@ -152,7 +148,8 @@ class PenalisedClassifier(LinearClassifier):
     def _rate(self, data: Data, alpha: float) -> float:
         """Return η, or for None min(0.1, 0.2/(c·max w‖x‖² + α)), c the largest curvature of the loss in the scores.
 
-        A step along one example, or a mean of some, raises no parabola of this curvature where η(c·w‖x‖² + α) ≤ 2.
+        For η(c·w‖x‖² + α) ≤ 2 a step on one example, or on a mean of some, increases no
+        parabola of this curvature.
         """
         if self.learning_rate is not None:
             return self.learning_rate
@@ -191,7 +188,7 @@ class PenalisedClassifier(LinearClassifier):
         self._check_switches()
 
     def _check_smooth(self, what: str) -> None:
-        """Raise ArgumentError for a penalty that the delta rule cannot follow to the zeros that it is for."""
+        """Raise ArgumentError for an ℓ₁ penalty, whose zeros the delta rule does not reach."""
         require(
             self,
             "l1_ratio",
@@ -206,8 +203,8 @@ class PenalisedClassifier(LinearClassifier):
 
     @abstractmethod
     def _loss(self) -> Loss:
-        """Return the loss of scores and targets: with its derivatives it is all that tells learners apart."""
+        """Return the loss of scores and targets, which defines the learner."""
 
     @abstractmethod
     def _curvature(self) -> float:
-        """Return the largest eigenvalue that the Hessian of an example's loss in its scores may have."""
+        """Return an upper bound of the eigenvalues of the Hessian of an example's loss in its scores."""

@@ -1,7 +1,7 @@
-"""Accelerated proximal steps for ½θᵀGθ − tᵀθ + α‖θ‖₁ (FISTA, Beck and Teboulle 2009), with restarts.
+"""Accelerated proximal gradient steps for ½θᵀGθ − tᵀθ + α‖θ‖₁ (FISTA, Beck and Teboulle 2009), with restarts.
 
-A step is written once, with operators that arrays and tensors share: NumPy takes the first steps, and where they do
-not end it, the same step is compiled and taken many times a call.
+The step is written once, for arrays and tensors: NumPy runs the first steps, and if
+these do not converge the same step is compiled and runs many times per call.
 """
 
 from __future__ import annotations
@@ -22,11 +22,9 @@ from deltarule.simplify import simplify
 from deltarule.tensor.functional import where
 from deltarule.tensor.tensor import Tensor, symbol
 
-WORTH_COMPILING = 1000  # steps, which take NumPy as long as the compiler needs
-_WORTH_CALLING = (
-    2**18
-)  # products of numbers in a step: above, NumPy's calls are no longer what takes its time
-_STEPS = 1000  # of a native call, after which it can be interrupted
+WORTH_COMPILING = 1000  # steps that take NumPy as long as compilation
+_WORTH_CALLING = 2**18  # products per step, above which NumPy's call overhead is small
+_STEPS = 1000  # per native call, after which it can be interrupted
 
 
 def elastic_net(
@@ -39,11 +37,21 @@ def elastic_net(
     tol: float,
     start: Array,
 ) -> tuple[Array, int, bool]:
-    """Return arg min ½θᵀGθ − tᵀθ + Σ kink·|θ| + ½Σ ridge·θ², the number of steps, and whether they were enough.
+    """Return arg min ½θᵀGθ − tᵀθ + Σ kink·|θ| + ½Σ ridge·θ², the number of steps, and whether they converged.
 
-    ``gram`` is G or multiplies by it, ``lengths`` its diagonal; ``kink`` is (d, outputs), ``ridge`` (d,). Steps are
-    taken with the diagonal brought to 1. They end where their zeros and signs are those of a point that meets the
-    conditions of the minimum, else where they change no coefficient by more than ``tol`` times the largest one.
+    The steps run with the diagonal scaled to 1. They end where their zeros and signs
+    are those of a point that satisfies the optimality conditions, else where no
+    coefficient changes by more than ``tol`` times the largest.
+
+    Args:
+        gram: G, an array or a linear operator.
+        target: t, (d, outputs).
+        lengths: The diagonal of G.
+        kink: Strength of |θ| for each coefficient, (d, outputs).
+        ridge: Strength of ½θ² for each feature, (d,).
+        max_iter: Maximum number of steps.
+        tol: Largest relative change at convergence.
+        start: Initial θ.
     """
     size = np.sqrt(lengths + ridge)
     size = np.where(size > 0, size, 1.0)[:, None]
@@ -73,7 +81,7 @@ def _along(gram: Any, v: Array, size: Array, ridge: Array) -> Array:
 
 
 def _exact(gram: Any, target: Array, kink: Array, theta: Array) -> Array | None:
-    """Return the minimum among points with the zeros and signs of θ, where it meets the conditions of the whole."""
+    """Return the minimum over the points with the zeros and signs of θ, if it satisfies the optimality conditions."""
     found = np.zeros_like(theta)
     if not isinstance(gram, np.ndarray):
         return None
@@ -112,10 +120,10 @@ def lasso(
     tol: float,
     start: Array | None = None,
 ) -> tuple[Array, int, bool]:
-    """Return θ (d, outputs), the number of steps, at most ``max_iter``, and whether they were enough.
+    """Return θ (d, outputs), the number of steps, at most ``max_iter``, and whether they converged.
 
-    ``alpha`` is a number, or one for every coefficient. Ends where a step changes none by more than ``tol`` times the
-    largest one.
+    ``alpha`` is a number, or one for each coefficient. The steps end where no
+    coefficient changes by more than ``tol`` times the largest.
     """
     whole = isinstance(gram, np.ndarray)
     rate = 1 / (_largest_eigenvalue(gram, target.shape[0]) or 1.0)
@@ -152,7 +160,7 @@ def lasso(
 
 
 def _largest_eigenvalue(gram: Any, d: int) -> float:
-    """Return the largest eigenvalue, or a little more where it comes from products (power iteration)."""
+    """Return the largest eigenvalue, or slightly more if by power iteration with an operator."""
     if isinstance(gram, np.ndarray):
         return float(np.linalg.eigvalsh(gram).max(initial=0.0))
     v, size = np.random.default_rng(0).normal(size=(d, 1)), 0.0
@@ -165,10 +173,10 @@ def _largest_eigenvalue(gram: Any, d: int) -> float:
 
 
 def _step(problem: Sequence[Any], state: Sequence[Any], scalars: Sequence[Any]) -> Any:
-    """Return the next θ, the point ahead of it, its momentum, and whether this was the last step.
+    """Return the next θ, the extrapolated point, its momentum, and whether this was the last step.
 
-    A step down the gradient, then soft thresholding, the proximal step of Σ ``most``·|θ|. The momentum starts again
-    where it leads uphill (O'Donoghue and Candès 2015).
+    A gradient step, then soft thresholding, the proximal step of Σ ``most``·|θ|. The
+    momentum is restarted where it points uphill (O'Donoghue and Candès 2015).
     """
     (gram, target, most), (theta, ahead, momentum), (rate, tol) = (
         problem,
@@ -197,7 +205,7 @@ def _positive(x: Any) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _runner(features: int, outputs: int) -> StepRunner:
-    """Return the step as a native program that stands still where it has ended, and counts steps until then."""
+    """Return the step as a native program, which is idle after convergence and counts the steps until then."""
     shape = (features, outputs)
     gram, target = (
         symbol("gram", (features, features), "float64"),

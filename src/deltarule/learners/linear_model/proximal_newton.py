@@ -1,9 +1,10 @@
-"""Newton steps for a penalty with a kink at 0: each minimises the quadratic model with the penalty, by proximal steps.
+"""Proximal Newton steps for an ℓ₁ penalty: each minimises the quadratic model with the penalty, by proximal steps.
 
     F(Φ) = J(Φ) + Σ λⱼ|Φⱼ|,  d = arg min ∇JᵀD + ½DᵀHD + Σ λⱼ|Φⱼ + Dⱼ|   (Lee, Sun and Saunders 2014)
 
-The steps end where the smallest subgradient is within ``tol``: |∂J + λ·sign Φ| where Φ ≠ 0, and |∂J| − λ where Φ = 0.
-H is made for the features that are not 0 or should not be, which are few where the penalty does what it is for.
+The steps end where the smallest subgradient is within ``tol``: |∂J + λ·sign Φ| where Φ
+≠ 0, and |∂J| − λ where Φ = 0. H is formed for the features that are nonzero or violate
+this condition, which are few in sparse solutions.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from deltarule.learners.base import Array
 from deltarule.learners.linear_model.newton import Ended, Problem, sample
 from deltarule.learners.linear_model.proximal import elastic_net
 
-_MOST = 1024  # coefficients of which H is made
+_MOST = 1024  # coefficients for which H is formed
 _INNER_STEPS, _INNER = 10_000, 1e-12
 _TRIALS, _SUFFICIENT, _ROUNDING = 40, 1e-4, 1e-15
 _PATIENCE = 8
 
 
 def subgradient(phi: Array, gradient: Array, kink: Array) -> Array:
-    """Return the smallest subgradient of F."""
+    """Return the subgradient of F of smallest norm."""
     inside = np.sign(gradient) * np.maximum(np.abs(gradient) - kink, 0.0)
     return np.asarray(np.where(phi != 0, gradient + kink * np.sign(phi), inside))
 
@@ -29,7 +30,7 @@ def subgradient(phi: Array, gradient: Array, kink: Array) -> Array:
 def proximal_newton(
     problem: Problem, kink: Array, phi: Array, max_iter: int, tol: float
 ) -> Ended:
-    """Minimise F from Φ; ``kink`` is λ, (outputs, width). Ends as ``newton`` does."""
+    """Minimise F from Φ; ``kink`` is λ, (outputs, width). It ends as ``newton`` does."""
     start = sample(problem, phi)
     if start is not None:
         part, roughly = start
@@ -67,7 +68,7 @@ def _shortened(
     kink: Array,
     along: Array,
 ) -> tuple[Array, float, Array] | None:
-    """Return Φ, F and ∂J after a step that lowers F as far as the model tells, or None."""
+    """Return Φ, F and ∂J after a step with sufficient decrease of F, or None."""
     gain = float(
         (gradient * along).sum() + (kink * (np.abs(phi + along) - np.abs(phi))).sum()
     )
@@ -94,9 +95,8 @@ def _direction(problem: Problem, phi: Array, gradient: Array, kink: Array) -> Ar
     known, slopes, kinks = (
         part[:, chosen].reshape(-1, 1) for part in (phi, gradient, kink)
     )
-    if (
-        outputs > 1 and problem.design.intercept
-    ):  # adding one number to all biases changes nothing: no step does
+    if outputs > 1 and problem.design.intercept:
+        # scores are invariant to a constant added to all biases: make steps along it 0
         biases = np.arange(1, outputs + 1) * len(chosen) - 1
         matrix[np.ix_(biases, biases)] += 1.0
     found, _, _ = elastic_net(
@@ -115,7 +115,7 @@ def _direction(problem: Problem, phi: Array, gradient: Array, kink: Array) -> Ar
 
 
 def _columns(wrong: Array, phi: Array, most: int) -> Array:
-    """Return the features that are not 0 or should not be, the worst ones if they are more than ``most``."""
+    """Return the features that are nonzero or violate optimality, the worst ones if there are more than ``most``."""
     size = np.abs(wrong).max(axis=0)
     candidates = np.flatnonzero((size > 0) | (phi != 0).any(axis=0))
     worst = candidates[np.argsort(-size[candidates], kind="stable")[:most]]

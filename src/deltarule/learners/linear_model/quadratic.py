@@ -1,8 +1,10 @@
-"""½θᵀGθ − tᵀθ, what least squares minimises beside its penalty, in whatever form the data allow.
+"""½θᵀGθ − tᵀθ, the quadratic that least squares minimises besides its penalty, in the form that suits the data.
 
-``sums`` are G = Σ w xxᵀ and t = Σ w xy of centred data: cheap, and of the square of the data's condition. ``rows``
-are A and b with AᵀA = G and Aᵀb = t: the data themselves, or R of their running factorisation (``factor``), which have
-the condition of the data alone. ``operator`` multiplies by G without either, for sparse data of many features.
+``sums`` are the normal equations G = Σ w xxᵀ and t = Σ w xy of centred data: cheap,
+with the squared condition number of the data. ``rows`` are A and b with AᵀA = G and Aᵀb
+= t: the data, or R of their running factorisation (``factor``), with the condition
+number of the data. ``operator`` multiplies by A without forming either, for sparse data
+of many features.
 """
 
 from __future__ import annotations
@@ -23,20 +25,18 @@ from deltarule.learners.linear_model.scatter import scatters
 from deltarule.learners.linear_model.solutions import expected_error
 
 Pair = tuple[Array, Array]
-MOST_FEATURES = 4096  # for which G is made where it is not smaller than the data
-_NEAR = (
-    1e-14  # a variance below this share of the squared mean is measured from the rows
-)
-_MOST_ERROR = 1e-12  # of θ from rows that QR has rounded, above which they are summed in twice the digits
-_LARGE, _MOST_ERROR_OF_LARGE = 2**20, 1e-10  # numbers: from so many on, that is noticed
-_NUMBERS = 2**17  # in a block of rows
+MOST_FEATURES = 4096  # for which G is formed even if larger than the data
+_NEAR = 1e-14  # variance relative to the squared mean, below which the rows are used
+_MOST_ERROR = 1e-12  # of θ by QR, above which double-double arithmetic is used
+_LARGE, _MOST_ERROR_OF_LARGE = 2**20, 1e-10  # the same for so many numbers
+_NUMBERS = 2**17  # numbers in a block of rows
 
 
 class Quadratic(ABC):
-    """J in units that keep squares finite: coefficients in the user's are θ·unit/target_unit.
+    """J in units that keep squares finite: coefficients in the user's units are θ·unit/target_unit.
 
-    ``mass`` is Σw, ``means`` are those of inputs and targets, 0 without an intercept; ``regular`` tells that G has as
-    many digits as its condition leaves.
+    ``mass`` is Σw, ``means`` are those of inputs and targets, 0 without an intercept;
+    ``regular`` tells that G is as accurate as its condition number allows.
     """
 
     mass: float
@@ -57,11 +57,11 @@ class Quadratic(ABC):
 
     @property
     def features(self) -> int:
-        """How many."""
+        """The number of features."""
         return len(self.units[0])
 
     def condition(self, ridge: Array) -> float:
-        """Return the condition of G + ridge with a diagonal of 1; ∞ where it is singular or G is of no use."""
+        """Return the condition number of G + ridge with a diagonal of 1; ∞ where it is singular or G inaccurate."""
         if not self.regular:
             return np.inf
         diagonal = self.sums[0].diagonal() + ridge
@@ -106,7 +106,7 @@ class OfRows(Quadratic):
 
     @cached_property
     def rows(self) -> Pair:
-        """The centred data where they have fewer rows than features, else R."""
+        """The centred data for fewer rows than features, else R."""
         if len(self._x) < self.features:
             root = np.sqrt(self._weights)[:, None]
             return tuple(
@@ -126,7 +126,7 @@ class OfRows(Quadratic):
 
 @final
 class OfSparse(Quadratic):
-    """J of sparse examples (CSR) with targets (N, outputs); neither is made dense as a whole."""
+    """J of sparse examples (CSR) with targets (N, outputs), which are never made dense as a whole."""
 
     def __init__(self, x: Any, y: Array, weights: Array, intercept: bool) -> None:
         self._design = Design.of(x, weights, intercept)
@@ -155,7 +155,7 @@ class OfSparse(Quadratic):
 
     @cached_property
     def rows(self) -> Pair:
-        """R, of blocks of rows."""
+        """R, from blocks of rows."""
         blocks = (
             (self._x[part].toarray(), self._y[part], self._weights[part])
             for part in _parts(*self._x.shape)
@@ -175,7 +175,7 @@ class OfSparse(Quadratic):
 
     @property
     def operator(self) -> tuple[LinearOperator, Array]:
-        """√w times the centred data as a linear map, and the targets that it should meet."""
+        """√w times the centred data as a linear operator, and the targets times √w."""
         ((_, block),), design, root = (
             self._design.blocks(),
             self._design,
@@ -198,7 +198,7 @@ class OfSparse(Quadratic):
 
 @final
 class OfFactor(Quadratic):
-    """J of examples whose running factorisation was kept, targets behind ``features``."""
+    """J of a running factorisation, with the targets behind ``features``."""
 
     def __init__(self, seen: Factor, features: int, intercept: bool) -> None:
         self.mass, self.regular = seen.weight, False
@@ -209,7 +209,7 @@ class OfFactor(Quadratic):
 
     @cached_property
     def rows(self) -> Pair:
-        """R, and what it makes of the targets."""
+        """The parts of R of the features and of the targets."""
         return _of_factor(self._seen, self.features, self._intercept)
 
 
@@ -246,7 +246,7 @@ def _mean(x: Array, weights: Array, intercept: bool) -> Array:
 
 
 def _from_first(x: Array, weights: Array, intercept: bool) -> Array:
-    """Return centred numbers, taken from the first ones, so that equal ones become 0."""
+    """Return centred numbers, computed relative to the first, so that constants become exactly 0."""
     if not intercept:
         return x
     moved = x - x[0]

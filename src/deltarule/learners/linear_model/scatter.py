@@ -1,12 +1,13 @@
-"""Scatter matrices Σ w(x − μ)(x − μ)ᵀ, the only work of least squares and components that grows with the data.
+"""Scatter matrices Σ w(x − μ)(x − μ)ᵀ, the dominant cost of least squares and principal components.
 
-Rows are centred and multiplied block by block, so that no centred copy of the data is made; products are of the
-data's type, and blocks are added up in float64.
+Rows are centred and multiplied block by block, without a centred copy of the data;
+products have the type of the data, and blocks are summed in float64.
 
-The product of a matrix with its own transpose is symmetric: BLAS computes one triangle (syrk), the engine likewise
-groups of rows of the triangle, as products of matrices whose operands are centred and weighted on their way in.
-Above 64 features and much data that takes 0.65 (float64) or 0.85 (float32) of BLAS's time on two cores; what is
-smaller, or left over from whole blocks, is NumPy's.
+The product of a matrix with its own transpose is symmetric: BLAS computes one triangle
+(syrk), and so does the native engine by groups of rows of the triangle, as matrix
+products whose operands are centred and weighted as they are packed. Above 64 features
+and for large data this takes 0.65 (float64) or 0.85 (float32) of the time of BLAS on
+two cores; smaller data, and remainders of blocks, are computed by NumPy.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from deltarule.learners.base import Array
 from deltarule.runtime.devices import compiled
 from deltarule.tensor.tensor import symbol
 
-_ROWS = 2048  # of a block of the engine's
-_NUMBERS = 2**17  # in a block of NumPy's, if that are more rows
+_ROWS = 2048  # rows of a native block
+_NUMBERS = 2**17  # numbers in a block of NumPy, if that is more rows
 _GROUPS, _NARROWEST = 8, 32  # groups of columns, and the fewest columns of a group
 _WORTH_COMPILING = 2**34  # products of numbers
 
@@ -33,7 +34,8 @@ Block = Callable[[Sequence[Array], Sequence[Array]], Sequence[Array]]
 def scatter(x: Array, mean: Array, weights: Array | None = None) -> Array:
     """Return Σ w(x − μ)(x − μ)ᵀ, (d, d) float64, for examples (N, d) about μ, (d,), and weights (N,) ≥ 0 (None: 1).
 
-    The result is symmetric to the bit; the engine's is the same for any number of threads.
+    The result is exactly symmetric; that of the native engine does not depend on the
+    number of threads.
 
     >>> scatter(np.array([[1.0, 2.0], [3.0, 2.0]]), np.array([2.0, 2.0])).tolist()
     [[2.0, 0.0], [0.0, 0.0]]
@@ -52,7 +54,7 @@ def scatters(
 def _sums(
     columns: Sequence[Array], means: Sequence[Array], weights: Array | None
 ) -> tuple[Array, Array]:
-    """Return the scatter of the first columns, and theirs with the second ones, if there are any."""
+    """Return the scatter of the first columns, and their cross scatter with the second columns, if there are any."""
     n, width = columns[0].shape
     dtype = columns[0].dtype
     centers = [mean.astype(dtype, copy=False) for mean in means]
@@ -94,9 +96,9 @@ def _sums(
 
 
 def squares(x: Array, mean: Array, weights: Array | None = None) -> Array:
-    """Return Σ w(x − μ)² of every feature, (d,) float64; weights None are 1.
+    """Return Σ w(x − μ)² of each feature, (d,) float64; weights None are 1.
 
-    NumPy's: within blocks that stay in the cache this waits for memory, with any engine.
+    By NumPy: in blocks that stay in the cache it is bound by memory.
     """
     total = np.zeros(x.shape[1])
     size = max(_ROWS, _NUMBERS // x.shape[1])
@@ -110,13 +112,13 @@ def squares(x: Array, mean: Array, weights: Array | None = None) -> Array:
 
 
 def _edges(width: int) -> tuple[int, ...]:
-    """Return where groups of columns begin and end."""
+    """Return the boundaries of the groups of columns."""
     groups = min(_GROUPS, max(1, width // _NARROWEST))
     return tuple(width * i // groups for i in range(groups + 1))
 
 
 def _mirrored(sums: Sequence[Array], width: int) -> Array:
-    """Return the symmetric matrix of the rows of its upper triangle, group by group."""
+    """Return the symmetric matrix from the rows of its upper triangle, group by group."""
     matrix = np.zeros((width, width))
     place = 0
     for rows in sums:
@@ -138,7 +140,7 @@ def _plain_block(means: Sequence[Array], rows: Sequence[Array]) -> Sequence[Arra
 
 @functools.lru_cache(maxsize=8)
 def _compiled_block(width: int, others: int, dtype: str, weighted: bool) -> Block:
-    """Return the groups of rows of the upper triangle, each from its first column on, and the rest, natively."""
+    """Return the native program for the groups of rows of the upper triangle and the cross scatter."""
     widths = [width, others] if others else [width]
     means = [symbol("mean", (d,), dtype) for d in widths]
     rows = [symbol("x", (_ROWS, d), dtype) for d in widths]

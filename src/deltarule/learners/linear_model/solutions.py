@@ -1,7 +1,8 @@
-"""Solutions of least squares with columns brought to one size, so that units of features cost no digits.
+"""Solutions of least squares in columns scaled to equal norms, so that units of features cost no digits.
 
-Errors of products G = XᵀX grow with the square of the condition of X, those of rows with the condition; that of X
-itself with columns of length 1 is within √d of the least that any units give (van der Sluis 1969).
+The error of the normal equations G = XᵀX grows with the square of the condition number
+of X, that of a QR factorisation with the condition number; for columns of norm 1 this
+is within √d of its minimum over all scalings (van der Sluis 1969).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 def by_sums(gram: Array, target: Array, ridge: Array) -> Array:
-    """Solve (G + ridge)θ = t for a positive definite matrix."""
+    """Solve the normal equations (G + ridge)θ = t for a positive definite matrix."""
     size = np.sqrt(gram.diagonal() + ridge)
     matrix = (gram + np.diag(ridge)) / np.outer(size, size)
     found = linalg.solve(
@@ -61,9 +62,10 @@ def by_rows(a: Array, b: Array, ridge: Array, unit: Array) -> Array:
 
 
 def expected_error(triangle: Array, d: int) -> float:
-    """Return the relative error to expect of θ from R of rows (x, y) that QR has rounded: ε(κ + κ²·‖r‖/‖Xθ‖).
+    """Return the expected relative error of θ from R of rows (x, y) rounded by QR: ε(κ + κ²·‖r‖/‖Xθ‖).
 
-    κ is the condition of X with columns of length 1, ‖r‖ the length of the residuals (Higham 2002, section 20.1).
+    κ is the condition number of X with columns of norm 1, ‖r‖ the norm of the residuals
+    (Higham 2002, section 20.1).
     """
     a, b, residual = (
         triangle[:d, :d],
@@ -87,7 +89,7 @@ def expected_error(triangle: Array, d: int) -> float:
 
 
 def _shrunk(a: Array, b: Array, ridge: Array) -> Array:
-    """Return the same for fewer rows than columns, by the singular values s of A·ridge^−½: s/(s² + 1)."""
+    """Return the ridge solution for fewer rows than columns, by the singular values s of A·ridge^−½: s/(s² + 1)."""
     root = np.sqrt(ridge)
     u, s, vt = np.linalg.svd(a / root, full_matrices=False)
     s = np.where(s > _EPS * s.max(initial=0.0), s, np.inf)

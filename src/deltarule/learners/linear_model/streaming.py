@@ -1,4 +1,4 @@
-"""Mean and variance of a stream, one example or one chunk after the other (ONL-01 … ONL-05; Welford 1962)."""
+"""Mean and variance of a stream, one example or one chunk at a time (Welford 1962)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ Numbers = npt.NDArray[np.float64]
 
 @final
 class RunningStatistics:
-    """n, μ and S = Σ(xᵢ − μ)² of all examples so far, without keeping them.
+    """Running mean μ, scatter S = Σ(xᵢ − μ)² and count n of a stream, without storing its examples (Welford 1962).
 
-    ``update``: μₙ = μₙ₋₁ + (xₙ − μₙ₋₁)/n and Sₙ = Sₙ₋₁ + (xₙ − μₙ)(xₙ − μₙ₋₁) (ONL-04). ``update_many`` and
-    ``merge`` join parts: S = S₁ + S₂ + (μ₂ − μ₁)² n₁n₂/n (Chan, Golub and LeVeque 1979). Nothing here subtracts
-    large squares, as Σx²/n − μ² does (ONL-03). Parts of a stream may be counted anywhere and merged in any order.
+    ``update``: μₙ = μₙ₋₁ + (xₙ − μₙ₋₁)/n and Sₙ = Sₙ₋₁ + (xₙ − μₙ)(xₙ − μₙ₋₁).
+    ``update_many`` and ``merge`` combine parts: S = S₁ + S₂ + (μ₂ − μ₁)² n₁n₂/n (Chan,
+    Golub and LeVeque 1979). Unlike Σx²/n − μ², nothing subtracts large squares. Parts
+    of a stream can be merged in any order.
+
+    Attributes:
+        n: Number of examples.
+        mean: μ, of the shape of an example.
+        scatter: S.
 
     >>> statistics = RunningStatistics()
     >>> for x in [2, 4, 4, 4, 5, 5, 7, 9]:
@@ -34,7 +40,11 @@ class RunningStatistics:
         self.scatter: Numbers = np.zeros(())
 
     def update(self, x: Any) -> Self:
-        """Add one example, a number or an array."""
+        """Add one example, a number or an array.
+
+        >>> RunningStatistics().update([1.0, 3.0]).update([3.0, 5.0]).mean.tolist()
+        [2.0, 4.0]
+        """
         new = self._checked(_numbers(x, "update"))
         self.n += 1
         before = self.mean
@@ -43,7 +53,11 @@ class RunningStatistics:
         return self
 
     def update_many(self, x: Any) -> Self:
-        """Add the examples along the first axis."""
+        """Add the examples along the first axis.
+
+        >>> float(RunningStatistics().update_many([1.0, 2.0, 6.0]).mean)
+        3.0
+        """
         chunk = _numbers(x, "update_many")
         if chunk.ndim == 0:
             raise ShapeError(
@@ -63,7 +77,12 @@ class RunningStatistics:
         return self.merge(part)
 
     def merge(self, other: RunningStatistics) -> Self:
-        """Add what another object has seen; raises ArgumentError for what is no RunningStatistics."""
+        """Add the examples of another object; raise ArgumentError for other types.
+
+        >>> a, b = RunningStatistics().update(1.0), RunningStatistics().update(3.0)
+        >>> float(a.merge(b).mean), a.n
+        (2.0, 2)
+        """
         if not isinstance(other, RunningStatistics):
             raise ArgumentError(
                 "RunningStatistics.merge",
@@ -81,7 +100,7 @@ class RunningStatistics:
         return self
 
     def variance(self, correction: int = 0) -> Numbers:
-        """Return S/(n − correction): biased with 0, unbiased with 1; raises DataError for too few examples."""
+        """Return S/(n − correction): biased for 0, unbiased for 1; raise DataError for too few examples."""
         if not isinstance(correction, int | float | np.number):
             raise ArgumentError(
                 "variance correction",
@@ -95,7 +114,7 @@ class RunningStatistics:
         return np.asarray(self.scatter / (self.n - correction))
 
     def deviation(self, correction: int = 0) -> Numbers:
-        """Return the square root of the variance."""
+        """Return the standard deviation, the square root of the variance."""
         return np.asarray(np.sqrt(self.variance(correction)))
 
     def _checked(self, x: Numbers) -> Numbers:

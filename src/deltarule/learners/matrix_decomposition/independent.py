@@ -108,7 +108,7 @@ class FastICA(Projection):
             if change < self.tol:
                 return w
         warnings.warn(
-            f"FastICA did not converge in max_iter={self.max_iter} steps; increase it, or tol={self.tol}",
+            f"FastICA has not converged in max_iter={self.max_iter} steps; raise it, or tol={self.tol}",
             ConvergenceWarning,
             stacklevel=3,
         )

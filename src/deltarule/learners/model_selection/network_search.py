@@ -157,7 +157,7 @@ class NetworkSearchCV(MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc] 
                 got=f"the class {kind.__name__}"
                 if kind is base
                 else f"a {kind.__name__}",
-                hint="For a Pipeline, whose steps (a scaler …) are fitted in each fold, and for all other estimators use "
+                hint="For a Pipeline, whose steps (a scaler …) are fitted in each fold, and for other estimators use "
                 "sklearn.model_selection.GridSearchCV, which fits one after the other.",
             )
         check_parameters(self, type(self).__init__)

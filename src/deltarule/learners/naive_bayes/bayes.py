@@ -145,14 +145,11 @@ class _Generative(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return np.asarray(self.classes_[best])
 
     def sample(self, n: int, random_state: int | None = None) -> tuple[Array, Array]:
-        """Draw n examples: classes from the prior, features from the likelihood of the class.
+        """Draw n examples: classes from the prior, features from their likelihood.
 
         Args:
             n: Number of examples.
             random_state: Seed.
-
-        Returns:
-            X (n, d) and labels (n,).
         """
         check_is_fitted(self, "classes_")
         if not whole(0)(n):

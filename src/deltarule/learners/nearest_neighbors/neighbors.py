@@ -1,13 +1,14 @@
-"""k nearest neighbours: fit stores, predict measures all distances in blocks of matrix products (CM-04, CM-05).
+"""k nearest neighbours: ``fit`` stores the examples, ``predict`` computes distances in blocks of matrix products.
 
-Ties are deterministic: of equal distances the earlier training example is nearer, of equal votes the class that
-comes first in ``classes_`` wins.
+Ties are deterministic: of equal distances the earlier training example is nearer, of
+equal votes the class that comes first in ``classes_`` wins.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Self, final
 
 import numpy as np
@@ -107,15 +108,16 @@ def _smallest(distances: Array, k: int) -> npt.NDArray[np.int64]:
     )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """What both estimators share: stored examples, and the search."""
+    """Stored examples and their search."""
 
-    n_neighbors: int
-    metric: Metric
-    weights: Weights
+    n_neighbors: int = field(default=5, kw_only=False)
+    metric: Metric = "euclidean"
+    weights: Weights = "uniform"
 
     def _checked(self, x: Any, y: Any, **options: Any) -> tuple[Any, Array]:
-        """Return X, dense or in sparse rows (CSR), and y."""
+        """Return X, dense or sparse (CSR), and y."""
         if are_plain(x, y, _FLOATS):
             return known_features(self, x), y
         found = validate_data(
@@ -156,11 +158,18 @@ class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         n_neighbors: int | None = None,
         return_distance: bool = True,
     ) -> Any:
-        """Return (distances, indices) of the k nearest training examples, nearest first; None takes k of ``fit``.
+        """Return (distances, indices) of the k nearest training examples, (N, k), nearest first.
 
-        Without X those of every training example, which is none of its own neighbours; without ``return_distance``
-        the indices alone. Raises ArgumentError for a k that is no whole number from 1 to the number of training
-        examples (less one without X).
+        Args:
+            X: Queries; None for the training examples, none of which is its own
+                neighbour.
+            n_neighbors: k; None for that of the constructor.
+            return_distance: Whether to return distances; else only the indices are
+                returned.
+
+        Raises:
+            ArgumentError: k is no integer from 1 to the number of training examples
+                (less one without X).
         """
         check_is_fitted(self)
         k, limit = (
@@ -203,7 +212,7 @@ class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         )
 
     def _near(self, x: Array, k: int) -> tuple[Array, npt.NDArray[np.int64]]:
-        """Return the k nearest of a block of dense queries."""
+        """Return the k nearest neighbours of a block of dense queries."""
         if isinstance(self._known, Known):
             return self._known.nearest(x, k)
         known = self.examples_
@@ -252,33 +261,33 @@ class _Neighbors(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     @abstractmethod
     def predict(self, X: Any) -> Array:
-        """Return what the neighbours say."""
+        """Return the predictions from the neighbours."""
 
 
 @final
+@dataclass(kw_only=True, eq=False, repr=False)
 class KNNClassifier(ClassifierMixin, _Neighbors):  # type: ignore[misc]  # as above
-    """The k nearest examples vote (CM-04).
+    """k-nearest-neighbour classifier: the majority vote of the k nearest examples (Cover and Hart 1967).
 
-    ``metric``: "euclidean", "manhattan", "chebyshev", "cosine", or a callable (a, b) → distance;
-    ``weights="distance"`` counts votes by 1/distance, a function of the distances (N, k) by what it gives. X may be
-    sparse. y may have several columns, of classes or of labels of which any may hold: then ``classes_`` and
-    probabilities are lists, one entry a column.
+    X may be sparse. y may have several columns, of classes or of multilabel indicators:
+    then ``classes_`` and probabilities are lists with one entry per column.
+
+    Args:
+        n_neighbors: Number k of neighbours.
+        metric: "euclidean", "manhattan", "chebyshev", "cosine", or a function (a, b) →
+            distance.
+        weights: "uniform"; "distance": votes are weighted by 1/distance; or a function
+            of the distances (N, k).
+
+    Attributes:
+        classes_: Sorted class labels.
+        n_samples_fit_: Number of training examples.
+        n_features_in_: Number of features seen by ``fit``.
 
     >>> points, labels = [[0, 0], [1, 0], [0, 1], [5, 5], [6, 5]], list("aabbb")
     >>> [str(KNNClassifier(n_neighbors=k).fit(points, labels).predict([[0.4, 0.1]])[0]) for k in (1, 2, 3, 5)]
     ['a', 'a', 'a', 'b']
     """
-
-    def __init__(
-        self,
-        n_neighbors: int = 5,
-        *,
-        metric: Metric = "euclidean",
-        weights: Weights = "uniform",
-    ) -> None:
-        self.n_neighbors = n_neighbors
-        self.metric = metric
-        self.weights = weights
 
     def fit(self, X: Any, y: Any) -> Self:
         """Store the examples."""
@@ -312,12 +321,12 @@ class KNNClassifier(ClassifierMixin, _Neighbors):  # type: ignore[misc]  # as ab
         ]
 
     def predict_proba(self, X: Any) -> Any:
-        """Return the share of votes of every class, (N, classes); of several columns of y a list of such arrays."""
+        """Return the fraction of votes of each class, (N, K); a list of such arrays for several columns of y."""
         shares = self._shares(X)
         return shares if self.outputs_2d_ else shares[0]
 
     def predict(self, X: Any) -> Array:
-        """Return the class with most votes; of equal ones the first."""
+        """Return the class with most votes; the first of ties."""
         best = [shares.argmax(axis=1) for shares in self._shares(X)]
         if not self.outputs_2d_:
             return np.asarray(self.classes_[best[0]])
@@ -343,19 +352,26 @@ def _votes(labels: Array, weights: Array, n: int) -> Array:
 
 
 @final
+@dataclass(kw_only=True, eq=False, repr=False)
 class KNNRegressor(RegressorMixin, _Neighbors):  # type: ignore[misc]  # as above
-    """The (weighted) mean target of the k nearest examples; parameters are those of ``KNNClassifier``."""
+    """k-nearest-neighbour regression: the (weighted) mean target of the k nearest examples.
 
-    def __init__(
-        self,
-        n_neighbors: int = 5,
-        *,
-        metric: Metric = "euclidean",
-        weights: Weights = "uniform",
-    ) -> None:
-        self.n_neighbors = n_neighbors
-        self.metric = metric
-        self.weights = weights
+    Args:
+        n_neighbors: Number k of neighbours.
+        metric: "euclidean", "manhattan", "chebyshev", "cosine", or a function (a, b) →
+            distance.
+        weights: "uniform"; "distance": targets are weighted by 1/distance; or a
+            function of the distances (N, k).
+
+    Attributes:
+        targets_: The training targets.
+        n_samples_fit_: Number of training examples.
+        n_features_in_: Number of features seen by ``fit``.
+
+    >>> x, y = [[0.0], [1.0], [2.0], [10.0]], [0.0, 1.0, 4.0, 100.0]
+    >>> [KNNRegressor(k).fit(x, y).predict([[1.2]]).round(3).tolist() for k in (1, 2, 4)]
+    [[1.0], [2.5], [26.25]]
+    """
 
     def fit(self, X: Any, y: Any) -> Self:
         """Store the examples."""
@@ -365,7 +381,7 @@ class KNNRegressor(RegressorMixin, _Neighbors):  # type: ignore[misc]  # as abov
         return self
 
     def predict(self, X: Any) -> Array:
-        """Return mean targets."""
+        """Return the mean targets, (N,) or (N, targets) like y."""
         distances, indices = self.kneighbors(X)
         weights = self._vote_weights(distances)
         weights = np.where((weights > 0).any(axis=1, keepdims=True), weights, 1.0)

@@ -165,7 +165,7 @@ class Filter:
 
 @dataclass(frozen=True)
 class Known:
-    """Examples ready for search."""
+    """Examples prepared for search."""
 
     examples: Array
     mean: Array
@@ -192,7 +192,7 @@ class Known:
         return Filter.of(self.examples, self.mean, "float64")
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be made again."""
+        """Omit what can be recomputed."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def nearest(self, queries: Array, k: int) -> tuple[npt.NDArray[np.float64], Rows]:

@@ -1,7 +1,8 @@
-"""Exact nearest neighbours of sparse rows by Euclidean distance: sparse products, then few distances measured anew.
+"""Exact Euclidean nearest neighbours of sparse rows: sparse products, then the candidates measured directly.
 
-As in ``search``, but without a common mean, since centred rows were dense: ‖q‖² − 2qᵀx + ‖x‖² from sparse products
-gives all distances of a block with rounding errors, those within reach of the k-th are measured as Σ(q − x)².
+As in ``search``, but without centring, since centred rows would be dense: ‖q‖² − 2qᵀx +
+‖x‖² from sparse products gives all distances of a block with rounding errors, and those
+within rounding of the k-th are recomputed as Σ(q − x)².
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _SAFE = 400  # sizes 2^±this have squares that are normal numbers
 
 @dataclass(frozen=True)
 class SparseKnown:
-    """Rows (CSR, float64) ready for search."""
+    """Rows (CSR, float64) prepared for search."""
 
     examples: Any
     squares: Array
@@ -38,7 +39,7 @@ class SparseKnown:
         return SparseKnown(rows, _squares(rows), exponent)
 
     def nearest(self, queries: Any, k: int) -> tuple[Array, Rows]:
-        """Return (distances, indices), both (Q, k), nearest first, of equal ones the earlier."""
+        """Return (distances, indices), both (Q, k), nearest first; of ties the earlier."""
         rows = _times(queries.astype(np.float64), -self.exponent)
         distances, indices = (
             np.empty((rows.shape[0], k)),
