@@ -56,14 +56,10 @@ def _first_example(document: str) -> str:
 
 
 def example(page: Page) -> str:
-    """Return lines that run as they stand: the imports, then the docstring's example or the page's own."""
-    found = (
-        _first_example(getattr(learners, page.learner).__doc__ or "") or page.example
-    )
+    """Return lines that run as they stand: the imports, then the docstring's example."""
+    found = _first_example(getattr(learners, page.learner).__doc__ or "")
     if not found:
-        raise SystemExit(
-            f"{page.learner}: no example, neither in its docstring nor on its page"
-        )
+        raise SystemExit(f"{page.learner}: no example in its docstring")
     numpy = (
         [">>> import numpy as np"]
         if "np." in found and "import numpy" not in found

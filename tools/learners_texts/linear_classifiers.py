@@ -15,14 +15,6 @@ _NEWTON = (
     "An epoch of the delta rule O(N·d·K), one call of machine code after the first 250 steps. Prediction O(d·K). "
     "Memory O(N·d + N·K), and O(d·K) while streaming with `partial_fit`."
 )
-_MEANINGS = {
-    "alpha": "strength of the penalty alpha·(½(1 − ρ)‖W‖² + ρ‖W‖₁); biases are not penalised",
-    "batch_size": "examples a step of the delta rule",
-    "l1_ratio": "share ρ of ‖W‖₁ in the penalty, 0 to 1; above 0 for Newton's steps alone",
-    "learning_rate": "η of the delta rule; None takes a tenth of the largest that is stable, and at most 0.1",
-    "max_iter": "Newton steps, or epochs of the delta rule",
-    "tol": "largest derivative, in features centred and of size 1, at which Newton's steps end",
-}
 
 
 def perceptron() -> Derivation:

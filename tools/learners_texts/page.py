@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -20,11 +20,10 @@ Derivations = tuple[tuple[str, Callable[[], Proved]], ...]
 
 @dataclass(frozen=True)
 class Page:
-    """One learner's page; its summary, its signature and most examples come from the code.
+    """One learner's page; its summary, its parameters and its example come from the docstring.
 
     ``use`` and ``avoid`` are when to take it and when not; ``figure`` is the caption; ``derivations`` are (what it
-    shows, a function that derives it); ``see`` are siblings; ``meanings`` those of its parameters that the shared
-    table does not hold; ``example`` stands where the docstring has none.
+    shows, a function that derives it); ``see`` are siblings.
     """
 
     learner: str
@@ -35,8 +34,6 @@ class Page:
     figure: str
     derivations: Derivations
     see: tuple[str, ...]
-    meanings: Mapping[str, str] = field(default_factory=dict)
-    example: str = ""
 
     @property
     def file(self) -> str:
